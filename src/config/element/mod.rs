@@ -1,0 +1,8 @@
+//! The kinds of values a configuration holds, one a file, each with its reader and its tests.
+
+pub mod duration;
+pub mod event_level;
+pub mod log_format;
+pub mod on_crash;
+pub mod queues;
+pub mod store_url;

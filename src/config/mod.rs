@@ -1,0 +1,11 @@
+//! The configuration, `config/tasks.toml`: ActionHero's `config/tasks.js`, key by key.
+//!
+//! `load` reads it and collects every problem before it gives up; `model` is what comes out.
+
+pub mod element;
+pub mod error;
+pub mod load;
+pub mod model;
+pub mod reader;
+
+pub use model::Config;

@@ -1,0 +1,110 @@
+//! The configuration after validation: nothing in here can be wrong any more.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::element::event_level::EventLevel;
+use super::element::log_format::LogFormat;
+use super::element::on_crash::OnCrash;
+use super::element::queues::QueuePatterns;
+use super::element::store_url::StoreUrl;
+
+/// Everything that `config/tasks.toml`, the environment and flags say.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// The file it came from; `None` for pure defaults.
+    pub source: Option<PathBuf>,
+    /// Does this instance run a scheduler?
+    pub scheduler: bool,
+    /// Queues to work on, in order of priority.
+    pub queues: QueuePatterns,
+    /// The longest sleep between checks.
+    pub timeout: Duration,
+    /// Fewest processors. 0 only together with `max_task_processors` = 0: no pool.
+    pub min_task_processors: usize,
+    /// Most processors.
+    pub max_task_processors: usize,
+    /// How often the pool reconsiders its size.
+    pub check_timeout: Duration,
+    /// Scheduling delay above which the pool shrinks.
+    pub max_event_loop_delay: Duration,
+    /// When a foreign worker that stopped pinging is cleaned away; `None`: never.
+    pub stuck_worker_timeout: Option<Duration>,
+    /// What becomes of jobs whose run was cut off, unless their task says otherwise.
+    pub on_crash: OnCrash,
+    /// How often a job is redelivered before it fails.
+    pub max_redeliveries: u32,
+    /// Where the task files are.
+    pub tasks_dir: PathBuf,
+    /// Levels of the worker's events.
+    pub worker_logging: WorkerLogging,
+    /// Levels of the scheduler's events.
+    pub scheduler_logging: SchedulerLogging,
+    /// The store.
+    pub store: StoreConfig,
+    /// How a drain ends.
+    pub shutdown: ShutdownConfig,
+    /// The log.
+    pub log: LogConfig,
+}
+
+/// `[worker_logging]`: each event's level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the event of the same name")]
+pub struct WorkerLogging {
+    pub failure: EventLevel,
+    pub success: EventLevel,
+    pub start: EventLevel,
+    pub end: EventLevel,
+    pub cleaning_worker: EventLevel,
+    pub poll: EventLevel,
+    pub job: EventLevel,
+    pub pause: EventLevel,
+    pub re_enqueue: EventLevel,
+    pub internal_error: EventLevel,
+    pub multi_worker_action: EventLevel,
+}
+
+/// `[scheduler_logging]`: each event's level.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each field is the event of the same name")]
+pub struct SchedulerLogging {
+    pub start: EventLevel,
+    pub end: EventLevel,
+    pub poll: EventLevel,
+    pub enqueue: EventLevel,
+    pub re_enqueue: EventLevel,
+    pub working_timestamp: EventLevel,
+    pub transferred_job: EventLevel,
+}
+
+/// `[store]`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct StoreConfig {
+    /// Where it is.
+    pub url: StoreUrl,
+    /// What every key begins with.
+    pub namespace: String,
+    /// How long an instance may be silent before it counts as dead.
+    pub lease: Duration,
+}
+
+/// `[shutdown]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ShutdownConfig {
+    /// All is over by then.
+    pub timeout: Duration,
+    /// Between TERM and KILL.
+    pub kill_grace: Duration,
+}
+
+/// `[log]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LogConfig {
+    /// Which levels are written, as a `tracing` filter; `WINDLASS_LOG` overrides it.
+    pub level: String,
+    /// How a line looks.
+    pub format: LogFormat,
+    /// Keys of arguments whose values are never logged.
+    pub redact: Vec<String>,
+}

@@ -1,0 +1,146 @@
+//! Everything that happens and that somebody may want to see, as data.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+
+use crate::job::{Failure, QueueName, TaskName, WorkerName};
+
+/// The sort of an event. A listener says which sorts it wants, and the sender asks before it
+/// builds one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(u8)]
+#[expect(missing_docs, reason = "each is described at the event of the same name")]
+pub enum Kind {
+    WorkerStart,
+    WorkerEnd,
+    WorkerPoll,
+    WorkerPause,
+    Job,
+    Success,
+    Failure,
+    ReEnqueue,
+    CleaningWorker,
+    InternalError,
+    MultiWorkerAction,
+    SchedulerStart,
+    SchedulerEnd,
+    SchedulerPoll,
+    SchedulerEnqueue,
+    SchedulerReEnqueue,
+    WorkingTimestamp,
+    TransferredJob,
+    Output,
+    Notice,
+    Warning,
+}
+
+impl Kind {
+    /// This kind's bit in a listener's interest.
+    #[must_use]
+    pub fn bit(self) -> u32 {
+        1 << (self as u8)
+    }
+}
+
+/// Which of a process' streams a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Stream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A job as events speak of it. Shared, for one job gives several events.
+#[derive(Debug, Clone)]
+pub struct JobInfo {
+    /// Who works on it.
+    pub worker: WorkerName,
+    /// Where it came from.
+    pub queue: QueueName,
+    /// Its class.
+    pub class: TaskName,
+    /// Its arguments, as the producer wrote them.
+    pub args: Bytes,
+    /// Its id.
+    pub id: Arc<str>,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Event {
+    /// A worker was registered.
+    WorkerStart { worker: WorkerName },
+    /// A worker was unregistered.
+    WorkerEnd { worker: WorkerName },
+    /// The pool looks for jobs.
+    WorkerPoll { queues: usize },
+    /// The pool found nothing, or was paused, and sleeps.
+    WorkerPause,
+    /// A job begins.
+    Job { job: Arc<JobInfo> },
+    /// A job is done.
+    Success { job: Arc<JobInfo>, result: Option<String>, duration: Duration },
+    /// A job failed.
+    Failure { job: Arc<JobInfo>, failure: Failure, duration: Duration },
+    /// A job goes back to be run later: put back by a plugin, "later", redelivered, released.
+    ReEnqueue { job: Arc<JobInfo>, why: String },
+    /// A worker that is gone is cleaned away.
+    CleaningWorker { worker: WorkerName, why: String },
+    /// Something went wrong that is no job's failure.
+    InternalError { error: String },
+    /// The pool reconsidered its size.
+    MultiWorkerAction { verb: &'static str, delay: Duration, processors: usize },
+    /// The scheduler started.
+    SchedulerStart { name: String },
+    /// The scheduler stopped.
+    SchedulerEnd { name: String },
+    /// The scheduler looks for due jobs.
+    SchedulerPoll,
+    /// A periodic task's first or restored job went to its queue.
+    SchedulerEnqueue { task: TaskName, queue: QueueName, why: &'static str },
+    /// A periodic task's next tick was written.
+    SchedulerReEnqueue { task: TaskName },
+    /// Jobs of this second are promoted.
+    WorkingTimestamp { second: i64 },
+    /// A due job went to its queue.
+    TransferredJob { second: i64, payload: Bytes },
+    /// A job wrote a line.
+    Output { id: Arc<str>, task: TaskName, stream: Stream, line: String },
+    /// Worth telling at `info`.
+    Notice { text: String },
+    /// Worth telling at `warn`.
+    Warning { text: String },
+}
+
+impl Event {
+    /// Its sort.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::WorkerStart { .. } => Kind::WorkerStart,
+            Self::WorkerEnd { .. } => Kind::WorkerEnd,
+            Self::WorkerPoll { .. } => Kind::WorkerPoll,
+            Self::WorkerPause => Kind::WorkerPause,
+            Self::Job { .. } => Kind::Job,
+            Self::Success { .. } => Kind::Success,
+            Self::Failure { .. } => Kind::Failure,
+            Self::ReEnqueue { .. } => Kind::ReEnqueue,
+            Self::CleaningWorker { .. } => Kind::CleaningWorker,
+            Self::InternalError { .. } => Kind::InternalError,
+            Self::MultiWorkerAction { .. } => Kind::MultiWorkerAction,
+            Self::SchedulerStart { .. } => Kind::SchedulerStart,
+            Self::SchedulerEnd { .. } => Kind::SchedulerEnd,
+            Self::SchedulerPoll => Kind::SchedulerPoll,
+            Self::SchedulerEnqueue { .. } => Kind::SchedulerEnqueue,
+            Self::SchedulerReEnqueue { .. } => Kind::SchedulerReEnqueue,
+            Self::WorkingTimestamp { .. } => Kind::WorkingTimestamp,
+            Self::TransferredJob { .. } => Kind::TransferredJob,
+            Self::Output { .. } => Kind::Output,
+            Self::Notice { .. } => Kind::Notice,
+            Self::Warning { .. } => Kind::Warning,
+        }
+    }
+}

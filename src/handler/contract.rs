@@ -1,0 +1,55 @@
+//! What a handler is: a job goes in, an outcome comes out.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use crate::job::{ClaimToken, Identity, Outcome, QueueName};
+use crate::task::TaskDefinition;
+
+/// One run of a job, as a handler sees it.
+#[derive(Debug, Clone)]
+pub struct Invocation {
+    /// The task.
+    pub task: Arc<TaskDefinition>,
+    /// The queue the job came from.
+    pub queue: QueueName,
+    /// The arguments as one JSON array, exactly as the producer wrote them.
+    pub args: Bytes,
+    /// Who the job is over all its runs.
+    pub identity: Identity,
+    /// Which run this is: the fencing token.
+    pub claim: ClaimToken,
+    /// The instance that runs it; children carry it in their environment.
+    pub instance: Arc<str>,
+}
+
+/// How urgently a run should end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Stop {
+    /// Not at all: go on.
+    #[default]
+    No,
+    /// End soon: TERM to the process group.
+    Terminate,
+    /// End now: KILL to the process group.
+    Kill,
+}
+
+/// A run that began.
+pub enum Begun {
+    /// It is over already. For handlers that neither wait nor compute for long: this path never
+    /// leaves the core's thread.
+    Ended(Outcome),
+    /// It goes on, on the handlers' runtime. The future ends soon after `stop` says so, with
+    /// whatever outcome the run then had; when it has ended, nothing of the run is left behind.
+    Running(BoxFuture<'static, Outcome>),
+}
+
+/// A way to perform jobs.
+pub trait Handler: Send + Sync {
+    /// Begins a run. Must not block. `stop` only ever grows more urgent.
+    fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> Begun;
+}

@@ -1,0 +1,249 @@
+//! Failures, and the record of one in the `failed` list.
+//!
+//! The record is node-resque's, key for key: worker, queue, payload, exception, error, backtrace,
+//! failed_at. resque-web demands a string worker, a string failed_at and an array backtrace.
+
+use std::borrow::Cow;
+
+use bytes::Bytes;
+use chrono::DateTime;
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::ecma::quote;
+use super::payload::PayloadView;
+
+/// The second backtrace line by which node-resque's `retryStuckJobs` knows a job that its worker
+/// left behind.
+pub const STUCK_MARKER: &str = "queue#forceCleanWorker";
+
+/// The class under which bytes that are no job are put on record, as node-resque has no word for it.
+pub const UNPARSEABLE: &str = "<unparseable>";
+
+/// Why a job failed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// The error's class, such as `Error` or `Timeout`.
+    pub exception: String,
+    /// The error's message.
+    pub error: String,
+    /// What led to it, a line each.
+    pub backtrace: Vec<String>,
+}
+
+impl Failure {
+    /// A failure without backtrace.
+    #[must_use]
+    pub fn new(exception: &str, error: impl Into<String>) -> Self {
+        Self { exception: exception.to_owned(), error: error.into(), backtrace: Vec::new() }
+    }
+
+    /// In node-resque's words: nobody here knows this class.
+    #[must_use]
+    pub fn unknown_class(class: &str) -> Self {
+        Self::new("Error", format!("No job defined for class \"{class}\""))
+    }
+
+    /// In node-resque's words and with its marker: the worker is gone, and took the job with it.
+    #[must_use]
+    pub fn stuck(host: &str, now_ms: i64) -> Self {
+        const WORDS: &str = "Worker Timeout (killed manually)";
+        Self {
+            exception: WORDS.to_owned(),
+            error: WORDS.to_owned(),
+            backtrace: vec![
+                format!("killed by {host} at {}", js_date(now_ms)),
+                STUCK_MARKER.to_owned(),
+                "windlass".to_owned(),
+            ],
+        }
+    }
+
+    /// The record's bytes. `worker` is the name without queues; `payload` are the job's bytes,
+    /// which go in verbatim if they are an object and as text under [`UNPARSEABLE`] if not.
+    #[must_use]
+    pub fn record(&self, worker: &str, queue: &str, payload: &[u8], now_ms: i64) -> Bytes {
+        let (payload, hex) = match (std::str::from_utf8(payload), PayloadView::parse(payload)) {
+            (Ok(text), Ok(_)) => (Cow::Borrowed(text), None),
+            (Ok(text), Err(_)) => (wrap(text), None),
+            // Not UTF-8 cannot stand in JSON: the readable part as text, the exact bytes as hex.
+            (Err(_), _) => (wrap(&String::from_utf8_lossy(payload)), Some(hex(payload))),
+        };
+        let backtrace: Vec<String> = self.backtrace.iter().map(|line| quote(line)).collect();
+        let hex = hex.map_or_else(String::new, |hex| format!(",\"payload_hex\":\"{hex}\""));
+        Bytes::from(format!(
+            "{{\"worker\":{},\"queue\":{},\"payload\":{payload},\"exception\":{},\"error\":{},\"backtrace\":[{}],\"failed_at\":{}{hex}}}",
+            quote(worker),
+            quote(queue),
+            quote(&self.exception),
+            quote(&self.error),
+            backtrace.join(","),
+            quote(&js_date(now_ms)),
+        ))
+    }
+}
+
+fn wrap(text: &str) -> Cow<'static, str> {
+    Cow::Owned(format!("{{\"class\":\"{UNPARSEABLE}\",\"args\":[{}]}}", quote(text)))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// A time as JavaScript's `Date.prototype.toString` writes it in UTC.
+#[must_use]
+pub fn js_date(ms: i64) -> String {
+    let date = DateTime::from_timestamp_millis(ms).unwrap_or_default();
+    date.format("%a %b %d %Y %H:%M:%S GMT+0000 (Coordinated Universal Time)").to_string()
+}
+
+/// A time as ISO 8601 in UTC with milliseconds.
+#[must_use]
+pub fn iso_date(ms: i64) -> String {
+    let date = DateTime::from_timestamp_millis(ms).unwrap_or_default();
+    date.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
+}
+
+/// A look at a failure record, whoever wrote it. Members that are missing or of another type than
+/// expected read as absent: strangers' records must not stop a listing.
+#[derive(Debug, Clone, Default)]
+pub struct FailureView {
+    /// The worker that ran the job.
+    pub worker: Option<String>,
+    /// The queue the job came from.
+    pub queue: Option<String>,
+    /// The job's bytes as they stood in the queue, if the record holds a job.
+    pub payload: Option<Bytes>,
+    /// The error's class.
+    pub exception: Option<String>,
+    /// The error's message.
+    pub error: Option<String>,
+    /// The backtrace, without lines that are no strings.
+    pub backtrace: Vec<String>,
+    /// When it failed, in the writer's format.
+    pub failed_at: Option<String>,
+    /// When resque-web retried it, if it did.
+    pub retried_at: Option<String>,
+}
+
+impl FailureView {
+    /// Reads a record; bytes that are no JSON object read as a record without members.
+    #[must_use]
+    pub fn parse(record: &[u8]) -> Self {
+        #[derive(Deserialize, Default)]
+        #[serde(default)]
+        struct Members<'a> {
+            #[serde(borrow)]
+            worker: Option<&'a RawValue>,
+            #[serde(borrow)]
+            queue: Option<&'a RawValue>,
+            #[serde(borrow)]
+            payload: Option<&'a RawValue>,
+            #[serde(borrow)]
+            payload_hex: Option<&'a RawValue>,
+            #[serde(borrow)]
+            exception: Option<&'a RawValue>,
+            #[serde(borrow)]
+            error: Option<&'a RawValue>,
+            #[serde(borrow)]
+            backtrace: Option<&'a RawValue>,
+            #[serde(borrow)]
+            failed_at: Option<&'a RawValue>,
+            #[serde(borrow)]
+            retried_at: Option<&'a RawValue>,
+        }
+        let members: Members<'_> = serde_json::from_slice(record).unwrap_or_default();
+        let text = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let payload = text(members.payload_hex)
+            .and_then(|hex| unhex(&hex))
+            .or_else(|| members.payload.map(|raw| original(raw.get())));
+        Self {
+            worker: text(members.worker),
+            queue: text(members.queue),
+            payload,
+            exception: text(members.exception),
+            error: text(members.error),
+            backtrace: members
+                .backtrace
+                .and_then(|raw| serde_json::from_str::<Vec<serde_json::Value>>(raw.get()).ok())
+                .unwrap_or_default()
+                .into_iter()
+                .filter_map(|line| line.as_str().map(str::to_owned))
+                .collect(),
+            failed_at: text(members.failed_at),
+            retried_at: text(members.retried_at),
+        }
+    }
+
+    /// Did its worker vanish under it?
+    #[must_use]
+    pub fn is_stuck(&self) -> bool {
+        self.backtrace.get(1).is_some_and(|line| line == STUCK_MARKER)
+    }
+}
+
+/// The bytes that stood in the queue: those of a wrapped text are unwrapped.
+fn original(payload: &str) -> Bytes {
+    #[derive(Deserialize)]
+    struct Wrapped {
+        class: String,
+        args: (String,),
+    }
+    match serde_json::from_str::<Wrapped>(payload) {
+        Ok(wrapped) if wrapped.class == UNPARSEABLE => Bytes::from(wrapped.args.0),
+        _ => Bytes::copy_from_slice(payload.as_bytes()),
+    }
+}
+
+fn unhex(hex: &str) -> Option<Bytes> {
+    let digits = hex.as_bytes();
+    if digits.len() % 2 != 0 {
+        return None;
+    }
+    let nibble = |byte: u8| char::from(byte).to_digit(16);
+    let pairs =
+        digits.chunks_exact(2).map(|pair| Some(u8::try_from(nibble(pair[0])? * 16 + nibble(pair[1])?).unwrap_or(0)));
+    pairs.collect::<Option<Vec<u8>>>().map(Bytes::from)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WHEN: i64 = 1_795_490_778_000;
+
+    #[test]
+    fn a_record_is_node_resques_byte_for_byte() {
+        let failure = Failure {
+            exception: "TypeError".into(),
+            error: "bad \"thing\"".into(),
+            backtrace: vec!["    at x".into()],
+        };
+        let record = failure.record("vm:11800", "math", br#"{"class":"boom","queue":"math","args":[1.0]}"#, WHEN);
+        assert_eq!(
+            std::str::from_utf8(&record).unwrap(),
+            r#"{"worker":"vm:11800","queue":"math","payload":{"class":"boom","queue":"math","args":[1.0]},"exception":"TypeError","error":"bad \"thing\"","backtrace":["    at x"],"failed_at":"Tue Nov 24 2026 03:26:18 GMT+0000 (Coordinated Universal Time)"}"#
+        );
+    }
+
+    #[test]
+    fn whatever_stood_in_the_queue_can_be_taken_back_out_of_its_record() {
+        for raw in
+            [&b"{bad"[..], b"null", b"\"str\"", b"[1,2]", b"", b"\xff\xfe{", br#"{"class":"x","args":["\ud83d",1.0]}"#]
+        {
+            let record = Failure::new("Error", "no job").record("w:1", "q", raw, WHEN);
+            assert!(serde_json::from_slice::<&RawValue>(&record).is_ok());
+            assert_eq!(FailureView::parse(&record).payload.as_deref(), Some(raw));
+        }
+    }
+
+    #[test]
+    fn records_of_strangers_are_read_as_far_as_they_go() {
+        let go = FailureView::parse(br#"{"failed_at":"x","payload":null,"backtrace":null,"worker":"w","queue":7}"#);
+        assert_eq!((go.worker.as_deref(), go.queue, go.backtrace.len()), (Some("w"), None, 0));
+        assert!(FailureView::parse(b"not json").worker.is_none());
+        assert!(FailureView::parse(&Failure::stuck("h", WHEN).record("w", "q", b"{}", WHEN)).is_stuck());
+        assert_eq!(iso_date(WHEN), "2026-11-24T03:26:18.000Z");
+    }
+}

@@ -1,0 +1,122 @@
+//! Who a job is across runs, and which run this is.
+
+use std::fmt;
+use std::sync::Arc;
+
+/// The fencing token of one claim: `<instance>-<lane>-<sequence>-<slot>`, new each time a job is
+/// claimed. It opens the working record, and whoever writes for a claim first compares it.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub struct ClaimToken(Arc<str>);
+
+impl ClaimToken {
+    /// The token of the claim that slot `index` of exchange `sequence` on `lane` receives.
+    #[must_use]
+    pub fn new(instance: &str, lane: u8, sequence: u64, index: usize) -> Self {
+        Self(Arc::from(format!("{instance}-{lane}-{sequence}-{index}")))
+    }
+
+    /// A token as read from a record.
+    #[must_use]
+    pub fn as_stored(text: &str) -> Self {
+        Self(Arc::from(text))
+    }
+
+    /// The token as text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The id of the instance that made the claim.
+    #[must_use]
+    pub fn instance(&self) -> &str {
+        self.0.split('-').next().unwrap_or_default()
+    }
+}
+
+impl fmt::Display for ClaimToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ClaimToken {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What stays with a job while it goes from run to run.
+///
+/// A job's bytes belong to whoever wrote them, so this is kept beside them, under (queue, bytes).
+/// A job without stored identity is on its first run: its id is then its first claim's token.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Identity {
+    /// Stable over all runs: the idempotency key for handlers.
+    pub id: Arc<str>,
+    /// 1 on the first attempt; one more after each failure that was retried.
+    pub attempt: u32,
+    /// How often the job was taken from a crashed or interrupted run.
+    pub redelivered: u32,
+    /// How often its handler said "later".
+    pub later: u32,
+}
+
+impl Identity {
+    /// The identity of a job that was never run before.
+    #[must_use]
+    pub fn first(claim: &ClaimToken) -> Self {
+        Self { id: Arc::from(claim.as_str()), attempt: 1, redelivered: 0, later: 0 }
+    }
+
+    /// The same job after one more redelivery.
+    #[must_use]
+    pub fn redelivered(&self) -> Self {
+        Self { redelivered: self.redelivered.saturating_add(1), ..self.clone() }
+    }
+
+    /// The same job after its handler asked for a later run.
+    #[must_use]
+    pub fn put_off(&self) -> Self {
+        Self { later: self.later.saturating_add(1), ..self.clone() }
+    }
+
+    /// The stored form, `<id> <attempt> <redelivered> <later>`, without blanks in any part.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        format!("{} {} {} {}", self.id, self.attempt, self.redelivered, self.later)
+    }
+
+    /// Reads what [`encode`](Self::encode) wrote; `None` for anything else.
+    #[must_use]
+    pub fn decode(text: &str) -> Option<Self> {
+        let mut parts = text.split(' ');
+        let identity = Self {
+            id: Arc::from(parts.next().filter(|id| !id.is_empty())?),
+            attempt: parts.next()?.parse().ok()?,
+            redelivered: parts.next()?.parse().ok()?,
+            later: parts.next()?.parse().ok()?,
+        };
+        parts.next().is_none().then_some(identity)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_identity_survives_its_stored_form() {
+        let identity = Identity::first(&ClaimToken::new("00ff", 1, 77, 3)).redelivered().put_off();
+        assert_eq!(identity.encode(), "00ff-1-77-3 1 1 1");
+        assert_eq!(Identity::decode(&identity.encode()), Some(identity));
+        for bad in ["", "x", "x 1 2", "x 1 2 y", "x 1 2 3 4", " 1 2 3"] {
+            assert_eq!(Identity::decode(bad), None, "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn a_claim_names_its_instance() {
+        assert_eq!(ClaimToken::new("00ff", 0, 1, 2).instance(), "00ff");
+    }
+}

@@ -1,0 +1,17 @@
+//! What a job is: names, payload, identity, outcome and failure record. No I/O, no imports from
+//! any other room.
+
+pub mod ecma;
+pub mod failure;
+pub mod identity;
+pub mod lock_key;
+pub mod name;
+pub mod outcome;
+pub mod payload;
+
+pub use failure::{Failure, FailureView};
+pub use identity::{ClaimToken, Identity};
+pub use lock_key::LockKey;
+pub use name::{NameError, QueueName, TaskName, WorkerName};
+pub use outcome::Outcome;
+pub use payload::{Args, BadPayload, PayloadView};

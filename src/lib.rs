@@ -1,0 +1,25 @@
+//! Windlass: a Resque-compatible background job daemon.
+//!
+//! The binary is a thin shell around this crate. The rooms, from the bottom up; a room imports
+//! only rooms of lower levels (`tests/house.rs` holds the table):
+//!
+//! | level | rooms |
+//! |---|---|
+//! | 0 | [`clock`], [`backoff`], [`job`], [`process`] |
+//! | 1 | [`config`], [`event`] |
+//! | 2 | [`task`], [`store`], [`telemetry`] |
+//! | 3 | [`plugin`], [`handler`] |
+//! | 4 | [`client`], [`pool`] |
+//! | 5 | [`scheduler`], [`admin`] |
+//! | 6 | [`daemon`] |
+//! | 7 | [`cli`] |
+
+pub mod backoff;
+pub mod clock;
+pub mod config;
+pub mod event;
+pub mod handler;
+pub mod job;
+pub mod process;
+pub mod store;
+pub mod task;

@@ -1,0 +1,3 @@
+//! The `windlass` binary: a thin shell around the library.
+
+fn main() {}

@@ -1,0 +1,1 @@
+//! One child process: argv, environment, process group, output, end. Knows no jobs.

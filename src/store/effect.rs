@@ -1,0 +1,113 @@
+//! Rules that travel to the engine and are applied inside an arrow's atomic step.
+//!
+//! Plugins never touch the store: a decision that needs stored state (is the lock free? is the job
+//! already delayed?) is stated here as a rule, and the engine judges it where nothing can come
+//! between the judgement and the deed.
+
+use bytes::Bytes;
+
+use crate::job::{Identity, LockKey, QueueName, TaskName};
+
+/// A condition on an enqueue. The engine first asks all of them, in the order given, and takes
+/// locks only when none refuses, so that a refused enqueue writes nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Admission {
+    /// QueueLock: refuse while the lock is held, else take it. The value is the unix second at
+    /// which it ends, plus one; a value that has passed is overwritten, a value that is no number
+    /// counts as held.
+    TakeLock {
+        /// The plugin that speaks, as the caller is told.
+        plugin: &'static str,
+        /// The lock.
+        key: LockKey,
+        /// How long it is held at most, in seconds.
+        ttl_s: u64,
+    },
+    /// DelayQueueLock: refuse while a job of the same bytes is delayed.
+    NotDelayed {
+        /// The plugin that speaks, as the caller is told.
+        plugin: &'static str,
+    },
+}
+
+/// What happens between claim and run, in the order given. Locks taken earlier in the same enter
+/// are undone on a later refusal.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Gate {
+    /// QueueLock's before-perform: the job has left its queue, so the lock is freed, whoever took it.
+    FreeLock {
+        /// The lock.
+        key: LockKey,
+    },
+    /// JobLock: take the lock for this claim. The value is `<unix second of its end>:<claim token>`;
+    /// a lock that already carries this claim's token counts as taken.
+    TakeLock {
+        /// The plugin that speaks.
+        plugin: &'static str,
+        /// The lock.
+        key: LockKey,
+        /// How long it is held without renewal, in seconds.
+        ttl_s: u64,
+        /// What becomes of the job while another holds the lock.
+        busy: Busy,
+    },
+}
+
+/// What becomes of a job whose lock is held by another.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Busy {
+    /// Back to the delayed jobs, without any check for duplicates.
+    PutBack {
+        /// From now, in milliseconds.
+        delay_ms: u64,
+    },
+    /// Dropped, with everything that hung on it.
+    Drop {
+        /// Locks to free, whoever holds them: the dropped job's own QueueLock.
+        free: Vec<LockKey>,
+        /// The next tick, if the job is periodic.
+        tick: Option<Tick>,
+    },
+}
+
+/// Where a claimed job goes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// Done: counted as processed.
+    Done,
+    /// To the end of the failed list, counted as failed.
+    Failed {
+        /// The record, as [`Failure::record`](crate::job::Failure::record) writes it.
+        record: Bytes,
+    },
+    /// To the delayed jobs, its bytes unchanged, without any check for duplicates. Not counted.
+    Delayed {
+        /// From the store's now, in milliseconds; the second is rounded up, so that it is never early.
+        delay_ms: u64,
+        /// What is remembered of the job until it is claimed again.
+        identity: Identity,
+    },
+    /// To the head of its queue, its bytes unchanged. Not counted.
+    Requeued {
+        /// What is remembered of the job until it is claimed again.
+        identity: Identity,
+    },
+}
+
+/// The next run of a periodic task, written inside the arrow that ends the present one.
+///
+/// The engine reads the task's entry: when it is stopped or a copy of these bytes is already
+/// delayed, nothing is written. Else the next due time is the entry's plus a whole number of
+/// periods, the first that lies after the store's now, and the job is delayed until then. Without
+/// an entry the period counts from now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tick {
+    /// The task.
+    pub task: TaskName,
+    /// The queue its job goes to.
+    pub queue: QueueName,
+    /// The job's bytes.
+    pub payload: Bytes,
+    /// The period in whole seconds, at least one.
+    pub every_s: u64,
+}

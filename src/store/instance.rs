@@ -1,0 +1,114 @@
+//! An instance's place in the store: its registration, its lease, its workers.
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::{ClaimToken, LockKey, TaskName, WorkerName};
+
+/// Where an instance runs, exactly enough to tell from the same machine whether it is still alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostIdentity {
+    /// The host's name.
+    pub hostname: String,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// The inode of the pid namespace: a pid means something only within one.
+    pub pid_namespace: u64,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// The daemon's start time, in clock ticks since boot: a pid is used again, this pair is not.
+    pub started_ticks: u64,
+}
+
+/// What an instance says of itself for as long as it lives.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct InstanceRecord {
+    /// Random, hexadecimal, new at each start (and after each declared death).
+    pub id: String,
+    /// The first two parts of its workers' names, without the number: `<host>-windlass:<pid>`.
+    pub name: String,
+    /// The third part of its workers' names: the queues as configured.
+    pub queues: String,
+    /// Where it runs.
+    pub host: HostIdentity,
+    /// The highest number any of its workers ever had: workers are `<name>+1` to `<name>+<this>`.
+    pub processors: usize,
+    /// Periodic tasks that it declares.
+    pub periodic: Vec<String>,
+    /// The version of Windlass.
+    pub version: String,
+}
+
+impl InstanceRecord {
+    /// The worker with number `n`, from 1.
+    #[must_use]
+    pub fn worker(&self, n: usize) -> WorkerName {
+        WorkerName::new(&format!("{}+{n}", self.name), &self.queues)
+    }
+
+    /// Every worker it may ever have registered.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerName> {
+        (1..=self.processors).map(|n| self.worker(n)).collect()
+    }
+
+    /// Does it declare this periodic task?
+    #[must_use]
+    pub fn declares(&self, task: &TaskName) -> bool {
+        self.periodic.iter().any(|name| name == task.as_str())
+    }
+}
+
+/// How joining went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Joined {
+    /// The instance is registered and its lease runs.
+    Yes,
+    /// Another instance holds this name; it may be dead.
+    NameTaken(Box<InstanceRecord>),
+}
+
+/// One extension of a lease, for all of an instance's workers.
+#[derive(Debug, Clone)]
+pub struct Extend {
+    /// The instance, as it would register now.
+    pub record: InstanceRecord,
+    /// Its registered workers.
+    pub workers: Vec<WorkerName>,
+    /// Locks of running jobs to be renewed.
+    pub locks: Vec<LockRenewal>,
+}
+
+/// A lock to be renewed for a running job, if it still carries the claim's token.
+#[derive(Debug, Clone)]
+pub struct LockRenewal {
+    /// The lock.
+    pub key: LockKey,
+    /// Its owner.
+    pub claim: ClaimToken,
+    /// How long it is held from now, in seconds.
+    pub ttl_s: u64,
+}
+
+/// What an extension found.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Extended {
+    /// The registration is gone: somebody declared this instance dead, and nothing was written.
+    /// All its claims are lost; it must join again under a new id.
+    pub dead: bool,
+    /// Indexes of workers whose membership or ping was gone: somebody force-cleaned them. They were
+    /// registered anew, and a working record of this instance left under them was removed; their
+    /// claims are lost.
+    pub vanished: Vec<usize>,
+    /// Indexes of locks that were lost to another owner or had run out.
+    pub lost_locks: Vec<usize>,
+}
+
+/// A registered instance and its lease counter, as seen at one moment.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InstanceState {
+    /// What it says of itself.
+    pub record: InstanceRecord,
+    /// Grows with every extension. An instance is dead when this stood still for one lease while
+    /// the observer itself could read it.
+    pub counter: u64,
+}

@@ -1,0 +1,250 @@
+//! What clients and the pool do to jobs: enqueue, schedule, and the exchange.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::effect::{Admission, Gate, Tick, Verdict};
+use super::error::StoreError;
+use super::instance::{Extend, Extended, InstanceRecord, Joined};
+use super::wake::Waker;
+use super::working::WorkingRecord;
+use crate::job::{ClaimToken, Identity, LockKey, QueueName, WorkerName};
+
+/// A job to be put on its queue.
+#[derive(Debug, Clone)]
+pub struct Enqueue {
+    /// The queue.
+    pub queue: QueueName,
+    /// The job's bytes.
+    pub payload: Bytes,
+    /// To the head of the queue instead of its end.
+    pub front: bool,
+    /// Conditions, in the order of the plugins that state them.
+    pub admissions: Vec<Admission>,
+}
+
+/// What became of an enqueue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Enqueued {
+    /// The job is on its queue.
+    Yes,
+    /// A plugin refused; nothing was written.
+    Refused {
+        /// The plugin's name.
+        plugin: &'static str,
+    },
+}
+
+/// When a job is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum When {
+    /// At this unix second.
+    At(i64),
+    /// This many milliseconds after the store's now; the sum is rounded to a second as
+    /// node-resque does, half up.
+    In(i64),
+}
+
+/// A job to be delayed.
+#[derive(Debug, Clone)]
+pub struct Schedule {
+    /// The job's bytes; its queue stands in them.
+    pub payload: Bytes,
+    /// When it is due.
+    pub when: When,
+}
+
+/// What became of a schedule.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Scheduled {
+    /// The job is due at this unix second.
+    At(i64),
+    /// A job of the same bytes was already due at this second; nothing was written.
+    Duplicate(i64),
+}
+
+/// A claim's end.
+#[derive(Debug, Clone)]
+pub struct Settlement {
+    /// The worker that holds the claim.
+    pub worker: WorkerName,
+    /// The claim; if the working record carries another, the settlement writes nothing.
+    pub claim: ClaimToken,
+    /// The queue the job was claimed from.
+    pub queue: QueueName,
+    /// The job's bytes.
+    pub payload: Bytes,
+    /// Where the job goes.
+    pub verdict: Verdict,
+    /// Locks to free if they carry this claim's token.
+    pub free: Vec<LockKey>,
+    /// The next tick, if the job is periodic and this run was its present tick.
+    pub tick: Option<Tick>,
+}
+
+/// A claimed job at its gates.
+#[derive(Debug, Clone)]
+pub struct Enter {
+    /// The worker that holds the claim.
+    pub worker: WorkerName,
+    /// The claim; if the working record carries another, nothing is written.
+    pub claim: ClaimToken,
+    /// The queue the job was claimed from.
+    pub queue: QueueName,
+    /// The job's bytes.
+    pub payload: Bytes,
+    /// Who the job is, remembered if it is put back.
+    pub identity: Identity,
+    /// The gates, in the order of the plugins that state them.
+    pub gates: Vec<Gate>,
+}
+
+/// What became of an enter.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Entered {
+    /// All gates are passed: run the job.
+    Taken,
+    /// The job is delayed again and the claim is over.
+    PutBack {
+        /// The plugin that refused.
+        plugin: &'static str,
+    },
+    /// The job is gone and the claim is over.
+    Dropped {
+        /// The plugin that refused.
+        plugin: &'static str,
+    },
+    /// The claim was lost before; nothing was written.
+    Lost,
+}
+
+/// One call of a lane: settle what ended, let in what stands at its gates, claim for the idle.
+///
+/// Applied in this order, in one atomic step. Settlements within one exchange go in order;
+/// jobs that are put back to the head of one queue should therefore stand newest claim first.
+#[derive(Debug, Clone)]
+pub struct Exchange {
+    /// One more than the lane's previous exchange, from 1. Repeating an exchange with the same
+    /// number (after a lost reply) applies nothing twice and gives the same reply.
+    pub sequence: u64,
+    /// Claims that ended.
+    pub settlements: Vec<Settlement>,
+    /// Claims at their gates.
+    pub enters: Vec<Enter>,
+    /// Workers to claim for. May include workers settled in this exchange.
+    pub idle: Vec<WorkerName>,
+    /// Where to claim from, in strict order of priority.
+    pub queues: Arc<[QueueName]>,
+    /// What goes into the working records as `run_at`: ISO 8601.
+    pub run_at: String,
+}
+
+/// A lane's reply.
+#[derive(Debug, Clone, Default)]
+pub struct Exchanged {
+    /// Indexes of settlements whose claim was lost; nothing was written for them.
+    pub lost: Vec<usize>,
+    /// What became of each enter, in order.
+    pub entered: Vec<Entered>,
+    /// Claimed jobs, for idle workers in order. Fewer than asked for means that the queues are empty.
+    pub claims: Vec<Claim>,
+}
+
+/// A job that was claimed.
+#[derive(Debug, Clone)]
+pub struct Claim {
+    /// Index into [`Exchange::idle`].
+    pub index: usize,
+    /// The claim's token: `ClaimToken::new(instance, lane, sequence, index)`.
+    pub token: ClaimToken,
+    /// The queue the job came from.
+    pub queue: QueueName,
+    /// The job's bytes.
+    pub payload: Bytes,
+    /// Who the job is.
+    pub identity: Identity,
+}
+
+/// A lane: one connection over which one exchange is in flight at a time.
+///
+/// Each worker is bound to one lane, so that a settlement never arrives after the same worker's
+/// next claim.
+#[async_trait]
+pub trait Lane: Send {
+    /// Settles, enters and claims in one atomic step.
+    ///
+    /// # Errors
+    /// After [`StoreError::Unavailable`] repeat the same exchange, unchanged, until it succeeds.
+    async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError>;
+}
+
+/// The part of a store that clients and the pool hold.
+#[async_trait]
+pub trait Queueing: Send + Sync {
+    /// Nowhere -> queue: judges admissions, makes the queue known, pushes; one atomic step for
+    /// each job, all jobs in one round trip. Wakes waiting workers.
+    ///
+    /// # Errors
+    /// After an error it is unknown which of the jobs were enqueued.
+    async fn enqueue(&self, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError>;
+
+    /// Nowhere -> delayed: refuses a second job of the same bytes in the same second.
+    ///
+    /// # Errors
+    /// After an error it is unknown which of the jobs were delayed.
+    async fn schedule(&self, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError>;
+
+    /// Opens a lane for an instance that has joined.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn lane(&self, instance: &str, lane: u8) -> Result<Box<dyn Lane>, StoreError>;
+
+    /// Opens a waker: a connection that is told when something watched has changed.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn waker(&self) -> Result<Box<dyn Waker>, StoreError>;
+
+    /// Registers an instance and starts its lease, unless another holds its name. Repeating it for
+    /// the same id is harmless.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn join(&self, record: &InstanceRecord) -> Result<Joined, StoreError>;
+
+    /// Registers workers (membership, start time, ping) of an instance. Working records that
+    /// already stand under their names, left by an earlier life, are returned and left standing: a
+    /// worker with one must not claim before it is recovered.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn register(&self, instance: &str, workers: &[WorkerName]) -> Result<Vec<WorkingRecord>, StoreError>;
+
+    /// Removes idle workers with their pings and stats; a worker that has a working record stays.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn unregister(&self, instance: &str, workers: &[WorkerName]) -> Result<(), StoreError>;
+
+    /// Extends the lease, pings for all workers, renews locks; see [`Extended`] for what it detects.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn extend(&self, extend: &Extend) -> Result<Extended, StoreError>;
+
+    /// Ends an instance: unregisters its workers and removes lease, registration and lanes. If a
+    /// working record of it is left, only the idle workers go, and the rest is left to recovery.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn leave(&self, record: &InstanceRecord) -> Result<(), StoreError>;
+
+    /// Every queue that is known, in code-unit order.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn queue_names(&self) -> Result<Vec<QueueName>, StoreError>;
+}

@@ -1,0 +1,88 @@
+//! What a task's `[run]` may say.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::time::Duration;
+
+/// The handler of a task.
+#[derive(Debug, Clone, PartialEq)]
+pub enum HandlerSpec {
+    /// A process for each job.
+    Exec(ExecSpec),
+    /// Something in this process, by name.
+    Builtin(BuiltinSpec),
+}
+
+/// `exec = [...]` and what goes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ExecSpec {
+    /// The program and its arguments, each with placeholders that are already parsed.
+    pub argv: Vec<Template>,
+    /// The working directory: the folder of the task file unless it says otherwise.
+    pub cwd: PathBuf,
+    /// Added to the environment.
+    pub env: BTreeMap<String, String>,
+    /// What becomes of the output.
+    pub output: OutputMode,
+    /// What is kept as the job's result.
+    pub result: ResultMode,
+    /// May a placeholder's value begin with a dash where it would read as an option?
+    pub allow_dash: bool,
+    /// The delay when the program exits with 75.
+    pub retry_later: Duration,
+    /// How often it may do that before the job fails.
+    pub retry_later_limit: u32,
+}
+
+/// One item of argv: text with placeholders.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Template {
+    /// The pieces in order.
+    pub pieces: Vec<Piece>,
+}
+
+/// A piece of a template.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Piece {
+    /// Text as it stands.
+    Text(String),
+    /// `{0}`, `{to}`, `{0.to.city}`: a value out of the arguments. A path that does not begin with
+    /// a number starts at the first argument.
+    Arg {
+        /// Which argument.
+        index: usize,
+        /// The way down from it: keys of objects, or positions of arrays.
+        path: Vec<String>,
+        /// As it was written, for messages.
+        written: String,
+    },
+    /// `{job.id}`.
+    JobId,
+    /// `{job.queue}`.
+    JobQueue,
+}
+
+/// What becomes of a process' output.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OutputMode {
+    /// Logged line by line under the job's id.
+    Log,
+    /// Thrown away (but for the tail of stderr that explains a failure).
+    Discard,
+}
+
+/// What is kept as a job's result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ResultMode {
+    /// Nothing.
+    Nothing,
+    /// The last line of stdout.
+    LastLine,
+}
+
+/// `builtin = "..."` and what goes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BuiltinSpec {
+    /// The builtin's name, of the registry of those that exist.
+    pub name: String,
+}
