@@ -20,6 +20,7 @@ pub mod config;
 pub mod event;
 pub mod handler;
 pub mod job;
+pub mod plugin;
 pub mod process;
 pub mod store;
 pub mod task;

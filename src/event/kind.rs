@@ -70,6 +70,7 @@ pub struct JobInfo {
 
 /// Something that happened.
 #[derive(Debug, Clone)]
+#[expect(missing_docs, reason = "each variant says what happened; the fields are named for what they are")]
 pub enum Event {
     /// A worker was registered.
     WorkerStart { worker: WorkerName },

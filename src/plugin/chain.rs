@@ -1,0 +1,137 @@
+//! A task's plugins in their order, asked as one.
+
+use super::{job_lock, queue_lock};
+use crate::job::payload::encode;
+use crate::job::{Args, LockKey, PayloadView, QueueName};
+use crate::store::effect::{Admission, Busy, Gate, Tick};
+use crate::task::{PluginSpec, TaskDefinition};
+
+/// The name under which DelayQueueLock refuses.
+const DELAY_QUEUE_LOCK: &str = "DelayQueueLock";
+
+/// The plugins of one task.
+#[derive(Debug, Clone, Copy)]
+pub struct Chain<'a> {
+    task: &'a TaskDefinition,
+}
+
+/// A lock that a running job holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The lock.
+    pub key: LockKey,
+    /// For how many seconds a renewal holds.
+    pub ttl_s: u64,
+}
+
+impl<'a> Chain<'a> {
+    /// The chain of a task.
+    #[must_use]
+    pub fn of(task: &'a TaskDefinition) -> Self {
+        Self { task }
+    }
+
+    /// What must hold for a job of these arguments to be enqueued.
+    #[must_use]
+    pub fn admissions(&self, queue: &QueueName, args: &Args) -> Vec<Admission> {
+        let name = self.task.name.as_str();
+        let admission = |plugin: &PluginSpec| match plugin {
+            PluginSpec::QueueLock { lock_timeout_s, key } => Some(Admission::TakeLock {
+                plugin: queue_lock::NAME,
+                key: queue_lock::key(key.as_deref(), name, queue.as_str(), args),
+                ttl_s: *lock_timeout_s,
+            }),
+            PluginSpec::DelayQueueLock => Some(Admission::NotDelayed { plugin: DELAY_QUEUE_LOCK }),
+            PluginSpec::JobLock { .. } => None,
+        };
+        self.task.plugins.iter().filter_map(admission).collect()
+    }
+
+    /// Does a job of this task pass gates before it runs?
+    #[must_use]
+    pub fn has_gates(&self) -> bool {
+        self.task.plugins.iter().any(|plugin| !matches!(plugin, PluginSpec::DelayQueueLock))
+    }
+
+    /// What happens between claim and run of a job.
+    #[must_use]
+    pub fn gates(&self, queue: &QueueName, args: &Args) -> Vec<Gate> {
+        let name = self.task.name.as_str();
+        let gate = |plugin: &PluginSpec| match plugin {
+            PluginSpec::QueueLock { .. } => self.queue_lock(queue, args).map(|(key, _)| Gate::FreeLock { key }),
+            PluginSpec::DelayQueueLock => None,
+            PluginSpec::JobLock { lock_timeout_s, enqueue_timeout_ms, re_enqueue, key } => Some(Gate::TakeLock {
+                plugin: job_lock::NAME,
+                key: job_lock::key(key.as_deref(), name, queue.as_str(), args),
+                ttl_s: *lock_timeout_s,
+                busy: if *re_enqueue {
+                    Busy::PutBack { delay_ms: *enqueue_timeout_ms }
+                } else {
+                    Busy::Drop {
+                        free: self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect(),
+                        tick: self.tick(),
+                    }
+                },
+            }),
+        };
+        self.task.plugins.iter().filter_map(gate).collect()
+    }
+
+    /// The locks a running job holds: to be renewed while it runs, to be freed at its end.
+    #[must_use]
+    pub fn held(&self, queue: &QueueName, args: &Args) -> Vec<Held> {
+        self.job_lock(queue, args).into_iter().map(|(key, ttl_s)| Held { key, ttl_s }).collect()
+    }
+
+    /// The task's QueueLock for a job, and for how many seconds it is taken.
+    #[must_use]
+    pub fn queue_lock(&self, queue: &QueueName, args: &Args) -> Option<(LockKey, u64)> {
+        self.task.plugins.iter().find_map(|plugin| match plugin {
+            PluginSpec::QueueLock { lock_timeout_s, key } => {
+                let key = queue_lock::key(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
+                Some((key, *lock_timeout_s))
+            }
+            _ => None,
+        })
+    }
+
+    /// The task's JobLock for a job, and for how many seconds it is taken.
+    #[must_use]
+    pub fn job_lock(&self, queue: &QueueName, args: &Args) -> Option<(LockKey, u64)> {
+        self.task.plugins.iter().find_map(|plugin| match plugin {
+            PluginSpec::JobLock { lock_timeout_s, key, .. } => {
+                let key = job_lock::key(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
+                Some((key, *lock_timeout_s))
+            }
+            _ => None,
+        })
+    }
+
+    /// The next tick of a periodic task.
+    #[must_use]
+    pub fn tick(&self) -> Option<Tick> {
+        let every = self.task.frequency?;
+        Some(Tick {
+            task: self.task.name.clone(),
+            queue: self.task.queue.clone(),
+            payload: encode(self.task.name.as_str(), self.task.queue.as_str(), &Args::periodic()),
+            every_s: every.as_secs().max(1),
+        })
+    }
+
+    /// Every form in which a job of a periodic task may stand: ours, and ActionHero's `[null]` and
+    /// `[]`.
+    #[must_use]
+    pub fn periodic_forms(&self) -> Vec<bytes::Bytes> {
+        let form = |args: &str| Args::from_json(args).ok();
+        let encode = |args| encode(self.task.name.as_str(), self.task.queue.as_str(), &args);
+        ["[{}]", "[null]", "[]"].into_iter().filter_map(form).map(encode).collect()
+    }
+
+    /// Is this job the task's own tick, and not a run that somebody enqueued besides?
+    #[must_use]
+    pub fn is_tick(&self, payload: &PayloadView<'_>) -> bool {
+        self.task.frequency.is_some()
+            && Args::of(payload).is_ok_and(|args| matches!(args.as_str(), "[{}]" | "[null]" | "[]"))
+    }
+}
