@@ -32,6 +32,8 @@ pub struct InstanceRecord {
     pub host: HostIdentity,
     /// The highest number any of its workers ever had: workers are `<name>+1` to `<name>+<this>`.
     pub processors: usize,
+    /// Its lease in milliseconds: how long its counter may stand still.
+    pub lease_ms: u64,
     /// Periodic tasks that it declares.
     pub periodic: Vec<String>,
     /// The version of Windlass.
