@@ -54,7 +54,9 @@ pub fn ending(
     outcome: Outcome,
     now_ms: i64,
 ) -> Ending {
-    let view = PayloadView::parse(run.payload).ok();
+    // Only locks and ticks need a look into the payload; most tasks have neither.
+    let looks = task.is_some_and(|task| task.frequency.is_some() || Chain::of(task).has_gates());
+    let view = if looks { PayloadView::parse(run.payload).ok() } else { None };
     let chain = task.map(Chain::of);
     let free = chain.zip(view.as_ref()).map_or_else(Vec::new, |(chain, view)| held(chain, run.queue, view));
     let tick = |failed: bool| {

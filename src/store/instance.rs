@@ -41,6 +41,15 @@ pub struct InstanceRecord {
 }
 
 impl InstanceRecord {
+    /// A new instance's id: 64 random bits in hexadecimal.
+    #[must_use]
+    pub fn new_id() -> String {
+        let mut bits = [0; 8];
+        // Without the system's randomness nothing that must be unique can be; /dev/urandom never fails on Linux.
+        getrandom::fill(&mut bits).expect("the system must give random bytes");
+        bits.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The worker with number `n`, from 1.
     #[must_use]
     pub fn worker(&self, n: usize) -> WorkerName {
