@@ -15,6 +15,7 @@
 //! | 7 | [`cli`] |
 
 pub mod backoff;
+pub mod client;
 pub mod clock;
 pub mod config;
 pub mod event;
