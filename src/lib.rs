@@ -14,6 +14,7 @@
 //! | 6 | [`daemon`] |
 //! | 7 | [`cli`] |
 
+pub mod admin;
 pub mod backoff;
 pub mod client;
 pub mod clock;
