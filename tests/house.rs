@@ -1,0 +1,333 @@
+//! The shape of the house, held: which room may use which, and how long a file may be.
+//!
+//! Calls go down, values and channels come up: a room uses only rooms of lower levels. This test reads
+//! the sources, unit tests included, and fails on every path that climbs. `lib.rs` and `main.rs` stand
+//! outside of all rooms. Whoever needs a new arrow changes the table here, where a review sees it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::path::{Path, PathBuf};
+
+/// The rooms from the bottom up; a room uses only rooms of lower levels.
+const LEVELS: &[&[&str]] = &[
+    &["clock", "backoff", "job", "process"],
+    &["config", "event"],
+    &["task", "store", "telemetry"],
+    &["plugin", "handler"],
+    &["client", "pool"],
+    &["scheduler", "admin"],
+    &["http"],
+    &["daemon"],
+    &["cli"],
+];
+
+/// Rooms that never meet, whatever their levels: what works on jobs does not depend on what looks at them.
+const STRANGERS: &[(&str, &str)] = &[("admin", "pool"), ("http", "pool")];
+
+/// How long a file may be without a reason.
+const LONGEST: usize = 400;
+
+/// How the reason begins, in the comment at the head of the file.
+const REASON: &str = "//! Longer than 400 lines because ";
+
+#[test]
+fn rooms_use_only_rooms_of_lower_levels() {
+    let mut wrong = String::new();
+    let mut arrows: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    for file in sources() {
+        let Some(room) = room_of(&file.path) else { continue };
+        let level = level_of(&room);
+        if level.is_none() {
+            writeln!(wrong, "{}: the room `{room}` is not in the table of levels", file.name)
+                .expect("strings take all");
+        }
+        for path in paths(&file.text, depth_of(&file.path)) {
+            arrows.entry(room.clone()).or_default().insert(path.room.clone());
+            if let Some(complaint) = judge(&room, &path) {
+                writeln!(wrong, "{}:{}: {complaint}", file.name, path.line).expect("strings take all");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "these paths climb:\n{wrong}");
+    assert!(arrows.len() > 1, "no arrows between rooms were found: this test reads nothing");
+    assert_eq!(cycle(&arrows), None, "rooms use each other in a circle");
+}
+
+#[test]
+fn long_files_give_a_reason() {
+    let mut wrong = String::new();
+    for file in sources() {
+        let lines = file.text.lines().count();
+        let head = file.text.lines().take_while(|line| line.starts_with("//!"));
+        if lines > LONGEST && !head.into_iter().any(|line| line.starts_with(REASON)) {
+            writeln!(wrong, "{}: {lines} lines", file.name).expect("strings take all");
+        }
+    }
+    assert!(wrong.is_empty(), "longer than {LONGEST} lines without a `{REASON}...`:\n{wrong}");
+}
+
+#[test]
+fn the_reader_of_sources_sees_every_way_to_write_a_path() {
+    let seen = |text: &str, depth| {
+        let rooms = paths(text, depth).into_iter().map(|path| format!("{}:{}", path.line, path.room));
+        rooms.collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(seen("use crate::job::{QueueName, payload::encode};", 2), "1:job");
+    assert_eq!(
+        seen("use crate::{\n  job::{A, B},\n  store as s, task::{self, x::{Y}},\n};", 2),
+        "2:job 3:store 3:task"
+    );
+    assert_eq!(seen("fn f() -> crate::store::Error {\n crate :: pool::start() }", 2), "1:store 2:pool");
+    assert_eq!(seen("pub(crate) fn f() {} pub(in crate::pool) fn g() {}", 2), "1:pool");
+    assert_eq!(seen("// crate::pool\n/* crate::pool /* */ crate::cli */ /// [`crate::cli`]\n", 2), "");
+    assert_eq!(
+        seen("let a = (\"crate::pool\", r#\"\"crate::cli\"#, '\"', b'\"', 'x'); use crate::job::X;", 2),
+        "1:job"
+    );
+    assert_eq!(seen("fn f<'a>(x: &'a str) { let c = '\\''; crate::job::g() }", 2), "1:job");
+    // src/pool/manager.rs is at depth 2: `super` is the room, one more is the crate.
+    assert_eq!(seen("use super::super::cli::Args; use super::census;", 2), "1:cli");
+    assert_eq!(seen("mod tests { use super::super::cli::X; use super::super::super::{cli, job}; }", 2), "1:cli 1:job");
+    assert_eq!(seen("mod tests { fn f() {} } use super::super::cli::X;", 2), "1:cli");
+}
+
+#[test]
+fn the_judge_knows_up_from_down() {
+    let judged = |room: &str, text: &str| paths(text, 2).iter().filter_map(|path| judge(room, path)).count();
+    assert_eq!(judged("pool", "use crate::store::Store; use crate::job::JobName;"), 0);
+    assert_eq!(judged("store", "use crate::store::error::StoreError;"), 0);
+    assert_eq!(judged("store", "use crate::pool::Pool;"), 1, "upwards");
+    assert_eq!(judged("store", "use crate::task::Registry;"), 1, "sideways");
+    assert_eq!(judged("admin", "use crate::pool::Pool;"), 1, "strangers");
+    assert_eq!(judged("store", "use crate::attic::Chest;"), 1, "a room that is not in the table");
+    assert_eq!(judged("store", "use crate::store::StoreError;"), 1, "a room's own door");
+    let arrow = |from: &str, to: &str| (from.to_owned(), BTreeSet::from([to.to_owned()]));
+    assert_eq!(cycle(&BTreeMap::from([arrow("a", "b"), arrow("b", "c")])), None);
+    assert!(cycle(&BTreeMap::from([arrow("a", "b"), arrow("b", "c"), arrow("c", "a")])).is_some());
+}
+
+/// A path to a room, as it stands in a source file.
+#[derive(Debug)]
+struct RoomPath {
+    /// The line it stands in.
+    line: usize,
+    /// The room it leads to.
+    room: String,
+    /// What it names there first, if it goes on.
+    next: Option<String>,
+}
+
+/// What is wrong with this path in this room.
+fn judge(room: &str, path: &RoomPath) -> Option<String> {
+    let to = path.room.as_str();
+    if room == to {
+        // The door re-exports what its files define: through it, every child would depend on its parent.
+        let door = path.next.as_ref().filter(|next| next.starts_with(char::is_uppercase))?;
+        return Some(format!("`{room}` takes `{door}` through its own door: import it from the file that defines it"));
+    }
+    let Some(level) = level_of(to) else {
+        return Some(format!("`{room}` uses `crate::{to}`, which is no room of the table of levels"));
+    };
+    if STRANGERS.iter().any(|&(a, b)| (a, b) == (room, to) || (b, a) == (room, to)) {
+        return Some(format!("`{room}` and `{to}` never meet"));
+    }
+    let own = level_of(room)?;
+    (level >= own).then(|| format!("`{room}` (level {own}) may not use `{to}` (level {level})"))
+}
+
+/// The level of a room.
+fn level_of(room: &str) -> Option<usize> {
+    LEVELS.iter().position(|rooms| rooms.contains(&room))
+}
+
+/// A circle of arrows, if there is one: the rooms that remain when those without arrows to others are
+/// taken away again and again.
+fn cycle(arrows: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    let mut left = arrows.clone();
+    loop {
+        let rooms: BTreeSet<String> = left.keys().cloned().collect();
+        let before = left.len();
+        left.retain(|room, to| to.iter().any(|to| to != room && rooms.contains(to)));
+        if left.is_empty() {
+            return None;
+        }
+        if left.len() == before {
+            return Some(left.into_keys().collect());
+        }
+    }
+}
+
+/// A source file.
+struct Source {
+    /// Below `src`.
+    path: PathBuf,
+    /// For messages.
+    name: String,
+    text: String,
+}
+
+/// Every source file of the crate.
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let (mut folders, mut files) = (vec![root.clone()], Vec::new());
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("src must be readable") {
+            let path = entry.expect("src must be readable").path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                let text = std::fs::read_to_string(&path).expect("sources must be text");
+                let path = path.strip_prefix(&root).expect("it was found below src").to_owned();
+                files.push(Source { name: format!("src/{}", path.display()), path, text });
+            }
+        }
+    }
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    files
+}
+
+/// The room a file belongs to: the first folder, or the file itself; none for `lib.rs` and `main.rs`.
+fn room_of(path: &Path) -> Option<String> {
+    let room = path.iter().next()?.to_str()?.trim_end_matches(".rs");
+    (!matches!(room, "lib" | "main")).then(|| room.to_owned())
+}
+
+/// How many modules deep a file's own module is; a room is at depth 1.
+fn depth_of(path: &Path) -> usize {
+    path.iter().count() - usize::from(path.ends_with("mod.rs"))
+}
+
+/// Every path from the root of the crate, by `crate::` or by enough `super::`, in a file whose module is
+/// at this depth.
+fn paths(text: &str, depth: usize) -> Vec<RoomPath> {
+    let tokens = tokens(text);
+    let word = |at: usize| tokens.get(at).map_or("", |(_, token)| token.as_str());
+    let (mut found, mut braces, mut at) = (Vec::new(), Vec::new(), 0);
+    while at < tokens.len() {
+        match word(at) {
+            "{" => braces.push(at >= 2 && word(at - 2) == "mod"),
+            "}" => drop(braces.pop()),
+            "crate" if word(at + 1) == "::" => collect(&tokens, at + 2, &mut found),
+            "super" => {
+                let inline = braces.iter().filter(|&&is_mod| is_mod).count();
+                let mut climbed = 1;
+                while word(at + 1) == "::" && word(at + 2) == "super" {
+                    climbed += 1;
+                    at += 2;
+                }
+                if climbed >= depth + inline && word(at + 1) == "::" {
+                    collect(&tokens, at + 2, &mut found);
+                }
+            }
+            _ => {}
+        }
+        at += 1;
+    }
+    found
+}
+
+/// The rooms named at `at`: one, or a group in braces.
+fn collect(tokens: &[(usize, String)], at: usize, found: &mut Vec<RoomPath>) {
+    let word = |at: usize| tokens.get(at).map_or("", |(_, token)| token.as_str());
+    let mut take = |at: usize| {
+        if let Some((line, room)) = tokens.get(at) {
+            let next = (word(at + 1) == "::").then(|| word(at + 2).to_owned());
+            found.push(RoomPath { line: *line, room: room.clone(), next });
+        }
+    };
+    if word(at) != "{" {
+        return take(at);
+    }
+    let (mut deep, mut at) = (0, at);
+    while at < tokens.len() {
+        match word(at) {
+            "{" => deep += 1,
+            "}" => deep -= 1,
+            _ => {}
+        }
+        if deep == 0 {
+            return;
+        }
+        if deep == 1 && matches!(word(at), "{" | ",") && !matches!(word(at + 1), "}" | "self") {
+            take(at + 1);
+        }
+        at += 1;
+    }
+}
+
+/// Words, `::` and single signs of a source text, each with its line; without comments and literals.
+fn tokens(text: &str) -> Vec<(usize, String)> {
+    let (mut tokens, mut line, mut rest) = (Vec::new(), 1, text);
+    while let Some(first) = rest.chars().next() {
+        let word = rest.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(rest.len());
+        let quoted = |from: usize, end: &str| rest[from..].find(end).map_or(rest.len(), |at| from + at + end.len());
+        let raw = rest.trim_start_matches(['b', 'c']).strip_prefix('r').map(|raw| raw.trim_start_matches('#'));
+        let length = if rest.starts_with("//") {
+            rest.find('\n').unwrap_or(rest.len())
+        } else if rest.starts_with("/*") {
+            comment(rest)
+        } else if let Some(raw) = raw.filter(|raw| raw.starts_with('"')) {
+            let from = rest.len() - raw.len() + 1;
+            let hashes = rest[..from].matches('#').count();
+            quoted(from, &format!("\"{}", "#".repeat(hashes)))
+        } else if first == '"' {
+            literal(rest, '"')
+        } else if first == '\'' {
+            // A character, or a lifetime: that has no second quote behind one character.
+            let mut next = rest[1..].chars();
+            match (next.next(), next.next()) {
+                (Some('\\'), _) | (Some(_), Some('\'')) => literal(rest, '\''),
+                _ => 1,
+            }
+        } else if word > 0 {
+            tokens.push((line, rest[..word].to_owned()));
+            word
+        } else if rest.starts_with("::") {
+            tokens.push((line, "::".to_owned()));
+            2
+        } else {
+            if !first.is_whitespace() {
+                tokens.push((line, first.to_string()));
+            }
+            first.len_utf8()
+        };
+        line += rest[..length].matches('\n').count();
+        rest = &rest[length..];
+    }
+    tokens
+}
+
+/// The length of a block comment with the ones inside it.
+fn comment(text: &str) -> usize {
+    let (mut deep, mut at) = (0_usize, 0);
+    while at < text.len() {
+        let rest = &text.as_bytes()[at..];
+        match (rest.starts_with(b"/*"), rest.starts_with(b"*/")) {
+            (true, _) => deep += 1,
+            (_, true) => deep -= 1,
+            _ => {
+                at += 1;
+                continue;
+            }
+        }
+        at += 2;
+        if deep == 0 {
+            return at;
+        }
+    }
+    text.len()
+}
+
+/// The length of a literal in these quotes, with its escapes.
+fn literal(text: &str, quote: char) -> usize {
+    let mut escaped = false;
+    for (at, c) in text.char_indices().skip(1) {
+        match c {
+            _ if escaped => escaped = false,
+            '\\' => escaped = true,
+            _ if c == quote => return at + c.len_utf8(),
+            _ => {}
+        }
+    }
+    text.len()
+}
