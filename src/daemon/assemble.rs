@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use super::run::{RunError, RunOptions};
 use crate::clock::{Clock, SystemClock};
+use crate::config::Config;
 use crate::config::element::queues::QueuePatterns;
 use crate::config::error::{Problem, Problems};
 use crate::config::load::{Loaded, load};
-use crate::config::Config;
 use crate::event::{Bus, Listener};
 use crate::handler::builtin::Builtins;
 use crate::handler::dispatch::Dispatch;
@@ -36,8 +36,7 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
     let Loaded { mut config, notes } = load(&options.sources)?;
     let mut problems = overridden(&mut config, options);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let words =
-        Words::new(config.worker_logging.clone(), config.scheduler_logging.clone(), config.log.redact.clone());
+    let words = Words::new(config.worker_logging.clone(), config.scheduler_logging.clone(), config.log.redact.clone());
     let interest = match log::init(&config.log, &words, Arc::clone(&clock)) {
         Ok(interest) => interest,
         Err(message) => {

@@ -234,9 +234,10 @@ impl Life {
             return Ok(());
         }
         let instances = context.store.instances().await?;
-        let foreign = context.store.registered().await?.into_iter().find(|registered| {
-            !instances.iter().any(|state| registered.worker.name().starts_with(&state.record.name))
-        });
+        let foreign =
+            context.store.registered().await?.into_iter().find(|registered| {
+                !instances.iter().any(|state| registered.worker.name().starts_with(&state.record.name))
+            });
         if let Some(foreign) = foreign {
             self.bus.emit(Event::Warning {
                 text: format!(

@@ -82,11 +82,17 @@ impl Core {
     /// There may be jobs: wakes the lane with the most idle slots; it wakes the other if it is
     /// filled.
     pub(super) fn wake(&self) {
-        let lane = {
+        let (first, second) = {
             let roster = self.roster.borrow();
-            if roster.idle(1) > roster.idle(0) { 1 } else { 0 }
+            (roster.idle(0), roster.idle(1))
         };
-        self.wake_lane(lane);
+        if first + second == 0 {
+            // Nobody can claim now; whoever is free first must know that there may be jobs.
+            self.wake_lane(0);
+            self.wake_lane(1);
+        } else {
+            self.wake_lane(usize::from(second > first));
+        }
     }
 
     pub(super) fn wake_lane(&self, lane: usize) {

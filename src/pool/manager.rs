@@ -11,10 +11,9 @@ use super::core::Core;
 use super::probe;
 use super::roster::{Slot, lane_of};
 use crate::event::{Event, Kind};
-use crate::job::{Identity, Outcome, QueueName, WorkerName};
-use crate::plugin::ending::{Run, ending};
+use crate::job::WorkerName;
+use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::store::StoreError;
-use crate::store::scheduling::Recovery;
 use crate::store::working::WorkingRecord;
 
 /// The pool's bounds and how often they are reconsidered.
@@ -107,27 +106,8 @@ async fn grow(core: &Core, count: usize, max: usize) {
 /// A record under one of our names that an earlier life left: its job is settled as cut off.
 async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
-    let queue = record.queue.clone().unwrap_or_else(|| QueueName::as_stored("default"));
-    let payload = record.payload.clone().unwrap_or_else(|| record.raw.clone());
-    let identity = record.identity.clone().unwrap_or_else(|| Identity {
-        id: record.worker.id().into(),
-        attempt: 1,
-        redelivered: 0,
-        later: 0,
-    });
-    let known = crate::job::PayloadView::parse(&payload).ok().and_then(|view| core.dispatch.get(&view.class).cloned());
-    let task = known.as_ref().map(|(task, _)| &**task);
-    let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity };
-    let ending = ending(task, core.policy, run, Outcome::Interrupted, core.clock.now_ms());
-    let recovery = Recovery {
-        instance: None,
-        record,
-        queue,
-        payload,
-        verdict: ending.verdict,
-        free: ending.free,
-        tick: ending.tick,
-    };
+    let find = |class: &str| core.dispatch.get(class).map(|(task, _)| &**task);
+    let CutOff { recovery, .. } = cut_off(record, None, find, core.policy, core.clock.now_ms());
     let recovered = core.store.recover(&recovery).await?;
     core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });
     Ok(())

@@ -264,7 +264,9 @@ async fn rejoin(store: &dyn Store, bus: &Bus, record: &InstanceRecord, control: 
         let error = match store.join(record).await {
             Ok(Joined::Yes) => return true,
             // Whoever declared us dead has not buried us yet.
-            Ok(Joined::NameTaken(by)) => StoreError::Unavailable(format!("{} is still registered as {}", by.name, by.id)),
+            Ok(Joined::NameTaken(by)) => {
+                StoreError::Unavailable(format!("{} is still registered as {}", by.name, by.id))
+            }
             Err(error) => error,
         };
         if retry(bus, "join again", &error, &mut attempt, control).await.is_none() {

@@ -12,14 +12,11 @@ use tokio::time::Instant;
 
 use super::Context;
 use crate::event::Event;
-use crate::event::kind::JobInfo;
-use crate::job::{Identity, Outcome, PayloadView, QueueName, TaskName};
-use crate::plugin::ending::{Run, ending};
+use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::process::sweep;
 use crate::store::StoreError;
-use crate::store::effect::Verdict;
 use crate::store::instance::{HostIdentity, InstanceState};
-use crate::store::scheduling::{Recovered, Recovery};
+use crate::store::scheduling::Recovered;
 use crate::store::working::WorkingRecord;
 
 /// Watches counters.
@@ -63,9 +60,8 @@ impl Observer {
 #[must_use]
 pub fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bool {
     let there = &state.record.host;
-    let same = here.hostname == there.hostname
-        && here.boot_id == there.boot_id
-        && here.pid_namespace == there.pid_namespace;
+    let same =
+        here.hostname == there.hostname && here.boot_id == there.boot_id && here.pid_namespace == there.pid_namespace;
     if !same || sweep::is_alive(there.pid, there.started_ticks) {
         return false;
     }
@@ -89,11 +85,9 @@ pub async fn recover(context: &Context, dead: &InstanceState) -> Result<bool, St
         }
     }
     let buried = store.bury(dead).await?;
-    if buried {
-        if let Some(worker) = workers.into_iter().next() {
-            let why = format!("instance {} on {} is dead; {recovered} jobs recovered", dead.record.id, dead.record.name);
-            bus.emit(Event::CleaningWorker { worker, why });
-        }
+    if buried && let Some(worker) = workers.into_iter().next() {
+        let why = format!("instance {} on {} is dead; {recovered} jobs recovered", dead.record.id, dead.record.name);
+        bus.emit(Event::CleaningWorker { worker, why });
     }
     Ok(buried)
 }
@@ -106,46 +100,13 @@ async fn recover_one(
 ) -> Result<bool, StoreError> {
     let Context { store, registry, clock, bus, policy, .. } = context;
     let worker = record.worker.clone();
-    let queue = record.queue.clone().unwrap_or_else(|| QueueName::as_stored("default"));
-    let payload = record.payload.clone().unwrap_or_else(|| record.raw.clone());
-    let identity = record.identity.clone().unwrap_or_else(|| Identity {
-        id: worker.id().into(),
-        attempt: 1,
-        redelivered: 0,
-        later: 0,
-    });
-    let view = PayloadView::parse(&payload).ok();
-    let task = view.as_ref().and_then(|view| registry.get(&view.class)).cloned();
-    let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity };
-    let ending = ending(task.as_deref(), *policy, run, Outcome::Interrupted, clock.now_ms());
-    let info = std::sync::Arc::new(JobInfo {
-        worker: worker.clone(),
-        queue: queue.clone(),
-        class: TaskName::as_stored(view.as_ref().map_or("?", |view| &view.class)),
-        args: view.as_ref().map(|view| view.args().into_owned().into()).unwrap_or_default(),
-        id: std::sync::Arc::clone(&identity.id),
-    });
-    let failure = ending.failure.clone();
-    let why = match &ending.verdict {
-        Verdict::Requeued { identity } => {
-            format!("its instance is dead; redelivery {} of job {}", identity.redelivered, identity.id)
-        }
-        _ => "its instance is dead".to_owned(),
-    };
-    let recovery = Recovery {
-        instance,
-        record,
-        queue: queue.clone(),
-        payload: payload.clone(),
-        verdict: ending.verdict,
-        free: ending.free,
-        tick: ending.tick,
-    };
+    let find = |class: &str| registry.get(class).map(|task| &**task);
+    let CutOff { recovery, job, failure, why } = cut_off(record, instance, find, *policy, clock.now_ms());
     match store.recover(&recovery).await? {
         Recovered::Yes => {
             match failure {
-                Some(failure) => bus.emit(Event::Failure { job: info, failure, duration: Duration::ZERO }),
-                None => bus.emit(Event::ReEnqueue { job: info, why }),
+                Some(failure) => bus.emit(Event::Failure { job, failure, duration: Duration::ZERO }),
+                None => bus.emit(Event::ReEnqueue { job, why }),
             }
             Ok(true)
         }
@@ -164,13 +125,8 @@ mod tests {
     use crate::store::instance::InstanceRecord;
 
     fn instance(id: &str, counter: u64) -> InstanceState {
-        let host = HostIdentity {
-            hostname: "h".into(),
-            boot_id: "b".into(),
-            pid_namespace: 1,
-            pid: 1,
-            started_ticks: 1,
-        };
+        let host =
+            HostIdentity { hostname: "h".into(), boot_id: "b".into(), pid_namespace: 1, pid: 1, started_ticks: 1 };
         let record = InstanceRecord {
             id: id.into(),
             name: format!("h-windlass:{id}"),
