@@ -4,6 +4,7 @@
 
 pub mod child;
 pub mod command;
+pub mod mark;
 pub mod output;
 pub mod sweep;
 pub mod terminate;

@@ -17,9 +17,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid};
 
-/// The variable by which a process is known to be an instance's: everything a job starts inherits
-/// it.
-pub const INSTANCE_VARIABLE: &str = "WINDLASS_INSTANCE";
+use super::mark;
 
 /// How often a sweep looks again before it gives up on processes that do not die.
 const ROUNDS: usize = 400;
@@ -93,7 +91,7 @@ pub fn group_lives(group: Pid) -> bool {
 /// those above us (a daemon may have been started by another one's job).
 #[must_use]
 pub fn marked(instance: &str) -> Vec<u32> {
-    let mark = format!("{INSTANCE_VARIABLE}={instance}");
+    let mark = format!("{}={instance}", mark::INSTANCE);
     let spared = ourselves_and_above();
     everybody()
         .filter(|stat| stat.lives() && !spared.contains(&stat.pid) && carries(stat.pid, mark.as_bytes()))
@@ -105,7 +103,7 @@ pub fn marked(instance: &str) -> Vec<u32> {
 /// many it killed. If some cannot be killed (they sleep in the kernel, or belong to somebody else)
 /// it gives up after about two seconds; `marked` then still names them.
 pub fn kill_marked(instance: &str) -> usize {
-    let mark = format!("{INSTANCE_VARIABLE}={instance}");
+    let mark = format!("{}={instance}", mark::INSTANCE);
     let mut killed = HashSet::new();
     for round in 0..ROUNDS {
         let left = marked(instance);
@@ -297,7 +295,7 @@ mod tests {
 
     #[test]
     fn a_zombie_is_dead() {
-        let (mut child, _) = started("echo; read line", ("X", "x"));
+        let (mut child, _) = started("echo; exec sleep 60", ("X", "x"));
         let ticks = start_ticks(child.id()).unwrap();
         assert!(is_alive(child.id(), ticks));
         child.kill().unwrap();
@@ -328,7 +326,7 @@ mod tests {
         let instance = format!("sweep{}", std::process::id());
         // A session of its own and a parent that is gone: no group and no ancestry leads there.
         let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$; exec >&-; while :; do sleep 0.01; done' &";
-        let (mut child, pids) = started(script, (INSTANCE_VARIABLE, &instance));
+        let (mut child, pids) = started(script, (mark::INSTANCE, &instance));
         child.wait().unwrap();
         let ticks = start_ticks(pids[0]).unwrap();
         assert!(marked(&instance).contains(&pids[0]));
