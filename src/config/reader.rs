@@ -73,6 +73,12 @@ impl Document {
         Table::new(self, String::new(), parsed.span(), parsed.get_ref())
     }
 
+    /// How much is wrong so far: whoever reads a part can tell whether it was all right.
+    #[must_use]
+    pub fn problem_count(&self) -> usize {
+        self.problems.borrow().len()
+    }
+
     /// What is wrong, in the order of the places.
     #[must_use]
     pub fn into_problems(self) -> Vec<Problem> {
@@ -235,6 +241,11 @@ impl<'a> Value<'a> {
         self.document.report(&self.key, self.span.clone(), message.into(), None);
     }
 
+    /// Reports a problem with this value, and what was probably meant.
+    pub fn report_with(&self, message: impl Into<String>, suggestion: Option<&str>) {
+        self.document.report(&self.key, self.span.clone(), message.into(), suggestion);
+    }
+
     /// Reports that something else was expected here.
     pub fn expected(&self, what: &str) {
         self.report(format!("expected {what} (found {})", describe(self.value)));
@@ -242,8 +253,7 @@ impl<'a> Value<'a> {
 
     /// Reports that something else was expected here, and what was probably meant.
     pub fn expected_one_of(&self, what: &str, suggestion: Option<&str>) {
-        let message = format!("expected {what} (found {})", describe(self.value));
-        self.document.report(&self.key, self.span.clone(), message, suggestion);
+        self.report_with(format!("expected {what} (found {})", describe(self.value)), suggestion);
     }
 
     /// A string.
