@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
+use crate::config::error::closest;
 use crate::job::ecma::EcmaError;
 use crate::job::payload::encode;
 use crate::job::{Args, NameError, QueueName, TaskName};
@@ -124,12 +125,7 @@ impl Job {
 /// The nearest of `names` to what was written, if one is near enough to be meant.
 #[must_use]
 pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
-    let written = written.to_lowercase();
-    names
-        .map(|name| (strsim::damerau_levenshtein(&written, &name.to_lowercase()), name))
-        .filter(|(distance, name)| *distance <= (name.chars().count() / 3).max(1))
-        .min_by_key(|(distance, _)| *distance)
-        .map(|(_, name)| name.to_owned())
+    closest(written, names).map(str::to_owned)
 }
 
 #[cfg(test)]

@@ -158,18 +158,19 @@ pub(super) fn delete_delayed(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>
 
 /// The locks that are held.
 pub(super) fn held_locks(step: &Step<'_>) -> Result<Vec<HeldLock>, StoreError> {
-    let mut select =
-        step.sql("SELECT key, value, expires_ms - ?1 FROM locks WHERE expires_ms > ?1 ORDER BY key, verbatim")?;
+    let mut select = step.sql(
+        "SELECT key, value, expires_ms - ?1 FROM locks WHERE expires_ms IS NULL OR expires_ms > ?1 ORDER BY key, verbatim",
+    )?;
     let rows = select.query_map([step.now_ms], |row| {
-        let ttl_ms: i64 = row.get(2)?;
-        Ok(HeldLock { key: row.get(0)?, value: row.get(1)?, ttl_ms: u64::try_from(ttl_ms).ok() })
+        let ttl_ms: Option<i64> = row.get(2)?;
+        Ok(HeldLock { key: row.get(0)?, value: row.get(1)?, ttl_ms: ttl_ms.map(count) })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Deletes a lock by its text.
 pub(super) fn delete_lock(step: &Step<'_>, key: &str) -> Result<bool, StoreError> {
-    let mut delete = step.sql("DELETE FROM locks WHERE key = ?1 AND expires_ms > ?2")?;
+    let mut delete = step.sql("DELETE FROM locks WHERE key = ?1 AND (expires_ms IS NULL OR expires_ms > ?2)")?;
     Ok(delete.execute(params![key, step.now_ms])? > 0)
 }
 

@@ -29,7 +29,8 @@ fn columns(key: &LockKey) -> (&str, bool) {
 /// A lock's value, while it is held.
 pub(super) fn value(step: &Step<'_>, key: &LockKey) -> Result<Option<String>, StoreError> {
     let (key, verbatim) = columns(key);
-    let mut select = step.sql("SELECT value FROM locks WHERE key = ?1 AND verbatim = ?2 AND expires_ms > ?3")?;
+    let mut select = step
+        .sql("SELECT value FROM locks WHERE key = ?1 AND verbatim = ?2 AND (expires_ms IS NULL OR expires_ms > ?3)")?;
     Ok(select.query_row(params![key, verbatim, step.now_ms], |row| row.get(0)).optional()?)
 }
 

@@ -48,12 +48,13 @@ CREATE TABLE stats (
 ) WITHOUT ROWID;
 INSERT INTO stats (name, value) VALUES ('processed', 0), ('failed', 0);
 
--- `verbatim` tells a key that the task chose from one that node-resque's plugins compute.
+-- `verbatim` tells a key that the task chose from one that node-resque's plugins compute. Without
+-- `expires_ms` a lock is held for ever.
 CREATE TABLE locks (
     key TEXT NOT NULL,
-    verbatim INTEGER NOT NULL,
+    verbatim INTEGER NOT NULL DEFAULT 0,
     value TEXT NOT NULL,
-    expires_ms INTEGER NOT NULL,
+    expires_ms INTEGER,
     PRIMARY KEY (key, verbatim)
 ) WITHOUT ROWID;
 CREATE INDEX locks_by_expiry ON locks (expires_ms);
