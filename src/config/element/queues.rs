@@ -7,6 +7,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -14,7 +15,7 @@ use crate::config::reader::Value;
 use crate::job::QueueName;
 
 /// A list of patterns, such as `["critical", "mail_*", "!mail_slow", "*"]`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct QueuePatterns {
     written: Vec<String>,
     entries: Vec<Entry>,
@@ -128,6 +129,12 @@ impl QueuePatterns {
     }
 }
 
+impl fmt::Debug for QueuePatterns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("QueuePatterns").field(&self.written).finish()
+    }
+}
+
 impl PartialEq for QueuePatterns {
     fn eq(&self, other: &Self) -> bool {
         self.written == other.written
@@ -162,7 +169,7 @@ fn parse(entry: &str, pattern: &str) -> Result<Pattern, QueuePatternsError> {
     if pattern.contains('[') && !pattern.is_ascii() {
         return Err(refuse("brackets take ASCII characters only".to_owned()));
     }
-    let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
+    let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).empty_alternates(true).build();
     let glob = glob.map_err(|error| refuse(error.kind().to_string()))?;
     Ok(Pattern::Glob(Box::new(glob.compile_matcher())))
 }
@@ -231,6 +238,7 @@ mod tests {
         assert_eq!(resolve(&["x?"], &known), ["x1", "x2"]);
         assert_eq!(resolve(&["[xy]1"], &known), ["x1", "y1"]);
         assert_eq!(resolve(&["{x1,y*}"], &known), ["x1", "y1"]);
+        assert_eq!(resolve(&["x{,1}"], &known), ["x1"]);
         assert_eq!(resolve(&["*"], &known).len(), known.len());
     }
 
