@@ -45,7 +45,11 @@ impl Document {
 
     /// A document of this text.
     #[must_use]
-    pub fn new(path: &Path, text: String) -> Self {
+    pub fn new(path: &Path, mut text: String) -> Self {
+        // A byte order mark is not part of the first line's columns.
+        if text.starts_with('\u{feff}') {
+            text.remove(0);
+        }
         Self { path: path.to_owned(), text, problems: RefCell::default() }
     }
 

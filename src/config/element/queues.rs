@@ -2,8 +2,7 @@
 //!
 //! An entry without any of `*`, `?`, `[`, `{` is a queue's name and is always worked on, whether the queue exists
 //! yet or not. A glob stands for the queues that match it now; `*` crosses every character, for a queue's name is no
-//! path. `!pattern` takes queues away, wherever in the list it stands. Globs look at bytes: a `?` is one byte of a
-//! name outside ASCII, so brackets take ASCII alone.
+//! path. `!pattern` takes queues away, wherever in the list it stands.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -31,7 +30,55 @@ enum Entry {
 #[derive(Debug, Clone)]
 enum Pattern {
     Name(QueueName),
-    Glob(Box<GlobMatcher>),
+    Glob(Box<Glob>),
+}
+
+/// A glob that matches characters. The matcher looks at bytes, so pattern and names are narrowed to one byte for each
+/// character before they meet.
+#[derive(Debug, Clone)]
+struct Glob {
+    matcher: GlobMatcher,
+    /// The characters outside ASCII that the pattern names.
+    wide: Vec<char>,
+}
+
+/// What a character becomes that no pattern can name.
+const OTHER: char = '\u{1}';
+
+/// How many different characters outside ASCII a pattern may name: each becomes a control character, which neither
+/// patterns nor narrowed names hold otherwise.
+const MOST_WIDE: usize = 29;
+
+impl Glob {
+    fn new(pattern: &str) -> Result<Self, String> {
+        if pattern.contains('[') && !pattern.is_ascii() {
+            return Err("brackets take ASCII characters only".to_owned());
+        }
+        let mut wide: Vec<char> = pattern.chars().filter(|letter| !letter.is_ascii()).collect();
+        wide.sort_unstable();
+        wide.dedup();
+        if wide.len() > MOST_WIDE {
+            return Err(format!("more than {MOST_WIDE} different characters outside ASCII"));
+        }
+        let narrowed = narrow(pattern, &wide);
+        let mut builder = GlobBuilder::new(&narrowed);
+        builder.literal_separator(false).backslash_escape(true).empty_alternates(true);
+        let matcher = builder.build().map_err(|error| error.kind().to_string())?.compile_matcher();
+        Ok(Self { matcher, wide })
+    }
+
+    fn is_match(&self, name: &str) -> bool {
+        self.matcher.is_match(narrow(name, &self.wide))
+    }
+}
+
+fn narrow(text: &str, wide: &[char]) -> String {
+    let narrowed = |letter: char| match wide.binary_search(&letter) {
+        Ok(position) => u8::try_from(position + 2).map_or(OTHER, char::from),
+        Err(_) if letter.is_ascii() && !letter.is_ascii_control() => letter,
+        Err(_) => OTHER,
+    };
+    text.chars().map(narrowed).collect()
 }
 
 /// Why a list of patterns is none.
@@ -166,12 +213,8 @@ fn parse(entry: &str, pattern: &str) -> Result<Pattern, QueuePatternsError> {
             Ok(Pattern::Name(name))
         };
     }
-    if pattern.contains('[') && !pattern.is_ascii() {
-        return Err(refuse("brackets take ASCII characters only".to_owned()));
-    }
-    let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).empty_alternates(true).build();
-    let glob = glob.map_err(|error| refuse(error.kind().to_string()))?;
-    Ok(Pattern::Glob(Box::new(glob.compile_matcher())))
+    let glob = Glob::new(pattern).map_err(refuse)?;
+    Ok(Pattern::Glob(Box::new(glob)))
 }
 
 fn by_utf16(a: &str, b: &str) -> Ordering {
@@ -243,6 +286,16 @@ mod tests {
     }
 
     #[test]
+    fn globs_match_characters_and_not_bytes() {
+        let known = ["\u{fc}1", "\u{e4}1", "u1", "\u{1f600}1", "\u{1}1", "\u{2}1"];
+        assert_eq!(resolve(&["?1"], &known).len(), known.len());
+        assert_eq!(resolve(&["??1"], &known), Vec::<String>::new());
+        assert_eq!(resolve(&["\u{fc}*"], &known), ["\u{fc}1"]);
+        assert_eq!(resolve(&["{\u{fc},\u{1f600}}?"], &known), ["\u{fc}1", "\u{1f600}1"]);
+        assert_eq!(resolve(&["[!u]1"], &known).len(), known.len() - 1);
+    }
+
+    #[test]
     fn order_is_that_of_javascript() {
         // U+FF21 sorts after U+1F600 in UTF-16 and before it in UTF-8.
         assert_eq!(resolve(&["*"], &["\u{ff21}", "\u{1f600}"]), ["\u{1f600}", "\u{ff21}"]);
@@ -259,6 +312,7 @@ mod tests {
         assert!(refused(&["a,b"]).contains("separate entries"));
         assert!(refused(&[" a"]).contains("blanks at its ends"));
         assert!(refused(&["[a"]).contains("\"[a\""));
+        assert!(refused(&["[\u{e4}]"]).contains("brackets take ASCII"));
         assert!(refused(&["{a"]).contains("\"{a\""));
     }
 
