@@ -7,6 +7,7 @@
 //! `WINDLASS_STORM_SEED` repeats a storm, `WINDLASS_STORM_SECONDS` makes it longer.
 
 #[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "other test crates use the rest of it")]
 mod support;
 
 mod fault;
