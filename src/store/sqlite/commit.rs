@@ -208,3 +208,94 @@ fn answer(commands: Vec<Box<dyn Command>>, outcomes: Vec<Result<(), StoreError>>
         command.answer(outcome);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use super::*;
+    use crate::clock::ManualClock;
+
+    /// A thread that is held at its first command until three more wait; what the three came to,
+    /// which of their rows there are, and how many transactions it took.
+    async fn three(second: fn(&Step<'_>) -> Result<(), StoreError>) -> (Vec<bool>, Vec<i64>, u32) {
+        let mut conn = Connection::open_in_memory().unwrap();
+        conn.execute_batch("CREATE TABLE rows (n)").unwrap();
+        let commits = Arc::new(AtomicU32::new(0));
+        let counter = Arc::clone(&commits);
+        conn.commit_hook(Some(move || {
+            counter.fetch_add(1, Ordering::SeqCst);
+            false
+        }))
+        .unwrap();
+        let role = Role::Writer(Bell::new(std::path::PathBuf::from("/nonexistent")));
+        let handle = spawn(conn, Arc::new(ManualClock::at(0)), role).unwrap();
+        let (begun, has_begun) = mpsc::channel();
+        let (go, held) = mpsc::channel::<()>();
+        let mut first = std::pin::pin!(handle.call(move |_| {
+            // Both channels may be closed by the time this is run again.
+            let _ = begun.send(());
+            let _ = held.recv();
+            Ok(())
+        }));
+        assert!(futures_util::poll!(first.as_mut()).is_pending());
+        has_begun.recv().unwrap();
+        let insert = |n: i64| {
+            move |step: &Step<'_>| {
+                step.sql("INSERT INTO rows VALUES (?1)")?.execute([n])?;
+                Ok(())
+            }
+        };
+        let failing = move |step: &Step<'_>| insert(2)(step).and_then(|()| second(step));
+        // Each is sent when it is first polled; the last of all lets the thread go on.
+        let (first, one, two, three, ()) =
+            tokio::join!(first, handle.call(insert(1)), handle.call(failing), handle.call(insert(3)), async move {
+                drop(go);
+            });
+        first.unwrap();
+        let outcomes = vec![one.is_ok(), two.is_ok(), three.is_ok()];
+        let commits = commits.load(Ordering::SeqCst);
+        let rows = handle
+            .call(|step| {
+                let mut select = step.sql("SELECT n FROM rows ORDER BY n")?;
+                let rows = select.query_map([], |row| row.get(0))?;
+                Ok(rows.collect::<Result<Vec<i64>, _>>()?)
+            })
+            .await
+            .unwrap();
+        (outcomes, rows, commits)
+    }
+
+    #[tokio::test]
+    async fn commands_that_wait_are_committed_together() {
+        let (outcomes, rows, commits) = three(|_| Ok(())).await;
+        assert_eq!((outcomes, rows), (vec![true, true, true], vec![1, 2, 3]));
+        assert_eq!(commits, 2, "one for the command that was held, one for the three");
+    }
+
+    #[tokio::test]
+    async fn a_failing_command_spoils_no_other() {
+        let (outcomes, rows, commits) = three(|_| Err(gone())).await;
+        assert_eq!((outcomes, rows), (vec![true, false, true], vec![1, 3]));
+        assert_eq!(commits, 2);
+    }
+
+    #[tokio::test]
+    async fn commands_survive_the_loss_of_their_transaction() {
+        let lose = |step: &Step<'_>| {
+            step.sql("ROLLBACK")?.execute([])?;
+            Err(gone())
+        };
+        let (outcomes, rows, _) = three(lose).await;
+        assert_eq!((outcomes, rows), (vec![true, false, true], vec![1, 3]));
+    }
+
+    #[tokio::test]
+    async fn a_dead_thread_is_told() {
+        let handle = spawn(Connection::open_in_memory().unwrap(), Arc::new(ManualClock::at(0)), Role::Reader).unwrap();
+        let died: Result<(), _> = handle.call(|_| panic!("as no command should")).await;
+        assert!(matches!(died, Err(StoreError::Unavailable(_))));
+        let after = handle.call(|_| Ok(())).await;
+        assert!(matches!(after, Err(StoreError::Unavailable(_))));
+    }
+}

@@ -1,1 +1,225 @@
-//! To be.
+//! What only this engine can suffer: a full file, other processes on it, files of others.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::Connection;
+use tempfile::TempDir;
+
+use super::{Options, SqliteStore};
+use crate::clock::{Clock, ManualClock};
+use crate::job::{QueueName, WorkerName};
+use crate::store::effect::Verdict;
+use crate::store::error::StoreError;
+use crate::store::inspection::Inspection;
+use crate::store::instance::{Extend, HostIdentity, InstanceRecord, Joined};
+use crate::store::queueing::{Enqueue, Exchange, Exchanged, Lane, Queueing, Settlement};
+use crate::store::scheduling::Scheduling;
+use crate::store::wake::Watch;
+
+struct Place {
+    dir: TempDir,
+    clock: Arc<ManualClock>,
+}
+
+impl Place {
+    fn new() -> Self {
+        Self { dir: tempfile::tempdir().unwrap(), clock: Arc::new(ManualClock::at(1_800_000_000_000)) }
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join("w.db")
+    }
+
+    fn open(&self) -> SqliteStore {
+        self.try_open(&self.file(), Options::default()).unwrap()
+    }
+
+    fn try_open(&self, path: &Path, options: Options) -> Result<SqliteStore, StoreError> {
+        SqliteStore::open_with(path, Arc::clone(&self.clock) as Arc<dyn Clock>, options)
+    }
+}
+
+fn queue() -> QueueName {
+    QueueName::new("q").unwrap()
+}
+
+fn push(payload: impl Into<Bytes>) -> Enqueue {
+    Enqueue { queue: queue(), payload: payload.into(), front: false, admissions: Vec::new() }
+}
+
+fn record(id: &str, processors: usize) -> InstanceRecord {
+    let host = HostIdentity { hostname: "h".into(), boot_id: "b".into(), pid_namespace: 1, pid: 7, started_ticks: 1 };
+    let name = format!("h-windlass:{id}");
+    let (queues, version) = ("*".into(), "0".into());
+    InstanceRecord { id: id.into(), name, queues, host, processors, periodic: Vec::new(), version }
+}
+
+async fn join(store: &SqliteStore, id: &str, processors: usize) -> (InstanceRecord, Box<dyn Lane>) {
+    let record = record(id, processors);
+    assert_eq!(store.join(&record).await.unwrap(), Joined::Yes);
+    assert_eq!(store.register(id, &record.workers()).await.unwrap(), []);
+    let lane = store.lane(id, 0).await.unwrap();
+    (record, lane)
+}
+
+fn claim(sequence: u64, idle: Vec<WorkerName>) -> Exchange {
+    let (settlements, enters) = (Vec::new(), Vec::new());
+    Exchange { sequence, settlements, enters, idle, queues: Arc::from([queue()]), run_at: "2027".into() }
+}
+
+/// The claims of an exchange, settled as done.
+fn done(exchange: &Exchange, exchanged: &Exchanged) -> Vec<Settlement> {
+    let done = |claim: &crate::store::queueing::Claim| Settlement {
+        worker: exchange.idle[claim.index].clone(),
+        claim: claim.token.clone(),
+        queue: claim.queue.clone(),
+        payload: claim.payload.clone(),
+        verdict: Verdict::Done,
+        free: Vec::new(),
+        tick: None,
+    };
+    exchanged.claims.iter().map(done).collect()
+}
+
+#[tokio::test]
+async fn a_full_file_refuses_whole_steps_and_goes_on_once_there_is_room() {
+    let place = Place::new();
+    let store = place.try_open(&place.file(), Options { max_page_count: Some(60) }).unwrap();
+    let batch = vec![push(vec![b'x'; 3000]), push(vec![b'y'; 3000])];
+    let mut stored = 0;
+    let error = loop {
+        match store.enqueue(&batch).await {
+            Ok(_) => stored += 2,
+            Err(error) => break error,
+        }
+        assert!(stored < 1000, "60 pages must be full before that");
+    };
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    assert_eq!(store.queued(&queue(), 0, -1).await.unwrap().len(), stored);
+    assert_eq!(store.delete_queue(&queue()).await.unwrap(), stored as u64);
+    store.enqueue(&batch).await.unwrap();
+    assert_eq!(store.queues().await.unwrap()[0].length, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn two_processes_claim_every_job_once() {
+    const JOBS: u32 = 600;
+    let place = Place::new();
+    let (one, two) = (place.open(), place.open());
+    let jobs: Vec<Enqueue> = (0..JOBS).map(|n| push(n.to_string())).collect();
+    one.enqueue(&jobs).await.unwrap();
+    let work = |store: SqliteStore, id: &'static str| async move {
+        let (record, mut lane) = join(&store, id, 7).await;
+        let mut exchange = claim(0, record.workers());
+        let mut seen = Vec::new();
+        loop {
+            exchange.sequence += 1;
+            let exchanged = lane.exchange(&exchange).await.unwrap();
+            assert_eq!(exchanged.lost, [0_usize; 0]);
+            if exchanged.claims.is_empty() && exchange.settlements.is_empty() {
+                break seen;
+            }
+            seen.extend(exchanged.claims.iter().map(|claim| claim.payload.clone()));
+            exchange.settlements = done(&exchange, &exchanged);
+        }
+    };
+    let (first, second) = tokio::join!(tokio::spawn(work(one, "a")), tokio::spawn(work(two, "b")));
+    let mut seen: Vec<u32> = [first.unwrap(), second.unwrap()]
+        .concat()
+        .iter()
+        .map(|payload| std::str::from_utf8(payload).unwrap().parse().unwrap())
+        .collect();
+    seen.sort_unstable();
+    assert_eq!(seen, (0..JOBS).collect::<Vec<_>>());
+    assert_eq!(place.open().stats().await.unwrap().processed, u64::from(JOBS));
+}
+
+#[tokio::test]
+async fn a_lane_remembers_its_last_exchange_over_a_new_start() {
+    let place = Place::new();
+    let store = place.open();
+    store.enqueue(&[push("{1}"), push("2"), push("{3}")]).await.unwrap();
+    let (record, mut lane) = join(&store, "a", 2).await;
+    let exchange = claim(1, record.workers());
+    let first = lane.exchange(&exchange).await.unwrap();
+    drop((store, lane));
+    let store = place.open();
+    let mut lane = store.lane("a", 0).await.unwrap();
+    let again = lane.exchange(&exchange).await.unwrap();
+    assert_eq!(format!("{again:?}"), format!("{first:?}"));
+    assert_eq!(again.claims.len(), 2);
+    assert_eq!(store.queued(&queue(), 0, -1).await.unwrap(), ["{3}"]);
+}
+
+#[tokio::test]
+async fn a_worker_cleaned_by_force_has_no_claims_until_its_instance_knows() {
+    let place = Place::new();
+    let store = place.open();
+    let (record, mut lane) = join(&store, "a", 2).await;
+    assert!(store.force_clean(&record.worker(1), None, None).await.unwrap());
+    store.enqueue(&[push("1"), push("2")]).await.unwrap();
+    let exchanged = lane.exchange(&claim(1, record.workers())).await.unwrap();
+    assert_eq!(exchanged.claims.iter().map(|claim| claim.index).collect::<Vec<_>>(), [1]);
+    let extend = Extend { record: record.clone(), workers: record.workers(), locks: Vec::new() };
+    assert_eq!(store.extend(&extend).await.unwrap().vanished, [0]);
+    let exchanged = lane.exchange(&claim(2, vec![record.worker(1)])).await.unwrap();
+    assert_eq!(exchanged.claims[0].payload, "2", "nothing was lost between");
+}
+
+#[tokio::test]
+async fn a_waker_hears_other_processes() {
+    let place = Place::new();
+    let (store, other) = (place.open(), place.open());
+    let waker = store.waker().await.unwrap();
+    let watch = Watch { queues: vec![queue()], queue_names: true, ..Watch::default() };
+    let seen = waker.arm(&watch).await.unwrap();
+    assert_eq!((seen.ready, seen.queue_names.as_deref()), (false, Some(&[][..])));
+    other.enqueue(&[push("1")]).await.unwrap();
+    waker.woken().await;
+    // Still so until it looks.
+    waker.woken().await;
+    let seen = waker.arm(&watch).await.unwrap();
+    assert_eq!((seen.ready, seen.queue_names), (true, Some(vec![queue()])));
+}
+
+#[tokio::test]
+async fn a_file_of_others_is_refused_and_left_alone() {
+    let place = Place::new();
+    drop(place.open());
+    let refused = |path: &Path, words: &str| {
+        let error = place.try_open(path, Options::default()).unwrap_err();
+        assert!(matches!(error, StoreError::Unsupported(_) | StoreError::Unavailable(_)), "{error:?}");
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    let raw = Connection::open(place.file()).unwrap();
+    raw.pragma_update(None, "user_version", 999).unwrap();
+    refused(&place.file(), "schema version 999");
+    let text = place.dir.path().join("text");
+    std::fs::write(&text, "a text of more than a hundred bytes ".repeat(9)).unwrap();
+    refused(&text, "text is not a SQLite database");
+    let foreign = place.dir.path().join("foreign");
+    Connection::open(&foreign).unwrap().execute_batch("CREATE TABLE theirs (x)").unwrap();
+    refused(&foreign, "another program");
+    refused(&place.dir.path().join("none/w.db"), "none");
+    refused(place.dir.path(), "directory");
+}
+
+#[tokio::test]
+async fn a_dropped_store_ends_its_threads() {
+    let place = Place::new();
+    for _ in 0..20 {
+        let store = place.open();
+        store.enqueue(&[push("1")]).await.unwrap();
+    }
+    let ended = async {
+        // The threads hold the clock; nothing else tells of their end.
+        while Arc::strong_count(&place.clock) > 1 {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), ended).await.unwrap();
+    assert_eq!(place.open().queues().await.unwrap()[0].length, 20);
+}

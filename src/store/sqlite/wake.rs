@@ -192,7 +192,50 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<Seen, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
+    use super::super::commit::{Role, spawn};
+    use super::super::connection;
     use super::*;
+    use crate::clock::ManualClock;
+
+    #[tokio::test]
+    async fn a_bell_is_heard_by_the_living_and_buries_the_dead() {
+        let dir = tempfile::tempdir().unwrap();
+        let directory = directory(&dir.path().join("w.db"));
+        let bell = Bell::new(directory.clone());
+        bell.ring();
+        let (one, two) = (Socket::bind(&directory).unwrap(), Socket::bind(&directory).unwrap());
+        let dead = directory.join("1-00000000");
+        drop(Sender::bind(&dead).unwrap());
+        let file = directory.join("file");
+        fs::write(&file, "").unwrap();
+        bell.ring();
+        for socket in [&one, &two] {
+            assert_eq!(socket.socket.recv(&mut [0]).await.unwrap(), 0);
+        }
+        assert!(!dead.exists());
+        assert!(file.exists(), "what is no socket is not ours");
+        fs::remove_file(file).unwrap();
+        drop((one, two));
+        assert!(!directory.exists());
+    }
+
+    #[tokio::test]
+    async fn without_a_socket_the_file_tells() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("w.db");
+        let conn = connection::writer(&path, connection::Options::default()).unwrap();
+        let clock = Arc::new(ManualClock::at(0));
+        let reader = spawn(connection::reader(&path).unwrap(), clock, Role::Reader).unwrap();
+        let waker = SqliteWaker::open(reader, &dir.path().join("no/such/directory"));
+        assert!(waker.socket.is_none());
+        waker.arm(&Watch::default()).await.unwrap();
+        let mut woken = std::pin::pin!(waker.woken());
+        assert!(futures_util::poll!(woken.as_mut()).is_pending());
+        conn.execute("INSERT INTO queues VALUES ('q')", []).unwrap();
+        tokio::time::timeout(Duration::from_secs(20), woken).await.unwrap();
+    }
 
     #[test]
     fn sockets_stand_beside_the_file_unless_its_path_is_too_long() {
