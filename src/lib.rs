@@ -14,13 +14,20 @@
 //! | 6 | [`daemon`] |
 //! | 7 | [`cli`] |
 
+pub mod admin;
 pub mod backoff;
+pub mod cli;
+pub mod client;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod event;
 pub mod handler;
 pub mod job;
 pub mod plugin;
+pub mod pool;
 pub mod process;
+pub mod scheduler;
 pub mod store;
 pub mod task;
+pub mod telemetry;

@@ -1,3 +1,7 @@
 //! The `windlass` binary: a thin shell around the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    windlass::cli::main(std::env::args_os())
+}

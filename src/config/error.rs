@@ -1,1 +1,119 @@
 //! What is wrong with a file, and where.
+//!
+//! A [`Problem`] reads `file:line:column: key: what was expected (found ...); did you mean "..."?`, so that an
+//! editor can jump to it. Problems are collected, never the first one alone: [`Problems`] is all of them, one a line.
+
+use std::fmt;
+
+/// One thing that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problem {
+    /// The file; or the flag or the environment variable that the value came from.
+    pub file: String,
+    /// The line, from 1; 0 if the problem has no place inside the file.
+    pub line: usize,
+    /// The column in characters, from 1; 0 if the problem has no place inside the file.
+    pub column: usize,
+    /// The key with the tables it stands in, such as `store.url`; empty if no key is concerned.
+    pub key: String,
+    /// What was expected, and what was found.
+    pub message: String,
+    /// What was probably meant.
+    pub suggestion: Option<String>,
+}
+
+impl Problem {
+    /// A problem with a file as a whole, a flag or an environment variable.
+    #[must_use]
+    pub fn of_source(source: impl fmt::Display, message: impl Into<String>) -> Self {
+        Self {
+            file: source.to_string(),
+            line: 0,
+            column: 0,
+            key: String::new(),
+            message: message.into(),
+            suggestion: None,
+        }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.file)?;
+        if self.line > 0 {
+            write!(f, ":{}:{}", self.line, self.column)?;
+        }
+        if !self.key.is_empty() {
+            write!(f, ": {}", self.key)?;
+        }
+        write!(f, ": {}", self.message)?;
+        match &self.suggestion {
+            Some(suggestion) => write!(f, "; did you mean \"{suggestion}\"?"),
+            None => Ok(()),
+        }
+    }
+}
+
+impl std::error::Error for Problem {}
+
+/// Everything that is wrong, in the order of the places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Problems(pub Vec<Problem>);
+
+impl fmt::Display for Problems {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, problem) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{problem}")?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Problems {}
+
+/// The candidate that a misspelt word was probably meant to be.
+///
+/// Case, underscores and dashes do not count, so that another spelling of the right word is always found.
+#[must_use]
+pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
+    let plain = |text: &str| text.to_lowercase().replace(['_', '-', ' '], "");
+    let word = plain(word);
+    let allowed = 1 + word.chars().count() / 4;
+    candidates
+        .into_iter()
+        .map(|candidate| (strsim::damerau_levenshtein(&word, &plain(candidate)), candidate))
+        .filter(|(distance, candidate)| *distance <= allowed && *distance < candidate.chars().count())
+        .min_by_key(|(distance, _)| *distance)
+        .map(|(_, candidate)| candidate)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_problem_names_its_place_its_key_and_what_was_probably_meant() {
+        let mut problem = Problem::of_source("tasks.toml", "unknown key");
+        assert_eq!(problem.to_string(), "tasks.toml: unknown key");
+        problem.line = 3;
+        problem.column = 7;
+        problem.key = "store.ulr".to_owned();
+        problem.suggestion = Some("url".to_owned());
+        assert_eq!(problem.to_string(), "tasks.toml:3:7: store.ulr: unknown key; did you mean \"url\"?");
+        let all = Problems(vec![problem, Problem::of_source("--store", "no scheme")]);
+        assert_eq!(
+            all.to_string(),
+            "tasks.toml:3:7: store.ulr: unknown key; did you mean \"url\"?\n--store: no scheme"
+        );
+    }
+
+    #[test]
+    fn only_what_is_close_is_suggested() {
+        let words = ["queues", "timeout", "min_task_processors"];
+        assert_eq!(closest("queus", words), Some("queues"));
+        assert_eq!(closest("MIN-TASK-PROCESORS", words), Some("min_task_processors"));
+        assert_eq!(closest("colour", words), None);
+        assert_eq!(closest("x", ["y"]), None);
+    }
+}

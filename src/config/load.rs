@@ -1,1 +1,411 @@
-//! To be written.
+//! Finds and reads `config/tasks.toml`.
+//!
+//! Each value comes from the flag, else the environment, else the file, else its default. All problems of all
+//! sources are collected before the load fails. Nothing is accepted and ignored: a key that has no effect is a note,
+//! a key whose capability is not built yet is a problem that says so.
+
+use std::collections::BTreeMap;
+use std::fmt::Display;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::element::duration::{self, Unit, show};
+use super::element::event_level::EventLevel;
+use super::element::log_format::{self, LogFormat};
+use super::element::on_crash::{self, OnCrash};
+use super::element::processors::{self, bounds};
+use super::element::queues::{self, QueuePatterns};
+use super::element::store_url::StoreUrl;
+use super::error::{Problem, Problems, closest};
+use super::logging;
+use super::model::{Config, LogConfig, ShutdownConfig, StoreConfig};
+use super::reader::{Document, Table, Value};
+
+/// Where the file is looked for after `--config` and `WINDLASS_CONFIG`.
+const PLACES: [&str; 2] = ["config/tasks.toml", "/etc/windlass/tasks.toml"];
+
+/// What a configuration is made of.
+#[derive(Debug, Clone, Default)]
+pub struct Sources {
+    /// `--config`.
+    pub file: Option<PathBuf>,
+    /// `--store`.
+    pub store_url: Option<String>,
+    /// The environment.
+    pub env: BTreeMap<String, String>,
+    /// The working directory, as an absolute path.
+    pub working_dir: PathBuf,
+}
+
+/// A configuration and what is to be said about it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    /// What is allowed, and yet not what its author may believe.
+    pub notes: Vec<String>,
+}
+
+impl Sources {
+    /// A variable of the environment; an empty one counts as not set.
+    fn var(&self, name: &str) -> Option<&str> {
+        self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    /// The file to read, and whether somebody named it.
+    fn find(&self) -> Option<PathBuf> {
+        let named = self.file.clone().or_else(|| self.var("WINDLASS_CONFIG").map(PathBuf::from));
+        match named {
+            Some(path) => Some(self.working_dir.join(path)),
+            None => PLACES.iter().map(|place| self.working_dir.join(place)).find(|path| path.exists()),
+        }
+    }
+
+    /// Where systemd lets the service keep its state; the first, where it names several.
+    fn state_directory(&self) -> Option<&Path> {
+        self.var("STATE_DIRECTORY").and_then(|list| list.split(':').next()).map(Path::new)
+    }
+}
+
+/// Reads the configuration.
+///
+/// # Errors
+/// Everything that is wrong with it, at once.
+pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
+    let document = match sources.find() {
+        Some(path) => Document::read(&path).map_err(|problem| Problems(vec![problem]))?,
+        None => Document::new(Path::new(""), String::new()),
+    };
+    let source = (!document.path().as_os_str().is_empty()).then(|| document.path().to_owned());
+    // Without a file there is nothing that relative defaults could be relative to but the working directory.
+    let defaults = if source.is_some() {
+        Defaults { folder: document.folder().to_owned(), store: "sqlite:../windlass.db", tasks_dir: "../tasks.d" }
+    } else {
+        Defaults { folder: sources.working_dir.clone(), store: "sqlite:windlass.db", tasks_dir: "tasks.d" }
+    };
+    let mut loader = Loader { sources, defaults, notes: Vec::new(), outside: Vec::new() };
+    let config = document.parse().map(|parsed| loader.config(source, document.top(&parsed)));
+    let Loader { notes, outside: mut problems, .. } = loader;
+    problems.extend(document.into_problems());
+    match config {
+        Some(config) if problems.is_empty() => Ok(Loaded { config, notes }),
+        _ => Err(Problems(problems)),
+    }
+}
+
+struct Defaults {
+    folder: PathBuf,
+    store: &'static str,
+    tasks_dir: &'static str,
+}
+
+struct Loader<'s> {
+    sources: &'s Sources,
+    defaults: Defaults,
+    notes: Vec<String>,
+    /// Problems of flags and the environment.
+    outside: Vec<Problem>,
+}
+
+/// The least that a wait may last.
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+impl Loader<'_> {
+    /// Reads everything; what has a problem gets its default, which nobody will see.
+    fn config(&mut self, source: Option<PathBuf>, mut top: Table<'_>) -> Config {
+        refuse_what_comes_later(&mut top);
+        let (min, max) = self.processors(&mut top);
+        let config = Config {
+            source,
+            scheduler: top.take("scheduler").and_then(|value| value.boolean()).unwrap_or(true),
+            queues: top.take("queues").and_then(|value| queues::read(&value)).unwrap_or_else(QueuePatterns::all),
+            timeout: milliseconds(&mut top, "timeout", Duration::from_secs(5), MILLISECOND),
+            min_task_processors: min,
+            max_task_processors: max,
+            check_timeout: milliseconds(&mut top, "check_timeout", Duration::from_millis(500), MILLISECOND),
+            max_event_loop_delay: milliseconds(&mut top, "max_event_loop_delay", Duration::from_millis(5), MILLISECOND),
+            stuck_worker_timeout: stuck_worker_timeout(&mut top),
+            on_crash: on_crash(&mut top),
+            max_redeliveries: max_redeliveries(&mut top).unwrap_or(25),
+            tasks_dir: self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
+            worker_logging: logging::worker(section(&mut top, "worker_logging")),
+            scheduler_logging: logging::scheduler(section(&mut top, "scheduler_logging")),
+            store: self.store(section(&mut top, "store")),
+            shutdown: shutdown(section(&mut top, "shutdown")),
+            log: self.log(section(&mut top, "log")),
+        };
+        if let Some(value) = top.take("to_disconnect_processors")
+            && value.boolean().is_some()
+        {
+            self.notes.push(format!("{}: has no effect here", value.place_and_key()));
+        }
+        top.finish();
+        config
+    }
+
+    fn processors(&mut self, top: &mut Table<'_>) -> (usize, usize) {
+        let min_value = top.take("min_task_processors");
+        let max_value = top.take("max_task_processors");
+        let read = |value: &Option<Value<'_>>, default| match value {
+            None => Some(default),
+            Some(value) => value.whole_number(0..=processors::MOST).and_then(|number| usize::try_from(number).ok()),
+        };
+        let (Some(min), Some(max)) = (read(&min_value, 1), read(&max_value, 10)) else { return (1, 10) };
+        let told = |message: String| {
+            max_value.as_ref().or(min_value.as_ref()).into_iter().for_each(|v| v.report(message.as_str()))
+        };
+        match bounds(min, max) {
+            Ok(bounds) => return bounds,
+            // The most are their default: the fewest are what is wrong.
+            Err(_) if max_value.is_none() => {
+                told(format!("expected at most max_task_processors, {max} by default (found {min})"));
+            }
+            Err(message) => told(message),
+        }
+        (1, 10)
+    }
+
+    fn store(&mut self, table: Option<Table<'_>>) -> StoreConfig {
+        let (mut url, mut namespace, mut lease) = (None, None, None);
+        if let Some(mut table) = table {
+            url = table.take("url").and_then(|value| self.url_of_file(&value));
+            namespace = table.take("namespace").and_then(|value| read_namespace(&value));
+            let least = Duration::from_secs(1);
+            lease = table.take("lease").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
+            table.finish();
+        }
+        let over = match &self.sources.store_url {
+            Some(text) => Some(("--store", text.as_str())),
+            None => self.sources.var("WINDLASS_STORE_URL").map(|text| ("WINDLASS_STORE_URL", text)),
+        };
+        if let Some((name, text)) = over {
+            match StoreUrl::parse(text, &self.sources.working_dir, self.sources.state_directory()) {
+                Ok(found) => url = Some(found),
+                Err(error) => self.outside.push(Problem::of_source(name, error.to_string())),
+            }
+        }
+        StoreConfig {
+            url: url.unwrap_or_else(|| self.default_url()),
+            namespace: namespace.unwrap_or_else(|| "resque".to_owned()),
+            lease: lease.unwrap_or(Duration::from_secs(15)),
+        }
+    }
+
+    /// Under systemd the folders beside the configuration are not the service's to write: the default store goes
+    /// where its state goes.
+    fn default_url(&self) -> StoreUrl {
+        let text = if self.sources.state_directory().is_some() { "sqlite:windlass.db" } else { self.defaults.store };
+        StoreUrl::parse(text, &self.defaults.folder, self.sources.state_directory())
+            .expect("the default store must have an address")
+    }
+
+    /// `url = "..."` or `url = { file = "..." }`. Its messages never quote the address: it may hold a password.
+    fn url_of_file(&self, value: &Value<'_>) -> Option<StoreUrl> {
+        let folder = &self.defaults.folder;
+        let parse = |value: &Value<'_>, text: &str| {
+            StoreUrl::parse(text, folder, self.sources.state_directory())
+                .map_err(|error| value.report(error.to_string()))
+                .ok()
+        };
+        if let Some(text) = value.raw().as_str() {
+            return parse(value, text);
+        }
+        let mut table = value.table("an address, or { file = \"...\" }")?;
+        let file = table.required("file", "the file that holds the address");
+        table.finish();
+        let file = file?;
+        match std::fs::read_to_string(folder.join(file.string()?)) {
+            Ok(text) => parse(&file, text.trim()),
+            Err(error) => {
+                file.report(format!("expected a readable file that holds the address ({error})"));
+                None
+            }
+        }
+    }
+
+    fn log(&mut self, table: Option<Table<'_>>) -> LogConfig {
+        let mut log = LogConfig { level: "info".to_owned(), format: LogFormat::Text, redact: Vec::new() };
+        if let Some(mut table) = table {
+            if let Some(value) = table.take("level")
+                && let Some(text) = value.string()
+            {
+                match filter(text) {
+                    Ok(level) => log.level = level,
+                    Err(suggestion) => value.expected_one_of(FILTER, suggestion),
+                }
+            }
+            if let Some(format) = table.take("format").and_then(|value| log_format::read(&value)) {
+                log.format = format;
+            }
+            if let Some(items) = table.take("redact").and_then(|value| value.list("a list of keys")) {
+                log.redact = items.iter().filter_map(|item| item.string().map(str::to_owned)).collect();
+            }
+            table.finish();
+        }
+        if let Some(text) = self.sources.var("WINDLASS_LOG") {
+            match filter(text) {
+                Ok(level) => log.level = level,
+                Err(suggestion) => self.outside.push(Problem {
+                    suggestion: suggestion.map(str::to_owned),
+                    ..Problem::of_source("WINDLASS_LOG", format!("expected {FILTER} (found {text:?})"))
+                }),
+            }
+        }
+        log
+    }
+}
+
+fn refuse_what_comes_later(top: &mut Table<'_>) {
+    for key in ["connection_options", "redis"] {
+        top.refuse(key, "the store is configured in [store]: url = \"redis://HOST\", namespace = \"resque\"");
+    }
+    top.refuse("http", "the HTTP server is not built yet in this version; remove [http]");
+    if let Some(mut table) = section(top, "resque_overrides") {
+        for key in ["queue", "multi_worker", "scheduler"] {
+            // TOML has no null: what ActionHero writes for "none" may have become any of these.
+            if let Some(value) = table.take(key)
+                && !(value.raw().as_bool() == Some(false) || matches!(value.raw().as_str(), Some("" | "null")))
+            {
+                value.report("replacing parts of the engine is not built yet in this version; remove this key");
+            }
+        }
+        table.finish();
+    }
+}
+
+fn section<'a>(top: &mut Table<'a>, key: &str) -> Option<Table<'a>> {
+    top.take(key).and_then(|value| value.table("a table"))
+}
+
+fn milliseconds(table: &mut Table<'_>, key: &str, default: Duration, least: Duration) -> Duration {
+    table.take(key).and_then(|value| duration::read(&value, Unit::Milliseconds, least)).unwrap_or(default)
+}
+
+fn stuck_worker_timeout(top: &mut Table<'_>) -> Option<Duration> {
+    let Some(value) = top.take("stuck_worker_timeout") else { return Some(Duration::from_secs(3600)) };
+    match value.raw().as_bool() {
+        Some(false) => None,
+        Some(true) => {
+            value.expected("a duration, or false for never");
+            None
+        }
+        // To ActionHero, zero is as good as false.
+        None => duration::read(&value, Unit::Milliseconds, Duration::ZERO).filter(|found| !found.is_zero()),
+    }
+}
+
+fn on_crash(top: &mut Table<'_>) -> OnCrash {
+    let said = top.take("on_crash").and_then(|value| on_crash::read(&value));
+    let retry = top.take("retry_stuck_jobs").and_then(|value| value.boolean().map(|retry| (value, retry)));
+    let meant = retry.as_ref().map(|(_, retry)| if *retry { OnCrash::Requeue } else { OnCrash::Fail });
+    if let (Some(said), Some(meant), Some((value, _))) = (said, meant, &retry)
+        && said != meant
+    {
+        value.report(format!("means on_crash = \"{meant}\", but on_crash = \"{said}\" is given; keep on_crash alone"));
+    }
+    said.or(meant).unwrap_or(OnCrash::Requeue)
+}
+
+/// Reads `max_redeliveries`, of the configuration or of a task.
+pub(crate) fn max_redeliveries(table: &mut Table<'_>) -> Option<u32> {
+    let value = table.take("max_redeliveries")?;
+    value.whole_number(0..=1_000_000).and_then(|number| u32::try_from(number).ok())
+}
+
+fn tasks_dir<'a>(top: &mut Table<'a>) -> Option<&'a Path> {
+    let value = top.take("tasks_dir")?;
+    let text = value.string()?;
+    if text.is_empty() {
+        value.expected("the folder of the task files");
+        return None;
+    }
+    Some(Path::new(text))
+}
+
+fn read_namespace(value: &Value<'_>) -> Option<String> {
+    let text = value.string()?;
+    if text.is_empty() || text.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
+        value.expected("a text without blanks and control characters");
+        return None;
+    }
+    Some(text.to_owned())
+}
+
+fn shutdown(table: Option<Table<'_>>) -> ShutdownConfig {
+    let mut shutdown = ShutdownConfig { timeout: Duration::from_secs(25), kill_grace: Duration::from_secs(5) };
+    let Some(mut table) = table else { return shutdown };
+    let timeout = table.take("timeout");
+    let grace = table.take("kill_grace");
+    let read = |value: &Option<Value<'_>>, default| match value {
+        None => Some(default),
+        Some(value) => duration::read(value, Unit::Milliseconds, MILLISECOND),
+    };
+    if let (Some(all), Some(last)) = (read(&timeout, shutdown.timeout), read(&grace, shutdown.kill_grace)) {
+        shutdown = ShutdownConfig { timeout: all, kill_grace: last };
+        match (&grace, &timeout) {
+            _ if last < all => {}
+            (Some(grace), _) => grace.expected(&format!("less than shutdown.timeout, {}", show(all))),
+            (None, Some(timeout)) => {
+                timeout.expected(&format!("more than shutdown.kill_grace, {} by default", show(last)));
+            }
+            (None, None) => {}
+        }
+    }
+    table.finish();
+    shutdown
+}
+
+const FILTER: &str =
+    "a level (off, error, warn, info, debug, trace) or a filter such as \"info,windlass::store=debug\"";
+
+/// A filter of `tracing`; or else the level that was probably meant. A bare word that is no level would be taken for
+/// the name of a module, and silence the log.
+fn filter(text: &str) -> Result<String, Option<&'static str>> {
+    if text.contains(['=', ',', ':', '[']) {
+        return if EnvFilter::builder().parse(text).is_ok() { Ok(text.to_owned()) } else { Err(None) };
+    }
+    let word = text.trim();
+    EventLevel::from_word(word)
+        .map(|level| level.as_str().to_owned())
+        .ok_or_else(|| closest(word, ["off", "error", "warn", "info", "debug", "trace"]))
+}
+
+/// Every key with its value as it was understood, for people. Passwords are left out.
+#[must_use]
+pub fn understood(config: &Config) -> Vec<(String, String)> {
+    let or_none = |path: &Option<PathBuf>| path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
+    let mut all: Vec<(String, String)> = Vec::new();
+    let mut say = |key: &str, value: &dyn Display| all.push((key.to_owned(), value.to_string()));
+    say("file", &or_none(&config.source));
+    say("scheduler", &config.scheduler);
+    say("queues", &config.queues.as_configured());
+    say("timeout", &show(config.timeout));
+    say("min_task_processors", &config.min_task_processors);
+    say("max_task_processors", &config.max_task_processors);
+    say("check_timeout", &show(config.check_timeout));
+    say("max_event_loop_delay", &show(config.max_event_loop_delay));
+    say("stuck_worker_timeout", &config.stuck_worker_timeout.map_or("never".to_owned(), show));
+    say("on_crash", &config.on_crash);
+    say("max_redeliveries", &config.max_redeliveries);
+    say("tasks_dir", &config.tasks_dir.display());
+    for (event, level) in logging::worker_levels(&config.worker_logging) {
+        say(&format!("worker_logging.{event}"), &level);
+    }
+    for (event, level) in logging::scheduler_levels(&config.scheduler_logging) {
+        say(&format!("scheduler_logging.{event}"), &level);
+    }
+    say("store.url", &config.store.url);
+    say("store.namespace", &config.store.namespace);
+    say("store.lease", &show(config.store.lease));
+    say("shutdown.timeout", &show(config.shutdown.timeout));
+    say("shutdown.kill_grace", &show(config.shutdown.kill_grace));
+    say("log.level", &config.log.level);
+    say("log.format", &config.log.format);
+    say("log.redact", &config.log.redact.join(","));
+    all
+}
+
+#[cfg(test)]
+mod tests;

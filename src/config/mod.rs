@@ -5,6 +5,7 @@
 pub mod element;
 pub mod error;
 pub mod load;
+mod logging;
 pub mod model;
 pub mod reader;
 

@@ -1,1 +1,469 @@
-//! To be written.
+//! A typed reader over TOML that collects problems instead of failing.
+//!
+//! A [`Document`] is one file. Its tables are read by [`Table::take`], key by key, in snake_case; the camelCase
+//! original of each key is accepted as well, both at once are a problem. [`Table::finish`] reports the keys that
+//! nobody took. A [`Value`] of the wrong kind says what was expected and what was found, and where. Whoever reads
+//! goes on after a problem, so that all of them are told at once.
+
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::fmt::Write as _;
+use std::ops::{Range, RangeInclusive};
+use std::path::{Path, PathBuf};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use super::error::{Problem, closest};
+
+/// One file with what is wrong in it.
+#[derive(Debug)]
+pub struct Document {
+    path: PathBuf,
+    text: String,
+    problems: RefCell<Vec<Problem>>,
+}
+
+impl Document {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// If it cannot be read, or is not text.
+    pub fn read(path: &Path) -> Result<Self, Problem> {
+        match std::fs::read(path).map(String::from_utf8) {
+            Ok(Ok(text)) => Ok(Self::new(path, text)),
+            Ok(Err(_)) => Err(Problem::of_source(path.display(), "expected UTF-8 text")),
+            Err(error) => Err(Problem::of_source(path.display(), format!("cannot be read: {error}"))),
+        }
+    }
+
+    /// A document of this text.
+    #[must_use]
+    pub fn new(path: &Path, text: String) -> Self {
+        Self { path: path.to_owned(), text, problems: RefCell::default() }
+    }
+
+    /// Where the file is.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The folder of the file: what relative paths in it are relative to.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.path.parent().unwrap_or(Path::new(""))
+    }
+
+    /// Parses the text; a syntax error becomes a problem.
+    pub fn parse(&self) -> Option<Spanned<DeTable<'_>>> {
+        match DeTable::parse(&self.text) {
+            Ok(table) => Some(table),
+            Err(error) => {
+                let message = error.message().trim().replace('\n', ", ");
+                self.report("", error.span().unwrap_or(0..0), message, None);
+                None
+            }
+        }
+    }
+
+    /// The table of the whole document.
+    #[must_use]
+    pub fn top<'a>(&'a self, parsed: &'a Spanned<DeTable<'a>>) -> Table<'a> {
+        Table::new(self, String::new(), parsed.span(), parsed.get_ref())
+    }
+
+    /// How much is wrong so far: whoever reads a part can tell whether it was all right.
+    #[must_use]
+    pub fn problem_count(&self) -> usize {
+        self.problems.borrow().len()
+    }
+
+    /// What is wrong, in the order of the places.
+    #[must_use]
+    pub fn into_problems(self) -> Vec<Problem> {
+        let mut problems = self.problems.into_inner();
+        problems.sort_by_key(|problem| (problem.line, problem.column));
+        problems
+    }
+
+    fn report(&self, key: &str, span: Range<usize>, message: String, suggestion: Option<&str>) {
+        let (line, column) = self.line_and_column(span.start);
+        self.problems.borrow_mut().push(Problem {
+            file: self.path.display().to_string(),
+            line,
+            column,
+            key: key.to_owned(),
+            message,
+            suggestion: suggestion.map(str::to_owned),
+        });
+    }
+
+    fn line_and_column(&self, offset: usize) -> (usize, usize) {
+        let before = self.text.get(..offset).unwrap_or(&self.text);
+        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
+        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+    }
+}
+
+/// A table of a document, and which of its keys were taken.
+#[derive(Debug)]
+pub struct Table<'a> {
+    document: &'a Document,
+    key: String,
+    span: Range<usize>,
+    entries: &'a DeTable<'a>,
+    taken: BTreeSet<String>,
+    known: Vec<String>,
+}
+
+impl<'a> Table<'a> {
+    fn new(document: &'a Document, key: String, span: Range<usize>, entries: &'a DeTable<'a>) -> Self {
+        Self { document, key, span, entries, taken: BTreeSet::new(), known: Vec::new() }
+    }
+
+    /// The value of a key, given in snake_case; its camelCase original is looked up too.
+    pub fn take(&mut self, key: &str) -> Option<Value<'a>> {
+        self.known.push(key.to_owned());
+        self.find(key).map(|(_, value)| value)
+    }
+
+    /// The value of a key that must be there.
+    pub fn required(&mut self, key: &str, what: &str) -> Option<Value<'a>> {
+        let value = self.take(key);
+        if value.is_none() {
+            self.document.report(&self.full(key), self.span.clone(), format!("expected {what} (missing)"), None);
+        }
+        value
+    }
+
+    /// Refuses a key whose capability does not exist (yet), with a message that helps.
+    pub fn refuse(&mut self, key: &str, message: &str) {
+        if let Some((span, value)) = self.find(key) {
+            self.document.report(&value.key, span, message.to_owned(), None);
+        }
+    }
+
+    /// Is there such a key, in either spelling?
+    #[must_use]
+    pub fn has(&self, key: &str) -> bool {
+        self.entries.contains_key(key) || self.entries.contains_key(camel_case(key).as_str())
+    }
+
+    /// All entries as they are spelt, for tables whose keys are free. All count as taken.
+    pub fn all(&mut self) -> Vec<(&'a str, Value<'a>)> {
+        self.taken.extend(self.entries.keys().map(|key| key.get_ref().to_string()));
+        let document = self.document;
+        let entry = |(key, value): (&'a Spanned<_>, &'a Spanned<DeValue<'a>>)| {
+            let name: &'a str = AsRef::<std::borrow::Cow<'a, str>>::as_ref(key).as_ref();
+            (name, Value { document, key: self.full(name), span: value.span(), value: value.get_ref() })
+        };
+        self.entries.iter().map(entry).collect()
+    }
+
+    /// Reports a problem with the table as a whole.
+    pub fn report(&self, message: impl Into<String>) {
+        self.document.report(&self.key, self.span.clone(), message.into(), None);
+    }
+
+    /// Reports the keys that nobody asked for.
+    pub fn finish(self) {
+        for key in self.entries.keys() {
+            let name = key.get_ref().as_ref();
+            if !self.taken.contains(name) {
+                let suggestion = closest(name, self.known.iter().map(String::as_str));
+                self.document.report(&self.full(name), key.span(), "unknown key".to_owned(), suggestion);
+            }
+        }
+    }
+
+    fn find(&mut self, key: &str) -> Option<(Range<usize>, Value<'a>)> {
+        let camel = camel_case(key);
+        let spellings: &[&str] = if camel == key { &[key] } else { &[key, &camel] };
+        let mut found = None;
+        for spelling in spellings {
+            let Some((name, value)) = self.entries.get_key_value(*spelling) else { continue };
+            self.taken.insert((*spelling).to_owned());
+            if found.is_some() {
+                let message = format!("`{key}` and `{camel}` are two spellings of one key; keep one of them");
+                self.document.report(&self.full(spelling), name.span(), message, None);
+                continue;
+            }
+            let key = self.full(spelling);
+            let value = Value { document: self.document, key, span: value.span(), value: value.get_ref() };
+            found = Some((name.span(), value));
+        }
+        found
+    }
+
+    fn full(&self, key: &str) -> String {
+        if self.key.is_empty() { key.to_owned() } else { format!("{}.{key}", self.key) }
+    }
+}
+
+/// A value of a document.
+#[derive(Debug, Clone)]
+pub struct Value<'a> {
+    document: &'a Document,
+    key: String,
+    span: Range<usize>,
+    value: &'a DeValue<'a>,
+}
+
+impl<'a> Value<'a> {
+    /// The document it stands in.
+    #[must_use]
+    pub fn document(&self) -> &'a Document {
+        self.document
+    }
+
+    /// The value as TOML has it.
+    #[must_use]
+    pub fn raw(&self) -> &'a DeValue<'a> {
+        self.value
+    }
+
+    /// `file:line:column`.
+    #[must_use]
+    pub fn place(&self) -> String {
+        let (line, column) = self.document.line_and_column(self.span.start);
+        format!("{}:{line}:{column}", self.document.path.display())
+    }
+
+    /// `file:line:column: key`, for warnings.
+    #[must_use]
+    pub fn place_and_key(&self) -> String {
+        format!("{}: {}", self.place(), self.key)
+    }
+
+    /// Reports a problem with this value.
+    pub fn report(&self, message: impl Into<String>) {
+        self.document.report(&self.key, self.span.clone(), message.into(), None);
+    }
+
+    /// Reports a problem with this value, and what was probably meant.
+    pub fn report_with(&self, message: impl Into<String>, suggestion: Option<&str>) {
+        self.document.report(&self.key, self.span.clone(), message.into(), suggestion);
+    }
+
+    /// Reports that something else was expected here.
+    pub fn expected(&self, what: &str) {
+        self.report(format!("expected {what} (found {})", describe(self.value)));
+    }
+
+    /// Reports that something else was expected here, and what was probably meant.
+    pub fn expected_one_of(&self, what: &str, suggestion: Option<&str>) {
+        self.report_with(format!("expected {what} (found {})", describe(self.value)), suggestion);
+    }
+
+    /// A string.
+    #[must_use]
+    pub fn string(&self) -> Option<&'a str> {
+        self.string_or("a string")
+    }
+
+    /// A string, of which more is known than that.
+    #[must_use]
+    pub fn string_or(&self, what: &str) -> Option<&'a str> {
+        let text = self.value.as_str();
+        if text.is_none() {
+            self.expected(what);
+        }
+        text
+    }
+
+    /// `true` or `false`.
+    #[must_use]
+    pub fn boolean(&self) -> Option<bool> {
+        let boolean = self.value.as_bool();
+        if boolean.is_none() {
+            self.expected("true or false");
+        }
+        boolean
+    }
+
+    /// A whole number within bounds.
+    #[must_use]
+    pub fn whole_number(&self, bounds: RangeInclusive<u64>) -> Option<u64> {
+        let number = self
+            .value
+            .as_integer()
+            .and_then(|integer| u64::from_str_radix(integer.as_str(), integer.radix()).ok())
+            .filter(|number| bounds.contains(number));
+        if number.is_none() {
+            self.expected(&format!("a whole number from {} to {}", bounds.start(), bounds.end()));
+        }
+        number
+    }
+
+    /// One of a few words.
+    #[must_use]
+    pub fn one_of<T: Copy>(&self, what: &str, words: &[(&str, T)]) -> Option<T> {
+        let Some(text) = self.value.as_str() else {
+            self.expected(what);
+            return None;
+        };
+        let found = words.iter().find(|(word, _)| *word == text).map(|(_, meaning)| *meaning);
+        if found.is_none() {
+            self.expected_one_of(what, closest(text, words.iter().map(|(word, _)| *word)));
+        }
+        found
+    }
+
+    /// The items of a list.
+    #[must_use]
+    pub fn list(&self, what: &str) -> Option<Vec<Value<'a>>> {
+        let Some(items) = self.value.as_array() else {
+            self.expected(what);
+            return None;
+        };
+        let item = |item: &'a Spanned<DeValue<'a>>| Value {
+            document: self.document,
+            key: self.key.clone(),
+            span: item.span(),
+            value: item.get_ref(),
+        };
+        Some(items.iter().map(item).collect())
+    }
+
+    /// A table.
+    #[must_use]
+    pub fn table(&self, what: &str) -> Option<Table<'a>> {
+        let Some(entries) = self.value.as_table() else {
+            self.expected(what);
+            return None;
+        };
+        Some(Table::new(self.document, self.key.clone(), self.span.clone(), entries))
+    }
+
+    /// The same value under no key: for the tables of `[[task]]`, whose keys read better without it.
+    #[must_use]
+    pub fn without_key(mut self) -> Self {
+        self.key.clear();
+        self
+    }
+}
+
+/// The camelCase spelling of a snake_case key.
+#[must_use]
+pub fn camel_case(key: &str) -> String {
+    let mut words = key.split('_');
+    let mut camel = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let mut letters = word.chars();
+        camel.extend(letters.next().map(|first| first.to_ascii_uppercase()));
+        camel.push_str(letters.as_str());
+    }
+    camel
+}
+
+/// A value as a message shows it: short, and on one line.
+fn describe(value: &DeValue<'_>) -> String {
+    match value {
+        DeValue::String(text) => {
+            let mut shown = String::from("\"");
+            for (index, letter) in text.chars().enumerate() {
+                if index == 40 {
+                    shown.push_str("...");
+                    break;
+                }
+                let _ = write!(shown, "{}", letter.escape_debug());
+            }
+            shown.push('"');
+            shown
+        }
+        DeValue::Integer(integer) => integer.to_string(),
+        DeValue::Float(float) => float.to_string(),
+        DeValue::Boolean(boolean) => boolean.to_string(),
+        DeValue::Datetime(_) => "a date".to_owned(),
+        DeValue::Array(_) => "a list".to_owned(),
+        DeValue::Table(_) => "a table".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Reads a text and gives back what was wrong.
+    fn problems(text: &str, read: impl FnOnce(&mut Table<'_>)) -> Vec<String> {
+        let document = Document::new(Path::new("f.toml"), text.to_owned());
+        if let Some(parsed) = document.parse() {
+            let mut table = document.top(&parsed);
+            read(&mut table);
+            table.finish();
+        }
+        document.into_problems().iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn a_key_has_two_spellings_and_only_one_may_be_used() {
+        let read = |table: &mut Table<'_>| {
+            assert_eq!(table.take("check_timeout").and_then(|value| value.whole_number(0..=9)), Some(1));
+        };
+        assert!(problems("check_timeout = 1", read).is_empty());
+        assert!(problems("checkTimeout = 1", read).is_empty());
+        assert_eq!(
+            problems("check_timeout = 1\n  checkTimeout = 2", read),
+            ["f.toml:2:3: checkTimeout: `check_timeout` and `checkTimeout` are two spellings of one key; \
+              keep one of them"]
+        );
+    }
+
+    #[test]
+    fn unknown_keys_are_told_with_what_was_probably_meant() {
+        let read = |table: &mut Table<'_>| {
+            let _ = table.take("scheduler");
+            if let Some(mut store) = table.take("store").and_then(|value| value.table("a table")) {
+                let _ = store.take("url");
+                store.finish();
+            }
+        };
+        assert_eq!(
+            problems("schedulr = true\n\n[store]\nuri = 1\ncolour = 2", read),
+            [
+                "f.toml:1:1: schedulr: unknown key; did you mean \"scheduler\"?",
+                "f.toml:4:1: store.uri: unknown key; did you mean \"url\"?",
+                "f.toml:5:1: store.colour: unknown key",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_wrong_kind_says_what_was_expected_and_what_was_found() {
+        let read = |table: &mut Table<'_>| {
+            let _ = table.take("a").and_then(|value| value.boolean());
+            let _ = table.take("b").and_then(|value| value.string());
+            let _ = table.take("c").and_then(|value| value.whole_number(0..=10));
+            let _ = table.take("d").and_then(|value| value.one_of("red or blue", &[("red", 1), ("blue", 2)]));
+            let _ = table.required("e", "a name");
+        };
+        assert_eq!(
+            problems("# é\nb = [1]\na = \"yes\\n\"\nc = -1\nd = \"blu\"", read),
+            [
+                "f.toml:1:1: e: expected a name (missing)",
+                "f.toml:2:5: b: expected a string (found a list)",
+                "f.toml:3:5: a: expected true or false (found \"yes\\n\")",
+                "f.toml:4:5: c: expected a whole number from 0 to 10 (found -1)",
+                "f.toml:5:5: d: expected red or blue (found \"blu\"); did you mean \"blue\"?",
+            ]
+        );
+    }
+
+    #[test]
+    fn a_syntax_error_is_a_problem_with_its_place() {
+        let told = problems("ok = 1\nbad = = 2", |_| panic!("there is nothing to read"));
+        assert_eq!(told.len(), 1);
+        assert!(told[0].starts_with("f.toml:2:7: "), "{told:?}");
+    }
+
+    #[test]
+    fn columns_count_characters() {
+        let read = |table: &mut Table<'_>| {
+            for item in table.take("a").and_then(|value| value.list("a list")).unwrap_or_default() {
+                let _ = item.string();
+            }
+        };
+        assert_eq!(problems("a = [\"éé\", 7]", read), ["f.toml:1:12: a: expected a string (found 7)"]);
+    }
+}

@@ -25,14 +25,14 @@ struct Shared {
 #[derive(Debug)]
 struct Outlet {
     interest: u32,
-    sender: SyncSender<Event>,
+    sender: SyncSender<Option<Event>>,
     lost: Arc<AtomicU64>,
 }
 
 /// A receiving end.
 #[derive(Debug)]
 pub struct Listener {
-    receiver: Receiver<Event>,
+    receiver: Receiver<Option<Event>>,
     lost: Arc<AtomicU64>,
 }
 
@@ -75,27 +75,36 @@ impl Bus {
             outlet.send(event.clone());
         }
     }
+
+    /// Tells every listener that nothing more will come, behind all that was sent before. Waits for
+    /// room in their queues; for the end of a process.
+    pub fn close(&self) {
+        for outlet in &self.shared.outlets {
+            // A listener that is gone needs no telling.
+            let _ = outlet.sender.send(None);
+        }
+    }
 }
 
 impl Outlet {
     fn send(&self, event: Event) {
-        if let Err(TrySendError::Full(_)) = self.sender.try_send(event) {
+        if let Err(TrySendError::Full(_)) = self.sender.try_send(Some(event)) {
             self.lost.fetch_add(1, Ordering::Relaxed);
         }
     }
 }
 
 impl Listener {
-    /// Waits for the next event; `None` when every sender is gone.
+    /// Waits for the next event; `None` when the bus was closed or every sender is gone.
     #[must_use]
     pub fn next(&self) -> Option<Event> {
-        self.receiver.recv().ok()
+        self.receiver.recv().ok().flatten()
     }
 
     /// The next event if one is there.
     #[must_use]
     pub fn try_next(&self) -> Option<Event> {
-        self.receiver.try_recv().ok()
+        self.receiver.try_recv().ok().flatten()
     }
 
     /// How many events were dropped since this was last asked.
@@ -129,7 +138,8 @@ mod tests {
         assert_eq!(listeners[0].take_lost(), 1);
         assert_eq!(texts(&listeners[1]), ["WorkerPause", "a"]);
         assert_eq!(listeners[1].take_lost(), 2);
-        drop(bus);
-        assert!(listeners[0].next().is_none());
+        bus.emit(Event::Notice { text: "last".into() });
+        bus.close();
+        assert!(listeners[0].next().is_some() && listeners[0].next().is_none());
     }
 }

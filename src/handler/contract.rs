@@ -38,6 +38,16 @@ pub enum Stop {
     Kill,
 }
 
+/// Waits until a stop more urgent than `than` is asked for, and returns it. Whoever dropped the
+/// sender will not ask: then this never returns. Cancel safe.
+pub async fn stopped(stop: &mut watch::Receiver<Stop>, than: Stop) -> Stop {
+    let asked = stop.wait_for(|asked| *asked > than).await.ok().map(|asked| *asked);
+    match asked {
+        Some(asked) => asked,
+        None => std::future::pending().await,
+    }
+}
+
 /// A run that began.
 pub enum Begun {
     /// It is over already. For handlers that neither wait nor compute for long: this path never

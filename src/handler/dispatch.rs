@@ -1,1 +1,95 @@
-//! To be written.
+//! From a job's class to its task and its handler.
+//!
+//! Built once for a registry and swapped whole with it; a look-up is one hash.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::builtin::Builtins;
+use super::contract::{Begun, Handler, Invocation, Stop};
+use super::exec::Exec;
+use crate::event::Bus;
+use crate::job::{Failure, Outcome, TaskName};
+use crate::task::{HandlerSpec, Registry, TaskDefinition};
+
+/// Tasks with their handlers, by class.
+pub struct Dispatch {
+    tasks: HashMap<TaskName, (Arc<TaskDefinition>, Arc<dyn Handler>)>,
+}
+
+impl Dispatch {
+    /// Makes every task's handler. Output of jobs goes to `bus`.
+    #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a bus is a handle, and goes to every handler")]
+    pub fn new(registry: &Registry, builtins: &Builtins, bus: Bus) -> Self {
+        let handler = |task: &TaskDefinition| -> Arc<dyn Handler> {
+            match &task.handler {
+                HandlerSpec::Exec(spec) => Arc::new(Exec::new(spec.clone(), bus.clone())),
+                HandlerSpec::Builtin(spec) => match builtins.get(&spec.name) {
+                    Some(handler) => Arc::clone(handler),
+                    None => Arc::new(Unknown(spec.name.clone())),
+                },
+            }
+        };
+        let tasks = registry.iter().map(|task| (task.name.clone(), (Arc::clone(task), handler(task)))).collect();
+        Self { tasks }
+    }
+
+    /// The task and the handler of a class; `None` if nobody here knows it.
+    #[must_use]
+    pub fn get(&self, class: &str) -> Option<(&Arc<TaskDefinition>, &Arc<dyn Handler>)> {
+        self.tasks.get(class).map(|(task, handler)| (task, handler))
+    }
+}
+
+impl fmt::Debug for Dispatch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.tasks.keys()).finish()
+    }
+}
+
+/// Stands where a task names a builtin that is not registered. Loading refuses such a task, but a
+/// registry may also be built by hand.
+struct Unknown(String);
+
+impl Handler for Unknown {
+    fn begin(&self, job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
+        let error = format!("task \"{}\": there is no builtin called \"{}\"", job.task.name, self.0);
+        Begun::Ended(Outcome::Failure(Failure::new("ConfigurationError", error)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::{Event, Kind};
+    use crate::handler::fixture::{begin, invocation, task};
+    use crate::task::handler_spec::BuiltinSpec;
+
+    fn builtin(name: &str, builtin: &str) -> TaskDefinition {
+        task(name, HandlerSpec::Builtin(BuiltinSpec { name: builtin.into() }))
+    }
+
+    #[tokio::test]
+    async fn a_class_leads_to_its_task_and_its_handler() {
+        let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 8);
+        let registry =
+            Registry::new([builtin("nothing", "noop"), builtin("say", "log"), builtin("broken", "no such builtin")]);
+        let dispatch = Dispatch::new(&registry, &Builtins::standard(bus.clone()), bus);
+        let (task, handler) = dispatch.get("nothing").unwrap();
+        assert_eq!(task.name.as_str(), "nothing");
+        assert!(matches!(begin(&**handler, invocation("[]")).0.await, Outcome::Success { result: None }));
+        let say = dispatch.get("say").unwrap().1;
+        begin(&**say, invocation(r#"["hello", 1.0]"#)).0.await;
+        assert!(matches!(listeners[0].try_next(), Some(Event::Output { line, .. }) if line == r#"["hello", 1.0]"#));
+        let broken = dispatch.get("broken").unwrap().1;
+        assert!(matches!(
+            begin(&**broken, invocation("[]")).0.await,
+            Outcome::Failure(failure) if failure.error.contains("no such builtin")
+        ));
+        assert!(dispatch.get("unheard of").is_none());
+    }
+}

@@ -1,1 +1,287 @@
-//! To be written.
+//! A process for each job.
+//!
+//! The job reaches the program three ways: placeholders in argv, one JSON line on stdin, and
+//! variables in the environment. How it ended is read from its exit status alone:
+//!
+//! | status | outcome |
+//! |---|---|
+//! | 0 | success |
+//! | 75 (`EX_TEMPFAIL`) | later, a bounded number of times |
+//! | any other, or a signal | failure, with the end of stderr as backtrace |
+//! | anything but 0 after a stop was asked for | interrupted |
+//!
+//! A stopped run leaves nothing of its process group behind; a run that ended by itself leaves its
+//! background processes alone.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::contract::{Begun, Handler, Invocation, Stop, stopped};
+use super::render::{self, Unfit, Values};
+use crate::event::{Bus, Event, Kind, Stream};
+use crate::job::ecma::quote;
+use crate::job::{Failure, Outcome};
+use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, terminate};
+use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
+
+/// The exit status that means "later": `EX_TEMPFAIL` of sysexits.
+const LATER: i32 = 75;
+/// The longest arguments that go into the environment, where one variable has a limit.
+const ENV_ARGS_CAP: usize = 64 * 1024;
+/// The first pause before a start is tried again that failed for want of something.
+const FIRST_RETRY: Duration = Duration::from_millis(10);
+/// The pause after which it is not tried any more; the pauses double.
+const LAST_RETRY: Duration = Duration::from_millis(640);
+/// How long a stopped run's group may outlive its leader, if nobody gets urgent before.
+const GROUP_GRACE: Duration = Duration::from_secs(5);
+
+/// What is the daemon's own and no job's: how it talks with its service manager, and its secrets.
+const KEPT_FROM_JOBS: [&str; 10] = [
+    "NOTIFY_SOCKET",
+    "WATCHDOG_PID",
+    "WATCHDOG_USEC",
+    "LISTEN_FDS",
+    "LISTEN_FDNAMES",
+    "LISTEN_PID",
+    "LISTEN_PIDFDID",
+    "CREDENTIALS_DIRECTORY",
+    "WINDLASS_HTTP_TOKEN",
+    "WINDLASS_STORE_URL",
+];
+
+/// The handler of a task with `exec = [...]`.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    spec: Arc<ExecSpec>,
+    bus: Bus,
+}
+
+impl Exec {
+    /// A handler as `[run]` says it; output goes to the bus.
+    #[must_use]
+    pub fn new(spec: ExecSpec, bus: Bus) -> Self {
+        Self { spec: Arc::new(spec), bus }
+    }
+}
+
+impl Handler for Exec {
+    fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> Begun {
+        Begun::Running(Box::pin(run(Arc::clone(&self.spec), self.bus.clone(), job, stop)))
+    }
+}
+
+async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Receiver<Stop>) -> Outcome {
+    let failed = |exception: &str, error: &dyn std::fmt::Display| {
+        Outcome::Failure(Failure::new(exception, format!("task \"{}\": {error}", job.task.name)))
+    };
+    let command = match command(&spec, &job) {
+        Ok(command) => command,
+        Err(error) => return failed("ArgumentError", &error),
+    };
+    let mut running = match start(&command, &job, &mut stop).await {
+        Ok(Some(running)) => running,
+        Ok(None) => return Outcome::Interrupted,
+        Err(error) => return failed("SpawnError", &format_args!("failed to {error}")),
+    };
+    let mut seen = Seen::new(&spec, bus, &job);
+    let asked = follow(&mut running, &mut seen, &mut stop).await;
+    match asked {
+        Stop::No => {}
+        Stop::Terminate => {
+            let urgent = async {
+                stopped(&mut stop, Stop::Terminate).await;
+            };
+            terminate::disperse(&running.child, GROUP_GRACE, urgent).await;
+        }
+        Stop::Kill => terminate::disperse(&running.child, Duration::ZERO, async {}).await,
+    }
+    running.output.rest(&mut |line| seen.take(line)).await;
+    match running.child.reap() {
+        Ok(status) if status.success() => Outcome::Success { result: seen.last },
+        _ if asked > Stop::No => Outcome::Interrupted,
+        Ok(status) => seen.judge(status, &spec, job.identity.later),
+        Err(error) => seen.failure("ExitStatus", format!("its exit status was lost: {error}")),
+    }
+}
+
+/// The command that a job becomes.
+fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
+    let values = Values { args: &job.args, id: &job.identity.id, queue: job.queue.as_str() };
+    let mut argv = render::argv(spec, values)?.into_iter();
+    let mut command = Command::new(argv.next().unwrap_or_default());
+    command.args(argv).cwd(&spec.cwd);
+    for name in KEPT_FROM_JOBS.into_iter().chain([mark::SUPERVISED, "WINDLASS_ARGS", "WINDLASS_ARGS_OMITTED"]) {
+        command.env_remove(name);
+    }
+    for (name, value) in &spec.env {
+        command.env(name, value);
+    }
+    command
+        .env("WINDLASS_JOB_ID", &*job.identity.id)
+        .env("WINDLASS_CLAIM", job.claim.as_str())
+        .env("WINDLASS_TASK", job.task.name.as_str())
+        .env("WINDLASS_QUEUE", job.queue.as_str())
+        .env("WINDLASS_ATTEMPT", job.identity.attempt.to_string())
+        .env(mark::INSTANCE, &*job.instance);
+    match std::str::from_utf8(&job.args) {
+        Ok(args) if args.len() <= ENV_ARGS_CAP && !args.contains('\0') => command.env("WINDLASS_ARGS", args),
+        _ => command.env("WINDLASS_ARGS_OMITTED", "1"),
+    };
+    if spec.output == OutputMode::Discard && spec.result == ResultMode::Nothing {
+        command.discard_stdout();
+    }
+    Ok(command)
+}
+
+/// The job as one line of JSON. The arguments go in as they are; a raw line break in JSON can only
+/// be blank space between tokens, and becomes a space.
+fn line(job: &Invocation) -> Vec<u8> {
+    let Invocation { task, queue, args, identity, claim, .. } = job;
+    let mut line = format!(
+        "{{\"id\":{},\"claim\":{},\"task\":{},\"queue\":{},\"args\":",
+        quote(&identity.id),
+        quote(claim.as_str()),
+        quote(task.name.as_str()),
+        quote(queue.as_str()),
+    )
+    .into_bytes();
+    line.extend(args.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+    let end = format!(",\"attempt\":{},\"redelivered\":{}}}\n", identity.attempt, identity.redelivered);
+    line.extend_from_slice(end.as_bytes());
+    line
+}
+
+/// Starts the process; again, for a moment, when the system is short of something. `None`: a stop
+/// was asked for before anything had started.
+async fn start(
+    command: &Command,
+    job: &Invocation,
+    stop: &mut watch::Receiver<Stop>,
+) -> Result<Option<Running>, SpawnError> {
+    let mut pause = FIRST_RETRY;
+    loop {
+        if *stop.borrow() > Stop::No {
+            return Ok(None);
+        }
+        match Running::spawn(command, line(job)) {
+            Ok(running) => return Ok(Some(running)),
+            Err(SpawnError::Busy { .. }) if pause <= LAST_RETRY => {}
+            Err(error) => return Err(error),
+        }
+        tokio::select! {
+            () = sleep(pause) => pause *= 2,
+            _ = stopped(stop, Stop::No) => {}
+        }
+    }
+}
+
+/// Feeds and reads the process until it ends, and passes on every stop that is asked for. Returns
+/// the most urgent one.
+async fn follow(running: &mut Running, seen: &mut Seen, stop: &mut watch::Receiver<Stop>) -> Stop {
+    let Running { child, input, output } = running;
+    let (mut asked, mut open) = (Stop::No, true);
+    let mut sink = |line: Line<'_>| seen.take(line);
+    loop {
+        tokio::select! {
+            () = child.exited() => return asked,
+            more = output.pump(&mut sink), if open => open = more,
+            never = input.feed() => match never {},
+            urgency = stopped(stop, asked) => {
+                asked = urgency;
+                if asked == Stop::Kill { terminate::kill(child) } else { terminate::ask(child) }
+            }
+        }
+    }
+}
+
+/// What was seen of a process' output.
+struct Seen {
+    tail: Tail,
+    last: Option<String>,
+    result: ResultMode,
+    /// Where lines are logged, and under which names.
+    log: Option<(Bus, Invocation)>,
+}
+
+impl Seen {
+    fn new(spec: &ExecSpec, bus: Bus, job: &Invocation) -> Self {
+        let log = (spec.output == OutputMode::Log).then(|| (bus, job.clone()));
+        Self { tail: Tail::default(), last: None, result: spec.result, log }
+    }
+
+    fn take(&mut self, line: Line<'_>) {
+        if line.source == Source::Stderr {
+            self.tail.push(line.text);
+        } else if self.result == ResultMode::LastLine && !line.continued && !line.text.trim().is_empty() {
+            // Of a line that is too long the beginning is kept; blank lines at the end are no result.
+            self.last = Some(line.text.to_owned());
+        }
+        if let Some((bus, job)) = &self.log
+            && bus.wants(Kind::Output)
+        {
+            bus.emit(Event::Output {
+                id: Arc::clone(&job.identity.id),
+                task: job.task.name.clone(),
+                stream: if line.source == Source::Stderr { Stream::Stderr } else { Stream::Stdout },
+                line: line.text.to_owned(),
+            });
+        }
+    }
+
+    fn judge(self, status: ExitStatus, spec: &ExecSpec, later: u32) -> Outcome {
+        match (status.code(), status.signal()) {
+            (Some(LATER), _) if later < spec.retry_later_limit => Outcome::Later { delay: spec.retry_later },
+            (Some(LATER), _) => {
+                let times = u64::from(later) + 1;
+                let limit = spec.retry_later_limit;
+                self.failure(
+                    "ExitStatus",
+                    format!("exited with {LATER} (later) {times} times; retry_later_limit is {limit}"),
+                )
+            }
+            (Some(code), _) => self.failure("ExitStatus", format!("exited with {code}")),
+            (None, Some(signal)) => {
+                let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
+                self.failure("Signal", format!("killed by signal {signal}{name}"))
+            }
+            (None, None) => self.failure("ExitStatus", format!("ended in an unknown way: {status}")),
+        }
+    }
+
+    fn failure(self, exception: &str, error: String) -> Outcome {
+        Outcome::Failure(Failure { exception: exception.to_owned(), error, backtrace: self.tail.into_lines() })
+    }
+}
+
+fn signal_name(signal: i32) -> Option<&'static str> {
+    use rustix::process::Signal;
+    const NAMES: [(Signal, &str); 18] = [
+        (Signal::HUP, "SIGHUP"),
+        (Signal::INT, "SIGINT"),
+        (Signal::QUIT, "SIGQUIT"),
+        (Signal::ILL, "SIGILL"),
+        (Signal::TRAP, "SIGTRAP"),
+        (Signal::ABORT, "SIGABRT"),
+        (Signal::BUS, "SIGBUS"),
+        (Signal::FPE, "SIGFPE"),
+        (Signal::KILL, "SIGKILL"),
+        (Signal::USR1, "SIGUSR1"),
+        (Signal::SEGV, "SIGSEGV"),
+        (Signal::USR2, "SIGUSR2"),
+        (Signal::PIPE, "SIGPIPE"),
+        (Signal::ALARM, "SIGALRM"),
+        (Signal::TERM, "SIGTERM"),
+        (Signal::XCPU, "SIGXCPU"),
+        (Signal::XFSZ, "SIGXFSZ"),
+        (Signal::SYS, "SIGSYS"),
+    ];
+    NAMES.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
+}
+
+#[cfg(test)]
+mod tests;

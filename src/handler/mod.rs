@@ -4,5 +4,10 @@ pub mod builtin;
 pub mod contract;
 pub mod dispatch;
 pub mod exec;
+#[cfg(test)]
+pub(crate) mod fixture;
+pub mod render;
 
+pub use builtin::Builtins;
 pub use contract::{Begun, Handler, Invocation, Stop};
+pub use dispatch::Dispatch;

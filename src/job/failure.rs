@@ -198,7 +198,7 @@ fn original(payload: &str) -> Bytes {
 
 fn unhex(hex: &str) -> Option<Bytes> {
     let digits = hex.as_bytes();
-    if digits.len() % 2 != 0 {
+    if !digits.len().is_multiple_of(2) {
         return None;
     }
     let nibble = |byte: u8| char::from(byte).to_digit(16);

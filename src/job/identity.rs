@@ -27,6 +27,14 @@ impl ClaimToken {
         &self.0
     }
 
+    /// Where the claim stands among its lane's: (sequence, slot). Later claims compare greater.
+    #[must_use]
+    pub fn order(&self) -> (u64, usize) {
+        let mut parts = self.0.rsplit('-');
+        let index = parts.next().and_then(|index| index.parse().ok()).unwrap_or(0);
+        (parts.next().and_then(|sequence| sequence.parse().ok()).unwrap_or(0), index)
+    }
+
     /// The id of the instance that made the claim.
     #[must_use]
     pub fn instance(&self) -> &str {
@@ -118,5 +126,6 @@ mod tests {
     #[test]
     fn a_claim_names_its_instance() {
         assert_eq!(ClaimToken::new("00ff", 0, 1, 2).instance(), "00ff");
+        assert!(ClaimToken::new("00ff", 0, 10, 2).order() > ClaimToken::new("00ff", 1, 9, 30).order());
     }
 }

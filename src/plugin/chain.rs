@@ -116,6 +116,7 @@ impl<'a> Chain<'a> {
             queue: self.task.queue.clone(),
             payload: encode(self.task.name.as_str(), self.task.queue.as_str(), &Args::periodic()),
             every_s: every.as_secs().max(1),
+            halt: false,
         })
     }
 

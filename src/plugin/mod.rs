@@ -8,6 +8,8 @@
 //! [`Gate`]: crate::store::effect::Gate
 
 pub mod chain;
+pub mod cut_off;
+pub mod ending;
 pub mod job_lock;
 pub mod queue_lock;
 

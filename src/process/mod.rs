@@ -1,1 +1,14 @@
 //! One child process: argv, environment, process group, output, end. Knows no jobs.
+//!
+//! `sweep` is the other half: processes that somebody else left behind, found in `/proc`.
+
+pub mod child;
+pub mod command;
+pub mod mark;
+pub mod output;
+pub mod sweep;
+pub mod terminate;
+
+pub use child::{Child, Input, Running};
+pub use command::{Command, SpawnError};
+pub use output::{Line, Output, Source, Tail};

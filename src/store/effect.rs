@@ -110,4 +110,11 @@ pub struct Tick {
     pub payload: Bytes,
     /// The period in whole seconds, at least one.
     pub every_s: u64,
+    /// The task is not to go on after this run (it failed, and says so): nothing is delayed, and
+    /// the entry's due time becomes [`HALTED_S`].
+    pub halt: bool,
 }
+
+/// The due second of a periodic task that halted: never overdue, until an instance starts and
+/// looks after it anew ([`Reconcile::boot`](super::scheduling::Reconcile::boot)).
+pub const HALTED_S: i64 = 253_402_300_799;

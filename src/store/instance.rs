@@ -32,6 +32,8 @@ pub struct InstanceRecord {
     pub host: HostIdentity,
     /// The highest number any of its workers ever had: workers are `<name>+1` to `<name>+<this>`.
     pub processors: usize,
+    /// Its lease in milliseconds: how long its counter may stand still.
+    pub lease_ms: u64,
     /// Periodic tasks that it declares.
     pub periodic: Vec<String>,
     /// The version of Windlass.
@@ -39,6 +41,15 @@ pub struct InstanceRecord {
 }
 
 impl InstanceRecord {
+    /// A new instance's id: 64 random bits in hexadecimal.
+    #[must_use]
+    pub fn new_id() -> String {
+        let mut bits = [0; 8];
+        // Without the system's randomness nothing that must be unique can be; /dev/urandom never fails on Linux.
+        getrandom::fill(&mut bits).expect("the system must give random bytes");
+        bits.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// The worker with number `n`, from 1.
     #[must_use]
     pub fn worker(&self, n: usize) -> WorkerName {

@@ -144,6 +144,8 @@ pub struct Exchange {
 /// A lane's reply.
 #[derive(Debug, Clone, Default)]
 pub struct Exchanged {
+    /// The instance is not registered (any more): nothing was applied, all its claims are lost.
+    pub dead: bool,
     /// Indexes of settlements whose claim was lost; nothing was written for them.
     pub lost: Vec<usize>,
     /// What became of each enter, in order.

@@ -105,6 +105,19 @@ pub struct Recovery {
     pub tick: Option<Tick>,
 }
 
+/// What a recovery did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recovered {
+    /// The job went its way.
+    Yes,
+    /// The record is not (or no longer) as it was seen, or its owner showed life: nothing was done.
+    No,
+    /// The worker's membership and ping are both gone: somebody force-cleaned it, which put the job
+    /// on the failed list and (as node-resque does) left the record behind. The record was removed
+    /// and the job not touched again.
+    AlreadyCleaned,
+}
+
 /// A registered worker, anybody's.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registered {
@@ -148,6 +161,8 @@ pub struct Reconcile {
     pub grace_s: u64,
     /// All registered workers, whose working records are searched.
     pub workers: Vec<WorkerName>,
+    /// An instance starts: a task that halted counts as one without an entry.
+    pub boot: bool,
 }
 
 /// What looking after a periodic task led to.
@@ -202,12 +217,11 @@ pub trait Scheduling: Send + Sync {
     /// Fails when the store cannot be reached.
     async fn working(&self, workers: &[WorkerName]) -> Result<Vec<Option<WorkingRecord>>, StoreError>;
 
-    /// Working -> queue or failed, for a dead owner's job, exactly once. False if it was not (or
-    /// no longer) to be recovered.
+    /// Working -> queue or failed, for a dead owner's job, exactly once.
     ///
     /// # Errors
     /// Fails when the store cannot be reached; may be repeated.
-    async fn recover(&self, recovery: &Recovery) -> Result<bool, StoreError>;
+    async fn recover(&self, recovery: &Recovery) -> Result<Recovered, StoreError>;
 
     /// Removes a dead instance with its workers and lanes, if its counter still stands and no
     /// working record of it is left. False if not.

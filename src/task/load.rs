@@ -1,1 +1,215 @@
-//! To be written.
+//! Reads `tasks.d/*.toml`.
+//!
+//! Files are read in the order of their names; a file holds one task with its keys at the top, or several as
+//! `[[task]]`. One bad file, or one bad task of a file, does not stop the others: whoever calls decides what to do
+//! about the problems, which are told all at once.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::definition::TaskDefinition;
+use super::plugin_options::{self, whole_seconds};
+use super::registry::Registry;
+use super::{program, run};
+use crate::config::element::duration::{self, Unit, show};
+use crate::config::element::on_crash;
+use crate::config::error::Problem;
+use crate::config::load::max_redeliveries;
+use crate::config::reader::{Document, Table, Value};
+use crate::job::{QueueName, TaskName};
+
+/// The keys that come with schedules.
+const OF_SCHEDULE: [&str; 4] = ["time_zone", "missed", "overlap", "jitter"];
+
+/// All that a folder of task files holds.
+#[derive(Debug, Clone, Default)]
+pub struct Tasks {
+    /// The tasks that are all right.
+    pub registry: Registry,
+    /// What is wrong with the others.
+    pub problems: Vec<Problem>,
+    /// What is allowed, and yet probably not meant.
+    pub warnings: Vec<String>,
+}
+
+/// Reads all task files of a folder. `builtins` are the names that `builtin = "..."` may use.
+#[must_use]
+pub fn load(dir: &Path, builtins: &[&str]) -> Tasks {
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let mut loader = Loader { builtins, tasks: Vec::new(), places: BTreeMap::new(), warnings: Vec::new() };
+    let mut problems = Vec::new();
+    match task_files(&dir) {
+        Ok(files) => {
+            if program::is_world_writable(&dir) {
+                problems.push(Problem::of_source(dir.display(), WORLD_WRITABLE));
+            }
+            for file in files {
+                loader.file(&file, &mut problems);
+            }
+        }
+        Err(error) => {
+            let message = format!("expected the folder of the task files, tasks_dir ({error})");
+            problems.push(Problem::of_source(dir.display(), message));
+        }
+    }
+    Tasks { registry: Registry::new(loader.tasks), problems, warnings: loader.warnings }
+}
+
+const WORLD_WRITABLE: &str = "may be written by everybody, who could so run anything; chmod o-w it";
+
+/// The task files in order; hidden files are the half-written ones of editors.
+fn task_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(dir)? {
+        let path = entry?.path();
+        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        if path.extension().is_some_and(|extension| extension == "toml") && !hidden {
+            files.push(path);
+        }
+    }
+    files.sort();
+    Ok(files)
+}
+
+struct Loader<'b> {
+    builtins: &'b [&'b str],
+    tasks: Vec<TaskDefinition>,
+    /// Where each name was defined first.
+    places: BTreeMap<TaskName, String>,
+    warnings: Vec<String>,
+}
+
+impl Loader<'_> {
+    fn file(&mut self, path: &Path, problems: &mut Vec<Problem>) {
+        let document = match Document::read(path) {
+            Ok(document) => document,
+            Err(problem) => return problems.push(problem),
+        };
+        if program::is_world_writable(path) {
+            problems.push(Problem::of_source(path.display(), WORLD_WRITABLE));
+        }
+        if let Some(parsed) = document.parse() {
+            let mut top = document.top(&parsed);
+            if top.has("task") {
+                let list = top.take("task").and_then(|value| value.list("tasks, each under [[task]]"));
+                // A key beside them would belong to none of them.
+                for (name, value) in top.all() {
+                    if name != "task" {
+                        value.report("stands beside [[task]] and belongs to none of them; write it below one");
+                    }
+                }
+                for table in list.unwrap_or_default() {
+                    if let Some(table) = table.without_key().table("a table") {
+                        self.task(&document, table);
+                    }
+                }
+            } else {
+                self.task(&document, top);
+            }
+        }
+        problems.extend(document.into_problems());
+    }
+
+    /// Reads one task, and keeps it if nothing was wrong with it.
+    fn task(&mut self, document: &Document, mut table: Table<'_>) {
+        let before = document.problem_count();
+        let name_value = table.required("name", "the task's name");
+        let name = name_value.as_ref().and_then(read_name);
+        if let (Some(name), Some(value)) = (&name, &name_value) {
+            match self.places.get(name) {
+                Some(place) => value.report(format!("a task {:?} is already defined at {place}", name.as_str())),
+                None => {
+                    self.places.insert(name.clone(), value.place());
+                }
+            }
+        }
+        let task = self.definition(document, name, &mut table);
+        table.finish();
+        if document.problem_count() == before {
+            self.tasks.extend(task);
+        }
+    }
+
+    fn definition(
+        &mut self,
+        document: &Document,
+        name: Option<TaskName>,
+        table: &mut Table<'_>,
+    ) -> Option<TaskDefinition> {
+        refuse_what_comes_later(table);
+        let description = table.take("description").and_then(|value| value.string()).map(str::to_owned);
+        let queue = match table.take("queue") {
+            None => Some(QueueName::as_stored("default")),
+            Some(value) => read_queue(&value),
+        };
+        let frequency = table.take("frequency").and_then(|value| self.frequency(&value));
+        let periodic = frequency.is_some();
+        let plugins = plugin_options::read(table, periodic);
+        let go_on = table.take("re_enqueue_periodic_task_if_exception");
+        if let Some(value) = go_on.as_ref().filter(|_| !periodic) {
+            self.warnings.push(format!("{}: has no effect on a task that is not periodic", value.place_and_key()));
+        }
+        let go_on = go_on.and_then(|value| value.boolean()).unwrap_or(true);
+        let least = Duration::from_millis(1);
+        let timeout = table.take("timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
+        let on_crash = table.take("on_crash").and_then(|value| on_crash::read(&value));
+        let max_redeliveries = max_redeliveries(table);
+        let around = run::Around { folder: document.folder(), periodic, builtins: self.builtins };
+        let handler = table
+            .required("run", "a table with the handler, [run]")
+            .and_then(|value| value.table("a table with the handler"))
+            .and_then(|run| run::read(run, around, &mut self.warnings));
+        let name = name?;
+        Some(TaskDefinition {
+            description: description.unwrap_or_else(|| name.to_string()),
+            name,
+            queue: queue?,
+            frequency,
+            re_enqueue_after_failure: go_on,
+            plugins,
+            timeout,
+            on_crash,
+            max_redeliveries,
+            handler: handler?,
+            source: document.path().to_owned(),
+        })
+    }
+
+    /// Whole seconds, for ticks stand in lists named by the second; none for zero.
+    fn frequency(&mut self, value: &Value<'_>) -> Option<Duration> {
+        let said = duration::read(value, Unit::Milliseconds, Duration::ZERO).filter(|said| !said.is_zero())?;
+        let whole = Duration::from_secs(whole_seconds(said));
+        if whole != said {
+            let (said, whole) = (show(said), show(whole));
+            self.warnings.push(format!("{}: {said} is rounded up to {whole}", value.place_and_key()));
+        }
+        Some(whole)
+    }
+}
+
+fn refuse_what_comes_later(table: &mut Table<'_>) {
+    table.refuse("schedule", "schedule is not built yet in this version; frequency is");
+    for key in OF_SCHEDULE {
+        table.refuse(key, &format!("{key} goes with schedule, which is not built yet in this version"));
+    }
+    table.refuse("inputs", "inputs are not built yet in this version; let the program check its arguments");
+    table.refuse("middleware", "middleware is not built yet in this version; take it out");
+    for key in run::NOT_BUILT {
+        table.refuse(key, &format!("{key} is not built yet in this version; remove it"));
+    }
+    for key in run::OF_EXEC.into_iter().chain(["exec", "builtin", "rpc", "http"]) {
+        table.refuse(key, "belongs to the handler: write it below [run]");
+    }
+}
+
+fn read_name(value: &Value<'_>) -> Option<TaskName> {
+    TaskName::new(value.string()?).map_err(|error| value.report(error.to_string())).ok()
+}
+
+fn read_queue(value: &Value<'_>) -> Option<QueueName> {
+    QueueName::new(value.string()?).map_err(|error| value.report(error.to_string())).ok()
+}
+
+#[cfg(test)]
+mod tests;

@@ -3,8 +3,12 @@
 pub mod definition;
 pub mod handler_spec;
 pub mod load;
+mod plugin_options;
 pub mod plugin_spec;
+mod program;
 pub mod registry;
+mod run;
+pub mod template;
 
 pub use definition::TaskDefinition;
 pub use handler_spec::HandlerSpec;

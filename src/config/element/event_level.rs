@@ -1,5 +1,9 @@
 //! The level of an event's log line.
 
+use std::fmt;
+
+use crate::config::reader::Value;
+
 /// At which level an event is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventLevel {
@@ -15,4 +19,76 @@ pub enum EventLevel {
     Debug,
     /// `trace`.
     Trace,
+}
+
+/// The words for levels: ours, and those of winston and syslog that ActionHero's files use.
+const WORDS: [(&str, EventLevel); 15] = [
+    ("off", EventLevel::Off),
+    ("error", EventLevel::Error),
+    ("warn", EventLevel::Warn),
+    ("info", EventLevel::Info),
+    ("debug", EventLevel::Debug),
+    ("trace", EventLevel::Trace),
+    ("warning", EventLevel::Warn),
+    ("notice", EventLevel::Info),
+    ("emerg", EventLevel::Error),
+    ("alert", EventLevel::Error),
+    ("crit", EventLevel::Error),
+    ("http", EventLevel::Debug),
+    ("verbose", EventLevel::Debug),
+    ("silly", EventLevel::Trace),
+    ("none", EventLevel::Off),
+];
+
+impl EventLevel {
+    /// The level that a word names.
+    #[must_use]
+    pub fn from_word(word: &str) -> Option<Self> {
+        WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
+    }
+
+    /// The word for the level.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Off => "off",
+            Self::Error => "error",
+            Self::Warn => "warn",
+            Self::Info => "info",
+            Self::Debug => "debug",
+            Self::Trace => "trace",
+        }
+    }
+}
+
+impl fmt::Display for EventLevel {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Reads a level.
+#[must_use]
+pub fn read(value: &Value<'_>) -> Option<EventLevel> {
+    value.one_of("a level: off, error, warn, info, debug or trace", &WORDS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_words_of_actionhero_are_understood() {
+        assert_eq!(EventLevel::from_word("notice"), Some(EventLevel::Info));
+        assert_eq!(EventLevel::from_word("warning"), Some(EventLevel::Warn));
+        assert_eq!(EventLevel::from_word("CRIT"), Some(EventLevel::Error));
+        assert_eq!(EventLevel::from_word("loud"), None);
+    }
+
+    #[test]
+    fn every_level_is_read_as_it_is_shown() {
+        for (_, level) in WORDS {
+            assert_eq!(EventLevel::from_word(level.as_str()), Some(level));
+        }
+    }
 }

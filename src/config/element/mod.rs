@@ -4,5 +4,6 @@ pub mod duration;
 pub mod event_level;
 pub mod log_format;
 pub mod on_crash;
+pub mod processors;
 pub mod queues;
 pub mod store_url;

@@ -1,5 +1,9 @@
 //! What becomes of a job whose run was cut off.
 
+use std::fmt;
+
+use crate::config::reader::Value;
+
 /// The policy for jobs whose worker crashed, or whose run was interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnCrash {
@@ -7,4 +11,19 @@ pub enum OnCrash {
     Requeue,
     /// To the failed list, with node-resque's stuck marker.
     Fail,
+}
+
+impl fmt::Display for OnCrash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Requeue => "requeue",
+            Self::Fail => "fail",
+        })
+    }
+}
+
+/// Reads a policy.
+#[must_use]
+pub fn read(value: &Value<'_>) -> Option<OnCrash> {
+    value.one_of("\"requeue\" or \"fail\"", &[("requeue", OnCrash::Requeue), ("fail", OnCrash::Fail)])
 }

@@ -1,5 +1,264 @@
 //! The queues to work on: names, globs and exclusions, in order of priority.
+//!
+//! An entry without any of `*`, `?`, `[`, `{` is a queue's name and is always worked on, whether the queue exists
+//! yet or not. A glob stands for the queues that match it now; `*` crosses every character, for a queue's name is no
+//! path. `!pattern` takes queues away, wherever in the list it stands. Globs look at bytes: a `?` is one byte of a
+//! name outside ASCII, so brackets take ASCII alone.
+
+use std::cmp::Ordering;
+use std::collections::HashSet;
+
+use globset::{GlobBuilder, GlobMatcher};
+
+use crate::config::reader::Value;
+use crate::job::QueueName;
 
 /// A list of patterns, such as `["critical", "mail_*", "!mail_slow", "*"]`.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct QueuePatterns(Vec<String>);
+#[derive(Debug, Clone)]
+pub struct QueuePatterns {
+    written: Vec<String>,
+    entries: Vec<Entry>,
+    excluded: Vec<Pattern>,
+}
+
+#[derive(Debug, Clone)]
+enum Entry {
+    Include(Pattern),
+    Exclude,
+}
+
+#[derive(Debug, Clone)]
+enum Pattern {
+    Name(QueueName),
+    Glob(Box<GlobMatcher>),
+}
+
+/// Why a list of patterns is none.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum QueuePatternsError {
+    /// An empty list.
+    #[error("expected at least one queue (for no pool set min_task_processors and max_task_processors to 0)")]
+    Empty,
+    /// Exclusions alone.
+    #[error("expected at least one queue besides the exclusions, such as \"*\"")]
+    OnlyExclusions,
+    /// An entry that is no name.
+    #[error("expected a queue's name or a pattern (found {entry:?}: {reason})")]
+    Entry {
+        /// The entry as it was written.
+        entry: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+}
+
+impl QueuePatterns {
+    /// Checks a list of patterns.
+    ///
+    /// # Errors
+    /// If it is empty, holds exclusions only, or an entry is neither a name nor a pattern.
+    pub fn new(written: Vec<String>) -> Result<Self, QueuePatternsError> {
+        let mut entries = Vec::new();
+        let mut excluded = Vec::new();
+        for entry in &written {
+            match entry.strip_prefix('!') {
+                Some(pattern) => {
+                    excluded.push(parse(entry, pattern)?);
+                    entries.push(Entry::Exclude);
+                }
+                None => entries.push(Entry::Include(parse(entry, entry)?)),
+            }
+        }
+        if written.is_empty() {
+            Err(QueuePatternsError::Empty)
+        } else if excluded.len() == written.len() {
+            Err(QueuePatternsError::OnlyExclusions)
+        } else {
+            Ok(Self { written, entries, excluded })
+        }
+    }
+
+    /// Every queue: `["*"]`.
+    #[must_use]
+    pub fn all() -> Self {
+        Self::new(vec!["*".to_owned()]).expect("the pattern of all queues must be one")
+    }
+
+    /// The entries as they were written.
+    #[must_use]
+    pub fn written(&self) -> &[String] {
+        &self.written
+    }
+
+    /// The list as it was configured, joined by commas: the queues part of a worker's name.
+    #[must_use]
+    pub fn as_configured(&self) -> String {
+        self.written.join(",")
+    }
+
+    /// Does what it stands for depend on which queues exist?
+    #[must_use]
+    pub fn has_patterns(&self) -> bool {
+        self.entries.iter().any(|entry| matches!(entry, Entry::Include(Pattern::Glob(_))))
+    }
+
+    /// The queues it stands for when these are known: in the listed order, names always, the matches of a glob by
+    /// UTF-16 code unit as node-resque sorts them, no queue twice, none that is excluded.
+    #[must_use]
+    pub fn resolve(&self, known: &[QueueName]) -> Vec<QueueName> {
+        let mut sorted: Vec<&QueueName> = known.iter().collect();
+        sorted.sort_by(|a, b| by_utf16(a.as_str(), b.as_str()));
+        let mut seen = HashSet::new();
+        let mut resolved = Vec::new();
+        let mut add = |queue: &QueueName| {
+            if !self.excluded.iter().any(|pattern| pattern.is_match(queue)) && seen.insert(queue.clone()) {
+                resolved.push(queue.clone());
+            }
+        };
+        for entry in &self.entries {
+            match entry {
+                Entry::Include(Pattern::Name(queue)) => add(queue),
+                Entry::Include(glob @ Pattern::Glob(_)) => {
+                    sorted.iter().filter(|queue| glob.is_match(queue)).for_each(|queue| add(queue));
+                }
+                Entry::Exclude => {}
+            }
+        }
+        resolved
+    }
+}
+
+impl PartialEq for QueuePatterns {
+    fn eq(&self, other: &Self) -> bool {
+        self.written == other.written
+    }
+}
+
+impl Eq for QueuePatterns {}
+
+impl Pattern {
+    fn is_match(&self, queue: &QueueName) -> bool {
+        match self {
+            Self::Name(name) => name == queue,
+            Self::Glob(glob) => glob.is_match(queue.as_str()),
+        }
+    }
+}
+
+fn parse(entry: &str, pattern: &str) -> Result<Pattern, QueuePatternsError> {
+    let refuse = |reason: String| QueuePatternsError::Entry { entry: entry.to_owned(), reason };
+    let name = QueueName::new(pattern).map_err(|error| refuse(error.to_string()))?;
+    if pattern != pattern.trim() {
+        return Err(refuse("blanks at its ends".to_owned()));
+    }
+    if !pattern.contains(['*', '?', '[', '{']) {
+        // The list is joined by commas in the worker's name, where such a queue would read as two.
+        return if pattern.contains(',') {
+            Err(refuse("a comma; write the queues as separate entries".to_owned()))
+        } else {
+            Ok(Pattern::Name(name))
+        };
+    }
+    if pattern.contains('[') && !pattern.is_ascii() {
+        return Err(refuse("brackets take ASCII characters only".to_owned()));
+    }
+    let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
+    let glob = glob.map_err(|error| refuse(error.kind().to_string()))?;
+    Ok(Pattern::Glob(Box::new(glob.compile_matcher())))
+}
+
+fn by_utf16(a: &str, b: &str) -> Ordering {
+    a.encode_utf16().cmp(b.encode_utf16())
+}
+
+/// Reads a list of patterns; a plain string is a list of one.
+#[must_use]
+pub fn read(value: &Value<'_>) -> Option<QueuePatterns> {
+    let expected = "a list of queues, such as [\"critical\", \"mail_*\"]";
+    let items = if value.raw().is_str() { vec![value.clone()] } else { value.list(expected)? };
+    let mut good = true;
+    let mut written = Vec::new();
+    for item in items {
+        let Some(text) = item.string_or("a queue's name or a pattern") else {
+            good = false;
+            continue;
+        };
+        // Each entry is judged by itself, so that its problem is told at its own place.
+        if let Err(error @ QueuePatternsError::Entry { .. }) = QueuePatterns::new(vec![text.to_owned()]) {
+            item.report(error.to_string());
+            good = false;
+        }
+        written.push(text.to_owned());
+    }
+    if !good {
+        return None;
+    }
+    QueuePatterns::new(written).map_err(|error| value.report(error.to_string())).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve(patterns: &[&str], known: &[&str]) -> Vec<String> {
+        let patterns = QueuePatterns::new(patterns.iter().map(ToString::to_string).collect()).unwrap();
+        let known: Vec<_> = known.iter().map(|name| QueueName::as_stored(name)).collect();
+        patterns.resolve(&known).iter().map(ToString::to_string).collect()
+    }
+
+    #[test]
+    fn names_stand_always_and_globs_for_what_is_there() {
+        assert_eq!(resolve(&["critical", "*"], &["math", "Zed", "alpha"]), ["critical", "Zed", "alpha", "math"]);
+        assert_eq!(resolve(&["mail_*", "math"], &["math", "mail_b", "mail_a"]), ["mail_a", "mail_b", "math"]);
+        assert_eq!(resolve(&["*", "math"], &[]), ["math"]);
+    }
+
+    #[test]
+    fn no_queue_comes_twice_and_the_first_mention_ranks_it() {
+        assert_eq!(resolve(&["b", "*", "a"], &["a", "b", "c"]), ["b", "a", "c"]);
+    }
+
+    #[test]
+    fn exclusions_hold_wherever_they_stand() {
+        assert_eq!(resolve(&["*", "!slow"], &["fast", "slow"]), ["fast"]);
+        assert_eq!(resolve(&["!s*", "slow", "*"], &["fast", "slow"]), ["fast"]);
+    }
+
+    #[test]
+    fn globs_cross_every_character() {
+        let known = ["a/b", "a.b", "a:b\u{e9}", "x1", "x2", "y1", ".a"];
+        assert_eq!(resolve(&["a*"], &known), ["a.b", "a/b", "a:b\u{e9}"]);
+        assert_eq!(resolve(&["x?"], &known), ["x1", "x2"]);
+        assert_eq!(resolve(&["[xy]1"], &known), ["x1", "y1"]);
+        assert_eq!(resolve(&["{x1,y*}"], &known), ["x1", "y1"]);
+        assert_eq!(resolve(&["*"], &known).len(), known.len());
+    }
+
+    #[test]
+    fn order_is_that_of_javascript() {
+        // U+FF21 sorts after U+1F600 in UTF-16 and before it in UTF-8.
+        assert_eq!(resolve(&["*"], &["\u{ff21}", "\u{1f600}"]), ["\u{1f600}", "\u{ff21}"]);
+    }
+
+    #[test]
+    fn what_is_no_list_of_queues_is_refused() {
+        let refused =
+            |list: &[&str]| QueuePatterns::new(list.iter().map(ToString::to_string).collect()).unwrap_err().to_string();
+        assert!(refused(&[]).starts_with("expected at least one queue (for no pool"));
+        assert!(refused(&["!a"]).starts_with("expected at least one queue besides"));
+        assert!(refused(&[""]).contains("must not be empty"));
+        assert!(refused(&["!"]).contains("must not be empty"));
+        assert!(refused(&["a,b"]).contains("separate entries"));
+        assert!(refused(&[" a"]).contains("blanks at its ends"));
+        assert!(refused(&["[a"]).contains("\"[a\""));
+        assert!(refused(&["{a"]).contains("\"{a\""));
+    }
+
+    #[test]
+    fn the_list_is_shown_as_it_was_configured() {
+        let patterns = QueuePatterns::new(vec!["a".to_owned(), "!b".to_owned(), "c*".to_owned()]).unwrap();
+        assert_eq!(patterns.as_configured(), "a,!b,c*");
+        assert!(patterns.has_patterns());
+        assert!(!QueuePatterns::new(vec!["a".to_owned(), "!b*".to_owned()]).unwrap().has_patterns());
+    }
+}

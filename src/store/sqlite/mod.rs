@@ -1,1 +1,31 @@
-//! To be written.
+//! The embedded engine: one SQLite file, no server, several processes at once.
+//!
+//! Each store handle owns two threads: one writes, committing together whatever waited while the
+//! last commit was on its way to the disk ([`commit`]), the other reads. A commit is durable
+//! before it is answered. The other files carry the names of the Redis engine's, one per verb;
+//! their functions take a [`commit::Step`], a moment inside a transaction.
+
+mod commit;
+mod connection;
+mod delayed;
+mod digest;
+mod engine;
+mod enqueue;
+mod exchange;
+mod inspect;
+mod leader;
+mod lease;
+mod locks;
+mod migrate;
+mod number;
+mod periodic;
+mod recover;
+mod verdict;
+mod wake;
+mod working;
+
+#[cfg(test)]
+mod tests;
+
+pub use connection::Options;
+pub use engine::SqliteStore;

@@ -1,0 +1,172 @@
+//! Delayed jobs: when they are due, which they are, their deletion.
+//!
+//! Jobs are found by their bytes. What node-resque and Windlass write is one form; resque-scheduler
+//! writes the same members in another order, so its form is looked for as well.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::error::AdminError;
+use super::job_view::JobView;
+use crate::client::moment::Moment;
+use crate::job::ecma::quote;
+use crate::job::payload::encode;
+use crate::job::{Args, QueueName, TaskName};
+use crate::store::engine::Store;
+
+/// How many seconds or jobs are read at a time.
+const PAGE: usize = 500;
+
+/// A second at which jobs are due.
+#[derive(Debug, Clone, Serialize)]
+pub struct DueView {
+    /// RFC 3339.
+    pub at: String,
+    /// Milliseconds since the Unix epoch.
+    pub ms: i64,
+    /// How many jobs are due then.
+    pub length: u64,
+}
+
+/// A delayed job.
+#[derive(Debug, Clone, Serialize)]
+pub struct DelayedView {
+    /// When it is due: RFC 3339.
+    pub at: String,
+    /// The same in milliseconds since the Unix epoch.
+    pub ms: i64,
+    /// The job.
+    #[serde(flatten)]
+    pub job: JobView,
+}
+
+/// Some of the delayed jobs.
+#[derive(Debug, Clone, Serialize)]
+pub struct DelayedPage {
+    /// The jobs, the first due first.
+    pub jobs: Vec<DelayedView>,
+    /// Are there more than were asked for?
+    pub more: bool,
+}
+
+/// A time of a job that was looked for.
+#[derive(Debug, Clone, Serialize)]
+pub struct TimeView {
+    /// RFC 3339.
+    pub at: String,
+    /// Milliseconds since the Unix epoch.
+    pub ms: i64,
+}
+
+impl TimeView {
+    fn of(second: i64) -> Self {
+        let at = Moment::of_second(second);
+        Self { at: at.rfc3339(), ms: at.ms() }
+    }
+}
+
+/// Every second at which jobs are due, ascending.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn timestamps(store: &dyn Store) -> Result<Vec<DueView>, AdminError> {
+    let mut all = Vec::new();
+    let mut from = i64::MIN;
+    loop {
+        let page = store.delayed_seconds(from, PAGE).await?;
+        let Some(last) = page.last().map(|last| last.second) else { return Ok(all) };
+        let full = page.len() >= PAGE;
+        all.extend(page.into_iter().map(|due| {
+            let TimeView { at, ms } = TimeView::of(due.second);
+            DueView { at, ms, length: due.length }
+        }));
+        match last.checked_add(1) {
+            Some(next) if full => from = next,
+            _ => return Ok(all),
+        }
+    }
+}
+
+/// The first `limit` delayed jobs, or of those that are due at one second.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn list(store: &dyn Store, at: Option<Moment>, limit: usize) -> Result<DelayedPage, AdminError> {
+    let mut jobs = Vec::new();
+    // One more than asked for tells whether there are more.
+    let wanted = limit.saturating_add(1);
+    let mut from = i64::MIN;
+    'seconds: loop {
+        let page = match at {
+            Some(at) => vec![at.second()],
+            None => store.delayed_seconds(from, PAGE).await?.into_iter().map(|due| due.second).collect(),
+        };
+        for &second in &page {
+            let missing = i64::try_from(wanted - jobs.len()).unwrap_or(i64::MAX);
+            let TimeView { at, ms } = TimeView::of(second);
+            let found = store.delayed_at(second, 0, missing - 1).await?;
+            jobs.extend(found.iter().map(|job| DelayedView { at: at.clone(), ms, job: JobView::of(job) }));
+            if jobs.len() >= wanted {
+                break 'seconds;
+            }
+        }
+        match page.last().and_then(|last| last.checked_add(1)) {
+            Some(next) if at.is_none() && page.len() >= PAGE => from = next,
+            _ => break,
+        }
+    }
+    let more = jobs.len() > limit;
+    jobs.truncate(limit);
+    Ok(DelayedPage { jobs, more })
+}
+
+/// The seconds at which a job of this class, queue and arguments is due.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn find(store: &dyn Store, task: &str, queue: &str, args: &Args) -> Result<Vec<TimeView>, AdminError> {
+    let mut seconds = Vec::new();
+    for form in forms(task, queue, args)? {
+        seconds.extend(store.scheduled_at(&form).await?);
+    }
+    Ok(views(seconds))
+}
+
+/// Removes every delayed job of this class, queue and arguments; tells when they were due.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn delete(store: &dyn Store, task: &str, queue: &str, args: &Args) -> Result<Vec<TimeView>, AdminError> {
+    let mut seconds = Vec::new();
+    for form in forms(task, queue, args)? {
+        seconds.extend(store.delete_delayed(&form).await?);
+    }
+    Ok(views(seconds))
+}
+
+fn views(mut seconds: Vec<i64>) -> Vec<TimeView> {
+    seconds.sort_unstable();
+    seconds.into_iter().map(TimeView::of).collect()
+}
+
+/// The forms in which such a job may stand: node-resque's and ours, resque-scheduler's.
+fn forms(task: &str, queue: &str, args: &Args) -> Result<[Bytes; 2], AdminError> {
+    let name = |text: &str, error| AdminError::Name { text: text.to_owned(), error };
+    TaskName::new(task).map_err(|error| name(task, error))?;
+    QueueName::new(queue).map_err(|error| name(queue, error))?;
+    let ruby = format!("{{\"class\":{},\"args\":{},\"queue\":{}}}", quote(task), args.as_str(), quote(queue));
+    Ok([encode(task, queue, args), Bytes::from(ruby)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_looked_for_in_every_form_it_may_stand_in() {
+        let [ours, ruby] = forms("Add", "math", &Args::from_json("[3,4]").unwrap()).unwrap();
+        assert_eq!(&ours[..], br#"{"class":"Add","queue":"math","args":[3,4]}"#);
+        assert_eq!(&ruby[..], br#"{"class":"Add","args":[3,4],"queue":"math"}"#);
+        assert!(forms(" ", "math", &Args::none()).is_err());
+    }
+}

@@ -1,0 +1,55 @@
+//! Why something could not be shown or corrected.
+
+use crate::job::NameError;
+use crate::store::error::StoreError;
+
+/// A refused or failed call.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum AdminError {
+    /// There is no such thing.
+    #[error("there is no {what} {name:?}{}", suggestion.as_ref().map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default())]
+    NotFound {
+        /// What was looked for.
+        what: &'static str,
+        /// What it was called.
+        name: String,
+        /// The nearest name that exists.
+        suggestion: Option<String>,
+    },
+    /// Several things answer to this name.
+    #[error("{name:?} is ambiguous: {}", candidates.join(", "))]
+    Ambiguous {
+        /// What was asked for.
+        name: String,
+        /// What it may mean.
+        candidates: Vec<String>,
+    },
+    /// A failed job that cannot be put back on a queue. Its record stays.
+    #[error("failed job {id} cannot be retried: {reason}; its record stays")]
+    NotRetriable {
+        /// Its id.
+        id: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// What was to be corrected changed at every attempt.
+    #[error("{what} changed while it was being handled; nothing was done")]
+    Changed {
+        /// What kept changing.
+        what: String,
+    },
+    /// A text that addresses nothing.
+    #[error("{0}")]
+    BadAddress(String),
+    /// A name that cannot be one.
+    #[error("{text:?}: {error}")]
+    Name {
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        error: NameError,
+    },
+    /// The store failed.
+    #[error("failed to {0}")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,401 @@
+//! Failed jobs: listed, shown, removed, retried.
+//!
+//! A failed job is addressed by its position, which moves, or by an id made from the record's raw
+//! bytes, which does not: 16 hexadecimal digits, of which any first [`SHORTEST_ID`] or more will do.
+//! Records of equal bytes share an id and are interchangeable.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::error::AdminError;
+use super::job_view::JobView;
+use crate::job::{Args, FailureView, PayloadView, QueueName};
+use crate::plugin::chain::Chain;
+use crate::store::effect::Admission;
+use crate::store::engine::Store;
+use crate::store::inspection::Retried;
+use crate::task::registry::Registry;
+
+/// How many records are read at a time.
+const PAGE: i64 = 200;
+
+/// The fewest digits that count as an id; fewer are a position.
+const SHORTEST_ID: usize = 8;
+
+/// How many digits of an id listings for people show.
+pub const SHOWN_ID: usize = 12;
+
+/// A failure record.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedView {
+    /// Its position, from 0, the oldest first. It moves when others are removed.
+    pub position: i64,
+    /// Its id, which does not move.
+    pub id: String,
+    /// The queue the job came from.
+    pub queue: Option<String>,
+    /// The job's class.
+    pub class: Option<String>,
+    /// Its arguments.
+    pub args: Option<Box<serde_json::value::RawValue>>,
+    /// The error's class.
+    pub exception: Option<String>,
+    /// The error's message.
+    pub error: Option<String>,
+    /// What led to it, a line each.
+    pub backtrace: Vec<String>,
+    /// The worker that ran it.
+    pub worker: Option<String>,
+    /// When it failed, in the writer's format.
+    pub failed_at: Option<String>,
+    /// When resque-web retried it, if it did.
+    pub retried_at: Option<String>,
+    /// What stands where a job should, if it is none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// Why that is no job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+/// Some of the failed jobs.
+#[derive(Debug, Clone, Serialize)]
+pub struct FailedPage {
+    /// How many there are in all.
+    pub count: u64,
+    /// The asked-for records, oldest first.
+    pub failed: Vec<FailedView>,
+}
+
+/// A failed job, found.
+#[derive(Debug, Clone)]
+pub struct Found {
+    /// Its position when it was found.
+    pub position: i64,
+    /// Its id.
+    pub id: String,
+    /// The record as it stands.
+    pub record: Bytes,
+}
+
+/// What became of one retry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case", tag = "outcome")]
+pub enum RetryOutcome {
+    /// The record is gone and the job at the end of its queue.
+    Retried {
+        /// The record's id.
+        id: String,
+        /// The job's class, if its bytes are a job.
+        class: Option<String>,
+        /// Where it went.
+        queue: String,
+    },
+    /// A plugin refused; the record stays.
+    Refused {
+        /// The record's id.
+        id: String,
+        /// The job's class, if its bytes are a job.
+        class: Option<String>,
+        /// The plugin's name.
+        refused_by: &'static str,
+    },
+    /// The record does not hold what a retry needs; it stays.
+    NotRetriable {
+        /// The record's id.
+        id: String,
+        /// What is missing.
+        reason: String,
+    },
+    /// Somebody else removed or retried it.
+    Gone {
+        /// The record's id.
+        id: String,
+    },
+}
+
+/// The id of a record: FNV-1a over its bytes, and a finish that spreads the last bytes' influence
+/// over all digits (murmur3's). Not for secrets; a collision is told as ambiguity.
+#[must_use]
+pub fn id(record: &[u8]) -> String {
+    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
+    for &byte in record {
+        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+    }
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
+    format!("{:016x}", hash ^ (hash >> 33))
+}
+
+impl FailedView {
+    fn of(position: i64, record: &[u8]) -> Self {
+        let view = FailureView::parse(record);
+        let job = view.payload.as_ref().map(|payload| JobView::of(payload));
+        let (class, args, raw, problem) = match job {
+            Some(job) => (job.class, job.args, job.raw, job.problem),
+            None => {
+                (None, None, Some(String::from_utf8_lossy(record).into_owned()), Some("the record holds no job".into()))
+            }
+        };
+        Self {
+            position,
+            id: id(record),
+            queue: view.queue,
+            class,
+            args,
+            exception: view.exception,
+            error: view.error,
+            backtrace: view.backtrace,
+            worker: view.worker,
+            failed_at: view.failed_at,
+            retried_at: view.retried_at,
+            raw,
+            problem,
+        }
+    }
+}
+
+impl Found {
+    /// A look at the record.
+    #[must_use]
+    pub fn view(&self) -> FailedView {
+        FailedView::of(self.position, &self.record)
+    }
+}
+
+/// How many failed jobs there are.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn count(store: &dyn Store) -> Result<u64, AdminError> {
+    Ok(store.failed_count().await?)
+}
+
+/// The records at positions `start` to `stop`, both inclusive; negative ones count from the end.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn list(store: &dyn Store, start: i64, stop: i64) -> Result<FailedPage, AdminError> {
+    let count = store.failed_count().await?;
+    let length = i64::try_from(count).unwrap_or(i64::MAX);
+    let first = if start < 0 { (length + start).max(0) } else { start };
+    let records = store.failed(start, stop).await?;
+    let failed = (first..).zip(&records).map(|(position, record)| FailedView::of(position, record)).collect();
+    Ok(FailedPage { count, failed })
+}
+
+/// Finds a failed job by its position (negative ones count from the end) or the first digits of
+/// its id.
+///
+/// # Errors
+/// Fails if there is none, or if the digits begin several ids.
+pub async fn find(store: &dyn Store, address: &str) -> Result<Found, AdminError> {
+    let not_found = || AdminError::NotFound { what: "failed job", name: address.to_owned(), suggestion: None };
+    match Address::parse(address)? {
+        Address::Position(position) => {
+            let length = i64::try_from(store.failed_count().await?).unwrap_or(i64::MAX);
+            let absolute = if position < 0 { length + position } else { position };
+            if absolute < 0 {
+                return Err(not_found());
+            }
+            let record = store.failed(absolute, absolute).await?.into_iter().next().ok_or_else(not_found)?;
+            Ok(Found { position: absolute, id: id(&record), record })
+        }
+        Address::Id(prefix) => {
+            let mut found: Option<Found> = None;
+            let mut position = 0;
+            loop {
+                let page = store.failed(position, position + PAGE - 1).await?;
+                for (position, record) in (position..).zip(&page) {
+                    let id = id(record);
+                    if !id.starts_with(&prefix) {
+                        continue;
+                    }
+                    match &found {
+                        // Equal records are interchangeable: the first one is meant.
+                        Some(first) if first.record == *record => {}
+                        Some(first) => {
+                            let candidates = [(first.position, &first.id), (position, &id)];
+                            let candidates = candidates.map(|(position, id)| format!("{id} (position {position})"));
+                            return Err(AdminError::Ambiguous { name: prefix, candidates: candidates.to_vec() });
+                        }
+                        None => found = Some(Found { position, id, record: record.clone() }),
+                    }
+                }
+                if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+                    return found.ok_or_else(not_found);
+                }
+                position += PAGE;
+            }
+        }
+    }
+}
+
+/// Removes a failed job; false if somebody else did so before.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn remove(store: &dyn Store, found: &Found) -> Result<bool, AdminError> {
+    Ok(store.remove_failed(&found.record).await?)
+}
+
+/// Removes all failed jobs; tells how many there were.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn remove_all(store: &dyn Store) -> Result<u64, AdminError> {
+    Ok(store.clear_failed().await?)
+}
+
+/// Failed -> queue: puts the job's original bytes back on the queue its record names, in one step
+/// with the record's removal, unless a plugin of its task refuses.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn retry(store: &dyn Store, registry: &Registry, found: &Found) -> Result<RetryOutcome, AdminError> {
+    let id = found.id.clone();
+    let view = FailureView::parse(&found.record);
+    let Some(payload) = view.payload else {
+        return Ok(RetryOutcome::NotRetriable { id, reason: "its record holds no job".to_owned() });
+    };
+    let job = PayloadView::parse(&payload).ok();
+    let queue = view.queue.as_deref().map(QueueName::new);
+    let queue = match queue {
+        Some(Ok(queue)) => queue,
+        Some(Err(error)) => {
+            return Ok(RetryOutcome::NotRetriable { id, reason: format!("the queue its record names: {error}") });
+        }
+        None => return Ok(RetryOutcome::NotRetriable { id, reason: "its record names no queue".to_owned() }),
+    };
+    let admissions = job.as_ref().map(|job| admissions(registry, &queue, job)).unwrap_or_default();
+    let class = job.map(|job| job.class.into_owned());
+    Ok(match store.retry_failed(&found.record, &queue, &payload, &admissions).await? {
+        Retried::Yes => RetryOutcome::Retried { id, class, queue: queue.as_str().to_owned() },
+        Retried::Gone => RetryOutcome::Gone { id },
+        Retried::Refused { plugin } => RetryOutcome::Refused { id, class, refused_by: plugin },
+    })
+}
+
+/// Retries all failed jobs, or all of one class, oldest first: those that were there when it began.
+/// Each is handed to `each` as soon as it is known what became of it.
+///
+/// # Errors
+/// Fails when the store cannot be reached; what was retried until then was handed over.
+pub async fn retry_all(
+    store: &dyn Store,
+    registry: &Registry,
+    class: Option<&str>,
+    mut each: impl FnMut(RetryOutcome),
+) -> Result<(), AdminError> {
+    // A job that fails again goes to the end, behind what is looked at.
+    let mut left = i64::try_from(store.failed_count().await?).unwrap_or(i64::MAX);
+    let mut position = 0;
+    while left > 0 {
+        let page = store.failed(position, position + PAGE.min(left) - 1).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for record in page {
+            left -= 1;
+            let view = FailureView::parse(&record);
+            let is_meant = class.is_none_or(|class| {
+                let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
+                job.is_some_and(|job| job.class == class)
+            });
+            if !is_meant {
+                position += 1;
+                continue;
+            }
+            let found = Found { position, id: id(&record), record };
+            let outcome = retry(store, registry, &found).await?;
+            if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
+                position += 1;
+            }
+            each(outcome);
+        }
+    }
+    Ok(())
+}
+
+/// The rules of the job's task, if it is known here.
+fn admissions(registry: &Registry, queue: &QueueName, job: &PayloadView<'_>) -> Vec<Admission> {
+    match (registry.get(&job.class), Args::of(job)) {
+        (Some(task), Ok(args)) => Chain::of(task).admissions(queue, &args),
+        _ => Vec::new(),
+    }
+}
+
+/// What a person may write to name a failed job.
+#[derive(Debug, PartialEq, Eq)]
+enum Address {
+    Position(i64),
+    Id(String),
+}
+
+impl Address {
+    fn parse(text: &str) -> Result<Self, AdminError> {
+        let text = text.trim().to_lowercase();
+        let is_id = (SHORTEST_ID..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if is_id {
+            return Ok(Self::Id(text));
+        }
+        text.parse().map(Self::Position).map_err(|_| {
+            AdminError::BadAddress(format!(
+                "{text:?} names no failed job: expected a position, or at least {SHORTEST_ID} digits of an id as \
+                 a listing shows it"
+            ))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_id_depends_on_every_byte() {
+        let record = br#"{"worker":"w","queue":"q","failed_at":"x"}"#;
+        let first = id(record);
+        assert_eq!(first.len(), 16);
+        assert_eq!(first, id(record));
+        let mut ids = std::collections::HashSet::from([first[..SHORTEST_ID].to_owned()]);
+        for at in 0..record.len() {
+            let mut other = record.to_vec();
+            other[at] ^= 1;
+            assert!(ids.insert(id(&other)[..SHORTEST_ID].to_owned()), "byte {at}");
+        }
+    }
+
+    #[test]
+    fn a_few_digits_are_a_position_and_many_an_id() {
+        assert_eq!(Address::parse("0").unwrap(), Address::Position(0));
+        assert_eq!(Address::parse("-1").unwrap(), Address::Position(-1));
+        assert_eq!(Address::parse("1234567").unwrap(), Address::Position(1_234_567));
+        assert_eq!(Address::parse("12345678").unwrap(), Address::Id("12345678".into()));
+        assert_eq!(Address::parse("DEADBEEF00").unwrap(), Address::Id("deadbeef00".into()));
+        for bad in ["", "dead", "xyz", "deadbeefdeadbeef0", "1.5"] {
+            assert!(Address::parse(bad).is_err(), "{bad}");
+        }
+    }
+
+    #[test]
+    fn records_of_strangers_are_shown_as_far_as_they_go() {
+        let go = FailedView::of(
+            3,
+            br#"{"failed_at":"x","payload":{"class":"X","args":null},"exception":"Error","error":"e","backtrace":null,"worker":"w:1-0:q","queue":"q"}"#,
+        );
+        assert_eq!((go.class.as_deref(), go.queue.as_deref(), go.backtrace.len()), (Some("X"), Some("q"), 0));
+        let junk = FailedView::of(0, b"junk");
+        assert_eq!((junk.raw.as_deref(), junk.problem.as_deref()), (Some("junk"), Some("the record holds no job")));
+    }
+
+    #[test]
+    fn a_known_tasks_rules_hold_for_a_retry_too() {
+        let registry = crate::client::enqueue::tests::registry();
+        let rules = |raw: &str| {
+            admissions(&registry, &QueueName::as_stored("mail"), &PayloadView::parse(raw.as_bytes()).unwrap())
+        };
+        assert_eq!(rules(r#"{"class":"sendMail","args":[1.0]}"#).len(), 1);
+        assert_eq!(rules(r#"{"class":"Unknown","args":[]}"#).len(), 0);
+    }
+}

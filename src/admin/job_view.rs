@@ -1,0 +1,78 @@
+//! A job as listings show it, whoever wrote it.
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use crate::job::PayloadView;
+
+/// A look at a job's bytes. Bytes that are no job are shown as text, with what is wrong with them.
+#[derive(Debug, Clone, Serialize)]
+pub struct JobView {
+    /// Its class; `None` if the bytes are no job.
+    pub class: Option<String>,
+    /// The queue that the bytes name, if any.
+    pub queue: Option<String>,
+    /// Its arguments as the producer wrote them, always an array.
+    pub args: Option<Box<RawValue>>,
+    /// The bytes, if they are no job; what is not UTF-8 in them is replaced.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+    /// Why they are no job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub problem: Option<String>,
+}
+
+impl JobView {
+    /// Looks at a job's bytes.
+    #[must_use]
+    pub fn of(payload: &[u8]) -> Self {
+        match PayloadView::parse(payload) {
+            Ok(view) => Self {
+                class: Some(view.class.clone().into_owned()),
+                queue: view.queue.as_ref().map(|queue| queue.clone().into_owned()),
+                args: RawValue::from_string(view.args().into_owned()).ok(),
+                raw: None,
+                problem: None,
+            },
+            Err(error) => Self {
+                class: None,
+                queue: None,
+                args: None,
+                raw: Some(String::from_utf8_lossy(payload).into_owned()),
+                problem: Some(error.to_string()),
+            },
+        }
+    }
+
+    /// The class for people.
+    #[must_use]
+    pub fn class_text(&self) -> &str {
+        self.class.as_deref().unwrap_or("(no job)")
+    }
+
+    /// The arguments for people, or the bytes that are no job.
+    #[must_use]
+    pub fn args_text(&self) -> &str {
+        self.args.as_ref().map(|args| args.get()).or(self.raw.as_deref()).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_job_is_shown_with_the_arguments_its_producer_wrote() {
+        let view = JobView::of(br#"{"class":"Add","args":[1.0,"\ud83d"]}"#);
+        let json = serde_json::to_string(&view).unwrap();
+        assert_eq!(json, r#"{"class":"Add","queue":null,"args":[1.0,"\ud83d"]}"#);
+    }
+
+    #[test]
+    fn bytes_that_are_no_job_are_shown_as_they_are() {
+        let view = JobView::of(b"{bad");
+        assert_eq!((view.class_text(), view.args_text()), ("(no job)", "{bad"));
+        assert!(view.problem.unwrap().starts_with("payload is not a job"));
+        assert_eq!(JobView::of(b"\xff").args_text(), "\u{fffd}");
+    }
+}

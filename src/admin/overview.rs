@@ -1,0 +1,90 @@
+//! The whole at a glance: counters and leaders.
+
+use serde::Serialize;
+
+use super::error::AdminError;
+use crate::store::engine::Store;
+use crate::store::scheduling::Leadership;
+
+/// What Windlass appends to the host's name in the names of its workers and leaders.
+const HOST_SUFFIX: &str = "-windlass";
+
+/// The counters.
+#[derive(Debug, Clone, Serialize)]
+pub struct StatsView {
+    /// Jobs done, ever.
+    pub processed: u64,
+    /// Jobs failed, ever.
+    pub failed: u64,
+    /// The same for each registered worker.
+    pub workers: Vec<WorkerStats>,
+}
+
+/// One worker's counters.
+#[derive(Debug, Clone, Serialize)]
+pub struct WorkerStats {
+    /// The worker.
+    pub name: String,
+    /// Jobs it did.
+    pub processed: u64,
+    /// Jobs that failed under it.
+    pub failed: u64,
+}
+
+/// Who leads.
+#[derive(Debug, Clone, Serialize)]
+pub struct LeaderView {
+    /// Who promotes delayed jobs: a Windlass or a node-resque scheduler.
+    pub leader: Option<String>,
+    /// Which Windlass looks after periodic tasks and recovery.
+    pub duties: Option<String>,
+}
+
+/// Reads the counters.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn stats(store: &dyn Store) -> Result<StatsView, AdminError> {
+    let stats = store.stats().await?;
+    let mut workers: Vec<_> =
+        stats.workers.into_iter().map(|(name, processed, failed)| WorkerStats { name, processed, failed }).collect();
+    workers.sort_by(|a, b| a.name.cmp(&b.name));
+    Ok(StatsView { processed: stats.processed, failed: stats.failed, workers })
+}
+
+/// Reads who leads.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn leader(store: &dyn Store) -> Result<LeaderView, AdminError> {
+    Ok(LeaderView {
+        leader: store.leader(Leadership::Scheduler).await?,
+        duties: store.leader(Leadership::Duties).await?,
+    })
+}
+
+impl LeaderView {
+    /// Does the leader run on the host of this name?
+    #[must_use]
+    pub fn is_on(&self, host: &str) -> bool {
+        self.leader.as_deref().is_some_and(|leader| {
+            let name = leader.split(':').next().unwrap_or(leader);
+            name == host || name.strip_suffix(HOST_SUFFIX) == Some(host)
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_leaders_host_is_known_whoever_leads() {
+        let on = |leader: Option<&str>| LeaderView { leader: leader.map(str::to_owned), duties: None }.is_on("web-1");
+        assert!(on(Some("web-1:4711")));
+        assert!(on(Some("web-1-windlass:4711")));
+        assert!(!on(Some("web-10:4711")));
+        assert!(!on(Some("web-1-other:4711")));
+        assert!(!on(None));
+    }
+}

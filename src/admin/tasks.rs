@@ -1,0 +1,200 @@
+//! Tasks, as their files define them.
+
+use serde::Serialize;
+
+use super::error::AdminError;
+use crate::client::request::nearest;
+use crate::config::element::on_crash::OnCrash;
+use crate::task::definition::TaskDefinition;
+use crate::task::handler_spec::{ExecSpec, HandlerSpec, OutputMode, Piece, ResultMode, Template};
+use crate::task::plugin_spec::PluginSpec;
+use crate::task::registry::Registry;
+
+/// A task.
+#[derive(Debug, Clone, Serialize)]
+pub struct TaskView {
+    /// Its name.
+    pub name: String,
+    /// What it does.
+    pub description: String,
+    /// The queue its jobs go to.
+    pub queue: String,
+    /// How often it runs by itself, in milliseconds; 0 for tasks that are not periodic.
+    pub frequency_ms: u64,
+    /// Does it go on after a run that failed? `None` for tasks that are not periodic.
+    pub re_enqueue_after_failure: Option<bool>,
+    /// Its plugins in order.
+    pub plugins: Vec<PluginView>,
+    /// How long a run may take, in milliseconds.
+    pub timeout_ms: Option<u64>,
+    /// What becomes of a job whose run was cut off, if the task says so itself.
+    pub on_crash: Option<&'static str>,
+    /// How often a job is redelivered, if the task says so itself.
+    pub max_redeliveries: Option<u32>,
+    /// What runs.
+    pub run: RunView,
+    /// The file it stands in.
+    pub source: String,
+}
+
+/// A plugin with its options.
+#[derive(Debug, Clone, Serialize)]
+pub struct PluginView {
+    /// Its name.
+    pub name: &'static str,
+    /// How long its lock is held at most, in seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock_timeout_s: Option<u64>,
+    /// How long a job that finds the lock held waits, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub enqueue_timeout_ms: Option<u64>,
+    /// Is such a job enqueued again?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub re_enqueue: Option<bool>,
+    /// A lock key of the task's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
+}
+
+/// What runs.
+#[derive(Debug, Clone, Serialize)]
+#[serde(tag = "handler", rename_all = "lowercase")]
+pub enum RunView {
+    /// A process for each job.
+    Exec {
+        /// The program and its arguments, placeholders as they were written.
+        argv: Vec<String>,
+        /// The working directory.
+        cwd: String,
+        /// Names of variables that are set; values may be secret.
+        env: Vec<String>,
+        /// `log` or `discard`.
+        output: &'static str,
+        /// `last_line` if the last line of stdout is kept.
+        result: Option<&'static str>,
+    },
+    /// Something in this process.
+    Builtin {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// All tasks, in order of their names.
+#[must_use]
+pub fn list(registry: &Registry) -> Vec<TaskView> {
+    registry.iter().map(|task| TaskView::of(task)).collect()
+}
+
+/// One task.
+///
+/// # Errors
+/// Fails for a task that does not exist.
+pub fn show(registry: &Registry, name: &str) -> Result<TaskView, AdminError> {
+    registry.get(name).map(|task| TaskView::of(task)).ok_or_else(|| AdminError::NotFound {
+        what: "task",
+        name: name.to_owned(),
+        suggestion: nearest(name, registry.iter().map(|task| task.name.as_str())),
+    })
+}
+
+impl TaskView {
+    fn of(task: &TaskDefinition) -> Self {
+        let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            name: task.name.as_str().to_owned(),
+            description: task.description.clone(),
+            queue: task.queue.as_str().to_owned(),
+            frequency_ms: task.frequency.map_or(0, ms),
+            re_enqueue_after_failure: task.frequency.map(|_| task.re_enqueue_after_failure),
+            plugins: task.plugins.iter().map(PluginView::of).collect(),
+            timeout_ms: task.timeout.map(ms),
+            on_crash: task.on_crash.map(|policy| match policy {
+                OnCrash::Requeue => "requeue",
+                OnCrash::Fail => "fail",
+            }),
+            max_redeliveries: task.max_redeliveries,
+            run: RunView::of(&task.handler),
+            source: task.source.display().to_string(),
+        }
+    }
+}
+
+impl PluginView {
+    fn of(plugin: &PluginSpec) -> Self {
+        let bare =
+            Self { name: plugin.name(), lock_timeout_s: None, enqueue_timeout_ms: None, re_enqueue: None, key: None };
+        match plugin {
+            PluginSpec::QueueLock { lock_timeout_s, key } => {
+                Self { lock_timeout_s: Some(*lock_timeout_s), key: key.clone(), ..bare }
+            }
+            PluginSpec::DelayQueueLock => bare,
+            PluginSpec::JobLock { lock_timeout_s, enqueue_timeout_ms, re_enqueue, key } => Self {
+                lock_timeout_s: Some(*lock_timeout_s),
+                enqueue_timeout_ms: Some(*enqueue_timeout_ms),
+                re_enqueue: Some(*re_enqueue),
+                key: key.clone(),
+                ..bare
+            },
+        }
+    }
+}
+
+impl RunView {
+    fn of(handler: &HandlerSpec) -> Self {
+        match handler {
+            HandlerSpec::Exec(ExecSpec { argv, cwd, env, output, result, .. }) => Self::Exec {
+                argv: argv.iter().map(written).collect(),
+                cwd: cwd.display().to_string(),
+                env: env.keys().cloned().collect(),
+                output: match output {
+                    OutputMode::Log => "log",
+                    OutputMode::Discard => "discard",
+                },
+                result: match result {
+                    ResultMode::Nothing => None,
+                    ResultMode::LastLine => Some("last_line"),
+                },
+            },
+            HandlerSpec::Builtin(builtin) => Self::Builtin { name: builtin.name.clone() },
+        }
+    }
+
+    /// What runs, in one line for people.
+    #[must_use]
+    pub fn text(&self) -> String {
+        match self {
+            Self::Exec { argv, .. } => argv.join(" "),
+            Self::Builtin { name } => format!("builtin {name}"),
+        }
+    }
+}
+
+/// An item of argv as it was written.
+fn written(template: &Template) -> String {
+    let piece = |piece: &Piece| match piece {
+        Piece::Text(text) => text.replace('{', "{{").replace('}', "}}"),
+        Piece::Arg { written, .. } => format!("{{{written}}}"),
+        Piece::JobId => "{job.id}".to_owned(),
+        Piece::JobQueue => "{job.queue}".to_owned(),
+    };
+    template.pieces.iter().map(piece).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn argv_is_shown_as_it_was_written() {
+        let to = Piece::Arg { index: 0, path: vec!["to".into()], written: "to".into() };
+        let template = Template { pieces: vec![Piece::Text("--to={".into()), to, Piece::JobId] };
+        assert_eq!(written(&template), "--to={{{to}{job.id}");
+    }
+
+    #[test]
+    fn a_task_that_does_not_exist_is_told_so() {
+        let error = show(&crate::client::enqueue::tests::registry(), "hourli").unwrap_err();
+        assert_eq!(error.to_string(), r#"there is no task "hourli" (did you mean "hourly"?)"#);
+    }
+}

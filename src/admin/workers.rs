@@ -1,0 +1,231 @@
+//! Workers, anybody's: listed, shown, cleaned away by force.
+
+use serde::Serialize;
+
+use super::error::AdminError;
+use super::job_view::JobView;
+use crate::client::moment::Moment;
+use crate::client::request::nearest;
+use crate::job::{Failure, PayloadView, WorkerName};
+use crate::store::engine::Store;
+use crate::store::scheduling::Registered;
+use crate::store::working::WorkingRecord;
+
+/// How often a worker that changes under our hands is looked at again.
+const ATTEMPTS: usize = 3;
+
+/// A registered worker.
+#[derive(Debug, Clone, Serialize)]
+pub struct WorkerView {
+    /// All three parts: member of `workers`.
+    pub id: String,
+    /// The first two parts.
+    pub name: String,
+    /// The queues it works on, as it was configured.
+    pub queues: Option<String>,
+    /// When it started, in the writer's format.
+    pub started: Option<String>,
+    /// When it last pinged, RFC 3339; Ruby's and Go's workers never do.
+    pub pinged: Option<String>,
+    /// The same in milliseconds since the Unix epoch.
+    pub pinged_ms: Option<i64>,
+    /// What it works on; `None`: nothing.
+    pub working: Option<WorkingView>,
+}
+
+/// What a worker works on.
+#[derive(Debug, Clone, Serialize)]
+pub struct WorkingView {
+    /// The queue the job came from.
+    pub queue: Option<String>,
+    /// The job's class.
+    pub class: Option<String>,
+    /// Its arguments.
+    pub args: Option<Box<serde_json::value::RawValue>>,
+    /// Its id, if a Windlass instance runs it.
+    pub id: Option<String>,
+    /// Since when, in the writer's format.
+    pub run_at: Option<String>,
+    /// What stands there instead, if it is no job.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub raw: Option<String>,
+}
+
+/// A worker that was cleaned away.
+#[derive(Debug, Clone, Serialize)]
+pub struct Cleaned {
+    /// The worker.
+    pub worker: String,
+    /// Was a job of it put on the failed list?
+    pub failed: bool,
+    /// That job's class, if its bytes are a job.
+    pub class: Option<String>,
+    /// The queue it came from.
+    pub queue: Option<String>,
+    /// The id of its failure record.
+    pub failed_id: Option<String>,
+}
+
+impl WorkerView {
+    fn of(registered: &Registered) -> Self {
+        let pinged = registered.pinged_s.map(Moment::of_second);
+        Self {
+            id: registered.worker.id().to_owned(),
+            name: registered.worker.name().to_owned(),
+            queues: registered.worker.queues().map(str::to_owned),
+            started: registered.started.clone(),
+            pinged: pinged.map(Moment::rfc3339),
+            pinged_ms: pinged.map(Moment::ms),
+            working: registered.working.as_ref().map(WorkingView::of),
+        }
+    }
+}
+
+impl WorkingView {
+    fn of(record: &WorkingRecord) -> Self {
+        let job = JobView::of(record.payload.as_ref().unwrap_or(&record.raw));
+        Self {
+            queue: record.queue.as_ref().map(|queue| queue.as_str().to_owned()),
+            class: job.class,
+            args: job.args,
+            id: record.identity.as_ref().map(|identity| identity.id.to_string()),
+            run_at: record.run_at.clone(),
+            raw: job.raw,
+        }
+    }
+}
+
+/// All registered workers, in order of their ids.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn list(store: &dyn Store) -> Result<Vec<WorkerView>, AdminError> {
+    let mut workers: Vec<_> = store.registered().await?.iter().map(WorkerView::of).collect();
+    workers.sort_by(|a, b| a.id.cmp(&b.id));
+    Ok(workers)
+}
+
+/// One worker, by its name (two parts) or its id (three).
+///
+/// # Errors
+/// Fails for a worker that is not registered, and for a name that several go by.
+pub async fn show(store: &dyn Store, name: &str) -> Result<WorkerView, AdminError> {
+    let workers = list(store).await?;
+    let ids: Vec<_> = workers.iter().map(|worker| WorkerName::parse(&worker.id)).collect();
+    match pick(&ids, name)? {
+        Some(index) => Ok(workers[index].clone()),
+        None => Err(not_found(&ids, name)),
+    }
+}
+
+/// Removes a worker by its name (two parts) or its id (three), whatever it does. Its job goes to
+/// the failed list as stuck, and is counted only if there was one. The queues of a worker that is
+/// not registered are taken from its last ping.
+///
+/// # Errors
+/// Fails for a worker of which nothing is known.
+pub async fn force_clean(store: &dyn Store, name: &str, host: &str, now_ms: i64) -> Result<Cleaned, AdminError> {
+    for _ in 0..ATTEMPTS {
+        let registered: Vec<_> = store.registered().await?.into_iter().map(|worker| worker.worker).collect();
+        let (worker, is_known) = match pick(&registered, name)? {
+            Some(index) => (registered[index].clone(), true),
+            None => match store.ping_of(WorkerName::parse(name).name()).await? {
+                Some((_, pinged)) if pinged.name() == name || pinged.id() == name => (pinged, true),
+                // Nothing but its job may be left of it.
+                _ => (WorkerName::parse(name), false),
+            },
+        };
+        let working = store.working(std::slice::from_ref(&worker)).await?.into_iter().next().flatten();
+        if !is_known && working.is_none() {
+            return Err(not_found(&registered, name));
+        }
+        let failure = working.as_ref().map(|working| Stuck::of(working, host, now_ms));
+        let record = failure.as_ref().map(|stuck| &stuck.record);
+        if store.force_clean(&worker, working.as_ref(), record).await? {
+            return Ok(Cleaned {
+                worker: worker.id().to_owned(),
+                failed: record.is_some(),
+                failed_id: record.map(|record| super::failed::id(record)),
+                class: failure.as_ref().and_then(|stuck| stuck.class.clone()),
+                queue: failure.map(|stuck| stuck.queue),
+            });
+        }
+    }
+    Err(AdminError::Changed { what: format!("worker {name:?}") })
+}
+
+/// The failure of a job whose worker is cleaned away.
+struct Stuck {
+    record: bytes::Bytes,
+    class: Option<String>,
+    queue: String,
+}
+
+impl Stuck {
+    fn of(working: &WorkingRecord, host: &str, now_ms: i64) -> Self {
+        // A record that holds no job goes on record itself: nothing is lost.
+        let payload = working.payload.as_ref().unwrap_or(&working.raw);
+        let job = PayloadView::parse(payload).ok();
+        let named = working.queue.as_ref().map(|queue| queue.as_str().to_owned());
+        let queue = named.or_else(|| job.as_ref().and_then(|job| job.queue.as_deref().map(str::to_owned)));
+        let queue = queue.unwrap_or_default();
+        let record = Failure::stuck(host, now_ms).record(working.worker.name(), &queue, payload, now_ms);
+        Self { record, class: job.map(|job| job.class.into_owned()), queue }
+    }
+}
+
+/// The one of these that goes by a name (two parts) or an id (three).
+fn pick(workers: &[WorkerName], name: &str) -> Result<Option<usize>, AdminError> {
+    if let Some(index) = workers.iter().position(|worker| worker.id() == name) {
+        return Ok(Some(index));
+    }
+    let mut named = workers.iter().enumerate().filter(|(_, worker)| worker.name() == name);
+    match (named.next(), named.next()) {
+        (Some((index, _)), None) => Ok(Some(index)),
+        (None, _) => Ok(None),
+        (Some(_), Some(_)) => {
+            let candidates = workers.iter().filter(|worker| worker.name() == name);
+            let candidates = candidates.map(|worker| worker.id().to_owned()).collect();
+            Err(AdminError::Ambiguous { name: name.to_owned(), candidates })
+        }
+    }
+}
+
+fn not_found(workers: &[WorkerName], name: &str) -> AdminError {
+    let suggestion = nearest(name, workers.iter().flat_map(|worker| [worker.name(), worker.id()]));
+    AdminError::NotFound { what: "worker", name: name.to_owned(), suggestion }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::job::FailureView;
+
+    #[test]
+    fn a_worker_goes_by_its_name_or_its_id() {
+        let workers = ["vm:1:a", "vm:2+1:a,b", "vm:2+1:c", "lonely"].map(WorkerName::parse);
+        assert_eq!(pick(&workers, "vm:1").unwrap(), Some(0));
+        assert_eq!(pick(&workers, "vm:2+1:c").unwrap(), Some(2));
+        assert_eq!(pick(&workers, "lonely").unwrap(), Some(3));
+        assert_eq!(pick(&workers, "vm:9").unwrap(), None);
+        let error = pick(&workers, "vm:2+1").unwrap_err();
+        assert_eq!(error.to_string(), r#""vm:2+1" is ambiguous: vm:2+1:a,b, vm:2+1:c"#);
+        assert!(not_found(&workers, "vm:3").to_string().contains("did you mean"));
+    }
+
+    #[test]
+    fn a_cleaned_workers_job_is_put_on_record_as_stuck() {
+        let worker = WorkerName::parse("vm:1:math");
+        let parse = |raw: &'static str| WorkingRecord::parse(&worker, Bytes::from_static(raw.as_bytes()));
+        let job = parse(r#"{"run_at":"x","worker":"vm:1","payload":{"class":"add","args":[1.0]},"queue":"math"}"#);
+        let stuck = Stuck::of(&job, "here", 0);
+        let view = FailureView::parse(&stuck.record);
+        assert!(view.is_stuck());
+        assert_eq!(view.payload.as_deref(), Some(&br#"{"class":"add","args":[1.0]}"#[..]));
+        assert_eq!((view.worker.as_deref(), view.queue.as_deref()), (Some("vm:1"), Some("math")));
+        let junk = Stuck::of(&parse("junk"), "here", 0);
+        assert_eq!(FailureView::parse(&junk.record).payload.as_deref(), Some(&b"junk"[..]));
+    }
+}

@@ -1,0 +1,221 @@
+//! `check`: is everything right with the configuration and the tasks? Runs nothing, opens no store.
+
+use std::path::Path;
+
+use serde::Serialize;
+
+use super::tasks::list_text;
+use crate::admin::tasks::{self, TaskView};
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::{Fields, clean, counted};
+use crate::config::element::duration::show;
+use crate::config::element::on_crash::OnCrash;
+use crate::config::error::Problem;
+use crate::config::load::Loaded;
+use crate::config::model::Config;
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    ok: bool,
+    problems: Vec<ProblemView>,
+    warnings: Vec<String>,
+    notes: Vec<String>,
+    /// What was understood; `None` if the configuration could not be.
+    config: Option<ConfigView>,
+    tasks: Vec<TaskView>,
+}
+
+#[derive(Debug, Serialize)]
+struct ProblemView {
+    file: String,
+    line: usize,
+    column: usize,
+    key: String,
+    message: String,
+    suggestion: Option<String>,
+    /// All of it, as people are told.
+    text: String,
+}
+
+#[derive(Debug, Serialize)]
+struct ConfigView {
+    file: Option<String>,
+    scheduler: bool,
+    queues: Vec<String>,
+    timeout_ms: u64,
+    min_task_processors: usize,
+    max_task_processors: usize,
+    check_timeout_ms: u64,
+    max_event_loop_delay_ms: u64,
+    stuck_worker_timeout_ms: Option<u64>,
+    on_crash: &'static str,
+    max_redeliveries: u32,
+    tasks_dir: String,
+    store: StoreView,
+    shutdown: ShutdownView,
+    log: LogView,
+}
+
+#[derive(Debug, Serialize)]
+struct StoreView {
+    url: String,
+    namespace: String,
+    lease_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct ShutdownView {
+    timeout_ms: u64,
+    kill_grace_ms: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct LogView {
+    level: String,
+    redact: Vec<String>,
+}
+
+/// Checks everything.
+///
+/// # Errors
+/// Only if the answer cannot be written: problems are the answer.
+pub fn run(context: &Context) -> Result<Exit, CliError> {
+    let mut answer = Answer {
+        ok: false,
+        problems: Vec::new(),
+        warnings: Vec::new(),
+        notes: Vec::new(),
+        config: None,
+        tasks: Vec::new(),
+    };
+    let mut fields = Fields::default();
+    match crate::config::load::load(context.sources()) {
+        Err(problems) => answer.problems.extend(problems.0.iter().map(ProblemView::of)),
+        Ok(Loaded { config, notes }) => {
+            answer.notes = notes;
+            let tasks = context.tasks_in(&config.tasks_dir);
+            answer.problems.extend(tasks.problems.iter().map(ProblemView::of));
+            answer.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
+            answer.tasks = tasks::list(&tasks.registry);
+            fields = understood(&config);
+            answer.config = Some(ConfigView::of(&config));
+        }
+    }
+    answer.ok = answer.problems.is_empty();
+    context.output.tell(&answer, || text(&answer, &fields))?;
+    Ok(if answer.ok { Exit::Done } else { Exit::Usage })
+}
+
+fn text(answer: &Answer, fields: &Fields) -> String {
+    let mut text = fields.text();
+    if answer.config.is_some() {
+        text += &format!("\n{}\n", count(answer.tasks.len(), "task", "tasks"));
+        if !answer.tasks.is_empty() {
+            text += &list_text(&answer.tasks);
+        }
+    }
+    let problems = answer.problems.iter().map(|problem| &problem.text);
+    for (kind, lines) in [
+        ("note", answer.notes.iter().collect::<Vec<_>>()),
+        ("warning", answer.warnings.iter().collect()),
+        ("problem", problems.collect()),
+    ] {
+        if !lines.is_empty() {
+            text.push('\n');
+        }
+        for line in lines {
+            text += &format!("{kind}: {}\n", clean(line));
+        }
+    }
+    let verdict =
+        if answer.ok { "all is well".to_owned() } else { count(answer.problems.len(), "problem", "problems") };
+    text + &format!("\n{verdict}\n")
+}
+
+fn count(number: usize, one: &str, many: &str) -> String {
+    counted(u64::try_from(number).unwrap_or(u64::MAX), one, many)
+}
+
+impl ProblemView {
+    fn of(problem: &Problem) -> Self {
+        Self {
+            file: problem.file.clone(),
+            line: problem.line,
+            column: problem.column,
+            key: problem.key.clone(),
+            message: problem.message.clone(),
+            suggestion: problem.suggestion.clone(),
+            text: problem.to_string(),
+        }
+    }
+}
+
+impl ConfigView {
+    fn of(config: &Config) -> Self {
+        let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self {
+            file: config.source.as_deref().map(path),
+            scheduler: config.scheduler,
+            queues: config.queues.written().to_vec(),
+            timeout_ms: ms(config.timeout),
+            min_task_processors: config.min_task_processors,
+            max_task_processors: config.max_task_processors,
+            check_timeout_ms: ms(config.check_timeout),
+            max_event_loop_delay_ms: ms(config.max_event_loop_delay),
+            stuck_worker_timeout_ms: config.stuck_worker_timeout.map(ms),
+            on_crash: on_crash(config.on_crash),
+            max_redeliveries: config.max_redeliveries,
+            tasks_dir: path(&config.tasks_dir),
+            store: StoreView {
+                url: config.store.url.to_string(),
+                namespace: config.store.namespace.clone(),
+                lease_ms: ms(config.store.lease),
+            },
+            shutdown: ShutdownView {
+                timeout_ms: ms(config.shutdown.timeout),
+                kill_grace_ms: ms(config.shutdown.kill_grace),
+            },
+            log: LogView { level: config.log.level.clone(), redact: config.log.redact.clone() },
+        }
+    }
+}
+
+/// What was understood, for people, durations in words.
+fn understood(config: &Config) -> Fields {
+    let mut fields = Fields::default();
+    let processors = match (config.min_task_processors, config.max_task_processors) {
+        (0, 0) => "none: this instance runs no jobs".to_owned(),
+        (min, max) => format!("{min} to {max}"),
+    };
+    let stuck = config.stuck_worker_timeout.map_or_else(|| "never".to_owned(), show);
+    fields
+        .add("configuration", &config.source.as_deref().map_or_else(|| "no file, all defaults".to_owned(), path))
+        .add("store", &config.store.url.to_string())
+        .add("namespace", &config.store.namespace)
+        .add("lease", &show(config.store.lease))
+        .add("scheduler", if config.scheduler { "yes" } else { "no" })
+        .add("queues", &config.queues.written().join(" "))
+        .add("processors", &processors)
+        .add("timeout", &show(config.timeout))
+        .add("check_timeout", &show(config.check_timeout))
+        .add("max_event_loop_delay", &show(config.max_event_loop_delay))
+        .add("stuck_worker_timeout", &stuck)
+        .add("on_crash", on_crash(config.on_crash))
+        .add("max_redeliveries", &config.max_redeliveries.to_string())
+        .add("shutdown", &format!("{}, kill after {}", show(config.shutdown.timeout), show(config.shutdown.kill_grace)))
+        .add("log", &config.log.level)
+        .add("tasks_dir", &path(&config.tasks_dir));
+    fields
+}
+
+fn on_crash(policy: OnCrash) -> &'static str {
+    match policy {
+        OnCrash::Requeue => "requeue",
+        OnCrash::Fail => "fail",
+    }
+}
+
+fn path(path: &Path) -> String {
+    path.display().to_string()
+}

@@ -1,0 +1,114 @@
+//! `delayed`: when which jobs are due.
+
+use serde::Serialize;
+
+use crate::admin::delayed::{self, DueView, TimeView};
+use crate::cli::args::{DelayedJobArgs, DelayedVerb};
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::{Table, clean, complain, counted};
+use crate::client::{ClientError, Request};
+use crate::store::engine::Store;
+
+#[derive(Debug, Serialize)]
+struct Timestamps {
+    timestamps: Vec<DueView>,
+}
+
+#[derive(Debug, Serialize)]
+struct Found {
+    times: Vec<TimeView>,
+}
+
+#[derive(Debug, Serialize)]
+struct Deleted {
+    deleted: usize,
+    times: Vec<TimeView>,
+}
+
+/// Lists, finds or deletes.
+///
+/// # Errors
+/// Names that cannot be one, failures of the store.
+pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError> {
+    match verb {
+        DelayedVerb::List(list) => {
+            if let Some(hint) = list.at.as_ref().and_then(|at| at.moment.hint(&at.text)) {
+                complain(&hint);
+            }
+            let store = context.store().await?;
+            let at = list.at.map(|at| at.moment);
+            let page = delayed::list(&*store, at, list.limit).await?;
+            context.output.tell(&page, || {
+                if page.jobs.is_empty() {
+                    return if at.is_some() { "no jobs are due then" } else { "no delayed jobs" }.to_owned();
+                }
+                let mut table = Table::new(&["at", "#ms", "queue", "class", "args"]);
+                for due in &page.jobs {
+                    let queue = due.job.queue.as_deref().unwrap_or("-");
+                    table.row([&due.at, &due.ms.to_string(), queue, due.job.class_text(), due.job.args_text()]);
+                }
+                let more = if page.more { "there are more: say --limit N\n" } else { "" };
+                table.text() + more
+            })?;
+        }
+        DelayedVerb::Timestamps => {
+            let store = context.store().await?;
+            let answer = Timestamps { timestamps: delayed::timestamps(&*store).await? };
+            context.output.tell(&answer, || {
+                if answer.timestamps.is_empty() {
+                    return "no delayed jobs".to_owned();
+                }
+                let mut table = Table::new(&["at", "#ms", "#jobs"]);
+                for due in &answer.timestamps {
+                    table.row([&due.at, &due.ms.to_string(), &due.length.to_string()]);
+                }
+                table.text()
+            })?;
+        }
+        DelayedVerb::Find(job) => {
+            let (store, job) = resolve(context, job).await?;
+            let times = delayed::find(&*store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
+            let answer = Found { times };
+            context.output.tell(&answer, || {
+                if answer.times.is_empty() {
+                    return format!("{} is not delayed with these arguments", clean(job.task.as_str()));
+                }
+                times_table(&answer.times)
+            })?;
+        }
+        DelayedVerb::Delete(job) => {
+            let (store, job) = resolve(context, job).await?;
+            let times = delayed::delete(&*store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
+            let answer = Deleted { deleted: times.len(), times };
+            context.output.tell(&answer, || {
+                if answer.times.is_empty() {
+                    return format!("{} is not delayed with these arguments", clean(job.task.as_str()));
+                }
+                let number = u64::try_from(answer.deleted).unwrap_or(u64::MAX);
+                format!("deleted, due at {}\n{}", counted(number, "time", "times"), times_table(&answer.times))
+            })?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The job that is meant. Its task need not be known here if the queue is named.
+async fn resolve(
+    context: &Context,
+    job: DelayedJobArgs,
+) -> Result<(std::sync::Arc<dyn Store>, crate::client::request::Job), CliError> {
+    let tasks = context.tasks()?;
+    let foreign = job.queue.is_some();
+    let request = Request { args: job.args.get(), task: job.task, queue: job.queue, foreign };
+    let job = request.resolve(&tasks.registry).map_err(ClientError::from)?;
+    Ok((context.store().await?, job))
+}
+
+fn times_table(times: &[TimeView]) -> String {
+    let mut table = Table::new(&["at", "#ms"]);
+    for time in times {
+        table.row([&time.at, &time.ms.to_string()]);
+    }
+    table.text()
+}

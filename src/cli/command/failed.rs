@@ -1,0 +1,182 @@
+//! `failed`: look at failed jobs, remove them, put them back on their queues.
+
+use serde::Serialize;
+
+use crate::admin::AdminError;
+use crate::admin::failed::{self, FailedPage, FailedView, Found, RetryOutcome, SHOWN_ID};
+use crate::cli::args::FailedVerb;
+use crate::cli::confirm::confirm;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::{Fields, Table, clean, counted};
+use crate::store::engine::Store;
+
+#[derive(Debug, Serialize)]
+struct Count {
+    count: u64,
+}
+
+#[derive(Debug, Serialize)]
+struct Removed {
+    removed: u64,
+}
+
+#[derive(Debug, Default, Serialize)]
+struct Retries {
+    retried: u64,
+    refused: Vec<RetryOutcome>,
+    not_retriable: Vec<RetryOutcome>,
+    gone: u64,
+}
+
+/// Lists, counts, shows, removes or retries.
+///
+/// # Errors
+/// Jobs that do not exist or cannot be retried, failures of the store.
+pub async fn run(context: &Context, verb: FailedVerb) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let output = context.output;
+    match verb {
+        FailedVerb::List(list) => {
+            let page = failed::list(&*store, list.start, list.stop).await?;
+            output.tell(&page, || list_text(&page))?;
+        }
+        FailedVerb::Count => {
+            let count = Count { count: failed::count(&*store).await? };
+            output.tell(&count, || count.count.to_string())?;
+        }
+        FailedVerb::Show { address } => {
+            let view = failed::find(&*store, &address).await?.view();
+            output.tell(&view, || show_text(&view))?;
+        }
+        FailedVerb::Remove { address: Some(address), .. } => {
+            let found = failed::find(&*store, &address).await?;
+            let removed = failed::remove(&*store, &found).await?;
+            let text = || if removed { format!("removed {}", title(&found)) } else { gone(&found.id) };
+            output.tell(&Removed { removed: u64::from(removed) }, text)?;
+            return Ok(if removed { Exit::Done } else { Exit::Failure });
+        }
+        FailedVerb::Remove { address: None, yes, .. } => {
+            let count = failed::count(&*store).await?;
+            confirm(&format!("Remove {}?", counted(count, "failed job", "failed jobs")), yes)?;
+            let removed = Removed { removed: failed::remove_all(&*store).await? };
+            output.tell(&removed, || format!("removed {}", counted(removed.removed, "failed job", "failed jobs")))?;
+        }
+        FailedVerb::Retry { address: Some(address), .. } => return retry_one(context, &*store, &address).await,
+        FailedVerb::Retry { address: None, task, .. } => return retry_all(context, &*store, task.as_deref()).await,
+    }
+    Ok(Exit::Done)
+}
+
+async fn retry_one(context: &Context, store: &dyn Store, address: &str) -> Result<Exit, CliError> {
+    let tasks = context.tasks()?;
+    let found = failed::find(store, address).await?;
+    let outcome = failed::retry(store, &tasks.registry, &found).await?;
+    if let RetryOutcome::NotRetriable { id, reason } = outcome {
+        return Err(CliError::Admin(AdminError::NotRetriable { id, reason }));
+    }
+    context.output.tell(&outcome, || retry_text(&outcome))?;
+    // As with an enqueue, a veto is an answer and no error.
+    Ok(if matches!(outcome, RetryOutcome::Gone { .. }) { Exit::Failure } else { Exit::Done })
+}
+
+async fn retry_all(context: &Context, store: &dyn Store, task: Option<&str>) -> Result<Exit, CliError> {
+    let tasks = context.tasks()?;
+    let mut retries = Retries::default();
+    let ended = failed::retry_all(store, &tasks.registry, task, |outcome| match outcome {
+        RetryOutcome::Retried { .. } => retries.retried += 1,
+        RetryOutcome::Refused { .. } => retries.refused.push(outcome),
+        RetryOutcome::NotRetriable { .. } => retries.not_retriable.push(outcome),
+        RetryOutcome::Gone { .. } => retries.gone += 1,
+    })
+    .await;
+    if let Err(AdminError::Store(error)) = ended {
+        let retried = counted(retries.retried, "job was", "jobs were");
+        let message = format!("failed to {error}; {retried} retried until then");
+        return Err(CliError::Interrupted { message, error });
+    }
+    ended?;
+    context.output.tell(&retries, || {
+        let mut text = format!("retried {}\n", counted(retries.retried, "job", "jobs"));
+        for outcome in retries.refused.iter().chain(&retries.not_retriable) {
+            text += &retry_text(outcome);
+            text.push('\n');
+        }
+        text
+    })?;
+    Ok(if retries.not_retriable.is_empty() { Exit::Done } else { Exit::Failure })
+}
+
+fn retry_text(outcome: &RetryOutcome) -> String {
+    let class = |class: &Option<String>| clean(class.as_deref().unwrap_or("(no job)"));
+    match outcome {
+        RetryOutcome::Retried { id, class: name, queue } => {
+            format!("retried {} {} on {}", short(id), class(name), clean(queue))
+        }
+        RetryOutcome::Refused { id, class: name, refused_by } => {
+            format!("{} {} stays: {refused_by} refused", short(id), class(name))
+        }
+        RetryOutcome::NotRetriable { id, reason } => format!("{} stays: {}", short(id), clean(reason)),
+        RetryOutcome::Gone { id } => gone(id),
+    }
+}
+
+fn gone(id: &str) -> String {
+    format!("{} is not in the failed list any more: somebody else removed or retried it", short(id))
+}
+
+fn title(found: &Found) -> String {
+    let view = found.view();
+    format!("{} {}", short(&view.id), clean(view.class.as_deref().unwrap_or("(no job)")))
+}
+
+fn short(id: &str) -> &str {
+    id.get(..SHOWN_ID).unwrap_or(id)
+}
+
+fn list_text(page: &FailedPage) -> String {
+    if page.count == 0 {
+        return "no failed jobs".to_owned();
+    }
+    let mut table = Table::new(&["#pos", "id", "failed at", "queue", "class", "error"]);
+    for view in &page.failed {
+        let at = view.failed_at.as_deref().map(shorten_date).unwrap_or_default();
+        let class = view.class.as_deref().unwrap_or("(no job)");
+        let class = if view.retried_at.is_some() { format!("{class} (retried)") } else { class.to_owned() };
+        let error = [view.exception.as_deref(), view.error.as_deref()];
+        let error: Vec<_> = error.into_iter().flatten().collect();
+        let queue = view.queue.as_deref().unwrap_or("-");
+        table.row([&view.position.to_string(), short(&view.id), &at, queue, &class, &error.join(": ")]);
+    }
+    table.text() + &format!("{} in all\n", counted(page.count, "failed job", "failed jobs"))
+}
+
+/// JavaScript's name for UTC fills half a line.
+fn shorten_date(date: &str) -> String {
+    date.replace(" GMT+0000 (Coordinated Universal Time)", " UTC")
+}
+
+fn show_text(view: &FailedView) -> String {
+    let mut fields = Fields::default();
+    fields
+        .add("id", &view.id)
+        .add("position", &view.position.to_string())
+        .maybe("class", view.class.as_deref())
+        .maybe("queue", view.queue.as_deref())
+        .maybe("args", view.args.as_ref().map(|args| args.get()))
+        .maybe("worker", view.worker.as_deref())
+        .maybe("failed at", view.failed_at.as_deref())
+        .maybe("retried at", view.retried_at.as_deref())
+        .maybe("exception", view.exception.as_deref())
+        .maybe("error", view.error.as_deref())
+        .maybe("problem", view.problem.as_deref())
+        .maybe("raw", view.raw.as_deref());
+    let mut text = fields.text();
+    if !view.backtrace.is_empty() {
+        text += "backtrace:\n";
+        for line in &view.backtrace {
+            text += &format!("  {}\n", clean(line));
+        }
+    }
+    text
+}

@@ -1,0 +1,13 @@
+//! The commands, one a file.
+
+pub mod check;
+pub mod delayed;
+pub mod enqueue;
+pub mod failed;
+pub mod locks;
+pub mod overview;
+pub mod perform;
+pub mod queues;
+pub mod run;
+pub mod tasks;
+pub mod workers;

@@ -1,0 +1,53 @@
+//! `stats` and `leader`.
+
+use serde::Serialize;
+
+use crate::admin::overview::{self, LeaderView};
+use crate::cli::args::LeaderArgs;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::{Table, clean};
+
+/// How many jobs were done and failed.
+///
+/// # Errors
+/// Failures of the store.
+pub async fn stats(context: &Context) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let stats = overview::stats(&*store).await?;
+    context.output.tell(&stats, || {
+        let mut table = Table::new(&["", "#processed", "#failed"]);
+        table.row(["all, ever", &stats.processed.to_string(), &stats.failed.to_string()]);
+        for worker in &stats.workers {
+            table.row([&worker.name, &worker.processed.to_string(), &worker.failed.to_string()]);
+        }
+        table.text()
+    })?;
+    Ok(Exit::Done)
+}
+
+#[derive(Debug, Serialize)]
+struct Leader {
+    #[serde(flatten)]
+    leader: LeaderView,
+    here: bool,
+}
+
+/// Who leads, or whether the leader is here.
+///
+/// # Errors
+/// Failures of the store.
+pub async fn leader(context: &Context, args: &LeaderArgs) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let leader = overview::leader(&*store).await?;
+    let here = leader.is_on(&context.host());
+    let answer = Leader { leader, here };
+    context.output.tell(&answer, || {
+        // The exit code is the answer; a cron would mail every word.
+        if args.check {
+            return String::new();
+        }
+        answer.leader.leader.as_deref().map_or_else(|| "nobody leads".to_owned(), clean)
+    })?;
+    Ok(if args.check && !here { Exit::Failure } else { Exit::Done })
+}

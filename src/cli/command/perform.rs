@@ -1,0 +1,218 @@
+//! `perform`: runs a task here and now, as a worker would, without a store.
+//!
+//! The task's plugins are not asked and nothing is retried: this is for trying a task out. Its
+//! output goes to stderr as it comes, its outcome to stdout.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use bytes::Bytes;
+use serde::Serialize;
+use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
+use signal_hook::iterator::Signals;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use crate::cli::args::PerformArgs;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::{clean, complain};
+use crate::client::{ClientError, Request};
+use crate::event::{Bus, Event, Kind};
+use crate::handler::builtin::Builtins;
+use crate::handler::contract::{Begun, Invocation, Stop};
+use crate::handler::dispatch::Dispatch;
+use crate::job::{ClaimToken, Failure, Identity, Outcome};
+
+/// How many lines of output may wait to be written.
+const LINES: usize = 16 * 1024;
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+enum Answer {
+    Success { duration_ms: u64, result: Option<String> },
+    Failure { duration_ms: u64, exception: String, error: String, backtrace: Vec<String> },
+    Later { duration_ms: u64, delay_ms: u64 },
+    Interrupted { duration_ms: u64 },
+}
+
+/// Performs a task.
+///
+/// # Errors
+/// Tasks that do not exist, arguments they refuse. A job's failure is an answer.
+pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError> {
+    let grace = context.config()?.config.shutdown.kill_grace;
+    let tasks = context.tasks()?;
+    let request = Request { args: args.args.get(), task: args.task, ..Request::default() };
+    let job = request.resolve(&tasks.registry).map_err(ClientError::from)?;
+
+    let (bus, listeners) = Bus::new(&[Kind::Output.bit() | Kind::Warning.bit()], LINES);
+    let writer = write_output(listeners);
+    let dispatch = Dispatch::new(&tasks.registry, &Builtins::standard(bus.clone()), bus);
+    let Some((task, handler)) =
+        dispatch.get(job.task.as_str()).map(|(task, handler)| (Arc::clone(task), Arc::clone(handler)))
+    else {
+        return Err(CliError::Failed(format!("task {:?} has no handler", job.task.as_str())));
+    };
+    let instance = instance()?;
+    let claim = ClaimToken::new(&instance, 0, 1, 0);
+    let timeout = task.timeout;
+    let invocation = Invocation {
+        task,
+        queue: job.queue.clone(),
+        args: Bytes::from(job.args.as_str().to_owned()),
+        identity: Identity::first(&claim),
+        claim,
+        instance: Arc::from(instance),
+    };
+
+    let stop = Arc::new(watch::Sender::new(Stop::No));
+    let signals = listen(&stop)?;
+    let began = Instant::now();
+    let outcome = match handler.begin(invocation, stop.subscribe()) {
+        Begun::Ended(outcome) => outcome,
+        Begun::Running(run) => within(timeout, grace, &stop, run).await,
+    };
+    let duration = began.elapsed();
+    signals.close();
+    // The last sender of output is gone with these, so that the writer ends when all is written.
+    drop((handler, dispatch));
+    if let Some(writer) = writer {
+        let _ = tokio::task::spawn_blocking(move || writer.join()).await;
+    }
+    let answer = Answer::of(outcome, duration);
+    context.output.tell(&answer, || answer.text())?;
+    Ok(if matches!(answer, Answer::Success { .. }) { Exit::Done } else { Exit::Failure })
+}
+
+/// The name under which this run's processes can be told from others'.
+fn instance() -> Result<String, CliError> {
+    let random = getrandom::u64().map_err(|error| CliError::Failed(format!("failed to draw an id: {error}")))?;
+    Ok(format!("{random:016x}"))
+}
+
+/// The first signal asks the task to end, a second one ends it.
+fn listen(stop: &Arc<watch::Sender<Stop>>) -> Result<signal_hook::iterator::Handle, CliError> {
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGQUIT])
+        .map_err(|error| CliError::Failed(format!("failed to listen for signals: {error}")))?;
+    let handle = signals.handle();
+    let stop = Arc::clone(stop);
+    std::thread::spawn(move || {
+        for _ in signals.forever() {
+            stop.send_modify(|stop| *stop = if *stop == Stop::No { Stop::Terminate } else { Stop::Kill });
+        }
+    });
+    Ok(handle)
+}
+
+async fn within(
+    timeout: Option<Duration>,
+    grace: Duration,
+    stop: &watch::Sender<Stop>,
+    run: impl Future<Output = Outcome>,
+) -> Outcome {
+    let mut run = std::pin::pin!(run);
+    let Some(limit) = timeout else { return run.await };
+    if let Ok(outcome) = tokio::time::timeout(limit, &mut run).await {
+        return outcome;
+    }
+    stop.send_modify(|stop| *stop = (*stop).max(Stop::Terminate));
+    if tokio::time::timeout(grace, &mut run).await.is_err() {
+        stop.send_replace(Stop::Kill);
+        run.await;
+    }
+    Outcome::Failure(Failure::new("Timeout", format!("timed out after {}", humantime::format_duration(limit))))
+}
+
+/// Writes the task's output to stderr, line by line, until nobody is left who could send any.
+fn write_output(listeners: Vec<crate::event::bus::Listener>) -> Option<JoinHandle<()>> {
+    let listener = listeners.into_iter().next()?;
+    Some(std::thread::spawn(move || {
+        while let Some(event) = listener.next() {
+            match event {
+                // The task's own words, for whoever tries it out: unlike in listings, as they are.
+                Event::Output { line, .. } => {
+                    let _ = writeln!(std::io::stderr().lock(), "{line}");
+                }
+                Event::Warning { text } => complain(&text),
+                _ => {}
+            }
+        }
+        match listener.take_lost() {
+            0 => {}
+            lost => complain(&format!("{lost} lines of output came too fast and are not shown")),
+        }
+    }))
+}
+
+impl Answer {
+    fn of(outcome: Outcome, duration: Duration) -> Self {
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let duration_ms = ms(duration);
+        match outcome {
+            Outcome::Success { result } => Self::Success { duration_ms, result },
+            Outcome::Failure(Failure { exception, error, backtrace }) => {
+                Self::Failure { duration_ms, exception, error, backtrace }
+            }
+            Outcome::Later { delay } => Self::Later { duration_ms, delay_ms: ms(delay) },
+            Outcome::Interrupted => Self::Interrupted { duration_ms },
+        }
+    }
+
+    fn text(&self) -> String {
+        match self {
+            Self::Success { duration_ms, result: None } => format!("success in {duration_ms} ms"),
+            Self::Success { duration_ms, result: Some(result) } => {
+                format!("success in {duration_ms} ms: {}", clean(result))
+            }
+            Self::Failure { duration_ms, exception, error, backtrace } => {
+                let mut text = format!("failure after {duration_ms} ms: {}: {}\n", clean(exception), clean(error));
+                for line in backtrace {
+                    text += &format!("  {}\n", clean(line));
+                }
+                text
+            }
+            Self::Later { duration_ms, delay_ms } => {
+                format!("after {duration_ms} ms the task asked to be run again in {delay_ms} ms; nothing will do so")
+            }
+            Self::Interrupted { duration_ms } => format!("interrupted after {duration_ms} ms"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn outcomes_are_told_with_stable_names() {
+        let json = |outcome| serde_json::to_string(&Answer::of(outcome, Duration::from_millis(7))).unwrap();
+        assert_eq!(
+            json(Outcome::Success { result: Some("42".into()) }),
+            r#"{"outcome":"success","duration_ms":7,"result":"42"}"#
+        );
+        assert_eq!(
+            json(Outcome::Failure(Failure::new("Error", "boom"))),
+            r#"{"outcome":"failure","duration_ms":7,"exception":"Error","error":"boom","backtrace":[]}"#
+        );
+        assert_eq!(
+            json(Outcome::Later { delay: Duration::from_secs(30) }),
+            r#"{"outcome":"later","duration_ms":7,"delay_ms":30000}"#
+        );
+        assert_eq!(json(Outcome::Interrupted), r#"{"outcome":"interrupted","duration_ms":7}"#);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_takes_too_long_is_stopped() {
+        let stop = watch::Sender::new(Stop::No);
+        let mut told = stop.subscribe();
+        let run = async move {
+            let _ = told.wait_for(|stop| *stop == Stop::Kill).await;
+            Outcome::Interrupted
+        };
+        let outcome = within(Some(Duration::from_secs(60)), Duration::from_secs(5), &stop, run).await;
+        assert!(matches!(outcome, Outcome::Failure(failure) if failure.error == "timed out after 1m"));
+    }
+}

@@ -1,0 +1,25 @@
+//! `run`: the daemon.
+
+use std::process::ExitCode;
+
+use crate::cli::args::RunArgs;
+use crate::cli::context::Context;
+use crate::cli::exit::CliError;
+use crate::daemon::run::{RunError, RunOptions, run as daemon};
+
+/// Runs the daemon until a signal drains it.
+///
+/// # Errors
+/// Says why the daemon does not start.
+pub fn run(context: &Context, args: RunArgs) -> Result<ExitCode, CliError> {
+    let RunArgs { queues, min, max, scheduler } = args;
+    let options = RunOptions { sources: context.sources().clone(), queues, min, max, scheduler };
+    daemon(&options).map_err(|error| match error {
+        RunError::Configuration(problems) => CliError::Problems(problems),
+        RunError::Store(error) => match context.config() {
+            Ok(loaded) => CliError::Store { url: loaded.config.store.url.to_string(), error },
+            Err(_) => CliError::Interrupted { message: format!("failed to {error}"), error },
+        },
+        RunError::System { .. } => CliError::Failed(error.to_string()),
+    })
+}

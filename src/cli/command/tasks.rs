@@ -1,0 +1,87 @@
+//! `tasks`: what is defined.
+
+use serde::Serialize;
+
+use crate::admin::tasks::{self, PluginView, TaskView};
+use crate::cli::args::TasksVerb;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::{Fields, Table};
+use crate::config::element::duration::show;
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    tasks: Vec<TaskView>,
+}
+
+/// Lists or shows.
+///
+/// # Errors
+/// Tasks that do not exist, problems of the configuration.
+pub fn run(context: &Context, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
+    let folder = context.config()?.config.tasks_dir;
+    let registry = context.tasks()?.registry;
+    match verb.unwrap_or(TasksVerb::List) {
+        TasksVerb::List => {
+            let answer = Answer { tasks: tasks::list(&registry) };
+            context.output.tell(&answer, || {
+                if answer.tasks.is_empty() {
+                    return format!("no tasks in {}", folder.display());
+                }
+                list_text(&answer.tasks)
+            })?;
+        }
+        TasksVerb::Show { name } => {
+            let task = tasks::show(&registry, &name)?;
+            context.output.tell(&task, || show_text(&task))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// The tasks as a table.
+pub(super) fn list_text(tasks: &[TaskView]) -> String {
+    let mut table = Table::new(&["name", "queue", "every", "plugins", "runs"]);
+    for task in tasks {
+        let plugins: Vec<_> = task.plugins.iter().map(|plugin| plugin.name).collect();
+        let every = if task.frequency_ms == 0 { String::new() } else { ms(task.frequency_ms) };
+        table.row([&task.name, &task.queue, &every, &plugins.join(" "), &task.run.text()]);
+    }
+    table.text()
+}
+
+fn show_text(task: &TaskView) -> String {
+    let plugins: Vec<_> = task.plugins.iter().map(plugin_text).collect();
+    let mut fields = Fields::default();
+    fields
+        .add("name", &task.name)
+        .add("description", &task.description)
+        .add("queue", &task.queue)
+        .maybe("every", (task.frequency_ms > 0).then(|| ms(task.frequency_ms)).as_deref())
+        .maybe("after a failure", task.re_enqueue_after_failure.map(|on| if on { "goes on" } else { "stops" }))
+        .maybe("plugins", (!plugins.is_empty()).then(|| plugins.join(", ")).as_deref())
+        .maybe("timeout", task.timeout_ms.map(ms).as_deref())
+        .maybe("on_crash", task.on_crash)
+        .maybe("max_redeliveries", task.max_redeliveries.map(|most| most.to_string()).as_deref())
+        .add("runs", &task.run.text());
+    if let tasks::RunView::Exec { cwd, env, .. } = &task.run {
+        fields.add("in", cwd).maybe("sets", (!env.is_empty()).then(|| env.join(" ")).as_deref());
+    }
+    fields.add("defined in", &task.source);
+    fields.text()
+}
+
+fn plugin_text(plugin: &PluginView) -> String {
+    let options = [
+        plugin.lock_timeout_s.map(|seconds| format!("lock_timeout {seconds}s")),
+        plugin.enqueue_timeout_ms.map(|wait| format!("enqueue_timeout {wait}ms")),
+        plugin.re_enqueue.map(|on| format!("re_enqueue {on}")),
+        plugin.key.as_ref().map(|key| format!("key {key}")),
+    ];
+    let options: Vec<_> = options.into_iter().flatten().collect();
+    if options.is_empty() { plugin.name.to_owned() } else { format!("{} ({})", plugin.name, options.join(", ")) }
+}
+
+fn ms(milliseconds: u64) -> String {
+    show(std::time::Duration::from_millis(milliseconds)).to_string()
+}

@@ -1,0 +1,96 @@
+//! `workers`: who works on what, and how a worker that is gone is cleaned away.
+
+use serde::Serialize;
+
+use crate::admin::workers::{self, WorkerView};
+use crate::cli::args::WorkersVerb;
+use crate::cli::confirm::confirm;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::{Fields, Table, clean};
+use crate::clock::{Clock, SystemClock};
+
+#[derive(Debug, Serialize)]
+struct Answer {
+    workers: Vec<WorkerView>,
+}
+
+/// Lists, shows or cleans away.
+///
+/// # Errors
+/// Workers that do not exist, failures of the store.
+pub async fn run(context: &Context, verb: Option<WorkersVerb>) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    match verb.unwrap_or(WorkersVerb::List) {
+        WorkersVerb::List => {
+            let answer = Answer { workers: workers::list(&*store).await? };
+            context.output.tell(&answer, || list_text(&answer.workers))?;
+        }
+        WorkersVerb::Show { name } => {
+            let worker = workers::show(&*store, &name).await?;
+            context.output.tell(&worker, || show_text(&worker))?;
+        }
+        WorkersVerb::ForceClean { name, yes } => {
+            confirm(&format!("Remove worker {}, whatever it does?", clean(&name)), yes)?;
+            let now_ms = SystemClock.now_ms();
+            let cleaned = workers::force_clean(&*store, &name, &context.host(), now_ms).await?;
+            context.output.tell(&cleaned, || {
+                let worker = clean(&cleaned.worker);
+                match (&cleaned.failed_id, &cleaned.class) {
+                    (Some(id), class) => {
+                        let class = clean(class.as_deref().unwrap_or("(no job)"));
+                        format!("removed {worker}; its job {class} is now a failed one, {id}")
+                    }
+                    (None, _) => format!("removed {worker}; it had no job"),
+                }
+            })?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn list_text(workers: &[WorkerView]) -> String {
+    if workers.is_empty() {
+        return "no workers are registered".to_owned();
+    }
+    let mut table = Table::new(&["name", "queues", "since", "queue", "class", "args"]);
+    for worker in workers {
+        let queues = worker.queues.as_deref().unwrap_or("-");
+        match &worker.working {
+            None => table.row([&worker.name, queues, "", "", "(idle)", ""]),
+            Some(job) => {
+                let class = job.class.as_deref().unwrap_or("(no job)");
+                let args = job.args.as_ref().map(|args| args.get()).or(job.raw.as_deref()).unwrap_or_default();
+                let since = job.run_at.as_deref().unwrap_or("-");
+                table.row([&worker.name, queues, since, job.queue.as_deref().unwrap_or("-"), class, args]);
+            }
+        }
+    }
+    let working = workers.iter().filter(|worker| worker.working.is_some()).count();
+    table.text() + &format!("{working} of {} working\n", workers.len())
+}
+
+fn show_text(worker: &WorkerView) -> String {
+    let mut fields = Fields::default();
+    fields
+        .add("id", &worker.id)
+        .add("name", &worker.name)
+        .maybe("queues", worker.queues.as_deref())
+        .maybe("started", worker.started.as_deref())
+        .add("pinged", worker.pinged.as_deref().unwrap_or("never"));
+    match &worker.working {
+        None => {
+            fields.add("working on", "nothing");
+        }
+        Some(job) => {
+            fields
+                .add("working on", job.class.as_deref().unwrap_or("(no job)"))
+                .maybe("queue", job.queue.as_deref())
+                .maybe("args", job.args.as_ref().map(|args| args.get()))
+                .maybe("raw", job.raw.as_deref())
+                .maybe("job id", job.id.as_deref())
+                .maybe("since", job.run_at.as_deref());
+        }
+    }
+    fields.text()
+}

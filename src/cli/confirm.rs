@@ -1,0 +1,27 @@
+//! Asking before something is destroyed.
+
+use std::io::{self, BufRead, IsTerminal, Write};
+
+use super::exit::CliError;
+
+/// Asks on a terminal; elsewhere `--yes` must have been said.
+///
+/// # Errors
+/// Fails if the answer is not yes, and if there is nobody to ask.
+pub fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(CliError::Usage(format!("{question} There is no terminal to ask on: say --yes")));
+    }
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question} [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(CliError::Failed("nothing was done".to_owned())),
+    }
+}

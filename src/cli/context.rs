@@ -1,0 +1,116 @@
+//! What every command starts from: configuration, tasks, store, each read only when it is needed.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::args::Cli;
+use super::exit::CliError;
+use super::output::{Output, complain};
+use crate::client::Client;
+use crate::config::load::{self, Loaded, Sources};
+use crate::event::Bus;
+use crate::handler::builtin::Builtins;
+use crate::store::engine::Store;
+use crate::store::error::StoreError;
+use crate::store::open;
+use crate::task::load::Tasks;
+
+/// How long a command waits for its store before it says that it is not there.
+const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A command's surroundings.
+#[derive(Debug)]
+pub struct Context {
+    /// Where answers go.
+    pub output: Output,
+    sources: Sources,
+}
+
+impl Context {
+    /// The surroundings that the command line and the environment give.
+    ///
+    /// # Errors
+    /// Fails if the working directory is gone.
+    pub fn of(cli: &Cli) -> Result<Self, CliError> {
+        let working_dir = std::env::current_dir()
+            .map_err(|error| CliError::Failed(format!("failed to find the working directory: {error}")))?;
+        let sources = Sources {
+            file: cli.config.clone(),
+            store_url: cli.store.clone(),
+            env: std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+                .collect(),
+            working_dir,
+        };
+        Ok(Self { output: Output::new(cli.json), sources })
+    }
+
+    /// Where the configuration comes from.
+    #[must_use]
+    pub fn sources(&self) -> &Sources {
+        &self.sources
+    }
+
+    /// The configuration.
+    ///
+    /// # Errors
+    /// Tells every problem it has.
+    pub fn config(&self) -> Result<Loaded, CliError> {
+        load::load(&self.sources).map_err(CliError::Problems)
+    }
+
+    /// The tasks of this folder, with whatever is wrong with them.
+    #[must_use]
+    pub fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
+        crate::task::load::load(folder, &Builtins::standard(Bus::silent()).names().collect::<Vec<_>>())
+    }
+
+    /// The tasks, for commands that can do with those that are right. The others are told.
+    ///
+    /// # Errors
+    /// Tells every problem of the configuration.
+    pub fn tasks(&self) -> Result<Tasks, CliError> {
+        let tasks = self.tasks_in(&self.config()?.config.tasks_dir);
+        if !tasks.problems.is_empty() {
+            for problem in &tasks.problems {
+                complain(&problem.to_string());
+            }
+            complain("the tasks with problems are left out");
+        }
+        Ok(tasks)
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// Fails if it cannot be reached or used.
+    pub async fn store(&self) -> Result<Arc<dyn Store>, CliError> {
+        let config = self.config()?.config.store;
+        let late = || Err(StoreError::Unavailable(format!("no answer within {} seconds", PATIENCE.as_secs())));
+        let opening = tokio::time::timeout(PATIENCE, open::open(&config.url, &config.namespace));
+        let opened = opening.await.unwrap_or_else(|_| late());
+        opened.map_err(|error| CliError::Store { url: config.url.to_string(), error })
+    }
+
+    /// A client of the store for the tasks.
+    ///
+    /// # Errors
+    /// As [`store`](Self::store) and [`tasks`](Self::tasks).
+    pub async fn client(&self) -> Result<Client, CliError> {
+        let tasks = self.tasks()?;
+        Ok(Client::new(self.store().await?, Arc::new(tasks.registry)))
+    }
+
+    /// The name of this host.
+    #[must_use]
+    pub fn host(&self) -> String {
+        rustix::system::uname().nodename().to_string_lossy().into_owned()
+    }
+
+    /// A path on the command line, from the working directory.
+    #[must_use]
+    pub fn path(&self, path: &std::path::Path) -> PathBuf {
+        self.sources.working_dir.join(path)
+    }
+}

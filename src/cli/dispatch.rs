@@ -1,0 +1,90 @@
+//! From the command line to the command, and from its end to the exit code.
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Parser;
+use serde::Serialize;
+
+use super::args::{Cli, Command, DelayedVerb, FailedVerb, RunArgs};
+use super::command::{check, delayed, enqueue, failed, locks, overview, perform, queues, run, tasks, workers};
+use super::context::Context;
+use super::exit::{CliError, Exit};
+use super::output::complain;
+
+/// Runs the command that the command line names.
+pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(line) {
+        Ok(cli) => cli,
+        Err(error) => {
+            // Help and version are answers, everything else is a usage error. If nobody reads
+            // them there is nobody to tell either.
+            let _ = error.print();
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return ExitCode::from(exit.code());
+        }
+    };
+    let context = match Context::of(&cli) {
+        Ok(context) => context,
+        Err(error) => {
+            complain(&error.to_string());
+            return ExitCode::from(error.exit().code());
+        }
+    };
+    let ended = match cli.command {
+        None => run::run(&context, RunArgs::default()),
+        Some(Command::Run(args)) => run::run(&context, args),
+        Some(command) => client(&context, command).map(|exit| ExitCode::from(exit.code())),
+    };
+    ended.unwrap_or_else(|error| {
+        tell(&context, &error);
+        ExitCode::from(error.exit().code())
+    })
+}
+
+/// Tells an error: on stderr, and as the one document if JSON was asked for.
+fn tell(context: &Context, error: &CliError) {
+    #[derive(Serialize)]
+    struct Document {
+        error: String,
+    }
+    for line in error.to_string().lines() {
+        complain(line);
+    }
+    if context.output.is_json() {
+        let document = Document { error: error.to_string() };
+        if let Err(error) = context.output.tell(&document, String::new) {
+            complain(&format!("failed to write the answer: {error}"));
+        }
+    }
+}
+
+/// Runs a command that is done in one go, on a small runtime of this thread.
+fn client(context: &Context, command: Command) -> Result<Exit, CliError> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| CliError::Failed(format!("failed to start: {error}")))?;
+    let ended = runtime.block_on(dispatch(context, command));
+    // A connection that hangs must not keep an answered command from ending.
+    runtime.shutdown_background();
+    ended
+}
+
+async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError> {
+    match command {
+        // Handled before, for it has a runtime of its own.
+        Command::Run(_) => Err(CliError::Failed("run was not dispatched".to_owned())),
+        Command::Enqueue(args) => enqueue::run(context, args).await,
+        Command::Perform(args) => perform::run(context, args).await,
+        Command::Tasks { verb } => tasks::run(context, verb),
+        Command::Check => check::run(context),
+        Command::Queues { verb } => queues::run(context, verb).await,
+        Command::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
+        Command::Failed { verb, list } => failed::run(context, verb.unwrap_or(FailedVerb::List(list))).await,
+        Command::Workers { verb } => workers::run(context, verb).await,
+        Command::Locks { verb } => locks::run(context, verb).await,
+        Command::Stats => overview::stats(context).await,
+        Command::Leader(args) => overview::leader(context, &args).await,
+    }
+}

@@ -1,0 +1,127 @@
+//! How a command ends: what is told, and the exit code.
+
+use std::io;
+
+use crate::admin::AdminError;
+use crate::client::{ClientError, RequestError};
+use crate::config::error::Problems;
+use crate::store::error::StoreError;
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Exit {
+    /// Done.
+    Done,
+    /// It did not come to what was asked for.
+    Failure,
+    /// The command line, a file or a task is not right: repeating it is of no use.
+    Usage,
+    /// The store cannot be reached or used: it may be worth repeating.
+    Unavailable,
+}
+
+impl Exit {
+    /// The process' exit code, after `sysexits.h`.
+    #[must_use]
+    pub fn code(self) -> u8 {
+        match self {
+            Self::Done => 0,
+            Self::Failure => 1,
+            Self::Usage => 64,
+            Self::Unavailable => 69,
+        }
+    }
+}
+
+/// Why a command gave up.
+#[derive(Debug, thiserror::Error)]
+pub enum CliError {
+    /// The command line asks for what cannot be.
+    #[error("{0}")]
+    Usage(String),
+    /// The configuration or the tasks are not right.
+    #[error("{0}")]
+    Problems(Problems),
+    /// A client's call failed.
+    #[error("{0}")]
+    Client(#[from] ClientError),
+    /// An administrator's call failed.
+    #[error("{0}")]
+    Admin(#[from] AdminError),
+    /// The store at this address cannot be opened.
+    #[error("failed to {error} ({url})")]
+    Store {
+        /// Where it should be, without secrets.
+        url: String,
+        /// What went wrong.
+        error: StoreError,
+    },
+    /// The store failed in the middle of many jobs.
+    #[error("{message}")]
+    Interrupted {
+        /// How far it came.
+        message: String,
+        /// What went wrong.
+        error: StoreError,
+    },
+    /// Something else failed.
+    #[error("{0}")]
+    Failed(String),
+    /// The answer could not be written.
+    #[error("failed to write the answer: {0}")]
+    Output(#[from] io::Error),
+}
+
+impl CliError {
+    /// The one place that says what ends in which exit code.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage(_) | Self::Problems(_) => Exit::Usage,
+            Self::Client(error) => match error {
+                ClientError::Request(request) => match request {
+                    RequestError::UnknownTask { .. }
+                    | RequestError::QueueMissing { .. }
+                    | RequestError::PeriodicArguments { .. }
+                    | RequestError::Name { .. }
+                    | RequestError::Args(_) => Exit::Usage,
+                },
+                ClientError::Duplicate { .. } => Exit::Failure,
+                ClientError::Store(error) => store(error),
+            },
+            Self::Admin(error) => match error {
+                AdminError::NotFound { .. }
+                | AdminError::Ambiguous { .. }
+                | AdminError::NotRetriable { .. }
+                | AdminError::Changed { .. } => Exit::Failure,
+                AdminError::BadAddress(_) | AdminError::Name { .. } => Exit::Usage,
+                AdminError::Store(error) => store(error),
+            },
+            Self::Store { error, .. } | Self::Interrupted { error, .. } => store(error),
+            Self::Failed(_) | Self::Output(_) => Exit::Failure,
+        }
+    }
+}
+
+fn store(error: &StoreError) -> Exit {
+    match error {
+        StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Unsupported(_) => Exit::Unavailable,
+        StoreError::Corrupt { .. } | StoreError::Misuse(_) => Exit::Failure,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn exit_codes_are_those_that_scripts_rely_on() {
+        let codes = [Exit::Done, Exit::Failure, Exit::Usage, Exit::Unavailable].map(Exit::code);
+        assert_eq!(codes, [0, 1, 64, 69]);
+        let unknown = RequestError::UnknownTask { task: "x".into(), suggestion: None };
+        assert_eq!(CliError::from(ClientError::from(unknown)).exit(), Exit::Usage);
+        assert_eq!(CliError::from(ClientError::Duplicate { second: 1 }).exit(), Exit::Failure);
+        let gone = StoreError::Unavailable("refused".into());
+        assert_eq!(CliError::from(AdminError::from(gone)).exit(), Exit::Unavailable);
+    }
+}

@@ -1,0 +1,205 @@
+//! Answers: text for people, or one JSON document with stable member names.
+//!
+//! What strangers wrote never reaches a terminal as it is: control characters are shown, not sent.
+
+use std::fmt::Write as _;
+use std::io::{self, Write as _};
+
+use serde::Serialize;
+
+/// Longest cell of a listing, in characters.
+const CELL: usize = 80;
+
+/// Where answers go.
+#[derive(Debug, Clone, Copy)]
+pub struct Output {
+    json: bool,
+}
+
+impl Output {
+    /// Answers as JSON or as text.
+    #[must_use]
+    pub fn new(json: bool) -> Self {
+        Self { json }
+    }
+
+    /// Does it answer in JSON?
+    #[must_use]
+    pub fn is_json(self) -> bool {
+        self.json
+    }
+
+    /// Gives the answer.
+    ///
+    /// # Errors
+    /// Fails if stdout cannot be written; a reader that went away is no error.
+    pub fn tell<T: Serialize>(self, document: &T, text: impl FnOnce() -> String) -> io::Result<()> {
+        let mut answer = if self.json { serde_json::to_string(document)? } else { text() };
+        if !answer.is_empty() && !answer.ends_with('\n') {
+            answer.push('\n');
+        }
+        let mut stdout = io::stdout().lock();
+        match stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush()) {
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+            written => written,
+        }
+    }
+}
+
+/// Writes a line to stderr. There is nobody left to tell if that fails.
+pub fn complain(line: &str) {
+    let _ = writeln!(io::stderr().lock(), "windlass: {line}");
+}
+
+/// A text with its control characters (and those that reorder what is shown) written out.
+#[must_use]
+pub fn clean(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for char in text.chars() {
+        match char {
+            '\n' => out.push_str("\\n"),
+            '\r' => out.push_str("\\r"),
+            '\t' => out.push_str("\\t"),
+            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                out.extend(char.escape_unicode());
+            }
+            _ if char.is_control() => out.extend(char.escape_unicode()),
+            _ => out.push(char),
+        }
+    }
+    out
+}
+
+/// Rows in aligned columns.
+#[derive(Debug)]
+pub struct Table {
+    rows: Vec<Vec<String>>,
+    right: Vec<bool>,
+}
+
+impl Table {
+    /// A table with these headings; a column whose heading begins with `#` holds numbers and is
+    /// aligned to the right.
+    #[must_use]
+    pub fn new(headings: &[&str]) -> Self {
+        let right = headings.iter().map(|heading| heading.starts_with('#')).collect();
+        let row = headings.iter().map(|heading| heading.trim_start_matches('#').to_uppercase()).collect();
+        Self { rows: vec![row], right }
+    }
+
+    /// Adds a row. Cells are cleaned, and cut where they are too long for a listing.
+    pub fn row<const N: usize>(&mut self, cells: [&str; N]) {
+        let cell = |cell: &&str| {
+            let text = clean(cell);
+            if text.chars().count() <= CELL {
+                text
+            } else {
+                text.chars().take(CELL - 1).chain(std::iter::once('…')).collect()
+            }
+        };
+        self.rows.push(cells.iter().map(cell).collect());
+    }
+
+    /// Adds a row whose last cell is never cut, for it is what a command takes.
+    pub fn row_with_last<const N: usize>(&mut self, cells: [&str; N], last: &str) {
+        self.row(cells);
+        if let Some(row) = self.rows.last_mut() {
+            row.push(clean(last));
+        }
+    }
+
+    /// The table's text; the last column is not padded.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let width = |column: usize| {
+            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+        };
+        let widths: Vec<_> = (0..self.right.len()).map(width).collect();
+        let mut out = String::new();
+        for row in &self.rows {
+            let mut line = String::new();
+            for ((cell, width), right) in row.iter().zip(&widths).zip(&self.right) {
+                let padding = " ".repeat(width - cell.chars().count());
+                if *right {
+                    line.push_str(&padding);
+                    line.push_str(cell);
+                } else {
+                    line.push_str(cell);
+                    line.push_str(&padding);
+                }
+                line.push_str("  ");
+            }
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        out
+    }
+}
+
+/// `name: value` lines, aligned; values are cleaned but never cut.
+#[derive(Debug, Default)]
+pub struct Fields(Vec<(String, String)>);
+
+impl Fields {
+    /// Adds a line.
+    pub fn add(&mut self, name: &str, value: &str) -> &mut Self {
+        self.0.push((name.to_owned(), clean(value)));
+        self
+    }
+
+    /// Adds a line if there is something to say.
+    pub fn maybe(&mut self, name: &str, value: Option<&str>) -> &mut Self {
+        if let Some(value) = value {
+            self.add(name, value);
+        }
+        self
+    }
+
+    /// The lines.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let width = self.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + 1;
+        let mut out = String::new();
+        for (name, value) in &self.0 {
+            let line = format!("{:width$} {value}", format!("{name}:"));
+            let _ = writeln!(out, "{}", line.trim_end());
+        }
+        out
+    }
+}
+
+/// `1 job`, `2 jobs`.
+#[must_use]
+pub fn counted(number: u64, one: &str, many: &str) -> String {
+    format!("{number} {}", if number == 1 { one } else { many })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_are_aligned() {
+        let mut table = Table::new(&["queue", "#length", "args"]);
+        table.row(["mail", "7", "[1]"]);
+        table.row(["a", "1200", ""]);
+        assert_eq!(table.text(), "QUEUE  LENGTH  ARGS\nmail        7  [1]\na        1200\n");
+    }
+
+    #[test]
+    fn what_strangers_wrote_cannot_move_the_cursor() {
+        assert_eq!(clean("a\u{1b}[2Jb\n\u{202e}c"), "a\\u{1b}[2Jb\\n\\u{202e}c");
+        let mut table = Table::new(&["args"]);
+        table.row([&"x".repeat(200)]);
+        let text = table.text();
+        let line = text.lines().nth(1).unwrap();
+        assert_eq!((line.chars().count(), line.ends_with('…')), (CELL, true));
+    }
+
+    #[test]
+    fn fields_are_aligned() {
+        let mut fields = Fields::default();
+        fields.add("id", "7").maybe("gone", None).add("exception", "E");
+        assert_eq!(fields.text(), "id:        7\nexception: E\n");
+    }
+}

@@ -1,0 +1,223 @@
+//! Many jobs at once, from JSON lines `{"task","args","queue","at"}`.
+//!
+//! All lines are checked before the first job is written: either every line is sound or nothing
+//! is enqueued and every problem is told. Writing goes in batches, so that a file of any length
+//! neither blocks the store nor goes one round trip a job.
+
+use std::borrow::Cow;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::enqueue::{Client, entry};
+use super::moment::{Moment, MomentError};
+use super::request::{Job, Request, RequestError};
+use crate::job::Args;
+use crate::store::error::StoreError;
+use crate::store::queueing::{Enqueued, Schedule, Scheduled, When};
+use crate::task::registry::Registry;
+
+/// How many lines go in one batch.
+const BATCH: usize = 500;
+
+/// A sound line.
+#[derive(Debug, Clone)]
+pub struct BulkJob {
+    /// The number of its line, from 1.
+    pub line: usize,
+    /// The job.
+    pub job: Job,
+    /// When it is due; `None`: now.
+    pub at: Option<Moment>,
+}
+
+/// A line that cannot be granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("line {line}: {problem}")]
+pub struct BadLine {
+    /// The number of the line, from 1.
+    pub line: usize,
+    /// What is wrong with it.
+    pub problem: LineProblem,
+}
+
+/// What can be wrong with a line.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LineProblem {
+    /// Not a JSON object of the known members.
+    #[error("{0}")]
+    Syntax(String),
+    /// Its time cannot be read.
+    #[error("at: {0}")]
+    Moment(#[from] MomentError),
+    /// Its request cannot be granted.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LineOutcome {
+    /// The job is on its queue.
+    Enqueued,
+    /// A plugin refused it.
+    Refused {
+        /// The plugin's name.
+        plugin: &'static str,
+    },
+    /// The job is delayed until this second.
+    Delayed(i64),
+    /// A job of the same bytes was already due at this second.
+    Duplicate(i64),
+}
+
+/// What became of all lines.
+#[derive(Debug, Default)]
+pub struct BulkReport {
+    /// (line, outcome) of every line whose outcome is known, in order.
+    pub outcomes: Vec<(usize, LineOutcome)>,
+    /// Set if the store failed: the error, and the first and last line of the batch of which it is
+    /// unknown whether it was written. Later lines were not sent.
+    pub failure: Option<(StoreError, usize, usize)>,
+}
+
+/// Reads and checks all lines; blank ones are passed over.
+///
+/// # Errors
+/// Every line that cannot be granted.
+pub fn read(text: &[u8], foreign: bool, registry: &Registry) -> Result<Vec<BulkJob>, Vec<BadLine>> {
+    let (mut jobs, mut bad) = (Vec::new(), Vec::new());
+    for (index, raw) in text.split(|byte| *byte == b'\n').enumerate() {
+        let line = index + 1;
+        if raw.iter().all(u8::is_ascii_whitespace) {
+            continue;
+        }
+        match read_line(raw, foreign, registry) {
+            Ok((job, at)) => jobs.push(BulkJob { line, job, at }),
+            Err(problem) => bad.push(BadLine { line, problem }),
+        }
+    }
+    if bad.is_empty() { Ok(jobs) } else { Err(bad) }
+}
+
+fn read_line(raw: &[u8], foreign: bool, registry: &Registry) -> Result<(Job, Option<Moment>), LineProblem> {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Line<'a> {
+        #[serde(borrow)]
+        task: Cow<'a, str>,
+        #[serde(borrow, default)]
+        args: Option<&'a RawValue>,
+        #[serde(borrow, default)]
+        queue: Option<Cow<'a, str>>,
+        #[serde(borrow, default)]
+        at: Option<&'a RawValue>,
+    }
+    let text = std::str::from_utf8(raw).map_err(|error| LineProblem::Syntax(format!("not UTF-8: {error}")))?;
+    // Serde would take an array as well, by position.
+    if !text.trim_start().starts_with('{') {
+        return Err(LineProblem::Syntax("expected an object {\"task\",\"args\",\"queue\",\"at\"}".to_owned()));
+    }
+    let line: Line<'_> = serde_json::from_str(text.trim_end()).map_err(|error| {
+        // The parser counts lines from the start of what it was given, which is always one line.
+        LineProblem::Syntax(error.to_string().replace(" at line 1 column ", " at column "))
+    })?;
+    let args = line.args.map(|args| Args::from_json(args.get())).transpose().map_err(RequestError::from)?;
+    let at = line.at.map(|at| {
+        let text = serde_json::from_str::<String>(at.get());
+        Moment::parse(text.as_deref().unwrap_or_else(|_| at.get()))
+    });
+    let request = Request { task: line.task.into_owned(), args, queue: line.queue.map(Cow::into_owned), foreign };
+    Ok((request.resolve(registry)?, at.transpose()?))
+}
+
+impl Client {
+    /// Writes all jobs, in order and in batches; stops at the first failure of the store.
+    pub async fn enqueue_bulk(&self, jobs: &[BulkJob], front: bool) -> BulkReport {
+        let mut report = BulkReport::default();
+        for batch in jobs.chunks(BATCH) {
+            match self.write(batch, front).await {
+                Ok(mut outcomes) => report.outcomes.append(&mut outcomes),
+                Err(error) => {
+                    let line = |job: Option<&BulkJob>| job.map_or(0, |job| job.line);
+                    report.failure = Some((error, line(batch.first()), line(batch.last())));
+                    break;
+                }
+            }
+        }
+        report
+    }
+
+    async fn write(&self, batch: &[BulkJob], front: bool) -> Result<Vec<(usize, LineOutcome)>, StoreError> {
+        let now: Vec<_> = batch.iter().filter(|job| job.at.is_none()).collect();
+        let later: Vec<_> = batch.iter().filter_map(|job| job.at.map(|at| (job, at))).collect();
+        let mut outcomes = Vec::with_capacity(batch.len());
+        if !now.is_empty() {
+            let entries: Vec<_> = now.iter().map(|job| entry(&job.job, front)).collect();
+            let replies = self.store.enqueue(&entries).await?;
+            outcomes.extend(now.iter().zip(replies).map(|(job, reply)| match reply {
+                Enqueued::Yes => (job.line, LineOutcome::Enqueued),
+                Enqueued::Refused { plugin } => (job.line, LineOutcome::Refused { plugin }),
+            }));
+        }
+        if !later.is_empty() {
+            let entries: Vec<_> = later
+                .iter()
+                .map(|(job, at)| Schedule { payload: job.job.payload.clone(), when: When::At(at.second()) })
+                .collect();
+            let replies = self.store.schedule(&entries).await?;
+            outcomes.extend(later.iter().zip(replies).map(|((job, _), reply)| match reply {
+                Scheduled::At(second) => (job.line, LineOutcome::Delayed(second)),
+                Scheduled::Duplicate(second) => (job.line, LineOutcome::Duplicate(second)),
+            }));
+        }
+        outcomes.sort_unstable_by_key(|(line, _)| *line);
+        Ok(outcomes)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::enqueue::tests::registry;
+
+    fn lines(text: &str) -> Result<Vec<BulkJob>, Vec<String>> {
+        read(text.as_bytes(), false, &registry()).map_err(|bad| bad.into_iter().map(|line| line.to_string()).collect())
+    }
+
+    #[test]
+    fn lines_become_jobs_and_blank_ones_nothing() {
+        let text = "{\"task\":\"add\",\"args\":[1,2]}\r\n\n{\"task\":\"add\",\"args\":{\"x\":1.0},\"queue\":\"q\",\"at\":1999999999500}\n{\"task\":\"add\",\"at\":\"@5\"}";
+        let jobs = lines(text).unwrap();
+        let payloads: Vec<_> = jobs.iter().map(|job| std::str::from_utf8(&job.job.payload).unwrap()).collect();
+        assert_eq!(
+            payloads,
+            [
+                r#"{"class":"add","queue":"math","args":[1,2]}"#,
+                r#"{"class":"add","queue":"q","args":[{"x":1}]}"#,
+                r#"{"class":"add","queue":"math","args":[]}"#
+            ]
+        );
+        let when: Vec<_> = jobs.iter().map(|job| (job.line, job.at.map(Moment::second))).collect();
+        assert_eq!(when, [(1, None), (3, Some(2_000_000_000)), (4, Some(5))]);
+    }
+
+    #[test]
+    fn every_bad_line_is_told_with_its_number() {
+        let text = "{\"task\":\"add\"}\n{bad\n{\"task\":\"ad\"}\n{\"task\":\"add\",\"arg\":[]}\n{\"args\":[]}\n{\"task\":\"add\",\"at\":\"noon\"}\n[1]\n{\"task\":\"hourly\",\"args\":[1]}";
+        let bad = lines(text).unwrap_err();
+        let starts = [
+            "line 2: key must be a string at column 2",
+            "line 3: no task is called \"ad\" (did you mean \"add\"?)",
+            "line 4: unknown field `arg`, expected one of `task`, `args`, `queue`, `at`",
+            "line 5: missing field `task`",
+            "line 6: at: \"noon\" is no time",
+            "line 7: expected an object {\"task\"",
+            "line 8: task \"hourly\" is periodic",
+        ];
+        assert_eq!(bad.len(), starts.len(), "{bad:#?}");
+        for (line, start) in bad.iter().zip(starts) {
+            assert!(line.starts_with(start), "{line}");
+        }
+    }
+}

@@ -1,0 +1,62 @@
+//! Nowhere -> delayed, for one job. No plugins are asked: as in node-resque they have their say
+//! when the job is promoted or run.
+
+use super::enqueue::{Client, one};
+use super::error::ClientError;
+use super::moment::Moment;
+use super::request::{Job, Request};
+use crate::store::queueing::{Schedule, Scheduled, When};
+
+/// What a second job of the same bytes in the same second is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum OnDuplicate {
+    /// An error.
+    #[default]
+    Refuse,
+    /// Nothing to speak of: the job is already where it should be.
+    Suppress,
+}
+
+impl Client {
+    /// Delays a job until a time, rounded to the second as node-resque rounds. A time that has
+    /// passed is taken too: the job is due at once.
+    ///
+    /// # Errors
+    /// Requests that cannot be granted, a duplicate unless it is suppressed, and failures of the
+    /// store.
+    pub async fn enqueue_at(
+        &self,
+        request: &Request,
+        at: Moment,
+        duplicate: OnDuplicate,
+    ) -> Result<(Job, Scheduled), ClientError> {
+        self.schedule(request, When::At(at.second()), duplicate).await
+    }
+
+    /// Delays a job by so many milliseconds from the store's now.
+    ///
+    /// # Errors
+    /// As [`enqueue_at`](Self::enqueue_at).
+    pub async fn enqueue_in(
+        &self,
+        request: &Request,
+        delay_ms: i64,
+        duplicate: OnDuplicate,
+    ) -> Result<(Job, Scheduled), ClientError> {
+        self.schedule(request, When::In(delay_ms), duplicate).await
+    }
+
+    async fn schedule(
+        &self,
+        request: &Request,
+        when: When,
+        duplicate: OnDuplicate,
+    ) -> Result<(Job, Scheduled), ClientError> {
+        let job = request.resolve(&self.registry)?;
+        let reply = self.store.schedule(&[Schedule { payload: job.payload.clone(), when }]).await?;
+        match (one(reply)?, duplicate) {
+            (Scheduled::Duplicate(second), OnDuplicate::Refuse) => Err(ClientError::Duplicate { second }),
+            (scheduled, _) => Ok((job, scheduled)),
+        }
+    }
+}

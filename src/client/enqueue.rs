@@ -1,0 +1,96 @@
+//! Nowhere -> queue, for one job.
+
+use std::sync::Arc;
+
+use super::error::ClientError;
+use super::request::{Job, Request};
+use crate::store::engine::Store;
+use crate::store::error::StoreError;
+use crate::store::queueing::{Enqueue, Enqueued};
+use crate::task::registry::Registry;
+
+/// A client of a store, for the tasks that are known.
+#[derive(Clone)]
+pub struct Client {
+    pub(super) store: Arc<dyn Store>,
+    pub(super) registry: Arc<Registry>,
+}
+
+impl Client {
+    /// A client of this store.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>) -> Self {
+        Self { store, registry }
+    }
+
+    /// Puts a job on its queue, at its head if `front`, unless a plugin of its task refuses.
+    ///
+    /// # Errors
+    /// Requests that cannot be granted, and failures of the store.
+    pub async fn enqueue(&self, request: &Request, front: bool) -> Result<(Job, Enqueued), ClientError> {
+        let job = request.resolve(&self.registry)?;
+        let entry = entry(&job, front);
+        let reply = self.store.enqueue(&[entry]).await?;
+        Ok((job, one(reply)?))
+    }
+}
+
+/// A job as the store takes it.
+pub(super) fn entry(job: &Job, front: bool) -> Enqueue {
+    Enqueue { queue: job.queue.clone(), payload: job.payload.clone(), front, admissions: job.admissions() }
+}
+
+/// The one answer to the one question.
+pub(super) fn one<T>(reply: Vec<T>) -> Result<T, StoreError> {
+    let answers = reply.len();
+    let mut reply = reply.into_iter();
+    match (reply.next(), reply.next()) {
+        (Some(answer), None) => Ok(answer),
+        _ => Err(StoreError::Misuse(format!("one job was sent, {answers} answers came"))),
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use std::path::PathBuf;
+    use std::time::Duration;
+
+    use super::*;
+    use crate::job::{QueueName, TaskName};
+    use crate::task::definition::TaskDefinition;
+    use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
+    use crate::task::plugin_spec::PluginSpec;
+
+    fn task(name: &str, queue: &str) -> TaskDefinition {
+        TaskDefinition {
+            name: TaskName::as_stored(name),
+            description: name.to_owned(),
+            queue: QueueName::as_stored(queue),
+            frequency: None,
+            re_enqueue_after_failure: true,
+            plugins: Vec::new(),
+            timeout: None,
+            on_crash: None,
+            max_redeliveries: None,
+            handler: HandlerSpec::Builtin(BuiltinSpec { name: "noop".to_owned() }),
+            source: PathBuf::from("tasks.d/test.toml"),
+        }
+    }
+
+    /// `sendMail` (queue mail, QueueLock), `hourly` (periodic) and `add` (queue math).
+    pub(crate) fn registry() -> Registry {
+        let locked = vec![PluginSpec::QueueLock { lock_timeout_s: 3600, key: None }];
+        Registry::new([
+            TaskDefinition { plugins: locked, ..task("sendMail", "mail") },
+            TaskDefinition { frequency: Some(Duration::from_secs(3600)), ..task("hourly", "default") },
+            task("add", "math"),
+        ])
+    }
+
+    #[test]
+    fn a_reply_of_another_length_is_no_reply() {
+        assert_eq!(one(vec![7]).unwrap(), 7);
+        assert!(one(Vec::<u8>::new()).is_err());
+        assert!(one(vec![1, 2]).is_err());
+    }
+}

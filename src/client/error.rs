@@ -1,0 +1,22 @@
+//! Why a client's call did not lead to a job.
+
+use super::request::RequestError;
+use crate::store::error::StoreError;
+
+/// A refused or failed call. A plugin's veto is no error.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum ClientError {
+    /// The request cannot be granted as it stands; nothing was written.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// A job of the same bytes is already due at this second; nothing was written. The words are
+    /// node-resque's.
+    #[error("Job already enqueued at this time with same arguments (@{second})")]
+    Duplicate {
+        /// The unix second.
+        second: i64,
+    },
+    /// The store failed; whether the job was written is unknown if it cannot be reached.
+    #[error("failed to {0}")]
+    Store(#[from] StoreError),
+}

@@ -1,0 +1,173 @@
+//! Times and delays as people and programs write them, and as listings show them.
+//!
+//! A time is RFC 3339, an integer of milliseconds since the Unix epoch (as ActionHero has it), or
+//! `@seconds`. A delay is a humantime string, or a bare number of milliseconds.
+
+use chrono::{DateTime, SecondsFormat};
+
+/// The last millisecond that a JavaScript `Date` can hold: later times could not be read by
+/// node-resque.
+const LAST_MS: i64 = 8_640_000_000_000_000;
+
+/// Integers below this many milliseconds (March 1973) were most likely meant as seconds.
+const LOOKS_LIKE_SECONDS_MS: i64 = 100_000_000_000;
+
+/// A point in time, in milliseconds since the Unix epoch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Moment(i64);
+
+/// Why a text is no time or no delay.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MomentError {
+    /// In none of the three forms.
+    #[error(
+        "{0:?} is no time: expected RFC 3339 with its zone (2026-11-24T03:26:18Z), \
+         milliseconds (1795490778000) or @seconds (@1795490778)"
+    )]
+    NoTime(String),
+    /// Before 1970 or after the year 275760.
+    #[error("{0:?} lies outside of what the Resque world can hold (1970 to the year 275760)")]
+    OutOfRange(String),
+    /// Not a duration.
+    #[error("{0:?} is no duration: expected one such as 90s, 10m or 1h 30m, or a number of milliseconds")]
+    NoDuration(String),
+}
+
+impl Moment {
+    /// Reads a time.
+    ///
+    /// # Errors
+    /// Says which forms there are.
+    pub fn parse(text: &str) -> Result<Self, MomentError> {
+        let text = text.trim();
+        let no_time = || MomentError::NoTime(text.to_owned());
+        let out_of_range = || MomentError::OutOfRange(text.to_owned());
+        let is_integer = |text: &str| {
+            let digits = text.strip_prefix('-').unwrap_or(text);
+            !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit())
+        };
+        let ms = if let Some(seconds) = text.strip_prefix('@').filter(|seconds| is_integer(seconds)) {
+            seconds.parse::<i64>().ok().and_then(|seconds| seconds.checked_mul(1000)).ok_or_else(out_of_range)?
+        } else if is_integer(text) {
+            text.parse().map_err(|_| out_of_range())?
+        } else {
+            DateTime::parse_from_rfc3339(text).map_err(|_| no_time())?.timestamp_millis()
+        };
+        if (0..=LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(out_of_range()) }
+    }
+
+    /// A second of the delayed jobs.
+    #[must_use]
+    pub fn of_second(second: i64) -> Self {
+        Self(second.saturating_mul(1000))
+    }
+
+    /// Milliseconds since the Unix epoch.
+    #[must_use]
+    pub fn ms(self) -> i64 {
+        self.0
+    }
+
+    /// The second under which a job due at this time is kept: rounded half up, as JavaScript's
+    /// `Math.round` does.
+    #[must_use]
+    pub fn second(self) -> i64 {
+        self.0.saturating_add(500).div_euclid(1000)
+    }
+
+    /// RFC 3339 in UTC, with milliseconds only where there are some. A second that no calendar
+    /// holds, as other programs may have written, reads `@seconds`.
+    #[must_use]
+    pub fn rfc3339(self) -> String {
+        match DateTime::from_timestamp_millis(self.0) {
+            Some(date) => date.to_rfc3339_opts(SecondsFormat::AutoSi, true),
+            None => format!("@{}", self.0.div_euclid(1000)),
+        }
+    }
+
+    /// A hint if `text`, taken as milliseconds, was most likely meant as seconds.
+    #[must_use]
+    pub fn hint(self, text: &str) -> Option<String> {
+        let text = text.trim();
+        let bare = text.bytes().all(|byte| byte.is_ascii_digit());
+        (bare && self.0 > 0 && self.0 < LOOKS_LIKE_SECONDS_MS)
+            .then(|| format!("{text} counts as milliseconds and means {}; for seconds write @{text}", self.rfc3339()))
+    }
+}
+
+/// Reads a delay, in milliseconds.
+///
+/// # Errors
+/// Says which forms there are.
+pub fn parse_delay(text: &str) -> Result<i64, MomentError> {
+    let text = text.trim();
+    let no_duration = || MomentError::NoDuration(text.to_owned());
+    let ms = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
+        text.parse().map_err(|_| no_duration())?
+    } else {
+        let duration = humantime::parse_duration(text).map_err(|_| no_duration())?;
+        i64::try_from(duration.as_millis()).map_err(|_| no_duration())?
+    };
+    if ms <= LAST_MS { Ok(ms) } else { Err(MomentError::OutOfRange(text.to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_three_forms_of_a_time_mean_the_same() {
+        for text in
+            ["2026-11-24T03:26:18Z", "2026-11-24T04:26:18+01:00", "1795490778000", "@1795490778", " @1795490778 "]
+        {
+            assert_eq!(Moment::parse(text), Ok(Moment(1_795_490_778_000)), "{text}");
+        }
+        assert_eq!(Moment::parse("2026-11-24T03:26:18.250Z").unwrap().ms(), 1_795_490_778_250);
+        assert_eq!(Moment::parse("0").unwrap().ms(), 0);
+    }
+
+    #[test]
+    fn what_is_no_time_is_told_so() {
+        for bad in ["", "tomorrow", "2026-11-24T03:26:18", "2026-11-24", "@", "@x", "@1.5", "1e3", "-"] {
+            assert!(matches!(Moment::parse(bad), Err(MomentError::NoTime(_))), "{bad}");
+        }
+        for far in
+            ["-1", "@-5", "8640000000000001", "99999999999999999999", "@9223372036854775807", "1960-01-01T00:00:00Z"]
+        {
+            assert!(matches!(Moment::parse(far), Err(MomentError::OutOfRange(_))), "{far}");
+        }
+    }
+
+    #[test]
+    fn milliseconds_are_rounded_to_the_second_as_node_resque_rounds() {
+        let second = |ms| Moment(ms).second();
+        assert_eq!(second(1_999_999_999_500), 2_000_000_000);
+        assert_eq!(second(1_999_999_999_499), 1_999_999_999);
+        assert_eq!((second(0), second(499), second(500)), (0, 0, 1));
+    }
+
+    #[test]
+    fn times_are_shown_in_utc() {
+        assert_eq!(Moment::of_second(1_795_490_778).rfc3339(), "2026-11-24T03:26:18Z");
+        assert_eq!(Moment(1_795_490_778_250).rfc3339(), "2026-11-24T03:26:18.250Z");
+        assert_eq!(Moment::of_second(i64::MAX / 1000).rfc3339(), format!("@{}", i64::MAX / 1000));
+    }
+
+    #[test]
+    fn seconds_taken_for_milliseconds_are_hinted_at() {
+        let hint = |text: &str| Moment::parse(text).unwrap().hint(text);
+        assert!(hint("1795490778").unwrap().ends_with("for seconds write @1795490778"));
+        assert_eq!(hint("1795490778000"), None);
+        assert_eq!(hint("@1795490778"), None);
+    }
+
+    #[test]
+    fn delays_are_durations_or_milliseconds() {
+        assert_eq!(parse_delay("90s"), Ok(90_000));
+        assert_eq!(parse_delay("1h 30m"), Ok(5_400_000));
+        assert_eq!(parse_delay("250"), Ok(250));
+        for bad in ["", "soon", "-5", "-5s", "99999999999999999999", "1.5"] {
+            assert!(parse_delay(bad).is_err(), "{bad}");
+        }
+    }
+}

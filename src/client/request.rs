@@ -1,0 +1,180 @@
+//! What a caller asks for, and the job that comes of it once it is found to be sound.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use crate::config::error::closest;
+use crate::job::ecma::EcmaError;
+use crate::job::payload::encode;
+use crate::job::{Args, NameError, QueueName, TaskName};
+use crate::plugin::chain::Chain;
+use crate::store::effect::Admission;
+use crate::task::definition::TaskDefinition;
+use crate::task::registry::Registry;
+
+/// What a caller asks: run this task.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Request {
+    /// The task's name.
+    pub task: String,
+    /// The arguments; `None` if nothing was said about them.
+    pub args: Option<Args>,
+    /// Another queue than the task's own.
+    pub queue: Option<String>,
+    /// The task need not be known here: some other worker knows it.
+    pub foreign: bool,
+}
+
+/// Why a request cannot be granted.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RequestError {
+    /// Nobody here knows the task, and the caller did not say that somebody else does.
+    #[error("no task is called {task:?}{}", suggestion.as_ref().map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default())]
+    UnknownTask {
+        /// What was asked for.
+        task: String,
+        /// The nearest name that exists.
+        suggestion: Option<String>,
+    },
+    /// A foreign task has no queue of its own.
+    #[error("task {task:?} is not defined here, so its queue must be named")]
+    QueueMissing {
+        /// What was asked for.
+        task: String,
+    },
+    /// Periodic tasks take no arguments.
+    #[error("task {task:?} is periodic and takes no arguments")]
+    PeriodicArguments {
+        /// What was asked for.
+        task: String,
+    },
+    /// A name that cannot be one.
+    #[error("{what} {text:?}: {error}")]
+    Name {
+        /// Whose name.
+        what: &'static str,
+        /// The text.
+        text: String,
+        /// What is wrong with it.
+        error: NameError,
+    },
+    /// Arguments that are no JSON.
+    #[error("arguments: {0}")]
+    Args(#[from] EcmaError),
+}
+
+/// A sound request: a job, ready for the store.
+#[derive(Debug, Clone)]
+pub struct Job {
+    /// The task.
+    pub task: TaskName,
+    /// The queue it goes to.
+    pub queue: QueueName,
+    /// Its arguments.
+    pub args: Args,
+    /// Its bytes.
+    pub payload: Bytes,
+    definition: Option<Arc<TaskDefinition>>,
+}
+
+impl Request {
+    /// Checks the request against the tasks that are known.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn resolve(&self, registry: &Registry) -> Result<Job, RequestError> {
+        let name = |what, text: &str, error| RequestError::Name { what, text: text.to_owned(), error };
+        let definition = registry.get(&self.task).cloned();
+        if definition.is_none() && !self.foreign {
+            let names = registry.iter().map(|task| task.name.as_str());
+            return Err(RequestError::UnknownTask { task: self.task.clone(), suggestion: nearest(&self.task, names) });
+        }
+        let task = TaskName::new(&self.task).map_err(|error| name("task", &self.task, error))?;
+        let queue = match (&self.queue, &definition) {
+            (Some(queue), _) => QueueName::new(queue).map_err(|error| name("queue", queue, error))?,
+            (None, Some(definition)) => definition.queue.clone(),
+            (None, None) => return Err(RequestError::QueueMissing { task: self.task.clone() }),
+        };
+        let periodic = definition.as_ref().is_some_and(|definition| definition.frequency.is_some());
+        let args = match &self.args {
+            // All three are what "no arguments" looks like in ActionHero's world.
+            Some(args) if periodic && !matches!(args.as_str(), "[]" | "[{}]" | "[null]") => {
+                return Err(RequestError::PeriodicArguments { task: self.task.clone() });
+            }
+            _ if periodic => Args::periodic(),
+            Some(args) => args.clone(),
+            None => Args::none(),
+        };
+        let payload = encode(task.as_str(), queue.as_str(), &args);
+        Ok(Job { task, queue, args, payload, definition })
+    }
+}
+
+impl Job {
+    /// What must hold for the job to be enqueued: its task's rules. A foreign task's are not known.
+    #[must_use]
+    pub fn admissions(&self) -> Vec<Admission> {
+        self.definition
+            .as_ref()
+            .map(|definition| Chain::of(definition).admissions(&self.queue, &self.args))
+            .unwrap_or_default()
+    }
+}
+
+/// The nearest of `names` to what was written, if one is near enough to be meant.
+#[must_use]
+pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
+    closest(written, names).map(str::to_owned)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::client::enqueue::tests::registry;
+
+    fn request(task: &str, args: Option<&str>) -> Request {
+        let args = args.map(|args| Args::from_json(args).unwrap());
+        Request { task: task.to_owned(), args, ..Request::default() }
+    }
+
+    #[test]
+    fn a_known_task_brings_its_queue_and_its_rules() {
+        let job = request("sendMail", Some(r#"{"to":"a"}"#)).resolve(&registry()).unwrap();
+        assert_eq!(&job.payload[..], br#"{"class":"sendMail","queue":"mail","args":[{"to":"a"}]}"#);
+        assert!(matches!(job.admissions()[..], [Admission::TakeLock { plugin: "QueueLock", .. }]));
+        let elsewhere = Request { queue: Some("slow".into()), ..request("sendMail", None) };
+        let job = elsewhere.resolve(&registry()).unwrap();
+        assert_eq!(&job.payload[..], br#"{"class":"sendMail","queue":"slow","args":[]}"#);
+    }
+
+    #[test]
+    fn an_unknown_task_is_refused_and_the_nearest_suggested() {
+        let error = request("sendmial", None).resolve(&registry()).unwrap_err();
+        assert_eq!(error.to_string(), r#"no task is called "sendmial" (did you mean "sendMail"?)"#);
+        let error = request("zebra", None).resolve(&registry()).unwrap_err();
+        assert_eq!(error.to_string(), r#"no task is called "zebra""#);
+    }
+
+    #[test]
+    fn a_foreign_task_needs_a_queue_and_has_no_rules() {
+        let foreign = Request { foreign: true, ..request("Add", Some("[1,2]")) };
+        assert_eq!(foreign.resolve(&registry()).unwrap_err(), RequestError::QueueMissing { task: "Add".into() });
+        let foreign = Request { queue: Some("math".into()), ..foreign };
+        let job = foreign.resolve(&registry()).unwrap();
+        assert_eq!(&job.payload[..], br#"{"class":"Add","queue":"math","args":[1,2]}"#);
+        assert!(job.admissions().is_empty());
+        let blank = Request { queue: Some(" ".into()), ..foreign };
+        assert!(matches!(blank.resolve(&registry()), Err(RequestError::Name { what: "queue", .. })));
+    }
+
+    #[test]
+    fn a_periodic_task_refuses_arguments() {
+        for none in [None, Some("[]"), Some("{}"), Some("null")] {
+            let job = request("hourly", none).resolve(&registry()).unwrap();
+            assert_eq!(job.args.as_str(), "[{}]", "{none:?}");
+        }
+        let error = request("hourly", Some("[1]")).resolve(&registry()).unwrap_err();
+        assert_eq!(error, RequestError::PeriodicArguments { task: "hourly".into() });
+    }
+}

@@ -1,0 +1,318 @@
+use std::fs;
+
+use tempfile::TempDir;
+
+use super::*;
+
+/// A working directory, perhaps with `config/tasks.toml` in it.
+fn place(file: Option<&str>) -> (TempDir, Sources) {
+    let dir = tempfile::tempdir().unwrap();
+    if let Some(text) = file {
+        fs::create_dir(dir.path().join("config")).unwrap();
+        fs::write(dir.path().join("config/tasks.toml"), text).unwrap();
+    }
+    let sources = Sources { working_dir: dir.path().to_owned(), ..Sources::default() };
+    (dir, sources)
+}
+
+fn good(text: &str) -> Loaded {
+    let (_dir, sources) = place(Some(text));
+    load(&sources).unwrap_or_else(|problems| panic!("{problems}"))
+}
+
+/// The problems without the path of the file.
+fn bad(text: &str) -> Vec<String> {
+    let (dir, sources) = place(Some(text));
+    let prefix = format!("{}/config/", dir.path().display());
+    let Problems(problems) = load(&sources).expect_err(text);
+    problems.iter().map(|problem| problem.to_string().replace(&prefix, "")).collect()
+}
+
+#[test]
+fn without_a_file_everything_has_its_default() {
+    let (dir, sources) = place(None);
+    let Loaded { config, notes } = load(&sources).unwrap();
+    let path = |name: &str| dir.path().join(name);
+    assert_eq!(config.source, None);
+    assert_eq!(config.store.url, StoreUrl::Sqlite(path("windlass.db")));
+    assert_eq!(config.tasks_dir, path("tasks.d"));
+    assert!(config.scheduler);
+    assert_eq!(config.queues.as_configured(), "*");
+    assert_eq!((config.min_task_processors, config.max_task_processors), (1, 10));
+    assert_eq!(config.timeout, Duration::from_secs(5));
+    assert_eq!(config.check_timeout, Duration::from_millis(500));
+    assert_eq!(config.max_event_loop_delay, Duration::from_millis(5));
+    assert_eq!(config.stuck_worker_timeout, Some(Duration::from_secs(3600)));
+    assert_eq!((config.on_crash, config.max_redeliveries), (OnCrash::Requeue, 25));
+    assert_eq!(config.worker_logging.failure, EventLevel::Error);
+    assert_eq!(config.scheduler_logging.transferred_job, EventLevel::Debug);
+    assert_eq!((config.store.namespace.as_str(), config.store.lease), ("resque", Duration::from_secs(15)));
+    let shutdown = ShutdownConfig { timeout: Duration::from_secs(25), kill_grace: Duration::from_secs(5) };
+    assert_eq!(config.shutdown, shutdown);
+    assert_eq!((config.log.level.as_str(), config.log.format), ("info", LogFormat::Text));
+    assert!(notes.is_empty());
+}
+
+#[test]
+fn a_file_of_actionhero_in_camel_case_is_read() {
+    let loaded = good(
+        r#"
+        scheduler = false
+        queues = ["critical", "mail_*", "!mail_slow"]
+        workerLogging = { failure = "crit", reEnqueue = "notice", cleaning_worker = "off" }
+        schedulerLogging = { working_timestamp = "warning" }
+        timeout = 2500
+        minTaskProcessors = 0
+        maxTaskProcessors = 4
+        checkTimeout = "1s"
+        maxEventLoopDelay = 2.5
+        toDisconnectProcessors = true
+        stuckWorkerTimeout = false
+        retryStuckJobs = false
+        resque_overrides = { queue = "", multiWorker = false }
+        "#,
+    );
+    let config = loaded.config;
+    assert!(!config.scheduler);
+    assert_eq!(config.queues.as_configured(), "critical,mail_*,!mail_slow");
+    assert_eq!(config.worker_logging.failure, EventLevel::Error);
+    assert_eq!(config.worker_logging.re_enqueue, EventLevel::Info);
+    assert_eq!(config.worker_logging.cleaning_worker, EventLevel::Off);
+    assert_eq!(config.scheduler_logging.working_timestamp, EventLevel::Warn);
+    assert_eq!(config.timeout, Duration::from_millis(2500));
+    assert_eq!((config.min_task_processors, config.max_task_processors), (1, 4));
+    assert_eq!(config.check_timeout, Duration::from_secs(1));
+    assert_eq!(config.max_event_loop_delay, Duration::from_micros(2500));
+    assert_eq!(config.stuck_worker_timeout, None);
+    assert_eq!(config.on_crash, OnCrash::Fail);
+    assert_eq!(loaded.notes.len(), 1);
+    assert!(
+        loaded.notes[0].ends_with("tasks.toml:11:34: toDisconnectProcessors: has no effect here"),
+        "{:?}",
+        loaded.notes
+    );
+}
+
+#[test]
+fn relative_paths_are_relative_to_the_file() {
+    let (dir, sources) = place(Some("tasks_dir = \"jobs\"\n[store]\nurl = \"sqlite:data/jobs.db\""));
+    let config = load(&sources).unwrap().config;
+    assert_eq!(config.source, Some(dir.path().join("config/tasks.toml")));
+    assert_eq!(config.tasks_dir, dir.path().join("config/jobs"));
+    assert_eq!(config.store.url, StoreUrl::Sqlite(dir.path().join("config/data/jobs.db")));
+
+    let config = good("").config;
+    assert!(config.tasks_dir.ends_with("config/../tasks.d"));
+    assert!(matches!(config.store.url, StoreUrl::Sqlite(path) if path.ends_with("config/../windlass.db")));
+}
+
+#[test]
+fn flag_comes_before_environment_before_file() {
+    let (dir, mut sources) = place(Some("[store]\nurl = \"redis://file\"\n[log]\nlevel = \"debug\""));
+    let config = |sources: &Sources| load(sources).unwrap().config;
+    assert_eq!(config(&sources).store.url, StoreUrl::Redis("redis://file".to_owned()));
+    sources.env.insert("WINDLASS_STORE_URL".to_owned(), "sqlite:env.db".to_owned());
+    sources.env.insert("WINDLASS_LOG".to_owned(), "warn,windlass::store=trace".to_owned());
+    sources.env.insert("WINDLASS_HTTP_TOKEN".to_owned(), "whatever".to_owned());
+    assert_eq!(config(&sources).store.url, StoreUrl::Sqlite(dir.path().join("env.db")));
+    assert_eq!(config(&sources).log.level, "warn,windlass::store=trace");
+    sources.store_url = Some("redis://flag".to_owned());
+    assert_eq!(config(&sources).store.url, StoreUrl::Redis("redis://flag".to_owned()));
+}
+
+#[test]
+fn the_file_is_found_by_flag_then_environment_then_place() {
+    let (dir, mut sources) = place(Some("[store]\nnamespace = \"place\""));
+    fs::write(dir.path().join("env.toml"), "[store]\nnamespace = \"env\"").unwrap();
+    fs::write(dir.path().join("flag.toml"), "[store]\nnamespace = \"flag\"").unwrap();
+    let namespace = |sources: &Sources| load(sources).unwrap().config.store.namespace;
+    assert_eq!(namespace(&sources), "place");
+    sources.env.insert("WINDLASS_CONFIG".to_owned(), "env.toml".to_owned());
+    assert_eq!(namespace(&sources), "env");
+    sources.file = Some(PathBuf::from("flag.toml"));
+    assert_eq!(namespace(&sources), "flag");
+    sources.file = Some(PathBuf::from("gone.toml"));
+    let told = load(&sources).unwrap_err().to_string();
+    assert!(told.ends_with("/gone.toml: cannot be read: No such file or directory (os error 2)"), "{told}");
+}
+
+#[test]
+fn under_systemd_a_bare_store_name_goes_to_the_state_directory() {
+    let (_dir, mut sources) = place(Some("[store]\nurl = \"sqlite:jobs.db\""));
+    sources.env.insert("STATE_DIRECTORY".to_owned(), "/var/lib/windlass:/var/lib/other".to_owned());
+    let url = |sources: &Sources| load(sources).unwrap().config.store.url;
+    assert_eq!(url(&sources), StoreUrl::Sqlite(PathBuf::from("/var/lib/windlass/jobs.db")));
+    sources.store_url = Some("sqlite:flag.db".to_owned());
+    assert_eq!(url(&sources), StoreUrl::Sqlite(PathBuf::from("/var/lib/windlass/flag.db")));
+    let (_dir, empty) = place(None);
+    let sources = Sources { env: sources.env.clone(), ..empty };
+    assert_eq!(url(&sources), StoreUrl::Sqlite(PathBuf::from("/var/lib/windlass/windlass.db")));
+}
+
+#[test]
+fn the_address_of_the_store_may_stand_in_a_file_of_its_own() {
+    let (dir, sources) = place(Some("[store]\nurl = { file = \"secret\" }"));
+    fs::write(dir.path().join("config/secret"), "redis://:s3cret@host\n").unwrap();
+    let config = load(&sources).unwrap().config;
+    assert_eq!(config.store.url, StoreUrl::Redis("redis://:s3cret@host".to_owned()));
+    assert!(understood(&config).contains(&("store.url".to_owned(), "redis://host".to_owned())));
+    fs::write(dir.path().join("config/secret"), "rediss://:s3cret@host\n").unwrap();
+    let told = load(&sources).unwrap_err().to_string();
+    assert!(told.contains("tasks.toml:2:16: store.url.file: rediss:// is not built yet"), "{told}");
+    assert!(!told.contains("s3cret"));
+    fs::remove_file(dir.path().join("config/secret")).unwrap();
+    let told = load(&sources).unwrap_err().to_string();
+    assert!(told.contains("store.url.file: expected a readable file that holds the address (No such file"), "{told}");
+}
+
+#[test]
+fn all_problems_of_all_sources_are_told_at_once() {
+    let (_dir, mut sources) = place(Some("schedular = true\ntimeout = \"soon\"\n[store]\nurl = \"mysql://x\""));
+    sources.store_url = Some("nowhere".to_owned());
+    sources.env.insert("WINDLASS_LOG".to_owned(), "degub".to_owned());
+    let Problems(problems) = load(&sources).unwrap_err();
+    let messages: Vec<_> = problems.iter().map(|problem| (problem.key.as_str(), problem.line)).collect();
+    assert_eq!(messages, [("", 0), ("", 0), ("schedular", 1), ("timeout", 2), ("store.url", 4)]);
+    assert_eq!(problems[0].to_string(), "--store: expected sqlite:PATH, redis://HOST or redis+unix:///PATH");
+    assert!(problems[1].to_string().starts_with("WINDLASS_LOG: expected a level"));
+    assert!(problems[1].to_string().ends_with("(found \"degub\"); did you mean \"debug\"?"));
+}
+
+#[test]
+fn each_mistake_is_told_with_its_place() {
+    for (text, message) in [
+        ("queus = []", "1:1: queus: unknown key; did you mean \"queues\"?"),
+        ("timeout = 1\nTimeout = 2", "2:1: Timeout: unknown key; did you mean \"timeout\"?"),
+        (
+            "minTaskProcessors = 1\nmin_task_processors = 1",
+            "1:1: minTaskProcessors: `min_task_processors` and `minTaskProcessors` are two spellings of one key; \
+             keep one of them",
+        ),
+        ("scheduler = \"yes\"", "1:13: scheduler: expected true or false (found \"yes\")"),
+        ("timeout = 0", "1:11: timeout: expected a duration of at least 1ms (found 0)"),
+        (
+            "check_timeout = -5",
+            "1:17: check_timeout: expected a duration such as \"5s\", or a number of milliseconds (found -5)",
+        ),
+        ("min_task_processors = -1", "1:23: min_task_processors: expected a whole number from 0 to 10000 (found -1)"),
+        (
+            "min_task_processors = 5\nmax_task_processors = 2",
+            "2:23: max_task_processors: expected at least min_task_processors, 5 (found 2)",
+        ),
+        (
+            "min_task_processors = 20",
+            "1:23: min_task_processors: expected at most max_task_processors, 10 by default (found 20)",
+        ),
+        (
+            "max_task_processors = 0",
+            "1:23: max_task_processors: expected at least min_task_processors, 1 (found 0); for no pool set both to 0",
+        ),
+        (
+            "stuck_worker_timeout = true",
+            "1:24: stuck_worker_timeout: expected a duration, or false for never (found true)",
+        ),
+        (
+            "on_crash = \"fial\"",
+            "1:12: on_crash: expected \"requeue\" or \"fail\" (found \"fial\"); did you mean \"fail\"?",
+        ),
+        (
+            "on_crash = \"requeue\"\nretry_stuck_jobs = false",
+            "2:20: retry_stuck_jobs: means on_crash = \"fail\", but on_crash = \"requeue\" is given; keep on_crash alone",
+        ),
+        (
+            "queues = []",
+            "1:10: queues: expected at least one queue (for no pool set min_task_processors and \
+          max_task_processors to 0)",
+        ),
+        (
+            "queues = [\"a\", \"b,c\"]",
+            "1:16: queues: expected a queue's name or a pattern (found \"b,c\": a comma; \
+          write the queues as separate entries)",
+        ),
+        ("queues = 5", "1:10: queues: expected a list of queues, such as [\"critical\", \"mail_*\"] (found 5)"),
+        (
+            "[worker_logging]\npoll = \"laud\"",
+            "2:8: worker_logging.poll: expected a level: off, error, warn, info, debug or trace (found \"laud\")",
+        ),
+        ("[worker_logging]\npol = \"info\"", "2:1: worker_logging.pol: unknown key; did you mean \"poll\"?"),
+        ("store = \"sqlite:x\"", "1:9: store: expected a table (found \"sqlite:x\")"),
+        (
+            "[store]\nnamespace = \"a b\"",
+            "2:13: store.namespace: expected a text without blanks and control characters \
+          (found \"a b\")",
+        ),
+        (
+            "[store]\nnamespace = \"\"",
+            "2:13: store.namespace: expected a text without blanks and control characters \
+          (found \"\")",
+        ),
+        ("[store]\nlease = \"500ms\"", "2:9: store.lease: expected a duration of at least 1s (found \"500ms\")"),
+        (
+            "[shutdown]\nkill_grace = \"25s\"",
+            "2:14: shutdown.kill_grace: expected less than shutdown.timeout, 25s \
+          (found \"25s\")",
+        ),
+        (
+            "[shutdown]\ntimeout = \"4s\"",
+            "2:11: shutdown.timeout: expected more than shutdown.kill_grace, 5s by default \
+          (found \"4s\")",
+        ),
+        ("[log]\nformat = \"xml\"", "2:10: log.format: expected \"text\" or \"json\" (found \"xml\")"),
+        (
+            "[log]\nlevel = \"infoo\"",
+            "2:9: log.level: expected a level (off, error, warn, info, debug, trace) or a filter \
+          such as \"info,windlass::store=debug\" (found \"infoo\"); did you mean \"info\"?",
+        ),
+        ("tasks_dir = \"\"", "1:13: tasks_dir: expected the folder of the task files (found \"\")"),
+    ] {
+        assert_eq!(bad(text), [format!("tasks.toml:{message}")], "{text}");
+    }
+}
+
+#[test]
+fn what_is_not_built_yet_is_refused_by_name() {
+    let store = "the store is configured in [store]: url = \"redis://HOST\", namespace = \"resque\"";
+    for (text, message) in [
+        ("[http]\nlisten = \"127.0.0.1:7480\"", "1:2: http: the HTTP server is not built yet in this version; remove [http]".to_owned()),
+        ("[connectionOptions]\ntasks = {}", format!("1:2: connectionOptions: {store}")),
+        ("redis = {}", format!("1:1: redis: {store}")),
+        (
+            "[resque_overrides]\nqueue = \"MyQueue\"",
+            "2:9: resque_overrides.queue: replacing parts of the engine is not built yet in this version; \
+             remove this key".to_owned(),
+        ),
+        (
+            "[log]\nformat = \"journald\"",
+            "2:10: log.format: \"journald\" is not built yet in this version; use \"text\", which the journal keeps well"
+                .to_owned(),
+        ),
+        (
+            "[store]\nurl = \"rediss://:s3cret@host\"",
+            "2:7: store.url: rediss:// is not built yet in this version; sqlite:, redis:// and redis+unix:// are".to_owned(),
+        ),
+        (
+            "[store]\nurl = \"redis-sentinel://host\"",
+            "2:7: store.url: redis-sentinel:// is not built yet in this version; sqlite:, redis:// and redis+unix:// are"
+                .to_owned(),
+        ),
+        (
+            "[store]\nurl = \"redis-cluster://host\"",
+            "2:7: store.url: redis-cluster:// is not built yet in this version; sqlite:, redis:// and redis+unix:// are"
+                .to_owned(),
+        ),
+    ] {
+        assert_eq!(bad(text), [format!("tasks.toml:{message}")], "{text}");
+    }
+}
+
+#[test]
+fn what_was_understood_can_be_shown() {
+    let config = good("timeout = 1500\nqueues = \"math\"\nretry_stuck_jobs = true").config;
+    let all = understood(&config);
+    let value = |key: &str| all.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
+    assert_eq!(value("timeout"), Some("1s 500ms"));
+    assert_eq!(value("queues"), Some("math"));
+    assert_eq!(value("on_crash"), Some("requeue"));
+    assert_eq!(value("worker_logging.multi_worker_action"), Some("debug"));
+    assert_eq!(value("store.lease"), Some("15s"));
+}

@@ -1,0 +1,280 @@
+//! Start order and end order.
+//!
+//! Start: the log, so that everything after it is told; signals, so that waiting for a store can be
+//! ended; the store; what dead instances of this machine left; the registration; the scheduler;
+//! the pool. End: the scheduler first, which then promotes nothing more that we would not run; the
+//! pool, which drains, settles and unregisters; the log last.
+//!
+//! Threads: the core (store, pool) on one, handlers and scheduler on a runtime of their own, the
+//! log on one, signals on one. Nothing but the core touches a job between its claim and its run.
+
+use std::io;
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::{Builder, Handle, Runtime};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+use tokio::time::sleep;
+
+use super::assemble::App;
+use super::run::RunError;
+use super::{host, signal, supervisor, systemd};
+use crate::backoff;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::event::{Bus, Event};
+use crate::handler::dispatch::Dispatch;
+use crate::plugin::ending::CrashPolicy;
+use crate::pool::{self, Control, Ended, Phase};
+use crate::process::sweep;
+use crate::scheduler::recover::{is_gone_from_here, recover};
+use crate::scheduler::{Context, duties, promote};
+use crate::store::instance::{HostIdentity, InstanceRecord, Joined};
+use crate::store::{Store, StoreError, open};
+use crate::task::Registry;
+
+/// How long the scheduler may take to resign.
+const RESIGN: Duration = Duration::from_secs(2);
+
+/// Runs an app to its end.
+///
+/// # Errors
+/// Says why it does not start.
+pub fn run(app: App) -> Result<ExitCode, RunError> {
+    let App { config, registry, dispatch, clock, bus, listener, words, remarks } = app;
+    let log = std::thread::Builder::new()
+        .name("log".to_owned())
+        .spawn(move || crate::telemetry::log::write(&listener, &words))
+        .map_err(system("start the log"))?;
+    for text in remarks {
+        bus.emit(Event::Warning { text });
+    }
+    let (orders, control) = watch::channel(Control::default());
+    signal::listen(orders, bus.clone()).map_err(system("listen for signals"))?;
+    let (instance, present) = watch::channel(Arc::<str>::from(""));
+    supervisor::parent_watch(move || {
+        // The parent is gone, and with it whoever would clean up after us: take our children along.
+        let instance = present.borrow().clone();
+        if !instance.is_empty() {
+            sweep::kill_marked(&instance);
+        }
+        sweep::kill_descendants();
+        std::process::exit(1);
+    })
+    .map_err(system("watch the parent"))?;
+    let handlers = handlers_runtime().map_err(system("start the handlers' runtime"))?;
+    let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
+    let life = Life {
+        config,
+        registry,
+        dispatch,
+        clock,
+        bus: bus.clone(),
+        host: host::identity(),
+        handlers: handlers.handle().clone(),
+        control,
+        instance,
+    };
+    let code = core.block_on(life.run());
+    // Whatever a handler in Rust left running is not waited for.
+    handlers.shutdown_timeout(Duration::from_millis(100));
+    bus.close();
+    // A log that panicked has nothing more to write.
+    let _ = log.join();
+    code
+}
+
+fn system(doing: &'static str) -> impl FnOnce(io::Error) -> RunError {
+    move |error| RunError::System { doing, error }
+}
+
+fn handlers_runtime() -> io::Result<Runtime> {
+    let threads = std::thread::available_parallelism().map_or(2, usize::from).max(2);
+    Builder::new_multi_thread().worker_threads(threads).thread_name("handlers").enable_all().build()
+}
+
+/// A daemon's life on the core.
+struct Life {
+    config: Arc<Config>,
+    registry: Arc<Registry>,
+    dispatch: Arc<Dispatch>,
+    clock: Arc<dyn Clock>,
+    bus: Bus,
+    host: HostIdentity,
+    handlers: Handle,
+    control: watch::Receiver<Control>,
+    instance: watch::Sender<Arc<str>>,
+}
+
+/// What ended a life before its pool ran.
+enum Cut {
+    /// A signal.
+    Told,
+    /// A store that cannot be worked with.
+    Unusable(StoreError),
+}
+
+impl Life {
+    async fn run(mut self) -> Result<ExitCode, RunError> {
+        self.bus.emit(Event::Notice {
+            text: format!("windlass {} starts on {}", env!("CARGO_PKG_VERSION"), self.config.store.url),
+        });
+        let (context, record) = match self.begin().await {
+            Ok(begun) => begun,
+            Err(Cut::Told) => return Ok(ExitCode::SUCCESS),
+            Err(Cut::Unusable(error)) => return Err(RunError::Store(error)),
+        };
+        self.instance.send_replace(Arc::from(record.id.as_str()));
+        let scheduler = self.start_scheduler(&context);
+        let (ready, started) = oneshot::channel();
+        let setup = pool::Setup {
+            config: Arc::clone(&self.config),
+            store: context.store,
+            clock: self.clock,
+            bus: self.bus.clone(),
+            dispatch: self.dispatch,
+            handlers: self.handlers.clone(),
+            record,
+            instance: self.instance,
+            ready,
+        };
+        let say_ready = self.handlers.spawn(async move {
+            if started.await.is_ok() {
+                systemd::ready("working");
+            }
+        });
+        let (stop, mut control) = (scheduler, self.control.clone());
+        let ending = async {
+            let _ = control.wait_for(|now| now.phase > Phase::Run).await;
+            systemd::stopping();
+            stop.end().await;
+        };
+        // The scheduler ends while the pool drains: neither waits for the other.
+        let (ended, ()) = tokio::join!(pool::run(setup, self.control.clone()), ending);
+        say_ready.abort();
+        let killed = self.control.borrow().phase == Phase::Kill;
+        let text = match (ended, killed) {
+            (Ended::Clean, false) => "drained: everything is settled and unregistered",
+            (Ended::Clean, true) => "stopped at once: everything is settled and unregistered",
+            (Ended::Unsettled, _) => "stopped with claims on record: they will be recovered when the lease runs out",
+        };
+        self.bus.emit(Event::Notice { text: text.to_owned() });
+        Ok(if killed || ended == Ended::Unsettled { ExitCode::FAILURE } else { ExitCode::SUCCESS })
+    }
+
+    /// Opens the store, buries the dead of this machine, joins.
+    async fn begin(&mut self) -> Result<(Context, InstanceRecord), Cut> {
+        let mut attempt = 0;
+        let mut store = None;
+        loop {
+            let begun = async {
+                if store.is_none() {
+                    let settings = &self.config.store;
+                    store = Some(open::open(&settings.url, &settings.namespace).await?);
+                }
+                // Just set, or still there from the last try.
+                let store = Arc::clone(store.as_ref().expect("the store must be open by now"));
+                self.join(store).await
+            };
+            let error = match begun.await {
+                Ok(begun) => return Ok(begun),
+                Err(error) if error.is_transient() => error,
+                Err(error) => return Err(Cut::Unusable(error)),
+            };
+            systemd::status("waiting for the store");
+            let text = format!("failed to {error}; trying again until it answers");
+            self.bus.emit(Event::InternalError { error: text });
+            let delay = backoff::exponential(attempt, Duration::from_millis(250), Duration::from_secs(5), 0.5);
+            attempt = attempt.saturating_add(1);
+            tokio::select! {
+                () = sleep(delay) => {}
+                told = self.control.wait_for(|now| now.phase > Phase::Run) => {
+                    drop(told);
+                    return Err(Cut::Told);
+                }
+            }
+        }
+    }
+
+    async fn join(&self, store: Arc<dyn Store>) -> Result<(Context, InstanceRecord), StoreError> {
+        let mut context = Context {
+            store: Arc::clone(&store),
+            registry: Arc::clone(&self.registry),
+            clock: Arc::clone(&self.clock),
+            bus: self.bus.clone(),
+            name: String::new(),
+            host: self.host.clone(),
+            policy: CrashPolicy { on_crash: self.config.on_crash, max_redeliveries: self.config.max_redeliveries },
+            timeout: self.config.timeout,
+            lease: self.config.store.lease,
+            stuck_worker_timeout: self.config.stuck_worker_timeout,
+        };
+        let instances = store.instances().await?;
+        for state in &instances {
+            if is_gone_from_here(&self.host, state) {
+                recover(&context, state).await?;
+            }
+        }
+        self.warn_of_foreigners(&context).await?;
+        for try_number in 1.. {
+            let record = host::record(&self.host, &self.config, &self.registry, try_number);
+            if store.join(&record).await? == Joined::Yes {
+                context.name.clone_from(&record.name);
+                return Ok((context, record));
+            }
+        }
+        unreachable!("names are tried without end")
+    }
+
+    /// A pattern takes jobs of classes that only the other workers on this Redis may know.
+    async fn warn_of_foreigners(&self, context: &Context) -> Result<(), StoreError> {
+        if !self.config.queues.has_patterns() || self.config.max_task_processors == 0 {
+            return Ok(());
+        }
+        let instances = context.store.instances().await?;
+        let foreign =
+            context.store.registered().await?.into_iter().find(|registered| {
+                !instances.iter().any(|state| registered.worker.name().starts_with(&state.record.name))
+            });
+        if let Some(foreign) = foreign {
+            self.bus.emit(Event::Warning {
+                text: format!(
+                    "queues = {:?} takes jobs from queues of other workers too, such as {}; classes that have no task \
+                     here would fail: list this instance's queues instead",
+                    self.config.queues.as_configured(),
+                    foreign.worker
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    fn start_scheduler(&self, context: &Context) -> RunningScheduler {
+        let (stop, stopped) = watch::channel(false);
+        let tasks = if self.config.scheduler {
+            vec![
+                self.handlers.spawn(promote::run(context.clone(), stopped.clone())),
+                self.handlers.spawn(duties::run(context.clone(), stopped)),
+            ]
+        } else {
+            Vec::new()
+        };
+        RunningScheduler { stop, tasks }
+    }
+}
+
+struct RunningScheduler {
+    stop: watch::Sender<bool>,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+impl RunningScheduler {
+    async fn end(self) {
+        self.stop.send_replace(true);
+        let all = futures_util::future::join_all(self.tasks);
+        // One that does not resign in time loses its leadership when that runs out.
+        let _ = tokio::time::timeout(RESIGN, all).await;
+    }
+}

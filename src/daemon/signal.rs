@@ -1,0 +1,72 @@
+//! Signals, turned into orders.
+//!
+//! TERM, INT and QUIT drain; a second of them kills what still runs. USR2 pauses, CONT resumes.
+
+use std::io;
+
+use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::iterator::Signals;
+use tokio::sync::watch;
+
+use crate::event::{Bus, Event};
+use crate::pool::{Control, Phase};
+
+/// Listens on a thread of its own for as long as the process lives.
+///
+/// # Errors
+/// Fails when the system takes no handlers.
+pub fn listen(control: watch::Sender<Control>, bus: Bus) -> io::Result<()> {
+    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT])?;
+    let obey = move || {
+        for signal in signals.forever() {
+            let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
+            match signal {
+                SIGHUP | SIGUSR1 => bus.emit(Event::Warning {
+                    text: format!("{name} has no effect in this version; restart to read the configuration anew"),
+                }),
+                _ => {
+                    let mut orders = *control.borrow();
+                    obey(&mut orders, signal);
+                    if orders.phase > control.borrow().phase {
+                        let text = match orders.phase {
+                            Phase::Kill => format!("{name} again: stopping now"),
+                            _ => format!("{name}: draining; once more stops at once"),
+                        };
+                        bus.emit(Event::Notice { text });
+                    }
+                    control.send_replace(orders);
+                }
+            }
+        }
+    };
+    std::thread::Builder::new().name("signals".to_owned()).spawn(obey).map(drop)
+}
+
+fn obey(orders: &mut Control, signal: i32) {
+    match signal {
+        SIGTERM | SIGINT | SIGQUIT => {
+            orders.phase = if orders.phase == Phase::Run { Phase::Drain } else { Phase::Kill };
+        }
+        SIGUSR2 => orders.paused = true,
+        SIGCONT => orders.paused = false,
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_signal_drains_and_the_second_kills() {
+        let mut orders = Control::default();
+        obey(&mut orders, SIGUSR2);
+        assert!(orders.paused);
+        obey(&mut orders, SIGCONT);
+        assert_eq!(orders, Control::default());
+        obey(&mut orders, SIGINT);
+        assert_eq!(orders.phase, Phase::Drain);
+        obey(&mut orders, SIGTERM);
+        assert_eq!(orders.phase, Phase::Kill);
+    }
+}

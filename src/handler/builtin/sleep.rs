@@ -1,0 +1,80 @@
+//! Takes its time.
+
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
+use crate::job::{Failure, Outcome};
+
+/// `builtin = "sleep"`: waits for as long as its first argument says, a number of milliseconds,
+/// `{"ms": number}` or a duration such as `"2s"`.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Sleep;
+
+impl Handler for Sleep {
+    fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> Begun {
+        let duration = match duration(&job.args) {
+            Ok(duration) => duration,
+            Err(error) => {
+                let error = format!("task \"{}\": {error}", job.task.name);
+                return Begun::Ended(Outcome::Failure(Failure::new("ArgumentError", error)));
+            }
+        };
+        Begun::Running(Box::pin(async move {
+            tokio::select! {
+                () = tokio::time::sleep(duration) => Outcome::Success { result: None },
+                _ = stopped(&mut stop, Stop::No) => Outcome::Interrupted,
+            }
+        }))
+    }
+}
+
+fn duration(args: &[u8]) -> Result<Duration, String> {
+    const EXPECTED: &str = "expected milliseconds, {\"ms\": milliseconds} or a duration such as \"2s\"";
+    let args: Vec<Value> = serde_json::from_slice(args).map_err(|_| "its arguments are not a JSON array".to_owned())?;
+    let first = args.into_iter().next().unwrap_or_default();
+    let value = if let Value::Object(mut members) = first { members.remove("ms").unwrap_or_default() } else { first };
+    match &value {
+        Value::Number(ms) => ms.as_f64().and_then(|ms| Duration::try_from_secs_f64(ms / 1000.0).ok()),
+        Value::String(text) => humantime::parse_duration(text).ok(),
+        _ => None,
+    }
+    .ok_or_else(|| format!("{EXPECTED}, found {value}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::fixture::{begin, invocation};
+
+    #[test]
+    fn durations_are_read_or_refused() {
+        for (args, ms) in
+            [("[250]", 250), ("[1.5]", 1), (r#"[{"ms":20},9]"#, 20), (r#"["2s"]"#, 2000), (r#"["1m 1s"]"#, 61_000)]
+        {
+            assert_eq!(duration(args.as_bytes()).unwrap().as_millis(), ms, "{args}");
+        }
+        for bad in ["", "{}", "[]", "[{}]", "[null]", "[-1]", "[true]", "[\"soon\"]", "[1e300]", "[{\"ms\":null}]"] {
+            assert!(duration(bad.as_bytes()).is_err(), "{bad}");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_sleeps_for_as_long_as_it_was_told() {
+        let begun = tokio::time::Instant::now();
+        let (outcome, _stop) = begin(&Sleep, invocation("[1500]"));
+        assert_eq!(outcome.await, Outcome::Success { result: None });
+        assert_eq!(begun.elapsed().as_millis(), 1500);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn it_ends_when_it_is_stopped() {
+        let (outcome, stop) = begin(&Sleep, invocation("[\"1h\"]"));
+        stop.send(Stop::Terminate).unwrap();
+        assert_eq!(outcome.await, Outcome::Interrupted);
+        let (outcome, _) = begin(&Sleep, invocation("[\"later\"]"));
+        assert!(matches!(outcome.await, Outcome::Failure(failure) if failure.exception == "ArgumentError"));
+    }
+}

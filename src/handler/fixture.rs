@@ -1,0 +1,50 @@
+//! What the tests of handlers share.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+
+use super::contract::{Begun, Handler, Invocation, Stop};
+use crate::job::{ClaimToken, Identity, Outcome, QueueName, TaskName};
+use crate::task::handler_spec::BuiltinSpec;
+use crate::task::{HandlerSpec, TaskDefinition};
+
+pub(crate) fn task(name: &str, handler: HandlerSpec) -> TaskDefinition {
+    TaskDefinition {
+        name: TaskName::new(name).unwrap(),
+        description: name.into(),
+        queue: QueueName::new("default").unwrap(),
+        frequency: None,
+        re_enqueue_after_failure: true,
+        plugins: Vec::new(),
+        timeout: None,
+        on_crash: None,
+        max_redeliveries: None,
+        handler,
+        source: "tasks.d/test.toml".into(),
+    }
+}
+
+pub(crate) fn invocation(args: &str) -> Invocation {
+    let claim = ClaimToken::new("00ff", 1, 7, 3);
+    Invocation {
+        task: Arc::new(task("test", HandlerSpec::Builtin(BuiltinSpec { name: "noop".into() }))),
+        queue: QueueName::new("mail").unwrap(),
+        args: Bytes::copy_from_slice(args.as_bytes()),
+        identity: Identity::first(&claim),
+        claim,
+        instance: Arc::from("00ff"),
+    }
+}
+
+/// Begins a run; the future is its outcome, the sender stops it.
+pub(crate) fn begin(handler: &dyn Handler, job: Invocation) -> (BoxFuture<'static, Outcome>, watch::Sender<Stop>) {
+    let (sender, receiver) = watch::channel(Stop::No);
+    let outcome = match handler.begin(job, receiver) {
+        Begun::Ended(outcome) => Box::pin(async move { outcome }) as BoxFuture<'static, Outcome>,
+        Begun::Running(outcome) => outcome,
+    };
+    (outcome, sender)
+}

@@ -1,0 +1,229 @@
+//! Placeholders: a job's arguments inside the items of argv.
+//!
+//! Values come from strangers and go to a program that may take anything for an option, so a value
+//! that is missing or unfit is an error with a name, before anything is spawned. Strings go in raw,
+//! everything else as the JSON text that the producer wrote. Pure.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use crate::task::handler_spec::{ExecSpec, Piece, Template};
+
+/// The longest item the kernel passes on: 128 KiB with the NUL at its end.
+pub const ITEM_CAP: usize = 128 * 1024 - 1;
+
+/// What placeholders are filled with.
+#[derive(Debug, Clone, Copy)]
+pub struct Values<'a> {
+    /// The arguments, one JSON array.
+    pub args: &'a [u8],
+    /// `{job.id}`.
+    pub id: &'a str,
+    /// `{job.queue}`.
+    pub queue: &'a str,
+}
+
+/// Why argv could not be made.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Unfit {
+    /// The arguments are no JSON array.
+    #[error("its arguments are not a JSON array")]
+    Args,
+    /// A placeholder's value cannot go in.
+    #[error("placeholder {written}: {flaw}")]
+    Value {
+        /// The placeholder, in braces.
+        written: String,
+        /// What is wrong.
+        flaw: Flaw,
+    },
+}
+
+/// What is wrong with a placeholder's value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Flaw {
+    /// There is none, or it is null.
+    Missing,
+    /// It holds a NUL character.
+    Nul,
+    /// It, or the item it stands in, is too long; how long.
+    Long(usize),
+    /// It holds half of a surrogate pair.
+    Surrogate,
+    /// It begins with a dash where it would be read as an option.
+    Dash,
+}
+
+impl fmt::Display for Flaw {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing => f.write_str("the job's arguments hold no value for it"),
+            Self::Nul => f.write_str("its value holds a NUL character, which no program can be given"),
+            Self::Long(bytes) => {
+                write!(f, "its item would be {bytes} bytes long, and a program takes {ITEM_CAP} at most")
+            }
+            Self::Surrogate => {
+                f.write_str("its value holds half of a surrogate pair (\\ud800 to \\udfff), which is no text")
+            }
+            Self::Dash => f.write_str(
+                "its value begins with a dash and would be read as an option (put \"--\" before it, or set allow_dash)",
+            ),
+        }
+    }
+}
+
+/// Makes argv.
+///
+/// # Errors
+/// Names the first placeholder that has no fit value.
+pub fn argv(spec: &ExecSpec, values: Values<'_>) -> Result<Vec<String>, Unfit> {
+    let mut arguments = None;
+    let mut options_over = spec.allow_dash;
+    let mut argv = Vec::with_capacity(spec.argv.len());
+    for template in &spec.argv {
+        let item = item(template, values, &mut arguments, options_over)?;
+        options_over |= item == "--" && !template.pieces.iter().any(is_placeholder);
+        argv.push(item);
+    }
+    Ok(argv)
+}
+
+fn item<'a>(
+    template: &Template,
+    values: Values<'a>,
+    arguments: &mut Option<Vec<&'a RawValue>>,
+    options_over: bool,
+) -> Result<String, Unfit> {
+    let mut item = String::new();
+    let unfit = |piece: &Piece, flaw| Err(Unfit::Value { written: written(piece), flaw });
+    for piece in &template.pieces {
+        let value = match piece {
+            Piece::Text(text) => Ok(Cow::Borrowed(text.as_str())),
+            Piece::JobId => Ok(Cow::Borrowed(values.id)),
+            Piece::JobQueue => Ok(Cow::Borrowed(values.queue)),
+            Piece::Arg { index, path, .. } => {
+                if arguments.is_none() {
+                    *arguments = Some(serde_json::from_slice(values.args).map_err(|_| Unfit::Args)?);
+                }
+                find(arguments.as_deref().unwrap_or_default(), *index, path).and_then(text)
+            }
+        };
+        match value {
+            Err(flaw) => return unfit(piece, flaw),
+            Ok(value) if is_placeholder(piece) && value.contains('\0') => return unfit(piece, Flaw::Nul),
+            Ok(value) => item.push_str(&value),
+        }
+        if is_placeholder(piece) && item.len() > ITEM_CAP {
+            return unfit(piece, Flaw::Long(item.len()));
+        }
+    }
+    let is_text = |piece: &Piece| matches!(piece, Piece::Text(text) if !text.is_empty());
+    match template.pieces.iter().find(|piece| is_placeholder(piece)) {
+        Some(first) if item.starts_with('-') && !options_over && !template.pieces.iter().any(is_text) => {
+            unfit(first, Flaw::Dash)
+        }
+        _ => Ok(item),
+    }
+}
+
+fn is_placeholder(piece: &Piece) -> bool {
+    !matches!(piece, Piece::Text(_))
+}
+
+fn written(piece: &Piece) -> String {
+    match piece {
+        Piece::Text(text) => text.clone(),
+        Piece::JobId => "{job.id}".to_owned(),
+        Piece::JobQueue => "{job.queue}".to_owned(),
+        // With or without its braces, it is shown with them.
+        Piece::Arg { written, .. } => format!("{{{}}}", written.trim_start_matches('{').trim_end_matches('}')),
+    }
+}
+
+/// Goes down a path. Only the levels on the way are looked at, and nothing is written anew.
+fn find<'a>(arguments: &[&'a RawValue], index: usize, path: &[String]) -> Result<&'a RawValue, Flaw> {
+    let mut value = *arguments.get(index).ok_or(Flaw::Missing)?;
+    for step in path {
+        value = child(value, step).ok_or(Flaw::Missing)?;
+    }
+    if value.get() == "null" { Err(Flaw::Missing) } else { Ok(value) }
+}
+
+fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
+    match value.get().as_bytes().first()? {
+        b'{' => serde_json::Deserializer::from_str(value.get()).deserialize_map(Member(step)).ok()?,
+        b'[' => {
+            // A position is written one way only: `07` and `+7` are none.
+            let position: usize = step.parse().ok().filter(|position: &usize| position.to_string() == step)?;
+            serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()?.get(position).copied()
+        }
+        _ => None,
+    }
+}
+
+/// Finds one member of an object: as in ECMAScript, the last of that name.
+struct Member<'k>(&'k str);
+
+impl<'de> Visitor<'de> for Member<'_> {
+    type Value = Option<&'de RawValue>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+        let mut found = None;
+        while let Some(Key(is_ours)) = map.next_key_seed(KeySeed(self.0))? {
+            if is_ours {
+                found = Some(map.next_value()?);
+            } else {
+                map.next_value::<IgnoredAny>()?;
+            }
+        }
+        Ok(found)
+    }
+}
+
+struct Key(bool);
+
+/// Compares a key as bytes: a key that is no text is no reason not to find the others.
+struct KeySeed<'k>(&'k str);
+
+impl<'de> serde::de::DeserializeSeed<'de> for KeySeed<'_> {
+    type Value = Key;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Key, D::Error> {
+        deserializer.deserialize_bytes(self)
+    }
+}
+
+impl Visitor<'_> for KeySeed<'_> {
+    type Value = Key;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_bytes<E>(self, key: &[u8]) -> Result<Key, E> {
+        Ok(Key(key == self.0.as_bytes()))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Key, E> {
+        Ok(Key(key == self.0))
+    }
+}
+
+fn text(value: &RawValue) -> Result<Cow<'_, str>, Flaw> {
+    let raw = value.get();
+    if !raw.starts_with('"') {
+        return Ok(Cow::Borrowed(raw));
+    }
+    // It is valid JSON already, so what cannot be decoded is a surrogate without its other half.
+    serde_json::from_str::<String>(raw).map(Cow::Owned).map_err(|_| Flaw::Surrogate)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,65 @@
+//! A working record whose owner is gone: what becomes of its job.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+
+use super::ending::{CrashPolicy, Ending, Run, ending};
+use crate::event::kind::JobInfo;
+use crate::job::{Failure, Identity, Outcome, PayloadView, QueueName, TaskName};
+use crate::store::effect::Verdict;
+use crate::store::scheduling::Recovery;
+use crate::store::working::WorkingRecord;
+use crate::task::TaskDefinition;
+
+/// The queue of a record that names none.
+const NO_QUEUE: &str = "default";
+
+/// A cut-off job's way, and what is to be said about it.
+#[derive(Debug, Clone)]
+pub struct CutOff {
+    /// For the store.
+    pub recovery: Recovery,
+    /// The job, for events.
+    pub job: Arc<JobInfo>,
+    /// The failure, if it goes to the failed list.
+    pub failure: Option<Failure>,
+    /// In words.
+    pub why: String,
+}
+
+/// Settles a record as a run that was cut off. `instance` is its dead owner with the counter at
+/// which it was seen dead; `find` looks a class up.
+pub fn cut_off<'a>(
+    record: WorkingRecord,
+    instance: Option<(String, u64)>,
+    find: impl Fn(&str) -> Option<&'a TaskDefinition>,
+    policy: CrashPolicy,
+    now_ms: i64,
+) -> CutOff {
+    let worker = record.worker.clone();
+    let queue = record.queue.clone().unwrap_or_else(|| QueueName::as_stored(NO_QUEUE));
+    let payload = record.payload.clone().unwrap_or_else(|| record.raw.clone());
+    let identity = record.identity.clone().unwrap_or_else(|| Identity {
+        id: worker.id().into(),
+        attempt: 1,
+        redelivered: 0,
+        later: 0,
+    });
+    let view = PayloadView::parse(&payload).ok();
+    let task = view.as_ref().and_then(|view| find(&view.class));
+    let job = Arc::new(JobInfo {
+        worker: worker.clone(),
+        queue: queue.clone(),
+        class: TaskName::as_stored(view.as_ref().map_or(crate::job::failure::UNPARSEABLE, |view| &view.class)),
+        args: view.as_ref().map(|view| Bytes::from(view.args().into_owned())).unwrap_or_default(),
+        id: Arc::clone(&identity.id),
+    });
+    let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity };
+    let Ending { verdict, free, tick, failure } = ending(task, policy, run, Outcome::Interrupted, now_ms);
+    let why = match &verdict {
+        Verdict::Requeued { identity } => format!("its worker is gone; redelivery {}", identity.redelivered),
+        _ => "its worker is gone".to_owned(),
+    };
+    CutOff { recovery: Recovery { instance, record, queue, payload, verdict, free, tick }, job, failure, why }
+}

@@ -1,0 +1,213 @@
+//! What becomes of a job when its run is over: the pure half of settling.
+//!
+//! The pool asks for runs that ended here, the scheduler for runs whose owner is dead.
+
+use bytes::Bytes;
+
+use super::chain::Chain;
+use crate::config::element::on_crash::OnCrash;
+use crate::job::{Args, Failure, Identity, LockKey, Outcome, PayloadView, QueueName, WorkerName};
+use crate::store::effect::{Tick, Verdict};
+use crate::task::TaskDefinition;
+
+/// What the configuration says of runs that were cut off; a task may say otherwise.
+#[derive(Debug, Clone, Copy)]
+pub struct CrashPolicy {
+    /// Requeue or fail.
+    pub on_crash: OnCrash,
+    /// How often a job is redelivered before it fails.
+    pub max_redeliveries: u32,
+}
+
+/// A job whose run is over.
+#[derive(Debug, Clone, Copy)]
+pub struct Run<'a> {
+    /// Who ran it.
+    pub worker: &'a WorkerName,
+    /// Where it came from.
+    pub queue: &'a QueueName,
+    /// Its bytes.
+    pub payload: &'a Bytes,
+    /// Who it is.
+    pub identity: &'a Identity,
+}
+
+/// What is to be written for it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ending {
+    /// Where the job goes.
+    pub verdict: Verdict,
+    /// Locks that end with the run.
+    pub free: Vec<LockKey>,
+    /// The next tick of a periodic task.
+    pub tick: Option<Tick>,
+    /// The failure, where the verdict is one.
+    pub failure: Option<Failure>,
+}
+
+/// Decides what becomes of a job. `task` is `None` for jobs that nobody here knows.
+#[must_use]
+pub fn ending(
+    task: Option<&TaskDefinition>,
+    policy: CrashPolicy,
+    run: Run<'_>,
+    outcome: Outcome,
+    now_ms: i64,
+) -> Ending {
+    // Only locks and ticks need a look into the payload; most tasks have neither.
+    let looks = task.is_some_and(|task| task.frequency.is_some() || Chain::of(task).has_gates());
+    let view = if looks { PayloadView::parse(run.payload).ok() } else { None };
+    let chain = task.map(Chain::of);
+    let free = chain.zip(view.as_ref()).map_or_else(Vec::new, |(chain, view)| held(chain, run.queue, view));
+    let tick = |failed: bool| {
+        let task = task?;
+        let ours = Chain::of(task).is_tick(view.as_ref()?);
+        let mut tick = Chain::of(task).tick().filter(|_| ours)?;
+        tick.halt = failed && !task.re_enqueue_after_failure;
+        Some(tick)
+    };
+    let fail = |failure: Failure| Ending {
+        verdict: Verdict::Failed { record: failure.record(run.worker.name(), run.queue.as_str(), run.payload, now_ms) },
+        free: free.clone(),
+        tick: tick(true),
+        failure: Some(failure),
+    };
+    match outcome {
+        Outcome::Success { .. } => Ending { verdict: Verdict::Done, free, tick: tick(false), failure: None },
+        Outcome::Failure(failure) => fail(failure),
+        Outcome::Later { delay } => Ending {
+            verdict: Verdict::Delayed {
+                delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                identity: run.identity.put_off(),
+            },
+            free,
+            tick: None,
+            failure: None,
+        },
+        Outcome::Interrupted => {
+            let on_crash = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash);
+            let most = task.and_then(|task| task.max_redeliveries).unwrap_or(policy.max_redeliveries);
+            match on_crash {
+                OnCrash::Fail => fail(Failure {
+                    backtrace: Failure::stuck(host_of(run.worker), now_ms).backtrace,
+                    ..Failure::new("Interrupted", "the run was cut off before it ended")
+                }),
+                OnCrash::Requeue if run.identity.redelivered >= most => fail(Failure::new(
+                    "TooManyRedeliveries",
+                    format!("the run was cut off again after {} redeliveries", run.identity.redelivered),
+                )),
+                OnCrash::Requeue => Ending {
+                    verdict: Verdict::Requeued { identity: run.identity.redelivered() },
+                    free,
+                    tick: None,
+                    failure: None,
+                },
+            }
+        }
+    }
+}
+
+/// A claimed job that never began: back to the head of its queue, uncounted.
+#[must_use]
+pub fn release(task: Option<&TaskDefinition>, run: Run<'_>) -> Ending {
+    let view = PayloadView::parse(run.payload).ok();
+    let free = task.map(Chain::of).zip(view).map_or_else(Vec::new, |(chain, view)| held(chain, run.queue, &view));
+    Ending { verdict: Verdict::Requeued { identity: run.identity.clone() }, free, tick: None, failure: None }
+}
+
+fn held(chain: Chain<'_>, queue: &QueueName, view: &PayloadView<'_>) -> Vec<LockKey> {
+    // Lock keys need the arguments' canonical form; most tasks hold no lock and are spared it.
+    if !chain.has_gates() {
+        return Vec::new();
+    }
+    match Args::of(view) {
+        Ok(args) => chain.held(queue, &args).into_iter().map(|held| held.key).collect(),
+        Err(_) => Vec::new(),
+    }
+}
+
+fn host_of(worker: &WorkerName) -> &str {
+    worker.id().split(':').next().unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::job::{ClaimToken, FailureView, TaskName};
+    use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
+    use crate::task::plugin_spec::PluginSpec;
+
+    const POLICY: CrashPolicy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 2 };
+
+    fn task(periodic: bool) -> TaskDefinition {
+        let job_lock =
+            PluginSpec::JobLock { lock_timeout_s: 60, enqueue_timeout_ms: 1001, re_enqueue: false, key: None };
+        TaskDefinition {
+            name: TaskName::as_stored("t"),
+            description: "t".into(),
+            queue: QueueName::as_stored("q"),
+            frequency: periodic.then_some(Duration::from_secs(5)),
+            re_enqueue_after_failure: true,
+            plugins: vec![job_lock],
+            timeout: None,
+            on_crash: None,
+            max_redeliveries: None,
+            handler: HandlerSpec::Builtin(BuiltinSpec { name: "noop".into() }),
+            source: "t.toml".into(),
+        }
+    }
+
+    fn end(task: Option<&TaskDefinition>, payload: &'static str, redelivered: u32, outcome: Outcome) -> Ending {
+        let identity = Identity { redelivered, ..Identity::first(&ClaimToken::new("00", 0, 1, 0)) };
+        let run = Run {
+            worker: &WorkerName::parse("h-windlass:1+1:q"),
+            queue: &QueueName::as_stored("q"),
+            payload: &Bytes::from_static(payload.as_bytes()),
+            identity: &identity,
+        };
+        ending(task, POLICY, run, outcome, 0)
+    }
+
+    #[test]
+    fn a_cut_off_run_is_redelivered_until_the_limit_and_then_fails() {
+        let task = task(false);
+        let job = r#"{"class":"t","queue":"q","args":[1]}"#;
+        let first = end(Some(&task), job, 0, Outcome::Interrupted);
+        assert!(matches!(&first.verdict, Verdict::Requeued { identity } if identity.redelivered == 1));
+        assert_eq!(first.free, [LockKey::job_lock("t", "q", "[1]")]);
+        let last = end(Some(&task), job, 2, Outcome::Interrupted);
+        assert_eq!(last.failure.unwrap().exception, "TooManyRedeliveries");
+    }
+
+    #[test]
+    fn a_task_that_says_fail_fails_with_the_stuck_marker() {
+        let task = TaskDefinition { on_crash: Some(OnCrash::Fail), ..task(false) };
+        let ending = end(Some(&task), r#"{"class":"t","args":[]}"#, 0, Outcome::Interrupted);
+        let Verdict::Failed { record } = ending.verdict else { panic!("{:?}", ending.verdict) };
+        assert!(FailureView::parse(&record).is_stuck());
+    }
+
+    #[test]
+    fn only_a_tick_writes_the_next_tick() {
+        let mut task = task(true);
+        let done = || Outcome::Success { result: None };
+        let tick = end(Some(&task), r#"{"class":"t","queue":"q","args":[null]}"#, 0, done()).tick.unwrap();
+        assert_eq!((tick.every_s, tick.halt), (5, false));
+        assert_eq!(&tick.payload[..], br#"{"class":"t","queue":"q","args":[{}]}"#);
+        assert_eq!(end(Some(&task), r#"{"class":"t","args":[{"x":1}]}"#, 0, done()).tick, None);
+        assert_eq!(end(Some(&task), r#"{"class":"t","args":[{}]}"#, 0, Outcome::Interrupted).tick, None);
+        task.re_enqueue_after_failure = false;
+        let failed = Outcome::Failure(Failure::new("Error", "x"));
+        assert!(end(Some(&task), r#"{"class":"t","args":[{}]}"#, 0, failed).tick.unwrap().halt);
+    }
+
+    #[test]
+    fn later_is_remembered_and_an_unknown_class_follows_the_configuration() {
+        let later = end(Some(&task(false)), r#"{"class":"t"}"#, 0, Outcome::Later { delay: Duration::from_secs(2) });
+        assert!(matches!(later.verdict, Verdict::Delayed { delay_ms: 2000, identity } if identity.later == 1));
+        let unknown = end(None, "{bad", 0, Outcome::Interrupted);
+        assert!(matches!(unknown.verdict, Verdict::Requeued { .. }));
+    }
+}

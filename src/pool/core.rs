@@ -1,0 +1,184 @@
+//! What the parts of a pool share on the core's thread.
+
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc};
+use tokio::time::Instant;
+
+use super::roster::{Job, LANES, Roster};
+use crate::clock::Clock;
+use crate::config::element::queues::QueuePatterns;
+use crate::event::{Bus, Event};
+use crate::handler::contract::Stop;
+use crate::handler::dispatch::Dispatch;
+use crate::job::{ClaimToken, Outcome, QueueName};
+use crate::plugin::ending::CrashPolicy;
+use crate::store::Store;
+use crate::store::instance::InstanceRecord;
+
+/// After so many jobs of unknown classes from one queue, advice is given.
+const UNKNOWN_BEFORE_ADVICE: u64 = 10;
+
+/// A run that ended on the handlers' runtime.
+pub(super) struct Finished {
+    pub(super) number: usize,
+    pub(super) claim: ClaimToken,
+    pub(super) outcome: Outcome,
+}
+
+/// The shared part. Single-threaded: cells, never borrowed across an await.
+pub(super) struct Core {
+    pub(super) record: RefCell<InstanceRecord>,
+    pub(super) instance: Arc<str>,
+    pub(super) roster: RefCell<Roster>,
+    pub(super) patterns: QueuePatterns,
+    /// The queues the patterns stand for at present, in order.
+    pub(super) queues: RefCell<Arc<[QueueName]>>,
+    pub(super) dispatch: Arc<Dispatch>,
+    pub(super) policy: CrashPolicy,
+    pub(super) kill_grace: Duration,
+    pub(super) store: Arc<dyn Store>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) bus: Bus,
+    pub(super) handlers: Handle,
+
+    /// Claims are wanted: neither paused nor draining.
+    pub(super) accepting: Cell<bool>,
+    /// Lanes end when nothing is left to settle.
+    pub(super) draining: Cell<bool>,
+    /// The store says we are dead.
+    pub(super) dead: Cell<bool>,
+    /// Rung when `dead` is set.
+    pub(super) died: Notify,
+    /// Per lane: there may be jobs to claim.
+    pub(super) hungry: [Cell<bool>; LANES],
+    /// Per lane: look again.
+    pub(super) bells: [Notify; LANES],
+    /// A lane found less than it asked for: tell us when more comes.
+    pub(super) came_short: Notify,
+    /// All claims so far, to tell waking in vain from waking well.
+    pub(super) claims: Cell<u64>,
+    /// Where runs on the handlers' runtime report.
+    pub(super) finished: [mpsc::UnboundedSender<Finished>; LANES],
+    /// A retiring slot may have become idle.
+    pub(super) retired: Notify,
+    /// The fastest that any held lock runs out.
+    pub(super) shortest_lock_s: Cell<Option<u64>>,
+    /// Rung when `shortest_lock_s` shrinks.
+    pub(super) lock_taken: Notify,
+    /// When the last successful extension of the lease was sent.
+    pub(super) extended: Cell<Instant>,
+    /// How many jobs of unknown classes each queue brought.
+    pub(super) unknown: RefCell<HashMap<QueueName, u64>>,
+    /// Whether the store answered last time, so that an outage is told once.
+    pub(super) outage: Cell<Option<Instant>>,
+}
+
+impl Core {
+    /// There may be jobs: wakes the lane with the most idle slots; it wakes the other if it is
+    /// filled.
+    pub(super) fn wake(&self) {
+        let (first, second) = {
+            let roster = self.roster.borrow();
+            (roster.idle(0), roster.idle(1))
+        };
+        if first + second == 0 {
+            // Nobody can claim now; whoever is free first must know that there may be jobs.
+            self.wake_lane(0);
+            self.wake_lane(1);
+        } else {
+            self.wake_lane(usize::from(second > first));
+        }
+    }
+
+    pub(super) fn wake_lane(&self, lane: usize) {
+        self.hungry[lane].set(true);
+        self.bells[lane].notify_one();
+    }
+
+    pub(super) fn ring_all(&self) {
+        for bell in &self.bells {
+            bell.notify_one();
+        }
+    }
+
+    /// The store declared this instance dead: all claims are lost, all runs must end.
+    pub(super) fn declare_dead(&self) {
+        if !self.dead.replace(true) {
+            self.accepting.set(false);
+            self.lose_all();
+            self.warn(format!(
+                "instance {} was declared dead (its lease ran out while it could not extend it); its claims are \
+                 lost and it starts anew",
+                self.instance
+            ));
+            self.died.notify_one();
+            self.ring_all();
+        }
+    }
+
+    fn lose_all(&self) {
+        use super::roster::State;
+        for slot in self.roster.borrow_mut().iter_mut() {
+            slot.state = match std::mem::replace(&mut slot.state, State::Idle) {
+                State::Running(job) => {
+                    slot.stop(Stop::Kill);
+                    State::Lost(job)
+                }
+                lost @ State::Lost(_) => lost,
+                // A lane that waits for a reply finds out by itself.
+                waiting @ (State::Claiming | State::Settling | State::Entering(_)) => waiting,
+                State::Idle => State::Idle,
+            };
+        }
+    }
+
+    /// A job has taken locks: the heart must beat fast enough for them.
+    pub(super) fn lock_held(&self, job: &Job) {
+        let Some(shortest) = job.held.iter().map(|held| held.ttl_s).min() else { return };
+        if self.shortest_lock_s.get().is_none_or(|known| shortest < known) {
+            self.shortest_lock_s.set(Some(shortest));
+            self.lock_taken.notify_one();
+        }
+    }
+
+    /// Counts a class that nobody here knows; after a few the message names the remedy.
+    pub(super) fn unknown_class(&self, job: &Job) {
+        let mut unknown = self.unknown.borrow_mut();
+        let count = unknown.entry(job.queue.clone()).or_insert(0u64);
+        *count += 1;
+        if *count == UNKNOWN_BEFORE_ADVICE {
+            self.warn(format!(
+                "{count} jobs of classes unknown here came from queue {:?} and failed; if other workers know them,                  list this instance's queues in `queues` instead of a pattern, or exclude that one with {:?}",
+                job.queue,
+                format!("!{}", job.queue)
+            ));
+        }
+    }
+
+    pub(super) fn warn(&self, text: String) {
+        self.bus.emit(Event::Warning { text });
+    }
+
+    /// Tells once that the store does not answer.
+    pub(super) fn store_failed(&self, doing: &str, error: &crate::store::StoreError) {
+        if self.outage.get().is_none() {
+            self.outage.set(Some(Instant::now()));
+            self.bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
+        }
+    }
+
+    /// Tells once that it answers again.
+    pub(super) fn store_answered(&self) {
+        if let Some(since) = self.outage.take() {
+            let lasted = humantime::format_duration(Duration::from_millis(
+                u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ));
+            self.bus.emit(Event::Notice { text: format!("the store answers again after {lasted}") });
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! That we are alive: the lease, the pings and the locks, extended in one call for all processors.
+//!
+//! And the other side of the bargain: who cannot extend must be gone before others may think so.
+//! [`guard`] counts from the moment the last successful extension was *sent*, asks all runs to end
+//! in time for them to obey, and kills what is left before the lease is over. Their jobs stay on
+//! record; when the store answers again they are settled by their `on_crash`, unless somebody else
+//! has recovered them by then, which the store tells from the claim.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::time::{Instant, sleep};
+
+use super::core::Core;
+use super::roster::State;
+use crate::handler::contract::Stop;
+use crate::store::instance::{Extend, Extended, LockRenewal};
+
+/// Extends for as long as it is polled.
+pub(super) async fn beat(core: Rc<Core>, lease: Duration, at_most: Duration) {
+    let calm = (lease / 3).min(at_most);
+    loop {
+        let period = match core.shortest_lock_s.get() {
+            Some(ttl_s) => calm.min(Duration::from_secs(ttl_s) / 3),
+            None => calm,
+        };
+        tokio::select! {
+            () = sleep(period) => {}
+            // A lock that runs out sooner than our period was taken; beat faster from now on.
+            () = core.lock_taken.notified() => continue,
+        }
+        let (extend, numbers) = gather(&core);
+        let sent = Instant::now();
+        match core.store.extend(&extend).await {
+            Ok(extended) => {
+                core.store_answered();
+                core.extended.set(sent);
+                settle_findings(&core, &extend, &numbers, &extended);
+            }
+            Err(error) => core.store_failed("extend the lease", &error),
+        }
+        if core.dead.get() {
+            return;
+        }
+    }
+}
+
+fn gather(core: &Core) -> (Extend, Vec<usize>) {
+    let roster = core.roster.borrow();
+    let (mut workers, mut numbers, mut locks) = (Vec::new(), Vec::new(), Vec::new());
+    for slot in roster.iter() {
+        workers.push(slot.worker.clone());
+        numbers.push(slot.number);
+        if let State::Running(job) = &slot.state {
+            let renewals = job.held.iter().map(|held| LockRenewal {
+                key: held.key.clone(),
+                claim: job.claim.clone(),
+                ttl_s: held.ttl_s,
+            });
+            locks.extend(renewals);
+        }
+    }
+    core.shortest_lock_s.set(locks.iter().map(|lock| lock.ttl_s).min());
+    (Extend { record: core.record.borrow().clone(), workers, locks }, numbers)
+}
+
+fn settle_findings(core: &Core, extend: &Extend, numbers: &[usize], extended: &Extended) {
+    if extended.dead {
+        return core.declare_dead();
+    }
+    for &index in &extended.vanished {
+        let Some(&number) = numbers.get(index) else { continue };
+        if let Some(slot) = core.roster.borrow_mut().get_mut(number) {
+            let worker = &slot.worker;
+            core.warn(match slot.state {
+                State::Running(_) => format!(
+                    "worker {worker} was force-cleaned by somebody while it ran a job; the claim is lost, the job is \
+                     killed and nothing is recorded for it"
+                ),
+                _ => format!("worker {worker} was removed by somebody and is registered again"),
+            });
+            slot.state = match std::mem::replace(&mut slot.state, State::Idle) {
+                State::Running(job) => {
+                    slot.stop(Stop::Kill);
+                    State::Lost(job)
+                }
+                other => other,
+            };
+        }
+    }
+    for &index in &extended.lost_locks {
+        if let Some(lock) = extend.locks.get(index) {
+            let key = lock.key.as_str();
+            core.warn(format!("lock {key} of the running job with claim {} was lost to somebody else", lock.claim));
+        }
+    }
+}
+
+/// Ends all runs before the lease does, when it cannot be extended.
+pub(super) async fn guard(core: Rc<Core>, lease: Duration) {
+    let grace = core.kill_grace.min(lease / 3);
+    let (ask, kill) = (lease - grace, lease - lease / 10);
+    let mut told = Stop::No;
+    loop {
+        let silent = core.extended.get().elapsed();
+        let due = match told {
+            Stop::No => ask,
+            Stop::Terminate | Stop::Kill => kill,
+        };
+        if silent < ask {
+            told = Stop::No;
+            sleep(ask - silent).await;
+        } else if silent < due {
+            sleep(due - silent).await;
+        } else if told == Stop::No {
+            told = Stop::Terminate;
+            core.warn(format!(
+                "the lease could not be extended for {}; running jobs are ended before it runs out",
+                humantime::format_duration(Duration::from_secs(silent.as_secs()))
+            ));
+            core.roster.borrow().stop_all(Stop::Terminate);
+        } else {
+            // Again and again until the store answers, for a run may begin in between.
+            told = Stop::Kill;
+            core.roster.borrow().stop_all(Stop::Kill);
+            sleep(Duration::from_millis(200)).await;
+        }
+    }
+}

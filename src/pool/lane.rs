@@ -1,0 +1,364 @@
+//! A lane: half of the slots, one connection, one exchange in flight.
+//!
+//! A round of a lane: gather what ended while the last exchange was in flight, send it all
+//! together with claims for the idle slots, begin what came back. Nothing ever waits for a batch
+//! to fill.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::mpsc;
+
+use super::core::{Core, Finished};
+use super::perform::{self, Readied};
+use super::roster::{Job, State};
+use crate::backoff;
+use crate::event::{Event, Kind};
+use crate::job::failure::iso_date;
+use crate::job::{Outcome, WorkerName};
+use crate::plugin::ending::{self, Ending, Run};
+use crate::store::effect::Verdict;
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, Settlement};
+
+/// One lane's task.
+pub(super) struct LaneTask {
+    index: usize,
+    core: Rc<Core>,
+    lane: Box<dyn Lane>,
+    finished: mpsc::UnboundedReceiver<Finished>,
+    sequence: u64,
+    /// What is to be settled, with the slot it belongs to and the job's id for messages.
+    settlements: Vec<(usize, Arc<str>, Settlement)>,
+    enters: Vec<(usize, Enter)>,
+}
+
+/// An exchange and whose its parts are.
+struct Round {
+    exchange: Exchange,
+    settled: Vec<(usize, Arc<str>)>,
+    entering: Vec<usize>,
+    idle: Vec<usize>,
+}
+
+impl LaneTask {
+    pub(super) fn new(
+        index: usize,
+        core: Rc<Core>,
+        lane: Box<dyn Lane>,
+        finished: mpsc::UnboundedReceiver<Finished>,
+    ) -> Self {
+        Self { index, core, lane, finished, sequence: 0, settlements: Vec::new(), enters: Vec::new() }
+    }
+
+    /// Runs until the pool drains and nothing of this lane is left, or the instance is dead and
+    /// its runs have ended.
+    pub(super) async fn run(mut self) {
+        loop {
+            while let Ok(finished) = self.finished.try_recv() {
+                self.run_ended(finished);
+            }
+            if self.core.dead.get() {
+                self.forget();
+            }
+            if let Some(round) = self.compose() {
+                if let Some(reply) = self.exchange(&round.exchange).await {
+                    self.apply(round, reply);
+                }
+                continue;
+            }
+            let over = self.core.draining.get() || self.core.dead.get();
+            if over && self.core.roster.borrow().is_quiet(self.index) {
+                return;
+            }
+            tokio::select! {
+                Some(finished) = self.finished.recv() => self.run_ended(finished),
+                () = self.core.bells[self.index].notified() => {}
+            }
+        }
+    }
+
+    /// Takes all that is ready, and claims for the idle slots if there may be jobs.
+    fn compose(&mut self) -> Option<Round> {
+        let mut idle = (Vec::new(), Vec::new());
+        if self.core.accepting.get() && self.core.hungry[self.index].get() {
+            for slot in self.core.roster.borrow_mut().iter_mut() {
+                if slot.lane() != self.index || slot.retiring {
+                    continue;
+                }
+                if matches!(slot.state, State::Idle) {
+                    slot.state = State::Claiming;
+                }
+                if matches!(slot.state, State::Claiming | State::Settling) {
+                    idle.0.push(slot.number);
+                    idle.1.push(slot.worker.clone());
+                }
+            }
+        }
+        if self.settlements.is_empty() && self.enters.is_empty() && idle.0.is_empty() {
+            return None;
+        }
+        self.sequence += 1;
+        let mut settlements = std::mem::take(&mut self.settlements);
+        if settlements.iter().any(|(_, _, settlement)| matches!(settlement.verdict, Verdict::Requeued { .. })) {
+            // Each goes to the head of its queue, so the newest must go first for the order to hold.
+            settlements.sort_by_key(|(_, _, settlement)| std::cmp::Reverse(settlement.claim.order()));
+        }
+        let (mut settled, mut settling) = (Vec::new(), Vec::with_capacity(settlements.len()));
+        for (number, id, settlement) in settlements {
+            settled.push((number, id));
+            settling.push(settlement);
+        }
+        let (entering, enters) = std::mem::take(&mut self.enters).into_iter().unzip();
+        let queues = if idle.0.is_empty() { Arc::from([]) } else { Arc::clone(&self.core.queues.borrow()) };
+        Some(Round {
+            exchange: Exchange {
+                sequence: self.sequence,
+                settlements: settling,
+                enters,
+                idle: idle.1,
+                queues,
+                run_at: iso_date(self.core.clock.now_ms()),
+            },
+            settled,
+            entering,
+            idle: idle.0,
+        })
+    }
+
+    /// Sends one exchange until a reply comes: the same one each time, which the store applies
+    /// once. Gives up only when the instance turns out to be dead.
+    async fn exchange(&mut self, exchange: &Exchange) -> Option<Exchanged> {
+        let mut attempt = 0;
+        loop {
+            match self.lane.exchange(exchange).await {
+                Ok(reply) => {
+                    self.core.store_answered();
+                    return Some(reply);
+                }
+                Err(error) => self.core.store_failed("exchange jobs with the store", &error),
+            }
+            if self.core.dead.get() {
+                self.forget();
+                return None;
+            }
+            let (base, cap) = (Duration::from_millis(50), Duration::from_secs(1));
+            tokio::time::sleep(backoff::exponential(attempt, base, cap, 0.5)).await;
+            attempt += 1;
+        }
+    }
+
+    fn apply(&mut self, round: Round, reply: Exchanged) {
+        if reply.dead {
+            self.core.declare_dead();
+            return self.forget();
+        }
+        for &index in &reply.lost {
+            if let Some((_, id)) = round.settled.get(index) {
+                self.core.warn(format!(
+                    "job {id} was finished here, but its claim was lost: somebody else has declared it failed or \
+                     given it back, so nothing was recorded for this run"
+                ));
+            }
+        }
+        {
+            let mut roster = self.core.roster.borrow_mut();
+            let waiting = round.settled.iter().map(|(number, _)| number).chain(&round.idle);
+            for &number in waiting {
+                if let Some(slot) = roster.get_mut(number) {
+                    slot.state = State::Idle;
+                }
+            }
+        }
+        for (number, entered) in round.entering.into_iter().zip(reply.entered) {
+            self.entered(number, entered);
+        }
+        let asked = round.idle.len();
+        let claimed = reply.claims.len();
+        for claim in reply.claims {
+            if let Some((&number, worker)) = round.idle.get(claim.index).zip(round.exchange.idle.get(claim.index)) {
+                self.claimed(number, worker, claim);
+            }
+        }
+        if asked > 0 {
+            self.core.claims.set(self.core.claims.get() + claimed as u64);
+            if claimed < asked {
+                self.core.hungry[self.index].set(false);
+                self.core.came_short.notify_one();
+            } else {
+                // There was enough for us: there may be for the other lane.
+                let other = 1 - self.index;
+                if !self.core.hungry[other].get() {
+                    self.core.wake_lane(other);
+                }
+            }
+        }
+        self.core.retired.notify_one();
+    }
+
+    fn claimed(&mut self, number: usize, worker: &WorkerName, claim: Claim) {
+        match perform::ready(&self.core, worker, claim) {
+            Readied::Refused(job, failure) => self.end(number, worker, *job, Outcome::Failure(failure)),
+            Readied::AtGates(job, gates) => {
+                let enter = Enter {
+                    worker: worker.clone(),
+                    claim: job.claim.clone(),
+                    queue: job.queue.clone(),
+                    payload: job.payload.clone(),
+                    identity: job.identity.clone(),
+                    gates,
+                };
+                self.set(number, State::Entering(job));
+                self.enters.push((number, enter));
+            }
+            Readied::Ready(job) => self.begin(number, worker, job),
+        }
+    }
+
+    fn entered(&mut self, number: usize, entered: Entered) {
+        let Some((job, worker)) = self.take_job(number) else { return };
+        match entered {
+            Entered::Taken => {
+                self.core.lock_held(&job);
+                self.begin(number, &worker, job);
+            }
+            Entered::PutBack { plugin } => self.vetoed(&job, format!("put back by {plugin}")),
+            Entered::Dropped { plugin } => self.vetoed(&job, format!("dropped by {plugin}")),
+            Entered::Lost => self.core.warn(format!("the claim of job {} was lost before it began", job.identity.id)),
+        }
+    }
+
+    fn vetoed(&self, job: &Job, why: String) {
+        if let Some(info) = &job.info {
+            self.core.bus.emit(Event::ReEnqueue { job: Arc::clone(info), why });
+        }
+    }
+
+    fn begin(&mut self, number: usize, worker: &WorkerName, mut job: Box<Job>) {
+        if self.core.draining.get() {
+            return self.release(number, worker, *job);
+        }
+        let outcome = {
+            let mut roster = self.core.roster.borrow_mut();
+            let Some(slot) = roster.get_mut(number) else { return };
+            match perform::begin(&self.core, slot, &mut job) {
+                Some(outcome) => outcome,
+                None => {
+                    slot.state = State::Running(job);
+                    return;
+                }
+            }
+        };
+        self.end(number, worker, *job, outcome);
+    }
+
+    /// A claimed job that is not to begin any more goes back as if it had never been claimed.
+    fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
+        let ending = ending::release(job.task(), run);
+        self.vetoed(&job, "given back unharmed, for we drain".to_owned());
+        self.settle(number, worker, job, ending);
+    }
+
+    fn run_ended(&mut self, finished: Finished) {
+        let Some((job, worker)) = self.take_job(finished.number) else { return };
+        if job.claim == finished.claim {
+            self.end(finished.number, &worker, *job, finished.outcome);
+        }
+    }
+
+    /// A run is over and its claim still ours, as far as we know.
+    fn end(&mut self, number: usize, worker: &WorkerName, job: Job, outcome: Outcome) {
+        let result = match &outcome {
+            Outcome::Success { result } => result.clone(),
+            _ => None,
+        };
+        let put_off = matches!(outcome, Outcome::Later { .. });
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
+        let ending = ending::ending(job.task(), self.core.policy, run, outcome, self.core.clock.now_ms());
+        self.tell(&job, &ending, result, put_off);
+        self.settle(number, worker, job, ending);
+    }
+
+    fn tell(&self, job: &Job, ending: &Ending, result: Option<String>, put_off: bool) {
+        let bus = &self.core.bus;
+        if job.known.is_none() {
+            self.core.unknown_class(job);
+        }
+        if let Verdict::Requeued { identity } = &ending.verdict {
+            let (id, times) = (&identity.id, identity.redelivered);
+            if times >= 3 {
+                self.core.warn(format!("job {id} was cut off and goes back to its queue for the {times}. time"));
+            }
+        }
+        let Some(info) = &job.info else { return };
+        let (job, duration) = (Arc::clone(info), job.began.elapsed());
+        match (&ending.verdict, &ending.failure) {
+            (_, Some(failure)) => bus.emit(Event::Failure { job, failure: failure.clone(), duration }),
+            (Verdict::Done, _) if bus.wants(Kind::Success) => bus.emit(Event::Success { job, result, duration }),
+            (Verdict::Requeued { identity }, _) => {
+                let why = format!("its run was cut off; redelivery {}", identity.redelivered);
+                bus.emit(Event::ReEnqueue { job, why });
+            }
+            (Verdict::Delayed { delay_ms, identity }, _) if put_off => {
+                let why = format!("its handler said later ({} ms, time {})", delay_ms, identity.later);
+                bus.emit(Event::ReEnqueue { job, why });
+            }
+            _ => {}
+        }
+        if let Some(tick) = ending.tick.as_ref().filter(|tick| !tick.halt && bus.wants(Kind::SchedulerReEnqueue)) {
+            bus.emit(Event::SchedulerReEnqueue { task: tick.task.clone() });
+        }
+    }
+
+    fn settle(&mut self, number: usize, worker: &WorkerName, job: Job, ending: Ending) {
+        self.set(number, State::Settling);
+        let settlement = Settlement {
+            worker: worker.clone(),
+            claim: job.claim,
+            queue: job.queue,
+            payload: job.payload,
+            verdict: ending.verdict,
+            free: ending.free,
+            tick: ending.tick,
+        };
+        self.settlements.push((number, job.identity.id, settlement));
+    }
+
+    /// The instance is dead: nothing is written any more, and slots whose runs have ended are idle.
+    fn forget(&mut self) {
+        self.settlements.clear();
+        self.enters.clear();
+        let mut roster = self.core.roster.borrow_mut();
+        for slot in roster.iter_mut().filter(|slot| slot.lane() == self.index) {
+            if !matches!(slot.state, State::Running(_) | State::Lost(_)) {
+                slot.state = State::Idle;
+            }
+        }
+    }
+
+    fn set(&self, number: usize, state: State) {
+        if let Some(slot) = self.core.roster.borrow_mut().get_mut(number) {
+            slot.state = state;
+        }
+    }
+
+    /// Takes the job out of a slot; a lost one is dropped, its slot idle.
+    fn take_job(&self, number: usize) -> Option<(Box<Job>, WorkerName)> {
+        let mut roster = self.core.roster.borrow_mut();
+        let slot = roster.get_mut(number)?;
+        match std::mem::replace(&mut slot.state, State::Idle) {
+            State::Entering(job) | State::Running(job) => Some((job, slot.worker.clone())),
+            State::Lost(job) => {
+                self.core.warn(format!("the run of job {} has ended; its claim was lost before", job.identity.id));
+                self.core.bells[self.index].notify_one();
+                self.core.retired.notify_one();
+                None
+            }
+            other => {
+                slot.state = other;
+                None
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! From a claim to a running handler.
+
+use std::borrow::Cow;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+use super::core::{Core, Finished};
+use super::roster::{Job, Slot, urge};
+use crate::event::kind::JobInfo;
+use crate::event::{Event, Kind};
+use crate::handler::contract::{Begun, Invocation, Stop};
+use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
+use crate::plugin::chain::Chain;
+use crate::store::effect::Gate;
+use crate::store::queueing::Claim;
+
+/// A claimed job, looked at.
+pub(super) enum Readied {
+    /// It cannot be performed; it fails with this.
+    Refused(Box<Job>, Failure),
+    /// It passes gates first.
+    AtGates(Box<Job>, Vec<Gate>),
+    /// It can begin.
+    Ready(Box<Job>),
+}
+
+/// Looks at a claimed job: whose is it, and does anything stand before its run?
+pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
+    let mut job = Box::new(Job {
+        claim: claim.token,
+        queue: claim.queue,
+        payload: claim.payload,
+        args: Bytes::from_static(b"[]"),
+        identity: claim.identity,
+        known: None,
+        held: Vec::new(),
+        info: None,
+        began: Instant::now(),
+    });
+    let payload = job.payload.clone();
+    let view = match PayloadView::parse(&payload) {
+        Ok(view) => view,
+        Err(bad) => {
+            describe(core, worker, &mut job, crate::job::failure::UNPARSEABLE);
+            return Readied::Refused(job, Failure::new("Error", bad.to_string()));
+        }
+    };
+    job.args = match view.args() {
+        Cow::Borrowed("[]") => Bytes::from_static(b"[]"),
+        Cow::Borrowed(args) => payload.slice_ref(args.as_bytes()),
+        Cow::Owned(args) => Bytes::from(args),
+    };
+    describe(core, worker, &mut job, &view.class);
+    let Some((task, handler)) = core.dispatch.get(&view.class) else {
+        return Readied::Refused(job, Failure::unknown_class(&view.class));
+    };
+    job.known = Some((Arc::clone(task), Arc::clone(handler)));
+    let chain = Chain::of(task);
+    if !chain.has_gates() {
+        return Readied::Ready(job);
+    }
+    match Args::of(&view) {
+        Ok(args) => {
+            job.held = chain.held(&job.queue, &args);
+            let gates = chain.gates(&job.queue, &args);
+            Readied::AtGates(job, gates)
+        }
+        Err(bad) => Readied::Refused(job, Failure::new("Error", bad.to_string())),
+    }
+}
+
+/// Builds what events say of the job, if anybody listens to them.
+fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: &str) {
+    let kinds = [Kind::Job, Kind::Success, Kind::Failure, Kind::ReEnqueue];
+    if kinds.into_iter().any(|kind| core.bus.wants(kind)) {
+        job.info = Some(Arc::new(JobInfo {
+            worker: worker.clone(),
+            queue: job.queue.clone(),
+            class: TaskName::as_stored(class),
+            args: job.args.clone(),
+            id: Arc::clone(&job.identity.id),
+        }));
+    }
+}
+
+/// Begins a job's run. The outcome if it is over at once; else it runs on the handlers' runtime
+/// and reports to its lane.
+pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> {
+    let (task, handler) = job.known.as_ref()?;
+    if let Some(info) = job.info.as_ref().filter(|_| core.bus.wants(Kind::Job)) {
+        core.bus.emit(Event::Job { job: Arc::clone(info) });
+    }
+    job.began = Instant::now();
+    if *slot.stop.borrow() != Stop::No {
+        slot.stop.send_replace(Stop::No);
+    }
+    let invocation = Invocation {
+        task: Arc::clone(task),
+        queue: job.queue.clone(),
+        args: job.args.clone(),
+        identity: job.identity.clone(),
+        claim: job.claim.clone(),
+        instance: Arc::clone(&core.instance),
+    };
+    let stop = slot.stop.subscribe();
+    match catch_unwind(AssertUnwindSafe(|| handler.begin(invocation, stop))) {
+        Ok(Begun::Ended(outcome)) => Some(outcome),
+        Ok(Begun::Running(run)) => {
+            let (number, claim, timeout) = (slot.number, job.claim.clone(), task.timeout);
+            let (stop, grace) = (Arc::clone(&slot.stop), core.kill_grace);
+            let report = core.finished[slot.lane()].clone();
+            core.handlers.spawn(async move {
+                let outcome = watched(run, &stop, timeout, grace).await;
+                // A lane that is gone has nothing to settle any more.
+                let _ = report.send(Finished { number, claim, outcome });
+            });
+            None
+        }
+        Err(panic) => Some(Outcome::Failure(panicked(&*panic))),
+    }
+}
+
+/// Awaits a run; stops it when it takes too long; turns a panic into a failure.
+async fn watched(
+    run: BoxFuture<'static, Outcome>,
+    stop: &watch::Sender<Stop>,
+    timeout: Option<Duration>,
+    grace: Duration,
+) -> Outcome {
+    let mut run = AssertUnwindSafe(run).catch_unwind();
+    let flatten = |ended: std::thread::Result<Outcome>| match ended {
+        Ok(outcome) => outcome,
+        Err(panic) => Outcome::Failure(panicked(&*panic)),
+    };
+    let Some(limit) = timeout else { return flatten(run.await) };
+    if let Ok(ended) = tokio::time::timeout(limit, &mut run).await {
+        return flatten(ended);
+    }
+    urge(stop, Stop::Terminate);
+    if tokio::time::timeout(grace, &mut run).await.is_err() {
+        urge(stop, Stop::Kill);
+        let _ = run.await;
+    }
+    Outcome::Failure(Failure::new("Timeout", format!("timed out after {}", humantime::format_duration(limit))))
+}
+
+fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    Failure::new("Panic", format!("the handler panicked: {}", text.unwrap_or("without a message")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_takes_too_long_is_stopped_and_fails() {
+        for (yields_to, wanted) in [(Stop::Terminate, Stop::Terminate), (Stop::Kill, Stop::Kill)] {
+            let stop = watch::Sender::new(Stop::No);
+            let mut told = stop.subscribe();
+            let run = async move {
+                told.wait_for(|now| *now >= yields_to).await.expect("the sender must live");
+                Outcome::Success { result: None }
+            };
+            let seconds = Duration::from_secs;
+            let outcome = watched(run.boxed(), &stop, Some(seconds(60)), seconds(5)).await;
+            let Outcome::Failure(failure) = outcome else { panic!("{outcome:?}") };
+            assert_eq!((failure.exception.as_str(), failure.error.as_str()), ("Timeout", "timed out after 1m"));
+            assert_eq!(*stop.borrow(), wanted);
+        }
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_failure_of_the_job_alone() {
+        let stop = watch::Sender::new(Stop::No);
+        let outcome = watched(async { panic!("boom") }.boxed(), &stop, None, Duration::ZERO).await;
+        assert!(matches!(outcome, Outcome::Failure(failure) if failure.error.ends_with("boom")));
+    }
+}

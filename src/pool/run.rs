@@ -1,0 +1,334 @@
+//! A pool's whole life: lanes opened, processors started, drained; and begun anew under a new id
+//! when others declared the instance dead.
+
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::task::{JoinHandle, LocalSet, spawn_local};
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::control::{Control, Phase};
+use super::core::Core;
+use super::lane::LaneTask;
+use super::manager::{Bounds, manage};
+use super::roster::{LANES, Roster};
+use super::{heartbeat, waking};
+use crate::backoff;
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::event::{Bus, Event};
+use crate::handler::contract::Stop;
+use crate::handler::dispatch::Dispatch;
+use crate::plugin::ending::CrashPolicy;
+use crate::store::instance::{InstanceRecord, Joined};
+use crate::store::queueing::Lane;
+use crate::store::wake::Waker;
+use crate::store::{Store, StoreError};
+
+/// How long a second signal waits for what it killed to be settled.
+const KILLED_SETTLE: Duration = Duration::from_secs(3);
+
+/// Everything a pool works with.
+pub struct Setup {
+    /// Bounds, times and queues.
+    pub config: Arc<Config>,
+    /// The store, in which the instance has already joined.
+    pub store: Arc<dyn Store>,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Where events go.
+    pub bus: Bus,
+    /// The tasks and their handlers.
+    pub dispatch: Arc<Dispatch>,
+    /// The runtime on which handlers run.
+    pub handlers: Handle,
+    /// The instance, as it joined.
+    pub record: InstanceRecord,
+    /// Tells which id the instance has at present: it takes a new one after it was declared dead.
+    pub instance: watch::Sender<Arc<str>>,
+    /// Told when the pool claims for the first time.
+    pub ready: oneshot::Sender<()>,
+}
+
+/// How a pool ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything is settled and unregistered.
+    Clean,
+    /// The deadline came first: some claims are still on record, and recovery will find them.
+    Unsettled,
+}
+
+/// Runs until told to drain. To be called on a current-thread runtime.
+pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
+    let Setup { config, store, clock, bus, dispatch, handlers, mut record, instance, ready } = setup;
+    let mut ready = Some(ready);
+    let local = LocalSet::new();
+    local
+        .run_until(async move {
+            loop {
+                let parts = Parts {
+                    config: Arc::clone(&config),
+                    store: Arc::clone(&store),
+                    clock: Arc::clone(&clock),
+                    bus: bus.clone(),
+                    dispatch: Arc::clone(&dispatch),
+                    handlers: handlers.clone(),
+                };
+                if let Some(ended) = live(parts, &record, &mut control, &mut ready).await {
+                    return ended;
+                }
+                record.id = InstanceRecord::new_id();
+                instance.send_replace(Arc::from(record.id.as_str()));
+                if !rejoin(&*store, &bus, &record, &mut control).await {
+                    return Ended::Clean;
+                }
+            }
+        })
+        .await
+}
+
+struct Parts {
+    config: Arc<Config>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    bus: Bus,
+    dispatch: Arc<Dispatch>,
+    handlers: Handle,
+}
+
+/// One life under one id. `None` when it was declared dead.
+async fn live(
+    parts: Parts,
+    record: &InstanceRecord,
+    control: &mut watch::Receiver<Control>,
+    ready: &mut Option<oneshot::Sender<()>>,
+) -> Option<Ended> {
+    let Parts { config, store, clock, bus, dispatch, handlers } = parts;
+    let has_pool = config.max_task_processors > 0;
+    let joined = Instant::now();
+    let Some((lanes, waker)) = open(&*store, &bus, record, has_pool, control).await else {
+        return Some(leave(&*store, record).await);
+    };
+    let (finished, reports): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
+    let core = Rc::new(Core {
+        record: RefCell::new(record.clone()),
+        instance: Arc::from(record.id.as_str()),
+        roster: RefCell::new(Roster::default()),
+        patterns: config.queues.clone(),
+        queues: RefCell::new(config.queues.resolve(&[]).into()),
+        dispatch,
+        policy: CrashPolicy { on_crash: config.on_crash, max_redeliveries: config.max_redeliveries },
+        kill_grace: config.shutdown.kill_grace,
+        store: Arc::clone(&store),
+        clock,
+        bus,
+        handlers,
+        accepting: Cell::new(true),
+        draining: Cell::new(false),
+        dead: Cell::new(false),
+        died: Notify::new(),
+        hungry: [const { Cell::new(false) }; LANES],
+        bells: [const { Notify::const_new() }; LANES],
+        came_short: Notify::new(),
+        claims: Cell::new(0),
+        finished: finished.try_into().ok()?,
+        retired: Notify::new(),
+        shortest_lock_s: Cell::new(None),
+        lock_taken: Notify::new(),
+        extended: Cell::new(joined),
+        unknown: RefCell::default(),
+        outage: Cell::new(None),
+    });
+    let lanes: Vec<_> = lanes
+        .into_iter()
+        .zip(reports)
+        .enumerate()
+        .map(|(index, (lane, report))| spawn_local(LaneTask::new(index, Rc::clone(&core), lane, report).run()))
+        .collect();
+    let mut tasks = vec![
+        spawn_local(heartbeat::beat(Rc::clone(&core), config.store.lease, config.timeout)),
+        spawn_local(heartbeat::guard(Rc::clone(&core), config.store.lease)),
+    ];
+    let mut growing = Vec::new();
+    if let Some(waker) = waker {
+        let bounds = Bounds {
+            min: config.min_task_processors,
+            max: config.max_task_processors,
+            check: config.check_timeout,
+            max_delay: config.max_event_loop_delay,
+        };
+        growing.push(spawn_local(manage(Rc::clone(&core), bounds)));
+        growing.push(spawn_local(waking::wake_lanes(Rc::clone(&core), waker, config.timeout)));
+    }
+    if let Some(ready) = ready.take() {
+        // Nobody need be waiting.
+        let _ = ready.send(());
+    }
+    let drained = loop {
+        let now = *control.borrow_and_update();
+        if now.phase > Phase::Run {
+            break true;
+        }
+        pause(&core, now.paused);
+        tokio::select! {
+            changed = control.changed() => if changed.is_err() { break true },
+            () = core.died.notified() => break false,
+        }
+    };
+    stop(growing);
+    let ended = if drained {
+        drain(&core, &config, lanes, control).await
+    } else {
+        join_all(lanes).await;
+        None
+    };
+    stop(std::mem::take(&mut tasks));
+    match ended {
+        Some(Ended::Clean) => Some(leave(&*store, record).await),
+        other => other,
+    }
+}
+
+fn stop(tasks: Vec<JoinHandle<()>>) {
+    for task in tasks {
+        task.abort();
+    }
+}
+
+fn pause(core: &Core, paused: bool) {
+    if core.accepting.get() == paused && !core.dead.get() {
+        core.accepting.set(!paused);
+        let text = if paused { "paused: no jobs are claimed until CONT" } else { "resumed: jobs are claimed again" };
+        core.bus.emit(Event::Notice { text: text.to_owned() });
+        core.wake();
+    }
+}
+
+/// Opens lanes and waker, as often as it takes. `None` when told to stop before.
+async fn open(
+    store: &dyn Store,
+    bus: &Bus,
+    record: &InstanceRecord,
+    has_pool: bool,
+    control: &mut watch::Receiver<Control>,
+) -> Option<(Vec<Box<dyn Lane>>, Option<Box<dyn Waker>>)> {
+    if !has_pool {
+        return Some((Vec::new(), None));
+    }
+    let mut attempt = 0;
+    loop {
+        let opened = async {
+            let mut lanes = Vec::new();
+            for lane in 0..LANES {
+                lanes.push(store.lane(&record.id, u8::try_from(lane).unwrap_or(u8::MAX)).await?);
+            }
+            Ok::<_, StoreError>((lanes, Some(store.waker().await?)))
+        };
+        match opened.await {
+            Ok(opened) => return Some(opened),
+            Err(error) => retry(bus, "open the lanes", &error, &mut attempt, control).await?,
+        }
+    }
+}
+
+/// Tells of an error and waits before the next try. `None` when told to stop.
+async fn retry(
+    bus: &Bus,
+    doing: &str,
+    error: &StoreError,
+    attempt: &mut u32,
+    control: &mut watch::Receiver<Control>,
+) -> Option<()> {
+    bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
+    let delay = backoff::exponential(*attempt, Duration::from_millis(100), Duration::from_secs(5), 0.5);
+    *attempt += 1;
+    tokio::select! {
+        () = sleep(delay) => Some(()),
+        stopped = control.wait_for(|now| now.phase > Phase::Run) => {
+            let _ = stopped;
+            None
+        }
+    }
+}
+
+/// Joins again after a declared death. False when told to stop before.
+async fn rejoin(store: &dyn Store, bus: &Bus, record: &InstanceRecord, control: &mut watch::Receiver<Control>) -> bool {
+    let mut attempt = 0;
+    loop {
+        let error = match store.join(record).await {
+            Ok(Joined::Yes) => return true,
+            // Whoever declared us dead has not buried us yet.
+            Ok(Joined::NameTaken(by)) => {
+                StoreError::Unavailable(format!("{} is still registered as {}", by.name, by.id))
+            }
+            Err(error) => error,
+        };
+        if retry(bus, "join again", &error, &mut attempt, control).await.is_none() {
+            return false;
+        }
+    }
+}
+
+/// Lets runs end, then ends them; everything is over before the deadline.
+async fn drain(
+    core: &Core,
+    config: &Config,
+    lanes: Vec<JoinHandle<()>>,
+    control: &mut watch::Receiver<Control>,
+) -> Option<Ended> {
+    core.accepting.set(false);
+    core.draining.set(true);
+    core.ring_all();
+    let (_, busy) = core.roster.borrow().census();
+    if busy > 0 {
+        core.bus.emit(Event::Notice { text: format!("draining: {busy} jobs are still running") });
+    }
+    let (timeout, grace) = (config.shutdown.timeout, config.shutdown.kill_grace);
+    // What is left between the kill and the deadline is for reaping, settling and unregistering.
+    let reserve = (grace / 4).min(Duration::from_secs(1));
+    let begun = Instant::now();
+    let mut deadline = begun + timeout;
+    let mut steps = vec![(begun + timeout - reserve, Stop::Kill), (begun + timeout - grace, Stop::Terminate)];
+    let lanes = join_all(lanes);
+    tokio::pin!(lanes);
+    loop {
+        let next = steps.last().map_or(deadline, |(at, _)| *at);
+        tokio::select! {
+            biased;
+            _ = &mut lanes => return Some(Ended::Clean),
+            Ok(_) = control.wait_for(|now| now.phase == Phase::Kill), if !steps.is_empty() => {
+                core.warn("killing the jobs that still run".to_owned());
+                core.roster.borrow().stop_all(Stop::Kill);
+                steps.clear();
+                deadline = deadline.min(Instant::now() + KILLED_SETTLE);
+            }
+            () = core.died.notified() => {}
+            () = sleep_until(next) => match steps.pop() {
+                Some((_, how)) => {
+                    let (_, busy) = core.roster.borrow().census();
+                    let verb = if how == Stop::Kill { "killed" } else { "asked to end" };
+                    core.warn(format!("the drain takes too long: {busy} jobs are {verb}"));
+                    core.roster.borrow().stop_all(how);
+                }
+                None => {
+                    core.warn("the deadline of the drain is over; what is unsettled stays on record".to_owned());
+                    return Some(Ended::Unsettled);
+                }
+            },
+        }
+    }
+}
+
+/// Unregisters everything; if the store does not answer soon, the lease will run out instead.
+async fn leave(store: &dyn Store, record: &InstanceRecord) -> Ended {
+    match tokio::time::timeout(Duration::from_secs(1), store.leave(record)).await {
+        Ok(Ok(())) => Ended::Clean,
+        Ok(Err(_)) | Err(_) => Ended::Unsettled,
+    }
+}

@@ -1,0 +1,103 @@
+//! When to look for jobs: as soon as there are some, and not before.
+//!
+//! A lane that found less than it asked for comes here. The waker looks once more and arms in the
+//! same step, so that no push falls between; then the pool sleeps until it is told, or until
+//! `timeout` has passed, which is only the safety net.
+
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::core::Core;
+use crate::backoff;
+use crate::event::{Event, Kind};
+use crate::job::QueueName;
+use crate::store::wake::{Seen, Waker, Watch};
+
+/// Wakes lanes for as long as it is polled.
+pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>, timeout: Duration) {
+    let mut vain = Vain::default();
+    core.came_short.notify_one();
+    loop {
+        core.came_short.notified().await;
+        let seen = arm(&core, &*waker).await;
+        if core.bus.wants(Kind::WorkerPoll) {
+            core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
+        }
+        if seen.ready && core.accepting.get() {
+            // Jobs that are there but cannot be claimed (a key of another type) must not spin us.
+            if let Some(pause) = vain.judge(core.claims.get()) {
+                sleep(pause.min(timeout)).await;
+            }
+        } else {
+            if core.bus.wants(Kind::WorkerPause) {
+                core.bus.emit(Event::WorkerPause);
+            }
+            tokio::select! {
+                () = waker.woken() => {}
+                () = sleep(timeout) => {}
+            }
+        }
+        core.wake();
+    }
+}
+
+/// Arms until it works, and until the queues watched are all the queues there are.
+async fn arm(core: &Core, waker: &dyn Waker) -> Seen {
+    let mut attempt = 0;
+    let queue_names = core.patterns.has_patterns();
+    loop {
+        let queues = Arc::clone(&core.queues.borrow());
+        match waker.arm(&Watch { queues: queues.to_vec(), queue_names, ..Watch::default() }).await {
+            Ok(seen) => {
+                core.store_answered();
+                let known: &[QueueName] = seen.queue_names.as_deref().unwrap_or_default();
+                let resolved = core.patterns.resolve(known);
+                if resolved == *queues {
+                    return seen;
+                }
+                // A queue appeared or went: watch the new list before trusting what was seen.
+                *core.queues.borrow_mut() = resolved.into();
+            }
+            Err(error) => {
+                core.store_failed("watch the queues", &error);
+                let (base, cap) = (Duration::from_millis(100), Duration::from_secs(2));
+                sleep(backoff::exponential(attempt, base, cap, 0.5)).await;
+                attempt += 1;
+            }
+        }
+    }
+}
+
+/// Counts wakes that brought nothing.
+#[derive(Default)]
+struct Vain {
+    claims: u64,
+    times: u32,
+}
+
+impl Vain {
+    /// How long to wait before the next look, if the last ones were in vain.
+    fn judge(&mut self, claims: u64) -> Option<Duration> {
+        self.times = if claims == self.claims { self.times + 1 } else { 0 };
+        self.claims = claims;
+        // Losing a race or two to other instances is nothing unusual.
+        let steps = self.times.checked_sub(3)?;
+        Some(backoff::exponential(steps, Duration::from_millis(10), Duration::from_secs(5), 0.0))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looking_in_vain_slows_down_until_something_is_claimed() {
+        let mut vain = Vain::default();
+        let pauses: Vec<_> = (0..5).map(|_| vain.judge(0).map(|pause| pause.as_millis())).collect();
+        assert_eq!(pauses, [None, None, Some(10), Some(20), Some(40)]);
+        assert_eq!(vain.judge(1), None);
+    }
+}

@@ -1,0 +1,275 @@
+//! What is to be run: a program, its arguments, its environment, its directory.
+//!
+//! A command is never a shell's text: every argument reaches the program as it is. The child
+//! leads a process group of its own, so that it can be ended together with its children. There is
+//! no `pre_exec` and there must never be one: it makes the standard library fork, which copies the
+//! page tables of the whole daemon for every job. For the same reason a program without a slash is
+//! looked up here when the command sets its own `PATH`.
+
+use std::ffi::{OsStr, OsString};
+use std::io;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Command as StdCommand, Stdio};
+
+use rustix::io::Errno;
+
+/// A command that can be spawned.
+#[derive(Debug, Clone)]
+pub struct Command {
+    program: OsString,
+    args: Vec<OsString>,
+    env: Vec<(OsString, OsString)>,
+    removed: Vec<OsString>,
+    cwd: Option<PathBuf>,
+    stdout: bool,
+}
+
+/// Why a command did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum SpawnError {
+    /// Something that goes to the kernel as a C string holds a NUL byte.
+    #[error("start {program}: an argument or an environment variable holds a NUL byte")]
+    Nul {
+        /// The program.
+        program: String,
+    },
+    /// There is no such program.
+    #[error("start {program}: there is no such program")]
+    NotFound {
+        /// The program.
+        program: String,
+    },
+    /// The program exists, but what its first line names does not.
+    #[error("start {program}: the interpreter that its first line names, or its loader, does not exist")]
+    NoInterpreter {
+        /// The program.
+        program: String,
+    },
+    /// The working directory cannot be entered.
+    #[error("start {program}: the working directory {} cannot be entered", .cwd.display())]
+    Directory {
+        /// The program.
+        program: String,
+        /// The directory.
+        cwd: PathBuf,
+    },
+    /// The program may not be executed.
+    #[error("start {program}: permission denied (is it executable?)")]
+    Denied {
+        /// The program.
+        program: String,
+    },
+    /// The kernel does not know how to execute the program.
+    #[error("start {program}: it is neither a binary of this machine nor a script that begins with #!")]
+    NotExecutable {
+        /// The program.
+        program: String,
+    },
+    /// Arguments and environment are too long together.
+    #[error("start {program}: its arguments and environment together are longer than the system passes on")]
+    TooLong {
+        /// The program.
+        program: String,
+    },
+    /// The system is short of something, or the program is being written at this moment; it may
+    /// work in a moment.
+    #[error("start {program}: {source}")]
+    Busy {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// Anything else.
+    #[error("start {program}: {source}")]
+    Other {
+        /// The program.
+        program: String,
+        /// What the system said.
+        source: io::Error,
+    },
+}
+
+impl Command {
+    /// A command without arguments that inherits environment and directory.
+    #[must_use]
+    pub fn new(program: impl Into<OsString>) -> Self {
+        Self {
+            program: program.into(),
+            args: Vec::new(),
+            env: Vec::new(),
+            removed: Vec::new(),
+            cwd: None,
+            stdout: true,
+        }
+    }
+
+    /// Adds arguments.
+    pub fn args(&mut self, args: impl IntoIterator<Item = impl Into<OsString>>) -> &mut Self {
+        self.args.extend(args.into_iter().map(Into::into));
+        self
+    }
+
+    /// Sets a variable.
+    pub fn env(&mut self, name: impl Into<OsString>, value: impl Into<OsString>) -> &mut Self {
+        self.env.push((name.into(), value.into()));
+        self
+    }
+
+    /// Keeps an inherited variable from the child. What [`env`](Self::env) sets is not removed.
+    pub fn env_remove(&mut self, name: impl Into<OsString>) -> &mut Self {
+        self.removed.push(name.into());
+        self
+    }
+
+    /// Sets the directory the child starts in; a relative program is looked for from there.
+    pub fn cwd(&mut self, cwd: impl Into<PathBuf>) -> &mut Self {
+        self.cwd = Some(cwd.into());
+        self
+    }
+
+    /// Sends the child's stdout to `/dev/null`.
+    pub fn discard_stdout(&mut self) -> &mut Self {
+        self.stdout = false;
+        self
+    }
+
+    /// The program as people know it.
+    #[must_use]
+    pub fn program(&self) -> String {
+        self.program.to_string_lossy().into_owned()
+    }
+
+    /// Starts it with pipes on stdin and stderr, and on stdout unless that is discarded.
+    pub(super) fn spawn(&self) -> Result<std::process::Child, SpawnError> {
+        let mut command = match self.looked_up()? {
+            Some(found) => {
+                let mut command = StdCommand::new(found);
+                command.arg0(&self.program);
+                command
+            }
+            None => StdCommand::new(&self.program),
+        };
+        command.args(&self.args).stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.stdout(if self.stdout { Stdio::piped() } else { Stdio::null() });
+        for name in &self.removed {
+            command.env_remove(name);
+        }
+        for (name, value) in &self.env {
+            command.env(name, value);
+        }
+        if let Some(cwd) = &self.cwd {
+            command.current_dir(cwd);
+        }
+        command.spawn().map_err(|error| self.explain(error))
+    }
+
+    /// Where a program without a slash is in the `PATH` that this command sets.
+    fn looked_up(&self) -> Result<Option<PathBuf>, SpawnError> {
+        let path = self.env.iter().rev().find(|(name, _)| name == "PATH");
+        let Some((_, path)) = path.filter(|_| !has_slash(&self.program)) else { return Ok(None) };
+        std::env::split_paths(path)
+            .map(|folder| self.from_cwd(&folder).join(&self.program))
+            .find(|file| file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok())
+            .map(Some)
+            .ok_or_else(|| SpawnError::NotFound { program: self.program() })
+    }
+
+    fn from_cwd(&self, path: &Path) -> PathBuf {
+        self.cwd.as_deref().map_or_else(|| path.to_owned(), |cwd| cwd.join(path))
+    }
+
+    fn explain(&self, source: io::Error) -> SpawnError {
+        let program = self.program();
+        if source.kind() == io::ErrorKind::InvalidInput && source.raw_os_error().is_none() {
+            return SpawnError::Nul { program };
+        }
+        // One errno may speak of the directory, of the program or of its interpreter.
+        let bad_cwd = self.cwd.as_ref().filter(|cwd| !cwd.is_dir() || !may_enter(cwd));
+        match Errno::from_io_error(&source) {
+            Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) if bad_cwd.is_some() => {
+                SpawnError::Directory { program, cwd: bad_cwd.cloned().unwrap_or_default() }
+            }
+            Some(Errno::NOENT) if has_slash(&self.program) && self.from_cwd(Path::new(&self.program)).exists() => {
+                SpawnError::NoInterpreter { program }
+            }
+            Some(Errno::NOENT | Errno::NOTDIR) => SpawnError::NotFound { program },
+            Some(Errno::ACCESS | Errno::PERM) => SpawnError::Denied { program },
+            Some(Errno::NOEXEC) => SpawnError::NotExecutable { program },
+            Some(Errno::TOOBIG) => SpawnError::TooLong { program },
+            Some(Errno::AGAIN | Errno::NOMEM | Errno::MFILE | Errno::NFILE | Errno::TXTBSY) => {
+                SpawnError::Busy { program, source }
+            }
+            _ => SpawnError::Other { program, source },
+        }
+    }
+}
+
+fn has_slash(program: &OsStr) -> bool {
+    program.as_encoded_bytes().contains(&b'/')
+}
+
+fn may_enter(folder: &Path) -> bool {
+    rustix::fs::access(folder, rustix::fs::Access::EXEC_OK).is_ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::*;
+
+    fn file(folder: &Path, name: &str, text: &str, mode: u32) {
+        let path = folder.join(name);
+        fs::write(&path, text).unwrap();
+        fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+
+    fn refused(command: &Command) -> SpawnError {
+        // A file just written may be held open by a child that another test is about to start.
+        loop {
+            match command.spawn() {
+                Err(SpawnError::Busy { .. }) => std::thread::yield_now(),
+                Err(error) => return error,
+                Ok(_) => panic!("{command:?} started"),
+            }
+        }
+    }
+
+    #[test]
+    fn what_cannot_start_says_why() {
+        let folder = tempfile::tempdir().unwrap();
+        file(folder.path(), "plain", "echo hello\n", 0o755);
+        file(folder.path(), "orphan", "#!/no/such/interpreter\n", 0o755);
+        file(folder.path(), "locked", "#!/bin/sh\n", 0o644);
+        let refused = |program: &str| refused(Command::new(program).cwd(folder.path()));
+        assert!(matches!(refused("./plain"), SpawnError::NotExecutable { .. }));
+        assert!(matches!(refused("./orphan"), SpawnError::NoInterpreter { .. }));
+        assert!(matches!(refused("./locked"), SpawnError::Denied { .. }));
+        assert!(matches!(refused("./missing"), SpawnError::NotFound { .. }));
+        assert!(matches!(refused("no-such-program-anywhere"), SpawnError::NotFound { .. }));
+        assert!(matches!(refused("a\0b"), SpawnError::Nul { .. }));
+        assert_eq!(
+            super::tests::refused(Command::new("/bin/true").cwd("/no/such/folder")).to_string(),
+            "start /bin/true: the working directory /no/such/folder cannot be entered"
+        );
+        let long = "x".repeat(3_000_000);
+        let error = super::tests::refused(Command::new("/bin/true").args([long]));
+        assert!(matches!(error, SpawnError::TooLong { .. }), "{error}");
+    }
+
+    #[test]
+    fn a_path_of_its_own_is_searched_from_the_working_directory() {
+        let folder = tempfile::tempdir().unwrap();
+        fs::create_dir(folder.path().join("bin")).unwrap();
+        file(&folder.path().join("bin"), "plain", "echo hello\n", 0o755);
+        let mut command = Command::new("plain");
+        command.cwd(folder.path()).env("PATH", "/nowhere:bin");
+        // Found (no shell runs it in spite of that); without the folder in PATH it is not.
+        assert!(matches!(refused(&command), SpawnError::NotExecutable { .. }));
+        command.env("PATH", "/nowhere");
+        assert!(matches!(refused(&command), SpawnError::NotFound { .. }));
+    }
+}

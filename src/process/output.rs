@@ -1,0 +1,295 @@
+//! What a process writes: its stdout and stderr as lines.
+//!
+//! Bounded everywhere: a line longer than [`LINE_CAP`] comes in pieces, and a [`Tail`] keeps only
+//! the last lines. Bytes that are no UTF-8 are replaced. Both pipes are read for as long as the
+//! process runs, so it never blocks on a full one; once it has ended, a grandchild that still
+//! holds them cannot keep anybody waiting for long.
+
+use std::collections::VecDeque;
+use std::future::pending;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::time::Duration;
+
+use tokio::net::unix::pipe;
+use tokio::time::{Instant, timeout_at};
+
+/// The longest line that is handed on in one piece, in bytes.
+pub const LINE_CAP: usize = 16 * 1024;
+/// How much one read takes at most.
+const CHUNK: usize = 16 * 1024;
+/// For how long pipes must be silent after the process' end before they are given up.
+const SILENCE: Duration = Duration::from_millis(100);
+/// For how long they are read at all after the process' end.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How many lines a tail keeps.
+const TAIL_LINES: usize = 32;
+/// How many bytes a tail keeps.
+const TAIL_BYTES: usize = 8 * 1024;
+
+/// Which pipe a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// A line, or a piece of one that is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Line<'a> {
+    /// Where it was written.
+    pub source: Source,
+    /// Its text, without the line's end.
+    pub text: &'a str,
+    /// Is this a further piece of the line before?
+    pub continued: bool,
+}
+
+/// The reading ends of a process' pipes.
+#[derive(Debug)]
+pub struct Output {
+    stdout: Option<Pipe>,
+    stderr: Option<Pipe>,
+}
+
+#[derive(Debug)]
+struct Pipe {
+    receiver: pipe::Receiver,
+    source: Source,
+    lines: Splitter,
+}
+
+impl Output {
+    pub(super) fn new(stdout: Option<OwnedFd>, stderr: Option<OwnedFd>) -> io::Result<Self> {
+        let pipe = |fd: Option<OwnedFd>, source| fd.map(|fd| Pipe::new(fd, source)).transpose();
+        Ok(Self { stdout: pipe(stdout, Source::Stdout)?, stderr: pipe(stderr, Source::Stderr)? })
+    }
+
+    /// Waits until there is something to read, reads it, and hands on the lines that are
+    /// complete. `false` when both pipes have ended. Cancel safe.
+    pub async fn pump(&mut self, sink: &mut impl FnMut(Line<'_>)) -> bool {
+        if self.stdout.is_none() && self.stderr.is_none() {
+            return false;
+        }
+        let slot = tokio::select! {
+            () = readable(self.stdout.as_ref()) => &mut self.stdout,
+            () = readable(self.stderr.as_ref()) => &mut self.stderr,
+        };
+        if let Some(pipe) = slot
+            && !pipe.read(sink)
+        {
+            pipe.lines.finish(pipe.source, sink);
+            *slot = None;
+        }
+        self.stdout.is_some() || self.stderr.is_some()
+    }
+
+    /// Reads what is left after the process has ended: to the end of the pipes, or until they
+    /// fell silent because somebody else holds them.
+    pub async fn rest(&mut self, sink: &mut impl FnMut(Line<'_>)) {
+        let last = Instant::now() + PATIENCE;
+        while let Ok(true) = timeout_at(last.min(Instant::now() + SILENCE), self.pump(sink)).await {
+            if Instant::now() >= last {
+                break;
+            }
+        }
+        for slot in [&mut self.stdout, &mut self.stderr] {
+            if let Some(mut pipe) = slot.take() {
+                pipe.lines.finish(pipe.source, sink);
+            }
+        }
+    }
+}
+
+async fn readable(pipe: Option<&Pipe>) {
+    match pipe {
+        // An error shows again at the read, which then ends this pipe.
+        Some(pipe) => drop(pipe.receiver.readable().await),
+        None => pending().await,
+    }
+}
+
+impl Pipe {
+    fn new(fd: OwnedFd, source: Source) -> io::Result<Self> {
+        rustix::io::ioctl_fionbio(fd.as_fd(), true)?;
+        Ok(Self { receiver: pipe::Receiver::from_owned_fd_unchecked(fd)?, source, lines: Splitter::default() })
+    }
+
+    /// One read; `false` at the end.
+    fn read(&mut self, sink: &mut impl FnMut(Line<'_>)) -> bool {
+        let mut chunk = [0; CHUNK];
+        match self.receiver.try_read(&mut chunk) {
+            Ok(0) => false,
+            Ok(n) => {
+                self.lines.push(chunk.get(..n).unwrap_or_default(), self.source, sink);
+                true
+            }
+            Err(error) => matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted),
+        }
+    }
+}
+
+/// Cuts bytes into lines.
+#[derive(Debug, Default)]
+struct Splitter {
+    /// The beginning of a line whose end has not come yet; never longer than a line may be.
+    partial: Vec<u8>,
+    /// Was a piece of this line handed on already?
+    continued: bool,
+}
+
+impl Splitter {
+    fn push(&mut self, mut bytes: &[u8], source: Source, sink: &mut impl FnMut(Line<'_>)) {
+        while let Some(at) = bytes.iter().position(|&byte| byte == b'\n') {
+            let (line, rest) = bytes.split_at(at);
+            bytes = rest.get(1..).unwrap_or_default();
+            self.append(line, source, sink);
+            self.end(source, sink);
+        }
+        self.append(bytes, source, sink);
+    }
+
+    /// The pipe's end also ends the line.
+    fn finish(&mut self, source: Source, sink: &mut impl FnMut(Line<'_>)) {
+        if !self.partial.is_empty() {
+            self.end(source, sink);
+        }
+    }
+
+    fn append(&mut self, bytes: &[u8], source: Source, sink: &mut impl FnMut(Line<'_>)) {
+        self.partial.extend_from_slice(bytes);
+        while self.partial.len() > LINE_CAP {
+            let cut = boundary(&self.partial, LINE_CAP);
+            let text = String::from_utf8_lossy(self.partial.get(..cut).unwrap_or_default());
+            sink(Line { source, text: &text, continued: self.continued });
+            self.partial.drain(..cut);
+            self.continued = true;
+        }
+    }
+
+    fn end(&mut self, source: Source, sink: &mut impl FnMut(Line<'_>)) {
+        let line = self.partial.strip_suffix(b"\r").unwrap_or(&self.partial);
+        // The rest of a line that ended exactly where it was cut is no line of its own.
+        if !(self.continued && line.is_empty()) {
+            sink(Line { source, text: &String::from_utf8_lossy(line), continued: self.continued });
+        }
+        self.partial.clear();
+        self.continued = false;
+    }
+}
+
+/// The last place at or before `at` that does not cut a UTF-8 character.
+fn boundary(bytes: &[u8], at: usize) -> usize {
+    let is_start = |&i: &usize| bytes.get(i).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
+    (at.saturating_sub(3)..=at).rev().find(is_start).unwrap_or(at)
+}
+
+/// The last lines of something, bounded in number and in bytes.
+#[derive(Debug, Default)]
+pub struct Tail {
+    lines: VecDeque<String>,
+    bytes: usize,
+}
+
+impl Tail {
+    /// Adds a line and forgets old ones as needed.
+    pub fn push(&mut self, text: &str) {
+        let text = text.get(..boundary(text.as_bytes(), TAIL_BYTES.min(text.len()))).unwrap_or(text);
+        self.bytes += text.len();
+        self.lines.push_back(text.to_owned());
+        while self.lines.len() > TAIL_LINES || self.bytes > TAIL_BYTES {
+            let Some(oldest) = self.lines.pop_front() else { break };
+            self.bytes -= oldest.len();
+        }
+    }
+
+    /// The lines, oldest first.
+    #[must_use]
+    pub fn into_lines(self) -> Vec<String> {
+        self.lines.into()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::child::Running;
+    use super::super::command::Command;
+    use super::*;
+
+    fn split(chunks: &[&[u8]]) -> Vec<(String, bool)> {
+        let (mut splitter, mut lines) = (Splitter::default(), Vec::new());
+        let mut sink = |line: Line<'_>| lines.push((line.text.to_owned(), line.continued));
+        for chunk in chunks {
+            splitter.push(chunk, Source::Stdout, &mut sink);
+        }
+        splitter.finish(Source::Stdout, &mut sink);
+        lines
+    }
+
+    fn texts(chunks: &[&[u8]]) -> Vec<String> {
+        split(chunks).into_iter().map(|(text, _)| text).collect()
+    }
+
+    #[test]
+    fn lines_are_whole_however_they_arrive() {
+        assert_eq!(texts(&[b"a\nb", b"", b"c\n", b"\r\nlast"]), ["a", "bc", "", "last"]);
+        assert_eq!(texts(&[b"\xc3", b"\xbc\xff\n"]), ["ü\u{fffd}"]);
+        assert!(texts(&[]).is_empty());
+    }
+
+    #[test]
+    fn a_long_line_comes_in_pieces_that_cut_no_character() {
+        let long = "ü".repeat(LINE_CAP);
+        let pieces = split(&[b"x", long.as_bytes(), b"\nnext\n"]);
+        assert!(pieces.iter().all(|(text, _)| text.len() <= LINE_CAP));
+        assert_eq!(pieces.iter().map(|(_, continued)| *continued).collect::<Vec<_>>(), [false, true, true, false]);
+        let joined: String = pieces.iter().map(|(text, _)| text.as_str()).collect();
+        assert_eq!(joined, format!("x{long}next"));
+        let exact = "y".repeat(LINE_CAP);
+        assert_eq!(split(&[exact.as_bytes(), b"\nz\n"]), [(exact, false), ("z".into(), false)]);
+        // What is not UTF-8 at all is cut where it must be.
+        assert_eq!(split(&[&vec![0x80; LINE_CAP + 1]]).len(), 2);
+    }
+
+    #[test]
+    fn a_tail_forgets_the_oldest() {
+        let mut tail = Tail::default();
+        (0..100).for_each(|n| tail.push(&n.to_string()));
+        let lines = tail.into_lines();
+        assert_eq!((lines.len(), lines[0].as_str(), lines[31].as_str()), (32, "68", "99"));
+        let mut tail = Tail::default();
+        tail.push("old");
+        tail.push(&"ü".repeat(TAIL_BYTES));
+        let lines = tail.into_lines();
+        assert_eq!((lines.len(), lines[0].len()), (1, TAIL_BYTES));
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_that_holds_the_pipe_holds_up_nobody() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "sleep 60 & echo $!; echo oops >&2; printf unfinished"]);
+        let mut running = Running::spawn(&command, Vec::new()).unwrap();
+        running.child.exited().await;
+        let (begun, mut lines) = (Instant::now(), Vec::new());
+        running.output.rest(&mut |line| lines.push((line.source, line.text.to_owned()))).await;
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?}", begun.elapsed());
+        running.child.signal_group(rustix::process::Signal::KILL);
+        let of = |source| lines.iter().filter(move |line| line.0 == source).map(|line| line.1.as_str());
+        assert_eq!(of(Source::Stdout).nth(1), Some("unfinished"));
+        assert_eq!(of(Source::Stderr).collect::<Vec<_>>(), ["oops"]);
+    }
+
+    #[tokio::test]
+    async fn a_grandchild_that_never_stops_writing_holds_up_nobody_either() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "while :; do echo noise; done & exit 0"]);
+        let mut running = Running::spawn(&command, Vec::new()).unwrap();
+        running.child.exited().await;
+        let (begun, mut count) = (Instant::now(), 0);
+        running.output.rest(&mut |_| count += 1).await;
+        assert!(begun.elapsed() < Duration::from_secs(20) && count > 0);
+        running.child.signal_group(rustix::process::Signal::KILL);
+    }
+}

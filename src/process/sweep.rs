@@ -1,0 +1,341 @@
+//! Processes in `/proc`: who is alive, who descends from whom, and the end of those that were left
+//! behind.
+//!
+//! A process number means something only together with the start time. Whoever is killed here is
+//! first held by a pidfd and then looked at once more, so that a number that changed hands in
+//! between is never hit. Where `/proc` says nothing, nothing is done, and who cannot be seen to be
+//! dead counts as alive. Everything in this file blocks for as long as a look through `/proc`
+//! takes.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Read;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::MetadataExt;
+use std::time::Duration;
+
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, Signal, getpid};
+
+use super::mark;
+
+/// How often a sweep looks again before it gives up on processes that do not die.
+const ROUNDS: usize = 400;
+/// The pause between two looks, for killed processes to be gone.
+const PAUSE: Duration = Duration::from_millis(5);
+/// The largest environment that is read; the kernel allows less in practice.
+const ENVIRON_CAP: u64 = 16 * 1024 * 1024;
+
+/// The kernel's id of this boot; empty if it does not tell.
+#[must_use]
+pub fn boot_id() -> String {
+    fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+/// The inode of our pid namespace; 0 if the kernel does not tell.
+#[must_use]
+pub fn pid_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map(|ns| ns.ino()).unwrap_or_default()
+}
+
+/// This host's name.
+#[must_use]
+pub fn hostname() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// When a process started, in clock ticks since boot.
+#[must_use]
+pub fn start_ticks(pid: u32) -> Option<u64> {
+    Stat::of(pid).map(|stat| stat.start)
+}
+
+/// Does the process with this number and start time still live? Only what is surely dead is
+/// `false`: a process that we may not look at counts as alive, for its job would else be run twice.
+#[must_use]
+pub fn is_alive(pid: u32, start_ticks: u64) -> bool {
+    let Some(number) = number(pid) else { return false };
+    if rustix::process::test_kill_process(number) == Err(Errno::SRCH) {
+        return false;
+    }
+    Stat::of(pid).is_none_or(|stat| stat.lives() && (stat.start == start_ticks || start_ticks == 0))
+}
+
+/// All living processes that descend from this one.
+#[must_use]
+pub fn descendants(pid: u32) -> Vec<u32> {
+    let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
+    for stat in everybody().filter(Stat::lives) {
+        children.entry(stat.parent).or_default().push(stat.pid);
+    }
+    let (mut found, mut seen) = (Vec::new(), HashSet::from([pid]));
+    let mut parents = vec![pid];
+    while let Some(parent) = parents.pop() {
+        for child in children.remove(&parent).unwrap_or_default() {
+            if seen.insert(child) {
+                found.push(child);
+                parents.push(child);
+            }
+        }
+    }
+    found
+}
+
+/// Does any process of this group live? Zombies do not.
+#[must_use]
+pub fn group_lives(group: Pid) -> bool {
+    everybody().any(|stat| stat.group == group.as_raw_pid() && stat.lives())
+}
+
+/// All living processes whose environment carries the mark of this instance, but for ourselves and
+/// those above us (a daemon may have been started by another one's job).
+#[must_use]
+pub fn marked(instance: &str) -> Vec<u32> {
+    let mark = format!("{}={instance}", mark::INSTANCE);
+    let spared = ourselves_and_above();
+    everybody()
+        .filter(|stat| stat.lives() && !spared.contains(&stat.pid) && carries(stat.pid, mark.as_bytes()))
+        .map(|stat| stat.pid)
+        .collect()
+}
+
+/// Kills all processes that are [`marked`], again and again until none is left, and returns how
+/// many it killed. If some cannot be killed (they sleep in the kernel, or belong to somebody else)
+/// it gives up after about two seconds; `marked` then still names them.
+pub fn kill_marked(instance: &str) -> usize {
+    let mark = format!("{}={instance}", mark::INSTANCE);
+    let mut killed = HashSet::new();
+    for round in 0..ROUNDS {
+        let left = marked(instance);
+        if left.is_empty() {
+            break;
+        }
+        if round > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        for pid in left {
+            if let Some(held) = Held::new(pid)
+                && carries(pid, mark.as_bytes())
+                && held.signal(Signal::KILL)
+            {
+                killed.insert((held.pid, held.start));
+            }
+        }
+    }
+    killed.len()
+}
+
+/// Kills all our descendants, again and again until none is left, and returns how many it killed.
+///
+/// They are all stopped before the first is killed: the child of a killed parent goes to another
+/// parent, and might be out of sight while others are still looked for.
+pub fn kill_descendants() -> usize {
+    let ourselves = getpid().as_raw_pid().unsigned_abs();
+    let mut killed = HashSet::new();
+    for round in 0..ROUNDS {
+        let mut stopped: HashMap<u32, Held> = HashMap::new();
+        loop {
+            let fresh: Vec<u32> = descendants(ourselves).into_iter().filter(|pid| !stopped.contains_key(pid)).collect();
+            let before = stopped.len();
+            for held in fresh.into_iter().filter_map(Held::new) {
+                held.signal(Signal::STOP);
+                stopped.insert(held.pid, held);
+            }
+            if stopped.len() == before {
+                break;
+            }
+        }
+        if stopped.is_empty() {
+            break;
+        }
+        for held in stopped.values() {
+            if held.signal(Signal::KILL) {
+                killed.insert((held.pid, held.start));
+            }
+        }
+        if round > 0 {
+            std::thread::sleep(PAUSE);
+        }
+    }
+    killed.len()
+}
+
+/// A process that cannot turn into another one between the look and the signal.
+struct Held {
+    pid: u32,
+    start: u64,
+    /// `None` where the kernel has no pidfds: then number and start time must do.
+    fd: Option<OwnedFd>,
+}
+
+impl Held {
+    /// `None` if the process is gone.
+    fn new(pid: u32) -> Option<Self> {
+        let fd = match rustix::process::pidfd_open(number(pid)?, PidfdFlags::empty()) {
+            Ok(fd) => Some(fd),
+            Err(Errno::SRCH) => return None,
+            Err(_) => None,
+        };
+        let stat = Stat::of(pid).filter(Stat::lives)?;
+        Some(Self { pid, start: stat.start, fd })
+    }
+
+    fn signal(&self, signal: Signal) -> bool {
+        match &self.fd {
+            Some(fd) => rustix::process::pidfd_send_signal(fd, signal).is_ok(),
+            None => {
+                start_ticks(self.pid) == Some(self.start)
+                    && number(self.pid).is_some_and(|pid| rustix::process::kill_process(pid, signal).is_ok())
+            }
+        }
+    }
+}
+
+/// What `/proc/<pid>/stat` says of a process, as far as it matters here.
+#[derive(Debug, PartialEq, Eq)]
+struct Stat {
+    pid: u32,
+    state: u8,
+    parent: u32,
+    group: i32,
+    start: u64,
+}
+
+impl Stat {
+    fn of(pid: u32) -> Option<Self> {
+        Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
+    }
+
+    fn parse(line: &[u8]) -> Option<Self> {
+        let line = String::from_utf8_lossy(line);
+        // The second field is the program's name in brackets, and may itself hold any of these.
+        let (pid, _) = line.split_once(' ')?;
+        let (_, rest) = line.rsplit_once(')')?;
+        let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
+        Some(Self {
+            pid: pid.parse().ok()?,
+            state: *fields.first()?.as_bytes().first()?,
+            parent: fields.get(1)?.parse().ok()?,
+            group: fields.get(2)?.parse().ok()?,
+            start: fields.get(19)?.parse().ok()?,
+        })
+    }
+
+    fn lives(&self) -> bool {
+        !matches!(self.state, b'Z' | b'X' | b'x')
+    }
+}
+
+fn everybody() -> impl Iterator<Item = Stat> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?))
+}
+
+fn ourselves_and_above() -> HashSet<u32> {
+    let mut above = HashSet::new();
+    let mut next = getpid().as_raw_pid().unsigned_abs();
+    while next != 0 && above.insert(next) {
+        next = Stat::of(next).map_or(0, |stat| stat.parent);
+    }
+    above
+}
+
+fn carries(pid: u32, variable: &[u8]) -> bool {
+    let mut environ = Vec::new();
+    fs::File::open(format!("/proc/{pid}/environ"))
+        .and_then(|file| file.take(ENVIRON_CAP).read_to_end(&mut environ))
+        .is_ok_and(|_| environ.split(|&byte| byte == 0).any(|one| one == variable))
+}
+
+fn number(pid: u32) -> Option<Pid> {
+    Pid::from_raw(i32::try_from(pid).ok()?)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{BufRead, BufReader};
+    use std::os::unix::process::CommandExt;
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    /// Starts a script in a group of its own and reads the numbers on its first line.
+    fn started(script: &str, env: (&str, &str)) -> (std::process::Child, Vec<u32>) {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).env(env.0, env.1).stdout(Stdio::piped()).process_group(0);
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        (child, line.split_whitespace().map(|pid| pid.parse().unwrap()).collect())
+    }
+
+    fn end(mut child: std::process::Child) {
+        let _ = rustix::process::kill_process_group(Pid::from_child(&child), Signal::KILL);
+        child.wait().unwrap();
+    }
+
+    #[test]
+    fn a_programs_name_cannot_forge_its_state() {
+        let line = b"77 (a) R 1 (b) S 5 6 6 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1\n";
+        assert_eq!(Stat::parse(line), Some(Stat { pid: 77, state: b'S', parent: 5, group: 6, start: 4711 }));
+        for bad in [&b""[..], b"1", b"1 (x", b"1 (x)", b"1 (x) S 1", b"x (x) S 1 2 3", b"\xff\xff"] {
+            assert_eq!(Stat::parse(bad), None);
+        }
+    }
+
+    #[test]
+    fn this_host_and_this_process_are_known() {
+        assert!(boot_id().len() >= 32 && pid_namespace() != 0 && !hostname().is_empty());
+        let ourselves = std::process::id();
+        let ticks = start_ticks(ourselves).unwrap();
+        assert!(is_alive(ourselves, ticks));
+        assert!(!is_alive(ourselves, ticks + 1), "a number that was given to another process");
+        assert!(!is_alive(0, 0) && !is_alive(u32::MAX, 0));
+    }
+
+    #[test]
+    fn a_zombie_is_dead() {
+        let (mut child, _) = started("echo; exec sleep 60", ("X", "x"));
+        let ticks = start_ticks(child.id()).unwrap();
+        assert!(is_alive(child.id(), ticks));
+        child.kill().unwrap();
+        let pid = Pid::from_child(&child);
+        let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
+        rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
+        assert!(start_ticks(child.id()).is_some() && !is_alive(child.id(), ticks));
+        assert!(!group_lives(pid));
+        child.wait().unwrap();
+        assert!(!is_alive(child.id(), ticks));
+    }
+
+    #[test]
+    fn descendants_are_found_at_any_depth() {
+        let (child, pids) = started("sh -c 'sleep 60 & echo $$ $!; wait' & wait", ("X", "x"));
+        let mut found = descendants(child.id());
+        found.sort_unstable();
+        let mut expected = pids.clone();
+        expected.sort_unstable();
+        assert_eq!(found, expected);
+        assert!(group_lives(Pid::from_child(&child)));
+        end(child);
+        assert!(descendants(u32::MAX).is_empty());
+    }
+
+    #[test]
+    fn marked_processes_are_killed_wherever_they_went() {
+        let instance = format!("sweep{}", std::process::id());
+        // A session of its own and a parent that is gone: no group and no ancestry leads there.
+        let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$; exec >&-; while :; do sleep 0.01; done' &";
+        let (mut child, pids) = started(script, (mark::INSTANCE, &instance));
+        child.wait().unwrap();
+        let ticks = start_ticks(pids[0]).unwrap();
+        assert!(marked(&instance).contains(&pids[0]));
+        // The mark is the whole value, not a part of it.
+        assert_eq!(kill_marked(&instance[..instance.len() - 1]), 0);
+        assert!(is_alive(pids[0], ticks));
+        assert!(kill_marked(&instance) >= 1);
+        assert!(!is_alive(pids[0], ticks));
+        assert!(marked(&instance).is_empty());
+        assert_eq!(kill_marked(&instance), 0);
+    }
+}

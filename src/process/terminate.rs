@@ -1,0 +1,133 @@
+//! Ending a process together with its group.
+//!
+//! First TERM, so that it can put things in order; KILL when its time is up. Signals go to the
+//! group, and only while its leader is not reaped: until then the number cannot mean anybody else.
+
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::time::{Instant, sleep};
+
+use super::child::Child;
+use super::sweep;
+
+/// The first pause between two looks at what is left of a group.
+const FIRST_LOOK: Duration = Duration::from_millis(2);
+/// The longest pause between two looks.
+const SLOWEST_LOOK: Duration = Duration::from_millis(50);
+/// How long killed processes may take to be gone before they are left to the kernel.
+const DYING: Duration = Duration::from_secs(2);
+
+/// Asks the group to end. Processes that are stopped are woken, or they would not hear it.
+pub fn ask(child: &Child) {
+    child.signal_group(Signal::TERM);
+    child.signal_group(Signal::CONT);
+}
+
+/// Ends the group now.
+pub fn kill(child: &Child) {
+    child.signal_group(Signal::KILL);
+}
+
+/// Ends what is left of a group that was asked to end and whose leader has ended (and is not yet
+/// reaped): its members get `grace`, or until `urgent` returns, and are then killed. When this
+/// returns they are gone.
+pub async fn disperse(child: &Child, grace: Duration, urgent: impl Future<Output = ()>) {
+    tokio::select! {
+        () = gone(child) => {}
+        () = sleep(grace) => {}
+        () = urgent => {}
+    }
+    kill(child);
+    tokio::select! {
+        () = gone(child) => {}
+        () = sleep(DYING) => {}
+    }
+}
+
+/// Waits until no member of the group lives. Nothing tells of the end of processes that are not
+/// our children, so this looks, and ever less often.
+async fn gone(child: &Child) {
+    let mut pause = FIRST_LOOK;
+    while sweep::group_lives(child.pid()) {
+        sleep(pause).await;
+        pause = SLOWEST_LOOK.min(pause * 2);
+    }
+}
+
+/// Ends the whole group of a process that runs: TERM, `grace`, KILL. The process is not reaped.
+pub async fn end(child: &mut Child, grace: Duration) {
+    let deadline = Instant::now() + grace;
+    ask(child);
+    tokio::select! {
+        () = child.exited() => {}
+        () = tokio::time::sleep_until(deadline) => kill(child),
+    }
+    child.exited().await;
+    disperse(child, deadline.saturating_duration_since(Instant::now()), std::future::pending()).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::process::ExitStatusExt;
+
+    use super::super::child::Running;
+    use super::super::command::Command;
+    use super::*;
+
+    /// Starts a script and waits for its first line.
+    async fn started(script: &str) -> (Running, String) {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]);
+        let mut running = Running::spawn(&command, Vec::new()).unwrap();
+        let mut text = String::new();
+        while text.is_empty() {
+            assert!(running.output.pump(&mut |line| text.push_str(line.text)).await);
+        }
+        (running, text)
+    }
+
+    #[tokio::test]
+    async fn who_listens_to_term_ends_by_itself() {
+        let (mut running, _) = started("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done").await;
+        end(&mut running.child, Duration::from_secs(30)).await;
+        assert_eq!(running.child.reap().unwrap().code(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn who_ignores_term_is_killed_when_the_grace_is_over() {
+        let (mut running, _) = started("trap '' TERM; echo ready; while :; do sleep 0.01; done").await;
+        let begun = Instant::now();
+        end(&mut running.child, Duration::from_millis(100)).await;
+        assert!(begun.elapsed() >= Duration::from_millis(100));
+        assert_eq!(running.child.reap().unwrap().signal(), Some(9));
+    }
+
+    #[tokio::test]
+    async fn a_stopped_process_hears_term_too() {
+        let (mut running, _) = started("trap 'exit 7' TERM; echo ready; while :; do sleep 0.01; done").await;
+        running.child.signal_group(Signal::STOP);
+        end(&mut running.child, Duration::from_secs(30)).await;
+        assert_eq!(running.child.reap().unwrap().code(), Some(7));
+    }
+
+    #[tokio::test]
+    async fn members_that_outlive_their_leader_get_the_same_grace() {
+        // The member needs a moment to put things in order; the leader ends at once.
+        let polite = "(trap 'sleep 0.1; echo orderly; exit' TERM; echo ready; while :; do sleep 0.01; done) & wait";
+        let (mut running, _) = started(polite).await;
+        end(&mut running.child, Duration::from_secs(30)).await;
+        let mut text = String::new();
+        running.output.rest(&mut |line| text.push_str(line.text)).await;
+        // (The shell also says on stderr what it saw of the signal.)
+        assert!(text.contains("orderly"), "{text}");
+        // This one does not listen.
+        let deaf = "(trap '' TERM; sh -c 'echo $PPID'; while :; do sleep 0.01; done) & wait";
+        let (mut running, text) = started(deaf).await;
+        let member: u32 = text.trim().parse().unwrap();
+        let ticks = sweep::start_ticks(member).unwrap();
+        end(&mut running.child, Duration::from_millis(50)).await;
+        assert!(!sweep::is_alive(member, ticks));
+        assert!(!sweep::group_lives(running.child.pid()));
+    }
+}

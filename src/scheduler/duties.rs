@@ -1,0 +1,106 @@
+//! What only Windlass knows and one instance at a time should do: recovery and periodic tasks.
+//!
+//! Under a private leadership, so that it goes on while node-resque leads the promotion. Every duty
+//! is safe under two leaders; who does not lead still looks after its own periodic tasks, at start
+//! and once in a while, for the leader may not know them.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep};
+
+use super::Context;
+use super::periodic::{Undeclared, reconcile};
+use super::recover::{Observer, is_gone_from_here, recover};
+use super::stuck;
+use crate::event::Event;
+use crate::store::StoreError;
+use crate::store::scheduling::Leadership;
+
+/// How often who does not lead looks after its own periodic tasks.
+const OWN_LOOK: Duration = Duration::from_secs(60);
+
+/// Does the duties until told to stop, then resigns.
+pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
+    // The lock's owner must be unique even where two hosts share a name.
+    let owner = format!("{}#{}", context.name, context.host.started_ticks);
+    let mut duties = Duties {
+        context: &context,
+        owner: &owner,
+        observer: Observer::default(),
+        undeclared: Undeclared::default(),
+        own_look: None,
+        stuck_look: None,
+    };
+    tokio::select! {
+        () = duties.go() => {}
+        stopped = stop.wait_for(|stop| *stop) => drop(stopped),
+    }
+    let _ = tokio::time::timeout(Duration::from_secs(1), context.store.resign(Leadership::Duties, &owner)).await;
+}
+
+struct Duties<'a> {
+    context: &'a Context,
+    owner: &'a str,
+    observer: Observer,
+    undeclared: Undeclared,
+    /// When this instance last looked after its own periodic tasks; `None`: not since it started.
+    own_look: Option<Instant>,
+    stuck_look: Option<Instant>,
+}
+
+impl Duties<'_> {
+    async fn go(&mut self) {
+        let period = (self.context.lease / 5).clamp(Duration::from_millis(200), Duration::from_secs(5));
+        let mut failing = false;
+        loop {
+            match self.round(period).await {
+                Ok(()) => failing = false,
+                Err(error) => {
+                    self.observer.reset();
+                    if !std::mem::replace(&mut failing, true) {
+                        let error = format!("the scheduler's duties: failed to {error}; trying again");
+                        self.context.bus.emit(Event::InternalError { error });
+                    }
+                }
+            }
+            sleep(period).await;
+        }
+    }
+
+    async fn round(&mut self, period: Duration) -> Result<(), StoreError> {
+        let store = &self.context.store;
+        let ttl_ms = u64::try_from(self.context.lease.as_millis()).unwrap_or(u64::MAX);
+        let leads = store.lead(Leadership::Duties, self.owner, ttl_ms).await?;
+        let own_look_due = self.own_look.is_none_or(|last| last.elapsed() >= OWN_LOOK);
+        let mut entries = None;
+        if leads || own_look_due {
+            entries = Some(reconcile(self.context, self.own_look.is_none()).await?);
+            self.own_look = Some(Instant::now());
+        }
+        let instances = store.instances().await?;
+        // Looks that are slow because the store is slow still count; only real absence resets.
+        let patience = period * 3 + Duration::from_secs(2);
+        let lapsed = self.observer.look(Instant::now(), patience, &instances);
+        for state in &instances {
+            let gone = is_gone_from_here(&self.context.host, state);
+            if gone || (leads && lapsed.contains(state)) {
+                recover(self.context, state).await?;
+            }
+        }
+        if !leads {
+            return Ok(());
+        }
+        if let Some(entries) = entries {
+            self.undeclared.withdraw(self.context, &entries, &instances).await?;
+        }
+        if let Some(after) = self.context.stuck_worker_timeout {
+            let every = (after / 10).clamp(Duration::from_secs(1), Duration::from_secs(60));
+            if self.stuck_look.is_none_or(|last| last.elapsed() >= every) {
+                self.stuck_look = Some(Instant::now());
+                stuck::sweep(self.context, after, &instances).await?;
+            }
+        }
+        Ok(())
+    }
+}

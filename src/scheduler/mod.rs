@@ -1,0 +1,46 @@
+//! The scheduler: promotes what is due, recovers what died, keeps periodic tasks going.
+//!
+//! Two loops, each under its own leadership. [`promote`] shares node-resque's leader lock, so that
+//! a mixed fleet has one promoter. [`duties`] is under a private lock, for only Windlass knows of
+//! leases and periodic entries, and they must go on whoever promotes.
+
+pub mod duties;
+pub mod periodic;
+pub mod promote;
+pub mod recover;
+pub mod stuck;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::clock::Clock;
+use crate::event::Bus;
+use crate::plugin::ending::CrashPolicy;
+use crate::store::Store;
+use crate::store::instance::HostIdentity;
+use crate::task::Registry;
+
+/// What both loops work with.
+#[derive(Clone)]
+pub struct Context {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The tasks this instance knows.
+    pub registry: Arc<Registry>,
+    /// Wall time, for records and to notice skew.
+    pub clock: Arc<dyn Clock>,
+    /// Where events go.
+    pub bus: Bus,
+    /// The name under which leaderships are held: `<host>-windlass:<pid>`.
+    pub name: String,
+    /// Where this instance runs.
+    pub host: HostIdentity,
+    /// What becomes of dead owners' jobs whose tasks say nothing.
+    pub policy: CrashPolicy,
+    /// The longest sleep between looks.
+    pub timeout: Duration,
+    /// This instance's lease.
+    pub lease: Duration,
+    /// When a foreign worker that stopped pinging is cleaned away.
+    pub stuck_worker_timeout: Option<Duration>,
+}

@@ -1,0 +1,210 @@
+//! Group commit: a thread that owns a connection and runs every command that waits in one
+//! transaction.
+//!
+//! Each command has a savepoint of its own, so one that fails spoils no other; all are answered
+//! after the commit. Where SQLite gives up the whole transaction at one command, the rest are run
+//! again, each alone. When the last handle is gone the thread ends; should it ever die, calls
+//! return [`StoreError::Unavailable`].
+
+use std::cell::Cell;
+use std::sync::{Arc, mpsc};
+
+use rusqlite::{CachedStatement, Connection};
+use tokio::sync::oneshot;
+
+use super::wake::Bell;
+use crate::clock::Clock;
+use crate::store::error::StoreError;
+
+/// The most commands of one transaction: it bounds how long the first of them waits for the last.
+const TOGETHER: usize = 256;
+
+/// A command's moment inside a transaction.
+pub(super) struct Step<'a> {
+    conn: &'a Connection,
+    /// The time, milliseconds since the Unix epoch.
+    pub(super) now_ms: i64,
+    wake: &'a Cell<bool>,
+}
+
+impl<'a> Step<'a> {
+    /// A statement, parsed once per connection.
+    pub(super) fn sql(&self, sql: &'static str) -> Result<CachedStatement<'a>, StoreError> {
+        Ok(self.conn.prepare_cached(sql)?)
+    }
+
+    /// The time in whole seconds.
+    pub(super) fn now_s(&self) -> i64 {
+        self.now_ms.div_euclid(1000)
+    }
+
+    /// Once committed, whoever waits for a change is told.
+    pub(super) fn wake(&self) {
+        self.wake.set(true);
+    }
+}
+
+/// A command on its way to a thread.
+trait Command: Send {
+    /// Runs it; may be run again if the transaction was given up.
+    fn apply(&mut self, step: &Step<'_>) -> Result<(), StoreError>;
+    /// Answers: with what it returned, or with why that does not count.
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
+}
+
+struct Call<T, F> {
+    work: F,
+    result: Option<T>,
+    reply: oneshot::Sender<Result<T, StoreError>>,
+}
+
+impl<T, F> Command for Call<T, F>
+where
+    T: Send,
+    F: FnMut(&Step<'_>) -> Result<T, StoreError> + Send,
+{
+    fn apply(&mut self, step: &Step<'_>) -> Result<(), StoreError> {
+        self.result = Some((self.work)(step)?);
+        Ok(())
+    }
+
+    fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
+        let Self { result, reply, .. } = *self;
+        let result = outcome.and_then(|()| result.ok_or_else(gone));
+        // Whoever asked may have stopped waiting.
+        let _ = reply.send(result);
+    }
+}
+
+fn gone() -> StoreError {
+    StoreError::Unavailable("the database thread has ended".to_owned())
+}
+
+/// The way to a thread; the thread ends when all its handles are dropped.
+#[derive(Clone)]
+pub(super) struct Handle(mpsc::Sender<Box<dyn Command>>);
+
+impl Handle {
+    /// Runs `work` inside a transaction and waits until it is committed.
+    pub(super) async fn call<T, F>(&self, work: F) -> Result<T, StoreError>
+    where
+        T: Send + 'static,
+        F: FnMut(&Step<'_>) -> Result<T, StoreError> + Send + 'static,
+    {
+        let (reply, answer) = oneshot::channel();
+        self.0.send(Box::new(Call { work, result: None, reply })).map_err(|_| gone())?;
+        answer.await.unwrap_or_else(|_| Err(gone()))
+    }
+}
+
+/// What a thread does with its connection.
+pub(super) enum Role {
+    /// Takes the write lock at the beginning of each transaction, and rings after it.
+    Writer(Bell),
+    /// Sees one moment per transaction.
+    Reader,
+}
+
+/// Starts a thread for a connection.
+pub(super) fn spawn(conn: Connection, clock: Arc<dyn Clock>, role: Role) -> Result<Handle, StoreError> {
+    let (sender, receiver) = mpsc::channel::<Box<dyn Command>>();
+    let name = match role {
+        Role::Writer(_) => "sqlite-writer",
+        Role::Reader => "sqlite-reader",
+    };
+    let thread = Thread { conn, clock, role };
+    std::thread::Builder::new()
+        .name(name.to_owned())
+        .spawn(move || {
+            while let Ok(first) = receiver.recv() {
+                let commands = std::iter::once(first).chain(receiver.try_iter()).take(TOGETHER).collect();
+                thread.run(commands);
+            }
+        })
+        .map_err(|error| StoreError::Unavailable(format!("start a thread: {error}")))?;
+    Ok(Handle(sender))
+}
+
+/// A transaction that came to nothing.
+struct GivenUp(StoreError);
+
+struct Thread {
+    conn: Connection,
+    clock: Arc<dyn Clock>,
+    role: Role,
+}
+
+impl Thread {
+    fn run(&self, mut commands: Vec<Box<dyn Command>>) {
+        match self.transact(&mut commands) {
+            Ok(outcomes) => answer(commands, outcomes),
+            Err((_, true)) if commands.len() > 1 => {
+                for mut command in commands {
+                    match self.transact(std::slice::from_mut(&mut command)) {
+                        Ok(outcomes) => answer(vec![command], outcomes),
+                        Err((GivenUp(error), _)) => command.answer(Err(error)),
+                    }
+                }
+            }
+            Err((GivenUp(error), _)) => commands.into_iter().for_each(|command| command.answer(Err(error.clone()))),
+        }
+    }
+
+    /// Runs the commands in one transaction. The flag of the error tells that one command's failure
+    /// ended the transaction, and that the others may succeed without it.
+    fn transact(&self, commands: &mut [Box<dyn Command>]) -> Result<Vec<Result<(), StoreError>>, (GivenUp, bool)> {
+        let wake = Cell::new(false);
+        let result = self.apply(commands, &wake);
+        if result.is_err() && !self.conn.is_autocommit() {
+            // If even this fails, the next BEGIN says so.
+            let _ = self.execute("ROLLBACK");
+        }
+        if let (Ok(_), true, Role::Writer(bell)) = (&result, wake.get(), &self.role) {
+            // Before the answers: a process that only enqueues ends as soon as it has them.
+            bell.ring();
+        }
+        result
+    }
+
+    fn apply(
+        &self,
+        commands: &mut [Box<dyn Command>],
+        wake: &Cell<bool>,
+    ) -> Result<Vec<Result<(), StoreError>>, (GivenUp, bool)> {
+        let whole = |error| (GivenUp(error), false);
+        self.execute(match self.role {
+            Role::Writer(_) => "BEGIN IMMEDIATE",
+            Role::Reader => "BEGIN",
+        })
+        .map_err(whole)?;
+        let mut outcomes = Vec::with_capacity(commands.len());
+        for command in commands {
+            self.execute("SAVEPOINT command").map_err(whole)?;
+            let step = Step { conn: &self.conn, now_ms: self.clock.now_ms(), wake };
+            let outcome = command.apply(&step);
+            if self.conn.is_autocommit() {
+                // A full disk or an I/O error has undone what the commands before it did as well.
+                let error = outcome.err().unwrap_or_else(|| StoreError::Unavailable("transaction lost".to_owned()));
+                return Err((GivenUp(error), true));
+            }
+            if outcome.is_err() {
+                self.execute("ROLLBACK TO command").map_err(whole)?;
+            }
+            self.execute("RELEASE command").map_err(whole)?;
+            outcomes.push(outcome);
+        }
+        self.execute("COMMIT").map_err(whole)?;
+        Ok(outcomes)
+    }
+
+    fn execute(&self, sql: &'static str) -> Result<(), StoreError> {
+        self.conn.prepare_cached(sql)?.execute([])?;
+        Ok(())
+    }
+}
+
+fn answer(commands: Vec<Box<dyn Command>>, outcomes: Vec<Result<(), StoreError>>) {
+    for (command, outcome) in commands.into_iter().zip(outcomes) {
+        command.answer(outcome);
+    }
+}

@@ -1,0 +1,133 @@
+//! Nowhere -> delayed, and delayed -> queue.
+
+use bytes::Bytes;
+use rusqlite::params;
+
+use super::commit::Step;
+use super::digest::digest;
+use super::leader;
+use super::number::stored;
+use super::verdict::{Tally, fail};
+use super::{enqueue, locks};
+use crate::job::Identity;
+use crate::store::error::StoreError;
+use crate::store::queueing::{Schedule, Scheduled, When};
+use crate::store::scheduling::{Due, Leadership, PromoteTo, Promoted, Promotion};
+
+/// Delays jobs, in order; of equal bytes only one per second.
+pub(super) fn schedule(step: &Step<'_>, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
+    let mut taken = step.sql("SELECT 1 FROM delayed WHERE digest = ?1 AND second = ?2 AND payload = ?3")?;
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        let second = match job.when {
+            When::At(second) => second,
+            When::In(ms) => step.now_ms.saturating_add(ms).saturating_add(500).div_euclid(1000),
+        };
+        outcomes.push(if taken.exists(params![digest(&job.payload), second, &job.payload[..]])? {
+            Scheduled::Duplicate(second)
+        } else {
+            insert(step, second, &job.payload, None)?;
+            Scheduled::At(second)
+        });
+    }
+    Ok(outcomes)
+}
+
+/// Delays a job that was claimed; never before its time, and without any check for duplicates.
+pub(super) fn put_off(step: &Step<'_>, delay_ms: u64, payload: &[u8], identity: &Identity) -> Result<(), StoreError> {
+    let due_ms = step.now_ms.saturating_add(stored(delay_ms));
+    let second = due_ms.div_euclid(1000).saturating_add(i64::from(due_ms.rem_euclid(1000) > 0));
+    insert(step, second, payload, Some(&identity.encode()))
+}
+
+/// Puts a job at the end of a second.
+pub(super) fn insert(step: &Step<'_>, second: i64, payload: &[u8], identity: Option<&str>) -> Result<(), StoreError> {
+    step.wake();
+    step.sql(
+        "INSERT INTO delayed (second, place, digest, payload, identity) \
+         VALUES (?1, coalesce((SELECT max(place) FROM delayed WHERE second = ?1), 0) + 1, ?2, ?3, ?4)",
+    )?
+    .execute(params![second, digest(payload), payload, identity])?;
+    Ok(())
+}
+
+/// Is a job of these bytes delayed?
+pub(super) fn stands(step: &Step<'_>, payload: &[u8]) -> Result<bool, StoreError> {
+    Ok(step
+        .sql("SELECT 1 FROM delayed WHERE digest = ?1 AND payload = ?2")?
+        .exists(params![digest(payload), payload])?)
+}
+
+/// The seconds at which jobs of these bytes are due, ascending.
+pub(super) fn seconds(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, StoreError> {
+    let mut select =
+        step.sql("SELECT DISTINCT second FROM delayed WHERE digest = ?1 AND payload = ?2 ORDER BY second")?;
+    let seconds = select.query_map(params![digest(payload), payload], |row| row.get(0))?;
+    Ok(seconds.collect::<Result<_, _>>()?)
+}
+
+/// Removes all jobs of these bytes.
+pub(super) fn remove(step: &Step<'_>, payload: &[u8]) -> Result<(), StoreError> {
+    step.sql("DELETE FROM delayed WHERE digest = ?1 AND payload = ?2")?.execute(params![digest(payload), payload])?;
+    Ok(())
+}
+
+/// The earliest second.
+pub(super) fn earliest(step: &Step<'_>) -> Result<Option<i64>, StoreError> {
+    Ok(step.sql("SELECT min(second) FROM delayed")?.query_row([], |row| row.get(0))?)
+}
+
+/// The earliest second and, if it is due, its first jobs.
+pub(super) fn due(step: &Step<'_>, limit: usize) -> Result<Due, StoreError> {
+    let mut due = Due { now_ms: step.now_ms, second: earliest(step)?, jobs: Vec::new() };
+    if let Some(second) = due.second.filter(|_| due.is_due()) {
+        let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?;
+        let rows = select.query_map([second, stored(limit)], |row| row.get::<_, Vec<u8>>(0))?;
+        due.jobs = rows.map(|row| row.map(Bytes::from)).collect::<Result<_, _>>()?;
+    }
+    Ok(due)
+}
+
+/// Moves those of a batch that still stand at the head of their second.
+pub(super) fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreError> {
+    if let Some(name) = &promotion.leader
+        && leader::leader(step, Leadership::Scheduler)?.is_some_and(|leader| leader != *name)
+    {
+        return Ok(Promoted::NotLeader);
+    }
+    let heads: Vec<(i64, Vec<u8>, Option<String>)> = step
+        .sql("SELECT place, payload, identity FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?
+        .query_map(params![promotion.second, stored(promotion.jobs.len())], |row| {
+            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+        })?
+        .collect::<Result<_, _>>()?;
+    let (mut moved, mut last) = (0, None);
+    let mut tally = Tally::default();
+    for (job, (place, payload, identity)) in promotion.jobs.iter().zip(heads) {
+        if job.payload != payload {
+            break;
+        }
+        match &job.to {
+            PromoteTo::Queue { queue, lock } => {
+                if let Some((key, ttl_s)) = lock
+                    && !locks::queue_lock_refuses(step, key)?
+                {
+                    locks::take_queue_lock(step, key, *ttl_s)?;
+                }
+                enqueue::make_known(step, queue)?;
+                enqueue::push_tail(step, queue, &payload, identity.as_deref())?;
+            }
+            PromoteTo::Failed { record } => {
+                fail(step, record)?;
+                tally.failed();
+            }
+        }
+        (moved, last) = (moved + 1, Some(place));
+    }
+    if let Some(last) = last {
+        step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute([promotion.second, last])?;
+        tally.write(step)?;
+        step.wake();
+    }
+    Ok(Promoted::Moved(moved))
+}

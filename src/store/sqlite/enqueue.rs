@@ -1,0 +1,101 @@
+//! Nowhere -> queue.
+
+use std::collections::HashSet;
+
+use rusqlite::params;
+
+use super::commit::Step;
+use super::{delayed, locks};
+use crate::job::QueueName;
+use crate::store::effect::Admission;
+use crate::store::error::StoreError;
+use crate::store::queueing::{Enqueue, Enqueued};
+
+/// Judges and pushes jobs, in order.
+pub(super) fn enqueue(step: &Step<'_>, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
+    let mut known = HashSet::new();
+    let mut outcomes = Vec::with_capacity(jobs.len());
+    for job in jobs {
+        if let Some(plugin) = refused(step, &job.admissions, &job.payload)? {
+            outcomes.push(Enqueued::Refused { plugin });
+            continue;
+        }
+        take_locks(step, &job.admissions)?;
+        if known.insert(&job.queue) {
+            make_known(step, &job.queue)?;
+        }
+        if job.front {
+            push_head(step, &job.queue, &job.payload, None)?;
+        } else {
+            push_tail(step, &job.queue, &job.payload, None)?;
+        }
+        outcomes.push(Enqueued::Yes);
+    }
+    Ok(outcomes)
+}
+
+/// The first plugin that refuses, if one does. Writes nothing.
+pub(super) fn refused(
+    step: &Step<'_>,
+    admissions: &[Admission],
+    payload: &[u8],
+) -> Result<Option<&'static str>, StoreError> {
+    for admission in admissions {
+        match admission {
+            Admission::TakeLock { plugin, key, .. } if locks::queue_lock_refuses(step, key)? => {
+                return Ok(Some(*plugin));
+            }
+            Admission::NotDelayed { plugin } if delayed::stands(step, payload)? => return Ok(Some(*plugin)),
+            Admission::TakeLock { .. } | Admission::NotDelayed { .. } => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Takes the locks of admissions that were all granted.
+pub(super) fn take_locks(step: &Step<'_>, admissions: &[Admission]) -> Result<(), StoreError> {
+    for admission in admissions {
+        if let Admission::TakeLock { key, ttl_s, .. } = admission {
+            locks::take_queue_lock(step, key, *ttl_s)?;
+        }
+    }
+    Ok(())
+}
+
+/// Makes a queue known.
+pub(super) fn make_known(step: &Step<'_>, queue: &QueueName) -> Result<(), StoreError> {
+    step.sql("INSERT OR IGNORE INTO queues (name) VALUES (?1)")?.execute([queue.as_str()])?;
+    Ok(())
+}
+
+/// Puts a job at the end of a queue.
+pub(super) fn push_tail(
+    step: &Step<'_>,
+    queue: &QueueName,
+    payload: &[u8],
+    identity: Option<&str>,
+) -> Result<(), StoreError> {
+    step.wake();
+    step.sql(
+        "INSERT INTO jobs (queue, position, payload, identity) \
+         VALUES (?1, coalesce((SELECT max(position) FROM jobs WHERE queue = ?1), 0) + 1, ?2, ?3)",
+    )?
+    .execute(params![queue.as_str(), payload, identity])?;
+    Ok(())
+}
+
+/// Puts a job at the head of a queue.
+pub(super) fn push_head(
+    step: &Step<'_>,
+    queue: &QueueName,
+    payload: &[u8],
+    identity: Option<&str>,
+) -> Result<(), StoreError> {
+    step.wake();
+    step.sql(
+        "INSERT INTO jobs (queue, position, payload, identity) \
+         VALUES (?1, coalesce((SELECT min(position) FROM jobs WHERE queue = ?1), 0) - 1, ?2, ?3)",
+    )?
+    .execute(params![queue.as_str(), payload, identity])?;
+    Ok(())
+}

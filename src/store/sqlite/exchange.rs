@@ -1,0 +1,255 @@
+//! The exchange: settle, enter, claim, in one step, once per sequence number.
+//!
+//! A lane keeps the number of its last exchange and what it led to, without the claims: those
+//! stand in `working` under tokens that follow from the number, and are read from there when the
+//! exchange is repeated. Only registered workers receive claims, so that a worker that somebody
+//! force-cleaned has none before its instance notices.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, params};
+
+use super::commit::Step;
+use super::locks::Taken;
+use super::number::stored;
+use super::verdict::{self, Tally};
+use super::{delayed, locks, periodic, working};
+use crate::job::{ClaimToken, Identity, WorkerName};
+use crate::store::effect::{Busy, Gate};
+use crate::store::error::StoreError;
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged};
+
+/// What became of an enter: the number of the gate that refused stands for its plugin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Passage {
+    Taken,
+    PutBack(usize),
+    Dropped(usize),
+    Lost,
+}
+
+/// What a lane remembers of its last exchange.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Reply {
+    lost: Vec<usize>,
+    passages: Vec<Passage>,
+}
+
+/// Applies an exchange, or answers a repeated one.
+pub(super) fn exchange(
+    step: &Step<'_>,
+    instance: &str,
+    lane: u8,
+    exchange: &Exchange,
+) -> Result<Exchanged, StoreError> {
+    let sequence = stored(exchange.sequence);
+    let last: Option<(i64, String)> = step
+        .sql("SELECT sequence, reply FROM lanes WHERE instance = ?1 AND lane = ?2")?
+        .query_row(params![instance, lane], |row| Ok((row.get(0)?, row.get(1)?)))
+        .optional()?;
+    match last {
+        Some((last, reply)) if sequence == last => {
+            let reply = Reply::decode(&reply).ok_or_else(|| StoreError::Corrupt {
+                place: format!("lane {lane} of instance {instance}"),
+                reason: "its last reply cannot be read".to_owned(),
+            })?;
+            return answer(exchange, &reply, standing(step, instance, lane, exchange)?);
+        }
+        Some((last, _)) if sequence < last => {
+            return Err(StoreError::Misuse(format!("exchange {sequence} of a lane that is at {last}")));
+        }
+        _ => {}
+    }
+
+    let mut tally = Tally::default();
+    let mut reply = Reply::default();
+    for (index, settlement) in exchange.settlements.iter().enumerate() {
+        if !working::end(step, &settlement.worker, &settlement.claim)? {
+            reply.lost.push(index);
+            continue;
+        }
+        let (worker, queue) = (&settlement.worker, &settlement.queue);
+        verdict::carry_out(step, &mut tally, worker, queue, &settlement.payload, &settlement.verdict)?;
+        locks::free_owned(step, &settlement.free, &settlement.claim)?;
+        if let Some(tick) = &settlement.tick {
+            periodic::tick(step, tick)?;
+        }
+    }
+    tally.write(step)?;
+    for at_gate in &exchange.enters {
+        reply.passages.push(enter(step, at_gate)?);
+    }
+    let claims = claim(step, instance, lane, exchange)?;
+    step.sql("INSERT OR REPLACE INTO lanes (instance, lane, sequence, reply) VALUES (?1, ?2, ?3, ?4)")?
+        .execute(params![instance, lane, sequence, reply.encode()])?;
+    answer(exchange, &reply, claims)
+}
+
+/// Lets a claimed job through its gates, or ends its claim.
+fn enter(step: &Step<'_>, enter: &Enter) -> Result<Passage, StoreError> {
+    if !working::stands(step, &enter.worker, &enter.claim)? {
+        return Ok(Passage::Lost);
+    }
+    let mut taken = Vec::new();
+    for (number, gate) in enter.gates.iter().enumerate() {
+        match gate {
+            Gate::FreeLock { key } => locks::free(step, key)?,
+            Gate::TakeLock { key, ttl_s, busy, .. } => match locks::take_job_lock(step, key, &enter.claim, *ttl_s)? {
+                Taken::New => taken.push(key.clone()),
+                Taken::Before => {}
+                Taken::No => {
+                    locks::free_owned(step, &taken, &enter.claim)?;
+                    return refuse(step, enter, busy, number);
+                }
+            },
+        }
+    }
+    Ok(Passage::Taken)
+}
+
+fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<Passage, StoreError> {
+    working::end(step, &enter.worker, &enter.claim)?;
+    match busy {
+        Busy::PutBack { delay_ms } => {
+            delayed::put_off(step, *delay_ms, &enter.payload, &enter.identity)?;
+            Ok(Passage::PutBack(number))
+        }
+        Busy::Drop { free, tick } => {
+            for key in free {
+                locks::free(step, key)?;
+            }
+            if let Some(tick) = tick {
+                periodic::tick(step, tick)?;
+            }
+            Ok(Passage::Dropped(number))
+        }
+    }
+}
+
+/// Claims for the idle, from the queues in their order.
+fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Result<Vec<Claim>, StoreError> {
+    let mut claims = Vec::new();
+    let mut idle = exchange.idle.iter().enumerate();
+    let mut heads =
+        step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2")?;
+    let mut remove = step.sql("DELETE FROM jobs WHERE queue = ?1 AND position <= ?2")?;
+    // A worker that has a record must be recovered first, and is passed over like one that is not
+    // registered: its job goes to the next.
+    let mut record = step.sql(
+        "INSERT OR IGNORE INTO working (worker, claim, queue, run_at, payload, identity) \
+         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM workers WHERE id = ?1)",
+    )?;
+    for queue in exchange.queues.iter() {
+        if idle.len() == 0 {
+            break;
+        }
+        let jobs: Vec<(i64, Vec<u8>, Option<String>)> = heads
+            .query_map(params![queue.as_str(), stored(idle.len())], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .collect::<Result<_, _>>()?;
+        let mut last = None;
+        'jobs: for (position, payload, identity) in jobs {
+            let (index, token) = loop {
+                let Some((index, worker)) = idle.next() else { break 'jobs };
+                let token = ClaimToken::new(instance, lane, exchange.sequence, index);
+                let (id, run_at) = (worker.id(), exchange.run_at.as_str());
+                if record.execute(params![id, token.as_str(), queue.as_str(), run_at, payload, identity])? == 1 {
+                    break (index, token);
+                }
+            };
+            last = Some(position);
+            let identity = identity.as_deref().and_then(Identity::decode).unwrap_or_else(|| Identity::first(&token));
+            claims.push(Claim { index, token, queue: queue.clone(), payload: Bytes::from(payload), identity });
+        }
+        if let Some(last) = last {
+            remove.execute(params![queue.as_str(), last])?;
+        }
+    }
+    Ok(claims)
+}
+
+/// The claims that this exchange made when it was applied, as far as they still stand.
+fn standing(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Result<Vec<Claim>, StoreError> {
+    let claimed = |(index, worker): (usize, &WorkerName)| {
+        let token = ClaimToken::new(instance, lane, exchange.sequence, index);
+        let record = working::of(step, worker)?.filter(|record| record.claim.as_ref() == Some(&token));
+        Ok(record.and_then(|record| {
+            Some(Claim { index, token, queue: record.queue?, payload: record.payload?, identity: record.identity? })
+        }))
+    };
+    exchange.idle.iter().enumerate().map(claimed).filter_map(Result::transpose).collect()
+}
+
+fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exchanged, StoreError> {
+    let plugin = |enter: &Enter, gate: usize| match enter.gates.get(gate) {
+        Some(Gate::TakeLock { plugin, .. }) => Ok(*plugin),
+        _ => Err(StoreError::Misuse("an exchange was repeated with other enters".to_owned())),
+    };
+    let entered = |(enter, passage): (&Enter, &Passage)| {
+        Ok(match *passage {
+            Passage::Taken => Entered::Taken,
+            Passage::Lost => Entered::Lost,
+            Passage::PutBack(gate) => Entered::PutBack { plugin: plugin(enter, gate)? },
+            Passage::Dropped(gate) => Entered::Dropped { plugin: plugin(enter, gate)? },
+        })
+    };
+    let entered = exchange.enters.iter().zip(&reply.passages).map(entered).collect::<Result<_, StoreError>>()?;
+    Ok(Exchanged { lost: reply.lost.clone(), entered, claims })
+}
+
+impl Reply {
+    /// Lost indexes, and passages by their letter and gate: `3,8;T,P0,D1,L`.
+    fn encode(&self) -> String {
+        let lost: Vec<String> = self.lost.iter().map(usize::to_string).collect();
+        let passages: Vec<String> = self.passages.iter().map(Passage::encode).collect();
+        format!("{};{}", lost.join(","), passages.join(","))
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        let (lost, passages) = text.split_once(';')?;
+        let items =
+            |text: &'_ str| text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>();
+        Some(Self {
+            lost: items(lost).iter().map(|index| index.parse().ok()).collect::<Option<_>>()?,
+            passages: items(passages).iter().map(|passage| Passage::decode(passage)).collect::<Option<_>>()?,
+        })
+    }
+}
+
+impl Passage {
+    fn encode(&self) -> String {
+        match self {
+            Self::Taken => "T".to_owned(),
+            Self::Lost => "L".to_owned(),
+            Self::PutBack(gate) => format!("P{gate}"),
+            Self::Dropped(gate) => format!("D{gate}"),
+        }
+    }
+
+    fn decode(text: &str) -> Option<Self> {
+        match text.split_at_checked(1)? {
+            ("T", "") => Some(Self::Taken),
+            ("L", "") => Some(Self::Lost),
+            ("P", gate) => gate.parse().ok().map(Self::PutBack),
+            ("D", gate) => gate.parse().ok().map(Self::Dropped),
+            _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reply_survives_its_stored_form() {
+        let full = Reply {
+            lost: vec![0, 12],
+            passages: vec![Passage::Taken, Passage::PutBack(0), Passage::Dropped(3), Passage::Lost],
+        };
+        for reply in [full, Reply::default()] {
+            assert_eq!(Reply::decode(&reply.encode()), Some(reply));
+        }
+        for bad in ["", "x;", ";X", ";P", "1"] {
+            assert_eq!(Reply::decode(bad), None, "{bad:?}");
+        }
+    }
+}

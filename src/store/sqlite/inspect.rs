@@ -1,0 +1,192 @@
+//! What people look at and correct.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, params};
+
+use super::commit::Step;
+use super::digest::digest;
+use super::number::{count, stored};
+use super::{delayed, enqueue};
+use crate::job::{QueueName, WorkerName};
+use crate::store::effect::Admission;
+use crate::store::error::StoreError;
+use crate::store::inspection::{DelayedSecond, HeldLock, QueueLength, Retried, Stats};
+
+/// All known queues, as node-resque sorts them: by UTF-16 code units.
+pub(super) fn queue_names(step: &Step<'_>) -> Result<Vec<QueueName>, StoreError> {
+    let mut names: Vec<QueueName> = step
+        .sql("SELECT name FROM queues")?
+        .query_map([], |row| Ok(QueueName::as_stored(row.get_ref(0)?.as_str()?)))?
+        .collect::<Result<_, _>>()?;
+    names.sort_by(|a, b| a.as_str().encode_utf16().cmp(b.as_str().encode_utf16()));
+    Ok(names)
+}
+
+fn length(step: &Step<'_>, queue: &QueueName) -> Result<i64, StoreError> {
+    Ok(step.sql("SELECT count(*) FROM jobs WHERE queue = ?1")?.query_row([queue.as_str()], |row| row.get(0))?)
+}
+
+/// All known queues with their lengths.
+pub(super) fn queues(step: &Step<'_>) -> Result<Vec<QueueLength>, StoreError> {
+    let with_length = |queue: QueueName| {
+        let length = count(length(step, &queue)?);
+        Ok(QueueLength { queue, length })
+    };
+    queue_names(step)?.into_iter().map(with_length).collect()
+}
+
+/// The jobs of a queue from position to position.
+pub(super) fn queued(step: &Step<'_>, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+    let Some((offset, limit)) = range(length(step, queue)?, start, stop) else { return Ok(Vec::new()) };
+    let mut select = step.sql("SELECT payload FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2 OFFSET ?3")?;
+    let rows = select.query_map(params![queue.as_str(), limit, offset], |row| row.get::<_, Vec<u8>>(0))?;
+    Ok(rows.map(|row| row.map(Bytes::from)).collect::<Result<_, _>>()?)
+}
+
+/// Offset and number of the items from `start` to `stop`, both inclusive, as Redis' LRANGE counts.
+fn range(length: i64, start: i64, stop: i64) -> Option<(i64, i64)> {
+    let from_end = |at: i64| if at < 0 { at.saturating_add(length) } else { at };
+    let start = from_end(start).max(0);
+    let stop = from_end(stop).min(length - 1);
+    (start <= stop).then(|| (start, stop - start + 1))
+}
+
+/// Deletes a queue.
+pub(super) fn delete_queue(step: &Step<'_>, queue: &QueueName) -> Result<u64, StoreError> {
+    let jobs = step.sql("DELETE FROM jobs WHERE queue = ?1")?.execute([queue.as_str()])?;
+    step.sql("DELETE FROM queues WHERE name = ?1")?.execute([queue.as_str()])?;
+    Ok(count(stored(jobs)))
+}
+
+/// How many failed jobs there are.
+pub(super) fn failed_count(step: &Step<'_>) -> Result<u64, StoreError> {
+    Ok(step.sql("SELECT count(*) FROM failed")?.query_row([], |row| Ok(count(row.get(0)?)))?)
+}
+
+/// Failure records from position to position.
+pub(super) fn failed(step: &Step<'_>, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+    let length = stored(failed_count(step)?);
+    let Some((offset, limit)) = range(length, start, stop) else { return Ok(Vec::new()) };
+    let mut select = step.sql("SELECT record FROM failed ORDER BY place LIMIT ?1 OFFSET ?2")?;
+    let rows = select.query_map([limit, offset], |row| row.get::<_, Vec<u8>>(0))?;
+    Ok(rows.map(|row| row.map(Bytes::from)).collect::<Result<_, _>>()?)
+}
+
+/// Where the first record of exactly these bytes stands.
+fn find_failed(step: &Step<'_>, record: &[u8]) -> Result<Option<i64>, StoreError> {
+    Ok(step
+        .sql("SELECT min(place) FROM failed WHERE digest = ?1 AND record = ?2")?
+        .query_row(params![digest(record), record], |row| row.get(0))?)
+}
+
+fn delete_failed(step: &Step<'_>, place: i64) -> Result<(), StoreError> {
+    step.sql("DELETE FROM failed WHERE place = ?1")?.execute([place])?;
+    Ok(())
+}
+
+/// Removes the first record of exactly these bytes.
+pub(super) fn remove_failed(step: &Step<'_>, record: &[u8]) -> Result<bool, StoreError> {
+    let found = find_failed(step, record)?;
+    found.map_or(Ok(()), |place| delete_failed(step, place))?;
+    Ok(found.is_some())
+}
+
+/// Removes all failure records.
+pub(super) fn clear_failed(step: &Step<'_>) -> Result<u64, StoreError> {
+    Ok(step.sql("DELETE FROM failed")?.execute([]).map(stored).map(count)?)
+}
+
+/// Failed -> queue.
+pub(super) fn retry_failed(
+    step: &Step<'_>,
+    record: &[u8],
+    queue: &QueueName,
+    payload: &[u8],
+    admissions: &[Admission],
+) -> Result<Retried, StoreError> {
+    let Some(place) = find_failed(step, record)? else { return Ok(Retried::Gone) };
+    if let Some(plugin) = enqueue::refused(step, admissions, payload)? {
+        return Ok(Retried::Refused { plugin });
+    }
+    delete_failed(step, place)?;
+    enqueue::take_locks(step, admissions)?;
+    enqueue::make_known(step, queue)?;
+    enqueue::push_tail(step, queue, payload, None)?;
+    Ok(Retried::Yes)
+}
+
+/// The counters.
+pub(super) fn stats(step: &Step<'_>) -> Result<Stats, StoreError> {
+    let mut read = step.sql("SELECT value FROM stats WHERE name = ?1")?;
+    let mut counter = |name: &str| read.query_row([name], |row| Ok(count(row.get(0)?))).optional();
+    let (processed, failed) = (counter("processed")?.unwrap_or(0), counter("failed")?.unwrap_or(0));
+    let workers = step
+        .sql("SELECT id, processed, failed FROM workers ORDER BY id")?
+        .query_map([], |row| {
+            let worker = WorkerName::parse(row.get_ref(0)?.as_str()?);
+            Ok((worker.name().to_owned(), count(row.get(1)?), count(row.get(2)?)))
+        })?
+        .collect::<Result<_, _>>()?;
+    Ok(Stats { processed, failed, workers })
+}
+
+/// The delayed seconds from one on.
+pub(super) fn delayed_seconds(step: &Step<'_>, from: i64, limit: usize) -> Result<Vec<DelayedSecond>, StoreError> {
+    let mut select =
+        step.sql("SELECT second, count(*) FROM delayed WHERE second >= ?1 GROUP BY second ORDER BY second LIMIT ?2")?;
+    let rows = select.query_map([from, stored(limit)], |row| {
+        Ok(DelayedSecond { second: row.get(0)?, length: count(row.get(1)?) })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The jobs of a delayed second from position to position.
+pub(super) fn delayed_at(step: &Step<'_>, second: i64, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
+    let length = step.sql("SELECT count(*) FROM delayed WHERE second = ?1")?.query_row([second], |row| row.get(0))?;
+    let Some((offset, limit)) = range(length, start, stop) else { return Ok(Vec::new()) };
+    let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
+    let rows = select.query_map([second, limit, offset], |row| row.get::<_, Vec<u8>>(0))?;
+    Ok(rows.map(|row| row.map(Bytes::from)).collect::<Result<_, _>>()?)
+}
+
+/// Removes every delayed job of exactly these bytes; tells the seconds.
+pub(super) fn delete_delayed(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, StoreError> {
+    let seconds = delayed::seconds(step, payload)?;
+    delayed::remove(step, payload)?;
+    Ok(seconds)
+}
+
+/// The locks that are held.
+pub(super) fn held_locks(step: &Step<'_>) -> Result<Vec<HeldLock>, StoreError> {
+    let mut select = step.sql(
+        "SELECT key, value, expires_ms - ?1 FROM locks WHERE expires_ms IS NULL OR expires_ms > ?1 ORDER BY key, verbatim",
+    )?;
+    let rows = select.query_map([step.now_ms], |row| {
+        let ttl_ms: Option<i64> = row.get(2)?;
+        Ok(HeldLock { key: row.get(0)?, value: row.get(1)?, ttl_ms: ttl_ms.map(count) })
+    })?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// Deletes a lock by its text.
+pub(super) fn delete_lock(step: &Step<'_>, key: &str) -> Result<bool, StoreError> {
+    let mut delete = step.sql("DELETE FROM locks WHERE key = ?1 AND (expires_ms IS NULL OR expires_ms > ?2)")?;
+    Ok(delete.execute(params![key, step.now_ms])? > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::range;
+
+    #[test]
+    fn positions_count_as_redis_counts_them() {
+        assert_eq!(range(5, 0, -1), Some((0, 5)));
+        assert_eq!(range(5, -2, -1), Some((3, 2)));
+        assert_eq!(range(5, -9, 1), Some((0, 2)));
+        assert_eq!(range(5, 2, 99), Some((2, 3)));
+        assert_eq!(range(5, 5, 9), None);
+        assert_eq!(range(5, 3, 2), None);
+        assert_eq!(range(0, 0, -1), None);
+        assert_eq!(range(5, i64::MIN, i64::MIN), None);
+    }
+}

@@ -1,0 +1,199 @@
+//! Instances and their workers: join, register, unregister, extend, leave.
+
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::commit::Step;
+use super::number::{count, stored};
+use super::{locks, working};
+use crate::job::WorkerName;
+use crate::store::error::StoreError;
+use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
+use crate::store::scheduling::Registered;
+use crate::store::working::WorkingRecord;
+
+/// Registers an instance, unless another holds its name.
+pub(super) fn join(step: &Step<'_>, record: &InstanceRecord) -> Result<Joined, StoreError> {
+    let other: Option<String> = step
+        .sql("SELECT record FROM instances WHERE name = ?1 AND id <> ?2")?
+        .query_row([&record.name, &record.id], |row| row.get(0))
+        .optional()?;
+    if let Some(other) = other {
+        return Ok(Joined::NameTaken(Box::new(decode(&other)?)));
+    }
+    step.sql(
+        "INSERT INTO instances (id, name, record, counter) VALUES (?1, ?2, ?3, 1) \
+         ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record, counter = counter + 1",
+    )?
+    .execute([&record.id, &record.name, &encode(record)?])?;
+    Ok(Joined::Yes)
+}
+
+fn encode(record: &InstanceRecord) -> Result<String, StoreError> {
+    serde_json::to_string(record).map_err(|error| StoreError::Misuse(format!("an instance record: {error}")))
+}
+
+fn decode(record: &str) -> Result<InstanceRecord, StoreError> {
+    serde_json::from_str(record)
+        .map_err(|error| StoreError::Corrupt { place: "a row of instances".to_owned(), reason: error.to_string() })
+}
+
+/// Registers workers and tells what earlier lives left under their names.
+pub(super) fn register(
+    step: &Step<'_>,
+    instance: &str,
+    workers: &[WorkerName],
+) -> Result<Vec<WorkingRecord>, StoreError> {
+    let mut left = Vec::new();
+    for worker in workers {
+        add(step, instance, worker)?;
+        left.extend(working::of(step, worker)?);
+    }
+    Ok(left)
+}
+
+fn add(step: &Step<'_>, instance: &str, worker: &WorkerName) -> Result<(), StoreError> {
+    let now_s = step.now_s();
+    step.sql(
+        "INSERT INTO workers (id, name, instance, started, pinged_s) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (id) DO UPDATE SET instance = excluded.instance, started = excluded.started, \
+         pinged_s = excluded.pinged_s",
+    )?
+    .execute(params![worker.id(), worker.name(), instance, now_s.to_string(), now_s])?;
+    Ok(())
+}
+
+/// Removes idle workers of an instance.
+pub(super) fn unregister(step: &Step<'_>, instance: &str, workers: &[WorkerName]) -> Result<(), StoreError> {
+    let mut delete = step.sql(
+        "DELETE FROM workers WHERE id = ?1 AND instance = ?2 \
+         AND NOT EXISTS (SELECT 1 FROM working WHERE worker = ?1)",
+    )?;
+    for worker in workers {
+        delete.execute([worker.id(), instance])?;
+    }
+    Ok(())
+}
+
+/// Extends a lease, unless the instance was declared dead.
+pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, StoreError> {
+    let record = &extend.record;
+    let alive = step
+        .sql("UPDATE instances SET record = ?2, counter = counter + 1 WHERE id = ?1")?
+        .execute([&record.id, &encode(record)?])?;
+    let mut extended = Extended { dead: alive == 0, ..Extended::default() };
+    if extended.dead {
+        return Ok(extended);
+    }
+    let mut ping = step.sql("UPDATE workers SET pinged_s = ?3 WHERE id = ?1 AND instance = ?2")?;
+    for (index, worker) in extend.workers.iter().enumerate() {
+        if ping.execute(params![worker.id(), record.id, step.now_s()])? == 0 {
+            extended.vanished.push(index);
+            add(step, &record.id, worker)?;
+            if let Some(claim) = working::of(step, worker)?.and_then(|record| record.claim)
+                && claim.instance() == record.id
+            {
+                working::end(step, worker, &claim)?;
+            }
+        }
+    }
+    for (index, renewal) in extend.locks.iter().enumerate() {
+        if !locks::renew(step, renewal)? {
+            extended.lost_locks.push(index);
+        }
+    }
+    locks::sweep(step)?;
+    Ok(extended)
+}
+
+/// Ends an instance; what still works is left to recovery.
+pub(super) fn leave(step: &Step<'_>, record: &InstanceRecord) -> Result<(), StoreError> {
+    if works(step, record)? {
+        step.sql(
+            "DELETE FROM workers WHERE instance = ?1 AND NOT EXISTS (SELECT 1 FROM working WHERE worker = workers.id)",
+        )?
+        .execute([&record.id])?;
+    } else {
+        remove(step, &record.id)?;
+    }
+    Ok(())
+}
+
+/// Removes a dead instance, if it is still the one that was seen dead and nothing of it works.
+pub(super) fn bury(step: &Step<'_>, dead: &InstanceState) -> Result<bool, StoreError> {
+    if !stands_still(step, &dead.record.id, dead.counter)? || works(step, &dead.record)? {
+        return Ok(false);
+    }
+    remove(step, &dead.record.id)?;
+    Ok(true)
+}
+
+/// Is an instance registered with exactly this counter?
+pub(super) fn stands_still(step: &Step<'_>, instance: &str, counter: u64) -> Result<bool, StoreError> {
+    Ok(step
+        .sql("SELECT 1 FROM instances WHERE id = ?1 AND counter = ?2")?
+        .exists(params![instance, stored(counter)])?)
+}
+
+/// Does a working record stand under one of its workers, or under a name of its with a claim of
+/// its own?
+fn works(step: &Step<'_>, record: &InstanceRecord) -> Result<bool, StoreError> {
+    let registered = step
+        .sql("SELECT 1 FROM workers JOIN working ON worker = id WHERE instance = ?1 LIMIT 1")?
+        .exists([&record.id])?;
+    if registered {
+        return Ok(true);
+    }
+    for worker in record.workers() {
+        let claim = working::of(step, &worker)?.and_then(|record| record.claim);
+        if claim.is_some_and(|claim| claim.instance() == record.id) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+fn remove(step: &Step<'_>, instance: &str) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM workers WHERE instance = ?1",
+        "DELETE FROM lanes WHERE instance = ?1",
+        "DELETE FROM instances WHERE id = ?1",
+    ] {
+        step.sql(sql)?.execute([instance])?;
+    }
+    Ok(())
+}
+
+/// Every registered instance.
+pub(super) fn instances(step: &Step<'_>) -> Result<Vec<InstanceState>, StoreError> {
+    let rows: Vec<(String, i64)> = step
+        .sql("SELECT record, counter FROM instances ORDER BY name")?
+        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    rows.into_iter()
+        .map(|(record, counter)| Ok(InstanceState { record: decode(&record)?, counter: count(counter) }))
+        .collect()
+}
+
+/// Every registered worker with what it works on.
+pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError> {
+    let read = |row: &Row<'_>| {
+        let worker = WorkerName::parse(row.get_ref(0)?.as_str()?);
+        let works = row.get_ref(3)?.as_str_or_null()?.is_some();
+        let working = if works { Some(working::record(&worker, row, 3)?) } else { None };
+        Ok(Registered { pinged_s: row.get(1)?, started: row.get(2)?, working, worker })
+    };
+    let mut select = step.sql(concat!(
+        "SELECT id, pinged_s, started, ",
+        working::columns!(),
+        " FROM workers LEFT JOIN working ON worker = id ORDER BY id"
+    ))?;
+    let rows = select.query_map([], read)?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// When a worker of this two-part name last pinged, and its whole name.
+pub(super) fn ping_of(step: &Step<'_>, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
+    let mut select = step.sql("SELECT pinged_s, id FROM workers WHERE name = ?1 ORDER BY pinged_s DESC LIMIT 1")?;
+    let ping = |row: &Row<'_>| Ok((row.get(0)?, WorkerName::parse(row.get_ref(1)?.as_str()?)));
+    Ok(select.query_row([name], ping).optional()?)
+}

@@ -1,0 +1,53 @@
+//! Brings a file to the schema of this version, or refuses it: one SQL file per version, applied in
+//! one transaction.
+
+use std::path::Path;
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::connection::explain;
+use crate::store::error::StoreError;
+
+/// The steps from each version to the next.
+const STEPS: &[&str] = &[include_str!("schema/0001_initial.sql")];
+
+/// `Wndl`, by which a file is known to be ours.
+const APPLICATION: i64 = 0x576e_646c;
+
+/// Checks whose file this is and applies what is missing. Another process may do the same.
+pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
+    let failed = |error| explain(error, path);
+    let latest = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
+    if version(conn, path)? == latest {
+        return Ok(());
+    }
+    let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;
+    let found = version(&transaction, path)?;
+    let missing = usize::try_from(found).ok().and_then(|found| STEPS.get(found..)).unwrap_or_default();
+    for step in missing {
+        transaction.execute_batch(step).map_err(failed)?;
+    }
+    transaction.pragma_update(None, "application_id", APPLICATION).map_err(failed)?;
+    transaction.pragma_update(None, "user_version", latest).map_err(failed)?;
+    transaction.commit().map_err(failed)
+}
+
+/// The schema version of the file; 0 for a new one.
+fn version(conn: &Connection, path: &Path) -> Result<i64, StoreError> {
+    let read = |sql: &str| conn.query_row(sql, [], |row| row.get::<_, i64>(0)).map_err(|error| explain(error, path));
+    let version = read("PRAGMA user_version")?;
+    let application = read("PRAGMA application_id")?;
+    let path = path.display();
+    if application != APPLICATION
+        && (application != 0 || version != 0 || read("SELECT count(*) FROM sqlite_schema")? > 0)
+    {
+        return Err(StoreError::Unsupported(format!("{path} is a database of another program")));
+    }
+    if usize::try_from(version).map_or(true, |version| version > STEPS.len()) {
+        let ours = STEPS.len();
+        return Err(StoreError::Unsupported(format!(
+            "{path} has schema version {version}, this Windlass knows versions up to {ours}"
+        )));
+    }
+    Ok(version)
+}

@@ -1,0 +1,67 @@
+//! Jobs of dead owners, and workers that somebody cleans by force.
+
+use super::commit::Step;
+use super::verdict::{self, Tally};
+use super::{lease, locks, periodic, working};
+use crate::job::WorkerName;
+use crate::store::error::StoreError;
+use crate::store::scheduling::Recovery;
+use crate::store::working::WorkingRecord;
+use bytes::Bytes;
+
+/// Moves a dead owner's job where its verdict says, if the record still stands and its instance
+/// is still dead.
+pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<bool, StoreError> {
+    if let Some((instance, counter)) = &recovery.instance
+        && !lease::stands_still(step, instance, *counter)?
+    {
+        return Ok(false);
+    }
+    let worker = &recovery.record.worker;
+    if !is_unchanged(step, worker, Some(&recovery.record))? {
+        return Ok(false);
+    }
+    working::remove(step, worker)?;
+    let mut tally = Tally::default();
+    verdict::carry_out(step, &mut tally, worker, &recovery.queue, &recovery.payload, &recovery.verdict)?;
+    tally.write(step)?;
+    if let Some(claim) = &recovery.record.claim {
+        locks::free_owned(step, &recovery.free, claim)?;
+    }
+    if let Some(tick) = &recovery.tick {
+        periodic::tick(step, tick)?;
+    }
+    Ok(true)
+}
+
+/// Is what stands under a worker still this, byte for byte?
+fn is_unchanged(step: &Step<'_>, worker: &WorkerName, seen: Option<&WorkingRecord>) -> Result<bool, StoreError> {
+    let stands = working::of(step, worker)?;
+    Ok(stands.map(|record| record.raw) == seen.map(|record| record.raw.clone()))
+}
+
+/// Removes a worker and what stands under it, if that is still what was seen.
+pub(super) fn force_clean(
+    step: &Step<'_>,
+    worker: &WorkerName,
+    seen: Option<&WorkingRecord>,
+    record: Option<&Bytes>,
+) -> Result<bool, StoreError> {
+    if !is_unchanged(step, worker, seen)? {
+        return Ok(false);
+    }
+    working::remove(step, worker)?;
+    step.sql("DELETE FROM workers WHERE id = ?1")?.execute([worker.id()])?;
+    if let Some(record) = record {
+        let mut tally = Tally::default();
+        verdict::fail(step, record)?;
+        tally.failed();
+        tally.write(step)?;
+    }
+    Ok(true)
+}
+
+/// What stands under these workers, in order.
+pub(super) fn working(step: &Step<'_>, workers: &[WorkerName]) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
+    workers.iter().map(|worker| working::of(step, worker)).collect()
+}

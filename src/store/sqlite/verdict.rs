@@ -1,0 +1,84 @@
+//! Where a job goes when its claim ends, and the counters that go with it.
+
+use std::collections::HashMap;
+
+use rusqlite::params;
+
+use super::commit::Step;
+use super::digest::digest;
+use super::number::stored;
+use super::{delayed, enqueue};
+use crate::job::{QueueName, WorkerName};
+use crate::store::effect::Verdict;
+use crate::store::error::StoreError;
+
+/// What is to be added to the counters: once per step and worker instead of once per job.
+#[derive(Debug, Default)]
+pub(super) struct Tally {
+    processed: u64,
+    failed: u64,
+    workers: HashMap<WorkerName, (u64, u64)>,
+}
+
+impl Tally {
+    fn add(&mut self, worker: &WorkerName, processed: u64, failed: u64) {
+        self.processed += processed;
+        self.failed += failed;
+        let worker = self.workers.entry(worker.clone()).or_default();
+        worker.0 += processed;
+        worker.1 += failed;
+    }
+
+    /// Counts a failure that no worker's counter shows.
+    pub(super) fn failed(&mut self) {
+        self.failed += 1;
+    }
+
+    /// Writes what was counted.
+    pub(super) fn write(self, step: &Step<'_>) -> Result<(), StoreError> {
+        let mut update = step.sql("UPDATE stats SET value = value + ?2 WHERE name = ?1")?;
+        for (name, count) in [("processed", self.processed), ("failed", self.failed)] {
+            if count > 0 {
+                update.execute(params![name, stored(count)])?;
+            }
+        }
+        if !self.workers.is_empty() {
+            let mut update =
+                step.sql("UPDATE workers SET processed = processed + ?2, failed = failed + ?3 WHERE id = ?1")?;
+            for (worker, (processed, failed)) in self.workers {
+                update.execute(params![worker.id(), stored(processed), stored(failed)])?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Carries a verdict out; the working record is the caller's.
+pub(super) fn carry_out(
+    step: &Step<'_>,
+    tally: &mut Tally,
+    worker: &WorkerName,
+    queue: &QueueName,
+    payload: &[u8],
+    verdict: &Verdict,
+) -> Result<(), StoreError> {
+    match verdict {
+        Verdict::Done => tally.add(worker, 1, 0),
+        Verdict::Failed { record } => {
+            fail(step, record)?;
+            tally.add(worker, 0, 1);
+        }
+        Verdict::Delayed { delay_ms, identity } => delayed::put_off(step, *delay_ms, payload, identity)?,
+        Verdict::Requeued { identity } => {
+            enqueue::make_known(step, queue)?;
+            enqueue::push_head(step, queue, payload, Some(&identity.encode()))?;
+        }
+    }
+    Ok(())
+}
+
+/// Puts a record at the end of the failed list.
+pub(super) fn fail(step: &Step<'_>, record: &[u8]) -> Result<(), StoreError> {
+    step.sql("INSERT INTO failed (digest, record) VALUES (?1, ?2)")?.execute(params![digest(record), record])?;
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! Waking: a datagram socket per waker in a directory beside the database file.
+//!
+//! Whoever commits something that others wait for sends an empty datagram to every socket there.
+//! Should that fail (another user's directory, a crash between commit and datagram), a look at
+//! SQLite's `data_version` every quarter of a second finds the change.
+
+use std::collections::hash_map::DefaultHasher;
+use std::fs::{self, DirBuilder};
+use std::hash::{Hash, Hasher};
+use std::io::{self, ErrorKind};
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
+use std::os::unix::net::UnixDatagram as Sender;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::net::UnixDatagram;
+
+use super::commit::{Handle, Step};
+use super::{delayed, inspect, leader};
+use crate::store::error::StoreError;
+use crate::store::wake::{Seen, Waker, Watch};
+
+/// How often the file itself is looked at while no datagram comes.
+const SAFETY_POLL: Duration = Duration::from_millis(250);
+
+/// The longest directory whose sockets (`/<pid>-<8 digits>`) still fit into a socket address.
+const LONGEST: usize = 107 - 1 - 10 - 1 - 8;
+
+/// Where the sockets of a database file stand: beside it, or for a path too long for a socket
+/// address in the directory for temporary files.
+pub(super) fn directory(database: &Path) -> PathBuf {
+    let mut beside = database.as_os_str().to_owned();
+    beside.push(".wake");
+    if beside.len() <= LONGEST {
+        return beside.into();
+    }
+    // Stable over processes of one version; others find the change by polling.
+    let mut hasher = DefaultHasher::new();
+    database.as_os_str().as_bytes().hash(&mut hasher);
+    std::env::temp_dir().join(format!("windlass-{:016x}.wake", hasher.finish()))
+}
+
+/// Tells all wakers of a database file.
+pub(super) struct Bell {
+    directory: PathBuf,
+    sender: Option<Sender>,
+}
+
+impl Bell {
+    pub(super) fn new(directory: PathBuf) -> Self {
+        let sender = Sender::unbound().and_then(|sender| sender.set_nonblocking(true).map(|()| sender)).ok();
+        Self { directory, sender }
+    }
+
+    /// Sends a datagram to every socket. Nothing here may fail a commit that has happened.
+    pub(super) fn ring(&self) {
+        let (Some(sender), Ok(entries)) = (&self.sender, fs::read_dir(&self.directory)) else { return };
+        for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
+            // A full socket has news already.
+            if let Err(error) = sender.send_to(&[], &path)
+                && error.kind() == ErrorKind::ConnectionRefused
+                && is_private(&self.directory)
+                && fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket())
+            {
+                // Its process is dead.
+                let _ = fs::remove_file(&path);
+            }
+        }
+    }
+}
+
+/// Is this a directory in which nobody but us and root creates files?
+fn is_private(directory: &Path) -> bool {
+    let us = rustix::process::geteuid().as_raw();
+    fs::symlink_metadata(directory)
+        .is_ok_and(|found| found.is_dir() && (found.uid() == us || us == 0) && found.mode() & 0o022 == 0)
+}
+
+/// A socket that is removed with its owner.
+struct Socket {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Socket {
+    fn bind(directory: &Path) -> io::Result<Self> {
+        match DirBuilder::new().mode(0o700).create(directory) {
+            Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
+            _ => {}
+        }
+        if !is_private(directory) {
+            return Err(io::Error::new(ErrorKind::PermissionDenied, "the directory for sockets is not private"));
+        }
+        let random = getrandom::u32().map_err(io::Error::other)?;
+        let path = directory.join(format!("{}-{random:08x}", std::process::id()));
+        Ok(Self { socket: UnixDatagram::bind(&path)?, path })
+    }
+}
+
+impl Drop for Socket {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+        // Succeeds for the last one; the directory then does not outlive its use.
+        let _ = self.path.parent().map(fs::remove_dir);
+    }
+}
+
+/// A waker of one process.
+pub(super) struct SqliteWaker {
+    reader: Handle,
+    /// `None` where no socket can be had: the look at the file remains.
+    socket: Option<Socket>,
+    changed: AtomicBool,
+    /// The file's version when it was armed.
+    version: AtomicI64,
+}
+
+impl SqliteWaker {
+    /// Opens a waker; must be called within a runtime.
+    pub(super) fn open(reader: Handle, directory: &Path) -> Self {
+        // Another process may remove the directory, if its socket was the last, between the two
+        // steps of binding: a second try settles that.
+        let socket = Socket::bind(directory).or_else(|_| Socket::bind(directory)).ok();
+        Self { reader, socket, changed: AtomicBool::new(true), version: AtomicI64::new(0) }
+    }
+
+    async fn datagram(&self) {
+        match &self.socket {
+            Some(socket) if socket.socket.recv(&mut [0]).await.is_ok() => {}
+            _ => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl Waker for SqliteWaker {
+    async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
+        // First forget what came before, then look: what comes in between wakes once too often.
+        self.changed.store(false, Ordering::SeqCst);
+        if let Some(socket) = &self.socket {
+            while socket.socket.try_recv(&mut [0]).is_ok() {}
+        }
+        let watch = watch.clone();
+        let (version, seen) = self.reader.call(move |step| Ok((version(step)?, look(step, &watch)?))).await?;
+        self.version.store(version, Ordering::SeqCst);
+        Ok(seen)
+    }
+
+    async fn woken(&self) {
+        while !self.changed.load(Ordering::SeqCst) {
+            tokio::select! {
+                () = self.datagram() => self.changed.store(true, Ordering::SeqCst),
+                () = tokio::time::sleep(SAFETY_POLL) => {
+                    // A file that cannot be read may have changed: whoever waits shall find out.
+                    let armed = self.version.load(Ordering::SeqCst);
+                    if self.reader.call(version).await.ok() != Some(armed) {
+                        self.changed.store(true, Ordering::SeqCst);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// A number that changes when another connection commits. The reader's connection writes nothing,
+/// so this shows the commits of its own process as well.
+fn version(step: &Step<'_>) -> Result<i64, StoreError> {
+    Ok(step.sql("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
+}
+
+/// Looks at everything watched.
+fn look(step: &Step<'_>, watch: &Watch) -> Result<Seen, StoreError> {
+    let mut seen = Seen { now_ms: step.now_ms, ..Seen::default() };
+    let mut ready = step.sql("SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1")?;
+    for queue in &watch.queues {
+        seen.ready = seen.ready || ready.exists([queue.as_str()])?;
+    }
+    if watch.queue_names {
+        seen.queue_names = Some(inspect::queue_names(step)?);
+    }
+    if watch.delayed {
+        seen.next_due_s = delayed::earliest(step)?;
+    }
+    for which in &watch.leaderships {
+        seen.leadership_free = seen.leadership_free || leader::leader(step, *which)?.is_none();
+    }
+    Ok(seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sockets_stand_beside_the_file_unless_its_path_is_too_long() {
+        assert_eq!(directory(Path::new("/a/w.db")), Path::new("/a/w.db.wake"));
+        let long = PathBuf::from(format!("/{}/w.db", "x".repeat(90)));
+        assert!(directory(&long).starts_with(std::env::temp_dir()));
+        assert_ne!(directory(&long), directory(&long.with_extension("db2")));
+    }
+}

@@ -1,0 +1,73 @@
+//! The program of a task: found and judged before any job needs it.
+//!
+//! A name with a slash is relative to the folder of the task file, a bare one is looked up in PATH. The program must
+//! be there, executable and readable, and not everybody's to change: jobs come from strangers, programs must not.
+
+use std::ffi::OsStr;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{Access, access};
+
+/// The bit that lets everybody write.
+const OTHERS_WRITE: u32 = 0o002;
+
+/// Why a program cannot be a task's.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum ProgramError {
+    #[error("expected a program (found nothing)")]
+    Empty,
+    #[error("expected a program in PATH (found \"{0}\", which is in none of its folders)")]
+    NotInPath(String),
+    #[error("expected a program that exists (found {}: {error})", path.display())]
+    Missing { path: PathBuf, error: std::io::Error },
+    #[error("expected a program (found {}, which is no file)", .0.display())]
+    NoFile(PathBuf),
+    #[error("expected an executable program (found {}, which is not; chmod +x makes it so)", .0.display())]
+    NotExecutable(PathBuf),
+    #[error("expected a readable program (found {}, which is not)", .0.display())]
+    NotReadable(PathBuf),
+    #[error("{} may be written by everybody, who could so run anything; chmod o-w it", .0.display())]
+    WorldWritable(PathBuf),
+}
+
+/// The program that is meant, as an absolute path if `folder` is one.
+pub(super) fn find(written: &str, folder: &Path, search: Option<&OsStr>) -> Result<PathBuf, ProgramError> {
+    if written.is_empty() {
+        return Err(ProgramError::Empty);
+    }
+    let path = if written.contains('/') {
+        // Collecting the components drops every "./".
+        folder.join(written).components().collect()
+    } else {
+        std::env::split_paths(search.unwrap_or_default())
+            .filter(|folder| folder.is_absolute())
+            .map(|folder| folder.join(written))
+            .find(|path| path.is_file() && access(path, Access::EXEC_OK).is_ok())
+            .ok_or_else(|| ProgramError::NotInPath(written.to_owned()))?
+    };
+    check(path)
+}
+
+fn check(path: PathBuf) -> Result<PathBuf, ProgramError> {
+    let metadata = match path.metadata() {
+        Ok(metadata) => metadata,
+        Err(error) => return Err(ProgramError::Missing { path, error }),
+    };
+    if !metadata.is_file() {
+        Err(ProgramError::NoFile(path))
+    } else if access(&path, Access::EXEC_OK).is_err() {
+        Err(ProgramError::NotExecutable(path))
+    } else if access(&path, Access::READ_OK).is_err() {
+        Err(ProgramError::NotReadable(path))
+    } else if metadata.mode() & OTHERS_WRITE != 0 {
+        Err(ProgramError::WorldWritable(path))
+    } else {
+        Ok(path)
+    }
+}
+
+/// May everybody write this file or folder? What cannot be looked at is left to whoever reads it.
+pub(super) fn is_world_writable(path: &Path) -> bool {
+    path.metadata().is_ok_and(|metadata| metadata.mode() & OTHERS_WRITE != 0)
+}

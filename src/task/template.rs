@@ -1,0 +1,158 @@
+//! Placeholders in an item of argv.
+//!
+//! `{to}` is a key of the first argument, `{0}` the first argument itself, `{0.to.city}` a way down from it,
+//! `{job.id}` and `{job.queue}` are the job's own. `{{` and `}}` are braces. What stands in braces and cannot be
+//! meant as a placeholder, such as a piece of JSON, is refused rather than looked up.
+
+use super::handler_spec::{Piece, Template};
+use crate::config::error::closest;
+
+/// What `{job.x}` may name.
+const OF_JOB: [&str; 2] = ["job.id", "job.queue"];
+
+/// What is never part of a placeholder.
+const NEVER: [char; 9] = ['{', '"', '\'', ':', ',', '[', ']', '(', ')'];
+
+/// Why an item has no placeholders that can be filled in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// `{to`
+    #[error("a brace is never closed; write {{{{ for a brace")]
+    Unclosed,
+    /// `to}`
+    #[error("a closing brace has no opening one; write }}}} for a brace")]
+    Unopened,
+    /// `{}`, `{a b}`, `{.a}`
+    #[error("{{{0}}} is no placeholder; write {{{{ and }}}} for braces")]
+    NoPlaceholder(String),
+    /// `{job.name}`
+    #[error("{{{written}}} is not known; {{job.id}} and {{job.queue}} are")]
+    UnknownOfJob {
+        /// What stands in the braces.
+        written: String,
+        /// What was probably meant.
+        suggestion: Option<&'static str>,
+    },
+}
+
+impl Template {
+    /// Reads an item.
+    ///
+    /// # Errors
+    /// If its braces are not in order, or what they hold is no placeholder.
+    pub fn parse(item: &str) -> Result<Self, TemplateError> {
+        let mut pieces = Vec::new();
+        let mut text = String::new();
+        let mut rest = item;
+        while let Some(at) = rest.find(['{', '}']) {
+            text.push_str(&rest[..at]);
+            let from_brace = &rest[at..];
+            if from_brace.starts_with("{{") || from_brace.starts_with("}}") {
+                text.push_str(&from_brace[..1]);
+                rest = &from_brace[2..];
+            } else if let Some(inside) = from_brace.strip_prefix('{') {
+                let (written, after) = inside.split_once('}').ok_or(TemplateError::Unclosed)?;
+                if !text.is_empty() {
+                    pieces.push(Piece::Text(std::mem::take(&mut text)));
+                }
+                pieces.push(placeholder(written)?);
+                rest = after;
+            } else {
+                return Err(TemplateError::Unopened);
+            }
+        }
+        text.push_str(rest);
+        if !text.is_empty() || pieces.is_empty() {
+            pieces.push(Piece::Text(text));
+        }
+        Ok(Self { pieces })
+    }
+
+    /// The item as it stands, if it holds no placeholders.
+    #[must_use]
+    pub fn as_text(&self) -> Option<&str> {
+        match self.pieces.as_slice() {
+            [Piece::Text(text)] => Some(text),
+            _ => None,
+        }
+    }
+
+    /// Does it hold a value out of the arguments?
+    #[must_use]
+    pub fn takes_arguments(&self) -> bool {
+        self.pieces.iter().any(|piece| matches!(piece, Piece::Arg { .. }))
+    }
+}
+
+fn placeholder(written: &str) -> Result<Piece, TemplateError> {
+    let none = || TemplateError::NoPlaceholder(written.to_owned());
+    if written.contains(NEVER) || written.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
+        return Err(none());
+    }
+    let mut path: Vec<String> = written.split('.').map(str::to_owned).collect();
+    if path.iter().any(String::is_empty) {
+        return Err(none());
+    }
+    match written {
+        "job.id" => return Ok(Piece::JobId),
+        "job.queue" => return Ok(Piece::JobQueue),
+        _ if written.starts_with("job.") => {
+            let suggestion = closest(written, OF_JOB);
+            return Err(TemplateError::UnknownOfJob { written: written.to_owned(), suggestion });
+        }
+        _ => {}
+    }
+    let mut index = 0;
+    if path[0].bytes().all(|byte| byte.is_ascii_digit()) {
+        index = path.remove(0).parse().map_err(|_| none())?;
+    }
+    Ok(Piece::Arg { index, path, written: written.to_owned() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn arg(index: usize, path: &[&str], written: &str) -> Piece {
+        Piece::Arg { index, path: path.iter().map(ToString::to_string).collect(), written: written.to_owned() }
+    }
+
+    fn text(text: &str) -> Piece {
+        Piece::Text(text.to_owned())
+    }
+
+    #[test]
+    fn placeholders_are_told_from_text() {
+        for (item, pieces) in [
+            ("", vec![text("")]),
+            ("plain", vec![text("plain")]),
+            ("{to}", vec![arg(0, &["to"], "to")]),
+            ("{0}", vec![arg(0, &[], "0")]),
+            ("{1.to.city}", vec![arg(1, &["to", "city"], "1.to.city")]),
+            ("{to.0}", vec![arg(0, &["to", "0"], "to.0")]),
+            ("{job}", vec![arg(0, &["job"], "job")]),
+            ("--to={to}!", vec![text("--to="), arg(0, &["to"], "to"), text("!")]),
+            ("{job.id}-{job.queue}", vec![Piece::JobId, text("-"), Piece::JobQueue]),
+            ("{{\"a\": {a}}}", vec![text("{\"a\": "), arg(0, &["a"], "a"), text("}")]),
+            ("{{}}", vec![text("{}")]),
+            ("{größe}", vec![arg(0, &["größe"], "größe")]),
+        ] {
+            assert_eq!(Template::parse(item), Ok(Template { pieces }), "{item}");
+        }
+    }
+
+    #[test]
+    fn braces_that_hold_no_placeholder_are_refused() {
+        let told = |item| Template::parse(item).unwrap_err().to_string();
+        assert_eq!(told("{to"), "a brace is never closed; write {{ for a brace");
+        assert_eq!(told("to}"), "a closing brace has no opening one; write }} for a brace");
+        for item in ["{}", "{a b}", "{.a}", "{a.}", "{\"a\":1}", "{99999999999999999999999}", "{a{b}"] {
+            assert!(told(item).contains("is no placeholder; write {{ and }} for braces"), "{item}: {}", told(item));
+        }
+        assert_eq!(
+            Template::parse("{job.queu}"),
+            Err(TemplateError::UnknownOfJob { written: "job.queu".to_owned(), suggestion: Some("job.queue") })
+        );
+        assert_eq!(told("{job.name}"), "{job.name} is not known; {job.id} and {job.queue} are");
+    }
+}

@@ -1,0 +1,78 @@
+//! Arguments as a log may show them: without the values of secret keys, without control
+//! characters, of bounded length.
+
+use serde_json::Value;
+
+/// The longest argument text that a line shows, in bytes.
+const LONGEST: usize = 1024;
+/// What stands in place of a secret.
+const HIDDEN: &str = "[redacted]";
+
+/// A job's arguments for a log line. `keys` are hidden wherever they stand, whatever their case.
+#[must_use]
+pub fn args(raw: &[u8], keys: &[String]) -> String {
+    if keys.is_empty() {
+        return shorten(&String::from_utf8_lossy(raw));
+    }
+    match serde_json::from_slice::<Value>(raw) {
+        Ok(mut value) => {
+            hide(&mut value, keys);
+            shorten(&value.to_string())
+        }
+        // Lone surrogates and very deep nesting cannot be looked into; then nothing is shown.
+        Err(_) => HIDDEN.to_owned(),
+    }
+}
+
+fn hide(value: &mut Value, keys: &[String]) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, keys)),
+        Value::Object(members) => {
+            for (key, member) in members.iter_mut() {
+                if keys.iter().any(|secret| secret.eq_ignore_ascii_case(key)) {
+                    *member = Value::String(HIDDEN.to_owned());
+                } else {
+                    hide(member, keys);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
+/// Text of strangers, fit for one line.
+#[must_use]
+pub fn shorten(text: &str) -> String {
+    let mut end = text.len().min(LONGEST);
+    while !text.is_char_boundary(end) {
+        end -= 1;
+    }
+    let mut shown = String::with_capacity(end);
+    for c in text[..end].chars() {
+        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    if end < text.len() {
+        shown.push_str(&format!("... ({} bytes)", text.len()));
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn secrets_are_hidden_at_any_depth() {
+        let keys = ["password".to_owned()];
+        let shown = args(br#"[{"user":"a","Password":"x","deep":[{"password":{"y":1}}]}]"#, &keys);
+        assert_eq!(shown, r#"[{"user":"a","Password":"[redacted]","deep":[{"password":"[redacted]"}]}]"#);
+        assert_eq!(args(b"{bad", &keys), HIDDEN);
+    }
+
+    #[test]
+    fn a_line_stays_one_line() {
+        assert_eq!(args(b"[1,\n\x1b[31m2]", &[]), "[1,\\n\\u{1b}[31m2]");
+        let long = "é".repeat(2000);
+        assert!(shorten(&long).ends_with("... (4000 bytes)"));
+    }
+}
