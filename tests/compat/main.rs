@@ -5,6 +5,7 @@
 //! what they hold, with the number of the compatibility checklist's entry in front: A enqueue, B delayed
 //! jobs, C workers, D failed jobs, E scheduler, F locks, G periodic tasks, H the process.
 
+#[expect(dead_code, reason = "the other suites need more of it")]
 #[path = "../support/redis.rs"]
 mod redis;
 #[path = "../support/resp.rs"]
