@@ -5,7 +5,6 @@
 //! a key whose capability is not built yet is a problem that says so.
 
 use std::collections::BTreeMap;
-use std::fmt::Display;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,11 +16,14 @@ use super::element::log_format::{self, LogFormat};
 use super::element::on_crash::{self, OnCrash};
 use super::element::processors::{self, bounds};
 use super::element::queues::{self, QueuePatterns};
+use super::element::redeliveries;
 use super::element::store_url::StoreUrl;
 use super::error::{Problem, Problems, closest};
 use super::logging;
 use super::model::{Config, LogConfig, ShutdownConfig, StoreConfig};
 use super::reader::{Document, Table, Value};
+
+pub use super::understood::understood;
 
 /// Where the file is looked for after `--config` and `WINDLASS_CONFIG`.
 const PLACES: [&str; 2] = ["config/tasks.toml", "/etc/windlass/tasks.toml"];
@@ -54,7 +56,7 @@ impl Sources {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The file to read, and whether somebody named it.
+    /// The file to read: the one that somebody named, or the first that is there.
     fn find(&self) -> Option<PathBuf> {
         let named = self.file.clone().or_else(|| self.var("WINDLASS_CONFIG").map(PathBuf::from));
         match named {
@@ -128,7 +130,7 @@ impl Loader<'_> {
             max_event_loop_delay: milliseconds(&mut top, "max_event_loop_delay", Duration::from_millis(5), MILLISECOND),
             stuck_worker_timeout: stuck_worker_timeout(&mut top),
             on_crash: on_crash(&mut top),
-            max_redeliveries: max_redeliveries(&mut top).unwrap_or(25),
+            max_redeliveries: top.take("max_redeliveries").and_then(|value| redeliveries::read(&value)).unwrap_or(25),
             tasks_dir: self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
             worker_logging: logging::worker(section(&mut top, "worker_logging")),
             scheduler_logging: logging::scheduler(section(&mut top, "scheduler_logging")),
@@ -308,12 +310,6 @@ fn on_crash(top: &mut Table<'_>) -> OnCrash {
     said.or(meant).unwrap_or(OnCrash::Requeue)
 }
 
-/// Reads `max_redeliveries`, of the configuration or of a task.
-pub(crate) fn max_redeliveries(table: &mut Table<'_>) -> Option<u32> {
-    let value = table.take("max_redeliveries")?;
-    value.whole_number(0..=1_000_000).and_then(|number| u32::try_from(number).ok())
-}
-
 fn tasks_dir<'a>(top: &mut Table<'a>) -> Option<&'a Path> {
     let value = top.take("tasks_dir")?;
     let text = value.string()?;
@@ -370,41 +366,6 @@ fn filter(text: &str) -> Result<String, Option<&'static str>> {
     EventLevel::from_word(word)
         .map(|level| level.as_str().to_owned())
         .ok_or_else(|| closest(word, ["off", "error", "warn", "info", "debug", "trace"]))
-}
-
-/// Every key with its value as it was understood, for people. Passwords are left out.
-#[must_use]
-pub fn understood(config: &Config) -> Vec<(String, String)> {
-    let or_none = |path: &Option<PathBuf>| path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
-    let mut all: Vec<(String, String)> = Vec::new();
-    let mut say = |key: &str, value: &dyn Display| all.push((key.to_owned(), value.to_string()));
-    say("file", &or_none(&config.source));
-    say("scheduler", &config.scheduler);
-    say("queues", &config.queues.as_configured());
-    say("timeout", &show(config.timeout));
-    say("min_task_processors", &config.min_task_processors);
-    say("max_task_processors", &config.max_task_processors);
-    say("check_timeout", &show(config.check_timeout));
-    say("max_event_loop_delay", &show(config.max_event_loop_delay));
-    say("stuck_worker_timeout", &config.stuck_worker_timeout.map_or("never".to_owned(), show));
-    say("on_crash", &config.on_crash);
-    say("max_redeliveries", &config.max_redeliveries);
-    say("tasks_dir", &config.tasks_dir.display());
-    for (event, level) in logging::worker_levels(&config.worker_logging) {
-        say(&format!("worker_logging.{event}"), &level);
-    }
-    for (event, level) in logging::scheduler_levels(&config.scheduler_logging) {
-        say(&format!("scheduler_logging.{event}"), &level);
-    }
-    say("store.url", &config.store.url);
-    say("store.namespace", &config.store.namespace);
-    say("store.lease", &show(config.store.lease));
-    say("shutdown.timeout", &show(config.shutdown.timeout));
-    say("shutdown.kill_grace", &show(config.shutdown.kill_grace));
-    say("log.level", &config.log.level);
-    say("log.format", &config.log.format);
-    say("log.redact", &config.log.redact.join(","));
-    all
 }
 
 #[cfg(test)]

@@ -8,5 +8,6 @@ pub mod load;
 mod logging;
 pub mod model;
 pub mod reader;
+mod understood;
 
 pub use model::Config;

@@ -47,7 +47,7 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
     let (bus, mut listeners) = Bus::new(&[interest], log::DEPTH);
     let listener = listeners.pop().expect("one interest must give one listener");
     let builtins = Builtins::standard(bus.clone());
-    let names = builtins.names();
+    let names: Vec<&str> = builtins.names().collect();
     let tasks = crate::task::load::load(&config.tasks_dir, &names);
     problems.extend(tasks.problems);
     if !problems.is_empty() {

@@ -13,9 +13,8 @@ use super::plugin_options::{self, whole_seconds};
 use super::registry::Registry;
 use super::{program, run};
 use crate::config::element::duration::{self, Unit, show};
-use crate::config::element::on_crash;
+use crate::config::element::{on_crash, redeliveries};
 use crate::config::error::Problem;
-use crate::config::load::max_redeliveries;
 use crate::config::reader::{Document, Table, Value};
 use crate::job::{QueueName, TaskName};
 
@@ -43,6 +42,9 @@ pub fn load(dir: &Path, builtins: &[&str]) -> Tasks {
         Ok(files) => {
             if program::is_world_writable(&dir) {
                 problems.push(Problem::of_source(dir.display(), WORLD_WRITABLE));
+            }
+            if files.is_empty() {
+                loader.warnings.push(format!("{}: holds no task files, *.toml", dir.display()));
             }
             for file in files {
                 loader.file(&file, &mut problems);
@@ -154,7 +156,7 @@ impl Loader<'_> {
         let least = Duration::from_millis(1);
         let timeout = table.take("timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
         let on_crash = table.take("on_crash").and_then(|value| on_crash::read(&value));
-        let max_redeliveries = max_redeliveries(table);
+        let max_redeliveries = table.take("max_redeliveries").and_then(|value| redeliveries::read(&value));
         let around = run::Around { folder: document.folder(), periodic, builtins: self.builtins };
         let handler = table
             .required("run", "a table with the handler, [run]")

@@ -9,6 +9,7 @@ use super::handler_spec::{BuiltinSpec, ExecSpec, HandlerSpec, OutputMode, Piece,
 use super::program;
 use super::template::TemplateError;
 use crate::config::element::duration::{self, Unit};
+use crate::config::element::redeliveries;
 use crate::config::error::closest;
 use crate::config::reader::{Table, Value};
 
@@ -99,10 +100,7 @@ fn read_exec(
     let allow_dash = run.take("allow_dash").and_then(|value| value.boolean());
     let retry_later =
         run.take("retry_later").and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::from_millis(1)));
-    let retry_later_limit = run
-        .take("retry_later_limit")
-        .and_then(|value| value.whole_number(0..=1_000_000))
-        .and_then(|number| u32::try_from(number).ok());
+    let retry_later_limit = run.take("retry_later_limit").and_then(|value| redeliveries::read(&value));
     Some(ExecSpec {
         argv: read_argv(exec, &env, around, warnings)?,
         cwd: cwd.unwrap_or_else(|| around.folder.to_owned()),

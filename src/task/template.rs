@@ -155,4 +155,19 @@ mod tests {
         );
         assert_eq!(told("{job.name}"), "{job.name} is not known; {job.id} and {job.queue} are");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn any_text_can_be_written_with_its_braces_doubled(written in ".*") {
+            let doubled = written.replace('{', "{{").replace('}', "}}");
+            proptest::prop_assert_eq!(Template::parse(&doubled), Ok(Template { pieces: vec![text(&written)] }));
+        }
+
+        #[test]
+        fn no_text_breaks_the_reader(item in "[{}a.0 job]{0,12}") {
+            if let Ok(template) = Template::parse(&item) {
+                proptest::prop_assert!(!template.pieces.is_empty());
+            }
+        }
+    }
 }

@@ -6,4 +6,5 @@ pub mod log_format;
 pub mod on_crash;
 pub mod processors;
 pub mod queues;
+pub mod redeliveries;
 pub mod store_url;

@@ -2,11 +2,11 @@
 //!
 //! An entry without any of `*`, `?`, `[`, `{` is a queue's name and is always worked on, whether the queue exists
 //! yet or not. A glob stands for the queues that match it now; `*` crosses every character, for a queue's name is no
-//! path. `!pattern` takes queues away, wherever in the list it stands. Globs look at bytes: a `?` is one byte of a
-//! name outside ASCII, so brackets take ASCII alone.
+//! path. `!pattern` takes queues away, wherever in the list it stands.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
+use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
@@ -14,7 +14,7 @@ use crate::config::reader::Value;
 use crate::job::QueueName;
 
 /// A list of patterns, such as `["critical", "mail_*", "!mail_slow", "*"]`.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct QueuePatterns {
     written: Vec<String>,
     entries: Vec<Entry>,
@@ -30,7 +30,55 @@ enum Entry {
 #[derive(Debug, Clone)]
 enum Pattern {
     Name(QueueName),
-    Glob(Box<GlobMatcher>),
+    Glob(Box<Glob>),
+}
+
+/// A glob that matches characters. The matcher looks at bytes, so pattern and names are narrowed to one byte for each
+/// character before they meet.
+#[derive(Debug, Clone)]
+struct Glob {
+    matcher: GlobMatcher,
+    /// The characters outside ASCII that the pattern names.
+    wide: Vec<char>,
+}
+
+/// What a character becomes that no pattern can name.
+const OTHER: char = '\u{1}';
+
+/// How many different characters outside ASCII a pattern may name: each becomes a control character, which neither
+/// patterns nor narrowed names hold otherwise.
+const MOST_WIDE: usize = 29;
+
+impl Glob {
+    fn new(pattern: &str) -> Result<Self, String> {
+        if pattern.contains('[') && !pattern.is_ascii() {
+            return Err("brackets take ASCII characters only".to_owned());
+        }
+        let mut wide: Vec<char> = pattern.chars().filter(|letter| !letter.is_ascii()).collect();
+        wide.sort_unstable();
+        wide.dedup();
+        if wide.len() > MOST_WIDE {
+            return Err(format!("more than {MOST_WIDE} different characters outside ASCII"));
+        }
+        let narrowed = narrow(pattern, &wide);
+        let mut builder = GlobBuilder::new(&narrowed);
+        builder.literal_separator(false).backslash_escape(true).empty_alternates(true);
+        let matcher = builder.build().map_err(|error| error.kind().to_string())?.compile_matcher();
+        Ok(Self { matcher, wide })
+    }
+
+    fn is_match(&self, name: &str) -> bool {
+        self.matcher.is_match(narrow(name, &self.wide))
+    }
+}
+
+fn narrow(text: &str, wide: &[char]) -> String {
+    let narrowed = |letter: char| match wide.binary_search(&letter) {
+        Ok(position) => u8::try_from(position + 2).map_or(OTHER, char::from),
+        Err(_) if letter.is_ascii() && !letter.is_ascii_control() => letter,
+        Err(_) => OTHER,
+    };
+    text.chars().map(narrowed).collect()
 }
 
 /// Why a list of patterns is none.
@@ -128,6 +176,12 @@ impl QueuePatterns {
     }
 }
 
+impl fmt::Debug for QueuePatterns {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("QueuePatterns").field(&self.written).finish()
+    }
+}
+
 impl PartialEq for QueuePatterns {
     fn eq(&self, other: &Self) -> bool {
         self.written == other.written
@@ -159,12 +213,8 @@ fn parse(entry: &str, pattern: &str) -> Result<Pattern, QueuePatternsError> {
             Ok(Pattern::Name(name))
         };
     }
-    if pattern.contains('[') && !pattern.is_ascii() {
-        return Err(refuse("brackets take ASCII characters only".to_owned()));
-    }
-    let glob = GlobBuilder::new(pattern).literal_separator(false).backslash_escape(true).build();
-    let glob = glob.map_err(|error| refuse(error.kind().to_string()))?;
-    Ok(Pattern::Glob(Box::new(glob.compile_matcher())))
+    let glob = Glob::new(pattern).map_err(refuse)?;
+    Ok(Pattern::Glob(Box::new(glob)))
 }
 
 fn by_utf16(a: &str, b: &str) -> Ordering {
@@ -231,7 +281,18 @@ mod tests {
         assert_eq!(resolve(&["x?"], &known), ["x1", "x2"]);
         assert_eq!(resolve(&["[xy]1"], &known), ["x1", "y1"]);
         assert_eq!(resolve(&["{x1,y*}"], &known), ["x1", "y1"]);
+        assert_eq!(resolve(&["x{,1}"], &known), ["x1"]);
         assert_eq!(resolve(&["*"], &known).len(), known.len());
+    }
+
+    #[test]
+    fn globs_match_characters_and_not_bytes() {
+        let known = ["\u{fc}1", "\u{e4}1", "u1", "\u{1f600}1", "\u{1}1", "\u{2}1"];
+        assert_eq!(resolve(&["?1"], &known).len(), known.len());
+        assert_eq!(resolve(&["??1"], &known), Vec::<String>::new());
+        assert_eq!(resolve(&["\u{fc}*"], &known), ["\u{fc}1"]);
+        assert_eq!(resolve(&["{\u{fc},\u{1f600}}?"], &known), ["\u{fc}1", "\u{1f600}1"]);
+        assert_eq!(resolve(&["[!u]1"], &known).len(), known.len() - 1);
     }
 
     #[test]
@@ -251,6 +312,7 @@ mod tests {
         assert!(refused(&["a,b"]).contains("separate entries"));
         assert!(refused(&[" a"]).contains("blanks at its ends"));
         assert!(refused(&["[a"]).contains("\"[a\""));
+        assert!(refused(&["[\u{e4}]"]).contains("brackets take ASCII"));
         assert!(refused(&["{a"]).contains("\"{a\""));
     }
 

@@ -31,7 +31,9 @@ pub enum StoreUrlError {
     #[error("expected a plain path after sqlite: (found options after a question mark)")]
     Options,
     /// `redis://` without host, or with a port or database that is none.
-    #[error("expected redis://[USER[:PASSWORD]@]HOST[:PORT][/DB]")]
+    #[error(
+        "expected redis://[USER[:PASSWORD]@]HOST[:PORT][/DB] (in a password write /, ?, # and @ as %2F, %3F, %23, %40)"
+    )]
     Redis,
     /// `redis+unix:` without an absolute path.
     #[error("expected an absolute path, redis+unix:///PATH")]
@@ -82,20 +84,18 @@ impl StoreUrl {
     }
 }
 
-/// `[user[:password]@]host[:port][/db]`
+/// `[user[:password]@]host[:port][/db]`, read as the client library reads it: what stands before the first slash ends
+/// the address, so that a slash in a password must be written `%2F`.
 fn is_redis_address(rest: &str) -> bool {
-    // A password may hold anything, an address after the last @ may not.
-    let address = rest.rsplit_once('@').map_or(rest, |(_, address)| address);
-    let (host_and_port, db) = address.split_once('/').unwrap_or((address, ""));
-    let host_and_port = host_and_port.split('?').next().unwrap_or_default();
+    let (authority, db) = rest.split_once('/').unwrap_or((rest, ""));
+    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
     let (host, port) = match host_and_port.rsplit_once(':') {
         // The colons of an IPv6 address stand in brackets.
         Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
         _ => (host_and_port, None),
     };
-    let db = db.split('?').next().unwrap_or_default();
     !host.is_empty()
-        && !host.contains(char::is_whitespace)
+        && !rest.contains(|letter: char| letter.is_whitespace() || matches!(letter, '?' | '#'))
         && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
         && (db.is_empty() || db.parse::<u8>().is_ok())
 }
@@ -105,10 +105,12 @@ impl std::fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Redis(url) => match (url.split_once("://"), url.rsplit_once('@')) {
-                (Some((scheme, _)), Some((_, host))) => write!(f, "{scheme}://{host}"),
-                _ => f.write_str(url),
-            },
+            Self::Redis(url) => {
+                let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
+                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
+                let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
+                write!(f, "{scheme}://{host}{path}")
+            }
         }
     }
 }
@@ -144,12 +146,15 @@ mod tests {
         for text in [
             "redis://localhost",
             "redis://127.0.0.1:6380/3",
-            "redis://:p@ss/w@host:1/0",
+            "redis://:p%2Fss@host:1/0",
+            "redis://user:p@ss@host",
             "redis://[::1]:6379",
             "redis://[::1]",
             "redis+unix:///run/redis.sock",
         ] {
             assert_eq!(parse(text), Ok(StoreUrl::Redis(text.to_owned())), "{text}");
+            let client = fred::types::config::Config::from_url(text);
+            assert!(client.is_ok(), "{text}: {client:?}");
         }
     }
 
@@ -165,6 +170,9 @@ mod tests {
             ("redis:host", Redis),
             ("redis://", Redis),
             ("redis://host:0", Redis),
+            ("redis://:pa/ss@host", Redis),
+            ("redis://:pa?ss@host", Redis),
+            ("redis://host/0?x=1", Redis),
             ("redis://host:port", Redis),
             ("redis://host/one", Redis),
             ("redis+unix://run", Socket),
@@ -184,5 +192,7 @@ mod tests {
     fn the_password_is_never_shown() {
         let url = parse("redis://user:s3cret@host:1/0").unwrap();
         assert_eq!(format!("{url} {url:?}"), "redis://host:1/0 redis://host:1/0");
+        assert_eq!(parse("redis://:p@ss@host").unwrap().to_string(), "redis://host");
+        assert_eq!(parse("redis+unix:///run/a@b").unwrap().to_string(), "redis+unix:///run/a@b");
     }
 }

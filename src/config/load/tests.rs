@@ -316,3 +316,65 @@ fn what_was_understood_can_be_shown() {
     assert_eq!(value("worker_logging.multi_worker_action"), Some("debug"));
     assert_eq!(value("store.lease"), Some("15s"));
 }
+
+#[test]
+fn the_documented_values_are_the_defaults() {
+    let documented = r#"
+        scheduler = true
+        queues = ["*"]
+        timeout = "5s"
+        min_task_processors = 1
+        max_task_processors = 10
+        check_timeout = "500ms"
+        max_event_loop_delay = "5ms"
+        stuck_worker_timeout = "1h"
+        on_crash = "requeue"
+        max_redeliveries = 25
+        tasks_dir = "../tasks.d"
+        [worker_logging]
+        failure = "error"
+        success = "info"
+        start = "info"
+        end = "info"
+        cleaning_worker = "info"
+        poll = "debug"
+        job = "debug"
+        pause = "debug"
+        re_enqueue = "debug"
+        internal_error = "error"
+        multi_worker_action = "debug"
+        [scheduler_logging]
+        start = "info"
+        end = "info"
+        poll = "debug"
+        enqueue = "debug"
+        re_enqueue = "debug"
+        working_timestamp = "debug"
+        transferred_job = "debug"
+        [resque_overrides]
+        [store]
+        url = "sqlite:../windlass.db"
+        namespace = "resque"
+        lease = "15s"
+        [shutdown]
+        timeout = "25s"
+        kill_grace = "5s"
+        [log]
+        level = "info"
+        format = "text"
+        redact = []
+    "#;
+    let (dir, sources) = place(Some(""));
+    let defaults = load(&sources).unwrap();
+    fs::write(dir.path().join("config/tasks.toml"), documented).unwrap();
+    assert_eq!(load(&sources).unwrap(), defaults);
+}
+
+#[test]
+fn a_filter_must_be_one_that_the_log_understands() {
+    let level = |text: &str| good(&format!("[log]\nlevel = \"{text}\"")).config.log.level;
+    assert_eq!(level("notice"), "info");
+    assert_eq!(level("WARN"), "warn");
+    assert_eq!(level("info,windlass::store=debug"), "info,windlass::store=debug");
+    assert_eq!(bad("[log]\nlevel = \"windlass=loud\"").len(), 1);
+}

@@ -20,7 +20,7 @@ use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, QueueLength,
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
 use crate::store::queueing::{Enqueue, Enqueued, Exchange, Exchanged, Lane, Queueing, Schedule, Scheduled};
 use crate::store::scheduling::{
-    Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovery, Registered, Scheduling,
+    Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery, Registered, Scheduling,
 };
 use crate::store::wake::Waker;
 use crate::store::working::WorkingRecord;
@@ -168,7 +168,7 @@ impl Scheduling for SqliteStore {
         self.reader.call(move |step| recover::working(step, &workers)).await
     }
 
-    async fn recover(&self, recovery: &Recovery) -> Result<bool, StoreError> {
+    async fn recover(&self, recovery: &Recovery) -> Result<Recovered, StoreError> {
         let recovery = recovery.clone();
         self.writer.call(move |step| recover::recover(step, &recovery)).await
     }

@@ -41,6 +41,9 @@ pub(super) fn exchange(
     lane: u8,
     exchange: &Exchange,
 ) -> Result<Exchanged, StoreError> {
+    if !step.sql("SELECT 1 FROM instances WHERE id = ?1")?.exists([instance])? {
+        return Ok(Exchanged { dead: true, ..Exchanged::default() });
+    }
     let sequence = stored(exchange.sequence);
     let last: Option<(i64, String)> = step
         .sql("SELECT sequence, reply FROM lanes WHERE instance = ?1 AND lane = ?2")?
@@ -192,7 +195,7 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
         })
     };
     let entered = exchange.enters.iter().zip(&reply.passages).map(entered).collect::<Result<_, StoreError>>()?;
-    Ok(Exchanged { lost: reply.lost.clone(), entered, claims })
+    Ok(Exchanged { dead: false, lost: reply.lost.clone(), entered, claims })
 }
 
 impl Reply {

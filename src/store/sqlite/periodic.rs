@@ -7,19 +7,22 @@ use super::commit::Step;
 use super::number::{count, stored};
 use super::{delayed, enqueue, locks};
 use crate::job::{LockKey, QueueName, TaskName};
-use crate::store::effect::Tick;
+use crate::store::effect::{HALTED_S, Tick};
 use crate::store::error::StoreError;
 use crate::store::scheduling::{PeriodicEntry, Reconcile, Reconciled};
 
 /// Writes the next tick, unless the task is stopped or one stands already.
 pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     let entry = entry(step, &tick.task)?;
+    if tick.halt {
+        return write(step, tick, HALTED_S);
+    }
     if entry.as_ref().is_some_and(|entry| entry.stopped) || delayed::stands(step, &tick.payload)? {
         return Ok(());
     }
     let due_s = match entry {
-        Some(entry) => first_after(entry.due_s, tick.every_s, step.now_ms),
-        None => step.now_s().saturating_add(period(tick.every_s)),
+        Some(entry) if entry.due_s != HALTED_S => first_after(entry.due_s, tick.every_s, step.now_ms),
+        _ => step.now_s().saturating_add(period(tick.every_s)),
     };
     write(step, tick, due_s)?;
     delayed::insert(step, due_s, &tick.payload, None)
@@ -82,7 +85,9 @@ enum Found {
 /// Looks after one periodic task.
 pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
     let tick = &reconcile.tick;
-    let Some(entry) = entry(step, &tick.task)? else {
+    let entry = entry(step, &tick.task)?;
+    // A task that halted begins anew when an instance starts.
+    let Some(entry) = entry.filter(|entry| !(reconcile.boot && entry.due_s == HALTED_S && !entry.stopped)) else {
         match find(step, reconcile)? {
             Some(Found::Delayed(second)) => write(step, tick, second)?,
             Some(Found::Ready) => write(step, tick, step.now_s())?,

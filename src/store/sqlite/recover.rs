@@ -5,23 +5,27 @@ use super::verdict::{self, Tally};
 use super::{lease, locks, periodic, working};
 use crate::job::WorkerName;
 use crate::store::error::StoreError;
-use crate::store::scheduling::Recovery;
+use crate::store::scheduling::{Recovered, Recovery};
 use crate::store::working::WorkingRecord;
 use bytes::Bytes;
 
 /// Moves a dead owner's job where its verdict says, if the record still stands and its instance
 /// is still dead.
-pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<bool, StoreError> {
+pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<Recovered, StoreError> {
     if let Some((instance, counter)) = &recovery.instance
         && !lease::stands_still(step, instance, *counter)?
     {
-        return Ok(false);
+        return Ok(Recovered::No);
     }
     let worker = &recovery.record.worker;
     if !is_unchanged(step, worker, Some(&recovery.record))? {
-        return Ok(false);
+        return Ok(Recovered::No);
     }
     working::remove(step, worker)?;
+    // Membership and ping are one row here; whoever removed it has seen to the job.
+    if !step.sql("SELECT 1 FROM workers WHERE id = ?1")?.exists([worker.id()])? {
+        return Ok(Recovered::AlreadyCleaned);
+    }
     let mut tally = Tally::default();
     verdict::carry_out(step, &mut tally, worker, &recovery.queue, &recovery.payload, &recovery.verdict)?;
     tally.write(step)?;
@@ -31,7 +35,7 @@ pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<bool, Stor
     if let Some(tick) = &recovery.tick {
         periodic::tick(step, tick)?;
     }
-    Ok(true)
+    Ok(Recovered::Yes)
 }
 
 /// Is what stands under a worker still this, byte for byte?

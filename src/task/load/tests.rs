@@ -290,10 +290,22 @@ fn each_mistake_is_told_with_its_place() {
             format!("queue = \"x\"\n[[task]]\nname = \"t\"\n[task.{}", &run[1..]),
             "1:9: queue: stands beside [[task]] and belongs to none of them; write it below one",
         ),
+        (
+            format!("[[task]]\nname = \"t\"\nrun = {{ builtin = \"noop\" }}\n\n[[task]]\n[task.{}", &run[1..]),
+            "5:1: name: expected the task's name (missing)",
+        ),
         ("task = 5".to_owned(), "1:8: task: expected tasks, each under [[task]] (found 5)"),
     ] {
         assert_eq!(bad(&text), [format!("a.toml:{message}")], "{text}");
     }
+}
+
+#[test]
+fn an_empty_folder_is_warned_about() {
+    let dir = folder(&[]);
+    let tasks = load(dir.path(), &BUILTINS);
+    assert!(tasks.problems.is_empty());
+    assert_eq!(tasks.warnings, [format!("{}: holds no task files, *.toml", dir.path().display())]);
 }
 
 #[test]

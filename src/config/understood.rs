@@ -1,0 +1,43 @@
+//! What a configuration was understood to say: each key with its value, for people.
+
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use super::element::duration::show;
+use super::logging;
+use super::model::Config;
+
+/// Every key with its value as it was understood, for people. Passwords are left out.
+#[must_use]
+pub fn understood(config: &Config) -> Vec<(String, String)> {
+    let or_none = |path: &Option<PathBuf>| path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
+    let mut all: Vec<(String, String)> = Vec::new();
+    let mut say = |key: &str, value: &dyn Display| all.push((key.to_owned(), value.to_string()));
+    say("file", &or_none(&config.source));
+    say("scheduler", &config.scheduler);
+    say("queues", &config.queues.as_configured());
+    say("timeout", &show(config.timeout));
+    say("min_task_processors", &config.min_task_processors);
+    say("max_task_processors", &config.max_task_processors);
+    say("check_timeout", &show(config.check_timeout));
+    say("max_event_loop_delay", &show(config.max_event_loop_delay));
+    say("stuck_worker_timeout", &config.stuck_worker_timeout.map_or("never".to_owned(), show));
+    say("on_crash", &config.on_crash);
+    say("max_redeliveries", &config.max_redeliveries);
+    say("tasks_dir", &config.tasks_dir.display());
+    for (event, level) in logging::worker_levels(&config.worker_logging) {
+        say(&format!("worker_logging.{event}"), &level);
+    }
+    for (event, level) in logging::scheduler_levels(&config.scheduler_logging) {
+        say(&format!("scheduler_logging.{event}"), &level);
+    }
+    say("store.url", &config.store.url);
+    say("store.namespace", &config.store.namespace);
+    say("store.lease", &show(config.store.lease));
+    say("shutdown.timeout", &show(config.shutdown.timeout));
+    say("shutdown.kill_grace", &show(config.shutdown.kill_grace));
+    say("log.level", &config.log.level);
+    say("log.format", &config.log.format);
+    say("log.redact", &config.log.redact.join(","));
+    all
+}
