@@ -28,8 +28,8 @@ RUN touch src/main.rs src/lib.rs \
 
 FROM debian:${DEBIAN_VERSION}-slim
 # The number is fixed, so that files on volumes keep their owner from image to image.
-RUN groupadd --system --gid 7480 windlass \
-    && useradd --system --uid 7480 --gid windlass --home-dir /var/lib/windlass --shell /usr/sbin/nologin windlass \
+RUN groupadd --gid 7480 windlass \
+    && useradd --uid 7480 --gid windlass --no-create-home --home-dir /var/lib/windlass --shell /usr/sbin/nologin windlass \
     && install -d -o windlass -g windlass -m 750 /var/lib/windlass
 COPY --from=build /usr/local/bin/windlass /usr/local/bin/windlass
 COPY config /etc/windlass/config
