@@ -9,8 +9,8 @@ use crate::job::Args;
 
 const EXAMPLES: &str = "\
 Examples:
-  windlass run                                   the daemon: scheduler and worker pool, until a signal drains it
-  windlass check                                 is everything right with the configuration and the tasks?
+  windlass run                  the daemon: scheduler and worker pool
+  windlass check                is everything right?
   windlass enqueue sendMail --args '{\"to\":\"ann\"}'
   windlass failed retry --all
 
@@ -22,13 +22,13 @@ Exit codes: 0 done, 1 failure, 64 usage or configuration, 69 store unavailable."
 #[command(name = "windlass", version, after_help = EXAMPLES, max_term_width = 120)]
 pub struct Cli {
     /// The configuration: else $WINDLASS_CONFIG, ./config/tasks.toml or /etc/windlass/tasks.toml
-    #[arg(long, global = true, value_name = "FILE")]
+    #[arg(long, global = true, display_order = 900, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The store, whatever the configuration says: sqlite:PATH, redis://HOST:PORT/DB, redis+unix://PATH
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, global = true, display_order = 900, value_name = "URL")]
     pub store: Option<String>,
     /// Answer with one JSON document
-    #[arg(long, global = true)]
+    #[arg(long, global = true, display_order = 900)]
     pub json: bool,
     /// What to do.
     #[command(subcommand)]

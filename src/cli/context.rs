@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::args::Cli;
 use super::exit::CliError;
-use super::output::{Output, complain};
-use crate::client::Client;
+use super::output::{Output, clean, complain};
+use crate::client::request::{Job, Request, RequestError};
 use crate::config::load::{self, Loaded, Sources};
 use crate::event::Bus;
 use crate::handler::builtin::Builtins;
@@ -66,19 +66,32 @@ impl Context {
         crate::task::load::load(folder, &Builtins::standard(Bus::silent()).names().collect::<Vec<_>>())
     }
 
-    /// The tasks, for commands that can do with those that are right. The others are told.
+    /// The tasks, for commands that can do with those that are right.
     ///
     /// # Errors
     /// Tells every problem of the configuration.
     pub fn tasks(&self) -> Result<Tasks, CliError> {
-        let tasks = self.tasks_in(&self.config()?.config.tasks_dir);
-        if !tasks.problems.is_empty() {
-            for problem in &tasks.problems {
-                complain(&problem.to_string());
-            }
-            complain("the tasks with problems are left out");
+        Ok(self.tasks_in(&self.config()?.config.tasks_dir))
+    }
+
+    /// Tells what is wrong with tasks that were left out, where that may be why something goes
+    /// otherwise than expected.
+    pub fn complain_of(&self, tasks: &Tasks) {
+        for problem in &tasks.problems {
+            complain(&clean(&problem.to_string()));
         }
-        Ok(tasks)
+    }
+
+    /// Checks a request against the tasks. Of one that is not known, its file may be why.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn resolve(&self, request: &Request, tasks: &Tasks) -> Result<Job, RequestError> {
+        request.resolve(&tasks.registry).inspect_err(|error| {
+            if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
+                self.complain_of(tasks);
+            }
+        })
     }
 
     /// The store.
@@ -91,15 +104,6 @@ impl Context {
         let opening = tokio::time::timeout(PATIENCE, open::open(&config.url, &config.namespace));
         let opened = opening.await.unwrap_or_else(|_| late());
         opened.map_err(|error| CliError::Store { url: config.url.to_string(), error })
-    }
-
-    /// A client of the store for the tasks.
-    ///
-    /// # Errors
-    /// As [`store`](Self::store) and [`tasks`](Self::tasks).
-    pub async fn client(&self) -> Result<Client, CliError> {
-        let tasks = self.tasks()?;
-        Ok(Client::new(self.store().await?, Arc::new(tasks.registry)))
     }
 
     /// The name of this host.

@@ -1,5 +1,7 @@
 //! `delayed`: when which jobs are due.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::admin::delayed::{self, DueView, TimeView};
@@ -7,7 +9,8 @@ use crate::cli::args::{DelayedJobArgs, DelayedVerb};
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Table, clean, complain, counted};
-use crate::client::{ClientError, Request};
+use crate::client::request::Job;
+use crate::client::{Request, RequestError};
 use crate::store::engine::Store;
 
 #[derive(Debug, Serialize)]
@@ -94,14 +97,16 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
 }
 
 /// The job that is meant. Its task need not be known here if the queue is named.
-async fn resolve(
-    context: &Context,
-    job: DelayedJobArgs,
-) -> Result<(std::sync::Arc<dyn Store>, crate::client::request::Job), CliError> {
+async fn resolve(context: &Context, job: DelayedJobArgs) -> Result<(Arc<dyn Store>, Job), CliError> {
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();
     let request = Request { args: job.args.get(), task: job.task, queue: job.queue, foreign };
-    let job = request.resolve(&tasks.registry).map_err(ClientError::from)?;
+    let job = context.resolve(&request, &tasks).map_err(|error| match error {
+        RequestError::UnknownTask { .. } => {
+            CliError::Usage(format!("{error}; for a task that is not defined here, say --queue Q"))
+        }
+        other => CliError::Client(other.into()),
+    })?;
     Ok((context.store().await?, job))
 }
 

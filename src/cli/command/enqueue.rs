@@ -2,6 +2,7 @@
 
 use std::io::Read;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -14,7 +15,7 @@ use crate::client::bulk::{self, BadLine, LineOutcome};
 use crate::client::delay::OnDuplicate;
 use crate::client::moment::Moment;
 use crate::client::request::Job;
-use crate::client::{Client, ClientError, Request};
+use crate::client::{Client, Request, RequestError};
 use crate::store::queueing::{Enqueued, Scheduled};
 
 /// The answer. A refused job's is exactly `{"enqueued":false,"refused_by":"QueueLock"}`.
@@ -78,8 +79,14 @@ pub async fn run(context: &Context, args: EnqueueArgs) -> Result<Exit, CliError>
 /// A client, if the request can be granted: what cannot be is told without asking the store.
 async fn checked(context: &Context, request: &Request) -> Result<Client, CliError> {
     let tasks = context.tasks()?;
-    request.resolve(&tasks.registry).map_err(ClientError::from)?;
-    Ok(Client::new(context.store().await?, std::sync::Arc::new(tasks.registry)))
+    context.resolve(request, &tasks).map_err(|error| match error {
+        RequestError::UnknownTask { .. } => {
+            CliError::Usage(format!("{error}; for a task that other workers know, say --foreign --queue Q"))
+        }
+        RequestError::QueueMissing { .. } => CliError::Usage(format!("{error}: say --queue Q")),
+        other => CliError::Client(other.into()),
+    })?;
+    Ok(Client::new(context.store().await?, Arc::new(tasks.registry)))
 }
 
 async fn now(context: &Context, client: &Client, request: &Request, front: bool) -> Result<Exit, CliError> {
@@ -173,9 +180,12 @@ async fn many(context: &Context, args: &EnqueueArgs, file: &Path) -> Result<Exit
     let tasks = context.tasks()?;
     let jobs = match bulk::read(&text, args.foreign, &tasks.registry) {
         Ok(jobs) => jobs,
-        Err(bad) => return refuse(context, &bad),
+        Err(bad) => {
+            context.complain_of(&tasks);
+            return refuse(context, &bad);
+        }
     };
-    let client = Client::new(context.store().await?, std::sync::Arc::new(tasks.registry));
+    let client = Client::new(context.store().await?, Arc::new(tasks.registry));
     let report = client.enqueue_bulk(&jobs, args.front).await;
     let mut answer = BulkAnswer { lines: jobs.len(), ..BulkAnswer::default() };
     for (line, outcome) in report.outcomes {

@@ -70,6 +70,8 @@ pub async fn run(context: &Context, verb: FailedVerb) -> Result<Exit, CliError> 
 
 async fn retry_one(context: &Context, store: &dyn Store, address: &str) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
+    // A rule of a task that is left out would not be asked.
+    context.complain_of(&tasks);
     let found = failed::find(store, address).await?;
     let outcome = failed::retry(store, &tasks.registry, &found).await?;
     if let RetryOutcome::NotRetriable { id, reason } = outcome {
@@ -82,6 +84,8 @@ async fn retry_one(context: &Context, store: &dyn Store, address: &str) -> Resul
 
 async fn retry_all(context: &Context, store: &dyn Store, task: Option<&str>) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
+    // A rule of a task that is left out would not be asked.
+    context.complain_of(&tasks);
     let mut retries = Retries::default();
     let ended = failed::retry_all(store, &tasks.registry, task, |outcome| match outcome {
         RetryOutcome::Retried { .. } => retries.retried += 1,

@@ -46,7 +46,7 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
     let grace = context.config()?.config.shutdown.kill_grace;
     let tasks = context.tasks()?;
     let request = Request { args: args.args.get(), task: args.task, ..Request::default() };
-    let job = request.resolve(&tasks.registry).map_err(ClientError::from)?;
+    let job = context.resolve(&request, &tasks).map_err(ClientError::from)?;
 
     let (bus, listeners) = Bus::new(&[Kind::Output.bit() | Kind::Warning.bit()], LINES);
     let writer = write_output(listeners);

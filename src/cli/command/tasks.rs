@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::admin::tasks::{self, PluginView, TaskView};
+use crate::admin::tasks::{self as listing, PluginView, RunView, TaskView};
 use crate::cli::args::TasksVerb;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
@@ -20,10 +20,12 @@ struct Answer {
 /// Tasks that do not exist, problems of the configuration.
 pub fn run(context: &Context, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
     let folder = context.config()?.config.tasks_dir;
-    let registry = context.tasks()?.registry;
+    let tasks = context.tasks()?;
+    context.complain_of(&tasks);
+    let registry = tasks.registry;
     match verb.unwrap_or(TasksVerb::List) {
         TasksVerb::List => {
-            let answer = Answer { tasks: tasks::list(&registry) };
+            let answer = Answer { tasks: listing::list(&registry) };
             context.output.tell(&answer, || {
                 if answer.tasks.is_empty() {
                     return format!("no tasks in {}", folder.display());
@@ -32,7 +34,7 @@ pub fn run(context: &Context, verb: Option<TasksVerb>) -> Result<Exit, CliError>
             })?;
         }
         TasksVerb::Show { name } => {
-            let task = tasks::show(&registry, &name)?;
+            let task = listing::show(&registry, &name)?;
             context.output.tell(&task, || show_text(&task))?;
         }
     }
@@ -64,7 +66,7 @@ fn show_text(task: &TaskView) -> String {
         .maybe("on_crash", task.on_crash)
         .maybe("max_redeliveries", task.max_redeliveries.map(|most| most.to_string()).as_deref())
         .add("runs", &task.run.text());
-    if let tasks::RunView::Exec { cwd, env, .. } = &task.run {
+    if let RunView::Exec { cwd, env, .. } = &task.run {
         fields.add("in", cwd).maybe("sets", (!env.is_empty()).then(|| env.join(" ")).as_deref());
     }
     fields.add("defined in", &task.source);
