@@ -174,10 +174,7 @@ async fn two_processes_share_one_lock(f: &Fixture) {
     for round in 0..20 {
         let admissions = [take(&lock(round), 60)];
         let job = job(round);
-        let (one, two) = tokio::join!(
-            admit(&f.store, "q", &job, &admissions),
-            admit(&other, "q", &job, &admissions)
-        );
+        let (one, two) = tokio::join!(admit(&f.store, "q", &job, &admissions), admit(&other, "q", &job, &admissions));
         yes += [one, two].iter().filter(|enqueued| **enqueued == Enqueued::Yes).count();
     }
     assert_eq!(yes, 20);

@@ -77,7 +77,7 @@ pub(super) fn tick(call: &mut Call, keys: &Keys, tick: Option<&Tick>) {
     call.flag(tick.is_some());
     if let Some(tick) = tick {
         call.key(keys.timestamps(&tick.payload)).text(tick.task.as_str()).number(tick.every_s.max(1));
-        call.text(tick.queue.as_str()).arg(tick.payload.clone());
+        call.text(tick.queue.as_str()).arg(tick.payload.clone()).flag(tick.halt);
     }
 }
 

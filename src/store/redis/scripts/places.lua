@@ -10,6 +10,9 @@
 local SCHEDULE, DELAYED, IDENTITY, PERIODIC = key(), key(), key(), key()
 local QUEUES, FAILED, PROCESSED_STAT, FAILED_STAT = key(), key(), key(), key()
 
+-- The due second of a task that halted (effect.rs, HALTED_S).
+local HALTED = '253402300799'
+
 -- Puts a job's bytes to a delayed second. The schedule comes first: a second without a list is
 -- tidied by promotion, a list without its second would never be found. Nil if it could not.
 local function delay(second, raw, stamps)
