@@ -11,6 +11,7 @@ use crate::store::effect::{Tick, Verdict};
 pub(super) fn places(call: &mut Call, keys: &Keys) {
     call.key(keys.schedule()).key(keys.delayed_prefix()).key(keys.identity()).key(keys.periodic());
     call.key(keys.queues()).key(keys.failed()).key(keys.processed()).key(keys.failures());
+    call.key(keys.twins_prefix());
 }
 
 /// The opening of a claim's working record: who carries it owns the claim.
