@@ -41,7 +41,9 @@ pub(super) fn writer(path: &Path, options: Options) -> Result<Connection, StoreE
     migrate(&mut conn, path)?;
     // Only once it is known to be ours: the mode is stored in the file.
     conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)).map_err(failed)?;
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384").map_err(failed)?;
+    // Jobs come and go: pages that are written into the file late are written seldom.
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000")
+        .map_err(failed)?;
     if let Some(pages) = options.max_page_count {
         conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).map_err(failed)?;
     }
