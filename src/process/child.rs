@@ -223,6 +223,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn the_environment_is_inherited_but_for_what_is_removed_or_set() {
+        let mut command = Command::new("/usr/bin/env");
+        let (_, inherited) = finish(Running::spawn(&command, Vec::new()).unwrap()).await;
+        assert!(inherited.contains("PATH=") && inherited.contains("CARGO_MANIFEST_DIR="));
+        command.env("CARGO_PKG_NAME", "mine").env_remove("CARGO_PKG_NAME").env_remove("CARGO_MANIFEST_DIR");
+        let (_, changed) = finish(Running::spawn(&command, Vec::new()).unwrap()).await;
+        assert!(changed.contains("PATH=") && !changed.contains("CARGO_MANIFEST_DIR="));
+        assert!(changed.contains("CARGO_PKG_NAME=mine"));
+    }
+
+    #[tokio::test]
     async fn a_child_that_does_not_read_its_stdin_is_no_error() {
         let big = vec![b'x'; 1_000_000];
         let (status, _) = finish(Running::spawn(&shell("exec 0<&-; echo done"), big.clone()).unwrap()).await;

@@ -1,0 +1,3 @@
+//! The daemon: everything below, assembled and kept running.
+
+pub mod supervisor;
