@@ -17,6 +17,7 @@
 pub mod backoff;
 pub mod clock;
 pub mod config;
+pub mod daemon;
 pub mod event;
 pub mod handler;
 pub mod job;
