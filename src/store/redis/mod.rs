@@ -1,1 +1,31 @@
-//! To be written.
+//! The Redis engine: jobs in the layout that the whole Resque world shares.
+//!
+//! * [`engine`]: the table of contents, one line per method of the contract.
+//! * `keys`: the only place that builds names of keys.
+//! * `script`, `connection`, `reply`: how a script is called and what can come back.
+//! * one file per arrow, each with its script in `scripts/`.
+//!
+//! Every arrow is one script call, so that nothing can come between its parts. Commands are never
+//! sent twice by the client library: what a lost reply means is for the arrow to say.
+
+mod connection;
+mod delayed;
+pub mod engine;
+mod enqueue;
+mod exchange;
+mod inspect;
+mod keys;
+mod leader;
+mod lease;
+mod locks;
+mod periodic;
+mod recover;
+mod reply;
+mod script;
+mod verdict;
+mod wake;
+
+#[cfg(test)]
+mod tests;
+
+pub use engine::RedisStore;

@@ -1,0 +1,110 @@
+//! Nowhere -> delayed -> queue.
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
+use futures_util::future::try_join_all;
+
+use super::connection::Connection;
+use super::reply;
+use super::script::{Call, Script, script};
+use crate::store::error::StoreError;
+use crate::store::queueing::{Schedule, Scheduled, When};
+use crate::store::scheduling::{Due, Leadership, PromoteTo, Promoted, Promotion};
+
+static SCHEDULE: Script = script!("schedule");
+static DUE: Script = script!("due");
+static PROMOTE: Script = script!("locks", "promote");
+static DELETE_DELAYED: Script = script!("erase", "delete_delayed");
+
+/// How many jobs one call carries at most, so that no call holds the server up for long.
+const BATCH: usize = 500;
+
+pub(super) async fn schedule(connection: &Connection, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
+    let batches = try_join_all(jobs.chunks(BATCH).map(|batch| schedule_batch(connection, batch))).await?;
+    Ok(batches.into_iter().flatten().collect())
+}
+
+async fn schedule_batch(connection: &Connection, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
+    let keys = connection.keys();
+    let mut call = Call::sized(connection.origin.now_ms(), 2 * jobs.len() + 2, 3 * jobs.len() + 1);
+    call.key(keys.schedule()).key(keys.delayed_prefix()).number(jobs.len());
+    for job in jobs {
+        call.key(keys.timestamps(&job.payload));
+        match job.when {
+            When::At(second) => call.key(keys.delayed(second)).literal("A").number(second),
+            When::In(ms) => call.literal("I").number(ms),
+        };
+        call.arg(job.payload.clone());
+    }
+    let seconds = reply::strings(connection.run(&SCHEDULE, call).await?)?;
+    let read = |text: &Bytes| {
+        let duplicate = text.strip_prefix(b"=");
+        let second = reply::parsed(duplicate.unwrap_or(text))
+            .ok_or_else(|| StoreError::Unsupported("its reply is not a schedule's".to_owned()))?;
+        Ok(if duplicate.is_some() { Scheduled::Duplicate(second) } else { Scheduled::At(second) })
+    };
+    seconds.iter().map(read).collect()
+}
+
+pub(super) async fn due(connection: &Connection, limit: usize) -> Result<Due, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.schedule()).key(keys.delayed_prefix()).number(limit);
+    let mut reply = reply::list(connection.run(&DUE, call).await?)?.into_iter();
+    let mut next = || reply.next().unwrap_or(Frame::Null);
+    Ok(Due {
+        now_ms: reply::number(next())?,
+        second: reply::bytes(next())?.as_deref().and_then(reply::parsed),
+        jobs: reply::strings(next())?,
+    })
+}
+
+pub(super) async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promoted, StoreError> {
+    let keys = connection.keys();
+    let jobs = promotion.jobs.len();
+    let mut call = Call::sized(connection.origin.now_ms(), 3 * jobs + 5, 4 * jobs + 3);
+    call.key(keys.schedule()).key(keys.queues()).key(keys.failed());
+    call.key(keys.leadership(Leadership::Scheduler)).key(keys.delayed(promotion.second));
+    call.key(keys.twins(promotion.second));
+    call.text(promotion.leader.as_deref().unwrap_or_default()).number(promotion.second).number(jobs);
+    for job in &promotion.jobs {
+        call.key(keys.timestamps(&job.payload)).arg(job.payload.clone());
+        match &job.to {
+            PromoteTo::Queue { queue, lock } => {
+                call.literal("Q").key(keys.queue(queue)).text(queue.as_str());
+                match lock {
+                    Some((lock, ttl_s)) => call.key(keys.lock(lock)).number(ttl_s),
+                    None => call.literal(""),
+                };
+            }
+            PromoteTo::Failed { record } => {
+                call.literal("F").arg(record.clone());
+            }
+        }
+    }
+    match reply::number(connection.run(&PROMOTE, call).await?)? {
+        -1 => Ok(Promoted::NotLeader),
+        moved => Ok(Promoted::Moved(usize::try_from(moved).unwrap_or(0))),
+    }
+}
+
+pub(super) async fn delete_delayed(connection: &Connection, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.schedule()).key(keys.delayed_prefix()).key(keys.timestamps(payload)).arg(payload.clone());
+    let seconds = reply::strings(connection.run(&DELETE_DELAYED, call).await?)?;
+    Ok(sorted(seconds.iter().filter_map(|second| reply::parsed(second))))
+}
+
+/// The seconds at which a job of these bytes is due, from the members of its `timestamps:` set.
+pub(super) async fn scheduled_at(connection: &Connection, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
+    let members = connection.command("SMEMBERS", vec![connection.keys().timestamps(payload)]).await?;
+    let members = reply::strings(members)?;
+    Ok(sorted(members.iter().filter_map(|member| reply::parsed(member.strip_prefix(b"delayed:")?))))
+}
+
+fn sorted(seconds: impl Iterator<Item = i64>) -> Vec<i64> {
+    let mut seconds: Vec<i64> = seconds.collect();
+    seconds.sort_unstable();
+    seconds
+}

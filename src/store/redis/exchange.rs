@@ -1,0 +1,347 @@
+//! The exchange: settle, enter and claim in one script call, over a lane's own connection.
+//!
+//! This is the hot path. What does not change from call to call (keys of workers and queues, the
+//! constant pieces of working records) is built once per worker and once per list of queues.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use bytes::{BufMut, Bytes, BytesMut};
+use fred::interfaces::Resp3Frame as Frame;
+use fred::types::RespVersion;
+
+use super::connection::{Connection, Origin};
+use super::keys::Keys;
+use super::reply;
+use super::script::{Call, Script, script};
+use super::verdict::{self, Ending};
+use crate::job::ecma::quote;
+use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
+use crate::store::effect::{Busy, Gate, Verdict};
+use crate::store::error::StoreError;
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane};
+use crate::store::working::WorkingRecord;
+
+static EXCHANGE: Script = script!("locks", "places", "verdict", "lane", "settle", "enter", "claim");
+static OPEN_LANE: Script = script!("open_lane");
+
+/// Opens a lane.
+pub(super) async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
+    let connection = origin.open(RespVersion::RESP2).await?;
+    let key = connection.keys().lane(instance);
+    let mut call = connection.call();
+    call.key(key.clone()).number(lane);
+    reply::number(connection.run(&OPEN_LANE, call).await?)?;
+    Ok(RedisLane {
+        instance: instance.into(),
+        lane,
+        lane_text: Bytes::from(lane.to_string()),
+        prefix_len: Bytes::from(connection.keys().queue_prefix_len().to_string()),
+        key,
+        workers: HashMap::new(),
+        queues: QueueParts::new(connection.keys(), &Arc::from([])),
+        connection,
+    })
+}
+
+/// A lane over its own connection.
+pub(super) struct RedisLane {
+    instance: Arc<str>,
+    lane: u8,
+    lane_text: Bytes,
+    prefix_len: Bytes,
+    key: Bytes,
+    workers: HashMap<WorkerName, WorkerParts>,
+    queues: QueueParts,
+    connection: Connection,
+}
+
+/// What is constant of a worker.
+struct WorkerParts {
+    working: Bytes,
+    processed: Bytes,
+    /// `"worker":"<name>","payload":`
+    piece: Bytes,
+}
+
+impl WorkerParts {
+    fn new(keys: &Keys, worker: &WorkerName) -> Self {
+        Self {
+            working: keys.working(worker),
+            processed: keys.processed_by(worker.name()),
+            piece: Bytes::from(format!("\"worker\":{},\"payload\":", quote(worker.name()))),
+        }
+    }
+}
+
+/// What is constant of a list of queues. Holding the list keeps its address from being used again.
+struct QueueParts {
+    list: Arc<[QueueName]>,
+    keys: Vec<Bytes>,
+    /// `"queue":"<name>",`
+    pieces: Vec<Bytes>,
+}
+
+impl QueueParts {
+    fn new(keys: &Keys, list: &Arc<[QueueName]>) -> Self {
+        Self {
+            list: Arc::clone(list),
+            keys: list.iter().map(|queue| keys.queue(queue)).collect(),
+            pieces: list.iter().map(|queue| Bytes::from(format!("\"queue\":{},", quote(queue.as_str())))).collect(),
+        }
+    }
+}
+
+#[async_trait]
+impl Lane for RedisLane {
+    async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+        if exchange.sequence == 0 {
+            return Err(StoreError::Misuse("sequences of a lane start at 1".to_owned()));
+        }
+        self.prepare(exchange);
+        let this = &*self;
+        let frame = this.connection.run_built(&EXCHANGE, || this.call(exchange)).await?;
+        this.read(exchange, frame)
+    }
+}
+
+impl RedisLane {
+    /// Makes sure that the constant parts of all that take part are there.
+    fn prepare(&mut self, exchange: &Exchange) {
+        if !Arc::ptr_eq(&self.queues.list, &exchange.queues) {
+            self.queues = QueueParts::new(self.connection.keys(), &exchange.queues);
+        }
+        // Names of workers that are gone do not pile up.
+        const MANY: usize = 4096;
+        if self.workers.len() > MANY {
+            self.workers.clear();
+        }
+        let settled = exchange.settlements.iter().map(|settlement| &settlement.worker);
+        let entered = exchange.enters.iter().map(|enter| &enter.worker);
+        for worker in settled.chain(entered).chain(&exchange.idle) {
+            if !self.workers.contains_key(worker) {
+                self.workers.insert(worker.clone(), WorkerParts::new(self.connection.keys(), worker));
+            }
+        }
+    }
+
+    fn parts(&self, worker: &WorkerName) -> &WorkerParts {
+        self.workers.get(worker).expect("every worker that takes part must have been prepared")
+    }
+
+    /// In the order in which `lane.lua` to `claim.lua` read.
+    fn call(&self, exchange: &Exchange) -> Call {
+        let keys = self.connection.keys();
+        let (settled, entered, idle) = (exchange.settlements.len(), exchange.enters.len(), exchange.idle.len());
+        let queues = self.queues.keys.len();
+        let size = 2 * settled + 4 * entered + idle + queues;
+        let mut call = Call::sized(self.connection.origin.now_ms(), size + 10, size + 12);
+        verdict::places(&mut call, keys);
+        call.key(self.key.clone());
+        call.arg(self.lane_text.clone()).number(exchange.sequence);
+        call.number(settled).number(entered).number(idle).number(queues);
+        call.arg(self.prefix_len.clone());
+        call.arg(Bytes::from(format!("{{\"claim\":\"{}-{}-{}-", self.instance, self.lane, exchange.sequence)));
+        call.arg(Bytes::from(format!("\"run_at\":{},", quote(&exchange.run_at))));
+
+        let claims = exchange.settlements.iter().map(|settlement| (&settlement.worker, &settlement.claim));
+        let entering = exchange.enters.iter().map(|enter| (&enter.worker, &enter.claim));
+        for (worker, claim) in claims.chain(entering) {
+            call.key(self.parts(worker).working.clone());
+            call.arg(verdict::opening(claim.as_str()));
+        }
+        for worker in &exchange.idle {
+            let parts = self.parts(worker);
+            call.key(parts.working.clone()).arg(parts.piece.clone());
+        }
+        for (key, piece) in self.queues.keys.iter().zip(&self.queues.pieces) {
+            call.key(key.clone()).arg(piece.clone());
+        }
+
+        let mut ops = BytesMut::with_capacity(settled);
+        for settlement in &exchange.settlements {
+            ops.put_u8(verdict::op(&settlement.verdict, &settlement.free, settlement.tick.as_ref()));
+        }
+        call.arg(ops.freeze());
+        for settlement in &exchange.settlements {
+            let plain = settlement.free.is_empty() && settlement.tick.is_none();
+            if plain && settlement.verdict == Verdict::Done {
+                call.key(self.parts(&settlement.worker).processed.clone());
+                continue;
+            }
+            let ending = Ending {
+                worker: &settlement.worker,
+                queue: &settlement.queue,
+                payload: &settlement.payload,
+                verdict: &settlement.verdict,
+                free: &settlement.free,
+                tick: settlement.tick.as_ref(),
+            };
+            ending.write(&mut call, keys);
+        }
+        for enter in &exchange.enters {
+            gates(&mut call, keys, enter);
+        }
+        call
+    }
+
+    fn read(&self, exchange: &Exchange, frame: Frame) -> Result<Exchanged, StoreError> {
+        let mut reply = reply::list(frame)?.into_iter();
+        let mut next = || reply::bytes(reply.next().unwrap_or(Frame::Null)).map(Option::unwrap_or_default);
+        match &*next()? {
+            b"G" => Ok(Exchanged {
+                lost: (0..exchange.settlements.len()).collect(),
+                entered: vec![Entered::Lost; exchange.enters.len()],
+                claims: Vec::new(),
+            }),
+            b"S" => {
+                let last = next()?;
+                Err(StoreError::Misuse(format!(
+                    "exchange {} of lane {} comes after {}",
+                    exchange.sequence,
+                    self.lane,
+                    String::from_utf8_lossy(&last)
+                )))
+            }
+            b"R" => {
+                let (lost, entered) = (lost(&next()?), entered(exchange, &next()?));
+                let mut claims = Vec::new();
+                loop {
+                    let (index, raw) = (next()?, next()?);
+                    let Some(index) = reply::parsed::<usize>(&index) else { break };
+                    claims.extend(self.on_record(exchange, index, raw));
+                }
+                Ok(Exchanged { lost, entered, claims })
+            }
+            b"A" => {
+                let (lost, entered) = (lost(&next()?), entered(exchange, &next()?));
+                let broken = next()?;
+                if !broken.is_empty() {
+                    let keys = String::from_utf8_lossy(&broken).into_owned();
+                    tracing::error!(keys, "keys of another type than expected; what belongs there was left undone");
+                }
+                for index in reply::numbers(&next()?) {
+                    let queue = exchange.queues.get(index).map_or("", QueueName::as_str);
+                    tracing::warn!(queue, "the queue's key is no list; it is passed over");
+                }
+                let (runs, indexes) = (next()?, reply::numbers(&next()?));
+                let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;
+                let claims = self.claims(exchange, &runs, &indexes, identities, reply)?;
+                Ok(Exchanged { lost, entered, claims })
+            }
+            _ => Err(StoreError::Unsupported("its reply is not an exchange's".to_owned())),
+        }
+    }
+
+    /// The claims of a first reply: jobs in order, told apart by runs of queues.
+    fn claims(
+        &self,
+        exchange: &Exchange,
+        runs: &[u8],
+        indexes: &[usize],
+        identities: Vec<Frame>,
+        jobs: impl Iterator<Item = Frame>,
+    ) -> Result<Vec<Claim>, StoreError> {
+        let mut known = HashMap::new();
+        let mut identities = identities.into_iter();
+        while let (Some(position), Some(identity)) = (identities.next(), identities.next()) {
+            let text = reply::bytes(identity)?.unwrap_or_default();
+            let identity = std::str::from_utf8(&text).ok().and_then(Identity::decode);
+            known.extend(identity.map(|identity| (reply::count(position).unwrap_or(u64::MAX), identity)));
+        }
+        let mut runs = runs.split(|byte| *byte == b',').filter_map(|run| {
+            let (queue, length) = std::str::from_utf8(run).ok()?.split_once(' ')?;
+            Some((exchange.queues.get(queue.parse::<usize>().ok()?)?, length.parse::<usize>().ok()?))
+        });
+        let mut claims = Vec::with_capacity(jobs.size_hint().0);
+        let mut run = runs.next();
+        for (position, job) in jobs.enumerate() {
+            while run.is_some_and(|(_, left)| left == 0) {
+                run = runs.next();
+            }
+            let Some((queue, left)) = &mut run else { break };
+            *left -= 1;
+            let index = indexes.get(position).copied().unwrap_or(position);
+            let token = ClaimToken::new(&self.instance, self.lane, exchange.sequence, index);
+            let identity = if known.is_empty() { None } else { known.remove(&(position as u64)) };
+            claims.push(Claim {
+                index,
+                queue: queue.clone(),
+                payload: reply::bytes(job)?.unwrap_or_default(),
+                identity: identity.unwrap_or_else(|| Identity::first(&token)),
+                token,
+            });
+        }
+        Ok(claims)
+    }
+
+    /// A claim of a repeated exchange, from its working record.
+    fn on_record(&self, exchange: &Exchange, index: usize, raw: Bytes) -> Option<Claim> {
+        let record = WorkingRecord::parse(exchange.idle.get(index)?, raw);
+        Some(Claim {
+            index,
+            token: record.claim?,
+            queue: record.queue?,
+            payload: record.payload?,
+            identity: record.identity?,
+        })
+    }
+}
+
+/// What `enter.lua` reads for one enter.
+fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
+    let returns = |gate: &Gate| matches!(gate, Gate::TakeLock { busy: Busy::PutBack { .. }, .. });
+    let may_return = enter.gates.iter().any(returns);
+    call.number(enter.gates.len()).flag(may_return);
+    if may_return {
+        call.key(keys.timestamps(&enter.payload)).arg(enter.payload.clone());
+        call.text(enter.queue.as_str()).arg(verdict::encoded(&enter.identity));
+    }
+    for gate in &enter.gates {
+        match gate {
+            Gate::FreeLock { key } => {
+                call.literal("F").key(keys.lock(key));
+            }
+            Gate::TakeLock { key, ttl_s, busy, .. } => {
+                call.literal("T").key(keys.lock(key)).number(ttl_s);
+                match busy {
+                    Busy::PutBack { delay_ms } => {
+                        call.literal("P").number(delay_ms);
+                    }
+                    Busy::Drop { free, tick } => {
+                        call.literal("D");
+                        verdict::locks(call, keys, free);
+                        verdict::tick(call, keys, tick.as_ref());
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn lost(text: &[u8]) -> Vec<usize> {
+    let mut lost = reply::numbers(text);
+    lost.sort_unstable();
+    lost.dedup();
+    lost
+}
+
+/// What became of each enter, from the letters that `enter.lua` writes.
+fn entered(exchange: &Exchange, text: &[u8]) -> Vec<Entered> {
+    let mut verdicts = text.split(|byte| *byte == b',');
+    let read = |enter: &Enter| {
+        let verdict = verdicts.next().unwrap_or_default();
+        let plugin = || match reply::parsed::<usize>(verdict.get(1..)?).and_then(|gate| enter.gates.get(gate))? {
+            Gate::TakeLock { plugin, .. } => Some(*plugin),
+            Gate::FreeLock { .. } => None,
+        };
+        match verdict.first() {
+            Some(b'T') => Entered::Taken,
+            Some(b'P') => Entered::PutBack { plugin: plugin().unwrap_or_default() },
+            Some(b'D') => Entered::Dropped { plugin: plugin().unwrap_or_default() },
+            _ => Entered::Lost,
+        }
+    };
+    exchange.enters.iter().map(read).collect()
+}

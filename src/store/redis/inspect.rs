@@ -1,0 +1,139 @@
+//! What people look at and correct: queues, failures, counters, delayed seconds.
+
+use bytes::Bytes;
+
+use super::connection::Connection;
+use super::enqueue::{admissions, refusing};
+use super::recover;
+use super::reply;
+use super::script::{Script, script};
+use crate::job::{QueueName, WorkerName};
+use crate::store::effect::Admission;
+use crate::store::error::StoreError;
+use crate::store::inspection::{DelayedSecond, QueueLength, Retried, Stats};
+
+static DELETE_QUEUE: Script = script!("delete_queue");
+static CLEAR_FAILED: Script = script!("clear_failed");
+static RETRY_FAILED: Script = script!("locks", "admit", "retry_failed");
+
+/// Names of queues in the order in which JavaScript sorts; names that are no text are skipped, for
+/// nobody could say them.
+pub(super) fn queue_names(members: &[Bytes]) -> Vec<QueueName> {
+    let mut names: Vec<&str> = members.iter().filter_map(|name| std::str::from_utf8(name).ok()).collect();
+    names.sort_by(|one, other| one.encode_utf16().cmp(other.encode_utf16()));
+    names.into_iter().map(QueueName::as_stored).collect()
+}
+
+pub(super) async fn known_queues(connection: &Connection) -> Result<Vec<QueueName>, StoreError> {
+    let members = connection.command("SMEMBERS", vec![connection.keys().queues()]).await?;
+    Ok(queue_names(&reply::strings(members)?))
+}
+
+pub(super) async fn queues(connection: &Connection) -> Result<Vec<QueueLength>, StoreError> {
+    let names = known_queues(connection).await?;
+    let reads = names.iter().map(|queue| ("LLEN", vec![connection.keys().queue(queue)])).collect();
+    let lengths = connection.commands(reads).await?;
+    // A queue whose key is no list has no jobs; the listing must show the others.
+    let length = |length: Result<_, _>| length.and_then(reply::count).unwrap_or(0);
+    Ok(names.into_iter().zip(lengths).map(|(queue, read)| QueueLength { queue, length: length(read) }).collect())
+}
+
+/// A part of a list.
+pub(super) async fn range(
+    connection: &Connection,
+    list: Bytes,
+    start: i64,
+    stop: i64,
+) -> Result<Vec<Bytes>, StoreError> {
+    let arguments = vec![list, Bytes::from(start.to_string()), Bytes::from(stop.to_string())];
+    reply::strings(connection.command("LRANGE", arguments).await?)
+}
+
+pub(super) async fn delete_queue(connection: &Connection, queue: &QueueName) -> Result<u64, StoreError> {
+    let mut call = connection.call();
+    call.key(connection.keys().queues()).key(connection.keys().queue(queue)).text(queue.as_str());
+    reply::count(connection.run(&DELETE_QUEUE, call).await?)
+}
+
+pub(super) async fn failed_count(connection: &Connection) -> Result<u64, StoreError> {
+    reply::count(connection.command("LLEN", vec![connection.keys().failed()]).await?)
+}
+
+pub(super) async fn remove_failed(connection: &Connection, record: &Bytes) -> Result<bool, StoreError> {
+    let arguments = vec![connection.keys().failed(), Bytes::from_static(b"1"), record.clone()];
+    Ok(reply::count(connection.command("LREM", arguments).await?)? > 0)
+}
+
+pub(super) async fn clear_failed(connection: &Connection) -> Result<u64, StoreError> {
+    let mut call = connection.call();
+    call.key(connection.keys().failed());
+    reply::count(connection.run(&CLEAR_FAILED, call).await?)
+}
+
+pub(super) async fn retry_failed(
+    connection: &Connection,
+    record: &Bytes,
+    queue: &QueueName,
+    payload: &Bytes,
+    conditions: &[Admission],
+) -> Result<Retried, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.failed()).key(keys.queues()).key(keys.queue(queue));
+    call.arg(record.clone()).text(queue.as_str()).arg(payload.clone());
+    admissions(&mut call, keys, payload, conditions);
+    Ok(match reply::number(connection.run(&RETRY_FAILED, call).await?)? {
+        0 => Retried::Yes,
+        -1 => Retried::Gone,
+        number => Retried::Refused { plugin: refusing(conditions, number) },
+    })
+}
+
+pub(super) async fn stats(connection: &Connection) -> Result<Stats, StoreError> {
+    let workers = recover::members(connection).await?;
+    let keys = connection.keys();
+    let mut wanted = vec![keys.processed(), keys.failures()];
+    for worker in &workers {
+        // node-resque counts under the worker's name, Ruby's and Go's workers under their whole id.
+        wanted.extend([keys.processed_by(worker.name()), keys.failures_of(worker.name())]);
+        wanted.extend([keys.processed_by(worker.id()), keys.failures_of(worker.id())]);
+    }
+    let mut values = recover::read_all(connection, wanted).await?.into_iter();
+    let mut next = || values.next().flatten().as_deref().and_then(reply::parsed::<u64>);
+    let (processed, failed) = (next().unwrap_or(0), next().unwrap_or(0));
+    let read = |worker: &WorkerName| {
+        let (by_name, failed_by_name, by_id, failed_by_id) = (next(), next(), next(), next());
+        let label = if by_name.or(failed_by_name).is_none() && by_id.or(failed_by_id).is_some() {
+            worker.id()
+        } else {
+            worker.name()
+        };
+        let pick = |name: Option<u64>, id: Option<u64>| name.or(id).unwrap_or(0);
+        (label.to_owned(), pick(by_name, by_id), pick(failed_by_name, failed_by_id))
+    };
+    let workers = workers.iter().map(read).collect();
+    Ok(Stats { processed, failed, workers })
+}
+
+pub(super) async fn delayed_seconds(
+    connection: &Connection,
+    from: i64,
+    limit: usize,
+) -> Result<Vec<DelayedSecond>, StoreError> {
+    let keys = connection.keys();
+    let arguments = vec![
+        keys.schedule(),
+        Bytes::from(from.to_string()),
+        Bytes::from_static(b"+inf"),
+        Bytes::from_static(b"LIMIT"),
+        Bytes::from_static(b"0"),
+        Bytes::from(i64::try_from(limit).unwrap_or(i64::MAX).to_string()),
+    ];
+    let members = reply::strings(connection.command("ZRANGEBYSCORE", arguments).await?)?;
+    let seconds: Vec<i64> = members.iter().filter_map(|member| reply::parsed(member)).collect();
+    let reads = seconds.iter().map(|second| ("LLEN", vec![keys.delayed(*second)])).collect();
+    let lengths = connection.commands(reads).await?;
+    let length = |length: Result<_, _>| length.and_then(reply::count).unwrap_or(0);
+    let pairs = seconds.into_iter().zip(lengths);
+    Ok(pairs.map(|(second, read)| DelayedSecond { second, length: length(read) }).collect())
+}

@@ -1,0 +1,198 @@
+//! Names of keys: built here and nowhere else.
+//!
+//! The shared ones are node-resque's, byte for byte; private ones stand under `<ns>:windlass:`, so
+//! that no other program's scan meets them. Lock keys and `timestamps:` keys hold raw bytes.
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use crate::job::{LockKey, QueueName, WorkerName};
+use crate::store::scheduling::Leadership;
+
+/// The keys of one namespace.
+#[derive(Debug, Clone)]
+pub(super) struct Keys {
+    namespace: Box<str>,
+}
+
+impl Keys {
+    pub(super) fn new(namespace: &str) -> Self {
+        Self { namespace: namespace.into() }
+    }
+
+    fn join(&self, parts: &[&[u8]]) -> Bytes {
+        let length = self.namespace.len() + parts.iter().map(|part| part.len() + 1).sum::<usize>();
+        let mut key = BytesMut::with_capacity(length);
+        key.put_slice(self.namespace.as_bytes());
+        for part in parts {
+            key.put_u8(b':');
+            key.put_slice(part);
+        }
+        key.freeze()
+    }
+
+    /// A key by its name within the namespace.
+    pub(super) fn named(&self, name: &str) -> Bytes {
+        self.join(&[name.as_bytes()])
+    }
+
+    pub(super) fn queues(&self) -> Bytes {
+        self.join(&[b"queues"])
+    }
+
+    pub(super) fn queue(&self, queue: &QueueName) -> Bytes {
+        self.join(&[b"queue", queue.as_str().as_bytes()])
+    }
+
+    /// How many bytes of a queue's key precede its name.
+    pub(super) fn queue_prefix_len(&self) -> usize {
+        self.namespace.len() + ":queue:".len()
+    }
+
+    pub(super) fn schedule(&self) -> Bytes {
+        self.join(&[b"delayed_queue_schedule"])
+    }
+
+    pub(super) fn delayed(&self, second: i64) -> Bytes {
+        self.join(&[b"delayed", second.to_string().as_bytes()])
+    }
+
+    /// What precedes the second in the key of its list.
+    pub(super) fn delayed_prefix(&self) -> Bytes {
+        self.join(&[b"delayed", b""])
+    }
+
+    pub(super) fn timestamps(&self, payload: &[u8]) -> Bytes {
+        self.join(&[b"timestamps", payload])
+    }
+
+    pub(super) fn workers(&self) -> Bytes {
+        self.join(&[b"workers"])
+    }
+
+    pub(super) fn working(&self, worker: &WorkerName) -> Bytes {
+        self.join(&[b"worker", worker.id().as_bytes()])
+    }
+
+    /// What precedes the worker's id in the key of its working record.
+    pub(super) fn working_prefix(&self) -> Bytes {
+        self.join(&[b"worker", b""])
+    }
+
+    /// Where node-resque's force-clean looks for the working record, which is not where it stands.
+    pub(super) fn working_by_name(&self, name: &str) -> Bytes {
+        self.join(&[b"worker", name.as_bytes()])
+    }
+
+    pub(super) fn started(&self, worker: &WorkerName) -> Bytes {
+        self.join(&[b"worker", worker.id().as_bytes(), b"started"])
+    }
+
+    pub(super) fn ping(&self, name: &str) -> Bytes {
+        self.join(&[b"worker", b"ping", name.as_bytes()])
+    }
+
+    pub(super) fn processed(&self) -> Bytes {
+        self.join(&[b"stat", b"processed"])
+    }
+
+    pub(super) fn processed_by(&self, name: &str) -> Bytes {
+        self.join(&[b"stat", b"processed", name.as_bytes()])
+    }
+
+    pub(super) fn failures(&self) -> Bytes {
+        self.join(&[b"stat", b"failed"])
+    }
+
+    pub(super) fn failures_of(&self, name: &str) -> Bytes {
+        self.join(&[b"stat", b"failed", name.as_bytes()])
+    }
+
+    pub(super) fn failed(&self) -> Bytes {
+        self.join(&[b"failed"])
+    }
+
+    pub(super) fn leadership(&self, which: Leadership) -> Bytes {
+        match which {
+            Leadership::Scheduler => self.join(&[b"resque_scheduler_leader_lock"]),
+            Leadership::Duties => self.private(b"duties_leader"),
+        }
+    }
+
+    /// node-resque prefixes the lock keys it computes, and uses a key that a task chose as it stands.
+    pub(super) fn lock(&self, key: &LockKey) -> Bytes {
+        match key {
+            LockKey::Namespaced(key) => self.join(&[key.as_bytes()]),
+            LockKey::Verbatim(key) => Bytes::copy_from_slice(key.as_bytes()),
+        }
+    }
+
+    /// What precedes the name within a key.
+    pub(super) fn prefix(&self) -> Bytes {
+        self.join(&[b""])
+    }
+
+    fn private(&self, name: &[u8]) -> Bytes {
+        self.join(&[b"windlass", name])
+    }
+
+    /// Hash: queue and raw bytes -> who the job is.
+    pub(super) fn identity(&self) -> Bytes {
+        self.private(b"identity")
+    }
+
+    /// Hash: periodic task -> its entry.
+    pub(super) fn periodic(&self) -> Bytes {
+        self.private(b"periodic")
+    }
+
+    /// Hash: instance -> its registration.
+    pub(super) fn instances(&self) -> Bytes {
+        self.private(b"instances")
+    }
+
+    /// Hash: instance -> its lease counter.
+    pub(super) fn leases(&self) -> Bytes {
+        self.private(b"leases")
+    }
+
+    /// Hash: an instance's name -> the instance that holds it.
+    pub(super) fn names(&self) -> Bytes {
+        self.private(b"names")
+    }
+
+    /// Set: jobs that stand more than once in a delayed second.
+    pub(super) fn twins(&self, second: i64) -> Bytes {
+        self.join(&[b"windlass", b"twins", second.to_string().as_bytes()])
+    }
+
+    /// What precedes the second in [`twins`](Self::twins).
+    pub(super) fn twins_prefix(&self) -> Bytes {
+        self.join(&[b"windlass", b"twins", b""])
+    }
+
+    /// Hash: lane -> last sequence and its small reply.
+    pub(super) fn lane(&self, instance: &str) -> Bytes {
+        self.join(&[b"windlass", b"lane", instance.as_bytes()])
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_are_spelt_as_node_resque_spells_them() {
+        let keys = Keys::new("resque");
+        let worker = WorkerName::parse("vm-windlass:7+1:math,other");
+        assert_eq!(keys.queue(&QueueName::as_stored("a:b")), "resque:queue:a:b");
+        assert_eq!(keys.delayed(-1), "resque:delayed:-1");
+        assert_eq!(keys.timestamps(b"{\xff}"), &b"resque:timestamps:{\xff}"[..]);
+        assert_eq!(keys.working(&worker), "resque:worker:vm-windlass:7+1:math,other");
+        assert_eq!(keys.started(&worker), "resque:worker:vm-windlass:7+1:math,other:started");
+        assert_eq!(keys.ping(worker.name()), "resque:worker:ping:vm-windlass:7+1");
+        assert_eq!(keys.processed_by(worker.name()), "resque:stat:processed:vm-windlass:7+1");
+        assert_eq!(keys.lock(&LockKey::queue_lock("add", "math", "[1,2]")), "resque:lock:add:math:[1,2]");
+        assert_eq!(keys.lock(&LockKey::Verbatim("mine".into())), "mine");
+        assert_eq!(keys.lane("00ff"), "resque:windlass:lane:00ff");
+    }
+}

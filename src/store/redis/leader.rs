@@ -1,0 +1,32 @@
+//! Leaderships: locks that are taken, renewed and given back by comparison.
+
+use super::connection::Connection;
+use super::reply;
+use super::script::{Script, script};
+use crate::store::error::StoreError;
+use crate::store::scheduling::Leadership;
+
+static LEAD: Script = script!("lead");
+static RESIGN: Script = script!("resign");
+
+pub(super) async fn lead(
+    connection: &Connection,
+    which: Leadership,
+    owner: &str,
+    ttl_ms: u64,
+) -> Result<bool, StoreError> {
+    let mut call = connection.call();
+    call.key(connection.keys().leadership(which)).text(owner).number(ttl_ms.max(1));
+    Ok(reply::number(connection.run(&LEAD, call).await?)? == 1)
+}
+
+pub(super) async fn resign(connection: &Connection, which: Leadership, owner: &str) -> Result<(), StoreError> {
+    let mut call = connection.call();
+    call.key(connection.keys().leadership(which)).text(owner);
+    connection.run(&RESIGN, call).await.map(drop)
+}
+
+pub(super) async fn leader(connection: &Connection, which: Leadership) -> Result<Option<String>, StoreError> {
+    let holder = connection.command("GET", vec![connection.keys().leadership(which)]).await?;
+    Ok(reply::bytes(holder)?.map(|name| String::from_utf8_lossy(&name).into_owned()))
+}

@@ -1,0 +1,146 @@
+//! An instance's life in the store: join, register, extend, unregister, leave.
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
+
+use super::connection::Connection;
+use super::keys::Keys;
+use super::reply;
+use super::script::{Call, Script, script};
+use crate::job::WorkerName;
+use crate::job::ecma::quote;
+use crate::store::error::StoreError;
+use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
+use crate::store::working::WorkingRecord;
+
+static JOIN: Script = script!("join");
+static REGISTER: Script = script!("members", "register");
+static UNREGISTER: Script = script!("members", "unregister");
+static EXTEND: Script = script!("locks", "members", "extend");
+static LEAVE: Script = script!("members", "leave");
+static BURY: Script = script!("members", "bury");
+static INSTANCES: Script = script!("instances");
+
+pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.instances()).key(keys.leases()).key(keys.names());
+    call.text(&record.id).text(&record.name).arg(encoded(record)?);
+    let holder = reply::bytes(connection.run(&JOIN, call).await?)?.unwrap_or_default();
+    if holder.is_empty() {
+        return Ok(Joined::Yes);
+    }
+    Ok(Joined::NameTaken(Box::new(decoded(&holder, keys)?)))
+}
+
+pub(super) async fn register(
+    connection: &Connection,
+    workers: &[WorkerName],
+) -> Result<Vec<WorkingRecord>, StoreError> {
+    let mut call = connection.call();
+    call.key(connection.keys().workers());
+    members(&mut call, connection.keys(), workers);
+    let standing = reply::list(connection.run(&REGISTER, call).await?)?;
+    let mut left = Vec::new();
+    for (worker, record) in workers.iter().zip(standing) {
+        left.extend(reply::bytes(record)?.map(|raw| WorkingRecord::parse(worker, raw)));
+    }
+    Ok(left)
+}
+
+pub(super) async fn unregister(connection: &Connection, workers: &[WorkerName]) -> Result<(), StoreError> {
+    let mut call = connection.call();
+    call.key(connection.keys().workers());
+    members(&mut call, connection.keys(), workers);
+    connection.run(&UNREGISTER, call).await.map(drop)
+}
+
+pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<Extended, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.instances()).key(keys.leases()).key(keys.workers());
+    call.text(&extend.record.id).arg(encoded(&extend.record)?);
+    members(&mut call, keys, &extend.workers);
+    call.number(extend.locks.len());
+    for renewal in &extend.locks {
+        call.key(keys.lock(&renewal.key)).text(renewal.claim.as_str()).number(renewal.ttl_s);
+    }
+    let mut reply = reply::list(connection.run(&EXTEND, call).await?)?.into_iter();
+    let mut next = || reply.next().unwrap_or(Frame::Null);
+    if reply::number(next())? == 1 {
+        return Ok(Extended { dead: true, ..Extended::default() });
+    }
+    Ok(Extended { dead: false, vanished: indexes(next())?, lost_locks: indexes(next())? })
+}
+
+pub(super) async fn leave(connection: &Connection, record: &InstanceRecord) -> Result<(), StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    whole(&mut call, keys, record);
+    call.text(&record.id).text(&record.name);
+    members(&mut call, keys, &record.workers());
+    connection.run(&LEAVE, call).await.map(drop)
+}
+
+pub(super) async fn bury(connection: &Connection, dead: &InstanceState) -> Result<bool, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    whole(&mut call, keys, &dead.record);
+    call.text(&dead.record.id).text(&dead.record.name).number(dead.counter);
+    members(&mut call, keys, &dead.record.workers());
+    Ok(reply::number(connection.run(&BURY, call).await?)? == 1)
+}
+
+pub(super) async fn instances(connection: &Connection) -> Result<Vec<InstanceState>, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.instances()).key(keys.leases());
+    let mut reply = reply::strings(connection.run(&INSTANCES, call).await?)?.into_iter();
+    let mut states = Vec::new();
+    while let (Some(id), Some(record), Some(counter)) = (reply.next(), reply.next(), reply.next()) {
+        match decoded(&record, keys) {
+            Ok(record) => states.push(InstanceState { record, counter: reply::parsed(&counter).unwrap_or(0) }),
+            // One that we cannot read must not keep us from recovering the others.
+            Err(error) => {
+                let instance = String::from_utf8_lossy(&id).into_owned();
+                tracing::warn!(instance, %error, "an instance's registration cannot be read; it is passed over");
+            }
+        }
+    }
+    states.sort_by(|one, other| one.record.id.cmp(&other.record.id));
+    Ok(states)
+}
+
+/// The keys of everything that an instance has.
+fn whole(call: &mut Call, keys: &Keys, record: &InstanceRecord) {
+    call.key(keys.instances()).key(keys.leases()).key(keys.names()).key(keys.lane(&record.id)).key(keys.workers());
+}
+
+/// A number of workers, and what `members.lua` reads of each.
+fn members(call: &mut Call, keys: &Keys, workers: &[WorkerName]) {
+    call.number(workers.len());
+    for worker in workers {
+        let name = worker.name();
+        call.key(keys.working(worker)).key(keys.started(worker)).key(keys.ping(name));
+        call.key(keys.processed_by(name)).key(keys.failures_of(name));
+        call.text(worker.id());
+        let queues = worker.queues().unwrap_or_default();
+        call.arg(Bytes::from(format!(",\"name\":{},\"queues\":{}}}", quote(name), quote(queues))));
+    }
+}
+
+fn encoded(record: &InstanceRecord) -> Result<Bytes, StoreError> {
+    serde_json::to_vec(record).map(Bytes::from).map_err(|error| StoreError::Misuse(error.to_string()))
+}
+
+fn decoded(raw: &[u8], keys: &Keys) -> Result<InstanceRecord, StoreError> {
+    serde_json::from_slice(raw).map_err(|error| StoreError::Corrupt {
+        place: String::from_utf8_lossy(&keys.instances()).into_owned(),
+        reason: error.to_string(),
+    })
+}
+
+fn indexes(frame: Frame) -> Result<Vec<usize>, StoreError> {
+    let numbers = reply::list(frame)?.into_iter().map(reply::count);
+    numbers.map(|number| number.map(|number| usize::try_from(number).unwrap_or(usize::MAX))).collect()
+}

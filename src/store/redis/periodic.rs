@@ -1,0 +1,101 @@
+//! Periodic tasks: their entries, looking after them, forgetting them.
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
+
+use super::connection::Connection;
+use super::reply;
+use super::script::{Script, script};
+use super::verdict;
+use crate::job::ecma::quote;
+use crate::job::{LockKey, QueueName, TaskName};
+use crate::store::error::StoreError;
+use crate::store::scheduling::{PeriodicEntry, Reconcile, Reconciled};
+
+static PERIODIC: Script = script!("periodic");
+static RECONCILE: Script = script!("locks", "places", "reconcile");
+static WITHDRAW: Script = script!("erase", "withdraw");
+
+pub(super) async fn periodic(
+    connection: &Connection,
+    job_locks: &[LockKey],
+) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
+    let mut call = connection.call();
+    call.key(connection.keys().periodic());
+    verdict::locks(&mut call, connection.keys(), job_locks);
+    let mut reply = reply::list(connection.run(&PERIODIC, call).await?)?.into_iter();
+    let mut next = || reply.next().unwrap_or(Frame::Null);
+    let mut fields = reply::strings(next())?.into_iter();
+    let mut entries = Vec::new();
+    while let (Some(task), Some(entry)) = (fields.next(), fields.next()) {
+        entries.extend(read(&task, &entry));
+    }
+    entries.sort_by(|one, other| one.task.cmp(&other.task));
+    let held: Result<Vec<bool>, _> =
+        reply::list(next())?.into_iter().map(|held| reply::number(held).map(|held| held != 0)).collect();
+    Ok((entries, held?))
+}
+
+/// `<due> <period> <1 if stopped> <queue>`, as the scripts write it.
+fn read(task: &[u8], entry: &[u8]) -> Option<PeriodicEntry> {
+    let (task, entry) = (std::str::from_utf8(task).ok()?, std::str::from_utf8(entry).ok()?);
+    let mut parts = entry.splitn(4, ' ');
+    Some(PeriodicEntry {
+        task: TaskName::as_stored(task),
+        due_s: parts.next()?.parse().ok()?,
+        every_s: parts.next()?.parse().ok()?,
+        stopped: parts.next()? == "1",
+        queue: QueueName::as_stored(parts.next()?),
+    })
+}
+
+pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
+    let keys = connection.keys();
+    let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers } = reconcile;
+    let mut call = connection.call();
+    verdict::places(&mut call, keys);
+    call.key(keys.workers()).key(keys.working_prefix()).key(keys.queue(&tick.queue));
+    call.text(tick.task.as_str()).text(tick.queue.as_str()).number(tick.every_s.max(1)).number(grace_s);
+    match queue_lock {
+        Some((lock, ttl_s)) => call.key(keys.lock(lock)).number(ttl_s),
+        None => call.literal(""),
+    };
+    if let Some(lock) = job_lock {
+        call.key(keys.lock(lock));
+    }
+    let class = quote(tick.task.as_str());
+    call.flag(job_lock.is_some()).text(&class).text(&class.replace('/', "\\/"));
+    call.number(workers.len());
+    for worker in workers {
+        call.key(keys.working(worker)).text(worker.id());
+    }
+    // Ours first: that is what is pushed.
+    let others = forms.iter().filter(|form| **form != tick.payload);
+    let forms: Vec<&Bytes> = std::iter::once(&tick.payload).chain(others).collect();
+    call.number(forms.len());
+    for form in forms {
+        call.key(keys.timestamps(form)).arg(form.clone());
+    }
+    Ok(match reply::number(connection.run(&RECONCILE, call).await?)? {
+        1 => Reconciled::Seeded,
+        2 => Reconciled::Restored,
+        3 => Reconciled::Unlocked,
+        _ => Reconciled::Fine,
+    })
+}
+
+pub(super) async fn withdraw(
+    connection: &Connection,
+    task: &TaskName,
+    queue: &QueueName,
+    forms: &[Bytes],
+) -> Result<(), StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.schedule()).key(keys.delayed_prefix()).key(keys.periodic()).key(keys.queue(queue));
+    call.text(task.as_str()).number(forms.len());
+    for form in forms {
+        call.key(keys.timestamps(form)).arg(form.clone());
+    }
+    connection.run(&WITHDRAW, call).await.map(drop)
+}

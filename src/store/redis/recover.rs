@@ -1,0 +1,137 @@
+//! What becomes of dead owners: recover their jobs, remove them. And what is known of all workers.
+
+use bytes::Bytes;
+use serde::Deserialize;
+
+use super::connection::Connection;
+use super::reply;
+use super::script::{Script, script};
+use super::verdict::{self, Ending};
+use crate::job::WorkerName;
+use crate::store::error::StoreError;
+use crate::store::scheduling::{Recovery, Registered};
+use crate::store::working::WorkingRecord;
+
+static RECOVER: Script = script!("locks", "places", "verdict", "recover");
+static FORCE_CLEAN: Script = script!("force_clean");
+
+/// How many keys one MGET reads at most.
+const CHUNK: usize = 1000;
+
+pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Result<bool, StoreError> {
+    let keys = connection.keys();
+    let worker = &recovery.record.worker;
+    let mut call = connection.call();
+    verdict::places(&mut call, keys);
+    call.key(keys.leases()).key(keys.working(worker));
+    match &recovery.instance {
+        Some((instance, counter)) => call.text(instance).number(counter),
+        None => call.literal("").literal(""),
+    };
+    call.arg(recovery.record.raw.clone());
+    call.text(recovery.record.claim.as_ref().map_or("", |claim| claim.as_str()));
+    let tick = recovery.tick.as_ref();
+    call.arg(Bytes::copy_from_slice(&[verdict::op(&recovery.verdict, &recovery.free, tick)]));
+    let ending = Ending {
+        worker,
+        queue: &recovery.queue,
+        payload: &recovery.payload,
+        verdict: &recovery.verdict,
+        free: &recovery.free,
+        tick,
+    };
+    ending.write(&mut call, keys);
+    Ok(reply::number(connection.run(&RECOVER, call).await?)? == 1)
+}
+
+pub(super) async fn force_clean(
+    connection: &Connection,
+    worker: &WorkerName,
+    working: Option<&WorkingRecord>,
+    record: Option<&Bytes>,
+) -> Result<bool, StoreError> {
+    let keys = connection.keys();
+    let (id, name) = (worker.id(), worker.name());
+    let mut call = connection.call();
+    call.key(keys.workers()).key(keys.failed()).key(keys.failures());
+    call.key(keys.working(worker)).key(keys.working_by_name(name)).key(keys.started(worker));
+    // Ruby's and Go's workers keep their statistics under the whole id, node-resque's under the name.
+    call.key(keys.ping(name)).key(keys.ping(id));
+    call.key(keys.processed_by(name)).key(keys.failures_of(name));
+    call.key(keys.processed_by(id)).key(keys.failures_of(id));
+    call.text(id).flag(working.is_some()).arg(working.map_or_else(Bytes::new, |working| working.raw.clone()));
+    call.flag(record.is_some()).arg(record.cloned().unwrap_or_default());
+    Ok(reply::number(connection.run(&FORCE_CLEAN, call).await?)? == 1)
+}
+
+/// What stands under these keys; nothing for keys of another type.
+pub(super) async fn read_all(connection: &Connection, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, StoreError> {
+    let mut values = Vec::with_capacity(keys.len());
+    for chunk in keys.chunks(CHUNK) {
+        for value in reply::list(connection.command("MGET", chunk.to_vec()).await?)? {
+            values.push(reply::bytes(value)?);
+        }
+    }
+    Ok(values)
+}
+
+pub(super) async fn working(
+    connection: &Connection,
+    workers: &[WorkerName],
+) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
+    let keys = workers.iter().map(|worker| connection.keys().working(worker)).collect();
+    let records = read_all(connection, keys).await?;
+    let parse = |(worker, raw): (&WorkerName, Option<Bytes>)| raw.map(|raw| WorkingRecord::parse(worker, raw));
+    Ok(workers.iter().zip(records).map(parse).collect())
+}
+
+/// Every member of `workers`, in order; ids that are no text are nobody we could address.
+pub(super) async fn members(connection: &Connection) -> Result<Vec<WorkerName>, StoreError> {
+    let members = reply::strings(connection.command("SMEMBERS", vec![connection.keys().workers()]).await?)?;
+    let names = members.iter().filter_map(|id| std::str::from_utf8(id).ok()).map(WorkerName::parse);
+    let mut names: Vec<WorkerName> = names.collect();
+    names.sort();
+    Ok(names)
+}
+
+pub(super) async fn registered(connection: &Connection) -> Result<Vec<Registered>, StoreError> {
+    let workers = members(connection).await?;
+    let keys = connection.keys();
+    let all = workers.iter().flat_map(|worker| [keys.working(worker), keys.started(worker), keys.ping(worker.name())]);
+    let mut values = read_all(connection, all.collect()).await?.into_iter();
+    let mut next = || values.next().flatten();
+    let read = |worker: WorkerName| {
+        let (working, started, ping) = (next(), next(), next());
+        Registered {
+            pinged_s: ping.and_then(|raw| Ping::parse(&raw)).and_then(|ping| ping.second()),
+            started: started.map(|started| String::from_utf8_lossy(&started).into_owned()),
+            working: working.map(|raw| WorkingRecord::parse(&worker, raw)),
+            worker,
+        }
+    };
+    Ok(workers.into_iter().map(read).collect())
+}
+
+pub(super) async fn ping_of(connection: &Connection, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
+    let raw = reply::bytes(connection.command("GET", vec![connection.keys().ping(name)]).await?)?;
+    let ping = raw.and_then(|raw| Ping::parse(&raw));
+    Ok(ping.and_then(|ping| Some((ping.second()?, WorkerName::new(name, ping.queues.as_deref().unwrap_or_default())))))
+}
+
+/// A worker's ping, as node-resque writes it.
+#[derive(Deserialize)]
+struct Ping {
+    time: serde_json::Number,
+    queues: Option<String>,
+}
+
+impl Ping {
+    fn parse(raw: &[u8]) -> Option<Self> {
+        serde_json::from_slice(raw).ok()
+    }
+
+    fn second(&self) -> Option<i64> {
+        #[expect(clippy::cast_possible_truncation, reason = "seconds with a fraction lose it")]
+        self.time.as_i64().or_else(|| self.time.as_f64().map(|time| time as i64))
+    }
+}

@@ -1,0 +1,149 @@
+//! Reading replies and errors.
+
+use bytes::Bytes;
+use fred::error::{Error, ErrorKind};
+use fred::interfaces::Resp3Frame as Frame;
+
+use crate::store::error::StoreError;
+
+/// A reply that is not what the script returns: a proxy or another program's script in between.
+fn unexpected(what: &str) -> StoreError {
+    StoreError::Unsupported(format!("its reply is not {what}"))
+}
+
+pub(super) fn list(frame: Frame) -> Result<Vec<Frame>, StoreError> {
+    match frame {
+        Frame::Array { data, .. } | Frame::Push { data, .. } => Ok(data),
+        Frame::Set { data, .. } => Ok(data.into_iter().collect()),
+        // RESP3 answers hashes as maps; flattened they read as in RESP2.
+        Frame::Map { data, .. } => Ok(data.into_iter().flat_map(|(field, value)| [field, value]).collect()),
+        Frame::Null => Ok(Vec::new()),
+        _ => Err(unexpected("a list")),
+    }
+}
+
+pub(super) fn bytes(frame: Frame) -> Result<Option<Bytes>, StoreError> {
+    match frame {
+        Frame::BlobString { data, .. } | Frame::SimpleString { data, .. } => Ok(Some(data)),
+        Frame::Null | Frame::Boolean { data: false, .. } => Ok(None),
+        Frame::Number { data, .. } => Ok(Some(Bytes::from(data.to_string()))),
+        _ => Err(unexpected("a string")),
+    }
+}
+
+/// A list of strings; members that are not there are left out.
+pub(super) fn strings(frame: Frame) -> Result<Vec<Bytes>, StoreError> {
+    list(frame)?.into_iter().filter_map(|member| bytes(member).transpose()).collect()
+}
+
+pub(super) fn number(frame: Frame) -> Result<i64, StoreError> {
+    match frame {
+        Frame::Number { data, .. } => Ok(data),
+        Frame::Boolean { data, .. } => Ok(i64::from(data)),
+        Frame::Null => Ok(0),
+        Frame::BlobString { data, .. } | Frame::SimpleString { data, .. } => {
+            std::str::from_utf8(&data).ok().and_then(|text| text.parse().ok()).ok_or_else(|| unexpected("a number"))
+        }
+        _ => Err(unexpected("a number")),
+    }
+}
+
+pub(super) fn count(frame: Frame) -> Result<u64, StoreError> {
+    Ok(number(frame)?.max(0).unsigned_abs())
+}
+
+/// The number a text holds, or `None`.
+pub(super) fn parsed<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
+    std::str::from_utf8(text).ok()?.parse().ok()
+}
+
+/// Comma-separated numbers.
+pub(super) fn numbers(text: &[u8]) -> Vec<usize> {
+    text.split(|byte| *byte == b',').filter_map(parsed).collect()
+}
+
+/// What an error that the server answered means for the caller.
+pub(super) fn refused(text: &str) -> StoreError {
+    let has = |word: &str| text.contains(word);
+    if let Some((_, rest)) = text.split_once("CORRUPT ")
+        && let Some((place, reason)) = rest.split_once('\u{1f}')
+    {
+        let reason = reason.split(" script: ").next().unwrap_or(reason);
+        return StoreError::Corrupt { place: place.to_owned(), reason: reason.to_owned() };
+    }
+    if has("NOPERM") {
+        StoreError::Unsupported(format!("a right is missing: {text}"))
+    } else if has("nknown command") || has("nknown Redis command") || has("nknown subcommand") {
+        StoreError::Unsupported(format!("a command is missing: {text}"))
+    } else if has("NOAUTH") || has("WRONGPASS") || has("without any password configured") {
+        StoreError::Unsupported(format!("it refuses our credentials: {text}"))
+    } else if has("CROSSSLOT") {
+        StoreError::Unsupported(format!("keys of one step stand in different slots: {text}"))
+    } else if has("OOM") || has("MISCONF") {
+        StoreError::Full(text.to_owned())
+    } else if has("WRONGTYPE") {
+        StoreError::Corrupt { place: "a key".to_owned(), reason: text.to_owned() }
+    } else {
+        const PASSING: [&str; 10] = [
+            "LOADING",
+            "MASTERDOWN",
+            "READONLY",
+            "CLUSTERDOWN",
+            "TRYAGAIN",
+            "BUSY",
+            "MOVED",
+            "NOREPLICAS",
+            "UNBLOCKED",
+            "max number of clients",
+        ];
+        if PASSING.iter().any(|word| has(word)) {
+            StoreError::Unavailable(text.to_owned())
+        } else {
+            StoreError::Misuse(text.to_owned())
+        }
+    }
+}
+
+/// What an error of the client library means for the caller.
+pub(super) fn failed(error: &Error) -> StoreError {
+    match error.kind() {
+        ErrorKind::Config | ErrorKind::Url | ErrorKind::InvalidArgument | ErrorKind::InvalidCommand => {
+            refused_or(error, StoreError::Misuse)
+        }
+        ErrorKind::Auth => refused(error.details()),
+        ErrorKind::IO
+        | ErrorKind::Canceled
+        | ErrorKind::Timeout
+        | ErrorKind::Routing
+        | ErrorKind::Cluster
+        | ErrorKind::Sentinel
+        | ErrorKind::Backpressure
+        | ErrorKind::Protocol => StoreError::Unavailable(error.details().to_owned()),
+        // Errors that the server answered arrive as unknown, and so does a failed write.
+        _ => refused_or(error, StoreError::Unavailable),
+    }
+}
+
+fn refused_or(error: &Error, otherwise: fn(String) -> StoreError) -> StoreError {
+    match refused(error.details()) {
+        StoreError::Misuse(text) => otherwise(text),
+        known => known,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_say_what_a_caller_can_do() {
+        let corrupt = refused("ERR user_script:40: CORRUPT r:queue:x\u{1f}WRONGTYPE Operation script: f, on x");
+        assert!(matches!(corrupt, StoreError::Corrupt { place, .. } if place == "r:queue:x"));
+        assert!(matches!(refused("OOM command not allowed when used memory > 'maxmemory'."), StoreError::Full(_)));
+        assert!(matches!(refused("NOPERM this user has no permissions to run the 'lpop'"), StoreError::Unsupported(_)));
+        assert!(matches!(refused("LOADING Redis is loading"), StoreError::Unavailable(_)));
+        assert!(matches!(refused("READONLY You can't write"), StoreError::Unavailable(_)));
+        assert!(matches!(refused("ERR syntax"), StoreError::Misuse(_)));
+        assert!(matches!(failed(&Error::new(ErrorKind::Unknown, "Too many failed")), StoreError::Unavailable(_)));
+    }
+}

@@ -1,0 +1,85 @@
+//! Scripts and the calls made of them.
+
+use std::sync::LazyLock;
+
+use bytes::Bytes;
+use fred::types::Value;
+
+/// A script: its fragments, joined when the program is built.
+pub(super) struct Script {
+    /// What the server runs.
+    pub(super) source: &'static str,
+    /// The digest by which the server knows it.
+    pub(super) digest: LazyLock<Bytes>,
+}
+
+/// Joins fragments of `scripts/` to one script, the shared prelude first.
+macro_rules! script {
+    ($($fragment:literal),+) => {{
+        const SOURCE: &str = concat!(
+            include_str!("scripts/prelude.lua"),
+            $("\n", include_str!(concat!("scripts/", $fragment, ".lua"))),+
+        );
+        $crate::store::redis::script::Script {
+            source: SOURCE,
+            digest: std::sync::LazyLock::new(|| bytes::Bytes::from(fred::util::sha1_hash(SOURCE))),
+        }
+    }};
+}
+pub(super) use script;
+
+/// The keys and arguments of one call, in the order in which the script reads them.
+#[derive(Debug)]
+pub(super) struct Call {
+    keys: Vec<Value>,
+    args: Vec<Value>,
+}
+
+impl Call {
+    /// A call at the given time (milliseconds), or at the store's own.
+    pub(super) fn at(now_ms: Option<i64>) -> Self {
+        Self::sized(now_ms, 8, 8)
+    }
+
+    pub(super) fn sized(now_ms: Option<i64>, keys: usize, args: usize) -> Self {
+        let mut call = Self { keys: Vec::with_capacity(keys + 2), args: Vec::with_capacity(args + 1) };
+        call.args.push(now_ms.map_or(Value::Bytes(Bytes::new()), |now| Value::Bytes(Bytes::from(now.to_string()))));
+        call
+    }
+
+    pub(super) fn key(&mut self, key: Bytes) -> &mut Self {
+        self.keys.push(Value::Bytes(key));
+        self
+    }
+
+    pub(super) fn arg(&mut self, arg: Bytes) -> &mut Self {
+        self.args.push(Value::Bytes(arg));
+        self
+    }
+
+    pub(super) fn text(&mut self, text: &str) -> &mut Self {
+        self.arg(Bytes::copy_from_slice(text.as_bytes()))
+    }
+
+    pub(super) fn literal(&mut self, text: &'static str) -> &mut Self {
+        self.arg(Bytes::from_static(text.as_bytes()))
+    }
+
+    pub(super) fn number(&mut self, number: impl std::fmt::Display) -> &mut Self {
+        self.arg(Bytes::from(number.to_string()))
+    }
+
+    pub(super) fn flag(&mut self, flag: bool) -> &mut Self {
+        self.literal(if flag { "1" } else { "" })
+    }
+
+    /// The arguments of EVALSHA (or EVAL, with the source instead of the digest).
+    pub(super) fn into_command(self, script: Bytes) -> Vec<Value> {
+        let mut command = Vec::with_capacity(2 + self.keys.len() + self.args.len());
+        command.push(Value::Bytes(script));
+        command.push(Value::Bytes(Bytes::from(self.keys.len().to_string())));
+        command.extend(self.keys);
+        command.extend(self.args);
+        command
+    }
+}

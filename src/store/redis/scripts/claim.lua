@@ -1,0 +1,123 @@
+-- exchange, 4 of 4: queue -> working, for all idle workers at once, in strict order of the queues.
+--
+-- A payload framed by braces is spliced into the working record raw, anything else as an escaped
+-- string: nothing is decoded, every popped job is on record. An idle worker under whose name a
+-- record stands is passed over, so that nothing is ever overwritten.
+--
+-- Why this order: between the pops and the one MSET nothing can raise an error, so that what was
+-- popped is on record. A queue key of another type is skipped. Records of ended claims that were
+-- not claimed again go last, in one DEL.
+
+local function escape(character)
+  if character == '"' or character == '\\' then
+    return '\\' .. character
+  end
+  return string.format('\\u%04x', string.byte(character))
+end
+
+local function quoted(text)
+  return '"' .. string.gsub(text, '["\\%c\127]', escape) .. '"'
+end
+
+local open, count_open = {}, 0
+local ask, ask_index = {}, {}
+for i = 1, idle do
+  local place = KEYS[idle_at + i]
+  if ended[place] then
+    count_open = count_open + 1
+    open[count_open] = i
+  else
+    ask[#ask + 1] = place
+    ask_index[#ask_index + 1] = i
+  end
+end
+if #ask > 0 and queues > 0 then
+  local found = chunked('MGET', ask, #ask)
+  local settled = count_open
+  for i = 1, #ask do
+    if not found[i] then
+      count_open = count_open + 1
+      open[count_open] = ask_index[i]
+    end
+  end
+  if settled > 0 then
+    table.sort(open)
+  end
+end
+
+local jobs, at = {}, 0
+local writes, runs, skipped, identities = {}, {}, {}, {}
+local known
+for q = 1, queues do
+  if at >= count_open then
+    break
+  end
+  local list = KEYS[queues_at + q]
+  local popped = redis.pcall('LPOP', list, count_open - at)
+  if popped and popped.err then
+    skipped[#skipped + 1] = q - 1
+  elseif popped then
+    if known == nil then
+      known = redis.call('EXISTS', IDENTITY) == 1
+    end
+    local piece = ARGV[pieces_at + q]
+    local plain = '",' .. run_at .. piece
+    runs[#runs + 1] = (q - 1) .. ' ' .. #popped
+    for j = 1, #popped do
+      at = at + 1
+      local i, raw = open[at], popped[j]
+      local place = KEYS[idle_at + i]
+      local middle = plain
+      if known then
+        local identity = recall(string.sub(list, queue_at), raw)
+        if identity then
+          local id, attempt, redelivered, later = string.match(identity, '^(%S+) (%d+) (%d+) (%d+)$')
+          middle = '","id":' .. quoted(id) .. ',"attempt":' .. attempt .. ',"redelivered":' .. redelivered
+            .. ',"later":' .. later .. ',' .. run_at .. piece
+          identities[#identities + 1] = at - 1
+          identities[#identities + 1] = identity
+        end
+      end
+      local body = raw
+      if #raw < 2 or string.byte(raw, 1) ~= 123 or string.byte(raw, -1) ~= 125 then
+        body = quoted(raw)
+      end
+      writes[2 * at - 1] = place
+      writes[2 * at] = head .. (i - 1) .. middle .. ARGV[workers_at + i] .. body .. '}'
+      ended[place] = nil
+      jobs[at] = raw
+    end
+  end
+end
+if at > 0 then
+  chunked('MSET', writes, 2 * at)
+end
+
+local gone = {}
+for i = 1, #over do
+  if ended[over[i]] then
+    gone[#gone + 1] = over[i]
+  end
+end
+chunked('DEL', gone, #gone)
+
+local lost_list, entered_list = table.concat(lost, ','), table.concat(entered, ',')
+if enters > 0 or #broken > 0 then
+  redis.call('HSET', LANE, lane, whole(sequence) .. '\n' .. lost_list .. '\n' .. entered_list)
+end
+
+local indexes = ''
+if at > 0 and open[at] ~= at then
+  for i = 1, at do
+    open[i] = open[i] - 1
+  end
+  indexes = table.concat(open, ',', 1, at)
+end
+local reply = {
+  'A', lost_list, entered_list, table.concat(broken, '\n'), table.concat(skipped, ','), table.concat(runs, ','),
+  indexes, identities,
+}
+for i = 1, at do
+  reply[8 + i] = jobs[i]
+end
+return reply

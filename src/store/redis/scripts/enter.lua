@@ -1,0 +1,90 @@
+-- exchange, 3 of 4: working -> taken, put back or dropped, by the gates of the job's plugins.
+--
+-- per enter    ARGV number of gates, "1" if it may be put back; then KEYS timestamps:<raw>,
+--              ARGV raw, queue, identity
+-- per gate     "F"  KEYS lock                   free QueueLock: the job has left its queue
+--              "T"  KEYS lock, ARGV ttl         take JobLock; if busy:
+--                   "P" ARGV delay in ms        put the job back
+--                   "D" ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows: drop it
+-- adds to the reply per enter: T taken, L lost, P<gate> put back by that gate, D<gate> dropped
+--
+-- Why this order: all parameters are read first, for a gate that refuses leaves the later ones
+-- unread. Locks taken by earlier gates are freed before the job goes away, so that whoever sees it
+-- delayed again finds them free.
+
+local entered = {}
+
+local function pass(token, mine)
+  local gates, may_return = tonumber(arg()), arg() == '1'
+  local stamps, raw, queue, identity
+  if may_return then
+    stamps, raw, queue, identity = key(), arg(), arg(), arg()
+  end
+  local taken, refused = {}, nil
+  for gate = 0, gates - 1 do
+    local kind, lock = arg(), key()
+    if kind == 'F' then
+      if mine and not refused then
+        redis.call('DEL', lock)
+      end
+    else
+      local ttl, busy = tonumber(arg()), arg()
+      local wait, dropped, drop_tick = nil, {}, nil
+      local free_now = false
+      if mine and not refused then
+        free_now = try('SET', lock, owned_until(ttl, token), 'EX', whole(math.max(ttl, 1)), 'NX')
+          or carries(redis.pcall('GET', lock), token)
+        if free_now then
+          taken[#taken + 1] = lock
+        end
+      end
+      local refuses = mine and not refused and not free_now
+      if refuses then
+        refused = busy .. gate
+        for _, earlier in ipairs(taken) do
+          redis.call('DEL', earlier)
+        end
+      end
+      if busy == 'P' then
+        wait = tonumber(arg())
+        if refuses then
+          local second = math.ceil((now() + wait) / 1000)
+          if delay(whole(second), raw, stamps) then
+            remember(queue, raw, identity, second)
+          else
+            refused = 'L'
+          end
+        end
+      else
+        for _ = 1, tonumber(arg()) do
+          local held = key()
+          if refuses then
+            redis.call('DEL', held)
+          end
+        end
+        if arg() == '1' then
+          tick(refuses)
+        end
+      end
+    end
+  end
+  return refused
+end
+
+for i = 1, enters do
+  local at = settlements + i
+  local place = KEYS[ends_at + at]
+  local mine = owned[at] and not ended[place]
+  local refused = pass(string.sub(ARGV[claims_at + at], 11, -2), mine)
+  if not mine then
+    entered[i] = 'L'
+  elseif refused then
+    entered[i] = refused
+    if refused ~= 'L' then
+      ended[place] = true
+      over[#over + 1] = place
+    end
+  else
+    entered[i] = 'T'
+  end
+end

@@ -1,0 +1,23 @@
+-- force_clean: removes a worker, anybody's, and puts its job on the failed list.
+--
+-- KEYS   workers, failed, stat:failed, worker:<id>, then everything else that is deleted
+-- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if there is a
+--        failure record, the failure record
+-- returns 1 if it was removed, 0 if its working record is another than expected
+--
+-- Why this order: the failure record is written before the working record goes; stat:failed is
+-- counted only with a failure record (node-resque counts in any case, and leaves `worker:<id>`).
+
+local WORKERS, FAILED, FAILED_STAT, WORKING = key(), key(), key(), key()
+local id, expected, working, has_record, record = arg(), arg() == '1', arg(), arg() == '1', arg()
+local standing = must('GET', WORKING)
+if expected and standing ~= working or not expected and standing then
+  return 0
+end
+if has_record then
+  must('RPUSH', FAILED, record)
+  try('INCR', FAILED_STAT)
+end
+must('SREM', WORKERS, id)
+redis.call('DEL', unpack(KEYS, k))
+return 1

@@ -1,0 +1,32 @@
+-- Fragment: how locks are judged, taken and freed.
+
+-- May QueueLock be taken? It may if it is not there or its second has passed. A value that is no
+-- number is somebody's who knows no seconds: held until its time to live ends.
+local function is_free(place)
+  local value = must('GET', place)
+  if not value then
+    return true
+  end
+  local second = string.match(value, '^[+-]?%d+$')
+  return second ~= nil and seconds() > tonumber(second)
+end
+
+local function take(place, ttl)
+  redis.call('SET', place, whole(seconds() + ttl + 1), 'EX', whole(math.max(ttl, 1)))
+end
+
+-- JobLock's value: node-resque reads the second and never the rest.
+local function owned_until(ttl, token)
+  return whole(seconds() + ttl) .. ':' .. token
+end
+
+-- Does this lock carry this claim's token?
+local function carries(value, token)
+  return type(value) == 'string' and token ~= '' and string.sub(value, -#token - 1) == ':' .. token
+end
+
+local function free(place, token)
+  if carries(redis.pcall('GET', place), token) then
+    redis.call('DEL', place)
+  end
+end

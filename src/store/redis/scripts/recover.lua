@@ -1,0 +1,24 @@
+-- recover: a dead owner's working record -> queue or failed, exactly once.
+--
+-- KEYS   as places.lua; windlass:leases, worker:<id>; then what the verdict reads (verdict.lua)
+-- ARGV   now, instance or "", its counter, the record, its claim or "", op; then what the verdict
+--        reads
+-- returns 1 if it was recovered, 0 if the record no longer stands or the instance lives
+--
+-- Why this order: counter and record are compared inside the step, so that of two observers only
+-- one recovers and a late extension of the lease wins; the working record goes last.
+
+local LEASES, WORKING = key(), key()
+local instance, counter, record, token, op = arg(), arg(), arg(), arg(), arg()
+if instance ~= '' and must('HGET', LEASES, instance) ~= counter then
+  return 0
+end
+if must('GET', WORKING) ~= record then
+  return 0
+end
+if not settle(string.byte(op, 1), token, true) then
+  error('CORRUPT ' .. (broken[1] or WORKING) .. '\31the key is of another type')
+end
+count()
+redis.call('DEL', WORKING)
+return 1

@@ -1,0 +1,18 @@
+-- register: workers become members, with start time and ping.
+--
+-- KEYS   workers; per worker as in members.lua
+-- ARGV   now, number of workers; per worker as in members.lua
+-- returns per worker the working record that already stands under its name, or nothing (false)
+--
+-- Why this order: a member without a ping would read as a worker of a program that never pings.
+
+local WORKERS = key()
+local count = tonumber(arg())
+local list, standing = members(count)
+local reply = {}
+for i = 1, count do
+  redis.call('SET', list[i].ping, ping(list[i]))
+  enrol(WORKERS, list[i])
+  reply[i] = standing[i] or false
+end
+return reply

@@ -1,0 +1,102 @@
+-- Fragment: how one claim ends. Reads its parameters whether or not they are applied, so that the
+-- cursors stand right for the next claim.
+--
+-- op, one letter; small if extras follow:
+--   D done        KEYS stat:processed:<name>
+--   F failed      KEYS stat:failed:<name>           ARGV record
+--   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
+--   Q requeued    KEYS queue:<queue>                ARGV raw, queue, identity
+-- extras          ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, the tick
+-- tick            KEYS timestamps:<raw>             ARGV task, period in s, queue, raw
+--
+-- Why this order: the place where the job goes is written first, and what hangs on it only if
+-- that succeeded; the working record is deleted by the caller after all that.
+
+local DONE, FAIL, LATER, REQUEUE = 68, 70, 76, 81
+local processed, failures = 0, 0
+
+-- The next run of a periodic task; its entry is `<due> <period> <1 if stopped> <queue>`.
+local function tick(mine)
+  local stamps = key()
+  local task, every, queue, raw = arg(), tonumber(arg()), arg(), arg()
+  if not mine then
+    return
+  end
+  local entry = try('HGET', PERIODIC, task)
+  local due, stopped = string.match(entry or '', '^(-?%d+) %d+ ([01]) ')
+  if stopped == '1' or (try('EXISTS', stamps) or 0) > 0 then
+    return
+  end
+  local base = tonumber(due) or seconds()
+  local periods = math.max(math.floor((now() / 1000 - base) / every) + 1, 1)
+  local second = whole(base + periods * every)
+  if delay(second, raw, stamps) then
+    try('HSET', PERIODIC, task, second .. ' ' .. whole(every) .. ' 0 ' .. queue)
+  end
+end
+
+-- Ends one claim; true if it was applied.
+local function settle(op, token, mine)
+  local extras = op > 96
+  if extras then
+    op = op - 32
+  end
+  local done = mine
+  if op == DONE then
+    local stat = key()
+    if mine then
+      processed = processed + 1
+      try('INCR', stat)
+    end
+  elseif op == FAIL then
+    local stat, record = key(), arg()
+    if mine then
+      done = try('RPUSH', FAILED, record)
+      if done then
+        failures = failures + 1
+        try('INCR', stat)
+      end
+    end
+  elseif op == LATER then
+    local stamps = key()
+    local raw, wait, queue, identity = arg(), tonumber(arg()), arg(), arg()
+    if mine then
+      local second = math.ceil((now() + wait) / 1000)
+      done = delay(whole(second), raw, stamps)
+      if done then
+        remember(queue, raw, identity, second)
+      end
+    end
+  else
+    local list = key()
+    local raw, queue, identity = arg(), arg(), arg()
+    if mine then
+      done = try('LPUSH', list, raw)
+      if done then
+        try('SADD', QUEUES, queue)
+        remember(queue, raw, identity, seconds())
+      end
+    end
+  end
+  if extras then
+    for _ = 1, tonumber(arg()) do
+      local lock = key()
+      if done then
+        free(lock, token)
+      end
+    end
+    if arg() == '1' then
+      tick(done)
+    end
+  end
+  return done
+end
+
+local function count()
+  if processed > 0 then
+    try('INCRBY', PROCESSED_STAT, processed)
+  end
+  if failures > 0 then
+    try('INCRBY', FAILED_STAT, failures)
+  end
+end

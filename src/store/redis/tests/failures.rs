@@ -1,0 +1,110 @@
+//! What the engine says when the server does not do as it should.
+
+use std::time::Duration;
+
+use tokio::time::{Instant, timeout};
+
+use super::server::{Server, claiming, job, queue};
+use crate::store::effect::Verdict;
+use crate::store::engine::TimeSource;
+use crate::store::error::StoreError;
+use crate::store::inspection::Inspection;
+use crate::store::queueing::Queueing;
+use crate::store::redis::RedisStore;
+
+#[tokio::test]
+async fn a_server_that_forgot_the_scripts_is_given_them_again() {
+    let server = Server::start();
+    let store = server.store().await;
+    let mut lane = store.lane("00ff", 0).await.unwrap();
+    for sequence in 1..=3 {
+        store.enqueue(&[job("math", b"{1}")]).await.unwrap();
+        let claims = lane.exchange(&claiming(sequence, 3)).await.unwrap().claims;
+        assert_eq!(claims.len(), 1);
+        server.cli(&["SET", &format!("resque:worker:{}", super::server::worker(claims[0].index + 1)), "x"]);
+        server.cli(&["SCRIPT", "FLUSH"]);
+    }
+    assert_eq!(server.cli(&["LLEN", "resque:queue:math"]), "0");
+}
+
+#[tokio::test]
+async fn keys_of_another_type_are_named_and_stop_nobody_else() {
+    let server = Server::start();
+    let store = server.store().await;
+    server.cli(&["SET", "resque:queue:odd", "x"]);
+    let error = store.enqueue(&[job("odd", b"{1}")]).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Corrupt { place, .. } if place == "resque:queue:odd"), "{error}");
+    server.cli(&["SET", "resque:failed", "x"]);
+    store.enqueue(&[job("math", b"{1}")]).await.unwrap();
+    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut exchange = claiming(1, 1);
+    exchange.queues = [queue("odd"), queue("math")].into();
+    let claims = lane.exchange(&exchange).await.unwrap().claims;
+    assert_eq!(claims[0].queue, queue("math"));
+    // The failed list cannot take the record, so the job stays on record instead of being lost.
+    let mut settle = claiming(2, 1);
+    let verdict = Verdict::Failed { record: bytes::Bytes::from_static(b"{}") };
+    settle.settlements = vec![super::server::settled(1, &claims[0], verdict)];
+    assert_eq!(lane.exchange(&settle).await.unwrap().lost, [0]);
+    assert_eq!(server.cli(&["EXISTS", "resque:worker:h-windlass:7+1:math"]), "1");
+    let lengths = store.queues().await.unwrap();
+    assert_eq!(lengths.iter().map(|queue| queue.length).sum::<u64>(), 0);
+}
+
+#[tokio::test]
+async fn a_full_server_refuses_without_changing_anything() {
+    let server = Server::start();
+    let store = server.store().await;
+    store.enqueue(&[job("math", b"{1}")]).await.unwrap();
+    let mut lane = store.lane("00ff", 0).await.unwrap();
+    server.cli(&["CONFIG", "SET", "maxmemory", "1"]);
+    assert!(matches!(store.enqueue(&[job("math", b"{2}")]).await, Err(StoreError::Full(_))));
+    assert!(matches!(lane.exchange(&claiming(1, 1)).await, Err(StoreError::Full(_))));
+    assert_eq!(server.cli(&["LLEN", "resque:queue:math"]), "1");
+    server.cli(&["CONFIG", "SET", "maxmemory", "0"]);
+    assert_eq!(lane.exchange(&claiming(1, 1)).await.unwrap().claims.len(), 1);
+}
+
+#[tokio::test]
+async fn a_missing_right_is_named() {
+    let server = Server::start();
+    server.cli(&["ACL", "SETUSER", "poor", "on", ">secret", "~*", "+@all", "-lpop"]);
+    let url = server.url().replace("redis+unix://", "redis+unix://poor:secret@");
+    let store = RedisStore::connect(&url, "resque", TimeSource::Store).await.unwrap();
+    assert!(!crate::store::engine::Store::describe(&store).contains("secret"));
+    server.cli(&["ACL", "SETUSER", "poor", "-evalsha"]);
+    let error = store.enqueue(&[job("math", b"{1}")]).await.unwrap_err();
+    assert!(matches!(&error, StoreError::Unsupported(text) if text.contains("evalsha")), "{error}");
+}
+
+#[tokio::test]
+async fn calls_fail_soon_while_the_server_is_gone_and_work_when_it_is_back() {
+    let mut server = Server::start();
+    let store = server.store().await;
+    let mut lane = store.lane("00ff", 0).await.unwrap();
+    server.stop();
+    let begun = Instant::now();
+    let error = store.enqueue(&[job("math", b"{1}")]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    let error = lane.exchange(&claiming(1, 1)).await.unwrap_err();
+    assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+    assert!(begun.elapsed() < Duration::from_secs(8));
+    assert!(RedisStore::connect(&server.url(), "resque", TimeSource::Store).await.is_err());
+    server.launch();
+    let back = async { while store.enqueue(&[job("math", b"{1}")]).await.is_err() {} };
+    timeout(Duration::from_secs(10), back).await.unwrap();
+    let mut lane_again = store.lane("00ff", 1).await.unwrap();
+    assert_eq!(lane_again.exchange(&claiming(1, 1)).await.unwrap().claims.len(), 1);
+}
+
+#[tokio::test]
+async fn addresses_that_will_not_do_are_refused_with_the_remedy() {
+    let refused = async |url: &str| match RedisStore::connect(url, "resque", TimeSource::Store).await {
+        Err(StoreError::Unsupported(text)) => text,
+        other => panic!("{other:?}"),
+    };
+    assert!(refused("redis-cluster://127.0.0.1:1").await.contains("\"{resque}\""));
+    assert!(refused("rediss://127.0.0.1:1").await.contains("TLS"));
+    let nobody = RedisStore::connect("redis://127.0.0.1:1", "resque", TimeSource::Store).await;
+    assert!(matches!(nobody, Err(StoreError::Unavailable(_))));
+}

@@ -1,0 +1,87 @@
+//! How a claim's end is written down for `verdict.lua`: the parts that exchange and recover share.
+
+use bytes::Bytes;
+
+use super::keys::Keys;
+use super::script::Call;
+use crate::job::{Identity, LockKey, QueueName, WorkerName};
+use crate::store::effect::{Tick, Verdict};
+
+/// The keys that `places.lua` reads.
+pub(super) fn places(call: &mut Call, keys: &Keys) {
+    call.key(keys.schedule()).key(keys.delayed_prefix()).key(keys.identity()).key(keys.periodic());
+    call.key(keys.queues()).key(keys.failed()).key(keys.processed()).key(keys.failures());
+    call.key(keys.twins_prefix());
+}
+
+/// The opening of a claim's working record: who carries it owns the claim.
+pub(super) fn opening(claim: &str) -> Bytes {
+    Bytes::from(format!("{{\"claim\":\"{claim}\""))
+}
+
+/// The letter of a verdict; small if locks or a tick follow.
+pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>) -> u8 {
+    let letter = match verdict {
+        Verdict::Done => b'D',
+        Verdict::Failed { .. } => b'F',
+        Verdict::Delayed { .. } => b'L',
+        Verdict::Requeued { .. } => b'Q',
+    };
+    if free.is_empty() && tick.is_none() { letter } else { letter.to_ascii_lowercase() }
+}
+
+/// What `verdict.lua` reads for one claim.
+pub(super) struct Ending<'a> {
+    pub(super) worker: &'a WorkerName,
+    pub(super) queue: &'a QueueName,
+    pub(super) payload: &'a Bytes,
+    pub(super) verdict: &'a Verdict,
+    pub(super) free: &'a [LockKey],
+    pub(super) tick: Option<&'a Tick>,
+}
+
+impl Ending<'_> {
+    pub(super) fn write(&self, call: &mut Call, keys: &Keys) {
+        match self.verdict {
+            Verdict::Done => {
+                call.key(keys.processed_by(self.worker.name()));
+            }
+            Verdict::Failed { record } => {
+                call.key(keys.failures_of(self.worker.name())).arg(record.clone());
+            }
+            Verdict::Delayed { delay_ms, identity } => {
+                call.key(keys.timestamps(self.payload)).arg(self.payload.clone()).number(delay_ms);
+                call.text(self.queue.as_str()).arg(encoded(identity));
+            }
+            Verdict::Requeued { identity } => {
+                call.key(keys.queue(self.queue)).arg(self.payload.clone());
+                call.text(self.queue.as_str()).arg(encoded(identity));
+            }
+        }
+        if !self.free.is_empty() || self.tick.is_some() {
+            locks(call, keys, self.free);
+            tick(call, keys, self.tick);
+        }
+    }
+}
+
+/// A number of locks and their keys.
+pub(super) fn locks(call: &mut Call, keys: &Keys, locks: &[LockKey]) {
+    call.number(locks.len());
+    for lock in locks {
+        call.key(keys.lock(lock));
+    }
+}
+
+/// Whether a tick follows, and the tick.
+pub(super) fn tick(call: &mut Call, keys: &Keys, tick: Option<&Tick>) {
+    call.flag(tick.is_some());
+    if let Some(tick) = tick {
+        call.key(keys.timestamps(&tick.payload)).text(tick.task.as_str()).number(tick.every_s.max(1));
+        call.text(tick.queue.as_str()).arg(tick.payload.clone());
+    }
+}
+
+pub(super) fn encoded(identity: &Identity) -> Bytes {
+    Bytes::from(identity.encode())
+}

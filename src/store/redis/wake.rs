@@ -1,0 +1,150 @@
+//! Being told of change by the server: client-side caching, turned around.
+//!
+//! The server remembers which keys this connection has read and says once when one of them changes,
+//! whoever changes it. So looking at everything watched arms, and needs nothing of the writers.
+//! The library does not turn tracking on again after a reconnect; each arming therefore does, and a
+//! reconnect wakes, so that whoever waits arms anew.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use fred::interfaces::{EventInterface, TrackingInterface};
+use fred::types::RespVersion;
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+use super::connection::{Connection, Origin};
+use super::inspect::queue_names;
+use super::reply;
+use crate::store::error::StoreError;
+use crate::store::wake::{Seen, Waker, Watch};
+
+/// How often those are woken whom the server will not tell.
+const EVERY_MS: u64 = 100;
+const FALLBACK: Duration = Duration::from_millis(EVERY_MS);
+
+/// Opens a waker over a connection of its own.
+pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
+    // A server or proxy that cannot tell at all does not speak RESP3 either.
+    let (connection, deaf) = match origin.open(RespVersion::RESP3).await {
+        Err(StoreError::Unsupported(reason) | StoreError::Misuse(reason)) => {
+            tracing::warn!(reason, "the server will not tell of changes; looking every {EVERY_MS} ms instead");
+            (origin.open(RespVersion::RESP2).await?, true)
+        }
+        opened => (opened?, false),
+    };
+    let (changes, seen) = watch::channel(0_u64);
+    let mut invalidations = connection.client.invalidation_rx();
+    let mut reconnects = connection.client.reconnect_rx();
+    let listener = tokio::spawn(async move {
+        loop {
+            // Messages that were missed are as good as one that was not: something changed.
+            let closed = tokio::select! {
+                told = invalidations.recv() => matches!(told, Err(RecvError::Closed)),
+                back = reconnects.recv() => matches!(back, Err(RecvError::Closed)),
+            };
+            if closed {
+                return;
+            }
+            changes.send_modify(|count| *count += 1);
+        }
+    });
+    Ok(RedisWaker { connection, seen, armed: AtomicU64::new(0), refused: AtomicBool::new(deaf), deaf, listener })
+}
+
+/// A waker over its own connection.
+pub(super) struct RedisWaker {
+    connection: Connection,
+    /// How many changes were told so far.
+    seen: watch::Receiver<u64>,
+    /// How many had been told when it was armed last.
+    armed: AtomicU64,
+    /// The server will not tell.
+    refused: AtomicBool,
+    /// It does not even speak the protocol in which it could.
+    deaf: bool,
+    listener: JoinHandle<()>,
+}
+
+#[async_trait]
+impl Waker for RedisWaker {
+    async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
+        // Counted before the look: whatever is told from here on may be a change after it.
+        self.armed.store(*self.seen.borrow(), Ordering::SeqCst);
+        let keys = self.connection.keys();
+        let mut reads: Vec<(&'static str, Vec<Bytes>)> = Vec::with_capacity(watch.queues.len() + 6);
+        if !self.deaf {
+            reads.push(("CLIENT", vec![Bytes::from_static(b"TRACKING"), Bytes::from_static(b"ON")]));
+        }
+        reads.push(("TIME", Vec::new()));
+        if watch.queue_names {
+            reads.push(("SMEMBERS", vec![keys.queues()]));
+        }
+        if watch.delayed {
+            let first = Bytes::from_static(b"0");
+            reads.push(("ZRANGE", vec![keys.schedule(), first.clone(), first]));
+        }
+        reads.extend(watch.leaderships.iter().map(|which| ("EXISTS", vec![keys.leadership(*which)])));
+        reads.extend(watch.queues.iter().map(|queue| ("LLEN", vec![keys.queue(queue)])));
+
+        let mut replies = self.connection.commands(reads).await?.into_iter();
+        let mut next = || replies.next().unwrap_or(Err(StoreError::Unavailable("a reply is missing".to_owned())));
+        if !self.deaf {
+            self.tracking(next());
+        }
+        let time = reply::strings(next()?)?;
+        let part = |at: usize| time.get(at).and_then(|part| reply::parsed::<i64>(part)).unwrap_or(0);
+        let mut seen = Seen { now_ms: part(0) * 1000 + part(1) / 1000, ..Seen::default() };
+        if let Some(now_ms) = self.connection.origin.now_ms() {
+            seen.now_ms = now_ms;
+        }
+        if watch.queue_names {
+            seen.queue_names = Some(queue_names(&reply::strings(next()?)?));
+        }
+        if watch.delayed {
+            seen.next_due_s = reply::strings(next()?)?.first().and_then(|second| reply::parsed(second));
+        }
+        for _ in &watch.leaderships {
+            seen.leadership_free |= reply::count(next()?)? == 0;
+        }
+        for _ in &watch.queues {
+            // A queue whose key is no list has no jobs for us.
+            seen.ready |= next().and_then(reply::count).unwrap_or(0) > 0;
+        }
+        Ok(seen)
+    }
+
+    async fn woken(&self) {
+        if self.refused.load(Ordering::Relaxed) {
+            tokio::time::sleep(FALLBACK).await;
+            return;
+        }
+        let armed = self.armed.load(Ordering::SeqCst);
+        let mut seen = self.seen.clone();
+        if seen.wait_for(|count| *count != armed).await.is_err() {
+            // The listener is gone with the connection's runtime; do not spin.
+            tokio::time::sleep(FALLBACK).await;
+        }
+    }
+}
+
+impl RedisWaker {
+    fn tracking(&self, answer: Result<fred::interfaces::Resp3Frame, StoreError>) {
+        match answer {
+            Ok(_) => self.refused.store(false, Ordering::Relaxed),
+            Err(error) if !self.refused.swap(true, Ordering::Relaxed) => {
+                tracing::warn!(%error, "the server will not tell of changes; looking every {EVERY_MS} ms instead");
+            }
+            Err(_) => {}
+        }
+    }
+}
+
+impl Drop for RedisWaker {
+    fn drop(&mut self) {
+        self.listener.abort();
+    }
+}
