@@ -1,0 +1,9 @@
+//! What several test crates stand on: a redis-server of one's own, and a proxy that breaks
+//! connections on command.
+//!
+//! A crate that needs only a part takes that file with `#[path]`; `redis` and `proxy` both read
+//! the wire through `resp`.
+
+pub(crate) mod proxy;
+pub(crate) mod redis;
+pub(crate) mod resp;

@@ -1,0 +1,209 @@
+//! A TCP proxy in front of a redis-server that breaks on command, at the points that matter.
+//!
+//! It reads the wire's frames in both directions, so it knows which reply answers which request:
+//! "cut the reply to the next command that speaks of `x`" is exact, whatever else is in flight.
+//! A refused connection is accepted and closed at once; clients see that as a connection lost.
+
+use std::collections::VecDeque;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::unix::{OwnedReadHalf as ServerRead, OwnedWriteHalf as ServerWrite};
+use tokio::net::{TcpListener, TcpStream, UnixStream, tcp};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use super::resp::frame_len;
+
+/// Where a matching command's connection is cut.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Cut {
+    /// Before the command is forwarded: it is never executed.
+    BeforeRequest,
+    /// After the server answered and before the answer is passed on: it was executed, and the
+    /// client cannot know.
+    BeforeReply,
+}
+
+/// A cut that waits for its command.
+#[derive(Debug)]
+struct Trap {
+    cut: Cut,
+    needles: Vec<Vec<u8>>,
+    sprung: oneshot::Sender<()>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Mode {
+    /// Everything passes.
+    Whole,
+    /// Nothing moves; connections stay open.
+    Stalled,
+    /// New connections are closed at once.
+    Refusing,
+}
+
+#[derive(Debug)]
+struct Shared {
+    traps: Mutex<VecDeque<Trap>>,
+    mode: watch::Sender<Mode>,
+    /// Grows with each order to cut every connection.
+    cuts: watch::Sender<u64>,
+    upstream: PathBuf,
+}
+
+/// The proxy; it ends, and its connections with it, when it is dropped.
+#[derive(Debug)]
+pub(crate) struct Proxy {
+    shared: Arc<Shared>,
+    port: u16,
+    accepting: JoinHandle<()>,
+}
+
+impl Proxy {
+    /// Listens on a free port of 127.0.0.1, in front of the server at a unix socket.
+    pub(crate) async fn start(upstream: &Path) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port must be had");
+        let port = listener.local_addr().expect("a listener must have an address").port();
+        let shared = Arc::new(Shared {
+            traps: Mutex::default(),
+            mode: watch::Sender::new(Mode::Whole),
+            cuts: watch::Sender::new(0),
+            upstream: upstream.to_owned(),
+        });
+        let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
+        Self { shared, port, accepting }
+    }
+
+    /// Where a store finds the server through this proxy.
+    pub(crate) fn url(&self) -> String {
+        format!("redis://127.0.0.1:{}", self.port)
+    }
+
+    /// Cuts once, at the next command whose bytes hold all `needles`; several orders are met in
+    /// their order. The receiver tells that it happened.
+    pub(crate) fn cut_at<N: AsRef<[u8]>>(&self, cut: Cut, needles: &[N]) -> oneshot::Receiver<()> {
+        let (sprung, told) = oneshot::channel();
+        let needles = needles.iter().map(|needle| needle.as_ref().to_vec()).collect();
+        lock(&self.shared.traps).push_back(Trap { cut, needles, sprung });
+        told
+    }
+
+    /// Cuts every connection that there is.
+    pub(crate) fn cut_all(&self) {
+        self.shared.cuts.send_modify(|cuts| *cuts += 1);
+    }
+
+    /// Holds everything back, both ways, until it heals.
+    pub(crate) fn stall(&self) {
+        self.shared.mode.send_replace(Mode::Stalled);
+    }
+
+    /// Refuses new connections until it heals.
+    pub(crate) fn refuse(&self) {
+        self.shared.mode.send_replace(Mode::Refusing);
+    }
+
+    /// Lets everything pass again, and forgets cuts that never happened.
+    pub(crate) fn heal(&self) {
+        lock(&self.shared.traps).clear();
+        self.shared.mode.send_replace(Mode::Whole);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.accepting.abort();
+        self.cut_all();
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+async fn accept(listener: TcpListener, shared: Arc<Shared>) {
+    while let Ok((client, _)) = listener.accept().await {
+        if *shared.mode.borrow() == Mode::Refusing {
+            continue;
+        }
+        let shared = Arc::clone(&shared);
+        let cuts = shared.cuts.subscribe();
+        tokio::spawn(async move {
+            if let Ok(server) = UnixStream::connect(&shared.upstream).await {
+                connection(client, server, &shared, cuts).await;
+            }
+        });
+    }
+}
+
+/// Serves one connection until either end closes it or it is cut.
+async fn connection(client: TcpStream, server: UnixStream, shared: &Shared, mut cuts: watch::Receiver<u64>) {
+    // The replies owed, in order; an entry is the trap that its arrival springs.
+    let owed = Mutex::new(VecDeque::new());
+    let (from_client, to_client) = client.into_split();
+    let (from_server, to_server) = server.into_split();
+    tokio::select! {
+        () = requests(from_client, to_server, shared, &owed) => {}
+        () = replies(from_server, to_client, shared, &owed) => {}
+        _ = cuts.changed() => {}
+    }
+}
+
+type Owed = Mutex<VecDeque<Option<oneshot::Sender<()>>>>;
+
+async fn requests(mut client: tcp::OwnedReadHalf, mut server: ServerWrite, shared: &Shared, owed: &Owed) {
+    let mut mode = shared.mode.subscribe();
+    let mut wire = Vec::new();
+    while client.read_buf(&mut wire).await.is_ok_and(|n| n > 0) {
+        while let Some(len) = frame_len(&wire) {
+            let frame: Vec<u8> = wire.drain(..len).collect();
+            let trap = {
+                let mut traps = lock(&shared.traps);
+                let first = traps.front().is_some_and(|trap| trap.needles.iter().all(|needle| holds(&frame, needle)));
+                if first { traps.pop_front() } else { None }
+            };
+            let sprung = match trap {
+                Some(Trap { cut: Cut::BeforeRequest, sprung, .. }) => {
+                    // Nobody may be listening any more, which is theirs to decide.
+                    sprung.send(()).ok();
+                    return;
+                }
+                Some(Trap { sprung, .. }) => Some(sprung),
+                None => None,
+            };
+            if mode.wait_for(|mode| *mode != Mode::Stalled).await.is_err() {
+                return;
+            }
+            lock(owed).push_back(sprung);
+            if server.write_all(&frame).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+async fn replies(mut server: ServerRead, mut client: tcp::OwnedWriteHalf, shared: &Shared, owed: &Owed) {
+    let mut mode = shared.mode.subscribe();
+    let mut wire = Vec::new();
+    while server.read_buf(&mut wire).await.is_ok_and(|n| n > 0) {
+        while let Some(len) = frame_len(&wire) {
+            let frame: Vec<u8> = wire.drain(..len).collect();
+            // A push (RESP3) answers nothing.
+            if frame[0] != b'>'
+                && let Some(Some(sprung)) = lock(owed).pop_front()
+            {
+                sprung.send(()).ok();
+                return;
+            }
+            if mode.wait_for(|mode| *mode != Mode::Stalled).await.is_err() || client.write_all(&frame).await.is_err() {
+                return;
+            }
+        }
+    }
+}
+
+fn holds(frame: &[u8], needle: &[u8]) -> bool {
+    needle.is_empty() || frame.windows(needle.len()).any(|window| window == needle)
+}
