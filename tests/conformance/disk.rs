@@ -1,0 +1,133 @@
+//! What only a file suffers: a process that ends without a word, and a disk that is full.
+
+use std::sync::Arc;
+
+use windlass::clock::Clock;
+use windlass::store::effect::Verdict;
+use windlass::store::queueing::{Enqueued, When};
+use windlass::store::sqlite::{Options, SqliteStore};
+use windlass::store::{Store, StoreError};
+
+use crate::fixture::{Fixture, NOW_S, Place};
+use crate::instance::Instance;
+use crate::look::{counters, delay, delayed_at, failed, fill, job, jobs, push, queued};
+
+/// A handle whose file may have no more than so many pages.
+fn narrow(f: &Fixture, pages: u32) -> Arc<dyn Store> {
+    let clock: Arc<dyn Clock> = Arc::clone(&f.clock) as _;
+    let options = Options { max_page_count: Some(pages), ..Options::default() };
+    Arc::new(SqliteStore::open_with(&f.place.file(), clock, options).expect("sqlite must open"))
+}
+
+#[tokio::test]
+async fn a_process_that_ends_without_a_word_loses_nothing_acknowledged() {
+    let mut f = Fixture::sqlite().await;
+    let mut instance = Instance::join(&f.store, "a", 3).await;
+    fill(&f.store, "q", &jobs(0..10)).await;
+    delay(&f.store, &job(20), When::At(NOW_S + 10)).await;
+    let claims = instance.claim(&["q"], &[1, 2, 3]).await;
+    instance.settle_one(&claims[0], Verdict::Done).await;
+    instance.settle_one(&claims[1], claims[1].failed()).await;
+    // What a kill leaves is what the files hold at this moment, whatever handles are open.
+    let crashed = copy_of(&f);
+    let after = Fixture::at(crashed).await;
+    assert_eq!(queued(&after.store, "q").await, jobs(3..10));
+    assert_eq!(delayed_at(&after.store, NOW_S + 10).await, [job(20)]);
+    assert_eq!(failed(&after.store).await, [claims[1].failure()]);
+    assert_eq!(counters(&after.store).await, (1, 1));
+    let standing = after.store.working(&instance.record.workers()).await.expect("working");
+    assert_eq!(standing[2].as_ref().and_then(|record| record.payload.clone()), Some(job(2)));
+    // And the handle dropped without closing is opened again.
+    f.store = f.handle().await;
+    drop(instance);
+    assert_eq!(queued(&f.store, "q").await, jobs(3..10));
+}
+
+/// The store's files as they stand on the disk, copied while they are in use.
+fn copy_of(f: &Fixture) -> Place {
+    let copy = Place::sqlite();
+    for suffix in ["", "-wal"] {
+        let name = |place: &Place| format!("{}{suffix}", place.file().display());
+        std::fs::copy(name(&f.place), name(&copy)).expect("the file must be there");
+    }
+    copy
+}
+
+#[tokio::test]
+async fn an_exchange_whose_process_died_is_repeated_by_nobody_and_recovered() {
+    let f = Fixture::sqlite().await;
+    fill(&f.store, "q", &jobs(0..1)).await;
+    let mut instance = Instance::join(&f.handle().await, "a", 1).await;
+    instance.claim_one("q").await;
+    drop(instance);
+    let other = f.handle().await;
+    let state = other.instances().await.expect("instances").remove(0);
+    let record = other.working(&state.record.workers()).await.expect("working").remove(0).expect("record");
+    let recovery = windlass::store::scheduling::Recovery {
+        instance: Some((state.record.id.clone(), state.counter)),
+        queue: record.queue.clone().expect("queue"),
+        payload: record.payload.clone().expect("payload"),
+        verdict: Verdict::Requeued { identity: record.identity.clone().expect("identity").redelivered() },
+        record,
+        free: Vec::new(),
+        tick: None,
+    };
+    assert!(other.recover(&recovery).await.expect("recover"));
+    assert!(other.bury(&state).await.expect("bury"));
+    assert_eq!(queued(&other, "q").await, [job(0)]);
+}
+
+#[tokio::test]
+async fn a_full_store_refuses_and_keeps_what_it_holds() {
+    let f = Fixture::sqlite().await;
+    let narrow = narrow(&f, 120);
+    let large = bytes::Bytes::from(format!(r#"{{"class":"x","args":["{}"]}}"#, "x".repeat(4000)));
+    let mut accepted = 0;
+    let error = loop {
+        match narrow.enqueue(&[push("q", &large, &[])]).await {
+            Ok(enqueued) => {
+                assert_eq!(enqueued, [Enqueued::Yes]);
+                accepted += 1;
+            }
+            Err(error) => break error,
+        }
+        assert!(accepted < 10_000, "the store never fills");
+    };
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    assert!(error.is_transient());
+    assert_eq!(queued(&f.store, "q").await.len(), accepted, "what was acknowledged is there, the rest is not");
+    // Somebody makes room, and it goes on.
+    f.store.delete_queue(&crate::look::queue("q")).await.expect("delete_queue");
+    fill(&narrow, "q", &jobs(0..3)).await;
+    assert_eq!(queued(&f.store, "q").await, jobs(0..3));
+}
+
+#[tokio::test]
+async fn an_exchange_on_a_full_store_is_repeated_once_there_is_room() {
+    let f = Fixture::sqlite().await;
+    let narrow = narrow(&f, 120);
+    let mut instance = Instance::join(&narrow, "a", 4).await;
+    fill(&narrow, "q", &jobs(0..8)).await;
+    let claims = instance.claim(&["q"], &[1, 2, 3, 4]).await;
+    let large = bytes::Bytes::from("x".repeat(3000));
+    while narrow.enqueue(&[push("ballast", &large, &[])]).await.is_ok() {}
+    let record = bytes::Bytes::from(format!(r#"{{"error":"{}"}}"#, "y".repeat(100_000)));
+    let settlements = vec![
+        claims[0].ends(Verdict::Done),
+        claims[1].ends(Verdict::Failed { record: record.clone() }),
+        claims[2].ends(claims[2].requeued()),
+    ];
+    let exchange = windlass::store::queueing::Exchange { settlements, ..instance.next_claim(&["q"], &[1, 2]) };
+    let error = instance.try_send(&exchange).await.expect_err("there is no room for the record");
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    assert_eq!(counters(&f.store).await, (0, 0), "nothing was changed");
+    assert_eq!(instance.working().await.len(), 4);
+    f.store.delete_queue(&crate::look::queue("ballast")).await.expect("delete_queue");
+    let exchanged = instance.send(&exchange).await;
+    assert_eq!(exchanged.lost, [0_usize; 0]);
+    assert_eq!(exchanged.claims.len(), 2);
+    assert_eq!(failed(&f.store).await, [record]);
+    assert_eq!(counters(&f.store).await, (1, 1));
+    assert_eq!(exchanged.claims[0].payload, job(2), "the one put back is at the head");
+    assert_eq!(queued(&f.store, "q").await, jobs(5..8));
+}

@@ -1,0 +1,182 @@
+//! enqueue: nowhere -> queue.
+
+use bytes::Bytes;
+use windlass::job::LockKey;
+use windlass::store::queueing::{Enqueue, Enqueued, When};
+
+use crate::fixture::{Fixture, NOW_S};
+use crate::instance::Instance;
+use crate::look::{NOT_DELAYED, admit, delay, fill, job, jobs, lock, locks, push, queue, queued, refused, take};
+
+behaviours! {
+    bytes_and_order_are_kept,
+    front_goes_before_everything,
+    a_queue_is_known_once_it_was_pushed_to,
+    nothing_enqueued_is_nothing_done,
+    queue_lock_admits_one,
+    queue_lock_is_judged_job_by_job_within_a_call,
+    queue_lock_ends_by_the_clock,
+    a_lock_value_that_is_no_number_is_held,
+    a_verbatim_lock_is_not_a_namespaced_one,
+    delay_queue_lock_refuses_while_delayed,
+    a_refusal_writes_nothing,
+    the_first_refusing_plugin_is_named,
+    two_processes_share_one_lock,
+}
+
+async fn bytes_and_order_are_kept(f: &Fixture) {
+    let mut jobs = jobs(0..300);
+    jobs.extend(strange_payloads());
+    fill(&f.store, "q", &jobs).await;
+    assert_eq!(queued(&f.store, "q").await, jobs);
+}
+
+/// Bytes that are no job, or hardly one.
+pub(crate) fn strange_payloads() -> Vec<Bytes> {
+    let deep = format!(r#"{{"class":"x","args":{}{}}}"#, "[".repeat(1100), "]".repeat(1100));
+    let large = format!(r#"{{"class":"x","args":["{}"]}}"#, "é".repeat(512 * 1024));
+    let mut all: Vec<Bytes> = [
+        &b"{bad"[..],
+        b"null",
+        b"\"str\"",
+        b"[1,2]",
+        b"",
+        b" ",
+        b"{}",
+        b"{",
+        b"}",
+        b"\"",
+        b"\\",
+        b"\\u0041\\n\\\"",
+        b"\0\x01\x1f\x7f\r\n",
+        b"{\0}",
+        b"\xff\xfe\x80",
+        b"{\"class\":\"\xff\",\"args\":[]}",
+        b"{\"class\":\"x\",\"payload\":{\"payload\":1},\"args\":[\",\\\"payload\\\":\"]}",
+        b",\"payload\":{}",
+        br#"{"class":"x","args":["\ud83d",1.0,1700000000000123,[],{}],"extra":{"b":1,"2":2}}"#,
+        br#" {"class":"x","args":[]} "#,
+        "{\"class\":\"x\",\"args\":[\"\u{2028}ü😀\"]}".as_bytes(),
+        b"%s %d {0} ${x} ' -- ;",
+    ]
+    .iter()
+    .map(|bytes| Bytes::copy_from_slice(bytes))
+    .collect();
+    all.extend([Bytes::from(deep), Bytes::from(large)]);
+    all
+}
+
+async fn front_goes_before_everything(f: &Fixture) {
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let front = |n| Enqueue { front: true, ..push("q", &job(n), &[]) };
+    f.store.enqueue(&[front(2), front(3), push("q", &job(4), &[])]).await.expect("enqueue");
+    assert_eq!(queued(&f.store, "q").await, [job(3), job(2), job(0), job(1), job(4)]);
+}
+
+async fn a_queue_is_known_once_it_was_pushed_to(f: &Fixture) {
+    assert_eq!(f.store.queue_names().await.expect("queue_names"), []);
+    for name in ["math", "Zed", "über:1", "alpha"] {
+        fill(&f.store, name, &jobs(0..1)).await;
+    }
+    let names = ["Zed", "alpha", "math", "über:1"].map(queue);
+    assert_eq!(f.handle().await.queue_names().await.expect("queue_names"), names);
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    instance.claim_one("math").await;
+    assert_eq!(f.store.queue_names().await.expect("queue_names"), names, "an emptied queue stays known");
+}
+
+async fn nothing_enqueued_is_nothing_done(f: &Fixture) {
+    assert_eq!(f.store.enqueue(&[]).await.expect("enqueue"), []);
+    assert_eq!(f.store.schedule(&[]).await.expect("schedule"), []);
+    assert_eq!(f.store.queue_names().await.expect("queue_names"), []);
+}
+
+async fn queue_lock_admits_one(f: &Fixture) {
+    let lock = take(&lock(1), 60);
+    assert_eq!(admit(&f.store, "q", &job(1), std::slice::from_ref(&lock)).await, Enqueued::Yes);
+    assert_eq!(admit(&f.store, "q", &job(1), &[lock]).await, refused("QueueLock"));
+    assert_eq!(queued(&f.store, "q").await, [job(1)]);
+    let held = f.store.locks().await.expect("locks");
+    assert_eq!(held.len(), 1);
+    assert_eq!(held[0].key, "lock:add:q:[1]");
+    assert_eq!(held[0].value, (NOW_S + 61).to_string(), "the second at which it ends, plus one");
+    assert!(held[0].ttl_ms.is_some_and(|ttl| ttl > 50_000 && ttl <= 61_000), "{:?}", held[0].ttl_ms);
+}
+
+async fn queue_lock_is_judged_job_by_job_within_a_call(f: &Fixture) {
+    let jobs = [(1, 1), (1, 2), (2, 3)].map(|(n, id)| push("q", &job(id), &[take(&lock(n), 60)]));
+    let enqueued = f.store.enqueue(&jobs).await.expect("enqueue");
+    assert_eq!(enqueued, [Enqueued::Yes, refused("QueueLock"), Enqueued::Yes]);
+    assert_eq!(queued(&f.store, "q").await, [job(1), job(3)]);
+}
+
+async fn queue_lock_ends_by_the_clock(f: &Fixture) {
+    let lock = [take(&lock(1), 60)];
+    assert_eq!(admit(&f.store, "q", &job(1), &lock).await, Enqueued::Yes);
+    f.pass(55);
+    assert_eq!(admit(&f.store, "q", &job(1), &lock).await, refused("QueueLock"));
+    f.pass(7);
+    assert_eq!(admit(&f.store, "q", &job(1), &lock).await, Enqueued::Yes, "a value that has passed is overwritten");
+    assert_eq!(f.store.locks().await.expect("locks")[0].value, (NOW_S + 62 + 61).to_string());
+    assert_eq!(admit(&f.store, "q", &job(1), &lock).await, refused("QueueLock"));
+}
+
+async fn a_lock_value_that_is_no_number_is_held(f: &Fixture) {
+    for (n, value) in ["true", "", "x12", "-"].into_iter().enumerate() {
+        f.plant_lock(&lock(n), value);
+        assert_eq!(admit(&f.store, "q", &job(n), &[take(&lock(n), 60)]).await, refused("QueueLock"), "{value:?}");
+    }
+    f.plant_lock(&lock(9), "12");
+    assert_eq!(admit(&f.store, "q", &job(9), &[take(&lock(9), 60)]).await, Enqueued::Yes);
+    assert_eq!(queued(&f.store, "q").await, [job(9)]);
+}
+
+async fn a_verbatim_lock_is_not_a_namespaced_one(f: &Fixture) {
+    // The key is the server's, so it must not meet that of another test.
+    let text = format!("mine:{}", f.place.unique());
+    let keys = [LockKey::Namespaced(text.clone()), LockKey::Verbatim(text)];
+    for (n, key) in keys.iter().enumerate() {
+        assert_eq!(admit(&f.store, "q", &job(n), &[take(key, 60)]).await, Enqueued::Yes, "{key:?}");
+        assert_eq!(admit(&f.store, "q", &job(n), &[take(key, 60)]).await, refused("QueueLock"), "{key:?}");
+    }
+}
+
+async fn delay_queue_lock_refuses_while_delayed(f: &Fixture) {
+    delay(&f.store, &job(1), When::At(NOW_S + 10)).await;
+    assert_eq!(admit(&f.store, "q", &job(1), &[NOT_DELAYED]).await, refused("DelayQueueLock"));
+    assert_eq!(admit(&f.store, "q", &job(2), &[NOT_DELAYED]).await, Enqueued::Yes, "other bytes are another job");
+    f.store.delete_delayed(&job(1)).await.expect("delete_delayed");
+    assert_eq!(admit(&f.store, "q", &job(1), &[NOT_DELAYED]).await, Enqueued::Yes);
+    assert_eq!(queued(&f.store, "q").await, [job(2), job(1)]);
+}
+
+async fn a_refusal_writes_nothing(f: &Fixture) {
+    delay(&f.store, &job(1), When::At(NOW_S + 10)).await;
+    let admissions = [take(&lock(1), 60), take(&lock(2), 60), NOT_DELAYED];
+    assert_eq!(admit(&f.store, "q", &job(1), &admissions).await, refused("DelayQueueLock"));
+    assert_eq!(locks(&f.store).await, [""; 0], "no lock is taken before all are judged");
+    assert_eq!(f.store.queue_names().await.expect("queue_names"), [], "nor is the queue made known");
+    assert_eq!(queued(&f.store, "q").await, [""; 0]);
+}
+
+async fn the_first_refusing_plugin_is_named(f: &Fixture) {
+    delay(&f.store, &job(1), When::At(NOW_S + 10)).await;
+    f.plant_lock(&lock(1), "true");
+    let both = [NOT_DELAYED, take(&lock(1), 60)];
+    assert_eq!(admit(&f.store, "q", &job(1), &both).await, refused("DelayQueueLock"));
+    let [first, second] = both;
+    assert_eq!(admit(&f.store, "q", &job(1), &[second, first]).await, refused("QueueLock"));
+}
+
+async fn two_processes_share_one_lock(f: &Fixture) {
+    let other = f.handle().await;
+    let mut yes = 0;
+    for round in 0..20 {
+        let admissions = [take(&lock(round), 60)];
+        let job = job(round);
+        let (one, two) = tokio::join!(admit(&f.store, "q", &job, &admissions), admit(&other, "q", &job, &admissions));
+        yes += [one, two].iter().filter(|enqueued| **enqueued == Enqueued::Yes).count();
+    }
+    assert_eq!(yes, 20);
+    assert_eq!(queued(&f.store, "q").await.len(), 20);
+}

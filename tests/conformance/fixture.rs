@@ -1,0 +1,197 @@
+//! A fresh store of one engine, the clock it goes by, and further handles on it.
+//!
+//! A handle is what another process would hold. All Redis tests of a process share one server,
+//! each in a namespace of its own; each SQLite test has a file.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tempfile::TempDir;
+use tokio::time::{Duration, timeout};
+use windlass::clock::{Clock, ManualClock};
+use windlass::job::LockKey;
+use windlass::store::effect::Tick;
+use windlass::store::redis::RedisStore;
+use windlass::store::sqlite::SqliteStore;
+use windlass::store::{Store, TimeSource};
+
+use crate::support::redis::RedisServer;
+use crate::support::resp::Reply;
+
+/// Where every test's clock starts: a whole second.
+pub(crate) const NOW_S: i64 = 1_800_000_000;
+
+/// The same in milliseconds.
+pub(crate) const NOW_MS: i64 = NOW_S * 1000;
+
+/// A fresh store.
+pub(crate) struct Fixture {
+    /// The time that every handle goes by.
+    pub(crate) clock: Arc<ManualClock>,
+    /// The first handle.
+    pub(crate) store: Arc<dyn Store>,
+    /// Where it is.
+    pub(crate) place: Place,
+}
+
+/// Where a store is.
+pub(crate) enum Place {
+    /// A namespace of the shared server, or of another at a URL.
+    Redis { url: String, namespace: String },
+    /// A file in a folder that goes with the fixture.
+    Sqlite { dir: TempDir },
+}
+
+impl Place {
+    /// A namespace of the shared server that nobody used.
+    pub(crate) fn redis() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        let namespace = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
+        Self::Redis { url: RedisServer::shared().url(), namespace }
+    }
+
+    /// A file that nobody used.
+    pub(crate) fn sqlite() -> Self {
+        Self::Sqlite { dir: tempfile::tempdir().expect("a temporary folder must be had") }
+    }
+
+    /// The file.
+    pub(crate) fn file(&self) -> PathBuf {
+        match self {
+            Self::Redis { .. } => panic!("redis has no file"),
+            Self::Sqlite { dir } => dir.path().join("windlass.db"),
+        }
+    }
+
+    /// A word that no other test of this process uses.
+    pub(crate) fn unique(&self) -> String {
+        match self {
+            Self::Redis { namespace, .. } => namespace.clone(),
+            Self::Sqlite { .. } => "alone".to_owned(),
+        }
+    }
+
+    /// Opens a handle.
+    pub(crate) async fn open(&self, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
+        let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
+        match self {
+            Self::Redis { url, namespace } => {
+                let time = TimeSource::Clock(clock);
+                Arc::new(RedisStore::connect(url, namespace, time).await.expect("redis must open"))
+            }
+            Self::Sqlite { .. } => Arc::new(SqliteStore::open(&self.file(), clock).expect("sqlite must open")),
+        }
+    }
+}
+
+impl Fixture {
+    /// A fresh store on Redis.
+    pub(crate) async fn redis() -> Self {
+        Self::at(Place::redis()).await
+    }
+
+    /// A fresh store on SQLite.
+    pub(crate) async fn sqlite() -> Self {
+        Self::at(Place::sqlite()).await
+    }
+
+    /// The store at a place.
+    pub(crate) async fn at(place: Place) -> Self {
+        let clock = Arc::new(ManualClock::at(NOW_MS));
+        let store = place.open(&clock).await;
+        Self { clock, store, place }
+    }
+
+    /// Another process' handle on the same store.
+    pub(crate) async fn handle(&self) -> Arc<dyn Store> {
+        self.place.open(&self.clock).await
+    }
+
+    /// Another fresh store of the same engine.
+    pub(crate) async fn sibling(&self) -> Self {
+        match self.place {
+            Place::Redis { .. } => Self::redis().await,
+            Place::Sqlite { .. } => Self::sqlite().await,
+        }
+    }
+
+    /// Lets the store's time pass.
+    pub(crate) fn pass(&self, seconds: i64) {
+        self.clock.advance(seconds * 1000);
+    }
+
+    /// Plants a lock that another program took, with no end but what its value says.
+    pub(crate) fn plant_lock(&self, key: &LockKey, value: &str) {
+        match &self.place {
+            Place::Redis { namespace, .. } => {
+                let key = match key {
+                    LockKey::Namespaced(key) => format!("{namespace}:{key}"),
+                    LockKey::Verbatim(key) => key.clone(),
+                };
+                self.redis_command(&["SET", &key, value]);
+            }
+            Place::Sqlite { .. } => {
+                let verbatim = matches!(key, LockKey::Verbatim(_));
+                let sql = "INSERT OR REPLACE INTO locks (key, verbatim, value) VALUES (?1, ?2, ?3)";
+                self.sqlite_execute(sql, rusqlite::params![key.as_str(), verbatim, value]);
+            }
+        }
+    }
+
+    /// Stops a periodic task that has an entry.
+    pub(crate) fn plant_stopped(&self, tick: &Tick) {
+        let task = tick.task.as_str();
+        match &self.place {
+            Place::Redis { namespace, .. } => {
+                let place = format!("{namespace}:windlass:periodic");
+                let entry = self.redis_command(&["HGET", &place, task]).texts().remove(0);
+                let parts: Vec<&str> = entry.splitn(4, ' ').collect();
+                let stopped = format!("{} {} 1 {}", parts[0], parts[1], parts[3]);
+                self.redis_command(&["HSET", &place, task, &stopped]);
+            }
+            Place::Sqlite { .. } => {
+                self.sqlite_execute("UPDATE periodic SET stopped = 1 WHERE task = ?1", rusqlite::params![task]);
+            }
+        }
+    }
+
+    /// A key of this store on Redis.
+    pub(crate) fn key(&self, name: &str) -> String {
+        let Place::Redis { namespace, .. } = &self.place else { panic!("sqlite has no keys") };
+        format!("{namespace}:{name}")
+    }
+
+    /// A command to the shared Redis server.
+    pub(crate) fn redis_command<A: AsRef<[u8]>>(&self, args: &[A]) -> Reply {
+        RedisServer::shared().command(args)
+    }
+
+    fn sqlite_execute(&self, sql: &str, params: impl rusqlite::Params) {
+        let connection = rusqlite::Connection::open(self.place.file()).expect("the file must open");
+        connection.busy_timeout(SOON).expect("a timeout must be accepted");
+        assert_eq!(connection.execute(sql, params).expect("the row must be written"), 1);
+    }
+}
+
+/// The longest that anything here may take to happen; a test that waits this long has failed.
+pub(crate) const SOON: Duration = Duration::from_secs(20);
+
+/// Waits for something that must happen soon.
+///
+/// # Panics
+/// When it does not.
+pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
+    timeout(SOON, future).await.unwrap_or_else(|_| panic!("{what} did not happen within {SOON:?}"))
+}
+
+/// Asks again until the answer is yes: for what ends by the passing of real time alone, which
+/// sends no signal.
+pub(crate) async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
+    let ask = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    };
+    soon(what, ask).await;
+}

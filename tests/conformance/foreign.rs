@@ -1,0 +1,154 @@
+//! Redis shared with other programs: their pushes, their workers, their leftovers.
+
+use bytes::Bytes;
+use windlass::job::{Failure, WorkerName};
+use windlass::store::effect::Verdict;
+use windlass::store::queueing::{Scheduled, When};
+use windlass::store::scheduling::{Promoted, Recovery};
+use windlass::store::wake::Watch;
+
+use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
+use crate::instance::Instance;
+use crate::look::{delay, failed, fill, job, jobs, promote_all, promotion, queue, queued, seconds};
+use crate::support::resp::Reply;
+
+fn push(f: &Fixture, name: &str, payload: &[u8]) {
+    let pushed = f.redis_command(&[b"RPUSH", f.key(&format!("queue:{name}")).as_bytes(), payload]);
+    assert!(matches!(pushed, Reply::Int(_)), "{pushed:?}");
+}
+
+#[tokio::test]
+async fn a_plain_push_wakes_and_is_claimed() {
+    let f = Fixture::redis().await;
+    let waker = f.store.waker().await.expect("waker");
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    for n in 0..5 {
+        let watch = Watch { queues: vec![queue("q")], ..Watch::default() };
+        assert!(!waker.arm(&watch).await.expect("arm").ready);
+        push(&f, "q", &job(n));
+        soon("the wake", waker.woken()).await;
+        let claim = instance.claim_one("q").await;
+        assert_eq!(claim.claim.payload, job(n));
+        instance.settle_one(&claim, Verdict::Done).await;
+    }
+}
+
+#[tokio::test]
+async fn a_second_without_jobs_is_forgotten() {
+    let f = Fixture::redis().await;
+    let second = (NOW_S - 5).to_string();
+    f.redis_command(&["ZADD", &f.key("delayed_queue_schedule"), &second, &second]);
+    delay(&f.store, &job(1), When::At(NOW_S)).await;
+    let due = f.store.due(10).await.expect("due");
+    assert_eq!((due.second, due.jobs.len(), due.is_due()), (Some(NOW_S - 5), 0, true));
+    assert_eq!(f.store.promote(&promotion("q", NOW_S - 5, &[])).await.expect("promote"), Promoted::Moved(0));
+    assert_eq!(f.store.due(10).await.expect("due").jobs, [job(1)]);
+    assert_eq!(promote_all(&f.store, "q", 10).await, 1);
+    assert_eq!(seconds(&f.store).await, []);
+}
+
+/// node-resque's own deletions leave stamps of jobs that are no longer there.
+#[tokio::test]
+async fn a_stale_stamp_is_tidied_by_deletion() {
+    let f = Fixture::redis().await;
+    let stamps = f.key(&format!("timestamps:{}", String::from_utf8_lossy(&job(1))));
+    f.redis_command(&["SADD", &stamps, &format!("delayed:{}", NOW_S + 3)]);
+    delay(&f.store, &job(1), When::At(NOW_S + 9)).await;
+    assert_eq!(f.store.delete_delayed(&job(1)).await.expect("delete_delayed"), [NOW_S + 9]);
+    assert_eq!(f.redis_command(&["EXISTS", &stamps]), Reply::Int(0));
+    assert_eq!(delay(&f.store, &job(1), When::At(NOW_S + 3)).await, Scheduled::At(NOW_S + 3));
+}
+
+#[tokio::test]
+async fn keys_stand_where_other_programs_look() {
+    let f = Fixture::redis().await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    delay(&f.store, &job(5), When::At(NOW_S + 5)).await;
+    let claim = instance.claim_one("q").await;
+    let text = |args: &[&str]| f.redis_command(args).texts();
+    let second = format!("delayed:{}", NOW_S + 5);
+    let stamps = f.key(&format!("timestamps:{}", String::from_utf8_lossy(&job(5))));
+    assert_eq!(text(&["SMEMBERS", &f.key("queues")]), ["q"]);
+    assert_eq!(text(&["LRANGE", &f.key("queue:q"), "0", "-1"]), [String::from_utf8_lossy(&job(1))]);
+    assert_eq!(text(&["LRANGE", &f.key(&second), "0", "-1"]), [String::from_utf8_lossy(&job(5))]);
+    assert_eq!(text(&["SMEMBERS", &stamps]), [second]);
+    let score = (NOW_S + 5).to_string();
+    assert_eq!(text(&["ZRANGE", &f.key("delayed_queue_schedule"), "0", "-1", "WITHSCORES"]), [score.clone(), score]);
+    assert_eq!(text(&["SMEMBERS", &f.key("workers")]), ["host-windlass:a+1:*"]);
+    let ping = format!(r#"{{"time":{NOW_S},"name":"host-windlass:a+1","queues":"*"}}"#);
+    assert_eq!(text(&["GET", &f.key("worker:ping:host-windlass:a+1")]), [ping]);
+    assert_eq!(text(&["GET", &f.key("worker:host-windlass:a+1:*")]).len(), 1);
+    assert_eq!(text(&["GET", &f.key("worker:host-windlass:a+1:*:started")]).len(), 1);
+    instance.settle_one(&claim, Verdict::Done).await;
+    assert_eq!(text(&["GET", &f.key("stat:processed")]), ["1"]);
+    assert_eq!(text(&["GET", &f.key("stat:processed:host-windlass:a+1")]), ["1"]);
+    f.store.leave(&instance.record).await.expect("leave");
+    let left = text(&["KEYS", &f.key("worker*")]);
+    assert_eq!(left, [""; 0], "nothing of the worker is left");
+}
+
+#[tokio::test]
+async fn workers_of_other_programs_are_seen_and_cleaned() {
+    let f = Fixture::redis().await;
+    let record = r#"{"run_at":"Tue Nov 24 2026 03:26:17 GMT+0000 (Coordinated Universal Time)","worker":"vm:11800","payload":{"class":"add","args":[1,2],"queue":"math"},"queue":"math"}"#;
+    for id in ["vm:11800:math", "vm:77:a,b", "lonely"] {
+        f.redis_command(&["SADD", &f.key("workers"), id]);
+    }
+    f.redis_command(&["SET", &f.key("worker:vm:11800:math"), record]);
+    f.redis_command(&[
+        "SET",
+        &f.key("worker:ping:vm:11800"),
+        r#"{"time":1795490777,"name":"vm:11800","queues":"math"}"#,
+    ]);
+    f.redis_command(&["SET", &f.key("worker:vm:77:a,b:started"), "2026-11-24 03:28:19 +0000"]);
+    let registered = f.store.registered().await.expect("registered");
+    assert_eq!(registered.len(), 3);
+    let of = |id: &str| registered.iter().find(|one| one.worker.id() == id).expect("registered");
+    let theirs = of("vm:11800:math");
+    assert_eq!(theirs.pinged_s, Some(1_795_490_777));
+    let working = theirs.working.clone().expect("working");
+    assert_eq!((working.claim.as_ref(), working.queue.as_ref()), (None, Some(&queue("math"))));
+    assert_eq!(of("vm:77:a,b").started.as_deref(), Some("2026-11-24 03:28:19 +0000"));
+    assert_eq!(of("vm:77:a,b").pinged_s, None);
+    let worker = WorkerName::parse("vm:11800:math");
+    assert_eq!(f.store.ping_of("vm:11800").await.expect("ping_of"), Some((1_795_490_777, worker.clone())));
+
+    let payload = working.payload.clone().expect("payload");
+    let failure = Failure::stuck("host", NOW_MS).record("vm:11800", "math", &payload, NOW_MS);
+    assert!(f.store.force_clean(&worker, Some(&working), Some(&failure)).await.expect("force_clean"));
+    assert_eq!(failed(&f.store).await, [failure]);
+    assert_eq!(f.redis_command(&["KEYS", &f.key("worker:*11800*")]).texts(), [""; 0], "not a key of it is left");
+    assert_eq!(f.store.registered().await.expect("registered").len(), 2);
+}
+
+/// A daemon of an earlier life, or a peer, left its record under a name that is ours now.
+#[tokio::test]
+async fn a_leftover_without_an_instance_is_recovered_once() {
+    let f = Fixture::redis().await;
+    let place = f.key("worker:host-windlass:a+1:*");
+    let record = r#"{"run_at":"2026-11-24T03:28:19Z","queue":"q","payload":{"class":"x","args":[]}}"#;
+    f.redis_command(&["SET", &place, record]);
+    let joined = f.store.join(&crate::instance::record("a", 1)).await;
+    assert!(joined.is_ok());
+    let workers = crate::instance::record("a", 1).workers();
+    let leftovers = f.store.register("a", &workers).await.expect("register");
+    assert_eq!(leftovers.len(), 1);
+    let payload = leftovers[0].payload.clone().expect("payload");
+    assert_eq!(payload, Bytes::from_static(br#"{"class":"x","args":[]}"#));
+    let failure = Failure::stuck("host", NOW_MS).record("host-windlass:a+1", "q", &payload, NOW_MS);
+    let recovery = Recovery {
+        instance: None,
+        record: leftovers[0].clone(),
+        queue: queue("q"),
+        payload,
+        verdict: Verdict::Failed { record: failure.clone() },
+        free: Vec::new(),
+        tick: None,
+    };
+    assert!(f.store.recover(&recovery).await.expect("recover"));
+    assert!(!f.store.recover(&recovery).await.expect("recover"));
+    assert_eq!(failed(&f.store).await, [failure]);
+    assert_eq!(f.store.register("a", &workers).await.expect("register"), []);
+    assert_eq!(queued(&f.store, "q").await.len(), 0);
+}

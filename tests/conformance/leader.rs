@@ -1,0 +1,82 @@
+//! Leadership: one at a time, renewed, ended by the clock, resigned by its holder alone.
+
+use windlass::store::scheduling::Leadership::{self, Duties, Scheduler};
+
+use crate::fixture::{Fixture, until};
+
+behaviours! {
+    one_leads_at_a_time,
+    the_two_leaderships_are_independent,
+    a_leader_renews,
+    a_leadership_ends_by_the_clock,
+    only_the_holder_resigns,
+    one_of_many_wins,
+}
+
+async fn lead(f: &Fixture, which: Leadership, owner: &str) -> bool {
+    f.store.lead(which, owner, 60_000).await.expect("lead")
+}
+
+async fn leader(f: &Fixture, which: Leadership) -> Option<String> {
+    f.store.leader(which).await.expect("leader")
+}
+
+async fn one_leads_at_a_time(f: &Fixture) {
+    for which in [Scheduler, Duties] {
+        assert_eq!(leader(f, which).await, None);
+        assert!(lead(f, which, "host:1").await);
+        assert!(!lead(f, which, "host:2").await);
+        assert!(!f.handle().await.lead(which, "host:", 60_000).await.expect("lead"), "a prefix is another name");
+        assert_eq!(leader(f, which).await.as_deref(), Some("host:1"));
+    }
+}
+
+async fn the_two_leaderships_are_independent(f: &Fixture) {
+    assert!(lead(f, Scheduler, "one").await);
+    assert!(lead(f, Duties, "two").await);
+    f.store.resign(Scheduler, "one").await.expect("resign");
+    assert_eq!((leader(f, Scheduler).await, leader(f, Duties).await.as_deref()), (None, Some("two")));
+}
+
+async fn a_leader_renews(f: &Fixture) {
+    for which in [Scheduler, Duties] {
+        assert!(f.store.lead(which, "one", 60_000).await.expect("lead"));
+        for _ in 0..3 {
+            f.pass(40);
+            assert!(lead(f, which, "one").await);
+        }
+        assert!(!lead(f, which, "two").await, "two minutes after the first term began");
+    }
+}
+
+async fn a_leadership_ends_by_the_clock(f: &Fixture) {
+    for which in [Scheduler, Duties] {
+        assert!(f.store.lead(which, "one", 300).await.expect("lead"));
+        assert!(!lead(f, which, "two").await);
+        f.pass(1);
+        until("the end of the term", async || lead(f, which, "two").await).await;
+        assert_eq!(leader(f, which).await.as_deref(), Some("two"));
+        assert!(!lead(f, which, "one").await, "who lost it does not get it back by asking");
+    }
+}
+
+async fn only_the_holder_resigns(f: &Fixture) {
+    for which in [Scheduler, Duties] {
+        f.store.resign(which, "nobody").await.expect("resign");
+        assert!(lead(f, which, "one").await);
+        f.store.resign(which, "two").await.expect("resign");
+        assert_eq!(leader(f, which).await.as_deref(), Some("one"));
+        f.store.resign(which, "one").await.expect("resign");
+        assert_eq!(leader(f, which).await, None);
+        assert!(lead(f, which, "two").await);
+    }
+}
+
+async fn one_of_many_wins(f: &Fixture) {
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..12 {
+        let store = f.handle().await;
+        tasks.spawn(async move { store.lead(Duties, &format!("host:{n}"), 60_000).await.expect("lead") });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().filter(|won| *won).count(), 1);
+}

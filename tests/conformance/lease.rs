@@ -1,0 +1,253 @@
+//! An instance's lease: join, register, extend, leave, and what others see of it.
+
+use windlass::job::LockKey;
+use windlass::store::effect::Verdict;
+use windlass::store::instance::{Extend, Extended, InstanceRecord, Joined, LockRenewal};
+use windlass::store::queueing::Entered;
+
+use crate::fixture::{Fixture, NOW_S};
+use crate::instance::{Instance, record};
+use crate::look::{counters, fill, gate, job, job_lock, jobs, locks};
+
+behaviours! {
+    joining_registers_once,
+    a_name_is_held_by_one,
+    registering_shows_the_workers,
+    registering_tells_of_leftovers,
+    extending_moves_the_counter_and_pings,
+    extending_renews_the_record,
+    an_extension_after_death_writes_nothing,
+    a_force_cleaned_worker_is_told_and_registered_anew,
+    locks_are_renewed_for_their_owner_alone,
+    a_renewed_lock_outlives_its_first_term,
+    unregistering_leaves_the_busy,
+    leaving_takes_everything_along,
+    leaving_with_work_leaves_it_to_recovery,
+    an_instance_that_left_may_come_back,
+    two_instances_do_not_meet,
+}
+
+async fn joining_registers_once(f: &Fixture) {
+    assert_eq!(f.store.instances().await.expect("instances"), []);
+    let mine = InstanceRecord { periodic: vec!["clean".to_owned(), "über \"x\"".to_owned()], ..record("a", 3) };
+    assert_eq!(f.store.join(&mine).await.expect("join"), Joined::Yes);
+    let before = f.store.instances().await.expect("instances");
+    assert_eq!(before.len(), 1);
+    assert_eq!(before[0].record, mine);
+    assert_eq!(f.store.join(&mine).await.expect("join"), Joined::Yes, "repeating it is harmless");
+    let after = f.handle().await.instances().await.expect("instances");
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0].record, mine);
+    assert!(after[0].counter >= before[0].counter, "and never turns the lease back");
+}
+
+async fn a_name_is_held_by_one(f: &Fixture) {
+    let first = record("a", 1);
+    assert_eq!(f.store.join(&first).await.expect("join"), Joined::Yes);
+    let second = InstanceRecord { id: "b".to_owned(), ..first.clone() };
+    assert_eq!(f.store.join(&second).await.expect("join"), Joined::NameTaken(Box::new(first)));
+    assert_eq!(f.store.instances().await.expect("instances").len(), 1);
+}
+
+async fn registering_shows_the_workers(f: &Fixture) {
+    let instance = Instance::join(&f.store, "a", 2).await;
+    let mut registered = f.handle().await.registered().await.expect("registered");
+    registered.sort_by(|one, two| one.worker.cmp(&two.worker));
+    let workers: Vec<_> = registered.iter().map(|one| one.worker.clone()).collect();
+    assert_eq!(workers, instance.record.workers());
+    for one in &registered {
+        assert_eq!((one.pinged_s, one.working.as_ref()), (Some(NOW_S), None));
+        assert!(one.started.is_some());
+        let ping = f.store.ping_of(one.worker.name()).await.expect("ping_of");
+        assert_eq!(ping, Some((NOW_S, one.worker.clone())));
+    }
+    assert_eq!(f.store.ping_of("host-windlass:nobody").await.expect("ping_of"), None);
+}
+
+async fn registering_tells_of_leftovers(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "q", &jobs(0..1)).await;
+    let claim = instance.claim_one("q").await;
+    let standing = instance.working().await;
+    // An instance of another id comes to the same workers.
+    assert_eq!(f.store.join(&record("b", 1)).await.expect("join"), Joined::Yes);
+    let leftovers = f.store.register("b", &instance.record.workers()).await.expect("register");
+    assert_eq!(leftovers, standing);
+    assert_eq!(instance.working().await, standing, "they are left standing");
+    assert_eq!(leftovers[0].claim.as_ref(), Some(&claim.claim.token));
+}
+
+async fn extending_moves_the_counter_and_pings(f: &Fixture) {
+    let instance = Instance::join(&f.store, "a", 2).await;
+    let mut counter = instance.state().await.expect("state").counter;
+    for round in 1..4 {
+        f.pass(5);
+        assert_eq!(instance.extend().await, Extended::default());
+        let now = instance.state().await.expect("state").counter;
+        assert!(now > counter, "round {round}: {now} is no more than {counter}");
+        counter = now;
+        for one in f.store.registered().await.expect("registered") {
+            assert_eq!(one.pinged_s, Some(NOW_S + 5 * round));
+        }
+    }
+}
+
+async fn extending_renews_the_record(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    instance.record.periodic.push("clean".to_owned());
+    instance.record.processors = 4;
+    assert_eq!(f.store.register("a", &[instance.worker(4)]).await.expect("register"), []);
+    let extend = Extend {
+        record: instance.record.clone(),
+        workers: vec![instance.worker(1), instance.worker(4)],
+        locks: Vec::new(),
+    };
+    assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
+    assert_eq!(instance.state().await.expect("state").record, instance.record);
+}
+
+async fn an_extension_after_death_writes_nothing(f: &Fixture) {
+    let instance = Instance::join(&f.store, "a", 2).await;
+    let state = instance.state().await.expect("state");
+    assert!(f.store.bury(&state).await.expect("bury"));
+    let extended = instance.extend().await;
+    assert!(extended.dead);
+    assert_eq!(f.store.instances().await.expect("instances"), []);
+    assert_eq!(f.store.registered().await.expect("registered"), []);
+    assert_eq!(f.store.ping_of(instance.worker(1).name()).await.expect("ping_of"), None);
+}
+
+async fn a_force_cleaned_worker_is_told_and_registered_anew(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 3).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    let records = instance.working().await;
+    assert!(f.store.force_clean(&claims[1].worker, Some(&records[1]), None).await.expect("force_clean"));
+    assert!(f.store.force_clean(&instance.worker(3), None, None).await.expect("force_clean"));
+    assert_eq!(f.store.registered().await.expect("registered").len(), 1);
+    assert_eq!(instance.extend().await, Extended { vanished: vec![1, 2], ..Extended::default() });
+    assert_eq!(f.store.registered().await.expect("registered").len(), 3);
+    assert_eq!(instance.extend().await, Extended::default(), "it is told once");
+    assert_eq!(instance.working().await, records[..1], "the claim that is not lost is untouched");
+    assert_eq!(instance.settle(claims.iter().map(|one| one.ends(Verdict::Done)).collect()).await, [1]);
+}
+
+fn renewal(claim: &windlass::job::ClaimToken, key: LockKey, ttl_s: u64) -> LockRenewal {
+    LockRenewal { key, claim: claim.clone(), ttl_s }
+}
+
+async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    let (mine, other) = (&claims[0].claim.token, &claims[1].claim.token);
+    assert_eq!(instance.enter(&claims[0], &[gate(&job_lock(1), 1000), gate(&job_lock(2), 1000)]).await, Entered::Taken);
+    f.plant_lock(&job_lock(3), "true");
+    f.pass(10);
+    let extend = Extend {
+        record: instance.record.clone(),
+        workers: instance.record.workers(),
+        locks: vec![
+            renewal(mine, job_lock(1), 60),
+            renewal(other, job_lock(2), 60),
+            renewal(mine, job_lock(3), 60),
+            renewal(mine, job_lock(4), 60),
+        ],
+    };
+    let extended = f.store.extend(&extend).await.expect("extend");
+    assert_eq!(extended, Extended { lost_locks: vec![1, 2, 3], ..Extended::default() });
+    let mut held: Vec<_> =
+        f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect();
+    held.sort();
+    let key = |n| job_lock(n).as_str().to_owned();
+    let expected = [
+        (key(1), format!("{}:{mine}", NOW_S + 70)),
+        (key(2), format!("{}:{mine}", NOW_S + 60)),
+        (key(3), "true".to_owned()),
+    ];
+    assert_eq!(held, expected, "a lock that ran out is not taken again behind the job's back");
+}
+
+async fn a_renewed_lock_outlives_its_first_term(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    assert_eq!(instance.enter(&claims[0], &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
+    for _ in 0..4 {
+        f.pass(40);
+        let locks = vec![renewal(&claims[0].claim.token, job_lock(1), 60)];
+        let extend = Extend { record: instance.record.clone(), workers: instance.record.workers(), locks };
+        assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
+    }
+    assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::PutBack { plugin: "JobLock" });
+    let freeing = claims[0].frees(Verdict::Done, &[job_lock(1)]);
+    assert_eq!(instance.settle(vec![freeing]).await, [0_usize; 0]);
+    assert_eq!(locks(&f.store).await, [""; 0]);
+}
+
+async fn unregistering_leaves_the_busy(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 3).await;
+    fill(&f.store, "q", &jobs(0..1)).await;
+    let claim = instance.claim_one("q").await;
+    f.store.unregister("a", &instance.record.workers()).await.expect("unregister");
+    let registered = f.store.registered().await.expect("registered");
+    assert_eq!(registered.len(), 1);
+    assert_eq!(registered[0].worker, claim.worker);
+    assert_eq!(f.store.ping_of(instance.worker(2).name()).await.expect("ping_of"), None);
+    instance.settle_one(&claim, Verdict::Done).await;
+    assert_eq!(f.store.stats().await.expect("stats").workers.len(), 1);
+    f.store.unregister("a", &[claim.worker]).await.expect("unregister");
+    assert_eq!(f.store.registered().await.expect("registered"), []);
+    assert_eq!(f.store.stats().await.expect("stats").workers, [], "the worker's own counters go with it");
+    assert_eq!(counters(&f.store).await, (1, 0), "the store's stay");
+}
+
+async fn leaving_takes_everything_along(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 3).await;
+    fill(&f.store, "q", &jobs(0..1)).await;
+    let claim = instance.claim_one("q").await;
+    instance.settle_one(&claim, Verdict::Done).await;
+    f.store.leave(&instance.record).await.expect("leave");
+    assert_eq!(f.store.instances().await.expect("instances"), []);
+    assert_eq!(f.store.registered().await.expect("registered"), []);
+    f.store.leave(&instance.record).await.expect("leaving twice is harmless");
+}
+
+async fn leaving_with_work_leaves_it_to_recovery(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 3).await;
+    fill(&f.store, "q", &jobs(0..1)).await;
+    let claim = instance.claim_one("q").await;
+    f.store.leave(&instance.record).await.expect("leave");
+    let registered = f.store.registered().await.expect("registered");
+    assert_eq!(registered.len(), 1, "only the idle go");
+    assert_eq!(registered[0].worker, claim.worker);
+    assert_eq!(instance.working().await[0].payload, Some(job(0)));
+    assert!(instance.state().await.is_some(), "the registration stays, for recovery to find");
+}
+
+async fn an_instance_that_left_may_come_back(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    for n in 0..3 {
+        let claim = instance.claim_one("q").await;
+        assert_eq!(claim.claim.payload, job(n));
+        instance.settle_one(&claim, Verdict::Done).await;
+        f.store.leave(&instance.record).await.expect("leave");
+        instance = Instance::join(&f.store, "a", 1).await;
+    }
+    assert_eq!(counters(&f.store).await, (3, 0), "its lanes begin anew");
+}
+
+async fn two_instances_do_not_meet(f: &Fixture) {
+    // One id is a prefix of the other, as are their names.
+    let mut one = Instance::join(&f.store, "a", 2).await;
+    let mut two = Instance::join(&f.handle().await, "ab", 2).await;
+    fill(&f.store, "q", &jobs(0..4)).await;
+    let ours = one.claim(&["q"], &[1, 2]).await;
+    let theirs = two.claim(&["q"], &[1, 2]).await;
+    assert_eq!(one.settle(vec![ours[0].ends(Verdict::Done)]).await, [0_usize; 0]);
+    f.store.leave(&one.record).await.expect("leave");
+    assert_eq!(two.extend().await, Extended::default());
+    assert_eq!(two.settle(theirs.iter().map(|one| one.ends(Verdict::Done)).collect()).await, [0_usize; 0]);
+    assert_eq!(one.working().await.len(), 1);
+}
