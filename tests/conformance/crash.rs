@@ -202,9 +202,9 @@ async fn a_cut_enqueue_leaves_one_job_or_none() {
         told.await.expect("the cut must have happened");
         assert_eq!(queued(&broken.straight.store, "q").await.len(), there, "the client sends nothing twice by itself");
         broken.straight.store.delete_queue(&queue("q")).await.expect("delete_queue");
-        let admissions = [take(&lock(1), 60)];
-        again(async || broken.through.enqueue(&[push("q", &payload, &admissions)]).await).await;
-        let held = broken.through.enqueue(&[push("q", &payload, &admissions)]).await.expect("enqueue");
+        let locked = [push("q", &payload, &[take(&lock(1), 60)])];
+        again(async || broken.through.enqueue(&locked).await).await;
+        let held = broken.through.enqueue(&locked).await.expect("enqueue");
         assert_eq!(held, [Enqueued::Refused { plugin: "QueueLock" }]);
         broken.straight.store.delete_queue(&queue("q")).await.expect("delete_queue");
         broken.straight.store.delete_lock(lock(1).as_str()).await.expect("delete_lock");
@@ -299,8 +299,9 @@ async fn a_refused_connection_is_an_outage() {
     broken.proxy.refuse();
     let Place::Redis { namespace, .. } = &broken.straight.place else { panic!("this is redis") };
     let time = windlass::store::TimeSource::Clock(Arc::clone(&broken.straight.clock) as _);
-    let opened = windlass::store::redis::RedisStore::connect(&broken.proxy.url(), namespace, time);
-    let opened = soon("an answer", opened).await.map(|_| ());
+    let url = broken.proxy.url();
+    let opened =
+        soon("an answer", windlass::store::redis::RedisStore::connect(&url, namespace, time)).await.map(|_| ());
     assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
     broken.proxy.cut_all();
     broken.proxy.heal();
