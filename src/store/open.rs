@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::engine::Store;
+use super::engine::{Store, TimeSource};
 use super::error::StoreError;
+use super::redis::RedisStore;
 use super::sqlite::SqliteStore;
 use crate::clock::SystemClock;
 use crate::config::element::store_url::StoreUrl;
@@ -12,9 +13,15 @@ use crate::config::element::store_url::StoreUrl;
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
-pub async fn open(url: &StoreUrl, _namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
+pub async fn open(url: &StoreUrl, namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
     match url {
-        StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, Arc::new(SystemClock))?)),
-        StoreUrl::Redis(_) => Err(StoreError::Unsupported("x".into())),
+        StoreUrl::Sqlite(path) => {
+            let path = path.clone();
+            // Opening reads a file and may migrate it, while others wait for this thread.
+            let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&path, Arc::new(SystemClock)));
+            let opened = opening.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))?;
+            Ok(Arc::new(opened?))
+        }
+        StoreUrl::Redis(url) => Ok(Arc::new(RedisStore::connect(url, namespace, TimeSource::Store).await?)),
     }
 }
