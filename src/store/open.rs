@@ -15,7 +15,13 @@ use crate::config::element::store_url::StoreUrl;
 /// Says why it cannot be reached or worked with.
 pub async fn open(url: &StoreUrl, namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
     match url {
-        StoreUrl::Sqlite(path) => Ok(Arc::new(SqliteStore::open(path, Arc::new(SystemClock))?)),
+        StoreUrl::Sqlite(path) => {
+            let path = path.clone();
+            // Opening reads a file and may migrate it, while others wait for this thread.
+            let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&path, Arc::new(SystemClock)));
+            let opened = opening.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))?;
+            Ok(Arc::new(opened?))
+        }
         StoreUrl::Redis(url) => Ok(Arc::new(RedisStore::connect(url, namespace, TimeSource::Store).await?)),
     }
 }
