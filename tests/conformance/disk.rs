@@ -5,6 +5,7 @@ use std::sync::Arc;
 use windlass::clock::Clock;
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Enqueued, When};
+use windlass::store::scheduling::Recovered;
 use windlass::store::sqlite::{Options, SqliteStore};
 use windlass::store::{Store, StoreError};
 
@@ -72,7 +73,7 @@ async fn an_exchange_whose_process_died_is_repeated_by_nobody_and_recovered() {
         free: Vec::new(),
         tick: None,
     };
-    assert!(other.recover(&recovery).await.expect("recover"));
+    assert_eq!(other.recover(&recovery).await.expect("recover"), Recovered::Yes);
     assert!(other.bury(&state).await.expect("bury"));
     assert_eq!(queued(&other, "q").await, [job(0)]);
 }
