@@ -11,6 +11,7 @@
 use std::io;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -54,13 +55,14 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let (orders, control) = watch::channel(Control::default());
     signal::listen(orders, bus.clone()).map_err(system("listen for signals"))?;
     let (instance, present) = watch::channel(Arc::<str>::from(""));
+    let abandoned = Arc::new(AtomicBool::new(false));
+    let abandon = Arc::clone(&abandoned);
     supervisor::parent_watch(move || {
+        abandon.store(true, Ordering::SeqCst);
         // The parent is gone, and with it whoever would clean up after us: take our children along.
-        let instance = present.borrow().clone();
-        if !instance.is_empty() {
-            sweep::kill_marked(&instance);
-        }
         sweep::kill_descendants();
+        // And those whose own parent died before: they are nobody's descendants any more.
+        sweep::kill_marked(&present.borrow().clone());
         std::process::exit(1);
     })
     .map_err(system("watch the parent"))?;
@@ -76,6 +78,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         handlers: handlers.handle().clone(),
         control,
         instance,
+        abandoned,
     };
     let code = core.block_on(life.run());
     // Whatever a handler in Rust left running is not waited for.
@@ -106,6 +109,7 @@ struct Life {
     handlers: Handle,
     control: watch::Receiver<Control>,
     instance: watch::Sender<Arc<str>>,
+    abandoned: Arc<AtomicBool>,
 }
 
 /// What ended a life before its pool ran.
@@ -138,6 +142,7 @@ impl Life {
             handlers: self.handlers.clone(),
             record,
             instance: self.instance,
+            abandoned: self.abandoned,
             ready,
         };
         let say_ready = self.handlers.spawn(async move {

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -50,6 +51,8 @@ pub(super) struct Core {
     pub(super) accepting: Cell<bool>,
     /// Lanes end when nothing is left to settle.
     pub(super) draining: Cell<bool>,
+    /// The process is about to end with all its children: what they die of is no job's failure.
+    pub(super) abandoned: Arc<AtomicBool>,
     /// The store says we are dead.
     pub(super) dead: Cell<bool>,
     /// Rung when `dead` is set.

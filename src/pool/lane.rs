@@ -6,6 +6,7 @@
 
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -57,6 +58,10 @@ impl LaneTask {
         loop {
             while let Ok(finished) = self.finished.try_recv() {
                 self.run_ended(finished);
+            }
+            if self.core.abandoned.load(Ordering::SeqCst) {
+                // Set before the children are killed, so nothing that comes of it is settled.
+                return std::future::pending().await;
             }
             if self.core.dead.get() {
                 self.forget();
@@ -287,9 +292,8 @@ impl LaneTask {
         }
         if let Verdict::Requeued { identity } = &ending.verdict {
             let (id, times) = (&identity.id, identity.redelivered);
-            if times >= 3 {
-                self.core.warn(format!("job {id} was cut off and goes back to its queue for the {times}. time"));
-            }
+            let text = format!("the run of job {id} was cut off; it goes back to its queue, redelivery {times}");
+            self.core.bus.emit(if times < 3 { Event::Notice { text } } else { Event::Warning { text } });
         }
         let Some(info) = &job.info else { return };
         let (job, duration) = (Arc::clone(info), job.began.elapsed());

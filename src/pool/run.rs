@@ -4,6 +4,7 @@
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -51,6 +52,8 @@ pub struct Setup {
     pub record: InstanceRecord,
     /// Tells which id the instance has at present: it takes a new one after it was declared dead.
     pub instance: watch::Sender<Arc<str>>,
+    /// Set when the process is about to end with all its children: nothing is settled any more.
+    pub abandoned: Arc<AtomicBool>,
     /// Told when the pool claims for the first time.
     pub ready: oneshot::Sender<()>,
 }
@@ -66,7 +69,7 @@ pub enum Ended {
 
 /// Runs until told to drain. To be called on a current-thread runtime.
 pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
-    let Setup { config, store, clock, bus, dispatch, handlers, mut record, instance, ready } = setup;
+    let Setup { config, store, clock, bus, dispatch, handlers, mut record, instance, abandoned, ready } = setup;
     let mut ready = Some(ready);
     let local = LocalSet::new();
     local
@@ -79,6 +82,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
                     bus: bus.clone(),
                     dispatch: Arc::clone(&dispatch),
                     handlers: handlers.clone(),
+                    abandoned: Arc::clone(&abandoned),
                 };
                 if let Some(ended) = live(parts, &record, &mut control, &mut ready).await {
                     return ended;
@@ -100,6 +104,7 @@ struct Parts {
     bus: Bus,
     dispatch: Arc<Dispatch>,
     handlers: Handle,
+    abandoned: Arc<AtomicBool>,
 }
 
 /// One life under one id. `None` when it was declared dead.
@@ -109,7 +114,7 @@ async fn live(
     control: &mut watch::Receiver<Control>,
     ready: &mut Option<oneshot::Sender<()>>,
 ) -> Option<Ended> {
-    let Parts { config, store, clock, bus, dispatch, handlers } = parts;
+    let Parts { config, store, clock, bus, dispatch, handlers, abandoned } = parts;
     let has_pool = config.max_task_processors > 0;
     let joined = Instant::now();
     let Some((lanes, waker)) = open(&*store, &bus, record, has_pool, control).await else {
@@ -131,6 +136,7 @@ async fn live(
         handlers,
         accepting: Cell::new(true),
         draining: Cell::new(false),
+        abandoned,
         dead: Cell::new(false),
         died: Notify::new(),
         hungry: [const { Cell::new(false) }; LANES],

@@ -117,7 +117,9 @@ async fn recover_one(
         Recovered::Yes => {
             match failure {
                 Some(failure) => bus.emit(Event::Failure { job, failure, duration: Duration::ZERO }),
-                None => bus.emit(Event::ReEnqueue { job, why }),
+                None => bus.emit(Event::Warning {
+                    text: format!("job {} ({}) goes back to queue {}: {why}", job.id, job.class, job.queue),
+                }),
             }
             Ok(true)
         }

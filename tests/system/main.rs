@@ -2,5 +2,12 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "other test crates use the rest of it")]
+mod support;
+
+mod children;
 mod cli;
+mod daemon;
+mod outage;
 mod place;

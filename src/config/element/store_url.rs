@@ -12,6 +12,18 @@ pub enum StoreUrl {
     Redis(String),
 }
 
+/// Takes the `..` out of a path whose folder exists, by asking the system, for behind a symbolic
+/// link they do not mean what they seem to.
+fn tidy(path: PathBuf) -> PathBuf {
+    if !path.components().any(|part| part == std::path::Component::ParentDir) {
+        return path;
+    }
+    match (path.parent().map(Path::canonicalize), path.file_name()) {
+        (Some(Ok(folder)), Some(name)) => folder.join(name),
+        _ => path,
+    }
+}
+
 /// Why a text is no store's address. The messages never quote the text, which may hold a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreUrlError {
@@ -80,7 +92,7 @@ impl StoreUrl {
             return Err(StoreUrlError::Options);
         }
         let folder = if path.contains('/') { base } else { state_directory.unwrap_or(base) };
-        Ok(Self::Sqlite(folder.join(path)))
+        Ok(Self::Sqlite(tidy(folder.join(path))))
     }
 }
 

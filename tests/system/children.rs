@@ -1,0 +1,83 @@
+//! No child outlives its daemon, whichever of its processes is killed.
+
+use std::fs;
+
+use rustix::process::Signal;
+use windlass::process::sweep;
+
+use crate::daemon::{Daemon, Folder, eventually, signal};
+
+/// A child, its grandchild, one that left the process group, and one that left it and lost its parent.
+const FAMILY: &str = "echo $$ >>pids; sleep 1000 & echo $! >>pids; setsid sh -c \"echo \\$\\$ >>pids; exec sleep 1000\" & \
+     (setsid sh -c \"echo \\$\\$ >>pids; exec sleep 1000\" &); echo $WINDLASS_INSTANCE >instance; wait";
+
+fn pids(folder: &Folder) -> Vec<u32> {
+    let text = fs::read_to_string(folder.path("pids")).unwrap_or_default();
+    text.lines().filter_map(|line| line.parse().ok()).collect()
+}
+
+/// Starts a daemon whose job has a family of four.
+fn start() -> (Folder, Daemon, Vec<u32>) {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("family", FAMILY);
+    let (code, said) = folder.windlass(&["enqueue", "family"]);
+    assert_eq!(code, Some(0), "{said}");
+    let daemon = folder.daemon();
+    eventually("the family is there", || pids(&folder).len() == 4 && folder.path("instance").exists());
+    let family = pids(&folder);
+    assert!(family.iter().all(|pid| sweep::start_ticks(*pid).is_some()), "{}", daemon.log());
+    (folder, daemon, family)
+}
+
+fn assert_gone(what: &str, family: &[u32]) {
+    eventually(what, || family.iter().all(|pid| !sweep::is_alive(*pid, 0)));
+}
+
+/// The job of the killed instance is run again by the next one, as a redelivery.
+fn assert_redelivered(folder: &Folder) {
+    fs::remove_file(folder.path("pids")).expect("the first run must have written it");
+    folder.script("family", "echo $WINDLASS_JOB_ID >again");
+    let daemon = folder.daemon();
+    eventually("the job is run again", || folder.path("again").exists());
+    daemon.wait_log("redelivery 1");
+    daemon.wait_log("job success");
+    daemon.stop();
+    assert_eq!(folder.windlass(&["--json", "failed", "count"]).1.trim(), "{\"count\":0}");
+}
+
+#[test]
+fn kill_9_of_the_daemon_takes_its_family_along_and_loses_no_job() {
+    let (folder, mut daemon, family) = start();
+    signal(daemon.proper(), Signal::KILL);
+    assert_eq!(daemon.wait().code(), Some(128 + 9), "{}", daemon.log());
+    // The parent ends only when everything below it has.
+    assert!(family.iter().all(|pid| !sweep::is_alive(*pid, 0)), "{}", daemon.log());
+    assert_redelivered(&folder);
+}
+
+#[test]
+fn kill_9_of_the_parent_takes_the_daemon_and_its_family_along_and_loses_no_job() {
+    let (folder, mut daemon, mut family) = start();
+    family.push(daemon.proper());
+    signal(daemon.parent(), Signal::KILL);
+    daemon.wait();
+    assert_gone("the daemon and its family end", &family);
+    assert_redelivered(&folder);
+}
+
+#[test]
+fn what_a_kill_9_of_both_left_is_swept_before_the_job_is_run_again() {
+    let (folder, mut daemon, family) = start();
+    let proper = daemon.proper();
+    // Stopped, so that neither can react to the other's end.
+    for pid in [proper, daemon.parent()] {
+        signal(pid, Signal::STOP);
+    }
+    for pid in [proper, daemon.parent()] {
+        signal(pid, Signal::KILL);
+    }
+    daemon.wait();
+    assert!(family.iter().any(|pid| sweep::is_alive(*pid, 0)), "nobody was left to clean up");
+    assert_redelivered(&folder);
+    assert_gone("the next start sweeps", &family);
+}

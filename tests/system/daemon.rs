@@ -1,0 +1,132 @@
+//! A daemon in a folder of its own: the real binary, its configuration, its log.
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, kill_process};
+use tokio::time::Instant;
+
+const BINARY: &str = env!("CARGO_BIN_EXE_windlass");
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Waits until something holds.
+#[track_caller]
+pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not within {PATIENCE:?}: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+}
+
+/// A folder with a configuration and tasks.
+pub(crate) struct Folder(tempfile::TempDir);
+
+impl Folder {
+    /// A configuration over this store (`sqlite:...`, relative to the folder, or a Redis).
+    pub(crate) fn new(store: &str, more: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary folder must be had");
+        fs::create_dir(dir.path().join("tasks.d")).expect("a folder must be made");
+        let config = format!(
+            "scheduler = true\nqueues = [\"default\"]\nmin_task_processors = 2\nmax_task_processors = 2\n{more}\n\
+             tasks_dir = \"tasks.d\"\n[store]\nurl = \"{store}\"\nlease = \"3s\"\n\
+             [shutdown]\ntimeout = \"4s\"\nkill_grace = \"1s\"\n"
+        );
+        fs::write(dir.path().join("tasks.toml"), config).expect("the configuration must be written");
+        Self(dir)
+    }
+
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// A task that runs a shell script with the arguments `{0}`.
+    pub(crate) fn script(&self, name: &str, script: &str) {
+        let folder = self.0.path().display();
+        let text = format!(
+            "name = \"{name}\"\n[run]\nexec = [\"sh\", \"-c\", '''cd {folder}; {script}''', \"sh\"]\nallow_dash = true\n"
+        );
+        fs::write(self.path(&format!("tasks.d/{name}.toml")), text).expect("the task must be written");
+    }
+
+    pub(crate) fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(BINARY);
+        command.arg("--config").arg(self.path("tasks.toml")).args(args);
+        command.env_remove("WINDLASS_STORE_URL").stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a command line to its end; what it said.
+    pub(crate) fn windlass(&self, args: &[&str]) -> (Option<i32>, String) {
+        let output = self.command(args).output().expect("the binary must run");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    }
+
+    pub(crate) fn daemon(&self) -> Daemon {
+        let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("a log must be opened");
+        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().expect("the binary must start");
+        Daemon { child, log: self.path("log") }
+    }
+}
+
+/// A running instance: the parent that we started, and the daemon proper below it.
+pub(crate) struct Daemon {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Daemon {
+    pub(crate) fn parent(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// The daemon proper, once it is there.
+    pub(crate) fn proper(&self) -> u32 {
+        let mut found = None;
+        eventually("the daemon proper is started", || {
+            found = windlass::process::sweep::descendants(self.parent())
+                .into_iter()
+                .find(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == *PathBuf::from(BINARY)));
+            found.is_some()
+        });
+        found.expect("just found")
+    }
+
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    #[track_caller]
+    pub(crate) fn wait_log(&self, needle: &str) {
+        eventually(needle, || self.log().contains(needle));
+    }
+
+    pub(crate) fn wait(&mut self) -> ExitStatus {
+        self.child.wait().expect("the instance must be waited for")
+    }
+
+    /// Drains it.
+    #[track_caller]
+    pub(crate) fn stop(mut self) {
+        signal(self.parent(), Signal::TERM);
+        let ended = self.wait();
+        assert_eq!(ended.code(), Some(0), "{}", self.log());
+    }
+}
+
+impl Drop for Daemon {
+    fn drop(&mut self) {
+        // Already gone where a test ended it.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(crate) fn signal(pid: u32, signal: Signal) {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw).expect("a pid must be positive");
+    // It may have ended by itself.
+    let _ = kill_process(pid, signal);
+}
