@@ -200,7 +200,7 @@ mod tests {
 
     async fn finish(mut running: Running) -> (ExitStatus, String) {
         let mut text = String::new();
-        let mut sink = |line: Line<'_>| text.push_str(line.text);
+        let mut sink = |line: Line<'_>| text.extend([line.text, "\n"]);
         let mut open = true;
         loop {
             tokio::select! {
@@ -220,6 +220,20 @@ mod tests {
         assert_eq!((status.code(), text.trim()), (Some(3), "1000001"));
         let (status, _) = finish(Running::spawn(&shell("kill -9 $$"), b"{}\n".to_vec()).unwrap()).await;
         assert_eq!(status.signal(), Some(9));
+    }
+
+    #[tokio::test]
+    async fn the_environment_is_inherited_but_for_what_is_removed_or_set() {
+        let mut command = Command::new("/usr/bin/env");
+        let path = |text: &str| text.lines().filter(|line| line.starts_with("PATH=")).map(str::to_owned).collect();
+        let inherited: Vec<String> = path(&finish(Running::spawn(&command, Vec::new()).unwrap()).await.1);
+        assert_eq!(inherited, [format!("PATH={}", std::env::var("PATH").unwrap())]);
+        command.env_remove("PATH");
+        let removed: Vec<String> = path(&finish(Running::spawn(&command, Vec::new()).unwrap()).await.1);
+        assert!(removed.is_empty());
+        command.env("PATH", "/mine");
+        let set: Vec<String> = path(&finish(Running::spawn(&command, Vec::new()).unwrap()).await.1);
+        assert_eq!(set, ["PATH=/mine"]);
     }
 
     #[tokio::test]

@@ -170,13 +170,13 @@ impl Command {
         let path = self.env.iter().rev().find(|(name, _)| name == "PATH");
         let Some((_, path)) = path.filter(|_| !has_slash(&self.program)) else { return Ok(None) };
         std::env::split_paths(path)
-            .map(|folder| self.from_cwd(&folder).join(&self.program))
+            .map(|folder| self.resolved(&folder).join(&self.program))
             .find(|file| file.is_file() && rustix::fs::access(file, rustix::fs::Access::EXEC_OK).is_ok())
             .map(Some)
             .ok_or_else(|| SpawnError::NotFound { program: self.program() })
     }
 
-    fn from_cwd(&self, path: &Path) -> PathBuf {
+    fn resolved(&self, path: &Path) -> PathBuf {
         self.cwd.as_deref().map_or_else(|| path.to_owned(), |cwd| cwd.join(path))
     }
 
@@ -191,7 +191,7 @@ impl Command {
             Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) if bad_cwd.is_some() => {
                 SpawnError::Directory { program, cwd: bad_cwd.cloned().unwrap_or_default() }
             }
-            Some(Errno::NOENT) if has_slash(&self.program) && self.from_cwd(Path::new(&self.program)).exists() => {
+            Some(Errno::NOENT) if has_slash(&self.program) && self.resolved(Path::new(&self.program)).exists() => {
                 SpawnError::NoInterpreter { program }
             }
             Some(Errno::NOENT | Errno::NOTDIR) => SpawnError::NotFound { program },

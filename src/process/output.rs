@@ -73,6 +73,8 @@ impl Output {
         if self.stdout.is_none() && self.stderr.is_none() {
             return false;
         }
+        // A process that never stops writing must not keep others from their turn.
+        tokio::task::coop::consume_budget().await;
         let slot = tokio::select! {
             () = readable(self.stdout.as_ref()) => &mut self.stdout,
             () = readable(self.stderr.as_ref()) => &mut self.stderr,

@@ -61,6 +61,18 @@ pub fn is_alive(pid: u32, start_ticks: u64) -> bool {
     Stat::of(pid).is_none_or(|stat| stat.lives() && (stat.start == start_ticks || start_ticks == 0))
 }
 
+/// Has the process installed a handler for this signal?
+#[must_use]
+pub fn catches(pid: u32, signal: Signal) -> bool {
+    let status = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let bit = u32::try_from(signal.as_raw() - 1).unwrap_or(u32::MAX);
+    caught
+        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
+        .is_some_and(|caught| caught.checked_shr(bit).unwrap_or_default() & 1 == 1)
+}
+
 /// All living processes that descend from this one.
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<u32> {
@@ -91,6 +103,9 @@ pub fn group_lives(group: Pid) -> bool {
 /// those above us (a daemon may have been started by another one's job).
 #[must_use]
 pub fn marked(instance: &str) -> Vec<u32> {
+    if instance.is_empty() {
+        return Vec::new();
+    }
     let mark = format!("{}={instance}", mark::INSTANCE);
     let spared = ourselves_and_above();
     everybody()
@@ -128,10 +143,11 @@ pub fn kill_marked(instance: &str) -> usize {
 /// Kills all our descendants, again and again until none is left, and returns how many it killed.
 ///
 /// They are all stopped before the first is killed: the child of a killed parent goes to another
-/// parent, and might be out of sight while others are still looked for.
+/// parent, and might be out of sight while others are still looked for. For the same reason one
+/// look that finds nobody is not enough: a process may change its parent while the look lasts.
 pub fn kill_descendants() -> usize {
     let ourselves = getpid().as_raw_pid().unsigned_abs();
-    let mut killed = HashSet::new();
+    let (mut killed, mut nobody) = (HashSet::new(), 0);
     for round in 0..ROUNDS {
         let mut stopped: HashMap<u32, Held> = HashMap::new();
         loop {
@@ -145,7 +161,8 @@ pub fn kill_descendants() -> usize {
                 break;
             }
         }
-        if stopped.is_empty() {
+        nobody = if stopped.is_empty() { nobody + 1 } else { 0 };
+        if nobody == 2 {
             break;
         }
         for held in stopped.values() {
@@ -153,7 +170,7 @@ pub fn kill_descendants() -> usize {
                 killed.insert((held.pid, held.start));
             }
         }
-        if round > 0 {
+        if round > 0 && !stopped.is_empty() {
             std::thread::sleep(PAUSE);
         }
     }
@@ -294,6 +311,14 @@ mod tests {
     }
 
     #[test]
+    fn handlers_of_signals_are_seen() {
+        let (child, _) = started("trap 'exit' USR1; echo; while :; do sleep 0.01; done", ("X", "x"));
+        assert!(catches(child.id(), Signal::USR1) && !catches(child.id(), Signal::USR2));
+        end(child);
+        assert!(!catches(u32::MAX, Signal::USR1));
+    }
+
+    #[test]
     fn a_zombie_is_dead() {
         let (mut child, _) = started("echo; exec sleep 60", ("X", "x"));
         let ticks = start_ticks(child.id()).unwrap();
@@ -337,5 +362,6 @@ mod tests {
         assert!(!is_alive(pids[0], ticks));
         assert!(marked(&instance).is_empty());
         assert_eq!(kill_marked(&instance), 0);
+        assert!(marked("").is_empty());
     }
 }

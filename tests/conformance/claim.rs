@@ -113,7 +113,12 @@ async fn strange_payloads_come_back_byte_for_byte(f: &Fixture) {
     let records = instance.working().await;
     assert_eq!(records.len(), strange.len());
     for (record, payload) in records.iter().zip(&strange) {
-        assert_eq!(record.payload.as_ref(), Some(payload), "{:?}", String::from_utf8_lossy(&record.raw[..200.min(record.raw.len())]));
+        assert_eq!(
+            record.payload.as_ref(),
+            Some(payload),
+            "{:?}",
+            String::from_utf8_lossy(&record.raw[..200.min(record.raw.len())])
+        );
     }
     // Back to the queue, claimed again, and failed: the bytes outlive every arrow.
     let back = claims.iter().rev().map(|one| one.ends(one.requeued())).collect();

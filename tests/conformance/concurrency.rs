@@ -11,9 +11,7 @@ use windlass::store::queueing::{Enqueued, Entered, Exchange};
 
 use crate::fixture::Fixture;
 use crate::instance::{Claimed, Instance, claimed};
-use crate::look::{
-    admit, counters, delayed, failed, fill, gate, job, job_lock, jobs, lock, promote_all, queued, take,
-};
+use crate::look::{admit, counters, delayed, failed, fill, gate, job, job_lock, jobs, lock, promote_all, queued, take};
 
 behaviours! {
     many_claimers_claim_each_job_once,

@@ -72,7 +72,12 @@ impl Broken {
     }
 
     /// An exchange that is cut where `cut` says, if anywhere, and then repeated.
-    async fn exchange(&self, cut: Option<Cut>, instance: &mut Instance, mut exchange: Exchange) -> (Exchange, Exchanged) {
+    async fn exchange(
+        &self,
+        cut: Option<Cut>,
+        instance: &mut Instance,
+        mut exchange: Exchange,
+    ) -> (Exchange, Exchanged) {
         // The time of the claim is the needle that no other command holds.
         exchange.run_at = format!("cut {}", exchange.sequence);
         let exchanged = match cut {
@@ -95,7 +100,8 @@ impl Broken {
         for (second, _) in seconds(store).await {
             delayed.push((second, delayed_at(store, second).await));
         }
-        let locks: Vec<_> = store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect();
+        let locks: Vec<_> =
+            store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect();
         format!(
             "queued {:?}\ndelayed {delayed:?}\nworking {working:#?}\nfailed {:?}\ncounted {:?}\nlocks {locks:?}\n",
             queued(store, "q").await,
@@ -196,9 +202,9 @@ async fn a_cut_enqueue_leaves_one_job_or_none() {
         told.await.expect("the cut must have happened");
         assert_eq!(queued(&broken.straight.store, "q").await.len(), there, "the client sends nothing twice by itself");
         broken.straight.store.delete_queue(&queue("q")).await.expect("delete_queue");
-        let admissions = [take(&lock(1), 60)];
-        again(async || broken.through.enqueue(&[push("q", &payload, &admissions)]).await).await;
-        let held = broken.through.enqueue(&[push("q", &payload, &admissions)]).await.expect("enqueue");
+        let locked = [push("q", &payload, &[take(&lock(1), 60)])];
+        again(async || broken.through.enqueue(&locked).await).await;
+        let held = broken.through.enqueue(&locked).await.expect("enqueue");
         assert_eq!(held, [Enqueued::Refused { plugin: "QueueLock" }]);
         broken.straight.store.delete_queue(&queue("q")).await.expect("delete_queue");
         broken.straight.store.delete_lock(lock(1).as_str()).await.expect("delete_lock");
@@ -216,7 +222,9 @@ async fn what_may_be_repeated_doubles_nothing_when_cut() {
         broken.through.promote(&promotion("warm", NOW_S, &[job(90)])).await.expect("promote");
 
         let schedule = Schedule { payload: job(91), when: When::At(NOW_S) };
-        broken.cut(cut, &format!("[{}]", 91), async || broken.through.schedule(std::slice::from_ref(&schedule)).await).await;
+        broken
+            .cut(cut, &format!("[{}]", 91), async || broken.through.schedule(std::slice::from_ref(&schedule)).await)
+            .await;
         assert_eq!(delayed_at(store, NOW_S).await, [job(91)]);
 
         let promotion = promotion("q", NOW_S, &[job(91)]);
@@ -237,7 +245,8 @@ async fn what_may_be_repeated_doubles_nothing_when_cut() {
             free: Vec::new(),
             tick: None,
         };
-        let warm = Recovery { record: windlass::store::working::WorkingRecord { raw: job(0), ..record }, ..recovery.clone() };
+        let warm =
+            Recovery { record: windlass::store::working::WorkingRecord { raw: job(0), ..record }, ..recovery.clone() };
         assert!(!broken.through.recover(&warm).await.expect("recover"));
         broken.cut(cut, "[91]", async || broken.through.recover(&recovery).await).await;
         assert_eq!(queued(store, "q").await, [job(91)]);
@@ -260,7 +269,8 @@ async fn what_may_be_repeated_doubles_nothing_when_cut() {
         assert_eq!(joined, Joined::Yes);
 
         assert!(broken.through.lead(Leadership::Duties, "warm", 1).await.is_ok());
-        let led = broken.cut(cut, "somebody", async || broken.through.lead(Leadership::Scheduler, "somebody", 60_000).await);
+        let led =
+            broken.cut(cut, "somebody", async || broken.through.lead(Leadership::Scheduler, "somebody", 60_000).await);
         assert!(led.await);
     }
 }
@@ -289,8 +299,9 @@ async fn a_refused_connection_is_an_outage() {
     broken.proxy.refuse();
     let Place::Redis { namespace, .. } = &broken.straight.place else { panic!("this is redis") };
     let time = windlass::store::TimeSource::Clock(Arc::clone(&broken.straight.clock) as _);
-    let opened = windlass::store::redis::RedisStore::connect(&broken.proxy.url(), namespace, time);
-    let opened = soon("an answer", opened).await.map(|_| ());
+    let url = broken.proxy.url();
+    let opened =
+        soon("an answer", windlass::store::redis::RedisStore::connect(&url, namespace, time)).await.map(|_| ());
     assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
     broken.proxy.cut_all();
     broken.proxy.heal();

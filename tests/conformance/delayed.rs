@@ -51,7 +51,8 @@ async fn a_job_is_due_at_its_second(f: &Fixture) {
 
 async fn a_delay_is_rounded_half_up(f: &Fixture) {
     f.clock.set(NOW_MS + 200);
-    let cases = [(0, 0), (299, 0), (300, 1), (1299, 1), (1300, 2), (-700, 0), (-701, -1), (-1700, -1), (86_400_000, 86_400)];
+    let cases =
+        [(0, 0), (299, 0), (300, 1), (1299, 1), (1300, 2), (-700, 0), (-701, -1), (-1700, -1), (86_400_000, 86_400)];
     for (n, (ms, second)) in cases.into_iter().enumerate() {
         assert_eq!(delay(&f.store, &job(n), When::In(ms)).await, Scheduled::At(NOW_S + second), "in {ms} ms");
     }

@@ -117,8 +117,7 @@ async fn an_exchange_on_a_full_store_is_repeated_once_there_is_room() {
         claims[1].ends(Verdict::Failed { record: record.clone() }),
         claims[2].ends(claims[2].requeued()),
     ];
-    let exchange =
-        windlass::store::queueing::Exchange { settlements, ..instance.next_claim(&["q"], &[1, 2]) };
+    let exchange = windlass::store::queueing::Exchange { settlements, ..instance.next_claim(&["q"], &[1, 2]) };
     let error = instance.try_send(&exchange).await.expect_err("there is no room for the record");
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
     assert_eq!(counters(&f.store).await, (0, 0), "nothing was changed");

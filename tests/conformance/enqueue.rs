@@ -122,7 +122,7 @@ async fn queue_lock_ends_by_the_clock(f: &Fixture) {
 }
 
 async fn a_lock_value_that_is_no_number_is_held(f: &Fixture) {
-    for (n, value) in ["true", "", "12x", " 12"].into_iter().enumerate() {
+    for (n, value) in ["true", "", "x12", "-"].into_iter().enumerate() {
         f.plant_lock(&lock(n), value);
         assert_eq!(admit(&f.store, "q", &job(n), &[take(&lock(n), 60)]).await, refused("QueueLock"), "{value:?}");
     }
@@ -174,10 +174,7 @@ async fn two_processes_share_one_lock(f: &Fixture) {
     for round in 0..20 {
         let admissions = [take(&lock(round), 60)];
         let job = job(round);
-        let (one, two) = tokio::join!(
-            admit(&f.store, "q", &job, &admissions),
-            admit(&other, "q", &job, &admissions)
-        );
+        let (one, two) = tokio::join!(admit(&f.store, "q", &job, &admissions), admit(&other, "q", &job, &admissions));
         yes += [one, two].iter().filter(|enqueued| **enqueued == Enqueued::Yes).count();
     }
     assert_eq!(yes, 20);

@@ -149,9 +149,11 @@ async fn entering_twice_changes_nothing(f: &Fixture) {
     let (one, two) = two(f, &mut instance).await;
     let gates = [gate(&job_lock(1), 1000), gate(&job_lock(2), 1000)];
     assert_eq!(instance.enter(&one, &gates).await, Entered::Taken);
-    let before = f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect::<Vec<_>>();
+    let before =
+        f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect::<Vec<_>>();
     assert_eq!(instance.enter(&one, &gates).await, Entered::Taken, "a lock that carries the claim counts as taken");
-    let after = f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect::<Vec<_>>();
+    let after =
+        f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect::<Vec<_>>();
     assert_eq!(after, before);
     assert_eq!(instance.enter(&two, &gates).await, Entered::PutBack { plugin: "JobLock" });
     assert_eq!(instance.enter(&two, &gates).await, Entered::Lost, "what was put back is claimed no more");

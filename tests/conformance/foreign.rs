@@ -96,7 +96,11 @@ async fn workers_of_other_programs_are_seen_and_cleaned() {
         f.redis_command(&["SADD", &f.key("workers"), id]);
     }
     f.redis_command(&["SET", &f.key("worker:vm:11800:math"), record]);
-    f.redis_command(&["SET", &f.key("worker:ping:vm:11800"), r#"{"time":1795490777,"name":"vm:11800","queues":"math"}"#]);
+    f.redis_command(&[
+        "SET",
+        &f.key("worker:ping:vm:11800"),
+        r#"{"time":1795490777,"name":"vm:11800","queues":"math"}"#,
+    ]);
     f.redis_command(&["SET", &f.key("worker:vm:77:a,b:started"), "2026-11-24 03:28:19 +0000"]);
     let registered = f.store.registered().await.expect("registered");
     assert_eq!(registered.len(), 3);

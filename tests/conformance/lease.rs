@@ -156,7 +156,8 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
     };
     let extended = f.store.extend(&extend).await.expect("extend");
     assert_eq!(extended, Extended { lost_locks: vec![1, 2, 3], ..Extended::default() });
-    let mut held: Vec<_> = f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect();
+    let mut held: Vec<_> =
+        f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect();
     held.sort();
     let key = |n| job_lock(n).as_str().to_owned();
     let expected = [

@@ -141,9 +141,7 @@ pub(crate) async fn promote_all(store: &Arc<dyn Store>, to: &str, limit: usize) 
 
 /// A promotion of these jobs, by nobody in particular.
 pub(crate) fn promotion(to: &str, second: i64, jobs: &[Bytes]) -> Promotion {
-    let to = |payload: &Bytes| Promote {
-        payload: payload.clone(),
-        to: PromoteTo::Queue { queue: queue(to), lock: None },
-    };
+    let to =
+        |payload: &Bytes| Promote { payload: payload.clone(), to: PromoteTo::Queue { queue: queue(to), lock: None } };
     Promotion { leader: None, second, jobs: jobs.iter().map(to).collect() }
 }

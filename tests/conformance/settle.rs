@@ -210,7 +210,8 @@ async fn equal_jobs_carry_one_identity_each(f: &Fixture) {
     instance.settle_one(&claims[2], Verdict::Done).await;
     fill(&f.store, "q", &[job(0)]).await;
     let again = instance.claim(&["q"], &[1, 2, 3]).await;
-    let mut ids: Vec<_> = again.iter().map(|one| (one.claim.identity.redelivered, one.claim.identity.id.to_string())).collect();
+    let mut ids: Vec<_> =
+        again.iter().map(|one| (one.claim.identity.redelivered, one.claim.identity.id.to_string())).collect();
     ids.sort();
     let mut expected: Vec<_> = claims[..2].iter().map(|one| (1, one.claim.identity.id.to_string())).collect();
     // Which of the three equal jobs is the new one cannot be told, only that one of them is.

@@ -53,13 +53,8 @@ async fn arming_tells_what_stands(f: &Fixture) {
         delayed: true,
         leaderships: vec![Leadership::Scheduler, Leadership::Duties],
     };
-    let expected = Seen {
-        ready: false,
-        queue_names: Some(Vec::new()),
-        next_due_s: None,
-        now_ms: NOW_MS,
-        leadership_free: true,
-    };
+    let expected =
+        Seen { ready: false, queue_names: Some(Vec::new()), next_due_s: None, now_ms: NOW_MS, leadership_free: true };
     assert_eq!(arm(&*waker, &watch).await, expected);
     fill(&f.store, "p", &jobs(0..1)).await;
     fill(&f.store, "Zed", &jobs(0..1)).await;

@@ -32,7 +32,8 @@ impl Fleet {
         let path = |name: &str| dir.path().join(name);
         fs::create_dir_all(path("tasks.d")).expect("a folder must be made");
         fs::write(path("tasks.d/run-ledger"), HANDLER).expect("the handler must be written");
-        fs::set_permissions(path("tasks.d/run-ledger"), fs::Permissions::from_mode(0o755)).expect("it must be executable");
+        fs::set_permissions(path("tasks.d/run-ledger"), fs::Permissions::from_mode(0o755))
+            .expect("it must be executable");
         let task = "name = \"ledger\"\n[run]\nexec = [\"./run-ledger\", \"{0}\", \"{1}\"]\n";
         fs::write(path("tasks.d/ledger.toml"), task).expect("the task must be written");
         let config = format!(
@@ -161,7 +162,8 @@ fn daemons_of(parent: &Child) -> Vec<u32> {
     let path = format!("/proc/{0}/task/{0}/children", parent.id());
     let children = fs::read_to_string(path).unwrap_or_default();
     // Orphans of jobs fall to the parent too; the daemon is the one that runs our binary.
-    let is_daemon = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == *PathBuf::from(BINARY));
+    let is_daemon =
+        |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == *PathBuf::from(BINARY));
     children.split_whitespace().filter_map(|pid| pid.parse().ok()).filter(is_daemon).collect()
 }
 

@@ -41,7 +41,8 @@ fn sqlite_survives_the_storm() {
 }
 
 fn storm(store: &str, url: &str, mut weather: Weather) {
-    let seed = setting("WINDLASS_STORM_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 16 | now_ms() & 0xffff);
+    let seed =
+        setting("WINDLASS_STORM_SEED").unwrap_or_else(|| u64::from(std::process::id()) << 16 | now_ms() & 0xffff);
     let seconds = setting("WINDLASS_STORM_SECONDS").unwrap_or(60);
     println!("{store}: WINDLASS_STORM_SEED={seed}");
     let mut dice = Dice::new(seed);

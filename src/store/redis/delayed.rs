@@ -65,6 +65,7 @@ pub(super) async fn promote(connection: &Connection, promotion: &Promotion) -> R
     let mut call = Call::sized(connection.origin.now_ms(), 3 * jobs + 5, 4 * jobs + 3);
     call.key(keys.schedule()).key(keys.queues()).key(keys.failed());
     call.key(keys.leadership(Leadership::Scheduler)).key(keys.delayed(promotion.second));
+    call.key(keys.twins(promotion.second));
     call.text(promotion.leader.as_deref().unwrap_or_default()).number(promotion.second).number(jobs);
     for job in &promotion.jobs {
         call.key(keys.timestamps(&job.payload)).arg(job.payload.clone());

@@ -14,7 +14,8 @@ use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, QueueLength,
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
 use crate::store::queueing::{Enqueue, Enqueued, Lane, Queueing, Schedule, Scheduled};
 use crate::store::scheduling::{
-    Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovery, Registered, Scheduling,
+    Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery, Registered,
+    Scheduling,
 };
 use crate::store::wake::Waker;
 use crate::store::working::WorkingRecord;
@@ -135,7 +136,7 @@ impl Scheduling for RedisStore {
     async fn working(&self, workers: &[WorkerName]) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
         recover::working(&self.connection, workers).await
     }
-    async fn recover(&self, recovery: &Recovery) -> Result<bool, StoreError> {
+    async fn recover(&self, recovery: &Recovery) -> Result<Recovered, StoreError> {
         recover::recover(&self.connection, recovery).await
     }
     async fn bury(&self, dead: &InstanceState) -> Result<bool, StoreError> {

@@ -190,11 +190,7 @@ impl RedisLane {
         let mut reply = reply::list(frame)?.into_iter();
         let mut next = || reply::bytes(reply.next().unwrap_or(Frame::Null)).map(Option::unwrap_or_default);
         match &*next()? {
-            b"G" => Ok(Exchanged {
-                lost: (0..exchange.settlements.len()).collect(),
-                entered: vec![Entered::Lost; exchange.enters.len()],
-                claims: Vec::new(),
-            }),
+            b"G" => Ok(Exchanged { dead: true, ..Exchanged::default() }),
             b"S" => {
                 let last = next()?;
                 Err(StoreError::Misuse(format!(
@@ -212,7 +208,7 @@ impl RedisLane {
                     let Some(index) = reply::parsed::<usize>(&index) else { break };
                     claims.extend(self.on_record(exchange, index, raw));
                 }
-                Ok(Exchanged { lost, entered, claims })
+                Ok(Exchanged { dead: false, lost, entered, claims })
             }
             b"A" => {
                 let (lost, entered) = (lost(&next()?), entered(exchange, &next()?));
@@ -228,7 +224,7 @@ impl RedisLane {
                 let (runs, indexes) = (next()?, reply::numbers(&next()?));
                 let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;
                 let claims = self.claims(exchange, &runs, &indexes, identities, reply)?;
-                Ok(Exchanged { lost, entered, claims })
+                Ok(Exchanged { dead: false, lost, entered, claims })
             }
             _ => Err(StoreError::Unsupported("its reply is not an exchange's".to_owned())),
         }

@@ -160,6 +160,16 @@ impl Keys {
         self.private(b"names")
     }
 
+    /// Set: jobs that stand more than once in a delayed second.
+    pub(super) fn twins(&self, second: i64) -> Bytes {
+        self.join(&[b"windlass", b"twins", second.to_string().as_bytes()])
+    }
+
+    /// What precedes the second in [`twins`](Self::twins).
+    pub(super) fn twins_prefix(&self) -> Bytes {
+        self.join(&[b"windlass", b"twins", b""])
+    }
+
     /// Hash: lane -> last sequence and its small reply.
     pub(super) fn lane(&self, instance: &str) -> Bytes {
         self.join(&[b"windlass", b"lane", instance.as_bytes()])

@@ -51,11 +51,11 @@ fn read(task: &[u8], entry: &[u8]) -> Option<PeriodicEntry> {
 
 pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
     let keys = connection.keys();
-    let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers } = reconcile;
+    let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers, boot } = reconcile;
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(keys.workers()).key(keys.working_prefix()).key(keys.queue(&tick.queue));
-    call.text(tick.task.as_str()).text(tick.queue.as_str()).number(tick.every_s.max(1)).number(grace_s);
+    call.text(tick.task.as_str()).text(tick.queue.as_str()).number(tick.every_s.max(1)).flag(*boot).number(grace_s);
     match queue_lock {
         Some((lock, ttl_s)) => call.key(keys.lock(lock)).number(ttl_s),
         None => call.literal(""),

@@ -9,7 +9,7 @@ use super::script::{Script, script};
 use super::verdict::{self, Ending};
 use crate::job::WorkerName;
 use crate::store::error::StoreError;
-use crate::store::scheduling::{Recovery, Registered};
+use crate::store::scheduling::{Recovered, Recovery, Registered};
 use crate::store::working::WorkingRecord;
 
 static RECOVER: Script = script!("locks", "places", "verdict", "recover");
@@ -18,18 +18,18 @@ static FORCE_CLEAN: Script = script!("force_clean");
 /// How many keys one MGET reads at most.
 const CHUNK: usize = 1000;
 
-pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Result<bool, StoreError> {
+pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Result<Recovered, StoreError> {
     let keys = connection.keys();
     let worker = &recovery.record.worker;
     let mut call = connection.call();
     verdict::places(&mut call, keys);
-    call.key(keys.leases()).key(keys.working(worker));
+    call.key(keys.leases()).key(keys.working(worker)).key(keys.workers()).key(keys.ping(worker.name()));
     match &recovery.instance {
         Some((instance, counter)) => call.text(instance).number(counter),
         None => call.literal("").literal(""),
     };
     call.arg(recovery.record.raw.clone());
-    call.text(recovery.record.claim.as_ref().map_or("", |claim| claim.as_str()));
+    call.text(worker.id()).text(recovery.record.claim.as_ref().map_or("", |claim| claim.as_str()));
     let tick = recovery.tick.as_ref();
     call.arg(Bytes::copy_from_slice(&[verdict::op(&recovery.verdict, &recovery.free, tick)]));
     let ending = Ending {
@@ -41,7 +41,11 @@ pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Res
         tick,
     };
     ending.write(&mut call, keys);
-    Ok(reply::number(connection.run(&RECOVER, call).await?)? == 1)
+    Ok(match reply::number(connection.run(&RECOVER, call).await?)? {
+        1 => Recovered::Yes,
+        2 => Recovered::AlreadyCleaned,
+        _ => Recovered::No,
+    })
 }
 
 pub(super) async fn force_clean(

@@ -11,6 +11,7 @@ use crate::store::effect::{Tick, Verdict};
 pub(super) fn places(call: &mut Call, keys: &Keys) {
     call.key(keys.schedule()).key(keys.delayed_prefix()).key(keys.identity()).key(keys.periodic());
     call.key(keys.queues()).key(keys.failed()).key(keys.processed()).key(keys.failures());
+    call.key(keys.twins_prefix());
 }
 
 /// The opening of a claim's working record: who carries it owns the claim.
@@ -77,7 +78,7 @@ pub(super) fn tick(call: &mut Call, keys: &Keys, tick: Option<&Tick>) {
     call.flag(tick.is_some());
     if let Some(tick) = tick {
         call.key(keys.timestamps(&tick.payload)).text(tick.task.as_str()).number(tick.every_s.max(1));
-        call.text(tick.queue.as_str()).arg(tick.payload.clone());
+        call.text(tick.queue.as_str()).arg(tick.payload.clone()).flag(tick.halt);
     }
 }
 

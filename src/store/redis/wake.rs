@@ -23,11 +23,19 @@ use crate::store::error::StoreError;
 use crate::store::wake::{Seen, Waker, Watch};
 
 /// How often those are woken whom the server will not tell.
-const FALLBACK: Duration = Duration::from_millis(100);
+const EVERY_MS: u64 = 100;
+const FALLBACK: Duration = Duration::from_millis(EVERY_MS);
 
 /// Opens a waker over a connection of its own.
 pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
-    let connection = origin.open(RespVersion::RESP3).await?;
+    // A server or proxy that cannot tell at all does not speak RESP3 either.
+    let (connection, deaf) = match origin.open(RespVersion::RESP3).await {
+        Err(StoreError::Unsupported(reason) | StoreError::Misuse(reason)) => {
+            tracing::warn!(reason, "the server will not tell of changes; looking every {EVERY_MS} ms instead");
+            (origin.open(RespVersion::RESP2).await?, true)
+        }
+        opened => (opened?, false),
+    };
     let (changes, seen) = watch::channel(0_u64);
     let mut invalidations = connection.client.invalidation_rx();
     let mut reconnects = connection.client.reconnect_rx();
@@ -44,7 +52,7 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
             changes.send_modify(|count| *count += 1);
         }
     });
-    Ok(RedisWaker { connection, seen, armed: AtomicU64::new(0), refused: AtomicBool::new(false), listener })
+    Ok(RedisWaker { connection, seen, armed: AtomicU64::new(0), refused: AtomicBool::new(deaf), deaf, listener })
 }
 
 /// A waker over its own connection.
@@ -56,6 +64,8 @@ pub(super) struct RedisWaker {
     armed: AtomicU64,
     /// The server will not tell.
     refused: AtomicBool,
+    /// It does not even speak the protocol in which it could.
+    deaf: bool,
     listener: JoinHandle<()>,
 }
 
@@ -66,7 +76,9 @@ impl Waker for RedisWaker {
         self.armed.store(*self.seen.borrow(), Ordering::SeqCst);
         let keys = self.connection.keys();
         let mut reads: Vec<(&'static str, Vec<Bytes>)> = Vec::with_capacity(watch.queues.len() + 6);
-        reads.push(("CLIENT", vec![Bytes::from_static(b"TRACKING"), Bytes::from_static(b"ON")]));
+        if !self.deaf {
+            reads.push(("CLIENT", vec![Bytes::from_static(b"TRACKING"), Bytes::from_static(b"ON")]));
+        }
         reads.push(("TIME", Vec::new()));
         if watch.queue_names {
             reads.push(("SMEMBERS", vec![keys.queues()]));
@@ -80,7 +92,9 @@ impl Waker for RedisWaker {
 
         let mut replies = self.connection.commands(reads).await?.into_iter();
         let mut next = || replies.next().unwrap_or(Err(StoreError::Unavailable("a reply is missing".to_owned())));
-        self.tracking(next());
+        if !self.deaf {
+            self.tracking(next());
+        }
         let time = reply::strings(next()?)?;
         let part = |at: usize| time.get(at).and_then(|part| reply::parsed::<i64>(part)).unwrap_or(0);
         let mut seen = Seen { now_ms: part(0) * 1000 + part(1) / 1000, ..Seen::default() };
@@ -122,8 +136,7 @@ impl RedisWaker {
         match answer {
             Ok(_) => self.refused.store(false, Ordering::Relaxed),
             Err(error) if !self.refused.swap(true, Ordering::Relaxed) => {
-                let every = FALLBACK.as_millis();
-                tracing::warn!(%error, "the server will not tell of changes; looking every {every} ms instead");
+                tracing::warn!(%error, "the server will not tell of changes; looking every {EVERY_MS} ms instead");
             }
             Err(_) => {}
         }

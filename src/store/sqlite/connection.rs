@@ -40,12 +40,28 @@ pub(super) fn writer(path: &Path, options: Options) -> Result<Connection, StoreE
     let mut conn = connect(path)?;
     migrate(&mut conn, path)?;
     // Only once it is known to be ours: the mode is stored in the file.
-    conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)).map_err(failed)?;
-    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384").map_err(failed)?;
+    write_ahead(&conn).map_err(failed)?;
+    // Jobs come and go: pages that are written into the file late are written seldom.
+    conn.execute_batch("PRAGMA synchronous = FULL; PRAGMA cache_size = -16384; PRAGMA wal_autocheckpoint = 4000")
+        .map_err(failed)?;
     if let Some(pages) = options.max_page_count {
         conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).map_err(failed)?;
     }
     Ok(conn)
+}
+
+/// Switches to a write-ahead log. Of several processes that do so on a new file, SQLite refuses all
+/// but one without asking the busy handler, for it may not wait while it holds a lock.
+fn write_ahead(conn: &Connection) -> rusqlite::Result<()> {
+    let mut tries = 0;
+    loop {
+        match conn.query_row("PRAGMA journal_mode = WAL", [], |row| row.get::<_, String>(0)) {
+            Err(error) if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) && wait_for_turn(tries) => {
+                tries += 1;
+            }
+            other => return other.map(drop),
+        }
+    }
 }
 
 /// A connection that reads.

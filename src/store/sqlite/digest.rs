@@ -1,4 +1,5 @@
-//! A hash by which blobs are indexed, so that a search by bytes need not read every row.
+//! A hash that stays the same: blobs are indexed by it, so that a search by bytes need not read
+//! every row, and processes agree on a name by it.
 
 /// FNV-1a, 64 bits: stable over versions and machines, as what is stored in a file must be. Equal
 /// bytes have equal digests; whoever searches compares the bytes as well.

@@ -20,7 +20,8 @@ use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, QueueLength,
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
 use crate::store::queueing::{Enqueue, Enqueued, Exchange, Exchanged, Lane, Queueing, Schedule, Scheduled};
 use crate::store::scheduling::{
-    Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery, Registered, Scheduling,
+    Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery, Registered,
+    Scheduling,
 };
 use crate::store::wake::Waker;
 use crate::store::working::WorkingRecord;

@@ -18,7 +18,12 @@ const APPLICATION: i64 = 0x576e_646c;
 pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error| explain(error, path);
     let latest = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    if version(conn, path)? == latest {
+    // Looked at in one moment, for another process may be creating the file; a file that is refused
+    // is not even locked.
+    let look = conn.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
+    let found = version(&look, path)?;
+    drop(look);
+    if found == latest {
         return Ok(());
     }
     let transaction = conn.transaction_with_behavior(TransactionBehavior::Immediate).map_err(failed)?;

@@ -1,5 +1,7 @@
 //! Jobs of dead owners, and workers that somebody cleans by force.
 
+use bytes::Bytes;
+
 use super::commit::Step;
 use super::verdict::{self, Tally};
 use super::{lease, locks, periodic, working};
@@ -7,7 +9,6 @@ use crate::job::WorkerName;
 use crate::store::error::StoreError;
 use crate::store::scheduling::{Recovered, Recovery};
 use crate::store::working::WorkingRecord;
-use bytes::Bytes;
 
 /// Moves a dead owner's job where its verdict says, if the record still stands and its instance
 /// is still dead.

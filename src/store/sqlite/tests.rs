@@ -208,6 +208,43 @@ async fn a_file_of_others_is_refused_and_left_alone() {
 }
 
 #[tokio::test]
+async fn many_processes_may_create_the_file_at_once() {
+    for _ in 0..10 {
+        let place = Place::new();
+        let stores: Vec<SqliteStore> = std::thread::scope(|scope| {
+            let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| place.open())).collect();
+            threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+        });
+        for store in &stores {
+            store.enqueue(&[push("1")]).await.unwrap();
+        }
+        assert_eq!(stores[0].queues().await.unwrap()[0].length, 8);
+    }
+}
+
+#[tokio::test]
+async fn a_damaged_file_is_told_and_nothing_panics() {
+    let place = Place::new();
+    let store = place.open();
+    store.enqueue(&(0..200).map(|n| push(vec![b'x'; n * 10])).collect::<Vec<_>>()).await.unwrap();
+    drop(store);
+    let sound = place.dir.path().join("sound.db");
+    Connection::open(place.file()).unwrap().execute("VACUUM INTO ?1", [sound.to_str().unwrap()]).unwrap();
+    let mut bytes = std::fs::read(&sound).unwrap();
+    // The first page says what the file is; all others are noise.
+    for (at, byte) in bytes.iter_mut().enumerate().skip(4096) {
+        *byte = u8::try_from(at * 31 % 251).unwrap();
+    }
+    let damaged = place.dir.path().join("damaged.db");
+    std::fs::write(&damaged, bytes).unwrap();
+    let store = place.try_open(&damaged, Options::default()).unwrap();
+    let error = store.enqueue(&[push("1")]).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+    let error = store.queued(&queue(), 0, -1).await.unwrap_err();
+    assert!(matches!(error, StoreError::Corrupt { .. }), "{error:?}");
+}
+
+#[tokio::test]
 async fn a_dropped_store_ends_its_threads() {
     let place = Place::new();
     for _ in 0..20 {

@@ -4,9 +4,7 @@
 //! Should that fail (another user's directory, a crash between commit and datagram), a look at
 //! SQLite's `data_version` every quarter of a second finds the change.
 
-use std::collections::hash_map::DefaultHasher;
 use std::fs::{self, DirBuilder};
-use std::hash::{Hash, Hasher};
 use std::io::{self, ErrorKind};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
@@ -19,6 +17,7 @@ use async_trait::async_trait;
 use tokio::net::UnixDatagram;
 
 use super::commit::{Handle, Step};
+use super::digest::digest;
 use super::{delayed, inspect, leader};
 use crate::store::error::StoreError;
 use crate::store::wake::{Seen, Waker, Watch};
@@ -37,10 +36,7 @@ pub(super) fn directory(database: &Path) -> PathBuf {
     if beside.len() <= LONGEST {
         return beside.into();
     }
-    // Stable over processes of one version; others find the change by polling.
-    let mut hasher = DefaultHasher::new();
-    database.as_os_str().as_bytes().hash(&mut hasher);
-    std::env::temp_dir().join(format!("windlass-{:016x}.wake", hasher.finish()))
+    std::env::temp_dir().join(format!("windlass-{:016x}.wake", digest(database.as_os_str().as_bytes())))
 }
 
 /// Tells all wakers of a database file.
@@ -57,12 +53,12 @@ impl Bell {
 
     /// Sends a datagram to every socket. Nothing here may fail a commit that has happened.
     pub(super) fn ring(&self) {
-        let (Some(sender), Ok(entries)) = (&self.sender, fs::read_dir(&self.directory)) else { return };
+        let Some(sender) = self.sender.as_ref().filter(|_| is_private(&self.directory)) else { return };
+        let Ok(entries) = fs::read_dir(&self.directory) else { return };
         for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-            // A full socket has news already.
+            // A full socket has news already; what is no socket refuses as well, and is not ours.
             if let Err(error) = sender.send_to(&[], &path)
                 && error.kind() == ErrorKind::ConnectionRefused
-                && is_private(&self.directory)
                 && fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket())
             {
                 // Its process is dead.

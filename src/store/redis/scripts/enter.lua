@@ -32,8 +32,7 @@ local function pass(token, mine)
       local wait, dropped, drop_tick = nil, {}, nil
       local free_now = false
       if mine and not refused then
-        local value = whole(seconds() + ttl + 1) .. ':' .. token
-        free_now = try('SET', lock, value, 'EX', whole(math.max(ttl, 1)), 'NX')
+        free_now = try('SET', lock, owned_until(ttl, token), 'EX', whole(math.max(ttl, 1)), 'NX')
           or carries(redis.pcall('GET', lock), token)
         if free_now then
           taken[#taken + 1] = lock

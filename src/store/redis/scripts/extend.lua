@@ -42,7 +42,7 @@ local lost = {}
 for i = 1, tonumber(arg()) do
   local lock, token, ttl = key(), arg(), tonumber(arg())
   if carries(redis.pcall('GET', lock), token) then
-    redis.call('SET', lock, whole(seconds() + ttl + 1) .. ':' .. token, 'EX', whole(math.max(ttl, 1)))
+    redis.call('SET', lock, owned_until(ttl, token), 'EX', whole(math.max(ttl, 1)))
   else
     lost[#lost + 1] = i - 1
   end

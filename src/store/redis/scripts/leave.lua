@@ -7,14 +7,18 @@
 -- returns 1 if the instance is gone, 0 if a working record of it is left to recovery
 --
 -- Why this order: all records are read before anything is removed; the registration goes last, for
--- it is what recovery finds the rest by.
+-- it is what recovery finds the rest by. If another instance has the name meanwhile, the workers
+-- of that name are its own, and stay.
 
 local INSTANCES, LEASES, NAMES, LANE, WORKERS = key(), key(), key(), key(), key()
 local id, name, count = arg(), arg(), tonumber(arg())
 local list, standing = members(count)
+local holder = must('HGET', NAMES, name)
 local left = false
 for i = 1, count do
-  if not standing[i] then
+  if holder and holder ~= id then
+    break
+  elseif not standing[i] then
     strike(WORKERS, list[i])
   elseif claimed_by(id, standing[i]) then
     left = true
@@ -26,7 +30,7 @@ end
 redis.call('DEL', LANE)
 must('HDEL', LEASES, id)
 must('HDEL', INSTANCES, id)
-if must('HGET', NAMES, name) == id then
+if holder == id then
   redis.call('HDEL', NAMES, name)
 end
 return 1

@@ -1,23 +1,23 @@
 -- Fragment: how locks are judged, taken and freed.
 
--- The second at which a lock ends; nil for a value that is no number. JobLock's `<sec>:<token>`
--- reads as its second, as JavaScript's parseInt reads it.
-local function ends(value)
-  return tonumber(string.match(value, '^%s*([+-]?%d+)'))
-end
-
--- May QueueLock be taken? It may if it is not there or its second has passed.
+-- May QueueLock be taken? It may if it is not there or its second has passed. A value that is no
+-- number is somebody's who knows no seconds: held until its time to live ends.
 local function is_free(place)
   local value = must('GET', place)
   if not value then
     return true
   end
-  local second = ends(value)
-  return second ~= nil and seconds() > second
+  local second = string.match(value, '^[+-]?%d+$')
+  return second ~= nil and seconds() > tonumber(second)
 end
 
 local function take(place, ttl)
   redis.call('SET', place, whole(seconds() + ttl + 1), 'EX', whole(math.max(ttl, 1)))
+end
+
+-- JobLock's value: node-resque reads the second and never the rest.
+local function owned_until(ttl, token)
+  return whole(seconds() + ttl) .. ':' .. token
 end
 
 -- Does this lock carry this claim's token?

@@ -1,14 +1,21 @@
 -- Fragment: the keys that every script reads first which ends claims.
 --
 -- KEYS  delayed_queue_schedule, "delayed:" (see below), windlass:identity, windlass:periodic,
---       queues, failed, stat:processed, stat:failed
+--       queues, failed, stat:processed, stat:failed, "windlass:twins:"
 --
--- "delayed:" is only a prefix. Which second a job is delayed to depends on the store's own time,
--- so the key of its list is known only here: it is the prefix followed by the second. On a
--- Cluster the namespace is a hash tag, hence all keys stand in one slot anyway.
+-- "delayed:" and "windlass:twins:" are only prefixes. Which second a job is delayed to depends on
+-- the store's own time, so these keys are known only here: the prefix followed by the second. On
+-- a Cluster the namespace is a hash tag, hence all keys stand in one slot anyway.
 
 local SCHEDULE, DELAYED, IDENTITY, PERIODIC = key(), key(), key(), key()
 local QUEUES, FAILED, PROCESSED_STAT, FAILED_STAT = key(), key(), key(), key()
+local TWINS = key()
+
+-- How long, in seconds past due, what is kept beside a delayed job is kept at most.
+local KEPT = 2592000
+
+-- The due second of a task that halted (effect.rs, HALTED_S).
+local HALTED = '253402300799'
 
 -- Puts a job's bytes to a delayed second. The schedule comes first: a second without a list is
 -- tidied by promotion, a list without its second would never be found. Nil if it could not.
@@ -16,14 +23,17 @@ local function delay(second, raw, stamps)
   if not try('ZADD', SCHEDULE, second, second) or not try('RPUSH', DELAYED .. second, raw) then
     return nil
   end
-  try('SADD', stamps, 'delayed:' .. second)
+  -- Equal jobs share one stamp, so promotion must know that it may not go with the first of them.
+  if try('SADD', stamps, 'delayed:' .. second) == 0 then
+    try('SADD', TWINS .. second, raw)
+    try('EXPIREAT', TWINS .. second, whole(tonumber(second) + KEPT))
+  end
   return true
 end
 
 -- Who a job is, kept under its queue and bytes until it is claimed again: one line for each equal
 -- job, `<id> <attempt> <redelivered> <later> <expiry>`. Entries expire 30 days after the job was
 -- due, so that the entry of a job that another program took does not stick to a later one.
-local KEPT = 2592000
 
 local function remember(queue, raw, identity, due)
   local field = queue .. '\n' .. raw

@@ -2,7 +2,7 @@
 --
 -- KEYS   as places.lua; workers, "worker:" (prefix), queue:<queue>; QueueLock and JobLock if there
 --        are any; worker:<id> of every known worker; timestamps:<raw> of every form
--- ARGV   now, task, queue, period in s, grace in s, QueueLock's ttl or "", "1" if there is a
+-- ARGV   now, task, queue, period in s, "1" if an instance starts, grace in s, QueueLock's ttl or "", "1" if there is a
 --        JobLock, two spellings of the task's name as JSON, number of workers, their ids, number of
 --        forms, the forms, ours first
 -- returns 0 fine, 1 seeded, 2 restored, 3 unlocked
@@ -15,7 +15,7 @@
 -- leader finds both or none. A JobLock is freed only when no record of this class stands.
 
 local WORKERS, WORKER, LIST = key(), key(), key()
-local task, queue, every, grace = arg(), arg(), tonumber(arg()), tonumber(arg())
+local task, queue, every, boot, grace = arg(), arg(), tonumber(arg()), arg() == '1', tonumber(arg())
 local queue_ttl, has_job_lock, plain, slashed = arg(), arg() == '1', arg(), arg()
 local queue_lock = queue_ttl ~= '' and key()
 local job_lock = has_job_lock and key()
@@ -95,6 +95,10 @@ local entry = must('HGET', PERIODIC, task)
 local due, stopped = string.match(entry or '', '^(-?%d+) %d+ ([01]) ')
 if stopped == '1' then
   return 0
+end
+-- A task that halted begins anew when an instance starts.
+if boot and due == HALTED then
+  due = nil
 end
 if not due then
   local second = delayed()

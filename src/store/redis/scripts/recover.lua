@@ -1,20 +1,28 @@
 -- recover: a dead owner's working record -> queue or failed, exactly once.
 --
--- KEYS   as places.lua; windlass:leases, worker:<id>; then what the verdict reads (verdict.lua)
--- ARGV   now, instance or "", its counter, the record, its claim or "", op; then what the verdict
---        reads
--- returns 1 if it was recovered, 0 if the record no longer stands or the instance lives
+-- KEYS   as places.lua; windlass:leases, worker:<id>, workers, worker:ping:<name>; then what the
+--        verdict reads (verdict.lua)
+-- ARGV   now, instance or "", its counter, the record, the worker's id, the record's claim or "",
+--        op; then what the verdict reads
+-- returns 1 if it was recovered; 2 if the worker had been force-cleaned, and only the record was
+--         removed; 0 if the record no longer stands or the instance lives
 --
 -- Why this order: counter and record are compared inside the step, so that of two observers only
 -- one recovers and a late extension of the lease wins; the working record goes last.
 
-local LEASES, WORKING = key(), key()
-local instance, counter, record, token, op = arg(), arg(), arg(), arg(), arg()
+local LEASES, WORKING, WORKERS, PING = key(), key(), key(), key()
+local instance, counter, record, worker, token, op = arg(), arg(), arg(), arg(), arg(), arg()
 if instance ~= '' and must('HGET', LEASES, instance) ~= counter then
   return 0
 end
 if must('GET', WORKING) ~= record then
   return 0
+end
+-- node-resque's force-clean puts the job on the failed list, removes membership and ping, and leaves
+-- the record behind.
+if must('SISMEMBER', WORKERS, worker) == 0 and must('EXISTS', PING) == 0 then
+  redis.call('DEL', WORKING)
+  return 2
 end
 if not settle(string.byte(op, 1), token, true) then
   error('CORRUPT ' .. (broken[1] or WORKING) .. '\31the key is of another type')

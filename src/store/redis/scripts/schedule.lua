@@ -7,8 +7,8 @@
 -- ARGV   now, number of jobs; per job: "A" and a second, or "I" and milliseconds from now; raw
 -- returns per job its second, with a "=" before it if it was already due then
 --
--- Why this order: SADD is the duplicate check and the reservation in one; the schedule's entry
--- precedes the list, for an entry without list is tidied and a list without entry is lost.
+-- Why this order: the schedule's entry precedes the list, for an entry without list is tidied and a
+-- list without entry is lost; the stamp, which refuses duplicates, comes when the job is there.
 
 local SCHEDULE, DELAYED = key(), key()
 local reply = {}
@@ -22,11 +22,12 @@ for i = 1, tonumber(arg()) do
     second = whole(math.floor((now() + tonumber(value)) / 1000 + 0.5))
     list = DELAYED .. second
   end
-  if must('SADD', stamps, 'delayed:' .. second) == 0 then
+  if must('SISMEMBER', stamps, 'delayed:' .. second) == 1 then
     reply[i] = '=' .. second
   else
     must('ZADD', SCHEDULE, second, second)
     must('RPUSH', list, raw)
+    redis.call('SADD', stamps, 'delayed:' .. second)
     reply[i] = second
   end
 end

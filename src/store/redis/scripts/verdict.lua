@@ -7,7 +7,7 @@
 --   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
 --   Q requeued    KEYS queue:<queue>                ARGV raw, queue, identity
 -- extras          ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, the tick
--- tick            KEYS timestamps:<raw>             ARGV task, period in s, queue, raw
+-- tick            KEYS timestamps:<raw>             ARGV task, period in s, queue, raw, "1" to halt
 --
 -- Why this order: the place where the job goes is written first, and what hangs on it only if
 -- that succeeded; the working record is deleted by the caller after all that.
@@ -18,12 +18,19 @@ local processed, failures = 0, 0
 -- The next run of a periodic task; its entry is `<due> <period> <1 if stopped> <queue>`.
 local function tick(mine)
   local stamps = key()
-  local task, every, queue, raw = arg(), tonumber(arg()), arg(), arg()
+  local task, every, queue, raw, halt = arg(), tonumber(arg()), arg(), arg(), arg() == '1'
   if not mine then
     return
   end
   local entry = try('HGET', PERIODIC, task)
   local due, stopped = string.match(entry or '', '^(-?%d+) %d+ ([01]) ')
+  if halt then
+    try('HSET', PERIODIC, task, HALTED .. ' ' .. whole(every) .. ' ' .. (stopped or '0') .. ' ' .. queue)
+    return
+  end
+  if due == HALTED then
+    due = nil
+  end
   if stopped == '1' or (try('EXISTS', stamps) or 0) > 0 then
     return
   end

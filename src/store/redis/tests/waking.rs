@@ -7,7 +7,7 @@ use tokio::time::timeout;
 use super::server::{NOW_MS, Server, job, queue};
 use crate::store::queueing::Queueing;
 use crate::store::scheduling::Leadership;
-use crate::store::wake::{Waker, Watch};
+use crate::store::wake::Watch;
 
 const SOON: Duration = Duration::from_secs(5);
 
