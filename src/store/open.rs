@@ -19,7 +19,8 @@ pub async fn open(url: &StoreUrl, namespace: &str) -> Result<Arc<dyn Store>, Sto
             let path = path.clone();
             // Opening reads a file and may migrate it, while others wait for this thread.
             let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&path, Arc::new(SystemClock)));
-            let opened = opening.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))?;
+            let opened =
+                opening.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))?;
             Ok(Arc::new(opened?))
         }
         StoreUrl::Redis(url) => Ok(Arc::new(RedisStore::connect(url, namespace, TimeSource::Store).await?)),

@@ -12,7 +12,7 @@ use windlass::store::effect::{Busy, Gate, Verdict};
 use windlass::store::inspection::Retried;
 use windlass::store::instance::Joined;
 use windlass::store::queueing::{Enqueued, Exchange, Exchanged, Schedule, When};
-use windlass::store::scheduling::{Leadership, Promoted, Recovery};
+use windlass::store::scheduling::{Leadership, Promoted, Recovered, Recovery};
 use windlass::store::wake::Watch;
 use windlass::store::{Store, StoreError};
 
@@ -247,7 +247,7 @@ async fn what_may_be_repeated_doubles_nothing_when_cut() {
         };
         let warm =
             Recovery { record: windlass::store::working::WorkingRecord { raw: job(0), ..record }, ..recovery.clone() };
-        assert!(!broken.through.recover(&warm).await.expect("recover"));
+        assert_eq!(broken.through.recover(&warm).await.expect("recover"), Recovered::No);
         broken.cut(cut, "[91]", async || broken.through.recover(&recovery).await).await;
         assert_eq!(queued(store, "q").await, [job(91)]);
         let claims = instance.claim(&["q"], &[1, 2]).await;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use windlass::clock::Clock;
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Enqueued, When};
+use windlass::store::scheduling::Recovered;
 use windlass::store::sqlite::{Options, SqliteStore};
 use windlass::store::{Store, StoreError};
 
@@ -15,7 +16,7 @@ use crate::look::{counters, delay, delayed_at, failed, fill, job, jobs, push, qu
 /// A handle whose file may have no more than so many pages.
 fn narrow(f: &Fixture, pages: u32) -> Arc<dyn Store> {
     let clock: Arc<dyn Clock> = Arc::clone(&f.clock) as _;
-    let options = Options { max_page_count: Some(pages), ..Options::default() };
+    let options = Options { max_page_count: Some(pages) };
     Arc::new(SqliteStore::open_with(&f.place.file(), clock, options).expect("sqlite must open"))
 }
 
@@ -72,7 +73,7 @@ async fn an_exchange_whose_process_died_is_repeated_by_nobody_and_recovered() {
         free: Vec::new(),
         tick: None,
     };
-    assert!(other.recover(&recovery).await.expect("recover"));
+    assert_eq!(other.recover(&recovery).await.expect("recover"), Recovered::Yes);
     assert!(other.bury(&state).await.expect("bury"));
     assert_eq!(queued(&other, "q").await, [job(0)]);
 }

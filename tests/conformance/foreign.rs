@@ -4,7 +4,7 @@ use bytes::Bytes;
 use windlass::job::{Failure, WorkerName};
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Scheduled, When};
-use windlass::store::scheduling::{Promoted, Recovery};
+use windlass::store::scheduling::{Promoted, Recovered, Recovery};
 use windlass::store::wake::Watch;
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
@@ -146,8 +146,8 @@ async fn a_leftover_without_an_instance_is_recovered_once() {
         free: Vec::new(),
         tick: None,
     };
-    assert!(f.store.recover(&recovery).await.expect("recover"));
-    assert!(!f.store.recover(&recovery).await.expect("recover"));
+    assert_eq!(f.store.recover(&recovery).await.expect("recover"), Recovered::Yes);
+    assert_eq!(f.store.recover(&recovery).await.expect("recover"), Recovered::No);
     assert_eq!(failed(&f.store).await, [failure]);
     assert_eq!(f.store.register("a", &workers).await.expect("register"), []);
     assert_eq!(queued(&f.store, "q").await.len(), 0);

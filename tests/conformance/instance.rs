@@ -41,6 +41,7 @@ pub(crate) fn record(id: &str, processors: usize) -> InstanceRecord {
             started_ticks: 11,
         },
         processors,
+        lease_ms: 15_000,
         periodic: Vec::new(),
         version: "test".to_owned(),
     }

@@ -56,6 +56,7 @@ async fn request(f: &Fixture) -> Reconcile {
         job_lock: Some(job_lock()),
         grace_s: 10,
         workers: f.store.registered().await.expect("registered").into_iter().map(|one| one.worker).collect(),
+        boot: false,
     }
 }
 

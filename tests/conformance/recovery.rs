@@ -4,7 +4,7 @@ use windlass::job::{Failure, LockKey};
 use windlass::store::effect::Verdict;
 use windlass::store::instance::InstanceState;
 use windlass::store::queueing::Entered;
-use windlass::store::scheduling::Recovery;
+use windlass::store::scheduling::{Recovered, Recovery};
 use windlass::store::working::WorkingRecord;
 
 use crate::enqueue::strange_payloads;
@@ -64,7 +64,7 @@ fn fail(state: &InstanceState, record: &WorkingRecord) -> Recovery {
 }
 
 async fn recover(f: &Fixture, recovery: &Recovery) -> bool {
-    f.store.recover(recovery).await.expect("recover")
+    f.store.recover(recovery).await.expect("recover") == Recovered::Yes
 }
 
 async fn a_dead_owners_job_goes_back_to_the_head(f: &Fixture) {
@@ -110,7 +110,7 @@ async fn two_recoverers_recover_once(f: &Fixture) {
             for (at, record) in records.iter().enumerate() {
                 // The two do not agree on where the jobs go.
                 let recovery = if (at + n) % 2 == 0 { back(&state, record) } else { fail(&state, record) };
-                recovered += usize::from(store.recover(&recovery).await.expect("recover"));
+                recovered += usize::from(store.recover(&recovery).await.expect("recover") == Recovered::Yes);
             }
             recovered
         });

@@ -27,6 +27,7 @@ pub(crate) fn tick(every_s: u64) -> Tick {
         queue: queue("q"),
         payload: Bytes::from_static(br#"{"class":"clean","queue":"q","args":[{}]}"#),
         every_s,
+        halt: false,
     }
 }
 
@@ -39,6 +40,7 @@ pub(crate) async fn reconcile(f: &Fixture, every_s: u64) -> Reconciled {
         job_lock: None,
         grace_s: 5,
         workers: Vec::new(),
+        boot: false,
     };
     f.store.reconcile(&reconcile).await.expect("reconcile")
 }

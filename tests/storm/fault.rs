@@ -17,7 +17,7 @@ const SLACK_MS: u64 = 300;
 /// A fault that happened.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    pub(crate) what: String,
+    what: String,
     /// The instance it hit; `None`: all.
     seat: Option<usize>,
     from_ms: u64,

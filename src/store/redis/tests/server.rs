@@ -141,6 +141,7 @@ pub(super) fn instance(id: &str) -> InstanceRecord {
             started_ticks: 9,
         },
         processors: 2,
+        lease_ms: 15_000,
         periodic: Vec::new(),
         version: "0.1.0".to_owned(),
     }
