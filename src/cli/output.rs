@@ -168,6 +168,12 @@ impl Fields {
     }
 }
 
+/// JavaScript's name for UTC fills half a line.
+#[must_use]
+pub fn short_date(date: &str) -> String {
+    date.replace(" GMT+0000 (Coordinated Universal Time)", " UTC")
+}
+
 /// `1 job`, `2 jobs`.
 #[must_use]
 pub fn counted(number: u64, one: &str, many: &str) -> String {

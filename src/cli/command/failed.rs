@@ -8,7 +8,7 @@ use crate::cli::args::FailedVerb;
 use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Fields, Table, clean, counted};
+use crate::cli::output::{Fields, Table, clean, counted, short_date};
 use crate::store::engine::Store;
 
 #[derive(Debug, Serialize)]
@@ -144,20 +144,23 @@ fn list_text(page: &FailedPage) -> String {
     }
     let mut table = Table::new(&["#pos", "id", "failed at", "queue", "class", "error"]);
     for view in &page.failed {
-        let at = view.failed_at.as_deref().map(shorten_date).unwrap_or_default();
+        let at = view.failed_at.as_deref().map(short_date).unwrap_or_default();
         let class = view.class.as_deref().unwrap_or("(no job)");
         let class = if view.retried_at.is_some() { format!("{class} (retried)") } else { class.to_owned() };
-        let error = [view.exception.as_deref(), view.error.as_deref()];
-        let error: Vec<_> = error.into_iter().flatten().collect();
         let queue = view.queue.as_deref().unwrap_or("-");
-        table.row([&view.position.to_string(), short(&view.id), &at, queue, &class, &error.join(": ")]);
+        table.row([&view.position.to_string(), short(&view.id), &at, queue, &class, &error_text(view)]);
     }
     table.text() + &format!("{} in all\n", counted(page.count, "failed job", "failed jobs"))
 }
 
-/// JavaScript's name for UTC fills half a line.
-fn shorten_date(date: &str) -> String {
-    date.replace(" GMT+0000 (Coordinated Universal Time)", " UTC")
+/// The error in one line: the class is left out where it says the same as the message.
+fn error_text(view: &FailedView) -> String {
+    match (view.exception.as_deref(), view.error.as_deref()) {
+        (Some(exception), Some(error)) if exception != error => format!("{exception}: {error}"),
+        (_, Some(error)) => error.to_owned(),
+        (Some(exception), None) => exception.to_owned(),
+        (None, None) => view.problem.clone().unwrap_or_default(),
+    }
 }
 
 fn show_text(view: &FailedView) -> String {

@@ -7,7 +7,7 @@ use crate::cli::args::WorkersVerb;
 use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Fields, Table, clean};
+use crate::cli::output::{Fields, Table, clean, short_date};
 use crate::clock::{Clock, SystemClock};
 
 #[derive(Debug, Serialize)]
@@ -61,8 +61,8 @@ fn list_text(workers: &[WorkerView]) -> String {
             Some(job) => {
                 let class = job.class.as_deref().unwrap_or("(no job)");
                 let args = job.args.as_ref().map(|args| args.get()).or(job.raw.as_deref()).unwrap_or_default();
-                let since = job.run_at.as_deref().unwrap_or("-");
-                table.row([&worker.name, queues, since, job.queue.as_deref().unwrap_or("-"), class, args]);
+                let since = job.run_at.as_deref().map_or_else(|| "-".to_owned(), short_date);
+                table.row([&worker.name, queues, &since, job.queue.as_deref().unwrap_or("-"), class, args]);
             }
         }
     }
