@@ -1,8 +1,10 @@
 //! Failed jobs: listed, shown, removed, retried.
 //!
 //! A failed job is addressed by its position, which moves, or by an id made from the record's raw
-//! bytes, which does not: 16 hexadecimal digits, of which any first [`SHORTEST_ID`] or more will do.
+//! bytes, which does not: 16 hexadecimal digits, of which any first `SHORTEST_ID` or more will do.
 //! Records of equal bytes share an id and are interchangeable.
+//!
+//! Longer than 400 lines because listing, addressing and the verbs share the one walk through the records.
 
 use bytes::Bytes;
 use serde::Serialize;

@@ -1,4 +1,6 @@
 //! The command line as people write it: a contract, kept or extended without breaking it.
+//!
+//! Longer than 400 lines because it is one declaration: the whole command line at a glance.
 
 use std::path::PathBuf;
 

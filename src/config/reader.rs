@@ -4,6 +4,8 @@
 //! original of each key is accepted as well, both at once are a problem. [`Table::finish`] reports the keys that
 //! nobody took. A [`Value`] of the wrong kind says what was expected and what was found, and where. Whoever reads
 //! goes on after a problem, so that all of them are told at once.
+//!
+//! Longer than 400 lines because tables and values refer to each other at every step.
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -1,9 +1,9 @@
 //! The pool: an instance's processors, which claim jobs, perform them and settle them.
 //!
-//! A job walks the room once: a [`lane`] claims it, [`perform`] readies and begins it, its
-//! processor's slot in the [`roster`] holds it, and the lane settles it. Around that corridor stand
-//! [`waking`] (when to look for jobs), [`manager`] (how many processors there are) and
-//! [`heartbeat`] (that we are alive, and what to do when nobody can be told so).
+//! A job walks the room once: a `lane` claims it, `perform` readies and begins it, its
+//! processor's slot in the `roster` holds it, and the lane settles it. Around that corridor stand
+//! `waking` (when to look for jobs), `manager` (how many processors there are) and
+//! `heartbeat` (that we are alive, and what to do when nobody can be told so).
 //!
 //! Everything here but the handlers themselves lives on one thread, the core: state is shared by
 //! `Rc` and never borrowed across an await.

@@ -11,7 +11,7 @@ use tokio::time::{Instant, sleep};
 
 use super::Context;
 use super::periodic::{Undeclared, reconcile};
-use super::recover::{Observer, is_gone_from_here, recover};
+use super::recover::{Observer, duties_owner, is_gone_from_here, recover};
 use super::stuck;
 use crate::event::Event;
 use crate::store::StoreError;
@@ -22,8 +22,7 @@ const OWN_LOOK: Duration = Duration::from_secs(60);
 
 /// Does the duties until told to stop, then resigns.
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
-    // The lock's owner must be unique even where two hosts share a name.
-    let owner = format!("{}#{}", context.name, context.host.started_ticks);
+    let owner = duties_owner(&context.name, &context.host);
     let mut duties = Duties {
         context: &context,
         owner: &owner,

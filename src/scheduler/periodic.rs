@@ -77,7 +77,7 @@ pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntr
 pub struct Undeclared(HashMap<TaskName, Instant>);
 
 impl Undeclared {
-    /// Withdraws what nobody has declared for [`UNDECLARED`]. What is stopped stays, or it would
+    /// Withdraws what nobody has declared for `UNDECLARED`. What is stopped stays, or it would
     /// run again when it comes back.
     ///
     /// # Errors

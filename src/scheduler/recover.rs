@@ -16,7 +16,7 @@ use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::process::sweep;
 use crate::store::StoreError;
 use crate::store::instance::{HostIdentity, InstanceState};
-use crate::store::scheduling::Recovered;
+use crate::store::scheduling::{Leadership, Recovered};
 use crate::store::working::WorkingRecord;
 
 /// Watches counters.
@@ -85,11 +85,22 @@ pub async fn recover(context: &Context, dead: &InstanceState) -> Result<bool, St
         }
     }
     let buried = store.bury(dead).await?;
+    if buried {
+        // What it led is free at once, and not only when the lock runs out.
+        store.resign(Leadership::Scheduler, &dead.record.name).await?;
+        store.resign(Leadership::Duties, &duties_owner(&dead.record.name, &dead.record.host)).await?;
+    }
     if buried && let Some(worker) = workers.into_iter().next() {
         let why = format!("instance {} on {} is dead; {recovered} jobs recovered", dead.record.id, dead.record.name);
         bus.emit(Event::CleaningWorker { worker, why });
     }
     Ok(buried)
+}
+
+/// The name under which an instance holds the duties: unique even where two hosts share a name.
+#[must_use]
+pub fn duties_owner(name: &str, host: &HostIdentity) -> String {
+    format!("{name}#{}", host.started_ticks)
 }
 
 /// Settles one dead owner's job as a run that was cut off.

@@ -61,7 +61,7 @@ async fn many_claimers_claim_each_job_once(f: &Fixture) {
     let ran = tasks.join_all().await;
     for one in &ran {
         let mut in_order = one.clone();
-        in_order.sort_by_key(|payload| jobs_number(payload));
+        in_order.sort_by_key(jobs_number);
         assert_eq!(*one, in_order, "each claimer sees the queue's order");
     }
     once_each(ran.concat(), count);

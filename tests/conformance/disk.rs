@@ -16,7 +16,7 @@ use crate::look::{counters, delay, delayed_at, failed, fill, job, jobs, push, qu
 /// A handle whose file may have no more than so many pages.
 fn narrow(f: &Fixture, pages: u32) -> Arc<dyn Store> {
     let clock: Arc<dyn Clock> = Arc::clone(&f.clock) as _;
-    let options = Options { max_page_count: Some(pages), ..Options::default() };
+    let options = Options { max_page_count: Some(pages) };
     Arc::new(SqliteStore::open_with(&f.place.file(), clock, options).expect("sqlite must open"))
 }
 

@@ -17,7 +17,8 @@ const SLACK_MS: u64 = 300;
 /// A fault that happened.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    pub(crate) what: String,
+    #[expect(dead_code, reason = "Debug tells it when a storm fails")]
+    what: String,
     /// The instance it hit; `None`: all.
     seat: Option<usize>,
     from_ms: u64,

@@ -135,7 +135,7 @@ impl Fleet {
         let output = self.command().args(["--json", "failed", "count"]).output().expect("the binary must run");
         let text = String::from_utf8_lossy(&output.stdout);
         let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|_| panic!("{output:?}"));
-        value["failed"].as_u64().unwrap_or_else(|| panic!("no count in {text}"))
+        value["count"].as_u64().unwrap_or_else(|| panic!("no count in {text}"))
     }
 
     /// The ends of the logs, for a test that failed.

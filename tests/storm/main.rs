@@ -6,6 +6,8 @@
 //!
 //! `WINDLASS_STORM_SEED` repeats a storm, `WINDLASS_STORM_SECONDS` makes it longer.
 
+#![expect(clippy::print_stdout, reason = "a storm tells its seed, so that it can be repeated")]
+
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other test crates use the rest of it")]
 mod support;
@@ -14,12 +16,13 @@ mod fault;
 mod fleet;
 mod ledger;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use fault::{Dice, Fault, Weather};
 use fleet::Fleet;
 use ledger::Ledger;
 use support::redis::{Options, RedisServer};
+use tokio::time::Instant;
 
 /// How long an instance may be silent; short, so that a storm sees many leases run out.
 const LEASE: Duration = Duration::from_secs(2);

@@ -173,3 +173,30 @@ fn free_port() -> u16 {
     let probe = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     probe.expect("a free port must be had").port()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_keeps_its_data_and_its_address_over_stop_and_kill() {
+        let mut server = RedisServer::start(Options { tcp: true, durable: true });
+        let url = server.url();
+        assert!(url.starts_with("redis://127.0.0.1:"), "{url}");
+        for (n, end) in [RedisServer::stop, RedisServer::kill].into_iter().enumerate() {
+            server.command(&["SET", &format!("k{n}"), "v"]);
+            end(&mut server);
+            server.restart();
+            assert_eq!(server.command(&["GET", &format!("k{n}")]), Reply::Text(b"v".to_vec()));
+        }
+        assert_eq!(server.url(), url);
+    }
+
+    #[test]
+    fn a_server_ends_with_its_holder() {
+        let server = RedisServer::start(Options::default());
+        let socket = server.socket();
+        drop(server);
+        assert!(Client::connect(&socket).is_err());
+    }
+}

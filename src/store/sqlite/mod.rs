@@ -1,9 +1,9 @@
 //! The embedded engine: one SQLite file, no server, several processes at once.
 //!
 //! Each store handle owns two threads: one writes, committing together whatever waited while the
-//! last commit was on its way to the disk ([`commit`]), the other reads. A commit is durable
+//! last commit was on its way to the disk (`commit`), the other reads. A commit is durable
 //! before it is answered. The other files carry the names of the Redis engine's, one per verb;
-//! their functions take a [`commit::Step`], a moment inside a transaction.
+//! their functions take a `commit::Step`, a moment inside a transaction.
 
 mod commit;
 mod connection;

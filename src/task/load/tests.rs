@@ -1,3 +1,5 @@
+//! Longer than 400 lines because it is one table of good and bad files with the exact words for each.
+
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 
