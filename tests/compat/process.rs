@@ -94,6 +94,7 @@ fn h03_the_pool_grows_and_shrinks_one_by_one_between_its_bounds() {
     }
     let count = || world.int(&["SCARD", "resque:workers"]);
     let daemon = world.daemon(&Settings { max: 3, ..Settings::default() });
+    // Ready is said before the first one is registered.
     let mut seen = vec![0];
     let mut until = |wanted: i64| {
         eventually(&format!("{wanted} workers"), || {

@@ -26,8 +26,8 @@ use tokio::time::Instant;
 
 /// How long an instance may be silent; short, so that a storm sees many leases run out.
 const LEASE: Duration = Duration::from_secs(2);
-/// How long the fleet may take to finish everything when the storm is over.
-const CALM: Duration = Duration::from_secs(90);
+/// How long the fleet may go without finishing a job when the storm is over and some are left.
+const CALM: Duration = Duration::from_secs(45);
 
 #[test]
 fn redis_survives_the_storm() {
@@ -72,10 +72,14 @@ fn storm(store: &str, url: &str, mut weather: Weather) {
     }
 
     fleet.start_all();
-    let deadline = Instant::now() + CALM;
+    let mut progress = (0, Instant::now());
     let ledger = loop {
         let ledger = Ledger::read(&fleet.ledger());
-        if acknowledged.iter().all(|job| ledger.has_ended(*job)) || Instant::now() > deadline {
+        let ended = acknowledged.iter().filter(|job| ledger.has_ended(**job)).count();
+        if ended > progress.0 {
+            progress = (ended, Instant::now());
+        }
+        if ended == acknowledged.len() || progress.1.elapsed() > CALM {
             break ledger;
         }
         std::thread::sleep(Duration::from_millis(200));
@@ -83,9 +87,9 @@ fn storm(store: &str, url: &str, mut weather: Weather) {
     let exits = fleet.drain_all();
     let told = format!("{store}, seed {seed}, {} jobs, faults {faults:#?}\n{}", acknowledged.len(), fleet.log_tails());
 
+    assert_eq!(fleet.failed(), 0, "no job fails; {told}");
     let missing: Vec<_> = acknowledged.iter().filter(|job| !ledger.has_ended(**job)).collect();
     assert!(missing.is_empty(), "jobs never finished: {missing:?}; {told}");
-    assert_eq!(fleet.failed(), 0, "no job fails; {told}");
     for (job, runs) in ledger.jobs() {
         let ids: std::collections::BTreeSet<_> = runs.iter().map(|run| run.id.as_str()).collect();
         assert_eq!(ids.len(), 1, "job {job} keeps its id over all runs: {runs:?}; {told}");
