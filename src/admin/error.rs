@@ -16,6 +16,9 @@ pub enum AdminError {
         /// The nearest name that exists.
         suggestion: Option<String>,
     },
+    /// No failed job answers to this position or id. The words are node-resque's.
+    #[error("This job is not in failed queue: {0:?}")]
+    NotFailed(String),
     /// Several things answer to this name.
     #[error("{name:?} is ambiguous: {}", candidates.join(", "))]
     Ambiguous {

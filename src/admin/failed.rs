@@ -192,7 +192,7 @@ pub async fn list(store: &dyn Store, start: i64, stop: i64) -> Result<FailedPage
 /// # Errors
 /// Fails if there is none, or if the digits begin several ids.
 pub async fn find(store: &dyn Store, address: &str) -> Result<Found, AdminError> {
-    let not_found = || AdminError::NotFound { what: "failed job", name: address.to_owned(), suggestion: None };
+    let not_found = || AdminError::NotFailed(address.to_owned());
     match Address::parse(address)? {
         Address::Position(position) => {
             let length = i64::try_from(store.failed_count().await?).unwrap_or(i64::MAX);

@@ -91,6 +91,7 @@ impl CliError {
             },
             Self::Admin(error) => match error {
                 AdminError::NotFound { .. }
+                | AdminError::NotFailed(_)
                 | AdminError::Ambiguous { .. }
                 | AdminError::NotRetriable { .. }
                 | AdminError::Changed { .. } => Exit::Failure,

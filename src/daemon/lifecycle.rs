@@ -189,7 +189,7 @@ impl Life {
                 Err(error) => return Err(Cut::Unusable(error)),
             };
             systemd::status("waiting for the store");
-            let text = format!("failed to {error}; trying again until it answers");
+            let text = format!("failed to {error} ({}); trying again until it answers", self.config.store.url);
             self.bus.emit(Event::InternalError { error: text });
             let delay = backoff::exponential(attempt, Duration::from_millis(250), Duration::from_secs(5), 0.5);
             attempt = attempt.saturating_add(1);

@@ -4,6 +4,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
 use super::autoscale::{Census, Decision, decide};
@@ -25,15 +26,23 @@ pub(super) struct Bounds {
     pub(super) max_delay: Duration,
 }
 
-/// Grows and shrinks the pool for as long as it is polled.
-pub(super) async fn manage(core: Rc<Core>, bounds: Bounds) {
+/// Grows and shrinks the pool for as long as it is polled. `ready` is told when its first processors
+/// are registered.
+pub(super) async fn manage(core: Rc<Core>, bounds: Bounds, mut ready: Option<oneshot::Sender<()>>) {
     let mut checks = interval(bounds.check);
     checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     // Slots that left the roster and could not be unregistered yet.
     let mut leaving: Vec<WorkerName> = Vec::new();
     loop {
         tokio::select! {
-            _ = checks.tick() => check(&core, bounds).await,
+            _ = checks.tick() => {
+                check(&core, bounds).await;
+                let started = core.roster.borrow().census().0 >= bounds.min;
+                if let Some(ready) = ready.take_if(|_| started) {
+                    // Nobody need be waiting.
+                    let _ = ready.send(());
+                }
+            }
             () = core.retired.notified() => {}
         }
         let retired = core.roster.borrow_mut().take_retired();

@@ -54,7 +54,7 @@ pub struct Setup {
     pub instance: watch::Sender<Arc<str>>,
     /// Set when the process is about to end with all its children: nothing is settled any more.
     pub abandoned: Arc<AtomicBool>,
-    /// Told when the pool claims for the first time.
+    /// Told when the first processors are registered, or at once where there is no pool.
     pub ready: oneshot::Sender<()>,
 }
 
@@ -169,11 +169,11 @@ async fn live(
             check: config.check_timeout,
             max_delay: config.max_event_loop_delay,
         };
-        growing.push(spawn_local(manage(Rc::clone(&core), bounds)));
+        growing.push(spawn_local(manage(Rc::clone(&core), bounds, ready.take())));
         growing.push(spawn_local(waking::wake_lanes(Rc::clone(&core), waker, config.timeout)));
     }
     if let Some(ready) = ready.take() {
-        // Nobody need be waiting.
+        // No pool to wait for. Nobody need be listening.
         let _ = ready.send(());
     }
     let drained = loop {

@@ -118,10 +118,16 @@ pub(super) fn failed(error: &Error) -> StoreError {
         | ErrorKind::Cluster
         | ErrorKind::Sentinel
         | ErrorKind::Backpressure
-        | ErrorKind::Protocol => StoreError::Unavailable(error.details().to_owned()),
+        | ErrorKind::Protocol => StoreError::Unavailable(readable(error.details()).to_owned()),
         // Errors that the server answered arrive as unknown, and so does a failed write.
         _ => refused_or(error, StoreError::Unavailable),
     }
+}
+
+/// What the system said, out of the client library's debug form of it.
+fn readable(details: &str) -> &str {
+    let quoted = details.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    quoted.map_or(details, |(message, _)| message)
 }
 
 fn refused_or(error: &Error, otherwise: fn(String) -> StoreError) -> StoreError {
