@@ -8,6 +8,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use tokio::time::sleep;
 
 use super::core::Core;
@@ -40,6 +41,9 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>, timeout: D
                 () = sleep(timeout) => {}
             }
         }
+        // A lane that came short before this wake has been answered by it. What counts is who comes
+        // short after it: until then there is something better to do than to arm.
+        let _ = core.came_short.notified().now_or_never();
         core.wake();
     }
 }
