@@ -18,6 +18,7 @@ behaviours! {
     a_stopped_task_does_not_tick,
     a_copy_that_is_delayed_already_is_enough,
     a_lost_claim_does_not_tick,
+    a_halted_task_stands_still_until_an_instance_starts,
 }
 
 /// The periodic task of the tests, with its period.
@@ -33,6 +34,10 @@ pub(crate) fn tick(every_s: u64) -> Tick {
 
 /// Looks after the task as a scheduler does.
 pub(crate) async fn reconcile(f: &Fixture, every_s: u64) -> Reconciled {
+    look_after(f, every_s, false).await
+}
+
+async fn look_after(f: &Fixture, every_s: u64, boot: bool) -> Reconciled {
     let reconcile = Reconcile {
         tick: tick(every_s),
         forms: vec![tick(every_s).payload],
@@ -40,7 +45,7 @@ pub(crate) async fn reconcile(f: &Fixture, every_s: u64) -> Reconciled {
         job_lock: None,
         grace_s: 5,
         workers: Vec::new(),
-        boot: false,
+        boot,
     };
     f.store.reconcile(&reconcile).await.expect("reconcile")
 }
@@ -140,4 +145,19 @@ async fn a_lost_claim_does_not_tick(f: &Fixture) {
     assert!(f.store.force_clean(&claim.worker, Some(&record), None).await.expect("force_clean"));
     assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &tick(30))]).await, [0]);
     assert_eq!(seconds(&f.store).await, []);
+}
+
+async fn a_halted_task_stands_still_until_an_instance_starts(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = seeded(f, &mut instance, 30).await;
+    let halt = Tick { halt: true, ..tick(30) };
+    assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &halt)]).await, [0_usize; 0]);
+    assert_eq!(seconds(&f.store).await, [], "nothing is delayed");
+    f.pass(3600);
+    assert_eq!(reconcile(f, 30).await, Reconciled::Fine, "it is not taken for lost");
+    assert_eq!(queued(&f.store, "q").await.len(), 0);
+    assert_eq!(look_after(f, 30, true).await, Reconciled::Seeded);
+    assert_eq!(queued(&f.store, "q").await, [tick(30).payload]);
+    assert_eq!(entry(f).await.expect("entry").due_s, NOW_S + 3600);
+    assert_eq!(look_after(f, 30, true).await, Reconciled::Fine, "once");
 }
