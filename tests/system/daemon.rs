@@ -66,9 +66,14 @@ impl Folder {
     }
 
     pub(crate) fn daemon(&self) -> Daemon {
-        let log = fs::File::options().create(true).append(true).open(self.path("log")).expect("a log must be opened");
+        self.daemon_with_log("log")
+    }
+
+    /// One of several, each with a log of its own.
+    pub(crate) fn daemon_with_log(&self, name: &str) -> Daemon {
+        let log = fs::File::options().create(true).append(true).open(self.path(name)).expect("a log must be opened");
         let child = self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().expect("the binary must start");
-        Daemon { child, log: self.path("log") }
+        Daemon { child, log: self.path(name) }
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::fs;
 
-use crate::daemon::{Folder, eventually};
+use rustix::process::Signal;
+
+use crate::daemon::{Folder, eventually, signal};
 use crate::support::redis::{Options, RedisServer};
 
 #[test]
@@ -50,4 +52,63 @@ fn a_job_that_runs_while_the_store_is_away_is_settled_when_it_is_back() {
     daemon.stop();
     let runs = fs::read_to_string(folder.path("begun")).expect("it ran");
     assert_eq!(runs.lines().count(), 1, "it ran once");
+}
+
+#[test]
+fn an_outage_longer_than_a_lease_kills_nobody() {
+    let mut server = RedisServer::start(Options { tcp: false, durable: true });
+    let folder = Folder::new(&server.url(), "");
+    folder.script("note", "echo $WINDLASS_INSTANCE >>notes");
+    let daemons = ["one", "two"].map(|name| folder.daemon_with_log(name));
+    for daemon in &daemons {
+        daemon.wait_log("[ worker ] started");
+    }
+    server.kill();
+    // Longer than the lease of 3 s: the passing of time is what is tested.
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    server.restart();
+    for daemon in &daemons {
+        daemon.wait_log("answers again");
+    }
+    let registered = || folder.windlass(&["--json", "workers"]).1;
+    eventually("all four workers are registered", || registered().matches("-windlass:").count() >= 4);
+    // Another lease, in which a hasty observer would bury somebody.
+    std::thread::sleep(std::time::Duration::from_secs(4));
+    assert_eq!(folder.windlass(&["enqueue", "note"]).0, Some(0));
+    eventually("a job is run", || folder.path("notes").exists());
+    for daemon in daemons {
+        assert!(!daemon.log().contains("dead"), "{}", daemon.log());
+        daemon.stop();
+    }
+}
+
+#[test]
+fn a_stopped_instance_that_wakes_after_its_lease_records_nothing_and_starts_anew() {
+    let server = RedisServer::start(Options { tcp: false, durable: true });
+    let folder = Folder::new(&server.url(), "");
+    folder.script("gated", "echo $WINDLASS_JOB_ID >>begun; until [ -e gate ]; do sleep 0.02; done; echo done >>ended");
+    let sleeper = folder.daemon_with_log("sleeper");
+    assert_eq!(folder.windlass(&["enqueue", "gated"]).0, Some(0));
+    eventually("the job begins", || folder.path("begun").exists());
+    let proper = sleeper.proper();
+    signal(proper, Signal::STOP);
+    let other = folder.daemon_with_log("other");
+    other.wait_log("redelivery 1");
+    let begun = || fs::read_to_string(folder.path("begun")).unwrap_or_default().lines().count();
+    eventually("the job is run again", || begun() == 2);
+    fs::write(folder.path("gate"), "").expect("the gate must open");
+    other.wait_log("job success");
+    signal(proper, Signal::CONT);
+    sleeper.wait_log("was declared dead");
+    // It has joined again under a new id, and works.
+    other.stop();
+    assert_eq!(folder.windlass(&["enqueue", "gated"]).0, Some(0));
+    eventually("the one that slept runs the next job", || begun() == 3);
+    let counted = || folder.windlass(&["--json", "stats"]).1;
+    eventually("each job is counted once", || counted().contains("\"processed\":2"));
+    assert!(counted().contains("\"failed\":0"), "{}", counted());
+    let ids = fs::read_to_string(folder.path("begun")).expect("the runs are noted");
+    let ids: Vec<_> = ids.lines().collect();
+    assert_eq!(ids[0], ids[1], "both runs of the first job carry its id");
+    sleeper.stop();
 }
