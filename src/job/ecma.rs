@@ -293,7 +293,7 @@ fn unescape_into(inner: &str, out: &mut String) {
     out.push_str(rest);
 }
 
-/// The code unit of a text that begins with `\uXXXX`; 0 if it does not.
+/// The code unit of a text that begins with `\u` and four hexadecimal digits; 0 if it does not.
 fn code_unit(text: &str) -> u32 {
     text.strip_prefix("\\u").and_then(|hex| hex.get(..4)).and_then(|hex| u32::from_str_radix(hex, 16).ok()).unwrap_or(0)
 }

@@ -55,8 +55,8 @@ impl Observer {
     }
 }
 
-/// Is this instance a process of this machine that no longer exists? Its leftover children are
-/// killed before the answer is yes.
+/// Is this instance a process of this machine that no longer exists? The answer is yes only when
+/// its leftover children are killed and gone.
 #[must_use]
 pub fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bool {
     let there = &state.record.host;
@@ -66,7 +66,8 @@ pub fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bool {
         return false;
     }
     sweep::kill_marked(&state.record.id);
-    true
+    // What could not be killed may still do the job: then only the lease decides, as from afar.
+    sweep::marked(&state.record.id).is_empty()
 }
 
 /// Recovers everything a dead instance held and buries it. False if it showed life meanwhile.

@@ -46,6 +46,7 @@ pub(crate) fn throughout(what: &str, mut over: impl FnMut() -> bool, mut holds: 
         if over() {
             return;
         }
+        // What other processes do sends no signal here: ask again, with a deadline.
         assert!(Instant::now() < until, "held, but was not over in {PATIENCE:?}: {what}");
         sleep(Duration::from_millis(1));
     }

@@ -1,4 +1,6 @@
 //! The world of one test: a redis-server, a folder with configuration and tasks, the command line.
+//!
+//! Longer than 400 lines because every test asks it for some small thing more.
 
 use std::fmt::Write as _;
 use std::fs;

@@ -82,6 +82,7 @@ fn storm(store: &str, url: &str, mut weather: Weather) {
         if ended == acknowledged.len() || progress.1.elapsed() > CALM {
             break ledger;
         }
+        // The pace of asking; the ledger is written by other processes.
         std::thread::sleep(Duration::from_millis(200));
     };
     let exits = fleet.drain_all();

@@ -170,7 +170,7 @@ fn orphans_are_reaped() {
     let mut scene = scene("sh -c 'sleep 0.05 & echo orphan $!'; trap 'exit 0' TERM; while :; do sleep 0.01; done");
     let [(orphan, _)] = scene.processes(["orphan "]);
     let begun = tokio::time::Instant::now();
-    // Not even a zombie is left.
+    // Not even a zombie is left. Nothing tells an onlooker when init has reaped, so it asks again.
     while sweep::start_ticks(orphan).is_some() {
         assert!(begun.elapsed() < Duration::from_secs(30));
         std::thread::sleep(Duration::from_millis(1));

@@ -255,6 +255,7 @@ async fn ready(scene: &Scene, name: &str) -> (tokio::task::JoinHandle<Outcome>, 
         loop {
             match fs::read_to_string(&path).map(|text| text.trim().parse()) {
                 Ok(Ok(pid)) => break pid,
+                // The script writes the file when it runs; nobody tells of that.
                 _ => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }

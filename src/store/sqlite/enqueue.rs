@@ -75,13 +75,9 @@ pub(super) fn push_tail(
     payload: &[u8],
     identity: Option<&str>,
 ) -> Result<(), StoreError> {
-    step.wake();
-    step.sql(
-        "INSERT INTO jobs (queue, position, payload, identity) \
-         VALUES (?1, coalesce((SELECT max(position) FROM jobs WHERE queue = ?1), 0) + 1, ?2, ?3)",
-    )?
-    .execute(params![queue.as_str(), payload, identity])?;
-    Ok(())
+    const TAIL: &str = "INSERT INTO jobs (queue, position, payload, identity) \
+         VALUES (?1, coalesce((SELECT max(position) FROM jobs WHERE queue = ?1), 0) + 1, ?2, ?3)";
+    push(step, TAIL, queue, payload, identity)
 }
 
 /// Puts a job at the head of a queue.
@@ -91,11 +87,19 @@ pub(super) fn push_head(
     payload: &[u8],
     identity: Option<&str>,
 ) -> Result<(), StoreError> {
+    const HEAD: &str = "INSERT INTO jobs (queue, position, payload, identity) \
+         VALUES (?1, coalesce((SELECT min(position) FROM jobs WHERE queue = ?1), 0) - 1, ?2, ?3)";
+    push(step, HEAD, queue, payload, identity)
+}
+
+fn push(
+    step: &Step<'_>,
+    statement: &'static str,
+    queue: &QueueName,
+    payload: &[u8],
+    identity: Option<&str>,
+) -> Result<(), StoreError> {
     step.wake();
-    step.sql(
-        "INSERT INTO jobs (queue, position, payload, identity) \
-         VALUES (?1, coalesce((SELECT min(position) FROM jobs WHERE queue = ?1), 0) - 1, ?2, ?3)",
-    )?
-    .execute(params![queue.as_str(), payload, identity])?;
+    step.sql(statement)?.execute(params![queue.as_str(), payload, identity])?;
     Ok(())
 }

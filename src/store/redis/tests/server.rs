@@ -44,6 +44,7 @@ impl Server {
             if output.stdout.starts_with(b"PONG") {
                 return;
             }
+            // The server tells nobody when it listens; ask again.
             std::thread::sleep(Duration::from_millis(10));
         }
         panic!("redis-server must answer within seconds");
