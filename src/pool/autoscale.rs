@@ -48,7 +48,8 @@ pub fn decide(census: Census, min: usize, max: usize) -> Decision {
         true => Decision::Hold,
         false if processors < min => Decision::Grow,
         false if processors < max && (processors == 0 || more) => Decision::Grow,
-        false if processors > min && less => Decision::Shrink,
+        // Never the last one: the row above would bring it back at once.
+        false if processors > min.max(1) && less => Decision::Shrink,
         false => Decision::Hold,
     }
 }
@@ -80,6 +81,7 @@ mod tests {
         }
         assert_eq!(decide(Census { processors: 0, busy: 0, blocked: false }, 0, 3), Grow);
         assert_eq!(decide(Census { processors: 0, busy: 0, blocked: false }, 0, 0), Hold);
+        assert_eq!(decide(Census { processors: 1, busy: 0, blocked: false }, 0, 1), Hold);
     }
 
     proptest::proptest! {
