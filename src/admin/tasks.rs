@@ -105,8 +105,8 @@ impl TaskView {
             name: task.name.as_str().to_owned(),
             description: task.description.clone(),
             queue: task.queue.as_str().to_owned(),
-            frequency_ms: task.frequency.map_or(0, ms),
-            re_enqueue_after_failure: task.frequency.map(|_| task.re_enqueue_after_failure),
+            frequency_ms: task.frequency().map_or(0, ms),
+            re_enqueue_after_failure: task.cadence.as_ref().map(|_| task.re_enqueue_after_failure),
             plugins: task.plugins.iter().map(PluginView::of).collect(),
             timeout_ms: task.timeout.map(ms),
             on_crash: task.on_crash.map(|policy| match policy {

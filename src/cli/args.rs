@@ -1,13 +1,28 @@
 //! The command line as people write it: a contract, kept or extended without breaking it.
 //!
-//! Longer than 400 lines because it is one declaration: the whole command line at a glance.
+//! The commands stand here, what follows each in a file of its own.
+
+pub mod delayed;
+pub mod failed;
+pub mod job;
+pub mod locks;
+pub mod queues;
+pub mod run;
+pub mod tasks;
+pub mod workers;
 
 use std::path::PathBuf;
 
-use clap::{Args as ClapArgs, Parser, Subcommand};
+use clap::{Parser, Subcommand};
 
-use super::value::{self, TimeArg};
-use crate::job::Args;
+pub use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
+pub use failed::{FailedListArgs, FailedVerb};
+pub use job::{EnqueueArgs, JobArgs, PerformArgs};
+pub use locks::LocksVerb;
+pub use queues::QueuesVerb;
+pub use run::{LeaderArgs, RunArgs};
+pub use tasks::TasksVerb;
+pub use workers::WorkersVerb;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -129,254 +144,6 @@ pub enum Command {
     #[command(after_help = "Example, for a cron of your own that should run on one host:\n  \
                             windlass leader --check && ./nightly")]
     Leader(LeaderArgs),
-}
-
-/// `run`.
-#[derive(Debug, Default, ClapArgs)]
-pub struct RunArgs {
-    /// Queues to work on, in order of priority; globs and !exclusions too
-    #[arg(long, value_name = "A,B", value_delimiter = ',')]
-    pub queues: Option<Vec<String>>,
-    /// Fewest processors
-    #[arg(long, value_name = "N")]
-    pub min: Option<usize>,
-    /// Most processors
-    #[arg(long, value_name = "N")]
-    pub max: Option<usize>,
-    /// Run a scheduler too?
-    #[arg(long, value_name = "true|false")]
-    pub scheduler: Option<bool>,
-}
-
-/// The arguments of a job.
-#[derive(Debug, Default, ClapArgs)]
-pub struct JobArgs {
-    /// All arguments as JSON; anything but an array is one argument
-    #[arg(long, value_name = "JSON", value_parser = value::args, allow_hyphen_values = true, conflicts_with = "arg")]
-    args: Option<Args>,
-    /// One argument as JSON; may be repeated
-    #[arg(long, value_name = "JSON", value_parser = value::arg, allow_hyphen_values = true)]
-    arg: Vec<String>,
-}
-
-impl JobArgs {
-    /// The arguments, if anything was said about them.
-    #[must_use]
-    pub fn get(&self) -> Option<Args> {
-        match &self.args {
-            Some(args) => Some(args.clone()),
-            None if self.arg.is_empty() => None,
-            // Each was checked when it was read.
-            None => Args::from_json(&format!("[{}]", self.arg.join(","))).ok(),
-        }
-    }
-}
-
-/// `enqueue`.
-#[derive(Debug, ClapArgs)]
-pub struct EnqueueArgs {
-    /// The task
-    #[arg(required_unless_present = "bulk")]
-    pub task: Option<String>,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
-    pub args: JobArgs,
-    /// Another queue than the task's own
-    #[arg(long, value_name = "Q")]
-    pub queue: Option<String>,
-    /// Not before this time
-    #[arg(long, value_name = "TIME", value_parser = value::time, conflicts_with_all = ["delay", "front"])]
-    pub at: Option<TimeArg>,
-    /// Not before so much time has passed: 90s, 10m, 1h 30m, or milliseconds
-    #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = value::delay, conflicts_with = "front")]
-    pub delay: Option<i64>,
-    /// To the head of the queue
-    #[arg(long)]
-    pub front: bool,
-    /// If the same job is already due at this second, that is no error
-    #[arg(long)]
-    pub suppress_duplicate: bool,
-    /// The task need not be defined here
-    #[arg(long)]
-    pub foreign: bool,
-    /// Jobs from a file (- for stdin), one a line: {"task","args","queue","at"}
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["task", "args", "arg", "queue", "at", "delay"])]
-    pub bulk: Option<PathBuf>,
-}
-
-/// `perform`.
-#[derive(Debug, ClapArgs)]
-pub struct PerformArgs {
-    /// The task
-    pub task: String,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
-    pub args: JobArgs,
-}
-
-/// `tasks ...`.
-#[derive(Debug, Subcommand)]
-pub enum TasksVerb {
-    /// All of them
-    List,
-    /// One of them
-    Show {
-        /// Its name
-        name: String,
-    },
-}
-
-/// `queues ...`.
-#[derive(Debug, Subcommand)]
-pub enum QueuesVerb {
-    /// All of them and their lengths
-    List,
-    /// A queue's jobs, the next to run first
-    Show {
-        /// The queue
-        queue: String,
-        /// The first position; negative ones count from the end
-        #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-        start: i64,
-        /// The last position
-        #[arg(long, value_name = "N", default_value_t = 99, allow_negative_numbers = true)]
-        stop: i64,
-    },
-    /// Delete a queue with its jobs
-    Delete {
-        /// The queue
-        queue: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-/// `delayed`, `delayed list`.
-#[derive(Debug, ClapArgs)]
-pub struct DelayedListArgs {
-    /// Only those due at this time
-    #[arg(long, value_name = "TIME", value_parser = value::time)]
-    pub at: Option<TimeArg>,
-    /// At most so many
-    #[arg(long, value_name = "N", default_value_t = 100)]
-    pub limit: usize,
-}
-
-/// A delayed job, by its content.
-#[derive(Debug, ClapArgs)]
-pub struct DelayedJobArgs {
-    /// The task
-    pub task: String,
-    /// Its queue; left out: the task's own
-    #[arg(long, value_name = "Q")]
-    pub queue: Option<String>,
-    #[command(flatten)]
-    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
-    pub args: JobArgs,
-}
-
-/// `delayed ...`.
-#[derive(Debug, Subcommand)]
-pub enum DelayedVerb {
-    /// The jobs, the first due first
-    List(DelayedListArgs),
-    /// The times at which jobs are due
-    Timestamps,
-    /// When a job is due
-    Find(DelayedJobArgs),
-    /// Delete a job, wherever it is due
-    Delete(DelayedJobArgs),
-}
-
-/// `failed`, `failed list`.
-#[derive(Debug, ClapArgs)]
-pub struct FailedListArgs {
-    /// The first position, the oldest is 0; negative ones count from the end
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    pub start: i64,
-    /// The last position
-    #[arg(long, value_name = "N", default_value_t = 99, allow_negative_numbers = true)]
-    pub stop: i64,
-}
-
-/// `failed ...`.
-#[derive(Debug, Subcommand)]
-pub enum FailedVerb {
-    /// The failed jobs, oldest first
-    List(FailedListArgs),
-    /// How many there are
-    Count,
-    /// One of them, with its backtrace
-    Show {
-        /// Its id or position
-        #[arg(value_name = "ID", allow_negative_numbers = true)]
-        address: String,
-    },
-    /// Remove one, or all
-    Remove {
-        /// Its id or position
-        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present = "all")]
-        address: Option<String>,
-        /// All of them
-        #[arg(long, conflicts_with = "address")]
-        all: bool,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-    /// Put one back on its queue, or all, or all of a task
-    Retry {
-        /// Its id or position
-        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "task"])]
-        address: Option<String>,
-        /// All of them
-        #[arg(long, conflicts_with_all = ["address", "task"])]
-        all: bool,
-        /// All of this task
-        #[arg(long, value_name = "T", conflicts_with = "address")]
-        task: Option<String>,
-    },
-}
-
-/// `workers ...`.
-#[derive(Debug, Subcommand)]
-pub enum WorkersVerb {
-    /// All of them and what they do
-    List,
-    /// One of them
-    Show {
-        /// Its name (host:pid+n) or id (host:pid+n:queues)
-        name: String,
-    },
-    /// Remove a worker that is gone; its job becomes a failed one
-    ForceClean {
-        /// Its name (host:pid+n) or id (host:pid+n:queues)
-        name: String,
-        /// Do not ask
-        #[arg(long)]
-        yes: bool,
-    },
-}
-
-/// `locks ...`.
-#[derive(Debug, Subcommand)]
-pub enum LocksVerb {
-    /// All of them
-    List,
-    /// Free one
-    Delete {
-        /// Its key, as the listing shows it
-        name: String,
-    },
-}
-
-/// `leader`.
-#[derive(Debug, ClapArgs)]
-pub struct LeaderArgs {
-    /// Exit with 0 if the leader runs on this host, with 1 if not
-    #[arg(long)]
-    pub check: bool,
 }
 
 #[cfg(test)]

@@ -52,29 +52,18 @@ pub(super) fn one<T>(reply: Vec<T>) -> Result<T, StoreError> {
 
 #[cfg(test)]
 pub(crate) mod tests {
-    use std::path::PathBuf;
     use std::time::Duration;
 
     use super::*;
     use crate::job::{QueueName, TaskName};
+    use crate::task::cadence::Cadence;
     use crate::task::definition::TaskDefinition;
     use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
     use crate::task::plugin_spec::PluginSpec;
 
     fn task(name: &str, queue: &str) -> TaskDefinition {
-        TaskDefinition {
-            name: TaskName::as_stored(name),
-            description: name.to_owned(),
-            queue: QueueName::as_stored(queue),
-            frequency: None,
-            re_enqueue_after_failure: true,
-            plugins: Vec::new(),
-            timeout: None,
-            on_crash: None,
-            max_redeliveries: None,
-            handler: HandlerSpec::Builtin(BuiltinSpec { name: "noop".to_owned() }),
-            source: PathBuf::from("tasks.d/test.toml"),
-        }
+        let noop = HandlerSpec::Builtin(BuiltinSpec { name: "noop".to_owned() });
+        TaskDefinition::new(TaskName::as_stored(name), QueueName::as_stored(queue), noop)
     }
 
     /// `sendMail` (queue mail, QueueLock), `hourly` (periodic) and `add` (queue math).
@@ -82,7 +71,7 @@ pub(crate) mod tests {
         let locked = vec![PluginSpec::QueueLock { lock_timeout_s: 3600, key: None }];
         Registry::new([
             TaskDefinition { plugins: locked, ..task("sendMail", "mail") },
-            TaskDefinition { frequency: Some(Duration::from_secs(3600)), ..task("hourly", "default") },
+            TaskDefinition { cadence: Some(Cadence::Every(Duration::from_secs(3600))), ..task("hourly", "default") },
             task("add", "math"),
         ])
     }

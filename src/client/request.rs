@@ -96,7 +96,7 @@ impl Request {
             (None, Some(definition)) => definition.queue.clone(),
             (None, None) => return Err(RequestError::QueueMissing { task: self.task.clone() }),
         };
-        let periodic = definition.as_ref().is_some_and(|definition| definition.frequency.is_some());
+        let periodic = definition.as_ref().is_some_and(|definition| definition.cadence.is_some());
         let args = match &self.args {
             // All three are what "no arguments" looks like in ActionHero's world.
             Some(args) if periodic && !matches!(args.as_str(), "[]" | "[{}]" | "[null]") => {

@@ -12,19 +12,7 @@ use crate::task::handler_spec::BuiltinSpec;
 use crate::task::{HandlerSpec, TaskDefinition};
 
 pub(crate) fn task(name: &str, handler: HandlerSpec) -> TaskDefinition {
-    TaskDefinition {
-        name: TaskName::new(name).unwrap(),
-        description: name.into(),
-        queue: QueueName::new("default").unwrap(),
-        frequency: None,
-        re_enqueue_after_failure: true,
-        plugins: Vec::new(),
-        timeout: None,
-        on_crash: None,
-        max_redeliveries: None,
-        handler,
-        source: "tasks.d/test.toml".into(),
-    }
+    TaskDefinition::new(TaskName::new(name).unwrap(), QueueName::new("default").unwrap(), handler)
 }
 
 pub(crate) fn invocation(args: &str) -> Invocation {

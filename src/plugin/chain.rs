@@ -4,7 +4,7 @@ use super::{job_lock, queue_lock};
 use crate::job::payload::encode;
 use crate::job::{Args, LockKey, PayloadView, QueueName};
 use crate::store::effect::{Admission, Busy, Gate, Tick};
-use crate::task::{PluginSpec, TaskDefinition};
+use crate::task::{Cadence, PluginSpec, TaskDefinition};
 
 /// The name under which DelayQueueLock refuses.
 const DELAY_QUEUE_LOCK: &str = "DelayQueueLock";
@@ -110,7 +110,7 @@ impl<'a> Chain<'a> {
     /// The next tick of a periodic task.
     #[must_use]
     pub fn tick(&self) -> Option<Tick> {
-        let every = self.task.frequency?;
+        let Some(Cadence::Every(every)) = &self.task.cadence else { return None };
         Some(Tick {
             task: self.task.name.clone(),
             queue: self.task.queue.clone(),
@@ -132,7 +132,7 @@ impl<'a> Chain<'a> {
     /// Is this job the task's own tick, and not a run that somebody enqueued besides?
     #[must_use]
     pub fn is_tick(&self, payload: &PayloadView<'_>) -> bool {
-        self.task.frequency.is_some()
+        self.task.cadence.is_some()
             && Args::of(payload).is_ok_and(|args| matches!(args.as_str(), "[{}]" | "[null]" | "[]"))
     }
 }

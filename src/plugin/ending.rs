@@ -55,7 +55,7 @@ pub fn ending(
     now_ms: i64,
 ) -> Ending {
     // Only locks and ticks need a look into the payload; most tasks have neither.
-    let looks = task.is_some_and(|task| task.frequency.is_some() || Chain::of(task).has_gates());
+    let looks = task.is_some_and(|task| task.cadence.is_some() || Chain::of(task).has_gates());
     let view = if looks { PayloadView::parse(run.payload).ok() } else { None };
     let chain = task.map(Chain::of);
     let free = chain.zip(view.as_ref()).map_or_else(Vec::new, |(chain, view)| held(chain, run.queue, view));
@@ -136,6 +136,7 @@ mod tests {
 
     use super::*;
     use crate::job::{ClaimToken, FailureView, TaskName};
+    use crate::task::cadence::Cadence;
     use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
     use crate::task::plugin_spec::PluginSpec;
 
@@ -144,18 +145,11 @@ mod tests {
     fn task(periodic: bool) -> TaskDefinition {
         let job_lock =
             PluginSpec::JobLock { lock_timeout_s: 60, enqueue_timeout_ms: 1001, re_enqueue: false, key: None };
+        let noop = HandlerSpec::Builtin(BuiltinSpec { name: "noop".into() });
         TaskDefinition {
-            name: TaskName::as_stored("t"),
-            description: "t".into(),
-            queue: QueueName::as_stored("q"),
-            frequency: periodic.then_some(Duration::from_secs(5)),
-            re_enqueue_after_failure: true,
+            cadence: periodic.then_some(Cadence::Every(Duration::from_secs(5))),
             plugins: vec![job_lock],
-            timeout: None,
-            on_crash: None,
-            max_redeliveries: None,
-            handler: HandlerSpec::Builtin(BuiltinSpec { name: "noop".into() }),
-            source: "t.toml".into(),
+            ..TaskDefinition::new(TaskName::as_stored("t"), QueueName::as_stored("q"), noop)
         }
     }
 

@@ -10,6 +10,7 @@
 pub mod chain;
 pub mod cut_off;
 pub mod ending;
+pub mod hook;
 pub mod job_lock;
 pub mod queue_lock;
 

@@ -25,7 +25,7 @@ use crate::task::Registry;
 pub struct Context {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// The tasks this instance knows.
+    /// The tasks this instance knows; read through [`registry`](Self::registry).
     pub registry: Arc<Registry>,
     /// Wall time, for records and to notice skew.
     pub clock: Arc<dyn Clock>,
@@ -43,4 +43,12 @@ pub struct Context {
     pub lease: Duration,
     /// When a foreign worker that stopped pinging is cleaned away.
     pub stuck_worker_timeout: Option<Duration>,
+}
+
+impl Context {
+    /// The tasks this instance knows at this moment.
+    #[must_use]
+    pub fn registry(&self) -> Arc<Registry> {
+        Arc::clone(&self.registry)
+    }
 }

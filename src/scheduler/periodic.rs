@@ -25,7 +25,8 @@ const UNDECLARED: Duration = Duration::from_secs(600);
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntry>, StoreError> {
-    let Context { store, registry, clock, bus, .. } = context;
+    let Context { store, clock, bus, .. } = context;
+    let registry = context.registry();
     let tasks: Vec<_> = registry.periodic().collect();
     let job_lock = |task| Chain::of(task).job_lock(&Chain::of(task).tick()?.queue, &Args::periodic());
     let locks: Vec<_> = tasks.iter().map(|task| job_lock(task).map(|(key, _)| key)).collect();
@@ -89,8 +90,9 @@ impl Undeclared {
         instances: &[InstanceState],
     ) -> Result<(), StoreError> {
         let now = Instant::now();
+        let registry = context.registry();
         let declared = |task: &TaskName| {
-            context.registry.get(task.as_str()).is_some_and(|task| task.frequency.is_some())
+            registry.get(task.as_str()).is_some_and(|task| task.cadence.is_some())
                 || instances.iter().any(|state| state.record.declares(task))
         };
         self.0.retain(|task, _| entries.iter().any(|entry| entry.task == *task) && !declared(task));

@@ -150,8 +150,8 @@ impl Promoter<'_> {
     }
 
     fn queue_lock(&self, view: &PayloadView<'_>, queue: &QueueName) -> Option<(crate::job::LockKey, u64)> {
-        let task = self.context.registry.get(&view.class)?;
-        Chain::of(task).queue_lock(queue, &Args::of(view).ok()?)
+        let registry = self.context.registry();
+        Chain::of(registry.get(&view.class)?).queue_lock(queue, &Args::of(view).ok()?)
     }
 
     fn refuse(&self, payload: &Bytes, why: String) -> PromoteTo {

@@ -110,7 +110,8 @@ async fn recover_one(
     instance: Option<(String, u64)>,
     record: WorkingRecord,
 ) -> Result<bool, StoreError> {
-    let Context { store, registry, clock, bus, policy, .. } = context;
+    let Context { store, clock, bus, policy, .. } = context;
+    let registry = context.registry();
     let worker = record.worker.clone();
     let find = |class: &str| registry.get(class).map(|task| &**task);
     let CutOff { recovery, job, failure, why } = cut_off(record, instance, find, *policy, clock.now_ms());

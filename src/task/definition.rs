@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use super::cadence::Cadence;
 use super::handler_spec::HandlerSpec;
 use super::plugin_spec::PluginSpec;
 use crate::config::element::on_crash::OnCrash;
@@ -17,9 +18,8 @@ pub struct TaskDefinition {
     pub description: String,
     /// The queue its jobs go to.
     pub queue: QueueName,
-    /// How often it runs by itself: whole seconds, at least one; `None` for tasks that are not
-    /// periodic.
-    pub frequency: Option<Duration>,
+    /// When it runs by itself; `None` for tasks that are not periodic.
+    pub cadence: Option<Cadence>,
     /// Does a periodic task go on after a run that failed?
     pub re_enqueue_after_failure: bool,
     /// Its plugins in order, including those that a periodic task gets by itself.
@@ -34,4 +34,32 @@ pub struct TaskDefinition {
     pub handler: HandlerSpec,
     /// The file it stands in.
     pub source: PathBuf,
+}
+
+impl TaskDefinition {
+    /// A task with nothing but what every task has; everything else as in a file that does not speak of it.
+    #[must_use]
+    pub fn new(name: TaskName, queue: QueueName, handler: HandlerSpec) -> Self {
+        Self {
+            description: name.to_string(),
+            name,
+            queue,
+            cadence: None,
+            re_enqueue_after_failure: true,
+            plugins: Vec::new(),
+            timeout: None,
+            on_crash: None,
+            max_redeliveries: None,
+            handler,
+            source: PathBuf::new(),
+        }
+    }
+    /// `frequency`, for tasks that have one.
+    #[must_use]
+    pub fn frequency(&self) -> Option<Duration> {
+        match self.cadence {
+            Some(Cadence::Every(every)) => Some(every),
+            Some(Cadence::Calendar(_)) | None => None,
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::cadence::Cadence;
 use super::definition::TaskDefinition;
 use super::plugin_options::{self, whole_seconds};
 use super::registry::Registry;
@@ -165,16 +166,14 @@ impl Loader<'_> {
         let name = name?;
         Some(TaskDefinition {
             description: description.unwrap_or_else(|| name.to_string()),
-            name,
-            queue: queue?,
-            frequency,
+            cadence: frequency.map(Cadence::Every),
             re_enqueue_after_failure: go_on,
             plugins,
             timeout,
             on_crash,
             max_redeliveries,
-            handler: handler?,
             source: document.path().to_owned(),
+            ..TaskDefinition::new(name, queue?, handler?)
         })
     }
 

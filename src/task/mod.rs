@@ -1,5 +1,7 @@
 //! Tasks, `tasks.d/*.toml`: what to do when a job of a class is claimed.
 
+pub mod cadence;
+pub mod calendar;
 pub mod definition;
 pub mod handler_spec;
 pub mod load;
@@ -10,6 +12,7 @@ pub mod registry;
 mod run;
 pub mod template;
 
+pub use cadence::Cadence;
 pub use definition::TaskDefinition;
 pub use handler_spec::HandlerSpec;
 pub use plugin_spec::PluginSpec;

@@ -32,6 +32,6 @@ impl Registry {
 
     /// The tasks that run by themselves.
     pub fn periodic(&self) -> impl Iterator<Item = &Arc<TaskDefinition>> {
-        self.iter().filter(|task| task.frequency.is_some())
+        self.iter().filter(|task| task.cadence.is_some())
     }
 }

@@ -87,7 +87,7 @@ fn a_task_is_read_with_all_its_keys() {
     assert_eq!(warnings, Vec::<String>::new());
     assert_eq!(task.name.as_str(), "sendWelcomeEmail");
     assert_eq!(task.description, "I will send a new user a welcome email");
-    assert_eq!((task.queue.as_str(), task.frequency), ("mail", None));
+    assert_eq!((task.queue.as_str(), task.frequency()), ("mail", None));
     assert_eq!(task.timeout, Some(Duration::from_secs(300)));
     assert_eq!((task.on_crash, task.max_redeliveries), (Some(OnCrash::Fail), Some(3)));
     let key = Some("mail".to_owned());
@@ -141,7 +141,7 @@ fn a_periodic_task_gets_its_locks_by_itself() {
     let queue_lock = PluginSpec::QueueLock { lock_timeout_s: 3600, key: None };
     let run = "\n[run]\nbuiltin = \"noop\"";
     let (_dir, task, _) = good(&format!("name = \"t\"\nfrequency = 60000{run}"));
-    assert_eq!(task.frequency, Some(Duration::from_secs(60)));
+    assert_eq!(task.frequency(), Some(Duration::from_secs(60)));
     assert_eq!(task.plugins, [job_lock(false), queue_lock.clone(), PluginSpec::DelayQueueLock]);
     assert_eq!(task.handler, HandlerSpec::Builtin(BuiltinSpec { name: "noop".to_owned() }));
 
@@ -158,7 +158,7 @@ fn a_periodic_task_gets_its_locks_by_itself() {
 fn what_is_probably_not_meant_is_warned_about() {
     let run = "[run]\nbuiltin = \"noop\"";
     let (_dir, task, warnings) = good(&format!("name = \"t\"\nfrequency = 1500\n{run}"));
-    assert_eq!(task.frequency, Some(Duration::from_secs(2)));
+    assert_eq!(task.frequency(), Some(Duration::from_secs(2)));
     assert_eq!(warnings, ["a.toml:2:13: frequency: 1s 500ms is rounded up to 2s"]);
 
     let (_dir, task, warnings) =

@@ -1,0 +1,43 @@
+//! What follows `delayed`.
+
+use clap::{Args as ClapArgs, Subcommand};
+
+use super::job::JobArgs;
+use crate::cli::value::{self, TimeArg};
+
+/// `delayed`, `delayed list`.
+#[derive(Debug, ClapArgs)]
+pub struct DelayedListArgs {
+    /// Only those due at this time
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    pub at: Option<TimeArg>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+}
+
+/// A delayed job, by its content.
+#[derive(Debug, ClapArgs)]
+pub struct DelayedJobArgs {
+    /// The task
+    pub task: String,
+    /// Its queue; left out: the task's own
+    #[arg(long, value_name = "Q")]
+    pub queue: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
+    pub args: JobArgs,
+}
+
+/// `delayed ...`.
+#[derive(Debug, Subcommand)]
+pub enum DelayedVerb {
+    /// The jobs, the first due first
+    List(DelayedListArgs),
+    /// The times at which jobs are due
+    Timestamps,
+    /// When a job is due
+    Find(DelayedJobArgs),
+    /// Delete a job, wherever it is due
+    Delete(DelayedJobArgs),
+}

@@ -1,0 +1,74 @@
+//! What follows `enqueue` and `perform`: a task and its arguments.
+
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use crate::cli::value::{self, TimeArg};
+use crate::job::Args;
+
+/// The arguments of a job.
+#[derive(Debug, Default, ClapArgs)]
+pub struct JobArgs {
+    /// All arguments as JSON; anything but an array is one argument
+    #[arg(long, value_name = "JSON", value_parser = value::args, allow_hyphen_values = true, conflicts_with = "arg")]
+    args: Option<Args>,
+    /// One argument as JSON; may be repeated
+    #[arg(long, value_name = "JSON", value_parser = value::arg, allow_hyphen_values = true)]
+    arg: Vec<String>,
+}
+
+impl JobArgs {
+    /// The arguments, if anything was said about them.
+    #[must_use]
+    pub fn get(&self) -> Option<Args> {
+        match &self.args {
+            Some(args) => Some(args.clone()),
+            None if self.arg.is_empty() => None,
+            // Each was checked when it was read.
+            None => Args::from_json(&format!("[{}]", self.arg.join(","))).ok(),
+        }
+    }
+}
+
+/// `enqueue`.
+#[derive(Debug, ClapArgs)]
+pub struct EnqueueArgs {
+    /// The task
+    #[arg(required_unless_present = "bulk")]
+    pub task: Option<String>,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
+    pub args: JobArgs,
+    /// Another queue than the task's own
+    #[arg(long, value_name = "Q")]
+    pub queue: Option<String>,
+    /// Not before this time
+    #[arg(long, value_name = "TIME", value_parser = value::time, conflicts_with_all = ["delay", "front"])]
+    pub at: Option<TimeArg>,
+    /// Not before so much time has passed: 90s, 10m, 1h 30m, or milliseconds
+    #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = value::delay, conflicts_with = "front")]
+    pub delay: Option<i64>,
+    /// To the head of the queue
+    #[arg(long)]
+    pub front: bool,
+    /// If the same job is already due at this second, that is no error
+    #[arg(long)]
+    pub suppress_duplicate: bool,
+    /// The task need not be defined here
+    #[arg(long)]
+    pub foreign: bool,
+    /// Jobs from a file (- for stdin), one a line: {"task","args","queue","at"}
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["task", "args", "arg", "queue", "at", "delay"])]
+    pub bulk: Option<PathBuf>,
+}
+
+/// `perform`.
+#[derive(Debug, ClapArgs)]
+pub struct PerformArgs {
+    /// The task
+    pub task: String,
+    #[command(flatten)]
+    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
+    pub args: JobArgs,
+}

@@ -1,0 +1,28 @@
+//! What follows `run` and `leader`.
+
+use clap::Args as ClapArgs;
+
+/// `run`.
+#[derive(Debug, Default, ClapArgs)]
+pub struct RunArgs {
+    /// Queues to work on, in order of priority; globs and !exclusions too
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub queues: Option<Vec<String>>,
+    /// Fewest processors
+    #[arg(long, value_name = "N")]
+    pub min: Option<usize>,
+    /// Most processors
+    #[arg(long, value_name = "N")]
+    pub max: Option<usize>,
+    /// Run a scheduler too?
+    #[arg(long, value_name = "true|false")]
+    pub scheduler: Option<bool>,
+}
+
+/// `leader`.
+#[derive(Debug, ClapArgs)]
+pub struct LeaderArgs {
+    /// Exit with 0 if the leader runs on this host, with 1 if not
+    #[arg(long)]
+    pub check: bool,
+}
