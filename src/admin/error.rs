@@ -41,6 +41,12 @@ pub enum AdminError {
         /// What kept changing.
         what: String,
     },
+    /// It is in use, and must not be.
+    #[error("{what}")]
+    Busy {
+        /// Who uses it, and what to do.
+        what: String,
+    },
     /// A text that addresses nothing.
     #[error("{0}")]
     BadAddress(String),

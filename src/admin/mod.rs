@@ -3,6 +3,7 @@
 //! Everything here reads what strangers wrote. A record that cannot be read is shown as what it
 //! is and never stops a listing; bytes are taken back out of the store exactly as they stand.
 
+pub mod copy;
 pub mod delayed;
 pub mod error;
 pub mod failed;

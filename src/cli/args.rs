@@ -8,6 +8,7 @@ pub mod job;
 pub mod locks;
 pub mod queues;
 pub mod run;
+pub mod store;
 pub mod tasks;
 pub mod workers;
 
@@ -21,6 +22,7 @@ pub use job::{EnqueueArgs, JobArgs, PerformArgs};
 pub use locks::LocksVerb;
 pub use queues::QueuesVerb;
 pub use run::{LeaderArgs, RunArgs};
+pub use store::StoreVerb;
 pub use tasks::TasksVerb;
 pub use workers::WorkersVerb;
 
@@ -137,6 +139,12 @@ pub enum Command {
         /// What with them.
         #[command(subcommand)]
         verb: Option<LocksVerb>,
+    },
+    /// Stores: from one to another
+    Store {
+        /// What with them.
+        #[command(subcommand)]
+        verb: StoreVerb,
     },
     /// How many jobs were done and failed
     Stats,

@@ -7,7 +7,7 @@ use clap::Parser;
 use serde::Serialize;
 
 use super::args::{Cli, Command, DelayedVerb, FailedVerb, RunArgs};
-use super::command::{check, delayed, enqueue, failed, locks, overview, perform, queues, run, tasks, workers};
+use super::command::{check, delayed, enqueue, failed, locks, overview, perform, queues, run, store, tasks, workers};
 use super::context::Context;
 use super::exit::{CliError, Exit};
 use super::output::complain;
@@ -84,6 +84,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError>
         Command::Failed { verb, list } => failed::run(context, verb.unwrap_or(FailedVerb::List(list))).await,
         Command::Workers { verb } => workers::run(context, verb).await,
         Command::Locks { verb } => locks::run(context, verb).await,
+        Command::Store { verb } => store::run(context, verb).await,
         Command::Stats => overview::stats(context).await,
         Command::Leader(args) => overview::leader(context, &args).await,
     }

@@ -94,7 +94,8 @@ impl CliError {
                 | AdminError::NotFailed(_)
                 | AdminError::Ambiguous { .. }
                 | AdminError::NotRetriable { .. }
-                | AdminError::Changed { .. } => Exit::Failure,
+                | AdminError::Changed { .. }
+                | AdminError::Busy { .. } => Exit::Failure,
                 AdminError::BadAddress(_) | AdminError::Name { .. } => Exit::Usage,
                 AdminError::Store(error) => store(error),
             },

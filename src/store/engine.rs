@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use super::inspection::Inspection;
+use super::moving::Moving;
 use super::queueing::Queueing;
 use super::scheduling::Scheduling;
 use crate::clock::Clock;
 
 /// A store engine: the three parts together.
-pub trait Store: Queueing + Scheduling + Inspection {
+pub trait Store: Queueing + Scheduling + Inspection + Moving {
     /// Where the store is, for people: a URL without secrets.
     fn describe(&self) -> String;
 }

@@ -47,6 +47,7 @@ mod foreign;
 mod inspect;
 mod leader;
 mod lease;
+mod moving;
 mod periodic;
 mod recovery;
 mod sequence;

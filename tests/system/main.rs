@@ -9,5 +9,6 @@ mod support;
 mod children;
 mod cli;
 mod daemon;
+mod moving;
 mod outage;
 mod place;

@@ -9,5 +9,6 @@ pub mod overview;
 pub mod perform;
 pub mod queues;
 pub mod run;
+pub mod store;
 pub mod tasks;
 pub mod workers;

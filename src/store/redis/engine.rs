@@ -5,13 +5,14 @@ use bytes::Bytes;
 use fred::types::RespVersion;
 
 use super::connection::{Connection, Origin};
-use super::{delayed, enqueue, exchange, inspect, leader, lease, locks, periodic, recover, reply, wake};
+use super::{delayed, enqueue, exchange, inspect, leader, lease, locks, moving, periodic, recover, reply, wake};
 use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::engine::{Store, TimeSource};
 use crate::store::error::StoreError;
 use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, QueueLength, Retried, Stats};
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
+use crate::store::moving::{Batch, Landing, Moving};
 use crate::store::queueing::{Enqueue, Enqueued, Lane, Queueing, Schedule, Scheduled};
 use crate::store::scheduling::{
     Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery, Registered,
@@ -222,5 +223,18 @@ impl Inspection for RedisStore {
     }
     async fn leader(&self, which: Leadership) -> Result<Option<String>, StoreError> {
         leader::leader(&self.connection, which).await
+    }
+}
+
+#[async_trait]
+impl Moving for RedisStore {
+    async fn set_aside(&self, limit: usize) -> Result<Option<Batch>, StoreError> {
+        moving::set_aside(&self.connection, limit).await
+    }
+    async fn take_in(&self, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError> {
+        moving::take_in(&self.connection, batch, landings).await
+    }
+    async fn let_go(&self, number: u64) -> Result<(), StoreError> {
+        moving::let_go(&self.connection, number).await
     }
 }

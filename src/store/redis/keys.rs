@@ -145,6 +145,21 @@ impl Keys {
         self.private(b"periodic")
     }
 
+    /// List: what is set aside for a move to another store, four members an item.
+    pub(super) fn outbox(&self) -> Bytes {
+        self.private(b"outbox")
+    }
+
+    /// Hash: who this store is in moves, and the number of its last batch.
+    pub(super) fn moving(&self) -> Bytes {
+        self.private(b"moving")
+    }
+
+    /// Hash: store -> the last batch taken in from it.
+    pub(super) fn moved(&self) -> Bytes {
+        self.private(b"moved")
+    }
+
     /// Hash: instance -> its registration.
     pub(super) fn instances(&self) -> Bytes {
         self.private(b"instances")

@@ -18,6 +18,7 @@ mod keys;
 mod leader;
 mod lease;
 mod locks;
+mod moving;
 mod periodic;
 mod recover;
 mod reply;

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::commit::{Handle, Role, spawn};
 use super::connection::{self, Options};
 use super::wake::{Bell, SqliteWaker};
-use super::{delayed, enqueue, exchange, inspect, leader, lease, periodic, recover, wake};
+use super::{delayed, enqueue, exchange, inspect, leader, lease, moving, periodic, recover, wake};
 use crate::clock::Clock;
 use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 use crate::store::effect::Admission;
@@ -18,6 +18,7 @@ use crate::store::engine::Store;
 use crate::store::error::StoreError;
 use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, QueueLength, Retried, Stats};
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
+use crate::store::moving::{Batch, Landing, Moving};
 use crate::store::queueing::{Enqueue, Enqueued, Exchange, Exchanged, Lane, Queueing, Schedule, Scheduled};
 use crate::store::scheduling::{
     Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery, Registered,
@@ -292,5 +293,22 @@ impl Inspection for SqliteStore {
 
     async fn leader(&self, which: Leadership) -> Result<Option<String>, StoreError> {
         self.reader.call(move |step| leader::leader(step, which)).await
+    }
+}
+
+#[async_trait]
+impl Moving for SqliteStore {
+    async fn set_aside(&self, limit: usize) -> Result<Option<Batch>, StoreError> {
+        let fresh = InstanceRecord::new_id();
+        self.writer.call(move |step| moving::set_aside(step, &fresh, limit)).await
+    }
+
+    async fn take_in(&self, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError> {
+        let (batch, landings) = (batch.clone(), landings.to_vec());
+        self.writer.call(move |step| moving::take_in(step, &batch, &landings)).await
+    }
+
+    async fn let_go(&self, number: u64) -> Result<(), StoreError> {
+        self.writer.call(move |step| moving::let_go(step, number)).await
     }
 }

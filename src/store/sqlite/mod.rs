@@ -17,6 +17,7 @@ mod leader;
 mod lease;
 mod locks;
 mod migrate;
+mod moving;
 mod number;
 mod periodic;
 mod recover;

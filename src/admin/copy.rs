@@ -1,0 +1,95 @@
+//! From one store to another: everything that waits, in batches, each exactly once.
+//!
+//! The first store is emptied, so that no job can run in both. Broken off anywhere, another call with the same two
+//! stores goes on where this one ended.
+
+use serde::Serialize;
+
+use super::error::AdminError;
+use crate::job::{Args, PayloadView, QueueName};
+use crate::plugin::chain::Chain;
+use crate::store::engine::Store;
+use crate::store::moving::{Batch, Landing, Waiting};
+use crate::task::Registry;
+
+/// How much is moved in one step: it bounds how long either store is held up.
+const BATCH: usize = 250;
+
+/// How much came over.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Copied {
+    /// Jobs that were on queues.
+    pub queued: u64,
+    /// Delayed jobs.
+    pub delayed: u64,
+    /// Failed jobs.
+    pub failed: u64,
+    /// Periodic tasks.
+    pub periodic: u64,
+}
+
+/// Moves all that waits in `from` to `to`; `told` hears how far it is after each batch. The tasks of `registry` say
+/// which locks go with a queued job, and which jobs are a periodic task's, of which one is enough.
+///
+/// # Errors
+/// Refuses while somebody works on `from`. Fails when a store fails; what was moved stays moved, and the next call
+/// goes on.
+pub async fn copy(
+    from: &dyn Store,
+    to: &dyn Store,
+    registry: &Registry,
+    mut told: impl FnMut(&Copied),
+) -> Result<Copied, AdminError> {
+    let busy = |what: String| AdminError::Busy { what };
+    if let Some(state) = from.instances().await?.first() {
+        return Err(busy(format!(
+            "the instance {} is registered on the store to be emptied: stop it; if it crashed, start a daemon there \
+             once, which recovers its jobs, and stop that",
+            state.record.name
+        )));
+    }
+    if let Some(working) = from.registered().await?.into_iter().find(|registered| registered.working.is_some()) {
+        let worker = working.worker;
+        return Err(busy(format!(
+            "the worker {worker} has a job of the store to be emptied: let it end, or workers force-clean it"
+        )));
+    }
+    let mut copied = Copied::default();
+    while let Some(batch) = from.set_aside(BATCH).await? {
+        let landings: Vec<Landing> = batch.items.iter().map(|item| landing(item, registry)).collect();
+        // Whether it was taken in now or before the last call broke off: it is there, and may be forgotten here.
+        to.take_in(&batch, &landings).await?;
+        from.let_go(batch.number).await?;
+        copied.count(&batch);
+        told(&copied);
+    }
+    Ok(copied)
+}
+
+/// How an item is taken in.
+fn landing(item: &Waiting, registry: &Registry) -> Landing {
+    let (payload, queue) = match item {
+        Waiting::Queued { payload, queue, .. } => (payload, Some(queue)),
+        Waiting::Delayed { payload, .. } => (payload, None),
+        Waiting::Failed { .. } | Waiting::Periodic(_) | Waiting::Counted { .. } => return Landing::default(),
+    };
+    let Ok(view) = PayloadView::parse(payload) else { return Landing::default() };
+    let Some(task) = registry.get(&view.class) else { return Landing::default() };
+    let chain = Chain::of(task);
+    let lock = |queue: &QueueName| chain.queue_lock(queue, &Args::of(&view).ok()?);
+    Landing { lock: queue.and_then(lock), once: chain.is_tick(&view) }
+}
+
+impl Copied {
+    fn count(&mut self, batch: &Batch) {
+        for item in &batch.items {
+            match item {
+                Waiting::Queued { .. } => self.queued += 1,
+                Waiting::Delayed { .. } => self.delayed += 1,
+                Waiting::Failed { .. } => self.failed += 1,
+                Waiting::Periodic(_) => self.periodic += 1,
+                Waiting::Counted { .. } => {}
+            }
+        }
+    }
+}

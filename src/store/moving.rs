@@ -1,0 +1,95 @@
+//! Between stores: all that waits in one goes to another, batch by batch, each exactly once.
+//!
+//! Three steps, each atomic in its store: the source sets a batch aside (out of its queues, under a number), the
+//! target takes it in and remembers the number, the source lets it go. Cut off anywhere, the next try goes on: what is
+//! set aside is offered again, and a target that had it already says so. Nothing is ever in neither store, and nothing
+//! can run in both, for what is set aside is in no queue.
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use super::error::StoreError;
+use super::scheduling::PeriodicEntry;
+use crate::job::{Identity, LockKey, QueueName};
+
+/// Something that waits in a store.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Waiting {
+    /// A job on a queue.
+    Queued {
+        /// The queue.
+        queue: QueueName,
+        /// The job's bytes.
+        payload: Bytes,
+        /// Who it is, if it was run before.
+        identity: Option<Identity>,
+    },
+    /// A job that is delayed.
+    Delayed {
+        /// When it is due, in unix seconds.
+        second: i64,
+        /// The job's bytes.
+        payload: Bytes,
+        /// Who it is, if it was run before.
+        identity: Option<Identity>,
+    },
+    /// A failure record.
+    Failed {
+        /// Its bytes.
+        record: Bytes,
+    },
+    /// A periodic task's entry.
+    Periodic(PeriodicEntry),
+    /// The counters of jobs done and failed, which are added to the target's.
+    Counted {
+        /// Jobs done.
+        processed: u64,
+        /// Jobs failed.
+        failed: u64,
+    },
+}
+
+/// What a source has set aside.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Batch {
+    /// The source: random, made when it first set something aside.
+    pub source: String,
+    /// Grows by one with each batch of the source, from 1.
+    pub number: u64,
+    /// What is in it, in order.
+    pub items: Vec<Waiting>,
+}
+
+/// How an item is taken in.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Landing {
+    /// For a queued job: the QueueLock to take if it is free, and for how many seconds.
+    pub lock: Option<(LockKey, u64)>,
+    /// For a periodic task's job: leave it out if a copy is queued or delayed in the target already.
+    pub once: bool,
+}
+
+/// The part of a store that a move between stores holds.
+#[async_trait]
+pub trait Moving: Send + Sync {
+    /// Takes at most `limit` waiting things out and sets them aside as the next batch: queues first, then delayed
+    /// jobs, failed ones, periodic entries, counters. A batch that is set aside already is returned as it stands.
+    /// `None`: nothing waits.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached; may be repeated.
+    async fn set_aside(&self, limit: usize) -> Result<Option<Batch>, StoreError>;
+
+    /// Takes a batch in, each item as its landing says; false if this batch had been taken in before. An entry of a
+    /// periodic task that the target has already stays the target's, but for being stopped.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached; may be repeated. After any other error nothing was taken in.
+    async fn take_in(&self, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError>;
+
+    /// Forgets the batch that is set aside, if it has this number.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached; may be repeated.
+    async fn let_go(&self, number: u64) -> Result<(), StoreError>;
+}

@@ -1,0 +1,140 @@
+//! Between stores: what is set aside, taken in and let go.
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
+
+use super::connection::Connection;
+use super::script::{Call, Script, script};
+use super::{inspect, periodic, reply, verdict};
+use crate::job::{Identity, PayloadView, QueueName};
+use crate::store::error::StoreError;
+use crate::store::instance::InstanceRecord;
+use crate::store::moving::{Batch, Landing, Waiting};
+
+static SET_ASIDE: Script = script!("places", "set_aside");
+static TAKE_IN: Script = script!("locks", "places", "take_in");
+static LET_GO: Script = script!("let_go");
+
+/// The queue under which the identity of a job without one is looked for.
+fn queue_of(payload: &[u8]) -> QueueName {
+    let view = PayloadView::parse(payload).ok();
+    QueueName::as_stored(view.as_ref().and_then(|view| view.queue.as_deref()).unwrap_or_default())
+}
+
+pub(super) async fn set_aside(connection: &Connection, limit: usize) -> Result<Option<Batch>, StoreError> {
+    let keys = connection.keys();
+    let first = |kind: &'static str| {
+        let mut call = connection.call();
+        verdict::places(&mut call, keys);
+        call.key(keys.outbox()).key(keys.moving()).text(&InstanceRecord::new_id()).literal(kind);
+        call
+    };
+    if let Some(batch) = aside(connection, first("")).await? {
+        return Ok(Some(batch));
+    }
+    for queue in inspect::queues(connection).await?.into_iter().filter(|queue| queue.length > 0) {
+        let mut call = first("Q");
+        call.key(keys.queue(&queue.queue)).text(queue.queue.as_str()).number(limit);
+        if let Some(batch) = aside(connection, call).await? {
+            return Ok(Some(batch));
+        }
+    }
+    while let Some(next) = inspect::delayed_seconds(connection, i64::MIN, 1).await?.first() {
+        let last = i64::try_from(limit).unwrap_or(i64::MAX) - 1;
+        let jobs = inspect::range(connection, keys.delayed(next.second), 0, last).await?;
+        let mut call = first("D");
+        call.key(keys.delayed(next.second)).key(keys.twins(next.second)).number(next.second).number(jobs.len());
+        for job in jobs {
+            call.key(keys.timestamps(&job)).text(queue_of(&job).as_str()).arg(job);
+        }
+        // None: the second was empty and is forgotten, or somebody was faster.
+        if let Some(batch) = aside(connection, call).await? {
+            return Ok(Some(batch));
+        }
+    }
+    let mut failed = first("F");
+    failed.number(limit);
+    for call in [failed, first("P"), first("S")] {
+        if let Some(batch) = aside(connection, call).await? {
+            return Ok(Some(batch));
+        }
+    }
+    Ok(None)
+}
+
+async fn aside(connection: &Connection, call: Call) -> Result<Option<Batch>, StoreError> {
+    let mut reply = reply::list(connection.run(&SET_ASIDE, call).await?)?.into_iter();
+    let mut next = || reply.next().unwrap_or(Frame::Null);
+    let Some(source) = reply::bytes(next())? else { return Ok(None) };
+    let number = reply::count(next())?;
+    let fields = reply::strings(next())?;
+    let items = fields.chunks_exact(4).map(read).collect::<Result<_, _>>()?;
+    Ok(Some(Batch { source: String::from_utf8_lossy(&source).into_owned(), number, items }))
+}
+
+/// Four fields of the outbox, as `set_aside.lua` writes them.
+fn read(fields: &[Bytes]) -> Result<Waiting, StoreError> {
+    let strange = || StoreError::Corrupt {
+        place: "windlass:outbox".to_owned(),
+        reason: "it holds what no version of Windlass sets aside".to_owned(),
+    };
+    let [kind, name, identity, payload] = fields else { return Err(strange()) };
+    let name = String::from_utf8_lossy(name);
+    let identity = std::str::from_utf8(identity).ok().and_then(Identity::decode);
+    let payload = payload.clone();
+    Ok(match &kind[..] {
+        b"Q" => Waiting::Queued { queue: QueueName::as_stored(&name), payload, identity },
+        b"D" => Waiting::Delayed { second: name.parse().map_err(|_| strange())?, payload, identity },
+        b"F" => Waiting::Failed { record: payload },
+        b"P" => Waiting::Periodic(periodic::read(name.as_bytes(), &payload).ok_or_else(strange)?),
+        b"S" => Waiting::Counted {
+            processed: name.parse().map_err(|_| strange())?,
+            failed: reply::parsed(&payload).ok_or_else(strange)?,
+        },
+        _ => return Err(strange()),
+    })
+}
+
+pub(super) async fn take_in(connection: &Connection, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError> {
+    let keys = connection.keys();
+    let plain = Landing::default();
+    let mut call = connection.call();
+    verdict::places(&mut call, keys);
+    call.key(keys.moved()).text(&batch.source).number(batch.number).number(batch.items.len());
+    let encoded = |identity: &Option<Identity>| identity.as_ref().map(verdict::encoded).unwrap_or_default();
+    for (index, item) in batch.items.iter().enumerate() {
+        let Landing { lock, once } = landings.get(index).unwrap_or(&plain);
+        match item {
+            Waiting::Queued { queue, payload, identity } => {
+                call.literal("Q").key(keys.queue(queue)).key(keys.timestamps(payload));
+                call.text(queue.as_str()).arg(payload.clone()).arg(encoded(identity)).flag(*once);
+                match lock {
+                    Some((lock, ttl_s)) => call.number(ttl_s).key(keys.lock(lock)),
+                    None => call.literal(""),
+                };
+            }
+            Waiting::Delayed { second, payload, identity } => {
+                let queue = queue_of(payload);
+                call.literal("D").key(keys.delayed(*second)).key(keys.queue(&queue)).key(keys.timestamps(payload));
+                call.number(second).text(queue.as_str()).arg(payload.clone()).arg(encoded(identity)).flag(*once);
+            }
+            Waiting::Failed { record } => {
+                call.literal("F").arg(record.clone());
+            }
+            Waiting::Periodic(entry) => {
+                call.literal("P").text(entry.task.as_str()).text(&periodic::encode(entry));
+            }
+            Waiting::Counted { processed, failed } => {
+                call.literal("S").number(processed).number(failed);
+            }
+        }
+    }
+    Ok(reply::number(connection.run(&TAKE_IN, call).await?)? == 1)
+}
+
+pub(super) async fn let_go(connection: &Connection, number: u64) -> Result<(), StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.outbox()).key(keys.moving()).number(number);
+    connection.run(&LET_GO, call).await.map(drop)
+}

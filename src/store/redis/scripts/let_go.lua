@@ -1,0 +1,14 @@
+-- let_go: forgets what is set aside, when the other store has it.
+--
+-- KEYS   windlass:outbox, windlass:moving
+-- ARGV   now (unused), number
+-- returns 1 if it was that batch, 0 if not
+--
+-- Why this order: the number is compared first, for a late repetition must not drop a newer batch.
+
+local OUTBOX, MOVING = key(), key()
+if must('HGET', MOVING, 'number') ~= arg() then
+  return 0
+end
+redis.call('DEL', OUTBOX)
+return 1

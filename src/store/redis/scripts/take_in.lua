@@ -1,0 +1,96 @@
+-- take_in: puts in what another store has set aside, once.
+--
+-- KEYS   as places.lua; windlass:moved; then per item by kind:
+--        "Q" queue:<queue>, timestamps:<raw>, the lock if it takes one
+--        "D" delayed:<second>, queue:<queue>, timestamps:<raw>
+-- ARGV   now, source, number, number of items; then per item its kind and
+--        "Q" queue, raw, identity or "", "1" if only once, the lock's ttl or ""
+--        "D" second, queue, raw, identity or "", "1" if only once
+--        "F" record     "P" task, entry     "S" processed, failed
+-- returns 1, or 0 if this batch was taken in before
+--
+-- Why this order: all is read and every key's type is looked at before the first write, so that an
+-- error leaves nothing half taken in. The number is written first of all: with it, the batch is in.
+
+local MOVED = key()
+local source, number, count = arg(), tonumber(arg()), tonumber(arg())
+local items = {}
+for i = 1, count do
+  local item = { kind = arg() }
+  if item.kind == 'Q' then
+    item.list, item.stamps = key(), key()
+    item.queue, item.raw, item.identity, item.once, item.ttl = arg(), arg(), arg(), arg() == '1', arg()
+    item.lock = item.ttl ~= '' and key()
+  elseif item.kind == 'D' then
+    item.list, item.queued, item.stamps = key(), key(), key()
+    item.second, item.queue, item.raw, item.identity, item.once = arg(), arg(), arg(), arg(), arg() == '1'
+  elseif item.kind == 'F' then
+    item.raw = arg()
+  else
+    item.name, item.raw = arg(), arg()
+  end
+  items[i] = item
+end
+if (tonumber(must('HGET', MOVED, source) or 0) or 0) >= number then
+  return 0
+end
+must('LLEN', FAILED)
+must('ZCARD', SCHEDULE)
+must('SCARD', QUEUES)
+must('HLEN', PERIODIC)
+must('HLEN', IDENTITY)
+for _, item in ipairs(items) do
+  if item.list then
+    must('LLEN', item.list)
+  end
+  if item.queued then
+    must('LLEN', item.queued)
+  end
+  if item.stamps then
+    must('SCARD', item.stamps)
+  end
+end
+must('HSET', MOVED, source, whole(number))
+
+local function stands(list, item)
+  return item.once and (redis.call('EXISTS', item.stamps) == 1 or redis.call('LPOS', list, item.raw))
+end
+
+for _, item in ipairs(items) do
+  if item.kind == 'Q' then
+    if not stands(item.list, item) then
+      try('SADD', QUEUES, item.queue)
+      try('RPUSH', item.list, item.raw)
+      if item.identity ~= '' then
+        remember(item.queue, item.raw, item.identity, seconds())
+      end
+      if item.lock then
+        local value = redis.pcall('GET', item.lock)
+        if not value or (type(value) == 'string' and is_free(item.lock)) then
+          take(item.lock, tonumber(item.ttl))
+        end
+      end
+    end
+  elseif item.kind == 'D' then
+    if not stands(item.queued, item) then
+      delay(item.second, item.raw, item.stamps)
+      if item.identity ~= '' then
+        remember(item.queue, item.raw, item.identity, tonumber(item.second))
+      end
+    end
+  elseif item.kind == 'F' then
+    try('RPUSH', FAILED, item.raw)
+  elseif item.kind == 'P' then
+    if try('HSETNX', PERIODIC, item.name, item.raw) == 0 and string.match(item.raw, '^%S+ %S+ 1 ') then
+      local standing = redis.call('HGET', PERIODIC, item.name)
+      local due, every, queue = string.match(standing, '^(%S+) (%S+) %d (.*)$')
+      if due then
+        try('HSET', PERIODIC, item.name, due .. ' ' .. every .. ' 1 ' .. queue)
+      end
+    end
+  else
+    try('INCRBY', PROCESSED_STAT, item.name)
+    try('INCRBY', FAILED_STAT, item.raw)
+  end
+end
+return 1

@@ -1,0 +1,220 @@
+//! Between stores: what is set aside, taken in and let go.
+
+use bytes::Bytes;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::commit::Step;
+use super::number::{count, stored};
+use super::{delayed, enqueue, locks, periodic, verdict};
+use crate::job::{Identity, PayloadView, QueueName, TaskName};
+use crate::store::error::StoreError;
+use crate::store::moving::{Batch, Landing, Waiting};
+use crate::store::scheduling::PeriodicEntry;
+
+/// Sets the next batch aside, or returns the one that is. `fresh` becomes this store's id if it has none.
+pub(super) fn set_aside(step: &Step<'_>, fresh: &str, limit: usize) -> Result<Option<Batch>, StoreError> {
+    let standing = step.sql("SELECT 1 FROM outbox")?.exists([])?;
+    if !standing {
+        let limit = stored(limit);
+        let taken = queued(step, limit)? || late(step, limit)? || failures(step, limit)? || entries(step)?;
+        if !taken && !counters(step)? {
+            return Ok(None);
+        }
+        step.sql(
+            "INSERT INTO moving (id, number) SELECT coalesce((SELECT id FROM moving), ?1), 1 \
+             ON CONFLICT (id) DO UPDATE SET number = number + 1",
+        )?
+        .execute([fresh])?;
+    }
+    let (source, number) =
+        step.sql("SELECT id, number FROM moving")?.query_row([], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
+    let mut select = step.sql("SELECT kind, name, identity, bytes FROM outbox ORDER BY place")?;
+    let mut rows = select.query([])?;
+    let mut items = Vec::new();
+    while let Some(row) = rows.next()? {
+        items.push(read(row)?);
+    }
+    Ok(Some(Batch { source, number, items }))
+}
+
+/// The first jobs of the first queue that has any.
+fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
+    let first =
+        step.sql("SELECT queue FROM jobs ORDER BY queue LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
+    let Some(queue): Option<String> = first else { return Ok(false) };
+    let last: i64 = step
+        .sql(
+            "SELECT max(position) FROM \
+             (SELECT position FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2)",
+        )?
+        .query_row(params![queue, limit], |row| row.get(0))?;
+    step.sql(
+        "INSERT INTO outbox (kind, name, identity, bytes) \
+         SELECT 'Q', queue, identity, payload FROM jobs WHERE queue = ?1 AND position <= ?2 ORDER BY position",
+    )?
+    .execute(params![queue, last])?;
+    step.sql("DELETE FROM jobs WHERE queue = ?1 AND position <= ?2")?.execute(params![queue, last])?;
+    Ok(true)
+}
+
+/// The first jobs of the earliest second.
+fn late(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
+    let Some(second) = delayed::earliest(step)? else { return Ok(false) };
+    let last: i64 = step
+        .sql("SELECT max(place) FROM (SELECT place FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2)")?
+        .query_row([second, limit], |row| row.get(0))?;
+    step.sql(
+        "INSERT INTO outbox (kind, name, identity, bytes) \
+         SELECT 'D', second, identity, payload FROM delayed WHERE second = ?1 AND place <= ?2 ORDER BY place",
+    )?
+    .execute([second, last])?;
+    step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute([second, last])?;
+    Ok(true)
+}
+
+/// The oldest failure records.
+fn failures(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
+    let last: Option<i64> = step
+        .sql("SELECT max(place) FROM (SELECT place FROM failed ORDER BY place LIMIT ?1)")?
+        .query_row([limit], |row| row.get(0))?;
+    let Some(last) = last else { return Ok(false) };
+    step.sql(
+        "INSERT INTO outbox (kind, name, bytes) SELECT 'F', '', record FROM failed WHERE place <= ?1 ORDER BY place",
+    )?
+    .execute([last])?;
+    step.sql("DELETE FROM failed WHERE place <= ?1")?.execute([last])?;
+    Ok(true)
+}
+
+/// All periodic entries.
+fn entries(step: &Step<'_>) -> Result<bool, StoreError> {
+    let (entries, _) = periodic::periodic(step, &[])?;
+    let mut insert = step.sql("INSERT INTO outbox (kind, name, bytes) VALUES ('P', ?1, ?2)")?;
+    for entry in &entries {
+        let PeriodicEntry { task, queue, due_s, every_s, stopped } = entry;
+        let text = format!("{due_s} {every_s} {} {queue}", u8::from(*stopped));
+        insert.execute(params![task.as_str(), text.as_bytes()])?;
+    }
+    step.sql("DELETE FROM periodic")?.execute([])?;
+    Ok(!entries.is_empty())
+}
+
+/// The counters, unless both are zero.
+fn counters(step: &Step<'_>) -> Result<bool, StoreError> {
+    let set = step
+        .sql(
+            "INSERT INTO outbox (kind, name, bytes) \
+             SELECT 'S', done.value, CAST(CAST(lost.value AS TEXT) AS BLOB) FROM stats AS done, stats AS lost \
+             WHERE done.name = 'processed' AND lost.name = 'failed' AND done.value + lost.value > 0",
+        )?
+        .execute([])?;
+    step.sql("UPDATE stats SET value = 0")?.execute([])?;
+    Ok(set > 0)
+}
+
+fn read(row: &Row<'_>) -> Result<Waiting, StoreError> {
+    let strange = || StoreError::Corrupt {
+        place: "table outbox".to_owned(),
+        reason: "it holds what no version of Windlass sets aside".to_owned(),
+    };
+    let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
+    let identity = row.get::<_, Option<String>>(2)?.as_deref().and_then(Identity::decode);
+    let payload = Bytes::from(row.get::<_, Vec<u8>>(3)?);
+    let text = || std::str::from_utf8(&payload).map_err(|_| strange());
+    Ok(match kind.as_str() {
+        "Q" => Waiting::Queued { queue: QueueName::as_stored(&name), payload, identity },
+        "D" => Waiting::Delayed { second: name.parse().map_err(|_| strange())?, payload, identity },
+        "F" => Waiting::Failed { record: payload },
+        "P" => Waiting::Periodic(entry(&name, text()?).ok_or_else(strange)?),
+        "S" => Waiting::Counted {
+            processed: name.parse().map_err(|_| strange())?,
+            failed: text()?.parse().map_err(|_| strange())?,
+        },
+        _ => return Err(strange()),
+    })
+}
+
+/// `<due> <period> <1 if stopped> <queue>`.
+fn entry(task: &str, text: &str) -> Option<PeriodicEntry> {
+    let mut parts = text.splitn(4, ' ');
+    Some(PeriodicEntry {
+        task: TaskName::as_stored(task),
+        due_s: parts.next()?.parse().ok()?,
+        every_s: parts.next()?.parse().ok()?,
+        stopped: parts.next()? == "1",
+        queue: QueueName::as_stored(parts.next()?),
+    })
+}
+
+/// Takes a batch in, once.
+pub(super) fn take_in(step: &Step<'_>, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError> {
+    let newer = step
+        .sql(
+            "INSERT INTO moved (source, number) VALUES (?1, ?2) \
+             ON CONFLICT (source) DO UPDATE SET number = excluded.number WHERE number < excluded.number",
+        )?
+        .execute(params![batch.source, stored(batch.number)])?;
+    if newer == 0 {
+        return Ok(false);
+    }
+    let plain = Landing::default();
+    for (index, item) in batch.items.iter().enumerate() {
+        let Landing { lock, once } = landings.get(index).unwrap_or(&plain);
+        let text = |identity: &Option<Identity>| identity.as_ref().map(Identity::encode);
+        match item {
+            Waiting::Queued { queue, payload, identity } => {
+                if *once && stands(step, queue, payload)? {
+                    continue;
+                }
+                if let Some((key, ttl_s)) = lock
+                    && !locks::queue_lock_refuses(step, key)?
+                {
+                    locks::take_queue_lock(step, key, *ttl_s)?;
+                }
+                enqueue::make_known(step, queue)?;
+                enqueue::push_tail(step, queue, payload, text(identity).as_deref())?;
+            }
+            Waiting::Delayed { second, payload, identity } => {
+                let view = PayloadView::parse(payload).ok();
+                let queue = view.as_ref().and_then(|view| view.queue.as_deref()).map(QueueName::as_stored);
+                if *once && stands(step, &queue.unwrap_or_else(|| QueueName::as_stored("")), payload)? {
+                    continue;
+                }
+                delayed::insert(step, *second, payload, text(identity).as_deref())?;
+            }
+            Waiting::Failed { record } => verdict::fail(step, record)?,
+            Waiting::Periodic(entry) => take_entry(step, entry)?,
+            Waiting::Counted { processed, failed } => {
+                let mut update = step.sql("UPDATE stats SET value = value + ?2 WHERE name = ?1")?;
+                update.execute(params!["processed", stored(*processed)])?;
+                update.execute(params!["failed", stored(*failed)])?;
+            }
+        }
+    }
+    step.wake();
+    Ok(true)
+}
+
+/// Is a copy of this job queued or delayed?
+fn stands(step: &Step<'_>, queue: &QueueName, payload: &[u8]) -> Result<bool, StoreError> {
+    let queued =
+        step.sql("SELECT 1 FROM jobs WHERE queue = ?1 AND payload = ?2")?.exists(params![queue.as_str(), payload])?;
+    Ok(queued || delayed::stands(step, payload)?)
+}
+
+/// An entry that stands already stays, but for being stopped.
+fn take_entry(step: &Step<'_>, entry: &PeriodicEntry) -> Result<(), StoreError> {
+    let PeriodicEntry { task, queue, due_s, every_s, stopped } = entry;
+    step.sql(
+        "INSERT INTO periodic (task, queue, due_s, every_s, stopped) VALUES (?1, ?2, ?3, ?4, ?5) \
+         ON CONFLICT (task) DO UPDATE SET stopped = max(stopped, excluded.stopped)",
+    )?
+    .execute(params![task.as_str(), queue.as_str(), due_s, stored(*every_s), stopped])?;
+    Ok(())
+}
+
+/// Forgets the batch that is set aside.
+pub(super) fn let_go(step: &Step<'_>, number: u64) -> Result<(), StoreError> {
+    step.sql("DELETE FROM outbox WHERE EXISTS (SELECT 1 FROM moving WHERE number = ?1)")?.execute([stored(number)])?;
+    Ok(())
+}

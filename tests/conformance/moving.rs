@@ -1,0 +1,190 @@
+//! From one store to another, exactly once, whatever breaks off.
+
+use bytes::Bytes;
+use windlass::admin::copy::{Copied, copy};
+use windlass::job::Identity;
+use windlass::store::effect::Verdict;
+use windlass::store::moving::{Landing, Waiting};
+use windlass::store::queueing::When;
+use windlass::store::scheduling::Reconciled;
+use windlass::task::Registry;
+
+use crate::fixture::{Fixture, NOW_S};
+use crate::instance::{Claimed, Instance};
+use crate::look::{delay, delayed_at, fill, job, jobs, queued};
+use crate::tick::{reconcile, tick};
+
+behaviours! {
+    everything_that_waits_comes_over,
+    it_comes_over_between_engines,
+    a_batch_is_taken_in_once,
+    what_is_set_aside_is_offered_again,
+    a_late_word_drops_no_newer_batch,
+    who_a_job_is_comes_along,
+    a_store_in_use_is_left_alone,
+    equal_jobs_of_a_second_all_come_over,
+    one_tick_is_enough,
+    a_stopped_task_stays_stopped,
+}
+
+async fn moved(from: &Fixture, to: &Fixture) -> Copied {
+    copy(&*from.store, &*to.store, &Registry::default(), |_| {}).await.expect("copy")
+}
+
+/// A store with something of everything.
+async fn filled(f: &Fixture) {
+    fill(&f.store, "mail", &jobs(0..600)).await;
+    fill(&f.store, "math", &[Bytes::from_static(b"{bad"), job(1)]).await;
+    for n in 0..300 {
+        delay(&f.store, &job(n), When::At(NOW_S + 10 + i64::from(n >= 200))).await;
+    }
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "lost", &jobs(0..2)).await;
+    let claims = instance.claim(&["lost"], &[1, 2]).await;
+    instance.settle(claims.iter().map(|one| one.ends(one.failed())).collect()).await;
+    f.store.leave(&instance.record).await.expect("leave");
+    assert_eq!(reconcile(f, 60).await, Reconciled::Seeded);
+}
+
+async fn check_moved(from: &Fixture, to: &Fixture) {
+    assert_eq!(queued(&to.store, "mail").await, jobs(0..600));
+    assert_eq!(queued(&to.store, "math").await, [Bytes::from_static(b"{bad"), job(1)]);
+    assert_eq!(delayed_at(&to.store, NOW_S + 10).await, jobs(0..200));
+    assert_eq!(delayed_at(&to.store, NOW_S + 11).await, jobs(200..300));
+    assert_eq!(to.store.scheduled_at(&job(250)).await.expect("scheduled_at"), [NOW_S + 11]);
+    assert_eq!(to.store.failed_count().await.expect("failed_count"), 2);
+    assert_eq!(to.store.stats().await.expect("stats").failed, 2);
+    assert_eq!(to.store.periodic(&[]).await.expect("periodic").0.len(), 1);
+    assert_eq!(from.store.set_aside(10).await.expect("set_aside"), None);
+    assert_eq!(from.store.scheduled_at(&job(250)).await.expect("scheduled_at"), [0_i64; 0]);
+    assert_eq!(from.store.delayed_seconds(0, 10).await.expect("delayed_seconds"), []);
+}
+
+async fn everything_that_waits_comes_over(f: &Fixture) {
+    filled(f).await;
+    let to = f.sibling().await;
+    let copied = moved(f, &to).await;
+    assert_eq!(copied, Copied { queued: 603, delayed: 300, failed: 2, periodic: 1 });
+    check_moved(f, &to).await;
+    assert_eq!(moved(f, &to).await, Copied::default());
+}
+
+async fn it_comes_over_between_engines(f: &Fixture) {
+    filled(f).await;
+    let (redis, sqlite) = (Fixture::redis().await, Fixture::sqlite().await);
+    moved(f, &redis).await;
+    check_moved(f, &redis).await;
+    moved(&redis, &sqlite).await;
+    check_moved(&redis, &sqlite).await;
+    let back = Fixture::redis().await;
+    moved(&sqlite, &back).await;
+    check_moved(&sqlite, &back).await;
+}
+
+async fn a_batch_is_taken_in_once(f: &Fixture) {
+    fill(&f.store, "q", &jobs(0..5)).await;
+    let to = f.sibling().await;
+    let batch = f.store.set_aside(3).await.expect("set_aside").expect("a batch");
+    assert!(to.store.take_in(&batch, &[]).await.expect("take_in"));
+    // The word that it arrived was lost: the same batch comes again, after a restart of both.
+    let again = f.handle().await.set_aside(100).await.expect("set_aside").expect("a batch");
+    assert_eq!(again, batch);
+    assert!(!to.handle().await.take_in(&again, &[]).await.expect("take_in"));
+    f.store.let_go(again.number).await.expect("let_go");
+    moved(f, &to).await;
+    assert_eq!(queued(&to.store, "q").await, jobs(0..5));
+}
+
+async fn what_is_set_aside_is_offered_again(f: &Fixture) {
+    fill(&f.store, "q", &jobs(0..5)).await;
+    let batch = f.store.set_aside(2).await.expect("set_aside").expect("a batch");
+    assert_eq!(batch.items.len(), 2);
+    assert_eq!(queued(&f.store, "q").await, jobs(2..5));
+    let to = f.sibling().await;
+    assert_eq!(moved(f, &to).await.queued, 5);
+    assert_eq!(queued(&to.store, "q").await, jobs(0..5));
+}
+
+async fn a_late_word_drops_no_newer_batch(f: &Fixture) {
+    fill(&f.store, "q", &jobs(0..4)).await;
+    let first = f.store.set_aside(2).await.expect("set_aside").expect("a batch");
+    f.store.let_go(first.number).await.expect("let_go");
+    let second = f.store.set_aside(2).await.expect("set_aside").expect("a batch");
+    assert!(second.number > first.number);
+    f.store.let_go(first.number).await.expect("let_go");
+    assert_eq!(f.store.set_aside(2).await.expect("set_aside"), Some(second));
+}
+
+async fn who_a_job_is_comes_along(f: &Fixture) {
+    let (put_off, given_back) = (job(1), job(2));
+    fill(&f.store, "q", &[put_off.clone(), given_back.clone()]).await;
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    let identities: Vec<Identity> = claims.iter().map(|one| one.claim.identity.redelivered()).collect();
+    let later = Verdict::Delayed { delay_ms: 5000, identity: identities[0].clone() };
+    let back = Verdict::Requeued { identity: identities[1].clone() };
+    instance.settle(vec![claims[0].ends(later), claims[1].ends(back)]).await;
+    f.store.leave(&instance.record).await.expect("leave");
+    let to = f.sibling().await;
+    moved(f, &to).await;
+    let mut other = Instance::join(&to.store, "b", 1).await;
+    let claim = other.claim_one("q").await;
+    assert_eq!((claim.claim.payload.clone(), &claim.claim.identity), (given_back, &identities[1]));
+    let batch = to.store.set_aside(10).await.expect("set_aside").expect("a batch");
+    assert!(
+        matches!(&batch.items[..], [Waiting::Delayed { payload, identity: Some(identity), .. }]
+            if *payload == put_off && *identity == identities[0]),
+        "{batch:?}"
+    );
+}
+
+async fn a_store_in_use_is_left_alone(f: &Fixture) {
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let instance = Instance::join(&f.store, "a", 1).await;
+    let to = f.sibling().await;
+    let refused = copy(&*f.store, &*to.store, &Registry::default(), |_| {}).await.expect_err("it is in use");
+    assert!(refused.to_string().contains(&instance.record.name), "{refused}");
+    assert_eq!(queued(&f.store, "q").await, jobs(0..2));
+}
+
+async fn equal_jobs_of_a_second_all_come_over(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 3).await;
+    fill(&f.store, "q", &[job(1), job(1), job(1)]).await;
+    let claims = instance.claim(&["q"], &[1, 2, 3]).await;
+    let later = |one: &Claimed| one.ends(Verdict::Delayed { delay_ms: 5000, identity: one.claim.identity.put_off() });
+    instance.settle(claims.iter().map(later).collect()).await;
+    f.store.leave(&instance.record).await.expect("leave");
+    let to = f.sibling().await;
+    let batch = f.store.set_aside(2).await.expect("set_aside").expect("a batch");
+    assert_eq!(batch.items.len(), 2);
+    assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [NOW_S + 5]);
+    moved(f, &to).await;
+    assert_eq!(delayed_at(&to.store, NOW_S + 5).await, [job(1), job(1), job(1)]);
+    assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [0_i64; 0]);
+}
+
+async fn one_tick_is_enough(f: &Fixture) {
+    let tick = tick(60);
+    let queue = tick.queue.as_str().to_owned();
+    delay(&f.store, &tick.payload, When::At(NOW_S + 5)).await;
+    fill(&f.store, &queue, std::slice::from_ref(&tick.payload)).await;
+    let to = f.sibling().await;
+    delay(&to.store, &tick.payload, When::At(NOW_S + 7)).await;
+    while let Some(batch) = f.store.set_aside(10).await.expect("set_aside") {
+        let once = vec![Landing { once: true, lock: None }; batch.items.len()];
+        to.store.take_in(&batch, &once).await.expect("take_in");
+        f.store.let_go(batch.number).await.expect("let_go");
+    }
+    assert!(queued(&to.store, &queue).await.is_empty());
+    assert_eq!(to.store.scheduled_at(&tick.payload).await.expect("scheduled_at"), [NOW_S + 7]);
+}
+
+async fn a_stopped_task_stays_stopped(f: &Fixture) {
+    filled(f).await;
+    f.plant_stopped(&tick(60));
+    let to = f.sibling().await;
+    filled(&to).await;
+    moved(f, &to).await;
+    let entries = to.store.periodic(&[]).await.expect("periodic").0;
+    assert!(entries.iter().all(|entry| entry.stopped) && entries.len() == 1, "{entries:?}");
+}
