@@ -1,4 +1,4 @@
-//! A live node-resque on the other side of the real binary.
+//! A live node-resque, or ActionHero, on the other side of the real binary.
 //!
 //! Every test has a redis-server of its own, runs `windlass` as people do (the daemon by `run`, the
 //! rest by its command line) and, where another program matters, a node-resque peer. Tests are named after
@@ -16,6 +16,7 @@ mod peer;
 mod waiting;
 mod world;
 
+mod actionhero;
 mod delayed;
 mod enqueue;
 mod failed;

@@ -23,14 +23,46 @@ pub(crate) struct Peer {
 impl Peer {
     /// Starts one on this Redis, knowing these jobs.
     pub(crate) fn connect(socket: &Path, definitions: &str) -> Self {
+        let mut peer = Self::launch("peer.mjs");
+        let socket = socket.display();
+        peer.call("connect", &format!(r#"{{"socket":"{socket}","namespace":"resque","definitions":{definitions}}}"#))
+            .expect("node-resque must connect");
+        peer
+    }
+
+    /// Starts an ActionHero server on this Redis, with options as `actionhero.mjs` takes them (a JSON object).
+    pub(crate) fn actionhero(socket: &Path, options: &str) -> Self {
+        let mut peer = Self::launch("actionhero.mjs");
+        let options = options.strip_prefix('{').expect("options must be an object");
+        peer.call("start", &format!(r#"{{"socket":"{}",{options}"#, socket.display())).expect("ActionHero must start");
+        peer
+    }
+
+    /// A function of ActionHero's `task` module.
+    #[track_caller]
+    pub(crate) fn task(&mut self, method: &str, args: &str) -> Value {
+        self.try_task(method, args).unwrap_or_else(|error| panic!("{method}({args}): {error}"))
+    }
+
+    /// A function of ActionHero's `task` module that may throw.
+    pub(crate) fn try_task(&mut self, method: &str, args: &str) -> Result<Value, String> {
+        self.call("task", &format!(r#"{{"method":"{method}","args":{args}}}"#))
+    }
+
+    /// Stops an ActionHero server as an operator does.
+    pub(crate) fn stop(&mut self) {
+        self.call("stop", "{}").expect("ActionHero must stop");
+    }
+
+    fn launch(script: &str) -> Self {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/compat/node");
         assert!(
-            folder.join("node_modules/node-resque").is_dir(),
-            "node-resque is not installed: run scripts/test, or `npm ci` in {}",
+            folder.join("node_modules/actionhero").is_dir(),
+            "node-resque and ActionHero are not installed: run scripts/test, or `npm ci` in {}",
             folder.display()
         );
         let mut child = Command::new("node")
-            .arg(folder.join("peer.mjs"))
+            .arg(folder.join(script))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::inherit())
@@ -47,11 +79,7 @@ impl Peer {
                 }
             }
         });
-        let mut peer = Self { child, stdin, lines, events: Vec::new(), calls: 0 };
-        let socket = socket.display();
-        peer.call("connect", &format!(r#"{{"socket":"{socket}","namespace":"resque","definitions":{definitions}}}"#))
-            .expect("node-resque must connect");
-        peer
+        Self { child, stdin, lines, events: Vec::new(), calls: 0 }
     }
 
     /// A method of the Queue, with its arguments as a JSON array.
