@@ -23,5 +23,6 @@ mod failed;
 mod locks;
 mod periodic;
 mod process;
+mod ruby;
 mod scheduler;
 mod workers;

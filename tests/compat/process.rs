@@ -179,3 +179,35 @@ fn h05_a_paused_daemon_claims_nothing_until_it_goes_on() {
     world.wait_ended(2);
     daemon.stop();
 }
+
+#[test]
+fn h06_connections_that_break_all_the_time_lose_no_job_and_double_none() {
+    const JOBS: usize = 2_000;
+    let world = World::new();
+    world.task_file("add", "name = \"add\"\nqueue = \"math\"\n[run]\nbuiltin = \"noop\"\n");
+    let mut peer = world.peer("{}");
+    peer.queue("enqueue", r#"["math","add",[0]]"#);
+    let clients = |world: &World| world.texts(&["CLIENT", "LIST"]).concat();
+    let ids = |list: &str| -> Vec<String> {
+        let id = |line: &str| line.split(' ').next().and_then(|id| id.strip_prefix("id=")).map(str::to_owned);
+        list.lines().filter_map(id).collect()
+    };
+    // Who enqueues keeps its connection: what it had acknowledged is then known to the last job.
+    let spared = ids(&clients(&world));
+    let daemon = world.daemon(&Settings { min: 4, max: 4, lease: "15s", ..Settings::default() });
+    let mut killed = 0;
+    for n in 1..JOBS {
+        peer.queue("enqueue", &format!(r#"["math","add",[{n}]]"#));
+        if n % 100 == 0 {
+            for id in ids(&clients(&world)).iter().filter(|id| !spared.contains(id)) {
+                // The connection that asked for the list is gone by now.
+                killed += world.int(&["CLIENT", "KILL", "ID", id]);
+            }
+        }
+    }
+    assert!(killed >= 10, "only {killed} connections were cut");
+    eventually("all are done", || world.counter("resque:stat:processed") >= JOBS as i64);
+    daemon.stop();
+    assert_eq!(world.counter("resque:stat:processed"), JOBS as i64);
+    assert_eq!((world.failed(), world.queued("math")), (Vec::new(), Vec::new()));
+}

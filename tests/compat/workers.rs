@@ -280,6 +280,26 @@ fn c12_a_worker_that_node_resque_cleaned_away_is_not_recovered_a_second_time() {
 }
 
 #[test]
+fn c13_a_node_resque_worker_that_stopped_pinging_is_cleaned_away_whole() {
+    let world = World::new();
+    let mut peer = world.peer(r#"{"wait":{"behaviour":"wait"}}"#);
+    peer.start_worker("peer:77", r#"["math"]"#);
+    peer.queue("enqueue", r#"["math","wait",[{"n":1}]]"#);
+    peer.wait_ran("wait");
+    peer.kill();
+    let daemon = world.daemon(&Settings { more: "stuck_worker_timeout = \"1s\"", ..Settings::scheduler_only() });
+    eventually("its job is failed", || world.failed().len() == 1);
+    let record = json(&world.failed()[0]);
+    assert_eq!(record["payload"], serde_json::json!({"class": "wait", "queue": "math", "args": [{"n": 1}]}));
+    assert_eq!(record["backtrace"][1], "queue#forceCleanWorker");
+    for key in ["worker:peer:77:math", "worker:peer:77:math:started", "worker:ping:peer:77", "worker:peer:77"] {
+        assert_eq!(world.int(&["EXISTS", &format!("resque:{key}")]), 0, "{key}");
+    }
+    assert!(!world.workers().iter().any(|worker| worker.starts_with("peer:77")));
+    daemon.stop();
+}
+
+#[test]
 fn c14_a_ping_without_registration_still_leads_to_the_job() {
     let world = World::new();
     let old = now_ms() / 1000 - 100;

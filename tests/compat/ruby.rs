@@ -1,0 +1,182 @@
+//! Ruby's Resque, resque-scheduler and resque-web by their recorded bytes and commands (resque 3.0, resque-scheduler
+//! 5.0, goworker): what they write is put there as they write it, what they do is done here command by command.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::resp::{Client, Reply};
+use crate::waiting::{after, eventually, throughout};
+use crate::world::{Settings, World};
+
+#[test]
+fn a04_a06_a_ruby_job_without_a_queue_runs_and_fails_under_its_lists_name() {
+    let world = World::new();
+    world.task("Add", "");
+    world.failing_task("Boom", "");
+    let job = r#"{"class":"Boom","args":[1.0,1.0e+20,25000000000000000000000000]}"#;
+    let daemon = world.daemon(&Settings::default());
+    world.push("math", r#"{"class":"Add","args":[1,2]}"#);
+    world.push("math", job);
+    eventually("one fails", || world.failed().len() == 1);
+    daemon.stop();
+    let added = &world.ended()[0];
+    assert_eq!((added.queue(), added.args()), ("math".to_owned(), "[1,2]".to_owned()));
+    let record = &world.failed()[0];
+    assert!(record.contains(&format!(r#""payload":{job}"#)), "the bytes are kept: {record}");
+    assert_eq!(serde_json::from_str::<Value>(record).unwrap()["queue"], "math");
+    // What Ruby's worker reads of a job of ours: class and args, by name; the queue is its list's.
+    world.windlass(&["enqueue", "Add", "--args", "[1,2]"]).json();
+    let ours: Value = serde_json::from_str(&world.queued("math")[0]).unwrap();
+    assert_eq!((&ours["class"], &ours["args"]), (&json!("Add"), &json!([1, 2])));
+}
+
+#[test]
+fn a10_workers_on_all_queues_find_a_queue_of_ours() {
+    let world = World::new();
+    let mut peer = world.peer(r#"{"add":{}}"#);
+    peer.start_worker("peer:1", "\"*\"");
+    let task = "name = \"add\"\nqueue = \"brandnew\"\n[run]\nbuiltin = \"noop\"\n";
+    world.task_file("add", task);
+    world.windlass(&["enqueue", "add", "--args", "[1]"]).json();
+    assert_eq!(peer.wait_ran("add")["args"], json!([1]));
+    peer.stop_worker("peer:1");
+    // Ruby's patterns are matched against this set.
+    assert_eq!(world.texts(&["SMEMBERS", "resque:queues"]), ["brandnew"]);
+}
+
+#[test]
+fn b07_b15_jobs_of_resque_scheduler_are_moved_as_they_stand() {
+    let world = World::new();
+    world.redis(&["HSET", "resque:delayed:last_enqueued_at", "tick", "2026-11-24 03:33:02 +0000"]);
+    let job = r#"{"class":"Add","args":[1.0,4],"queue":"math"}"#;
+    world.delay(1000, job);
+    world.delay(4_000_000_000, r#"{"class":"Add","args":[5],"queue":"math"}"#);
+    let listed = world.windlass(&["delayed", "timestamps"]).json();
+    assert!(!listed.to_string().contains("last_enqueued"), "{listed}");
+    world.windlass(&["stats"]).json();
+    let daemon = world.daemon(&Settings::scheduler_only());
+    eventually("the due one is moved", || world.queued("math") == [job]);
+    daemon.stop();
+    assert_eq!(world.int(&["EXISTS", &format!("resque:timestamps:{job}")]), 0);
+    assert_eq!(world.int(&["HLEN", "resque:delayed:last_enqueued_at"]), 1, "it is somebody else's");
+    assert_eq!(world.texts(&["ZRANGE", "resque:delayed_queue_schedule", "0", "-1"]), ["4000000000"]);
+}
+
+/// One round of resque-scheduler's transfer of a second; tells whether something is left.
+fn transfer(client: &mut Client, second: &str) -> bool {
+    let list = format!("resque:delayed:{second}");
+    let mut say = |args: &[&str]| client.command(args).unwrap();
+    let items = say(&["LRANGE", &list, "0", "99"]).texts();
+    say(&["WATCH", &list]);
+    say(&["MULTI"]);
+    for item in &items {
+        let job: Value = serde_json::from_str(item).unwrap();
+        say(&["SREM", &format!("resque:timestamps:{item}"), &format!("delayed:{second}")]);
+        say(&["SADD", "resque:queues", "math"]);
+        let bare = format!(r#"{{"class":{},"args":{}}}"#, job["class"], job["args"]);
+        say(&["RPUSH", "resque:queue:math", &bare]);
+    }
+    say(&["LTRIM", &list, "100", "-1"]);
+    // Nil if another was faster; it then looks again, as the real one does.
+    let done = !matches!(say(&["EXEC"]), Reply::Nil);
+    !done || !items.is_empty()
+}
+
+#[test]
+fn b13_e05_beside_resque_scheduler_each_job_is_moved_once() {
+    const JOBS: usize = 5_000;
+    let world = World::new();
+    // Its leader lock, whose key carries the namespace twice, is not ours: both lead.
+    world.redis(&["SET", "resque:resque:resque_scheduler_master_lock", "elsewhere:20701", "EX", "180"]);
+    world.delay_many(1000, JOBS);
+    let mut client = Client::connect(&world.redis.socket()).unwrap();
+    assert!(transfer(&mut client, "1000"));
+    let daemon = world.daemon(&Settings::scheduler_only());
+    while transfer(&mut client, "1000") {}
+    let moved = || world.int(&["LLEN", "resque:queue:math"]);
+    eventually("all are moved", || moved() >= JOBS as i64);
+    throughout("and no more", after(Duration::from_millis(500)), || moved() == JOBS as i64);
+    daemon.stop();
+    let mut numbers: Vec<String> = world.queued("math").iter().map(|job| args_of(job)).collect();
+    numbers.sort_unstable();
+    numbers.dedup();
+    assert_eq!(numbers.len(), JOBS, "some were lost and others doubled");
+    assert_eq!(world.text(&["GET", "resque:resque:resque_scheduler_master_lock"]).unwrap(), "elsewhere:20701");
+}
+
+fn args_of(job: &str) -> String {
+    serde_json::from_str::<Value>(job).unwrap()["args"].to_string()
+}
+
+/// What resque-web needs of the records that its pages show; anything else is its error 500.
+fn check_pages(world: &World) {
+    for id in world.workers() {
+        let parts: Vec<&str> = id.split(':').collect();
+        assert_eq!(parts.len(), 3, "overview and workers split a name into three: {id}");
+        if let Some(record) = world.text(&["GET", &format!("resque:worker:{id}")]) {
+            let record: Value = serde_json::from_str(&record).unwrap();
+            assert!(record["queue"].is_string() && record["run_at"].is_string(), "{record}");
+            assert!(record["payload"]["class"].is_string() && record["payload"]["args"].is_array(), "{record}");
+        }
+        assert!(world.text(&["GET", &format!("resque:worker:{id}:started")]).is_some());
+    }
+    for record in world.failed() {
+        let record: Value = serde_json::from_str(&record).unwrap();
+        for text in ["worker", "failed_at", "exception", "error", "queue"] {
+            assert!(record[text].is_string(), "{text}: {record}");
+        }
+        let backtrace = record["backtrace"].as_array().unwrap_or_else(|| panic!("a list: {record}"));
+        assert!(backtrace.iter().all(Value::is_string));
+    }
+    for counter in ["processed", "failed"] {
+        let text = world.text(&["GET", &format!("resque:stat:{counter}")]);
+        assert!(text.is_none_or(|text| text.parse::<u64>().is_ok()));
+    }
+}
+
+#[test]
+fn b16_c07_the_pages_of_resque_web_can_show_what_we_write() {
+    let world = World::new();
+    world.gated_task("hold", "");
+    world.failing_task("bad", "");
+    let daemon = world.daemon(&Settings { min: 3, max: 3, ..Settings::default() });
+    for payload in [r#"{"class":"bad","args":[1]}"#, "{bad", "null", "[1,2]", r#"{"class":"nobody","args":{}}"#] {
+        world.push("math", payload);
+    }
+    eventually("all fail", || world.failed().len() == 5);
+    world.windlass(&["enqueue", "hold", "--args", r#"{"a":[]}"#]).json();
+    world.windlass(&["enqueue", "hold", "--at", "@4000000000", "--args", "[7]"]).json();
+    world.wait_begun(2);
+    check_pages(&world);
+    // The page of delayed jobs: scores, lengths and the first job of each second.
+    assert_eq!(world.int(&["ZCARD", "resque:delayed_queue_schedule"]), 1);
+    assert_eq!(world.texts(&["ZRANGE", "resque:delayed_queue_schedule", "0", "-1"]), ["4000000000"]);
+    let first: Value =
+        serde_json::from_str(&world.text(&["LINDEX", "resque:delayed:4000000000", "0"]).unwrap()).unwrap();
+    assert_eq!((&first["class"], &first["args"]), (&json!("hold"), &json!([7])));
+    // Its "queue now" is a transfer like any other, and leaves nothing of ours behind.
+    let mut client = Client::connect(&world.redis.socket()).unwrap();
+    world.open("hold");
+    while transfer(&mut client, "4000000000") {}
+    world.redis(&["ZREM", "resque:delayed_queue_schedule", "4000000000"]);
+    world.wait_ended(3);
+    assert_eq!(world.texts(&["KEYS", "resque:timestamps:*"]), Vec::<String>::new());
+    daemon.stop();
+    check_pages(&world);
+}
+
+#[test]
+fn c16_a_ruby_worker_on_this_host_prunes_none_of_ours() {
+    let world = World::new();
+    let daemon = world.daemon(&Settings::default());
+    let ours = world.only_worker();
+    // Its rule: whoever carries its own host name, and whose process is not in its list of Resque processes.
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    assert_ne!(ours.split(':').next().unwrap(), host);
+    // Its other rule goes by heartbeats, of which we have none.
+    assert_eq!(world.int(&["EXISTS", "resque:workers:heartbeat"]), 0);
+    daemon.stop();
+}
