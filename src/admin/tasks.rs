@@ -51,6 +51,12 @@ pub struct PluginView {
     /// Is such a job enqueued again?
     #[serde(skip_serializing_if = "Option::is_none")]
     pub re_enqueue: Option<bool>,
+    /// How often Retry runs a job at most.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub max_attempts: Option<u32>,
+    /// The waits before the next attempts, in milliseconds; the last one repeats.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delays_ms: Option<Vec<u64>>,
     /// A lock key of the task's own.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
@@ -122,13 +128,24 @@ impl TaskView {
 
 impl PluginView {
     fn of(plugin: &PluginSpec) -> Self {
-        let bare =
-            Self { name: plugin.name(), lock_timeout_s: None, enqueue_timeout_ms: None, re_enqueue: None, key: None };
+        let bare = Self {
+            name: plugin.name(),
+            lock_timeout_s: None,
+            enqueue_timeout_ms: None,
+            re_enqueue: None,
+            max_attempts: None,
+            delays_ms: None,
+            key: None,
+        };
         match plugin {
             PluginSpec::QueueLock { lock_timeout_s, key } => {
                 Self { lock_timeout_s: Some(*lock_timeout_s), key: key.clone(), ..bare }
             }
-            PluginSpec::DelayQueueLock => bare,
+            PluginSpec::DelayQueueLock | PluginSpec::Noop => bare,
+            PluginSpec::Retry(retry) => {
+                let delays_ms = Some(crate::plugin::retry::plain_delays(retry));
+                Self { max_attempts: Some(retry.attempts), delays_ms, ..bare }
+            }
             PluginSpec::JobLock { lock_timeout_s, enqueue_timeout_ms, re_enqueue, key } => Self {
                 lock_timeout_s: Some(*lock_timeout_s),
                 enqueue_timeout_ms: Some(*enqueue_timeout_ms),

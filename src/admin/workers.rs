@@ -6,10 +6,12 @@ use super::error::AdminError;
 use super::job_view::JobView;
 use crate::client::moment::Moment;
 use crate::client::request::nearest;
-use crate::job::{Failure, PayloadView, WorkerName};
+use crate::job::{Args, Failure, LockKey, PayloadView, WorkerName};
+use crate::plugin::chain::Chain;
 use crate::store::engine::Store;
 use crate::store::scheduling::Registered;
 use crate::store::working::WorkingRecord;
+use crate::task::registry::Registry;
 
 /// How often a worker that changes under our hands is looked at again.
 const ATTEMPTS: usize = 3;
@@ -119,12 +121,19 @@ pub async fn show(store: &dyn Store, name: &str) -> Result<WorkerView, AdminErro
 }
 
 /// Removes a worker by its name (two parts) or its id (three), whatever it does. Its job goes to
-/// the failed list as stuck, and is counted only if there was one. The queues of a worker that is
+/// the failed list as stuck, and is counted only if there was one; its locks are freed, as far as its
+/// task is known in `registry`. The queues of a worker that is
 /// not registered are taken from its last ping.
 ///
 /// # Errors
 /// Fails for a worker of which nothing is known.
-pub async fn force_clean(store: &dyn Store, name: &str, host: &str, now_ms: i64) -> Result<Cleaned, AdminError> {
+pub async fn force_clean(
+    store: &dyn Store,
+    registry: &Registry,
+    name: &str,
+    host: &str,
+    now_ms: i64,
+) -> Result<Cleaned, AdminError> {
     for _ in 0..ATTEMPTS {
         let registered: Vec<_> = store.registered().await?.into_iter().map(|worker| worker.worker).collect();
         let (worker, is_known) = match pick(&registered, name)? {
@@ -141,7 +150,8 @@ pub async fn force_clean(store: &dyn Store, name: &str, host: &str, now_ms: i64)
         }
         let failure = working.as_ref().map(|working| Stuck::of(working, host, now_ms));
         let record = failure.as_ref().map(|stuck| &stuck.record);
-        if store.force_clean(&worker, working.as_ref(), record).await? {
+        let free = working.as_ref().map(|working| locks_of(working, registry)).unwrap_or_default();
+        if store.force_clean(&worker, working.as_ref(), record, &free).await? {
             return Ok(Cleaned {
                 worker: worker.id().to_owned(),
                 failed: record.is_some(),
@@ -152,6 +162,16 @@ pub async fn force_clean(store: &dyn Store, name: &str, host: &str, now_ms: i64)
         }
     }
     Err(AdminError::Changed { what: format!("worker {name:?}") })
+}
+
+/// The locks that a job holds while it runs, as its task's definition here says.
+fn locks_of(working: &WorkingRecord, registry: &Registry) -> Vec<LockKey> {
+    let held = || {
+        let view = PayloadView::parse(working.payload.as_ref()?).ok()?;
+        let (task, args) = (registry.get(&view.class)?, Args::of(&view).ok()?);
+        Some(Chain::of(task).held(working.queue.as_ref()?, &args))
+    };
+    held().unwrap_or_default().into_iter().map(|held| held.key).collect()
 }
 
 /// The failure of a job whose worker is cleaned away.

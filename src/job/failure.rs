@@ -83,6 +83,12 @@ impl Failure {
     }
 }
 
+impl std::fmt::Display for Failure {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.exception, self.error)
+    }
+}
+
 fn wrap(text: &str) -> Cow<'static, str> {
     Cow::Owned(format!("{{\"class\":\"{UNPARSEABLE}\",\"args\":[{}]}}", quote(text)))
 }

@@ -77,6 +77,12 @@ impl Identity {
         Self { id: Arc::from(claim.as_str()), attempt: 1, redelivered: 0, later: 0 }
     }
 
+    /// The same job on its next attempt, after one that failed.
+    #[must_use]
+    pub fn next_attempt(&self) -> Self {
+        Self { attempt: self.attempt.saturating_add(1), ..self.clone() }
+    }
+
     /// The same job after one more redelivery.
     #[must_use]
     pub fn redelivered(&self) -> Self {

@@ -4,6 +4,7 @@ use super::{job_lock, queue_lock};
 use crate::job::payload::encode;
 use crate::job::{Args, LockKey, PayloadView, QueueName};
 use crate::store::effect::{Admission, Busy, Gate, Tick};
+use crate::task::plugin_spec::RetrySpec;
 use crate::task::{Cadence, PluginSpec, TaskDefinition};
 
 /// The name under which DelayQueueLock refuses.
@@ -42,7 +43,7 @@ impl<'a> Chain<'a> {
                 ttl_s: *lock_timeout_s,
             }),
             PluginSpec::DelayQueueLock => Some(Admission::NotDelayed { plugin: DELAY_QUEUE_LOCK }),
-            PluginSpec::JobLock { .. } => None,
+            PluginSpec::JobLock { .. } | PluginSpec::Retry(_) | PluginSpec::Noop => None,
         };
         self.task.plugins.iter().filter_map(admission).collect()
     }
@@ -50,7 +51,10 @@ impl<'a> Chain<'a> {
     /// Does a job of this task pass gates before it runs?
     #[must_use]
     pub fn has_gates(&self) -> bool {
-        self.task.plugins.iter().any(|plugin| !matches!(plugin, PluginSpec::DelayQueueLock))
+        self.task
+            .plugins
+            .iter()
+            .any(|plugin| matches!(plugin, PluginSpec::QueueLock { .. } | PluginSpec::JobLock { .. }))
     }
 
     /// What happens between claim and run of a job.
@@ -59,7 +63,7 @@ impl<'a> Chain<'a> {
         let name = self.task.name.as_str();
         let gate = |plugin: &PluginSpec| match plugin {
             PluginSpec::QueueLock { .. } => self.queue_lock(queue, args).map(|(key, _)| Gate::FreeLock { key }),
-            PluginSpec::DelayQueueLock => None,
+            PluginSpec::DelayQueueLock | PluginSpec::Retry(_) | PluginSpec::Noop => None,
             PluginSpec::JobLock { lock_timeout_s, enqueue_timeout_ms, re_enqueue, key } => Some(Gate::TakeLock {
                 plugin: job_lock::NAME,
                 key: job_lock::key(key.as_deref(), name, queue.as_str(), args),
@@ -105,6 +109,23 @@ impl<'a> Chain<'a> {
             }
             _ => None,
         })
+    }
+
+    /// Retry's options, if the task has it, unless Noop comes before and leaves it nothing to repeat.
+    #[must_use]
+    pub fn retry(&self) -> Option<&'a RetrySpec> {
+        self.task.plugins.iter().take_while(|plugin| !matches!(plugin, PluginSpec::Noop)).find_map(
+            |plugin| match plugin {
+                PluginSpec::Retry(retry) => Some(retry),
+                _ => None,
+            },
+        )
+    }
+
+    /// Does a failure pass as done?
+    #[must_use]
+    pub fn clears_failures(&self) -> bool {
+        self.task.plugins.contains(&PluginSpec::Noop)
     }
 
     /// The next tick of a periodic task.

@@ -5,6 +5,7 @@
 use bytes::Bytes;
 
 use super::chain::Chain;
+use super::retry;
 use crate::config::element::on_crash::OnCrash;
 use crate::job::{Args, Failure, Identity, LockKey, Outcome, PayloadView, QueueName, WorkerName};
 use crate::store::effect::{Tick, Verdict};
@@ -41,7 +42,7 @@ pub struct Ending {
     pub free: Vec<LockKey>,
     /// The next tick of a periodic task.
     pub tick: Option<Tick>,
-    /// The failure, where the verdict is one.
+    /// The failure, where the run was one; a verdict of done beside it means that Noop clears it.
     pub failure: Option<Failure>,
 }
 
@@ -54,8 +55,11 @@ pub fn ending(
     outcome: Outcome,
     now_ms: i64,
 ) -> Ending {
-    // Only locks and ticks need a look into the payload; most tasks have neither.
-    let looks = task.is_some_and(|task| task.cadence.is_some() || Chain::of(task).has_gates());
+    // Only locks, ticks and Retry need a look into the payload; most tasks have none of them.
+    let looks = task.is_some_and(|task| {
+        let chain = Chain::of(task);
+        task.cadence.is_some() || chain.has_gates() || chain.retry().is_some()
+    });
     let view = if looks { PayloadView::parse(run.payload).ok() } else { None };
     let chain = task.map(Chain::of);
     let free = chain.zip(view.as_ref()).map_or_else(Vec::new, |(chain, view)| held(chain, run.queue, view));
@@ -72,9 +76,31 @@ pub fn ending(
         tick: tick(true),
         failure: Some(failure),
     };
+    let retry = chain.and_then(|chain| chain.retry()).zip(view.as_ref().and_then(|view| Args::of(view).ok()));
+    let class = task.map_or("", |task| task.name.as_str());
     match outcome {
-        Outcome::Success { .. } => Ending { verdict: Verdict::Done, free, tick: tick(false), failure: None },
-        Outcome::Failure(failure) => fail(failure),
+        Outcome::Success { .. } => {
+            let verdict = match &retry {
+                Some((_, args)) => Verdict::DoneAtLast { keys: retry::keys(class, args) },
+                None => Verdict::Done,
+            };
+            Ending { verdict, free, tick: tick(false), failure: None }
+        }
+        Outcome::Failure(failure) => {
+            let cleared = chain.is_some_and(|chain| chain.clears_failures());
+            match &retry {
+                Some((spec, args)) => {
+                    let (identity, queue) = (run.identity, run.queue.as_str());
+                    let failed = retry::Failed { class, queue, args, identity, failure: &failure };
+                    let record = || failure.record(run.worker.name(), queue, run.payload, now_ms);
+                    let rule = retry::rule(spec, failed, now_ms, (!cleared).then(record));
+                    let verdict = Verdict::Attempted(Box::new(rule));
+                    Ending { verdict, free, tick: tick(!cleared), failure: Some(failure) }
+                }
+                None if cleared => Ending { verdict: Verdict::Done, free, tick: tick(false), failure: Some(failure) },
+                None => fail(failure),
+            }
+        }
         Outcome::Later { delay } => Ending {
             verdict: Verdict::Delayed {
                 delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),

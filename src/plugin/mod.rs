@@ -13,5 +13,6 @@ pub mod ending;
 pub mod hook;
 pub mod job_lock;
 pub mod queue_lock;
+pub mod retry;
 
 pub use chain::Chain;

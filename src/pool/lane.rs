@@ -13,9 +13,9 @@ use tokio::sync::mpsc;
 
 use super::core::{Core, Finished};
 use super::perform::{self, Readied};
+use super::report::Attempt;
 use super::roster::{Job, State};
 use crate::backoff;
-use crate::event::{Event, Kind};
 use crate::job::failure::iso_date;
 use crate::job::{Outcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
@@ -25,19 +25,27 @@ use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, S
 /// One lane's task.
 pub(super) struct LaneTask {
     index: usize,
-    core: Rc<Core>,
+    pub(super) core: Rc<Core>,
     lane: Box<dyn Lane>,
     finished: mpsc::UnboundedReceiver<Finished>,
     sequence: u64,
-    /// What is to be settled, with the slot it belongs to and the job's id for messages.
-    settlements: Vec<(usize, Arc<str>, Settlement)>,
+    /// What is to be settled, and for whom.
+    settlements: Vec<(Settled, Settlement)>,
     enters: Vec<(usize, Enter)>,
+}
+
+/// Whose settlement it is, and what is told of it only when the store has decided.
+struct Settled {
+    slot: usize,
+    /// The job's id, for messages.
+    id: Arc<str>,
+    attempt: Option<Box<Attempt>>,
 }
 
 /// An exchange and whose its parts are.
 struct Round {
     exchange: Exchange,
-    settled: Vec<(usize, Arc<str>)>,
+    settled: Vec<Settled>,
     entering: Vec<usize>,
     idle: Vec<usize>,
 }
@@ -105,13 +113,13 @@ impl LaneTask {
         }
         self.sequence += 1;
         let mut settlements = std::mem::take(&mut self.settlements);
-        if settlements.iter().any(|(_, _, settlement)| matches!(settlement.verdict, Verdict::Requeued { .. })) {
+        if settlements.iter().any(|(_, settlement)| matches!(settlement.verdict, Verdict::Requeued { .. })) {
             // Each goes to the head of its queue, so the newest must go first for the order to hold.
-            settlements.sort_by_key(|(_, _, settlement)| std::cmp::Reverse(settlement.claim.order()));
+            settlements.sort_by_key(|(_, settlement)| std::cmp::Reverse(settlement.claim.order()));
         }
         let (mut settled, mut settling) = (Vec::new(), Vec::with_capacity(settlements.len()));
-        for (number, id, settlement) in settlements {
-            settled.push((number, id));
+        for (whose, settlement) in settlements {
+            settled.push(whose);
             settling.push(settlement);
         }
         let (entering, enters) = std::mem::take(&mut self.enters).into_iter().unzip();
@@ -159,7 +167,7 @@ impl LaneTask {
             return self.forget();
         }
         for &index in &reply.lost {
-            if let Some((_, id)) = round.settled.get(index) {
+            if let Some(Settled { id, .. }) = round.settled.get(index) {
                 self.core.warn(format!(
                     "job {id} was finished here, but its claim was lost: somebody else has declared it failed or \
                      given it back, so nothing was recorded for this run"
@@ -168,11 +176,16 @@ impl LaneTask {
         }
         {
             let mut roster = self.core.roster.borrow_mut();
-            let waiting = round.settled.iter().map(|(number, _)| number).chain(&round.idle);
+            let waiting = round.settled.iter().map(|settled| &settled.slot).chain(&round.idle);
             for &number in waiting {
                 if let Some(slot) = roster.get_mut(number) {
                     slot.state = State::Idle;
                 }
+            }
+        }
+        for (index, settled) in round.settled.iter().enumerate() {
+            if let Some(attempt) = settled.attempt.as_ref().filter(|_| !reply.lost.contains(&index)) {
+                self.tell_attempt(attempt, reply.repeated.iter().find(|repeated| repeated.index == index));
             }
         }
         for (number, entered) in round.entering.into_iter().zip(reply.entered) {
@@ -233,12 +246,6 @@ impl LaneTask {
         }
     }
 
-    fn vetoed(&self, job: &Job, why: String) {
-        if let Some(info) = &job.info {
-            self.core.bus.emit(Event::ReEnqueue { job: Arc::clone(info), why });
-        }
-    }
-
     fn begin(&mut self, number: usize, worker: &WorkerName, mut job: Box<Job>) {
         if self.core.draining.get() {
             return self.release(number, worker, *job);
@@ -262,7 +269,7 @@ impl LaneTask {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
         let ending = ending::release(job.task(), run);
         self.vetoed(&job, "given back unharmed, for we drain".to_owned());
-        self.settle(number, worker, job, ending);
+        self.settle(number, worker, job, ending, None);
     }
 
     fn run_ended(&mut self, finished: Finished) {
@@ -281,42 +288,12 @@ impl LaneTask {
         let put_off = matches!(outcome, Outcome::Later { .. });
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
         let ending = ending::ending(job.task(), self.core.policy, run, outcome, self.core.clock.now_ms());
-        self.tell(&job, &ending, result, put_off);
-        self.settle(number, worker, job, ending);
+        let attempt = self.tell(&job, &ending, result, put_off);
+        self.settle(number, worker, job, ending, attempt);
     }
 
-    fn tell(&self, job: &Job, ending: &Ending, result: Option<String>, put_off: bool) {
-        let bus = &self.core.bus;
-        if job.known.is_none() {
-            self.core.unknown_class(job);
-        }
-        if let Verdict::Requeued { identity } = &ending.verdict {
-            let (id, times) = (&identity.id, identity.redelivered);
-            let text = format!("the run of job {id} was cut off; it goes back to its queue, redelivery {times}");
-            self.core.bus.emit(if times < 3 { Event::Notice { text } } else { Event::Warning { text } });
-        }
-        let Some(info) = &job.info else { return };
-        let (job, duration) = (Arc::clone(info), job.began.elapsed());
-        match (&ending.verdict, &ending.failure) {
-            (_, Some(failure)) => bus.emit(Event::Failure { job, failure: failure.clone(), duration }),
-            (Verdict::Done, _) if bus.wants(Kind::Success) => bus.emit(Event::Success { job, result, duration }),
-            (Verdict::Requeued { identity }, _) => {
-                let why = format!("its run was cut off; redelivery {}", identity.redelivered);
-                bus.emit(Event::ReEnqueue { job, why });
-            }
-            (Verdict::Delayed { delay_ms, identity }, _) if put_off => {
-                let why = format!("its handler said later ({} ms, time {})", delay_ms, identity.later);
-                bus.emit(Event::ReEnqueue { job, why });
-            }
-            _ => {}
-        }
-        if let Some(tick) = ending.tick.as_ref().filter(|tick| !tick.halt && bus.wants(Kind::SchedulerReEnqueue)) {
-            bus.emit(Event::SchedulerReEnqueue { task: tick.task.clone() });
-        }
-    }
-
-    fn settle(&mut self, number: usize, worker: &WorkerName, job: Job, ending: Ending) {
-        self.set(number, State::Settling);
+    fn settle(&mut self, slot: usize, worker: &WorkerName, job: Job, ending: Ending, attempt: Option<Box<Attempt>>) {
+        self.set(slot, State::Settling);
         let settlement = Settlement {
             worker: worker.clone(),
             claim: job.claim,
@@ -326,7 +303,7 @@ impl LaneTask {
             free: ending.free,
             tick: ending.tick,
         };
-        self.settlements.push((number, job.identity.id, settlement));
+        self.settlements.push((Settled { slot, id: job.identity.id, attempt }, settlement));
     }
 
     /// The instance is dead: nothing is written any more, and slots whose runs have ended are idle.

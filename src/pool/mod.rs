@@ -16,6 +16,7 @@ mod lane;
 mod manager;
 mod perform;
 mod probe;
+mod report;
 mod roster;
 mod run;
 mod waking;

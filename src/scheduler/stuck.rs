@@ -36,7 +36,7 @@ pub async fn sweep(context: &Context, after: Duration, instances: &[InstanceStat
             let payload = record.payload.as_deref().unwrap_or(&record.raw);
             Failure::stuck(&host.hostname, now_ms).record(worker.name(), queue, payload, now_ms)
         });
-        if store.force_clean(worker, working, record.as_ref()).await? {
+        if store.force_clean(worker, working, record.as_ref(), &[]).await? {
             let why = format!("it has not pinged for {silent_s} s");
             bus.emit(Event::CleaningWorker { worker: worker.clone(), why });
         }

@@ -80,6 +80,14 @@ pub enum Verdict {
         /// The record, as [`Failure::record`](crate::job::Failure::record) writes it.
         record: Bytes,
     },
+    /// Done, and what Retry kept of attempts before is forgotten: counted as processed.
+    DoneAtLast {
+        /// Where that stands.
+        keys: RetryKeys,
+    },
+    /// Failed, counted as failed; whether it is repeated later or goes to the failed list, the store decides by its
+    /// counter.
+    Attempted(Box<Retry>),
     /// To the delayed jobs, its bytes unchanged, without any check for duplicates. Not counted.
     Delayed {
         /// From the store's now, in milliseconds; the second is rounded up, so that it is never early.
@@ -92,6 +100,45 @@ pub enum Verdict {
         /// What is remembered of the job until it is claimed again.
         identity: Identity,
     },
+}
+
+/// Where Retry keeps what it knows of a class and its arguments, without namespace.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetryKeys {
+    /// How many attempts failed, less one.
+    pub counter: String,
+    /// The last error.
+    pub failure: String,
+}
+
+/// What becomes of a failed attempt.
+///
+/// The engine counts it. If attempts are left, the job is delayed (its bytes unchanged, without any check for
+/// duplicates), and neither a tick nor anything else that ends with the job is written; else both keys are deleted
+/// and the job ends as `last` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Retry {
+    /// Where counter and last error stand.
+    pub keys: RetryKeys,
+    /// What stands under the failure key until the next attempt.
+    pub last_error: Bytes,
+    /// How many attempts there are in all, the first included.
+    pub attempts: u32,
+    /// The wait before the second attempt, the third and so on, in milliseconds; the last one repeats. Not empty.
+    pub delays_ms: Vec<u64>,
+    /// What is remembered of the job until its next attempt.
+    pub identity: Identity,
+    /// The record for the failed list after the last attempt; `None` lets the job pass as processed then.
+    pub last: Option<Bytes>,
+}
+
+impl Retry {
+    /// For how many seconds the keys are kept without a further attempt: twice the longest wait and a day, for the
+    /// job may wait in its queue.
+    #[must_use]
+    pub fn kept_s(&self) -> u64 {
+        self.delays_ms.iter().max().copied().unwrap_or(0).div_ceil(1000).saturating_mul(2).saturating_add(86_400)
+    }
 }
 
 /// The next run of a periodic task, written inside the arrow that ends the present one.

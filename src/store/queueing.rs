@@ -148,10 +148,23 @@ pub struct Exchanged {
     pub dead: bool,
     /// Indexes of settlements whose claim was lost; nothing was written for them.
     pub lost: Vec<usize>,
+    /// Failed attempts that will be repeated. After a lost reply they are told again.
+    pub repeated: Vec<Repeated>,
     /// What became of each enter, in order.
     pub entered: Vec<Entered>,
     /// Claimed jobs, for idle workers in order. Fewer than asked for means that the queues are empty.
     pub claims: Vec<Claim>,
+}
+
+/// A failed attempt that will be repeated.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Repeated {
+    /// Index into [`Exchange::settlements`].
+    pub index: usize,
+    /// How many attempts are left.
+    pub left: u32,
+    /// How long it waits, in milliseconds.
+    pub delay_ms: u64,
 }
 
 /// A job that was claimed.

@@ -239,7 +239,7 @@ pub trait Scheduling: Send + Sync {
     /// Removes a worker (membership, ping, start time, stats, working record), and puts its job on
     /// the failed list if `record` is given; only if its working record still is what `working`
     /// says (`None`: there is none). False if it is not. A claim of a live instance is thereby lost
-    /// to it.
+    /// to it, and those of the locks in `free` that carry its token are freed.
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
@@ -248,6 +248,7 @@ pub trait Scheduling: Send + Sync {
         worker: &WorkerName,
         working: Option<&WorkingRecord>,
         record: Option<&Bytes>,
+        free: &[LockKey],
     ) -> Result<bool, StoreError>;
 
     /// When a worker of this name (two parts) last pinged and the queues its ping tells of, even if

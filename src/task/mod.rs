@@ -9,6 +9,7 @@ mod plugin_options;
 pub mod plugin_spec;
 mod program;
 pub mod registry;
+mod retry_options;
 mod run;
 pub mod template;
 

@@ -2,24 +2,28 @@
 
 use std::time::Duration;
 
-use super::plugin_spec::PluginSpec;
+use super::plugin_spec::{PluginSpec, RetrySpec};
+use super::retry_options;
 use crate::config::element::duration::{self, Unit};
 use crate::config::error::closest;
 use crate::config::reader::{Table, Value};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[expect(clippy::enum_variant_names, reason = "these are node-resque's names")]
 enum Kind {
     QueueLock,
     DelayQueueLock,
     JobLock,
+    Retry,
+    Noop,
 }
 
-const KINDS: [(&str, Kind); 3] =
-    [("QueueLock", Kind::QueueLock), ("DelayQueueLock", Kind::DelayQueueLock), ("JobLock", Kind::JobLock)];
-
-/// Plugins that come later.
-const NOT_BUILT: [&str; 2] = ["Retry", "Noop"];
+const KINDS: [(&str, Kind); 5] = [
+    ("QueueLock", Kind::QueueLock),
+    ("DelayQueueLock", Kind::DelayQueueLock),
+    ("JobLock", Kind::JobLock),
+    ("Retry", Kind::Retry),
+    ("Noop", Kind::Noop),
+];
 
 /// The plugins that a periodic task gets by itself, in ActionHero's order.
 const OF_PERIODIC: [Kind; 3] = [Kind::JobLock, Kind::QueueLock, Kind::DelayQueueLock];
@@ -30,6 +34,8 @@ impl Kind {
             Self::QueueLock => "QueueLock",
             Self::DelayQueueLock => "DelayQueueLock",
             Self::JobLock => "JobLock",
+            Self::Retry => "Retry",
+            Self::Noop => "Noop",
         }
     }
 
@@ -41,6 +47,8 @@ impl Kind {
             Self::JobLock => {
                 PluginSpec::JobLock { lock_timeout_s: 3600, enqueue_timeout_ms: 1001, re_enqueue, key: None }
             }
+            Self::Retry => PluginSpec::Retry(RetrySpec::default()),
+            Self::Noop => PluginSpec::Noop,
         }
     }
 }
@@ -48,18 +56,13 @@ impl Kind {
 /// The plugins of a task in order, with their options.
 pub(super) fn read(task: &mut Table<'_>, periodic: bool) -> Vec<PluginSpec> {
     let mut kinds: Vec<Kind> = Vec::new();
-    let mut refused: Vec<&str> = Vec::new();
     let items = task.take("plugins").and_then(|value| value.list("a list of plugins, such as [\"QueueLock\"]"));
     for item in items.unwrap_or_default() {
         match item.raw().as_str() {
-            Some(name) if NOT_BUILT.contains(&name) => {
-                item.report(format!("the plugin {name} is not built yet in this version; take it out"));
-                refused.push(name);
-            }
             None if item.raw().is_table() => {
                 item.report("plugins of one's own are not built yet in this version; take it out");
             }
-            _ => match item.one_of("a plugin: QueueLock, DelayQueueLock or JobLock", &KINDS) {
+            _ => match item.one_of("a plugin: QueueLock, DelayQueueLock, JobLock, Retry or Noop", &KINDS) {
                 Some(kind) if kinds.contains(&kind) => item.report(format!("{} is listed twice", kind.name())),
                 Some(kind) => kinds.push(kind),
                 None => {}
@@ -77,7 +80,7 @@ pub(super) fn read(task: &mut Table<'_>, periodic: bool) -> Vec<PluginSpec> {
     for (name, value) in options.unwrap_or_default() {
         if let Some(plugin) = plugins.iter_mut().find(|plugin| plugin.name() == name) {
             apply(plugin, &value);
-        } else if !refused.contains(&name) {
+        } else {
             let listed = closest(name, plugins.iter().map(PluginSpec::name));
             value.report_with("expected options of a plugin that is listed in plugins", listed);
         }
@@ -88,7 +91,8 @@ pub(super) fn read(task: &mut Table<'_>, periodic: bool) -> Vec<PluginSpec> {
 fn apply(plugin: &mut PluginSpec, value: &Value<'_>) {
     let Some(mut options) = value.table("a table of options") else { return };
     match plugin {
-        PluginSpec::DelayQueueLock => {}
+        PluginSpec::DelayQueueLock | PluginSpec::Noop => {}
+        PluginSpec::Retry(retry) => retry_options::apply(&mut options, retry),
         PluginSpec::QueueLock { lock_timeout_s, key } => {
             lock_options(&mut options, lock_timeout_s, key);
         }

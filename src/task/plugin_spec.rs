@@ -23,6 +23,51 @@ pub enum PluginSpec {
         /// A key of the task's own, used without namespace.
         key: Option<String>,
     },
+    /// A failed run is repeated later.
+    Retry(RetrySpec),
+    /// A failure is told in the log and otherwise taken for done.
+    Noop,
+}
+
+/// Retry's options.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RetrySpec {
+    /// How many attempts there are in all: node-resque's `retryLimit` (1, which is no retry), or `max_attempts`.
+    pub attempts: u32,
+    /// How long to wait before each.
+    pub backoff: Backoff,
+    /// By how much a wait is prolonged at most, in thousandths of itself (0).
+    pub jitter_permille: u32,
+}
+
+/// How long Retry waits before each attempt, in milliseconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Backoff {
+    /// Always so long: node-resque's `retryDelay` (5000).
+    Fixed {
+        /// The wait.
+        delay_ms: u64,
+    },
+    /// One after the other, the last one again and again: node-resque's `backoffStrategy`.
+    List {
+        /// The waits; not empty.
+        delays_ms: Vec<u64>,
+    },
+    /// Each so many times the one before.
+    Exponential {
+        /// The first wait.
+        base_ms: u64,
+        /// By how much it grows.
+        factor: u32,
+        /// The longest wait.
+        cap_ms: u64,
+    },
+}
+
+impl Default for RetrySpec {
+    fn default() -> Self {
+        Self { attempts: 1, backoff: Backoff::Fixed { delay_ms: 5000 }, jitter_permille: 0 }
+    }
 }
 
 impl PluginSpec {
@@ -33,6 +78,8 @@ impl PluginSpec {
             Self::QueueLock { .. } => "QueueLock",
             Self::DelayQueueLock => "DelayQueueLock",
             Self::JobLock { .. } => "JobLock",
+            Self::Retry(_) => "Retry",
+            Self::Noop => "Noop",
         }
     }
 }

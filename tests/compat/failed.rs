@@ -46,3 +46,23 @@ fn d04_node_resque_retries_a_record_of_ours() {
     assert_eq!(world.failed(), Vec::<String>::new());
     assert_eq!(world.queued("math"), [r#"{"class":"bad","queue":"math","args":[{"a":1}]}"#]);
 }
+
+#[test]
+fn d08_a_retry_that_a_lock_refuses_leaves_the_record_and_says_so() {
+    let world = World::new();
+    world.failing_task("bad", "plugins = [\"QueueLock\"]");
+    let daemon = world.daemon(&Settings::default());
+    world.push("math", r#"{"class":"bad","queue":"math","args":[1]}"#);
+    eventually("the job fails", || world.failed().len() == 1);
+    daemon.stop();
+    world.redis(&["SET", "resque:lock:bad:math:[1]", "4000000000", "EX", "3600"]);
+    let answer = world.windlass(&["failed", "retry", "0"]);
+    assert!(answer.said().contains("QueueLock"), "{answer:?}");
+    assert_eq!((world.failed().len(), world.queued("math").len()), (1, 0));
+    // A value of another program that is no number is held as well, and listed as it stands.
+    world.redis(&["SET", "resque:lock:bad:math:[1]", "true"]);
+    let answer = world.windlass(&["failed", "retry", "0"]);
+    assert!(answer.said().contains("QueueLock"), "{answer:?}");
+    assert!(world.windlass(&["locks"]).json().to_string().contains(r#""value":"true""#));
+    assert_eq!((world.failed().len(), world.queued("math").len()), (1, 0));
+}

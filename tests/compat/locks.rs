@@ -207,3 +207,120 @@ fn f11_a_killed_jobs_lock_does_not_outlive_its_recovery() {
     daemon.stop();
     assert_eq!(world.job_lock(), None);
 }
+
+#[test]
+fn f08_a_failing_job_is_tried_as_often_as_node_resque_tries_it() {
+    let world = World::new();
+    let options = "plugins = [\"Retry\"]\n[plugin_options.Retry]\nretry_limit = 3\nretry_delay = 1000\n";
+    world.failing_task("bad", options);
+    let mut peer = world.peer("{}");
+    let daemon = world.daemon(&Settings::default());
+    peer.queue("enqueue", r#"["math","bad",[1,{"x":[1]}]]"#);
+    let counter = || world.text(&["GET", r#"resque:resque-retry:bad:1-{"x":[1]}"#]);
+    for (runs, shown) in [(1, "0"), (2, "1")] {
+        world.wait_ended(runs);
+        eventually("the attempt is counted", || counter().as_deref() == Some(shown));
+        let error = world.text(&["GET", r#"resque:failure-resque-retry:bad:1-{"x":[1]}"#]).expect("the last error");
+        assert!(error.contains(r#""payload":[1,{"x":[1]}]"#), "{error}");
+        assert!(world.int(&["TTL", r#"resque:resque-retry:bad:1-{"x":[1]}"#]) > 2);
+        assert_eq!((world.failed().len(), world.counter("resque:stat:processed")), (0, 0));
+    }
+    eventually("it failed for good", || world.failed().len() == 1);
+    daemon.stop();
+    assert_eq!(world.ended().len(), 3);
+    assert_eq!((world.counter("resque:stat:failed"), world.counter("resque:stat:processed")), (3, 0));
+    assert_eq!(world.texts(&["KEYS", "*resque-retry*"]), Vec::<String>::new());
+    let ids: std::collections::BTreeSet<_> = world.ended().iter().map(|run| run.id()).collect();
+    assert_eq!(ids.len(), 1, "it is one job");
+}
+
+#[test]
+fn f08_either_side_goes_on_where_the_other_began() {
+    let world = World::new();
+    let options = "plugins = [\"Retry\"]\n[plugin_options.Retry]\nretry_limit = 4\nretry_delay = 1\n";
+    world.failing_task("boom", options);
+    let definitions = r#"{"boom":{"behaviour":"boom","plugins":["Retry"],"pluginOptions":{"Retry":{"retryLimit":4,"retryDelay":1}}}}"#;
+    let mut peer = world.peer(definitions);
+    // Theirs, ours, theirs, ours: whoever takes it, it is run four times in all.
+    peer.queue("enqueue", r#"["math","boom",["a b c"]]"#);
+    for ours in [false, true, false, true] {
+        eventually("it is there", || {
+            let due = world.text(&["ZRANGE", "resque:delayed_queue_schedule", "0", "0"]);
+            due.is_none_or(|_| world.queued("math").len() == 1) || {
+                let daemon = world.daemon(&Settings::scheduler_only());
+                eventually("it is due", || world.queued("math").len() == 1);
+                daemon.stop();
+                true
+            }
+        });
+        assert_eq!(world.queued("math").len(), 1);
+        if ours {
+            let daemon = world.daemon(&Settings { scheduler: false, ..Settings::default() });
+            eventually("it ran", || world.queued("math").is_empty() && world.only_worker_is_idle());
+            daemon.stop();
+        } else {
+            peer.forget_events();
+            peer.start_worker("peer:1", r#"["math"]"#);
+            peer.wait_for("success or failure", |event| {
+                event["event"] == "worker success" || event["event"] == "worker failure"
+            });
+            peer.stop_worker("peer:1");
+        }
+    }
+    assert_eq!((world.failed().len(), world.counter("resque:stat:failed")), (1, 4));
+    assert_eq!((world.ended().len(), world.texts(&["KEYS", "*resque-retry*"])), (2, Vec::new()));
+}
+
+#[test]
+fn f09_the_keys_of_strange_arguments_are_node_resques() {
+    let world = World::new();
+    let options = "plugins = [\"Retry\"]\n[plugin_options.Retry]\nretry_limit = 2\nretry_delay = \"1h\"\n";
+    world.failing_task("b", options);
+    let definitions = r#"{"b":{"behaviour":"boom","plugins":["Retry"],"pluginOptions":{"Retry":{"retryLimit":2,"retryDelay":3600000}}}}"#;
+    let vectors = [r#"[1,{"x":[1]},"sp ace d"]"#, "[]", r#"["",null,true,1.5,1e21]"#, r#"["é\n ",{"2":1,"1":[]}]"#];
+    let mut peer = world.peer(definitions);
+    let keys = || {
+        let mut keys = world.texts(&["KEYS", "*resque-retry*"]);
+        keys.sort();
+        keys
+    };
+    for args in vectors {
+        peer.queue("enqueue", &format!(r#"["math","b",{args}]"#));
+    }
+    peer.start_worker("peer:1", r#"["math"]"#);
+    eventually("theirs are tried", || keys().len() == 2 * vectors.len());
+    peer.stop_worker("peer:1");
+    let theirs = keys();
+    world.redis(&["FLUSHALL"]);
+    for args in vectors {
+        peer.queue("enqueue", &format!(r#"["math","b",{args}]"#));
+    }
+    let daemon = world.daemon(&Settings::default());
+    eventually("ours are tried", || keys().len() == 2 * vectors.len());
+    daemon.stop();
+    assert_eq!(keys(), theirs);
+}
+
+#[test]
+fn a_force_cleaned_worker_of_ours_fails_its_job_frees_its_locks_and_kills_the_run() {
+    let world = World::new();
+    world.gated_task("hold", "plugins = [\"JobLock\"]");
+    let daemon = world.daemon(&Settings { lease: "3s", ..Settings::default() });
+    world.windlass(&["enqueue", "hold", "--args", "[1]"]).json();
+    world.wait_begun(1);
+    assert_eq!(world.int(&["EXISTS", "resque:workerslock:hold:math:[1]"]), 1);
+    let worker = world.only_worker();
+    let cleaned = world.windlass(&["workers", "force-clean", &worker, "--yes"]).json();
+    assert_eq!(cleaned["class"], "hold");
+    assert_eq!(world.failed().len(), 1);
+    assert_eq!(world.int(&["EXISTS", "resque:workerslock:hold:math:[1]"]), 0, "its lock is free at once");
+    // The owner notices when it next extends its lease: it kills the run, and its worker works again.
+    eventually("the run is over", || daemon.log().contains("its claim was lost before"));
+    world.open("hold");
+    world.windlass(&["enqueue", "hold", "--args", "[2]"]).json();
+    let ended = world.wait_ended(1);
+    daemon.stop();
+    assert_eq!(ended[0].args(), "[2]", "the first run never came to its end");
+    assert_eq!((world.ended().len(), world.failed().len()), (1, 1));
+    assert_eq!(world.counter("resque:stat:processed"), 1);
+}

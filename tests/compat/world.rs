@@ -371,6 +371,14 @@ level = "debug"
         })
     }
 
+    /// Is there one worker, and does it do nothing?
+    pub(crate) fn only_worker_is_idle(&self) -> bool {
+        match &self.workers()[..] {
+            [worker] => self.int(&["EXISTS", &format!("resque:worker:{worker}")]) == 0,
+            _ => false,
+        }
+    }
+
     /// Puts raw bytes on a queue, as any client may.
     pub(crate) fn push(&self, queue: &str, payload: &str) {
         self.redis(&["SADD", "resque:queues", queue]);

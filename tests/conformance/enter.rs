@@ -180,7 +180,7 @@ async fn a_lost_claim_enters_nothing(f: &Fixture) {
     let (one, two) = two(f, &mut instance).await;
     f.plant_lock(&lock(1), "true");
     let record = f.store.working(std::slice::from_ref(&one.worker)).await.expect("working").remove(0);
-    assert!(f.store.force_clean(&one.worker, record.as_ref(), None).await.expect("force_clean"));
+    assert!(f.store.force_clean(&one.worker, record.as_ref(), None, &[]).await.expect("force_clean"));
     let gates = [Gate::FreeLock { key: lock(1) }, gate(&job_lock(1), 1000)];
     assert_eq!(instance.enter(&one, &gates).await, Entered::Lost);
     assert_eq!(locks(&f.store).await, [lock(1).as_str()], "nothing was freed, nothing was taken");

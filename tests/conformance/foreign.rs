@@ -116,7 +116,7 @@ async fn workers_of_other_programs_are_seen_and_cleaned() {
 
     let payload = working.payload.clone().expect("payload");
     let failure = Failure::stuck("host", NOW_MS).record("vm:11800", "math", &payload, NOW_MS);
-    assert!(f.store.force_clean(&worker, Some(&working), Some(&failure)).await.expect("force_clean"));
+    assert!(f.store.force_clean(&worker, Some(&working), Some(&failure), &[]).await.expect("force_clean"));
     assert_eq!(failed(&f.store).await, [failure]);
     assert_eq!(f.redis_command(&["KEYS", &f.key("worker:*11800*")]).texts(), [""; 0], "not a key of it is left");
     assert_eq!(f.store.registered().await.expect("registered").len(), 2);

@@ -122,8 +122,8 @@ async fn a_force_cleaned_worker_is_told_and_registered_anew(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..2)).await;
     let claims = instance.claim(&["q"], &[1, 2]).await;
     let records = instance.working().await;
-    assert!(f.store.force_clean(&claims[1].worker, Some(&records[1]), None).await.expect("force_clean"));
-    assert!(f.store.force_clean(&instance.worker(3), None, None).await.expect("force_clean"));
+    assert!(f.store.force_clean(&claims[1].worker, Some(&records[1]), None, &[]).await.expect("force_clean"));
+    assert!(f.store.force_clean(&instance.worker(3), None, None, &[]).await.expect("force_clean"));
     assert_eq!(f.store.registered().await.expect("registered").len(), 1);
     assert_eq!(instance.extend().await, Extended { vanished: vec![1, 2], ..Extended::default() });
     assert_eq!(f.store.registered().await.expect("registered").len(), 3);

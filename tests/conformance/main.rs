@@ -50,6 +50,7 @@ mod lease;
 mod moving;
 mod periodic;
 mod recovery;
+mod retry;
 mod sequence;
 mod settle;
 mod tick;

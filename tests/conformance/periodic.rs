@@ -174,7 +174,7 @@ async fn restoring_frees_leaked_locks(f: &Fixture) {
     assert_eq!(instance.enter(&claim, &[gate(&job_lock(), 1000)]).await, Entered::Taken);
     // The claim is gone without a trace, its locks are not.
     let record = instance.working().await.remove(0);
-    assert!(f.store.force_clean(&claim.worker, Some(&record), None).await.expect("force_clean"));
+    assert!(f.store.force_clean(&claim.worker, Some(&record), None, &[]).await.expect("force_clean"));
     f.plant_lock(&queue_lock(), "true");
     f.pass(11);
     assert_eq!(reconcile(f).await, Reconciled::Restored);

@@ -246,7 +246,7 @@ async fn recovery_and_burial_leave_nothing_behind(f: &Fixture) {
 async fn force_clean_fails_the_job(f: &Fixture) {
     let (instance, _, records) = dead(f, &jobs(0..2)).await;
     let record = Failure::stuck("host", NOW_MS).record(records[0].worker.name(), "q", &job(0), NOW_MS);
-    assert!(f.store.force_clean(&records[0].worker, Some(&records[0]), Some(&record)).await.expect("force_clean"));
+    assert!(f.store.force_clean(&records[0].worker, Some(&records[0]), Some(&record), &[]).await.expect("force_clean"));
     assert_eq!(failed(&f.store).await, [record]);
     assert_eq!(counters(&f.store).await, (0, 1));
     assert_eq!(instance.working().await, records[1..]);
@@ -257,9 +257,9 @@ async fn force_clean_fails_the_job(f: &Fixture) {
 async fn force_clean_needs_the_record_to_stand(f: &Fixture) {
     let (mut instance, _, records) = dead(f, &jobs(0..1)).await;
     let worker = &records[0].worker;
-    assert!(!f.store.force_clean(worker, None, None).await.expect("force_clean"), "it works by now");
+    assert!(!f.store.force_clean(worker, None, None, &[]).await.expect("force_clean"), "it works by now");
     let bent = WorkingRecord { raw: bytes::Bytes::from_static(b"{}"), ..records[0].clone() };
-    assert!(!f.store.force_clean(worker, Some(&bent), Some(&job(9))).await.expect("force_clean"));
+    assert!(!f.store.force_clean(worker, Some(&bent), Some(&job(9)), &[]).await.expect("force_clean"));
     let exchange = instance.next();
     instance.send(&exchange).await;
     assert_eq!(instance.working().await, records);
@@ -270,7 +270,7 @@ async fn force_clean_needs_the_record_to_stand(f: &Fixture) {
 
 async fn force_clean_of_an_idle_worker(f: &Fixture) {
     let instance = Instance::join(&f.store, "a", 2).await;
-    assert!(f.store.force_clean(&instance.worker(1), None, None).await.expect("force_clean"));
+    assert!(f.store.force_clean(&instance.worker(1), None, None, &[]).await.expect("force_clean"));
     assert_eq!(f.store.registered().await.expect("registered").len(), 1);
     assert_eq!(counters(&f.store).await, (0, 0), "nothing failed");
     assert_eq!(failed(&f.store).await.len(), 0);
@@ -285,7 +285,8 @@ async fn force_clean_happens_once(f: &Fixture) {
             let mut cleaned = 0;
             for record in &records {
                 let failure = record.payload.clone().expect("payload");
-                let done = store.force_clean(&record.worker, Some(record), Some(&failure)).await.expect("force_clean");
+                let done =
+                    store.force_clean(&record.worker, Some(record), Some(&failure), &[]).await.expect("force_clean");
                 cleaned += usize::from(done);
             }
             cleaned

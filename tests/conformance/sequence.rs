@@ -51,7 +51,7 @@ async fn a_repeated_settlement_is_applied_once(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..5)).await;
     let claims = instance.claim(&["q"], &[1, 2, 3, 4, 5]).await;
     let record = instance.working().await.remove(4);
-    assert!(f.store.force_clean(&claims[4].worker, Some(&record), None).await.expect("force_clean"));
+    assert!(f.store.force_clean(&claims[4].worker, Some(&record), None, &[]).await.expect("force_clean"));
     let settlements = vec![
         claims[0].ends(Verdict::Done),
         claims[1].ends(claims[1].failed()),
@@ -75,7 +75,7 @@ async fn a_repeated_enter_is_applied_once(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..3)).await;
     let claims = instance.claim(&["q"], &[1, 2, 3]).await;
     let record = instance.working().await.remove(2);
-    assert!(f.store.force_clean(&claims[2].worker, Some(&record), None).await.expect("force_clean"));
+    assert!(f.store.force_clean(&claims[2].worker, Some(&record), None, &[]).await.expect("force_clean"));
     let gates = [gate(&job_lock(1), 1000)];
     let exchange = Exchange { enters: claims.iter().map(|one| one.enters(&gates)).collect(), ..instance.next() };
     let first = instance.send(&exchange).await;

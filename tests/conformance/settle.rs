@@ -105,7 +105,7 @@ async fn a_lost_claim_settles_nothing(f: &Fixture) {
         fill(&f.store, "q", &jobs(0..1)).await;
         let claim = instance.claim_one("q").await;
         let record = instance.working().await.remove(0);
-        assert!(f.store.force_clean(&claim.worker, Some(&record), None).await.expect("force_clean"));
+        assert!(f.store.force_clean(&claim.worker, Some(&record), None, &[]).await.expect("force_clean"));
         let verdict = [Verdict::Done, claim.failed(), claim.retried(1000), claim.requeued()][round].clone();
         let before = counters(&f.store).await;
         assert_eq!(instance.settle(vec![claim.ends(verdict)]).await, [0]);
@@ -137,7 +137,7 @@ async fn only_the_lost_of_a_batch_are_lost(f: &Fixture) {
     let claims = claims(f, &mut instance, 4).await;
     for n in [1, 3] {
         let record = f.store.working(&[claims[n].worker.clone()]).await.expect("working").remove(0);
-        assert!(f.store.force_clean(&claims[n].worker, record.as_ref(), None).await.expect("force_clean"));
+        assert!(f.store.force_clean(&claims[n].worker, record.as_ref(), None, &[]).await.expect("force_clean"));
     }
     let ends = claims.iter().map(|one| one.ends(Verdict::Done)).collect();
     assert_eq!(instance.settle(ends).await, [1, 3]);

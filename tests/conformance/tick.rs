@@ -142,7 +142,7 @@ async fn a_lost_claim_does_not_tick(f: &Fixture) {
     let mut instance = Instance::join(&f.store, "a", 1).await;
     let claim = seeded(f, &mut instance, 30).await;
     let record = instance.working().await.remove(0);
-    assert!(f.store.force_clean(&claim.worker, Some(&record), None).await.expect("force_clean"));
+    assert!(f.store.force_clean(&claim.worker, Some(&record), None, &[]).await.expect("force_clean"));
     assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &tick(30))]).await, [0]);
     assert_eq!(seconds(&f.store).await, []);
 }

@@ -78,6 +78,11 @@ fn plugin_text(plugin: &PluginView) -> String {
         plugin.lock_timeout_s.map(|seconds| format!("lock_timeout {seconds}s")),
         plugin.enqueue_timeout_ms.map(|wait| format!("enqueue_timeout {wait}ms")),
         plugin.re_enqueue.map(|on| format!("re_enqueue {on}")),
+        plugin.max_attempts.map(|most| format!("max_attempts {most}")),
+        plugin.delays_ms.as_ref().map(|delays| {
+            let delays: Vec<_> = delays.iter().map(|&delay| ms(delay)).collect();
+            format!("delays {}", delays.join(" "))
+        }),
         plugin.key.as_ref().map(|key| format!("key {key}")),
     ];
     let options: Vec<_> = options.into_iter().flatten().collect();

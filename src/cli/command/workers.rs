@@ -33,7 +33,8 @@ pub async fn run(context: &Context, verb: Option<WorkersVerb>) -> Result<Exit, C
         WorkersVerb::ForceClean { name, yes } => {
             confirm(&format!("Remove worker {}, whatever it does?", clean(&name)), yes)?;
             let now_ms = SystemClock.now_ms();
-            let cleaned = workers::force_clean(&*store, &name, &context.host(), now_ms).await?;
+            let cleaned =
+                workers::force_clean(&*store, &context.tasks()?.registry, &name, &context.host(), now_ms).await?;
             context.output.tell(&cleaned, || {
                 let worker = clean(&cleaned.worker);
                 match (&cleaned.failed_id, &cleaned.class) {

@@ -151,8 +151,9 @@ impl Scheduling for RedisStore {
         worker: &WorkerName,
         working: Option<&WorkingRecord>,
         record: Option<&Bytes>,
+        free: &[LockKey],
     ) -> Result<bool, StoreError> {
-        recover::force_clean(&self.connection, worker, working, record).await
+        recover::force_clean(&self.connection, worker, working, record, free).await
     }
     async fn ping_of(&self, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
         recover::ping_of(&self.connection, name).await

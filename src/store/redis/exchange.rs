@@ -20,7 +20,7 @@ use crate::job::ecma::quote;
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::store::effect::{Busy, Gate, Verdict};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane};
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, Repeated};
 use crate::store::working::WorkingRecord;
 
 static EXCHANGE: Script = script!("locks", "places", "verdict", "lane", "settle", "enter", "claim");
@@ -201,17 +201,17 @@ impl RedisLane {
                 )))
             }
             b"R" => {
-                let (lost, entered) = (lost(&next()?), entered(exchange, &next()?));
+                let (lost, (entered, repeated)) = (lost(&next()?), passages(exchange, &next()?));
                 let mut claims = Vec::new();
                 loop {
                     let (index, raw) = (next()?, next()?);
                     let Some(index) = reply::parsed::<usize>(&index) else { break };
                     claims.extend(self.on_record(exchange, index, raw));
                 }
-                Ok(Exchanged { dead: false, lost, entered, claims })
+                Ok(Exchanged { dead: false, lost, repeated, entered, claims })
             }
             b"A" => {
-                let (lost, entered) = (lost(&next()?), entered(exchange, &next()?));
+                let (lost, (entered, repeated)) = (lost(&next()?), passages(exchange, &next()?));
                 let broken = next()?;
                 if !broken.is_empty() {
                     let keys = String::from_utf8_lossy(&broken).into_owned();
@@ -224,7 +224,7 @@ impl RedisLane {
                 let (runs, indexes) = (next()?, reply::numbers(&next()?));
                 let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;
                 let claims = self.claims(exchange, &runs, &indexes, identities, reply)?;
-                Ok(Exchanged { dead: false, lost, entered, claims })
+                Ok(Exchanged { dead: false, lost, repeated, entered, claims })
             }
             _ => Err(StoreError::Unsupported("its reply is not an exchange's".to_owned())),
         }
@@ -321,6 +321,19 @@ fn lost(text: &[u8]) -> Vec<usize> {
     lost.sort_unstable();
     lost.dedup();
     lost
+}
+
+/// What became of the enters and, behind a semicolon, of attempts that will be repeated.
+fn passages(exchange: &Exchange, text: &[u8]) -> (Vec<Entered>, Vec<Repeated>) {
+    let mut parts = text.splitn(2, |byte| *byte == b';');
+    let (letters, repeats) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
+    let repeat = |text: &[u8]| {
+        let mut numbers = text.split(|byte| *byte == b':').map(reply::parsed::<u64>);
+        let mut next = || numbers.next().flatten();
+        let (index, left, delay_ms) = (next()?, next()?, next()?);
+        Some(Repeated { index: usize::try_from(index).ok()?, left: u32::try_from(left).unwrap_or(u32::MAX), delay_ms })
+    };
+    (entered(exchange, letters), repeats.split(|byte| *byte == b',').filter_map(repeat).collect())
 }
 
 /// What became of each enter, from the letters that `enter.lua` writes.

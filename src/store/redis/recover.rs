@@ -7,13 +7,13 @@ use super::connection::Connection;
 use super::reply;
 use super::script::{Script, script};
 use super::verdict::{self, Ending};
-use crate::job::WorkerName;
+use crate::job::{LockKey, WorkerName};
 use crate::store::error::StoreError;
 use crate::store::scheduling::{Recovered, Recovery, Registered};
 use crate::store::working::WorkingRecord;
 
 static RECOVER: Script = script!("locks", "places", "verdict", "recover");
-static FORCE_CLEAN: Script = script!("force_clean");
+static FORCE_CLEAN: Script = script!("locks", "force_clean");
 
 /// How many keys one MGET reads at most.
 const CHUNK: usize = 1000;
@@ -53,18 +53,25 @@ pub(super) async fn force_clean(
     worker: &WorkerName,
     working: Option<&WorkingRecord>,
     record: Option<&Bytes>,
+    free: &[LockKey],
 ) -> Result<bool, StoreError> {
     let keys = connection.keys();
     let (id, name) = (worker.id(), worker.name());
     let mut call = connection.call();
     call.key(keys.workers()).key(keys.failed()).key(keys.failures());
-    call.key(keys.working(worker)).key(keys.working_by_name(name)).key(keys.started(worker));
+    call.key(keys.working(worker));
+    let claim = working.and_then(|working| working.claim.as_ref());
+    for lock in free {
+        call.key(keys.lock(lock));
+    }
+    call.key(keys.working_by_name(name)).key(keys.started(worker));
     // Ruby's and Go's workers keep their statistics under the whole id, node-resque's under the name.
     call.key(keys.ping(name)).key(keys.ping(id));
     call.key(keys.processed_by(name)).key(keys.failures_of(name));
     call.key(keys.processed_by(id)).key(keys.failures_of(id));
     call.text(id).flag(working.is_some()).arg(working.map_or_else(Bytes::new, |working| working.raw.clone()));
     call.flag(record.is_some()).arg(record.cloned().unwrap_or_default());
+    call.text(claim.map_or("", |claim| claim.as_str())).number(free.len());
     Ok(reply::number(connection.run(&FORCE_CLEAN, call).await?)? == 1)
 }
 

@@ -23,6 +23,8 @@ pub(super) fn opening(claim: &str) -> Bytes {
 pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>) -> u8 {
     let letter = match verdict {
         Verdict::Done => b'D',
+        Verdict::DoneAtLast { .. } => b'C',
+        Verdict::Attempted(_) => b'R',
         Verdict::Failed { .. } => b'F',
         Verdict::Delayed { .. } => b'L',
         Verdict::Requeued { .. } => b'Q',
@@ -45,6 +47,25 @@ impl Ending<'_> {
         match self.verdict {
             Verdict::Done => {
                 call.key(keys.processed_by(self.worker.name()));
+            }
+            Verdict::DoneAtLast { keys: retry } => {
+                call.key(keys.processed_by(self.worker.name()));
+                call.key(keys.named(&retry.counter)).key(keys.named(&retry.failure));
+            }
+            Verdict::Attempted(retry) => {
+                let name = self.worker.name();
+                call.key(keys.processed_by(name)).key(keys.failures_of(name));
+                call.key(keys.named(&retry.keys.counter)).key(keys.named(&retry.keys.failure));
+                call.key(keys.timestamps(self.payload)).arg(self.payload.clone());
+                call.text(self.queue.as_str()).arg(encoded(&retry.identity)).arg(retry.last_error.clone());
+                call.number(retry.attempts).number(retry.kept_s()).number(retry.delays_ms.len());
+                for delay in &retry.delays_ms {
+                    call.number(delay);
+                }
+                call.flag(retry.last.is_some());
+                if let Some(record) = &retry.last {
+                    call.arg(record.clone());
+                }
             }
             Verdict::Failed { record } => {
                 call.key(keys.failures_of(self.worker.name())).arg(record.clone());

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::commit::{Handle, Role, spawn};
+use super::commit::{Handle, Role, Step, spawn};
 use super::connection::{self, Options};
 use super::wake::{Bell, SqliteWaker};
 use super::{delayed, enqueue, exchange, inspect, leader, lease, moving, periodic, recover, wake};
@@ -189,9 +189,12 @@ impl Scheduling for SqliteStore {
         worker: &WorkerName,
         working: Option<&WorkingRecord>,
         record: Option<&Bytes>,
+        free: &[LockKey],
     ) -> Result<bool, StoreError> {
         let (worker, working, record) = (worker.clone(), working.cloned(), record.cloned());
-        self.writer.call(move |step| recover::force_clean(step, &worker, working.as_ref(), record.as_ref())).await
+        let free = free.to_vec();
+        let work = move |step: &Step<'_>| recover::force_clean(step, &worker, working.as_ref(), record.as_ref(), &free);
+        self.writer.call(work).await
     }
 
     async fn ping_of(&self, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {

@@ -11,12 +11,13 @@ use rusqlite::{OptionalExtension, params};
 use super::commit::Step;
 use super::locks::Taken;
 use super::number::stored;
+use super::retries::Attempt;
 use super::verdict::{self, Tally};
 use super::{delayed, locks, periodic, working};
 use crate::job::{ClaimToken, Identity, WorkerName};
 use crate::store::effect::{Busy, Gate};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged};
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeated};
 
 /// What became of an enter: the number of the gate that refused stands for its plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,6 +33,7 @@ enum Passage {
 struct Reply {
     lost: Vec<usize>,
     passages: Vec<Passage>,
+    repeated: Vec<Repeated>,
 }
 
 /// Applies an exchange, or answers a repeated one.
@@ -71,9 +73,12 @@ pub(super) fn exchange(
             continue;
         }
         let (worker, queue) = (&settlement.worker, &settlement.queue);
-        verdict::carry_out(step, &mut tally, worker, queue, &settlement.payload, &settlement.verdict)?;
+        let attempt = verdict::carry_out(step, &mut tally, worker, queue, &settlement.payload, &settlement.verdict)?;
         locks::free_owned(step, &settlement.free, &settlement.claim)?;
-        if let Some(tick) = &settlement.tick {
+        if let Some(Attempt::Repeated { left, delay_ms }) = attempt {
+            // The job that is repeated is still the present tick.
+            reply.repeated.push(Repeated { index, left, delay_ms });
+        } else if let Some(tick) = &settlement.tick {
             periodic::tick(step, tick)?;
         }
     }
@@ -195,24 +200,35 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
         })
     };
     let entered = exchange.enters.iter().zip(&reply.passages).map(entered).collect::<Result<_, StoreError>>()?;
-    Ok(Exchanged { dead: false, lost: reply.lost.clone(), entered, claims })
+    Ok(Exchanged { dead: false, lost: reply.lost.clone(), repeated: reply.repeated.clone(), entered, claims })
 }
 
 impl Reply {
-    /// Lost indexes, and passages by their letter and gate: `3,8;T,P0,D1,L`.
+    /// Lost indexes, passages by their letter and gate, attempts to be repeated: `3,8;T,P0,D1,L;4:2:1000`.
     fn encode(&self) -> String {
         let lost: Vec<String> = self.lost.iter().map(usize::to_string).collect();
         let passages: Vec<String> = self.passages.iter().map(Passage::encode).collect();
-        format!("{};{}", lost.join(","), passages.join(","))
+        let repeat = |Repeated { index, left, delay_ms }: &Repeated| format!("{index}:{left}:{delay_ms}");
+        let repeated: Vec<String> = self.repeated.iter().map(repeat).collect();
+        format!("{};{};{}", lost.join(","), passages.join(","), repeated.join(","))
     }
 
     fn decode(text: &str) -> Option<Self> {
-        let (lost, passages) = text.split_once(';')?;
+        let (lost, rest) = text.split_once(';')?;
+        // Versions before Retry wrote two parts.
+        let (passages, repeated) = rest.split_once(';').unwrap_or((rest, ""));
+        let repeat = |text: &String| {
+            let mut numbers = text.split(':');
+            let mut next = || numbers.next();
+            let (index, left, delay_ms) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
+            Some(Repeated { index, left, delay_ms })
+        };
         let items =
             |text: &'_ str| text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>();
         Some(Self {
             lost: items(lost).iter().map(|index| index.parse().ok()).collect::<Option<_>>()?,
             passages: items(passages).iter().map(|passage| Passage::decode(passage)).collect::<Option<_>>()?,
+            repeated: items(repeated).iter().map(repeat).collect::<Option<_>>()?,
         })
     }
 }
@@ -247,11 +263,12 @@ mod tests {
         let full = Reply {
             lost: vec![0, 12],
             passages: vec![Passage::Taken, Passage::PutBack(0), Passage::Dropped(3), Passage::Lost],
+            repeated: vec![Repeated { index: 4, left: 2, delay_ms: 1000 }],
         };
         for reply in [full, Reply::default()] {
             assert_eq!(Reply::decode(&reply.encode()), Some(reply));
         }
-        for bad in ["", "x;", ";X", ";P", "1"] {
+        for bad in ["", "x;", ";X", ";P", "1", ";;1:2"] {
             assert_eq!(Reply::decode(bad), None, "{bad:?}");
         }
     }

@@ -4,7 +4,7 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
 use super::number::{count, stored};
-use super::{locks, working};
+use super::{locks, retries, working};
 use crate::job::WorkerName;
 use crate::store::error::StoreError;
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
@@ -102,6 +102,7 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
         }
     }
     locks::sweep(step)?;
+    retries::sweep(step)?;
     Ok(extended)
 }
 

@@ -9,7 +9,11 @@ use super::connection::explain;
 use crate::store::error::StoreError;
 
 /// The steps from each version to the next.
-const STEPS: &[&str] = &[include_str!("schema/0001_initial.sql"), include_str!("schema/0005_moving.sql")];
+const STEPS: &[&str] = &[
+    include_str!("schema/0001_initial.sql"),
+    include_str!("schema/0002_retries.sql"),
+    include_str!("schema/0003_moving.sql"),
+];
 
 /// `Wndl`, by which a file is known to be ours.
 const APPLICATION: i64 = 0x576e_646c;

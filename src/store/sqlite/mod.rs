@@ -21,6 +21,7 @@ mod moving;
 mod number;
 mod periodic;
 mod recover;
+mod retries;
 mod verdict;
 mod wake;
 mod working;

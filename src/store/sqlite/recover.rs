@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::commit::Step;
 use super::verdict::{self, Tally};
 use super::{lease, locks, periodic, working};
-use crate::job::WorkerName;
+use crate::job::{LockKey, WorkerName};
 use crate::store::error::StoreError;
 use crate::store::scheduling::{Recovered, Recovery};
 use crate::store::working::WorkingRecord;
@@ -51,12 +51,16 @@ pub(super) fn force_clean(
     worker: &WorkerName,
     seen: Option<&WorkingRecord>,
     record: Option<&Bytes>,
+    free: &[LockKey],
 ) -> Result<bool, StoreError> {
     if !is_unchanged(step, worker, seen)? {
         return Ok(false);
     }
     working::remove(step, worker)?;
     step.sql("DELETE FROM workers WHERE id = ?1")?.execute([worker.id()])?;
+    if let Some(claim) = seen.and_then(|seen| seen.claim.as_ref()) {
+        locks::free_owned(step, free, claim)?;
+    }
     if let Some(record) = record {
         let mut tally = Tally::default();
         verdict::fail(step, record)?;

@@ -159,7 +159,7 @@ async fn a_worker_cleaned_by_force_has_no_claims_until_its_instance_knows() {
     let place = Place::new();
     let store = place.open();
     let (record, mut lane) = join(&store, "a", 2).await;
-    assert!(store.force_clean(&record.worker(1), None, None).await.unwrap());
+    assert!(store.force_clean(&record.worker(1), None, None, &[]).await.unwrap());
     store.enqueue(&[push("1"), push("2")]).await.unwrap();
     let exchanged = lane.exchange(&claim(1, record.workers())).await.unwrap();
     assert_eq!(exchanged.claims.iter().map(|claim| claim.index).collect::<Vec<_>>(), [1]);

@@ -7,6 +7,7 @@ use rusqlite::params;
 use super::commit::Step;
 use super::digest::digest;
 use super::number::stored;
+use super::retries::{self, Attempt};
 use super::{delayed, enqueue};
 use crate::job::{QueueName, WorkerName};
 use crate::store::effect::Verdict;
@@ -53,7 +54,7 @@ impl Tally {
     }
 }
 
-/// Carries a verdict out; the working record is the caller's.
+/// Carries a verdict out; the working record is the caller's. Tells what became of a failed attempt.
 pub(super) fn carry_out(
     step: &Step<'_>,
     tally: &mut Tally,
@@ -61,9 +62,28 @@ pub(super) fn carry_out(
     queue: &QueueName,
     payload: &[u8],
     verdict: &Verdict,
-) -> Result<(), StoreError> {
+) -> Result<Option<Attempt>, StoreError> {
     match verdict {
         Verdict::Done => tally.add(worker, 1, 0),
+        Verdict::DoneAtLast { keys } => {
+            retries::forget(step, keys)?;
+            tally.add(worker, 1, 0);
+        }
+        Verdict::Attempted(retry) => {
+            let attempt = retries::count(step, retry)?;
+            match (attempt, &retry.last) {
+                (Attempt::Repeated { delay_ms, .. }, _) => {
+                    delayed::put_off(step, delay_ms, payload, &retry.identity)?;
+                    tally.add(worker, 0, 1);
+                }
+                (Attempt::Last, Some(record)) => {
+                    fail(step, record)?;
+                    tally.add(worker, 0, 1);
+                }
+                (Attempt::Last, None) => tally.add(worker, 1, 0),
+            }
+            return Ok(Some(attempt));
+        }
         Verdict::Failed { record } => {
             fail(step, record)?;
             tally.add(worker, 0, 1);
@@ -74,7 +94,7 @@ pub(super) fn carry_out(
             enqueue::push_head(step, queue, payload, Some(&identity.encode()))?;
         }
     }
-    Ok(())
+    Ok(None)
 }
 
 /// Puts a record at the end of the failed list.

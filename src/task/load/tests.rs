@@ -263,7 +263,7 @@ fn each_mistake_is_told_with_its_place() {
         ),
         (
             format!("name = \"t\"\nplugins = [\"QueueLok\"]\n{run}"),
-            "2:12: plugins: expected a plugin: QueueLock, DelayQueueLock or JobLock (found \"QueueLok\"); \
+            "2:12: plugins: expected a plugin: QueueLock, DelayQueueLock, JobLock, Retry or Noop (found \"QueueLok\"); \
              did you mean \"QueueLock\"?",
         ),
         (
@@ -408,20 +408,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         ("group = \"www\"", 1, "group", remove("group")),
         ("umask = 0o22", 1, "umask", remove("umask")),
         ("env_clear = true", 1, "env_clear", remove("env_clear")),
-        (
-            "plugins = [\"Retry\"]\nplugin_options.Retry = { retry_limit = 5 }",
-            12,
-            "plugins",
-            "the plugin Retry is not \
-          built yet in this version; take it out"
-                .to_owned(),
-        ),
-        (
-            "plugins = [\"Noop\"]",
-            12,
-            "plugins",
-            "the plugin Noop is not built yet in this version; take it out".to_owned(),
-        ),
         (
             "plugins = [{ exec = [\"./work\"] }]",
             12,

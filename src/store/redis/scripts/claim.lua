@@ -102,7 +102,10 @@ end
 chunked('DEL', gone, #gone)
 
 local lost_list, entered_list = table.concat(lost, ','), table.concat(entered, ',')
-if enters > 0 or #broken > 0 then
+if #repeats > 0 then
+  entered_list = entered_list .. ';' .. table.concat(repeats, ',')
+end
+if enters > 0 or #broken > 0 or #repeats > 0 then
   redis.call('HSET', LANE, lane, whole(sequence) .. '\n' .. lost_list .. '\n' .. entered_list)
 end
 

@@ -1,8 +1,8 @@
 -- force_clean: removes a worker, anybody's, and puts its job on the failed list.
 --
--- KEYS   workers, failed, stat:failed, worker:<id>, then everything else that is deleted
+-- KEYS   workers, failed, stat:failed, worker:<id>, locks, then everything else that is deleted
 -- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if there is a
---        failure record, the failure record
+--        failure record, the failure record, the claim, number of locks
 -- returns 1 if it was removed, 0 if its working record is another than expected
 --
 -- Why this order: the failure record is written before the working record goes; stat:failed is
@@ -19,5 +19,9 @@ if has_record then
   try('INCR', FAILED_STAT)
 end
 must('SREM', WORKERS, id)
-redis.call('DEL', unpack(KEYS, k))
+local token = arg()
+for _ = 1, tonumber(arg()) do
+  free(key(), token)
+end
+redis.call('DEL', WORKING, unpack(KEYS, k + 1))
 return 1

@@ -10,6 +10,7 @@
 --        then what settle and enter read
 -- returns {"G"} the lane is not (or no longer) there: the instance was buried, nothing is applied
 --         {"S", last} an exchange of before: nothing is applied
+--         ("entered" below is what became of the enters and, behind a ";", attempts to be repeated)
 --         {"R", lost, entered, index, record, ...} a repetition
 --         {"A", lost, entered, broken keys, skipped queues, runs, indexes, identities, job, ...}
 --

@@ -17,7 +17,7 @@ for i = 1, settlements + enters do
 end
 redis.call('HSET', LANE, lane, whole(sequence) .. '\n' .. table.concat(lost, ','))
 
-local over, ended = {}, {}
+local over, ended, repeats = {}, {}, {}
 for i = 1, settlements do
   local op, place = string.byte(ops, i), KEYS[ends_at + i]
   -- Two settlements of one claim: the second finds it over.
@@ -35,6 +35,9 @@ for i = 1, settlements do
     if settle(op, token, mine) then
       ended[place] = true
       over[#over + 1] = place
+      if op % 32 == ATTEMPT % 32 and repeated then
+        repeats[#repeats + 1] = (i - 1) .. ':' .. repeated
+      end
     elseif mine then
       lost[#lost + 1] = i - 1
     end

@@ -6,14 +6,65 @@
 --   F failed      KEYS stat:failed:<name>           ARGV record
 --   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
 --   Q requeued    KEYS queue:<queue>                ARGV raw, queue, identity
+--   C done        KEYS stat:processed:<name>, Retry's counter and last error, which are forgotten
+--   R attempted   KEYS stat:processed:<name>, stat:failed:<name>, Retry's counter and last error, timestamps:<raw>
+--                 ARGV raw, queue, identity, last error, attempts, for how many seconds the keys
+--                 are kept, number of delays, the delays in ms, "1" if a record follows, the record
 -- extras          ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, the tick
 -- tick            KEYS timestamps:<raw>             ARGV task, period in s, queue, raw, "1" to halt
 --
 -- Why this order: the place where the job goes is written first, and what hangs on it only if
 -- that succeeded; the working record is deleted by the caller after all that.
 
-local DONE, FAIL, LATER, REQUEUE = 68, 70, 76, 81
+local DONE, FAIL, LATER, REQUEUE, CLEAR, ATTEMPT = 68, 70, 76, 81, 67, 82
 local processed, failures = 0, 0
+
+-- The last attempt's outcome, where it is to be repeated: `<attempts left>:<delay in ms>`.
+local repeated
+
+-- Counts a failed attempt, and delays the next or ends the job. The counter starts at -1, as
+-- node-resque's does; what is no number counts as none.
+local function attempt(mine)
+  local done_stat, stat, counter, failure, stamps = key(), key(), key(), key(), key()
+  local raw, queue, identity, message = arg(), arg(), arg(), arg()
+  local attempts, kept, waits = tonumber(arg()), arg(), {}
+  for i = 1, tonumber(arg()) do
+    waits[i] = tonumber(arg())
+  end
+  local record = arg() == '1' and arg()
+  repeated = nil
+  if not mine then
+    return mine
+  end
+  local before = redis.pcall('GET', counter)
+  local n = (type(before) == 'string' and tonumber(before) or -1) + 1
+  local left = attempts - n - 1
+  local done
+  if left > 0 then
+    local wait = waits[math.min(n, #waits - 1) + 1] or waits[#waits]
+    local second = math.ceil((now() + wait) / 1000)
+    done = delay(whole(second), raw, stamps)
+    if done then
+      remember(queue, raw, identity, second)
+      redis.call('SET', counter, whole(n), 'EX', kept)
+      redis.call('SET', failure, message, 'EX', kept)
+      repeated = whole(left) .. ':' .. whole(wait)
+    end
+  else
+    done = not record or try('RPUSH', FAILED, record)
+    if done then
+      redis.call('DEL', counter, failure)
+    end
+  end
+  if done and not record and left <= 0 then
+    processed = processed + 1
+    try('INCR', done_stat)
+  elseif done then
+    failures = failures + 1
+    try('INCR', stat)
+  end
+  return done
+end
 
 -- The next run of a periodic task; its entry is `<due> <period> <1 if stopped> <queue>`.
 local function tick(mine)
@@ -64,6 +115,15 @@ local function settle(op, token, mine)
         try('INCR', stat)
       end
     end
+  elseif op == CLEAR then
+    local stat, counter, failure = key(), key(), key()
+    if mine then
+      processed = processed + 1
+      try('INCR', stat)
+      redis.call('DEL', counter, failure)
+    end
+  elseif op == ATTEMPT then
+    done = attempt(mine)
   elseif op == LATER then
     local stamps = key()
     local raw, wait, queue, identity = arg(), tonumber(arg()), arg(), arg()
@@ -93,7 +153,8 @@ local function settle(op, token, mine)
       end
     end
     if arg() == '1' then
-      tick(done)
+      -- The job that is repeated is still the present tick.
+      tick(done and not (op == ATTEMPT and repeated))
     end
   end
   return done

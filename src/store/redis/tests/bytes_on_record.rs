@@ -234,7 +234,7 @@ async fn a_registered_worker_looks_like_node_resques() {
     assert_eq!(store.ping_of("h-windlass:7+1").await.unwrap(), Some((second, worker(1))));
 
     // Somebody cleans the first worker; the extension notices and registers it anew.
-    assert!(store.force_clean(&worker(1), None, None).await.unwrap());
+    assert!(store.force_clean(&worker(1), None, None, &[]).await.unwrap());
     server.cli(&["SET", "resque:worker:h-windlass:7+1:math", r#"{"claim":"00ff-0-1-0","queue":"q","payload":{}}"#]);
     server.cli(&["SET", "resque:workerslock:x", "1:00ff-0-1-1", "EX", "5"]);
     let renew =
