@@ -3,9 +3,23 @@
 use super::{job_lock, queue_lock};
 use crate::job::payload::encode;
 use crate::job::{Args, LockKey, PayloadView, QueueName};
-use crate::store::effect::{Admission, Busy, Gate, Tick};
+use crate::store::effect::{Admission, Busy, Gate, Next, Occurrence, Tick};
+use crate::task::calendar::Calendar;
 use crate::task::plugin_spec::RetrySpec;
 use crate::task::{Cadence, PluginSpec, TaskDefinition};
+
+/// The arguments of a periodic task's job: ours first, then ActionHero's.
+const FORMS: [&str; 3] = ["[{}]", "[null]", "[]"];
+
+/// The name under which a tick that comes too late is refused.
+const MISSED: &str = "missed";
+
+/// How many seconds clocks may differ by.
+const SKEW_S: i64 = 30;
+
+/// How many occurrences beyond that are named, and how many in all at most.
+const AHEAD: usize = 2;
+const MOST: usize = 96;
 
 /// The name under which DelayQueueLock refuses.
 const DELAY_QUEUE_LOCK: &str = "DelayQueueLock";
@@ -59,7 +73,21 @@ impl<'a> Chain<'a> {
 
     /// What happens between claim and run of a job.
     #[must_use]
-    pub fn gates(&self, queue: &QueueName, args: &Args) -> Vec<Gate> {
+    pub fn gates(&self, queue: &QueueName, args: &Args, now_ms: i64) -> Vec<Gate> {
+        let own_tick = || self.tick(now_ms).filter(|_| FORMS.contains(&args.as_str()));
+        let free = || self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect();
+        let mut gates = Vec::new();
+        if let Some((max_age_s, tick)) = self.task.missed_max_age_s.zip(own_tick()) {
+            gates.push(Gate::Fresh { plugin: MISSED, max_age_s, tick, free: free() });
+        }
+        gates.extend(self.lock_gates(queue, args, now_ms));
+        if self.task.overlap {
+            gates.extend(own_tick().map(|tick| Gate::NextTick { tick }));
+        }
+        gates
+    }
+
+    fn lock_gates(&self, queue: &QueueName, args: &Args, now_ms: i64) -> Vec<Gate> {
         let name = self.task.name.as_str();
         let gate = |plugin: &PluginSpec| match plugin {
             PluginSpec::QueueLock { .. } => self.queue_lock(queue, args).map(|(key, _)| Gate::FreeLock { key }),
@@ -73,7 +101,7 @@ impl<'a> Chain<'a> {
                 } else {
                     Busy::Drop {
                         free: self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect(),
-                        tick: self.tick(),
+                        tick: self.tick(now_ms),
                     }
                 },
             }),
@@ -128,32 +156,67 @@ impl<'a> Chain<'a> {
         self.task.plugins.contains(&PluginSpec::Noop)
     }
 
-    /// The next tick of a periodic task.
+    /// The next tick of a periodic task, as seen at this time.
     #[must_use]
-    pub fn tick(&self) -> Option<Tick> {
-        let Some(Cadence::Every(every)) = &self.task.cadence else { return None };
+    pub fn tick(&self, now_ms: i64) -> Option<Tick> {
+        let next = match self.task.cadence.as_ref()? {
+            Cadence::Every(every) => Next::Every { seconds: every.as_secs().max(1) },
+            Cadence::Calendar(calendar) => Next::At { occurrences: self.occurrences(calendar, now_ms) },
+        };
         Some(Tick {
             task: self.task.name.clone(),
             queue: self.task.queue.clone(),
-            payload: encode(self.task.name.as_str(), self.task.queue.as_str(), &Args::periodic()),
-            every_s: every.as_secs().max(1),
+            payload: self.form("[{}]")?,
+            next,
             halt: false,
         })
+    }
+
+    /// The occurrences from a little before this time on, enough for clocks that differ by some seconds.
+    fn occurrences(&self, calendar: &Calendar, now_ms: i64) -> Vec<Occurrence> {
+        let now_s = now_ms.div_euclid(1000);
+        let mut occurrences = Vec::new();
+        let (mut last, mut ahead) = (now_s - SKEW_S, 0);
+        while ahead < AHEAD
+            && occurrences.len() < MOST
+            && let Some(due_s) = calendar.after(last)
+        {
+            occurrences.push(Occurrence { due_s, second: due_s + self.spread(due_s) });
+            ahead += usize::from(due_s > now_s + SKEW_S);
+            last = due_s;
+        }
+        occurrences
+    }
+
+    /// By how many seconds this occurrence's job is delayed: up to the jitter, the same for whoever asks.
+    #[must_use]
+    pub fn spread(&self, due_s: i64) -> i64 {
+        if self.task.jitter_s == 0 {
+            return 0;
+        }
+        let mut hash = 0xcbf2_9ce4_8422_2325 ^ due_s.unsigned_abs();
+        for byte in self.task.name.as_str().bytes() {
+            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
+        }
+        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        i64::try_from((hash >> 11) % (self.task.jitter_s + 1)).unwrap_or(0)
+    }
+
+    fn form(&self, args: &str) -> Option<bytes::Bytes> {
+        let args = Args::from_json(args).ok()?;
+        Some(encode(self.task.name.as_str(), self.task.queue.as_str(), &args))
     }
 
     /// Every form in which a job of a periodic task may stand: ours, and ActionHero's `[null]` and
     /// `[]`.
     #[must_use]
     pub fn periodic_forms(&self) -> Vec<bytes::Bytes> {
-        let form = |args: &str| Args::from_json(args).ok();
-        let encode = |args| encode(self.task.name.as_str(), self.task.queue.as_str(), &args);
-        ["[{}]", "[null]", "[]"].into_iter().filter_map(form).map(encode).collect()
+        FORMS.into_iter().filter_map(|args| self.form(args)).collect()
     }
 
     /// Is this job the task's own tick, and not a run that somebody enqueued besides?
     #[must_use]
     pub fn is_tick(&self, payload: &PayloadView<'_>) -> bool {
-        self.task.cadence.is_some()
-            && Args::of(payload).is_ok_and(|args| matches!(args.as_str(), "[{}]" | "[null]" | "[]"))
+        self.task.cadence.is_some() && Args::of(payload).is_ok_and(|args| FORMS.contains(&args.as_str()))
     }
 }

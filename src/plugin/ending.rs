@@ -66,7 +66,8 @@ pub fn ending(
     let tick = |failed: bool| {
         let task = task?;
         let ours = Chain::of(task).is_tick(view.as_ref()?);
-        let mut tick = Chain::of(task).tick().filter(|_| ours)?;
+        // With overlap it was written when the run began.
+        let mut tick = Chain::of(task).tick(now_ms).filter(|_| ours && !task.overlap)?;
         tick.halt = failed && !task.re_enqueue_after_failure;
         Some(tick)
     };
@@ -162,6 +163,7 @@ mod tests {
 
     use super::*;
     use crate::job::{ClaimToken, FailureView, TaskName};
+    use crate::store::effect::Next;
     use crate::task::cadence::Cadence;
     use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
     use crate::task::plugin_spec::PluginSpec;
@@ -214,7 +216,7 @@ mod tests {
         let mut task = task(true);
         let done = || Outcome::Success { result: None };
         let tick = end(Some(&task), r#"{"class":"t","queue":"q","args":[null]}"#, 0, done()).tick.unwrap();
-        assert_eq!((tick.every_s, tick.halt), (5, false));
+        assert_eq!((tick.next, tick.halt), (Next::Every { seconds: 5 }, false));
         assert_eq!(&tick.payload[..], br#"{"class":"t","queue":"q","args":[{}]}"#);
         assert_eq!(end(Some(&task), r#"{"class":"t","args":[{"x":1}]}"#, 0, done()).tick, None);
         assert_eq!(end(Some(&task), r#"{"class":"t","args":[{}]}"#, 0, Outcome::Interrupted).tick, None);

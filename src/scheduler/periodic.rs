@@ -2,6 +2,7 @@
 //! them any more. Their ticks themselves are written where a run ends.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -9,11 +10,13 @@ use tokio::time::Instant;
 use super::Context;
 use crate::event::Event;
 use crate::job::payload::encode;
-use crate::job::{Args, TaskName};
+use crate::job::{Args, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
+use crate::store::effect::HALTED_S;
 use crate::store::instance::InstanceState;
-use crate::store::scheduling::{PeriodicEntry, Reconcile, Reconciled};
+use crate::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
+use crate::task::{Cadence, TaskDefinition};
 
 /// How long past due a job is not yet searched for.
 const GRACE_S: u64 = 3;
@@ -28,7 +31,7 @@ pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntr
     let Context { store, clock, bus, .. } = context;
     let registry = context.registry();
     let tasks: Vec<_> = registry.periodic().collect();
-    let job_lock = |task| Chain::of(task).job_lock(&Chain::of(task).tick()?.queue, &Args::periodic());
+    let job_lock = |task: &Arc<TaskDefinition>| Chain::of(task).job_lock(&task.queue, &Args::periodic());
     let locks: Vec<_> = tasks.iter().map(|task| job_lock(task).map(|(key, _)| key)).collect();
     let asked: Vec<_> = locks.iter().flatten().cloned().collect();
     let (entries, held) = store.periodic(&asked).await?;
@@ -44,7 +47,7 @@ pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntr
             continue;
         }
         let chain = Chain::of(task);
-        let Some(tick) = chain.tick() else { continue };
+        let Some(tick) = chain.tick(clock.now_ms()) else { continue };
         if workers.is_none() {
             let registered = store.registered().await?;
             workers = Some(registered.into_iter().map(|registered| registered.worker).collect::<Vec<_>>());
@@ -53,13 +56,20 @@ pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntr
             queue_lock: chain.queue_lock(&tick.queue, &Args::periodic()),
             job_lock,
             forms: chain.periodic_forms(),
-            grace_s: GRACE_S,
+            grace_s: GRACE_S + task.jitter_s,
             workers: workers.clone().unwrap_or_default(),
-            boot,
+            purpose: if boot { Purpose::Boot } else { Purpose::Look },
+            stale_due_s: entry.filter(|entry| boot && is_stale(task, entry, now_s)).map(|entry| entry.due_s),
             tick,
         };
         let why = match store.reconcile(&reconcile).await? {
-            Reconciled::Fine => continue,
+            Reconciled::Fine | Reconciled::Started | Reconciled::Waits | Reconciled::Runs => continue,
+            Reconciled::Moved => {
+                let text = format!("the next run of {} was moved, for its definition says another time now", task.name);
+                bus.emit(Event::Notice { text });
+                continue;
+            }
+            Reconciled::Seeded if matches!(task.cadence, Some(Cadence::Calendar(_))) => continue,
             Reconciled::Seeded => "first run",
             Reconciled::Restored => "it was overdue and nowhere to be found",
             Reconciled::Unlocked => {
@@ -71,6 +81,20 @@ pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntr
         bus.emit(Event::SchedulerEnqueue { task: task.name.clone(), queue: task.queue.clone(), why });
     }
     Ok(entries)
+}
+
+/// Was this entry written by a cadence that its task no longer has? A tick that a calendar does not name, or that
+/// lies further ahead than a period, would run at a time that nobody expects any more.
+fn is_stale(task: &TaskDefinition, entry: &PeriodicEntry, now_s: i64) -> bool {
+    match &task.cadence {
+        _ if entry.due_s == HALTED_S => false,
+        Some(Cadence::Calendar(calendar)) => calendar.after(entry.due_s - 1) != Some(entry.due_s),
+        Some(Cadence::Every(every)) => {
+            let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
+            entry.due_s > now_s.saturating_add(every_s)
+        }
+        None => false,
+    }
 }
 
 /// Since when tasks with an entry are declared by nobody.
@@ -98,7 +122,7 @@ impl Undeclared {
         self.0.retain(|task, _| entries.iter().any(|entry| entry.task == *task) && !declared(task));
         for entry in entries.iter().filter(|entry| !entry.stopped && !declared(&entry.task)) {
             let since = *self.0.entry(entry.task.clone()).or_insert(now);
-            if now.duration_since(since) < UNDECLARED {
+            if now.duration_since(since) < UNDECLARED || has_foreigners(context, instances).await? {
                 continue;
             }
             let forms = ["[{}]", "[null]", "[]"].into_iter().filter_map(|args| Args::from_json(args).ok());
@@ -110,4 +134,10 @@ impl Undeclared {
         }
         Ok(())
     }
+}
+
+/// Do workers of other programs work here? A periodic task may be theirs, and then it is not ours to withdraw.
+async fn has_foreigners(context: &Context, instances: &[InstanceState]) -> Result<bool, StoreError> {
+    let ours = |worker: &WorkerName| instances.iter().any(|state| worker.name().starts_with(&state.record.name));
+    Ok(context.store.registered().await?.iter().any(|registered| !ours(&registered.worker)))
 }

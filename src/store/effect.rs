@@ -51,6 +51,23 @@ pub enum Gate {
         /// What becomes of the job while another holds the lock.
         busy: Busy,
     },
+    /// A periodic task's job that comes too late is dropped, with the next tick: the entry's due second lies more
+    /// than so many seconds back.
+    Fresh {
+        /// What speaks.
+        plugin: &'static str,
+        /// The longest delay, in seconds.
+        max_age_s: u64,
+        /// The next tick.
+        tick: Tick,
+        /// Locks to free, whoever holds them: the dropped job's own QueueLock.
+        free: Vec<LockKey>,
+    },
+    /// The next tick is written now, and not at the end of the run.
+    NextTick {
+        /// The next tick.
+        tick: Tick,
+    },
 }
 
 /// What becomes of a job whose lock is held by another.
@@ -144,9 +161,7 @@ impl Retry {
 /// The next run of a periodic task, written inside the arrow that ends the present one.
 ///
 /// The engine reads the task's entry: when it is stopped or a copy of these bytes is already
-/// delayed, nothing is written. Else the next due time is the entry's plus a whole number of
-/// periods, the first that lies after the store's now, and the job is delayed until then. Without
-/// an entry the period counts from now.
+/// delayed, nothing is written. Else the job is delayed until what [`Next`] says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tick {
     /// The task.
@@ -155,11 +170,49 @@ pub struct Tick {
     pub queue: QueueName,
     /// The job's bytes.
     pub payload: Bytes,
-    /// The period in whole seconds, at least one.
-    pub every_s: u64,
+    /// When it comes.
+    pub next: Next,
     /// The task is not to go on after this run (it failed, and says so): nothing is delayed, and
     /// the entry's due time becomes [`HALTED_S`].
     pub halt: bool,
+}
+
+/// When a periodic task is due next.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Next {
+    /// The entry's due second plus a whole number of periods, the first that lies after the store's now. Without an
+    /// entry the period counts from now.
+    Every {
+        /// The period in whole seconds, at least one.
+        seconds: u64,
+    },
+    /// The first of these occurrences that lies after both the entry's due second and the store's now. They are
+    /// computed from a little before the caller's now, so that some seconds between the clocks do not matter; if none
+    /// will do nothing is written, and whoever looks after the task makes up for it.
+    At {
+        /// Some occurrences, ascending.
+        occurrences: Vec<Occurrence>,
+    },
+}
+
+/// One occurrence of a calendar.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Occurrence {
+    /// When it is due, in unix seconds.
+    pub due_s: i64,
+    /// The second to which its job is delayed: that, or up to the jitter later.
+    pub second: i64,
+}
+
+impl Next {
+    /// The period in seconds, 0 for a calendar.
+    #[must_use]
+    pub fn every_s(&self) -> u64 {
+        match self {
+            Self::Every { seconds } => (*seconds).max(1),
+            Self::At { .. } => 0,
+        }
+    }
 }
 
 /// The due second of a periodic task that halted: never overdue, until an instance starts and

@@ -140,7 +140,7 @@ pub struct PeriodicEntry {
     pub queue: QueueName,
     /// The second for which the outstanding job (delayed, queued or running) is or was due.
     pub due_s: i64,
-    /// The period in seconds.
+    /// The period in seconds; 0 for a calendar.
     pub every_s: u64,
     /// Somebody stopped it: no ticks are written.
     pub stopped: bool,
@@ -161,8 +161,26 @@ pub struct Reconcile {
     pub grace_s: u64,
     /// All registered workers, whose working records are searched.
     pub workers: Vec<WorkerName>,
+    /// Why it is looked after.
+    pub purpose: Purpose,
+    /// The due second of an entry that another cadence wrote and that the present one cannot mean: if the job is
+    /// delayed for it, it is moved to the next due second from now.
+    pub stale_due_s: Option<i64>,
+}
+
+/// Why a periodic task is looked after.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Purpose {
+    /// It is time to look.
+    #[default]
+    Look,
     /// An instance starts: a task that halted counts as one without an entry.
-    pub boot: bool,
+    Boot,
+    /// Somebody starts it: it is stopped no more, and seeded unless its job is somewhere.
+    Start,
+    /// Somebody wants it to run now: its job goes to the queue, from the delayed ones if it is there. A tick that
+    /// was moved that way stays due. A stopped task stays stopped.
+    Run,
 }
 
 /// What looking after a periodic task led to.
@@ -170,12 +188,21 @@ pub struct Reconcile {
 pub enum Reconciled {
     /// Nothing to do: stopped, not yet overdue, or its job was found.
     Fine,
-    /// It had no entry: it has one now, and its first job is on the queue (or a copy was found).
+    /// It had no entry: it has one now. Its first job is on the queue, or with a calendar delayed until the next
+    /// occurrence; or a copy was found.
     Seeded,
     /// Its job was nowhere: a new one is on the queue, and locks that nobody owns are free.
     Restored,
     /// Its JobLock was held by nobody that works: it is free now.
     Unlocked,
+    /// [`Purpose::Run`]: its job is on the queue now.
+    Started,
+    /// [`Purpose::Run`]: its job waits on the queue already.
+    Waits,
+    /// [`Purpose::Run`]: it runs.
+    Runs,
+    /// Its job waits for the next due second of the present cadence.
+    Moved,
 }
 
 /// The part of a store that the scheduler holds.
@@ -278,4 +305,11 @@ pub trait Scheduling: Send + Sync {
     /// # Errors
     /// Fails when the store cannot be reached; may be repeated.
     async fn withdraw(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<(), StoreError>;
+
+    /// Stops a periodic task, until [`Purpose::Start`]: marks its entry (or makes one) and removes its delayed and
+    /// queued copies in any of these forms; tells how many there were. A run of it goes on.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached; may be repeated.
+    async fn stop(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError>;
 }

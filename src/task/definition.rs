@@ -20,6 +20,12 @@ pub struct TaskDefinition {
     pub queue: QueueName,
     /// When it runs by itself; `None` for tasks that are not periodic.
     pub cadence: Option<Cadence>,
+    /// How late, at most, a tick of a calendar still runs, in seconds; `None`: however late.
+    pub missed_max_age_s: Option<u64>,
+    /// May a run of a periodic task begin while another goes on?
+    pub overlap: bool,
+    /// By how many seconds ticks of a calendar are spread at most.
+    pub jitter_s: u64,
     /// Does a periodic task go on after a run that failed?
     pub re_enqueue_after_failure: bool,
     /// Its plugins in order, including those that a periodic task gets by itself.
@@ -45,6 +51,9 @@ impl TaskDefinition {
             name,
             queue,
             cadence: None,
+            missed_max_age_s: None,
+            overlap: false,
+            jitter_s: 0,
             re_enqueue_after_failure: true,
             plugins: Vec::new(),
             timeout: None,

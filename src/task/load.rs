@@ -8,19 +8,15 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::cadence::Cadence;
 use super::definition::TaskDefinition;
-use super::plugin_options::{self, whole_seconds};
+
 use super::registry::Registry;
-use super::{program, run};
-use crate::config::element::duration::{self, Unit, show};
+use super::{periodic_options, plugin_options, program, run};
+use crate::config::element::duration::{self, Unit};
 use crate::config::element::{on_crash, redeliveries};
 use crate::config::error::Problem;
 use crate::config::reader::{Document, Table, Value};
 use crate::job::{QueueName, TaskName};
-
-/// The keys that come with schedules.
-const OF_SCHEDULE: [&str; 4] = ["time_zone", "missed", "overlap", "jitter"];
 
 /// All that a folder of task files holds.
 #[derive(Debug, Clone, Default)]
@@ -146,9 +142,9 @@ impl Loader<'_> {
             None => Some(QueueName::as_stored("default")),
             Some(value) => read_queue(&value),
         };
-        let frequency = table.take("frequency").and_then(|value| self.frequency(&value));
-        let periodic = frequency.is_some();
-        let plugins = plugin_options::read(table, periodic);
+        let times = periodic_options::read(table, &mut self.warnings);
+        let periodic = times.cadence.is_some();
+        let plugins = plugin_options::read(table, periodic, times.overlap);
         let go_on = table.take("re_enqueue_periodic_task_if_exception");
         if let Some(value) = go_on.as_ref().filter(|_| !periodic) {
             self.warnings.push(format!("{}: has no effect on a task that is not periodic", value.place_and_key()));
@@ -166,7 +162,10 @@ impl Loader<'_> {
         let name = name?;
         Some(TaskDefinition {
             description: description.unwrap_or_else(|| name.to_string()),
-            cadence: frequency.map(Cadence::Every),
+            cadence: times.cadence,
+            missed_max_age_s: times.missed_max_age_s,
+            overlap: times.overlap,
+            jitter_s: times.jitter_s,
             re_enqueue_after_failure: go_on,
             plugins,
             timeout,
@@ -176,24 +175,9 @@ impl Loader<'_> {
             ..TaskDefinition::new(name, queue?, handler?)
         })
     }
-
-    /// Whole seconds, for ticks stand in lists named by the second; none for zero.
-    fn frequency(&mut self, value: &Value<'_>) -> Option<Duration> {
-        let said = duration::read(value, Unit::Milliseconds, Duration::ZERO).filter(|said| !said.is_zero())?;
-        let whole = Duration::from_secs(whole_seconds(said));
-        if whole != said {
-            let (said, whole) = (show(said), show(whole));
-            self.warnings.push(format!("{}: {said} is rounded up to {whole}", value.place_and_key()));
-        }
-        Some(whole)
-    }
 }
 
 fn refuse_what_comes_later(table: &mut Table<'_>) {
-    table.refuse("schedule", "schedule is not built yet in this version; frequency is");
-    for key in OF_SCHEDULE {
-        table.refuse(key, &format!("{key} goes with schedule, which is not built yet in this version"));
-    }
     table.refuse("inputs", "inputs are not built yet in this version; let the program check its arguments");
     table.refuse("middleware", "middleware is not built yet in this version; take it out");
     for key in run::NOT_BUILT {

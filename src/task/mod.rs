@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod definition;
 pub mod handler_spec;
 pub mod load;
+mod periodic_options;
 mod plugin_options;
 pub mod plugin_spec;
 mod program;

@@ -54,7 +54,7 @@ impl Kind {
 }
 
 /// The plugins of a task in order, with their options.
-pub(super) fn read(task: &mut Table<'_>, periodic: bool) -> Vec<PluginSpec> {
+pub(super) fn read(task: &mut Table<'_>, periodic: bool, overlap: bool) -> Vec<PluginSpec> {
     let mut kinds: Vec<Kind> = Vec::new();
     let items = task.take("plugins").and_then(|value| value.list("a list of plugins, such as [\"QueueLock\"]"));
     for item in items.unwrap_or_default() {
@@ -72,7 +72,8 @@ pub(super) fn read(task: &mut Table<'_>, periodic: bool) -> Vec<PluginSpec> {
     // ActionHero's defaults: JobLock drops the surplus run of a periodic task, unless the task itself lists it.
     let mut plugins: Vec<PluginSpec> = kinds.iter().map(|kind| kind.spec(true)).collect();
     if periodic {
-        for kind in OF_PERIODIC.into_iter().filter(|kind| !kinds.contains(kind)) {
+        let unwanted = |kind: &Kind| kinds.contains(kind) || (overlap && *kind == Kind::JobLock);
+        for kind in OF_PERIODIC.into_iter().filter(|kind| !unwanted(kind)) {
             plugins.push(kind.spec(false));
         }
     }

@@ -21,8 +21,8 @@ pub(super) const OF_EXEC: [&str; 7] =
 pub(super) const NOT_BUILT: [&str; 5] = ["limits", "user", "group", "umask", "env_clear"];
 
 /// Keys of the task that land in `[run]` when they are written below it.
-const OF_TASK: [&str; 8] =
-    ["name", "description", "queue", "frequency", "plugins", "timeout", "on_crash", "max_redeliveries"];
+const OF_TASK: [&str; 9] =
+    ["name", "description", "queue", "frequency", "schedule", "plugins", "timeout", "on_crash", "max_redeliveries"];
 
 /// What is known about the task around the handler.
 #[derive(Debug, Clone, Copy)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use windlass::job::LockKey;
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Entered, When};
-use windlass::store::scheduling::{Reconcile, Reconciled};
+use windlass::store::scheduling::{Purpose, Reconcile, Reconciled};
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::Instance;
@@ -56,7 +56,8 @@ async fn request(f: &Fixture) -> Reconcile {
         job_lock: Some(job_lock()),
         grace_s: 10,
         workers: f.store.registered().await.expect("registered").into_iter().map(|one| one.worker).collect(),
-        boot: false,
+        purpose: Purpose::Look,
+        stale_due_s: None,
     }
 }
 

@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use windlass::job::{QueueName, TaskName};
-use windlass::store::effect::{Tick, Verdict};
-use windlass::store::queueing::When;
-use windlass::store::scheduling::{PeriodicEntry, Reconcile, Reconciled};
+use windlass::store::effect::{Gate, Next, Occurrence, Tick, Verdict};
+use windlass::store::queueing::{Entered, When};
+use windlass::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
-use crate::look::{delay, delayed_at, promote_all, queue, queued, seconds};
+use crate::look::{counters, delay, delayed_at, fill, promote_all, queue, queued, seconds};
 
 behaviours! {
     without_an_entry_the_period_counts_from_now,
@@ -19,6 +19,16 @@ behaviours! {
     a_copy_that_is_delayed_already_is_enough,
     a_lost_claim_does_not_tick,
     a_halted_task_stands_still_until_an_instance_starts,
+    a_calendar_waits_for_its_first_occurrence,
+    a_calendar_goes_from_occurrence_to_occurrence,
+    without_an_occurrence_that_will_do_nothing_is_written,
+    a_tick_of_an_old_calendar_is_moved,
+    a_tick_that_comes_too_late_is_dropped_with_the_next,
+    with_overlap_the_next_tick_is_written_when_a_run_begins,
+    a_stopped_task_is_nowhere_until_it_is_started,
+    a_task_that_nobody_knew_can_be_stopped,
+    a_run_that_is_wanted_now_is_one_more,
+    a_stopped_task_runs_once_if_that_is_wanted,
 }
 
 /// The periodic task of the tests, with its period.
@@ -27,7 +37,7 @@ pub(crate) fn tick(every_s: u64) -> Tick {
         task: TaskName::new("clean").expect("name"),
         queue: queue("q"),
         payload: Bytes::from_static(br#"{"class":"clean","queue":"q","args":[{}]}"#),
-        every_s,
+        next: Next::Every { seconds: every_s },
         halt: false,
     }
 }
@@ -38,14 +48,23 @@ pub(crate) async fn reconcile(f: &Fixture, every_s: u64) -> Reconciled {
 }
 
 async fn look_after(f: &Fixture, every_s: u64, boot: bool) -> Reconciled {
+    look_for(f, every_s, if boot { Purpose::Boot } else { Purpose::Look }).await
+}
+
+async fn with_purpose(f: &Fixture, purpose: Purpose) -> Reconciled {
+    look_for(f, 30, purpose).await
+}
+
+async fn look_for(f: &Fixture, every_s: u64, purpose: Purpose) -> Reconciled {
     let reconcile = Reconcile {
         tick: tick(every_s),
         forms: vec![tick(every_s).payload],
         queue_lock: None,
         job_lock: None,
         grace_s: 5,
-        workers: Vec::new(),
-        boot,
+        workers: f.store.registered().await.expect("registered").into_iter().map(|one| one.worker).collect(),
+        purpose,
+        stale_due_s: None,
     };
     f.store.reconcile(&reconcile).await.expect("reconcile")
 }
@@ -160,4 +179,178 @@ async fn a_halted_task_stands_still_until_an_instance_starts(f: &Fixture) {
     assert_eq!(queued(&f.store, "q").await, [tick(30).payload]);
     assert_eq!(entry(f).await.expect("entry").due_s, NOW_S + 3600);
     assert_eq!(look_after(f, 30, true).await, Reconciled::Fine, "once");
+}
+
+/// The task of the tests on a calendar: due every ten seconds, each job delayed by one more.
+pub(crate) fn calendar_tick(from_s: i64) -> Tick {
+    let occurrence = |n: i64| Occurrence { due_s: from_s + 10 * n, second: from_s + 10 * n + 1 };
+    Tick { next: Next::At { occurrences: (-3..6).map(occurrence).collect() }, ..tick(1) }
+}
+
+/// Looks after the task on its calendar.
+pub(crate) async fn on_calendar(f: &Fixture, purpose: Purpose, stale_due_s: Option<i64>) -> Reconciled {
+    let tick = calendar_tick(NOW_S);
+    let request = Reconcile {
+        forms: vec![tick.payload.clone()],
+        queue_lock: None,
+        job_lock: None,
+        grace_s: 5,
+        workers: f.store.registered().await.expect("registered").into_iter().map(|one| one.worker).collect(),
+        purpose,
+        stale_due_s,
+        tick,
+    };
+    f.store.reconcile(&request).await.expect("reconcile")
+}
+
+async fn due(f: &Fixture) -> i64 {
+    entry(f).await.expect("entry").due_s
+}
+
+async fn a_calendar_waits_for_its_first_occurrence(f: &Fixture) {
+    assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Seeded);
+    assert_eq!(queued(&f.store, "q").await.len(), 0);
+    assert_eq!(delayed_at(&f.store, NOW_S + 11).await, [tick(1).payload], "the jitter delays, the entry is exact");
+    let entry = entry(f).await.expect("entry");
+    assert_eq!((entry.due_s, entry.every_s), (NOW_S + 10, 0));
+    assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Fine);
+}
+
+async fn a_calendar_goes_from_occurrence_to_occurrence(f: &Fixture) {
+    on_calendar(f, Purpose::Look, None).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    for (run_s, next) in [(1, 20), (12, 40), (0, 50)] {
+        let now_s = due(f).await + 1;
+        f.clock.set(now_s * 1000);
+        promote_all(&f.store, "q", 10).await;
+        let claim = instance.claim_one("q").await;
+        f.pass(run_s);
+        // The clock of whoever computes is some seconds off.
+        let tick = calendar_tick(NOW_S);
+        assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &tick)]).await, [0_usize; 0]);
+        assert_eq!(due(f).await, NOW_S + next);
+        assert_eq!(delayed_at(&f.store, NOW_S + next + 1).await.len(), 1);
+    }
+}
+
+async fn without_an_occurrence_that_will_do_nothing_is_written(f: &Fixture) {
+    on_calendar(f, Purpose::Look, None).await;
+    f.pass(11);
+    promote_all(&f.store, "q", 10).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = instance.claim_one("q").await;
+    let past = calendar_tick(NOW_S - 500);
+    assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &past)]).await, [0_usize; 0]);
+    assert_eq!(seconds(&f.store).await, []);
+    // Looking after it makes up for it.
+    f.pass(10);
+    assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Restored);
+    assert_eq!(queued(&f.store, "q").await.len(), 1);
+}
+
+async fn a_tick_of_an_old_calendar_is_moved(f: &Fixture) {
+    assert_eq!(reconcile(f, 3600).await, Reconciled::Seeded);
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = instance.claim_one("q").await;
+    end(&mut instance, &claim, 3600).await;
+    assert_eq!(on_calendar(f, Purpose::Boot, Some(NOW_S)).await, Reconciled::Fine, "it is another second by now");
+    assert_eq!(on_calendar(f, Purpose::Boot, Some(NOW_S + 3600)).await, Reconciled::Moved);
+    assert_eq!(delayed_at(&f.store, NOW_S + 11).await, [tick(1).payload]);
+    assert_eq!(seconds(&f.store).await, [(NOW_S + 11, 1)]);
+    assert_eq!(due(f).await, NOW_S + 10);
+}
+
+async fn a_tick_that_comes_too_late_is_dropped_with_the_next(f: &Fixture) {
+    on_calendar(f, Purpose::Look, None).await;
+    f.pass(25);
+    promote_all(&f.store, "q", 10).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = instance.claim_one("q").await;
+    let fresh = |max_age_s| Gate::Fresh { plugin: "missed", max_age_s, tick: calendar_tick(NOW_S), free: Vec::new() };
+    let again = f.store.working(&instance.record.workers()).await.expect("working");
+    assert!(again[0].is_some());
+    assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Dropped { plugin: "missed" });
+    assert_eq!((due(f).await, delayed_at(&f.store, NOW_S + 31).await.len()), (NOW_S + 30, 1));
+    assert_eq!(counters(&f.store).await, (0, 0));
+    f.pass(10);
+    promote_all(&f.store, "q", 10).await;
+    let claim = instance.claim_one("q").await;
+    assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Taken);
+}
+
+async fn with_overlap_the_next_tick_is_written_when_a_run_begins(f: &Fixture) {
+    on_calendar(f, Purpose::Look, None).await;
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    let next = [Gate::NextTick { tick: calendar_tick(NOW_S) }];
+    f.pass(11);
+    promote_all(&f.store, "q", 10).await;
+    let one = instance.claim_one("q").await;
+    assert_eq!(instance.enter(&one, &next).await, Entered::Taken);
+    assert_eq!(delayed_at(&f.store, NOW_S + 21).await.len(), 1);
+    // Redelivered, it finds that the tick is there.
+    instance.settle_one(&one, one.requeued()).await;
+    let one = instance.claim_one("q").await;
+    assert_eq!(instance.enter(&one, &next).await, Entered::Taken);
+    assert_eq!(seconds(&f.store).await, [(NOW_S + 21, 1)]);
+    f.pass(10);
+    promote_all(&f.store, "q", 10).await;
+    let two = instance.claim(&["q"], &[2]).await.remove(0);
+    assert_eq!(instance.enter(&two, &next).await, Entered::Taken, "while the first goes on");
+    assert_eq!(seconds(&f.store).await, [(NOW_S + 31, 1)]);
+}
+
+async fn a_stopped_task_is_nowhere_until_it_is_started(f: &Fixture) {
+    let tick = tick(30);
+    reconcile(f, 30).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = instance.claim_one("q").await;
+    end(&mut instance, &claim, 30).await;
+    fill(&f.store, "q", std::slice::from_ref(&tick.payload)).await;
+    let stop = || f.store.stop(&tick.task, &tick.queue, std::slice::from_ref(&tick.payload));
+    assert_eq!(stop().await.expect("stop"), 2);
+    assert_eq!(stop().await.expect("stop"), 0);
+    assert_eq!((queued(&f.store, "q").await.len(), seconds(&f.store).await.len()), (0, 0));
+    for boot in [false, true] {
+        f.pass(100);
+        assert_eq!(look_after(f, 30, boot).await, Reconciled::Fine);
+    }
+    assert!(entry(f).await.expect("entry").stopped);
+    assert_eq!(with_purpose(f, Purpose::Start).await, Reconciled::Seeded);
+    assert_eq!(queued(&f.store, "q").await.len(), 1);
+    assert!(!entry(f).await.expect("entry").stopped);
+    assert_eq!(with_purpose(f, Purpose::Start).await, Reconciled::Fine, "it is there already");
+    assert_eq!(queued(&f.store, "q").await.len(), 1);
+}
+
+async fn a_task_that_nobody_knew_can_be_stopped(f: &Fixture) {
+    let tick = tick(30);
+    assert_eq!(f.store.stop(&tick.task, &tick.queue, &[]).await.expect("stop"), 0);
+    assert_eq!(reconcile(f, 30).await, Reconciled::Fine);
+    assert_eq!(queued(&f.store, "q").await.len(), 0);
+}
+
+async fn a_run_that_is_wanted_now_is_one_more(f: &Fixture) {
+    reconcile(f, 30).await;
+    assert_eq!(with_purpose(f, Purpose::Run).await, Reconciled::Waits);
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = instance.claim_one("q").await;
+    assert_eq!(with_purpose(f, Purpose::Run).await, Reconciled::Runs);
+    end(&mut instance, &claim, 30).await;
+    f.pass(4);
+    assert_eq!(with_purpose(f, Purpose::Run).await, Reconciled::Started);
+    assert_eq!((queued(&f.store, "q").await.len(), seconds(&f.store).await.len()), (1, 0));
+    let claim = instance.claim_one("q").await;
+    end(&mut instance, &claim, 30).await;
+    assert_eq!(seconds(&f.store).await, [(NOW_S + 30, 1)], "the tick stays due");
+}
+
+async fn a_stopped_task_runs_once_if_that_is_wanted(f: &Fixture) {
+    let tick = tick(30);
+    f.store.stop(&tick.task, &tick.queue, &[]).await.expect("stop");
+    assert_eq!(with_purpose(f, Purpose::Run).await, Reconciled::Started);
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = instance.claim_one("q").await;
+    end(&mut instance, &claim, 30).await;
+    assert_eq!((queued(&f.store, "q").await.len(), seconds(&f.store).await.len()), (0, 0));
+    assert!(entry(f).await.expect("entry").stopped);
 }

@@ -165,7 +165,10 @@ impl Scheduling for RedisStore {
         periodic::reconcile(&self.connection, reconcile).await
     }
     async fn withdraw(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<(), StoreError> {
-        periodic::withdraw(&self.connection, task, queue, forms).await
+        periodic::withdraw(&self.connection, task, queue, forms, false).await.map(drop)
+    }
+    async fn stop(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError> {
+        periodic::withdraw(&self.connection, task, queue, forms, true).await
     }
 }
 

@@ -23,7 +23,7 @@ use crate::store::error::StoreError;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, Repeated};
 use crate::store::working::WorkingRecord;
 
-static EXCHANGE: Script = script!("locks", "places", "verdict", "lane", "settle", "enter", "claim");
+static EXCHANGE: Script = script!("locks", "places", "cadence", "verdict", "lane", "settle", "enter", "claim");
 static OPEN_LANE: Script = script!("open_lane");
 
 /// Opens a lane.
@@ -312,6 +312,16 @@ fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
                     }
                 }
             }
+            Gate::Fresh { tick, max_age_s, free, .. } => {
+                call.literal("A").key(keys.periodic()).text(tick.task.as_str()).number(max_age_s);
+                verdict::locks(call, keys, free);
+                verdict::tick(call, keys, Some(tick));
+            }
+            Gate::NextTick { tick } => {
+                call.literal("N").key(keys.periodic());
+                // Whether a tick follows needs no saying here.
+                verdict::the_tick(call, keys, tick);
+            }
         }
     }
 }
@@ -342,8 +352,8 @@ fn entered(exchange: &Exchange, text: &[u8]) -> Vec<Entered> {
     let read = |enter: &Enter| {
         let verdict = verdicts.next().unwrap_or_default();
         let plugin = || match reply::parsed::<usize>(verdict.get(1..)?).and_then(|gate| enter.gates.get(gate))? {
-            Gate::TakeLock { plugin, .. } => Some(*plugin),
-            Gate::FreeLock { .. } => None,
+            Gate::TakeLock { plugin, .. } | Gate::Fresh { plugin, .. } => Some(*plugin),
+            Gate::FreeLock { .. } | Gate::NextTick { .. } => None,
         };
         match verdict.first() {
             Some(b'T') => Entered::Taken,

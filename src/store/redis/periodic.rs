@@ -10,10 +10,10 @@ use super::verdict;
 use crate::job::ecma::quote;
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::error::StoreError;
-use crate::store::scheduling::{PeriodicEntry, Reconcile, Reconciled};
+use crate::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
 
 static PERIODIC: Script = script!("periodic");
-static RECONCILE: Script = script!("locks", "places", "reconcile");
+static RECONCILE: Script = script!("locks", "places", "erase", "cadence", "reconcile");
 static WITHDRAW: Script = script!("erase", "withdraw");
 
 pub(super) async fn periodic(
@@ -57,11 +57,19 @@ pub(super) fn encode(entry: &PeriodicEntry) -> String {
 
 pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
     let keys = connection.keys();
-    let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers, boot } = reconcile;
+    let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers, purpose, stale_due_s } = reconcile;
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(keys.workers()).key(keys.working_prefix()).key(keys.queue(&tick.queue));
-    call.text(tick.task.as_str()).text(tick.queue.as_str()).number(tick.every_s.max(1)).flag(*boot).number(grace_s);
+    call.text(tick.task.as_str()).text(tick.queue.as_str());
+    verdict::cadence(&mut call, &tick.next);
+    call.literal(match purpose {
+        Purpose::Look => "look",
+        Purpose::Boot => "boot",
+        Purpose::Start => "start",
+        Purpose::Run => "run",
+    });
+    call.text(&stale_due_s.map(|due_s| due_s.to_string()).unwrap_or_default()).number(grace_s);
     match queue_lock {
         Some((lock, ttl_s)) => call.key(keys.lock(lock)).number(ttl_s),
         None => call.literal(""),
@@ -86,6 +94,10 @@ pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) ->
         1 => Reconciled::Seeded,
         2 => Reconciled::Restored,
         3 => Reconciled::Unlocked,
+        4 => Reconciled::Started,
+        5 => Reconciled::Waits,
+        6 => Reconciled::Runs,
+        7 => Reconciled::Moved,
         _ => Reconciled::Fine,
     })
 }
@@ -95,13 +107,14 @@ pub(super) async fn withdraw(
     task: &TaskName,
     queue: &QueueName,
     forms: &[Bytes],
-) -> Result<(), StoreError> {
+    stop: bool,
+) -> Result<u64, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
     call.key(keys.schedule()).key(keys.delayed_prefix()).key(keys.periodic()).key(keys.queue(queue));
-    call.text(task.as_str()).number(forms.len());
+    call.text(task.as_str()).text(queue.as_str()).flag(stop).number(forms.len());
     for form in forms {
         call.key(keys.timestamps(form)).arg(form.clone());
     }
-    connection.run(&WITHDRAW, call).await.map(drop)
+    reply::count(connection.run(&WITHDRAW, call).await?)
 }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::keys::Keys;
 use super::script::Call;
 use crate::job::{Identity, LockKey, QueueName, WorkerName};
-use crate::store::effect::{Tick, Verdict};
+use crate::store::effect::{Next, Occurrence, Tick, Verdict};
 
 /// The keys that `places.lua` reads.
 pub(super) fn places(call: &mut Call, keys: &Keys) {
@@ -98,8 +98,29 @@ pub(super) fn locks(call: &mut Call, keys: &Keys, locks: &[LockKey]) {
 pub(super) fn tick(call: &mut Call, keys: &Keys, tick: Option<&Tick>) {
     call.flag(tick.is_some());
     if let Some(tick) = tick {
-        call.key(keys.timestamps(&tick.payload)).text(tick.task.as_str()).number(tick.every_s.max(1));
-        call.text(tick.queue.as_str()).arg(tick.payload.clone()).flag(tick.halt);
+        the_tick(call, keys, tick);
+    }
+}
+
+/// The tick.
+pub(super) fn the_tick(call: &mut Call, keys: &Keys, tick: &Tick) {
+    call.key(keys.timestamps(&tick.payload)).text(tick.task.as_str());
+    cadence(call, &tick.next);
+    call.text(tick.queue.as_str()).arg(tick.payload.clone()).flag(tick.halt);
+}
+
+/// What `cadence.lua` reads.
+pub(super) fn cadence(call: &mut Call, next: &Next) {
+    match next {
+        Next::Every { seconds } => {
+            call.number((*seconds).max(1));
+        }
+        Next::At { occurrences } => {
+            call.literal("0").number(occurrences.len());
+            for Occurrence { due_s, second } in occurrences {
+                call.number(due_s).number(second);
+            }
+        }
     }
 }
 

@@ -212,6 +212,11 @@ impl Scheduling for SqliteStore {
         self.writer.call(move |step| periodic::reconcile(step, &reconcile)).await
     }
 
+    async fn stop(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError> {
+        let (task, queue, forms) = (task.clone(), queue.clone(), forms.to_vec());
+        self.writer.call(move |step| periodic::stop(step, &task, &queue, &forms)).await
+    }
+
     async fn withdraw(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<(), StoreError> {
         let (task, queue, forms) = (task.clone(), queue.clone(), forms.to_vec());
         self.writer.call(move |step| periodic::withdraw(step, &task, &queue, &forms)).await

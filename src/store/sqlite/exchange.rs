@@ -101,6 +101,14 @@ fn enter(step: &Step<'_>, enter: &Enter) -> Result<Passage, StoreError> {
     for (number, gate) in enter.gates.iter().enumerate() {
         match gate {
             Gate::FreeLock { key } => locks::free(step, key)?,
+            Gate::NextTick { tick } => periodic::tick(step, tick)?,
+            Gate::Fresh { max_age_s, tick, free, .. } => {
+                if periodic::lateness_s(step, tick)? > stored(*max_age_s) {
+                    locks::free_owned(step, &taken, &enter.claim)?;
+                    let busy = Busy::Drop { free: free.clone(), tick: Some(tick.clone()) };
+                    return refuse(step, enter, &busy, number);
+                }
+            }
             Gate::TakeLock { key, ttl_s, busy, .. } => match locks::take_job_lock(step, key, &enter.claim, *ttl_s)? {
                 Taken::New => taken.push(key.clone()),
                 Taken::Before => {}
@@ -188,7 +196,7 @@ fn standing(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
 
 fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exchanged, StoreError> {
     let plugin = |enter: &Enter, gate: usize| match enter.gates.get(gate) {
-        Some(Gate::TakeLock { plugin, .. }) => Ok(*plugin),
+        Some(Gate::TakeLock { plugin, .. } | Gate::Fresh { plugin, .. }) => Ok(*plugin),
         _ => Err(StoreError::Misuse("an exchange was repeated with other enters".to_owned())),
     };
     let entered = |(enter, passage): (&Enter, &Passage)| {

@@ -7,9 +7,9 @@ use super::commit::Step;
 use super::number::{count, stored};
 use super::{delayed, enqueue, locks};
 use crate::job::{LockKey, QueueName, TaskName};
-use crate::store::effect::{HALTED_S, Tick};
+use crate::store::effect::{HALTED_S, Next, Occurrence, Tick};
 use crate::store::error::StoreError;
-use crate::store::scheduling::{PeriodicEntry, Reconcile, Reconciled};
+use crate::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
 
 /// Writes the next tick, unless the task is stopped or one stands already.
 pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
@@ -20,12 +20,32 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     if entry.as_ref().is_some_and(|entry| entry.stopped) || delayed::stands(step, &tick.payload)? {
         return Ok(());
     }
-    let due_s = match entry {
-        Some(entry) if entry.due_s != HALTED_S => first_after(entry.due_s, tick.every_s, step.now_ms),
-        _ => step.now_s().saturating_add(period(tick.every_s)),
-    };
+    let due_s = entry.map(|entry| entry.due_s).filter(|due_s| *due_s != HALTED_S);
+    let Some(Occurrence { due_s, second }) = next_due(&tick.next, due_s, step.now_ms) else { return Ok(()) };
     write(step, tick, due_s)?;
-    delayed::insert(step, due_s, &tick.payload, None)
+    delayed::insert(step, second, &tick.payload, None)
+}
+
+/// When a task is due after `due_s` (`None`: never yet) and the store's now. `None` if none of the occurrences of a
+/// calendar comes then: reconciling sees to it.
+fn next_due(next: &Next, due_s: Option<i64>, now_ms: i64) -> Option<Occurrence> {
+    let now_s = now_ms.div_euclid(1000);
+    match next {
+        Next::Every { seconds } => {
+            let due_s = first_after(due_s.unwrap_or(now_s), *seconds, now_ms);
+            Some(Occurrence { due_s, second: due_s })
+        }
+        Next::At { occurrences } => {
+            let floor = due_s.unwrap_or(0).max(now_s);
+            occurrences.iter().find(|occurrence| occurrence.due_s > floor).copied()
+        }
+    }
+}
+
+/// How many seconds ago a task was due by its entry; 0 without one, and for one that halted.
+pub(super) fn lateness_s(step: &Step<'_>, tick: &Tick) -> Result<i64, StoreError> {
+    let entry = entry(step, &tick.task)?.filter(|entry| entry.due_s != HALTED_S);
+    Ok(entry.map_or(0, |entry| step.now_s().saturating_sub(entry.due_s)))
 }
 
 fn period(every_s: u64) -> i64 {
@@ -60,7 +80,7 @@ fn write(step: &Step<'_>, tick: &Tick, due_s: i64) -> Result<(), StoreError> {
         "INSERT INTO periodic (task, queue, due_s, every_s) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (task) DO UPDATE SET queue = excluded.queue, due_s = excluded.due_s, every_s = excluded.every_s",
     )?
-    .execute(params![tick.task.as_str(), tick.queue.as_str(), due_s, period(tick.every_s)])?;
+    .execute(params![tick.task.as_str(), tick.queue.as_str(), due_s, stored(tick.next.every_s())])?;
     Ok(())
 }
 
@@ -78,29 +98,44 @@ pub(super) fn periodic(step: &Step<'_>, job_locks: &[LockKey]) -> Result<(Vec<Pe
 enum Found {
     /// Delayed until this second.
     Delayed(i64),
-    /// On its queue, or running.
-    Ready,
+    /// On its queue.
+    Queued,
+    /// Running.
+    Running,
 }
 
 /// Looks after one periodic task.
 pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
     let tick = &reconcile.tick;
     let entry = entry(step, &tick.task)?;
-    // A task that halted begins anew when an instance starts.
-    let Some(entry) = entry.filter(|entry| !(reconcile.boot && entry.due_s == HALTED_S && !entry.stopped)) else {
-        match find(step, reconcile)? {
+    if reconcile.purpose == Purpose::Run {
+        return run_now(step, reconcile, entry.as_ref());
+    }
+    if entry.as_ref().is_some_and(|entry| entry.stopped) && reconcile.purpose != Purpose::Start {
+        return Ok(Reconciled::Fine);
+    }
+    // A task that halted begins anew when an instance starts, and any when somebody starts it.
+    let begins = |entry: &PeriodicEntry| match reconcile.purpose {
+        Purpose::Start => true,
+        Purpose::Boot => entry.due_s == HALTED_S,
+        Purpose::Look | Purpose::Run => false,
+    };
+    let Some(entry) = entry.filter(|entry| !begins(entry)) else {
+        let found = find(step, reconcile)?;
+        step.sql("UPDATE periodic SET stopped = 0 WHERE task = ?1")?.execute([tick.task.as_str()])?;
+        match found {
             Some(Found::Delayed(second)) => write(step, tick, second)?,
-            Some(Found::Ready) => write(step, tick, step.now_s())?,
-            None => {
-                run(step, reconcile)?;
-                write(step, tick, step.now_s())?;
-            }
+            Some(Found::Queued | Found::Running) => write(step, tick, step.now_s())?,
+            None => seed(step, reconcile)?,
         }
         free_orphan(step, reconcile)?;
-        return Ok(Reconciled::Seeded);
+        let known = found.is_some() && reconcile.purpose == Purpose::Start;
+        return Ok(if known { Reconciled::Fine } else { Reconciled::Seeded });
     };
-    if entry.stopped {
-        return Ok(Reconciled::Fine);
+    if reconcile.stale_due_s == Some(entry.due_s) && matches!(find(step, reconcile)?, Some(Found::Delayed(_))) {
+        forget_delayed(step, reconcile)?;
+        delay_next(step, tick)?;
+        return Ok(Reconciled::Moved);
     }
     let unlocked = free_orphan(step, reconcile)?;
     let grace_s = stored(reconcile.grace_s);
@@ -108,13 +143,17 @@ pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconc
         match find(step, reconcile)? {
             // Somebody else wrote the tick: accepted as it stands.
             Some(Found::Delayed(second)) => write(step, tick, second)?,
-            Some(Found::Ready) => {}
+            Some(Found::Queued | Found::Running) => {}
             None => {
-                run(step, reconcile)?;
+                push(step, reconcile)?;
                 // The last tick that should have run: the schedule stays what it was.
-                let every_s = period(tick.every_s);
-                let next_s = first_after(entry.due_s, tick.every_s, step.now_ms);
-                write(step, tick, next_s.saturating_sub(every_s))?;
+                let due_s = match &tick.next {
+                    Next::Every { seconds } => {
+                        first_after(entry.due_s, *seconds, step.now_ms).saturating_sub(period(*seconds))
+                    }
+                    Next::At { .. } => entry.due_s,
+                };
+                write(step, tick, due_s)?;
                 return Ok(Reconciled::Restored);
             }
         }
@@ -122,8 +161,58 @@ pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconc
     Ok(if unlocked { Reconciled::Unlocked } else { Reconciled::Fine })
 }
 
+/// Puts a task's job on its queue now, unless it is there or runs.
+fn run_now(step: &Step<'_>, reconcile: &Reconcile, entry: Option<&PeriodicEntry>) -> Result<Reconciled, StoreError> {
+    let found = find(step, reconcile)?;
+    // Found first: a delayed copy; then one on the queue, then a run.
+    let queued = is_queued(step, reconcile)?;
+    if queued {
+        return Ok(Reconciled::Waits);
+    }
+    let waits = matches!(found, Some(Found::Delayed(_)));
+    if found.is_some() && !waits {
+        return Ok(Reconciled::Runs);
+    }
+    forget_delayed(step, reconcile)?;
+    push(step, reconcile)?;
+    free_orphan(step, reconcile)?;
+    if entry.is_none_or(|entry| !entry.stopped) {
+        // The run is one more: the tick that was moved stays due.
+        let due_s = match (&reconcile.tick.next, entry) {
+            (Next::Every { seconds }, Some(entry)) if waits && entry.due_s != HALTED_S => {
+                entry.due_s.saturating_sub(period(*seconds))
+            }
+            _ => step.now_s(),
+        };
+        write(step, &reconcile.tick, due_s)?;
+    }
+    Ok(Reconciled::Started)
+}
+
+/// A task of a calendar waits for its next occurrence, one of a frequency runs at once.
+fn seed(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
+    match &reconcile.tick.next {
+        Next::Every { .. } => {
+            push(step, reconcile)?;
+            write(step, &reconcile.tick, step.now_s())
+        }
+        Next::At { .. } => delay_next(step, &reconcile.tick),
+    }
+}
+
+/// Delays a task's job to its next due second from now.
+fn delay_next(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
+    let Some(Occurrence { due_s, second }) = next_due(&tick.next, None, step.now_ms) else { return Ok(()) };
+    write(step, tick, due_s)?;
+    delayed::insert(step, second, &tick.payload, None)
+}
+
+fn forget_delayed(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
+    reconcile.forms.iter().try_for_each(|form| delayed::remove(step, form))
+}
+
 /// Puts the job on its queue and makes its QueueLock say so: whoever held that held it for nothing.
-fn run(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
+fn push(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
     let tick = &reconcile.tick;
     enqueue::make_known(step, &tick.queue)?;
     enqueue::push_tail(step, &tick.queue, &tick.payload, None)?;
@@ -165,24 +254,47 @@ fn find(step: &Step<'_>, reconcile: &Reconcile) -> Result<Option<Found>, StoreEr
             return Ok(Some(Found::Delayed(*second)));
         }
     }
+    if is_queued(step, reconcile)? {
+        return Ok(Some(Found::Queued));
+    }
+    Ok(is_running(step, &reconcile.forms)?.then_some(Found::Running))
+}
+
+fn is_queued(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError> {
     let mut queued = step.sql("SELECT 1 FROM jobs WHERE queue = ?1 AND payload = ?2")?;
     for form in &reconcile.forms {
         if queued.exists(params![reconcile.tick.queue.as_str(), &form[..]])? {
-            return Ok(Some(Found::Ready));
+            return Ok(true);
         }
     }
-    Ok(is_running(step, &reconcile.forms)?.then_some(Found::Ready))
+    Ok(false)
 }
 
 /// Forgets a task: its entry, and its delayed and queued copies.
 pub(super) fn withdraw(step: &Step<'_>, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<(), StoreError> {
     step.sql("DELETE FROM periodic WHERE task = ?1")?.execute([task.as_str()])?;
+    remove_copies(step, queue, forms).map(drop)
+}
+
+/// Stops a task: marks its entry, and removes its delayed and queued copies; tells how many there were.
+pub(super) fn stop(step: &Step<'_>, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError> {
+    step.sql(
+        "INSERT INTO periodic (task, queue, due_s, every_s, stopped) VALUES (?1, ?2, 0, 0, 1) \
+         ON CONFLICT (task) DO UPDATE SET stopped = 1",
+    )?
+    .execute([task.as_str(), queue.as_str()])?;
+    remove_copies(step, queue, forms)
+}
+
+fn remove_copies(step: &Step<'_>, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError> {
+    let mut removed = 0;
     let mut delete = step.sql("DELETE FROM jobs WHERE queue = ?1 AND payload = ?2")?;
     for form in forms {
+        removed += delayed::seconds(step, form)?.len();
         delayed::remove(step, form)?;
-        delete.execute(params![queue.as_str(), &form[..]])?;
+        removed += delete.execute(params![queue.as_str(), &form[..]])?;
     }
-    Ok(())
+    Ok(removed as u64)
 }
 
 #[cfg(test)]

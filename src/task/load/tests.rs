@@ -380,20 +380,8 @@ fn each_mistake_of_an_exec_handler_is_told_with_its_place() {
 #[test]
 fn what_is_not_built_yet_is_refused_by_name() {
     let run = "[run]\nbuiltin = \"noop\"";
-    let schedule = |key: &str| format!("{key} goes with schedule, which is not built yet in this version");
     let remove = |key: &str| format!("{key} is not built yet in this version; remove it");
     for (line, column, key, message) in [
-        (
-            "schedule = \"0 * * * *\"",
-            1,
-            "schedule",
-            "schedule is not built yet in this version; frequency is".to_owned(),
-        ),
-        ("time_zone = \"Europe/Berlin\"", 1, "time_zone", schedule("time_zone")),
-        ("timeZone = \"Europe/Berlin\"", 1, "timeZone", schedule("time_zone")),
-        ("missed = \"skip\"", 1, "missed", schedule("missed")),
-        ("overlap = true", 1, "overlap", schedule("overlap")),
-        ("jitter = \"5s\"", 1, "jitter", schedule("jitter")),
         (
             "inputs = {}",
             1,

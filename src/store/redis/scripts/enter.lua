@@ -6,6 +6,9 @@
 --              "T"  KEYS lock, ARGV ttl         take JobLock; if busy:
 --                   "P" ARGV delay in ms        put the job back
 --                   "D" ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows: drop it
+--              "A"  KEYS windlass:periodic, ARGV task, age in s, then as "D": drop a tick that is
+--                   older than that
+--              "N"  KEYS windlass:periodic, then a tick (verdict.lua): write the next one now
 -- adds to the reply per enter: T taken, L lost, P<gate> put back by that gate, D<gate> dropped
 --
 -- Why this order: all parameters are read first, for a gate that refuses leaves the later ones
@@ -21,15 +24,39 @@ local function pass(token, mine)
     stamps, raw, queue, identity = key(), arg(), arg(), arg()
   end
   local taken, refused = {}, nil
+
+  -- The locks that go with a dropped job, and its next tick.
+  local function drop(refuses)
+    for _ = 1, tonumber(arg()) do
+      local held = key()
+      if refuses then
+        redis.call('DEL', held)
+      end
+    end
+    if arg() == '1' then
+      tick(refuses)
+    end
+  end
+
   for gate = 0, gates - 1 do
     local kind, lock = arg(), key()
     if kind == 'F' then
       if mine and not refused then
         redis.call('DEL', lock)
       end
+    elseif kind == 'A' then
+      local task, age = arg(), tonumber(arg())
+      local due = mine and not refused and string.match(try('HGET', lock, task) or '', '^(-?%d+) ')
+      local refuses = due and due ~= HALTED and seconds() - tonumber(due) > age
+      if refuses then
+        refused = 'D' .. gate
+      end
+      drop(refuses)
+    elseif kind == 'N' then
+      tick(mine and not refused)
     else
       local ttl, busy = tonumber(arg()), arg()
-      local wait, dropped, drop_tick = nil, {}, nil
+      local wait
       local free_now = false
       if mine and not refused then
         free_now = try('SET', lock, owned_until(ttl, token), 'EX', whole(math.max(ttl, 1)), 'NX')
@@ -56,15 +83,7 @@ local function pass(token, mine)
           end
         end
       else
-        for _ = 1, tonumber(arg()) do
-          local held = key()
-          if refuses then
-            redis.call('DEL', held)
-          end
-        end
-        if arg() == '1' then
-          tick(refuses)
-        end
+        drop(refuses)
       end
     end
   end

@@ -2,10 +2,12 @@
 --
 -- KEYS   as places.lua; workers, "worker:" (prefix), queue:<queue>; QueueLock and JobLock if there
 --        are any; worker:<id> of every known worker; timestamps:<raw> of every form
--- ARGV   now, task, queue, period in s, "1" if an instance starts, grace in s, QueueLock's ttl or "", "1" if there is a
---        JobLock, two spellings of the task's name as JSON, number of workers, their ids, number of
+-- ARGV   now, task, queue, cadence (cadence.lua), purpose ("look", "boot": an instance starts, "start":
+--        somebody starts the task, "run": somebody wants it to run now), the due second of an entry that a new
+--        cadence made stale or "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON, number of workers, their ids, number of
 --        forms, the forms, ours first
--- returns 0 fine, 1 seeded, 2 restored, 3 unlocked
+-- returns 0 fine, 1 seeded, 2 restored, 3 unlocked, 4 on its queue now, 5 it waits there already,
+--        6 it runs, 7 moved to the new cadence
 --
 -- A worker that registered since the caller looked is searched too: its key is derived from the
 -- declared prefix, as is that of a delayed second (places.lua).
@@ -15,7 +17,8 @@
 -- leader finds both or none. A JobLock is freed only when no record of this class stands.
 
 local WORKERS, WORKER, LIST = key(), key(), key()
-local task, queue, every, boot, grace = arg(), arg(), tonumber(arg()), arg() == '1', tonumber(arg())
+local task, queue, cadence = arg(), arg(), read_cadence()
+local purpose, stale, grace = arg(), tonumber(arg()), tonumber(arg())
 local queue_ttl, has_job_lock, plain, slashed = arg(), arg() == '1', arg(), arg()
 local queue_lock = queue_ttl ~= '' and key()
 local job_lock = has_job_lock and key()
@@ -75,29 +78,72 @@ local function queued()
 end
 
 local function write(due)
-  redis.call('HSET', PERIODIC, task, whole(due) .. ' ' .. whole(every) .. ' 0 ' .. queue)
+  redis.call('HSET', PERIODIC, task, whole(due) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
 end
 
--- The job goes to its queue, and locks that stood without it are ours or free.
-local function push(due)
+-- The job goes to its queue, and its QueueLock says so: whoever held that held it for nothing.
+local function push()
   must('RPUSH', LIST, forms[1].raw)
   must('SADD', QUEUES, queue)
-  write(due)
   if queue_lock then
     take(queue_lock, tonumber(queue_ttl))
   end
+end
+
+-- A JobLock of a job that is nowhere is nobody's.
+local function unlock()
   if job_lock then
     redis.call('DEL', job_lock)
   end
 end
 
+local function forget_delayed()
+  for _, form in ipairs(forms) do
+    erase(SCHEDULE, DELAYED, form.stamps, form.raw)
+  end
+end
+
+-- A task of a calendar waits for its next occurrence, one of a frequency runs at once.
+local function seed()
+  if cadence.every > 0 then
+    push()
+    write(seconds())
+  else
+    local coming, second = next_due(cadence)
+    if coming and delay(whole(second), forms[1].raw, forms[1].stamps) then
+      write(coming)
+    end
+  end
+  unlock()
+end
+
 local entry = must('HGET', PERIODIC, task)
 local due, stopped = string.match(entry or '', '^(-?%d+) %d+ ([01]) ')
-if stopped == '1' then
+if purpose == 'run' then
+  if queued() then
+    return 5
+  end
+  local waits, runs = delayed(), running()
+  if runs and not waits then
+    return 6
+  end
+  forget_delayed()
+  push()
+  if not runs then
+    unlock()
+  end
+  if stopped ~= '1' then
+    -- The run is one more: the tick that was moved stays due.
+    local keeps = waits and due and due ~= HALTED and cadence.every > 0
+    write(keeps and tonumber(due) - cadence.every or seconds())
+  end
+  return 4
+end
+if stopped == '1' and purpose ~= 'start' then
   return 0
 end
 -- A task that halted begins anew when an instance starts.
-if boot and due == HALTED then
+if purpose == 'start' or purpose == 'boot' and due == HALTED then
   due = nil
 end
 if not due then
@@ -107,11 +153,20 @@ if not due then
   elseif queued() or running() then
     write(seconds())
   else
-    push(seconds())
+    seed()
+    return 1
   end
-  return 1
+  return purpose == 'start' and 0 or 1
 end
 due = tonumber(due)
+if stale == due and delayed() then
+  forget_delayed()
+  local coming, second = next_due(cadence)
+  if coming and delay(whole(second), forms[1].raw, forms[1].stamps) then
+    write(coming)
+  end
+  return 7
+end
 if seconds() > due + grace then
   local second = delayed()
   if second then
@@ -119,7 +174,10 @@ if seconds() > due + grace then
       write(second)
     end
   elseif not queued() and not running() then
-    push(due + math.floor((seconds() - due) / every) * every)
+    push()
+    unlock()
+    -- The last tick that should have run: the schedule stays what it was.
+    write(cadence.every > 0 and due + math.floor((seconds() - due) / cadence.every) * cadence.every or due)
     return 2
   end
 end

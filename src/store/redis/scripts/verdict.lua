@@ -11,7 +11,8 @@
 --                 ARGV raw, queue, identity, last error, attempts, for how many seconds the keys
 --                 are kept, number of delays, the delays in ms, "1" if a record follows, the record
 -- extras          ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, the tick
--- tick            KEYS timestamps:<raw>             ARGV task, period in s, queue, raw, "1" to halt
+-- tick            KEYS timestamps:<raw>             ARGV task, cadence (cadence.lua), queue, raw,
+--                                                       "1" to halt
 --
 -- Why this order: the place where the job goes is written first, and what hangs on it only if
 -- that succeeded; the working record is deleted by the caller after all that.
@@ -69,14 +70,15 @@ end
 -- The next run of a periodic task; its entry is `<due> <period> <1 if stopped> <queue>`.
 local function tick(mine)
   local stamps = key()
-  local task, every, queue, raw, halt = arg(), tonumber(arg()), arg(), arg(), arg() == '1'
+  local task, cadence = arg(), read_cadence()
+  local queue, raw, halt = arg(), arg(), arg() == '1'
   if not mine then
     return
   end
   local entry = try('HGET', PERIODIC, task)
   local due, stopped = string.match(entry or '', '^(-?%d+) %d+ ([01]) ')
   if halt then
-    try('HSET', PERIODIC, task, HALTED .. ' ' .. whole(every) .. ' ' .. (stopped or '0') .. ' ' .. queue)
+    try('HSET', PERIODIC, task, HALTED .. ' ' .. whole(cadence.every) .. ' ' .. (stopped or '0') .. ' ' .. queue)
     return
   end
   if due == HALTED then
@@ -85,11 +87,9 @@ local function tick(mine)
   if stopped == '1' or (try('EXISTS', stamps) or 0) > 0 then
     return
   end
-  local base = tonumber(due) or seconds()
-  local periods = math.max(math.floor((now() / 1000 - base) / every) + 1, 1)
-  local second = whole(base + periods * every)
-  if delay(second, raw, stamps) then
-    try('HSET', PERIODIC, task, second .. ' ' .. whole(every) .. ' 0 ' .. queue)
+  local coming, second = next_due(cadence, tonumber(due))
+  if coming and delay(whole(second), raw, stamps) then
+    try('HSET', PERIODIC, task, whole(coming) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
   end
 end
 

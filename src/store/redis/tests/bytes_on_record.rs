@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::server::{NOW_MS, Server, claiming, instance, job, queue, settled, token, worker};
 use crate::job::{Identity, LockKey};
-use crate::store::effect::{Admission, Busy, Gate, Tick, Verdict};
+use crate::store::effect::{Admission, Busy, Gate, Next, Tick, Verdict};
 use crate::store::inspection::Inspection;
 use crate::store::instance::{Extend, LockRenewal};
 use crate::store::queueing::{Enter, Entered, Queueing, Schedule, Scheduled, When};
@@ -262,7 +262,7 @@ async fn a_tick_follows_the_schedule_and_respects_stopping() {
         task: crate::job::TaskName::as_stored("per"),
         queue: queue("math"),
         payload: payload.clone(),
-        every_s: 10,
+        next: Next::Every { seconds: 10 },
         halt: false,
     };
     let second = NOW_MS / 1000;

@@ -1,0 +1,32 @@
+-- Fragment: when a periodic task is due next.
+--
+-- ARGV  period in s; or 0 for a calendar, then the number of occurrences that were computed, and
+--       for each its second and the second to which its job is delayed
+
+local function read_cadence()
+  local every = tonumber(arg())
+  local times = {}
+  if every == 0 then
+    for i = 1, tonumber(arg()) do
+      times[i] = { tonumber(arg()), tonumber(arg()) }
+    end
+  end
+  return { every = every, times = times }
+end
+
+-- The first second after `due` (nil: never yet) that lies after the store's now, and the second to
+-- which the job is delayed. Nil if none of the occurrences does: reconciling sees to it.
+local function next_due(cadence, due)
+  if cadence.every > 0 then
+    local base = due or seconds()
+    local periods = math.max(math.floor((now() / 1000 - base) / cadence.every) + 1, 1)
+    local second = base + periods * cadence.every
+    return second, second
+  end
+  local floor = math.max(due or 0, seconds())
+  for _, time in ipairs(cadence.times) do
+    if time[1] > floor then
+      return time[1], time[2]
+    end
+  end
+end

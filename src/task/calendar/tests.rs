@@ -1,0 +1,154 @@
+//! The next second of every sort of expression, and every change of clocks of several zones against a slow oracle.
+
+use chrono::{DateTime, Datelike, LocalResult, NaiveDateTime, Offset, TimeZone, Timelike, Utc};
+use chrono_tz::Tz;
+
+use super::*;
+
+#[test]
+fn the_next_second_comes_after_the_given_one() {
+    let calendar = Calendar::parse("*/10 * * * * *", None).unwrap();
+    assert_eq!(calendar.after(1_795_490_770), Some(1_795_490_780));
+    let daily = Calendar::parse("30 7 * * *", Some("Europe/Berlin")).unwrap();
+    // 2026-11-24 03:26:18 UTC; half past seven in Berlin is 06:30 UTC.
+    assert_eq!(daily.after(1_795_490_778), Some(1_795_501_800));
+}
+
+#[test]
+fn names_ranges_steps_and_nicknames_are_known() {
+    let next = |expression| Calendar::parse(expression, None).unwrap().after(1_795_490_778).unwrap();
+    let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().timestamp();
+    assert_eq!(next("0 9 * * MON-FRI"), at("2026-11-24T09:00:00Z"));
+    assert_eq!(next("0 0 1 JAN *"), at("2027-01-01T00:00:00Z"));
+    assert_eq!(next("5-15/5,50 4 * * *"), at("2026-11-24T04:05:00Z"));
+    assert_eq!(next("@daily"), at("2026-11-25T00:00:00Z"));
+    assert_eq!(next("@hourly"), at("2026-11-24T04:00:00Z"));
+    assert_eq!(next("0 0 L * *"), at("2026-11-30T00:00:00Z"));
+    assert_eq!(next("0 0 * * 5#1"), at("2026-12-04T00:00:00Z"));
+    // Day of month and day of week, both restricted: either will do, as in cron.
+    assert_eq!(next("0 0 13 * FRI"), at("2026-11-27T00:00:00Z"));
+}
+
+#[test]
+fn what_cannot_be_is_refused() {
+    let error = |expression, zone| Calendar::parse(expression, zone).unwrap_err();
+    assert_eq!(error("0 0 31 2 *", None), CalendarError::Never);
+    assert_eq!(error("* * * * *", Some("Mars/Base")), CalendarError::Zone("Mars/Base".into()));
+    for bad in ["61 * * * *", "", "@reboot", "* * *", "* * * * * * * *", "a b c d e", "*/0 * * * *", "5-1 * * * *x"] {
+        assert!(matches!(error(bad, None), CalendarError::Expression(_)), "{bad}");
+    }
+    assert!(matches!(error(&"1,".repeat(100_000), None), CalendarError::Expression(_)));
+}
+
+#[test]
+fn rare_days_are_found() {
+    let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().timestamp();
+    let leap = Calendar::parse("0 0 29 2 *", None).unwrap();
+    assert_eq!(leap.after(1_795_490_778), Some(at("2028-02-29T00:00:00Z")));
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_text_breaks_the_reader(text in ".{0,40}", second in -1_000_000_000_000i64..1_000_000_000_000) {
+        if let Ok(calendar) = Calendar::parse(&text, Some("Europe/Berlin")) {
+            let _ = calendar.after(second);
+        }
+    }
+
+    #[test]
+    fn what_can_be_read_goes_forward(
+        minute in 0u32..60, hour in "(\\*|[0-9]|1[0-9]|2[0-3]|\\*/[1-9])", second in 0i64..4_000_000_000,
+    ) {
+        let calendar = Calendar::parse(&format!("{minute} {hour} * * *"), Some("America/New_York")).unwrap();
+        let next = calendar.after(second).unwrap();
+        proptest::prop_assert!(next > second && next - second <= 50 * 3600);
+        proptest::prop_assert_eq!(calendar.after(next - 1), Some(next));
+    }
+}
+
+/// The zones: half-hour changes, Ramadan, a day that was skipped, abolished summer time.
+const ZONES: [&str; 8] = [
+    "Europe/Berlin",
+    "America/New_York",
+    "Australia/Lord_Howe",
+    "Africa/Casablanca",
+    "America/Sao_Paulo",
+    "Asia/Tehran",
+    "Pacific/Apia",
+    "UTC",
+];
+
+/// Minutes since the epoch at which a zone's offset changes, from 2000 to 2040.
+fn transitions(zone: Tz) -> Vec<i64> {
+    let offset = |minute: i64| {
+        let time = DateTime::<Utc>::from_timestamp(minute * 60, 0).unwrap().with_timezone(&zone);
+        time.offset().fix().local_minus_utc()
+    };
+    let (from, to) = (946_684_800 / 60, 2_208_988_800 / 60);
+    let mut found = Vec::new();
+    let mut hour = from;
+    while hour < to {
+        let next = hour + 60;
+        if offset(hour) != offset(next) {
+            found.push((hour + 1..=next).find(|&minute| offset(minute) != offset(minute - 1)).unwrap());
+        }
+        hour = next;
+    }
+    found
+}
+
+/// What an expression of minute and hour means, minute by minute. Fixed times run once a day: in a gap at its end,
+/// in a repeated hour the first time. Others run at each real minute that matches.
+fn oracle(zone: Tz, fixed: bool, matches: impl Fn(u32, u32) -> bool, from: i64, to: i64) -> Vec<i64> {
+    let local =
+        |minute: i64| DateTime::<Utc>::from_timestamp(minute * 60, 0).unwrap().with_timezone(&zone).naive_local();
+    let hit = |time: NaiveDateTime| matches(time.hour(), time.minute());
+    let mut found = Vec::new();
+    for minute in from..to {
+        let (before, now) = (local(minute - 1), local(minute));
+        let repeated = matches!(zone.from_local_datetime(&now), LocalResult::Ambiguous(first, _) if first.timestamp() != minute * 60);
+        let plain = hit(now) && !(fixed && repeated);
+        let skipped = || {
+            let jumped = (now - before).num_minutes();
+            (1..jumped).map(|n| before + chrono::TimeDelta::minutes(n)).any(|time| hit(time) && time.day() == now.day())
+        };
+        if plain || (fixed && skipped()) {
+            found.push(minute * 60);
+        }
+    }
+    found
+}
+
+#[test]
+fn every_change_of_clocks_is_met_as_stated() {
+    type Meaning = fn(u32, u32) -> bool;
+    let expressions: [(&str, bool, Meaning); 6] = [
+        ("30 2 * * *", true, |hour, minute| (hour, minute) == (2, 30)),
+        ("0 2 * * *", true, |hour, minute| (hour, minute) == (2, 0)),
+        ("30 1 * * *", true, |hour, minute| (hour, minute) == (1, 30)),
+        ("0 0 * * *", true, |hour, minute| (hour, minute) == (0, 0)),
+        ("*/10 * * * *", false, |_, minute| minute % 10 == 0),
+        ("15 */2 * * *", false, |hour, minute| hour % 2 == 0 && minute == 15),
+    ];
+    for name in ZONES {
+        let zone: Tz = name.parse().unwrap();
+        let transitions = transitions(zone);
+        assert_eq!(transitions.is_empty(), name == "UTC");
+        for transition in transitions {
+            let (from, to) = (transition - 5 * 60, transition + 5 * 60);
+            for (expression, fixed, meaning) in expressions {
+                let calendar = Calendar::parse(expression, Some(name)).unwrap();
+                let mut found = Vec::new();
+                let mut last = from * 60 - 1;
+                while let Some(next) = calendar.after(last).filter(|next| *next < to * 60) {
+                    assert!(next > last);
+                    found.push(next);
+                    last = next;
+                }
+                let expected = oracle(zone, fixed, meaning, from, to);
+                let when = DateTime::<Utc>::from_timestamp(transition * 60, 0).unwrap();
+                assert_eq!(found, expected, "{expression} in {name} around {when}");
+            }
+        }
+    }
+}
