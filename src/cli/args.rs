@@ -6,6 +6,7 @@ pub mod delayed;
 pub mod failed;
 pub mod job;
 pub mod locks;
+pub mod periodic;
 pub mod queues;
 pub mod run;
 pub mod store;
@@ -20,6 +21,7 @@ pub use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
 pub use failed::{FailedListArgs, FailedVerb};
 pub use job::{EnqueueArgs, JobArgs, PerformArgs};
 pub use locks::LocksVerb;
+pub use periodic::PeriodicVerb;
 pub use queues::QueuesVerb;
 pub use run::{LeaderArgs, RunArgs};
 pub use store::StoreVerb;
@@ -108,6 +110,15 @@ pub enum Command {
         /// Without a verb: list them.
         #[command(flatten)]
         list: DelayedListArgs,
+    },
+    /// Periodic tasks: when they are due; start, stop, run
+    #[command(after_help = "Examples:\n  windlass periodic\n  windlass periodic stop cleanUp\n  \
+                            windlass periodic start cleanUp\n  windlass periodic run cleanUp\n\n\
+                            A stopped task stays stopped on all instances and over restarts until it is started.")]
+    Periodic {
+        /// What with them.
+        #[command(subcommand)]
+        verb: Option<PeriodicVerb>,
     },
     /// Failed jobs: look, remove, retry
     #[command(

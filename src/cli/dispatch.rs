@@ -7,7 +7,9 @@ use clap::Parser;
 use serde::Serialize;
 
 use super::args::{Cli, Command, DelayedVerb, FailedVerb, RunArgs};
-use super::command::{check, delayed, enqueue, failed, locks, overview, perform, queues, run, store, tasks, workers};
+use super::command::{
+    check, delayed, enqueue, failed, locks, overview, perform, periodic, queues, run, store, tasks, workers,
+};
 use super::context::Context;
 use super::exit::{CliError, Exit};
 use super::output::complain;
@@ -81,6 +83,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError>
         Command::Check => check::run(context),
         Command::Queues { verb } => queues::run(context, verb).await,
         Command::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
+        Command::Periodic { verb } => periodic::run(context, verb).await,
         Command::Failed { verb, list } => failed::run(context, verb.unwrap_or(FailedVerb::List(list))).await,
         Command::Workers { verb } => workers::run(context, verb).await,
         Command::Locks { verb } => locks::run(context, verb).await,

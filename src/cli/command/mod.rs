@@ -7,6 +7,7 @@ pub mod failed;
 pub mod locks;
 pub mod overview;
 pub mod perform;
+pub mod periodic;
 pub mod queues;
 pub mod run;
 pub mod store;
