@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::definition::TaskDefinition;
 
 use super::registry::Registry;
-use super::{periodic_options, plugin_options, program, run};
+use super::{periodic_options, plugin_options, program, run, schedule};
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::{on_crash, redeliveries};
 use crate::config::error::Problem;
@@ -142,7 +142,19 @@ impl Loader<'_> {
             None => Some(QueueName::as_stored("default")),
             Some(value) => read_queue(&value),
         };
-        let times = periodic_options::read(table, &mut self.warnings);
+        // One word for two things: a text is the task's own calendar, tables enqueue it with arguments.
+        let schedule = table.take("schedule");
+        let tables = schedule.clone().filter(|value| value.raw().is_array());
+        let calendar = schedule.clone().filter(|value| value.raw().is_str());
+        if let (Some(value), None, None) = (&schedule, &tables, &calendar) {
+            value.expected("a cron expression or schedules, each under [[schedule]]");
+        }
+        let schedules =
+            tables.as_ref().map(|tables| schedule::read(tables, name.as_ref(), queue.as_ref())).unwrap_or_default();
+        let times = periodic_options::read(table, calendar.as_ref(), &mut self.warnings);
+        if let (Some(tables), Some(_)) = (&tables, &times.cadence) {
+            tables.report("goes without frequency: a periodic task takes no arguments");
+        }
         let periodic = times.cadence.is_some();
         let plugins = plugin_options::read(table, periodic, times.overlap);
         let go_on = table.take("re_enqueue_periodic_task_if_exception");
@@ -166,6 +178,7 @@ impl Loader<'_> {
             missed_max_age_s: times.missed_max_age_s,
             overlap: times.overlap,
             jitter_s: times.jitter_s,
+            schedules,
             re_enqueue_after_failure: go_on,
             plugins,
             timeout,

@@ -12,6 +12,7 @@ mod program;
 pub mod registry;
 mod retry_options;
 mod run;
+pub mod schedule;
 pub mod template;
 
 pub use cadence::Cadence;

@@ -51,6 +51,7 @@ mod moving;
 mod periodic;
 mod recovery;
 mod retry;
+mod schedules;
 mod sequence;
 mod settle;
 mod tick;
