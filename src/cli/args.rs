@@ -7,6 +7,7 @@ pub mod failed;
 pub mod job;
 pub mod locks;
 pub mod periodic;
+pub mod plan;
 pub mod queues;
 pub mod run;
 pub mod store;
@@ -22,6 +23,7 @@ pub use failed::{FailedListArgs, FailedVerb};
 pub use job::{EnqueueArgs, JobArgs, PerformArgs};
 pub use locks::LocksVerb;
 pub use periodic::PeriodicVerb;
+pub use plan::PlanArgs;
 pub use queues::QueuesVerb;
 pub use run::{LeaderArgs, RunArgs};
 pub use store::StoreVerb;
@@ -120,6 +122,11 @@ pub enum Command {
         #[command(subcommand)]
         verb: Option<PeriodicVerb>,
     },
+    /// What will run within the next hours
+    #[command(after_help = "Examples:\n  windlass plan --hours 24\n  windlass plan --task report --json\n\n\
+                            Ticks of periodic tasks, occurrences of schedules, delayed jobs. What is on a queue already\n\
+                            is not in it.")]
+    Plan(PlanArgs),
     /// Failed jobs: look, remove, retry
     #[command(
         args_conflicts_with_subcommands = true,

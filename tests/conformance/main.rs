@@ -49,6 +49,7 @@ mod leader;
 mod lease;
 mod moving;
 mod periodic;
+mod plan;
 mod recovery;
 mod retry;
 mod schedules;

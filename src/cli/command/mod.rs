@@ -8,6 +8,7 @@ pub mod locks;
 pub mod overview;
 pub mod perform;
 pub mod periodic;
+pub mod plan;
 pub mod queues;
 pub mod run;
 pub mod store;
