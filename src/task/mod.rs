@@ -4,6 +4,7 @@ pub mod cadence;
 pub mod calendar;
 pub mod definition;
 pub mod handler_spec;
+pub mod inputs;
 pub mod load;
 mod periodic_options;
 mod plugin_options;

@@ -95,7 +95,7 @@ fn one(mut table: Table<'_>, task: Option<&TaskName>, queue: Option<&QueueName>)
 }
 
 /// A value of TOML as JSON.
-fn json(value: &Value<'_>) -> Option<String> {
+pub(super) fn json(value: &Value<'_>) -> Option<String> {
     let found = convert(value.raw());
     if found.is_none() {
         value.expected("arguments that JSON has: no dates, no inf, no nan");
