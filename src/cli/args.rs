@@ -4,6 +4,7 @@
 
 pub mod delayed;
 pub mod failed;
+pub mod generate;
 pub mod job;
 pub mod locks;
 pub mod periodic;
@@ -20,6 +21,7 @@ use clap::{Parser, Subcommand};
 
 pub use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
 pub use failed::{FailedListArgs, FailedVerb};
+pub use generate::GenerateVerb;
 pub use job::{EnqueueArgs, JobArgs, PerformArgs};
 pub use locks::LocksVerb;
 pub use periodic::PeriodicVerb;
@@ -90,6 +92,14 @@ pub enum Command {
     /// Check the configuration and all tasks, without running anything
     #[command(after_help = "Tells every problem of every file, and what was understood. Exit code 64 if there is one.")]
     Check,
+    /// Write files to start from: a task, a configuration
+    #[command(after_help = "Examples:\n  windlass generate config\n  windlass generate task sendMail --queue mail\n  \
+                            windlass generate task cleanUp --schedule '30 3 * * *'")]
+    Generate {
+        /// What.
+        #[command(subcommand)]
+        verb: GenerateVerb,
+    },
     /// Queues: their lengths, their jobs
     #[command(after_help = "Examples:\n  windlass queues\n  windlass queues show mail --start 0 --stop 9\n  \
                             windlass queues delete mail --yes")]

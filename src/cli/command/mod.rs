@@ -4,6 +4,7 @@ pub mod check;
 pub mod delayed;
 pub mod enqueue;
 pub mod failed;
+pub mod generate;
 pub mod locks;
 pub mod overview;
 pub mod perform;
