@@ -86,7 +86,7 @@ impl CliError {
                     | RequestError::Name { .. }
                     | RequestError::Args(_) => Exit::Usage,
                 },
-                ClientError::Duplicate { .. } => Exit::Failure,
+                ClientError::Duplicate { .. } | ClientError::Plugin(_) => Exit::Failure,
                 ClientError::Store(error) => store(error),
             },
             Self::Admin(error) => match error {

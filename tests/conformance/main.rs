@@ -54,4 +54,5 @@ mod retry;
 mod sequence;
 mod settle;
 mod tick;
+mod veto;
 mod wake;

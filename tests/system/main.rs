@@ -12,3 +12,4 @@ mod daemon;
 mod moving;
 mod outage;
 mod place;
+mod plugins;
