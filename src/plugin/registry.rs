@@ -1,6 +1,7 @@
 //! The plugins in code, by the names that task files list. Whoever builds a daemon from this library adds theirs.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fmt;
 use std::sync::Arc;
 
@@ -41,15 +42,16 @@ impl Plugins {
     pub fn register(&mut self, name: impl Into<String>, hook: Arc<dyn Hook>) -> Result<&mut Self, PluginNameError> {
         let name = name.into();
         if BUILT_IN.contains(&name.as_str()) {
-            Err(PluginNameError::BuiltIn(name))
-        } else if self.hooks.contains_key(&name) {
-            Err(PluginNameError::Taken(name))
-        } else if name.trim().is_empty() || name.chars().any(char::is_control) {
-            Err(PluginNameError::NoName(name))
-        } else {
-            self.hooks.insert(name, hook);
-            Ok(self)
+            return Err(PluginNameError::BuiltIn(name));
         }
+        if name.trim().is_empty() || name.chars().any(char::is_control) {
+            return Err(PluginNameError::NoName(name));
+        }
+        match self.hooks.entry(name) {
+            Entry::Occupied(taken) => return Err(PluginNameError::Taken(taken.key().clone())),
+            Entry::Vacant(free) => free.insert(hook),
+        };
+        Ok(self)
     }
 
     /// The plugin of this name.

@@ -43,6 +43,8 @@ pub enum Performed {
     Ran(Outcome),
     /// A plugin said no before it began.
     Vetoed(Refusal),
+    /// It was to end before it began, while a plugin was asked.
+    NotBegun,
 }
 
 impl Hooked {
@@ -54,7 +56,7 @@ impl Hooked {
         let job = view(&invocation, cancelled);
         // A run that takes too long is stopped without stopping what is asked about it afterwards.
         let own = watch::Sender::new(Stop::No);
-        let (mut passed, mut veto) = (0, None);
+        let (mut passed, mut veto, mut begun) = (0, None, false);
         let run = async {
             let asking = hooks.before_perform(&job, &mut passed);
             match until_stopped(asking, &cancel, own.subscribe()).await {
@@ -64,10 +66,13 @@ impl Hooked {
                     veto = Some(refusal);
                     Outcome::Interrupted
                 }
-                Some(Ok(None)) => match handler.begin(invocation, own.subscribe()) {
-                    Begun::Ended(outcome) => outcome,
-                    Begun::Running(run) => run.await,
-                },
+                Some(Ok(None)) => {
+                    begun = true;
+                    match handler.begin(invocation, own.subscribe()) {
+                        Begun::Ended(outcome) => outcome,
+                        Begun::Running(run) => run.await,
+                    }
+                }
             }
         };
         let outcome = tokio::select! {
@@ -76,6 +81,9 @@ impl Hooked {
         };
         if let Some(refusal) = veto {
             return Performed::Vetoed(refusal);
+        }
+        if outcome == Outcome::Interrupted && !begun {
+            return Performed::NotBegun;
         }
         if outcome == Outcome::Interrupted || !hooks.any_after(passed) {
             return Performed::Ran(outcome);

@@ -279,6 +279,9 @@ impl LaneTask {
         if job.claim == finished.claim {
             match finished.performed {
                 Performed::Ran(outcome) => self.end(finished.number, &worker, *job, outcome),
+                // With a drain it was not its fault, and costs no redelivery.
+                Performed::NotBegun if self.core.draining.get() => self.release(finished.number, &worker, *job),
+                Performed::NotBegun => self.end(finished.number, &worker, *job, Outcome::Interrupted),
                 Performed::Vetoed(refusal) => self.drop_vetoed(finished.number, &worker, *job, refusal),
             }
         }

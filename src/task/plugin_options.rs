@@ -71,8 +71,12 @@ pub(super) struct Around<'a> {
 pub(super) fn read(task: &mut Table<'_>, around: Around<'_>) -> Vec<PluginSpec> {
     let mut plugins: Vec<PluginSpec> = Vec::new();
     let items = task.take("plugins").and_then(|value| value.list("a list of plugins, such as [\"QueueLock\"]"));
+    // Options of a plugin whose table is not right are not told to belong to none.
+    let mut unread = false;
     for item in items.unwrap_or_default() {
-        match read_one(&item, around) {
+        let plugin = read_one(&item, around);
+        unread |= plugin.is_none() && item.raw().is_table();
+        match plugin {
             Some(plugin) if plugins.iter().any(|other| other.name() == plugin.name()) => {
                 item.report(format!("{} is listed twice", plugin.name()));
             }
@@ -82,15 +86,15 @@ pub(super) fn read(task: &mut Table<'_>, around: Around<'_>) -> Vec<PluginSpec> 
     // ActionHero's defaults: JobLock drops the surplus run of a periodic task, unless the task itself lists it.
     if around.periodic {
         let listed = |kind: Kind| plugins.iter().any(|plugin| plugin.name() == kind.name());
-        let wanted = |kind: &Kind| !listed(*kind) && !(around.overlap && *kind == Kind::JobLock);
-        let missing: Vec<Kind> = OF_PERIODIC.into_iter().filter(wanted).collect();
+        let unwanted = |kind: &Kind| listed(*kind) || (around.overlap && *kind == Kind::JobLock);
+        let missing: Vec<Kind> = OF_PERIODIC.into_iter().filter(|kind| !unwanted(kind)).collect();
         plugins.extend(missing.into_iter().map(|kind| kind.spec(false)));
     }
     let options = task.take("plugin_options").and_then(|value| value.table("a table of plugins")).map(|mut t| t.all());
     for (name, value) in options.unwrap_or_default() {
         if let Some(plugin) = plugins.iter_mut().find(|plugin| plugin.name() == name) {
             apply(plugin, &value);
-        } else {
+        } else if !unread {
             let listed = closest(name, plugins.iter().map(PluginSpec::name));
             value.report_with("expected options of a plugin that is listed in plugins", listed);
         }

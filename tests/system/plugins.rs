@@ -3,9 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
+use rustix::process::Signal;
 use serde_json::{Value, json};
+use windlass::process::sweep;
 
-use crate::daemon::{Folder, eventually};
+use crate::daemon::{Daemon, Folder, eventually, signal};
 
 /// A folder whose task `job` notes its runs, with a plugin program of this script that is asked at these points.
 fn folder(script: &str, hooks: &str, more: &str) -> Folder {
@@ -85,8 +87,8 @@ fn a_plugin_that_cannot_answer_enqueues_nothing_and_one_behind_it_takes_nothing_
     let bulk = before.path("bulk");
     let (bulk, _) = answer(&before, &["enqueue", "--bulk", bulk.to_str().expect("a path in UTF-8")], 1);
     assert_eq!((&bulk["enqueued"], &bulk["failed"][0]["plugin"]), (&json!(0), &json!("policy")));
-    let (queue, _) = answer(&before, &["queues", "show", "default"], 0);
-    assert!(!queue.to_string().contains("\"job\""), "{queue}");
+    let (_, said) = answer(&before, &["queues", "show", "default"], 1);
+    assert!(said.contains("there is no queue \"default\""), "nothing was ever written: {said}");
 
     let after = folder("echo garbage", "\"after_enqueue\"", "");
     let (enqueued, said) = answer(&after, &["enqueue", "job"], 0);
@@ -219,6 +221,41 @@ fn a_retry_from_the_failed_list_asks_as_an_enqueue_does() {
     let (retried, _) = answer(&folder, &["failed", "retry", "0"], 0);
     assert_eq!(retried["outcome"], "retried");
     assert_eq!(failed(&folder).len(), 0);
+}
+
+/// A folder with a plugin that hangs before the run, and the daemon in which it does; its process.
+fn hanging() -> (Folder, Daemon, u32) {
+    let folder = folder("echo $$ >>../asked; exec sleep 600", "\"before_perform\"", "");
+    let task = fs::read_to_string(folder.path("tasks.d/job.toml")).expect("it was written");
+    fs::write(folder.path("tasks.d/job.toml"), task.replace("2s", "10m")).expect("the task must be written");
+    enqueue(&folder, "[1]");
+    let daemon = folder.daemon();
+    let asked = || fs::read_to_string(folder.path("asked")).ok()?.trim().parse().ok();
+    eventually("the plugin is asked", || asked().is_some());
+    let plugin = asked().expect("just seen");
+    (folder, daemon, plugin)
+}
+
+#[test]
+fn a_drain_ends_a_plugin_and_gives_its_job_back_unharmed() {
+    let (folder, daemon, plugin) = hanging();
+    daemon.stop();
+    assert!(!sweep::is_alive(plugin, 0));
+    assert_eq!(failed(&folder), Vec::<Value>::new());
+    program(&folder, "policy", "cat >../question");
+    let daemon = folder.daemon();
+    daemon.wait_log("job success");
+    let question = fs::read_to_string(folder.path("question")).expect("it was asked again");
+    assert!(question.contains("\"attempt\":1,\"redelivered\":0"), "{question}");
+    daemon.stop();
+}
+
+#[test]
+fn kill_9_of_the_daemon_takes_a_plugin_along() {
+    let (_folder, mut daemon, plugin) = hanging();
+    signal(daemon.proper(), Signal::KILL);
+    daemon.wait();
+    assert!(!sweep::is_alive(plugin, 0), "{}", daemon.log());
 }
 
 #[test]

@@ -101,6 +101,7 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
     }
     let answer = match performed {
         Performed::Ran(outcome) => Answer::of(outcome, duration),
+        Performed::NotBegun => Answer::of(Outcome::Interrupted, duration),
         Performed::Vetoed(refusal) => Answer::vetoed(refusal, duration),
     };
     context.output.tell(&answer, || answer.text())?;

@@ -219,7 +219,7 @@ async fn a_run_that_is_to_end_is_cut_off_wherever_it_is() {
         }
         asking.stop.send_replace(Stop::Kill);
     });
-    assert_eq!(performed, Performed::Ran(Outcome::Interrupted));
+    assert_eq!(performed, Performed::NotBegun);
     assert_eq!(asking.diary.read(), ["a before", "a hears"]);
 
     let running = world(&[("a", Way::Allow, Way::Allow)], None, None);
