@@ -10,6 +10,8 @@ pub mod failed;
 pub mod job_view;
 pub mod locks;
 pub mod overview;
+pub mod periodic;
+pub mod plan;
 pub mod queues;
 pub mod tasks;
 pub mod workers;

@@ -6,6 +6,8 @@ use serde_json::value::RawValue;
 use super::error::AdminError;
 use crate::client::request::nearest;
 use crate::config::element::on_crash::OnCrash;
+use crate::task::cadence::Cadence;
+use crate::task::calendar::Calendar;
 use crate::task::definition::TaskDefinition;
 use crate::task::handler_spec::{ExecSpec, HandlerSpec, OutputMode, Piece, ResultMode, Template};
 use crate::task::hook_point::HookPoint;
@@ -23,6 +25,12 @@ pub struct TaskView {
     pub queue: String,
     /// How often it runs by itself, in milliseconds; 0 for tasks that are not periodic.
     pub frequency_ms: u64,
+    /// Its cron expression, if it has one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub schedule: Option<String>,
+    /// The zone of that.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub time_zone: Option<String>,
     /// Does it go on after a run that failed? `None` for tasks that are not periodic.
     pub re_enqueue_after_failure: Option<bool>,
     /// Its plugins in order.
@@ -126,6 +134,8 @@ impl TaskView {
             description: task.description.clone(),
             queue: task.queue.as_str().to_owned(),
             frequency_ms: task.frequency().map_or(0, ms),
+            schedule: calendar_of(task).map(|calendar| calendar.expression().to_owned()),
+            time_zone: calendar_of(task).map(|calendar| calendar.zone().to_owned()),
             re_enqueue_after_failure: task.cadence.as_ref().map(|_| task.re_enqueue_after_failure),
             plugins: task.plugins.iter().map(PluginView::of).collect(),
             timeout_ms: task.timeout.map(ms),
@@ -137,6 +147,13 @@ impl TaskView {
             run: RunView::of(&task.handler),
             source: task.source.display().to_string(),
         }
+    }
+}
+
+fn calendar_of(task: &TaskDefinition) -> Option<&Calendar> {
+    match &task.cadence {
+        Some(Cadence::Calendar(calendar)) => Some(calendar),
+        Some(Cadence::Every(_)) | None => None,
     }
 }
 

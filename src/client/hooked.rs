@@ -38,6 +38,7 @@ impl Hooked {
             task: TaskName::clone(&task.name),
             queue: queue.clone(),
             args,
+            scheduled_at: None,
             identity: None,
             claim: None,
             instance: None,

@@ -9,7 +9,7 @@ use crate::task::plugin_spec::RetrySpec;
 use crate::task::{Cadence, PluginSpec, TaskDefinition};
 
 /// The arguments of a periodic task's job: ours first, then ActionHero's.
-const FORMS: [&str; 3] = ["[{}]", "[null]", "[]"];
+pub const FORMS: [&str; 3] = ["[{}]", "[null]", "[]"];
 
 /// The name under which a tick that comes too late is refused.
 const MISSED: &str = "missed";

@@ -140,8 +140,14 @@ impl ExecHook {
         let mut command = Command::new(argv.next().cloned().unwrap_or_default());
         command.args(argv).cwd(&self.program.cwd);
         // Of a run that this one may be part of: its names mean another job.
-        let of_runs =
-            ["WINDLASS_JOB_ID", "WINDLASS_CLAIM", "WINDLASS_ATTEMPT", "WINDLASS_ARGS", "WINDLASS_ARGS_OMITTED"];
+        let of_runs = [
+            "WINDLASS_JOB_ID",
+            "WINDLASS_CLAIM",
+            "WINDLASS_ATTEMPT",
+            "WINDLASS_ARGS",
+            "WINDLASS_ARGS_OMITTED",
+            "WINDLASS_SCHEDULED_AT",
+        ];
         for name in mark::PRIVATE.into_iter().chain(of_runs).chain([mark::SUPERVISED]) {
             command.env_remove(name);
         }
@@ -152,6 +158,9 @@ impl ExecHook {
             .env("WINDLASS_QUEUE", job.queue.as_str());
         if let Some(identity) = &job.identity {
             command.env("WINDLASS_JOB_ID", &*identity.id).env("WINDLASS_ATTEMPT", identity.attempt.to_string());
+        }
+        if let Some(at) = &job.scheduled_at {
+            command.env("WINDLASS_SCHEDULED_AT", &**at);
         }
         if let Some(claim) = &job.claim {
             command.env("WINDLASS_CLAIM", claim.as_str());
@@ -189,6 +198,9 @@ impl ExecHook {
         }
         if let Some(claim) = &job.claim {
             rest += &format!(",\"claim\":{}", quote(claim.as_str()));
+        }
+        if let Some(at) = &job.scheduled_at {
+            rest += &format!(",\"scheduled_at\":{}", quote(at));
         }
         if let Some(outcome) = outcome {
             rest += &answer::outcome(outcome);

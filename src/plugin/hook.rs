@@ -23,6 +23,8 @@ pub struct HookJob {
     pub queue: QueueName,
     /// The arguments as one JSON array.
     pub args: Bytes,
+    /// The occurrence of the schedule that enqueued the job (RFC 3339), if one did.
+    pub scheduled_at: Option<Arc<str>>,
     /// Who the job is; `None` while it is being enqueued.
     pub identity: Option<Identity>,
     /// Which run this is; `None` while it is being enqueued.

@@ -108,6 +108,7 @@ fn view(invocation: &Invocation, cancelled: Cancelled) -> HookJob {
         task: invocation.task.name.clone(),
         queue: invocation.queue.clone(),
         args: invocation.args.clone(),
+        scheduled_at: invocation.scheduled_at.clone(),
         identity: Some(invocation.identity.clone()),
         claim: Some(invocation.claim.clone()),
         instance: Some(Arc::clone(&invocation.instance)),

@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod definition;
 pub mod handler_spec;
 pub mod hook_point;
+pub mod inputs;
 pub mod load;
 mod own_plugins;
 mod periodic_options;
@@ -14,6 +15,7 @@ mod program;
 pub mod registry;
 mod retry_options;
 mod run;
+pub mod schedule;
 pub mod template;
 
 pub use cadence::Cadence;

@@ -4,14 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use serde_json::{Map, Number, Value as Json};
-use toml::de::{DeTable, DeValue};
-
 use super::hook_point::{HookPoint, HookPoints};
 use super::plugin_spec::{BUILT_IN, OwnPlugin, OwnSource, PluginProgram};
 use super::program;
+use super::schedule::json;
 use crate::config::element::duration::{self, Unit};
 use crate::config::reader::{Table, Value};
+use crate::job::ecma::quote;
 
 /// How long an answer may take if nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -130,37 +129,9 @@ fn no_options() -> Arc<str> {
 
 /// The options of a plugin that is none of ours, whatever they are, as a JSON object.
 pub(super) fn options(mut table: Table<'_>) -> Arc<str> {
-    let mut object = Map::new();
-    for (name, value) in table.all() {
-        match json(value.raw()) {
-            Ok(json) => {
-                object.insert(name.to_owned(), json);
-            }
-            Err(what) => value.report(format!("{what} has no place in JSON, which is how plugins get their options")),
-        }
-    }
-    Arc::from(Json::Object(object).to_string())
-}
-
-fn json(value: &DeValue<'_>) -> Result<Json, &'static str> {
-    Ok(match value {
-        DeValue::String(text) => Json::String(text.to_string()),
-        DeValue::Boolean(boolean) => Json::Bool(*boolean),
-        DeValue::Datetime(datetime) => Json::String(datetime.to_string()),
-        DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
-            .map(Json::from)
-            .map_err(|_| "a whole number beyond 64 bits")?,
-        DeValue::Float(float) => {
-            let number = float.as_str().parse().ok().and_then(Number::from_f64);
-            Json::Number(number.ok_or("a number that is not finite")?)
-        }
-        DeValue::Array(items) => Json::Array(items.iter().map(|item| json(item.get_ref())).collect::<Result<_, _>>()?),
-        DeValue::Table(entries) => Json::Object(members(entries)?),
-    })
-}
-
-fn members(entries: &DeTable<'_>) -> Result<Map<String, Json>, &'static str> {
-    entries.iter().map(|(name, value)| Ok((name.get_ref().to_string(), json(value.get_ref())?))).collect()
+    let member = |(name, value): (&str, Value<'_>)| Some(format!("{}:{}", quote(name), json(&value)?));
+    let members: Vec<String> = table.all().into_iter().filter_map(member).collect();
+    Arc::from(format!("{{{}}}", members.join(",")))
 }
 
 #[cfg(test)]
@@ -223,15 +194,15 @@ mod tests {
     fn options_of_any_shape_become_json() {
         let plugins = read(
             "plugins = [\"Audit\"]\n[plugin_options.Audit]\nlimit = 0x10\nrate = 1.5\nnames = [\"a\", true]\n\
-             deep.er = { at = 2026-11-24T10:00:00Z }\n",
+             deep.er = { on = false }\n",
         );
         assert_eq!(
             &*own(&plugins.unwrap()[0]).options,
-            r#"{"deep":{"er":{"at":"2026-11-24T10:00:00Z"}},"limit":16,"names":["a",true],"rate":1.5}"#
+            r#"{"deep":{"er":{"on":false}},"limit":16,"names":["a",true],"rate":1.5}"#
         );
         assert_eq!(&*own(&read("plugins = [\"Audit\"]").unwrap()[0]).options, "{}");
         let bad = read("plugins = [\"Audit\"]\n[plugin_options.Audit]\nx = [inf]").unwrap_err();
-        assert!(bad[0].starts_with("t.toml:4:5: plugin_options.Audit.x: a number that is not finite"), "{bad:?}");
+        assert!(bad[0].starts_with("t.toml:4:5: plugin_options.Audit.x: expected values that JSON has"), "{bad:?}");
     }
 
     #[test]

@@ -97,3 +97,89 @@ fn g06_locks_that_a_crash_left_do_not_stop_a_periodic_task() {
     daemon.stop();
     assert_eq!(world.texts(&["KEYS", "resque:*lock:beat*"]), Vec::<String>::new());
 }
+
+#[test]
+fn g05_a_stopped_task_is_gone_in_every_form_and_stays_stopped() {
+    let world = World::new();
+    world.task("per", r#"frequency = "1s""#);
+    let mut peer = world.peer("{}");
+    for form in ["[{}]", "[null]", "[]"] {
+        peer.queue("enqueue", &format!(r#"["math","per",{form}]"#));
+        peer.queue("enqueueIn", &format!(r#"[600000,"math","per",{form}]"#));
+    }
+    let stopped = world.windlass(&["periodic", "stop", "per"]).json();
+    assert_eq!(stopped, serde_json::json!({"task": "per", "removed": 6}));
+    assert_eq!(world.queued("math"), Vec::<String>::new());
+    assert_eq!(world.texts(&["KEYS", "resque:delayed*"]), Vec::<String>::new());
+    for _ in 0..2 {
+        let daemon = world.daemon(&Settings::default());
+        throughout("it stays stopped", after(Duration::from_millis(1500)), || world.begun().is_empty());
+        daemon.stop();
+    }
+    assert_eq!(world.windlass(&["periodic"]).json()["periodic"][0]["state"], "stopped");
+    assert_eq!(world.windlass(&["periodic", "start", "per"]).json()["outcome"], "started");
+    let daemon = world.daemon(&Settings::default());
+    world.wait_ended(2);
+    daemon.stop();
+    let unknown = world.windlass(&["periodic", "stop", "perr"]);
+    assert!(unknown.code == Some(1) && unknown.said().contains("per"), "{unknown:?}");
+}
+
+#[test]
+fn a_schedule_runs_at_its_seconds_whoever_leads() {
+    let world = World::new();
+    world.task("clock", "schedule = \"*/2 * * * * *\"");
+    let daemons: Vec<_> = (0..2).map(|_| world.daemon(&Settings::default())).collect();
+    world.wait_ended(3);
+    daemons.into_iter().for_each(|daemon| daemon.stop());
+    let seconds: Vec<_> = world.begun().iter().map(|run| run.at_ns / 1_000_000_000).collect();
+    // Promotion may come late on a busy machine, but never early, and never twice.
+    let mut marks: Vec<_> = seconds.iter().map(|second| second / 2).collect();
+    marks.dedup();
+    assert_eq!(marks.len(), seconds.len(), "{seconds:?}");
+}
+
+#[test]
+fn instances_with_different_task_files_do_not_fight_over_a_periodic_task() {
+    let world = World::new();
+    world.task("per", r#"frequency = "2s""#);
+    let old = world.daemon(&Settings::default());
+    world.wait_ended(1);
+    // The new version does not know the task; the old one goes on declaring it.
+    std::fs::remove_file(world.path().join("tasks.d/per.toml")).unwrap();
+    world.task("other", "");
+    let new = world.daemon(&Settings { queues: r#"["elsewhere"]"#, ..Settings::default() });
+    world.wait_ended(3);
+    old.stop();
+    new.stop();
+    for gap in gaps(&world.begun()) {
+        assert!((1.0..=4.0).contains(&gap), "{gap} s between runs");
+    }
+    assert_eq!(world.int(&["HLEN", "resque:windlass:periodic"]), 1, "it is not withdrawn at once");
+    assert_eq!(world.windlass(&["periodic"]).json()["periodic"][0]["defined"], false);
+}
+
+#[test]
+fn a_schedule_with_arguments_enqueues_once_however_many_instances() {
+    let world = World::new();
+    let schedule = "[[schedule]]\ncron = \"* * * * * *\"\nargs = { to = \"ann\" }\n";
+    world.task_file(
+        "report",
+        &format!("name = \"report\"\nqueue = \"math\"\nrun = {{ exec = [\"./job\", \"\", \"0\"] }}\n{schedule}"),
+    );
+    let daemons: Vec<_> = (0..3).map(|_| world.daemon(&Settings::default())).collect();
+    world.wait_ended(3);
+    daemons.into_iter().for_each(|daemon| daemon.stop());
+    let runs = world.begun();
+    let mut seen = std::collections::BTreeSet::new();
+    for run in &runs {
+        assert_eq!(run.args(), r#"[{"to":"ann"}]"#);
+        let job: serde_json::Value = serde_json::from_str(&run.job).unwrap();
+        let at = job["scheduled_at"].as_str().expect("scheduled_at").to_owned();
+        assert!(seen.insert(at.clone()), "{at} ran twice");
+    }
+    // node-resque reads such a job like any other.
+    let planned = world.windlass(&["plan", "--hours", "1", "--limit", "3"]).json();
+    assert_eq!(planned["plan"][0]["why"], "schedule");
+    assert_eq!((planned["plan"].as_array().unwrap().len(), &planned["more"]), (3, &serde_json::json!(true)));
+}

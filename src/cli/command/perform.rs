@@ -72,6 +72,7 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
     };
     drop(bus);
     let invocation = Invocation {
+        scheduled_at: None,
         task,
         queue: job.queue.clone(),
         args: Bytes::from(job.args.as_str().to_owned()),

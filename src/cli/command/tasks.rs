@@ -46,7 +46,11 @@ pub(super) fn list_text(tasks: &[TaskView]) -> String {
     let mut table = Table::new(&["name", "queue", "every", "plugins", "runs"]);
     for task in tasks {
         let plugins: Vec<_> = task.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
-        let every = if task.frequency_ms == 0 { String::new() } else { ms(task.frequency_ms) };
+        let every = match &task.schedule {
+            Some(schedule) => schedule.clone(),
+            None if task.frequency_ms == 0 => String::new(),
+            None => ms(task.frequency_ms),
+        };
         table.row([&task.name, &task.queue, &every, &plugins.join(" "), &task.run.text()]);
     }
     table.text()
@@ -60,6 +64,8 @@ fn show_text(task: &TaskView) -> String {
         .add("description", &task.description)
         .add("queue", &task.queue)
         .maybe("every", (task.frequency_ms > 0).then(|| ms(task.frequency_ms)).as_deref())
+        .maybe("schedule", task.schedule.as_deref())
+        .maybe("time zone", task.time_zone.as_deref())
         .maybe("after a failure", task.re_enqueue_after_failure.map(|on| if on { "goes on" } else { "stops" }))
         .maybe("plugins", (!plugins.is_empty()).then(|| plugins.join(", ")).as_deref())
         .maybe("timeout", task.timeout_ms.map(ms).as_deref())

@@ -34,6 +34,7 @@ fn enqueued() -> HookJob {
         task: TaskName::as_stored("mail"),
         queue: QueueName::as_stored("q"),
         args: Bytes::from_static(b"[1.0,\n{\"to\":\"a\"}]"),
+        scheduled_at: None,
         identity: None,
         claim: None,
         instance: None,

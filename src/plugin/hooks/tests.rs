@@ -83,6 +83,7 @@ fn job() -> HookJob {
         task: TaskName::as_stored("t"),
         queue: QueueName::as_stored("q"),
         args: Bytes::from_static(b"[]"),
+        scheduled_at: None,
         identity: None,
         claim: None,
         instance: None,

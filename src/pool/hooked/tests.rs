@@ -119,6 +119,7 @@ fn world(plugins: &[(&'static str, Way, Way)], outcome: Option<Outcome>, timeout
         queue: task.queue.clone(),
         task: Arc::new(task),
         args: "[]".into(),
+        scheduled_at: None,
         identity: Identity::first(&claim),
         claim,
         instance: Arc::from("00ff"),

@@ -145,6 +145,11 @@ impl Keys {
         self.private(b"periodic")
     }
 
+    /// Hash: schedule -> its last occurrence.
+    pub(super) fn schedules(&self) -> Bytes {
+        self.private(b"schedules")
+    }
+
     /// List: what is set aside for a move to another store, four members an item.
     pub(super) fn outbox(&self) -> Bytes {
         self.private(b"outbox")

@@ -22,6 +22,7 @@ mod moving;
 mod periodic;
 mod recover;
 mod reply;
+mod schedules;
 mod script;
 mod verdict;
 mod wake;

@@ -22,6 +22,7 @@ mod number;
 mod periodic;
 mod recover;
 mod retries;
+mod schedules;
 mod verdict;
 mod wake;
 mod working;

@@ -1,0 +1,220 @@
+//! Periodic tasks: what state they are in; start, stop and run them. ActionHero's `enqueueRecurrentTask` and
+//! `stopRecurrentTask`.
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use super::delayed::TimeView;
+use super::error::AdminError;
+use crate::client::request::nearest;
+use crate::job::payload::encode;
+use crate::job::{Args, PayloadView, QueueName, TaskName};
+use crate::plugin::chain::{self, Chain};
+use crate::store::effect::HALTED_S;
+use crate::store::engine::Store;
+use crate::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
+use crate::task::cadence::Cadence;
+use crate::task::definition::TaskDefinition;
+use crate::task::registry::Registry;
+
+/// A periodic task.
+#[derive(Debug, Clone, Serialize)]
+pub struct PeriodicView {
+    /// Its name.
+    pub task: String,
+    /// Where its jobs go.
+    pub queue: String,
+    /// Its period in milliseconds, if it has one.
+    pub frequency_ms: Option<u64>,
+    /// Its cron expression, if it has one.
+    pub schedule: Option<String>,
+    /// The zone of that.
+    pub time_zone: Option<String>,
+    /// `delayed`, `running`, `due` (on its queue, or about to be), `stopped`, `halted` (it failed, and says that it
+    /// does not go on), `new` (no scheduler has looked at it yet).
+    pub state: &'static str,
+    /// When it is due next, or was.
+    pub due: Option<TimeView>,
+    /// Is it defined here? If not, another instance declares it, or did.
+    pub defined: bool,
+}
+
+/// What became of a start.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Started {
+    /// Its job is on its queue, or with a schedule delayed until the next occurrence.
+    Started,
+    /// Its job was somewhere already.
+    Already,
+}
+
+/// What became of the wish to run a task now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum RunNow {
+    /// Its job is on its queue now.
+    Enqueued,
+    /// It waits there already.
+    Waits,
+    /// It runs.
+    Runs,
+}
+
+/// All periodic tasks: those that are defined here, and those of which the store knows.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn list(store: &dyn Store, registry: &Registry, now_ms: i64) -> Result<Vec<PeriodicView>, AdminError> {
+    let (entries, _) = store.periodic(&[]).await?;
+    let working: Vec<String> = store.registered().await?.into_iter().filter_map(class_of).collect();
+    let mut views = Vec::new();
+    for entry in &entries {
+        let task = registry.get(entry.task.as_str()).filter(|task| task.cadence.is_some());
+        let delayed = first_delayed(store, &entry.task, &entry.queue).await?;
+        let state = match delayed {
+            _ if entry.stopped => "stopped",
+            _ if entry.due_s == HALTED_S => "halted",
+            Some(_) => "delayed",
+            None if working.iter().any(|class| class == entry.task.as_str()) => "running",
+            None => "due",
+        };
+        let due = (!entry.stopped && entry.due_s != HALTED_S).then(|| delayed.unwrap_or(entry.due_s));
+        views.push(view(&entry.task, &entry.queue, task.map(|task| &**task), state, due, entry.every_s));
+    }
+    for task in registry.periodic().filter(|task| !entries.iter().any(|entry| entry.task == task.name)) {
+        let due = match &task.cadence {
+            Some(Cadence::Calendar(calendar)) => calendar.after(now_ms.div_euclid(1000)),
+            _ => None,
+        };
+        views.push(view(&task.name, &task.queue, Some(task), "new", due, 0));
+    }
+    views.sort_by(|one, other| one.task.cmp(&other.task));
+    Ok(views)
+}
+
+fn view(
+    name: &TaskName,
+    queue: &QueueName,
+    task: Option<&TaskDefinition>,
+    state: &'static str,
+    due_s: Option<i64>,
+    every_s: u64,
+) -> PeriodicView {
+    let (frequency_ms, calendar) = match task.and_then(|task| task.cadence.as_ref()) {
+        Some(Cadence::Every(every)) => (u64::try_from(every.as_millis()).ok(), None),
+        Some(Cadence::Calendar(calendar)) => (None, Some(calendar)),
+        None => ((every_s > 0).then(|| every_s.saturating_mul(1000)), None),
+    };
+    PeriodicView {
+        task: name.as_str().to_owned(),
+        queue: queue.as_str().to_owned(),
+        frequency_ms,
+        schedule: calendar.map(|calendar| calendar.expression().to_owned()),
+        time_zone: calendar.map(|calendar| calendar.zone().to_owned()),
+        state,
+        due: due_s.map(TimeView::of),
+        defined: task.is_some(),
+    }
+}
+
+/// The class of the job that a worker has.
+fn class_of(registered: crate::store::scheduling::Registered) -> Option<String> {
+    let payload = registered.working?.payload?;
+    PayloadView::parse(&payload).ok().map(|view| view.class.into_owned())
+}
+
+/// Every form in which a task's job may stand.
+fn forms(task: &TaskName, queue: &QueueName) -> Vec<Bytes> {
+    let args = chain::FORMS.into_iter().filter_map(|args| Args::from_json(args).ok());
+    args.map(|args| encode(task.as_str(), queue.as_str(), &args)).collect()
+}
+
+async fn first_delayed(store: &dyn Store, task: &TaskName, queue: &QueueName) -> Result<Option<i64>, AdminError> {
+    let mut first: Option<i64> = None;
+    for form in forms(task, queue) {
+        let found = store.scheduled_at(&form).await?.first().copied();
+        first = first.into_iter().chain(found).min();
+    }
+    Ok(first)
+}
+
+/// Stops a task, until it is started; its delayed and queued copies are removed. Tells how many there were. A task
+/// that is not defined here is stopped too if the store knows it.
+///
+/// # Errors
+/// Fails for a task that nobody knows as periodic.
+pub async fn stop(store: &dyn Store, registry: &Registry, name: &str) -> Result<u64, AdminError> {
+    let (task, queue) = match registry.get(name).filter(|task| task.cadence.is_some()) {
+        Some(task) => (task.name.clone(), task.queue.clone()),
+        None => {
+            let entry = entry_of(store, name).await?;
+            let entry = match entry {
+                Some(entry) => entry,
+                None => return Err(not_periodic(store, registry, name).await?),
+            };
+            (entry.task, entry.queue)
+        }
+    };
+    Ok(store.stop(&task, &queue, &forms(&task, &queue)).await?)
+}
+
+/// Starts a task that was stopped, and sees to it that its job is somewhere.
+///
+/// # Errors
+/// Fails for a task that is not defined here as periodic: others know when it is due.
+pub async fn start(store: &dyn Store, registry: &Registry, name: &str, now_ms: i64) -> Result<Started, AdminError> {
+    match look_after(store, registry, name, Purpose::Start, now_ms).await? {
+        Reconciled::Seeded => Ok(Started::Started),
+        _ => Ok(Started::Already),
+    }
+}
+
+/// Runs a task now, once more than its cadence says. A stopped one stays stopped.
+///
+/// # Errors
+/// Fails for a task that is not defined here as periodic.
+pub async fn run(store: &dyn Store, registry: &Registry, name: &str, now_ms: i64) -> Result<RunNow, AdminError> {
+    Ok(match look_after(store, registry, name, Purpose::Run, now_ms).await? {
+        Reconciled::Waits => RunNow::Waits,
+        Reconciled::Runs => RunNow::Runs,
+        _ => RunNow::Enqueued,
+    })
+}
+
+async fn look_after(
+    store: &dyn Store,
+    registry: &Registry,
+    name: &str,
+    purpose: Purpose,
+    now_ms: i64,
+) -> Result<Reconciled, AdminError> {
+    let task = registry.get(name);
+    let Some((task, tick)) = task.and_then(|task| Some((task, Chain::of(task).tick(now_ms)?))) else {
+        return Err(not_periodic(store, registry, name).await?);
+    };
+    let chain = Chain::of(task);
+    let workers = store.registered().await?.into_iter().map(|registered| registered.worker).collect();
+    let reconcile = Reconcile {
+        forms: chain.periodic_forms(),
+        queue_lock: chain.queue_lock(&task.queue, &Args::periodic()),
+        job_lock: chain.job_lock(&task.queue, &Args::periodic()).map(|(key, _)| key),
+        grace_s: 0,
+        workers,
+        purpose,
+        stale_due_s: None,
+        tick,
+    };
+    Ok(store.reconcile(&reconcile).await?)
+}
+
+async fn entry_of(store: &dyn Store, name: &str) -> Result<Option<PeriodicEntry>, AdminError> {
+    Ok(store.periodic(&[]).await?.0.into_iter().find(|entry| entry.task.as_str() == name))
+}
+
+async fn not_periodic(store: &dyn Store, registry: &Registry, name: &str) -> Result<AdminError, AdminError> {
+    let (entries, _) = store.periodic(&[]).await?;
+    let names =
+        registry.periodic().map(|task| task.name.as_str()).chain(entries.iter().map(|entry| entry.task.as_str()));
+    Ok(AdminError::NotFound { what: "periodic task", name: name.to_owned(), suggestion: nearest(name, names) })
+}
