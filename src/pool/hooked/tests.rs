@@ -224,8 +224,13 @@ async fn a_run_that_is_to_end_is_cut_off_wherever_it_is() {
     assert_eq!(asking.diary.read(), ["a before", "a hears"]);
 
     let running = world(&[("a", Way::Allow, Way::Allow)], None, None);
-    running.stop.send_replace(Stop::Terminate);
-    let performed = running.hooked.perform(running.stop.subscribe()).await;
+    let perform = running.hooked.perform(running.stop.subscribe());
+    let (performed, ()) = tokio::join!(perform, async {
+        while !running.diary.read().contains(&"run".to_owned()) {
+            tokio::task::yield_now().await;
+        }
+        running.stop.send_replace(Stop::Terminate);
+    });
     assert_eq!(performed, Performed::Ran(Outcome::Interrupted));
     assert!(!running.diary.read().iter().any(|line| line.contains("after")), "nobody is asked of it");
 }
