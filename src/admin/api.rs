@@ -15,14 +15,15 @@ use super::periodic::{self, Started};
 use super::queues::{self, QueueDeleted, QueuePage};
 use super::workers::{self, Cleaned, WorkerView};
 use crate::client::delay::OnDuplicate;
-use crate::client::enqueue::Client;
+use crate::client::enqueue::{Client, Placed};
 use crate::client::error::ClientError;
 use crate::client::moment::Moment;
 use crate::client::request::{Job, Request};
 use crate::clock::Clock;
 use crate::job::QueueName;
+use crate::plugin::registry::Plugins;
 use crate::store::engine::Store;
-use crate::store::queueing::{Enqueued, Scheduled};
+use crate::store::queueing::Scheduled;
 use crate::task::registry::Registry;
 
 /// The task API over a store and the tasks that are known.
@@ -30,6 +31,7 @@ use crate::task::registry::Registry;
 pub struct TaskApi {
     store: Arc<dyn Store>,
     registry: Arc<Registry>,
+    plugins: Arc<Plugins>,
     client: Client,
     clock: Arc<dyn Clock>,
     host: String,
@@ -54,11 +56,17 @@ impl TaskApi {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, clock: Arc<dyn Clock>, host: &str) -> Self {
         let client = Client::new(Arc::clone(&store), Arc::clone(&registry));
-        Self { store, registry, client, clock, host: host.to_owned() }
+        Self { store, registry, plugins: Arc::default(), client, clock, host: host.to_owned() }
+    }
+
+    /// With plugins in code.
+    #[must_use]
+    pub fn with_plugins(self, plugins: Arc<Plugins>) -> Self {
+        Self { client: self.client.with_plugins(Arc::clone(&plugins)), plugins, ..self }
     }
 
     /// `enqueue`: the job, and whether a plugin refused it.
-    pub async fn enqueue(&self, request: &Request) -> Answer<(Job, Enqueued)> {
+    pub async fn enqueue(&self, request: &Request) -> Answer<(Job, Placed)> {
         Ok(self.client.enqueue(request, false).await?)
     }
 
@@ -182,12 +190,12 @@ impl TaskApi {
 
     /// `retryAndRemoveFailed`.
     pub async fn retry_and_remove_failed(&self, found: &Found) -> Answer<RetryOutcome> {
-        Ok(failed::retry(&*self.store, &self.registry, found).await?)
+        Ok(failed::retry(&*self.store, &self.registry, &self.plugins, found).await?)
     }
 
     /// `retryStuckJobs`: each job is handed to `each`.
     pub async fn retry_stuck_jobs(&self, each: impl FnMut(RetryOutcome)) -> Answer<()> {
-        Ok(failed::retry_stuck(&*self.store, &self.registry, each).await?)
+        Ok(failed::retry_stuck(&*self.store, &self.registry, &self.plugins, each).await?)
     }
 
     /// `cleanOldWorkers`: those that have worked on one job for longer than this, in milliseconds.

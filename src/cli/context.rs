@@ -12,10 +12,11 @@ use crate::config::element::store_url::StoreUrl;
 use crate::config::load::{self, Loaded, Sources};
 use crate::event::Bus;
 use crate::handler::builtin::Builtins;
+use crate::plugin::registry::Plugins;
 use crate::store::engine::Store;
 use crate::store::error::StoreError;
 use crate::store::open;
-use crate::task::load::Tasks;
+use crate::task::load::{Known, Tasks};
 
 /// How long a command waits for its store before it says that it is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -64,7 +65,15 @@ impl Context {
     /// The tasks of this folder, with whatever is wrong with them.
     #[must_use]
     pub fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
-        crate::task::load::load(folder, &Builtins::standard(Bus::silent()).names().collect::<Vec<_>>())
+        let (builtins, plugins) = (Builtins::standard(Bus::silent()), self.plugins());
+        let (builtins, plugins) = (builtins.names().collect::<Vec<_>>(), plugins.names().collect::<Vec<_>>());
+        crate::task::load::load(folder, Known { builtins: &builtins, plugins: &plugins })
+    }
+
+    /// The plugins in code that tasks may list, by name: the binary as it comes has none.
+    #[must_use]
+    pub fn plugins(&self) -> Arc<Plugins> {
+        Arc::default()
     }
 
     /// The tasks, for commands that can do with those that are right.

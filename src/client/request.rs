@@ -130,6 +130,11 @@ impl Request {
 }
 
 impl Job {
+    /// The task, if it is known here.
+    pub(super) fn definition(&self) -> Option<&TaskDefinition> {
+        self.definition.as_deref()
+    }
+
     /// What must hold for the job to be enqueued: its task's rules. A foreign task's are not known.
     #[must_use]
     pub fn admissions(&self) -> Vec<Admission> {

@@ -11,7 +11,9 @@ use crate::config::load::{Loaded, load};
 use crate::event::{Bus, Listener};
 use crate::handler::builtin::Builtins;
 use crate::handler::dispatch::Dispatch;
+use crate::plugin::registry::Plugins;
 use crate::task::Registry;
+use crate::task::load::Known;
 use crate::telemetry::line::Words;
 use crate::telemetry::log;
 
@@ -20,6 +22,7 @@ pub struct App {
     pub(super) config: Arc<Config>,
     pub(super) registry: Arc<Registry>,
     pub(super) dispatch: Arc<Dispatch>,
+    pub(super) plugins: Arc<Plugins>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Bus,
     pub(super) listener: Listener,
@@ -48,7 +51,10 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
     let listener = listeners.pop().expect("one interest must give one listener");
     let builtins = Builtins::standard(bus.clone());
     let names: Vec<&str> = builtins.names().collect();
-    let tasks = crate::task::load::load(&config.tasks_dir, &names);
+    let plugins = plugins_in_code();
+    let plugin_names: Vec<&str> = plugins.names().collect();
+    let known = Known { builtins: &names, plugins: &plugin_names };
+    let tasks = crate::task::load::load(&config.tasks_dir, known);
     problems.extend(tasks.problems);
     if !problems.is_empty() {
         return Err(RunError::Configuration(Problems(problems)));
@@ -58,12 +64,18 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
         config: Arc::new(config),
         registry: Arc::new(tasks.registry),
         dispatch: Arc::new(dispatch),
+        plugins: Arc::new(plugins),
         clock,
         bus,
         listener,
         words,
         remarks: notes.into_iter().chain(tasks.warnings).collect(),
     })
+}
+
+/// The plugins in code that tasks may list, by name: the binary as it comes has none.
+fn plugins_in_code() -> Plugins {
+    Plugins::new()
 }
 
 /// What flags say comes before what files say.

@@ -28,6 +28,7 @@ use crate::config::Config;
 use crate::event::{Bus, Event};
 use crate::handler::dispatch::Dispatch;
 use crate::plugin::ending::CrashPolicy;
+use crate::plugin::registry::Plugins;
 use crate::pool::{self, Control, Ended, Phase};
 use crate::process::sweep;
 use crate::scheduler::recover::{is_gone_from_here, recover};
@@ -44,7 +45,7 @@ const RESIGN: Duration = Duration::from_secs(2);
 /// # Errors
 /// Says why it does not start.
 pub fn run(app: App) -> Result<ExitCode, RunError> {
-    let App { config, registry, dispatch, clock, bus, listener, words, remarks } = app;
+    let App { config, registry, dispatch, plugins, clock, bus, listener, words, remarks } = app;
     let log = std::thread::Builder::new()
         .name("log".to_owned())
         .spawn(move || crate::telemetry::log::write(&listener, &words))
@@ -72,6 +73,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         config,
         registry,
         dispatch,
+        plugins,
         clock,
         bus: bus.clone(),
         host: host::identity(),
@@ -103,6 +105,7 @@ struct Life {
     config: Arc<Config>,
     registry: Arc<Registry>,
     dispatch: Arc<Dispatch>,
+    plugins: Arc<Plugins>,
     clock: Arc<dyn Clock>,
     bus: Bus,
     host: HostIdentity,
@@ -139,6 +142,7 @@ impl Life {
             clock: self.clock,
             bus: self.bus.clone(),
             dispatch: self.dispatch,
+            plugins: self.plugins,
             handlers: self.handlers.clone(),
             record,
             instance: self.instance,

@@ -10,14 +10,16 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use super::hooked::Performed;
 use super::roster::{Job, LANES, Roster};
 use crate::clock::Clock;
 use crate::config::element::queues::QueuePatterns;
 use crate::event::{Bus, Event};
 use crate::handler::contract::Stop;
 use crate::handler::dispatch::Dispatch;
-use crate::job::{ClaimToken, Outcome, QueueName};
+use crate::job::{ClaimToken, QueueName};
 use crate::plugin::ending::CrashPolicy;
+use crate::plugin::registry::Plugins;
 use crate::store::Store;
 use crate::store::instance::InstanceRecord;
 
@@ -28,7 +30,7 @@ const UNKNOWN_BEFORE_ADVICE: u64 = 10;
 pub(super) struct Finished {
     pub(super) number: usize,
     pub(super) claim: ClaimToken,
-    pub(super) outcome: Outcome,
+    pub(super) performed: Performed,
 }
 
 /// The shared part. Single-threaded: cells, never borrowed across an await.
@@ -40,6 +42,8 @@ pub(super) struct Core {
     /// The queues the patterns stand for at present, in order.
     pub(super) queues: RefCell<Arc<[QueueName]>>,
     pub(super) dispatch: Arc<Dispatch>,
+    /// The plugins in code that tasks may list.
+    pub(super) plugins: Arc<Plugins>,
     pub(super) policy: CrashPolicy,
     pub(super) kill_grace: Duration,
     pub(super) store: Arc<dyn Store>,

@@ -26,6 +26,7 @@ use crate::event::{Bus, Event};
 use crate::handler::contract::Stop;
 use crate::handler::dispatch::Dispatch;
 use crate::plugin::ending::CrashPolicy;
+use crate::plugin::registry::Plugins;
 use crate::store::instance::{InstanceRecord, Joined};
 use crate::store::queueing::Lane;
 use crate::store::wake::Waker;
@@ -46,6 +47,8 @@ pub struct Setup {
     pub bus: Bus,
     /// The tasks and their handlers.
     pub dispatch: Arc<Dispatch>,
+    /// The plugins in code that tasks may list.
+    pub plugins: Arc<Plugins>,
     /// The runtime on which handlers run.
     pub handlers: Handle,
     /// The instance, as it joined.
@@ -69,7 +72,8 @@ pub enum Ended {
 
 /// Runs until told to drain. To be called on a current-thread runtime.
 pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
-    let Setup { config, store, clock, bus, dispatch, handlers, mut record, instance, abandoned, ready } = setup;
+    let Setup { config, store, clock, bus, dispatch, plugins, handlers, mut record, instance, abandoned, ready } =
+        setup;
     let mut ready = Some(ready);
     let local = LocalSet::new();
     local
@@ -81,6 +85,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
                     clock: Arc::clone(&clock),
                     bus: bus.clone(),
                     dispatch: Arc::clone(&dispatch),
+                    plugins: Arc::clone(&plugins),
                     handlers: handlers.clone(),
                     abandoned: Arc::clone(&abandoned),
                 };
@@ -103,6 +108,7 @@ struct Parts {
     clock: Arc<dyn Clock>,
     bus: Bus,
     dispatch: Arc<Dispatch>,
+    plugins: Arc<Plugins>,
     handlers: Handle,
     abandoned: Arc<AtomicBool>,
 }
@@ -114,7 +120,7 @@ async fn live(
     control: &mut watch::Receiver<Control>,
     ready: &mut Option<oneshot::Sender<()>>,
 ) -> Option<Ended> {
-    let Parts { config, store, clock, bus, dispatch, handlers, abandoned } = parts;
+    let Parts { config, store, clock, bus, dispatch, plugins, handlers, abandoned } = parts;
     let has_pool = config.max_task_processors > 0;
     let joined = Instant::now();
     let Some((lanes, waker)) = open(&*store, &bus, record, has_pool, control).await else {
@@ -128,6 +134,7 @@ async fn live(
         patterns: config.queues.clone(),
         queues: RefCell::new(config.queues.resolve(&[]).into()),
         dispatch,
+        plugins,
         policy: CrashPolicy { on_crash: config.on_crash, max_redeliveries: config.max_redeliveries },
         kill_grace: config.shutdown.kill_grace,
         store: Arc::clone(&store),

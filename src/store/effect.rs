@@ -102,6 +102,8 @@ pub enum Verdict {
         /// Where that stands.
         keys: RetryKeys,
     },
+    /// Gone without a run, for a plugin of its task said no: neither counted nor put on record.
+    Vetoed,
     /// Failed, counted as failed; whether it is repeated later or goes to the failed list, the store decides by its
     /// counter.
     Attempted(Box<Retry>),
