@@ -355,6 +355,61 @@ pub async fn retry_all(
     Ok(())
 }
 
+/// Retries the jobs whose workers vanished under them, oldest first; node-resque's `retryStuckJobs`, which skips some
+/// where there are many. A job that node-resque's own worker had is left where it may have been bent on the way: see
+/// [`is_bent`]. Each is handed to `each`.
+///
+/// # Errors
+/// Fails when the store cannot be reached; what was retried until then was handed over.
+pub async fn retry_stuck(
+    store: &dyn Store,
+    registry: &Registry,
+    plugins: &Plugins,
+    mut each: impl FnMut(RetryOutcome),
+) -> Result<(), AdminError> {
+    let mut left = i64::try_from(store.failed_count().await?).unwrap_or(i64::MAX);
+    let mut position = 0;
+    while left > 0 {
+        let page = store.failed(position, position + PAGE.min(left) - 1).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for record in page {
+            left -= 1;
+            let view = FailureView::parse(&record);
+            if !view.is_stuck() {
+                position += 1;
+                continue;
+            }
+            let found = Found { position, id: id(&record), record };
+            let outcome = if is_bent(&view) {
+                let reason = "its worker was node-resque's, whose records change empty lists and long numbers; retry it \
+                              by its id if its arguments are right";
+                RetryOutcome::NotRetriable { id: found.id, reason: reason.to_owned() }
+            } else {
+                retry(store, registry, plugins, &found).await?
+            };
+            if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
+                position += 1;
+            }
+            each(outcome);
+        }
+    }
+    Ok(())
+}
+
+/// May this job's arguments be others than were enqueued? node-resque's workers record their jobs through Lua's JSON,
+/// which turns `[]` into `{}` and keeps 14 digits of a number; whoever cleans such a worker has nothing else.
+fn is_bent(view: &FailureView) -> bool {
+    let of_windlass = view.worker.as_deref().is_some_and(|worker| worker.contains("-windlass:"));
+    let Some(payload) = view.payload.as_ref().filter(|_| !of_windlass) else { return false };
+    let text = String::from_utf8_lossy(payload);
+    let digits = |text: &str| text.split(|letter: char| !letter.is_ascii_digit()).any(|run| run.len() >= 14);
+    let exponent = text.split('"').step_by(2).any(|part| part.contains("e+") || digits(part));
+    let args = PayloadView::parse(payload).map(|job| job.args().into_owned()).unwrap_or_default();
+    exponent || (args.contains("{}") && args != "[{}]")
+}
+
 /// The rules of the job's task, if it is known here.
 fn admissions(registry: &Registry, queue: &QueueName, job: &PayloadView<'_>) -> Vec<Admission> {
     match (registry.get(&job.class), Args::of(job)) {

@@ -6,6 +6,7 @@ pub mod delayed;
 pub mod failed;
 pub mod generate;
 pub mod job;
+pub mod jobs;
 pub mod locks;
 pub mod periodic;
 pub mod plan;
@@ -23,6 +24,7 @@ pub use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
 pub use failed::{FailedListArgs, FailedVerb};
 pub use generate::GenerateVerb;
 pub use job::{EnqueueArgs, JobArgs, PerformArgs};
+pub use jobs::JobsVerb;
 pub use locks::LocksVerb;
 pub use periodic::PeriodicVerb;
 pub use plan::PlanArgs;
@@ -108,6 +110,14 @@ pub enum Command {
         #[command(subcommand)]
         verb: Option<QueuesVerb>,
     },
+    /// Jobs on queues: delete them
+    #[command(after_help = "Examples:\n  windlass jobs delete add --queue math --args '[1,2]'\n  \
+                            windlass jobs delete add --queue math --any-args")]
+    Jobs {
+        /// What with them.
+        #[command(subcommand)]
+        verb: JobsVerb,
+    },
     /// Delayed jobs: when which are due
     #[command(
         args_conflicts_with_subcommands = true,
@@ -176,6 +186,8 @@ pub enum Command {
     },
     /// How many jobs were done and failed
     Stats,
+    /// Everything at once: queues, workers, counters, leader
+    Details,
     /// Who leads: which scheduler moves delayed jobs
     #[command(after_help = "Example, for a cron of your own that should run on one host:\n  \
                             windlass leader --check && ./nightly")]

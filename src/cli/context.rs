@@ -104,6 +104,18 @@ impl Context {
         })
     }
 
+    /// The same for a job that is there already, which no input check may keep from being found.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn resolve_as_written(&self, request: &Request, tasks: &Tasks) -> Result<Job, RequestError> {
+        request.resolve_as_written(&tasks.registry).inspect_err(|error| {
+            if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
+                self.complain_of(tasks);
+            }
+        })
+    }
+
     /// The store.
     ///
     /// # Errors

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::args::{Cli, Command, DelayedVerb, FailedVerb, RunArgs};
 use super::command::{
-    check, delayed, enqueue, failed, generate, locks, overview, perform, periodic, plan, queues, run, store, tasks,
-    workers,
+    check, delayed, enqueue, failed, generate, jobs, locks, overview, perform, periodic, plan, queues, run, store,
+    tasks, workers,
 };
 use super::context::Context;
 use super::exit::{CliError, Exit};
@@ -84,6 +84,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError>
         Command::Check => check::run(context),
         Command::Generate { verb } => generate::run(context, verb),
         Command::Queues { verb } => queues::run(context, verb).await,
+        Command::Jobs { verb } => jobs::run(context, verb).await,
         Command::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
         Command::Periodic { verb } => periodic::run(context, verb).await,
         Command::Plan(args) => plan::run(context, args).await,
@@ -92,6 +93,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError>
         Command::Locks { verb } => locks::run(context, verb).await,
         Command::Store { verb } => store::run(context, verb).await,
         Command::Stats => overview::stats(context).await,
+        Command::Details => overview::details(context).await,
         Command::Leader(args) => overview::leader(context, &args).await,
     }
 }

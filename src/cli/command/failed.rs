@@ -62,8 +62,11 @@ pub async fn run(context: &Context, verb: FailedVerb) -> Result<Exit, CliError> 
             let removed = Removed { removed: failed::remove_all(&*store).await? };
             output.tell(&removed, || format!("removed {}", counted(removed.removed, "failed job", "failed jobs")))?;
         }
+        FailedVerb::RetryStuck => return retry_many(context, &*store, Which::Stuck).await,
         FailedVerb::Retry { address: Some(address), .. } => return retry_one(context, &*store, &address).await,
-        FailedVerb::Retry { address: None, task, .. } => return retry_all(context, &*store, task.as_deref()).await,
+        FailedVerb::Retry { address: None, task, .. } => {
+            return retry_many(context, &*store, Which::All(task.as_deref())).await;
+        }
     }
     Ok(Exit::Done)
 }
@@ -83,12 +86,21 @@ async fn retry_one(context: &Context, store: &dyn Store, address: &str) -> Resul
     Ok(if matches!(outcome, RetryOutcome::Gone { .. }) { Exit::Failure } else { Exit::Done })
 }
 
-async fn retry_all(context: &Context, store: &dyn Store, task: Option<&str>) -> Result<Exit, CliError> {
+/// Which are retried.
+#[derive(Clone, Copy)]
+enum Which<'a> {
+    /// All, or all of a task.
+    All(Option<&'a str>),
+    /// Those whose workers vanished.
+    Stuck,
+}
+
+async fn retry_many(context: &Context, store: &dyn Store, which: Which<'_>) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     // A rule of a task that is left out would not be asked.
     context.complain_of(&tasks);
     let mut retries = Retries::default();
-    let ended = failed::retry_all(store, &tasks.registry, &context.plugins(), task, |outcome| match outcome {
+    let each = |outcome| match outcome {
         RetryOutcome::Retried { .. } => {
             complain_of_plugins(&outcome);
             retries.retried += 1;
@@ -96,8 +108,11 @@ async fn retry_all(context: &Context, store: &dyn Store, task: Option<&str>) -> 
         RetryOutcome::Refused { .. } => retries.refused.push(outcome),
         RetryOutcome::NotRetriable { .. } => retries.not_retriable.push(outcome),
         RetryOutcome::Gone { .. } => retries.gone += 1,
-    })
-    .await;
+    };
+    let ended = match which {
+        Which::All(task) => failed::retry_all(store, &tasks.registry, &context.plugins(), task, each).await,
+        Which::Stuck => failed::retry_stuck(store, &tasks.registry, &context.plugins(), each).await,
+    };
     if let Err(AdminError::Store(error)) = ended {
         let retried = counted(retries.retried, "job was", "jobs were");
         let message = format!("failed to {error}; {retried} retried until then");

@@ -188,6 +188,9 @@ impl Inspection for RedisStore {
     async fn queued(&self, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
         inspect::range(&self.connection, self.connection.keys().queue(queue), start, stop).await
     }
+    async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError> {
+        inspect::delete_jobs(&self.connection, queue, payload, count).await
+    }
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {
         inspect::delete_queue(&self.connection, queue).await
     }
