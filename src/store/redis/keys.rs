@@ -145,6 +145,16 @@ impl Keys {
         self.private(b"periodic")
     }
 
+    /// Set: queues that are paused.
+    pub(super) fn paused(&self) -> Bytes {
+        self.private(b"paused")
+    }
+
+    /// Ruby's switch: `true` pauses every worker.
+    pub(super) fn pause_all(&self) -> Bytes {
+        self.join(&[b"pause-all-workers"])
+    }
+
     /// List: what is set aside for a move to another store, four members an item.
     pub(super) fn outbox(&self) -> Bytes {
         self.private(b"outbox")
