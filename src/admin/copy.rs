@@ -71,7 +71,9 @@ fn landing(item: &Waiting, registry: &Registry) -> Landing {
     let (payload, queue) = match item {
         Waiting::Queued { payload, queue, .. } => (payload, Some(queue)),
         Waiting::Delayed { payload, .. } => (payload, None),
-        Waiting::Failed { .. } | Waiting::Periodic(_) | Waiting::Counted { .. } => return Landing::default(),
+        Waiting::Failed { .. } | Waiting::Periodic(_) | Waiting::Fired { .. } | Waiting::Counted { .. } => {
+            return Landing::default();
+        }
     };
     let Ok(view) = PayloadView::parse(payload) else { return Landing::default() };
     let Some(task) = registry.get(&view.class) else { return Landing::default() };
@@ -88,7 +90,7 @@ impl Copied {
                 Waiting::Delayed { .. } => self.delayed += 1,
                 Waiting::Failed { .. } => self.failed += 1,
                 Waiting::Periodic(_) => self.periodic += 1,
-                Waiting::Counted { .. } => {}
+                Waiting::Fired { .. } | Waiting::Counted { .. } => {}
             }
         }
     }

@@ -11,6 +11,7 @@ pub mod job_view;
 pub mod locks;
 pub mod overview;
 pub mod periodic;
+pub mod plan;
 pub mod queues;
 pub mod tasks;
 pub mod workers;

@@ -4,9 +4,11 @@
 
 pub mod delayed;
 pub mod failed;
+pub mod generate;
 pub mod job;
 pub mod locks;
 pub mod periodic;
+pub mod plan;
 pub mod queues;
 pub mod run;
 pub mod store;
@@ -19,9 +21,11 @@ use clap::{Parser, Subcommand};
 
 pub use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
 pub use failed::{FailedListArgs, FailedVerb};
+pub use generate::GenerateVerb;
 pub use job::{EnqueueArgs, JobArgs, PerformArgs};
 pub use locks::LocksVerb;
 pub use periodic::PeriodicVerb;
+pub use plan::PlanArgs;
 pub use queues::QueuesVerb;
 pub use run::{LeaderArgs, RunArgs};
 pub use store::StoreVerb;
@@ -88,6 +92,14 @@ pub enum Command {
     /// Check the configuration and all tasks, without running anything
     #[command(after_help = "Tells every problem of every file, and what was understood. Exit code 64 if there is one.")]
     Check,
+    /// Write files to start from: a task, a configuration
+    #[command(after_help = "Examples:\n  windlass generate config\n  windlass generate task sendMail --queue mail\n  \
+                            windlass generate task cleanUp --schedule '30 3 * * *'")]
+    Generate {
+        /// What.
+        #[command(subcommand)]
+        verb: GenerateVerb,
+    },
     /// Queues: their lengths, their jobs
     #[command(after_help = "Examples:\n  windlass queues\n  windlass queues show mail --start 0 --stop 9\n  \
                             windlass queues delete mail --yes")]
@@ -120,6 +132,11 @@ pub enum Command {
         #[command(subcommand)]
         verb: Option<PeriodicVerb>,
     },
+    /// What will run within the next hours
+    #[command(after_help = "Examples:\n  windlass plan --hours 24\n  windlass plan --task report --json\n\n\
+                            Ticks of periodic tasks, occurrences of schedules, delayed jobs. What is on a queue already\n\
+                            is not in it.")]
+    Plan(PlanArgs),
     /// Failed jobs: look, remove, retry
     #[command(
         args_conflicts_with_subcommands = true,

@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::args::{Cli, Command, DelayedVerb, FailedVerb, RunArgs};
 use super::command::{
-    check, delayed, enqueue, failed, locks, overview, perform, periodic, queues, run, store, tasks, workers,
+    check, delayed, enqueue, failed, generate, locks, overview, perform, periodic, plan, queues, run, store, tasks,
+    workers,
 };
 use super::context::Context;
 use super::exit::{CliError, Exit};
@@ -81,9 +82,11 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError>
         Command::Perform(args) => perform::run(context, args).await,
         Command::Tasks { verb } => tasks::run(context, verb),
         Command::Check => check::run(context),
+        Command::Generate { verb } => generate::run(context, verb),
         Command::Queues { verb } => queues::run(context, verb).await,
         Command::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
         Command::Periodic { verb } => periodic::run(context, verb).await,
+        Command::Plan(args) => plan::run(context, args).await,
         Command::Failed { verb, list } => failed::run(context, verb.unwrap_or(FailedVerb::List(list))).await,
         Command::Workers { verb } => workers::run(context, verb).await,
         Command::Locks { verb } => locks::run(context, verb).await,

@@ -84,6 +84,7 @@ impl CliError {
                     | RequestError::QueueMissing { .. }
                     | RequestError::PeriodicArguments { .. }
                     | RequestError::Name { .. }
+                    | RequestError::Input(_)
                     | RequestError::Args(_) => Exit::Usage,
                 },
                 ClientError::Duplicate { .. } => Exit::Failure,

@@ -11,6 +11,7 @@ use crate::job::{Args, NameError, QueueName, TaskName};
 use crate::plugin::chain::Chain;
 use crate::store::effect::Admission;
 use crate::task::definition::TaskDefinition;
+use crate::task::inputs::{self, InputError};
 use crate::task::registry::Registry;
 
 /// What a caller asks: run this task.
@@ -59,6 +60,9 @@ pub enum RequestError {
         /// What is wrong with it.
         error: NameError,
     },
+    /// Arguments that the task's inputs do not allow.
+    #[error(transparent)]
+    Input(#[from] InputError),
     /// Arguments that are no JSON.
     #[error("arguments: {0}")]
     Args(#[from] EcmaError),
@@ -106,6 +110,8 @@ impl Request {
             Some(args) => args.clone(),
             None => Args::none(),
         };
+        let inputs = definition.as_ref().map(|definition| &definition.inputs[..]).unwrap_or_default();
+        let args = inputs::apply(inputs, task.as_str(), &args)?;
         let payload = encode(task.as_str(), queue.as_str(), &args);
         Ok(Job { task, queue, args, payload, definition })
     }

@@ -31,7 +31,7 @@ use crate::plugin::ending::CrashPolicy;
 use crate::pool::{self, Control, Ended, Phase};
 use crate::process::sweep;
 use crate::scheduler::recover::{is_gone_from_here, recover};
-use crate::scheduler::{Context, duties, promote};
+use crate::scheduler::{Context, cron, duties, promote};
 use crate::store::instance::{HostIdentity, InstanceRecord, Joined};
 use crate::store::{Store, StoreError, open};
 use crate::task::Registry;
@@ -261,7 +261,8 @@ impl Life {
         let tasks = if self.config.scheduler {
             vec![
                 self.handlers.spawn(promote::run(context.clone(), stopped.clone())),
-                self.handlers.spawn(duties::run(context.clone(), stopped)),
+                self.handlers.spawn(duties::run(context.clone(), stopped.clone())),
+                self.handlers.spawn(cron::run(context.clone(), stopped)),
             ]
         } else {
             Vec::new()

@@ -18,6 +18,8 @@ pub struct Invocation {
     pub queue: QueueName,
     /// The arguments as one JSON array, exactly as the producer wrote them.
     pub args: Bytes,
+    /// The occurrence of the schedule that enqueued the job (RFC 3339), if one did.
+    pub scheduled_at: Option<Arc<str>>,
     /// Who the job is over all its runs.
     pub identity: Identity,
     /// Which run this is: the fencing token.

@@ -128,6 +128,10 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
         .env("WINDLASS_QUEUE", job.queue.as_str())
         .env("WINDLASS_ATTEMPT", job.identity.attempt.to_string())
         .env(mark::INSTANCE, &*job.instance);
+    match &job.scheduled_at {
+        Some(at) => command.env("WINDLASS_SCHEDULED_AT", &**at),
+        None => command.env_remove("WINDLASS_SCHEDULED_AT"),
+    };
     match std::str::from_utf8(&job.args) {
         Ok(args) if args.len() <= ENV_ARGS_CAP && !args.contains('\0') => command.env("WINDLASS_ARGS", args),
         _ => command.env("WINDLASS_ARGS_OMITTED", "1"),
@@ -151,8 +155,12 @@ fn line(job: &Invocation) -> Vec<u8> {
     )
     .into_bytes();
     line.extend(args.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
-    let end = format!(",\"attempt\":{},\"redelivered\":{}}}\n", identity.attempt, identity.redelivered);
-    line.extend_from_slice(end.as_bytes());
+    let (attempt, redelivered) = (identity.attempt, identity.redelivered);
+    line.extend_from_slice(format!(",\"attempt\":{attempt},\"redelivered\":{redelivered}").as_bytes());
+    if let Some(at) = &job.scheduled_at {
+        line.extend_from_slice(format!(",\"scheduled_at\":{}", quote(at)).as_bytes());
+    }
+    line.extend_from_slice(b"}\n");
     line
 }
 

@@ -21,6 +21,7 @@ pub(crate) fn invocation(args: &str) -> Invocation {
         task: Arc::new(task("test", HandlerSpec::Builtin(BuiltinSpec { name: "noop".into() }))),
         queue: QueueName::new("mail").unwrap(),
         args: Bytes::copy_from_slice(args.as_bytes()),
+        scheduled_at: None,
         identity: Identity::first(&claim),
         claim,
         instance: Arc::from("00ff"),

@@ -20,6 +20,8 @@ pub struct PayloadView<'a> {
     /// The queue the payload names, if any. Only delayed jobs are routed by it; a job that was
     /// popped belongs to the list it came from.
     pub queue: Option<Cow<'a, str>>,
+    /// The occurrence of the schedule that enqueued it, if one did.
+    pub scheduled_at: Option<Cow<'a, str>>,
     args: Option<&'a RawValue>,
 }
 
@@ -70,7 +72,7 @@ impl<'de> Visitor<'de> for ViewVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-        let (mut class, mut queue, mut args) = (None, None, None);
+        let (mut class, mut queue, mut args, mut scheduled_at) = (None, None, None, None);
         while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
             // As in ECMAScript, the last of two equal members counts.
             match &*key {
@@ -80,6 +82,10 @@ impl<'de> Visitor<'de> for ViewVisitor {
                     let raw = map.next_value::<&'de RawValue>()?;
                     queue = serde_json::from_str::<Text<'de>>(raw.get()).ok().map(|text| text.0);
                 }
+                "scheduled_at" => {
+                    let raw = map.next_value::<&'de RawValue>()?;
+                    scheduled_at = serde_json::from_str::<Text<'de>>(raw.get()).ok().map(|text| text.0);
+                }
                 "args" => args = Some(map.next_value::<&'de RawValue>()?),
                 _ => {
                     map.next_value::<IgnoredAny>()?;
@@ -87,7 +93,7 @@ impl<'de> Visitor<'de> for ViewVisitor {
             }
         }
         let class = class.ok_or_else(|| A::Error::missing_field("class"))?;
-        Ok(PayloadView { class, queue, args })
+        Ok(PayloadView { class, queue, scheduled_at, args })
     }
 }
 
@@ -168,6 +174,19 @@ pub fn encode(class: &str, queue: &str, args: &Args) -> Bytes {
         ecma::quote(class),
         ecma::quote(queue),
         args.as_str()
+    ))
+}
+
+/// The bytes of a job that a schedule enqueues: [`encode`]'s, with the occurrence (RFC 3339) behind them. Other
+/// programs pass members over that they do not know.
+#[must_use]
+pub fn encode_scheduled(class: &str, queue: &str, args: &Args, scheduled_at: &str) -> Bytes {
+    Bytes::from(format!(
+        "{{\"class\":{},\"queue\":{},\"args\":{},\"scheduled_at\":{}}}",
+        ecma::quote(class),
+        ecma::quote(queue),
+        args.as_str(),
+        ecma::quote(scheduled_at)
     ))
 }
 

@@ -39,6 +39,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
         payload: claim.payload,
         args: Bytes::from_static(b"[]"),
         identity: claim.identity,
+        scheduled_at: None,
         known: None,
         held: Vec::new(),
         info: None,
@@ -57,6 +58,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
         Cow::Borrowed(args) => payload.slice_ref(args.as_bytes()),
         Cow::Owned(args) => Bytes::from(args),
     };
+    job.scheduled_at = view.scheduled_at.as_deref().map(Arc::from);
     describe(core, worker, &mut job, &view.class);
     let Some((task, handler)) = core.dispatch.get(&view.class) else {
         return Readied::Refused(job, Failure::unknown_class(&view.class));
@@ -105,6 +107,7 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> 
         task: Arc::clone(task),
         queue: job.queue.clone(),
         args: job.args.clone(),
+        scheduled_at: job.scheduled_at.clone(),
         identity: job.identity.clone(),
         claim: job.claim.clone(),
         instance: Arc::clone(&core.instance),

@@ -32,6 +32,8 @@ pub(super) struct Job {
     /// The arguments as one JSON array, as the producer wrote them.
     pub(super) args: Bytes,
     pub(super) identity: Identity,
+    /// The occurrence of the schedule that enqueued it, if one did.
+    pub(super) scheduled_at: Option<Arc<str>>,
     /// `None` for classes nobody here knows.
     pub(super) known: Option<(Arc<TaskDefinition>, Arc<dyn Handler>)>,
     /// Locks it holds once it has entered.

@@ -1,9 +1,11 @@
 //! The scheduler: promotes what is due, recovers what died, keeps periodic tasks going.
 //!
-//! Two loops, each under its own leadership. [`promote`] shares node-resque's leader lock, so that
+//! Three loops. Two have a leadership each. [`promote`] shares node-resque's leader lock, so that
 //! a mixed fleet has one promoter. [`duties`] is under a private lock, for only Windlass knows of
-//! leases and periodic entries, and they must go on whoever promotes.
+//! leases and periodic entries, and they must go on whoever promotes. [`cron`], which enqueues tasks with arguments,
+//! goes by the second of them.
 
+pub mod cron;
 pub mod duties;
 pub mod periodic;
 pub mod promote;

@@ -40,6 +40,13 @@ pub enum Waiting {
     },
     /// A periodic task's entry.
     Periodic(PeriodicEntry),
+    /// The last occurrence of a schedule that enqueues a task with arguments.
+    Fired {
+        /// The schedule.
+        id: String,
+        /// The occurrence, in unix seconds.
+        last_s: i64,
+    },
     /// The counters of jobs done and failed, which are added to the target's.
     Counted {
         /// Jobs done.
@@ -81,7 +88,7 @@ pub trait Moving: Send + Sync {
     async fn set_aside(&self, limit: usize) -> Result<Option<Batch>, StoreError>;
 
     /// Takes a batch in, each item as its landing says; false if this batch had been taken in before. An entry of a
-    /// periodic task that the target has already stays the target's, but for being stopped.
+    /// periodic task or schedule that the target has already stays the target's, but for being stopped.
     ///
     /// # Errors
     /// Fails when the store cannot be reached; may be repeated. After any other error nothing was taken in.

@@ -6,6 +6,7 @@ use bytes::Bytes;
 use super::effect::{Tick, Verdict};
 use super::error::StoreError;
 use super::instance::InstanceState;
+use super::queueing::{Enqueue, Enqueued};
 use super::working::WorkingRecord;
 use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 
@@ -144,6 +145,28 @@ pub struct PeriodicEntry {
     pub every_s: u64,
     /// Somebody stopped it: no ticks are written.
     pub stopped: bool,
+}
+
+/// An occurrence of a schedule that enqueues a task with arguments.
+#[derive(Debug, Clone)]
+pub struct Fire {
+    /// The schedule.
+    pub id: String,
+    /// Its last occurrence as it was read; nothing is done if it is another by now.
+    pub seen_s: Option<i64>,
+    /// Its last occurrence from now on.
+    pub last_s: i64,
+    /// The job; `None` only remembers the occurrence.
+    pub job: Option<Enqueue>,
+}
+
+/// What became of an occurrence.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Fired {
+    /// It is remembered; its job, if there was one, went this way.
+    Yes(Enqueued),
+    /// Somebody else was faster; nothing was done.
+    No,
 }
 
 /// A periodic task to be looked after.
@@ -298,6 +321,19 @@ pub trait Scheduling: Send + Sync {
     /// # Errors
     /// Fails when the store cannot be reached; may be repeated.
     async fn reconcile(&self, reconcile: &Reconcile) -> Result<Reconciled, StoreError>;
+
+    /// The last occurrence of each of these schedules; `None` for one that was never seen.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn last_fired(&self, ids: &[String]) -> Result<Vec<Option<i64>>, StoreError>;
+
+    /// Nowhere -> queue, for an occurrence of a schedule: remembers it and enqueues its job (or has its admissions
+    /// refuse it), in one atomic step, once for however many callers.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached; may be repeated.
+    async fn fire(&self, fire: &Fire) -> Result<Fired, StoreError>;
 
     /// Forgets a periodic task that no instance declares any more: its entry and its delayed and
     /// queued copies in any of these forms.

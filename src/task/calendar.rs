@@ -93,6 +93,13 @@ impl Calendar {
         next(behind, true)
     }
 
+    /// The last second at or before this one at which it was due; `None` if it never was.
+    #[must_use]
+    pub fn latest(&self, second: i64) -> Option<i64> {
+        let from = DateTime::<Utc>::from_timestamp(second, 0)?.with_timezone(&self.0.zone);
+        self.0.cron.find_previous_occurrence(&from, true).ok().map(|latest| latest.timestamp())
+    }
+
     /// The names of all time zones.
     pub fn zones() -> impl Iterator<Item = &'static str> {
         chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use super::cadence::Cadence;
 use super::handler_spec::HandlerSpec;
+use super::inputs::InputSpec;
 use super::plugin_spec::PluginSpec;
+use super::schedule::JobSchedule;
 use crate::config::element::on_crash::OnCrash;
 use crate::job::{QueueName, TaskName};
 
@@ -26,6 +28,10 @@ pub struct TaskDefinition {
     pub overlap: bool,
     /// By how many seconds ticks of a calendar are spread at most.
     pub jitter_s: u64,
+    /// What its first argument must hold, in the order of the file.
+    pub inputs: Vec<InputSpec>,
+    /// When it is enqueued with arguments.
+    pub schedules: Vec<JobSchedule>,
     /// Does a periodic task go on after a run that failed?
     pub re_enqueue_after_failure: bool,
     /// Its plugins in order, including those that a periodic task gets by itself.
@@ -54,6 +60,8 @@ impl TaskDefinition {
             missed_max_age_s: None,
             overlap: false,
             jitter_s: 0,
+            inputs: Vec::new(),
+            schedules: Vec::new(),
             re_enqueue_after_failure: true,
             plugins: Vec::new(),
             timeout: None,

@@ -11,7 +11,7 @@ use std::time::Duration;
 use super::definition::TaskDefinition;
 
 use super::registry::Registry;
-use super::{periodic_options, plugin_options, program, run};
+use super::{inputs, periodic_options, plugin_options, program, run, schedule};
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::{on_crash, redeliveries};
 use crate::config::error::Problem;
@@ -142,7 +142,32 @@ impl Loader<'_> {
             None => Some(QueueName::as_stored("default")),
             Some(value) => read_queue(&value),
         };
-        let times = periodic_options::read(table, &mut self.warnings);
+        // One word for two things: a text is the task's own calendar, tables enqueue it with arguments.
+        let schedule = table.take("schedule");
+        let tables = schedule.clone().filter(|value| value.raw().is_array());
+        let calendar = schedule.clone().filter(|value| value.raw().is_str());
+        if let (Some(value), None, None) = (&schedule, &tables, &calendar) {
+            value.expected("a cron expression or schedules, each under [[schedule]]");
+        }
+        let inputs = table.take("inputs");
+        let declared = inputs.as_ref().map(inputs::read).unwrap_or_default();
+        let mut schedules =
+            tables.as_ref().map(|tables| schedule::read(tables, name.as_ref(), queue.as_ref())).unwrap_or_default();
+        let times = periodic_options::read(table, calendar.as_ref(), &mut self.warnings);
+        if let (Some(inputs), Some(_)) = (&inputs, &times.cadence) {
+            inputs.report("goes without frequency and schedule: a periodic task takes no arguments");
+        }
+        for scheduled in &mut schedules {
+            let task = name.as_ref().map_or("", |name| name.as_str());
+            match (inputs::apply(&declared, task, &scheduled.args), &tables) {
+                (Ok(args), _) => scheduled.args = args,
+                (Err(error), Some(tables)) => tables.report(format!("of {}: {error}", scheduled.calendar.expression())),
+                (Err(_), None) => {}
+            }
+        }
+        if let (Some(tables), Some(_)) = (&tables, &times.cadence) {
+            tables.report("goes without frequency: a periodic task takes no arguments");
+        }
         let periodic = times.cadence.is_some();
         let plugins = plugin_options::read(table, periodic, times.overlap);
         let go_on = table.take("re_enqueue_periodic_task_if_exception");
@@ -166,6 +191,8 @@ impl Loader<'_> {
             missed_max_age_s: times.missed_max_age_s,
             overlap: times.overlap,
             jitter_s: times.jitter_s,
+            inputs: declared,
+            schedules,
             re_enqueue_after_failure: go_on,
             plugins,
             timeout,
@@ -178,7 +205,6 @@ impl Loader<'_> {
 }
 
 fn refuse_what_comes_later(table: &mut Table<'_>) {
-    table.refuse("inputs", "inputs are not built yet in this version; let the program check its arguments");
     table.refuse("middleware", "middleware is not built yet in this version; take it out");
     for key in run::NOT_BUILT {
         table.refuse(key, &format!("{key} is not built yet in this version; remove it"));

@@ -4,6 +4,7 @@ pub mod cadence;
 pub mod calendar;
 pub mod definition;
 pub mod handler_spec;
+pub mod inputs;
 pub mod load;
 mod periodic_options;
 mod plugin_options;
@@ -12,6 +13,7 @@ mod program;
 pub mod registry;
 mod retry_options;
 mod run;
+pub mod schedule;
 pub mod template;
 
 pub use cadence::Cadence;

@@ -24,11 +24,10 @@ pub(super) struct Periodic {
     pub(super) jitter_s: u64,
 }
 
-pub(super) fn read(table: &mut Table<'_>, warnings: &mut Vec<String>) -> Periodic {
+pub(super) fn read(table: &mut Table<'_>, schedule: Option<&Value<'_>>, warnings: &mut Vec<String>) -> Periodic {
     let every = table.take("frequency").and_then(|value| frequency(&value, warnings));
-    let schedule = table.take("schedule");
     let mut periodic = Periodic { cadence: every.map(Cadence::Every), ..Periodic::default() };
-    if let (Some(_), Some(schedule)) = (&every, &schedule) {
+    if let (Some(_), Some(schedule)) = (&every, schedule) {
         schedule.report("goes without frequency: a task has one of them");
     }
     if schedule.is_none() {
@@ -36,7 +35,7 @@ pub(super) fn read(table: &mut Table<'_>, warnings: &mut Vec<String>) -> Periodi
             table.refuse(key, "goes with schedule only");
         }
     }
-    if let Some(schedule) = &schedule {
+    if let Some(schedule) = schedule {
         let zone = table.take("time_zone");
         periodic.cadence = calendar(schedule, zone.as_ref()).map(Cadence::Calendar).or(periodic.cadence);
         periodic.missed_max_age_s = missed(table).map(whole_seconds);

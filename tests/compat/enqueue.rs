@@ -182,3 +182,29 @@ fn a12_all_queues_are_taken_in_the_order_of_their_code_units() {
     assert_eq!(order, ["Zed", "alpha", "math", "é", "😀", "\u{ffff}"]);
     daemon.stop();
 }
+
+#[test]
+fn g08_inputs_are_checked_and_filled_in_when_a_job_is_enqueued() {
+    let world = World::new();
+    let inputs = "[inputs.a]\nrequired = true\n[inputs.b]\ndefault = 5\ntype = \"integer\"\n";
+    world.task("reg", inputs);
+    world.windlass(&["enqueue", "reg", "--args", r#"{"a":1,"q":[]}"#]).json();
+    let mut peer = world.peer("{}");
+    assert_eq!(peer.queue("queued", r#"["math",0,-1]"#)[0]["args"], serde_json::json!([{"a": 1, "q": [], "b": 5}]));
+    for (args, said) in [
+        (&["enqueue", "reg"][..], "a is a required input for task reg"),
+        (
+            &["enqueue", "reg", "--args", r#"{"a":1,"b":"x"}"#, "--in", "1h"],
+            r#"\"x\" is not a valid value for b in task reg"#,
+        ),
+    ] {
+        let refused = world.windlass(args);
+        assert!(refused.code == Some(64) && refused.said().contains(said), "{refused:?}");
+    }
+    assert_eq!((world.queued("math").len(), world.int(&["EXISTS", "resque:delayed_queue_schedule"])), (1, 0));
+    // What others enqueue is run as it is.
+    peer.queue("enqueue", r#"["math","reg",[{}]]"#);
+    let daemon = world.daemon(&Settings::default());
+    world.wait_ended(2);
+    daemon.stop();
+}

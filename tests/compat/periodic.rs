@@ -158,3 +158,28 @@ fn instances_with_different_task_files_do_not_fight_over_a_periodic_task() {
     assert_eq!(world.int(&["HLEN", "resque:windlass:periodic"]), 1, "it is not withdrawn at once");
     assert_eq!(world.windlass(&["periodic"]).json()["periodic"][0]["defined"], false);
 }
+
+#[test]
+fn a_schedule_with_arguments_enqueues_once_however_many_instances() {
+    let world = World::new();
+    let schedule = "[[schedule]]\ncron = \"* * * * * *\"\nargs = { to = \"ann\" }\n";
+    world.task_file(
+        "report",
+        &format!("name = \"report\"\nqueue = \"math\"\nrun = {{ exec = [\"./job\", \"\", \"0\"] }}\n{schedule}"),
+    );
+    let daemons: Vec<_> = (0..3).map(|_| world.daemon(&Settings::default())).collect();
+    world.wait_ended(3);
+    daemons.into_iter().for_each(|daemon| daemon.stop());
+    let runs = world.begun();
+    let mut seen = std::collections::BTreeSet::new();
+    for run in &runs {
+        assert_eq!(run.args(), r#"[{"to":"ann"}]"#);
+        let job: serde_json::Value = serde_json::from_str(&run.job).unwrap();
+        let at = job["scheduled_at"].as_str().expect("scheduled_at").to_owned();
+        assert!(seen.insert(at.clone()), "{at} ran twice");
+    }
+    // node-resque reads such a job like any other.
+    let planned = world.windlass(&["plan", "--hours", "1", "--limit", "3"]).json();
+    assert_eq!(planned["plan"][0]["why"], "schedule");
+    assert_eq!((planned["plan"].as_array().unwrap().len(), &planned["more"]), (3, &serde_json::json!(true)));
+}

@@ -6,7 +6,7 @@ use windlass::job::Identity;
 use windlass::store::effect::Verdict;
 use windlass::store::moving::{Landing, Waiting};
 use windlass::store::queueing::When;
-use windlass::store::scheduling::Reconciled;
+use windlass::store::scheduling::{Fire, Reconciled};
 use windlass::task::Registry;
 
 use crate::fixture::{Fixture, NOW_S};
@@ -44,6 +44,8 @@ async fn filled(f: &Fixture) {
     instance.settle(claims.iter().map(|one| one.ends(one.failed())).collect()).await;
     f.store.leave(&instance.record).await.expect("leave");
     assert_eq!(reconcile(f, 60).await, Reconciled::Seeded);
+    let fire = Fire { id: "report/daily".to_owned(), seen_s: None, last_s: NOW_S - 5, job: None };
+    f.store.fire(&fire).await.expect("fire");
 }
 
 async fn check_moved(from: &Fixture, to: &Fixture) {
@@ -55,6 +57,9 @@ async fn check_moved(from: &Fixture, to: &Fixture) {
     assert_eq!(to.store.failed_count().await.expect("failed_count"), 2);
     assert_eq!(to.store.stats().await.expect("stats").failed, 2);
     assert_eq!(to.store.periodic(&[]).await.expect("periodic").0.len(), 1);
+    let ids = ["report/daily".to_owned()];
+    assert_eq!(to.store.last_fired(&ids).await.expect("last_fired"), [Some(NOW_S - 5)]);
+    assert_eq!(from.store.last_fired(&ids).await.expect("last_fired"), [None]);
     assert_eq!(from.store.set_aside(10).await.expect("set_aside"), None);
     assert_eq!(from.store.scheduled_at(&job(250)).await.expect("scheduled_at"), [0_i64; 0]);
     assert_eq!(from.store.delayed_seconds(0, 10).await.expect("delayed_seconds"), []);

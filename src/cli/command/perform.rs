@@ -60,6 +60,7 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
     let claim = ClaimToken::new(&instance, 0, 1, 0);
     let timeout = task.timeout;
     let invocation = Invocation {
+        scheduled_at: None,
         task,
         queue: job.queue.clone(),
         args: Bytes::from(job.args.as_str().to_owned()),

@@ -5,7 +5,9 @@ use bytes::Bytes;
 use fred::types::RespVersion;
 
 use super::connection::{Connection, Origin};
-use super::{delayed, enqueue, exchange, inspect, leader, lease, locks, moving, pause, periodic, recover, reply, wake};
+use super::{
+    delayed, enqueue, exchange, inspect, leader, lease, locks, moving, pause, periodic, recover, reply, schedules, wake,
+};
 use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::engine::{Store, TimeSource};
@@ -15,8 +17,8 @@ use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Jo
 use crate::store::moving::{Batch, Landing, Moving};
 use crate::store::queueing::{Enqueue, Enqueued, Lane, Queueing, Schedule, Scheduled};
 use crate::store::scheduling::{
-    Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery, Registered,
-    Scheduling,
+    Due, Fire, Fired, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery,
+    Registered, Scheduling,
 };
 use crate::store::wake::Waker;
 use crate::store::working::WorkingRecord;
@@ -163,6 +165,12 @@ impl Scheduling for RedisStore {
     }
     async fn reconcile(&self, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
         periodic::reconcile(&self.connection, reconcile).await
+    }
+    async fn last_fired(&self, ids: &[String]) -> Result<Vec<Option<i64>>, StoreError> {
+        schedules::last_fired(&self.connection, ids).await
+    }
+    async fn fire(&self, fire: &Fire) -> Result<Fired, StoreError> {
+        schedules::fire(&self.connection, fire).await
     }
     async fn withdraw(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<(), StoreError> {
         periodic::withdraw(&self.connection, task, queue, forms, false).await.map(drop)

@@ -155,6 +155,11 @@ impl Keys {
         self.join(&[b"pause-all-workers"])
     }
 
+    /// Hash: schedule -> its last occurrence.
+    pub(super) fn schedules(&self) -> Bytes {
+        self.private(b"schedules")
+    }
+
     /// List: what is set aside for a move to another store, four members an item.
     pub(super) fn outbox(&self) -> Bytes {
         self.private(b"outbox")

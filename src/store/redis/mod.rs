@@ -23,6 +23,7 @@ mod pause;
 mod periodic;
 mod recover;
 mod reply;
+mod schedules;
 mod script;
 mod verdict;
 mod wake;

@@ -26,7 +26,7 @@ pub(super) async fn set_aside(connection: &Connection, limit: usize) -> Result<O
     let first = |kind: &'static str| {
         let mut call = connection.call();
         verdict::places(&mut call, keys);
-        call.key(keys.outbox()).key(keys.moving()).text(&InstanceRecord::new_id()).literal(kind);
+        call.key(keys.outbox()).key(keys.moving()).key(keys.schedules()).text(&InstanceRecord::new_id()).literal(kind);
         call
     };
     if let Some(batch) = aside(connection, first("")).await? {
@@ -87,6 +87,7 @@ fn read(fields: &[Bytes]) -> Result<Waiting, StoreError> {
         b"D" => Waiting::Delayed { second: name.parse().map_err(|_| strange())?, payload, identity },
         b"F" => Waiting::Failed { record: payload },
         b"P" => Waiting::Periodic(periodic::read(name.as_bytes(), &payload).ok_or_else(strange)?),
+        b"C" => Waiting::Fired { id: name.into_owned(), last_s: reply::parsed(&payload).ok_or_else(strange)? },
         b"S" => Waiting::Counted {
             processed: name.parse().map_err(|_| strange())?,
             failed: reply::parsed(&payload).ok_or_else(strange)?,
@@ -100,7 +101,7 @@ pub(super) async fn take_in(connection: &Connection, batch: &Batch, landings: &[
     let plain = Landing::default();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
-    call.key(keys.moved()).text(&batch.source).number(batch.number).number(batch.items.len());
+    call.key(keys.moved()).key(keys.schedules()).text(&batch.source).number(batch.number).number(batch.items.len());
     let encoded = |identity: &Option<Identity>| identity.as_ref().map(verdict::encoded).unwrap_or_default();
     for (index, item) in batch.items.iter().enumerate() {
         let Landing { lock, once } = landings.get(index).unwrap_or(&plain);
@@ -123,6 +124,9 @@ pub(super) async fn take_in(connection: &Connection, batch: &Batch, landings: &[
             }
             Waiting::Periodic(entry) => {
                 call.literal("P").text(entry.task.as_str()).text(&periodic::encode(entry));
+            }
+            Waiting::Fired { id, last_s } => {
+                call.literal("C").text(id).number(last_s);
             }
             Waiting::Counted { processed, failed } => {
                 call.literal("S").number(processed).number(failed);

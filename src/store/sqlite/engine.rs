@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::commit::{Handle, Role, Step, spawn};
 use super::connection::{self, Options};
 use super::wake::{Bell, SqliteWaker};
-use super::{delayed, enqueue, exchange, inspect, leader, lease, moving, pause, periodic, recover, wake};
+use super::{delayed, enqueue, exchange, inspect, leader, lease, moving, pause, periodic, recover, schedules, wake};
 use crate::clock::Clock;
 use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 use crate::store::effect::Admission;
@@ -21,8 +21,8 @@ use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Jo
 use crate::store::moving::{Batch, Landing, Moving};
 use crate::store::queueing::{Enqueue, Enqueued, Exchange, Exchanged, Lane, Queueing, Schedule, Scheduled};
 use crate::store::scheduling::{
-    Due, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery, Registered,
-    Scheduling,
+    Due, Fire, Fired, Leadership, PeriodicEntry, Promoted, Promotion, Reconcile, Reconciled, Recovered, Recovery,
+    Registered, Scheduling,
 };
 use crate::store::wake::Waker;
 use crate::store::working::WorkingRecord;
@@ -210,6 +210,16 @@ impl Scheduling for SqliteStore {
     async fn reconcile(&self, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
         let reconcile = reconcile.clone();
         self.writer.call(move |step| periodic::reconcile(step, &reconcile)).await
+    }
+
+    async fn last_fired(&self, ids: &[String]) -> Result<Vec<Option<i64>>, StoreError> {
+        let ids = ids.to_vec();
+        self.reader.call(move |step| schedules::last_fired(step, &ids)).await
+    }
+
+    async fn fire(&self, fire: &Fire) -> Result<Fired, StoreError> {
+        let fire = fire.clone();
+        self.writer.call(move |step| schedules::fire(step, &fire)).await
     }
 
     async fn stop(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError> {

@@ -23,6 +23,7 @@ mod pause;
 mod periodic;
 mod recover;
 mod retries;
+mod schedules;
 mod verdict;
 mod wake;
 mod working;

@@ -86,7 +86,7 @@ fn failures(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// All periodic entries.
+/// All periodic entries, and the last occurrences of schedules.
 fn entries(step: &Step<'_>) -> Result<bool, StoreError> {
     let (entries, _) = periodic::periodic(step, &[])?;
     let mut insert = step.sql("INSERT INTO outbox (kind, name, bytes) VALUES ('P', ?1, ?2)")?;
@@ -96,7 +96,13 @@ fn entries(step: &Step<'_>) -> Result<bool, StoreError> {
         insert.execute(params![task.as_str(), text.as_bytes()])?;
     }
     step.sql("DELETE FROM periodic")?.execute([])?;
-    Ok(!entries.is_empty())
+    let fired = step
+        .sql(
+            "INSERT INTO outbox (kind, name, bytes) SELECT 'C', id, CAST(CAST(last_s AS TEXT) AS BLOB) FROM schedules",
+        )?
+        .execute([])?;
+    step.sql("DELETE FROM schedules")?.execute([])?;
+    Ok(!entries.is_empty() || fired > 0)
 }
 
 /// The counters, unless both are zero.
@@ -126,6 +132,7 @@ fn read(row: &Row<'_>) -> Result<Waiting, StoreError> {
         "D" => Waiting::Delayed { second: name.parse().map_err(|_| strange())?, payload, identity },
         "F" => Waiting::Failed { record: payload },
         "P" => Waiting::Periodic(entry(&name, text()?).ok_or_else(strange)?),
+        "C" => Waiting::Fired { last_s: text()?.parse().map_err(|_| strange())?, id: name },
         "S" => Waiting::Counted {
             processed: name.parse().map_err(|_| strange())?,
             failed: text()?.parse().map_err(|_| strange())?,
@@ -184,6 +191,10 @@ pub(super) fn take_in(step: &Step<'_>, batch: &Batch, landings: &[Landing]) -> R
             }
             Waiting::Failed { record } => verdict::fail(step, record)?,
             Waiting::Periodic(entry) => take_entry(step, entry)?,
+            Waiting::Fired { id, last_s } => {
+                let mut insert = step.sql("INSERT OR IGNORE INTO schedules (id, last_s) VALUES (?1, ?2)")?;
+                insert.execute(params![id, last_s])?;
+            }
             Waiting::Counted { processed, failed } => {
                 let mut update = step.sql("UPDATE stats SET value = value + ?2 WHERE name = ?1")?;
                 update.execute(params!["processed", stored(*processed)])?;

@@ -382,14 +382,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
     let run = "[run]\nbuiltin = \"noop\"";
     let remove = |key: &str| format!("{key} is not built yet in this version; remove it");
     for (line, column, key, message) in [
-        (
-            "inputs = {}",
-            1,
-            "inputs",
-            "inputs are not built yet in this version; let the program check its \
-          arguments"
-                .to_owned(),
-        ),
         ("middleware = []", 1, "middleware", "middleware is not built yet in this version; take it out".to_owned()),
         ("limits = {}", 1, "limits", remove("limits")),
         ("user = \"www\"", 1, "user", remove("user")),

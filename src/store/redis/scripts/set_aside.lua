@@ -1,17 +1,17 @@
 -- set_aside: takes waiting things out for a move to another store.
 --
--- KEYS   as places.lua; windlass:outbox, windlass:moving; then by kind:
+-- KEYS   as places.lua; windlass:outbox, windlass:moving, windlass:schedules; then by kind:
 --        "Q" queue:<queue>   "D" delayed:<second>, windlass:twins:<second>, per job timestamps:<raw>
 -- ARGV   now, an id for a store that has none, kind; then by kind:
 --        "Q" queue, limit    "D" second, number of jobs, per job queue and raw    "F" limit
---        "P" (periodic entries), "S" (counters), "" only what is set aside already: nothing
+--        "P" (periodic entries and schedules), "S" (counters), "" only what is set aside already: nothing
 -- returns {id, number, {kind, name, identity, bytes, ...}}, or nothing if there is nothing
 --
 -- Why this order: what is set aside already comes first, for it must not grow or be overtaken. Each
 -- thing is in the outbox before it leaves its place. Delayed jobs are moved only while they stand
 -- where the caller saw them.
 
-local OUTBOX, MOVING = key(), key()
+local OUTBOX, MOVING, SCHEDULES = key(), key(), key()
 local fresh, kind = arg(), arg()
 
 local function batch()
@@ -80,7 +80,12 @@ elseif kind == 'P' then
     put('P', entries[i], '', entries[i + 1])
     count = count + 1
   end
-  redis.call('DEL', PERIODIC)
+  local fired = must('HGETALL', SCHEDULES)
+  for i = 1, #fired, 2 do
+    put('C', fired[i], '', fired[i + 1])
+    count = count + 1
+  end
+  redis.call('DEL', PERIODIC, SCHEDULES)
 elseif kind == 'S' then
   local processed = tonumber(must('GET', PROCESSED_STAT) or 0) or 0
   local failures = tonumber(must('GET', FAILED_STAT) or 0) or 0

@@ -1,18 +1,18 @@
 -- take_in: puts in what another store has set aside, once.
 --
--- KEYS   as places.lua; windlass:moved; then per item by kind:
+-- KEYS   as places.lua; windlass:moved, windlass:schedules; then per item by kind:
 --        "Q" queue:<queue>, timestamps:<raw>, the lock if it takes one
 --        "D" delayed:<second>, queue:<queue>, timestamps:<raw>
 -- ARGV   now, source, number, number of items; then per item its kind and
 --        "Q" queue, raw, identity or "", "1" if only once, the lock's ttl or ""
 --        "D" second, queue, raw, identity or "", "1" if only once
---        "F" record     "P" task, entry     "S" processed, failed
+--        "F" record     "P" task, entry     "C" schedule, last occurrence     "S" processed, failed
 -- returns 1, or 0 if this batch was taken in before
 --
 -- Why this order: all is read and every key's type is looked at before the first write, so that an
 -- error leaves nothing half taken in. The number is written first of all: with it, the batch is in.
 
-local MOVED = key()
+local MOVED, SCHEDULES = key(), key()
 local source, number, count = arg(), tonumber(arg()), tonumber(arg())
 local items = {}
 for i = 1, count do
@@ -38,6 +38,7 @@ must('LLEN', FAILED)
 must('ZCARD', SCHEDULE)
 must('SCARD', QUEUES)
 must('HLEN', PERIODIC)
+must('HLEN', SCHEDULES)
 must('HLEN', IDENTITY)
 for _, item in ipairs(items) do
   if item.list then
@@ -88,6 +89,8 @@ for _, item in ipairs(items) do
         try('HSET', PERIODIC, item.name, due .. ' ' .. every .. ' 1 ' .. queue)
       end
     end
+  elseif item.kind == 'C' then
+    try('HSETNX', SCHEDULES, item.name, item.raw)
   else
     try('INCRBY', PROCESSED_STAT, item.name)
     try('INCRBY', FAILED_STAT, item.raw)

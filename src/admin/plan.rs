@@ -1,0 +1,183 @@
+//! What will run: ticks of periodic tasks, occurrences of schedules, delayed jobs; in order of time.
+
+use serde::Serialize;
+
+use super::delayed::TimeView;
+use super::error::AdminError;
+use super::job_view::JobView;
+use crate::job::PayloadView;
+use crate::plugin::chain::Chain;
+use crate::store::effect::HALTED_S;
+use crate::store::engine::Store;
+use crate::task::cadence::Cadence;
+use crate::task::definition::TaskDefinition;
+use crate::task::registry::Registry;
+
+/// Why something will run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// `frequency` or `schedule` of a periodic task.
+    Periodic,
+    /// `[[schedule]]` of a task.
+    Schedule,
+    /// Somebody delayed it.
+    Delayed,
+}
+
+/// Something that will run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Planned {
+    /// The unix second at which it is due.
+    #[serde(skip)]
+    pub second: i64,
+    /// When it is due.
+    #[serde(flatten)]
+    pub time: TimeView,
+    /// The task.
+    pub task: String,
+    /// The queue its job goes to.
+    pub queue: String,
+    /// Its arguments.
+    pub args: Option<Box<serde_json::value::RawValue>>,
+    /// Why.
+    pub why: Why,
+}
+
+/// What will run.
+#[derive(Debug, Clone, Serialize)]
+pub struct Plan {
+    /// The entries, in order of time.
+    pub plan: Vec<Planned>,
+    /// Is there more than was asked for?
+    pub more: bool,
+}
+
+/// What is due after `now_ms` and up to `until_ms`, at most `limit` entries. A frequency counts from what the store
+/// knows, a run that is overdue is due now; runs that take longer than their period skip ticks, which no plan knows.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn plan(
+    store: &dyn Store,
+    registry: &Registry,
+    now_ms: i64,
+    until_ms: i64,
+    limit: usize,
+) -> Result<Plan, AdminError> {
+    let (now_s, until_s) = (now_ms.div_euclid(1000), until_ms.div_euclid(1000));
+    let (entries, _) = store.periodic(&[]).await?;
+    let mut plan = Vec::new();
+    // One more than asked for tells whether there is more.
+    let wanted = limit.saturating_add(1);
+    for task in registry.iter() {
+        let entry = entries.iter().find(|entry| entry.task == task.name);
+        let halted = entry.is_some_and(|entry| entry.stopped || entry.due_s == HALTED_S);
+        if let Some(cadence) = task.cadence.as_ref().filter(|_| !halted) {
+            let seconds = ticks(task, cadence, entry.map(|entry| entry.due_s), now_s, until_s, wanted);
+            plan.extend(
+                seconds.into_iter().map(|second| of_task(task, task.queue.as_str(), "[{}]", second, Why::Periodic)),
+            );
+        }
+        for schedule in &task.schedules {
+            let after = |last: &i64| schedule.calendar.after(*last).filter(|next| *next <= until_s);
+            let occurrences = std::iter::successors(after(&now_s), after).take(wanted);
+            let args = schedule.args.as_str();
+            plan.extend(occurrences.map(|second| of_task(task, schedule.queue.as_str(), args, second, Why::Schedule)));
+        }
+    }
+    plan.extend(delayed(store, registry, until_s, wanted).await?);
+    plan.sort_by(|one, other| (one.second, one.why, &one.task).cmp(&(other.second, other.why, &other.task)));
+    let more = plan.len() > limit;
+    plan.truncate(limit);
+    Ok(Plan { plan, more })
+}
+
+/// The ticks of a periodic task.
+fn ticks(
+    task: &TaskDefinition,
+    cadence: &Cadence,
+    due_s: Option<i64>,
+    now_s: i64,
+    until_s: i64,
+    wanted: usize,
+) -> Vec<i64> {
+    match cadence {
+        Cadence::Every(every) => {
+            let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
+            // Without an entry the first scheduler seeds it at once.
+            let first = due_s.unwrap_or(now_s).max(now_s);
+            let next = |last: &i64| last.checked_add(every_s).filter(|next| *next <= until_s);
+            // The schedule goes on from what was due, not from now.
+            let phase = due_s.map_or(first, |due_s| {
+                if due_s >= now_s { due_s } else { due_s + (now_s - due_s).div_euclid(every_s) * every_s }
+            });
+            let rest = std::iter::successors(next(&phase), next).filter(|second| *second > first);
+            std::iter::once(first).filter(|first| *first <= until_s).chain(rest).take(wanted).collect()
+        }
+        Cadence::Calendar(calendar) => {
+            let chain = Chain::of(task);
+            let after = |last: &i64| calendar.after(*last).filter(|next| *next <= until_s);
+            // The tick that stands is due when it is due; those after it as the calendar says.
+            let overdue = due_s.filter(|due_s| *due_s <= now_s);
+            let from = due_s.map_or(now_s, |due_s| due_s - 1).max(now_s);
+            let rest = std::iter::successors(after(&from), after).map(|due_s| due_s + chain.spread(due_s));
+            let rest = rest.filter(|second| *second <= until_s);
+            overdue.map(|_| now_s).into_iter().chain(rest).take(wanted).collect()
+        }
+    }
+}
+
+fn of_task(task: &TaskDefinition, queue: &str, args: &str, second: i64, why: Why) -> Planned {
+    Planned {
+        second,
+        time: TimeView::of(second),
+        task: task.name.as_str().to_owned(),
+        queue: queue.to_owned(),
+        args: serde_json::value::RawValue::from_string(args.to_owned()).ok(),
+        why,
+    }
+}
+
+/// Delayed jobs that are no periodic task's.
+async fn delayed(
+    store: &dyn Store,
+    registry: &Registry,
+    until_s: i64,
+    wanted: usize,
+) -> Result<Vec<Planned>, AdminError> {
+    let mut found = Vec::new();
+    let mut from = i64::MIN;
+    while found.len() < wanted {
+        let page = store.delayed_seconds(from, 200).await?;
+        for due in &page {
+            if due.second > until_s || found.len() >= wanted {
+                return Ok(found);
+            }
+            let most = i64::try_from(wanted).unwrap_or(i64::MAX) - 1;
+            for payload in store.delayed_at(due.second, 0, most).await? {
+                let view = PayloadView::parse(&payload).ok();
+                let is_tick = view
+                    .as_ref()
+                    .is_some_and(|view| registry.get(&view.class).is_some_and(|task| Chain::of(task).is_tick(view)));
+                if is_tick {
+                    continue;
+                }
+                let job = JobView::of(&payload);
+                found.push(Planned {
+                    second: due.second,
+                    time: TimeView::of(due.second),
+                    task: job.class_text().to_owned(),
+                    queue: job.queue.clone().unwrap_or_default(),
+                    args: job.args,
+                    why: Why::Delayed,
+                });
+            }
+        }
+        match page.last().and_then(|last| last.second.checked_add(1)) {
+            Some(next) => from = next,
+            None => break,
+        }
+    }
+    Ok(found)
+}

@@ -1,0 +1,60 @@
+//! What follows `generate`.
+
+use std::path::PathBuf;
+
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
+
+/// `generate ...`.
+#[derive(Debug, Subcommand)]
+pub enum GenerateVerb {
+    /// A task file, and the program it runs
+    Task(GenerateTaskArgs),
+    /// A configuration that says every key with its default
+    Config(GenerateConfigArgs),
+}
+
+/// How a new task's jobs are performed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum HandlerChoice {
+    /// A process for each job
+    Exec,
+}
+
+/// `generate task`.
+#[derive(Debug, ClapArgs)]
+pub struct GenerateTaskArgs {
+    /// The task's name
+    pub name: String,
+    /// How its jobs are performed
+    #[arg(long, value_enum, default_value_t = HandlerChoice::Exec)]
+    pub handler: HandlerChoice,
+    /// Its queue
+    #[arg(long, value_name = "Q", default_value = "default")]
+    pub queue: String,
+    /// Run it by itself, so often: 5m
+    #[arg(long, value_name = "DURATION", conflicts_with = "schedule")]
+    pub frequency: Option<String>,
+    /// Run it by itself, by a cron expression
+    #[arg(long, value_name = "CRON")]
+    pub schedule: Option<String>,
+    /// Where to, instead of the configuration's tasks_dir
+    #[arg(long, value_name = "FOLDER")]
+    pub dir: Option<PathBuf>,
+    /// Write over files that exist
+    #[arg(long)]
+    pub force: bool,
+}
+
+/// `generate config`.
+#[derive(Debug, ClapArgs)]
+pub struct GenerateConfigArgs {
+    /// ActionHero's own defaults: no scheduler, no processors, stuck jobs fail
+    #[arg(long)]
+    pub actionhero: bool,
+    /// The file
+    #[arg(default_value = "config/tasks.toml", value_name = "FILE")]
+    pub file: PathBuf,
+    /// Write over a file that exists
+    #[arg(long)]
+    pub force: bool,
+}

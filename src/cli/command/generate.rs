@@ -1,0 +1,181 @@
+//! `generate`: files to start from, which explain themselves and pass `check`.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use serde::Serialize;
+
+use crate::cli::args::generate::{GenerateConfigArgs, GenerateTaskArgs, GenerateVerb, HandlerChoice};
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::job::{QueueName, TaskName};
+use crate::task::calendar::Calendar;
+
+const TASK: &str = include_str!("../template/task.toml");
+const SCRIPT: &str = include_str!("../template/script.sh");
+
+/// The repository's own configuration, which says every key with its default.
+const CONFIG: &str = include_str!("../../../config/tasks.toml");
+
+/// What ActionHero's own `config/tasks.js` says otherwise, line by line.
+const OF_ACTIONHERO: [(&str, &str); 4] = [
+    ("scheduler = true\n", "scheduler = false\n"),
+    ("min_task_processors = 1\n", "min_task_processors = 0\n"),
+    ("max_task_processors = 10\n", "max_task_processors = 0\n"),
+    (
+        "on_crash = \"requeue\"\n",
+        "# ActionHero's key for the same: false means \"fail\", and no on_crash beside it.\nretry_stuck_jobs = false\n",
+    ),
+];
+
+#[derive(Debug, Serialize)]
+struct Written {
+    written: Vec<String>,
+}
+
+/// Writes what was asked for.
+///
+/// # Errors
+/// Names that cannot be one, files that exist, folders that cannot be written.
+pub fn run(context: &Context, verb: GenerateVerb) -> Result<Exit, CliError> {
+    let files = match verb {
+        GenerateVerb::Task(args) => task(context, &args)?,
+        GenerateVerb::Config(args) => config(context, &args)?,
+    };
+    let written = Written { written: files.iter().map(|file| file.display().to_string()).collect() };
+    context.output.tell(&written, || {
+        let lines: Vec<String> = written.written.iter().map(|file| format!("wrote {file}")).collect();
+        lines.join("\n")
+    })?;
+    Ok(Exit::Done)
+}
+
+fn task(context: &Context, args: &GenerateTaskArgs) -> Result<Vec<PathBuf>, CliError> {
+    let HandlerChoice::Exec = args.handler;
+    let usage = |error: &dyn std::fmt::Display| CliError::Usage(error.to_string());
+    TaskName::new(&args.name).map_err(|error| usage(&format_args!("task {:?}: {error}", args.name)))?;
+    QueueName::new(&args.queue).map_err(|error| usage(&format_args!("queue {:?}: {error}", args.queue)))?;
+    let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
+    if !args.name.chars().all(plain) || args.name.starts_with(['.', '-']) || args.queue.contains(['"', '\\']) {
+        return Err(usage(
+            &"expected a name of letters, digits, - _ and ., for it becomes a file's; rename it in there",
+        ));
+    }
+    let when = match (&args.frequency, &args.schedule) {
+        (Some(every), _) => {
+            humantime::parse_duration(every).map_err(|error| usage(&format_args!("--frequency {every:?}: {error}")))?;
+            format!("frequency = \"{every}\"\n")
+        }
+        (None, Some(cron)) => {
+            Calendar::parse(cron, None).map_err(|error| usage(&format_args!("--schedule {cron:?}: {error}")))?;
+            format!("schedule = \"{cron}\"\n# time_zone = \"Europe/Berlin\"\n")
+        }
+        (None, None) => {
+            "\n# By itself: frequency = \"5m\", or schedule = \"30 7 * * MON-FRI\" with time_zone.\n".to_owned()
+        }
+    };
+    let folder = match &args.dir {
+        Some(folder) => context.path(folder),
+        None => context.config()?.config.tasks_dir,
+    };
+    let fill = |text: &str| {
+        let text = text.replace("@NAME@", &args.name).replace("@FILE@", &args.name);
+        text.replace("@QUEUE@", &args.queue).replace("@WHEN@\n", &when)
+    };
+    let (program, file) = (folder.join(&args.name), folder.join(format!("{}.toml", args.name)));
+    if !args.force {
+        refuse_existing(&[&program, &file])?;
+    }
+    // The program first: a daemon that reads the file finds it.
+    write(&program, &fill(SCRIPT), 0o755)?;
+    write(&file, &fill(TASK), 0o644)?;
+    Ok(vec![file, program])
+}
+
+fn config(context: &Context, args: &GenerateConfigArgs) -> Result<Vec<PathBuf>, CliError> {
+    let file = context.path(&args.file);
+    if !args.force {
+        refuse_existing(&[&file])?;
+    }
+    write(&file, &config_text(args.actionhero), 0o644)?;
+    // A folder without tasks is where the first one goes.
+    let tasks = file.parent().unwrap_or(Path::new("")).join("../tasks.d");
+    fs::create_dir_all(&tasks)
+        .map_err(|error| CliError::Failed(format!("failed to make {}: {error}", tasks.display())))?;
+    Ok(vec![file])
+}
+
+fn config_text(actionhero: bool) -> String {
+    let mut text = CONFIG.to_owned();
+    if actionhero {
+        for (ours, theirs) in OF_ACTIONHERO {
+            text = text.replacen(ours, theirs, 1);
+        }
+        let head = "Every value below is the default of its key: what you do not want to\n# change, you may delete.";
+        let other = "The values are those of ActionHero's own file, which runs neither\n# scheduler nor processors: set what this instance is to do.";
+        text = text.replacen(head, other, 1);
+    }
+    text
+}
+
+fn refuse_existing(files: &[&Path]) -> Result<(), CliError> {
+    match files.iter().find(|file| file.exists()) {
+        Some(file) => Err(CliError::Failed(format!("{} exists; --force writes over it", file.display()))),
+        None => Ok(()),
+    }
+}
+
+fn write(file: &Path, text: &str, mode: u32) -> Result<(), CliError> {
+    let written = || {
+        if let Some(folder) = file.parent() {
+            fs::create_dir_all(folder)?;
+        }
+        let mut open = fs::OpenOptions::new();
+        open.write(true).create(true).truncate(true).mode(mode).open(file)?.write_all(text.as_bytes())
+    };
+    written().map_err(|error| CliError::Failed(format!("failed to write {}: {error}", file.display())))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::config::element::on_crash::OnCrash;
+    use crate::config::load::{Sources, load};
+    use crate::config::model::Config;
+
+    /// The configuration that a text gives; without one, the defaults.
+    fn read(text: Option<&str>) -> Config {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("config/tasks.toml");
+        fs::create_dir_all(file.parent().unwrap()).unwrap();
+        fs::write(&file, text.unwrap_or("")).unwrap();
+        let sources =
+            Sources { file: Some(file), store_url: None, env: BTreeMap::default(), working_dir: dir.path().to_owned() };
+        let loaded = load(&sources).unwrap_or_else(|problems| panic!("{problems}"));
+        let mut config = loaded.config;
+        // They lie in different folders.
+        config.source = None;
+        config.tasks_dir = PathBuf::new();
+        config.store.url = crate::config::element::store_url::StoreUrl::Sqlite(PathBuf::new());
+        config
+    }
+
+    #[test]
+    fn the_configuration_says_every_default() {
+        assert_eq!(read(Some(&config_text(false))), read(None));
+    }
+
+    #[test]
+    fn actionheros_defaults_are_its_own() {
+        let config = read(Some(&config_text(true)));
+        assert_eq!((config.scheduler, config.min_task_processors, config.max_task_processors), (false, 0, 0));
+        assert_eq!(config.on_crash, OnCrash::Fail);
+        let ours = read(None);
+        assert_eq!((config.timeout, config.check_timeout), (ours.timeout, ours.check_timeout));
+        assert!(config_text(true).contains("The values are those of ActionHero's own file"));
+    }
+}

@@ -1,0 +1,56 @@
+//! `plan`: what will run, and when.
+
+use crate::admin::plan::{Why, plan};
+use crate::cli::args::plan::PlanArgs;
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::Table;
+use crate::clock::{Clock, SystemClock};
+use crate::task::Registry;
+
+/// Tells what is due within some hours.
+///
+/// # Errors
+/// A task that does not exist, failures of the store.
+pub async fn run(context: &Context, args: PlanArgs) -> Result<Exit, CliError> {
+    let tasks = context.tasks()?;
+    context.complain_of(&tasks);
+    let registry = match &args.task {
+        Some(name) => {
+            crate::admin::tasks::show(&tasks.registry, name)?;
+            Registry::new(tasks.registry.get(name).map(|task| (**task).clone()))
+        }
+        None => tasks.registry,
+    };
+    let store = context.store().await?;
+    let now_ms = SystemClock.now_ms();
+    let until_ms = now_ms + i64::from(args.hours) * 3_600_000;
+    let mut answer = plan(&*store, &registry, now_ms, until_ms, args.limit).await?;
+    if let Some(name) = &args.task {
+        answer.plan.retain(|planned| planned.task == *name);
+    }
+    context.output.tell(&answer, || {
+        if answer.plan.is_empty() {
+            return format!("nothing is due within {} hours", args.hours);
+        }
+        let mut table = Table::new(&["at", "local time", "task", "args", "queue", "why"]);
+        for planned in &answer.plan {
+            let why = match planned.why {
+                Why::Periodic => "periodic",
+                Why::Schedule => "schedule",
+                Why::Delayed => "delayed",
+            };
+            let arguments = planned.args.as_ref().map_or("-", |args| args.get());
+            table.row([&planned.time.at, &local(planned.second), &planned.task, arguments, &planned.queue, why]);
+        }
+        let more = if answer.more { "there is more: say --limit N\n" } else { "" };
+        table.text() + more
+    })?;
+    Ok(Exit::Done)
+}
+
+/// A second by the clock on the wall.
+fn local(second: i64) -> String {
+    let time = chrono::DateTime::from_timestamp(second, 0).unwrap_or_default();
+    time.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S %Z").to_string()
+}

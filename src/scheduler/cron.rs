@@ -1,0 +1,189 @@
+//! Schedules that enqueue tasks with arguments, at each occurrence once.
+//!
+//! The leader of the duties enqueues; who does not lead makes up for a schedule that the leader does not know, some
+//! seconds later. Which of several comes first is judged in the store, so that no occurrence is enqueued twice.
+//! Occurrences of the last minute are all enqueued, however late the look; of those before, when nobody was there, only
+//! the last one is, if the schedule does not say otherwise.
+
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::sleep;
+
+use super::Context;
+use super::recover::duties_owner;
+use crate::event::Event;
+use crate::plugin::chain::Chain;
+use crate::store::StoreError;
+use crate::store::queueing::{Enqueue, Enqueued};
+use crate::store::scheduling::{Fire, Fired, Leadership};
+use crate::task::definition::TaskDefinition;
+use crate::task::schedule::JobSchedule;
+
+/// How long an occurrence counts as one that somebody was there for, in seconds.
+const LATE_S: i64 = 60;
+/// How many seconds who does not lead waits for who does.
+const POLITE_S: i64 = 10;
+/// The longest sleep: the tasks may change, and so may who leads.
+const LONGEST_SLEEP: Duration = Duration::from_secs(5);
+
+/// Enqueues until told to stop.
+pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
+    tokio::select! {
+        () = go(&context) => {}
+        stopped = stop.wait_for(|stop| *stop) => drop(stopped),
+    }
+}
+
+async fn go(context: &Context) {
+    let owner = duties_owner(&context.name, &context.host);
+    let ttl_ms = u64::try_from(context.lease.as_millis()).unwrap_or(u64::MAX);
+    let mut failing = false;
+    loop {
+        let looked = async {
+            if context.registry().iter().all(|task| task.schedules.is_empty()) {
+                return Ok(None);
+            }
+            let leads = context.store.lead(Leadership::Duties, &owner, ttl_ms).await?;
+            look(context, context.clock.now_ms(), leads).await
+        };
+        let next_s = match looked.await {
+            Ok(next_s) => {
+                failing = false;
+                next_s
+            }
+            Err(error) => {
+                if !std::mem::replace(&mut failing, true) {
+                    let error = format!("the schedules: failed to {error}; trying again");
+                    context.bus.emit(Event::InternalError { error });
+                }
+                None
+            }
+        };
+        let wait = next_s.map(|next_s| next_s.saturating_mul(1000).saturating_sub(context.clock.now_ms()).max(20));
+        let wait = wait.and_then(|ms| u64::try_from(ms).ok()).map_or(LONGEST_SLEEP, Duration::from_millis);
+        sleep(wait.min(LONGEST_SLEEP)).await;
+    }
+}
+
+/// Enqueues what is due at this time; tells the second of the next occurrence, if there is any.
+///
+/// # Errors
+/// Fails when the store cannot be reached; may be repeated.
+pub async fn look(context: &Context, now_ms: i64, leads: bool) -> Result<Option<i64>, StoreError> {
+    let registry = context.registry();
+    let all: Vec<(&TaskDefinition, &JobSchedule)> =
+        registry.iter().flat_map(|task| task.schedules.iter().map(|schedule| (&**task, schedule))).collect();
+    let ids: Vec<String> = all.iter().map(|(_, schedule)| schedule.id.clone()).collect();
+    let last = context.store.last_fired(&ids).await?;
+    let now_s = now_ms.div_euclid(1000);
+    let mut next_s: Option<i64> = None;
+    for ((task, schedule), seen_s) in all.into_iter().zip(last) {
+        let until_s = if leads || seen_s.is_none() { now_s } else { now_s - POLITE_S };
+        enqueue_due(context, task, schedule, seen_s, until_s).await?;
+        next_s = next_s.into_iter().chain(schedule.calendar.after(now_s)).min();
+    }
+    Ok(next_s)
+}
+
+/// Enqueues the occurrences of a schedule up to a second.
+async fn enqueue_due(
+    context: &Context,
+    task: &TaskDefinition,
+    schedule: &JobSchedule,
+    mut seen_s: Option<i64>,
+    until_s: i64,
+) -> Result<(), StoreError> {
+    for (occurrence, runs) in due(schedule, seen_s, until_s) {
+        let job = runs.then(|| Enqueue {
+            queue: schedule.queue.clone(),
+            payload: schedule.payload(&task.name, occurrence),
+            front: false,
+            admissions: Chain::of(task).admissions(&schedule.queue, &schedule.args),
+        });
+        let fire = Fire { id: schedule.id.clone(), seen_s, last_s: occurrence, job };
+        match context.store.fire(&fire).await? {
+            Fired::No => return Ok(()),
+            Fired::Yes(enqueued) if seen_s.is_some() => tell(context, task, schedule, occurrence, runs, &enqueued),
+            Fired::Yes(_) => {}
+        }
+        seen_s = Some(occurrence);
+    }
+    Ok(())
+}
+
+/// What is due between the last occurrence and a second, and whether each is enqueued or passed over. A schedule that
+/// was never seen begins now.
+fn due(schedule: &JobSchedule, seen_s: Option<i64>, until_s: i64) -> Vec<(i64, bool)> {
+    let Some(seen_s) = seen_s else { return vec![(until_s, false)] };
+    let mut found = Vec::new();
+    let recent = seen_s.max(until_s - LATE_S);
+    if let Some(missed) = schedule.calendar.latest(recent).filter(|missed| *missed > seen_s) {
+        let late_s = u64::try_from(until_s - missed).unwrap_or(0);
+        found.push((missed, schedule.missed_max_age_s.is_none_or(|most| late_s <= most)));
+    }
+    let mut last = recent;
+    while let Some(next) = schedule.calendar.after(last).filter(|next| *next <= until_s) {
+        let late_s = u64::try_from(until_s - next).unwrap_or(0);
+        found.push((next, schedule.missed_max_age_s.is_none_or(|most| late_s <= most)));
+        last = next;
+    }
+    found
+}
+
+fn tell(
+    context: &Context,
+    task: &TaskDefinition,
+    schedule: &JobSchedule,
+    occurrence: i64,
+    runs: bool,
+    enqueued: &Enqueued,
+) {
+    let at = crate::task::schedule::scheduled_at(occurrence);
+    context.bus.emit(match enqueued {
+        Enqueued::Yes if runs => Event::SchedulerEnqueue {
+            task: task.name.clone(),
+            queue: schedule.queue.clone(),
+            why: "its schedule says so",
+        },
+        Enqueued::Yes => Event::Notice {
+            text: format!("schedule {} passes {at} over: it was missed, and is too old by now", schedule.id),
+        },
+        Enqueued::Refused { plugin } => {
+            Event::Notice { text: format!("schedule {} enqueued nothing for {at}: {plugin} refused", schedule.id) }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::job::{Args, QueueName};
+    use crate::task::calendar::Calendar;
+
+    fn schedule(cron: &str, missed_max_age_s: Option<u64>) -> JobSchedule {
+        JobSchedule {
+            id: "t/x".into(),
+            calendar: Calendar::parse(cron, None).unwrap(),
+            queue: QueueName::as_stored("q"),
+            args: Args::periodic(),
+            missed_max_age_s,
+        }
+    }
+
+    #[test]
+    fn what_is_due_is_enqueued_each_and_what_was_missed_once() {
+        let every = schedule("*/10 * * * * *", None);
+        assert_eq!(due(&every, None, 1005), [(1005, false)], "a new schedule begins now");
+        assert_eq!(due(&every, Some(1000), 1009), []);
+        assert_eq!(due(&every, Some(1000), 1020), [(1010, true), (1020, true)]);
+        let long: Vec<_> = [940, 950, 960, 970, 980, 990, 1000].map(|second| (second, true)).to_vec();
+        assert_eq!(due(&every, Some(10), 1000), long, "the last that was missed, and the last minute");
+        let young = schedule("*/10 * * * * *", Some(30));
+        let young: Vec<_> = due(&young, Some(10), 1000).into_iter().map(|(_, runs)| runs).collect();
+        assert_eq!(young, [false, false, false, true, true, true, true]);
+        let hourly = schedule("0 * * * *", Some(60));
+        assert_eq!(due(&hourly, Some(0), 3 * 3600 + 1800), [(3 * 3600, false)]);
+        assert_eq!(due(&schedule("0 * * * *", None), Some(0), 3 * 3600 + 1800), [(3 * 3600, true)]);
+    }
+}

@@ -1,0 +1,31 @@
+//! Schedules that enqueue tasks with arguments: their last occurrences.
+
+use rusqlite::{OptionalExtension, params};
+
+use super::commit::Step;
+use super::enqueue;
+use crate::store::error::StoreError;
+use crate::store::queueing::Enqueued;
+use crate::store::scheduling::{Fire, Fired};
+
+/// The last occurrence of each of these.
+pub(super) fn last_fired(step: &Step<'_>, ids: &[String]) -> Result<Vec<Option<i64>>, StoreError> {
+    ids.iter().map(|id| last(step, id)).collect()
+}
+
+fn last(step: &Step<'_>, id: &str) -> Result<Option<i64>, StoreError> {
+    let mut select = step.sql("SELECT last_s FROM schedules WHERE id = ?1")?;
+    Ok(select.query_row([id], |row| row.get(0)).optional()?)
+}
+
+/// Remembers an occurrence and enqueues its job, unless another was faster.
+pub(super) fn fire(step: &Step<'_>, fire: &Fire) -> Result<Fired, StoreError> {
+    if last(step, &fire.id)? != fire.seen_s {
+        return Ok(Fired::No);
+    }
+    step.sql("INSERT OR REPLACE INTO schedules (id, last_s) VALUES (?1, ?2)")?
+        .execute(params![fire.id, fire.last_s])?;
+    let Some(job) = &fire.job else { return Ok(Fired::Yes(Enqueued::Yes)) };
+    let mut outcomes = enqueue::enqueue(step, std::slice::from_ref(job))?;
+    Ok(Fired::Yes(outcomes.pop().unwrap_or(Enqueued::Yes)))
+}

@@ -1,0 +1,249 @@
+//! `[inputs]`: what a task's first argument must hold, checked when it is enqueued. ActionHero's task inputs.
+//!
+//! In the order of the file each input gets its default if it is absent, which then stands in the job; its type is
+//! checked; a required one must not be absent, null or empty. What is not declared passes through. Nothing is checked
+//! when the job runs: jobs of other programs are taken as they are.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde_json::value::RawValue;
+use toml::de::DeValue;
+
+use super::schedule::json;
+use crate::config::reader::{Table, Value};
+use crate::job::Args;
+use crate::job::ecma::{self, quote};
+
+/// What sort of value an input takes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(missing_docs, reason = "each is what JSON calls it; an integer is a number without fraction")]
+pub enum InputType {
+    String,
+    Number,
+    Integer,
+    Boolean,
+    Object,
+    Array,
+}
+
+const TYPES: [(&str, InputType); 6] = [
+    ("string", InputType::String),
+    ("number", InputType::Number),
+    ("integer", InputType::Integer),
+    ("boolean", InputType::Boolean),
+    ("object", InputType::Object),
+    ("array", InputType::Array),
+];
+
+/// One declared input.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct InputSpec {
+    /// Its key.
+    pub name: String,
+    /// Must it be there?
+    pub required: bool,
+    /// What stands for it if it is absent: JSON, canonical.
+    pub default: Option<String>,
+    /// What sort of value it takes; `None`: any.
+    pub kind: Option<InputType>,
+}
+
+/// Why inputs are refused. The first two are ActionHero's words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InputError {
+    /// One is missing.
+    #[error("{key} is a required input for task {task}")]
+    Required {
+        /// Which.
+        key: String,
+        /// Of what.
+        task: String,
+    },
+    /// One is of another type.
+    #[error("{value} is not a valid value for {key} in task {task}")]
+    Invalid {
+        /// Its value as JSON.
+        value: String,
+        /// Which.
+        key: String,
+        /// Of what.
+        task: String,
+    },
+    /// The first argument is no object.
+    #[error("task {task} takes its inputs as one object, such as {{\"{key}\": ...}}")]
+    NoObject {
+        /// Of what.
+        task: String,
+        /// The first input.
+        key: String,
+    },
+}
+
+/// The arguments with their defaults.
+///
+/// # Errors
+/// The first input that is missing or wrong.
+pub fn apply(inputs: &[InputSpec], task: &str, args: &Args) -> Result<Args, InputError> {
+    let Some(first) = inputs.first() else { return Ok(args.clone()) };
+    let no_object = || InputError::NoObject { task: task.to_owned(), key: first.name.clone() };
+    let items: Vec<&RawValue> = serde_json::from_str(args.as_str()).map_err(|_| no_object())?;
+    let text = match items.first().map(|item| item.get()) {
+        None | Some("null") => "{}",
+        Some(text) => text,
+    };
+    let given: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(text).map_err(|_| no_object())?;
+    // Without its closing brace, for what is absent to be added.
+    let mut filled = text.trim_end().strip_suffix('}').ok_or_else(no_object)?.to_owned();
+    for InputSpec { name, required, default, kind } in inputs {
+        let value = match (given.get(name.as_str()), default) {
+            (Some(value), _) => Some(value.get()),
+            (None, Some(default)) => {
+                if filled.len() > 1 {
+                    filled.push(',');
+                }
+                filled.push_str(&format!("{}:{default}", quote(name)));
+                Some(default.as_str())
+            }
+            (None, None) => None,
+        };
+        let is_null = matches!(value, None | Some("null"));
+        if *required && (is_null || value == Some("\"\"")) {
+            return Err(InputError::Required { key: name.clone(), task: task.to_owned() });
+        }
+        if let (Some(value), Some(kind), false) = (value, kind, is_null)
+            && !fits(value, *kind)
+        {
+            let value = value.to_owned();
+            return Err(InputError::Invalid { value, key: name.clone(), task: task.to_owned() });
+        }
+    }
+    filled.push('}');
+    let rest: String = items.iter().skip(1).map(|item| format!(",{}", item.get())).collect();
+    Args::from_json(&format!("[{filled}{rest}]")).map_err(|_| no_object())
+}
+
+/// Is this JSON of that type?
+fn fits(value: &str, kind: InputType) -> bool {
+    match (kind, value.as_bytes().first()) {
+        (InputType::String, Some(b'"')) | (InputType::Object, Some(b'{')) | (InputType::Array, Some(b'[')) => true,
+        (InputType::Boolean, Some(b't' | b'f')) | (InputType::Number, Some(b'-' | b'0'..=b'9')) => true,
+        (InputType::Integer, Some(b'-' | b'0'..=b'9')) => {
+            value.parse::<f64>().is_ok_and(|number| number.fract() == 0.0)
+        }
+        _ => false,
+    }
+}
+
+/// Reads `[inputs]`, in the order of the file.
+pub(super) fn read(value: &Value<'_>) -> Vec<InputSpec> {
+    let Some(mut table) = value.table("a table of inputs") else { return Vec::new() };
+    let order = |name: &str| match value.raw() {
+        DeValue::Table(entries) => entries.get_key_value(name).map(|(key, _)| key.span().start),
+        _ => None,
+    };
+    let mut entries = table.all();
+    entries.sort_by_key(|(name, _)| order(name));
+    entries
+        .into_iter()
+        .filter_map(|(name, value)| one(name, value.table("a table such as { required = true }")?))
+        .collect()
+}
+
+fn one(name: &str, mut table: Table<'_>) -> Option<InputSpec> {
+    let required = table.take("required").and_then(|value| value.boolean()).unwrap_or(false);
+    let kind = table
+        .take("type")
+        .and_then(|value| value.one_of("a type: string, number, integer, boolean, object or array", &TYPES));
+    let mut default = None;
+    if let Some(value) = table.take("default") {
+        default = json(&value).and_then(|text| ecma::canonical(&text).ok());
+        if let (Some(text), Some(kind)) = (&default, kind)
+            && !fits(text, kind)
+        {
+            value.report("expected a default of the input's own type");
+        }
+    }
+    table.refuse("validator", "is code in ActionHero; say type here, or let a plugin check");
+    table.finish();
+    Some(InputSpec { name: name.to_owned(), required, default, kind })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::task::load::load;
+
+    fn inputs(lines: &str) -> Result<Vec<InputSpec>, Vec<String>> {
+        let dir = tempfile::tempdir().unwrap();
+        let text = format!("name = \"t\"\nrun = {{ builtin = \"noop\" }}\n{lines}");
+        std::fs::write(dir.path().join("t.toml"), text).unwrap();
+        let tasks = load(dir.path(), &["noop"]);
+        if tasks.problems.is_empty() {
+            Ok(tasks.registry.get("t").unwrap().inputs.clone())
+        } else {
+            Err(tasks.problems.iter().map(ToString::to_string).collect())
+        }
+    }
+
+    fn declared() -> Vec<InputSpec> {
+        inputs(
+            "[inputs.to]\nrequired = true\ntype = \"string\"\n[inputs.b]\ndefault = 5\ntype = \"integer\"\n\
+             [inputs.a]\ndefault = { x = [1.0, \"}\"] }\n",
+        )
+        .unwrap()
+    }
+
+    fn applied(args: &str) -> Result<String, String> {
+        let args = Args::from_json(args).unwrap();
+        apply(&declared(), "t", &args).map(|args| args.as_str().to_owned()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn defaults_are_stored_in_the_order_of_the_file() {
+        assert_eq!(applied(r#"{"to":"ann"}"#).unwrap(), r#"[{"to":"ann","b":5,"a":{"x":[1,"}"]}}]"#);
+        assert_eq!(
+            applied(r#"[{"z":{"y":{}},"to":"}","b":7,"a":null},"more"]"#).unwrap(),
+            r#"[{"z":{"y":{}},"to":"}","b":7,"a":null},"more"]"#
+        );
+    }
+
+    #[test]
+    fn what_is_missing_or_wrong_is_refused_in_actionheros_words() {
+        for (args, said) in [
+            ("{}", "to is a required input for task t"),
+            ("[]", "to is a required input for task t"),
+            ("null", "to is a required input for task t"),
+            (r#"{"to":""}"#, "to is a required input for task t"),
+            (r#"{"to":null}"#, "to is a required input for task t"),
+            (r#"{"to":5}"#, "5 is not a valid value for to in task t"),
+            (r#"{"to":"a","b":1.5}"#, "1.5 is not a valid value for b in task t"),
+            ("[5]", "task t takes its inputs as one object, such as {\"to\": ...}"),
+        ] {
+            assert_eq!(applied(args).unwrap_err(), said, "{args}");
+        }
+    }
+
+    #[test]
+    fn declarations_that_contradict_themselves_are_refused() {
+        for (lines, said) in [
+            ("[inputs.a]\ntype = \"text\"", "expected a type"),
+            ("[inputs.a]\ntype = \"string\"\ndefault = 5", "of the input's own type"),
+            ("[inputs.a]\nrequred = true", "unknown key"),
+            ("[inputs]\na = 5", "a table such as"),
+            ("[inputs.a]\nvalidator = \"x\"", "is code in ActionHero"),
+        ] {
+            let problems = inputs(lines).unwrap_err();
+            assert!(problems.len() == 1 && problems[0].contains(said), "{lines}: {problems:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_arguments_break_it(text in "[\\[\\]{}\",:a0-9null ]{0,30}") {
+            if let Ok(args) = Args::from_json(&text) {
+                let _ = apply(&declared(), "t", &args);
+            }
+        }
+    }
+}
