@@ -3,6 +3,7 @@
 pub mod assemble;
 pub mod host;
 pub mod lifecycle;
+mod reload;
 pub mod run;
 pub mod signal;
 pub mod supervisor;

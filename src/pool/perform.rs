@@ -60,7 +60,8 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
     };
     job.scheduled_at = view.scheduled_at.as_deref().map(Arc::from);
     describe(core, worker, &mut job, &view.class);
-    let Some((task, handler)) = core.dispatch.get(&view.class) else {
+    let dispatch = core.dispatch.borrow();
+    let Some((task, handler)) = dispatch.get(&view.class) else {
         return Readied::Refused(job, Failure::unknown_class(&view.class));
     };
     job.known = Some((Arc::clone(task), Arc::clone(handler)));
@@ -117,7 +118,7 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> 
         Ok(Begun::Ended(outcome)) => Some(outcome),
         Ok(Begun::Running(run)) => {
             let (number, claim, timeout) = (slot.number, job.claim.clone(), task.timeout);
-            let (stop, grace) = (Arc::clone(&slot.stop), core.kill_grace);
+            let (stop, grace) = (Arc::clone(&slot.stop), core.kill_grace.get());
             let report = core.finished[slot.lane()].clone();
             core.handlers.spawn(async move {
                 let outcome = watched(run, &stop, timeout, grace).await;

@@ -13,3 +13,4 @@ mod generate;
 mod moving;
 mod outage;
 mod place;
+mod reload;
