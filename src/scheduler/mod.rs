@@ -49,6 +49,12 @@ impl Present {
             stuck_worker_timeout: config.stuck_worker_timeout,
         }
     }
+
+    /// For a scheduler that is never reloaded.
+    #[must_use]
+    pub fn for_good(self) -> watch::Receiver<Self> {
+        watch::channel(self).1
+    }
 }
 
 /// What the loops work with.
