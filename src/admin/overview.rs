@@ -70,7 +70,7 @@ pub async fn details(store: &dyn Store) -> Result<Details, AdminError> {
         stats(store),
         leader(store)
     );
-    Ok(Details { queues: queues?, workers: workers?, failed: failed?, stats: stats?, leader: leader? })
+    Ok(Details { queues: queues?.queues, workers: workers?, failed: failed?, stats: stats?, leader: leader? })
 }
 
 /// Reads the counters.

@@ -1,4 +1,4 @@
-//! Queues: their lengths, their jobs, their deletion.
+//! Queues: their lengths, their jobs, their deletion, their pauses.
 
 use serde::Serialize;
 
@@ -15,6 +15,43 @@ pub struct QueueView {
     pub queue: String,
     /// Its jobs.
     pub length: u64,
+    /// Does nobody claim from it at present? Left out of JSON if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub paused: bool,
+}
+
+/// All queues.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueueList {
+    /// The queues, those too that are paused and hold nothing.
+    pub queues: Vec<QueueView>,
+    /// Is everything paused? Left out of JSON if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all_paused: bool,
+}
+
+/// What became of a pause or its end.
+#[derive(Debug, Clone, Serialize)]
+pub struct QueuePause {
+    /// The queue; nothing where it is about all of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub queue: Option<String>,
+    /// Is it paused now?
+    pub paused: bool,
+    /// Was it otherwise before?
+    pub changed: bool,
+    /// For a queue of a name that is not known: the nearest that is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub did_you_mean: Option<String>,
+    /// Does the queue exist?
+    #[serde(skip)]
+    pub known: bool,
+    /// Queues that stay paused by themselves when all are resumed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub still_paused: Vec<String>,
+    /// Does resuming the queue change nothing, because everything is paused?
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all_paused: bool,
 }
 
 /// Some of a queue's jobs.
@@ -41,12 +78,54 @@ pub struct QueueDeleted {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &dyn Store) -> Result<Vec<QueueView>, AdminError> {
-    let view = |queue: crate::store::inspection::QueueLength| QueueView {
-        queue: queue.queue.as_str().to_owned(),
-        length: queue.length,
+pub async fn list(store: &dyn Store) -> Result<QueueList, AdminError> {
+    let paused = store.paused().await?;
+    let mut queues: Vec<QueueView> = store
+        .queues()
+        .await?
+        .into_iter()
+        .map(|queue| QueueView {
+            paused: paused.all || paused.queues.contains(&queue.queue),
+            queue: queue.queue.as_str().to_owned(),
+            length: queue.length,
+        })
+        .collect();
+    for queue in paused.queues {
+        if queues.iter().all(|known| known.queue != queue.as_str()) {
+            queues.push(QueueView { queue: queue.as_str().to_owned(), length: 0, paused: true });
+        }
+    }
+    Ok(QueueList { queues, all_paused: paused.all })
+}
+
+/// Pauses a queue, or all of them; `paused` false resumes. A queue need not exist yet.
+///
+/// # Errors
+/// Fails for what is no queue's name, and when the store cannot be reached.
+pub async fn pause(store: &dyn Store, name: Option<&str>, paused: bool) -> Result<QueuePause, AdminError> {
+    let named = |name: &str| QueueName::new(name).map_err(|error| AdminError::Name { text: name.to_owned(), error });
+    let queue = name.map(named).transpose()?;
+    let changed = match paused {
+        true => store.pause(queue.as_ref()).await?,
+        false => store.resume(queue.as_ref()).await?,
     };
-    Ok(store.queues().await?.into_iter().map(view).collect())
+    let list = list(store).await?;
+    let names = list.queues.iter().map(|view| view.queue.as_str());
+    let others = names.clone().filter(|known| Some(*known) != name);
+    let exists = store.queue_names().await?;
+    let known = queue.as_ref().is_none_or(|queue| exists.contains(queue));
+    Ok(QueuePause {
+        queue: name.map(str::to_owned),
+        paused,
+        changed,
+        did_you_mean: name.filter(|_| !known).and_then(|name| nearest(name, others)),
+        known,
+        still_paused: match (name, paused) {
+            (None, false) => list.queues.iter().filter(|view| view.paused).map(|view| view.queue.clone()).collect(),
+            _ => Vec::new(),
+        },
+        all_paused: name.is_some() && !paused && list.all_paused,
+    })
 }
 
 /// The jobs at positions `start` to `stop`, both inclusive; negative ones count from the end.
@@ -64,7 +143,7 @@ pub async fn show(store: &dyn Store, name: &str, start: i64, stop: i64) -> Resul
 /// # Errors
 /// Fails for a queue that does not exist.
 pub async fn find(store: &dyn Store, name: &str) -> Result<QueueView, AdminError> {
-    let known = list(store).await?;
+    let known = list(store).await?.queues;
     if let Some(queue) = known.iter().find(|queue| queue.queue == name) {
         return Ok(queue.clone());
     }

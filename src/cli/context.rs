@@ -9,9 +9,10 @@ use super::exit::CliError;
 use super::output::{Output, clean, complain};
 use crate::client::request::{Job, Request, RequestError};
 use crate::config::element::store_url::StoreUrl;
+use crate::config::error::Problems;
 use crate::config::load::{self, Loaded, Sources};
+use crate::daemon::extensions::Extensions;
 use crate::event::Bus;
-use crate::handler::builtin::Builtins;
 use crate::plugin::registry::Plugins;
 use crate::store::engine::Store;
 use crate::store::error::StoreError;
@@ -27,6 +28,7 @@ pub struct Context {
     /// Where answers go.
     pub output: Output,
     sources: Sources,
+    extensions: Arc<Extensions>,
 }
 
 impl Context {
@@ -34,7 +36,7 @@ impl Context {
     ///
     /// # Errors
     /// Fails if the working directory is gone.
-    pub fn of(cli: &Cli) -> Result<Self, CliError> {
+    pub fn of(cli: &Cli, extensions: Extensions) -> Result<Self, CliError> {
         let working_dir = std::env::current_dir()
             .map_err(|error| CliError::Failed(format!("failed to find the working directory: {error}")))?;
         let sources = Sources {
@@ -45,7 +47,7 @@ impl Context {
                 .collect(),
             working_dir,
         };
-        Ok(Self { output: Output::new(cli.json), sources })
+        Ok(Self { output: Output::new(cli.json), sources, extensions: Arc::new(extensions) })
     }
 
     /// Where the configuration comes from.
@@ -59,13 +61,15 @@ impl Context {
     /// # Errors
     /// Tells every problem it has.
     pub fn config(&self) -> Result<Loaded, CliError> {
-        load::load(&self.sources).map_err(CliError::Problems)
+        let loaded = load::load(&self.sources).map_err(CliError::Problems)?;
+        let problems = self.extensions.check(&loaded.config.overrides);
+        if problems.is_empty() { Ok(loaded) } else { Err(CliError::Problems(Problems(problems))) }
     }
 
     /// The tasks of this folder, with whatever is wrong with them.
     #[must_use]
     pub fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
-        let (builtins, plugins) = (Builtins::standard(Bus::silent()), self.plugins());
+        let (builtins, plugins) = (self.extensions.builtins(Bus::silent()), self.plugins());
         let (builtins, plugins) = (builtins.names().collect::<Vec<_>>(), plugins.names().collect::<Vec<_>>());
         crate::task::load::load(folder, Known { builtins: &builtins, plugins: &plugins })
     }
@@ -73,7 +77,13 @@ impl Context {
     /// The plugins in code that tasks may list, by name: the binary as it comes has none.
     #[must_use]
     pub fn plugins(&self) -> Arc<Plugins> {
-        Arc::default()
+        self.extensions.plugins()
+    }
+
+    /// What the program adds.
+    #[must_use]
+    pub fn extensions(&self) -> Arc<Extensions> {
+        Arc::clone(&self.extensions)
     }
 
     /// The tasks, for commands that can do with those that are right.
@@ -121,8 +131,9 @@ impl Context {
     /// # Errors
     /// Fails if it cannot be reached or used.
     pub async fn store(&self) -> Result<Arc<dyn Store>, CliError> {
-        let config = self.config()?.config.store;
-        Self::open(&config.url, &config.namespace).await
+        let config = self.config()?.config;
+        let store = Self::open(&config.store.url, &config.store.namespace).await?;
+        Ok(self.extensions.over(&config.overrides, store))
     }
 
     /// A store that the command line names; a relative path is taken from the working directory.

@@ -14,9 +14,15 @@ use super::command::{
 use super::context::Context;
 use super::exit::{CliError, Exit};
 use super::output::complain;
+use crate::daemon::extensions::Extensions;
 
 /// Runs the command that the command line names.
 pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    main_with(line, Extensions::default())
+}
+
+/// The same for a program that adds something.
+pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Extensions) -> ExitCode {
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
         Err(error) => {
@@ -27,7 +33,7 @@ pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    let context = match Context::of(&cli) {
+    let context = match Context::of(&cli, extensions) {
         Ok(context) => context,
         Err(error) => {
             complain(&error.to_string());

@@ -21,6 +21,7 @@ use super::element::store_url::StoreUrl;
 use super::error::{Problem, Problems, closest};
 use super::logging;
 use super::model::{Config, LogConfig, ShutdownConfig, StoreConfig};
+use super::overrides;
 use super::reader::{Document, Table, Value};
 
 pub use super::understood::understood;
@@ -134,6 +135,7 @@ impl Loader<'_> {
             tasks_dir: self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
             worker_logging: logging::worker(section(&mut top, "worker_logging")),
             scheduler_logging: logging::scheduler(section(&mut top, "scheduler_logging")),
+            overrides: section(&mut top, "resque_overrides").map(overrides::read).unwrap_or_default(),
             store: self.store(section(&mut top, "store")),
             shutdown: shutdown(section(&mut top, "shutdown")),
             log: self.log(section(&mut top, "log")),
@@ -264,17 +266,6 @@ fn refuse_what_comes_later(top: &mut Table<'_>) {
         top.refuse(key, "the store is configured in [store]: url = \"redis://HOST\", namespace = \"resque\"");
     }
     top.refuse("http", "the HTTP server is not built yet in this version; remove [http]");
-    if let Some(mut table) = section(top, "resque_overrides") {
-        for key in ["queue", "multi_worker", "scheduler"] {
-            // TOML has no null: what ActionHero writes for "none" may have become any of these.
-            if let Some(value) = table.take(key)
-                && !(value.raw().as_bool() == Some(false) || matches!(value.raw().as_str(), Some("" | "null")))
-            {
-                value.report("replacing parts of the engine is not built yet in this version; remove this key");
-            }
-        }
-        table.finish();
-    }
 }
 
 fn section<'a>(top: &mut Table<'a>, key: &str) -> Option<Table<'a>> {

@@ -8,6 +8,7 @@ use super::element::log_format::LogFormat;
 use super::element::on_crash::OnCrash;
 use super::element::queues::QueuePatterns;
 use super::element::store_url::StoreUrl;
+use super::overrides::Overrides;
 
 /// Everything that `config/tasks.toml`, the environment and flags say.
 #[derive(Debug, Clone, PartialEq)]
@@ -40,6 +41,8 @@ pub struct Config {
     pub worker_logging: WorkerLogging,
     /// Levels of the scheduler's events.
     pub scheduler_logging: SchedulerLogging,
+    /// What takes the place of parts of ours.
+    pub overrides: Overrides,
     /// The store.
     pub store: StoreConfig,
     /// How a drain ends.

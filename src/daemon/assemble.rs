@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::extensions::Extensions;
 use super::run::{RunError, RunOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -9,26 +10,48 @@ use crate::config::element::queues::QueuePatterns;
 use crate::config::error::{Problem, Problems};
 use crate::config::load::{Loaded, load};
 use crate::event::{Bus, Listener};
-use crate::handler::builtin::Builtins;
 use crate::handler::dispatch::Dispatch;
-use crate::plugin::registry::Plugins;
+use crate::pool::Work;
+use crate::scheduler::Present;
 use crate::task::Registry;
 use crate::task::load::Known;
 use crate::telemetry::line::Words;
-use crate::telemetry::log;
+use crate::telemetry::log::{self, Dial};
 
 /// The parts of a daemon. Nothing runs yet.
 pub struct App {
-    pub(super) config: Arc<Config>,
-    pub(super) registry: Arc<Registry>,
-    pub(super) dispatch: Arc<Dispatch>,
-    pub(super) plugins: Arc<Plugins>,
+    pub(super) options: RunOptions,
+    pub(super) parts: Parts,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Bus,
     pub(super) listener: Listener,
     pub(super) words: Words,
+    pub(super) dial: Dial,
+}
+
+/// The parts that a reload replaces.
+pub(super) struct Parts {
+    pub(super) config: Arc<Config>,
+    pub(super) registry: Arc<Registry>,
+    pub(super) dispatch: Arc<Dispatch>,
     /// What was allowed and yet may surprise.
     pub(super) remarks: Vec<String>,
+}
+
+impl Parts {
+    /// What the pool works by.
+    pub(super) fn work(&self) -> Work {
+        Work {
+            config: Arc::clone(&self.config),
+            dispatch: Arc::clone(&self.dispatch),
+            periodic: self.registry.periodic().map(|task| task.name.to_string()).collect(),
+        }
+    }
+
+    /// What the scheduler goes by.
+    pub(super) fn present(&self) -> Present {
+        Present::of(&self.config, Arc::clone(&self.registry))
+    }
 }
 
 /// Reads configuration and tasks and puts the parts together.
@@ -36,46 +59,70 @@ pub struct App {
 /// # Errors
 /// Every problem of all files at once.
 pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
-    let Loaded { mut config, notes } = load(&options.sources)?;
-    let mut problems = overridden(&mut config, options);
+    let mut read = Read::files(options)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let words = Words::new(config.worker_logging.clone(), config.scheduler_logging.clone(), config.log.redact.clone());
-    let interest = match log::init(&config.log, &words, Arc::clone(&clock)) {
-        Ok(interest) => interest,
+    let words = words(&read.config);
+    let (interest, dial) = match log::init(&read.config.log, &words, Arc::clone(&clock)) {
+        Ok((interest, dial)) => (interest, Some(dial)),
         Err(message) => {
-            problems.push(Problem::of_source("log.level", message));
-            0
+            read.problems.push(Problem::of_source("log.level", message));
+            (0, None)
         }
     };
     let (bus, mut listeners) = Bus::new(&[interest], log::DEPTH);
     let listener = listeners.pop().expect("one interest must give one listener");
-    let builtins = Builtins::standard(bus.clone());
-    let names: Vec<&str> = builtins.names().collect();
-    let plugins = plugins_in_code();
-    let plugin_names: Vec<&str> = plugins.names().collect();
-    let known = Known { builtins: &names, plugins: &plugin_names };
-    let tasks = crate::task::load::load(&config.tasks_dir, known);
-    problems.extend(tasks.problems);
-    if !problems.is_empty() {
-        return Err(RunError::Configuration(Problems(problems)));
-    }
-    let dispatch = Dispatch::new(&tasks.registry, &builtins, bus.clone());
-    Ok(App {
-        config: Arc::new(config),
-        registry: Arc::new(tasks.registry),
-        dispatch: Arc::new(dispatch),
-        plugins: Arc::new(plugins),
-        clock,
-        bus,
-        listener,
-        words,
-        remarks: notes.into_iter().chain(tasks.warnings).collect(),
-    })
+    let parts = read.parts(&options.extensions, &bus)?;
+    let dial = dial.expect("a log that could not be set up must have been a problem");
+    Ok(App { options: options.clone(), parts, clock, bus, listener, words, dial })
 }
 
-/// The plugins in code that tasks may list, by name: the binary as it comes has none.
-fn plugins_in_code() -> Plugins {
-    Plugins::new()
+/// Reads configuration and tasks once more, for a daemon that runs.
+///
+/// # Errors
+/// Every problem of all files at once.
+pub(super) fn assemble_anew(options: &RunOptions, bus: &Bus) -> Result<Parts, Problems> {
+    Read::files(options)?.parts(&options.extensions, bus)
+}
+
+/// The words of the log under a configuration.
+pub(super) fn words(config: &Config) -> Words {
+    Words::new(config.worker_logging.clone(), config.scheduler_logging.clone(), config.log.redact.clone())
+}
+
+/// A configuration that was read, with what is wrong with it by now.
+struct Read {
+    config: Config,
+    notes: Vec<String>,
+    problems: Vec<Problem>,
+}
+
+impl Read {
+    fn files(options: &RunOptions) -> Result<Self, Problems> {
+        let Loaded { mut config, notes } = load(&options.sources)?;
+        let mut problems = options.extensions.check(&config.overrides);
+        problems.extend(overridden(&mut config, options));
+        Ok(Self { config, notes, problems })
+    }
+
+    /// Reads the tasks and makes all that depends on them.
+    fn parts(self, extensions: &Extensions, bus: &Bus) -> Result<Parts, Problems> {
+        let Self { config, notes, mut problems } = self;
+        let (builtins, plugins) = (extensions.builtins(bus.clone()), extensions.plugins());
+        let (names, plugin_names): (Vec<&str>, Vec<&str>) = (builtins.names().collect(), plugins.names().collect());
+        let known = Known { builtins: &names, plugins: &plugin_names };
+        let tasks = crate::task::load::load(&config.tasks_dir, known);
+        problems.extend(tasks.problems);
+        if !problems.is_empty() {
+            return Err(Problems(problems));
+        }
+        let dispatch = Dispatch::new(&tasks.registry, &builtins, bus.clone());
+        Ok(Parts {
+            config: Arc::new(config),
+            registry: Arc::new(tasks.registry),
+            dispatch: Arc::new(dispatch),
+            remarks: notes.into_iter().chain(tasks.warnings).collect(),
+        })
+    }
 }
 
 /// What flags say comes before what files say.

@@ -1,9 +1,8 @@
 //! Where this instance runs, and what it calls itself.
 
-use crate::config::Config;
+use crate::pool::Work;
 use crate::process::sweep;
 use crate::store::instance::{HostIdentity, InstanceRecord};
-use crate::task::Registry;
 
 /// This process, as others on this machine can find it.
 #[must_use]
@@ -24,17 +23,19 @@ pub fn identity() -> HostIdentity {
 /// The host part of the name is not the bare host name: a Ruby `*` worker on the same host would
 /// take us for dead and fail our jobs. It holds no colon, for a worker's id has exactly three parts.
 #[must_use]
-pub fn record(host: &HostIdentity, config: &Config, registry: &Registry, try_number: usize) -> InstanceRecord {
+pub fn record(host: &HostIdentity, work: &Work, try_number: usize) -> InstanceRecord {
+    let Work { config, periodic, .. } = work;
     let bare = host.hostname.replace(':', "-");
     let suffix = if try_number > 1 { format!("-{try_number}") } else { String::new() };
     InstanceRecord {
         id: InstanceRecord::new_id(),
         name: format!("{bare}-windlass{suffix}:{}", host.pid),
         queues: config.queues.as_configured(),
+        former_queues: Vec::new(),
         host: host.clone(),
         processors: config.max_task_processors,
         lease_ms: u64::try_from(config.store.lease.as_millis()).unwrap_or(u64::MAX),
-        periodic: registry.periodic().map(|task| task.name.to_string()).collect(),
+        periodic: periodic.to_vec(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
     }
 }

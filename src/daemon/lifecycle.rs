@@ -10,8 +10,8 @@
 
 use std::io;
 use std::process::ExitCode;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
@@ -20,22 +20,20 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::assemble::App;
+use super::extensions::Extensions;
+use super::reload::Reloader;
 use super::run::RunError;
 use super::{host, signal, supervisor, systemd};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::event::{Bus, Event};
-use crate::handler::dispatch::Dispatch;
-use crate::plugin::ending::CrashPolicy;
-use crate::plugin::registry::Plugins;
-use crate::pool::{self, Control, Ended, Phase};
+use crate::pool::{self, Control, Ended, Phase, Work};
 use crate::process::sweep;
 use crate::scheduler::recover::{is_gone_from_here, recover};
-use crate::scheduler::{Context, cron, duties, promote};
+use crate::scheduler::{self, Context, Present};
 use crate::store::instance::{HostIdentity, InstanceRecord, Joined};
 use crate::store::{Store, StoreError, open};
-use crate::task::Registry;
 
 /// How long the scheduler may take to resign.
 const RESIGN: Duration = Duration::from_secs(2);
@@ -45,17 +43,24 @@ const RESIGN: Duration = Duration::from_secs(2);
 /// # Errors
 /// Says why it does not start.
 pub fn run(app: App) -> Result<ExitCode, RunError> {
-    let App { config, registry, dispatch, plugins, clock, bus, listener, words, remarks } = app;
+    let extensions = Arc::clone(&app.options.extensions);
+    let App { options, mut parts, clock, bus, listener, words, dial } = app;
+    let words = Arc::new(RwLock::new(words));
+    let said = Arc::clone(&words);
     let log = std::thread::Builder::new()
         .name("log".to_owned())
-        .spawn(move || crate::telemetry::log::write(&listener, &words))
+        .spawn(move || crate::telemetry::log::write(&listener, &said))
         .map_err(system("start the log"))?;
-    for text in remarks {
+    for text in std::mem::take(&mut parts.remarks) {
         bus.emit(Event::Warning { text });
     }
     let (orders, control) = watch::channel(Control::default());
-    signal::listen(orders, bus.clone()).map_err(system("listen for signals"))?;
-    let (instance, present) = watch::channel(Arc::<str>::from(""));
+    let (pool, work) = watch::channel(parts.work());
+    let (scheduler, present) = watch::channel(parts.present());
+    let reloader = Reloader { options, bus: bus.clone(), parts, pool, scheduler, words, dial };
+    let reload = reloader.start().map_err(system("start the thread that reloads"))?;
+    signal::listen(orders, bus.clone(), reload).map_err(system("listen for signals"))?;
+    let (instance, instance_now) = watch::channel(Arc::<str>::from(""));
     let abandoned = Arc::new(AtomicBool::new(false));
     let abandon = Arc::clone(&abandoned);
     supervisor::parent_watch(move || {
@@ -63,17 +68,16 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         // The parent is gone, and with it whoever would clean up after us: take our children along.
         sweep::kill_descendants();
         // And those whose own parent died before: they are nobody's descendants any more.
-        sweep::kill_marked(&present.borrow().clone());
+        sweep::kill_marked(&instance_now.borrow().clone());
         std::process::exit(1);
     })
     .map_err(system("watch the parent"))?;
     let handlers = handlers_runtime().map_err(system("start the handlers' runtime"))?;
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
     let life = Life {
-        config,
-        registry,
-        dispatch,
-        plugins,
+        work,
+        present,
+        extensions,
         clock,
         bus: bus.clone(),
         host: host::identity(),
@@ -82,7 +86,13 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         instance,
         abandoned,
     };
-    let code = core.block_on(life.run());
+    let code = core.block_on(async {
+        tokio::select! {
+            code = life.run() => code,
+            // On the core's thread, so that it is the core that is known to be alive.
+            never = systemd::keep_alive() => match never {},
+        }
+    });
     // Whatever a handler in Rust left running is not waited for.
     handlers.shutdown_timeout(Duration::from_millis(100));
     bus.close();
@@ -102,10 +112,9 @@ fn handlers_runtime() -> io::Result<Runtime> {
 
 /// A daemon's life on the core.
 struct Life {
-    config: Arc<Config>,
-    registry: Arc<Registry>,
-    dispatch: Arc<Dispatch>,
-    plugins: Arc<Plugins>,
+    work: watch::Receiver<Work>,
+    present: watch::Receiver<Present>,
+    extensions: Arc<Extensions>,
     clock: Arc<dyn Clock>,
     bus: Bus,
     host: HostIdentity,
@@ -124,9 +133,14 @@ enum Cut {
 }
 
 impl Life {
+    /// The configuration at present.
+    fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.work.borrow().config)
+    }
+
     async fn run(mut self) -> Result<ExitCode, RunError> {
         self.bus.emit(Event::Notice {
-            text: format!("windlass {} starts on {}", env!("CARGO_PKG_VERSION"), self.config.store.url),
+            text: format!("windlass {} starts on {}", env!("CARGO_PKG_VERSION"), self.config().store.url),
         });
         let (context, record) = match self.begin().await {
             Ok(begun) => begun,
@@ -135,14 +149,14 @@ impl Life {
         };
         self.instance.send_replace(Arc::from(record.id.as_str()));
         let scheduler = self.start_scheduler(&context);
+        let multi_worker = self.extensions.multi_worker_of(&self.config().overrides).cloned();
         let (ready, started) = oneshot::channel();
         let setup = pool::Setup {
-            config: Arc::clone(&self.config),
+            work: self.work,
             store: context.store,
             clock: self.clock,
             bus: self.bus.clone(),
-            dispatch: self.dispatch,
-            plugins: self.plugins,
+            plugins: self.extensions.plugins(),
             handlers: self.handlers.clone(),
             record,
             instance: self.instance,
@@ -161,7 +175,11 @@ impl Life {
             stop.end().await;
         };
         // The scheduler ends while the pool drains: neither waits for the other.
-        let (ended, ()) = tokio::join!(pool::run(setup, self.control.clone()), ending);
+        let working = match multi_worker {
+            Some(multi_worker) => multi_worker(setup, self.control.clone()),
+            None => Box::pin(pool::run(setup, self.control.clone())),
+        };
+        let (ended, ()) = tokio::join!(working, ending);
         say_ready.abort();
         let killed = self.control.borrow().phase == Phase::Kill;
         let text = match (ended, killed) {
@@ -180,8 +198,9 @@ impl Life {
         loop {
             let begun = async {
                 if store.is_none() {
-                    let settings = &self.config.store;
-                    store = Some(open::open(&settings.url, &settings.namespace).await?);
+                    let config = self.config();
+                    let opened = open::open(&config.store.url, &config.store.namespace).await?;
+                    store = Some(self.extensions.over(&config.overrides, opened));
                 }
                 // Just set, or still there from the last try.
                 let store = Arc::clone(store.as_ref().expect("the store must be open by now"));
@@ -193,7 +212,7 @@ impl Life {
                 Err(error) => return Err(Cut::Unusable(error)),
             };
             systemd::status("waiting for the store");
-            let text = format!("failed to {error} ({}); trying again until it answers", self.config.store.url);
+            let text = format!("failed to {error} ({}); trying again until it answers", self.config().store.url);
             self.bus.emit(Event::InternalError { error: text });
             let delay = backoff::exponential(attempt, Duration::from_millis(250), Duration::from_secs(5), 0.5);
             attempt = attempt.saturating_add(1);
@@ -210,15 +229,12 @@ impl Life {
     async fn join(&self, store: Arc<dyn Store>) -> Result<(Context, InstanceRecord), StoreError> {
         let mut context = Context {
             store: Arc::clone(&store),
-            registry: Arc::clone(&self.registry),
+            present: self.present.clone(),
             clock: Arc::clone(&self.clock),
             bus: self.bus.clone(),
             name: String::new(),
             host: self.host.clone(),
-            policy: CrashPolicy { on_crash: self.config.on_crash, max_redeliveries: self.config.max_redeliveries },
-            timeout: self.config.timeout,
-            lease: self.config.store.lease,
-            stuck_worker_timeout: self.config.stuck_worker_timeout,
+            lease: self.config().store.lease,
         };
         let instances = store.instances().await?;
         for state in &instances {
@@ -228,7 +244,7 @@ impl Life {
         }
         self.warn_of_foreigners(&context).await?;
         for try_number in 1.. {
-            let record = host::record(&self.host, &self.config, &self.registry, try_number);
+            let record = host::record(&self.host, &self.work.borrow(), try_number);
             if store.join(&record).await? == Joined::Yes {
                 context.name.clone_from(&record.name);
                 return Ok((context, record));
@@ -239,7 +255,8 @@ impl Life {
 
     /// A pattern takes jobs of classes that only the other workers on this Redis may know.
     async fn warn_of_foreigners(&self, context: &Context) -> Result<(), StoreError> {
-        if !self.config.queues.has_patterns() || self.config.max_task_processors == 0 {
+        let config = self.config();
+        if !config.queues.has_patterns() || config.max_task_processors == 0 {
             return Ok(());
         }
         let instances = context.store.instances().await?;
@@ -252,7 +269,7 @@ impl Life {
                 text: format!(
                     "queues = {:?} takes jobs from queues of other workers too, such as {}; classes that have no task \
                      here would fail: list this instance's queues instead",
-                    self.config.queues.as_configured(),
+                    config.queues.as_configured(),
                     foreign.worker
                 ),
             });
@@ -262,29 +279,26 @@ impl Life {
 
     fn start_scheduler(&self, context: &Context) -> RunningScheduler {
         let (stop, stopped) = watch::channel(false);
-        let tasks = if self.config.scheduler {
-            vec![
-                self.handlers.spawn(promote::run(context.clone(), stopped.clone())),
-                self.handlers.spawn(duties::run(context.clone(), stopped.clone())),
-                self.handlers.spawn(cron::run(context.clone(), stopped)),
-            ]
-        } else {
-            Vec::new()
-        };
-        RunningScheduler { stop, tasks }
+        let config = self.config();
+        let task = config.scheduler.then(|| match self.extensions.scheduler_of(&config.overrides) {
+            Some(scheduler) => self.handlers.spawn(scheduler(context.clone(), stopped)),
+            None => self.handlers.spawn(scheduler::run(context.clone(), stopped)),
+        });
+        RunningScheduler { stop, task }
     }
 }
 
 struct RunningScheduler {
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    task: Option<JoinHandle<()>>,
 }
 
 impl RunningScheduler {
     async fn end(self) {
         self.stop.send_replace(true);
-        let all = futures_util::future::join_all(self.tasks);
-        // One that does not resign in time loses its leadership when that runs out.
-        let _ = tokio::time::timeout(RESIGN, all).await;
+        if let Some(task) = self.task {
+            // One that does not resign in time loses its leadership when that runs out.
+            let _ = tokio::time::timeout(RESIGN, task).await;
+        }
     }
 }

@@ -24,7 +24,7 @@ struct Shared {
 
 #[derive(Debug)]
 struct Outlet {
-    interest: u32,
+    interest: AtomicU32,
     sender: SyncSender<Option<Event>>,
     lost: Arc<AtomicU64>,
 }
@@ -45,7 +45,7 @@ impl Bus {
         for &interest in interests {
             let (sender, receiver) = sync_channel(depth);
             let lost = Arc::new(AtomicU64::new(0));
-            outlets.push(Outlet { interest, sender, lost: Arc::clone(&lost) });
+            outlets.push(Outlet { interest: AtomicU32::new(interest), sender, lost: Arc::clone(&lost) });
             listeners.push(Listener { receiver, lost });
         }
         let interest = AtomicU32::new(interests.iter().fold(0, |all, one| all | one));
@@ -64,10 +64,19 @@ impl Bus {
         self.shared.interest.load(Ordering::Relaxed) & kind.bit() != 0
     }
 
+    /// Changes what the listener of this number wants, as [`new`](Self::new) counted them from 0.
+    pub fn set_interest(&self, listener: usize, interest: u32) {
+        if let Some(outlet) = self.shared.outlets.get(listener) {
+            outlet.interest.store(interest, Ordering::Relaxed);
+        }
+        let all = self.shared.outlets.iter().fold(0, |all, outlet| all | outlet.interest.load(Ordering::Relaxed));
+        self.shared.interest.store(all, Ordering::Relaxed);
+    }
+
     /// Sends an event to all who want it, without waiting.
     pub fn emit(&self, event: Event) {
         let bit = event.kind().bit();
-        let mut wanting = self.shared.outlets.iter().filter(|outlet| outlet.interest & bit != 0).peekable();
+        let mut wanting = self.shared.outlets.iter().filter(|outlet| outlet.wants(bit)).peekable();
         while let Some(outlet) = wanting.next() {
             if wanting.peek().is_none() {
                 return outlet.send(event);
@@ -87,6 +96,10 @@ impl Bus {
 }
 
 impl Outlet {
+    fn wants(&self, bit: u32) -> bool {
+        self.interest.load(Ordering::Relaxed) & bit != 0
+    }
+
     fn send(&self, event: Event) {
         if let Err(TrySendError::Full(_)) = self.sender.try_send(Some(event)) {
             self.lost.fetch_add(1, Ordering::Relaxed);
@@ -138,8 +151,11 @@ mod tests {
         assert_eq!(listeners[0].take_lost(), 1);
         assert_eq!(texts(&listeners[1]), ["WorkerPause", "a"]);
         assert_eq!(listeners[1].take_lost(), 2);
+        bus.set_interest(1, Kind::Job.bit());
+        assert!(bus.wants(Kind::Job) && bus.wants(Kind::Notice) && !bus.wants(Kind::WorkerPause));
         bus.emit(Event::Notice { text: "last".into() });
         bus.close();
         assert!(listeners[0].next().is_some() && listeners[0].next().is_none());
+        assert!(listeners[1].next().is_none(), "it does not want notices any more");
     }
 }

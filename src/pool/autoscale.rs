@@ -44,6 +44,8 @@ pub fn decide(census: Census, min: usize, max: usize) -> Decision {
     // More than half: exactly half changes nothing either way.
     let (more, less) = (busy * 2 > processors, busy * 2 < processors);
     match blocked {
+        // The bounds were changed.
+        _ if processors > max => Decision::Shrink,
         true if processors > min => Decision::Shrink,
         true => Decision::Hold,
         false if processors < min => Decision::Grow,
@@ -75,6 +77,8 @@ mod tests {
             ((2, 0, false), Hold),
             ((4, 2, false), Hold),
             ((2, 1, false), Hold),
+            ((5, 5, false), Shrink),
+            ((5, 5, true), Shrink),
         ] {
             let (processors, busy, blocked) = given;
             assert_eq!(decide(Census { processors, busy, blocked }, 2, 4), wanted, "{given:?}");

@@ -1,5 +1,10 @@
 //! What a pool is told from outside.
 
+use std::sync::Arc;
+
+use crate::config::Config;
+use crate::handler::dispatch::Dispatch;
+
 /// How far a shutdown has come. Only ever grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub enum Phase {
@@ -19,4 +24,17 @@ pub struct Control {
     pub phase: Phase,
     /// Claim nothing for now.
     pub paused: bool,
+    /// How many times it was said that what runs is to be killed.
+    pub kills: u32,
+}
+
+/// What a pool works by. A reload replaces the whole.
+#[derive(Debug, Clone)]
+pub struct Work {
+    /// Bounds, times, queues and policy.
+    pub config: Arc<Config>,
+    /// The tasks and their handlers.
+    pub dispatch: Arc<Dispatch>,
+    /// The periodic tasks that the instance declares.
+    pub periodic: Arc<[String]>,
 }

@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use super::hooked::Performed;
 use super::roster::{Job, LANES, Roster};
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::config::element::queues::QueuePatterns;
 use crate::event::{Bus, Event};
 use crate::handler::contract::Stop;
@@ -38,14 +39,17 @@ pub(super) struct Core {
     pub(super) record: RefCell<InstanceRecord>,
     pub(super) instance: Arc<str>,
     pub(super) roster: RefCell<Roster>,
-    pub(super) patterns: QueuePatterns,
+    pub(super) patterns: RefCell<QueuePatterns>,
+    /// The queues that were known when the waker last looked.
+    pub(super) known: RefCell<Vec<QueueName>>,
     /// The queues the patterns stand for at present, in order.
     pub(super) queues: RefCell<Arc<[QueueName]>>,
-    pub(super) dispatch: Arc<Dispatch>,
+    pub(super) config: RefCell<Arc<Config>>,
+    pub(super) dispatch: RefCell<Arc<Dispatch>>,
     /// The plugins in code that tasks may list.
     pub(super) plugins: Arc<Plugins>,
-    pub(super) policy: CrashPolicy,
-    pub(super) kill_grace: Duration,
+    pub(super) policy: Cell<CrashPolicy>,
+    pub(super) kill_grace: Cell<Duration>,
     pub(super) store: Arc<dyn Store>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Bus,
@@ -79,6 +83,14 @@ pub(super) struct Core {
     pub(super) lock_taken: Notify,
     /// When the last successful extension of the lease was sent.
     pub(super) extended: Cell<Instant>,
+    /// How often `record` was changed, and which of its changes the store has.
+    pub(super) record_version: Cell<u64>,
+    pub(super) published: Cell<u64>,
+    /// Extend the lease now, for `record` was changed.
+    pub(super) beat: Notify,
+    /// The queues or bounds were changed: for the waker and for the manager.
+    pub(super) look_anew: Notify,
+    pub(super) reconsider: Notify,
     /// How many jobs of unknown classes each queue brought.
     pub(super) unknown: RefCell<HashMap<QueueName, u64>>,
     /// Whether the store answered last time, so that an outage is told once.

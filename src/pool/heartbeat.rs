@@ -17,9 +17,9 @@ use crate::handler::contract::Stop;
 use crate::store::instance::{Extend, Extended, LockRenewal};
 
 /// Extends for as long as it is polled.
-pub(super) async fn beat(core: Rc<Core>, lease: Duration, at_most: Duration) {
-    let calm = (lease / 3).min(at_most);
+pub(super) async fn beat(core: Rc<Core>, lease: Duration) {
     loop {
+        let calm = (lease / 3).min(core.config().timeout);
         let period = match core.shortest_lock_s.get() {
             Some(ttl_s) => calm.min(Duration::from_secs(ttl_s) / 3),
             None => calm,
@@ -28,13 +28,19 @@ pub(super) async fn beat(core: Rc<Core>, lease: Duration, at_most: Duration) {
             () = sleep(period) => {}
             // A lock that runs out sooner than our period was taken; beat faster from now on.
             () = core.lock_taken.notified() => continue,
+            // What we say of ourselves has changed, and others wait until the store has it.
+            () = core.beat.notified() => {}
         }
+        let version = core.record_version.get();
         let (extend, numbers) = gather(&core);
         let sent = Instant::now();
         match core.store.extend(&extend).await {
             Ok(extended) => {
                 core.store_answered();
                 core.extended.set(sent);
+                if core.published.replace(version) != version {
+                    core.reconsider.notify_one();
+                }
                 settle_findings(&core, &extend, &numbers, &extended);
             }
             Err(error) => core.store_failed("extend the lease", &error),
@@ -98,10 +104,10 @@ fn settle_findings(core: &Core, extend: &Extend, numbers: &[usize], extended: &E
 
 /// Ends all runs before the lease does, when it cannot be extended.
 pub(super) async fn guard(core: Rc<Core>, lease: Duration) {
-    let grace = core.kill_grace.min(lease / 3);
-    let (ask, kill) = (lease - grace, lease - lease / 10);
     let mut told = Stop::No;
     loop {
+        let grace = core.kill_grace.get().min(lease / 3);
+        let (ask, kill) = (lease - grace, lease - lease / 10);
         let silent = core.extended.get().elapsed();
         let due = match told {
             Stop::No => ask,

@@ -98,7 +98,7 @@ impl LaneTask {
         let mut idle = (Vec::new(), Vec::new());
         if self.core.accepting.get() && self.core.hungry[self.index].get() {
             for slot in self.core.roster.borrow_mut().iter_mut() {
-                if slot.lane() != self.index || slot.retiring {
+                if slot.lane() != self.index || slot.retiring || slot.stale {
                     continue;
                 }
                 if matches!(slot.state, State::Idle) {
@@ -304,7 +304,7 @@ impl LaneTask {
         };
         let put_off = matches!(outcome, Outcome::Later { .. });
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
-        let ending = ending::ending(job.task(), self.core.policy, run, outcome, self.core.clock.now_ms());
+        let ending = ending::ending(job.task(), self.core.policy.get(), run, outcome, self.core.clock.now_ms());
         let attempt = self.tell(&job, &ending, result, put_off);
         self.settle(number, worker, job, ending, attempt);
     }

@@ -2,10 +2,11 @@
 //! unregisters. Never waits for a job.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::autoscale::{Census, Decision, decide};
 use super::core::Core;
@@ -26,16 +27,28 @@ pub(super) struct Bounds {
     pub(super) max_delay: Duration,
 }
 
+impl Bounds {
+    fn of(core: &Core) -> Self {
+        let config = core.config();
+        Self {
+            min: config.min_task_processors,
+            max: config.max_task_processors,
+            check: config.check_timeout,
+            max_delay: config.max_event_loop_delay,
+        }
+    }
+}
+
 /// Grows and shrinks the pool for as long as it is polled. `ready` is told when its first processors
 /// are registered.
-pub(super) async fn manage(core: Rc<Core>, bounds: Bounds, mut ready: Option<oneshot::Sender<()>>) {
-    let mut checks = interval(bounds.check);
-    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // Slots that left the roster and could not be unregistered yet.
+pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>>) {
+    let mut checks = every(Bounds::of(&core).check);
+    // Workers that left the roster and could not be unregistered yet.
     let mut leaving: Vec<WorkerName> = Vec::new();
     loop {
         tokio::select! {
             _ = checks.tick() => {
+                let bounds = Bounds::of(&core);
                 check(&core, bounds).await;
                 let started = core.roster.borrow().census().0 >= bounds.min;
                 if let Some(ready) = ready.take_if(|_| started) {
@@ -44,7 +57,14 @@ pub(super) async fn manage(core: Rc<Core>, bounds: Bounds, mut ready: Option<one
                 }
             }
             () = core.retired.notified() => {}
+            () = core.reconsider.notified() => {
+                let check = Bounds::of(&core).check;
+                if check != checks.period() {
+                    checks = every(check);
+                }
+            }
         }
+        leaving.extend(renew(&core).await);
         let retired = core.roster.borrow_mut().take_retired();
         leaving.extend(retired.into_iter().map(|slot| slot.worker));
         if leaving.is_empty() {
@@ -61,6 +81,12 @@ pub(super) async fn manage(core: Rc<Core>, bounds: Bounds, mut ready: Option<one
     }
 }
 
+fn every(period: Duration) -> Interval {
+    let mut checks = interval(period);
+    checks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    checks
+}
+
 async fn check(core: &Core, bounds: Bounds) {
     let started = Instant::now();
     let delay = probe::delay(&core.handlers, bounds.check).await;
@@ -70,7 +96,12 @@ async fn check(core: &Core, bounds: Bounds) {
     match decision {
         // The first ones all at once, then one a check.
         Decision::Grow => grow(core, bounds.min.saturating_sub(processors).max(1), bounds.max).await,
-        Decision::Shrink => core.roster.borrow_mut().retire_one(),
+        // Those beyond the most all at once, else one a check.
+        Decision::Shrink => {
+            for _ in 0..processors.saturating_sub(bounds.max).max(1) {
+                core.roster.borrow_mut().retire_one();
+            }
+        }
         Decision::Hold => {}
     }
     if core.bus.wants(Kind::MultiWorkerAction) && (decision != Decision::Hold || started.elapsed() > bounds.check) {
@@ -85,12 +116,51 @@ async fn grow(core: &Core, count: usize, max: usize) {
     let mut numbers = core.roster.borrow().free_numbers(count);
     numbers.retain(|&number| number <= max);
     let workers: Vec<_> = numbers.iter().map(|&number| core.record.borrow().worker(number)).collect();
-    if workers.is_empty() {
-        return;
+    let Some(blocked) = enlist(core, &workers).await else { return };
+    for (number, worker) in numbers.into_iter().zip(workers) {
+        if blocked.contains(&worker) {
+            continue;
+        }
+        let mut slot = Slot::new(number, worker.clone());
+        // A reload may have come between.
+        slot.stale = core.record.borrow().worker(number) != worker;
+        core.roster.borrow_mut().add(slot);
+        started(core, number, worker);
     }
-    let left_over = match core.store.register(&core.instance, &workers).await {
+}
+
+/// Gives idle processors the names that they have since a reload; returns the names that are to be unregistered.
+async fn renew(core: &Core) -> Vec<WorkerName> {
+    let (numbers, workers): (Vec<_>, Vec<_>) = core.stale().into_iter().unzip();
+    let Some(blocked) = enlist(core, &workers).await else { return Vec::new() };
+    let mut former = Vec::new();
+    for (number, worker) in numbers.into_iter().zip(workers) {
+        if !blocked.contains(&worker) {
+            former.push(core.rename(number, worker.clone()));
+            started(core, number, worker);
+        }
+    }
+    former
+}
+
+fn started(core: &Core, number: usize, worker: WorkerName) {
+    core.bus.emit(Event::WorkerStart { worker });
+    // It may claim at once where its lane is hungry; else the lane is woken as usual.
+    core.bells[lane_of(number)].notify_one();
+    core.came_short.notify_one();
+}
+
+/// Registers workers; returns those that may not claim yet. `None` if none was registered.
+async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> {
+    if workers.is_empty() || !core.is_published() {
+        return None;
+    }
+    let left_over = match core.store.register(&core.instance, workers).await {
         Ok(left_over) => left_over,
-        Err(error) => return core.store_failed("register processors", &error),
+        Err(error) => {
+            core.store_failed("register processors", &error);
+            return None;
+        }
     };
     let mut blocked = Vec::new();
     for record in left_over {
@@ -100,23 +170,15 @@ async fn grow(core: &Core, count: usize, max: usize) {
             blocked.push(worker);
         }
     }
-    for (number, worker) in numbers.into_iter().zip(workers) {
-        if blocked.contains(&worker) {
-            continue;
-        }
-        core.roster.borrow_mut().add(Slot::new(number, worker.clone()));
-        core.bus.emit(Event::WorkerStart { worker });
-        // It may claim at once where its lane is hungry; else the lane is woken as usual.
-        core.bells[lane_of(number)].notify_one();
-        core.came_short.notify_one();
-    }
+    Some(blocked)
 }
 
 /// A record under one of our names that an earlier life left: its job is settled as cut off.
 async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
-    let find = |class: &str| core.dispatch.get(class).map(|(task, _)| &**task);
-    let CutOff { recovery, .. } = cut_off(record, None, find, core.policy, core.clock.now_ms());
+    let dispatch = Arc::clone(&core.dispatch.borrow());
+    let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
+    let CutOff { recovery, .. } = cut_off(record, None, find, core.policy.get(), core.clock.now_ms());
     let recovered = core.store.recover(&recovery).await?;
     core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });
     Ok(())

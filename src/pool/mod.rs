@@ -13,14 +13,16 @@ pub mod control;
 mod core;
 mod heartbeat;
 pub mod hooked;
+mod interrupt;
 mod lane;
 mod manager;
 mod perform;
 mod probe;
+mod reload;
 mod report;
 mod roster;
 mod run;
 mod waking;
 
-pub use control::{Control, Phase};
+pub use control::{Control, Phase, Work};
 pub use run::{Ended, Setup, run};

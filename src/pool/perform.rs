@@ -63,7 +63,8 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
     };
     job.scheduled_at = view.scheduled_at.as_deref().map(Arc::from);
     describe(core, worker, &mut job, &view.class);
-    let Some((task, handler)) = core.dispatch.get(&view.class) else {
+    let dispatch = core.dispatch.borrow();
+    let Some((task, handler)) = dispatch.get(&view.class) else {
         return Readied::Refused(job, Failure::unknown_class(&view.class));
     };
     job.known = Some((Arc::clone(task), Arc::clone(handler)));
@@ -123,7 +124,7 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> 
         Ok(Begun::Ended(outcome)) => Some(outcome),
         Ok(Begun::Running(run)) => {
             let (number, claim, timeout) = (slot.number, job.claim.clone(), task.timeout);
-            let (stop, grace) = (Arc::clone(&slot.stop), core.kill_grace);
+            let (stop, grace) = (Arc::clone(&slot.stop), core.kill_grace.get());
             let report = core.finished[slot.lane()].clone();
             core.handlers.spawn(async move {
                 let performed = Performed::Ran(watched(run, &stop, timeout, grace).await);
@@ -150,7 +151,7 @@ fn begin_hooked(
     };
     let (number, claim) = (slot.number, invocation.claim.clone());
     let report = core.finished[slot.lane()].clone();
-    let hooked = Hooked { hooks, handler, invocation, grace: core.kill_grace };
+    let hooked = Hooked { hooks, handler, invocation, grace: core.kill_grace.get() };
     core.handlers.spawn(async move {
         let performed = hooked.perform(stop).await;
         // A lane that is gone has nothing to settle any more.

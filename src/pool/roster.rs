@@ -73,13 +73,16 @@ pub(super) struct Slot {
     pub(super) state: State,
     /// On its way out: claims nothing more.
     pub(super) retiring: bool,
+    /// Its name is of before a reload: claims nothing more until it has its new one.
+    pub(super) stale: bool,
     /// Tells its run to stop; reset before each run.
     pub(super) stop: Arc<watch::Sender<Stop>>,
 }
 
 impl Slot {
     pub(super) fn new(number: usize, worker: WorkerName) -> Self {
-        Self { number, worker, state: State::Idle, retiring: false, stop: Arc::new(watch::Sender::new(Stop::No)) }
+        let stop = Arc::new(watch::Sender::new(Stop::No));
+        Self { number, worker, state: State::Idle, retiring: false, stale: false, stop }
     }
 
     /// The lane it is bound to.

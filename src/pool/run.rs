@@ -13,19 +13,18 @@ use tokio::sync::{Notify, mpsc, oneshot, watch};
 use tokio::task::{JoinHandle, LocalSet, spawn_local};
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::control::{Control, Phase};
+use super::control::{Control, Phase, Work};
 use super::core::Core;
+use super::interrupt::Interrupts;
 use super::lane::LaneTask;
-use super::manager::{Bounds, manage};
+use super::manager::manage;
+use super::reload::{bring_up_to_date, policy};
 use super::roster::{LANES, Roster};
 use super::{heartbeat, waking};
 use crate::backoff;
 use crate::clock::Clock;
-use crate::config::Config;
 use crate::event::{Bus, Event};
 use crate::handler::contract::Stop;
-use crate::handler::dispatch::Dispatch;
-use crate::plugin::ending::CrashPolicy;
 use crate::plugin::registry::Plugins;
 use crate::store::instance::{InstanceRecord, Joined};
 use crate::store::queueing::Lane;
@@ -37,16 +36,14 @@ const KILLED_SETTLE: Duration = Duration::from_secs(3);
 
 /// Everything a pool works with.
 pub struct Setup {
-    /// Bounds, times and queues.
-    pub config: Arc<Config>,
+    /// What it works by at present.
+    pub work: watch::Receiver<Work>,
     /// The store, in which the instance has already joined.
     pub store: Arc<dyn Store>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Where events go.
     pub bus: Bus,
-    /// The tasks and their handlers.
-    pub dispatch: Arc<Dispatch>,
     /// The plugins in code that tasks may list.
     pub plugins: Arc<Plugins>,
     /// The runtime on which handlers run.
@@ -72,27 +69,25 @@ pub enum Ended {
 
 /// Runs until told to drain. To be called on a current-thread runtime.
 pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
-    let Setup { config, store, clock, bus, dispatch, plugins, handlers, mut record, instance, abandoned, ready } =
-        setup;
+    let Setup { mut work, store, clock, bus, plugins, handlers, mut record, instance, abandoned, ready } = setup;
     let mut ready = Some(ready);
     let local = LocalSet::new();
     local
         .run_until(async move {
             loop {
                 let parts = Parts {
-                    config: Arc::clone(&config),
                     store: Arc::clone(&store),
                     clock: Arc::clone(&clock),
                     bus: bus.clone(),
-                    dispatch: Arc::clone(&dispatch),
                     plugins: Arc::clone(&plugins),
                     handlers: handlers.clone(),
                     abandoned: Arc::clone(&abandoned),
                 };
-                if let Some(ended) = live(parts, &record, &mut control, &mut ready).await {
+                if let Some(ended) = live(parts, &mut record, &mut work, &mut control, &mut ready).await {
                     return ended;
                 }
                 record.id = InstanceRecord::new_id();
+                bring_up_to_date(&mut record, &work.borrow());
                 instance.send_replace(Arc::from(record.id.as_str()));
                 if !rejoin(&*store, &bus, &record, &mut control).await {
                     return Ended::Clean;
@@ -103,24 +98,25 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
 }
 
 struct Parts {
-    config: Arc<Config>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     bus: Bus,
-    dispatch: Arc<Dispatch>,
     plugins: Arc<Plugins>,
     handlers: Handle,
     abandoned: Arc<AtomicBool>,
 }
 
-/// One life under one id. `None` when it was declared dead.
+/// One life under one id. `None` when it was declared dead. `record` is what it joined as, and then what it became.
 async fn live(
     parts: Parts,
-    record: &InstanceRecord,
+    record: &mut InstanceRecord,
+    work: &mut watch::Receiver<Work>,
     control: &mut watch::Receiver<Control>,
     ready: &mut Option<oneshot::Sender<()>>,
 ) -> Option<Ended> {
-    let Parts { config, store, clock, bus, dispatch, plugins, handlers, abandoned } = parts;
+    let Parts { store, clock, bus, plugins, handlers, abandoned } = parts;
+    let present = work.borrow_and_update().clone();
+    let Work { config, dispatch, .. } = &present;
     let has_pool = config.max_task_processors > 0;
     let joined = Instant::now();
     let Some((lanes, waker)) = open(&*store, &bus, record, has_pool, control).await else {
@@ -131,12 +127,14 @@ async fn live(
         record: RefCell::new(record.clone()),
         instance: Arc::from(record.id.as_str()),
         roster: RefCell::new(Roster::default()),
-        patterns: config.queues.clone(),
+        patterns: RefCell::new(config.queues.clone()),
+        known: RefCell::default(),
         queues: RefCell::new(config.queues.resolve(&[]).into()),
-        dispatch,
+        config: RefCell::new(Arc::clone(config)),
+        dispatch: RefCell::new(Arc::clone(dispatch)),
         plugins,
-        policy: CrashPolicy { on_crash: config.on_crash, max_redeliveries: config.max_redeliveries },
-        kill_grace: config.shutdown.kill_grace,
+        policy: Cell::new(policy(config)),
+        kill_grace: Cell::new(config.shutdown.kill_grace),
         store: Arc::clone(&store),
         clock,
         bus,
@@ -155,9 +153,16 @@ async fn live(
         shortest_lock_s: Cell::new(None),
         lock_taken: Notify::new(),
         extended: Cell::new(joined),
+        record_version: Cell::new(0),
+        published: Cell::new(0),
+        beat: Notify::new(),
+        look_anew: Notify::new(),
+        reconsider: Notify::new(),
         unknown: RefCell::default(),
         outage: Cell::new(None),
     });
+    // It may have joined before the last reload.
+    core.adopt(&present);
     let lanes: Vec<_> = lanes
         .into_iter()
         .zip(reports)
@@ -165,43 +170,45 @@ async fn live(
         .map(|(index, (lane, report))| spawn_local(LaneTask::new(index, Rc::clone(&core), lane, report).run()))
         .collect();
     let mut tasks = vec![
-        spawn_local(heartbeat::beat(Rc::clone(&core), config.store.lease, config.timeout)),
+        spawn_local(heartbeat::beat(Rc::clone(&core), config.store.lease)),
         spawn_local(heartbeat::guard(Rc::clone(&core), config.store.lease)),
     ];
     let mut growing = Vec::new();
     if let Some(waker) = waker {
-        let bounds = Bounds {
-            min: config.min_task_processors,
-            max: config.max_task_processors,
-            check: config.check_timeout,
-            max_delay: config.max_event_loop_delay,
-        };
-        growing.push(spawn_local(manage(Rc::clone(&core), bounds, ready.take())));
-        growing.push(spawn_local(waking::wake_lanes(Rc::clone(&core), waker, config.timeout)));
+        growing.push(spawn_local(manage(Rc::clone(&core), ready.take())));
+        growing.push(spawn_local(waking::wake_lanes(Rc::clone(&core), waker)));
     }
     if let Some(ready) = ready.take() {
         // No pool to wait for. Nobody need be listening.
         let _ = ready.send(());
     }
+    let mut interrupts = Interrupts::after(control.borrow().kills);
     let drained = loop {
         let now = *control.borrow_and_update();
+        interrupts.heed(&core, now.kills);
         if now.phase > Phase::Run {
             break true;
         }
         pause(&core, now.paused);
         tokio::select! {
             changed = control.changed() => if changed.is_err() { break true },
+            // Nothing more comes of whoever could reload.
+            Ok(()) = work.changed() => {
+                let work = work.borrow_and_update().clone();
+                core.adopt(&work);
+            }
             () = core.died.notified() => break false,
         }
     };
     stop(growing);
     let ended = if drained {
-        drain(&core, &config, lanes, control).await
+        drain(&core, lanes, control, &mut interrupts).await
     } else {
         join_all(lanes).await;
         None
     };
     stop(std::mem::take(&mut tasks));
+    record.clone_from(&core.record.borrow());
     match ended {
         Some(Ended::Clean) => Some(leave(&*store, record).await),
         other => other,
@@ -290,11 +297,12 @@ async fn rejoin(store: &dyn Store, bus: &Bus, record: &InstanceRecord, control: 
 
 /// Lets runs end, then ends them; everything is over before the deadline.
 async fn drain(
-    core: &Core,
-    config: &Config,
+    core: &Rc<Core>,
     lanes: Vec<JoinHandle<()>>,
     control: &mut watch::Receiver<Control>,
+    interrupts: &mut Interrupts,
 ) -> Option<Ended> {
+    let config = core.config();
     core.accepting.set(false);
     core.draining.set(true);
     core.ring_all();
@@ -315,11 +323,14 @@ async fn drain(
         tokio::select! {
             biased;
             _ = &mut lanes => return Some(Ended::Clean),
-            Ok(_) = control.wait_for(|now| now.phase == Phase::Kill), if !steps.is_empty() => {
-                core.warn("killing the jobs that still run".to_owned());
-                core.roster.borrow().stop_all(Stop::Kill);
-                steps.clear();
-                deadline = deadline.min(Instant::now() + KILLED_SETTLE);
+            Some(now) = orders(control, interrupts.heeded()), if !steps.is_empty() => {
+                interrupts.heed(core, now.kills);
+                if now.phase == Phase::Kill {
+                    core.warn("killing the jobs that still run".to_owned());
+                    core.roster.borrow().stop_all(Stop::Kill);
+                    steps.clear();
+                    deadline = deadline.min(Instant::now() + KILLED_SETTLE);
+                }
             }
             () = core.died.notified() => {}
             () = sleep_until(next) => match steps.pop() {
@@ -336,6 +347,11 @@ async fn drain(
             },
         }
     }
+}
+
+/// Orders that make a drain more urgent. `None` when nobody can give any.
+async fn orders(control: &mut watch::Receiver<Control>, heeded: u32) -> Option<Control> {
+    control.wait_for(|now| now.phase == Phase::Kill || now.kills != heeded).await.ok().map(|now| *now)
 }
 
 /// Unregisters everything; if the store does not answer soon, the lease will run out instead.

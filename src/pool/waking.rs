@@ -14,15 +14,18 @@ use tokio::time::sleep;
 use super::core::Core;
 use crate::backoff;
 use crate::event::{Event, Kind};
-use crate::job::QueueName;
 use crate::store::wake::{Seen, Waker, Watch};
 
 /// Wakes lanes for as long as it is polled.
-pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>, timeout: Duration) {
+pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
     let mut vain = Vain::default();
     core.came_short.notify_one();
     loop {
-        core.came_short.notified().await;
+        tokio::select! {
+            () = core.came_short.notified() => {}
+            () = core.look_anew.notified() => {}
+        }
+        let timeout = core.config().timeout;
         let seen = arm(&core, &*waker).await;
         if core.bus.wants(Kind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
@@ -39,6 +42,10 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>, timeout: D
             tokio::select! {
                 () = waker.woken() => {}
                 () = sleep(timeout) => {}
+                () = core.look_anew.notified() => {
+                    core.came_short.notify_one();
+                    continue;
+                }
             }
         }
         // A lane that came short before this wake has been answered by it. What counts is who comes
@@ -51,18 +58,20 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>, timeout: D
 /// Arms until it works, and until the queues watched are all the queues there are.
 async fn arm(core: &Core, waker: &dyn Waker) -> Seen {
     let mut attempt = 0;
-    let queue_names = core.patterns.has_patterns();
     loop {
+        let queue_names = core.patterns.borrow().has_patterns();
         let queues = Arc::clone(&core.queues.borrow());
         match waker.arm(&Watch { queues: queues.to_vec(), queue_names, ..Watch::default() }).await {
             Ok(seen) => {
                 core.store_answered();
-                let known: &[QueueName] = seen.queue_names.as_deref().unwrap_or_default();
-                let resolved = core.patterns.resolve(known);
+                if let Some(known) = &seen.queue_names {
+                    core.known.borrow_mut().clone_from(known);
+                }
+                let resolved = core.patterns.borrow().resolve(&core.known.borrow());
                 if resolved == *queues {
                     return seen;
                 }
-                // A queue appeared or went: watch the new list before trusting what was seen.
+                // A queue appeared or went, or others are wanted: watch the new list before trusting what was seen.
                 *core.queues.borrow_mut() = resolved.into();
             }
             Err(error) => {

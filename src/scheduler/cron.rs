@@ -8,10 +8,9 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::sleep;
 
-use super::Context;
 use super::recover::duties_owner;
+use super::{Context, sleep_or_reload};
 use crate::event::Event;
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
@@ -39,6 +38,7 @@ async fn go(context: &Context) {
     let owner = duties_owner(&context.name, &context.host);
     let ttl_ms = u64::try_from(context.lease.as_millis()).unwrap_or(u64::MAX);
     let mut failing = false;
+    let mut present = context.present.clone();
     loop {
         let looked = async {
             if context.registry().iter().all(|task| task.schedules.is_empty()) {
@@ -62,7 +62,7 @@ async fn go(context: &Context) {
         };
         let wait = next_s.map(|next_s| next_s.saturating_mul(1000).saturating_sub(context.clock.now_ms()).max(20));
         let wait = wait.and_then(|ms| u64::try_from(ms).ok()).map_or(LONGEST_SLEEP, Duration::from_millis);
-        sleep(wait.min(LONGEST_SLEEP)).await;
+        sleep_or_reload(&mut present, wait.min(LONGEST_SLEEP)).await;
     }
 }
 

@@ -7,12 +7,12 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
-use super::Context;
 use super::periodic::{Undeclared, reconcile};
 use super::recover::{Observer, duties_owner, is_gone_from_here, recover};
 use super::stuck;
+use super::{Context, sleep_or_reload};
 use crate::event::Event;
 use crate::store::StoreError;
 use crate::store::scheduling::Leadership;
@@ -52,6 +52,7 @@ impl Duties<'_> {
     async fn go(&mut self) {
         let period = (self.context.lease / 5).clamp(Duration::from_millis(200), Duration::from_secs(5));
         let mut failing = false;
+        let mut present = self.context.present.clone();
         loop {
             match self.round(period).await {
                 Ok(()) => failing = false,
@@ -63,7 +64,10 @@ impl Duties<'_> {
                     }
                 }
             }
-            sleep(period).await;
+            if sleep_or_reload(&mut present, period).await {
+                // Other tasks, other cadences: as at a start.
+                self.own_look = None;
+            }
         }
     }
 
@@ -93,7 +97,7 @@ impl Duties<'_> {
         if let Some(entries) = entries {
             self.undeclared.withdraw(self.context, &entries, &instances).await?;
         }
-        if let Some(after) = self.context.stuck_worker_timeout {
+        if let Some(after) = self.context.stuck_worker_timeout() {
             let every = (after / 10).clamp(Duration::from_secs(1), Duration::from_secs(60));
             if self.stuck_look.is_none_or(|last| last.elapsed() >= every) {
                 self.stuck_look = Some(Instant::now());

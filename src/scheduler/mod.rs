@@ -15,20 +15,55 @@ pub mod stuck;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::watch;
+
 use crate::clock::Clock;
+use crate::config::Config;
 use crate::event::Bus;
 use crate::plugin::ending::CrashPolicy;
 use crate::store::Store;
 use crate::store::instance::HostIdentity;
 use crate::task::Registry;
 
-/// What both loops work with.
+/// What the loops go by. A reload replaces the whole.
+#[derive(Debug, Clone)]
+pub struct Present {
+    /// The tasks this instance knows.
+    pub registry: Arc<Registry>,
+    /// What becomes of dead owners' jobs whose tasks say nothing.
+    pub policy: CrashPolicy,
+    /// The longest sleep between looks.
+    pub timeout: Duration,
+    /// When a foreign worker that stopped pinging is cleaned away.
+    pub stuck_worker_timeout: Option<Duration>,
+}
+
+impl Present {
+    /// What a configuration and tasks say.
+    #[must_use]
+    pub fn of(config: &Config, registry: Arc<Registry>) -> Self {
+        Self {
+            registry,
+            policy: CrashPolicy { on_crash: config.on_crash, max_redeliveries: config.max_redeliveries },
+            timeout: config.timeout,
+            stuck_worker_timeout: config.stuck_worker_timeout,
+        }
+    }
+
+    /// For a scheduler that is never reloaded.
+    #[must_use]
+    pub fn for_good(self) -> watch::Receiver<Self> {
+        watch::channel(self).1
+    }
+}
+
+/// What the loops work with.
 #[derive(Clone)]
 pub struct Context {
     /// The store.
     pub store: Arc<dyn Store>,
-    /// The tasks this instance knows; read through [`registry`](Self::registry).
-    pub registry: Arc<Registry>,
+    /// What a reload replaces; read through the methods, at the moment it is needed.
+    pub present: watch::Receiver<Present>,
     /// Wall time, for records and to notice skew.
     pub clock: Arc<dyn Clock>,
     /// Where events go.
@@ -37,20 +72,52 @@ pub struct Context {
     pub name: String,
     /// Where this instance runs.
     pub host: HostIdentity,
-    /// What becomes of dead owners' jobs whose tasks say nothing.
-    pub policy: CrashPolicy,
-    /// The longest sleep between looks.
-    pub timeout: Duration,
     /// This instance's lease.
     pub lease: Duration,
-    /// When a foreign worker that stopped pinging is cleaned away.
-    pub stuck_worker_timeout: Option<Duration>,
 }
 
 impl Context {
     /// The tasks this instance knows at this moment.
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {
-        Arc::clone(&self.registry)
+        Arc::clone(&self.present.borrow().registry)
+    }
+
+    /// What becomes of dead owners' jobs whose tasks say nothing.
+    #[must_use]
+    pub fn policy(&self) -> CrashPolicy {
+        self.present.borrow().policy
+    }
+
+    /// The longest sleep between looks.
+    #[must_use]
+    pub fn timeout(&self) -> Duration {
+        self.present.borrow().timeout
+    }
+
+    /// When a foreign worker that stopped pinging is cleaned away.
+    #[must_use]
+    pub fn stuck_worker_timeout(&self) -> Option<Duration> {
+        self.present.borrow().stuck_worker_timeout
+    }
+}
+
+/// Runs all loops, each on a task of its own, until told to stop.
+pub async fn run(context: Context, stop: watch::Receiver<bool>) {
+    let loops = [
+        tokio::spawn(promote::run(context.clone(), stop.clone())),
+        tokio::spawn(duties::run(context.clone(), stop.clone())),
+        tokio::spawn(cron::run(context, stop)),
+    ];
+    // One that panicked has said so, and the others go on.
+    drop(futures_util::future::join_all(loops).await);
+}
+
+/// Sleeps, but not through a reload; true if there was one since `present` was last looked at.
+async fn sleep_or_reload(present: &mut watch::Receiver<Present>, wait: Duration) -> bool {
+    tokio::select! {
+        // Where nobody can reload any more, nothing is left but to sleep.
+        Ok(()) = present.changed() => true,
+        () = tokio::time::sleep(wait) => false,
     }
 }

@@ -72,7 +72,8 @@ impl Promoter<'_> {
 
     async fn rounds(&mut self, waker: &dyn Waker, attempt: &mut u32) -> Result<std::convert::Infallible, StoreError> {
         loop {
-            let Context { store, bus, name, timeout, .. } = self.context;
+            let Context { store, bus, name, .. } = self.context;
+            let timeout = self.context.timeout();
             let leads = store.lead(Leadership::Scheduler, name, millis(TTL)).await?;
             if leads && !self.leading {
                 bus.emit(Event::Notice { text: format!("scheduler leader: {name}") });
@@ -93,7 +94,7 @@ impl Promoter<'_> {
             }
             let due_in = seen.next_due_s.map(|second| second.saturating_mul(1000).saturating_sub(seen.now_ms));
             let due_in = due_in.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-            let wait = due_in.map_or(*timeout, |due_in| due_in.min(*timeout)).min(TTL / 3);
+            let wait = due_in.map_or(timeout, |due_in| due_in.min(timeout)).min(TTL / 3);
             tokio::select! {
                 () = sleep(wait) => {}
                 () = waker.woken() => sleep(CALM.min(wait)).await,

@@ -110,11 +110,11 @@ async fn recover_one(
     instance: Option<(String, u64)>,
     record: WorkingRecord,
 ) -> Result<bool, StoreError> {
-    let Context { store, clock, bus, policy, .. } = context;
+    let Context { store, clock, bus, .. } = context;
     let registry = context.registry();
     let worker = record.worker.clone();
     let find = |class: &str| registry.get(class).map(|task| &**task);
-    let CutOff { recovery, job, failure, why } = cut_off(record, instance, find, *policy, clock.now_ms());
+    let CutOff { recovery, job, failure, why } = cut_off(record, instance, find, context.policy(), clock.now_ms());
     match store.recover(&recovery).await? {
         Recovered::Yes => {
             match failure {
@@ -146,6 +146,7 @@ mod tests {
             id: id.into(),
             name: format!("h-windlass:{id}"),
             queues: "*".into(),
+            former_queues: Vec::new(),
             host,
             processors: 1,
             lease_ms: 15_000,

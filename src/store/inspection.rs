@@ -17,6 +17,15 @@ pub struct QueueLength {
     pub length: u64,
 }
 
+/// What claims nothing at present, for whoever works on the store.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Paused {
+    /// Everything is paused.
+    pub all: bool,
+    /// Queues that are paused by themselves, in code-unit order.
+    pub queues: Vec<QueueName>,
+}
+
 /// The counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
@@ -81,6 +90,18 @@ pub trait Inspection: Send + Sync {
 
     /// Deletes a queue and its jobs; tells how many there were.
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError>;
+
+    /// Pauses a queue, or everything: from the moment this returns nobody's exchange claims from it, until it is
+    /// resumed. Enqueueing and promotion go on. On Redis everything means Ruby's workers too, for the key is theirs.
+    /// A queue need not exist, and its pause outlives its deletion. False if it was paused before.
+    async fn pause(&self, queue: Option<&QueueName>) -> Result<bool, StoreError>;
+
+    /// Resumes what [`pause`](Self::pause) paused and wakes waiting workers; false if it was not paused. Resuming
+    /// everything leaves queues paused that are paused by themselves.
+    async fn resume(&self, queue: Option<&QueueName>) -> Result<bool, StoreError>;
+
+    /// What is paused.
+    async fn paused(&self) -> Result<Paused, StoreError>;
 
     /// How many failed jobs there are.
     async fn failed_count(&self) -> Result<u64, StoreError>;

@@ -28,6 +28,10 @@ pub struct InstanceRecord {
     pub name: String,
     /// The third part of its workers' names: the queues as configured.
     pub queues: String,
+    /// Lists of queues under which it had workers before its configuration was reloaded: a job that began then may
+    /// still be on record under such a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_queues: Vec<String>,
     /// Where it runs.
     pub host: HostIdentity,
     /// The highest number any of its workers ever had: workers are `<name>+1` to `<name>+<this>`.
@@ -59,7 +63,20 @@ impl InstanceRecord {
     /// Every worker it may ever have registered.
     #[must_use]
     pub fn workers(&self) -> Vec<WorkerName> {
-        (1..=self.processors).map(|n| self.worker(n)).collect()
+        let mut workers = Vec::with_capacity(self.processors * (1 + self.former_queues.len()));
+        for queues in std::iter::once(&self.queues).chain(&self.former_queues) {
+            workers.extend((1..=self.processors).map(|n| WorkerName::new(&format!("{}+{n}", self.name), queues)));
+        }
+        workers
+    }
+
+    /// Changes the queues under which workers are registered from now on; what was before is remembered.
+    pub fn change_queues(&mut self, queues: String) {
+        if queues == self.queues {
+            return;
+        }
+        self.former_queues.retain(|former| *former != queues);
+        self.former_queues.push(std::mem::replace(&mut self.queues, queues));
     }
 
     /// Does it declare this periodic task?

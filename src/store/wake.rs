@@ -9,7 +9,7 @@ use crate::job::QueueName;
 /// What a waker watches.
 #[derive(Debug, Clone, Default)]
 pub struct Watch {
-    /// Queues, for jobs pushed by anyone.
+    /// Queues, for jobs pushed by anyone. What is paused is watched for being resumed instead.
     pub queues: Vec<QueueName>,
     /// The set of known queues, for queues that appear.
     pub queue_names: bool,
@@ -22,7 +22,7 @@ pub struct Watch {
 /// What a waker saw in the moment it was armed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Seen {
-    /// A watched queue has jobs.
+    /// A watched queue that is not paused has jobs.
     pub ready: bool,
     /// All known queues in code-unit order, if asked for.
     pub queue_names: Option<Vec<QueueName>>,

@@ -180,3 +180,63 @@ fn c16_a_ruby_worker_on_this_host_prunes_none_of_ours() {
     assert_eq!(world.int(&["EXISTS", "resque:workers:heartbeat"]), 0);
     daemon.stop();
 }
+
+#[test]
+fn c18_rubys_switch_pauses_ours_and_ours_is_rubys() {
+    let world = World::new();
+    world.task("good", "");
+    let daemon = world.daemon(&Settings::default());
+    let ours = world.only_worker();
+    // Ruby reads it trimmed and whatever its case.
+    world.redis(&["SET", "resque:pause-all-workers", " TRUE\n"]);
+    world.push("math", r#"{"class":"good","args":[1]}"#);
+    throughout("nothing is claimed", after(Duration::from_millis(800)), || world.queued("math").len() == 1);
+    let ping = format!("resque:worker:ping:{}", ours.rsplit_once(':').unwrap().0);
+    let pinged = world.text(&["GET", &ping]);
+    eventually("it still pings", || world.text(&["GET", &ping]) != pinged);
+    assert_eq!(world.windlass(&["queues"]).json()["all_paused"], json!(true));
+    world.redis(&["DEL", "resque:pause-all-workers"]);
+    world.wait_ended(1);
+    // A text that Ruby does not take for true pauses nobody.
+    world.redis(&["SET", "resque:pause-all-workers", "yes"]);
+    world.push("math", r#"{"class":"good","args":[2]}"#);
+    world.wait_ended(2);
+    assert_eq!(world.windlass(&["queues", "pause", "--all"]).json()["changed"], json!(true));
+    assert_eq!(world.text(&["GET", "resque:pause-all-workers"]).as_deref(), Some("true"));
+    world.push("math", r#"{"class":"good","args":[3]}"#);
+    throughout("nothing is claimed", after(Duration::from_millis(500)), || world.queued("math").len() == 1);
+    assert_eq!(world.windlass(&["queues", "resume", "--all"]).json()["changed"], json!(true));
+    assert_eq!(world.int(&["EXISTS", "resque:pause-all-workers"]), 0);
+    world.wait_ended(3);
+    daemon.stop();
+}
+
+#[test]
+fn c18_a_paused_full_queue_keeps_nobody_busy() {
+    let world = World::new();
+    world.task("good", "");
+    let calls = || -> u64 {
+        let stats = world.text(&["INFO", "commandstats"]).unwrap();
+        let count = |line: &str| line.split("calls=").nth(1)?.split(',').next()?.parse::<u64>().ok();
+        stats.lines().filter_map(count).sum()
+    };
+    let in_two_seconds = || {
+        let before = calls();
+        // The passing of time is what is measured.
+        std::thread::sleep(Duration::from_secs(2));
+        calls() - before
+    };
+    let daemon = world.daemon(&Settings { min: 3, max: 3, ..Settings::default() });
+    let idle = in_two_seconds();
+    world.windlass(&["queues", "pause", "math"]).json();
+    for n in 0..50 {
+        world.push("math", &format!(r#"{{"class":"good","args":[{n}]}}"#));
+    }
+    let paused = in_two_seconds();
+    assert!(paused <= idle * 2 + 60, "{paused} commands in two seconds over a paused queue, {idle} over an empty one");
+    let view = &world.windlass(&["queues"]).json()["queues"][0];
+    assert_eq!((&view["queue"], &view["length"], &view["paused"]), (&json!("math"), &json!(50), &json!(true)));
+    world.windlass(&["queues", "resume", "math"]).json();
+    world.wait_ended(50);
+    daemon.stop();
+}

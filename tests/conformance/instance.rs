@@ -33,6 +33,7 @@ pub(crate) fn record(id: &str, processors: usize) -> InstanceRecord {
         id: id.to_owned(),
         name: format!("host-windlass:{id}"),
         queues: "*".to_owned(),
+        former_queues: Vec::new(),
         host: HostIdentity {
             hostname: "host".to_owned(),
             boot_id: "boot".to_owned(),

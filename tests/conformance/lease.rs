@@ -23,6 +23,7 @@ behaviours! {
     unregistering_leaves_the_busy,
     leaving_takes_everything_along,
     leaving_with_work_leaves_it_to_recovery,
+    workers_of_former_queues_are_of_the_instance_too,
     an_instance_that_left_may_come_back,
     two_instances_do_not_meet,
 }
@@ -223,6 +224,32 @@ async fn leaving_with_work_leaves_it_to_recovery(f: &Fixture) {
     assert_eq!(registered[0].worker, claim.worker);
     assert_eq!(instance.working().await[0].payload, Some(job(0)));
     assert!(instance.state().await.is_some(), "the registration stays, for recovery to find");
+}
+
+/// After a reload some workers have names with the new queues, and a job may still be on record under an old one.
+async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    let old = instance.worker(1);
+    fill(&f.store, "q", &jobs(0..1)).await;
+    let claim = instance.claim_one("q").await;
+    assert_eq!(claim.worker, old);
+    instance.record.change_queues("q,p".to_owned());
+    instance.record.change_queues("p".to_owned());
+    assert_eq!(instance.record.workers().len(), 6, "two numbers, three lists");
+    let extend = Extend { record: instance.record.clone(), workers: vec![old.clone()], locks: Vec::new() };
+    assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
+    f.store.register("a", &[instance.worker(2)]).await.expect("register");
+    let dead = instance.state().await.expect("it is registered");
+    assert_eq!(dead.record, instance.record);
+    assert!(!f.store.bury(&dead).await.expect("bury"), "a job is on record under a former name");
+    let found = f.store.working(&dead.record.workers()).await.expect("working").into_iter().flatten();
+    assert_eq!(found.map(|record| record.worker).collect::<Vec<_>>(), [old]);
+    instance.settle_one(&claim, Verdict::Done).await;
+    f.store.leave(&instance.record).await.expect("leave");
+    assert_eq!(f.store.registered().await.expect("registered"), []);
+    // What a version before this one wrote has no former queues.
+    let text = serde_json::to_string(&record("b", 1)).expect("a record must be text");
+    assert!(!text.contains("former"), "{text}");
 }
 
 async fn an_instance_that_left_may_come_back(f: &Fixture) {

@@ -48,6 +48,7 @@ mod inspect;
 mod leader;
 mod lease;
 mod moving;
+mod pause;
 mod periodic;
 mod plan;
 mod recovery;

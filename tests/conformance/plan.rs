@@ -10,7 +10,7 @@ use windlass::event::Bus;
 use windlass::job::{Outcome, PayloadView};
 use windlass::plugin::chain::Chain;
 use windlass::plugin::ending::{CrashPolicy, Run, ending};
-use windlass::scheduler::{Context, cron, periodic};
+use windlass::scheduler::{Context, Present, cron, periodic};
 use windlass::store::queueing::{Entered, Settlement, When};
 use windlass::task::Registry;
 use windlass::task::load::load;
@@ -118,17 +118,20 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
         .collect();
 
     let mut instance = Instance::join(&f.store, "a", 4).await;
+    let present = Present {
+        registry: Arc::clone(&registry),
+        policy: CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 },
+        timeout: Duration::from_secs(5),
+        stuck_worker_timeout: None,
+    };
     let context = Context {
         store: Arc::clone(&f.store),
-        registry: Arc::clone(&registry),
+        present: present.for_good(),
         clock: Arc::clone(&f.clock) as Arc<dyn Clock>,
         bus: Bus::silent(),
         name: "host-windlass:7".to_owned(),
         host: instance.record.host.clone(),
-        policy: CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 },
-        timeout: Duration::from_secs(5),
         lease: Duration::from_secs(15),
-        stuck_worker_timeout: None,
     };
     let mut ran = Vec::new();
     let mut boot = true;

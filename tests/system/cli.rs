@@ -22,6 +22,7 @@ fn record() -> InstanceRecord {
         id: INSTANCE.into(),
         name: "there-windlass:7".into(),
         queues: "*".into(),
+        former_queues: Vec::new(),
         host: HostIdentity {
             hostname: "there".into(),
             boot_id: "b".into(),

@@ -52,6 +52,14 @@ impl Folder {
         fs::write(self.path(&format!("tasks.d/{name}.toml")), text).expect("the task must be written");
     }
 
+    /// Changes the configuration: this text for that one, which must be there.
+    #[track_caller]
+    pub(crate) fn reconfigure(&self, old: &str, new: &str) {
+        let text = fs::read_to_string(self.path("tasks.toml")).expect("the configuration must be readable");
+        assert!(text.contains(old), "{old:?} is not in {text}");
+        fs::write(self.path("tasks.toml"), text.replacen(old, new, 1)).expect("the configuration must be written");
+    }
+
     pub(crate) fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(BINARY);
         command.arg("--config").arg(self.path("tasks.toml")).args(args);
@@ -72,8 +80,13 @@ impl Folder {
 
     /// One of several, each with a log of its own.
     pub(crate) fn daemon_with_log(&self, name: &str) -> Daemon {
+        self.start(self.command(&["run"]), name)
+    }
+
+    /// One from a command line of its own.
+    pub(crate) fn start(&self, mut command: Command, name: &str) -> Daemon {
         let log = fs::File::options().create(true).append(true).open(self.path(name)).expect("a log must be opened");
-        let child = self.command(&["run"]).stdout(Stdio::null()).stderr(log).spawn().expect("the binary must start");
+        let child = command.stdout(Stdio::null()).stderr(log).spawn().expect("the binary must start");
         Daemon { child, log: self.path(name) }
     }
 }

@@ -14,3 +14,4 @@ mod moving;
 mod outage;
 mod place;
 mod plugins;
+mod reload;

@@ -18,7 +18,25 @@ pub enum QueuesVerb {
         #[arg(long, value_name = "N", default_value_t = 99, allow_negative_numbers = true)]
         stop: i64,
     },
-    /// Delete a queue with its jobs
+    /// Claim nothing more from a queue, on any machine; what runs goes on, and jobs may still be enqueued
+    Pause {
+        /// The queue
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        queue: Option<String>,
+        /// All queues; on Redis this stops Ruby's workers too
+        #[arg(long)]
+        all: bool,
+    },
+    /// Claim from a queue again
+    Resume {
+        /// The queue
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        queue: Option<String>,
+        /// All queues, but for those that are paused by themselves
+        #[arg(long)]
+        all: bool,
+    },
+    /// Delete a queue with its jobs; its pause stays
     Delete {
         /// The queue
         queue: String,

@@ -21,7 +21,6 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{clean, complain};
 use crate::client::{ClientError, Request};
 use crate::event::{Bus, Event, Kind};
-use crate::handler::builtin::Builtins;
 use crate::handler::contract::{Begun, Invocation, Stop};
 use crate::handler::dispatch::Dispatch;
 use crate::job::{ClaimToken, Failure, Identity, Outcome};
@@ -54,7 +53,7 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
 
     let (bus, listeners) = Bus::new(&[Kind::Output.bit() | Kind::Warning.bit()], LINES);
     let writer = write_output(listeners);
-    let dispatch = Dispatch::new(&tasks.registry, &Builtins::standard(bus.clone()), bus.clone());
+    let dispatch = Dispatch::new(&tasks.registry, &context.extensions().builtins(bus.clone()), bus.clone());
     let Some((task, handler)) =
         dispatch.get(job.task.as_str()).map(|(task, handler)| (Arc::clone(task), Arc::clone(handler)))
     else {

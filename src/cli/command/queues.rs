@@ -1,20 +1,13 @@
-//! `queues`: lengths, jobs, deletion.
+//! `queues`: lengths, jobs, deletion, pauses.
 
-use serde::Serialize;
-
-use crate::admin::queues::{self, QueueView};
+use crate::admin::queues::{self, QueuePause};
 use crate::cli::args::QueuesVerb;
 use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Table, clean, counted};
 
-#[derive(Debug, Serialize)]
-struct Answer {
-    queues: Vec<QueueView>,
-}
-
-/// Lists, shows or deletes.
+/// Lists, shows, pauses or deletes.
 ///
 /// # Errors
 /// Queues that do not exist, failures of the store.
@@ -22,16 +15,29 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
     let store = context.store().await?;
     match verb.unwrap_or(QueuesVerb::List) {
         QueuesVerb::List => {
-            let answer = Answer { queues: queues::list(&*store).await? };
+            let answer = queues::list(&*store).await?;
             context.output.tell(&answer, || {
+                let mut text = String::new();
+                if answer.all_paused {
+                    text += "everything is paused (windlass queues resume --all)\n";
+                }
                 if answer.queues.is_empty() {
-                    return "no queues: nothing was enqueued yet".to_owned();
+                    return text + "no queues: nothing was enqueued yet";
+                }
+                // A column that says nothing is left out.
+                if answer.queues.iter().any(|queue| queue.paused) {
+                    let mut table = Table::new(&["queue", "#jobs", "state"]);
+                    for queue in &answer.queues {
+                        let state = if queue.paused { "paused" } else { "" };
+                        table.row([&queue.queue, &queue.length.to_string(), state]);
+                    }
+                    return text + &table.text();
                 }
                 let mut table = Table::new(&["queue", "#jobs"]);
                 for queue in &answer.queues {
                     table.row([&queue.queue, &queue.length.to_string()]);
                 }
-                table.text()
+                text + &table.text()
             })?;
         }
         QueuesVerb::Show { queue, start, stop } => {
@@ -48,6 +54,14 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
                 text
             })?;
         }
+        QueuesVerb::Pause { queue, all: _ } => {
+            let paused = queues::pause(&*store, queue.as_deref(), true).await?;
+            context.output.tell(&paused, || told(&paused))?;
+        }
+        QueuesVerb::Resume { queue, all: _ } => {
+            let resumed = queues::pause(&*store, queue.as_deref(), false).await?;
+            context.output.tell(&resumed, || told(&resumed))?;
+        }
         QueuesVerb::Delete { queue, yes } => {
             let found = queues::find(&*store, &queue).await?;
             let name = clean(&queue);
@@ -58,4 +72,29 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
         }
     }
     Ok(Exit::Done)
+}
+
+/// A pause, or its end, in words.
+fn told(pause: &QueuePause) -> String {
+    let what = pause.queue.as_ref().map_or_else(|| "everything".to_owned(), |queue| format!("queue {}", clean(queue)));
+    let mut text = match (pause.paused, pause.changed) {
+        (true, true) => format!("paused {what}: nobody claims from it until it is resumed"),
+        (true, false) => format!("{what} was paused already"),
+        (false, true) => format!("resumed {what}"),
+        (false, false) => format!("{what} was not paused"),
+    };
+    if !pause.known {
+        text += "; there is no such queue yet";
+    }
+    if let Some(nearest) = &pause.did_you_mean {
+        text += &format!(" (did you mean {}?)", clean(nearest));
+    }
+    if pause.all_paused {
+        text += "; everything is still paused (windlass queues resume --all)";
+    }
+    if !pause.still_paused.is_empty() {
+        let names: Vec<_> = pause.still_paused.iter().map(|name| clean(name)).collect();
+        text += &format!("; still paused by themselves: {}", names.join(", "));
+    }
+    text
 }

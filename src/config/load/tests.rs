@@ -279,11 +279,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         ("[connectionOptions]\ntasks = {}", format!("1:2: connectionOptions: {store}")),
         ("redis = {}", format!("1:1: redis: {store}")),
         (
-            "[resque_overrides]\nqueue = \"MyQueue\"",
-            "2:9: resque_overrides.queue: replacing parts of the engine is not built yet in this version; \
-             remove this key".to_owned(),
-        ),
-        (
             "[log]\nformat = \"journald\"",
             "2:10: log.format: \"journald\" is not built yet in this version; use \"text\", which the journal keeps well"
                 .to_owned(),

@@ -6,13 +6,13 @@ use fred::types::RespVersion;
 
 use super::connection::{Connection, Origin};
 use super::{
-    delayed, enqueue, exchange, inspect, leader, lease, locks, moving, periodic, recover, reply, schedules, wake,
+    delayed, enqueue, exchange, inspect, leader, lease, locks, moving, pause, periodic, recover, reply, schedules, wake,
 };
 use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::engine::{Store, TimeSource};
 use crate::store::error::StoreError;
-use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, QueueLength, Retried, Stats};
+use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, Paused, QueueLength, Retried, Stats};
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
 use crate::store::moving::{Batch, Landing, Moving};
 use crate::store::queueing::{Enqueue, Enqueued, Lane, Queueing, Schedule, Scheduled};
@@ -193,6 +193,15 @@ impl Inspection for RedisStore {
     }
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {
         inspect::delete_queue(&self.connection, queue).await
+    }
+    async fn pause(&self, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+        pause::pause(&self.connection, queue).await
+    }
+    async fn resume(&self, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+        pause::resume(&self.connection, queue).await
+    }
+    async fn paused(&self) -> Result<Paused, StoreError> {
+        pause::paused(&self.connection).await
     }
     async fn failed_count(&self) -> Result<u64, StoreError> {
         inspect::failed_count(&self.connection).await

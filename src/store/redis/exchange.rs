@@ -39,6 +39,7 @@ pub(super) async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<Re
         lane_text: Bytes::from(lane.to_string()),
         prefix_len: Bytes::from(connection.keys().queue_prefix_len().to_string()),
         key,
+        paused: (connection.keys().paused(), connection.keys().pause_all()),
         workers: HashMap::new(),
         queues: QueueParts::new(connection.keys(), &Arc::from([])),
         connection,
@@ -52,6 +53,8 @@ pub(super) struct RedisLane {
     lane_text: Bytes,
     prefix_len: Bytes,
     key: Bytes,
+    /// Where paused queues stand, and Ruby's switch for everything.
+    paused: (Bytes, Bytes),
     workers: HashMap<WorkerName, WorkerParts>,
     queues: QueueParts,
     connection: Connection,
@@ -138,7 +141,7 @@ impl RedisLane {
         let size = 2 * settled + 4 * entered + idle + queues;
         let mut call = Call::sized(self.connection.origin.now_ms(), size + 10, size + 12);
         verdict::places(&mut call, keys);
-        call.key(self.key.clone());
+        call.key(self.key.clone()).key(self.paused.0.clone()).key(self.paused.1.clone());
         call.arg(self.lane_text.clone()).number(exchange.sequence);
         call.number(settled).number(entered).number(idle).number(queues);
         call.arg(self.prefix_len.clone());

@@ -145,6 +145,16 @@ impl Keys {
         self.private(b"periodic")
     }
 
+    /// Set: queues that are paused.
+    pub(super) fn paused(&self) -> Bytes {
+        self.private(b"paused")
+    }
+
+    /// Ruby's switch: `true` pauses every worker.
+    pub(super) fn pause_all(&self) -> Bytes {
+        self.join(&[b"pause-all-workers"])
+    }
+
     /// Hash: schedule -> its last occurrence.
     pub(super) fn schedules(&self) -> Bytes {
         self.private(b"schedules")

@@ -19,6 +19,7 @@ mod leader;
 mod lease;
 mod locks;
 mod moving;
+mod pause;
 mod periodic;
 mod recover;
 mod reply;

@@ -5,6 +5,7 @@
 //! The library does not turn tracking on again after a reconnect; each arming therefore does, and a
 //! reconnect wakes, so that whoever waits arms anew.
 
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -18,8 +19,10 @@ use tokio::task::JoinHandle;
 
 use super::connection::{Connection, Origin};
 use super::inspect::queue_names;
-use super::reply;
+use super::{pause, reply};
+use crate::job::QueueName;
 use crate::store::error::StoreError;
+use crate::store::inspection::Paused;
 use crate::store::wake::{Seen, Waker, Watch};
 
 /// How often those are woken whom the server will not tell.
@@ -52,7 +55,8 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
             changes.send_modify(|count| *count += 1);
         }
     });
-    Ok(RedisWaker { connection, seen, armed: AtomicU64::new(0), refused: AtomicBool::new(deaf), deaf, listener })
+    let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
+    Ok(RedisWaker { connection, seen, armed, refused, deaf, passed, listener })
 }
 
 /// A waker over its own connection.
@@ -66,16 +70,50 @@ pub(super) struct RedisWaker {
     refused: AtomicBool,
     /// It does not even speak the protocol in which it could.
     deaf: bool,
+    /// What was paused at the last look.
+    passed: Mutex<Paused>,
     listener: JoinHandle<()>,
 }
 
 #[async_trait]
 impl Waker for RedisWaker {
     async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
+        loop {
+            // Pushes to a paused queue would wake for nothing, so its key is not even read. Whether it is still paused
+            // is seen in the same look; if it is not, there is more to look at.
+            let passed = self.passed.lock().map_or_else(|_| Paused::default(), |passed| passed.clone());
+            let (seen, paused) = self.look(watch, &passed).await?;
+            let resumed = watch.queues.iter().any(|queue| holds(&passed, queue) && !holds(&paused, queue));
+            if let Ok(mut passed) = self.passed.lock() {
+                *passed = paused;
+            }
+            if !resumed {
+                return Ok(seen);
+            }
+        }
+    }
+
+    async fn woken(&self) {
+        if self.refused.load(Ordering::Relaxed) {
+            tokio::time::sleep(FALLBACK).await;
+            return;
+        }
+        let armed = self.armed.load(Ordering::SeqCst);
+        let mut seen = self.seen.clone();
+        if seen.wait_for(|count| *count != armed).await.is_err() {
+            // The listener is gone with the connection's runtime; do not spin.
+            tokio::time::sleep(FALLBACK).await;
+        }
+    }
+}
+
+impl RedisWaker {
+    /// Looks at everything watched but for the queues that are passed over; tells what is paused, too.
+    async fn look(&self, watch: &Watch, passed: &Paused) -> Result<(Seen, Paused), StoreError> {
         // Counted before the look: whatever is told from here on may be a change after it.
         self.armed.store(*self.seen.borrow(), Ordering::SeqCst);
         let keys = self.connection.keys();
-        let mut reads: Vec<(&'static str, Vec<Bytes>)> = Vec::with_capacity(watch.queues.len() + 6);
+        let mut reads: Vec<(&'static str, Vec<Bytes>)> = Vec::with_capacity(watch.queues.len() + 8);
         if !self.deaf {
             reads.push(("CLIENT", vec![Bytes::from_static(b"TRACKING"), Bytes::from_static(b"ON")]));
         }
@@ -88,7 +126,11 @@ impl Waker for RedisWaker {
             reads.push(("ZRANGE", vec![keys.schedule(), first.clone(), first]));
         }
         reads.extend(watch.leaderships.iter().map(|which| ("EXISTS", vec![keys.leadership(*which)])));
-        reads.extend(watch.queues.iter().map(|queue| ("LLEN", vec![keys.queue(queue)])));
+        if !watch.queues.is_empty() {
+            reads.extend(pause::reads(&self.connection));
+        }
+        let looked_at: Vec<&QueueName> = watch.queues.iter().filter(|queue| !holds(passed, queue)).collect();
+        reads.extend(looked_at.iter().map(|queue| ("LLEN", vec![keys.queue(queue)])));
 
         let mut replies = self.connection.commands(reads).await?.into_iter();
         let mut next = || replies.next().unwrap_or(Err(StoreError::Unavailable("a reply is missing".to_owned())));
@@ -110,28 +152,15 @@ impl Waker for RedisWaker {
         for _ in &watch.leaderships {
             seen.leadership_free |= reply::count(next()?)? == 0;
         }
-        for _ in &watch.queues {
+        let paused = if watch.queues.is_empty() { Paused::default() } else { pause::read(&mut next)? };
+        for queue in looked_at {
             // A queue whose key is no list has no jobs for us.
-            seen.ready |= next().and_then(reply::count).unwrap_or(0) > 0;
+            let has_jobs = next().and_then(reply::count).unwrap_or(0) > 0;
+            seen.ready |= has_jobs && !holds(&paused, queue);
         }
-        Ok(seen)
+        Ok((seen, paused))
     }
 
-    async fn woken(&self) {
-        if self.refused.load(Ordering::Relaxed) {
-            tokio::time::sleep(FALLBACK).await;
-            return;
-        }
-        let armed = self.armed.load(Ordering::SeqCst);
-        let mut seen = self.seen.clone();
-        if seen.wait_for(|count| *count != armed).await.is_err() {
-            // The listener is gone with the connection's runtime; do not spin.
-            tokio::time::sleep(FALLBACK).await;
-        }
-    }
-}
-
-impl RedisWaker {
     fn tracking(&self, answer: Result<fred::interfaces::Resp3Frame, StoreError>) {
         match answer {
             Ok(_) => self.refused.store(false, Ordering::Relaxed),
@@ -141,6 +170,10 @@ impl RedisWaker {
             Err(_) => {}
         }
     }
+}
+
+fn holds(paused: &Paused, queue: &QueueName) -> bool {
+    paused.all || paused.queues.contains(queue)
 }
 
 impl Drop for RedisWaker {

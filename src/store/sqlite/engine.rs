@@ -10,13 +10,13 @@ use bytes::Bytes;
 use super::commit::{Handle, Role, Step, spawn};
 use super::connection::{self, Options};
 use super::wake::{Bell, SqliteWaker};
-use super::{delayed, enqueue, exchange, inspect, leader, lease, moving, periodic, recover, schedules, wake};
+use super::{delayed, enqueue, exchange, inspect, leader, lease, moving, pause, periodic, recover, schedules, wake};
 use crate::clock::Clock;
 use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::engine::Store;
 use crate::store::error::StoreError;
-use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, QueueLength, Retried, Stats};
+use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, Paused, QueueLength, Retried, Stats};
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
 use crate::store::moving::{Batch, Landing, Moving};
 use crate::store::queueing::{Enqueue, Enqueued, Exchange, Exchanged, Lane, Queueing, Schedule, Scheduled};
@@ -252,6 +252,20 @@ impl Inspection for SqliteStore {
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {
         let queue = queue.clone();
         self.writer.call(move |step| inspect::delete_queue(step, &queue)).await
+    }
+
+    async fn pause(&self, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+        let queue = queue.cloned();
+        self.writer.call(move |step| pause::pause(step, queue.as_ref())).await
+    }
+
+    async fn resume(&self, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+        let queue = queue.cloned();
+        self.writer.call(move |step| pause::resume(step, queue.as_ref())).await
+    }
+
+    async fn paused(&self) -> Result<Paused, StoreError> {
+        self.reader.call(pause::paused).await
     }
 
     async fn failed_count(&self) -> Result<u64, StoreError> {

@@ -11,6 +11,7 @@ use rusqlite::{OptionalExtension, params};
 use super::commit::Step;
 use super::locks::Taken;
 use super::number::stored;
+use super::pause::Passed;
 use super::retries::Attempt;
 use super::verdict::{self, Tally};
 use super::{delayed, locks, periodic, working};
@@ -144,6 +145,10 @@ fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<
 /// Claims for the idle, from the queues in their order.
 fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Result<Vec<Claim>, StoreError> {
     let mut claims = Vec::new();
+    if exchange.idle.is_empty() || exchange.queues.is_empty() {
+        return Ok(claims);
+    }
+    let passed = Passed::read(step)?;
     let mut idle = exchange.idle.iter().enumerate();
     let mut heads =
         step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2")?;
@@ -157,6 +162,9 @@ fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Resu
     for queue in exchange.queues.iter() {
         if idle.len() == 0 {
             break;
+        }
+        if passed.holds(queue) {
+            continue;
         }
         let jobs: Vec<(i64, Vec<u8>, Option<String>)> = heads
             .query_map(params![queue.as_str(), stored(idle.len())], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?

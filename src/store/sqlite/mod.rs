@@ -19,6 +19,7 @@ mod locks;
 mod migrate;
 mod moving;
 mod number;
+mod pause;
 mod periodic;
 mod recover;
 mod retries;

@@ -54,7 +54,17 @@ fn record(id: &str, processors: usize) -> InstanceRecord {
     let host = HostIdentity { hostname: "h".into(), boot_id: "b".into(), pid_namespace: 1, pid: 7, started_ticks: 1 };
     let name = format!("h-windlass:{id}");
     let (queues, version) = ("*".into(), "0".into());
-    InstanceRecord { id: id.into(), name, queues, host, processors, lease_ms: 15_000, periodic: Vec::new(), version }
+    InstanceRecord {
+        id: id.into(),
+        name,
+        queues,
+        former_queues: Vec::new(),
+        host,
+        processors,
+        lease_ms: 15_000,
+        periodic: Vec::new(),
+        version,
+    }
 }
 
 async fn join(store: &SqliteStore, id: &str, processors: usize) -> (InstanceRecord, Box<dyn Lane>) {

@@ -18,6 +18,7 @@ use tokio::net::UnixDatagram;
 
 use super::commit::{Handle, Step};
 use super::digest::digest;
+use super::pause::Passed;
 use super::{delayed, inspect, leader};
 use crate::store::error::StoreError;
 use crate::store::wake::{Seen, Waker, Watch};
@@ -171,8 +172,11 @@ fn version(step: &Step<'_>) -> Result<i64, StoreError> {
 fn look(step: &Step<'_>, watch: &Watch) -> Result<Seen, StoreError> {
     let mut seen = Seen { now_ms: step.now_ms, ..Seen::default() };
     let mut ready = step.sql("SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1")?;
-    for queue in &watch.queues {
-        seen.ready = seen.ready || ready.exists([queue.as_str()])?;
+    if !watch.queues.is_empty() {
+        let passed = Passed::read(step)?;
+        for queue in watch.queues.iter().filter(|queue| !passed.holds(queue)) {
+            seen.ready = seen.ready || ready.exists([queue.as_str()])?;
+        }
     }
     if watch.queue_names {
         seen.queue_names = Some(inspect::queue_names(step)?);

@@ -4,6 +4,8 @@
 -- string: nothing is decoded, every popped job is on record. An idle worker under whose name a
 -- record stands is passed over, so that nothing is ever overwritten.
 --
+-- Paused queues are passed over: one EXISTS asks whether anything is paused at all.
+--
 -- Why this order: between the pops and the one MSET nothing can raise an error, so that what was
 -- popped is on record. A queue key of another type is skipped. Records of ended claims that were
 -- not claimed again go last, in one DEL.
@@ -17,6 +19,20 @@ end
 
 local function quoted(text)
   return '"' .. string.gsub(text, '["\\%c\127]', escape) .. '"'
+end
+
+local passed = {}
+if idle > 0 and queues > 0 and redis.call('EXISTS', PAUSED, PAUSE_ALL) > 0 then
+  -- Ruby's switch, as Ruby reads it. A key of another type pauses nothing.
+  local all = redis.pcall('GET', PAUSE_ALL)
+  if type(all) == 'string' and string.lower(string.match(string.sub(all, 1, 99), '^%s*(.-)%s*$')) == 'true' then
+    queues = 0
+  else
+    local names = redis.pcall('SMEMBERS', PAUSED)
+    for i = 1, #names do
+      passed[names[i]] = true
+    end
+  end
 end
 
 local open, count_open = {}, 0
@@ -53,7 +69,10 @@ for q = 1, queues do
     break
   end
   local list = KEYS[queues_at + q]
-  local popped = redis.pcall('LPOP', list, count_open - at)
+  local popped
+  if not (next(passed) and passed[string.sub(list, queue_at)]) then
+    popped = redis.pcall('LPOP', list, count_open - at)
+  end
   if popped and popped.err then
     skipped[#skipped + 1] = q - 1
   elseif popped then

@@ -1,7 +1,7 @@
 -- exchange, 1 of 4: the sequence gate. An exchange whose reply was lost is repeated as it stands;
 -- it must apply nothing twice and must be answered as the first time.
 --
--- KEYS   as places.lua; windlass:lane:<instance>; then in blocks: the working records of
+-- KEYS   as places.lua; windlass:lane:<instance>; windlass:paused; pause-all-workers; then in blocks: the working records of
 --        settlements, of enters, of idle workers; the queues; then what settle and enter read
 -- ARGV   now, lane, sequence, number of settlements, of enters, of idle workers, of queues,
 --        "queue:" prefix's length, head of our records up to the index, their run_at member;
@@ -18,7 +18,7 @@
 -- before anything is changed; after it nothing raises an error, for what is applied halfway
 -- could be neither repeated nor undone.
 
-local LANE = key()
+local LANE, PAUSED, PAUSE_ALL = key(), key(), key()
 local lane, sequence = arg(), tonumber(arg())
 local settlements, enters, idle, queues = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
 local queue_at, head, run_at = tonumber(arg()) + 1, arg(), arg()

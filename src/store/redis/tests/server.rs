@@ -134,6 +134,7 @@ pub(super) fn instance(id: &str) -> InstanceRecord {
         id: id.to_owned(),
         name: "h-windlass:7".to_owned(),
         queues: "math".to_owned(),
+        former_queues: Vec::new(),
         host: HostIdentity {
             hostname: "h".to_owned(),
             boot_id: "b".to_owned(),

@@ -1,0 +1,225 @@
+//! Reading configuration and tasks anew while the daemon runs.
+//!
+//! All or nothing: if anything is wrong, every problem is told and the daemon goes on as before. What cannot be changed
+//! without a restart is told by its key and stays as it was. What runs keeps the definition it began with.
+
+use std::io;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::watch;
+
+use super::assemble::{Parts, assemble_anew, words};
+use super::run::RunOptions;
+use super::systemd;
+use crate::config::Config;
+use crate::event::{Bus, Event};
+use crate::pool::Work;
+use crate::scheduler::Present;
+use crate::task::Registry;
+use crate::telemetry::line::Words;
+use crate::telemetry::log::Dial;
+
+/// The log's number among the listeners of the bus.
+const LOG: usize = 0;
+
+/// Who reloads: what it replaces, and whom it tells.
+pub(super) struct Reloader {
+    pub(super) options: RunOptions,
+    pub(super) bus: Bus,
+    /// What holds at present.
+    pub(super) parts: Parts,
+    pub(super) pool: watch::Sender<Work>,
+    pub(super) scheduler: watch::Sender<Present>,
+    pub(super) words: Arc<RwLock<Words>>,
+    pub(super) dial: Dial,
+}
+
+impl Reloader {
+    /// Reloads on a thread of its own whenever something is sent; what cannot be sent, because a reload has yet to
+    /// begin, needs no sending.
+    pub(super) fn start(mut self) -> io::Result<SyncSender<()>> {
+        let (sender, requests) = sync_channel(1);
+        let reload = move || {
+            while requests.recv().is_ok() {
+                systemd::reloading();
+                self.reload();
+                systemd::reloaded("working");
+            }
+        };
+        std::thread::Builder::new().name("reload".to_owned()).spawn(reload)?;
+        Ok(sender)
+    }
+
+    fn reload(&mut self) {
+        match assemble_anew(&self.options, &self.bus) {
+            Ok(parts) => self.replace(parts),
+            Err(problems) => {
+                let count = problems.0.len();
+                self.warn(format!("the reload is refused and nothing was changed, for of {count} problems:"));
+                for problem in &problems.0 {
+                    self.warn(problem.to_string());
+                }
+            }
+        }
+    }
+
+    fn replace(&mut self, mut parts: Parts) {
+        let mut config = (*parts.config).clone();
+        let kept = keep(&self.parts.config, &mut config);
+        let words = words(&config);
+        match self.dial.turn(&config.log, &words) {
+            Ok(interest) => {
+                *self.words.write().unwrap_or_else(PoisonError::into_inner) = words;
+                self.bus.set_interest(LOG, interest);
+            }
+            // The level was judged when the file was read.
+            Err(message) => return self.warn(format!("the reload is refused and nothing was changed: {message}")),
+        }
+        let said = told(&self.parts, &config, &parts.registry);
+        parts.config = Arc::new(config);
+        self.pool.send_replace(parts.work());
+        self.scheduler.send_replace(parts.present());
+        self.bus.emit(Event::Notice { text: format!("reloaded: {said}") });
+        if !kept.is_empty() {
+            self.warn(format!("changed, but only a restart takes it over: {}", kept.join(", ")));
+        }
+        for remark in std::mem::take(&mut parts.remarks) {
+            self.warn(remark);
+        }
+        self.parts = parts;
+    }
+
+    fn warn(&self, text: String) {
+        self.bus.emit(Event::Warning { text });
+    }
+}
+
+/// Leaves as it was what needs a restart; tells the keys that would have changed.
+fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
+    let mut kept = Vec::new();
+    macro_rules! keep {
+        ($($key:literal: $($field:ident).+),+ $(,)?) => {
+            $(if old.$($field).+ != new.$($field).+ {
+                new.$($field).+.clone_from(&old.$($field).+);
+                kept.push($key);
+            })+
+        };
+    }
+    keep! {
+        "scheduler": scheduler,
+        "resque_overrides": overrides,
+        "store.url": store.url,
+        "store.namespace": store.namespace,
+        "store.lease": store.lease,
+        "log.format": log.format,
+    }
+    if (old.max_task_processors == 0) != (new.max_task_processors == 0) {
+        (new.min_task_processors, new.max_task_processors) = (old.min_task_processors, old.max_task_processors);
+        kept.push("max_task_processors (to or from a daemon without processors)");
+    }
+    kept
+}
+
+/// What a reload changes, in words.
+fn told(old: &Parts, config: &Config, registry: &Registry) -> String {
+    let mut said = Vec::new();
+    let mut names = |word: &str, names: Vec<&str>| {
+        if !names.is_empty() {
+            said.push(format!("{word} {}", names.join(", ")));
+        }
+    };
+    let (before, after) = (&old.registry, registry);
+    let missing = |here: &'_ Registry, name: &str| here.get(name).is_none();
+    names("new tasks", after.iter().map(|task| task.name.as_str()).filter(|name| missing(before, name)).collect());
+    names(
+        "tasks that are gone",
+        before.iter().map(|task| task.name.as_str()).filter(|name| missing(after, name)).collect(),
+    );
+    let changed = |name: &&str| before.get(name).is_some_and(|task| after.get(name).is_some_and(|now| now != task));
+    names("changed tasks", after.iter().map(|task| task.name.as_str()).filter(changed).collect());
+    let mut keys = Vec::new();
+    macro_rules! compare {
+        ($($key:literal: $($field:ident).+),+ $(,)?) => {
+            $(if old.config.$($field).+ != config.$($field).+ {
+                keys.push($key);
+            })+
+        };
+    }
+    compare! {
+        "queues": queues,
+        "timeout": timeout,
+        "min_task_processors": min_task_processors,
+        "max_task_processors": max_task_processors,
+        "check_timeout": check_timeout,
+        "max_event_loop_delay": max_event_loop_delay,
+        "stuck_worker_timeout": stuck_worker_timeout,
+        "on_crash": on_crash,
+        "max_redeliveries": max_redeliveries,
+        "tasks_dir": tasks_dir,
+        "worker_logging": worker_logging,
+        "scheduler_logging": scheduler_logging,
+        "shutdown": shutdown,
+        "log.level": log.level,
+        "log.redact": log.redact,
+    }
+    names("changed keys", keys);
+    if said.is_empty() { "nothing has changed".to_owned() } else { said.join("; ") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{Sources, load};
+
+    fn config(text: &str) -> Config {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tasks.toml");
+        std::fs::write(&file, text).unwrap();
+        let sources = Sources { file: Some(file), working_dir: "/".into(), ..Sources::default() };
+        load(&sources).unwrap().config
+    }
+
+    #[test]
+    fn what_needs_a_restart_stays_and_is_named_and_the_rest_is_taken_over() {
+        let store = "[store]\nurl = \"sqlite:/tmp/a.db\"\n";
+        let old = config(&format!("max_task_processors = 3\n{store}"));
+        let mut new = config(&format!(
+            "timeout = \"1s\"\nscheduler = false\nmin_task_processors = 0\nmax_task_processors = 0\n\
+             {store}lease = \"30s\"\n[log]\nformat = \"json\"\n"
+        ));
+        let kept = keep(&old, &mut new);
+        assert_eq!(kept[..3], ["scheduler", "store.lease", "log.format"]);
+        assert!(kept[3].starts_with("max_task_processors"));
+        assert_eq!((&new.store, &new.log, new.scheduler), (&old.store, &old.log, true));
+        assert_eq!((new.min_task_processors, new.max_task_processors), (1, 3));
+        assert_eq!(new.timeout, std::time::Duration::from_secs(1));
+        assert_eq!(keep(&old, &mut old.clone()), [""; 0]);
+    }
+
+    /// A key that this does not name: is it taken over by a reload (then say so in `told` and see to it that it is), or
+    /// does it need a restart (then it belongs to `keep`)?
+    #[test]
+    fn every_key_is_taken_over_or_kept() {
+        let Config {
+            source: _,
+            scheduler: _,
+            queues: _,
+            timeout: _,
+            min_task_processors: _,
+            max_task_processors: _,
+            check_timeout: _,
+            max_event_loop_delay: _,
+            stuck_worker_timeout: _,
+            on_crash: _,
+            max_redeliveries: _,
+            tasks_dir: _,
+            worker_logging: _,
+            scheduler_logging: _,
+            overrides: _,
+            store: crate::config::model::StoreConfig { url: _, namespace: _, lease: _ },
+            shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
+            log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
+        } = config("");
+    }
+}

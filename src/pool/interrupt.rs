@@ -1,0 +1,82 @@
+//! Killing what runs without stopping work: TERM, the grace, KILL.
+//!
+//! What is killed ends as a run that was cut off and is settled by its `on_crash`. Whoever says it again while some of
+//! them still run wants no grace.
+
+use std::rc::Rc;
+
+use tokio::task::spawn_local;
+use tokio::time::{Instant, sleep_until};
+
+use super::core::Core;
+use super::roster::State;
+use crate::event::Event;
+use crate::handler::contract::Stop;
+use crate::job::ClaimToken;
+
+/// What was asked to end, and until when it may take.
+pub(super) struct Interrupts {
+    /// How many orders were heeded.
+    heeded: u32,
+    asked: Vec<(usize, ClaimToken)>,
+    until: Instant,
+}
+
+impl Interrupts {
+    /// Orders up to this number are of the past.
+    pub(super) fn after(heeded: u32) -> Self {
+        Self { heeded, asked: Vec::new(), until: Instant::now() }
+    }
+
+    /// How many orders were heeded.
+    pub(super) fn heeded(&self) -> u32 {
+        self.heeded
+    }
+
+    /// Obeys orders that are new.
+    pub(super) fn heed(&mut self, core: &Rc<Core>, orders: u32) {
+        let news = orders.wrapping_sub(std::mem::replace(&mut self.heeded, orders));
+        if news == 0 {
+            return;
+        }
+        let again = news > 1 || (Instant::now() < self.until && still_run(core, &self.asked));
+        let running = running(core);
+        let (count, verb) = (running.len(), if again { "killed" } else { "asked to end" });
+        core.bus.emit(Event::Notice { text: format!("{count} running jobs are {verb}; work goes on") });
+        self.asked = running;
+        if again {
+            return kill(core, &self.asked);
+        }
+        core.roster.borrow().stop_all(Stop::Terminate);
+        self.until = Instant::now() + core.config().shutdown.kill_grace;
+        // A task of its own, for the grace is over even if the pool has begun to drain.
+        let (core, asked, until) = (Rc::clone(core), self.asked.clone(), self.until);
+        spawn_local(async move {
+            sleep_until(until).await;
+            kill(&core, &asked);
+        });
+    }
+}
+
+fn running(core: &Core) -> Vec<(usize, ClaimToken)> {
+    let roster = core.roster.borrow();
+    let claim = |slot: &super::roster::Slot| match &slot.state {
+        State::Running(job) => Some((slot.number, job.claim.clone())),
+        _ => None,
+    };
+    roster.iter().filter_map(claim).collect()
+}
+
+fn still_run(core: &Core, asked: &[(usize, ClaimToken)]) -> bool {
+    running(core).iter().any(|run| asked.contains(run))
+}
+
+/// Kills those of these runs that have not ended; whatever began in their slots since is left alone.
+fn kill(core: &Core, asked: &[(usize, ClaimToken)]) {
+    let runs = running(core);
+    for (number, _) in runs.iter().filter(|run| asked.contains(run)) {
+        if let Some(slot) = core.roster.borrow_mut().get_mut(*number) {
+            slot.stop(Stop::Kill);
+        }
+    }
+}

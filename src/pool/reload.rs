@@ -1,0 +1,90 @@
+//! Taking over what a reload has brought, while jobs run.
+//!
+//! What runs keeps the definition it began with. Where the queues have changed, so have the processors' names, and each
+//! gets its new one when it is idle; first the store must have the new list on our record, beside the old one, so that
+//! whoever finds us dead looks for our jobs under both.
+
+use std::sync::Arc;
+
+use super::control::Work;
+use super::core::Core;
+use super::roster::State;
+use crate::config::Config;
+use crate::job::WorkerName;
+use crate::plugin::ending::CrashPolicy;
+use crate::store::instance::InstanceRecord;
+
+/// What an instance says of itself when it works by this.
+pub(super) fn bring_up_to_date(record: &mut InstanceRecord, work: &Work) {
+    record.change_queues(work.config.queues.as_configured());
+    // The highest number that any worker ever had.
+    record.processors = record.processors.max(work.config.max_task_processors);
+    record.periodic = work.periodic.to_vec();
+}
+
+/// The crash policy of a configuration.
+pub(super) fn policy(config: &Config) -> CrashPolicy {
+    CrashPolicy { on_crash: config.on_crash, max_redeliveries: config.max_redeliveries }
+}
+
+impl Core {
+    /// The configuration at present.
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    /// Works by this from now on.
+    pub(super) fn adopt(&self, work: &Work) {
+        let Work { config, dispatch, .. } = work;
+        *self.config.borrow_mut() = Arc::clone(config);
+        *self.dispatch.borrow_mut() = Arc::clone(dispatch);
+        self.policy.set(policy(config));
+        self.kill_grace.set(config.shutdown.kill_grace);
+        self.unknown.borrow_mut().clear();
+        {
+            let mut record = self.record.borrow_mut();
+            let before = record.clone();
+            bring_up_to_date(&mut record, work);
+            if *record != before {
+                self.record_version.set(self.record_version.get() + 1);
+                self.beat.notify_one();
+            }
+            for slot in self.roster.borrow_mut().iter_mut() {
+                slot.stale = slot.worker != record.worker(slot.number);
+            }
+        }
+        if *self.patterns.borrow() != config.queues {
+            *self.queues.borrow_mut() = config.queues.resolve(&self.known.borrow()).into();
+            *self.patterns.borrow_mut() = config.queues.clone();
+        }
+        self.look_anew.notify_one();
+        self.reconsider.notify_one();
+        self.ring_all();
+    }
+
+    /// Does the store have what we say of ourselves? Before it has, no worker of a new name may be registered.
+    pub(super) fn is_published(&self) -> bool {
+        self.published.get() == self.record_version.get()
+    }
+
+    /// Idle processors that are to have new names, by number.
+    pub(super) fn stale(&self) -> Vec<(usize, WorkerName)> {
+        let record = self.record.borrow();
+        let roster = self.roster.borrow();
+        let idle = roster.iter().filter(|slot| slot.stale && !slot.retiring && matches!(slot.state, State::Idle));
+        idle.map(|slot| (slot.number, record.worker(slot.number))).collect()
+    }
+
+    /// Gives a processor its new name, which is registered; returns the name that is to be unregistered: the old one,
+    /// or the new one if another reload came between.
+    pub(super) fn rename(&self, number: usize, worker: WorkerName) -> WorkerName {
+        let wanted = self.record.borrow().worker(number) == worker;
+        match self.roster.borrow_mut().get_mut(number) {
+            Some(slot) if wanted && slot.stale && matches!(slot.state, State::Idle) => {
+                slot.stale = false;
+                std::mem::replace(&mut slot.worker, worker)
+            }
+            _ => worker,
+        }
+    }
+}

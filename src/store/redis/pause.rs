@@ -1,0 +1,99 @@
+//! Pauses: a set of queues of our own, and the switch that Ruby's workers obey too.
+//!
+//! Each change is one command and therefore one atomic step; the exchange reads both in its own (`claim.lua`).
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
+
+use super::connection::Connection;
+use super::inspect::queue_names;
+use super::reply;
+use crate::job::QueueName;
+use crate::store::error::StoreError;
+use crate::store::inspection::Paused;
+
+/// How many bytes of the switch are looked at, as in `claim.lua`.
+const LOOKED_AT: usize = 99;
+
+pub(super) async fn pause(connection: &Connection, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+    let keys = connection.keys();
+    match queue {
+        Some(queue) => added(connection.command("SADD", vec![keys.paused(), name(queue)]).await?),
+        None => {
+            let words: [&'static [u8]; 2] = [b"true", b"GET"];
+            let arguments = std::iter::once(keys.pause_all()).chain(words.map(Bytes::from_static)).collect();
+            let before = reply::bytes(connection.command("SET", arguments).await?)?;
+            Ok(!before.is_some_and(|text| says_pause(&text)))
+        }
+    }
+}
+
+pub(super) async fn resume(connection: &Connection, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+    let keys = connection.keys();
+    match queue {
+        Some(queue) => added(connection.command("SREM", vec![keys.paused(), name(queue)]).await?),
+        None => {
+            let before = reply::bytes(connection.command("GETDEL", vec![keys.pause_all()]).await?)?;
+            Ok(before.is_some_and(|text| says_pause(&text)))
+        }
+    }
+}
+
+pub(super) async fn paused(connection: &Connection) -> Result<Paused, StoreError> {
+    let replies = connection.commands(reads(connection)).await?;
+    let mut replies = replies.into_iter();
+    read(&mut || replies.next().unwrap_or(Ok(Frame::Null)))
+}
+
+/// The commands that [`read`] reads the replies of.
+pub(super) fn reads(connection: &Connection) -> Vec<(&'static str, Vec<Bytes>)> {
+    let keys = connection.keys();
+    vec![("GET", vec![keys.pause_all()]), ("SMEMBERS", vec![keys.paused()])]
+}
+
+/// What is paused. Keys of another type pause nothing.
+pub(super) fn read(next: &mut impl FnMut() -> Result<Frame, StoreError>) -> Result<Paused, StoreError> {
+    let all = of_its_type(next())?.map_or(Ok(None), reply::bytes)?;
+    let queues = of_its_type(next())?.map_or(Ok(Vec::new()), reply::strings)?;
+    Ok(Paused { all: all.is_some_and(|text| says_pause(&text)), queues: queue_names(&queues) })
+}
+
+fn of_its_type(frame: Result<Frame, StoreError>) -> Result<Option<Frame>, StoreError> {
+    match frame {
+        Ok(frame) => Ok(Some(frame)),
+        Err(error) if error.is_transient() => Err(error),
+        Err(_) => Ok(None),
+    }
+}
+
+/// Does the switch say so, as Ruby reads it: `true`, whatever its case and the blanks around it?
+fn says_pause(text: &[u8]) -> bool {
+    let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
+    let text = text.get(..LOOKED_AT).unwrap_or(text);
+    let start = text.iter().position(|byte| !blank(byte)).unwrap_or(text.len());
+    let end = text.iter().rposition(|byte| !blank(byte)).map_or(start, |last| last + 1);
+    text.get(start..end).is_some_and(|word| word.eq_ignore_ascii_case(b"true"))
+}
+
+fn added(frame: Frame) -> Result<bool, StoreError> {
+    Ok(reply::count(frame)? > 0)
+}
+
+fn name(queue: &QueueName) -> Bytes {
+    Bytes::copy_from_slice(queue.as_str().as_bytes())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::says_pause;
+
+    #[test]
+    fn the_switch_is_read_as_ruby_reads_it() {
+        for on in ["true", "TRUE", " True\n", "\t\x0btrue\r\n"] {
+            assert!(says_pause(on.as_bytes()), "{on:?}");
+        }
+        for off in ["", " ", "false", "1", "true.", "t rue", "yes", "\u{e9}"] {
+            assert!(!says_pause(off.as_bytes()), "{off:?}");
+        }
+    }
+}

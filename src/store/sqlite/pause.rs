@@ -1,0 +1,52 @@
+//! Pauses: a row for each paused queue, and one under the empty name for everything.
+
+use std::collections::HashSet;
+
+use super::commit::Step;
+use crate::job::QueueName;
+use crate::store::error::StoreError;
+use crate::store::inspection::Paused;
+
+/// Stands for everything: no queue has it for its name.
+const EVERYTHING: &str = "";
+
+fn name(queue: Option<&QueueName>) -> &str {
+    queue.map_or(EVERYTHING, QueueName::as_str)
+}
+
+/// Pauses; false if it was paused before.
+pub(super) fn pause(step: &Step<'_>, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+    // Wakers watch what they wait for, and look at pauses too.
+    step.wake();
+    Ok(step.sql("INSERT OR IGNORE INTO paused (queue) VALUES (?1)")?.execute([name(queue)])? == 1)
+}
+
+/// Resumes; false if it was not paused.
+pub(super) fn resume(step: &Step<'_>, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+    step.wake();
+    Ok(step.sql("DELETE FROM paused WHERE queue = ?1")?.execute([name(queue)])? == 1)
+}
+
+/// What is paused.
+pub(super) fn paused(step: &Step<'_>) -> Result<Paused, StoreError> {
+    let passed = Passed::read(step)?;
+    let mut queues: Vec<QueueName> =
+        passed.0.iter().filter(|name| *name != EVERYTHING).map(|name| QueueName::as_stored(name)).collect();
+    queues.sort_by(|a, b| a.as_str().encode_utf16().cmp(b.as_str().encode_utf16()));
+    Ok(Paused { all: passed.0.contains(EVERYTHING), queues })
+}
+
+/// What claims pass over, read once for all queues of a call.
+pub(super) struct Passed(HashSet<String>);
+
+impl Passed {
+    pub(super) fn read(step: &Step<'_>) -> Result<Self, StoreError> {
+        let mut select = step.sql("SELECT queue FROM paused")?;
+        let names = select.query_map([], |row| row.get(0))?;
+        Ok(Self(names.collect::<Result<_, _>>()?))
+    }
+
+    pub(super) fn holds(&self, queue: &QueueName) -> bool {
+        !self.0.is_empty() && (self.0.contains(EVERYTHING) || self.0.contains(queue.as_str()))
+    }
+}
