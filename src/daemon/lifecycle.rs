@@ -177,7 +177,7 @@ impl Life {
             let begun = async {
                 if store.is_none() {
                     let settings = &self.config.store;
-                    store = Some(open::open(&settings.url, &settings.namespace).await?);
+                    store = Some(open::open(&settings.url, &settings.tls, &settings.namespace).await?);
                 }
                 // Just set, or still there from the last try.
                 let store = Arc::clone(store.as_ref().expect("the store must be open by now"));
