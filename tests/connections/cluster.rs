@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::login::RIGHTS;
 use crate::place::{configure, done, enqueue, folder, refused, works};
 use crate::support::node::{Node, eventually, words};
 use crate::support::redis::free_port;
@@ -89,8 +90,16 @@ impl Cluster {
 #[test]
 fn jobs_go_all_the_way_and_the_namespace_must_be_a_hash_tag() {
     let cluster = Cluster::start();
-    let folder = folder(&cluster.store());
+    // As the user that docs/connections.md gives, with the rights that it adds for a Cluster.
+    for node in &cluster.nodes {
+        let rights = RIGHTS.replace("~resque:*", "~{resque}:*");
+        node.command(&words(&format!("{rights} +cluster|slots +cluster|info")));
+    }
+    let folder = folder(&cluster.store().replace("://", "://windlass:s3cret@"));
     works(&folder);
+    for node in &cluster.nodes {
+        assert_eq!(node.command(&["ACL", "LOG"]), Reply::List(Vec::new()));
+    }
     let keys = cluster.nodes[0].command(&["CLUSTER", "COUNTKEYSINSLOT", &cluster.slot]);
     assert!(matches!(keys, Reply::Int(keys) if keys > 0), "{keys:?}");
     for node in &cluster.nodes[1..3] {

@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use crate::login::RIGHTS;
 use crate::place::{configure, done, enqueue, folder, refused, works};
 use crate::support::node::{Node, eventually, words};
 use crate::support::resp::Reply;
@@ -80,6 +81,23 @@ fn the_master_of_a_service_is_found_by_its_sentinels() {
     assert!(said.contains("the Sentinel knows no master of this service"), "{said}");
     configure(&folder, &service.url("w4tch").replace(":s3cret@", ":wrong@"));
     refused(&folder, 69, "it refuses our credentials: WRONGPASS");
+}
+
+#[test]
+fn the_documented_rights_are_enough_for_sentinels_and_their_master() {
+    let service = Service::start();
+    let rights = format!("{RIGHTS} +role");
+    let rights = rights.split_whitespace().collect::<Vec<_>>();
+    ask(&service.master, "s3cret", &[&rights]);
+    let watch = "ACL SETUSER watch on >w4tch -@all +ping +auth +hello +client|id +sentinel|sentinels \
+                 +sentinel|get-master-addr-by-name";
+    let watch = watch.split_whitespace().collect::<Vec<_>>();
+    assert_eq!(ask(&service.sentinel, "w4tch", &[&watch]), [Reply::Text(b"OK".to_vec())]);
+    let url = service.url("w4tch&sentinel_user=watch").replace("://:", "://windlass:");
+    works(&folder(&url));
+    for (node, password) in [(&service.master, "s3cret"), (&service.sentinel, "w4tch")] {
+        assert_eq!(ask(node, password, &[&["ACL", "LOG"]]), [Reply::List(Vec::new())]);
+    }
 }
 
 #[test]

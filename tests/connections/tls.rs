@@ -7,7 +7,8 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::daemon::Folder;
 use crate::place::{configure, folder, refused, works};
-use crate::support::node::{Node, words};
+use crate::support::node::{Node, eventually, words};
+use crate::support::resp::Reply;
 
 /// Writes an authority `NAME-ca.pem` and certificates of it for a server and a client.
 fn certificates(folder: &Path, name: &str) {
@@ -18,8 +19,12 @@ fn certificates(folder: &Path, name: &str) {
     authority.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     write("ca", authority.self_signed(&authority_key).unwrap().pem());
     let issuer = Issuer::new(authority, authority_key);
-    for (who, names) in [("server", &["localhost", "127.0.0.1"][..]), ("client", &["windlass"]), ("other", &["other"])]
-    {
+    for (who, names) in [
+        ("server", &["localhost", "127.0.0.1"][..]),
+        ("named", &["localhost"]),
+        ("client", &["windlass"]),
+        ("other", &["other"]),
+    ] {
         let key = KeyPair::generate().unwrap();
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let certificate = CertificateParams::new(names).unwrap().signed_by(&key, &issuer).unwrap();
@@ -78,6 +83,41 @@ fn a_certificate_that_is_not_to_be_trusted_is_refused_by_its_fault() {
     let other = server(&folder.path(""), "other", "--tls-auth-clients no");
     configure(&folder, &format!("url = \"rediss://127.0.0.1:{}\"\n[store.tls]\nca = \"ours-ca.pem\"", other.port));
     refused(&folder, 69, "it is for another host name");
+}
+
+#[test]
+fn a_cluster_and_a_service_of_sentinels_are_reached_by_tls_too() {
+    let folder = prepared();
+    let certs = folder.path("");
+    let tls = "[store.tls]\nca = \"ours-ca.pem\"";
+    // The node announces an address, and has a certificate for its name only.
+    let more = "--tls-auth-clients no --cluster-enabled yes --tls-cluster yes --cluster-announce-ip 127.0.0.1";
+    let node = server(&certs, "named", more);
+    node.command(&["CLUSTER", "ADDSLOTSRANGE", "0", "16383"]);
+    eventually("the Cluster is whole", || node.text(&["CLUSTER", "INFO"]).contains("cluster_state:ok"));
+    let url = format!("url = \"rediss-cluster://localhost:{}\"\nnamespace = \"{{resque}}\"", node.port);
+    configure(&folder, &format!("{url}\n{tls}"));
+    works(&folder);
+    assert!(matches!(node.command(&["DBSIZE"]), Reply::Int(keys) if keys > 0));
+    drop(node);
+
+    fs::remove_file(folder.path("done")).unwrap();
+    let master = server(&certs, "server", "--tls-auth-clients no");
+    let sentinel = Node::start(|port, dir| {
+        let (certs, of) = (certs.display(), master.port);
+        let config = format!(
+            "port 0\ntls-port {port}\nbind 127.0.0.1\ntls-replication yes\ntls-auth-clients no\n\
+             tls-cert-file {certs}/ours-server.pem\ntls-key-file {certs}/ours-server-key.pem\n\
+             tls-ca-cert-file {certs}/ours-ca.pem\nsentinel monitor main 127.0.0.1 {of} 1\n"
+        );
+        let file = dir.join("sentinel.conf");
+        fs::write(&file, config).unwrap();
+        vec![file.display().to_string(), "--sentinel".to_owned()]
+    });
+    let url = format!("url = \"rediss-sentinel://localhost:{}/main\"", sentinel.port);
+    configure(&folder, &format!("{url}\n{tls}"));
+    works(&folder);
+    assert!(matches!(master.command(&["DBSIZE"]), Reply::Int(keys) if keys > 0));
 }
 
 #[test]

@@ -38,13 +38,20 @@ const RENEW_DELAY: Duration = Duration::from_millis(100);
 const RECONNECT_DELAYS: (u32, u32, u32) = (20, 1000, 2);
 
 /// Where the server is, and what every connection to it shares.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Origin {
     config: Config,
     url: RedisUrl,
     slot: u16,
     pub(super) keys: Arc<Keys>,
     time: TimeSource,
+}
+
+impl std::fmt::Debug for Origin {
+    /// The address only: the client library's configuration would show the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Origin").field(&self.url).finish()
+    }
 }
 
 impl Origin {

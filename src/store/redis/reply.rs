@@ -182,7 +182,7 @@ fn certificate_fault(details: &str) -> &str {
 
 /// What the system said, out of the client library's debug form of it.
 fn readable(details: &str) -> &str {
-    let quoted = details.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    let quoted = ["message: \"", "error: \""].iter().find_map(|mark| details.split_once(mark)?.1.split_once('"'));
     quoted.map_or(details, |(message, _)| message)
 }
 
@@ -206,6 +206,10 @@ mod tests {
         assert!(matches!(refused("LOADING Redis is loading"), StoreError::Unavailable(_)));
         assert!(matches!(refused("READONLY You can't write"), StoreError::Unavailable(_)));
         assert!(matches!(refused("ERR syntax"), StoreError::Misuse(_)));
+        assert!(matches!(refused("ASK 3999 127.0.0.1:6381"), StoreError::Unavailable(_)));
+        let lookup = "Custom { kind: Uncategorized, error: \"failed to lookup address information\" }";
+        let lookup = failed(&Error::new(ErrorKind::IO, lookup));
+        assert!(matches!(lookup, StoreError::Unavailable(text) if text == "failed to lookup address information"));
         assert!(matches!(failed(&Error::new(ErrorKind::Unknown, "Too many failed")), StoreError::Unavailable(_)));
     }
 }
