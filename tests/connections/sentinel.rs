@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::login::RIGHTS;
+use crate::node::{Node, eventually, words};
 use crate::place::{configure, done, enqueue, folder, refused, works};
-use crate::support::node::{Node, eventually, words};
 use crate::support::resp::Reply;
 
 const SERVER: &str = "--bind 127.0.0.1 --save \"\" --requirepass s3cret --masterauth s3cret";
