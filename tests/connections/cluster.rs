@@ -3,8 +3,8 @@
 use std::fs;
 
 use crate::login::RIGHTS;
+use crate::node::{Node, eventually, words};
 use crate::place::{configure, done, enqueue, folder, refused, works};
-use crate::support::node::{Node, eventually, words};
 use crate::support::redis::free_port;
 use crate::support::resp::Reply;
 

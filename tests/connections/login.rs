@@ -2,8 +2,8 @@
 
 use std::fs;
 
+use crate::node::{Node, eventually, words};
 use crate::place::{configure, done, enqueue, folder, refused, works};
-use crate::support::node::{Node, eventually, words};
 use crate::support::resp::Reply;
 
 /// What a daemon and all commands need, as docs/connections.md gives it.

@@ -12,6 +12,7 @@ mod support;
 
 mod cluster;
 mod login;
+mod node;
 mod place;
 mod sentinel;
 mod tls;

@@ -3,7 +3,7 @@
 use std::fs;
 
 use crate::daemon::Folder;
-use crate::support::node::eventually;
+use crate::node::eventually;
 
 /// A folder with these lines in `[store]` (and after it), and two tasks: `note` writes its argument down, `gated` does
 /// when the file `gate` is there.

@@ -6,8 +6,8 @@ use std::path::Path;
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::daemon::Folder;
+use crate::node::{Node, eventually, words};
 use crate::place::{configure, folder, refused, works};
-use crate::support::node::{Node, eventually, words};
 use crate::support::resp::Reply;
 
 /// Writes an authority `NAME-ca.pem` and certificates of it for a server and a client.

@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::redis::{KEEPER, free_port};
-use super::resp::{Client, Reply};
+use crate::support::redis::{KEEPER, free_port};
+use crate::support::resp::{Client, Reply};
 
 /// How long anything may take on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(30);
