@@ -1,3 +1,7 @@
+//! What `tasks.toml` is understood to say, and what is said of what it must not.
+//!
+//! Longer than 400 lines because each key has its good and its bad forms, and one table of mistakes is easier to check.
+
 use std::fs;
 
 use tempfile::TempDir;
