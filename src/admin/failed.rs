@@ -11,8 +11,11 @@ use serde::Serialize;
 
 use super::error::AdminError;
 use super::job_view::JobView;
+use crate::client::hooked::Hooked;
 use crate::job::{Args, FailureView, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
+use crate::plugin::hooks::{HookFailure, Refusal};
+use crate::plugin::registry::Plugins;
 use crate::store::effect::Admission;
 use crate::store::engine::Store;
 use crate::store::inspection::Retried;
@@ -92,6 +95,9 @@ pub enum RetryOutcome {
         class: Option<String>,
         /// Where it went.
         queue: String,
+        /// What plugins said that failed when the job was there already.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        after_enqueue_errors: Vec<String>,
     },
     /// A plugin refused; the record stays.
     Refused {
@@ -100,7 +106,10 @@ pub enum RetryOutcome {
         /// The job's class, if its bytes are a job.
         class: Option<String>,
         /// The plugin's name.
-        refused_by: &'static str,
+        refused_by: String,
+        /// Why, if it said so.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        reason: Option<String>,
     },
     /// The record does not hold what a retry needs; it stays.
     NotRetriable {
@@ -254,7 +263,12 @@ pub async fn remove_all(store: &dyn Store) -> Result<u64, AdminError> {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn retry(store: &dyn Store, registry: &Registry, found: &Found) -> Result<RetryOutcome, AdminError> {
+pub async fn retry(
+    store: &dyn Store,
+    registry: &Registry,
+    plugins: &Plugins,
+    found: &Found,
+) -> Result<RetryOutcome, AdminError> {
     let id = found.id.clone();
     let view = FailureView::parse(&found.record);
     let Some(payload) = view.payload else {
@@ -270,11 +284,32 @@ pub async fn retry(store: &dyn Store, registry: &Registry, found: &Found) -> Res
         None => return Ok(RetryOutcome::NotRetriable { id, reason: "its record names no queue".to_owned() }),
     };
     let admissions = job.as_ref().map(|job| admissions(registry, &queue, job)).unwrap_or_default();
+    // As in node-resque the task's own plugins are asked as for any enqueue.
+    let hooks = match job.as_ref().map(|job| hooks(registry, plugins, &queue, job)).transpose() {
+        Ok(hooks) => hooks.flatten(),
+        Err(failed) => return Ok(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),
+    };
     let class = job.map(|job| job.class.into_owned());
+    if let Some(hooks) = &hooks {
+        match hooks.before().await {
+            Ok(None) => {}
+            Ok(Some(Refusal { plugin, reason })) => {
+                return Ok(RetryOutcome::Refused { id, class, refused_by: plugin.to_string(), reason });
+            }
+            Err(failed) => return Ok(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),
+        }
+    }
     Ok(match store.retry_failed(&found.record, &queue, &payload, &admissions).await? {
-        Retried::Yes => RetryOutcome::Retried { id, class, queue: queue.as_str().to_owned() },
+        Retried::Yes => {
+            let complaints = match &hooks {
+                Some(hooks) => hooks.after().await,
+                None => Vec::new(),
+            };
+            let after_enqueue_errors = complaints.iter().map(ToString::to_string).collect();
+            RetryOutcome::Retried { id, class, queue: queue.as_str().to_owned(), after_enqueue_errors }
+        }
         Retried::Gone => RetryOutcome::Gone { id },
-        Retried::Refused { plugin } => RetryOutcome::Refused { id, class, refused_by: plugin },
+        Retried::Refused { plugin } => RetryOutcome::Refused { id, class, refused_by: plugin.to_owned(), reason: None },
     })
 }
 
@@ -286,6 +321,7 @@ pub async fn retry(store: &dyn Store, registry: &Registry, found: &Found) -> Res
 pub async fn retry_all(
     store: &dyn Store,
     registry: &Registry,
+    plugins: &Plugins,
     class: Option<&str>,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
@@ -309,7 +345,7 @@ pub async fn retry_all(
                 continue;
             }
             let found = Found { position, id: id(&record), record };
-            let outcome = retry(store, registry, &found).await?;
+            let outcome = retry(store, registry, plugins, &found).await?;
             if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
                 position += 1;
             }
@@ -319,12 +355,78 @@ pub async fn retry_all(
     Ok(())
 }
 
+/// Retries the jobs whose workers vanished under them, oldest first; node-resque's `retryStuckJobs`, which skips some
+/// where there are many. A job that node-resque's own worker had is left where it may have been bent on the way (empty lists, long
+/// numbers). Each is handed to `each`.
+///
+/// # Errors
+/// Fails when the store cannot be reached; what was retried until then was handed over.
+pub async fn retry_stuck(
+    store: &dyn Store,
+    registry: &Registry,
+    plugins: &Plugins,
+    mut each: impl FnMut(RetryOutcome),
+) -> Result<(), AdminError> {
+    let mut left = i64::try_from(store.failed_count().await?).unwrap_or(i64::MAX);
+    let mut position = 0;
+    while left > 0 {
+        let page = store.failed(position, position + PAGE.min(left) - 1).await?;
+        if page.is_empty() {
+            return Ok(());
+        }
+        for record in page {
+            left -= 1;
+            let view = FailureView::parse(&record);
+            if !view.is_stuck() {
+                position += 1;
+                continue;
+            }
+            let found = Found { position, id: id(&record), record };
+            let outcome = if is_bent(&view) {
+                let reason = "its worker was node-resque's, whose records change empty lists and long numbers; retry it \
+                              by its id if its arguments are right";
+                RetryOutcome::NotRetriable { id: found.id, reason: reason.to_owned() }
+            } else {
+                retry(store, registry, plugins, &found).await?
+            };
+            if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
+                position += 1;
+            }
+            each(outcome);
+        }
+    }
+    Ok(())
+}
+
+/// May this job's arguments be others than were enqueued? node-resque's workers record their jobs through Lua's JSON,
+/// which turns `[]` into `{}` and keeps 14 digits of a number; whoever cleans such a worker has nothing else.
+fn is_bent(view: &FailureView) -> bool {
+    let of_windlass = view.worker.as_deref().is_some_and(|worker| worker.contains("-windlass:"));
+    let Some(payload) = view.payload.as_ref().filter(|_| !of_windlass) else { return false };
+    let text = String::from_utf8_lossy(payload);
+    let digits = |text: &str| text.split(|letter: char| !letter.is_ascii_digit()).any(|run| run.len() >= 14);
+    let exponent = text.split('"').step_by(2).any(|part| part.contains("e+") || digits(part));
+    let args = PayloadView::parse(payload).map(|job| job.args().into_owned()).unwrap_or_default();
+    exponent || (args.contains("{}") && args != "[{}]")
+}
+
 /// The rules of the job's task, if it is known here.
 fn admissions(registry: &Registry, queue: &QueueName, job: &PayloadView<'_>) -> Vec<Admission> {
     match (registry.get(&job.class), Args::of(job)) {
         (Some(task), Ok(args)) => Chain::of(task).admissions(queue, &args),
         _ => Vec::new(),
     }
+}
+
+/// The plugins of the job's task that are its own, if any is asked around an enqueue.
+fn hooks(
+    registry: &Registry,
+    plugins: &Plugins,
+    queue: &QueueName,
+    job: &PayloadView<'_>,
+) -> Result<Option<Hooked>, HookFailure> {
+    let Some(task) = registry.get(&job.class) else { return Ok(None) };
+    Hooked::new(task, queue, Bytes::from(job.args().into_owned()), plugins)
 }
 
 /// What a person may write to name a failed job.

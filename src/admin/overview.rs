@@ -3,6 +3,8 @@
 use serde::Serialize;
 
 use super::error::AdminError;
+use super::queues::QueueView;
+use super::workers::WorkerView;
 use crate::store::engine::Store;
 use crate::store::scheduling::Leadership;
 
@@ -38,6 +40,37 @@ pub struct LeaderView {
     pub leader: Option<String>,
     /// Which Windlass looks after periodic tasks and recovery.
     pub duties: Option<String>,
+}
+
+/// Everything at once: ActionHero's `details`.
+#[derive(Debug, Clone, Serialize)]
+pub struct Details {
+    /// Every queue and how many jobs it holds.
+    pub queues: Vec<QueueView>,
+    /// Every worker and what it works on.
+    pub workers: Vec<WorkerView>,
+    /// How many jobs wait in the failed list.
+    pub failed: u64,
+    /// The counters.
+    pub stats: StatsView,
+    /// Who leads.
+    #[serde(flatten)]
+    pub leader: LeaderView,
+}
+
+/// Reads everything, in one round trip each.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn details(store: &dyn Store) -> Result<Details, AdminError> {
+    let (queues, workers, failed, stats, leader) = tokio::join!(
+        super::queues::list(store),
+        super::workers::list(store),
+        store.failed_count(),
+        stats(store),
+        leader(store)
+    );
+    Ok(Details { queues: queues?.queues, workers: workers?, failed: failed?, stats: stats?, leader: leader? })
 }
 
 /// Reads the counters.

@@ -1,6 +1,7 @@
 //! Tasks, as their files define them.
 
 use serde::Serialize;
+use serde_json::value::RawValue;
 
 use super::error::AdminError;
 use crate::client::request::nearest;
@@ -9,7 +10,8 @@ use crate::task::cadence::Cadence;
 use crate::task::calendar::Calendar;
 use crate::task::definition::TaskDefinition;
 use crate::task::handler_spec::{ExecSpec, HandlerSpec, OutputMode, Piece, ResultMode, Template};
-use crate::task::plugin_spec::PluginSpec;
+use crate::task::hook_point::HookPoint;
+use crate::task::plugin_spec::{OwnSource, PluginSpec};
 use crate::task::registry::Registry;
 
 /// A task.
@@ -49,7 +51,19 @@ pub struct TaskView {
 #[derive(Debug, Clone, Serialize)]
 pub struct PluginView {
     /// Its name.
-    pub name: &'static str,
+    pub name: String,
+    /// The program of a plugin of one's own, with its arguments.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub exec: Option<Vec<String>>,
+    /// Where that is asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hooks: Option<Vec<&'static str>>,
+    /// How long an answer of it may take, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub timeout_ms: Option<u64>,
+    /// The options of a plugin of one's own.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub options: Option<Box<RawValue>>,
     /// How long its lock is held at most, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_timeout_s: Option<u64>,
@@ -146,7 +160,11 @@ fn calendar_of(task: &TaskDefinition) -> Option<&Calendar> {
 impl PluginView {
     fn of(plugin: &PluginSpec) -> Self {
         let bare = Self {
-            name: plugin.name(),
+            name: plugin.name().to_owned(),
+            exec: None,
+            hooks: None,
+            timeout_ms: None,
+            options: None,
             lock_timeout_s: None,
             enqueue_timeout_ms: None,
             re_enqueue: None,
@@ -159,6 +177,19 @@ impl PluginView {
                 Self { lock_timeout_s: Some(*lock_timeout_s), key: key.clone(), ..bare }
             }
             PluginSpec::DelayQueueLock | PluginSpec::Noop => bare,
+            PluginSpec::Own(own) => {
+                let options = RawValue::from_string(own.options.to_string()).ok().filter(|all| all.get() != "{}");
+                match &own.source {
+                    OwnSource::Program(program) => Self {
+                        exec: Some(program.argv.clone()),
+                        hooks: Some(program.points.iter().map(HookPoint::name).collect()),
+                        timeout_ms: Some(u64::try_from(program.timeout.as_millis()).unwrap_or(u64::MAX)),
+                        options,
+                        ..bare
+                    },
+                    OwnSource::Code => Self { options, ..bare },
+                }
+            }
             PluginSpec::Retry(retry) => {
                 let delays_ms = Some(crate::plugin::retry::plain_delays(retry));
                 Self { max_attempts: Some(retry.attempts), delays_ms, ..bare }

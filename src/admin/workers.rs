@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::date;
 use super::error::AdminError;
 use super::job_view::JobView;
 use crate::client::moment::Moment;
@@ -162,6 +163,42 @@ pub async fn force_clean(
         }
     }
     Err(AdminError::Changed { what: format!("worker {name:?}") })
+}
+
+/// Removes every worker that has worked on one job for longer than `age_ms`, as [`force_clean`] does. node-resque's
+/// `cleanOldWorkers`, which reads only its own records; here each goes by its id, whoever wrote it. A record without a
+/// time that can be read is left.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn clean_older_than(
+    store: &dyn Store,
+    registry: &Registry,
+    host: &str,
+    now_ms: i64,
+    age_ms: i64,
+) -> Result<Vec<Cleaned>, AdminError> {
+    let mut cleaned = Vec::new();
+    for worker in old(store, now_ms, age_ms).await? {
+        match force_clean(store, registry, &worker, host, now_ms).await {
+            Ok(one) => cleaned.push(one),
+            // It ended its job meanwhile, and may be gone.
+            Err(AdminError::NotFound { .. } | AdminError::Changed { .. }) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(cleaned)
+}
+
+/// The ids of workers that have worked on one job for longer than `age_ms`.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn old(store: &dyn Store, now_ms: i64, age_ms: i64) -> Result<Vec<String>, AdminError> {
+    let since = |registered: &Registered| date::parse(registered.working.as_ref()?.run_at.as_deref()?);
+    let is_old = |registered: &Registered| since(registered).is_some_and(|since| now_ms - since > age_ms);
+    let registered = store.registered().await?;
+    Ok(registered.iter().filter(|one| is_old(one)).map(|one| one.worker.id().to_owned()).collect())
 }
 
 /// The locks that a job holds while it runs, as its task's definition here says.

@@ -6,6 +6,7 @@ pub mod delayed;
 pub mod failed;
 pub mod generate;
 pub mod job;
+pub mod jobs;
 pub mod locks;
 pub mod periodic;
 pub mod plan;
@@ -23,6 +24,7 @@ pub use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
 pub use failed::{FailedListArgs, FailedVerb};
 pub use generate::GenerateVerb;
 pub use job::{EnqueueArgs, JobArgs, PerformArgs};
+pub use jobs::JobsVerb;
 pub use locks::LocksVerb;
 pub use periodic::PeriodicVerb;
 pub use plan::PlanArgs;
@@ -49,7 +51,8 @@ pub struct Cli {
     /// The configuration: else $WINDLASS_CONFIG, ./config/tasks.toml or /etc/windlass/tasks.toml
     #[arg(long, global = true, display_order = 900, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The store, whatever the configuration says: sqlite:PATH, redis://HOST:PORT/DB, redis+unix://PATH
+    /// The store, whatever the configuration says: sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST,
+    /// redis+unix:///PATH, redis-sentinel://HOST,HOST/SERVICE, redis-cluster://HOST,HOST
     #[arg(long, global = true, display_order = 900, value_name = "URL")]
     pub store: Option<String>,
     /// Answer with one JSON document
@@ -107,6 +110,14 @@ pub enum Command {
         /// What with them.
         #[command(subcommand)]
         verb: Option<QueuesVerb>,
+    },
+    /// Jobs on queues: delete them
+    #[command(after_help = "Examples:\n  windlass jobs delete add --queue math --args '[1,2]'\n  \
+                            windlass jobs delete add --queue math --any-args")]
+    Jobs {
+        /// What with them.
+        #[command(subcommand)]
+        verb: JobsVerb,
     },
     /// Delayed jobs: when which are due
     #[command(
@@ -176,6 +187,8 @@ pub enum Command {
     },
     /// How many jobs were done and failed
     Stats,
+    /// Everything at once: queues, workers, counters, leader
+    Details,
     /// Who leads: which scheduler moves delayed jobs
     #[command(after_help = "Example, for a cron of your own that should run on one host:\n  \
                             windlass leader --check && ./nightly")]

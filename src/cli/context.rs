@@ -8,14 +8,18 @@ use super::args::Cli;
 use super::exit::CliError;
 use super::output::{Output, clean, complain};
 use crate::client::request::{Job, Request, RequestError};
+use crate::config::element::redis_url::RedisUrl;
 use crate::config::element::store_url::StoreUrl;
+use crate::config::element::tls_files::TlsFiles;
+use crate::config::error::Problems;
 use crate::config::load::{self, Loaded, Sources};
+use crate::daemon::extensions::Extensions;
 use crate::event::Bus;
-use crate::handler::builtin::Builtins;
+use crate::plugin::registry::Plugins;
 use crate::store::engine::Store;
 use crate::store::error::StoreError;
 use crate::store::open;
-use crate::task::load::Tasks;
+use crate::task::load::{Known, Tasks};
 
 /// How long a command waits for its store before it says that it is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -26,6 +30,7 @@ pub struct Context {
     /// Where answers go.
     pub output: Output,
     sources: Sources,
+    extensions: Arc<Extensions>,
 }
 
 impl Context {
@@ -33,7 +38,7 @@ impl Context {
     ///
     /// # Errors
     /// Fails if the working directory is gone.
-    pub fn of(cli: &Cli) -> Result<Self, CliError> {
+    pub fn of(cli: &Cli, extensions: Extensions) -> Result<Self, CliError> {
         let working_dir = std::env::current_dir()
             .map_err(|error| CliError::Failed(format!("failed to find the working directory: {error}")))?;
         let sources = Sources {
@@ -44,7 +49,7 @@ impl Context {
                 .collect(),
             working_dir,
         };
-        Ok(Self { output: Output::new(cli.json), sources })
+        Ok(Self { output: Output::new(cli.json), sources, extensions: Arc::new(extensions) })
     }
 
     /// Where the configuration comes from.
@@ -58,13 +63,29 @@ impl Context {
     /// # Errors
     /// Tells every problem it has.
     pub fn config(&self) -> Result<Loaded, CliError> {
-        load::load(&self.sources).map_err(CliError::Problems)
+        let loaded = load::load(&self.sources).map_err(CliError::Problems)?;
+        let problems = self.extensions.check(&loaded.config.overrides);
+        if problems.is_empty() { Ok(loaded) } else { Err(CliError::Problems(Problems(problems))) }
     }
 
     /// The tasks of this folder, with whatever is wrong with them.
     #[must_use]
     pub fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
-        crate::task::load::load(folder, &Builtins::standard(Bus::silent()).names().collect::<Vec<_>>())
+        let (builtins, plugins) = (self.extensions.builtins(Bus::silent()), self.plugins());
+        let (builtins, plugins) = (builtins.names().collect::<Vec<_>>(), plugins.names().collect::<Vec<_>>());
+        crate::task::load::load(folder, Known { builtins: &builtins, plugins: &plugins })
+    }
+
+    /// The plugins in code that tasks may list, by name: the binary as it comes has none.
+    #[must_use]
+    pub fn plugins(&self) -> Arc<Plugins> {
+        self.extensions.plugins()
+    }
+
+    /// What the program adds.
+    #[must_use]
+    pub fn extensions(&self) -> Arc<Extensions> {
+        Arc::clone(&self.extensions)
     }
 
     /// The tasks, for commands that can do with those that are right.
@@ -95,32 +116,50 @@ impl Context {
         })
     }
 
+    /// The same for a job that is there already, which no input check may keep from being found.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn resolve_as_written(&self, request: &Request, tasks: &Tasks) -> Result<Job, RequestError> {
+        request.resolve_as_written(&tasks.registry).inspect_err(|error| {
+            if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
+                self.complain_of(tasks);
+            }
+        })
+    }
+
     /// The store.
     ///
     /// # Errors
     /// Fails if it cannot be reached or used.
     pub async fn store(&self) -> Result<Arc<dyn Store>, CliError> {
-        let config = self.config()?.config.store;
-        Self::open(&config.url, &config.namespace).await
+        let config = self.config()?.config;
+        let store = Self::open(&config.store.url, &config.store.tls, &config.store.namespace).await?;
+        Ok(self.extensions.over(&config.overrides, store))
     }
 
-    /// A store that the command line names; a relative path is taken from the working directory.
+    /// A store that the command line names; a relative path is taken from the working directory, certificates from
+    /// the configuration.
     ///
     /// # Errors
     /// Fails for what is no address, and if the store cannot be reached or used.
     pub async fn store_at(&self, address: &str, namespace: Option<&str>) -> Result<Arc<dyn Store>, CliError> {
         let url = StoreUrl::parse(address, &self.sources.working_dir, None)
             .map_err(|error| CliError::Usage(format!("the address of a store: {error}")))?;
-        let namespace = match namespace {
-            Some(namespace) => namespace.to_owned(),
-            None => self.config()?.config.store.namespace,
+        let encrypted = matches!(&url, StoreUrl::Redis(text) if RedisUrl::parse(text).is_ok_and(|redis| redis.tls));
+        let (namespace, tls) = match namespace {
+            Some(namespace) if !encrypted => (namespace.to_owned(), TlsFiles::default()),
+            _ => {
+                let config = self.config()?.config.store;
+                (namespace.map_or(config.namespace, str::to_owned), config.tls)
+            }
         };
-        Self::open(&url, &namespace).await
+        Self::open(&url, &tls, &namespace).await
     }
 
-    async fn open(url: &StoreUrl, namespace: &str) -> Result<Arc<dyn Store>, CliError> {
+    async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Arc<dyn Store>, CliError> {
         let late = || Err(StoreError::Unavailable(format!("no answer within {} seconds", PATIENCE.as_secs())));
-        let opening = tokio::time::timeout(PATIENCE, open::open(url, namespace));
+        let opening = tokio::time::timeout(PATIENCE, open::open(url, tls, namespace));
         let opened = opening.await.unwrap_or_else(|_| late());
         opened.map_err(|error| CliError::Store { url: url.to_string(), error })
     }

@@ -8,15 +8,21 @@ use serde::Serialize;
 
 use super::args::{Cli, Command, DelayedVerb, FailedVerb, RunArgs};
 use super::command::{
-    check, delayed, enqueue, failed, generate, locks, overview, perform, periodic, plan, queues, run, store, tasks,
-    workers,
+    check, delayed, enqueue, failed, generate, jobs, locks, overview, perform, periodic, plan, queues, run, store,
+    tasks, workers,
 };
 use super::context::Context;
 use super::exit::{CliError, Exit};
 use super::output::complain;
+use crate::daemon::extensions::Extensions;
 
 /// Runs the command that the command line names.
 pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    main_with(line, Extensions::default())
+}
+
+/// The same for a program that adds something.
+pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Extensions) -> ExitCode {
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
         Err(error) => {
@@ -27,7 +33,7 @@ pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
             return ExitCode::from(exit.code());
         }
     };
-    let context = match Context::of(&cli) {
+    let context = match Context::of(&cli, extensions) {
         Ok(context) => context,
         Err(error) => {
             complain(&error.to_string());
@@ -84,6 +90,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError>
         Command::Check => check::run(context),
         Command::Generate { verb } => generate::run(context, verb),
         Command::Queues { verb } => queues::run(context, verb).await,
+        Command::Jobs { verb } => jobs::run(context, verb).await,
         Command::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
         Command::Periodic { verb } => periodic::run(context, verb).await,
         Command::Plan(args) => plan::run(context, args).await,
@@ -92,6 +99,7 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError>
         Command::Locks { verb } => locks::run(context, verb).await,
         Command::Store { verb } => store::run(context, verb).await,
         Command::Stats => overview::stats(context).await,
+        Command::Details => overview::details(context).await,
         Command::Leader(args) => overview::leader(context, &args).await,
     }
 }

@@ -87,7 +87,7 @@ impl CliError {
                     | RequestError::Input(_)
                     | RequestError::Args(_) => Exit::Usage,
                 },
-                ClientError::Duplicate { .. } => Exit::Failure,
+                ClientError::Duplicate { .. } | ClientError::Plugin(_) => Exit::Failure,
                 ClientError::Store(error) => store(error),
             },
             Self::Admin(error) => match error {

@@ -10,6 +10,8 @@ pub mod context;
 pub mod dispatch;
 pub mod exit;
 pub mod output;
+pub mod program;
 pub mod value;
 
 pub use dispatch::main;
+pub use program::Program;

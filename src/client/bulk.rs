@@ -6,19 +6,25 @@
 
 use std::borrow::Cow;
 
+use futures_util::stream::{self, StreamExt};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::enqueue::{Client, entry};
+use super::hooked::{self, Hooked};
 use super::moment::{Moment, MomentError};
 use super::request::{Job, Request, RequestError};
 use crate::job::Args;
+use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Enqueued, Schedule, Scheduled, When};
 use crate::task::registry::Registry;
 
 /// How many lines go in one batch.
 const BATCH: usize = 500;
+
+/// About how many jobs plugins are asked at once.
+const ASKED_AT_ONCE: usize = 8;
 
 /// A sound line.
 #[derive(Debug, Clone)]
@@ -56,15 +62,17 @@ pub enum LineProblem {
 }
 
 /// What became of a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineOutcome {
-    /// The job is on its queue.
-    Enqueued,
-    /// A plugin refused it.
-    Refused {
-        /// The plugin's name.
-        plugin: &'static str,
+    /// The job is on its queue, whatever the plugins behind it said.
+    Enqueued {
+        /// Those that failed after the job was there.
+        complaints: Vec<HookFailure>,
     },
+    /// A plugin refused it.
+    Refused(Refusal),
+    /// A plugin in front of it could not answer; it was not written.
+    Failed(HookFailure),
     /// The job is delayed until this second.
     Delayed(i64),
     /// A job of the same bytes was already due at this second.
@@ -149,16 +157,22 @@ impl Client {
     }
 
     async fn write(&self, batch: &[BulkJob], front: bool) -> Result<Vec<(usize, LineOutcome)>, StoreError> {
-        let now: Vec<_> = batch.iter().filter(|job| job.at.is_none()).collect();
+        let now = batch.iter().filter(|job| job.at.is_none());
         let later: Vec<_> = batch.iter().filter_map(|job| job.at.map(|at| (job, at))).collect();
         let mut outcomes = Vec::with_capacity(batch.len());
-        if !now.is_empty() {
-            let entries: Vec<_> = now.iter().map(|job| entry(&job.job, front)).collect();
+        let asked: Vec<_> = stream::iter(now.map(|job| self.ask(job))).buffered(ASKED_AT_ONCE).collect().await;
+        let mut granted = Vec::with_capacity(asked.len());
+        for (job, answer) in asked {
+            match answer {
+                Ok(hooks) => granted.push((job, hooks)),
+                Err(outcome) => outcomes.push((job.line, outcome)),
+            }
+        }
+        if !granted.is_empty() {
+            let entries: Vec<_> = granted.iter().map(|(job, _)| entry(&job.job, front)).collect();
             let replies = self.store.enqueue(&entries).await?;
-            outcomes.extend(now.iter().zip(replies).map(|(job, reply)| match reply {
-                Enqueued::Yes => (job.line, LineOutcome::Enqueued),
-                Enqueued::Refused { plugin } => (job.line, LineOutcome::Refused { plugin }),
-            }));
+            let told = granted.into_iter().zip(replies).map(|((job, hooks), reply)| tell(job.line, hooks, reply));
+            outcomes.append(&mut stream::iter(told).buffered(ASKED_AT_ONCE).collect().await);
         }
         if !later.is_empty() {
             let entries: Vec<_> = later
@@ -174,6 +188,28 @@ impl Client {
         outcomes.sort_unstable_by_key(|(line, _)| *line);
         Ok(outcomes)
     }
+
+    /// Asks the plugins in front of a job; returns those to be told afterwards, or what became of the line.
+    async fn ask<'j>(&self, job: &'j BulkJob) -> (&'j BulkJob, Result<Option<Hooked>, LineOutcome>) {
+        let answer = async {
+            let Some(hooks) = hooked::of(&job.job, &self.plugins)? else { return Ok(Ok(None)) };
+            Ok(match hooks.before().await? {
+                Some(refusal) => Err(LineOutcome::Refused(refusal)),
+                None => Ok(Some(hooks)),
+            })
+        };
+        (job, answer.await.unwrap_or_else(|failed| Err(LineOutcome::Failed(failed))))
+    }
+}
+
+/// Tells the plugins behind a job what became of it.
+async fn tell(line: usize, hooks: Option<Hooked>, reply: Enqueued) -> (usize, LineOutcome) {
+    let outcome = match (reply, hooks) {
+        (Enqueued::Refused { plugin }, _) => LineOutcome::Refused(hooked::by_rule(plugin)),
+        (Enqueued::Yes, Some(hooks)) => LineOutcome::Enqueued { complaints: hooks.after().await },
+        (Enqueued::Yes, None) => LineOutcome::Enqueued { complaints: Vec::new() },
+    };
+    (line, outcome)
 }
 
 #[cfg(test)]

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 
 use super::error::ClientError;
+use super::hooked;
 use super::request::{Job, Request};
+use crate::plugin::hooks::{HookFailure, Refusal};
+use crate::plugin::registry::Plugins;
 use crate::store::engine::Store;
 use crate::store::error::StoreError;
 use crate::store::queueing::{Enqueue, Enqueued};
@@ -14,24 +17,60 @@ use crate::task::registry::Registry;
 pub struct Client {
     pub(super) store: Arc<dyn Store>,
     pub(super) registry: Arc<Registry>,
+    pub(super) plugins: Arc<Plugins>,
+}
+
+/// What became of a call to enqueue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Placed {
+    /// The job is on its queue, whatever the plugins behind it said.
+    Enqueued {
+        /// Those that failed after the job was there. Repeating the call would enqueue it twice.
+        complaints: Vec<HookFailure>,
+    },
+    /// A plugin refused; nothing was written.
+    Refused(Refusal),
 }
 
 impl Client {
-    /// A client of this store.
+    /// A client of this store. Tasks may list the built-in plugins and programs.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>) -> Self {
-        Self { store, registry }
+        Self { store, registry, plugins: Arc::default() }
     }
 
-    /// Puts a job on its queue, at its head if `front`, unless a plugin of its task refuses.
+    /// With plugins in code.
+    #[must_use]
+    pub fn with_plugins(self, plugins: Arc<Plugins>) -> Self {
+        Self { plugins, ..self }
+    }
+
+    /// Puts a job on its queue, at its head if `front`, unless a plugin of its task refuses: first its own plugins are
+    /// asked in their order, then the store judges the rules of the built-in ones in the step that writes the job.
     ///
     /// # Errors
-    /// Requests that cannot be granted, and failures of the store.
-    pub async fn enqueue(&self, request: &Request, front: bool) -> Result<(Job, Enqueued), ClientError> {
+    /// Requests that cannot be granted, plugins that cannot answer, and failures of the store.
+    pub async fn enqueue(&self, request: &Request, front: bool) -> Result<(Job, Placed), ClientError> {
         let job = request.resolve(&self.registry)?;
+        let hooks = hooked::of(&job, &self.plugins)?;
+        if let Some(hooks) = &hooks
+            && let Some(refusal) = hooks.before().await?
+        {
+            return Ok((job, Placed::Refused(refusal)));
+        }
         let entry = entry(&job, front);
         let reply = self.store.enqueue(&[entry]).await?;
-        Ok((job, one(reply)?))
+        let placed = match one(reply)? {
+            Enqueued::Refused { plugin } => Placed::Refused(hooked::by_rule(plugin)),
+            Enqueued::Yes => {
+                let complaints = match &hooks {
+                    Some(hooks) => hooks.after().await,
+                    None => Vec::new(),
+                };
+                Placed::Enqueued { complaints }
+            }
+        };
+        Ok((job, placed))
     }
 }
 

@@ -1,6 +1,7 @@
 //! Why a client's call did not lead to a job.
 
 use super::request::RequestError;
+use crate::plugin::hooks::HookFailure;
 use crate::store::error::StoreError;
 
 /// A refused or failed call. A plugin's veto is no error.
@@ -16,6 +17,9 @@ pub enum ClientError {
         /// The unix second.
         second: i64,
     },
+    /// A plugin in front of the enqueue could not answer; nothing was written.
+    #[error("{0}; nothing was enqueued")]
+    Plugin(#[from] HookFailure),
     /// The store failed; whether the job was written is unknown if it cannot be reached.
     #[error("failed to {0}")]
     Store(#[from] StoreError),

@@ -7,6 +7,7 @@ pub mod bulk;
 pub mod delay;
 pub mod enqueue;
 pub mod error;
+pub mod hooked;
 pub mod moment;
 pub mod request;
 

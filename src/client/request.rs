@@ -88,6 +88,20 @@ impl Request {
     /// # Errors
     /// See [`RequestError`].
     pub fn resolve(&self, registry: &Registry) -> Result<Job, RequestError> {
+        let mut job = self.resolve_as_written(registry)?;
+        let inputs = job.definition.as_ref().map(|definition| &definition.inputs[..]).unwrap_or_default();
+        if !inputs.is_empty() {
+            job.args = inputs::apply(inputs, job.task.as_str(), &job.args)?;
+            job.payload = encode(job.task.as_str(), job.queue.as_str(), &job.args);
+        }
+        Ok(job)
+    }
+
+    /// As [`resolve`](Self::resolve), but for the task's inputs: for jobs that are there already.
+    ///
+    /// # Errors
+    /// See [`RequestError`].
+    pub fn resolve_as_written(&self, registry: &Registry) -> Result<Job, RequestError> {
         let name = |what, text: &str, error| RequestError::Name { what, text: text.to_owned(), error };
         let definition = registry.get(&self.task).cloned();
         if definition.is_none() && !self.foreign {
@@ -110,14 +124,17 @@ impl Request {
             Some(args) => args.clone(),
             None => Args::none(),
         };
-        let inputs = definition.as_ref().map(|definition| &definition.inputs[..]).unwrap_or_default();
-        let args = inputs::apply(inputs, task.as_str(), &args)?;
         let payload = encode(task.as_str(), queue.as_str(), &args);
         Ok(Job { task, queue, args, payload, definition })
     }
 }
 
 impl Job {
+    /// The task, if it is known here.
+    pub(super) fn definition(&self) -> Option<&TaskDefinition> {
+        self.definition.as_deref()
+    }
+
     /// What must hold for the job to be enqueued: its task's rules. A foreign task's are not known.
     #[must_use]
     pub fn admissions(&self) -> Vec<Admission> {

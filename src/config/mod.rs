@@ -7,6 +7,7 @@ pub mod error;
 pub mod load;
 mod logging;
 pub mod model;
+pub mod overrides;
 pub mod reader;
 mod understood;
 

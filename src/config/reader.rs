@@ -247,6 +247,20 @@ impl<'a> Value<'a> {
         format!("{}: {}", self.place(), self.key)
     }
 
+    /// A problem with this value, for what can only be judged later.
+    #[must_use]
+    pub fn problem(&self, message: &str) -> Problem {
+        let (line, column) = self.document.line_and_column(self.span.start);
+        Problem {
+            file: self.document.path.display().to_string(),
+            line,
+            column,
+            key: self.key.clone(),
+            message: message.to_owned(),
+            suggestion: None,
+        }
+    }
+
     /// Reports a problem with this value.
     pub fn report(&self, message: impl Into<String>) {
         self.document.report(&self.key, self.span.clone(), message.into(), None);

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::extensions::Extensions;
 use super::run::{RunError, RunOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -9,11 +10,11 @@ use crate::config::element::queues::QueuePatterns;
 use crate::config::error::{Problem, Problems};
 use crate::config::load::{Loaded, load};
 use crate::event::{Bus, Listener};
-use crate::handler::builtin::Builtins;
 use crate::handler::dispatch::Dispatch;
 use crate::pool::Work;
 use crate::scheduler::Present;
 use crate::task::Registry;
+use crate::task::load::Known;
 use crate::telemetry::line::Words;
 use crate::telemetry::log::{self, Dial};
 
@@ -70,7 +71,7 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
     };
     let (bus, mut listeners) = Bus::new(&[interest], log::DEPTH);
     let listener = listeners.pop().expect("one interest must give one listener");
-    let parts = read.parts(&bus)?;
+    let parts = read.parts(&options.extensions, &bus)?;
     let dial = dial.expect("a log that could not be set up must have been a problem");
     Ok(App { options: options.clone(), parts, clock, bus, listener, words, dial })
 }
@@ -80,7 +81,7 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
 /// # Errors
 /// Every problem of all files at once.
 pub(super) fn assemble_anew(options: &RunOptions, bus: &Bus) -> Result<Parts, Problems> {
-    Read::files(options)?.parts(bus)
+    Read::files(options)?.parts(&options.extensions, bus)
 }
 
 /// The words of the log under a configuration.
@@ -98,16 +99,18 @@ struct Read {
 impl Read {
     fn files(options: &RunOptions) -> Result<Self, Problems> {
         let Loaded { mut config, notes } = load(&options.sources)?;
-        let problems = overridden(&mut config, options);
+        let mut problems = options.extensions.check(&config.overrides);
+        problems.extend(overridden(&mut config, options));
         Ok(Self { config, notes, problems })
     }
 
     /// Reads the tasks and makes all that depends on them.
-    fn parts(self, bus: &Bus) -> Result<Parts, Problems> {
+    fn parts(self, extensions: &Extensions, bus: &Bus) -> Result<Parts, Problems> {
         let Self { config, notes, mut problems } = self;
-        let builtins = Builtins::standard(bus.clone());
-        let names: Vec<&str> = builtins.names().collect();
-        let tasks = crate::task::load::load(&config.tasks_dir, &names);
+        let (builtins, plugins) = (extensions.builtins(bus.clone()), extensions.plugins());
+        let (names, plugin_names): (Vec<&str>, Vec<&str>) = (builtins.names().collect(), plugins.names().collect());
+        let known = Known { builtins: &names, plugins: &plugin_names };
+        let tasks = crate::task::load::load(&config.tasks_dir, known);
         problems.extend(tasks.problems);
         if !problems.is_empty() {
             return Err(Problems(problems));

@@ -20,6 +20,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 
 use super::assemble::App;
+use super::extensions::Extensions;
 use super::reload::Reloader;
 use super::run::RunError;
 use super::{host, signal, supervisor, systemd};
@@ -30,7 +31,7 @@ use crate::event::{Bus, Event};
 use crate::pool::{self, Control, Ended, Phase, Work};
 use crate::process::sweep;
 use crate::scheduler::recover::{is_gone_from_here, recover};
-use crate::scheduler::{Context, Present, cron, duties, promote};
+use crate::scheduler::{self, Context, Present};
 use crate::store::instance::{HostIdentity, InstanceRecord, Joined};
 use crate::store::{Store, StoreError, open};
 
@@ -42,6 +43,7 @@ const RESIGN: Duration = Duration::from_secs(2);
 /// # Errors
 /// Says why it does not start.
 pub fn run(app: App) -> Result<ExitCode, RunError> {
+    let extensions = Arc::clone(&app.options.extensions);
     let App { options, mut parts, clock, bus, listener, words, dial } = app;
     let words = Arc::new(RwLock::new(words));
     let said = Arc::clone(&words);
@@ -75,6 +77,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let life = Life {
         work,
         present,
+        extensions,
         clock,
         bus: bus.clone(),
         host: host::identity(),
@@ -111,6 +114,7 @@ fn handlers_runtime() -> io::Result<Runtime> {
 struct Life {
     work: watch::Receiver<Work>,
     present: watch::Receiver<Present>,
+    extensions: Arc<Extensions>,
     clock: Arc<dyn Clock>,
     bus: Bus,
     host: HostIdentity,
@@ -145,12 +149,14 @@ impl Life {
         };
         self.instance.send_replace(Arc::from(record.id.as_str()));
         let scheduler = self.start_scheduler(&context);
+        let multi_worker = self.extensions.multi_worker_of(&self.config().overrides).cloned();
         let (ready, started) = oneshot::channel();
         let setup = pool::Setup {
             work: self.work,
             store: context.store,
             clock: self.clock,
             bus: self.bus.clone(),
+            plugins: self.extensions.plugins(),
             handlers: self.handlers.clone(),
             record,
             instance: self.instance,
@@ -169,7 +175,11 @@ impl Life {
             stop.end().await;
         };
         // The scheduler ends while the pool drains: neither waits for the other.
-        let (ended, ()) = tokio::join!(pool::run(setup, self.control.clone()), ending);
+        let working = match multi_worker {
+            Some(multi_worker) => multi_worker(setup, self.control.clone()),
+            None => Box::pin(pool::run(setup, self.control.clone())),
+        };
+        let (ended, ()) = tokio::join!(working, ending);
         say_ready.abort();
         let killed = self.control.borrow().phase == Phase::Kill;
         let text = match (ended, killed) {
@@ -188,8 +198,9 @@ impl Life {
         loop {
             let begun = async {
                 if store.is_none() {
-                    let settings = &self.config().store;
-                    store = Some(open::open(&settings.url, &settings.namespace).await?);
+                    let config = self.config();
+                    let opened = open::open(&config.store.url, &config.store.tls, &config.store.namespace).await?;
+                    store = Some(self.extensions.over(&config.overrides, opened));
                 }
                 // Just set, or still there from the last try.
                 let store = Arc::clone(store.as_ref().expect("the store must be open by now"));
@@ -268,29 +279,26 @@ impl Life {
 
     fn start_scheduler(&self, context: &Context) -> RunningScheduler {
         let (stop, stopped) = watch::channel(false);
-        let tasks = if self.config().scheduler {
-            vec![
-                self.handlers.spawn(promote::run(context.clone(), stopped.clone())),
-                self.handlers.spawn(duties::run(context.clone(), stopped.clone())),
-                self.handlers.spawn(cron::run(context.clone(), stopped)),
-            ]
-        } else {
-            Vec::new()
-        };
-        RunningScheduler { stop, tasks }
+        let config = self.config();
+        let task = config.scheduler.then(|| match self.extensions.scheduler_of(&config.overrides) {
+            Some(scheduler) => self.handlers.spawn(scheduler(context.clone(), stopped)),
+            None => self.handlers.spawn(scheduler::run(context.clone(), stopped)),
+        });
+        RunningScheduler { stop, task }
     }
 }
 
 struct RunningScheduler {
     stop: watch::Sender<bool>,
-    tasks: Vec<JoinHandle<()>>,
+    task: Option<JoinHandle<()>>,
 }
 
 impl RunningScheduler {
     async fn end(self) {
         self.stop.send_replace(true);
-        let all = futures_util::future::join_all(self.tasks);
-        // One that does not resign in time loses its leadership when that runs out.
-        let _ = tokio::time::timeout(RESIGN, all).await;
+        if let Some(task) = self.task {
+            // One that does not resign in time loses its leadership when that runs out.
+            let _ = tokio::time::timeout(RESIGN, task).await;
+        }
     }
 }

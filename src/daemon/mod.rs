@@ -1,6 +1,7 @@
 //! The daemon: puts the rooms together, starts them in order, and ends them in order.
 
 pub mod assemble;
+pub mod extensions;
 pub mod host;
 pub mod lifecycle;
 mod reload;

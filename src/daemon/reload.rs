@@ -108,7 +108,9 @@ fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
     }
     keep! {
         "scheduler": scheduler,
+        "resque_overrides": overrides,
         "store.url": store.url,
+        "store.tls": store.tls,
         "store.namespace": store.namespace,
         "store.lease": store.lease,
         "log.format": log.format,
@@ -215,7 +217,8 @@ mod tests {
             tasks_dir: _,
             worker_logging: _,
             scheduler_logging: _,
-            store: crate::config::model::StoreConfig { url: _, namespace: _, lease: _ },
+            overrides: _,
+            store: crate::config::model::StoreConfig { url: _, tls: _, namespace: _, lease: _ },
             shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
             log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
         } = config("");

@@ -1,8 +1,10 @@
 //! `windlass run`: the parent and the daemon proper.
 
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use super::assemble::assemble;
+use super::extensions::Extensions;
 use super::{lifecycle, supervisor};
 use crate::config::error::Problems;
 use crate::config::load::Sources;
@@ -20,6 +22,8 @@ pub struct RunOptions {
     pub max: Option<usize>,
     /// `--scheduler`.
     pub scheduler: Option<bool>,
+    /// What the program adds.
+    pub extensions: Arc<Extensions>,
 }
 
 /// Why a daemon does not start.

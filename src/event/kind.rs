@@ -88,6 +88,8 @@ pub enum Event {
     Failure { job: Arc<JobInfo>, failure: Failure, duration: Duration },
     /// A job goes back to be run later: put back by a plugin, "later", redelivered, released.
     ReEnqueue { job: Arc<JobInfo>, why: String },
+    /// A job is gone without a run, for a plugin of its task said no. Told as a warning.
+    Vetoed { job: Arc<JobInfo>, plugin: Arc<str>, reason: Option<String> },
     /// A worker that is gone is cleaned away.
     CleaningWorker { worker: WorkerName, why: String },
     /// Something went wrong that is no job's failure.
@@ -129,6 +131,7 @@ impl Event {
             Self::Success { .. } => Kind::Success,
             Self::Failure { .. } => Kind::Failure,
             Self::ReEnqueue { .. } => Kind::ReEnqueue,
+            Self::Vetoed { .. } | Self::Warning { .. } => Kind::Warning,
             Self::CleaningWorker { .. } => Kind::CleaningWorker,
             Self::InternalError { .. } => Kind::InternalError,
             Self::MultiWorkerAction { .. } => Kind::MultiWorkerAction,
@@ -141,7 +144,6 @@ impl Event {
             Self::TransferredJob { .. } => Kind::TransferredJob,
             Self::Output { .. } => Kind::Output,
             Self::Notice { .. } => Kind::Notice,
-            Self::Warning { .. } => Kind::Warning,
         }
     }
 }

@@ -26,7 +26,7 @@ use super::render::{self, Unfit, Values};
 use crate::event::{Bus, Event, Kind, Stream};
 use crate::job::ecma::quote;
 use crate::job::{Failure, Outcome};
-use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, terminate};
+use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, signal_name, terminate};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
 /// The exit status that means "later": `EX_TEMPFAIL` of sysexits.
@@ -39,20 +39,6 @@ const FIRST_RETRY: Duration = Duration::from_millis(10);
 const LAST_RETRY: Duration = Duration::from_millis(640);
 /// How long a stopped run's group may outlive its leader, if nobody gets urgent before.
 const GROUP_GRACE: Duration = Duration::from_secs(5);
-
-/// What is the daemon's own and no job's: how it talks with its service manager, and its secrets.
-const KEPT_FROM_JOBS: [&str; 10] = [
-    "NOTIFY_SOCKET",
-    "WATCHDOG_PID",
-    "WATCHDOG_USEC",
-    "LISTEN_FDS",
-    "LISTEN_FDNAMES",
-    "LISTEN_PID",
-    "LISTEN_PIDFDID",
-    "CREDENTIALS_DIRECTORY",
-    "WINDLASS_HTTP_TOKEN",
-    "WINDLASS_STORE_URL",
-];
 
 /// The handler of a task with `exec = [...]`.
 #[derive(Debug, Clone)]
@@ -115,7 +101,7 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
     let mut argv = render::argv(spec, values)?.into_iter();
     let mut command = Command::new(argv.next().unwrap_or_default());
     command.args(argv).cwd(&spec.cwd);
-    for name in KEPT_FROM_JOBS.into_iter().chain([mark::SUPERVISED, "WINDLASS_ARGS", "WINDLASS_ARGS_OMITTED"]) {
+    for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED, "WINDLASS_ARGS", "WINDLASS_ARGS_OMITTED"]) {
         command.env_remove(name);
     }
     for (name, value) in &spec.env {
@@ -264,31 +250,6 @@ impl Seen {
     fn failure(self, exception: &str, error: String) -> Outcome {
         Outcome::Failure(Failure { exception: exception.to_owned(), error, backtrace: self.tail.into_lines() })
     }
-}
-
-fn signal_name(signal: i32) -> Option<&'static str> {
-    use rustix::process::Signal;
-    const NAMES: [(Signal, &str); 18] = [
-        (Signal::HUP, "SIGHUP"),
-        (Signal::INT, "SIGINT"),
-        (Signal::QUIT, "SIGQUIT"),
-        (Signal::ILL, "SIGILL"),
-        (Signal::TRAP, "SIGTRAP"),
-        (Signal::ABORT, "SIGABRT"),
-        (Signal::BUS, "SIGBUS"),
-        (Signal::FPE, "SIGFPE"),
-        (Signal::KILL, "SIGKILL"),
-        (Signal::USR1, "SIGUSR1"),
-        (Signal::SEGV, "SIGSEGV"),
-        (Signal::USR2, "SIGUSR2"),
-        (Signal::PIPE, "SIGPIPE"),
-        (Signal::ALARM, "SIGALRM"),
-        (Signal::TERM, "SIGTERM"),
-        (Signal::XCPU, "SIGXCPU"),
-        (Signal::XFSZ, "SIGXFSZ"),
-        (Signal::SYS, "SIGSYS"),
-    ];
-    NAMES.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
 }
 
 #[cfg(test)]

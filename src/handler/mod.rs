@@ -6,6 +6,7 @@ pub mod dispatch;
 pub mod exec;
 #[cfg(test)]
 pub(crate) mod fixture;
+pub mod function;
 pub mod render;
 
 pub use builtin::Builtins;

@@ -134,6 +134,17 @@ pub fn ending(
     }
 }
 
+/// A claimed job that a plugin of its task vetoed: gone, with all that hung on it.
+#[must_use]
+pub fn vetoed(task: &TaskDefinition, run: Run<'_>, now_ms: i64) -> Ending {
+    let (chain, view) = (Chain::of(task), PayloadView::parse(run.payload).ok());
+    let free = view.as_ref().map_or_else(Vec::new, |view| held(chain, run.queue, view));
+    // With overlap it was written before.
+    let ours = view.is_some_and(|view| chain.is_tick(&view)) && !task.overlap;
+    let tick = if ours { chain.tick(now_ms) } else { None };
+    Ending { verdict: Verdict::Vetoed, free, tick, failure: None }
+}
+
 /// A claimed job that never began: back to the head of its queue, uncounted.
 #[must_use]
 pub fn release(task: Option<&TaskDefinition>, run: Run<'_>) -> Ending {
@@ -223,6 +234,24 @@ mod tests {
         task.re_enqueue_after_failure = false;
         let failed = Outcome::Failure(Failure::new("Error", "x"));
         assert!(end(Some(&task), r#"{"class":"t","args":[{}]}"#, 0, failed).tick.unwrap().halt);
+    }
+
+    #[test]
+    fn a_vetoed_job_frees_its_lock_and_goes_on_ticking() {
+        let task = task(true);
+        let veto = |payload: &'static str| {
+            let run = Run {
+                worker: &WorkerName::parse("h-windlass:1+1:q"),
+                queue: &QueueName::as_stored("q"),
+                payload: &Bytes::from_static(payload.as_bytes()),
+                identity: &Identity::first(&ClaimToken::new("00", 0, 1, 0)),
+            };
+            vetoed(&task, run, 0)
+        };
+        let tick = veto(r#"{"class":"t","queue":"q","args":[{}]}"#);
+        assert_eq!((tick.verdict, tick.free), (Verdict::Vetoed, vec![LockKey::job_lock("t", "q", "[{}]")]));
+        assert!(tick.tick.is_some_and(|tick| !tick.halt));
+        assert_eq!(veto(r#"{"class":"t","queue":"q","args":[1]}"#).tick, None);
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use super::hooked::Performed;
 use super::roster::{Job, LANES, Roster};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -17,8 +18,9 @@ use crate::config::element::queues::QueuePatterns;
 use crate::event::{Bus, Event};
 use crate::handler::contract::Stop;
 use crate::handler::dispatch::Dispatch;
-use crate::job::{ClaimToken, Outcome, QueueName};
+use crate::job::{ClaimToken, QueueName};
 use crate::plugin::ending::CrashPolicy;
+use crate::plugin::registry::Plugins;
 use crate::store::Store;
 use crate::store::instance::InstanceRecord;
 
@@ -29,7 +31,7 @@ const UNKNOWN_BEFORE_ADVICE: u64 = 10;
 pub(super) struct Finished {
     pub(super) number: usize,
     pub(super) claim: ClaimToken,
-    pub(super) outcome: Outcome,
+    pub(super) performed: Performed,
 }
 
 /// The shared part. Single-threaded: cells, never borrowed across an await.
@@ -44,6 +46,8 @@ pub(super) struct Core {
     pub(super) queues: RefCell<Arc<[QueueName]>>,
     pub(super) config: RefCell<Arc<Config>>,
     pub(super) dispatch: RefCell<Arc<Dispatch>>,
+    /// The plugins in code that tasks may list.
+    pub(super) plugins: Arc<Plugins>,
     pub(super) policy: Cell<CrashPolicy>,
     pub(super) kill_grace: Cell<Duration>,
     pub(super) store: Arc<dyn Store>,

@@ -12,6 +12,7 @@ use std::time::Duration;
 use tokio::sync::mpsc;
 
 use super::core::{Core, Finished};
+use super::hooked::Performed;
 use super::perform::{self, Readied};
 use super::report::Attempt;
 use super::roster::{Job, State};
@@ -19,6 +20,7 @@ use crate::backoff;
 use crate::job::failure::iso_date;
 use crate::job::{Outcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
+use crate::plugin::hooks::Refusal;
 use crate::store::effect::Verdict;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, Settlement};
 
@@ -275,8 +277,23 @@ impl LaneTask {
     fn run_ended(&mut self, finished: Finished) {
         let Some((job, worker)) = self.take_job(finished.number) else { return };
         if job.claim == finished.claim {
-            self.end(finished.number, &worker, *job, finished.outcome);
+            match finished.performed {
+                Performed::Ran(outcome) => self.end(finished.number, &worker, *job, outcome),
+                // With a drain it was not its fault, and costs no redelivery.
+                Performed::NotBegun if self.core.draining.get() => self.release(finished.number, &worker, *job),
+                Performed::NotBegun => self.end(finished.number, &worker, *job, Outcome::Interrupted),
+                Performed::Vetoed(refusal) => self.drop_vetoed(finished.number, &worker, *job, refusal),
+            }
         }
+    }
+
+    /// A job that a plugin of its task refused before its run.
+    fn drop_vetoed(&mut self, number: usize, worker: &WorkerName, job: Job, refusal: Refusal) {
+        let Some((task, _)) = &job.known else { return };
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
+        let ending = ending::vetoed(task, run, self.core.clock.now_ms());
+        self.tell_vetoed(worker, &job, refusal);
+        self.settle(number, worker, job, ending, None);
     }
 
     /// A run is over and its claim still ours, as far as we know.

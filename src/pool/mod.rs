@@ -12,6 +12,7 @@ pub mod autoscale;
 pub mod control;
 mod core;
 mod heartbeat;
+pub mod hooked;
 mod interrupt;
 mod lane;
 mod manager;

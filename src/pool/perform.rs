@@ -12,12 +12,15 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::core::{Core, Finished};
+use super::hooked::{Hooked, Performed};
 use super::roster::{Job, Slot, urge};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, Kind};
-use crate::handler::contract::{Begun, Invocation, Stop};
+use crate::handler::contract::{Begun, Handler, Invocation, Stop};
 use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
+use crate::plugin::hook::{HookPoint, HookPoints};
+use crate::plugin::hooks::Hooks;
 use crate::store::effect::Gate;
 use crate::store::queueing::Claim;
 
@@ -114,6 +117,9 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> 
         instance: Arc::clone(&core.instance),
     };
     let stop = slot.stop.subscribe();
+    if Hooks::any(task, &core.plugins, HookPoints::PERFORM) {
+        return begin_hooked(core, slot, Arc::clone(handler), invocation, stop);
+    }
     match catch_unwind(AssertUnwindSafe(|| handler.begin(invocation, stop))) {
         Ok(Begun::Ended(outcome)) => Some(outcome),
         Ok(Begun::Running(run)) => {
@@ -121,9 +127,9 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> 
             let (stop, grace) = (Arc::clone(&slot.stop), core.kill_grace.get());
             let report = core.finished[slot.lane()].clone();
             core.handlers.spawn(async move {
-                let outcome = watched(run, &stop, timeout, grace).await;
+                let performed = Performed::Ran(watched(run, &stop, timeout, grace).await);
                 // A lane that is gone has nothing to settle any more.
-                let _ = report.send(Finished { number, claim, outcome });
+                let _ = report.send(Finished { number, claim, performed });
             });
             None
         }
@@ -131,9 +137,32 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> 
     }
 }
 
+/// Begins a run that the task's own plugins stand around: all of it is theirs and the handler's, off this thread.
+fn begin_hooked(
+    core: &Core,
+    slot: &Slot,
+    handler: Arc<dyn Handler>,
+    invocation: Invocation,
+    stop: watch::Receiver<Stop>,
+) -> Option<Outcome> {
+    let hooks = match Hooks::of(&invocation.task, &core.plugins, HookPoint::BeforePerform, &core.bus) {
+        Ok(hooks) => hooks,
+        Err(missing) => return Some(Outcome::Failure(missing.failure())),
+    };
+    let (number, claim) = (slot.number, invocation.claim.clone());
+    let report = core.finished[slot.lane()].clone();
+    let hooked = Hooked { hooks, handler, invocation, grace: core.kill_grace.get() };
+    core.handlers.spawn(async move {
+        let performed = hooked.perform(stop).await;
+        // A lane that is gone has nothing to settle any more.
+        let _ = report.send(Finished { number, claim, performed });
+    });
+    None
+}
+
 /// Awaits a run; stops it when it takes too long; turns a panic into a failure.
-async fn watched(
-    run: BoxFuture<'static, Outcome>,
+pub(super) async fn watched(
+    run: BoxFuture<'_, Outcome>,
     stop: &watch::Sender<Stop>,
     timeout: Option<Duration>,
     grace: Duration,

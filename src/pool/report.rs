@@ -7,8 +7,9 @@ use super::lane::LaneTask;
 use super::roster::Job;
 use crate::event::kind::JobInfo;
 use crate::event::{Event, Kind};
-use crate::job::Failure;
+use crate::job::{Failure, WorkerName};
 use crate::plugin::ending::Ending;
+use crate::plugin::hooks::Refusal;
 use crate::store::effect::Verdict;
 use crate::store::queueing::Repeated;
 
@@ -77,6 +78,22 @@ impl LaneTask {
             }
             None => Event::Failure { job, failure, duration },
         });
+    }
+
+    /// A job is gone without a run. That is told even where nobody wants to hear of jobs that run.
+    pub(super) fn tell_vetoed(&self, worker: &WorkerName, job: &Job, Refusal { plugin, reason }: Refusal) {
+        let bus = &self.core.bus;
+        let Some(task) = job.task().filter(|_| bus.wants(Kind::Warning)) else { return };
+        let info = job.info.clone().unwrap_or_else(|| {
+            Arc::new(JobInfo {
+                worker: worker.clone(),
+                queue: job.queue.clone(),
+                class: task.name.clone(),
+                args: job.args.clone(),
+                id: Arc::clone(&job.identity.id),
+            })
+        });
+        bus.emit(Event::Vetoed { job: info, plugin, reason });
     }
 
     pub(super) fn vetoed(&self, job: &Job, why: String) {

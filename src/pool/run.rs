@@ -25,6 +25,7 @@ use crate::backoff;
 use crate::clock::Clock;
 use crate::event::{Bus, Event};
 use crate::handler::contract::Stop;
+use crate::plugin::registry::Plugins;
 use crate::store::instance::{InstanceRecord, Joined};
 use crate::store::queueing::Lane;
 use crate::store::wake::Waker;
@@ -43,6 +44,8 @@ pub struct Setup {
     pub clock: Arc<dyn Clock>,
     /// Where events go.
     pub bus: Bus,
+    /// The plugins in code that tasks may list.
+    pub plugins: Arc<Plugins>,
     /// The runtime on which handlers run.
     pub handlers: Handle,
     /// The instance, as it joined.
@@ -66,7 +69,7 @@ pub enum Ended {
 
 /// Runs until told to drain. To be called on a current-thread runtime.
 pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
-    let Setup { mut work, store, clock, bus, handlers, mut record, instance, abandoned, ready } = setup;
+    let Setup { mut work, store, clock, bus, plugins, handlers, mut record, instance, abandoned, ready } = setup;
     let mut ready = Some(ready);
     let local = LocalSet::new();
     local
@@ -76,6 +79,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
                     store: Arc::clone(&store),
                     clock: Arc::clone(&clock),
                     bus: bus.clone(),
+                    plugins: Arc::clone(&plugins),
                     handlers: handlers.clone(),
                     abandoned: Arc::clone(&abandoned),
                 };
@@ -97,6 +101,7 @@ struct Parts {
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     bus: Bus,
+    plugins: Arc<Plugins>,
     handlers: Handle,
     abandoned: Arc<AtomicBool>,
 }
@@ -109,7 +114,7 @@ async fn live(
     control: &mut watch::Receiver<Control>,
     ready: &mut Option<oneshot::Sender<()>>,
 ) -> Option<Ended> {
-    let Parts { store, clock, bus, handlers, abandoned } = parts;
+    let Parts { store, clock, bus, plugins, handlers, abandoned } = parts;
     let present = work.borrow_and_update().clone();
     let Work { config, dispatch, .. } = &present;
     let has_pool = config.max_task_processors > 0;
@@ -127,6 +132,7 @@ async fn live(
         queues: RefCell::new(config.queues.resolve(&[]).into()),
         config: RefCell::new(Arc::clone(config)),
         dispatch: RefCell::new(Arc::clone(dispatch)),
+        plugins,
         policy: Cell::new(policy(config)),
         kill_grace: Cell::new(config.shutdown.kill_grace),
         store: Arc::clone(&store),

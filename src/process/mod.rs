@@ -6,9 +6,11 @@ pub mod child;
 pub mod command;
 pub mod mark;
 pub mod output;
+pub mod signal;
 pub mod sweep;
 pub mod terminate;
 
 pub use child::{Child, Input, Running};
 pub use command::{Command, SpawnError};
 pub use output::{Line, Output, Source, Tail};
+pub use signal::signal_name;

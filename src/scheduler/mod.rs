@@ -102,6 +102,17 @@ impl Context {
     }
 }
 
+/// Runs all loops, each on a task of its own, until told to stop.
+pub async fn run(context: Context, stop: watch::Receiver<bool>) {
+    let loops = [
+        tokio::spawn(promote::run(context.clone(), stop.clone())),
+        tokio::spawn(duties::run(context.clone(), stop.clone())),
+        tokio::spawn(cron::run(context, stop)),
+    ];
+    // One that panicked has said so, and the others go on.
+    drop(futures_util::future::join_all(loops).await);
+}
+
 /// Sleeps, but not through a reload; true if there was one since `present` was last looked at.
 async fn sleep_or_reload(present: &mut watch::Receiver<Present>, wait: Duration) -> bool {
     tokio::select! {

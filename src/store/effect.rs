@@ -102,6 +102,8 @@ pub enum Verdict {
         /// Where that stands.
         keys: RetryKeys,
     },
+    /// Gone without a run, for a plugin of its task said no: neither counted nor put on record.
+    Vetoed,
     /// Failed, counted as failed; whether it is repeated later or goes to the failed list, the store decides by its
     /// counter.
     Attempted(Box<Retry>),
@@ -216,5 +218,5 @@ impl Next {
 }
 
 /// The due second of a periodic task that halted: never overdue, until an instance starts and
-/// looks after it anew ([`Reconcile::boot`](super::scheduling::Reconcile::boot)).
+/// looks after it anew ([`Purpose::Boot`](super::scheduling::Purpose::Boot)).
 pub const HALTED_S: i64 = 253_402_300_799;

@@ -84,6 +84,10 @@ pub trait Inspection: Send + Sync {
     /// from the end, as Redis counts.
     async fn queued(&self, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError>;
 
+    /// Deletes jobs of exactly these bytes from a queue, as `LREM` counts: at most `count` from the head, from the
+    /// tail if it is negative, all for 0; tells how many there were. Their locks stay.
+    async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError>;
+
     /// Deletes a queue and its jobs; tells how many there were.
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError>;
 

@@ -13,6 +13,7 @@ pub mod engine;
 pub mod error;
 pub mod inspection;
 pub mod instance;
+pub mod layer;
 pub mod moving;
 pub mod open;
 pub mod queueing;

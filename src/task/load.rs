@@ -29,11 +29,39 @@ pub struct Tasks {
     pub warnings: Vec<String>,
 }
 
-/// Reads all task files of a folder. `builtins` are the names that `builtin = "..."` may use.
+/// What task files may name that is in code: the builtins of `builtin = "..."`, and plugins. From a list alone, those
+/// are the builtins.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Known<'a> {
+    /// Handlers.
+    pub builtins: &'a [&'a str],
+    /// Plugins.
+    pub plugins: &'a [&'a str],
+}
+
+impl<'a> From<&'a [&'a str]> for Known<'a> {
+    fn from(builtins: &'a [&'a str]) -> Self {
+        Self { builtins, plugins: &[] }
+    }
+}
+
+impl<'a, const N: usize> From<&'a [&'a str; N]> for Known<'a> {
+    fn from(builtins: &'a [&'a str; N]) -> Self {
+        Self::from(builtins.as_slice())
+    }
+}
+
+impl<'a> From<&'a Vec<&'a str>> for Known<'a> {
+    fn from(builtins: &'a Vec<&'a str>) -> Self {
+        Self::from(builtins.as_slice())
+    }
+}
+
+/// Reads all task files of a folder.
 #[must_use]
-pub fn load(dir: &Path, builtins: &[&str]) -> Tasks {
+pub fn load<'a>(dir: &Path, known: impl Into<Known<'a>>) -> Tasks {
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-    let mut loader = Loader { builtins, tasks: Vec::new(), places: BTreeMap::new(), warnings: Vec::new() };
+    let mut loader = Loader { known: known.into(), tasks: Vec::new(), places: BTreeMap::new(), warnings: Vec::new() };
     let mut problems = Vec::new();
     match task_files(&dir) {
         Ok(files) => {
@@ -72,7 +100,7 @@ fn task_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
 }
 
 struct Loader<'b> {
-    builtins: &'b [&'b str],
+    known: Known<'b>,
     tasks: Vec<TaskDefinition>,
     /// Where each name was defined first.
     places: BTreeMap<TaskName, String>,
@@ -169,7 +197,15 @@ impl Loader<'_> {
             tables.report("goes without frequency: a periodic task takes no arguments");
         }
         let periodic = times.cadence.is_some();
-        let plugins = plugin_options::read(table, periodic, times.overlap);
+        let plugins = plugin_options::read(
+            table,
+            plugin_options::Around {
+                periodic,
+                overlap: times.overlap,
+                folder: document.folder(),
+                in_code: self.known.plugins,
+            },
+        );
         let go_on = table.take("re_enqueue_periodic_task_if_exception");
         if let Some(value) = go_on.as_ref().filter(|_| !periodic) {
             self.warnings.push(format!("{}: has no effect on a task that is not periodic", value.place_and_key()));
@@ -179,7 +215,7 @@ impl Loader<'_> {
         let timeout = table.take("timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
         let on_crash = table.take("on_crash").and_then(|value| on_crash::read(&value));
         let max_redeliveries = table.take("max_redeliveries").and_then(|value| redeliveries::read(&value));
-        let around = run::Around { folder: document.folder(), periodic, builtins: self.builtins };
+        let around = run::Around { folder: document.folder(), periodic, builtins: self.known.builtins };
         let handler = table
             .required("run", "a table with the handler, [run]")
             .and_then(|value| value.table("a table with the handler"))

@@ -1,9 +1,10 @@
 //! Reads `plugins` and `[plugin_options.*]` of a task.
 
+use std::path::Path;
 use std::time::Duration;
 
 use super::plugin_spec::{PluginSpec, RetrySpec};
-use super::retry_options;
+use super::{own_plugins, retry_options};
 use crate::config::element::duration::{self, Unit};
 use crate::config::error::closest;
 use crate::config::reader::{Table, Value};
@@ -53,35 +54,47 @@ impl Kind {
     }
 }
 
+/// What is known about the task around its plugins.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Around<'a> {
+    /// Is it periodic?
+    pub(super) periodic: bool,
+    /// May its runs overlap?
+    pub(super) overlap: bool,
+    /// The folder of the task file.
+    pub(super) folder: &'a Path,
+    /// The plugins that are registered in code.
+    pub(super) in_code: &'a [&'a str],
+}
+
 /// The plugins of a task in order, with their options.
-pub(super) fn read(task: &mut Table<'_>, periodic: bool, overlap: bool) -> Vec<PluginSpec> {
-    let mut kinds: Vec<Kind> = Vec::new();
+pub(super) fn read(task: &mut Table<'_>, around: Around<'_>) -> Vec<PluginSpec> {
+    let mut plugins: Vec<PluginSpec> = Vec::new();
     let items = task.take("plugins").and_then(|value| value.list("a list of plugins, such as [\"QueueLock\"]"));
+    // Options of a plugin whose table is not right are not told to belong to none.
+    let mut unread = false;
     for item in items.unwrap_or_default() {
-        match item.raw().as_str() {
-            None if item.raw().is_table() => {
-                item.report("plugins of one's own are not built yet in this version; take it out");
+        let plugin = read_one(&item, around);
+        unread |= plugin.is_none() && item.raw().is_table();
+        match plugin {
+            Some(plugin) if plugins.iter().any(|other| other.name() == plugin.name()) => {
+                item.report(format!("{} is listed twice", plugin.name()));
             }
-            _ => match item.one_of("a plugin: QueueLock, DelayQueueLock, JobLock, Retry or Noop", &KINDS) {
-                Some(kind) if kinds.contains(&kind) => item.report(format!("{} is listed twice", kind.name())),
-                Some(kind) => kinds.push(kind),
-                None => {}
-            },
+            plugin => plugins.extend(plugin),
         }
     }
     // ActionHero's defaults: JobLock drops the surplus run of a periodic task, unless the task itself lists it.
-    let mut plugins: Vec<PluginSpec> = kinds.iter().map(|kind| kind.spec(true)).collect();
-    if periodic {
-        let unwanted = |kind: &Kind| kinds.contains(kind) || (overlap && *kind == Kind::JobLock);
-        for kind in OF_PERIODIC.into_iter().filter(|kind| !unwanted(kind)) {
-            plugins.push(kind.spec(false));
-        }
+    if around.periodic {
+        let listed = |kind: Kind| plugins.iter().any(|plugin| plugin.name() == kind.name());
+        let unwanted = |kind: &Kind| listed(*kind) || (around.overlap && *kind == Kind::JobLock);
+        let missing: Vec<Kind> = OF_PERIODIC.into_iter().filter(|kind| !unwanted(kind)).collect();
+        plugins.extend(missing.into_iter().map(|kind| kind.spec(false)));
     }
     let options = task.take("plugin_options").and_then(|value| value.table("a table of plugins")).map(|mut t| t.all());
     for (name, value) in options.unwrap_or_default() {
         if let Some(plugin) = plugins.iter_mut().find(|plugin| plugin.name() == name) {
             apply(plugin, &value);
-        } else {
+        } else if !unread {
             let listed = closest(name, plugins.iter().map(PluginSpec::name));
             value.report_with("expected options of a plugin that is listed in plugins", listed);
         }
@@ -89,9 +102,31 @@ pub(super) fn read(task: &mut Table<'_>, periodic: bool, overlap: bool) -> Vec<P
     plugins
 }
 
+fn read_one(item: &Value<'_>, around: Around<'_>) -> Option<PluginSpec> {
+    if item.raw().is_table() {
+        return own_plugins::program(item, around.folder).map(PluginSpec::Own);
+    }
+    if let Some(name) = item.raw().as_str().filter(|name| around.in_code.contains(name)) {
+        return Some(PluginSpec::Own(own_plugins::in_code(name)));
+    }
+    let mut names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).chain(around.in_code.iter().copied()).collect();
+    let last = names.pop().unwrap_or_default();
+    let words: Vec<(&str, Option<Kind>)> = KINDS
+        .iter()
+        .map(|(name, kind)| (*name, Some(*kind)))
+        .chain(around.in_code.iter().map(|name| (*name, None)))
+        .collect();
+    let kind = item.one_of(&format!("a plugin: {} or {last}", names.join(", ")), &words)??;
+    Some(kind.spec(true))
+}
+
 fn apply(plugin: &mut PluginSpec, value: &Value<'_>) {
     let Some(mut options) = value.table("a table of options") else { return };
     match plugin {
+        PluginSpec::Own(own) => {
+            own.options = own_plugins::options(options);
+            return;
+        }
         PluginSpec::DelayQueueLock | PluginSpec::Noop => {}
         PluginSpec::Retry(retry) => retry_options::apply(&mut options, retry),
         PluginSpec::QueueLock { lock_timeout_s, key } => {

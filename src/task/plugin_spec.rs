@@ -1,5 +1,14 @@
 //! Which plugins a task has, with their options. node-resque's names, defaults and units.
 
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::hook_point::HookPoints;
+
+/// The names that plugins of one's own cannot take.
+pub const BUILT_IN: [&str; 5] = ["QueueLock", "DelayQueueLock", "JobLock", "Retry", "Noop"];
+
 /// A plugin with its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PluginSpec {
@@ -27,6 +36,41 @@ pub enum PluginSpec {
     Retry(RetrySpec),
     /// A failure is told in the log and otherwise taken for done.
     Noop,
+    /// One that is none of ours: asked around enqueue and run.
+    Own(OwnPlugin),
+}
+
+/// A plugin of one's own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnPlugin {
+    /// Its name, as refusals and errors carry it.
+    pub name: Arc<str>,
+    /// The options that the task gives it, as one JSON object.
+    pub options: Arc<str>,
+    /// What is asked.
+    pub source: OwnSource,
+}
+
+/// Where a plugin of one's own comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum OwnSource {
+    /// A program, run once for each hook and job.
+    Program(Arc<PluginProgram>),
+    /// Registered in code under the plugin's name.
+    Code,
+}
+
+/// A program that is a plugin.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PluginProgram {
+    /// The program by its whole path, and its arguments as they stand.
+    pub argv: Vec<String>,
+    /// The working directory: the folder of the task file.
+    pub cwd: PathBuf,
+    /// How long one answer may take.
+    pub timeout: Duration,
+    /// Where it is asked.
+    pub points: HookPoints,
 }
 
 /// Retry's options.
@@ -73,13 +117,14 @@ impl Default for RetrySpec {
 impl PluginSpec {
     /// The plugin's name as task files write it.
     #[must_use]
-    pub fn name(&self) -> &'static str {
+    pub fn name(&self) -> &str {
         match self {
             Self::QueueLock { .. } => "QueueLock",
             Self::DelayQueueLock => "DelayQueueLock",
             Self::JobLock { .. } => "JobLock",
             Self::Retry(_) => "Retry",
             Self::Noop => "Noop",
+            Self::Own(own) => &own.name,
         }
     }
 }

@@ -98,7 +98,7 @@ fn one(mut table: Table<'_>, task: Option<&TaskName>, queue: Option<&QueueName>)
 pub(super) fn json(value: &Value<'_>) -> Option<String> {
     let found = convert(value.raw());
     if found.is_none() {
-        value.expected("arguments that JSON has: no dates, no inf, no nan");
+        value.expected("values that JSON has: no dates, no inf, no nan");
     }
     found.map(|json| json.to_string())
 }

@@ -98,6 +98,11 @@ impl Words {
                 why: Some(redact::shorten(why)),
                 ..self.of_job(format!("[ worker ] re-enqueue job {}", job.queue), job)
             },
+            Event::Vetoed { job, plugin, reason } => {
+                let reason = reason.as_deref().unwrap_or("it gave no reason");
+                let why = format!("plugin {plugin:?}: {}", redact::shorten(reason));
+                Line { why: Some(why), ..self.of_job(format!("[ worker ] dropped job {}", job.queue), job) }
+            }
             Event::CleaningWorker { worker, why } => {
                 Line { why: Some(redact::shorten(why)), ..of_worker("[ worker ] cleaning old worker", worker.name()) }
             }

@@ -324,3 +324,33 @@ fn a_force_cleaned_worker_of_ours_fails_its_job_frees_its_locks_and_kills_the_ru
     assert_eq!((world.ended().len(), world.failed().len()), (1, 1));
     assert_eq!(world.counter("resque:stat:processed"), 1);
 }
+
+#[test]
+fn f10_a_job_that_a_plugin_vetoes_before_its_run_leaves_no_trace() {
+    let world = World::new();
+    let plugin = world.path().join("tasks.d/policy");
+    let script =
+        "#!/bin/sh\ncase \"$WINDLASS_ARGS\" in '[1,2]') echo '{\"allow\":false,\"reason\":\"not these\"}';; esac\n";
+    std::fs::write(&plugin, script).expect("the folder must be writable");
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    std::fs::set_permissions(&plugin, mode).expect("one's own file must be changeable");
+    world.task("add", r#"plugins = ["JobLock", { exec = ["./policy"], hooks = ["before_perform"] }]"#);
+    let mut peer = world.peer(r#"{"add":{}}"#);
+    let daemon = world.daemon(&Settings::default());
+    // The vetoed one first: when the other is done, it is over.
+    peer.queue("enqueue", r#"["math","add",[1,2]]"#);
+    peer.queue("enqueue", r#"["math","add",[3,4]]"#);
+    let ran = world.wait_ended(1);
+    eventually("the other is done", || world.counter("resque:stat:processed") == 1);
+    assert_eq!(ran[0].args(), "[3,4]");
+    assert_eq!(world.begun().len(), 1);
+    let stats = peer.queue("stats", "[]");
+    assert_eq!((&stats["processed"], &stats["failed"]), (&json!("1"), &Value::Null), "{stats}");
+    assert_eq!(peer.queue("failedCount", "[]"), 0);
+    let working = peer.queue("allWorkingOn", "[]").to_string();
+    assert!(!working.contains("\"add\""), "{working}");
+    assert_eq!(world.job_lock(), None);
+    assert_eq!(world.queued("math"), Vec::<String>::new());
+    assert!(daemon.log().contains("plugin \"policy\": not these"), "{}", daemon.log());
+    daemon.stop();
+}

@@ -20,6 +20,7 @@ mod actionhero;
 mod delayed;
 mod enqueue;
 mod failed;
+mod inspect;
 mod locks;
 mod periodic;
 mod process;

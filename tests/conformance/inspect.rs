@@ -17,6 +17,7 @@ behaviours! {
     queues_are_listed_with_their_lengths,
     pages_count_as_redis_counts,
     a_deleted_queue_is_gone,
+    jobs_are_deleted_by_their_bytes_as_redis_counts,
     failures_are_listed_oldest_first,
     a_failure_is_removed_by_its_bytes,
     all_failures_are_cleared,
@@ -263,4 +264,23 @@ async fn an_empty_store_reads_as_empty(f: &Fixture) {
 async fn the_store_describes_itself(f: &Fixture) {
     let text = f.store.describe();
     assert!(text.starts_with("redis") || text.starts_with("sqlite:"), "{text}");
+}
+
+async fn jobs_are_deleted_by_their_bytes_as_redis_counts(f: &Fixture) {
+    let all = [1, 2, 1, 3, 1, 1].map(job);
+    fill(&f.store, "q", &all).await;
+    fill(&f.store, "other", &[job(1)]).await;
+    let delete = |n, count| {
+        let (queue, payload) = (queue("q"), job(n));
+        async move { f.store.delete_jobs(&queue, &payload, count).await.expect("delete_jobs") }
+    };
+    assert_eq!(delete(9, 0).await, 0);
+    assert_eq!(delete(1, 1).await, 1);
+    assert_eq!(queued(&f.store, "q").await, [2, 1, 3, 1, 1].map(job));
+    assert_eq!(delete(1, -2).await, 2);
+    assert_eq!(queued(&f.store, "q").await, [2, 1, 3].map(job));
+    assert_eq!(delete(1, 0).await, 1);
+    assert_eq!(delete(2, 7).await, 1);
+    assert_eq!(queued(&f.store, "q").await, [job(3)]);
+    assert_eq!(queued(&f.store, "other").await, [job(1)]);
 }

@@ -57,4 +57,5 @@ mod schedules;
 mod sequence;
 mod settle;
 mod tick;
+mod veto;
 mod wake;

@@ -4,6 +4,7 @@
 //! A crate that needs only a part takes that file with `#[path]`; `redis` and `proxy` both read
 //! the wire through `resp`.
 
+pub(crate) mod node;
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod resp;

@@ -38,6 +38,8 @@ pub enum FailedVerb {
         #[arg(long)]
         yes: bool,
     },
+    /// Put back what workers left behind that vanished or were cleaned away
+    RetryStuck,
     /// Put one back on its queue, or all, or all of a task
     Retry {
         /// Its id or position

@@ -101,7 +101,7 @@ async fn resolve(context: &Context, job: DelayedJobArgs) -> Result<(Arc<dyn Stor
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();
     let request = Request { args: job.args.get(), task: job.task, queue: job.queue, foreign };
-    let job = context.resolve(&request, &tasks).map_err(|error| match error {
+    let job = context.resolve_as_written(&request, &tasks).map_err(|error| match error {
         RequestError::UnknownTask { .. } => {
             CliError::Usage(format!("{error}; for a task that is not defined here, say --queue Q"))
         }

@@ -13,10 +13,12 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{clean, complain, counted};
 use crate::client::bulk::{self, BadLine, LineOutcome};
 use crate::client::delay::OnDuplicate;
+use crate::client::enqueue::Placed;
 use crate::client::moment::Moment;
 use crate::client::request::Job;
 use crate::client::{Client, Request, RequestError};
-use crate::store::queueing::{Enqueued, Scheduled};
+use crate::plugin::hooks::{HookFailure, Refusal};
+use crate::store::queueing::Scheduled;
 
 /// The answer. A refused job's is exactly `{"enqueued":false,"refused_by":"QueueLock"}`.
 #[derive(Debug, Default, Serialize)]
@@ -24,7 +26,10 @@ use crate::store::queueing::{Enqueued, Scheduled};
 struct Answer {
     enqueued: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
-    refused_by: Option<&'static str>,
+    refused_by: Option<String>,
+    /// Why, if the plugin said so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duplicate: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -37,6 +42,30 @@ struct Answer {
     at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ms: Option<i64>,
+    /// Plugins that failed when the job was on its queue already.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    after_enqueue_errors: Vec<Complaint>,
+}
+
+#[derive(Debug, Serialize)]
+struct Complaint {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    line: Option<usize>,
+    plugin: String,
+    error: String,
+}
+
+impl Complaint {
+    /// Of a job that is on its queue nevertheless, which people are told too.
+    fn of(line: Option<usize>, failure: &HookFailure) -> Self {
+        let job = line.map_or_else(|| "the job".to_owned(), |line| format!("line {line}: the job"));
+        complain(&format!("{job} is on its queue, but {}", clean(&failure.to_string())));
+        Self::new(line, failure)
+    }
+
+    fn new(line: Option<usize>, failure: &HookFailure) -> Self {
+        Self { line, plugin: failure.plugin.to_string(), error: failure.to_string() }
+    }
 }
 
 impl Answer {
@@ -86,17 +115,24 @@ async fn checked(context: &Context, request: &Request) -> Result<Client, CliErro
         RequestError::QueueMissing { .. } => CliError::Usage(format!("{error}: say --queue Q")),
         other => CliError::Client(other.into()),
     })?;
-    Ok(Client::new(context.store().await?, Arc::new(tasks.registry)))
+    Ok(Client::new(context.store().await?, Arc::new(tasks.registry)).with_plugins(context.plugins()))
 }
 
 async fn now(context: &Context, client: &Client, request: &Request, front: bool) -> Result<Exit, CliError> {
-    let (job, enqueued) = client.enqueue(request, front).await?;
+    let (job, placed) = client.enqueue(request, front).await?;
     let (task, queue) = (clean(job.task.as_str()), clean(job.queue.as_str()));
-    match enqueued {
-        Enqueued::Yes => context.output.tell(&Answer::of(&job, None), || format!("enqueued {task} on {queue}"))?,
-        Enqueued::Refused { plugin } => {
-            let answer = Answer { refused_by: Some(plugin), ..Answer::default() };
-            context.output.tell(&answer, || format!("not enqueued: {plugin} of {task} refused"))?;
+    match placed {
+        Placed::Enqueued { complaints } => {
+            // The job is there: an exit code other than 0 would only lead to a second one.
+            let after_enqueue_errors = complaints.iter().map(|failure| Complaint::of(None, failure)).collect();
+            let answer = Answer { after_enqueue_errors, ..Answer::of(&job, None) };
+            context.output.tell(&answer, || format!("enqueued {task} on {queue}"))?;
+        }
+        Placed::Refused(Refusal { plugin, reason }) => {
+            let why = reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
+            let text = format!("not enqueued: {} of {task} refused{why}", clean(&plugin));
+            let answer = Answer { refused_by: Some(plugin.to_string()), reason, ..Answer::default() };
+            context.output.tell(&answer, || text)?;
         }
     }
     Ok(Exit::Done)
@@ -136,6 +172,12 @@ struct BulkAnswer {
     enqueued: usize,
     delayed: usize,
     refused: Vec<RefusedLine>,
+    /// Lines whose plugins could not answer; they were not enqueued.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    failed: Vec<Complaint>,
+    /// Plugins that failed when the job was on its queue already.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    after_enqueue_errors: Vec<Complaint>,
     duplicates: Vec<DuplicateLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -146,7 +188,9 @@ struct BulkAnswer {
 #[derive(Debug, Serialize)]
 struct RefusedLine {
     line: usize,
-    refused_by: &'static str,
+    refused_by: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
 }
 
 #[derive(Debug, Serialize)]
@@ -185,14 +229,20 @@ async fn many(context: &Context, args: &EnqueueArgs, file: &Path) -> Result<Exit
             return refuse(context, &bad);
         }
     };
-    let client = Client::new(context.store().await?, Arc::new(tasks.registry));
+    let client = Client::new(context.store().await?, Arc::new(tasks.registry)).with_plugins(context.plugins());
     let report = client.enqueue_bulk(&jobs, args.front).await;
     let mut answer = BulkAnswer { lines: jobs.len(), ..BulkAnswer::default() };
     for (line, outcome) in report.outcomes {
         match outcome {
-            LineOutcome::Enqueued => answer.enqueued += 1,
+            LineOutcome::Enqueued { complaints } => {
+                answer.enqueued += 1;
+                answer.after_enqueue_errors.extend(complaints.iter().map(|failure| Complaint::of(Some(line), failure)));
+            }
             LineOutcome::Delayed(_) => answer.delayed += 1,
-            LineOutcome::Refused { plugin } => answer.refused.push(RefusedLine { line, refused_by: plugin }),
+            LineOutcome::Refused(Refusal { plugin, reason }) => {
+                answer.refused.push(RefusedLine { line, refused_by: plugin.to_string(), reason });
+            }
+            LineOutcome::Failed(failure) => answer.failed.push(Complaint::new(Some(line), &failure)),
             LineOutcome::Duplicate(second) => {
                 let at = Moment::of_second(second);
                 answer.duplicates.push(DuplicateLine { line, at: at.rfc3339(), ms: at.ms() });
@@ -200,7 +250,7 @@ async fn many(context: &Context, args: &EnqueueArgs, file: &Path) -> Result<Exit
         }
     }
     let mut exit = Exit::Done;
-    if !answer.duplicates.is_empty() && !args.suppress_duplicate {
+    if (!answer.duplicates.is_empty() && !args.suppress_duplicate) || !answer.failed.is_empty() {
         exit = Exit::Failure;
     }
     if let Some((error, from, to)) = report.failure {
@@ -246,8 +296,15 @@ fn bulk_text(answer: &BulkAnswer) -> String {
     if !answer.duplicates.is_empty() {
         text += &format!(", {} already enqueued at their time", answer.duplicates.len());
     }
+    if !answer.failed.is_empty() {
+        text += &format!(", {} failed", answer.failed.len());
+    }
     for refused in &answer.refused {
-        text += &format!("\n  line {}: refused by {}", refused.line, refused.refused_by);
+        let why = refused.reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
+        text += &format!("\n  line {}: refused by {}{why}", refused.line, clean(&refused.refused_by));
+    }
+    for failed in &answer.failed {
+        text += &format!("\n  line {}: {}", failed.line.unwrap_or_default(), clean(&failed.error));
     }
     for duplicate in &answer.duplicates {
         text += &format!(

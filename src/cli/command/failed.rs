@@ -8,7 +8,7 @@ use crate::cli::args::FailedVerb;
 use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Fields, Table, clean, counted, short_date};
+use crate::cli::output::{Fields, Table, clean, complain, counted, short_date};
 use crate::store::engine::Store;
 
 #[derive(Debug, Serialize)]
@@ -62,8 +62,11 @@ pub async fn run(context: &Context, verb: FailedVerb) -> Result<Exit, CliError> 
             let removed = Removed { removed: failed::remove_all(&*store).await? };
             output.tell(&removed, || format!("removed {}", counted(removed.removed, "failed job", "failed jobs")))?;
         }
+        FailedVerb::RetryStuck => return retry_many(context, &*store, Which::Stuck).await,
         FailedVerb::Retry { address: Some(address), .. } => return retry_one(context, &*store, &address).await,
-        FailedVerb::Retry { address: None, task, .. } => return retry_all(context, &*store, task.as_deref()).await,
+        FailedVerb::Retry { address: None, task, .. } => {
+            return retry_many(context, &*store, Which::All(task.as_deref())).await;
+        }
     }
     Ok(Exit::Done)
 }
@@ -73,27 +76,44 @@ async fn retry_one(context: &Context, store: &dyn Store, address: &str) -> Resul
     // A rule of a task that is left out would not be asked.
     context.complain_of(&tasks);
     let found = failed::find(store, address).await?;
-    let outcome = failed::retry(store, &tasks.registry, &found).await?;
+    let outcome = failed::retry(store, &tasks.registry, &context.plugins(), &found).await?;
     if let RetryOutcome::NotRetriable { id, reason } = outcome {
         return Err(CliError::Admin(AdminError::NotRetriable { id, reason }));
     }
+    complain_of_plugins(&outcome);
     context.output.tell(&outcome, || retry_text(&outcome))?;
     // As with an enqueue, a veto is an answer and no error.
     Ok(if matches!(outcome, RetryOutcome::Gone { .. }) { Exit::Failure } else { Exit::Done })
 }
 
-async fn retry_all(context: &Context, store: &dyn Store, task: Option<&str>) -> Result<Exit, CliError> {
+/// Which are retried.
+#[derive(Clone, Copy)]
+enum Which<'a> {
+    /// All, or all of a task.
+    All(Option<&'a str>),
+    /// Those whose workers vanished.
+    Stuck,
+}
+
+async fn retry_many(context: &Context, store: &dyn Store, which: Which<'_>) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     // A rule of a task that is left out would not be asked.
     context.complain_of(&tasks);
     let mut retries = Retries::default();
-    let ended = failed::retry_all(store, &tasks.registry, task, |outcome| match outcome {
-        RetryOutcome::Retried { .. } => retries.retried += 1,
+    let each = |outcome| match outcome {
+        RetryOutcome::Retried { .. } => {
+            complain_of_plugins(&outcome);
+            retries.retried += 1;
+        }
         RetryOutcome::Refused { .. } => retries.refused.push(outcome),
         RetryOutcome::NotRetriable { .. } => retries.not_retriable.push(outcome),
         RetryOutcome::Gone { .. } => retries.gone += 1,
-    })
-    .await;
+    };
+    let plugins = context.plugins();
+    let ended = match which {
+        Which::All(task) => failed::retry_all(store, &tasks.registry, &plugins, task, each).await,
+        Which::Stuck => failed::retry_stuck(store, &tasks.registry, &plugins, each).await,
+    };
     if let Err(AdminError::Store(error)) = ended {
         let retried = counted(retries.retried, "job was", "jobs were");
         let message = format!("failed to {error}; {retried} retried until then");
@@ -111,14 +131,24 @@ async fn retry_all(context: &Context, store: &dyn Store, task: Option<&str>) -> 
     Ok(if retries.not_retriable.is_empty() { Exit::Done } else { Exit::Failure })
 }
 
+/// Tells of plugins that failed when the job was on its queue already.
+fn complain_of_plugins(outcome: &RetryOutcome) {
+    if let RetryOutcome::Retried { id, after_enqueue_errors, .. } = outcome {
+        for error in after_enqueue_errors {
+            complain(&format!("{} is on its queue, but {}", short(id), clean(error)));
+        }
+    }
+}
+
 fn retry_text(outcome: &RetryOutcome) -> String {
     let class = |class: &Option<String>| clean(class.as_deref().unwrap_or("(no job)"));
     match outcome {
-        RetryOutcome::Retried { id, class: name, queue } => {
+        RetryOutcome::Retried { id, class: name, queue, .. } => {
             format!("retried {} {} on {}", short(id), class(name), clean(queue))
         }
-        RetryOutcome::Refused { id, class: name, refused_by } => {
-            format!("{} {} stays: {refused_by} refused", short(id), class(name))
+        RetryOutcome::Refused { id, class: name, refused_by, reason } => {
+            let reason = reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
+            format!("{} {} stays: {} refused{reason}", short(id), class(name), clean(refused_by))
         }
         RetryOutcome::NotRetriable { id, reason } => format!("{} stays: {}", short(id), clean(reason)),
         RetryOutcome::Gone { id } => gone(id),

@@ -5,6 +5,7 @@ pub mod delayed;
 pub mod enqueue;
 pub mod failed;
 pub mod generate;
+pub mod jobs;
 pub mod locks;
 pub mod overview;
 pub mod perform;

@@ -6,7 +6,7 @@ use crate::admin::overview::{self, LeaderView};
 use crate::cli::args::LeaderArgs;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Table, clean};
+use crate::cli::output::{Fields, Table, clean, counted};
 
 /// How many jobs were done and failed.
 ///
@@ -22,6 +22,32 @@ pub async fn stats(context: &Context) -> Result<Exit, CliError> {
             table.row([&worker.name, &worker.processed.to_string(), &worker.failed.to_string()]);
         }
         table.text()
+    })?;
+    Ok(Exit::Done)
+}
+
+/// Everything at once.
+///
+/// # Errors
+/// Failures of the store.
+pub async fn details(context: &Context) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let details = overview::details(&*store).await?;
+    context.output.tell(&details, || {
+        let waiting: u64 = details.queues.iter().map(|queue| queue.length).sum();
+        let working = details.workers.iter().filter(|worker| worker.working.is_some()).count();
+        let mut fields = Fields::default();
+        fields
+            .add("leader", details.leader.leader.as_deref().unwrap_or("nobody"))
+            .add("workers", &format!("{working} of {} working", details.workers.len()))
+            .add("waiting", &format!("{waiting} on {}", counted(details.queues.len() as u64, "queue", "queues")))
+            .add("failed", &format!("{} in the list", details.failed))
+            .add("ever", &format!("{} processed, {} failed", details.stats.processed, details.stats.failed));
+        let mut table = Table::new(&["queue", "#jobs"]);
+        for queue in &details.queues {
+            table.row([&queue.queue, &queue.length.to_string()]);
+        }
+        fields.text() + &table.text()
     })?;
     Ok(Exit::Done)
 }

@@ -1,7 +1,7 @@
 //! `perform`: runs a task here and now, as a worker would, without a store.
 //!
-//! The task's plugins are not asked and nothing is retried: this is for trying a task out. Its
-//! output goes to stderr as it comes, its outcome to stdout.
+//! Plugins of the task's own are asked around the run; the built-in ones are not, and nothing is retried: this is for
+//! trying a task out. Its output goes to stderr as it comes, its outcome to stdout.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -21,10 +21,12 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{clean, complain};
 use crate::client::{ClientError, Request};
 use crate::event::{Bus, Event, Kind};
-use crate::handler::builtin::Builtins;
 use crate::handler::contract::{Begun, Invocation, Stop};
 use crate::handler::dispatch::Dispatch;
 use crate::job::{ClaimToken, Failure, Identity, Outcome};
+use crate::plugin::hook::{HookPoint, HookPoints};
+use crate::plugin::hooks::{Hooks, Refusal};
+use crate::pool::hooked::{Hooked, Performed};
 
 /// How many lines of output may wait to be written.
 const LINES: usize = 16 * 1024;
@@ -36,6 +38,7 @@ enum Answer {
     Failure { duration_ms: u64, exception: String, error: String, backtrace: Vec<String> },
     Later { duration_ms: u64, delay_ms: u64 },
     Interrupted { duration_ms: u64 },
+    Vetoed { duration_ms: u64, plugin: String, reason: Option<String> },
 }
 
 /// Performs a task.
@@ -50,7 +53,7 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
 
     let (bus, listeners) = Bus::new(&[Kind::Output.bit() | Kind::Warning.bit()], LINES);
     let writer = write_output(listeners);
-    let dispatch = Dispatch::new(&tasks.registry, &Builtins::standard(bus.clone()), bus);
+    let dispatch = Dispatch::new(&tasks.registry, &context.extensions().builtins(bus.clone()), bus.clone());
     let Some((task, handler)) =
         dispatch.get(job.task.as_str()).map(|(task, handler)| (Arc::clone(task), Arc::clone(handler)))
     else {
@@ -59,6 +62,14 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
     let instance = instance()?;
     let claim = ClaimToken::new(&instance, 0, 1, 0);
     let timeout = task.timeout;
+    let plugins = context.plugins();
+    let hooks = if Hooks::any(&task, &plugins, HookPoints::PERFORM) {
+        let hooks = Hooks::of(&task, &plugins, HookPoint::BeforePerform, &bus);
+        Some(hooks.map_err(|failure| CliError::Failed(failure.to_string()))?)
+    } else {
+        None
+    };
+    drop(bus);
     let invocation = Invocation {
         scheduled_at: None,
         task,
@@ -72,9 +83,14 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
     let stop = Arc::new(watch::Sender::new(Stop::No));
     let signals = listen(&stop)?;
     let began = Instant::now();
-    let outcome = match handler.begin(invocation, stop.subscribe()) {
-        Begun::Ended(outcome) => outcome,
-        Begun::Running(run) => within(timeout, grace, &stop, run).await,
+    let performed = if let Some(hooks) = hooks {
+        let hooked = Hooked { hooks, handler: Arc::clone(&handler), invocation, grace };
+        hooked.perform(stop.subscribe()).await
+    } else {
+        Performed::Ran(match handler.begin(invocation, stop.subscribe()) {
+            Begun::Ended(outcome) => outcome,
+            Begun::Running(run) => within(timeout, grace, &stop, run).await,
+        })
     };
     let duration = began.elapsed();
     signals.close();
@@ -83,7 +99,11 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
     if let Some(writer) = writer {
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     }
-    let answer = Answer::of(outcome, duration);
+    let answer = match performed {
+        Performed::Ran(outcome) => Answer::of(outcome, duration),
+        Performed::NotBegun => Answer::of(Outcome::Interrupted, duration),
+        Performed::Vetoed(refusal) => Answer::vetoed(refusal, duration),
+    };
     context.output.tell(&answer, || answer.text())?;
     Ok(if matches!(answer, Answer::Success { .. }) { Exit::Done } else { Exit::Failure })
 }
@@ -162,6 +182,11 @@ impl Answer {
         }
     }
 
+    fn vetoed(Refusal { plugin, reason }: Refusal, duration: Duration) -> Self {
+        let duration_ms = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        Self::Vetoed { duration_ms, plugin: plugin.to_string(), reason }
+    }
+
     fn text(&self) -> String {
         match self {
             Self::Success { duration_ms, result: None } => format!("success in {duration_ms} ms"),
@@ -179,6 +204,10 @@ impl Answer {
                 format!("after {duration_ms} ms the task asked to be run again in {delay_ms} ms; nothing will do so")
             }
             Self::Interrupted { duration_ms } => format!("interrupted after {duration_ms} ms"),
+            Self::Vetoed { duration_ms, plugin, reason } => {
+                let why = reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
+                format!("not run: after {duration_ms} ms {} refused{why}", clean(plugin))
+            }
         }
     }
 }

@@ -13,7 +13,14 @@ use crate::daemon::run::{RunError, RunOptions, run as daemon};
 /// Says why the daemon does not start.
 pub fn run(context: &Context, args: RunArgs) -> Result<ExitCode, CliError> {
     let RunArgs { queues, min, max, scheduler } = args;
-    let options = RunOptions { sources: context.sources().clone(), queues, min, max, scheduler };
+    let options = RunOptions {
+        sources: context.sources().clone(),
+        queues,
+        min,
+        max,
+        scheduler,
+        extensions: context.extensions(),
+    };
     daemon(&options).map_err(|error| match error {
         RunError::Configuration(problems) => CliError::Problems(problems),
         RunError::Store(error) => match context.config() {

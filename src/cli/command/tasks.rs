@@ -45,7 +45,7 @@ pub fn run(context: &Context, verb: Option<TasksVerb>) -> Result<Exit, CliError>
 pub(super) fn list_text(tasks: &[TaskView]) -> String {
     let mut table = Table::new(&["name", "queue", "every", "plugins", "runs"]);
     for task in tasks {
-        let plugins: Vec<_> = task.plugins.iter().map(|plugin| plugin.name).collect();
+        let plugins: Vec<_> = task.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
         let every = match &task.schedule {
             Some(schedule) => schedule.clone(),
             None if task.frequency_ms == 0 => String::new(),
@@ -81,6 +81,10 @@ fn show_text(task: &TaskView) -> String {
 
 fn plugin_text(plugin: &PluginView) -> String {
     let options = [
+        plugin.exec.as_ref().map(|argv| argv.join(" ")),
+        plugin.hooks.as_ref().map(|hooks| hooks.join(" ")),
+        plugin.timeout_ms.map(|limit| format!("timeout {}", ms(limit))),
+        plugin.options.as_ref().map(|options| format!("options {options}")),
         plugin.lock_timeout_s.map(|seconds| format!("lock_timeout {seconds}s")),
         plugin.enqueue_timeout_ms.map(|wait| format!("enqueue_timeout {wait}ms")),
         plugin.re_enqueue.map(|on| format!("re_enqueue {on}")),
@@ -92,7 +96,7 @@ fn plugin_text(plugin: &PluginView) -> String {
         plugin.key.as_ref().map(|key| format!("key {key}")),
     ];
     let options: Vec<_> = options.into_iter().flatten().collect();
-    if options.is_empty() { plugin.name.to_owned() } else { format!("{} ({})", plugin.name, options.join(", ")) }
+    if options.is_empty() { plugin.name.clone() } else { format!("{} ({})", plugin.name, options.join(", ")) }
 }
 
 fn ms(milliseconds: u64) -> String {

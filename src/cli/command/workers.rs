@@ -2,13 +2,18 @@
 
 use serde::Serialize;
 
-use crate::admin::workers::{self, WorkerView};
+use crate::admin::workers::{self, Cleaned, WorkerView};
 use crate::cli::args::WorkersVerb;
 use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Fields, Table, clean, short_date};
+use crate::cli::output::{Fields, Table, clean, counted, short_date};
 use crate::clock::{Clock, SystemClock};
+
+#[derive(Debug, Serialize)]
+struct AllCleaned {
+    cleaned: Vec<Cleaned>,
+}
 
 #[derive(Debug, Serialize)]
 struct Answer {
@@ -30,24 +35,44 @@ pub async fn run(context: &Context, verb: Option<WorkersVerb>) -> Result<Exit, C
             let worker = workers::show(&*store, &name).await?;
             context.output.tell(&worker, || show_text(&worker))?;
         }
+        WorkersVerb::Clean { older_than, yes } => {
+            let now_ms = SystemClock.now_ms();
+            let old = workers::old(&*store, now_ms, older_than).await?.len();
+            let count = counted(old as u64, "worker", "workers");
+            if old > 0 {
+                confirm(&format!("Remove {count}, whatever they do?"), yes)?;
+            }
+            let registry = context.tasks()?.registry;
+            let cleaned = workers::clean_older_than(&*store, &registry, &context.host(), now_ms, older_than).await?;
+            let answer = AllCleaned { cleaned };
+            context.output.tell(&answer, || {
+                if answer.cleaned.is_empty() {
+                    return "no worker has worked that long".to_owned();
+                }
+                let lines: Vec<_> = answer.cleaned.iter().map(cleaned_text).collect();
+                lines.join("\n")
+            })?;
+        }
         WorkersVerb::ForceClean { name, yes } => {
             confirm(&format!("Remove worker {}, whatever it does?", clean(&name)), yes)?;
             let now_ms = SystemClock.now_ms();
             let cleaned =
                 workers::force_clean(&*store, &context.tasks()?.registry, &name, &context.host(), now_ms).await?;
-            context.output.tell(&cleaned, || {
-                let worker = clean(&cleaned.worker);
-                match (&cleaned.failed_id, &cleaned.class) {
-                    (Some(id), class) => {
-                        let class = clean(class.as_deref().unwrap_or("(no job)"));
-                        format!("removed {worker}; its job {class} is now a failed one, {id}")
-                    }
-                    (None, _) => format!("removed {worker}; it had no job"),
-                }
-            })?;
+            context.output.tell(&cleaned, || cleaned_text(&cleaned))?;
         }
     }
     Ok(Exit::Done)
+}
+
+fn cleaned_text(cleaned: &Cleaned) -> String {
+    let worker = clean(&cleaned.worker);
+    match (&cleaned.failed_id, &cleaned.class) {
+        (Some(id), class) => {
+            let class = clean(class.as_deref().unwrap_or("(no job)"));
+            format!("removed {worker}; its job {class} is now a failed one, {id}")
+        }
+        (None, _) => format!("removed {worker}; it had no job"),
+    }
 }
 
 fn list_text(workers: &[WorkerView]) -> String {

@@ -3,6 +3,7 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
+use crate::config::element::store_url::{StoreUrl, StoreUrlError};
 
 /// A working directory, perhaps with `config/tasks.toml` in it.
 fn place(file: Option<&str>) -> (TempDir, Sources) {
@@ -157,14 +158,55 @@ fn the_address_of_the_store_may_stand_in_a_file_of_its_own() {
     fs::write(dir.path().join("config/secret"), "redis://:s3cret@host\n").unwrap();
     let config = load(&sources).unwrap().config;
     assert_eq!(config.store.url, StoreUrl::Redis("redis://:s3cret@host".to_owned()));
-    assert!(understood(&config).contains(&("store.url".to_owned(), "redis://host".to_owned())));
-    fs::write(dir.path().join("config/secret"), "rediss://:s3cret@host\n").unwrap();
+    assert!(understood(&config).contains(&("store.url".to_owned(), "redis://host:6379".to_owned())));
+    fs::write(dir.path().join("config/secret"), "redis-sentinel://:s3cret@host\n").unwrap();
     let told = load(&sources).unwrap_err().to_string();
-    assert!(told.contains("tasks.toml:2:16: store.url.file: rediss:// is not built yet"), "{told}");
+    assert!(told.contains("tasks.toml:2:16: store.url.file: expected redis-sentinel://"), "{told}");
     assert!(!told.contains("s3cret"));
     fs::remove_file(dir.path().join("config/secret")).unwrap();
     let told = load(&sources).unwrap_err().to_string();
     assert!(told.contains("store.url.file: expected a readable file that holds the address (No such file"), "{told}");
+}
+
+#[test]
+fn the_address_of_the_store_may_be_a_credential_of_systemd() {
+    let (dir, mut sources) = place(Some("[store]\nurl = { credential = \"redis\" }"));
+    let told = load(&sources).unwrap_err().to_string();
+    assert!(told.contains("store.url.credential: expected to be run by systemd"), "{told}");
+    sources.env.insert("CREDENTIALS_DIRECTORY".to_owned(), dir.path().display().to_string());
+    fs::write(dir.path().join("redis"), "redis://:s3cret@host\n").unwrap();
+    assert_eq!(load(&sources).unwrap().config.store.url, StoreUrl::Redis("redis://:s3cret@host".to_owned()));
+}
+
+#[test]
+fn certificates_are_files_beside_the_configuration() {
+    let text = "[store]\nurl = \"rediss://host\"\n[store.tls]\nca = \"ca.pem\"\ncert = \"c.pem\"";
+    let (dir, sources) = place(Some(text));
+    fs::write(dir.path().join("config/c.pem"), "-----BEGIN CERTIFICATE-----").unwrap();
+    let told = load(&sources).unwrap_err().to_string();
+    assert!(told.contains("tasks.toml:4:6: store.tls.ca: expected a readable PEM file (No such file"), "{told}");
+    assert!(told.contains("tasks.toml:5:8: store.tls.cert: expected key beside it"), "{told}");
+    fs::write(dir.path().join("config/tasks.toml"), text.replace("cert", "#")).unwrap();
+    fs::write(dir.path().join("config/ca.pem"), "none").unwrap();
+    assert!(load(&sources).unwrap_err().to_string().contains("store.tls.ca: expected a PEM file"));
+    fs::write(dir.path().join("config/ca.pem"), "-----BEGIN CERTIFICATE-----").unwrap();
+    let Loaded { config, notes } = load(&sources).unwrap();
+    assert_eq!((config.store.tls.ca, notes.len()), (Some(dir.path().join("config/ca.pem")), 0));
+    fs::write(dir.path().join("config/tasks.toml"), text.replace("rediss", "redis").replace("cert", "#")).unwrap();
+    let notes = load(&sources).unwrap().notes.join(" ");
+    assert!(notes.contains("store.tls: has no effect: the store is not reached by TLS"), "{notes}");
+}
+
+#[test]
+fn on_a_cluster_the_namespace_must_be_a_hash_tag() {
+    let (_dir, sources) = place(Some("[store]\nurl = \"redis-cluster://a\"\nnamespace = \"jobs\""));
+    let told = load(&sources).unwrap_err().to_string();
+    assert!(told.contains("tasks.toml:3:13: store.namespace: on a Cluster"), "{told}");
+    assert!(told.contains("write namespace = \"{jobs}\""), "{told}");
+    let (_dir, sources) = place(Some("[store]\nurl = \"redis-cluster://a\""));
+    assert!(load(&sources).unwrap_err().to_string().contains("write namespace = \"{resque}\""));
+    let (_dir, sources) = place(Some("[store]\nurl = \"redis-cluster://a\"\nnamespace = \"{jobs}\""));
+    assert_eq!(load(&sources).unwrap().config.store.namespace, "{jobs}");
 }
 
 #[test]
@@ -175,7 +217,7 @@ fn all_problems_of_all_sources_are_told_at_once() {
     let Problems(problems) = load(&sources).unwrap_err();
     let messages: Vec<_> = problems.iter().map(|problem| (problem.key.as_str(), problem.line)).collect();
     assert_eq!(messages, [("", 0), ("", 0), ("schedular", 1), ("timeout", 2), ("store.url", 4)]);
-    assert_eq!(problems[0].to_string(), "--store: expected sqlite:PATH, redis://HOST or redis+unix:///PATH");
+    assert_eq!(problems[0].to_string(), StoreUrlError::Scheme.to_string().replace("expected", "--store: expected"));
     assert!(problems[1].to_string().starts_with("WINDLASS_LOG: expected a level"));
     assert!(problems[1].to_string().ends_with("(found \"degub\"); did you mean \"debug\"?"));
 }
@@ -279,27 +321,8 @@ fn what_is_not_built_yet_is_refused_by_name() {
         ("[connectionOptions]\ntasks = {}", format!("1:2: connectionOptions: {store}")),
         ("redis = {}", format!("1:1: redis: {store}")),
         (
-            "[resque_overrides]\nqueue = \"MyQueue\"",
-            "2:9: resque_overrides.queue: replacing parts of the engine is not built yet in this version; \
-             remove this key".to_owned(),
-        ),
-        (
             "[log]\nformat = \"journald\"",
             "2:10: log.format: \"journald\" is not built yet in this version; use \"text\", which the journal keeps well"
-                .to_owned(),
-        ),
-        (
-            "[store]\nurl = \"rediss://:s3cret@host\"",
-            "2:7: store.url: rediss:// is not built yet in this version; sqlite:, redis:// and redis+unix:// are".to_owned(),
-        ),
-        (
-            "[store]\nurl = \"redis-sentinel://host\"",
-            "2:7: store.url: redis-sentinel:// is not built yet in this version; sqlite:, redis:// and redis+unix:// are"
-                .to_owned(),
-        ),
-        (
-            "[store]\nurl = \"redis-cluster://host\"",
-            "2:7: store.url: redis-cluster:// is not built yet in this version; sqlite:, redis:// and redis+unix:// are"
                 .to_owned(),
         ),
     ] {

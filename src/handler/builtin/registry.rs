@@ -31,6 +31,12 @@ impl Builtins {
         self
     }
 
+    /// Adds a handler that others hold too.
+    pub fn register_shared(&mut self, name: impl Into<String>, handler: Arc<dyn Handler>) -> &mut Self {
+        self.handlers.insert(name.into(), handler);
+        self
+    }
+
     /// The handler of this name.
     #[must_use]
     pub fn get(&self, name: &str) -> Option<&Arc<dyn Handler>> {

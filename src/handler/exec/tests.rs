@@ -169,7 +169,7 @@ async fn secrets_and_the_service_managers_variables_are_kept_from_jobs() {
     // A test cannot set variables of its own process, so it looks at the command's words instead.
     let scene = scene("true");
     let shown = format!("{:?}", command(&scene.spec, &invocation("[]")).unwrap());
-    for name in KEPT_FROM_JOBS.into_iter().chain([mark::SUPERVISED]) {
+    for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED]) {
         assert!(shown.contains(&format!("{name:?}")), "{name} in {shown}");
     }
 }

@@ -59,6 +59,16 @@ pub(super) async fn failed_count(connection: &Connection) -> Result<u64, StoreEr
     reply::count(connection.command("LLEN", vec![connection.keys().failed()]).await?)
 }
 
+pub(super) async fn delete_jobs(
+    connection: &Connection,
+    queue: &QueueName,
+    payload: &Bytes,
+    count: i64,
+) -> Result<u64, StoreError> {
+    let arguments = vec![connection.keys().queue(queue), Bytes::from(count.to_string()), payload.clone()];
+    reply::count(connection.command("LREM", arguments).await?)
+}
+
 pub(super) async fn remove_failed(connection: &Connection, record: &Bytes) -> Result<bool, StoreError> {
     let arguments = vec![connection.keys().failed(), Bytes::from_static(b"1"), record.clone()];
     Ok(reply::count(connection.command("LREM", arguments).await?)? > 0)

@@ -24,6 +24,7 @@ pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>) -> u8
     let letter = match verdict {
         Verdict::Done => b'D',
         Verdict::DoneAtLast { .. } => b'C',
+        Verdict::Vetoed => b'V',
         Verdict::Attempted(_) => b'R',
         Verdict::Failed { .. } => b'F',
         Verdict::Delayed { .. } => b'L',
@@ -52,6 +53,7 @@ impl Ending<'_> {
                 call.key(keys.processed_by(self.worker.name()));
                 call.key(keys.named(&retry.counter)).key(keys.named(&retry.failure));
             }
+            Verdict::Vetoed => {}
             Verdict::Attempted(retry) => {
                 let name = self.worker.name();
                 call.key(keys.processed_by(name)).key(keys.failures_of(name));

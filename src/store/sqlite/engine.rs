@@ -244,6 +244,11 @@ impl Inspection for SqliteStore {
         self.reader.call(move |step| inspect::queued(step, &queue, start, stop)).await
     }
 
+    async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError> {
+        let (queue, payload) = (queue.clone(), payload.clone());
+        self.writer.call(move |step| inspect::delete_jobs(step, &queue, &payload, count)).await
+    }
+
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {
         let queue = queue.clone();
         self.writer.call(move |step| inspect::delete_queue(step, &queue)).await

@@ -84,6 +84,18 @@ fn delete_failed(step: &Step<'_>, place: i64) -> Result<(), StoreError> {
     Ok(())
 }
 
+/// Removes jobs of exactly these bytes from a queue, as `LREM` counts.
+pub(super) fn delete_jobs(step: &Step<'_>, queue: &QueueName, payload: &[u8], wanted: i64) -> Result<u64, StoreError> {
+    const FROM_HEAD: &str = "DELETE FROM jobs WHERE queue = ?1 AND position IN \
+         (SELECT position FROM jobs WHERE queue = ?1 AND payload = ?2 ORDER BY position LIMIT ?3)";
+    const FROM_TAIL: &str = "DELETE FROM jobs WHERE queue = ?1 AND position IN \
+         (SELECT position FROM jobs WHERE queue = ?1 AND payload = ?2 ORDER BY position DESC LIMIT ?3)";
+    // A negative limit is none.
+    let limit = if wanted == 0 { -1 } else { wanted.saturating_abs() };
+    let mut delete = step.sql(if wanted < 0 { FROM_TAIL } else { FROM_HEAD })?;
+    Ok(delete.execute(params![queue.as_str(), payload, limit])? as u64)
+}
+
 /// Removes the first record of exactly these bytes.
 pub(super) fn remove_failed(step: &Step<'_>, record: &[u8]) -> Result<bool, StoreError> {
     let found = find_failed(step, record)?;

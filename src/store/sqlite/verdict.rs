@@ -69,6 +69,7 @@ pub(super) fn carry_out(
             retries::forget(step, keys)?;
             tally.add(worker, 1, 0);
         }
+        Verdict::Vetoed => {}
         Verdict::Attempted(retry) => {
             let attempt = retries::count(step, retry)?;
             match (attempt, &retry.last) {

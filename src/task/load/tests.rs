@@ -388,14 +388,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         ("group = \"www\"", 1, "group", remove("group")),
         ("umask = 0o22", 1, "umask", remove("umask")),
         ("env_clear = true", 1, "env_clear", remove("env_clear")),
-        (
-            "plugins = [{ exec = [\"./work\"] }]",
-            12,
-            "plugins",
-            "plugins of one's own are not built yet in this version; \
-          take it out"
-                .to_owned(),
-        ),
     ] {
         let text = format!("name = \"t\"\n{line}\n{run}");
         assert_eq!(bad(&text), [format!("a.toml:2:{column}: {key}: {message}")], "{text}");

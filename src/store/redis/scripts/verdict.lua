@@ -7,6 +7,7 @@
 --   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
 --   Q requeued    KEYS queue:<queue>                ARGV raw, queue, identity
 --   C done        KEYS stat:processed:<name>, Retry's counter and last error, which are forgotten
+--   V vetoed      nothing: the job is gone without a trace
 --   R attempted   KEYS stat:processed:<name>, stat:failed:<name>, Retry's counter and last error, timestamps:<raw>
 --                 ARGV raw, queue, identity, last error, attempts, for how many seconds the keys
 --                 are kept, number of delays, the delays in ms, "1" if a record follows, the record
@@ -17,7 +18,7 @@
 -- Why this order: the place where the job goes is written first, and what hangs on it only if
 -- that succeeded; the working record is deleted by the caller after all that.
 
-local DONE, FAIL, LATER, REQUEUE, CLEAR, ATTEMPT = 68, 70, 76, 81, 67, 82
+local DONE, FAIL, LATER, REQUEUE, CLEAR, ATTEMPT, VETO = 68, 70, 76, 81, 67, 82, 86
 local processed, failures = 0, 0
 
 -- The last attempt's outcome, where it is to be repeated: `<attempts left>:<delay in ms>`.
@@ -134,7 +135,7 @@ local function settle(op, token, mine)
         remember(queue, raw, identity, second)
       end
     end
-  else
+  elseif op ~= VETO then
     local list = key()
     local raw, queue, identity = arg(), arg(), arg()
     if mine then

@@ -1,0 +1,36 @@
+//! `jobs delete`: jobs taken back from their queue.
+
+use crate::admin::jobs;
+use crate::cli::args::jobs::{JobsDeleteArgs, JobsVerb};
+use crate::cli::context::Context;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::{clean, counted};
+use crate::client::{ClientError, Request};
+
+/// Deletes.
+///
+/// # Errors
+/// Names that cannot be one, failures of the store.
+pub async fn run(context: &Context, verb: JobsVerb) -> Result<Exit, CliError> {
+    let JobsVerb::Delete(JobsDeleteArgs { task, queue, args, any_args, count, start, stop }) = verb;
+    let tasks = context.tasks()?;
+    // What was enqueued by others need not be known here.
+    let request = Request { task, args: args.get(), queue, foreign: true };
+    let job = request.resolve_as_written(&tasks.registry).map_err(ClientError::from)?;
+    let store = context.store().await?;
+    let deleted = if any_args {
+        jobs::delete_by_class(&*store, &job.queue, job.task.as_str(), start, stop).await?
+    } else {
+        jobs::delete(&*store, &job, count).await?
+    };
+    context.output.tell(&deleted, || {
+        let queue = clean(job.queue.as_str());
+        let spelt = if deleted.other_spellings > 0 { ", spelt as another program spells them" } else { "" };
+        format!(
+            "deleted {} of {} from {queue}{spelt}",
+            counted(deleted.deleted, "job", "jobs"),
+            clean(job.task.as_str())
+        )
+    })?;
+    Ok(Exit::Done)
+}

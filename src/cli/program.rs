@@ -1,0 +1,97 @@
+//! A program of one's own with everything that `windlass` can: the daemon and all its commands, and what is added.
+
+use std::ffi::OsString;
+use std::future::Future;
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use super::dispatch::main_with;
+use super::exit::Exit;
+use super::output::complain;
+use crate::daemon::extensions::{Extensions, MultiWorkerOverride, SchedulerOverride};
+use crate::handler::contract::{Handler, Invocation};
+use crate::handler::function::Function;
+use crate::job::Outcome;
+use crate::plugin::hook::Hook;
+use crate::store::Store;
+
+/// What a program adds; [`main`](Self::main) runs it.
+#[derive(Debug, Default)]
+pub struct Program {
+    extensions: Extensions,
+    mistakes: Vec<String>,
+}
+
+impl Program {
+    /// A program that adds nothing: `windlass` itself.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a handler, for tasks with `builtin = "NAME"`. A name of ours is taken over.
+    #[must_use]
+    pub fn handler(mut self, name: &str, handler: impl Handler + 'static) -> Self {
+        self.extensions.handler(name, Arc::new(handler));
+        self
+    }
+
+    /// Adds a handler made of an async function from the job to its outcome; see [`Function`].
+    #[must_use]
+    pub fn handler_fn<F, R>(self, name: &str, function: F) -> Self
+    where
+        F: Fn(Invocation) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        self.handler(name, Function::new(function))
+    }
+
+    /// Adds a plugin, for tasks that list it. A name that it cannot have is told when the program starts.
+    #[must_use]
+    pub fn plugin(mut self, name: &str, hook: impl Hook + 'static) -> Self {
+        if let Err(error) = self.extensions.plugin(name, Arc::new(hook)) {
+            self.mistakes.push(error.to_string());
+        }
+        self
+    }
+
+    /// Adds a layer over the store, for `resque_overrides.queue`. Commands go through it as well as the daemon.
+    #[must_use]
+    pub fn queue<F>(mut self, name: &str, layer: F) -> Self
+    where
+        F: Fn(Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync + 'static,
+    {
+        self.extensions.queue(name, Arc::new(layer));
+        self
+    }
+
+    /// Adds what runs the processors, for `resque_overrides.multi_worker`.
+    #[must_use]
+    pub fn multi_worker(mut self, name: &str, multi_worker: MultiWorkerOverride) -> Self {
+        self.extensions.multi_worker(name, multi_worker);
+        self
+    }
+
+    /// Adds what runs the scheduler, for `resque_overrides.scheduler`.
+    #[must_use]
+    pub fn scheduler(mut self, name: &str, scheduler: SchedulerOverride) -> Self {
+        self.extensions.scheduler(name, scheduler);
+        self
+    }
+
+    /// Runs the command that the command line names.
+    #[must_use]
+    pub fn main(self) -> ExitCode {
+        self.run(std::env::args_os())
+    }
+
+    /// Runs the command of this line, the program's name first.
+    #[must_use]
+    pub fn run(self, line: impl IntoIterator<Item = OsString>) -> ExitCode {
+        if !self.mistakes.is_empty() {
+            self.mistakes.iter().for_each(|mistake| complain(mistake));
+            return ExitCode::from(Exit::Usage.code());
+        }
+        main_with(line, self.extensions)
+    }
+}

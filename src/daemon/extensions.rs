@@ -1,0 +1,167 @@
+//! What a program built from this library adds to ours: handlers, plugins, and what takes the place of parts.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use futures_util::future::{BoxFuture, LocalBoxFuture};
+use tokio::sync::watch;
+
+use crate::config::error::{Problem, closest};
+use crate::config::overrides::{Override, Overrides};
+use crate::event::Bus;
+use crate::handler::builtin::Builtins;
+use crate::handler::contract::Handler;
+use crate::plugin::hook::Hook;
+use crate::plugin::registry::{PluginNameError, Plugins};
+use crate::pool::{Control, Ended, Setup};
+use crate::scheduler::Context;
+use crate::store::Store;
+
+/// Lays something over the store: `resque_overrides.queue`.
+pub type QueueOverride = Arc<dyn Fn(Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>;
+
+/// Runs the processors in place of [`pool::run`](crate::pool::run): `resque_overrides.multi_worker`.
+pub type MultiWorkerOverride =
+    Arc<dyn Fn(Setup, watch::Receiver<Control>) -> LocalBoxFuture<'static, Ended> + Send + Sync>;
+
+/// Runs the scheduler in place of our loops, until it is told to stop: `resque_overrides.scheduler`.
+pub type SchedulerOverride = Arc<dyn Fn(Context, watch::Receiver<bool>) -> BoxFuture<'static, ()> + Send + Sync>;
+
+/// Everything that is added.
+#[derive(Clone, Default)]
+pub struct Extensions {
+    handlers: BTreeMap<String, Arc<dyn Handler>>,
+    plugins: Plugins,
+    queues: BTreeMap<String, QueueOverride>,
+    multi_workers: BTreeMap<String, MultiWorkerOverride>,
+    schedulers: BTreeMap<String, SchedulerOverride>,
+}
+
+impl Extensions {
+    /// Adds a handler; task files name it with `builtin = "..."`.
+    pub fn handler(&mut self, name: &str, handler: Arc<dyn Handler>) {
+        self.handlers.insert(name.to_owned(), handler);
+    }
+
+    /// Adds a plugin; task files list it in `plugins`.
+    ///
+    /// # Errors
+    /// If it cannot have this name.
+    pub fn plugin(&mut self, name: &str, hook: Arc<dyn Hook>) -> Result<(), PluginNameError> {
+        self.plugins.register(name, hook).map(drop)
+    }
+
+    /// Adds what `resque_overrides.queue` may name.
+    pub fn queue(&mut self, name: &str, queue: QueueOverride) {
+        self.queues.insert(name.to_owned(), queue);
+    }
+
+    /// Adds what `resque_overrides.multi_worker` may name.
+    pub fn multi_worker(&mut self, name: &str, multi_worker: MultiWorkerOverride) {
+        self.multi_workers.insert(name.to_owned(), multi_worker);
+    }
+
+    /// Adds what `resque_overrides.scheduler` may name.
+    pub fn scheduler(&mut self, name: &str, scheduler: SchedulerOverride) {
+        self.schedulers.insert(name.to_owned(), scheduler);
+    }
+
+    /// The builtins: ours and those that were added.
+    #[must_use]
+    pub fn builtins(&self, bus: Bus) -> Builtins {
+        let mut builtins = Builtins::standard(bus);
+        for (name, handler) in &self.handlers {
+            builtins.register_shared(name.clone(), Arc::clone(handler));
+        }
+        builtins
+    }
+
+    /// The plugins that were added.
+    #[must_use]
+    pub fn plugins(&self) -> Arc<Plugins> {
+        Arc::new(self.plugins.clone())
+    }
+
+    /// What is wrong with what a configuration asks for: a name that nobody registered.
+    #[must_use]
+    pub fn check(&self, overrides: &Overrides) -> Vec<Problem> {
+        let Overrides { queue, multi_worker, scheduler } = overrides;
+        let unknown = [
+            unknown(queue.as_ref(), self.queues.keys()),
+            unknown(multi_worker.as_ref(), self.multi_workers.keys()),
+            unknown(scheduler.as_ref(), self.schedulers.keys()),
+        ];
+        unknown.into_iter().flatten().collect()
+    }
+
+    /// The store with what is laid over it.
+    #[must_use]
+    pub fn over(&self, overrides: &Overrides, store: Arc<dyn Store>) -> Arc<dyn Store> {
+        match overrides.queue.as_ref().and_then(|queue| self.queues.get(&queue.name)) {
+            Some(queue) => queue(store),
+            None => store,
+        }
+    }
+
+    /// What runs the processors, if it is not our pool.
+    #[must_use]
+    pub fn multi_worker_of(&self, overrides: &Overrides) -> Option<&MultiWorkerOverride> {
+        overrides.multi_worker.as_ref().and_then(|one| self.multi_workers.get(&one.name))
+    }
+
+    /// What runs the scheduler, if they are not our loops.
+    #[must_use]
+    pub fn scheduler_of(&self, overrides: &Overrides) -> Option<&SchedulerOverride> {
+        overrides.scheduler.as_ref().and_then(|one| self.schedulers.get(&one.name))
+    }
+}
+
+impl fmt::Debug for Extensions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Extensions")
+            .field("handlers", &self.handlers.keys())
+            .field("plugins", &self.plugins)
+            .field("queues", &self.queues.keys())
+            .field("multi_workers", &self.multi_workers.keys())
+            .field("schedulers", &self.schedulers.keys())
+            .finish()
+    }
+}
+
+fn unknown<'a>(asked: Option<&Override>, known: impl Iterator<Item = &'a String>) -> Option<Problem> {
+    let asked = asked?;
+    let names: Vec<&str> = known.map(String::as_str).collect();
+    if names.contains(&asked.name.as_str()) {
+        return None;
+    }
+    let message = match &names[..] {
+        [] => format!("expected nothing, for this program registers no implementation (found {:?})", asked.name),
+        names => format!("expected one of {} (found {:?})", names.join(", "), asked.name),
+    };
+    let suggestion = closest(&asked.name, names.iter().copied()).map(str::to_owned);
+    Some(Problem { message, suggestion, ..asked.place.clone() })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_nobody_registered_is_told_with_those_that_exist() {
+        let place =
+            Problem { line: 3, column: 9, key: "resque_overrides.queue".into(), ..Problem::of_source("f.toml", "") };
+        let overrides = Overrides { queue: Some(Override { name: "fornt".into(), place }), ..Overrides::default() };
+        let mut extensions = Extensions::default();
+        let told = |extensions: &Extensions| extensions.check(&overrides)[0].to_string();
+        assert_eq!(
+            told(&extensions),
+            "f.toml:3:9: resque_overrides.queue: expected nothing, for this program registers no implementation (found \"fornt\")"
+        );
+        extensions.queue("front", Arc::new(|store| store));
+        assert_eq!(
+            told(&extensions),
+            "f.toml:3:9: resque_overrides.queue: expected one of front (found \"fornt\"); did you mean \"front\"?"
+        );
+    }
+}

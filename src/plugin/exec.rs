@@ -1,0 +1,301 @@
+//! Programs that are plugins: one process for each hook and job, never through a shell, in a group of its own.
+//!
+//! The question is one JSON line on stdin, and in the environment for those who read no JSON. The answer is one JSON
+//! document on stdout, or nothing at all, which objects to nothing. Whatever else a program does (another exit status,
+//! a signal, no answer in time, an answer that is none, or too long) is an error with a name of its own, and carries
+//! the end of stderr; it is never taken for a yes.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
+use crate::event::{Bus, Event, Kind, Stream};
+use crate::job::ecma::quote;
+use crate::job::{Outcome, TaskName};
+use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, signal_name, terminate};
+use crate::task::plugin_spec::PluginProgram;
+
+mod answer;
+
+/// The longest answer, in bytes.
+const ANSWER_CAP: usize = 64 * 1024;
+/// The longest arguments that go into the environment, where one variable has a limit.
+const ENV_ARGS_CAP: usize = 64 * 1024;
+/// How long a program that did not answer in time may take to end before it is killed.
+const GRACE: Duration = Duration::from_secs(1);
+/// The first pause before a start is tried again that failed for want of something.
+const FIRST_RETRY: Duration = Duration::from_millis(10);
+/// The pause after which it is not tried any more; the pauses double.
+const LAST_RETRY: Duration = Duration::from_millis(640);
+
+/// A program that is asked.
+#[derive(Debug)]
+pub struct ExecHook {
+    program: Arc<PluginProgram>,
+    name: Arc<str>,
+    bus: Bus,
+}
+
+impl ExecHook {
+    /// The plugin of this name. What it writes to stderr during a run goes to `bus`, as a job's output does.
+    #[must_use]
+    pub fn new(program: Arc<PluginProgram>, name: Arc<str>, bus: Bus) -> Self {
+        Self { program, name, bus }
+    }
+}
+
+#[async_trait]
+impl Hook for ExecHook {
+    fn points(&self) -> HookPoints {
+        self.program.points
+    }
+
+    async fn before_enqueue(&self, job: &HookJob) -> Result<Decision, HookError> {
+        let (answer, tail) = self.ask(HookPoint::BeforeEnqueue, job, None).await?;
+        answer::decision(&answer).map_err(|error| bad_answer(error, tail))
+    }
+
+    async fn after_enqueue(&self, job: &HookJob) -> Result<(), HookError> {
+        let (answer, tail) = self.ask(HookPoint::AfterEnqueue, job, None).await?;
+        answer::nothing(&answer).map_err(|error| bad_answer(error, tail))
+    }
+
+    async fn before_perform(&self, job: &HookJob) -> Result<Decision, HookError> {
+        let (answer, tail) = self.ask(HookPoint::BeforePerform, job, None).await?;
+        answer::decision(&answer).map_err(|error| bad_answer(error, tail))
+    }
+
+    async fn after_perform(&self, job: &HookJob, outcome: Outcome) -> Result<Outcome, HookError> {
+        let (answer, tail) = self.ask(HookPoint::AfterPerform, job, Some(&outcome)).await?;
+        let clears = answer::clears(&answer).map_err(|error| bad_answer(error, tail))?;
+        let failed = matches!(outcome, Outcome::Failure(_));
+        Ok(if clears && failed { Outcome::Success { result: None } } else { outcome })
+    }
+}
+
+fn bad_answer(error: String, tail: Tail) -> HookError {
+    named("PluginAnswer", error, tail)
+}
+
+fn named(exception: &str, error: String, tail: Tail) -> HookError {
+    HookError { exception: exception.to_owned(), error, backtrace: tail.into_lines() }
+}
+
+/// Why the reading of an answer ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The program did.
+    Exited,
+    /// The answer is too long.
+    TooLong,
+    /// The answer did not come in time.
+    Hung,
+    /// Nobody waits for the answer any more.
+    CutOff,
+}
+
+impl ExecHook {
+    /// Runs the program; returns what it wrote to stdout, and the end of what it wrote to stderr.
+    async fn ask(
+        &self,
+        point: HookPoint,
+        job: &HookJob,
+        outcome: Option<&Outcome>,
+    ) -> Result<(String, Tail), HookError> {
+        let mut running = self.start(&self.command(point, job), &self.question(point, job, outcome)).await?;
+        let deadline = Instant::now() + self.program.timeout;
+        let mut seen = Seen { stdout: String::new(), too_long: false, tail: Tail::default(), log: self.log(job) };
+        let end = follow(&mut running, &mut seen, deadline, job).await;
+        match end {
+            End::Exited => {}
+            End::TooLong => terminate::end(&mut running.child, Duration::ZERO).await,
+            End::Hung | End::CutOff => terminate::end(&mut running.child, GRACE).await,
+        }
+        running.output.rest(&mut |line| seen.take(line)).await;
+        let end = if end == End::Exited && seen.too_long { End::TooLong } else { end };
+        match (end, running.child.reap()) {
+            (End::Exited, Ok(status)) if status.success() => Ok((seen.stdout, seen.tail)),
+            (End::Exited, Ok(status)) => Err(ended_badly(status, seen.tail)),
+            (End::Exited, Err(error)) => {
+                Err(named("PluginExitStatus", format!("its exit status was lost: {error}"), seen.tail))
+            }
+            (End::TooLong, _) => {
+                Err(named("PluginOutput", format!("wrote more than {ANSWER_CAP} bytes to stdout"), seen.tail))
+            }
+            (End::Hung, _) => {
+                let limit = humantime::format_duration(self.program.timeout);
+                Err(named("PluginTimeout", format!("did not answer within {limit}"), seen.tail))
+            }
+            (End::CutOff, _) => Err(named("PluginError", "was cut off before it answered".to_owned(), seen.tail)),
+        }
+    }
+
+    fn command(&self, point: HookPoint, job: &HookJob) -> Command {
+        let mut argv = self.program.argv.iter();
+        let mut command = Command::new(argv.next().cloned().unwrap_or_default());
+        command.args(argv).cwd(&self.program.cwd);
+        // Of a run that this one may be part of: its names mean another job.
+        let of_runs = [
+            "WINDLASS_JOB_ID",
+            "WINDLASS_CLAIM",
+            "WINDLASS_ATTEMPT",
+            "WINDLASS_ARGS",
+            "WINDLASS_ARGS_OMITTED",
+            "WINDLASS_SCHEDULED_AT",
+        ];
+        for name in mark::PRIVATE.into_iter().chain(of_runs).chain([mark::SUPERVISED]) {
+            command.env_remove(name);
+        }
+        command
+            .env("WINDLASS_HOOK", point.name())
+            .env("WINDLASS_PLUGIN", &*self.name)
+            .env("WINDLASS_TASK", job.task.as_str())
+            .env("WINDLASS_QUEUE", job.queue.as_str());
+        if let Some(identity) = &job.identity {
+            command.env("WINDLASS_JOB_ID", &*identity.id).env("WINDLASS_ATTEMPT", identity.attempt.to_string());
+        }
+        if let Some(at) = &job.scheduled_at {
+            command.env("WINDLASS_SCHEDULED_AT", &**at);
+        }
+        if let Some(claim) = &job.claim {
+            command.env("WINDLASS_CLAIM", claim.as_str());
+        }
+        if let Some(instance) = &job.instance {
+            command.env(mark::INSTANCE, &**instance);
+        }
+        match std::str::from_utf8(&job.args) {
+            Ok(args) if args.len() <= ENV_ARGS_CAP && !args.contains('\0') => command.env("WINDLASS_ARGS", args),
+            _ => command.env("WINDLASS_ARGS_OMITTED", "1"),
+        };
+        command
+    }
+
+    /// The question as one line of JSON. The arguments go in as they are; a raw line break in JSON can only be blank
+    /// space between tokens, and becomes a space.
+    fn question(&self, point: HookPoint, job: &HookJob, outcome: Option<&Outcome>) -> Vec<u8> {
+        let mut line = format!(
+            "{{\"hook\":{},\"plugin\":{},\"task\":{},\"queue\":{},\"args\":",
+            quote(point.name()),
+            quote(&self.name),
+            quote(job.task.as_str()),
+            quote(job.queue.as_str()),
+        )
+        .into_bytes();
+        line.extend(job.args.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+        let mut rest = format!(",\"options\":{}", job.options);
+        if let Some(identity) = &job.identity {
+            rest += &format!(
+                ",\"id\":{},\"attempt\":{},\"redelivered\":{}",
+                quote(&identity.id),
+                identity.attempt,
+                identity.redelivered
+            );
+        }
+        if let Some(claim) = &job.claim {
+            rest += &format!(",\"claim\":{}", quote(claim.as_str()));
+        }
+        if let Some(at) = &job.scheduled_at {
+            rest += &format!(",\"scheduled_at\":{}", quote(at));
+        }
+        if let Some(outcome) = outcome {
+            rest += &answer::outcome(outcome);
+        }
+        line.extend_from_slice(rest.as_bytes());
+        line.extend_from_slice(b"}\n");
+        line
+    }
+
+    /// Starts the program; again, for a moment, when the system is short of something.
+    async fn start(&self, command: &Command, question: &[u8]) -> Result<Running, HookError> {
+        let mut pause = FIRST_RETRY;
+        loop {
+            match Running::spawn(command, question.to_vec()) {
+                Ok(running) => return Ok(running),
+                Err(SpawnError::Busy { .. }) if pause <= LAST_RETRY => {}
+                Err(error) => return Err(named("PluginSpawnError", format!("failed to {error}"), Tail::default())),
+            }
+            sleep(pause).await;
+            pause *= 2;
+        }
+    }
+
+    /// Where stderr is told, and under which names; a question without a job has no place there.
+    fn log(&self, job: &HookJob) -> Option<(Bus, Arc<str>, TaskName)> {
+        let id = Arc::clone(&job.identity.as_ref()?.id);
+        let task = TaskName::as_stored(&format!("{} {}", job.task, self.name));
+        self.bus.wants(Kind::Output).then(|| (self.bus.clone(), id, task))
+    }
+}
+
+/// Feeds and reads the program until there is a reason to stop.
+async fn follow(running: &mut Running, seen: &mut Seen, deadline: Instant, job: &HookJob) -> End {
+    let Running { child, input, output } = running;
+    let cancelled = job.cancelled.wait();
+    tokio::pin!(cancelled);
+    let mut open = true;
+    loop {
+        let mut sink = |line: Line<'_>| seen.take(line);
+        tokio::select! {
+            () = child.exited() => return End::Exited,
+            more = output.pump(&mut sink), if open => open = more,
+            never = input.feed() => match never {},
+            () = sleep_until(deadline) => return End::Hung,
+            () = &mut cancelled => return End::CutOff,
+        }
+        if seen.too_long {
+            return End::TooLong;
+        }
+    }
+}
+
+/// What was seen of a program's output.
+struct Seen {
+    stdout: String,
+    too_long: bool,
+    tail: Tail,
+    log: Option<(Bus, Arc<str>, TaskName)>,
+}
+
+impl Seen {
+    fn take(&mut self, line: Line<'_>) {
+        if line.source == Source::Stdout {
+            if self.stdout.len() + line.text.len() > ANSWER_CAP {
+                self.too_long = true;
+                return;
+            }
+            if !line.continued && !self.stdout.is_empty() {
+                self.stdout.push('\n');
+            }
+            self.stdout.push_str(line.text);
+            return;
+        }
+        self.tail.push(line.text);
+        if let Some((bus, id, task)) = &self.log {
+            bus.emit(Event::Output {
+                id: Arc::clone(id),
+                task: task.clone(),
+                stream: Stream::Stderr,
+                line: line.text.to_owned(),
+            });
+        }
+    }
+}
+
+fn ended_badly(status: ExitStatus, tail: Tail) -> HookError {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => named("PluginExitStatus", format!("exited with {code}"), tail),
+        (None, Some(signal)) => {
+            let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
+            named("PluginSignal", format!("killed by signal {signal}{name}"), tail)
+        }
+        (None, None) => named("PluginExitStatus", format!("ended in an unknown way: {status}"), tail),
+    }
+}
+
+#[cfg(test)]
+mod tests;

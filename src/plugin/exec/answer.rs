@@ -1,0 +1,137 @@
+//! What a program answers, and what it is told of an outcome.
+
+use serde::Deserialize;
+
+use crate::job::Outcome;
+use crate::job::ecma::quote;
+use crate::plugin::hook::Decision;
+
+/// How much of an answer that is none a message shows, in characters.
+const SHOWN: usize = 80;
+
+#[derive(Debug, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Answer {
+    allow: Option<bool>,
+    reason: Option<String>,
+    clear: Option<bool>,
+}
+
+/// The answer before an enqueue or a run.
+pub(super) fn decision(text: &str) -> Result<Decision, String> {
+    const EXPECTED: &str = "{\"allow\":true} or {\"allow\":false,\"reason\":\"...\"}";
+    let Some(answer) = read(text, EXPECTED)? else { return Ok(Decision::Allow) };
+    match answer {
+        Answer { allow: Some(true), clear: None, .. } => Ok(Decision::Allow),
+        Answer { allow: Some(false), clear: None, reason } => Ok(Decision::Deny { reason: reason.unwrap_or_default() }),
+        _ => Err(unlike(text, EXPECTED, None)),
+    }
+}
+
+/// The answer after an enqueue, where there is nothing to decide any more.
+pub(super) fn nothing(text: &str) -> Result<(), String> {
+    const EXPECTED: &str = "no answer, for the job is on its queue already";
+    match read(text, EXPECTED)? {
+        None | Some(Answer { allow: None | Some(true), reason: None, clear: None }) => Ok(()),
+        Some(_) => Err(unlike(text, EXPECTED, None)),
+    }
+}
+
+/// The answer after a run: does a failure pass as done?
+pub(super) fn clears(text: &str) -> Result<bool, String> {
+    const EXPECTED: &str = "no answer, or {\"clear\":true} to take a failure for done";
+    match read(text, EXPECTED)? {
+        None => Ok(false),
+        Some(Answer { allow: None | Some(true), reason: None, clear }) => Ok(clear.unwrap_or(false)),
+        Some(_) => Err(unlike(text, EXPECTED, None)),
+    }
+}
+
+/// `None` for no answer at all.
+fn read(text: &str, expected: &str) -> Result<Option<Answer>, String> {
+    let text = text.trim();
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // Serde would take an array as well, by position.
+    if !text.starts_with('{') {
+        return Err(unlike(text, expected, None));
+    }
+    serde_json::from_str(text).map(Some).map_err(|error| unlike(text, expected, Some(error.to_string())))
+}
+
+fn unlike(text: &str, expected: &str, error: Option<String>) -> String {
+    let mut shown: String = text.trim().chars().take(SHOWN).flat_map(char::escape_debug).collect();
+    if text.trim().chars().nth(SHOWN).is_some() {
+        shown += "...";
+    }
+    let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
+    format!("expected {expected} on stdout, found `{shown}`{error}")
+}
+
+/// The members of a question that tell how the run ended.
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Success { result } => {
+            let result = result.as_deref().map_or_else(|| "null".to_owned(), quote);
+            format!(",\"outcome\":\"success\",\"result\":{result}")
+        }
+        Outcome::Failure(failure) => {
+            let backtrace: Vec<String> = failure.backtrace.iter().map(|line| quote(line)).collect();
+            format!(
+                ",\"outcome\":\"failure\",\"exception\":{},\"error\":{},\"backtrace\":[{}]",
+                quote(&failure.exception),
+                quote(&failure.error),
+                backtrace.join(",")
+            )
+        }
+        Outcome::Later { delay } => format!(",\"outcome\":\"later\",\"delay_ms\":{}", delay.as_millis()),
+        Outcome::Interrupted => ",\"outcome\":\"interrupted\"".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_read_to_the_letter() {
+        let deny = |reason: &str| Ok(Decision::Deny { reason: reason.to_owned() });
+        assert_eq!(decision(" \n"), Ok(Decision::Allow));
+        assert_eq!(decision("{\"allow\":true}\n"), Ok(Decision::Allow));
+        assert_eq!(decision("{\"allow\":false,\n\"reason\":\"no\"}"), deny("no"));
+        assert_eq!(decision("{\"allow\":false}"), deny(""));
+        assert_eq!(clears("{\"clear\":true}"), Ok(true));
+        assert_eq!((clears(""), clears("{\"allow\":true}"), clears("{}")), (Ok(false), Ok(false), Ok(false)));
+        assert_eq!((nothing(""), nothing("{}"), nothing("{\"allow\":true}")), (Ok(()), Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_never_taken_for_a_yes() {
+        for bad in [
+            "yes",
+            "{}",
+            "[true]",
+            "true",
+            "null",
+            "{\"allow\":\"yes\"}",
+            "{\"alow\":false}",
+            "{\"allow\":true} {}",
+            "{\"clear\":true}",
+            "{\"allow\":true,\"clear\":true}",
+            "{\"allow\":false,\"reason\":7}",
+            "{\"allow\":null}",
+            "{\"allow\":true,\"allow\":false}",
+            "\u{fffd}\0",
+        ] {
+            let error = decision(bad).unwrap_err();
+            assert!(error.starts_with("expected {\"allow\":true} or"), "{bad}: {error}");
+        }
+        for bad in ["{\"allow\":false}", "{\"reason\":\"x\"}", "no"] {
+            assert!(nothing(bad).is_err() && clears(bad).is_err(), "{bad}");
+        }
+        assert!(nothing("{\"clear\":true}").is_err());
+        let long = decision(&"x".repeat(100)).unwrap_err();
+        assert!(long.ends_with(&format!("found `{}...`", "x".repeat(80))), "{long}");
+    }
+}

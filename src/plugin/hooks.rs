@@ -1,0 +1,230 @@
+//! A task's own plugins, asked in their order.
+//!
+//! Errors and panics of a plugin are told with its name and the hook's. Nothing here is ever skipped: a task that
+//! lists a plugin which is not there fails by name, for the plugin may be what keeps harm away.
+
+use std::any::Any;
+use std::fmt;
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+
+use futures_util::FutureExt;
+
+use super::exec::ExecHook;
+use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
+use super::registry::Plugins;
+use crate::event::{Bus, Event};
+use crate::job::{Failure, Outcome};
+use crate::task::plugin_spec::{OwnPlugin, OwnSource};
+use crate::task::{PluginSpec, TaskDefinition};
+
+/// A plugin that said no.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refusal {
+    /// Its name.
+    pub plugin: Arc<str>,
+    /// Why, in its words; built-in plugins give none.
+    pub reason: Option<String>,
+}
+
+/// A plugin that could not answer.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("plugin {plugin:?} failed in {}: {}: {error}", point.name(), error.exception)]
+pub struct HookFailure {
+    /// Its name.
+    pub plugin: Arc<str>,
+    /// Where it was asked.
+    pub point: HookPoint,
+    /// What happened.
+    pub error: HookError,
+}
+
+impl HookFailure {
+    /// What a job fails with.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        let HookError { exception, error, backtrace } = &self.error;
+        Failure {
+            exception: exception.clone(),
+            error: format!("plugin {:?}, {}: {error}", self.plugin, self.point.name()),
+            backtrace: backtrace.clone(),
+        }
+    }
+}
+
+/// The plugins of one task that are its own, ready to be asked.
+pub struct Hooks {
+    bound: Vec<Bound>,
+    bus: Bus,
+}
+
+struct Bound {
+    name: Arc<str>,
+    options: Arc<str>,
+    points: HookPoints,
+    hook: Arc<dyn Hook>,
+}
+
+impl Hooks {
+    /// Is any plugin of this task asked at any of these points? One that is not there counts as asked, so that its
+    /// absence is told.
+    #[must_use]
+    pub fn any(task: &TaskDefinition, plugins: &Plugins, points: HookPoints) -> bool {
+        let asked = |own: &OwnPlugin| match &own.source {
+            OwnSource::Program(program) => program.points.any_of(points),
+            OwnSource::Code => plugins.get(&own.name).is_none_or(|hook| hook.points().any_of(points)),
+        };
+        task.plugins.iter().any(|plugin| matches!(plugin, PluginSpec::Own(own) if asked(own)))
+    }
+
+    /// The plugins of this task. `point` is where they are about to be asked, for the error; what they say beside
+    /// their answers goes to `bus`.
+    ///
+    /// # Errors
+    /// If one is not registered here.
+    pub fn of(task: &TaskDefinition, plugins: &Plugins, point: HookPoint, bus: &Bus) -> Result<Self, HookFailure> {
+        let own = task.plugins.iter().filter_map(|plugin| match plugin {
+            PluginSpec::Own(own) => Some(own),
+            _ => None,
+        });
+        let bind = |own: &OwnPlugin| {
+            let (hook, points): (Arc<dyn Hook>, _) = match &own.source {
+                OwnSource::Program(program) => {
+                    (Arc::new(ExecHook::new(Arc::clone(program), Arc::clone(&own.name), bus.clone())), program.points)
+                }
+                OwnSource::Code => match plugins.get(&own.name) {
+                    Some(hook) => (Arc::clone(hook), hook.points()),
+                    None => {
+                        let error = HookError::new("no plugin of this name is registered in this program");
+                        return Err(HookFailure { plugin: Arc::clone(&own.name), point, error });
+                    }
+                },
+            };
+            Ok(Bound { name: Arc::clone(&own.name), options: Arc::clone(&own.options), points, hook })
+        };
+        Ok(Self { bound: own.map(bind).collect::<Result<_, _>>()?, bus: bus.clone() })
+    }
+
+    /// Asks before anything is written for an enqueue; the first refusal ends the asking.
+    ///
+    /// # Errors
+    /// The first error, which ends it too.
+    pub async fn before_enqueue(&self, job: &HookJob) -> Result<Option<Refusal>, HookFailure> {
+        for bound in self.asked(HookPoint::BeforeEnqueue) {
+            let job = bound.view(job);
+            let answer = caught(bound.hook.before_enqueue(&job)).await;
+            if let Decision::Deny { reason } = bound.told(HookPoint::BeforeEnqueue, answer)? {
+                return Ok(Some(bound.refusal(reason)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Tells all that the job is on its queue; returns the errors.
+    pub async fn after_enqueue(&self, job: &HookJob) -> Vec<HookFailure> {
+        let mut failures = Vec::new();
+        for bound in self.asked(HookPoint::AfterEnqueue) {
+            let job = bound.view(job);
+            let answer = caught(bound.hook.after_enqueue(&job)).await;
+            failures.extend(bound.told(HookPoint::AfterEnqueue, answer).err());
+        }
+        failures
+    }
+
+    /// Asks before the job's run; the first refusal ends the asking. `passed` counts the plugins whose turn is over,
+    /// even if this future is dropped.
+    ///
+    /// # Errors
+    /// The first error, which ends it too.
+    pub async fn before_perform(&self, job: &HookJob, passed: &mut usize) -> Result<Option<Refusal>, HookFailure> {
+        for bound in &self.bound {
+            if bound.points.contains(HookPoint::BeforePerform) {
+                let job = bound.view(job);
+                let answer = caught(bound.hook.before_perform(&job)).await;
+                if let Decision::Deny { reason } = bound.told(HookPoint::BeforePerform, answer)? {
+                    return Ok(Some(bound.refusal(reason)));
+                }
+            }
+            *passed += 1;
+        }
+        Ok(None)
+    }
+
+    /// Is anybody asked after a run, if so many plugins were passed before it?
+    #[must_use]
+    pub fn any_after(&self, passed: usize) -> bool {
+        self.bound.iter().take(passed).any(|bound| bound.points.contains(HookPoint::AfterPerform))
+    }
+
+    /// Asks the first `passed` plugins after the run, each of them, each with the outcome that the one before left.
+    /// An error fails the job; if it had failed before, it fails of that.
+    pub async fn after_perform(&self, job: &HookJob, mut outcome: Outcome, passed: usize) -> Outcome {
+        for bound in self.bound.iter().take(passed).filter(|bound| bound.points.contains(HookPoint::AfterPerform)) {
+            let job = bound.view(job);
+            let before = outcome.clone();
+            let answer = caught(bound.hook.after_perform(&job, outcome)).await;
+            outcome = match (bound.told(HookPoint::AfterPerform, answer), before) {
+                (Ok(outcome), Outcome::Failure(failure)) => {
+                    if matches!(outcome, Outcome::Success { .. }) {
+                        self.say_cleared(bound, &job, &failure);
+                    }
+                    outcome
+                }
+                (Ok(outcome), _) => outcome,
+                (Err(failed), Outcome::Failure(mut failure)) => {
+                    failure.backtrace.push(failed.to_string());
+                    Outcome::Failure(failure)
+                }
+                (Err(failed), _) => Outcome::Failure(failed.failure()),
+            };
+        }
+        outcome
+    }
+
+    fn say_cleared(&self, bound: &Bound, job: &HookJob, failure: &Failure) {
+        let id = job.identity.as_ref().map_or("", |identity| &identity.id);
+        let text =
+            format!("plugin {:?} took the failure of job {id} ({}) for done: {failure}", bound.name, job.task.as_str());
+        self.bus.emit(Event::Warning { text });
+    }
+
+    fn asked(&self, point: HookPoint) -> impl Iterator<Item = &Bound> {
+        self.bound.iter().filter(move |bound| bound.points.contains(point))
+    }
+}
+
+impl fmt::Debug for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_list().entries(self.bound.iter().map(|bound| &bound.name)).finish()
+    }
+}
+
+impl Bound {
+    /// The job with this plugin's options.
+    fn view(&self, job: &HookJob) -> HookJob {
+        HookJob { options: Arc::clone(&self.options), ..job.clone() }
+    }
+
+    fn told<T>(&self, point: HookPoint, answer: Result<T, HookError>) -> Result<T, HookFailure> {
+        answer.map_err(|error| HookFailure { plugin: Arc::clone(&self.name), point, error })
+    }
+
+    fn refusal(&self, reason: String) -> Refusal {
+        Refusal { plugin: Arc::clone(&self.name), reason: Some(reason).filter(|reason| !reason.is_empty()) }
+    }
+}
+
+/// A panic of a plugin is an error like others.
+async fn caught<T>(asking: impl Future<Output = Result<T, HookError>>) -> Result<T, HookError> {
+    AssertUnwindSafe(asking).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+}
+
+fn panicked(panic: &(dyn Any + Send)) -> HookError {
+    let text = panic.downcast_ref::<&str>().copied();
+    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
+    let error = format!("it panicked: {}", text.unwrap_or("without a message"));
+    HookError { exception: "PluginPanic".to_owned(), ..HookError::new(error) }
+}
+
+#[cfg(test)]
+mod tests;

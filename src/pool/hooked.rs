@@ -1,0 +1,168 @@
+//! A run with plugins of the task's own around it, on the handlers' runtime.
+//!
+//! ```text
+//!   before_perform ──> run ──> after_perform
+//!         │ denies: vetoed, and nobody is asked afterwards
+//!         │ fails: the run fails ──────▲
+//! ```
+//!
+//! The task's `timeout` counts for `before_perform` and run together, and once more for `after_perform`. Who wants the
+//! run to end asks the plugins in front of it as well; those behind it go on until they are to end at once, for the
+//! run is over and its outcome known. A run that was cut off asks nobody afterwards: after a crash nobody could be
+//! asked either.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::watch;
+
+use super::perform::watched;
+use super::roster::urge;
+use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
+use crate::job::{Failure, Outcome};
+use crate::plugin::hook::{Cancelled, HookJob};
+use crate::plugin::hooks::{Hooks, Refusal};
+
+/// A run about to begin.
+pub struct Hooked {
+    /// The plugins around it.
+    pub hooks: Hooks,
+    /// What runs.
+    pub handler: Arc<dyn Handler>,
+    /// The job.
+    pub invocation: Invocation,
+    /// How long a run that took too long may take to end before it is killed.
+    pub grace: Duration,
+}
+
+/// How it ended.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Performed {
+    /// It ran, or tried to.
+    Ran(Outcome),
+    /// A plugin said no before it began.
+    Vetoed(Refusal),
+    /// It was to end before it began, while a plugin was asked.
+    NotBegun,
+}
+
+impl Hooked {
+    /// Asks, runs, asks again.
+    pub async fn perform(self, mut stop: watch::Receiver<Stop>) -> Performed {
+        let Self { hooks, handler, invocation, grace } = self;
+        let timeout = invocation.task.timeout;
+        let (cancel, cancelled) = Cancelled::channel();
+        let job = view(&invocation, cancelled);
+        // A run that takes too long is stopped without stopping what is asked about it afterwards.
+        let own = watch::Sender::new(Stop::No);
+        let (mut passed, mut veto, mut begun) = (0, None, false);
+        let run = async {
+            let asking = hooks.before_perform(&job, &mut passed);
+            match until_stopped(asking, &cancel, own.subscribe()).await {
+                None => Outcome::Interrupted,
+                Some(Err(failed)) => Outcome::Failure(failed.failure()),
+                Some(Ok(Some(refusal))) => {
+                    veto = Some(refusal);
+                    Outcome::Interrupted
+                }
+                Some(Ok(None)) => {
+                    begun = true;
+                    match handler.begin(invocation, own.subscribe()) {
+                        Begun::Ended(outcome) => outcome,
+                        Begun::Running(run) => run.await,
+                    }
+                }
+            }
+        };
+        let outcome = tokio::select! {
+            outcome = watched(run.boxed(), &own, timeout, grace) => outcome,
+            never = pass_on(stop.clone(), &own) => match never {},
+        };
+        if let Some(refusal) = veto {
+            return Performed::Vetoed(refusal);
+        }
+        if outcome == Outcome::Interrupted && !begun {
+            return Performed::NotBegun;
+        }
+        if outcome == Outcome::Interrupted || !hooks.any_after(passed) {
+            return Performed::Ran(outcome);
+        }
+        let job = HookJob { cancelled: Cancelled::default(), ..job };
+        let known = outcome.clone();
+        Performed::Ran(tokio::select! {
+            outcome = within(timeout, hooks.after_perform(&job, outcome, passed)) => {
+                outcome.unwrap_or_else(|limit| too_late(known, limit))
+            }
+            // What succeeded is not known to be done as long as nobody after it could say otherwise.
+            _ = stopped(&mut stop, Stop::Terminate) => match known {
+                Outcome::Success { .. } => Outcome::Interrupted,
+                known => known,
+            },
+        })
+    }
+}
+
+fn view(invocation: &Invocation, cancelled: Cancelled) -> HookJob {
+    HookJob {
+        task: invocation.task.name.clone(),
+        queue: invocation.queue.clone(),
+        args: invocation.args.clone(),
+        scheduled_at: invocation.scheduled_at.clone(),
+        identity: Some(invocation.identity.clone()),
+        claim: Some(invocation.claim.clone()),
+        instance: Some(Arc::clone(&invocation.instance)),
+        options: Arc::from("{}"),
+        cancelled,
+    }
+}
+
+/// Passes every stop on.
+async fn pass_on(mut from: watch::Receiver<Stop>, to: &watch::Sender<Stop>) -> std::convert::Infallible {
+    let mut asked = Stop::No;
+    loop {
+        asked = stopped(&mut from, asked).await;
+        urge(to, asked);
+    }
+}
+
+/// Awaits an answer; `None` if the run is to end before it came. Then the asked one hears of it, and is dropped when
+/// it is urgent.
+async fn until_stopped<T>(
+    asking: impl Future<Output = T>,
+    cancel: &watch::Sender<bool>,
+    mut stop: watch::Receiver<Stop>,
+) -> Option<T> {
+    let mut asking = std::pin::pin!(asking);
+    tokio::select! {
+        answer = &mut asking => return Some(answer),
+        _ = stopped(&mut stop, Stop::No) => {}
+    }
+    cancel.send_replace(true);
+    tokio::select! {
+        _ = &mut asking => {}
+        _ = stopped(&mut stop, Stop::Terminate) => {}
+    }
+    None
+}
+
+async fn within<T>(limit: Option<Duration>, asking: impl Future<Output = T>) -> Result<T, Duration> {
+    match limit {
+        None => Ok(asking.await),
+        Some(limit) => tokio::time::timeout(limit, asking).await.map_err(|_| limit),
+    }
+}
+
+fn too_late(known: Outcome, limit: Duration) -> Outcome {
+    let error = format!("after_perform timed out after {}", humantime::format_duration(limit));
+    match known {
+        Outcome::Failure(mut failure) => {
+            failure.backtrace.push(error);
+            Outcome::Failure(failure)
+        }
+        _ => Outcome::Failure(Failure::new("Timeout", error)),
+    }
+}
+
+#[cfg(test)]
+mod tests;
