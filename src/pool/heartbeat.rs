@@ -54,7 +54,7 @@ pub(super) async fn beat(core: Rc<Core>, lease: Duration) {
 fn gather(core: &Core) -> (Extend, Vec<usize>) {
     let roster = core.roster.borrow();
     let (mut workers, mut numbers, mut locks) = (Vec::new(), Vec::new(), Vec::new());
-    for slot in roster.iter() {
+    for slot in roster.iter().filter(|slot| !slot.nameless) {
         workers.push(slot.worker.clone());
         numbers.push(slot.number);
         if let State::Running(job) = &slot.state {
@@ -75,8 +75,8 @@ fn settle_findings(core: &Core, extend: &Extend, numbers: &[usize], extended: &E
         return core.declare_dead();
     }
     for &index in &extended.vanished {
-        let Some(&number) = numbers.get(index) else { continue };
-        if let Some(slot) = core.roster.borrow_mut().get_mut(number) {
+        let (Some(&number), Some(asked)) = (numbers.get(index), extend.workers.get(index)) else { continue };
+        if let Some(slot) = core.roster.borrow_mut().get_mut(number).filter(|slot| slot.worker == *asked) {
             let worker = &slot.worker;
             core.warn(match slot.state {
                 State::Running(_) => format!(

@@ -49,7 +49,10 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
         tokio::select! {
             _ = checks.tick() => {
                 let bounds = Bounds::of(&core);
-                check(&core, bounds).await;
+                // Who is not yet gone still has its number, and its ping, which a new one would share.
+                if leaving.is_empty() {
+                    check(&core, bounds).await;
+                }
                 let started = core.roster.borrow().census().0 >= bounds.min;
                 if let Some(ready) = ready.take_if(|_| started) {
                     // Nobody need be waiting.
@@ -64,7 +67,7 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
                 }
             }
         }
-        leaving.extend(renew(&core).await);
+        renew(&core).await;
         let retired = core.roster.borrow_mut().take_retired();
         leaving.extend(retired.into_iter().map(|slot| slot.worker));
         if leaving.is_empty() {
@@ -129,18 +132,33 @@ async fn grow(core: &Core, count: usize, max: usize) {
     }
 }
 
-/// Gives idle processors the names that they have since a reload; returns the names that are to be unregistered.
-async fn renew(core: &Core) -> Vec<WorkerName> {
-    let (numbers, workers): (Vec<_>, Vec<_>) = core.stale().into_iter().unzip();
-    let Some(blocked) = enlist(core, &workers).await else { return Vec::new() };
-    let mut former = Vec::new();
+/// Gives idle processors the names that they have since a reload. What fails is tried again at the next check.
+async fn renew(core: &Core) {
+    if !core.is_published() {
+        return;
+    }
+    let (mut numbers, mut former, mut workers) = (Vec::new(), Vec::new(), Vec::new());
+    for (number, old, new) in core.unname() {
+        numbers.push(number);
+        former.push(old);
+        workers.push(new);
+    }
+    if former.is_empty() {
+        return;
+    }
+    if let Err(error) = core.store.unregister(&core.instance, &former).await {
+        return core.store_failed("unregister processors", &error);
+    }
+    for worker in former {
+        core.bus.emit(Event::WorkerEnd { worker });
+    }
+    let Some(blocked) = enlist(core, &workers).await else { return };
     for (number, worker) in numbers.into_iter().zip(workers) {
         if !blocked.contains(&worker) {
-            former.push(core.rename(number, worker.clone()));
+            core.name(number, &worker);
             started(core, number, worker);
         }
     }
-    former
 }
 
 fn started(core: &Core, number: usize, worker: WorkerName) {

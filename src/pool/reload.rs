@@ -2,13 +2,13 @@
 //!
 //! What runs keeps the definition it began with. Where the queues have changed, so have the processors' names, and each
 //! gets its new one when it is idle; first the store must have the new list on our record, beside the old one, so that
-//! whoever finds us dead looks for our jobs under both.
+//! whoever finds us dead looks for our jobs under both. The old name goes before the new one comes: they share a ping.
 
 use std::sync::Arc;
 
 use super::control::Work;
 use super::core::Core;
-use super::roster::State;
+use super::roster::{Slot, State};
 use crate::config::Config;
 use crate::job::WorkerName;
 use crate::plugin::ending::CrashPolicy;
@@ -50,7 +50,7 @@ impl Core {
                 self.beat.notify_one();
             }
             for slot in self.roster.borrow_mut().iter_mut() {
-                slot.stale = slot.worker != record.worker(slot.number);
+                slot.stale = slot.nameless || slot.worker != record.worker(slot.number);
             }
         }
         if *self.patterns.borrow() != config.queues {
@@ -67,24 +67,26 @@ impl Core {
         self.published.get() == self.record_version.get()
     }
 
-    /// Idle processors that are to have new names, by number.
-    pub(super) fn stale(&self) -> Vec<(usize, WorkerName)> {
+    /// Takes their names from idle processors that are to have new ones: number, present name, new name.
+    pub(super) fn unname(&self) -> Vec<(usize, WorkerName, WorkerName)> {
         let record = self.record.borrow();
-        let roster = self.roster.borrow();
-        let idle = roster.iter().filter(|slot| slot.stale && !slot.retiring && matches!(slot.state, State::Idle));
-        idle.map(|slot| (slot.number, record.worker(slot.number))).collect()
+        let mut roster = self.roster.borrow_mut();
+        let idle = roster.iter_mut().filter(|slot| slot.stale && !slot.retiring && matches!(slot.state, State::Idle));
+        let unname = |slot: &mut Slot| {
+            slot.nameless = true;
+            (slot.number, slot.worker.clone(), record.worker(slot.number))
+        };
+        idle.map(unname).collect()
     }
 
-    /// Gives a processor its new name, which is registered; returns the name that is to be unregistered: the old one,
-    /// or the new one if another reload came between.
-    pub(super) fn rename(&self, number: usize, worker: WorkerName) -> WorkerName {
-        let wanted = self.record.borrow().worker(number) == worker;
-        match self.roster.borrow_mut().get_mut(number) {
-            Some(slot) if wanted && slot.stale && matches!(slot.state, State::Idle) => {
-                slot.stale = false;
-                std::mem::replace(&mut slot.worker, worker)
-            }
-            _ => worker,
+    /// Gives a processor the name under which it is registered by now. Should another reload have come between, it is
+    /// to have yet another.
+    pub(super) fn name(&self, number: usize, worker: &WorkerName) {
+        let wanted = self.record.borrow().worker(number);
+        if let Some(slot) = self.roster.borrow_mut().get_mut(number) {
+            slot.worker = worker.clone();
+            slot.stale = *worker != wanted;
+            slot.nameless = slot.stale;
         }
     }
 }

@@ -75,6 +75,8 @@ pub(super) struct Slot {
     pub(super) retiring: bool,
     /// Its name is of before a reload: claims nothing more until it has its new one.
     pub(super) stale: bool,
+    /// Between two names: registered under neither, or not for sure.
+    pub(super) nameless: bool,
     /// Tells its run to stop; reset before each run.
     pub(super) stop: Arc<watch::Sender<Stop>>,
 }
@@ -82,7 +84,7 @@ pub(super) struct Slot {
 impl Slot {
     pub(super) fn new(number: usize, worker: WorkerName) -> Self {
         let stop = Arc::new(watch::Sender::new(Stop::No));
-        Self { number, worker, state: State::Idle, retiring: false, stale: false, stop }
+        Self { number, worker, state: State::Idle, retiring: false, stale: false, nameless: false, stop }
     }
 
     /// The lane it is bound to.

@@ -7,6 +7,7 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use crate::daemon::{Daemon, Folder, eventually, signal};
+use crate::support::redis::{Options, RedisServer};
 
 const STORE: &str = "sqlite:windlass.db";
 
@@ -181,6 +182,42 @@ fn a_job_under_an_old_name_is_recovered_when_its_daemon_dies_after_a_reload() {
     eventually("nothing of the dead one is left", || workers(&folder).len() == 2);
     next.stop();
     assert_eq!(folder.windlass(&["--json", "failed", "count"]).1.trim(), "{\"count\":0}");
+}
+
+#[test]
+fn reloads_under_load_lose_no_job_and_double_none() {
+    const JOBS: usize = 600;
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    for store in [STORE.to_owned(), server.url()] {
+        let folder = Folder::new(&store, "");
+        folder.script("note", "echo $WINDLASS_JOB_ID >>ids");
+        folder.reconfigure(
+            "min_task_processors = 2\nmax_task_processors = 2",
+            "min_task_processors = 4\nmax_task_processors = 8",
+        );
+        let daemon = ready(&folder);
+        let bulk: String = (0..JOBS).map(|n| format!("{{\"task\":\"note\",\"args\":[{n}]}}\n")).collect();
+        fs::write(folder.path("bulk"), bulk).unwrap();
+        let file = folder.path("bulk").display().to_string();
+        assert_eq!(folder.windlass(&["enqueue", "--bulk", &file]).0, Some(0));
+        let lists = ["queues = [\"default\"]", "queues = [\"*\", \"default\"]", "queues = [\"first\", \"d*\"]"];
+        let mut times = 0;
+        // Fewer come together if jobs are lost; then the numbers below say so.
+        while lines(&folder, "ids").len() < JOBS && times < 3_000 {
+            folder.reconfigure(lists[times % 3], lists[(times + 1) % 3]);
+            times += 1;
+            reload(&daemon, times);
+        }
+        assert!(times >= 3, "only {times} reloads while jobs ran");
+        daemon.stop();
+        let mut ids = lines(&folder, "ids");
+        ids.sort();
+        ids.dedup();
+        let stats = folder.windlass(&["--json", "stats"]).1;
+        assert_eq!((ids.len(), lines(&folder, "ids").len()), (JOBS, JOBS), "{stats}");
+        assert!(stats.contains(&format!("\"processed\":{JOBS}")) && stats.contains("\"failed\":0"), "{stats}");
+        assert!(workers(&folder).is_empty(), "nothing is left registered: {:?}", workers(&folder));
+    }
 }
 
 #[test]
