@@ -10,6 +10,7 @@ mod children;
 mod cli;
 mod daemon;
 mod generate;
+mod inspect;
 mod moving;
 mod outage;
 mod place;
