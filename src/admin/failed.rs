@@ -357,8 +357,8 @@ pub async fn retry_all(
 }
 
 /// Retries the jobs whose workers vanished under them, oldest first; node-resque's `retryStuckJobs`, which skips some
-/// where there are many. A job that node-resque's own worker had is left where it may have been bent on the way: see
-/// [`is_bent`]. Each is handed to `each`.
+/// where there are many. A job that node-resque's own worker had is left where it may have been bent on the way (empty lists, long
+/// numbers). Each is handed to `each`.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; what was retried until then was handed over.

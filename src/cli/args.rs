@@ -51,7 +51,8 @@ pub struct Cli {
     /// The configuration: else $WINDLASS_CONFIG, ./config/tasks.toml or /etc/windlass/tasks.toml
     #[arg(long, global = true, display_order = 900, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The store, whatever the configuration says: sqlite:PATH, redis://HOST:PORT/DB, redis+unix://PATH
+    /// The store, whatever the configuration says: sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST,
+    /// redis+unix:///PATH, redis-sentinel://HOST,HOST/SERVICE, redis-cluster://HOST,HOST
     #[arg(long, global = true, display_order = 900, value_name = "URL")]
     pub store: Option<String>,
     /// Answer with one JSON document

@@ -8,7 +8,9 @@ use super::args::Cli;
 use super::exit::CliError;
 use super::output::{Output, clean, complain};
 use crate::client::request::{Job, Request, RequestError};
+use crate::config::element::redis_url::RedisUrl;
 use crate::config::element::store_url::StoreUrl;
+use crate::config::element::tls_files::TlsFiles;
 use crate::config::error::Problems;
 use crate::config::load::{self, Loaded, Sources};
 use crate::daemon::extensions::Extensions;
@@ -132,27 +134,32 @@ impl Context {
     /// Fails if it cannot be reached or used.
     pub async fn store(&self) -> Result<Arc<dyn Store>, CliError> {
         let config = self.config()?.config;
-        let store = Self::open(&config.store.url, &config.store.namespace).await?;
+        let store = Self::open(&config.store.url, &config.store.tls, &config.store.namespace).await?;
         Ok(self.extensions.over(&config.overrides, store))
     }
 
-    /// A store that the command line names; a relative path is taken from the working directory.
+    /// A store that the command line names; a relative path is taken from the working directory, certificates from
+    /// the configuration.
     ///
     /// # Errors
     /// Fails for what is no address, and if the store cannot be reached or used.
     pub async fn store_at(&self, address: &str, namespace: Option<&str>) -> Result<Arc<dyn Store>, CliError> {
         let url = StoreUrl::parse(address, &self.sources.working_dir, None)
             .map_err(|error| CliError::Usage(format!("the address of a store: {error}")))?;
-        let namespace = match namespace {
-            Some(namespace) => namespace.to_owned(),
-            None => self.config()?.config.store.namespace,
+        let encrypted = matches!(&url, StoreUrl::Redis(text) if RedisUrl::parse(text).is_ok_and(|redis| redis.tls));
+        let (namespace, tls) = match namespace {
+            Some(namespace) if !encrypted => (namespace.to_owned(), TlsFiles::default()),
+            _ => {
+                let config = self.config()?.config.store;
+                (namespace.map_or(config.namespace, str::to_owned), config.tls)
+            }
         };
-        Self::open(&url, &namespace).await
+        Self::open(&url, &tls, &namespace).await
     }
 
-    async fn open(url: &StoreUrl, namespace: &str) -> Result<Arc<dyn Store>, CliError> {
+    async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Arc<dyn Store>, CliError> {
         let late = || Err(StoreError::Unavailable(format!("no answer within {} seconds", PATIENCE.as_secs())));
-        let opening = tokio::time::timeout(PATIENCE, open::open(url, namespace));
+        let opening = tokio::time::timeout(PATIENCE, open::open(url, tls, namespace));
         let opened = opening.await.unwrap_or_else(|_| late());
         opened.map_err(|error| CliError::Store { url: url.to_string(), error })
     }

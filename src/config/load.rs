@@ -17,10 +17,9 @@ use super::element::on_crash::{self, OnCrash};
 use super::element::processors::{self, bounds};
 use super::element::queues::{self, QueuePatterns};
 use super::element::redeliveries;
-use super::element::store_url::StoreUrl;
 use super::error::{Problem, Problems, closest};
 use super::logging;
-use super::model::{Config, LogConfig, ShutdownConfig, StoreConfig};
+use super::model::{Config, LogConfig, ShutdownConfig};
 use super::overrides;
 use super::reader::{Document, Table, Value};
 
@@ -171,64 +170,6 @@ impl Loader<'_> {
         (1, 10)
     }
 
-    fn store(&mut self, table: Option<Table<'_>>) -> StoreConfig {
-        let (mut url, mut namespace, mut lease) = (None, None, None);
-        if let Some(mut table) = table {
-            url = table.take("url").and_then(|value| self.url_of_file(&value));
-            namespace = table.take("namespace").and_then(|value| read_namespace(&value));
-            let least = Duration::from_secs(1);
-            lease = table.take("lease").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
-            table.finish();
-        }
-        let over = match &self.sources.store_url {
-            Some(text) => Some(("--store", text.as_str())),
-            None => self.sources.var("WINDLASS_STORE_URL").map(|text| ("WINDLASS_STORE_URL", text)),
-        };
-        if let Some((name, text)) = over {
-            match StoreUrl::parse(text, &self.sources.working_dir, self.sources.state_directory()) {
-                Ok(found) => url = Some(found),
-                Err(error) => self.outside.push(Problem::of_source(name, error.to_string())),
-            }
-        }
-        StoreConfig {
-            url: url.unwrap_or_else(|| self.default_url()),
-            namespace: namespace.unwrap_or_else(|| "resque".to_owned()),
-            lease: lease.unwrap_or(Duration::from_secs(15)),
-        }
-    }
-
-    /// Under systemd the folders beside the configuration are not the service's to write: the default store goes
-    /// where its state goes.
-    fn default_url(&self) -> StoreUrl {
-        let text = if self.sources.state_directory().is_some() { "sqlite:windlass.db" } else { self.defaults.store };
-        StoreUrl::parse(text, &self.defaults.folder, self.sources.state_directory())
-            .expect("the default store must have an address")
-    }
-
-    /// `url = "..."` or `url = { file = "..." }`. Its messages never quote the address: it may hold a password.
-    fn url_of_file(&self, value: &Value<'_>) -> Option<StoreUrl> {
-        let folder = &self.defaults.folder;
-        let parse = |value: &Value<'_>, text: &str| {
-            StoreUrl::parse(text, folder, self.sources.state_directory())
-                .map_err(|error| value.report(error.to_string()))
-                .ok()
-        };
-        if let Some(text) = value.raw().as_str() {
-            return parse(value, text);
-        }
-        let mut table = value.table("an address, or { file = \"...\" }")?;
-        let file = table.required("file", "the file that holds the address");
-        table.finish();
-        let file = file?;
-        match std::fs::read_to_string(folder.join(file.string()?)) {
-            Ok(text) => parse(&file, text.trim()),
-            Err(error) => {
-                file.report(format!("expected a readable file that holds the address ({error})"));
-                None
-            }
-        }
-    }
-
     fn log(&mut self, table: Option<Table<'_>>) -> LogConfig {
         let mut log = LogConfig { level: "info".to_owned(), format: LogFormat::Text, redact: Vec::new() };
         if let Some(mut table) = table {
@@ -311,15 +252,6 @@ fn tasks_dir<'a>(top: &mut Table<'a>) -> Option<&'a Path> {
     Some(Path::new(text))
 }
 
-fn read_namespace(value: &Value<'_>) -> Option<String> {
-    let text = value.string()?;
-    if text.is_empty() || text.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
-        value.expected("a text without blanks and control characters");
-        return None;
-    }
-    Some(text.to_owned())
-}
-
 fn shutdown(table: Option<Table<'_>>) -> ShutdownConfig {
     let mut shutdown = ShutdownConfig { timeout: Duration::from_secs(25), kill_grace: Duration::from_secs(5) };
     let Some(mut table) = table else { return shutdown };
@@ -359,5 +291,6 @@ fn filter(text: &str) -> Result<String, Option<&'static str>> {
         .ok_or_else(|| closest(word, ["off", "error", "warn", "info", "debug", "trace"]))
 }
 
+mod store;
 #[cfg(test)]
 mod tests;

@@ -8,6 +8,7 @@ use super::element::log_format::LogFormat;
 use super::element::on_crash::OnCrash;
 use super::element::queues::QueuePatterns;
 use super::element::store_url::StoreUrl;
+use super::element::tls_files::TlsFiles;
 use super::overrides::Overrides;
 
 /// Everything that `config/tasks.toml`, the environment and flags say.
@@ -86,6 +87,8 @@ pub struct SchedulerLogging {
 pub struct StoreConfig {
     /// Where it is.
     pub url: StoreUrl,
+    /// The certificates of an encrypted connection.
+    pub tls: TlsFiles,
     /// What every key begins with.
     pub namespace: String,
     /// How long an instance may be silent before it counts as dead.

@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::element::duration::show;
+use super::element::tls_files::TlsFiles;
 use super::logging;
 use super::model::Config;
 
@@ -32,6 +33,14 @@ pub fn understood(config: &Config) -> Vec<(String, String)> {
         say(&format!("scheduler_logging.{event}"), &level);
     }
     say("store.url", &config.store.url);
+    let TlsFiles { ca, identity } = &config.store.tls;
+    if let Some(ca) = ca {
+        say("store.tls.ca", &ca.display());
+    }
+    if let Some((cert, key)) = identity {
+        say("store.tls.cert", &cert.display());
+        say("store.tls.key", &key.display());
+    }
     say("store.namespace", &config.store.namespace);
     say("store.lease", &show(config.store.lease));
     say("shutdown.timeout", &show(config.shutdown.timeout));

@@ -199,7 +199,7 @@ impl Life {
             let begun = async {
                 if store.is_none() {
                     let config = self.config();
-                    let opened = open::open(&config.store.url, &config.store.namespace).await?;
+                    let opened = open::open(&config.store.url, &config.store.tls, &config.store.namespace).await?;
                     store = Some(self.extensions.over(&config.overrides, opened));
                 }
                 // Just set, or still there from the last try.

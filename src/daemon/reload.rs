@@ -110,6 +110,7 @@ fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
         "scheduler": scheduler,
         "resque_overrides": overrides,
         "store.url": store.url,
+        "store.tls": store.tls,
         "store.namespace": store.namespace,
         "store.lease": store.lease,
         "log.format": log.format,
@@ -217,7 +218,7 @@ mod tests {
             worker_logging: _,
             scheduler_logging: _,
             overrides: _,
-            store: crate::config::model::StoreConfig { url: _, namespace: _, lease: _ },
+            store: crate::config::model::StoreConfig { url: _, tls: _, namespace: _, lease: _ },
             shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
             log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
         } = config("");

@@ -218,5 +218,5 @@ impl Next {
 }
 
 /// The due second of a periodic task that halted: never overdue, until an instance starts and
-/// looks after it anew ([`Reconcile::boot`](super::scheduling::Reconcile::boot)).
+/// looks after it anew ([`Purpose::Boot`](super::scheduling::Purpose::Boot)).
 pub const HALTED_S: i64 = 253_402_300_799;

@@ -23,7 +23,6 @@ use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 /// What one operation, or several, does otherwise. Each method is the contract's of the same name.
 #[async_trait]
 #[expect(missing_docs, reason = "each is described where the contract has it")]
-#[expect(clippy::missing_errors_doc, reason = "each is described where the contract has it")]
 pub trait StoreLayer: Send + Sync {
     /// The store below.
     fn inner(&self) -> &Arc<dyn Store>;

@@ -8,12 +8,13 @@ use super::redis::RedisStore;
 use super::sqlite::SqliteStore;
 use crate::clock::SystemClock;
 use crate::config::element::store_url::StoreUrl;
+use crate::config::element::tls_files::TlsFiles;
 
-/// Opens the store at an address.
+/// Opens the store at an address, with these certificates where it is reached by TLS.
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
-pub async fn open(url: &StoreUrl, namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
+pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
     match url {
         StoreUrl::Sqlite(path) => {
             let path = path.clone();
@@ -23,6 +24,6 @@ pub async fn open(url: &StoreUrl, namespace: &str) -> Result<Arc<dyn Store>, Sto
                 opening.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))?;
             Ok(Arc::new(opened?))
         }
-        StoreUrl::Redis(url) => Ok(Arc::new(RedisStore::connect(url, namespace, TimeSource::Store).await?)),
+        StoreUrl::Redis(url) => Ok(Arc::new(RedisStore::connect_with(url, tls, namespace, TimeSource::Store).await?)),
     }
 }

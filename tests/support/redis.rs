@@ -13,7 +13,7 @@ use super::resp::{Client, Reply};
 
 /// Runs the server with the arguments after the folder; one line on standard input names the
 /// signal that ends it, and the end of input kills it and removes the folder.
-const KEEPER: &str = r#"
+pub(crate) const KEEPER: &str = r#"
 dir=$1; shift
 "$@" 2>&1 &
 exec >/dev/null 2>&1
@@ -169,7 +169,7 @@ impl Drop for RedisServer {
     }
 }
 
-fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     let probe = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     probe.expect("a free port must be had").port()
 }

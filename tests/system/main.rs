@@ -9,6 +9,7 @@ mod support;
 mod children;
 mod cli;
 mod daemon;
+mod extending;
 mod generate;
 mod inspect;
 mod moving;

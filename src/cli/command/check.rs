@@ -94,6 +94,7 @@ pub fn run(context: &Context) -> Result<Exit, CliError> {
         Err(problems) => answer.problems.extend(problems.0.iter().map(ProblemView::of)),
         Ok(Loaded { config, notes }) => {
             answer.notes = notes;
+            answer.problems.extend(context.extensions().check(&config.overrides).iter().map(ProblemView::of));
             let tasks = context.tasks_in(&config.tasks_dir);
             answer.problems.extend(tasks.problems.iter().map(ProblemView::of));
             answer.warnings = tasks.warnings.iter().map(ToString::to_string).collect();

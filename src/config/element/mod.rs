@@ -7,4 +7,6 @@ pub mod on_crash;
 pub mod processors;
 pub mod queues;
 pub mod redeliveries;
+pub mod redis_url;
 pub mod store_url;
+pub mod tls_files;

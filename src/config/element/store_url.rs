@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-/// A store's address. Schemes whose capability is not built yet are refused by name when read.
+use super::redis_url::RedisUrl;
+
+/// A store's address.
 #[derive(Clone, PartialEq, Eq)]
 pub enum StoreUrl {
     /// `sqlite:PATH`, resolved to an absolute path, or relative to the working directory.
     Sqlite(PathBuf),
-    /// `redis://[user[:password]@]host[:port][/db]` or `redis+unix:///path/to/socket`, as the
-    /// client library takes it.
+    /// One that [`RedisUrl`] reads, as it was written.
     Redis(String),
 }
 
@@ -28,11 +29,11 @@ fn tidy(path: PathBuf) -> PathBuf {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreUrlError {
     /// No scheme, or one that nobody knows.
-    #[error("expected sqlite:PATH, redis://HOST or redis+unix:///PATH")]
+    #[error(
+        "expected sqlite:PATH, redis://HOST, rediss://HOST (TLS), redis+unix:///PATH, \
+         redis-sentinel://HOST,HOST/SERVICE or redis-cluster://HOST,HOST"
+    )]
     Scheme,
-    /// A scheme that comes later.
-    #[error("{0}:// is not built yet in this version; sqlite:, redis:// and redis+unix:// are")]
-    NotBuilt(&'static str),
     /// `sqlite:` without a path.
     #[error("expected a path after sqlite:")]
     NoPath,
@@ -48,8 +49,17 @@ pub enum StoreUrlError {
     )]
     Redis,
     /// `redis+unix:` without an absolute path.
-    #[error("expected an absolute path, redis+unix:///PATH")]
+    #[error("expected an absolute path, redis+unix://[USER[:PASSWORD]@]/PATH[?db=DB]")]
     Socket,
+    /// `redis-sentinel:` without hosts or service.
+    #[error(
+        "expected redis-sentinel://[USER[:PASSWORD]@]HOST[:PORT],.../SERVICE[/DB], then where the Sentinels have \
+         credentials of their own ?sentinel_user=USER&sentinel_password=PASSWORD"
+    )]
+    Sentinel,
+    /// `redis-cluster:` without hosts, or with a database.
+    #[error("expected redis-cluster://[USER[:PASSWORD]@]HOST[:PORT],... (a Cluster has no numbered databases)")]
+    Cluster,
 }
 
 impl StoreUrl {
@@ -57,25 +67,13 @@ impl StoreUrl {
     /// `state_directory` where systemd gives one.
     ///
     /// # Errors
-    /// If it is no address, or one that is not built yet.
+    /// If it is no address.
     pub fn parse(text: &str, base: &Path, state_directory: Option<&Path>) -> Result<Self, StoreUrlError> {
         let text = text.trim();
         let (scheme, rest) = text.split_once(':').ok_or(StoreUrlError::Scheme)?;
         match scheme {
             "sqlite" => Self::sqlite(rest, base, state_directory),
-            "redis" => {
-                let rest = rest.strip_prefix("//").ok_or(StoreUrlError::Redis)?;
-                if is_redis_address(rest) { Ok(Self::Redis(text.to_owned())) } else { Err(StoreUrlError::Redis) }
-            }
-            "redis+unix" => {
-                let rest = rest.strip_prefix("//").ok_or(StoreUrlError::Socket)?;
-                // Credentials may stand before the path.
-                let path = &rest[rest.find('/').ok_or(StoreUrlError::Socket)?..];
-                if path.len() > 1 { Ok(Self::Redis(text.to_owned())) } else { Err(StoreUrlError::Socket) }
-            }
-            "rediss" => Err(StoreUrlError::NotBuilt("rediss")),
-            "redis-sentinel" => Err(StoreUrlError::NotBuilt("redis-sentinel")),
-            "redis-cluster" => Err(StoreUrlError::NotBuilt("redis-cluster")),
+            _ if scheme.starts_with("redis") => RedisUrl::parse(text).map(|_| Self::Redis(text.to_owned())),
             _ => Err(StoreUrlError::Scheme),
         }
     }
@@ -96,33 +94,16 @@ impl StoreUrl {
     }
 }
 
-/// `[user[:password]@]host[:port][/db]`, read as the client library reads it: what stands before the first slash ends
-/// the address, so that a slash in a password must be written `%2F`.
-fn is_redis_address(rest: &str) -> bool {
-    let (authority, db) = rest.split_once('/').unwrap_or((rest, ""));
-    let host_and_port = authority.rsplit_once('@').map_or(authority, |(_, address)| address);
-    let (host, port) = match host_and_port.rsplit_once(':') {
-        // The colons of an IPv6 address stand in brackets.
-        Some((host, port)) if !port.ends_with(']') => (host, Some(port)),
-        _ => (host_and_port, None),
-    };
-    !host.is_empty()
-        && !rest.contains(|letter: char| letter.is_whitespace() || matches!(letter, '?' | '#'))
-        && port.is_none_or(|port| port.parse::<u16>().is_ok_and(|port| port > 0))
-        && (db.is_empty() || db.parse::<u8>().is_ok())
-}
-
 impl std::fmt::Display for StoreUrl {
     /// The address without its password, for people.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            Self::Redis(url) => {
-                let (scheme, rest) = url.split_once("://").unwrap_or(("redis", url));
-                let (authority, path) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
-                let host = authority.rsplit_once('@').map_or(authority, |(_, host)| host);
-                write!(f, "{scheme}://{host}{path}")
-            }
+            // It was read before: what cannot be shown without secrets is not shown at all.
+            Self::Redis(url) => match RedisUrl::parse(url) {
+                Ok(url) => url.fmt(f),
+                Err(_) => f.write_str("redis://?"),
+            },
         }
     }
 }
@@ -163,16 +144,17 @@ mod tests {
             "redis://[::1]:6379",
             "redis://[::1]",
             "redis+unix:///run/redis.sock",
+            "rediss://host",
+            "redis-sentinel://host/service",
+            "redis-cluster://host",
         ] {
             assert_eq!(parse(text), Ok(StoreUrl::Redis(text.to_owned())), "{text}");
-            let client = fred::types::config::Config::from_url(text);
-            assert!(client.is_ok(), "{text}: {client:?}");
         }
     }
 
     #[test]
     fn what_is_no_address_is_refused_by_name() {
-        use StoreUrlError::{Memory, NoPath, NotBuilt, Options, Redis, Scheme, Socket};
+        use StoreUrlError::{Memory, NoPath, Options, Redis, Scheme, Socket};
         for (text, error) in [
             ("jobs.db", Scheme),
             ("postgres://host", Scheme),
@@ -188,23 +170,17 @@ mod tests {
             ("redis://host:port", Redis),
             ("redis://host/one", Redis),
             ("redis+unix://run", Socket),
-            ("rediss://host", NotBuilt("rediss")),
-            ("redis-sentinel://host", NotBuilt("redis-sentinel")),
-            ("redis-cluster://host", NotBuilt("redis-cluster")),
+            ("redistribute://host", Scheme),
         ] {
             assert_eq!(parse(text), Err(error), "{text}");
         }
-        assert_eq!(
-            NotBuilt("rediss").to_string(),
-            "rediss:// is not built yet in this version; sqlite:, redis:// and redis+unix:// are"
-        );
     }
 
     #[test]
     fn the_password_is_never_shown() {
         let url = parse("redis://user:s3cret@host:1/0").unwrap();
         assert_eq!(format!("{url} {url:?}"), "redis://host:1/0 redis://host:1/0");
-        assert_eq!(parse("redis://:p@ss@host").unwrap().to_string(), "redis://host");
+        assert_eq!(parse("redis://:p@ss@host").unwrap().to_string(), "redis://host:6379");
         assert_eq!(parse("redis+unix:///run/a@b").unwrap().to_string(), "redis+unix:///run/a@b");
     }
 }

@@ -10,12 +10,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use fred::clients::Client;
 use fred::interfaces::{ClientLike, Resp3Frame as Frame};
-use fred::types::config::{Config, ConnectionConfig, Options, ReconnectPolicy, TcpConfig, UnresponsiveConfig};
-use fred::types::{Builder, ClientState, ClusterHash, CustomCommand, RespVersion, Value};
+use fred::types::config::{
+    ClusterDiscoveryPolicy, Config, ConnectionConfig, Options, ReconnectPolicy, Server, ServerConfig, TcpConfig,
+    UnresponsiveConfig,
+};
+use fred::types::{Builder, ClientState, ClusterHash, ConnectHandle, CustomCommand, RespVersion, Value};
+use tokio::task::JoinHandle;
 
 use super::keys::Keys;
 use super::reply;
 use super::script::{Call, Script};
+use super::tls;
+use crate::config::element::redis_url::{Host, Place, RedisUrl, is_hash_tag, untagged};
+use crate::config::element::tls_files::TlsFiles;
 use crate::store::engine::TimeSource;
 use crate::store::error::StoreError;
 
@@ -25,54 +32,45 @@ const COMMAND_LIMIT: Duration = Duration::from_secs(4);
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 /// How long a command waits for a lost connection to come back before it fails.
 const RECONNECT_WAIT: Duration = Duration::from_millis(1500);
+/// How long after its end a connection is made anew.
+const RENEW_DELAY: Duration = Duration::from_millis(100);
 /// Delays between attempts to reconnect, in milliseconds: first, longest, growth.
 const RECONNECT_DELAYS: (u32, u32, u32) = (20, 1000, 2);
 
 /// Where the server is, and what every connection to it shares.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(super) struct Origin {
     config: Config,
+    url: RedisUrl,
     slot: u16,
     pub(super) keys: Arc<Keys>,
     time: TimeSource,
 }
 
+impl std::fmt::Debug for Origin {
+    /// The address only: the client library's configuration would show the password.
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Origin").field(&self.url).finish()
+    }
+}
+
 impl Origin {
-    pub(super) fn new(url: &str, namespace: &str, time: TimeSource) -> Result<Self, StoreError> {
-        if url.starts_with("rediss") || url.starts_with("valkeys") {
-            return Err(StoreError::Unsupported("this build speaks no TLS".to_owned()));
-        }
+    pub(super) fn new(url: &str, tls: &TlsFiles, namespace: &str, time: TimeSource) -> Result<Self, StoreError> {
         if namespace.trim().is_empty() {
             return Err(StoreError::Misuse("the namespace must not be empty".to_owned()));
         }
-        let url = if let Some(rest) = url.strip_prefix("valkey") { format!("redis{rest}") } else { url.to_owned() };
-        let mut config = configured(&url)?;
-        config.fail_fast = true;
-        if config.server.is_clustered() && !is_hash_tag(namespace) {
-            return Err(StoreError::Unsupported(format!(
-                "on a Cluster the namespace must be a hash tag, so that all keys stand in one slot: \
-                 write namespace = \"{{{namespace}}}\""
-            )));
+        let url = RedisUrl::parse(url).map_err(|error| StoreError::Misuse(error.to_string()))?;
+        if url.is_cluster() && !is_hash_tag(namespace) {
+            return Err(StoreError::Unsupported(untagged(namespace)));
         }
+        let config = configured(&url, tls)?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
-        Ok(Self { config, slot, keys: Arc::new(Keys::new(namespace)), time })
+        Ok(Self { config, url, slot, keys: Arc::new(Keys::new(namespace)), time })
     }
 
     /// The server's address, without secrets.
     pub(super) fn address(&self) -> String {
-        let hosts: Vec<String> = self.config.server.hosts().iter().map(ToString::to_string).collect();
-        let scheme = match &self.config.server {
-            server if server.is_clustered() => "redis-cluster",
-            server if server.is_sentinel() => "redis-sentinel",
-            server if server.is_unix_socket() => "redis+unix",
-            _ => "redis",
-        };
-        if self.config.server.is_unix_socket() {
-            let path = hosts.first().map_or("", |host| host.trim_end_matches(":0"));
-            return format!("{scheme}://{path}");
-        }
-        let database = self.config.database.map_or_else(String::new, |number| format!("/{number}"));
-        format!("{scheme}://{}{database}", hosts.join(","))
+        self.url.to_string()
     }
 
     /// The time for scripts: empty for the store's own.
@@ -103,42 +101,64 @@ impl Origin {
             .set_connection_config(connection)
             .build()
             .map_err(|error| reply::failed(&error))?;
-        match tokio::time::timeout(CONNECT_LIMIT, client.init()).await {
-            Ok(Ok(_router)) => {}
-            Ok(Err(error)) => return Err(reply::failed(&error)),
-            Err(_) => return Err(StoreError::Unavailable(format!("no connection within {CONNECT_LIMIT:?}"))),
-        }
+        let router = match tokio::time::timeout(CONNECT_LIMIT, client.init()).await {
+            Ok(Ok(router)) => router,
+            Ok(Err(error)) => return Err(reply::not_opened(&error, self.url.tls)),
+            Err(_) => return Err(reply::not_in_time(CONNECT_LIMIT, self.url.tls)),
+        };
+        let keeper = tokio::spawn(keep(client.clone(), router));
         let options =
             Options { max_attempts: Some(1), timeout: Some(COMMAND_LIMIT), fail_fast: true, ..Options::default() };
-        Ok(Connection { client, options, origin: self.clone() })
+        Ok(Connection { client, options, keeper, origin: self.clone() })
     }
 }
 
-/// Reads a URL. The library refuses credentials before a socket's path, so they are taken out first.
-fn configured(url: &str) -> Result<Config, StoreError> {
-    let read = |url: &str| Config::from_url(url).map_err(|error| reply::failed(&error));
-    let Some((scheme, (credentials, path))) = url
-        .split_once("://")
-        .filter(|(scheme, _)| scheme.ends_with("unix"))
-        .and_then(|(scheme, rest)| rest.split_once("@/").map(|parts| (scheme, parts)))
-    else {
-        return read(url);
+/// The address in the client library's terms.
+fn configured(url: &RedisUrl, tls: &TlsFiles) -> Result<Config, StoreError> {
+    let servers = |hosts: &[Host]| hosts.iter().map(|host| Server::new(host.name.as_str(), host.port)).collect();
+    let server = match &url.place {
+        Place::Server(host) => ServerConfig::new_centralized(host.name.as_str(), host.port),
+        Place::Socket(path) => ServerConfig::new_unix_socket(path),
+        Place::Sentinels(hosts, service) => ServerConfig::Sentinel {
+            hosts: servers(hosts),
+            service_name: service.clone(),
+            username: url.sentinel_login.user.clone(),
+            password: url.sentinel_login.password.clone(),
+        },
+        Place::Cluster(hosts) => {
+            ServerConfig::Clustered { hosts: servers(hosts), policy: ClusterDiscoveryPolicy::default() }
+        }
     };
-    // With a host in place of the path the rest of the URL is an ordinary one.
-    let Config { username, password, .. } = read(&format!("redis://{credentials}@localhost"))?;
-    Ok(Config { username, password, ..read(&format!("{scheme}:///{path}"))? })
+    Ok(Config {
+        server,
+        username: url.login.user.clone(),
+        password: url.login.password.clone(),
+        database: url.database,
+        tls: url.tls.then(|| tls::configured(url, tls)).transpose()?,
+        fail_fast: true,
+        ..Config::default()
+    })
 }
 
-/// A namespace within braces: Redis Cluster hashes only what stands in them.
-fn is_hash_tag(namespace: &str) -> bool {
-    let tag = namespace.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
-    tag.is_some_and(|(tag, _)| !tag.is_empty())
+/// Keeps the client alive until it quits. The library ends its router on some errors (a redirection it cannot follow
+/// while a slot moves); a connection that nothing would ever mend is made anew.
+async fn keep(client: Client, mut router: ConnectHandle) {
+    loop {
+        match router.await {
+            Ok(Err(error)) => tracing::debug!(%error, "the connection ended; making it anew"),
+            // It was told to quit, or its runtime ends.
+            Ok(Ok(())) | Err(_) => return,
+        }
+        tokio::time::sleep(RENEW_DELAY).await;
+        router = client.connect();
+    }
 }
 
 /// One connection. Commands sent at the same time share it in order.
 pub(super) struct Connection {
     pub(super) client: Client,
     options: Options,
+    keeper: JoinHandle<()>,
     pub(super) origin: Origin,
 }
 
@@ -211,7 +231,17 @@ impl Connection {
         }
         let command = CustomCommand::new_static(name, ClusterHash::Custom(self.origin.slot), false);
         let sent = self.client.with_options(&self.options).custom_raw(command, arguments).await;
-        sent.map_err(|error| reply::failed(&error))
+        let frame = sent.map_err(|error| reply::failed(&error))?;
+        if is_of_a_replica(&frame) {
+            self.look_for_the_master();
+        }
+        Ok(frame)
+    }
+
+    /// A server that was our master has become a replica: behind Sentinel, a Cluster or a name, another is it now.
+    fn look_for_the_master(&self) {
+        let client = self.client.clone();
+        tokio::spawn(async move { client.force_reconnection().await });
     }
 
     async fn wait_for_connection(&self) -> Result<(), StoreError> {
@@ -228,6 +258,11 @@ fn is_unknown_script(frame: &Frame) -> bool {
     matches!(frame, Frame::SimpleError { data, .. } if data.starts_with("NOSCRIPT"))
 }
 
+/// What a replica answers to whoever would write (or, cut off from its master, read).
+fn is_of_a_replica(frame: &Frame) -> bool {
+    matches!(frame, Frame::SimpleError { data, .. } if data.contains("READONLY") || data.starts_with("MASTERDOWN"))
+}
+
 /// An error that the server answered is an error.
 fn checked(frame: Frame) -> Result<Frame, StoreError> {
     match frame {
@@ -241,6 +276,7 @@ impl Drop for Connection {
     /// The library keeps a connection open until it is told to quit, even if nobody holds it. Without
     /// a runtime there is nothing to close: its tasks ended with theirs.
     fn drop(&mut self) {
+        self.keeper.abort();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let client = self.client.clone();
             runtime.spawn(async move { client.quit().await });

@@ -8,6 +8,7 @@ use super::connection::{Connection, Origin};
 use super::{
     delayed, enqueue, exchange, inspect, leader, lease, locks, moving, pause, periodic, recover, reply, schedules, wake,
 };
+use crate::config::element::tls_files::TlsFiles;
 use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::engine::{Store, TimeSource};
@@ -45,7 +46,20 @@ impl RedisStore {
     /// # Errors
     /// Fails when the server cannot be reached, is too old, or does not take this namespace.
     pub async fn connect(url: &str, namespace: &str, time: TimeSource) -> Result<Self, StoreError> {
-        let origin = Origin::new(url, namespace, time)?;
+        Self::connect_with(url, &TlsFiles::default(), namespace, time).await
+    }
+
+    /// Like [`connect`](Self::connect), with these certificates where `url` asks for TLS.
+    ///
+    /// # Errors
+    /// Fails when the server cannot be reached or trusted, is too old, or does not take this namespace.
+    pub async fn connect_with(
+        url: &str,
+        tls: &TlsFiles,
+        namespace: &str,
+        time: TimeSource,
+    ) -> Result<Self, StoreError> {
+        let origin = Origin::new(url, tls, namespace, time)?;
         let connection = origin.open(RespVersion::RESP2).await?;
         match connection.command("INFO", vec![Bytes::from_static(b"server")]).await {
             Ok(info) => check_server(&reply::bytes(info)?.unwrap_or_default(), connection.is_cluster())?,

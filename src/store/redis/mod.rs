@@ -2,7 +2,7 @@
 //!
 //! * [`engine`]: the table of contents, one line per method of the contract.
 //! * `keys`: the only place that builds names of keys.
-//! * `script`, `connection`, `reply`: how a script is called and what can come back.
+//! * `script`, `connection`, `tls`, `reply`: how a script is called and what can come back.
 //! * one file per arrow, each with its script in `scripts/`.
 //!
 //! Every arrow is one script call, so that nothing can come between its parts. Commands are never
@@ -25,6 +25,7 @@ mod recover;
 mod reply;
 mod schedules;
 mod script;
+mod tls;
 mod verdict;
 mod wake;
 

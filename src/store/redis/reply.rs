@@ -84,7 +84,7 @@ pub(super) fn refused(text: &str) -> StoreError {
     } else if has("WRONGTYPE") {
         StoreError::Corrupt { place: "a key".to_owned(), reason: text.to_owned() }
     } else {
-        const PASSING: [&str; 10] = [
+        const PASSING: [&str; 11] = [
             "LOADING",
             "MASTERDOWN",
             "READONLY",
@@ -92,6 +92,7 @@ pub(super) fn refused(text: &str) -> StoreError {
             "TRYAGAIN",
             "BUSY",
             "MOVED",
+            "ASK ",
             "NOREPLICAS",
             "UNBLOCKED",
             "max number of clients",
@@ -116,7 +117,6 @@ pub(super) fn failed(error: &Error) -> StoreError {
         | ErrorKind::Timeout
         | ErrorKind::Routing
         | ErrorKind::Cluster
-        | ErrorKind::Sentinel
         | ErrorKind::Backpressure
         | ErrorKind::Protocol => StoreError::Unavailable(readable(error.details()).to_owned()),
         // Errors that the server answered arrive as unknown, and so does a failed write.
@@ -124,9 +124,65 @@ pub(super) fn failed(error: &Error) -> StoreError {
     }
 }
 
+/// What an error means that came while a connection was opened: there the usual cause is an address or a certificate
+/// that does not fit the server, which no waiting mends.
+pub(super) fn not_opened(error: &Error, tls: bool) -> StoreError {
+    let details = error.details();
+    let has = |word: &str| details.contains(word);
+    if has("InvalidCertificate") {
+        let why = if has("UnknownIssuer") {
+            "nobody we trust has signed it: name its authority, [store.tls] ca = \"ca.pem\""
+        } else if has("NotValidForName") {
+            "it is for another host name"
+        } else if has("Expired") {
+            "it has expired"
+        } else {
+            certificate_fault(details)
+        };
+        return StoreError::Unsupported(format!("its certificate is not to be trusted: {why}"));
+    }
+    if has("InvalidMessage") || has("InvalidContentType") {
+        return StoreError::Unsupported(
+            "it does not speak TLS at this port: write redis:// or another port".to_owned(),
+        );
+    }
+    if has("CertificateRequired") || has("HandshakeFailure") || has("UnknownCA") || has("BadCertificate") {
+        return StoreError::Unsupported(format!(
+            "it refuses our certificate, [store.tls] cert and key: {}",
+            readable(details)
+        ));
+    }
+    let said = readable(details);
+    match error.kind() {
+        ErrorKind::Tls => StoreError::Unsupported(said.to_owned()),
+        ErrorKind::Sentinel if has("to all sentinel nodes") => StoreError::Unavailable(
+            "none of the Sentinels answers, or they refuse our credentials (?sentinel_password=)".to_owned(),
+        ),
+        ErrorKind::Sentinel if has("Missing primary") => {
+            StoreError::Unavailable("the Sentinel knows no master of this service".to_owned())
+        }
+        ErrorKind::Protocol | ErrorKind::IO if !tls && (has("losed") || has("reset") || has("Protocol")) => {
+            StoreError::Unavailable(format!("{said} at the first word; if it speaks TLS at this port, write rediss://"))
+        }
+        _ => failed(error),
+    }
+}
+
+/// What it means that nothing came of opening a connection.
+pub(super) fn not_in_time(limit: std::time::Duration, tls: bool) -> StoreError {
+    let hint = if tls { "; does it speak TLS at this port?" } else { "" };
+    StoreError::Unavailable(format!("no connection within {limit:?}{hint}"))
+}
+
+/// The fault's name, out of `InvalidCertificate(NAME)`.
+fn certificate_fault(details: &str) -> &str {
+    let rest = details.split_once("InvalidCertificate(").map_or(details, |(_, rest)| rest);
+    rest.split(|letter: char| !letter.is_alphanumeric()).next().unwrap_or(rest)
+}
+
 /// What the system said, out of the client library's debug form of it.
 fn readable(details: &str) -> &str {
-    let quoted = details.split_once("message: \"").and_then(|(_, rest)| rest.split_once('"'));
+    let quoted = ["message: \"", "error: \""].iter().find_map(|mark| details.split_once(mark)?.1.split_once('"'));
     quoted.map_or(details, |(message, _)| message)
 }
 
@@ -150,6 +206,10 @@ mod tests {
         assert!(matches!(refused("LOADING Redis is loading"), StoreError::Unavailable(_)));
         assert!(matches!(refused("READONLY You can't write"), StoreError::Unavailable(_)));
         assert!(matches!(refused("ERR syntax"), StoreError::Misuse(_)));
+        assert!(matches!(refused("ASK 3999 127.0.0.1:6381"), StoreError::Unavailable(_)));
+        let lookup = "Custom { kind: Uncategorized, error: \"failed to lookup address information\" }";
+        let lookup = failed(&Error::new(ErrorKind::IO, lookup));
+        assert!(matches!(lookup, StoreError::Unavailable(text) if text == "failed to lookup address information"));
         assert!(matches!(failed(&Error::new(ErrorKind::Unknown, "Too many failed")), StoreError::Unavailable(_)));
     }
 }

@@ -1,0 +1,339 @@
+//! Where a Redis is, and as whom to speak to it: the forms of address, read.
+//!
+//! The address is taken apart here and nowhere else, so that what is told of it never holds a secret: `Display`
+//! leaves out user, password and options.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::store_url::StoreUrlError;
+
+/// The port of a server, and of a Sentinel, where none is named.
+const PORTS: (u16, u16) = (6379, 26379);
+
+/// The address of a Redis, read.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RedisUrl {
+    /// What stands at the address, and where.
+    pub place: Place,
+    /// Is everything encrypted?
+    pub tls: bool,
+    /// As whom to speak to the server.
+    pub login: Login,
+    /// As whom to speak to the Sentinels.
+    pub sentinel_login: Login,
+    /// The number of the database.
+    pub database: Option<u8>,
+}
+
+/// What stands at an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// One server.
+    Server(Host),
+    /// One server on this machine, at a unix socket.
+    Socket(PathBuf),
+    /// Sentinels, which know the master of a service.
+    Sentinels(Vec<Host>, String),
+    /// Nodes of a Cluster; one that answers is enough.
+    Cluster(Vec<Host>),
+}
+
+/// A host and its port.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Host {
+    /// A name or an address; that of an IPv6 address without brackets.
+    pub name: String,
+    /// The port.
+    pub port: u16,
+}
+
+/// A user and a password, each where it is needed. Never shown.
+#[derive(Clone, PartialEq, Eq, Default)]
+pub struct Login {
+    /// The user of the access control list; the default user where there is none.
+    pub user: Option<String>,
+    /// The password.
+    pub password: Option<String>,
+}
+
+impl RedisUrl {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// Says which form is expected. The text itself is never quoted: it may hold a password.
+    pub fn parse(text: &str) -> Result<Self, StoreUrlError> {
+        let (scheme, rest) = text.trim().split_once(':').ok_or(StoreUrlError::Scheme)?;
+        // Valkey's forms of the same address.
+        let scheme = scheme.strip_prefix("valkey").map_or_else(|| scheme.to_owned(), |rest| format!("redis{rest}"));
+        let (read, wrong): (fn(&str) -> Option<Self>, _) = match scheme.as_str() {
+            "redis" | "rediss" => (server, StoreUrlError::Redis),
+            "redis+unix" => (socket, StoreUrlError::Socket),
+            "redis-sentinel" | "rediss-sentinel" => (sentinels, StoreUrlError::Sentinel),
+            "redis-cluster" | "rediss-cluster" => (cluster, StoreUrlError::Cluster),
+            _ => return Err(StoreUrlError::Scheme),
+        };
+        let rest = rest.strip_prefix("//").filter(|rest| !rest.contains(|letter: char| letter.is_whitespace()));
+        let url = rest.and_then(read).ok_or(wrong)?;
+        Ok(Self { tls: scheme.starts_with("rediss"), ..url })
+    }
+
+    /// Is it a Cluster, on which only a hash tag keeps all keys together?
+    #[must_use]
+    pub fn is_cluster(&self) -> bool {
+        matches!(self.place, Place::Cluster(_))
+    }
+
+    fn at(place: Place, login: Login) -> Self {
+        Self { place, tls: false, login, sentinel_login: Login::default(), database: None }
+    }
+}
+
+/// Is only a part in braces hashed, so that all keys that begin with it stand in one slot?
+#[must_use]
+pub fn is_hash_tag(namespace: &str) -> bool {
+    let tag = namespace.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
+    tag.is_some_and(|(tag, _)| !tag.is_empty())
+}
+
+/// What is wrong with a namespace that is no hash tag, and the remedy.
+#[must_use]
+pub fn untagged(namespace: &str) -> String {
+    let bare: String = namespace.chars().filter(|letter| !matches!(letter, '{' | '}')).collect();
+    format!(
+        "on a Cluster the namespace must be a hash tag, so that all keys stand in one slot: \
+         write namespace = \"{{{bare}}}\""
+    )
+}
+
+/// `[user[:password]@]host[:port][/db]`. What stands before the first slash ends the address, so that a slash in a
+/// password must be written `%2F`.
+fn server(rest: &str) -> Option<RedisUrl> {
+    if rest.contains(['?', '#']) {
+        return None;
+    }
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    let (login, address) = login_and(authority)?;
+    let url = RedisUrl::at(Place::Server(host(address, PORTS.0)?), login);
+    Some(RedisUrl { database: database(path)?, ..url })
+}
+
+/// `[user[:password]@]/path[?db=N]`.
+fn socket(rest: &str) -> Option<RedisUrl> {
+    let (authority, path) = rest.split_at(rest.find('/')?);
+    let login = match authority {
+        "" => Login::default(),
+        // The colon stands at the end of what is no host.
+        _ => login_and(authority).filter(|(_, host)| host.is_empty())?.0,
+    };
+    let (path, options) = path.split_once('?').unwrap_or((path, ""));
+    if path.len() < 2 {
+        return None;
+    }
+    let number = if options.is_empty() { "" } else { options.strip_prefix("db=").filter(|db| !db.is_empty())? };
+    Some(RedisUrl { database: database(number)?, ..RedisUrl::at(Place::Socket(path.into()), login) })
+}
+
+/// `[user[:password]@]host[:port],.../service[/db][?sentinel_user=USER&sentinel_password=PASSWORD]`.
+fn sentinels(rest: &str) -> Option<RedisUrl> {
+    let (rest, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let (authority, path) = rest.split_once('/')?;
+    let (login, addresses) = login_and(authority)?;
+    let (service, number) = path.split_once('/').unwrap_or((path, ""));
+    if service.is_empty() || service.contains('#') {
+        return None;
+    }
+    let mut sentinel_login = Login::default();
+    for option in options.split('&').filter(|option| !option.is_empty()) {
+        let (key, value) = option.split_once('=')?;
+        let slot = match key {
+            "sentinel_user" => &mut sentinel_login.user,
+            "sentinel_password" => &mut sentinel_login.password,
+            _ => return None,
+        };
+        *slot = Some(decoded(value)?);
+    }
+    let place = Place::Sentinels(hosts(addresses, PORTS.1)?, decoded(service)?);
+    Some(RedisUrl { sentinel_login, database: database(number)?, ..RedisUrl::at(place, login) })
+}
+
+/// `[user[:password]@]host[:port],...`. A Cluster has database 0 only.
+fn cluster(rest: &str) -> Option<RedisUrl> {
+    let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
+    if !matches!(path, "" | "0") || authority.contains(['?', '#']) {
+        return None;
+    }
+    let (login, addresses) = login_and(authority)?;
+    Some(RedisUrl::at(Place::Cluster(hosts(addresses, PORTS.0)?), login))
+}
+
+/// Takes the credentials from what stands before the last `@`.
+fn login_and(authority: &str) -> Option<(Login, &str)> {
+    let Some((credentials, address)) = authority.rsplit_once('@') else { return Some((Login::default(), authority)) };
+    let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
+    let user = Some(decoded(user)?).filter(|user| !user.is_empty());
+    // A user without password is one of `nopass`: it still has to say who it is.
+    let password = Some(decoded(password)?).filter(|password| !password.is_empty() || user.is_some());
+    Some((Login { user, password }, address))
+}
+
+fn hosts(addresses: &str, port: u16) -> Option<Vec<Host>> {
+    addresses.split(',').map(|address| host(address, port)).collect()
+}
+
+fn host(address: &str, default: u16) -> Option<Host> {
+    let (name, port) = match address.rsplit_once(':') {
+        // The colons of an IPv6 address stand in brackets.
+        Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok().filter(|port| *port > 0)?),
+        _ => (address, default),
+    };
+    let name = name.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(name);
+    (!name.is_empty()).then(|| Host { name: name.to_owned(), port })
+}
+
+fn database(text: &str) -> Option<Option<u8>> {
+    if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
+}
+
+/// Reads `%2F` and the like.
+fn decoded(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.bytes();
+    while let Some(byte) = rest.next() {
+        if byte == b'%' {
+            let mut digit = || rest.next().and_then(|digit| char::from(digit).to_digit(16));
+            let (high, low) = (digit()?, digit()?);
+            bytes.push(u8::try_from(high * 16 + low).ok()?);
+        } else {
+            bytes.push(byte);
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.contains(':') {
+            write!(f, "[{}]:{}", self.name, self.port)
+        } else {
+            write!(f, "{}:{}", self.name, self.port)
+        }
+    }
+}
+
+impl fmt::Display for RedisUrl {
+    /// The address without its secrets, with the ports that are meant.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let tls = if self.tls { "s" } else { "" };
+        let list = |hosts: &[Host]| hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
+        match &self.place {
+            Place::Server(host) => write!(f, "redis{tls}://{host}")?,
+            Place::Socket(path) => write!(f, "redis+unix://{}", path.display())?,
+            Place::Sentinels(hosts, service) => write!(f, "redis{tls}-sentinel://{}/{service}", list(hosts))?,
+            Place::Cluster(hosts) => write!(f, "redis{tls}-cluster://{}", list(hosts))?,
+        }
+        match (self.database, &self.place) {
+            (None, _) => Ok(()),
+            (Some(number), Place::Socket(_)) => write!(f, "?db={number}"),
+            (Some(number), _) => write!(f, "/{number}"),
+        }
+    }
+}
+
+impl fmt::Debug for RedisUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl fmt::Debug for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Login(..)")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> RedisUrl {
+        RedisUrl::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"))
+    }
+
+    #[test]
+    fn each_form_is_read_and_shown_without_its_secrets() {
+        for (text, shown) in [
+            ("redis://host", "redis://host:6379"),
+            ("redis://user:s3cret@host:6380/3", "redis://host:6380/3"),
+            ("redis://user:s3@cret@host", "redis://host:6379"),
+            ("rediss://:s3cret@[::1]", "rediss://[::1]:6379"),
+            ("redis+unix:///run/redis.sock", "redis+unix:///run/redis.sock"),
+            ("redis+unix://user:s3cret@/run/a@b?db=2", "redis+unix:///run/a@b?db=2"),
+            (
+                "redis-sentinel://u:s3cret@a,b:5/main/1?sentinel_user=w&sentinel_password=s3cret",
+                "redis-sentinel://a:26379,b:5/main/1",
+            ),
+            ("rediss-sentinel://a/main", "rediss-sentinel://a:26379/main"),
+            ("redis-cluster://u:s3cret@a:1,b", "redis-cluster://a:1,b:6379"),
+            ("rediss-cluster://a/", "rediss-cluster://a:6379"),
+            ("valkeys://host", "rediss://host:6379"),
+        ] {
+            let url = read(text);
+            assert_eq!(url.to_string(), shown, "{text}");
+            assert!(!format!("{url:?} {:?}", url.login).contains("cret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn credentials_are_decoded() {
+        let login = |text: &str| {
+            let Login { user, password } = read(text).login;
+            (user.unwrap_or_else(|| "-".to_owned()), password.unwrap_or_else(|| "-".to_owned()))
+        };
+        let pair = |user: &str, password: &str| (user.to_owned(), password.to_owned());
+        assert_eq!(login("redis://host"), pair("-", "-"));
+        assert_eq!(login("redis://:p%2F%3fss@host"), pair("-", "p/?ss"));
+        assert_eq!(login("redis://us%40er:p:a@host"), pair("us@er", "p:a"));
+        assert_eq!(login("redis://open@host"), pair("open", ""));
+        assert_eq!(login("redis-sentinel://u:p@a/main"), pair("u", "p"));
+        assert_eq!(login("redis+unix://u:p@/run/r"), pair("u", "p"));
+        let url = read("redis-sentinel://a/main?sentinel_password=p%26q");
+        assert_eq!(url.sentinel_login, Login { user: None, password: Some("p&q".to_owned()) });
+        assert_eq!(url.login, Login::default());
+    }
+
+    #[test]
+    fn what_is_no_address_is_told_by_its_form() {
+        use StoreUrlError::{Cluster, Redis, Scheme, Sentinel, Socket};
+        for (text, error) in [
+            ("http://host", Scheme),
+            ("redis://host/300", Redis),
+            ("rediss://", Redis),
+            ("redis://u:%zz@host", Redis),
+            ("redis://ho st", Redis),
+            ("redis+unix://run", Socket),
+            ("redis+unix:///run/r?db=", Socket),
+            ("redis+unix:///run/r?database=1", Socket),
+            ("redis+unix://host/run/r", Socket),
+            ("redis-sentinel://a", Sentinel),
+            ("redis-sentinel://a/", Sentinel),
+            ("redis-sentinel://a,/main", Sentinel),
+            ("redis-sentinel://a/main?password=x", Sentinel),
+            ("redis-cluster://", Cluster),
+            ("redis-cluster://a/1", Cluster),
+            ("redis-cluster://a:0", Cluster),
+        ] {
+            assert_eq!(RedisUrl::parse(text), Err(error), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_hash_tag_is_a_part_in_braces() {
+        for (namespace, tagged) in
+            [("{resque}", true), ("a{b}c", true), ("resque", false), ("{}r", false), ("}{", false)]
+        {
+            assert_eq!(is_hash_tag(namespace), tagged, "{namespace}");
+        }
+        assert!(untagged("{}resque").ends_with("write namespace = \"{resque}\""));
+    }
+}

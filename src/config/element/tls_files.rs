@@ -1,0 +1,59 @@
+//! `[store.tls]`: the certificates of an encrypted connection, as files.
+
+use std::path::{Path, PathBuf};
+
+use crate::config::reader::{Table, Value};
+
+/// Which files to use; without `ca` the certificates that the system trusts.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TlsFiles {
+    /// Certificates of the authorities to trust, instead of the system's.
+    pub ca: Option<PathBuf>,
+    /// Our own certificate, and the key of it: servers may ask for one.
+    pub identity: Option<(PathBuf, PathBuf)>,
+}
+
+impl TlsFiles {
+    /// Is there nothing in it?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// Reads the table; paths are relative to `folder`.
+pub(in crate::config) fn read(mut table: Table<'_>, folder: &Path) -> TlsFiles {
+    let ca = table.take("ca").and_then(|value| file(&value, folder));
+    let cert = table.take("cert");
+    let key = table.take("key");
+    let identity = match (&cert, &key) {
+        (Some(cert), Some(key)) => file(cert, folder).zip(file(key, folder)),
+        (Some(alone), None) => {
+            alone.report("expected key beside it: the private key of this certificate");
+            None
+        }
+        (None, Some(alone)) => {
+            alone.report("expected cert beside it: the certificate of this private key");
+            None
+        }
+        (None, None) => None,
+    };
+    table.finish();
+    TlsFiles { ca, identity }
+}
+
+/// A file in which there is something of PEM. What exactly is for the connection to judge.
+fn file(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
+    let path = folder.join(value.string()?);
+    match std::fs::read(&path) {
+        Ok(bytes) if bytes.windows(11).any(|window| window == b"-----BEGIN ") => Some(path),
+        Ok(_) => {
+            value.report("expected a PEM file (found no -----BEGIN in it)");
+            None
+        }
+        Err(error) => {
+            value.report(format!("expected a readable PEM file ({error})"));
+            None
+        }
+    }
+}

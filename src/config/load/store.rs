@@ -1,0 +1,136 @@
+//! `[store]`: where the store is, and how to reach it.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Loader;
+use crate::config::element::duration::{self, Unit};
+use crate::config::element::redis_url::{RedisUrl, is_hash_tag, untagged};
+use crate::config::element::store_url::StoreUrl;
+use crate::config::element::tls_files::{self, TlsFiles};
+use crate::config::error::Problem;
+use crate::config::model::StoreConfig;
+use crate::config::reader::{Table, Value};
+
+impl Loader<'_> {
+    pub(super) fn store(&mut self, table: Option<Table<'_>>) -> StoreConfig {
+        let (mut url, mut namespace, mut lease, mut tls) = (None, None, None, TlsFiles::default());
+        let (mut url_value, mut namespace_value, mut tls_place) = (None, None, None);
+        if let Some(mut table) = table {
+            url_value = table.take("url");
+            url = url_value.as_ref().and_then(|value| self.url_of_file(value));
+            namespace_value = table.take("namespace");
+            namespace = namespace_value.as_ref().and_then(read_namespace);
+            let least = Duration::from_secs(1);
+            lease = table.take("lease").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
+            if let Some(value) = table.take("tls") {
+                tls_place = Some(value.place_and_key());
+                let inner = value.table("a table with ca, cert or key");
+                tls = inner.map(|inner| tls_files::read(inner, &self.defaults.folder)).unwrap_or_default();
+            }
+            table.finish();
+        }
+        let over = match &self.sources.store_url {
+            Some(text) => Some(("--store", text.as_str())),
+            None => self.sources.var("WINDLASS_STORE_URL").map(|text| ("WINDLASS_STORE_URL", text)),
+        };
+        if let Some((name, text)) = over {
+            match StoreUrl::parse(text, &self.sources.working_dir, self.sources.state_directory()) {
+                Ok(found) => url = Some(found),
+                Err(error) => self.outside.push(Problem::of_source(name, error.to_string())),
+            }
+        }
+        let url = url.unwrap_or_else(|| self.default_url());
+        let namespace = namespace.unwrap_or_else(|| "resque".to_owned());
+        let redis = match &url {
+            StoreUrl::Redis(text) => RedisUrl::parse(text).ok(),
+            StoreUrl::Sqlite(_) => None,
+        };
+        if redis.as_ref().is_some_and(RedisUrl::is_cluster) && !is_hash_tag(&namespace) {
+            match (namespace_value, url_value, over) {
+                (Some(value), ..) => value.report(untagged(&namespace)),
+                (None, _, Some((name, _))) => self.outside.push(Problem::of_source(name, untagged(&namespace))),
+                (None, Some(value), None) => value.report(untagged(&namespace)),
+                (None, None, None) => {}
+            }
+        }
+        if let Some(place) = tls_place.filter(|_| !redis.is_some_and(|redis| redis.tls)) {
+            self.notes.push(format!("{place}: has no effect: the store is not reached by TLS (rediss://)"));
+        }
+        StoreConfig { url, tls, namespace, lease: lease.unwrap_or(Duration::from_secs(15)) }
+    }
+
+    /// Under systemd the folders beside the configuration are not the service's to write: the default store goes
+    /// where its state goes.
+    fn default_url(&self) -> StoreUrl {
+        let text = if self.sources.state_directory().is_some() { "sqlite:windlass.db" } else { self.defaults.store };
+        StoreUrl::parse(text, &self.defaults.folder, self.sources.state_directory())
+            .expect("the default store must have an address")
+    }
+
+    /// `url = "..."`, `url = { file = "..." }` or `url = { credential = "..." }`, one of systemd's. Its messages never
+    /// quote the address: it may hold a password.
+    fn url_of_file(&self, value: &Value<'_>) -> Option<StoreUrl> {
+        let folder = &self.defaults.folder;
+        let parse = |value: &Value<'_>, text: &str| {
+            StoreUrl::parse(text, folder, self.sources.state_directory())
+                .map_err(|error| value.report(error.to_string()))
+                .ok()
+        };
+        if let Some(text) = value.raw().as_str() {
+            return parse(value, text);
+        }
+        let mut table = value.table("an address, { file = \"...\" } or { credential = \"...\" }")?;
+        let credential = table.take("credential");
+        let file = match &credential {
+            Some(_) => table.take("file"),
+            None => table.required("file", "the file that holds the address"),
+        };
+        table.finish();
+        let (value, path) = match (file, credential) {
+            (Some(file), Some(_)) => {
+                file.report("expected one of file and credential");
+                return None;
+            }
+            (Some(file), None) => {
+                let path = folder.join(file.string()?);
+                (file, path)
+            }
+            (None, Some(credential)) => {
+                let path = self.credential(&credential)?;
+                (credential, path)
+            }
+            (None, None) => return None,
+        };
+        match std::fs::read_to_string(path) {
+            Ok(text) => parse(&value, text.trim()),
+            Err(error) => {
+                value.report(format!("expected a readable file that holds the address ({error})"));
+                None
+            }
+        }
+    }
+
+    /// Where systemd put a credential of this name (`LoadCredential=`, `LoadCredentialEncrypted=`).
+    fn credential(&self, value: &Value<'_>) -> Option<std::path::PathBuf> {
+        let name = value.string()?;
+        if name.is_empty() || name.contains('/') {
+            value.expected("the name of a credential");
+            return None;
+        }
+        let Some(folder) = self.sources.var("CREDENTIALS_DIRECTORY") else {
+            value.report("expected to be run by systemd with LoadCredential= (CREDENTIALS_DIRECTORY is not set)");
+            return None;
+        };
+        Some(Path::new(folder).join(name))
+    }
+}
+
+fn read_namespace(value: &Value<'_>) -> Option<String> {
+    let text = value.string()?;
+    if text.is_empty() || text.chars().any(|letter| letter.is_whitespace() || letter.is_control()) {
+        value.expected("a text without blanks and control characters");
+        return None;
+    }
+    Some(text.to_owned())
+}
