@@ -6,7 +6,7 @@
 -- returns how many were removed
 --
 -- Why two ways: LREM walks the whole list for each of the bytes. For more than a few, the list is
--- turned round once instead, each job put back at the other end unless it is meant; the order stays.
+-- turned round once instead, each job put back at the tail unless it is meant; the order stays.
 
 local FEW = 4
 
@@ -25,23 +25,36 @@ if entries <= FEW then
   end
   return removed
 end
-local left = {}
+local left, skip = {}, {}
 for _ = 1, entries do
   local raw, most = arg(), arg()
-  left[raw] = tonumber(most) or math.huge
+  left[raw], skip[raw] = tonumber(most) or math.huge, 0
 end
-local take, put = 'LPOP', 'RPUSH'
 if tail then
-  take, put = 'RPOP', 'LPUSH'
+  -- Those that are to stay stand nearest to the head: all but the last so many.
+  for raw, most in pairs(left) do
+    skip[raw] = -most
+  end
+  for from = 0, length - 1, CHUNK do
+    for _, raw in ipairs(redis.call('LRANGE', LIST, from, from + CHUNK - 1)) do
+      if skip[raw] then
+        skip[raw] = skip[raw] + 1
+      end
+    end
+  end
 end
 for _ = 1, length do
-  local raw = redis.call(take, LIST)
+  local raw = redis.call('LPOP', LIST)
   local most = left[raw]
+  if most and skip[raw] > 0 then
+    skip[raw] = skip[raw] - 1
+    most = 0
+  end
   if most and most > 0 then
     left[raw] = most - 1
     removed = removed + 1
   else
-    redis.call(put, LIST, raw)
+    redis.call('RPUSH', LIST, raw)
   end
 end
 return removed
