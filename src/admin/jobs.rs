@@ -1,6 +1,6 @@
 //! Jobs on queues, by what they are: ActionHero's `del` and `delByFunction`.
 
-use std::collections::BTreeSet;
+use std::collections::HashMap;
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -9,9 +9,13 @@ use super::error::AdminError;
 use crate::client::request::Job;
 use crate::job::{Args, PayloadView, QueueName};
 use crate::store::engine::Store;
+use crate::store::inspection::{Doomed, QueueEnd};
 
 /// How many jobs are read at a time.
 const PAGE: i64 = 500;
+
+/// How many different jobs are deleted in one step: it bounds how long the store is busy with it.
+const TOGETHER: usize = 50_000;
 
 /// What was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -34,17 +38,8 @@ pub async fn delete(store: &dyn Store, job: &Job, count: i64) -> Result<JobsDele
     }
     let same =
         |view: &PayloadView<'_>| view.class == job.task.as_str() && Args::of(view).is_ok_and(|args| args == job.args);
-    let (mut left, mut deleted) = (count, 0);
-    for payload in spellings(store, &job.queue, 0, -1, same).await? {
-        let removed = store.delete_jobs(&job.queue, &payload, left).await?;
-        deleted += removed;
-        if count != 0 {
-            left -= count.signum() * i64::try_from(removed).unwrap_or(i64::MAX);
-            if left == 0 {
-                break;
-            }
-        }
-    }
+    let meant = Meant::read(store, &job.queue, 0, -1, same).await?;
+    let deleted = meant.delete(store, &job.queue, count).await?;
     Ok(JobsDeleted { deleted, other_spellings: deleted })
 }
 
@@ -59,39 +54,75 @@ pub async fn delete_by_class(
     start: i64,
     stop: i64,
 ) -> Result<JobsDeleted, AdminError> {
-    let mut deleted = 0;
-    for payload in spellings(store, queue, start, stop, |view| view.class == class).await? {
-        deleted += store.delete_jobs(queue, &payload, 0).await?;
-    }
-    Ok(JobsDeleted { deleted, other_spellings: 0 })
+    let meant = Meant::read(store, queue, start, stop, |view| view.class == class).await?;
+    Ok(JobsDeleted { deleted: meant.delete(store, queue, 0).await?, other_spellings: 0 })
 }
 
-/// The different bytes among the jobs at these positions that are meant.
-async fn spellings(
-    store: &dyn Store,
-    queue: &QueueName,
-    start: i64,
-    stop: i64,
-    meant: impl Fn(&PayloadView<'_>) -> bool,
-) -> Result<BTreeSet<Bytes>, AdminError> {
-    let mut found = BTreeSet::new();
-    let mut look = |page: &[Bytes]| {
-        let meant = |payload: &&Bytes| PayloadView::parse(payload).is_ok_and(|view| meant(&view));
-        found.extend(page.iter().filter(meant).cloned());
-    };
-    if start < 0 || (stop < 0 && stop != -1) {
-        look(&store.queued(queue, start, stop).await?);
-        return Ok(found);
-    }
-    let mut position = start;
-    while stop == -1 || position <= stop {
-        let last = position + PAGE - 1;
-        let page = store.queued(queue, position, if stop == -1 { last } else { last.min(stop) }).await?;
-        look(&page);
-        if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-            break;
+/// Jobs that are meant, as they stood. Deleted by their bytes: one that is claimed meanwhile is not touched, one that
+/// is enqueued meanwhile only if it is equal to one of these.
+#[derive(Debug, Default)]
+struct Meant {
+    /// Their bytes, each once.
+    distinct: Vec<Bytes>,
+    /// Which of those stands where, from the tail on.
+    order: Vec<usize>,
+}
+
+impl Meant {
+    /// Reads the jobs at these positions. A whole queue is read from the tail on, for there positions stay while jobs
+    /// are claimed.
+    async fn read(
+        store: &dyn Store,
+        queue: &QueueName,
+        start: i64,
+        stop: i64,
+        is_meant: impl Fn(&PayloadView<'_>) -> bool,
+    ) -> Result<Self, AdminError> {
+        let mut found = Self::default();
+        let mut known = HashMap::new();
+        let mut look = |page: Vec<Bytes>| {
+            for job in page.into_iter().rev() {
+                if PayloadView::parse(&job).is_ok_and(|view| is_meant(&view)) {
+                    let index = *known.entry(job).or_insert_with_key(|job: &Bytes| {
+                        found.distinct.push(job.clone());
+                        found.distinct.len() - 1
+                    });
+                    found.order.push(index);
+                }
+            }
+        };
+        if (start, stop) != (0, -1) {
+            look(store.queued(queue, start, stop).await?);
+            return Ok(found);
         }
-        position += PAGE;
+        let mut last = -1;
+        loop {
+            let page = store.queued(queue, last - PAGE + 1, last).await?;
+            let is_head = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            look(page);
+            if is_head {
+                return Ok(found);
+            }
+            last -= PAGE;
+        }
     }
-    Ok(found)
+
+    /// Deletes at most so many from the head, or from the tail if `count` is negative; 0: all that are equal to them.
+    async fn delete(self, store: &dyn Store, queue: &QueueName, count: i64) -> Result<u64, AdminError> {
+        let all = self.order.len();
+        let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX).min(all);
+        let meant = if count < 0 { &self.order[..wanted] } else { &self.order[all - wanted..] };
+        let mut counts = vec![0; self.distinct.len()];
+        for &index in meant {
+            counts[index] += 1;
+        }
+        let doom = |(payload, number)| Doomed { payload, count: (count != 0).then_some(number) };
+        let doomed: Vec<Doomed> = self.distinct.into_iter().zip(counts).map(doom).collect();
+        let from = if count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
+        let mut deleted = 0;
+        for step in doomed.chunks(TOGETHER) {
+            deleted += store.delete_each(queue, step, from).await?;
+        }
+        Ok(deleted)
+    }
 }

@@ -149,25 +149,39 @@ pub async fn force_clean(
         if !is_known && working.is_none() {
             return Err(not_found(&registered, name));
         }
-        let failure = working.as_ref().map(|working| Stuck::of(working, host, now_ms));
-        let record = failure.as_ref().map(|stuck| &stuck.record);
-        let free = working.as_ref().map(|working| locks_of(working, registry)).unwrap_or_default();
-        if store.force_clean(&worker, working.as_ref(), record, &free).await? {
-            return Ok(Cleaned {
-                worker: worker.id().to_owned(),
-                failed: record.is_some(),
-                failed_id: record.map(|record| super::failed::id(record)),
-                class: failure.as_ref().and_then(|stuck| stuck.class.clone()),
-                queue: failure.map(|stuck| stuck.queue),
-            });
+        if let Some(cleaned) = clean_seen(store, registry, &worker, working.as_ref(), host, now_ms).await? {
+            return Ok(cleaned);
         }
     }
     Err(AdminError::Changed { what: format!("worker {name:?}") })
 }
 
-/// Removes every worker that has worked on one job for longer than `age_ms`, as [`force_clean`] does. node-resque's
-/// `cleanOldWorkers`, which reads only its own records; here each goes by its id, whoever wrote it. A record without a
-/// time that can be read is left.
+/// Removes a worker if it still does what was seen; `None` if not.
+async fn clean_seen(
+    store: &dyn Store,
+    registry: &Registry,
+    worker: &WorkerName,
+    working: Option<&WorkingRecord>,
+    host: &str,
+    now_ms: i64,
+) -> Result<Option<Cleaned>, AdminError> {
+    let stuck = working.map(|working| Stuck::of(working, host, now_ms));
+    let free = working.map(|working| locks_of(working, registry)).unwrap_or_default();
+    if !store.force_clean(worker, working, stuck.as_ref().map(|stuck| &stuck.record), &free).await? {
+        return Ok(None);
+    }
+    let worker = worker.id().to_owned();
+    Ok(Some(match stuck {
+        Some(Stuck { record, class, queue }) => {
+            Cleaned { worker, failed: true, failed_id: Some(super::failed::id(&record)), class, queue: Some(queue) }
+        }
+        None => Cleaned { worker, failed: false, failed_id: None, class: None, queue: None },
+    }))
+}
+
+/// Removes every worker that has worked on one job for longer than `age_ms`, unless it ended that job meanwhile.
+/// node-resque's `cleanOldWorkers`, which reads only its own records; here each goes by its id, whoever wrote it. A
+/// record without a time that can be read is left.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -179,26 +193,22 @@ pub async fn clean_older_than(
     age_ms: i64,
 ) -> Result<Vec<Cleaned>, AdminError> {
     let mut cleaned = Vec::new();
-    for worker in old(store, now_ms, age_ms).await? {
-        match force_clean(store, registry, &worker, host, now_ms).await {
-            Ok(one) => cleaned.push(one),
-            // It ended its job meanwhile, and may be gone.
-            Err(AdminError::NotFound { .. } | AdminError::Changed { .. }) => {}
-            Err(error) => return Err(error),
-        }
+    for Registered { worker, working, .. } in old(store, now_ms, age_ms).await? {
+        cleaned.extend(clean_seen(store, registry, &worker, working.as_ref(), host, now_ms).await?);
     }
     Ok(cleaned)
 }
 
-/// The ids of workers that have worked on one job for longer than `age_ms`.
+/// The workers that have worked on one job for longer than `age_ms`.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn old(store: &dyn Store, now_ms: i64, age_ms: i64) -> Result<Vec<String>, AdminError> {
+pub async fn old(store: &dyn Store, now_ms: i64, age_ms: i64) -> Result<Vec<Registered>, AdminError> {
     let since = |registered: &Registered| date::parse(registered.working.as_ref()?.run_at.as_deref()?);
-    let is_old = |registered: &Registered| since(registered).is_some_and(|since| now_ms - since > age_ms);
-    let registered = store.registered().await?;
-    Ok(registered.iter().filter(|one| is_old(one)).map(|one| one.worker.id().to_owned()).collect())
+    let is_old = |registered: &Registered| since(registered).is_some_and(|since| now_ms.saturating_sub(since) > age_ms);
+    let mut registered = store.registered().await?;
+    registered.retain(is_old);
+    Ok(registered)
 }
 
 /// The locks that a job holds while it runs, as its task's definition here says.

@@ -17,6 +17,9 @@ use super::payload::PayloadView;
 /// left behind.
 pub const STUCK_MARKER: &str = "queue#forceCleanWorker";
 
+/// The third backtrace line of a stuck job that Windlass put on record, where node-resque writes its own name.
+pub const STUCK_BY_US: &str = "windlass";
+
 /// The class under which bytes that are no job are put on record, as node-resque has no word for it.
 pub const UNPARSEABLE: &str = "<unparseable>";
 
@@ -54,7 +57,7 @@ impl Failure {
             backtrace: vec![
                 format!("killed by {host} at {}", js_date(now_ms)),
                 STUCK_MARKER.to_owned(),
-                "windlass".to_owned(),
+                STUCK_BY_US.to_owned(),
             ],
         }
     }

@@ -49,6 +49,12 @@ impl<'a> PayloadView<'a> {
         Ok(view)
     }
 
+    /// The arguments as they stand, if there are any.
+    #[must_use]
+    pub fn raw_args(&self) -> Option<&'a str> {
+        self.args.map(RawValue::get)
+    }
+
     /// The arguments as one JSON array, as the producer wrote them. Like node-resque, anything
     /// but an array counts as one argument, and missing arguments as none; `null` is what
     /// goworker writes for none.

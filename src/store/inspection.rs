@@ -17,6 +17,24 @@ pub struct QueueLength {
     pub length: u64,
 }
 
+/// Jobs to be deleted from a queue.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Doomed {
+    /// Their bytes.
+    pub payload: Bytes,
+    /// How many at most; `None`: all.
+    pub count: Option<u64>,
+}
+
+/// From which end of a queue jobs are counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueueEnd {
+    /// From the next to run on.
+    Head,
+    /// From the last to run on.
+    Tail,
+}
+
 /// What claims nothing at present, for whoever works on the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Paused {
@@ -87,6 +105,10 @@ pub trait Inspection: Send + Sync {
     /// Deletes jobs of exactly these bytes from a queue, as `LREM` counts: at most `count` from the head, from the
     /// tail if it is negative, all for 0; tells how many there were. Their locks stay.
     async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError>;
+
+    /// Removes jobs of several different bytes in one atomic step, those nearest to `from` first; tells how many. No
+    /// bytes stand twice in `doomed`. Takes one walk through the queue, however many there are.
+    async fn delete_each(&self, queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> Result<u64, StoreError>;
 
     /// Deletes a queue and its jobs; tells how many there were.
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError>;

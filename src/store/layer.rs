@@ -128,6 +128,9 @@ pub trait StoreLayer: Send + Sync {
     async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError> {
         self.inner().delete_jobs(queue, payload, count).await
     }
+    async fn delete_each(&self, queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> Result<u64, StoreError> {
+        self.inner().delete_each(queue, doomed, from).await
+    }
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {
         self.inner().delete_queue(queue).await
     }
@@ -310,6 +313,9 @@ impl<L: StoreLayer> Inspection for Layered<L> {
     }
     async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError> {
         self.0.delete_jobs(queue, payload, count).await
+    }
+    async fn delete_each(&self, queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> Result<u64, StoreError> {
+        self.0.delete_each(queue, doomed, from).await
     }
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {
         self.0.delete_queue(queue).await

@@ -45,6 +45,7 @@ mod enqueue;
 mod enter;
 mod foreign;
 mod inspect;
+mod jobs;
 mod leader;
 mod lease;
 mod moving;

@@ -11,6 +11,7 @@ mod cli;
 mod daemon;
 mod extending;
 mod generate;
+mod inspect;
 mod moving;
 mod outage;
 mod place;

@@ -13,7 +13,9 @@ use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::engine::{Store, TimeSource};
 use crate::store::error::StoreError;
-use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, Paused, QueueLength, Retried, Stats};
+use crate::store::inspection::{
+    DelayedSecond, Doomed, HeldLock, Inspection, Paused, QueueEnd, QueueLength, Retried, Stats,
+};
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
 use crate::store::moving::{Batch, Landing, Moving};
 use crate::store::queueing::{Enqueue, Enqueued, Lane, Queueing, Schedule, Scheduled};
@@ -204,6 +206,9 @@ impl Inspection for RedisStore {
     }
     async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError> {
         inspect::delete_jobs(&self.connection, queue, payload, count).await
+    }
+    async fn delete_each(&self, queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> Result<u64, StoreError> {
+        inspect::delete_each(&self.connection, queue, doomed, from).await
     }
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {
         inspect::delete_queue(&self.connection, queue).await

@@ -10,9 +10,10 @@ use super::script::{Script, script};
 use crate::job::{QueueName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
-use crate::store::inspection::{DelayedSecond, QueueLength, Retried, Stats};
+use crate::store::inspection::{DelayedSecond, Doomed, QueueEnd, QueueLength, Retried, Stats};
 
 static DELETE_QUEUE: Script = script!("delete_queue");
+static DELETE_EACH: Script = script!("delete_each");
 static CLEAR_FAILED: Script = script!("clear_failed");
 static RETRY_FAILED: Script = script!("locks", "admit", "retry_failed");
 
@@ -67,6 +68,24 @@ pub(super) async fn delete_jobs(
 ) -> Result<u64, StoreError> {
     let arguments = vec![connection.keys().queue(queue), Bytes::from(count.to_string()), payload.clone()];
     reply::count(connection.command("LREM", arguments).await?)
+}
+
+pub(super) async fn delete_each(
+    connection: &Connection,
+    queue: &QueueName,
+    doomed: &[Doomed],
+    from: QueueEnd,
+) -> Result<u64, StoreError> {
+    let mut call = connection.call();
+    call.key(connection.keys().queue(queue)).flag(from == QueueEnd::Tail).number(doomed.len());
+    for Doomed { payload, count } in doomed {
+        call.arg(payload.clone());
+        match count {
+            Some(count) => call.number(count),
+            None => call.literal(""),
+        };
+    }
+    reply::count(connection.run(&DELETE_EACH, call).await?)
 }
 
 pub(super) async fn remove_failed(connection: &Connection, record: &Bytes) -> Result<bool, StoreError> {

@@ -16,7 +16,9 @@ use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::engine::Store;
 use crate::store::error::StoreError;
-use crate::store::inspection::{DelayedSecond, HeldLock, Inspection, Paused, QueueLength, Retried, Stats};
+use crate::store::inspection::{
+    DelayedSecond, Doomed, HeldLock, Inspection, Paused, QueueEnd, QueueLength, Retried, Stats,
+};
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
 use crate::store::moving::{Batch, Landing, Moving};
 use crate::store::queueing::{Enqueue, Enqueued, Exchange, Exchanged, Lane, Queueing, Schedule, Scheduled};
@@ -247,6 +249,11 @@ impl Inspection for SqliteStore {
     async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError> {
         let (queue, payload) = (queue.clone(), payload.clone());
         self.writer.call(move |step| inspect::delete_jobs(step, &queue, &payload, count)).await
+    }
+
+    async fn delete_each(&self, queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> Result<u64, StoreError> {
+        let (queue, doomed) = (queue.clone(), doomed.to_vec());
+        self.writer.call(move |step| inspect::delete_each(step, &queue, &doomed, from)).await
     }
 
     async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {

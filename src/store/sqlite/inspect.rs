@@ -1,5 +1,7 @@
 //! What people look at and correct.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
@@ -10,7 +12,7 @@ use super::{delayed, enqueue};
 use crate::job::{QueueName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
-use crate::store::inspection::{DelayedSecond, HeldLock, QueueLength, Retried, Stats};
+use crate::store::inspection::{DelayedSecond, Doomed, HeldLock, QueueEnd, QueueLength, Retried, Stats};
 
 /// All known queues, as node-resque sorts them: by UTF-16 code units.
 pub(super) fn queue_names(step: &Step<'_>) -> Result<Vec<QueueName>, StoreError> {
@@ -94,6 +96,37 @@ pub(super) fn delete_jobs(step: &Step<'_>, queue: &QueueName, payload: &[u8], wa
     let limit = if wanted == 0 { -1 } else { wanted.saturating_abs() };
     let mut delete = step.sql(if wanted < 0 { FROM_TAIL } else { FROM_HEAD })?;
     Ok(delete.execute(params![queue.as_str(), payload, limit])? as u64)
+}
+
+/// Removes jobs of several different bytes from a queue, those nearest to an end first.
+pub(super) fn delete_each(
+    step: &Step<'_>,
+    queue: &QueueName,
+    doomed: &[Doomed],
+    from: QueueEnd,
+) -> Result<u64, StoreError> {
+    let most = |doomed: &Doomed| doomed.count.unwrap_or(u64::MAX);
+    let mut left: HashMap<&[u8], u64> = doomed.iter().map(|doomed| (&doomed.payload[..], most(doomed))).collect();
+    let mut select = match from {
+        QueueEnd::Head => step.sql("SELECT position, payload FROM jobs WHERE queue = ?1 ORDER BY position")?,
+        QueueEnd::Tail => step.sql("SELECT position, payload FROM jobs WHERE queue = ?1 ORDER BY position DESC")?,
+    };
+    let mut rows = select.query([queue.as_str()])?;
+    let mut meant: Vec<i64> = Vec::new();
+    while let Some(row) = rows.next()? {
+        let payload = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
+        if let Some(left) = left.get_mut(payload)
+            && *left > 0
+        {
+            *left -= 1;
+            meant.push(row.get(0)?);
+        }
+    }
+    let mut delete = step.sql("DELETE FROM jobs WHERE queue = ?1 AND position = ?2")?;
+    for position in &meant {
+        delete.execute(params![queue.as_str(), position])?;
+    }
+    Ok(count(stored(meant.len())))
 }
 
 /// Removes the first record of exactly these bytes.

@@ -1,0 +1,117 @@
+//! Jobs deleted from their queue by content.
+
+use bytes::Bytes;
+use windlass::store::inspection::{Doomed, QueueEnd};
+
+use crate::fixture::Fixture;
+use crate::instance::Instance;
+use crate::look::{fill, job, jobs, queue, queued};
+
+behaviours! {
+    jobs_are_deleted_from_either_end,
+    many_different_jobs_are_deleted_and_the_rest_keeps_its_order,
+    bytes_decide_which_jobs_are_deleted,
+    a_job_is_either_claimed_or_deleted,
+}
+
+fn doomed(payload: &Bytes, count: impl Into<Option<u64>>) -> Doomed {
+    Doomed { payload: payload.clone(), count: count.into() }
+}
+
+async fn delete(f: &Fixture, name: &str, doomed: &[Doomed], from: QueueEnd) -> u64 {
+    f.store.delete_each(&queue(name), doomed, from).await.expect("delete_each")
+}
+
+/// The jobs' numbers, in order.
+async fn numbers(f: &Fixture) -> Vec<usize> {
+    let number = |one: &Bytes| (0..1000).find(|n| job(*n) == one).expect("a numbered job");
+    queued(&f.store, "q").await.iter().map(number).collect()
+}
+
+async fn jobs_are_deleted_from_either_end(f: &Fixture) {
+    let order = [1, 2, 1, 3, 1, 2, 1].map(job);
+    let cases: [(Option<u64>, QueueEnd, u64, &[usize]); 8] = [
+        (None, QueueEnd::Head, 4, &[2, 3, 2]),
+        (None, QueueEnd::Tail, 4, &[2, 3, 2]),
+        (Some(1), QueueEnd::Head, 1, &[2, 1, 3, 1, 2, 1]),
+        (Some(3), QueueEnd::Head, 3, &[2, 3, 2, 1]),
+        (Some(1), QueueEnd::Tail, 1, &[1, 2, 1, 3, 1, 2]),
+        (Some(3), QueueEnd::Tail, 3, &[1, 2, 3, 2]),
+        (Some(9), QueueEnd::Tail, 4, &[2, 3, 2]),
+        (Some(0), QueueEnd::Head, 0, &[1, 2, 1, 3, 1, 2, 1]),
+    ];
+    for (count, from, deleted, left) in cases {
+        fill(&f.store, "q", &order).await;
+        assert_eq!(delete(f, "q", &[doomed(&job(1), count)], from).await, deleted, "{count:?} {from:?}");
+        assert_eq!(numbers(f).await, left, "{count:?} {from:?}");
+        f.store.delete_queue(&queue("q")).await.expect("delete_queue");
+    }
+    assert_eq!(delete(f, "none", &[doomed(&job(1), None)], QueueEnd::Head).await, 0);
+    assert_eq!(f.store.queue_names().await.expect("queue_names"), [], "looking makes nothing");
+}
+
+async fn many_different_jobs_are_deleted_and_the_rest_keeps_its_order(f: &Fixture) {
+    // Twice 0 to 29.
+    let twice = [jobs(0..30), jobs(0..30)].concat();
+    for from in [QueueEnd::Head, QueueEnd::Tail] {
+        fill(&f.store, "q", &twice).await;
+        // Of 0 and 1 one each, 5 none, 6 to 29 all, the others stay.
+        let mut meant = vec![doomed(&job(0), 1), doomed(&job(1), 1), doomed(&job(5), 0), doomed(&job(77), 3)];
+        meant.extend(jobs(6..30).iter().map(|job| doomed(job, None)));
+        assert_eq!(delete(f, "q", &meant, from).await, 2 + 48);
+        let expected = match from {
+            QueueEnd::Head => vec![2, 3, 4, 5, 0, 1, 2, 3, 4, 5],
+            QueueEnd::Tail => vec![0, 1, 2, 3, 4, 5, 2, 3, 4, 5],
+        };
+        assert_eq!(numbers(f).await, expected, "{from:?}");
+        let all: Vec<_> = jobs(0..6).iter().map(|job| doomed(job, None)).collect();
+        assert_eq!(delete(f, "q", &all, from).await, 10);
+        assert_eq!(numbers(f).await, [0_usize; 0]);
+    }
+    fill(&f.store, "q", &jobs(1..2)).await;
+    assert_eq!(numbers(f).await, [1], "the queue may be used again");
+}
+
+async fn bytes_decide_which_jobs_are_deleted(f: &Fixture) {
+    let spellings: Vec<Bytes> = [
+        &br#"{"class":"a","args":[1]}"#[..],
+        br#"{"class":"a","args":[1.0]}"#,
+        br#"{"class": "a","args":[1]}"#,
+        b"{bad",
+        b"\xff\xfe",
+        b"",
+    ]
+    .map(Bytes::from_static)
+    .to_vec();
+    for one in 0..spellings.len() {
+        fill(&f.store, "q", &spellings).await;
+        assert_eq!(delete(f, "q", &[doomed(&spellings[one], None)], QueueEnd::Head).await, 1);
+        let left: Vec<_> = spellings.iter().filter(|other| **other != spellings[one]).cloned().collect();
+        assert_eq!(queued(&f.store, "q").await, left);
+        let rest: Vec<_> = left.iter().map(|job| doomed(job, None)).collect();
+        assert_eq!(delete(f, "q", &rest, QueueEnd::Head).await, 5);
+    }
+}
+
+async fn a_job_is_either_claimed_or_deleted(f: &Fixture) {
+    let all = jobs(0..200);
+    fill(&f.store, "q", &all).await;
+    let store = f.handle().await;
+    let meant: Vec<Vec<Doomed>> =
+        all.chunks(10).map(|chunk| chunk.iter().map(|job| doomed(job, None)).collect()).collect();
+    let deleting = tokio::spawn(async move {
+        let mut deleted = 0;
+        for step in meant.iter().rev() {
+            deleted += store.delete_each(&queue("q"), step, QueueEnd::Head).await.expect("delete_each");
+        }
+        deleted
+    });
+    let mut instance = Instance::join(&f.store, "a", 200).await;
+    let mut claimed = 0;
+    for slot in 1..=200 {
+        claimed += instance.claim(&["q"], &[slot]).await.len() as u64;
+    }
+    let deleted = deleting.await.expect("the deletion must end");
+    assert_eq!(claimed + deleted, 200, "{claimed} claimed, {deleted} deleted");
+    assert_eq!(queued(&f.store, "q").await.len(), 0);
+}

@@ -1,0 +1,94 @@
+//! Looking and correcting by command: the shapes of the answers, what is asked before, how it ends.
+
+use serde_json::json;
+use windlass::job::Failure;
+use windlass::store::queueing::Enqueue;
+
+use crate::place::Place;
+
+/// Puts these bytes on a queue as they are.
+fn push(place: &Place, queue: &str, payloads: &[&str]) {
+    let job = |payload: &&str| Enqueue {
+        queue: windlass::job::QueueName::as_stored(queue),
+        payload: bytes::Bytes::copy_from_slice(payload.as_bytes()),
+        front: false,
+        admissions: Vec::new(),
+    };
+    let jobs: Vec<_> = payloads.iter().map(job).collect();
+    let store = place.store();
+    tokio::runtime::Runtime::new().unwrap().block_on(store.enqueue(&jobs)).unwrap();
+}
+
+fn args(place: &Place, queue: &str) -> Vec<String> {
+    let shown = place.run(&["queues", "show", queue, "--json"]).json();
+    shown["jobs"].as_array().unwrap().iter().map(|job| job["args"].to_string()).collect()
+}
+
+#[test]
+fn jobs_in_other_spellings_are_counted_in_the_order_in_which_they_stand() {
+    let place = Place::new();
+    let [ruby, go, spaced] =
+        [r#"{"class":"add","args":[1.0]}"#, r#"{"args":[1],"class":"add"}"#, r#"{"class": "add", "args": [1]}"#];
+    let other = r#"{"class":"add","args":[2]}"#;
+    let delete = |count: &str| {
+        place.run(&["jobs", "delete", "add", "--queue", "math", "--args", "[1]", "--count", count, "--json"]).json()
+    };
+    push(&place, "math", &[spaced, ruby, other, go, ruby]);
+    assert_eq!(delete("2"), json!({"deleted": 2, "other_spellings": 2}));
+    assert_eq!(args(&place, "math"), ["[2]", "[1]", "[1.0]"], "the first two");
+    assert_eq!(delete("-1"), json!({"deleted": 1, "other_spellings": 1}));
+    assert_eq!(args(&place, "math"), ["[2]", "[1]"], "the last one");
+    assert_eq!(delete("0"), json!({"deleted": 1, "other_spellings": 1}));
+    assert_eq!(delete("0"), json!({"deleted": 0, "other_spellings": 0}));
+}
+
+#[test]
+fn all_jobs_of_a_class_are_deleted_however_many_there_are() {
+    let place = Place::new();
+    let mut payloads: Vec<String> =
+        (0..1203).map(|n| format!(r#"{{"class":"add","queue":"math","args":[{n}]}}"#)).collect();
+    payloads.insert(600, r#"{"class":"other","args":["middle"]}"#.to_owned());
+    payloads.insert(0, r#"{"class":"other","args":["first"]}"#.to_owned());
+    payloads.push("{bad".to_owned());
+    push(&place, "math", &payloads.iter().map(String::as_str).collect::<Vec<_>>());
+    let some = ["jobs", "delete", "add", "--any-args", "--start", "-3", "--stop", "-1"];
+    assert_eq!(place.run(&some).done(), "deleted 2 jobs of add from math\n");
+    let all = place.run(&["jobs", "delete", "add", "--queue", "math", "--any-args", "--json"]).json();
+    assert_eq!(all, json!({"deleted": 1201, "other_spellings": 0}));
+    assert_eq!(args(&place, "math"), [r#"["first"]"#, r#"["middle"]"#, "null"]);
+}
+
+#[test]
+fn the_whole_is_told_in_one_document() {
+    let place = Place::new();
+    place.run(&["enqueue", "add", "--args", "[1]"]).done();
+    let details = place.run(&["details", "--json"]).json();
+    assert_eq!(
+        details,
+        json!({
+            "queues": [{"queue": "math", "length": 1}],
+            "workers": [],
+            "failed": 0,
+            "stats": {"processed": 0, "failed": 0, "workers": []},
+            "leader": null,
+            "duties": null,
+        })
+    );
+    assert!(place.run(&["details"]).done().contains("math"));
+}
+
+#[test]
+fn what_is_not_there_is_told_plainly() {
+    let place = Place::new();
+    let nothing = json!({"retried": 0, "refused": [], "not_retriable": [], "gone": 0});
+    assert_eq!(place.run(&["failed", "retry-stuck", "--json"]).json(), nothing);
+    assert_eq!(place.run(&["workers", "clean", "--older-than", "1h", "--json"]).json(), json!({"cleaned": []}));
+    assert_eq!(place.run(&["workers", "clean", "--older-than", "soon"]).code, 64);
+    assert_eq!(place.run(&["workers", "clean"]).code, 64);
+    let id = windlass::admin::failed::id(&Failure::new("Error", "x").record("w", "q", b"{}", 0));
+    for verb in ["show", "remove", "retry"] {
+        let answer = place.run(&["failed", verb, &id]);
+        assert_eq!(answer.code, 1, "{answer:?}");
+        assert!(answer.stderr.contains("This job is not in failed queue"), "{answer:?}");
+    }
+}
