@@ -16,6 +16,7 @@ pub mod hooked;
 mod interrupt;
 mod lane;
 mod manager;
+mod orphan;
 mod perform;
 mod probe;
 mod reload;

@@ -20,7 +20,7 @@ use super::lane::LaneTask;
 use super::manager::manage;
 use super::reload::{bring_up_to_date, policy};
 use super::roster::{LANES, Roster};
-use super::{heartbeat, waking};
+use super::{heartbeat, orphan, waking};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::event::{Bus, Event};
@@ -172,6 +172,7 @@ async fn live(
     let mut tasks = vec![
         spawn_local(heartbeat::beat(Rc::clone(&core), config.store.lease)),
         spawn_local(heartbeat::guard(Rc::clone(&core), config.store.lease)),
+        spawn_local(orphan::watch(Rc::clone(&core), config.store.lease)),
     ];
     let mut growing = Vec::new();
     if let Some(waker) = waker {

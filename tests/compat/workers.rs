@@ -339,6 +339,27 @@ fn c14_a_ping_without_registration_still_leads_to_the_job() {
 }
 
 #[test]
+fn a_record_that_the_store_brought_back_does_not_block_its_worker_for_good() {
+    let world = World::new();
+    world.task("add", "");
+    let daemon = world.daemon(&Settings { lease: "1s", ..Settings::default() });
+    let worker = world.only_worker();
+    // As a failover to a replica that was behind leaves it: the end of the job was recorded, and is lost.
+    let instance = world.texts(&["HKEYS", "resque:windlass:instances"]).remove(0);
+    let record = format!(
+        r#"{{"claim":"{instance}-0-9-0","run_at":"2026-11-24T03:26:18.000Z","queue":"math","worker":"{}","payload":{{"class":"add","queue":"math","args":[1]}}}}"#,
+        name(&worker)
+    );
+    world.redis(&["SET", &format!("resque:worker:{worker}"), &record]);
+    world.push("math", r#"{"class":"add","queue":"math","args":[2]}"#);
+    let ended = world.wait_ended(2);
+    daemon.stop();
+    let mut runs: Vec<_> = ended.iter().map(|run| (run.args(), run.redelivered())).collect();
+    runs.sort();
+    assert_eq!(runs, [("[1]".to_owned(), 1), ("[2]".to_owned(), 0)]);
+}
+
+#[test]
 fn c15_a_record_of_an_earlier_life_under_the_same_name_is_recovered_before_anything_is_claimed() {
     let world = World::new();
     world.task("early", "");

@@ -1,0 +1,71 @@
+//! Records of our own that no slot holds.
+//!
+//! A store that forgets what it acknowledged (a failover to a replica that was behind) may have lost a settlement: the
+//! job's working record stands again under an idle processor, which claims nothing as long as it stands. Nobody else
+//! recovers it, for we are alive. So we look, now and then, and what stands twice is ended like any run that was cut
+//! off.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::sleep;
+
+use super::core::Core;
+use super::roster::{LANES, State};
+use crate::plugin::cut_off::{CutOff, cut_off};
+use crate::store::StoreError;
+use crate::store::scheduling::Recovered;
+use crate::store::working::WorkingRecord;
+
+/// Looks once a lease, for as long as it is polled.
+pub(super) async fn watch(core: Rc<Core>, lease: Duration) {
+    let mut seen = Vec::new();
+    loop {
+        sleep(lease).await;
+        // A store that fails is told of by whoever works with it.
+        match look(&core, &seen).await {
+            Ok(standing) => seen = standing,
+            Err(_) => seen.clear(),
+        }
+    }
+}
+
+/// Ends what stood at the last look too; returns what stands.
+async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
+    let idle: Vec<_> = {
+        let roster = core.roster.borrow();
+        let idle = roster.iter().filter(|slot| matches!(slot.state, State::Idle) && !slot.nameless);
+        idle.map(|slot| slot.worker.clone()).collect()
+    };
+    let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == &*core.instance);
+    let mut standing = Vec::new();
+    for record in core.store.working(&idle).await?.into_iter().flatten().filter(ours) {
+        let is_idle =
+            core.roster.borrow().iter().any(|slot| slot.worker == record.worker && matches!(slot.state, State::Idle));
+        if !is_idle || !seen.contains(&record.raw) {
+            standing.push(record.raw);
+            continue;
+        }
+        end(core, record).await?;
+    }
+    Ok(standing)
+}
+
+async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
+    let worker = record.worker.clone();
+    let CutOff { recovery, job, .. } = {
+        let dispatch = core.dispatch.borrow();
+        let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
+        cut_off(record, None, find, core.policy.get(), core.clock.now_ms())
+    };
+    if core.store.recover(&recovery).await? == Recovered::Yes {
+        core.warn(format!(
+            "job {} ({}) stood on record under {worker}, which had recorded its end: the store has lost that, as a \
+             failover may; it is treated as a run that was cut off",
+            job.id, job.class
+        ));
+        (0..LANES).for_each(|lane| core.wake_lane(lane));
+    }
+    Ok(())
+}
