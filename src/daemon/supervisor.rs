@@ -59,11 +59,18 @@ pub enum SuperviseError {
 /// then it was ours, and [`parent_watch`] will tell so at once.
 #[must_use]
 pub fn is_supervised() -> bool {
-    let Some(mark) = std::env::var_os(mark::SUPERVISED) else { return false };
-    let Some((pid, ticks)) = mark.to_str().and_then(|mark| mark.split_once(':')) else { return false };
-    let (Ok(pid), Ok(ticks)) = (pid.parse::<u32>(), ticks.parse()) else { return false };
-    let parent = getppid().map_or(0, |parent| parent.as_raw_pid().unsigned_abs());
-    pid == parent || !sweep::is_alive(pid, ticks)
+    marked_parent().is_some_and(|(pid, ticks)| is_child_of(pid) || !sweep::is_alive(pid, ticks))
+}
+
+/// The process that the mark names as parent, and when it was started.
+fn marked_parent() -> Option<(u32, u64)> {
+    let mark = std::env::var_os(mark::SUPERVISED)?;
+    let (pid, ticks) = mark.to_str()?.split_once(':')?;
+    Some((pid.parse().ok()?, ticks.parse().ok()?))
+}
+
+fn is_child_of(pid: u32) -> bool {
+    getppid().is_some_and(|parent| parent.as_raw_pid().unsigned_abs() == pid)
 }
 
 /// Runs this executable once more, with the same arguments, as the daemon proper, and watches over
@@ -101,8 +108,29 @@ pub fn parent_watch(on_gone: impl FnOnce() + Send + 'static) -> io::Result<JoinH
                 Err(_) => break,
             }
         }
+        outlast_parent();
         on_gone();
     })
+}
+
+/// Waits until the kernel has given this process to another parent.
+///
+/// A dying process closes its files before it hands its children on, and the handing on sends
+/// SIGHUP and SIGCONT to a process group that it orphans while a member is stopped. Whoever stops
+/// its descendants as soon as the pipe is closed would be that group.
+fn outlast_parent() {
+    const STEP: Duration = Duration::from_millis(1);
+    // A parent that lives on though the pipe is closed is nothing to wait for.
+    const STEPS: u32 = 1_000;
+    let Some((parent, _)) = marked_parent() else { return };
+    for _ in 0..STEPS {
+        let handed_on = !is_child_of(parent);
+        // Also after the change: the signals follow it within the same step of the kernel.
+        std::thread::sleep(STEP);
+        if handed_on {
+            return;
+        }
+    }
 }
 
 /// The daemon proper, as its parent sees it.
