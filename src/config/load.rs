@@ -129,6 +129,7 @@ impl Loader<'_> {
             check_timeout: milliseconds(&mut top, "check_timeout", Duration::from_millis(500), MILLISECOND),
             max_event_loop_delay: milliseconds(&mut top, "max_event_loop_delay", Duration::from_millis(5), MILLISECOND),
             stuck_worker_timeout: stuck_worker_timeout(&mut top),
+            retry_stuck_jobs: top.take("retry_stuck_jobs").and_then(|value| value.boolean()).unwrap_or(false),
             on_crash: on_crash(&mut top),
             max_redeliveries: top.take("max_redeliveries").and_then(|value| redeliveries::read(&value)).unwrap_or(25),
             tasks_dir: self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
@@ -232,7 +233,8 @@ fn stuck_worker_timeout(top: &mut Table<'_>) -> Option<Duration> {
 
 fn on_crash(top: &mut Table<'_>) -> OnCrash {
     let said = top.take("on_crash").and_then(|value| on_crash::read(&value));
-    let retry = top.take("retry_stuck_jobs").and_then(|value| value.boolean().map(|retry| (value, retry)));
+    // Whether it is a boolean was judged when it was read for itself.
+    let retry = top.take("retry_stuck_jobs").and_then(|value| value.raw().as_bool().map(|retry| (value, retry)));
     let meant = retry.as_ref().map(|(_, retry)| if *retry { OnCrash::Requeue } else { OnCrash::Fail });
     if let (Some(said), Some(meant), Some((value, _))) = (said, meant, &retry)
         && said != meant

@@ -34,6 +34,8 @@ pub struct Config {
     pub stuck_worker_timeout: Option<Duration>,
     /// What becomes of jobs whose run was cut off, unless their task says otherwise.
     pub on_crash: OnCrash,
+    /// Are jobs enqueued again that a worker of another program took along when it died?
+    pub retry_stuck_jobs: bool,
     /// How often a job is redelivered before it fails.
     pub max_redeliveries: u32,
     /// Where the task files are.

@@ -1,6 +1,7 @@
 //! What a job is: names, payload, identity, outcome and failure record. No I/O, no imports from
 //! any other room.
 
+mod bent;
 pub mod ecma;
 pub mod failure;
 pub mod identity;

@@ -36,6 +36,8 @@ pub struct Present {
     pub timeout: Duration,
     /// When a foreign worker that stopped pinging is cleaned away.
     pub stuck_worker_timeout: Option<Duration>,
+    /// Is its job enqueued again then?
+    pub retry_stuck_jobs: bool,
 }
 
 impl Present {
@@ -47,6 +49,7 @@ impl Present {
             policy: CrashPolicy { on_crash: config.on_crash, max_redeliveries: config.max_redeliveries },
             timeout: config.timeout,
             stuck_worker_timeout: config.stuck_worker_timeout,
+            retry_stuck_jobs: config.retry_stuck_jobs,
         }
     }
 
@@ -93,6 +96,12 @@ impl Context {
     #[must_use]
     pub fn timeout(&self) -> Duration {
         self.present.borrow().timeout
+    }
+
+    /// Are the jobs of such workers enqueued again?
+    #[must_use]
+    pub fn retries_stuck_jobs(&self) -> bool {
+        self.present.borrow().retry_stuck_jobs
     }
 
     /// When a foreign worker that stopped pinging is cleaned away.

@@ -3,10 +3,15 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
+
 use super::Context;
+use crate::config::element::on_crash::OnCrash;
 use crate::event::Event;
-use crate::job::Failure;
+use crate::job::{Args, Failure, FailureView, PayloadView, QueueName};
+use crate::plugin::chain::Chain;
 use crate::store::StoreError;
+use crate::store::inspection::Retried;
 use crate::store::instance::InstanceState;
 
 /// Cleans away every foreign worker whose last ping is older than `after`.
@@ -39,7 +44,36 @@ pub async fn sweep(context: &Context, after: Duration, instances: &[InstanceStat
         if store.force_clean(worker, working, record.as_ref(), &[]).await? {
             let why = format!("it has not pinged for {silent_s} s");
             bus.emit(Event::CleaningWorker { worker: worker.clone(), why });
+            if let Some(record) = record.filter(|_| context.retries_stuck_jobs()) {
+                retry(context, &record).await?;
+            }
         }
     }
+    Ok(())
+}
+
+/// Failed -> queue, for a job that its worker took along: what `retry_stuck_jobs` asks for. A job that may have been
+/// changed on its way through the worker's record stays, as does one whose task says that a crash is a failure, and one
+/// that a rule of its task keeps out.
+async fn retry(context: &Context, record: &Bytes) -> Result<(), StoreError> {
+    let view = FailureView::parse(record);
+    let (Some(payload), Some(queue)) = (&view.payload, &view.queue) else { return Ok(()) };
+    let (Ok(job), Ok(queue)) = (PayloadView::parse(payload), QueueName::new(queue)) else { return Ok(()) };
+    let registry = context.registry();
+    let task = registry.get(&job.class);
+    if task.is_some_and(|task| task.on_crash == Some(OnCrash::Fail)) {
+        return Ok(());
+    }
+    let admissions = task.zip(Args::of(&job).ok()).map(|(task, args)| Chain::of(task).admissions(&queue, &args));
+    let text = if view.is_bent() {
+        format!("a stuck job of {} stays failed: its arguments may have been changed by its worker's record", job.class)
+    } else {
+        match context.store.retry_failed(record, &queue, payload, &admissions.unwrap_or_default()).await? {
+            Retried::Yes => format!("the job of {} goes back to queue {queue}: retry_stuck_jobs", job.class),
+            Retried::Refused { plugin } => format!("a stuck job of {} stays failed: {plugin} refused", job.class),
+            Retried::Gone => return Ok(()),
+        }
+    };
+    context.bus.emit(Event::Warning { text });
     Ok(())
 }

@@ -300,6 +300,22 @@ fn c13_a_node_resque_worker_that_stopped_pinging_is_cleaned_away_whole() {
 }
 
 #[test]
+fn c13_its_job_is_enqueued_again_where_the_configuration_says_so() {
+    let world = World::new();
+    let mut peer = world.peer(r#"{"wait":{"behaviour":"wait"}}"#);
+    peer.start_worker("peer:77", r#"["math"]"#);
+    peer.queue("enqueue", r#"["math","wait",[{"n":1}]]"#);
+    peer.wait_ran("wait");
+    peer.kill();
+    let more = "stuck_worker_timeout = \"1s\"\nretry_stuck_jobs = true";
+    let daemon = world.daemon(&Settings { more, ..Settings::scheduler_only() });
+    eventually("it is on its queue again", || world.queued("math").len() == 1);
+    daemon.stop();
+    assert_eq!(json(&world.queued("math")[0])["args"], serde_json::json!([{"n": 1}]));
+    assert_eq!(world.failed(), Vec::<String>::new());
+}
+
+#[test]
 fn c14_a_ping_without_registration_still_leads_to_the_job() {
     let world = World::new();
     let old = now_ms() / 1000 - 100;

@@ -123,6 +123,7 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
         policy: CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 },
         timeout: Duration::from_secs(5),
         stuck_worker_timeout: None,
+        retry_stuck_jobs: false,
     };
     let context = Context {
         store: Arc::clone(&f.store),

@@ -382,7 +382,12 @@ fn what_is_not_built_yet_is_refused_by_name() {
     let run = "[run]\nbuiltin = \"noop\"";
     let remove = |key: &str| format!("{key} is not built yet in this version; remove it");
     for (line, column, key, message) in [
-        ("middleware = []", 1, "middleware", "middleware is not built yet in this version; take it out".to_owned()),
+        (
+            "middleware = []",
+            1,
+            "middleware",
+            "is code of an ActionHero server; a plugin does that here, see docs/plugins.md".to_owned(),
+        ),
         ("limits = {}", 1, "limits", remove("limits")),
         ("user = \"www\"", 1, "user", remove("user")),
         ("group = \"www\"", 1, "group", remove("group")),

@@ -1,0 +1,100 @@
+//! Whether a failed job is still what was enqueued.
+
+use super::failure::{FailureView, STUCK_BY_US};
+use super::payload::PayloadView;
+
+impl FailureView {
+    /// May this job's arguments be others than were enqueued? node-resque's workers record their jobs through Lua's JSON,
+    /// which turns `[]` into `{}` and keeps 14 digits of a number; whoever cleans such a worker has nothing else. And
+    /// node-resque, when it cleans a worker of Windlass, reads its record with JavaScript's numbers.
+    #[must_use]
+    pub fn is_bent(&self) -> bool {
+        let of_windlass = self.worker.as_deref().is_some_and(|worker| worker.contains("-windlass:"));
+        let by_windlass = self.backtrace.get(2).is_some_and(|line| line == STUCK_BY_US);
+        let job = self.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
+        let Some(args) = job.as_ref().and_then(PayloadView::raw_args).filter(|_| !(of_windlass && by_windlass)) else {
+            return false;
+        };
+        let Traces { empty_object, long_number } = Traces::of(args);
+        // What every task without inputs is run with, and what is least likely to have been `[[]]`.
+        long_number || (empty_object && !of_windlass && args != "[{}]")
+    }
+}
+
+/// What a detour through another program's numbers and lists may have left in JSON.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Traces {
+    empty_object: bool,
+    long_number: bool,
+}
+
+impl Traces {
+    fn of(json: &str) -> Self {
+        /// So many digits Lua's JSON keeps.
+        const DIGITS: usize = 14;
+        let bytes = json.as_bytes();
+        let mut traces = Self::default();
+        let mut at = 0;
+        while let Some(&byte) = bytes.get(at) {
+            match byte {
+                b'"' => {
+                    at += 1;
+                    while bytes.get(at).is_some_and(|&byte| byte != b'"') {
+                        at += if bytes[at] == b'\\' { 2 } else { 1 };
+                    }
+                }
+                b'{' => traces.empty_object |= json[at + 1..].trim_start().starts_with('}'),
+                b'-' | b'0'..=b'9' => {
+                    let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
+                    let number = &bytes[at..];
+                    let number = &number[..number.iter().position(|byte| !is_part(byte)).unwrap_or(number.len())];
+                    let digits = number.iter().filter(|byte| byte.is_ascii_digit());
+                    traces.long_number |= digits.skip_while(|&&digit| digit == b'0').count() >= DIGITS;
+                    traces.long_number |= number.iter().any(|byte| matches!(byte, b'e' | b'E'));
+                    at += number.len() - 1;
+                }
+                _ => {}
+            }
+            at += 1;
+        }
+        traces
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_another_programs_json_may_have_changed_is_seen() {
+        let traces = |json: &str| (Traces::of(json).empty_object, Traces::of(json).long_number);
+        for fine in ["[]", r#"["a\" {} 1e9 123456789012345678",{"b":[],"{}":1}]"#, "[1795490778000,-0.5,0.001]", "null"]
+        {
+            assert_eq!(traces(fine), (false, false), "{fine}");
+        }
+        for object in ["{}", "[{}]", "[[1,{ }]]", r#"["\"",{"ids":{}}]"#] {
+            assert_eq!(traces(object), (true, false), "{object}");
+        }
+        for number in ["[1.7000000000001e+15]", r#"["\"",1E3]"#, "[123456789012345678]", "[3.1415926535898]"] {
+            assert_eq!(traces(number), (false, true), "{number}");
+        }
+    }
+
+    #[test]
+    fn whose_record_it_is_decides_what_may_be_bent() {
+        let bent = |worker: &str, by: &str, args: &str| {
+            FailureView::parse(
+                format!(
+                    r#"{{"worker":"{worker}","payload":{{"class":"a","args":{args}}},"backtrace":["x","queue#forceCleanWorker","{by}"]}}"#
+                )
+                .as_bytes(),
+            ).is_bent()
+        };
+        let (ours, theirs, long) = ("h-windlass:1+1", "h:1", "[12345678901234567890]");
+        assert!(!bent(ours, "windlass", long) && !bent(ours, "windlass", "{}"));
+        assert!(bent(ours, "node-resque", long) && !bent(ours, "node-resque", "[1,{}]"));
+        assert!(bent(theirs, "windlass", "[1,{}]") && bent(theirs, "node-resque", long));
+        assert!(bent(theirs, "windlass", "{}"), "an empty list of arguments");
+        assert!(!bent(theirs, "windlass", "[{}]"), "a task without inputs");
+    }
+}
