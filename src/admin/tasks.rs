@@ -208,10 +208,10 @@ impl PluginView {
 impl RunView {
     fn of(handler: &HandlerSpec) -> Self {
         match handler {
-            HandlerSpec::Exec(ExecSpec { argv, cwd, env, output, result, .. }) => Self::Exec {
+            HandlerSpec::Exec(ExecSpec { argv, place, output, result, .. }) => Self::Exec {
                 argv: argv.iter().map(written).collect(),
-                cwd: cwd.display().to_string(),
-                env: env.keys().cloned().collect(),
+                cwd: place.cwd.display().to_string(),
+                env: place.env.keys().cloned().collect(),
                 output: match output {
                     OutputMode::Log => "log",
                     OutputMode::Discard => "discard",

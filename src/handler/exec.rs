@@ -100,11 +100,11 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
     let values = Values { args: &job.args, id: &job.identity.id, queue: job.queue.as_str() };
     let mut argv = render::argv(spec, values)?.into_iter();
     let mut command = Command::new(argv.next().unwrap_or_default());
-    command.args(argv).cwd(&spec.cwd);
+    command.args(argv).cwd(&spec.place.cwd);
     for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED, "WINDLASS_ARGS", "WINDLASS_ARGS_OMITTED"]) {
         command.env_remove(name);
     }
-    for (name, value) in &spec.env {
+    for (name, value) in &spec.place.env {
         command.env(name, value);
     }
     command
@@ -229,10 +229,10 @@ impl Seen {
 
     fn judge(self, status: ExitStatus, spec: &ExecSpec, later: u32) -> Outcome {
         match (status.code(), status.signal()) {
-            (Some(LATER), _) if later < spec.retry_later_limit => Outcome::Later { delay: spec.retry_later },
+            (Some(LATER), _) if later < spec.later.limit => Outcome::Later { delay: spec.later.delay },
             (Some(LATER), _) => {
                 let times = u64::from(later) + 1;
-                let limit = spec.retry_later_limit;
+                let limit = spec.later.limit;
                 self.failure(
                     "ExitStatus",
                     format!("exited with {LATER} (later) {times} times; retry_later_limit is {limit}"),

@@ -18,20 +18,40 @@ pub enum HandlerSpec {
 pub struct ExecSpec {
     /// The program and its arguments, each with placeholders that are already parsed.
     pub argv: Vec<Template>,
-    /// The working directory: the folder of the task file unless it says otherwise.
-    pub cwd: PathBuf,
-    /// Added to the environment.
-    pub env: BTreeMap<String, String>,
+    /// Where and with what it runs.
+    pub place: Place,
     /// What becomes of the output.
     pub output: OutputMode,
     /// What is kept as the job's result.
     pub result: ResultMode,
     /// May a placeholder's value begin with a dash where it would read as an option?
     pub allow_dash: bool,
-    /// The delay when the program exits with 75.
-    pub retry_later: Duration,
-    /// How often it may do that before the job fails.
-    pub retry_later_limit: u32,
+    /// What an exit with 75 means.
+    pub later: Later,
+}
+
+/// Where and with what environment a program runs.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Place {
+    /// The working directory: the folder of the task file unless it says otherwise.
+    pub cwd: PathBuf,
+    /// Added to the environment.
+    pub env: BTreeMap<String, String>,
+}
+
+/// What "later" means when a handler says so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Later {
+    /// How long the job waits, where the handler does not say that itself.
+    pub delay: Duration,
+    /// How often it may be put off before it fails.
+    pub limit: u32,
+}
+
+impl Default for Later {
+    fn default() -> Self {
+        Self { delay: Duration::from_secs(30), limit: 25 }
+    }
 }
 
 /// One item of argv: text with placeholders.

@@ -12,7 +12,7 @@ use crate::event::Listener;
 use crate::handler::fixture::{begin, invocation};
 use crate::job::QueueName;
 use crate::process::sweep;
-use crate::task::handler_spec::{Piece, Template};
+use crate::task::handler_spec::{Later, Piece, Place, Template};
 
 /// A folder with a script `./job`, and the spec that runs it.
 struct Scene {
@@ -26,13 +26,11 @@ fn scene(script: &str) -> Scene {
     let argv = vec![Template { pieces: vec![Piece::Text("./job".into())] }];
     let spec = ExecSpec {
         argv,
-        cwd: folder.path().to_owned(),
-        env: BTreeMap::new(),
+        place: Place { cwd: folder.path().to_owned(), ..Place::default() },
         output: OutputMode::Log,
         result: ResultMode::Nothing,
         allow_dash: false,
-        retry_later: Duration::from_secs(30),
-        retry_later_limit: 2,
+        later: Later { limit: 2, ..Later::default() },
     };
     Scene { folder, spec }
 }
@@ -139,7 +137,8 @@ async fn a_program_that_does_not_read_a_megabyte_is_no_error() {
 #[tokio::test]
 async fn the_environment_names_the_job_and_nothing_of_the_daemon() {
     let mut scene = scene("env -0 | tr '\\n\\0' ' \\n' > got; pwd >> got");
-    scene.spec.env = BTreeMap::from([("COLOUR".into(), "blue".into()), ("WINDLASS_TASK".into(), "forged".into())]);
+    scene.spec.place.env =
+        BTreeMap::from([("COLOUR".into(), "blue".into()), ("WINDLASS_TASK".into(), "forged".into())]);
     assert_eq!(scene.run("[\"x\"]").await, DONE);
     let got = scene.read("got");
     let lines: Vec<&str> = got.lines().collect();

@@ -1,10 +1,7 @@
-use std::collections::BTreeMap;
-use std::time::Duration;
-
 use proptest::prelude::*;
 
 use super::*;
-use crate::task::handler_spec::{OutputMode, ResultMode};
+use crate::task::handler_spec::{Later, OutputMode, Place, ResultMode};
 
 fn arg(index: usize, path: &[&str]) -> Piece {
     let mut written = index.to_string();
@@ -19,13 +16,11 @@ fn text(text: &str) -> Piece {
 fn spec(items: Vec<Vec<Piece>>) -> ExecSpec {
     ExecSpec {
         argv: items.into_iter().map(|pieces| Template { pieces }).collect(),
-        cwd: "/".into(),
-        env: BTreeMap::new(),
+        place: Place::default(),
         output: OutputMode::Discard,
         result: ResultMode::Nothing,
         allow_dash: false,
-        retry_later: Duration::from_secs(30),
-        retry_later_limit: 25,
+        later: Later::default(),
     }
 }
 

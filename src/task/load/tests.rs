@@ -7,7 +7,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::element::on_crash::OnCrash;
-use crate::task::handler_spec::{BuiltinSpec, ExecSpec, HandlerSpec, OutputMode, Piece, ResultMode, Template};
+use crate::task::handler_spec::{
+    BuiltinSpec, ExecSpec, HandlerSpec, Later, OutputMode, Piece, Place, ResultMode, Template,
+};
 use crate::task::plugin_spec::PluginSpec;
 
 const BUILTINS: [&str; 3] = ["noop", "log", "sleep"];
@@ -110,13 +112,11 @@ fn a_task_is_read_with_all_its_keys() {
         task.handler,
         HandlerSpec::Exec(ExecSpec {
             argv,
-            cwd: dir.path().to_owned(),
-            env: BTreeMap::from([("LANG".to_owned(), "C".to_owned())]),
+            place: Place { cwd: dir.path().to_owned(), env: BTreeMap::from([("LANG".to_owned(), "C".to_owned())]) },
             output: OutputMode::Discard,
             result: ResultMode::LastLine,
             allow_dash: true,
-            retry_later: Duration::from_secs(10),
-            retry_later_limit: 5,
+            later: Later { delay: Duration::from_secs(10), limit: 5 },
         })
     );
 }
@@ -128,8 +128,8 @@ fn what_a_task_does_not_say_has_its_default() {
     assert!(task.plugins.is_empty() && task.re_enqueue_after_failure);
     assert_eq!((task.timeout, task.on_crash, task.max_redeliveries), (None, None, None));
     let HandlerSpec::Exec(exec) = task.handler else { panic!("{task:?}") };
-    assert_eq!(exec.cwd, dir.path());
-    assert_eq!((exec.retry_later, exec.retry_later_limit), (Duration::from_secs(30), 25));
+    assert_eq!(exec.place.cwd, dir.path());
+    assert_eq!(exec.later, Later { delay: Duration::from_secs(30), limit: 25 });
     assert_eq!((exec.output, exec.result, exec.allow_dash), (OutputMode::Log, ResultMode::Nothing, false));
     assert_eq!(task.source, dir.path().join("a.toml"));
 }

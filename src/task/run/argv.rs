@@ -1,0 +1,97 @@
+//! Reads a program and its arguments, with placeholders where the handler has any.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::Path;
+
+use super::Around;
+use crate::config::reader::Value;
+use crate::task::handler_spec::{Piece, Template};
+use crate::task::program;
+use crate::task::template::TemplateError;
+
+/// Reads the program and its arguments. Every item is judged, so that all problems are told.
+pub(super) fn read(
+    exec: &Value<'_>,
+    env: &BTreeMap<String, String>,
+    around: Around<'_>,
+    warnings: &mut Vec<String>,
+) -> Option<Vec<Template>> {
+    let items = exec.list("a list: the program and its arguments (no shell is asked)")?;
+    if items.is_empty() {
+        exec.report("expected a program (found an empty list)");
+    }
+    let mut argv: Vec<Template> = Vec::new();
+    let mut good = true;
+    for (position, item) in items.iter().enumerate() {
+        let Some(template) = read_item(item) else {
+            good = false;
+            continue;
+        };
+        if position == 0 {
+            match read_program(item, &template, env, around.folder) {
+                Some(program) => argv.push(program),
+                None => good = false,
+            }
+            continue;
+        }
+        if template.takes_arguments() {
+            if around.periodic {
+                item.report("a periodic task takes no arguments: nothing could stand in for the placeholder");
+            } else if items[position - 1].raw().as_str().is_some_and(runs_code) {
+                warnings.push(format!(
+                    "{}: a placeholder in the item after -c becomes part of the code that runs; pass it as an \
+                     argument of its own",
+                    item.place_and_key()
+                ));
+            }
+        }
+        argv.push(template);
+    }
+    (good && !argv.is_empty()).then_some(argv)
+}
+
+fn read_item(item: &Value<'_>) -> Option<Template> {
+    let text = item.string()?;
+    if text.contains('\0') {
+        item.report("must not hold NUL");
+        return None;
+    }
+    match Template::parse(text) {
+        Ok(template) => Some(template),
+        Err(error) => {
+            let suggestion = match error {
+                TemplateError::UnknownOfJob { suggestion, .. } => suggestion,
+                _ => None,
+            };
+            item.report_with(error.to_string(), suggestion);
+            None
+        }
+    }
+}
+
+/// The program by its whole path: it is found here, once, and not again for each job.
+fn read_program(
+    item: &Value<'_>,
+    template: &Template,
+    env: &BTreeMap<String, String>,
+    folder: &Path,
+) -> Option<Template> {
+    let Some(written) = template.as_text() else {
+        item.report("the program itself must not hold placeholders");
+        return None;
+    };
+    let search = env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
+    let found = program::find(written, folder, search.as_deref()).map_err(|error| item.report(error.to_string()));
+    let path = found.ok()?;
+    let Some(path) = path.to_str() else {
+        item.report(format!("expected a path in UTF-8 (found {})", path.display()));
+        return None;
+    };
+    Some(Template { pieces: vec![Piece::Text(path.to_owned())] })
+}
+
+/// `-c`, alone or as the last of a bundle such as `-ec`.
+fn runs_code(item: &str) -> bool {
+    item.strip_prefix('-').is_some_and(|bundle| bundle.ends_with('c') && bundle.bytes().all(|b| b.is_ascii_lowercase()))
+}

@@ -1,0 +1,32 @@
+//! Reads `exec = [...]`.
+
+use super::{Around, argv, later, place};
+use crate::config::reader::{Table, Value};
+use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
+
+/// The keys that go with it.
+pub(super) const KEYS: [&str; 7] = ["cwd", "env", "output", "result", "allow_dash", "retry_later", "retry_later_limit"];
+
+pub(super) fn read(
+    exec: &Value<'_>,
+    run: &mut Table<'_>,
+    around: Around<'_>,
+    warnings: &mut Vec<String>,
+) -> Option<ExecSpec> {
+    let place = place::read(run, around.folder);
+    let output = run.take("output").and_then(|value| {
+        value.one_of("\"log\" or \"discard\"", &[("log", OutputMode::Log), ("discard", OutputMode::Discard)])
+    });
+    let result =
+        run.take("result").and_then(|value| value.one_of("\"last_line\"", &[("last_line", ResultMode::LastLine)]));
+    let allow_dash = run.take("allow_dash").and_then(|value| value.boolean());
+    let later = later::read(run);
+    Some(ExecSpec {
+        argv: argv::read(exec, &place.env, around, warnings)?,
+        place,
+        output: output.unwrap_or(OutputMode::Log),
+        result: result.unwrap_or(ResultMode::Nothing),
+        allow_dash: allow_dash.unwrap_or(false),
+        later,
+    })
+}
