@@ -81,6 +81,8 @@ pub(super) struct Core {
     pub(super) shortest_lock_s: Cell<Option<u64>>,
     /// Rung when `shortest_lock_s` shrinks.
     pub(super) lock_taken: Notify,
+    /// For how long nobody may think us dead after an extension.
+    pub(super) lease: Duration,
     /// When the last successful extension of the lease was sent.
     pub(super) extended: Cell<Instant>,
     /// How often `record` was changed, and which of its changes the store has.
@@ -123,6 +125,12 @@ impl Core {
         for bell in &self.bells {
             bell.notify_one();
         }
+    }
+
+    /// May a run begin? Not when the lease is getting old: we have slept, or the store is slow to
+    /// extend it, and a claim may be lost by now or the run would have to be ended in a moment.
+    pub(super) fn lease_is_fresh(&self) -> bool {
+        self.extended.get().elapsed() < self.lease / 2
     }
 
     /// The store declared this instance dead: all claims are lost, all runs must end.

@@ -9,7 +9,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::core::Core;
 use super::roster::State;
@@ -17,15 +17,17 @@ use crate::handler::contract::Stop;
 use crate::store::instance::{Extend, Extended, LockRenewal};
 
 /// Extends for as long as it is polled.
-pub(super) async fn beat(core: Rc<Core>, lease: Duration) {
+pub(super) async fn beat(core: Rc<Core>) {
+    let mut sent = core.extended.get();
     loop {
-        let calm = (lease / 3).min(core.config().timeout);
+        let calm = (core.lease / 3).min(core.config().timeout);
         let period = match core.shortest_lock_s.get() {
             Some(ttl_s) => calm.min(Duration::from_secs(ttl_s) / 3),
             None => calm,
         };
         tokio::select! {
-            () = sleep(period) => {}
+            // From one sending to the next: an extension that came back late is old already.
+            () = sleep_until(sent + period) => {}
             // A lock that runs out sooner than our period was taken; beat faster from now on.
             () = core.lock_taken.notified() => continue,
             // What we say of ourselves has changed, and others wait until the store has it.
@@ -33,11 +35,16 @@ pub(super) async fn beat(core: Rc<Core>, lease: Duration) {
         }
         let version = core.record_version.get();
         let (extend, numbers) = gather(&core);
-        let sent = Instant::now();
+        sent = Instant::now();
         match core.store.extend(&extend).await {
             Ok(extended) => {
                 core.store_answered();
+                let waited = !core.lease_is_fresh();
                 core.extended.set(sent);
+                if waited && core.lease_is_fresh() {
+                    // Lanes have not claimed meanwhile.
+                    core.ring_all();
+                }
                 if core.published.replace(version) != version {
                     core.reconsider.notify_one();
                 }
@@ -103,7 +110,8 @@ fn settle_findings(core: &Core, extend: &Extend, numbers: &[usize], extended: &E
 }
 
 /// Ends all runs before the lease does, when it cannot be extended.
-pub(super) async fn guard(core: Rc<Core>, lease: Duration) {
+pub(super) async fn guard(core: Rc<Core>) {
+    let lease = core.lease;
     let mut told = Stop::No;
     loop {
         let grace = core.kill_grace.get().min(lease / 3);
@@ -126,7 +134,7 @@ pub(super) async fn guard(core: Rc<Core>, lease: Duration) {
             ));
             core.roster.borrow().stop_all(Stop::Terminate);
         } else {
-            // Again and again until the store answers, for a run may begin in between.
+            // Again and again until the store answers, for a run may have been about to begin.
             told = Stop::Kill;
             core.roster.borrow().stop_all(Stop::Kill);
             sleep(Duration::from_millis(200)).await;

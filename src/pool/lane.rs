@@ -96,7 +96,7 @@ impl LaneTask {
     /// Takes all that is ready, and claims for the idle slots if there may be jobs.
     fn compose(&mut self) -> Option<Round> {
         let mut idle = (Vec::new(), Vec::new());
-        if self.core.accepting.get() && self.core.hungry[self.index].get() {
+        if self.core.accepting.get() && self.core.hungry[self.index].get() && self.core.lease_is_fresh() {
             for slot in self.core.roster.borrow_mut().iter_mut() {
                 if slot.lane() != self.index || slot.retiring || slot.stale {
                     continue;
@@ -249,7 +249,7 @@ impl LaneTask {
     }
 
     fn begin(&mut self, number: usize, worker: &WorkerName, mut job: Box<Job>) {
-        if self.core.draining.get() {
+        if self.core.draining.get() || !self.core.lease_is_fresh() {
             return self.release(number, worker, *job);
         }
         let outcome = {
@@ -266,11 +266,12 @@ impl LaneTask {
         self.end(number, worker, *job, outcome);
     }
 
-    /// A claimed job that is not to begin any more goes back as if it had never been claimed.
+    /// A claimed job that is not to begin goes back as if it had never been claimed.
     fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
         let ending = ending::release(job.task(), run);
-        self.vetoed(&job, "given back unharmed, for we drain".to_owned());
+        let why = if self.core.draining.get() { "we drain" } else { "our lease may be over" };
+        self.vetoed(&job, format!("given back unharmed, for {why}"));
         self.settle(number, worker, job, ending, None);
     }
 

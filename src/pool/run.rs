@@ -152,6 +152,7 @@ async fn live(
         retired: Notify::new(),
         shortest_lock_s: Cell::new(None),
         lock_taken: Notify::new(),
+        lease: config.store.lease,
         extended: Cell::new(joined),
         record_version: Cell::new(0),
         published: Cell::new(0),
@@ -170,8 +171,8 @@ async fn live(
         .map(|(index, (lane, report))| spawn_local(LaneTask::new(index, Rc::clone(&core), lane, report).run()))
         .collect();
     let mut tasks = vec![
-        spawn_local(heartbeat::beat(Rc::clone(&core), config.store.lease)),
-        spawn_local(heartbeat::guard(Rc::clone(&core), config.store.lease)),
+        spawn_local(heartbeat::beat(Rc::clone(&core))),
+        spawn_local(heartbeat::guard(Rc::clone(&core))),
         spawn_local(orphan::watch(Rc::clone(&core), config.store.lease)),
     ];
     let mut growing = Vec::new();

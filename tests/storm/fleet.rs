@@ -138,6 +138,15 @@ impl Fleet {
         value["count"].as_u64().unwrap_or_else(|| panic!("no count in {text}"))
     }
 
+    /// How often the instances have told that a job goes back to be run again.
+    pub(crate) fn redeliveries_told(&self, id: &str) -> usize {
+        let told = |seat| {
+            let text = fs::read_to_string(self.log(seat)).unwrap_or_default();
+            text.lines().filter(|line| line.contains(&format!("job {id} ")) && line.contains("redelivery")).count()
+        };
+        told(0) + told(1)
+    }
+
     /// The ends of the logs, for a test that failed.
     pub(crate) fn log_tails(&self) -> String {
         let tail = |seat| {

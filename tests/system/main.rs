@@ -12,6 +12,7 @@ mod daemon;
 mod extending;
 mod generate;
 mod inspect;
+mod lease;
 mod moving;
 mod outage;
 mod place;

@@ -1,0 +1,77 @@
+//! A lease that gets old: what an instance may still do, and what not.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use crate::daemon::{Folder, eventually, signal};
+use crate::support::redis::{Options, RedisServer};
+
+fn lines(folder: &Folder, name: &str) -> usize {
+    fs::read_to_string(folder.path(name)).unwrap_or_default().lines().count()
+}
+
+#[test]
+fn a_job_that_comes_with_a_slow_store_is_run_once() {
+    let folder = Folder::new("sqlite:store.db", "");
+    folder.script("note", "echo $WINDLASS_JOB_ID >>begun; sleep 0.3; echo done >>ended");
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    let store = rusqlite::Connection::open(folder.path("store.db")).expect("the store must be there");
+    store.busy_timeout(Duration::from_secs(20)).expect("a timeout must be settable");
+    store.execute_batch("BEGIN IMMEDIATE").expect("the write lock must be had");
+    let mut enqueue = folder.command(&["enqueue", "--bulk", "-"]);
+    let mut enqueue =
+        enqueue.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("it must start");
+    let jobs = "{\"task\":\"note\"}\n".repeat(4);
+    enqueue.stdin.take().expect("it was piped").write_all(jobs.as_bytes()).expect("the pipe must take it");
+    // Longer than the lease of 3 s may go without an extension: the passing of time is what is tested.
+    std::thread::sleep(Duration::from_millis(2800));
+    store.execute_batch("ROLLBACK").expect("the write lock must be given back");
+    assert!(enqueue.wait().expect("it must end").success());
+    eventually("the jobs are done", || lines(&folder, "ended") == 4);
+    daemon.stop();
+    assert_eq!(lines(&folder, "begun"), 4, "{}", fs::read_to_string(folder.path("log")).unwrap_or_default());
+}
+
+#[test]
+fn a_claim_that_is_first_seen_after_the_lease_does_not_begin() {
+    const JOBS: usize = 300;
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let folder = Folder::new(&server.url(), "worker_logging = { job = \"info\" }");
+    // Shorter than an answer may take: the sleeper must find the answer when it wakes.
+    folder.reconfigure("lease = \"3s\"", "lease = \"1s\"");
+    folder.script("note", "echo $WINDLASS_JOB_ID >>begun");
+    let sleeper = folder.daemon_with_log("sleeper");
+    sleeper.wait_log("[ worker ] started");
+    let proper = sleeper.proper();
+    let mut client = UnixStream::connect(server.socket()).expect("the server must be there");
+    let wire = |words: &[&str]| {
+        let head = format!("*{}\r\n", words.len());
+        words.iter().fold(head, |wire, word| format!("{wire}${}\r\n{word}\r\n", word.len()))
+    };
+    let job = "{\"class\":\"note\",\"queue\":\"default\",\"args\":[{}]}";
+    let jobs = wire(&["RPUSH", "resque:queue:default", job]).repeat(JOBS);
+    client.write_all((wire(&["SADD", "resque:queues", "default"]) + &jobs).as_bytes()).expect("it must take them");
+    eventually("some jobs have run", || lines(&folder, "begun") > 10);
+    // Redis is busy for one to two seconds. Meanwhile the runs end, and the daemon asks to have them
+    // settled and for the next jobs. Then it is stopped: the claims are on record, and nobody reads them.
+    let busy = "local t = redis.call('TIME')[1] + 1 while tonumber(redis.call('TIME')[1]) <= t do end";
+    client.write_all(wire(&["EVAL", busy, "0"]).as_bytes()).expect("the server must take it");
+    std::thread::sleep(Duration::from_millis(700));
+    signal(proper, Signal::STOP);
+    let begun = || sleeper.log().matches("working job").count();
+    let before = begun();
+    assert!(lines(&folder, "begun") < JOBS, "the machine is too fast for this test: more jobs, please");
+    let other = folder.daemon_with_log("other");
+    other.wait_log("redelivery 1");
+    eventually("the other has done the rest", || lines(&folder, "begun") >= JOBS);
+    signal(proper, Signal::CONT);
+    sleeper.wait_log("was declared dead");
+    assert_eq!(begun(), before, "the claims that were lost did not begin: {}", sleeper.log());
+    sleeper.stop();
+    other.stop();
+}
