@@ -1,11 +1,15 @@
 //! Tasks, as their files define them.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::error::AdminError;
 use crate::client::request::nearest;
 use crate::config::element::on_crash::OnCrash;
+use crate::config::element::size;
+use crate::process::Confines;
 use crate::task::cadence::Cadence;
 use crate::task::calendar::Calendar;
 use crate::task::definition::TaskDefinition;
@@ -96,6 +100,11 @@ pub enum RunView {
         cwd: String,
         /// Names of variables that are set; values may be secret.
         env: Vec<String>,
+        /// Does it inherit no others?
+        env_clear: bool,
+        /// The user, group, umask and limits it runs under, as in the task file.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        confines: BTreeMap<&'static str, String>,
         /// `log` or `discard`.
         output: &'static str,
         /// `last_line` if the last line of stdout is kept.
@@ -212,6 +221,8 @@ impl RunView {
                 argv: argv.iter().map(written).collect(),
                 cwd: place.cwd.display().to_string(),
                 env: place.env.keys().cloned().collect(),
+                env_clear: place.env_clear,
+                confines: place.confines.as_deref().map(confines).unwrap_or_default(),
                 output: match output {
                     OutputMode::Log => "log",
                     OutputMode::Discard => "discard",
@@ -233,6 +244,24 @@ impl RunView {
             Self::Builtin { name } => format!("builtin {name}"),
         }
     }
+}
+
+/// What a program is confined to, by the keys of a task file.
+fn confines(confines: &Confines) -> BTreeMap<&'static str, String> {
+    let limits = confines.limits;
+    [
+        ("user", confines.user.as_ref().map(|user| user.name.clone())),
+        ("group", confines.group.as_ref().map(|group| group.name.clone())),
+        ("umask", confines.umask.map(|umask| format!("{umask:03o}"))),
+        ("limits.memory", limits.memory.map(size::show)),
+        ("limits.cpu", limits.cpu_s.map(|seconds| format!("{seconds}s"))),
+        ("limits.processes", limits.processes.map(|count| count.to_string())),
+        ("limits.open_files", limits.open_files.map(|count| count.to_string())),
+        ("limits.file_size", limits.file_size.map(size::show)),
+    ]
+    .into_iter()
+    .filter_map(|(key, value)| Some((key, value?)))
+    .collect()
 }
 
 /// An item of argv as it was written.

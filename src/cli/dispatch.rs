@@ -15,6 +15,7 @@ use super::context::Context;
 use super::exit::{CliError, Exit};
 use super::output::complain;
 use crate::daemon::extensions::Extensions;
+use crate::process::confine;
 
 /// Runs the command that the command line names.
 pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -23,6 +24,10 @@ pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
 
 /// The same for a program that adds something.
 pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Extensions) -> ExitCode {
+    let line: Vec<OsString> = line.into_iter().collect();
+    if let Some(code) = confine::shim(line.iter().skip(1).cloned()) {
+        return code;
+    }
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
         Err(error) => {

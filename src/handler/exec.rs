@@ -18,14 +18,17 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use signal_hook::consts::{SIGXCPU, SIGXFSZ};
 use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::contract::{Begun, Handler, Invocation, Stop, stopped};
 use super::render::{self, Unfit, Values};
+use crate::config::element::size;
 use crate::event::{Bus, Event, Kind, Stream};
 use crate::job::ecma::quote;
 use crate::job::{Failure, Outcome};
+use crate::process::confine::{self, is_complaint};
 use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, signal_name, terminate};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
@@ -101,6 +104,12 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
     let mut argv = render::argv(spec, values)?.into_iter();
     let mut command = Command::new(argv.next().unwrap_or_default());
     command.args(argv).cwd(&spec.place.cwd);
+    if let Some(confines) = &spec.place.confines {
+        command.confine(Arc::clone(confines));
+    }
+    if spec.place.env_clear {
+        command.env_clear();
+    }
     for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED, "WINDLASS_ARGS", "WINDLASS_ARGS_OMITTED"]) {
         command.env_remove(name);
     }
@@ -238,10 +247,17 @@ impl Seen {
                     format!("exited with {LATER} (later) {times} times; retry_later_limit is {limit}"),
                 )
             }
+            (Some(confine::FAILED), _)
+                if spec.place.confines.is_some() && self.tail.last().is_some_and(is_complaint) =>
+            {
+                let complaint = self.tail.last().unwrap_or_default().to_owned();
+                self.failure("SpawnError", complaint)
+            }
             (Some(code), _) => self.failure("ExitStatus", format!("exited with {code}")),
             (None, Some(signal)) => {
                 let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
-                self.failure("Signal", format!("killed by signal {signal}{name}"))
+                let limit = over(signal, spec).unwrap_or_default();
+                self.failure("Signal", format!("killed by signal {signal}{name}{limit}"))
             }
             (None, None) => self.failure("ExitStatus", format!("ended in an unknown way: {status}")),
         }
@@ -249,6 +265,16 @@ impl Seen {
 
     fn failure(self, exception: &str, error: String) -> Outcome {
         Outcome::Failure(Failure { exception: exception.to_owned(), error, backtrace: self.tail.into_lines() })
+    }
+}
+
+/// The limit that a signal speaks of.
+fn over(signal: i32, spec: &ExecSpec) -> Option<String> {
+    let limits = spec.place.confines.as_ref()?.limits;
+    match signal {
+        SIGXCPU => limits.cpu_s.map(|limit| format!(": its limits.cpu is {limit}s")),
+        SIGXFSZ => limits.file_size.map(|limit| format!(": its limits.file_size is {}", size::show(limit))),
+        _ => None,
     }
 }
 

@@ -11,8 +11,11 @@ use std::io;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command as StdCommand, Stdio};
+use std::sync::Arc;
 
 use rustix::io::Errno;
+
+use super::confine::{self, Confines};
 
 /// A command that can be spawned.
 #[derive(Debug, Clone)]
@@ -23,6 +26,8 @@ pub struct Command {
     removed: Vec<OsString>,
     cwd: Option<PathBuf>,
     stdout: bool,
+    bare: bool,
+    confines: Option<Arc<Confines>>,
 }
 
 /// Why a command did not start.
@@ -102,6 +107,8 @@ impl Command {
             removed: Vec::new(),
             cwd: None,
             stdout: true,
+            bare: false,
+            confines: None,
         }
     }
 
@@ -120,6 +127,20 @@ impl Command {
     /// Keeps an inherited variable from the child. What [`env`](Self::env) sets is not removed.
     pub fn env_remove(&mut self, name: impl Into<OsString>) -> &mut Self {
         self.removed.push(name.into());
+        self
+    }
+
+    /// Keeps everything inherited from the child. What [`env`](Self::env) sets remains.
+    pub fn env_clear(&mut self) -> &mut Self {
+        self.bare = true;
+        self
+    }
+
+    /// Confines the program; see [`confine`]. Its user's name and home are in its environment,
+    /// unless [`env`](Self::env) says otherwise. Programs of this library must give
+    /// [`confine::shim`] its turn when they start; [`Program`](crate::cli::Program) does.
+    pub fn confine(&mut self, confines: Arc<Confines>) -> &mut Self {
+        self.confines = Some(confines);
         self
     }
 
@@ -143,18 +164,28 @@ impl Command {
 
     /// Starts it with pipes on stdin and stderr, and on stdout unless that is discarded.
     pub(super) fn spawn(&self) -> Result<std::process::Child, SpawnError> {
-        let mut command = match self.looked_up()? {
-            Some(found) => {
-                let mut command = StdCommand::new(found);
-                command.arg0(&self.program);
-                command
-            }
-            None => StdCommand::new(&self.program),
+        let found = self.looked_up()?;
+        let program = found.as_deref().map_or(&*self.program, Path::as_os_str);
+        let mut command = if let Some(confines) = &self.confines {
+            // The child's own /proc/self/exe is this executable, also if its file has been replaced.
+            let mut command = StdCommand::new("/proc/self/exe");
+            command.args(confines.to_args()).arg(program);
+            command
+        } else {
+            let mut command = StdCommand::new(program);
+            command.arg0(&self.program);
+            command
         };
+        if self.bare {
+            command.env_clear();
+        }
         command.args(&self.args).stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         command.stdout(if self.stdout { Stdio::piped() } else { Stdio::null() });
         for name in &self.removed {
             command.env_remove(name);
+        }
+        for (name, value) in self.confines.iter().flat_map(|confines| confine::identity(confines)) {
+            command.env(name, value);
         }
         for (name, value) in &self.env {
             command.env(name, value);

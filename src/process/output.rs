@@ -207,6 +207,12 @@ impl Tail {
         }
     }
 
+    /// The line that came last.
+    #[must_use]
+    pub fn last(&self) -> Option<&str> {
+        self.lines.back().map(String::as_str)
+    }
+
     /// The lines, oldest first.
     #[must_use]
     pub fn into_lines(self) -> Vec<String> {

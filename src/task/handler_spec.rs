@@ -2,7 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::process::Confines;
 
 /// The handler of a task.
 #[derive(Debug, Clone, PartialEq)]
@@ -30,13 +33,17 @@ pub struct ExecSpec {
     pub later: Later,
 }
 
-/// Where and with what environment a program runs.
+/// Where, with what environment and as whom a program runs.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Place {
     /// The working directory: the folder of the task file unless it says otherwise.
     pub cwd: PathBuf,
     /// Added to the environment.
     pub env: BTreeMap<String, String>,
+    /// Does it inherit nothing but that?
+    pub env_clear: bool,
+    /// Its user, its umask, its limits, if it has any.
+    pub confines: Option<Arc<Confines>>,
 }
 
 /// What "later" means when a handler says so.

@@ -242,9 +242,6 @@ impl Loader<'_> {
 
 fn refuse_what_comes_later(table: &mut Table<'_>) {
     table.refuse("middleware", "is code of an ActionHero server; a plugin does that here, see docs/plugins.md");
-    for key in run::NOT_BUILT {
-        table.refuse(key, &format!("{key} is not built yet in this version; remove it"));
-    }
     for key in run::keys().chain(["rpc", "http"]) {
         table.refuse(key, "belongs to the handler: write it below [run]");
     }

@@ -11,11 +11,8 @@ use std::path::Path;
 use super::handler_spec::HandlerSpec;
 use crate::config::reader::Table;
 
-/// What comes later.
-pub(super) const NOT_BUILT: [&str; 5] = ["limits", "user", "group", "umask", "env_clear"];
-
 /// The handlers there are, and the keys that go with each.
-const HANDLERS: [(&str, &[&str]); 2] = [("exec", &exec::KEYS), ("builtin", &[])];
+const HANDLERS: [(&str, &[&[&str]]); 2] = [("exec", &[&place::KEYS, &exec::KEYS]), ("builtin", &[])];
 
 /// Keys of the task that land in `[run]` when they are written below it.
 const OF_TASK: [&str; 9] =
@@ -34,7 +31,7 @@ pub(super) struct Around<'a> {
 
 /// Every key of `[run]`; written at the task itself, it is refused with a hint.
 pub(super) fn keys() -> impl Iterator<Item = &'static str> {
-    HANDLERS.iter().flat_map(|(name, keys)| std::iter::once(*name).chain(keys.iter().copied()))
+    HANDLERS.iter().flat_map(|(name, keys)| std::iter::once(*name).chain(keys.iter().copied().flatten().copied()))
 }
 
 /// Reads the handler. It may be used only if no problem was reported meanwhile.
@@ -42,9 +39,6 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
     let later = run.has("rpc") || run.has("http");
     run.refuse("rpc", "rpc is not built yet in this version; exec runs a process for each job");
     run.refuse("http", "http is not built yet in this version; exec can run curl");
-    for key in NOT_BUILT {
-        run.refuse(key, &format!("{key} is not built yet in this version; remove it"));
-    }
     for key in OF_TASK {
         run.refuse(key, "belongs to the task: write it above [run]");
     }
@@ -71,9 +65,10 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
     handler
 }
 
-fn refuse_keys_of_others(run: &mut Table<'_>, own: &[&str]) {
-    for key in keys().filter(|key| !own.contains(key)) {
-        let owners: Vec<_> = HANDLERS.iter().filter(|(_, keys)| keys.contains(&key)).map(|(name, _)| *name).collect();
+fn refuse_keys_of_others(run: &mut Table<'_>, own: &[&[&str]]) {
+    let among = |key: &str, keys: &[&[&str]]| keys.iter().any(|keys| keys.contains(&key));
+    for key in keys().filter(|key| !among(key, own)) {
+        let owners: Vec<_> = HANDLERS.iter().filter(|(_, keys)| among(key, keys)).map(|(name, _)| *name).collect();
         if !owners.is_empty() {
             run.refuse(key, &format!("goes with {} only", owners.join(" and ")));
         }

@@ -8,6 +8,7 @@ mod support;
 
 mod children;
 mod cli;
+mod confine;
 mod daemon;
 mod extending;
 mod generate;

@@ -72,8 +72,12 @@ fn show_text(task: &TaskView) -> String {
         .maybe("on_crash", task.on_crash)
         .maybe("max_redeliveries", task.max_redeliveries.map(|most| most.to_string()).as_deref())
         .add("runs", &task.run.text());
-    if let RunView::Exec { cwd, env, .. } = &task.run {
+    if let RunView::Exec { cwd, env, env_clear, confines, .. } = &task.run {
         fields.add("in", cwd).maybe("sets", (!env.is_empty()).then(|| env.join(" ")).as_deref());
+        fields.maybe("inherits", env_clear.then_some("no variables"));
+        for (key, value) in confines {
+            fields.add(key, value);
+        }
     }
     fields.add("defined in", &task.source);
     fields.text()

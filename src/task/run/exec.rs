@@ -4,8 +4,8 @@ use super::{Around, argv, later, place};
 use crate::config::reader::{Table, Value};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
-/// The keys that go with it.
-pub(super) const KEYS: [&str; 7] = ["cwd", "env", "output", "result", "allow_dash", "retry_later", "retry_later_limit"];
+/// The keys that go with it alone.
+pub(super) const KEYS: [&str; 5] = ["output", "result", "allow_dash", "retry_later", "retry_later_limit"];
 
 pub(super) fn read(
     exec: &Value<'_>,
@@ -13,7 +13,7 @@ pub(super) fn read(
     around: Around<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<ExecSpec> {
-    let place = place::read(run, around.folder);
+    let place = place::read(run, around.folder, warnings);
     let output = run.take("output").and_then(|value| {
         value.one_of("\"log\" or \"discard\"", &[("log", OutputMode::Log), ("discard", OutputMode::Discard)])
     });

@@ -1,16 +1,37 @@
-//! Reads where and with what environment a program runs.
+//! Reads where, with what environment, as whom and under which limits a program runs.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
 
+use crate::config::element::duration::{self, Unit};
+use crate::config::element::size;
 use crate::config::reader::{Table, Value};
+use crate::process::confine::{self, Confines, Limits};
 use crate::task::handler_spec::Place;
 
+/// The keys of it.
+pub(super) const KEYS: [&str; 7] = ["cwd", "env", "env_clear", "user", "group", "umask", "limits"];
+
+/// The least address space in which a program can start at all.
+const LEAST_MEMORY: u64 = 1 << 20;
+/// The largest count that means anything.
+const MOST: u64 = 1_000_000_000;
+
 /// Reads every key of it; what is wrong is reported, and stands as if it were absent.
-pub(super) fn read(run: &mut Table<'_>, folder: &Path) -> Place {
+pub(super) fn read(run: &mut Table<'_>, folder: &Path, warnings: &mut Vec<String>) -> Place {
+    let confines = Confines {
+        user: run.take("user").and_then(|value| read_account(&value, "user", confine::user, warnings)),
+        group: run.take("group").and_then(|value| read_account(&value, "group", confine::group, warnings)),
+        umask: run.take("umask").and_then(|value| read_umask(&value)),
+        limits: run.take("limits").map(|value| read_limits(&value)).unwrap_or_default(),
+    };
     Place {
         cwd: run.take("cwd").and_then(|value| read_cwd(&value, folder)).unwrap_or_else(|| folder.to_owned()),
         env: run.take("env").map(|value| read_env(&value)).unwrap_or_default(),
+        env_clear: run.take("env_clear").and_then(|value| value.boolean()).unwrap_or(false),
+        confines: (confines != Confines::default()).then(|| Arc::new(confines)),
     }
 }
 
@@ -37,4 +58,58 @@ fn read_env(value: &Value<'_>) -> BTreeMap<String, String> {
         }
     }
     env
+}
+
+/// A user or a group, by its name on this system.
+fn read_account<T>(
+    value: &Value<'_>,
+    what: &str,
+    find: impl FnOnce(&str) -> std::io::Result<Option<T>>,
+    warnings: &mut Vec<String>,
+) -> Option<T> {
+    let name = value.string()?;
+    match find(name) {
+        Ok(Some(found)) => {
+            if !confine::is_root() {
+                let place = value.place_and_key();
+                warnings.push(format!("{place}: only root may run programs as another {what}; others' jobs will fail"));
+            }
+            return Some(found);
+        }
+        Ok(None) => value.expected(&format!("the name of a {what} of this system")),
+        Err(error) => value.report(format!("the {what}s of this system cannot be asked: {error}")),
+    }
+    None
+}
+
+/// Octal digits, as everybody writes it; a number would be read as decimal by one and as octal by
+/// another.
+fn read_umask(value: &Value<'_>) -> Option<u32> {
+    let umask = value.raw().as_str().and_then(|text| {
+        let octal = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
+        octal.then(|| u32::from_str_radix(text, 8).ok()).flatten().filter(|umask| *umask <= 0o777)
+    });
+    if umask.is_none() {
+        value.expected("a umask in octal digits such as \"027\"");
+    }
+    umask
+}
+
+fn read_limits(value: &Value<'_>) -> Limits {
+    let Some(mut table) = value.table("a table of limits") else { return Limits::default() };
+    let mut limits = Limits {
+        memory: table.take("memory").and_then(|value| size::read(&value, LEAST_MEMORY)),
+        cpu_s: table.take("cpu").and_then(|value| {
+            let time = duration::read(&value, Unit::Milliseconds, Duration::from_secs(1))?;
+            // The kernel counts whole seconds; what is asked for must be granted.
+            Some(time.as_secs() + u64::from(time.subsec_nanos() > 0))
+        }),
+        file_size: table.take("file_size").and_then(|value| size::read(&value, 0)),
+        ..Limits::default()
+    };
+    limits.processes = table.take("processes").and_then(|value| value.whole_number(1..=MOST));
+    // Below that a program cannot even load its libraries.
+    limits.open_files = table.take("open_files").and_then(|value| value.whole_number(4..=MOST));
+    table.finish();
+    limits
 }

@@ -1,0 +1,311 @@
+//! A program under limits, as another user, with another umask.
+//!
+//! None of that can be had from a plain spawn, and `pre_exec` would make every spawn a fork of the
+//! whole daemon. So a confined program is started through a shim: this executable once more, which
+//! is told on its command line what to do, does it to itself and becomes the program. Only tasks
+//! that ask for it pay for it.
+//!
+//! What goes wrong in the shim is its one line on stderr, and its exit status is [`FAILED`].
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+
+use nix::unistd::{Gid, Uid};
+use rustix::fs::Mode;
+use rustix::process::{Resource, Rlimit};
+
+/// The first argument that makes this executable the shim.
+pub const SHIM: &str = "__confine";
+/// The shim's exit status if the program could not be started: as of `env`, `nice` and `timeout`.
+pub const FAILED: i32 = 125;
+/// How the shim's line on stderr begins.
+pub const COMPLAINT: &str = "windlass: failed to start ";
+/// How much more CPU time than its limit a program gets before the signal that it cannot catch.
+const CPU_GRACE_S: u64 = 5;
+
+/// What a program is confined to. The default confines nothing.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Confines {
+    /// The user whose rights it has.
+    pub user: Option<User>,
+    /// The group whose rights it has: without one, the user's own.
+    pub group: Option<Group>,
+    /// The bits that files it creates do not get.
+    pub umask: Option<u32>,
+    /// What it may use.
+    pub limits: Limits,
+}
+
+/// A user of this system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The number.
+    pub uid: u32,
+    /// The number of the user's own group.
+    pub gid: u32,
+    /// The home folder.
+    pub home: OsString,
+}
+
+/// A group of this system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Group {
+    /// The name.
+    pub name: String,
+    /// The number.
+    pub gid: u32,
+}
+
+/// Limits on what one process may use; its children start with the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Limits {
+    /// Address space, in bytes (`RLIMIT_AS`).
+    pub memory: Option<u64>,
+    /// CPU time, in seconds (`RLIMIT_CPU`).
+    pub cpu_s: Option<u64>,
+    /// How many processes its user may have at all (`RLIMIT_NPROC`).
+    pub processes: Option<u64>,
+    /// Open files (`RLIMIT_NOFILE`).
+    pub open_files: Option<u64>,
+    /// The length of a file it writes, in bytes (`RLIMIT_FSIZE`).
+    pub file_size: Option<u64>,
+}
+
+/// A user by name.
+///
+/// # Errors
+/// What the system said when it could not look.
+pub fn user(name: &str) -> std::io::Result<Option<User>> {
+    let found = nix::unistd::User::from_name(name)?;
+    Ok(found.map(|user| User {
+        name: user.name,
+        uid: user.uid.as_raw(),
+        gid: user.gid.as_raw(),
+        home: user.dir.into_os_string(),
+    }))
+}
+
+/// A group by name.
+///
+/// # Errors
+/// What the system said when it could not look.
+pub fn group(name: &str) -> std::io::Result<Option<Group>> {
+    let found = nix::unistd::Group::from_name(name)?;
+    Ok(found.map(|group| Group { name: group.name, gid: group.gid.as_raw() }))
+}
+
+/// May this process take the rights of others?
+#[must_use]
+pub fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+impl Confines {
+    /// Everything as the shim reads it, up to the program.
+    pub(super) fn to_args(&self) -> Vec<OsString> {
+        let mut args = vec![OsString::from(SHIM)];
+        let mut push = |key: &str, value: Option<String>| {
+            args.extend(value.map(|value| OsString::from(format!("{key}={value}"))));
+        };
+        for (key, _, value) in self.limits.all() {
+            push(key, value.map(|value| value.to_string()));
+        }
+        push("umask", self.umask.map(|umask| umask.to_string()));
+        let gid = self.group.as_ref().map(|group| group.gid).or(self.user.as_ref().map(|user| user.gid));
+        push("gid", gid.map(|gid| gid.to_string()));
+        push("user", self.user.as_ref().map(|user| user.name.clone()));
+        push("uid", self.user.as_ref().map(|user| user.uid.to_string()));
+        args.push("--".into());
+        args
+    }
+}
+
+impl Limits {
+    fn all(&self) -> [(&'static str, Resource, Option<u64>); 5] {
+        [
+            ("memory", Resource::As, self.memory),
+            ("cpu", Resource::Cpu, self.cpu_s),
+            ("processes", Resource::Nproc, self.processes),
+            ("open_files", Resource::Nofile, self.open_files),
+            ("file_size", Resource::Fsize, self.file_size),
+        ]
+    }
+}
+
+/// If this process is to be the shim (`args` are those after its own name), it becomes the program
+/// and this never returns, or it returns the status with which to end. To be called before any
+/// thread is started.
+#[must_use]
+pub fn shim(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    if args.next()? != SHIM {
+        return None;
+    }
+    let complaint = become_program(args);
+    let _ = writeln!(std::io::stderr(), "{COMPLAINT}{complaint}");
+    Some(ExitCode::from(u8::try_from(FAILED).unwrap_or(u8::MAX)))
+}
+
+/// What the shim has been told.
+#[derive(Debug, Default, PartialEq)]
+struct Orders {
+    limits: Vec<(&'static str, Resource, u64)>,
+    umask: Option<u32>,
+    gid: Option<u32>,
+    user: Option<String>,
+    uid: Option<u32>,
+}
+
+impl Orders {
+    /// Reads up to the program.
+    fn read(args: &mut impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut orders = Self::default();
+        for arg in args {
+            if arg == "--" {
+                return Some(orders);
+            }
+            let (key, value) = arg.to_str()?.split_once('=')?;
+            match key {
+                "umask" => orders.umask = Some(value.parse().ok()?),
+                "gid" => orders.gid = Some(value.parse().ok()?),
+                "uid" => orders.uid = Some(value.parse().ok()?),
+                "user" => orders.user = Some(value.to_owned()),
+                key => {
+                    let (name, resource, _) = Limits::default().all().into_iter().find(|(name, ..)| *name == key)?;
+                    orders.limits.push((name, resource, value.parse().ok()?));
+                }
+            }
+        }
+        None
+    }
+
+    /// Does it all to this process. The limits go first, while there are rights to set them, the
+    /// user last.
+    fn carry_out(&self) -> Result<(), String> {
+        for &(name, resource, limit) in &self.limits {
+            let hard = if resource == Resource::Cpu { limit.saturating_add(CPU_GRACE_S) } else { limit };
+            let before = rustix::process::getrlimit(resource);
+            // Without root's rights a limit goes down only; the grace is not worth an error.
+            let hard = before.maximum.map_or(hard, |most| if limit <= most { hard.min(most) } else { hard });
+            let wanted = Rlimit { current: Some(limit), maximum: Some(hard) };
+            rustix::process::setrlimit(resource, wanted).map_err(|error| {
+                let most = before.maximum.map(|most| format!("; this service may have {most} at most"));
+                format!("cannot limit {name} to {limit}: {}{}", said(error), most.unwrap_or_default())
+            })?;
+        }
+        if let Some(umask) = self.umask {
+            rustix::process::umask(Mode::from_raw_mode(umask));
+        }
+        if let Some(gid) = self.gid.map(Gid::from_raw) {
+            match &self.user {
+                Some(user) => {
+                    let name =
+                        std::ffi::CString::new(user.as_str()).map_err(|_| "a user's name holds NUL".to_owned())?;
+                    nix::unistd::initgroups(&name, gid)
+                }
+                None => nix::unistd::setgroups(&[gid]),
+            }
+            .and_then(|()| nix::unistd::setgid(gid))
+            .map_err(|error| format!("cannot take the rights of group {gid}: {}", said(error)))?;
+        }
+        if let Some(uid) = self.uid.map(Uid::from_raw) {
+            nix::unistd::setuid(uid).map_err(|error| {
+                format!("cannot become user {}: {}", self.user.as_deref().unwrap_or("?"), said(error))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+/// Returns only with a complaint.
+fn become_program(mut args: impl Iterator<Item = OsString>) -> String {
+    let Some(orders) = Orders::read(&mut args) else { return "anything: its orders are no orders".to_owned() };
+    let Some(program) = args.next() else { return "anything: no program was named".to_owned() };
+    let mut complaint = program.to_string_lossy().into_owned();
+    if let Err(error) = orders.carry_out() {
+        let _ = write!(complaint, ": {error}");
+        return complaint;
+    }
+    let error = std::process::Command::new(&program).args(args).exec();
+    let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+    let _ = write!(complaint, ": {}", said(error));
+    if denied && let Some(user) = &orders.user {
+        let _ = write!(complaint, " (user {user} must be able to read and execute it, and to pass every folder above)");
+    }
+    complaint
+}
+
+/// What the system says, without the number.
+fn said(error: impl Into<std::io::Error>) -> String {
+    let text = error.into().to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+/// Is this line of stderr the shim's?
+#[must_use]
+pub fn is_complaint(line: &str) -> bool {
+    line.starts_with(COMPLAINT)
+}
+
+/// The variables that tell a program whose rights it has.
+pub(super) fn identity(confines: &Confines) -> impl Iterator<Item = (&'static str, &OsStr)> {
+    confines.user.iter().flat_map(|user| {
+        let name = OsStr::new(&user.name);
+        [("USER", name), ("LOGNAME", name), ("HOME", user.home.as_os_str())]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_what_is_read() {
+        let confines = Confines {
+            user: Some(User { name: "www".to_owned(), uid: 33, gid: 34, home: "/var/www".into() }),
+            group: None,
+            umask: Some(0o27),
+            limits: Limits { memory: Some(1 << 30), cpu_s: Some(2), open_files: Some(64), ..Limits::default() },
+        };
+        let mut args = confines.to_args().into_iter().skip(1).chain(["/bin/x".into(), "--".into(), "user=me".into()]);
+        let orders = Orders::read(&mut args).unwrap();
+        assert_eq!(
+            orders,
+            Orders {
+                limits: vec![
+                    ("memory", Resource::As, 1 << 30),
+                    ("cpu", Resource::Cpu, 2),
+                    ("open_files", Resource::Nofile, 64),
+                ],
+                umask: Some(0o27),
+                gid: Some(34),
+                user: Some("www".to_owned()),
+                uid: Some(33),
+            }
+        );
+        // What comes after the program is the program's own.
+        assert_eq!(args.collect::<Vec<_>>(), ["/bin/x", "--", "user=me"]);
+        let of_group = Confines { group: Some(Group { name: "adm".to_owned(), gid: 4 }), ..confines };
+        assert!(of_group.to_args().contains(&"gid=4".into()));
+    }
+
+    #[test]
+    fn nobody_else_is_the_shim() {
+        for args in [&["run"][..], &[], &["--", SHIM]] {
+            assert!(shim(args.iter().map(OsString::from)).is_none());
+        }
+    }
+
+    #[test]
+    fn users_and_groups_are_found_by_name() {
+        let root = user("root").unwrap().unwrap();
+        assert_eq!((root.uid, root.gid), (0, 0));
+        assert_eq!(group("root").unwrap().unwrap().gid, 0);
+        assert_eq!(user("nobody-by-this-name").unwrap(), None);
+        assert_eq!(group("no-group-by-this-name").unwrap(), None);
+    }
+}
