@@ -172,7 +172,8 @@ pub struct Repeated {
 pub struct Claim {
     /// Index into [`Exchange::idle`].
     pub index: usize,
-    /// The claim's token: `ClaimToken::new(instance, lane, sequence, index)`.
+    /// The claim's token. Its last part is unique in the exchange and ascends in the order in which
+    /// jobs were claimed; it need not be `index`.
     pub token: ClaimToken,
     /// The queue the job came from.
     pub queue: QueueName,

@@ -1,11 +1,12 @@
 //! The working record: a claimed job and its owner, under the worker's key.
 //!
 //! ```json
-//! {"claim":"<token>","id":"..","attempt":2,"redelivered":1,"later":0,
-//!  "run_at":"2026-11-24T03:26:17.000Z","queue":"math","worker":"host-windlass:7+1","payload":{...}}
+//! {"claim":"<token>","worker":"host-windlass:7+1","id":"..","attempt":2,"redelivered":1,"later":0,
+//!  "run_at":"2026-11-24T03:26:17.000Z","queue":"math","payload":{...}}
 //! ```
 //!
-//! The claim comes first, so that ownership is one comparison of a prefix; the payload comes last,
+//! The claim comes first, so that ownership is one comparison of a prefix, and what is constant of
+//! a worker follows it; the payload comes last,
 //! spliced in raw if it is framed by braces and as an escaped string if not. `id` to `later` stand
 //! only on jobs that were run before. node-resque and resque-web read run_at, queue, worker and
 //! payload; their own records have no claim.

@@ -1,30 +1,32 @@
 //! The exchange: settle, enter and claim in one script call, over a lane's own connection.
 //!
 //! This is the hot path. What does not change from call to call (keys of workers and queues, the
-//! constant pieces of working records) is built once per worker and once per list of queues.
+//! constant pieces of working records) is built once per worker (`layout`) and once per list of queues.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::{BufMut, Bytes, BytesMut};
+use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 use fred::types::RespVersion;
 
 use super::connection::{Connection, Origin};
 use super::keys::Keys;
+use super::layout::{Layout, Workers};
 use super::reply;
 use super::script::{Call, Script, script};
 use super::verdict::{self, Ending};
 use crate::job::ecma::quote;
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
-use crate::store::effect::{Busy, Gate, Verdict};
+use crate::store::effect::{Busy, Gate};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, Repeated};
 use crate::store::working::WorkingRecord;
 
 static EXCHANGE: Script = script!("locks", "places", "cadence", "verdict", "lane", "settle", "enter", "claim");
 static OPEN_LANE: Script = script!("open_lane");
+static COUNT: Script = script!("count");
 
 /// Opens a lane.
 pub(super) async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
@@ -40,7 +42,8 @@ pub(super) async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<Re
         prefix_len: Bytes::from(connection.keys().queue_prefix_len().to_string()),
         key,
         paused: (connection.keys().paused(), connection.keys().pause_all()),
-        workers: HashMap::new(),
+        workers: Workers::default(),
+        full: false,
         queues: QueueParts::new(connection.keys(), &Arc::from([])),
         connection,
     })
@@ -55,34 +58,18 @@ pub(super) struct RedisLane {
     key: Bytes,
     /// Where paused queues stand, and Ruby's switch for everything.
     paused: (Bytes, Bytes),
-    workers: HashMap<WorkerName, WorkerParts>,
+    workers: Workers,
+    /// The last exchange brought a job for every idle worker.
+    full: bool,
     queues: QueueParts,
     connection: Connection,
-}
-
-/// What is constant of a worker.
-struct WorkerParts {
-    working: Bytes,
-    processed: Bytes,
-    /// `"worker":"<name>","payload":`
-    piece: Bytes,
-}
-
-impl WorkerParts {
-    fn new(keys: &Keys, worker: &WorkerName) -> Self {
-        Self {
-            working: keys.working(worker),
-            processed: keys.processed_by(worker.name()),
-            piece: Bytes::from(format!("\"worker\":{},\"payload\":", quote(worker.name()))),
-        }
-    }
 }
 
 /// What is constant of a list of queues. Holding the list keeps its address from being used again.
 struct QueueParts {
     list: Arc<[QueueName]>,
     keys: Vec<Bytes>,
-    /// `"queue":"<name>",`
+    /// `"queue":"<name>","payload":`
     pieces: Vec<Bytes>,
 }
 
@@ -91,7 +78,10 @@ impl QueueParts {
         Self {
             list: Arc::clone(list),
             keys: list.iter().map(|queue| keys.queue(queue)).collect(),
-            pieces: list.iter().map(|queue| Bytes::from(format!("\"queue\":{},", quote(queue.as_str())))).collect(),
+            pieces: list
+                .iter()
+                .map(|queue| Bytes::from(format!("\"queue\":{},\"payload\":", quote(queue.as_str()))))
+                .collect(),
         }
     }
 }
@@ -102,75 +92,43 @@ impl Lane for RedisLane {
         if exchange.sequence == 0 {
             return Err(StoreError::Misuse("sequences of a lane start at 1".to_owned()));
         }
-        self.prepare(exchange);
+        if !Arc::ptr_eq(&self.queues.list, &exchange.queues) {
+            self.queues = QueueParts::new(self.connection.keys(), &exchange.queues);
+        }
+        let layout = self.workers.lay_out(self.connection.keys(), exchange, self.full);
         let this = &*self;
-        let frame = this.connection.run_built(&EXCHANGE, || this.call(exchange)).await?;
-        this.read(exchange, frame)
+        let frame = this.connection.run_built(&EXCHANGE, || this.call(exchange, &layout)).await?;
+        let exchanged = this.read(exchange, frame)?;
+        self.workers.note(exchange, &layout, &exchanged.lost);
+        let asked = exchange.idle.len();
+        self.full = asked > 0 && exchanged.claims.len() == asked;
+        if !self.full && asked > 0 {
+            self.count(&exchange.idle).await;
+        }
+        Ok(exchanged)
     }
 }
 
 impl RedisLane {
-    /// Makes sure that the constant parts of all that take part are there.
-    fn prepare(&mut self, exchange: &Exchange) {
-        if !Arc::ptr_eq(&self.queues.list, &exchange.queues) {
-            self.queues = QueueParts::new(self.connection.keys(), &exchange.queues);
-        }
-        // Names of workers that are gone do not pile up.
-        const MANY: usize = 4096;
-        if self.workers.len() > MANY {
-            self.workers.clear();
-        }
-        let settled = exchange.settlements.iter().map(|settlement| &settlement.worker);
-        let entered = exchange.enters.iter().map(|enter| &enter.worker);
-        for worker in settled.chain(entered).chain(&exchange.idle) {
-            if !self.workers.contains_key(worker) {
-                self.workers.insert(worker.clone(), WorkerParts::new(self.connection.keys(), worker));
-            }
-        }
-    }
-
-    fn parts(&self, worker: &WorkerName) -> &WorkerParts {
-        self.workers.get(worker).expect("every worker that takes part must have been prepared")
-    }
-
     /// In the order in which `lane.lua` to `claim.lua` read.
-    fn call(&self, exchange: &Exchange) -> Call {
+    fn call(&self, exchange: &Exchange, layout: &Layout) -> Call {
         let keys = self.connection.keys();
         let (settled, entered, idle) = (exchange.settlements.len(), exchange.enters.len(), exchange.idle.len());
-        let queues = self.queues.keys.len();
-        let size = 2 * settled + 4 * entered + idle + queues;
-        let mut call = Call::sized(self.connection.origin.now_ms(), size + 10, size + 12);
+        let (workers, queues) = (layout.working.len(), self.queues.keys.len());
+        let size = workers + 4 * entered + queues;
+        let mut call = Call::sized(self.connection.origin.now_ms(), size + 12, size + 16);
         verdict::places(&mut call, keys);
         call.key(self.key.clone()).key(self.paused.0.clone()).key(self.paused.1.clone());
         call.arg(self.lane_text.clone()).number(exchange.sequence);
-        call.number(settled).number(entered).number(idle).number(queues);
+        call.number(settled).number(entered).number(workers).number(idle).number(queues).number(layout.heads.len());
         call.arg(self.prefix_len.clone());
         call.arg(Bytes::from(format!("{{\"claim\":\"{}-{}-{}-", self.instance, self.lane, exchange.sequence)));
         call.arg(Bytes::from(format!("\"run_at\":{},", quote(&exchange.run_at))));
-
-        let claims = exchange.settlements.iter().map(|settlement| (&settlement.worker, &settlement.claim));
-        let entering = exchange.enters.iter().map(|enter| (&enter.worker, &enter.claim));
-        for (worker, claim) in claims.chain(entering) {
-            call.key(self.parts(worker).working.clone());
-            call.arg(verdict::opening(claim.as_str()));
-        }
-        for worker in &exchange.idle {
-            let parts = self.parts(worker);
-            call.key(parts.working.clone()).arg(parts.piece.clone());
-        }
-        for (key, piece) in self.queues.keys.iter().zip(&self.queues.pieces) {
-            call.key(key.clone()).arg(piece.clone());
-        }
-
-        let mut ops = BytesMut::with_capacity(settled);
-        for settlement in &exchange.settlements {
-            ops.put_u8(verdict::op(&settlement.verdict, &settlement.free, settlement.tick.as_ref()));
-        }
-        call.arg(ops.freeze());
-        for settlement in &exchange.settlements {
-            let plain = settlement.free.is_empty() && settlement.tick.is_none();
-            if plain && settlement.verdict == Verdict::Done {
-                call.key(self.parts(&settlement.worker).processed.clone());
+        call.keys(&layout.working).keys(&self.queues.keys);
+        call.args(&layout.pieces).args(&self.queues.pieces).args(&layout.heads);
+        call.arg(layout.settlements.clone()).arg(layout.enters.clone());
+        for ((settlement, counted), op) in exchange.settlements.iter().zip(&layout.counted).zip(layout.ops()) {
+            if op == verdict::NOTED {
                 continue;
             }
             let ending = Ending {
@@ -180,6 +138,7 @@ impl RedisLane {
                 verdict: &settlement.verdict,
                 free: &settlement.free,
                 tick: settlement.tick.as_ref(),
+                counted: counted.clone(),
             };
             ending.write(&mut call, keys);
         }
@@ -187,6 +146,19 @@ impl RedisLane {
             gates(&mut call, keys, enter);
         }
         call
+    }
+
+    /// Counts what idle workers did, now that there is time.
+    async fn count(&mut self, idle: &[WorkerName]) {
+        let mut call = self.connection.call();
+        for (stat, count) in self.workers.owed(idle) {
+            call.key(stat.clone()).number(count);
+        }
+        // Without a reply it is unknown whether they were counted, and a statistic is rather short than doubled.
+        if call.has_keys() {
+            let _ = self.connection.run(&COUNT, call).await;
+            self.workers.paid(idle);
+        }
     }
 
     fn read(&self, exchange: &Exchange, frame: Frame) -> Result<Exchanged, StoreError> {
@@ -262,7 +234,8 @@ impl RedisLane {
             let Some((queue, left)) = &mut run else { break };
             *left -= 1;
             let index = indexes.get(position).copied().unwrap_or(position);
-            let token = ClaimToken::new(&self.instance, self.lane, exchange.sequence, index);
+            let Some(worker) = exchange.idle.get(index) else { break };
+            let token = ClaimToken::new(&self.instance, self.lane, exchange.sequence, self.workers.ordinal(worker));
             let identity = if known.is_empty() { None } else { known.remove(&(position as u64)) };
             claims.push(Claim {
                 index,

@@ -15,6 +15,7 @@ mod enqueue;
 mod exchange;
 mod inspect;
 mod keys;
+mod layout;
 mod leader;
 mod lease;
 mod locks;

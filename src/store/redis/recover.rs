@@ -39,6 +39,7 @@ pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Res
         verdict: &recovery.verdict,
         free: &recovery.free,
         tick,
+        counted: None,
     };
     ending.write(&mut call, keys);
     Ok(match reply::number(connection.run(&RECOVER, call).await?)? {

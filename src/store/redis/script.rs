@@ -52,6 +52,20 @@ impl Call {
         self
     }
 
+    pub(super) fn keys(&mut self, keys: &[Bytes]) -> &mut Self {
+        self.keys.extend(keys.iter().cloned().map(Value::Bytes));
+        self
+    }
+
+    pub(super) fn args(&mut self, args: &[Bytes]) -> &mut Self {
+        self.args.extend(args.iter().cloned().map(Value::Bytes));
+        self
+    }
+
+    pub(super) fn has_keys(&self) -> bool {
+        !self.keys.is_empty()
+    }
+
     pub(super) fn arg(&mut self, arg: Bytes) -> &mut Self {
         self.args.push(Value::Bytes(arg));
         self

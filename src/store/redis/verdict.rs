@@ -14,10 +14,8 @@ pub(super) fn places(call: &mut Call, keys: &Keys) {
     call.key(keys.twins_prefix());
 }
 
-/// The opening of a claim's working record: who carries it owns the claim.
-pub(super) fn opening(claim: &str) -> Bytes {
-    Bytes::from(format!("{{\"claim\":\"{claim}\""))
-}
+/// The letter of a claim that is done and not counted for its worker now.
+pub(super) const NOTED: u8 = b'N';
 
 /// The letter of a verdict; small if locks or a tick follow.
 pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>) -> u8 {
@@ -41,13 +39,16 @@ pub(super) struct Ending<'a> {
     pub(super) verdict: &'a Verdict,
     pub(super) free: &'a [LockKey],
     pub(super) tick: Option<&'a Tick>,
+    /// Where a job that is done is counted for its worker, and together with how many.
+    pub(super) counted: Option<(Bytes, u32)>,
 }
 
 impl Ending<'_> {
     pub(super) fn write(&self, call: &mut Call, keys: &Keys) {
         match self.verdict {
             Verdict::Done => {
-                call.key(keys.processed_by(self.worker.name()));
+                let (stat, count) = self.counted.clone().unwrap_or_else(|| (keys.processed_by(self.worker.name()), 1));
+                call.key(stat).number(count);
             }
             Verdict::DoneAtLast { keys: retry } => {
                 call.key(keys.processed_by(self.worker.name()));

@@ -21,8 +21,9 @@ local function quoted(text)
   return '"' .. string.gsub(text, '["\\%c\127]', escape) .. '"'
 end
 
-local passed = {}
-if idle > 0 and queues > 0 and redis.call('EXISTS', PAUSED, PAUSE_ALL) > 0 then
+local known, passed = false, {}
+if idle > 0 and queues > 0 and redis.call('EXISTS', PAUSED, PAUSE_ALL, IDENTITY) > 0 then
+  known = redis.call('EXISTS', IDENTITY) == 1
   -- Ruby's switch, as Ruby reads it. A key of another type pauses nothing.
   local all = redis.pcall('GET', PAUSE_ALL)
   if type(all) == 'string' and string.lower(string.match(string.sub(all, 1, 99), '^%s*(.-)%s*$')) == 'true' then
@@ -36,34 +37,15 @@ if idle > 0 and queues > 0 and redis.call('EXISTS', PAUSED, PAUSE_ALL) > 0 then
 end
 
 local open, count_open = {}, 0
-local ask, ask_index = {}, {}
 for i = 1, idle do
-  local place = KEYS[idle_at + i]
-  if ended[place] then
+  if ended[i] or not standing[i] then
     count_open = count_open + 1
     open[count_open] = i
-  else
-    ask[#ask + 1] = place
-    ask_index[#ask_index + 1] = i
-  end
-end
-if #ask > 0 and queues > 0 then
-  local found = chunked('MGET', ask, #ask)
-  local settled = count_open
-  for i = 1, #ask do
-    if not found[i] then
-      count_open = count_open + 1
-      open[count_open] = ask_index[i]
-    end
-  end
-  if settled > 0 then
-    table.sort(open)
   end
 end
 
 local jobs, at = {}, 0
 local writes, runs, skipped, identities = {}, {}, {}, {}
-local known
 for q = 1, queues do
   if at >= count_open then
     break
@@ -76,23 +58,18 @@ for q = 1, queues do
   if popped and popped.err then
     skipped[#skipped + 1] = q - 1
   elseif popped then
-    if known == nil then
-      known = redis.call('EXISTS', IDENTITY) == 1
-    end
-    local piece = ARGV[pieces_at + q]
-    local plain = '",' .. run_at .. piece
+    local tail = ',' .. run_at .. ARGV[queue_pieces_at + q]
     runs[#runs + 1] = (q - 1) .. ' ' .. #popped
     for j = 1, #popped do
       at = at + 1
       local i, raw = open[at], popped[j]
-      local place = KEYS[idle_at + i]
-      local middle = plain
+      local middle = tail
       if known then
         local identity = recall(string.sub(list, queue_at), raw)
         if identity then
           local id, attempt, redelivered, later = string.match(identity, '^(%S+) (%d+) (%d+) (%d+)$')
-          middle = '","id":' .. quoted(id) .. ',"attempt":' .. attempt .. ',"redelivered":' .. redelivered
-            .. ',"later":' .. later .. ',' .. run_at .. piece
+          middle = ',"id":' .. quoted(id) .. ',"attempt":' .. attempt .. ',"redelivered":' .. redelivered
+            .. ',"later":' .. later .. tail
           identities[#identities + 1] = at - 1
           identities[#identities + 1] = identity
         end
@@ -101,9 +78,9 @@ for q = 1, queues do
       if #raw < 2 or string.byte(raw, 1) ~= 123 or string.byte(raw, -1) ~= 125 then
         body = quoted(raw)
       end
-      writes[2 * at - 1] = place
-      writes[2 * at] = head .. (i - 1) .. middle .. ARGV[workers_at + i] .. body .. '}'
-      ended[place] = nil
+      writes[2 * at - 1] = KEYS[workers_at + i]
+      writes[2 * at] = head .. ARGV[pieces_at + i] .. middle .. body .. '}'
+      ended[i] = nil
       jobs[at] = raw
     end
   end
@@ -113,10 +90,8 @@ if at > 0 then
 end
 
 local gone = {}
-for i = 1, #over do
-  if ended[over[i]] then
-    gone[#gone + 1] = over[i]
-  end
+for i in pairs(ended) do
+  gone[#gone + 1] = KEYS[workers_at + i]
 end
 chunked('DEL', gone, #gone)
 

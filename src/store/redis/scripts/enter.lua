@@ -91,17 +91,16 @@ local function pass(token, mine)
 end
 
 for i = 1, enters do
-  local at = settlements + i
-  local place = KEYS[ends_at + at]
-  local mine = owned[at] and not ended[place]
-  local refused = pass(string.sub(ARGV[claims_at + at], 11, -2), mine)
+  local p1, p2, h1, h2 = string.byte(entering, 4 * i - 3, 4 * i)
+  local position = p1 * 256 + p2
+  local mine = owns(position, h1, h2) and not ended[position]
+  local refused = pass(mine and token_of(position), mine)
   if not mine then
     entered[i] = 'L'
   elseif refused then
     entered[i] = refused
     if refused ~= 'L' then
-      ended[place] = true
-      over[#over + 1] = place
+      ended[position] = true
     end
   else
     entered[i] = 'T'

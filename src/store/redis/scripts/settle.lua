@@ -1,48 +1,57 @@
 -- exchange, 2 of 4: working -> done, failed, delayed or back to the head of the queue; see
 -- verdict.lua for what each reads.
 --
+-- ARGV   the settlements, five bytes each: op, the worker's position, the head (two bytes each, from 1); the enters,
+--        the same without op
+--
+-- Besides verdict.lua's ops there is N: done, and not counted for the worker now.
+--
 -- Why this order: all owners are compared before the first write. The lane's gate is written next
 -- (lane.lua says why), then the settlements in the order given; the working records are deleted
 -- at the very end, in claim.lua, together with those that were not claimed again.
 
-local ops = arg()
-local standing = records(ends_at, settlements + enters)
-local owned, lost = {}, {}
-for i = 1, settlements + enters do
-  local record, claim = standing[i], ARGV[claims_at + i]
-  owned[i] = record and string.sub(record, 1, #claim) == claim
-  if not owned[i] and i <= settlements then
+local settling, entering = arg(), arg()
+local NOTED = 78
+
+-- Positions whose claim is over.
+local ended = {}
+
+local function owns(position, h1, h2)
+  local record, claim = standing[position], ARGV[heads_at + h1 * 256 + h2]
+  return record and string.sub(record, 1, #claim) == claim
+end
+
+local function token_of(position)
+  return string.match(standing[position] or '', '^{"claim":"([^"]*)"')
+end
+
+local place, lost = {}, {}
+for i = 1, settlements do
+  local p1, p2, h1, h2 = string.byte(settling, 5 * i - 3, 5 * i)
+  local position = p1 * 256 + p2
+  -- Two settlements of one claim: the second finds it over.
+  if owns(position, h1, h2) and not ended[position] then
+    place[i] = position
+    ended[position] = true
+  else
     lost[#lost + 1] = i - 1
   end
 end
 redis.call('HSET', LANE, lane, whole(sequence) .. '\n' .. table.concat(lost, ','))
 
-local over, ended, repeats = {}, {}, {}
+local repeats = {}
 for i = 1, settlements do
-  local op, place = string.byte(ops, i), KEYS[ends_at + i]
-  -- Two settlements of one claim: the second finds it over.
-  local mine = owned[i] and not ended[place]
-  if op == DONE then
-    k = k + 1
-    if mine then
+  local op, position = string.byte(settling, 5 * i - 4), place[i]
+  if op == NOTED then
+    if position then
       processed = processed + 1
-      try('INCR', KEYS[k])
-      ended[place] = true
-      over[#over + 1] = place
     end
-  else
-    local token = string.sub(ARGV[claims_at + i], 11, -2)
-    if settle(op, token, mine) then
-      ended[place] = true
-      over[#over + 1] = place
-      if op % 32 == ATTEMPT % 32 and repeated then
-        repeats[#repeats + 1] = (i - 1) .. ':' .. repeated
-      end
-    elseif mine then
-      lost[#lost + 1] = i - 1
+  elseif settle(op, position and token_of(position), position) then
+    if op % 32 == ATTEMPT % 32 and repeated then
+      repeats[#repeats + 1] = (i - 1) .. ':' .. repeated
     end
-  end
-  if owned[i] and not mine then
+  elseif position then
+    ended[position] = nil
     lost[#lost + 1] = i - 1
   end
 end

@@ -2,7 +2,7 @@
 -- cursors stand right for the next claim.
 --
 -- op, one letter; small if extras follow:
---   D done        KEYS stat:processed:<name>
+--   D done        KEYS stat:processed:<name>        ARGV how many it did that are not counted there yet
 --   F failed      KEYS stat:failed:<name>           ARGV record
 --   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
 --   Q requeued    KEYS queue:<queue>                ARGV raw, queue, identity
@@ -102,10 +102,10 @@ local function settle(op, token, mine)
   end
   local done = mine
   if op == DONE then
-    local stat = key()
+    local stat, uncounted = key(), arg()
     if mine then
       processed = processed + 1
-      try('INCR', stat)
+      try('INCRBY', stat, uncounted)
     end
   elseif op == FAIL then
     local stat, record = key(), arg()

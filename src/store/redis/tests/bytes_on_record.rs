@@ -24,7 +24,7 @@ async fn a_working_record_splices_the_payload_as_it_stood() {
     assert_eq!(claims.iter().map(|claim| &claim.payload[..]).collect::<Vec<_>>(), strange);
     assert_eq!(
         server.cli(&["GET", "resque:worker:h-windlass:7+1:math"]),
-        r#"{"claim":"00ff-1-1-0","run_at":"2026-11-24T03:26:17.500Z","queue":"math","worker":"h-windlass:7+1","payload":{"class":"add","queue":"math","args":[1,2]}}"#
+        r#"{"claim":"00ff-1-1-0","worker":"h-windlass:7+1","run_at":"2026-11-24T03:26:17.500Z","queue":"math","payload":{"class":"add","queue":"math","args":[1,2]}}"#
     );
     let escaped = server.cli(&["GET", "resque:worker:h-windlass:7+3:math"]);
     assert!(escaped.contains(r#""payload":"\"a\\\u0001\u007f"#), "{escaped}");
@@ -70,9 +70,37 @@ async fn settling_leaves_what_node_resque_leaves() {
     assert_eq!(again[0].identity, identity);
     let record = server.cli(&["GET", "resque:worker:h-windlass:7+1:math"]);
     assert!(
-        record.starts_with(r#"{"claim":"00ff-0-3-0","id":"00ff-0-1-2","attempt":1,"redelivered":1,"later":0,"run_at""#)
+        record.starts_with(
+            r#"{"claim":"00ff-0-3-0","worker":"h-windlass:7+1","id":"00ff-0-1-2","attempt":1,"redelivered":1,"later":0,"run_at""#
+        )
     );
     assert_eq!(server.cli(&["HKEYS", "resque:windlass:identity"]), "math\n{4}");
+}
+
+/// Under full load a worker's own count may lag, the count of all never; both are right once the queue is worked off.
+#[tokio::test]
+async fn workers_are_counted_once_there_is_time() {
+    let server = Server::start();
+    let store = server.store().await;
+    let numbers: Vec<String> = (0..400).map(|number| format!("{{{number}}}")).collect();
+    store.enqueue(&numbers.iter().map(|raw| job("math", raw.as_bytes())).collect::<Vec<_>>()).await.unwrap();
+    let mut lane = store.lane("00ff", 0).await.unwrap();
+    let mut claims = lane.exchange(&claiming(1, 2)).await.unwrap().claims;
+    let counts =
+        || server.cli(&["MGET", "resque:stat:processed:h-windlass:7+1", "resque:stat:processed:h-windlass:7+2"]);
+    for sequence in 2..=201 {
+        let mut exchange = claiming(sequence, 2);
+        exchange.settlements =
+            claims.iter().enumerate().map(|(at, claim)| settled(at + 1, claim, Verdict::Done)).collect();
+        claims = lane.exchange(&exchange).await.unwrap().claims;
+        assert_eq!(server.cli(&["GET", "resque:stat:processed"]), (2 * (sequence - 1)).to_string());
+        if sequence == 200 {
+            // Often enough that a glance at them shows work.
+            assert_eq!(counts(), "192\n192");
+        }
+    }
+    assert_eq!(claims.len(), 0);
+    assert_eq!(counts(), "200\n200");
 }
 
 #[tokio::test]
