@@ -4,6 +4,7 @@
 
 pub mod child;
 pub mod command;
+pub mod duplex;
 pub mod mark;
 pub mod output;
 pub mod signal;
@@ -12,5 +13,6 @@ pub mod terminate;
 
 pub use child::{Child, Input, Running};
 pub use command::{Command, SpawnError};
+pub use duplex::Duplex;
 pub use output::{Line, Output, Source, Tail};
 pub use signal::signal_name;

@@ -245,7 +245,7 @@ fn refuse_what_comes_later(table: &mut Table<'_>) {
     for key in run::NOT_BUILT {
         table.refuse(key, &format!("{key} is not built yet in this version; remove it"));
     }
-    for key in run::keys().chain(["rpc", "http"]) {
+    for key in run::keys().chain(["http"]) {
         table.refuse(key, "belongs to the handler: write it below [run]");
     }
 }

@@ -5,6 +5,7 @@ mod builtin;
 mod exec;
 mod later;
 mod place;
+mod rpc;
 
 use std::path::Path;
 
@@ -15,7 +16,7 @@ use crate::config::reader::Table;
 pub(super) const NOT_BUILT: [&str; 5] = ["limits", "user", "group", "umask", "env_clear"];
 
 /// The handlers there are, and the keys that go with each.
-const HANDLERS: [(&str, &[&str]); 2] = [("exec", &exec::KEYS), ("builtin", &[])];
+const HANDLERS: [(&str, &[&str]); 3] = [("exec", &exec::KEYS), ("rpc", &rpc::KEYS), ("builtin", &[])];
 
 /// Keys of the task that land in `[run]` when they are written below it.
 const OF_TASK: [&str; 9] =
@@ -39,8 +40,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static str> {
 
 /// Reads the handler. It may be used only if no problem was reported meanwhile.
 pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<String>) -> Option<HandlerSpec> {
-    let later = run.has("rpc") || run.has("http");
-    run.refuse("rpc", "rpc is not built yet in this version; exec runs a process for each job");
+    let later = run.has("http");
     run.refuse("http", "http is not built yet in this version; exec can run curl");
     for key in NOT_BUILT {
         run.refuse(key, &format!("{key} is not built yet in this version; remove it"));
@@ -54,6 +54,7 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
         let value = run.take(name)?;
         match *name {
             "exec" => exec::read(&value, &mut run, around, warnings).map(HandlerSpec::Exec),
+            "rpc" => rpc::read(&value, &mut run, around, warnings).map(HandlerSpec::Rpc),
             _ => builtin::read(&value, around.builtins).map(HandlerSpec::Builtin),
         }
     } else {

@@ -8,5 +8,6 @@ pub mod processors;
 pub mod queues;
 pub mod redeliveries;
 pub mod redis_url;
+pub mod size;
 pub mod store_url;
 pub mod tls_files;

@@ -398,10 +398,6 @@ fn what_is_not_built_yet_is_refused_by_name() {
         assert_eq!(bad(&text), [format!("a.toml:2:{column}: {key}: {message}")], "{text}");
     }
     for (line, message) in [
-        (
-            "rpc = [\"./work\"]",
-            "rpc: rpc is not built yet in this version; exec runs a process for each job".to_owned(),
-        ),
         ("http = \"https://x\"", "http: http is not built yet in this version; exec can run curl".to_owned()),
         ("exec = [\"./work\"]\nlimits = {}", format!("limits: {}", remove("limits"))),
         ("exec = [\"./work\"]\nuser = \"www\"", format!("user: {}", remove("user"))),
