@@ -66,6 +66,7 @@ mod tests {
         let Duplex { mut child, input, output, mut errors } = Duplex::spawn(&command).unwrap();
         let mut said = Vec::new();
         for (word, answer) in [("one\n", "<one>\n"), ("two\n", "<one>\n<two>\n")] {
+            input.writable().await.unwrap();
             assert_eq!(input.try_write(word.as_bytes()).unwrap(), word.len());
             while said != answer.as_bytes() {
                 output.readable().await.unwrap();

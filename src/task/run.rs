@@ -7,6 +7,7 @@ mod later;
 mod place;
 mod rpc;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::handler_spec::HandlerSpec;
@@ -33,9 +34,10 @@ pub(super) struct Around<'a> {
     pub(super) builtins: &'a [&'a str],
 }
 
-/// Every key of `[run]`; written at the task itself, it is refused with a hint.
+/// Every key of `[run]`, once; written at the task itself, it is refused with a hint.
 pub(super) fn keys() -> impl Iterator<Item = &'static str> {
-    HANDLERS.iter().flat_map(|(name, keys)| std::iter::once(*name).chain(keys.iter().copied()))
+    let all = HANDLERS.iter().flat_map(|(name, keys)| std::iter::once(*name).chain(keys.iter().copied()));
+    all.collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Reads the handler. It may be used only if no problem was reported meanwhile.
@@ -62,7 +64,7 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
         if !found.is_empty() {
             run.report(format!("expected exactly one handler (found {})", found.join(" and ")));
         } else if !later {
-            run.report("expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"] or builtin = \"NAME\" (missing)");
+            run.report("expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"], rpc = [\"PROGRAM\"] or builtin = \"NAME\" (missing)");
         }
         // Nobody read the keys of the handler, and they are not unknown for that.
         keys().for_each(|key| drop(run.take(key)));

@@ -17,3 +17,4 @@ mod outage;
 mod place;
 mod plugins;
 mod reload;
+mod rpc;

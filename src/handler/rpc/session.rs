@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::{Instant, sleep_until, timeout_at};
 
 use super::fleet::{Ask, Fleet, Orders};
 use super::lines::{LINE_CAP, Lines, TooLong};
@@ -22,6 +22,8 @@ use crate::task::handler_spec::Later;
 
 /// How long a process may go on whose stdin or stdout is closed: the end of one is usually that of all.
 const CLOSED: Duration = Duration::from_secs(1);
+/// For how long the stdout of a child that has ended must be silent before it is given up.
+const SILENCE: Duration = Duration::from_millis(100);
 /// How long a child may take to end by itself when its stdin has ended, before it gets TERM.
 const PATIENCE: Duration = Duration::from_secs(5);
 /// And from TERM to KILL.
@@ -141,12 +143,8 @@ impl Session {
                 };
             }
             match self.wake(bell, Some(deadline)).await {
-                Wake::Exited => {
-                    // What it said before counts, for the message.
-                    self.read();
-                    return Err(self.message().err().map_or(End::Exited, End::Broken));
-                }
-                Wake::Readable => self.read(),
+                Wake::Exited => return Err(End::Exited),
+                Wake::Readable => self.fill(),
                 Wake::Late => return Err(self.fell_silent().unwrap_or(End::Late)),
                 Wake::Bell if unwanted() => return Err(End::Leave),
                 Wake::Bell | Wake::Writable => {}
@@ -180,7 +178,7 @@ impl Session {
             match self.wake(bell, None).await {
                 Wake::Exited => return End::Exited,
                 Wake::Readable => {
-                    self.read();
+                    self.fill();
                     match self.answers(&fleet.spec.later) {
                         Ok(count) => answered = count,
                         Err(broken) => return End::Broken(broken),
@@ -216,7 +214,7 @@ impl Session {
                     terminate::kill(&self.child);
                 }
                 Wake::Readable => {
-                    self.read();
+                    self.fill();
                     // Whatever it still says, nobody has asked for it.
                     self.lines = Lines::default();
                 }
@@ -236,8 +234,7 @@ impl Session {
         self.child.exited().await;
         terminate::disperse(&self.child, grace, std::future::pending()).await;
         if !broken {
-            // Answers may have come together with the end. All that it wrote is in the pipe by now.
-            while self.output.is_some() && self.answers(later).is_ok() && self.fill() {}
+            self.read_out(later).await;
         }
         let Self { child, mut errors, mut words, pending, sent, answered, .. } = self;
         errors.rest(&mut |line| words.take(line)).await;
@@ -252,6 +249,20 @@ impl Session {
             }
         }
         Remains { status, tail: words.tail.into_lines(), unanswered, unseen, proven: answered > 0 }
+    }
+
+    /// Takes the answers of a child that has ended: all that it wrote is in the pipe by now. Its end comes at once, unless
+    /// somebody who left its group holds the pipe too.
+    async fn read_out(&mut self, later: &Later) {
+        let last = Instant::now() + CLOSED;
+        while self.answers(later).is_ok() {
+            let Some(output) = &self.output else { return };
+            let silent = timeout_at(last.min(Instant::now() + SILENCE), output.readable()).await.is_err();
+            if silent || Instant::now() >= last {
+                return;
+            }
+            self.fill();
+        }
     }
 
     async fn wake(&mut self, bell: &Notify, until: Option<Instant>) -> Wake {
@@ -315,22 +326,17 @@ impl Session {
         }
     }
 
-    /// One read; true if it brought something.
-    fn fill(&mut self) -> bool {
-        let Some(output) = &self.output else { return false };
+    /// One read.
+    fn fill(&mut self) {
+        let Some(output) = &self.output else { return };
         match self.lines.fill(output) {
-            Ok(count) if count > 0 => true,
-            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => false,
+            Ok(count) if count > 0 => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Ok(_) | Err(_) => {
                 self.output = None;
                 self.close("stdout");
-                false
             }
         }
-    }
-
-    fn read(&mut self) {
-        self.fill();
     }
 
     fn close(&mut self, which: &'static str) {

@@ -12,6 +12,8 @@ use crate::task::handler_spec::{
 };
 use crate::task::plugin_spec::PluginSpec;
 
+mod rpc;
+
 const BUILTINS: [&str; 3] = ["noop", "log", "sleep"];
 
 /// A folder with these task files, and the program `./work` beside them.
@@ -241,13 +243,13 @@ fn each_mistake_is_told_with_its_place() {
         ("name = \"t\"\nrun = \"./work\"".to_owned(), "2:7: run: expected a table with the handler (found \"./work\")"),
         (
             "name = \"t\"\n[run]".to_owned(),
-            "2:1: run: expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"] or builtin = \"NAME\" (missing)",
+            "2:1: run: expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"], rpc = [\"PROGRAM\"] or builtin = \"NAME\" (missing)",
         ),
         (
             format!("name = \"t\"\n{run}\nexec = [\"./work\"]"),
             "2:1: run: expected exactly one handler (found exec and builtin)",
         ),
-        (format!("name = \"t\"\n{run}\ncwd = \".\""), "4:1: run.cwd: goes with exec only"),
+        (format!("name = \"t\"\n{run}\ncwd = \".\""), "4:1: run.cwd: goes with exec and rpc only"),
         (format!("name = \"t\"\ntimeout = 0\n{run}"), "2:11: timeout: expected a duration of at least 1ms (found 0)"),
         (
             format!("name = \"t\"\non_crash = \"requeu\"\n{run}"),
