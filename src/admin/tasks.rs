@@ -13,7 +13,7 @@ use crate::process::Confines;
 use crate::task::cadence::Cadence;
 use crate::task::calendar::Calendar;
 use crate::task::definition::TaskDefinition;
-use crate::task::handler_spec::{ExecSpec, HandlerSpec, OutputMode, Piece, ResultMode, Template};
+use crate::task::handler_spec::{ExecSpec, HandlerSpec, OutputMode, Piece, ResultMode, RpcSpec, Template};
 use crate::task::hook_point::HookPoint;
 use crate::task::plugin_spec::{OwnSource, PluginSpec};
 use crate::task::registry::Registry;
@@ -109,6 +109,30 @@ pub enum RunView {
         output: &'static str,
         /// `last_line` if the last line of stdout is kept.
         result: Option<&'static str>,
+    },
+    /// Processes that serve many jobs each.
+    Rpc {
+        /// The program and its arguments.
+        argv: Vec<String>,
+        /// The working directory.
+        cwd: String,
+        /// Names of variables that are set; values may be secret.
+        env: Vec<String>,
+        /// Do they inherit no others?
+        env_clear: bool,
+        /// The user, group, umask and limits they run under, as in the task file.
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        confines: BTreeMap<&'static str, String>,
+        /// How many processes there are at most.
+        processes: usize,
+        /// How many jobs each may hold at once.
+        depth: usize,
+        /// After how many jobs one is replaced.
+        max_jobs: Option<u64>,
+        /// With how many bytes in memory one is replaced.
+        max_rss: Option<u64>,
+        /// How long one may take to be ready, in milliseconds.
+        start_timeout_ms: u64,
     },
     /// Something in this process.
     Builtin {
@@ -232,6 +256,20 @@ impl RunView {
                     ResultMode::LastLine => Some("last_line"),
                 },
             },
+            HandlerSpec::Rpc(RpcSpec { argv, place, processes, depth, max_jobs, max_rss, start_timeout, later: _ }) => {
+                Self::Rpc {
+                    argv: argv.clone(),
+                    cwd: place.cwd.display().to_string(),
+                    env: place.env.keys().cloned().collect(),
+                    env_clear: place.env_clear,
+                    confines: place.confines.as_deref().map(confines).unwrap_or_default(),
+                    processes: *processes,
+                    depth: *depth,
+                    max_jobs: *max_jobs,
+                    max_rss: *max_rss,
+                    start_timeout_ms: u64::try_from(start_timeout.as_millis()).unwrap_or(u64::MAX),
+                }
+            }
             HandlerSpec::Builtin(builtin) => Self::Builtin { name: builtin.name.clone() },
         }
     }
@@ -241,6 +279,7 @@ impl RunView {
     pub fn text(&self) -> String {
         match self {
             Self::Exec { argv, .. } => argv.join(" "),
+            Self::Rpc { argv, processes, depth, .. } => format!("rpc {processes} x {depth}: {}", argv.join(" ")),
             Self::Builtin { name } => format!("builtin {name}"),
         }
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 
 use super::assemble::App;
 use super::extensions::Extensions;
@@ -151,6 +151,7 @@ impl Life {
         let scheduler = self.start_scheduler(&context);
         let multi_worker = self.extensions.multi_worker_of(&self.config().overrides).cloned();
         let (ready, started) = oneshot::channel();
+        let present = self.work.clone();
         let setup = pool::Setup {
             work: self.work,
             store: context.store,
@@ -172,7 +173,7 @@ impl Life {
         let ending = async {
             let _ = control.wait_for(|now| now.phase > Phase::Run).await;
             systemd::stopping();
-            stop.end().await;
+            tokio::join!(stop.end(), retire_handlers(&present, control));
         };
         // The scheduler ends while the pool drains: neither waits for the other.
         let working = match multi_worker {
@@ -285,6 +286,21 @@ impl Life {
             None => self.handlers.spawn(scheduler::run(context.clone(), stopped)),
         });
         RunningScheduler { stop, task }
+    }
+}
+
+/// Lets handlers end what they keep between runs, as long as the drain may take.
+async fn retire_handlers(work: &watch::Receiver<Work>, mut control: watch::Receiver<Control>) {
+    let (dispatch, shutdown) = {
+        let work = work.borrow();
+        (Arc::clone(&work.dispatch), work.config.shutdown.clone())
+    };
+    // What is left then is killed with the handlers' runtime, and that takes a moment too.
+    let end = Instant::now() + shutdown.timeout.saturating_sub((shutdown.kill_grace / 4).min(Duration::from_secs(1)));
+    tokio::select! {
+        ended = timeout_at(end, dispatch.retire(end)) => drop(ended),
+        // Nobody who says that wants to wait for anybody.
+        killed = control.wait_for(|now| now.phase == Phase::Kill) => drop(killed),
     }
 }
 

@@ -112,6 +112,8 @@ pub enum Event {
     TransferredJob { second: i64, payload: Bytes },
     /// A job wrote a line.
     Output { id: Arc<str>, task: TaskName, stream: Stream, line: String },
+    /// A process that serves many jobs of a task wrote a line to its stderr; of which job it speaks is not known.
+    ChildOutput { task: TaskName, pid: u32, line: String },
     /// Worth telling at `info`.
     Notice { text: String },
     /// Worth telling at `warn`.
@@ -142,7 +144,7 @@ impl Event {
             Self::SchedulerReEnqueue { .. } => Kind::SchedulerReEnqueue,
             Self::WorkingTimestamp { .. } => Kind::WorkingTimestamp,
             Self::TransferredJob { .. } => Kind::TransferredJob,
-            Self::Output { .. } => Kind::Output,
+            Self::Output { .. } | Self::ChildOutput { .. } => Kind::Output,
             Self::Notice { .. } => Kind::Notice,
         }
     }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::job::{ClaimToken, Identity, Outcome, QueueName};
 use crate::task::TaskDefinition;
@@ -64,4 +65,12 @@ pub enum Begun {
 pub trait Handler: Send + Sync {
     /// Begins a run. Must not block. `stop` only ever grows more urgent.
     fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> Begun;
+
+    /// Lets go of what is kept between runs, such as processes: at once where nothing runs, else when that has ended.
+    /// What begins later is performed all the same. The future ends when nothing is left, and until `end` it should.
+    /// Handlers that keep nothing need not do anything.
+    fn retire(&self, end: Instant) -> BoxFuture<'static, ()> {
+        let _ = end;
+        Box::pin(std::future::ready(()))
+    }
 }

@@ -6,11 +6,14 @@ use std::collections::HashMap;
 use std::fmt;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::builtin::Builtins;
 use super::contract::{Begun, Handler, Invocation, Stop};
 use super::exec::Exec;
+use super::rpc::Rpc;
 use crate::event::Bus;
 use crate::job::{Failure, Outcome, TaskName};
 use crate::task::{HandlerSpec, Registry, TaskDefinition};
@@ -28,6 +31,7 @@ impl Dispatch {
         let handler = |task: &TaskDefinition| -> Arc<dyn Handler> {
             match &task.handler {
                 HandlerSpec::Exec(spec) => Arc::new(Exec::new(spec.clone(), bus.clone())),
+                HandlerSpec::Rpc(spec) => Arc::new(Rpc::new(spec.clone(), task.name.clone(), bus.clone())),
                 HandlerSpec::Builtin(spec) => match builtins.get(&spec.name) {
                     Some(handler) => Arc::clone(handler),
                     None => Arc::new(Unknown(spec.name.clone())),
@@ -42,6 +46,13 @@ impl Dispatch {
     #[must_use]
     pub fn get(&self, class: &str) -> Option<(&Arc<TaskDefinition>, &Arc<dyn Handler>)> {
         self.tasks.get(class).map(|(task, handler)| (task, handler))
+    }
+}
+
+impl Dispatch {
+    /// Asks every handler to let go of what it keeps between runs, and waits until all have.
+    pub async fn retire(&self, end: Instant) {
+        join_all(self.tasks.values().map(|(_, handler)| handler.retire(end))).await;
     }
 }
 

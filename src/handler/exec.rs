@@ -24,9 +24,9 @@ use tokio::time::sleep;
 
 use super::contract::{Begun, Handler, Invocation, Stop, stopped};
 use super::render::{self, Unfit, Values};
+use super::{job_line, place};
 use crate::config::element::size;
 use crate::event::{Bus, Event, Kind, Stream};
-use crate::job::ecma::quote;
 use crate::job::{Failure, Outcome};
 use crate::process::confine::{self, is_complaint};
 use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, signal_name, terminate};
@@ -103,19 +103,8 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
     let values = Values { args: &job.args, id: &job.identity.id, queue: job.queue.as_str() };
     let mut argv = render::argv(spec, values)?.into_iter();
     let mut command = Command::new(argv.next().unwrap_or_default());
-    command.args(argv).cwd(&spec.place.cwd);
-    if let Some(confines) = &spec.place.confines {
-        command.confine(Arc::clone(confines));
-    }
-    if spec.place.env_clear {
-        command.env_clear();
-    }
-    for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED, "WINDLASS_ARGS", "WINDLASS_ARGS_OMITTED"]) {
-        command.env_remove(name);
-    }
-    for (name, value) in &spec.place.env {
-        command.env(name, value);
-    }
+    command.args(argv).env_remove("WINDLASS_ARGS").env_remove("WINDLASS_ARGS_OMITTED");
+    place::put(&mut command, &spec.place);
     command
         .env("WINDLASS_JOB_ID", &*job.identity.id)
         .env("WINDLASS_CLAIM", job.claim.as_str())
@@ -137,25 +126,11 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
     Ok(command)
 }
 
-/// The job as one line of JSON. The arguments go in as they are; a raw line break in JSON can only
-/// be blank space between tokens, and becomes a space.
+/// What the process finds on its stdin.
 fn line(job: &Invocation) -> Vec<u8> {
-    let Invocation { task, queue, args, identity, claim, .. } = job;
-    let mut line = format!(
-        "{{\"id\":{},\"claim\":{},\"task\":{},\"queue\":{},\"args\":",
-        quote(&identity.id),
-        quote(claim.as_str()),
-        quote(task.name.as_str()),
-        quote(queue.as_str()),
-    )
-    .into_bytes();
-    line.extend(args.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
-    let (attempt, redelivered) = (identity.attempt, identity.redelivered);
-    line.extend_from_slice(format!(",\"attempt\":{attempt},\"redelivered\":{redelivered}").as_bytes());
-    if let Some(at) = &job.scheduled_at {
-        line.extend_from_slice(format!(",\"scheduled_at\":{}", quote(at)).as_bytes());
-    }
-    line.extend_from_slice(b"}\n");
+    let mut line = Vec::with_capacity(job.args.len() + 256);
+    job_line::append(&mut line, job);
+    line.push(b'\n');
     line
 }
 

@@ -7,7 +7,10 @@ pub mod exec;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod function;
+mod job_line;
+mod place;
 pub mod render;
+pub mod rpc;
 
 pub use builtin::Builtins;
 pub use contract::{Begun, Handler, Invocation, Stop};

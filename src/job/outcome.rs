@@ -21,4 +21,16 @@ pub enum Outcome {
     },
     /// The run was stopped from outside before it ended: its `on_crash` policy decides.
     Interrupted,
+    /// The run was cut off by the death of a process that it may have shared with other runs, so that
+    /// nobody knows whose doing it was: its `on_crash` policy decides, and where that says fail, this
+    /// is what the record says.
+    Crashed(Failure),
+}
+
+impl Outcome {
+    /// Was the run cut off before it ended?
+    #[must_use]
+    pub fn is_cut_off(&self) -> bool {
+        matches!(self, Self::Interrupted | Self::Crashed(_))
+    }
 }

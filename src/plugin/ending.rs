@@ -111,18 +111,27 @@ pub fn ending(
             tick: None,
             failure: None,
         },
-        Outcome::Interrupted => {
+        Outcome::Interrupted | Outcome::Crashed(_) => {
             let on_crash = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash);
             let most = task.and_then(|task| task.max_redeliveries).unwrap_or(policy.max_redeliveries);
+            let crash = if let Outcome::Crashed(crash) = outcome { Some(crash) } else { None };
             match on_crash {
-                OnCrash::Fail => fail(Failure {
-                    backtrace: Failure::stuck(host_of(run.worker), now_ms).backtrace,
-                    ..Failure::new("Interrupted", "the run was cut off before it ended")
-                }),
-                OnCrash::Requeue if run.identity.redelivered >= most => fail(Failure::new(
-                    "TooManyRedeliveries",
-                    format!("the run was cut off again after {} redeliveries", run.identity.redelivered),
-                )),
+                OnCrash::Fail => {
+                    let failure =
+                        crash.unwrap_or_else(|| Failure::new("Interrupted", "the run was cut off before it ended"));
+                    // The marker first, so that whoever looks for stuck jobs finds it.
+                    let mut backtrace = Failure::stuck(host_of(run.worker), now_ms).backtrace;
+                    backtrace.extend(failure.backtrace);
+                    fail(Failure { backtrace, ..failure })
+                }
+                OnCrash::Requeue if run.identity.redelivered >= most => {
+                    let text = format!("the run was cut off again after {} redeliveries", run.identity.redelivered);
+                    let why = crash.as_ref().map(|crash| format!(": {}", crash.error)).unwrap_or_default();
+                    fail(Failure {
+                        backtrace: crash.map(|crash| crash.backtrace).unwrap_or_default(),
+                        ..Failure::new("TooManyRedeliveries", text + &why)
+                    })
+                }
                 OnCrash::Requeue => Ending {
                     verdict: Verdict::Requeued { identity: run.identity.redelivered() },
                     free,
@@ -220,6 +229,26 @@ mod tests {
         let ending = end(Some(&task), r#"{"class":"t","args":[]}"#, 0, Outcome::Interrupted);
         let Verdict::Failed { record } = ending.verdict else { panic!("{:?}", ending.verdict) };
         assert!(FailureView::parse(&record).is_stuck());
+    }
+
+    #[test]
+    fn a_crash_is_a_cut_off_run_that_can_be_explained() {
+        let crash = || {
+            let failure = Failure::new("Crash", "killed by signal 11");
+            Outcome::Crashed(Failure { backtrace: vec!["last words".into()], ..failure })
+        };
+        let job = r#"{"class":"t","queue":"q","args":[1]}"#;
+        let first = end(Some(&task(false)), job, 0, crash());
+        assert!(matches!(&first.verdict, Verdict::Requeued { identity } if identity.redelivered == 1));
+        let last = end(Some(&task(false)), job, 2, crash()).failure.unwrap();
+        assert_eq!(last.error, "the run was cut off again after 2 redeliveries: killed by signal 11");
+        assert_eq!((last.exception.as_str(), last.backtrace), ("TooManyRedeliveries", vec!["last words".to_owned()]));
+        let failing = TaskDefinition { on_crash: Some(OnCrash::Fail), ..task(false) };
+        let ending = end(Some(&failing), job, 0, crash());
+        let Verdict::Failed { record } = ending.verdict else { panic!("{:?}", ending.verdict) };
+        let view = FailureView::parse(&record);
+        assert!(view.is_stuck());
+        assert_eq!((view.exception.as_deref(), view.backtrace[3].as_str()), (Some("Crash"), "last words"));
     }
 
     #[test]

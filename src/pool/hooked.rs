@@ -85,7 +85,7 @@ impl Hooked {
         if outcome == Outcome::Interrupted && !begun {
             return Performed::NotBegun;
         }
-        if outcome == Outcome::Interrupted || !hooks.any_after(passed) {
+        if outcome.is_cut_off() || !hooks.any_after(passed) {
             return Performed::Ran(outcome);
         }
         let job = HookJob { cancelled: Cancelled::default(), ..job };

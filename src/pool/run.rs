@@ -164,6 +164,9 @@ async fn live(
     });
     // It may have joined before the last reload.
     core.adopt(&present);
+    let lease = config.store.lease;
+    // A later reload lets its handlers go, and they what they keep.
+    drop(present);
     let lanes: Vec<_> = lanes
         .into_iter()
         .zip(reports)
@@ -173,7 +176,7 @@ async fn live(
     let mut tasks = vec![
         spawn_local(heartbeat::beat(Rc::clone(&core))),
         spawn_local(heartbeat::guard(Rc::clone(&core))),
-        spawn_local(orphan::watch(Rc::clone(&core), config.store.lease)),
+        spawn_local(orphan::watch(Rc::clone(&core), lease)),
     ];
     let mut growing = Vec::new();
     if let Some(waker) = waker {

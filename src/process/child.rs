@@ -68,9 +68,8 @@ impl Running {
     pub fn spawn(command: &Command, input: Vec<u8>) -> Result<Self, SpawnError> {
         let mut process = command.spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
-        let pid = Pid::from_child(&process);
         // From here on the process has an owner that ends it if the rest goes wrong.
-        let child = Child { process: Some(process), pid, exit: Exit::watch(pid) };
+        let child = Child::new(process);
         let pipes = || -> io::Result<(Input, Output)> {
             Ok((
                 Input::new(stdin.map(OwnedFd::from), input)?,
@@ -99,6 +98,11 @@ impl Exit {
 }
 
 impl Child {
+    pub(super) fn new(process: std::process::Child) -> Self {
+        let pid = Pid::from_child(&process);
+        Self { process: Some(process), pid, exit: Exit::watch(pid) }
+    }
+
     /// The process' number, which is also its group's.
     #[must_use]
     pub fn pid(&self) -> Pid {

@@ -5,6 +5,7 @@
 pub mod child;
 pub mod command;
 pub mod confine;
+pub mod duplex;
 pub mod mark;
 pub mod output;
 pub mod signal;
@@ -14,5 +15,6 @@ pub mod terminate;
 pub use child::{Child, Input, Running};
 pub use command::{Command, SpawnError};
 pub use confine::Confines;
+pub use duplex::Duplex;
 pub use output::{Line, Output, Source, Tail};
 pub use signal::signal_name;

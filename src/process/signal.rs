@@ -1,4 +1,7 @@
-//! Signals by their names.
+//! Signals by their names, and exit statuses in words.
+
+use std::os::unix::process::ExitStatusExt;
+use std::process::ExitStatus;
 
 use rustix::process::Signal;
 
@@ -27,4 +30,29 @@ const NAMES: [(Signal, &str); 18] = [
 #[must_use]
 pub fn signal_name(signal: i32) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
+}
+
+/// How a process ended, in words that go on after its name.
+#[must_use]
+pub fn status_text(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (Some(code), _) => format!("exited with {code}"),
+        (None, Some(signal)) => {
+            let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
+            format!("was killed by signal {signal}{name}")
+        }
+        (None, None) => format!("ended in an unknown way: {status}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_status_is_told_in_words() {
+        let text = |raw| status_text(ExitStatus::from_raw(raw));
+        assert_eq!(text(3 << 8), "exited with 3");
+        assert_eq!((text(9), text(40)), ("was killed by signal 9 (SIGKILL)".into(), "was killed by signal 40".into()));
+    }
 }

@@ -73,6 +73,16 @@ pub fn catches(pid: u32, signal: Signal) -> bool {
         .is_some_and(|caught| caught.checked_shr(bit).unwrap_or_default() & 1 == 1)
 }
 
+/// How much of a process is in memory, in bytes; `None` where the kernel does not tell.
+#[must_use]
+pub fn resident_bytes(pid: u32) -> Option<u64> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
+    let status = String::from_utf8_lossy(&status);
+    let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    let kib: u64 = resident.trim().strip_suffix("kB")?.trim().parse().ok()?;
+    Some(kib.saturating_mul(1024))
+}
+
 /// All living processes that descend from this one.
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<u32> {
@@ -308,6 +318,13 @@ mod tests {
         assert!(is_alive(ourselves, ticks));
         assert!(!is_alive(ourselves, ticks + 1), "a number that was given to another process");
         assert!(!is_alive(0, 0) && !is_alive(u32::MAX, 0));
+    }
+
+    #[test]
+    fn the_memory_of_a_process_is_known() {
+        let ours = resident_bytes(std::process::id()).unwrap();
+        assert!((1 << 20..1 << 40).contains(&ours), "{ours}");
+        assert_eq!(resident_bytes(u32::MAX), None);
     }
 
     #[test]

@@ -12,6 +12,8 @@ use crate::process::Confines;
 pub enum HandlerSpec {
     /// A process for each job.
     Exec(ExecSpec),
+    /// Processes that serve many jobs each.
+    Rpc(RpcSpec),
     /// Something in this process, by name.
     Builtin(BuiltinSpec),
 }
@@ -30,6 +32,27 @@ pub struct ExecSpec {
     /// May a placeholder's value begin with a dash where it would read as an option?
     pub allow_dash: bool,
     /// What an exit with 75 means.
+    pub later: Later,
+}
+
+/// `rpc = [...]` and what goes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RpcSpec {
+    /// The program and its arguments, as they stand.
+    pub argv: Vec<String>,
+    /// Where and with what it runs.
+    pub place: Place,
+    /// How many children there are at most.
+    pub processes: usize,
+    /// How many jobs one of them may hold at once.
+    pub depth: usize,
+    /// After how many jobs a child is replaced.
+    pub max_jobs: Option<u64>,
+    /// With how many bytes in memory a child is replaced.
+    pub max_rss: Option<u64>,
+    /// How long a child may take to say that it is ready.
+    pub start_timeout: Duration,
+    /// What an answer of "later" means.
     pub later: Later,
 }
 

@@ -242,7 +242,7 @@ impl Loader<'_> {
 
 fn refuse_what_comes_later(table: &mut Table<'_>) {
     table.refuse("middleware", "is code of an ActionHero server; a plugin does that here, see docs/plugins.md");
-    for key in run::keys().chain(["rpc", "http"]) {
+    for key in run::keys().chain(["http"]) {
         table.refuse(key, "belongs to the handler: write it below [run]");
     }
 }

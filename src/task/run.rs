@@ -5,14 +5,17 @@ mod builtin;
 mod exec;
 mod later;
 mod place;
+mod rpc;
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::handler_spec::HandlerSpec;
 use crate::config::reader::Table;
 
 /// The handlers there are, and the keys that go with each.
-const HANDLERS: [(&str, &[&[&str]]); 2] = [("exec", &[&place::KEYS, &exec::KEYS]), ("builtin", &[])];
+const HANDLERS: [(&str, &[&[&str]]); 3] =
+    [("exec", &[&place::KEYS, &exec::KEYS]), ("rpc", &[&place::KEYS, &rpc::KEYS]), ("builtin", &[])];
 
 /// Keys of the task that land in `[run]` when they are written below it.
 const OF_TASK: [&str; 9] =
@@ -29,15 +32,16 @@ pub(super) struct Around<'a> {
     pub(super) builtins: &'a [&'a str],
 }
 
-/// Every key of `[run]`; written at the task itself, it is refused with a hint.
+/// Every key of `[run]`, once; written at the task itself, it is refused with a hint.
 pub(super) fn keys() -> impl Iterator<Item = &'static str> {
-    HANDLERS.iter().flat_map(|(name, keys)| std::iter::once(*name).chain(keys.iter().copied().flatten().copied()))
+    let all =
+        HANDLERS.iter().flat_map(|(name, keys)| std::iter::once(*name).chain(keys.iter().copied().flatten().copied()));
+    all.collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Reads the handler. It may be used only if no problem was reported meanwhile.
 pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<String>) -> Option<HandlerSpec> {
-    let later = run.has("rpc") || run.has("http");
-    run.refuse("rpc", "rpc is not built yet in this version; exec runs a process for each job");
+    let later = run.has("http");
     run.refuse("http", "http is not built yet in this version; exec can run curl");
     for key in OF_TASK {
         run.refuse(key, "belongs to the task: write it above [run]");
@@ -48,6 +52,7 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
         let value = run.take(name)?;
         match *name {
             "exec" => exec::read(&value, &mut run, around, warnings).map(HandlerSpec::Exec),
+            "rpc" => rpc::read(&value, &mut run, around, warnings).map(HandlerSpec::Rpc),
             _ => builtin::read(&value, around.builtins).map(HandlerSpec::Builtin),
         }
     } else {
@@ -55,7 +60,7 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
         if !found.is_empty() {
             run.report(format!("expected exactly one handler (found {})", found.join(" and ")));
         } else if !later {
-            run.report("expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"] or builtin = \"NAME\" (missing)");
+            run.report("expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"], rpc = [\"PROGRAM\"] or builtin = \"NAME\" (missing)");
         }
         // Nobody read the keys of the handler, and they are not unknown for that.
         keys().for_each(|key| drop(run.take(key)));

@@ -134,6 +134,7 @@ impl Words {
                 let line = redact::shorten(line);
                 Line { id: Some(id.to_string()), ..said(format!("[ {task}{stream} ] {line}")) }
             }
+            Event::ChildOutput { task, pid, line } => said(format!("[ {task} {pid} ] {}", redact::shorten(line))),
             Event::Notice { text } | Event::Warning { text } => said(redact::shorten(text)),
         }
     }

@@ -18,6 +18,11 @@ fn a_generated_task_is_right_and_runs() {
     let often = place.run(&["tasks", "show", "often", "--json"]).json();
     assert_eq!((&often["frequency_ms"], &often["queue"]), (&300_000.into(), &"mail".into()));
     assert_eq!(place.run(&["tasks", "show", "nightly", "--json"]).json()["schedule"], "30 3 * * *");
+    place.run(&["generate", "task", "many", "--handler", "rpc"]).done();
+    assert_eq!(place.run(&["check"]).code, 0);
+    let performed = place.run(&["perform", "many", "--args", r#"{"name":"Ada"}"#]);
+    let said = "of many, attempt 1, arguments [{'name': 'Ada'}]";
+    assert!(performed.code == 0 && performed.stderr.contains(said), "{performed:?}");
     let again = place.run(&["generate", "task", "plain"]);
     assert!(again.code == 1 && again.stderr.contains("exists; --force writes over it"), "{again:?}");
     place.run(&["generate", "task", "plain", "--force"]).done();

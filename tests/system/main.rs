@@ -19,3 +19,4 @@ mod outage;
 mod place;
 mod plugins;
 mod reload;
+mod rpc;

@@ -18,6 +18,8 @@ pub enum GenerateVerb {
 pub enum HandlerChoice {
     /// A process for each job
     Exec,
+    /// A process that takes many jobs, in Python, over JSON-RPC
+    Rpc,
 }
 
 /// `generate task`.

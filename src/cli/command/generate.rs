@@ -14,7 +14,10 @@ use crate::job::{QueueName, TaskName};
 use crate::task::calendar::Calendar;
 
 const TASK: &str = include_str!("../template/task.toml");
+const RUN_EXEC: &str = include_str!("../template/run_exec.toml");
 const SCRIPT: &str = include_str!("../template/script.sh");
+const RUN_RPC: &str = include_str!("../template/run_rpc.toml");
+const WORKER: &str = include_str!("../template/rpc_worker.py");
 
 /// The repository's own configuration, which says every key with its default.
 const CONFIG: &str = include_str!("../../../config/tasks.toml");
@@ -53,7 +56,10 @@ pub fn run(context: &Context, verb: GenerateVerb) -> Result<Exit, CliError> {
 }
 
 fn task(context: &Context, args: &GenerateTaskArgs) -> Result<Vec<PathBuf>, CliError> {
-    let HandlerChoice::Exec = args.handler;
+    let (run, program, extension) = match args.handler {
+        HandlerChoice::Exec => (RUN_EXEC, SCRIPT, ""),
+        HandlerChoice::Rpc => (RUN_RPC, WORKER, ".py"),
+    };
     let usage = |error: &dyn std::fmt::Display| CliError::Usage(error.to_string());
     TaskName::new(&args.name).map_err(|error| usage(&format_args!("task {:?}: {error}", args.name)))?;
     QueueName::new(&args.queue).map_err(|error| usage(&format_args!("queue {:?}: {error}", args.queue)))?;
@@ -80,18 +86,19 @@ fn task(context: &Context, args: &GenerateTaskArgs) -> Result<Vec<PathBuf>, CliE
         Some(folder) => context.path(folder),
         None => context.config()?.config.tasks_dir,
     };
+    let program_name = format!("{}{extension}", args.name);
     let fill = |text: &str| {
-        let text = text.replace("@NAME@", &args.name).replace("@FILE@", &args.name);
+        let text = text.replace("@NAME@", &args.name).replace("@FILE@", &program_name);
         text.replace("@QUEUE@", &args.queue).replace("@WHEN@\n", &when)
     };
-    let (program, file) = (folder.join(&args.name), folder.join(format!("{}.toml", args.name)));
+    let (program_file, file) = (folder.join(&program_name), folder.join(format!("{}.toml", args.name)));
     if !args.force {
-        refuse_existing(&[&program, &file])?;
+        refuse_existing(&[&program_file, &file])?;
     }
     // The program first: a daemon that reads the file finds it.
-    write(&program, &fill(SCRIPT), 0o755)?;
-    write(&file, &fill(TASK), 0o644)?;
-    Ok(vec![file, program])
+    write(&program_file, &fill(program), 0o755)?;
+    write(&file, &fill(&format!("{TASK}{run}")), 0o644)?;
+    Ok(vec![file, program_file])
 }
 
 fn config(context: &Context, args: &GenerateConfigArgs) -> Result<Vec<PathBuf>, CliError> {

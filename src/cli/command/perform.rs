@@ -30,6 +30,8 @@ use crate::pool::hooked::{Hooked, Performed};
 
 /// How many lines of output may wait to be written.
 const LINES: usize = 16 * 1024;
+/// How much longer than it should what a handler keeps may take to end.
+const RETIRE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
@@ -94,6 +96,9 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
     };
     let duration = began.elapsed();
     signals.close();
+    // A child that serves many jobs has served its only one.
+    let retiring = handler.retire(Instant::now() + grace);
+    let _ = tokio::time::timeout(grace + RETIRE, retiring).await;
     // The last sender of output is gone with these, so that the writer ends when all is written.
     drop((handler, dispatch));
     if let Some(writer) = writer {
@@ -154,7 +159,7 @@ fn write_output(listeners: Vec<crate::event::bus::Listener>) -> Option<JoinHandl
         while let Some(event) = listener.next() {
             match event {
                 // The task's own words, for whoever tries it out: unlike in listings, as they are.
-                Event::Output { line, .. } => {
+                Event::Output { line, .. } | Event::ChildOutput { line, .. } => {
                     let _ = writeln!(std::io::stderr().lock(), "{line}");
                 }
                 Event::Warning { text } => complain(&text),
@@ -174,7 +179,9 @@ impl Answer {
         let duration_ms = ms(duration);
         match outcome {
             Outcome::Success { result } => Self::Success { duration_ms, result },
-            Outcome::Failure(Failure { exception, error, backtrace }) => {
+            // Nobody would run it again here, so that a crash is a failure.
+            Outcome::Failure(failure) | Outcome::Crashed(failure) => {
+                let Failure { exception, error, backtrace } = failure;
                 Self::Failure { duration_ms, exception, error, backtrace }
             }
             Outcome::Later { delay } => Self::Later { duration_ms, delay_ms: ms(delay) },

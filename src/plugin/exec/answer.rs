@@ -86,7 +86,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             )
         }
         Outcome::Later { delay } => format!(",\"outcome\":\"later\",\"delay_ms\":{}", delay.as_millis()),
-        Outcome::Interrupted => ",\"outcome\":\"interrupted\"".to_owned(),
+        Outcome::Interrupted | Outcome::Crashed(_) => ",\"outcome\":\"interrupted\"".to_owned(),
     }
 }
 

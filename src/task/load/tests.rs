@@ -13,6 +13,7 @@ use crate::task::handler_spec::{
 use crate::task::plugin_spec::PluginSpec;
 
 mod place;
+mod rpc;
 
 const BUILTINS: [&str; 3] = ["noop", "log", "sleep"];
 
@@ -247,13 +248,13 @@ fn each_mistake_is_told_with_its_place() {
         ("name = \"t\"\nrun = \"./work\"".to_owned(), "2:7: run: expected a table with the handler (found \"./work\")"),
         (
             "name = \"t\"\n[run]".to_owned(),
-            "2:1: run: expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"] or builtin = \"NAME\" (missing)",
+            "2:1: run: expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"], rpc = [\"PROGRAM\"] or builtin = \"NAME\" (missing)",
         ),
         (
             format!("name = \"t\"\n{run}\nexec = [\"./work\"]"),
             "2:1: run: expected exactly one handler (found exec and builtin)",
         ),
-        (format!("name = \"t\"\n{run}\ncwd = \".\""), "4:1: run.cwd: goes with exec only"),
+        (format!("name = \"t\"\n{run}\ncwd = \".\""), "4:1: run.cwd: goes with exec and rpc only"),
         (format!("name = \"t\"\ntimeout = 0\n{run}"), "2:11: timeout: expected a duration of at least 1ms (found 0)"),
         (
             format!("name = \"t\"\non_crash = \"requeu\"\n{run}"),
@@ -390,13 +391,10 @@ fn what_is_not_here_is_refused_by_name() {
         ["a.toml:2:1: middleware: is code of an ActionHero server; a plugin does that here, see docs/plugins.md"
             .to_owned()]
     );
-    for (line, message) in [
-        ("rpc = [\"./work\"]", "rpc: rpc is not built yet in this version; exec runs a process for each job"),
-        ("http = \"https://x\"", "http: http is not built yet in this version; exec can run curl"),
-    ] {
-        let text = format!("name = \"t\"\n[run]\n{line}");
-        assert_eq!(bad(&text), [format!("a.toml:{}:1: run.{message}", text.lines().count())], "{text}");
-    }
+    assert_eq!(
+        bad("name = \"t\"\n[run]\nhttp = \"https://x\""),
+        ["a.toml:3:1: run.http: http is not built yet in this version; exec can run curl"]
+    );
 }
 
 #[test]

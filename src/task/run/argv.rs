@@ -29,9 +29,13 @@ pub(super) fn read(
             continue;
         };
         if position == 0 {
-            match read_program(item, &template, env, around.folder) {
-                Some(program) => argv.push(program),
-                None => good = false,
+            match template.as_text().map(|written| read_program(item, written, env, around.folder)) {
+                Some(Some(path)) => argv.push(Template { pieces: vec![Piece::Text(path)] }),
+                Some(None) => good = false,
+                None => {
+                    item.report("the program itself must not hold placeholders");
+                    good = false;
+                }
             }
             continue;
         }
@@ -51,12 +55,45 @@ pub(super) fn read(
     (good && !argv.is_empty()).then_some(argv)
 }
 
-fn read_item(item: &Value<'_>) -> Option<Template> {
+/// Reads a program and its arguments as they stand: for handlers whose jobs come another way.
+pub(super) fn read_plain(
+    value: &Value<'_>,
+    env: &BTreeMap<String, String>,
+    around: Around<'_>,
+    warnings: &mut Vec<String>,
+) -> Option<Vec<String>> {
+    let items = value.list("a list: the program and its arguments (no shell is asked)")?;
+    if items.is_empty() {
+        value.report("expected a program (found an empty list)");
+    }
+    let read = |(position, item): (usize, &Value<'_>)| {
+        let text = read_text(item)?;
+        if position == 0 {
+            return read_program(item, text, env, around.folder);
+        }
+        if Template::parse(text).is_ok_and(|template| template.as_text().is_none()) {
+            let place = item.place_and_key();
+            warnings
+                .push(format!("{place}: is no placeholder here, where a process serves many jobs; it stays as it is"));
+        }
+        Some(text.to_owned())
+    };
+    // Every item is judged before one that is wrong ends it.
+    let argv: Vec<Option<String>> = items.iter().enumerate().map(read).collect();
+    argv.into_iter().collect::<Option<Vec<String>>>().filter(|argv| !argv.is_empty())
+}
+
+fn read_text<'a>(item: &Value<'a>) -> Option<&'a str> {
     let text = item.string()?;
     if text.contains('\0') {
         item.report("must not hold NUL");
         return None;
     }
+    Some(text)
+}
+
+fn read_item(item: &Value<'_>) -> Option<Template> {
+    let text = read_text(item)?;
     match Template::parse(text) {
         Ok(template) => Some(template),
         Err(error) => {
@@ -71,24 +108,14 @@ fn read_item(item: &Value<'_>) -> Option<Template> {
 }
 
 /// The program by its whole path: it is found here, once, and not again for each job.
-fn read_program(
-    item: &Value<'_>,
-    template: &Template,
-    env: &BTreeMap<String, String>,
-    folder: &Path,
-) -> Option<Template> {
-    let Some(written) = template.as_text() else {
-        item.report("the program itself must not hold placeholders");
-        return None;
-    };
+fn read_program(item: &Value<'_>, written: &str, env: &BTreeMap<String, String>, folder: &Path) -> Option<String> {
     let search = env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
     let found = program::find(written, folder, search.as_deref()).map_err(|error| item.report(error.to_string()));
     let path = found.ok()?;
-    let Some(path) = path.to_str() else {
+    if path.to_str().is_none() {
         item.report(format!("expected a path in UTF-8 (found {})", path.display()));
-        return None;
-    };
-    Some(Template { pieces: vec![Piece::Text(path.to_owned())] })
+    }
+    path.to_str().map(str::to_owned)
 }
 
 /// `-c`, alone or as the last of a bundle such as `-ec`.

@@ -65,7 +65,7 @@ fn what_cannot_be_is_refused_by_key() {
     let found = bad("name = \"t\"\n[run]\nexec = [\"./work\"]\nlimits = { memori = \"1GB\" }");
     assert!(found[0].contains("memori") && found[0].contains("memory"), "{found:?}");
     let found = bad("name = \"t\"\n[run]\nbuiltin = \"noop\"\nuser = \"root\"");
-    assert!(found[0].ends_with("run.user: goes with exec only"), "{found:?}");
+    assert!(found[0].ends_with("run.user: goes with exec and rpc only"), "{found:?}");
     let found = bad("name = \"t\"\nuser = \"root\"\n[run]\nbuiltin = \"noop\"");
     assert!(found[0].ends_with("user: belongs to the handler: write it below [run]"), "{found:?}");
 }

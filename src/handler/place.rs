@@ -1,0 +1,23 @@
+//! Puts a command where its task says: folder, environment, user and limits.
+
+use std::sync::Arc;
+
+use crate::process::{Command, mark};
+use crate::task::handler_spec::Place;
+
+/// Comes before what is set for the job itself, which the task's environment must not shadow.
+pub(super) fn put(command: &mut Command, place: &Place) {
+    command.cwd(&place.cwd);
+    if let Some(confines) = &place.confines {
+        command.confine(Arc::clone(confines));
+    }
+    if place.env_clear {
+        command.env_clear();
+    }
+    for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED]) {
+        command.env_remove(name);
+    }
+    for (name, value) in &place.env {
+        command.env(name, value);
+    }
+}

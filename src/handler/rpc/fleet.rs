@@ -1,0 +1,263 @@
+//! The children of a task: who is there, who holds how many jobs, and which jobs wait.
+//!
+//! A job goes to the child with the most free places; a further child is started when a job comes and none is idle, up
+//! to `processes`. A child that is to be replaced gets nothing more and counts until it is gone, so that there are
+//! never more than that.
+//!
+//! Where children hold several jobs, one that was cut off before gets a child for itself: if it was its doing, others do
+//! not pay for it again, and if it was not, it gets through.
+//!
+//! A start that comes to nothing fails the jobs that wait for it, and delays the next one. All state is behind one lock,
+//! taken once for a job that comes and once for each batch of answers, and never held across an await.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::Instant;
+
+use super::ask::{Ask, Orders};
+use super::child::{self, Badge};
+use super::member::{Member, Phase, State};
+use crate::event::{Bus, Event};
+use crate::handler::contract::{Invocation, Stop};
+use crate::job::{Failure, Outcome, TaskName};
+use crate::task::handler_spec::RpcSpec;
+
+/// How a child's life ended, as far as the next one's start is concerned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Parting {
+    /// As it was asked to.
+    Asked,
+    /// In any other way: the next one waits.
+    Unasked,
+}
+
+/// The children of a task.
+#[derive(Debug)]
+pub(super) struct Fleet {
+    pub(super) spec: RpcSpec,
+    pub(super) task: TaskName,
+    pub(super) bus: Bus,
+    state: Mutex<State>,
+    /// Rung when a child is gone.
+    gone: Notify,
+}
+
+impl Fleet {
+    pub(super) fn new(spec: RpcSpec, task: TaskName, bus: Bus) -> Self {
+        Self { spec, task, bus, state: Mutex::default(), gone: Notify::new() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked under it left nothing half done: every change is a few assignments.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A job comes: where its answer will be, and the number by which it can be stopped.
+    pub(super) fn ask(self: &Arc<Self>, job: Invocation) -> (u64, oneshot::Receiver<Outcome>) {
+        let (reply, answer) = oneshot::channel();
+        let mut state = self.lock();
+        state.belong_to(&job.instance);
+        state.tickets += 1;
+        let ticket = state.tickets;
+        let all_busy = !state.members.iter().any(Member::is_idle);
+        let suspect = self.is_suspect(&job);
+        let ask = Ask { ticket, job, reply };
+        if suspect { &mut state.suspects } else { &mut state.waiting }.push_back(ask);
+        state.distribute(&self.spec);
+        self.staff(&mut state, all_busy);
+        (ticket, answer)
+    }
+
+    /// Must this job be alone in its child?
+    fn is_suspect(&self, job: &Invocation) -> bool {
+        self.spec.depth > 1 && job.identity.redelivered > 0
+    }
+
+    /// A job should end. One that still waits ends here.
+    pub(super) fn urge(&self, ticket: u64, stop: Stop) {
+        let mut state = self.lock();
+        let State { waiting, suspects, members, .. } = &mut *state;
+        for queue in [waiting, suspects] {
+            if let Some(at) = queue.iter().position(|ask| ask.ticket == ticket) {
+                if let Some(ask) = queue.remove(at) {
+                    ask.answer(Outcome::Interrupted);
+                }
+                return;
+            }
+        }
+        for member in members {
+            member.orders.stops.push((ticket, stop));
+            member.bell.notify_one();
+        }
+    }
+
+    /// Keeps no child any more that has nothing to do. By `end`, if that is given, none should be left.
+    pub(super) fn close(&self, end: Option<Instant>) {
+        let mut state = self.lock();
+        state.closing = Some(end.or(state.closing.flatten()));
+        for member in &state.members {
+            member.bell.notify_one();
+        }
+    }
+
+    /// Waits until no child is left.
+    pub(super) async fn emptied(&self) {
+        loop {
+            let gone = self.gone.notified();
+            tokio::pin!(gone);
+            // Before the look, so that nobody goes unseen in between.
+            gone.as_mut().enable();
+            if self.lock().members.is_empty() {
+                return;
+            }
+            gone.await;
+        }
+    }
+
+    /// When the last child must be gone, if that is said.
+    pub(super) fn deadline(&self) -> Option<Instant> {
+        self.lock().closing.flatten()
+    }
+
+    /// A child is ready for so many jobs.
+    pub(super) fn ready(&self, number: u64, depth: usize) {
+        let mut state = self.lock();
+        if let Some(member) = state.member(number) {
+            member.depth = depth;
+            if member.phase == Phase::Starting {
+                member.phase = Phase::Ready;
+            }
+        }
+        state.distribute(&self.spec);
+    }
+
+    /// Is a child that is not yet ready not wanted any more?
+    pub(super) fn is_unwanted(&self, number: u64) -> bool {
+        let mut state = self.lock();
+        let idle = state.waiting.is_empty() && state.suspects.is_empty();
+        let closing = state.closing.is_some();
+        state.member(number).is_none_or(|member| member.phase == Phase::Leaving) || (closing && idle)
+    }
+
+    /// A child has answered so many jobs, and takes what there is for it. False when it should go: it holds nothing,
+    /// and nothing more will come.
+    pub(super) fn report(&self, number: u64, answered: usize, orders: &mut Orders) -> bool {
+        let mut state = self.lock();
+        let mut proven = false;
+        if let Some(member) = state.member(number).filter(|_| answered > 0) {
+            member.held = member.held.saturating_sub(answered);
+            member.alone &= member.held > 0;
+            proven = !std::mem::replace(&mut member.proven, true);
+        }
+        if proven {
+            (state.failures, state.not_before) = (0, None);
+        }
+        if answered > 0 {
+            state.distribute(&self.spec);
+        }
+        let idle = state.waiting.is_empty() && state.suspects.is_empty();
+        let closing = state.closing.is_some();
+        let Some(member) = state.member(number) else { return false };
+        std::mem::swap(&mut member.orders, orders);
+        if closing && idle && member.held == 0 {
+            member.phase = Phase::Leaving;
+        }
+        member.phase != Phase::Leaving || member.held > 0
+    }
+
+    /// How many jobs children hold.
+    #[cfg(test)]
+    pub(super) fn held(&self) -> usize {
+        self.lock().members.iter().filter(|member| member.phase == Phase::Ready).map(|member| member.held).sum()
+    }
+
+    /// A child gets nothing more.
+    pub(super) fn retire(&self, number: u64) {
+        if let Some(member) = self.lock().member(number) {
+            member.phase = Phase::Leaving;
+            member.bell.notify_one();
+        }
+    }
+
+    /// A child is gone. What it was given and never saw goes to others.
+    pub(super) fn part(self: &Arc<Self>, number: u64, unseen: Vec<Ask>, parting: Parting) {
+        let mut state = self.lock();
+        let orders = state.remove(number);
+        for ask in unseen.into_iter().chain(orders.asks).rev() {
+            if self.is_suspect(&ask.job) { &mut state.suspects } else { &mut state.waiting }.push_front(ask);
+        }
+        if parting == Parting::Unasked {
+            state.count_failure();
+        }
+        state.distribute(&self.spec);
+        self.staff(&mut state, false);
+        self.gone.notify_waiters();
+    }
+
+    /// A child came to nothing before it was ready. Unless others may serve them, those that wait fail with it.
+    pub(super) fn stillborn(self: &Arc<Self>, number: u64, failure: &Failure) {
+        let mut state = self.lock();
+        state.remove(number);
+        let delay = state.count_failure();
+        let mut failed = 0;
+        if !state.members.iter().any(|member| member.phase != Phase::Leaving) {
+            let State { waiting, suspects, .. } = &mut *state;
+            for ask in suspects.drain(..).chain(waiting.drain(..)) {
+                failed += 1;
+                ask.answer(Outcome::Failure(failure.clone()));
+            }
+        }
+        self.staff(&mut state, false);
+        drop(state);
+        self.gone.notify_waiters();
+        let (error, wait) = (&failure.error, humantime::format_duration(delay));
+        self.warn(format!("{error}; {failed} jobs that waited for it fail, and the next start is not before {wait}"));
+    }
+
+    /// A child's task was dropped with all that it held: its runtime goes down.
+    pub(super) fn lose(&self, number: u64) {
+        self.lock().remove(number);
+        self.gone.notify_waiters();
+    }
+
+    pub(super) fn warn(&self, text: String) {
+        self.bus.emit(Event::Warning { text });
+    }
+
+    /// Starts children for jobs that wait, and one more if a job came while `all_busy`.
+    fn staff(self: &Arc<Self>, state: &mut State, all_busy: bool) {
+        loop {
+            let starting = state.members.iter().filter(|member| member.phase == Phase::Starting);
+            let (starting, coming) =
+                starting.fold((0, 0), |(count, places), member| (count + 1, places + member.depth));
+            let queued = state.waiting.len() + state.suspects.len();
+            let wanted = if starting == 0 {
+                queued > 0 || (all_busy && state.closing.is_none())
+            } else {
+                // After a failure one at a time.
+                queued > coming && state.failures == 0
+            };
+            if !wanted || state.members.len() >= self.spec.processes {
+                return;
+            }
+            let (Some(instance), Ok(runtime)) = (state.instance.clone(), Handle::try_current()) else { return };
+            state.numbers += 1;
+            let (number, bell) = (state.numbers, Arc::new(Notify::new()));
+            state.members.push(Member {
+                number,
+                phase: Phase::Starting,
+                depth: self.spec.depth,
+                held: 0,
+                given: 0,
+                proven: false,
+                alone: false,
+                orders: Orders::default(),
+                bell: Arc::clone(&bell),
+            });
+            let badge = Badge { number, bell, instance, not_before: state.not_before };
+            runtime.spawn(child::live(Arc::clone(self), badge));
+        }
+    }
+}

@@ -1,0 +1,99 @@
+//! The handler: a job's run waits for the answer, and passes on whoever wants it to end.
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
+
+use super::fleet::Fleet;
+use crate::event::Bus;
+use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
+use crate::job::{Outcome, TaskName};
+use crate::task::handler_spec::RpcSpec;
+
+/// The handler of a task with `rpc = [...]`. Its children are started when the first job comes, and end when it is
+/// dropped.
+#[derive(Debug)]
+pub struct Rpc {
+    owner: Arc<Owner>,
+}
+
+/// Children end when neither the handler nor a run of it is left.
+#[derive(Debug)]
+struct Owner(Arc<Fleet>);
+
+impl Drop for Owner {
+    fn drop(&mut self) {
+        self.0.close(None);
+    }
+}
+
+impl Rpc {
+    /// A handler as `[run]` of this task says it; what children say goes to the bus.
+    #[must_use]
+    pub fn new(spec: RpcSpec, task: TaskName, bus: Bus) -> Self {
+        Self { owner: Arc::new(Owner(Arc::new(Fleet::new(spec, task, bus)))) }
+    }
+
+    #[cfg(test)]
+    pub(super) fn fleet(&self) -> Arc<Fleet> {
+        Arc::clone(&self.owner.0)
+    }
+}
+
+impl Handler for Rpc {
+    fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> Begun {
+        Begun::Running(Box::pin(run(Arc::clone(&self.owner), job, stop)))
+    }
+
+    fn retire(&self, end: Instant) -> BoxFuture<'static, ()> {
+        let fleet = Arc::clone(&self.owner.0);
+        fleet.close(Some(end));
+        Box::pin(async move { fleet.emptied().await })
+    }
+}
+
+async fn run(owner: Arc<Owner>, job: Invocation, mut stop: watch::Receiver<Stop>) -> Outcome {
+    if *stop.borrow() > Stop::No {
+        return Outcome::Interrupted;
+    }
+    let (ticket, answer) = owner.0.ask(job);
+    let mut wait = Wait { fleet: &owner.0, ticket, answer: Some(answer) };
+    let mut asked = Stop::No;
+    loop {
+        tokio::select! {
+            biased;
+            outcome = wait.answered() => return outcome,
+            urgency = stopped(&mut stop, asked) => {
+                asked = urgency;
+                owner.0.urge(ticket, urgency);
+            }
+        }
+    }
+}
+
+/// A run that waits for its answer. One that is forgotten must not go on.
+struct Wait<'f> {
+    fleet: &'f Fleet,
+    ticket: u64,
+    answer: Option<oneshot::Receiver<Outcome>>,
+}
+
+impl Wait<'_> {
+    async fn answered(&mut self) -> Outcome {
+        let Some(answer) = &mut self.answer else { return Outcome::Interrupted };
+        let outcome = answer.await;
+        self.answer = None;
+        // Without an answer the child's task was dropped, and the child is killed.
+        outcome.unwrap_or(Outcome::Interrupted)
+    }
+}
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        if self.answer.is_some() {
+            self.fleet.urge(self.ticket, Stop::Kill);
+        }
+    }
+}

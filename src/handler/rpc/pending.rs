@@ -1,0 +1,80 @@
+//! What a child holds: jobs whose answers have not come.
+
+use super::ask::Ask;
+use super::protocol::Answer;
+use crate::handler::contract::Stop;
+use crate::job::{Failure, Outcome};
+use crate::task::handler_spec::Later;
+
+/// A job in the child's hands.
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) id: u64,
+    /// Where its request begins, in bytes of all that was ever written.
+    pub(super) begin: u64,
+    pub(super) asked: Stop,
+    pub(super) ask: Ask,
+}
+
+impl Held {
+    /// What an answer means for it.
+    pub(super) fn outcome(&self, answer: Answer, later: &Later) -> Outcome {
+        match answer {
+            Answer::Result(result) => Outcome::Success { result },
+            // As for a process: who was asked to end and did not finish was cut off, whatever it says.
+            Answer::Later(_) | Answer::Error(_) if self.asked > Stop::No => Outcome::Interrupted,
+            Answer::Later(delay) if self.ask.job.identity.later < later.limit => {
+                Outcome::Later { delay: delay.unwrap_or(later.delay) }
+            }
+            Answer::Later(_) => {
+                let (times, limit) = (u64::from(self.ask.job.identity.later) + 1, later.limit);
+                let error = format!("answered retry_later {times} times; retry_later_limit is {limit}");
+                Outcome::Failure(Failure::new("RetryLater", error))
+            }
+            Answer::Error(failure) => Outcome::Failure(failure),
+        }
+    }
+}
+
+/// The jobs that a child holds, each in a place. An id is never used twice, and leads to its place without a search.
+#[derive(Debug, Default)]
+pub(super) struct Pending {
+    places: Vec<Option<Held>>,
+    free: Vec<usize>,
+    rounds: u64,
+}
+
+impl Pending {
+    pub(super) fn new(depth: usize) -> Self {
+        Self { places: (0..depth).map(|_| None).collect(), free: (0..depth).rev().collect(), rounds: 0 }
+    }
+
+    pub(super) fn hold(&mut self, ask: Ask, begin: u64) -> &mut Held {
+        // The fleet gives no more than there are places; should it, one more is no harm but for its id.
+        let place = self.free.pop().unwrap_or_else(|| {
+            self.places.push(None);
+            self.places.len() - 1
+        });
+        self.rounds += 1;
+        let id = self.rounds * self.places.len() as u64 + place as u64;
+        self.places[place].insert(Held { id, begin, asked: Stop::No, ask })
+    }
+
+    pub(super) fn take(&mut self, id: u64) -> Option<Held> {
+        let place = usize::try_from(id.checked_rem(self.places.len() as u64)?).ok()?;
+        let held = self.places.get_mut(place)?.take_if(|held| held.id == id)?;
+        self.free.push(place);
+        Some(held)
+    }
+
+    pub(super) fn iter(&mut self) -> impl Iterator<Item = &mut Held> {
+        self.places.iter_mut().flatten()
+    }
+
+    /// All of them in the order in which they came.
+    pub(super) fn into_order(self) -> Vec<Held> {
+        let mut all: Vec<Held> = self.places.into_iter().flatten().collect();
+        all.sort_by_key(|held| held.begin);
+        all
+    }
+}

@@ -1,0 +1,346 @@
+//! What goes over the pipes: JSON-RPC 2.0, one message a line.
+//!
+//! ```text
+//!   child   {"jsonrpc":"2.0","method":"ready","params":{"depth":4}}
+//!   daemon  {"jsonrpc":"2.0","id":7,"method":"perform","params":{the job}}
+//!   daemon  {"jsonrpc":"2.0","method":"cancel","params":{"id":7}}
+//!   child   {"jsonrpc":"2.0","id":7,"result":null}
+//!   child   {"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"...","data":{...}}}
+//! ```
+//!
+//! A child is a program of the user's and may write anything: what is none of these is told by what was expected.
+
+use std::fmt::Display;
+use std::io::Write as _;
+use std::time::Duration;
+
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+
+use crate::handler::contract::Invocation;
+use crate::handler::job_line;
+use crate::job::Failure;
+
+/// How many lines of a backtrace are kept.
+const BACKTRACE_LINES: usize = 128;
+/// How much is kept of a message, or of one line of a backtrace, in bytes.
+const TEXT_CAP: usize = 16 * 1024;
+/// How much of a line that is no message is shown.
+const SHOWN: usize = 80;
+/// The exception of an error that does not name one.
+const EXCEPTION: &str = "Error";
+
+/// A message of a child.
+#[derive(Debug, PartialEq)]
+pub(super) enum Message {
+    /// It takes requests from now on, at most so many at once if it says so.
+    Ready { depth: Option<usize> },
+    /// The answer to the request of this id.
+    Answer { id: u64, answer: Answer },
+}
+
+/// How a job ended, as the child says it.
+#[derive(Debug, PartialEq)]
+pub(super) enum Answer {
+    /// Done.
+    Result(Option<String>),
+    /// To be asked again later, after this delay if it says so.
+    Later(Option<Duration>),
+    /// Failed.
+    Error(Failure),
+}
+
+/// Appends the request to perform a job.
+pub(super) fn perform(out: &mut Vec<u8>, id: u64, job: &Invocation) {
+    // Writing to a vector cannot fail.
+    let _ = write!(out, "{{\"jsonrpc\":\"2.0\",\"id\":{id},\"method\":\"perform\",\"params\":");
+    job_line::append(out, job);
+    out.extend_from_slice(b"}\n");
+}
+
+/// Appends the wish that a job should end soon.
+pub(super) fn cancel(out: &mut Vec<u8>, id: u64) {
+    let _ = writeln!(out, "{{\"jsonrpc\":\"2.0\",\"method\":\"cancel\",\"params\":{{\"id\":{id}}}}}");
+}
+
+/// The members of any message.
+#[derive(Deserialize)]
+struct Members<'a> {
+    #[serde(borrow, default)]
+    jsonrpc: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    method: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    params: Option<&'a RawValue>,
+    #[serde(borrow, default, deserialize_with = "present")]
+    result: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    error: Option<&'a RawValue>,
+}
+
+/// `null` is a value too.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    Deserialize::deserialize(deserializer).map(Some)
+}
+
+#[derive(Deserialize)]
+struct ReadyParams {
+    #[serde(default)]
+    depth: Option<usize>,
+}
+
+#[derive(Deserialize)]
+struct ErrorMembers<'a> {
+    message: String,
+    #[serde(borrow, default)]
+    data: Option<&'a RawValue>,
+}
+
+/// What `data` of an error may say; whatever else it holds is the child's own affair.
+#[derive(Deserialize, Default)]
+struct Data<'a> {
+    #[serde(borrow, default)]
+    exception: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    backtrace: Option<&'a RawValue>,
+    #[serde(borrow, default)]
+    retry_later: Option<&'a RawValue>,
+}
+
+/// Reads a line.
+///
+/// # Errors
+/// Says what was expected, and what was found.
+pub(super) fn parse(line: &[u8]) -> Result<Message, String> {
+    let no_object = |why: &dyn Display| format!("expected one JSON object a line, found {} ({why})", shown(line));
+    if line.trim_ascii_start().first() != Some(&b'{') {
+        return Err(no_object(&"what is no message belongs on stderr"));
+    }
+    let members: Members<'_> = serde_json::from_slice(line).map_err(|error| no_object(&error))?;
+    if members.jsonrpc.is_none_or(|version| version.get() != "\"2.0\"") {
+        return Err(format!("expected \"jsonrpc\":\"2.0\", found {}", shown(line)));
+    }
+    if let Some(method) = members.method {
+        return match method.get() {
+            "\"ready\"" if members.id.is_none() => ready(members.params),
+            _ => Err(format!("expected an answer or the notification \"ready\", found {}", shown(line))),
+        };
+    }
+    let id = members.id.and_then(|id| id.get().parse().ok());
+    let id = id.ok_or_else(|| format!("expected the \"id\" of a request, found {}", shown(line)))?;
+    let answer = match (members.result, members.error) {
+        (Some(result), None) => Answer::Result(text(result)),
+        (None, Some(error)) => failure(error)?,
+        _ => return Err(format!("expected \"result\" or \"error\", one of both, found {}", shown(line))),
+    };
+    Ok(Message::Answer { id, answer })
+}
+
+/// Members of an object; a list would be taken for their values in order.
+fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
+    let object = Some(raw.get()).filter(|json| json.starts_with('{'));
+    object.and_then(|json| serde_json::from_str(json).ok())
+}
+
+fn ready(params: Option<&RawValue>) -> Result<Message, String> {
+    let Some(params) = params else { return Ok(Message::Ready { depth: None }) };
+    let read = object::<ReadyParams>(params).filter(|params| params.depth != Some(0));
+    let params = read.ok_or_else(|| {
+        let found = shown(params.get().as_bytes());
+        format!(
+            "expected \"params\" of \"ready\" to be an object whose \"depth\" is a whole number from 1, found {found}"
+        )
+    })?;
+    Ok(Message::Ready { depth: params.depth })
+}
+
+/// A result as text: a string as it is, nothing for `null`, else its JSON.
+fn text(result: &RawValue) -> Option<String> {
+    match result.get() {
+        "null" => None,
+        json if json.starts_with('"') => {
+            // A surrogate without its other half is valid JSON and no text.
+            Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()))
+        }
+        json => Some(json.to_owned()),
+    }
+}
+
+fn failure(error: &RawValue) -> Result<Answer, String> {
+    let members: ErrorMembers<'_> = object(error).ok_or_else(|| {
+        let found = shown(error.get().as_bytes());
+        format!("expected \"error\" to be an object with a string \"message\", found {found}")
+    })?;
+    // Anything that is no object may be data as well.
+    let data: Data<'_> = members.data.and_then(object).unwrap_or_default();
+    let string = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
+    let mut failure = Failure {
+        exception: data.exception.and_then(string).filter(|name| !name.is_empty()).unwrap_or(EXCEPTION.to_owned()),
+        error: members.message,
+        backtrace: data.backtrace.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default(),
+    };
+    match data.retry_later.map(|later| (later.get(), later_of(later))) {
+        None | Some(("false" | "null", _)) => {}
+        Some(("true", _)) => return Ok(Answer::Later(None)),
+        Some((_, Some(delay))) => return Ok(Answer::Later(Some(delay))),
+        Some((json, None)) => {
+            let found = shown(json.as_bytes());
+            failure.error = format!(
+                "expected retry_later to be true, milliseconds or a duration such as \"30s\", found {found}: {}",
+                failure.error
+            );
+        }
+    }
+    for text in [&mut failure.exception, &mut failure.error].into_iter().chain(&mut failure.backtrace) {
+        shorten(text);
+    }
+    failure.backtrace.truncate(BACKTRACE_LINES);
+    Ok(Answer::Error(failure))
+}
+
+fn later_of(raw: &RawValue) -> Option<Duration> {
+    if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
+        return humantime::parse_duration(text.trim()).ok();
+    }
+    let ms: f64 = serde_json::from_str(raw.get()).ok()?;
+    Duration::try_from_secs_f64(ms / 1000.0).ok()
+}
+
+fn shorten(text: &mut String) {
+    if text.len() > TEXT_CAP {
+        text.truncate(text.floor_char_boundary(TEXT_CAP));
+        text.push_str("...");
+    }
+}
+
+/// The beginning of a line, for messages.
+pub(super) fn shown(line: &[u8]) -> String {
+    let beginning = String::from_utf8_lossy(line.get(..SHOWN).unwrap_or(line));
+    format!("{:?}{}", beginning.trim_end(), if line.len() > SHOWN { "..." } else { "" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::handler::fixture::invocation;
+
+    fn read(line: &str) -> Result<Message, String> {
+        parse(line.as_bytes())
+    }
+
+    fn answer(rest: &str) -> Answer {
+        match read(&format!("{{\"jsonrpc\":\"2.0\",\"id\":7,{rest}}}")) {
+            Ok(Message::Answer { id: 7, answer }) => answer,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    fn error(data: &str) -> Answer {
+        answer(&format!("\"error\":{{\"code\":1,\"message\":\"boom\",\"data\":{data}}}"))
+    }
+
+    #[test]
+    fn requests_are_a_line_each() {
+        let mut out = Vec::new();
+        perform(&mut out, 7, &invocation("[1,\n2]"));
+        cancel(&mut out, 7);
+        let text = String::from_utf8(out).unwrap();
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!(
+            lines[0],
+            r#"{"jsonrpc":"2.0","id":7,"method":"perform","params":{"id":"00ff-1-7-3","claim":"00ff-1-7-3","task":"test","queue":"mail","args":[1, 2],"attempt":1,"redelivered":0}}"#
+        );
+        assert_eq!(lines[1..], [r#"{"jsonrpc":"2.0","method":"cancel","params":{"id":7}}"#]);
+    }
+
+    #[test]
+    fn results_are_kept_as_text() {
+        for (json, text) in [
+            ("null", None),
+            (r#""a\nb""#, Some("a\nb")),
+            ("1.0", Some("1.0")),
+            (r#"{"b":1,"a":[1e400]}"#, Some(r#"{"b":1,"a":[1e400]}"#)),
+            (r#""\ud800""#, Some(r#""\ud800""#)),
+        ] {
+            assert_eq!(answer(&format!("\"result\":{json}")), Answer::Result(text.map(str::to_owned)), "{json}");
+        }
+        assert_eq!(answer("\"result\":1,\"more\":{}"), Answer::Result(Some("1".into())));
+        assert_eq!(answer("\"result\":1,\"error\":null"), Answer::Result(Some("1".into())), "as some libraries write");
+    }
+
+    #[test]
+    fn errors_are_failures() {
+        let full = error(r#"{"exception":"TypeError","backtrace":["a","b"],"more":1}"#);
+        let failure = |exception: &str, backtrace: &[&str]| {
+            let backtrace = backtrace.iter().map(ToString::to_string).collect();
+            Answer::Error(Failure { backtrace, ..Failure::new(exception, "boom") })
+        };
+        assert_eq!(full, failure("TypeError", &["a", "b"]));
+        for data in ["null", "1", "\"x\"", "{}", r#"{"exception":1,"backtrace":"x"}"#, r#"{"retry_later":false}"#] {
+            assert_eq!(error(data), failure("Error", &[]), "{data}");
+        }
+        assert_eq!(answer(r#""error":{"message":"boom"}"#), failure("Error", &[]));
+        let long = error(&format!(r#"{{"backtrace":[{}"x"]}}"#, "\"x\",".repeat(1000)));
+        assert!(matches!(long, Answer::Error(failure) if failure.backtrace.len() == BACKTRACE_LINES));
+        let long = answer(&format!(r#""error":{{"message":"{}"}}"#, "ü".repeat(TEXT_CAP)));
+        assert!(matches!(long, Answer::Error(failure) if failure.error.len() <= TEXT_CAP + 3));
+    }
+
+    #[test]
+    fn later_is_true_or_a_duration() {
+        for (json, ms) in [("true", None), ("1500", Some(1500)), ("0.5", Some(0)), ("\"2m\"", Some(120_000))] {
+            let delay = error(&format!("{{\"retry_later\":{json}}}"));
+            let Answer::Later(delay) = delay else { panic!("{json}: {delay:?}") };
+            assert_eq!(delay.map(|delay| delay.as_millis()), ms, "{json}");
+        }
+        for json in ["-1", "\"soon\"", "[]", "1e300"] {
+            let Answer::Error(failure) = error(&format!("{{\"retry_later\":{json}}}")) else { panic!("{json}") };
+            assert!(failure.error.starts_with("expected retry_later to be true"), "{}", failure.error);
+        }
+    }
+
+    #[test]
+    fn readiness_may_lower_the_depth() {
+        let ready = |params: &str| read(&format!("{{\"jsonrpc\":\"2.0\",\"method\":\"ready\"{params}}}"));
+        for (params, depth) in [("", None), (",\"params\":{}", None), (",\"params\":{\"depth\":3}", Some(3))] {
+            assert_eq!(ready(params), Ok(Message::Ready { depth }));
+        }
+        for params in [",\"params\":{\"depth\":0}", ",\"params\":{\"depth\":\"3\"}", ",\"params\":[3]", ",\"id\":1"] {
+            assert!(ready(params).is_err(), "{params}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_message_is_told_by_what_was_expected() {
+        for (line, words) in [
+            ("hello", "expected one JSON object a line, found \"hello\""),
+            ("", "expected one JSON object a line"),
+            ("[]", "expected one JSON object a line"),
+            ("{\"id\":1,\"result\":1}", "expected \"jsonrpc\":\"2.0\""),
+            ("{\"jsonrpc\":\"1.0\",\"id\":1,\"result\":1}", "expected \"jsonrpc\":\"2.0\""),
+            ("{\"jsonrpc\":\"2.0\",\"result\":1}", "expected the \"id\""),
+            ("{\"jsonrpc\":\"2.0\",\"id\":null,\"error\":{\"message\":\"x\"}}", "expected the \"id\""),
+            ("{\"jsonrpc\":\"2.0\",\"id\":\"1\",\"result\":1}", "expected the \"id\""),
+            ("{\"jsonrpc\":\"2.0\",\"id\":1}", "expected \"result\" or \"error\""),
+            ("{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":1,\"error\":{\"message\":\"x\"}}", "expected \"result\" or"),
+            ("{\"jsonrpc\":\"2.0\",\"id\":1,\"error\":\"x\"}", "expected \"error\" to be an object"),
+            ("{\"jsonrpc\":\"2.0\",\"method\":\"progress\"}", "expected an answer or the notification \"ready\""),
+            ("{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"result\":1}", "expected one JSON object"),
+        ] {
+            let error = read(line).unwrap_err();
+            assert!(error.starts_with(words), "{line}: {error}");
+        }
+        assert!(parse(b"\xff\xfe").is_err());
+        assert!(read(&"x".repeat(1000)).unwrap_err().len() < 300);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_line_breaks_the_reader(line in ".*", rest in "[\\[\\]{}\":,a-z0-9.]{0,40}") {
+            let _ = read(&line);
+            let _ = read(&format!("{{\"jsonrpc\":\"2.0\",{rest}"));
+        }
+    }
+}

@@ -1,0 +1,387 @@
+//! A child that runs, and the talk with it.
+//!
+//! One task owns all of this. A round: take what the fleet has, write what the pipe takes, wait for anything, read what
+//! is there. A request that does not fit the pipe waits in the buffer, and the child's own pace bounds what that holds.
+
+use std::io;
+use std::process::ExitStatus;
+use std::time::Duration;
+
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::sync::Notify;
+use tokio::time::{Instant, timeout_at};
+
+use super::ask::{Ask, Orders};
+use super::fleet::Fleet;
+use super::lines::{LINE_CAP, Lines, TooLong};
+use super::pending::Pending;
+use super::protocol::{self, Message};
+use super::ready::{at, readable, writable};
+use super::words::Words;
+use crate::event::{Bus, Event};
+use crate::handler::contract::Stop;
+use crate::job::TaskName;
+use crate::process::{Child, Duplex, Line, Output, Tail, sweep, terminate};
+use crate::task::handler_spec::Later;
+
+/// How long a process may go on whose stdin or stdout is closed: the end of one is usually that of all.
+const CLOSED: Duration = Duration::from_secs(1);
+/// For how long the stdout of a child that has ended must be silent before it is given up.
+const SILENCE: Duration = Duration::from_millis(100);
+/// How long a child may take to end by itself when its stdin has ended, before it gets TERM.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// And from TERM to KILL.
+const GRACE: Duration = Duration::from_secs(5);
+/// How often memory is looked at, at most.
+const LOOK: Duration = Duration::from_secs(1);
+/// A buffer that grew beyond this is not kept.
+const KEPT: usize = 1024 * 1024;
+
+/// Why a session ended.
+#[derive(Debug, PartialEq)]
+pub(super) enum End {
+    /// Nothing more is asked of the child.
+    Leave,
+    /// The process ended by itself.
+    Exited,
+    /// It must be killed, for a job of it must end now.
+    Kill,
+    /// It wrote what it should not, or closed a pipe.
+    Broken(String),
+    /// It did not get ready in time.
+    Late,
+}
+
+/// What woke a session.
+enum Wake {
+    Exited,
+    Bell,
+    Readable,
+    Writable,
+    Late,
+}
+
+/// A child and what it holds.
+pub(super) struct Session {
+    child: Child,
+    input: Option<Sender>,
+    output: Option<Receiver>,
+    errors: Output,
+    errors_open: bool,
+    words: Words,
+    lines: Lines,
+    /// Requests, of which `written` bytes have gone.
+    requests: Vec<u8>,
+    written: usize,
+    /// All bytes that were ever written.
+    sent: u64,
+    pending: Pending,
+    answered: u64,
+    /// Which pipe the child has closed, and until when it may end for that.
+    closed: Option<(Instant, &'static str)>,
+}
+
+/// What is left of a child that has ended.
+pub(super) struct Remains {
+    pub(super) status: io::Result<ExitStatus>,
+    /// The end of its stderr.
+    pub(super) tail: Vec<String>,
+    /// Jobs that it saw and did not answer, and whether they were to end.
+    pub(super) unanswered: Vec<(Ask, bool)>,
+    /// Jobs of which it has not seen a byte.
+    pub(super) unseen: Vec<Ask>,
+    /// Did it ever answer?
+    pub(super) proven: bool,
+}
+
+impl Session {
+    pub(super) fn new(duplex: Duplex, task: TaskName, bus: Bus) -> Self {
+        let Duplex { child, input, output, errors } = duplex;
+        let words = Words { tail: Tail::default(), bus, task, pid: child.pid().as_raw_pid().unsigned_abs() };
+        Self {
+            child,
+            input: Some(input),
+            output: Some(output),
+            errors,
+            errors_open: true,
+            words,
+            lines: Lines::default(),
+            requests: Vec::new(),
+            written: 0,
+            sent: 0,
+            pending: Pending::default(),
+            answered: 0,
+            closed: None,
+        }
+    }
+
+    pub(super) fn pid(&self) -> u32 {
+        self.words.pid
+    }
+
+    /// Waits until the child says that it is ready, and for how many jobs at most if it says so. `unwanted` is asked
+    /// whenever the bell rings.
+    pub(super) async fn ready(
+        &mut self,
+        bell: &Notify,
+        deadline: Instant,
+        unwanted: impl Fn() -> bool,
+    ) -> Result<Option<usize>, End> {
+        loop {
+            if let Some(message) = self.message().map_err(End::Broken)? {
+                return match message {
+                    Message::Ready { depth } => Ok(depth),
+                    Message::Answer { id, .. } => {
+                        Err(End::Broken(format!("expected the notification \"ready\", found an answer to {id}")))
+                    }
+                };
+            }
+            match self.wake(bell, Some(deadline)).await {
+                Wake::Exited => return Err(End::Exited),
+                Wake::Readable => self.fill(),
+                Wake::Late => return Err(self.fell_silent().unwrap_or(End::Late)),
+                Wake::Bell if unwanted() => return Err(End::Leave),
+                Wake::Bell | Wake::Writable => {}
+            }
+        }
+    }
+
+    /// Hands on jobs and answers until there is a reason to end.
+    pub(super) async fn serve(&mut self, fleet: &Fleet, number: u64, bell: &Notify, depth: usize) -> End {
+        self.pending = Pending::new(depth);
+        let (mut orders, mut answered, mut looked) = (Orders::default(), 0, Instant::now());
+        loop {
+            let stays = fleet.report(number, answered, &mut orders);
+            if !stays {
+                return End::Leave;
+            }
+            if let Some(most) = fleet.spec.max_rss.filter(|_| answered > 0 && looked.elapsed() >= LOOK) {
+                looked = Instant::now();
+                self.look_at_memory(fleet, number, most);
+            }
+            answered = 0;
+            for ask in orders.asks.drain(..) {
+                self.request(ask);
+            }
+            for (ticket, stop) in orders.stops.drain(..) {
+                if self.urge(ticket, stop) {
+                    return End::Kill;
+                }
+            }
+            self.write();
+            match self.wake(bell, None).await {
+                Wake::Exited => return End::Exited,
+                Wake::Readable => {
+                    self.fill();
+                    match self.answers(&fleet.spec.later) {
+                        Ok(count) => answered = count,
+                        Err(broken) => return End::Broken(broken),
+                    }
+                }
+                Wake::Late => return self.fell_silent().unwrap_or(End::Late),
+                Wake::Bell | Wake::Writable => {}
+            }
+        }
+    }
+
+    /// Lets the child end by itself: the end of its stdin, TERM after a while, KILL after another.
+    pub(super) async fn dismiss(&mut self, fleet: &Fleet, bell: &Notify) {
+        self.input = None;
+        self.closed = None;
+        let (begun, mut asked) = (Instant::now(), Stop::No);
+        loop {
+            let end = fleet.deadline();
+            let patience = end.map_or(PATIENCE, |end| PATIENCE.min(end.saturating_duration_since(begun) / 2));
+            let until = match asked {
+                Stop::No => Some(begun + patience),
+                Stop::Terminate => Some(end.map_or(begun + patience + GRACE, |end| end.min(begun + patience + GRACE))),
+                Stop::Kill => None,
+            };
+            match self.wake(bell, until).await {
+                Wake::Exited => return,
+                Wake::Late if asked == Stop::No => {
+                    asked = Stop::Terminate;
+                    terminate::ask(&self.child);
+                }
+                Wake::Late => {
+                    asked = Stop::Kill;
+                    terminate::kill(&self.child);
+                }
+                Wake::Readable => {
+                    self.fill();
+                    // Whatever it still says, nobody has asked for it.
+                    self.lines = Lines::default();
+                }
+                Wake::Bell | Wake::Writable => {}
+            }
+        }
+    }
+
+    /// Ends what is left of the child's process group, reads what it wrote last, and reaps it. `grace` is what others of
+    /// the group get, once the child itself has ended; what `broken` says, counts for nothing.
+    pub(super) async fn bury(mut self, later: &Later, grace: Duration, broken: bool) -> Remains {
+        if grace.is_zero() {
+            terminate::kill(&self.child);
+        } else {
+            terminate::ask(&self.child);
+        }
+        self.child.exited().await;
+        terminate::disperse(&self.child, grace, std::future::pending()).await;
+        if !broken {
+            self.read_out(later).await;
+        }
+        let Self { child, mut errors, mut words, pending, sent, answered, .. } = self;
+        errors.rest(&mut |line| words.take(line)).await;
+        let status = child.reap();
+        let (mut unanswered, mut unseen) = (Vec::new(), Vec::new());
+        for held in pending.into_order() {
+            let stopped = held.asked > Stop::No;
+            if held.begin >= sent && !stopped {
+                unseen.push(held.ask);
+            } else {
+                unanswered.push((held.ask, stopped));
+            }
+        }
+        Remains { status, tail: words.tail.into_lines(), unanswered, unseen, proven: answered > 0 }
+    }
+
+    /// Takes the answers of a child that has ended: all that it wrote is in the pipe by now. Its end comes at once, unless
+    /// somebody who left its group holds the pipe too.
+    async fn read_out(&mut self, later: &Later) {
+        let last = Instant::now() + CLOSED;
+        while self.answers(later).is_ok() {
+            let Some(output) = &self.output else { return };
+            let silent = timeout_at(last.min(Instant::now() + SILENCE), output.readable()).await.is_err();
+            if silent || Instant::now() >= last {
+                return;
+            }
+            self.fill();
+        }
+    }
+
+    async fn wake(&mut self, bell: &Notify, until: Option<Instant>) -> Wake {
+        let Self { child, input, output, errors, errors_open, words, requests, closed, .. } = self;
+        let until = until.into_iter().chain(closed.map(|(until, _)| until)).min();
+        let mut sink = |line: Line<'_>| words.take(line);
+        loop {
+            tokio::select! {
+                biased;
+                () = child.exited() => return Wake::Exited,
+                () = bell.notified() => return Wake::Bell,
+                () = readable(output.as_ref()) => return Wake::Readable,
+                () = writable(input.as_ref().filter(|_| !requests.is_empty())) => return Wake::Writable,
+                more = errors.pump(&mut sink), if *errors_open => *errors_open = more,
+                () = at(until) => return Wake::Late,
+            }
+        }
+    }
+
+    fn request(&mut self, ask: Ask) {
+        let begin = self.sent + u64::try_from(self.requests.len() - self.written).unwrap_or(u64::MAX);
+        let held = self.pending.hold(ask, begin);
+        protocol::perform(&mut self.requests, held.id, &held.ask.job);
+    }
+
+    /// A job should end. True if only the end of the process is the end of it.
+    fn urge(&mut self, ticket: u64, stop: Stop) -> bool {
+        let Some(held) = self.pending.iter().find(|held| held.ask.ticket == ticket) else { return false };
+        let asked_before = std::mem::replace(&mut held.asked, stop);
+        if stop == Stop::Terminate && asked_before == Stop::No {
+            protocol::cancel(&mut self.requests, held.id);
+        }
+        stop == Stop::Kill
+    }
+
+    /// Writes as much as the pipe takes.
+    fn write(&mut self) {
+        while let Some(input) = &self.input {
+            let rest = self.requests.get(self.written..).unwrap_or_default();
+            if rest.is_empty() {
+                break;
+            }
+            match input.try_write(rest) {
+                Ok(count) => {
+                    self.written += count;
+                    self.sent += u64::try_from(count).unwrap_or(u64::MAX);
+                }
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
+                Err(_) => {
+                    self.input = None;
+                    self.close("stdin");
+                }
+            }
+        }
+        if self.written == self.requests.len() {
+            if self.requests.capacity() > KEPT {
+                self.requests = Vec::new();
+            }
+            self.requests.clear();
+            self.written = 0;
+        }
+    }
+
+    /// One read.
+    fn fill(&mut self) {
+        let Some(output) = &self.output else { return };
+        match self.lines.fill(output) {
+            Ok(count) if count > 0 => {}
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
+            Ok(_) | Err(_) => {
+                self.output = None;
+                self.close("stdout");
+            }
+        }
+    }
+
+    fn close(&mut self, which: &'static str) {
+        self.closed.get_or_insert((Instant::now() + CLOSED, which));
+    }
+
+    /// The next message that is there.
+    fn message(&mut self) -> Result<Option<Message>, String> {
+        match self.lines.next() {
+            Ok(Some(line)) => protocol::parse(line).map(Some),
+            Ok(None) => Ok(None),
+            Err(TooLong) => Err(format!("expected lines of at most {} MiB, found a longer one", LINE_CAP >> 20)),
+        }
+    }
+
+    /// Hands on all answers that are there; how many.
+    fn answers(&mut self, later: &Later) -> Result<usize, String> {
+        let mut count = 0;
+        while let Some(message) = self.message()? {
+            let Message::Answer { id, answer } = message else {
+                return Err("expected an answer, found the notification \"ready\" once more".to_owned());
+            };
+            let held = self.pending.take(id).ok_or_else(|| {
+                format!("expected an answer to a request that it holds, found one to {id}, which it does not hold (any more)")
+            })?;
+            let outcome = held.outcome(answer, later);
+            held.ask.answer(outcome);
+            count += 1;
+        }
+        self.answered += u64::try_from(count).unwrap_or(u64::MAX);
+        Ok(count)
+    }
+
+    /// What it means that the time is over: a closed pipe, if there is one.
+    fn fell_silent(&self) -> Option<End> {
+        let (_, which) = self.closed.filter(|(until, _)| *until <= Instant::now())?;
+        Some(End::Broken(format!("expected its {which} to stay open, found it closed")))
+    }
+
+    fn look_at_memory(&self, fleet: &Fleet, number: u64, most: u64) {
+        if let Some(resident) = sweep::resident_bytes(self.pid()).filter(|resident| *resident > most) {
+            fleet.retire(number);
+            let (task, pid, answered) = (&fleet.task, self.pid(), self.answered);
+            let [resident, most] =
+                [resident, most].map(|bytes| bytesize::ByteSize::b(bytes).display().si().to_string());
+            fleet.bus.emit(Event::Notice {
+                text: format!(
+                    "task \"{task}\": child {pid} is replaced after {answered} jobs, for it has {resident} in memory, \
+                     more than max_rss, {most}"
+                ),
+            });
+        }
+    }
+}

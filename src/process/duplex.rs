@@ -1,0 +1,85 @@
+//! A process that is talked with: its stdin stays open, and its stdout is read as it comes.
+//!
+//! Unlike [`Running`](super::Running), which feeds a process once and takes its output for lines of text, this hands
+//! out the bare ends of the pipes, and leaves it to the caller what is a message. Stderr is text as ever.
+
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+
+use tokio::net::unix::pipe;
+
+use super::child::Child;
+use super::command::{Command, SpawnError};
+use super::output::Output;
+
+/// A spawned command and the ends of its pipes, apart so that all of them can be waited for at once.
+#[derive(Debug)]
+pub struct Duplex {
+    /// The process.
+    pub child: Child,
+    /// Its stdin; dropped, it is at its end.
+    pub input: pipe::Sender,
+    /// Its stdout.
+    pub output: pipe::Receiver,
+    /// Its stderr, line by line.
+    pub errors: Output,
+}
+
+impl Duplex {
+    /// Spawns a command, whose stdout must not be discarded.
+    ///
+    /// # Errors
+    /// Says why the command did not start. A process that did start is never lost by an error.
+    pub fn spawn(command: &Command) -> Result<Self, SpawnError> {
+        let mut process = command.spawn()?;
+        let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
+        // From here on the process has an owner that ends it if the rest goes wrong.
+        let child = Child::new(process);
+        let pipes = || -> io::Result<(pipe::Sender, pipe::Receiver, Output)> {
+            let missing = || io::Error::other("it has no pipe");
+            let input: OwnedFd = stdin.ok_or_else(missing)?.into();
+            let output: OwnedFd = stdout.ok_or_else(missing)?.into();
+            for end in [&input, &output] {
+                rustix::io::ioctl_fionbio(end.as_fd(), true)?;
+            }
+            Ok((
+                pipe::Sender::from_owned_fd_unchecked(input)?,
+                pipe::Receiver::from_owned_fd_unchecked(output)?,
+                Output::new(None, stderr.map(Into::into))?,
+            ))
+        };
+        match pipes() {
+            Ok((input, output, errors)) => Ok(Self { child, input, output, errors }),
+            Err(source) => Err(SpawnError::Other { program: command.program(), source }),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_is_said_is_answered_until_stdin_ends() {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", "while read -r line; do echo \"<$line>\"; done; echo over >&2; exit 3"]);
+        let Duplex { mut child, input, output, mut errors } = Duplex::spawn(&command).unwrap();
+        let mut said = Vec::new();
+        for (word, answer) in [("one\n", "<one>\n"), ("two\n", "<one>\n<two>\n")] {
+            input.writable().await.unwrap();
+            assert_eq!(input.try_write(word.as_bytes()).unwrap(), word.len());
+            while said != answer.as_bytes() {
+                output.readable().await.unwrap();
+                match output.try_read_buf(&mut said) {
+                    Ok(_) => {}
+                    Err(error) => assert_eq!(error.kind(), io::ErrorKind::WouldBlock),
+                }
+            }
+        }
+        drop(input);
+        child.exited().await;
+        let mut last = String::new();
+        errors.rest(&mut |line| last.push_str(line.text)).await;
+        assert_eq!((child.reap().unwrap().code(), last.as_str()), (Some(3), "over"));
+    }
+}

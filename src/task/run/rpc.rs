@@ -1,0 +1,46 @@
+//! Reads `rpc = [...]`.
+
+use std::time::Duration;
+
+use super::{Around, argv, later, place};
+use crate::config::element::duration::{self, Unit};
+use crate::config::element::{processors, size};
+use crate::config::reader::{Table, Value};
+use crate::task::handler_spec::RpcSpec;
+
+/// The keys that go with it.
+pub(super) const KEYS: [&str; 7] =
+    ["processes", "depth", "max_jobs", "max_rss", "start_timeout", "retry_later", "retry_later_limit"];
+
+/// How long a child may take to say that it is ready.
+const START_TIMEOUT: Duration = Duration::from_secs(10);
+/// The least that a process can be told to keep to.
+const LEAST_RSS: u64 = 1 << 20;
+
+pub(super) fn read(
+    rpc: &Value<'_>,
+    run: &mut Table<'_>,
+    around: Around<'_>,
+    warnings: &mut Vec<String>,
+) -> Option<RpcSpec> {
+    let place = place::read(run, around.folder, warnings);
+    let mut count = |key: &str, most: u64| run.take(key).and_then(|value| value.whole_number(1..=most));
+    let processes = count("processes", processors::MOST).and_then(|number| usize::try_from(number).ok());
+    let depth = count("depth", processors::MOST).and_then(|number| usize::try_from(number).ok());
+    let max_jobs = count("max_jobs", u64::MAX);
+    let max_rss = run.take("max_rss").and_then(|value| size::read(&value, LEAST_RSS));
+    let start_timeout = run
+        .take("start_timeout")
+        .and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::from_millis(1)));
+    let later = later::read(run);
+    Some(RpcSpec {
+        argv: argv::read_plain(rpc, &place.env, around, warnings)?,
+        place,
+        processes: processes.unwrap_or(1),
+        depth: depth.unwrap_or(1),
+        max_jobs,
+        max_rss,
+        start_timeout: start_timeout.unwrap_or(START_TIMEOUT),
+        later,
+    })
+}
