@@ -22,9 +22,9 @@ use tokio::sync::watch;
 use tokio::time::sleep;
 
 use super::contract::{Begun, Handler, Invocation, Stop, stopped};
+use super::job_line::job_line;
 use super::render::{self, Unfit, Values};
 use crate::event::{Bus, Event, Kind, Stream};
-use crate::job::ecma::quote;
 use crate::job::{Failure, Outcome};
 use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, signal_name, terminate};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
@@ -128,28 +128,6 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
     Ok(command)
 }
 
-/// The job as one line of JSON. The arguments go in as they are; a raw line break in JSON can only
-/// be blank space between tokens, and becomes a space.
-fn line(job: &Invocation) -> Vec<u8> {
-    let Invocation { task, queue, args, identity, claim, .. } = job;
-    let mut line = format!(
-        "{{\"id\":{},\"claim\":{},\"task\":{},\"queue\":{},\"args\":",
-        quote(&identity.id),
-        quote(claim.as_str()),
-        quote(task.name.as_str()),
-        quote(queue.as_str()),
-    )
-    .into_bytes();
-    line.extend(args.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
-    let (attempt, redelivered) = (identity.attempt, identity.redelivered);
-    line.extend_from_slice(format!(",\"attempt\":{attempt},\"redelivered\":{redelivered}").as_bytes());
-    if let Some(at) = &job.scheduled_at {
-        line.extend_from_slice(format!(",\"scheduled_at\":{}", quote(at)).as_bytes());
-    }
-    line.extend_from_slice(b"}\n");
-    line
-}
-
 /// Starts the process; again, for a moment, when the system is short of something. `None`: a stop
 /// was asked for before anything had started.
 async fn start(
@@ -162,7 +140,7 @@ async fn start(
         if *stop.borrow() > Stop::No {
             return Ok(None);
         }
-        match Running::spawn(command, line(job)) {
+        match Running::spawn(command, job_line(job)) {
             Ok(running) => return Ok(Some(running)),
             Err(SpawnError::Busy { .. }) if pause <= LAST_RETRY => {}
             Err(error) => return Err(error),

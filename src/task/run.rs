@@ -3,19 +3,24 @@
 mod argv;
 mod builtin;
 mod exec;
+mod http;
 mod later;
 mod place;
+mod secret;
 
+use std::cell::RefCell;
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::handler_spec::HandlerSpec;
+use crate::config::error::Problem;
 use crate::config::reader::Table;
 
 /// What comes later.
 pub(super) const NOT_BUILT: [&str; 5] = ["limits", "user", "group", "umask", "env_clear"];
 
 /// The handlers there are, and the keys that go with each.
-const HANDLERS: [(&str, &[&str]); 2] = [("exec", &exec::KEYS), ("builtin", &[])];
+const HANDLERS: [(&str, &[&str]); 3] = [("exec", &exec::KEYS), ("http", &http::KEYS), ("builtin", &[])];
 
 /// Keys of the task that land in `[run]` when they are written below it.
 const OF_TASK: [&str; 9] =
@@ -30,18 +35,20 @@ pub(super) struct Around<'a> {
     pub(super) periodic: bool,
     /// The builtins there are.
     pub(super) builtins: &'a [&'a str],
+    /// Secrets that cannot be had here.
+    pub(super) absent: &'a RefCell<Vec<Problem>>,
 }
 
-/// Every key of `[run]`; written at the task itself, it is refused with a hint.
+/// Every key of `[run]`, once; written at the task itself, it is refused with a hint.
 pub(super) fn keys() -> impl Iterator<Item = &'static str> {
-    HANDLERS.iter().flat_map(|(name, keys)| std::iter::once(*name).chain(keys.iter().copied()))
+    let own = HANDLERS.iter().flat_map(|(name, keys)| std::iter::once(*name).chain(keys.iter().copied()));
+    own.collect::<BTreeSet<_>>().into_iter()
 }
 
 /// Reads the handler. It may be used only if no problem was reported meanwhile.
 pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<String>) -> Option<HandlerSpec> {
-    let later = run.has("rpc") || run.has("http");
+    let later = run.has("rpc");
     run.refuse("rpc", "rpc is not built yet in this version; exec runs a process for each job");
-    run.refuse("http", "http is not built yet in this version; exec can run curl");
     for key in NOT_BUILT {
         run.refuse(key, &format!("{key} is not built yet in this version; remove it"));
     }
@@ -54,6 +61,7 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
         let value = run.take(name)?;
         match *name {
             "exec" => exec::read(&value, &mut run, around, warnings).map(HandlerSpec::Exec),
+            "http" => http::read(&value, &mut run, around).map(HandlerSpec::Http),
             _ => builtin::read(&value, around.builtins).map(HandlerSpec::Builtin),
         }
     } else {
@@ -61,7 +69,10 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
         if !found.is_empty() {
             run.report(format!("expected exactly one handler (found {})", found.join(" and ")));
         } else if !later {
-            run.report("expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"] or builtin = \"NAME\" (missing)");
+            run.report(
+                "expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"], http = \"https://HOST/PATH\" or \
+                 builtin = \"NAME\" (missing)",
+            );
         }
         // Nobody read the keys of the handler, and they are not unknown for that.
         keys().for_each(|key| drop(run.take(key)));
