@@ -134,6 +134,26 @@ pub enum RunView {
         /// How long one may take to be ready, in milliseconds.
         start_timeout_ms: u64,
     },
+    /// A request to an HTTP server for each job.
+    Http {
+        /// Where it goes.
+        url: String,
+        /// What it asks for.
+        method: String,
+        /// Names of headers that are set; values may be secret.
+        headers: Vec<String>,
+        /// Is it signed?
+        signed: bool,
+        /// How many connections there are at most.
+        connections: usize,
+        /// How long it may take until a connection stands, in milliseconds.
+        connect_timeout_ms: u64,
+        /// The file with the authorities to trust, instead of the system's.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ca_file: Option<String>,
+        /// `body` if the answer's body is kept.
+        result: Option<&'static str>,
+    },
     /// Something in this process.
     Builtin {
         /// Its name.
@@ -270,6 +290,16 @@ impl RunView {
                     start_timeout_ms: u64::try_from(start_timeout.as_millis()).unwrap_or(u64::MAX),
                 }
             }
+            HandlerSpec::Http(http) => Self::Http {
+                url: http.url.written.clone(),
+                method: http.method.to_string(),
+                headers: http.headers.iter().map(|(name, _)| name.to_string()).collect(),
+                signed: http.secret.is_some(),
+                connections: http.connections,
+                connect_timeout_ms: u64::try_from(http.connect_timeout.as_millis()).unwrap_or(u64::MAX),
+                ca_file: http.ca_file.as_ref().map(|file| file.display().to_string()),
+                result: http.keep_body.then_some("body"),
+            },
             HandlerSpec::Builtin(builtin) => Self::Builtin { name: builtin.name.clone() },
         }
     }
@@ -280,6 +310,7 @@ impl RunView {
         match self {
             Self::Exec { argv, .. } => argv.join(" "),
             Self::Rpc { argv, processes, depth, .. } => format!("rpc {processes} x {depth}: {}", argv.join(" ")),
+            Self::Http { url, method, .. } => format!("{method} {url}"),
             Self::Builtin { name } => format!("builtin {name}"),
         }
     }

@@ -112,6 +112,7 @@ impl Read {
         let known = Known { builtins: &names, plugins: &plugin_names };
         let tasks = crate::task::load::load(&config.tasks_dir, known);
         problems.extend(tasks.problems);
+        problems.extend(tasks.absent);
         if !problems.is_empty() {
             return Err(Problems(problems));
         }

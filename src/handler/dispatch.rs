@@ -13,7 +13,9 @@ use tokio::time::Instant;
 use super::builtin::Builtins;
 use super::contract::{Begun, Handler, Invocation, Stop};
 use super::exec::Exec;
+use super::http::{Http, SystemTrust};
 use super::rpc::Rpc;
+use crate::clock::SystemClock;
 use crate::event::Bus;
 use crate::job::{Failure, Outcome, TaskName};
 use crate::task::{HandlerSpec, Registry, TaskDefinition};
@@ -28,13 +30,18 @@ impl Dispatch {
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "a bus is a handle, and goes to every handler")]
     pub fn new(registry: &Registry, builtins: &Builtins, bus: Bus) -> Self {
+        let trust = SystemTrust::default();
         let handler = |task: &TaskDefinition| -> Arc<dyn Handler> {
             match &task.handler {
                 HandlerSpec::Exec(spec) => Arc::new(Exec::new(spec.clone(), bus.clone())),
                 HandlerSpec::Rpc(spec) => Arc::new(Rpc::new(spec.clone(), task.name.clone(), bus.clone())),
+                HandlerSpec::Http(spec) => match Http::new(spec, trust.clone(), Arc::new(SystemClock)) {
+                    Ok(handler) => Arc::new(handler),
+                    Err(why) => Arc::new(Unusable(why)),
+                },
                 HandlerSpec::Builtin(spec) => match builtins.get(&spec.name) {
                     Some(handler) => Arc::clone(handler),
-                    None => Arc::new(Unknown(spec.name.clone())),
+                    None => Arc::new(Unusable(format!("there is no builtin called \"{}\"", spec.name))),
                 },
             }
         };
@@ -62,13 +69,13 @@ impl fmt::Debug for Dispatch {
     }
 }
 
-/// Stands where a task names a builtin that is not registered. Loading refuses such a task, but a
-/// registry may also be built by hand.
-struct Unknown(String);
+/// Stands where a task's handler cannot be had: a builtin that is not registered, a secret that is not there. A daemon
+/// refuses such tasks, but a registry may also be built by hand, and a command may lack what the daemon has.
+struct Unusable(String);
 
-impl Handler for Unknown {
+impl Handler for Unusable {
     fn begin(&self, job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
-        let error = format!("task \"{}\": there is no builtin called \"{}\"", job.task.name, self.0);
+        let error = format!("task \"{}\": {}", job.task.name, self.0);
         Begun::Ended(Outcome::Failure(Failure::new("ConfigurationError", error)))
     }
 }

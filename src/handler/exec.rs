@@ -126,14 +126,6 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
     Ok(command)
 }
 
-/// What the process finds on its stdin.
-fn line(job: &Invocation) -> Vec<u8> {
-    let mut line = Vec::with_capacity(job.args.len() + 256);
-    job_line::append(&mut line, job);
-    line.push(b'\n');
-    line
-}
-
 /// Starts the process; again, for a moment, when the system is short of something. `None`: a stop
 /// was asked for before anything had started.
 async fn start(
@@ -146,7 +138,7 @@ async fn start(
         if *stop.borrow() > Stop::No {
             return Ok(None);
         }
-        match Running::spawn(command, line(job)) {
+        match Running::spawn(command, job_line::line(job)) {
             Ok(running) => return Ok(Some(running)),
             Err(SpawnError::Busy { .. }) if pause <= LAST_RETRY => {}
             Err(error) => return Err(error),

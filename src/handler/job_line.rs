@@ -1,9 +1,17 @@
-//! A job as one line of JSON: what `exec` writes to a child's stdin and `rpc` into a request.
+//! A job as one line of JSON: what every handler that speaks to somebody else sends.
 
 use std::io::Write as _;
 
 use super::contract::Invocation;
 use crate::job::ecma::quote;
+
+/// The job as one line, with its end.
+pub(super) fn line(job: &Invocation) -> Vec<u8> {
+    let mut line = Vec::with_capacity(job.args.len() + 256);
+    append(&mut line, job);
+    line.push(b'\n');
+    line
+}
 
 /// Appends the job, without a line's end. The arguments go in as they are; a raw line break in JSON can only be blank
 /// space between tokens, and becomes a space.

@@ -1,4 +1,4 @@
-//! How a task's job is performed: a process, or something built in.
+//! How a task's job is performed: a process, a request, or something built in.
 
 pub mod builtin;
 pub mod contract;
@@ -7,6 +7,7 @@ pub mod exec;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod function;
+pub mod http;
 mod job_line;
 mod place;
 pub mod render;

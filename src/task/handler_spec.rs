@@ -1,10 +1,14 @@
 //! What a task's `[run]` may say.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use hyper::http::{HeaderName, Method};
+
+use super::http_url::HttpUrl;
 use crate::process::Confines;
 
 /// The handler of a task.
@@ -14,6 +18,8 @@ pub enum HandlerSpec {
     Exec(ExecSpec),
     /// Processes that serve many jobs each.
     Rpc(RpcSpec),
+    /// A request to an HTTP server for each job.
+    Http(HttpSpec),
     /// Something in this process, by name.
     Builtin(BuiltinSpec),
 }
@@ -135,4 +141,46 @@ pub enum ResultMode {
 pub struct BuiltinSpec {
     /// The builtin's name, of the registry of those that exist.
     pub name: String,
+}
+
+/// `http = "..."` and what goes with it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HttpSpec {
+    /// Where requests go.
+    pub url: HttpUrl,
+    /// What they ask for.
+    pub method: Method,
+    /// Headers of the task's own. Any of their values may be secret.
+    pub headers: Vec<(HeaderName, Secret)>,
+    /// What requests are signed with.
+    pub secret: Option<Secret>,
+    /// How many connections there are at most; as many requests are under way.
+    pub connections: usize,
+    /// How long it may take until a connection stands, encryption included.
+    pub connect_timeout: Duration,
+    /// Certificates of the authorities to trust, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Is the body of the answer kept as the job's result?
+    pub keep_body: bool,
+    /// What 429 and 503 mean where they name no time.
+    pub later: Later,
+}
+
+/// A text that is shown to nobody.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Secret {
+    /// The text.
+    Known(String),
+    /// It could not be had where the task was loaded, and why: a daemon does not start so, while whoever only
+    /// enqueues jobs need not know it.
+    Absent(String),
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Known(_) => f.write_str("Known(...)"),
+            Self::Absent(why) => f.debug_tuple("Absent").field(why).finish(),
+        }
+    }
 }

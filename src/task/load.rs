@@ -4,6 +4,7 @@
 //! `[[task]]`. One bad file, or one bad task of a file, does not stop the others: whoever calls decides what to do
 //! about the problems, which are told all at once.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -25,6 +26,9 @@ pub struct Tasks {
     pub registry: Registry,
     /// What is wrong with the others.
     pub problems: Vec<Problem>,
+    /// Secrets of tasks that cannot be had here. Whoever is to run these tasks has a problem; who only names them
+    /// has none.
+    pub absent: Vec<Problem>,
     /// What is allowed, and yet probably not meant.
     pub warnings: Vec<String>,
 }
@@ -61,7 +65,13 @@ impl<'a> From<&'a Vec<&'a str>> for Known<'a> {
 #[must_use]
 pub fn load<'a>(dir: &Path, known: impl Into<Known<'a>>) -> Tasks {
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-    let mut loader = Loader { known: known.into(), tasks: Vec::new(), places: BTreeMap::new(), warnings: Vec::new() };
+    let mut loader = Loader {
+        known: known.into(),
+        tasks: Vec::new(),
+        places: BTreeMap::new(),
+        absent: RefCell::default(),
+        warnings: Vec::new(),
+    };
     let mut problems = Vec::new();
     match task_files(&dir) {
         Ok(files) => {
@@ -80,7 +90,12 @@ pub fn load<'a>(dir: &Path, known: impl Into<Known<'a>>) -> Tasks {
             problems.push(Problem::of_source(dir.display(), message));
         }
     }
-    Tasks { registry: Registry::new(loader.tasks), problems, warnings: loader.warnings }
+    Tasks {
+        registry: Registry::new(loader.tasks),
+        problems,
+        absent: loader.absent.into_inner(),
+        warnings: loader.warnings,
+    }
 }
 
 const WORLD_WRITABLE: &str = "may be written by everybody, who could so run anything; chmod o-w it";
@@ -104,6 +119,7 @@ struct Loader<'b> {
     tasks: Vec<TaskDefinition>,
     /// Where each name was defined first.
     places: BTreeMap<TaskName, String>,
+    absent: RefCell<Vec<Problem>>,
     warnings: Vec<String>,
 }
 
@@ -215,7 +231,8 @@ impl Loader<'_> {
         let timeout = table.take("timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
         let on_crash = table.take("on_crash").and_then(|value| on_crash::read(&value));
         let max_redeliveries = table.take("max_redeliveries").and_then(|value| redeliveries::read(&value));
-        let around = run::Around { folder: document.folder(), periodic, builtins: self.known.builtins };
+        let around =
+            run::Around { folder: document.folder(), periodic, builtins: self.known.builtins, absent: &self.absent };
         let handler = table
             .required("run", "a table with the handler, [run]")
             .and_then(|value| value.table("a table with the handler"))
@@ -242,7 +259,7 @@ impl Loader<'_> {
 
 fn refuse_what_comes_later(table: &mut Table<'_>) {
     table.refuse("middleware", "is code of an ActionHero server; a plugin does that here, see docs/plugins.md");
-    for key in run::keys().chain(["http"]) {
+    for key in run::keys() {
         table.refuse(key, "belongs to the handler: write it below [run]");
     }
 }

@@ -5,6 +5,7 @@ pub mod calendar;
 pub mod definition;
 pub mod handler_spec;
 pub mod hook_point;
+pub mod http_url;
 pub mod inputs;
 pub mod load;
 mod own_plugins;

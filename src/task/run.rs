@@ -3,19 +3,27 @@
 mod argv;
 mod builtin;
 mod exec;
+mod http;
 mod later;
 mod place;
 mod rpc;
+mod secret;
 
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
 use super::handler_spec::HandlerSpec;
+use crate::config::error::Problem;
 use crate::config::reader::Table;
 
 /// The handlers there are, and the keys that go with each.
-const HANDLERS: [(&str, &[&[&str]]); 3] =
-    [("exec", &[&place::KEYS, &exec::KEYS]), ("rpc", &[&place::KEYS, &rpc::KEYS]), ("builtin", &[])];
+const HANDLERS: [(&str, &[&[&str]]); 4] = [
+    ("exec", &[&place::KEYS, &exec::KEYS]),
+    ("rpc", &[&place::KEYS, &rpc::KEYS]),
+    ("http", &[&http::KEYS]),
+    ("builtin", &[]),
+];
 
 /// Keys of the task that land in `[run]` when they are written below it.
 const OF_TASK: [&str; 9] =
@@ -30,6 +38,8 @@ pub(super) struct Around<'a> {
     pub(super) periodic: bool,
     /// The builtins there are.
     pub(super) builtins: &'a [&'a str],
+    /// Secrets that cannot be had here.
+    pub(super) absent: &'a RefCell<Vec<Problem>>,
 }
 
 /// Every key of `[run]`, once; written at the task itself, it is refused with a hint.
@@ -41,8 +51,6 @@ pub(super) fn keys() -> impl Iterator<Item = &'static str> {
 
 /// Reads the handler. It may be used only if no problem was reported meanwhile.
 pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<String>) -> Option<HandlerSpec> {
-    let later = run.has("http");
-    run.refuse("http", "http is not built yet in this version; exec can run curl");
     for key in OF_TASK {
         run.refuse(key, "belongs to the task: write it above [run]");
     }
@@ -53,14 +61,18 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
         match *name {
             "exec" => exec::read(&value, &mut run, around, warnings).map(HandlerSpec::Exec),
             "rpc" => rpc::read(&value, &mut run, around, warnings).map(HandlerSpec::Rpc),
+            "http" => http::read(&value, &mut run, around).map(HandlerSpec::Http),
             _ => builtin::read(&value, around.builtins).map(HandlerSpec::Builtin),
         }
     } else {
         let found: Vec<_> = written.iter().map(|(name, _)| *name).collect();
         if !found.is_empty() {
             run.report(format!("expected exactly one handler (found {})", found.join(" and ")));
-        } else if !later {
-            run.report("expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"], rpc = [\"PROGRAM\"] or builtin = \"NAME\" (missing)");
+        } else {
+            run.report(
+                "expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"], rpc = [\"PROGRAM\"], http = \"https://HOST/PATH\" \
+                 or builtin = \"NAME\" (missing)",
+            );
         }
         // Nobody read the keys of the handler, and they are not unknown for that.
         keys().for_each(|key| drop(run.take(key)));

@@ -96,7 +96,7 @@ pub fn run(context: &Context) -> Result<Exit, CliError> {
             answer.notes = notes;
             answer.problems.extend(context.extensions().check(&config.overrides).iter().map(ProblemView::of));
             let tasks = context.tasks_in(&config.tasks_dir);
-            answer.problems.extend(tasks.problems.iter().map(ProblemView::of));
+            answer.problems.extend(tasks.problems.iter().chain(&tasks.absent).map(ProblemView::of));
             answer.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
             answer.tasks = tasks::list(&tasks.registry);
             fields = understood(&config);

@@ -72,12 +72,22 @@ fn show_text(task: &TaskView) -> String {
         .maybe("on_crash", task.on_crash)
         .maybe("max_redeliveries", task.max_redeliveries.map(|most| most.to_string()).as_deref())
         .add("runs", &task.run.text());
-    if let RunView::Exec { cwd, env, env_clear, confines, .. } = &task.run {
-        fields.add("in", cwd).maybe("sets", (!env.is_empty()).then(|| env.join(" ")).as_deref());
-        fields.maybe("inherits", env_clear.then_some("no variables"));
-        for (key, value) in confines {
-            fields.add(key, value);
+    match &task.run {
+        RunView::Exec { cwd, env, env_clear, confines, .. } | RunView::Rpc { cwd, env, env_clear, confines, .. } => {
+            fields.add("in", cwd).maybe("sets", (!env.is_empty()).then(|| env.join(" ")).as_deref());
+            fields.maybe("inherits", env_clear.then_some("no variables"));
+            for (key, value) in confines {
+                fields.add(key, value);
+            }
         }
+        RunView::Http { headers, signed, connections, connect_timeout_ms, ca_file, .. } => {
+            fields
+                .maybe("sets", (!headers.is_empty()).then(|| headers.join(" ")).as_deref())
+                .add("signed", if *signed { "yes" } else { "no" })
+                .add("connections", &format!("at most {connections}, within {}", ms(*connect_timeout_ms)))
+                .maybe("trusts", ca_file.as_deref());
+        }
+        RunView::Builtin { .. } => {}
     }
     fields.add("defined in", &task.source);
     fields.text()

@@ -3,15 +3,15 @@
 //! By rustls over ring, so that a build needs no more than a C compiler. Without a `ca` file the certificates count
 //! that the system trusts.
 
-use std::path::Path;
 use std::sync::Arc;
 
+use fred::rustls::ClientConfig;
 use fred::rustls::crypto::ring;
+use fred::rustls::pki_types::PrivateKeyDer;
 use fred::rustls::pki_types::pem::PemObject as _;
-use fred::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use fred::rustls::{ClientConfig, RootCertStore};
 use fred::types::config::{TlsConfig, TlsConnector, TlsHostMapping};
 
+use crate::config::element::authorities::{self, AuthoritiesError};
 use crate::config::element::redis_url::{Place, RedisUrl};
 use crate::config::element::tls_files::TlsFiles;
 use crate::store::error::StoreError;
@@ -22,11 +22,11 @@ pub(super) fn configured(url: &RedisUrl, files: &TlsFiles) -> Result<TlsConfig, 
     let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| unusable(format!("no version of TLS: {error}")))?
-        .with_root_certificates(roots(files.ca.as_deref())?);
+        .with_root_certificates(authorities::load(files.ca.as_deref()).map_err(|error| untrusting(&error))?);
     let config = match &files.identity {
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
-            let chain = certificates(cert)?;
+            let chain = authorities::certificates(cert).map_err(|error| untrusting(&error))?;
             let secret = PrivateKeyDer::from_pem_file(key)
                 .map_err(|error| unusable(format!("{} holds no private key: {error}", key.display())))?;
             builder.with_client_auth_cert(chain, secret).map_err(|error| {
@@ -48,31 +48,10 @@ fn hostnames(url: &RedisUrl) -> TlsHostMapping {
     }
 }
 
-fn roots(ca: Option<&Path>) -> Result<RootCertStore, StoreError> {
-    let mut roots = RootCertStore::empty();
-    if let Some(ca) = ca {
-        for certificate in certificates(ca)? {
-            roots.add(certificate).map_err(|error| {
-                StoreError::Unsupported(format!("{} holds an unusable certificate: {error}", ca.display()))
-            })?;
-        }
-        return Ok(roots);
-    }
-    // Some that the system trusts may be none for us; if all are, nothing can be trusted.
-    let found = fred::rustls_native_certs::load_native_certs();
-    if roots.add_parsable_certificates(found.certs).0 == 0 {
-        return Err(StoreError::Unsupported(
-            "the system trusts no certificates: name those to trust, [store.tls] ca = \"ca.pem\"".to_owned(),
-        ));
-    }
-    Ok(roots)
-}
-
-fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, StoreError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(found) if !found.is_empty() => Ok(found),
-        Ok(_) => Err(StoreError::Unsupported(format!("{} holds no certificate", path.display()))),
-        Err(error) => Err(StoreError::Unsupported(format!("{} holds no certificate: {error}", path.display()))),
-    }
+/// What to do about it is told in the words of the configuration.
+fn untrusting(error: &AuthoritiesError) -> StoreError {
+    StoreError::Unsupported(match error {
+        AuthoritiesError::File(why) => why.clone(),
+        AuthoritiesError::NoneInSystem => format!("{error}: name those to trust, [store.tls] ca = \"ca.pem\""),
+    })
 }

@@ -248,7 +248,7 @@ fn each_mistake_is_told_with_its_place() {
         ("name = \"t\"\nrun = \"./work\"".to_owned(), "2:7: run: expected a table with the handler (found \"./work\")"),
         (
             "name = \"t\"\n[run]".to_owned(),
-            "2:1: run: expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"], rpc = [\"PROGRAM\"] or builtin = \"NAME\" (missing)",
+            "2:1: run: expected a handler: exec = [\"PROGRAM\", \"ARGUMENT\"], rpc = [\"PROGRAM\"], http = \"https://HOST/PATH\" or builtin = \"NAME\" (missing)",
         ),
         (
             format!("name = \"t\"\n{run}\nexec = [\"./work\"]"),
@@ -390,10 +390,6 @@ fn what_is_not_here_is_refused_by_name() {
         bad("name = \"t\"\nmiddleware = []\n[run]\nbuiltin = \"noop\""),
         ["a.toml:2:1: middleware: is code of an ActionHero server; a plugin does that here, see docs/plugins.md"
             .to_owned()]
-    );
-    assert_eq!(
-        bad("name = \"t\"\n[run]\nhttp = \"https://x\""),
-        ["a.toml:3:1: run.http: http is not built yet in this version; exec can run curl"]
     );
 }
 

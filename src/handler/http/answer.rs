@@ -1,0 +1,141 @@
+//! Answers: what a status means, and how much of a body is read.
+
+use std::time::Duration;
+
+use hyper::StatusCode;
+use hyper::body::{Body as _, Incoming};
+use hyper::http::{HeaderMap, header};
+
+use super::pool::Lease;
+use super::retry_after;
+use crate::task::handler_spec::Later;
+
+/// How much of a body is kept as the job's result.
+pub(super) const RESULT_CAP: usize = 64 * 1024;
+/// How much of a body is kept to explain a failure.
+pub(super) const FAILURE_CAP: usize = 4 * 1024;
+/// How many lines of it.
+const MOST_LINES: usize = 32;
+/// How much of a body is read at all, so that its connection can serve the next job; of a longer one it is closed.
+const READ_CAP: usize = 128 * 1024;
+/// How much of a redirect's target is told.
+const TARGET_CAP: usize = 200;
+
+/// What a status means.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// The job is done, if the answer is whole.
+    Done,
+    /// Not now; when then.
+    Later(Duration),
+    /// No; why.
+    Failed(String),
+}
+
+/// Judges an answer by its head. `earlier` says how often the job was put off before.
+pub(super) fn judge(status: StatusCode, headers: &HeaderMap, earlier: u32, later: Later, now_s: i64) -> Verdict {
+    let code = status.as_u16();
+    match code {
+        200..=299 => Verdict::Done,
+        429 | 503 if earlier < later.limit => Verdict::Later(retry_after::read(headers, now_s).unwrap_or(later.delay)),
+        429 | 503 => {
+            let times = u64::from(earlier) + 1;
+            Verdict::Failed(format!("{code} (later) {times} times; retry_later_limit is {}", later.limit))
+        }
+        300..=399 => {
+            let target = headers.get(header::LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
+            let target = target.map(|to| to.chars().take(TARGET_CAP).collect::<String>());
+            let target = target.map(|to| format!(", to {to}")).unwrap_or_default();
+            Verdict::Failed(format!("{code}, a redirect{target}: redirects are not followed"))
+        }
+        _ => Verdict::Failed(match status.canonical_reason() {
+            Some(reason) => format!("{code} {reason}"),
+            None => code.to_string(),
+        }),
+    }
+}
+
+/// How the reading of a body ended.
+pub(super) enum End {
+    /// At its own end.
+    Whole,
+    /// It is longer than we read.
+    Long,
+    /// The connection broke before.
+    Broken(hyper::Error),
+}
+
+/// Reads a body, and keeps at most `keep` bytes of it.
+pub(super) async fn read(lease: &mut Lease<'_>, body: &mut Incoming, keep: usize, kept: &mut Vec<u8>) -> End {
+    let mut seen = 0;
+    while !body.is_end_stream() {
+        match lease.frame(body).await {
+            None => break,
+            Some(Err(error)) => return End::Broken(error),
+            Some(Ok(frame)) => {
+                let Some(data) = frame.data_ref() else { continue };
+                kept.extend_from_slice(&data[..data.len().min(keep - kept.len())]);
+                seen += data.len();
+                if seen > READ_CAP {
+                    return End::Long;
+                }
+            }
+        }
+    }
+    End::Whole
+}
+
+/// Bytes as text; what was cut in the middle of a letter ends before it.
+pub(super) fn text(mut bytes: Vec<u8>) -> String {
+    if let Err(error) = std::str::from_utf8(&bytes)
+        && error.error_len().is_none()
+    {
+        bytes.truncate(error.valid_up_to());
+    }
+    String::from_utf8(bytes).unwrap_or_else(|error| String::from_utf8_lossy(error.as_bytes()).into_owned())
+}
+
+/// The first lines of a body, as a backtrace.
+pub(super) fn lines(bytes: Vec<u8>) -> Vec<String> {
+    text(bytes).trim_end().lines().take(MOST_LINES).map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn judged(code: u16, earlier: u32, name: header::HeaderName, value: &'static str) -> Verdict {
+        let mut headers = HeaderMap::new();
+        headers.insert(name, header::HeaderValue::from_static(value));
+        judge(StatusCode::from_u16(code).unwrap(), &headers, earlier, Later::default(), 0)
+    }
+
+    #[test]
+    fn the_status_alone_decides() {
+        let plain = |code| judged(code, 0, header::SERVER, "x");
+        let failed = |text: &str| Verdict::Failed(text.to_owned());
+        for code in [200, 201, 204, 299] {
+            assert_eq!(plain(code), Verdict::Done);
+        }
+        for code in [429, 503] {
+            assert_eq!(plain(code), Verdict::Later(Duration::from_secs(30)));
+            assert_eq!(judged(code, 24, header::RETRY_AFTER, "7"), Verdict::Later(Duration::from_secs(7)));
+        }
+        assert_eq!(judged(503, 25, header::RETRY_AFTER, "7"), failed("503 (later) 26 times; retry_later_limit is 25"));
+        assert_eq!(plain(404), failed("404 Not Found"));
+        assert_eq!(plain(799), failed("799"));
+        assert_eq!(
+            judged(302, 0, header::LOCATION, "/new"),
+            failed("302, a redirect, to /new: redirects are not followed")
+        );
+        assert_eq!(plain(304), failed("304, a redirect: redirects are not followed"));
+    }
+
+    #[test]
+    fn what_is_kept_of_a_body_is_text() {
+        assert_eq!(text("aß".as_bytes()[..2].to_vec()), "a");
+        assert_eq!(text(vec![b'a', 0xff, b'b']), "a\u{fffd}b");
+        assert_eq!(lines(b"one\r\ntwo\n\n".to_vec()), ["one", "two"]);
+        assert_eq!(lines("x\n".repeat(100).into_bytes()).len(), MOST_LINES);
+    }
+}

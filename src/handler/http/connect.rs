@@ -1,0 +1,135 @@
+//! From an address to a connection that can be spoken through.
+//!
+//! Finding the name, connecting and agreeing on encryption share one limit, `connect_timeout`. A name with several
+//! addresses is tried at each in turn; every one gets an equal share of the time that is left, so that one that
+//! swallows packets does not stand before one that answers.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::net::sockopt;
+use tokio::net::{TcpStream, lookup_host};
+use tokio::sync::OnceCell;
+use tokio::time::{Instant, timeout_at};
+use tokio_rustls::TlsConnector;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::{ClientConfig, RootCertStore};
+
+use super::stream::{Socket, Stream};
+use super::trouble::Trouble;
+use crate::config::element::authorities;
+use crate::task::handler_spec::HttpSpec;
+
+/// After how much silence a connection is asked whether anybody is there; how often then, and how many times. A server
+/// that lost its power is so found within two minutes, however long a job may take.
+const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
+const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
+const KEEPALIVE_PROBES: u32 = 4;
+
+/// Trust in whom the system trusts: read when the first job needs it, and shared by all tasks.
+#[derive(Clone, Default)]
+pub struct SystemTrust(Arc<OnceCell<TlsConnector>>);
+
+/// Opens the connections of one task.
+pub(super) struct Connector {
+    host: String,
+    port: u16,
+    timeout: Duration,
+    tls: Option<Tls>,
+}
+
+struct Tls {
+    name: ServerName<'static>,
+    ca: Option<PathBuf>,
+    connector: SystemTrust,
+}
+
+impl Connector {
+    /// A connector, or why there can be none.
+    pub(super) fn new(spec: &HttpSpec, system: SystemTrust) -> Result<Self, String> {
+        let url = &spec.url;
+        let tls = |name| Tls {
+            name,
+            ca: spec.ca_file.clone(),
+            // Those of a file are this task's alone.
+            connector: if spec.ca_file.is_some() { SystemTrust::default() } else { system },
+        };
+        let tls = if url.tls {
+            let name = ServerName::try_from(url.host.clone());
+            Some(tls(name.map_err(|_| format!("no certificate can be for a host called {:?}", url.host))?))
+        } else {
+            None
+        };
+        Ok(Self { host: url.host.clone(), port: url.port, timeout: spec.connect_timeout, tls })
+    }
+
+    /// Opens a connection; the socket below it, to look at.
+    pub(super) async fn connect(&self) -> Result<(Stream, Socket), Trouble> {
+        let deadline = Instant::now() + self.timeout;
+        let stream = self.tcp(deadline).await?;
+        // Small messages go at once. A connection works without these too.
+        let _ = stream.set_nodelay(true);
+        let _ = keep_alive(&stream);
+        let socket = Socket::new(stream);
+        let Some(tls) = &self.tls else { return Ok((Stream::Plain(socket.clone()), socket)) };
+        let connector = tls.connector.0.get_or_try_init(|| trust(tls.ca.clone())).await?;
+        match timeout_at(deadline, connector.connect(tls.name.clone(), socket.clone())).await {
+            Ok(Ok(stream)) => Ok((Stream::Tls(Box::new(stream)), socket)),
+            Ok(Err(error)) => Err(Trouble::of_tls(&error)),
+            Err(_) => Err(Trouble::too_late_for_tls(self.timeout)),
+        }
+    }
+
+    async fn tcp(&self, deadline: Instant) -> Result<TcpStream, Trouble> {
+        let found = match timeout_at(deadline, lookup_host((self.host.as_str(), self.port))).await {
+            Ok(Ok(found)) => found.collect::<Vec<_>>(),
+            Ok(Err(error)) => return Err(Trouble::unknown_host(&self.host, &error)),
+            Err(_) => return Err(Trouble::too_late(self.timeout)),
+        };
+        let mut trouble = Trouble::Connect(format!("{} has no address", self.host));
+        for (index, address) in (0_u32..).zip(&found) {
+            let left = u32::try_from(found.len()).unwrap_or(u32::MAX).saturating_sub(index).max(1);
+            let share = deadline.saturating_duration_since(Instant::now()) / left;
+            trouble = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) => Trouble::Connect(format!("cannot be reached at {address}: {error}")),
+                Err(_) => Trouble::too_late(self.timeout),
+            };
+        }
+        Err(trouble)
+    }
+}
+
+fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
+    sockopt::set_socket_keepalive(stream, true)?;
+    sockopt::set_tcp_keepidle(stream, KEEPALIVE_IDLE)?;
+    sockopt::set_tcp_keepintvl(stream, KEEPALIVE_EVERY)?;
+    sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)
+}
+
+/// Reads the certificates to trust, off the runtime's own threads: the system's are many files.
+async fn trust(ca: Option<PathBuf>) -> Result<TlsConnector, Trouble> {
+    let read = tokio::task::spawn_blocking(move || authorities::load(ca.as_deref())).await;
+    let roots = match read {
+        Ok(Ok(roots)) => roots,
+        Ok(Err(error)) => {
+            return Err(Trouble::Tls(format!(
+                "no certificate can be trusted: {error}; name those to trust with ca_file"
+            )));
+        }
+        Err(error) => return Err(Trouble::Tls(format!("the certificates to trust were not read: {error}"))),
+    };
+    client_config(roots).map(|config| TlsConnector::from(Arc::new(config)))
+}
+
+fn client_config(roots: RootCertStore) -> Result<ClientConfig, Trouble> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| Trouble::Tls(format!("no version of TLS: {error}")))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
+}

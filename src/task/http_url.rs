@@ -1,0 +1,164 @@
+//! The address of a task's HTTP server, taken apart once.
+
+use hyper::http::Uri;
+use hyper::http::uri::Scheme;
+
+/// An address of `http://` or `https://`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpUrl {
+    /// As it was written.
+    pub written: String,
+    /// Is the connection encrypted?
+    pub tls: bool,
+    /// The host's name or address, without brackets.
+    pub host: String,
+    /// The port.
+    pub port: u16,
+    /// Host and port as the `host` header has them.
+    pub authority: String,
+    /// Path and query.
+    pub path: String,
+}
+
+/// Why a text is no such address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum HttpUrlError {
+    /// It begins otherwise.
+    #[error("expected an address that begins with http:// or https://")]
+    Scheme,
+    /// It holds blanks, control characters or letters beyond ASCII.
+    #[error("expected an address of printable ASCII; other letters are written as in %C3%A4")]
+    Letters,
+    /// It holds braces.
+    #[error(
+        "an address takes no placeholders: the job's arguments are in the body (a brace itself is written %7B or %7D)"
+    )]
+    Placeholder,
+    /// It holds a user name or password.
+    #[error("an address must not hold a user or a password: use headers = {{ authorization = {{ file = \"...\" }} }}")]
+    User,
+    /// It holds a fragment.
+    #[error("an address must not hold a fragment (#...): servers are never told it")]
+    Fragment,
+    /// There is no host in it.
+    #[error("expected an address with a host: https://HOST/PATH")]
+    Host,
+    /// Its port is none.
+    #[error("expected a port from 1 to 65535")]
+    Port,
+    /// It is no address.
+    #[error("expected an address: https://HOST/PATH")]
+    Form,
+}
+
+impl HttpUrl {
+    /// Reads an address.
+    ///
+    /// # Errors
+    /// Says what about it is wrong, without quoting it: there may be a password in it.
+    pub fn parse(written: &str) -> Result<Self, HttpUrlError> {
+        let scheme = written.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
+        let tls = match scheme.as_deref() {
+            Some("http") => false,
+            Some("https") => true,
+            _ => return Err(HttpUrlError::Scheme),
+        };
+        if !written.bytes().all(|byte| byte.is_ascii_graphic()) {
+            return Err(HttpUrlError::Letters);
+        }
+        if written.contains(['{', '}']) {
+            return Err(HttpUrlError::Placeholder);
+        }
+        if written.contains('#') {
+            return Err(HttpUrlError::Fragment);
+        }
+        let rest = written.split_once("://").map_or("", |(_, rest)| rest);
+        let place = rest.split(['/', '?']).next().unwrap_or_default();
+        if place.contains('@') {
+            return Err(HttpUrlError::User);
+        }
+        if place.is_empty() || place.starts_with(':') {
+            return Err(HttpUrlError::Host);
+        }
+        let uri: Uri = written.parse().map_err(|_| HttpUrlError::Form)?;
+        let authority = uri.authority().ok_or(HttpUrlError::Host)?;
+        let host = authority.host();
+        if host.is_empty() {
+            return Err(HttpUrlError::Host);
+        }
+        let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
+        let port = match authority.as_str().strip_prefix(host) {
+            Some("") => default,
+            Some(port) => port
+                .strip_prefix(':')
+                .and_then(|port| port.parse().ok())
+                .filter(|&n| n > 0)
+                .ok_or(HttpUrlError::Port)?,
+            None => return Err(HttpUrlError::Form),
+        };
+        Ok(Self {
+            written: written.to_owned(),
+            tls,
+            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            port,
+            authority: if port == default { host.to_owned() } else { format!("{host}:{port}") },
+            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+        })
+    }
+
+    /// Scheme, host and port: what messages name, for a query may hold a secret.
+    #[must_use]
+    pub fn origin(&self) -> String {
+        format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_taken_apart() {
+        let parts = |text: &str| {
+            let url = HttpUrl::parse(text).unwrap();
+            (url.tls, url.host, url.port, url.authority, url.path)
+        };
+        let own = |tls, host: &str, port, authority: &str, path: &str| {
+            (tls, host.to_owned(), port, authority.to_owned(), path.to_owned())
+        };
+        assert_eq!(parts("https://jobs.test/run?a=1"), own(true, "jobs.test", 443, "jobs.test", "/run?a=1"));
+        assert_eq!(parts("HTTP://127.0.0.1:8080"), own(false, "127.0.0.1", 8080, "127.0.0.1:8080", "/"));
+        assert_eq!(parts("http://x:80?q"), own(false, "x", 80, "x", "/?q"));
+        assert_eq!(parts("https://[::1]:4/@"), own(true, "::1", 4, "[::1]:4", "/@"));
+        assert_eq!(HttpUrl::parse("https://x/?token=1").unwrap().origin(), "https://x");
+    }
+
+    #[test]
+    fn what_is_none_is_told_by_its_fault() {
+        for (text, error) in [
+            ("", HttpUrlError::Scheme),
+            ("jobs.test/run", HttpUrlError::Scheme),
+            ("ftp://x", HttpUrlError::Scheme),
+            ("unix:///tmp/x", HttpUrlError::Scheme),
+            ("http://x/a b", HttpUrlError::Letters),
+            ("http://x/\r\nhost: y", HttpUrlError::Letters),
+            ("http://bücher.test", HttpUrlError::Letters),
+            ("http://x/{id}", HttpUrlError::Placeholder),
+            ("http://{0}/", HttpUrlError::Placeholder),
+            ("http://me:word@x/", HttpUrlError::User),
+            ("http://me@x", HttpUrlError::User),
+            ("http://x/#top", HttpUrlError::Fragment),
+            ("http://", HttpUrlError::Host),
+            ("http:///path", HttpUrlError::Host),
+            ("http://:80/", HttpUrlError::Host),
+            ("http://x:0/", HttpUrlError::Port),
+            ("http://x:/", HttpUrlError::Port),
+            ("http://x:65536/", HttpUrlError::Port),
+            ("http://x:y/", HttpUrlError::Form),
+            ("http://[::1/", HttpUrlError::Form),
+            ("http://a\\b/", HttpUrlError::Form),
+        ] {
+            assert_eq!(HttpUrl::parse(text).map(|url| url.written), Err(error), "{text}");
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Reads `http = "..."`.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use hyper::http::{HeaderName, HeaderValue, Method, header};
+
+use super::{Around, later, secret};
+use crate::config::element::authorities;
+use crate::config::element::duration::{self, Unit};
+use crate::config::reader::{Table, Value};
+use crate::task::handler_spec::{HttpSpec, Secret};
+use crate::task::http_url::HttpUrl;
+
+/// The keys that go with it.
+pub(super) const KEYS: [&str; 9] = [
+    "method",
+    "headers",
+    "secret",
+    "connections",
+    "connect_timeout",
+    "ca_file",
+    "result",
+    "retry_later",
+    "retry_later_limit",
+];
+
+/// How many connections there are at most, if the task does not say.
+const CONNECTIONS: usize = 64;
+/// The most connections a task may have.
+const MOST_CONNECTIONS: u64 = 10_000;
+/// How long it may take until a connection stands, if the task does not say.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Headers that say how a message is framed, or whom it is for: they are the connection's.
+const OF_CONNECTION: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::EXPECT,
+    header::HOST,
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+pub(super) fn read(http: &Value<'_>, run: &mut Table<'_>, around: Around<'_>) -> Option<HttpSpec> {
+    let method = run.take("method").and_then(|value| {
+        let methods = [Method::POST, Method::PUT, Method::PATCH, Method::GET, Method::DELETE];
+        let words: Vec<(&str, &Method)> = methods.iter().map(|method| (method.as_str(), method)).collect();
+        value.one_of("POST, PUT, PATCH, GET or DELETE", &words).cloned()
+    });
+    let headers = run.take("headers").map(|value| read_headers(&value, around)).unwrap_or_default();
+    let secret = run.take("secret").and_then(|value| secret::read(&value, around));
+    let connections = run.take("connections").and_then(|value| value.whole_number(1..=MOST_CONNECTIONS));
+    let least = Duration::from_millis(1);
+    let connect_timeout =
+        run.take("connect_timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
+    let ca = run.take("ca_file");
+    let ca_file = ca.as_ref().and_then(|value| read_authorities(value, around.folder));
+    let keep_body = run.take("result").and_then(|value| value.one_of("\"body\"", &[("body", true)]));
+    let later = later::read(run);
+    let url = HttpUrl::parse(http.string()?).map_err(|error| http.report(error.to_string())).ok()?;
+    if let Some(ca) = ca.filter(|_| !url.tls) {
+        ca.report("has no effect on an address that is not https://");
+    }
+    Some(HttpSpec {
+        url,
+        method: method.unwrap_or(Method::POST),
+        headers,
+        secret,
+        connections: connections.and_then(|most| usize::try_from(most).ok()).unwrap_or(CONNECTIONS),
+        connect_timeout: connect_timeout.unwrap_or(CONNECT_TIMEOUT),
+        ca_file,
+        keep_body: keep_body.unwrap_or(false),
+        later,
+    })
+}
+
+fn read_headers(value: &Value<'_>, around: Around<'_>) -> Vec<(HeaderName, Secret)> {
+    let mut headers: Vec<(HeaderName, Secret)> = Vec::new();
+    let Some(mut table) = value.table("a table of headers") else { return headers };
+    for (written, value) in table.all() {
+        let Ok(name) = HeaderName::try_from(written) else {
+            value.report("is no name of a header");
+            continue;
+        };
+        if OF_CONNECTION.contains(&name) || matches!(name.as_str(), "keep-alive" | "proxy-connection") {
+            value.report("is set by the connection itself; remove it");
+        } else if name.as_str().starts_with("windlass-") {
+            value.report("headers that begin with windlass- are set for each job; choose another name");
+        } else if headers.iter().any(|(other, _)| *other == name) {
+            value.report("stands here twice: upper and lower case make no difference");
+        } else if let Some(text) = secret::read(&value, around) {
+            match &text {
+                Secret::Known(known) if HeaderValue::try_from(known).is_err() => {
+                    value.report("expected a value of printable ASCII on one line");
+                }
+                _ => headers.push((name, text)),
+            }
+        }
+    }
+    headers
+}
+
+fn read_authorities(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
+    let path: PathBuf = folder.join(value.string()?).components().collect();
+    match authorities::load(Some(&path)) {
+        Ok(_) => Some(path),
+        Err(error) => {
+            value.report(format!("expected a PEM file of certificates ({error})"));
+            None
+        }
+    }
+}

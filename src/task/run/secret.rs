@@ -1,0 +1,81 @@
+//! Reads a text that may be secret: as it stands, from a file, or from the environment.
+//!
+//! No message quotes one. Where a file or a variable is missing, the task is right and its secret absent: what to do
+//! about that is for whoever loads the tasks to decide.
+
+use super::Around;
+use crate::config::reader::Value;
+use crate::task::handler_spec::Secret;
+
+/// The longest secret that is taken: whoever names a longer file has mistaken it.
+const LONGEST: usize = 16 * 1024;
+
+const FORMS: &str = "a text, { file = \"PATH\" } or { env = \"NAME\" }";
+
+pub(super) fn read(value: &Value<'_>, around: Around<'_>) -> Option<Secret> {
+    if let Some(text) = value.raw().as_str() {
+        return match judged(text) {
+            Ok(()) => Some(Secret::Known(text.to_owned())),
+            Err(why) => {
+                value.report(why);
+                None
+            }
+        };
+    }
+    let mut table = value.table(FORMS)?;
+    let (file, env) = (table.take("file"), table.take("env"));
+    table.finish();
+    let (place, found) = match (file, env) {
+        (Some(file), None) => {
+            let path = around.folder.join(file.string()?);
+            (file, read_file(&path))
+        }
+        (None, Some(env)) => {
+            let name = env.string()?;
+            if name.is_empty() || name.contains(['=', '\0']) {
+                env.report("expected the name of an environment variable");
+                return None;
+            }
+            (env, read_env(name))
+        }
+        _ => {
+            value.report(format!("expected {FORMS}"));
+            return None;
+        }
+    };
+    Some(match found.and_then(|text| judged(&text).map(|()| text).map_err(str::to_owned)) {
+        Ok(text) => Secret::Known(text),
+        Err(why) => {
+            let problem = place.problem(&why);
+            let secret = Secret::Absent(problem.to_string());
+            around.absent.borrow_mut().push(problem);
+            secret
+        }
+    })
+}
+
+fn read_file(path: &std::path::Path) -> Result<String, String> {
+    match std::fs::read(path).map(String::from_utf8) {
+        Ok(Ok(mut text)) => {
+            text.truncate(text.trim_end_matches(['\n', '\r']).len());
+            Ok(text)
+        }
+        Ok(Err(_)) => Err("expected a file of UTF-8 text".to_owned()),
+        Err(error) => Err(format!("expected a readable file ({error})")),
+    }
+}
+
+fn read_env(name: &str) -> Result<String, String> {
+    let found = std::env::var_os(name).ok_or("expected an environment variable that is set (it is not)")?;
+    found.into_string().map_err(|_| "expected an environment variable in UTF-8".to_owned())
+}
+
+fn judged(text: &str) -> Result<(), &'static str> {
+    if text.is_empty() {
+        Err("expected a text that is not empty")
+    } else if text.len() > LONGEST {
+        Err("expected a text of at most 16 KiB")
+    } else {
+        Ok(())
+    }
+}
