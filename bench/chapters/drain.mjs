@@ -1,6 +1,3 @@
-export const title = "Drain of no-op jobs on Redis";
-export const about = "a full queue of no-op jobs: Windlass, its ceiling, and all peers";
-
 import { drainTable } from "../lib/drain_table.mjs";
 import { BeeQueue } from "../systems/bee_queue.mjs";
 import { BullMq } from "../systems/bullmq.mjs";
@@ -9,6 +6,9 @@ import { NodeResque } from "../systems/node_resque.mjs";
 import { Rq } from "../systems/rq.mjs";
 import { Sidekiq } from "../systems/sidekiq.mjs";
 import { Windlass } from "../systems/windlass.mjs";
+
+export const title = "Drain of no-op jobs on Redis";
+export const about = "a full queue of no-op jobs: Windlass, its ceiling, and all peers";
 
 export function run(bench) {
   const [many, some, few] = [bench.some(600_000, 200_000), bench.some(40_000, 10_000), bench.some(600, 200)];

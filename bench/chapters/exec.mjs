@@ -1,6 +1,3 @@
-export const title = "A process for each job: /bin/true";
-export const about = "exec of /bin/true: Windlass, node-resque with execFile, a bare posix_spawn loop";
-
 import { drain } from "../lib/drain.mjs";
 import { interleave, pick } from "../lib/interleave.mjs";
 import { ratios } from "../lib/statistics.mjs";
@@ -8,6 +5,9 @@ import { number, range, table } from "../lib/table.mjs";
 import { NodeResque } from "../systems/node_resque.mjs";
 import { SpawnLoop } from "../systems/spawn_loop.mjs";
 import { Windlass } from "../systems/windlass.mjs";
+
+export const title = "A process for each job: /bin/true";
+export const about = "exec of /bin/true: Windlass, node-resque with execFile, a bare posix_spawn loop";
 
 export async function run(bench) {
   const [jobs, few] = [bench.some(15_000, 3_000), bench.some(3_000, 800)];

@@ -1,10 +1,10 @@
-export const title = "An HTTP request for each job";
-export const about = "http: 50 in flight to a local server that answers at once";
-
 import { drainTable } from "../lib/drain_table.mjs";
 import { skip } from "../lib/skip.mjs";
 import { HttpServer } from "../systems/http_server.mjs";
 import { Windlass } from "../systems/windlass.mjs";
+
+export const title = "An HTTP request for each job";
+export const about = "http: 50 in flight to a local server that answers at once";
 
 export async function run(bench) {
   const server = bench.keep(await HttpServer.start(bench));

@@ -1,6 +1,3 @@
-export const title = "What an idle worker costs, 50 processors";
-export const about = "commands to Redis, CPU and memory of a worker without jobs, over 20 s";
-
 import { interleave, pick } from "../lib/interleave.mjs";
 import { Invalid, sleep, until } from "../lib/processes.mjs";
 import { range, table } from "../lib/table.mjs";
@@ -8,6 +5,9 @@ import { BullMq } from "../systems/bullmq.mjs";
 import { NodeResque } from "../systems/node_resque.mjs";
 import { Sidekiq } from "../systems/sidekiq.mjs";
 import { Windlass } from "../systems/windlass.mjs";
+
+export const title = "What an idle worker costs, 50 processors";
+export const about = "commands to Redis, CPU and memory of a worker without jobs, over 20 s";
 
 const PROCESSORS = 50;
 

@@ -1,6 +1,3 @@
-export const title = "Several instances on one Redis";
-export const about = "1, 2 and 4 instances of Windlass: drain, and who gets what at half of that load";
-
 import { drain } from "../lib/drain.mjs";
 import { feed } from "../lib/feed.mjs";
 import { interleave, pick } from "../lib/interleave.mjs";
@@ -8,6 +5,9 @@ import { Invalid, until } from "../lib/processes.mjs";
 import { median, ratios } from "../lib/statistics.mjs";
 import { number, range, table } from "../lib/table.mjs";
 import { Fleet } from "../systems/fleet.mjs";
+
+export const title = "Several instances on one Redis";
+export const about = "1, 2 and 4 instances of Windlass: drain, and who gets what at half of that load";
 
 export async function run(bench) {
   const jobs = bench.some(600_000, 200_000);

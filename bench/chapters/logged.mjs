@@ -1,10 +1,10 @@
-export const title = "Drain of no-op jobs, each logged at info as JSON to a file";
-export const about = "what the log costs: the same drain with a line per job, on Redis";
-
 import { readFileSync } from "node:fs";
 
 import { drainTable } from "../lib/drain_table.mjs";
 import { LoggedWindlass, Windlass } from "../systems/windlass.mjs";
+
+export const title = "Drain of no-op jobs, each logged at info as JSON to a file";
+export const about = "what the log costs: the same drain with a line per job, on Redis";
 
 export async function run(bench) {
   const jobs = bench.some(400_000, 100_000);

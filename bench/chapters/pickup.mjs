@@ -1,12 +1,12 @@
-export const title = "Pick-up on an idle worker, each by its own defaults";
-export const about = "from just before the enqueue to the job's first act, on an idle worker";
-
 import { interleave, pick } from "../lib/interleave.mjs";
 import { sleep } from "../lib/processes.mjs";
 import { Stamps } from "../lib/stamps.mjs";
 import { percentile } from "../lib/statistics.mjs";
 import { number, range, table } from "../lib/table.mjs";
 import { stampSystems } from "../systems/stamping.mjs";
+
+export const title = "Pick-up on an idle worker, each by its own defaults";
+export const about = "from just before the enqueue to the job's first act, on an idle worker";
 
 export async function run(bench) {
   const stamps = bench.keep(await Stamps.open());

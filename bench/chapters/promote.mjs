@@ -1,6 +1,3 @@
-export const title = "Promotion of delayed jobs that are due";
-export const about = "due jobs of one second and of many, and the longest call meanwhile";
-
 import { drain } from "../lib/drain.mjs";
 import { interleave, pick } from "../lib/interleave.mjs";
 import { ratios } from "../lib/statistics.mjs";
@@ -8,6 +5,9 @@ import { range, table } from "../lib/table.mjs";
 import { NodeResqueScheduler } from "../systems/node_resque.mjs";
 import { Promotion } from "../systems/promotion.mjs";
 import { Windlass } from "../systems/windlass.mjs";
+
+export const title = "Promotion of delayed jobs that are due";
+export const about = "due jobs of one second and of many, and the longest call meanwhile";
 
 const whole = (count) => count.toLocaleString("en-US");
 

@@ -1,12 +1,12 @@
-export const title = "JSON-RPC to a long-lived child";
-export const about = "rpc: one Python child with 16 requests in flight";
-
 import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { drainTable } from "../lib/drain_table.mjs";
 import { skip } from "../lib/skip.mjs";
 import { Windlass } from "../systems/windlass.mjs";
+
+export const title = "JSON-RPC to a long-lived child";
+export const about = "rpc: one Python child with 16 requests in flight";
 
 export function run(bench) {
   const system = new Windlass(bench, "Windlass rpc, 1 Python child, depth 16", {

@@ -1,10 +1,10 @@
-export const title = "Size";
-export const about = "the release binary, and what it is linked with";
-
 import { execFileSync } from "node:child_process";
 import { statSync } from "node:fs";
 
 import { table } from "../lib/table.mjs";
+
+export const title = "Size";
+export const about = "the release binary, and what it is linked with";
 
 export async function run(bench) {
   const { size } = statSync(bench.windlass);

@@ -1,8 +1,8 @@
-export const title = "Drain of no-op jobs on SQLite";
-export const about = "the same on the embedded store";
-
 import { drainTable } from "../lib/drain_table.mjs";
 import { WindlassOnSqlite } from "../systems/windlass_sqlite.mjs";
+
+export const title = "Drain of no-op jobs on SQLite";
+export const about = "the same on the embedded store";
 
 export function run(bench) {
   const jobs = bench.some(120_000, 40_000);

@@ -1,11 +1,11 @@
-export const title = "From the start of the process to the first job";
-export const about = "from just before the process is started to the first act of a job that waits for it";
-
 import { interleave, pick } from "../lib/interleave.mjs";
 import { Stamps, now } from "../lib/stamps.mjs";
 import { ratios } from "../lib/statistics.mjs";
 import { range, table } from "../lib/table.mjs";
 import { stampSystems } from "../systems/stamping.mjs";
+
+export const title = "From the start of the process to the first job";
+export const about = "from just before the process is started to the first act of a job that waits for it";
 
 export async function run(bench) {
   const stamps = bench.keep(await Stamps.open());

@@ -1,25 +1,28 @@
 //! The pure parts of the hot path, each called as often as is asked for: `bench/instructions` counts what that costs.
 //!
 //! ```text
-//! counted-calls CASE COUNT [REDIS-URL]
+//! counted-calls CASE COUNT [STORE-URL]
 //! ```
 //!
-//! `exchange` is a lane's whole call: settlements encoded, sent, the reply read, fifty jobs each way. What the server
-//! does is another process' and is not counted.
+//! `exchange` is a lane's whole call: settlements encoded, sent, the reply read, fifty jobs each way. What a Redis server
+//! does is another process' and is not counted; SQLite's work is.
 
 use std::error::Error;
 use std::hint::black_box;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use windlass::config::element::store_url::StoreUrl;
+use windlass::config::element::tls_files::TlsFiles;
 use windlass::job::{Args, PayloadView, QueueName, WorkerName, payload};
+use windlass::store::Store;
 use windlass::store::effect::Verdict;
 use windlass::store::instance::{HostIdentity, InstanceRecord};
+use windlass::store::open::open;
 use windlass::store::queueing::{Claim, Enqueue, Exchange, Settlement};
-use windlass::store::redis::RedisStore;
-use windlass::store::{Store, TimeSource};
 
 const SMALL: &str = r#"{"class":"noop","queue":"bench","args":[1,{"a":"b"}]}"#;
 
@@ -57,7 +60,7 @@ fn main() -> ExitCode {
 fn usage() -> ExitCode {
     let _ = writeln!(
         std::io::stderr(),
-        "usage: counted-calls parse-small|parse-large|encode|canonical-args COUNT, or exchange COUNT REDIS-URL"
+        "usage: counted-calls parse-small|parse-large|encode|canonical-args COUNT, or exchange COUNT STORE-URL"
     );
     ExitCode::from(64)
 }
@@ -97,7 +100,8 @@ fn exchange(url: &str, count: u64) -> Result<(), Box<dyn Error>> {
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let store: Arc<dyn Store> = Arc::new(RedisStore::connect(url, "counted", TimeSource::Store).await?);
+        let url = StoreUrl::parse(url, Path::new("."), None)?;
+        let store = open(&url, &TlsFiles::default(), "counted").await?;
         exchanges(&store, count).await
     })
 }

@@ -2,9 +2,8 @@
 
 import { drain } from "./drain.mjs";
 import { interleave, pick } from "./interleave.mjs";
-import { ratios } from "./statistics.mjs";
+import { median, ratios } from "./statistics.mjs";
 import { number, range, table } from "./table.mjs";
-import { median } from "./statistics.mjs";
 
 // `contenders` are [system, jobs]; `bases` are [heading, index of a contender].
 export async function drainTable(bench, contenders, bases) {
