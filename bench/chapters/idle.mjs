@@ -1,0 +1,53 @@
+import { interleave, pick } from "../lib/interleave.mjs";
+import { Invalid, sleep, until } from "../lib/processes.mjs";
+import { range, table } from "../lib/table.mjs";
+import { BullMq } from "../systems/bullmq.mjs";
+import { NodeResque } from "../systems/node_resque.mjs";
+import { Sidekiq } from "../systems/sidekiq.mjs";
+import { Windlass } from "../systems/windlass.mjs";
+
+export const title = "What an idle worker costs, 50 processors";
+export const about = "commands to Redis, CPU and memory of a worker without jobs, over 20 s";
+
+const PROCESSORS = 50;
+
+export async function run(bench) {
+  const systems = [
+    // By its own defaults a processor is added every 500 ms.
+    new NodeResque(bench, "node-resque MultiWorker, 50", { processors: PROCESSORS, checkMs: 500 }),
+    new Windlass(bench, "Windlass, 50 processors, scheduler", { processors: PROCESSORS }),
+    bench.keep(new BullMq(bench, "BullMQ, 50", { concurrency: PROCESSORS })),
+    new Sidekiq(bench, "Sidekiq, 50 threads", { concurrency: PROCESSORS }),
+  ];
+  const results = await interleave(bench, systems, (system) => idle(bench, system));
+  const rows = systems.map((system, index) => [
+    system.name,
+    ...["commands", "cpu", "rss", "processes"].map((field) => range(pick(results[index], field))),
+  ]);
+  return table(["system", "commands/s", "CPU, % of a core", "RSS, MiB (sum of its processes)", "processes"], rows);
+}
+
+async function idle(bench, system) {
+  const { redis } = bench;
+  await redis.client.flushall();
+  await system.prepare();
+  const seconds = bench.some(20, 5);
+  const worker = system.start();
+  try {
+    const registered = async () => (await redis.client.scard("resque:workers")) >= PROCESSORS;
+    if (system.registers) await until("last processor", registered, { worker });
+    await sleep(bench.some(5000, 2000));
+    const [before, called] = [worker.cost(), await redis.commands()];
+    await sleep(seconds * 1000);
+    const [after, calls] = [worker.cost(), (await redis.commands()) - called - 1]; // less our own INFO
+    if (worker.over) throw new Invalid(await worker.ended);
+    return {
+      commands: calls / seconds,
+      cpu: ((after.cpu - before.cpu) / seconds) * 100,
+      rss: after.rss,
+      processes: after.processes,
+    };
+  } finally {
+    await worker.stop();
+  }
+}

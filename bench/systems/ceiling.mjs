@@ -1,0 +1,16 @@
+// bench/ceiling: the fixed denominator.
+
+import { start } from "../lib/processes.mjs";
+import { ResqueQueue } from "./resque_queue.mjs";
+
+export class Ceiling extends ResqueQueue {
+  constructor(bench) {
+    super(bench, "ceiling (bench/ceiling)");
+    this.safety = "on record from the pop on; nobody would notice";
+  }
+
+  start() {
+    const { host, port } = this.bench.redis;
+    return start(this.bench.example("ceiling"), [host, String(port), "resque"]);
+  }
+}
