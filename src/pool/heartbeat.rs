@@ -16,9 +16,14 @@ use super::roster::State;
 use crate::handler::contract::Stop;
 use crate::store::instance::{Extend, Extended, LockRenewal};
 
+/// How often idle workers are pinged and looked after. Those at work are with every beat: what befell them concerns a
+/// job.
+const WHOLE: Duration = Duration::from_secs(30);
+
 /// Extends for as long as it is polled.
 pub(super) async fn beat(core: Rc<Core>) {
     let mut sent = core.extended.get();
+    let mut whole = sent;
     loop {
         let calm = (core.lease / 3).min(core.config().timeout);
         let period = match core.shortest_lock_s.get() {
@@ -34,11 +39,15 @@ pub(super) async fn beat(core: Rc<Core>) {
             () = core.beat.notified() => {}
         }
         let version = core.record_version.get();
-        let (extend, numbers) = gather(&core);
+        let all = whole.elapsed() >= WHOLE;
+        let (extend, numbers) = gather(&core, all);
         sent = Instant::now();
         match core.store.extend(&extend).await {
             Ok(extended) => {
                 core.store_answered();
+                if all {
+                    whole = sent;
+                }
                 let waited = !core.lease_is_fresh();
                 core.extended.set(sent);
                 if waited && core.lease_is_fresh() {
@@ -58,12 +67,14 @@ pub(super) async fn beat(core: Rc<Core>) {
     }
 }
 
-fn gather(core: &Core) -> (Extend, Vec<usize>) {
+fn gather(core: &Core, all: bool) -> (Extend, Vec<usize>) {
     let roster = core.roster.borrow();
     let (mut workers, mut numbers, mut locks) = (Vec::new(), Vec::new(), Vec::new());
     for slot in roster.iter().filter(|slot| !slot.nameless) {
-        workers.push(slot.worker.clone());
-        numbers.push(slot.number);
+        if all || !matches!(slot.state, State::Idle) {
+            workers.push(slot.worker.clone());
+            numbers.push(slot.number);
+        }
         if let State::Running(job) = &slot.state {
             let renewals = job.held.iter().map(|held| LockRenewal {
                 key: held.key.clone(),
@@ -74,7 +85,7 @@ fn gather(core: &Core) -> (Extend, Vec<usize>) {
         }
     }
     core.shortest_lock_s.set(locks.iter().map(|lock| lock.ttl_s).min());
-    (Extend { record: core.record.borrow().clone(), workers, locks }, numbers)
+    (Extend { record: core.record.borrow().clone(), publish: !core.is_published(), workers, locks }, numbers)
 }
 
 fn settle_findings(core: &Core, extend: &Extend, numbers: &[usize], extended: &Extended) {

@@ -176,7 +176,7 @@ async fn live(
     let mut tasks = vec![
         spawn_local(heartbeat::beat(Rc::clone(&core))),
         spawn_local(heartbeat::guard(Rc::clone(&core))),
-        spawn_local(orphan::watch(Rc::clone(&core), lease)),
+        spawn_local(orphan::watch(Rc::clone(&core), lease * 2)),
     ];
     let mut growing = Vec::new();
     if let Some(waker) = waker {

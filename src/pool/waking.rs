@@ -1,8 +1,8 @@
 //! When to look for jobs: as soon as there are some, and not before.
 //!
 //! A lane that found less than it asked for comes here. The waker looks once more and arms in the
-//! same step, so that no push falls between; then the pool sleeps until it is told, or until
-//! `timeout` has passed, which is only the safety net.
+//! same step, so that no push falls between; then the pool sleeps until it is told. Every `timeout` it
+//! makes sure that it would be, and now and then it looks all the same.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -15,6 +15,9 @@ use super::core::Core;
 use crate::backoff;
 use crate::event::{Event, Kind};
 use crate::store::wake::{Seen, Waker, Watch};
+
+/// How often it is enough to ask whether the waker still hears, before everything is looked at again.
+const CHECKS: u32 = 24;
 
 /// Wakes lanes for as long as it is polled.
 pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
@@ -39,19 +42,34 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
             if core.bus.wants(Kind::WorkerPause) {
                 core.bus.emit(Event::WorkerPause);
             }
-            tokio::select! {
-                () = waker.woken() => {}
-                () = sleep(timeout) => {}
-                () = core.look_anew.notified() => {
-                    core.came_short.notify_one();
-                    continue;
-                }
+            let woken = tokio::select! {
+                () = waker.woken() => true,
+                () = listens(&core, &*waker) => false,
+                () = core.look_anew.notified() => false,
+            };
+            if !woken {
+                core.came_short.notify_one();
+                continue;
             }
         }
         // A lane that came short before this wake has been answered by it. What counts is who comes
         // short after it: until then there is something better to do than to arm.
         let _ = core.came_short.notified().now_or_never();
         core.wake();
+    }
+}
+
+/// Waits as long as the waker would hear of any change.
+async fn listens(core: &Core, waker: &dyn Waker) {
+    for _ in 0..CHECKS {
+        sleep(core.config().timeout).await;
+        match waker.check().await {
+            Ok(()) => core.store_answered(),
+            Err(error) => return core.store_failed("watch the queues", &error),
+        }
+        if core.bus.wants(Kind::WorkerPoll) {
+            core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
+        }
     }
 }
 

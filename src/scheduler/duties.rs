@@ -10,15 +10,19 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::periodic::{Undeclared, reconcile};
-use super::recover::{Observer, duties_owner, is_gone_from_here, recover};
+use super::recover::{Observer, duties_owner, is_gone_from_here, is_neighbour, recover};
 use super::stuck;
 use super::{Context, sleep_or_reload};
 use crate::event::Event;
+use crate::process::sweep;
 use crate::store::StoreError;
+use crate::store::instance::HostIdentity;
 use crate::store::scheduling::Leadership;
 
 /// How often who does not lead looks after its own periodic tasks.
 const OWN_LOOK: Duration = Duration::from_secs(60);
+/// How often it is seen to that the neighbours live, which asks nothing of the store.
+const GLANCE: Duration = Duration::from_secs(1);
 
 /// Does the duties until told to stop, then resigns.
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
@@ -29,6 +33,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
         observer: Observer::default(),
         undeclared: Undeclared::default(),
         own_look: None,
+        neighbours: Vec::new(),
         stuck_look: None,
     };
     tokio::select! {
@@ -45,12 +50,14 @@ struct Duties<'a> {
     undeclared: Undeclared,
     /// When this instance last looked after its own periodic tasks; `None`: not since it started.
     own_look: Option<Instant>,
+    /// Instances of this machine that lived at the last look.
+    neighbours: Vec<HostIdentity>,
     stuck_look: Option<Instant>,
 }
 
 impl Duties<'_> {
     async fn go(&mut self) {
-        let period = (self.context.lease / 5).clamp(Duration::from_millis(200), Duration::from_secs(5));
+        let period = (self.context.lease * 2 / 5).clamp(Duration::from_millis(200), Duration::from_secs(10));
         let mut failing = false;
         let mut present = self.context.present.clone();
         loop {
@@ -64,9 +71,19 @@ impl Duties<'_> {
                     }
                 }
             }
-            if sleep_or_reload(&mut present, period).await {
-                // Other tasks, other cadences: as at a start.
-                self.own_look = None;
+            let round = Instant::now() + period;
+            loop {
+                let left = round.saturating_duration_since(Instant::now());
+                if left.is_zero()
+                    || self.neighbours.iter().any(|there| !sweep::is_alive(there.pid, there.started_ticks))
+                {
+                    break;
+                }
+                if sleep_or_reload(&mut present, left.min(GLANCE)).await {
+                    // Other tasks, other cadences: as at a start.
+                    self.own_look = None;
+                    break;
+                }
             }
         }
     }
@@ -74,23 +91,30 @@ impl Duties<'_> {
     async fn round(&mut self, period: Duration) -> Result<(), StoreError> {
         let store = &self.context.store;
         let ttl_ms = u64::try_from(self.context.lease.as_millis()).unwrap_or(u64::MAX);
-        let leads = store.lead(Leadership::Duties, self.owner, ttl_ms).await?;
-        let own_look_due = self.own_look.is_none_or(|last| last.elapsed() >= OWN_LOOK);
+        let (leads, instances) = store.oversee(self.owner, ttl_ms).await?;
+        let every = if leads { (self.context.lease * 2).min(OWN_LOOK) } else { OWN_LOOK };
         let mut entries = None;
-        if leads || own_look_due {
+        if self.own_look.is_none_or(|last| last.elapsed() >= every) {
             entries = Some(reconcile(self.context, self.own_look.is_none()).await?);
             self.own_look = Some(Instant::now());
         }
-        let instances = store.instances().await?;
-        // Looks that are slow because the store is slow still count; only real absence resets.
-        let patience = period * 3 + Duration::from_secs(2);
+        // Looks that are slow because the store is slow still count; only real absence resets. Short of a lease, so that
+        // who was stopped together with others does not judge them by what it missed.
+        let patience = (period * 3 + Duration::from_secs(2)).min(self.context.lease * 4 / 5);
         let lapsed = self.observer.look(Instant::now(), patience, &instances);
+        let (here, mut neighbours) = (&self.context.host, Vec::new());
         for state in &instances {
+            if is_neighbour(here, &state.record.host)
+                && sweep::is_alive(state.record.host.pid, state.record.host.started_ticks)
+            {
+                neighbours.push(state.record.host.clone());
+            }
             let gone = is_gone_from_here(&self.context.host, state);
             if gone || (leads && lapsed.contains(state)) {
                 recover(self.context, state).await?;
             }
         }
+        self.neighbours = neighbours;
         if !leads {
             return Ok(());
         }

@@ -32,8 +32,6 @@ pub struct Present {
     pub registry: Arc<Registry>,
     /// What becomes of dead owners' jobs whose tasks say nothing.
     pub policy: CrashPolicy,
-    /// The longest sleep between looks.
-    pub timeout: Duration,
     /// When a foreign worker that stopped pinging is cleaned away.
     pub stuck_worker_timeout: Option<Duration>,
     /// Is its job enqueued again then?
@@ -47,7 +45,6 @@ impl Present {
         Self {
             registry,
             policy: CrashPolicy { on_crash: config.on_crash, max_redeliveries: config.max_redeliveries },
-            timeout: config.timeout,
             stuck_worker_timeout: config.stuck_worker_timeout,
             retry_stuck_jobs: config.retry_stuck_jobs,
         }
@@ -90,12 +87,6 @@ impl Context {
     #[must_use]
     pub fn policy(&self) -> CrashPolicy {
         self.present.borrow().policy
-    }
-
-    /// The longest sleep between looks.
-    #[must_use]
-    pub fn timeout(&self) -> Duration {
-        self.present.borrow().timeout
     }
 
     /// Are the jobs of such workers enqueued again?

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::sync::watch;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Context;
 use crate::backoff;
@@ -20,10 +20,15 @@ use crate::store::wake::{Waker, Watch};
 
 /// Most jobs moved in one step: what keeps a step below 5 ms of Redis' time when measured.
 const BATCH: usize = 250;
-/// How long the leadership is held without renewal.
-const TTL: Duration = Duration::from_secs(15);
+/// How long the leadership is held without renewal. Whoever buries a dead leader gives it back at once (`recover`); this
+/// is for when nobody does.
+const TTL: Duration = Duration::from_secs(30);
+/// When it is renewed: early enough that an attempt may fail.
+const RENEWAL: Duration = Duration::from_secs(15);
 /// A step that moved nothing although there was something has a rival; after so many, look later.
 const FUTILE: u32 = 16;
+/// So much later.
+const RIVALRY: Duration = Duration::from_secs(1);
 /// Between two answers to changes of the delayed jobs, which may come by the thousand.
 const CALM: Duration = Duration::from_millis(20);
 /// Clocks further apart than this are worth a word.
@@ -33,7 +38,7 @@ const SKEW_MS: i64 = 1000;
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     let Context { bus, name, .. } = &context;
     bus.emit(Event::SchedulerStart { name: name.clone() });
-    let mut promoter = Promoter { context: &context, leading: false, skew_told: None };
+    let mut promoter = Promoter { context: &context, leading: false, renewed: Instant::now(), skew_told: None };
     tokio::select! {
         () = promoter.go() => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
@@ -46,6 +51,8 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
 struct Promoter<'a> {
     context: &'a Context,
     leading: bool,
+    /// When the leadership was renewed last.
+    renewed: Instant,
     skew_told: Option<Instant>,
 }
 
@@ -72,18 +79,10 @@ impl Promoter<'_> {
 
     async fn rounds(&mut self, waker: &dyn Waker, attempt: &mut u32) -> Result<std::convert::Infallible, StoreError> {
         loop {
-            let Context { store, bus, name, .. } = self.context;
-            let timeout = self.context.timeout();
-            let leads = store.lead(Leadership::Scheduler, name, millis(TTL)).await?;
-            if leads && !self.leading {
-                bus.emit(Event::Notice { text: format!("scheduler leader: {name}") });
-            }
-            self.leading = leads;
+            let Context { bus, .. } = self.context;
+            self.renew().await?;
             if bus.wants(Kind::SchedulerPoll) {
                 bus.emit(Event::SchedulerPoll);
-            }
-            if leads {
-                self.leading = self.promote_due().await?;
             }
             let leaderships = if self.leading { Vec::new() } else { vec![Leadership::Scheduler] };
             let seen = waker.arm(&Watch { delayed: self.leading, leaderships, ..Watch::default() }).await?;
@@ -94,24 +93,62 @@ impl Promoter<'_> {
             }
             let due_in = seen.next_due_s.map(|second| second.saturating_mul(1000).saturating_sub(seen.now_ms));
             let due_in = due_in.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-            let wait = due_in.map_or(timeout, |due_in| due_in.min(timeout)).min(TTL / 3);
+            if self.leading && due_in == Some(Duration::ZERO) {
+                self.leading = self.promote_due().await?;
+                continue;
+            }
+            let due = due_in.map(|due_in| Instant::now() + due_in);
             tokio::select! {
-                () = sleep(wait) => {}
-                () = waker.woken() => sleep(CALM.min(wait)).await,
+                () = waker.woken() => {
+                    let due_in = due.map_or(CALM, |due| due.saturating_duration_since(Instant::now()));
+                    sleep(CALM.min(due_in)).await;
+                }
+                ended = self.lead_on(waker, due) => ended?,
+            }
+        }
+    }
+
+    /// Takes or renews the leadership where it is time to.
+    async fn renew(&mut self) -> Result<(), StoreError> {
+        let Context { store, bus, name, .. } = self.context;
+        if self.leading && self.renewed.elapsed() < RENEWAL {
+            return Ok(());
+        }
+        let leads = store.lead(Leadership::Scheduler, name, millis(TTL)).await?;
+        if leads && !self.leading {
+            bus.emit(Event::Notice { text: format!("scheduler leader: {name}") });
+        }
+        self.leading = leads;
+        self.renewed = Instant::now();
+        Ok(())
+    }
+
+    /// Renews the leadership until something is due or it is lost. While the waker hears there is nothing to look at.
+    async fn lead_on(&mut self, waker: &dyn Waker, due: Option<Instant>) -> Result<(), StoreError> {
+        let led = self.leading;
+        loop {
+            let renewal = self.renewed + RENEWAL;
+            if let Some(due) = due.filter(|due| *due <= renewal) {
+                sleep_until(due).await;
+                return Ok(());
+            }
+            sleep_until(renewal).await;
+            self.renew().await?;
+            waker.check().await?;
+            if self.leading != led {
+                return Ok(());
             }
         }
     }
 
     /// Promotes until nothing is due. False if somebody else turned out to lead.
-    async fn promote_due(&self) -> Result<bool, StoreError> {
+    async fn promote_due(&mut self) -> Result<bool, StoreError> {
         let Context { store, name, bus, .. } = self.context;
-        let (mut renewed, mut futile, mut last) = (Instant::now(), 0, None);
+        let (mut futile, mut last) = (0, None);
         loop {
-            if renewed.elapsed() > TTL / 3 {
-                if !store.lead(Leadership::Scheduler, name, millis(TTL)).await? {
-                    return Ok(false);
-                }
-                renewed = Instant::now();
+            self.renew().await?;
+            if !self.leading {
+                return Ok(false);
             }
             let due = store.due(BATCH).await?;
             let Some(second) = due.second.filter(|_| due.is_due()) else { return Ok(true) };
@@ -128,6 +165,7 @@ impl Promoter<'_> {
                     self.tell(&promotion, moved);
                     futile = if moved == 0 && given > 0 { futile + 1 } else { 0 };
                     if futile > FUTILE {
+                        sleep(RIVALRY).await;
                         return Ok(true);
                     }
                 }

@@ -55,14 +55,18 @@ impl Observer {
     }
 }
 
+/// Are these processes of one machine that can see each other?
+#[must_use]
+pub fn is_neighbour(here: &HostIdentity, there: &HostIdentity) -> bool {
+    here.hostname == there.hostname && here.boot_id == there.boot_id && here.pid_namespace == there.pid_namespace
+}
+
 /// Is this instance a process of this machine that no longer exists? The answer is yes only when
 /// its leftover children are killed and gone.
 #[must_use]
 pub fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bool {
     let there = &state.record.host;
-    let same =
-        here.hostname == there.hostname && here.boot_id == there.boot_id && here.pid_namespace == there.pid_namespace;
-    if !same || sweep::is_alive(there.pid, there.started_ticks) {
+    if !is_neighbour(here, there) || sweep::is_alive(there.pid, there.started_ticks) {
         return false;
     }
     sweep::kill_marked(&state.record.id);

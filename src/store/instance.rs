@@ -100,7 +100,9 @@ pub enum Joined {
 pub struct Extend {
     /// The instance, as it would register now.
     pub record: InstanceRecord,
-    /// Its registered workers.
+    /// Is the record another than when it was written last?
+    pub publish: bool,
+    /// Registered workers of its that are pinged and looked after; the others keep their last ping.
     pub workers: Vec<WorkerName>,
     /// Locks of running jobs to be renewed.
     pub locks: Vec<LockRenewal>,

@@ -74,6 +74,9 @@ pub trait StoreLayer: Send + Sync {
     async fn resign(&self, which: Leadership, owner: &str) -> Result<(), StoreError> {
         self.inner().resign(which, owner).await
     }
+    async fn oversee(&self, owner: &str, ttl_ms: u64) -> Result<(bool, Vec<InstanceState>), StoreError> {
+        self.inner().oversee(owner, ttl_ms).await
+    }
     async fn instances(&self) -> Result<Vec<InstanceState>, StoreError> {
         self.inner().instances().await
     }
@@ -255,6 +258,9 @@ impl<L: StoreLayer> Scheduling for Layered<L> {
     }
     async fn resign(&self, which: Leadership, owner: &str) -> Result<(), StoreError> {
         self.0.resign(which, owner).await
+    }
+    async fn oversee(&self, owner: &str, ttl_ms: u64) -> Result<(bool, Vec<InstanceState>), StoreError> {
+        self.0.oversee(owner, ttl_ms).await
     }
     async fn instances(&self) -> Result<Vec<InstanceState>, StoreError> {
         self.0.instances().await

@@ -255,6 +255,14 @@ pub trait Scheduling: Send + Sync {
     /// Fails when the store cannot be reached.
     async fn resign(&self, which: Leadership, owner: &str) -> Result<(), StoreError>;
 
+    /// Takes or renews [`Leadership::Duties`] as [`lead`](Self::lead) does, and reads all instances.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    async fn oversee(&self, owner: &str, ttl_ms: u64) -> Result<(bool, Vec<InstanceState>), StoreError> {
+        Ok((self.lead(Leadership::Duties, owner, ttl_ms).await?, self.instances().await?))
+    }
+
     /// Every registered instance with its counter.
     ///
     /// # Errors

@@ -47,4 +47,10 @@ pub trait Waker: Send + Sync {
     /// Waits until something changed since the last arming, or might have (a lost connection came
     /// back). A change between arming and this call ends it at once. May end without cause.
     async fn woken(&self);
+
+    /// Makes sure that it would have been told: an error if what is watched may have changed without its knowing.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached over the connection that is armed.
+    async fn check(&self) -> Result<(), StoreError>;
 }

@@ -133,7 +133,8 @@ impl Instance {
 
     /// Extends its lease with all its workers.
     pub(crate) async fn extend(&self) -> Extended {
-        let extend = Extend { record: self.record.clone(), workers: self.record.workers(), locks: Vec::new() };
+        let extend =
+            Extend { record: self.record.clone(), publish: true, workers: self.record.workers(), locks: Vec::new() };
         self.store.extend(&extend).await.expect("extend")
     }
 

@@ -100,6 +100,7 @@ async fn extending_renews_the_record(f: &Fixture) {
     assert_eq!(f.store.register("a", &[instance.worker(4)]).await.expect("register"), []);
     let extend = Extend {
         record: instance.record.clone(),
+        publish: true,
         workers: vec![instance.worker(1), instance.worker(4)],
         locks: Vec::new(),
     };
@@ -147,6 +148,7 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
     f.pass(10);
     let extend = Extend {
         record: instance.record.clone(),
+        publish: true,
         workers: instance.record.workers(),
         locks: vec![
             renewal(mine, job_lock(1), 60),
@@ -177,7 +179,8 @@ async fn a_renewed_lock_outlives_its_first_term(f: &Fixture) {
     for _ in 0..4 {
         f.pass(40);
         let locks = vec![renewal(&claims[0].claim.token, job_lock(1), 60)];
-        let extend = Extend { record: instance.record.clone(), workers: instance.record.workers(), locks };
+        let extend =
+            Extend { record: instance.record.clone(), publish: true, workers: instance.record.workers(), locks };
         assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
     }
     assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::PutBack { plugin: "JobLock" });
@@ -236,7 +239,8 @@ async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
     instance.record.change_queues("q,p".to_owned());
     instance.record.change_queues("p".to_owned());
     assert_eq!(instance.record.workers().len(), 6, "two numbers, three lists");
-    let extend = Extend { record: instance.record.clone(), workers: vec![old.clone()], locks: Vec::new() };
+    let extend =
+        Extend { record: instance.record.clone(), publish: true, workers: vec![old.clone()], locks: Vec::new() };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
     f.store.register("a", &[instance.worker(2)]).await.expect("register");
     let dead = instance.state().await.expect("it is registered");

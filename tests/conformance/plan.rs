@@ -121,7 +121,6 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
     let present = Present {
         registry: Arc::clone(&registry),
         policy: CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 },
-        timeout: Duration::from_secs(5),
         stuck_worker_timeout: None,
         retry_stuck_jobs: false,
     };

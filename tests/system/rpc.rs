@@ -197,7 +197,7 @@ fn a_task_that_says_fail_gets_the_last_words() {
 #[test]
 fn a_hanging_job_is_killed_with_its_child_and_the_others_go_on() {
     // It heeds no cancel, so that with the first that is over time all five are.
-    let (folder, daemon) = holding("", "timeout = \"500ms\"");
+    let (folder, daemon) = holding("", "timeout = \"4s\"");
     eventually("all have timed out or were cut off", || {
         !json(&folder, &["failed", "list"])["failed"].as_array().unwrap().is_empty()
     });

@@ -149,6 +149,9 @@ impl Scheduling for RedisStore {
     async fn resign(&self, which: Leadership, owner: &str) -> Result<(), StoreError> {
         leader::resign(&self.connection, which, owner).await
     }
+    async fn oversee(&self, owner: &str, ttl_ms: u64) -> Result<(bool, Vec<InstanceState>), StoreError> {
+        lease::oversee(&self.connection, owner, ttl_ms).await
+    }
     async fn instances(&self) -> Result<Vec<InstanceState>, StoreError> {
         lease::instances(&self.connection).await
     }

@@ -6,7 +6,7 @@ use super::script::{Script, script};
 use crate::store::error::StoreError;
 use crate::store::scheduling::Leadership;
 
-static LEAD: Script = script!("lead");
+static LEAD: Script = script!("leadership", "lead");
 static RESIGN: Script = script!("resign");
 
 pub(super) async fn lead(

@@ -11,6 +11,7 @@ use crate::job::WorkerName;
 use crate::job::ecma::quote;
 use crate::store::error::StoreError;
 use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
+use crate::store::scheduling::Leadership;
 use crate::store::working::WorkingRecord;
 
 static JOIN: Script = script!("join");
@@ -19,7 +20,7 @@ static UNREGISTER: Script = script!("members", "unregister");
 static EXTEND: Script = script!("locks", "members", "extend");
 static LEAVE: Script = script!("members", "leave");
 static BURY: Script = script!("members", "bury");
-static INSTANCES: Script = script!("instances");
+static INSTANCES: Script = script!("leadership", "instances");
 
 pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
     let keys = connection.keys();
@@ -59,7 +60,8 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     let keys = connection.keys();
     let mut call = connection.call();
     call.key(keys.instances()).key(keys.leases()).key(keys.workers());
-    call.text(&extend.record.id).arg(encoded(&extend.record)?);
+    call.text(&extend.record.id);
+    call.arg(if extend.publish { encoded(&extend.record)? } else { Bytes::new() });
     members(&mut call, keys, &extend.workers);
     call.number(extend.locks.len());
     for renewal in &extend.locks {
@@ -94,11 +96,30 @@ pub(super) async fn bury(connection: &Connection, dead: &InstanceState) -> Resul
 pub(super) async fn instances(connection: &Connection) -> Result<Vec<InstanceState>, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.instances()).key(keys.leases());
-    let mut reply = reply::strings(connection.run(&INSTANCES, call).await?)?.into_iter();
+    call.key(keys.instances()).key(keys.leases()).literal("");
+    states(connection, call).await.map(|(_, states)| states)
+}
+
+pub(super) async fn oversee(
+    connection: &Connection,
+    owner: &str,
+    ttl_ms: u64,
+) -> Result<(bool, Vec<InstanceState>), StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.instances()).key(keys.leases()).key(keys.leadership(Leadership::Duties));
+    call.text(owner).number(ttl_ms.max(1));
+    states(connection, call).await
+}
+
+async fn states(connection: &Connection, call: Call) -> Result<(bool, Vec<InstanceState>), StoreError> {
+    let mut reply = reply::list(connection.run(&INSTANCES, call).await?)?.into_iter();
+    let leads = reply::number(reply.next().unwrap_or(Frame::Null))? == 1;
+    let mut reply = reply.map(|part| reply::bytes(part).ok().flatten());
+    let mut next = move || reply.next().flatten();
     let mut states = Vec::new();
-    while let (Some(id), Some(record), Some(counter)) = (reply.next(), reply.next(), reply.next()) {
-        match decoded(&record, keys) {
+    while let (Some(id), Some(record), Some(counter)) = (next(), next(), next()) {
+        match decoded(&record, connection.keys()) {
             Ok(record) => states.push(InstanceState { record, counter: reply::parsed(&counter).unwrap_or(0) }),
             // One that we cannot read must not keep us from recovering the others.
             Err(error) => {
@@ -108,7 +129,7 @@ pub(super) async fn instances(connection: &Connection) -> Result<Vec<InstanceSta
         }
     }
     states.sort_by(|one, other| one.record.id.cmp(&other.record.id));
-    Ok(states)
+    Ok((leads, states))
 }
 
 /// The keys of everything that an instance has.

@@ -105,6 +105,15 @@ impl Waker for RedisWaker {
             tokio::time::sleep(FALLBACK).await;
         }
     }
+
+    async fn check(&self) -> Result<(), StoreError> {
+        if !self.refused.load(Ordering::Relaxed) {
+            // Whatever there was to be told came before this answer. By a key, so that in a cluster it is the armed
+            // connection that answers.
+            self.connection.command("EXISTS", vec![self.connection.keys().paused()]).await?;
+        }
+        Ok(())
+    }
 }
 
 impl RedisWaker {
@@ -122,8 +131,8 @@ impl RedisWaker {
             reads.push(("SMEMBERS", vec![keys.queues()]));
         }
         if watch.delayed {
-            let first = Bytes::from_static(b"0");
-            reads.push(("ZRANGE", vec![keys.schedule(), first.clone(), first]));
+            let (first, last) = (Bytes::from_static(b"0"), Bytes::from_static(b"15"));
+            reads.push(("ZRANGE", vec![keys.schedule(), first, last]));
         }
         reads.extend(watch.leaderships.iter().map(|which| ("EXISTS", vec![keys.leadership(*which)])));
         if !watch.queues.is_empty() {
@@ -147,7 +156,8 @@ impl RedisWaker {
             seen.queue_names = Some(queue_names(&reply::strings(next()?)?));
         }
         if watch.delayed {
-            seen.next_due_s = reply::strings(next()?)?.first().and_then(|second| reply::parsed(second));
+            // Members that are no second are passed over, as due.lua does.
+            seen.next_due_s = reply::strings(next()?)?.iter().find_map(|second| reply::parsed(second));
         }
         for _ in &watch.leaderships {
             seen.leadership_free |= reply::count(next()?)? == 0;

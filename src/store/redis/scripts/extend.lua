@@ -1,8 +1,8 @@
--- extend: one more step of the lease, pings for all workers, locks of running jobs renewed.
+-- extend: one more step of the lease, pings for the workers given, locks of running jobs renewed.
 --
 -- KEYS   windlass:instances, windlass:leases, workers; per worker as in members.lua; the locks
--- ARGV   now, id, record, number of workers; per worker as in members.lua; number of locks; per
---        lock its claim and for how many seconds it is held
+-- ARGV   now, id, record or "" if it is as it was, number of workers; per worker as in members.lua; number of locks;
+--        per lock its claim and for how many seconds it is held
 -- returns {1} if the registration is gone (nothing is written), else {0, {vanished}, {lost locks}}
 --
 -- Why this order: whether a worker was force-cleaned is seen by its missing membership or ping,
@@ -10,26 +10,38 @@
 
 local INSTANCES, LEASES, WORKERS = key(), key(), key()
 local id, record = arg(), arg()
-if must('HEXISTS', INSTANCES, id) == 0 then
+-- A registration and its counter come and go together; a counter that begins here has none.
+if must('HINCRBY', LEASES, id, 1) == 1 then
+  redis.call('HDEL', LEASES, id)
   return { 1 }
 end
-redis.call('HSET', INSTANCES, id, record)
-must('HINCRBY', LEASES, id, 1)
-
-local count = tonumber(arg())
-local list, standing = members(count)
-local pings = {}
-for i = 1, count do
-  pings[i] = list[i].ping
+if record ~= '' then
+  redis.call('HSET', INSTANCES, id, record)
 end
-local pinged = chunked('MGET', pings, count)
+
+local list, places, ids = {}, {}, {}
+local count = tonumber(arg())
+for i = 1, count do
+  list[i] = member()
+  places[i], ids[i] = list[i].ping, list[i].id
+end
+local pinged = chunked('MGET', places, count)
+local enrolled = {}
+for from = 1, count, CHUNK do
+  local to = math.min(from + CHUNK - 1, count)
+  local part = must('SMISMEMBER', WORKERS, unpack(ids, from, to))
+  for i = from, to do
+    enrolled[i] = part[i - from + 1] == 1
+  end
+end
 local vanished, writes = {}, {}
 for i = 1, count do
   local worker = list[i]
-  if not pinged[i] or must('SISMEMBER', WORKERS, worker.id) == 0 then
+  if not pinged[i] or not enrolled[i] then
     vanished[#vanished + 1] = i - 1
     enrol(WORKERS, worker)
-    if claimed_by(id, standing[i]) then
+    local standing = redis.pcall('GET', worker.working)
+    if type(standing) == 'string' and claimed_by(id, standing) then
       redis.call('DEL', worker.working)
     end
   end

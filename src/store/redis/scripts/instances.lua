@@ -1,18 +1,23 @@
--- instances: a read of registrations and lease counters at one moment.
+-- instances: a read of registrations and lease counters at one moment; who comes for the duties takes or renews
+-- their leadership with it.
 --
--- KEYS   windlass:instances, windlass:leases
--- ARGV   now (unused)
--- returns {id, record, counter, ...}
+-- KEYS   windlass:instances, windlass:leases; the lock
+-- ARGV   now (unused), owner or "" who comes for the read alone, ttl in ms
+-- returns {1 if the owner leads, id, record, counter, ...}
 --
--- Why this order: none; nothing is written.
+-- Why this order: compare and renew are one step (lead.lua); the rest is read.
 
 local INSTANCES, LEASES = key(), key()
-local records = must('HGETALL', INSTANCES)
-local reply = {}
+local owner = arg()
+local reply = { owner ~= '' and lead(key(), owner, arg()) or 0 }
+local records, beats, counters = must('HGETALL', INSTANCES), must('HGETALL', LEASES), {}
+for i = 1, #beats, 2 do
+  counters[beats[i]] = beats[i + 1]
+end
 for i = 1, #records, 2 do
   local at = #reply
   reply[at + 1] = records[i]
   reply[at + 2] = records[i + 1]
-  reply[at + 3] = must('HGET', LEASES, records[i]) or '0'
+  reply[at + 3] = counters[records[i]] or '0'
 end
 return reply

@@ -267,8 +267,12 @@ async fn a_registered_worker_looks_like_node_resques() {
     server.cli(&["SET", "resque:workerslock:x", "1:00ff-0-1-1", "EX", "5"]);
     let renew =
         |key: &str| LockRenewal { key: LockKey::Namespaced(key.to_owned()), claim: token("00ff-0-1-1"), ttl_s: 60 };
-    let extend =
-        Extend { record, workers: workers.to_vec(), locks: vec![renew("workerslock:x"), renew("workerslock:y")] };
+    let extend = Extend {
+        record,
+        publish: true,
+        workers: workers.to_vec(),
+        locks: vec![renew("workerslock:x"), renew("workerslock:y")],
+    };
     let extended = store.extend(&extend).await.unwrap();
     assert_eq!((extended.dead, extended.vanished, extended.lost_locks), (false, vec![0], vec![1]));
     assert_eq!(server.cli(&["GET", "resque:workerslock:x"]), format!("{}:00ff-0-1-1", second + 60));

@@ -1,0 +1,16 @@
+-- Fragment: takes a free leadership or renews one's own; 1 if the owner leads, 0 if another does.
+--
+-- Compare and renew are one step, so that nobody prolongs another's lock.
+
+local function lead(lock, owner, ttl)
+  local holder = must('GET', lock)
+  if not holder then
+    redis.call('SET', lock, owner, 'PX', ttl)
+    return 1
+  end
+  if holder == owner then
+    redis.call('PEXPIRE', lock, ttl)
+    return 1
+  end
+  return 0
+end
