@@ -102,7 +102,7 @@ impl HttpUrl {
             host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
             port,
             authority: if port == default { host.to_owned() } else { format!("{host}:{port}") },
-            path: uri.path_and_query().map_or("/", |path| path.as_str()).to_owned(),
+            path: origin_form(&uri),
         })
     }
 
@@ -110,6 +110,14 @@ impl HttpUrl {
     #[must_use]
     pub fn origin(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
+    }
+}
+
+/// Path and query as a request line has them: never without a path.
+fn origin_form(uri: &Uri) -> String {
+    match uri.path_and_query().map_or("/", |path| path.as_str()) {
+        query if query.starts_with('?') => format!("/{query}"),
+        path => path.to_owned(),
     }
 }
 
@@ -154,7 +162,7 @@ mod tests {
             ("http://x:0/", HttpUrlError::Port),
             ("http://x:/", HttpUrlError::Port),
             ("http://x:65536/", HttpUrlError::Port),
-            ("http://x:y/", HttpUrlError::Form),
+            ("http://x:y/", HttpUrlError::Port),
             ("http://[::1/", HttpUrlError::Form),
             ("http://a\\b/", HttpUrlError::Form),
         ] {

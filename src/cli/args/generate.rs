@@ -20,6 +20,8 @@ pub enum HandlerChoice {
     Exec,
     /// A process that takes many jobs, in Python, over JSON-RPC
     Rpc,
+    /// A request to an HTTP server for each job
+    Http,
 }
 
 /// `generate task`.

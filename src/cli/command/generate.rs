@@ -18,6 +18,7 @@ const RUN_EXEC: &str = include_str!("../template/run_exec.toml");
 const SCRIPT: &str = include_str!("../template/script.sh");
 const RUN_RPC: &str = include_str!("../template/run_rpc.toml");
 const WORKER: &str = include_str!("../template/rpc_worker.py");
+const RUN_HTTP: &str = include_str!("../template/run_http.toml");
 
 /// The repository's own configuration, which says every key with its default.
 const CONFIG: &str = include_str!("../../../config/tasks.toml");
@@ -56,9 +57,11 @@ pub fn run(context: &Context, verb: GenerateVerb) -> Result<Exit, CliError> {
 }
 
 fn task(context: &Context, args: &GenerateTaskArgs) -> Result<Vec<PathBuf>, CliError> {
-    let (run, program, extension) = match args.handler {
-        HandlerChoice::Exec => (RUN_EXEC, SCRIPT, ""),
-        HandlerChoice::Rpc => (RUN_RPC, WORKER, ".py"),
+    // What it runs, if it runs anything here, and how such a file's name ends.
+    let (run, program) = match args.handler {
+        HandlerChoice::Exec => (RUN_EXEC, Some((SCRIPT, ""))),
+        HandlerChoice::Rpc => (RUN_RPC, Some((WORKER, ".py"))),
+        HandlerChoice::Http => (RUN_HTTP, None),
     };
     let usage = |error: &dyn std::fmt::Display| CliError::Usage(error.to_string());
     TaskName::new(&args.name).map_err(|error| usage(&format_args!("task {:?}: {error}", args.name)))?;
@@ -86,25 +89,30 @@ fn task(context: &Context, args: &GenerateTaskArgs) -> Result<Vec<PathBuf>, CliE
         Some(folder) => context.path(folder),
         None => context.config()?.config.tasks_dir,
     };
-    let program_name = format!("{}{extension}", args.name);
+    let program_name = format!("{}{}", args.name, program.map_or("", |(_, extension)| extension));
     let fill = |text: &str| {
         let text = text.replace("@NAME@", &args.name).replace("@FILE@", &program_name);
         text.replace("@QUEUE@", &args.queue).replace("@WHEN@\n", &when)
     };
-    let (program_file, file) = (folder.join(&program_name), folder.join(format!("{}.toml", args.name)));
+    let program = program.map(|(text, _)| (folder.join(&program_name), text));
+    let file = folder.join(format!("{}.toml", args.name));
+    let files: Vec<PathBuf> =
+        std::iter::once(file.clone()).chain(program.iter().map(|(path, _)| path.clone())).collect();
     if !args.force {
-        refuse_existing(&[&program_file, &file])?;
+        refuse_existing(&files)?;
     }
     // The program first: a daemon that reads the file finds it.
-    write(&program_file, &fill(program), 0o755)?;
+    if let Some((path, text)) = program {
+        write(&path, &fill(text), 0o755)?;
+    }
     write(&file, &fill(&format!("{TASK}{run}")), 0o644)?;
-    Ok(vec![file, program_file])
+    Ok(files)
 }
 
 fn config(context: &Context, args: &GenerateConfigArgs) -> Result<Vec<PathBuf>, CliError> {
     let file = context.path(&args.file);
     if !args.force {
-        refuse_existing(&[&file])?;
+        refuse_existing(std::slice::from_ref(&file))?;
     }
     write(&file, &config_text(args.actionhero), 0o644)?;
     // A folder without tasks is where the first one goes.
@@ -127,7 +135,7 @@ fn config_text(actionhero: bool) -> String {
     text
 }
 
-fn refuse_existing(files: &[&Path]) -> Result<(), CliError> {
+fn refuse_existing(files: &[PathBuf]) -> Result<(), CliError> {
     match files.iter().find(|file| file.exists()) {
         Some(file) => Err(CliError::Failed(format!("{} exists; --force writes over it", file.display()))),
         None => Ok(()),

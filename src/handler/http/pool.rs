@@ -34,8 +34,6 @@ use super::trouble::{Trouble, deepest};
 const IDLE: Duration = Duration::from_millis(1500);
 /// The largest head of an answer, in bytes.
 const HEAD_CAP: usize = 64 * 1024;
-/// The most headers of an answer.
-const MOST_HEADERS: usize = 128;
 
 type Connection = http1::Connection<TokioIo<Stream>, Payload>;
 
@@ -167,7 +165,7 @@ impl Link {
         let (stream, socket) = connector.connect().await?;
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(HEAD_CAP)
-            .max_headers(MOST_HEADERS)
+            // At most 100 headers, as the library has it: any other number costs an allocation for each answer.
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Trouble::Connect(deepest(&error)))?;

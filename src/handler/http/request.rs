@@ -64,8 +64,10 @@ impl Template {
             Payload(None)
         };
         let mut headers = self.headers.clone();
-        headers.insert(JOB_ID, text(&job.identity.id));
-        headers.insert(CLAIM, text(job.claim.as_str()));
+        let id = text(&job.identity.id);
+        let claim = if job.claim.as_str() == &*job.identity.id { id.clone() } else { text(job.claim.as_str()) };
+        headers.insert(JOB_ID, id);
+        headers.insert(CLAIM, claim);
         headers.insert(TASK, text(job.task.name.as_str()));
         headers.insert(QUEUE, text(job.queue.as_str()));
         headers.insert(ATTEMPT, HeaderValue::from(job.identity.attempt));

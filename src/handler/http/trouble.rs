@@ -55,7 +55,10 @@ impl Trouble {
             }
             Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS at this port".to_owned(),
             Some(other) => format!("no encryption could be agreed on: {other}"),
-            None => format!("the connection broke while encryption was agreed on: {error}"),
+            // Servers that speak something else take the greeting for nonsense, and hang up with or without a word.
+            None => {
+                format!("the connection broke while encryption was agreed on: {error}; does it speak TLS at this port?")
+            }
         })
     }
 

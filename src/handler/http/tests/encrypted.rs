@@ -81,10 +81,27 @@ async fn whom_nobody_has_signed_is_sent_nothing() {
     let elsewhere = server(acceptor).await;
     let (_, words) = said(&http(&trusting(&format!("https://127.0.0.1:{}/", elsewhere.port), &ca))).await;
     assert_eq!(words, "its certificate is not to be trusted: it is for another host name");
+}
 
-    let plain = Server::answering(OK).await;
-    let (_, words) = said(&http(&trusting(&format!("https://127.0.0.1:{}/", plain.port), &ca))).await;
-    assert!(words.contains("TLS"), "{words}");
+#[tokio::test]
+async fn a_server_that_does_not_speak_tls_is_told_from_one_that_is_not_trusted() {
+    let (_dir, ca) = authority();
+    let greet = |word: &'static str| {
+        Server::start(move |mut peer| async move {
+            // The greeting is no request; whoever cannot read it answers in its own language, or hangs up.
+            peer.greeting().await;
+            peer.send(word).await;
+        })
+    };
+    for (word, said_so) in [
+        ("HTTP/1.1 400 Bad Request\r\nconnection: close\r\n\r\n", "it does not speak TLS at this port"),
+        ("", "does it speak TLS at this port?"),
+    ] {
+        let plain = greet(word).await;
+        let (exception, words) = said(&http(&trusting(&format!("https://127.0.0.1:{}/", plain.port), &ca))).await;
+        assert_eq!(exception, "HttpTls");
+        assert!(words.ends_with(said_so), "{words}");
+    }
 }
 
 #[tokio::test]

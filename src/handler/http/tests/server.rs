@@ -67,6 +67,12 @@ impl Peer {
         Some(seen)
     }
 
+    /// The first piece of what comes, whatever it is.
+    pub(super) async fn greeting(&mut self) {
+        let length = self.wire.fill_buf().await.map_or(0, <[u8]>::len);
+        self.wire.consume(length);
+    }
+
     async fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         let length = self.wire.read_line(&mut line).await.ok()?;
