@@ -135,6 +135,7 @@ async fn exchanges(store: &Arc<dyn Store>, count: u64) -> Result<(), Box<dyn Err
                 enters: Vec::new(),
                 idle: workers.clone(),
                 queues: Arc::clone(&queues),
+                share: 1,
                 run_at: "2026-11-24T03:26:18.000Z".to_owned(),
             })
             .await?;

@@ -71,6 +71,8 @@ pub(super) struct Core {
     pub(super) bells: [Notify; LANES],
     /// A lane found less than it asked for: tell us when more comes.
     pub(super) came_short: Notify,
+    /// How many instances share the work, as far as is known; 0 before anything is.
+    pub(super) peers: Cell<usize>,
     /// All claims so far, to tell waking in vain from waking well.
     pub(super) claims: Cell<u64>,
     /// Where runs on the handlers' runtime report.

@@ -19,11 +19,13 @@ use crate::store::instance::{Extend, Extended, LockRenewal};
 /// How often idle workers are pinged and looked after. Those at work are with every beat: what befell them concerns a
 /// job.
 const WHOLE: Duration = Duration::from_secs(30);
+/// For how long after the start the instances are counted with every beat: others may start with us.
+const CENSUS: Duration = Duration::from_secs(60);
 
 /// Extends for as long as it is polled.
 pub(super) async fn beat(core: Rc<Core>) {
-    let mut sent = core.extended.get();
-    let mut whole = sent;
+    let begun = core.extended.get();
+    let (mut sent, mut whole) = (begun, begun);
     loop {
         let calm = (core.lease / 3).min(core.config().timeout);
         let period = match core.shortest_lock_s.get() {
@@ -40,13 +42,17 @@ pub(super) async fn beat(core: Rc<Core>) {
         }
         let version = core.record_version.get();
         let all = whole.elapsed() >= WHOLE;
-        let (extend, numbers) = gather(&core, all);
+        let (mut extend, numbers) = gather(&core, all);
+        extend.census = all || begun.elapsed() < CENSUS;
         sent = Instant::now();
         match core.store.extend(&extend).await {
             Ok(extended) => {
                 core.store_answered();
                 if all {
                     whole = sent;
+                }
+                if let Some(instances) = extended.instances {
+                    core.peers.set(instances);
                 }
                 let waited = !core.lease_is_fresh();
                 core.extended.set(sent);
@@ -85,7 +91,10 @@ fn gather(core: &Core, all: bool) -> (Extend, Vec<usize>) {
         }
     }
     core.shortest_lock_s.set(locks.iter().map(|lock| lock.ttl_s).min());
-    (Extend { record: core.record.borrow().clone(), publish: !core.is_published(), workers, locks }, numbers)
+    (
+        Extend { record: core.record.borrow().clone(), publish: !core.is_published(), census: false, workers, locks },
+        numbers,
+    )
 }
 
 fn settle_findings(core: &Core, extend: &Extend, numbers: &[usize], extended: &Extended) {

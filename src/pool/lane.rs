@@ -133,6 +133,7 @@ impl LaneTask {
                 enters,
                 idle: idle.1,
                 queues,
+                share: self.core.peers.get().max(1),
                 run_at: iso_date(self.core.clock.now_ms()),
             },
             settled,

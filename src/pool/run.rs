@@ -154,6 +154,7 @@ async fn live(
         lock_taken: Notify::new(),
         lease: config.store.lease,
         extended: Cell::new(joined),
+        peers: Cell::new(0),
         record_version: Cell::new(0),
         published: Cell::new(0),
         beat: Notify::new(),

@@ -19,6 +19,11 @@ use crate::store::wake::{Seen, Waker, Watch};
 /// How often it is enough to ask whether the waker still hears, before everything is looked at again.
 const CHECKS: u32 = 24;
 
+/// How long one instance may be ahead of the next.
+const TURN: Duration = Duration::from_millis(1);
+/// The last turn there is, however many instances there are.
+const MOST_TURNS: u32 = 25;
+
 /// Wakes lanes for as long as it is polled.
 pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
     let mut vain = Vain::default();
@@ -37,8 +42,12 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
             // Jobs that are there but cannot be claimed (a key of another type) must not spin us.
             if let Some(pause) = vain.judge(core.claims.get()) {
                 sleep(pause.min(timeout)).await;
+            } else if core.peers.get() > 1 {
+                // We took our share, or another was faster. Others who are idle shall have theirs.
+                sleep(TURN).await;
             }
         } else {
+            vain.times = 0;
             if core.bus.wants(Kind::WorkerPause) {
                 core.bus.emit(Event::WorkerPause);
             }
@@ -47,7 +56,11 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
                 () = listens(&core, &*waker) => false,
                 () = core.look_anew.notified() => false,
             };
-            if !woken {
+            let turn = if woken { turn(core.peers.get()) } else { 0 };
+            if turn > 0 {
+                sleep(TURN * turn).await;
+            }
+            if !woken || turn > 0 {
                 core.came_short.notify_one();
                 continue;
             }
@@ -102,6 +115,17 @@ async fn arm(core: &Core, waker: &dyn Waker) -> Seen {
     }
 }
 
+/// Whose turn it is when all who are idle are told of one job: 0 claims at once, the others look first whether anything
+/// is left for them. Drawn anew each time, so that work is shared.
+fn turn(peers: usize) -> u32 {
+    if peers < 2 {
+        return 0;
+    }
+    // Without randomness everybody goes first, and that is only slower.
+    let drawn = getrandom::u32().unwrap_or(0);
+    drawn % u32::try_from(peers).unwrap_or(MOST_TURNS).min(MOST_TURNS)
+}
+
 /// Counts wakes that brought nothing.
 #[derive(Default)]
 struct Vain {
@@ -123,6 +147,14 @@ impl Vain {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn alone_there_is_no_waiting_and_among_others_all_turns_come() {
+        assert!((0..100).all(|_| turn(0) == 0 && turn(1) == 0));
+        let drawn: std::collections::BTreeSet<_> = (0..1000).map(|_| turn(4)).collect();
+        assert_eq!(drawn.into_iter().collect::<Vec<_>>(), [0, 1, 2, 3]);
+        assert!((0..1000).all(|_| turn(usize::MAX) < MOST_TURNS));
+    }
 
     #[test]
     fn looking_in_vain_slows_down_until_something_is_claimed() {

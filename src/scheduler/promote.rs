@@ -22,9 +22,9 @@ use crate::store::wake::{Waker, Watch};
 const BATCH: usize = 250;
 /// How long the leadership is held without renewal. Whoever buries a dead leader gives it back at once (`recover`); this
 /// is for when nobody does.
-const TTL: Duration = Duration::from_secs(30);
+const TTL: Duration = Duration::from_secs(15);
 /// When it is renewed: early enough that an attempt may fail.
-const RENEWAL: Duration = Duration::from_secs(15);
+const RENEWAL: Duration = Duration::from_secs(10);
 /// A step that moved nothing although there was something has a rival; after so many, look later.
 const FUTILE: u32 = 16;
 /// So much later.

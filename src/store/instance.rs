@@ -102,6 +102,8 @@ pub struct Extend {
     pub record: InstanceRecord,
     /// Is the record another than when it was written last?
     pub publish: bool,
+    /// Is it to be told how many instances there are?
+    pub census: bool,
     /// Registered workers of its that are pinged and looked after; the others keep their last ping.
     pub workers: Vec<WorkerName>,
     /// Locks of running jobs to be renewed.
@@ -131,6 +133,8 @@ pub struct Extended {
     pub vanished: Vec<usize>,
     /// Indexes of locks that were lost to another owner or had run out.
     pub lost_locks: Vec<usize>,
+    /// How many instances are registered, this one included, if that was asked.
+    pub instances: Option<usize>,
 }
 
 /// A registered instance and its lease counter, as seen at one moment.

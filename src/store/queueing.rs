@@ -137,6 +137,9 @@ pub struct Exchange {
     pub idle: Vec<WorkerName>,
     /// Where to claim from, in strict order of priority.
     pub queues: Arc<[QueueName]>,
+    /// Among how many instances the jobs are to be shared: of what a queue holds no more is claimed than one part of so
+    /// many, rounded up. 1 claims for all that are idle.
+    pub share: usize,
     /// What goes into the working records as `run_at`: ISO 8601.
     pub run_at: String,
 }
@@ -152,7 +155,8 @@ pub struct Exchanged {
     pub repeated: Vec<Repeated>,
     /// What became of each enter, in order.
     pub entered: Vec<Entered>,
-    /// Claimed jobs, for idle workers in order. Fewer than asked for means that the queues are empty.
+    /// Claimed jobs, for idle workers in order. Fewer than asked for means that the queues are empty,
+    /// or that there is more but not our share.
     pub claims: Vec<Claim>,
 }
 

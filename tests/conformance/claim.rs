@@ -13,6 +13,7 @@ behaviours! {
     one_call_claims_across_queues,
     fewer_jobs_than_workers_are_given_to_the_first,
     an_empty_store_gives_nothing,
+    a_share_is_one_part_of_what_a_queue_holds,
     a_claim_is_on_record_at_once,
     a_claim_says_who_the_job_is,
     strange_payloads_come_back_byte_for_byte,
@@ -53,6 +54,24 @@ async fn fewer_jobs_than_workers_are_given_to_the_first(f: &Fixture) {
     let workers: Vec<_> = claims.iter().map(|one| one.worker.clone()).collect();
     assert_eq!(workers, [instance.worker(4), instance.worker(2)]);
     assert_eq!(instance.working().await.len(), 2);
+}
+
+async fn a_share_is_one_part_of_what_a_queue_holds(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 12).await;
+    fill(&f.store, "high", &jobs(0..10)).await;
+    fill(&f.store, "low", &jobs(20..21)).await;
+    // One part of four, rounded up; and nothing of low while high has more, whose share it ever is.
+    for (idle, expected) in [(vec![1, 2, 3, 4], jobs(0..3)), (vec![4, 5, 6], jobs(3..5)), (vec![6], jobs(5..6))] {
+        let exchange = Exchange { share: 4, ..instance.next_claim(&["high", "low"], &idle) };
+        let reply = instance.send(&exchange).await;
+        assert_eq!(payloads(&claimed(&exchange, &reply)), expected);
+    }
+    let exchange = Exchange { share: 100, ..instance.next_claim(&["high", "low"], &[7, 8]) };
+    assert_eq!(payloads(&claimed(&exchange, &instance.send(&exchange).await)), jobs(6..7));
+    assert_eq!(payloads(&instance.claim(&["high", "low"], &[8, 9, 10]).await), jobs(7..10));
+    // The last one of a queue is a whole share, and leaves others to take.
+    let exchange = Exchange { share: 4, ..instance.next_claim(&["high", "low", "none"], &[11, 12]) };
+    assert_eq!(payloads(&claimed(&exchange, &instance.send(&exchange).await)), jobs(20..21));
 }
 
 async fn an_empty_store_gives_nothing(f: &Fixture) {

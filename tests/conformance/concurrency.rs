@@ -250,6 +250,7 @@ async fn lanes_of_one_instance_do_not_meet(f: &Fixture) {
                     enters: Vec::new(),
                     idle: idle.clone(),
                     queues: Arc::from([crate::look::queue("q")]),
+                    share: 1,
                     run_at: String::new(),
                 };
                 let exchanged = lane.exchange(&exchange).await.expect("exchange");

@@ -73,6 +73,7 @@ impl Instance {
             enters: Vec::new(),
             idle: Vec::new(),
             queues: Arc::from([]),
+            share: 1,
             run_at: windlass::job::failure::iso_date(NOW_MS),
         }
     }
@@ -133,8 +134,13 @@ impl Instance {
 
     /// Extends its lease with all its workers.
     pub(crate) async fn extend(&self) -> Extended {
-        let extend =
-            Extend { record: self.record.clone(), publish: true, workers: self.record.workers(), locks: Vec::new() };
+        let extend = Extend {
+            record: self.record.clone(),
+            publish: true,
+            census: false,
+            workers: self.record.workers(),
+            locks: Vec::new(),
+        };
         self.store.extend(&extend).await.expect("extend")
     }
 

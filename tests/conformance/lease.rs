@@ -101,10 +101,12 @@ async fn extending_renews_the_record(f: &Fixture) {
     let extend = Extend {
         record: instance.record.clone(),
         publish: true,
+        census: true,
         workers: vec![instance.worker(1), instance.worker(4)],
         locks: Vec::new(),
     };
-    assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
+    let counted = Extended { instances: Some(1), ..Extended::default() };
+    assert_eq!(f.store.extend(&extend).await.expect("extend"), counted);
     assert_eq!(instance.state().await.expect("state").record, instance.record);
 }
 
@@ -149,6 +151,7 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
     let extend = Extend {
         record: instance.record.clone(),
         publish: true,
+        census: false,
         workers: instance.record.workers(),
         locks: vec![
             renewal(mine, job_lock(1), 60),
@@ -179,8 +182,13 @@ async fn a_renewed_lock_outlives_its_first_term(f: &Fixture) {
     for _ in 0..4 {
         f.pass(40);
         let locks = vec![renewal(&claims[0].claim.token, job_lock(1), 60)];
-        let extend =
-            Extend { record: instance.record.clone(), publish: true, workers: instance.record.workers(), locks };
+        let extend = Extend {
+            record: instance.record.clone(),
+            publish: true,
+            census: false,
+            workers: instance.record.workers(),
+            locks,
+        };
         assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
     }
     assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::PutBack { plugin: "JobLock" });
@@ -239,8 +247,13 @@ async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
     instance.record.change_queues("q,p".to_owned());
     instance.record.change_queues("p".to_owned());
     assert_eq!(instance.record.workers().len(), 6, "two numbers, three lists");
-    let extend =
-        Extend { record: instance.record.clone(), publish: true, workers: vec![old.clone()], locks: Vec::new() };
+    let extend = Extend {
+        record: instance.record.clone(),
+        publish: true,
+        census: false,
+        workers: vec![old.clone()],
+        locks: Vec::new(),
+    };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
     f.store.register("a", &[instance.worker(2)]).await.expect("register");
     let dead = instance.state().await.expect("it is registered");

@@ -50,6 +50,7 @@ async fn work(store: &Arc<dyn Store>, queue: &str, payload: &str, failures: &[&s
         enters: Vec::new(),
         idle: vec![worker.clone()],
         queues: Arc::from([queue.clone()]),
+        share: 1,
         run_at: "2026-11-24T03:26:18.000Z".into(),
     };
     let payload = Bytes::copy_from_slice(payload.as_bytes());

@@ -121,6 +121,7 @@ impl RedisLane {
         call.key(self.key.clone()).key(self.paused.0.clone()).key(self.paused.1.clone());
         call.arg(self.lane_text.clone()).number(exchange.sequence);
         call.number(settled).number(entered).number(workers).number(idle).number(queues).number(layout.heads.len());
+        call.number(exchange.share.max(1));
         call.arg(self.prefix_len.clone());
         call.arg(Bytes::from(format!("{{\"claim\":\"{}-{}-{}-", self.instance, self.lane, exchange.sequence)));
         call.arg(Bytes::from(format!("\"run_at\":{},", quote(&exchange.run_at))));

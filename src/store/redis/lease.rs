@@ -62,6 +62,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     call.key(keys.instances()).key(keys.leases()).key(keys.workers());
     call.text(&extend.record.id);
     call.arg(if extend.publish { encoded(&extend.record)? } else { Bytes::new() });
+    call.flag(extend.census);
     members(&mut call, keys, &extend.workers);
     call.number(extend.locks.len());
     for renewal in &extend.locks {
@@ -72,7 +73,10 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     if reply::number(next())? == 1 {
         return Ok(Extended { dead: true, ..Extended::default() });
     }
-    Ok(Extended { dead: false, vanished: indexes(next())?, lost_locks: indexes(next())? })
+    let (vanished, lost_locks) = (indexes(next())?, indexes(next())?);
+    let instances = reply::number(next())?;
+    let instances = usize::try_from(instances).ok().filter(|_| extend.census);
+    Ok(Extended { dead: false, vanished, lost_locks, instances })
 }
 
 pub(super) async fn leave(connection: &Connection, record: &InstanceRecord) -> Result<(), StoreError> {

@@ -15,7 +15,7 @@ use super::pause::Passed;
 use super::retries::Attempt;
 use super::verdict::{self, Tally};
 use super::{delayed, locks, periodic, working};
-use crate::job::{ClaimToken, Identity, WorkerName};
+use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::store::effect::{Busy, Gate};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeated};
@@ -166,8 +166,10 @@ fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Resu
         if passed.holds(queue) {
             continue;
         }
+        let (most, shared) =
+            if exchange.share > 1 { part(step, queue, idle.len(), exchange.share)? } else { (idle.len(), false) };
         let jobs: Vec<(i64, Vec<u8>, Option<String>)> = heads
-            .query_map(params![queue.as_str(), stored(idle.len())], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .query_map(params![queue.as_str(), stored(most)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
             .collect::<Result<_, _>>()?;
         let mut last = None;
         'jobs: for (position, payload, identity) in jobs {
@@ -186,8 +188,24 @@ fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Resu
         if let Some(last) = last {
             remove.execute(params![queue.as_str(), last])?;
         }
+        if shared {
+            // What is left here comes before all that follows, whoever takes it.
+            break;
+        }
     }
     Ok(claims)
+}
+
+/// How many of a queue's jobs are one part of `share`, as far as `most` goes, and whether that leaves any we could take.
+fn part(step: &Step<'_>, queue: &QueueName, most: usize, share: usize) -> Result<(usize, bool), StoreError> {
+    // Nobody needs to know how many more there are.
+    let enough = most.saturating_mul(share);
+    let standing: i64 = step
+        .sql("SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT ?2)")?
+        .query_row(params![queue.as_str(), stored(enough)], |row| row.get(0))?;
+    let standing = usize::try_from(standing).unwrap_or(0);
+    let part = standing.div_ceil(share).min(most);
+    Ok((part, part < most.min(standing)))
 }
 
 /// The claims that this exchange made when it was applied, as far as they still stand.

@@ -101,6 +101,10 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
             extended.lost_locks.push(index);
         }
     }
+    if extend.census {
+        let instances: i64 = step.sql("SELECT COUNT(*) FROM instances")?.query_row([], |row| row.get(0))?;
+        extended.instances = usize::try_from(instances).ok();
+    }
     locks::sweep(step)?;
     retries::sweep(step)?;
     Ok(extended)

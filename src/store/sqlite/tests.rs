@@ -77,7 +77,7 @@ async fn join(store: &SqliteStore, id: &str, processors: usize) -> (InstanceReco
 
 fn claim(sequence: u64, idle: Vec<WorkerName>) -> Exchange {
     let (settlements, enters) = (Vec::new(), Vec::new());
-    Exchange { sequence, settlements, enters, idle, queues: Arc::from([queue()]), run_at: "2027".into() }
+    Exchange { sequence, settlements, enters, idle, queues: Arc::from([queue()]), share: 1, run_at: "2027".into() }
 }
 
 /// The claims of an exchange, settled as done.
@@ -173,7 +173,8 @@ async fn a_worker_cleaned_by_force_has_no_claims_until_its_instance_knows() {
     store.enqueue(&[push("1"), push("2")]).await.unwrap();
     let exchanged = lane.exchange(&claim(1, record.workers())).await.unwrap();
     assert_eq!(exchanged.claims.iter().map(|claim| claim.index).collect::<Vec<_>>(), [1]);
-    let extend = Extend { record: record.clone(), publish: true, workers: record.workers(), locks: Vec::new() };
+    let extend =
+        Extend { record: record.clone(), publish: true, census: false, workers: record.workers(), locks: Vec::new() };
     assert_eq!(store.extend(&extend).await.unwrap().vanished, [0]);
     let exchanged = lane.exchange(&claim(2, vec![record.worker(1)])).await.unwrap();
     assert_eq!(exchanged.claims[0].payload, "2", "nothing was lost between");

@@ -44,16 +44,28 @@ for i = 1, idle do
   end
 end
 
-local jobs, at = {}, 0
+-- Where a queue holds more than our share, what comes after it waits: its jobs go first, whoever takes them.
+local jobs, at, shared = {}, 0, false
 local writes, runs, skipped, identities = {}, {}, {}, {}
 for q = 1, queues do
-  if at >= count_open then
+  if at >= count_open or shared then
     break
   end
   local list = KEYS[queues_at + q]
   local popped
   if not (next(passed) and passed[string.sub(list, queue_at)]) then
-    popped = redis.pcall('LPOP', list, count_open - at)
+    local most = count_open - at
+    if share > 1 then
+      local length = redis.pcall('LLEN', list)
+      if type(length) == 'number' then
+        local part = math.ceil(length / share)
+        shared = part < math.min(most, length)
+        most = math.min(most, part)
+      end
+    end
+    if most > 0 then
+      popped = redis.pcall('LPOP', list, most)
+    end
   end
   if popped and popped.err then
     skipped[#skipped + 1] = q - 1

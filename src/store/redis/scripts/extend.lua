@@ -1,15 +1,15 @@
 -- extend: one more step of the lease, pings for the workers given, locks of running jobs renewed.
 --
 -- KEYS   windlass:instances, windlass:leases, workers; per worker as in members.lua; the locks
--- ARGV   now, id, record or "" if it is as it was, number of workers; per worker as in members.lua; number of locks;
+-- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, number of workers; per worker as in members.lua; number of locks;
 --        per lock its claim and for how many seconds it is held
--- returns {1} if the registration is gone (nothing is written), else {0, {vanished}, {lost locks}}
+-- returns {1} if the registration is gone (nothing is written), else {0, {vanished}, {lost locks}, instances}
 --
 -- Why this order: whether a worker was force-cleaned is seen by its missing membership or ping,
 -- which must therefore be read before both are written again.
 
 local INSTANCES, LEASES, WORKERS = key(), key(), key()
-local id, record = arg(), arg()
+local id, record, census = arg(), arg(), arg() == '1'
 -- A registration and its counter come and go together; a counter that begins here has none.
 if must('HINCRBY', LEASES, id, 1) == 1 then
   redis.call('HDEL', LEASES, id)
@@ -59,4 +59,4 @@ for i = 1, tonumber(arg()) do
     lost[#lost + 1] = i - 1
   end
 end
-return { 0, vanished, lost }
+return { 0, vanished, lost, census and redis.call('HLEN', LEASES) or 0 }

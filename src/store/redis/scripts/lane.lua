@@ -4,7 +4,7 @@
 -- KEYS   as places.lua; windlass:lane:<instance>; windlass:paused; pause-all-workers; the working records of all
 --        workers that take part, the idle ones first; the queues; then what settle and enter read
 -- ARGV   now, lane, sequence, number of settlements, of enters, of workers, of idle ones, of queues, of heads,
---        "queue:" prefix's length, head of our records up to the index, their run_at member;
+--        among how many instances the jobs are shared,        "queue:" prefix's length, head of our records up to the index, their run_at member;
 --        then in blocks: the pieces `<index>","worker":"<name>"` of idle workers; the pieces of queues;
 --        the heads; the settlements and the enters as one string each; then what settle and enter read
 -- returns {"G"} the lane is not (or no longer) there: the instance was buried, nothing is applied
@@ -23,7 +23,7 @@
 local LANE, PAUSED, PAUSE_ALL = key(), key(), key()
 local lane, sequence = arg(), tonumber(arg())
 local settlements, enters, workers, idle = tonumber(arg()), tonumber(arg()), tonumber(arg()), tonumber(arg())
-local queues, heads = tonumber(arg()), tonumber(arg())
+local queues, heads, share = tonumber(arg()), tonumber(arg()), tonumber(arg())
 local queue_at, head, run_at = tonumber(arg()) + 1, arg(), arg()
 
 local workers_at = k

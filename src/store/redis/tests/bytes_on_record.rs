@@ -270,6 +270,7 @@ async fn a_registered_worker_looks_like_node_resques() {
     let extend = Extend {
         record,
         publish: true,
+        census: false,
         workers: workers.to_vec(),
         locks: vec![renew("workerslock:x"), renew("workerslock:y")],
     };

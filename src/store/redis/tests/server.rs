@@ -109,6 +109,7 @@ pub(super) fn claiming(sequence: u64, idle: usize) -> Exchange {
         enters: Vec::new(),
         idle: (1..=idle).map(worker).collect(),
         queues: Arc::from([queue("math")]),
+        share: 1,
         run_at: "2026-11-24T03:26:17.500Z".to_owned(),
     }
 }
