@@ -8,17 +8,18 @@ import { Windlass } from "../systems/windlass.mjs";
 
 export const title = "What an idle worker costs, 50 processors";
 export const about = "commands to Redis, CPU and memory of a worker without jobs, over 20 s";
+export const rounds = 2;
 
 const PROCESSORS = 50;
 
 export async function run(bench) {
-  const systems = [
+  const systems = bench.present([
     // By its own defaults a processor is added every 500 ms.
     new NodeResque(bench, "node-resque MultiWorker, 50", { processors: PROCESSORS, checkMs: 500 }),
     new Windlass(bench, "Windlass, 50 processors, scheduler", { processors: PROCESSORS }),
     bench.keep(new BullMq(bench, "BullMQ, 50", { concurrency: PROCESSORS })),
     new Sidekiq(bench, "Sidekiq, 50 threads", { concurrency: PROCESSORS }),
-  ];
+  ]);
   const results = await interleave(bench, systems, (system) => idle(bench, system));
   const rows = systems.map((system, index) => [
     system.name,

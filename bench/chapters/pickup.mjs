@@ -7,6 +7,7 @@ import { stampSystems } from "../systems/stamping.mjs";
 
 export const title = "Pick-up on an idle worker, each by its own defaults";
 export const about = "from just before the enqueue to the job's first act, on an idle worker";
+export const rounds = 3;
 
 export async function run(bench) {
   const stamps = bench.keep(await Stamps.open());

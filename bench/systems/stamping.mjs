@@ -10,7 +10,7 @@ export function stampSystems(bench) {
     settings: "",
     task: "stamp",
     run: 'builtin = "stamp"',
-    binary: bench.example("stamp-daemon"),
+    binary: bench.program("stamp-daemon"),
   });
   windlass.how = "a plain RPUSH";
   const nodeResque = new NodeResque(bench, "node-resque MultiWorker", { task: "stamp" });
@@ -20,5 +20,5 @@ export function stampSystems(bench) {
   bullMq.how = "Queue.add";
   const sidekiq = new Sidekiq(bench, "Sidekiq", { task: "Stamp" });
   sidekiq.how = "a plain LPUSH";
-  return [windlass, nodeResque, bullMq, sidekiq];
+  return bench.present([windlass, nodeResque, bullMq, sidekiq]);
 }
