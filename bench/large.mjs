@@ -165,11 +165,12 @@ async function idle(what, queues) {
   await sleep(5000);
   await slow.reset();
   const [before, called] = [worker.cost(), await bench.redis.commands()];
-  const longest = async () => slow.longest();
+  const processed = await bench.redis.number("resque:stat:processed");
   await sleep(IDLE_S * 1000);
-  const [after, calls] = [worker.cost(), (await bench.redis.commands()) - called - 1];
+  const [after, calls] = [worker.cost(), (await bench.redis.commands()) - called - 2]; // less our own GET and INFO
+  if ((await bench.redis.number("resque:stat:processed")) !== processed) throw new Error(`${what}: it was not idle`);
   const remark = `${number(calls / IDLE_S)} commands/s, ${number(((after.cpu - before.cpu) / IDLE_S) * 100)} % of a core`;
-  row(what, IDLE_S, after.rss, await longest(), remark);
+  row(what, IDLE_S, after.rss, await slow.longest(), remark);
   await worker.stop();
 }
 

@@ -93,6 +93,7 @@ export class LargeStore {
 
   // The queues empty, though still known.
   async emptyQueues() {
+    await this.client.unlink("resque:queue:promoted");
     for (let q = 0; q < this.sizes.queues; q++) await this.client.unlink(`resque:queue:${this.queue(q)}`);
   }
 }
