@@ -5,6 +5,7 @@ import { freemem } from "node:os";
 import { promisify } from "node:util";
 
 import { Bench } from "./lib/bench.mjs";
+import { commandsPerSecond } from "./lib/commands.mjs";
 import { now } from "./lib/stamps.mjs";
 import { sleep, until } from "./lib/processes.mjs";
 import { SlowCalls } from "./lib/slow_calls.mjs";
@@ -164,12 +165,12 @@ async function idle(what, queues) {
   const worker = daemon(what, queues, 50).start();
   await sleep(5000);
   await slow.reset();
-  const [before, called] = [worker.cost(), await bench.redis.commands()];
   const processed = await bench.redis.number("resque:stat:processed");
-  await sleep(IDLE_S * 1000);
-  const [after, calls] = [worker.cost(), (await bench.redis.commands()) - called - 2]; // less our own GET and INFO
+  const before = worker.cost();
+  const { rate, most } = await commandsPerSecond(bench.redis, IDLE_S);
+  const after = worker.cost();
   if ((await bench.redis.number("resque:stat:processed")) !== processed) throw new Error(`${what}: it was not idle`);
-  const remark = `${number(calls / IDLE_S)} commands/s, ${number(((after.cpu - before.cpu) / IDLE_S) * 100)} % of a core`;
+  const remark = `${number(rate)} commands/s (${most}), ${number(((after.cpu - before.cpu) / IDLE_S) * 100)} % of a core`;
   row(what, IDLE_S, after.rss, await slow.longest(), remark);
   await worker.stop();
 }
