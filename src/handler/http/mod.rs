@@ -11,7 +11,7 @@
 //! | none: no connection, no HTTP, cut short | failure |
 //!
 //! A stopped run drops its connection at once and is interrupted: the server cannot be told, and may do the job to its
-//! end. A request is sent again only if it provably never left: see [`pool`].
+//! end. A request is sent again only if it provably never left: see `pool`.
 //!
 //! One run holds one connection and drives it itself, so that nothing of it goes on when the run is dropped. Neither
 //! redirects nor proxies of the environment are followed: a job goes where its task says.
