@@ -62,11 +62,10 @@ return { settled - mine, unpack(jobs) }
 ";
 
 fn main() -> ExitCode {
-    let [host, port, namespace, fleet]: [String; 4] =
-        match std::env::args().skip(1).collect::<Vec<_>>().try_into() {
-            Ok(arguments) => arguments,
-            Err(_) => return end(64, USAGE),
-        };
+    let [host, port, namespace, fleet]: [String; 4] = match std::env::args().skip(1).collect::<Vec<_>>().try_into() {
+        Ok(arguments) => arguments,
+        Err(_) => return end(64, USAGE),
+    };
     let (Ok(port), Ok(fleet)) = (port.parse::<u16>(), fleet.parse::<usize>()) else { return end(64, USAGE) };
     if fleet < 2 || fleet % 2 != 0 || fleet > 2 * BATCH {
         return end(64, USAGE);
