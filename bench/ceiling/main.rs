@@ -1,12 +1,12 @@
 //! The ceiling: what one Redis gives to the barest program that never has a job off record.
 //!
 //! ```text
-//! ceiling HOST PORT NAMESPACE
+//! ceiling HOST PORT NAMESPACE FLEET
 //! ```
 //!
-//! Two lanes, each with a connection of its own and one call in flight. A call of the one script settles the jobs of the
-//! lane's last call (compares every working record with what was written, counts, deletes) and pops up to a hundred
-//! more, each recorded under a key of its own. Nothing is done with a job: no parsing, no handler, no retry, no lock, no
+//! Two lanes, each with a connection of its own, half of the fleet's slots (at most a hundred), and one call in flight. A
+//! call of the one script settles the jobs of the lane's last call (compares every working record with what was written,
+//! counts, deletes) and pops up to as many more as it has slots, each recorded under a key of its own. Nothing is done with a job: no parsing, no handler, no retry, no lock, no
 //! lease, no lost replies. Whatever a real daemon does comes on top, so that its rate divided by this one is a measure
 //! that noise and machines leave alone.
 //!
@@ -22,8 +22,10 @@ use fred::interfaces::{ClientLike, Resp3Frame as Frame};
 use fred::types::config::{Config, ServerConfig};
 use fred::types::{Builder, ClusterHash, CustomCommand, RespVersion, Value};
 
-/// How many jobs a call pops.
+/// The most jobs that a call pops.
 const BATCH: usize = 100;
+
+const USAGE: &str = "usage: ceiling HOST PORT NAMESPACE FLEET, the fleet being an even number from 2 to 200";
 
 /// KEYS   the queue, `stat:processed`, the working records of the lane's slots
 /// ARGV   what opens a new record up to the slot's number, and what comes between that and the job; then what was
@@ -60,17 +62,20 @@ return { settled - mine, unpack(jobs) }
 ";
 
 fn main() -> ExitCode {
-    let [host, port, namespace]: [String; 3] = match std::env::args().skip(1).collect::<Vec<_>>().try_into() {
+    let [host, port, namespace, fleet]: [String; 4] = match std::env::args().skip(1).collect::<Vec<_>>().try_into() {
         Ok(arguments) => arguments,
-        Err(_) => return end(64, "usage: ceiling HOST PORT NAMESPACE"),
+        Err(_) => return end(64, USAGE),
     };
-    let Ok(port) = port.parse::<u16>() else { return end(64, "usage: ceiling HOST PORT NAMESPACE") };
+    let (Ok(port), Ok(fleet)) = (port.parse::<u16>(), fleet.parse::<usize>()) else { return end(64, USAGE) };
+    if fleet < 2 || fleet % 2 != 0 || fleet > 2 * BATCH {
+        return end(64, USAGE);
+    }
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return end(1, &error.to_string()),
     };
-    let both = runtime
-        .block_on(async { tokio::try_join!(drain(&host, port, &namespace, 0), drain(&host, port, &namespace, 1)) });
+    let lane = |number| drain(&host, port, &namespace, number, fleet / 2);
+    let both = runtime.block_on(async { tokio::try_join!(lane(0), lane(1)) });
     match both {
         Ok((0, 0)) => ExitCode::SUCCESS,
         Ok((a, b)) => end(1, &format!("{} jobs were not on record as they were written", a + b)),
@@ -85,7 +90,7 @@ fn end(code: u8, message: &str) -> ExitCode {
 }
 
 /// One lane, until the queue is empty; tells how many records were not as they were written.
-async fn drain(host: &str, port: u16, namespace: &str, lane: usize) -> Result<u64, Box<dyn Error>> {
+async fn drain(host: &str, port: u16, namespace: &str, lane: usize, slots: usize) -> Result<u64, Box<dyn Error>> {
     let config =
         Config { server: ServerConfig::new_centralized(host, port), version: RespVersion::RESP2, ..Config::default() };
     let client = Builder::from_config(config).build()?;
@@ -96,7 +101,7 @@ async fn drain(host: &str, port: u16, namespace: &str, lane: usize) -> Result<u6
         Value::Bytes(Bytes::from(format!("{namespace}:queue:bench"))),
         Value::Bytes(Bytes::from(format!("{namespace}:stat:processed"))),
     ];
-    keys.extend((1..=BATCH).map(|slot| Value::Bytes(Bytes::from(format!("{namespace}:ceiling:{lane}:{slot}")))));
+    keys.extend((1..=slots).map(|slot| Value::Bytes(Bytes::from(format!("{namespace}:ceiling:{lane}:{slot}")))));
     let number_of_keys = Bytes::from(keys.len().to_string());
     let middle = "\",\"payload\":";
 

@@ -10,7 +10,7 @@ export const title = "A process for each job: /bin/true";
 export const about = "exec of /bin/true: Windlass, node-resque with execFile, a bare posix_spawn loop";
 
 export async function run(bench) {
-  const [jobs, few] = [bench.some(15_000, 3_000), bench.some(3_000, 800)];
+  const [jobs, few] = [bench.jobs(15_000, 3_000), bench.jobs(3_000, 800)];
   const windlass = (processors) =>
     new Windlass(bench, `Windlass exec, ${processors} processors`, { processors, task: "true", run: 'exec = ["/bin/true"]' });
   const counts = new Map([

@@ -1,5 +1,4 @@
 import { drainTable } from "../lib/drain_table.mjs";
-import { skip } from "../lib/skip.mjs";
 import { HttpServer } from "../systems/http_server.mjs";
 import { Windlass } from "../systems/windlass.mjs";
 
@@ -13,14 +12,12 @@ export async function run(bench) {
     task: "post",
     run: `http = "http://127.0.0.1:${server.port}/"`,
   });
-  const skipped = skip(bench, system);
-  if (skipped) return skipped;
   const noop = new Windlass(bench, "Windlass noop, 50 processors", { processors: 50 });
   return drainTable(
     bench,
     [
-      [noop, bench.some(300_000, 100_000)],
-      [system, bench.some(100_000, 20_000)],
+      [noop, bench.jobs(300_000, 100_000)],
+      [system, bench.jobs(100_000, 20_000)],
     ],
     [["of noop", 0]],
   );

@@ -10,7 +10,7 @@ export const title = "Several instances on one Redis";
 export const about = "1, 2 and 4 instances of Windlass: drain, and who gets what at half of that load";
 
 export async function run(bench) {
-  const jobs = bench.some(600_000, 200_000);
+  const jobs = bench.jobs(600_000, 200_000);
   const fleets = [1, 2, 4].map((instances) => new Fleet(bench, instances, 50));
   const results = await interleave(bench, fleets, async (fleet) => {
     const { rate } = await drain(bench, fleet, jobs);

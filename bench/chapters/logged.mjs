@@ -7,7 +7,7 @@ export const title = "Drain of no-op jobs, each logged at info as JSON to a file
 export const about = "what the log costs: the same drain with a line per job, on Redis";
 
 export async function run(bench) {
-  const jobs = bench.some(400_000, 100_000);
+  const jobs = bench.jobs(400_000, 100_000);
   const logged = new LoggedWindlass(bench, "Windlass, 50 processors, logged", 50);
   const text = await drainTable(
     bench,

@@ -12,7 +12,7 @@ export const about = "due jobs of one second and of many, and the longest call m
 const whole = (count) => count.toLocaleString("en-US");
 
 export async function run(bench) {
-  const [many, few] = [bench.some(200_000, 50_000), bench.some(10_000, 2_000)];
+  const [many, few] = [bench.jobs(200_000, 50_000), bench.jobs(10_000, 2_000)];
   const windlass = new Windlass(bench, "Windlass", { processors: 0 });
   const nodeResque = new NodeResqueScheduler(bench);
   const at = (scheduler, jobs, seconds) =>

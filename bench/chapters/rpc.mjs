@@ -2,7 +2,6 @@ import { chmodSync, copyFileSync } from "node:fs";
 import { join } from "node:path";
 
 import { drainTable } from "../lib/drain_table.mjs";
-import { skip } from "../lib/skip.mjs";
 import { Windlass } from "../systems/windlass.mjs";
 
 export const title = "JSON-RPC to a long-lived child";
@@ -16,14 +15,12 @@ export function run(bench) {
   });
   copyFileSync(bench.path("peers/python/rpc_worker.py"), join(system.dir, "worker.py"));
   chmodSync(join(system.dir, "worker.py"), 0o755);
-  const skipped = skip(bench, system);
-  if (skipped) return skipped;
   const noop = new Windlass(bench, "Windlass noop, 32 processors", { processors: 32 });
   return drainTable(
     bench,
     [
-      [noop, bench.some(300_000, 100_000)],
-      [system, bench.some(200_000, 30_000)],
+      [noop, bench.jobs(300_000, 100_000)],
+      [system, bench.jobs(200_000, 30_000)],
     ],
     [["of noop", 0]],
   );

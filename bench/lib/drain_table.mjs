@@ -5,8 +5,9 @@ import { interleave, pick } from "./interleave.mjs";
 import { median, ratios } from "./statistics.mjs";
 import { number, range, table } from "./table.mjs";
 
-// `contenders` are [system, jobs]; `bases` are [heading, index of a contender].
-export async function drainTable(bench, contenders, bases) {
+// `listed` are [system, jobs]; `bases` are [heading, index of a contender that is always there].
+export async function drainTable(bench, listed, bases) {
+  const contenders = bench.present(listed, ([system]) => system);
   const jobs = new Map(contenders);
   const systems = [...jobs.keys()].map((system) => bench.keep(system));
   const results = await interleave(bench, systems, (system) => drain(bench, system, jobs.get(system)));

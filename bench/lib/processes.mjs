@@ -1,7 +1,8 @@
 // Processes that a measurement starts: each in a group of its own, and none is left behind.
 
 import { spawn } from "node:child_process";
-import { readFileSync, readdirSync } from "node:fs";
+import { accessSync, constants, readFileSync, readdirSync } from "node:fs";
+import { delimiter, join } from "node:path";
 
 const TICKS_PER_SECOND = 100; // USER_HZ, the unit of /proc on every Linux
 const PAGE = 4096;
@@ -73,13 +74,27 @@ export function killAll() {
   for (const worker of running) worker.kill();
 }
 
-// CPU seconds (with those of children that ended) and resident megabytes of a process and its descendants.
+// Is there such a program in PATH?
+export function installed(program) {
+  return (process.env.PATH ?? "").split(delimiter).some((dir) => {
+    try {
+      accessSync(join(dir, program), constants.X_OK);
+      return true;
+    } catch {
+      return false;
+    }
+  });
+}
+
+// CPU seconds (with those of children that ended), resident megabytes, open descriptors and threads of a process and its
+// descendants.
 export function cost(pid) {
-  const sum = { cpu: 0, rss: 0, processes: 0 };
+  const sum = { cpu: 0, rss: 0, processes: 0, threads: 0, descriptors: 0 };
   for (const member of tree(pid)) {
-    let stat;
+    let stat, descriptors;
     try {
       stat = readFileSync(`/proc/${member}/stat`, "utf8");
+      descriptors = readdirSync(`/proc/${member}/fd`).length;
     } catch {
       continue; // it ended while the tree was walked
     }
@@ -87,6 +102,8 @@ export function cost(pid) {
     sum.cpu += fields.slice(11, 15).reduce((ticks, field) => ticks + Number(field), 0) / TICKS_PER_SECOND;
     sum.rss += (Number(fields[21]) * PAGE) / 1024 / 1024;
     sum.processes += 1;
+    sum.threads += Number(fields[17]);
+    sum.descriptors += descriptors;
   }
   return sum;
 }

@@ -25,10 +25,10 @@ export class RedisServer {
     return server;
   }
 
-  // Commands that were called since its start; scripts count once, and what they call counts too.
-  async commands() {
+  // How often each command was called since the server's start; scripts count once, and what they call counts too.
+  async calls() {
     const info = await this.client.info("commandstats");
-    return [...info.matchAll(/calls=(\d+)/g)].reduce((sum, match) => sum + Number(match[1]), 0);
+    return new Map([...info.matchAll(/cmdstat_(\S+?):calls=(\d+)/g)].map(([, name, calls]) => [name, Number(calls)]));
   }
 
   cpu() {

@@ -7,7 +7,7 @@ import { Invalid, start } from "../lib/processes.mjs";
 export class HttpServer {
   static async start(bench) {
     const server = new HttpServer();
-    server.process = start(bench.example("http-server"), [], { stdin: "pipe", stdout: "pipe" });
+    server.process = start(bench.program("http-server"), [], { stdin: "pipe", stdout: "pipe" });
     const lines = createInterface({ input: server.process.child.stdout });
     const port = new Promise((done) => lines.once("line", done));
     server.port = Number(await Promise.race([port, server.process.ended]));

@@ -1,9 +1,11 @@
 // Delayed jobs that are due, in the layout that Windlass and node-resque share: filled at once, promoted by a scheduler.
 // To promote all of them is to drain the delayed jobs, so that the same measurement serves.
 
+import { SlowCalls } from "../lib/slow_calls.mjs";
+
 export class Promotion {
   constructor(bench, name, scheduler, jobs, seconds) {
-    Object.assign(this, { bench, name, scheduler, jobs, seconds });
+    Object.assign(this, { bench, name, scheduler, jobs, seconds, slow: new SlowCalls(bench.redis.client) });
   }
 
   async preload(jobs) {
@@ -23,9 +25,7 @@ export class Promotion {
         await pipeline.exec();
       }
     }
-    await client.config("SET", "slowlog-log-slower-than", 100);
-    await client.config("SET", "slowlog-max-len", 100_000);
-    await client.slowlog("RESET");
+    await this.slow.reset();
   }
 
   start() {
@@ -46,11 +46,6 @@ export class Promotion {
 
   // Milliseconds of the longest call since the queue was filled: so long nobody else was served.
   async longest() {
-    const { client } = this.bench.redis;
-    const calls = await client.slowlog("GET", -1);
-    await client.config("SET", "slowlog-log-slower-than", 10_000);
-    const foreign = new Set(["flushall", "slowlog", "config", "info"]);
-    const times = calls.filter(([, , , [command]]) => !foreign.has(command.toLowerCase())).map(([, , us]) => us);
-    return Math.max(0, ...times) / 1000;
+    return (await this.slow.longest()).ms;
   }
 }

@@ -1,6 +1,6 @@
 // Sidekiq, as Debian packages it.
 
-import { start } from "../lib/processes.mjs";
+import { installed, start } from "../lib/processes.mjs";
 
 const QUEUE = "queue:bench";
 
@@ -13,6 +13,10 @@ export class Sidekiq {
     this.safety = "NO: kill -9 loses it";
     this.countsAtItsEnd = true; // it writes its statistics every few seconds, and when it stops
     this.number = 0;
+  }
+
+  missing() {
+    return installed("sidekiq") ? null : "not installed; sudo apt-get install ruby-sidekiq";
   }
 
   payload(args) {

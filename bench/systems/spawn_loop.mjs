@@ -11,7 +11,7 @@ export class SpawnLoop {
   }
 
   async rate(children) {
-    const { stdout } = await promisify(execFile)(this.bench.example("spawn-loop"), [String(children)]);
+    const { stdout } = await promisify(execFile)(this.bench.program("spawn-loop"), [String(children)]);
     return Number(stdout);
   }
 }

@@ -10,15 +10,15 @@ export function stampSystems(bench) {
     settings: "",
     task: "stamp",
     run: 'builtin = "stamp"',
-    binary: bench.example("stamp-daemon"),
+    binary: bench.program("stamp-daemon"),
   });
   windlass.how = "a plain RPUSH";
   const nodeResque = new NodeResque(bench, "node-resque MultiWorker", { task: "stamp" });
   nodeResque.how = "a plain RPUSH";
-  nodeResque.slow = true; // it looks every 5 s
+  nodeResque.looksEveryMs = 5000; // after it has found nothing
   const bullMq = bench.keep(new BullMq(bench, "BullMQ", { task: "stamp" }));
   bullMq.how = "Queue.add";
   const sidekiq = new Sidekiq(bench, "Sidekiq", { task: "Stamp" });
   sidekiq.how = "a plain LPUSH";
-  return [windlass, nodeResque, bullMq, sidekiq];
+  return bench.present([windlass, nodeResque, bullMq, sidekiq]);
 }

@@ -9,9 +9,10 @@ import { ResqueQueue } from "./resque_queue.mjs";
 
 export const SAFETY = "on record from the pop on; back on its queue within a lease (15 s), at once on the same host";
 
-// `run` is the [run] table of its one task, `settings` the lines of tasks.toml before [store].
+// `run` is the [run] table of its one task, `settings` the lines of tasks.toml before [store]. For more tasks `tasks` lists
+// them: a name, a queue (or "bench"), further keys as `more`, and `run`.
 export class Windlass extends ResqueQueue {
-  constructor(bench, name, { processors, run = 'builtin = "noop"', task = "noop", settings, log, store, binary } = {}) {
+  constructor(bench, name, { processors, run = 'builtin = "noop"', task = "noop", tasks, settings, log, store, binary } = {}) {
     super(bench, name, task);
     this.safety = SAFETY;
     this.binary = binary ?? bench.windlass;
@@ -24,22 +25,14 @@ export class Windlass extends ResqueQueue {
       this.config,
       `${settings}[store]\nurl = "${store ?? bench.redis.url}"\n${log ?? '[log]\nlevel = "warn"\n'}`,
     );
-    writeFileSync(join(this.dir, `tasks.d/${task}.toml`), `name = "${task}"\nqueue = "bench"\n[run]\n${run}\n`);
+    for (const { name, queue = "bench", more = "", run: how } of tasks ?? [{ name: task, run }]) {
+      const text = `name = "${name}"\nqueue = "${queue}"\n${more}\n[run]\n${how}\n`;
+      writeFileSync(join(this.dir, `tasks.d/${name}.toml`), text);
+    }
   }
 
   start({ stderr = "inherit" } = {}) {
     return start(this.binary, ["--config", this.config, "run"], { stderr });
-  }
-
-  // What `check` has against the configuration, or null.
-  refusal() {
-    try {
-      execFileSync(this.binary, ["--config", this.config, "--json", "check"], { stdio: ["ignore", "pipe", "ignore"] });
-      return null;
-    } catch (error) {
-      if (error.status === undefined) throw error;
-      return JSON.parse(error.stdout).problems.map((problem) => problem.message).join("; ");
-    }
   }
 
   command(args, input) {
