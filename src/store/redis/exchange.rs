@@ -24,7 +24,10 @@ use crate::store::error::StoreError;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, Repeated};
 use crate::store::working::WorkingRecord;
 
-static EXCHANGE: Script = script!("locks", "places", "cadence", "verdict", "lane", "settle", "enter", "claim");
+static EXCHANGE: Script =
+    script!("locks", "places", "delay", "recall", "cadence", "verdict", "lane", "settle", "enter", "claim");
+/// The same where nothing stands at its gates and all that ends is done, which is most of the time.
+static PLAIN: Script = script!("places", "recall", "lane", "done", "claim");
 static OPEN_LANE: Script = script!("open_lane");
 static COUNT: Script = script!("count");
 
@@ -97,7 +100,9 @@ impl Lane for RedisLane {
         }
         let layout = self.workers.lay_out(self.connection.keys(), exchange, self.full);
         let this = &*self;
-        let frame = this.connection.run_built(&EXCHANGE, || this.call(exchange, &layout)).await?;
+        let done = |op| op == verdict::NOTED || op == verdict::DONE;
+        let script = if exchange.enters.is_empty() && layout.ops().all(done) { &PLAIN } else { &EXCHANGE };
+        let frame = this.connection.run_built(script, || this.call(exchange, &layout)).await?;
         let exchanged = this.read(exchange, frame)?;
         self.workers.note(exchange, &layout, &exchanged.lost);
         let asked = exchange.idle.len();

@@ -97,7 +97,7 @@ impl Workers {
             let mut counted = None;
             if settlement.verdict == Verdict::Done {
                 let goes_on = usize::from(worker.position) <= exchange.idle.len();
-                if op == b'D' && full && goes_on && worker.uncounted + 1 < UNCOUNTED {
+                if op == verdict::DONE && full && goes_on && worker.uncounted + 1 < UNCOUNTED {
                     op = verdict::NOTED;
                 } else {
                     counted = Some((worker.processed.clone(), worker.uncounted + 1));

@@ -11,8 +11,8 @@ use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
 use crate::store::moving::{Batch, Landing, Waiting};
 
-static SET_ASIDE: Script = script!("places", "set_aside");
-static TAKE_IN: Script = script!("locks", "places", "take_in");
+static SET_ASIDE: Script = script!("places", "delay", "recall", "set_aside");
+static TAKE_IN: Script = script!("locks", "places", "delay", "recall", "take_in");
 static LET_GO: Script = script!("let_go");
 
 /// The queue under which the identity of a job without one is looked for.

@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
 
 static PERIODIC: Script = script!("periodic");
-static RECONCILE: Script = script!("locks", "places", "erase", "cadence", "reconcile");
+static RECONCILE: Script = script!("locks", "places", "delay", "recall", "erase", "cadence", "reconcile");
 static WITHDRAW: Script = script!("erase", "withdraw");
 
 pub(super) async fn periodic(

@@ -12,7 +12,7 @@ use crate::store::error::StoreError;
 use crate::store::scheduling::{Recovered, Recovery, Registered};
 use crate::store::working::WorkingRecord;
 
-static RECOVER: Script = script!("locks", "places", "cadence", "verdict", "recover");
+static RECOVER: Script = script!("locks", "places", "delay", "recall", "cadence", "verdict", "recover");
 static FORCE_CLEAN: Script = script!("locks", "force_clean");
 
 /// How many keys one MGET reads at most.

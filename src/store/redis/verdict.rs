@@ -17,10 +17,13 @@ pub(super) fn places(call: &mut Call, keys: &Keys) {
 /// The letter of a claim that is done and not counted for its worker now.
 pub(super) const NOTED: u8 = b'N';
 
+/// The letter of a claim that is done and counted, and with which nothing else goes.
+pub(super) const DONE: u8 = b'D';
+
 /// The letter of a verdict; small if locks or a tick follow.
 pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>) -> u8 {
     let letter = match verdict {
-        Verdict::Done => b'D',
+        Verdict::Done => DONE,
         Verdict::DoneAtLast { .. } => b'C',
         Verdict::Vetoed => b'V',
         Verdict::Attempted(_) => b'R',

@@ -45,8 +45,10 @@ for i = 1, idle do
 end
 
 -- Where a queue holds more than our share, what comes after it waits: its jobs go first, whoever takes them.
-local jobs, at, shared = {}, 0, false
+local at, shared = 0, false
 local writes, runs, skipped, identities = {}, {}, {}, {}
+-- Its first parts are set below.
+local reply = { 'A', '', '', '', '', '', '', identities }
 for q = 1, queues do
   if at >= count_open or shared then
     break
@@ -93,7 +95,7 @@ for q = 1, queues do
       writes[2 * at - 1] = KEYS[workers_at + i]
       writes[2 * at] = head .. ARGV[pieces_at + i] .. middle .. body .. '}'
       ended[i] = nil
-      jobs[at] = raw
+      reply[8 + at] = raw
     end
   end
 end
@@ -115,18 +117,12 @@ if enters > 0 or #broken > 0 or #repeats > 0 then
   redis.call('HSET', LANE, lane, whole(sequence) .. '\n' .. lost_list .. '\n' .. entered_list)
 end
 
-local indexes = ''
+reply[2], reply[3] = lost_list, entered_list
+reply[4], reply[5], reply[6] = table.concat(broken, '\n'), table.concat(skipped, ','), table.concat(runs, ',')
 if at > 0 and open[at] ~= at then
   for i = 1, at do
     open[i] = open[i] - 1
   end
-  indexes = table.concat(open, ',', 1, at)
-end
-local reply = {
-  'A', lost_list, entered_list, table.concat(broken, '\n'), table.concat(skipped, ','), table.concat(runs, ','),
-  indexes, identities,
-}
-for i = 1, at do
-  reply[8 + i] = jobs[i]
+  reply[7] = table.concat(open, ',', 1, at)
 end
 return reply
