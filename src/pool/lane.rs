@@ -7,6 +7,7 @@
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::task::Poll;
 use std::time::Duration;
 
 use tokio::sync::mpsc;
@@ -31,6 +32,8 @@ pub(super) struct LaneTask {
     lane: Box<dyn Lane>,
     finished: mpsc::UnboundedReceiver<Finished>,
     sequence: u64,
+    /// The last exchange brought a job for every idle slot.
+    full: bool,
     /// What is to be settled, and for whom.
     settlements: Vec<(Settled, Settlement)>,
     enters: Vec<(usize, Enter)>,
@@ -52,6 +55,25 @@ struct Round {
     idle: Vec<usize>,
 }
 
+/// How often a lane under full load looks for the reply before it sleeps.
+const LOOKS: u32 = 128;
+
+/// Waits for a reply; `awake` for a moment, where much is to be done: a thread that sleeps takes as long to wake as
+/// the store takes for some jobs.
+async fn eagerly<T>(reply: impl Future<Output = T>, awake: bool) -> T {
+    tokio::pin!(reply);
+    if awake {
+        for _ in 0..LOOKS {
+            if let Poll::Ready(reply) = futures_util::poll!(reply.as_mut()) {
+                return reply;
+            }
+            // The other lane, and whoever else is ready, goes first; then the sockets are looked at.
+            tokio::task::yield_now().await;
+        }
+    }
+    reply.await
+}
+
 impl LaneTask {
     pub(super) fn new(
         index: usize,
@@ -59,7 +81,7 @@ impl LaneTask {
         lane: Box<dyn Lane>,
         finished: mpsc::UnboundedReceiver<Finished>,
     ) -> Self {
-        Self { index, core, lane, finished, sequence: 0, settlements: Vec::new(), enters: Vec::new() }
+        Self { index, core, lane, finished, sequence: 0, full: false, settlements: Vec::new(), enters: Vec::new() }
     }
 
     /// Runs until the pool drains and nothing of this lane is left, or the instance is dead and
@@ -147,7 +169,7 @@ impl LaneTask {
     async fn exchange(&mut self, exchange: &Exchange) -> Option<Exchanged> {
         let mut attempt = 0;
         loop {
-            match self.lane.exchange(exchange).await {
+            match eagerly(self.lane.exchange(exchange), self.full).await {
                 Ok(reply) => {
                     self.core.store_answered();
                     return Some(reply);
@@ -201,6 +223,7 @@ impl LaneTask {
                 self.claimed(number, worker, claim);
             }
         }
+        self.full = asked > 0 && claimed == asked;
         if asked > 0 {
             self.core.claims.set(self.core.claims.get() + claimed as u64);
             if claimed < asked {

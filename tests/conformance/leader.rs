@@ -3,6 +3,7 @@
 use windlass::store::scheduling::Leadership::{self, Duties, Scheduler};
 
 use crate::fixture::{Fixture, until};
+use crate::instance::Instance;
 
 behaviours! {
     one_leads_at_a_time,
@@ -11,6 +12,7 @@ behaviours! {
     a_leadership_ends_by_the_clock,
     only_the_holder_resigns,
     one_of_many_wins,
+    who_oversees_leads_the_duties_and_sees_everybody,
 }
 
 async fn lead(f: &Fixture, which: Leadership, owner: &str) -> bool {
@@ -36,6 +38,18 @@ async fn the_two_leaderships_are_independent(f: &Fixture) {
     assert!(lead(f, Duties, "two").await);
     f.store.resign(Scheduler, "one").await.expect("resign");
     assert_eq!((leader(f, Scheduler).await, leader(f, Duties).await.as_deref()), (None, Some("two")));
+}
+
+async fn who_oversees_leads_the_duties_and_sees_everybody(f: &Fixture) {
+    assert_eq!(f.store.oversee("one", 60_000).await.expect("oversee"), (true, Vec::new()));
+    let (a, b) = (Instance::join(&f.store, "a", 1).await, Instance::join(&f.store, "b", 2).await);
+    let all = f.store.instances().await.expect("instances");
+    assert_eq!(all.iter().map(|state| &state.record).collect::<Vec<_>>(), [&a.record, &b.record]);
+    f.pass(40);
+    assert_eq!(f.store.oversee("one", 60_000).await.expect("oversee"), (true, all.clone()), "and renews");
+    f.pass(40);
+    assert_eq!(f.store.oversee("two", 60_000).await.expect("oversee"), (false, all));
+    assert_eq!((leader(f, Duties).await.as_deref(), leader(f, Scheduler).await), (Some("one"), None));
 }
 
 async fn a_leader_renews(f: &Fixture) {

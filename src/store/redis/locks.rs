@@ -8,14 +8,16 @@ use crate::store::error::StoreError;
 use crate::store::inspection::HeldLock;
 
 /// How many keys the server looks at in one step of a scan.
-const STEP: &str = "2000";
+const STEP: &str = "1000";
+/// How the locks' keys go on behind the namespace.
+const KINDS: [&[u8]; 2] = [b"lock:", b"workerslock:"];
 
 pub(super) async fn locks(connection: &Connection) -> Result<Vec<HeldLock>, StoreError> {
     let prefix = connection.keys().prefix();
     let mut found = Vec::new();
-    for kind in ["lock", "workerslock"] {
-        scan(connection, &escaped(&prefix, kind), &mut found).await?;
-    }
+    // One pass for both: the server looks at all keys for each.
+    scan(connection, &escaped(&prefix, "*lock"), &mut found).await?;
+    found.retain(|key| KINDS.iter().any(|kind| key.get(prefix.len()..).is_some_and(|rest| rest.starts_with(kind))));
     found.sort();
     found.dedup();
     let reads = found.iter().flat_map(|key| [("GET", vec![key.clone()]), ("PTTL", vec![key.clone()])]);
