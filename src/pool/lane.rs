@@ -32,8 +32,8 @@ pub(super) struct LaneTask {
     lane: Box<dyn Lane>,
     finished: mpsc::UnboundedReceiver<Finished>,
     sequence: u64,
-    /// The last exchange brought a job for every idle slot.
-    full: bool,
+    /// The last exchange brought a job for every idle slot, and for many.
+    eager: bool,
     /// What is to be settled, and for whom.
     settlements: Vec<(Settled, Settlement)>,
     enters: Vec<(usize, Enter)>,
@@ -57,6 +57,8 @@ struct Round {
 
 /// How often a lane under full load looks for the reply before it sleeps.
 const LOOKS: u32 = 128;
+/// How many jobs an exchange must bring for that: where jobs take their time, few end at once, and the processor is theirs.
+const WORTHWHILE: usize = 4;
 
 /// Waits for a reply; `awake` for a moment, where much is to be done: a thread that sleeps takes as long to wake as
 /// the store takes for some jobs.
@@ -81,7 +83,7 @@ impl LaneTask {
         lane: Box<dyn Lane>,
         finished: mpsc::UnboundedReceiver<Finished>,
     ) -> Self {
-        Self { index, core, lane, finished, sequence: 0, full: false, settlements: Vec::new(), enters: Vec::new() }
+        Self { index, core, lane, finished, sequence: 0, eager: false, settlements: Vec::new(), enters: Vec::new() }
     }
 
     /// Runs until the pool drains and nothing of this lane is left, or the instance is dead and
@@ -169,7 +171,7 @@ impl LaneTask {
     async fn exchange(&mut self, exchange: &Exchange) -> Option<Exchanged> {
         let mut attempt = 0;
         loop {
-            match eagerly(self.lane.exchange(exchange), self.full).await {
+            match eagerly(self.lane.exchange(exchange), self.eager).await {
                 Ok(reply) => {
                     self.core.store_answered();
                     return Some(reply);
@@ -223,7 +225,7 @@ impl LaneTask {
                 self.claimed(number, worker, claim);
             }
         }
-        self.full = asked > 0 && claimed == asked;
+        self.eager = claimed == asked && claimed >= WORTHWHILE;
         if asked > 0 {
             self.core.claims.set(self.core.claims.get() + claimed as u64);
             if claimed < asked {
