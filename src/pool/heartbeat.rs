@@ -20,7 +20,7 @@ use crate::store::instance::{Extend, Extended, LockRenewal};
 /// job.
 const WHOLE: Duration = Duration::from_secs(30);
 /// For how long after the start the instances are counted with every beat: others may start with us.
-const CENSUS: Duration = Duration::from_secs(60);
+const CENSUS: Duration = Duration::from_secs(12);
 
 /// Extends for as long as it is polled.
 pub(super) async fn beat(core: Rc<Core>) {

@@ -29,6 +29,7 @@ behaviours! {
     promotion_tidies_up,
     promotion_vetoes_nothing,
     promotion_takes_a_free_lock,
+    neighbours_of_all_kinds_keep_their_order,
     bad_jobs_go_to_failed,
     a_promotion_repeated_moves_nothing_twice,
     what_changed_meanwhile_is_skipped,
@@ -182,6 +183,29 @@ async fn promotion_takes_a_free_lock(f: &Fixture) {
     let held = f.store.locks().await.expect("locks");
     assert_eq!((held[0].key.as_str(), held[0].value.clone()), (lock(1).as_str(), (NOW_S + 61).to_string()));
     assert_eq!(admit(&f.store, "q", &job(1), &[take(&lock(1), 60)]).await, refused("QueueLock"));
+}
+
+async fn neighbours_of_all_kinds_keep_their_order(f: &Fixture) {
+    for n in 0..8 {
+        delay(&f.store, &job(n), When::At(NOW_S)).await;
+    }
+    let other = |n| Promote { payload: job(n), to: PromoteTo::Queue { queue: queue("p"), lock: None } };
+    let record = Bytes::from_static(b"{\"failed\"}");
+    let failing = Promote { payload: job(4), to: PromoteTo::Failed { record: record.clone() } };
+    let mut jobs_of_all_kinds =
+        vec![to_queue(0, None), to_queue(1, None), other(2), to_queue(3, Some((lock(3), 60))), failing];
+    // The last group has one that does not stand where it was seen, and stops there.
+    jobs_of_all_kinds.extend([to_queue(5, None), to_queue(7, None), to_queue(6, None)]);
+    let promotion = Promotion { leader: None, second: NOW_S, jobs: jobs_of_all_kinds };
+    assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(6));
+    assert_eq!(queued(&f.store, "q").await, [job(0), job(1), job(3), job(5)]);
+    assert_eq!(queued(&f.store, "p").await, [job(2)]);
+    assert_eq!(failed(&f.store).await, [record]);
+    assert_eq!(delayed_at(&f.store, NOW_S).await, jobs(6..8));
+    assert_eq!(f.store.locks().await.expect("locks").len(), 1);
+    for (n, stamps) in [(0, 0), (2, 0), (4, 0), (5, 0), (6, 1), (7, 1)] {
+        assert_eq!(f.store.scheduled_at(&job(n)).await.expect("scheduled_at").len(), stamps, "job {n}");
+    }
 }
 
 async fn bad_jobs_go_to_failed(f: &Fixture) {

@@ -7,9 +7,10 @@ use futures_util::future::try_join_all;
 use super::connection::Connection;
 use super::reply;
 use super::script::{Call, Script, script};
+use crate::job::QueueName;
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, Scheduled, When};
-use crate::store::scheduling::{Due, Leadership, PromoteTo, Promoted, Promotion};
+use crate::store::scheduling::{Due, Leadership, Promote, PromoteTo, Promoted, Promotion};
 
 static SCHEDULE: Script = script!("schedule");
 static DUE: Script = script!("due");
@@ -67,24 +68,37 @@ pub(super) async fn promote(connection: &Connection, promotion: &Promotion) -> R
     call.key(keys.leadership(Leadership::Scheduler)).key(keys.delayed(promotion.second));
     call.key(keys.twins(promotion.second));
     call.text(promotion.leader.as_deref().unwrap_or_default()).number(promotion.second).number(jobs);
-    for job in &promotion.jobs {
-        call.key(keys.timestamps(&job.payload)).arg(job.payload.clone());
-        match &job.to {
-            PromoteTo::Queue { queue, lock } => {
-                call.literal("Q").key(keys.queue(queue)).text(queue.as_str());
-                match lock {
-                    Some((lock, ttl_s)) => call.key(keys.lock(lock)).number(ttl_s),
-                    None => call.literal(""),
-                };
-            }
-            PromoteTo::Failed { record } => {
-                call.literal("F").arg(record.clone());
-            }
+    for group in promotion.jobs.chunk_by(|one, next| plain(one).is_some() && plain(one) == plain(next)) {
+        let Some(first) = group.first() else { continue };
+        let kind = match &first.to {
+            PromoteTo::Queue { lock: None, .. } => "Q",
+            PromoteTo::Queue { lock: Some(_), .. } => "L",
+            PromoteTo::Failed { .. } => "F",
+        };
+        call.literal(kind).number(group.len());
+        if let PromoteTo::Queue { queue, .. } = &first.to {
+            call.key(keys.queue(queue)).text(queue.as_str());
         }
+        for job in group {
+            call.key(keys.timestamps(&job.payload)).arg(job.payload.clone());
+        }
+        match &first.to {
+            PromoteTo::Queue { lock: Some((lock, ttl_s)), .. } => call.number(ttl_s).key(keys.lock(lock)),
+            PromoteTo::Queue { lock: None, .. } => &mut call,
+            PromoteTo::Failed { record } => call.arg(record.clone()),
+        };
     }
     match reply::number(connection.run(&PROMOTE, call).await?)? {
         -1 => Ok(Promoted::NotLeader),
         moved => Ok(Promoted::Moved(usize::try_from(moved).unwrap_or(0))),
+    }
+}
+
+/// The queue of a job that goes there and takes nothing with it: neighbours of one queue go together.
+fn plain(job: &Promote) -> Option<&QueueName> {
+    match &job.to {
+        PromoteTo::Queue { queue, lock: None } => Some(queue),
+        PromoteTo::Queue { .. } | PromoteTo::Failed { .. } => None,
     }
 }
 

@@ -2,12 +2,12 @@
 --
 -- KEYS   delayed_queue_schedule, queues, failed, resque_scheduler_leader_lock, delayed:<second>,
 --        windlass:twins:<second> (jobs that stand in this second more than once);
---        per job timestamps:<raw>, then for "Q" the queue's list and, if it takes a lock, the lock
--- ARGV   now, leader or "", second, number of jobs; per job raw, then "Q", queue and the lock's
---        ttl or "", or "F" and the failure record
+--        then by group: for "Q" and "L" the queue's list, per job timestamps:<raw>, for "L" the lock
+-- ARGV   now, leader or "", second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job raw;
+--        "L" (one that takes a lock), "1", queue, raw, the lock's ttl; "F" (one that fails), "1", raw, the failure record
 -- returns -1 if another leads, else the number moved; an error only if the first cannot be moved
 --
--- Why this order: each job is pushed before the list is trimmed, so that an error leaves a job
+-- Why this order: each group is pushed, all or none of it, before the list is trimmed, so that an error leaves a job
 -- where it was; timestamps go with the trimmed jobs, by their original bytes, unless an equal job
 -- is left in the list; the second is forgotten only when its list is gone. QueueLock is taken if it
 -- is free and never refuses.
@@ -25,35 +25,45 @@ if count > 0 then
   standing = must('LRANGE', LIST, 0, count - 1)
 end
 local moved, known, stamped = 0, {}, {}
-for i = 1, count do
-  local stamps = key()
-  local raw, kind = arg(), arg()
-  if standing[i] ~= raw then
-    break
+while moved < count do
+  local kind, size = arg(), tonumber(arg())
+  local list, queue
+  if kind ~= 'F' then
+    list, queue = key(), arg()
+    if known[queue] == nil then
+      known[queue] = try('SADD', QUEUES, queue) or false
+    end
+  end
+  -- The jobs of the group that still stand where they were seen.
+  local good = 0
+  for j = 1, size do
+    local stamps, raw = key(), arg()
+    if good == j - 1 and standing[moved + j] == raw then
+      good, stamped[moved + j] = j, stamps
+    end
   end
   local pushed
-  if kind == 'Q' then
-    local list = key()
-    local queue, ttl = arg(), arg()
-    local lock = ttl ~= '' and key()
-    if not known[queue] then
-      known[queue] = try('SADD', QUEUES, queue)
-    end
-    pushed = known[queue] and try('RPUSH', list, raw)
-    if pushed and lock then
+  if good == 0 then
+    break
+  elseif kind == 'F' then
+    pushed = try('RPUSH', FAILED, arg())
+  elseif known[queue] then
+    pushed = try('RPUSH', list, unpack(standing, moved + 1, moved + good))
+    if pushed and kind == 'L' then
+      local ttl, lock = tonumber(arg()), key()
       local value = redis.pcall('GET', lock)
       if not value or (type(value) == 'string' and is_free(lock)) then
-        take(lock, tonumber(ttl))
+        take(lock, ttl)
       end
     end
-  else
-    pushed = try('RPUSH', FAILED, arg())
   end
   if not pushed then
     break
   end
-  moved = i
-  stamped[i] = stamps
+  moved = moved + good
+  if good < size then
+    break
+  end
 end
 if moved > 0 then
   redis.call('LTRIM', LIST, moved, -1)
