@@ -16,16 +16,15 @@ use super::roster::State;
 use crate::handler::contract::Stop;
 use crate::store::instance::{Extend, Extended, LockRenewal};
 
-/// How often idle workers are pinged and looked after. Those at work are with every beat: what befell them concerns a
-/// job.
-const WHOLE: Duration = Duration::from_secs(30);
-/// For how long after the start the instances are counted with every beat: others may start with us.
+/// How often the instances are counted.
+const COUNTED: Duration = Duration::from_secs(30);
+/// For how long after the start they are counted with every beat: others may start with us.
 const CENSUS: Duration = Duration::from_secs(12);
 
 /// Extends for as long as it is polled.
 pub(super) async fn beat(core: Rc<Core>) {
     let begun = core.extended.get();
-    let (mut sent, mut whole) = (begun, begun);
+    let (mut sent, mut counted) = (begun, begun);
     loop {
         let calm = (core.lease / 3).min(core.config().timeout);
         let period = match core.shortest_lock_s.get() {
@@ -41,17 +40,14 @@ pub(super) async fn beat(core: Rc<Core>) {
             () = core.beat.notified() => {}
         }
         let version = core.record_version.get();
-        let all = whole.elapsed() >= WHOLE;
-        let (mut extend, numbers) = gather(&core, all);
-        extend.census = all || begun.elapsed() < CENSUS;
+        let (mut extend, numbers) = gather(&core);
+        extend.census = begun.elapsed() < CENSUS || counted.elapsed() >= COUNTED;
         sent = Instant::now();
         match core.store.extend(&extend).await {
             Ok(extended) => {
                 core.store_answered();
-                if all {
-                    whole = sent;
-                }
                 if let Some(instances) = extended.instances {
+                    counted = sent;
                     core.peers.set(instances);
                 }
                 let waited = !core.lease_is_fresh();
@@ -73,14 +69,12 @@ pub(super) async fn beat(core: Rc<Core>) {
     }
 }
 
-fn gather(core: &Core, all: bool) -> (Extend, Vec<usize>) {
+fn gather(core: &Core) -> (Extend, Vec<usize>) {
     let roster = core.roster.borrow();
     let (mut workers, mut numbers, mut locks) = (Vec::new(), Vec::new(), Vec::new());
     for slot in roster.iter().filter(|slot| !slot.nameless) {
-        if all || !matches!(slot.state, State::Idle) {
-            workers.push(slot.worker.clone());
-            numbers.push(slot.number);
-        }
+        workers.push(slot.worker.clone());
+        numbers.push(slot.number);
         if let State::Running(job) = &slot.state {
             let renewals = job.held.iter().map(|held| LockRenewal {
                 key: held.key.clone(),

@@ -104,7 +104,7 @@ pub struct Extend {
     pub publish: bool,
     /// Is it to be told how many instances there are?
     pub census: bool,
-    /// Registered workers of its that are pinged and looked after; the others keep their last ping.
+    /// Its registered workers.
     pub workers: Vec<WorkerName>,
     /// Locks of running jobs to be renewed.
     pub locks: Vec<LockRenewal>,
