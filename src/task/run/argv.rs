@@ -17,10 +17,7 @@ pub(super) fn read(
     around: Around<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<Vec<Template>> {
-    let items = exec.list("a list: the program and its arguments (no shell is asked)")?;
-    if items.is_empty() {
-        exec.report("expected a program (found an empty list)");
-    }
+    let items = read_items(exec)?;
     let mut argv: Vec<Template> = Vec::new();
     let mut good = true;
     for (position, item) in items.iter().enumerate() {
@@ -62,10 +59,7 @@ pub(super) fn read_plain(
     around: Around<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<Vec<String>> {
-    let items = value.list("a list: the program and its arguments (no shell is asked)")?;
-    if items.is_empty() {
-        value.report("expected a program (found an empty list)");
-    }
+    let items = read_items(value)?;
     let read = |(position, item): (usize, &Value<'_>)| {
         let text = read_text(item)?;
         if position == 0 {
@@ -81,6 +75,14 @@ pub(super) fn read_plain(
     // Every item is judged before one that is wrong ends it.
     let argv: Vec<Option<String>> = items.iter().enumerate().map(read).collect();
     argv.into_iter().collect::<Option<Vec<String>>>().filter(|argv| !argv.is_empty())
+}
+
+fn read_items<'a>(value: &Value<'a>) -> Option<Vec<Value<'a>>> {
+    let items = value.list("a list: the program and its arguments (no shell is asked)")?;
+    if items.is_empty() {
+        value.report("expected a program (found an empty list)");
+    }
+    Some(items)
 }
 
 fn read_text<'a>(item: &Value<'a>) -> Option<&'a str> {
