@@ -5,7 +5,6 @@
 
 pub mod api;
 pub mod copy;
-pub mod date;
 pub mod delayed;
 pub mod error;
 pub mod failed;

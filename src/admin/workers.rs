@@ -2,12 +2,11 @@
 
 use serde::Serialize;
 
-use super::date;
 use super::error::AdminError;
 use super::job_view::JobView;
 use crate::client::moment::Moment;
 use crate::client::request::nearest;
-use crate::job::{Args, Failure, LockKey, PayloadView, WorkerName};
+use crate::job::{Args, Failure, LockKey, PayloadView, WorkerName, date};
 use crate::plugin::chain::Chain;
 use crate::store::engine::Store;
 use crate::store::scheduling::Registered;

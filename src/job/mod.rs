@@ -2,6 +2,7 @@
 //! any other room.
 
 mod bent;
+pub mod date;
 pub mod ecma;
 pub mod failure;
 pub mod identity;

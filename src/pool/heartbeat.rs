@@ -14,7 +14,8 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::core::Core;
 use super::roster::State;
 use crate::handler::contract::Stop;
-use crate::store::instance::{Extend, Extended, LockRenewal};
+use crate::job::ClaimToken;
+use crate::store::instance::{Extend, Extended, Left, LockRenewal, Removed};
 
 /// How often the instances are counted.
 const COUNTED: Duration = Duration::from_secs(30);
@@ -40,7 +41,7 @@ pub(super) async fn beat(core: Rc<Core>) {
             () = core.beat.notified() => {}
         }
         let version = core.record_version.get();
-        let (mut extend, numbers) = gather(&core);
+        let (mut extend, asked) = gather(&core);
         extend.census = begun.elapsed() < CENSUS || counted.elapsed() >= COUNTED;
         sent = Instant::now();
         match core.store.extend(&extend).await {
@@ -59,7 +60,7 @@ pub(super) async fn beat(core: Rc<Core>) {
                 if core.published.replace(version) != version {
                     core.reconsider.notify_one();
                 }
-                settle_findings(&core, &extend, &numbers, &extended);
+                settle_findings(&core, &extend, &asked, extended);
             }
             Err(error) => core.store_failed("extend the lease", &error),
         }
@@ -69,13 +70,21 @@ pub(super) async fn beat(core: Rc<Core>) {
     }
 }
 
-fn gather(core: &Core) -> (Extend, Vec<usize>) {
+/// A slot when its worker was extended.
+struct Asked {
+    number: usize,
+    /// What it ran.
+    claim: Option<ClaimToken>,
+}
+
+fn gather(core: &Core) -> (Extend, Vec<Asked>) {
     let roster = core.roster.borrow();
-    let (mut workers, mut numbers, mut locks) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut workers, mut asked, mut locks) = (Vec::new(), Vec::new(), Vec::new());
     for slot in roster.iter().filter(|slot| !slot.nameless) {
         workers.push(slot.worker.clone());
-        numbers.push(slot.number);
-        if let State::Running(job) = &slot.state {
+        let running = if let State::Running(job) = &slot.state { Some(job) } else { None };
+        asked.push(Asked { number: slot.number, claim: running.map(|job| job.claim.clone()) });
+        if let Some(job) = running {
             let renewals = job.held.iter().map(|held| LockRenewal {
                 key: held.key.clone(),
                 claim: job.claim.clone(),
@@ -87,25 +96,39 @@ fn gather(core: &Core) -> (Extend, Vec<usize>) {
     core.shortest_lock_s.set(locks.iter().map(|lock| lock.ttl_s).min());
     (
         Extend { record: core.record.borrow().clone(), publish: !core.is_published(), census: false, workers, locks },
-        numbers,
+        asked,
     )
 }
 
-fn settle_findings(core: &Core, extend: &Extend, numbers: &[usize], extended: &Extended) {
+fn settle_findings(core: &Core, extend: &Extend, asked: &[Asked], extended: Extended) {
     if extended.dead {
         return core.declare_dead();
     }
-    for &index in &extended.vanished {
-        let (Some(&number), Some(asked)) = (numbers.get(index), extend.workers.get(index)) else { continue };
-        if let Some(slot) = core.roster.borrow_mut().get_mut(number).filter(|slot| slot.worker == *asked) {
-            let worker = &slot.worker;
-            core.warn(match slot.state {
-                State::Running(_) => format!(
-                    "worker {worker} was force-cleaned by somebody while it ran a job; the claim is lost, the job is \
-                     killed and nothing is recorded for it"
-                ),
-                _ => format!("worker {worker} was removed by somebody and is registered again"),
-            });
+    for Removed { index, left } in extended.removed {
+        let (Some(asked), Some(worker)) = (asked.get(index), extend.workers.get(index)) else { continue };
+        let mut roster = core.roster.borrow_mut();
+        let Some(slot) = roster.get_mut(asked.number).filter(|slot| slot.worker == *worker) else { continue };
+        // What runs now may have been claimed since.
+        let (lost, goes_on) = match left {
+            Left::Nothing => (asked.claim.clone(), false),
+            Left::Failed(claim) => (Some(claim), false),
+            Left::Claim(_) => (None, true),
+        };
+        let runs_lost = matches!(&slot.state, State::Running(job) if Some(&job.claim) == lost.as_ref());
+        core.warn(if runs_lost {
+            format!(
+                "worker {worker} was force-cleaned by somebody while it ran a job; the claim is lost, the job is \
+                 killed and nothing is recorded for it"
+            )
+        } else if goes_on {
+            format!(
+                "worker {worker} was removed by somebody and is registered again; its job, which nobody has failed, \
+                 goes on"
+            )
+        } else {
+            format!("worker {worker} was removed by somebody and is registered again")
+        });
+        if runs_lost {
             slot.state = match std::mem::replace(&mut slot.state, State::Idle) {
                 State::Running(job) => {
                     slot.stop(Stop::Kill);

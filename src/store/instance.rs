@@ -127,14 +127,32 @@ pub struct Extended {
     /// The registration is gone: somebody declared this instance dead, and nothing was written.
     /// All its claims are lost; it must join again under a new id.
     pub dead: bool,
-    /// Indexes of workers whose membership or ping was gone: somebody force-cleaned them. They were
-    /// registered anew, and a working record of this instance left under them was removed; their
-    /// claims are lost.
-    pub vanished: Vec<usize>,
+    /// Workers whose membership or ping was gone: somebody force-cleaned them. They are registered anew.
+    pub removed: Vec<Removed>,
     /// Indexes of locks that were lost to another owner or had run out.
     pub lost_locks: Vec<usize>,
     /// How many instances are registered, this one included, if that was asked.
     pub instances: Option<usize>,
+}
+
+/// A worker that somebody removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Removed {
+    /// Its index among the workers of the extension.
+    pub index: usize,
+    /// What stood under it.
+    pub left: Left,
+}
+
+/// What stood under a worker that somebody removed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Left {
+    /// Nothing: it was idle, or whoever removed it has seen to its job.
+    Nothing,
+    /// The record of a job that was put on the failed list with its worker's removal; it is removed too.
+    Failed(ClaimToken),
+    /// A claim that nobody has ended. It stands.
+    Claim(ClaimToken),
 }
 
 /// A registered instance and its lease counter, as seen at one moment.

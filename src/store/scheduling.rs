@@ -113,9 +113,8 @@ pub enum Recovered {
     Yes,
     /// The record is not (or no longer) as it was seen, or its owner showed life: nothing was done.
     No,
-    /// The worker's membership and ping are both gone: somebody force-cleaned it, which put the job
-    /// on the failed list and (as node-resque does) left the record behind. The record was removed
-    /// and the job not touched again.
+    /// Somebody force-cleaned the worker, which put the job on the failed list and (as node-resque does) left the
+    /// record behind. The record was removed and the job not touched again.
     AlreadyCleaned,
 }
 

@@ -279,6 +279,52 @@ fn c12_a_worker_that_node_resque_cleaned_away_is_not_recovered_a_second_time() {
     daemon.stop();
 }
 
+/// node-resque takes an idle worker away and leaves its place behind. What it claims before it notices is nobody
+/// else's, so it must be run.
+#[test]
+fn c12_what_a_worker_claims_after_node_resque_cleaned_it_idle_is_not_lost() {
+    let world = World::new();
+    world.gated_task("hold", "");
+    world.task("good", "");
+    let mut peer = world.peer("{}");
+    let daemon = world.daemon(&Settings::default());
+    let worker = world.only_worker();
+    eventually("it is idle", || world.only_worker_is_idle());
+    assert_eq!(peer.queue("forceCleanWorker", &format!(r#"["{}"]"#, name(&worker))), Value::Null);
+    assert_eq!(world.workers(), Vec::<String>::new());
+    peer.queue("enqueue", r#"["math","hold",[1]]"#);
+    world.wait_begun(1);
+    eventually("it is registered again", || world.workers() == [&*worker]);
+    assert_eq!(world.int(&["EXISTS", &format!("resque:worker:{worker}")]), 1, "the job is still its own");
+    world.open("hold");
+    peer.queue("enqueue", r#"["math","good",[2]]"#);
+    world.wait_ended(2);
+    eventually("both are counted", || world.counter("resque:stat:processed") == 2);
+    assert_eq!((world.begun().len(), world.failed().len()), (2, 0));
+    daemon.stop();
+}
+
+/// The same while a job runs: that one is failed by node-resque, and ends here.
+#[test]
+fn c12_a_job_whose_worker_node_resque_cleans_is_failed_once_and_killed() {
+    let world = World::new();
+    world.gated_task("hold", "");
+    world.task("good", "");
+    let mut peer = world.peer("{}");
+    let daemon = world.daemon(&Settings::default());
+    peer.queue("enqueue", r#"["math","hold",[1.5,"\u00e9",{"b":1,"a":[]}]]"#);
+    world.wait_begun(1);
+    let worker = world.only_worker();
+    let cleaned = peer.queue("forceCleanWorker", &format!(r#"["{}"]"#, name(&worker)));
+    assert_eq!(cleaned["queue"], "math");
+    peer.queue("enqueue", r#"["math","good",[2]]"#);
+    world.wait_ended(1);
+    assert_eq!(world.ended()[0].task(), "good", "its place is free for the next");
+    eventually("that is counted", || world.counter("resque:stat:processed") == 1);
+    assert_eq!((world.failed().len(), world.workers()), (1, vec![worker]));
+    daemon.stop();
+}
+
 #[test]
 fn c13_a_node_resque_worker_that_stopped_pinging_is_cleaned_away_whole() {
     let world = World::new();

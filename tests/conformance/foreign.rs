@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use windlass::job::{Failure, WorkerName};
 use windlass::store::effect::Verdict;
+use windlass::store::instance::{Extended, Left, Removed};
 use windlass::store::queueing::{Scheduled, When};
 use windlass::store::scheduling::{Promoted, Recovered, Recovery};
 use windlass::store::wake::Watch;
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
-use crate::instance::Instance;
+use crate::instance::{Claimed, Instance};
 use crate::look::{delay, failed, fill, job, jobs, promote_all, promotion, queue, queued, seconds};
 use crate::support::resp::Reply;
 
@@ -151,4 +152,73 @@ async fn a_leftover_without_an_instance_is_recovered_once() {
     assert_eq!(failed(&f.store).await, [failure]);
     assert_eq!(f.store.register("a", &workers).await.expect("register"), []);
     assert_eq!(queued(&f.store, "q").await.len(), 0);
+}
+
+/// What node-resque's force-clean leaves of a worker.
+fn clean_as_node_resque(f: &Fixture, worker: &WorkerName, failure: Option<&Bytes>) {
+    f.redis_command(&["DEL", &f.key(&format!("worker:ping:{}", worker.name()))]);
+    f.redis_command(&["DEL", &f.key(&format!("worker:{}:started", worker.id()))]);
+    f.redis_command(&["SREM", &f.key("workers"), worker.id()]);
+    if let Some(failure) = failure {
+        f.redis_command(&[b"RPUSH", f.key("failed").as_bytes(), &failure[..]]);
+    }
+}
+
+fn stuck(worker: &WorkerName, job: &Claimed, ms: i64) -> Bytes {
+    Failure::stuck("peer", ms).record(worker.name(), "q", &job.claim.payload, ms)
+}
+
+/// It leaves the working record behind, so that what stands there may be a job that it failed, or one that was
+/// claimed since.
+#[tokio::test]
+async fn of_workers_that_node_resque_cleaned_only_what_it_failed_is_lost() {
+    let f = Fixture::redis().await;
+    let mut instance = Instance::join(&f.store, "a", 4).await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    let claims = instance.claim(&["q"], &[1, 2, 3]).await;
+    // The first was failed; in the second's place another job was; the third's was, but in an earlier run; the fourth
+    // was idle.
+    let workers: Vec<_> = claims.iter().map(|claim| claim.worker.clone()).collect();
+    clean_as_node_resque(&f, &workers[0], Some(&stuck(&workers[0], &claims[0], NOW_MS)));
+    clean_as_node_resque(&f, &workers[1], Some(&stuck(&workers[1], &claims[0], NOW_MS)));
+    clean_as_node_resque(&f, &workers[2], Some(&stuck(&workers[2], &claims[2], NOW_MS - 60_000)));
+    clean_as_node_resque(&f, &instance.worker(4), None);
+    let token = |n: usize| claims[n].claim.token.clone();
+    let lefts = [Left::Failed(token(0)), Left::Claim(token(1)), Left::Claim(token(2)), Left::Nothing];
+    let removed = lefts.into_iter().enumerate().map(|(index, left)| Removed { index, left }).collect();
+    assert_eq!(instance.extend().await, Extended { removed, ..Extended::default() });
+    assert_eq!(f.store.registered().await.expect("registered").len(), 4);
+    assert_eq!(instance.extend().await, Extended::default(), "it is told once");
+    assert_eq!(instance.settle(claims.iter().map(|one| one.ends(Verdict::Done)).collect()).await, [0]);
+}
+
+/// The same where the instance dies before it looks.
+#[tokio::test]
+async fn of_a_dead_instances_workers_only_what_node_resque_failed_is_dropped() {
+    let f = Fixture::redis().await;
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    // Failures since, more than one look takes in.
+    clean_as_node_resque(&f, &claims[0].worker, Some(&stuck(&claims[0].worker, &claims[0], NOW_MS)));
+    for _ in 0..600 {
+        f.redis_command(&["RPUSH", &f.key("failed"), "{}"]);
+    }
+    clean_as_node_resque(&f, &claims[1].worker, None);
+    let counter = instance.state().await.expect("state").counter;
+    for (claim, expected) in claims.iter().zip([Recovered::AlreadyCleaned, Recovered::Yes]) {
+        let record = f.store.working(std::slice::from_ref(&claim.worker)).await.expect("working").remove(0);
+        let recovery = Recovery {
+            instance: Some(("a".to_owned(), counter)),
+            record: record.expect("the record is left behind"),
+            queue: queue("q"),
+            payload: claim.claim.payload.clone(),
+            verdict: claim.requeued(),
+            free: Vec::new(),
+            tick: None,
+        };
+        assert_eq!(f.store.recover(&recovery).await.expect("recover"), expected);
+        assert_eq!(f.store.recover(&recovery).await.expect("recover"), Recovered::No);
+    }
+    assert_eq!(queued(&f.store, "q").await, [job(1)]);
 }

@@ -2,11 +2,11 @@
 
 use windlass::job::LockKey;
 use windlass::store::effect::Verdict;
-use windlass::store::instance::{Extend, Extended, InstanceRecord, Joined, LockRenewal};
+use windlass::store::instance::{Extend, Extended, InstanceRecord, Joined, Left, LockRenewal, Removed};
 use windlass::store::queueing::Entered;
 
 use crate::fixture::{Fixture, NOW_S};
-use crate::instance::{Instance, record};
+use crate::instance::{Instance, payloads, record};
 use crate::look::{counters, fill, gate, job, job_lock, jobs, locks};
 
 behaviours! {
@@ -18,6 +18,7 @@ behaviours! {
     extending_renews_the_record,
     an_extension_after_death_writes_nothing,
     a_force_cleaned_worker_is_told_and_registered_anew,
+    what_a_removed_worker_claims_before_it_is_known_is_not_lost,
     locks_are_renewed_for_their_owner_alone,
     a_renewed_lock_outlives_its_first_term,
     unregistering_leaves_the_busy,
@@ -121,6 +122,11 @@ async fn an_extension_after_death_writes_nothing(f: &Fixture) {
     assert_eq!(f.store.ping_of(instance.worker(1).name()).await.expect("ping_of"), None);
 }
 
+/// A removed worker under which nothing stands.
+fn idle(index: usize) -> Removed {
+    Removed { index, left: Left::Nothing }
+}
+
 async fn a_force_cleaned_worker_is_told_and_registered_anew(f: &Fixture) {
     let mut instance = Instance::join(&f.store, "a", 3).await;
     fill(&f.store, "q", &jobs(0..2)).await;
@@ -129,11 +135,29 @@ async fn a_force_cleaned_worker_is_told_and_registered_anew(f: &Fixture) {
     assert!(f.store.force_clean(&claims[1].worker, Some(&records[1]), None, &[]).await.expect("force_clean"));
     assert!(f.store.force_clean(&instance.worker(3), None, None, &[]).await.expect("force_clean"));
     assert_eq!(f.store.registered().await.expect("registered").len(), 1);
-    assert_eq!(instance.extend().await, Extended { vanished: vec![1, 2], ..Extended::default() });
+    assert_eq!(instance.extend().await, Extended { removed: vec![idle(1), idle(2)], ..Extended::default() });
     assert_eq!(f.store.registered().await.expect("registered").len(), 3);
     assert_eq!(instance.extend().await, Extended::default(), "it is told once");
     assert_eq!(instance.working().await, records[..1], "the claim that is not lost is untouched");
     assert_eq!(instance.settle(claims.iter().map(|one| one.ends(Verdict::Done)).collect()).await, [1]);
+}
+
+async fn what_a_removed_worker_claims_before_it_is_known_is_not_lost(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    assert!(f.store.force_clean(&instance.worker(1), None, None, &[]).await.expect("force_clean"));
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let mut claims = instance.claim(&["q"], &[1, 2]).await;
+    let removed = instance.extend().await.removed;
+    assert_eq!(removed.iter().map(|removed| removed.index).collect::<Vec<_>>(), [0], "it is registered again");
+    assert!(!matches!(removed[0].left, Left::Failed(_)), "nobody failed its job");
+    if claims.len() < 2 {
+        claims.extend(instance.claim(&["q"], &[1]).await);
+    }
+    let mut done = payloads(&claims);
+    done.sort();
+    assert_eq!(done, jobs(0..2));
+    assert_eq!(instance.settle(claims.iter().map(|one| one.ends(Verdict::Done)).collect()).await, [0_usize; 0]);
+    assert_eq!(instance.extend().await, Extended::default(), "it is told once");
 }
 
 fn renewal(claim: &windlass::job::ClaimToken, key: LockKey, ttl_s: u64) -> LockRenewal {

@@ -31,6 +31,9 @@ static PLAIN: Script = script!("places", "recall", "lane", "done", "claim");
 static OPEN_LANE: Script = script!("open_lane");
 static COUNT: Script = script!("count");
 
+/// After how many full exchanges in a row many more are expected.
+const SUSTAINED: u32 = 8;
+
 /// Opens a lane.
 pub(super) async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
     let connection = origin.open(RespVersion::RESP2).await?;
@@ -46,7 +49,7 @@ pub(super) async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<Re
         key,
         paused: (connection.keys().paused(), connection.keys().pause_all()),
         workers: Workers::default(),
-        full: false,
+        full: 0,
         queues: QueueParts::new(connection.keys(), &Arc::from([])),
         connection,
     })
@@ -62,8 +65,8 @@ pub(super) struct RedisLane {
     /// Where paused queues stand, and Ruby's switch for everything.
     paused: (Bytes, Bytes),
     workers: Workers,
-    /// The last exchange brought a job for every idle worker.
-    full: bool,
+    /// How many exchanges in a row brought a job for every idle worker.
+    full: u32,
     queues: QueueParts,
     connection: Connection,
 }
@@ -98,7 +101,7 @@ impl Lane for RedisLane {
         if !Arc::ptr_eq(&self.queues.list, &exchange.queues) {
             self.queues = QueueParts::new(self.connection.keys(), &exchange.queues);
         }
-        let layout = self.workers.lay_out(self.connection.keys(), exchange, self.full);
+        let layout = self.workers.lay_out(self.connection.keys(), exchange, self.full >= SUSTAINED);
         let this = &*self;
         let done = |op| op == verdict::NOTED || op == verdict::DONE;
         let script = if exchange.enters.is_empty() && layout.ops().all(done) { &PLAIN } else { &EXCHANGE };
@@ -106,8 +109,9 @@ impl Lane for RedisLane {
         let exchanged = this.read(exchange, frame)?;
         self.workers.note(exchange, &layout, &exchanged.lost);
         let asked = exchange.idle.len();
-        self.full = asked > 0 && exchanged.claims.len() == asked;
-        if !self.full && asked > 0 {
+        let full = asked > 0 && exchanged.claims.len() == asked;
+        self.full = if full { self.full.saturating_add(1) } else { 0 };
+        if !full && asked > 0 {
             self.count(&exchange.idle).await;
         }
         Ok(exchanged)

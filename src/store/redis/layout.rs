@@ -67,7 +67,7 @@ impl Layout {
 }
 
 impl Workers {
-    /// Lays out an exchange. `full`: the lane's last exchange brought a job for everybody, so that
+    /// Lays out an exchange. `full`: the lane's last exchanges brought a job for everybody, so that
     /// many more will come. Then what a worker did is counted for it only now and then.
     pub(super) fn lay_out(&mut self, keys: &Keys, exchange: &Exchange, full: bool) -> Layout {
         // Names of workers that are gone do not pile up.

@@ -5,12 +5,13 @@ use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::keys::Keys;
+use super::removed;
 use super::reply;
 use super::script::{Call, Script, script};
 use crate::job::WorkerName;
 use crate::job::ecma::quote;
 use crate::store::error::StoreError;
-use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
+use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined, Left, Removed};
 use crate::store::scheduling::Leadership;
 use crate::store::working::WorkingRecord;
 
@@ -18,6 +19,7 @@ static JOIN: Script = script!("join");
 static REGISTER: Script = script!("members", "register");
 static UNREGISTER: Script = script!("members", "unregister");
 static EXTEND: Script = script!("locks", "members", "extend");
+static REINSTATE: Script = script!("members", "reinstate");
 static LEAVE: Script = script!("members", "leave");
 static BURY: Script = script!("members", "bury");
 static INSTANCES: Script = script!("leadership", "instances");
@@ -73,10 +75,46 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     if reply::number(next())? == 1 {
         return Ok(Extended { dead: true, ..Extended::default() });
     }
-    let (vanished, lost_locks) = (indexes(next())?, indexes(next())?);
+    let (removed, lost_locks) = (indexes(next())?, indexes(next())?);
     let instances = reply::number(next())?;
     let instances = usize::try_from(instances).ok().filter(|_| extend.census);
-    Ok(Extended { dead: false, vanished, lost_locks, instances })
+    let mut removed: Vec<_> = removed.into_iter().map(|index| Removed { index, left: Left::Nothing }).collect();
+    let mut left = reply::list(next())?.into_iter();
+    let mut standing = Vec::new();
+    while let (Some(index), Some(raw)) = (left.next(), left.next()) {
+        let index = usize::try_from(reply::number(index)?).unwrap_or(usize::MAX);
+        if let (Some(worker), Some(raw)) = (extend.workers.get(index), reply::bytes(raw)?) {
+            standing.push((index, WorkingRecord::parse(worker, raw)));
+        }
+    }
+    if !standing.is_empty() {
+        removed.extend(reinstate(connection, &extend.record.id, standing).await?);
+        removed.sort_by_key(|removed| removed.index);
+    }
+    Ok(Extended { dead: false, removed, lost_locks, instances })
+}
+
+/// Registers removed workers anew under which records of ours stand.
+async fn reinstate(
+    connection: &Connection,
+    instance: &str,
+    standing: Vec<(usize, WorkingRecord)>,
+) -> Result<Vec<Removed>, StoreError> {
+    let (indexes, records): (Vec<_>, Vec<_>) = standing.into_iter().unzip();
+    let failed = removed::were_failed(connection, &records).await?;
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.leases()).key(keys.workers()).text(instance).number(records.len());
+    for (record, failed) in records.iter().zip(&failed) {
+        member(&mut call, keys, &record.worker);
+        call.arg(if *failed { record.raw.clone() } else { Bytes::new() });
+    }
+    connection.run(&REINSTATE, call).await?;
+    let found = |((index, record), failed): ((usize, WorkingRecord), bool)| {
+        let claim = record.claim?;
+        Some(Removed { index, left: if failed { Left::Failed(claim) } else { Left::Claim(claim) } })
+    };
+    Ok(indexes.into_iter().zip(records).zip(failed).filter_map(found).collect())
 }
 
 pub(super) async fn leave(connection: &Connection, record: &InstanceRecord) -> Result<(), StoreError> {
@@ -145,13 +183,18 @@ fn whole(call: &mut Call, keys: &Keys, record: &InstanceRecord) {
 fn members(call: &mut Call, keys: &Keys, workers: &[WorkerName]) {
     call.number(workers.len());
     for worker in workers {
-        let name = worker.name();
-        call.key(keys.working(worker)).key(keys.started(worker)).key(keys.ping(name));
-        call.key(keys.processed_by(name)).key(keys.failures_of(name));
-        call.text(worker.id());
-        let queues = worker.queues().unwrap_or_default();
-        call.arg(Bytes::from(format!(",\"name\":{},\"queues\":{}}}", quote(name), quote(queues))));
+        member(call, keys, worker);
     }
+}
+
+/// What `members.lua` reads of a worker.
+fn member(call: &mut Call, keys: &Keys, worker: &WorkerName) {
+    let name = worker.name();
+    call.key(keys.working(worker)).key(keys.started(worker)).key(keys.ping(name));
+    call.key(keys.processed_by(name)).key(keys.failures_of(name));
+    call.text(worker.id());
+    let queues = worker.queues().unwrap_or_default();
+    call.arg(Bytes::from(format!(",\"name\":{},\"queues\":{}}}", quote(name), quote(queues))));
 }
 
 fn encoded(record: &InstanceRecord) -> Result<Bytes, StoreError> {

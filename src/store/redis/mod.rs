@@ -23,6 +23,7 @@ mod moving;
 mod pause;
 mod periodic;
 mod recover;
+mod removed;
 mod reply;
 mod schedules;
 mod script;

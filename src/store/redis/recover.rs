@@ -4,6 +4,7 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::connection::Connection;
+use super::removed;
 use super::reply;
 use super::script::{Script, script};
 use super::verdict::{self, Ending};
@@ -15,10 +16,30 @@ use crate::store::working::WorkingRecord;
 static RECOVER: Script = script!("locks", "places", "delay", "recall", "cadence", "verdict", "recover");
 static FORCE_CLEAN: Script = script!("locks", "force_clean");
 
+/// What the script returns where nobody knows yet whether a removed worker's job was failed.
+const REMOVED: i64 = 3;
+
 /// How many keys one MGET reads at most.
 const CHUNK: usize = 1000;
 
 pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Result<Recovered, StoreError> {
+    match attempt(connection, recovery, "").await? {
+        REMOVED => {
+            let record = std::slice::from_ref(&recovery.record);
+            let failed = removed::were_failed(connection, record).await?.first() == Some(&true);
+            attempt(connection, recovery, if failed { "F" } else { "N" }).await
+        }
+        code => Ok(code),
+    }
+    .map(|code| match code {
+        1 => Recovered::Yes,
+        2 => Recovered::AlreadyCleaned,
+        _ => Recovered::No,
+    })
+}
+
+/// One call of the script. `failed`: what is known of the job of a removed worker, as the script reads it.
+async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static str) -> Result<i64, StoreError> {
     let keys = connection.keys();
     let worker = &recovery.record.worker;
     let mut call = connection.call();
@@ -30,6 +51,7 @@ pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Res
     };
     call.arg(recovery.record.raw.clone());
     call.text(worker.id()).text(recovery.record.claim.as_ref().map_or("", |claim| claim.as_str()));
+    call.literal(failed);
     let tick = recovery.tick.as_ref();
     call.arg(Bytes::copy_from_slice(&[verdict::op(&recovery.verdict, &recovery.free, tick)]));
     let ending = Ending {
@@ -42,11 +64,7 @@ pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Res
         counted: None,
     };
     ending.write(&mut call, keys);
-    Ok(match reply::number(connection.run(&RECOVER, call).await?)? {
-        1 => Recovered::Yes,
-        2 => Recovered::AlreadyCleaned,
-        _ => Recovered::No,
-    })
+    reply::number(connection.run(&RECOVER, call).await?)
 }
 
 pub(super) async fn force_clean(

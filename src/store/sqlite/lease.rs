@@ -7,7 +7,7 @@ use super::number::{count, stored};
 use super::{locks, retries, working};
 use crate::job::WorkerName;
 use crate::store::error::StoreError;
-use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
+use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined, Left, Removed};
 use crate::store::scheduling::Registered;
 use crate::store::working::WorkingRecord;
 
@@ -87,13 +87,11 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
     let mut ping = step.sql("UPDATE workers SET pinged_s = ?3 WHERE id = ?1 AND instance = ?2")?;
     for (index, worker) in extend.workers.iter().enumerate() {
         if ping.execute(params![worker.id(), record.id, step.now_s()])? == 0 {
-            extended.vanished.push(index);
             add(step, &record.id, worker)?;
-            if let Some(claim) = working::of(step, worker)?.and_then(|record| record.claim)
-                && claim.instance() == record.id
-            {
-                working::end(step, worker, &claim)?;
-            }
+            // Whoever removes a worker here sees to its job in the same step, and none is claimed for it after.
+            let claim = working::of(step, worker)?.and_then(|record| record.claim);
+            let claim = claim.filter(|claim| claim.instance() == record.id);
+            extended.removed.push(Removed { index, left: claim.map_or(Left::Nothing, Left::Claim) });
         }
     }
     for (index, renewal) in extend.locks.iter().enumerate() {

@@ -14,7 +14,7 @@ use crate::job::{QueueName, WorkerName};
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
 use crate::store::inspection::Inspection;
-use crate::store::instance::{Extend, HostIdentity, InstanceRecord, Joined};
+use crate::store::instance::{Extend, HostIdentity, InstanceRecord, Joined, Left, Removed};
 use crate::store::queueing::{Enqueue, Exchange, Exchanged, Lane, Queueing, Settlement};
 use crate::store::scheduling::Scheduling;
 use crate::store::wake::Watch;
@@ -175,7 +175,8 @@ async fn a_worker_cleaned_by_force_has_no_claims_until_its_instance_knows() {
     assert_eq!(exchanged.claims.iter().map(|claim| claim.index).collect::<Vec<_>>(), [1]);
     let extend =
         Extend { record: record.clone(), publish: true, census: false, workers: record.workers(), locks: Vec::new() };
-    assert_eq!(store.extend(&extend).await.unwrap().vanished, [0]);
+    let removed = store.extend(&extend).await.unwrap().removed;
+    assert_eq!(removed, [Removed { index: 0, left: Left::Nothing }]);
     let exchanged = lane.exchange(&claim(2, vec![record.worker(1)])).await.unwrap();
     assert_eq!(exchanged.claims[0].payload, "2", "nothing was lost between");
 }

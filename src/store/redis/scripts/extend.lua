@@ -3,10 +3,12 @@
 -- KEYS   windlass:instances, windlass:leases, workers; per worker as in members.lua; the locks
 -- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, number of workers; per worker as in members.lua; number of locks;
 --        per lock its claim and for how many seconds it is held
--- returns {1} if the registration is gone (nothing is written), else {0, {vanished}, {lost locks}, instances}
+-- returns {1} if the registration is gone (nothing is written), else {0, {removed}, {lost locks}, instances,
+--         {index, record, ...}}, the last for removed workers under which a record of ours stands
 --
 -- Why this order: whether a worker was force-cleaned is seen by its missing membership or ping,
--- which must therefore be read before both are written again.
+-- which must therefore be read before both are written again. Where a record stands they are not: it takes a look
+-- at the failed list to tell whether its claim is lost (removed.rs), and until then it must be seen again.
 
 local INSTANCES, LEASES, WORKERS = key(), key(), key()
 local id, record, census = arg(), arg(), arg() == '1'
@@ -34,21 +36,24 @@ for from = 1, count, CHUNK do
     enrolled[i] = part[i - from + 1] == 1
   end
 end
-local vanished, writes = {}, {}
+local removed, left, writes = {}, {}, {}
 for i = 1, count do
   local worker = list[i]
-  if not pinged[i] or not enrolled[i] then
-    vanished[#vanished + 1] = i - 1
-    enrol(WORKERS, worker)
-    local standing = redis.pcall('GET', worker.working)
-    if type(standing) == 'string' and claimed_by(id, standing) then
-      redis.call('DEL', worker.working)
+  local gone = not pinged[i] or not enrolled[i]
+  local standing = gone and redis.pcall('GET', worker.working)
+  if type(standing) == 'string' and claimed_by(id, standing) then
+    left[#left + 1] = i - 1
+    left[#left + 1] = standing
+  else
+    if gone then
+      removed[#removed + 1] = i - 1
+      enrol(WORKERS, worker)
     end
+    writes[#writes + 1] = worker.ping
+    writes[#writes + 1] = ping(worker)
   end
-  writes[2 * i - 1] = worker.ping
-  writes[2 * i] = ping(worker)
 end
-chunked('MSET', writes, 2 * count)
+chunked('MSET', writes, #writes)
 
 local lost = {}
 for i = 1, tonumber(arg()) do
@@ -59,4 +64,4 @@ for i = 1, tonumber(arg()) do
     lost[#lost + 1] = i - 1
   end
 end
-return { 0, vanished, lost, census and redis.call('HLEN', LEASES) or 0 }
+return { 0, removed, lost, census and redis.call('HLEN', LEASES) or 0, left }

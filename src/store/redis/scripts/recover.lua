@@ -3,15 +3,18 @@
 -- KEYS   as places.lua; windlass:leases, worker:<id>, workers, worker:ping:<name>; then what the
 --        verdict reads (verdict.lua)
 -- ARGV   now, instance or "", its counter, the record, the worker's id, the record's claim or "",
+--        "F" if the worker was removed and its job failed, "" if that is not known, "N" if nobody failed it;
 --        op; then what the verdict reads
--- returns 1 if it was recovered; 2 if the worker had been force-cleaned, and only the record was
---         removed; 0 if the record no longer stands or the instance lives
+-- returns 1 if it was recovered; 2 if only the record was removed, for the job is failed; 3 if nothing was done, for
+--         the worker was removed and it must first be known whether its job was failed; 0 if the record no longer
+--         stands or the instance lives
 --
 -- Why this order: counter and record are compared inside the step, so that of two observers only
 -- one recovers and a late extension of the lease wins; the working record goes last.
 
 local LEASES, WORKING, WORKERS, PING = key(), key(), key(), key()
-local instance, counter, record, worker, token, op = arg(), arg(), arg(), arg(), arg(), arg()
+local instance, counter, record, worker, token = arg(), arg(), arg(), arg(), arg()
+local failed, op = arg(), arg()
 if instance ~= '' and must('HGET', LEASES, instance) ~= counter then
   return 0
 end
@@ -20,9 +23,12 @@ if must('GET', WORKING) ~= record then
 end
 -- node-resque's force-clean puts the job on the failed list, removes membership and ping, and leaves
 -- the record behind.
-if must('SISMEMBER', WORKERS, worker) == 0 and must('EXISTS', PING) == 0 then
+if failed == 'F' then
   redis.call('DEL', WORKING)
   return 2
+end
+if failed == '' and must('SISMEMBER', WORKERS, worker) == 0 and must('EXISTS', PING) == 0 then
+  return 3
 end
 if not settle(string.byte(op, 1), token, true) then
   error('CORRUPT ' .. (broken[1] or WORKING) .. '\31the key is of another type')

@@ -3,10 +3,11 @@
 use bytes::Bytes;
 
 use super::server::{NOW_MS, Server, claiming, instance, job, queue, settled, token, worker};
-use crate::job::{Identity, LockKey};
+use crate::job::failure::iso_date;
+use crate::job::{Failure, Identity, LockKey};
 use crate::store::effect::{Admission, Busy, Gate, Next, Tick, Verdict};
 use crate::store::inspection::Inspection;
-use crate::store::instance::{Extend, LockRenewal};
+use crate::store::instance::{Extend, Left, LockRenewal, Removed};
 use crate::store::queueing::{Enter, Entered, Queueing, Schedule, Scheduled, When};
 use crate::store::scheduling::{Leadership, Promote, PromoteTo, Promoted, Promotion, Recovered, Recovery, Scheduling};
 
@@ -94,9 +95,12 @@ async fn workers_are_counted_once_there_is_time() {
             claims.iter().enumerate().map(|(at, claim)| settled(at + 1, claim, Verdict::Done)).collect();
         claims = lane.exchange(&exchange).await.unwrap().claims;
         assert_eq!(server.cli(&["GET", "resque:stat:processed"]), (2 * (sequence - 1)).to_string());
-        if sequence == 200 {
+        match sequence {
+            // Nobody knows yet that many will come.
+            2..=8 => assert_eq!(counts(), format!("{0}\n{0}", sequence - 1)),
             // Often enough that a glance at them shows work.
-            assert_eq!(counts(), "192\n192");
+            200 => assert_eq!(counts(), "199\n199"),
+            _ => {}
         }
     }
     assert_eq!(claims.len(), 0);
@@ -263,7 +267,11 @@ async fn a_registered_worker_looks_like_node_resques() {
 
     // Somebody cleans the first worker; the extension notices and registers it anew.
     assert!(store.force_clean(&worker(1), None, None, &[]).await.unwrap());
-    server.cli(&["SET", "resque:worker:h-windlass:7+1:math", r#"{"claim":"00ff-0-1-0","queue":"q","payload":{}}"#]);
+    let run_at = iso_date(NOW_MS);
+    let standing = format!(r#"{{"claim":"00ff-0-1-0","run_at":"{run_at}","queue":"q","payload":{{"class":"c"}}}}"#);
+    server.cli(&["SET", "resque:worker:h-windlass:7+1:math", &standing]);
+    let failure = Failure::stuck("h", NOW_MS).record("h-windlass:7+1", "q", br#"{"class":"c"}"#, NOW_MS);
+    server.cli(&["RPUSH", "resque:failed", std::str::from_utf8(&failure).unwrap()]);
     server.cli(&["SET", "resque:workerslock:x", "1:00ff-0-1-1", "EX", "5"]);
     let renew =
         |key: &str| LockRenewal { key: LockKey::Namespaced(key.to_owned()), claim: token("00ff-0-1-1"), ttl_s: 60 };
@@ -275,11 +283,15 @@ async fn a_registered_worker_looks_like_node_resques() {
         locks: vec![renew("workerslock:x"), renew("workerslock:y")],
     };
     let extended = store.extend(&extend).await.unwrap();
-    assert_eq!((extended.dead, extended.vanished, extended.lost_locks), (false, vec![0], vec![1]));
+    let removed = vec![Removed { index: 0, left: Left::Failed(token("00ff-0-1-0")) }];
+    assert_eq!((extended.dead, extended.removed, extended.lost_locks), (false, removed, vec![1]));
+    assert_eq!(server.cli(&["SISMEMBER", "resque:workers", "h-windlass:7+1:math"]), "1");
+    assert_eq!(server.cli(&["EXISTS", "resque:worker:ping:h-windlass:7+1"]), "1");
     assert_eq!(server.cli(&["GET", "resque:workerslock:x"]), format!("{}:00ff-0-1-1", second + 60));
     assert_eq!(server.cli(&["EXISTS", "resque:worker:h-windlass:7+1:math"]), "0");
     assert_eq!(store.instances().await.unwrap()[0].counter, 2);
 
+    server.cli(&["DEL", "resque:failed"]);
     store.leave(&extend.record).await.unwrap();
     assert_eq!(server.cli(&["KEYS", "resque:*"]), "resque:workerslock:x");
     assert!(store.extend(&extend).await.unwrap().dead);

@@ -1,0 +1,119 @@
+//! Workers that somebody removed, and the jobs that stand under them.
+//!
+//! node-resque's force-clean takes a worker's membership and ping, puts the job it ran on the failed list, and leaves
+//! the working record behind (it deletes `worker:<name>`, not `worker:<name>:<queues>`). It looks first and acts
+//! later, so that a record behind a removed worker may as well be of a job that was claimed meanwhile, or since: one
+//! that nobody has failed. To drop the first would run nothing twice; to drop the second would lose it. What tells
+//! them apart is the failure record.
+
+use fred::interfaces::Resp3Frame as Frame;
+
+use super::connection::Connection;
+use super::reply;
+use super::script::{Script, script};
+use crate::job::ecma::{canonical, quote};
+use crate::job::failure::STUCK_MARKER;
+use crate::job::{FailureView, date};
+use crate::store::error::StoreError;
+use crate::store::working::WorkingRecord;
+
+static STUCK_RECORDS: Script = script!("stuck_records");
+
+/// How many failure records one call looks at, so that it stays below a millisecond.
+const PAGE: usize = 500;
+
+/// How many of the newest are looked at. A worker is missed within seconds, a dead one within minutes.
+const MOST: usize = 20_000;
+
+/// JavaScript's dates have no milliseconds.
+const DATE_STEP_MS: i64 = 1000;
+
+/// For each of these records of removed workers: has somebody failed its job?
+pub(super) async fn were_failed(connection: &Connection, records: &[WorkingRecord]) -> Result<Vec<bool>, StoreError> {
+    let mut failed = vec![false; records.len()];
+    for past in (0..MOST).step_by(PAGE) {
+        let mut call = connection.call();
+        call.key(connection.keys().failed()).number(past).number(PAGE);
+        call.text(&quote(STUCK_MARKER)).number(records.len());
+        for record in records {
+            call.text(&format!("\"worker\":{}", quote(record.worker.name())));
+        }
+        let mut found = reply::list(connection.run(&STUCK_RECORDS, call).await?)?.into_iter();
+        let goes_on = reply::number(found.next().unwrap_or(Frame::Null))? == 1;
+        for raw in found {
+            let failure = FailureView::parse(&reply::bytes(raw)?.unwrap_or_default());
+            for (failed, record) in failed.iter_mut().zip(records) {
+                *failed = *failed || tells_of(&failure, record);
+            }
+        }
+        if !goes_on || failed.iter().all(|failed| *failed) {
+            break;
+        }
+    }
+    Ok(failed)
+}
+
+/// Does this failure tell of the job that this record stands for, rather than of another of its worker?
+fn tells_of(failure: &FailureView, record: &WorkingRecord) -> bool {
+    let written = |text: &Option<String>| text.as_deref().and_then(date::parse);
+    // What cannot be read proves nothing.
+    let (Some(run_at), Some(failed_at)) = (written(&record.run_at), written(&failure.failed_at)) else { return false };
+    failure.is_stuck()
+        && failure.worker.as_deref() == Some(record.worker.name())
+        && failure.queue.as_deref() == record.queue.as_ref().map(|queue| queue.as_str())
+        && failed_at + DATE_STEP_MS > run_at
+        && is_same_job(failure.payload.as_deref(), record.payload.as_deref())
+}
+
+/// Are these the same job, where the first may have been read and written again by JavaScript?
+fn is_same_job(copy: Option<&[u8]>, job: Option<&[u8]>) -> bool {
+    let (Some(copy), Some(job)) = (copy, job) else { return false };
+    let again = |bytes: &[u8]| canonical(&String::from_utf8_lossy(bytes));
+    copy == job || again(job).is_ok_and(|job| again(copy).is_ok_and(|copy| copy == job))
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+
+    use super::*;
+    use crate::job::failure::js_date;
+    use crate::job::{Failure, WorkerName};
+
+    const RUN_AT_MS: i64 = 1_795_490_778_400;
+
+    fn record(payload: &str) -> WorkingRecord {
+        let raw = format!(
+            r#"{{"claim":"00ff-0-1-0","worker":"h-windlass:7+1","run_at":"2026-11-24T03:26:18.400Z","queue":"math","payload":{payload}}}"#
+        );
+        WorkingRecord::parse(&WorkerName::parse("h-windlass:7+1:*"), Bytes::from(raw))
+    }
+
+    fn failure(worker: &str, queue: &str, payload: &str, ms: i64) -> FailureView {
+        FailureView::parse(&Failure::stuck("h", ms).record(worker, queue, payload.as_bytes(), ms))
+    }
+
+    #[test]
+    fn a_failure_tells_of_the_job_it_was_written_for() {
+        let told = |failure: &FailureView| tells_of(failure, &record(r#"{"class":"a","args":[1.0,"\u00e9"]}"#));
+        let job = r#"{"class":"a","args":[1,"é"]}"#;
+        assert!(told(&failure("h-windlass:7+1", "math", job, RUN_AT_MS)), "as JavaScript writes it again");
+        assert!(js_date(RUN_AT_MS).contains("03:26:18 "), "the same second counts, for there is nothing finer");
+        assert!(!told(&failure("h-windlass:7+1", "math", job, RUN_AT_MS - 1000)), "of a job before it");
+        assert!(!told(&failure("h-windlass:7+2", "math", job, RUN_AT_MS)), "of another worker");
+        assert!(!told(&failure("h-windlass:7+1", "mail", job, RUN_AT_MS)), "from another queue");
+        let other = r#"{"class":"a","args":[2,"é"]}"#;
+        assert!(!told(&failure("h-windlass:7+1", "math", other, RUN_AT_MS)), "of another job");
+    }
+
+    #[test]
+    fn an_ordinary_failure_or_one_that_cannot_be_read_proves_nothing() {
+        let job = r#"{"class":"a","args":[]}"#;
+        let ordinary = Failure::new("Error", "it broke").record("h-windlass:7+1", "math", job.as_bytes(), RUN_AT_MS);
+        assert!(!tells_of(&FailureView::parse(&ordinary), &record(job)));
+        let mut undated = failure("h-windlass:7+1", "math", job, RUN_AT_MS);
+        undated.failed_at = Some("once".to_owned());
+        assert!(!tells_of(&undated, &record(job)));
+        assert!(!tells_of(&FailureView::parse(b"junk"), &record("not a job")));
+    }
+}
