@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -61,10 +62,60 @@ pub enum Begun {
     Running(BoxFuture<'static, Outcome>),
 }
 
+/// Who waits for a run's end. Dropped without a word it says that the run was cut off.
+pub struct Done(Option<Box<dyn FnOnce(Outcome) + Send>>);
+
+impl Done {
+    /// This is called once, on whatever thread the run ends.
+    pub fn new(told: impl FnOnce(Outcome) + Send + 'static) -> Self {
+        Self(Some(Box::new(told)))
+    }
+
+    /// The run has ended.
+    pub fn tell(mut self, outcome: Outcome) {
+        if let Some(told) = self.0.take() {
+            told(outcome);
+        }
+    }
+}
+
+impl Drop for Done {
+    fn drop(&mut self) {
+        if let Some(told) = self.0.take() {
+            told(Outcome::Interrupted);
+        }
+    }
+}
+
+impl std::fmt::Debug for Done {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Done")
+    }
+}
+
+/// A run in somebody's keeping.
+pub trait Kept: Send {
+    /// It should end. Never less urgently than before.
+    fn urge(&self, stop: Stop);
+}
+
+/// A handler that keeps its runs itself, beside what they have in common, so that they need no task each: a run costs
+/// a place in a list then, and two threads hand it over once in either direction, many at a time.
+pub trait Keeper {
+    /// Begins a run, whose end is told to `done`. Must not block. What it starts belongs on this runtime.
+    fn keep(&self, job: Invocation, done: Done, runtime: &Handle) -> Box<dyn Kept>;
+}
+
 /// A way to perform jobs.
 pub trait Handler: Send + Sync {
     /// Begins a run. Must not block. `stop` only ever grows more urgent.
     fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> Begun;
+
+    /// How it keeps runs itself, if it does. [`begin`](Self::begin) is asked all the same where plugins stand around a
+    /// run.
+    fn keeper(&self) -> Option<&dyn Keeper> {
+        None
+    }
 
     /// Lets go of what is kept between runs, such as processes: at once where nothing runs, else when that has ended.
     /// What begins later is performed all the same. The future ends when nothing is left, and until `end` it should.

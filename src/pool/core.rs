@@ -12,6 +12,7 @@ use tokio::time::Instant;
 
 use super::hooked::Performed;
 use super::roster::{Job, LANES, Roster};
+use super::timeouts::Timeouts;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::element::queues::QueuePatterns;
@@ -77,6 +78,8 @@ pub(super) struct Core {
     pub(super) claims: Cell<u64>,
     /// Where runs on the handlers' runtime report.
     pub(super) finished: [mpsc::UnboundedSender<Finished>; LANES],
+    /// Runs that are watched for taking too long.
+    pub(super) timeouts: Timeouts,
     /// A retiring slot may have become idle.
     pub(super) retired: Notify,
     /// The fastest that any held lock runs out.

@@ -17,15 +17,16 @@ use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
 use crate::store::instance::{Extend, Extended, Left, LockRenewal, Removed};
 
-/// How often the instances are counted.
-const COUNTED: Duration = Duration::from_secs(30);
-/// For how long after the start they are counted with every beat: others may start with us.
+/// How often idle workers are pinged and looked after, and the instances counted. Workers at work are with every beat:
+/// what befell them concerns a job.
+const WHOLE: Duration = Duration::from_secs(30);
+/// For how long after the start the instances are counted with every beat: others may start with us.
 const CENSUS: Duration = Duration::from_secs(12);
 
 /// Extends for as long as it is polled.
 pub(super) async fn beat(core: Rc<Core>) {
     let begun = core.extended.get();
-    let (mut sent, mut counted) = (begun, begun);
+    let (mut sent, mut whole) = (begun, begun);
     loop {
         let calm = (core.lease / 3).min(core.config().timeout);
         let period = match core.shortest_lock_s.get() {
@@ -41,14 +42,17 @@ pub(super) async fn beat(core: Rc<Core>) {
             () = core.beat.notified() => {}
         }
         let version = core.record_version.get();
-        let (mut extend, asked) = gather(&core);
-        extend.census = begun.elapsed() < CENSUS || counted.elapsed() >= COUNTED;
+        let all = whole.elapsed() >= WHOLE;
+        let (mut extend, asked) = gather(&core, all);
+        extend.census = all || begun.elapsed() < CENSUS;
         sent = Instant::now();
         match core.store.extend(&extend).await {
             Ok(extended) => {
                 core.store_answered();
+                if all {
+                    whole = sent;
+                }
                 if let Some(instances) = extended.instances {
-                    counted = sent;
                     core.peers.set(instances);
                 }
                 let waited = !core.lease_is_fresh();
@@ -77,13 +81,15 @@ struct Asked {
     claim: Option<ClaimToken>,
 }
 
-fn gather(core: &Core) -> (Extend, Vec<Asked>) {
+fn gather(core: &Core, all: bool) -> (Extend, Vec<Asked>) {
     let roster = core.roster.borrow();
     let (mut workers, mut asked, mut locks) = (Vec::new(), Vec::new(), Vec::new());
     for slot in roster.iter().filter(|slot| !slot.nameless) {
-        workers.push(slot.worker.clone());
         let running = if let State::Running(job) = &slot.state { Some(job) } else { None };
-        asked.push(Asked { number: slot.number, claim: running.map(|job| job.claim.clone()) });
+        if all || !matches!(slot.state, State::Idle) {
+            workers.push(slot.worker.clone());
+            asked.push(Asked { number: slot.number, claim: running.map(|job| job.claim.clone()) });
+        }
         if let Some(job) = running {
             let renewals = job.held.iter().map(|held| LockRenewal {
                 key: held.key.clone(),

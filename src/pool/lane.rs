@@ -57,7 +57,7 @@ struct Round {
 
 /// How often a lane under full load looks for the reply before it sleeps.
 const LOOKS: u32 = 128;
-/// How many jobs an exchange must bring for that: where jobs take their time, few end at once, and the processor is theirs.
+/// How many jobs of an exchange must have ended at once for that.
 const WORTHWHILE: usize = 4;
 
 /// Waits for a reply; `awake` for a moment, where much is to be done: a thread that sleeps takes as long to wake as
@@ -225,7 +225,8 @@ impl LaneTask {
                 self.claimed(number, worker, claim);
             }
         }
-        self.eager = claimed == asked && claimed >= WORTHWHILE;
+        // Only what ended as it began is much to be done at once; others need the processor for what they do.
+        self.eager = claimed == asked && self.settlements.len() >= WORTHWHILE;
         if asked > 0 {
             self.core.claims.set(self.core.claims.get() + claimed as u64);
             if claimed < asked {
@@ -304,7 +305,8 @@ impl LaneTask {
     fn run_ended(&mut self, finished: Finished) {
         let Some((job, worker)) = self.take_job(finished.number) else { return };
         if job.claim == finished.claim {
-            match finished.performed {
+            let performed = self.core.timeouts.judge(finished.number, &job, finished.performed);
+            match performed {
                 Performed::Ran(outcome) => self.end(finished.number, &worker, *job, outcome),
                 // With a drain it was not its fault, and costs no redelivery.
                 Performed::NotBegun if self.core.draining.get() => self.release(finished.number, &worker, *job),
@@ -372,6 +374,7 @@ impl LaneTask {
     fn take_job(&self, number: usize) -> Option<(Box<Job>, WorkerName)> {
         let mut roster = self.core.roster.borrow_mut();
         let slot = roster.get_mut(number)?;
+        slot.kept = None;
         match std::mem::replace(&mut slot.state, State::Idle) {
             State::Entering(job) | State::Running(job) => Some((job, slot.worker.clone())),
             State::Lost(job) => {

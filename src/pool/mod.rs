@@ -23,6 +23,7 @@ mod reload;
 mod report;
 mod roster;
 mod run;
+mod timeouts;
 mod waking;
 
 pub use control::{Control, Phase, Work};

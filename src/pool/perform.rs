@@ -16,7 +16,7 @@ use super::hooked::{Hooked, Performed};
 use super::roster::{Job, Slot, urge};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, Kind};
-use crate::handler::contract::{Begun, Handler, Invocation, Stop};
+use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept, Stop};
 use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::plugin::hook::{HookPoint, HookPoints};
@@ -47,6 +47,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
         held: Vec::new(),
         info: None,
         began: Instant::now(),
+        limit: None,
     });
     let payload = job.payload.clone();
     let view = match PayloadView::parse(&payload) {
@@ -96,9 +97,9 @@ fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: &str) {
     }
 }
 
-/// Begins a job's run. The outcome if it is over at once; else it runs on the handlers' runtime
-/// and reports to its lane.
-pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> {
+/// Begins a job's run. The outcome if it is over at once; else it runs on the handlers' runtime, or in its handler's
+/// keeping, and reports to its lane.
+pub(super) fn begin(core: &Core, slot: &mut Slot, job: &mut Job) -> Option<Outcome> {
     let (task, handler) = job.known.as_ref()?;
     if let Some(info) = job.info.as_ref().filter(|_| core.bus.wants(Kind::Job)) {
         core.bus.emit(Event::Job { job: Arc::clone(info) });
@@ -116,10 +117,22 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> 
         claim: job.claim.clone(),
         instance: Arc::clone(&core.instance),
     };
-    let stop = slot.stop.subscribe();
+    slot.kept = None;
     if Hooks::any(task, &core.plugins, HookPoints::PERFORM) {
-        return begin_hooked(core, slot, Arc::clone(handler), invocation, stop);
+        return begin_hooked(core, slot, Arc::clone(handler), invocation);
     }
+    if let Some(keeper) = handler.keeper() {
+        return match catch_unwind(AssertUnwindSafe(|| begin_kept(core, slot, keeper, invocation))) {
+            Ok(kept) => {
+                slot.kept = Some(kept);
+                job.limit =
+                    task.timeout.map(|timeout| core.timeouts.watch(job.began + timeout, slot.number, &job.claim));
+                None
+            }
+            Err(panic) => Some(Outcome::Failure(panicked(&*panic))),
+        };
+    }
+    let stop = slot.stop.subscribe();
     match catch_unwind(AssertUnwindSafe(|| handler.begin(invocation, stop))) {
         Ok(Begun::Ended(outcome)) => Some(outcome),
         Ok(Begun::Running(run)) => {
@@ -137,14 +150,20 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Option<Outcome> 
     }
 }
 
+/// Begins a run that its handler keeps.
+fn begin_kept(core: &Core, slot: &Slot, keeper: &dyn Keeper, invocation: Invocation) -> Box<dyn Kept> {
+    let (number, claim) = (slot.number, invocation.claim.clone());
+    let report = core.finished[slot.lane()].clone();
+    let done = Done::new(move |outcome| {
+        // A lane that is gone has nothing to settle any more.
+        let _ = report.send(Finished { number, claim, performed: Performed::Ran(outcome) });
+    });
+    keeper.keep(invocation, done, &core.handlers)
+}
+
 /// Begins a run that the task's own plugins stand around: all of it is theirs and the handler's, off this thread.
-fn begin_hooked(
-    core: &Core,
-    slot: &Slot,
-    handler: Arc<dyn Handler>,
-    invocation: Invocation,
-    stop: watch::Receiver<Stop>,
-) -> Option<Outcome> {
+fn begin_hooked(core: &Core, slot: &Slot, handler: Arc<dyn Handler>, invocation: Invocation) -> Option<Outcome> {
+    let stop = slot.stop.subscribe();
     let hooks = match Hooks::of(&invocation.task, &core.plugins, HookPoint::BeforePerform, &core.bus) {
         Ok(hooks) => hooks,
         Err(missing) => return Some(Outcome::Failure(missing.failure())),
@@ -181,6 +200,11 @@ pub(super) async fn watched(
         urge(stop, Stop::Kill);
         let _ = run.await;
     }
+    timed_out(limit)
+}
+
+/// What becomes of a run that took too long, whatever it says.
+pub(super) fn timed_out(limit: Duration) -> Outcome {
     Outcome::Failure(Failure::new("Timeout", format!("timed out after {}", humantime::format_duration(limit))))
 }
 

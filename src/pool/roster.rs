@@ -15,7 +15,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::event::kind::JobInfo;
-use crate::handler::contract::{Handler, Stop};
+use crate::handler::contract::{Handler, Kept, Stop};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::plugin::chain::Held;
 use crate::task::TaskDefinition;
@@ -41,6 +41,17 @@ pub(super) struct Job {
     /// Shared with events; only built when somebody listens.
     pub(super) info: Option<Arc<JobInfo>>,
     pub(super) began: Instant,
+    /// When it takes too long, where no task of its own looks after that.
+    pub(super) limit: Option<Limit>,
+}
+
+/// When a run takes too long.
+#[derive(Clone, Copy)]
+pub(super) struct Limit {
+    /// When it is asked to end, or killed if it has been asked.
+    pub(super) due: Instant,
+    /// Has it been asked?
+    pub(super) over: bool,
 }
 
 impl Job {
@@ -79,12 +90,14 @@ pub(super) struct Slot {
     pub(super) nameless: bool,
     /// Tells its run to stop; reset before each run.
     pub(super) stop: Arc<watch::Sender<Stop>>,
+    /// Its run, where its handler keeps it.
+    pub(super) kept: Option<Box<dyn Kept>>,
 }
 
 impl Slot {
     pub(super) fn new(number: usize, worker: WorkerName) -> Self {
         let stop = Arc::new(watch::Sender::new(Stop::No));
-        Self { number, worker, state: State::Idle, retiring: false, stale: false, nameless: false, stop }
+        Self { number, worker, state: State::Idle, retiring: false, stale: false, nameless: false, stop, kept: None }
     }
 
     /// The lane it is bound to.
@@ -98,19 +111,23 @@ impl Slot {
 
     /// Asks its run to stop; never less urgently than before.
     pub(super) fn stop(&self, how: Stop) {
-        urge(&self.stop, how);
+        if urge(&self.stop, how)
+            && let Some(kept) = &self.kept
+        {
+            kept.urge(how);
+        }
     }
 }
 
-/// Raises a stop order; it never becomes less urgent.
-pub(super) fn urge(stop: &watch::Sender<Stop>, how: Stop) {
+/// Raises a stop order; it never becomes less urgent. True if it has become more urgent.
+pub(super) fn urge(stop: &watch::Sender<Stop>, how: Stop) -> bool {
     stop.send_if_modified(|now| {
         let urgent = how > *now;
         if urgent {
             *now = how;
         }
         urgent
-    });
+    })
 }
 
 /// The lane of the processor with this number.

@@ -20,7 +20,8 @@ use super::lane::LaneTask;
 use super::manager::manage;
 use super::reload::{bring_up_to_date, policy};
 use super::roster::{LANES, Roster};
-use super::{heartbeat, orphan, waking};
+use super::timeouts::Timeouts;
+use super::{heartbeat, orphan, timeouts, waking};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::event::{Bus, Event};
@@ -149,6 +150,7 @@ async fn live(
         came_short: Notify::new(),
         claims: Cell::new(0),
         finished: finished.try_into().ok()?,
+        timeouts: Timeouts::default(),
         retired: Notify::new(),
         shortest_lock_s: Cell::new(None),
         lock_taken: Notify::new(),
@@ -178,6 +180,7 @@ async fn live(
         spawn_local(heartbeat::beat(Rc::clone(&core))),
         spawn_local(heartbeat::guard(Rc::clone(&core))),
         spawn_local(orphan::watch(Rc::clone(&core), lease * 2)),
+        spawn_local(timeouts::enforce(Rc::clone(&core))),
     ];
     let mut growing = Vec::new();
     if let Some(waker) = waker {

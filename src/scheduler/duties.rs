@@ -57,7 +57,7 @@ struct Duties<'a> {
 
 impl Duties<'_> {
     async fn go(&mut self) {
-        let period = (self.context.lease * 2 / 5).clamp(Duration::from_millis(200), Duration::from_secs(10));
+        let period = (self.context.lease / 2).clamp(Duration::from_millis(200), Duration::from_secs(10));
         let mut failing = false;
         let mut present = self.context.present.clone();
         loop {

@@ -104,7 +104,7 @@ pub struct Extend {
     pub publish: bool,
     /// Is it to be told how many instances there are?
     pub census: bool,
-    /// Its registered workers.
+    /// Those of its registered workers that are pinged and looked after.
     pub workers: Vec<WorkerName>,
     /// Locks of running jobs to be renewed.
     pub locks: Vec<LockRenewal>,

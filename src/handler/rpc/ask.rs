@@ -1,8 +1,6 @@
 //! What is asked of a child.
 
-use tokio::sync::oneshot;
-
-use crate::handler::contract::{Invocation, Stop};
+use crate::handler::contract::{Done, Invocation, Stop};
 use crate::job::Outcome;
 
 /// A job that wants to be performed.
@@ -11,13 +9,12 @@ pub(super) struct Ask {
     /// Its number among all of this fleet.
     pub(super) ticket: u64,
     pub(super) job: Invocation,
-    pub(super) reply: oneshot::Sender<Outcome>,
+    pub(super) done: Done,
 }
 
 impl Ask {
-    /// Whoever does not wait any more needs no answer.
     pub(super) fn answer(self, outcome: Outcome) {
-        let _ = self.reply.send(outcome);
+        self.done.tell(outcome);
     }
 }
 

@@ -13,14 +13,14 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, oneshot};
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::ask::{Ask, Orders};
 use super::child::{self, Badge};
 use super::member::{Member, Phase, State};
 use crate::event::{Bus, Event};
-use crate::handler::contract::{Invocation, Stop};
+use crate::handler::contract::{Done, Invocation, Stop};
 use crate::job::{Failure, Outcome, TaskName};
 use crate::task::handler_spec::RpcSpec;
 
@@ -54,20 +54,22 @@ impl Fleet {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A job comes: where its answer will be, and the number by which it can be stopped.
-    pub(super) fn ask(self: &Arc<Self>, job: Invocation) -> (u64, oneshot::Receiver<Outcome>) {
-        let (reply, answer) = oneshot::channel();
+    /// A job comes; the number by which it can be stopped. Children are started on the runtime.
+    pub(super) fn ask(self: &Arc<Self>, job: Invocation, done: Done, runtime: &Handle) -> u64 {
         let mut state = self.lock();
         state.belong_to(&job.instance);
         state.tickets += 1;
         let ticket = state.tickets;
         let all_busy = !state.members.iter().any(Member::is_idle);
         let suspect = self.is_suspect(&job);
-        let ask = Ask { ticket, job, reply };
+        let ask = Ask { ticket, job, done };
         if suspect { &mut state.suspects } else { &mut state.waiting }.push_back(ask);
         state.distribute(&self.spec);
+        if state.runtime.is_none() {
+            state.runtime = Some(runtime.clone());
+        }
         self.staff(&mut state, all_busy);
-        (ticket, answer)
+        ticket
     }
 
     /// Must this job be alone in its child?
@@ -242,7 +244,7 @@ impl Fleet {
             if !wanted || state.members.len() >= self.spec.processes {
                 return;
             }
-            let (Some(instance), Ok(runtime)) = (state.instance.clone(), Handle::try_current()) else { return };
+            let (Some(instance), Some(runtime)) = (state.instance.clone(), state.runtime.clone()) else { return };
             state.numbers += 1;
             let (number, bell) = (state.numbers, Arc::new(Notify::new()));
             state.members.push(Member {

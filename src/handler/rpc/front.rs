@@ -1,14 +1,17 @@
-//! The handler: a job's run waits for the answer, and passes on whoever wants it to end.
+//! The handler: how a job's run comes to the fleet, and how it is asked to end.
+//!
+//! Most runs are kept by the fleet alone. Where plugins stand around one, it is a task that waits for the answer.
 
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::fleet::Fleet;
 use crate::event::Bus;
-use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
+use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept, Stop, stopped};
 use crate::job::{Outcome, TaskName};
 use crate::task::handler_spec::RpcSpec;
 
@@ -47,6 +50,10 @@ impl Handler for Rpc {
         Begun::Running(Box::pin(run(Arc::clone(&self.owner), job, stop)))
     }
 
+    fn keeper(&self) -> Option<&dyn Keeper> {
+        Some(self)
+    }
+
     fn retire(&self, end: Instant) -> BoxFuture<'static, ()> {
         let fleet = Arc::clone(&self.owner.0);
         fleet.close(Some(end));
@@ -54,11 +61,34 @@ impl Handler for Rpc {
     }
 }
 
+impl Keeper for Rpc {
+    fn keep(&self, job: Invocation, done: Done, runtime: &Handle) -> Box<dyn Kept> {
+        let owner = Arc::clone(&self.owner);
+        let ticket = owner.0.ask(job, done, runtime);
+        Box::new(Ticket { owner, number: ticket })
+    }
+}
+
+/// A run that the fleet keeps.
+struct Ticket {
+    owner: Arc<Owner>,
+    number: u64,
+}
+
+impl Kept for Ticket {
+    fn urge(&self, stop: Stop) {
+        self.owner.0.urge(self.number, stop);
+    }
+}
+
 async fn run(owner: Arc<Owner>, job: Invocation, mut stop: watch::Receiver<Stop>) -> Outcome {
     if *stop.borrow() > Stop::No {
         return Outcome::Interrupted;
     }
-    let (ticket, answer) = owner.0.ask(job);
+    let (reply, answer) = oneshot::channel();
+    // Whoever does not wait any more needs no answer.
+    let done = Done::new(move |outcome| drop(reply.send(outcome)));
+    let ticket = owner.0.ask(job, done, &Handle::current());
     let mut wait = Wait { fleet: &owner.0, ticket, answer: Some(answer) };
     let mut asked = Stop::No;
     loop {
@@ -85,7 +115,6 @@ impl Wait<'_> {
         let Some(answer) = &mut self.answer else { return Outcome::Interrupted };
         let outcome = answer.await;
         self.answer = None;
-        // Without an answer the child's task was dropped, and the child is killed.
         outcome.unwrap_or(Outcome::Interrupted)
     }
 }

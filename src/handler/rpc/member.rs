@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -24,6 +25,8 @@ pub(super) struct State {
     pub(super) members: Vec<Member>,
     /// Whose children these are.
     pub(super) instance: Option<Arc<str>>,
+    /// Where they live.
+    pub(super) runtime: Option<Handle>,
     /// How many children in a row came to nothing.
     pub(super) failures: u32,
     pub(super) not_before: Option<Instant>,

@@ -6,14 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tempfile::TempDir;
-use tokio::sync::watch;
+use tokio::runtime::Handle;
+use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout};
 
 use super::Rpc;
 use super::child::command;
 use crate::event::{Bus, Event, Kind, Listener};
-use crate::handler::contract::{Handler, Invocation, Stop};
+use crate::handler::contract::{Done, Handler, Invocation, Stop, stopped};
 use crate::handler::fixture::{begin, invocation};
 use crate::job::{Failure, Outcome, TaskName};
 use crate::process::{mark, sweep};
@@ -36,6 +37,8 @@ struct Scene {
     folder: TempDir,
     rpc: Rpc,
     warnings: Listener,
+    /// Is each run a task of its own, as with plugins around it? Else the handler keeps them.
+    by_task: bool,
 }
 
 fn scene(script: &str, change: impl FnOnce(&mut RpcSpec)) -> Scene {
@@ -56,7 +59,7 @@ fn scene(script: &str, change: impl FnOnce(&mut RpcSpec)) -> Scene {
     change(&mut spec);
     let (bus, mut listeners) = Bus::new(&[Kind::Warning.bit() | Kind::Output.bit() | Kind::Notice.bit()], 1024);
     let rpc = Rpc::new(spec, TaskName::new("test").unwrap(), bus);
-    Scene { folder, rpc, warnings: listeners.pop().unwrap() }
+    Scene { folder, rpc, warnings: listeners.pop().unwrap(), by_task: false }
 }
 
 fn deep(depth: usize) -> impl FnOnce(&mut RpcSpec) {
@@ -71,8 +74,25 @@ impl Scene {
     }
 
     fn begin_job(&self, job: Invocation) -> Run {
-        let (outcome, stop) = begin(&self.rpc, job);
-        (tokio::spawn(outcome), stop)
+        if self.by_task {
+            let (outcome, stop) = begin(&self.rpc, job);
+            return (tokio::spawn(outcome), stop);
+        }
+        let (reply, mut answer) = oneshot::channel();
+        let done = Done::new(move |outcome| drop(reply.send(outcome)));
+        let kept = self.rpc.keeper().unwrap().keep(job, done, &Handle::current());
+        let (sender, mut stop) = watch::channel(Stop::No);
+        let outcome = async move {
+            let mut asked = Stop::No;
+            loop {
+                tokio::select! {
+                    outcome = &mut answer => return outcome.unwrap(),
+                    urgency = stopped(&mut stop, asked) => asked = urgency,
+                }
+                kept.urge(asked);
+            }
+        };
+        (tokio::spawn(outcome), sender)
     }
 
     async fn run(&self, args: &str) -> Outcome {
@@ -151,10 +171,11 @@ fn lives(pid: u32) -> bool {
 
 #[tokio::test]
 async fn one_child_serves_many_jobs() {
-    let scene = scene(PLAIN, |_| {});
+    let mut scene = scene(PLAIN, |_| {});
     assert!(scene.pids().is_empty(), "nothing is started before the first job");
     let first = scene.result("[]").await;
-    for _ in 0..20 {
+    for n in 0..20 {
+        scene.by_task = n % 2 == 1;
         assert_eq!(scene.result("[1]").await, first);
     }
     assert_eq!(scene.pids().len(), 1);
@@ -315,8 +336,10 @@ const CANCELLED: &str = r#"ready; while read -r line; do id "$line"; case "$line
 
 #[tokio::test]
 async fn a_job_that_should_end_is_cancelled_and_only_a_result_makes_it_done() {
-    let scene = scene(CANCELLED, |_| {});
-    for (word, expected) in [("good", success("saved")), ("bad", Outcome::Interrupted)] {
+    let mut scene = scene(CANCELLED, |_| {});
+    let both = [("good", success("saved")), ("bad", Outcome::Interrupted)];
+    for (by_task, (word, expected)) in [false, true].into_iter().flat_map(|by| both.clone().map(|one| (by, one))) {
+        scene.by_task = by_task;
         let run = scene.begin(&format!("[\"{word}\"]"));
         scene.wait_for("got").await;
         run.1.send_replace(Stop::Terminate);
@@ -533,7 +556,8 @@ async fn secrets_and_the_service_managers_variables_are_kept_from_children() {
 
 #[tokio::test]
 async fn a_forgotten_run_is_killed() {
-    let scene = scene(CANCELLED, |_| {});
+    let mut scene = scene(CANCELLED, |_| {});
+    scene.by_task = true;
     let (run, _stop) = scene.begin("[\"hangs\"]");
     scene.wait_for("got").await;
     run.abort();
