@@ -15,6 +15,7 @@ use super::context::Context;
 use super::exit::{CliError, Exit};
 use super::output::complain;
 use crate::daemon::extensions::Extensions;
+use crate::daemon::supervisor;
 use crate::process::confine;
 
 /// Runs the command that the command line names.
@@ -27,6 +28,9 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
     let line: Vec<OsString> = line.into_iter().collect();
     if let Some(code) = confine::shim(line.iter().skip(1).cloned()) {
         return code;
+    }
+    if says_run(&line) && !supervisor::is_supervised() {
+        return supervisor::supervise();
     }
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
@@ -54,6 +58,23 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
         tell(&context, &error);
         ExitCode::from(error.exit().code())
     })
+}
+
+/// Does this line say `run`, as far as can be told without reading it whole? The parent of the daemon need not know
+/// more, and what it never does takes no memory for as long as it lives; whatever is wrong with the line, the daemon
+/// proper will say.
+fn says_run(line: &[OsString]) -> bool {
+    let mut words = line.iter().skip(1).map(|word| word.to_str().unwrap_or_default());
+    while let Some(word) = words.next() {
+        match word {
+            "run" => return true,
+            "--config" | "--store" => drop(words.next()),
+            "--json" => {}
+            _ if word.starts_with("--config=") || word.starts_with("--store=") => {}
+            _ => return false,
+        }
+    }
+    true
 }
 
 /// Tells an error: on stderr, and as the one document if JSON was asked for.
@@ -106,5 +127,22 @@ async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError>
         Command::Stats => overview::stats(context).await,
         Command::Details => overview::details(context).await,
         Command::Leader(args) => overview::leader(context, &args).await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_says_run_is_known_without_reading_it() {
+        let says = |line: &str| says_run(&line.split(' ').map(OsString::from).collect::<Vec<_>>());
+        for line in ["w", "w run", "w run --bogus", "w --json run", "w --config run run", "w --config=c --store s run"]
+        {
+            assert!(says(line), "{line}");
+        }
+        for line in ["w enqueue run", "w --config run enqueue", "w --version", "w -h run", "w runs", "w --conf run"] {
+            assert!(!says(line), "{line}");
+        }
     }
 }
