@@ -17,8 +17,8 @@ use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
 use crate::store::instance::{Extend, Extended, Left, LockRenewal, Removed};
 
-/// How often idle workers are pinged and looked after, and the instances counted. Workers at work are with every beat:
-/// what befell them concerns a job.
+/// How often at least idle workers are pinged and looked after, and the instances counted; every second lease if that is
+/// sooner. Workers at work are with every beat, for what befell them concerns a job.
 const WHOLE: Duration = Duration::from_secs(30);
 /// For how long after the start the instances are counted with every beat: others may start with us.
 const CENSUS: Duration = Duration::from_secs(12);
@@ -26,6 +26,7 @@ const CENSUS: Duration = Duration::from_secs(12);
 /// Extends for as long as it is polled.
 pub(super) async fn beat(core: Rc<Core>) {
     let begun = core.extended.get();
+    let every = WHOLE.min(core.lease * 2);
     let (mut sent, mut whole) = (begun, begun);
     loop {
         let calm = (core.lease / 3).min(core.config().timeout);
@@ -42,7 +43,7 @@ pub(super) async fn beat(core: Rc<Core>) {
             () = core.beat.notified() => {}
         }
         let version = core.record_version.get();
-        let all = whole.elapsed() >= WHOLE;
+        let all = whole.elapsed() >= every;
         let (mut extend, asked) = gather(&core, all);
         extend.census = all || begun.elapsed() < CENSUS;
         sent = Instant::now();
