@@ -303,16 +303,17 @@ impl LaneTask {
     }
 
     fn run_ended(&mut self, finished: Finished) {
+        // Word of an earlier run must not end the one that its slot has now.
+        if !self.core.roster.borrow_mut().get_mut(finished.number).is_some_and(|slot| slot.runs(&finished.claim)) {
+            return;
+        }
         let Some((job, worker)) = self.take_job(finished.number) else { return };
-        if job.claim == finished.claim {
-            let performed = self.core.timeouts.judge(finished.number, &job, finished.performed);
-            match performed {
-                Performed::Ran(outcome) => self.end(finished.number, &worker, *job, outcome),
-                // With a drain it was not its fault, and costs no redelivery.
-                Performed::NotBegun if self.core.draining.get() => self.release(finished.number, &worker, *job),
-                Performed::NotBegun => self.end(finished.number, &worker, *job, Outcome::Interrupted),
-                Performed::Vetoed(refusal) => self.drop_vetoed(finished.number, &worker, *job, refusal),
-            }
+        match self.core.timeouts.judge(finished.number, &job, finished.performed) {
+            Performed::Ran(outcome) => self.end(finished.number, &worker, *job, outcome),
+            // With a drain it was not its fault, and costs no redelivery.
+            Performed::NotBegun if self.core.draining.get() => self.release(finished.number, &worker, *job),
+            Performed::NotBegun => self.end(finished.number, &worker, *job, Outcome::Interrupted),
+            Performed::Vetoed(refusal) => self.drop_vetoed(finished.number, &worker, *job, refusal),
         }
     }
 

@@ -109,6 +109,11 @@ impl Slot {
         !matches!(self.state, State::Idle | State::Claiming)
     }
 
+    /// Is this the claim of its run?
+    pub(super) fn runs(&self, claim: &ClaimToken) -> bool {
+        matches!(&self.state, State::Running(job) | State::Lost(job) if job.claim == *claim)
+    }
+
     /// Asks its run to stop; never less urgently than before.
     pub(super) fn stop(&self, how: Stop) {
         if urge(&self.stop, how)
