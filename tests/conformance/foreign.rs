@@ -199,10 +199,13 @@ async fn of_a_dead_instances_workers_only_what_node_resque_failed_is_dropped() {
     let mut instance = Instance::join(&f.store, "a", 2).await;
     fill(&f.store, "q", &jobs(0..2)).await;
     let claims = instance.claim(&["q"], &[1, 2]).await;
-    // Failures since, more than one look takes in.
+    // Failures since, more and larger than one look takes in.
     clean_as_node_resque(&f, &claims[0].worker, Some(&stuck(&claims[0].worker, &claims[0], NOW_MS)));
     for _ in 0..600 {
         f.redis_command(&["RPUSH", &f.key("failed"), "{}"]);
+    }
+    for _ in 0..3 {
+        f.redis_command(&["RPUSH", &f.key("failed"), &"x".repeat(800_000)]);
     }
     clean_as_node_resque(&f, &claims[1].worker, None);
     let counter = instance.state().await.expect("state").counter;

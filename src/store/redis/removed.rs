@@ -19,11 +19,12 @@ use crate::store::working::WorkingRecord;
 
 static STUCK_RECORDS: Script = script!("stuck_records");
 
-/// How many failure records one call looks at, so that it stays below a millisecond.
+/// How many failure records one call looks at, and at how many bytes it ends, so that it takes about a millisecond.
 const PAGE: usize = 500;
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// How many of the newest are looked at. A worker is missed within seconds, a dead one within minutes.
-const MOST: usize = 20_000;
+const MOST: u64 = 20_000;
 
 /// JavaScript's dates have no milliseconds.
 const DATE_STEP_MS: i64 = 1000;
@@ -31,26 +32,26 @@ const DATE_STEP_MS: i64 = 1000;
 /// For each of these records of removed workers: has somebody failed its job?
 pub(super) async fn were_failed(connection: &Connection, records: &[WorkingRecord]) -> Result<Vec<bool>, StoreError> {
     let mut failed = vec![false; records.len()];
-    for past in (0..MOST).step_by(PAGE) {
+    let mut past = 0;
+    loop {
         let mut call = connection.call();
-        call.key(connection.keys().failed()).number(past).number(PAGE);
+        call.key(connection.keys().failed()).number(past).number(PAGE).number(PAGE_BYTES);
         call.text(&quote(STUCK_MARKER)).number(records.len());
         for record in records {
             call.text(&format!("\"worker\":{}", quote(record.worker.name())));
         }
         let mut found = reply::list(connection.run(&STUCK_RECORDS, call).await?)?.into_iter();
-        let goes_on = reply::number(found.next().unwrap_or(Frame::Null))? == 1;
+        past = reply::count(found.next().unwrap_or(Frame::Null))?;
         for raw in found {
             let failure = FailureView::parse(&reply::bytes(raw)?.unwrap_or_default());
             for (failed, record) in failed.iter_mut().zip(records) {
                 *failed = *failed || tells_of(&failure, record);
             }
         }
-        if !goes_on || failed.iter().all(|failed| *failed) {
-            break;
+        if past == 0 || past >= MOST || failed.iter().all(|failed| *failed) {
+            return Ok(failed);
         }
     }
-    Ok(failed)
 }
 
 /// Does this failure tell of the job that this record stands for, rather than of another of its worker?
