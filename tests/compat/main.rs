@@ -22,6 +22,7 @@ mod enqueue;
 mod failed;
 mod inspect;
 mod locks;
+mod lost_workers;
 mod periodic;
 mod process;
 mod ruby;
