@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// How many bytes an id has at most.
+const LONGEST_ID: usize = 255;
+
 /// The fencing token of one claim: `<instance>-<lane>-<sequence>-<slot>`, new each time a job is
 /// claimed. It opens the working record, and whoever writes for a claim first compares it.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -105,13 +108,18 @@ impl Identity {
     #[must_use]
     pub fn decode(text: &str) -> Option<Self> {
         let mut parts = text.split(' ');
-        let identity = Self {
-            id: Arc::from(parts.next().filter(|id| !id.is_empty())?),
-            attempt: parts.next()?.parse().ok()?,
-            redelivered: parts.next()?.parse().ok()?,
-            later: parts.next()?.parse().ok()?,
-        };
+        let id = parts.next()?;
+        let mut number = || parts.next()?.parse().ok();
+        let identity = Self::stored(id, number()?, number()?, number()?)?;
         parts.next().is_none().then_some(identity)
+    }
+
+    /// An identity as read from a store; `None` if a part is out of its bounds. The id goes into the environment and
+    /// the log of whoever runs the job: it is short and visible.
+    #[must_use]
+    pub fn stored(id: &str, attempt: u32, redelivered: u32, later: u32) -> Option<Self> {
+        let sound = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
+        (sound && attempt > 0).then(|| Self { id: Arc::from(id), attempt, redelivered, later })
     }
 }
 
@@ -124,7 +132,9 @@ mod tests {
         let identity = Identity::first(&ClaimToken::new("00ff", 1, 77, 3)).redelivered().put_off();
         assert_eq!(identity.encode(), "00ff-1-77-3 1 1 1");
         assert_eq!(Identity::decode(&identity.encode()), Some(identity));
-        for bad in ["", "x", "x 1 2", "x 1 2 y", "x 1 2 3 4", " 1 2 3"] {
+        for bad in
+            ["", "x", "x 1 2", "x 1 2 y", "x 1 2 3 4", " 1 2 3", "x 0 0 0", "x 4294967296 0 0", "\u{1b}[31m 1 0 0"]
+        {
             assert_eq!(Identity::decode(bad), None, "{bad:?}");
         }
     }

@@ -11,8 +11,11 @@
 //! only on jobs that were run before. node-resque and resque-web read run_at, queue, worker and
 //! payload; their own records have no claim.
 
+use std::borrow::Cow;
+use std::collections::HashMap;
+
 use bytes::Bytes;
-use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
@@ -37,64 +40,73 @@ pub struct WorkingRecord {
     pub raw: Bytes,
 }
 
+/// How our own records begin. The claim follows, up to the next quote: the scripts compare the same prefix.
+const OURS: &[u8] = b"{\"claim\":\"";
+
+/// What stands between the members of our own records and the payload.
+const PAYLOAD: &[u8] = b",\"payload\":";
+
+/// The members of a record by name; of two equal ones the last.
+type Members<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
+
 impl WorkingRecord {
-    /// Reads the record that stands under a worker's key; what is missing or of another type reads
-    /// as absent.
+    /// Reads the record that stands under a worker's key, whatever its bytes are. What is missing, of another type or
+    /// out of its bounds reads as absent; a record that was cut short keeps its claim, so that its owner is known.
     #[must_use]
     pub fn parse(worker: &WorkerName, raw: Bytes) -> Self {
-        #[derive(Deserialize, Default)]
-        #[serde(default)]
-        struct Members {
-            claim: Option<String>,
-            id: Option<String>,
-            attempt: Option<u32>,
-            redelivered: Option<u32>,
-            later: Option<u32>,
-            run_at: Option<serde_json::Value>,
-            queue: Option<String>,
-        }
-        // The payload is cut out by its place, for it may hold what no JSON reader takes.
-        const PAYLOAD: &[u8] = b",\"payload\":";
-        let ours = raw.starts_with(b"{\"claim\":\"");
-        let (members, payload) = if ours {
-            match raw.windows(PAYLOAD.len()).position(|window| window == PAYLOAD) {
-                Some(at) => {
-                    let head = [&raw[..at], b"}"].concat();
-                    let tail = raw.slice(at + PAYLOAD.len()..raw.len() - 1);
-                    (serde_json::from_slice::<Members>(&head).unwrap_or_default(), Some(unescape(tail)))
-                }
-                None => (Members::default(), None),
-            }
-        } else {
-            #[derive(Deserialize)]
-            struct Foreign<'a> {
-                #[serde(borrow)]
-                payload: Option<&'a RawValue>,
-            }
-            let payload = serde_json::from_slice::<Foreign<'_>>(&raw).ok().and_then(|foreign| foreign.payload);
-            let payload = payload.map(|payload| Bytes::copy_from_slice(payload.get().as_bytes()));
-            (serde_json::from_slice::<Members>(&raw).unwrap_or_default(), payload)
+        let claim = claim(&raw);
+        let whole: Option<(Bytes, Option<Bytes>)> = match claim {
+            Some(_) => split(&raw).map(|(members, payload)| (members, Some(unescape(payload)))),
+            None => Some((raw.clone(), None)),
         };
-        let claim = members.claim.filter(|_| ours).map(|claim| ClaimToken::as_stored(&claim));
-        let identity = claim.as_ref().map(|claim| {
-            let first = Identity::first(claim);
-            Identity {
-                id: members.id.map_or(first.id, |id| id.into()),
-                attempt: members.attempt.unwrap_or(first.attempt),
-                redelivered: members.redelivered.unwrap_or(0),
-                later: members.later.unwrap_or(0),
-            }
-        });
+        let (text, payload) = whole.unwrap_or_default();
+        let members: Members<'_> = serde_json::from_slice(&text).unwrap_or_default();
+        let identity = claim.as_ref().map(|claim| identity(&members).unwrap_or_else(|| Identity::first(claim)));
+        let foreign = || members.get("payload").filter(|payload| payload.get() != "null");
         Self {
             worker: worker.clone(),
-            claim,
             identity,
-            queue: members.queue.map(|queue| QueueName::as_stored(&queue)),
-            run_at: members.run_at.and_then(|value| value.as_str().map(str::to_owned)),
-            payload,
+            queue: member::<String>(&members, "queue").map(|queue| QueueName::as_stored(&queue)),
+            run_at: member(&members, "run_at"),
+            payload: payload.or_else(|| foreign().map(|payload| Bytes::copy_from_slice(payload.get().as_bytes()))),
+            claim,
             raw,
         }
     }
+}
+
+/// The claim that opens a record of ours.
+fn claim(raw: &[u8]) -> Option<ClaimToken> {
+    let rest = raw.strip_prefix(OURS)?;
+    let token = rest.get(..rest.iter().position(|byte| *byte == b'"')?)?;
+    let plain = !token.is_empty() && token.iter().all(|byte| byte.is_ascii_graphic() && *byte != b'\\');
+    let token = std::str::from_utf8(token).ok().filter(|_| plain)?;
+    Some(ClaimToken::as_stored(token))
+}
+
+/// The members of a record of ours, as an object of their own, and its payload. They are parted by their place, since
+/// the payload may hold what no JSON reader takes. `None` if the record is not whole.
+fn split(raw: &Bytes) -> Option<(Bytes, Bytes)> {
+    let at = raw.windows(PAYLOAD.len()).position(|window| window == PAYLOAD)?;
+    let (begin, end) = (at + PAYLOAD.len(), raw.len().checked_sub(1)?);
+    let whole = raw.ends_with(b"}") && begin <= end;
+    whole.then(|| (Bytes::from([&raw[..at], b"}"].concat()), raw.slice(begin..end)))
+}
+
+/// A member of this type; of another type it counts as absent.
+fn member<T: DeserializeOwned>(members: &Members<'_>, name: &str) -> Option<T> {
+    serde_json::from_str(members.get(name)?.get()).ok()
+}
+
+/// The identity of a job that was run before. All of its parts are there and within their bounds, or it has none.
+fn identity(members: &Members<'_>) -> Option<Identity> {
+    let id: String = member(members, "id")?;
+    Identity::stored(
+        &id,
+        member(members, "attempt")?,
+        member(members, "redelivered")?,
+        member(members, "later").unwrap_or(0),
+    )
 }
 
 /// Undoes the escaping of a payload that is not framed by braces: `"` and `\` behind a backslash,
@@ -159,5 +171,64 @@ mod tests {
         assert_eq!(nr.claim, None);
         assert_eq!(nr.payload.as_deref(), Some(&br#"{"class":"add","args":[1]}"#[..]));
         assert_eq!(WorkingRecord::parse(&worker, Bytes::from_static(b"junk")).payload, None);
+        let odd =
+            WorkingRecord::parse(&worker, Bytes::from_static(br#"{"queue":7,"queue":"q","run_at":1,"payload":null}"#));
+        assert_eq!((odd.queue.unwrap().as_str(), odd.run_at, odd.payload), ("q", None, None));
+    }
+
+    #[test]
+    fn a_record_that_was_cut_short_keeps_its_owner_and_nothing_else() {
+        let worker = WorkerName::parse("x:1:*");
+        let whole = r#"{"claim":"00ff-0-1-2","run_at":"x","queue":"q","worker":"w","payload":{}}"#;
+        for end in 0..whole.len() {
+            let record = WorkingRecord::parse(&worker, Bytes::copy_from_slice(&whole.as_bytes()[..end]));
+            let owner = record.claim.as_ref().map(|claim| claim.instance().to_owned());
+            assert_eq!(owner.as_deref(), (end >= 21).then_some("00ff"), "{end}");
+            // The last cut leaves `{}` as `{`: a payload that is no job, which is on record as it stands.
+            assert_eq!(record.payload.is_some(), end == whole.len() - 1, "{end}");
+        }
+        for none in
+            [r#"{"claim":"","payload":{}}"#, r#"{"claim":"a\"","payload":{}}"#, r#"{"claim":"a b","payload":{}}"#]
+        {
+            assert_eq!(WorkingRecord::parse(&worker, Bytes::from_static(none.as_bytes())).claim, None, "{none}");
+        }
+    }
+
+    #[test]
+    fn an_identity_out_of_its_bounds_is_none() {
+        let worker = WorkerName::parse("x:1:*");
+        for odd in [
+            r#""id":"j","attempt":4294967296,"redelivered":0"#,
+            r#""id":"j","attempt":0,"redelivered":0"#,
+            r#""id":"j","attempt":-1,"redelivered":0"#,
+            r#""id":"j","attempt":1"#,
+            r#""id":"a b","attempt":1,"redelivered":0"#,
+            r#""id":7,"attempt":1,"redelivered":0"#,
+        ] {
+            let raw = format!(r#"{{"claim":"00ff-0-1-2",{odd},"queue":"q","payload":{{}}}}"#);
+            let record = WorkingRecord::parse(&worker, Bytes::from(raw));
+            assert_eq!(record.identity.unwrap().id.as_ref(), "00ff-0-1-2", "{odd}");
+            assert_eq!(record.queue.unwrap().as_str(), "q", "{odd}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_break_the_reader(raw in proptest::collection::vec(proptest::num::u8::ANY, 0..200)) {
+            let record = WorkingRecord::parse(&WorkerName::parse("x:1:*"), Bytes::from(raw.clone()));
+            proptest::prop_assert_eq!(&record.raw[..], &raw[..]);
+        }
+
+        #[test]
+        fn no_change_to_a_record_breaks_the_reader(
+            at in 0usize..120, cut in 0usize..120, with in proptest::collection::vec(proptest::num::u8::ANY, 0..4)
+        ) {
+            let mut raw = br#"{"claim":"00ff-0-1-2","id":"j","attempt":3,"redelivered":2,"later":1,"run_at":"x","queue":"q","payload":"a\"\u0000"}"#.to_vec();
+            let at = at.min(raw.len());
+            let end = (at + cut).min(raw.len());
+            raw.splice(at..end, with);
+            let record = WorkingRecord::parse(&WorkerName::parse("x:1:*"), Bytes::from(raw));
+            proptest::prop_assert_eq!(record.claim.is_some(), record.identity.is_some());
+        }
     }
 }
