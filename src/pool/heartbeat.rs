@@ -17,23 +17,20 @@ use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
 use crate::store::instance::{Extend, Extended, Left, LockRenewal, Removed};
 
-/// How often at least idle workers are pinged and looked after, and the instances counted; every second lease if that is
-/// sooner. Workers at work are with every beat, for what befell them concerns a job.
-const WHOLE: Duration = Duration::from_secs(30);
+/// How old the ping of an idle worker may get. Schedulers of node-resque remove a worker whose ping is older than their
+/// `stuckWorkerTimeout`, and the protocol's clients ping every 5 s.
+const PING: Duration = Duration::from_millis(4800);
+/// How often at least the instances are counted; every second lease if that is sooner.
+const COUNT: Duration = Duration::from_secs(30);
 /// For how long after the start the instances are counted with every beat: others may start with us.
 const CENSUS: Duration = Duration::from_secs(12);
 
 /// Extends for as long as it is polled.
 pub(super) async fn beat(core: Rc<Core>) {
     let begun = core.extended.get();
-    let every = WHOLE.min(core.lease * 2);
-    let (mut sent, mut whole) = (begun, begun);
+    let (mut sent, mut pinged, mut counted) = (begun, begun, begun);
     loop {
-        let calm = (core.lease / 3).min(core.config().timeout);
-        let period = match core.shortest_lock_s.get() {
-            Some(ttl_s) => calm.min(Duration::from_secs(ttl_s) / 3),
-            None => calm,
-        };
+        let period = period(core.lease, core.config().timeout, core.shortest_lock_s.get());
         tokio::select! {
             // From one sending to the next: an extension that came back late is old already.
             () = sleep_until(sent + period) => {}
@@ -43,17 +40,18 @@ pub(super) async fn beat(core: Rc<Core>) {
             () = core.beat.notified() => {}
         }
         let version = core.record_version.get();
-        let all = whole.elapsed() >= every;
+        let all = pings_are_due(pinged.elapsed(), period);
         let (mut extend, asked) = gather(&core, all);
-        extend.census = all || begun.elapsed() < CENSUS;
+        extend.census = counted.elapsed() >= COUNT.min(core.lease * 2) || begun.elapsed() < CENSUS;
         sent = Instant::now();
         match core.store.extend(&extend).await {
             Ok(extended) => {
                 core.store_answered();
                 if all {
-                    whole = sent;
+                    pinged = sent;
                 }
                 if let Some(instances) = extended.instances {
+                    counted = sent;
                     core.peers.set(instances);
                 }
                 let waited = !core.lease_is_fresh();
@@ -73,6 +71,19 @@ pub(super) async fn beat(core: Rc<Core>) {
             return;
         }
     }
+}
+
+/// How long after one extension the next one is sent: every third of the lease and of the shortest lock, and often enough
+/// for the pings.
+fn period(lease: Duration, timeout: Duration, shortest_lock_s: Option<u64>) -> Duration {
+    let calm = (lease / 3).min(timeout).min(PING);
+    shortest_lock_s.map_or(calm, |ttl_s| calm.min(Duration::from_secs(ttl_s) / 3))
+}
+
+/// Are idle workers to be pinged with this extension? Yes, if the next one would be too late. Workers at work are pinged
+/// with every extension, because what happens to them concerns a job.
+fn pings_are_due(since: Duration, period: Duration) -> bool {
+    since + period > PING
 }
 
 /// A slot when its worker was extended.
@@ -183,5 +194,38 @@ pub(super) async fn guard(core: Rc<Core>) {
             core.roster.borrow().stop_all(Stop::Kill);
             sleep(Duration::from_millis(200)).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often idle workers are pinged when every extension goes out on time.
+    fn longest_between_pings(lease_ms: u64, timeout_ms: u64, lock_s: Option<u64>) -> Duration {
+        let every = period(Duration::from_millis(lease_ms), Duration::from_millis(timeout_ms), lock_s);
+        let (mut since, mut longest) = (Duration::ZERO, Duration::ZERO);
+        for _ in 0..1000 {
+            since += every;
+            longest = longest.max(since);
+            if pings_are_due(since, every) {
+                since = Duration::ZERO;
+            }
+        }
+        longest
+    }
+
+    #[test]
+    fn idle_workers_are_pinged_every_five_seconds_whatever_the_lease() {
+        for lease_ms in [1000, 2000, 3000, 10_000, 15_000, 60_000, 3_600_000] {
+            for timeout_ms in [10, 500, 5000, 60_000] {
+                for lock_s in [None, Some(1), Some(10), Some(3600)] {
+                    let longest = longest_between_pings(lease_ms, timeout_ms, lock_s);
+                    assert!(longest <= Duration::from_secs(5), "{longest:?}: {lease_ms}, {timeout_ms}, {lock_s:?}");
+                }
+            }
+        }
+        // Short periods do not make for more pings than are needed.
+        assert!(longest_between_pings(3000, 5000, None) > Duration::from_secs(3));
     }
 }
