@@ -10,7 +10,7 @@ use super::exit::Exit;
 use super::output::complain;
 use crate::daemon::extensions::{Extensions, MultiWorkerOverride, SchedulerOverride};
 use crate::handler::contract::{Handler, Invocation};
-use crate::handler::function::Function;
+use crate::handler::function::{Function, Stopping};
 use crate::job::Outcome;
 use crate::plugin::hook::Hook;
 use crate::store::Store;
@@ -44,6 +44,16 @@ impl Program {
         R: Future<Output = Outcome> + Send + 'static,
     {
         self.handler(name, Function::new(function))
+    }
+
+    /// Like [`handler_fn`](Self::handler_fn), for a function that is told when its run should end.
+    #[must_use]
+    pub fn handler_fn_with_stop<F, R>(self, name: &str, function: F) -> Self
+    where
+        F: Fn(Invocation, Stopping) -> R + Send + Sync + 'static,
+        R: Future<Output = Outcome> + Send + 'static,
+    {
+        self.handler(name, Function::with_stop(function))
     }
 
     /// Adds a plugin, for tasks that list it. A name that it cannot have is told when the program starts.

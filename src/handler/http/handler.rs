@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::sync::{SemaphorePermit, watch};
+use tokio::time::{Instant, timeout};
 
 use super::answer::{self, End, FAILURE_CAP, RESULT_CAP, Verdict, judge};
 use super::connect::{Connector, SystemTrust};
@@ -53,24 +53,40 @@ impl Http {
 impl Handler for Http {
     fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> Begun {
         let client = Arc::clone(&self.0);
+        let late = job.task.timeout.map(|timeout| Instant::now() + timeout);
         Begun::Running(Box::pin(async move {
+            // A run whose request is not on its way ends as soon as it should.
+            let turn = tokio::select! {
+                biased;
+                _ = stopped(&mut stop, Stop::No) => return Outcome::Interrupted,
+                turn = client.pool.turn() => turn,
+            };
             tokio::select! {
                 biased;
-                _ = stopped(&mut stop, Stop::No) => Outcome::Interrupted,
-                outcome = client.perform(&job) => outcome,
+                () = given_up(&mut stop, late) => Outcome::Interrupted,
+                outcome = client.perform(turn, &job) => outcome,
             }
         }))
     }
 }
 
+/// Waits until the answer is not worth waiting for: at the last moment, because an answer that comes within the grace
+/// spares a second run; but at once where the run took too long, because then its answer does not count.
+async fn given_up(stop: &mut watch::Receiver<Stop>, late: Option<Instant>) {
+    let asked = stopped(stop, Stop::No).await;
+    if asked == Stop::Terminate && late.is_none_or(|late| Instant::now() < late) {
+        stopped(stop, Stop::Terminate).await;
+    }
+}
+
 impl Client {
-    async fn perform(&self, job: &Invocation) -> Outcome {
-        self.exchange(job).await.unwrap_or_else(|trouble| Outcome::Failure(trouble.failure(&self.origin)))
+    async fn perform(&self, turn: Result<SemaphorePermit<'_>, Trouble>, job: &Invocation) -> Outcome {
+        self.exchange(turn, job).await.unwrap_or_else(|trouble| Outcome::Failure(trouble.failure(&self.origin)))
     }
 
-    async fn exchange(&self, job: &Invocation) -> Result<Outcome, Trouble> {
+    async fn exchange(&self, turn: Result<SemaphorePermit<'_>, Trouble>, job: &Invocation) -> Result<Outcome, Trouble> {
         let request = self.template.request(job, self.now_s());
-        let (response, mut lease) = self.pool.send(request).await?;
+        let (response, mut lease) = self.pool.send(turn?, request).await?;
         let (head, mut body) = response.into_parts();
         let verdict = judge(head.status, &head.headers, job.identity.later, self.later, self.now_s());
         let mut kept = Vec::new();

@@ -75,12 +75,17 @@ impl Pool {
         Arc::new(Self { connector, slots: Semaphore::new(connections), idle: Mutex::default() })
     }
 
-    /// Sends a request and waits for the head of the answer.
-    pub(super) async fn send(
-        self: &Arc<Self>,
+    /// Waits until one of the connections is free; nothing is sent before.
+    pub(super) async fn turn(&self) -> Result<SemaphorePermit<'_>, Trouble> {
+        self.slots.acquire().await.map_err(|_| Trouble::Connect("there is no pool any more".to_owned()))
+    }
+
+    /// Sends a request, whose turn it is, and waits for the head of the answer.
+    pub(super) async fn send<'p>(
+        self: &'p Arc<Self>,
+        slot: SemaphorePermit<'p>,
         mut request: Request<Payload>,
-    ) -> Result<(Response<Incoming>, Lease<'_>), Trouble> {
-        let slot = self.slots.acquire().await.map_err(|_| Trouble::Connect("there is no pool any more".to_owned()))?;
+    ) -> Result<(Response<Incoming>, Lease<'p>), Trouble> {
         loop {
             let (mut link, used) = match self.take_idle() {
                 Some(link) => (link, true),

@@ -6,11 +6,13 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use tokio::net::TcpListener;
-use tokio::sync::{Notify, Semaphore};
+use tokio::sync::{Notify, Semaphore, watch};
+use tokio::task::JoinHandle;
 
 use super::server::{OK, Server, answer_all, eventually};
 use super::{begin, http, is_done, perform, said, spec};
 use crate::handler::contract::Stop;
+use crate::handler::fixture;
 use crate::job::Outcome;
 use crate::task::handler_spec::HttpSpec;
 
@@ -155,18 +157,44 @@ async fn who_waits_for_a_connection_goes_on_when_one_is_free() {
     assert_eq!(server.accepted.load(Ordering::SeqCst), 1);
 }
 
-#[tokio::test]
-async fn a_stopped_run_drops_its_connection_at_once() {
-    for urgency in [Stop::Terminate, Stop::Kill] {
-        let mut server = Server::start(|mut peer| async move {
+/// A server that answers when it is let; the run of a job with this timeout, its request received.
+async fn waiting(timeout: Option<Duration>) -> (Server, Arc<Semaphore>, JoinHandle<Outcome>, watch::Sender<Stop>) {
+    let open = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&open);
+    let mut server = Server::start(move |mut peer| {
+        let gate = Arc::clone(&gate);
+        async move {
             peer.request().await;
-            peer.closed().await;
-        })
-        .await;
-        let http = http(&spec(&server.url()));
-        let (outcome, stop) = begin(&http, "[]");
-        let outcome = tokio::spawn(outcome);
-        server.seen().await;
+            tokio::select! {
+                _ = gate.acquire() => drop(peer.send(OK).await),
+                () = peer.closed() => {}
+            }
+        }
+    })
+    .await;
+    let http = http(&spec(&server.url()));
+    let mut job = fixture::invocation("[]");
+    Arc::make_mut(&mut job.task).timeout = timeout;
+    let (outcome, stop) = fixture::begin(&http, job);
+    let outcome = tokio::spawn(outcome);
+    server.seen().await;
+    (server, open, outcome, stop)
+}
+
+#[tokio::test]
+async fn an_answer_that_comes_within_the_grace_counts() {
+    let (_server, open, outcome, stop) = waiting(None).await;
+    stop.send_replace(Stop::Terminate);
+    tokio::task::yield_now().await;
+    open.add_permits(1);
+    assert!(is_done(&outcome.await.unwrap()));
+}
+
+#[tokio::test]
+async fn a_run_that_must_end_drops_its_connection_at_once() {
+    // One that took too long fails whatever is answered.
+    for (urgency, timeout) in [(Stop::Kill, None), (Stop::Terminate, Some(Duration::ZERO))] {
+        let (server, _open, outcome, stop) = waiting(timeout).await;
         stop.send_replace(urgency);
         assert_eq!(outcome.await.unwrap(), Outcome::Interrupted);
         eventually("the server sees the end", || server.open.load(Ordering::SeqCst) == 0).await;
