@@ -22,6 +22,7 @@ behaviours! {
     a_refusal_does_not_undo_the_locks_of_others,
     entering_twice_changes_nothing,
     a_lock_that_ran_out_is_free,
+    a_lock_that_became_anothers_is_not_freed,
     a_lost_claim_enters_nothing,
     enters_of_one_call_see_each_other,
     all_three_parts_of_a_call_are_applied,
@@ -166,8 +167,19 @@ async fn a_lock_that_ran_out_is_free(f: &Fixture) {
     let busy = Busy::PutBack { delay_ms: 1000 };
     let brief = [Gate::TakeLock { plugin: "JobLock", key: job_lock(1), ttl_s: 1, busy }];
     assert_eq!(instance.enter(&one, &brief).await, Entered::Taken);
+    // It ends without freeing what it holds.
+    instance.settle_one(&one, Verdict::Done).await;
+    assert_eq!(locks(&f.store).await, [job_lock(1).as_str()]);
     f.pass(2);
     until("the end of the lock", async || locks(&f.store).await.is_empty()).await;
+    assert_eq!(instance.enter(&two, &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
+}
+
+async fn a_lock_that_became_anothers_is_not_freed(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    let (one, two) = two(f, &mut instance).await;
+    assert_eq!(instance.enter(&one, &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
+    assert!(f.store.delete_lock(job_lock(1).as_str()).await.expect("delete_lock"));
     assert_eq!(instance.enter(&two, &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
     // The first ends at last, and must not free what is another's by now.
     let freeing = one.frees(Verdict::Done, &[job_lock(1)]);

@@ -37,6 +37,7 @@ macro_rules! engine_tests {
 }
 
 mod claim;
+mod clocks;
 mod concurrency;
 mod crash;
 mod delayed;
@@ -54,6 +55,7 @@ mod periodic;
 mod plan;
 mod recovery;
 mod retry;
+mod rows;
 mod schedules;
 mod sequence;
 mod settle;

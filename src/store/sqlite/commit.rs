@@ -6,12 +6,14 @@
 //! again, each alone. When the last handle is gone the thread ends; should it ever die, calls
 //! return [`StoreError::Unavailable`].
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
+use std::collections::HashSet;
 use std::sync::{Arc, mpsc};
 
 use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
+use super::leader::Terms;
 use super::wake::Bell;
 use crate::clock::Clock;
 use crate::store::error::StoreError;
@@ -25,6 +27,9 @@ pub(super) struct Step<'a> {
     /// The time, milliseconds since the Unix epoch.
     pub(super) now_ms: i64,
     wake: &'a Cell<bool>,
+    /// What this process has seen of leaderships.
+    pub(super) terms: &'a Terms,
+    passed_over: &'a RefCell<HashSet<String>>,
 }
 
 impl<'a> Step<'a> {
@@ -36,6 +41,13 @@ impl<'a> Step<'a> {
     /// The time in whole seconds.
     pub(super) fn now_s(&self) -> i64 {
         self.now_ms.div_euclid(1000)
+    }
+
+    /// Names a row that cannot be read, once for as long as the store is open.
+    pub(super) fn pass_over(&self, kind: &str, id: &str, reason: &str) {
+        if self.passed_over.borrow_mut().insert(format!("{kind} {id}")) {
+            tracing::warn!(id, reason, "the record of an {kind} cannot be read; it is passed over");
+        }
     }
 
     /// Once committed, whoever waits for a change is told.
@@ -112,7 +124,7 @@ pub(super) fn spawn(conn: Connection, clock: Arc<dyn Clock>, role: Role) -> Resu
         Role::Writer(_) => "sqlite-writer",
         Role::Reader => "sqlite-reader",
     };
-    let thread = Thread { conn, clock, role };
+    let thread = Thread { conn, clock, role, terms: Terms::default(), passed_over: RefCell::default() };
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
@@ -132,6 +144,9 @@ struct Thread {
     conn: Connection,
     clock: Arc<dyn Clock>,
     role: Role,
+    terms: Terms,
+    /// Which rows that cannot be read were named.
+    passed_over: RefCell<HashSet<String>>,
 }
 
 impl Thread {
@@ -180,7 +195,13 @@ impl Thread {
         let mut outcomes = Vec::with_capacity(commands.len());
         for command in commands {
             self.execute("SAVEPOINT command").map_err(whole)?;
-            let step = Step { conn: &self.conn, now_ms: self.clock.now_ms(), wake };
+            let step = Step {
+                conn: &self.conn,
+                now_ms: self.clock.now_ms(),
+                wake,
+                terms: &self.terms,
+                passed_over: &self.passed_over,
+            };
             let outcome = command.apply(&step);
             if self.conn.is_autocommit() {
                 // A full disk or an I/O error has undone what the commands before it did as well.

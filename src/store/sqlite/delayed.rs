@@ -7,6 +7,7 @@ use super::commit::Step;
 use super::digest::digest;
 use super::leader;
 use super::number::stored;
+use super::value::{bytes, opt_text};
 use super::verdict::{Tally, fail};
 use super::{enqueue, locks};
 use crate::job::Identity;
@@ -66,6 +67,13 @@ pub(super) fn seconds(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, Store
     Ok(seconds.collect::<Result<_, _>>()?)
 }
 
+/// The earliest second at which a job of these bytes is due.
+pub(super) fn earliest_of(step: &Step<'_>, payload: &[u8]) -> Result<Option<i64>, StoreError> {
+    Ok(step
+        .sql("SELECT min(second) FROM delayed WHERE digest = ?1 AND payload = ?2")?
+        .query_row(params![digest(payload), payload], |row| row.get(0))?)
+}
+
 /// Removes all jobs of these bytes.
 pub(super) fn remove(step: &Step<'_>, payload: &[u8]) -> Result<(), StoreError> {
     step.sql("DELETE FROM delayed WHERE digest = ?1 AND payload = ?2")?.execute(params![digest(payload), payload])?;
@@ -82,8 +90,8 @@ pub(super) fn due(step: &Step<'_>, limit: usize) -> Result<Due, StoreError> {
     let mut due = Due { now_ms: step.now_ms, second: earliest(step)?, jobs: Vec::new() };
     if let Some(second) = due.second.filter(|_| due.is_due()) {
         let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?;
-        let rows = select.query_map([second, stored(limit)], |row| row.get::<_, Vec<u8>>(0))?;
-        due.jobs = rows.map(|row| row.map(Bytes::from)).collect::<Result<_, _>>()?;
+        let rows = select.query_map([second, stored(limit)], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
+        due.jobs = rows.collect::<Result<_, _>>()?;
     }
     Ok(due)
 }
@@ -91,14 +99,14 @@ pub(super) fn due(step: &Step<'_>, limit: usize) -> Result<Due, StoreError> {
 /// Moves those of a batch that still stand at the head of their second.
 pub(super) fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreError> {
     if let Some(name) = &promotion.leader
-        && leader::leader(step, Leadership::Scheduler)?.is_some_and(|leader| leader != *name)
+        && leader::holder(step, Leadership::Scheduler)?.is_some_and(|leader| leader != *name)
     {
         return Ok(Promoted::NotLeader);
     }
     let heads: Vec<(i64, Vec<u8>, Option<String>)> = step
         .sql("SELECT place, payload, identity FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?
         .query_map(params![promotion.second, stored(promotion.jobs.len())], |row| {
-            Ok((row.get(0)?, row.get(1)?, row.get(2)?))
+            Ok((row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?)))
         })?
         .collect::<Result<_, _>>()?;
     let (mut moved, mut last) = (0, None);

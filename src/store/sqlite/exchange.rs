@@ -13,6 +13,7 @@ use super::locks::Taken;
 use super::number::stored;
 use super::pause::Passed;
 use super::retries::Attempt;
+use super::value::{bytes, opt_text, text};
 use super::verdict::{self, Tally};
 use super::{delayed, locks, periodic, working};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
@@ -50,7 +51,7 @@ pub(super) fn exchange(
     let sequence = stored(exchange.sequence);
     let last: Option<(i64, String)> = step
         .sql("SELECT sequence, reply FROM lanes WHERE instance = ?1 AND lane = ?2")?
-        .query_row(params![instance, lane], |row| Ok((row.get(0)?, row.get(1)?)))
+        .query_row(params![instance, lane], |row| Ok((row.get(0)?, text(row.get_ref(1)?))))
         .optional()?;
     match last {
         Some((last, reply)) if sequence == last => {
@@ -169,7 +170,9 @@ fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Resu
         let (most, shared) =
             if exchange.share > 1 { part(step, queue, idle.len(), exchange.share)? } else { (idle.len(), false) };
         let jobs: Vec<(i64, Vec<u8>, Option<String>)> = heads
-            .query_map(params![queue.as_str(), stored(most)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))?
+            .query_map(params![queue.as_str(), stored(most)], |row| {
+                Ok((row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?)))
+            })?
             .collect::<Result<_, _>>()?;
         let mut last = None;
         'jobs: for (position, payload, identity) in jobs {

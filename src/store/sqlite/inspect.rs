@@ -8,7 +8,8 @@ use rusqlite::{OptionalExtension, params};
 use super::commit::Step;
 use super::digest::digest;
 use super::number::{count, stored};
-use super::{delayed, enqueue};
+use super::value::{bytes, number, opt_int, text};
+use super::{delayed, enqueue, locks};
 use crate::job::{QueueName, WorkerName};
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
@@ -18,7 +19,7 @@ use crate::store::inspection::{DelayedSecond, Doomed, HeldLock, QueueEnd, QueueL
 pub(super) fn queue_names(step: &Step<'_>) -> Result<Vec<QueueName>, StoreError> {
     let mut names: Vec<QueueName> = step
         .sql("SELECT name FROM queues")?
-        .query_map([], |row| Ok(QueueName::as_stored(row.get_ref(0)?.as_str()?)))?
+        .query_map([], |row| Ok(QueueName::as_stored(&text(row.get_ref(0)?))))?
         .collect::<Result<_, _>>()?;
     names.sort_by(|a, b| a.as_str().encode_utf16().cmp(b.as_str().encode_utf16()));
     Ok(names)
@@ -41,8 +42,9 @@ pub(super) fn queues(step: &Step<'_>) -> Result<Vec<QueueLength>, StoreError> {
 pub(super) fn queued(step: &Step<'_>, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
     let Some((offset, limit)) = range(length(step, queue)?, start, stop) else { return Ok(Vec::new()) };
     let mut select = step.sql("SELECT payload FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2 OFFSET ?3")?;
-    let rows = select.query_map(params![queue.as_str(), limit, offset], |row| row.get::<_, Vec<u8>>(0))?;
-    Ok(rows.map(|row| row.map(Bytes::from)).collect::<Result<_, _>>()?)
+    let rows =
+        select.query_map(params![queue.as_str(), limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Offset and number of the items from `start` to `stop`, both inclusive, as Redis' LRANGE counts.
@@ -70,8 +72,8 @@ pub(super) fn failed(step: &Step<'_>, start: i64, stop: i64) -> Result<Vec<Bytes
     let length = stored(failed_count(step)?);
     let Some((offset, limit)) = range(length, start, stop) else { return Ok(Vec::new()) };
     let mut select = step.sql("SELECT record FROM failed ORDER BY place LIMIT ?1 OFFSET ?2")?;
-    let rows = select.query_map([limit, offset], |row| row.get::<_, Vec<u8>>(0))?;
-    Ok(rows.map(|row| row.map(Bytes::from)).collect::<Result<_, _>>()?)
+    let rows = select.query_map([limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Where the first record of exactly these bytes stands.
@@ -114,8 +116,8 @@ pub(super) fn delete_each(
     let mut rows = select.query([queue.as_str()])?;
     let mut meant: Vec<i64> = Vec::new();
     while let Some(row) = rows.next()? {
-        let payload = row.get_ref(1)?.as_blob().map_err(rusqlite::Error::from)?;
-        if let Some(left) = left.get_mut(payload)
+        let payload = bytes(row.get_ref(1)?);
+        if let Some(left) = left.get_mut(&payload[..])
             && *left > 0
         {
             *left -= 1;
@@ -163,13 +165,13 @@ pub(super) fn retry_failed(
 /// The counters.
 pub(super) fn stats(step: &Step<'_>) -> Result<Stats, StoreError> {
     let mut read = step.sql("SELECT value FROM stats WHERE name = ?1")?;
-    let mut counter = |name: &str| read.query_row([name], |row| Ok(count(row.get(0)?))).optional();
+    let mut counter = |name: &str| read.query_row([name], |row| Ok(number(row.get_ref(0)?))).optional();
     let (processed, failed) = (counter("processed")?.unwrap_or(0), counter("failed")?.unwrap_or(0));
     let workers = step
         .sql("SELECT id, processed, failed FROM workers ORDER BY id")?
         .query_map([], |row| {
-            let worker = WorkerName::parse(row.get_ref(0)?.as_str()?);
-            Ok((worker.name().to_owned(), count(row.get(1)?), count(row.get(2)?)))
+            let worker = WorkerName::parse(&text(row.get_ref(0)?));
+            Ok((worker.name().to_owned(), number(row.get_ref(1)?), number(row.get_ref(2)?)))
         })?
         .collect::<Result<_, _>>()?;
     Ok(Stats { processed, failed, workers })
@@ -190,8 +192,8 @@ pub(super) fn delayed_at(step: &Step<'_>, second: i64, start: i64, stop: i64) ->
     let length = step.sql("SELECT count(*) FROM delayed WHERE second = ?1")?.query_row([second], |row| row.get(0))?;
     let Some((offset, limit)) = range(length, start, stop) else { return Ok(Vec::new()) };
     let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2 OFFSET ?3")?;
-    let rows = select.query_map([second, limit, offset], |row| row.get::<_, Vec<u8>>(0))?;
-    Ok(rows.map(|row| row.map(Bytes::from)).collect::<Result<_, _>>()?)
+    let rows = select.query_map([second, limit, offset], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Removes every delayed job of exactly these bytes; tells the seconds.
@@ -203,20 +205,23 @@ pub(super) fn delete_delayed(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>
 
 /// The locks that are held.
 pub(super) fn held_locks(step: &Step<'_>) -> Result<Vec<HeldLock>, StoreError> {
-    let mut select = step.sql(
-        "SELECT key, value, expires_ms - ?1 FROM locks WHERE expires_ms IS NULL OR expires_ms > ?1 ORDER BY key, verbatim",
-    )?;
-    let rows = select.query_map([step.now_ms], |row| {
-        let ttl_ms: Option<i64> = row.get(2)?;
-        Ok(HeldLock { key: row.get(0)?, value: row.get(1)?, ttl_ms: ttl_ms.map(count) })
+    let mut select = step.sql(concat!(
+        "SELECT key, value, expires_ms - ?3 FROM locks WHERE ?1 = ?2 AND ",
+        locks::is_held!(),
+        " ORDER BY key, verbatim"
+    ))?;
+    let rows = select.query_map(params![1, 1, step.now_ms], |row| {
+        let ttl_ms = opt_int(row.get_ref(2)?);
+        Ok(HeldLock { key: text(row.get_ref(0)?), value: text(row.get_ref(1)?), ttl_ms: ttl_ms.map(count) })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
 /// Deletes a lock by its text.
 pub(super) fn delete_lock(step: &Step<'_>, key: &str) -> Result<bool, StoreError> {
-    let mut delete = step.sql("DELETE FROM locks WHERE key = ?1 AND (expires_ms IS NULL OR expires_ms > ?2)")?;
-    Ok(delete.execute(params![key, step.now_ms])? > 0)
+    let mut delete =
+        step.sql(concat!("DELETE FROM locks WHERE key = ?1 AND verbatim IN (0, ?2) AND ", locks::is_held!()))?;
+    Ok(delete.execute(params![key, 1, step.now_ms])? > 0)
 }
 
 #[cfg(test)]

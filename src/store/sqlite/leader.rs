@@ -1,11 +1,38 @@
 //! Leaderships: who does what one instance should do.
+//!
+//! Whether a term has lapsed is observed, as with the leases of instances: a leader renews by moving a counter, and
+//! who finds the counter where it was for as long as the term takes the leadership over. The time of day decides
+//! nothing, because clocks are set.
+
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
 
 use rusqlite::{OptionalExtension, params};
 
 use super::commit::Step;
-use super::number::stored;
+use super::number::{count, stored};
+use super::value::{opt_int, text};
 use crate::store::error::StoreError;
 use crate::store::scheduling::Leadership;
+
+/// What one process has seen of leaderships: per name the owner, the counter, and since when both stand.
+#[derive(Debug, Default)]
+pub(super) struct Terms(RefCell<HashMap<&'static str, (String, i64, Instant)>>);
+
+impl Terms {
+    /// Takes one look; true if the counter stood still for `ttl` since it was first seen.
+    fn lapsed(&self, name: &'static str, owner: &str, counter: i64, ttl: Duration, now: Instant) -> bool {
+        let mut seen = self.0.borrow_mut();
+        match seen.get(name) {
+            Some((known, at, since)) if known == owner && *at == counter => now.duration_since(*since) >= ttl,
+            _ => {
+                seen.insert(name, (owner.to_owned(), counter, now));
+                false
+            }
+        }
+    }
+}
 
 fn name(which: Leadership) -> &'static str {
     match which {
@@ -14,23 +41,44 @@ fn name(which: Leadership) -> &'static str {
     }
 }
 
-/// Who holds a leadership.
+/// Who took a leadership last and has not resigned, whether or not its term has lapsed.
+pub(super) fn holder(step: &Step<'_>, which: Leadership) -> Result<Option<String>, StoreError> {
+    let mut select = step.sql("SELECT owner FROM leaders WHERE name = ?1")?;
+    Ok(select.query_row([name(which)], |row| Ok(text(row.get_ref(0)?))).optional()?)
+}
+
+/// Who holds a leadership, to be shown to people. It is judged by the clock, because one look observes nothing; an
+/// end that lies further ahead than a whole term was written before the clock was set back, and counts as passed.
 pub(super) fn leader(step: &Step<'_>, which: Leadership) -> Result<Option<String>, StoreError> {
-    let mut select = step.sql("SELECT owner FROM leaders WHERE name = ?1 AND expires_ms > ?2")?;
-    Ok(select.query_row(params![name(which), step.now_ms], |row| row.get(0)).optional()?)
+    let mut select = step.sql(
+        "SELECT owner FROM leaders WHERE name = ?1 AND expires_ms > ?2 \
+         AND expires_ms <= ?2 + coalesce(ttl_ms, expires_ms)",
+    )?;
+    Ok(select.query_row(params![name(which), step.now_ms], |row| Ok(text(row.get_ref(0)?))).optional()?)
 }
 
 /// Takes a free leadership or renews one's own.
 pub(super) fn lead(step: &Step<'_>, which: Leadership, owner: &str, ttl_ms: u64) -> Result<bool, StoreError> {
-    if leader(step, which)?.is_some_and(|leader| leader != owner) {
-        return Ok(false);
-    }
+    let row: Option<(String, i64, Option<i64>)> = step
+        .sql("SELECT owner, counter, ttl_ms FROM leaders WHERE name = ?1")?
+        .query_row([name(which)], |row| {
+            Ok((text(row.get_ref(0)?), opt_int(row.get_ref(1)?).unwrap_or(0), opt_int(row.get_ref(2)?)))
+        })
+        .optional()?;
+    let counter = match row {
+        Some((holder, counter, _)) if holder == owner => counter,
+        Some((holder, counter, term_ms)) => {
+            let term = Duration::from_millis(term_ms.map_or(ttl_ms, count));
+            if !step.terms.lapsed(name(which), &holder, counter, term, Instant::now()) {
+                return Ok(false);
+            }
+            counter
+        }
+        None => 0,
+    };
     let expires_ms = step.now_ms.saturating_add(stored(ttl_ms));
-    step.sql("INSERT OR REPLACE INTO leaders (name, owner, expires_ms) VALUES (?1, ?2, ?3)")?.execute(params![
-        name(which),
-        owner,
-        expires_ms
-    ])?;
+    step.sql("INSERT OR REPLACE INTO leaders (name, owner, expires_ms, counter, ttl_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![name(which), owner, expires_ms, counter.wrapping_add(1), stored(ttl_ms)])?;
     Ok(true)
 }
 
@@ -41,4 +89,25 @@ pub(super) fn resign(step: &Step<'_>, which: Leadership, owner: &str) -> Result<
         step.wake();
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_term_lapses_while_its_counter_stands_still_under_watching_eyes() {
+        let (terms, start) = (Terms::default(), Instant::now());
+        let look = |second, owner, counter| {
+            let ttl = Duration::from_secs(15);
+            terms.lapsed("duties", owner, counter, ttl, start + Duration::from_secs(second))
+        };
+        assert!(!look(0, "a", 1));
+        assert!(!look(14, "a", 1));
+        assert!(!look(16, "a", 2), "it was renewed");
+        assert!(!look(30, "a", 2));
+        assert!(!look(31, "b", 2), "another leads");
+        assert!(!look(45, "b", 2));
+        assert!(look(46, "b", 2));
+    }
 }

@@ -1,9 +1,11 @@
 //! Instances and their workers: join, register, unregister, extend, leave.
 
+use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
-use super::number::{count, stored};
+use super::number::stored;
+use super::value::{number, opt_int, opt_text, text};
 use super::{locks, retries, working};
 use crate::job::WorkerName;
 use crate::store::error::StoreError;
@@ -13,12 +15,19 @@ use crate::store::working::WorkingRecord;
 
 /// Registers an instance, unless another holds its name.
 pub(super) fn join(step: &Step<'_>, record: &InstanceRecord) -> Result<Joined, StoreError> {
-    let other: Option<String> = step
-        .sql("SELECT record FROM instances WHERE name = ?1 AND id <> ?2")?
-        .query_row([&record.name, &record.id], |row| row.get(0))
+    let other: Option<(String, String)> = step
+        .sql("SELECT id, record FROM instances WHERE name = ?1 AND id <> ?2")?
+        .query_row([&record.name, &record.id], |row| Ok((text(row.get_ref(0)?), text(row.get_ref(1)?))))
         .optional()?;
-    if let Some(other) = other {
-        return Ok(Joined::NameTaken(Box::new(decode(&other)?)));
+    if let Some((id, other)) = other {
+        match decode(&other) {
+            Ok(other) => return Ok(Joined::NameTaken(Box::new(other))),
+            // Nobody could ever find it dead, and the name holds a process id that is ours now.
+            Err(reason) => {
+                step.pass_over("instance", &id, &reason);
+                remove(step, &id)?;
+            }
+        }
     }
     step.sql(
         "INSERT INTO instances (id, name, record, counter) VALUES (?1, ?2, ?3, 1) \
@@ -32,9 +41,8 @@ fn encode(record: &InstanceRecord) -> Result<String, StoreError> {
     serde_json::to_string(record).map_err(|error| StoreError::Misuse(format!("an instance record: {error}")))
 }
 
-fn decode(record: &str) -> Result<InstanceRecord, StoreError> {
-    serde_json::from_str(record)
-        .map_err(|error| StoreError::Corrupt { place: "a row of instances".to_owned(), reason: error.to_string() })
+fn decode(record: &str) -> Result<InstanceRecord, String> {
+    serde_json::from_str(record).map_err(|error| error.to_string())
 }
 
 /// Registers workers and tells what earlier lives left under their names.
@@ -168,22 +176,27 @@ fn remove(step: &Step<'_>, instance: &str) -> Result<(), StoreError> {
 
 /// Every registered instance.
 pub(super) fn instances(step: &Step<'_>) -> Result<Vec<InstanceState>, StoreError> {
-    let rows: Vec<(String, i64)> = step
-        .sql("SELECT record, counter FROM instances ORDER BY name")?
-        .query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?
-        .collect::<Result<_, _>>()?;
-    rows.into_iter()
-        .map(|(record, counter)| Ok(InstanceState { record: decode(&record)?, counter: count(counter) }))
-        .collect()
+    let mut select = step.sql("SELECT id, record, counter FROM instances ORDER BY name")?;
+    let mut rows = select.query([])?;
+    let mut states = Vec::new();
+    while let Some(row) = rows.next()? {
+        match decode(&text(row.get_ref(1)?)) {
+            Ok(record) => states.push(InstanceState { record, counter: number(row.get_ref(2)?) }),
+            // One that cannot be read must not keep anybody from recovering the others.
+            Err(reason) => step.pass_over("instance", &text(row.get_ref(0)?), &reason),
+        }
+    }
+    Ok(states)
 }
 
 /// Every registered worker with what it works on.
 pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError> {
     let read = |row: &Row<'_>| {
-        let worker = WorkerName::parse(row.get_ref(0)?.as_str()?);
-        let works = row.get_ref(3)?.as_str_or_null()?.is_some();
+        let worker = WorkerName::parse(&text(row.get_ref(0)?));
+        let works = row.get_ref(3)? != ValueRef::Null;
         let working = if works { Some(working::record(&worker, row, 3)?) } else { None };
-        Ok(Registered { pinged_s: row.get(1)?, started: row.get(2)?, working, worker })
+        let (pinged_s, started) = (opt_int(row.get_ref(1)?), opt_text(row.get_ref(2)?));
+        Ok(Registered { pinged_s, started, working, worker })
     };
     let mut select = step.sql(concat!(
         "SELECT id, pinged_s, started, ",
@@ -197,6 +210,6 @@ pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError>
 /// When a worker of this two-part name last pinged, and its whole name.
 pub(super) fn ping_of(step: &Step<'_>, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
     let mut select = step.sql("SELECT pinged_s, id FROM workers WHERE name = ?1 ORDER BY pinged_s DESC LIMIT 1")?;
-    let ping = |row: &Row<'_>| Ok((row.get(0)?, WorkerName::parse(row.get_ref(1)?.as_str()?)));
+    let ping = |row: &Row<'_>| Ok((opt_int(row.get_ref(0)?).unwrap_or(0), WorkerName::parse(&text(row.get_ref(1)?))));
     Ok(select.query_row([name], ping).optional()?)
 }

@@ -1,14 +1,18 @@
-//! Locks of plugins: a value and an end, judged by the clock.
+//! Locks of plugins: a value and an end, judged by the clock, and by whether the job that holds one is on record.
 //!
 //! QueueLock's value is a unix second, JobLock's `<unix second>:<claim token>`, as on Redis.
 
 use rusqlite::{OptionalExtension, params};
 
 use super::commit::Step;
-use super::number::stored;
+use super::number::{count, stored};
+use super::value::{opt_int, text};
 use crate::job::{ClaimToken, LockKey};
 use crate::store::error::StoreError;
 use crate::store::instance::LockRenewal;
+
+/// How many locks that ran out are removed in one step.
+const SWEPT: i64 = 1000;
 
 /// How a JobLock was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,12 +30,22 @@ fn columns(key: &LockKey) -> (&str, bool) {
     (key.as_str(), matches!(key, LockKey::Verbatim(_)))
 }
 
+/// The condition under which a row of `locks` is held at the time `?3`: until it expires, and for a JobLock as long as
+/// the job whose claim it carries is on record. Its instance renews such a lock for as long as the job runs, so one
+/// that ran out nevertheless means that the clock was set forward, and the job still has it.
+macro_rules! is_held {
+    () => {
+        "(expires_ms IS NULL OR expires_ms > ?3 \
+          OR EXISTS (SELECT 1 FROM working WHERE claim = substr(value, instr(value, ':') + 1)))"
+    };
+}
+pub(super) use is_held;
+
 /// A lock's value, while it is held.
 pub(super) fn value(step: &Step<'_>, key: &LockKey) -> Result<Option<String>, StoreError> {
     let (key, verbatim) = columns(key);
-    let mut select = step
-        .sql("SELECT value FROM locks WHERE key = ?1 AND verbatim = ?2 AND (expires_ms IS NULL OR expires_ms > ?3)")?;
-    Ok(select.query_row(params![key, verbatim, step.now_ms], |row| row.get(0)).optional()?)
+    let mut select = step.sql(concat!("SELECT value FROM locks WHERE key = ?1 AND verbatim = ?2 AND ", is_held!()))?;
+    Ok(select.query_row(params![key, verbatim, step.now_ms], |row| Ok(text(row.get_ref(0)?))).optional()?)
 }
 
 /// The claim token in a JobLock's value.
@@ -42,13 +56,34 @@ pub(super) fn owner(value: &str) -> Option<&str> {
 fn set(step: &Step<'_>, key: &LockKey, value: &str, ttl_s: u64) -> Result<(), StoreError> {
     let (key, verbatim) = columns(key);
     let expires_ms = step.now_ms.saturating_add(stored(ttl_s).saturating_mul(1000));
-    step.sql("INSERT OR REPLACE INTO locks (key, verbatim, value, expires_ms) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![key, verbatim, value, expires_ms])?;
+    step.sql("INSERT OR REPLACE INTO locks (key, verbatim, value, expires_ms, taken_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
+        .execute(params![key, verbatim, value, expires_ms, step.now_ms])?;
     Ok(())
+}
+
+/// Cuts a lock to its length that was taken in the future, which means that the clock was set back since: it would be
+/// held for that much too long.
+fn cut(step: &Step<'_>, key: &LockKey) -> Result<(), StoreError> {
+    let (text_key, verbatim) = columns(key);
+    let ahead: Option<(String, i64)> = step
+        .sql("SELECT value, expires_ms - taken_ms FROM locks WHERE key = ?1 AND verbatim = ?2 AND taken_ms > ?3")?
+        .query_row(params![text_key, verbatim, step.now_ms], |row| {
+            Ok((text(row.get_ref(0)?), opt_int(row.get_ref(1)?).unwrap_or(0)))
+        })
+        .optional()?;
+    let Some((value, length_ms)) = ahead else { return Ok(()) };
+    let ttl_s = count(length_ms.div_euclid(1000));
+    match owner(&value) {
+        Some(claim) => set_job_lock(step, key, &ClaimToken::as_stored(claim), ttl_s),
+        None if value.parse::<i64>().is_ok() => take_queue_lock(step, key, ttl_s),
+        // Somebody's who knows no seconds.
+        None => set(step, key, &value, ttl_s),
+    }
 }
 
 /// Does this QueueLock refuse a job? A number that has passed does not, whatever its row's end.
 pub(super) fn queue_lock_refuses(step: &Step<'_>, key: &LockKey) -> Result<bool, StoreError> {
+    cut(step, key)?;
     let value = value(step, key)?;
     Ok(value.is_some_and(|value| value.parse::<i64>().map_or(true, |end| step.now_s() <= end)))
 }
@@ -66,6 +101,7 @@ pub(super) fn take_job_lock(
     claim: &ClaimToken,
     ttl_s: u64,
 ) -> Result<Taken, StoreError> {
+    cut(step, key)?;
     match value(step, key)? {
         Some(value) if owner(&value) == Some(claim.as_str()) => Ok(Taken::Before),
         Some(_) => Ok(Taken::No),
@@ -108,8 +144,12 @@ pub(super) fn free_owned(step: &Step<'_>, keys: &[LockKey], claim: &ClaimToken) 
     Ok(())
 }
 
-/// Removes locks that have run out: nobody misses them, and keys made of arguments would pile up.
+/// Removes locks that have run out, some at a time: nobody misses them, and keys made of arguments would pile up.
 pub(super) fn sweep(step: &Step<'_>) -> Result<(), StoreError> {
-    step.sql("DELETE FROM locks WHERE expires_ms <= ?1")?.execute([step.now_ms])?;
+    step.sql(
+        "DELETE FROM locks WHERE (key, verbatim) IN (SELECT key, verbatim FROM locks WHERE expires_ms <= ?1 \
+         AND NOT EXISTS (SELECT 1 FROM working WHERE claim = substr(value, instr(value, ':') + 1)) LIMIT ?2)",
+    )?
+    .execute(params![step.now_ms, SWEPT])?;
     Ok(())
 }

@@ -24,6 +24,7 @@ mod periodic;
 mod recover;
 mod retries;
 mod schedules;
+mod value;
 mod verdict;
 mod wake;
 mod working;

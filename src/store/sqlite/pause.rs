@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::commit::Step;
+use super::value::text;
 use crate::job::QueueName;
 use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
@@ -42,7 +43,7 @@ pub(super) struct Passed(HashSet<String>);
 impl Passed {
     pub(super) fn read(step: &Step<'_>) -> Result<Self, StoreError> {
         let mut select = step.sql("SELECT queue FROM paused")?;
-        let names = select.query_map([], |row| row.get(0))?;
+        let names = select.query_map([], |row| Ok(text(row.get_ref(0)?)))?;
         Ok(Self(names.collect::<Result<_, _>>()?))
     }
 

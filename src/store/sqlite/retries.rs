@@ -4,8 +4,12 @@ use rusqlite::{OptionalExtension, params};
 
 use super::commit::Step;
 use super::number::stored;
+use super::value::bytes;
 use crate::store::effect::{Retry, RetryKeys};
 use crate::store::error::StoreError;
+
+/// How many expired rows are removed in one step.
+const SWEPT: i64 = 1000;
 
 /// What becomes of a failed attempt.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -20,7 +24,7 @@ pub(super) enum Attempt {
 pub(super) fn count(step: &Step<'_>, retry: &Retry) -> Result<Attempt, StoreError> {
     let before: Option<Vec<u8>> = step
         .sql("SELECT value FROM retries WHERE key = ?1 AND expires_ms > ?2")?
-        .query_row(params![retry.keys.counter, step.now_ms], |row| row.get(0))
+        .query_row(params![retry.keys.counter, step.now_ms], |row| Ok(bytes(row.get_ref(0)?)))
         .optional()?;
     let before = before.and_then(|value| std::str::from_utf8(&value).ok()?.parse::<u32>().ok());
     let n = before.map_or(0, |before| before.saturating_add(1));
@@ -43,8 +47,9 @@ pub(super) fn forget(step: &Step<'_>, keys: &RetryKeys) -> Result<(), StoreError
     Ok(())
 }
 
-/// Removes what has expired.
+/// Removes what has expired, some at a time.
 pub(super) fn sweep(step: &Step<'_>) -> Result<(), StoreError> {
-    step.sql("DELETE FROM retries WHERE expires_ms <= ?1")?.execute([step.now_ms])?;
+    step.sql("DELETE FROM retries WHERE key IN (SELECT key FROM retries WHERE expires_ms <= ?1 LIMIT ?2)")?
+        .execute([step.now_ms, SWEPT])?;
     Ok(())
 }

@@ -190,7 +190,7 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<Seen, StoreError> {
         seen.next_due_s = delayed::earliest(step)?;
     }
     for which in &watch.leaderships {
-        seen.leadership_free = seen.leadership_free || leader::leader(step, *which)?.is_none();
+        seen.leadership_free = seen.leadership_free || leader::holder(step, *which)?.is_none();
     }
     Ok(seen)
 }

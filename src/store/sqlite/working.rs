@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
+use super::value::{bytes, opt_text, text};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName, ecma};
 use crate::store::error::StoreError;
 use crate::store::working::WorkingRecord;
@@ -18,11 +19,10 @@ pub(super) use columns;
 
 /// Reads a row that holds [`columns`] from `first` on.
 pub(super) fn record(worker: &WorkerName, row: &Row<'_>, first: usize) -> rusqlite::Result<WorkingRecord> {
-    let claim: String = row.get(first)?;
-    let queue: String = row.get(first + 1)?;
-    let run_at: String = row.get(first + 2)?;
-    let payload = Bytes::from(row.get::<_, Vec<u8>>(first + 3)?);
-    let stored = row.get_ref(first + 4)?.as_str_or_null()?.and_then(Identity::decode);
+    let column = |offset| row.get_ref(first + offset);
+    let (claim, queue, run_at) = (text(column(0)?), text(column(1)?), text(column(2)?));
+    let payload = Bytes::from(bytes(column(3)?));
+    let stored = opt_text(column(4)?).as_deref().and_then(Identity::decode);
     let claim = ClaimToken::as_stored(&claim);
     let raw = encode(worker, &claim, stored.as_ref(), &run_at, &queue, &payload);
     Ok(WorkingRecord {

@@ -1,0 +1,66 @@
+//! Columns as they are read. SQLite keeps whatever type a program wrote, so what others wrote into the file may be
+//! anything: text where bytes are expected, bytes that are no UTF-8 where text is. These readers accept all of it.
+
+use rusqlite::types::ValueRef;
+
+use super::number::count;
+
+/// Bytes, of text too; a number as it is written, nothing for NULL.
+pub(super) fn bytes(value: ValueRef<'_>) -> Vec<u8> {
+    match value {
+        ValueRef::Blob(bytes) | ValueRef::Text(bytes) => bytes.to_vec(),
+        ValueRef::Integer(number) => number.to_string().into_bytes(),
+        ValueRef::Real(number) => number.to_string().into_bytes(),
+        ValueRef::Null => Vec::new(),
+    }
+}
+
+/// Text; what is no UTF-8 in it is replaced.
+pub(super) fn text(value: ValueRef<'_>) -> String {
+    match String::from_utf8(bytes(value)) {
+        Ok(text) => text,
+        Err(error) => String::from_utf8_lossy(error.as_bytes()).into_owned(),
+    }
+}
+
+/// Text, unless it is NULL.
+pub(super) fn opt_text(value: ValueRef<'_>) -> Option<String> {
+    (value != ValueRef::Null).then(|| text(value))
+}
+
+/// A number, also one that is written as text.
+pub(super) fn opt_int(value: ValueRef<'_>) -> Option<i64> {
+    match value {
+        ValueRef::Integer(number) => Some(number),
+        #[expect(clippy::cast_possible_truncation, reason = "it stops at the ends, and NaN becomes 0")]
+        ValueRef::Real(number) => Some(number as i64),
+        ValueRef::Text(text) | ValueRef::Blob(text) => std::str::from_utf8(text).ok()?.trim().parse().ok(),
+        ValueRef::Null => None,
+    }
+}
+
+/// A count, which is never below zero; 0 for what is no number.
+pub(super) fn number(value: ValueRef<'_>) -> u64 {
+    count(opt_int(value).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whatever_type_a_column_has_it_is_read() {
+        let values = [
+            ValueRef::Null,
+            ValueRef::Integer(7),
+            ValueRef::Real(1.5),
+            ValueRef::Text(b"12"),
+            ValueRef::Text(b"\xff"),
+            ValueRef::Blob(b"\x00\xff"),
+        ];
+        assert_eq!(values.map(|value| bytes(value).len()), [0, 1, 3, 2, 1, 2]);
+        assert_eq!(values.map(opt_int), [None, Some(7), Some(1), Some(12), None, None]);
+        assert_eq!(text(values[4]), "\u{fffd}");
+        assert_eq!((opt_text(ValueRef::Null), opt_text(ValueRef::Text(b""))), (None, Some(String::new())));
+    }
+}
