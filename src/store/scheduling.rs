@@ -8,7 +8,7 @@ use super::error::StoreError;
 use super::instance::InstanceState;
 use super::queueing::{Enqueue, Enqueued};
 use super::working::WorkingRecord;
-use crate::job::{LockKey, QueueName, TaskName, WorkerName};
+use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName, WorkerName};
 
 /// What one instance at a time should do. Leadership saves work; correctness never depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -146,6 +146,29 @@ pub struct PeriodicEntry {
     pub stopped: bool,
 }
 
+impl PeriodicEntry {
+    /// What both engines and what moves between them store beside the task's name:
+    /// `<due> <period> <1 if stopped> <queue>`.
+    #[must_use]
+    pub(crate) fn encode(&self) -> String {
+        let Self { queue, due_s, every_s, stopped, .. } = self;
+        format!("{due_s} {every_s} {} {queue}", u8::from(*stopped))
+    }
+
+    /// What [`encode`](Self::encode) wrote, or the scripts of the Redis engine.
+    #[must_use]
+    pub(crate) fn decode(task: &str, stored: &str) -> Option<Self> {
+        let mut parts = stored.splitn(4, ' ');
+        Some(Self {
+            task: TaskName::as_stored(task),
+            due_s: parts.next()?.parse().ok()?,
+            every_s: parts.next()?.parse().ok()?,
+            stopped: parts.next()? == "1",
+            queue: QueueName::as_stored(parts.next()?),
+        })
+    }
+}
+
 /// An occurrence of a schedule that enqueues a task with arguments.
 #[derive(Debug, Clone)]
 pub struct Fire {
@@ -188,6 +211,17 @@ pub struct Reconcile {
     /// The due second of an entry that another cadence wrote and that the present one cannot mean: if the job is
     /// delayed for it, it is moved to the next due second from now.
     pub stale_due_s: Option<i64>,
+}
+
+impl Reconcile {
+    /// Is this a job of the task, in one of its forms, also when another program wrote it again in its own way?
+    pub(crate) fn is_of(&self, payload: &[u8]) -> bool {
+        let read = |payload: &[u8]| {
+            let view = PayloadView::parse(payload).ok()?;
+            (view.class == self.tick.task.as_str()).then(|| Args::of(&view).ok()).flatten()
+        };
+        read(payload).is_some_and(|args| self.forms.iter().any(|form| read(form).as_ref() == Some(&args)))
+    }
 }
 
 /// Why a periodic task is looked after.

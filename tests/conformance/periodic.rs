@@ -25,6 +25,12 @@ behaviours! {
     a_job_lock_of_a_running_job_stays,
     reconcilers_at_once_make_one_copy,
     reconcilers_at_once_restore_one_copy,
+    a_task_is_overdue_only_past_its_grace,
+    a_copy_left_over_does_not_set_the_schedule_back,
+    of_several_delayed_copies_the_earliest_counts,
+    a_run_with_arguments_of_its_own_is_not_the_tick,
+    a_run_that_was_written_again_is_the_tick,
+    a_job_lock_follows_the_claim_that_it_carries,
     withdrawing_removes_every_form,
     withdrawing_leaves_others_alone,
 }
@@ -265,4 +271,66 @@ async fn withdrawing_leaves_others_alone(f: &Fixture) {
     f.pass(60);
     assert_eq!(promote_all(&f.store, "q", 10).await, 0);
     assert_eq!(queued(&f.store, "q").await, [form(0)]);
+}
+
+async fn a_task_is_overdue_only_past_its_grace(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    assert_eq!(reconcile(f).await, Reconciled::Seeded);
+    let claim = instance.claim_one("q").await;
+    instance.settle_one(&claim, Verdict::Done).await;
+    f.pass(10);
+    assert_eq!(reconcile(f).await, Reconciled::Fine, "its grace of ten seconds ends now");
+    f.pass(1);
+    assert_eq!(reconcile(f).await, Reconciled::Restored);
+}
+
+async fn a_copy_left_over_does_not_set_the_schedule_back(f: &Fixture) {
+    delay(&f.store, &form(0), When::At(NOW_S + 50)).await;
+    assert_eq!(reconcile(f).await, Reconciled::Seeded);
+    assert_eq!(due_s(f).await, NOW_S + 50);
+    f.store.delete_delayed(&form(0)).await.expect("delete_delayed");
+    delay(&f.store, &form(1), When::At(NOW_S + 7)).await;
+    f.pass(61);
+    assert_eq!(reconcile(f).await, Reconciled::Fine);
+    assert_eq!(due_s(f).await, NOW_S + 50);
+}
+
+async fn of_several_delayed_copies_the_earliest_counts(f: &Fixture) {
+    delay(&f.store, &form(0), When::At(NOW_S + 50)).await;
+    delay(&f.store, &form(2), When::At(NOW_S + 20)).await;
+    assert_eq!(reconcile(f).await, Reconciled::Seeded);
+    assert_eq!(due_s(f).await, NOW_S + 20);
+}
+
+async fn a_run_with_arguments_of_its_own_is_not_the_tick(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    fill(&f.store, "q", &[Bytes::from_static(br#"{"class":"clean","queue":"q","args":[{"all":true}]}"#)]).await;
+    instance.claim_one("q").await;
+    assert_eq!(reconcile(f).await, Reconciled::Seeded);
+    assert_eq!(queued(&f.store, "q").await, [form(0)], "the tick does not wait for it");
+}
+
+async fn a_run_that_was_written_again_is_the_tick(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    fill(&f.store, "q", &[Bytes::from_static(br#"{"args": [ {} ], "class":"clean"}"#)]).await;
+    instance.claim_one("q").await;
+    assert_eq!(reconcile(f).await, Reconciled::Seeded);
+    assert_eq!(queued(&f.store, "q").await.len(), 0);
+}
+
+async fn a_job_lock_follows_the_claim_that_it_carries(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    assert_eq!(reconcile(f).await, Reconciled::Seeded);
+    fill(&f.store, "q", &[job(1)]).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    // Another task's run holds the lock of this name, and this task's own run holds none.
+    assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(), 1000)]).await, Entered::Taken);
+    instance.settle_one(&claims[0], Verdict::Done).await;
+    f.pass(12);
+    assert_eq!(reconcile(f).await, Reconciled::Restored);
+    assert!(locks(&f.store).await.contains(&job_lock().as_str().to_owned()), "its owner works");
+    // The owner is gone and has not freed it, while a run of this task goes on.
+    instance.settle_one(&claims[1], Verdict::Done).await;
+    instance.claim_one("q").await;
+    assert_eq!(reconcile(f).await, Reconciled::Unlocked);
 }

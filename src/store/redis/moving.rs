@@ -123,7 +123,7 @@ pub(super) async fn take_in(connection: &Connection, batch: &Batch, landings: &[
                 call.literal("F").arg(record.clone());
             }
             Waiting::Periodic(entry) => {
-                call.literal("P").text(entry.task.as_str()).text(&periodic::encode(entry));
+                call.literal("P").text(entry.task.as_str()).text(&entry.encode());
             }
             Waiting::Fired { id, last_s } => {
                 call.literal("C").text(id).number(last_s);

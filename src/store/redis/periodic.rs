@@ -36,23 +36,9 @@ pub(super) async fn periodic(
     Ok((entries, held?))
 }
 
-/// `<due> <period> <1 if stopped> <queue>`, as the scripts write it.
+/// An entry as the scripts write it.
 pub(super) fn read(task: &[u8], entry: &[u8]) -> Option<PeriodicEntry> {
-    let (task, entry) = (std::str::from_utf8(task).ok()?, std::str::from_utf8(entry).ok()?);
-    let mut parts = entry.splitn(4, ' ');
-    Some(PeriodicEntry {
-        task: TaskName::as_stored(task),
-        due_s: parts.next()?.parse().ok()?,
-        every_s: parts.next()?.parse().ok()?,
-        stopped: parts.next()? == "1",
-        queue: QueueName::as_stored(parts.next()?),
-    })
-}
-
-/// What [`read`] reads.
-pub(super) fn encode(entry: &PeriodicEntry) -> String {
-    let PeriodicEntry { queue, due_s, every_s, stopped, .. } = entry;
-    format!("{due_s} {every_s} {} {queue}", u8::from(*stopped))
+    PeriodicEntry::decode(std::str::from_utf8(task).ok()?, std::str::from_utf8(entry).ok()?)
 }
 
 pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {

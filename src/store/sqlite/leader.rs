@@ -6,9 +6,10 @@
 
 use std::cell::RefCell;
 use std::collections::HashMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
+use tokio::time::Instant;
 
 use super::commit::Step;
 use super::number::{count, stored};

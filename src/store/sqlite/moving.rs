@@ -5,8 +5,9 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
 use super::number::{count, stored};
+use super::value::{bytes, opt_text, text};
 use super::{delayed, enqueue, locks, periodic, verdict};
-use crate::job::{Identity, PayloadView, QueueName, TaskName};
+use crate::job::{Identity, PayloadView, QueueName};
 use crate::store::error::StoreError;
 use crate::store::moving::{Batch, Landing, Waiting};
 use crate::store::scheduling::PeriodicEntry;
@@ -91,9 +92,7 @@ fn entries(step: &Step<'_>) -> Result<bool, StoreError> {
     let (entries, _) = periodic::periodic(step, &[])?;
     let mut insert = step.sql("INSERT INTO outbox (kind, name, bytes) VALUES ('P', ?1, ?2)")?;
     for entry in &entries {
-        let PeriodicEntry { task, queue, due_s, every_s, stopped } = entry;
-        let text = format!("{due_s} {every_s} {} {queue}", u8::from(*stopped));
-        insert.execute(params![task.as_str(), text.as_bytes()])?;
+        insert.execute(params![entry.task.as_str(), entry.encode().as_bytes()])?;
     }
     step.sql("DELETE FROM periodic")?.execute([])?;
     let fired = step
@@ -123,33 +122,21 @@ fn read(row: &Row<'_>) -> Result<Waiting, StoreError> {
         place: "table outbox".to_owned(),
         reason: "it holds what no version of Windlass sets aside".to_owned(),
     };
-    let (kind, name): (String, String) = (row.get(0)?, row.get(1)?);
-    let identity = row.get::<_, Option<String>>(2)?.as_deref().and_then(Identity::decode);
-    let payload = Bytes::from(row.get::<_, Vec<u8>>(3)?);
-    let text = || std::str::from_utf8(&payload).map_err(|_| strange());
+    let (kind, name) = (text(row.get_ref(0)?), text(row.get_ref(1)?));
+    let identity = opt_text(row.get_ref(2)?).as_deref().and_then(Identity::decode);
+    let payload = Bytes::from(bytes(row.get_ref(3)?));
+    let content = || std::str::from_utf8(&payload).map_err(|_| strange());
     Ok(match kind.as_str() {
         "Q" => Waiting::Queued { queue: QueueName::as_stored(&name), payload, identity },
         "D" => Waiting::Delayed { second: name.parse().map_err(|_| strange())?, payload, identity },
         "F" => Waiting::Failed { record: payload },
-        "P" => Waiting::Periodic(entry(&name, text()?).ok_or_else(strange)?),
-        "C" => Waiting::Fired { last_s: text()?.parse().map_err(|_| strange())?, id: name },
+        "P" => Waiting::Periodic(PeriodicEntry::decode(&name, content()?).ok_or_else(strange)?),
+        "C" => Waiting::Fired { last_s: content()?.parse().map_err(|_| strange())?, id: name },
         "S" => Waiting::Counted {
             processed: name.parse().map_err(|_| strange())?,
-            failed: text()?.parse().map_err(|_| strange())?,
+            failed: content()?.parse().map_err(|_| strange())?,
         },
         _ => return Err(strange()),
-    })
-}
-
-/// `<due> <period> <1 if stopped> <queue>`.
-fn entry(task: &str, text: &str) -> Option<PeriodicEntry> {
-    let mut parts = text.splitn(4, ' ');
-    Some(PeriodicEntry {
-        task: TaskName::as_stored(task),
-        due_s: parts.next()?.parse().ok()?,
-        every_s: parts.next()?.parse().ok()?,
-        stopped: parts.next()? == "1",
-        queue: QueueName::as_stored(parts.next()?),
     })
 }
 

@@ -4,7 +4,8 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
-use super::number::{count, stored};
+use super::number::stored;
+use super::value::{bytes, number, opt_int, text};
 use super::{delayed, enqueue, locks};
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::effect::{HALTED_S, Next, Occurrence, Tick};
@@ -61,11 +62,11 @@ fn first_after(due_s: i64, every_s: u64, now_ms: i64) -> i64 {
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PeriodicEntry> {
     Ok(PeriodicEntry {
-        task: TaskName::as_stored(row.get_ref(0)?.as_str()?),
-        queue: QueueName::as_stored(row.get_ref(1)?.as_str()?),
-        due_s: row.get(2)?,
-        every_s: count(row.get(3)?),
-        stopped: row.get(4)?,
+        task: TaskName::as_stored(&text(row.get_ref(0)?)),
+        queue: QueueName::as_stored(&text(row.get_ref(1)?)),
+        due_s: opt_int(row.get_ref(2)?).unwrap_or(0),
+        every_s: number(row.get_ref(3)?),
+        stopped: number(row.get_ref(4)?) != 0,
     })
 }
 
@@ -139,11 +140,12 @@ pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconc
     }
     let unlocked = free_orphan(step, reconcile)?;
     let grace_s = stored(reconcile.grace_s);
-    if entry.due_s.saturating_add(grace_s) <= step.now_s() {
+    if entry.due_s.saturating_add(grace_s) < step.now_s() {
         match find(step, reconcile)? {
-            // Somebody else wrote the tick: accepted as it stands.
-            Some(Found::Delayed(second)) => write(step, tick, second)?,
-            Some(Found::Queued | Found::Running) => {}
+            // Somebody else wrote the tick: accepted as it stands. An earlier copy, which was left over, does not set
+            // the schedule back.
+            Some(Found::Delayed(second)) if second > entry.due_s => write(step, tick, second)?,
+            Some(Found::Delayed(_) | Found::Queued | Found::Running) => {}
             None => {
                 push(step, reconcile)?;
                 // The last tick that should have run: the schedule stays what it was.
@@ -228,7 +230,7 @@ fn free_orphan(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreErro
     let Some(value) = locks::value(step, key)? else { return Ok(false) };
     let owned = match locks::owner(&value) {
         Some(claim) => step.sql("SELECT 1 FROM working WHERE claim = ?1")?.exists([claim])?,
-        None => is_running(step, &reconcile.forms)?,
+        None => is_running(step, reconcile)?,
     };
     if owned {
         return Ok(false);
@@ -237,10 +239,13 @@ fn free_orphan(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreErro
     Ok(true)
 }
 
-fn is_running(step: &Step<'_>, forms: &[Bytes]) -> Result<bool, StoreError> {
-    let mut select = step.sql("SELECT 1 FROM working WHERE payload = ?1")?;
-    for form in forms {
-        if select.exists([&form[..]])? {
+/// Does a run of this task stand on record? A payload that was written again by another program counts as well, and
+/// one with arguments of its own does not: somebody enqueued that besides.
+fn is_running(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError> {
+    let mut select = step.sql("SELECT payload FROM working")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        if reconcile.is_of(&bytes(row.get_ref(0)?)) {
             return Ok(true);
         }
     }
@@ -249,15 +254,17 @@ fn is_running(step: &Step<'_>, forms: &[Bytes]) -> Result<bool, StoreError> {
 
 /// Searches a task's job in all its forms.
 fn find(step: &Step<'_>, reconcile: &Reconcile) -> Result<Option<Found>, StoreError> {
+    let mut earliest = None;
     for form in &reconcile.forms {
-        if let Some(second) = delayed::seconds(step, form)?.first() {
-            return Ok(Some(Found::Delayed(*second)));
-        }
+        earliest = earliest.into_iter().chain(delayed::earliest_of(step, form)?).min();
+    }
+    if let Some(second) = earliest {
+        return Ok(Some(Found::Delayed(second)));
     }
     if is_queued(step, reconcile)? {
         return Ok(Some(Found::Queued));
     }
-    Ok(is_running(step, &reconcile.forms)?.then_some(Found::Running))
+    Ok(is_running(step, reconcile)?.then_some(Found::Running))
 }
 
 fn is_queued(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError> {

@@ -14,7 +14,7 @@
 --
 -- Why this order: delayed, queued and running are all searched before anything is written; a job
 -- that is anywhere is accepted as it stands. The entry is written with the push, so that a second
--- leader finds both or none. A JobLock is freed only when no record of this class stands.
+-- leader finds both or none. A JobLock is freed only when nobody works on it.
 
 local WORKERS, WORKER, LIST = key(), key(), key()
 local task, queue, cadence = arg(), arg(), read_cadence()
@@ -38,13 +38,36 @@ for i = 1, tonumber(arg()) do
   forms[i] = { stamps = key(), raw = arg() }
 end
 
--- Some record of this class stands. node-resque's records are re-encoded, so only the class is
--- looked for; periodic tasks take no arguments.
+local records
+local function standing()
+  records = records or chunked('MGET', places, #places)
+  return records
+end
+
+-- No arguments, in any of their forms: none, [], [null], [{}].
+local function is_empty(args)
+  if args == nil or args == cjson.null then
+    return true
+  end
+  if type(args) ~= 'table' then
+    return false
+  end
+  local first, rest = args[1], args[2]
+  return next(args) == nil
+    or rest == nil and (first == cjson.null or type(first) == 'table' and next(first) == nil)
+end
+
+-- A run of this task stands on record. node-resque's records are written again by JSON.stringify, so they are compared
+-- by class and arguments; a run with arguments of its own is somebody's who enqueued it besides.
 local function running()
-  for _, record in pairs(chunked('MGET', places, #places)) do
+  for _, record in pairs(standing()) do
     if record and (string.find(record, '"class":' .. plain, 1, true)
       or string.find(record, '"class":' .. slashed, 1, true)) then
-      return true
+      local read, body = pcall(cjson.decode, record)
+      local job = read and type(body) == 'table' and body.payload
+      if type(job) == 'table' and job.class == task and is_empty(job.args) then
+        return true
+      end
     end
   end
   return false
@@ -90,11 +113,26 @@ local function push()
   end
 end
 
--- A JobLock of a job that is nowhere is nobody's.
+-- Frees the JobLock if it is held while nobody works on it: while the claim that it carries is on record or, where it
+-- carries none, while the task runs. Returns whether it was freed.
 local function unlock()
-  if job_lock then
-    redis.call('DEL', job_lock)
+  local value = job_lock and redis.pcall('GET', job_lock)
+  if type(value) ~= 'string' then
+    return false
   end
+  local claim = string.match(value, '^[^:]*:(.+)$')
+  if claim then
+    local stands = '{"claim":"' .. claim .. '"'
+    for _, record in pairs(standing()) do
+      if record and string.sub(record, 1, #stands) == stands then
+        return false
+      end
+    end
+  elseif running() then
+    return false
+  end
+  redis.call('DEL', job_lock)
+  return true
 end
 
 local function forget_delayed()
@@ -129,9 +167,7 @@ if purpose == 'run' then
   end
   forget_delayed()
   push()
-  if not runs then
-    unlock()
-  end
+  unlock()
   if stopped ~= '1' then
     -- The run is one more: the tick that was moved stays due.
     local keeps = waits and due and due ~= HALTED and cadence.every > 0
@@ -156,6 +192,7 @@ if not due then
     seed()
     return 1
   end
+  unlock()
   return purpose == 'start' and 0 or 1
 end
 due = tonumber(due)
@@ -181,8 +218,4 @@ if seconds() > due + grace then
     return 2
   end
 end
-if job_lock and redis.call('EXISTS', job_lock) == 1 and not running() then
-  redis.call('DEL', job_lock)
-  return 3
-end
-return 0
+return unlock() and 3 or 0
