@@ -26,6 +26,7 @@ pub mod handler;
 pub mod job;
 pub mod plugin;
 pub mod pool;
+pub mod prelude;
 pub mod process;
 pub mod scheduler;
 pub mod store;

@@ -11,10 +11,8 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use windlass::cli::Program;
-use windlass::handler::Invocation;
-use windlass::job::{Failure, Outcome, PayloadView};
-use windlass::plugin::hook::{Decision, Hook, HookError, HookJob};
+use windlass::job::PayloadView;
+use windlass::prelude::*;
 use windlass::store::layer::{Layered, StoreLayer};
 use windlass::store::queueing::{Enqueue, Enqueued};
 use windlass::store::{Store, StoreError};
@@ -27,16 +25,16 @@ fn main() -> ExitCode {
         .main()
 }
 
-/// A handler: `builtin = "greet"` in a task file.
-async fn greet(job: Invocation) -> Outcome {
-    #[derive(serde::Deserialize)]
-    struct Inputs {
-        name: String,
-    }
-    match serde_json::from_slice::<[Inputs; 1]>(&job.args) {
-        Ok([Inputs { name }]) => Outcome::Success { result: Some(format!("Hello, {name}!")) },
-        Err(error) => Outcome::Failure(Failure::new("ArgumentError", error.to_string())),
-    }
+/// What `greet` is enqueued with.
+#[derive(serde::Deserialize)]
+struct Inputs {
+    name: String,
+}
+
+/// A handler: `builtin = "greet"` in a task file. Arguments that do not fit `Inputs` fail the job before it begins.
+async fn greet(context: Context, Json(inputs): Json<Inputs>) -> Result<String, std::fmt::Error> {
+    context.progress(50, "thinking of something nice");
+    Ok(format!("Hello, {}!", inputs.name))
 }
 
 /// A plugin: `plugins = ["Polite"]` in a task file. It lets nobody be greeted without a name.

@@ -1,7 +1,6 @@
 //! A program of one's own with everything that `windlass` can: the daemon and all its commands, and what is added.
 
 use std::ffi::OsString;
-use std::future::Future;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -9,9 +8,8 @@ use super::dispatch::main_with;
 use super::exit::Exit;
 use super::output::complain;
 use crate::daemon::extensions::{Extensions, MultiWorkerOverride, SchedulerOverride};
-use crate::handler::contract::{Handler, Invocation};
-use crate::handler::function::{Function, Stopping};
-use crate::job::Outcome;
+use crate::handler::contract::Handler;
+use crate::handler::typed::Performs;
 use crate::plugin::hook::Hook;
 use crate::store::Store;
 
@@ -36,24 +34,16 @@ impl Program {
         self
     }
 
-    /// Adds a handler made of an async function from the job to its outcome; see [`Function`].
+    /// Adds a handler made of a typed async function: `async fn(Context, Json<T>) -> Result<R, E>`, or without the
+    /// arguments `async fn(Context) -> Result<R, E>`. See [`typed`](crate::handler::typed).
     #[must_use]
-    pub fn handler_fn<F, R>(self, name: &str, function: F) -> Self
+    pub fn handler_fn<F, Args>(mut self, name: &str, function: F) -> Self
     where
-        F: Fn(Invocation) -> R + Send + Sync + 'static,
-        R: Future<Output = Outcome> + Send + 'static,
+        F: Performs<Args>,
+        Args: 'static,
     {
-        self.handler(name, Function::new(function))
-    }
-
-    /// Like [`handler_fn`](Self::handler_fn), for a function that is told when its run should end.
-    #[must_use]
-    pub fn handler_fn_with_stop<F, R>(self, name: &str, function: F) -> Self
-    where
-        F: Fn(Invocation, Stopping) -> R + Send + Sync + 'static,
-        R: Future<Output = Outcome> + Send + 'static,
-    {
-        self.handler(name, Function::with_stop(function))
+        self.extensions.handler_fn(name, function);
+        self
     }
 
     /// Adds a plugin, for tasks that list it. A name that it cannot have is told when the program starts.

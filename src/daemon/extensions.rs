@@ -12,6 +12,7 @@ use crate::config::overrides::{Override, Overrides};
 use crate::event::Bus;
 use crate::handler::builtin::Builtins;
 use crate::handler::contract::Handler;
+use crate::handler::typed::{Performs, Typed};
 use crate::plugin::hook::Hook;
 use crate::plugin::registry::{PluginNameError, Plugins};
 use crate::pool::{Control, Ended, Setup};
@@ -28,10 +29,13 @@ pub type MultiWorkerOverride =
 /// Runs the scheduler in place of our loops, until it is told to stop: `resque_overrides.scheduler`.
 pub type SchedulerOverride = Arc<dyn Fn(Context, watch::Receiver<bool>) -> BoxFuture<'static, ()> + Send + Sync>;
 
+/// Makes a handler that speaks through a bus.
+type MakeHandler = Arc<dyn Fn(&Bus) -> Arc<dyn Handler> + Send + Sync>;
+
 /// Everything that is added.
 #[derive(Clone, Default)]
 pub struct Extensions {
-    handlers: BTreeMap<String, Arc<dyn Handler>>,
+    handlers: BTreeMap<String, MakeHandler>,
     plugins: Plugins,
     queues: BTreeMap<String, QueueOverride>,
     multi_workers: BTreeMap<String, MultiWorkerOverride>,
@@ -41,7 +45,18 @@ pub struct Extensions {
 impl Extensions {
     /// Adds a handler; task files name it with `builtin = "..."`.
     pub fn handler(&mut self, name: &str, handler: Arc<dyn Handler>) {
-        self.handlers.insert(name.to_owned(), handler);
+        self.handlers.insert(name.to_owned(), Arc::new(move |_| Arc::clone(&handler)));
+    }
+
+    /// Adds a handler made of a typed function; task files name it with `builtin = "..."`.
+    pub fn handler_fn<F, Args>(&mut self, name: &str, function: F)
+    where
+        F: Performs<Args>,
+        Args: 'static,
+    {
+        let function = Arc::new(function);
+        let make = move |bus: &Bus| -> Arc<dyn Handler> { Arc::new(Typed::new(Arc::clone(&function), bus.clone())) };
+        self.handlers.insert(name.to_owned(), Arc::new(make));
     }
 
     /// Adds a plugin; task files list it in `plugins`.
@@ -70,9 +85,9 @@ impl Extensions {
     /// The builtins: ours and those that were added.
     #[must_use]
     pub fn builtins(&self, bus: Bus) -> Builtins {
-        let mut builtins = Builtins::standard(bus);
-        for (name, handler) in &self.handlers {
-            builtins.register_shared(name.clone(), Arc::clone(handler));
+        let mut builtins = Builtins::standard(bus.clone());
+        for (name, make) in &self.handlers {
+            builtins.register_shared(name.clone(), make(&bus));
         }
         builtins
     }

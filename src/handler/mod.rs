@@ -6,12 +6,12 @@ pub mod dispatch;
 pub mod exec;
 #[cfg(test)]
 pub(crate) mod fixture;
-pub mod function;
 pub mod http;
 mod job_line;
 mod place;
 pub mod render;
 pub mod rpc;
+pub mod typed;
 
 pub use builtin::Builtins;
 pub use contract::{Begun, Handler, Invocation, Stop};

@@ -1,0 +1,213 @@
+//! Handlers made of async functions with typed arguments: `async fn(Context, Json<T>) -> Result<R, E>`.
+
+use std::fmt::Display;
+use std::future::Future;
+use std::marker::PhantomData;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::watch;
+
+use super::contract::{Begun, Handler, Invocation, Stop, stopped};
+use crate::event::{Bus, Event, Kind, Stream};
+use crate::job::{Failure, Outcome};
+
+/// The arguments of a job, read as a `T`.
+///
+/// A job with one argument gives that argument, which is how ActionHero enqueues its inputs. A job with several gives
+/// the array of them, so that a tuple or a `Vec` fits. A job without arguments gives `{}`, then `null`, then `[]`,
+/// whichever fits first. What fits nothing fails the job with the exception `ArgumentError` before the function begins.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned> Json<T> {
+    /// Reads the arguments of a job: one JSON array.
+    fn read(args: &[u8]) -> Result<Self, serde_json::Error> {
+        let list: Vec<&serde_json::value::RawValue> = serde_json::from_slice(args)?;
+        let value = match &list[..] {
+            [] => ["{}", "null", "[]"]
+                .iter()
+                .find_map(|none| serde_json::from_str(none).ok())
+                .map_or_else(|| serde_json::from_str("{}"), Ok),
+            [one] => serde_json::from_str(one.get()),
+            _ => serde_json::from_slice(args),
+        };
+        value.map(Json)
+    }
+}
+
+/// The run of a job, as its function sees it.
+#[derive(Debug, Clone)]
+pub struct Context {
+    job: Invocation,
+    stop: watch::Receiver<Stop>,
+    bus: Bus,
+    again: Arc<Mutex<Option<Duration>>>,
+}
+
+impl Context {
+    /// The job's id, the same in every run of it: the key by which a repeated run is recognised.
+    #[must_use]
+    pub fn id(&self) -> &str {
+        &self.job.identity.id
+    }
+
+    /// Which attempt this is, from 1.
+    #[must_use]
+    pub fn attempt(&self) -> u32 {
+        self.job.identity.attempt
+    }
+
+    /// How often the job was given out again because its worker died.
+    #[must_use]
+    pub fn redelivered(&self) -> u32 {
+        self.job.identity.redelivered
+    }
+
+    /// The job: task, queue, raw arguments, identity and claim.
+    #[must_use]
+    pub fn job(&self) -> &Invocation {
+        &self.job
+    }
+
+    /// How urgently the run should end. [`Stop::No`] until somebody asks.
+    #[must_use]
+    pub fn stop(&self) -> Stop {
+        *self.stop.borrow()
+    }
+
+    /// Waits until the run is asked to end: its task's timeout, a drain, an operator. The function then has until the
+    /// grace is over (`shutdown.kill_grace`) to finish; what it returns by then counts. After that its future is
+    /// dropped and the job is interrupted. Cancel safe.
+    pub async fn stopped(&self) -> Stop {
+        stopped(&mut self.stop.clone(), Stop::No).await
+    }
+
+    /// Tells how far the run is, from 0 to 100 percent, and what it does now. It is logged as a line of the job.
+    pub fn progress(&self, percent: u8, message: &str) {
+        self.say(&format!("{}%: {message}", percent.min(100)));
+    }
+
+    /// Writes a line to the log under the job, as a program would print it.
+    pub fn say(&self, line: &str) {
+        if self.bus.wants(Kind::Output) {
+            self.bus.emit(Event::Output {
+                id: Arc::clone(&self.job.identity.id),
+                task: self.job.task.name.clone(),
+                stream: Stream::Stdout,
+                line: line.to_owned(),
+            });
+        }
+    }
+
+    /// Asks for another run after this delay, in place of the failure: the error that the function returns next is
+    /// logged and not recorded. A run that succeeds all the same is over.
+    pub fn retry_later(&self, delay: Duration) {
+        *self.again.lock().unwrap_or_else(PoisonError::into_inner) = Some(delay);
+    }
+
+    /// What a function's error comes to.
+    fn failed<E: Display>(&self, error: &E) -> Outcome {
+        if let Some(delay) = self.again.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            self.say(&format!("asks for another run: {error}"));
+            return Outcome::Later { delay };
+        }
+        // The stop may be the reason of the error, so the job's `on_crash` decides, as for a program that TERM ended.
+        if self.stop() != Stop::No {
+            return Outcome::Interrupted;
+        }
+        Outcome::Failure(Failure::new(short_name::<E>(), error.to_string()))
+    }
+}
+
+/// The last part of a type's name, without its parameters: what the failure record calls the exception.
+fn short_name<E>() -> &'static str {
+    let name = std::any::type_name::<E>();
+    let name = name.split('<').next().unwrap_or(name);
+    name.rsplit("::").next().unwrap_or(name)
+}
+
+/// An async function that can perform jobs. `Args` tells the shapes apart and is inferred.
+pub trait Performs<Args>: Send + Sync + 'static {
+    /// Starts the function, or fails because the arguments do not fit.
+    fn start(&self, context: Context) -> Result<BoxFuture<'static, Outcome>, Failure>;
+}
+
+impl<F, R, T, V, E> Performs<(Context, Json<T>)> for F
+where
+    F: Fn(Context, Json<T>) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<V, E>> + Send + 'static,
+    T: DeserializeOwned,
+    V: Serialize + 'static,
+    E: Display + 'static,
+{
+    fn start(&self, context: Context) -> Result<BoxFuture<'static, Outcome>, Failure> {
+        let args = Json::read(&context.job.args)
+            .map_err(|error| Failure::new("ArgumentError", format!("the arguments do not fit: {error}")))?;
+        Ok(outcome(context.clone(), self(context, args)).boxed())
+    }
+}
+
+impl<F, R, V, E> Performs<(Context,)> for F
+where
+    F: Fn(Context) -> R + Send + Sync + 'static,
+    R: Future<Output = Result<V, E>> + Send + 'static,
+    V: Serialize + 'static,
+    E: Display + 'static,
+{
+    fn start(&self, context: Context) -> Result<BoxFuture<'static, Outcome>, Failure> {
+        Ok(outcome(context.clone(), self(context)).boxed())
+    }
+}
+
+async fn outcome<V: Serialize, E: Display>(context: Context, run: impl Future<Output = Result<V, E>>) -> Outcome {
+    let value = match run.await {
+        Ok(value) => value,
+        Err(error) => return context.failed(&error),
+    };
+    match serde_json::to_value(value) {
+        Ok(serde_json::Value::Null) => Outcome::Success { result: None },
+        Ok(serde_json::Value::String(text)) => Outcome::Success { result: Some(text) },
+        Ok(value) => Outcome::Success { result: Some(value.to_string()) },
+        Err(error) => {
+            let error = format!("the job is done, but its result is no JSON: {error}");
+            Outcome::Failure(Failure::new("ResultError", error))
+        }
+    }
+}
+
+/// The handler of a typed function.
+pub struct Typed<F, Args> {
+    function: Arc<F>,
+    bus: Bus,
+    args: PhantomData<fn() -> Args>,
+}
+
+impl<F, Args> Typed<F, Args> {
+    /// The handler of `function`; what its context says goes to `bus`.
+    pub fn new(function: Arc<F>, bus: Bus) -> Self {
+        Self { function, bus, args: PhantomData }
+    }
+}
+
+impl<F: Performs<Args>, Args: 'static> Handler for Typed<F, Args> {
+    fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> Begun {
+        let context = Context { job, stop: stop.clone(), bus: self.bus.clone(), again: Arc::default() };
+        match self.function.start(context) {
+            Ok(run) => Begun::Running(Box::pin(async move {
+                tokio::select! {
+                    outcome = run => outcome,
+                    _ = stopped(&mut stop, Stop::Terminate) => Outcome::Interrupted,
+                }
+            })),
+            Err(failure) => Begun::Ended(Outcome::Failure(failure)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;
