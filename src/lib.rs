@@ -14,6 +14,10 @@
 //! | 6 | [`daemon`] |
 //! | 7 | [`cli`] |
 
+// What the tests of both sides share names this crate as those outside of it do.
+#[cfg(test)]
+extern crate self as windlass;
+
 pub mod admin;
 pub mod backoff;
 pub mod cli;

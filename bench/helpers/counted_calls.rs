@@ -20,9 +20,10 @@ use windlass::config::element::tls_files::TlsFiles;
 use windlass::job::{Args, PayloadView, QueueName, WorkerName, payload};
 use windlass::store::Store;
 use windlass::store::effect::Verdict;
-use windlass::store::instance::{HostIdentity, InstanceRecord};
+use windlass::store::instance::{HostIdentity, InstanceRecord, Join, Register};
 use windlass::store::open::open;
-use windlass::store::queueing::{Claim, Enqueue, Exchange, Settlement};
+use windlass::store::queueing::{Claim, Enqueue, EnqueueBatch, Exchange, Settlement};
+use windlass::store::role::Whole;
 
 const SMALL: &str = r#"{"class":"noop","queue":"bench","args":[1,{"a":"b"}]}"#;
 
@@ -108,11 +109,11 @@ fn exchange(url: &str, count: u64) -> Result<(), Box<dyn Error>> {
 
 /// As many exchanges as `count`, each settling and claiming for all workers. The queue is filled with the same number of
 /// jobs whatever `count` is, so that two runs differ by their exchanges alone.
-async fn exchanges(store: &Arc<dyn Store>, count: u64) -> Result<(), Box<dyn Error>> {
+async fn exchanges(store: &Store<Whole>, count: u64) -> Result<(), Box<dyn Error>> {
     let record = record();
-    store.join(&record).await?;
+    store.run(Join { record: record.clone() }).await?;
     let workers = record.workers();
-    store.register(&record.id, &workers).await?;
+    store.run(Register { instance: record.id.clone(), workers: workers.clone() }).await?;
     let queue = QueueName::new("bench")?;
     let job = Enqueue {
         queue: queue.clone(),
@@ -122,7 +123,7 @@ async fn exchanges(store: &Arc<dyn Store>, count: u64) -> Result<(), Box<dyn Err
     };
     let jobs = vec![job; WORKERS];
     for _ in 0..MOST {
-        store.enqueue(&jobs).await?;
+        store.run(EnqueueBatch { jobs: jobs.clone() }).await?;
     }
     let queues = Arc::from([queue]);
     let mut lane = store.lane(&record.id, 0).await?;

@@ -8,21 +8,16 @@
 //! ```
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
 use async_trait::async_trait;
 use windlass::job::PayloadView;
 use windlass::prelude::*;
-use windlass::store::layer::{Layered, StoreLayer};
-use windlass::store::queueing::{Enqueue, Enqueued};
-use windlass::store::{Store, StoreError};
+use windlass::store::StoreError;
+use windlass::store::layer::{AnyArrow, AnyReply, Layer, Next};
+use windlass::store::queueing::EnqueueBatch;
 
 fn main() -> ExitCode {
-    Program::new()
-        .handler_fn("greet", greet)
-        .plugin("Polite", Polite)
-        .queue("front", |store| Arc::new(Layered(FrontQueue { store })))
-        .main()
+    Program::new().handler_fn("greet", greet).plugin("Polite", Polite).queue("front", UrgentFirst).main()
 }
 
 /// What `greet` is enqueued with.
@@ -51,35 +46,19 @@ impl Hook for Polite {
     }
 }
 
-/// A queue with one operation more: `queue = "front"` under `[resque_overrides]`.
-struct FrontQueue {
-    store: Arc<dyn Store>,
-}
-
-impl FrontQueue {
-    /// The operation: to the head of the queue instead of its end.
-    async fn enqueue_front(&self, job: &Enqueue) -> Result<Vec<Enqueued>, StoreError> {
-        self.store.enqueue(&[Enqueue { front: true, ..job.clone() }]).await
-    }
-}
+/// A layer of the store: `queue = "front"` under `[resque_overrides]`. What says that it is urgent goes to the head of
+/// its queue instead of its end; everything else passes as it is.
+struct UrgentFirst;
 
 #[async_trait]
-impl StoreLayer for FrontQueue {
-    fn inner(&self) -> &Arc<dyn Store> {
-        &self.store
-    }
-
-    /// What says that it is urgent goes to the front, everything else where it always went.
-    async fn enqueue(&self, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
-        let mut enqueued = Vec::with_capacity(jobs.len());
-        for job in jobs {
-            enqueued.extend(if is_urgent(&job.payload) {
-                self.enqueue_front(job).await?
-            } else {
-                self.store.enqueue(std::slice::from_ref(job)).await?
-            });
+impl Layer for UrgentFirst {
+    async fn around(&self, mut arrow: AnyArrow, mut next: Next<'_>) -> Result<AnyReply, StoreError> {
+        if let Some(batch) = arrow.get_mut::<EnqueueBatch>() {
+            for job in &mut batch.jobs {
+                job.front |= is_urgent(&job.payload);
+            }
         }
-        Ok(enqueued)
+        next.pass(arrow).await
     }
 }
 

@@ -22,14 +22,15 @@ use crate::client::request::{Job, Request};
 use crate::clock::Clock;
 use crate::job::QueueName;
 use crate::plugin::registry::Plugins;
-use crate::store::engine::Store;
+use crate::store::handle::Store;
 use crate::store::queueing::Scheduled;
+use crate::store::role::{Admin, Whole};
 use crate::task::registry::Registry;
 
 /// The task API over a store and the tasks that are known.
 #[derive(Clone)]
 pub struct TaskApi {
-    store: Arc<dyn Store>,
+    store: Store<Admin>,
     registry: Arc<Registry>,
     plugins: Arc<Plugins>,
     client: Client,
@@ -54,9 +55,9 @@ type Answer<T> = Result<T, ApiError>;
 impl TaskApi {
     /// The API; `host` is named where a worker is cleaned away.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>, clock: Arc<dyn Clock>, host: &str) -> Self {
-        let client = Client::new(Arc::clone(&store), Arc::clone(&registry));
-        Self { store, registry, plugins: Arc::default(), client, clock, host: host.to_owned() }
+    pub fn new(store: &Store<Whole>, registry: Arc<Registry>, clock: Arc<dyn Clock>, host: &str) -> Self {
+        let client = Client::new(store.narrow(), Arc::clone(&registry));
+        Self { store: store.narrow(), registry, plugins: Arc::default(), client, clock, host: host.to_owned() }
     }
 
     /// With plugins in code.
@@ -83,135 +84,135 @@ impl TaskApi {
     /// `del`.
     pub async fn del(&self, request: &Request, count: i64) -> Answer<JobsDeleted> {
         let job = request.resolve_as_written(&self.registry).map_err(ClientError::from)?;
-        Ok(jobs::delete(&*self.store, &job, count).await?)
+        Ok(jobs::delete(&self.store, &job, count).await?)
     }
 
     /// `delByFunction`.
     pub async fn del_by_function(&self, queue: &str, task: &str, start: i64, stop: i64) -> Answer<JobsDeleted> {
-        Ok(jobs::delete_by_class(&*self.store, &QueueName::as_stored(queue), task, start, stop).await?)
+        Ok(jobs::delete_by_class(&self.store, &QueueName::as_stored(queue), task, start, stop).await?)
     }
 
     /// `delDelayed`: the times at which it was due.
     pub async fn del_delayed(&self, request: &Request) -> Answer<Vec<TimeView>> {
         let job = request.resolve_as_written(&self.registry).map_err(ClientError::from)?;
-        Ok(delayed::delete(&*self.store, job.task.as_str(), job.queue.as_str(), &job.args).await?)
+        Ok(delayed::delete(&self.store, job.task.as_str(), job.queue.as_str(), &job.args).await?)
     }
 
     /// `scheduledAt`.
     pub async fn scheduled_at(&self, request: &Request) -> Answer<Vec<TimeView>> {
         let job = request.resolve_as_written(&self.registry).map_err(ClientError::from)?;
-        Ok(delayed::find(&*self.store, job.task.as_str(), job.queue.as_str(), &job.args).await?)
+        Ok(delayed::find(&self.store, job.task.as_str(), job.queue.as_str(), &job.args).await?)
     }
 
     /// `delQueue`.
     pub async fn del_queue(&self, queue: &str) -> Answer<QueueDeleted> {
-        Ok(queues::delete(&*self.store, queue).await?)
+        Ok(queues::delete(&self.store, queue).await?)
     }
 
     /// `enqueueRecurrentTask`.
     pub async fn enqueue_recurrent_task(&self, task: &str) -> Answer<Started> {
-        Ok(periodic::start(&*self.store, &self.registry, task, self.clock.now_ms()).await?)
+        Ok(periodic::start(&self.store, &self.registry, task, self.clock.now_ms()).await?)
     }
 
     /// `stopRecurrentTask`: how many copies were removed.
     pub async fn stop_recurrent_task(&self, task: &str) -> Answer<u64> {
-        Ok(periodic::stop(&*self.store, &self.registry, task).await?)
+        Ok(periodic::stop(&self.store, &self.registry, task).await?)
     }
 
     /// `timestamps`.
     pub async fn timestamps(&self) -> Answer<Vec<DueView>> {
-        Ok(delayed::timestamps(&*self.store).await?)
+        Ok(delayed::timestamps(&self.store).await?)
     }
 
     /// `delayedAt`.
     pub async fn delayed_at(&self, at: Moment, limit: usize) -> Answer<DelayedPage> {
-        Ok(delayed::list(&*self.store, Some(at), limit).await?)
+        Ok(delayed::list(&self.store, Some(at), limit).await?)
     }
 
     /// `allDelayed`, the first `limit`.
     pub async fn all_delayed(&self, limit: usize) -> Answer<DelayedPage> {
-        Ok(delayed::list(&*self.store, None, limit).await?)
+        Ok(delayed::list(&self.store, None, limit).await?)
     }
 
     /// `queued`.
     pub async fn queued(&self, queue: &str, start: i64, stop: i64) -> Answer<QueuePage> {
-        Ok(queues::show(&*self.store, queue, start, stop).await?)
+        Ok(queues::show(&self.store, queue, start, stop).await?)
     }
 
     /// `stats`.
     pub async fn stats(&self) -> Answer<StatsView> {
-        Ok(overview::stats(&*self.store).await?)
+        Ok(overview::stats(&self.store).await?)
     }
 
     /// `locks`.
     pub async fn locks(&self) -> Answer<Vec<LockView>> {
-        Ok(locks::list(&*self.store).await?)
+        Ok(locks::list(&self.store).await?)
     }
 
     /// `delLock`.
     pub async fn del_lock(&self, key: &str) -> Answer<()> {
-        Ok(locks::delete(&*self.store, key).await?)
+        Ok(locks::delete(&self.store, key).await?)
     }
 
     /// `workers`, `allWorkingOn`: every worker, with what it works on.
     pub async fn workers(&self) -> Answer<Vec<WorkerView>> {
-        Ok(workers::list(&*self.store).await?)
+        Ok(workers::list(&self.store).await?)
     }
 
     /// `workingOn`.
     pub async fn working_on(&self, worker: &str) -> Answer<WorkerView> {
-        Ok(workers::show(&*self.store, worker).await?)
+        Ok(workers::show(&self.store, worker).await?)
     }
 
     /// `details`.
     pub async fn details(&self) -> Answer<Details> {
-        Ok(overview::details(&*self.store).await?)
+        Ok(overview::details(&self.store).await?)
     }
 
     /// `failedCount`.
     pub async fn failed_count(&self) -> Answer<u64> {
-        Ok(failed::count(&*self.store).await?)
+        Ok(failed::count(&self.store).await?)
     }
 
     /// `failed`.
     pub async fn failed(&self, start: i64, stop: i64) -> Answer<FailedPage> {
-        Ok(failed::list(&*self.store, start, stop).await?)
+        Ok(failed::list(&self.store, start, stop).await?)
     }
 
     /// The failed job of an id or position, as the next two take it.
     pub async fn find_failed(&self, address: &str) -> Answer<Found> {
-        Ok(failed::find(&*self.store, address).await?)
+        Ok(failed::find(&self.store, address).await?)
     }
 
     /// `removeFailed`: false if it is not there any more.
     pub async fn remove_failed(&self, found: &Found) -> Answer<bool> {
-        Ok(failed::remove(&*self.store, found).await?)
+        Ok(failed::remove(&self.store, found).await?)
     }
 
     /// `retryAndRemoveFailed`.
     pub async fn retry_and_remove_failed(&self, found: &Found) -> Answer<RetryOutcome> {
-        Ok(failed::retry(&*self.store, &self.registry, &self.plugins, found).await?)
+        Ok(failed::retry(&self.store, &self.registry, &self.plugins, found).await?)
     }
 
     /// `retryStuckJobs`: each job is handed to `each`.
     pub async fn retry_stuck_jobs(&self, each: impl FnMut(RetryOutcome)) -> Answer<()> {
-        Ok(failed::retry_stuck(&*self.store, &self.registry, &self.plugins, each).await?)
+        Ok(failed::retry_stuck(&self.store, &self.registry, &self.plugins, each).await?)
     }
 
     /// `cleanOldWorkers`: those that have worked on one job for longer than this, in milliseconds.
     pub async fn clean_old_workers(&self, age_ms: i64) -> Answer<Vec<Cleaned>> {
         let now_ms = self.clock.now_ms();
-        Ok(workers::clean_older_than(&*self.store, &self.registry, &self.host, now_ms, age_ms).await?)
+        Ok(workers::clean_older_than(&self.store, &self.registry, &self.host, now_ms, age_ms).await?)
     }
 
     /// `forceCleanWorker`.
     pub async fn force_clean_worker(&self, worker: &str) -> Answer<Cleaned> {
         let now_ms = self.clock.now_ms();
-        Ok(workers::force_clean(&*self.store, &self.registry, worker, &self.host, now_ms).await?)
+        Ok(workers::force_clean(&self.store, &self.registry, worker, &self.host, now_ms).await?)
     }
 
     /// `leader`.
     pub async fn leader(&self) -> Answer<LeaderView> {
-        Ok(overview::leader(&*self.store).await?)
+        Ok(overview::leader(&self.store).await?)
     }
 }

@@ -8,8 +8,11 @@ use serde::Serialize;
 use super::error::AdminError;
 use crate::job::{Args, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
-use crate::store::engine::Store;
-use crate::store::moving::{Batch, Landing, Waiting};
+use crate::store::handle::Store;
+use crate::store::instance::Instances;
+use crate::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn, Waiting};
+use crate::store::role::Mover;
+use crate::store::workers::RegisteredWorkers;
 use crate::task::Registry;
 
 /// How much is moved in one step: it bounds how long either store is held up.
@@ -35,31 +38,33 @@ pub struct Copied {
 /// Refuses while somebody works on `from`. Fails when a store fails; what was moved stays moved, and the next call
 /// goes on.
 pub async fn copy(
-    from: &dyn Store,
-    to: &dyn Store,
+    from: &Store<Mover>,
+    to: &Store<Mover>,
     registry: &Registry,
     mut told: impl FnMut(&Copied),
 ) -> Result<Copied, AdminError> {
     let busy = |what: String| AdminError::Busy { what };
-    if let Some(state) = from.instances().await?.first() {
+    if let Some(state) = from.run(Instances).await?.first() {
         return Err(busy(format!(
             "the instance {} is registered on the store to be emptied: stop it; if it crashed, start a daemon there \
              once, which recovers its jobs, and stop that",
             state.record.name
         )));
     }
-    if let Some(working) = from.registered().await?.into_iter().find(|registered| registered.working.is_some()) {
+    if let Some(working) =
+        from.run(RegisteredWorkers).await?.into_iter().find(|registered| registered.working.is_some())
+    {
         let worker = working.worker;
         return Err(busy(format!(
             "the worker {worker} has a job of the store to be emptied: let it end, or workers force-clean it"
         )));
     }
     let mut copied = Copied::default();
-    while let Some(batch) = from.set_aside(BATCH).await? {
+    while let Some(batch) = from.run(SetAside { limit: BATCH }).await? {
         let landings: Vec<Landing> = batch.items.iter().map(|item| landing(item, registry)).collect();
         // Whether it was taken in now or before the last call broke off: it is there, and may be forgotten here.
-        to.take_in(&batch, &landings).await?;
-        from.let_go(batch.number).await?;
+        to.run(TakeIn { batch: batch.clone(), landings }).await?;
+        from.run(LetGo { number: batch.number }).await?;
         copied.count(&batch);
         told(&copied);
     }

@@ -12,7 +12,9 @@ use crate::client::moment::Moment;
 use crate::job::ecma::quote;
 use crate::job::payload::encode;
 use crate::job::{Args, QueueName, TaskName};
-use crate::store::engine::Store;
+use crate::store::delayed::{DelayedAt, DelayedSeconds, DeleteDelayed, ScheduledAt};
+use crate::store::handle::Store;
+use crate::store::role::Admin;
 
 /// How many seconds or jobs are read at a time.
 const PAGE: usize = 500;
@@ -69,11 +71,11 @@ impl TimeView {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn timestamps(store: &dyn Store) -> Result<Vec<DueView>, AdminError> {
+pub async fn timestamps(store: &Store<Admin>) -> Result<Vec<DueView>, AdminError> {
     let mut all = Vec::new();
     let mut from = i64::MIN;
     loop {
-        let page = store.delayed_seconds(from, PAGE).await?;
+        let page = store.run(DelayedSeconds { from, limit: PAGE }).await?;
         let Some(last) = page.last().map(|last| last.second) else { return Ok(all) };
         let full = page.len() >= PAGE;
         all.extend(page.into_iter().map(|due| {
@@ -91,7 +93,7 @@ pub async fn timestamps(store: &dyn Store) -> Result<Vec<DueView>, AdminError> {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &dyn Store, at: Option<Moment>, limit: usize) -> Result<DelayedPage, AdminError> {
+pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Result<DelayedPage, AdminError> {
     let mut jobs = Vec::new();
     // One more than asked for tells whether there are more.
     let wanted = limit.saturating_add(1);
@@ -99,12 +101,12 @@ pub async fn list(store: &dyn Store, at: Option<Moment>, limit: usize) -> Result
     'seconds: loop {
         let page = match at {
             Some(at) => vec![at.second()],
-            None => store.delayed_seconds(from, PAGE).await?.into_iter().map(|due| due.second).collect(),
+            None => store.run(DelayedSeconds { from, limit: PAGE }).await?.into_iter().map(|due| due.second).collect(),
         };
         for &second in &page {
             let missing = i64::try_from(wanted - jobs.len()).unwrap_or(i64::MAX);
             let TimeView { at, ms } = TimeView::of(second);
-            let found = store.delayed_at(second, 0, missing - 1).await?;
+            let found = store.run(DelayedAt { second, start: 0, stop: missing - 1 }).await?;
             jobs.extend(found.iter().map(|job| DelayedView { at: at.clone(), ms, job: JobView::of(job) }));
             if jobs.len() >= wanted {
                 break 'seconds;
@@ -124,10 +126,10 @@ pub async fn list(store: &dyn Store, at: Option<Moment>, limit: usize) -> Result
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn find(store: &dyn Store, task: &str, queue: &str, args: &Args) -> Result<Vec<TimeView>, AdminError> {
+pub async fn find(store: &Store<Admin>, task: &str, queue: &str, args: &Args) -> Result<Vec<TimeView>, AdminError> {
     let mut seconds = Vec::new();
     for form in forms(task, queue, args)? {
-        seconds.extend(store.scheduled_at(&form).await?);
+        seconds.extend(store.run(ScheduledAt { payload: form }).await?);
     }
     Ok(views(seconds))
 }
@@ -136,10 +138,10 @@ pub async fn find(store: &dyn Store, task: &str, queue: &str, args: &Args) -> Re
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn delete(store: &dyn Store, task: &str, queue: &str, args: &Args) -> Result<Vec<TimeView>, AdminError> {
+pub async fn delete(store: &Store<Admin>, task: &str, queue: &str, args: &Args) -> Result<Vec<TimeView>, AdminError> {
     let mut seconds = Vec::new();
     for form in forms(task, queue, args)? {
-        seconds.extend(store.delete_delayed(&form).await?);
+        seconds.extend(store.run(DeleteDelayed { payload: form }).await?);
     }
     Ok(views(seconds))
 }

@@ -17,8 +17,9 @@ use crate::plugin::chain::Chain;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
 use crate::store::effect::Admission;
-use crate::store::engine::Store;
-use crate::store::inspection::Retried;
+use crate::store::handle::Store;
+use crate::store::inspection::{ClearFailed, FailedCount, FailedRecords, RemoveFailed, Retried, RetryFailed};
+use crate::store::role::Admin;
 use crate::task::registry::Registry;
 
 /// How many records are read at a time.
@@ -178,19 +179,19 @@ impl Found {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn count(store: &dyn Store) -> Result<u64, AdminError> {
-    Ok(store.failed_count().await?)
+pub async fn count(store: &Store<Admin>) -> Result<u64, AdminError> {
+    Ok(store.run(FailedCount).await?)
 }
 
 /// The records at positions `start` to `stop`, both inclusive; negative ones count from the end.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &dyn Store, start: i64, stop: i64) -> Result<FailedPage, AdminError> {
-    let count = store.failed_count().await?;
+pub async fn list(store: &Store<Admin>, start: i64, stop: i64) -> Result<FailedPage, AdminError> {
+    let count = store.run(FailedCount).await?;
     let length = i64::try_from(count).unwrap_or(i64::MAX);
     let first = if start < 0 { (length + start).max(0) } else { start };
-    let records = store.failed(start, stop).await?;
+    let records = store.run(FailedRecords { start, stop }).await?;
     let failed = (first..).zip(&records).map(|(position, record)| FailedView::of(position, record)).collect();
     Ok(FailedPage { count, failed })
 }
@@ -200,23 +201,28 @@ pub async fn list(store: &dyn Store, start: i64, stop: i64) -> Result<FailedPage
 ///
 /// # Errors
 /// Fails if there is none, or if the digits begin several ids.
-pub async fn find(store: &dyn Store, address: &str) -> Result<Found, AdminError> {
+pub async fn find(store: &Store<Admin>, address: &str) -> Result<Found, AdminError> {
     let not_found = || AdminError::NotFailed(address.to_owned());
     match Address::parse(address)? {
         Address::Position(position) => {
-            let length = i64::try_from(store.failed_count().await?).unwrap_or(i64::MAX);
+            let length = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
             let absolute = if position < 0 { length + position } else { position };
             if absolute < 0 {
                 return Err(not_found());
             }
-            let record = store.failed(absolute, absolute).await?.into_iter().next().ok_or_else(not_found)?;
+            let record = store
+                .run(FailedRecords { start: absolute, stop: absolute })
+                .await?
+                .into_iter()
+                .next()
+                .ok_or_else(not_found)?;
             Ok(Found { position: absolute, id: id(&record), record })
         }
         Address::Id(prefix) => {
             let mut found: Option<Found> = None;
             let mut position = 0;
             loop {
-                let page = store.failed(position, position + PAGE - 1).await?;
+                let page = store.run(FailedRecords { start: position, stop: position + PAGE - 1 }).await?;
                 for (position, record) in (position..).zip(&page) {
                     let id = id(record);
                     if !id.starts_with(&prefix) {
@@ -246,16 +252,16 @@ pub async fn find(store: &dyn Store, address: &str) -> Result<Found, AdminError>
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn remove(store: &dyn Store, found: &Found) -> Result<bool, AdminError> {
-    Ok(store.remove_failed(&found.record).await?)
+pub async fn remove(store: &Store<Admin>, found: &Found) -> Result<bool, AdminError> {
+    Ok(store.run(RemoveFailed { record: found.record.clone() }).await?)
 }
 
 /// Removes all failed jobs; tells how many there were.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn remove_all(store: &dyn Store) -> Result<u64, AdminError> {
-    Ok(store.clear_failed().await?)
+pub async fn remove_all(store: &Store<Admin>) -> Result<u64, AdminError> {
+    Ok(store.run(ClearFailed).await?)
 }
 
 /// Failed -> queue: puts the job's original bytes back on the queue its record names, in one step
@@ -264,7 +270,7 @@ pub async fn remove_all(store: &dyn Store) -> Result<u64, AdminError> {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn retry(
-    store: &dyn Store,
+    store: &Store<Admin>,
     registry: &Registry,
     plugins: &Plugins,
     found: &Found,
@@ -299,7 +305,8 @@ pub async fn retry(
             Err(failed) => return Ok(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),
         }
     }
-    Ok(match store.retry_failed(&found.record, &queue, &payload, &admissions).await? {
+    let retry = RetryFailed { record: found.record.clone(), queue: queue.clone(), payload, admissions };
+    Ok(match store.run(retry).await? {
         Retried::Yes => {
             let complaints = match &hooks {
                 Some(hooks) => hooks.after().await,
@@ -319,17 +326,17 @@ pub async fn retry(
 /// # Errors
 /// Fails when the store cannot be reached; what was retried until then was handed over.
 pub async fn retry_all(
-    store: &dyn Store,
+    store: &Store<Admin>,
     registry: &Registry,
     plugins: &Plugins,
     class: Option<&str>,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
     // A job that fails again goes to the end, behind what is looked at.
-    let mut left = i64::try_from(store.failed_count().await?).unwrap_or(i64::MAX);
+    let mut left = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
     let mut position = 0;
     while left > 0 {
-        let page = store.failed(position, position + PAGE.min(left) - 1).await?;
+        let page = store.run(FailedRecords { start: position, stop: position + PAGE.min(left) - 1 }).await?;
         if page.is_empty() {
             return Ok(());
         }
@@ -362,15 +369,15 @@ pub async fn retry_all(
 /// # Errors
 /// Fails when the store cannot be reached; what was retried until then was handed over.
 pub async fn retry_stuck(
-    store: &dyn Store,
+    store: &Store<Admin>,
     registry: &Registry,
     plugins: &Plugins,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
-    let mut left = i64::try_from(store.failed_count().await?).unwrap_or(i64::MAX);
+    let mut left = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
     let mut position = 0;
     while left > 0 {
-        let page = store.failed(position, position + PAGE.min(left) - 1).await?;
+        let page = store.run(FailedRecords { start: position, stop: position + PAGE.min(left) - 1 }).await?;
         if page.is_empty() {
             return Ok(());
         }

@@ -8,8 +8,9 @@ use serde::Serialize;
 use super::error::AdminError;
 use crate::client::request::Job;
 use crate::job::{Args, PayloadView, QueueName};
-use crate::store::engine::Store;
-use crate::store::inspection::{Doomed, QueueEnd};
+use crate::store::handle::Store;
+use crate::store::inspection::{DeleteEach, DeleteJobs, Doomed, QueueEnd, Queued};
+use crate::store::role::Admin;
 
 /// How many jobs are read at a time.
 const PAGE: i64 = 500;
@@ -31,8 +32,8 @@ pub struct JobsDeleted {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn delete(store: &dyn Store, job: &Job, count: i64) -> Result<JobsDeleted, AdminError> {
-    let deleted = store.delete_jobs(&job.queue, &job.payload, count).await?;
+pub async fn delete(store: &Store<Admin>, job: &Job, count: i64) -> Result<JobsDeleted, AdminError> {
+    let deleted = store.run(DeleteJobs { queue: job.queue.clone(), payload: job.payload.clone(), count }).await?;
     if deleted > 0 {
         return Ok(JobsDeleted { deleted, other_spellings: 0 });
     }
@@ -48,7 +49,7 @@ pub async fn delete(store: &dyn Store, job: &Job, count: i64) -> Result<JobsDele
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn delete_by_class(
-    store: &dyn Store,
+    store: &Store<Admin>,
     queue: &QueueName,
     class: &str,
     start: i64,
@@ -72,7 +73,7 @@ impl Meant {
     /// Reads the jobs at these positions. A whole queue is read from the tail on, for there positions stay while jobs
     /// are claimed.
     async fn read(
-        store: &dyn Store,
+        store: &Store<Admin>,
         queue: &QueueName,
         start: i64,
         stop: i64,
@@ -92,12 +93,12 @@ impl Meant {
             }
         };
         if (start, stop) != (0, -1) {
-            look(store.queued(queue, start, stop).await?);
+            look(store.run(Queued { queue: queue.clone(), start, stop }).await?);
             return Ok(found);
         }
         let mut last = -1;
         loop {
-            let page = store.queued(queue, last - PAGE + 1, last).await?;
+            let page = store.run(Queued { queue: queue.clone(), start: last - PAGE + 1, stop: last }).await?;
             let is_head = page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
             look(page);
             if is_head {
@@ -108,7 +109,7 @@ impl Meant {
     }
 
     /// Deletes at most so many from the head, or from the tail if `count` is negative; 0: all that are equal to them.
-    async fn delete(self, store: &dyn Store, queue: &QueueName, count: i64) -> Result<u64, AdminError> {
+    async fn delete(self, store: &Store<Admin>, queue: &QueueName, count: i64) -> Result<u64, AdminError> {
         let all = self.order.len();
         let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX).min(all);
         let meant = if count < 0 { &self.order[..wanted] } else { &self.order[all - wanted..] };
@@ -121,7 +122,7 @@ impl Meant {
         let from = if count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
         let mut deleted = 0;
         for step in doomed.chunks(TOGETHER) {
-            deleted += store.delete_each(queue, step, from).await?;
+            deleted += store.run(DeleteEach { queue: queue.clone(), doomed: step.to_vec(), from }).await?;
         }
         Ok(deleted)
     }

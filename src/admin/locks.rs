@@ -4,7 +4,9 @@ use serde::Serialize;
 
 use super::error::AdminError;
 use crate::client::request::nearest;
-use crate::store::engine::Store;
+use crate::store::handle::Store;
+use crate::store::inspection::{DeleteLock, Locks};
+use crate::store::role::Admin;
 
 /// A held lock.
 #[derive(Debug, Clone, Serialize)]
@@ -21,9 +23,9 @@ pub struct LockView {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &dyn Store) -> Result<Vec<LockView>, AdminError> {
+pub async fn list(store: &Store<Admin>) -> Result<Vec<LockView>, AdminError> {
     let mut locks: Vec<_> = store
-        .locks()
+        .run(Locks)
         .await?
         .into_iter()
         .map(|lock| LockView { key: lock.key, value: lock.value, ttl_ms: lock.ttl_ms })
@@ -36,8 +38,8 @@ pub async fn list(store: &dyn Store) -> Result<Vec<LockView>, AdminError> {
 ///
 /// # Errors
 /// Fails for a lock that is not held.
-pub async fn delete(store: &dyn Store, key: &str) -> Result<(), AdminError> {
-    if store.delete_lock(key).await? {
+pub async fn delete(store: &Store<Admin>, key: &str) -> Result<(), AdminError> {
+    if store.run(DeleteLock { key: key.to_owned() }).await? {
         return Ok(());
     }
     let held = list(store).await?;

@@ -5,8 +5,10 @@ use serde::Serialize;
 use super::error::AdminError;
 use super::queues::QueueView;
 use super::workers::WorkerView;
-use crate::store::engine::Store;
-use crate::store::scheduling::Leadership;
+use crate::store::handle::Store;
+use crate::store::inspection::{FailedCount, ReadStats};
+use crate::store::role::Admin;
+use crate::store::scheduling::{Leader, Leadership};
 
 /// What Windlass appends to the host's name in the names of its workers and leaders.
 const HOST_SUFFIX: &str = "-windlass";
@@ -62,11 +64,11 @@ pub struct Details {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn details(store: &dyn Store) -> Result<Details, AdminError> {
+pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
     let (queues, workers, failed, stats, leader) = tokio::join!(
         super::queues::list(store),
         super::workers::list(store),
-        store.failed_count(),
+        store.run(FailedCount),
         stats(store),
         leader(store)
     );
@@ -77,8 +79,8 @@ pub async fn details(store: &dyn Store) -> Result<Details, AdminError> {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn stats(store: &dyn Store) -> Result<StatsView, AdminError> {
-    let stats = store.stats().await?;
+pub async fn stats(store: &Store<Admin>) -> Result<StatsView, AdminError> {
+    let stats = store.run(ReadStats).await?;
     let mut workers: Vec<_> =
         stats.workers.into_iter().map(|(name, processed, failed)| WorkerStats { name, processed, failed }).collect();
     workers.sort_by(|a, b| a.name.cmp(&b.name));
@@ -89,10 +91,10 @@ pub async fn stats(store: &dyn Store) -> Result<StatsView, AdminError> {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn leader(store: &dyn Store) -> Result<LeaderView, AdminError> {
+pub async fn leader(store: &Store<Admin>) -> Result<LeaderView, AdminError> {
     Ok(LeaderView {
-        leader: store.leader(Leadership::Scheduler).await?,
-        duties: store.leader(Leadership::Duties).await?,
+        leader: store.run(Leader { which: Leadership::Scheduler }).await?,
+        duties: store.run(Leader { which: Leadership::Duties }).await?,
     })
 }
 

@@ -10,9 +10,12 @@ use crate::client::request::nearest;
 use crate::job::payload::encode;
 use crate::job::{Args, PayloadView, QueueName, TaskName};
 use crate::plugin::chain::{self, Chain};
+use crate::store::delayed::ScheduledAt;
 use crate::store::effect::HALTED_S;
-use crate::store::engine::Store;
-use crate::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
+use crate::store::handle::Store;
+use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop};
+use crate::store::role::Admin;
+use crate::store::workers::RegisteredWorkers;
 use crate::task::cadence::Cadence;
 use crate::task::definition::TaskDefinition;
 use crate::task::registry::Registry;
@@ -65,9 +68,9 @@ pub enum RunNow {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &dyn Store, registry: &Registry, now_ms: i64) -> Result<Vec<PeriodicView>, AdminError> {
-    let (entries, _) = store.periodic(&[]).await?;
-    let working: Vec<String> = store.registered().await?.into_iter().filter_map(class_of).collect();
+pub async fn list(store: &Store<Admin>, registry: &Registry, now_ms: i64) -> Result<Vec<PeriodicView>, AdminError> {
+    let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
+    let working: Vec<String> = store.run(RegisteredWorkers).await?.into_iter().filter_map(class_of).collect();
     let mut views = Vec::new();
     for entry in &entries {
         let task = registry.get(entry.task.as_str()).filter(|task| task.cadence.is_some());
@@ -119,7 +122,7 @@ fn view(
 }
 
 /// The class of the job that a worker has.
-fn class_of(registered: crate::store::scheduling::Registered) -> Option<String> {
+fn class_of(registered: crate::store::workers::Registered) -> Option<String> {
     let payload = registered.working?.payload?;
     PayloadView::parse(&payload).ok().map(|view| view.class.into_owned())
 }
@@ -130,10 +133,10 @@ fn forms(task: &TaskName, queue: &QueueName) -> Vec<Bytes> {
     args.map(|args| encode(task.as_str(), queue.as_str(), &args)).collect()
 }
 
-async fn first_delayed(store: &dyn Store, task: &TaskName, queue: &QueueName) -> Result<Option<i64>, AdminError> {
+async fn first_delayed(store: &Store<Admin>, task: &TaskName, queue: &QueueName) -> Result<Option<i64>, AdminError> {
     let mut first: Option<i64> = None;
     for form in forms(task, queue) {
-        let found = store.scheduled_at(&form).await?.first().copied();
+        let found = store.run(ScheduledAt { payload: form }).await?.first().copied();
         first = first.into_iter().chain(found).min();
     }
     Ok(first)
@@ -144,7 +147,7 @@ async fn first_delayed(store: &dyn Store, task: &TaskName, queue: &QueueName) ->
 ///
 /// # Errors
 /// Fails for a task that nobody knows as periodic.
-pub async fn stop(store: &dyn Store, registry: &Registry, name: &str) -> Result<u64, AdminError> {
+pub async fn stop(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<u64, AdminError> {
     let (task, queue) = match registry.get(name).filter(|task| task.cadence.is_some()) {
         Some(task) => (task.name.clone(), task.queue.clone()),
         None => {
@@ -156,14 +159,15 @@ pub async fn stop(store: &dyn Store, registry: &Registry, name: &str) -> Result<
             (entry.task, entry.queue)
         }
     };
-    Ok(store.stop(&task, &queue, &forms(&task, &queue)).await?)
+    let forms = forms(&task, &queue);
+    Ok(store.run(Stop { task, queue, forms }).await?)
 }
 
 /// Starts a task that was stopped, and sees to it that its job is somewhere.
 ///
 /// # Errors
 /// Fails for a task that is not defined here as periodic: others know when it is due.
-pub async fn start(store: &dyn Store, registry: &Registry, name: &str, now_ms: i64) -> Result<Started, AdminError> {
+pub async fn start(store: &Store<Admin>, registry: &Registry, name: &str, now_ms: i64) -> Result<Started, AdminError> {
     match look_after(store, registry, name, Purpose::Start, now_ms).await? {
         Reconciled::Seeded => Ok(Started::Started),
         _ => Ok(Started::Already),
@@ -174,7 +178,7 @@ pub async fn start(store: &dyn Store, registry: &Registry, name: &str, now_ms: i
 ///
 /// # Errors
 /// Fails for a task that is not defined here as periodic.
-pub async fn run(store: &dyn Store, registry: &Registry, name: &str, now_ms: i64) -> Result<RunNow, AdminError> {
+pub async fn run(store: &Store<Admin>, registry: &Registry, name: &str, now_ms: i64) -> Result<RunNow, AdminError> {
     Ok(match look_after(store, registry, name, Purpose::Run, now_ms).await? {
         Reconciled::Waits => RunNow::Waits,
         Reconciled::Runs => RunNow::Runs,
@@ -183,7 +187,7 @@ pub async fn run(store: &dyn Store, registry: &Registry, name: &str, now_ms: i64
 }
 
 async fn look_after(
-    store: &dyn Store,
+    store: &Store<Admin>,
     registry: &Registry,
     name: &str,
     purpose: Purpose,
@@ -194,7 +198,7 @@ async fn look_after(
         return Err(not_periodic(store, registry, name).await?);
     };
     let chain = Chain::of(task);
-    let workers = store.registered().await?.into_iter().map(|registered| registered.worker).collect();
+    let workers = store.run(RegisteredWorkers).await?.into_iter().map(|registered| registered.worker).collect();
     let reconcile = Reconcile {
         forms: chain.periodic_forms(),
         queue_lock: chain.queue_lock(&task.queue, &Args::periodic()),
@@ -205,15 +209,15 @@ async fn look_after(
         stale_due_s: None,
         tick,
     };
-    Ok(store.reconcile(&reconcile).await?)
+    Ok(store.run(reconcile).await?)
 }
 
-async fn entry_of(store: &dyn Store, name: &str) -> Result<Option<PeriodicEntry>, AdminError> {
-    Ok(store.periodic(&[]).await?.0.into_iter().find(|entry| entry.task.as_str() == name))
+async fn entry_of(store: &Store<Admin>, name: &str) -> Result<Option<PeriodicEntry>, AdminError> {
+    Ok(store.run(Periodic { job_locks: Vec::new() }).await?.0.into_iter().find(|entry| entry.task.as_str() == name))
 }
 
-async fn not_periodic(store: &dyn Store, registry: &Registry, name: &str) -> Result<AdminError, AdminError> {
-    let (entries, _) = store.periodic(&[]).await?;
+async fn not_periodic(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<AdminError, AdminError> {
+    let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
     let names =
         registry.periodic().map(|task| task.name.as_str()).chain(entries.iter().map(|entry| entry.task.as_str()));
     Ok(AdminError::NotFound { what: "periodic task", name: name.to_owned(), suggestion: nearest(name, names) })

@@ -7,8 +7,11 @@ use super::error::AdminError;
 use super::job_view::JobView;
 use crate::job::PayloadView;
 use crate::plugin::chain::Chain;
+use crate::store::delayed::{DelayedAt, DelayedSeconds};
 use crate::store::effect::HALTED_S;
-use crate::store::engine::Store;
+use crate::store::handle::Store;
+use crate::store::periodic::Periodic;
+use crate::store::role::Admin;
 use crate::task::cadence::Cadence;
 use crate::task::definition::TaskDefinition;
 use crate::task::registry::Registry;
@@ -59,14 +62,14 @@ pub struct Plan {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn plan(
-    store: &dyn Store,
+    store: &Store<Admin>,
     registry: &Registry,
     now_ms: i64,
     until_ms: i64,
     limit: usize,
 ) -> Result<Plan, AdminError> {
     let (now_s, until_s) = (now_ms.div_euclid(1000), until_ms.div_euclid(1000));
-    let (entries, _) = store.periodic(&[]).await?;
+    let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
     let mut plan = Vec::new();
     // One more than asked for tells whether there is more.
     let wanted = limit.saturating_add(1);
@@ -141,7 +144,7 @@ fn of_task(task: &TaskDefinition, queue: &str, args: &str, second: i64, why: Why
 
 /// Delayed jobs that are no periodic task's.
 async fn delayed(
-    store: &dyn Store,
+    store: &Store<Admin>,
     registry: &Registry,
     until_s: i64,
     wanted: usize,
@@ -149,13 +152,13 @@ async fn delayed(
     let mut found = Vec::new();
     let mut from = i64::MIN;
     while found.len() < wanted {
-        let page = store.delayed_seconds(from, 200).await?;
+        let page = store.run(DelayedSeconds { from, limit: 200 }).await?;
         for due in &page {
             if due.second > until_s || found.len() >= wanted {
                 return Ok(found);
             }
             let most = i64::try_from(wanted).unwrap_or(i64::MAX) - 1;
-            for payload in store.delayed_at(due.second, 0, most).await? {
+            for payload in store.run(DelayedAt { second: due.second, start: 0, stop: most }).await? {
                 let view = PayloadView::parse(&payload).ok();
                 let is_tick = view
                     .as_ref()

@@ -6,7 +6,10 @@ use super::error::AdminError;
 use super::job_view::JobView;
 use crate::client::request::nearest;
 use crate::job::QueueName;
-use crate::store::engine::Store;
+use crate::store::handle::Store;
+use crate::store::inspection::{DeleteQueue, Pause, Queued, Queues, ReadPaused, Resume};
+use crate::store::queueing::QueueNames;
+use crate::store::role::Admin;
 
 /// A queue and how many jobs it holds.
 #[derive(Debug, Clone, Serialize)]
@@ -78,10 +81,10 @@ pub struct QueueDeleted {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &dyn Store) -> Result<QueueList, AdminError> {
-    let paused = store.paused().await?;
+pub async fn list(store: &Store<Admin>) -> Result<QueueList, AdminError> {
+    let paused = store.run(ReadPaused).await?;
     let mut queues: Vec<QueueView> = store
-        .queues()
+        .run(Queues)
         .await?
         .into_iter()
         .map(|queue| QueueView {
@@ -102,17 +105,17 @@ pub async fn list(store: &dyn Store) -> Result<QueueList, AdminError> {
 ///
 /// # Errors
 /// Fails for what is no queue's name, and when the store cannot be reached.
-pub async fn pause(store: &dyn Store, name: Option<&str>, paused: bool) -> Result<QueuePause, AdminError> {
+pub async fn pause(store: &Store<Admin>, name: Option<&str>, paused: bool) -> Result<QueuePause, AdminError> {
     let named = |name: &str| QueueName::new(name).map_err(|error| AdminError::Name { text: name.to_owned(), error });
     let queue = name.map(named).transpose()?;
     let changed = match paused {
-        true => store.pause(queue.as_ref()).await?,
-        false => store.resume(queue.as_ref()).await?,
+        true => store.run(Pause { queue: queue.clone() }).await?,
+        false => store.run(Resume { queue: queue.clone() }).await?,
     };
     let list = list(store).await?;
     let names = list.queues.iter().map(|view| view.queue.as_str());
     let others = names.clone().filter(|known| Some(*known) != name);
-    let exists = store.queue_names().await?;
+    let exists = store.run(QueueNames).await?;
     let known = queue.as_ref().is_none_or(|queue| exists.contains(queue));
     Ok(QueuePause {
         queue: name.map(str::to_owned),
@@ -132,9 +135,9 @@ pub async fn pause(store: &dyn Store, name: Option<&str>, paused: bool) -> Resul
 ///
 /// # Errors
 /// Fails for a queue that does not exist.
-pub async fn show(store: &dyn Store, name: &str, start: i64, stop: i64) -> Result<QueuePage, AdminError> {
+pub async fn show(store: &Store<Admin>, name: &str, start: i64, stop: i64) -> Result<QueuePage, AdminError> {
     let known = find(store, name).await?;
-    let jobs = store.queued(&QueueName::as_stored(name), start, stop).await?;
+    let jobs = store.run(Queued { queue: QueueName::as_stored(name), start, stop }).await?;
     Ok(QueuePage { queue: known.queue, length: known.length, jobs: jobs.iter().map(|job| JobView::of(job)).collect() })
 }
 
@@ -142,7 +145,7 @@ pub async fn show(store: &dyn Store, name: &str, start: i64, stop: i64) -> Resul
 ///
 /// # Errors
 /// Fails for a queue that does not exist.
-pub async fn find(store: &dyn Store, name: &str) -> Result<QueueView, AdminError> {
+pub async fn find(store: &Store<Admin>, name: &str) -> Result<QueueView, AdminError> {
     let known = list(store).await?.queues;
     if let Some(queue) = known.iter().find(|queue| queue.queue == name) {
         return Ok(queue.clone());
@@ -155,8 +158,8 @@ pub async fn find(store: &dyn Store, name: &str) -> Result<QueueView, AdminError
 ///
 /// # Errors
 /// Fails for a queue that does not exist.
-pub async fn delete(store: &dyn Store, name: &str) -> Result<QueueDeleted, AdminError> {
+pub async fn delete(store: &Store<Admin>, name: &str) -> Result<QueueDeleted, AdminError> {
     find(store, name).await?;
-    let deleted = store.delete_queue(&QueueName::as_stored(name)).await?;
+    let deleted = store.run(DeleteQueue { queue: QueueName::as_stored(name) }).await?;
     Ok(QueueDeleted { queue: name.to_owned(), deleted })
 }

@@ -8,8 +8,9 @@ use crate::client::moment::Moment;
 use crate::client::request::nearest;
 use crate::job::{Args, Failure, LockKey, PayloadView, WorkerName, date};
 use crate::plugin::chain::Chain;
-use crate::store::engine::Store;
-use crate::store::scheduling::Registered;
+use crate::store::handle::Store;
+use crate::store::role::Admin;
+use crate::store::workers::{ForceClean, PingOf, Registered, RegisteredWorkers, Working};
 use crate::store::working::WorkingRecord;
 use crate::task::registry::Registry;
 
@@ -101,8 +102,8 @@ impl WorkingView {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &dyn Store) -> Result<Vec<WorkerView>, AdminError> {
-    let mut workers: Vec<_> = store.registered().await?.iter().map(WorkerView::of).collect();
+pub async fn list(store: &Store<Admin>) -> Result<Vec<WorkerView>, AdminError> {
+    let mut workers: Vec<_> = store.run(RegisteredWorkers).await?.iter().map(WorkerView::of).collect();
     workers.sort_by(|a, b| a.id.cmp(&b.id));
     Ok(workers)
 }
@@ -111,7 +112,7 @@ pub async fn list(store: &dyn Store) -> Result<Vec<WorkerView>, AdminError> {
 ///
 /// # Errors
 /// Fails for a worker that is not registered, and for a name that several go by.
-pub async fn show(store: &dyn Store, name: &str) -> Result<WorkerView, AdminError> {
+pub async fn show(store: &Store<Admin>, name: &str) -> Result<WorkerView, AdminError> {
     let workers = list(store).await?;
     let ids: Vec<_> = workers.iter().map(|worker| WorkerName::parse(&worker.id)).collect();
     match pick(&ids, name)? {
@@ -128,23 +129,23 @@ pub async fn show(store: &dyn Store, name: &str) -> Result<WorkerView, AdminErro
 /// # Errors
 /// Fails for a worker of which nothing is known.
 pub async fn force_clean(
-    store: &dyn Store,
+    store: &Store<Admin>,
     registry: &Registry,
     name: &str,
     host: &str,
     now_ms: i64,
 ) -> Result<Cleaned, AdminError> {
     for _ in 0..ATTEMPTS {
-        let registered: Vec<_> = store.registered().await?.into_iter().map(|worker| worker.worker).collect();
+        let registered: Vec<_> = store.run(RegisteredWorkers).await?.into_iter().map(|worker| worker.worker).collect();
         let (worker, is_known) = match pick(&registered, name)? {
             Some(index) => (registered[index].clone(), true),
-            None => match store.ping_of(WorkerName::parse(name).name()).await? {
+            None => match store.run(PingOf { name: WorkerName::parse(name).name().to_owned() }).await? {
                 Some((_, pinged)) if pinged.name() == name || pinged.id() == name => (pinged, true),
                 // Nothing but its job may be left of it.
                 _ => (WorkerName::parse(name), false),
             },
         };
-        let working = store.working(std::slice::from_ref(&worker)).await?.into_iter().next().flatten();
+        let working = store.run(Working { workers: vec![worker.clone()] }).await?.into_iter().next().flatten();
         if !is_known && working.is_none() {
             return Err(not_found(&registered, name));
         }
@@ -157,7 +158,7 @@ pub async fn force_clean(
 
 /// Removes a worker if it still does what was seen; `None` if not.
 async fn clean_seen(
-    store: &dyn Store,
+    store: &Store<Admin>,
     registry: &Registry,
     worker: &WorkerName,
     working: Option<&WorkingRecord>,
@@ -166,7 +167,13 @@ async fn clean_seen(
 ) -> Result<Option<Cleaned>, AdminError> {
     let stuck = working.map(|working| Stuck::of(working, host, now_ms));
     let free = working.map(|working| locks_of(working, registry)).unwrap_or_default();
-    if !store.force_clean(worker, working, stuck.as_ref().map(|stuck| &stuck.record), &free).await? {
+    let clean = ForceClean {
+        worker: worker.clone(),
+        working: working.cloned(),
+        record: stuck.as_ref().map(|stuck| stuck.record.clone()),
+        free,
+    };
+    if !store.run(clean).await? {
         return Ok(None);
     }
     let worker = worker.id().to_owned();
@@ -185,7 +192,7 @@ async fn clean_seen(
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn clean_older_than(
-    store: &dyn Store,
+    store: &Store<Admin>,
     registry: &Registry,
     host: &str,
     now_ms: i64,
@@ -202,10 +209,10 @@ pub async fn clean_older_than(
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn old(store: &dyn Store, now_ms: i64, age_ms: i64) -> Result<Vec<Registered>, AdminError> {
+pub async fn old(store: &Store<Admin>, now_ms: i64, age_ms: i64) -> Result<Vec<Registered>, AdminError> {
     let since = |registered: &Registered| date::parse(registered.working.as_ref()?.run_at.as_deref()?);
     let is_old = |registered: &Registered| since(registered).is_some_and(|since| now_ms.saturating_sub(since) > age_ms);
-    let mut registered = store.registered().await?;
+    let mut registered = store.run(RegisteredWorkers).await?;
     registered.retain(is_old);
     Ok(registered)
 }

@@ -16,9 +16,10 @@ use crate::config::load::{self, Loaded, Sources};
 use crate::daemon::extensions::Extensions;
 use crate::event::Bus;
 use crate::plugin::registry::Plugins;
-use crate::store::engine::Store;
 use crate::store::error::StoreError;
+use crate::store::handle::Store;
 use crate::store::open;
+use crate::store::role::Whole;
 use crate::task::load::{Known, Tasks};
 
 /// How long a command waits for its store before it says that it is not there.
@@ -128,14 +129,14 @@ impl Context {
         })
     }
 
-    /// The store.
+    /// The store, for a holder of this role.
     ///
     /// # Errors
     /// Fails if it cannot be reached or used.
-    pub async fn store(&self) -> Result<Arc<dyn Store>, CliError> {
+    pub async fn store<R>(&self) -> Result<Store<R>, CliError> {
         let config = self.config()?.config;
         let store = Self::open(&config.store.url, &config.store.tls, &config.store.namespace).await?;
-        Ok(self.extensions.over(&config.overrides, store))
+        Ok(self.extensions.over(&config.overrides, store).narrow())
     }
 
     /// A store that the command line names; a relative path is taken from the working directory, certificates from
@@ -143,7 +144,7 @@ impl Context {
     ///
     /// # Errors
     /// Fails for what is no address, and if the store cannot be reached or used.
-    pub async fn store_at(&self, address: &str, namespace: Option<&str>) -> Result<Arc<dyn Store>, CliError> {
+    pub async fn store_at<R>(&self, address: &str, namespace: Option<&str>) -> Result<Store<R>, CliError> {
         let url = StoreUrl::parse(address, &self.sources.working_dir, None)
             .map_err(|error| CliError::Usage(format!("the address of a store: {error}")))?;
         let encrypted = matches!(&url, StoreUrl::Redis(text) if RedisUrl::parse(text).is_ok_and(|redis| redis.tls));
@@ -154,10 +155,10 @@ impl Context {
                 (namespace.map_or(config.namespace, str::to_owned), config.tls)
             }
         };
-        Self::open(&url, &tls, &namespace).await
+        Ok(Self::open(&url, &tls, &namespace).await?.narrow())
     }
 
-    async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Arc<dyn Store>, CliError> {
+    async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Store<Whole>, CliError> {
         let late = || Err(StoreError::Unavailable(format!("no answer within {} seconds", PATIENCE.as_secs())));
         let opening = tokio::time::timeout(PATIENCE, open::open(url, tls, namespace));
         let opened = opening.await.unwrap_or_else(|_| late());

@@ -11,7 +11,7 @@ use crate::daemon::extensions::{Extensions, MultiWorkerOverride, SchedulerOverri
 use crate::handler::contract::Handler;
 use crate::handler::typed::Performs;
 use crate::plugin::hook::Hook;
-use crate::store::Store;
+use crate::store::layer::Layer;
 
 /// What a program adds; [`main`](Self::main) runs it.
 #[derive(Debug, Default)]
@@ -57,10 +57,7 @@ impl Program {
 
     /// Adds a layer over the store, for `resque_overrides.queue`. Commands go through it as well as the daemon.
     #[must_use]
-    pub fn queue<F>(mut self, name: &str, layer: F) -> Self
-    where
-        F: Fn(Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync + 'static,
-    {
+    pub fn queue(mut self, name: &str, layer: impl Layer + 'static) -> Self {
         self.extensions.queue(name, Arc::new(layer));
         self
     }

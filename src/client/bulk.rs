@@ -17,7 +17,7 @@ use super::request::{Job, Request, RequestError};
 use crate::job::Args;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Enqueued, Schedule, Scheduled, When};
+use crate::store::queueing::{EnqueueBatch, Enqueued, Schedule, ScheduleBatch, Scheduled, When};
 use crate::task::registry::Registry;
 
 /// How many lines go in one batch.
@@ -170,7 +170,7 @@ impl Client {
         }
         if !granted.is_empty() {
             let entries: Vec<_> = granted.iter().map(|(job, _)| entry(&job.job, front)).collect();
-            let replies = self.store.enqueue(&entries).await?;
+            let replies = self.store.run(EnqueueBatch { jobs: entries }).await?;
             let told = granted.into_iter().zip(replies).map(|((job, hooks), reply)| tell(job.line, hooks, reply));
             outcomes.append(&mut stream::iter(told).buffered(ASKED_AT_ONCE).collect().await);
         }
@@ -179,7 +179,7 @@ impl Client {
                 .iter()
                 .map(|(job, at)| Schedule { payload: job.job.payload.clone(), when: When::At(at.second()) })
                 .collect();
-            let replies = self.store.schedule(&entries).await?;
+            let replies = self.store.run(ScheduleBatch { jobs: entries }).await?;
             outcomes.extend(later.iter().zip(replies).map(|((job, _), reply)| match reply {
                 Scheduled::At(second) => (job.line, LineOutcome::Delayed(second)),
                 Scheduled::Duplicate(second) => (job.line, LineOutcome::Duplicate(second)),

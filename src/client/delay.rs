@@ -5,7 +5,7 @@ use super::enqueue::{Client, one};
 use super::error::ClientError;
 use super::moment::Moment;
 use super::request::{Job, Request};
-use crate::store::queueing::{Schedule, Scheduled, When};
+use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 
 /// What a second job of the same bytes in the same second is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -53,7 +53,8 @@ impl Client {
         duplicate: OnDuplicate,
     ) -> Result<(Job, Scheduled), ClientError> {
         let job = request.resolve(&self.registry)?;
-        let reply = self.store.schedule(&[Schedule { payload: job.payload.clone(), when }]).await?;
+        let reply =
+            self.store.run(ScheduleBatch { jobs: vec![Schedule { payload: job.payload.clone(), when }] }).await?;
         match (one(reply)?, duplicate) {
             (Scheduled::Duplicate(second), OnDuplicate::Refuse) => Err(ClientError::Duplicate { second }),
             (scheduled, _) => Ok((job, scheduled)),

@@ -7,15 +7,16 @@ use super::hooked;
 use super::request::{Job, Request};
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
-use crate::store::engine::Store;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Enqueue, Enqueued};
+use crate::store::handle::Store;
+use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
+use crate::store::role;
 use crate::task::registry::Registry;
 
 /// A client of a store, for the tasks that are known.
 #[derive(Clone)]
 pub struct Client {
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Store<role::Client>,
     pub(super) registry: Arc<Registry>,
     pub(super) plugins: Arc<Plugins>,
 }
@@ -35,7 +36,7 @@ pub enum Placed {
 impl Client {
     /// A client of this store. Tasks may list the built-in plugins and programs.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>, registry: Arc<Registry>) -> Self {
+    pub fn new(store: Store<role::Client>, registry: Arc<Registry>) -> Self {
         Self { store, registry, plugins: Arc::default() }
     }
 
@@ -59,7 +60,7 @@ impl Client {
             return Ok((job, Placed::Refused(refusal)));
         }
         let entry = entry(&job, front);
-        let reply = self.store.enqueue(&[entry]).await?;
+        let reply = self.store.run(EnqueueBatch { jobs: vec![entry] }).await?;
         let placed = match one(reply)? {
             Enqueued::Refused { plugin } => Placed::Refused(hooked::by_rule(plugin)),
             Enqueued::Yes => {

@@ -18,9 +18,8 @@ use crate::plugin::registry::{PluginNameError, Plugins};
 use crate::pool::{Control, Ended, Setup};
 use crate::scheduler::Context;
 use crate::store::Store;
-
-/// Lays something over the store: `resque_overrides.queue`.
-pub type QueueOverride = Arc<dyn Fn(Arc<dyn Store>) -> Arc<dyn Store> + Send + Sync>;
+use crate::store::layer::Layer;
+use crate::store::role::Whole;
 
 /// Runs the processors in place of [`pool::run`](crate::pool::run): `resque_overrides.multi_worker`.
 pub type MultiWorkerOverride =
@@ -37,7 +36,7 @@ type MakeHandler = Arc<dyn Fn(&Bus) -> Arc<dyn Handler> + Send + Sync>;
 pub struct Extensions {
     handlers: BTreeMap<String, MakeHandler>,
     plugins: Plugins,
-    queues: BTreeMap<String, QueueOverride>,
+    queues: BTreeMap<String, Arc<dyn Layer>>,
     multi_workers: BTreeMap<String, MultiWorkerOverride>,
     schedulers: BTreeMap<String, SchedulerOverride>,
 }
@@ -67,9 +66,9 @@ impl Extensions {
         self.plugins.register(name, hook).map(drop)
     }
 
-    /// Adds what `resque_overrides.queue` may name.
-    pub fn queue(&mut self, name: &str, queue: QueueOverride) {
-        self.queues.insert(name.to_owned(), queue);
+    /// Adds a layer of the store that `resque_overrides.queue` may name.
+    pub fn queue(&mut self, name: &str, layer: Arc<dyn Layer>) {
+        self.queues.insert(name.to_owned(), layer);
     }
 
     /// Adds what `resque_overrides.multi_worker` may name.
@@ -110,11 +109,11 @@ impl Extensions {
         unknown.into_iter().flatten().collect()
     }
 
-    /// The store with what is laid over it.
+    /// The store with the layer that is asked for.
     #[must_use]
-    pub fn over(&self, overrides: &Overrides, store: Arc<dyn Store>) -> Arc<dyn Store> {
+    pub fn over(&self, overrides: &Overrides, store: Store<Whole>) -> Store<Whole> {
         match overrides.queue.as_ref().and_then(|queue| self.queues.get(&queue.name)) {
-            Some(queue) => queue(store),
+            Some(layer) => store.layered(Arc::clone(layer)),
             None => store,
         }
     }
@@ -160,7 +159,20 @@ fn unknown<'a>(asked: Option<&Override>, known: impl Iterator<Item = &'a String>
 
 #[cfg(test)]
 mod tests {
+    use async_trait::async_trait;
+
     use super::*;
+    use crate::store::StoreError;
+    use crate::store::layer::{AnyArrow, AnyReply, Next};
+
+    struct Unchanged;
+
+    #[async_trait]
+    impl Layer for Unchanged {
+        async fn around(&self, arrow: AnyArrow, mut next: Next<'_>) -> Result<AnyReply, StoreError> {
+            next.pass(arrow).await
+        }
+    }
 
     #[test]
     fn a_name_that_nobody_registered_is_told_with_those_that_exist() {
@@ -173,7 +185,7 @@ mod tests {
             told(&extensions),
             "f.toml:3:9: resque_overrides.queue: expected nothing, for this program registers no implementation (found \"fornt\")"
         );
-        extensions.queue("front", Arc::new(|store| store));
+        extensions.queue("front", Arc::new(Unchanged));
         assert_eq!(
             told(&extensions),
             "f.toml:3:9: resque_overrides.queue: expected one of front (found \"fornt\"); did you mean \"front\"?"

@@ -32,7 +32,9 @@ use crate::pool::{self, Control, Ended, Phase, Work};
 use crate::process::sweep;
 use crate::scheduler::recover::{is_gone_from_here, recover};
 use crate::scheduler::{self, Context, Present};
-use crate::store::instance::{HostIdentity, InstanceRecord, Joined};
+use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined};
+use crate::store::role::Whole;
+use crate::store::workers::RegisteredWorkers;
 use crate::store::{Store, StoreError, open};
 
 /// How long the scheduler may take to resign.
@@ -124,6 +126,14 @@ struct Life {
     abandoned: Arc<AtomicBool>,
 }
 
+/// What a life has once it has joined.
+struct Begun {
+    store: Store<Whole>,
+    /// What the scheduler is given.
+    context: Context,
+    record: InstanceRecord,
+}
+
 /// What ended a life before its pool ran.
 enum Cut {
     /// A signal.
@@ -142,7 +152,7 @@ impl Life {
         self.bus.emit(Event::Notice {
             text: format!("windlass {} starts on {}", env!("CARGO_PKG_VERSION"), self.config().store.url),
         });
-        let (context, record) = match self.begin().await {
+        let Begun { store, context, record } = match self.begin().await {
             Ok(begun) => begun,
             Err(Cut::Told) => return Ok(ExitCode::SUCCESS),
             Err(Cut::Unusable(error)) => return Err(RunError::Store(error)),
@@ -154,7 +164,7 @@ impl Life {
         let present = self.work.clone();
         let setup = pool::Setup {
             work: self.work,
-            store: context.store,
+            store: store.narrow(),
             clock: self.clock,
             bus: self.bus.clone(),
             plugins: self.extensions.plugins(),
@@ -193,7 +203,7 @@ impl Life {
     }
 
     /// Opens the store, buries the dead of this machine, joins.
-    async fn begin(&mut self) -> Result<(Context, InstanceRecord), Cut> {
+    async fn begin(&mut self) -> Result<Begun, Cut> {
         let mut attempt = 0;
         let mut store = None;
         loop {
@@ -204,7 +214,7 @@ impl Life {
                     store = Some(self.extensions.over(&config.overrides, opened));
                 }
                 // Just set, or still there from the last try.
-                let store = Arc::clone(store.as_ref().expect("the store must be open by now"));
+                let store = store.as_ref().expect("the store must be open by now");
                 self.join(store).await
             };
             let error = match begun.await {
@@ -227,9 +237,9 @@ impl Life {
         }
     }
 
-    async fn join(&self, store: Arc<dyn Store>) -> Result<(Context, InstanceRecord), StoreError> {
+    async fn join(&self, store: &Store<Whole>) -> Result<Begun, StoreError> {
         let mut context = Context {
-            store: Arc::clone(&store),
+            store: store.narrow(),
             present: self.present.clone(),
             clock: Arc::clone(&self.clock),
             bus: self.bus.clone(),
@@ -237,32 +247,32 @@ impl Life {
             host: self.host.clone(),
             lease: self.config().store.lease,
         };
-        let instances = store.instances().await?;
+        let instances = store.run(Instances).await?;
         for state in &instances {
             if is_gone_from_here(&self.host, state) {
                 recover(&context, state).await?;
             }
         }
-        self.warn_of_foreigners(&context).await?;
+        self.warn_of_foreigners(store).await?;
         for try_number in 1.. {
             let record = host::record(&self.host, &self.work.borrow(), try_number);
-            if store.join(&record).await? == Joined::Yes {
+            if store.run(Join { record: record.clone() }).await? == Joined::Yes {
                 context.name.clone_from(&record.name);
-                return Ok((context, record));
+                return Ok(Begun { store: store.clone(), context, record });
             }
         }
         unreachable!("names are tried without end")
     }
 
     /// A pattern takes jobs of classes that only the other workers on this Redis may know.
-    async fn warn_of_foreigners(&self, context: &Context) -> Result<(), StoreError> {
+    async fn warn_of_foreigners(&self, store: &Store<Whole>) -> Result<(), StoreError> {
         let config = self.config();
         if !config.queues.has_patterns() || config.max_task_processors == 0 {
             return Ok(());
         }
-        let instances = context.store.instances().await?;
+        let instances = store.run(Instances).await?;
         let foreign =
-            context.store.registered().await?.into_iter().find(|registered| {
+            store.run(RegisteredWorkers).await?.into_iter().find(|registered| {
                 !instances.iter().any(|state| registered.worker.name().starts_with(&state.record.name))
             });
         if let Some(foreign) = foreign {

@@ -8,7 +8,7 @@ use super::ending::{CrashPolicy, Ending, Run, ending};
 use crate::event::kind::JobInfo;
 use crate::job::{Failure, Identity, Outcome, PayloadView, QueueName, TaskName};
 use crate::store::effect::Verdict;
-use crate::store::scheduling::Recovery;
+use crate::store::workers::Recovery;
 use crate::store::working::WorkingRecord;
 use crate::task::TaskDefinition;
 

@@ -22,8 +22,9 @@ use crate::handler::dispatch::Dispatch;
 use crate::job::{ClaimToken, QueueName};
 use crate::plugin::ending::CrashPolicy;
 use crate::plugin::registry::Plugins;
-use crate::store::Store;
+use crate::store::handle::Store;
 use crate::store::instance::InstanceRecord;
+use crate::store::role;
 
 /// After so many jobs of unknown classes from one queue, advice is given.
 const UNKNOWN_BEFORE_ADVICE: u64 = 10;
@@ -51,7 +52,7 @@ pub(super) struct Core {
     pub(super) plugins: Arc<Plugins>,
     pub(super) policy: Cell<CrashPolicy>,
     pub(super) kill_grace: Cell<Duration>,
-    pub(super) store: Arc<dyn Store>,
+    pub(super) store: Store<role::Pool>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Bus,
     pub(super) handlers: Handle,

@@ -44,7 +44,7 @@ pub(super) async fn beat(core: Rc<Core>) {
         let (mut extend, asked) = gather(&core, all);
         extend.census = counted.elapsed() >= COUNT.min(core.lease * 2) || begun.elapsed() < CENSUS;
         sent = Instant::now();
-        match core.store.extend(&extend).await {
+        match core.store.run(extend.clone()).await {
             Ok(extended) => {
                 core.store_answered();
                 if all {

@@ -22,14 +22,15 @@ use crate::job::failure::iso_date;
 use crate::job::{Outcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
 use crate::plugin::hooks::Refusal;
+use crate::store::Lane;
 use crate::store::effect::Verdict;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, Settlement};
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Settlement};
 
 /// One lane's task.
 pub(super) struct LaneTask {
     index: usize,
     pub(super) core: Rc<Core>,
-    lane: Box<dyn Lane>,
+    lane: Lane,
     finished: mpsc::UnboundedReceiver<Finished>,
     sequence: u64,
     /// The last exchange brought a job for every idle slot, and for many.
@@ -77,12 +78,7 @@ async fn eagerly<T>(reply: impl Future<Output = T>, awake: bool) -> T {
 }
 
 impl LaneTask {
-    pub(super) fn new(
-        index: usize,
-        core: Rc<Core>,
-        lane: Box<dyn Lane>,
-        finished: mpsc::UnboundedReceiver<Finished>,
-    ) -> Self {
+    pub(super) fn new(index: usize, core: Rc<Core>, lane: Lane, finished: mpsc::UnboundedReceiver<Finished>) -> Self {
         Self { index, core, lane, finished, sequence: 0, eager: false, settlements: Vec::new(), enters: Vec::new() }
     }
 

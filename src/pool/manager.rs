@@ -16,6 +16,7 @@ use crate::event::{Event, Kind};
 use crate::job::WorkerName;
 use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::store::StoreError;
+use crate::store::instance::{Register, Unregister};
 use crate::store::working::WorkingRecord;
 
 /// The pool's bounds and how often they are reconsidered.
@@ -73,7 +74,7 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
         if leaving.is_empty() {
             continue;
         }
-        match core.store.unregister(&core.instance, &leaving).await {
+        match core.store.run(Unregister { instance: core.instance.to_string(), workers: leaving.clone() }).await {
             Ok(()) => {
                 for worker in leaving.drain(..) {
                     core.bus.emit(Event::WorkerEnd { worker });
@@ -146,7 +147,9 @@ async fn renew(core: &Core) {
     if former.is_empty() {
         return;
     }
-    if let Err(error) = core.store.unregister(&core.instance, &former).await {
+    if let Err(error) =
+        core.store.run(Unregister { instance: core.instance.to_string(), workers: former.clone() }).await
+    {
         return core.store_failed("unregister processors", &error);
     }
     for worker in former {
@@ -173,13 +176,14 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
     if workers.is_empty() || !core.is_published() {
         return None;
     }
-    let left_over = match core.store.register(&core.instance, workers).await {
-        Ok(left_over) => left_over,
-        Err(error) => {
-            core.store_failed("register processors", &error);
-            return None;
-        }
-    };
+    let left_over =
+        match core.store.run(Register { instance: core.instance.to_string(), workers: workers.to_vec() }).await {
+            Ok(left_over) => left_over,
+            Err(error) => {
+                core.store_failed("register processors", &error);
+                return None;
+            }
+        };
     let mut blocked = Vec::new();
     for record in left_over {
         let worker = record.worker.clone();
@@ -197,7 +201,7 @@ async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError>
     let dispatch = Arc::clone(&core.dispatch.borrow());
     let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
     let CutOff { recovery, .. } = cut_off(record, None, find, core.policy.get(), core.clock.now_ms());
-    let recovered = core.store.recover(&recovery).await?;
+    let recovered = core.store.run(recovery).await?;
     core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });
     Ok(())
 }

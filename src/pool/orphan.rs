@@ -15,7 +15,7 @@ use super::core::Core;
 use super::roster::{LANES, State};
 use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::store::StoreError;
-use crate::store::scheduling::Recovered;
+use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 
 /// Looks once a lease, for as long as it is polled.
@@ -40,7 +40,7 @@ async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
     };
     let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == &*core.instance);
     let mut standing = Vec::new();
-    for record in core.store.working(&idle).await?.into_iter().flatten().filter(ours) {
+    for record in core.store.run(Working { workers: idle }).await?.into_iter().flatten().filter(ours) {
         let is_idle =
             core.roster.borrow().iter().any(|slot| slot.worker == record.worker && matches!(slot.state, State::Idle));
         if !is_idle || !seen.contains(&record.raw) {
@@ -59,7 +59,7 @@ async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
         let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
         cut_off(record, None, find, core.policy.get(), core.clock.now_ms())
     };
-    if core.store.recover(&recovery).await? == Recovered::Yes {
+    if core.store.run(recovery).await? == Recovered::Yes {
         core.warn(format!(
             "job {} ({}) stood on record under {worker}, which had recorded its end: the store has lost that, as a \
              failover may; it is treated as a run that was cut off",

@@ -27,8 +27,9 @@ use crate::clock::Clock;
 use crate::event::{Bus, Event};
 use crate::handler::contract::Stop;
 use crate::plugin::registry::Plugins;
-use crate::store::instance::{InstanceRecord, Joined};
-use crate::store::queueing::Lane;
+use crate::store::handle::Lane;
+use crate::store::instance::{InstanceRecord, Join, Joined, Leave};
+use crate::store::role;
 use crate::store::wake::Waker;
 use crate::store::{Store, StoreError};
 
@@ -40,7 +41,7 @@ pub struct Setup {
     /// What it works by at present.
     pub work: watch::Receiver<Work>,
     /// The store, in which the instance has already joined.
-    pub store: Arc<dyn Store>,
+    pub store: Store<role::Pool>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Where events go.
@@ -77,7 +78,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
         .run_until(async move {
             loop {
                 let parts = Parts {
-                    store: Arc::clone(&store),
+                    store: store.clone(),
                     clock: Arc::clone(&clock),
                     bus: bus.clone(),
                     plugins: Arc::clone(&plugins),
@@ -90,7 +91,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
                 record.id = InstanceRecord::new_id();
                 bring_up_to_date(&mut record, &work.borrow());
                 instance.send_replace(Arc::from(record.id.as_str()));
-                if !rejoin(&*store, &bus, &record, &mut control).await {
+                if !rejoin(&store, &bus, &record, &mut control).await {
                     return Ended::Clean;
                 }
             }
@@ -99,7 +100,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
 }
 
 struct Parts {
-    store: Arc<dyn Store>,
+    store: Store<role::Pool>,
     clock: Arc<dyn Clock>,
     bus: Bus,
     plugins: Arc<Plugins>,
@@ -120,8 +121,8 @@ async fn live(
     let Work { config, dispatch, .. } = &present;
     let has_pool = config.max_task_processors > 0;
     let joined = Instant::now();
-    let Some((lanes, waker)) = open(&*store, &bus, record, has_pool, control).await else {
-        return Some(leave(&*store, record).await);
+    let Some((lanes, waker)) = open(&store, &bus, record, has_pool, control).await else {
+        return Some(leave(&store, record).await);
     };
     let (finished, reports): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
     let core = Rc::new(Core {
@@ -136,7 +137,7 @@ async fn live(
         plugins,
         policy: Cell::new(policy(config)),
         kill_grace: Cell::new(config.shutdown.kill_grace),
-        store: Arc::clone(&store),
+        store: store.clone(),
         clock,
         bus,
         handlers,
@@ -219,7 +220,7 @@ async fn live(
     stop(std::mem::take(&mut tasks));
     record.clone_from(&core.record.borrow());
     match ended {
-        Some(Ended::Clean) => Some(leave(&*store, record).await),
+        Some(Ended::Clean) => Some(leave(&store, record).await),
         other => other,
     }
 }
@@ -241,12 +242,12 @@ fn pause(core: &Core, paused: bool) {
 
 /// Opens lanes and waker, as often as it takes. `None` when told to stop before.
 async fn open(
-    store: &dyn Store,
+    store: &Store<role::Pool>,
     bus: &Bus,
     record: &InstanceRecord,
     has_pool: bool,
     control: &mut watch::Receiver<Control>,
-) -> Option<(Vec<Box<dyn Lane>>, Option<Box<dyn Waker>>)> {
+) -> Option<(Vec<Lane>, Option<Waker>)> {
     if !has_pool {
         return Some((Vec::new(), None));
     }
@@ -287,10 +288,15 @@ async fn retry(
 }
 
 /// Joins again after a declared death. False when told to stop before.
-async fn rejoin(store: &dyn Store, bus: &Bus, record: &InstanceRecord, control: &mut watch::Receiver<Control>) -> bool {
+async fn rejoin(
+    store: &Store<role::Pool>,
+    bus: &Bus,
+    record: &InstanceRecord,
+    control: &mut watch::Receiver<Control>,
+) -> bool {
     let mut attempt = 0;
     loop {
-        let error = match store.join(record).await {
+        let error = match store.run(Join { record: record.clone() }).await {
             Ok(Joined::Yes) => return true,
             // Whoever declared us dead has not buried us yet.
             Ok(Joined::NameTaken(by)) => {
@@ -364,8 +370,8 @@ async fn orders(control: &mut watch::Receiver<Control>, heeded: u32) -> Option<C
 }
 
 /// Unregisters everything; if the store does not answer soon, the lease will run out instead.
-async fn leave(store: &dyn Store, record: &InstanceRecord) -> Ended {
-    match tokio::time::timeout(Duration::from_secs(1), store.leave(record)).await {
+async fn leave(store: &Store<role::Pool>, record: &InstanceRecord) -> Ended {
+    match tokio::time::timeout(Duration::from_secs(1), store.run(Leave { record: record.clone() })).await {
         Ok(Ok(())) => Ended::Clean,
         Ok(Err(_)) | Err(_) => Ended::Unsettled,
     }

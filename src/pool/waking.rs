@@ -25,7 +25,7 @@ const TURN: Duration = Duration::from_millis(1);
 const MOST_TURNS: u32 = 25;
 
 /// Wakes lanes for as long as it is polled.
-pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
+pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker) {
     let mut vain = Vain::default();
     core.came_short.notify_one();
     loop {
@@ -34,7 +34,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
             () = core.look_anew.notified() => {}
         }
         let timeout = core.config().timeout;
-        let seen = arm(&core, &*waker).await;
+        let seen = arm(&core, &waker).await;
         if core.bus.wants(Kind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
         }
@@ -53,7 +53,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
             }
             let woken = tokio::select! {
                 () = waker.woken() => true,
-                () = listens(&core, &*waker) => false,
+                () = listens(&core, &waker) => false,
                 () = core.look_anew.notified() => false,
             };
             let turn = if woken { turn(core.peers.get()) } else { 0 };
@@ -73,7 +73,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Box<dyn Waker>) {
 }
 
 /// Waits as long as the waker would hear of any change.
-async fn listens(core: &Core, waker: &dyn Waker) {
+async fn listens(core: &Core, waker: &Waker) {
     for _ in 0..CHECKS {
         sleep(core.config().timeout).await;
         match waker.check().await {
@@ -87,7 +87,7 @@ async fn listens(core: &Core, waker: &dyn Waker) {
 }
 
 /// Arms until it works, and until the queues watched are all the queues there are.
-async fn arm(core: &Core, waker: &dyn Waker) -> Seen {
+async fn arm(core: &Core, waker: &Waker) -> Seen {
     let mut attempt = 0;
     loop {
         let queue_names = core.patterns.borrow().has_patterns();

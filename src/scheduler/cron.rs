@@ -15,7 +15,7 @@ use crate::event::Event;
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
 use crate::store::queueing::{Enqueue, Enqueued};
-use crate::store::scheduling::{Fire, Fired, Leadership};
+use crate::store::scheduling::{Fire, Fired, LastFired, Lead, Leadership};
 use crate::task::definition::TaskDefinition;
 use crate::task::schedule::JobSchedule;
 
@@ -44,7 +44,7 @@ async fn go(context: &Context) {
             if context.registry().iter().all(|task| task.schedules.is_empty()) {
                 return Ok(None);
             }
-            let leads = context.store.lead(Leadership::Duties, &owner, ttl_ms).await?;
+            let leads = context.store.run(Lead { which: Leadership::Duties, owner: owner.clone(), ttl_ms }).await?;
             look(context, context.clock.now_ms(), leads).await
         };
         let next_s = match looked.await {
@@ -75,7 +75,7 @@ pub async fn look(context: &Context, now_ms: i64, leads: bool) -> Result<Option<
     let all: Vec<(&TaskDefinition, &JobSchedule)> =
         registry.iter().flat_map(|task| task.schedules.iter().map(|schedule| (&**task, schedule))).collect();
     let ids: Vec<String> = all.iter().map(|(_, schedule)| schedule.id.clone()).collect();
-    let last = context.store.last_fired(&ids).await?;
+    let last = context.store.run(LastFired { ids }).await?;
     let now_s = now_ms.div_euclid(1000);
     let mut next_s: Option<i64> = None;
     for ((task, schedule), seen_s) in all.into_iter().zip(last) {
@@ -102,7 +102,7 @@ async fn enqueue_due(
             admissions: Chain::of(task).admissions(&schedule.queue, &schedule.args),
         });
         let fire = Fire { id: schedule.id.clone(), seen_s, last_s: occurrence, job };
-        match context.store.fire(&fire).await? {
+        match context.store.run(fire).await? {
             Fired::No => return Ok(()),
             Fired::Yes(enqueued) if seen_s.is_some() => tell(context, task, schedule, occurrence, runs, &enqueued),
             Fired::Yes(_) => {}

@@ -16,8 +16,8 @@ use super::{Context, sleep_or_reload};
 use crate::event::Event;
 use crate::process::sweep;
 use crate::store::StoreError;
-use crate::store::instance::HostIdentity;
-use crate::store::scheduling::Leadership;
+use crate::store::instance::{HostIdentity, Oversee};
+use crate::store::scheduling::{Leadership, Resign};
 
 /// How often who does not lead looks after its own periodic tasks.
 const OWN_LOOK: Duration = Duration::from_secs(60);
@@ -40,7 +40,9 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
         () = duties.go() => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
-    let _ = tokio::time::timeout(Duration::from_secs(1), context.store.resign(Leadership::Duties, &owner)).await;
+    let _ =
+        tokio::time::timeout(Duration::from_secs(1), context.store.run(Resign { which: Leadership::Duties, owner }))
+            .await;
 }
 
 struct Duties<'a> {
@@ -91,7 +93,7 @@ impl Duties<'_> {
     async fn round(&mut self, period: Duration) -> Result<(), StoreError> {
         let store = &self.context.store;
         let ttl_ms = u64::try_from(self.context.lease.as_millis()).unwrap_or(u64::MAX);
-        let (leads, instances) = store.oversee(self.owner, ttl_ms).await?;
+        let (leads, instances) = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms }).await?;
         let every = if leads { (self.context.lease * 2).min(OWN_LOOK) } else { OWN_LOOK };
         let mut entries = None;
         if self.own_look.is_none_or(|last| last.elapsed() >= every) {

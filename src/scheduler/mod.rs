@@ -23,6 +23,7 @@ use crate::event::Bus;
 use crate::plugin::ending::CrashPolicy;
 use crate::store::Store;
 use crate::store::instance::HostIdentity;
+use crate::store::role;
 use crate::task::Registry;
 
 /// What the loops go by. A reload replaces the whole.
@@ -61,7 +62,7 @@ impl Present {
 #[derive(Clone)]
 pub struct Context {
     /// The store.
-    pub store: Arc<dyn Store>,
+    pub store: Store<role::Scheduler>,
     /// What a reload replaces; read through the methods, at the moment it is needed.
     pub present: watch::Receiver<Present>,
     /// Wall time, for records and to notice skew.

@@ -15,7 +15,8 @@ use crate::plugin::chain::Chain;
 use crate::store::StoreError;
 use crate::store::effect::HALTED_S;
 use crate::store::instance::InstanceState;
-use crate::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
+use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Withdraw};
+use crate::store::workers::RegisteredWorkers;
 use crate::task::{Cadence, TaskDefinition};
 
 /// How long past due a job is not yet searched for.
@@ -34,7 +35,7 @@ pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntr
     let job_lock = |task: &Arc<TaskDefinition>| Chain::of(task).job_lock(&task.queue, &Args::periodic());
     let locks: Vec<_> = tasks.iter().map(|task| job_lock(task).map(|(key, _)| key)).collect();
     let asked: Vec<_> = locks.iter().flatten().cloned().collect();
-    let (entries, held) = store.periodic(&asked).await?;
+    let (entries, held) = store.run(Periodic { job_locks: asked }).await?;
     let mut held = held.into_iter();
     let now_s = clock.now_ms() / 1000;
     let mut workers = None;
@@ -49,7 +50,7 @@ pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntr
         let chain = Chain::of(task);
         let Some(tick) = chain.tick(clock.now_ms()) else { continue };
         if workers.is_none() {
-            let registered = store.registered().await?;
+            let registered = store.run(RegisteredWorkers).await?;
             workers = Some(registered.into_iter().map(|registered| registered.worker).collect::<Vec<_>>());
         }
         let reconcile = Reconcile {
@@ -62,7 +63,7 @@ pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntr
             stale_due_s: entry.filter(|entry| boot && is_stale(task, entry, now_s)).map(|entry| entry.due_s),
             tick,
         };
-        let why = match store.reconcile(&reconcile).await? {
+        let why = match store.run(reconcile).await? {
             Reconciled::Fine | Reconciled::Started | Reconciled::Waits | Reconciled::Runs => continue,
             Reconciled::Moved => {
                 let text = format!("the next run of {} was moved, for its definition says another time now", task.name);
@@ -127,7 +128,7 @@ impl Undeclared {
             }
             let forms = ["[{}]", "[null]", "[]"].into_iter().filter_map(|args| Args::from_json(args).ok());
             let forms: Vec<_> = forms.map(|args| encode(entry.task.as_str(), entry.queue.as_str(), &args)).collect();
-            context.store.withdraw(&entry.task, &entry.queue, &forms).await?;
+            context.store.run(Withdraw { task: entry.task.clone(), queue: entry.queue.clone(), forms }).await?;
             self.0.remove(&entry.task);
             let text = format!("withdrew periodic task {}, which no instance has declared for 10 minutes", entry.task);
             context.bus.emit(Event::Notice { text });
@@ -139,5 +140,5 @@ impl Undeclared {
 /// Do workers of other programs work here? A periodic task may be theirs, and then it is not ours to withdraw.
 async fn has_foreigners(context: &Context, instances: &[InstanceState]) -> Result<bool, StoreError> {
     let ours = |worker: &WorkerName| instances.iter().any(|state| worker.name().starts_with(&state.record.name));
-    Ok(context.store.registered().await?.iter().any(|registered| !ours(&registered.worker)))
+    Ok(context.store.run(RegisteredWorkers).await?.iter().any(|registered| !ours(&registered.worker)))
 }

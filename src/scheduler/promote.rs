@@ -15,7 +15,7 @@ use crate::event::{Event, Kind};
 use crate::job::{Args, Failure, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
-use crate::store::scheduling::{Leadership, Promote, PromoteTo, Promoted, Promotion};
+use crate::store::scheduling::{Lead, Leadership, Promote, PromoteTo, Promoted, Promotion, ReadDue, Resign};
 use crate::store::wake::{Waker, Watch};
 
 /// Most jobs moved in one step: what keeps a step below 5 ms of Redis' time when measured.
@@ -44,7 +44,11 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
     // The step in flight, if any, is atomic; what it would have told is read anew by the next leader.
-    let _ = tokio::time::timeout(Duration::from_secs(1), context.store.resign(Leadership::Scheduler, name)).await;
+    let _ = tokio::time::timeout(
+        Duration::from_secs(1),
+        context.store.run(Resign { which: Leadership::Scheduler, owner: name.to_owned() }),
+    )
+    .await;
     bus.emit(Event::SchedulerEnd { name: name.clone() });
 }
 
@@ -61,7 +65,7 @@ impl Promoter<'_> {
         let mut attempt = 0;
         loop {
             let error = match self.context.store.waker().await {
-                Ok(waker) => match self.rounds(&*waker, &mut attempt).await {
+                Ok(waker) => match self.rounds(&waker, &mut attempt).await {
                     Ok(never) => match never {},
                     Err(error) => error,
                 },
@@ -77,7 +81,7 @@ impl Promoter<'_> {
         }
     }
 
-    async fn rounds(&mut self, waker: &dyn Waker, attempt: &mut u32) -> Result<std::convert::Infallible, StoreError> {
+    async fn rounds(&mut self, waker: &Waker, attempt: &mut u32) -> Result<std::convert::Infallible, StoreError> {
         loop {
             let Context { bus, .. } = self.context;
             self.renew().await?;
@@ -114,7 +118,8 @@ impl Promoter<'_> {
         if self.leading && self.renewed.elapsed() < RENEWAL {
             return Ok(());
         }
-        let leads = store.lead(Leadership::Scheduler, name, millis(TTL)).await?;
+        let leads =
+            store.run(Lead { which: Leadership::Scheduler, owner: name.to_owned(), ttl_ms: millis(TTL) }).await?;
         if leads && !self.leading {
             bus.emit(Event::Notice { text: format!("scheduler leader: {name}") });
         }
@@ -124,7 +129,7 @@ impl Promoter<'_> {
     }
 
     /// Renews the leadership until something is due or it is lost. While the waker hears there is nothing to look at.
-    async fn lead_on(&mut self, waker: &dyn Waker, due: Option<Instant>) -> Result<(), StoreError> {
+    async fn lead_on(&mut self, waker: &Waker, due: Option<Instant>) -> Result<(), StoreError> {
         let led = self.leading;
         loop {
             let renewal = self.renewed + RENEWAL;
@@ -150,7 +155,7 @@ impl Promoter<'_> {
             if !self.leading {
                 return Ok(false);
             }
-            let due = store.due(BATCH).await?;
+            let due = store.run(ReadDue { limit: BATCH }).await?;
             let Some(second) = due.second.filter(|_| due.is_due()) else { return Ok(true) };
             if last != Some(second) && bus.wants(Kind::WorkingTimestamp) {
                 bus.emit(Event::WorkingTimestamp { second });
@@ -159,7 +164,7 @@ impl Promoter<'_> {
             let given = due.jobs.len();
             let jobs = due.jobs.into_iter().map(|payload| self.route(payload)).collect();
             let promotion = Promotion { leader: Some(name.clone()), second, jobs };
-            match store.promote(&promotion).await? {
+            match store.run(promotion.clone()).await? {
                 Promoted::NotLeader => return Ok(false),
                 Promoted::Moved(moved) => {
                     self.tell(&promotion, moved);

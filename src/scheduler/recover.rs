@@ -15,8 +15,9 @@ use crate::event::Event;
 use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::process::sweep;
 use crate::store::StoreError;
-use crate::store::instance::{HostIdentity, InstanceState};
-use crate::store::scheduling::{Leadership, Recovered};
+use crate::store::instance::{Bury, HostIdentity, InstanceState};
+use crate::store::scheduling::{Leadership, Resign};
+use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 
 /// Watches counters.
@@ -81,7 +82,7 @@ pub fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bool {
 pub async fn recover(context: &Context, dead: &InstanceState) -> Result<bool, StoreError> {
     let Context { store, bus, .. } = context;
     let workers = dead.record.workers();
-    let records = store.working(&workers).await?;
+    let records = store.run(Working { workers: workers.clone() }).await?;
     let mut recovered = 0;
     for record in records.into_iter().flatten() {
         let ours = record.claim.as_ref().is_some_and(|claim| claim.instance() == dead.record.id);
@@ -89,11 +90,13 @@ pub async fn recover(context: &Context, dead: &InstanceState) -> Result<bool, St
             recovered += 1;
         }
     }
-    let buried = store.bury(dead).await?;
+    let buried = store.run(Bury { dead: dead.clone() }).await?;
     if buried {
         // What it led is free at once, and not only when the lock runs out.
-        store.resign(Leadership::Scheduler, &dead.record.name).await?;
-        store.resign(Leadership::Duties, &duties_owner(&dead.record.name, &dead.record.host)).await?;
+        store.run(Resign { which: Leadership::Scheduler, owner: dead.record.name.clone() }).await?;
+        store
+            .run(Resign { which: Leadership::Duties, owner: duties_owner(&dead.record.name, &dead.record.host) })
+            .await?;
     }
     if buried && let Some(worker) = workers.into_iter().next() {
         let why = format!("instance {} on {} is dead; {recovered} jobs recovered", dead.record.id, dead.record.name);
@@ -119,7 +122,7 @@ async fn recover_one(
     let worker = record.worker.clone();
     let find = |class: &str| registry.get(class).map(|task| &**task);
     let CutOff { recovery, job, failure, why } = cut_off(record, instance, find, context.policy(), clock.now_ms());
-    match store.recover(&recovery).await? {
+    match store.run(recovery).await? {
         Recovered::Yes => {
             match failure {
                 Some(failure) => bus.emit(Event::Failure { job, failure, duration: Duration::ZERO }),

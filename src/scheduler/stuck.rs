@@ -11,8 +11,9 @@ use crate::event::Event;
 use crate::job::{Args, Failure, FailureView, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
-use crate::store::inspection::Retried;
+use crate::store::inspection::{Retried, RetryFailed};
 use crate::store::instance::InstanceState;
+use crate::store::workers::{ForceClean, RegisteredWorkers};
 
 /// Cleans away every foreign worker whose last ping is older than `after`.
 ///
@@ -25,7 +26,7 @@ pub async fn sweep(context: &Context, after: Duration, instances: &[InstanceStat
     let Context { store, clock, bus, host, .. } = context;
     let now_ms = clock.now_ms();
     let limit_s = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
-    for registered in store.registered().await? {
+    for registered in store.run(RegisteredWorkers).await? {
         let worker = &registered.worker;
         let of_windlass = instances.iter().any(|state| {
             worker.name().strip_prefix(state.record.name.as_str()).is_some_and(|rest| rest.starts_with('+'))
@@ -41,7 +42,9 @@ pub async fn sweep(context: &Context, after: Duration, instances: &[InstanceStat
             let payload = record.payload.as_deref().unwrap_or(&record.raw);
             Failure::stuck(&host.hostname, now_ms).record(worker.name(), queue, payload, now_ms)
         });
-        if store.force_clean(worker, working, record.as_ref(), &[]).await? {
+        let clean =
+            ForceClean { worker: worker.clone(), working: working.cloned(), record: record.clone(), free: Vec::new() };
+        if store.run(clean).await? {
             let why = format!("it has not pinged for {silent_s} s");
             bus.emit(Event::CleaningWorker { worker: worker.clone(), why });
             if let Some(record) = record.filter(|_| context.retries_stuck_jobs()) {
@@ -68,7 +71,13 @@ async fn retry(context: &Context, record: &Bytes) -> Result<(), StoreError> {
     let text = if view.is_bent() {
         format!("a stuck job of {} stays failed: its arguments may have been changed by its worker's record", job.class)
     } else {
-        match context.store.retry_failed(record, &queue, payload, &admissions.unwrap_or_default()).await? {
+        let retry = RetryFailed {
+            record: record.clone(),
+            queue: queue.clone(),
+            payload: payload.clone(),
+            admissions: admissions.unwrap_or_default(),
+        };
+        match context.store.run(retry).await? {
             Retried::Yes => format!("the job of {} goes back to queue {queue}: retry_stuck_jobs", job.class),
             Retried::Refused { plugin } => format!("a stuck job of {} stays failed: {plugin} refused", job.class),
             Retried::Gone => return Ok(()),

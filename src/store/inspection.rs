@@ -1,12 +1,23 @@
-//! What people look at and correct. Nothing here runs by itself.
+//! What people look at and correct. Nothing here runs by itself, and all fail when the store cannot be reached.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::arrow::{Arrow, Kind};
 use super::effect::Admission;
-use super::error::StoreError;
-use super::scheduling::Leadership;
+use super::role::{Admin, May, Scheduler};
 use crate::job::QueueName;
+
+/// All queues with their lengths, in code-unit order.
+#[derive(Debug, Clone, Copy)]
+pub struct Queues;
+
+impl Arrow for Queues {
+    type Reply = Vec<QueueLength>;
+    const NAME: &'static str = "queues";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<Queues> for Admin {}
 
 /// A queue and how many jobs it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +27,66 @@ pub struct QueueLength {
     /// Its jobs.
     pub length: u64,
 }
+
+/// The jobs at positions `start` to `stop` of a queue, both inclusive; negative positions count
+/// from the end, as Redis counts.
+#[derive(Debug, Clone)]
+pub struct Queued {
+    /// The queue.
+    pub queue: QueueName,
+    /// The first position.
+    pub start: i64,
+    /// The last position.
+    pub stop: i64,
+}
+
+impl Arrow for Queued {
+    type Reply = Vec<Bytes>;
+    const NAME: &'static str = "queued";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<Queued> for Admin {}
+
+/// Deletes jobs of exactly these bytes from a queue, as `LREM` counts: at most `count` from the head, from the
+/// tail if it is negative, all for 0; tells how many there were. Their locks stay.
+#[derive(Debug, Clone)]
+pub struct DeleteJobs {
+    /// The queue.
+    pub queue: QueueName,
+    /// The jobs' bytes.
+    pub payload: Bytes,
+    /// How many, and from which end.
+    pub count: i64,
+}
+
+impl Arrow for DeleteJobs {
+    type Reply = u64;
+    const NAME: &'static str = "delete_jobs";
+    const KIND: Kind = Kind::Once;
+}
+
+impl May<DeleteJobs> for Admin {}
+
+/// Removes jobs of several different bytes in one atomic step, those nearest to `from` first; tells how many. No
+/// bytes stand twice in `doomed`. Takes one walk through the queue, however many there are.
+#[derive(Debug, Clone)]
+pub struct DeleteEach {
+    /// The queue.
+    pub queue: QueueName,
+    /// What to delete.
+    pub doomed: Vec<Doomed>,
+    /// Which go first.
+    pub from: QueueEnd,
+}
+
+impl Arrow for DeleteEach {
+    type Reply = u64;
+    const NAME: &'static str = "delete_each";
+    const KIND: Kind = Kind::Once;
+}
+
+impl May<DeleteEach> for Admin {}
 
 /// Jobs to be deleted from a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -35,6 +106,66 @@ pub enum QueueEnd {
     Tail,
 }
 
+/// Deletes a queue and its jobs; tells how many there were.
+#[derive(Debug, Clone)]
+pub struct DeleteQueue {
+    /// The queue.
+    pub queue: QueueName,
+}
+
+impl Arrow for DeleteQueue {
+    type Reply = u64;
+    const NAME: &'static str = "delete_queue";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<DeleteQueue> for Admin {}
+
+/// Pauses a queue, or everything: from the moment this returns nobody's exchange claims from it, until it is
+/// resumed. Enqueueing and promotion go on. On Redis everything means Ruby's workers too, for the key is theirs.
+/// A queue need not exist, and its pause outlives its deletion. False if it was paused before.
+#[derive(Debug, Clone)]
+pub struct Pause {
+    /// The queue; `None`: everything.
+    pub queue: Option<QueueName>,
+}
+
+impl Arrow for Pause {
+    type Reply = bool;
+    const NAME: &'static str = "pause";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Pause> for Admin {}
+
+/// Resumes what [`Pause`] paused and wakes waiting workers; false if it was not paused. Resuming
+/// everything leaves queues paused that are paused by themselves.
+#[derive(Debug, Clone)]
+pub struct Resume {
+    /// The queue; `None`: everything.
+    pub queue: Option<QueueName>,
+}
+
+impl Arrow for Resume {
+    type Reply = bool;
+    const NAME: &'static str = "resume";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Resume> for Admin {}
+
+/// What is paused.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadPaused;
+
+impl Arrow for ReadPaused {
+    type Reply = Paused;
+    const NAME: &'static str = "paused";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<ReadPaused> for Admin {}
+
 /// What claims nothing at present, for whoever works on the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Paused {
@@ -44,16 +175,85 @@ pub struct Paused {
     pub queues: Vec<QueueName>,
 }
 
-/// The counters.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Stats {
-    /// Jobs done, ever.
-    pub processed: u64,
-    /// Jobs failed, ever.
-    pub failed: u64,
-    /// (worker name, processed, failed) of every registered worker.
-    pub workers: Vec<(String, u64, u64)>,
+/// How many failed jobs there are.
+#[derive(Debug, Clone, Copy)]
+pub struct FailedCount;
+
+impl Arrow for FailedCount {
+    type Reply = u64;
+    const NAME: &'static str = "failed_count";
+    const KIND: Kind = Kind::Reads;
 }
+
+impl May<FailedCount> for Scheduler {}
+impl May<FailedCount> for Admin {}
+
+/// The failure records at positions `start` to `stop`, both inclusive, oldest first.
+#[derive(Debug, Clone, Copy)]
+pub struct FailedRecords {
+    /// The first position.
+    pub start: i64,
+    /// The last position.
+    pub stop: i64,
+}
+
+impl Arrow for FailedRecords {
+    type Reply = Vec<Bytes>;
+    const NAME: &'static str = "failed";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<FailedRecords> for Scheduler {}
+impl May<FailedRecords> for Admin {}
+
+/// Removes the first record with exactly these bytes; false if there is none.
+#[derive(Debug, Clone)]
+pub struct RemoveFailed {
+    /// The record.
+    pub record: Bytes,
+}
+
+impl Arrow for RemoveFailed {
+    type Reply = bool;
+    const NAME: &'static str = "remove_failed";
+    const KIND: Kind = Kind::Once;
+}
+
+impl May<RemoveFailed> for Admin {}
+
+/// Removes all failure records; tells how many there were.
+#[derive(Debug, Clone, Copy)]
+pub struct ClearFailed;
+
+impl Arrow for ClearFailed {
+    type Reply = u64;
+    const NAME: &'static str = "clear_failed";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<ClearFailed> for Admin {}
+
+/// Failed -> queue: removes the record and enqueues its job in one atomic step.
+#[derive(Debug, Clone)]
+pub struct RetryFailed {
+    /// The record.
+    pub record: Bytes,
+    /// Where its job goes.
+    pub queue: QueueName,
+    /// The job's bytes.
+    pub payload: Bytes,
+    /// Conditions, in the order of the plugins that state them.
+    pub admissions: Vec<Admission>,
+}
+
+impl Arrow for RetryFailed {
+    type Reply = Retried;
+    const NAME: &'static str = "retry_failed";
+    const KIND: Kind = Kind::Once;
+}
+
+impl May<RetryFailed> for Scheduler {}
+impl May<RetryFailed> for Admin {}
 
 /// What became of a retry from the failed list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -69,14 +269,40 @@ pub enum Retried {
     },
 }
 
-/// A delayed second and its jobs.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DelayedSecond {
-    /// The unix second.
-    pub second: i64,
-    /// How many jobs are due then.
-    pub length: u64,
+/// The counters.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadStats;
+
+impl Arrow for ReadStats {
+    type Reply = Stats;
+    const NAME: &'static str = "stats";
+    const KIND: Kind = Kind::Reads;
 }
+
+impl May<ReadStats> for Admin {}
+
+/// The counters.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Jobs done, ever.
+    pub processed: u64,
+    /// Jobs failed, ever.
+    pub failed: u64,
+    /// (worker name, processed, failed) of every registered worker.
+    pub workers: Vec<(String, u64, u64)>,
+}
+
+/// The locks that plugins hold.
+#[derive(Debug, Clone, Copy)]
+pub struct Locks;
+
+impl Arrow for Locks {
+    type Reply = Vec<HeldLock>;
+    const NAME: &'static str = "locks";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<Locks> for Admin {}
 
 /// A lock somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -89,85 +315,17 @@ pub struct HeldLock {
     pub ttl_ms: Option<u64>,
 }
 
-/// The part of a store that the command line and other surfaces for people hold.
-#[async_trait]
-pub trait Inspection: Send + Sync {
-    /// All queues with their lengths, in code-unit order.
-    ///
-    /// # Errors
-    /// All methods here fail when the store cannot be reached.
-    async fn queues(&self) -> Result<Vec<QueueLength>, StoreError>;
-
-    /// The jobs at positions `start` to `stop` of a queue, both inclusive; negative positions count
-    /// from the end, as Redis counts.
-    async fn queued(&self, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError>;
-
-    /// Deletes jobs of exactly these bytes from a queue, as `LREM` counts: at most `count` from the head, from the
-    /// tail if it is negative, all for 0; tells how many there were. Their locks stay.
-    async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError>;
-
-    /// Removes jobs of several different bytes in one atomic step, those nearest to `from` first; tells how many. No
-    /// bytes stand twice in `doomed`. Takes one walk through the queue, however many there are.
-    async fn delete_each(&self, queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> Result<u64, StoreError>;
-
-    /// Deletes a queue and its jobs; tells how many there were.
-    async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError>;
-
-    /// Pauses a queue, or everything: from the moment this returns nobody's exchange claims from it, until it is
-    /// resumed. Enqueueing and promotion go on. On Redis everything means Ruby's workers too, for the key is theirs.
-    /// A queue need not exist, and its pause outlives its deletion. False if it was paused before.
-    async fn pause(&self, queue: Option<&QueueName>) -> Result<bool, StoreError>;
-
-    /// Resumes what [`pause`](Self::pause) paused and wakes waiting workers; false if it was not paused. Resuming
-    /// everything leaves queues paused that are paused by themselves.
-    async fn resume(&self, queue: Option<&QueueName>) -> Result<bool, StoreError>;
-
-    /// What is paused.
-    async fn paused(&self) -> Result<Paused, StoreError>;
-
-    /// How many failed jobs there are.
-    async fn failed_count(&self) -> Result<u64, StoreError>;
-
-    /// The failure records at positions `start` to `stop`, both inclusive, oldest first.
-    async fn failed(&self, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError>;
-
-    /// Removes the first record with exactly these bytes; false if there is none.
-    async fn remove_failed(&self, record: &Bytes) -> Result<bool, StoreError>;
-
-    /// Removes all failure records; tells how many there were.
-    async fn clear_failed(&self) -> Result<u64, StoreError>;
-
-    /// Failed -> queue: removes the record and enqueues its job in one atomic step.
-    async fn retry_failed(
-        &self,
-        record: &Bytes,
-        queue: &QueueName,
-        payload: &Bytes,
-        admissions: &[Admission],
-    ) -> Result<Retried, StoreError>;
-
-    /// The counters.
-    async fn stats(&self) -> Result<Stats, StoreError>;
-
-    /// The delayed seconds from `from` on, ascending, at most `limit`.
-    async fn delayed_seconds(&self, from: i64, limit: usize) -> Result<Vec<DelayedSecond>, StoreError>;
-
-    /// The jobs due at a second, in order, from position `start` to `stop`, both inclusive.
-    async fn delayed_at(&self, second: i64, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError>;
-
-    /// The seconds at which a job of exactly these bytes is due, ascending.
-    async fn scheduled_at(&self, payload: &Bytes) -> Result<Vec<i64>, StoreError>;
-
-    /// Removes every delayed job of exactly these bytes, and seconds left empty; tells the seconds,
-    /// ascending.
-    async fn delete_delayed(&self, payload: &Bytes) -> Result<Vec<i64>, StoreError>;
-
-    /// The locks that plugins hold.
-    async fn locks(&self) -> Result<Vec<HeldLock>, StoreError>;
-
-    /// Deletes a lock by its key without namespace; false if there is none.
-    async fn delete_lock(&self, key: &str) -> Result<bool, StoreError>;
-
-    /// Who holds a leadership.
-    async fn leader(&self, which: Leadership) -> Result<Option<String>, StoreError>;
+/// Deletes a lock by its key without namespace; false if there is none.
+#[derive(Debug, Clone)]
+pub struct DeleteLock {
+    /// Its key without namespace.
+    pub key: String,
 }
+
+impl Arrow for DeleteLock {
+    type Reply = bool;
+    const NAME: &'static str = "delete_lock";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<DeleteLock> for Admin {}

@@ -2,6 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::arrow::{Arrow, Kind};
+use super::role::{Admin, May, Mover, Pool, Scheduler};
+use super::working::WorkingRecord;
 use crate::job::{ClaimToken, LockKey, TaskName, WorkerName};
 
 /// Where an instance runs, exactly enough to tell from the same machine whether it is still alive.
@@ -95,7 +98,70 @@ pub enum Joined {
     NameTaken(Box<InstanceRecord>),
 }
 
-/// One extension of a lease, for all of an instance's workers.
+/// Registers an instance and starts its lease, unless another holds its name. Repeating it for the same id is harmless.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct Join {
+    /// What it says of itself.
+    pub record: InstanceRecord,
+}
+
+impl Arrow for Join {
+    type Reply = Joined;
+    const NAME: &'static str = "join";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Join> for Pool {}
+
+/// Registers workers (membership, start time, ping) of an instance. Working records that already stand under their
+/// names, left by an earlier life, are returned and left standing: a worker with one must not claim before it is
+/// recovered.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct Register {
+    /// The instance.
+    pub instance: String,
+    /// Its workers.
+    pub workers: Vec<WorkerName>,
+}
+
+impl Arrow for Register {
+    type Reply = Vec<WorkingRecord>;
+    const NAME: &'static str = "register";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Register> for Pool {}
+
+/// Removes idle workers with their pings and stats; a worker that has a working record stays.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct Unregister {
+    /// The instance.
+    pub instance: String,
+    /// Its workers.
+    pub workers: Vec<WorkerName>,
+}
+
+impl Arrow for Unregister {
+    type Reply = ();
+    const NAME: &'static str = "unregister";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Unregister> for Pool {}
+
+/// Extends a lease, pings for all of an instance's workers, renews locks; see [`Extended`] for what it detects.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
 #[derive(Debug, Clone)]
 pub struct Extend {
     /// The instance, as it would register now.
@@ -109,6 +175,14 @@ pub struct Extend {
     /// Locks of running jobs to be renewed.
     pub locks: Vec<LockRenewal>,
 }
+
+impl Arrow for Extend {
+    type Reply = Extended;
+    const NAME: &'static str = "extend";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Extend> for Pool {}
 
 /// A lock to be renewed for a running job, if it still carries the claim's token.
 #[derive(Debug, Clone)]
@@ -155,6 +229,25 @@ pub enum Left {
     Claim(ClaimToken),
 }
 
+/// Ends an instance: unregisters its workers and removes lease, registration and lanes. If a working record of it is
+/// left, only the idle workers go, and the rest is left to recovery.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct Leave {
+    /// What it said of itself.
+    pub record: InstanceRecord,
+}
+
+impl Arrow for Leave {
+    type Reply = ();
+    const NAME: &'static str = "leave";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Leave> for Pool {}
+
 /// A registered instance and its lease counter, as seen at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceState {
@@ -164,3 +257,60 @@ pub struct InstanceState {
     /// the observer itself could read it.
     pub counter: u64,
 }
+
+/// Every registered instance with its counter.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct Instances;
+
+impl Arrow for Instances {
+    type Reply = Vec<InstanceState>;
+    const NAME: &'static str = "instances";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<Instances> for Scheduler {}
+impl May<Instances> for Admin {}
+impl May<Instances> for Mover {}
+
+/// Takes or renews [`Leadership::Duties`](super::scheduling::Leadership::Duties) as
+/// [`Lead`](super::scheduling::Lead) does, and reads all instances.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct Oversee {
+    /// Who takes or renews it.
+    pub owner: String,
+    /// For how long.
+    pub ttl_ms: u64,
+}
+
+impl Arrow for Oversee {
+    type Reply = (bool, Vec<InstanceState>);
+    const NAME: &'static str = "oversee";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Oversee> for Scheduler {}
+
+/// Removes a dead instance with its workers and lanes, if its counter still stands and no working record of it is left.
+/// False if not.
+///
+/// # Errors
+/// Fails when the store cannot be reached; may be repeated.
+#[derive(Debug, Clone)]
+pub struct Bury {
+    /// The instance as it was seen.
+    pub dead: InstanceState,
+}
+
+impl Arrow for Bury {
+    type Reply = bool;
+    const NAME: &'static str = "bury";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Bury> for Scheduler {}

@@ -1,396 +1,228 @@
-//! A store on top of a store: whoever wants one operation to work otherwise writes that one.
+//! Between a store's handle and its engine: what looks at arrows, changes them, or answers in the engine's place.
 //!
-//! Every method of [`StoreLayer`] passes the call on; [`Layered`] makes a whole [`Store`] of it. A method that the
-//! contract gains later is passed on as well, and breaks nobody's layer.
+//! A [`Layer`] is given every arrow that passes, lanes' exchanges and wakers' looks included, without its type. It asks
+//! for the types that it knows and passes all others on as they are, so an arrow that is added later breaks no layer.
+//! A store without layers boxes nothing and does not come here.
+//!
+//! ```
+//! use async_trait::async_trait;
+//! use windlass::store::StoreError;
+//! use windlass::store::layer::{AnyArrow, AnyReply, Layer, Next};
+//! use windlass::store::queueing::EnqueueBatch;
+//!
+//! /// Everything goes to the head of its queue.
+//! struct Front;
+//!
+//! #[async_trait]
+//! impl Layer for Front {
+//!     async fn around(&self, mut arrow: AnyArrow, mut next: Next<'_>) -> Result<AnyReply, StoreError> {
+//!         if let Some(batch) = arrow.get_mut::<EnqueueBatch>() {
+//!             batch.jobs.iter_mut().for_each(|job| job.front = true);
+//!         }
+//!         next.pass(arrow).await
+//!     }
+//! }
+//! ```
 
+use std::any::Any;
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use bytes::Bytes;
+use futures_util::future::BoxFuture;
 
-use super::effect::Admission;
-use super::engine::Store;
+use super::arrow::{Arrow, Kind};
 use super::error::StoreError;
-use super::inspection::*;
-use super::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined};
-use super::moving::{Batch, Landing, Moving};
-use super::queueing::*;
-use super::scheduling::*;
-use super::wake::Waker;
-use super::working::WorkingRecord;
-use crate::job::{LockKey, QueueName, TaskName, WorkerName};
 
-/// What one operation, or several, does otherwise. Each method is the contract's of the same name.
+/// What stands between a store's handle and its engine.
 #[async_trait]
-#[expect(missing_docs, reason = "each is described where the contract has it")]
-pub trait StoreLayer: Send + Sync {
-    /// The store below.
-    fn inner(&self) -> &Arc<dyn Store>;
+pub trait Layer: Send + Sync {
+    /// An arrow passes. [`Next::pass`] takes it on towards the engine: once, several times, or not at all.
+    ///
+    /// # Errors
+    /// Whatever the caller is to see.
+    async fn around(&self, arrow: AnyArrow, next: Next<'_>) -> Result<AnyReply, StoreError>;
+}
 
-    /// Where the store is, for people.
-    fn describe(&self) -> String {
-        self.inner().describe()
-    }
-
-    async fn enqueue(&self, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
-        self.inner().enqueue(jobs).await
-    }
-    async fn schedule(&self, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
-        self.inner().schedule(jobs).await
-    }
-    async fn lane(&self, instance: &str, lane: u8) -> Result<Box<dyn Lane>, StoreError> {
-        self.inner().lane(instance, lane).await
-    }
-    async fn waker(&self) -> Result<Box<dyn Waker>, StoreError> {
-        self.inner().waker().await
-    }
-    async fn join(&self, record: &InstanceRecord) -> Result<Joined, StoreError> {
-        self.inner().join(record).await
-    }
-    async fn register(&self, instance: &str, workers: &[WorkerName]) -> Result<Vec<WorkingRecord>, StoreError> {
-        self.inner().register(instance, workers).await
-    }
-    async fn unregister(&self, instance: &str, workers: &[WorkerName]) -> Result<(), StoreError> {
-        self.inner().unregister(instance, workers).await
-    }
-    async fn extend(&self, extend: &Extend) -> Result<Extended, StoreError> {
-        self.inner().extend(extend).await
-    }
-    async fn leave(&self, record: &InstanceRecord) -> Result<(), StoreError> {
-        self.inner().leave(record).await
-    }
-    async fn queue_names(&self) -> Result<Vec<QueueName>, StoreError> {
-        self.inner().queue_names().await
-    }
-    async fn due(&self, limit: usize) -> Result<Due, StoreError> {
-        self.inner().due(limit).await
-    }
-    async fn promote(&self, promotion: &Promotion) -> Result<Promoted, StoreError> {
-        self.inner().promote(promotion).await
-    }
-    async fn lead(&self, which: Leadership, owner: &str, ttl_ms: u64) -> Result<bool, StoreError> {
-        self.inner().lead(which, owner, ttl_ms).await
-    }
-    async fn resign(&self, which: Leadership, owner: &str) -> Result<(), StoreError> {
-        self.inner().resign(which, owner).await
-    }
-    async fn oversee(&self, owner: &str, ttl_ms: u64) -> Result<(bool, Vec<InstanceState>), StoreError> {
-        self.inner().oversee(owner, ttl_ms).await
-    }
-    async fn instances(&self) -> Result<Vec<InstanceState>, StoreError> {
-        self.inner().instances().await
-    }
-    async fn working(&self, workers: &[WorkerName]) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
-        self.inner().working(workers).await
-    }
-    async fn recover(&self, recovery: &Recovery) -> Result<Recovered, StoreError> {
-        self.inner().recover(recovery).await
-    }
-    async fn bury(&self, dead: &InstanceState) -> Result<bool, StoreError> {
-        self.inner().bury(dead).await
-    }
-    async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
-        self.inner().registered().await
-    }
-    async fn force_clean(
-        &self,
-        worker: &WorkerName,
-        working: Option<&WorkingRecord>,
-        record: Option<&Bytes>,
-        free: &[LockKey],
-    ) -> Result<bool, StoreError> {
-        self.inner().force_clean(worker, working, record, free).await
-    }
-    async fn ping_of(&self, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
-        self.inner().ping_of(name).await
-    }
-    async fn periodic(&self, job_locks: &[LockKey]) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
-        self.inner().periodic(job_locks).await
-    }
-    async fn reconcile(&self, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
-        self.inner().reconcile(reconcile).await
-    }
-    async fn last_fired(&self, ids: &[String]) -> Result<Vec<Option<i64>>, StoreError> {
-        self.inner().last_fired(ids).await
-    }
-    async fn fire(&self, fire: &Fire) -> Result<Fired, StoreError> {
-        self.inner().fire(fire).await
-    }
-    async fn withdraw(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<(), StoreError> {
-        self.inner().withdraw(task, queue, forms).await
-    }
-    async fn stop(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError> {
-        self.inner().stop(task, queue, forms).await
-    }
-    async fn queues(&self) -> Result<Vec<QueueLength>, StoreError> {
-        self.inner().queues().await
-    }
-    async fn queued(&self, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-        self.inner().queued(queue, start, stop).await
-    }
-    async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError> {
-        self.inner().delete_jobs(queue, payload, count).await
-    }
-    async fn delete_each(&self, queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> Result<u64, StoreError> {
-        self.inner().delete_each(queue, doomed, from).await
-    }
-    async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {
-        self.inner().delete_queue(queue).await
-    }
-    async fn pause(&self, queue: Option<&QueueName>) -> Result<bool, StoreError> {
-        self.inner().pause(queue).await
-    }
-    async fn resume(&self, queue: Option<&QueueName>) -> Result<bool, StoreError> {
-        self.inner().resume(queue).await
-    }
-    async fn paused(&self) -> Result<Paused, StoreError> {
-        self.inner().paused().await
-    }
-    async fn failed_count(&self) -> Result<u64, StoreError> {
-        self.inner().failed_count().await
-    }
-    async fn failed(&self, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-        self.inner().failed(start, stop).await
-    }
-    async fn remove_failed(&self, record: &Bytes) -> Result<bool, StoreError> {
-        self.inner().remove_failed(record).await
-    }
-    async fn clear_failed(&self) -> Result<u64, StoreError> {
-        self.inner().clear_failed().await
-    }
-    async fn retry_failed(
-        &self,
-        record: &Bytes,
-        queue: &QueueName,
-        payload: &Bytes,
-        admissions: &[Admission],
-    ) -> Result<Retried, StoreError> {
-        self.inner().retry_failed(record, queue, payload, admissions).await
-    }
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        self.inner().stats().await
-    }
-    async fn delayed_seconds(&self, from: i64, limit: usize) -> Result<Vec<DelayedSecond>, StoreError> {
-        self.inner().delayed_seconds(from, limit).await
-    }
-    async fn delayed_at(&self, second: i64, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-        self.inner().delayed_at(second, start, stop).await
-    }
-    async fn scheduled_at(&self, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
-        self.inner().scheduled_at(payload).await
-    }
-    async fn delete_delayed(&self, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
-        self.inner().delete_delayed(payload).await
-    }
-    async fn locks(&self) -> Result<Vec<HeldLock>, StoreError> {
-        self.inner().locks().await
-    }
-    async fn delete_lock(&self, key: &str) -> Result<bool, StoreError> {
-        self.inner().delete_lock(key).await
-    }
-    async fn leader(&self, which: Leadership) -> Result<Option<String>, StoreError> {
-        self.inner().leader(which).await
-    }
-    async fn set_aside(&self, limit: usize) -> Result<Option<Batch>, StoreError> {
-        self.inner().set_aside(limit).await
-    }
-    async fn take_in(&self, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError> {
-        self.inner().take_in(batch, landings).await
-    }
-    async fn let_go(&self, number: u64) -> Result<(), StoreError> {
-        self.inner().let_go(number).await
+impl fmt::Debug for dyn Layer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Layer")
     }
 }
 
-/// The store that a layer and what is below it make.
-pub struct Layered<L>(pub L);
+/// The layers of a store, the outermost first.
+pub(super) type Layers = Arc<[Arc<dyn Layer>]>;
 
-impl<L: StoreLayer> Store for Layered<L> {
-    fn describe(&self) -> String {
-        self.0.describe()
+/// An arrow of a type that is to be asked for.
+#[derive(Clone)]
+pub struct AnyArrow {
+    name: &'static str,
+    kind: Kind,
+    arrow: Box<dyn Erased>,
+}
+
+impl AnyArrow {
+    /// Without its type.
+    pub fn new<A: Arrow>(arrow: A) -> Self {
+        Self { name: A::NAME, kind: A::KIND, arrow: Box::new(arrow) }
+    }
+
+    /// The arrow's name.
+    #[must_use]
+    pub fn name(&self) -> &'static str {
+        self.name
+    }
+
+    /// Whether it changes something.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The arrow, if it is of this type.
+    #[must_use]
+    pub fn get<A: Arrow>(&self) -> Option<&A> {
+        self.arrow.as_any().downcast_ref()
+    }
+
+    /// The arrow, to be changed, if it is of this type.
+    pub fn get_mut<A: Arrow>(&mut self) -> Option<&mut A> {
+        self.arrow.as_any_mut().downcast_mut()
+    }
+
+    /// The arrow, if it is of this type.
+    fn take<A: Arrow>(self) -> Result<A, StoreError> {
+        let name = self.name;
+        match self.arrow.into_any().downcast() {
+            Ok(arrow) => Ok(*arrow),
+            Err(_) => Err(StoreError::Misuse(format!("a layer passed {name} on in place of {}", A::NAME))),
+        }
     }
 }
 
-#[async_trait]
-impl<L: StoreLayer> Queueing for Layered<L> {
-    async fn enqueue(&self, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
-        self.0.enqueue(jobs).await
-    }
-    async fn schedule(&self, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
-        self.0.schedule(jobs).await
-    }
-    async fn lane(&self, instance: &str, lane: u8) -> Result<Box<dyn Lane>, StoreError> {
-        self.0.lane(instance, lane).await
-    }
-    async fn waker(&self) -> Result<Box<dyn Waker>, StoreError> {
-        self.0.waker().await
-    }
-    async fn join(&self, record: &InstanceRecord) -> Result<Joined, StoreError> {
-        self.0.join(record).await
-    }
-    async fn register(&self, instance: &str, workers: &[WorkerName]) -> Result<Vec<WorkingRecord>, StoreError> {
-        self.0.register(instance, workers).await
-    }
-    async fn unregister(&self, instance: &str, workers: &[WorkerName]) -> Result<(), StoreError> {
-        self.0.unregister(instance, workers).await
-    }
-    async fn extend(&self, extend: &Extend) -> Result<Extended, StoreError> {
-        self.0.extend(extend).await
-    }
-    async fn leave(&self, record: &InstanceRecord) -> Result<(), StoreError> {
-        self.0.leave(record).await
-    }
-    async fn queue_names(&self) -> Result<Vec<QueueName>, StoreError> {
-        self.0.queue_names().await
+impl fmt::Debug for AnyArrow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("AnyArrow").field(&self.name).finish()
     }
 }
 
-#[async_trait]
-impl<L: StoreLayer> Scheduling for Layered<L> {
-    async fn due(&self, limit: usize) -> Result<Due, StoreError> {
-        self.0.due(limit).await
+trait Erased: Send + Sync {
+    fn as_any(&self) -> &dyn Any;
+    fn as_any_mut(&mut self) -> &mut dyn Any;
+    fn into_any(self: Box<Self>) -> Box<dyn Any>;
+    fn boxed_clone(&self) -> Box<dyn Erased>;
+}
+
+impl<A: Arrow> Erased for A {
+    fn as_any(&self) -> &dyn Any {
+        self
     }
-    async fn promote(&self, promotion: &Promotion) -> Result<Promoted, StoreError> {
-        self.0.promote(promotion).await
+    fn as_any_mut(&mut self) -> &mut dyn Any {
+        self
     }
-    async fn lead(&self, which: Leadership, owner: &str, ttl_ms: u64) -> Result<bool, StoreError> {
-        self.0.lead(which, owner, ttl_ms).await
+    fn into_any(self: Box<Self>) -> Box<dyn Any> {
+        self
     }
-    async fn resign(&self, which: Leadership, owner: &str) -> Result<(), StoreError> {
-        self.0.resign(which, owner).await
-    }
-    async fn oversee(&self, owner: &str, ttl_ms: u64) -> Result<(bool, Vec<InstanceState>), StoreError> {
-        self.0.oversee(owner, ttl_ms).await
-    }
-    async fn instances(&self) -> Result<Vec<InstanceState>, StoreError> {
-        self.0.instances().await
-    }
-    async fn working(&self, workers: &[WorkerName]) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
-        self.0.working(workers).await
-    }
-    async fn recover(&self, recovery: &Recovery) -> Result<Recovered, StoreError> {
-        self.0.recover(recovery).await
-    }
-    async fn bury(&self, dead: &InstanceState) -> Result<bool, StoreError> {
-        self.0.bury(dead).await
-    }
-    async fn registered(&self) -> Result<Vec<Registered>, StoreError> {
-        self.0.registered().await
-    }
-    async fn force_clean(
-        &self,
-        worker: &WorkerName,
-        working: Option<&WorkingRecord>,
-        record: Option<&Bytes>,
-        free: &[LockKey],
-    ) -> Result<bool, StoreError> {
-        self.0.force_clean(worker, working, record, free).await
-    }
-    async fn ping_of(&self, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
-        self.0.ping_of(name).await
-    }
-    async fn periodic(&self, job_locks: &[LockKey]) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
-        self.0.periodic(job_locks).await
-    }
-    async fn reconcile(&self, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
-        self.0.reconcile(reconcile).await
-    }
-    async fn last_fired(&self, ids: &[String]) -> Result<Vec<Option<i64>>, StoreError> {
-        self.0.last_fired(ids).await
-    }
-    async fn fire(&self, fire: &Fire) -> Result<Fired, StoreError> {
-        self.0.fire(fire).await
-    }
-    async fn withdraw(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<(), StoreError> {
-        self.0.withdraw(task, queue, forms).await
-    }
-    async fn stop(&self, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError> {
-        self.0.stop(task, queue, forms).await
+    fn boxed_clone(&self) -> Box<dyn Erased> {
+        Box::new(self.clone())
     }
 }
 
-#[async_trait]
-impl<L: StoreLayer> Inspection for Layered<L> {
-    async fn queues(&self) -> Result<Vec<QueueLength>, StoreError> {
-        self.0.queues().await
-    }
-    async fn queued(&self, queue: &QueueName, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-        self.0.queued(queue, start, stop).await
-    }
-    async fn delete_jobs(&self, queue: &QueueName, payload: &Bytes, count: i64) -> Result<u64, StoreError> {
-        self.0.delete_jobs(queue, payload, count).await
-    }
-    async fn delete_each(&self, queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> Result<u64, StoreError> {
-        self.0.delete_each(queue, doomed, from).await
-    }
-    async fn delete_queue(&self, queue: &QueueName) -> Result<u64, StoreError> {
-        self.0.delete_queue(queue).await
-    }
-    async fn pause(&self, queue: Option<&QueueName>) -> Result<bool, StoreError> {
-        self.0.pause(queue).await
-    }
-    async fn resume(&self, queue: Option<&QueueName>) -> Result<bool, StoreError> {
-        self.0.resume(queue).await
-    }
-    async fn paused(&self) -> Result<Paused, StoreError> {
-        self.0.paused().await
-    }
-    async fn failed_count(&self) -> Result<u64, StoreError> {
-        self.0.failed_count().await
-    }
-    async fn failed(&self, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-        self.0.failed(start, stop).await
-    }
-    async fn remove_failed(&self, record: &Bytes) -> Result<bool, StoreError> {
-        self.0.remove_failed(record).await
-    }
-    async fn clear_failed(&self) -> Result<u64, StoreError> {
-        self.0.clear_failed().await
-    }
-    async fn retry_failed(
-        &self,
-        record: &Bytes,
-        queue: &QueueName,
-        payload: &Bytes,
-        admissions: &[Admission],
-    ) -> Result<Retried, StoreError> {
-        self.0.retry_failed(record, queue, payload, admissions).await
-    }
-    async fn stats(&self) -> Result<Stats, StoreError> {
-        self.0.stats().await
-    }
-    async fn delayed_seconds(&self, from: i64, limit: usize) -> Result<Vec<DelayedSecond>, StoreError> {
-        self.0.delayed_seconds(from, limit).await
-    }
-    async fn delayed_at(&self, second: i64, start: i64, stop: i64) -> Result<Vec<Bytes>, StoreError> {
-        self.0.delayed_at(second, start, stop).await
-    }
-    async fn scheduled_at(&self, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
-        self.0.scheduled_at(payload).await
-    }
-    async fn delete_delayed(&self, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
-        self.0.delete_delayed(payload).await
-    }
-    async fn locks(&self) -> Result<Vec<HeldLock>, StoreError> {
-        self.0.locks().await
-    }
-    async fn delete_lock(&self, key: &str) -> Result<bool, StoreError> {
-        self.0.delete_lock(key).await
-    }
-    async fn leader(&self, which: Leadership) -> Result<Option<String>, StoreError> {
-        self.0.leader(which).await
+impl Clone for Box<dyn Erased> {
+    fn clone(&self) -> Self {
+        (**self).boxed_clone()
     }
 }
 
-#[async_trait]
-impl<L: StoreLayer> Moving for Layered<L> {
-    async fn set_aside(&self, limit: usize) -> Result<Option<Batch>, StoreError> {
-        self.0.set_aside(limit).await
+/// An arrow's reply, of a type that is to be asked for.
+pub struct AnyReply(Box<dyn Any + Send>);
+
+impl AnyReply {
+    /// The reply to an arrow of this type.
+    pub fn to<A: Arrow>(reply: A::Reply) -> Self {
+        Self(Box::new(reply))
     }
-    async fn take_in(&self, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError> {
-        self.0.take_in(batch, landings).await
+
+    /// The reply, if it is one to this type of arrow.
+    #[must_use]
+    pub fn get<A: Arrow>(&self) -> Option<&A::Reply> {
+        self.0.downcast_ref()
     }
-    async fn let_go(&self, number: u64) -> Result<(), StoreError> {
-        self.0.let_go(number).await
+
+    /// The reply, to be changed, if it is one to this type of arrow.
+    pub fn get_mut<A: Arrow>(&mut self) -> Option<&mut A::Reply> {
+        self.0.downcast_mut()
     }
+
+    fn take<A: Arrow>(self) -> Result<A::Reply, StoreError> {
+        match self.0.downcast() {
+            Ok(reply) => Ok(*reply),
+            Err(_) => Err(StoreError::Misuse(format!("a layer gave {} the reply to another arrow", A::NAME))),
+        }
+    }
+}
+
+impl fmt::Debug for AnyReply {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AnyReply")
+    }
+}
+
+/// The way on to the engine.
+pub struct Next<'a> {
+    layers: &'a [Arc<dyn Layer>],
+    end: &'a mut dyn End,
+}
+
+impl Next<'_> {
+    /// Takes an arrow on. Running it again is for the layer to judge, as [`AnyArrow::kind`] says.
+    ///
+    /// # Errors
+    /// Those of the arrow, and of the layers further in.
+    pub async fn pass(&mut self, arrow: AnyArrow) -> Result<AnyReply, StoreError> {
+        match self.layers.split_first() {
+            Some((layer, layers)) => layer.around(arrow, Next { layers, end: &mut *self.end }).await,
+            None => self.end.perform(arrow).await,
+        }
+    }
+}
+
+impl fmt::Debug for Next<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Next").field("layers", &self.layers.len()).finish_non_exhaustive()
+    }
+}
+
+/// What performs an arrow behind all layers.
+trait End: Send {
+    fn perform<'a>(&'a mut self, arrow: AnyArrow) -> BoxFuture<'a, Result<AnyReply, StoreError>>;
+}
+
+/// Performs arrows of one type with a function.
+struct Typed<A, F>(F, std::marker::PhantomData<fn(A)>);
+
+impl<A, F> End for Typed<A, F>
+where
+    A: Arrow,
+    F: AsyncEnd<A>,
+{
+    fn perform<'a>(&'a mut self, arrow: AnyArrow) -> BoxFuture<'a, Result<AnyReply, StoreError>> {
+        Box::pin(async move { Ok(AnyReply::to::<A>(self.0.perform(arrow.take::<A>()?).await?)) })
+    }
+}
+
+/// What performs arrows of one type behind all layers: an engine, an open lane, an armed waker.
+pub(super) trait AsyncEnd<A: Arrow>: Send {
+    fn perform(&mut self, arrow: A) -> impl Future<Output = Result<A::Reply, StoreError>> + Send;
+}
+
+/// Takes an arrow through layers to its end.
+pub(super) async fn through<A: Arrow>(
+    layers: &Layers,
+    arrow: A,
+    end: impl AsyncEnd<A>,
+) -> Result<A::Reply, StoreError> {
+    let mut end = Typed(end, std::marker::PhantomData);
+    let reply = Next { layers, end: &mut end }.pass(AnyArrow::new(arrow)).await?;
+    reply.take::<A>()
 }

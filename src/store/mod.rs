@@ -1,27 +1,41 @@
-//! The store: where jobs live. A contract of three traits by holder, and two engines behind it.
+//! The store: where jobs live. A contract of arrows, and two engines behind it.
 //!
-//! * [`queueing`]: what clients and the pool do to jobs.
-//! * [`scheduling`]: what the scheduler does to them.
-//! * [`inspection`]: what people look at and correct.
+//! * [`arrow`]: what an arrow is; [`role`]: who may run which; [`handle`]: the one way in, which every arrow passes.
+//! * [`queueing`], [`instance`]: what clients and the pool do to jobs, and an instance's place.
+//! * [`scheduling`], [`workers`], [`periodic`]: what the scheduler does to them.
+//! * [`inspection`], [`delayed`]: what people look at and correct; [`moving`]: from one store to another.
+//! * [`layer`]: what stands between a handle and its engine; [`meter`]: how long arrows take.
 //!
-//! Every method that changes a job's state is one arrow of its life and one atomic step in the
-//! engine: one Lua script on Redis, one transaction on SQLite. The two engines carry the same file
-//! names, so that comparing the folders reviews their parity.
+//! Every arrow that changes a job's state is one atomic step in the engine: one Lua script on
+//! Redis, one transaction on SQLite. The two engines carry the same file names, so that comparing
+//! the folders reviews their parity.
 
+pub mod arrow;
+pub mod delayed;
 pub mod effect;
 pub mod engine;
 pub mod error;
+pub mod handle;
 pub mod inspection;
 pub mod instance;
 pub mod layer;
+pub mod meter;
 pub mod moving;
 pub mod open;
+pub mod periodic;
 pub mod queueing;
 pub mod redis;
+pub mod role;
 pub mod scheduling;
 pub mod sqlite;
 pub mod wake;
+pub mod workers;
 pub mod working;
 
-pub use engine::{Store, TimeSource};
+#[cfg(test)]
+#[path = "../../tests/support/verbs.rs"]
+mod verbs;
+
+pub use engine::TimeSource;
 pub use error::StoreError;
+pub use handle::{Lane, Store};

@@ -5,11 +5,11 @@
 //! set aside is offered again, and a target that had it already says so. Nothing is ever in neither store, and nothing
 //! can run in both, for what is set aside is in no queue.
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
-use super::error::StoreError;
-use super::scheduling::PeriodicEntry;
+use super::arrow::{Arrow, Kind};
+use super::periodic::PeriodicEntry;
+use super::role::{May, Mover};
 use crate::job::{Identity, LockKey, QueueName};
 
 /// Something that waits in a store.
@@ -76,27 +76,61 @@ pub struct Landing {
     pub once: bool,
 }
 
-/// The part of a store that a move between stores holds.
-#[async_trait]
-pub trait Moving: Send + Sync {
-    /// Takes at most `limit` waiting things out and sets them aside as the next batch: queues first, then delayed
-    /// jobs, failed ones, periodic entries, counters. A batch that is set aside already is returned as it stands.
-    /// `None`: nothing waits.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached; may be repeated.
-    async fn set_aside(&self, limit: usize) -> Result<Option<Batch>, StoreError>;
-
-    /// Takes a batch in, each item as its landing says; false if this batch had been taken in before. An entry of a
-    /// periodic task or schedule that the target has already stays the target's, but for being stopped.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached; may be repeated. After any other error nothing was taken in.
-    async fn take_in(&self, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError>;
-
-    /// Forgets the batch that is set aside, if it has this number.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached; may be repeated.
-    async fn let_go(&self, number: u64) -> Result<(), StoreError>;
+/// Takes at most `limit` waiting things out and sets them aside as the next batch: queues first, then delayed
+/// jobs, failed ones, periodic entries, counters. A batch that is set aside already is returned as it stands.
+/// `None`: nothing waits.
+///
+/// # Errors
+/// Fails when the store cannot be reached; may be repeated.
+#[derive(Debug, Clone, Copy)]
+pub struct SetAside {
+    /// How many at most.
+    pub limit: usize,
 }
+
+impl Arrow for SetAside {
+    type Reply = Option<Batch>;
+    const NAME: &'static str = "set_aside";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<SetAside> for Mover {}
+
+/// Takes a batch in, each item as its landing says; false if this batch had been taken in before. An entry of a
+/// periodic task or schedule that the target has already stays the target's, but for being stopped.
+///
+/// # Errors
+/// Fails when the store cannot be reached; may be repeated. After any other error nothing was taken in.
+#[derive(Debug, Clone)]
+pub struct TakeIn {
+    /// The batch.
+    pub batch: Batch,
+    /// How each item is taken in.
+    pub landings: Vec<Landing>,
+}
+
+impl Arrow for TakeIn {
+    type Reply = bool;
+    const NAME: &'static str = "take_in";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<TakeIn> for Mover {}
+
+/// Forgets the batch that is set aside, if it has this number.
+///
+/// # Errors
+/// Fails when the store cannot be reached; may be repeated.
+#[derive(Debug, Clone, Copy)]
+pub struct LetGo {
+    /// The batch's number.
+    pub number: u64,
+}
+
+impl Arrow for LetGo {
+    type Reply = ();
+    const NAME: &'static str = "let_go";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<LetGo> for Mover {}

@@ -1,10 +1,12 @@
-//! From an address to a store: the only file that names both engines.
+//! From an address to a store: the engine that it names.
 
 use std::sync::Arc;
 
-use super::engine::{Store, TimeSource};
+use super::engine::TimeSource;
 use super::error::StoreError;
+use super::handle::Store;
 use super::redis::RedisStore;
+use super::role::Whole;
 use super::sqlite::SqliteStore;
 use crate::clock::SystemClock;
 use crate::config::element::store_url::StoreUrl;
@@ -14,7 +16,7 @@ use crate::config::element::tls_files::TlsFiles;
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
-pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Arc<dyn Store>, StoreError> {
+pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Store<Whole>, StoreError> {
     match url {
         StoreUrl::Sqlite(path) => {
             let path = path.clone();
@@ -22,8 +24,8 @@ pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Arc
             let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&path, Arc::new(SystemClock)));
             let opened =
                 opening.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))?;
-            Ok(Arc::new(opened?))
+            Ok(opened?.into())
         }
-        StoreUrl::Redis(url) => Ok(Arc::new(RedisStore::connect_with(url, tls, namespace, TimeSource::Store).await?)),
+        StoreUrl::Redis(url) => Ok(RedisStore::connect_with(url, tls, namespace, TimeSource::Store).await?.into()),
     }
 }

@@ -2,14 +2,12 @@
 
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 
+use super::arrow::{Arrow, Kind};
 use super::effect::{Admission, Gate, Tick, Verdict};
-use super::error::StoreError;
-use super::instance::{Extend, Extended, InstanceRecord, Joined};
-use super::wake::Waker;
-use super::working::WorkingRecord;
+use super::engine::OpenedLane;
+use super::role::{Admin, Client, May, Pool};
 use crate::job::{ClaimToken, Identity, LockKey, QueueName, WorkerName};
 
 /// A job to be put on its queue.
@@ -36,6 +34,25 @@ pub enum Enqueued {
         plugin: &'static str,
     },
 }
+
+/// Nowhere -> queue: judges admissions, makes the queue known, pushes; one atomic step for each job, all jobs in one
+/// round trip. Wakes waiting workers. Tells what became of each job, in order.
+///
+/// # Errors
+/// After an error it is unknown which of the jobs were enqueued.
+#[derive(Debug, Clone)]
+pub struct EnqueueBatch {
+    /// The jobs, in order.
+    pub jobs: Vec<Enqueue>,
+}
+
+impl Arrow for EnqueueBatch {
+    type Reply = Vec<Enqueued>;
+    const NAME: &'static str = "enqueue";
+    const KIND: Kind = Kind::Once;
+}
+
+impl May<EnqueueBatch> for Client {}
 
 /// When a job is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -64,6 +81,25 @@ pub enum Scheduled {
     /// A job of the same bytes was already due at this second; nothing was written.
     Duplicate(i64),
 }
+
+/// Nowhere -> delayed: refuses a second job of the same bytes in the same second. Tells what became of each job, in
+/// order.
+///
+/// # Errors
+/// After an error it is unknown which of the jobs were delayed.
+#[derive(Debug, Clone)]
+pub struct ScheduleBatch {
+    /// The jobs, in order.
+    pub jobs: Vec<Schedule>,
+}
+
+impl Arrow for ScheduleBatch {
+    type Reply = Vec<Scheduled>;
+    const NAME: &'static str = "schedule";
+    const KIND: Kind = Kind::Once;
+}
+
+impl May<ScheduleBatch> for Client {}
 
 /// A claim's end.
 #[derive(Debug, Clone)]
@@ -144,6 +180,12 @@ pub struct Exchange {
     pub run_at: String,
 }
 
+impl Arrow for Exchange {
+    type Reply = Exchanged;
+    const NAME: &'static str = "exchange";
+    const KIND: Kind = Kind::Repeatable;
+}
+
 /// A lane's reply.
 #[derive(Debug, Clone, Default)]
 pub struct Exchanged {
@@ -187,84 +229,37 @@ pub struct Claim {
     pub identity: Identity,
 }
 
-/// A lane: one connection over which one exchange is in flight at a time.
+/// Opens a lane of an instance that has joined; [`Store::lane`](super::handle::Store::lane) does.
 ///
-/// Each worker is bound to one lane, so that a settlement never arrives after the same worker's
-/// next claim.
-#[async_trait]
-pub trait Lane: Send {
-    /// Settles, enters and claims in one atomic step.
-    ///
-    /// # Errors
-    /// After [`StoreError::Unavailable`] repeat the same exchange, unchanged, until it succeeds.
-    async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError>;
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct OpenLane {
+    /// The instance.
+    pub instance: String,
+    /// Which of its lanes, from 0.
+    pub lane: u8,
 }
 
-/// The part of a store that clients and the pool hold.
-#[async_trait]
-pub trait Queueing: Send + Sync {
-    /// Nowhere -> queue: judges admissions, makes the queue known, pushes; one atomic step for
-    /// each job, all jobs in one round trip. Wakes waiting workers.
-    ///
-    /// # Errors
-    /// After an error it is unknown which of the jobs were enqueued.
-    async fn enqueue(&self, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError>;
-
-    /// Nowhere -> delayed: refuses a second job of the same bytes in the same second.
-    ///
-    /// # Errors
-    /// After an error it is unknown which of the jobs were delayed.
-    async fn schedule(&self, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError>;
-
-    /// Opens a lane for an instance that has joined.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached.
-    async fn lane(&self, instance: &str, lane: u8) -> Result<Box<dyn Lane>, StoreError>;
-
-    /// Opens a waker: a connection that is told when something watched has changed.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached.
-    async fn waker(&self) -> Result<Box<dyn Waker>, StoreError>;
-
-    /// Registers an instance and starts its lease, unless another holds its name. Repeating it for
-    /// the same id is harmless.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached.
-    async fn join(&self, record: &InstanceRecord) -> Result<Joined, StoreError>;
-
-    /// Registers workers (membership, start time, ping) of an instance. Working records that
-    /// already stand under their names, left by an earlier life, are returned and left standing: a
-    /// worker with one must not claim before it is recovered.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached.
-    async fn register(&self, instance: &str, workers: &[WorkerName]) -> Result<Vec<WorkingRecord>, StoreError>;
-
-    /// Removes idle workers with their pings and stats; a worker that has a working record stays.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached.
-    async fn unregister(&self, instance: &str, workers: &[WorkerName]) -> Result<(), StoreError>;
-
-    /// Extends the lease, pings for all workers, renews locks; see [`Extended`] for what it detects.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached.
-    async fn extend(&self, extend: &Extend) -> Result<Extended, StoreError>;
-
-    /// Ends an instance: unregisters its workers and removes lease, registration and lanes. If a
-    /// working record of it is left, only the idle workers go, and the rest is left to recovery.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached.
-    async fn leave(&self, record: &InstanceRecord) -> Result<(), StoreError>;
-
-    /// Every queue that is known, in code-unit order.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached.
-    async fn queue_names(&self) -> Result<Vec<QueueName>, StoreError>;
+impl Arrow for OpenLane {
+    type Reply = OpenedLane;
+    const NAME: &'static str = "open_lane";
+    const KIND: Kind = Kind::Repeatable;
 }
+
+impl May<OpenLane> for Pool {}
+
+/// Every queue that is known, in code-unit order.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct QueueNames;
+
+impl Arrow for QueueNames {
+    type Reply = Vec<QueueName>;
+    const NAME: &'static str = "queue_names";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<QueueNames> for Admin {}

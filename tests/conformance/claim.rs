@@ -7,6 +7,7 @@ use crate::enqueue::strange_payloads;
 use crate::fixture::Fixture;
 use crate::instance::{Instance, claimed, payloads};
 use crate::look::{failed, fill, job, jobs, queue, queued};
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     priority_is_strict,

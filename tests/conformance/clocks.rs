@@ -8,6 +8,7 @@ use windlass::store::scheduling::Leadership::{Duties, Scheduler};
 use crate::fixture::{Fixture, until};
 use crate::instance::Instance;
 use crate::look::{admit, fill, gate, job, job_lock, jobs, lock, locks, refused, take};
+use crate::support::verbs::Verbs as _;
 
 const TWO_HOURS_S: i64 = 7200;
 const THIRTY_DAYS_S: i64 = 30 * 86_400;

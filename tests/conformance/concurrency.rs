@@ -12,6 +12,8 @@ use windlass::store::queueing::{Enqueued, Entered, Exchange};
 use crate::fixture::Fixture;
 use crate::instance::{Claimed, Instance, claimed};
 use crate::look::{admit, counters, delayed, failed, fill, gate, job, job_lock, jobs, lock, promote_all, queued, take};
+use crate::support::verbs::Verbs as _;
+use windlass::store::role::Whole;
 
 behaviours! {
     many_claimers_claim_each_job_once,
@@ -23,7 +25,7 @@ behaviours! {
 }
 
 /// Claims and settles until its queue gave nothing so often; tells what it ran, in order.
-async fn drain(store: Arc<dyn Store>, id: String, slots: usize) -> Vec<Bytes> {
+async fn drain(store: Store<Whole>, id: String, slots: usize) -> Vec<Bytes> {
     let mut instance = Instance::join(&store, &id, slots).await;
     let numbers: Vec<usize> = (1..=slots).collect();
     let (mut ran, mut held): (Vec<Bytes>, Vec<Claimed>) = (Vec::new(), Vec::new());
@@ -92,7 +94,7 @@ async fn claimers_and_enqueuers_at_once_lose_nothing(f: &Fixture) {
         taking.spawn(async move {
             let mut ran = Vec::new();
             for round in 0..12 {
-                ran.extend(drain(Arc::clone(&store), format!("c{n}r{round}"), 4).await);
+                ran.extend(drain(store.clone(), format!("c{n}r{round}"), 4).await);
             }
             ran
         });

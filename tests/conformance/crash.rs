@@ -14,8 +14,9 @@ use windlass::store::effect::{Busy, Gate, Verdict};
 use windlass::store::inspection::Retried;
 use windlass::store::instance::Joined;
 use windlass::store::queueing::{Enqueued, Exchange, Exchanged, Schedule, When};
-use windlass::store::scheduling::{Leadership, Promoted, Recovered, Recovery};
+use windlass::store::scheduling::{Leadership, Promoted};
 use windlass::store::wake::Watch;
+use windlass::store::workers::{Recovered, Recovery};
 use windlass::store::{Store, StoreError};
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, Place, soon};
@@ -27,12 +28,14 @@ use crate::look::{
 use crate::support::proxy::{Cut, Proxy};
 use crate::support::redis::{Options, RedisServer};
 use crate::support::resp::Reply;
+use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
+use windlass::store::role::Whole;
 
 /// A store behind a proxy, beside a handle that goes straight to the server.
 struct Broken {
     proxy: Proxy,
-    through: Arc<dyn Store>,
+    through: Store<Whole>,
     straight: Fixture,
 }
 

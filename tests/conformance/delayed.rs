@@ -15,6 +15,7 @@ use crate::look::{
     admit, delay, delayed, delayed_at, failed, fill, job, jobs, lock, promote_all, promotion, queue, queued, refused,
     seconds, take,
 };
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     a_job_is_due_at_its_second,

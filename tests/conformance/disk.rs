@@ -5,19 +5,21 @@ use std::sync::Arc;
 use windlass::clock::Clock;
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Enqueued, When};
-use windlass::store::scheduling::Recovered;
 use windlass::store::sqlite::{Options, SqliteStore};
+use windlass::store::workers::Recovered;
 use windlass::store::{Store, StoreError};
 
 use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::Instance;
 use crate::look::{counters, delay, delayed_at, failed, fill, job, jobs, push, queued};
+use crate::support::verbs::Verbs as _;
+use windlass::store::role::Whole;
 
 /// A handle whose file may have no more than so many pages.
-fn narrow(f: &Fixture, pages: u32) -> Arc<dyn Store> {
+fn narrow(f: &Fixture, pages: u32) -> Store<Whole> {
     let clock: Arc<dyn Clock> = Arc::clone(&f.clock) as _;
     let options = Options { max_page_count: Some(pages) };
-    Arc::new(SqliteStore::open_with(&f.place.file(), clock, options).expect("sqlite must open"))
+    SqliteStore::open_with(&f.place.file(), clock, options).expect("sqlite must open").into()
 }
 
 #[tokio::test]
@@ -64,7 +66,7 @@ async fn an_exchange_whose_process_died_is_repeated_by_nobody_and_recovered() {
     let other = f.handle().await;
     let state = other.instances().await.expect("instances").remove(0);
     let record = other.working(&state.record.workers()).await.expect("working").remove(0).expect("record");
-    let recovery = windlass::store::scheduling::Recovery {
+    let recovery = windlass::store::workers::Recovery {
         instance: Some((state.record.id.clone(), state.counter)),
         queue: record.queue.clone().expect("queue"),
         payload: record.payload.clone().expect("payload"),

@@ -7,6 +7,7 @@ use windlass::store::queueing::{Enqueue, Enqueued, When};
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::Instance;
 use crate::look::{NOT_DELAYED, admit, delay, fill, job, jobs, lock, locks, push, queue, queued, refused, take};
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     bytes_and_order_are_kept,

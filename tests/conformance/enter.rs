@@ -8,6 +8,7 @@ use crate::instance::{Claimed, Instance, claimed};
 use crate::look::{
     admit, counters, delayed_at, fill, gate, job, job_lock, jobs, lock, locks, promote_all, queued, seconds, take,
 };
+use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 
 behaviours! {

@@ -18,6 +18,7 @@ use windlass::store::{Store, TimeSource};
 
 use crate::support::redis::RedisServer;
 use crate::support::resp::Reply;
+use windlass::store::role::Whole;
 
 /// Where every test's clock starts: a whole second.
 pub(crate) const NOW_S: i64 = 1_800_000_000;
@@ -30,7 +31,7 @@ pub(crate) struct Fixture {
     /// The time that every handle goes by.
     pub(crate) clock: Arc<ManualClock>,
     /// The first handle.
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store<Whole>,
     /// Where it is.
     pub(crate) place: Place,
 }
@@ -73,14 +74,14 @@ impl Place {
     }
 
     /// Opens a handle.
-    pub(crate) async fn open(&self, clock: &Arc<ManualClock>) -> Arc<dyn Store> {
+    pub(crate) async fn open(&self, clock: &Arc<ManualClock>) -> Store<Whole> {
         let clock: Arc<dyn Clock> = Arc::clone(clock) as _;
         match self {
             Self::Redis { url, namespace } => {
                 let time = TimeSource::Clock(clock);
-                Arc::new(RedisStore::connect(url, namespace, time).await.expect("redis must open"))
+                RedisStore::connect(url, namespace, time).await.expect("redis must open").into()
             }
-            Self::Sqlite { .. } => Arc::new(SqliteStore::open(&self.file(), clock).expect("sqlite must open")),
+            Self::Sqlite { .. } => SqliteStore::open(&self.file(), clock).expect("sqlite must open").into(),
         }
     }
 }
@@ -104,7 +105,7 @@ impl Fixture {
     }
 
     /// Another process' handle on the same store.
-    pub(crate) async fn handle(&self) -> Arc<dyn Store> {
+    pub(crate) async fn handle(&self) -> Store<Whole> {
         self.place.open(&self.clock).await
     }
 

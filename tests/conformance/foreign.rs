@@ -5,13 +5,15 @@ use windlass::job::{Failure, WorkerName};
 use windlass::store::effect::Verdict;
 use windlass::store::instance::{Extended, Left, Removed};
 use windlass::store::queueing::{Scheduled, When};
-use windlass::store::scheduling::{Promoted, Recovered, Recovery};
+use windlass::store::scheduling::Promoted;
 use windlass::store::wake::Watch;
+use windlass::store::workers::{Recovered, Recovery};
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
 use crate::instance::{Claimed, Instance};
 use crate::look::{delay, failed, fill, job, jobs, promote_all, promotion, queue, queued, seconds};
 use crate::support::resp::Reply;
+use crate::support::verbs::Verbs as _;
 
 fn push(f: &Fixture, name: &str, payload: &[u8]) {
     let pushed = f.redis_command(&[b"RPUSH", f.key(&format!("queue:{name}")).as_bytes(), payload]);

@@ -12,6 +12,7 @@ use crate::instance::Instance;
 use crate::look::{
     NOT_DELAYED, counters, delay, delayed_at, failed, fill, job, jobs, lock, locks, queue, queued, take,
 };
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     queues_are_listed_with_their_lengths,

@@ -6,17 +6,20 @@ use bytes::Bytes;
 use windlass::job::{Failure, Identity, LockKey, QueueName, WorkerName};
 use windlass::store::effect::{Gate, Tick, Verdict};
 use windlass::store::instance::{Extend, Extended, HostIdentity, InstanceRecord, InstanceState, Joined};
-use windlass::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, Settlement};
+use windlass::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Settlement};
 use windlass::store::working::WorkingRecord;
 use windlass::store::{Store, StoreError};
 
 use crate::fixture::NOW_MS;
+use crate::support::verbs::Verbs as _;
+use windlass::store::Lane;
+use windlass::store::role::Whole;
 
 /// An instance with one lane.
 pub(crate) struct Instance {
-    pub(crate) store: Arc<dyn Store>,
+    pub(crate) store: Store<Whole>,
     pub(crate) record: InstanceRecord,
-    lane: Box<dyn Lane>,
+    lane: Lane,
     sequence: u64,
 }
 
@@ -50,13 +53,13 @@ pub(crate) fn record(id: &str, processors: usize) -> InstanceRecord {
 
 impl Instance {
     /// Joins with this many registered workers.
-    pub(crate) async fn join(store: &Arc<dyn Store>, id: &str, processors: usize) -> Self {
+    pub(crate) async fn join(store: &Store<Whole>, id: &str, processors: usize) -> Self {
         let record = record(id, processors);
         assert_eq!(store.join(&record).await.expect("join"), Joined::Yes);
         let leftovers = store.register(&record.id, &record.workers()).await.expect("register");
         assert_eq!(leftovers, [], "a fresh instance finds nothing under its workers");
         let lane = store.lane(&record.id, 0).await.expect("lane");
-        Self { store: Arc::clone(store), record, lane, sequence: 0 }
+        Self { store: store.clone(), record, lane, sequence: 0 }
     }
 
     /// Its worker `n`, from 1.

@@ -6,6 +6,7 @@ use windlass::store::inspection::{Doomed, QueueEnd};
 use crate::fixture::Fixture;
 use crate::instance::Instance;
 use crate::look::{fill, job, jobs, queue, queued};
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     jobs_are_deleted_from_either_end,

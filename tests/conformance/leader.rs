@@ -4,6 +4,7 @@ use windlass::store::scheduling::Leadership::{self, Duties, Scheduler};
 
 use crate::fixture::{Fixture, until};
 use crate::instance::Instance;
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     one_leads_at_a_time,

@@ -8,6 +8,7 @@ use windlass::store::queueing::Entered;
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Instance, payloads, record};
 use crate::look::{counters, fill, gate, job, job_lock, jobs, locks};
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     joining_registers_once,

@@ -1,12 +1,12 @@
 //! Short words for what tests put in and look at, over the contract alone.
 
-use std::sync::Arc;
-
+use crate::support::verbs::Verbs as _;
 use bytes::Bytes;
 use windlass::job::{LockKey, QueueName};
 use windlass::store::Store;
 use windlass::store::effect::{Admission, Busy, Gate};
 use windlass::store::queueing::{Enqueue, Enqueued, Schedule, Scheduled, When};
+use windlass::store::role::Whole;
 use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion};
 
 /// A queue's name.
@@ -53,14 +53,14 @@ pub(crate) fn push(name: &str, payload: &Bytes, admissions: &[Admission]) -> Enq
 }
 
 /// Enqueues jobs without conditions.
-pub(crate) async fn fill(store: &Arc<dyn Store>, name: &str, jobs: &[Bytes]) {
+pub(crate) async fn fill(store: &Store<Whole>, name: &str, jobs: &[Bytes]) {
     let jobs: Vec<Enqueue> = jobs.iter().map(|job| push(name, job, &[])).collect();
     let enqueued = store.enqueue(&jobs).await.expect("enqueue");
     assert!(enqueued.len() == jobs.len() && enqueued.iter().all(|one| *one == Enqueued::Yes));
 }
 
 /// Enqueues one job under conditions.
-pub(crate) async fn admit(store: &Arc<dyn Store>, name: &str, payload: &Bytes, admissions: &[Admission]) -> Enqueued {
+pub(crate) async fn admit(store: &Store<Whole>, name: &str, payload: &Bytes, admissions: &[Admission]) -> Enqueued {
     let mut enqueued = store.enqueue(&[push(name, payload, admissions)]).await.expect("enqueue");
     assert_eq!(enqueued.len(), 1);
     enqueued.remove(0)
@@ -72,29 +72,29 @@ pub(crate) fn refused(plugin: &'static str) -> Enqueued {
 }
 
 /// Delays one job.
-pub(crate) async fn delay(store: &Arc<dyn Store>, payload: &Bytes, when: When) -> Scheduled {
+pub(crate) async fn delay(store: &Store<Whole>, payload: &Bytes, when: When) -> Scheduled {
     let schedule = Schedule { payload: payload.clone(), when };
     store.schedule(&[schedule]).await.expect("schedule")[0]
 }
 
 /// All jobs of a queue.
-pub(crate) async fn queued(store: &Arc<dyn Store>, name: &str) -> Vec<Bytes> {
+pub(crate) async fn queued(store: &Store<Whole>, name: &str) -> Vec<Bytes> {
     store.queued(&queue(name), 0, -1).await.expect("queued")
 }
 
 /// All jobs delayed until a second.
-pub(crate) async fn delayed_at(store: &Arc<dyn Store>, second: i64) -> Vec<Bytes> {
+pub(crate) async fn delayed_at(store: &Store<Whole>, second: i64) -> Vec<Bytes> {
     store.delayed_at(second, 0, -1).await.expect("delayed_at")
 }
 
 /// All delayed seconds with their lengths.
-pub(crate) async fn seconds(store: &Arc<dyn Store>) -> Vec<(i64, u64)> {
+pub(crate) async fn seconds(store: &Store<Whole>) -> Vec<(i64, u64)> {
     let seconds = store.delayed_seconds(i64::MIN, 10_000).await.expect("delayed_seconds");
     seconds.iter().map(|one| (one.second, one.length)).collect()
 }
 
 /// All delayed jobs, the earliest first.
-pub(crate) async fn delayed(store: &Arc<dyn Store>) -> Vec<Bytes> {
+pub(crate) async fn delayed(store: &Store<Whole>) -> Vec<Bytes> {
     let mut jobs = Vec::new();
     for (second, _) in seconds(store).await {
         jobs.extend(delayed_at(store, second).await);
@@ -103,25 +103,25 @@ pub(crate) async fn delayed(store: &Arc<dyn Store>) -> Vec<Bytes> {
 }
 
 /// All failure records.
-pub(crate) async fn failed(store: &Arc<dyn Store>) -> Vec<Bytes> {
+pub(crate) async fn failed(store: &Store<Whole>) -> Vec<Bytes> {
     store.failed(0, -1).await.expect("failed")
 }
 
 /// Processed and failed, as counted.
-pub(crate) async fn counters(store: &Arc<dyn Store>) -> (u64, u64) {
+pub(crate) async fn counters(store: &Store<Whole>) -> (u64, u64) {
     let stats = store.stats().await.expect("stats");
     (stats.processed, stats.failed)
 }
 
 /// The keys of the locks held.
-pub(crate) async fn locks(store: &Arc<dyn Store>) -> Vec<String> {
+pub(crate) async fn locks(store: &Store<Whole>) -> Vec<String> {
     let mut keys: Vec<String> = store.locks().await.expect("locks").into_iter().map(|lock| lock.key).collect();
     keys.sort();
     keys
 }
 
 /// Moves everything due to queue `to`, in batches of `limit`, as a scheduler does; tells how many.
-pub(crate) async fn promote_all(store: &Arc<dyn Store>, to: &str, limit: usize) -> usize {
+pub(crate) async fn promote_all(store: &Store<Whole>, to: &str, limit: usize) -> usize {
     let (mut moved, mut idle) = (0, 0);
     // Another promoter or a deletion may come between; but not for ever.
     while idle < 1000 {

@@ -5,13 +5,15 @@ use windlass::admin::copy::{Copied, copy};
 use windlass::job::Identity;
 use windlass::store::effect::Verdict;
 use windlass::store::moving::{Landing, Waiting};
+use windlass::store::periodic::Reconciled;
 use windlass::store::queueing::When;
-use windlass::store::scheduling::{Fire, Reconciled};
+use windlass::store::scheduling::Fire;
 use windlass::task::Registry;
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
 use crate::look::{delay, delayed_at, fill, job, jobs, queued};
+use crate::support::verbs::Verbs as _;
 use crate::tick::{reconcile, tick};
 
 behaviours! {
@@ -28,7 +30,7 @@ behaviours! {
 }
 
 async fn moved(from: &Fixture, to: &Fixture) -> Copied {
-    copy(&*from.store, &*to.store, &Registry::default(), |_| {}).await.expect("copy")
+    copy(&from.store.narrow(), &to.store.narrow(), &Registry::default(), |_| {}).await.expect("copy")
 }
 
 /// A store with something of everything.
@@ -147,7 +149,8 @@ async fn a_store_in_use_is_left_alone(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..2)).await;
     let instance = Instance::join(&f.store, "a", 1).await;
     let to = f.sibling().await;
-    let refused = copy(&*f.store, &*to.store, &Registry::default(), |_| {}).await.expect_err("it is in use");
+    let refused =
+        copy(&f.store.narrow(), &to.store.narrow(), &Registry::default(), |_| {}).await.expect_err("it is in use");
     assert!(refused.to_string().contains(&instance.record.name), "{refused}");
     assert_eq!(queued(&f.store, "q").await, jobs(0..2));
 }

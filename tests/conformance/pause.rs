@@ -1,7 +1,5 @@
 //! Pauses: nobody claims from a paused queue, and everything else goes on.
 
-use std::sync::Arc;
-
 use tokio::time::{Duration, timeout};
 use windlass::store::Store;
 use windlass::store::inspection::Paused;
@@ -11,6 +9,8 @@ use windlass::store::wake::Watch;
 use crate::fixture::{Fixture, NOW_S, Place, soon};
 use crate::instance::{Instance, payloads};
 use crate::look::{delay, fill, job, jobs, promote_all, queue, queued};
+use crate::support::verbs::Verbs as _;
+use windlass::store::role::Whole;
 
 behaviours! {
     a_paused_queue_is_passed_over,
@@ -195,7 +195,7 @@ async fn resuming_everything_wakes(f: &Fixture) {
 async fn no_claim_comes_after_a_pause_has_returned(f: &Fixture) {
     let count = 400;
     fill(&f.store, "q", &jobs(0..count)).await;
-    let store: Arc<dyn Store> = f.handle().await;
+    let store: Store<Whole> = f.handle().await;
     let mut instance = Instance::join(&store, "a", count).await;
     let (told, begun) = tokio::sync::oneshot::channel();
     let claiming = tokio::spawn(async move {

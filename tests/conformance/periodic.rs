@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use windlass::job::LockKey;
 use windlass::store::effect::Verdict;
+use windlass::store::periodic::{Purpose, Reconcile, Reconciled};
 use windlass::store::queueing::{Entered, When};
-use windlass::store::scheduling::{Purpose, Reconcile, Reconciled};
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::Instance;
 use crate::look::{delay, delayed, fill, gate, job, locks, promote_all, queue, queued, seconds};
+use crate::support::verbs::Verbs as _;
 use crate::tick::{entry, tick};
 
 behaviours! {

@@ -18,6 +18,7 @@ use windlass::task::load::load;
 use crate::fixture::Fixture;
 use crate::instance::Instance;
 use crate::look::{delay, job, promote_all};
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     what_is_planned_is_what_runs,
@@ -106,7 +107,7 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
     let registry = Arc::new(tasks());
     let until_s = START_S + HOURS * 3600;
     delay(&f.store, &job(1), When::At(START_S + 5000)).await;
-    let planned = plan(&*f.store, &registry, START_S * 1000, until_s * 1000, 10_000).await.expect("plan");
+    let planned = plan(&f.store.narrow(), &registry, START_S * 1000, until_s * 1000, 10_000).await.expect("plan");
     assert!(!planned.more);
     let mut expected: Vec<_> = planned
         .plan
@@ -125,7 +126,7 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
         retry_stuck_jobs: false,
     };
     let context = Context {
-        store: Arc::clone(&f.store),
+        store: f.store.narrow(),
         present: present.for_good(),
         clock: Arc::clone(&f.clock) as Arc<dyn Clock>,
         bus: Bus::silent(),

@@ -4,13 +4,14 @@ use windlass::job::{Failure, LockKey};
 use windlass::store::effect::Verdict;
 use windlass::store::instance::InstanceState;
 use windlass::store::queueing::Entered;
-use windlass::store::scheduling::{Recovered, Recovery};
+use windlass::store::workers::{Recovered, Recovery};
 use windlass::store::working::WorkingRecord;
 
 use crate::enqueue::strange_payloads;
 use crate::fixture::{Fixture, NOW_MS, NOW_S};
 use crate::instance::Instance;
 use crate::look::{counters, failed, fill, gate, job, job_lock, jobs, lock, locks, queue, queued, seconds};
+use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 
 behaviours! {

@@ -2,12 +2,13 @@
 
 use bytes::Bytes;
 use windlass::store::effect::{Retry, RetryKeys, Verdict};
+use windlass::store::periodic::Reconciled;
 use windlass::store::queueing::Repeated;
-use windlass::store::scheduling::Reconciled;
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
 use crate::look::{counters, delayed, delayed_at, failed, fill, job, job_lock, promote_all, queued};
+use crate::support::verbs::Verbs as _;
 use crate::tick::{entry, reconcile, tick};
 
 behaviours! {

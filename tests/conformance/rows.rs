@@ -8,6 +8,7 @@ use windlass::store::instance::Joined;
 use crate::fixture::Fixture;
 use crate::instance::{Instance, record};
 use crate::look::{delayed, failed, fill, job, locks, promote_all, queue, queued};
+use crate::support::verbs::Verbs as _;
 
 /// Writes into the file as any program may.
 fn write(f: &Fixture, sql: &str) {

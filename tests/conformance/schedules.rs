@@ -6,6 +6,7 @@ use windlass::store::scheduling::{Fire, Fired};
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::look::{job, lock, push, queue, queued, take};
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     an_occurrence_is_enqueued_and_remembered,

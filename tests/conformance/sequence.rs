@@ -6,6 +6,7 @@ use windlass::store::queueing::{Entered, Exchange, Exchanged};
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Instance, claimed, payloads};
 use crate::look::{counters, delayed_at, failed, fill, gate, job, job_lock, jobs, queued};
+use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 
 behaviours! {

@@ -9,6 +9,7 @@ use crate::instance::{Claimed, Instance, claimed, payloads};
 use crate::look::{
     counters, delay, delayed_at, failed, fill, gate, job, job_lock, jobs, locks, promote_all, queued, seconds,
 };
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     done_is_counted_and_forgotten,

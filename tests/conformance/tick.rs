@@ -3,12 +3,13 @@
 use bytes::Bytes;
 use windlass::job::{QueueName, TaskName};
 use windlass::store::effect::{Gate, Next, Occurrence, Tick, Verdict};
+use windlass::store::periodic::{PeriodicEntry, Purpose, Reconcile, Reconciled};
 use windlass::store::queueing::{Entered, When};
-use windlass::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
 use crate::look::{counters, delay, delayed_at, fill, promote_all, queue, queued, seconds};
+use crate::support::verbs::Verbs as _;
 
 behaviours! {
     without_an_entry_the_period_counts_from_now,

@@ -6,6 +6,7 @@ use windlass::store::queueing::Entered;
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::Instance;
 use crate::look::{counters, delayed, delayed_at, failed, fill, gate, job, job_lock, locks, queued};
+use crate::support::verbs::Verbs as _;
 use crate::tick::{reconcile, tick};
 
 behaviours! {

@@ -1,7 +1,5 @@
 //! Wakers: told of change, never having missed one.
 
-use std::sync::Arc;
-
 use tokio::time::{Duration, timeout};
 use windlass::store::Store;
 use windlass::store::effect::Verdict;
@@ -12,6 +10,8 @@ use windlass::store::wake::{Seen, Waker, Watch};
 use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
 use crate::instance::Instance;
 use crate::look::{delay, fill, job, jobs, promote_all, queue};
+use crate::support::verbs::Verbs as _;
+use windlass::store::role::Whole;
 
 behaviours! {
     arming_tells_what_stands,
@@ -33,15 +33,15 @@ fn queues(names: &[&str]) -> Watch {
     Watch { queues: names.iter().map(|name| queue(name)).collect(), ..Watch::default() }
 }
 
-async fn waker(store: &Arc<dyn Store>) -> Box<dyn Waker> {
+async fn waker(store: &Store<Whole>) -> Waker {
     store.waker().await.expect("waker")
 }
 
-async fn arm(waker: &dyn Waker, watch: &Watch) -> Seen {
+async fn arm(waker: &Waker, watch: &Watch) -> Seen {
     waker.arm(watch).await.expect("arm")
 }
 
-async fn woken(waker: &dyn Waker) {
+async fn woken(waker: &Waker) {
     soon("the wake", waker.woken()).await;
 }
 
@@ -55,13 +55,13 @@ async fn arming_tells_what_stands(f: &Fixture) {
     };
     let expected =
         Seen { ready: false, queue_names: Some(Vec::new()), next_due_s: None, now_ms: NOW_MS, leadership_free: true };
-    assert_eq!(arm(&*waker, &watch).await, expected);
+    assert_eq!(arm(&waker, &watch).await, expected);
     fill(&f.store, "p", &jobs(0..1)).await;
     fill(&f.store, "Zed", &jobs(0..1)).await;
     delay(&f.store, &job(1), When::At(NOW_S + 9)).await;
     delay(&f.store, &job(1), When::At(NOW_S + 8)).await;
     assert!(f.store.lead(Leadership::Scheduler, "one", 60_000).await.expect("lead"));
-    assert!(arm(&*waker, &watch).await.leadership_free, "one of the two is");
+    assert!(arm(&waker, &watch).await.leadership_free, "one of the two is");
     assert!(f.store.lead(Leadership::Duties, "one", 60_000).await.expect("lead"));
     let expected = Seen {
         ready: true,
@@ -70,8 +70,8 @@ async fn arming_tells_what_stands(f: &Fixture) {
         now_ms: NOW_MS,
         leadership_free: false,
     };
-    assert_eq!(arm(&*waker, &watch).await, expected);
-    let seen = arm(&*waker, &queues(&["q"])).await;
+    assert_eq!(arm(&waker, &watch).await, expected);
+    let seen = arm(&waker, &queues(&["q"])).await;
     let expected = Seen { now_ms: NOW_MS, ..Seen::default() };
     assert_eq!(seen, expected, "what was not asked for is not told");
 }
@@ -79,70 +79,70 @@ async fn arming_tells_what_stands(f: &Fixture) {
 async fn a_push_wakes(f: &Fixture) {
     let (waker, other) = (waker(&f.store).await, f.handle().await);
     for round in 0..5 {
-        assert!(!arm(&*waker, &queues(&["p", "q"])).await.ready);
+        assert!(!arm(&waker, &queues(&["p", "q"])).await.ready);
         fill(&other, "q", &jobs(round..round + 1)).await;
-        woken(&*waker).await;
-        assert!(arm(&*waker, &queues(&["p", "q"])).await.ready);
+        woken(&waker).await;
+        assert!(arm(&waker, &queues(&["p", "q"])).await.ready);
         other.delete_queue(&queue("q")).await.expect("delete_queue");
     }
 }
 
 async fn a_push_by_the_same_process_wakes(f: &Fixture) {
     let waker = waker(&f.store).await;
-    arm(&*waker, &queues(&["q"])).await;
+    arm(&waker, &queues(&["q"])).await;
     fill(&f.store, "q", &jobs(0..1)).await;
-    woken(&*waker).await;
+    woken(&waker).await;
 }
 
 async fn a_change_between_arming_and_waiting_is_not_missed(f: &Fixture) {
     let (waker, other) = (waker(&f.store).await, f.handle().await);
-    arm(&*waker, &queues(&["q"])).await;
+    arm(&waker, &queues(&["q"])).await;
     fill(&other, "q", &jobs(0..1)).await;
     // Whatever the change set off has long arrived when the waiting begins.
     for _ in 0..20 {
         other.queue_names().await.expect("queue_names");
     }
-    woken(&*waker).await;
+    woken(&waker).await;
 }
 
 /// It may wake, but need not; the pool then looks and arms again. The store must be unharmed.
 async fn an_unwatched_change_is_not_needed(f: &Fixture) {
     let (waker, other) = (waker(&f.store).await, f.handle().await);
-    arm(&*waker, &queues(&["q"])).await;
+    arm(&waker, &queues(&["q"])).await;
     fill(&other, "else", &jobs(0..1)).await;
     timeout(Duration::from_millis(50), waker.woken()).await.ok();
-    assert!(!arm(&*waker, &queues(&["q"])).await.ready);
+    assert!(!arm(&waker, &queues(&["q"])).await.ready);
     fill(&other, "q", &jobs(0..1)).await;
-    woken(&*waker).await;
+    woken(&waker).await;
 }
 
 async fn a_new_queue_wakes(f: &Fixture) {
     let (waker, other) = (waker(&f.store).await, f.handle().await);
     fill(&f.store, "old", &jobs(0..1)).await;
     let watch = Watch { queue_names: true, ..Watch::default() };
-    assert_eq!(arm(&*waker, &watch).await.queue_names, Some(vec![queue("old")]));
+    assert_eq!(arm(&waker, &watch).await.queue_names, Some(vec![queue("old")]));
     fill(&other, "new", &jobs(0..1)).await;
-    woken(&*waker).await;
-    assert_eq!(arm(&*waker, &watch).await.queue_names, Some(vec![queue("new"), queue("old")]));
+    woken(&waker).await;
+    assert_eq!(arm(&waker, &watch).await.queue_names, Some(vec![queue("new"), queue("old")]));
 }
 
 async fn an_earlier_delayed_job_wakes(f: &Fixture) {
     let (waker, other) = (waker(&f.store).await, f.handle().await);
     let watch = Watch { delayed: true, ..Watch::default() };
     for (n, ahead) in [3600, 60, 5].into_iter().enumerate() {
-        arm(&*waker, &watch).await;
+        arm(&waker, &watch).await;
         delay(&other, &job(n), When::In(ahead * 1000)).await;
-        woken(&*waker).await;
-        assert_eq!(arm(&*waker, &watch).await.next_due_s, Some(NOW_S + ahead));
+        woken(&waker).await;
+        assert_eq!(arm(&waker, &watch).await.next_due_s, Some(NOW_S + ahead));
     }
 }
 
 async fn a_promotion_wakes(f: &Fixture) {
     let (waker, other) = (waker(&f.store).await, f.handle().await);
     delay(&f.store, &job(1), When::At(NOW_S)).await;
-    arm(&*waker, &queues(&["q"])).await;
+    arm(&waker, &queues(&["q"])).await;
     assert_eq!(promote_all(&other, "q", 10).await, 1);
-    woken(&*waker).await;
+    woken(&waker).await;
 }
 
 async fn a_requeued_job_wakes(f: &Fixture) {
@@ -150,14 +150,14 @@ async fn a_requeued_job_wakes(f: &Fixture) {
     let mut instance = Instance::join(&f.handle().await, "a", 1).await;
     fill(&f.store, "q", &jobs(0..1)).await;
     let claim = instance.claim_one("q").await;
-    arm(&*waker, &queues(&["q"])).await;
+    arm(&waker, &queues(&["q"])).await;
     instance.settle_one(&claim, claim.requeued()).await;
-    woken(&*waker).await;
+    woken(&waker).await;
     // And a job whose delay is the earliest.
     let claim = instance.claim_one("q").await;
-    arm(&*waker, &Watch { delayed: true, ..Watch::default() }).await;
+    arm(&waker, &Watch { delayed: true, ..Watch::default() }).await;
     instance.settle_one(&claim, claim.retried(5000)).await;
-    woken(&*waker).await;
+    woken(&waker).await;
     assert_eq!(f.store.due(1).await.expect("due").second, Some(NOW_S + 5));
     fill(&f.store, "q", &jobs(1..2)).await;
     let claim = instance.claim_one("q").await;
@@ -169,19 +169,19 @@ async fn a_freed_leadership_wakes(f: &Fixture) {
     for which in [Leadership::Scheduler, Leadership::Duties] {
         assert!(other.lead(which, "one", 60_000).await.expect("lead"));
         let watch = Watch { leaderships: vec![which], ..Watch::default() };
-        assert!(!arm(&*waker, &watch).await.leadership_free);
+        assert!(!arm(&waker, &watch).await.leadership_free);
         other.resign(which, "one").await.expect("resign");
-        woken(&*waker).await;
-        assert!(arm(&*waker, &watch).await.leadership_free);
+        woken(&waker).await;
+        assert!(arm(&waker, &watch).await.leadership_free);
     }
 }
 
 async fn arming_again_replaces(f: &Fixture) {
     let (waker, other) = (waker(&f.store).await, f.handle().await);
-    arm(&*waker, &queues(&["p"])).await;
-    arm(&*waker, &queues(&["q"])).await;
+    arm(&waker, &queues(&["p"])).await;
+    arm(&waker, &queues(&["q"])).await;
     fill(&other, "q", &jobs(0..1)).await;
-    woken(&*waker).await;
+    woken(&waker).await;
 }
 
 async fn many_pushes_are_all_noticed(f: &Fixture) {
@@ -199,7 +199,7 @@ async fn many_pushes_are_all_noticed(f: &Fixture) {
     let mut taken = 0;
     let taking = async {
         while taken < count {
-            if !arm(&*waker, &queues(&["q"])).await.ready {
+            if !arm(&waker, &queues(&["q"])).await.ready {
                 waker.woken().await;
             }
             for claim in instance.claim(&["q"], &[1]).await {
@@ -215,8 +215,8 @@ async fn many_pushes_are_all_noticed(f: &Fixture) {
 async fn two_wakers_are_both_woken(f: &Fixture) {
     let other = f.handle().await;
     let (one, two) = (waker(&f.store).await, waker(&other).await);
-    arm(&*one, &queues(&["q"])).await;
-    arm(&*two, &queues(&["q"])).await;
+    arm(&one, &queues(&["q"])).await;
+    arm(&two, &queues(&["q"])).await;
     fill(&f.store, "q", &jobs(0..2)).await;
-    tokio::join!(woken(&*one), woken(&*two));
+    tokio::join!(woken(&one), woken(&two));
 }

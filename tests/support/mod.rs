@@ -1,5 +1,5 @@
 //! What several test crates stand on: a redis-server of one's own, and a proxy that breaks
-//! connections on command.
+//! connections on command; and the arrows as methods.
 //!
 //! A crate that needs only a part takes that file with `#[path]`; `redis` and `proxy` both read
 //! the wire through `resp`.
@@ -7,3 +7,4 @@
 pub(crate) mod proxy;
 pub(crate) mod redis;
 pub(crate) mod resp;
+pub(crate) mod verbs;

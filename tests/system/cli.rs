@@ -14,6 +14,8 @@ use windlass::store::instance::{HostIdentity, InstanceRecord};
 use windlass::store::queueing::{Enqueue, Exchange, Settlement};
 
 use crate::place::Place;
+use crate::support::verbs::Verbs as _;
+use windlass::store::role::Whole;
 
 const INSTANCE: &str = "00ff00ff00ff00ff";
 
@@ -38,7 +40,7 @@ fn record() -> InstanceRecord {
 }
 
 /// Enqueues these bytes and has a worker claim them; settles them as failed with these records.
-async fn work(store: &Arc<dyn Store>, queue: &str, payload: &str, failures: &[&str]) -> WorkerName {
+async fn work(store: &Store<Whole>, queue: &str, payload: &str, failures: &[&str]) -> WorkerName {
     let (record, queue) = (record(), QueueName::as_stored(queue));
     store.join(&record).await.unwrap();
     let worker = record.worker(1);

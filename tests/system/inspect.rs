@@ -5,6 +5,7 @@ use windlass::job::Failure;
 use windlass::store::queueing::Enqueue;
 
 use crate::place::Place;
+use crate::support::verbs::Verbs as _;
 
 /// Puts these bytes on a queue as they are.
 fn push(place: &Place, queue: &str, payloads: &[&str]) {

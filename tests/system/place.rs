@@ -9,6 +9,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use windlass::clock::SystemClock;
 use windlass::store::Store;
+use windlass::store::role::Whole;
 use windlass::store::sqlite::SqliteStore;
 
 const CONFIG: &str = "queues = [\"mail\", \"*\"]\n";
@@ -118,7 +119,7 @@ impl Place {
     }
 
     /// The store of this folder, for what no command does.
-    pub(crate) fn store(&self) -> Arc<dyn Store> {
-        Arc::new(SqliteStore::open(&self.path().join("windlass.db"), Arc::new(SystemClock)).unwrap())
+    pub(crate) fn store(&self) -> Store<Whole> {
+        SqliteStore::open(&self.path().join("windlass.db"), Arc::new(SystemClock)).unwrap().into()
     }
 }

@@ -171,8 +171,8 @@ fn enqueue_unchecked(folder: &Folder) {
     };
     let runtime = tokio::runtime::Runtime::new().expect("a runtime must be had");
     let enqueued = runtime.block_on(async {
-        use windlass::store::queueing::Queueing as _;
-        store.expect("the store must open").enqueue(&[job]).await
+        let store = windlass::store::Store::from(store.expect("the store must open"));
+        store.run(windlass::store::queueing::EnqueueBatch { jobs: vec![job] }).await
     });
     enqueued.expect("the job must be written");
 }

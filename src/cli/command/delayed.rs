@@ -1,7 +1,5 @@
 //! `delayed`: when which jobs are due.
 
-use std::sync::Arc;
-
 use serde::Serialize;
 
 use crate::admin::delayed::{self, DueView, TimeView};
@@ -11,7 +9,8 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Table, clean, complain, counted};
 use crate::client::request::Job;
 use crate::client::{Request, RequestError};
-use crate::store::engine::Store;
+use crate::store::handle::Store;
+use crate::store::role::Admin;
 
 #[derive(Debug, Serialize)]
 struct Timestamps {
@@ -41,7 +40,7 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
             }
             let store = context.store().await?;
             let at = list.at.map(|at| at.moment);
-            let page = delayed::list(&*store, at, list.limit).await?;
+            let page = delayed::list(&store, at, list.limit).await?;
             context.output.tell(&page, || {
                 if page.jobs.is_empty() {
                     return if at.is_some() { "no jobs are due then" } else { "no delayed jobs" }.to_owned();
@@ -57,7 +56,7 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
         }
         DelayedVerb::Timestamps => {
             let store = context.store().await?;
-            let answer = Timestamps { timestamps: delayed::timestamps(&*store).await? };
+            let answer = Timestamps { timestamps: delayed::timestamps(&store).await? };
             context.output.tell(&answer, || {
                 if answer.timestamps.is_empty() {
                     return "no delayed jobs".to_owned();
@@ -71,7 +70,7 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
         }
         DelayedVerb::Find(job) => {
             let (store, job) = resolve(context, job).await?;
-            let times = delayed::find(&*store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
+            let times = delayed::find(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
             let answer = Found { times };
             context.output.tell(&answer, || {
                 if answer.times.is_empty() {
@@ -82,7 +81,7 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
         }
         DelayedVerb::Delete(job) => {
             let (store, job) = resolve(context, job).await?;
-            let times = delayed::delete(&*store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
+            let times = delayed::delete(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
             let answer = Deleted { deleted: times.len(), times };
             context.output.tell(&answer, || {
                 if answer.times.is_empty() {
@@ -97,7 +96,7 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
 }
 
 /// The job that is meant. Its task need not be known here if the queue is named.
-async fn resolve(context: &Context, job: DelayedJobArgs) -> Result<(Arc<dyn Store>, Job), CliError> {
+async fn resolve(context: &Context, job: DelayedJobArgs) -> Result<(Store<Admin>, Job), CliError> {
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();
     let request = Request { args: job.args.get(), task: job.task, queue: job.queue, foreign };

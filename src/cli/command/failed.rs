@@ -9,7 +9,8 @@ use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Fields, Table, clean, complain, counted, short_date};
-use crate::store::engine::Store;
+use crate::store::handle::Store;
+use crate::store::role::Admin;
 
 #[derive(Debug, Serialize)]
 struct Count {
@@ -38,40 +39,40 @@ pub async fn run(context: &Context, verb: FailedVerb) -> Result<Exit, CliError> 
     let output = context.output;
     match verb {
         FailedVerb::List(list) => {
-            let page = failed::list(&*store, list.start, list.stop).await?;
+            let page = failed::list(&store, list.start, list.stop).await?;
             output.tell(&page, || list_text(&page))?;
         }
         FailedVerb::Count => {
-            let count = Count { count: failed::count(&*store).await? };
+            let count = Count { count: failed::count(&store).await? };
             output.tell(&count, || count.count.to_string())?;
         }
         FailedVerb::Show { address } => {
-            let view = failed::find(&*store, &address).await?.view();
+            let view = failed::find(&store, &address).await?.view();
             output.tell(&view, || show_text(&view))?;
         }
         FailedVerb::Remove { address: Some(address), .. } => {
-            let found = failed::find(&*store, &address).await?;
-            let removed = failed::remove(&*store, &found).await?;
+            let found = failed::find(&store, &address).await?;
+            let removed = failed::remove(&store, &found).await?;
             let text = || if removed { format!("removed {}", title(&found)) } else { gone(&found.id) };
             output.tell(&Removed { removed: u64::from(removed) }, text)?;
             return Ok(if removed { Exit::Done } else { Exit::Failure });
         }
         FailedVerb::Remove { address: None, yes, .. } => {
-            let count = failed::count(&*store).await?;
+            let count = failed::count(&store).await?;
             confirm(&format!("Remove {}?", counted(count, "failed job", "failed jobs")), yes)?;
-            let removed = Removed { removed: failed::remove_all(&*store).await? };
+            let removed = Removed { removed: failed::remove_all(&store).await? };
             output.tell(&removed, || format!("removed {}", counted(removed.removed, "failed job", "failed jobs")))?;
         }
-        FailedVerb::RetryStuck => return retry_many(context, &*store, Which::Stuck).await,
-        FailedVerb::Retry { address: Some(address), .. } => return retry_one(context, &*store, &address).await,
+        FailedVerb::RetryStuck => return retry_many(context, &store, Which::Stuck).await,
+        FailedVerb::Retry { address: Some(address), .. } => return retry_one(context, &store, &address).await,
         FailedVerb::Retry { address: None, task, .. } => {
-            return retry_many(context, &*store, Which::All(task.as_deref())).await;
+            return retry_many(context, &store, Which::All(task.as_deref())).await;
         }
     }
     Ok(Exit::Done)
 }
 
-async fn retry_one(context: &Context, store: &dyn Store, address: &str) -> Result<Exit, CliError> {
+async fn retry_one(context: &Context, store: &Store<Admin>, address: &str) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     // A rule of a task that is left out would not be asked.
     context.complain_of(&tasks);
@@ -95,7 +96,7 @@ enum Which<'a> {
     Stuck,
 }
 
-async fn retry_many(context: &Context, store: &dyn Store, which: Which<'_>) -> Result<Exit, CliError> {
+async fn retry_many(context: &Context, store: &Store<Admin>, which: Which<'_>) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     // A rule of a task that is left out would not be asked.
     context.complain_of(&tasks);

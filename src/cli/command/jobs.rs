@@ -19,9 +19,9 @@ pub async fn run(context: &Context, verb: JobsVerb) -> Result<Exit, CliError> {
     let job = request.resolve_as_written(&tasks.registry).map_err(ClientError::from)?;
     let store = context.store().await?;
     let deleted = if any_args {
-        jobs::delete_by_class(&*store, &job.queue, job.task.as_str(), start, stop).await?
+        jobs::delete_by_class(&store, &job.queue, job.task.as_str(), start, stop).await?
     } else {
-        jobs::delete(&*store, &job, count).await?
+        jobs::delete(&store, &job, count).await?
     };
     context.output.tell(&deleted, || {
         let queue = clean(job.queue.as_str());

@@ -27,7 +27,7 @@ pub async fn run(context: &Context, verb: Option<LocksVerb>) -> Result<Exit, Cli
     let store = context.store().await?;
     match verb.unwrap_or(LocksVerb::List) {
         LocksVerb::List => {
-            let answer = Answer { locks: locks::list(&*store).await? };
+            let answer = Answer { locks: locks::list(&store).await? };
             context.output.tell(&answer, || {
                 if answer.locks.is_empty() {
                     return "no locks are held".to_owned();
@@ -43,7 +43,7 @@ pub async fn run(context: &Context, verb: Option<LocksVerb>) -> Result<Exit, Cli
             })?;
         }
         LocksVerb::Delete { name } => {
-            locks::delete(&*store, &name).await?;
+            locks::delete(&store, &name).await?;
             let answer = Deleted { deleted: true, key: name };
             context.output.tell(&answer, || format!("freed {}", clean(&answer.key)))?;
         }

@@ -14,7 +14,7 @@ use crate::cli::output::{Fields, Table, clean, counted};
 /// Failures of the store.
 pub async fn stats(context: &Context) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    let stats = overview::stats(&*store).await?;
+    let stats = overview::stats(&store).await?;
     context.output.tell(&stats, || {
         let mut table = Table::new(&["", "#processed", "#failed"]);
         table.row(["all, ever", &stats.processed.to_string(), &stats.failed.to_string()]);
@@ -32,7 +32,7 @@ pub async fn stats(context: &Context) -> Result<Exit, CliError> {
 /// Failures of the store.
 pub async fn details(context: &Context) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    let details = overview::details(&*store).await?;
+    let details = overview::details(&store).await?;
     context.output.tell(&details, || {
         let waiting: u64 = details.queues.iter().map(|queue| queue.length).sum();
         let working = details.workers.iter().filter(|worker| worker.working.is_some()).count();
@@ -65,7 +65,7 @@ struct Leader {
 /// Failures of the store.
 pub async fn leader(context: &Context, args: &LeaderArgs) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    let leader = overview::leader(&*store).await?;
+    let leader = overview::leader(&store).await?;
     let here = leader.is_on(&context.host());
     let answer = Leader { leader, here };
     context.output.tell(&answer, || {

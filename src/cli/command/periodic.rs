@@ -38,7 +38,7 @@ pub async fn run(context: &Context, verb: Option<PeriodicVerb>) -> Result<Exit, 
     match verb.unwrap_or(PeriodicVerb::List) {
         PeriodicVerb::List => {
             context.complain_of(&tasks);
-            let answer = Listed { periodic: periodic::list(&*store, registry, now_ms).await? };
+            let answer = Listed { periodic: periodic::list(&store, registry, now_ms).await? };
             context.output.tell(&answer, || {
                 if answer.periodic.is_empty() {
                     return "no periodic tasks: no task file says frequency or schedule".to_owned();
@@ -52,7 +52,7 @@ pub async fn run(context: &Context, verb: Option<PeriodicVerb>) -> Result<Exit, 
             })?;
         }
         PeriodicVerb::Start { task } => {
-            let outcome = periodic::start(&*store, registry, &task, now_ms).await?;
+            let outcome = periodic::start(&store, registry, &task, now_ms).await?;
             let answer = Outcome { task, outcome };
             context.output.tell(&answer, || match outcome {
                 Started::Started => format!("started {}", clean(&answer.task)),
@@ -60,13 +60,13 @@ pub async fn run(context: &Context, verb: Option<PeriodicVerb>) -> Result<Exit, 
             })?;
         }
         PeriodicVerb::Stop { task } => {
-            let removed = periodic::stop(&*store, registry, &task).await?;
+            let removed = periodic::stop(&store, registry, &task).await?;
             let answer = Stopped { task, removed };
             let copies = counted(removed, "copy", "copies");
             context.output.tell(&answer, || format!("stopped {} and removed {copies}", clean(&answer.task)))?;
         }
         PeriodicVerb::Run { task } => {
-            let outcome = periodic::run(&*store, registry, &task, now_ms).await?;
+            let outcome = periodic::run(&store, registry, &task, now_ms).await?;
             let answer = Outcome { task, outcome };
             context.output.tell(&answer, || {
                 let task = clean(&answer.task);

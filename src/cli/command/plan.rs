@@ -25,7 +25,7 @@ pub async fn run(context: &Context, args: PlanArgs) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let now_ms = SystemClock.now_ms();
     let until_ms = now_ms + i64::from(args.hours) * 3_600_000;
-    let mut answer = plan(&*store, &registry, now_ms, until_ms, args.limit).await?;
+    let mut answer = plan(&store, &registry, now_ms, until_ms, args.limit).await?;
     if let Some(name) = &args.task {
         answer.plan.retain(|planned| planned.task == *name);
     }

@@ -15,7 +15,7 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
     let store = context.store().await?;
     match verb.unwrap_or(QueuesVerb::List) {
         QueuesVerb::List => {
-            let answer = queues::list(&*store).await?;
+            let answer = queues::list(&store).await?;
             context.output.tell(&answer, || {
                 let mut text = String::new();
                 if answer.all_paused {
@@ -41,7 +41,7 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
             })?;
         }
         QueuesVerb::Show { queue, start, stop } => {
-            let page = queues::show(&*store, &queue, start, stop).await?;
+            let page = queues::show(&store, &queue, start, stop).await?;
             context.output.tell(&page, || {
                 let mut text = format!("{}: {}\n", clean(&page.queue), counted(page.length, "job", "jobs"));
                 if !page.jobs.is_empty() {
@@ -55,18 +55,18 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
             })?;
         }
         QueuesVerb::Pause { queue, all: _ } => {
-            let paused = queues::pause(&*store, queue.as_deref(), true).await?;
+            let paused = queues::pause(&store, queue.as_deref(), true).await?;
             context.output.tell(&paused, || told(&paused))?;
         }
         QueuesVerb::Resume { queue, all: _ } => {
-            let resumed = queues::pause(&*store, queue.as_deref(), false).await?;
+            let resumed = queues::pause(&store, queue.as_deref(), false).await?;
             context.output.tell(&resumed, || told(&resumed))?;
         }
         QueuesVerb::Delete { queue, yes } => {
-            let found = queues::find(&*store, &queue).await?;
+            let found = queues::find(&store, &queue).await?;
             let name = clean(&queue);
             confirm(&format!("Delete queue {name} with {}?", counted(found.length, "job", "jobs")), yes)?;
-            let deleted = queues::delete(&*store, &queue).await?;
+            let deleted = queues::delete(&store, &queue).await?;
             let text = || format!("deleted queue {name} with {}", counted(deleted.deleted, "job", "jobs"));
             context.output.tell(&deleted, text)?;
         }

@@ -20,7 +20,7 @@ pub async fn run(context: &Context, verb: StoreVerb) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     context.complain_of(&tasks);
     let (mut said, mut so_far) = (0, Copied::default());
-    let moved = copy(&*from, &*to, &tasks.registry, |copied| {
+    let moved = copy(&from, &to, &tasks.registry, |copied| {
         so_far = *copied;
         // A sign of life now and then, for millions take a while.
         if total(copied) >= said + 50_000 {

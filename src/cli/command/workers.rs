@@ -28,22 +28,22 @@ pub async fn run(context: &Context, verb: Option<WorkersVerb>) -> Result<Exit, C
     let store = context.store().await?;
     match verb.unwrap_or(WorkersVerb::List) {
         WorkersVerb::List => {
-            let answer = Answer { workers: workers::list(&*store).await? };
+            let answer = Answer { workers: workers::list(&store).await? };
             context.output.tell(&answer, || list_text(&answer.workers))?;
         }
         WorkersVerb::Show { name } => {
-            let worker = workers::show(&*store, &name).await?;
+            let worker = workers::show(&store, &name).await?;
             context.output.tell(&worker, || show_text(&worker))?;
         }
         WorkersVerb::Clean { older_than, yes } => {
             let now_ms = SystemClock.now_ms();
-            let old = workers::old(&*store, now_ms, older_than).await?.len();
+            let old = workers::old(&store, now_ms, older_than).await?.len();
             let count = counted(old as u64, "worker", "workers");
             if old > 0 {
                 confirm(&format!("Remove {count}, whatever they do?"), yes)?;
             }
             let registry = context.tasks()?.registry;
-            let cleaned = workers::clean_older_than(&*store, &registry, &context.host(), now_ms, older_than).await?;
+            let cleaned = workers::clean_older_than(&store, &registry, &context.host(), now_ms, older_than).await?;
             let answer = AllCleaned { cleaned };
             context.output.tell(&answer, || {
                 if answer.cleaned.is_empty() {
@@ -57,7 +57,7 @@ pub async fn run(context: &Context, verb: Option<WorkersVerb>) -> Result<Exit, C
             confirm(&format!("Remove worker {}, whatever it does?", clean(&name)), yes)?;
             let now_ms = SystemClock.now_ms();
             let cleaned =
-                workers::force_clean(&*store, &context.tasks()?.registry, &name, &context.host(), now_ms).await?;
+                workers::force_clean(&store, &context.tasks()?.registry, &name, &context.host(), now_ms).await?;
             context.output.tell(&cleaned, || cleaned_text(&cleaned))?;
         }
     }

@@ -5,12 +5,15 @@ use fred::interfaces::Resp3Frame as Frame;
 use futures_util::future::try_join_all;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::reply;
 use super::script::{Call, Script, script};
 use crate::job::QueueName;
+use crate::store::arrow::Perform;
+use crate::store::delayed::{DeleteDelayed, ScheduledAt};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Schedule, Scheduled, When};
-use crate::store::scheduling::{Due, Leadership, Promote, PromoteTo, Promoted, Promotion};
+use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
+use crate::store::scheduling::{Due, Leadership, Promote, PromoteTo, Promoted, Promotion, ReadDue};
 
 static SCHEDULE: Script = script!("schedule");
 static DUE: Script = script!("due");
@@ -19,6 +22,36 @@ static DELETE_DELAYED: Script = script!("erase", "delete_delayed");
 
 /// How many jobs one call carries at most, so that no call holds the server up for long.
 const BATCH: usize = 500;
+
+impl Perform<ScheduleBatch> for RedisStore {
+    async fn perform(&self, arrow: ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
+        schedule(&self.connection, &arrow.jobs).await
+    }
+}
+
+impl Perform<ReadDue> for RedisStore {
+    async fn perform(&self, arrow: ReadDue) -> Result<Due, StoreError> {
+        due(&self.connection, arrow.limit).await
+    }
+}
+
+impl Perform<Promotion> for RedisStore {
+    async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {
+        promote(&self.connection, &arrow).await
+    }
+}
+
+impl Perform<ScheduledAt> for RedisStore {
+    async fn perform(&self, arrow: ScheduledAt) -> Result<Vec<i64>, StoreError> {
+        scheduled_at(&self.connection, &arrow.payload).await
+    }
+}
+
+impl Perform<DeleteDelayed> for RedisStore {
+    async fn perform(&self, arrow: DeleteDelayed) -> Result<Vec<i64>, StoreError> {
+        delete_delayed(&self.connection, &arrow.payload).await
+    }
+}
 
 pub(super) async fn schedule(connection: &Connection, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
     let batches = try_join_all(jobs.chunks(BATCH).map(|batch| schedule_batch(connection, batch))).await?;

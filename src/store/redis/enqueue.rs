@@ -4,17 +4,25 @@ use bytes::Bytes;
 use futures_util::future::try_join_all;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::keys::Keys;
 use super::reply;
 use super::script::{Call, Script, script};
+use crate::store::arrow::Perform;
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Enqueue, Enqueued};
+use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 
 static ENQUEUE: Script = script!("locks", "admit", "enqueue");
 
 /// How many jobs one call carries at most, so that no call holds the server up for long.
 const BATCH: usize = 500;
+
+impl Perform<EnqueueBatch> for RedisStore {
+    async fn perform(&self, arrow: EnqueueBatch) -> Result<Vec<Enqueued>, StoreError> {
+        enqueue(&self.connection, &arrow.jobs).await
+    }
+}
 
 /// Jobs of one call that are pushed by one command: neighbours of one queue without admissions, or
 /// a single job with them.

@@ -6,12 +6,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 use fred::types::RespVersion;
 
 use super::connection::{Connection, Origin};
+use super::engine::RedisStore;
 use super::keys::Keys;
 use super::layout::{Layout, Workers};
 use super::reply;
@@ -19,9 +19,11 @@ use super::script::{Call, Script, script};
 use super::verdict::{self, Ending};
 use crate::job::ecma::quote;
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
+use crate::store::arrow::Perform;
 use crate::store::effect::{Busy, Gate};
+use crate::store::engine::{EngineLane, LaneOf, OpenedLane};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Lane, Repeated};
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, OpenLane, Repeated};
 use crate::store::working::WorkingRecord;
 
 static EXCHANGE: Script =
@@ -34,8 +36,15 @@ static COUNT: Script = script!("count");
 /// After how many full exchanges in a row many more are expected.
 const SUSTAINED: u32 = 8;
 
+impl Perform<OpenLane> for RedisStore {
+    async fn perform(&self, arrow: OpenLane) -> Result<OpenedLane, StoreError> {
+        let lane = open(&self.connection.origin, &arrow.instance, arrow.lane).await?;
+        Ok(OpenedLane(LaneOf::Redis(Box::new(lane))))
+    }
+}
+
 /// Opens a lane.
-pub(super) async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
+async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
     let connection = origin.open(RespVersion::RESP2).await?;
     let key = connection.keys().lane(instance);
     let mut call = connection.call();
@@ -56,7 +65,7 @@ pub(super) async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<Re
 }
 
 /// A lane over its own connection.
-pub(super) struct RedisLane {
+pub(in crate::store) struct RedisLane {
     instance: Arc<str>,
     lane: u8,
     lane_text: Bytes,
@@ -92,8 +101,7 @@ impl QueueParts {
     }
 }
 
-#[async_trait]
-impl Lane for RedisLane {
+impl EngineLane for RedisLane {
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         if exchange.sequence == 0 {
             return Err(StoreError::Misuse("sequences of a lane start at 1".to_owned()));

@@ -3,19 +3,110 @@
 use bytes::Bytes;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::enqueue::{admissions, refusing};
 use super::recover;
 use super::reply;
 use super::script::{Script, script};
 use crate::job::{QueueName, WorkerName};
+use crate::store::arrow::Perform;
+use crate::store::delayed::{DelayedAt, DelayedSecond, DelayedSeconds};
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
-use crate::store::inspection::{DelayedSecond, Doomed, QueueEnd, QueueLength, Retried, Stats};
+use crate::store::inspection::{
+    ClearFailed, DeleteEach, DeleteJobs, DeleteQueue, Doomed, FailedCount, FailedRecords, QueueEnd, QueueLength,
+    Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
+};
+use crate::store::queueing::QueueNames;
 
 static DELETE_QUEUE: Script = script!("delete_queue");
 static DELETE_EACH: Script = script!("delete_each");
 static CLEAR_FAILED: Script = script!("clear_failed");
 static RETRY_FAILED: Script = script!("locks", "admit", "retry_failed");
+
+impl Perform<QueueNames> for RedisStore {
+    async fn perform(&self, _: QueueNames) -> Result<Vec<QueueName>, StoreError> {
+        known_queues(&self.connection).await
+    }
+}
+
+impl Perform<Queues> for RedisStore {
+    async fn perform(&self, _: Queues) -> Result<Vec<QueueLength>, StoreError> {
+        queues(&self.connection).await
+    }
+}
+
+impl Perform<Queued> for RedisStore {
+    async fn perform(&self, arrow: Queued) -> Result<Vec<Bytes>, StoreError> {
+        range(&self.connection, self.connection.keys().queue(&arrow.queue), arrow.start, arrow.stop).await
+    }
+}
+
+impl Perform<DeleteJobs> for RedisStore {
+    async fn perform(&self, arrow: DeleteJobs) -> Result<u64, StoreError> {
+        delete_jobs(&self.connection, &arrow.queue, &arrow.payload, arrow.count).await
+    }
+}
+
+impl Perform<DeleteEach> for RedisStore {
+    async fn perform(&self, arrow: DeleteEach) -> Result<u64, StoreError> {
+        delete_each(&self.connection, &arrow.queue, &arrow.doomed, arrow.from).await
+    }
+}
+
+impl Perform<DeleteQueue> for RedisStore {
+    async fn perform(&self, arrow: DeleteQueue) -> Result<u64, StoreError> {
+        delete_queue(&self.connection, &arrow.queue).await
+    }
+}
+
+impl Perform<FailedCount> for RedisStore {
+    async fn perform(&self, _: FailedCount) -> Result<u64, StoreError> {
+        failed_count(&self.connection).await
+    }
+}
+
+impl Perform<FailedRecords> for RedisStore {
+    async fn perform(&self, arrow: FailedRecords) -> Result<Vec<Bytes>, StoreError> {
+        range(&self.connection, self.connection.keys().failed(), arrow.start, arrow.stop).await
+    }
+}
+
+impl Perform<RemoveFailed> for RedisStore {
+    async fn perform(&self, arrow: RemoveFailed) -> Result<bool, StoreError> {
+        remove_failed(&self.connection, &arrow.record).await
+    }
+}
+
+impl Perform<ClearFailed> for RedisStore {
+    async fn perform(&self, _: ClearFailed) -> Result<u64, StoreError> {
+        clear_failed(&self.connection).await
+    }
+}
+
+impl Perform<RetryFailed> for RedisStore {
+    async fn perform(&self, arrow: RetryFailed) -> Result<Retried, StoreError> {
+        retry_failed(&self.connection, &arrow.record, &arrow.queue, &arrow.payload, &arrow.admissions).await
+    }
+}
+
+impl Perform<ReadStats> for RedisStore {
+    async fn perform(&self, _: ReadStats) -> Result<Stats, StoreError> {
+        stats(&self.connection).await
+    }
+}
+
+impl Perform<DelayedSeconds> for RedisStore {
+    async fn perform(&self, arrow: DelayedSeconds) -> Result<Vec<DelayedSecond>, StoreError> {
+        delayed_seconds(&self.connection, arrow.from, arrow.limit).await
+    }
+}
+
+impl Perform<DelayedAt> for RedisStore {
+    async fn perform(&self, arrow: DelayedAt) -> Result<Vec<Bytes>, StoreError> {
+        range(&self.connection, self.connection.keys().delayed(arrow.second), arrow.start, arrow.stop).await
+    }
+}
 
 /// Names of queues in the order in which JavaScript sorts; names that are no text are skipped, for
 /// nobody could say them.

@@ -1,13 +1,33 @@
 //! Leaderships: locks that are taken, renewed and given back by comparison.
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::reply;
 use super::script::{Script, script};
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::scheduling::Leadership;
+use crate::store::scheduling::{Lead, Leader, Leadership, Resign};
 
 static LEAD: Script = script!("leadership", "lead");
 static RESIGN: Script = script!("resign");
+
+impl Perform<Lead> for RedisStore {
+    async fn perform(&self, arrow: Lead) -> Result<bool, StoreError> {
+        lead(&self.connection, arrow.which, &arrow.owner, arrow.ttl_ms).await
+    }
+}
+
+impl Perform<Resign> for RedisStore {
+    async fn perform(&self, arrow: Resign) -> Result<(), StoreError> {
+        resign(&self.connection, arrow.which, &arrow.owner).await
+    }
+}
+
+impl Perform<Leader> for RedisStore {
+    async fn perform(&self, arrow: Leader) -> Result<Option<String>, StoreError> {
+        leader(&self.connection, arrow.which).await
+    }
+}
 
 pub(super) async fn lead(
     connection: &Connection,

@@ -4,14 +4,19 @@ use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::keys::Keys;
 use super::removed;
 use super::reply;
 use super::script::{Call, Script, script};
 use crate::job::WorkerName;
 use crate::job::ecma::quote;
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined, Left, Removed};
+use crate::store::instance::{
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Left, Oversee, Register,
+    Removed, Unregister,
+};
 use crate::store::scheduling::Leadership;
 use crate::store::working::WorkingRecord;
 
@@ -23,6 +28,54 @@ static REINSTATE: Script = script!("members", "reinstate");
 static LEAVE: Script = script!("members", "leave");
 static BURY: Script = script!("members", "bury");
 static INSTANCES: Script = script!("leadership", "instances");
+
+impl Perform<Join> for RedisStore {
+    async fn perform(&self, arrow: Join) -> Result<Joined, StoreError> {
+        join(&self.connection, &arrow.record).await
+    }
+}
+
+impl Perform<Register> for RedisStore {
+    async fn perform(&self, arrow: Register) -> Result<Vec<WorkingRecord>, StoreError> {
+        register(&self.connection, &arrow.workers).await
+    }
+}
+
+impl Perform<Unregister> for RedisStore {
+    async fn perform(&self, arrow: Unregister) -> Result<(), StoreError> {
+        unregister(&self.connection, &arrow.workers).await
+    }
+}
+
+impl Perform<Extend> for RedisStore {
+    async fn perform(&self, arrow: Extend) -> Result<Extended, StoreError> {
+        extend(&self.connection, &arrow).await
+    }
+}
+
+impl Perform<Leave> for RedisStore {
+    async fn perform(&self, arrow: Leave) -> Result<(), StoreError> {
+        leave(&self.connection, &arrow.record).await
+    }
+}
+
+impl Perform<Bury> for RedisStore {
+    async fn perform(&self, arrow: Bury) -> Result<bool, StoreError> {
+        bury(&self.connection, &arrow.dead).await
+    }
+}
+
+impl Perform<Instances> for RedisStore {
+    async fn perform(&self, _: Instances) -> Result<Vec<InstanceState>, StoreError> {
+        instances(&self.connection).await
+    }
+}
+
+impl Perform<Oversee> for RedisStore {
+    async fn perform(&self, arrow: Oversee) -> Result<(bool, Vec<InstanceState>), StoreError> {
+        oversee(&self.connection, &arrow.owner, arrow.ttl_ms).await
+    }
+}
 
 pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
     let keys = connection.keys();

@@ -3,14 +3,28 @@
 use bytes::Bytes;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::reply;
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::inspection::HeldLock;
+use crate::store::inspection::{DeleteLock, HeldLock, Locks};
 
 /// How many keys the server looks at in one step of a scan.
 const STEP: &str = "1000";
 /// How the locks' keys go on behind the namespace.
 const KINDS: [&[u8]; 2] = [b"lock:", b"workerslock:"];
+
+impl Perform<Locks> for RedisStore {
+    async fn perform(&self, _: Locks) -> Result<Vec<HeldLock>, StoreError> {
+        locks(&self.connection).await
+    }
+}
+
+impl Perform<DeleteLock> for RedisStore {
+    async fn perform(&self, arrow: DeleteLock) -> Result<bool, StoreError> {
+        delete_lock(&self.connection, &arrow.key).await
+    }
+}
 
 pub(super) async fn locks(connection: &Connection) -> Result<Vec<HeldLock>, StoreError> {
     let prefix = connection.keys().prefix();

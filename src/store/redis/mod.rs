@@ -1,6 +1,6 @@
 //! The Redis engine: jobs in the layout that the whole Resque world shares.
 //!
-//! * [`engine`]: the table of contents, one line per method of the contract.
+//! * [`engine`]: the connection that all arrows share.
 //! * `keys`: the only place that builds names of keys.
 //! * `script`, `connection`, `tls`, `reply`: how a script is called and what can come back.
 //! * one file per arrow, each with its script in `scripts/`.
@@ -35,3 +35,5 @@ mod wake;
 mod tests;
 
 pub use engine::RedisStore;
+pub(super) use exchange::RedisLane;
+pub(super) use wake::RedisWaker;

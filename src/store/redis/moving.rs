@@ -4,16 +4,36 @@ use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::script::{Call, Script, script};
 use super::{inspect, periodic, reply, verdict};
 use crate::job::{Identity, PayloadView, QueueName};
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
-use crate::store::moving::{Batch, Landing, Waiting};
+use crate::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn, Waiting};
 
 static SET_ASIDE: Script = script!("places", "delay", "recall", "set_aside");
 static TAKE_IN: Script = script!("locks", "places", "delay", "recall", "take_in");
 static LET_GO: Script = script!("let_go");
+
+impl Perform<SetAside> for RedisStore {
+    async fn perform(&self, arrow: SetAside) -> Result<Option<Batch>, StoreError> {
+        set_aside(&self.connection, arrow.limit).await
+    }
+}
+
+impl Perform<TakeIn> for RedisStore {
+    async fn perform(&self, arrow: TakeIn) -> Result<bool, StoreError> {
+        take_in(&self.connection, &arrow.batch, &arrow.landings).await
+    }
+}
+
+impl Perform<LetGo> for RedisStore {
+    async fn perform(&self, arrow: LetGo) -> Result<(), StoreError> {
+        let_go(&self.connection, arrow.number).await
+    }
+}
 
 /// The queue under which the identity of a job without one is looked for.
 fn queue_of(payload: &[u8]) -> QueueName {

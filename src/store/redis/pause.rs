@@ -6,14 +6,34 @@ use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::inspect::queue_names;
 use super::reply;
 use crate::job::QueueName;
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::inspection::Paused;
+use crate::store::inspection::{Pause, Paused, ReadPaused, Resume};
 
 /// How many bytes of the switch are looked at, as in `claim.lua`.
 const LOOKED_AT: usize = 99;
+
+impl Perform<Pause> for RedisStore {
+    async fn perform(&self, arrow: Pause) -> Result<bool, StoreError> {
+        pause(&self.connection, arrow.queue.as_ref()).await
+    }
+}
+
+impl Perform<Resume> for RedisStore {
+    async fn perform(&self, arrow: Resume) -> Result<bool, StoreError> {
+        resume(&self.connection, arrow.queue.as_ref()).await
+    }
+}
+
+impl Perform<ReadPaused> for RedisStore {
+    async fn perform(&self, _: ReadPaused) -> Result<Paused, StoreError> {
+        paused(&self.connection).await
+    }
+}
 
 pub(super) async fn pause(connection: &Connection, queue: Option<&QueueName>) -> Result<bool, StoreError> {
     let keys = connection.keys();

@@ -4,17 +4,43 @@ use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::reply;
 use super::script::{Script, script};
 use super::verdict;
 use crate::job::ecma::quote;
 use crate::job::{LockKey, QueueName, TaskName};
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
+use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
 
 static PERIODIC: Script = script!("periodic");
 static RECONCILE: Script = script!("locks", "places", "delay", "recall", "erase", "cadence", "reconcile");
 static WITHDRAW: Script = script!("erase", "withdraw");
+
+impl Perform<Periodic> for RedisStore {
+    async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
+        periodic(&self.connection, &arrow.job_locks).await
+    }
+}
+
+impl Perform<Reconcile> for RedisStore {
+    async fn perform(&self, arrow: Reconcile) -> Result<Reconciled, StoreError> {
+        reconcile(&self.connection, &arrow).await
+    }
+}
+
+impl Perform<Withdraw> for RedisStore {
+    async fn perform(&self, arrow: Withdraw) -> Result<(), StoreError> {
+        withdraw(&self.connection, &arrow.task, &arrow.queue, &arrow.forms, false).await.map(drop)
+    }
+}
+
+impl Perform<Stop> for RedisStore {
+    async fn perform(&self, arrow: Stop) -> Result<u64, StoreError> {
+        withdraw(&self.connection, &arrow.task, &arrow.queue, &arrow.forms, true).await
+    }
+}
 
 pub(super) async fn periodic(
     connection: &Connection,

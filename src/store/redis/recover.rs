@@ -4,13 +4,15 @@ use bytes::Bytes;
 use serde::Deserialize;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::removed;
 use super::reply;
 use super::script::{Script, script};
 use super::verdict::{self, Ending};
 use crate::job::{LockKey, WorkerName};
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::scheduling::{Recovered, Recovery, Registered};
+use crate::store::workers::{ForceClean, PingOf, Recovered, Recovery, Registered, RegisteredWorkers, Working};
 use crate::store::working::WorkingRecord;
 
 static RECOVER: Script = script!("locks", "places", "delay", "recall", "cadence", "verdict", "recover");
@@ -21,6 +23,36 @@ const REMOVED: i64 = 3;
 
 /// How many keys one MGET reads at most.
 const CHUNK: usize = 1000;
+
+impl Perform<Working> for RedisStore {
+    async fn perform(&self, arrow: Working) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
+        working(&self.connection, &arrow.workers).await
+    }
+}
+
+impl Perform<Recovery> for RedisStore {
+    async fn perform(&self, arrow: Recovery) -> Result<Recovered, StoreError> {
+        recover(&self.connection, &arrow).await
+    }
+}
+
+impl Perform<RegisteredWorkers> for RedisStore {
+    async fn perform(&self, _: RegisteredWorkers) -> Result<Vec<Registered>, StoreError> {
+        registered(&self.connection).await
+    }
+}
+
+impl Perform<ForceClean> for RedisStore {
+    async fn perform(&self, arrow: ForceClean) -> Result<bool, StoreError> {
+        force_clean(&self.connection, &arrow.worker, arrow.working.as_ref(), arrow.record.as_ref(), &arrow.free).await
+    }
+}
+
+impl Perform<PingOf> for RedisStore {
+    async fn perform(&self, arrow: PingOf) -> Result<Option<(i64, WorkerName)>, StoreError> {
+        ping_of(&self.connection, &arrow.name).await
+    }
+}
 
 pub(super) async fn recover(connection: &Connection, recovery: &Recovery) -> Result<Recovered, StoreError> {
     match attempt(connection, recovery, "").await? {

@@ -3,13 +3,27 @@
 use bytes::Bytes;
 
 use super::connection::Connection;
+use super::engine::RedisStore;
 use super::script::{Script, script};
 use super::{enqueue, reply};
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::queueing::Enqueued;
-use crate::store::scheduling::{Fire, Fired};
+use crate::store::scheduling::{Fire, Fired, LastFired};
 
 static FIRE: Script = script!("locks", "admit", "fire");
+
+impl Perform<LastFired> for RedisStore {
+    async fn perform(&self, arrow: LastFired) -> Result<Vec<Option<i64>>, StoreError> {
+        last_fired(&self.connection, &arrow.ids).await
+    }
+}
+
+impl Perform<Fire> for RedisStore {
+    async fn perform(&self, arrow: Fire) -> Result<Fired, StoreError> {
+        fire(&self.connection, &arrow).await
+    }
+}
 
 pub(super) async fn last_fired(connection: &Connection, ids: &[String]) -> Result<Vec<Option<i64>>, StoreError> {
     if ids.is_empty() {

@@ -9,7 +9,6 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use bytes::Bytes;
 use fred::interfaces::{EventInterface, TrackingInterface};
 use fred::types::RespVersion;
@@ -18,19 +17,28 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, Origin};
+use super::engine::RedisStore;
 use super::inspect::queue_names;
 use super::{pause, reply};
 use crate::job::QueueName;
+use crate::store::arrow::Perform;
+use crate::store::engine::{EngineWaker, OpenedWaker, WakerOf};
 use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
-use crate::store::wake::{Seen, Waker, Watch};
+use crate::store::wake::{OpenWaker, Seen, Watch};
 
 /// How often those are woken whom the server will not tell.
 const EVERY_MS: u64 = 100;
 const FALLBACK: Duration = Duration::from_millis(EVERY_MS);
 
+impl Perform<OpenWaker> for RedisStore {
+    async fn perform(&self, _: OpenWaker) -> Result<OpenedWaker, StoreError> {
+        Ok(OpenedWaker(WakerOf::Redis(open(&self.connection.origin).await?)))
+    }
+}
+
 /// Opens a waker over a connection of its own.
-pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
+async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
     // A server or proxy that cannot tell at all does not speak RESP3 either.
     let (connection, deaf) = match origin.open(RespVersion::RESP3).await {
         Err(StoreError::Unsupported(reason) | StoreError::Misuse(reason)) => {
@@ -60,7 +68,7 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
 }
 
 /// A waker over its own connection.
-pub(super) struct RedisWaker {
+pub(in crate::store) struct RedisWaker {
     connection: Connection,
     /// How many changes were told so far.
     seen: watch::Receiver<u64>,
@@ -75,8 +83,7 @@ pub(super) struct RedisWaker {
     listener: JoinHandle<()>,
 }
 
-#[async_trait]
-impl Waker for RedisWaker {
+impl EngineWaker for RedisWaker {
     async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
         loop {
             // Pushes to a paused queue would wake for nothing, so its key is not even read. Whether it is still paused

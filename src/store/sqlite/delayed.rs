@@ -5,15 +5,42 @@ use rusqlite::params;
 
 use super::commit::Step;
 use super::digest::digest;
+use super::engine::SqliteStore;
 use super::leader;
 use super::number::stored;
 use super::value::{bytes, opt_text};
 use super::verdict::{Tally, fail};
 use super::{enqueue, locks};
 use crate::job::Identity;
+use crate::store::arrow::Perform;
+use crate::store::delayed::ScheduledAt;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Schedule, Scheduled, When};
-use crate::store::scheduling::{Due, Leadership, PromoteTo, Promoted, Promotion};
+use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
+use crate::store::scheduling::{Due, Leadership, PromoteTo, Promoted, Promotion, ReadDue};
+
+impl Perform<ScheduleBatch> for SqliteStore {
+    async fn perform(&self, arrow: ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
+        self.writer.call(move |step| schedule(step, &arrow.jobs)).await
+    }
+}
+
+impl Perform<ReadDue> for SqliteStore {
+    async fn perform(&self, arrow: ReadDue) -> Result<Due, StoreError> {
+        self.reader.call(move |step| due(step, arrow.limit)).await
+    }
+}
+
+impl Perform<Promotion> for SqliteStore {
+    async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {
+        self.writer.call(move |step| promote(step, &arrow)).await
+    }
+}
+
+impl Perform<ScheduledAt> for SqliteStore {
+    async fn perform(&self, arrow: ScheduledAt) -> Result<Vec<i64>, StoreError> {
+        self.reader.call(move |step| seconds(step, &arrow.payload)).await
+    }
+}
 
 /// Delays jobs, in order; of equal bytes only one per second.
 pub(super) fn schedule(step: &Step<'_>, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {

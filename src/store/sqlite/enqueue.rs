@@ -5,11 +5,19 @@ use std::collections::HashSet;
 use rusqlite::params;
 
 use super::commit::Step;
+use super::engine::SqliteStore;
 use super::{delayed, locks};
 use crate::job::QueueName;
+use crate::store::arrow::Perform;
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Enqueue, Enqueued};
+use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
+
+impl Perform<EnqueueBatch> for SqliteStore {
+    async fn perform(&self, arrow: EnqueueBatch) -> Result<Vec<Enqueued>, StoreError> {
+        self.writer.call(move |step| enqueue(step, &arrow.jobs)).await
+    }
+}
 
 /// Judges and pushes jobs, in order.
 pub(super) fn enqueue(step: &Step<'_>, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {

@@ -5,10 +5,13 @@
 //! exchange is repeated. Only registered workers receive claims, so that a worker that somebody
 //! force-cleaned has none before its instance notices.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::Step;
+use super::commit::{Handle, Step};
+use super::engine::SqliteStore;
 use super::locks::Taken;
 use super::number::stored;
 use super::pause::Passed;
@@ -17,9 +20,11 @@ use super::value::{bytes, opt_text, text};
 use super::verdict::{self, Tally};
 use super::{delayed, locks, periodic, working};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
+use crate::store::arrow::Perform;
 use crate::store::effect::{Busy, Gate};
+use crate::store::engine::{EngineLane, LaneOf, OpenedLane};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeated};
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, OpenLane, Repeated};
 
 /// What became of an enter: the number of the gate that refused stands for its plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,13 +43,29 @@ struct Reply {
     repeated: Vec<Repeated>,
 }
 
-/// Applies an exchange, or answers a repeated one.
-pub(super) fn exchange(
-    step: &Step<'_>,
-    instance: &str,
+impl Perform<OpenLane> for SqliteStore {
+    async fn perform(&self, arrow: OpenLane) -> Result<OpenedLane, StoreError> {
+        let (writer, instance) = (self.writer.clone(), Arc::from(arrow.instance));
+        Ok(OpenedLane(LaneOf::Sqlite(SqliteLane { writer, instance, lane: arrow.lane })))
+    }
+}
+
+/// A lane of an instance.
+pub(in crate::store) struct SqliteLane {
+    writer: Handle,
+    instance: Arc<str>,
     lane: u8,
-    exchange: &Exchange,
-) -> Result<Exchanged, StoreError> {
+}
+
+impl EngineLane for SqliteLane {
+    async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+        let (instance, lane, exchange) = (Arc::clone(&self.instance), self.lane, exchange.clone());
+        self.writer.call(move |step| self::exchange(step, &instance, lane, &exchange)).await
+    }
+}
+
+/// Applies an exchange, or answers a repeated one.
+fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Result<Exchanged, StoreError> {
     if !step.sql("SELECT 1 FROM instances WHERE id = ?1")?.exists([instance])? {
         return Ok(Exchanged { dead: true, ..Exchanged::default() });
     }

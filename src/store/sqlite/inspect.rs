@@ -7,13 +7,124 @@ use rusqlite::{OptionalExtension, params};
 
 use super::commit::Step;
 use super::digest::digest;
+use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::value::{bytes, number, opt_int, text};
 use super::{delayed, enqueue, locks};
 use crate::job::{QueueName, WorkerName};
+use crate::store::arrow::Perform;
+use crate::store::delayed::{DelayedAt, DelayedSecond, DelayedSeconds, DeleteDelayed};
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
-use crate::store::inspection::{DelayedSecond, Doomed, HeldLock, QueueEnd, QueueLength, Retried, Stats};
+use crate::store::inspection::{
+    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, Doomed, FailedCount, FailedRecords, HeldLock, Locks,
+    QueueEnd, QueueLength, Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
+};
+use crate::store::queueing::QueueNames;
+
+impl Perform<QueueNames> for SqliteStore {
+    async fn perform(&self, _: QueueNames) -> Result<Vec<QueueName>, StoreError> {
+        self.reader.call(queue_names).await
+    }
+}
+
+impl Perform<Queues> for SqliteStore {
+    async fn perform(&self, _: Queues) -> Result<Vec<QueueLength>, StoreError> {
+        self.reader.call(queues).await
+    }
+}
+
+impl Perform<Queued> for SqliteStore {
+    async fn perform(&self, arrow: Queued) -> Result<Vec<Bytes>, StoreError> {
+        self.reader.call(move |step| queued(step, &arrow.queue, arrow.start, arrow.stop)).await
+    }
+}
+
+impl Perform<DeleteJobs> for SqliteStore {
+    async fn perform(&self, arrow: DeleteJobs) -> Result<u64, StoreError> {
+        self.writer.call(move |step| delete_jobs(step, &arrow.queue, &arrow.payload, arrow.count)).await
+    }
+}
+
+impl Perform<DeleteEach> for SqliteStore {
+    async fn perform(&self, arrow: DeleteEach) -> Result<u64, StoreError> {
+        self.writer.call(move |step| delete_each(step, &arrow.queue, &arrow.doomed, arrow.from)).await
+    }
+}
+
+impl Perform<DeleteQueue> for SqliteStore {
+    async fn perform(&self, arrow: DeleteQueue) -> Result<u64, StoreError> {
+        self.writer.call(move |step| delete_queue(step, &arrow.queue)).await
+    }
+}
+
+impl Perform<FailedCount> for SqliteStore {
+    async fn perform(&self, _: FailedCount) -> Result<u64, StoreError> {
+        self.reader.call(failed_count).await
+    }
+}
+
+impl Perform<FailedRecords> for SqliteStore {
+    async fn perform(&self, arrow: FailedRecords) -> Result<Vec<Bytes>, StoreError> {
+        self.reader.call(move |step| failed(step, arrow.start, arrow.stop)).await
+    }
+}
+
+impl Perform<RemoveFailed> for SqliteStore {
+    async fn perform(&self, arrow: RemoveFailed) -> Result<bool, StoreError> {
+        self.writer.call(move |step| remove_failed(step, &arrow.record)).await
+    }
+}
+
+impl Perform<ClearFailed> for SqliteStore {
+    async fn perform(&self, _: ClearFailed) -> Result<u64, StoreError> {
+        self.writer.call(clear_failed).await
+    }
+}
+
+impl Perform<RetryFailed> for SqliteStore {
+    async fn perform(&self, arrow: RetryFailed) -> Result<Retried, StoreError> {
+        self.writer
+            .call(move |step| retry_failed(step, &arrow.record, &arrow.queue, &arrow.payload, &arrow.admissions))
+            .await
+    }
+}
+
+impl Perform<ReadStats> for SqliteStore {
+    async fn perform(&self, _: ReadStats) -> Result<Stats, StoreError> {
+        self.reader.call(stats).await
+    }
+}
+
+impl Perform<DelayedSeconds> for SqliteStore {
+    async fn perform(&self, arrow: DelayedSeconds) -> Result<Vec<DelayedSecond>, StoreError> {
+        self.reader.call(move |step| delayed_seconds(step, arrow.from, arrow.limit)).await
+    }
+}
+
+impl Perform<DelayedAt> for SqliteStore {
+    async fn perform(&self, arrow: DelayedAt) -> Result<Vec<Bytes>, StoreError> {
+        self.reader.call(move |step| delayed_at(step, arrow.second, arrow.start, arrow.stop)).await
+    }
+}
+
+impl Perform<DeleteDelayed> for SqliteStore {
+    async fn perform(&self, arrow: DeleteDelayed) -> Result<Vec<i64>, StoreError> {
+        self.writer.call(move |step| delete_delayed(step, &arrow.payload)).await
+    }
+}
+
+impl Perform<Locks> for SqliteStore {
+    async fn perform(&self, _: Locks) -> Result<Vec<HeldLock>, StoreError> {
+        self.reader.call(held_locks).await
+    }
+}
+
+impl Perform<DeleteLock> for SqliteStore {
+    async fn perform(&self, arrow: DeleteLock) -> Result<bool, StoreError> {
+        self.writer.call(move |step| delete_lock(step, &arrow.key)).await
+    }
+}
 
 /// All known queues, as node-resque sorts them: by UTF-16 code units.
 pub(super) fn queue_names(step: &Step<'_>) -> Result<Vec<QueueName>, StoreError> {

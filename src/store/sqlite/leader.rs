@@ -12,10 +12,30 @@ use rusqlite::{OptionalExtension, params};
 use tokio::time::Instant;
 
 use super::commit::Step;
+use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::value::{opt_int, text};
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::scheduling::Leadership;
+use crate::store::scheduling::{Lead, Leader, Leadership, Resign};
+
+impl Perform<Lead> for SqliteStore {
+    async fn perform(&self, arrow: Lead) -> Result<bool, StoreError> {
+        self.writer.call(move |step| lead(step, arrow.which, &arrow.owner, arrow.ttl_ms)).await
+    }
+}
+
+impl Perform<Resign> for SqliteStore {
+    async fn perform(&self, arrow: Resign) -> Result<(), StoreError> {
+        self.writer.call(move |step| resign(step, arrow.which, &arrow.owner)).await
+    }
+}
+
+impl Perform<Leader> for SqliteStore {
+    async fn perform(&self, arrow: Leader) -> Result<Option<String>, StoreError> {
+        self.reader.call(move |step| leader(step, arrow.which)).await
+    }
+}
 
 /// What one process has seen of leaderships: per name the owner, the counter, and since when both stand.
 #[derive(Debug, Default)]

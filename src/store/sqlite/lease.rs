@@ -4,14 +4,82 @@ use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
+use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{number, opt_int, opt_text, text};
 use super::{locks, retries, working};
 use crate::job::WorkerName;
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::instance::{Extend, Extended, InstanceRecord, InstanceState, Joined, Left, Removed};
-use crate::store::scheduling::Registered;
+use crate::store::instance::{
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Left, Oversee, Register,
+    Removed, Unregister,
+};
+use crate::store::scheduling::{Lead, Leadership};
+use crate::store::workers::{PingOf, Registered, RegisteredWorkers};
 use crate::store::working::WorkingRecord;
+
+impl Perform<Join> for SqliteStore {
+    async fn perform(&self, arrow: Join) -> Result<Joined, StoreError> {
+        self.writer.call(move |step| join(step, &arrow.record)).await
+    }
+}
+
+impl Perform<Register> for SqliteStore {
+    async fn perform(&self, arrow: Register) -> Result<Vec<WorkingRecord>, StoreError> {
+        self.writer.call(move |step| register(step, &arrow.instance, &arrow.workers)).await
+    }
+}
+
+impl Perform<Unregister> for SqliteStore {
+    async fn perform(&self, arrow: Unregister) -> Result<(), StoreError> {
+        self.writer.call(move |step| unregister(step, &arrow.instance, &arrow.workers)).await
+    }
+}
+
+impl Perform<Extend> for SqliteStore {
+    async fn perform(&self, arrow: Extend) -> Result<Extended, StoreError> {
+        self.writer.call(move |step| extend(step, &arrow)).await
+    }
+}
+
+impl Perform<Leave> for SqliteStore {
+    async fn perform(&self, arrow: Leave) -> Result<(), StoreError> {
+        self.writer.call(move |step| leave(step, &arrow.record)).await
+    }
+}
+
+impl Perform<Bury> for SqliteStore {
+    async fn perform(&self, arrow: Bury) -> Result<bool, StoreError> {
+        self.writer.call(move |step| bury(step, &arrow.dead)).await
+    }
+}
+
+impl Perform<Instances> for SqliteStore {
+    async fn perform(&self, _: Instances) -> Result<Vec<InstanceState>, StoreError> {
+        self.reader.call(instances).await
+    }
+}
+
+impl Perform<Oversee> for SqliteStore {
+    async fn perform(&self, arrow: Oversee) -> Result<(bool, Vec<InstanceState>), StoreError> {
+        // Two steps: nothing is read here that must be of the moment in which the lead was taken.
+        let leads = self.perform(Lead { which: Leadership::Duties, owner: arrow.owner, ttl_ms: arrow.ttl_ms }).await?;
+        Ok((leads, self.perform(Instances).await?))
+    }
+}
+
+impl Perform<RegisteredWorkers> for SqliteStore {
+    async fn perform(&self, _: RegisteredWorkers) -> Result<Vec<Registered>, StoreError> {
+        self.reader.call(registered).await
+    }
+}
+
+impl Perform<PingOf> for SqliteStore {
+    async fn perform(&self, arrow: PingOf) -> Result<Option<(i64, WorkerName)>, StoreError> {
+        self.reader.call(move |step| ping_of(step, &arrow.name)).await
+    }
+}
 
 /// Registers an instance, unless another holds its name.
 pub(super) fn join(step: &Step<'_>, record: &InstanceRecord) -> Result<Joined, StoreError> {

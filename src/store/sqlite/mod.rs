@@ -34,3 +34,5 @@ mod tests;
 
 pub use connection::Options;
 pub use engine::SqliteStore;
+pub(super) use exchange::SqliteLane;
+pub(super) use wake::SqliteWaker;

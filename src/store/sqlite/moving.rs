@@ -4,13 +4,35 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
+use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::value::{bytes, opt_text, text};
 use super::{delayed, enqueue, locks, periodic, verdict};
 use crate::job::{Identity, PayloadView, QueueName};
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::moving::{Batch, Landing, Waiting};
-use crate::store::scheduling::PeriodicEntry;
+use crate::store::instance::InstanceRecord;
+use crate::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn, Waiting};
+use crate::store::periodic::PeriodicEntry;
+
+impl Perform<SetAside> for SqliteStore {
+    async fn perform(&self, arrow: SetAside) -> Result<Option<Batch>, StoreError> {
+        let fresh = InstanceRecord::new_id();
+        self.writer.call(move |step| set_aside(step, &fresh, arrow.limit)).await
+    }
+}
+
+impl Perform<TakeIn> for SqliteStore {
+    async fn perform(&self, arrow: TakeIn) -> Result<bool, StoreError> {
+        self.writer.call(move |step| take_in(step, &arrow.batch, &arrow.landings)).await
+    }
+}
+
+impl Perform<LetGo> for SqliteStore {
+    async fn perform(&self, arrow: LetGo) -> Result<(), StoreError> {
+        self.writer.call(move |step| let_go(step, arrow.number)).await
+    }
+}
 
 /// Sets the next batch aside, or returns the one that is. `fresh` becomes this store's id if it has none.
 pub(super) fn set_aside(step: &Step<'_>, fresh: &str, limit: usize) -> Result<Option<Batch>, StoreError> {

@@ -3,13 +3,33 @@
 use std::collections::HashSet;
 
 use super::commit::Step;
+use super::engine::SqliteStore;
 use super::value::text;
 use crate::job::QueueName;
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::inspection::Paused;
+use crate::store::inspection::{Pause, Paused, ReadPaused, Resume};
 
 /// Stands for everything: no queue has it for its name.
 const EVERYTHING: &str = "";
+
+impl Perform<Pause> for SqliteStore {
+    async fn perform(&self, arrow: Pause) -> Result<bool, StoreError> {
+        self.writer.call(move |step| pause(step, arrow.queue.as_ref())).await
+    }
+}
+
+impl Perform<Resume> for SqliteStore {
+    async fn perform(&self, arrow: Resume) -> Result<bool, StoreError> {
+        self.writer.call(move |step| resume(step, arrow.queue.as_ref())).await
+    }
+}
+
+impl Perform<ReadPaused> for SqliteStore {
+    async fn perform(&self, _: ReadPaused) -> Result<Paused, StoreError> {
+        self.reader.call(paused).await
+    }
+}
 
 fn name(queue: Option<&QueueName>) -> &str {
     queue.map_or(EVERYTHING, QueueName::as_str)

@@ -4,13 +4,39 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
+use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{bytes, number, opt_int, text};
 use super::{delayed, enqueue, locks};
 use crate::job::{LockKey, QueueName, TaskName};
+use crate::store::arrow::Perform;
 use crate::store::effect::{HALTED_S, Next, Occurrence, Tick};
 use crate::store::error::StoreError;
-use crate::store::scheduling::{PeriodicEntry, Purpose, Reconcile, Reconciled};
+use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
+
+impl Perform<Periodic> for SqliteStore {
+    async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
+        self.reader.call(move |step| periodic(step, &arrow.job_locks)).await
+    }
+}
+
+impl Perform<Reconcile> for SqliteStore {
+    async fn perform(&self, arrow: Reconcile) -> Result<Reconciled, StoreError> {
+        self.writer.call(move |step| reconcile(step, &arrow)).await
+    }
+}
+
+impl Perform<Withdraw> for SqliteStore {
+    async fn perform(&self, arrow: Withdraw) -> Result<(), StoreError> {
+        self.writer.call(move |step| withdraw(step, &arrow.task, &arrow.queue, &arrow.forms)).await
+    }
+}
+
+impl Perform<Stop> for SqliteStore {
+    async fn perform(&self, arrow: Stop) -> Result<u64, StoreError> {
+        self.writer.call(move |step| stop(step, &arrow.task, &arrow.queue, &arrow.forms)).await
+    }
+}
 
 /// Writes the next tick, unless the task is stopped or one stands already.
 pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {

@@ -3,12 +3,36 @@
 use bytes::Bytes;
 
 use super::commit::Step;
+use super::engine::SqliteStore;
 use super::verdict::{self, Tally};
 use super::{lease, locks, periodic, working};
 use crate::job::{LockKey, WorkerName};
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::scheduling::{Recovered, Recovery};
+use crate::store::workers::{ForceClean, Recovered, Recovery, Working};
 use crate::store::working::WorkingRecord;
+
+impl Perform<Working> for SqliteStore {
+    async fn perform(&self, arrow: Working) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
+        self.reader.call(move |step| working(step, &arrow.workers)).await
+    }
+}
+
+impl Perform<Recovery> for SqliteStore {
+    async fn perform(&self, arrow: Recovery) -> Result<Recovered, StoreError> {
+        self.writer.call(move |step| recover(step, &arrow)).await
+    }
+}
+
+impl Perform<ForceClean> for SqliteStore {
+    async fn perform(&self, arrow: ForceClean) -> Result<bool, StoreError> {
+        self.writer
+            .call(move |step| {
+                force_clean(step, &arrow.worker, arrow.working.as_ref(), arrow.record.as_ref(), &arrow.free)
+            })
+            .await
+    }
+}
 
 /// Moves a dead owner's job where its verdict says, if the record still stands and its instance
 /// is still dead.

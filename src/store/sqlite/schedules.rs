@@ -3,11 +3,25 @@
 use rusqlite::{OptionalExtension, params};
 
 use super::commit::Step;
+use super::engine::SqliteStore;
 use super::enqueue;
 use super::value::opt_int;
+use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::queueing::Enqueued;
-use crate::store::scheduling::{Fire, Fired};
+use crate::store::scheduling::{Fire, Fired, LastFired};
+
+impl Perform<LastFired> for SqliteStore {
+    async fn perform(&self, arrow: LastFired) -> Result<Vec<Option<i64>>, StoreError> {
+        self.reader.call(move |step| last_fired(step, &arrow.ids)).await
+    }
+}
+
+impl Perform<Fire> for SqliteStore {
+    async fn perform(&self, arrow: Fire) -> Result<Fired, StoreError> {
+        self.writer.call(move |step| fire(step, &arrow)).await
+    }
+}
 
 /// The last occurrence of each of these.
 pub(super) fn last_fired(step: &Step<'_>, ids: &[String]) -> Result<Vec<Option<i64>>, StoreError> {

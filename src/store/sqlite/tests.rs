@@ -11,12 +11,14 @@ use tempfile::TempDir;
 use super::{Options, SqliteStore};
 use crate::clock::{Clock, ManualClock};
 use crate::job::{QueueName, WorkerName};
+use crate::store::Lane;
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
-use crate::store::inspection::Inspection;
+use crate::store::handle::Store;
 use crate::store::instance::{Extend, HostIdentity, InstanceRecord, Joined, Left, Removed};
-use crate::store::queueing::{Enqueue, Exchange, Exchanged, Lane, Queueing, Settlement};
-use crate::store::scheduling::Scheduling;
+use crate::store::queueing::{Enqueue, Exchange, Exchanged, Settlement};
+use crate::store::role::Whole;
+use crate::store::verbs::Verbs as _;
 use crate::store::wake::Watch;
 
 struct Place {
@@ -33,12 +35,12 @@ impl Place {
         self.dir.path().join("w.db")
     }
 
-    fn open(&self) -> SqliteStore {
+    fn open(&self) -> Store<Whole> {
         self.try_open(&self.file(), Options::default()).unwrap()
     }
 
-    fn try_open(&self, path: &Path, options: Options) -> Result<SqliteStore, StoreError> {
-        SqliteStore::open_with(path, Arc::clone(&self.clock) as Arc<dyn Clock>, options)
+    fn try_open(&self, path: &Path, options: Options) -> Result<Store<Whole>, StoreError> {
+        SqliteStore::open_with(path, Arc::clone(&self.clock) as Arc<dyn Clock>, options).map(Store::from)
     }
 }
 
@@ -67,7 +69,7 @@ fn record(id: &str, processors: usize) -> InstanceRecord {
     }
 }
 
-async fn join(store: &SqliteStore, id: &str, processors: usize) -> (InstanceRecord, Box<dyn Lane>) {
+async fn join(store: &Store<Whole>, id: &str, processors: usize) -> (InstanceRecord, Lane) {
     let record = record(id, processors);
     assert_eq!(store.join(&record).await.unwrap(), Joined::Yes);
     assert_eq!(store.register(id, &record.workers()).await.unwrap(), []);
@@ -121,7 +123,7 @@ async fn two_processes_claim_every_job_once() {
     let (one, two) = (place.open(), place.open());
     let jobs: Vec<Enqueue> = (0..JOBS).map(|n| push(n.to_string())).collect();
     one.enqueue(&jobs).await.unwrap();
-    let work = |store: SqliteStore, id: &'static str| async move {
+    let work = |store: Store<Whole>, id: &'static str| async move {
         let (record, mut lane) = join(&store, id, 7).await;
         let mut exchange = claim(0, record.workers());
         let mut seen = Vec::new();
@@ -223,7 +225,7 @@ async fn a_file_of_others_is_refused_and_left_alone() {
 async fn many_processes_may_create_the_file_at_once() {
     for _ in 0..10 {
         let place = Place::new();
-        let stores: Vec<SqliteStore> = std::thread::scope(|scope| {
+        let stores: Vec<Store<Whole>> = std::thread::scope(|scope| {
             let threads: Vec<_> = (0..8).map(|_| scope.spawn(|| place.open())).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()
         });

@@ -13,15 +13,17 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
-use async_trait::async_trait;
 use tokio::net::UnixDatagram;
 
 use super::commit::{Handle, Step};
 use super::digest::digest;
+use super::engine::SqliteStore;
 use super::pause::Passed;
 use super::{delayed, inspect, leader};
+use crate::store::arrow::Perform;
+use crate::store::engine::{EngineWaker, OpenedWaker, WakerOf};
 use crate::store::error::StoreError;
-use crate::store::wake::{Seen, Waker, Watch};
+use crate::store::wake::{OpenWaker, Seen, Watch};
 
 /// How often the file itself is looked at while no datagram comes.
 const SAFETY_POLL: Duration = Duration::from_millis(250);
@@ -105,8 +107,14 @@ impl Drop for Socket {
     }
 }
 
+impl Perform<OpenWaker> for SqliteStore {
+    async fn perform(&self, _: OpenWaker) -> Result<OpenedWaker, StoreError> {
+        Ok(OpenedWaker(WakerOf::Sqlite(SqliteWaker::open(self.reader.clone(), &self.sockets))))
+    }
+}
+
 /// A waker of one process.
-pub(super) struct SqliteWaker {
+pub(in crate::store) struct SqliteWaker {
     reader: Handle,
     /// `None` where no socket can be had: the look at the file remains.
     socket: Option<Socket>,
@@ -132,8 +140,7 @@ impl SqliteWaker {
     }
 }
 
-#[async_trait]
-impl Waker for SqliteWaker {
+impl EngineWaker for SqliteWaker {
     async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
         // First forget what came before, then look: what comes in between wakes once too often.
         self.changed.store(false, Ordering::SeqCst);

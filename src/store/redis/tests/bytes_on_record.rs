@@ -6,10 +6,11 @@ use super::server::{NOW_MS, Server, claiming, instance, job, queue, settled, tok
 use crate::job::failure::iso_date;
 use crate::job::{Failure, Identity, LockKey};
 use crate::store::effect::{Admission, Busy, Gate, Next, Tick, Verdict};
-use crate::store::inspection::Inspection;
 use crate::store::instance::{Extend, Left, LockRenewal, Removed};
-use crate::store::queueing::{Enter, Entered, Queueing, Schedule, Scheduled, When};
-use crate::store::scheduling::{Leadership, Promote, PromoteTo, Promoted, Promotion, Recovered, Recovery, Scheduling};
+use crate::store::queueing::{Enter, Entered, Schedule, Scheduled, When};
+use crate::store::scheduling::{Leadership, Promote, PromoteTo, Promoted, Promotion};
+use crate::store::verbs::Verbs as _;
+use crate::store::workers::{Recovered, Recovery};
 
 const JOB: &[u8] = br#"{"class":"add","queue":"math","args":[1,2]}"#;
 

@@ -8,9 +8,9 @@ use super::server::{Server, claiming, job, queue};
 use crate::store::effect::Verdict;
 use crate::store::engine::TimeSource;
 use crate::store::error::StoreError;
-use crate::store::inspection::Inspection;
-use crate::store::queueing::Queueing;
+use crate::store::handle::Store;
 use crate::store::redis::RedisStore;
+use crate::store::verbs::Verbs as _;
 
 #[tokio::test]
 async fn a_server_that_forgot_the_scripts_is_given_them_again() {
@@ -70,8 +70,8 @@ async fn a_missing_right_is_named() {
     let server = Server::start();
     server.cli(&["ACL", "SETUSER", "poor", "on", ">secret", "~*", "+@all", "-lpop"]);
     let url = server.url().replace("redis+unix://", "redis+unix://poor:secret@");
-    let store = RedisStore::connect(&url, "resque", TimeSource::Store).await.unwrap();
-    assert!(!crate::store::engine::Store::describe(&store).contains("secret"));
+    let store = Store::from(RedisStore::connect(&url, "resque", TimeSource::Store).await.unwrap());
+    assert!(!store.describe().contains("secret"));
     server.cli(&["ACL", "SETUSER", "poor", "-evalsha"]);
     let error = store.enqueue(&[job("math", b"{1}")]).await.unwrap_err();
     assert!(matches!(&error, StoreError::Unsupported(text) if text.contains("evalsha")), "{error}");

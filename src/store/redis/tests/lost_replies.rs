@@ -6,7 +6,8 @@ use super::server::{Server, claiming, job, queue, settled, token, worker};
 use crate::job::LockKey;
 use crate::store::effect::{Busy, Gate, Verdict};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Enter, Entered, Queueing};
+use crate::store::queueing::{Enter, Entered};
+use crate::store::verbs::Verbs as _;
 
 #[tokio::test]
 async fn a_repeated_exchange_is_answered_as_the_first_time() {

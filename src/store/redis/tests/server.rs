@@ -11,9 +11,11 @@ use crate::clock::{Clock, ManualClock};
 use crate::job::{ClaimToken, QueueName, WorkerName};
 use crate::store::effect::Verdict;
 use crate::store::engine::TimeSource;
+use crate::store::handle::Store;
 use crate::store::instance::{HostIdentity, InstanceRecord};
 use crate::store::queueing::{Claim, Enqueue, Exchange, Settlement};
 use crate::store::redis::RedisStore;
+use crate::store::role::Whole;
 
 /// 2026-11-24T03:26:17.500Z.
 pub(super) const NOW_MS: i64 = 1_795_490_777_500;
@@ -62,9 +64,9 @@ impl Server {
     }
 
     /// A store whose time is the test's clock.
-    pub(super) async fn store(&self) -> RedisStore {
+    pub(super) async fn store(&self) -> Store<Whole> {
         let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
-        RedisStore::connect(&self.url(), "resque", TimeSource::Clock(clock)).await.unwrap()
+        RedisStore::connect(&self.url(), "resque", TimeSource::Clock(clock)).await.unwrap().into()
     }
 
     pub(super) fn url(&self) -> String {

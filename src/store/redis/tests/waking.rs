@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::timeout;
 
 use super::server::{NOW_MS, Server, job, queue};
-use crate::store::queueing::Queueing;
 use crate::store::scheduling::Leadership;
+use crate::store::verbs::Verbs as _;
 use crate::store::wake::Watch;
 
 const SOON: Duration = Duration::from_secs(5);

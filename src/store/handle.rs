@@ -1,0 +1,193 @@
+//! A handle on a store: the one way in to all arrows.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::sync::Arc;
+
+use super::arrow::{Arrow, Perform};
+use super::engine::{Engine, EngineLane as _, OpenedLane};
+use super::error::StoreError;
+use super::layer::{AsyncEnd, Layer, Layers, through};
+use super::meter::{Meter, Passes, Series};
+use super::queueing::{Exchange, Exchanged, OpenLane};
+use super::redis::RedisStore;
+use super::role::{May, Whole};
+use super::sqlite::SqliteStore;
+use super::wake::{OpenWaker, Waker};
+
+/// A handle on a store, for a holder of this role. Cheap to clone.
+pub struct Store<R> {
+    engine: Engine,
+    layers: Layers,
+    meter: Arc<Meter>,
+    address: Arc<str>,
+    role: PhantomData<fn() -> R>,
+}
+
+impl<R> Store<R> {
+    /// Runs an arrow.
+    ///
+    /// # Errors
+    /// As the arrow's type says. After [`StoreError::Unavailable`] it is unknown whether the step was taken.
+    pub async fn run<A>(&self, arrow: A) -> Result<A::Reply, StoreError>
+    where
+        A: Arrow,
+        R: May<A>,
+        Engine: Perform<A>,
+    {
+        let series = self.meter.series::<A>();
+        let pass = series.begin();
+        let result = if self.layers.is_empty() {
+            self.engine.perform(arrow).await
+        } else {
+            through(&self.layers, arrow, &self.engine).await
+        };
+        pass.end(&result);
+        result
+    }
+
+    /// Opens a lane for an instance that has joined.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn lane(&self, instance: &str, lane: u8) -> Result<Lane, StoreError>
+    where
+        R: May<OpenLane>,
+    {
+        let opened = self.run(OpenLane { instance: instance.to_owned(), lane }).await?;
+        Ok(Lane { opened, layers: Arc::clone(&self.layers), series: self.meter.series::<Exchange>() })
+    }
+
+    /// Opens a waker: a connection that is told when something watched has changed.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn waker(&self) -> Result<Waker, StoreError>
+    where
+        R: May<OpenWaker>,
+    {
+        let opened = self.run(OpenWaker).await?;
+        Ok(Waker::new(opened, Arc::clone(&self.layers), &self.meter))
+    }
+
+    /// Where the store is, for people: a URL without secrets.
+    #[must_use]
+    pub fn describe(&self) -> &str {
+        &self.address
+    }
+
+    /// What has passed through this store so far, through all handles that were cloned or narrowed from one.
+    #[must_use]
+    pub fn passes(&self) -> Vec<Passes> {
+        self.meter.read()
+    }
+
+    /// A handle on the same store with one layer more, around all that it has.
+    #[must_use]
+    pub fn layered(&self, layer: Arc<dyn Layer>) -> Self {
+        let layers = std::iter::once(layer).chain(self.layers.iter().cloned()).collect();
+        Self { layers, ..self.clone() }
+    }
+
+    fn as_role<To>(&self) -> Store<To> {
+        Store {
+            engine: self.engine.clone(),
+            layers: Arc::clone(&self.layers),
+            meter: Arc::clone(&self.meter),
+            address: Arc::clone(&self.address),
+            role: PhantomData,
+        }
+    }
+}
+
+impl Store<Whole> {
+    /// A handle for a holder of a narrower role.
+    #[must_use]
+    pub fn narrow<To>(&self) -> Store<To> {
+        self.as_role()
+    }
+
+    /// A store without an engine, for [layers](Self::layered) that answer everything that will be asked.
+    #[must_use]
+    pub fn without_engine(address: &str) -> Self {
+        Self::new(Engine::None, address)
+    }
+
+    fn new(engine: Engine, address: &str) -> Self {
+        Self { engine, layers: Arc::from([]), meter: Arc::default(), address: address.into(), role: PhantomData }
+    }
+}
+
+impl From<RedisStore> for Store<Whole> {
+    fn from(store: RedisStore) -> Self {
+        let address = store.address();
+        Self::new(Engine::Redis(Arc::new(store)), &address)
+    }
+}
+
+impl From<SqliteStore> for Store<Whole> {
+    fn from(store: SqliteStore) -> Self {
+        let address = store.address();
+        Self::new(Engine::Sqlite(Arc::new(store)), &address)
+    }
+}
+
+impl<R> Clone for Store<R> {
+    fn clone(&self) -> Self {
+        self.as_role()
+    }
+}
+
+impl<R> fmt::Debug for Store<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let role = std::any::type_name::<R>().rsplit("::").next();
+        f.debug_struct("Store")
+            .field("address", &self.address)
+            .field("role", &role.unwrap_or_default())
+            .field("layers", &self.layers.len())
+            .finish()
+    }
+}
+
+impl<A: Arrow> AsyncEnd<A> for &Engine
+where
+    Engine: Perform<A>,
+{
+    async fn perform(&mut self, arrow: A) -> Result<A::Reply, StoreError> {
+        Perform::perform(*self, arrow).await
+    }
+}
+
+/// A lane: one connection over which one exchange is in flight at a time.
+///
+/// Each worker is bound to one lane, so that a settlement never arrives after the same worker's
+/// next claim.
+#[derive(Debug)]
+pub struct Lane {
+    opened: OpenedLane,
+    layers: Layers,
+    series: Arc<Series>,
+}
+
+impl Lane {
+    /// Settles, enters and claims in one atomic step.
+    ///
+    /// # Errors
+    /// After [`StoreError::Unavailable`] repeat the same exchange, unchanged, until it succeeds.
+    pub async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+        let pass = self.series.begin();
+        let result = if self.layers.is_empty() {
+            self.opened.0.exchange(exchange).await
+        } else {
+            through(&self.layers, exchange.clone(), &mut self.opened).await
+        };
+        pass.end(&result);
+        result
+    }
+}
+
+impl AsyncEnd<Exchange> for &mut OpenedLane {
+    async fn perform(&mut self, exchange: Exchange) -> Result<Exchanged, StoreError> {
+        self.0.exchange(&exchange).await
+    }
+}

@@ -1,0 +1,178 @@
+//! How long each kind of arrow takes, by how it ends. Counted for every pass, and read as data.
+
+use std::any::TypeId;
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::arrow::Arrow;
+use super::error::StoreError;
+
+/// The upper bounds of the buckets in microseconds, inclusive. What takes longer falls into one more.
+const BOUNDS_US: [u64; 17] = [
+    50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
+    5_000_000, 10_000_000,
+];
+
+/// How a pass ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Outcome {
+    /// With a reply.
+    Ok,
+    /// [`StoreError::Unavailable`].
+    Unavailable,
+    /// [`StoreError::Full`].
+    Full,
+    /// [`StoreError::Unsupported`].
+    Unsupported,
+    /// [`StoreError::Corrupt`].
+    Corrupt,
+    /// [`StoreError::Misuse`].
+    Misuse,
+    /// The caller stopped waiting, as at a deadline of its own.
+    Abandoned,
+}
+
+impl Outcome {
+    const ALL: [Self; 7] =
+        [Self::Ok, Self::Unavailable, Self::Full, Self::Unsupported, Self::Corrupt, Self::Misuse, Self::Abandoned];
+
+    fn of<T>(result: &Result<T, StoreError>) -> Self {
+        match result {
+            Ok(_) => Self::Ok,
+            Err(StoreError::Unavailable(_)) => Self::Unavailable,
+            Err(StoreError::Full(_)) => Self::Full,
+            Err(StoreError::Unsupported(_)) => Self::Unsupported,
+            Err(StoreError::Corrupt { .. }) => Self::Corrupt,
+            Err(StoreError::Misuse(_)) => Self::Misuse,
+        }
+    }
+
+    /// Its name in metrics.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Unavailable => "unavailable",
+            Self::Full => "full",
+            Self::Unsupported => "unsupported",
+            Self::Corrupt => "corrupt",
+            Self::Misuse => "misuse",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// The passes of one arrow that ended in one way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Passes {
+    /// The arrow's name.
+    pub arrow: &'static str,
+    /// How they ended.
+    pub outcome: Outcome,
+    /// How many there were.
+    pub count: u64,
+    /// How long they took together.
+    pub total: Duration,
+    /// How many took at most so long, and longer than the bound before; what took longer than the last bound counts
+    /// only in `count`.
+    pub buckets: Vec<(Duration, u64)>,
+}
+
+/// Counts the passes through one store.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    series: RwLock<HashMap<TypeId, (&'static str, Arc<Series>)>>,
+}
+
+impl Meter {
+    /// Where the passes of arrows of this type are counted.
+    pub(super) fn series<A: Arrow>(&self) -> Arc<Series> {
+        let key = TypeId::of::<A>();
+        if let Some((_, series)) = self.series.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return Arc::clone(series);
+        }
+        let mut all = self.series.write().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(&all.entry(key).or_insert_with(|| (A::NAME, Arc::default())).1)
+    }
+
+    /// What was counted so far, by name and outcome.
+    pub(super) fn read(&self) -> Vec<Passes> {
+        let all = self.series.read().unwrap_or_else(PoisonError::into_inner);
+        let mut passes: Vec<Passes> = all.values().flat_map(|(name, series)| series.read(name)).collect();
+        passes.sort_by_key(|passes| (passes.arrow, passes.outcome));
+        passes
+    }
+}
+
+/// The passes of one type of arrow.
+#[derive(Debug, Default)]
+pub(super) struct Series([OnceLock<Box<Histogram>>; Outcome::ALL.len()]);
+
+impl Series {
+    /// A pass begins.
+    pub(super) fn begin(&self) -> Pass<'_> {
+        Pass { series: self, begun: Instant::now(), outcome: Outcome::Abandoned }
+    }
+
+    fn read(&self, arrow: &'static str) -> Vec<Passes> {
+        let read =
+            |outcome: Outcome| self.0.get(outcome as usize)?.get().map(|histogram| histogram.read(arrow, outcome));
+        Outcome::ALL.into_iter().filter_map(read).collect()
+    }
+}
+
+/// A pass on its way. Counted when it is dropped: a caller that stops waiting drops it, too.
+pub(super) struct Pass<'a> {
+    series: &'a Series,
+    begun: Instant,
+    outcome: Outcome,
+}
+
+impl Pass<'_> {
+    /// It ended so.
+    pub(super) fn end<T>(mut self, result: &Result<T, StoreError>) {
+        self.outcome = Outcome::of(result);
+    }
+}
+
+impl Drop for Pass<'_> {
+    fn drop(&mut self) {
+        if let Some(place) = self.series.0.get(self.outcome as usize) {
+            place.get_or_init(Box::default).count(self.begun.elapsed());
+        }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Histogram {
+    /// One for each bound, and one for what takes longer.
+    buckets: [AtomicU64; BOUNDS_US.len() + 1],
+    total_us: AtomicU64,
+}
+
+impl Histogram {
+    fn count(&self, took: Duration) {
+        let us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+        let bucket = BOUNDS_US.partition_point(|bound| *bound < us);
+        if let Some(bucket) = self.buckets.get(bucket) {
+            bucket.fetch_add(1, Ordering::Relaxed);
+        }
+        self.total_us.fetch_add(us, Ordering::Relaxed);
+    }
+
+    fn read(&self, arrow: &'static str, outcome: Outcome) -> Passes {
+        let counts: Vec<u64> = self.buckets.iter().map(|bucket| bucket.load(Ordering::Relaxed)).collect();
+        let bounds = BOUNDS_US.iter().map(|us| Duration::from_micros(*us));
+        Passes {
+            arrow,
+            outcome,
+            count: counts.iter().sum(),
+            total: Duration::from_micros(self.total_us.load(Ordering::Relaxed)),
+            buckets: bounds.zip(counts).collect(),
+        }
+    }
+}

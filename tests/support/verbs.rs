@@ -1,0 +1,117 @@
+//! The arrows as methods, for tests that were written in sentences: `store.lead(which, "one", 60_000)`.
+//!
+//! Arguments are borrowed here and cloned into the arrow. A new arrow needs no line: a test can always write
+//! `store.run(Arrow { .. })`.
+
+use bytes::Bytes;
+use windlass::job::{LockKey, QueueName, TaskName, WorkerName};
+use windlass::store::arrow::Arrow;
+use windlass::store::delayed::{DelayedAt, DelayedSeconds, DeleteDelayed, ScheduledAt};
+use windlass::store::effect::Admission;
+use windlass::store::inspection::{
+    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, Doomed, FailedCount, FailedRecords, Locks, Pause,
+    QueueEnd, Queued, Queues, ReadPaused, ReadStats, RemoveFailed, Resume, RetryFailed,
+};
+use windlass::store::instance::{
+    Bury, Extend, InstanceRecord, InstanceState, Instances, Join, Leave, Oversee, Register, Unregister,
+};
+use windlass::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn};
+use windlass::store::periodic::{Periodic, Reconcile, Stop, Withdraw};
+use windlass::store::queueing::{Enqueue, EnqueueBatch, QueueNames, Schedule, ScheduleBatch};
+use windlass::store::role::Whole;
+use windlass::store::scheduling::{Fire, LastFired, Lead, Leader, Leadership, Promotion, ReadDue, Resign};
+use windlass::store::workers::{ForceClean, PingOf, Recovery, RegisteredWorkers, Working};
+use windlass::store::working::WorkingRecord;
+use windlass::store::{Store, StoreError};
+
+macro_rules! verbs {
+    ($($verb:ident($($argument:ident: $type:ty),*) -> $arrow:ident $value:expr;)+) => {
+        #[allow(dead_code, reason = "no test program uses all")]
+        pub(crate) trait Verbs {
+            $(
+                fn $verb(
+                    &self $(, $argument: $type)*
+                ) -> impl Future<Output = Result<<$arrow as Arrow>::Reply, StoreError>> + Send;
+            )+
+        }
+
+        impl Verbs for Store<Whole> {
+            $(
+                fn $verb(
+                    &self $(, $argument: $type)*
+                ) -> impl Future<Output = Result<<$arrow as Arrow>::Reply, StoreError>> + Send {
+                    let arrow: $arrow = $value;
+                    self.run(arrow)
+                }
+            )+
+        }
+    };
+}
+
+verbs! {
+    enqueue(jobs: &[Enqueue]) -> EnqueueBatch EnqueueBatch { jobs: jobs.to_vec() };
+    schedule(jobs: &[Schedule]) -> ScheduleBatch ScheduleBatch { jobs: jobs.to_vec() };
+    queue_names() -> QueueNames QueueNames;
+    join(record: &InstanceRecord) -> Join Join { record: record.clone() };
+    register(instance: &str, workers: &[WorkerName]) -> Register
+        Register { instance: instance.to_owned(), workers: workers.to_vec() };
+    unregister(instance: &str, workers: &[WorkerName]) -> Unregister
+        Unregister { instance: instance.to_owned(), workers: workers.to_vec() };
+    extend(extend: &Extend) -> Extend extend.clone();
+    leave(record: &InstanceRecord) -> Leave Leave { record: record.clone() };
+    due(limit: usize) -> ReadDue ReadDue { limit };
+    promote(promotion: &Promotion) -> Promotion promotion.clone();
+    lead(which: Leadership, owner: &str, ttl_ms: u64) -> Lead Lead { which, owner: owner.to_owned(), ttl_ms };
+    resign(which: Leadership, owner: &str) -> Resign Resign { which, owner: owner.to_owned() };
+    leader(which: Leadership) -> Leader Leader { which };
+    oversee(owner: &str, ttl_ms: u64) -> Oversee Oversee { owner: owner.to_owned(), ttl_ms };
+    instances() -> Instances Instances;
+    bury(dead: &InstanceState) -> Bury Bury { dead: dead.clone() };
+    working(workers: &[WorkerName]) -> Working Working { workers: workers.to_vec() };
+    recover(recovery: &Recovery) -> Recovery recovery.clone();
+    registered() -> RegisteredWorkers RegisteredWorkers;
+    force_clean(worker: &WorkerName, working: Option<&WorkingRecord>, record: Option<&Bytes>, free: &[LockKey])
+        -> ForceClean
+        ForceClean { worker: worker.clone(), working: working.cloned(), record: record.cloned(), free: free.to_vec() };
+    ping_of(name: &str) -> PingOf PingOf { name: name.to_owned() };
+    periodic(job_locks: &[LockKey]) -> Periodic Periodic { job_locks: job_locks.to_vec() };
+    reconcile(reconcile: &Reconcile) -> Reconcile reconcile.clone();
+    withdraw(task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Withdraw
+        Withdraw { task: task.clone(), queue: queue.clone(), forms: forms.to_vec() };
+    stop(task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Stop
+        Stop { task: task.clone(), queue: queue.clone(), forms: forms.to_vec() };
+    last_fired(ids: &[String]) -> LastFired LastFired { ids: ids.to_vec() };
+    fire(fire: &Fire) -> Fire fire.clone();
+    queues() -> Queues Queues;
+    queued(queue: &QueueName, start: i64, stop: i64) -> Queued Queued { queue: queue.clone(), start, stop };
+    delete_jobs(queue: &QueueName, payload: &Bytes, count: i64) -> DeleteJobs
+        DeleteJobs { queue: queue.clone(), payload: payload.clone(), count };
+    delete_each(queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> DeleteEach
+        DeleteEach { queue: queue.clone(), doomed: doomed.to_vec(), from };
+    delete_queue(queue: &QueueName) -> DeleteQueue DeleteQueue { queue: queue.clone() };
+    pause(queue: Option<&QueueName>) -> Pause Pause { queue: queue.cloned() };
+    resume(queue: Option<&QueueName>) -> Resume Resume { queue: queue.cloned() };
+    paused() -> ReadPaused ReadPaused;
+    failed_count() -> FailedCount FailedCount;
+    failed(start: i64, stop: i64) -> FailedRecords FailedRecords { start, stop };
+    remove_failed(record: &Bytes) -> RemoveFailed RemoveFailed { record: record.clone() };
+    clear_failed() -> ClearFailed ClearFailed;
+    retry_failed(record: &Bytes, queue: &QueueName, payload: &Bytes, admissions: &[Admission]) -> RetryFailed
+        RetryFailed {
+            record: record.clone(),
+            queue: queue.clone(),
+            payload: payload.clone(),
+            admissions: admissions.to_vec(),
+        };
+    stats() -> ReadStats ReadStats;
+    delayed_seconds(from: i64, limit: usize) -> DelayedSeconds DelayedSeconds { from, limit };
+    delayed_at(second: i64, start: i64, stop: i64) -> DelayedAt DelayedAt { second, start, stop };
+    scheduled_at(payload: &Bytes) -> ScheduledAt ScheduledAt { payload: payload.clone() };
+    delete_delayed(payload: &Bytes) -> DeleteDelayed DeleteDelayed { payload: payload.clone() };
+    locks() -> Locks Locks;
+    delete_lock(key: &str) -> DeleteLock DeleteLock { key: key.to_owned() };
+    set_aside(limit: usize) -> SetAside SetAside { limit };
+    take_in(batch: &Batch, landings: &[Landing]) -> TakeIn
+        TakeIn { batch: batch.clone(), landings: landings.to_vec() };
+    let_go(number: u64) -> LetGo LetGo { number };
+}
