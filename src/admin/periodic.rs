@@ -207,6 +207,7 @@ async fn look_after(
         workers,
         purpose,
         stale_due_s: None,
+        silent: Vec::new(),
         tick,
     };
     Ok(store.run(reconcile).await?)

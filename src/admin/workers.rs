@@ -10,7 +10,7 @@ use crate::job::{Args, Failure, LockKey, PayloadView, WorkerName, date};
 use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
-use crate::store::workers::{ForceClean, PingOf, Registered, RegisteredWorkers, Working};
+use crate::store::workers::{ForceClean, LockValues, PingOf, Registered, RegisteredWorkers, WorkerLock, Working};
 use crate::store::working::WorkingRecord;
 use crate::task::registry::Registry;
 
@@ -166,7 +166,14 @@ async fn clean_seen(
     now_ms: i64,
 ) -> Result<Option<Cleaned>, AdminError> {
     let stuck = working.map(|working| Stuck::of(working, host, now_ms));
-    let free = working.map(|working| locks_of(working, registry)).unwrap_or_default();
+    let mut free = Vec::new();
+    for key in working.map(|working| locks_of(working, registry)).unwrap_or_default() {
+        // A lock that carries no claim is of a worker that writes none: it goes, because somebody says that its worker
+        // is dead. One that carries another claim is of a run that goes on.
+        let value = store.run(LockValues { keys: vec![key.clone()] }).await?.into_iter().next().flatten();
+        let value = value.filter(|value| !value.contains(':'));
+        free.push(WorkerLock { key, value });
+    }
     let clean = ForceClean {
         worker: worker.clone(),
         working: working.cloned(),
@@ -217,14 +224,19 @@ pub async fn old(store: &Store<Admin>, now_ms: i64, age_ms: i64) -> Result<Vec<R
     Ok(registered)
 }
 
-/// The locks that a job holds while it runs, as its task's definition here says.
+/// The locks that a job may hold while it runs: as its task's definition here says, and as node-resque names them.
 fn locks_of(working: &WorkingRecord, registry: &Registry) -> Vec<LockKey> {
     let held = || {
         let view = PayloadView::parse(working.payload.as_ref()?).ok()?;
-        let (task, args) = (registry.get(&view.class)?, Args::of(&view).ok()?);
-        Some(Chain::of(task).held(working.queue.as_ref()?, &args))
+        let (queue, args) = (working.queue.as_ref()?, Args::of(&view).ok()?);
+        let known = registry.get(&view.class).map(|task| Chain::of(task).held(queue, &args)).unwrap_or_default();
+        let mut keys: Vec<_> = known.into_iter().map(|held| held.key).collect();
+        if keys.is_empty() {
+            keys.push(LockKey::job_lock(&view.class, queue.as_str(), args.as_str()));
+        }
+        Some(keys)
     };
-    held().unwrap_or_default().into_iter().map(|held| held.key).collect()
+    held().unwrap_or_default()
 }
 
 /// The failure of a job whose worker is cleaned away.

@@ -31,6 +31,7 @@ use crate::event::{Bus, Event};
 use crate::pool::{self, Control, Ended, Phase, Work};
 use crate::process::sweep;
 use crate::scheduler::recover::{is_gone_from_here, recover};
+use crate::scheduler::trouble::Bulkheads;
 use crate::scheduler::{self, Context, Present};
 use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined};
 use crate::store::role::Whole;
@@ -248,9 +249,10 @@ impl Life {
             lease: self.config().store.lease,
         };
         let instances = store.run(Instances).await?;
+        let mut heads = Bulkheads::default();
         for state in &instances {
             if is_gone_from_here(&self.host, state) {
-                recover(&context, state).await?;
+                recover(&context, &mut heads, state).await?;
             }
         }
         self.warn_of_foreigners(store).await?;

@@ -2,6 +2,7 @@
 //!
 //! The leader of the duties enqueues; who does not lead makes up for a schedule that the leader does not know, some
 //! seconds later. Which of several comes first is judged in the store, so that no occurrence is enqueued twice.
+//! Everything goes by the store's time, so that no clock of the fleet that is ahead fires early for all.
 //! Occurrences of the last minute are all enqueued, however late the look; of those before, when nobody was there, only
 //! the last one is, if the schedule does not say otherwise.
 
@@ -9,13 +10,13 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::recover::duties_owner;
+use super::trouble::Bulkheads;
 use super::{Context, sleep_or_reload};
 use crate::event::Event;
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
 use crate::store::queueing::{Enqueue, Enqueued};
-use crate::store::scheduling::{Fire, Fired, LastFired, Lead, Leadership};
+use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime};
 use crate::task::definition::TaskDefinition;
 use crate::task::schedule::JobSchedule;
 
@@ -26,64 +27,66 @@ const POLITE_S: i64 = 10;
 /// The longest sleep: the tasks may change, and so may who leads.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
-/// Enqueues until told to stop.
-pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
+/// Enqueues until told to stop. `leads` tells whether this instance leads the duties.
+pub async fn run(context: Context, leads: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
     tokio::select! {
-        () = go(&context) => {}
+        () = go(&context, &leads) => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
 }
 
-async fn go(context: &Context) {
-    let owner = duties_owner(&context.name, &context.host);
-    let ttl_ms = u64::try_from(context.lease.as_millis()).unwrap_or(u64::MAX);
-    let mut failing = false;
+async fn go(context: &Context, leads: &watch::Receiver<bool>) {
+    let mut failing = None;
+    let mut heads = Bulkheads::default();
     let mut present = context.present.clone();
     loop {
-        let looked = async {
-            if context.registry().iter().all(|task| task.schedules.is_empty()) {
-                return Ok(None);
-            }
-            let leads = context.store.run(Lead { which: Leadership::Duties, owner: owner.clone(), ttl_ms }).await?;
-            look(context, context.clock.now_ms(), leads).await
-        };
-        let next_s = match looked.await {
-            Ok(next_s) => {
-                failing = false;
-                next_s
+        // Who leads is what the duties say: who does not do them must not keep others from it.
+        let leads = *leads.borrow();
+        let wait = match look(context, &mut heads, leads).await {
+            Ok(wait) => {
+                failing = None;
+                wait
             }
             Err(error) => {
-                if !std::mem::replace(&mut failing, true) {
-                    let error = format!("the schedules: failed to {error}; trying again");
+                let error = format!("the schedules: failed to {error}; trying again");
+                if failing.as_ref() != Some(&error) {
+                    failing = Some(error.clone());
                     context.bus.emit(Event::InternalError { error });
                 }
                 None
             }
         };
-        let wait = next_s.map(|next_s| next_s.saturating_mul(1000).saturating_sub(context.clock.now_ms()).max(20));
-        let wait = wait.and_then(|ms| u64::try_from(ms).ok()).map_or(LONGEST_SLEEP, Duration::from_millis);
-        sleep_or_reload(&mut present, wait.min(LONGEST_SLEEP)).await;
+        sleep_or_reload(&mut present, wait.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)).await;
     }
 }
 
-/// Enqueues what is due at this time; tells the second of the next occurrence, if there is any.
+/// Enqueues what is due by the store's time; tells how long it is to the next occurrence, if there is any.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.
-pub async fn look(context: &Context, now_ms: i64, leads: bool) -> Result<Option<i64>, StoreError> {
+pub async fn look(context: &Context, heads: &mut Bulkheads, leads: bool) -> Result<Option<Duration>, StoreError> {
     let registry = context.registry();
     let all: Vec<(&TaskDefinition, &JobSchedule)> =
         registry.iter().flat_map(|task| task.schedules.iter().map(|schedule| (&**task, schedule))).collect();
+    if all.is_empty() {
+        return Ok(None);
+    }
     let ids: Vec<String> = all.iter().map(|(_, schedule)| schedule.id.clone()).collect();
+    let now_ms = context.store.run(ReadTime).await?;
     let last = context.store.run(LastFired { ids }).await?;
     let now_s = now_ms.div_euclid(1000);
     let mut next_s: Option<i64> = None;
     for ((task, schedule), seen_s) in all.into_iter().zip(last) {
         let until_s = if leads || seen_s.is_none() { now_s } else { now_s - POLITE_S };
-        enqueue_due(context, task, schedule, seen_s, until_s).await?;
+        let what = format!("schedule {}", schedule.id);
+        if heads.may_try(&what) {
+            let went = enqueue_due(context, task, schedule, seen_s, until_s).await;
+            heads.note(&context.bus, &what, went)?;
+        }
         next_s = next_s.into_iter().chain(schedule.calendar.after(now_s)).min();
     }
-    Ok(next_s)
+    let wait_ms = next_s.map(|next_s| next_s.saturating_mul(1000).saturating_sub(now_ms).max(20));
+    Ok(wait_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
 }
 
 /// Enqueues the occurrences of a schedule up to a second.

@@ -9,14 +9,15 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::periodic::{Undeclared, reconcile};
+use super::periodic::{Fresh, Undeclared, reconcile};
 use super::recover::{Observer, duties_owner, is_gone_from_here, is_neighbour, recover};
 use super::stuck;
+use super::trouble::Bulkheads;
 use super::{Context, sleep_or_reload};
 use crate::event::Event;
 use crate::process::sweep;
 use crate::store::StoreError;
-use crate::store::instance::{HostIdentity, Oversee};
+use crate::store::instance::{HostIdentity, InstanceState, Instances, Oversee};
 use crate::store::scheduling::{Leadership, Resign};
 
 /// How often who does not lead looks after its own periodic tasks.
@@ -24,32 +25,28 @@ const OWN_LOOK: Duration = Duration::from_secs(60);
 /// How often it is seen to that the neighbours live, which asks nothing of the store.
 const GLANCE: Duration = Duration::from_secs(1);
 
-/// Does the duties until told to stop, then resigns.
-pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
+/// Does the duties until told to stop, then resigns. `leads` is told whether this instance leads them.
+pub async fn run(context: Context, leads: watch::Sender<bool>, mut stop: watch::Receiver<bool>) {
     let owner = duties_owner(&context.name, &context.host);
-    let mut duties = Duties {
-        context: &context,
-        owner: &owner,
-        observer: Observer::default(),
-        undeclared: Undeclared::default(),
-        own_look: None,
-        neighbours: Vec::new(),
-        stuck_look: None,
-    };
+    let mut duties = Duties::new(&context, &owner, leads);
     tokio::select! {
         () = duties.go() => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
-    let _ =
-        tokio::time::timeout(Duration::from_secs(1), context.store.run(Resign { which: Leadership::Duties, owner }))
-            .await;
+    let resign = Resign { which: Leadership::Duties, owner: owner.clone() };
+    let _ = tokio::time::timeout(Duration::from_secs(1), context.store.run(resign)).await;
 }
 
-struct Duties<'a> {
+/// The duties of one instance, and what it remembers from one round to the next.
+pub struct Duties<'a> {
     context: &'a Context,
     owner: &'a str,
+    leads: watch::Sender<bool>,
     observer: Observer,
     undeclared: Undeclared,
+    heads: Bulkheads,
+    /// Periodic tasks that were not yet looked after since this instance started or was reloaded.
+    fresh: Fresh,
     /// When this instance last looked after its own periodic tasks; `None`: not since it started.
     own_look: Option<Instant>,
     /// Instances of this machine that lived at the last look.
@@ -57,18 +54,40 @@ struct Duties<'a> {
     stuck_look: Option<Instant>,
 }
 
-impl Duties<'_> {
+impl<'a> Duties<'a> {
+    /// Those of a context, under the name of `owner`.
+    #[must_use]
+    pub fn new(context: &'a Context, owner: &'a str, leads: watch::Sender<bool>) -> Self {
+        Self {
+            context,
+            owner,
+            leads,
+            observer: Observer::default(),
+            undeclared: Undeclared::default(),
+            heads: Bulkheads::default(),
+            fresh: Fresh::default(),
+            own_look: None,
+            neighbours: Vec::new(),
+            stuck_look: None,
+        }
+    }
+
+    fn period(&self) -> Duration {
+        (self.context.lease / 2).clamp(Duration::from_millis(200), Duration::from_secs(10))
+    }
+
     async fn go(&mut self) {
-        let period = (self.context.lease / 2).clamp(Duration::from_millis(200), Duration::from_secs(10));
-        let mut failing = false;
+        let period = self.period();
+        let mut failing = None;
         let mut present = self.context.present.clone();
         loop {
-            match self.round(period).await {
-                Ok(()) => failing = false,
+            match self.round().await {
+                Ok(()) => failing = None,
                 Err(error) => {
                     self.observer.reset();
-                    if !std::mem::replace(&mut failing, true) {
-                        let error = format!("the scheduler's duties: failed to {error}; trying again");
+                    let error = format!("the scheduler's duties: failed to {error}; trying again");
+                    if failing.as_ref() != Some(&error) {
+                        failing = Some(error.clone());
                         self.context.bus.emit(Event::InternalError { error });
                     }
                 }
@@ -84,50 +103,82 @@ impl Duties<'_> {
                 if sleep_or_reload(&mut present, left.min(GLANCE)).await {
                     // Other tasks, other cadences: as at a start.
                     self.own_look = None;
+                    self.fresh = Fresh::default();
                     break;
                 }
             }
         }
     }
 
-    async fn round(&mut self, period: Duration) -> Result<(), StoreError> {
-        let store = &self.context.store;
+    /// Does each duty once, the dead first. A duty that fails keeps no other from being done; but this instance gives
+    /// the leadership back then, because another may do better.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn round(&mut self) -> Result<(), StoreError> {
+        let went = self.each_duty().await;
+        let failed = self.heads.take_failed() || went.is_err();
+        if failed && self.leads.send_replace(false) && went.is_ok() {
+            let resign = Resign { which: Leadership::Duties, owner: self.owner.to_owned() };
+            self.context.store.run(resign).await?;
+        }
+        went
+    }
+
+    async fn each_duty(&mut self) -> Result<(), StoreError> {
+        let Context { store, bus, .. } = self.context;
         let ttl_ms = u64::try_from(self.context.lease.as_millis()).unwrap_or(u64::MAX);
-        let (leads, instances) = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms }).await?;
+        let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms }).await;
+        let (leads, instances) = match self.heads.note(bus, "the leadership of the duties", overseen)? {
+            Some(overseen) => overseen,
+            // A lock that nobody can take keeps nobody from the duties: each is safe under two leaders.
+            None => (true, store.run(Instances).await?),
+        };
+        self.leads.send_replace(leads);
+        self.bury_the_dead(leads, &instances).await?;
+
         let every = if leads { (self.context.lease * 2).min(OWN_LOOK) } else { OWN_LOOK };
         let mut entries = None;
         if self.own_look.is_none_or(|last| last.elapsed() >= every) {
-            entries = Some(reconcile(self.context, self.own_look.is_none()).await?);
+            let looked = reconcile(self.context, &mut self.heads, &mut self.fresh).await;
+            entries = self.heads.note(bus, "periodic tasks", looked)?;
             self.own_look = Some(Instant::now());
         }
-        // Looks that are slow because the store is slow still count; only real absence resets. Short of a lease, so that
-        // who was stopped together with others does not judge them by what it missed.
-        let patience = (period * 3 + Duration::from_secs(2)).min(self.context.lease * 4 / 5);
-        let lapsed = self.observer.look(Instant::now(), patience, &instances);
-        let (here, mut neighbours) = (&self.context.host, Vec::new());
-        for state in &instances {
-            if is_neighbour(here, &state.record.host)
-                && sweep::is_alive(state.record.host.pid, state.record.host.started_ticks)
-            {
-                neighbours.push(state.record.host.clone());
-            }
-            let gone = is_gone_from_here(&self.context.host, state);
-            if gone || (leads && lapsed.contains(state)) {
-                recover(self.context, state).await?;
-            }
-        }
-        self.neighbours = neighbours;
         if !leads {
             return Ok(());
         }
         if let Some(entries) = entries {
-            self.undeclared.withdraw(self.context, &entries, &instances).await?;
+            let withdrawn = self.undeclared.withdraw(self.context, &mut self.heads, &entries, &instances).await;
+            self.heads.note(bus, "periodic tasks that nobody declares", withdrawn)?;
         }
         if let Some(after) = self.context.stuck_worker_timeout() {
             let every = (after / 10).clamp(Duration::from_secs(1), Duration::from_secs(60));
             if self.stuck_look.is_none_or(|last| last.elapsed() >= every) {
                 self.stuck_look = Some(Instant::now());
-                stuck::sweep(self.context, after, &instances).await?;
+                let swept = stuck::sweep(self.context, &mut self.heads, after, &instances).await;
+                self.heads.note(bus, "workers that stopped pinging", swept)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Recovers what dead instances held.
+    async fn bury_the_dead(&mut self, leads: bool, instances: &[InstanceState]) -> Result<(), StoreError> {
+        // Looks that are slow because the store is slow still count; only real absence resets. Short of a lease, so that
+        // who was stopped together with others does not judge them by what it missed.
+        let patience = (self.period() * 3 + Duration::from_secs(2)).min(self.context.lease * 4 / 5);
+        let now = Instant::now();
+        let lapsed = self.observer.look(now, patience, instances);
+        self.neighbours.clear();
+        for state in instances {
+            let there = &state.record.host;
+            if is_neighbour(&self.context.host, there) && sweep::is_alive(there.pid, there.started_ticks) {
+                self.neighbours.push(there.clone());
+                self.observer.saw_here(state);
+            }
+            let gone = self.observer.believes_absence(now, state) && is_gone_from_here(&self.context.host, state);
+            if gone || (leads && lapsed.contains(state)) {
+                recover(self.context, &mut self.heads, state).await?;
             }
         }
         Ok(())

@@ -11,6 +11,8 @@ pub mod periodic;
 pub mod promote;
 pub mod recover;
 pub mod stuck;
+pub mod transfer;
+pub mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,10 +107,11 @@ impl Context {
 
 /// Runs all loops, each on a task of its own, until told to stop.
 pub async fn run(context: Context, stop: watch::Receiver<bool>) {
+    let (leads, led) = watch::channel(false);
     let loops = [
         tokio::spawn(promote::run(context.clone(), stop.clone())),
-        tokio::spawn(duties::run(context.clone(), stop.clone())),
-        tokio::spawn(cron::run(context, stop)),
+        tokio::spawn(duties::run(context.clone(), leads, stop.clone())),
+        tokio::spawn(cron::run(context, led, stop)),
     ];
     // One that panicked has said so, and the others go on.
     drop(futures_util::future::join_all(loops).await);

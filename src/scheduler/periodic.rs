@@ -1,87 +1,145 @@
 //! Periodic tasks: seeded once, restored when their job is nowhere, withdrawn when nobody declares
 //! them any more. Their ticks themselves are written where a run ends.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Context;
+use super::trouble::Bulkheads;
 use crate::event::Event;
 use crate::job::payload::encode;
-use crate::job::{Args, TaskName, WorkerName};
+use crate::job::{Args, LockKey, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
 use crate::store::effect::HALTED_S;
 use crate::store::instance::InstanceState;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Withdraw};
-use crate::store::workers::RegisteredWorkers;
+use crate::store::scheduling::ReadTime;
+use crate::store::workers::{Registered, RegisteredWorkers};
 use crate::task::{Cadence, TaskDefinition};
 
 /// How long past due a job is not yet searched for.
 const GRACE_S: u64 = 3;
+/// A foreign worker that pings and has not done so for so long does not run the job that stands under it.
+const SILENT_S: i64 = 180;
 /// How long a task may go undeclared before it is withdrawn.
 const UNDECLARED: Duration = Duration::from_secs(600);
 
-/// Looks after the periodic tasks that this instance declares. `boot` when it starts.
+/// Which periodic tasks were looked after since the start; the others are looked after as at a start.
+#[derive(Debug, Default)]
+pub struct Fresh(HashSet<TaskName>);
+
+/// Looks after the periodic tasks that this instance declares, each by itself.
 ///
 /// # Errors
-/// Fails when the store cannot be reached.
-pub async fn reconcile(context: &Context, boot: bool) -> Result<Vec<PeriodicEntry>, StoreError> {
-    let Context { store, clock, bus, .. } = context;
+/// Fails when the store cannot be reached, or cannot tell of periodic tasks at all.
+pub async fn reconcile(
+    context: &Context,
+    heads: &mut Bulkheads,
+    fresh: &mut Fresh,
+) -> Result<Vec<PeriodicEntry>, StoreError> {
+    let Context { store, bus, .. } = context;
     let registry = context.registry();
     let tasks: Vec<_> = registry.periodic().collect();
     let job_lock = |task: &Arc<TaskDefinition>| Chain::of(task).job_lock(&task.queue, &Args::periodic());
     let locks: Vec<_> = tasks.iter().map(|task| job_lock(task).map(|(key, _)| key)).collect();
     let asked: Vec<_> = locks.iter().flatten().cloned().collect();
     let (entries, held) = store.run(Periodic { job_locks: asked }).await?;
+    // Ticks go by the store's time, and so does the look at them.
+    let now_ms = store.run(ReadTime).await?;
     let mut held = held.into_iter();
-    let now_s = clock.now_ms() / 1000;
     let mut workers = None;
     for (task, job_lock) in tasks.into_iter().zip(locks) {
         let is_held = job_lock.is_some() && held.next().unwrap_or(false);
         let entry = entries.iter().find(|entry| entry.task == task.name);
-        // The store judges by its own time; this only spares it the question, so it errs early.
-        let overdue = entry.is_none_or(|entry| entry.due_s + 1 < now_s);
+        let boot = !fresh.0.contains(&task.name);
+        // The store judges once more; this only spares it the question, so it errs early.
+        let overdue = entry.is_none_or(|entry| entry.due_s + 1 < now_ms / 1000);
         if !(boot || overdue || is_held) || entry.is_some_and(|entry| entry.stopped) {
             continue;
         }
-        let chain = Chain::of(task);
-        let Some(tick) = chain.tick(clock.now_ms()) else { continue };
-        if workers.is_none() {
-            let registered = store.run(RegisteredWorkers).await?;
-            workers = Some(registered.into_iter().map(|registered| registered.worker).collect::<Vec<_>>());
+        let what = format!("periodic task {}", task.name);
+        if !heads.may_try(&what) {
+            continue;
         }
-        let reconcile = Reconcile {
-            queue_lock: chain.queue_lock(&tick.queue, &Args::periodic()),
-            job_lock,
-            forms: chain.periodic_forms(),
-            grace_s: GRACE_S + task.jitter_s,
-            workers: workers.clone().unwrap_or_default(),
-            purpose: if boot { Purpose::Boot } else { Purpose::Look },
-            stale_due_s: entry.filter(|entry| boot && is_stale(task, entry, now_s)).map(|entry| entry.due_s),
-            tick,
-        };
-        let why = match store.run(reconcile).await? {
-            Reconciled::Fine | Reconciled::Started | Reconciled::Waits | Reconciled::Runs => continue,
-            Reconciled::Moved => {
-                let text = format!("the next run of {} was moved, for its definition says another time now", task.name);
-                bus.emit(Event::Notice { text });
-                continue;
-            }
-            Reconciled::Seeded if matches!(task.cadence, Some(Cadence::Calendar(_))) => continue,
-            Reconciled::Seeded => "first run",
-            Reconciled::Restored => "it was overdue and nowhere to be found",
-            Reconciled::Unlocked => {
-                let text = format!("freed the JobLock of {}, which nobody that works holds", task.name);
-                bus.emit(Event::Warning { text });
-                continue;
-            }
-        };
-        bus.emit(Event::SchedulerEnqueue { task: task.name.clone(), queue: task.queue.clone(), why });
+        if workers.is_none() {
+            workers = Some(Workers::of(store.run(RegisteredWorkers).await?, now_ms / 1000));
+        }
+        let Some(workers) = &workers else { continue };
+        let Some(reconcile) = request(task, job_lock, entry, boot, now_ms, workers) else { continue };
+        if let Some(went) = heads.note(bus, &what, store.run(reconcile).await)? {
+            fresh.0.insert(task.name.clone());
+            tell(context, task, went);
+        }
     }
     Ok(entries)
+}
+
+/// Registered workers: those whose records count as running jobs, and those that fell silent.
+struct Workers {
+    lively: Vec<WorkerName>,
+    silent: Vec<WorkerName>,
+}
+
+impl Workers {
+    /// node-resque's workers ping every few seconds, whatever their jobs do. Ours follow their leases, Ruby's and Go's
+    /// never ping.
+    fn of(registered: Vec<Registered>, now_s: i64) -> Self {
+        let (mut lively, mut silent) = (Vec::new(), Vec::new());
+        for one in registered {
+            let ours = one.working.as_ref().is_some_and(|record| record.claim.is_some());
+            let fell_silent = !ours && one.pinged_s.is_some_and(|pinged_s| now_s - pinged_s > SILENT_S);
+            if fell_silent { silent.push(one.worker) } else { lively.push(one.worker) }
+        }
+        Self { lively, silent }
+    }
+}
+
+fn request(
+    task: &TaskDefinition,
+    job_lock: Option<LockKey>,
+    entry: Option<&PeriodicEntry>,
+    boot: bool,
+    now_ms: i64,
+    workers: &Workers,
+) -> Option<Reconcile> {
+    let chain = Chain::of(task);
+    let tick = chain.tick(now_ms)?;
+    Some(Reconcile {
+        queue_lock: chain.queue_lock(&tick.queue, &Args::periodic()),
+        job_lock,
+        forms: chain.periodic_forms(),
+        grace_s: GRACE_S + task.jitter_s,
+        workers: workers.lively.clone(),
+        silent: workers.silent.clone(),
+        purpose: if boot { Purpose::Boot } else { Purpose::Look },
+        stale_due_s: entry.filter(|entry| boot && is_stale(task, entry, now_ms / 1000)).map(|entry| entry.due_s),
+        tick,
+    })
+}
+
+fn tell(context: &Context, task: &TaskDefinition, went: Reconciled) {
+    let bus = &context.bus;
+    let why = match went {
+        Reconciled::Fine | Reconciled::Started | Reconciled::Waits | Reconciled::Runs => return,
+        Reconciled::Moved => {
+            let text = format!("the next run of {} was moved because its definition says another time now", task.name);
+            bus.emit(Event::Notice { text });
+            return;
+        }
+        Reconciled::Seeded if matches!(task.cadence, Some(Cadence::Calendar(_))) => return,
+        Reconciled::Seeded => "first run",
+        Reconciled::Restored => "it was overdue and nowhere to be found",
+        Reconciled::Unlocked => {
+            let text = format!("freed the JobLock of {}, which nobody that works holds", task.name);
+            bus.emit(Event::Warning { text });
+            return;
+        }
+    };
+    bus.emit(Event::SchedulerEnqueue { task: task.name.clone(), queue: task.queue.clone(), why });
 }
 
 /// Was this entry written by a cadence that its task no longer has? A tick that a calendar does not name, or that
@@ -92,7 +150,8 @@ fn is_stale(task: &TaskDefinition, entry: &PeriodicEntry, now_s: i64) -> bool {
         Some(Cadence::Calendar(calendar)) => calendar.after(entry.due_s - 1) != Some(entry.due_s),
         Some(Cadence::Every(every)) => {
             let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
-            entry.due_s > now_s.saturating_add(every_s)
+            // A second more, because node-resque's scheduler runs a tick up to a second early.
+            entry.due_s > now_s.saturating_add(every_s).saturating_add(1)
         }
         None => false,
     }
@@ -111,6 +170,7 @@ impl Undeclared {
     pub async fn withdraw(
         &mut self,
         context: &Context,
+        heads: &mut Bulkheads,
         entries: &[PeriodicEntry],
         instances: &[InstanceState],
     ) -> Result<(), StoreError> {
@@ -123,12 +183,20 @@ impl Undeclared {
         self.0.retain(|task, _| entries.iter().any(|entry| entry.task == *task) && !declared(task));
         for entry in entries.iter().filter(|entry| !entry.stopped && !declared(&entry.task)) {
             let since = *self.0.entry(entry.task.clone()).or_insert(now);
-            if now.duration_since(since) < UNDECLARED || has_foreigners(context, instances).await? {
+            let what = format!("withdrawal of periodic task {}", entry.task);
+            if now.duration_since(since) < UNDECLARED
+                || !heads.may_try(&what)
+                || has_foreigners(context, instances).await?
+            {
                 continue;
             }
             let forms = ["[{}]", "[null]", "[]"].into_iter().filter_map(|args| Args::from_json(args).ok());
             let forms: Vec<_> = forms.map(|args| encode(entry.task.as_str(), entry.queue.as_str(), &args)).collect();
-            context.store.run(Withdraw { task: entry.task.clone(), queue: entry.queue.clone(), forms }).await?;
+            let withdrawn =
+                context.store.run(Withdraw { task: entry.task.clone(), queue: entry.queue.clone(), forms }).await;
+            if heads.note(&context.bus, &what, withdrawn)?.is_none() {
+                continue;
+            }
             self.0.remove(&entry.task);
             let text = format!("withdrew periodic task {}, which no instance has declared for 10 minutes", entry.task);
             context.bus.emit(Event::Notice { text });

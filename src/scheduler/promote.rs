@@ -10,16 +10,13 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::Context;
+use super::transfer::{Step, Transfer};
 use crate::backoff;
 use crate::event::{Event, Kind};
-use crate::job::{Args, Failure, PayloadView, QueueName};
-use crate::plugin::chain::Chain;
 use crate::store::StoreError;
-use crate::store::scheduling::{Lead, Leadership, Promote, PromoteTo, Promoted, Promotion, ReadDue, Resign};
-use crate::store::wake::{Waker, Watch};
+use crate::store::scheduling::{Lead, Leadership, Resign};
+use crate::store::wake::{Seen, Waker, Watch};
 
-/// Most jobs moved in one step: what keeps a step below 5 ms of Redis' time when measured.
-const BATCH: usize = 250;
 /// How long the leadership is held without renewal. Whoever buries a dead leader gives it back at once (`recover`); this
 /// is for when nobody does.
 const TTL: Duration = Duration::from_secs(15);
@@ -31,6 +28,12 @@ const FUTILE: u32 = 16;
 const RIVALRY: Duration = Duration::from_secs(1);
 /// Between two answers to changes of the delayed jobs, which may come by the thousand.
 const CALM: Duration = Duration::from_millis(20);
+/// Whatever is overdue for so long at two looks in a row is promoted whoever leads: its leader is dead or stuck.
+const OVERDUE_MS: i64 = 5_000;
+/// Once that happened it is looked at more often, for as long as a dead node-resque leader's lock may stand.
+const RESCUE: Duration = Duration::from_secs(180);
+/// So often.
+const RESCUE_LOOK: Duration = Duration::from_secs(1);
 /// Clocks further apart than this are worth a word.
 const SKEW_MS: i64 = 1000;
 
@@ -38,17 +41,14 @@ const SKEW_MS: i64 = 1000;
 pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
     let Context { bus, name, .. } = &context;
     bus.emit(Event::SchedulerStart { name: name.clone() });
-    let mut promoter = Promoter { context: &context, leading: false, renewed: Instant::now(), skew_told: None };
+    let mut promoter = Promoter::new(&context);
     tokio::select! {
         () = promoter.go() => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
     // The step in flight, if any, is atomic; what it would have told is read anew by the next leader.
-    let _ = tokio::time::timeout(
-        Duration::from_secs(1),
-        context.store.run(Resign { which: Leadership::Scheduler, owner: name.to_owned() }),
-    )
-    .await;
+    let resign = Resign { which: Leadership::Scheduler, owner: name.clone() };
+    let _ = tokio::time::timeout(Duration::from_secs(1), context.store.run(resign)).await;
     bus.emit(Event::SchedulerEnd { name: name.clone() });
 }
 
@@ -57,10 +57,30 @@ struct Promoter<'a> {
     leading: bool,
     /// When the leadership was renewed last.
     renewed: Instant,
+    transfer: Transfer,
+    /// The entry that was overdue at the last look while somebody else led.
+    overdue: Option<Bytes>,
+    /// When something was last promoted while somebody else led.
+    rescued: Option<Instant>,
+    /// The failure that was told, until a round goes well.
+    failing: Option<String>,
     skew_told: Option<Instant>,
 }
 
-impl Promoter<'_> {
+impl<'a> Promoter<'a> {
+    fn new(context: &'a Context) -> Self {
+        Self {
+            context,
+            leading: false,
+            renewed: Instant::now(),
+            transfer: Transfer::default(),
+            overdue: None,
+            rescued: None,
+            failing: None,
+            skew_told: None,
+        }
+    }
+
     async fn go(&mut self) {
         let mut attempt = 0;
         loop {
@@ -71,13 +91,23 @@ impl Promoter<'_> {
                 },
                 Err(error) => error,
             };
-            self.leading = false;
-            if attempt == 0 {
-                let error = format!("the scheduler failed to {error}; trying again");
-                self.context.bus.emit(Event::InternalError { error });
-            }
+            self.failed(&error).await;
             sleep(backoff::exponential(attempt, Duration::from_millis(100), Duration::from_secs(5), 0.5)).await;
             attempt = attempt.saturating_add(1);
+        }
+    }
+
+    /// A round failed: that is told once, and another instance may do better.
+    async fn failed(&mut self, error: &StoreError) {
+        let Context { store, bus, name, .. } = self.context;
+        if std::mem::replace(&mut self.leading, false) && !error.is_transient() {
+            let resign = Resign { which: Leadership::Scheduler, owner: name.clone() };
+            let _ = tokio::time::timeout(Duration::from_secs(1), store.run(resign)).await;
+        }
+        let error = format!("the scheduler failed to {error}; trying again");
+        if self.failing.as_ref() != Some(&error) {
+            self.failing = Some(error.clone());
+            bus.emit(Event::InternalError { error });
         }
     }
 
@@ -90,17 +120,18 @@ impl Promoter<'_> {
             }
             let leaderships = if self.leading { Vec::new() } else { vec![Leadership::Scheduler] };
             let seen = waker.arm(&Watch { delayed: self.leading, leaderships, ..Watch::default() }).await?;
-            *attempt = 0;
             self.notice_skew(seen.now_ms);
             if seen.leadership_free {
                 continue;
             }
-            let due_in = seen.next_due_s.map(|second| second.saturating_mul(1000).saturating_sub(seen.now_ms));
+            let due_in = self.next_ms(&seen).await?.map(|next_ms| next_ms.saturating_sub(seen.now_ms));
             let due_in = due_in.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
             if self.leading && due_in == Some(Duration::ZERO) {
                 self.leading = self.promote_due().await?;
+                (*attempt, self.failing) = (0, None);
                 continue;
             }
+            (*attempt, self.failing) = (0, None);
             let due = due_in.map(|due_in| Instant::now() + due_in);
             tokio::select! {
                 () = waker.woken() => {
@@ -112,14 +143,21 @@ impl Promoter<'_> {
         }
     }
 
+    /// When there is something to promote, in milliseconds of the store's time.
+    async fn next_ms(&self, seen: &Seen) -> Result<Option<i64>, StoreError> {
+        if self.leading && self.transfer.passes_over() {
+            return self.transfer.next_ms(self.context).await;
+        }
+        Ok(seen.next_due_s.map(|second| second.saturating_mul(1000)))
+    }
+
     /// Takes or renews the leadership where it is time to.
     async fn renew(&mut self) -> Result<(), StoreError> {
         let Context { store, bus, name, .. } = self.context;
         if self.leading && self.renewed.elapsed() < RENEWAL {
             return Ok(());
         }
-        let leads =
-            store.run(Lead { which: Leadership::Scheduler, owner: name.to_owned(), ttl_ms: millis(TTL) }).await?;
+        let leads = store.run(Lead { which: Leadership::Scheduler, owner: name.clone(), ttl_ms: millis(TTL) }).await?;
         if leads && !self.leading {
             bus.emit(Event::Notice { text: format!("scheduler leader: {name}") });
         }
@@ -132,7 +170,8 @@ impl Promoter<'_> {
     async fn lead_on(&mut self, waker: &Waker, due: Option<Instant>) -> Result<(), StoreError> {
         let led = self.leading;
         loop {
-            let renewal = self.renewed + RENEWAL;
+            let rescues = !led && self.rescued.is_some_and(|rescued| rescued.elapsed() < RESCUE);
+            let renewal = self.renewed + if rescues { RESCUE_LOOK } else { RENEWAL };
             if let Some(due) = due.filter(|due| *due <= renewal) {
                 sleep_until(due).await;
                 return Ok(());
@@ -143,76 +182,58 @@ impl Promoter<'_> {
             if self.leading != led {
                 return Ok(());
             }
+            if !led {
+                self.rescue(rescues).await?;
+            }
         }
+    }
+
+    /// Promotes what whoever leads leaves overdue.
+    async fn rescue(&mut self, at_once: bool) -> Result<(), StoreError> {
+        let due = self.transfer.first(self.context).await?;
+        let late_ms = due.due_s.map_or(0, |second| due.now_ms.saturating_sub(second.saturating_mul(1000)));
+        let overdue = due.entry().filter(|_| late_ms >= OVERDUE_MS);
+        let stands = overdue.is_some() && (at_once || overdue == self.overdue);
+        self.overdue = overdue;
+        if !stands {
+            return Ok(());
+        }
+        if !at_once {
+            let late_s = late_ms / 1000;
+            let text = format!(
+                "delayed jobs are overdue by {late_s} s and the scheduler's leader does not promote them; promoting them"
+            );
+            self.context.bus.emit(Event::Warning { text });
+        }
+        self.rescued = Some(Instant::now());
+        self.transfer_all(None).await.map(drop)
     }
 
     /// Promotes until nothing is due. False if somebody else turned out to lead.
     async fn promote_due(&mut self) -> Result<bool, StoreError> {
-        let Context { store, name, bus, .. } = self.context;
-        let (mut futile, mut last) = (0, None);
+        self.transfer_all(Some(self.context.name.as_str())).await
+    }
+
+    async fn transfer_all(&mut self, leader: Option<&str>) -> Result<bool, StoreError> {
+        let mut futile = 0;
         loop {
-            self.renew().await?;
-            if !self.leading {
-                return Ok(false);
+            if leader.is_some() {
+                self.renew().await?;
+                if !self.leading {
+                    return Ok(false);
+                }
             }
-            let due = store.run(ReadDue { limit: BATCH }).await?;
-            let Some(second) = due.second.filter(|_| due.is_due()) else { return Ok(true) };
-            if last != Some(second) && bus.wants(Kind::WorkingTimestamp) {
-                bus.emit(Event::WorkingTimestamp { second });
-            }
-            last = Some(second);
-            let given = due.jobs.len();
-            let jobs = due.jobs.into_iter().map(|payload| self.route(payload)).collect();
-            let promotion = Promotion { leader: Some(name.clone()), second, jobs };
-            match store.run(promotion.clone()).await? {
-                Promoted::NotLeader => return Ok(false),
-                Promoted::Moved(moved) => {
-                    self.tell(&promotion, moved);
-                    futile = if moved == 0 && given > 0 { futile + 1 } else { 0 };
+            match self.transfer.step(self.context, leader).await? {
+                Step::NotLeader => return Ok(false),
+                Step::Nothing { .. } => return Ok(true),
+                Step::Moved => futile = 0,
+                Step::Futile => {
+                    futile += 1;
                     if futile > FUTILE {
                         sleep(RIVALRY).await;
                         return Ok(true);
                     }
                 }
-            }
-        }
-    }
-
-    /// Where a due job goes. Nothing is vetoed here: a bad one goes to the failed list, verbatim.
-    fn route(&self, payload: Bytes) -> Promote {
-        let to = match PayloadView::parse(&payload) {
-            Ok(view) => match view.queue.as_deref().map(QueueName::new) {
-                Some(Ok(queue)) => {
-                    let lock = self.queue_lock(&view, &queue);
-                    PromoteTo::Queue { queue, lock }
-                }
-                Some(Err(_)) | None => self.refuse(&payload, "the delayed job names no queue".to_owned()),
-            },
-            Err(bad) => self.refuse(&payload, bad.to_string()),
-        };
-        Promote { payload, to }
-    }
-
-    fn queue_lock(&self, view: &PayloadView<'_>, queue: &QueueName) -> Option<(crate::job::LockKey, u64)> {
-        let registry = self.context.registry();
-        Chain::of(registry.get(&view.class)?).queue_lock(queue, &Args::of(view).ok()?)
-    }
-
-    fn refuse(&self, payload: &Bytes, why: String) -> PromoteTo {
-        let Context { name, clock, bus, .. } = self.context;
-        bus.emit(Event::Warning { text: format!("a due job goes to the failed list: {why}") });
-        PromoteTo::Failed { record: Failure::new("Error", why).record(name, "", payload, clock.now_ms()) }
-    }
-
-    fn tell(&self, promotion: &Promotion, moved: usize) {
-        let bus = &self.context.bus;
-        if !bus.wants(Kind::TransferredJob) {
-            return;
-        }
-        for job in promotion.jobs.iter().take(moved) {
-            if matches!(job.to, PromoteTo::Queue { .. }) {
-                let payload = job.payload.clone();
-                bus.emit(Event::TransferredJob { second: promotion.second, payload });
             }
         }
     }

@@ -5,16 +5,19 @@
 //! a stopped observer starts every observation anew, so neither kills anybody. On the same
 //! machine a process that is gone is known at once.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use super::Context;
+use super::trouble::Bulkheads;
 use crate::event::Event;
+use crate::job::Failure;
 use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::process::sweep;
 use crate::store::StoreError;
+use crate::store::effect::Verdict;
 use crate::store::instance::{Bury, HostIdentity, InstanceState};
 use crate::store::scheduling::{Leadership, Resign};
 use crate::store::workers::{Recovered, Working};
@@ -25,6 +28,8 @@ use crate::store::working::WorkingRecord;
 pub struct Observer {
     /// Per instance: its counter and since when it stands.
     seen: HashMap<String, (u64, Instant)>,
+    /// Instances whose processes were seen alive on this machine.
+    here: HashSet<String>,
     last: Option<Instant>,
 }
 
@@ -43,6 +48,7 @@ impl Observer {
         }
         self.last = Some(now);
         self.seen.retain(|id, _| instances.iter().any(|state| state.record.id == *id));
+        self.here.retain(|id| instances.iter().any(|state| state.record.id == *id));
         let mut dead = Vec::new();
         for state in instances {
             let entry = self.seen.entry(state.record.id.clone()).or_insert((state.counter, now));
@@ -54,12 +60,32 @@ impl Observer {
         }
         dead
     }
+
+    /// An instance's process was seen alive on this machine.
+    pub fn saw_here(&mut self, state: &InstanceState) {
+        self.here.insert(state.record.id.clone());
+    }
+
+    /// May the absence of this instance's process be believed? At once if it was seen here before. Else its counter must
+    /// stand still for half a lease: a machine that was cloned while it ran tells the identity of the other, and an
+    /// instance over there lives although no process here has its number.
+    #[must_use]
+    pub fn believes_absence(&self, now: Instant, state: &InstanceState) -> bool {
+        let half = Duration::from_millis(state.record.lease_ms / 2);
+        let stands =
+            |(counter, since): &(u64, Instant)| *counter == state.counter && now.duration_since(*since) >= half;
+        self.here.contains(&state.record.id) || self.seen.get(&state.record.id).is_some_and(stands)
+    }
 }
 
-/// Are these processes of one machine that can see each other?
+/// Are these processes of one machine that can see each other? What is unknown is not equal to anything.
 #[must_use]
 pub fn is_neighbour(here: &HostIdentity, there: &HostIdentity) -> bool {
-    here.hostname == there.hostname && here.boot_id == there.boot_id && here.pid_namespace == there.pid_namespace
+    let is_known = !here.boot_id.is_empty() && here.pid_namespace != 0;
+    is_known
+        && here.hostname == there.hostname
+        && here.boot_id == there.boot_id
+        && here.pid_namespace == there.pid_namespace
 }
 
 /// Is this instance a process of this machine that no longer exists? The answer is yes only when
@@ -75,28 +101,50 @@ pub fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bool {
     sweep::marked(&state.record.id).is_empty()
 }
 
-/// Recovers everything a dead instance held and buries it. False if it showed life meanwhile.
+/// Recovers everything a dead instance held and buries it. False if it showed life meanwhile, or if a job of it could
+/// not be recovered: each job fails alone.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; to be repeated, for each job's step is taken once.
-pub async fn recover(context: &Context, dead: &InstanceState) -> Result<bool, StoreError> {
+pub async fn recover(context: &Context, heads: &mut Bulkheads, dead: &InstanceState) -> Result<bool, StoreError> {
     let Context { store, bus, .. } = context;
+    let what = format!("recovery of instance {} on {}", dead.record.id, dead.record.name);
+    if !heads.may_try(&what) {
+        return Ok(false);
+    }
     let workers = dead.record.workers();
-    let records = store.run(Working { workers: workers.clone() }).await?;
-    let mut recovered = 0;
-    for record in records.into_iter().flatten() {
-        let ours = record.claim.as_ref().is_some_and(|claim| claim.instance() == dead.record.id);
-        if ours && recover_one(context, Some((dead.record.id.clone(), dead.counter)), record).await? {
-            recovered += 1;
+    let Some(records) = heads.note(bus, &what, store.run(Working { workers: workers.clone() }).await)? else {
+        return Ok(false);
+    };
+    let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == dead.record.id);
+    let mut records: Vec<_> = records.into_iter().flatten().filter(ours).collect();
+    // Each goes to the head of its queue, so the newest goes first.
+    records.sort_by(|one, other| one.run_at.cmp(&other.run_at));
+    let (mut recovered, mut left) = (0, 0);
+    for record in records.into_iter().rev() {
+        let job = format!("recovery of the job of worker {}", record.worker);
+        if !heads.may_try(&job) {
+            left += 1;
+            continue;
+        }
+        let tries = heads.tries(&job);
+        let went = recover_one(context, Some((dead.record.id.clone(), dead.counter)), record, tries).await;
+        match heads.note(bus, &job, went)? {
+            Some(went) => recovered += u64::from(went),
+            None => left += 1,
         }
     }
-    let buried = store.run(Bury { dead: dead.clone() }).await?;
+    if left > 0 {
+        return Ok(false);
+    }
+    let buried = heads.note(bus, &what, store.run(Bury { dead: dead.clone() }).await)?.unwrap_or(false);
     if buried {
         // What it led is free at once, and not only when the lock runs out.
-        store.run(Resign { which: Leadership::Scheduler, owner: dead.record.name.clone() }).await?;
-        store
-            .run(Resign { which: Leadership::Duties, owner: duties_owner(&dead.record.name, &dead.record.host) })
-            .await?;
+        let scheduler = store.run(Resign { which: Leadership::Scheduler, owner: dead.record.name.clone() }).await;
+        heads.note(bus, "the leadership of a dead scheduler", scheduler)?;
+        let owner = duties_owner(&dead.record.name, &dead.record.host);
+        let duties = store.run(Resign { which: Leadership::Duties, owner }).await;
+        heads.note(bus, "the duties of a dead instance", duties)?;
     }
     if buried && let Some(worker) = workers.into_iter().next() {
         let why = format!("instance {} on {} is dead; {recovered} jobs recovered", dead.record.id, dead.record.name);
@@ -111,17 +159,30 @@ pub fn duties_owner(name: &str, host: &HostIdentity) -> String {
     format!("{name}#{}", host.started_ticks)
 }
 
+/// How often a job is tried to be given back to its queue before it fails.
+const TRIES: u32 = 3;
+
 /// Settles one dead owner's job as a run that was cut off.
 async fn recover_one(
     context: &Context,
     instance: Option<(String, u64)>,
     record: WorkingRecord,
+    tries: u32,
 ) -> Result<bool, StoreError> {
     let Context { store, clock, bus, .. } = context;
     let registry = context.registry();
     let worker = record.worker.clone();
     let find = |class: &str| registry.get(class).map(|task| &**task);
-    let CutOff { recovery, job, failure, why } = cut_off(record, instance, find, context.policy(), clock.now_ms());
+    let CutOff { mut recovery, job, mut failure, why } =
+        cut_off(record, instance, find, context.policy(), clock.now_ms());
+    if tries >= TRIES && failure.is_none() {
+        // A queue that cannot take its job back keeps it from nobody: the failed list is where people find it.
+        let why = format!("its worker is gone, and queue {} did not take it back in {tries} tries", recovery.queue);
+        let new = Failure::new("Error", why);
+        let record = new.record(worker.name(), recovery.queue.as_str(), &recovery.payload, clock.now_ms());
+        recovery.verdict = Verdict::Failed { record };
+        failure = Some(new);
+    }
     match store.run(recovery).await? {
         Recovered::Yes => {
             match failure {
@@ -175,6 +236,37 @@ mod tests {
             let at = start + Duration::from_secs(second);
             let found = dead(&mut observer, at, &[instance("still", 7), instance("lively", second)]);
             assert_eq!(found, if second >= 15 { vec!["still"] } else { vec![] }, "after {second} s");
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn whose_counter_grows_is_alive_whatever_its_process_number_says() {
+        let (mut observer, start) = (Observer::default(), Instant::now());
+        let at = |second| start + Duration::from_secs(second);
+        for second in (0..60).step_by(5) {
+            let state = instance("cloned", second);
+            dead(&mut observer, at(second), std::slice::from_ref(&state));
+            assert!(!observer.believes_absence(at(second), &state), "it was never here, and its counter grows");
+        }
+        let still = instance("cloned", 55);
+        dead(&mut observer, at(60), std::slice::from_ref(&still));
+        assert!(!observer.believes_absence(at(60), &still));
+        assert!(observer.believes_absence(at(63), &still), "it stands still for half a lease");
+        let seen = instance("seen", 1);
+        dead(&mut observer, at(63), &[still, seen.clone()]);
+        observer.saw_here(&seen);
+        assert!(observer.believes_absence(at(63), &seen), "it was here");
+    }
+
+    #[test]
+    fn what_is_unknown_is_equal_to_nothing() {
+        let host = instance("a", 1).record.host;
+        assert!(is_neighbour(&host, &host));
+        for unknown in
+            [HostIdentity { boot_id: String::new(), ..host.clone() }, HostIdentity { pid_namespace: 0, ..host.clone() }]
+        {
+            assert!(!is_neighbour(&unknown, &unknown), "{unknown:?}");
+            assert!(!is_neighbour(&host, &unknown) && !is_neighbour(&unknown, &host));
         }
     }
 

@@ -6,53 +6,150 @@ use std::time::Duration;
 use bytes::Bytes;
 
 use super::Context;
+use super::trouble::Bulkheads;
 use crate::config::element::on_crash::OnCrash;
 use crate::event::Event;
-use crate::job::{Args, Failure, FailureView, PayloadView, QueueName};
+use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, WorkerName, date};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
 use crate::store::inspection::{Retried, RetryFailed};
 use crate::store::instance::InstanceState;
-use crate::store::workers::{ForceClean, RegisteredWorkers};
+use crate::store::scheduling::ReadTime;
+use crate::store::workers::{ForceClean, LockValues, Registered, RegisteredWorkers, WorkerLock};
 
-/// Cleans away every foreign worker whose last ping is older than `after`.
+/// Cleans away every foreign worker whose last ping is older than `after`, each by itself.
 ///
 /// Windlass' own workers follow their leases instead; Ruby's and Go's never ping and are left to
 /// their own kind.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn sweep(context: &Context, after: Duration, instances: &[InstanceState]) -> Result<(), StoreError> {
-    let Context { store, clock, bus, host, .. } = context;
-    let now_ms = clock.now_ms();
+pub async fn sweep(
+    context: &Context,
+    heads: &mut Bulkheads,
+    after: Duration,
+    instances: &[InstanceState],
+) -> Result<(), StoreError> {
+    let Context { store, bus, .. } = context;
+    let now_s = store.run(ReadTime).await? / 1000;
     let limit_s = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
-    for registered in store.run(RegisteredWorkers).await? {
-        let worker = &registered.worker;
-        let of_windlass = instances.iter().any(|state| {
-            worker.name().strip_prefix(state.record.name.as_str()).is_some_and(|rest| rest.starts_with('+'))
-        });
-        let Some(pinged_s) = registered.pinged_s.filter(|_| !of_windlass) else { continue };
-        let silent_s = now_ms / 1000 - pinged_s;
-        if silent_s <= limit_s {
-            continue;
-        }
-        let working = registered.working.as_ref();
-        let record = working.map(|record| {
-            let queue = record.queue.as_ref().map(|queue| queue.as_str()).unwrap_or_default();
-            let payload = record.payload.as_deref().unwrap_or(&record.raw);
-            Failure::stuck(&host.hostname, now_ms).record(worker.name(), queue, payload, now_ms)
-        });
-        let clean =
-            ForceClean { worker: worker.clone(), working: working.cloned(), record: record.clone(), free: Vec::new() };
-        if store.run(clean).await? {
-            let why = format!("it has not pinged for {silent_s} s");
-            bus.emit(Event::CleaningWorker { worker: worker.clone(), why });
-            if let Some(record) = record.filter(|_| context.retries_stuck_jobs()) {
-                retry(context, &record).await?;
-            }
+    let of_windlass = |worker: &WorkerName| {
+        let is_of = |name: &str| worker.name().strip_prefix(name).is_some_and(|rest| rest.starts_with('+'));
+        instances.iter().any(|state| is_of(&state.record.name))
+    };
+    let silent_s = |one: &Registered| {
+        let pinged_s = one.pinged_s.filter(|_| !of_windlass(&one.worker))?;
+        Some(now_s - pinged_s).filter(|silent_s| *silent_s > limit_s)
+    };
+    let registered = store.run(RegisteredWorkers).await?;
+    let stuck: Vec<_> = registered.iter().filter_map(|one| silent_s(one).map(|silent_s| (one, silent_s))).collect();
+    if stuck.is_empty() {
+        return Ok(());
+    }
+    let locks = dead_locks(context, &stuck).await?;
+    for ((one, silent_s), lock) in stuck.into_iter().zip(locks) {
+        let what = format!("cleaning of worker {}", one.worker);
+        if heads.may_try(&what) {
+            let went = clean(context, one, silent_s, lock.as_slice()).await;
+            heads.note(bus, &what, went)?;
         }
     }
     Ok(())
+}
+
+/// Cleans one worker away, and enqueues its job again where the configuration says so.
+async fn clean(context: &Context, stuck: &Registered, silent_s: i64, locks: &[WorkerLock]) -> Result<(), StoreError> {
+    let Context { store, clock, bus, host, .. } = context;
+    let (worker, now_ms, working) = (&stuck.worker, clock.now_ms(), stuck.working.as_ref());
+    let record = working.map(|record| {
+        let queue = record.queue.as_ref().map(|queue| queue.as_str()).unwrap_or_default();
+        let payload = record.payload.as_deref().unwrap_or(&record.raw);
+        Failure::stuck(&host.hostname, now_ms).record(worker.name(), queue, payload, now_ms)
+    });
+    let clean =
+        ForceClean { worker: worker.clone(), working: working.cloned(), record: record.clone(), free: locks.to_vec() };
+    if store.run(clean).await? {
+        let freed = if locks.is_empty() { "" } else { "; the JobLock of its job is freed" };
+        let why = format!("it has not pinged for {silent_s} s{freed}");
+        bus.emit(Event::CleaningWorker { worker: worker.clone(), why });
+        if let Some(record) = record.filter(|_| context.retries_stuck_jobs()) {
+            retry(context, &record).await?;
+        }
+    }
+    Ok(())
+}
+
+/// For each of these workers the JobLock of its job, if it is the worker's own: it was taken when the job began, and no
+/// other worker works on the same job.
+///
+/// The locks are read before the workers. A lock that a living worker holds is then of one that works on the job at the
+/// second look, or of one that freed it since: what is freed later must still hold what was read.
+async fn dead_locks(context: &Context, stuck: &[(&Registered, i64)]) -> Result<Vec<Option<WorkerLock>>, StoreError> {
+    let candidates: Vec<_> = stuck.iter().map(|(one, _)| Candidate::of(context, one)).collect();
+    let keys: Vec<_> = candidates.iter().flatten().map(|candidate| candidate.key.clone()).collect();
+    if keys.is_empty() {
+        return Ok(vec![None; stuck.len()]);
+    }
+    let mut values = context.store.run(LockValues { keys }).await?.into_iter();
+    let now = context.store.run(RegisteredWorkers).await?;
+    let lock = |candidate: Option<Candidate>| {
+        let candidate = candidate?;
+        let value = values.next().flatten()?;
+        let alone = now.iter().all(|other| other.worker == candidate.worker || !candidate.is_of(other));
+        (candidate.took(&value) && alone).then_some(WorkerLock { key: candidate.key, value: Some(value) })
+    };
+    Ok(candidates.into_iter().map(lock).collect())
+}
+
+/// node-resque's JobLock lasts so long unless the task says otherwise.
+const LOCK_S: u64 = 3600;
+/// A job's lock is taken so soon after its record is written.
+const SOON_S: i64 = 5;
+
+/// A job that a dead worker has in hand, and the JobLock that it may hold.
+struct Candidate {
+    worker: WorkerName,
+    class: String,
+    queue: QueueName,
+    args: String,
+    run_at_s: i64,
+    key: LockKey,
+    ttl_s: u64,
+}
+
+impl Candidate {
+    fn of(context: &Context, stuck: &Registered) -> Option<Self> {
+        let record = stuck.working.as_ref()?;
+        let queue = record.queue.clone()?;
+        let view = PayloadView::parse(record.payload.as_ref()?).ok()?;
+        let args = Args::of(&view).ok()?;
+        let run_at_s = date::parse(record.run_at.as_deref()?)?.div_euclid(1000);
+        let registry = context.registry();
+        let known = registry.get(&view.class).and_then(|task| Chain::of(task).job_lock(&queue, &args));
+        let class = view.class.to_string();
+        let (key, ttl_s) = known.unwrap_or_else(|| (LockKey::job_lock(&class, queue.as_str(), args.as_str()), LOCK_S));
+        let args = args.as_str().to_owned();
+        Some(Self { worker: stuck.worker.clone(), class, queue, args, run_at_s, key, ttl_s })
+    }
+
+    /// Was a lock that holds this taken when this job began? node-resque writes the second after that in which it ends;
+    /// ours carry a claim and are freed with it.
+    fn took(&self, value: &str) -> bool {
+        let ttl_s = i64::try_from(self.ttl_s).unwrap_or(i64::MAX);
+        let taken_s = value.parse::<i64>().ok().map(|end_s| end_s.saturating_sub(1).saturating_sub(ttl_s));
+        taken_s.is_some_and(|taken_s| (taken_s - self.run_at_s).abs() <= SOON_S)
+    }
+
+    /// Does this worker work on the same job, as far as can be told?
+    fn is_of(&self, other: &Registered) -> bool {
+        let Some(record) = &other.working else { return false };
+        let Some(view) = record.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok()) else {
+            return true;
+        };
+        let same_queue = record.queue.as_ref().is_none_or(|queue| *queue == self.queue);
+        let same_args = Args::of(&view).map_or(true, |args| args.as_str() == self.args);
+        *view.class == *self.class && same_queue && same_args
+    }
 }
 
 /// Failed -> queue, for a job that its worker took along: what `retry_stuck_jobs` asks for. A job that may have been

@@ -82,8 +82,10 @@ pub struct Reconcile {
     pub job_lock: Option<LockKey>,
     /// How many seconds past due its job is searched for.
     pub grace_s: u64,
-    /// All registered workers, whose working records are searched.
+    /// Registered workers, whose working records are searched. Those that registered since are searched as well.
     pub workers: Vec<WorkerName>,
+    /// Registered workers that are dead or as good as dead: what stands under them runs nowhere.
+    pub silent: Vec<WorkerName>,
     /// Why it is looked after.
     pub purpose: Purpose,
     /// The due second of an entry that another cadence wrote and that the present one cannot mean: if the job is

@@ -76,14 +76,31 @@ impl Arrow for Leader {
 
 impl May<Leader> for Admin {}
 
-/// Reads the earliest delayed second and, if it is due, its first `limit` jobs.
+/// The store's time, in milliseconds since the Unix epoch: what every instance goes by.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone, Copy)]
+pub struct ReadTime;
+
+impl Arrow for ReadTime {
+    type Reply = i64;
+    const NAME: &'static str = "time";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<ReadTime> for Scheduler {}
+
+/// Finds the delayed second that comes first and, if it is due, its first `limit` jobs.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
 pub struct ReadDue {
     /// How many jobs at most.
     pub limit: usize,
+    /// Entries of the schedule that are passed over, by their names.
+    pub passed: Vec<Bytes>,
 }
 
 impl Arrow for ReadDue {
@@ -99,19 +116,74 @@ impl May<ReadDue> for Scheduler {}
 pub struct Due {
     /// The store's time, milliseconds since the Unix epoch.
     pub now_ms: i64,
-    /// The earliest delayed second, due or not.
+    /// The second whose entry in the schedule comes first, due or not.
     pub second: Option<i64>,
+    /// When that entry is due, in seconds: the second itself, unless another program gave it another score.
+    pub due_s: Option<i64>,
     /// If that second is due: its first jobs, in order; empty for a second without jobs.
     pub jobs: Vec<Bytes>,
+    /// Why the jobs of that second cannot be read, if they cannot.
+    pub broken: Option<Broken>,
+    /// The entry that comes first, if it names no whole second and its jobs could not be moved to one: `broken` says
+    /// why.
+    pub misnamed: Option<Bytes>,
 }
 
 impl Due {
-    /// Is the earliest second due?
+    /// Is the second that comes first due?
     #[must_use]
     pub fn is_due(&self) -> bool {
-        self.second.is_some_and(|second| second.saturating_mul(1000) <= self.now_ms)
+        self.due_s.is_some_and(|second| second.saturating_mul(1000) <= self.now_ms)
+    }
+
+    /// The entry that comes first, by its name in the schedule.
+    #[must_use]
+    pub fn entry(&self) -> Option<Bytes> {
+        self.misnamed.clone().or_else(|| self.second.map(entry_of))
     }
 }
+
+/// The name of a second's entry in the schedule.
+#[must_use]
+pub fn entry_of(second: i64) -> Bytes {
+    Bytes::from(second.to_string())
+}
+
+/// A key (or row) that holds something else than it should.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Broken {
+    /// The key, or the table and row.
+    pub place: String,
+    /// What the store said of it.
+    pub reason: String,
+}
+
+impl std::fmt::Display for Broken {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}: {}", self.place, self.reason)
+    }
+}
+
+/// Takes an entry whose jobs cannot be read out of the schedule, and puts `record` on the failed list for it. False if
+/// the jobs can be read. What the entry names is left as it is.
+///
+/// # Errors
+/// Fails when the store cannot be reached; may be repeated.
+#[derive(Debug, Clone)]
+pub struct DropEntry {
+    /// The entry, by its name in the schedule.
+    pub entry: Bytes,
+    /// The failure record that tells of it.
+    pub record: Bytes,
+}
+
+impl Arrow for DropEntry {
+    type Reply = bool;
+    const NAME: &'static str = "drop_entry";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<DropEntry> for Scheduler {}
 
 /// Delayed -> queue, as raw bytes, for a bounded batch of due jobs of one second. Vetoes nothing; safe under two leaders.
 ///
@@ -155,19 +227,31 @@ pub enum PromoteTo {
         /// The lock to take, if the task has QueueLock. Never a reason not to move the job.
         lock: Option<(LockKey, u64)>,
     },
-    /// To the failed list: the bytes are no job, or name no queue.
+    /// To the failed list: the bytes are no job, or name no queue, or their queue has refused them too often.
     Failed {
         /// The failure record.
         record: Bytes,
     },
+    /// To a later second: its queue cannot take it now.
+    Later {
+        /// How much later than the store's now, in milliseconds.
+        wait_ms: u64,
+    },
 }
 
 /// What a promotion did.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Promoted {
     /// So many of the batch were moved: those that still stood, in this order, at the head of the
     /// second. When nothing is left of the second it is forgotten.
     Moved(usize),
+    /// So many were moved, and the next stays where it is: its queue did not take it.
+    Refused {
+        /// How many were moved.
+        moved: usize,
+        /// What stands in the way.
+        by: Broken,
+    },
     /// Another name leads; nothing was moved.
     NotLeader,
 }

@@ -105,7 +105,7 @@ impl May<RegisteredWorkers> for Mover {}
 /// Removes a worker (membership, ping, start time, stats, working record), and puts its job on
 /// the failed list if `record` is given; only if its working record still is what `working`
 /// says (`None`: there is none). False if it is not. A claim of a live instance is thereby lost
-/// to it, and those of the locks in `free` that carry its token are freed.
+/// to it, and the locks in `free` are freed as far as they are the worker's.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -117,9 +117,37 @@ pub struct ForceClean {
     pub working: Option<WorkingRecord>,
     /// Its job's failure record.
     pub record: Option<Bytes>,
-    /// Locks to free if they carry its claim.
-    pub free: Vec<LockKey>,
+    /// Its locks.
+    pub free: Vec<WorkerLock>,
 }
+
+/// A lock that goes with its worker.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WorkerLock {
+    /// The lock.
+    pub key: LockKey,
+    /// It goes only if it holds exactly this. `None`: only if it carries the claim of the worker's record.
+    pub value: Option<String>,
+}
+
+/// What these locks hold; `None` for a lock that is free.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct LockValues {
+    /// The locks.
+    pub keys: Vec<LockKey>,
+}
+
+impl Arrow for LockValues {
+    type Reply = Vec<Option<String>>;
+    const NAME: &'static str = "lock_values";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<LockValues> for Scheduler {}
+impl May<LockValues> for Admin {}
 
 impl Arrow for ForceClean {
     type Reply = bool;

@@ -116,14 +116,14 @@ async fn strange_payloads_are_delayed_and_promoted_unchanged(f: &Fixture) {
 }
 
 async fn what_is_not_due_is_only_told(f: &Fixture) {
-    let due = f.store.due(10).await.expect("due");
+    let due = f.store.due(10, &[]).await.expect("due");
     assert_eq!((due.now_ms, due.second, due.is_due()), (NOW_MS, None, false));
     delay(&f.store, &job(1), When::At(NOW_S + 1)).await;
     f.clock.advance(999);
-    let due = f.store.due(10).await.expect("due");
+    let due = f.store.due(10, &[]).await.expect("due");
     assert_eq!((due.now_ms, due.second, due.is_due(), due.jobs.len()), (NOW_MS + 999, Some(NOW_S + 1), false, 0));
     f.clock.advance(1);
-    let due = f.store.due(10).await.expect("due");
+    let due = f.store.due(10, &[]).await.expect("due");
     assert_eq!((due.is_due(), due.jobs), (true, vec![job(1)]), "never early, and at once when due");
 }
 
@@ -131,10 +131,10 @@ async fn due_tells_the_earliest_second_in_order(f: &Fixture) {
     for (n, second) in [(1, NOW_S - 1), (2, NOW_S - 5), (3, NOW_S - 5), (4, NOW_S - 5), (5, 999_999_999)] {
         delay(&f.store, &job(n), When::At(second)).await;
     }
-    let due = f.store.due(10).await.expect("due");
+    let due = f.store.due(10, &[]).await.expect("due");
     assert_eq!((due.second, due.jobs), (Some(999_999_999), vec![job(5)]), "by number, not by text");
     f.store.delete_delayed(&job(5)).await.expect("delete_delayed");
-    let due = f.store.due(2).await.expect("due");
+    let due = f.store.due(2, &[]).await.expect("due");
     assert_eq!((due.second, due.jobs), (Some(NOW_S - 5), jobs(2..4)));
     assert_eq!(promote_all(&f.store, "q", 250).await, 4);
     assert_eq!(queued(&f.store, "q").await, [job(2), job(3), job(4), job(1)]);
@@ -144,7 +144,7 @@ async fn a_batch_is_bounded(f: &Fixture) {
     for n in 0..5 {
         delay(&f.store, &job(n), When::At(NOW_S)).await;
     }
-    let due = f.store.due(3).await.expect("due");
+    let due = f.store.due(3, &[]).await.expect("due");
     assert_eq!(due.jobs, jobs(0..3));
     let promoted = f.store.promote(&promotion("q", NOW_S, &due.jobs)).await.expect("promote");
     assert_eq!(promoted, Promoted::Moved(3));
@@ -240,7 +240,7 @@ async fn what_changed_meanwhile_is_skipped(f: &Fixture) {
     for n in 0..4 {
         delay(&f.store, &job(n), When::At(NOW_S)).await;
     }
-    let due = f.store.due(10).await.expect("due");
+    let due = f.store.due(10, &[]).await.expect("due");
     f.store.delete_delayed(&job(0)).await.expect("delete_delayed");
     f.store.delete_delayed(&job(2)).await.expect("delete_delayed");
     f.store.promote(&promotion("q", NOW_S, &due.jobs)).await.expect("promote");

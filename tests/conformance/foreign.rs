@@ -42,10 +42,10 @@ async fn a_second_without_jobs_is_forgotten() {
     let second = (NOW_S - 5).to_string();
     f.redis_command(&["ZADD", &f.key("delayed_queue_schedule"), &second, &second]);
     delay(&f.store, &job(1), When::At(NOW_S)).await;
-    let due = f.store.due(10).await.expect("due");
+    let due = f.store.due(10, &[]).await.expect("due");
     assert_eq!((due.second, due.jobs.len(), due.is_due()), (Some(NOW_S - 5), 0, true));
     assert_eq!(f.store.promote(&promotion("q", NOW_S - 5, &[])).await.expect("promote"), Promoted::Moved(0));
-    assert_eq!(f.store.due(10).await.expect("due").jobs, [job(1)]);
+    assert_eq!(f.store.due(10, &[]).await.expect("due").jobs, [job(1)]);
     assert_eq!(promote_all(&f.store, "q", 10).await, 1);
     assert_eq!(seconds(&f.store).await, []);
 }

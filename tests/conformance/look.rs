@@ -125,7 +125,7 @@ pub(crate) async fn promote_all(store: &Store<Whole>, to: &str, limit: usize) ->
     let (mut moved, mut idle) = (0, 0);
     // Another promoter or a deletion may come between; but not for ever.
     while idle < 1000 {
-        let due = store.due(limit).await.expect("due");
+        let due = store.due(limit, &[]).await.expect("due");
         if !due.is_due() {
             return moved;
         }
@@ -133,6 +133,7 @@ pub(crate) async fn promote_all(store: &Store<Whole>, to: &str, limit: usize) ->
         match store.promote(&promotion(to, second, &due.jobs)).await.expect("promote") {
             Promoted::Moved(0) => idle += 1,
             Promoted::Moved(n) => (moved, idle) = (moved + n, 0),
+            Promoted::Refused { by, .. } => panic!("a queue takes no jobs: {by}"),
             Promoted::NotLeader => panic!("nobody was asked to lead"),
         }
     }

@@ -65,6 +65,7 @@ async fn request(f: &Fixture) -> Reconcile {
         workers: f.store.registered().await.expect("registered").into_iter().map(|one| one.worker).collect(),
         purpose: Purpose::Look,
         stale_due_s: None,
+        silent: Vec::new(),
     }
 }
 

@@ -10,7 +10,9 @@ use windlass::event::Bus;
 use windlass::job::{Outcome, PayloadView};
 use windlass::plugin::chain::Chain;
 use windlass::plugin::ending::{CrashPolicy, Run, ending};
-use windlass::scheduler::{Context, Present, cron, periodic};
+use windlass::scheduler::periodic::{self, Fresh};
+use windlass::scheduler::trouble::Bulkheads;
+use windlass::scheduler::{Context, Present, cron};
 use windlass::store::queueing::{Entered, Settlement, When};
 use windlass::task::Registry;
 use windlass::task::load::load;
@@ -135,15 +137,15 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
         lease: Duration::from_secs(15),
     };
     let mut ran = Vec::new();
-    let mut boot = true;
+    let (mut heads, mut fresh) = (Bulkheads::default(), Fresh::default());
     loop {
         let now_s = f.clock.now_ms() / 1000;
-        periodic::reconcile(&context, boot).await.expect("reconcile");
-        boot = false;
-        let next_fired = cron::look(&context, now_s * 1000, true).await.expect("look");
+        periodic::reconcile(&context, &mut heads, &mut fresh).await.expect("reconcile");
+        let next_fired = cron::look(&context, &mut heads, true).await.expect("look");
+        let next_fired = next_fired.map(|wait| now_s + i64::try_from(wait.as_secs()).expect("a time"));
         promote_all(&f.store, "q", 100).await;
         ran.extend(work(f, &mut instance, &registry).await);
-        let next_due = f.store.due(1).await.expect("due").second;
+        let next_due = f.store.due(1, &[]).await.expect("due").second;
         let next_s = next_due.into_iter().chain(next_fired).min().expect("something is always due");
         assert!(next_s > now_s, "{next_s} at {now_s}");
         if next_s > until_s {

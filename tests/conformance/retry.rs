@@ -4,6 +4,7 @@ use bytes::Bytes;
 use windlass::store::effect::{Retry, RetryKeys, Verdict};
 use windlass::store::periodic::Reconciled;
 use windlass::store::queueing::Repeated;
+use windlass::store::workers::WorkerLock;
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
@@ -186,7 +187,7 @@ async fn locks_of_a_force_cleaned_claim_are_freed(f: &Fixture) {
         instance.enter(one, &[crate::look::gate(&job_lock(n), 1000)]).await;
     }
     let record = instance.working().await.remove(0);
-    let both = [job_lock(0), job_lock(1)];
+    let both = [0, 1].map(|n| WorkerLock { key: job_lock(n), value: None });
     assert!(f.store.force_clean(&claims[0].worker, Some(&record), None, &both).await.expect("force_clean"));
     let locks = crate::look::locks(&f.store).await;
     assert_eq!(locks, [job_lock(1).as_str()], "the other claim's stays");

@@ -66,6 +66,7 @@ async fn look_for(f: &Fixture, every_s: u64, purpose: Purpose) -> Reconciled {
         workers: f.store.registered().await.expect("registered").into_iter().map(|one| one.worker).collect(),
         purpose,
         stale_due_s: None,
+        silent: Vec::new(),
     };
     f.store.reconcile(&reconcile).await.expect("reconcile")
 }
@@ -199,6 +200,7 @@ pub(crate) async fn on_calendar(f: &Fixture, purpose: Purpose, stale_due_s: Opti
         workers: f.store.registered().await.expect("registered").into_iter().map(|one| one.worker).collect(),
         purpose,
         stale_due_s,
+        silent: Vec::new(),
         tick,
     };
     f.store.reconcile(&request).await.expect("reconcile")

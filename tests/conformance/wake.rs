@@ -158,7 +158,7 @@ async fn a_requeued_job_wakes(f: &Fixture) {
     arm(&waker, &Watch { delayed: true, ..Watch::default() }).await;
     instance.settle_one(&claim, claim.retried(5000)).await;
     woken(&waker).await;
-    assert_eq!(f.store.due(1).await.expect("due").second, Some(NOW_S + 5));
+    assert_eq!(f.store.due(1, &[]).await.expect("due").second, Some(NOW_S + 5));
     fill(&f.store, "q", &jobs(1..2)).await;
     let claim = instance.claim_one("q").await;
     instance.settle_one(&claim, Verdict::Done).await;

@@ -20,7 +20,7 @@ use windlass::store::periodic::{Periodic, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{Enqueue, EnqueueBatch, QueueNames, Schedule, ScheduleBatch};
 use windlass::store::role::Whole;
 use windlass::store::scheduling::{Fire, LastFired, Lead, Leader, Leadership, Promotion, ReadDue, Resign};
-use windlass::store::workers::{ForceClean, PingOf, Recovery, RegisteredWorkers, Working};
+use windlass::store::workers::{ForceClean, PingOf, Recovery, RegisteredWorkers, WorkerLock, Working};
 use windlass::store::working::WorkingRecord;
 use windlass::store::{Store, StoreError};
 
@@ -59,7 +59,7 @@ verbs! {
         Unregister { instance: instance.to_owned(), workers: workers.to_vec() };
     extend(extend: &Extend) -> Extend extend.clone();
     leave(record: &InstanceRecord) -> Leave Leave { record: record.clone() };
-    due(limit: usize) -> ReadDue ReadDue { limit };
+    due(limit: usize, passed: &[Bytes]) -> ReadDue ReadDue { limit, passed: passed.to_vec() };
     promote(promotion: &Promotion) -> Promotion promotion.clone();
     lead(which: Leadership, owner: &str, ttl_ms: u64) -> Lead Lead { which, owner: owner.to_owned(), ttl_ms };
     resign(which: Leadership, owner: &str) -> Resign Resign { which, owner: owner.to_owned() };
@@ -70,7 +70,7 @@ verbs! {
     working(workers: &[WorkerName]) -> Working Working { workers: workers.to_vec() };
     recover(recovery: &Recovery) -> Recovery recovery.clone();
     registered() -> RegisteredWorkers RegisteredWorkers;
-    force_clean(worker: &WorkerName, working: Option<&WorkingRecord>, record: Option<&Bytes>, free: &[LockKey])
+    force_clean(worker: &WorkerName, working: Option<&WorkingRecord>, record: Option<&Bytes>, free: &[WorkerLock])
         -> ForceClean
         ForceClean { worker: worker.clone(), working: working.cloned(), record: record.cloned(), free: free.to_vec() };
     ping_of(name: &str) -> PingOf PingOf { name: name.to_owned() };

@@ -212,6 +212,14 @@ impl Connection {
         checked(self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?)
     }
 
+    /// The time that scripts of this store go by.
+    pub(super) async fn now_ms(&self) -> Result<i64, StoreError> {
+        if let Some(now_ms) = self.origin.now_ms() {
+            return Ok(now_ms);
+        }
+        reply::time_ms(self.command("TIME", Vec::new()).await?)
+    }
+
     /// Runs several commands in one round trip. An error answers its own command only.
     pub(super) async fn commands(
         &self,

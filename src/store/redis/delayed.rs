@@ -6,17 +6,21 @@ use futures_util::future::try_join_all;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
-use super::reply;
 use super::script::{Call, Script, script};
+use super::{inspect, reply, verdict};
 use crate::job::QueueName;
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DeleteDelayed, ScheduledAt};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
-use crate::store::scheduling::{Due, Leadership, Promote, PromoteTo, Promoted, Promotion, ReadDue};
+use crate::store::scheduling::{
+    Broken, DropEntry, Due, Leadership, Promote, PromoteTo, Promoted, Promotion, ReadDue, ReadTime,
+};
 
 static SCHEDULE: Script = script!("schedule");
 static DUE: Script = script!("due");
+static RENAME_ENTRY: Script = script!("places", "delay", "rename_entry");
+static DROP_ENTRY: Script = script!("drop_entry");
 static PROMOTE: Script = script!("locks", "promote");
 static DELETE_DELAYED: Script = script!("erase", "delete_delayed");
 
@@ -31,7 +35,19 @@ impl Perform<ScheduleBatch> for RedisStore {
 
 impl Perform<ReadDue> for RedisStore {
     async fn perform(&self, arrow: ReadDue) -> Result<Due, StoreError> {
-        due(&self.connection, arrow.limit).await
+        due(&self.connection, arrow.limit, &arrow.passed).await
+    }
+}
+
+impl Perform<ReadTime> for RedisStore {
+    async fn perform(&self, _: ReadTime) -> Result<i64, StoreError> {
+        self.connection.now_ms().await
+    }
+}
+
+impl Perform<DropEntry> for RedisStore {
+    async fn perform(&self, arrow: DropEntry) -> Result<bool, StoreError> {
+        drop_entry(&self.connection, &arrow.entry, &arrow.record).await
     }
 }
 
@@ -80,17 +96,68 @@ async fn schedule_batch(connection: &Connection, jobs: &[Schedule]) -> Result<Ve
     seconds.iter().map(read).collect()
 }
 
-pub(super) async fn due(connection: &Connection, limit: usize) -> Result<Due, StoreError> {
+/// How many jobs of an entry that names no whole second go to one in one step.
+const RENAMED: usize = 250;
+
+/// How many such steps one look takes at most.
+const RENAMINGS: usize = 16;
+
+pub(super) async fn due(connection: &Connection, limit: usize, passed: &[Bytes]) -> Result<Due, StoreError> {
+    for _ in 0..RENAMINGS {
+        let due = look(connection, limit, passed).await?;
+        let Some(entry) = &due.misnamed else { return Ok(due) };
+        match rename_entry(connection, entry, due.due_s.unwrap_or(0).max(0)).await {
+            Ok(()) => {}
+            Err(StoreError::Corrupt { place, reason }) => {
+                return Ok(Due { broken: Some(Broken { place, reason }), ..due });
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    look(connection, limit, passed).await
+}
+
+async fn look(connection: &Connection, limit: usize, passed: &[Bytes]) -> Result<Due, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.schedule()).key(keys.delayed_prefix()).number(limit);
+    call.key(keys.schedule()).key(keys.delayed_prefix()).number(limit).number(passed.len()).args(passed);
     let mut reply = reply::list(connection.run(&DUE, call).await?)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);
-    Ok(Due {
-        now_ms: reply::number(next())?,
-        second: reply::bytes(next())?.as_deref().and_then(reply::parsed),
-        jobs: reply::strings(next())?,
-    })
+    let now_ms = reply::number(next())?;
+    let second = reply::bytes(next())?.as_deref().and_then(reply::parsed);
+    let due_s = reply::bytes(next())?.as_deref().and_then(reply::due_second);
+    let jobs = reply::strings(next())?;
+    let wrong = reply::bytes(next())?.filter(|wrong| !wrong.is_empty());
+    let misnamed = reply::bytes(next())?.filter(|entry| !entry.is_empty());
+    let broken = wrong.zip(second).map(|(wrong, second)| Broken {
+        place: String::from_utf8_lossy(&keys.delayed(second)).into_owned(),
+        reason: String::from_utf8_lossy(&wrong).into_owned(),
+    });
+    Ok(Due { now_ms, second, due_s, jobs, broken, misnamed })
+}
+
+/// `second` is when the entry is due; what has always been due has no second before the first.
+async fn rename_entry(connection: &Connection, entry: &Bytes, second: i64) -> Result<(), StoreError> {
+    let keys = connection.keys();
+    let list = keys.delayed_at(entry);
+    // A list of another type is told by the script, with its key.
+    let jobs = inspect::range(connection, list.clone(), 0, i64::try_from(RENAMED).unwrap_or(i64::MAX) - 1).await;
+    let jobs = jobs.unwrap_or_default();
+    let mut call = connection.call();
+    verdict::places(&mut call, keys);
+    call.key(list).arg(entry.clone()).number(second).number(jobs.len());
+    for job in jobs {
+        call.key(keys.timestamps(&job)).arg(job);
+    }
+    connection.run(&RENAME_ENTRY, call).await.map(drop)
+}
+
+pub(super) async fn drop_entry(connection: &Connection, entry: &Bytes, record: &Bytes) -> Result<bool, StoreError> {
+    let keys = connection.keys();
+    let mut call = connection.call();
+    call.key(keys.schedule()).key(keys.failed()).key(keys.delayed_at(entry));
+    call.arg(entry.clone()).arg(record.clone());
+    Ok(reply::number(connection.run(&DROP_ENTRY, call).await?)? == 1)
 }
 
 pub(super) async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promoted, StoreError> {
@@ -99,7 +166,7 @@ pub(super) async fn promote(connection: &Connection, promotion: &Promotion) -> R
     let mut call = Call::sized(connection.origin.now_ms(), 3 * jobs + 5, 4 * jobs + 3);
     call.key(keys.schedule()).key(keys.queues()).key(keys.failed());
     call.key(keys.leadership(Leadership::Scheduler)).key(keys.delayed(promotion.second));
-    call.key(keys.twins(promotion.second));
+    call.key(keys.twins(promotion.second)).key(keys.delayed_prefix()).key(keys.twins_prefix());
     call.text(promotion.leader.as_deref().unwrap_or_default()).number(promotion.second).number(jobs);
     for group in promotion.jobs.chunk_by(|one, next| plain(one).is_some() && plain(one) == plain(next)) {
         let Some(first) = group.first() else { continue };
@@ -107,6 +174,7 @@ pub(super) async fn promote(connection: &Connection, promotion: &Promotion) -> R
             PromoteTo::Queue { lock: None, .. } => "Q",
             PromoteTo::Queue { lock: Some(_), .. } => "L",
             PromoteTo::Failed { .. } => "F",
+            PromoteTo::Later { .. } => "P",
         };
         call.literal(kind).number(group.len());
         if let PromoteTo::Queue { queue, .. } = &first.to {
@@ -119,19 +187,29 @@ pub(super) async fn promote(connection: &Connection, promotion: &Promotion) -> R
             PromoteTo::Queue { lock: Some((lock, ttl_s)), .. } => call.number(ttl_s).key(keys.lock(lock)),
             PromoteTo::Queue { lock: None, .. } => &mut call,
             PromoteTo::Failed { record } => call.arg(record.clone()),
+            PromoteTo::Later { wait_ms } => call.number(wait_ms),
         };
     }
-    match reply::number(connection.run(&PROMOTE, call).await?)? {
-        -1 => Ok(Promoted::NotLeader),
-        moved => Ok(Promoted::Moved(usize::try_from(moved).unwrap_or(0))),
+    let mut reply = reply::list(connection.run(&PROMOTE, call).await?)?.into_iter();
+    let moved = reply::number(reply.next().unwrap_or(Frame::Null))?;
+    let Ok(moved) = usize::try_from(moved) else { return Ok(Promoted::NotLeader) };
+    let mut text = || reply.next().and_then(|part| reply::bytes(part).ok().flatten());
+    let (place, reason) = (text(), text());
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let Some(place) = place else { return Ok(Promoted::Moved(moved)) };
+    let reason = reason.as_ref().map(text).unwrap_or_default();
+    // Of a key that holds something else, or that this user may not touch, the queue is to blame; else the store.
+    if reason.contains("WRONGTYPE") || reason.contains("one of the keys") {
+        return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
     }
+    if moved > 0 { Ok(Promoted::Moved(moved)) } else { Err(reply::refused(&reason)) }
 }
 
 /// The queue of a job that goes there and takes nothing with it: neighbours of one queue go together.
 fn plain(job: &Promote) -> Option<&QueueName> {
     match &job.to {
         PromoteTo::Queue { queue, lock: None } => Some(queue),
-        PromoteTo::Queue { .. } | PromoteTo::Failed { .. } => None,
+        PromoteTo::Queue { .. } | PromoteTo::Failed { .. } | PromoteTo::Later { .. } => None,
     }
 }
 

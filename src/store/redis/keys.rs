@@ -56,6 +56,11 @@ impl Keys {
         self.join(&[b"delayed", second.to_string().as_bytes()])
     }
 
+    /// The list of an entry of the schedule, whatever it is called.
+    pub(super) fn delayed_at(&self, entry: &[u8]) -> Bytes {
+        self.join(&[b"delayed", entry])
+    }
+
     /// What precedes the second in the key of its list.
     pub(super) fn delayed_prefix(&self) -> Bytes {
         self.join(&[b"delayed", b""])
@@ -76,6 +81,11 @@ impl Keys {
     /// What precedes the worker's id in the key of its working record.
     pub(super) fn working_prefix(&self) -> Bytes {
         self.join(&[b"worker", b""])
+    }
+
+    /// Hash: a Ruby worker -> when it last said that it lives.
+    pub(super) fn heartbeats(&self) -> Bytes {
+        self.join(&[b"workers", b"heartbeat"])
     }
 
     /// Where node-resque's force-clean looks for the working record, which is not where it stands.

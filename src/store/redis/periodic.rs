@@ -69,7 +69,7 @@ pub(super) fn read(task: &[u8], entry: &[u8]) -> Option<PeriodicEntry> {
 
 pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
     let keys = connection.keys();
-    let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers, purpose, stale_due_s } = reconcile;
+    let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers, silent, purpose, stale_due_s } = reconcile;
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(keys.workers()).key(keys.working_prefix()).key(keys.queue(&tick.queue));
@@ -94,6 +94,10 @@ pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) ->
     call.number(workers.len());
     for worker in workers {
         call.key(keys.working(worker)).text(worker.id());
+    }
+    call.number(silent.len());
+    for worker in silent {
+        call.text(worker.id());
     }
     // Ours first: that is what is pushed.
     let others = forms.iter().filter(|form| **form != tick.payload);

@@ -12,7 +12,9 @@ use super::verdict::{self, Ending};
 use crate::job::{LockKey, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::workers::{ForceClean, PingOf, Recovered, Recovery, Registered, RegisteredWorkers, Working};
+use crate::store::workers::{
+    ForceClean, LockValues, PingOf, Recovered, Recovery, Registered, RegisteredWorkers, WorkerLock, Working,
+};
 use crate::store::working::WorkingRecord;
 
 static RECOVER: Script = script!("locks", "places", "delay", "recall", "cadence", "verdict", "recover");
@@ -45,6 +47,12 @@ impl Perform<RegisteredWorkers> for RedisStore {
 impl Perform<ForceClean> for RedisStore {
     async fn perform(&self, arrow: ForceClean) -> Result<bool, StoreError> {
         force_clean(&self.connection, &arrow.worker, arrow.working.as_ref(), arrow.record.as_ref(), &arrow.free).await
+    }
+}
+
+impl Perform<LockValues> for RedisStore {
+    async fn perform(&self, arrow: LockValues) -> Result<Vec<Option<String>>, StoreError> {
+        lock_values(&self.connection, &arrow.keys).await
     }
 }
 
@@ -104,16 +112,16 @@ pub(super) async fn force_clean(
     worker: &WorkerName,
     working: Option<&WorkingRecord>,
     record: Option<&Bytes>,
-    free: &[LockKey],
+    free: &[WorkerLock],
 ) -> Result<bool, StoreError> {
     let keys = connection.keys();
     let (id, name) = (worker.id(), worker.name());
     let mut call = connection.call();
-    call.key(keys.workers()).key(keys.failed()).key(keys.failures());
+    call.key(keys.workers()).key(keys.failed()).key(keys.failures()).key(keys.heartbeats());
     call.key(keys.working(worker));
     let claim = working.and_then(|working| working.claim.as_ref());
     for lock in free {
-        call.key(keys.lock(lock));
+        call.key(keys.lock(&lock.key));
     }
     call.key(keys.working_by_name(name)).key(keys.started(worker));
     // Ruby's and Go's workers keep their statistics under the whole id, node-resque's under the name.
@@ -123,7 +131,17 @@ pub(super) async fn force_clean(
     call.text(id).flag(working.is_some()).arg(working.map_or_else(Bytes::new, |working| working.raw.clone()));
     call.flag(record.is_some()).arg(record.cloned().unwrap_or_default());
     call.text(claim.map_or("", |claim| claim.as_str())).number(free.len());
+    for lock in free {
+        call.text(lock.value.as_deref().unwrap_or_default());
+    }
     Ok(reply::number(connection.run(&FORCE_CLEAN, call).await?)? == 1)
+}
+
+/// What these locks hold.
+async fn lock_values(connection: &Connection, locks: &[LockKey]) -> Result<Vec<Option<String>>, StoreError> {
+    let keys = locks.iter().map(|lock| connection.keys().lock(lock)).collect();
+    let text = |value: Bytes| String::from_utf8_lossy(&value).into_owned();
+    Ok(read_all(connection, keys).await?.into_iter().map(|value| value.map(text)).collect())
 }
 
 /// What stands under these keys; nothing for keys of another type.

@@ -57,6 +57,34 @@ pub(super) fn parsed<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()
 }
 
+/// What TIME answers, in milliseconds.
+pub(super) fn time_ms(frame: Frame) -> Result<i64, StoreError> {
+    let time = strings(frame)?;
+    let part = |at: usize| time.get(at).and_then(|part| parsed::<i64>(part)).unwrap_or(0);
+    Ok(part(0) * 1000 + part(1) / 1000)
+}
+
+/// The score of the first member of a list of members with scores, which RESP3 nests.
+pub(super) fn first_score(frame: Frame) -> Result<Option<Bytes>, StoreError> {
+    let mut parts = list(frame)?.into_iter();
+    let score = match parts.next() {
+        Some(Frame::Array { data, .. }) => data.into_iter().nth(1),
+        _ => parts.next(),
+    };
+    match score {
+        Some(Frame::Double { data, .. }) => Ok(Some(Bytes::from(data.to_string()))),
+        Some(score) => bytes(score),
+        None => Ok(None),
+    }
+}
+
+/// The whole second at which something with this score is due; `None` for what never is.
+pub(super) fn due_second(score: &[u8]) -> Option<i64> {
+    #[expect(clippy::cast_possible_truncation, reason = "what lies beyond saturates")]
+    let second = |score: f64| score.ceil() as i64;
+    parsed::<f64>(score).filter(|score| !score.is_nan() && *score < f64::INFINITY).map(second)
+}
+
 /// Comma-separated numbers.
 pub(super) fn numbers(text: &[u8]) -> Vec<usize> {
     text.split(|byte| *byte == b',').filter_map(parsed).collect()

@@ -138,8 +138,8 @@ impl RedisWaker {
             reads.push(("SMEMBERS", vec![keys.queues()]));
         }
         if watch.delayed {
-            let (first, last) = (Bytes::from_static(b"0"), Bytes::from_static(b"15"));
-            reads.push(("ZRANGE", vec![keys.schedule(), first, last]));
+            let arguments = [&b"0"[..], b"0", b"WITHSCORES"].map(Bytes::from_static);
+            reads.push(("ZRANGE", std::iter::once(keys.schedule()).chain(arguments).collect()));
         }
         reads.extend(watch.leaderships.iter().map(|which| ("EXISTS", vec![keys.leadership(*which)])));
         if !watch.queues.is_empty() {
@@ -153,9 +153,7 @@ impl RedisWaker {
         if !self.deaf {
             self.tracking(next());
         }
-        let time = reply::strings(next()?)?;
-        let part = |at: usize| time.get(at).and_then(|part| reply::parsed::<i64>(part)).unwrap_or(0);
-        let mut seen = Seen { now_ms: part(0) * 1000 + part(1) / 1000, ..Seen::default() };
+        let mut seen = Seen { now_ms: reply::time_ms(next()?)?, ..Seen::default() };
         if let Some(now_ms) = self.connection.origin.now_ms() {
             seen.now_ms = now_ms;
         }
@@ -163,8 +161,8 @@ impl RedisWaker {
             seen.queue_names = Some(queue_names(&reply::strings(next()?)?));
         }
         if watch.delayed {
-            // Members that are no second are passed over, as due.lua does.
-            seen.next_due_s = reply::strings(next()?)?.iter().find_map(|second| reply::parsed(second));
+            // By its score, as due.lua does.
+            seen.next_due_s = reply::first_score(next()?)?.and_then(|score| reply::due_second(&score));
         }
         for _ in &watch.leaderships {
             seen.leadership_free |= reply::count(next()?)? == 0;

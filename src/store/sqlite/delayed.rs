@@ -16,7 +16,9 @@ use crate::store::arrow::Perform;
 use crate::store::delayed::ScheduledAt;
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
-use crate::store::scheduling::{Due, Leadership, PromoteTo, Promoted, Promotion, ReadDue};
+use crate::store::scheduling::{
+    DropEntry, Due, Leadership, PromoteTo, Promoted, Promotion, ReadDue, ReadTime, entry_of,
+};
 
 impl Perform<ScheduleBatch> for SqliteStore {
     async fn perform(&self, arrow: ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
@@ -26,7 +28,20 @@ impl Perform<ScheduleBatch> for SqliteStore {
 
 impl Perform<ReadDue> for SqliteStore {
     async fn perform(&self, arrow: ReadDue) -> Result<Due, StoreError> {
-        self.reader.call(move |step| due(step, arrow.limit)).await
+        self.reader.call(move |step| due(step, arrow.limit, &arrow.passed)).await
+    }
+}
+
+impl Perform<ReadTime> for SqliteStore {
+    async fn perform(&self, _: ReadTime) -> Result<i64, StoreError> {
+        self.reader.call(|step| Ok(step.now_ms)).await
+    }
+}
+
+/// Whatever a row holds can be read, so that no second is ever in the way.
+impl Perform<DropEntry> for SqliteStore {
+    async fn perform(&self, _: DropEntry) -> Result<bool, StoreError> {
+        Ok(false)
     }
 }
 
@@ -63,9 +78,13 @@ pub(super) fn schedule(step: &Step<'_>, jobs: &[Schedule]) -> Result<Vec<Schedul
 
 /// Delays a job that was claimed; never before its time, and without any check for duplicates.
 pub(super) fn put_off(step: &Step<'_>, delay_ms: u64, payload: &[u8], identity: &Identity) -> Result<(), StoreError> {
+    insert(step, second_after(step, delay_ms), payload, Some(&identity.encode()))
+}
+
+/// The first second that is not before so many milliseconds from now.
+fn second_after(step: &Step<'_>, delay_ms: u64) -> i64 {
     let due_ms = step.now_ms.saturating_add(stored(delay_ms));
-    let second = due_ms.div_euclid(1000).saturating_add(i64::from(due_ms.rem_euclid(1000) > 0));
-    insert(step, second, payload, Some(&identity.encode()))
+    due_ms.div_euclid(1000).saturating_add(i64::from(due_ms.rem_euclid(1000) > 0))
 }
 
 /// Puts a job at the end of a second.
@@ -112,9 +131,13 @@ pub(super) fn earliest(step: &Step<'_>) -> Result<Option<i64>, StoreError> {
     Ok(step.sql("SELECT min(second) FROM delayed")?.query_row([], |row| row.get(0))?)
 }
 
-/// The earliest second and, if it is due, its first jobs.
-pub(super) fn due(step: &Step<'_>, limit: usize) -> Result<Due, StoreError> {
-    let mut due = Due { now_ms: step.now_ms, second: earliest(step)?, jobs: Vec::new() };
+/// The earliest second that is not passed over and, if it is due, its first jobs.
+pub(super) fn due(step: &Step<'_>, limit: usize, passed: &[Bytes]) -> Result<Due, StoreError> {
+    let mut second = earliest(step)?;
+    while let Some(first) = second.filter(|second| passed.contains(&entry_of(*second))) {
+        second = step.sql("SELECT min(second) FROM delayed WHERE second > ?1")?.query_row([first], |row| row.get(0))?;
+    }
+    let mut due = Due { now_ms: step.now_ms, second, due_s: second, ..Due::default() };
     if let Some(second) = due.second.filter(|_| due.is_due()) {
         let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?;
         let rows = select.query_map([second, stored(limit)], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
@@ -155,6 +178,9 @@ pub(super) fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted
             PromoteTo::Failed { record } => {
                 fail(step, record)?;
                 tally.failed();
+            }
+            PromoteTo::Later { wait_ms } => {
+                insert(step, second_after(step, *wait_ms), &payload, identity.as_deref())?;
             }
         }
         (moved, last) = (moved + 1, Some(place));

@@ -6,10 +6,10 @@ use super::commit::Step;
 use super::engine::SqliteStore;
 use super::verdict::{self, Tally};
 use super::{lease, locks, periodic, working};
-use crate::job::{LockKey, WorkerName};
+use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::workers::{ForceClean, Recovered, Recovery, Working};
+use crate::store::workers::{ForceClean, LockValues, Recovered, Recovery, WorkerLock, Working};
 use crate::store::working::WorkingRecord;
 
 impl Perform<Working> for SqliteStore {
@@ -31,6 +31,12 @@ impl Perform<ForceClean> for SqliteStore {
                 force_clean(step, &arrow.worker, arrow.working.as_ref(), arrow.record.as_ref(), &arrow.free)
             })
             .await
+    }
+}
+
+impl Perform<LockValues> for SqliteStore {
+    async fn perform(&self, arrow: LockValues) -> Result<Vec<Option<String>>, StoreError> {
+        self.reader.call(move |step| arrow.keys.iter().map(|key| locks::value(step, key)).collect()).await
     }
 }
 
@@ -75,15 +81,22 @@ pub(super) fn force_clean(
     worker: &WorkerName,
     seen: Option<&WorkingRecord>,
     record: Option<&Bytes>,
-    free: &[LockKey],
+    free: &[WorkerLock],
 ) -> Result<bool, StoreError> {
     if !is_unchanged(step, worker, seen)? {
         return Ok(false);
     }
     working::remove(step, worker)?;
     step.sql("DELETE FROM workers WHERE id = ?1")?.execute([worker.id()])?;
-    if let Some(claim) = seen.and_then(|seen| seen.claim.as_ref()) {
-        locks::free_owned(step, free, claim)?;
+    let claim = seen.and_then(|seen| seen.claim.as_ref());
+    for lock in free {
+        match (&lock.value, claim) {
+            (Some(value), _) if locks::value(step, &lock.key)?.as_ref() == Some(value) => {
+                locks::free(step, &lock.key)?;
+            }
+            (None, Some(claim)) => locks::free_owned(step, std::slice::from_ref(&lock.key), claim)?,
+            _ => {}
+        }
     }
     if let Some(record) = record {
         let mut tally = Tally::default();

@@ -1,27 +1,42 @@
--- due: a read of the earliest delayed second and, if it is due, of its first jobs.
+-- due: a read of the entry of the schedule that comes first and, if it is due, of its first jobs.
 --
 -- KEYS   delayed_queue_schedule, "delayed:". The key of the second's list is derived from the
---        declared prefix, for which second is the earliest is known only here.
--- ARGV   now, limit
--- returns {now in ms, second or "", {job, ...}}
+--        declared prefix, for which second comes first is known only here.
+-- ARGV   now, limit, number of entries that are passed over, their names
+-- returns {now in ms, the entry or "", its score, {job, ...}, what is wrong with the list or "",
+--          the first entry that is due and names no whole second or ""}
 --
--- Why this order: none; nothing is written. Members that are no second (node-resque can be made
--- to write NaN) are passed over.
+-- Why this order: none; nothing is written. The score says when an entry is due and the name says
+-- where its jobs stand, as node-resque and resque-scheduler read them. Enough entries are read for
+-- one that is not passed over to be among them, if there is one.
 
 local SCHEDULE, DELAYED = key(), key()
-local limit = tonumber(arg())
-local second
-for _, found in ipairs(must('ZRANGE', SCHEDULE, 0, 15)) do
-  if string.find(found, '^-?%d+$') then
-    second = found
+local limit, count, passed = tonumber(arg()), tonumber(arg()), {}
+for _ = 1, count do
+  passed[arg()] = true
+end
+local entries = must('ZRANGE', SCHEDULE, 0, count, 'WITHSCORES')
+local entry, score
+for i = 1, #entries, 2 do
+  if not passed[entries[i]] then
+    entry, score = entries[i], entries[i + 1]
     break
   end
 end
-if not second then
-  return { whole(now()), '', {} }
+if not entry then
+  return { whole(now()), '', '', {}, '', '' }
 end
-local jobs = {}
-if tonumber(second) * 1000 <= now() and limit > 0 then
-  jobs = must('LRANGE', DELAYED .. second, 0, limit - 1)
+local is_due = tonumber(score) * 1000 <= now()
+-- A whole second is written as whole numbers are, so that its name can be told from the number.
+local named = #entry <= 16 and (entry == '0' or string.find(entry, '^-?[1-9]%d*$'))
+if is_due and not named then
+  return { whole(now()), '', score, {}, '', entry }
 end
-return { whole(now()), second, jobs }
+local jobs, wrong = {}, ''
+if is_due and limit > 0 then
+  jobs = redis.pcall('LRANGE', DELAYED .. entry, 0, limit - 1)
+  if jobs.err then
+    jobs, wrong = {}, jobs.err
+  end
+end
+return { whole(now()), entry, score, jobs, wrong, '' }

@@ -1,14 +1,15 @@
 -- force_clean: removes a worker, anybody's, and puts its job on the failed list.
 --
--- KEYS   workers, failed, stat:failed, worker:<id>, locks, then everything else that is deleted
+-- KEYS   workers, failed, stat:failed, workers:heartbeat, worker:<id>, locks, then everything else that is deleted
 -- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if there is a
---        failure record, the failure record, the claim, number of locks
+--        failure record, the failure record, the claim, number of locks, per lock what it must hold to be freed or "" if it must carry the
+--        claim
 -- returns 1 if it was removed, 0 if its working record is another than expected
 --
 -- Why this order: the failure record is written before the working record goes; stat:failed is
 -- counted only with a failure record (node-resque counts in any case, and leaves `worker:<id>`).
 
-local WORKERS, FAILED, FAILED_STAT, WORKING = key(), key(), key(), key()
+local WORKERS, FAILED, FAILED_STAT, HEARTBEATS, WORKING = key(), key(), key(), key(), key()
 local id, expected, working, has_record, record = arg(), arg() == '1', arg(), arg() == '1', arg()
 local standing = must('GET', WORKING)
 if expected and standing ~= working or not expected and standing then
@@ -19,9 +20,16 @@ if has_record then
   try('INCR', FAILED_STAT)
 end
 must('SREM', WORKERS, id)
+-- Ruby's workers say there that they live.
+try('HDEL', HEARTBEATS, id)
 local token = arg()
 for _ = 1, tonumber(arg()) do
-  free(key(), token)
+  local lock, value = key(), arg()
+  if value == '' then
+    free(lock, token)
+  elseif redis.pcall('GET', lock) == value then
+    redis.call('DEL', lock)
+  end
 end
 redis.call('DEL', WORKING, unpack(KEYS, k + 1))
 return 1

@@ -1,11 +1,14 @@
 -- promote: delayed -> queue, as raw bytes, for a batch that still stands at the head of its second.
 --
 -- KEYS   delayed_queue_schedule, queues, failed, resque_scheduler_leader_lock, delayed:<second>,
---        windlass:twins:<second> (jobs that stand in this second more than once);
+--        windlass:twins:<second> (jobs that stand in this second more than once), "delayed:" and
+--        "windlass:twins:" (prefixes, see places.lua);
 --        then by group: for "Q" and "L" the queue's list, per job timestamps:<raw>, for "L" the lock
 -- ARGV   now, leader or "", second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job raw;
---        "L" (one that takes a lock), "1", queue, raw, the lock's ttl; "F" (one that fails), "1", raw, the failure record
--- returns -1 if another leads, else the number moved; an error only if the first cannot be moved
+--        "L" (one that takes a lock), "1", queue, raw, the lock's ttl; "F" (one that fails), "1", raw, the failure record;
+--        "P" (one that is put off), "1", raw, how many ms from now
+-- returns {-1} if another leads, else {the number moved} and, if a queue did not take the next job, its
+--         key and what is wrong with it; an error only if the first cannot be moved for another reason
 --
 -- Why this order: each group is pushed, all or none of it, before the list is trimmed, so that an error leaves a job
 -- where it was; timestamps go with the trimmed jobs, by their original bytes, unless an equal job
@@ -13,13 +16,29 @@
 -- is free and never refuses.
 
 local SCHEDULE, QUEUES, FAILED, LEADER, LIST, TWINS = key(), key(), key(), key(), key(), key()
+local DELAYED, ALL_TWINS = key(), key()
 local leader, second, count = arg(), arg(), tonumber(arg())
 if leader ~= '' then
   local holder = must('GET', LEADER)
   if holder and holder ~= leader then
-    return -1
+    return { -1 }
   end
 end
+
+-- To a later second, as delay.lua does.
+local function put_off(raw, stamps, wait)
+  local later = whole(math.ceil((now() + wait) / 1000))
+  if not try('ZADD', SCHEDULE, later, later) or not try('RPUSH', DELAYED .. later, raw) then
+    return nil
+  end
+  if try('SADD', stamps, 'delayed:' .. later) == 0 then
+    try('SADD', ALL_TWINS .. later, raw)
+    try('EXPIREAT', ALL_TWINS .. later, whole(tonumber(later) + 2592000))
+  end
+  return true
+end
+
+local refusal
 local standing = {}
 if count > 0 then
   standing = must('LRANGE', LIST, 0, count - 1)
@@ -28,7 +47,7 @@ local moved, known, stamped = 0, {}, {}
 while moved < count do
   local kind, size = arg(), tonumber(arg())
   local list, queue
-  if kind ~= 'F' then
+  if kind == 'Q' or kind == 'L' then
     list, queue = key(), arg()
     if known[queue] == nil then
       known[queue] = try('SADD', QUEUES, queue) or false
@@ -47,8 +66,13 @@ while moved < count do
     break
   elseif kind == 'F' then
     pushed = try('RPUSH', FAILED, arg())
+  elseif kind == 'P' then
+    pushed = put_off(standing[moved + 1], stamped[moved + 1], tonumber(arg()))
   elseif known[queue] then
-    pushed = try('RPUSH', list, unpack(standing, moved + 1, moved + good))
+    pushed = redis.pcall('RPUSH', list, unpack(standing, moved + 1, moved + good))
+    if type(pushed) == 'table' then
+      pushed, refusal = nil, { list, pushed.err }
+    end
     if pushed and kind == 'L' then
       local ttl, lock = tonumber(arg()), key()
       local value = redis.pcall('GET', lock)
@@ -82,4 +106,7 @@ end
 if broken[1] and moved == 0 then
   error('CORRUPT ' .. broken[1] .. '\31the key is of another type')
 end
-return moved
+if refusal then
+  return { moved, refusal[1], refusal[2] }
+end
+return { moved }

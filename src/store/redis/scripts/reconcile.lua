@@ -4,8 +4,8 @@
 --        are any; worker:<id> of every known worker; timestamps:<raw> of every form
 -- ARGV   now, task, queue, cadence (cadence.lua), purpose ("look", "boot": an instance starts, "start":
 --        somebody starts the task, "run": somebody wants it to run now), the due second of an entry that a new
---        cadence made stale or "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON, number of workers, their ids, number of
---        forms, the forms, ours first
+--        cadence made stale or "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON, number of workers, their ids, number
+--        of workers that are passed over, their ids, number of forms, the forms, ours first
 -- returns 0 fine, 1 seeded, 2 restored, 3 unlocked, 4 on its queue now, 5 it waits there already,
 --        6 it runs, 7 moved to the new cadence
 --
@@ -26,6 +26,9 @@ local job_lock = has_job_lock and key()
 local places, known = {}, {}
 for i = 1, tonumber(arg()) do
   places[i] = key()
+  known[arg()] = true
+end
+for _ = 1, tonumber(arg()) do
   known[arg()] = true
 end
 for _, id in ipairs(must('SMEMBERS', WORKERS)) do

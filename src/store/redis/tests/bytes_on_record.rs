@@ -222,9 +222,9 @@ async fn delayed_jobs_stand_where_node_resque_looks_and_move_as_they_are() {
     let outcome = store.schedule(&[at(When::In(2000)), at(When::At(second)), at(When::In(1999))]).await.unwrap();
     assert_eq!(outcome, [Scheduled::At(second), Scheduled::Duplicate(second), Scheduled::At(second - 1)]);
     assert_eq!(store.scheduled_at(&raw).await.unwrap(), [second - 1, second]);
-    assert!(!store.due(10).await.unwrap().is_due());
+    assert!(!store.due(10, &[]).await.unwrap().is_due());
     server.clock.advance(1500);
-    let due = store.due(10).await.unwrap();
+    let due = store.due(10, &[]).await.unwrap();
     assert_eq!((due.second, &due.jobs), (Some(second - 1), &vec![raw.clone()]));
     let lock = LockKey::queue_lock("add", "math", "[1]");
     let to = PromoteTo::Queue { queue: queue("math"), lock: Some((lock, 60)) };

@@ -1,0 +1,247 @@
+//! One step of promotion: the jobs that are due first, each where it belongs.
+//!
+//! A job whose queue does not take it is put off, for a moment and again for a little longer; after three tries jobs of
+//! that queue go to the failed list, until the queue takes one again. An entry of the schedule whose jobs cannot be read
+//! is passed over, and after three tries told on the failed list and taken out of the schedule. So one thing that is
+//! broken delays nothing but itself.
+
+use bytes::Bytes;
+
+use super::Context;
+use super::trouble::Troubles;
+use crate::event::{Event, Kind};
+use crate::job::{Args, Failure, LockKey, PayloadView, QueueName};
+use crate::plugin::chain::Chain;
+use crate::store::StoreError;
+use crate::store::scheduling::{Broken, DropEntry, Due, Promote, PromoteTo, Promoted, Promotion, ReadDue, entry_of};
+
+/// Most jobs moved in one step: what keeps a step below 5 ms of Redis' time when measured.
+const BATCH: usize = 250;
+/// How often something is tried before it is set aside.
+const TRIES: u32 = 3;
+/// So many entries in a row that cannot be moved at all are not to blame: the store is.
+const GENERAL: usize = 8;
+
+/// What a step did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Nothing is due that could be moved now; when to look again, in milliseconds of the store's time.
+    Nothing {
+        /// `None`: nothing is delayed.
+        next_ms: Option<i64>,
+    },
+    /// Something was moved, or is now known to be broken: there may be more.
+    Moved,
+    /// There was something, and it was gone before it could be moved: somebody else promotes.
+    Futile,
+    /// Somebody else leads.
+    NotLeader,
+}
+
+/// What is known of queues and entries that make trouble.
+#[derive(Debug, Default)]
+pub struct Transfer {
+    queues: Troubles<QueueName>,
+    entries: Troubles<Bytes>,
+    /// How many jobs are to be moved one at a time, because one of them cannot be.
+    alone: usize,
+    /// How many entries in a row could not be moved.
+    stuck: usize,
+    /// The second told last.
+    told: Option<i64>,
+    /// The store's time at the last step.
+    now_ms: i64,
+}
+
+impl Transfer {
+    /// Is some entry passed over? Then what comes first in the schedule does not tell when to look again.
+    #[must_use]
+    pub fn passes_over(&self) -> bool {
+        !self.entries.is_empty()
+    }
+
+    /// The entry that comes first, of those that are not passed over, and nothing of its jobs.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn first(&self, context: &Context) -> Result<Due, StoreError> {
+        context.store.run(ReadDue { limit: 0, passed: self.passed() }).await
+    }
+
+    /// When there is something to do next, in milliseconds of the store's time.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn next_ms(&self, context: &Context) -> Result<Option<i64>, StoreError> {
+        let first = self.first(context).await?.due_s.map(|second| second.saturating_mul(1000));
+        Ok(first.into_iter().chain(self.entries.next_ms()).min())
+    }
+
+    fn passed(&self) -> Vec<Bytes> {
+        self.entries.waiting(self.now_ms).cloned().collect()
+    }
+
+    /// Moves the first batch of what is due. `leader` is who believes to lead; `None` moves whoever leads.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached, or takes nothing at all.
+    pub async fn step(&mut self, context: &Context, leader: Option<&str>) -> Result<Step, StoreError> {
+        let Context { store, bus, .. } = context;
+        let limit = if self.alone > 0 { 1 } else { BATCH };
+        let due = store.run(ReadDue { limit, passed: self.passed() }).await?;
+        self.now_ms = due.now_ms;
+        if let (Some(broken), Some(entry)) = (&due.broken, due.entry()) {
+            self.unreadable(context, &entry, broken).await?;
+            return Ok(Step::Moved);
+        }
+        let Some(second) = due.second.filter(|_| due.is_due()) else {
+            self.alone = 0;
+            let next_ms = due.due_s.map(|second| second.saturating_mul(1000));
+            return Ok(Step::Nothing { next_ms: next_ms.into_iter().chain(self.entries.next_ms()).min() });
+        };
+        if self.told != Some(second) && bus.wants(Kind::WorkingTimestamp) {
+            bus.emit(Event::WorkingTimestamp { second });
+        }
+        self.told = Some(second);
+        let jobs: Vec<_> = due.jobs.into_iter().map(|payload| self.route(context, payload)).collect();
+        self.alone = self.alone.saturating_sub(jobs.len());
+        let promotion = Promotion { leader: leader.map(str::to_owned), second, jobs };
+        match store.run(promotion.clone()).await {
+            Ok(Promoted::NotLeader) => Ok(Step::NotLeader),
+            Ok(Promoted::Moved(moved)) => {
+                self.moved(context, &promotion, moved);
+                Ok(if moved == 0 && !promotion.jobs.is_empty() { Step::Futile } else { Step::Moved })
+            }
+            Ok(Promoted::Refused { moved, by }) => {
+                self.moved(context, &promotion, moved);
+                if let Some(PromoteTo::Queue { queue, .. }) = promotion.jobs.get(moved).map(|job| &job.to) {
+                    self.refused(context, queue, &by.to_string());
+                }
+                Ok(Step::Moved)
+            }
+            // What is said of all jobs together is one's fault: which one's is seen when each goes alone.
+            Err(StoreError::Unsupported(_) | StoreError::Misuse(_)) if promotion.jobs.len() > 1 => {
+                self.alone = promotion.jobs.len();
+                Ok(Step::Moved)
+            }
+            Err(error @ (StoreError::Unsupported(_) | StoreError::Misuse(_))) => {
+                match promotion.jobs.first().map(|job| &job.to) {
+                    Some(PromoteTo::Queue { queue, .. }) => self.refused(context, queue, &error.to_string()),
+                    _ => self.stuck(context, &entry_of(second), error)?,
+                }
+                Ok(Step::Moved)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Where a due job goes. Nothing is vetoed here: a bad one goes to the failed list, verbatim.
+    fn route(&self, context: &Context, payload: Bytes) -> Promote {
+        let to = match PayloadView::parse(&payload) {
+            Ok(view) => match view.queue.as_deref().map(QueueName::new) {
+                Some(Ok(queue)) => self.to_queue(context, &view, queue, &payload),
+                Some(Err(_)) | None => refuse(context, "", &payload, "the delayed job names no queue".to_owned()),
+            },
+            Err(bad) => refuse(context, "", &payload, bad.to_string()),
+        };
+        Promote { payload, to }
+    }
+
+    fn to_queue(&self, context: &Context, view: &PayloadView<'_>, queue: QueueName, payload: &Bytes) -> PromoteTo {
+        match self.queues.waits(&queue, self.now_ms) {
+            None => {
+                let lock = queue_lock(context, view, &queue);
+                PromoteTo::Queue { queue, lock }
+            }
+            Some((tries, wait_ms, _)) if tries < TRIES => {
+                PromoteTo::Later { wait_ms: u64::try_from(wait_ms).unwrap_or(1).max(1) }
+            }
+            Some((tries, _, why)) => {
+                let why = format!("its queue takes no jobs, tried {tries} times: {why}");
+                // The queue was told; one line for each of its jobs would bury that.
+                fail(context, queue.as_str(), payload, why)
+            }
+        }
+    }
+
+    /// So many of a batch were moved: queues that took one work again.
+    fn moved(&mut self, context: &Context, promotion: &Promotion, moved: usize) {
+        let bus = &context.bus;
+        if moved > 0 {
+            self.stuck = 0;
+            self.entries.worked(&entry_of(promotion.second));
+        }
+        let wants = bus.wants(Kind::TransferredJob);
+        for job in promotion.jobs.iter().take(moved) {
+            let PromoteTo::Queue { queue, .. } = &job.to else { continue };
+            if self.queues.worked(queue) {
+                bus.emit(Event::Notice { text: format!("queue {queue} takes due jobs again") });
+            }
+            if wants {
+                bus.emit(Event::TransferredJob { second: promotion.second, payload: job.payload.clone() });
+            }
+        }
+    }
+
+    /// A queue did not take a job.
+    fn refused(&mut self, context: &Context, queue: &QueueName, why: &str) {
+        if self.queues.failed(queue, self.now_ms, why) {
+            let error = format!(
+                "due jobs cannot go to queue {queue}: {why}; they are put off, and after {TRIES} tries go to the failed \
+                 list. Delete or rename what stands in the way, then run `windlass failed retry --all`"
+            );
+            context.bus.emit(Event::InternalError { error });
+        }
+    }
+
+    /// The jobs of an entry cannot be read.
+    async fn unreadable(&mut self, context: &Context, entry: &Bytes, broken: &Broken) -> Result<(), StoreError> {
+        let Context { store, bus, clock, name, .. } = context;
+        let called = String::from_utf8_lossy(entry);
+        if self.entries.failed(entry, self.now_ms, &broken.to_string()) {
+            let error = format!(
+                "delayed jobs due at {called} cannot be read: {broken}; they are passed over, and after {TRIES} tries \
+                 the time is taken out of the schedule. Delete or rename that key",
+            );
+            bus.emit(Event::InternalError { error });
+        }
+        if self.entries.tries(entry) >= TRIES {
+            let why = format!("delayed jobs due at {called} could not be read: {broken}; the key was left as it is");
+            let record = Failure::new("Error", why).record(name, "", entry, clock.now_ms());
+            if store.run(DropEntry { entry: entry.clone(), record }).await? {
+                self.entries.worked(entry);
+            }
+        }
+        Ok(())
+    }
+
+    /// A job of an entry can go nowhere, not even to the failed list: the entry is passed over for a while.
+    fn stuck(&mut self, context: &Context, entry: &Bytes, error: StoreError) -> Result<(), StoreError> {
+        self.stuck += 1;
+        if self.stuck > GENERAL {
+            return Err(error);
+        }
+        if self.entries.failed(entry, self.now_ms, &error.to_string()) {
+            let called = String::from_utf8_lossy(entry);
+            let error = format!("delayed jobs due at {called} can go nowhere: failed to {error}; trying again later");
+            context.bus.emit(Event::InternalError { error });
+        }
+        Ok(())
+    }
+}
+
+/// A job that goes to the failed list, and is told.
+fn refuse(context: &Context, queue: &str, payload: &Bytes, why: String) -> PromoteTo {
+    context.bus.emit(Event::Warning { text: format!("a due job goes to the failed list: {why}") });
+    fail(context, queue, payload, why)
+}
+
+fn fail(context: &Context, queue: &str, payload: &Bytes, why: String) -> PromoteTo {
+    let Context { name, clock, .. } = context;
+    PromoteTo::Failed { record: Failure::new("Error", why).record(name, queue, payload, clock.now_ms()) }
+}
+
+fn queue_lock(context: &Context, view: &PayloadView<'_>, queue: &QueueName) -> Option<(LockKey, u64)> {
+    let registry = context.registry();
+    Chain::of(registry.get(&view.class)?).queue_lock(queue, &Args::of(view).ok()?)
+}

@@ -1,0 +1,212 @@
+//! Promotion by the scheduler: what is broken delays nothing but itself, and is told once.
+
+use bytes::Bytes;
+use windlass::job::FailureView;
+use windlass::scheduler::transfer::{Step, Transfer};
+use windlass::store::queueing::When;
+use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion};
+
+use crate::fixture::{Fixture, NOW_S};
+use crate::look::{delay, delayed_at, failed, job, queue, queued, seconds};
+use crate::scheduler::Scheduler;
+use crate::support::verbs::Verbs as _;
+
+behaviours! {
+    what_is_due_goes_to_its_queue,
+    a_job_that_is_put_off_is_due_later,
+    equal_jobs_that_are_put_off_are_all_kept,
+    a_second_that_is_passed_over_hides_no_other,
+}
+
+fn of_queue(name: &str, n: usize) -> Bytes {
+    Bytes::from(format!(r#"{{"class":"c","queue":"{name}","args":[{n}]}}"#))
+}
+
+/// Takes steps until nothing is left to do at this time.
+async fn run(transfer: &mut Transfer, scheduler: &Scheduler) -> Step {
+    for _ in 0..1000 {
+        let step = transfer.step(&scheduler.context, None).await.expect("step");
+        if matches!(step, Step::Nothing { .. }) {
+            return step;
+        }
+    }
+    panic!("it never comes to rest");
+}
+
+async fn what_is_due_goes_to_its_queue(f: &Fixture) {
+    for n in 0..3 {
+        delay(&f.store, &of_queue("q", n), When::At(NOW_S - 3 + n as i64)).await;
+    }
+    delay(&f.store, &of_queue("q", 9), When::At(NOW_S + 9)).await;
+    delay(&f.store, &Bytes::from_static(b"{bad"), When::At(NOW_S)).await;
+    let scheduler = Scheduler::of(f, "a", "").await;
+    let rest = run(&mut Transfer::default(), &scheduler).await;
+    assert_eq!(rest, Step::Nothing { next_ms: Some((NOW_S + 9) * 1000) });
+    assert_eq!(queued(&f.store, "q").await.len(), 3);
+    assert_eq!(failed(&f.store).await.len(), 1);
+}
+
+async fn a_job_that_is_put_off_is_due_later(f: &Fixture) {
+    for n in 1..=3 {
+        delay(&f.store, &job(n), When::At(NOW_S)).await;
+    }
+    f.clock.advance(1);
+    let put = |n, wait_ms| Promote { payload: job(n), to: PromoteTo::Later { wait_ms } };
+    let to_queue = Promote { payload: job(2), to: PromoteTo::Queue { queue: queue("q"), lock: None } };
+    let jobs = vec![put(1, 1000), to_queue, put(3, 999)];
+    let promotion = Promotion { leader: None, second: NOW_S, jobs };
+    assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(3));
+    assert_eq!(seconds(&f.store).await, [(NOW_S + 1, 1), (NOW_S + 2, 1)], "never before its time");
+    assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [NOW_S + 2]);
+    assert_eq!(f.store.scheduled_at(&job(3)).await.expect("scheduled_at"), [NOW_S + 1]);
+    assert_eq!(queued(&f.store, "q").await, [job(2)]);
+}
+
+async fn equal_jobs_that_are_put_off_are_all_kept(f: &Fixture) {
+    delay(&f.store, &job(1), When::At(NOW_S)).await;
+    delay(&f.store, &job(1), When::At(NOW_S + 1)).await;
+    let put = |second, wait_ms| Promotion {
+        leader: None,
+        second,
+        jobs: vec![Promote { payload: job(1), to: PromoteTo::Later { wait_ms } }],
+    };
+    assert_eq!(f.store.promote(&put(NOW_S, 5000)).await.expect("promote"), Promoted::Moved(1));
+    f.pass(1);
+    assert_eq!(f.store.promote(&put(NOW_S + 1, 4000)).await.expect("promote"), Promoted::Moved(1));
+    assert_eq!(delayed_at(&f.store, NOW_S + 5).await, [job(1), job(1)]);
+    f.pass(4);
+    let one = Promote { payload: job(1), to: PromoteTo::Queue { queue: queue("q"), lock: None } };
+    let one = Promotion { leader: None, second: NOW_S + 5, jobs: vec![one] };
+    assert_eq!(f.store.promote(&one).await.expect("promote"), Promoted::Moved(1));
+    assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [NOW_S + 5], "one is left, and is found");
+}
+
+async fn a_second_that_is_passed_over_hides_no_other(f: &Fixture) {
+    for n in 1..=4 {
+        delay(&f.store, &job(n), When::At(NOW_S - 10 + n as i64)).await;
+    }
+    let passed = [NOW_S - 9, NOW_S - 8].map(|second| Bytes::from(second.to_string()));
+    let due = f.store.due(10, &passed).await.expect("due");
+    assert_eq!((due.second, due.jobs), (Some(NOW_S - 7), vec![job(3)]));
+}
+
+/// Everything that is broken here stands before what is sound, in the order of time.
+async fn sound(f: &Fixture, count: usize) {
+    for n in 0..count {
+        delay(&f.store, &of_queue("good", n), When::At(NOW_S)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_queue_that_takes_no_jobs_holds_up_no_other_queue() {
+    let f = Fixture::redis().await;
+    f.redis_command(&["SET", &f.key("queue:bad"), "x"]);
+    for n in 0..3 {
+        delay(&f.store, &of_queue("bad", n), When::At(NOW_S - 1)).await;
+        delay(&f.store, &of_queue("good", 100 + n), When::At(NOW_S - 1)).await;
+    }
+    sound(&f, 600).await;
+    let (scheduler, mut transfer) = (Scheduler::of(&f, "a", "").await, Transfer::default());
+    run(&mut transfer, &scheduler).await;
+    assert_eq!(queued(&f.store, "good").await.len(), 603, "in the same second and after it");
+    let told = scheduler.told();
+    assert!(told.len() == 1 && told[0].contains(&f.key("queue:bad")) && told[0].contains("failed retry"), "{told:?}");
+    assert_eq!(failed(&f.store).await.len(), 0, "they are tried again first");
+    for second in 0..10 {
+        f.pass(1);
+        run(&mut transfer, &scheduler).await;
+        assert!(second < 1 || seconds(&f.store).await.len() <= 1);
+    }
+    let records = failed(&f.store).await;
+    assert_eq!(records.len(), 3);
+    let mut payloads: Vec<_> = records.iter().filter_map(|record| FailureView::parse(record).payload).collect();
+    payloads.sort();
+    assert_eq!(payloads, [of_queue("bad", 0), of_queue("bad", 1), of_queue("bad", 2)]);
+    assert_eq!(FailureView::parse(&records[0]).queue.as_deref(), Some("bad"));
+    assert_eq!(scheduler.told(), [""; 0], "it was told once");
+    // Somebody mends it.
+    f.redis_command(&["DEL", &f.key("queue:bad")]);
+    f.pass(60);
+    delay(&f.store, &of_queue("bad", 7), When::At(NOW_S)).await;
+    run(&mut transfer, &scheduler).await;
+    assert_eq!(queued(&f.store, "bad").await, [of_queue("bad", 7)]);
+}
+
+#[tokio::test]
+async fn a_second_that_holds_no_list_holds_up_no_other_second() {
+    let f = Fixture::redis().await;
+    for second in [NOW_S - 9, NOW_S - 8] {
+        f.redis_command(&["SET", &f.key(&format!("delayed:{second}")), "x"]);
+        f.redis_command(&["ZADD", &f.key("delayed_queue_schedule"), &second.to_string(), &second.to_string()]);
+    }
+    sound(&f, 3).await;
+    let (scheduler, mut transfer) = (Scheduler::of(&f, "a", "").await, Transfer::default());
+    run(&mut transfer, &scheduler).await;
+    assert_eq!(queued(&f.store, "good").await.len(), 3);
+    assert_eq!(scheduler.told().len(), 2, "each once");
+    for _ in 0..10 {
+        f.pass(1);
+        run(&mut transfer, &scheduler).await;
+    }
+    assert_eq!(scheduler.told(), [""; 0]);
+    assert_eq!(f.redis_command(&["ZCARD", &f.key("delayed_queue_schedule")]), crate::support::resp::Reply::Int(0));
+    let records = failed(&f.store).await;
+    assert_eq!(records.len(), 2, "each is told on the failed list");
+    let told = FailureView::parse(&records[0]).error.unwrap_or_default();
+    assert!(told.contains(&f.key(&format!("delayed:{}", NOW_S - 9))), "{told}");
+    let left = f.redis_command(&["GET", &f.key(&format!("delayed:{}", NOW_S - 9))]).texts();
+    assert_eq!(left, ["x"], "what is not ours stays");
+}
+
+#[tokio::test]
+async fn entries_that_name_no_whole_second_are_due_by_their_scores() {
+    let f = Fixture::redis().await;
+    let due = (NOW_S - 100).to_string();
+    for n in 0..40 {
+        let name = format!("{}.{n:03}", NOW_S - 100);
+        f.redis_command(&["ZADD", &f.key("delayed_queue_schedule"), &due, &name]);
+        f.redis_command(&[&b"RPUSH"[..], f.key(&format!("delayed:{name}")).as_bytes(), &of_queue("odd", n)]);
+        let stamps = [f.key("timestamps:").as_bytes(), &of_queue("odd", n)].concat();
+        f.redis_command(&[b"SADD", &stamps[..], format!("delayed:{name}").as_bytes()]);
+    }
+    // One that is another program's idea of a time, one far away, one that holds nothing, one that holds no list.
+    let empty = [("soon", "inf"), ("nothing", "-inf"), ("007", "7")];
+    for (name, score) in empty {
+        f.redis_command(&["ZADD", &f.key("delayed_queue_schedule"), score, name]);
+    }
+    f.redis_command(&["ZADD", &f.key("delayed_queue_schedule"), "5", "text"]);
+    f.redis_command(&["SET", &f.key("delayed:text"), "x"]);
+    sound(&f, 3).await;
+    let (scheduler, mut transfer) = (Scheduler::of(&f, "a", "").await, Transfer::default());
+    run(&mut transfer, &scheduler).await;
+    assert_eq!(queued(&f.store, "odd").await.len(), 40);
+    assert_eq!(queued(&f.store, "good").await.len(), 3);
+    assert_eq!(f.store.scheduled_at(&of_queue("odd", 5)).await.expect("scheduled_at"), [0_i64; 0]);
+    assert_eq!(f.redis_command(&["KEYS", &f.key("timestamps:*")]).texts(), [""; 0]);
+    for _ in 0..10 {
+        f.pass(1);
+        run(&mut transfer, &scheduler).await;
+    }
+    assert_eq!(scheduler.told().len(), 1, "the one that holds no list");
+    assert_eq!(failed(&f.store).await.len(), 1);
+    assert_eq!(f.redis_command(&["ZRANGE", &f.key("delayed_queue_schedule"), "0", "-1"]).texts(), ["soon"]);
+}
+
+#[tokio::test]
+async fn a_second_with_another_score_is_due_by_that() {
+    let f = Fixture::redis().await;
+    delay(&f.store, &of_queue("late", 1), When::At(NOW_S - 5)).await;
+    delay(&f.store, &of_queue("early", 1), When::At(NOW_S + 500)).await;
+    let schedule = f.key("delayed_queue_schedule");
+    f.redis_command(&["ZADD", &schedule, &(NOW_S + 5).to_string(), &(NOW_S - 5).to_string()]);
+    f.redis_command(&["ZADD", &schedule, &(NOW_S - 1).to_string(), &(NOW_S + 500).to_string()]);
+    sound(&f, 1).await;
+    let (scheduler, mut transfer) = (Scheduler::of(&f, "a", "").await, Transfer::default());
+    let rest = run(&mut transfer, &scheduler).await;
+    assert_eq!(rest, Step::Nothing { next_ms: Some((NOW_S + 5) * 1000) });
+    assert_eq!((queued(&f.store, "early").await.len(), queued(&f.store, "late").await.len()), (1, 0));
+    f.pass(5);
+    run(&mut transfer, &scheduler).await;
+    assert_eq!(queued(&f.store, "late").await.len(), 1);
+    assert_eq!(scheduler.told(), [""; 0]);
+}
