@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::extensions::Extensions;
-use super::run::{RunError, RunOptions};
+use super::options::{RunError, RunOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::config::element::queues::QueuePatterns;

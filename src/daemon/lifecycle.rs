@@ -21,8 +21,8 @@ use tokio::time::{Instant, sleep, timeout_at};
 
 use super::assemble::App;
 use super::extensions::Extensions;
+use super::options::RunError;
 use super::reload::Reloader;
-use super::run::RunError;
 use super::{host, signal, supervisor, systemd};
 use crate::backoff;
 use crate::clock::Clock;

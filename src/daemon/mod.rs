@@ -4,10 +4,12 @@ pub mod assemble;
 pub mod extensions;
 pub mod host;
 pub mod lifecycle;
+pub mod options;
 mod reload;
 pub mod run;
 pub mod signal;
 pub mod supervisor;
 pub mod systemd;
 
-pub use run::{RunError, RunOptions, run};
+pub use options::{RunError, RunOptions};
+pub use run::run;

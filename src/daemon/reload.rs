@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use super::assemble::{Parts, assemble_anew, words};
-use super::run::RunOptions;
+use super::options::RunOptions;
 use super::systemd;
 use crate::config::Config;
 use crate::event::{Bus, Event};

@@ -4,15 +4,24 @@
 //! `[[task]]`. One bad file, or one bad task of a file, does not stop the others: whoever calls decides what to do
 //! about the problems, which are told all at once.
 
+mod inputs;
+mod own_plugins;
+mod periodic_options;
+mod plugin_options;
+mod program;
+mod retry_options;
+mod run;
+mod schedules;
+mod values;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::definition::TaskDefinition;
-
+use super::inputs::apply;
 use super::registry::Registry;
-use super::{inputs, periodic_options, plugin_options, program, run, schedule};
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::{on_crash, redeliveries};
 use crate::config::error::Problem;
@@ -196,14 +205,14 @@ impl Loader<'_> {
         let inputs = table.take("inputs");
         let declared = inputs.as_ref().map(inputs::read).unwrap_or_default();
         let mut schedules =
-            tables.as_ref().map(|tables| schedule::read(tables, name.as_ref(), queue.as_ref())).unwrap_or_default();
+            tables.as_ref().map(|tables| schedules::read(tables, name.as_ref(), queue.as_ref())).unwrap_or_default();
         let times = periodic_options::read(table, calendar.as_ref(), &mut self.warnings);
         if let (Some(inputs), Some(_)) = (&inputs, &times.cadence) {
             inputs.report("goes without frequency and schedule: a periodic task takes no arguments");
         }
         for scheduled in &mut schedules {
             let task = name.as_ref().map_or("", |name| name.as_str());
-            match (inputs::apply(&declared, task, &scheduled.args), &tables) {
+            match (apply(&declared, task, &scheduled.args), &tables) {
                 (Ok(args), _) => scheduled.args = args,
                 (Err(error), Some(tables)) => tables.report(format!("of {}: {error}", scheduled.calendar.expression())),
                 (Err(_), None) => {}

@@ -8,14 +8,8 @@ pub mod hook_point;
 pub mod http_url;
 pub mod inputs;
 pub mod load;
-mod own_plugins;
-mod periodic_options;
-mod plugin_options;
 pub mod plugin_spec;
-mod program;
 pub mod registry;
-mod retry_options;
-mod run;
 pub mod schedule;
 pub mod template;
 

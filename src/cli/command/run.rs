@@ -5,7 +5,8 @@ use std::process::ExitCode;
 use crate::cli::args::RunArgs;
 use crate::cli::context::Context;
 use crate::cli::exit::CliError;
-use crate::daemon::run::{RunError, RunOptions, run as daemon};
+use crate::daemon::options::{RunError, RunOptions};
+use crate::daemon::run::run as daemon;
 
 /// Runs the daemon until a signal drains it.
 ///

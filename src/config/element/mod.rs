@@ -11,4 +11,5 @@ pub mod redeliveries;
 pub mod redis_url;
 pub mod size;
 pub mod store_url;
+pub mod store_url_error;
 pub mod tls_files;

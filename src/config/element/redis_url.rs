@@ -6,7 +6,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::store_url::StoreUrlError;
+use super::store_url_error::StoreUrlError;
 
 /// The port of a server, and of a Sentinel, where none is named.
 const PORTS: (u16, u16) = (6379, 26379);

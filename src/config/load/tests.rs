@@ -7,7 +7,8 @@ use std::fs;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::element::store_url::{StoreUrl, StoreUrlError};
+use crate::config::element::store_url::StoreUrl;
+use crate::config::element::store_url_error::StoreUrlError;
 
 mod store;
 

@@ -8,11 +8,12 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Notify;
+use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::ask::Ask;
 use super::fleet::{Fleet, Parting};
+use super::member::Badge;
 use super::session::{End, Remains, Session};
 use crate::event::Event;
 use crate::handler::place;
@@ -37,18 +38,6 @@ const OF_A_JOB: [&str; 7] = [
     "WINDLASS_ARGS_OMITTED",
     "WINDLASS_SCHEDULED_AT",
 ];
-
-/// By what a child is known in its fleet.
-#[derive(Debug)]
-pub(super) struct Badge {
-    pub(super) number: u64,
-    /// Rung when there is something for it.
-    pub(super) bell: Arc<Notify>,
-    /// The instance that starts it.
-    pub(super) instance: Arc<str>,
-    /// When it may start.
-    pub(super) not_before: Option<Instant>,
-}
 
 /// A place in the fleet, given back whatever happens.
 struct Membership {
@@ -77,8 +66,13 @@ impl Drop for Membership {
     }
 }
 
+/// Starts a child's life on a runtime.
+pub(super) fn begin(fleet: Arc<Fleet>, badge: Badge, runtime: &Handle) {
+    runtime.spawn(live(fleet, badge));
+}
+
 /// Lives.
-pub(super) async fn live(fleet: Arc<Fleet>, badge: Badge) {
+async fn live(fleet: Arc<Fleet>, badge: Badge) {
     let Badge { number, bell, instance, not_before } = badge;
     let membership = Membership { fleet: Arc::clone(&fleet), number, left: false };
     let unwanted = || fleet.is_unwanted(number);

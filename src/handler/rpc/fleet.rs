@@ -17,8 +17,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::ask::{Ask, Orders};
-use super::child::{self, Badge};
-use super::member::{Member, Phase, State};
+use super::member::{Badge, Member, Phase, State};
 use crate::event::{Bus, Event};
 use crate::handler::contract::{Done, Invocation, Stop};
 use crate::job::{Failure, Outcome, TaskName};
@@ -39,14 +38,16 @@ pub(super) struct Fleet {
     pub(super) spec: RpcSpec,
     pub(super) task: TaskName,
     pub(super) bus: Bus,
+    /// Starts a child's life on a runtime.
+    begin: fn(Arc<Self>, Badge, &Handle),
     state: Mutex<State>,
     /// Rung when a child is gone.
     gone: Notify,
 }
 
 impl Fleet {
-    pub(super) fn new(spec: RpcSpec, task: TaskName, bus: Bus) -> Self {
-        Self { spec, task, bus, state: Mutex::default(), gone: Notify::new() }
+    pub(super) fn new(spec: RpcSpec, task: TaskName, bus: Bus, begin: fn(Arc<Self>, Badge, &Handle)) -> Self {
+        Self { spec, task, bus, begin, state: Mutex::default(), gone: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -259,7 +260,7 @@ impl Fleet {
                 bell: Arc::clone(&bell),
             });
             let badge = Badge { number, bell, instance, not_before: state.not_before };
-            runtime.spawn(child::live(Arc::clone(self), badge));
+            (self.begin)(Arc::clone(self), badge, &runtime);
         }
     }
 }

@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
+use super::child;
 use super::fleet::Fleet;
 use crate::event::Bus;
 use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept, Stop, stopped};
@@ -36,7 +37,7 @@ impl Rpc {
     /// A handler as `[run]` of this task says it; what children say goes to the bus.
     #[must_use]
     pub fn new(spec: RpcSpec, task: TaskName, bus: Bus) -> Self {
-        Self { owner: Arc::new(Owner(Arc::new(Fleet::new(spec, task, bus)))) }
+        Self { owner: Arc::new(Owner(Arc::new(Fleet::new(spec, task, bus, child::begin)))) }
     }
 
     #[cfg(test)]

@@ -34,6 +34,18 @@ pub(super) struct State {
     pub(super) closing: Option<Option<Instant>>,
 }
 
+/// By what a child is known in its fleet.
+#[derive(Debug)]
+pub(super) struct Badge {
+    pub(super) number: u64,
+    /// Rung when there is something for it.
+    pub(super) bell: Arc<Notify>,
+    /// The instance that starts it.
+    pub(super) instance: Arc<str>,
+    /// When it may start.
+    pub(super) not_before: Option<Instant>,
+}
+
 #[derive(Debug)]
 pub(super) struct Member {
     pub(super) number: u64,

@@ -13,8 +13,8 @@ use std::sync::{Arc, mpsc};
 use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
+use super::bell::Bell;
 use super::leader::Terms;
-use super::wake::Bell;
 use crate::clock::Clock;
 use crate::store::error::StoreError;
 

@@ -1,10 +1,11 @@
-//! Opening the file, and what SQLite's errors mean to a caller.
+//! Opening the file.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 
+use super::error::explain;
 use super::migrate::migrate;
 use crate::store::error::StoreError;
 
@@ -87,46 +88,4 @@ fn wait_for_turn(tries: i32) -> bool {
     let pause = if tries < 20 { Duration::from_micros(200) } else { Duration::from_millis(1) };
     std::thread::sleep(pause);
     tries < 10_000
-}
-
-/// What an error at opening means, with the path.
-pub(super) fn explain(error: rusqlite::Error, path: &Path) -> StoreError {
-    let path = path.display();
-    match error.sqlite_error_code() {
-        Some(ErrorCode::NotADatabase) => StoreError::Unsupported(format!("{path} is not a SQLite database")),
-        Some(ErrorCode::DatabaseCorrupt) => StoreError::Corrupt { place: path.to_string(), reason: error.to_string() },
-        _ => match StoreError::from(error) {
-            StoreError::Unavailable(reason) => StoreError::Unavailable(format!("{path}: {reason}")),
-            StoreError::Full(reason) => StoreError::Full(format!("{path}: {reason}")),
-            other => other,
-        },
-    }
-}
-
-impl From<rusqlite::Error> for StoreError {
-    fn from(error: rusqlite::Error) -> Self {
-        let text = error.to_string();
-        match error {
-            rusqlite::Error::SqliteFailure(cause, _) => match cause.code {
-                ErrorCode::DiskFull => Self::Full(text),
-                ErrorCode::DatabaseCorrupt => Self::Corrupt { place: "the database file".to_owned(), reason: text },
-                ErrorCode::NotADatabase => Self::Unsupported(text),
-                ErrorCode::ConstraintViolation
-                | ErrorCode::ApiMisuse
-                | ErrorCode::TypeMismatch
-                | ErrorCode::Unknown => Self::Misuse(text),
-                // Busy, locked, I/O errors, a file that is gone or read-only, no memory.
-                _ => Self::Unavailable(text),
-            },
-            rusqlite::Error::FromSqlConversionFailure(column, ..)
-            | rusqlite::Error::IntegralValueOutOfRange(column, _)
-            | rusqlite::Error::InvalidColumnType(column, ..) => {
-                Self::Corrupt { place: format!("column {column} of a row"), reason: text }
-            }
-            rusqlite::Error::Utf8Error(column, _) => {
-                Self::Corrupt { place: format!("column {column} of a row"), reason: text }
-            }
-            _ => Self::Misuse(text),
-        }
-    }
 }

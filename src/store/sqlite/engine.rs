@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::bell::{self, Bell};
 use super::commit::{Handle, Role, spawn};
 use super::connection::{self, Options};
-use super::wake::{self, Bell};
 use crate::clock::Clock;
 use crate::store::error::StoreError;
 
@@ -39,7 +39,7 @@ impl SqliteStore {
     /// As [`open`](Self::open).
     pub fn open_with(path: &Path, clock: Arc<dyn Clock>, options: Options) -> Result<Self, StoreError> {
         let path = connection::canonical(path)?;
-        let sockets = wake::directory(&path);
+        let sockets = bell::directory(&path);
         let writer = connection::writer(&path, options)?;
         let reader = connection::reader(&path)?;
         Ok(Self {

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rusqlite::{Connection, TransactionBehavior};
 
-use super::connection::explain;
+use super::error::explain;
 use crate::store::error::StoreError;
 
 /// The steps from each version to the next.

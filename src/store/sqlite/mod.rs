@@ -5,12 +5,14 @@
 //! before it is answered. The other files carry the names of the Redis engine's, one per verb;
 //! their functions take a `commit::Step`, a moment inside a transaction.
 
+mod bell;
 mod commit;
 mod connection;
 mod delayed;
 mod digest;
 mod engine;
 mod enqueue;
+mod error;
 mod exchange;
 mod inspect;
 mod leader;

@@ -6,17 +6,15 @@
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{DirBuilderExt, FileTypeExt, MetadataExt};
-use std::os::unix::net::UnixDatagram as Sender;
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::net::UnixDatagram;
 
+use super::bell::is_private;
 use super::commit::{Handle, Step};
-use super::digest::digest;
 use super::engine::SqliteStore;
 use super::pause::Passed;
 use super::{delayed, inspect, leader};
@@ -27,56 +25,6 @@ use crate::store::wake::{OpenWaker, Seen, Watch};
 
 /// How often the file itself is looked at while no datagram comes.
 const SAFETY_POLL: Duration = Duration::from_millis(250);
-
-/// The longest directory whose sockets (`/<pid>-<8 digits>`) still fit into a socket address.
-const LONGEST: usize = 107 - 1 - 10 - 1 - 8;
-
-/// Where the sockets of a database file stand: beside it, or for a path too long for a socket
-/// address in the directory for temporary files.
-pub(super) fn directory(database: &Path) -> PathBuf {
-    let mut beside = database.as_os_str().to_owned();
-    beside.push(".wake");
-    if beside.len() <= LONGEST {
-        return beside.into();
-    }
-    std::env::temp_dir().join(format!("windlass-{:016x}.wake", digest(database.as_os_str().as_bytes())))
-}
-
-/// Tells all wakers of a database file.
-pub(super) struct Bell {
-    directory: PathBuf,
-    sender: Option<Sender>,
-}
-
-impl Bell {
-    pub(super) fn new(directory: PathBuf) -> Self {
-        let sender = Sender::unbound().and_then(|sender| sender.set_nonblocking(true).map(|()| sender)).ok();
-        Self { directory, sender }
-    }
-
-    /// Sends a datagram to every socket. Nothing here may fail a commit that has happened.
-    pub(super) fn ring(&self) {
-        let Some(sender) = self.sender.as_ref().filter(|_| is_private(&self.directory)) else { return };
-        let Ok(entries) = fs::read_dir(&self.directory) else { return };
-        for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-            // A full socket has news already; what is no socket refuses as well, and is not ours.
-            if let Err(error) = sender.send_to(&[], &path)
-                && error.kind() == ErrorKind::ConnectionRefused
-                && fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket())
-            {
-                // Its process is dead.
-                let _ = fs::remove_file(&path);
-            }
-        }
-    }
-}
-
-/// Is this a directory in which nobody but us and root creates files?
-fn is_private(directory: &Path) -> bool {
-    let us = rustix::process::geteuid().as_raw();
-    fs::symlink_metadata(directory)
-        .is_ok_and(|found| found.is_dir() && (found.uid() == us || us == 0) && found.mode() & 0o022 == 0)
-}
 
 /// A socket that is removed with its owner.
 struct Socket {
@@ -204,8 +152,10 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<Seen, StoreError> {
 
 #[cfg(test)]
 mod tests {
+    use std::os::unix::net::UnixDatagram as Sender;
     use std::sync::Arc;
 
+    use super::super::bell::{Bell, directory};
     use super::super::commit::{Role, spawn};
     use super::super::connection;
     use super::*;

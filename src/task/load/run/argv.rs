@@ -7,7 +7,7 @@ use std::path::Path;
 use super::Around;
 use crate::config::reader::Value;
 use crate::task::handler_spec::{Piece, Template};
-use crate::task::program;
+use crate::task::load::program;
 use crate::task::template::TemplateError;
 
 /// Reads the program and its arguments. Every item is judged, so that all problems are told.

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::plugin_spec::{PluginSpec, RetrySpec};
+use super::values::whole_seconds;
 use super::{own_plugins, retry_options};
 use crate::config::element::duration::{self, Unit};
 use crate::config::error::closest;
 use crate::config::reader::{Table, Value};
+use crate::task::plugin_spec::{PluginSpec, RetrySpec};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Kind {
@@ -157,9 +158,4 @@ fn lock_options(options: &mut Table<'_>, lock_timeout_s: &mut u64, key: &mut Opt
             said => *key = said.map(str::to_owned),
         }
     }
-}
-
-/// Rounded up.
-pub(super) fn whole_seconds(duration: Duration) -> u64 {
-    duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::cadence::Cadence;
-use super::calendar::{Calendar, CalendarError};
-use super::plugin_options::whole_seconds;
+use super::values::whole_seconds;
 use crate::config::element::duration::{self, Unit, show};
 use crate::config::error::closest;
 use crate::config::reader::{Table, Value};
+use crate::task::cadence::Cadence;
+use crate::task::calendar::{Calendar, CalendarError};
 
 /// How late a tick may be that `missed = "skip"` still runs.
 const ON_TIME: Duration = Duration::from_secs(60);

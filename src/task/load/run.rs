@@ -13,9 +13,9 @@ use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use super::handler_spec::HandlerSpec;
 use crate::config::error::Problem;
 use crate::config::reader::Table;
+use crate::task::handler_spec::HandlerSpec;
 
 /// The handlers there are, and the keys that go with each.
 const HANDLERS: [(&str, &[&[&str]]); 4] = [

@@ -4,9 +4,9 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
-use super::plugin_spec::{Backoff, RetrySpec};
 use crate::config::element::duration::{self, Unit};
 use crate::config::reader::{Table, Value};
+use crate::task::plugin_spec::{Backoff, RetrySpec};
 
 const ATTEMPTS: std::ops::RangeInclusive<u64> = 1..=1_000_000;
 

@@ -4,13 +4,13 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::hook_point::{HookPoint, HookPoints};
-use super::plugin_spec::{BUILT_IN, OwnPlugin, OwnSource, PluginProgram};
 use super::program;
-use super::schedule::json;
+use super::values::json;
 use crate::config::element::duration::{self, Unit};
 use crate::config::reader::{Table, Value};
 use crate::job::ecma::quote;
+use crate::task::hook_point::{HookPoint, HookPoints};
+use crate::task::plugin_spec::{BUILT_IN, OwnPlugin, OwnSource, PluginProgram};
 
 /// How long an answer may take if nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(5);

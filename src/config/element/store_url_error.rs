@@ -1,0 +1,38 @@
+//! Why a text is no store's address.
+
+/// Why a text is no store's address. The messages never quote the text, which may hold a password.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum StoreUrlError {
+    /// No scheme, or one that nobody knows.
+    #[error(
+        "expected sqlite:PATH, redis://HOST, rediss://HOST (TLS), redis+unix:///PATH, \
+         redis-sentinel://HOST,HOST/SERVICE or redis-cluster://HOST,HOST"
+    )]
+    Scheme,
+    /// `sqlite:` without a path.
+    #[error("expected a path after sqlite:")]
+    NoPath,
+    /// `sqlite::memory:`.
+    #[error("expected a file after sqlite: (a store in memory would lose its jobs)")]
+    Memory,
+    /// `sqlite:PATH?mode=...`.
+    #[error("expected a plain path after sqlite: (found options after a question mark)")]
+    Options,
+    /// `redis://` without host, or with a port or database that is none.
+    #[error(
+        "expected redis://[USER[:PASSWORD]@]HOST[:PORT][/DB] (in a password write /, ?, # and @ as %2F, %3F, %23, %40)"
+    )]
+    Redis,
+    /// `redis+unix:` without an absolute path.
+    #[error("expected an absolute path, redis+unix://[USER[:PASSWORD]@]/PATH[?db=DB]")]
+    Socket,
+    /// `redis-sentinel:` without hosts or service.
+    #[error(
+        "expected redis-sentinel://[USER[:PASSWORD]@]HOST[:PORT],.../SERVICE[/DB], then where the Sentinels have \
+         credentials of their own ?sentinel_user=USER&sentinel_password=PASSWORD"
+    )]
+    Sentinel,
+    /// `redis-cluster:` without hosts, or with a database.
+    #[error("expected redis-cluster://[USER[:PASSWORD]@]HOST[:PORT],... (a Cluster has no numbered databases)")]
+    Cluster,
+}
