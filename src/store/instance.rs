@@ -1,5 +1,7 @@
 //! An instance's place in the store: its registration, its lease, its workers.
 
+use std::ops::RangeInclusive;
+
 use serde::{Deserialize, Serialize};
 
 use super::arrow::{Arrow, Kind};
@@ -22,8 +24,20 @@ pub struct HostIdentity {
     pub started_ticks: u64,
 }
 
+/// The most workers that an instance may ever have had.
+const MOST_PROCESSORS: usize = 10_000;
+/// The most lists of queues that an instance remembers, and the most workers that come of them.
+const MOST_QUEUES: usize = 100;
+const MOST_WORKERS: usize = 100_000;
+/// The shortest and the longest lease, in milliseconds.
+const LEASES_MS: RangeInclusive<u64> = 100..=10 * 365 * 24 * 3600 * 1000;
+
 /// What an instance says of itself for as long as it lives.
+///
+/// It is read from the store only within its bounds, because whoever recovers an instance goes through all of its
+/// workers: a number from elsewhere must not be one that takes all memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
 pub struct InstanceRecord {
     /// Random, hexadecimal, new at each start (and after each declared death).
     pub id: String,
@@ -45,6 +59,56 @@ pub struct InstanceRecord {
     pub periodic: Vec<String>,
     /// The version of Windlass.
     pub version: String,
+}
+
+/// A registration as it stands in a store, whoever wrote it.
+#[derive(Deserialize)]
+struct Stored {
+    id: String,
+    name: String,
+    queues: String,
+    #[serde(default)]
+    former_queues: Vec<String>,
+    host: HostIdentity,
+    processors: usize,
+    lease_ms: u64,
+    periodic: Vec<String>,
+    version: String,
+}
+
+/// Why a registration is none that an instance wrote.
+#[derive(Debug, thiserror::Error)]
+enum OutOfBounds {
+    #[error("its id is empty")]
+    NoId,
+    #[error("it claims {0} processors, and {MOST_PROCESSORS} are the most")]
+    Processors(usize),
+    #[error("it claims {0} lists of queues for {1} processors, which are too many")]
+    Workers(usize, usize),
+    #[error("its lease is {0} ms, which is too short or too long")]
+    Lease(u64),
+}
+
+impl TryFrom<Stored> for InstanceRecord {
+    type Error = OutOfBounds;
+
+    fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
+        let Stored { id, name, queues, former_queues, host, processors, lease_ms, periodic, version } = stored;
+        let lists = former_queues.len().saturating_add(1);
+        if id.is_empty() {
+            return Err(OutOfBounds::NoId);
+        }
+        if processors > MOST_PROCESSORS {
+            return Err(OutOfBounds::Processors(processors));
+        }
+        if lists > MOST_QUEUES || processors.saturating_mul(lists) > MOST_WORKERS {
+            return Err(OutOfBounds::Workers(lists, processors));
+        }
+        if !LEASES_MS.contains(&lease_ms) {
+            return Err(OutOfBounds::Lease(lease_ms));
+        }
+        Ok(Self { id, name, queues, former_queues, host, processors, lease_ms, periodic, version })
+    }
 }
 
 impl InstanceRecord {
@@ -80,6 +144,10 @@ impl InstanceRecord {
         }
         self.former_queues.retain(|former| *former != queues);
         self.former_queues.push(std::mem::replace(&mut self.queues, queues));
+        // What is remembered stays within the bounds in which it is read again; the oldest is forgotten first.
+        let most = MOST_QUEUES.min(MOST_WORKERS / self.processors.max(1)).saturating_sub(1);
+        let surplus = self.former_queues.len().saturating_sub(most);
+        self.former_queues.drain(..surplus);
     }
 
     /// Does it declare this periodic task?
@@ -314,3 +382,6 @@ impl Arrow for Bury {
 }
 
 impl May<Bury> for Scheduler {}
+
+#[cfg(test)]
+mod tests;

@@ -78,15 +78,31 @@ impl Perform<Oversee> for RedisStore {
 }
 
 pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
+    let mut unreadable = Bytes::new();
+    loop {
+        let holder = attempt_join(connection, record, unreadable).await?;
+        if holder.is_empty() {
+            return Ok(Joined::Yes);
+        }
+        match decoded(&holder, connection.keys()) {
+            Ok(other) => return Ok(Joined::NameTaken(Box::new(other))),
+            // Nobody could ever find it dead, and the name holds a process id that is ours now.
+            Err(_) => unreadable = holder,
+        }
+    }
+}
+
+/// One call of the script, which replaces a registration of exactly the bytes in `unreadable`; what holds the name.
+async fn attempt_join(
+    connection: &Connection,
+    record: &InstanceRecord,
+    unreadable: Bytes,
+) -> Result<Bytes, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
     call.key(keys.instances()).key(keys.leases()).key(keys.names());
-    call.text(&record.id).text(&record.name).arg(encoded(record)?);
-    let holder = reply::bytes(connection.run(&JOIN, call).await?)?.unwrap_or_default();
-    if holder.is_empty() {
-        return Ok(Joined::Yes);
-    }
-    Ok(Joined::NameTaken(Box::new(decoded(&holder, keys)?)))
+    call.text(&record.id).text(&record.name).arg(encoded(record)?).arg(unreadable);
+    Ok(reply::bytes(connection.run(&JOIN, call).await?)?.unwrap_or_default())
 }
 
 pub(super) async fn register(

@@ -14,7 +14,7 @@ use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
 use super::bell::Bell;
-use super::leader::Terms;
+use super::terms::Terms;
 use crate::clock::Clock;
 use crate::store::error::StoreError;
 

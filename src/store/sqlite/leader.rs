@@ -4,8 +4,6 @@
 //! who finds the counter where it was for as long as the term takes the leadership over. The time of day decides
 //! nothing, because clocks are set.
 
-use std::cell::RefCell;
-use std::collections::HashMap;
 use std::time::Duration;
 
 use rusqlite::{OptionalExtension, params};
@@ -34,24 +32,6 @@ impl Perform<Resign> for SqliteStore {
 impl Perform<Leader> for SqliteStore {
     async fn perform(&self, arrow: Leader) -> Result<Option<String>, StoreError> {
         self.reader.call(move |step| leader(step, arrow.which)).await
-    }
-}
-
-/// What one process has seen of leaderships: per name the owner, the counter, and since when both stand.
-#[derive(Debug, Default)]
-pub(super) struct Terms(RefCell<HashMap<&'static str, (String, i64, Instant)>>);
-
-impl Terms {
-    /// Takes one look; true if the counter stood still for `ttl` since it was first seen.
-    fn lapsed(&self, name: &'static str, owner: &str, counter: i64, ttl: Duration, now: Instant) -> bool {
-        let mut seen = self.0.borrow_mut();
-        match seen.get(name) {
-            Some((known, at, since)) if known == owner && *at == counter => now.duration_since(*since) >= ttl,
-            _ => {
-                seen.insert(name, (owner.to_owned(), counter, now));
-                false
-            }
-        }
     }
 }
 
@@ -110,25 +90,4 @@ pub(super) fn resign(step: &Step<'_>, which: Leadership, owner: &str) -> Result<
         step.wake();
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_term_lapses_while_its_counter_stands_still_under_watching_eyes() {
-        let (terms, start) = (Terms::default(), Instant::now());
-        let look = |second, owner, counter| {
-            let ttl = Duration::from_secs(15);
-            terms.lapsed("duties", owner, counter, ttl, start + Duration::from_secs(second))
-        };
-        assert!(!look(0, "a", 1));
-        assert!(!look(14, "a", 1));
-        assert!(!look(16, "a", 2), "it was renewed");
-        assert!(!look(30, "a", 2));
-        assert!(!look(31, "b", 2), "another leads");
-        assert!(!look(45, "b", 2));
-        assert!(look(46, "b", 2));
-    }
 }

@@ -26,6 +26,7 @@ mod periodic;
 mod recover;
 mod retries;
 mod schedules;
+mod terms;
 mod value;
 mod verdict;
 mod wake;

@@ -1,21 +1,24 @@
--- join: registers an instance and starts its lease, unless another instance holds its name.
+-- join: registers an instance and starts its lease, unless another instance holds its name. One whose registration
+-- cannot be read goes.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:names
--- ARGV   now (unused), id, name, record
+-- ARGV   now (unused), id, name, record, the registration that cannot be read or ""
 -- returns "" or the record of the instance that holds the name
 --
--- Why this order: nothing is written before the name is known to be free.
+-- Why this order: nothing is written before the name is known to be free; what cannot be read goes last.
 
 local INSTANCES, LEASES, NAMES = key(), key(), key()
-local id, name, record = arg(), arg(), arg()
+local id, name, record, unreadable = arg(), arg(), arg(), arg()
 local holder = must('HGET', NAMES, name)
-if holder and holder ~= id then
-  local other = must('HGET', INSTANCES, holder)
-  if other then
-    return other
-  end
+local other = holder and holder ~= id and must('HGET', INSTANCES, holder)
+if other and other ~= unreadable then
+  return other
 end
 must('HSET', INSTANCES, id, record)
 must('HSETNX', LEASES, id, '1')
 redis.call('HSET', NAMES, name, id)
+if other then
+  redis.call('HDEL', INSTANCES, holder)
+  redis.call('HDEL', LEASES, holder)
+end
 return ''
