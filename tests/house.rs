@@ -30,6 +30,10 @@ const LEVELS: &[&[&str]] = &[
 /// Rooms that never meet, whatever their levels: what works on jobs does not depend on what looks at them.
 const STRANGERS: &[(&str, &str)] = &[("admin", "pool"), ("http", "pool")];
 
+/// Who may write to `tracing`. Its events are formatted and written where they are told; on the core's thread, a stderr
+/// that nobody reads would stop the daemon. All others hand up what they find, as events or in their replies.
+const TELLERS: &[&str] = &["telemetry"];
+
 /// How long a file may be without a reason.
 const LONGEST: usize = 400;
 
@@ -122,6 +126,18 @@ fn the_judge_knows_up_from_down() {
     let arrow = |from: &str, to: &str| (from.to_owned(), BTreeSet::from([to.to_owned()]));
     assert_eq!(cycle(&BTreeMap::from([arrow("a", "b"), arrow("b", "c")])), None);
     assert!(cycle(&BTreeMap::from([arrow("a", "b"), arrow("b", "c"), arrow("c", "a")])).is_some());
+}
+
+#[test]
+fn nobody_but_the_log_writes_to_tracing() {
+    let mut wrong = String::new();
+    for file in sources() {
+        let teller = room_of(&file.path).is_some_and(|room| TELLERS.contains(&room.as_str()));
+        for (line, _) in tokens(&file.text).iter().filter(|(_, token)| !teller && token == "tracing") {
+            writeln!(wrong, "{}:{line}", file.name).expect("strings take all");
+        }
+    }
+    assert!(wrong.is_empty(), "emit an event instead of writing to `tracing`:\n{wrong}");
 }
 
 /// A path to a room, as it stands in a source file.

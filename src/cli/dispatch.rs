@@ -17,6 +17,7 @@ use super::output::complain;
 use crate::daemon::extensions::Extensions;
 use crate::daemon::supervisor;
 use crate::process::confine;
+use crate::telemetry::say::say;
 
 /// Runs the command that the command line names.
 pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -83,9 +84,9 @@ fn tell(context: &Context, error: &CliError) {
     struct Document {
         error: String,
     }
-    for line in error.to_string().lines() {
-        complain(line);
-    }
+    // The daemon proper has taken over its signals by now: nothing would end it while it hangs on its stderr.
+    let complain = if supervisor::is_supervised() { say } else { complain };
+    error.to_string().lines().for_each(complain);
     if context.output.is_json() {
         let document = Document { error: error.to_string() };
         if let Err(error) = context.output.tell(&document, String::new) {

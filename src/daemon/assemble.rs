@@ -69,7 +69,7 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
             (0, None)
         }
     };
-    let (bus, mut listeners) = Bus::new(&[interest], log::DEPTH);
+    let (bus, mut listeners) = Bus::timed(&[interest], log::CAPACITY, Arc::clone(&clock));
     let listener = listeners.pop().expect("one interest must give one listener");
     let parts = read.parts(&options.extensions, &bus)?;
     let dial = dial.expect("a log that could not be set up must have been a problem");

@@ -27,19 +27,25 @@ use super::{host, signal, supervisor, systemd};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
+use crate::config::model::StoreConfig;
 use crate::event::{Bus, Event};
 use crate::pool::{self, Control, Ended, Phase, Work};
 use crate::process::sweep;
 use crate::scheduler::recover::{is_gone_from_here, recover};
 use crate::scheduler::trouble::Bulkheads;
 use crate::scheduler::{self, Context, Present};
+use crate::store::findings::Findings;
 use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined};
 use crate::store::role::Whole;
 use crate::store::workers::RegisteredWorkers;
 use crate::store::{Store, StoreError, open};
+use crate::telemetry::log::Log;
 
 /// How long the scheduler may take to resign.
 const RESIGN: Duration = Duration::from_secs(2);
+
+/// How long the log may take to write what is left when all else has ended.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Runs an app to its end.
 ///
@@ -49,11 +55,8 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let extensions = Arc::clone(&app.options.extensions);
     let App { options, mut parts, clock, bus, listener, words, dial } = app;
     let words = Arc::new(RwLock::new(words));
-    let said = Arc::clone(&words);
-    let log = std::thread::Builder::new()
-        .name("log".to_owned())
-        .spawn(move || crate::telemetry::log::write(&listener, &said))
-        .map_err(system("start the log"))?;
+    let log = Log::start(&bus, listener, Arc::clone(&words)).map_err(system("start the log"))?;
+    log.tell_panics();
     for text in std::mem::take(&mut parts.remarks) {
         bus.emit(Event::Warning { text });
     }
@@ -98,9 +101,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     });
     // Whatever a handler in Rust left running is not waited for.
     handlers.shutdown_timeout(Duration::from_millis(100));
-    bus.close();
-    // A log that panicked has nothing more to write.
-    let _ = log.join();
+    log.close(LAST_WORDS);
     code
 }
 
@@ -211,7 +212,9 @@ impl Life {
             let begun = async {
                 if store.is_none() {
                     let config = self.config();
-                    let opened = open::open(&config.store.url, &config.store.tls, &config.store.namespace).await?;
+                    let StoreConfig { url, tls, namespace, .. } = &config.store;
+                    let findings = Findings::new(self.bus.clone());
+                    let opened = open::open_telling(url, tls, namespace, findings).await?;
                     store = Some(self.extensions.over(&config.overrides, opened));
                 }
                 // Just set, or still there from the last try.

@@ -16,7 +16,7 @@
 //! The parent is the process that service managers, containers and people know. It works as PID 1.
 
 use std::ffi::{OsStr, OsString};
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
 use std::process::{ChildStdin, Command, ExitCode, Stdio};
@@ -29,6 +29,7 @@ use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SI
 use signal_hook::iterator::Signals;
 
 use crate::process::{mark, sweep};
+use crate::telemetry::say::say;
 
 /// How often it is looked whether a young daemon can take a signal, and how long between.
 const LOOKS: usize = 1000;
@@ -227,11 +228,6 @@ fn code(status: WaitStatus) -> u8 {
             u8::try_from(128 + signal).unwrap_or(u8::MAX)
         }
     }
-}
-
-/// The parent has no log, and stderr may be closed.
-fn say(text: &str) {
-    let _ = writeln!(io::stderr(), "windlass: {text}");
 }
 
 #[cfg(test)]

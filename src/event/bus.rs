@@ -1,13 +1,17 @@
 //! A bus that never blocks the sender.
 //!
-//! Each listener has a bounded queue and says which kinds of events it wants. Where a queue is
-//! full the event is dropped for that listener and counted; a slow log cannot slow a job.
+//! Each listener has a queue that is bounded in bytes, and says which kinds of events it wants. Where a queue is full,
+//! what matters less makes room for what matters more ([`Kind::rank`]), and what finds no room is dropped and counted:
+//! a slow log cannot slow a job, and a flood of output cannot displace a failure. Every event carries the time at which
+//! it was sent, because a listener may come to it much later.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, sync_channel};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
-use super::kind::{Event, Kind};
+use super::kind::{Event, Kind, RANKS};
+use crate::clock::{Clock, SystemClock};
 
 /// The sending end. Cheap to clone.
 #[derive(Clone, Debug)]
@@ -20,36 +24,86 @@ struct Shared {
     /// All kinds that any listener wants.
     interest: AtomicU32,
     outlets: Vec<Outlet>,
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
 struct Outlet {
     interest: AtomicU32,
-    sender: SyncSender<Option<Event>>,
-    lost: Arc<AtomicU64>,
+    queue: Arc<Queue>,
 }
 
 /// A receiving end.
 #[derive(Debug)]
 pub struct Listener {
-    receiver: Receiver<Option<Event>>,
-    lost: Arc<AtomicU64>,
+    queue: Arc<Queue>,
+}
+
+/// What a listener finds.
+#[derive(Debug)]
+pub enum Next {
+    /// An event, and when it was sent, in milliseconds since the Unix epoch.
+    Event(i64, Event),
+    /// Nothing came in time.
+    Nothing,
+    /// Nothing more will come: the bus was closed, or all its senders are gone.
+    Closed,
+}
+
+/// A queue between the senders and one listener. The lock is held for a push or a pop, never while anything is written.
+#[derive(Debug)]
+struct Queue {
+    state: Mutex<State>,
+    arrived: Condvar,
+    /// How many bytes may wait.
+    capacity: usize,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    /// What waits, by rank; each in the order in which it was sent.
+    waiting: [Rank; RANKS],
+    bytes: usize,
+    sent: u64,
+    lost: u64,
+    closed: bool,
+    /// Does the listener wait for something to arrive?
+    listening: bool,
+}
+
+#[derive(Debug, Default)]
+struct Rank {
+    events: VecDeque<Waiting>,
+    bytes: usize,
+}
+
+#[derive(Debug)]
+struct Waiting {
+    number: u64,
+    at_ms: i64,
+    bytes: usize,
+    event: Event,
 }
 
 impl Bus {
-    /// A bus with one listener for each of these interests (a sum of [`Kind::bit`]s), each with a
-    /// queue of `depth` events.
+    /// A bus with one listener for each of these interests (a sum of [`Kind::bit`]s), each with a queue of so many
+    /// bytes.
     #[must_use]
-    pub fn new(interests: &[u32], depth: usize) -> (Self, Vec<Listener>) {
+    pub fn new(interests: &[u32], capacity: usize) -> (Self, Vec<Listener>) {
+        Self::timed(interests, capacity, Arc::new(SystemClock))
+    }
+
+    /// The same by another clock.
+    #[must_use]
+    pub fn timed(interests: &[u32], capacity: usize, clock: Arc<dyn Clock>) -> (Self, Vec<Listener>) {
         let (mut outlets, mut listeners) = (Vec::new(), Vec::new());
         for &interest in interests {
-            let (sender, receiver) = sync_channel(depth);
-            let lost = Arc::new(AtomicU64::new(0));
-            outlets.push(Outlet { interest: AtomicU32::new(interest), sender, lost: Arc::clone(&lost) });
-            listeners.push(Listener { receiver, lost });
+            let queue = Arc::new(Queue { state: Mutex::default(), arrived: Condvar::new(), capacity });
+            outlets.push(Outlet { interest: AtomicU32::new(interest), queue: Arc::clone(&queue) });
+            listeners.push(Listener { queue });
         }
         let interest = AtomicU32::new(interests.iter().fold(0, |all, one| all | one));
-        (Self { shared: Arc::new(Shared { interest, outlets }) }, listeners)
+        (Self { shared: Arc::new(Shared { interest, outlets, clock }) }, listeners)
     }
 
     /// A bus nobody listens to.
@@ -77,21 +131,37 @@ impl Bus {
     pub fn emit(&self, event: Event) {
         let bit = event.kind().bit();
         let mut wanting = self.shared.outlets.iter().filter(|outlet| outlet.wants(bit)).peekable();
+        if wanting.peek().is_none() {
+            return;
+        }
+        let at_ms = self.shared.clock.now_ms();
         while let Some(outlet) = wanting.next() {
             if wanting.peek().is_none() {
-                return outlet.send(event);
+                return outlet.queue.push(at_ms, event);
             }
-            outlet.send(event.clone());
+            outlet.queue.push(at_ms, event.clone());
         }
     }
 
-    /// Tells every listener that nothing more will come, behind all that was sent before. Waits for
-    /// room in their queues; for the end of a process.
+    /// Tells every listener that nothing more will come, behind all that was sent before. Does not wait for them.
     pub fn close(&self) {
-        for outlet in &self.shared.outlets {
-            // A listener that is gone needs no telling.
-            let _ = outlet.sender.send(None);
+        self.shared.close();
+    }
+}
+
+impl Shared {
+    fn close(&self) {
+        for outlet in &self.outlets {
+            outlet.queue.lock().closed = true;
+            outlet.queue.arrived.notify_all();
         }
+    }
+}
+
+impl Drop for Shared {
+    /// The last sender is gone.
+    fn drop(&mut self) {
+        self.close();
     }
 }
 
@@ -99,63 +169,226 @@ impl Outlet {
     fn wants(&self, bit: u32) -> bool {
         self.interest.load(Ordering::Relaxed) & bit != 0
     }
+}
 
-    fn send(&self, event: Event) {
-        if let Err(TrySendError::Full(_)) = self.sender.try_send(Some(event)) {
-            self.lost.fetch_add(1, Ordering::Relaxed);
+impl Queue {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Whoever panicked with the lock left a queue that is whole: nothing in between can panic but an allocation.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn push(&self, at_ms: i64, event: Event) {
+        let (rank, bytes) = (event.kind().rank(), event.weight());
+        let mut state = self.lock();
+        if state.closed {
+            return;
+        }
+        let dropped = state.make_room(rank, bytes, self.capacity);
+        if state.bytes.saturating_add(bytes) > self.capacity {
+            state.lost += 1;
+        } else {
+            state.put(rank, at_ms, bytes, event);
+        }
+        let listening = state.listening;
+        drop(state);
+        // Freed without the lock.
+        drop(dropped);
+        if listening {
+            self.arrived.notify_one();
         }
     }
 }
 
+impl State {
+    /// Takes out what ranks lower, the oldest of the lowest first, until there is room for so many bytes; nothing if
+    /// that would not be enough.
+    fn make_room(&mut self, rank: usize, bytes: usize, capacity: usize) -> Vec<Waiting> {
+        let mut dropped = Vec::new();
+        let lower: usize = self.waiting.iter().take(rank).map(|lower| lower.bytes).sum();
+        if (self.bytes - lower).saturating_add(bytes) > capacity {
+            return dropped;
+        }
+        for lower in self.waiting.iter_mut().take(rank) {
+            while self.bytes + bytes > capacity {
+                let Some(oldest) = lower.events.pop_front() else { break };
+                lower.bytes -= oldest.bytes;
+                self.bytes -= oldest.bytes;
+                self.lost += 1;
+                dropped.push(oldest);
+            }
+        }
+        dropped
+    }
+
+    fn put(&mut self, rank: usize, at_ms: i64, bytes: usize, event: Event) {
+        let Some(rank) = self.waiting.get_mut(rank) else { return };
+        self.sent += 1;
+        self.bytes += bytes;
+        rank.bytes += bytes;
+        rank.events.push_back(Waiting { number: self.sent, at_ms, bytes, event });
+    }
+
+    /// What was sent first.
+    fn take(&mut self) -> Option<(i64, Event)> {
+        let first = |rank: &&mut Rank| rank.events.front().map_or(u64::MAX, |waiting| waiting.number);
+        let rank = self.waiting.iter_mut().min_by_key(first)?;
+        let Waiting { at_ms, bytes, event, .. } = rank.events.pop_front()?;
+        rank.bytes -= bytes;
+        self.bytes -= bytes;
+        Some((at_ms, event))
+    }
+}
+
 impl Listener {
+    /// Waits for the next event, for as long as `patience` says or without end.
+    #[must_use]
+    pub fn wait(&self, patience: Option<Duration>) -> Next {
+        let mut state = self.queue.lock();
+        let mut late = false;
+        loop {
+            if let Some((at_ms, event)) = state.take() {
+                return Next::Event(at_ms, event);
+            }
+            if state.closed {
+                return Next::Closed;
+            }
+            if late {
+                return Next::Nothing;
+            }
+            state.listening = true;
+            state = match patience {
+                None => self.queue.arrived.wait(state).unwrap_or_else(PoisonError::into_inner),
+                Some(patience) => {
+                    let waited = self.queue.arrived.wait_timeout(state, patience);
+                    let (state, timeout) = waited.unwrap_or_else(PoisonError::into_inner);
+                    late = timeout.timed_out();
+                    state
+                }
+            };
+            state.listening = false;
+        }
+    }
+
     /// Waits for the next event; `None` when the bus was closed or every sender is gone.
     #[must_use]
     pub fn next(&self) -> Option<Event> {
-        self.receiver.recv().ok().flatten()
+        match self.wait(None) {
+            Next::Event(_, event) => Some(event),
+            Next::Nothing | Next::Closed => None,
+        }
     }
 
     /// The next event if one is there.
     #[must_use]
     pub fn try_next(&self) -> Option<Event> {
-        self.receiver.try_recv().ok().flatten()
+        self.queue.lock().take().map(|(_, event)| event)
     }
 
     /// How many events were dropped since this was last asked.
     #[must_use]
     pub fn take_lost(&self) -> u64 {
-        self.lost.swap(0, Ordering::Relaxed)
+        std::mem::take(&mut self.queue.lock().lost)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::kind::Stream;
     use super::*;
+    use crate::clock::ManualClock;
+    use crate::job::TaskName;
+
+    fn notice(text: &str) -> Event {
+        Event::Notice { text: text.into() }
+    }
+
+    fn output(line: String) -> Event {
+        let (id, task) = (Arc::from("id"), TaskName::as_stored("t"));
+        Event::Output { id, task, stream: Stream::Stdout, line }
+    }
+
+    fn texts(listener: &Listener) -> Vec<String> {
+        let text = |event| match event {
+            Event::Notice { text } | Event::Warning { text } => text,
+            Event::Output { line, .. } => line,
+            other => format!("{:?}", other.kind()),
+        };
+        std::iter::from_fn(|| listener.try_next()).map(text).collect()
+    }
 
     #[test]
     fn a_listener_gets_what_it_wants_and_a_full_one_loses_what_it_is_told_of() {
-        let (bus, listeners) = Bus::new(&[Kind::Notice.bit(), Kind::WorkerPause.bit() | Kind::Notice.bit()], 2);
+        let room = 2 * notice("a").weight();
+        let (bus, listeners) = Bus::new(&[Kind::Notice.bit(), Kind::WorkerPause.bit() | Kind::Notice.bit()], room);
         assert!(bus.wants(Kind::Notice) && !bus.wants(Kind::Job));
+        bus.emit(notice("a"));
         bus.emit(Event::WorkerPause);
-        for text in ["a", "b", "c"] {
-            bus.emit(Event::Notice { text: text.into() });
+        for text in ["b", "c"] {
+            bus.emit(notice(text));
         }
-        let texts = |listener: &Listener| {
-            std::iter::from_fn(|| listener.try_next())
-                .map(|event| match event {
-                    Event::Notice { text } => text,
-                    other => format!("{:?}", other.kind()),
-                })
-                .collect::<Vec<_>>()
-        };
         assert_eq!(texts(&listeners[0]), ["a", "b"]);
         assert_eq!(listeners[0].take_lost(), 1);
-        assert_eq!(texts(&listeners[1]), ["WorkerPause", "a"]);
+        assert_eq!(texts(&listeners[1]), ["a", "b"], "the pause gave way");
         assert_eq!(listeners[1].take_lost(), 2);
         bus.set_interest(1, Kind::Job.bit());
         assert!(bus.wants(Kind::Job) && bus.wants(Kind::Notice) && !bus.wants(Kind::WorkerPause));
-        bus.emit(Event::Notice { text: "last".into() });
+        bus.emit(notice("last"));
         bus.close();
         assert!(listeners[0].next().is_some() && listeners[0].next().is_none());
         assert!(listeners[1].next().is_none(), "it does not want notices any more");
+    }
+
+    #[test]
+    fn the_queue_is_bounded_in_bytes_and_output_makes_room_for_verdicts() {
+        const ROOM: usize = 1024 * 1024;
+        let (bus, listeners) = Bus::new(&[u32::MAX], ROOM);
+        for n in 0..16 * 1024 {
+            bus.emit(output(format!("{n} {}", "x".repeat(16 * 1024))));
+        }
+        let waiting = listeners[0].queue.lock().bytes;
+        assert!(waiting <= ROOM && waiting > ROOM / 2, "{waiting}");
+        for n in 0..1000 {
+            bus.emit(Event::Warning { text: n.to_string() });
+        }
+        assert!(listeners[0].queue.lock().bytes <= ROOM);
+        let told = texts(&listeners[0]);
+        let (verdicts, lines): (Vec<&String>, Vec<&String>) = told.iter().partition(|text| !text.contains('x'));
+        assert_eq!(verdicts, (0..1000).map(|n| n.to_string()).collect::<Vec<_>>().iter().collect::<Vec<_>>());
+        assert!(!lines.is_empty(), "only as much output as needed gives way");
+        assert_eq!(listeners[0].take_lost(), 16 * 1024 - lines.len() as u64);
+        assert_eq!(listeners[0].queue.lock().bytes, 0);
+    }
+
+    #[test]
+    fn what_is_sent_first_comes_first_whatever_its_rank() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+        bus.emit(output("one".into()));
+        bus.emit(notice("two"));
+        bus.emit(output("three".into()));
+        assert_eq!(texts(&listeners[0]), ["one", "two", "three"]);
+    }
+
+    #[test]
+    fn an_event_carries_the_time_at_which_it_was_sent() {
+        let clock = Arc::new(ManualClock::at(1_000));
+        let (bus, listeners) = Bus::timed(&[u32::MAX], 1 << 20, Arc::clone(&clock) as Arc<dyn Clock>);
+        bus.emit(notice("early"));
+        clock.advance(5_000);
+        assert!(matches!(listeners[0].wait(None), Next::Event(1_000, Event::Notice { .. })));
+        assert!(matches!(listeners[0].wait(Some(Duration::ZERO)), Next::Nothing));
+        drop(bus);
+        assert!(matches!(listeners[0].wait(None), Next::Closed), "the last sender is gone");
+    }
+
+    #[test]
+    fn closing_waits_for_nobody() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], notice("a").weight());
+        bus.emit(notice("a"));
+        bus.emit(notice("b"));
+        // The queue is full and nobody reads it.
+        bus.close();
+        bus.emit(notice("late"));
+        assert_eq!(listeners[0].take_lost(), 1);
+        assert!(listeners[0].next().is_some() && listeners[0].next().is_none());
     }
 }

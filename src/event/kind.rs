@@ -34,13 +34,47 @@ pub enum Kind {
     Output,
     Notice,
     Warning,
+    Line,
 }
+
+/// How many ranks there are.
+pub const RANKS: usize = 3;
 
 impl Kind {
     /// This kind's bit in a listener's interest.
     #[must_use]
     pub fn bit(self) -> u32 {
         1 << (self as u8)
+    }
+
+    /// How much it matters that somebody sees it: where there is no room for all, what ranks lower makes room. 2 is what
+    /// somebody must see, 1 is a job that went well, 0 is what is of use only beside the rest. Below [`RANKS`].
+    #[must_use]
+    pub fn rank(self) -> usize {
+        match self {
+            Self::Failure
+            | Self::ReEnqueue
+            | Self::CleaningWorker
+            | Self::InternalError
+            | Self::Notice
+            | Self::Warning => 2,
+            Self::Success => 1,
+            Self::WorkerStart
+            | Self::WorkerEnd
+            | Self::WorkerPoll
+            | Self::WorkerPause
+            | Self::Job
+            | Self::MultiWorkerAction
+            | Self::SchedulerStart
+            | Self::SchedulerEnd
+            | Self::SchedulerPoll
+            | Self::SchedulerEnqueue
+            | Self::SchedulerReEnqueue
+            | Self::WorkingTimestamp
+            | Self::TransferredJob
+            | Self::Output
+            | Self::Line => 0,
+        }
     }
 }
 
@@ -118,6 +152,8 @@ pub enum Event {
     Notice { text: String },
     /// Worth telling at `warn`.
     Warning { text: String },
+    /// A finished line of the log, from code in this process that writes to `tracing` itself.
+    Line { text: String },
 }
 
 impl Event {
@@ -146,6 +182,41 @@ impl Event {
             Self::TransferredJob { .. } => Kind::TransferredJob,
             Self::Output { .. } | Self::ChildOutput { .. } => Kind::Output,
             Self::Notice { .. } => Kind::Notice,
+            Self::Line { .. } => Kind::Line,
         }
+    }
+
+    /// About how much memory it takes, in bytes. What events share counts for each of them.
+    #[must_use]
+    pub fn weight(&self) -> usize {
+        let of_job = |job: &JobInfo| job.args.len() + job.worker.name().len() + job.id.len();
+        let heap = match self {
+            Self::WorkerStart { worker } | Self::WorkerEnd { worker } => worker.name().len(),
+            Self::Job { job } => of_job(job),
+            Self::Success { job, result, .. } => of_job(job) + result.as_ref().map_or(0, String::len),
+            Self::Failure { job, failure, .. } => {
+                let backtrace: usize = failure.backtrace.iter().map(|line| line.len() + size_of::<String>()).sum();
+                of_job(job) + failure.exception.len() + failure.error.len() + backtrace
+            }
+            Self::ReEnqueue { job, why } => of_job(job) + why.len(),
+            Self::Vetoed { job, plugin, reason } => of_job(job) + plugin.len() + reason.as_ref().map_or(0, String::len),
+            Self::CleaningWorker { worker, why } => worker.name().len() + why.len(),
+            Self::InternalError { error: text }
+            | Self::SchedulerStart { name: text }
+            | Self::SchedulerEnd { name: text }
+            | Self::Notice { text }
+            | Self::Warning { text }
+            | Self::Line { text } => text.len(),
+            Self::TransferredJob { payload, .. } => payload.len(),
+            Self::Output { line, .. } | Self::ChildOutput { line, .. } => line.len(),
+            Self::WorkerPoll { .. }
+            | Self::WorkerPause
+            | Self::MultiWorkerAction { .. }
+            | Self::SchedulerPoll
+            | Self::SchedulerEnqueue { .. }
+            | Self::SchedulerReEnqueue { .. }
+            | Self::WorkingTimestamp { .. } => 0,
+        };
+        size_of::<Self>() + heap
     }
 }

@@ -93,7 +93,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_class_leads_to_its_task_and_its_handler() {
-        let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 8);
+        let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 1 << 20);
         let registry =
             Registry::new([builtin("nothing", "noop"), builtin("say", "log"), builtin("broken", "no such builtin")]);
         let dispatch = Dispatch::new(&registry, &Builtins::standard(bus.clone()), bus);

@@ -15,6 +15,7 @@ pub mod delayed;
 pub mod effect;
 pub mod engine;
 pub mod error;
+pub mod findings;
 pub mod handle;
 pub mod inspection;
 pub mod instance;

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use super::engine::TimeSource;
 use super::error::StoreError;
+use super::findings::Findings;
 use super::handle::Store;
 use super::redis::RedisStore;
 use super::role::Whole;
@@ -12,20 +13,37 @@ use crate::clock::SystemClock;
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::TlsFiles;
 
-/// Opens the store at an address, with these certificates where it is reached by TLS.
+/// Opens the store at an address, with these certificates where it is reached by TLS. What it finds is told to nobody.
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
 pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Store<Whole>, StoreError> {
+    open_telling(url, tls, namespace, Findings::default()).await
+}
+
+/// The same; what the engine finds from now on that is no error of a call goes to `findings`.
+///
+/// # Errors
+/// Says why it cannot be reached or worked with.
+pub async fn open_telling(
+    url: &StoreUrl,
+    tls: &TlsFiles,
+    namespace: &str,
+    findings: Findings,
+) -> Result<Store<Whole>, StoreError> {
     match url {
         StoreUrl::Sqlite(path) => {
             let path = path.clone();
             // Opening reads a file and may migrate it, while others wait for this thread.
-            let opening = tokio::task::spawn_blocking(move || SqliteStore::open(&path, Arc::new(SystemClock)));
+            let opening =
+                tokio::task::spawn_blocking(move || SqliteStore::open_telling(&path, Arc::new(SystemClock), findings));
             let opened =
                 opening.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))?;
             Ok(opened?.into())
         }
-        StoreUrl::Redis(url) => Ok(RedisStore::connect_with(url, tls, namespace, TimeSource::Store).await?.into()),
+        StoreUrl::Redis(url) => {
+            let connecting = RedisStore::connect_with(url, tls, namespace, TimeSource::Store, findings);
+            Ok(connecting.await?.into())
+        }
     }
 }

@@ -8,6 +8,7 @@ use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
+use super::capture;
 use crate::clock::Clock;
 use crate::job::failure::iso_date;
 
@@ -29,7 +30,7 @@ where
             tracing::Level::DEBUG => "debug",
             tracing::Level::TRACE => "trace",
         };
-        write!(writer, "{} - {level}: ", iso_date(self.clock.now_ms()))?;
+        write!(writer, "{} - {level}: ", iso_date(capture::time().unwrap_or_else(|| self.clock.now_ms())))?;
         context.field_format().format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
@@ -42,6 +43,6 @@ pub(super) struct Timestamp {
 
 impl tracing_subscriber::fmt::time::FormatTime for Timestamp {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        writer.write_str(&iso_date(self.clock.now_ms()))
+        writer.write_str(&iso_date(capture::time().unwrap_or_else(|| self.clock.now_ms())))
     }
 }

@@ -70,7 +70,7 @@ impl Words {
             Kind::SchedulerReEnqueue => self.scheduler.re_enqueue,
             Kind::WorkingTimestamp => self.scheduler.working_timestamp,
             Kind::TransferredJob => self.scheduler.transferred_job,
-            Kind::Output | Kind::Notice => EventLevel::Info,
+            Kind::Output | Kind::Notice | Kind::Line => EventLevel::Info,
             Kind::Warning => EventLevel::Warn,
         }
     }
@@ -131,11 +131,12 @@ impl Words {
                     Stream::Stdout => "",
                     Stream::Stderr => " stderr",
                 };
-                let line = redact::shorten(line);
+                let line = redact::output(line);
                 Line { id: Some(id.to_string()), ..said(format!("[ {task}{stream} ] {line}")) }
             }
-            Event::ChildOutput { task, pid, line } => said(format!("[ {task} {pid} ] {}", redact::shorten(line))),
+            Event::ChildOutput { task, pid, line } => said(format!("[ {task} {pid} ] {}", redact::output(line))),
             Event::Notice { text } | Event::Warning { text } => said(redact::shorten(text)),
+            Event::Line { text } => said(text.clone()),
         }
     }
 

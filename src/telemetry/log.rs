@@ -1,19 +1,30 @@
 //! The log: events as lines on stderr, through `tracing`, from a thread of its own.
+//!
+//! That thread is the only one that waits for stderr. Whatever becomes of it (a pipe that nobody reads, a full disk, a
+//! closed pipe), senders go on; what could not be told is counted, and the count is told as soon as writing works.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::fs::File;
+use std::io::{self, Write};
+use std::os::fd::AsFd;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
+use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
+use super::capture::{self, Lines};
 use super::format::{Text, Timestamp};
 use super::line::{Line, Words};
+use super::sink::Sink;
 use crate::clock::Clock;
 use crate::config::element::event_level::EventLevel;
 use crate::config::element::log_format::LogFormat;
 use crate::config::model::LogConfig;
-use crate::event::{Kind, Listener};
+use crate::event::{Bus, Event, Kind, Listener, Next};
 
-/// Every kind of event.
+/// Every kind of event that has a level.
 const KINDS: [Kind; 21] = [
     Kind::WorkerStart,
     Kind::WorkerEnd,
@@ -38,8 +49,10 @@ const KINDS: [Kind; 21] = [
     Kind::Warning,
 ];
 
-/// How many events may wait for the log before some are dropped (and counted).
-pub const DEPTH: usize = 16 * 1024;
+/// How many bytes of events may wait for the log before some are dropped (and counted).
+pub const CAPACITY: usize = 8 * 1024 * 1024;
+/// How often the log looks whether writing works again.
+const RETRY: Duration = Duration::from_secs(1);
 
 /// Changes the level of a log that is set up.
 pub struct Dial(Box<dyn Fn(EnvFilter) + Send>);
@@ -70,7 +83,7 @@ impl Dial {
 pub fn init(config: &LogConfig, words: &Words, clock: Arc<dyn Clock>) -> Result<(u32, Dial), String> {
     let filter = filter(config)?;
     let interest = interest(&filter, words);
-    let builder = tracing_subscriber::fmt().with_writer(std::io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt().with_writer(Lines).with_target(false).log_internal_errors(false);
     // Each format has a dial of another type. Set once per process; a second time (in a test) the first stands, and
     // the dial turns nothing.
     let dial: Box<dyn Fn(EnvFilter) + Send> = match config.format {
@@ -99,7 +112,8 @@ fn filter(config: &LogConfig) -> Result<EnvFilter, String> {
 fn interest(filter: &EnvFilter, words: &Words) -> u32 {
     let most = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
     let wanted = |kind: &&Kind| tracing_level(words.level(**kind)).is_some_and(|level| level <= most);
-    KINDS.iter().filter(wanted).fold(0, |all, kind| all | kind.bit())
+    // A finished line was filtered where it was made.
+    KINDS.iter().filter(wanted).fold(Kind::Line.bit(), |all, kind| all | kind.bit())
 }
 
 fn tracing_level(level: EventLevel) -> Option<tracing::Level> {
@@ -113,17 +127,104 @@ fn tracing_level(level: EventLevel) -> Option<tracing::Level> {
     }
 }
 
-/// Writes events until every sender is gone, in the words that hold when each is written.
-pub fn write(listener: &Listener, words: &RwLock<Words>) {
-    while let Some(event) = listener.next() {
-        let words = words.read().unwrap_or_else(PoisonError::into_inner);
-        put(words.level(event.kind()), &words.line(&event));
-        let lost = listener.take_lost();
-        if lost > 0 {
-            let message = format!("{lost} log lines were dropped, for they came faster than they could be written");
-            put(EventLevel::Warn, &Line { message, ..Line::default() });
+/// The log at work.
+#[derive(Debug, Clone)]
+pub struct Log {
+    bus: Bus,
+    ended: Arc<(Mutex<bool>, Condvar)>,
+}
+
+impl Log {
+    /// Starts the thread that writes what this listener hears to stderr, in the words that hold when each line is
+    /// written. What code of this process writes to `tracing` goes to the bus.
+    ///
+    /// # Errors
+    /// If there is no thread to be had.
+    pub fn start(bus: &Bus, listener: Listener, words: Arc<RwLock<Words>>) -> io::Result<Self> {
+        // A descriptor of our own: the standard library's stderr has a lock, and whoever panics takes it.
+        let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
+        capture::carry(bus.clone());
+        let ended = Arc::new((Mutex::new(false), Condvar::new()));
+        let end = Arc::clone(&ended);
+        std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+            write(&listener, &words, stderr);
+            *end.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
+            end.1.notify_all();
+        })?;
+        Ok(Self { bus: bus.clone(), ended })
+    }
+
+    /// Closes the bus and waits until all that was sent is written, but not for longer than this: a stderr that nobody
+    /// reads must not keep a process from its end.
+    pub fn close(&self, patience: Duration) {
+        self.bus.close();
+        let (ended, told) = &*self.ended;
+        let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
+        drop(told.wait_timeout_while(ended, patience, |ended| !*ended));
+    }
+
+    /// Tells panics as events. The standard library's way is to write to stderr on the thread that panics, which then
+    /// hangs where nobody reads.
+    pub fn tell_panics(&self) {
+        let bus = self.bus.clone();
+        std::panic::set_hook(Box::new(move |panic| {
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or("without a name");
+            let error = format!("thread {name:?} {}", panic.to_string().replace('\n', " "));
+            bus.emit(Event::InternalError { error });
+            let trace = Backtrace::capture();
+            if trace.status() == BacktraceStatus::Captured {
+                trace.to_string().lines().for_each(|line| bus.emit(Event::Notice { text: line.to_owned() }));
+            }
+        }));
+    }
+}
+
+/// Writes events until the bus is closed or every sender is gone, in the words that hold when each is written.
+fn write(listener: &Listener, words: &RwLock<Words>, out: impl Write) {
+    let (mut sink, mut dropped) = (Sink::new(out), 0);
+    loop {
+        let patience = sink.is_failing().then_some(RETRY);
+        match listener.wait(patience) {
+            Next::Event(at_ms, event) => {
+                let words = words.read().unwrap_or_else(PoisonError::into_inner);
+                // A line that cannot be made is lost; the log is not.
+                match catch_unwind(AssertUnwindSafe(|| lines(&words, at_ms, event))) {
+                    Ok(lines) => drop(sink.write(&lines, failed)),
+                    Err(_) => sink.skip("making the line panicked"),
+                }
+            }
+            Next::Nothing => drop(sink.recover(failed)),
+            Next::Closed => {
+                sink.recover(failed);
+                return;
+            }
+        }
+        dropped += listener.take_lost();
+        if dropped > 0 && !sink.is_failing() {
+            let why = "because they came faster than they could be written";
+            if sink.write(&warning(format!("{dropped} log lines were dropped {why}")), failed) {
+                dropped = 0;
+            }
         }
     }
+}
+
+/// An event as finished lines.
+fn lines(words: &Words, at_ms: i64, event: Event) -> Vec<u8> {
+    match event {
+        Event::Line { text } => format!("{text}\n").into_bytes(),
+        event => capture::catch(Some(at_ms), || put(words.level(event.kind()), &words.line(&event))),
+    }
+}
+
+fn failed(count: u64, error: &str) -> Vec<u8> {
+    warning(format!("{count} log lines were lost because writing the log failed: {error}"))
+}
+
+/// A warning of the log's own, as a finished line.
+fn warning(message: String) -> Vec<u8> {
+    capture::catch(None, || put(EventLevel::Warn, &Line { message, ..Line::default() }))
 }
 
 fn put(level: EventLevel, line: &Line) {
@@ -154,5 +255,103 @@ fn put(level: EventLevel, line: &Line) {
         EventLevel::Info => event!(tracing::Level::INFO),
         EventLevel::Debug => event!(tracing::Level::DEBUG),
         EventLevel::Trace => event!(tracing::Level::TRACE),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::mpsc::{Receiver, Sender, channel};
+
+    use tracing::subscriber::with_default;
+
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::config::load::{Sources, load};
+    use crate::event::Stream;
+    use crate::job::TaskName;
+
+    fn words() -> RwLock<Words> {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tasks.toml");
+        std::fs::write(&file, "").unwrap();
+        let config = load(&Sources { file: Some(file), working_dir: "/".into(), ..Sources::default() }).unwrap().config;
+        RwLock::new(Words::new(config.worker_logging, config.scheduler_logging, Vec::new()))
+    }
+
+    /// Runs the log on this thread, as it is set up for people, until the bus is closed.
+    fn log_of(listener: &Listener, out: impl Write) {
+        let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(99_000));
+        let subscriber = tracing_subscriber::fmt().with_writer(Lines).with_ansi(false).event_format(Text { clock });
+        with_default(subscriber.finish(), || write(listener, &words(), out));
+    }
+
+    /// A stderr whose every write waits for leave and says how it went.
+    struct Gate {
+        leave: Receiver<io::Result<()>>,
+        written: Sender<String>,
+    }
+
+    impl Write for Gate {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            self.leave.recv().map_err(io::Error::other)??;
+            let _ = self.written.send(String::from_utf8_lossy(bytes).into_owned());
+            Ok(bytes.len())
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn lines_carry_the_time_of_their_events_and_output_is_cut_at_16_kib() {
+        let clock = Arc::new(ManualClock::at(1_000));
+        let (bus, listeners) = Bus::timed(&[u32::MAX], CAPACITY, Arc::clone(&clock) as Arc<dyn Clock>);
+        let output = |line: String| Event::Output {
+            id: Arc::from("7"),
+            task: TaskName::as_stored("t"),
+            stream: Stream::Stdout,
+            line,
+        };
+        let (kept, cut) = ("x".repeat(16 * 1024), "y".repeat(16 * 1024 + 1));
+        bus.emit(output(kept.clone()));
+        clock.advance(1_500);
+        bus.emit(output(cut));
+        bus.emit(Event::Line { text: "made elsewhere".into() });
+        drop(bus);
+        let mut written = Vec::new();
+        log_of(&listeners[0], &mut written);
+        let written = String::from_utf8(written).unwrap();
+        let lines: Vec<&str> = written.lines().collect();
+        assert_eq!(lines[0], format!("1970-01-01T00:00:01.000Z - info: [ t ] {kept} id=7"));
+        assert!(lines[1].starts_with("1970-01-01T00:00:02.500Z - info: [ t ] yyyy"), "{}", &lines[1][..60]);
+        assert!(lines[1].ends_with("... (16385 bytes) id=7"));
+        assert_eq!(lines[2..], ["made elsewhere"]);
+    }
+
+    #[test]
+    fn a_stderr_that_blocks_and_fails_holds_up_nobody_and_is_told_of_what_it_missed() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 4 * Event::WorkerPause.weight() + 100);
+        let ((leave, gate), (written, lines)) = (channel(), channel());
+        std::thread::scope(|scope| {
+            scope.spawn(|| log_of(&listeners[0], Gate { leave: gate, written }));
+            // It blocks: whatever is sent is taken or dropped, and at once.
+            for n in 0..1000 {
+                bus.emit(Event::Warning { text: format!("w{n}") });
+            }
+            leave.send(Ok(())).unwrap();
+            assert!(lines.recv().unwrap().contains("w0"));
+            // Then it fails, and at last it works again.
+            for _ in 0..2 {
+                leave.send(Err(io::ErrorKind::StorageFull.into())).unwrap();
+            }
+            for _ in 0..100 {
+                let _ = leave.send(Ok(()));
+            }
+            bus.close();
+            let rest: String = lines.iter().collect();
+            assert!(rest.contains("log lines were lost because writing the log failed: no storage space"), "{rest}");
+            assert!(rest.contains("log lines were dropped because they came faster"), "{rest}");
+        });
     }
 }

@@ -3,8 +3,12 @@
 
 use serde_json::Value;
 
+use crate::process::output::LINE_CAP;
+
 /// The longest argument text that a line shows, in bytes.
 const LONGEST: usize = 1024;
+/// The longest line of a job's own output that a line shows, in bytes: what a process' line comes in at most.
+const LONGEST_OUTPUT: usize = LINE_CAP;
 /// What stands in place of a secret.
 const HIDDEN: &str = "[redacted]";
 
@@ -43,7 +47,17 @@ fn hide(value: &mut Value, keys: &[String]) {
 /// Text of strangers, fit for one line.
 #[must_use]
 pub fn shorten(text: &str) -> String {
-    let mut end = text.len().min(LONGEST);
+    shown(text, LONGEST)
+}
+
+/// A line that a job wrote, fit for one line.
+#[must_use]
+pub fn output(text: &str) -> String {
+    shown(text, LONGEST_OUTPUT)
+}
+
+fn shown(text: &str, longest: usize) -> String {
+    let mut end = text.len().min(longest);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
@@ -74,5 +88,7 @@ mod tests {
         assert_eq!(args(b"[1,\n\x1b[31m2]", &[]), "[1,\\n\\u{1b}[31m2]");
         let long = "é".repeat(2000);
         assert!(shorten(&long).ends_with("... (4000 bytes)"));
+        assert_eq!(output(&long), long, "a job's own words are cut where docs/handlers.md says");
+        assert!(output(&"é".repeat(LINE_CAP)).ends_with("... (32768 bytes)"));
     }
 }

@@ -15,6 +15,7 @@ mod generate;
 mod http;
 mod inspect;
 mod lease;
+mod log;
 mod moving;
 mod outage;
 mod place;

@@ -28,8 +28,8 @@ use crate::plugin::hook::{HookPoint, HookPoints};
 use crate::plugin::hooks::{Hooks, Refusal};
 use crate::pool::hooked::{Hooked, Performed};
 
-/// How many lines of output may wait to be written.
-const LINES: usize = 16 * 1024;
+/// How many bytes of output may wait to be written.
+const WAITING: usize = 8 * 1024 * 1024;
 /// How much longer than it should what a handler keeps may take to end.
 const RETIRE: Duration = Duration::from_secs(1);
 
@@ -53,7 +53,7 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
     let request = Request { args: args.args.get(), task: args.task, ..Request::default() };
     let job = context.resolve(&request, &tasks).map_err(ClientError::from)?;
 
-    let (bus, listeners) = Bus::new(&[Kind::Output.bit() | Kind::Warning.bit()], LINES);
+    let (bus, listeners) = Bus::new(&[Kind::Output.bit() | Kind::Warning.bit()], WAITING);
     let writer = write_output(listeners);
     let dispatch = Dispatch::new(&tasks.registry, &context.extensions().builtins(bus.clone()), bus.clone());
     let Some((task, handler)) =

@@ -11,6 +11,7 @@ use super::*;
 use crate::event::Listener;
 use crate::handler::fixture::{begin, invocation};
 use crate::job::QueueName;
+use crate::job::told::ENV_ARGS_CAP;
 use crate::process::sweep;
 use crate::task::handler_spec::{Later, Piece, Place, Template};
 
@@ -232,7 +233,7 @@ fn lines(listener: &Listener) -> Vec<(Stream, String)> {
 #[tokio::test]
 async fn output_is_logged_line_by_line_and_the_last_line_is_the_result() {
     let mut scene = scene("echo one; echo two; echo; echo oops >&2");
-    let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 64);
+    let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 1 << 20);
     scene.spec.result = ResultMode::LastLine;
     let run = async |scene: &Scene| begin(&Exec::new(scene.spec.clone(), bus.clone()), invocation("[]")).0.await;
     assert_eq!(run(&scene).await, Outcome::Success { result: Some("two".into()) });

@@ -57,7 +57,7 @@ fn scene(script: &str, change: impl FnOnce(&mut RpcSpec)) -> Scene {
         later: Later { limit: 2, ..Later::default() },
     };
     change(&mut spec);
-    let (bus, mut listeners) = Bus::new(&[Kind::Warning.bit() | Kind::Output.bit() | Kind::Notice.bit()], 1024);
+    let (bus, mut listeners) = Bus::new(&[Kind::Warning.bit() | Kind::Output.bit() | Kind::Notice.bit()], 1 << 20);
     let rpc = Rpc::new(spec, TaskName::new("test").unwrap(), bus);
     Scene { folder, rpc, warnings: listeners.pop().unwrap(), by_task: false }
 }

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 use serde_json::{Value, json};
 use tempfile::TempDir;
+use tokio::time::sleep;
 
 use super::*;
 use crate::job::{ClaimToken, Failure, Identity, QueueName};
@@ -203,7 +204,7 @@ async fn a_program_that_is_gone_or_cannot_run_is_told_by_its_name() {
 
 #[tokio::test]
 async fn stderr_is_told_beside_the_answer() {
-    let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 8);
+    let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 1 << 20);
     let (dir, path) = script("echo thinking >&2");
     let mut hook = hook(&dir, &[path.to_str().unwrap()], LONG);
     hook.bus = bus;

@@ -25,6 +25,7 @@ use crate::config::element::redis_url::{Host, Place, RedisUrl, is_hash_tag, unta
 use crate::config::element::tls_files::TlsFiles;
 use crate::store::engine::TimeSource;
 use crate::store::error::StoreError;
+use crate::store::findings::Findings;
 
 /// How long a command may take; far below a lease, so that a stuck server is noticed in time.
 const COMMAND_LIMIT: Duration = Duration::from_secs(4);
@@ -45,6 +46,7 @@ pub(super) struct Origin {
     slot: u16,
     pub(super) keys: Arc<Keys>,
     time: TimeSource,
+    pub(super) findings: Findings,
 }
 
 impl std::fmt::Debug for Origin {
@@ -55,7 +57,13 @@ impl std::fmt::Debug for Origin {
 }
 
 impl Origin {
-    pub(super) fn new(url: &str, tls: &TlsFiles, namespace: &str, time: TimeSource) -> Result<Self, StoreError> {
+    pub(super) fn new(
+        url: &str,
+        tls: &TlsFiles,
+        namespace: &str,
+        time: TimeSource,
+        findings: Findings,
+    ) -> Result<Self, StoreError> {
         if namespace.trim().is_empty() {
             return Err(StoreError::Misuse("the namespace must not be empty".to_owned()));
         }
@@ -65,7 +73,7 @@ impl Origin {
         }
         let config = configured(&url, tls)?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
-        Ok(Self { config, url, slot, keys: Arc::new(Keys::new(namespace)), time })
+        Ok(Self { config, url, slot, keys: Arc::new(Keys::new(namespace)), time, findings })
     }
 
     /// The server's address, without secrets.
@@ -106,7 +114,7 @@ impl Origin {
             Ok(Err(error)) => return Err(reply::not_opened(&error, self.url.tls)),
             Err(_) => return Err(reply::not_in_time(CONNECT_LIMIT, self.url.tls)),
         };
-        let keeper = tokio::spawn(keep(client.clone(), router));
+        let keeper = tokio::spawn(keep(client.clone(), router, self.clone()));
         let options =
             Options { max_attempts: Some(1), timeout: Some(COMMAND_LIMIT), fail_fast: true, ..Options::default() };
         Ok(Connection { client, options, keeper, origin: self.clone() })
@@ -142,10 +150,13 @@ fn configured(url: &RedisUrl, tls: &TlsFiles) -> Result<Config, StoreError> {
 
 /// Keeps the client alive until it quits. The library ends its router on some errors (a redirection it cannot follow
 /// while a slot moves); a connection that nothing would ever mend is made anew.
-async fn keep(client: Client, mut router: ConnectHandle) {
+async fn keep(client: Client, mut router: ConnectHandle, origin: Origin) {
     loop {
         match router.await {
-            Ok(Err(error)) => tracing::debug!(%error, "the connection ended; making it anew"),
+            Ok(Err(error)) => {
+                let text = format!("the connection to {} ended and is made anew: {error}", origin.address());
+                origin.findings.tell("the connection", text);
+            }
             // It was told to quit, or its runtime ends.
             Ok(Ok(())) | Err(_) => return,
         }

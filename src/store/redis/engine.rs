@@ -8,6 +8,7 @@ use super::reply;
 use crate::config::element::tls_files::TlsFiles;
 use crate::store::engine::TimeSource;
 use crate::store::error::StoreError;
+use crate::store::findings::Findings;
 
 /// The oldest version that has all that the scripts use (LPOP with a count, LPOS, SMISMEMBER).
 const OLDEST: (u32, u32) = (6, 2);
@@ -29,10 +30,11 @@ impl RedisStore {
     /// # Errors
     /// Fails when the server cannot be reached, is too old, or does not take this namespace.
     pub async fn connect(url: &str, namespace: &str, time: TimeSource) -> Result<Self, StoreError> {
-        Self::connect_with(url, &TlsFiles::default(), namespace, time).await
+        Self::connect_with(url, &TlsFiles::default(), namespace, time, Findings::default()).await
     }
 
-    /// Like [`connect`](Self::connect), with these certificates where `url` asks for TLS.
+    /// Like [`connect`](Self::connect), with these certificates where `url` asks for TLS, and with somebody who is told
+    /// what is found.
     ///
     /// # Errors
     /// Fails when the server cannot be reached or trusted, is too old, or does not take this namespace.
@@ -41,15 +43,14 @@ impl RedisStore {
         tls: &TlsFiles,
         namespace: &str,
         time: TimeSource,
+        findings: Findings,
     ) -> Result<Self, StoreError> {
-        let origin = Origin::new(url, tls, namespace, time)?;
+        let origin = Origin::new(url, tls, namespace, time, findings)?;
         let connection = origin.open(RespVersion::RESP2).await?;
         match connection.command("INFO", vec![Bytes::from_static(b"server")]).await {
             Ok(info) => check_server(&reply::bytes(info)?.unwrap_or_default(), connection.is_cluster())?,
             // Without the right to ask we find out when a command is missing, and say which.
-            Err(StoreError::Unsupported(reason)) => {
-                tracing::debug!(reason, "the server's version is unknown");
-            }
+            Err(StoreError::Unsupported(_)) => {}
             Err(error) => return Err(error),
         }
         Ok(Self { connection })

@@ -208,11 +208,14 @@ impl RedisLane {
                 let broken = next()?;
                 if !broken.is_empty() {
                     let keys = String::from_utf8_lossy(&broken).into_owned();
-                    tracing::error!(keys, "keys of another type than expected; what belongs there was left undone");
+                    let text =
+                        format!("keys of another type than expected, what belongs there was left undone: {keys}");
+                    self.connection.origin.findings.tell(&keys, text);
                 }
                 for index in reply::numbers(&next()?) {
                     let queue = exchange.queues.get(index).map_or("", QueueName::as_str);
-                    tracing::warn!(queue, "the queue's key is no list; it is passed over");
+                    let text = format!("the key of queue {queue:?} is no list; the queue is passed over");
+                    self.connection.origin.findings.tell(queue, text);
                 }
                 let (runs, indexes) = (next()?, reply::numbers(&next()?));
                 let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;

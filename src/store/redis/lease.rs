@@ -234,8 +234,9 @@ async fn states(connection: &Connection, call: Call) -> Result<(bool, Vec<Instan
             Ok(record) => states.push(InstanceState { record, counter: reply::parsed(&counter).unwrap_or(0) }),
             // One that we cannot read must not keep us from recovering the others.
             Err(error) => {
-                let instance = String::from_utf8_lossy(&id).into_owned();
-                tracing::warn!(instance, %error, "an instance's registration cannot be read; it is passed over");
+                let subject = format!("the registration of instance {}", String::from_utf8_lossy(&id));
+                let text = format!("{subject} cannot be read and is passed over: {error}");
+                connection.origin.findings.tell(&subject, text);
             }
         }
     }

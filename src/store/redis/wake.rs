@@ -42,7 +42,7 @@ async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
     // A server or proxy that cannot tell at all does not speak RESP3 either.
     let (connection, deaf) = match origin.open(RespVersion::RESP3).await {
         Err(StoreError::Unsupported(reason) | StoreError::Misuse(reason)) => {
-            tracing::warn!(reason, "the server will not tell of changes; looking every {EVERY_MS} ms instead");
+            untold(origin, &reason);
             (origin.open(RespVersion::RESP2).await?, true)
         }
         opened => (opened?, false),
@@ -179,12 +179,18 @@ impl RedisWaker {
     fn tracking(&self, answer: Result<fred::interfaces::Resp3Frame, StoreError>) {
         match answer {
             Ok(_) => self.refused.store(false, Ordering::Relaxed),
-            Err(error) if !self.refused.swap(true, Ordering::Relaxed) => {
-                tracing::warn!(%error, "the server will not tell of changes; looking every {EVERY_MS} ms instead");
+            Err(error) => {
+                if !self.refused.swap(true, Ordering::Relaxed) {
+                    untold(&self.connection.origin, &error.to_string());
+                }
             }
-            Err(_) => {}
         }
     }
+}
+
+fn untold(origin: &Origin, reason: &str) {
+    let text = format!("the server does not tell of changes, so it is asked every {EVERY_MS} ms: {reason}");
+    origin.findings.tell("changes", text);
 }
 
 fn holds(paused: &Paused, queue: &QueueName) -> bool {

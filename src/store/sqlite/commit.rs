@@ -6,8 +6,7 @@
 //! again, each alone. When the last handle is gone the thread ends; should it ever die, calls
 //! return [`StoreError::Unavailable`].
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashSet;
+use std::cell::Cell;
 use std::sync::{Arc, mpsc};
 
 use rusqlite::{CachedStatement, Connection};
@@ -17,6 +16,7 @@ use super::bell::Bell;
 use super::terms::Terms;
 use crate::clock::Clock;
 use crate::store::error::StoreError;
+use crate::store::findings::Findings;
 
 /// The most commands of one transaction: it bounds how long the first of them waits for the last.
 const TOGETHER: usize = 256;
@@ -29,7 +29,7 @@ pub(super) struct Step<'a> {
     wake: &'a Cell<bool>,
     /// What this process has seen of leaderships.
     pub(super) terms: &'a Terms,
-    passed_over: &'a RefCell<HashSet<String>>,
+    findings: &'a Findings,
 }
 
 impl<'a> Step<'a> {
@@ -43,11 +43,10 @@ impl<'a> Step<'a> {
         self.now_ms.div_euclid(1000)
     }
 
-    /// Names a row that cannot be read, once for as long as the store is open.
+    /// Names a row that cannot be read.
     pub(super) fn pass_over(&self, kind: &str, id: &str, reason: &str) {
-        if self.passed_over.borrow_mut().insert(format!("{kind} {id}")) {
-            tracing::warn!(id, reason, "the record of an {kind} cannot be read; it is passed over");
-        }
+        let subject = format!("the record of {kind} {id}");
+        self.findings.tell(&subject, format!("{subject} cannot be read and is passed over: {reason}"));
     }
 
     /// Once committed, whoever waits for a change is told.
@@ -118,13 +117,18 @@ pub(super) enum Role {
 }
 
 /// Starts a thread for a connection.
-pub(super) fn spawn(conn: Connection, clock: Arc<dyn Clock>, role: Role) -> Result<Handle, StoreError> {
+pub(super) fn spawn(
+    conn: Connection,
+    clock: Arc<dyn Clock>,
+    role: Role,
+    findings: Findings,
+) -> Result<Handle, StoreError> {
     let (sender, receiver) = mpsc::channel::<Box<dyn Command>>();
     let name = match role {
         Role::Writer(_) => "sqlite-writer",
         Role::Reader => "sqlite-reader",
     };
-    let thread = Thread { conn, clock, role, terms: Terms::default(), passed_over: RefCell::default() };
+    let thread = Thread { conn, clock, role, terms: Terms::default(), findings };
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
@@ -145,8 +149,7 @@ struct Thread {
     clock: Arc<dyn Clock>,
     role: Role,
     terms: Terms,
-    /// Which rows that cannot be read were named.
-    passed_over: RefCell<HashSet<String>>,
+    findings: Findings,
 }
 
 impl Thread {
@@ -200,7 +203,7 @@ impl Thread {
                 now_ms: self.clock.now_ms(),
                 wake,
                 terms: &self.terms,
-                passed_over: &self.passed_over,
+                findings: &self.findings,
             };
             let outcome = command.apply(&step);
             if self.conn.is_autocommit() {
@@ -250,7 +253,7 @@ mod tests {
         }))
         .unwrap();
         let role = Role::Writer(Bell::new(std::path::PathBuf::from("/nonexistent")));
-        let handle = spawn(conn, Arc::new(ManualClock::at(0)), role).unwrap();
+        let handle = spawn(conn, Arc::new(ManualClock::at(0)), role, Findings::default()).unwrap();
         let (begun, has_begun) = mpsc::channel();
         let (go, held) = mpsc::channel::<()>();
         let mut first = std::pin::pin!(handle.call(move |_| {
@@ -313,7 +316,8 @@ mod tests {
 
     #[tokio::test]
     async fn a_dead_thread_is_told() {
-        let handle = spawn(Connection::open_in_memory().unwrap(), Arc::new(ManualClock::at(0)), Role::Reader).unwrap();
+        let (conn, clock) = (Connection::open_in_memory().unwrap(), Arc::new(ManualClock::at(0)));
+        let handle = spawn(conn, clock, Role::Reader, Findings::default()).unwrap();
         let died: Result<(), _> = handle.call(|_| panic!("as no command should")).await;
         assert!(matches!(died, Err(StoreError::Unavailable(_))));
         let after = handle.call(|_| Ok(())).await;

@@ -8,6 +8,7 @@ use super::commit::{Handle, Role, spawn};
 use super::connection::{self, Options};
 use crate::clock::Clock;
 use crate::store::error::StoreError;
+use crate::store::findings::Findings;
 
 /// A store in one SQLite file. Other processes may use the same file at the same time.
 pub struct SqliteStore {
@@ -33,18 +34,30 @@ impl SqliteStore {
         Self::open_with(path, clock, Options::default())
     }
 
+    /// Opens a file; what is found in it that is no error of a call goes to `findings`.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_telling(path: &Path, clock: Arc<dyn Clock>, findings: Findings) -> Result<Self, StoreError> {
+        Self::open_all(path, clock, Options::default(), findings)
+    }
+
     /// Opens a file with choices of its own.
     ///
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_with(path: &Path, clock: Arc<dyn Clock>, options: Options) -> Result<Self, StoreError> {
+        Self::open_all(path, clock, options, Findings::default())
+    }
+
+    fn open_all(path: &Path, clock: Arc<dyn Clock>, options: Options, findings: Findings) -> Result<Self, StoreError> {
         let path = connection::canonical(path)?;
         let sockets = bell::directory(&path);
         let writer = connection::writer(&path, options)?;
         let reader = connection::reader(&path)?;
         Ok(Self {
-            writer: spawn(writer, clock.clone(), Role::Writer(Bell::new(sockets.clone())))?,
-            reader: spawn(reader, clock, Role::Reader)?,
+            writer: spawn(writer, clock.clone(), Role::Writer(Bell::new(sockets.clone())), findings.clone())?,
+            reader: spawn(reader, clock, Role::Reader, findings)?,
             sockets,
             path,
         })

@@ -160,6 +160,7 @@ mod tests {
     use super::super::connection;
     use super::*;
     use crate::clock::ManualClock;
+    use crate::store::findings::Findings;
 
     #[tokio::test]
     async fn a_bell_is_heard_by_the_living_and_buries_the_dead() {
@@ -189,7 +190,7 @@ mod tests {
         let path = dir.path().join("w.db");
         let conn = connection::writer(&path, connection::Options::default()).unwrap();
         let clock = Arc::new(ManualClock::at(0));
-        let reader = spawn(connection::reader(&path).unwrap(), clock, Role::Reader).unwrap();
+        let reader = spawn(connection::reader(&path).unwrap(), clock, Role::Reader, Findings::default()).unwrap();
         let waker = SqliteWaker::open(reader, &dir.path().join("no/such/directory"));
         assert!(waker.socket.is_none());
         waker.arm(&Watch::default()).await.unwrap();

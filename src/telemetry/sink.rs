@@ -1,0 +1,141 @@
+//! Where the log's lines end: a stderr that may block, be full, or be closed, and that may come back.
+
+use std::io::{self, Write};
+use std::time::Duration;
+
+/// How long the log waits before it tries again to write to a stderr that takes nothing at the moment.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// A writer of whole lines that counts what it could not write.
+pub(super) struct Sink<W> {
+    out: W,
+    /// How many lines in a row could not be written, and why the last one could not.
+    failed: Option<(u64, String)>,
+    /// The last line that was begun has no end.
+    torn: bool,
+}
+
+impl<W: Write> Sink<W> {
+    pub(super) fn new(out: W) -> Self {
+        Self { out, failed: None, torn: false }
+    }
+
+    /// Could the last line not be written?
+    pub(super) fn is_failing(&self) -> bool {
+        self.failed.is_some()
+    }
+
+    /// Writes lines. While writing fails they are counted; when it works again, `lost` says first how many there were.
+    /// Were they written?
+    pub(super) fn write(&mut self, lines: &[u8], lost: impl FnOnce(u64, &str) -> Vec<u8>) -> bool {
+        if !self.recover(lost) {
+            self.count(None);
+            return false;
+        }
+        let written = self.put(lines);
+        if let Err(error) = &written {
+            self.count(Some(error.to_string()));
+        }
+        written.is_ok()
+    }
+
+    /// Tries whether writing works again, where it did not; says what was lost meanwhile.
+    pub(super) fn recover(&mut self, lost: impl FnOnce(u64, &str) -> Vec<u8>) -> bool {
+        let Some((count, error)) = self.failed.take() else { return true };
+        match self.put(&lost(count, &error)) {
+            Ok(()) => true,
+            Err(again) => {
+                self.failed = Some((count, again.to_string()));
+                false
+            }
+        }
+    }
+
+    /// A line that cannot be told at all.
+    pub(super) fn skip(&mut self, why: &str) {
+        self.count(Some(why.to_owned()));
+    }
+
+    fn count(&mut self, why: Option<String>) {
+        let (count, last) = self.failed.take().unwrap_or_default();
+        self.failed = Some((count + 1, why.unwrap_or(last)));
+    }
+
+    fn put(&mut self, lines: &[u8]) -> io::Result<()> {
+        if self.torn {
+            self.put_bytes(b"\n")?;
+            self.torn = false;
+        }
+        self.put_bytes(lines)
+    }
+
+    fn put_bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        let whole = bytes.len();
+        while !bytes.is_empty() {
+            let error = match self.out.write(bytes) {
+                Ok(0) => io::ErrorKind::WriteZero.into(),
+                Ok(count) => {
+                    bytes = bytes.get(count..).unwrap_or_default();
+                    continue;
+                }
+                Err(error) => error,
+            };
+            match error.kind() {
+                io::ErrorKind::Interrupted => {}
+                // Somebody who shares stderr with us does not want to wait there. We do: this thread has nothing else to do.
+                io::ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
+                _ => {
+                    self.torn |= bytes.len() < whole;
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes, then fails until it is given more room.
+    #[derive(Default)]
+    struct Disk {
+        room: usize,
+        written: Vec<u8>,
+    }
+
+    impl Write for Disk {
+        fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+            let count = bytes.len().min(self.room);
+            if count == 0 {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            self.room -= count;
+            self.written.extend_from_slice(&bytes[..count]);
+            Ok(count)
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    fn lost(count: u64, why: &str) -> Vec<u8> {
+        format!("{count} lost: {why}\n").into_bytes()
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_counted_and_told_when_writing_works_again() {
+        let mut sink = Sink::new(Disk { room: 8, ..Disk::default() });
+        for line in ["one\n", "second\n", "third\n", "fourth\n"] {
+            sink.write(line.as_bytes(), lost);
+        }
+        assert!(sink.is_failing() && !sink.recover(lost));
+        assert_eq!(sink.out.written, b"one\nseco");
+        sink.out.room = 1000;
+        assert!(sink.recover(lost) && !sink.is_failing());
+        sink.write(b"fifth\n", lost);
+        assert_eq!(String::from_utf8_lossy(&sink.out.written), "one\nseco\n3 lost: no storage space\nfifth\n");
+    }
+}
