@@ -1,7 +1,7 @@
 //! Where this instance runs, and what it calls itself.
 
 use crate::pool::Work;
-use crate::process::sweep;
+use crate::process::{mark, sweep};
 use crate::store::instance::{HostIdentity, InstanceRecord};
 
 /// This process, as others on this machine can find it.
@@ -15,6 +15,14 @@ pub fn identity() -> HostIdentity {
         pid,
         started_ticks: sweep::start_ticks(pid).unwrap_or_default(),
     }
+}
+
+/// Gives this process, which is this one, a mark that everything it starts inherits; false if that is not possible.
+#[must_use]
+pub fn mark(host: &HostIdentity) -> bool {
+    let HostIdentity { hostname: _, boot_id, pid_namespace, pid, started_ticks } = host;
+    let (pid_namespace, pid, started_ticks) = (*pid_namespace, *pid, *started_ticks);
+    mark::wear(mark::Daemon { boot_id, pid_namespace, pid, started_ticks })
 }
 
 /// The record under which an instance joins. `try_number` is 1, or more where other instances

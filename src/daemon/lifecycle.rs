@@ -30,8 +30,8 @@ use crate::config::Config;
 use crate::config::model::StoreConfig;
 use crate::event::{Bus, Event};
 use crate::pool::{self, Control, Ended, Phase, Work};
-use crate::process::sweep;
-use crate::scheduler::recover::{is_gone_from_here, recover};
+use crate::process::{leftovers, sweep};
+use crate::scheduler::recover::{is_gone_from_here, marks, recover};
 use crate::scheduler::trouble::Bulkheads;
 use crate::scheduler::{self, Context, Present};
 use crate::store::findings::Findings;
@@ -69,12 +69,20 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let (instance, instance_now) = watch::channel(Arc::<str>::from(""));
     let abandoned = Arc::new(AtomicBool::new(false));
     let abandon = Arc::clone(&abandoned);
+    let host = host::identity();
+    let ourselves = host.clone();
+    // Before anything is started that is to be known by it.
+    if !host::mark(&host) {
+        let text = "no mark can be set that survives a cleared environment (RLIMIT_RTTIME is too low): should this \
+                    daemon and its parent be killed at one instant, programs without WINDLASS_INSTANCE live on";
+        bus.emit(Event::Warning { text: text.to_owned() });
+    }
     supervisor::parent_watch(move || {
         abandon.store(true, Ordering::SeqCst);
         // The parent is gone, and with it whoever would clean up after us: take our children along.
         sweep::kill_descendants();
         // And those whose own parent died before: they are nobody's descendants any more.
-        sweep::kill_marked(&instance_now.borrow().clone());
+        leftovers::kill(&marks(&instance_now.borrow(), &ourselves));
         std::process::exit(1);
     })
     .map_err(system("watch the parent"))?;
@@ -86,7 +94,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         extensions,
         clock,
         bus: bus.clone(),
-        host: host::identity(),
+        host,
         handlers: handlers.handle().clone(),
         control,
         instance,
@@ -254,7 +262,7 @@ impl Life {
         let instances = store.run(Instances).await?;
         let mut heads = Bulkheads::default();
         for state in &instances {
-            if is_gone_from_here(&self.host, state) {
+            if is_gone_from_here(&self.host, state).await {
                 recover(&context, &mut heads, state).await?;
             }
         }

@@ -9,7 +9,6 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
-use std::io::Read;
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
@@ -17,14 +16,9 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid};
 
-use super::mark;
-
-/// How often a sweep looks again before it gives up on processes that do not die.
-const ROUNDS: usize = 400;
-/// The pause between two looks, for killed processes to be gone.
-const PAUSE: Duration = Duration::from_millis(5);
-/// The largest environment that is read; the kernel allows less in practice.
-const ENVIRON_CAP: u64 = 16 * 1024 * 1024;
+/// The pauses between two looks at processes that were killed and do not end, in milliseconds. After the last one they
+/// are given up: they sleep in the kernel, or belong to somebody else.
+pub(super) const PAUSES_MS: [u64; 14] = [5, 5, 5, 10, 20, 40, 80, 160, 250, 250, 250, 250, 250, 250];
 
 /// The kernel's id of this boot; empty if it does not tell.
 #[must_use]
@@ -103,51 +97,10 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found
 }
 
-/// Does any process of this group live? Zombies do not.
+/// All groups that have a living member, by one look at all processes. Zombies do not live.
 #[must_use]
-pub fn group_lives(group: Pid) -> bool {
-    everybody().any(|stat| stat.group == group.as_raw_pid() && stat.lives())
-}
-
-/// All living processes whose environment carries the mark of this instance, but for ourselves and
-/// those above us (a daemon may have been started by another one's job).
-#[must_use]
-pub fn marked(instance: &str) -> Vec<u32> {
-    if instance.is_empty() {
-        return Vec::new();
-    }
-    let mark = format!("{}={instance}", mark::INSTANCE);
-    let spared = ourselves_and_above();
-    everybody()
-        .filter(|stat| stat.lives() && !spared.contains(&stat.pid) && carries(stat.pid, mark.as_bytes()))
-        .map(|stat| stat.pid)
-        .collect()
-}
-
-/// Kills all processes that are [`marked`], again and again until none is left, and returns how
-/// many it killed. If some cannot be killed (they sleep in the kernel, or belong to somebody else)
-/// it gives up after about two seconds; `marked` then still names them.
-pub fn kill_marked(instance: &str) -> usize {
-    let mark = format!("{}={instance}", mark::INSTANCE);
-    let mut killed = HashSet::new();
-    for round in 0..ROUNDS {
-        let left = marked(instance);
-        if left.is_empty() {
-            break;
-        }
-        if round > 0 {
-            std::thread::sleep(PAUSE);
-        }
-        for pid in left {
-            if let Some(held) = Held::new(pid)
-                && carries(pid, mark.as_bytes())
-                && held.signal(Signal::KILL)
-            {
-                killed.insert((held.pid, held.start));
-            }
-        }
-    }
-    killed.len()
+pub fn living_groups() -> HashSet<i32> {
+    everybody().filter(Stat::lives).map(|stat| stat.group).collect()
 }
 
 /// Kills all our descendants, again and again until none is left, and returns how many it killed.
@@ -158,7 +111,7 @@ pub fn kill_marked(instance: &str) -> usize {
 pub fn kill_descendants() -> usize {
     let ourselves = getpid().as_raw_pid().unsigned_abs();
     let (mut killed, mut nobody) = (HashSet::new(), 0);
-    for round in 0..ROUNDS {
+    for pause in PAUSES_MS {
         let mut stopped: HashMap<u32, Held> = HashMap::new();
         loop {
             let fresh: Vec<u32> = descendants(ourselves).into_iter().filter(|pid| !stopped.contains_key(pid)).collect();
@@ -180,24 +133,25 @@ pub fn kill_descendants() -> usize {
                 killed.insert((held.pid, held.start));
             }
         }
-        if round > 0 && !stopped.is_empty() {
-            std::thread::sleep(PAUSE);
+        if !stopped.is_empty() {
+            std::thread::sleep(Duration::from_millis(pause));
         }
     }
     killed.len()
 }
 
 /// A process that cannot turn into another one between the look and the signal.
-struct Held {
-    pid: u32,
-    start: u64,
+#[derive(Debug)]
+pub(super) struct Held {
+    pub(super) pid: u32,
+    pub(super) start: u64,
     /// `None` where the kernel has no pidfds: then number and start time must do.
     fd: Option<OwnedFd>,
 }
 
 impl Held {
     /// `None` if the process is gone.
-    fn new(pid: u32) -> Option<Self> {
+    pub(super) fn new(pid: u32) -> Option<Self> {
         let fd = match rustix::process::pidfd_open(number(pid)?, PidfdFlags::empty()) {
             Ok(fd) => Some(fd),
             Err(Errno::SRCH) => return None,
@@ -207,7 +161,7 @@ impl Held {
         Some(Self { pid, start: stat.start, fd })
     }
 
-    fn signal(&self, signal: Signal) -> bool {
+    pub(super) fn signal(&self, signal: Signal) -> bool {
         match &self.fd {
             Some(fd) => rustix::process::pidfd_send_signal(fd, signal).is_ok(),
             None => {
@@ -220,8 +174,8 @@ impl Held {
 
 /// What `/proc/<pid>/stat` says of a process, as far as it matters here.
 #[derive(Debug, PartialEq, Eq)]
-struct Stat {
-    pid: u32,
+pub(super) struct Stat {
+    pub(super) pid: u32,
     state: u8,
     parent: u32,
     group: i32,
@@ -248,30 +202,23 @@ impl Stat {
         })
     }
 
-    fn lives(&self) -> bool {
+    pub(super) fn lives(&self) -> bool {
         !matches!(self.state, b'Z' | b'X' | b'x')
     }
 }
 
-fn everybody() -> impl Iterator<Item = Stat> {
+pub(super) fn everybody() -> impl Iterator<Item = Stat> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?))
 }
 
-fn ourselves_and_above() -> HashSet<u32> {
+pub(super) fn ourselves_and_above() -> HashSet<u32> {
     let mut above = HashSet::new();
     let mut next = getpid().as_raw_pid().unsigned_abs();
     while next != 0 && above.insert(next) {
         next = Stat::of(next).map_or(0, |stat| stat.parent);
     }
     above
-}
-
-fn carries(pid: u32, variable: &[u8]) -> bool {
-    let mut environ = Vec::new();
-    fs::File::open(format!("/proc/{pid}/environ"))
-        .and_then(|file| file.take(ENVIRON_CAP).read_to_end(&mut environ))
-        .is_ok_and(|_| environ.split(|&byte| byte == 0).any(|one| one == variable))
 }
 
 fn number(pid: u32) -> Option<Pid> {
@@ -345,7 +292,7 @@ mod tests {
         let options = rustix::process::WaitIdOptions::EXITED | rustix::process::WaitIdOptions::NOWAIT;
         rustix::process::waitid(rustix::process::WaitId::Pid(pid), options).unwrap();
         assert!(start_ticks(child.id()).is_some() && !is_alive(child.id(), ticks));
-        assert!(!group_lives(pid));
+        assert!(!living_groups().contains(&pid.as_raw_pid()));
         child.wait().unwrap();
         assert!(!is_alive(child.id(), ticks));
     }
@@ -358,27 +305,8 @@ mod tests {
         let mut expected = pids.clone();
         expected.sort_unstable();
         assert_eq!(found, expected);
-        assert!(group_lives(Pid::from_child(&child)));
+        assert!(living_groups().contains(&Pid::from_child(&child).as_raw_pid()));
         end(child);
         assert!(descendants(u32::MAX).is_empty());
-    }
-
-    #[test]
-    fn marked_processes_are_killed_wherever_they_went() {
-        let instance = format!("sweep{}", std::process::id());
-        // A session of its own and a parent that is gone: no group and no ancestry leads there.
-        let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$; exec >&-; while :; do sleep 0.01; done' &";
-        let (mut child, pids) = started(script, (mark::INSTANCE, &instance));
-        child.wait().unwrap();
-        let ticks = start_ticks(pids[0]).unwrap();
-        assert!(marked(&instance).contains(&pids[0]));
-        // The mark is the whole value, not a part of it.
-        assert_eq!(kill_marked(&instance[..instance.len() - 1]), 0);
-        assert!(is_alive(pids[0], ticks));
-        assert!(kill_marked(&instance) >= 1);
-        assert!(!is_alive(pids[0], ticks));
-        assert!(marked(&instance).is_empty());
-        assert_eq!(kill_marked(&instance), 0);
-        assert!(marked("").is_empty());
     }
 }

@@ -9,7 +9,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep};
 
 use super::child::Child;
-use super::sweep;
+use super::groups;
 
 /// The first pause between two looks at what is left of a group.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
@@ -46,10 +46,10 @@ pub async fn disperse(child: &Child, grace: Duration, urgent: impl Future<Output
 }
 
 /// Waits until no member of the group lives. Nothing tells of the end of processes that are not
-/// our children, so this looks, and ever less often.
+/// our children, so this looks, and ever less often; one look serves all who wait.
 async fn gone(child: &Child) {
     let mut pause = FIRST_LOOK;
-    while sweep::group_lives(child.pid()) {
+    while groups::live(child.pid()).await {
         sleep(pause).await;
         pause = SLOWEST_LOOK.min(pause * 2);
     }
@@ -73,6 +73,7 @@ mod tests {
 
     use super::super::child::Running;
     use super::super::command::Command;
+    use super::super::sweep;
     use super::*;
 
     /// Starts a script and waits for its first line.
@@ -128,6 +129,6 @@ mod tests {
         let ticks = sweep::start_ticks(member).unwrap();
         end(&mut running.child, Duration::from_millis(50)).await;
         assert!(!sweep::is_alive(member, ticks));
-        assert!(!sweep::group_lives(running.child.pid()));
+        assert!(!sweep::living_groups().contains(&running.child.pid().as_raw_pid()));
     }
 }

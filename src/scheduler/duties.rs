@@ -176,7 +176,7 @@ impl<'a> Duties<'a> {
                 self.neighbours.push(there.clone());
                 self.observer.saw_here(state);
             }
-            let gone = self.observer.believes_absence(now, state) && is_gone_from_here(&self.context.host, state);
+            let gone = self.observer.believes_absence(now, state) && is_gone_from_here(&self.context.host, state).await;
             if gone || (leads && lapsed.contains(state)) {
                 recover(self.context, &mut self.heads, state).await?;
             }

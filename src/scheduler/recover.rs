@@ -15,6 +15,8 @@ use super::trouble::Bulkheads;
 use crate::event::Event;
 use crate::job::Failure;
 use crate::plugin::cut_off::{CutOff, cut_off};
+use crate::process::leftovers::{self, Marks};
+use crate::process::mark::Daemon;
 use crate::process::sweep;
 use crate::store::StoreError;
 use crate::store::effect::Verdict;
@@ -88,17 +90,26 @@ pub fn is_neighbour(here: &HostIdentity, there: &HostIdentity) -> bool {
         && here.pid_namespace == there.pid_namespace
 }
 
+/// By what the processes of an instance are known on its machine.
+#[must_use]
+pub fn marks(instance: &str, host: &HostIdentity) -> Marks {
+    let HostIdentity { hostname: _, boot_id, pid_namespace, pid, started_ticks } = host;
+    let (pid_namespace, pid, started_ticks) = (*pid_namespace, *pid, *started_ticks);
+    Marks::new(instance, Some(Daemon { boot_id, pid_namespace, pid, started_ticks }))
+}
+
 /// Is this instance a process of this machine that no longer exists? The answer is yes only when
 /// its leftover children are killed and gone.
-#[must_use]
-pub fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bool {
+pub async fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bool {
     let there = &state.record.host;
     if !is_neighbour(here, there) || sweep::is_alive(there.pid, there.started_ticks) {
         return false;
     }
-    sweep::kill_marked(&state.record.id);
+    let marks = marks(&state.record.id, there);
+    // Looking through all processes blocks, and so does waiting for their end.
+    let swept = tokio::task::spawn_blocking(move || leftovers::kill(&marks)).await;
     // What could not be killed may still do the job: then only the lease decides, as from afar.
-    sweep::marked(&state.record.id).is_empty()
+    swept.is_ok_and(|swept| swept.left.is_empty())
 }
 
 /// Recovers everything a dead instance held and buries it. False if it showed life meanwhile, or if a job of it could

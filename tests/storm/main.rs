@@ -24,6 +24,7 @@ use fleet::Fleet;
 use ledger::Ledger;
 use support::redis::{Options, RedisServer};
 use tokio::time::Instant;
+use windlass::process::leftovers::{Marks, marked};
 
 /// How long an instance may be silent; short, so that a storm sees many leases run out.
 const LEASE: Duration = Duration::from_secs(2);
@@ -108,7 +109,7 @@ fn storm(store: &str, url: &str, mut weather: Weather) {
         );
     }
     assert!(exits.iter().all(|exit| exit.success()), "a drain ends with 0: {exits:?}; {told}");
-    let left: Vec<_> = ledger.instances().iter().flat_map(|id| windlass::process::sweep::marked(id)).collect();
+    let left: Vec<_> = ledger.instances().iter().flat_map(|id| marked(&Marks::new(id, None))).collect();
     assert!(left.is_empty(), "no child outlives its daemon: {left:?}; {told}");
     let again = ledger.jobs().map(|(_, runs)| runs.len() - 1).sum::<usize>();
     println!("{store}: {} jobs, {} faults, {again} runs repeated", acknowledged.len(), faults.len());

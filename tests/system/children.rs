@@ -65,18 +65,51 @@ fn kill_9_of_the_parent_takes_the_daemon_and_its_family_along_and_loses_no_job()
     assert_redelivered(&folder);
 }
 
+/// Kills both at one instant, as far as anybody can tell: stopped, neither can react to the other's end.
+fn kill_both(daemon: &mut Daemon) {
+    let both = [daemon.proper(), daemon.parent()];
+    both.into_iter().for_each(|pid| signal(pid, Signal::STOP));
+    both.into_iter().for_each(|pid| signal(pid, Signal::KILL));
+    daemon.wait();
+}
+
+#[test]
+fn without_an_environment_a_session_and_a_parent_they_are_still_found_before_the_job_is_run_again() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    // The program itself, a child in a session of its own, and one that has also lost its parent; all without any of
+    // our variables.
+    let bare = "echo \\$\\$ >>pids; exec sleep 1000";
+    let script = format!(
+        "env -i PATH=\"$PATH\" setsid sh -c \"{bare}\" & (env -i PATH=\"$PATH\" setsid sh -c \"{bare}\" &); \
+         echo $$ >>pids; exec env -i sleep 1000"
+    );
+    folder.script("family", &script);
+    assert_eq!(folder.windlass(&["enqueue", "family"]).0, Some(0));
+    let mut daemon = folder.daemon();
+    let environ = |pid: &u32| fs::read(format!("/proc/{pid}/environ")).unwrap_or_default();
+    let bare = |pid: &u32| !String::from_utf8_lossy(&environ(pid)).contains("WINDLASS");
+    eventually("the family is there", || pids(&folder).len() == 3 && pids(&folder).iter().all(bare));
+    let family = pids(&folder);
+    kill_both(&mut daemon);
+    assert!(family.iter().all(|pid| sweep::is_alive(*pid, 0)), "nobody was left to clean up");
+    fs::remove_file(folder.path("pids")).expect("the first run must have written it");
+    // The second run says who is alive when it begins.
+    let alive = family
+        .iter()
+        .map(|pid| format!("kill -0 {pid} && ! grep -q ') Z' /proc/{pid}/stat && echo {pid} >>alive; "))
+        .collect::<String>();
+    folder.script("family", &format!("{alive} echo $WINDLASS_JOB_ID >again"));
+    let daemon = folder.daemon();
+    eventually("the job is run again", || folder.path("again").exists());
+    assert!(!folder.path("alive").exists(), "{}", fs::read_to_string(folder.path("alive")).unwrap_or_default());
+    daemon.wait_log("redelivery 1");
+    daemon.stop();
+}
+
 #[test]
 fn what_a_kill_9_of_both_left_is_swept_before_the_job_is_run_again() {
     let (folder, mut daemon, family) = start();
-    let proper = daemon.proper();
-    // Stopped, so that neither can react to the other's end.
-    for pid in [proper, daemon.parent()] {
-        signal(pid, Signal::STOP);
-    }
-    for pid in [proper, daemon.parent()] {
-        signal(pid, Signal::KILL);
-    }
-    daemon.wait();
+    kill_both(&mut daemon);
     assert!(family.iter().any(|pid| sweep::is_alive(*pid, 0)), "nobody was left to clean up");
     assert_redelivered(&folder);
     assert_gone("the next start sweeps", &family);

@@ -1,0 +1,154 @@
+//! Does a process group still have a living member? One look at `/proc` for all who ask.
+//!
+//! The kernel does not tell of the end of processes that are not our children, and answers a signal to a group as long as
+//! its leader is a zombie, so somebody has to look at all processes. When a thousand runs are ended at once, a look for
+//! each of them would be a million reads. Whoever asks waits for the next look, which answers all who asked before it
+//! began; and looks keep a distance that grows with what they cost.
+
+use std::collections::HashSet;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::Pid;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, sleep_until};
+
+use super::sweep;
+
+/// How long a look waits for others to ask.
+const GATHER: Duration = Duration::from_millis(2);
+/// How many times the length of a look lies between its end and the beginning of the next one.
+const DISTANCE: u32 = 4;
+/// The longest distance between two looks.
+const FARTHEST: Duration = Duration::from_millis(500);
+
+/// Does any member of this group live? Zombies do not.
+pub(super) async fn live(group: Pid) -> bool {
+    static LOOKS: LazyLock<Looks> = LazyLock::new(|| Looks::new(sweep::living_groups));
+    LOOKS.live(group.as_raw_pid()).await
+}
+
+/// Looks that are shared.
+struct Looks {
+    look: fn() -> HashSet<i32>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    asked: Vec<(i32, oneshot::Sender<bool>)>,
+    /// Somebody is about to look.
+    coming: bool,
+    /// When the next look may begin.
+    not_before: Option<Instant>,
+}
+
+impl Looks {
+    fn new(look: fn() -> HashSet<i32>) -> Self {
+        Self { look, state: Mutex::default() }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic is done with the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    async fn live(&'static self, group: i32) -> bool {
+        let (tell, told) = oneshot::channel();
+        let begins = {
+            let mut state = self.lock();
+            state.asked.push((group, tell));
+            !std::mem::replace(&mut state.coming, true)
+        };
+        if begins {
+            // Whatever happens to that task, nobody waits for it for ever.
+            tokio::spawn(self.look_for_all(Coming { looks: self, kept: false }));
+        }
+        // Who was told nothing, because the runtime of the look went down, has to ask again.
+        told.await.unwrap_or(true)
+    }
+
+    async fn look_for_all(&'static self, coming: Coming) {
+        let now = Instant::now();
+        let not_before = self.lock().not_before.unwrap_or(now).min(now + FARTHEST);
+        sleep_until(not_before.max(now + GATHER)).await;
+        let asked = coming.take();
+        let look = self.look;
+        let begun = Instant::now();
+        let living = tokio::task::spawn_blocking(look).await;
+        self.lock().not_before = Some(Instant::now() + begun.elapsed() * DISTANCE);
+        let Ok(living) = living else { return };
+        for (group, tell) in asked {
+            // Somebody who does not wait any more needs no answer.
+            let _ = tell.send(living.contains(&group));
+        }
+    }
+}
+
+/// The promise that a look is coming. Broken, it sends those away who wait for it.
+struct Coming {
+    looks: &'static Looks,
+    kept: bool,
+}
+
+impl Coming {
+    /// Takes all who asked until now; whoever asks from here on asks for the next look.
+    fn take(mut self) -> Vec<(i32, oneshot::Sender<bool>)> {
+        self.kept = true;
+        let mut state = self.looks.lock();
+        state.coming = false;
+        std::mem::take(&mut state.asked)
+    }
+}
+
+impl Drop for Coming {
+    fn drop(&mut self) {
+        if !self.kept {
+            let mut state = self.looks.lock();
+            state.coming = false;
+            state.asked.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use tokio::task::JoinSet;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_thousand_who_ask_at_once_share_a_look() {
+        static COUNT: AtomicUsize = AtomicUsize::new(0);
+        static LOOKS: LazyLock<Looks> = LazyLock::new(|| {
+            Looks::new(|| {
+                COUNT.fetch_add(1, Ordering::SeqCst);
+                HashSet::from([7])
+            })
+        });
+        let mut all = JoinSet::new();
+        for group in 0..1000 {
+            all.spawn(async move { (group, LOOKS.live(group).await) });
+        }
+        let living: Vec<i32> =
+            all.join_all().await.into_iter().filter_map(|(group, live)| live.then_some(group)).collect();
+        assert_eq!(living, [7]);
+        assert!(COUNT.load(Ordering::SeqCst) <= 3, "{COUNT:?}");
+    }
+
+    #[test]
+    fn a_runtime_that_goes_down_leaves_nobody_waiting() {
+        static LOOKS: LazyLock<Looks> = LazyLock::new(|| Looks::new(HashSet::new));
+        let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let first = runtime();
+        first.block_on(async {
+            tokio::spawn(LOOKS.live(1));
+            tokio::task::yield_now().await;
+            tokio::task::yield_now().await;
+        });
+        drop(first);
+        assert!(!runtime().block_on(LOOKS.live(2)));
+    }
+}

@@ -1,0 +1,228 @@
+//! Processes that a dead daemon left behind: found by their marks wherever they went, and killed.
+//!
+//! Two marks, of which one is enough ([`mark`]): a variable in the environment, which a program may clear for its
+//! children, and a resource limit, which it inherits to all that descends from it.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Read;
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use rustix::process::Signal;
+
+use super::mark::{self, Daemon};
+use super::sweep::{Held, PAUSES_MS, Stat, everybody, is_alive, ourselves_and_above};
+
+/// The largest environment that is read; the kernel allows less in practice.
+const ENVIRON_CAP: u64 = 16 * 1024 * 1024;
+
+/// A process: its number and when it started.
+pub type Key = (u32, u64);
+
+/// What could not be killed, by instance. Of the process, as its view of others is.
+static LEFT: Mutex<Option<HashMap<String, Vec<Key>>>> = Mutex::new(None);
+
+/// By what the processes of an instance are known.
+#[derive(Debug, Clone)]
+pub struct Marks {
+    instance: String,
+    limits: HashSet<u64>,
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// How many processes were killed.
+    pub killed: usize,
+    /// Processes that live on, by number and start time: they sleep in the kernel, or belong to somebody else.
+    pub left: Vec<Key>,
+}
+
+impl Marks {
+    /// The marks of an instance's processes, where the daemon itself is known also those of their limit.
+    #[must_use]
+    pub fn new(instance: &str, daemon: Option<Daemon<'_>>) -> Self {
+        let limits = daemon.map(|daemon| mark::limits(daemon).collect()).unwrap_or_default();
+        Self { instance: instance.to_owned(), limits }
+    }
+
+    /// Does this process carry one of them?
+    fn are_on(&self, pid: u32) -> bool {
+        let variable = format!("{}={}", mark::INSTANCE, self.instance);
+        (!self.instance.is_empty() && carries(pid, variable.as_bytes()))
+            || (!self.limits.is_empty() && mark::limit_of(pid).is_some_and(|limit| self.limits.contains(&limit)))
+    }
+}
+
+/// All living processes with these marks, but for ourselves and those above us (a daemon may have been started by
+/// another one's job).
+#[must_use]
+pub fn marked(marks: &Marks) -> Vec<u32> {
+    let spared = ourselves_and_above();
+    let candidates = everybody().filter(|stat| stat.lives() && !spared.contains(&stat.pid));
+    candidates.filter(|stat| marks.are_on(stat.pid)).map(|Stat { pid, .. }| pid).collect()
+}
+
+/// Kills all processes with these marks, again until none is left. Gives up on those that do not die within two
+/// seconds; as long as one of them lives, later calls for the same instance only say so. Blocks.
+pub fn kill(marks: &Marks) -> Swept {
+    let left = remembered(&marks.instance);
+    if !left.is_empty() {
+        return Swept { killed: 0, left };
+    }
+    // Held first and then looked at once more: a number may have changed hands.
+    let look = || marked(marks).into_iter().filter_map(Held::new).filter(|held| marks.are_on(held.pid)).collect();
+    let swept = sweep(look, &PAUSES_MS.map(Duration::from_millis));
+    remember(&marks.instance, &swept.left);
+    swept
+}
+
+/// What could not be killed before and still lives.
+fn remembered(instance: &str) -> Vec<Key> {
+    let mut all = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    let Some(left) = all.as_mut().and_then(|all| all.get_mut(instance)) else { return Vec::new() };
+    left.retain(|&(pid, start)| is_alive(pid, start));
+    left.clone()
+}
+
+fn remember(instance: &str, left: &[Key]) {
+    let mut all = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
+    let all = all.get_or_insert_default();
+    // Of instances whose processes have ended there is nothing to remember.
+    all.retain(|_, left| left.iter().any(|&(pid, start)| is_alive(pid, start)));
+    if !left.is_empty() {
+        all.insert(instance.to_owned(), left.to_vec());
+    }
+}
+
+/// Somebody who is to be killed.
+trait Victim {
+    fn key(&self) -> Key;
+    fn kill(&self) -> bool;
+    fn lives(&self) -> bool;
+}
+
+impl Victim for Held {
+    fn key(&self) -> Key {
+        (self.pid, self.start)
+    }
+
+    fn kill(&self) -> bool {
+        self.signal(Signal::KILL)
+    }
+
+    fn lives(&self) -> bool {
+        is_alive(self.pid, self.start)
+    }
+}
+
+/// Looks and kills, once for each pause and once more, until a look finds nobody.
+fn sweep<V: Victim>(mut look: impl FnMut() -> Vec<V>, pauses: &[Duration]) -> Swept {
+    let mut killed = HashSet::new();
+    for pause in pauses {
+        let found = look();
+        if found.is_empty() {
+            return Swept { killed: killed.len(), left: Vec::new() };
+        }
+        killed.extend(found.iter().filter(|victim| victim.kill()).map(Victim::key));
+        // Mostly they are gone in a moment. What they forked before they died is found by the next look.
+        let mut waited = Duration::ZERO;
+        while waited < *pause && found.iter().any(Victim::lives) {
+            let step = Duration::from_millis(1).max(waited).min(*pause - waited);
+            std::thread::sleep(step);
+            waited += step;
+        }
+    }
+    let left: Vec<_> = look().iter().filter(|victim| victim.lives()).map(Victim::key).collect();
+    killed.retain(|key| !left.contains(key));
+    Swept { killed: killed.len(), left }
+}
+
+fn carries(pid: u32, variable: &[u8]) -> bool {
+    let mut environ = Vec::new();
+    fs::File::open(format!("/proc/{pid}/environ"))
+        .and_then(|file| file.take(ENVIRON_CAP).read_to_end(&mut environ))
+        .is_ok_and(|_| environ.split(|&byte| byte == 0).any(|one| one == variable))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+    use std::io::{BufRead, BufReader};
+    use std::process::{Command, Stdio};
+
+    use super::super::sweep::start_ticks;
+    use super::*;
+
+    /// Dies at a kill if it is mortal.
+    struct Actor<'a> {
+        lives: &'a Cell<bool>,
+        mortal: bool,
+    }
+
+    impl Victim for Actor<'_> {
+        fn key(&self) -> Key {
+            (u32::from(self.mortal), 0)
+        }
+
+        fn kill(&self) -> bool {
+            self.lives.set(!self.mortal);
+            true
+        }
+
+        fn lives(&self) -> bool {
+            self.lives.get()
+        }
+    }
+
+    #[test]
+    fn who_does_not_die_is_given_up_after_a_few_looks() {
+        let (mortal, immortal, looks) = (Cell::new(true), Cell::new(true), Cell::new(0));
+        let look = || {
+            looks.set(looks.get() + 1);
+            let all = [Actor { lives: &mortal, mortal: true }, Actor { lives: &immortal, mortal: false }];
+            all.into_iter().filter(Victim::lives).collect::<Vec<_>>()
+        };
+        let swept = sweep(look, &PAUSES_MS.map(|_| Duration::ZERO));
+        assert_eq!(swept, Swept { killed: 1, left: vec![(0, 0)] });
+        assert_eq!(looks.get(), PAUSES_MS.len() + 1);
+    }
+
+    #[test]
+    fn who_could_not_be_killed_is_remembered_until_it_ends() {
+        let mut child = Command::new("sleep").arg("60").spawn().unwrap();
+        let left = [(child.id(), start_ticks(child.id()).unwrap())];
+        let marks = Marks::new("an instance with one that cannot be killed", None);
+        remember(&marks.instance, &left);
+        assert_eq!(kill(&marks), Swept { killed: 0, left: left.to_vec() });
+        child.kill().unwrap();
+        child.wait().unwrap();
+        assert_eq!(kill(&marks), Swept::default());
+    }
+
+    #[test]
+    fn marked_processes_are_killed_wherever_they_went() {
+        let instance = format!("sweep{}", std::process::id());
+        // A session of its own and a parent that is gone: no group and no ancestry leads there.
+        let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$; exec >&-; while :; do sleep 0.01; done' &";
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", script]).env(mark::INSTANCE, &instance).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        child.wait().unwrap();
+        let pid: u32 = line.trim().parse().unwrap();
+        let ticks = start_ticks(pid).unwrap();
+        let marks = |instance: &str| Marks::new(instance, None);
+        assert!(marked(&marks(&instance)).contains(&pid));
+        // The mark is the whole value, not a part of it.
+        assert_eq!(kill(&marks(&instance[..instance.len() - 1])), Swept::default());
+        assert!(is_alive(pid, ticks));
+        let swept = kill(&marks(&instance));
+        assert!(swept.killed >= 1 && swept.left.is_empty(), "{swept:?}");
+        assert!(!is_alive(pid, ticks));
+        assert_eq!(kill(&marks(&instance)), Swept::default());
+        assert!(marked(&marks("")).is_empty());
+    }
+}

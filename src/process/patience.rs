@@ -1,0 +1,60 @@
+//! Starting a program when the system is short of something for a moment.
+
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use super::command::SpawnError;
+
+/// The first pause before a start is tried again.
+const FIRST: Duration = Duration::from_millis(10);
+/// The pause after which it is not tried any more; the pauses double.
+const LAST: Duration = Duration::from_millis(640);
+
+/// Spawns; again, for a moment, when the system is short of something. Dropped, it starts nothing more.
+///
+/// # Errors
+/// What `spawn` says that is not [`SpawnError::Busy`], or says for too long.
+pub async fn start<T>(mut spawn: impl FnMut() -> Result<T, SpawnError>) -> Result<T, SpawnError> {
+    let mut pause = FIRST;
+    loop {
+        match spawn() {
+            Err(SpawnError::Busy { .. }) if pause <= LAST => {}
+            ended => return ended,
+        }
+        sleep(pause).await;
+        pause *= 2;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_short_for_a_moment_is_waited_for_and_everything_else_is_told() {
+        let busy = || SpawnError::Busy { program: "p".into(), source: io::ErrorKind::WouldBlock.into() };
+        let mut tries = 0;
+        let started = start(|| {
+            tries += 1;
+            if tries < 4 { Err(busy()) } else { Ok(tries) }
+        });
+        assert_eq!(started.await.unwrap(), 4);
+        let mut tries = 0;
+        let never = start(|| -> Result<(), _> {
+            tries += 1;
+            Err(busy())
+        });
+        assert!(matches!(never.await, Err(SpawnError::Busy { .. })));
+        assert_eq!(tries, 8);
+        let mut tries = 0;
+        let refused = start(|| -> Result<(), _> {
+            tries += 1;
+            Err(SpawnError::NotFound { program: "p".into() })
+        });
+        assert!(refused.await.is_err());
+        assert_eq!(tries, 1);
+    }
+}
