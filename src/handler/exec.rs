@@ -20,26 +20,19 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGXCPU, SIGXFSZ};
 use tokio::sync::watch;
-use tokio::time::sleep;
 
 use super::contract::{Begun, Handler, Invocation, Stop, stopped};
 use super::render::{self, Unfit, Values};
 use super::{job_line, place};
 use crate::config::element::size;
 use crate::event::{Bus, Event, Kind, Stream};
-use crate::job::{Failure, Outcome};
+use crate::job::{Failure, Outcome, told};
 use crate::process::confine::{self, is_complaint};
-use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, signal_name, terminate};
+use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, patience, signal_name, terminate};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
 /// The exit status that means "later": `EX_TEMPFAIL` of sysexits.
 const LATER: i32 = 75;
-/// The longest arguments that go into the environment, where one variable has a limit.
-const ENV_ARGS_CAP: usize = 64 * 1024;
-/// The first pause before a start is tried again that failed for want of something.
-const FIRST_RETRY: Duration = Duration::from_millis(10);
-/// The pause after which it is not tried any more; the pauses double.
-const LAST_RETRY: Duration = Duration::from_millis(640);
 /// How long a stopped run's group may outlive its leader, if nobody gets urgent before.
 const GROUP_GRACE: Duration = Duration::from_secs(5);
 
@@ -103,7 +96,10 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
     let values = Values { args: &job.args, id: &job.identity.id, queue: job.queue.as_str() };
     let mut argv = render::argv(spec, values)?.into_iter();
     let mut command = Command::new(argv.next().unwrap_or_default());
-    command.args(argv).env_remove("WINDLASS_ARGS").env_remove("WINDLASS_ARGS_OMITTED");
+    command.args(argv);
+    for name in told::SOMETIMES {
+        command.env_remove(name);
+    }
     place::put(&mut command, &spec.place);
     command
         .env("WINDLASS_JOB_ID", &*job.identity.id)
@@ -112,14 +108,11 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
         .env("WINDLASS_QUEUE", job.queue.as_str())
         .env("WINDLASS_ATTEMPT", job.identity.attempt.to_string())
         .env(mark::INSTANCE, &*job.instance);
-    match &job.scheduled_at {
-        Some(at) => command.env("WINDLASS_SCHEDULED_AT", &**at),
-        None => command.env_remove("WINDLASS_SCHEDULED_AT"),
-    };
-    match std::str::from_utf8(&job.args) {
-        Ok(args) if args.len() <= ENV_ARGS_CAP && !args.contains('\0') => command.env("WINDLASS_ARGS", args),
-        _ => command.env("WINDLASS_ARGS_OMITTED", "1"),
-    };
+    if let Some(at) = &job.scheduled_at {
+        command.env(told::SCHEDULED_AT, &**at);
+    }
+    let (name, args) = told::args_variable(&job.args);
+    command.env(name, args);
     if spec.output == OutputMode::Discard && spec.result == ResultMode::Nothing {
         command.discard_stdout();
     }
@@ -133,20 +126,10 @@ async fn start(
     job: &Invocation,
     stop: &mut watch::Receiver<Stop>,
 ) -> Result<Option<Running>, SpawnError> {
-    let mut pause = FIRST_RETRY;
-    loop {
-        if *stop.borrow() > Stop::No {
-            return Ok(None);
-        }
-        match Running::spawn(command, job_line::line(job)) {
-            Ok(running) => return Ok(Some(running)),
-            Err(SpawnError::Busy { .. }) if pause <= LAST_RETRY => {}
-            Err(error) => return Err(error),
-        }
-        tokio::select! {
-            () = sleep(pause) => pause *= 2,
-            _ = stopped(stop, Stop::No) => {}
-        }
+    tokio::select! {
+        biased;
+        _ = stopped(stop, Stop::No) => Ok(None),
+        started = patience::start(|| Running::spawn(command, job_line::line(job))) => started.map(Some),
     }
 }
 

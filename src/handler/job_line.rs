@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::contract::Invocation;
-use crate::job::ecma::quote;
+use crate::job::told::{push_args, push_quoted};
 
 /// The job as one line, with its end.
 pub(super) fn line(job: &Invocation) -> Vec<u8> {
@@ -13,8 +13,7 @@ pub(super) fn line(job: &Invocation) -> Vec<u8> {
     line
 }
 
-/// Appends the job, without a line's end. The arguments go in as they are; a raw line break in JSON can only be blank
-/// space between tokens, and becomes a space.
+/// Appends the job, without a line's end.
 pub(super) fn append(line: &mut Vec<u8>, job: &Invocation) {
     let Invocation { task, queue, args, identity, claim, scheduled_at, instance: _ } = job;
     line.extend_from_slice(b"{\"id\":");
@@ -26,11 +25,7 @@ pub(super) fn append(line: &mut Vec<u8>, job: &Invocation) {
     line.extend_from_slice(b",\"queue\":");
     push_quoted(line, queue.as_str());
     line.extend_from_slice(b",\"args\":");
-    let begin = line.len();
-    line.extend_from_slice(args);
-    for byte in line.iter_mut().skip(begin).filter(|byte| matches!(byte, b'\n' | b'\r')) {
-        *byte = b' ';
-    }
+    push_args(line, args);
     // Writing to a vector cannot fail.
     let _ = write!(line, ",\"attempt\":{},\"redelivered\":{}", identity.attempt, identity.redelivered);
     if let Some(at) = scheduled_at {
@@ -40,31 +35,11 @@ pub(super) fn append(line: &mut Vec<u8>, job: &Invocation) {
     line.push(b'}');
 }
 
-/// A string as JSON. Names hardly ever need an escape.
-fn push_quoted(line: &mut Vec<u8>, text: &str) {
-    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
-        line.push(b'"');
-        line.extend_from_slice(text.as_bytes());
-        line.push(b'"');
-    } else {
-        line.extend_from_slice(quote(text).as_bytes());
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::handler::fixture::invocation;
     use crate::job::QueueName;
-
-    proptest::proptest! {
-        #[test]
-        fn any_name_is_quoted_as_json_stringify_does(text in ".*") {
-            let mut line = Vec::new();
-            push_quoted(&mut line, &text);
-            proptest::prop_assert_eq!(line, quote(&text).into_bytes());
-        }
-    }
 
     #[test]
     fn arguments_are_never_encoded_anew_and_the_line_is_one() {

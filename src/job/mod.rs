@@ -10,6 +10,7 @@ pub mod lock_key;
 pub mod name;
 pub mod outcome;
 pub mod payload;
+pub mod told;
 
 pub use failure::{Failure, FailureView};
 pub use identity::{ClaimToken, Identity};

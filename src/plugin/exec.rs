@@ -11,27 +11,21 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
 use crate::event::{Bus, Event, Kind, Stream};
 use crate::job::ecma::quote;
-use crate::job::{Outcome, TaskName};
-use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, signal_name, terminate};
+use crate::job::{Outcome, TaskName, told};
+use crate::process::{Command, Line, Running, Source, Tail, mark, patience, signal_name, terminate};
 use crate::task::plugin_spec::PluginProgram;
 
 mod answer;
 
 /// The longest answer, in bytes.
 const ANSWER_CAP: usize = 64 * 1024;
-/// The longest arguments that go into the environment, where one variable has a limit.
-const ENV_ARGS_CAP: usize = 64 * 1024;
 /// How long a program that did not answer in time may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
-/// The first pause before a start is tried again that failed for want of something.
-const FIRST_RETRY: Duration = Duration::from_millis(10);
-/// The pause after which it is not tried any more; the pauses double.
-const LAST_RETRY: Duration = Duration::from_millis(640);
 
 /// A program that is asked.
 #[derive(Debug)]
@@ -140,15 +134,7 @@ impl ExecHook {
         let mut command = Command::new(argv.next().cloned().unwrap_or_default());
         command.args(argv).cwd(&self.program.cwd);
         // Of a run that this one may be part of: its names mean another job.
-        let of_runs = [
-            "WINDLASS_JOB_ID",
-            "WINDLASS_CLAIM",
-            "WINDLASS_ATTEMPT",
-            "WINDLASS_ARGS",
-            "WINDLASS_ARGS_OMITTED",
-            "WINDLASS_SCHEDULED_AT",
-        ];
-        for name in mark::PRIVATE.into_iter().chain(of_runs).chain([mark::SUPERVISED]) {
+        for name in mark::PRIVATE.into_iter().chain(told::VARIABLES).chain([mark::SUPERVISED]) {
             command.env_remove(name);
         }
         command
@@ -168,15 +154,12 @@ impl ExecHook {
         if let Some(instance) = &job.instance {
             command.env(mark::INSTANCE, &**instance);
         }
-        match std::str::from_utf8(&job.args) {
-            Ok(args) if args.len() <= ENV_ARGS_CAP && !args.contains('\0') => command.env("WINDLASS_ARGS", args),
-            _ => command.env("WINDLASS_ARGS_OMITTED", "1"),
-        };
+        let (name, args) = told::args_variable(&job.args);
+        command.env(name, args);
         command
     }
 
-    /// The question as one line of JSON. The arguments go in as they are; a raw line break in JSON can only be blank
-    /// space between tokens, and becomes a space.
+    /// The question as one line of JSON.
     fn question(&self, point: HookPoint, job: &HookJob, outcome: Option<&Outcome>) -> Vec<u8> {
         let mut line = format!(
             "{{\"hook\":{},\"plugin\":{},\"task\":{},\"queue\":{},\"args\":",
@@ -186,7 +169,7 @@ impl ExecHook {
             quote(job.queue.as_str()),
         )
         .into_bytes();
-        line.extend(job.args.iter().map(|&byte| if matches!(byte, b'\n' | b'\r') { b' ' } else { byte }));
+        told::push_args(&mut line, &job.args);
         let mut rest = format!(",\"options\":{}", job.options);
         if let Some(identity) = &job.identity {
             rest += &format!(
@@ -210,18 +193,10 @@ impl ExecHook {
         line
     }
 
-    /// Starts the program; again, for a moment, when the system is short of something.
+    /// Starts the program.
     async fn start(&self, command: &Command, question: &[u8]) -> Result<Running, HookError> {
-        let mut pause = FIRST_RETRY;
-        loop {
-            match Running::spawn(command, question.to_vec()) {
-                Ok(running) => return Ok(running),
-                Err(SpawnError::Busy { .. }) if pause <= LAST_RETRY => {}
-                Err(error) => return Err(named("PluginSpawnError", format!("failed to {error}"), Tail::default())),
-            }
-            sleep(pause).await;
-            pause *= 2;
-        }
+        let started = patience::start(|| Running::spawn(command, question.to_vec())).await;
+        started.map_err(|error| named("PluginSpawnError", format!("failed to {error}"), Tail::default()))
     }
 
     /// Where stderr is told, and under which names; a question without a job has no place there.

@@ -185,11 +185,7 @@ impl Core {
         let count = unknown.entry(job.queue.clone()).or_insert(0u64);
         *count += 1;
         if *count == UNKNOWN_BEFORE_ADVICE {
-            self.warn(format!(
-                "{count} jobs of classes unknown here came from queue {:?} and failed; if other workers know them,                  list this instance's queues in `queues` instead of a pattern, or exclude that one with {:?}",
-                job.queue,
-                format!("!{}", job.queue)
-            ));
+            self.warn(advice(*count, &job.queue));
         }
     }
 
@@ -213,5 +209,25 @@ impl Core {
             ));
             self.bus.emit(Event::Notice { text: format!("the store answers again after {lasted}") });
         }
+    }
+}
+
+fn advice(count: u64, queue: &QueueName) -> String {
+    format!(
+        "{count} jobs of classes unknown here came from queue {:?} and failed; if other workers know them, list this \
+         instance's queues in `queues` instead of a pattern, or exclude that one with {:?}",
+        queue,
+        format!("!{queue}")
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_advice_is_one_sentence_without_gaps() {
+        let advice = advice(10, &QueueName::as_stored("mail"));
+        assert!(!advice.contains("  ") && advice.ends_with("or exclude that one with \"!mail\""), "{advice}");
     }
 }

@@ -66,6 +66,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
     describe(core, worker, &mut job, &view.class);
     let dispatch = core.dispatch.borrow();
     let Some((task, handler)) = dispatch.get(&view.class) else {
+        core.unknown_class(&job);
         return Readied::Refused(job, Failure::unknown_class(&view.class));
     };
     job.known = Some((Arc::clone(task), Arc::clone(handler)));

@@ -30,9 +30,6 @@ impl LaneTask {
         put_off: bool,
     ) -> Option<Box<Attempt>> {
         let bus = &self.core.bus;
-        if job.known.is_none() {
-            self.core.unknown_class(job);
-        }
         if let Verdict::Requeued { identity } = &ending.verdict {
             let (id, times) = (&identity.id, identity.redelivered);
             let text = format!("the run of job {id} was cut off; it goes back to its queue, redelivery {times}");

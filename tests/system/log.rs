@@ -10,6 +10,7 @@ use rustix::fs::{Mode, OFlags};
 use rustix::process::Signal;
 
 use crate::daemon::{Folder, eventually, signal};
+use crate::support::redis::{Options, RedisServer};
 
 /// A daemon that may not be left behind.
 struct Running(Child);
@@ -130,5 +131,27 @@ fn a_full_disk_under_the_log_stops_nothing() {
     let folder = folder();
     let daemon = Running::with_stderr(&folder, File::options().write(true).open("/dev/full").expect("must be there"));
     run_jobs(&folder, 50, 50);
+    daemon.stop();
+}
+
+#[test]
+fn bytes_that_are_no_job_are_not_told_as_classes_that_others_may_know() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let folder = Folder::new(&server.url(), "");
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    let push = |bytes: &str| {
+        for _ in 0..20 {
+            server.command(&["RPUSH", "resque:queue:default", bytes]);
+        }
+        server.command(&["SADD", "resque:queues", "default"]);
+    };
+    push("no job");
+    eventually("they are failed", || folder.windlass(&["--json", "failed", "count"]).1.contains("20"));
+    assert!(!daemon.log().contains("classes unknown here"), "{}", daemon.log());
+    push("{\"class\":\"nobodys\",\"queue\":\"default\",\"args\":[]}");
+    daemon.wait_log(
+        "10 jobs of classes unknown here came from queue \"default\" and failed; if other workers know them,",
+    );
     daemon.stop();
 }

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use crate::config::reader::Value;
 
 /// The longest duration that is taken: whoever writes more has mistaken the unit.
-const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+pub const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// What a bare number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::{Instant, sleep_until};
 
 use super::ask::Ask;
 use super::fleet::{Fleet, Parting};
@@ -17,27 +17,12 @@ use super::member::Badge;
 use super::session::{End, Remains, Session};
 use crate::event::Event;
 use crate::handler::place;
-use crate::job::{Failure, Outcome};
+use crate::job::{Failure, Outcome, told};
 use crate::process::confine::is_complaint;
-use crate::process::{Command, Duplex, SpawnError, mark, signal::status_text};
+use crate::process::{Command, Duplex, SpawnError, mark, patience, signal::status_text};
 
-/// The first pause before a start is tried again that failed for want of something.
-const FIRST_RETRY: Duration = Duration::from_millis(10);
-/// The pause after which it is not tried any more; the pauses double.
-const LAST_RETRY: Duration = Duration::from_millis(640);
 /// How long others of its group may outlive a child that ended as it was asked to.
 const GROUP_GRACE: Duration = Duration::from_secs(5);
-
-/// Variables that speak of one job, which a child that serves many must not inherit from a job around us.
-const OF_A_JOB: [&str; 7] = [
-    "WINDLASS_JOB_ID",
-    "WINDLASS_CLAIM",
-    "WINDLASS_QUEUE",
-    "WINDLASS_ATTEMPT",
-    "WINDLASS_ARGS",
-    "WINDLASS_ARGS_OMITTED",
-    "WINDLASS_SCHEDULED_AT",
-];
 
 /// A place in the fleet, given back whatever happens.
 struct Membership {
@@ -82,7 +67,7 @@ async fn live(fleet: Arc<Fleet>, badge: Badge) {
             () = bell.notified() => if unwanted() { return membership.part(Vec::new(), Parting::Asked) },
         }
     }
-    let duplex = match start(&command(&fleet, &instance)).await {
+    let duplex = match start(&fleet, &instance).await {
         Ok(duplex) => duplex,
         Err(error) => return membership.stillborn(&not_started(&fleet, &format!("failed to {error}"), Vec::new())),
     };
@@ -179,17 +164,10 @@ fn not_started(fleet: &Fleet, why: &str, backtrace: Vec<String>) -> Failure {
     Failure { backtrace, ..Failure::new("SpawnError", format!("task \"{}\": {why}", fleet.task)) }
 }
 
-/// Starts the process; again, for a moment, when the system is short of something.
-async fn start(command: &Command) -> Result<Duplex, SpawnError> {
-    let mut pause = FIRST_RETRY;
-    loop {
-        match Duplex::spawn(command) {
-            Err(SpawnError::Busy { .. }) if pause <= LAST_RETRY => {}
-            ended => return ended,
-        }
-        sleep(pause).await;
-        pause *= 2;
-    }
+/// Starts the process.
+async fn start(fleet: &Fleet, instance: &str) -> Result<Duplex, SpawnError> {
+    let command = command(fleet, instance);
+    patience::start(|| Duplex::spawn(&command)).await
 }
 
 /// The command of a child.
@@ -197,7 +175,7 @@ pub(super) fn command(fleet: &Fleet, instance: &str) -> Command {
     let mut argv = fleet.spec.argv.iter();
     let mut command = Command::new(argv.next().cloned().unwrap_or_default());
     command.args(argv);
-    for name in OF_A_JOB {
+    for name in told::VARIABLES {
         command.env_remove(name);
     }
     place::put(&mut command, &fleet.spec.place);

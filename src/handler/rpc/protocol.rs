@@ -17,6 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
+use crate::config::element::duration::LONGEST;
 use crate::handler::contract::Invocation;
 use crate::handler::job_line;
 use crate::job::Failure;
@@ -188,7 +189,7 @@ fn failure(error: &RawValue) -> Result<Answer, String> {
         Some((json, None)) => {
             let found = shown(json.as_bytes());
             failure.error = format!(
-                "expected retry_later to be true, milliseconds or a duration such as \"30s\", found {found}: {}",
+                "expected retry_later to be true, milliseconds or a duration such as \"30s\" (at most 10 years), found {found}: {}",
                 failure.error
             );
         }
@@ -200,12 +201,15 @@ fn failure(error: &RawValue) -> Result<Answer, String> {
     Ok(Answer::Error(failure))
 }
 
+/// A delay as `retry_later` in a task file takes it: at least a millisecond, and no more than a mistake of unit gives.
 fn later_of(raw: &RawValue) -> Option<Duration> {
-    if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
-        return humantime::parse_duration(text.trim()).ok();
-    }
-    let ms: f64 = serde_json::from_str(raw.get()).ok()?;
-    Duration::try_from_secs_f64(ms / 1000.0).ok()
+    let delay = if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
+        humantime::parse_duration(text.trim()).ok()?
+    } else {
+        let ms: f64 = serde_json::from_str(raw.get()).ok()?;
+        Duration::try_from_secs_f64(ms / 1000.0).ok()?
+    };
+    (delay <= LONGEST).then(|| delay.max(Duration::from_millis(1)))
 }
 
 fn shorten(text: &mut String) {
@@ -290,12 +294,14 @@ mod tests {
 
     #[test]
     fn later_is_true_or_a_duration() {
-        for (json, ms) in [("true", None), ("1500", Some(1500)), ("0.5", Some(0)), ("\"2m\"", Some(120_000))] {
+        for (json, ms) in
+            [("true", None), ("1500", Some(1500)), ("0.5", Some(1)), ("0", Some(1)), ("\"2m\"", Some(120_000))]
+        {
             let delay = error(&format!("{{\"retry_later\":{json}}}"));
             let Answer::Later(delay) = delay else { panic!("{json}: {delay:?}") };
             assert_eq!(delay.map(|delay| delay.as_millis()), ms, "{json}");
         }
-        for json in ["-1", "\"soon\"", "[]", "1e300"] {
+        for json in ["-1", "\"soon\"", "[]", "1e300", "\"11years\"", "1e12"] {
             let Answer::Error(failure) = error(&format!("{{\"retry_later\":{json}}}")) else { panic!("{json}") };
             assert!(failure.error.starts_with("expected retry_later to be true"), "{}", failure.error);
         }

@@ -1,0 +1,69 @@
+//! A job as programs are told of it: in the environment, and in a line of JSON.
+
+use super::ecma::quote;
+
+/// The variables that speak of one run. A program that speaks of another one, or of many, must not inherit them.
+pub const VARIABLES: [&str; 7] =
+    ["WINDLASS_JOB_ID", "WINDLASS_CLAIM", "WINDLASS_QUEUE", "WINDLASS_ATTEMPT", ARGS, ARGS_OMITTED, SCHEDULED_AT];
+/// Those of them that not every run has.
+pub const SOMETIMES: [&str; 3] = [ARGS, ARGS_OMITTED, SCHEDULED_AT];
+/// The occurrence of the schedule that enqueued the job.
+pub const SCHEDULED_AT: &str = "WINDLASS_SCHEDULED_AT";
+const ARGS: &str = "WINDLASS_ARGS";
+const ARGS_OMITTED: &str = "WINDLASS_ARGS_OMITTED";
+
+/// The longest arguments that go into the environment, where one variable has a limit.
+pub const ENV_ARGS_CAP: usize = 64 * 1024;
+
+/// The variable that tells the arguments, or that they stand only in the line.
+#[must_use]
+pub fn args_variable(args: &[u8]) -> (&'static str, &str) {
+    match std::str::from_utf8(args) {
+        Ok(args) if args.len() <= ENV_ARGS_CAP && !args.contains('\0') => (ARGS, args),
+        _ => (ARGS_OMITTED, "1"),
+    }
+}
+
+/// Appends the arguments to a line, as they are. A raw line break in JSON can only be blank space between tokens, and
+/// becomes a space.
+pub fn push_args(line: &mut Vec<u8>, args: &[u8]) {
+    let begin = line.len();
+    line.extend_from_slice(args);
+    for byte in line.iter_mut().skip(begin).filter(|byte| matches!(byte, b'\n' | b'\r')) {
+        *byte = b' ';
+    }
+}
+
+/// Appends a string as JSON. Names hardly ever need an escape.
+pub fn push_quoted(line: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
+        line.push(b'"');
+        line.extend_from_slice(text.as_bytes());
+        line.push(b'"');
+    } else {
+        line.extend_from_slice(quote(text).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn any_name_is_quoted_as_json_stringify_does(text in ".*") {
+            let mut line = Vec::new();
+            push_quoted(&mut line, &text);
+            proptest::prop_assert_eq!(line, quote(&text).into_bytes());
+        }
+    }
+
+    #[test]
+    fn arguments_that_no_variable_can_hold_are_omitted() {
+        assert_eq!(args_variable(b"[1]"), (ARGS, "[1]"));
+        let long = format!("[\"{}\"]", "x".repeat(ENV_ARGS_CAP));
+        for args in [&b"[\"\0\"]"[..], b"[\"\xff\"]", long.as_bytes()] {
+            assert_eq!(args_variable(args), (ARGS_OMITTED, "1"));
+        }
+    }
+}
