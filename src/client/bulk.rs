@@ -114,7 +114,8 @@ fn read_line(raw: &[u8], foreign: bool, registry: &Registry) -> Result<(Job, Opt
     struct Line<'a> {
         #[serde(borrow)]
         task: Cow<'a, str>,
-        #[serde(borrow, default)]
+        // `null` is one argument, as in `--args null`.
+        #[serde(borrow, default, deserialize_with = "given")]
         args: Option<&'a RawValue>,
         #[serde(borrow, default)]
         queue: Option<Cow<'a, str>>,
@@ -137,6 +138,11 @@ fn read_line(raw: &[u8], foreign: bool, registry: &Registry) -> Result<(Job, Opt
     });
     let request = Request { task: line.task.into_owned(), args, queue: line.queue.map(Cow::into_owned), foreign };
     Ok((request.resolve(registry)?, at.transpose()?))
+}
+
+/// A member that is there, whatever it holds.
+fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 impl Client {
@@ -223,7 +229,7 @@ mod tests {
 
     #[test]
     fn lines_become_jobs_and_blank_ones_nothing() {
-        let text = "{\"task\":\"add\",\"args\":[1,2]}\r\n\n{\"task\":\"add\",\"args\":{\"x\":1.0},\"queue\":\"q\",\"at\":1999999999500}\n{\"task\":\"add\",\"at\":\"@5\"}";
+        let text = "{\"task\":\"add\",\"args\":[1,2]}\r\n\n{\"task\":\"add\",\"args\":{\"x\":1.0},\"queue\":\"q\",\"at\":1999999999500}\n{\"task\":\"add\",\"at\":\"@5\"}\n{\"task\":\"add\",\"args\":null}";
         let jobs = lines(text).unwrap();
         let payloads: Vec<_> = jobs.iter().map(|job| std::str::from_utf8(&job.job.payload).unwrap()).collect();
         assert_eq!(
@@ -231,11 +237,12 @@ mod tests {
             [
                 r#"{"class":"add","queue":"math","args":[1,2]}"#,
                 r#"{"class":"add","queue":"q","args":[{"x":1}]}"#,
-                r#"{"class":"add","queue":"math","args":[]}"#
+                r#"{"class":"add","queue":"math","args":[]}"#,
+                r#"{"class":"add","queue":"math","args":[null]}"#
             ]
         );
         let when: Vec<_> = jobs.iter().map(|job| (job.line, job.at.map(Moment::second))).collect();
-        assert_eq!(when, [(1, None), (3, Some(2_000_000_000)), (4, Some(5))]);
+        assert_eq!(when, [(1, None), (3, Some(2_000_000_000)), (4, Some(5)), (5, None)]);
     }
 
     #[test]

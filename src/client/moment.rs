@@ -95,15 +95,17 @@ impl Moment {
     }
 }
 
-/// Reads a delay, in milliseconds.
+/// Reads a delay, in milliseconds. A negative number of them means at once, as in node-resque.
 ///
 /// # Errors
 /// Says which forms there are.
 pub fn parse_delay(text: &str) -> Result<i64, MomentError> {
     let text = text.trim();
     let no_duration = || MomentError::NoDuration(text.to_owned());
-    let ms = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().map_err(|_| no_duration())?
+    let digits = text.strip_prefix('-').unwrap_or(text);
+    let ms = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
+        // A second is enough for what is rounded to seconds to be past.
+        text.parse::<i64>().map_err(|_| no_duration())?.max(-1000)
     } else {
         let duration = humantime::parse_duration(text).map_err(|_| no_duration())?;
         i64::try_from(duration.as_millis()).map_err(|_| no_duration())?
@@ -166,7 +168,8 @@ mod tests {
         assert_eq!(parse_delay("90s"), Ok(90_000));
         assert_eq!(parse_delay("1h 30m"), Ok(5_400_000));
         assert_eq!(parse_delay("250"), Ok(250));
-        for bad in ["", "soon", "-5", "-5s", "99999999999999999999", "1.5"] {
+        assert_eq!((parse_delay("-1"), parse_delay("-86400000")), (Ok(-1), Ok(-1000)), "at once");
+        for bad in ["", "soon", "-", "-5s", "99999999999999999999", "1.5"] {
             assert!(parse_delay(bad).is_err(), "{bad}");
         }
     }

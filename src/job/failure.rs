@@ -21,7 +21,10 @@ pub const STUCK_MARKER: &str = "queue#forceCleanWorker";
 pub const STUCK_BY_US: &str = "windlass";
 
 /// The class under which bytes that are no job are put on record, as node-resque has no word for it.
-pub const UNPARSEABLE: &str = "<unparseable>";
+pub const UNPARSEABLE: &str = "(unparseable)";
+
+/// What it was called before, which resque-web took for a tag and did not show.
+const UNPARSEABLE_BEFORE: &str = "<unparseable>";
 
 /// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -200,7 +203,9 @@ fn original(payload: &str) -> Bytes {
         args: (String,),
     }
     match serde_json::from_str::<Wrapped>(payload) {
-        Ok(wrapped) if wrapped.class == UNPARSEABLE => Bytes::from(wrapped.args.0),
+        Ok(wrapped) if [UNPARSEABLE, UNPARSEABLE_BEFORE].contains(&wrapped.class.as_str()) => {
+            Bytes::from(wrapped.args.0)
+        }
         _ => Bytes::copy_from_slice(payload.as_bytes()),
     }
 }
@@ -252,6 +257,8 @@ mod tests {
         let go = FailureView::parse(br#"{"failed_at":"x","payload":null,"backtrace":null,"worker":"w","queue":7}"#);
         assert_eq!((go.worker.as_deref(), go.queue, go.backtrace.len()), (Some("w"), None, 0));
         assert!(FailureView::parse(b"not json").worker.is_none());
+        let before = FailureView::parse(br#"{"payload":{"class":"<unparseable>","args":["{bad"]}}"#);
+        assert_eq!(before.payload.as_deref(), Some(&b"{bad"[..]));
         assert!(FailureView::parse(&Failure::stuck("h", WHEN).record("w", "q", b"{}", WHEN)).is_stuck());
         assert_eq!(iso_date(WHEN), "2026-11-24T03:26:18.000Z");
     }

@@ -58,7 +58,12 @@ pub async fn reconcile(
         let boot = !fresh.0.contains(&task.name);
         // The store judges once more; this only spares it the question, so it errs early.
         let overdue = entry.is_none_or(|entry| entry.due_s + 1 < now_ms / 1000);
-        if !(boot || overdue || is_held) || entry.is_some_and(|entry| entry.stopped) {
+        if entry.is_some_and(|entry| entry.stopped) {
+            // Whoever starts it looks after it then.
+            fresh.0.insert(task.name.clone());
+            continue;
+        }
+        if !(boot || overdue || is_held) {
             continue;
         }
         let what = format!("periodic task {}", task.name);

@@ -157,6 +157,40 @@ fn c13_a_node_resque_worker_that_stopped_pinging_is_cleaned_away_whole() {
 }
 
 #[test]
+fn c13_the_job_lock_of_a_killed_node_resque_worker_is_freed_with_it() {
+    let world = World::new();
+    let mut peer = world.peer(r#"{"wait":{"behaviour":"wait","plugins":["JobLock"]}}"#);
+    peer.start_worker("peer:77", r#"["math"]"#);
+    peer.queue("enqueue", r#"["math","wait",[1,"a b"]]"#);
+    peer.wait_ran("wait");
+    peer.kill();
+    let locks = || world.texts(&["KEYS", "resque:workerslock:*"]);
+    assert_eq!(locks(), [r#"resque:workerslock:wait:math:[1,"a b"]"#]);
+    let daemon = world.daemon(&Settings { more: "stuck_worker_timeout = \"1s\"", ..Settings::scheduler_only() });
+    eventually("its job is failed", || world.failed().len() == 1);
+    assert_eq!(locks(), Vec::<String>::new());
+    daemon.stop();
+}
+
+#[test]
+fn force_clean_frees_the_job_lock_of_a_node_resque_worker_and_a_ruby_heartbeat() {
+    let world = World::new();
+    let mut peer = world.peer(r#"{"wait":{"behaviour":"wait","plugins":["JobLock"]}}"#);
+    peer.start_worker("peer:77", r#"["math"]"#);
+    peer.queue("enqueue", r#"["math","wait",[1]]"#);
+    peer.wait_ran("wait");
+    peer.kill();
+    world.redis(&["SADD", "resque:workers", "ruby:1:math"]);
+    world.redis(&["HSET", "resque:workers:heartbeat", "ruby:1:math", "2026-11-24T03:28:19+00:00"]);
+    for name in ["peer:77", "ruby:1"] {
+        let answer = world.windlass(&["workers", "force-clean", name, "--yes"]);
+        assert_eq!(answer.code, Some(0), "{answer:?}");
+    }
+    assert_eq!(world.texts(&["KEYS", "resque:workerslock:*"]), Vec::<String>::new());
+    assert_eq!(world.int(&["HLEN", "resque:workers:heartbeat"]), 0);
+}
+
+#[test]
 fn c13_its_job_is_enqueued_again_where_the_configuration_says_so() {
     let world = World::new();
     let mut peer = world.peer(r#"{"wait":{"behaviour":"wait"}}"#);

@@ -83,6 +83,23 @@ fn e02_a_killed_leader_is_followed_when_its_lock_runs_out() {
     peer.stop_scheduler("peer:2");
 }
 
+/// node-resque's lock stands for three minutes after its holder was killed; its jobs do not wait for that.
+#[test]
+fn e02_what_a_killed_leader_leaves_overdue_is_promoted_although_its_lock_stands() {
+    let world = World::new();
+    let mut peer = world.peer("{}");
+    peer.start_scheduler("peer:1", r#""timeout":100"#);
+    eventually("node-resque leads", || world.leader().as_deref() == Some("peer:1"));
+    peer.kill();
+    let daemon = world.daemon(&Settings::scheduler_only());
+    world.delay(1000, r#"{"class":"good","queue":"math","args":[1]}"#);
+    eventually("it is promoted", || world.moved() == 1);
+    assert_eq!(world.leader().as_deref(), Some("peer:1"), "the lock is not ours, and stays");
+    world.delay(1001, r#"{"class":"good","queue":"math","args":[2]}"#);
+    eventually("so is the next", || world.moved() == 2);
+    daemon.stop();
+}
+
 #[test]
 fn e03_who_lost_the_lead_stops_within_a_batch_and_leaves_the_lock_alone() {
     const JOBS: usize = 100_000;

@@ -203,8 +203,12 @@ async fn of_a_dead_instances_workers_only_what_node_resque_failed_is_dropped() {
     let claims = instance.claim(&["q"], &[1, 2]).await;
     // Failures since, more and larger than one look takes in.
     clean_as_node_resque(&f, &claims[0].worker, Some(&stuck(&claims[0].worker, &claims[0], NOW_MS)));
-    for _ in 0..600 {
-        f.redis_command(&["RPUSH", &f.key("failed"), "{}"]);
+    let later = Failure::new("Error", "x").record("w:1", "q", b"{}", NOW_MS + 60_000);
+    for _ in 0..42 {
+        let records: Vec<&[u8]> = std::iter::repeat_n(&later[..], 600).collect();
+        let list = f.key("failed");
+        let command: Vec<&[u8]> = [&b"RPUSH"[..], list.as_bytes()].into_iter().chain(records).collect();
+        f.redis_command(&command);
     }
     for _ in 0..3 {
         f.redis_command(&["RPUSH", &f.key("failed"), &"x".repeat(800_000)]);

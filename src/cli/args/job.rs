@@ -47,7 +47,7 @@ pub struct EnqueueArgs {
     #[arg(long, value_name = "TIME", value_parser = value::time, conflicts_with_all = ["delay", "front"])]
     pub at: Option<TimeArg>,
     /// Not before so much time has passed: 90s, 10m, 1h 30m, or milliseconds
-    #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = value::delay, conflicts_with = "front")]
+    #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = value::delay, allow_hyphen_values = true, conflicts_with = "front")]
     pub delay: Option<i64>,
     /// To the head of the queue
     #[arg(long)]

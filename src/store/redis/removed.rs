@@ -23,8 +23,11 @@ static STUCK_RECORDS: Script = script!("stuck_records");
 const PAGE: usize = 500;
 const PAGE_BYTES: usize = 1024 * 1024;
 
-/// How many of the newest are looked at. A worker is missed within seconds, a dead one within minutes.
-const MOST: u64 = 20_000;
+/// How many of the newest are looked at, where their dates do not end the search before.
+const MOST: u64 = 1_000_000;
+
+/// How far the clocks of those who write failures may be apart.
+const SKEW_MS: i64 = 3_600_000;
 
 /// JavaScript's dates have no milliseconds.
 const DATE_STEP_MS: i64 = 1000;
@@ -32,6 +35,9 @@ const DATE_STEP_MS: i64 = 1000;
 /// For each of these records of removed workers: has somebody failed its job?
 pub(super) async fn were_failed(connection: &Connection, records: &[WorkingRecord]) -> Result<Vec<bool>, StoreError> {
     let mut failed = vec![false; records.len()];
+    // A record without a date proves nothing (below). None of the others was failed before its run began.
+    let began = records.iter().filter_map(|record| date::parse(record.run_at.as_deref()?)).min();
+    let Some(began) = began else { return Ok(failed) };
     let mut past = 0;
     loop {
         let mut call = connection.call();
@@ -42,13 +48,16 @@ pub(super) async fn were_failed(connection: &Connection, records: &[WorkingRecor
         }
         let mut found = reply::list(connection.run(&STUCK_RECORDS, call).await?)?.into_iter();
         past = reply::count(found.next().unwrap_or(Frame::Null))?;
+        let oldest = reply::bytes(found.next().unwrap_or(Frame::Null))?;
+        let oldest = oldest.and_then(|text| date::parse(std::str::from_utf8(&text).ok()?));
         for raw in found {
             let failure = FailureView::parse(&reply::bytes(raw)?.unwrap_or_default());
             for (failed, record) in failed.iter_mut().zip(records) {
                 *failed = *failed || tells_of(&failure, record);
             }
         }
-        if past == 0 || past >= MOST || failed.iter().all(|failed| *failed) {
+        let is_before = oldest.is_some_and(|oldest| oldest.saturating_add(SKEW_MS) < began);
+        if past == 0 || past >= MOST || is_before || failed.iter().all(|failed| *failed) {
             return Ok(failed);
         }
     }

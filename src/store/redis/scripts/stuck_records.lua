@@ -4,8 +4,8 @@
 -- ARGV   now (unused), how many of the newest are passed over, how many are looked at, and at how many bytes the look
 --        ends; the marker as it stands in such a record, number of workers, per worker its member as it stands in its
 --        records: `"worker":"<name>"`
--- returns {how many are passed over or looked at, 0 if there are no older ones; the records that carry the marker and
---         one of the members, the newest first}
+-- returns {how many are passed over or looked at, 0 if there are no older ones; when the oldest of them was written, as
+--         it says itself, or ""; the records that carry the marker and one of the members, the newest first}
 --
 -- Why record by record: one may be as long as a job's arguments, and most are of no interest.
 
@@ -17,14 +17,14 @@ for i = 1, count do
   names[i] = arg()
 end
 local length = must('LLEN', FAILED)
-local found = { 0 }
+local found, oldest = { 0, '' }, nil
 for position = past + 1, length do
   if position > past + looks or bytes <= 0 then
     found[1] = position - 1
     break
   end
   local record = redis.call('LRANGE', FAILED, -position, -position)[1]
-  bytes = bytes - #record
+  bytes, oldest = bytes - #record, record
   if string.find(record, marker, 1, true) then
     for i = 1, count do
       if string.find(record, names[i], 1, true) then
@@ -33,5 +33,10 @@ for position = past + 1, length do
       end
     end
   end
+end
+-- The date stands first or last in a record; in between there may be a job's arguments.
+if oldest then
+  local date = '"failed_at":"([^"]*)"'
+  found[2] = string.match(string.sub(oldest, -200), '.*' .. date) or string.match(string.sub(oldest, 1, 100), date) or ''
 end
 return found
