@@ -20,19 +20,25 @@ extern crate self as windlass;
 
 pub mod admin;
 pub mod backoff;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod client;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod event;
+#[cfg(feature = "daemon")]
 pub mod handler;
 pub mod job;
 pub mod plugin;
+#[cfg(feature = "daemon")]
 pub mod pool;
 pub mod prelude;
 pub mod process;
+#[cfg(feature = "daemon")]
 pub mod scheduler;
 pub mod store;
 pub mod task;
+#[cfg(feature = "daemon")]
 pub mod telemetry;

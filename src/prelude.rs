@@ -12,9 +12,13 @@
 //! # let _ = program;
 //! ```
 
+#[cfg(feature = "cli")]
 pub use crate::cli::Program;
-pub use crate::client::{Client, ClientError, Request};
+pub use crate::client::enqueue::Placed;
+pub use crate::client::{Client, ClientError, Request, RequestError};
+#[cfg(feature = "daemon")]
 pub use crate::handler::contract::{Handler, Stop};
+#[cfg(feature = "daemon")]
 pub use crate::handler::typed::{Context, Json};
 pub use crate::job::{Args, Failure, Outcome, QueueName, TaskName};
 pub use crate::plugin::hook::{Decision, Hook, HookError, HookJob};

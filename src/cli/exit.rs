@@ -85,8 +85,10 @@ impl CliError {
                     | RequestError::PeriodicArguments { .. }
                     | RequestError::Name { .. }
                     | RequestError::Input(_)
-                    | RequestError::Args(_) => Exit::Usage,
+                    | RequestError::Args(_)
+                    | RequestError::Encode(_) => Exit::Usage,
                 },
+                ClientError::Address(_) => Exit::Usage,
                 ClientError::Duplicate { .. } | ClientError::Plugin(_) => Exit::Failure,
                 ClientError::Store(error) => store(error),
             },

@@ -5,10 +5,13 @@ use std::sync::Arc;
 use super::error::ClientError;
 use super::hooked;
 use super::request::{Job, Request};
+use crate::config::element::store_url::StoreUrl;
+use crate::config::element::tls_files::TlsFiles;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
+use crate::store::open::open;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 use crate::store::role;
 use crate::task::registry::Registry;
@@ -38,6 +41,19 @@ impl Client {
     #[must_use]
     pub fn new(store: Store<role::Client>, registry: Arc<Registry>) -> Self {
         Self { store, registry, plugins: Arc::default() }
+    }
+
+    /// A client of the store at this address (`redis://...`, `sqlite:FILE`; a relative path is taken from the working
+    /// directory), for tasks that other programs define. Redis' keys stand under `namespace`, which is `resque` by
+    /// default everywhere.
+    ///
+    /// # Errors
+    /// An address that is none, and a store that cannot be reached or used.
+    pub async fn connect(address: &str, namespace: &str) -> Result<Self, ClientError> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let url = StoreUrl::parse(address, &here, None).map_err(ClientError::Address)?;
+        let store = open(&url, &TlsFiles::default(), namespace).await?;
+        Ok(Self::new(store.narrow(), Arc::default()))
     }
 
     /// With plugins in code.

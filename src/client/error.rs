@@ -1,12 +1,17 @@
 //! Why a client's call did not lead to a job.
 
 use super::request::RequestError;
+use crate::config::element::store_url_error::StoreUrlError;
 use crate::plugin::hooks::HookFailure;
 use crate::store::error::StoreError;
 
 /// A refused or failed call. A plugin's veto is no error.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum ClientError {
+    /// The text is no store's address.
+    #[error("the address of a store: {0}")]
+    Address(#[from] StoreUrlError),
     /// The request cannot be granted as it stands; nothing was written.
     #[error(transparent)]
     Request(#[from] RequestError),

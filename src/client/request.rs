@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use serde::Serialize;
 
 use crate::config::error::closest;
 use crate::job::ecma::EcmaError;
@@ -15,7 +16,18 @@ use crate::task::inputs::{self, InputError};
 use crate::task::registry::Registry;
 
 /// What a caller asks: run this task.
+///
+/// ```
+/// use windlass::prelude::*;
+///
+/// # fn main() -> Result<(), RequestError> {
+/// let mail = Request::new("sendMail").arg(&serde_json::json!({"to": "ada@example.org"}))?.queue("mail");
+/// # let _ = mail;
+/// # Ok(())
+/// # }
+/// ```
 #[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
 pub struct Request {
     /// The task's name.
     pub task: String,
@@ -66,6 +78,9 @@ pub enum RequestError {
     /// Arguments that are no JSON.
     #[error("arguments: {0}")]
     Args(#[from] EcmaError),
+    /// A value that is no JSON.
+    #[error("arguments: {0}")]
+    Encode(String),
 }
 
 /// A sound request: a job, ready for the store.
@@ -83,6 +98,47 @@ pub struct Job {
 }
 
 impl Request {
+    /// A request for this task, without arguments, on its own queue.
+    #[must_use]
+    pub fn new(task: impl Into<String>) -> Self {
+        Self { task: task.into(), ..Self::default() }
+    }
+
+    /// With one argument, which is how ActionHero gives a task its inputs.
+    ///
+    /// # Errors
+    /// If the value is no JSON.
+    pub fn arg(self, value: &impl Serialize) -> Result<Self, RequestError> {
+        self.list(&[value])
+    }
+
+    /// With a list of arguments: a value that is an array as JSON, such as a slice or a tuple.
+    ///
+    /// # Errors
+    /// If the value is no JSON.
+    pub fn list(self, values: &(impl Serialize + ?Sized)) -> Result<Self, RequestError> {
+        let text = serde_json::to_string(values).map_err(|error| RequestError::Encode(error.to_string()))?;
+        Ok(self.args(Args::from_json(&text)?))
+    }
+
+    /// With these arguments.
+    #[must_use]
+    pub fn args(self, args: impl Into<Option<Args>>) -> Self {
+        Self { args: args.into(), ..self }
+    }
+
+    /// On this queue instead of the task's own.
+    #[must_use]
+    pub fn queue(self, queue: impl Into<String>) -> Self {
+        Self { queue: Some(queue.into()), ..self }
+    }
+
+    /// For a task that is not defined here, because other workers know it. Its queue must be named.
+    #[must_use]
+    pub fn foreign(self) -> Self {
+        Self { foreign: true, ..self }
+    }
+
     /// Checks the request against the tasks that are known.
     ///
     /// # Errors

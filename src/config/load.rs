@@ -8,8 +8,6 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use tracing_subscriber::EnvFilter;
-
 use super::element::duration::{self, Unit, show};
 use super::element::event_level::EventLevel;
 use super::element::log_format::{self, LogFormat};
@@ -285,7 +283,12 @@ const FILTER: &str =
 /// the name of a module, and silence the log.
 fn filter(text: &str) -> Result<String, Option<&'static str>> {
     if text.contains(['=', ',', ':', '[']) {
-        return if EnvFilter::builder().parse(text).is_ok() { Ok(text.to_owned()) } else { Err(None) };
+        // A program without a daemon logs nothing by it.
+        #[cfg(feature = "daemon")]
+        if tracing_subscriber::EnvFilter::builder().parse(text).is_err() {
+            return Err(None);
+        }
+        return Ok(text.to_owned());
     }
     let word = text.trim();
     EventLevel::from_word(word)

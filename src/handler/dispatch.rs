@@ -13,8 +13,11 @@ use tokio::time::Instant;
 use super::builtin::Builtins;
 use super::contract::{Begun, Handler, Invocation, Stop};
 use super::exec::Exec;
+#[cfg(feature = "http")]
 use super::http::{Http, SystemTrust};
+#[cfg(feature = "rpc")]
 use super::rpc::Rpc;
+#[cfg(feature = "http")]
 use crate::clock::SystemClock;
 use crate::event::Bus;
 use crate::job::{Failure, Outcome, TaskName};
@@ -30,11 +33,14 @@ impl Dispatch {
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "a bus is a handle, and goes to every handler")]
     pub fn new(registry: &Registry, builtins: &Builtins, bus: Bus) -> Self {
+        #[cfg(feature = "http")]
         let trust = SystemTrust::default();
         let handler = |task: &TaskDefinition| -> Arc<dyn Handler> {
             match &task.handler {
                 HandlerSpec::Exec(spec) => Arc::new(Exec::new(spec.clone(), bus.clone())),
+                #[cfg(feature = "rpc")]
                 HandlerSpec::Rpc(spec) => Arc::new(Rpc::new(spec.clone(), task.name.clone(), bus.clone())),
+                #[cfg(feature = "http")]
                 HandlerSpec::Http(spec) => match Http::new(spec, trust.clone(), Arc::new(SystemClock)) {
                     Ok(handler) => Arc::new(handler),
                     Err(why) => Arc::new(Unusable(why)),
@@ -43,6 +49,14 @@ impl Dispatch {
                     Some(handler) => Arc::clone(handler),
                     None => Arc::new(Unusable(format!("there is no builtin called \"{}\"", spec.name))),
                 },
+                #[cfg(not(feature = "rpc"))]
+                HandlerSpec::Rpc(_) => {
+                    Arc::new(Unusable("this program was built without the feature `rpc`".to_owned()))
+                }
+                #[cfg(not(feature = "http"))]
+                HandlerSpec::Http(_) => {
+                    Arc::new(Unusable("this program was built without the feature `http`".to_owned()))
+                }
             }
         };
         let tasks = registry.iter().map(|task| (task.name.clone(), (Arc::clone(task), handler(task)))).collect();

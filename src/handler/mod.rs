@@ -6,10 +6,12 @@ pub mod dispatch;
 pub mod exec;
 #[cfg(test)]
 pub(crate) mod fixture;
+#[cfg(feature = "http")]
 pub mod http;
 mod job_line;
 mod place;
 pub mod render;
+#[cfg(feature = "rpc")]
 pub mod rpc;
 pub mod typed;
 

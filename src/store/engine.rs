@@ -5,13 +5,30 @@
 
 use std::sync::Arc;
 
-use super::arrow::{Absent, Arrow, Perform};
+#[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
+use super::arrow::Absent;
+use super::arrow::{Arrow, Perform};
 use super::error::StoreError;
 use super::queueing::{Exchange, Exchanged};
+#[cfg(feature = "redis")]
 use super::redis::{RedisLane, RedisStore, RedisWaker};
+#[cfg(feature = "sqlite")]
 use super::sqlite::{SqliteLane, SqliteStore, SqliteWaker};
 use super::wake::{Seen, Watch};
 use crate::clock::Clock;
+
+#[cfg(not(feature = "redis"))]
+type RedisStore = Absent;
+#[cfg(not(feature = "redis"))]
+type RedisLane = Absent;
+#[cfg(not(feature = "redis"))]
+type RedisWaker = Absent;
+#[cfg(not(feature = "sqlite"))]
+type SqliteStore = Absent;
+#[cfg(not(feature = "sqlite"))]
+type SqliteLane = Absent;
+#[cfg(not(feature = "sqlite"))]
+type SqliteWaker = Absent;
 
 /// What a store's arrows end at.
 #[derive(Debug)]
@@ -156,12 +173,14 @@ impl<R: EngineWaker, S: EngineWaker> EngineWaker for WakerOf<R, S> {
     }
 }
 
+#[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
 impl EngineLane for Absent {
     async fn exchange(&mut self, _: &Exchange) -> Result<Exchanged, StoreError> {
         match *self {}
     }
 }
 
+#[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
 impl EngineWaker for Absent {
     async fn arm(&self, _: &Watch) -> Result<Seen, StoreError> {
         match *self {}
@@ -183,7 +202,7 @@ pub enum TimeSource {
     Clock(Arc<dyn Clock>),
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "redis", feature = "sqlite"))]
 mod tests {
     use super::*;
     use crate::store::moving::LetGo;

@@ -10,8 +10,10 @@ use super::error::StoreError;
 use super::layer::{AsyncEnd, Layer, Layers, through};
 use super::meter::{Meter, Passes, Series};
 use super::queueing::{Exchange, Exchanged, OpenLane};
+#[cfg(feature = "redis")]
 use super::redis::RedisStore;
 use super::role::{May, Whole};
+#[cfg(feature = "sqlite")]
 use super::sqlite::SqliteStore;
 use super::wake::{OpenWaker, Waker};
 
@@ -118,6 +120,7 @@ impl Store<Whole> {
     }
 }
 
+#[cfg(feature = "redis")]
 impl From<RedisStore> for Store<Whole> {
     fn from(store: RedisStore) -> Self {
         let address = store.address();
@@ -125,6 +128,7 @@ impl From<RedisStore> for Store<Whole> {
     }
 }
 
+#[cfg(feature = "sqlite")]
 impl From<SqliteStore> for Store<Whole> {
     fn from(store: SqliteStore) -> Self {
         let address = store.address();

@@ -10,6 +10,11 @@
 //! Redis, one transaction on SQLite. The two engines carry the same file names, so that comparing
 //! the folders reviews their parity.
 
+#![cfg_attr(
+    not(all(feature = "redis", feature = "sqlite")),
+    allow(dead_code, reason = "what only an engine that was left out uses")
+)]
+
 pub mod arrow;
 pub mod delayed;
 pub mod effect;
@@ -25,9 +30,11 @@ pub mod moving;
 pub mod open;
 pub mod periodic;
 pub mod queueing;
+#[cfg(feature = "redis")]
 pub mod redis;
 pub mod role;
 pub mod scheduling;
+#[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod wake;
 pub mod workers;

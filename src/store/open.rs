@@ -1,14 +1,19 @@
 //! From an address to a store: the engine that it names.
 
+#[cfg(feature = "sqlite")]
 use std::sync::Arc;
 
+#[cfg(feature = "redis")]
 use super::engine::TimeSource;
 use super::error::StoreError;
 use super::findings::Findings;
 use super::handle::Store;
+#[cfg(feature = "redis")]
 use super::redis::RedisStore;
 use super::role::Whole;
+#[cfg(feature = "sqlite")]
 use super::sqlite::SqliteStore;
+#[cfg(feature = "sqlite")]
 use crate::clock::SystemClock;
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::TlsFiles;
@@ -25,6 +30,10 @@ pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Sto
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
+#[cfg_attr(
+    not(all(feature = "redis", feature = "sqlite")),
+    allow(unused_variables, reason = "each engine uses its own")
+)]
 pub async fn open_telling(
     url: &StoreUrl,
     tls: &TlsFiles,
@@ -32,6 +41,7 @@ pub async fn open_telling(
     findings: Findings,
 ) -> Result<Store<Whole>, StoreError> {
     match url {
+        #[cfg(feature = "sqlite")]
         StoreUrl::Sqlite(path) => {
             let path = path.clone();
             // Opening reads a file and may migrate it, while others wait for this thread.
@@ -41,9 +51,14 @@ pub async fn open_telling(
                 opening.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))?;
             Ok(opened?.into())
         }
+        #[cfg(feature = "redis")]
         StoreUrl::Redis(url) => {
             let connecting = RedisStore::connect_with(url, tls, namespace, TimeSource::Store, findings);
             Ok(connecting.await?.into())
         }
+        #[cfg(not(all(feature = "redis", feature = "sqlite")))]
+        other => Err(StoreError::Unsupported(format!(
+            "this program was built without the feature that {other} needs: build it with `redis` or `sqlite`"
+        ))),
     }
 }

@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-/// The example, which `cargo test` builds beside the tests.
-fn program() -> PathBuf {
+/// An example, which `cargo test` builds beside the tests.
+fn example(name: &str) -> PathBuf {
     let mut path = std::env::current_exe().unwrap();
     path.pop();
     path.pop();
-    path = path.join("examples/custom-daemon");
+    path = path.join("examples").join(name);
     assert!(
         path.exists(),
         "the example is not built: cargo test builds it, cargo test --test system needs cargo build --examples before"
@@ -36,7 +36,7 @@ impl Own {
     }
 
     fn command(&self, args: &[&str]) -> Command {
-        let mut command = Command::new(program());
+        let mut command = Command::new(example("custom-daemon"));
         command.args(args).current_dir(self.dir.path()).stdin(Stdio::null());
         for name in ["WINDLASS_CONFIG", "WINDLASS_STORE_URL", "WINDLASS_LOG", "STATE_DIRECTORY"] {
             command.env_remove(name);
@@ -81,6 +81,20 @@ fn a_program_of_ones_own_has_its_handler_its_plugin_and_its_queue() {
     assert!(ended.success() && stats["processed"] == 3, "{stats}\n{log}");
     let at = |name: &str| log.find(&format!("Hello, {name}!")).unwrap_or_else(|| panic!("{name}: {log}"));
     assert!(at("Eve") < at("Ada") && at("Ada") < at("Bob"), "{log}");
+}
+
+#[test]
+fn a_program_that_only_enqueues_feeds_the_daemon() {
+    let own = Own::new();
+    own.json(&["stats"]);
+    let store = format!("sqlite:{}", own.dir.path().join("custom.db").display());
+    let enqueue = |words: &[&str]| Command::new(example("enqueue")).arg(&store).args(words).output().unwrap();
+    let output = enqueue(&["default", "greet", r#"{"name":"Grace"}"#]);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "greet is enqueued on default\n", "{output:?}");
+    let queued = own.json(&["queues", "show", "default"]);
+    assert_eq!(queued["jobs"][0]["args"], json!([{"name": "Grace"}]), "{queued}");
+    let refused = enqueue(&["default"]);
+    assert!(!refused.status.success() && String::from_utf8_lossy(&refused.stderr).contains("usage"), "{refused:?}");
 }
 
 #[test]

@@ -15,7 +15,7 @@ pub async fn run(context: &Context, verb: JobsVerb) -> Result<Exit, CliError> {
     let JobsVerb::Delete(JobsDeleteArgs { task, queue, args, any_args, count, start, stop }) = verb;
     let tasks = context.tasks()?;
     // What was enqueued by others need not be known here.
-    let request = Request { task, args: args.get(), queue, foreign: true };
+    let request = Request { queue, ..Request::new(task).args(args.get()).foreign() };
     let job = request.resolve_as_written(&tasks.registry).map_err(ClientError::from)?;
     let store = context.store().await?;
     let deleted = if any_args {

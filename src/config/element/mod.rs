@@ -1,5 +1,6 @@
 //! The kinds of values a configuration holds, one a file, each with its reader and its tests.
 
+#[cfg(feature = "tls")]
 pub mod authorities;
 pub mod duration;
 pub mod event_level;
