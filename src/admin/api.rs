@@ -191,7 +191,7 @@ impl TaskApi {
 
     /// `retryAndRemoveFailed`.
     pub async fn retry_and_remove_failed(&self, found: &Found) -> Answer<RetryOutcome> {
-        Ok(failed::retry(&self.store, &self.registry, &self.plugins, found).await?)
+        Ok(failed::retry(&self.store, &self.registry, &self.plugins, found, None).await?)
     }
 
     /// `retryStuckJobs`: each job is handed to `each`.

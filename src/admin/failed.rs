@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::error::AdminError;
 use super::job_view::JobView;
 use crate::client::hooked::Hooked;
-use crate::job::{Args, FailureView, PayloadView, QueueName};
+use crate::job::{Args, FailureView, Identity, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
@@ -56,6 +56,18 @@ pub struct FailedView {
     pub failed_at: Option<String>,
     /// When resque-web retried it, if it did.
     pub retried_at: Option<String>,
+    /// The job's id, if Windlass ran it: the same in every run of it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub job_id: Option<String>,
+    /// Which attempt failed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
+    /// How often the job had been redelivered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub redelivered: Option<u32>,
+    /// How long the run was, in milliseconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ms: Option<u64>,
     /// What stands where a job should, if it is none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
@@ -161,6 +173,10 @@ impl FailedView {
             worker: view.worker,
             failed_at: view.failed_at,
             retried_at: view.retried_at,
+            job_id: view.identity.as_ref().map(|identity| identity.id.to_string()),
+            attempt: view.identity.as_ref().map(|identity| identity.attempt),
+            redelivered: view.identity.as_ref().map(|identity| identity.redelivered),
+            ms: view.ms,
             raw,
             problem,
         }
@@ -264,8 +280,8 @@ pub async fn remove_all(store: &Store<Admin>) -> Result<u64, AdminError> {
     Ok(store.run(ClearFailed).await?)
 }
 
-/// Failed -> queue: puts the job's original bytes back on the queue its record names, in one step
-/// with the record's removal, unless a plugin of its task refuses.
+/// Failed -> queue: puts the job's original bytes back on the queue that its record names, or else its bytes, or else
+/// `queue`, in one step with the record's removal, unless a plugin of its task refuses. The job keeps its id.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -274,6 +290,7 @@ pub async fn retry(
     registry: &Registry,
     plugins: &Plugins,
     found: &Found,
+    queue: Option<&QueueName>,
 ) -> Result<RetryOutcome, AdminError> {
     let id = found.id.clone();
     let view = FailureView::parse(&found.record);
@@ -281,13 +298,20 @@ pub async fn retry(
         return Ok(RetryOutcome::NotRetriable { id, reason: "its record holds no job".to_owned() });
     };
     let job = PayloadView::parse(&payload).ok();
-    let queue = view.queue.as_deref().map(QueueName::new);
-    let queue = match queue {
-        Some(Ok(queue)) => queue,
-        Some(Err(error)) => {
+    let named = view.queue.as_deref().filter(|name| !name.trim().is_empty());
+    let named = named.or_else(|| job.as_ref()?.queue.as_deref().filter(|name| !name.trim().is_empty()));
+    let queue = match (named.map(QueueName::new), queue) {
+        (Some(Ok(queue)), _) => queue,
+        (None, Some(queue)) => queue.clone(),
+        (Some(Err(error)), _) => {
             return Ok(RetryOutcome::NotRetriable { id, reason: format!("the queue its record names: {error}") });
         }
-        None => return Ok(RetryOutcome::NotRetriable { id, reason: "its record names no queue".to_owned() }),
+        (None, None) => {
+            let short = id.get(..SHOWN_ID).unwrap_or(&id);
+            let reason =
+                format!("its record names no queue; say which with \"windlass failed retry {short} --queue Q\"");
+            return Ok(RetryOutcome::NotRetriable { id, reason });
+        }
     };
     let admissions = job.as_ref().map(|job| admissions(registry, &queue, job)).unwrap_or_default();
     // As in node-resque the task's own plugins are asked as for any enqueue.
@@ -305,7 +329,8 @@ pub async fn retry(
             Err(failed) => return Ok(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),
         }
     }
-    let retry = RetryFailed { record: found.record.clone(), queue: queue.clone(), payload, admissions };
+    let identity = view.identity.as_ref().map(Identity::retried_by_hand);
+    let retry = RetryFailed { record: found.record.clone(), queue: queue.clone(), payload, admissions, identity };
     Ok(match store.run(retry).await? {
         Retried::Yes => {
             let complaints = match &hooks {
@@ -330,6 +355,7 @@ pub async fn retry_all(
     registry: &Registry,
     plugins: &Plugins,
     class: Option<&str>,
+    queue: Option<&QueueName>,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
     // A job that fails again goes to the end, behind what is looked at.
@@ -352,7 +378,7 @@ pub async fn retry_all(
                 continue;
             }
             let found = Found { position, id: id(&record), record };
-            let outcome = retry(store, registry, plugins, &found).await?;
+            let outcome = retry(store, registry, plugins, &found, queue).await?;
             if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
                 position += 1;
             }
@@ -394,7 +420,7 @@ pub async fn retry_stuck(
                               it by its id if its arguments are right";
                 RetryOutcome::NotRetriable { id: found.id, reason: reason.to_owned() }
             } else {
-                retry(store, registry, plugins, &found).await?
+                retry(store, registry, plugins, &found, None).await?
             };
             if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
                 position += 1;

@@ -6,6 +6,7 @@ use super::error::AdminError;
 use super::job_view::JobView;
 use crate::client::moment::Moment;
 use crate::client::request::nearest;
+use crate::job::failure::FailedRun;
 use crate::job::{Args, Failure, LockKey, PayloadView, WorkerName, date};
 use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
@@ -254,7 +255,11 @@ impl Stuck {
         let named = working.queue.as_ref().map(|queue| queue.as_str().to_owned());
         let queue = named.or_else(|| job.as_ref().and_then(|job| job.queue.as_deref().map(str::to_owned)));
         let queue = queue.unwrap_or_default();
-        let record = Failure::stuck(host, now_ms).record(working.worker.name(), &queue, payload, now_ms);
+        let (failure, worker) = (Failure::stuck(host, now_ms), working.worker.name());
+        let record = match &working.identity {
+            Some(identity) => failure.record_of(FailedRun { identity, ms: None }, worker, &queue, payload, now_ms),
+            None => failure.record(worker, &queue, payload, now_ms),
+        };
         Self { record, class: job.map(|job| job.class.into_owned()), queue }
     }
 }

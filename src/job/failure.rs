@@ -11,6 +11,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::ecma::quote;
+use super::identity::Identity;
 use super::payload::PayloadView;
 
 /// The second backtrace line by which node-resque's `retryStuckJobs` knows a job that its worker
@@ -25,6 +26,15 @@ pub const UNPARSEABLE: &str = "(unparseable)";
 
 /// What it was called before, which resque-web took for a tag and did not show.
 const UNPARSEABLE_BEFORE: &str = "<unparseable>";
+
+/// The run that failed.
+#[derive(Debug, Clone, Copy)]
+pub struct FailedRun<'a> {
+    /// Who the job is.
+    pub identity: &'a Identity,
+    /// How long it ran, in milliseconds, if that is known.
+    pub ms: Option<u64>,
+}
 
 /// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,10 +75,25 @@ impl Failure {
         }
     }
 
-    /// The record's bytes. `worker` is the name without queues; `payload` are the job's bytes,
-    /// which go in verbatim if they are an object and as text under [`UNPARSEABLE`] if not.
+    /// The record's bytes, of a job of which no run is known. `worker` is the name without queues; `payload` are the
+    /// job's bytes, which go in verbatim if they are an object and as text under [`UNPARSEABLE`] if not.
     #[must_use]
     pub fn record(&self, worker: &str, queue: &str, payload: &[u8], now_ms: i64) -> Bytes {
+        self.write(worker, queue, payload, now_ms, "")
+    }
+
+    /// The record's bytes, as [`record`](Self::record) writes them, with what is known of the failed run as the last
+    /// member. It is ASCII and integers, so that JavaScript writes it again byte for byte.
+    #[must_use]
+    pub fn record_of(&self, run: FailedRun<'_>, worker: &str, queue: &str, payload: &[u8], now_ms: i64) -> Bytes {
+        let FailedRun { identity: Identity { id, attempt, redelivered, .. }, ms } = run;
+        let ms = ms.map_or_else(String::new, |ms| format!(",\"ms\":{ms}"));
+        let id = quote(id);
+        let run = format!(",\"windlass\":{{\"id\":{id},\"attempt\":{attempt},\"redelivered\":{redelivered}{ms}}}");
+        self.write(worker, queue, payload, now_ms, &run)
+    }
+
+    fn write(&self, worker: &str, queue: &str, payload: &[u8], now_ms: i64, run: &str) -> Bytes {
         let (payload, hex) = match (std::str::from_utf8(payload), PayloadView::parse(payload)) {
             (Ok(text), Ok(_)) => (Cow::Borrowed(text), None),
             (Ok(text), Err(_)) => (wrap(text), None),
@@ -78,7 +103,7 @@ impl Failure {
         let backtrace: Vec<String> = self.backtrace.iter().map(|line| quote(line)).collect();
         let hex = hex.map_or_else(String::new, |hex| format!(",\"payload_hex\":\"{hex}\""));
         Bytes::from(format!(
-            "{{\"worker\":{},\"queue\":{},\"payload\":{payload},\"exception\":{},\"error\":{},\"backtrace\":[{}],\"failed_at\":{}{hex}}}",
+            "{{\"worker\":{},\"queue\":{},\"payload\":{payload},\"exception\":{},\"error\":{},\"backtrace\":[{}],\"failed_at\":{}{hex}{run}}}",
             quote(worker),
             quote(queue),
             quote(&self.exception),
@@ -137,6 +162,10 @@ pub struct FailureView {
     pub failed_at: Option<String>,
     /// When resque-web retried it, if it did.
     pub retried_at: Option<String>,
+    /// Who the job is and which run of it failed, if Windlass wrote the record.
+    pub identity: Option<Identity>,
+    /// How long that run was, in milliseconds.
+    pub ms: Option<u64>,
 }
 
 impl FailureView {
@@ -164,9 +193,21 @@ impl FailureView {
             failed_at: Option<&'a RawValue>,
             #[serde(borrow)]
             retried_at: Option<&'a RawValue>,
+            #[serde(borrow)]
+            windlass: Option<&'a RawValue>,
+        }
+        #[derive(Deserialize)]
+        struct Run {
+            id: String,
+            attempt: u32,
+            #[serde(default)]
+            redelivered: u32,
+            #[serde(default)]
+            ms: Option<u64>,
         }
         let members: Members<'_> = serde_json::from_slice(record).unwrap_or_default();
         let text = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
+        let run = members.windlass.and_then(|raw| serde_json::from_str::<Run>(raw.get()).ok());
         let payload = text(members.payload_hex)
             .and_then(|hex| unhex(&hex))
             .or_else(|| members.payload.map(|raw| original(raw.get())));
@@ -185,6 +226,8 @@ impl FailureView {
                 .collect(),
             failed_at: text(members.failed_at),
             retried_at: text(members.retried_at),
+            identity: run.as_ref().and_then(|run| Identity::told(&run.id, run.attempt, run.redelivered)),
+            ms: run.and_then(|run| run.ms),
         }
     }
 
@@ -239,6 +282,31 @@ mod tests {
             std::str::from_utf8(&record).unwrap(),
             r#"{"worker":"vm:11800","queue":"math","payload":{"class":"boom","queue":"math","args":[1.0]},"exception":"TypeError","error":"bad \"thing\"","backtrace":["    at x"],"failed_at":"Tue Nov 24 2026 03:26:18 GMT+0000 (Coordinated Universal Time)"}"#
         );
+    }
+
+    #[test]
+    fn the_failed_run_is_the_last_member_and_is_read_back() {
+        let identity = Identity::told("00ff-0-1-2", 2, 1).unwrap();
+        let run = |ms| FailedRun { identity: &identity, ms };
+        let failure = Failure::new("Error", "x");
+        let record = failure.record_of(run(Some(812)), "w:1", "q", b"{bad", WHEN);
+        let text = std::str::from_utf8(&record).unwrap();
+        let last = r#","windlass":{"id":"00ff-0-1-2","attempt":2,"redelivered":1,"ms":812}}"#;
+        assert!(text.ends_with(last), "{text}");
+        assert_eq!(crate::job::ecma::canonical(text).unwrap(), text, "JavaScript must write it again as it is");
+        let view = FailureView::parse(&record);
+        assert_eq!((view.identity, view.ms), (Some(identity.clone()), Some(812)));
+        let unknown = failure.record_of(run(None), "w:1", "q", b"{}", WHEN);
+        assert!(unknown.ends_with(br#""redelivered":1}}"#));
+        assert_eq!(FailureView::parse(&unknown).identity, Some(identity));
+    }
+
+    #[test]
+    fn what_is_no_run_is_passed_over() {
+        for run in ["7", "null", "{}", r#"{"id":"a b","attempt":1}"#, r#"{"id":"","attempt":1}"#, r#"{"id":"a"}"#] {
+            let view = FailureView::parse(format!(r#"{{"worker":"w","windlass":{run}}}"#).as_bytes());
+            assert_eq!((view.worker.as_deref(), view.identity, view.ms), (Some("w"), None, None), "{run}");
+        }
     }
 
     #[test]

@@ -98,6 +98,22 @@ impl Identity {
         Self { later: self.later.saturating_add(1), ..self.clone() }
     }
 
+    /// The same job after somebody put it back on its queue by hand: one more attempt, and what was counted of
+    /// redeliveries and "later" begins anew, so that the run has all of them before it.
+    #[must_use]
+    pub fn retried_by_hand(&self) -> Self {
+        Self { redelivered: 0, later: 0, ..self.next_attempt() }
+    }
+
+    /// An identity as another record tells of it; `None` if the id could not be stored.
+    #[must_use]
+    pub fn told(id: &str, attempt: u32, redelivered: u32) -> Option<Self> {
+        /// Ours have some 40 characters.
+        const LONGEST: usize = 200;
+        let lawful = !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|byte| byte.is_ascii_graphic());
+        lawful.then(|| Self { id: Arc::from(id), attempt: attempt.max(1), redelivered, later: 0 })
+    }
+
     /// The stored form, `<id> <attempt> <redelivered> <later>`, without blanks in any part.
     #[must_use]
     pub fn encode(&self) -> String {

@@ -10,6 +10,8 @@ pub mod lock_key;
 pub mod name;
 pub mod outcome;
 pub mod payload;
+pub mod put_off;
+pub mod retry_keys;
 pub mod told;
 
 pub use failure::{Failure, FailureView};
@@ -18,3 +20,4 @@ pub use lock_key::LockKey;
 pub use name::{NameError, QueueName, TaskName, WorkerName};
 pub use outcome::Outcome;
 pub use payload::{Args, BadPayload, PayloadView};
+pub use retry_keys::RetryKeys;

@@ -104,7 +104,7 @@ impl<'de> Visitor<'de> for ViewVisitor {
 }
 
 /// A string that is borrowed wherever it holds no escapes.
-struct Text<'a>(Cow<'a, str>);
+pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> serde::Deserialize<'de> for Text<'de> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

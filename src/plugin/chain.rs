@@ -2,7 +2,7 @@
 
 use super::{job_lock, queue_lock};
 use crate::job::payload::encode;
-use crate::job::{Args, LockKey, PayloadView, QueueName};
+use crate::job::{Args, Identity, LockKey, PayloadView, QueueName, RetryKeys};
 use crate::store::effect::{Admission, Busy, Gate, Next, Occurrence, Tick};
 use crate::task::calendar::Calendar;
 use crate::task::plugin_spec::RetrySpec;
@@ -71,23 +71,24 @@ impl<'a> Chain<'a> {
             .any(|plugin| matches!(plugin, PluginSpec::QueueLock { .. } | PluginSpec::JobLock { .. }))
     }
 
-    /// What happens between claim and run of a job.
+    /// What happens between claim and run of a job. `identity` says whether attempts of it failed before.
     #[must_use]
-    pub fn gates(&self, queue: &QueueName, args: &Args, now_ms: i64) -> Vec<Gate> {
+    pub fn gates(&self, queue: &QueueName, args: &Args, identity: &Identity, now_ms: i64) -> Vec<Gate> {
         let own_tick = || self.tick(now_ms).filter(|_| FORMS.contains(&args.as_str()));
         let free = || self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect();
+        let retry = self.retry().filter(|_| identity.attempt > 1).map(|_| RetryKeys::of(self.task.name.as_str(), args));
         let mut gates = Vec::new();
         if let Some((max_age_s, tick)) = self.task.missed_max_age_s.zip(own_tick()) {
-            gates.push(Gate::Fresh { plugin: MISSED, max_age_s, tick, free: free() });
+            gates.push(Gate::Fresh { plugin: MISSED, max_age_s, tick, free: free(), retry: retry.clone() });
         }
-        gates.extend(self.lock_gates(queue, args, now_ms));
+        gates.extend(self.lock_gates(queue, args, retry.as_ref(), now_ms));
         if self.task.overlap {
             gates.extend(own_tick().map(|tick| Gate::NextTick { tick }));
         }
         gates
     }
 
-    fn lock_gates(&self, queue: &QueueName, args: &Args, now_ms: i64) -> Vec<Gate> {
+    fn lock_gates(&self, queue: &QueueName, args: &Args, retry: Option<&RetryKeys>, now_ms: i64) -> Vec<Gate> {
         let name = self.task.name.as_str();
         let gate = |plugin: &PluginSpec| match plugin {
             PluginSpec::QueueLock { .. } => self.queue_lock(queue, args).map(|(key, _)| Gate::FreeLock { key }),
@@ -102,6 +103,7 @@ impl<'a> Chain<'a> {
                     Busy::Drop {
                         free: self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect(),
                         tick: self.tick(now_ms),
+                        retry: retry.cloned(),
                     }
                 },
             }),

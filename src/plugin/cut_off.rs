@@ -55,7 +55,7 @@ pub fn cut_off<'a>(
         args: view.as_ref().map(|view| Bytes::from(view.args().into_owned())).unwrap_or_default(),
         id: Arc::clone(&identity.id),
     });
-    let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity };
+    let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity, ms: None };
     let Ending { verdict, free, tick, failure } = ending(task, policy, run, Outcome::Interrupted, now_ms);
     let why = match &verdict {
         Verdict::Requeued { identity } => format!("its worker is gone; redelivery {}", identity.redelivered),

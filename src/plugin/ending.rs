@@ -7,8 +7,9 @@ use bytes::Bytes;
 use super::chain::Chain;
 use super::retry;
 use crate::config::element::on_crash::OnCrash;
+use crate::job::failure::FailedRun;
 use crate::job::{Args, Failure, Identity, LockKey, Outcome, PayloadView, QueueName, WorkerName};
-use crate::store::effect::{Tick, Verdict};
+use crate::store::effect::{Retry, RetryKeys, Tick, Verdict};
 use crate::task::TaskDefinition;
 
 /// What the configuration says of runs that were cut off; a task may say otherwise.
@@ -31,6 +32,16 @@ pub struct Run<'a> {
     pub payload: &'a Bytes,
     /// Who it is.
     pub identity: &'a Identity,
+    /// How long it ran, in milliseconds, if that is known.
+    pub ms: Option<u64>,
+}
+
+impl Run<'_> {
+    /// The record of its failure.
+    fn record(&self, failure: &Failure, now_ms: i64) -> Bytes {
+        let run = FailedRun { identity: self.identity, ms: self.ms };
+        failure.record_of(run, self.worker.name(), self.queue.as_str(), self.payload, now_ms)
+    }
 }
 
 /// What is to be written for it.
@@ -71,18 +82,27 @@ pub fn ending(
         tick.halt = failed && !task.re_enqueue_after_failure;
         Some(tick)
     };
-    let fail = |failure: Failure| Ending {
-        verdict: Verdict::Failed { record: failure.record(run.worker.name(), run.queue.as_str(), run.payload, now_ms) },
-        free: free.clone(),
-        tick: tick(true),
-        failure: Some(failure),
-    };
     let retry = chain.and_then(|chain| chain.retry()).zip(view.as_ref().and_then(|view| Args::of(view).ok()));
     let class = task.map_or("", |task| task.name.as_str());
+    let attempted = |spec, args, failure: &Failure, last| {
+        let failed = retry::Failed { class, queue: run.queue.as_str(), args, identity: run.identity, failure };
+        retry::rule(spec, failed, now_ms, last)
+    };
+    // For good: what Retry kept ends with the job.
+    let fail = |failure: Failure| {
+        let record = run.record(&failure, now_ms);
+        let verdict = match &retry {
+            Some((spec, args)) => {
+                Verdict::Attempted(Box::new(Retry { attempts: 0, ..attempted(*spec, args, &failure, Some(record)) }))
+            }
+            None => Verdict::Failed { record },
+        };
+        Ending { verdict, free: free.clone(), tick: tick(true), failure: Some(failure) }
+    };
     match outcome {
         Outcome::Success { .. } => {
             let verdict = match &retry {
-                Some((_, args)) => Verdict::DoneAtLast { keys: retry::keys(class, args) },
+                Some((_, args)) => Verdict::DoneAtLast { keys: RetryKeys::of(class, args) },
                 None => Verdict::Done,
             };
             Ending { verdict, free, tick: tick(false), failure: None }
@@ -91,11 +111,8 @@ pub fn ending(
             let cleared = chain.is_some_and(|chain| chain.clears_failures());
             match &retry {
                 Some((spec, args)) => {
-                    let (identity, queue) = (run.identity, run.queue.as_str());
-                    let failed = retry::Failed { class, queue, args, identity, failure: &failure };
-                    let record = || failure.record(run.worker.name(), queue, run.payload, now_ms);
-                    let rule = retry::rule(spec, failed, now_ms, (!cleared).then(record));
-                    let verdict = Verdict::Attempted(Box::new(rule));
+                    let record = (!cleared).then(|| run.record(&failure, now_ms));
+                    let verdict = Verdict::Attempted(Box::new(attempted(*spec, args, &failure, record)));
                     Ending { verdict, free, tick: tick(!cleared), failure: Some(failure) }
                 }
                 None if cleared => Ending { verdict: Verdict::Done, free, tick: tick(false), failure: Some(failure) },
@@ -149,9 +166,11 @@ pub fn vetoed(task: &TaskDefinition, run: Run<'_>, now_ms: i64) -> Ending {
     let (chain, view) = (Chain::of(task), PayloadView::parse(run.payload).ok());
     let free = view.as_ref().map_or_else(Vec::new, |view| held(chain, run.queue, view));
     // With overlap it was written before.
-    let ours = view.is_some_and(|view| chain.is_tick(&view)) && !task.overlap;
+    let ours = view.as_ref().is_some_and(|view| chain.is_tick(view)) && !task.overlap;
     let tick = if ours { chain.tick(now_ms) } else { None };
-    Ending { verdict: Verdict::Vetoed, free, tick, failure: None }
+    let retry = chain.retry().zip(view.as_ref().and_then(|view| Args::of(view).ok()));
+    let retry = retry.map(|(_, args)| RetryKeys::of(task.name.as_str(), &args));
+    Ending { verdict: Verdict::Vetoed { retry }, free, tick, failure: None }
 }
 
 /// A claimed job that never began: back to the head of its queue, uncounted.
@@ -208,6 +227,7 @@ mod tests {
             queue: &QueueName::as_stored("q"),
             payload: &Bytes::from_static(payload.as_bytes()),
             identity: &identity,
+            ms: Some(812),
         };
         ending(task, POLICY, run, outcome, 0)
     }
@@ -274,11 +294,15 @@ mod tests {
                 queue: &QueueName::as_stored("q"),
                 payload: &Bytes::from_static(payload.as_bytes()),
                 identity: &Identity::first(&ClaimToken::new("00", 0, 1, 0)),
+                ms: None,
             };
             vetoed(&task, run, 0)
         };
         let tick = veto(r#"{"class":"t","queue":"q","args":[{}]}"#);
-        assert_eq!((tick.verdict, tick.free), (Verdict::Vetoed, vec![LockKey::job_lock("t", "q", "[{}]")]));
+        assert_eq!(
+            (tick.verdict, tick.free),
+            (Verdict::Vetoed { retry: None }, vec![LockKey::job_lock("t", "q", "[{}]")])
+        );
         assert!(tick.tick.is_some_and(|tick| !tick.halt));
         assert_eq!(veto(r#"{"class":"t","queue":"q","args":[1]}"#).tick, None);
     }

@@ -7,42 +7,14 @@
 
 use bytes::Bytes;
 use chrono::DateTime;
-use serde_json::value::RawValue;
 
 use crate::job::ecma::quote;
-use crate::job::{Args, Failure, Identity};
-use crate::store::effect::{Retry, RetryKeys};
+use crate::job::{Args, Failure, Identity, RetryKeys};
+use crate::store::effect::Retry;
 use crate::task::plugin_spec::{Backoff, RetrySpec};
 
 /// How many different delays are handed over; the last one repeats.
 const DELAYS: u32 = 32;
-
-/// The keys that node-resque uses, without namespace.
-#[must_use]
-pub fn keys(class: &str, args: &Args) -> RetryKeys {
-    let args = joined(args);
-    let counter =
-        if args.trim().is_empty() { format!("resque-retry:{class}") } else { format!("resque-retry:{class}:{args}") };
-    RetryKeys {
-        counter: without_first_blank(counter),
-        failure: without_first_blank(format!("failure-resque-retry:{class}:{args}")),
-    }
-}
-
-/// The arguments as JavaScript joins them: strings as they are, everything else as JSON.
-fn joined(args: &Args) -> String {
-    let items: Vec<&RawValue> = serde_json::from_str(args.as_str()).unwrap_or_default();
-    let text = |item: &&RawValue| serde_json::from_str::<String>(item.get()).unwrap_or_else(|_| item.get().to_owned());
-    items.iter().map(text).collect::<Vec<_>>().join("-")
-}
-
-/// node-resque removes the first blank of a key, and only the first.
-fn without_first_blank(mut key: String) -> String {
-    if let Some(at) = key.find(char::is_whitespace) {
-        key.remove(at);
-    }
-    key
-}
 
 /// A run that failed.
 #[derive(Debug, Clone, Copy)]
@@ -65,7 +37,7 @@ pub struct Failed<'a> {
 pub fn rule(spec: &RetrySpec, failed: Failed<'_>, now_ms: i64, last: Option<Bytes>) -> Retry {
     let Failed { class, queue, args, identity, failure } = failed;
     Retry {
-        keys: keys(class, args),
+        keys: RetryKeys::of(class, args),
         last_error: last_error(queue, args, class, failure, now_ms),
         attempts: spec.attempts,
         delays_ms: delays(spec, &identity.id),
@@ -143,16 +115,6 @@ mod tests {
 
     fn args(text: &str) -> Args {
         Args::from_json(text).unwrap()
-    }
-
-    #[test]
-    fn keys_are_spelt_as_node_resque_spells_them() {
-        let keys_of = |text| keys("b", &args(text));
-        assert_eq!(keys_of(r#"[1,{"x":[1]},"sp ace d"]"#).counter, r#"resque-retry:b:1-{"x":[1]}-space d"#);
-        assert_eq!(keys_of(r#"[1,{"x":[1]},"sp ace d"]"#).failure, r#"failure-resque-retry:b:1-{"x":[1]}-space d"#);
-        assert_eq!(keys_of("[]").counter, "resque-retry:b");
-        assert_eq!(keys_of("[]").failure, "failure-resque-retry:b:");
-        assert_eq!(keys_of(r#"[null,true,1.5,"","\ud83d"]"#).counter, r#"resque-retry:b:null-true-1.5--"\ud83d""#);
     }
 
     #[test]

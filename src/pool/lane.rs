@@ -291,7 +291,7 @@ impl LaneTask {
 
     /// A claimed job that is not to begin goes back as if it had never been claimed.
     fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
-        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::release(job.task(), run);
         let why = if self.core.draining.get() { "we drain" } else { "our lease may be over" };
         self.vetoed(&job, format!("given back unharmed, for {why}"));
@@ -316,7 +316,7 @@ impl LaneTask {
     /// A job that a plugin of its task refused before its run.
     fn drop_vetoed(&mut self, number: usize, worker: &WorkerName, job: Job, refusal: Refusal) {
         let Some((task, _)) = &job.known else { return };
-        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::vetoed(task, run, self.core.clock.now_ms());
         self.tell_vetoed(worker, &job, refusal);
         self.settle(number, worker, job, ending, None);
@@ -329,7 +329,12 @@ impl LaneTask {
             _ => None,
         };
         let put_off = matches!(outcome, Outcome::Later { .. });
-        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity };
+        // Only a failure is told with its duration.
+        let ms = match &outcome {
+            Outcome::Success { .. } | Outcome::Later { .. } => None,
+            _ => u64::try_from(job.began.elapsed().as_millis()).ok(),
+        };
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
         let ending = ending::ending(job.task(), self.core.policy.get(), run, outcome, self.core.clock.now_ms());
         let attempt = self.tell(&job, &ending, result, put_off);
         self.settle(number, worker, job, ending, attempt);

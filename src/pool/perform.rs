@@ -77,7 +77,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
     match Args::of(&view) {
         Ok(args) => {
             job.held = chain.held(&job.queue, &args);
-            let gates = chain.gates(&job.queue, &args, core.clock.now_ms());
+            let gates = chain.gates(&job.queue, &args, &job.identity, core.clock.now_ms());
             Readied::AtGates(job, gates)
         }
         Err(bad) => Readied::Refused(job, Failure::new("Error", bad.to_string())),

@@ -9,6 +9,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::identities::Sweep;
 use super::periodic::{Fresh, Undeclared, reconcile};
 use super::recover::{Observer, duties_owner, is_gone_from_here, is_neighbour, recover};
 use super::stuck;
@@ -52,6 +53,7 @@ pub struct Duties<'a> {
     /// Instances of this machine that lived at the last look.
     neighbours: Vec<HostIdentity>,
     stuck_look: Option<Instant>,
+    identities: Sweep,
 }
 
 impl<'a> Duties<'a> {
@@ -69,6 +71,7 @@ impl<'a> Duties<'a> {
             own_look: None,
             neighbours: Vec::new(),
             stuck_look: None,
+            identities: Sweep::default(),
         }
     }
 
@@ -151,6 +154,8 @@ impl<'a> Duties<'a> {
             let withdrawn = self.undeclared.withdraw(self.context, &mut self.heads, &entries, &instances).await;
             self.heads.note(bus, "periodic tasks that nobody declares", withdrawn)?;
         }
+        let swept = self.identities.turn(store).await;
+        self.heads.note(bus, "who jobs were that others took", swept)?;
         if let Some(after) = self.context.stuck_worker_timeout() {
             let every = (after / 10).clamp(Duration::from_secs(1), Duration::from_secs(60));
             if self.stuck_look.is_none_or(|last| last.elapsed() >= every) {

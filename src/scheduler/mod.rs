@@ -7,6 +7,7 @@
 
 pub mod cron;
 pub mod duties;
+pub mod identities;
 pub mod periodic;
 pub mod promote;
 pub mod recover;

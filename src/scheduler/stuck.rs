@@ -173,6 +173,8 @@ async fn retry(context: &Context, record: &Bytes) -> Result<(), StoreError> {
             queue: queue.clone(),
             payload: payload.clone(),
             admissions: admissions.unwrap_or_default(),
+            // Nobody here knows who a foreign worker's job is.
+            identity: None,
         };
         match context.store.run(retry).await? {
             Retried::Yes => format!("the job of {} goes back to queue {queue}: retry_stuck_jobs", job.class),

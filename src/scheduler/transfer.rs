@@ -140,7 +140,10 @@ impl Transfer {
         let to = match PayloadView::parse(&payload) {
             Ok(view) => match view.queue.as_deref().map(QueueName::new) {
                 Some(Ok(queue)) => self.to_queue(context, &view, queue, &payload),
-                Some(Err(_)) | None => refuse(context, "", &payload, "the delayed job names no queue".to_owned()),
+                Some(Err(_)) | None => {
+                    let why = "the delayed job names no queue; say which with \"windlass failed retry ID --queue Q\"";
+                    refuse(context, "", &payload, why.to_owned())
+                }
             },
             Err(bad) => refuse(context, "", &payload, bad.to_string()),
         };

@@ -6,6 +6,7 @@
 
 use bytes::Bytes;
 
+pub use crate::job::RetryKeys;
 use crate::job::{Identity, LockKey, QueueName, TaskName};
 
 /// A condition on an enqueue. The engine first asks all of them, in the order given, and takes
@@ -62,6 +63,8 @@ pub enum Gate {
         tick: Tick,
         /// Locks to free, whoever holds them: the dropped job's own QueueLock.
         free: Vec<LockKey>,
+        /// Where Retry keeps what it knows, if attempts of this job failed before.
+        retry: Option<RetryKeys>,
     },
     /// The next tick is written now, and not at the end of the run.
     NextTick {
@@ -73,7 +76,7 @@ pub enum Gate {
 /// What becomes of a job whose lock is held by another.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Busy {
-    /// Back to the delayed jobs, without any check for duplicates.
+    /// Back to the delayed jobs, as [`Verdict::Delayed`] says.
     PutBack {
         /// From now, in milliseconds.
         delay_ms: u64,
@@ -84,6 +87,8 @@ pub enum Busy {
         free: Vec<LockKey>,
         /// The next tick, if the job is periodic.
         tick: Option<Tick>,
+        /// Where Retry keeps what it knows, if attempts of this job failed before.
+        retry: Option<RetryKeys>,
     },
 }
 
@@ -102,12 +107,16 @@ pub enum Verdict {
         /// Where that stands.
         keys: RetryKeys,
     },
-    /// Gone without a run, for a plugin of its task said no: neither counted nor put on record.
-    Vetoed,
+    /// Gone without a run, because a plugin of its task said no: neither counted nor put on record.
+    Vetoed {
+        /// Where Retry keeps what it knows of attempts before, which ends with the job.
+        retry: Option<RetryKeys>,
+    },
     /// Failed, counted as failed; whether it is repeated later or goes to the failed list, the store decides by its
     /// counter.
     Attempted(Box<Retry>),
-    /// To the delayed jobs, its bytes unchanged, without any check for duplicates. Not counted.
+    /// To the delayed jobs, without any check for duplicates. Not counted. Its bytes then name the queue it was claimed
+    /// from ([`naming_queue`](crate::job::put_off::naming_queue)) and are otherwise unchanged.
     Delayed {
         /// From the store's now, in milliseconds; the second is rounded up, so that it is never early.
         delay_ms: u64,
@@ -121,19 +130,9 @@ pub enum Verdict {
     },
 }
 
-/// Where Retry keeps what it knows of a class and its arguments, without namespace.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct RetryKeys {
-    /// How many attempts failed, less one.
-    pub counter: String,
-    /// The last error.
-    pub failure: String,
-}
-
 /// What becomes of a failed attempt.
 ///
-/// The engine counts it. If attempts are left, the job is delayed (its bytes unchanged, without any check for
-/// duplicates), and neither a tick nor anything else that ends with the job is written; else both keys are deleted
+/// The engine counts it. If attempts are left, the job is delayed (as [`Verdict::Delayed`] says), and neither a tick nor anything else that ends with the job is written; else both keys are deleted
 /// and the job ends as `last` says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Retry {

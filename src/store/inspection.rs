@@ -5,7 +5,7 @@ use bytes::Bytes;
 use super::arrow::{Arrow, Kind};
 use super::effect::Admission;
 use super::role::{Admin, May, Scheduler};
-use crate::job::QueueName;
+use crate::job::{Identity, QueueName};
 
 /// All queues with their lengths, in code-unit order.
 #[derive(Debug, Clone, Copy)]
@@ -233,7 +233,8 @@ impl Arrow for ClearFailed {
 
 impl May<ClearFailed> for Admin {}
 
-/// Failed -> queue: removes the record and enqueues its job in one atomic step.
+/// Failed -> queue: removes the record and enqueues its job in one atomic step. What Retry kept of the job's attempts is
+/// forgotten.
 #[derive(Debug, Clone)]
 pub struct RetryFailed {
     /// The record.
@@ -244,6 +245,8 @@ pub struct RetryFailed {
     pub payload: Bytes,
     /// Conditions, in the order of the plugins that state them.
     pub admissions: Vec<Admission>,
+    /// Who the job is from then on, if its record tells.
+    pub identity: Option<Identity>,
 }
 
 impl Arrow for RetryFailed {

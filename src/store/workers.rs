@@ -158,6 +158,25 @@ impl Arrow for ForceClean {
 impl May<ForceClean> for Scheduler {}
 impl May<ForceClean> for Admin {}
 
+/// Drops what is remembered of jobs that other programs took, in one bounded step; tells where the next step begins, 0
+/// at the end. A store that no other program writes to has nothing to drop.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct SweepIdentities {
+    /// Where to begin: 0, or what the step before told.
+    pub cursor: u64,
+}
+
+impl Arrow for SweepIdentities {
+    type Reply = u64;
+    const NAME: &'static str = "sweep_identities";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<SweepIdentities> for Scheduler {}
+
 /// When a worker of this name (two parts) last pinged and the queues its ping tells of, even if
 /// it is not registered.
 ///

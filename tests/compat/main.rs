@@ -25,6 +25,7 @@ mod locks;
 mod lost_workers;
 mod periodic;
 mod process;
+mod put_off;
 mod ruby;
 mod scheduler;
 mod workers;

@@ -142,7 +142,7 @@ async fn every_arrow_at_once_conserves_the_jobs(f: &Fixture) {
                     for record in failed(&store).await {
                         let payload = windlass::job::FailureView::parse(&record).payload.expect("payload");
                         let queue = crate::look::queue("q");
-                        store.retry_failed(&record, &queue, &payload, &[]).await.expect("retry_failed");
+                        store.retry_failed(&record, &queue, &payload, &[], None).await.expect("retry_failed");
                     }
                     clock.advance(1000);
                     promote_all(&store, "q", 50).await;

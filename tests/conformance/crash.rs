@@ -138,7 +138,7 @@ async fn story(cut: Option<Cut>) -> String {
     assert_eq!(claims.len(), 8);
 
     broken.straight.plant_lock(&lock(1), "true");
-    let drop_busy = Busy::Drop { free: vec![lock(1)], tick: Some(tick(30)) };
+    let drop_busy = Busy::Drop { free: vec![lock(1)], tick: Some(tick(30)), retry: None };
     let dropping = Gate::TakeLock { plugin: "JobLock", key: job_lock(1), ttl_s: 60, busy: drop_busy };
     let enters = vec![
         claims[0].enters(&[gate(&job_lock(1), 1000)]),
@@ -262,7 +262,7 @@ async fn what_may_be_repeated_doubles_nothing_when_cut() {
         let failure = claims[0].failure();
         instance.settle_one(&claims[0], claims[0].failed()).await;
         let other = Failure::new("Error", "another").record("w", "q", &job(0), NOW_MS);
-        let retry = async |record: &Bytes| broken.through.retry_failed(record, &queue("q"), &job(91), &[]).await;
+        let retry = async |record: &Bytes| broken.through.retry_failed(record, &queue("q"), &job(91), &[], None).await;
         assert_eq!(retry(&other).await.expect("retry_failed"), Retried::Gone);
         broken.cut(cut, "it broke", async || retry(&failure).await).await;
         assert_eq!((queued(store, "q").await, failed(store).await.len()), (vec![job(91)], 0));

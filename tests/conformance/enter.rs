@@ -106,7 +106,7 @@ async fn a_busy_lock_drops(f: &Fixture) {
     let mut instance = Instance::join(&f.store, "a", 2).await;
     let (one, two) = two(f, &mut instance).await;
     f.plant_lock(&lock(1), "true");
-    let busy = Busy::Drop { free: vec![lock(1)], tick: None };
+    let busy = Busy::Drop { free: vec![lock(1)], tick: None, retry: None };
     let gates = [Gate::TakeLock { plugin: "JobLock", key: job_lock(1), ttl_s: 60, busy }];
     assert_eq!(instance.enter(&one, &gates).await, Entered::Taken);
     assert_eq!(instance.enter(&two, &gates).await, Entered::Dropped { plugin: "JobLock" });
@@ -120,7 +120,7 @@ async fn a_busy_lock_drops(f: &Fixture) {
 async fn a_drop_writes_the_next_tick(f: &Fixture) {
     let mut instance = Instance::join(&f.store, "a", 2).await;
     let (one, two) = two(f, &mut instance).await;
-    let busy = Busy::Drop { free: Vec::new(), tick: Some(tick(30)) };
+    let busy = Busy::Drop { free: Vec::new(), tick: Some(tick(30)), retry: None };
     let gates = [Gate::TakeLock { plugin: "JobLock", key: job_lock(1), ttl_s: 60, busy }];
     assert_eq!(instance.enter(&one, &gates).await, Entered::Taken);
     assert_eq!(seconds(&f.store).await, [], "who is let in ticks at its end");

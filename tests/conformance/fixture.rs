@@ -122,6 +122,11 @@ impl Fixture {
         self.clock.advance(seconds * 1000);
     }
 
+    /// The store's time, in whole seconds.
+    pub(crate) fn second(&self) -> i64 {
+        self.clock.now_ms() / 1000
+    }
+
     /// Plants a lock that another program took, with no end but what its value says.
     pub(crate) fn plant_lock(&self, key: &LockKey, value: &str) {
         match &self.place {

@@ -136,12 +136,12 @@ async fn all_failures_are_cleared(f: &Fixture) {
 async fn a_retry_moves_the_job(f: &Fixture) {
     let records = fail(f, &jobs(0..3)).await;
     fill(&f.store, "q", &jobs(9..10)).await;
-    let retried = f.store.retry_failed(&records[1], &queue("q"), &job(1), &[take(&lock(1), 60)]).await;
+    let retried = f.store.retry_failed(&records[1], &queue("q"), &job(1), &[take(&lock(1), 60)], None).await;
     assert_eq!(retried.expect("retry_failed"), Retried::Yes);
     assert_eq!(failed(&f.store).await, [&records[0], &records[2]]);
     assert_eq!(queued(&f.store, "q").await, [job(9), job(1)]);
     assert_eq!(locks(&f.store).await, [lock(1).as_str()]);
-    let retried = f.store.retry_failed(&records[0], &queue("fresh"), &job(0), &[]).await;
+    let retried = f.store.retry_failed(&records[0], &queue("fresh"), &job(0), &[], None).await;
     assert_eq!(retried.expect("retry_failed"), Retried::Yes);
     assert!(f.store.queue_names().await.expect("queue_names").contains(&queue("fresh")));
 }
@@ -154,7 +154,7 @@ async fn a_retry_happens_once(f: &Fixture) {
         tasks.spawn(async move {
             let mut yes = 0;
             for (n, record) in records.iter().enumerate() {
-                let retried = store.retry_failed(record, &queue("q"), &job(n), &[]).await.expect("retry_failed");
+                let retried = store.retry_failed(record, &queue("q"), &job(n), &[], None).await.expect("retry_failed");
                 assert_ne!(retried, Retried::Refused { plugin: "QueueLock" });
                 yes += usize::from(retried == Retried::Yes);
             }
@@ -167,7 +167,7 @@ async fn a_retry_happens_once(f: &Fixture) {
     let mut expected = jobs(0..20);
     expected.sort();
     assert_eq!(all, expected);
-    let retried = f.store.retry_failed(&records[0], &queue("q"), &job(0), &[take(&lock(1), 60)]).await;
+    let retried = f.store.retry_failed(&records[0], &queue("q"), &job(0), &[take(&lock(1), 60)], None).await;
     assert_eq!(retried.expect("retry_failed"), Retried::Gone);
     assert_eq!(locks(&f.store).await, [""; 0], "what is gone takes no lock");
 }
@@ -178,7 +178,7 @@ async fn a_refused_retry_keeps_the_record(f: &Fixture) {
     delay(&f.store, &job(0), When::At(NOW_S + 10)).await;
     for (second, plugin) in [(take(&lock(1), 60), "QueueLock"), (NOT_DELAYED, "DelayQueueLock")] {
         let admissions = [take(&lock(2), 60), second];
-        let retried = f.store.retry_failed(&records[0], &queue("q"), &job(0), &admissions).await;
+        let retried = f.store.retry_failed(&records[0], &queue("q"), &job(0), &admissions, None).await;
         assert_eq!(retried.expect("retry_failed"), Retried::Refused { plugin });
     }
     assert_eq!(failed(&f.store).await, records);
@@ -191,7 +191,7 @@ async fn strange_failures_are_retried_unchanged(f: &Fixture) {
     let records = fail(f, &strange).await;
     assert_eq!(failed(&f.store).await, records);
     for (record, payload) in records.iter().zip(&strange) {
-        let retried = f.store.retry_failed(record, &queue("q"), payload, &[]).await.expect("retry_failed");
+        let retried = f.store.retry_failed(record, &queue("q"), payload, &[], None).await.expect("retry_failed");
         assert_eq!(retried, Retried::Yes);
     }
     assert_eq!(queued(&f.store, "q").await, strange);
@@ -258,7 +258,7 @@ async fn an_empty_store_reads_as_empty(f: &Fixture) {
     assert_eq!(store.periodic(&[]).await.expect("periodic"), (Vec::new(), Vec::new()));
     let record = Failure::new("Error", "x").record("w", "q", b"{}", NOW_MS);
     assert!(!store.remove_failed(&record).await.expect("remove_failed"));
-    assert_eq!(store.retry_failed(&record, &queue("q"), &job(1), &[]).await.expect("retry"), Retried::Gone);
+    assert_eq!(store.retry_failed(&record, &queue("q"), &job(1), &[], None).await.expect("retry"), Retried::Gone);
     assert_eq!(store.queue_names().await.expect("queue_names"), [], "looking makes nothing");
 }
 

@@ -90,12 +90,17 @@ async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry) -> Vec<
             let task = registry.get(&view.class);
             let args = windlass::job::Args::of(&view).expect("arguments");
             if let Some(task) = task.filter(|task| Chain::of(task).has_gates()) {
-                let gates = Chain::of(task).gates(&claim.queue, &args, now_ms);
+                let gates = Chain::of(task).gates(&claim.queue, &args, &claim.identity, now_ms);
                 assert_eq!(instance.enter(&one, &gates).await, Entered::Taken, "{}", view.class);
             }
             ran.push((now_ms / 1000, view.class.to_string(), args.as_str().to_owned()));
-            let run =
-                Run { worker: &one.worker, queue: &claim.queue, payload: &claim.payload, identity: &claim.identity };
+            let run = Run {
+                worker: &one.worker,
+                queue: &claim.queue,
+                payload: &claim.payload,
+                identity: &claim.identity,
+                ms: None,
+            };
             let policy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 };
             let ended = ending(task.map(|task| &**task), policy, run, Outcome::Success { result: None }, now_ms);
             let settlement = Settlement { free: ended.free, tick: ended.tick, ..one.ends(ended.verdict) };

@@ -269,7 +269,13 @@ async fn a_tick_that_comes_too_late_is_dropped_with_the_next(f: &Fixture) {
     promote_all(&f.store, "q", 10).await;
     let mut instance = Instance::join(&f.store, "a", 1).await;
     let claim = instance.claim_one("q").await;
-    let fresh = |max_age_s| Gate::Fresh { plugin: "missed", max_age_s, tick: calendar_tick(NOW_S), free: Vec::new() };
+    let fresh = |max_age_s| Gate::Fresh {
+        plugin: "missed",
+        max_age_s,
+        tick: calendar_tick(NOW_S),
+        free: Vec::new(),
+        retry: None,
+    };
     let again = f.store.working(&instance.record.workers()).await.expect("working");
     assert!(again[0].is_some());
     assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Dropped { plugin: "missed" });

@@ -4,7 +4,7 @@
 //! `store.run(Arrow { .. })`.
 
 use bytes::Bytes;
-use windlass::job::{LockKey, QueueName, TaskName, WorkerName};
+use windlass::job::{Identity, LockKey, QueueName, TaskName, WorkerName};
 use windlass::store::arrow::Arrow;
 use windlass::store::delayed::{DelayedAt, DelayedSeconds, DeleteDelayed, ScheduledAt};
 use windlass::store::effect::Admission;
@@ -20,7 +20,7 @@ use windlass::store::periodic::{Periodic, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{Enqueue, EnqueueBatch, QueueNames, Schedule, ScheduleBatch};
 use windlass::store::role::Whole;
 use windlass::store::scheduling::{Fire, LastFired, Lead, Leader, Leadership, Promotion, ReadDue, Resign};
-use windlass::store::workers::{ForceClean, PingOf, Recovery, RegisteredWorkers, WorkerLock, Working};
+use windlass::store::workers::{ForceClean, PingOf, Recovery, RegisteredWorkers, SweepIdentities, WorkerLock, Working};
 use windlass::store::working::WorkingRecord;
 use windlass::store::{Store, StoreError};
 
@@ -96,13 +96,17 @@ verbs! {
     failed(start: i64, stop: i64) -> FailedRecords FailedRecords { start, stop };
     remove_failed(record: &Bytes) -> RemoveFailed RemoveFailed { record: record.clone() };
     clear_failed() -> ClearFailed ClearFailed;
-    retry_failed(record: &Bytes, queue: &QueueName, payload: &Bytes, admissions: &[Admission]) -> RetryFailed
+    retry_failed(
+        record: &Bytes, queue: &QueueName, payload: &Bytes, admissions: &[Admission], identity: Option<&Identity>
+    ) -> RetryFailed
         RetryFailed {
             record: record.clone(),
             queue: queue.clone(),
             payload: payload.clone(),
             admissions: admissions.to_vec(),
+            identity: identity.cloned(),
         };
+    sweep_identities(cursor: u64) -> SweepIdentities SweepIdentities { cursor };
     stats() -> ReadStats ReadStats;
     delayed_seconds(from: i64, limit: usize) -> DelayedSeconds DelayedSeconds { from, limit };
     delayed_at(second: i64, start: i64, stop: i64) -> DelayedAt DelayedAt { second, start, stop };

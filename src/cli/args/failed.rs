@@ -51,5 +51,8 @@ pub enum FailedVerb {
         /// All of this task
         #[arg(long, value_name = "T", conflicts_with = "address")]
         task: Option<String>,
+        /// Where jobs go whose record and payload name no queue
+        #[arg(long, value_name = "Q")]
+        queue: Option<String>,
     },
 }

@@ -9,6 +9,7 @@ use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Fields, Table, clean, complain, counted, short_date};
+use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 
@@ -64,20 +65,30 @@ pub async fn run(context: &Context, verb: FailedVerb) -> Result<Exit, CliError> 
             output.tell(&removed, || format!("removed {}", counted(removed.removed, "failed job", "failed jobs")))?;
         }
         FailedVerb::RetryStuck => return retry_many(context, &store, Which::Stuck).await,
-        FailedVerb::Retry { address: Some(address), .. } => return retry_one(context, &store, &address).await,
-        FailedVerb::Retry { address: None, task, .. } => {
-            return retry_many(context, &store, Which::All(task.as_deref())).await;
+        FailedVerb::Retry { address, task, queue, .. } => {
+            let name =
+                |name: &str| QueueName::new(name).map_err(|error| AdminError::Name { text: name.to_owned(), error });
+            let queue = queue.as_deref().map(name).transpose()?;
+            return match address {
+                Some(address) => retry_one(context, &store, &address, queue.as_ref()).await,
+                None => retry_many(context, &store, Which::All(task.as_deref(), queue.as_ref())).await,
+            };
         }
     }
     Ok(Exit::Done)
 }
 
-async fn retry_one(context: &Context, store: &Store<Admin>, address: &str) -> Result<Exit, CliError> {
+async fn retry_one(
+    context: &Context,
+    store: &Store<Admin>,
+    address: &str,
+    queue: Option<&QueueName>,
+) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     // A rule of a task that is left out would not be asked.
     context.complain_of(&tasks);
     let found = failed::find(store, address).await?;
-    let outcome = failed::retry(store, &tasks.registry, &context.plugins(), &found).await?;
+    let outcome = failed::retry(store, &tasks.registry, &context.plugins(), &found, queue).await?;
     if let RetryOutcome::NotRetriable { id, reason } = outcome {
         return Err(CliError::Admin(AdminError::NotRetriable { id, reason }));
     }
@@ -90,8 +101,8 @@ async fn retry_one(context: &Context, store: &Store<Admin>, address: &str) -> Re
 /// Which are retried.
 #[derive(Clone, Copy)]
 enum Which<'a> {
-    /// All, or all of a task.
-    All(Option<&'a str>),
+    /// All, or all of a task, and where those go that name no queue.
+    All(Option<&'a str>, Option<&'a QueueName>),
     /// Those whose workers vanished.
     Stuck,
 }
@@ -112,7 +123,7 @@ async fn retry_many(context: &Context, store: &Store<Admin>, which: Which<'_>) -
     };
     let plugins = context.plugins();
     let ended = match which {
-        Which::All(task) => failed::retry_all(store, &tasks.registry, &plugins, task, each).await,
+        Which::All(task, queue) => failed::retry_all(store, &tasks.registry, &plugins, task, queue, each).await,
         Which::Stuck => failed::retry_stuck(store, &tasks.registry, &plugins, each).await,
     };
     if let Err(AdminError::Store(error)) = ended {
@@ -205,6 +216,8 @@ fn show_text(view: &FailedView) -> String {
         .maybe("worker", view.worker.as_deref())
         .maybe("failed at", view.failed_at.as_deref())
         .maybe("retried at", view.retried_at.as_deref())
+        .maybe("job id", view.job_id.as_deref())
+        .maybe("attempt", view.attempt.map(|attempt| attempt.to_string()).as_deref())
         .maybe("exception", view.exception.as_deref())
         .maybe("error", view.error.as_deref())
         .maybe("problem", view.problem.as_deref())

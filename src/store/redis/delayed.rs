@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::script::{Call, Script, script};
 use super::{inspect, reply, verdict};
-use crate::job::QueueName;
+use crate::job::{PayloadView, QueueName, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DeleteDelayed, ScheduledAt};
 use crate::store::error::StoreError;
@@ -19,10 +19,10 @@ use crate::store::scheduling::{
 
 static SCHEDULE: Script = script!("schedule");
 static DUE: Script = script!("due");
-static RENAME_ENTRY: Script = script!("places", "delay", "rename_entry");
+static RENAME_ENTRY: Script = script!("places", "identity", "delay", "rename_entry");
 static DROP_ENTRY: Script = script!("drop_entry");
 static PROMOTE: Script = script!("locks", "promote");
-static DELETE_DELAYED: Script = script!("erase", "delete_delayed");
+static DELETE_DELAYED: Script = script!("places", "identity", "recall", "forget", "erase", "delete_delayed");
 
 /// How many jobs one call carries at most, so that no call holds the server up for long.
 const BATCH: usize = 500;
@@ -216,7 +216,12 @@ fn plain(job: &Promote) -> Option<&QueueName> {
 pub(super) async fn delete_delayed(connection: &Connection, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.schedule()).key(keys.delayed_prefix()).key(keys.timestamps(payload)).arg(payload.clone());
+    verdict::places(&mut call, keys);
+    call.key(keys.timestamps(payload)).arg(payload.clone());
+    // What was put off names the queue it came from.
+    let view = PayloadView::parse(payload).ok();
+    call.text(view.as_ref().and_then(|view| view.queue.as_deref()).unwrap_or_default());
+    verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
     let seconds = reply::strings(connection.run(&DELETE_DELAYED, call).await?)?;
     Ok(sorted(seconds.iter().filter_map(|second| reply::parsed(second))))
 }

@@ -27,9 +27,9 @@ use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, OpenLan
 use crate::store::working::WorkingRecord;
 
 static EXCHANGE: Script =
-    script!("locks", "places", "delay", "recall", "cadence", "verdict", "lane", "settle", "enter", "claim");
+    script!("locks", "places", "identity", "delay", "recall", "cadence", "verdict", "lane", "settle", "enter", "claim");
 /// The same where nothing stands at its gates and all that ends is done, which is most of the time.
-static PLAIN: Script = script!("places", "recall", "lane", "done", "claim");
+static PLAIN: Script = script!("places", "identity", "recall", "lane", "done", "claim");
 static OPEN_LANE: Script = script!("open_lane");
 static COUNT: Script = script!("count");
 
@@ -288,7 +288,7 @@ fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
     let may_return = enter.gates.iter().any(returns);
     call.number(enter.gates.len()).flag(may_return);
     if may_return {
-        call.key(keys.timestamps(&enter.payload)).arg(enter.payload.clone());
+        verdict::put_off(call, keys, &enter.payload, &enter.queue);
         call.text(enter.queue.as_str()).arg(verdict::encoded(&enter.identity));
     }
     for gate in &enter.gates {
@@ -302,17 +302,19 @@ fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
                     Busy::PutBack { delay_ms } => {
                         call.literal("P").number(delay_ms);
                     }
-                    Busy::Drop { free, tick } => {
+                    Busy::Drop { free, tick, retry } => {
                         call.literal("D");
                         verdict::locks(call, keys, free);
                         verdict::tick(call, keys, tick.as_ref());
+                        verdict::retry_keys(call, keys, retry.as_ref());
                     }
                 }
             }
-            Gate::Fresh { tick, max_age_s, free, .. } => {
+            Gate::Fresh { tick, max_age_s, free, retry, .. } => {
                 call.literal("A").key(keys.periodic()).text(tick.task.as_str()).number(max_age_s);
                 verdict::locks(call, keys, free);
                 verdict::tick(call, keys, Some(tick));
+                verdict::retry_keys(call, keys, retry.as_ref());
             }
             Gate::NextTick { tick } => {
                 call.literal("N").key(keys.periodic());

@@ -6,12 +6,11 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::enqueue::{admissions, refusing};
 use super::recover;
-use super::reply;
 use super::script::{Script, script};
-use crate::job::{QueueName, WorkerName};
+use super::{reply, verdict};
+use crate::job::{QueueName, RetryKeys, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedSecond, DelayedSeconds};
-use crate::store::effect::Admission;
 use crate::store::error::StoreError;
 use crate::store::inspection::{
     ClearFailed, DeleteEach, DeleteJobs, DeleteQueue, Doomed, FailedCount, FailedRecords, QueueEnd, QueueLength,
@@ -19,10 +18,10 @@ use crate::store::inspection::{
 };
 use crate::store::queueing::QueueNames;
 
-static DELETE_QUEUE: Script = script!("delete_queue");
-static DELETE_EACH: Script = script!("delete_each");
+static DELETE_QUEUE: Script = script!("places", "delete_queue");
+static DELETE_EACH: Script = script!("places", "identity", "recall", "forget", "delete_each");
 static CLEAR_FAILED: Script = script!("clear_failed");
-static RETRY_FAILED: Script = script!("locks", "admit", "retry_failed");
+static RETRY_FAILED: Script = script!("locks", "places", "identity", "delay", "admit", "retry_failed");
 
 impl Perform<QueueNames> for RedisStore {
     async fn perform(&self, _: QueueNames) -> Result<Vec<QueueName>, StoreError> {
@@ -86,7 +85,7 @@ impl Perform<ClearFailed> for RedisStore {
 
 impl Perform<RetryFailed> for RedisStore {
     async fn perform(&self, arrow: RetryFailed) -> Result<Retried, StoreError> {
-        retry_failed(&self.connection, &arrow.record, &arrow.queue, &arrow.payload, &arrow.admissions).await
+        retry_failed(&self.connection, &arrow).await
     }
 }
 
@@ -143,7 +142,8 @@ pub(super) async fn range(
 
 pub(super) async fn delete_queue(connection: &Connection, queue: &QueueName) -> Result<u64, StoreError> {
     let mut call = connection.call();
-    call.key(connection.keys().queues()).key(connection.keys().queue(queue)).text(queue.as_str());
+    verdict::places(&mut call, connection.keys());
+    call.key(connection.keys().queue(queue)).text(queue.as_str());
     reply::count(connection.run(&DELETE_QUEUE, call).await?)
 }
 
@@ -157,8 +157,9 @@ pub(super) async fn delete_jobs(
     payload: &Bytes,
     count: i64,
 ) -> Result<u64, StoreError> {
-    let arguments = vec![connection.keys().queue(queue), Bytes::from(count.to_string()), payload.clone()];
-    reply::count(connection.command("LREM", arguments).await?)
+    let most = (count != 0).then(|| count.unsigned_abs());
+    let from = if count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
+    delete_each(connection, queue, &[Doomed { payload: payload.clone(), count: most }], from).await
 }
 
 pub(super) async fn delete_each(
@@ -168,13 +169,16 @@ pub(super) async fn delete_each(
     from: QueueEnd,
 ) -> Result<u64, StoreError> {
     let mut call = connection.call();
-    call.key(connection.keys().queue(queue)).flag(from == QueueEnd::Tail).number(doomed.len());
+    let keys = connection.keys();
+    verdict::places(&mut call, keys);
+    call.key(keys.queue(queue)).text(queue.as_str()).flag(from == QueueEnd::Tail).number(doomed.len());
     for Doomed { payload, count } in doomed {
         call.arg(payload.clone());
         match count {
             Some(count) => call.number(count),
             None => call.literal(""),
         };
+        verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
     }
     reply::count(connection.run(&DELETE_EACH, call).await?)
 }
@@ -190,17 +194,15 @@ pub(super) async fn clear_failed(connection: &Connection) -> Result<u64, StoreEr
     reply::count(connection.run(&CLEAR_FAILED, call).await?)
 }
 
-pub(super) async fn retry_failed(
-    connection: &Connection,
-    record: &Bytes,
-    queue: &QueueName,
-    payload: &Bytes,
-    conditions: &[Admission],
-) -> Result<Retried, StoreError> {
+pub(super) async fn retry_failed(connection: &Connection, arrow: &RetryFailed) -> Result<Retried, StoreError> {
+    let RetryFailed { record, queue, payload, admissions: conditions, identity } = arrow;
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.failed()).key(keys.queues()).key(keys.queue(queue));
+    verdict::places(&mut call, keys);
+    call.key(keys.queue(queue));
     call.arg(record.clone()).text(queue.as_str()).arg(payload.clone());
+    call.arg(identity.as_ref().map(verdict::encoded).unwrap_or_default());
+    verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
     admissions(&mut call, keys, payload, conditions);
     Ok(match reply::number(connection.run(&RETRY_FAILED, call).await?)? {
         0 => Retried::Yes,

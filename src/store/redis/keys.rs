@@ -43,6 +43,11 @@ impl Keys {
         self.join(&[b"queue", queue.as_str().as_bytes()])
     }
 
+    /// What precedes the name in the key of a queue.
+    pub(super) fn queue_prefix(&self) -> Bytes {
+        self.join(&[b"queue", b""])
+    }
+
     /// How many bytes of a queue's key precede its name.
     pub(super) fn queue_prefix_len(&self) -> usize {
         self.namespace.len() + ":queue:".len()
@@ -145,7 +150,7 @@ impl Keys {
         self.join(&[b"windlass", name])
     }
 
-    /// Hash: queue and raw bytes -> who the job is.
+    /// Hash: queue and raw bytes -> who the job is. Beside it stands a second key (`identity.lua`).
     pub(super) fn identity(&self) -> Bytes {
         self.private(b"identity")
     }

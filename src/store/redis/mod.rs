@@ -13,6 +13,7 @@ mod delayed;
 pub mod engine;
 mod enqueue;
 mod exchange;
+mod identities;
 mod inspect;
 mod keys;
 mod layout;

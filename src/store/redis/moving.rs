@@ -13,8 +13,8 @@ use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
 use crate::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn, Waiting};
 
-static SET_ASIDE: Script = script!("places", "delay", "recall", "set_aside");
-static TAKE_IN: Script = script!("locks", "places", "delay", "recall", "take_in");
+static SET_ASIDE: Script = script!("places", "identity", "recall", "set_aside");
+static TAKE_IN: Script = script!("locks", "places", "identity", "delay", "take_in");
 static LET_GO: Script = script!("let_go");
 
 impl Perform<SetAside> for RedisStore {

@@ -9,14 +9,15 @@ use super::reply;
 use super::script::{Script, script};
 use super::verdict;
 use crate::job::ecma::quote;
-use crate::job::{LockKey, QueueName, TaskName};
+use crate::job::{LockKey, QueueName, RetryKeys, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
 
 static PERIODIC: Script = script!("periodic");
-static RECONCILE: Script = script!("locks", "places", "delay", "recall", "erase", "cadence", "reconcile");
-static WITHDRAW: Script = script!("erase", "withdraw");
+static RECONCILE: Script =
+    script!("locks", "places", "identity", "delay", "recall", "forget", "erase", "cadence", "reconcile");
+static WITHDRAW: Script = script!("places", "identity", "recall", "forget", "erase", "withdraw");
 
 impl Perform<Periodic> for RedisStore {
     async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
@@ -127,10 +128,12 @@ pub(super) async fn withdraw(
 ) -> Result<u64, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.schedule()).key(keys.delayed_prefix()).key(keys.periodic()).key(keys.queue(queue));
+    verdict::places(&mut call, keys);
+    call.key(keys.queue(queue));
     call.text(task.as_str()).text(queue.as_str()).flag(stop).number(forms.len());
     for form in forms {
         call.key(keys.timestamps(form)).arg(form.clone());
+        verdict::retry_keys(&mut call, keys, RetryKeys::of_job(form).as_ref());
     }
     reply::count(connection.run(&WITHDRAW, call).await?)
 }

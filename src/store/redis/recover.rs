@@ -9,7 +9,7 @@ use super::removed;
 use super::reply;
 use super::script::{Script, script};
 use super::verdict::{self, Ending};
-use crate::job::{LockKey, WorkerName};
+use crate::job::{LockKey, RetryKeys, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::workers::{
@@ -17,7 +17,7 @@ use crate::store::workers::{
 };
 use crate::store::working::WorkingRecord;
 
-static RECOVER: Script = script!("locks", "places", "delay", "recall", "cadence", "verdict", "recover");
+static RECOVER: Script = script!("locks", "places", "identity", "delay", "cadence", "verdict", "recover");
 static FORCE_CLEAN: Script = script!("locks", "force_clean");
 
 /// What the script returns where nobody knows yet whether a removed worker's job was failed.
@@ -128,6 +128,11 @@ pub(super) async fn force_clean(
     call.key(keys.ping(name)).key(keys.ping(id));
     call.key(keys.processed_by(name)).key(keys.failures_of(name));
     call.key(keys.processed_by(id)).key(keys.failures_of(id));
+    // Failed for good: what Retry kept ends.
+    let job = working.and_then(|working| working.payload.as_ref()).filter(|_| record.is_some());
+    if let Some(retry) = job.and_then(|payload| RetryKeys::of_job(payload)) {
+        call.key(keys.named(&retry.counter)).key(keys.named(&retry.failure));
+    }
     call.text(id).flag(working.is_some()).arg(working.map_or_else(Bytes::new, |working| working.raw.clone()));
     call.flag(record.is_some()).arg(record.cloned().unwrap_or_default());
     call.text(claim.map_or("", |claim| claim.as_str())).number(free.len());

@@ -4,7 +4,8 @@ use bytes::Bytes;
 
 use super::keys::Keys;
 use super::script::Call;
-use crate::job::{Identity, LockKey, QueueName, WorkerName};
+use crate::job::put_off::naming_queue;
+use crate::job::{Identity, LockKey, QueueName, RetryKeys, WorkerName};
 use crate::store::effect::{Next, Occurrence, Tick, Verdict};
 
 /// The keys that `places.lua` reads.
@@ -25,7 +26,7 @@ pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>) -> u8
     let letter = match verdict {
         Verdict::Done => DONE,
         Verdict::DoneAtLast { .. } => b'C',
-        Verdict::Vetoed => b'V',
+        Verdict::Vetoed { .. } => b'V',
         Verdict::Attempted(_) => b'R',
         Verdict::Failed { .. } => b'F',
         Verdict::Delayed { .. } => b'L',
@@ -46,7 +47,17 @@ pub(super) struct Ending<'a> {
     pub(super) counted: Option<(Bytes, u32)>,
 }
 
+/// The bytes under which a job of this queue is delayed, and where their stamps stand.
+pub(super) fn put_off(call: &mut Call, keys: &Keys, payload: &Bytes, queue: &QueueName) {
+    let payload = naming_queue(payload, queue.as_str());
+    call.key(keys.timestamps(&payload)).arg(payload);
+}
+
 impl Ending<'_> {
+    fn put_off(&self, call: &mut Call, keys: &Keys) {
+        put_off(call, keys, self.payload, self.queue);
+    }
+
     pub(super) fn write(&self, call: &mut Call, keys: &Keys) {
         match self.verdict {
             Verdict::Done => {
@@ -57,12 +68,12 @@ impl Ending<'_> {
                 call.key(keys.processed_by(self.worker.name()));
                 call.key(keys.named(&retry.counter)).key(keys.named(&retry.failure));
             }
-            Verdict::Vetoed => {}
+            Verdict::Vetoed { retry } => retry_keys(call, keys, retry.as_ref()),
             Verdict::Attempted(retry) => {
                 let name = self.worker.name();
                 call.key(keys.processed_by(name)).key(keys.failures_of(name));
                 call.key(keys.named(&retry.keys.counter)).key(keys.named(&retry.keys.failure));
-                call.key(keys.timestamps(self.payload)).arg(self.payload.clone());
+                self.put_off(call, keys);
                 call.text(self.queue.as_str()).arg(encoded(&retry.identity)).arg(retry.last_error.clone());
                 call.number(retry.attempts).number(retry.kept_s()).number(retry.delays_ms.len());
                 for delay in &retry.delays_ms {
@@ -77,7 +88,8 @@ impl Ending<'_> {
                 call.key(keys.failures_of(self.worker.name())).arg(record.clone());
             }
             Verdict::Delayed { delay_ms, identity } => {
-                call.key(keys.timestamps(self.payload)).arg(self.payload.clone()).number(delay_ms);
+                self.put_off(call, keys);
+                call.number(delay_ms);
                 call.text(self.queue.as_str()).arg(encoded(identity));
             }
             Verdict::Requeued { identity } => {
@@ -89,6 +101,14 @@ impl Ending<'_> {
             locks(call, keys, self.free);
             tick(call, keys, self.tick);
         }
+    }
+}
+
+/// Whether keys of Retry follow, and the keys.
+pub(super) fn retry_keys(call: &mut Call, keys: &Keys, retry: Option<&RetryKeys>) {
+    call.flag(retry.is_some());
+    if let Some(RetryKeys { counter, failure }) = retry {
+        call.key(keys.named(counter)).key(keys.named(failure));
     }
 }
 

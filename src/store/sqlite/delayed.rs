@@ -11,7 +11,8 @@ use super::number::stored;
 use super::value::{bytes, opt_text};
 use super::verdict::{Tally, fail};
 use super::{enqueue, locks};
-use crate::job::Identity;
+use crate::job::put_off::naming_queue;
+use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::ScheduledAt;
 use crate::store::error::StoreError;
@@ -76,9 +77,16 @@ pub(super) fn schedule(step: &Step<'_>, jobs: &[Schedule]) -> Result<Vec<Schedul
     Ok(outcomes)
 }
 
-/// Delays a job that was claimed; never before its time, and without any check for duplicates.
-pub(super) fn put_off(step: &Step<'_>, delay_ms: u64, payload: &[u8], identity: &Identity) -> Result<(), StoreError> {
-    insert(step, second_after(step, delay_ms), payload, Some(&identity.encode()))
+/// Delays a job that was claimed from a queue, to which it goes back; never before its time, and without any check for
+/// duplicates.
+pub(super) fn put_off(
+    step: &Step<'_>,
+    delay_ms: u64,
+    queue: &QueueName,
+    payload: &Bytes,
+    identity: &Identity,
+) -> Result<(), StoreError> {
+    insert(step, second_after(step, delay_ms), &naming_queue(payload, queue.as_str()), Some(&identity.encode()))
 }
 
 /// The first second that is not before so many milliseconds from now.

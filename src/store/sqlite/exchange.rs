@@ -18,7 +18,7 @@ use super::pause::Passed;
 use super::retries::Attempt;
 use super::value::{bytes, opt_text, text};
 use super::verdict::{self, Tally};
-use super::{delayed, locks, periodic, working};
+use super::{delayed, locks, periodic, retries, working};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::effect::{Busy, Gate};
@@ -125,10 +125,10 @@ fn enter(step: &Step<'_>, enter: &Enter) -> Result<Passage, StoreError> {
         match gate {
             Gate::FreeLock { key } => locks::free(step, key)?,
             Gate::NextTick { tick } => periodic::tick(step, tick)?,
-            Gate::Fresh { max_age_s, tick, free, .. } => {
+            Gate::Fresh { max_age_s, tick, free, retry, .. } => {
                 if periodic::lateness_s(step, tick)? > stored(*max_age_s) {
                     locks::free_owned(step, &taken, &enter.claim)?;
-                    let busy = Busy::Drop { free: free.clone(), tick: Some(tick.clone()) };
+                    let busy = Busy::Drop { free: free.clone(), tick: Some(tick.clone()), retry: retry.clone() };
                     return refuse(step, enter, &busy, number);
                 }
             }
@@ -149,10 +149,13 @@ fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<
     working::end(step, &enter.worker, &enter.claim)?;
     match busy {
         Busy::PutBack { delay_ms } => {
-            delayed::put_off(step, *delay_ms, &enter.payload, &enter.identity)?;
+            delayed::put_off(step, *delay_ms, &enter.queue, &enter.payload, &enter.identity)?;
             Ok(Passage::PutBack(number))
         }
-        Busy::Drop { free, tick } => {
+        Busy::Drop { free, tick, retry } => {
+            if let Some(keys) = retry {
+                retries::forget(step, keys)?;
+            }
             for key in free {
                 locks::free(step, key)?;
             }

@@ -9,12 +9,11 @@ use super::commit::Step;
 use super::digest::digest;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
-use super::value::{bytes, number, opt_int, text};
-use super::{delayed, enqueue, locks};
-use crate::job::{QueueName, WorkerName};
+use super::value::{bytes, number, opt_int, opt_text, text};
+use super::{delayed, enqueue, locks, retries};
+use crate::job::{Identity, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedSecond, DelayedSeconds, DeleteDelayed};
-use crate::store::effect::Admission;
 use crate::store::error::StoreError;
 use crate::store::inspection::{
     ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, Doomed, FailedCount, FailedRecords, HeldLock, Locks,
@@ -84,9 +83,7 @@ impl Perform<ClearFailed> for SqliteStore {
 
 impl Perform<RetryFailed> for SqliteStore {
     async fn perform(&self, arrow: RetryFailed) -> Result<Retried, StoreError> {
-        self.writer
-            .call(move |step| retry_failed(step, &arrow.record, &arrow.queue, &arrow.payload, &arrow.admissions))
-            .await
+        self.writer.call(move |step| retry_failed(step, &arrow)).await
     }
 }
 
@@ -202,13 +199,27 @@ fn delete_failed(step: &Step<'_>, place: i64) -> Result<(), StoreError> {
 /// Removes jobs of exactly these bytes from a queue, as `LREM` counts.
 pub(super) fn delete_jobs(step: &Step<'_>, queue: &QueueName, payload: &[u8], wanted: i64) -> Result<u64, StoreError> {
     const FROM_HEAD: &str = "DELETE FROM jobs WHERE queue = ?1 AND position IN \
-         (SELECT position FROM jobs WHERE queue = ?1 AND payload = ?2 ORDER BY position LIMIT ?3)";
+         (SELECT position FROM jobs WHERE queue = ?1 AND payload = ?2 ORDER BY position LIMIT ?3) RETURNING identity";
     const FROM_TAIL: &str = "DELETE FROM jobs WHERE queue = ?1 AND position IN \
-         (SELECT position FROM jobs WHERE queue = ?1 AND payload = ?2 ORDER BY position DESC LIMIT ?3)";
+         (SELECT position FROM jobs WHERE queue = ?1 AND payload = ?2 ORDER BY position DESC LIMIT ?3) RETURNING identity";
     // A negative limit is none.
     let limit = if wanted == 0 { -1 } else { wanted.saturating_abs() };
     let mut delete = step.sql(if wanted < 0 { FROM_TAIL } else { FROM_HEAD })?;
-    Ok(delete.execute(params![queue.as_str(), payload, limit])? as u64)
+    let mut rows = delete.query(params![queue.as_str(), payload, limit])?;
+    let (mut deleted, mut repeated) = (0, false);
+    while let Some(row) = rows.next()? {
+        deleted += 1;
+        repeated |= is_repeated(opt_text(row.get_ref(0)?).as_deref());
+    }
+    if repeated {
+        retries::forget_job(step, payload)?;
+    }
+    Ok(deleted)
+}
+
+/// Was this a job on a further attempt?
+fn is_repeated(identity: Option<&str>) -> bool {
+    identity.and_then(Identity::decode).is_some_and(|identity| identity.attempt > 1)
 }
 
 /// Removes jobs of several different bytes from a queue, those nearest to an end first.
@@ -221,8 +232,12 @@ pub(super) fn delete_each(
     let most = |doomed: &Doomed| doomed.count.unwrap_or(u64::MAX);
     let mut left: HashMap<&[u8], u64> = doomed.iter().map(|doomed| (&doomed.payload[..], most(doomed))).collect();
     let mut select = match from {
-        QueueEnd::Head => step.sql("SELECT position, payload FROM jobs WHERE queue = ?1 ORDER BY position")?,
-        QueueEnd::Tail => step.sql("SELECT position, payload FROM jobs WHERE queue = ?1 ORDER BY position DESC")?,
+        QueueEnd::Head => {
+            step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position")?
+        }
+        QueueEnd::Tail => {
+            step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position DESC")?
+        }
     };
     let mut rows = select.query([queue.as_str()])?;
     let mut meant: Vec<i64> = Vec::new();
@@ -233,6 +248,9 @@ pub(super) fn delete_each(
         {
             *left -= 1;
             meant.push(row.get(0)?);
+            if is_repeated(opt_text(row.get_ref(2)?).as_deref()) {
+                retries::forget_job(step, &payload)?;
+            }
         }
     }
     let mut delete = step.sql("DELETE FROM jobs WHERE queue = ?1 AND position = ?2")?;
@@ -255,13 +273,8 @@ pub(super) fn clear_failed(step: &Step<'_>) -> Result<u64, StoreError> {
 }
 
 /// Failed -> queue.
-pub(super) fn retry_failed(
-    step: &Step<'_>,
-    record: &[u8],
-    queue: &QueueName,
-    payload: &[u8],
-    admissions: &[Admission],
-) -> Result<Retried, StoreError> {
+pub(super) fn retry_failed(step: &Step<'_>, arrow: &RetryFailed) -> Result<Retried, StoreError> {
+    let RetryFailed { record, queue, payload, admissions, identity } = arrow;
     let Some(place) = find_failed(step, record)? else { return Ok(Retried::Gone) };
     if let Some(plugin) = enqueue::refused(step, admissions, payload)? {
         return Ok(Retried::Refused { plugin });
@@ -269,7 +282,8 @@ pub(super) fn retry_failed(
     delete_failed(step, place)?;
     enqueue::take_locks(step, admissions)?;
     enqueue::make_known(step, queue)?;
-    enqueue::push_tail(step, queue, payload, None)?;
+    enqueue::push_tail(step, queue, payload, identity.as_ref().map(Identity::encode).as_deref())?;
+    retries::forget_job(step, payload)?;
     Ok(Retried::Yes)
 }
 
@@ -311,6 +325,9 @@ pub(super) fn delayed_at(step: &Step<'_>, second: i64, start: i64, stop: i64) ->
 pub(super) fn delete_delayed(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, StoreError> {
     let seconds = delayed::seconds(step, payload)?;
     delayed::remove(step, payload)?;
+    if !seconds.is_empty() {
+        retries::forget_job(step, payload)?;
+    }
     Ok(seconds)
 }
 

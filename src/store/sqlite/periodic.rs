@@ -7,7 +7,7 @@ use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{bytes, number, opt_int, text};
-use super::{delayed, enqueue, locks};
+use super::{delayed, enqueue, locks, retries};
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::effect::{HALTED_S, Next, Occurrence, Tick};
@@ -323,9 +323,13 @@ fn remove_copies(step: &Step<'_>, queue: &QueueName, forms: &[Bytes]) -> Result<
     let mut removed = 0;
     let mut delete = step.sql("DELETE FROM jobs WHERE queue = ?1 AND payload = ?2")?;
     for form in forms {
-        removed += delayed::seconds(step, form)?.len();
+        let mut gone = delayed::seconds(step, form)?.len();
         delayed::remove(step, form)?;
-        removed += delete.execute(params![queue.as_str(), &form[..]])?;
+        gone += delete.execute(params![queue.as_str(), &form[..]])?;
+        if gone > 0 {
+            retries::forget_job(step, form)?;
+        }
+        removed += gone;
     }
     Ok(removed as u64)
 }

@@ -5,11 +5,11 @@ use bytes::Bytes;
 use super::commit::Step;
 use super::engine::SqliteStore;
 use super::verdict::{self, Tally};
-use super::{lease, locks, periodic, working};
+use super::{lease, locks, periodic, retries, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::workers::{ForceClean, LockValues, Recovered, Recovery, WorkerLock, Working};
+use crate::store::workers::{ForceClean, LockValues, Recovered, Recovery, SweepIdentities, WorkerLock, Working};
 use crate::store::working::WorkingRecord;
 
 impl Perform<Working> for SqliteStore {
@@ -21,6 +21,13 @@ impl Perform<Working> for SqliteStore {
 impl Perform<Recovery> for SqliteStore {
     async fn perform(&self, arrow: Recovery) -> Result<Recovered, StoreError> {
         self.writer.call(move |step| recover(step, &arrow)).await
+    }
+}
+
+impl Perform<SweepIdentities> for SqliteStore {
+    async fn perform(&self, _: SweepIdentities) -> Result<u64, StoreError> {
+        // Who a job is stands in its row and goes with it.
+        Ok(0)
     }
 }
 
@@ -101,6 +108,10 @@ pub(super) fn force_clean(
     if let Some(record) = record {
         let mut tally = Tally::default();
         verdict::fail(step, record)?;
+        if let Some(payload) = seen.and_then(|seen| seen.payload.as_ref()) {
+            // Failed for good: what Retry kept ends.
+            retries::forget_job(step, payload)?;
+        }
         tally.failed();
         tally.write(step)?;
     }

@@ -47,6 +47,11 @@ pub(super) fn forget(step: &Step<'_>, keys: &RetryKeys) -> Result<(), StoreError
     Ok(())
 }
 
+/// Forgets the attempts of a job, if these bytes are one.
+pub(super) fn forget_job(step: &Step<'_>, payload: &[u8]) -> Result<(), StoreError> {
+    RetryKeys::of_job(payload).map_or(Ok(()), |keys| forget(step, &keys))
+}
+
 /// Removes what has expired, some at a time.
 pub(super) fn sweep(step: &Step<'_>) -> Result<(), StoreError> {
     step.sql("DELETE FROM retries WHERE key IN (SELECT key FROM retries WHERE expires_ms <= ?1 LIMIT ?2)")?

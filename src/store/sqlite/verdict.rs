@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use bytes::Bytes;
 use rusqlite::params;
 
 use super::commit::Step;
@@ -60,7 +61,7 @@ pub(super) fn carry_out(
     tally: &mut Tally,
     worker: &WorkerName,
     queue: &QueueName,
-    payload: &[u8],
+    payload: &Bytes,
     verdict: &Verdict,
 ) -> Result<Option<Attempt>, StoreError> {
     match verdict {
@@ -69,12 +70,16 @@ pub(super) fn carry_out(
             retries::forget(step, keys)?;
             tally.add(worker, 1, 0);
         }
-        Verdict::Vetoed => {}
+        Verdict::Vetoed { retry } => {
+            if let Some(keys) = retry {
+                retries::forget(step, keys)?;
+            }
+        }
         Verdict::Attempted(retry) => {
             let attempt = retries::count(step, retry)?;
             match (attempt, &retry.last) {
                 (Attempt::Repeated { delay_ms, .. }, _) => {
-                    delayed::put_off(step, delay_ms, payload, &retry.identity)?;
+                    delayed::put_off(step, delay_ms, queue, payload, &retry.identity)?;
                     tally.add(worker, 0, 1);
                 }
                 (Attempt::Last, Some(record)) => {
@@ -89,7 +94,7 @@ pub(super) fn carry_out(
             fail(step, record)?;
             tally.add(worker, 0, 1);
         }
-        Verdict::Delayed { delay_ms, identity } => delayed::put_off(step, *delay_ms, payload, identity)?,
+        Verdict::Delayed { delay_ms, identity } => delayed::put_off(step, *delay_ms, queue, payload, identity)?,
         Verdict::Requeued { identity } => {
             enqueue::make_known(step, queue)?;
             enqueue::push_head(step, queue, payload, Some(&identity.encode()))?;

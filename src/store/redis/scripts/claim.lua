@@ -21,6 +21,43 @@ local function quoted(text)
   return '"' .. string.gsub(text, '["\\%c\127]', escape) .. '"'
 end
 
+-- Which of these jobs have an entry in IDENTITY, and under which bytes; nil if none of their queue has, which is one
+-- look for all of them. Whoever promotes a job may write it otherwise: then the entry under its old bytes is its own,
+-- unless a job of those still stands on the queue.
+local function identified(queue, list, jobs)
+  local counts = IDENTITY .. ':queues'
+  -- Without counts the entries are an earlier version's.
+  if redis.pcall('HEXISTS', counts, queue) ~= 1 and redis.call('EXISTS', counts) == 1 then
+    return nil
+  end
+  local found, fields, meant, at = {}, {}, {}, {}
+  local function look()
+    local part = redis.pcall('HMGET', IDENTITY, unpack(fields))
+    for i = 1, #fields do
+      -- Without the right to ask for many at once each is looked up.
+      if not found[at[i]] and (part.err or part[i])
+        and (meant[i] == jobs[at[i]] or not redis.pcall('LPOS', list, meant[i], 'MAXLEN', LOOK)) then
+        found[at[i]] = meant[i]
+      end
+    end
+    fields, meant, at = {}, {}, {}
+  end
+  local function ask(i, raw)
+    local n = #fields + 1
+    fields[n], meant[n], at[n] = queue .. '\n' .. raw, raw, i
+  end
+  for i, raw in ipairs(jobs) do
+    ask(i, raw)
+    for _, form in ipairs(forms(queue, raw)) do
+      ask(i, form)
+    end
+    if #fields >= CHUNK or i == #jobs then
+      look()
+    end
+  end
+  return found
+end
+
 local known, passed = false, {}
 if idle > 0 and queues > 0 and redis.call('EXISTS', PAUSED, PAUSE_ALL, IDENTITY) > 0 then
   known = redis.call('EXISTS', IDENTITY) == 1
@@ -74,12 +111,13 @@ for q = 1, queues do
   elseif popped then
     local tail = ',' .. run_at .. ARGV[queue_pieces_at + q]
     runs[#runs + 1] = (q - 1) .. ' ' .. #popped
+    local entry = known and identified(string.sub(list, queue_at), list, popped)
     for j = 1, #popped do
       at = at + 1
       local i, raw = open[at], popped[j]
       local middle = tail
-      if known then
-        local identity = recall(string.sub(list, queue_at), raw)
+      if entry and entry[j] then
+        local identity = recall(string.sub(list, queue_at), entry[j])
         if identity then
           local id, attempt, redelivered, later = string.match(identity, '^(%S+) (%d+) (%d+) (%d+)$')
           middle = ',"id":' .. quoted(id) .. ',"attempt":' .. attempt .. ',"redelivered":' .. redelivered

@@ -1,4 +1,4 @@
--- Fragment: a job goes to a delayed second, and who it is is kept until it is claimed again (recall.lua).
+-- Fragment: a job goes to a delayed second, and who it is is kept until it is claimed again (identity.lua).
 
 -- Puts a job's bytes to a delayed second. The schedule comes first: a second without a list is
 -- tidied by promotion, a list without its second would never be found. Nil if it could not.
@@ -14,18 +14,9 @@ local function delay(second, raw, stamps)
   return true
 end
 
--- Keeps who a job is.
+-- Keeps who a job is, which is due at this second.
 local function remember(queue, raw, identity, due)
-  local field = queue .. '\n' .. raw
-  local lines = {}
-  local old = try('HGET', IDENTITY, field)
-  if old then
-    for line in string.gmatch(old, '[^\n]+') do
-      if tonumber(string.match(line, ' (%d+)$') or 0) > seconds() then
-        lines[#lines + 1] = line
-      end
-    end
-  end
-  lines[#lines + 1] = identity .. ' ' .. whole(due + KEPT)
-  try('HSET', IDENTITY, field, table.concat(lines, '\n'))
+  entries(queue, raw, function(lines, emptied)
+    lines[#lines + 1] = { who = identity, due = math.max(due, emptied + 1) }
+  end)
 end

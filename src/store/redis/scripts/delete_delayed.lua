@@ -1,10 +1,19 @@
--- delete_delayed: removes every delayed job of exactly these bytes.
+-- delete_delayed: removes every delayed job of exactly these bytes, and what Retry kept of it.
 --
--- KEYS   delayed_queue_schedule, "delayed:" (prefix, see places.lua), timestamps:<raw>
--- ARGV   now (unused), raw
+-- KEYS   as places.lua; timestamps:<raw>; Retry's counter and last error if they follow
+-- ARGV   now, raw, the queue it names or "", "1" if Retry's keys follow
 -- returns the seconds at which one was removed
 --
--- Why this order: the stamps, by which the copies are found, go last.
+-- Why this order: the stamps, by which the copies are found, go last of what people see.
 
-local SCHEDULE, DELAYED, STAMPS = key(), key(), key()
-return erase(SCHEDULE, DELAYED, STAMPS, arg())
+local STAMPS = key()
+local raw, queue = arg(), arg()
+local counter, failure
+if arg() == '1' then
+  counter, failure = key(), key()
+end
+local found = erase(STAMPS, raw, queue)
+if counter and #found > 0 then
+  redis.call('DEL', counter, failure)
+end
+return found

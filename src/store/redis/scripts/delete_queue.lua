@@ -1,13 +1,19 @@
 -- delete_queue: removes a queue and its jobs.
 --
--- KEYS   queues, queue:<queue>
--- ARGV   now (unused), queue
+-- KEYS   as places.lua; queue:<queue>
+-- ARGV   now, queue
 -- returns how many jobs there were
 --
 -- Why this order: the number is read before the jobs go.
 
-local QUEUES, LIST = key(), key()
+local LIST, queue = key(), arg()
 local length = must('LLEN', LIST)
 redis.call('DEL', LIST)
-must('SREM', QUEUES, arg())
+must('SREM', QUEUES, queue)
+-- Who they were is void from now on (identity.lua), however many there were; those that are delayed stay.
+local counts = IDENTITY .. ':queues'
+local fields, emptied = string.match(redis.pcall('HEXISTS', counts, queue) == 1 and try('HGET', counts, queue) or '', '^(%d+) (%d+)$')
+if fields then
+  try('HSET', counts, queue, fields .. ' ' .. whole(math.max(seconds(), tonumber(emptied) + 1)))
+end
 return length

@@ -5,7 +5,8 @@
 -- per gate     "F"  KEYS lock                   free QueueLock: the job has left its queue
 --              "T"  KEYS lock, ARGV ttl         take JobLock; if busy:
 --                   "P" ARGV delay in ms        put the job back
---                   "D" ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows: drop it
+--                   "D" ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, "1" if Retry's keys follow, KEYS its
+--                                       counter and last error, which are forgotten: drop it
 --              "A"  KEYS windlass:periodic, ARGV task, age in s, then as "D": drop a tick that is
 --                   older than that
 --              "N"  KEYS windlass:periodic, then a tick (verdict.lua): write the next one now
@@ -35,6 +36,12 @@ local function pass(token, mine)
     end
     if arg() == '1' then
       tick(refuses)
+    end
+    if arg() == '1' then
+      local counter, failure = key(), key()
+      if refuses then
+        redis.call('DEL', counter, failure)
+      end
     end
   end
 

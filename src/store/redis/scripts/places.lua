@@ -5,7 +5,8 @@
 --
 -- "delayed:" and "windlass:twins:" are only prefixes. Which second a job is delayed to depends on
 -- the store's own time, so these keys are known only here: the prefix followed by the second. On
--- a Cluster the namespace is a hash tag, hence all keys stand in one slot anyway.
+-- a Cluster the namespace is a hash tag, hence all keys stand in one slot anyway. windlass:identity has a second key
+-- beside it (identity.lua).
 
 local SCHEDULE, DELAYED, IDENTITY, PERIODIC = key(), key(), key(), key()
 local QUEUES, FAILED, PROCESSED_STAT, FAILED_STAT = key(), key(), key(), key()

@@ -1,32 +1,54 @@
--- Fragment: who a job is.
---
--- Kept under its queue and bytes until it is claimed again: one line for each equal
--- job, `<id> <attempt> <redelivered> <later> <expiry>`. Entries expire 30 days after the job was
--- due, so that the entry of a job that another program took does not stick to a later one.
+-- Fragment: who a job is that leaves its place.
 
--- Takes the oldest entry of a job; nil if there is none.
-local function recall(queue, raw)
-  local field = queue .. '\n' .. raw
-  local old = try('HGET', IDENTITY, field)
-  if not old then
-    return nil
+-- How many jobs of a list are looked through at most to find one.
+local LOOK = 500
+
+-- Does this entry belong to a job on the queue? node-resque promotes up to a second early, and people promote by hand.
+local function is_queued(line, raw)
+  return line.due <= seconds() + 1 or not try('LPOS', DELAYED .. whole(line.due), raw, 'MAXLEN', LOOK)
+end
+
+-- The other bytes under which a promoted job may stand: resque-scheduler drops the queue, node-resque writes it behind
+-- the class. Only for jobs as these programs write them, without blanks or escapes up to the arguments.
+local function forms(queue, raw)
+  local class, rest = string.match(raw, '^({"class":"[^"\\]*")(,.*)}$')
+  if not class or string.find(queue, '["\\%c]') then
+    return {}
   end
-  local found
-  local rest = {}
-  for line in string.gmatch(old, '[^\n]+') do
-    local identity, expiry = string.match(line, '^(%S+ %d+ %d+ %d+) (%d+)$')
-    if identity and tonumber(expiry) > seconds() then
-      if found then
-        rest[#rest + 1] = line
-      else
-        found = identity
-      end
+  local named = ',"queue":"' .. queue .. '"'
+  if string.sub(rest, 1, #named) == named then
+    rest = string.sub(rest, #named + 1)
+  elseif string.sub(rest, -#named) == named then
+    rest = string.sub(rest, 1, -#named - 1)
+  end
+  local others = {}
+  for _, form in ipairs({ class .. named .. rest .. '}', class .. rest .. named .. '}', class .. rest .. '}' }) do
+    if form ~= raw then
+      others[#others + 1] = form
     end
   end
-  if #rest == 0 then
-    try('HDEL', IDENTITY, field)
-  else
-    try('HSET', IDENTITY, field, table.concat(rest, '\n'))
-  end
+  return others
+end
+
+-- Takes the oldest entry of a job that stood on its queue or, if `second` is given, was delayed until then; nil if
+-- there is none. The entry of an equal job that is still delayed is not its own.
+local function recall(queue, raw, second)
+  local found
+  entries(queue, raw, function(lines)
+    for i, line in ipairs(lines) do
+      local own
+      if second then
+        -- Promotion puts a job off whose queue is broken, and its entry stays where it was.
+        own = line.due == second
+          or line.due < second and not try('LPOS', DELAYED .. whole(line.due), raw, 'MAXLEN', LOOK)
+      else
+        own = is_queued(line, raw)
+      end
+      if own then
+        found = table.remove(lines, i).who
+        return
+      end
+    end
+  end)
   return found
 end

@@ -140,7 +140,7 @@ end
 
 local function forget_delayed()
   for _, form in ipairs(forms) do
-    erase(SCHEDULE, DELAYED, form.stamps, form.raw)
+    erase(form.stamps, form.raw, queue)
   end
 end
 

@@ -1,15 +1,20 @@
 -- retry_failed: failed -> queue.
 --
--- KEYS   failed, queues, queue:<queue>; what the admissions read
--- ARGV   now, record, queue, raw, number of admissions, the admissions as in admit.lua
+-- KEYS   as places.lua; queue:<queue>; Retry's counter and last error if they follow; what the admissions read
+-- ARGV   now, record, queue, raw, who the job is or "", "1" if Retry's keys follow, number of admissions, the
+--        admissions as in admit.lua
 -- returns 0 retried, -1 the record is not there, else the number from 1 of the admission that
 --        refused it
 --
 -- Why this order: the record is looked for first and removed last, so that a refusal or an error
 -- leaves it where it was.
 
-local FAILED, QUEUES, LIST = key(), key(), key()
-local record, queue, raw = arg(), arg(), arg()
+local LIST = key()
+local record, queue, raw, identity = arg(), arg(), arg(), arg()
+local counter, failure
+if arg() == '1' then
+  counter, failure = key(), key()
+end
 if not must('LPOS', FAILED, record) then
   return -1
 end
@@ -20,5 +25,11 @@ if refused ~= 0 then
 end
 must('SADD', QUEUES, queue)
 must('RPUSH', LIST, raw)
+if identity ~= '' then
+  remember(queue, raw, identity, seconds())
+end
+if counter then
+  redis.call('DEL', counter, failure)
+end
 must('LREM', FAILED, 1, record)
 return 0

@@ -47,7 +47,7 @@ elseif kind == 'D' then
     if standing[i] ~= raw then
       break
     end
-    put('D', second, recall(queue, raw) or '', raw)
+    put('D', second, recall(queue, raw, tonumber(second)) or '', raw)
     stamped[i] = stamps
     count = i
   end

@@ -7,7 +7,7 @@
 --   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
 --   Q requeued    KEYS queue:<queue>                ARGV raw, queue, identity
 --   C done        KEYS stat:processed:<name>, Retry's counter and last error, which are forgotten
---   V vetoed      nothing: the job is gone without a trace
+--   V vetoed      the job is gone without a trace: ARGV "1" if Retry's keys follow, KEYS its counter and last error
 --   R attempted   KEYS stat:processed:<name>, stat:failed:<name>, Retry's counter and last error, timestamps:<raw>
 --                 ARGV raw, queue, identity, last error, attempts, for how many seconds the keys
 --                 are kept, number of delays, the delays in ms, "1" if a record follows, the record
@@ -135,7 +135,14 @@ local function settle(op, token, mine)
         remember(queue, raw, identity, second)
       end
     end
-  elseif op ~= VETO then
+  elseif op == VETO then
+    if arg() == '1' then
+      local counter, failure = key(), key()
+      if mine then
+        redis.call('DEL', counter, failure)
+      end
+    end
+  else
     local list = key()
     local raw, queue, identity = arg(), arg(), arg()
     if mine then

@@ -35,7 +35,7 @@ async fn a_repeated_exchange_is_answered_as_the_first_time() {
             plugin: "JobLock",
             key: LockKey::Namespaced("workerslock:x".to_owned()),
             ttl_s: 60,
-            busy: Busy::Drop { free: Vec::new(), tick: None },
+            busy: Busy::Drop { free: Vec::new(), tick: None, retry: None },
         }],
     }];
     server.cli(&["SET", "resque:workerslock:x", "held"]);

@@ -1,0 +1,157 @@
+//! The bytes of a job that is put off: they name the queue to which the job goes back.
+//!
+//! A delayed job is routed by its payload alone. Ruby's and Go's jobs name no queue, and a payload may name another
+//! queue than the list from which the job was claimed. Every promoter reads `queue` as a member of the payload:
+//! node-resque, resque-scheduler and Windlass.
+
+use bytes::Bytes;
+use serde::de::{Deserializer, IgnoredAny, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::ecma::quote;
+use super::payload::{PayloadView, Text};
+
+/// A job's bytes with `queue` in them. A payload that names this queue already stays as it is, byte for byte. In one
+/// that names another (or something that is no string) that value is replaced; in one that names none the member goes
+/// behind `class`, where node-resque writes it. Everything else stays as it was. Bytes that are no job stay, too.
+#[must_use]
+pub fn naming_queue(payload: &Bytes, queue: &str) -> Bytes {
+    let Some(members) = PayloadView::parse(payload).ok().and_then(|_| Members::read(payload)) else {
+        return payload.clone();
+    };
+    if !members.queues.is_empty() && members.queues.iter().all(|found| found.value.as_deref() == Some(queue)) {
+        return payload.clone();
+    }
+    let quoted = quote(queue);
+    let mut out = Vec::with_capacity(payload.len() + quoted.len() + 9);
+    if members.queues.is_empty() {
+        let (before, after) = payload.split_at(members.class_end);
+        for part in [before, b",\"queue\":", quoted.as_bytes(), after] {
+            out.extend_from_slice(part);
+        }
+        return Bytes::from(out);
+    }
+    let mut at = 0;
+    // Of two equal members one reader takes the first and another the last, so that both name the queue.
+    for found in members.queues {
+        out.extend_from_slice(&payload[at..found.start]);
+        out.extend_from_slice(quoted.as_bytes());
+        at = found.end;
+    }
+    out.extend_from_slice(&payload[at..]);
+    Bytes::from(out)
+}
+
+/// Where what matters here stands in a payload.
+struct Members {
+    /// Behind the last `class`.
+    class_end: usize,
+    /// The values of `queue`, in order.
+    queues: Vec<Found>,
+}
+
+/// A value: from where to where it stands, and its text if it is a string.
+struct Found {
+    start: usize,
+    end: usize,
+    value: Option<String>,
+}
+
+impl Members {
+    fn read(payload: &[u8]) -> Option<Self> {
+        struct Reader(usize);
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members;
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                // A raw value is a part of the text that is read.
+                let place = |raw: &RawValue| {
+                    let start = raw.get().as_ptr() as usize - self.0;
+                    (start, start + raw.get().len())
+                };
+                let mut members = Members { class_end: 0, queues: Vec::new() };
+                while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
+                    match &*key {
+                        "class" => members.class_end = place(map.next_value::<&'de RawValue>()?).1,
+                        "queue" => {
+                            let raw = map.next_value::<&'de RawValue>()?;
+                            let (start, end) = place(raw);
+                            members.queues.push(Found { start, end, value: serde_json::from_str(raw.get()).ok() });
+                        }
+                        _ => {
+                            map.next_value::<IgnoredAny>()?;
+                        }
+                    }
+                }
+                Ok(members)
+            }
+        }
+        let text = std::str::from_utf8(payload).ok()?;
+        serde_json::Deserializer::from_str(text).deserialize_map(Reader(text.as_ptr() as usize)).ok()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn named(payload: &str) -> String {
+        String::from_utf8(naming_queue(&Bytes::copy_from_slice(payload.as_bytes()), "math").to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_payload_without_queue_becomes_node_resques() {
+        assert_eq!(named(r#"{"class":"rt","args":["x"]}"#), r#"{"class":"rt","queue":"math","args":["x"]}"#);
+        assert_eq!(named(r#"{"class":"rt"}"#), r#"{"class":"rt","queue":"math"}"#);
+        assert_eq!(named(r#"{"args":[1.0],"class":"rt"}"#), r#"{"args":[1.0],"class":"rt","queue":"math"}"#);
+        assert_eq!(
+            named("{ \"class\" :\t\"a\\u0062\" , \"args\": [ 1 ] }\n"),
+            "{ \"class\" :\t\"a\\u0062\",\"queue\":\"math\" , \"args\": [ 1 ] }\n"
+        );
+        assert_eq!(
+            named(r#"{"class":"a","class":"b","args":null,"id":"x"}"#),
+            r#"{"class":"a","class":"b","queue":"math","args":null,"id":"x"}"#
+        );
+        // Members of an argument are not the payload's.
+        assert_eq!(
+            named(r#"{"args":[{"class":"c","queue":"q"}],"class":"rt"}"#),
+            r#"{"args":[{"class":"c","queue":"q"}],"class":"rt","queue":"math"}"#
+        );
+    }
+
+    #[test]
+    fn whatever_the_payload_names_instead_is_replaced() {
+        for other in ["\"other\"", "null", "\"\"", "7", "[\"math\"]", "{\"a\":1}", "\"\\ud83d\"", "\"Math\""] {
+            let payload = format!(r#"{{"class":"rt","args":[1.0],"queue": {other} ,"more":true}}"#);
+            assert_eq!(named(&payload), r#"{"class":"rt","args":[1.0],"queue": "math" ,"more":true}"#, "{other}");
+        }
+        assert_eq!(
+            named(r#"{"queue":"a","class":"rt","qu\u0065ue":null}"#),
+            r#"{"queue":"math","class":"rt","qu\u0065ue":"math"}"#
+        );
+    }
+
+    #[test]
+    fn a_payload_that_names_the_queue_and_bytes_that_are_no_job_stay() {
+        for stays in [
+            r#"{"class":"rt","queue":"math","args":["\ud83d",1.0]}"#,
+            r#"{"class":"rt","args":[],"queue":"math"}"#,
+            r#"{"class":"rt","queue":"m\u0061th","queue":"math"}"#,
+            "{bad",
+            "null",
+            "[1]",
+            "",
+            r#"{"args":[]}"#,
+            r#"{"class":"x"} y"#,
+        ] {
+            assert_eq!(named(stays), stays);
+        }
+        let bytes = Bytes::from_static(b"{\"class\":\"\xff\"}");
+        assert_eq!(naming_queue(&bytes, "math"), bytes);
+        let quoted = naming_queue(&Bytes::from_static(br#"{"class":"a"}"#), "a\"\\\n\u{e9}");
+        assert_eq!(quoted, r#"{"class":"a","queue":"a\"\\\né"}"#);
+        assert_eq!(PayloadView::parse(&quoted).unwrap().queue.as_deref(), Some("a\"\\\n\u{e9}"));
+    }
+}

@@ -1,0 +1,50 @@
+-- Fragment: who a job was ends with it.
+--
+-- Both tell whether a job of these bytes was on a further attempt.
+
+local function is_repeated(line)
+  return tonumber(string.match(line.who, '^%S+ (%d+)')) > 1
+end
+
+-- Does any job of this queue have an entry? Deletions of jobs that were never run need no further look.
+local function has_entries(queue)
+  return redis.pcall('HEXISTS', IDENTITY .. ':queues', queue) == 1
+end
+
+-- `gone` jobs of these bytes were deleted from the queue, from its head on. The first jobs are taken to be those that
+-- have the entries, as a claim does. Without `gone` they were deleted from the tail: no more entries stay than jobs.
+local function forget_queued(queue, list, raw, gone)
+  local repeated = false
+  entries(queue, raw, function(lines)
+    local queued = {}
+    for i, line in ipairs(lines) do
+      if is_queued(line, raw) then
+        queued[#queued + 1] = i
+      end
+    end
+    if not gone and #queued > 0 then
+      local left = try('LPOS', list, raw, 'COUNT', #queued, 'MAXLEN', LOOK) or {}
+      -- In a longer list the look ends too early to tell; then the sweep sees to it.
+      gone = (try('LLEN', list) or 0) > LOOK and 0 or #queued - #left
+    end
+    for i = math.min(gone or 0, #queued), 1, -1 do
+      repeated = is_repeated(table.remove(lines, queued[i])) or repeated
+    end
+  end)
+  return repeated
+end
+
+-- Jobs of these bytes were deleted from delayed seconds: second -> how many.
+local function forget_delayed(queue, raw, gone)
+  local repeated = false
+  entries(queue, raw, function(lines)
+    for i = #lines, 1, -1 do
+      local left = gone[whole(lines[i].due)] or 0
+      if left > 0 then
+        gone[whole(lines[i].due)] = left - 1
+        repeated = is_repeated(table.remove(lines, i)) or repeated
+      end
+    end
+  end)
+  return repeated
+end
