@@ -49,6 +49,7 @@ mod foreign;
 mod identity;
 mod inspect;
 mod jobs;
+mod large;
 mod leader;
 mod lease;
 mod moving;

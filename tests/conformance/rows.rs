@@ -24,7 +24,7 @@ async fn an_instance_that_cannot_be_read_keeps_nobody_from_starting() {
     write(
         &f,
         &format!(
-            "INSERT INTO instances VALUES ('x', 'host:1', '{{', 7), ('y', 'host:2', x'ff00', 'many'), \
+            "INSERT INTO instances (id, name, record, counter) VALUES ('x', 'host:1', '{{', 7), ('y', 'host:2', x'ff00', 'many'), \
              ('z', '{}', 'null', 1)",
             mine.name
         ),

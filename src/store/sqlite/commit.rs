@@ -30,11 +30,18 @@ pub(super) struct Step<'a> {
     /// What this process has seen of leaderships.
     pub(super) terms: &'a Terms,
     findings: &'a Findings,
+    /// The statements whose plans were looked at; `None` for a reader.
+    #[cfg(debug_assertions)]
+    explained: Option<&'a RefCell<HashSet<&'static str>>>,
 }
 
 impl<'a> Step<'a> {
     /// A statement, parsed once per connection.
     pub(super) fn sql(&self, sql: &'static str) -> Result<CachedStatement<'a>, StoreError> {
+        #[cfg(debug_assertions)]
+        if self.explained.is_some_and(|explained| explained.borrow_mut().insert(sql)) {
+            super::plan::assert_bounded(self.conn, sql)?;
+        }
         Ok(self.conn.prepare_cached(sql)?)
     }
 
@@ -128,7 +135,15 @@ pub(super) fn spawn(
         Role::Writer(_) => "sqlite-writer",
         Role::Reader => "sqlite-reader",
     };
-    let thread = Thread { conn, clock, role, terms: Terms::default(), findings };
+    let thread = Thread {
+        conn,
+        clock,
+        role,
+        terms: Terms::default(),
+        findings,
+        #[cfg(debug_assertions)]
+        explained: RefCell::default(),
+    };
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
@@ -150,6 +165,8 @@ struct Thread {
     role: Role,
     terms: Terms,
     findings: Findings,
+    #[cfg(debug_assertions)]
+    explained: RefCell<HashSet<&'static str>>,
 }
 
 impl Thread {
@@ -198,12 +215,16 @@ impl Thread {
         let mut outcomes = Vec::with_capacity(commands.len());
         for command in commands {
             self.execute("SAVEPOINT command").map_err(whole)?;
+            #[cfg(debug_assertions)]
+            let explained = matches!(self.role, Role::Writer(_)).then_some(&self.explained);
             let step = Step {
                 conn: &self.conn,
                 now_ms: self.clock.now_ms(),
                 wake,
                 terms: &self.terms,
                 findings: &self.findings,
+                #[cfg(debug_assertions)]
+                explained,
             };
             let outcome = command.apply(&step);
             if self.conn.is_autocommit() {

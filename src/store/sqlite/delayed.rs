@@ -10,7 +10,7 @@ use super::leader;
 use super::number::stored;
 use super::value::{bytes, opt_text};
 use super::verdict::{Tally, fail};
-use super::{enqueue, locks};
+use super::{enqueue, locks, retries};
 use crate::job::put_off::naming_queue;
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
@@ -132,6 +132,22 @@ pub(super) fn earliest_of(step: &Step<'_>, payload: &[u8]) -> Result<Option<i64>
 pub(super) fn remove(step: &Step<'_>, payload: &[u8]) -> Result<(), StoreError> {
     step.sql("DELETE FROM delayed WHERE digest = ?1 AND payload = ?2")?.execute(params![digest(payload), payload])?;
     Ok(())
+}
+
+/// Removes at most so many jobs of these bytes; tells the second of each.
+pub(super) fn remove_some(step: &Step<'_>, payload: &[u8], limit: i64) -> Result<Vec<i64>, StoreError> {
+    let found: Vec<(i64, i64)> = step
+        .sql("SELECT second, place FROM delayed WHERE digest = ?1 AND payload = ?2 LIMIT ?3")?
+        .query_map(params![digest(payload), payload, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
+        .collect::<Result<_, _>>()?;
+    let mut delete = step.sql("DELETE FROM delayed WHERE second = ?1 AND place = ?2")?;
+    for (second, place) in &found {
+        delete.execute([second, place])?;
+    }
+    if !found.is_empty() {
+        retries::forget_job(step, payload)?;
+    }
+    Ok(found.into_iter().map(|(second, _)| second).collect())
 }
 
 /// The earliest second.

@@ -1,16 +1,16 @@
 //! What people look at and correct.
 
-use std::collections::HashMap;
+use std::collections::BTreeSet;
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
-use super::commit::Step;
+use super::commit::{Handle, Step};
 use super::digest::digest;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
-use super::value::{bytes, number, opt_int, opt_text, text};
-use super::{delayed, enqueue, locks, retries};
+use super::value::{bytes, number, opt_int, text};
+use super::{delayed, enqueue, locks, retries, search};
 use crate::job::{Identity, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedSecond, DelayedSeconds, DeleteDelayed};
@@ -41,19 +41,19 @@ impl Perform<Queued> for SqliteStore {
 
 impl Perform<DeleteJobs> for SqliteStore {
     async fn perform(&self, arrow: DeleteJobs) -> Result<u64, StoreError> {
-        self.writer.call(move |step| delete_jobs(step, &arrow.queue, &arrow.payload, arrow.count)).await
+        delete_jobs(&self.writer, &self.reader, arrow).await
     }
 }
 
 impl Perform<DeleteEach> for SqliteStore {
     async fn perform(&self, arrow: DeleteEach) -> Result<u64, StoreError> {
-        self.writer.call(move |step| delete_each(step, &arrow.queue, &arrow.doomed, arrow.from)).await
+        search::remove(&self.writer, &self.reader, &arrow.queue, &arrow.doomed, arrow.from).await
     }
 }
 
 impl Perform<DeleteQueue> for SqliteStore {
     async fn perform(&self, arrow: DeleteQueue) -> Result<u64, StoreError> {
-        self.writer.call(move |step| delete_queue(step, &arrow.queue)).await
+        delete_queue(&self.writer, &arrow.queue).await
     }
 }
 
@@ -77,7 +77,7 @@ impl Perform<RemoveFailed> for SqliteStore {
 
 impl Perform<ClearFailed> for SqliteStore {
     async fn perform(&self, _: ClearFailed) -> Result<u64, StoreError> {
-        self.writer.call(clear_failed).await
+        clear_failed(&self.writer).await
     }
 }
 
@@ -107,7 +107,7 @@ impl Perform<DelayedAt> for SqliteStore {
 
 impl Perform<DeleteDelayed> for SqliteStore {
     async fn perform(&self, arrow: DeleteDelayed) -> Result<Vec<i64>, StoreError> {
-        self.writer.call(move |step| delete_delayed(step, &arrow.payload)).await
+        delete_delayed(&self.writer, &arrow.payload).await
     }
 }
 
@@ -163,11 +163,32 @@ fn range(length: i64, start: i64, stop: i64) -> Option<(i64, i64)> {
     (start <= stop).then(|| (start, stop - start + 1))
 }
 
-/// Deletes a queue.
-pub(super) fn delete_queue(step: &Step<'_>, queue: &QueueName) -> Result<u64, StoreError> {
-    let jobs = step.sql("DELETE FROM jobs WHERE queue = ?1")?.execute([queue.as_str()])?;
-    step.sql("DELETE FROM queues WHERE name = ?1")?.execute([queue.as_str()])?;
-    Ok(count(stored(jobs)))
+/// Deletes a queue with the jobs that stand on it now, some at a time.
+pub(super) async fn delete_queue(writer: &Handle, queue: &QueueName) -> Result<u64, StoreError> {
+    let name = queue.clone();
+    let last = move |step: &Step<'_>| {
+        let mut last = step.sql("SELECT max(position) FROM jobs WHERE queue = ?1")?;
+        Ok(last.query_row([name.as_str()], |row| row.get::<_, Option<i64>>(0))?)
+    };
+    let last = writer.call(last).await?.unwrap_or(0);
+    let queue = queue.clone();
+    let delete = move |step: &Step<'_>| {
+        let some = step
+            .sql(
+                "DELETE FROM jobs WHERE queue = ?1 AND position IN (SELECT position FROM jobs \
+                 WHERE queue = ?1 AND position <= ?2 ORDER BY position LIMIT ?3)",
+            )?
+            .execute(params![queue.as_str(), last, search::DELETED])?;
+        if stored(some) < search::DELETED {
+            // With the last of its jobs; one that got new jobs meanwhile stays known.
+            step.sql(
+                "DELETE FROM queues WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1)",
+            )?
+            .execute([queue.as_str()])?;
+        }
+        Ok(some)
+    };
+    search::repeated(writer, delete).await
 }
 
 /// How many failed jobs there are.
@@ -197,67 +218,11 @@ fn delete_failed(step: &Step<'_>, place: i64) -> Result<(), StoreError> {
 }
 
 /// Removes jobs of exactly these bytes from a queue, as `LREM` counts.
-pub(super) fn delete_jobs(step: &Step<'_>, queue: &QueueName, payload: &[u8], wanted: i64) -> Result<u64, StoreError> {
-    const FROM_HEAD: &str = "DELETE FROM jobs WHERE queue = ?1 AND position IN \
-         (SELECT position FROM jobs WHERE queue = ?1 AND payload = ?2 ORDER BY position LIMIT ?3) RETURNING identity";
-    const FROM_TAIL: &str = "DELETE FROM jobs WHERE queue = ?1 AND position IN \
-         (SELECT position FROM jobs WHERE queue = ?1 AND payload = ?2 ORDER BY position DESC LIMIT ?3) RETURNING identity";
-    // A negative limit is none.
-    let limit = if wanted == 0 { -1 } else { wanted.saturating_abs() };
-    let mut delete = step.sql(if wanted < 0 { FROM_TAIL } else { FROM_HEAD })?;
-    let mut rows = delete.query(params![queue.as_str(), payload, limit])?;
-    let (mut deleted, mut repeated) = (0, false);
-    while let Some(row) = rows.next()? {
-        deleted += 1;
-        repeated |= is_repeated(opt_text(row.get_ref(0)?).as_deref());
-    }
-    if repeated {
-        retries::forget_job(step, payload)?;
-    }
-    Ok(deleted)
-}
-
-/// Was this a job on a further attempt?
-fn is_repeated(identity: Option<&str>) -> bool {
-    identity.and_then(Identity::decode).is_some_and(|identity| identity.attempt > 1)
-}
-
-/// Removes jobs of several different bytes from a queue, those nearest to an end first.
-pub(super) fn delete_each(
-    step: &Step<'_>,
-    queue: &QueueName,
-    doomed: &[Doomed],
-    from: QueueEnd,
-) -> Result<u64, StoreError> {
-    let most = |doomed: &Doomed| doomed.count.unwrap_or(u64::MAX);
-    let mut left: HashMap<&[u8], u64> = doomed.iter().map(|doomed| (&doomed.payload[..], most(doomed))).collect();
-    let mut select = match from {
-        QueueEnd::Head => {
-            step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position")?
-        }
-        QueueEnd::Tail => {
-            step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position DESC")?
-        }
-    };
-    let mut rows = select.query([queue.as_str()])?;
-    let mut meant: Vec<i64> = Vec::new();
-    while let Some(row) = rows.next()? {
-        let payload = bytes(row.get_ref(1)?);
-        if let Some(left) = left.get_mut(&payload[..])
-            && *left > 0
-        {
-            *left -= 1;
-            meant.push(row.get(0)?);
-            if is_repeated(opt_text(row.get_ref(2)?).as_deref()) {
-                retries::forget_job(step, &payload)?;
-            }
-        }
-    }
-    let mut delete = step.sql("DELETE FROM jobs WHERE queue = ?1 AND position = ?2")?;
-    for position in &meant {
-        delete.execute(params![queue.as_str(), position])?;
-    }
-    Ok(count(stored(meant.len())))
+async fn delete_jobs(writer: &Handle, reader: &Handle, arrow: DeleteJobs) -> Result<u64, StoreError> {
+    let DeleteJobs { queue, payload, count: wanted } = arrow;
+    let count = (wanted != 0).then_some(wanted.unsigned_abs());
+    let from = if wanted < 0 { QueueEnd::Tail } else { QueueEnd::Head };
+    search::remove(writer, reader, &queue, &[Doomed { payload, count }], from).await
 }
 
 /// Removes the first record of exactly these bytes.
@@ -267,9 +232,19 @@ pub(super) fn remove_failed(step: &Step<'_>, record: &[u8]) -> Result<bool, Stor
     Ok(found.is_some())
 }
 
-/// Removes all failure records.
-pub(super) fn clear_failed(step: &Step<'_>) -> Result<u64, StoreError> {
-    Ok(step.sql("DELETE FROM failed")?.execute([]).map(stored).map(count)?)
+/// Removes all failure records that stand now, some at a time.
+pub(super) async fn clear_failed(writer: &Handle) -> Result<u64, StoreError> {
+    let last = |step: &Step<'_>| {
+        Ok(step.sql("SELECT max(place) FROM failed")?.query_row([], |row| row.get::<_, Option<i64>>(0))?)
+    };
+    let Some(last) = writer.call(last).await? else { return Ok(0) };
+    let delete = move |step: &Step<'_>| {
+        let mut delete = step.sql(
+            "DELETE FROM failed WHERE place IN (SELECT place FROM failed WHERE place <= ?1 ORDER BY place LIMIT ?2)",
+        )?;
+        Ok(delete.execute([last, search::DELETED])?)
+    };
+    search::repeated(writer, delete).await
 }
 
 /// Failed -> queue.
@@ -321,14 +296,18 @@ pub(super) fn delayed_at(step: &Step<'_>, second: i64, start: i64, stop: i64) ->
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Removes every delayed job of exactly these bytes; tells the seconds.
-pub(super) fn delete_delayed(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, StoreError> {
-    let seconds = delayed::seconds(step, payload)?;
-    delayed::remove(step, payload)?;
-    if !seconds.is_empty() {
-        retries::forget_job(step, payload)?;
+/// Removes every delayed job of exactly these bytes, some at a time; tells the seconds.
+pub(super) async fn delete_delayed(writer: &Handle, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
+    let mut seconds = BTreeSet::new();
+    loop {
+        let payload = payload.clone();
+        let some = writer.call(move |step| delayed::remove_some(step, &payload, search::DELETED)).await?;
+        let all = stored(some.len()) < search::DELETED;
+        seconds.extend(some);
+        if all {
+            return Ok(seconds.into_iter().collect());
+        }
     }
-    Ok(seconds)
 }
 
 /// The locks that are held.

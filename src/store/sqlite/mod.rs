@@ -23,9 +23,12 @@ mod moving;
 mod number;
 mod pause;
 mod periodic;
+#[cfg(debug_assertions)]
+mod plan;
 mod recover;
 mod retries;
 mod schedules;
+mod search;
 mod terms;
 mod value;
 mod verdict;

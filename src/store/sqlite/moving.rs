@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, Row, params};
 use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
+use super::search::{self, Lookout};
 use super::value::{bytes, opt_text, text};
 use super::{delayed, enqueue, locks, periodic, verdict};
 use crate::job::{Identity, PayloadView, QueueName};
@@ -24,7 +25,8 @@ impl Perform<SetAside> for SqliteStore {
 
 impl Perform<TakeIn> for SqliteStore {
     async fn perform(&self, arrow: TakeIn) -> Result<bool, StoreError> {
-        self.writer.call(move |step| take_in(step, &arrow.batch, &arrow.landings)).await
+        let step = move |step: &Step<'_>, lookout: &mut Lookout| take_in(step, &arrow.batch, &arrow.landings, lookout);
+        search::searching(&self.writer, &self.reader, step).await
     }
 }
 
@@ -163,7 +165,12 @@ fn read(row: &Row<'_>) -> Result<Waiting, StoreError> {
 }
 
 /// Takes a batch in, once.
-pub(super) fn take_in(step: &Step<'_>, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError> {
+pub(super) fn take_in(
+    step: &Step<'_>,
+    batch: &Batch,
+    landings: &[Landing],
+    lookout: &mut Lookout,
+) -> Result<bool, StoreError> {
     let newer = step
         .sql(
             "INSERT INTO moved (source, number) VALUES (?1, ?2) \
@@ -179,7 +186,7 @@ pub(super) fn take_in(step: &Step<'_>, batch: &Batch, landings: &[Landing]) -> R
         let text = |identity: &Option<Identity>| identity.as_ref().map(Identity::encode);
         match item {
             Waiting::Queued { queue, payload, identity } => {
-                if *once && stands(step, queue, payload)? {
+                if *once && stands(step, lookout, queue, payload)? {
                     continue;
                 }
                 if let Some((key, ttl_s)) = lock
@@ -193,7 +200,7 @@ pub(super) fn take_in(step: &Step<'_>, batch: &Batch, landings: &[Landing]) -> R
             Waiting::Delayed { second, payload, identity } => {
                 let view = PayloadView::parse(payload).ok();
                 let queue = view.as_ref().and_then(|view| view.queue.as_deref()).map(QueueName::as_stored);
-                if *once && stands(step, &queue.unwrap_or_else(|| QueueName::as_stored("")), payload)? {
+                if *once && stands(step, lookout, &queue.unwrap_or_else(|| QueueName::as_stored("")), payload)? {
                     continue;
                 }
                 delayed::insert(step, *second, payload, text(identity).as_deref())?;
@@ -216,10 +223,8 @@ pub(super) fn take_in(step: &Step<'_>, batch: &Batch, landings: &[Landing]) -> R
 }
 
 /// Is a copy of this job queued or delayed?
-fn stands(step: &Step<'_>, queue: &QueueName, payload: &[u8]) -> Result<bool, StoreError> {
-    let queued =
-        step.sql("SELECT 1 FROM jobs WHERE queue = ?1 AND payload = ?2")?.exists(params![queue.as_str(), payload])?;
-    Ok(queued || delayed::stands(step, payload)?)
+fn stands(step: &Step<'_>, lookout: &mut Lookout, queue: &QueueName, payload: &Bytes) -> Result<bool, StoreError> {
+    Ok(delayed::stands(step, payload)? || lookout.is_queued(step, queue, std::slice::from_ref(payload))?)
 }
 
 /// An entry that stands already stays, but for being stopped.

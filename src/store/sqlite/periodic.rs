@@ -3,15 +3,17 @@
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
-use super::commit::Step;
+use super::commit::{Handle, Step};
 use super::engine::SqliteStore;
-use super::number::stored;
+use super::number::{count, stored};
+use super::search::{self, Lookout};
 use super::value::{bytes, number, opt_int, text};
-use super::{delayed, enqueue, locks, retries};
+use super::{delayed, enqueue, inspect, locks};
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::effect::{HALTED_S, Next, Occurrence, Tick};
 use crate::store::error::StoreError;
+use crate::store::inspection::{Doomed, QueueEnd};
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
 
 impl Perform<Periodic> for SqliteStore {
@@ -22,19 +24,20 @@ impl Perform<Periodic> for SqliteStore {
 
 impl Perform<Reconcile> for SqliteStore {
     async fn perform(&self, arrow: Reconcile) -> Result<Reconciled, StoreError> {
-        self.writer.call(move |step| reconcile(step, &arrow)).await
+        let step = move |step: &Step<'_>, lookout: &mut Lookout| reconcile(step, &arrow, lookout);
+        search::searching(&self.writer, &self.reader, step).await
     }
 }
 
 impl Perform<Withdraw> for SqliteStore {
     async fn perform(&self, arrow: Withdraw) -> Result<(), StoreError> {
-        self.writer.call(move |step| withdraw(step, &arrow.task, &arrow.queue, &arrow.forms)).await
+        withdraw(&self.writer, &self.reader, &arrow).await
     }
 }
 
 impl Perform<Stop> for SqliteStore {
     async fn perform(&self, arrow: Stop) -> Result<u64, StoreError> {
-        self.writer.call(move |step| stop(step, &arrow.task, &arrow.queue, &arrow.forms)).await
+        stop(&self.writer, &self.reader, &arrow).await
     }
 }
 
@@ -132,11 +135,15 @@ enum Found {
 }
 
 /// Looks after one periodic task.
-pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
+pub(super) fn reconcile(
+    step: &Step<'_>,
+    reconcile: &Reconcile,
+    lookout: &mut Lookout,
+) -> Result<Reconciled, StoreError> {
     let tick = &reconcile.tick;
     let entry = entry(step, &tick.task)?;
     if reconcile.purpose == Purpose::Run {
-        return run_now(step, reconcile, entry.as_ref());
+        return run_now(step, reconcile, lookout, entry.as_ref());
     }
     if entry.as_ref().is_some_and(|entry| entry.stopped) && reconcile.purpose != Purpose::Start {
         return Ok(Reconciled::Fine);
@@ -148,7 +155,7 @@ pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconc
         Purpose::Look | Purpose::Run => false,
     };
     let Some(entry) = entry.filter(|entry| !begins(entry)) else {
-        let found = find(step, reconcile)?;
+        let found = find(step, reconcile, lookout)?;
         step.sql("UPDATE periodic SET stopped = 0 WHERE task = ?1")?.execute([tick.task.as_str()])?;
         match found {
             Some(Found::Delayed(second)) => write(step, tick, second)?,
@@ -159,7 +166,8 @@ pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconc
         let known = found.is_some() && reconcile.purpose == Purpose::Start;
         return Ok(if known { Reconciled::Fine } else { Reconciled::Seeded });
     };
-    if reconcile.stale_due_s == Some(entry.due_s) && matches!(find(step, reconcile)?, Some(Found::Delayed(_))) {
+    if reconcile.stale_due_s == Some(entry.due_s) && matches!(find(step, reconcile, lookout)?, Some(Found::Delayed(_)))
+    {
         forget_delayed(step, reconcile)?;
         delay_next(step, tick)?;
         return Ok(Reconciled::Moved);
@@ -167,7 +175,7 @@ pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconc
     let unlocked = free_orphan(step, reconcile)?;
     let grace_s = stored(reconcile.grace_s);
     if entry.due_s.saturating_add(grace_s) < step.now_s() {
-        match find(step, reconcile)? {
+        match find(step, reconcile, lookout)? {
             // Somebody else wrote the tick: accepted as it stands. An earlier copy, which was left over, does not set
             // the schedule back.
             Some(Found::Delayed(second)) if second > entry.due_s => write(step, tick, second)?,
@@ -190,10 +198,15 @@ pub(super) fn reconcile(step: &Step<'_>, reconcile: &Reconcile) -> Result<Reconc
 }
 
 /// Puts a task's job on its queue now, unless it is there or runs.
-fn run_now(step: &Step<'_>, reconcile: &Reconcile, entry: Option<&PeriodicEntry>) -> Result<Reconciled, StoreError> {
-    let found = find(step, reconcile)?;
+fn run_now(
+    step: &Step<'_>,
+    reconcile: &Reconcile,
+    lookout: &mut Lookout,
+    entry: Option<&PeriodicEntry>,
+) -> Result<Reconciled, StoreError> {
+    let found = find(step, reconcile, lookout)?;
     // Found first: a delayed copy; then one on the queue, then a run.
-    let queued = is_queued(step, reconcile)?;
+    let queued = lookout.is_queued(step, &reconcile.tick.queue, &reconcile.forms)?;
     if queued {
         return Ok(Reconciled::Waits);
     }
@@ -279,7 +292,7 @@ fn is_running(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError
 }
 
 /// Searches a task's job in all its forms.
-fn find(step: &Step<'_>, reconcile: &Reconcile) -> Result<Option<Found>, StoreError> {
+fn find(step: &Step<'_>, reconcile: &Reconcile, lookout: &mut Lookout) -> Result<Option<Found>, StoreError> {
     let mut earliest = None;
     for form in &reconcile.forms {
         earliest = earliest.into_iter().chain(delayed::earliest_of(step, form)?).min();
@@ -287,51 +300,52 @@ fn find(step: &Step<'_>, reconcile: &Reconcile) -> Result<Option<Found>, StoreEr
     if let Some(second) = earliest {
         return Ok(Some(Found::Delayed(second)));
     }
-    if is_queued(step, reconcile)? {
+    if lookout.is_queued(step, &reconcile.tick.queue, &reconcile.forms)? {
         return Ok(Some(Found::Queued));
     }
     Ok(is_running(step, reconcile)?.then_some(Found::Running))
 }
 
-fn is_queued(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError> {
-    let mut queued = step.sql("SELECT 1 FROM jobs WHERE queue = ?1 AND payload = ?2")?;
-    for form in &reconcile.forms {
-        if queued.exists(params![reconcile.tick.queue.as_str(), &form[..]])? {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Forgets a task: its delayed and queued copies, some at a time, and then its entry, so that a failure on the way
+/// leaves the task known.
+async fn withdraw(writer: &Handle, reader: &Handle, arrow: &Withdraw) -> Result<(), StoreError> {
+    remove_copies(writer, reader, &arrow.queue, &arrow.forms).await?;
+    let task = arrow.task.clone();
+    let forget = move |step: &Step<'_>| {
+        step.sql("DELETE FROM periodic WHERE task = ?1")?.execute([task.as_str()])?;
+        Ok(())
+    };
+    writer.call(forget).await
 }
 
-/// Forgets a task: its entry, and its delayed and queued copies.
-pub(super) fn withdraw(step: &Step<'_>, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<(), StoreError> {
-    step.sql("DELETE FROM periodic WHERE task = ?1")?.execute([task.as_str()])?;
-    remove_copies(step, queue, forms).map(drop)
+/// Stops a task: marks its entry, and then removes its delayed and queued copies, some at a time; tells how many there
+/// were. From the mark on no tick is written.
+async fn stop(writer: &Handle, reader: &Handle, arrow: &Stop) -> Result<u64, StoreError> {
+    let (name, at) = (arrow.task.clone(), arrow.queue.clone());
+    let mark = move |step: &Step<'_>| {
+        step.sql(
+            "INSERT INTO periodic (task, queue, due_s, every_s, stopped) VALUES (?1, ?2, 0, 0, 1) \
+             ON CONFLICT (task) DO UPDATE SET stopped = 1",
+        )?
+        .execute([name.as_str(), at.as_str()])?;
+        Ok(())
+    };
+    writer.call(mark).await?;
+    remove_copies(writer, reader, &arrow.queue, &arrow.forms).await
 }
 
-/// Stops a task: marks its entry, and removes its delayed and queued copies; tells how many there were.
-pub(super) fn stop(step: &Step<'_>, task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError> {
-    step.sql(
-        "INSERT INTO periodic (task, queue, due_s, every_s, stopped) VALUES (?1, ?2, 0, 0, 1) \
-         ON CONFLICT (task) DO UPDATE SET stopped = 1",
-    )?
-    .execute([task.as_str(), queue.as_str()])?;
-    remove_copies(step, queue, forms)
-}
-
-fn remove_copies(step: &Step<'_>, queue: &QueueName, forms: &[Bytes]) -> Result<u64, StoreError> {
+async fn remove_copies(
+    writer: &Handle,
+    reader: &Handle,
+    queue: &QueueName,
+    forms: &[Bytes],
+) -> Result<u64, StoreError> {
     let mut removed = 0;
-    let mut delete = step.sql("DELETE FROM jobs WHERE queue = ?1 AND payload = ?2")?;
     for form in forms {
-        let mut gone = delayed::seconds(step, form)?.len();
-        delayed::remove(step, form)?;
-        gone += delete.execute(params![queue.as_str(), &form[..]])?;
-        if gone > 0 {
-            retries::forget_job(step, form)?;
-        }
-        removed += gone;
+        removed += count(stored(inspect::delete_delayed(writer, form).await?.len()));
     }
-    Ok(removed as u64)
+    let doomed: Vec<Doomed> = forms.iter().map(|form| Doomed { payload: form.clone(), count: None }).collect();
+    Ok(removed + search::remove(writer, reader, queue, &doomed, QueueEnd::Head).await?)
 }
 
 #[cfg(test)]

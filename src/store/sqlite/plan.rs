@@ -1,0 +1,74 @@
+//! Which statements may run while the write lock is held: those that look at a bounded number of rows of the tables
+//! that grow with the jobs. Builds with debug assertions, hence all tests, ask SQLite about every statement that a
+//! connection prepares for writing.
+
+use rusqlite::Connection;
+
+use crate::store::error::StoreError;
+
+/// The tables that may hold millions of rows.
+const LARGE: [&str; 3] = ["jobs", "delayed", "failed"];
+
+/// Panics if a statement reads such a table from one end to the other.
+///
+/// # Panics
+/// That is what it is for.
+pub(super) fn assert_bounded(conn: &Connection, sql: &str) -> Result<(), StoreError> {
+    if let Some(line) = unbounded(conn, sql)? {
+        panic!("this statement would hold the write lock for as long as the table is large: {sql}: {line}");
+    }
+    Ok(())
+}
+
+/// The line of a statement's plan that visits too many rows. A whole queue or second counts as too many; with a LIMIT,
+/// or for the first or last row of it, it does not.
+fn unbounded(conn: &Connection, sql: &str) -> Result<Option<String>, StoreError> {
+    if ["LIMIT", "min(", "max("].iter().any(|bound| sql.contains(bound)) {
+        return Ok(None);
+    }
+    let mut explain = conn.prepare(&format!("EXPLAIN QUERY PLAN {sql}"))?;
+    let mut rows = explain.raw_query();
+    while let Some(row) = rows.next()? {
+        let line: String = row.get(3)?;
+        let whole = LARGE.iter().any(|table| {
+            line == format!("SCAN {table}")
+                || line.starts_with(&format!("SCAN {table} "))
+                || line.starts_with(&format!("SEARCH {table} "))
+                    && (line.ends_with("(queue=?)") || line.ends_with("(second=?)"))
+        });
+        if whole {
+            return Ok(Some(line));
+        }
+    }
+    Ok(None)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::connection::{Options, writer};
+    use super::*;
+
+    #[test]
+    fn a_statement_that_reads_a_whole_table_or_queue_is_found() {
+        let dir = tempfile::tempdir().unwrap();
+        let conn = writer(&dir.path().join("w.db"), Options::default()).unwrap();
+        for sql in [
+            "SELECT 1 FROM jobs WHERE payload = ?1",
+            "SELECT 1 FROM jobs WHERE queue = ?1 AND payload = ?2",
+            "DELETE FROM jobs WHERE queue = ?1",
+            "DELETE FROM failed",
+            "DELETE FROM delayed WHERE second = ?1",
+            "SELECT record FROM failed WHERE record = ?1",
+        ] {
+            assert!(unbounded(&conn, sql).unwrap().is_some(), "{sql}");
+        }
+        for sql in [
+            "DELETE FROM jobs WHERE queue = ?1 AND position = ?2",
+            "SELECT place FROM failed WHERE digest = ?1 AND record = ?2",
+            "SELECT max(position) FROM jobs WHERE queue = ?1",
+            "SELECT 1 FROM working WHERE claim = ?1",
+        ] {
+            assert_eq!(unbounded(&conn, sql).unwrap(), None, "{sql}");
+        }
+    }
+}
