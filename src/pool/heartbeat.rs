@@ -15,7 +15,7 @@ use super::core::Core;
 use super::roster::State;
 use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
-use crate::store::instance::{Extend, Extended, Left, LockRenewal, Removed};
+use crate::store::instance::{Extend, Extended, Left, LockRenewal, ReadSuspicion, Removed, Suspicion};
 
 /// How old the ping of an idle worker may get. Schedulers of node-resque remove a worker whose ping is older than their
 /// `stuckWorkerTimeout`, and the protocol's clients ping every 5 s.
@@ -25,12 +25,18 @@ const COUNT: Duration = Duration::from_secs(30);
 /// For how long after the start the instances are counted with every beat: others may start with us.
 const CENSUS: Duration = Duration::from_secs(12);
 
+/// How long after an extension that failed the next one is tried.
+const AGAIN: Duration = Duration::from_millis(500);
+
 /// Extends for as long as it is polled.
 pub(super) async fn beat(core: Rc<Core>) {
     let begun = core.extended.get();
     let (mut sent, mut pinged, mut counted) = (begun, begun, begun);
+    let mut failed = false;
     loop {
         let period = period(core.lease, core.config().timeout, core.shortest_lock_s.get());
+        // A store that has room again, or can be reached again, is to be used at once.
+        let period = if failed { period.min(AGAIN) } else { period };
         tokio::select! {
             // From one sending to the next: an extension that came back late is old already.
             () = sleep_until(sent + period) => {}
@@ -44,7 +50,9 @@ pub(super) async fn beat(core: Rc<Core>) {
         let (mut extend, asked) = gather(&core, all);
         extend.census = counted.elapsed() >= COUNT.min(core.lease * 2) || begun.elapsed() < CENSUS;
         sent = Instant::now();
-        match core.store.run(extend.clone()).await {
+        let reply = core.store.run(extend.clone()).await;
+        failed = reply.is_err();
+        match reply {
             Ok(extended) => {
                 core.store_answered();
                 if all {
@@ -164,68 +172,67 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[Asked], extended: Exte
     }
 }
 
-/// Ends all runs before the lease does, when it cannot be extended.
+/// How often who cannot extend asks whether others are about to declare it dead; at least ten times a lease.
+const DOUBT: Duration = Duration::from_millis(200);
+
+/// Ends all runs before the lease does, when it cannot be extended and somebody else may take it for dead. While a
+/// database file is locked nobody can, and the runs go on.
 pub(super) async fn guard(core: Rc<Core>) {
     let lease = core.lease;
-    let mut told = Stop::No;
+    // When runs that were asked to end are killed.
+    let mut kill_at = None;
+    let mut told = false;
     loop {
         let grace = core.kill_grace.get().min(lease / 3);
         let (ask, kill) = (lease - grace, lease - lease / 10);
-        let silent = core.extended.get().elapsed();
-        let due = match told {
-            Stop::No => ask,
-            Stop::Terminate | Stop::Kill => kill,
-        };
+        let extended = core.extended.get();
+        let silent = extended.elapsed();
         if silent < ask {
-            told = Stop::No;
+            (kill_at, told) = (None, false);
             sleep(ask - silent).await;
-        } else if silent < due {
-            sleep(due - silent).await;
-        } else if told == Stop::No {
-            told = Stop::Terminate;
-            core.warn(format!(
-                "the lease could not be extended for {}; running jobs are ended before it runs out",
-                humantime::format_duration(Duration::from_secs(silent.as_secs()))
-            ));
-            core.roster.borrow().stop_all(Stop::Terminate);
+            continue;
+        }
+        let Some(at) = kill_at else {
+            let suspicion = suspicion(&core).await;
+            let silent = humantime::format_duration(Duration::from_secs(silent.as_secs()));
+            if suspicion == Suspicion::Trusted {
+                if !std::mem::replace(&mut told, true) {
+                    core.warn(format!(
+                        "the lease could not be extended for {silent}, because nothing can be written to the database \
+                         file; nobody else can take the lease meanwhile, so the running jobs go on"
+                    ));
+                }
+                sleep(DOUBT.min(lease / 10)).await;
+            } else if core.extended.get() == extended {
+                let soon = grace.saturating_sub(lease / 10);
+                kill_at = Some(match suspicion {
+                    // Half a lease passes before anything is done about it.
+                    Suspicion::Suspected => Instant::now() + soon,
+                    Suspicion::Unknown | Suspicion::Trusted => extended + kill,
+                });
+                core.warn(format!(
+                    "the lease could not be extended for {silent}; running jobs are ended before it runs out"
+                ));
+                core.roster.borrow().stop_all(Stop::Terminate);
+            }
+            continue;
+        };
+        if Instant::now() < at {
+            sleep_until(at).await;
         } else {
             // Again and again until the store answers, for a run may have been about to begin.
-            told = Stop::Kill;
             core.roster.borrow().stop_all(Stop::Kill);
             sleep(Duration::from_millis(200)).await;
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// How often idle workers are pinged when every extension goes out on time.
-    fn longest_between_pings(lease_ms: u64, timeout_ms: u64, lock_s: Option<u64>) -> Duration {
-        let every = period(Duration::from_millis(lease_ms), Duration::from_millis(timeout_ms), lock_s);
-        let (mut since, mut longest) = (Duration::ZERO, Duration::ZERO);
-        for _ in 0..1000 {
-            since += every;
-            longest = longest.max(since);
-            if pings_are_due(since, every) {
-                since = Duration::ZERO;
-            }
-        }
-        longest
-    }
-
-    #[test]
-    fn idle_workers_are_pinged_every_five_seconds_whatever_the_lease() {
-        for lease_ms in [1000, 2000, 3000, 10_000, 15_000, 60_000, 3_600_000] {
-            for timeout_ms in [10, 500, 5000, 60_000] {
-                for lock_s in [None, Some(1), Some(10), Some(3600)] {
-                    let longest = longest_between_pings(lease_ms, timeout_ms, lock_s);
-                    assert!(longest <= Duration::from_secs(5), "{longest:?}: {lease_ms}, {timeout_ms}, {lock_s:?}");
-                }
-            }
-        }
-        // Short periods do not make for more pings than are needed.
-        assert!(longest_between_pings(3000, 5000, None) > Duration::from_secs(3));
+/// What the store says of this instance; unknown if it cannot be read, or if the answer took so long that it may be
+/// false by now.
+async fn suspicion(core: &Core) -> Suspicion {
+    let asked = core.store.run(ReadSuspicion { instance: core.instance.to_string() });
+    match tokio::time::timeout(core.lease / 10, asked).await {
+        Ok(Ok(suspicion)) => suspicion,
+        Ok(Err(_)) | Err(_) => Suspicion::Unknown,
     }
 }

@@ -18,7 +18,7 @@ use super::{Context, sleep_or_reload};
 use crate::event::Event;
 use crate::process::sweep;
 use crate::store::StoreError;
-use crate::store::instance::{HostIdentity, InstanceState, Instances, Oversee};
+use crate::store::instance::{HostIdentity, InstanceState, Instances, Oversee, Suspect};
 use crate::store::scheduling::{Leadership, Resign};
 
 /// How often who does not lead looks after its own periodic tasks.
@@ -172,7 +172,7 @@ impl<'a> Duties<'a> {
         // Looks that are slow because the store is slow still count; only real absence resets. Short of a lease, so that
         // who was stopped together with others does not judge them by what it missed.
         let patience = (self.period() * 3 + Duration::from_secs(2)).min(self.context.lease * 4 / 5);
-        let now = Instant::now();
+        let (now, store) = (Instant::now(), &self.context.store);
         let lapsed = self.observer.look(now, patience, instances);
         self.neighbours.clear();
         for state in instances {
@@ -182,7 +182,7 @@ impl<'a> Duties<'a> {
                 self.observer.saw_here(state);
             }
             let gone = self.observer.believes_absence(now, state) && is_gone_from_here(&self.context.host, state).await;
-            if gone || (leads && lapsed.contains(state)) {
+            if gone || (leads && lapsed.contains(state) && store.run(Suspect { state: state.clone() }).await?) {
                 recover(self.context, &mut self.heads, state).await?;
             }
         }

@@ -277,6 +277,17 @@ pub struct Extended {
     pub instances: Option<usize>,
 }
 
+/// Whether others are about to declare an instance dead, as its store tells while nothing can be written to it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspicion {
+    /// The store cannot tell: only the time since the last extension counts.
+    Unknown,
+    /// Nobody has begun to, and who begins waits for half a lease before anything is done.
+    Trusted,
+    /// Somebody has begun to, or the instance is not registered any more.
+    Suspected,
+}
+
 /// A worker that somebody removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Removed {
@@ -363,6 +374,45 @@ impl Arrow for Oversee {
 }
 
 impl May<Oversee> for Scheduler {}
+
+/// Asks without writing whether others are about to declare this instance dead: for an instance whose extensions do
+/// not get through. On a file that somebody has locked nobody else can write, either.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct ReadSuspicion {
+    /// The instance.
+    pub instance: String,
+}
+
+impl Arrow for ReadSuspicion {
+    type Reply = Suspicion;
+    const NAME: &'static str = "read_suspicion";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<ReadSuspicion> for Pool {}
+
+/// May this instance, whose counter stood still for its lease, be declared dead now? A store that instances can read
+/// while they cannot write to it marks the instance first, and says yes only after half a lease more, in which the
+/// instance sees the mark and ends its jobs.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct Suspect {
+    /// The instance as it was seen.
+    pub state: InstanceState,
+}
+
+impl Arrow for Suspect {
+    type Reply = bool;
+    const NAME: &'static str = "suspect";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<Suspect> for Scheduler {}
 
 /// Removes a dead instance with its workers and lanes, if its counter still stands and no working record of it is left.
 /// False if not.

@@ -38,6 +38,7 @@ fn look(purpose: Purpose) -> Reconcile {
         workers: Vec::new(),
         purpose,
         stale_due_s: None,
+        silent: Vec::new(),
     }
 }
 

@@ -36,6 +36,7 @@ macro_rules! engine_tests {
     };
 }
 
+mod busy;
 mod claim;
 mod clocks;
 mod concurrency;

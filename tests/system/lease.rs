@@ -38,6 +38,38 @@ fn a_job_that_comes_with_a_slow_store_is_run_once() {
 }
 
 #[test]
+fn a_file_that_another_process_locks_for_longer_than_a_lease_ends_no_job() {
+    let folder = Folder::new("sqlite:store.db", "");
+    folder.script("long", "echo $WINDLASS_JOB_ID >>begun; sleep 9; echo $WINDLASS_JOB_ID >>ended");
+    let (one, two) = (folder.daemon_with_log("one"), folder.daemon_with_log("two"));
+    for daemon in [&one, &two] {
+        daemon.wait_log("[ worker ] started");
+    }
+    for _ in 0..4 {
+        assert_eq!(folder.windlass(&["enqueue", "long"]).0, Some(0));
+    }
+    eventually("the jobs run", || lines(&folder, "begun") == 4);
+    let store = rusqlite::Connection::open(folder.path("store.db")).expect("the store must be there");
+    store.busy_timeout(Duration::from_secs(20)).expect("a timeout must be settable");
+    store.execute_batch("BEGIN IMMEDIATE").expect("the write lock must be had");
+    // More than twice the lease of 3 s: the passing of time is what is tested.
+    std::thread::sleep(Duration::from_secs(7));
+    store.execute_batch("ROLLBACK").expect("the write lock must be given back");
+    let processed = || -> i64 {
+        let sql = "SELECT value FROM stats WHERE name = 'processed'";
+        store.query_row(sql, [], |row| row.get(0)).expect("the counter must be there")
+    };
+    eventually("the jobs are settled", || processed() == 4);
+    let logs = one.log() + &two.log();
+    assert!(logs.contains("nobody else can take the lease"), "{logs}");
+    assert!(!logs.contains("before it runs out") && !logs.contains("declared dead"), "{logs}");
+    one.stop();
+    two.stop();
+    assert_eq!((lines(&folder, "begun"), lines(&folder, "ended")), (4, 4));
+    assert_eq!(processed(), 4);
+}
+
+#[test]
 fn a_claim_that_is_first_seen_after_the_lease_does_not_begin() {
     const JOBS: usize = 300;
     let server = RedisServer::start(Options { tcp: false, durable: false });

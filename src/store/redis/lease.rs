@@ -14,8 +14,8 @@ use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
-    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Left, Oversee, Register,
-    Removed, Unregister,
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Left, Oversee,
+    ReadSuspicion, Register, Removed, Suspect, Suspicion, Unregister,
 };
 use crate::store::scheduling::Leadership;
 use crate::store::working::WorkingRecord;
@@ -56,6 +56,19 @@ impl Perform<Extend> for RedisStore {
 impl Perform<Leave> for RedisStore {
     async fn perform(&self, arrow: Leave) -> Result<(), StoreError> {
         leave(&self.connection, &arrow.record).await
+    }
+}
+
+impl Perform<ReadSuspicion> for RedisStore {
+    async fn perform(&self, _: ReadSuspicion) -> Result<Suspicion, StoreError> {
+        // Who cannot write to a server cannot read from it, either.
+        Ok(Suspicion::Unknown)
+    }
+}
+
+impl Perform<Suspect> for RedisStore {
+    async fn perform(&self, _: Suspect) -> Result<bool, StoreError> {
+        Ok(true)
     }
 }
 

@@ -21,6 +21,10 @@ use crate::store::findings::Findings;
 /// The most commands of one transaction: it bounds how long the first of them waits for the last.
 const TOGETHER: usize = 256;
 
+/// The statements whose plans were looked at.
+#[cfg(debug_assertions)]
+type Explained = std::cell::RefCell<std::collections::HashSet<&'static str>>;
+
 /// A command's moment inside a transaction.
 pub(super) struct Step<'a> {
     conn: &'a Connection,
@@ -32,7 +36,7 @@ pub(super) struct Step<'a> {
     findings: &'a Findings,
     /// The statements whose plans were looked at; `None` for a reader.
     #[cfg(debug_assertions)]
-    explained: Option<&'a RefCell<HashSet<&'static str>>>,
+    explained: Option<&'a Explained>,
 }
 
 impl<'a> Step<'a> {
@@ -142,7 +146,7 @@ pub(super) fn spawn(
         terms: Terms::default(),
         findings,
         #[cfg(debug_assertions)]
-        explained: RefCell::default(),
+        explained: Explained::default(),
     };
     std::thread::Builder::new()
         .name(name.to_owned())
@@ -166,7 +170,7 @@ struct Thread {
     terms: Terms,
     findings: Findings,
     #[cfg(debug_assertions)]
-    explained: RefCell<HashSet<&'static str>>,
+    explained: Explained,
 }
 
 impl Thread {

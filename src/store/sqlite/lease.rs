@@ -1,7 +1,10 @@
 //! Instances and their workers: join, register, unregister, extend, leave.
 
+use std::time::Duration;
+
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row, params};
+use tokio::time::Instant;
 
 use super::commit::Step;
 use super::engine::SqliteStore;
@@ -12,8 +15,8 @@ use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
-    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Left, Oversee, Register,
-    Removed, Unregister,
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Left, Oversee,
+    ReadSuspicion, Register, Removed, Suspect, Suspicion, Unregister,
 };
 use crate::store::scheduling::{Lead, Leadership};
 use crate::store::workers::{PingOf, Registered, RegisteredWorkers};
@@ -46,6 +49,19 @@ impl Perform<Extend> for SqliteStore {
 impl Perform<Leave> for SqliteStore {
     async fn perform(&self, arrow: Leave) -> Result<(), StoreError> {
         self.writer.call(move |step| leave(step, &arrow.record)).await
+    }
+}
+
+impl Perform<ReadSuspicion> for SqliteStore {
+    async fn perform(&self, arrow: ReadSuspicion) -> Result<Suspicion, StoreError> {
+        // The connection that reads is not kept waiting by whoever writes.
+        self.reader.call(move |step| suspicion(step, &arrow.instance)).await
+    }
+}
+
+impl Perform<Suspect> for SqliteStore {
+    async fn perform(&self, arrow: Suspect) -> Result<bool, StoreError> {
+        self.writer.call(move |step| suspect(step, &arrow.state)).await
     }
 }
 
@@ -204,6 +220,25 @@ pub(super) fn bury(step: &Step<'_>, dead: &InstanceState) -> Result<bool, StoreE
     }
     remove(step, &dead.record.id)?;
     Ok(true)
+}
+
+/// Is somebody about to declare this instance dead?
+fn suspicion(step: &Step<'_>, instance: &str) -> Result<Suspicion, StoreError> {
+    let trusted = step.sql("SELECT 1 FROM instances WHERE id = ?1 AND suspected IS NOT counter")?.exists([instance])?;
+    Ok(if trusted { Suspicion::Trusted } else { Suspicion::Suspected })
+}
+
+/// Marks an instance that stood still for its lease; true once the mark has stood for half a lease before our eyes.
+fn suspect(step: &Step<'_>, state: &InstanceState) -> Result<bool, StoreError> {
+    let (id, counter) = (&state.record.id, stored(state.counter));
+    if !stands_still(step, id, state.counter)? {
+        return Ok(false);
+    }
+    let wait = Duration::from_millis(state.record.lease_ms / 2);
+    let new = step
+        .sql("UPDATE instances SET suspected = counter WHERE id = ?1 AND suspected IS NOT counter")?
+        .execute([id])?;
+    Ok(step.terms.lapsed(&format!("instance {id}"), "", counter, wait, Instant::now()) && new == 0)
 }
 
 /// Is an instance registered with exactly this counter?

@@ -6,18 +6,18 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// What one process has seen of leaderships: per name the owner, the counter, and since when both stand.
+/// What one process has seen of counters: per name the owner, the counter, and since when both stand.
 #[derive(Debug, Default)]
-pub(super) struct Terms(RefCell<HashMap<&'static str, (String, i64, Instant)>>);
+pub(super) struct Terms(RefCell<HashMap<String, (String, i64, Instant)>>);
 
 impl Terms {
     /// Takes one look; true if the counter stood still for `ttl` since it was first seen.
-    pub(super) fn lapsed(&self, name: &'static str, owner: &str, counter: i64, ttl: Duration, now: Instant) -> bool {
+    pub(super) fn lapsed(&self, name: &str, owner: &str, counter: i64, ttl: Duration, now: Instant) -> bool {
         let mut seen = self.0.borrow_mut();
         match seen.get(name) {
             Some((known, at, since)) if known == owner && *at == counter => now.duration_since(*since) >= ttl,
             _ => {
-                seen.insert(name, (owner.to_owned(), counter, now));
+                seen.insert(name.to_owned(), (owner.to_owned(), counter, now));
                 false
             }
         }
