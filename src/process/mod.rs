@@ -8,6 +8,7 @@ pub mod confine;
 pub mod duplex;
 mod groups;
 pub mod leftovers;
+pub mod lines;
 pub mod mark;
 pub mod output;
 pub mod patience;

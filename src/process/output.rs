@@ -14,6 +14,8 @@ use std::time::Duration;
 use tokio::net::unix::pipe;
 use tokio::time::{Instant, timeout_at};
 
+use super::lines::Lines;
+
 /// The longest line that is handed on in one piece, in bytes.
 pub const LINE_CAP: usize = 16 * 1024;
 /// How much one read takes at most.
@@ -133,53 +135,57 @@ impl Pipe {
     }
 }
 
-/// Cuts bytes into lines.
+/// Cuts bytes into lines, and long lines into pieces.
 #[derive(Debug, Default)]
 struct Splitter {
-    /// The beginning of a line whose end has not come yet; never longer than a line may be.
-    partial: Vec<u8>,
+    lines: Lines,
     /// Was a piece of this line handed on already?
     continued: bool,
 }
 
 impl Splitter {
-    fn push(&mut self, mut bytes: &[u8], source: Source, sink: &mut impl FnMut(Line<'_>)) {
-        while let Some(at) = bytes.iter().position(|&byte| byte == b'\n') {
-            let (line, rest) = bytes.split_at(at);
-            bytes = rest.get(1..).unwrap_or_default();
-            self.append(line, source, sink);
-            self.end(source, sink);
+    fn push(&mut self, bytes: &[u8], source: Source, sink: &mut impl FnMut(Line<'_>)) {
+        let Self { lines, continued } = self;
+        lines.room(bytes.len()).extend_from_slice(bytes);
+        while let Some(line) = lines.take_line() {
+            let cut = pieces(line, continued, source, sink);
+            end(line.get(cut..).unwrap_or_default(), continued, source, sink);
         }
-        self.append(bytes, source, sink);
+        let cut = pieces(lines.partial(), continued, source, sink);
+        lines.skip(cut);
     }
 
     /// The pipe's end also ends the line.
     fn finish(&mut self, source: Source, sink: &mut impl FnMut(Line<'_>)) {
-        if !self.partial.is_empty() {
-            self.end(source, sink);
+        let Self { lines, continued } = self;
+        let line = lines.partial();
+        if !line.is_empty() {
+            end(line, continued, source, sink);
         }
+        *self = Self::default();
     }
+}
 
-    fn append(&mut self, bytes: &[u8], source: Source, sink: &mut impl FnMut(Line<'_>)) {
-        self.partial.extend_from_slice(bytes);
-        while self.partial.len() > LINE_CAP {
-            let cut = boundary(&self.partial, LINE_CAP);
-            let text = String::from_utf8_lossy(self.partial.get(..cut).unwrap_or_default());
-            sink(Line { source, text: &text, continued: self.continued });
-            self.partial.drain(..cut);
-            self.continued = true;
-        }
+/// Hands on what is too long for one piece; how many bytes that is.
+fn pieces(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(Line<'_>)) -> usize {
+    let mut rest = line;
+    while rest.len() > LINE_CAP {
+        let (piece, behind) = rest.split_at(boundary(rest, LINE_CAP));
+        sink(Line { source, text: &String::from_utf8_lossy(piece), continued: *continued });
+        *continued = true;
+        rest = behind;
     }
+    line.len() - rest.len()
+}
 
-    fn end(&mut self, source: Source, sink: &mut impl FnMut(Line<'_>)) {
-        let line = self.partial.strip_suffix(b"\r").unwrap_or(&self.partial);
-        // The rest of a line that ended exactly where it was cut is no line of its own.
-        if !(self.continued && line.is_empty()) {
-            sink(Line { source, text: &String::from_utf8_lossy(line), continued: self.continued });
-        }
-        self.partial.clear();
-        self.continued = false;
+/// Hands on the end of a line.
+fn end(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(Line<'_>)) {
+    let line = line.strip_suffix(b"\r").unwrap_or(line);
+    // The rest of a line that ended exactly where it was cut is no line of its own.
+    if !(*continued && line.is_empty()) {
+        sink(Line { source, text: &String::from_utf8_lossy(line), continued: *continued });
     }
+    *continued = false;
 }
 
 /// The last place at or before `at` that does not cut a UTF-8 character.

@@ -14,7 +14,6 @@ mod ask;
 mod child;
 mod fleet;
 mod front;
-mod lines;
 mod member;
 mod pending;
 mod protocol;

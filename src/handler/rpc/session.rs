@@ -13,7 +13,6 @@ use tokio::time::{Instant, timeout_at};
 
 use super::ask::{Ask, Orders};
 use super::fleet::Fleet;
-use super::lines::{LINE_CAP, Lines, TooLong};
 use super::pending::Pending;
 use super::protocol::{self, Message};
 use super::ready::{at, readable, writable};
@@ -21,6 +20,7 @@ use super::words::Words;
 use crate::event::{Bus, Event};
 use crate::handler::contract::Stop;
 use crate::job::TaskName;
+use crate::process::lines::Lines;
 use crate::process::{Child, Duplex, Line, Output, Tail, sweep, terminate};
 use crate::task::handler_spec::Later;
 
@@ -34,6 +34,10 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(5);
 /// How often memory is looked at, at most.
 const LOOK: Duration = Duration::from_secs(1);
+/// The longest line, in bytes.
+const LINE_CAP: usize = 16 * 1024 * 1024;
+/// How much one read takes, and more when lines are longer.
+const CHUNK: usize = 64 * 1024;
 /// A buffer that grew beyond this is not kept.
 const KEPT: usize = 1024 * 1024;
 
@@ -323,7 +327,7 @@ impl Session {
     /// One read.
     fn fill(&mut self) {
         let Some(output) = &self.output else { return };
-        match self.lines.fill(output) {
+        match output.try_read_buf(self.lines.room(CHUNK)) {
             Ok(count) if count > 0 => {}
             Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted) => {}
             Ok(_) | Err(_) => {
@@ -339,11 +343,11 @@ impl Session {
 
     /// The next message that is there.
     fn message(&mut self) -> Result<Option<Message>, String> {
-        match self.lines.next() {
-            Ok(Some(line)) => protocol::parse(line).map(Some),
-            Ok(None) => Ok(None),
-            Err(TooLong) => Err(format!("expected lines of at most {} MiB, found a longer one", LINE_CAP >> 20)),
+        let too_long = || Err(format!("expected lines of at most {} MiB, found a longer one", LINE_CAP >> 20));
+        if let Some(line) = self.lines.take_line() {
+            return if line.len() > LINE_CAP { too_long() } else { protocol::parse(line).map(Some) };
         }
+        if self.lines.partial().len() > LINE_CAP { too_long() } else { Ok(None) }
     }
 
     /// Hands on all answers that are there; how many.
