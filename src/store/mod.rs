@@ -4,7 +4,7 @@
 //! * [`queueing`], [`instance`]: what clients and the pool do to jobs, and an instance's place.
 //! * [`scheduling`], [`workers`], [`periodic`]: what the scheduler does to them.
 //! * [`inspection`], [`delayed`]: what people look at and correct; [`moving`]: from one store to another.
-//! * [`layer`]: what stands between a handle and its engine; [`meter`]: how long arrows take.
+//! * [`layer`]: what stands between a handle and its engine, [`faults`] among it; [`meter`]: how long arrows take.
 //!
 //! Every arrow that changes a job's state is one atomic step in the engine: one Lua script on
 //! Redis, one transaction on SQLite. The two engines carry the same file names, so that comparing
@@ -20,6 +20,7 @@ pub mod delayed;
 pub mod effect;
 pub mod engine;
 pub mod error;
+pub mod faults;
 pub mod findings;
 pub mod handle;
 pub mod inspection;
