@@ -195,3 +195,6 @@ impl AsyncEnd<Exchange> for &mut OpenedLane {
         self.0.exchange(&exchange).await
     }
 }
+
+#[cfg(test)]
+mod tests;
