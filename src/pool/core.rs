@@ -10,6 +10,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
+use super::findings::Findings;
 use super::hooked::Performed;
 use super::roster::{Job, LANES, Roster};
 use super::timeouts::Timeouts;
@@ -103,6 +104,8 @@ pub(super) struct Core {
     pub(super) unknown: RefCell<HashMap<QueueName, u64>>,
     /// Whether the store answered last time, so that an outage is told once.
     pub(super) outage: Cell<Option<Instant>>,
+    /// What is wrong in the store.
+    pub(super) findings: Findings,
 }
 
 impl Core {

@@ -55,6 +55,9 @@ pub(super) async fn beat(core: Rc<Core>) {
         match reply {
             Ok(extended) => {
                 core.store_answered();
+                for finding in &extended.findings {
+                    core.findings.tell(&core.bus, finding);
+                }
                 if all {
                     pinged = sent;
                 }

@@ -4,22 +4,23 @@
 //! together with claims for the idle slots, begin what came back. Nothing ever waits for a batch
 //! to fill.
 
+mod sending;
+mod undone;
+
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::Poll;
-use std::time::Duration;
 
 use tokio::sync::mpsc;
 
+use self::undone::Undone;
 use super::core::{Core, Finished};
 use super::hooked::Performed;
 use super::perform::{self, Readied};
 use super::report::Attempt;
 use super::roster::{Job, State};
-use crate::backoff;
 use crate::job::failure::iso_date;
-use crate::job::{Outcome, WorkerName};
+use crate::job::{Failure, Outcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
 use crate::plugin::hooks::Refusal;
 use crate::store::Lane;
@@ -38,6 +39,7 @@ pub(super) struct LaneTask {
     /// What is to be settled, and for whom.
     settlements: Vec<(Settled, Settlement)>,
     enters: Vec<(usize, Enter)>,
+    undone: Undone,
 }
 
 /// Whose settlement it is, and what is told of it only when the store has decided.
@@ -46,6 +48,8 @@ struct Settled {
     /// The job's id, for messages.
     id: Arc<str>,
     attempt: Option<Box<Attempt>>,
+    /// It was told that it could not be recorded.
+    told: bool,
 }
 
 /// An exchange and whose its parts are.
@@ -56,30 +60,13 @@ struct Round {
     idle: Vec<usize>,
 }
 
-/// How often a lane under full load looks for the reply before it sleeps.
-const LOOKS: u32 = 128;
-/// How many jobs of an exchange must have ended at once for that.
+/// How many jobs of an exchange must have ended at once for a lane to stay awake for the next reply.
 const WORTHWHILE: usize = 4;
-
-/// Waits for a reply; `awake` for a moment, where much is to be done: a thread that sleeps takes as long to wake as
-/// the store takes for some jobs.
-async fn eagerly<T>(reply: impl Future<Output = T>, awake: bool) -> T {
-    tokio::pin!(reply);
-    if awake {
-        for _ in 0..LOOKS {
-            if let Poll::Ready(reply) = futures_util::poll!(reply.as_mut()) {
-                return reply;
-            }
-            // The other lane, and whoever else is ready, goes first; then the sockets are looked at.
-            tokio::task::yield_now().await;
-        }
-    }
-    reply.await
-}
 
 impl LaneTask {
     pub(super) fn new(index: usize, core: Rc<Core>, lane: Lane, finished: mpsc::UnboundedReceiver<Finished>) -> Self {
-        Self { index, core, lane, finished, sequence: 0, eager: false, settlements: Vec::new(), enters: Vec::new() }
+        let (settlements, enters, undone) = (Vec::new(), Vec::new(), Undone::default());
+        Self { index, core, lane, finished, sequence: 0, eager: false, settlements, enters, undone }
     }
 
     /// Runs until the pool drains and nothing of this lane is left, or the instance is dead and
@@ -109,6 +96,7 @@ impl LaneTask {
             tokio::select! {
                 Some(finished) = self.finished.recv() => self.run_ended(finished),
                 () = self.core.bells[self.index].notified() => {}
+                () = self.undone.wait() => {}
             }
         }
     }
@@ -116,9 +104,10 @@ impl LaneTask {
     /// Takes all that is ready, and claims for the idle slots if there may be jobs.
     fn compose(&mut self) -> Option<Round> {
         let mut idle = (Vec::new(), Vec::new());
+        self.settlements.extend(self.undone.take_due());
         if self.core.accepting.get() && self.core.hungry[self.index].get() && self.core.lease_is_fresh() {
             for slot in self.core.roster.borrow_mut().iter_mut() {
-                if slot.lane() != self.index || slot.retiring || slot.stale {
+                if slot.lane() != self.index || slot.retiring || slot.stale || self.undone.holds(slot.number) {
                     continue;
                 }
                 if matches!(slot.state, State::Idle) {
@@ -162,29 +151,7 @@ impl LaneTask {
         })
     }
 
-    /// Sends one exchange until a reply comes: the same one each time, which the store applies
-    /// once. Gives up only when the instance turns out to be dead.
-    async fn exchange(&mut self, exchange: &Exchange) -> Option<Exchanged> {
-        let mut attempt = 0;
-        loop {
-            match eagerly(self.lane.exchange(exchange), self.eager).await {
-                Ok(reply) => {
-                    self.core.store_answered();
-                    return Some(reply);
-                }
-                Err(error) => self.core.store_failed("exchange jobs with the store", &error),
-            }
-            if self.core.dead.get() {
-                self.forget();
-                return None;
-            }
-            let (base, cap) = (Duration::from_millis(50), Duration::from_secs(1));
-            tokio::time::sleep(backoff::exponential(attempt, base, cap, 0.5)).await;
-            attempt += 1;
-        }
-    }
-
-    fn apply(&mut self, round: Round, reply: Exchanged) {
+    fn apply(&mut self, mut round: Round, reply: Exchanged) {
         if reply.dead {
             self.core.declare_dead();
             return self.forget();
@@ -206,17 +173,22 @@ impl LaneTask {
                 }
             }
         }
+        self.keep_undone(&mut round, &reply);
         for (index, settled) in round.settled.iter().enumerate() {
             if let Some(attempt) = settled.attempt.as_ref().filter(|_| !reply.lost.contains(&index)) {
                 self.tell_attempt(attempt, reply.repeated.iter().find(|repeated| repeated.index == index));
             }
         }
         for (number, entered) in round.entering.into_iter().zip(reply.entered) {
-            self.entered(number, entered);
+            let fault = if entered == Entered::Undone { undone::fault(&reply.findings) } else { None };
+            self.entered(number, entered, fault);
         }
         let asked = round.idle.len();
         let claimed = reply.claims.len();
         for claim in reply.claims {
+            if !self.core.findings.is_empty() {
+                self.core.findings.mended(claim.queue.as_str());
+            }
             if let Some((&number, worker)) = round.idle.get(claim.index).zip(round.exchange.idle.get(claim.index)) {
                 self.claimed(number, worker, claim);
             }
@@ -258,7 +230,7 @@ impl LaneTask {
         }
     }
 
-    fn entered(&mut self, number: usize, entered: Entered) {
+    fn entered(&mut self, number: usize, entered: Entered, fault: Option<Failure>) {
         let Some((job, worker)) = self.take_job(number) else { return };
         match entered {
             Entered::Taken => {
@@ -267,6 +239,11 @@ impl LaneTask {
             }
             Entered::PutBack { plugin } => self.vetoed(&job, format!("put back by {plugin}")),
             Entered::Dropped { plugin } => self.vetoed(&job, format!("dropped by {plugin}")),
+            // Its claim stands, so that it ends as a job does. Where a right is missing it may come again.
+            Entered::Undone => match fault {
+                Some(fault) => self.end(number, &worker, *job, Outcome::Failure(fault)),
+                None => self.release(number, &worker, *job),
+            },
             Entered::Lost => self.core.warn(format!("the claim of job {} was lost before it began", job.identity.id)),
         }
     }
@@ -351,12 +328,13 @@ impl LaneTask {
             free: ending.free,
             tick: ending.tick,
         };
-        self.settlements.push((Settled { slot, id: job.identity.id, attempt }, settlement));
+        self.settlements.push((Settled { slot, id: job.identity.id, attempt, told: false }, settlement));
     }
 
     /// The instance is dead: nothing is written any more, and slots whose runs have ended are idle.
     fn forget(&mut self) {
         self.settlements.clear();
+        self.undone.clear();
         self.enters.clear();
         let mut roster = self.core.roster.borrow_mut();
         for slot in roster.iter_mut().filter(|slot| slot.lane() == self.index) {

@@ -11,6 +11,7 @@
 pub mod autoscale;
 pub mod control;
 mod core;
+mod findings;
 mod heartbeat;
 pub mod hooked;
 mod interrupt;

@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::control::{Control, Phase, Work};
 use super::core::Core;
+use super::findings::Findings;
 use super::interrupt::Interrupts;
 use super::lane::LaneTask;
 use super::manager::manage;
@@ -165,6 +166,7 @@ async fn live(
         reconsider: Notify::new(),
         unknown: RefCell::default(),
         outage: Cell::new(None),
+        findings: Findings::default(),
     });
     // It may have joined before the last reload.
     core.adopt(&present);

@@ -1,7 +1,7 @@
 //! What can go wrong with a store, by what a caller can do about it.
 
 /// A store's failure. The messages read after "failed to".
-#[derive(Debug, Clone, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
     /// The store cannot be reached, or the reply was lost: whether the step was taken is unknown.
     /// Worth repeating after a while; steps of a lane may be repeated as they are.

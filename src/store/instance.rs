@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 use serde::{Deserialize, Serialize};
 
 use super::arrow::{Arrow, Kind};
+use super::error::StoreError;
 use super::role::{Admin, May, Mover, Pool, Scheduler};
 use super::working::WorkingRecord;
 use crate::job::{ClaimToken, LockKey, TaskName, WorkerName};
@@ -275,6 +276,9 @@ pub struct Extended {
     pub lost_locks: Vec<usize>,
     /// How many instances are registered, this one included, if that was asked.
     pub instances: Option<usize>,
+    /// What was left undone beside the lease (pings, locks), because the store holds what it should not or refuses a
+    /// command: for people.
+    pub findings: Vec<StoreError>,
 }
 
 /// Whether others are about to declare an instance dead, as its store tells while nothing can be written to it.

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::arrow::{Arrow, Kind};
 use super::effect::{Admission, Gate, Tick, Verdict};
 use super::engine::OpenedLane;
+use super::error::StoreError;
 use super::role::{Admin, Client, May, Pool};
 use crate::job::{ClaimToken, Identity, LockKey, QueueName, WorkerName};
 
@@ -154,6 +155,8 @@ pub enum Entered {
     },
     /// The claim was lost before; nothing was written.
     Lost,
+    /// It was to be put back and could not; the claim still stands.
+    Undone,
 }
 
 /// One call of a lane: settle what ended, let in what stands at its gates, claim for the idle.
@@ -193,6 +196,12 @@ pub struct Exchanged {
     pub dead: bool,
     /// Indexes of settlements whose claim was lost; nothing was written for them.
     pub lost: Vec<usize>,
+    /// Indexes of settlements that could not be recorded, for what is in `findings`: their claims still stand, and they
+    /// may be settled again.
+    pub undone: Vec<usize>,
+    /// What was passed over or left undone, because the store holds what it should not or refuses a command: for
+    /// people.
+    pub findings: Vec<StoreError>,
     /// Failed attempts that will be repeated. After a lost reply they are told again.
     pub repeated: Vec<Repeated>,
     /// What became of each enter, in order.

@@ -61,6 +61,7 @@ mod plan;
 mod put_off;
 mod recovery;
 mod retry;
+mod rights;
 mod rows;
 mod scheduler;
 mod schedules;

@@ -19,6 +19,7 @@ use tokio::task::JoinHandle;
 
 use super::keys::Keys;
 use super::reply;
+use super::rights::Rights;
 use super::script::{Call, Script};
 use super::tls;
 use crate::config::element::redis_url::{Host, Place, RedisUrl, is_hash_tag, untagged};
@@ -38,6 +39,9 @@ const RENEW_DELAY: Duration = Duration::from_millis(100);
 /// Delays between attempts to reconnect, in milliseconds: first, longest, growth.
 const RECONNECT_DELAYS: (u32, u32, u32) = (20, 1000, 2);
 
+/// What stands between two findings of a script.
+const FINDING_END: u8 = 0x1e;
+
 /// Where the server is, and what every connection to it shares.
 #[derive(Clone)]
 pub(super) struct Origin {
@@ -47,6 +51,8 @@ pub(super) struct Origin {
     pub(super) keys: Arc<Keys>,
     time: TimeSource,
     pub(super) findings: Findings,
+    /// Shared by all connections: they are one user's.
+    pub(super) rights: Arc<Rights>,
 }
 
 impl std::fmt::Debug for Origin {
@@ -73,12 +79,18 @@ impl Origin {
         }
         let config = configured(&url, tls)?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
-        Ok(Self { config, url, slot, keys: Arc::new(Keys::new(namespace)), time, findings })
+        let (keys, rights) = (Arc::new(Keys::new(namespace)), Arc::default());
+        Ok(Self { config, url, slot, keys, time, findings, rights })
     }
 
     /// The server's address, without secrets.
     pub(super) fn address(&self) -> String {
         self.url.to_string()
+    }
+
+    /// Whom the server knows us as.
+    pub(super) fn user(&self) -> &str {
+        self.url.login.user.as_deref().unwrap_or("default")
     }
 
     /// The time for scripts: empty for the store's own.
@@ -196,9 +208,9 @@ impl Connection {
                 if let Some(first) = arguments.first_mut() {
                     *first = Value::Bytes(Bytes::from_static(script.source.as_bytes()));
                 }
-                checked(self.send("EVAL", arguments).await?)
+                self.checked(self.send("EVAL", arguments).await?)
             }
-            frame => checked(frame),
+            frame => self.checked(frame),
         }
     }
 
@@ -212,15 +224,15 @@ impl Connection {
         match self.send("EVALSHA", build().into_command(script.digest.clone())).await? {
             frame if is_unknown_script(&frame) => {
                 let source = Bytes::from_static(script.source.as_bytes());
-                checked(self.send("EVAL", build().into_command(source)).await?)
+                self.checked(self.send("EVAL", build().into_command(source)).await?)
             }
-            frame => checked(frame),
+            frame => self.checked(frame),
         }
     }
 
     /// Runs one command that only reads, or is an arrow by itself.
     pub(super) async fn command(&self, name: &'static str, arguments: Vec<Bytes>) -> Result<Frame, StoreError> {
-        checked(self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?)
+        self.checked(self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?)
     }
 
     /// The time that scripts of this store go by.
@@ -241,7 +253,29 @@ impl Connection {
             self.send(name, arguments)
         });
         let replies = futures_util::future::join_all(sent).await;
-        replies.into_iter().map(|reply| reply.map(checked)).collect()
+        replies.into_iter().map(|reply| reply.map(|frame| self.checked(frame))).collect()
+    }
+
+    /// An error that the server answered is an error.
+    fn checked(&self, frame: Frame) -> Result<Frame, StoreError> {
+        let error = match &frame {
+            Frame::SimpleError { data, .. } => data.to_string(),
+            Frame::BlobError { data, .. } => String::from_utf8_lossy(data).into_owned(),
+            _ => return Ok(frame),
+        };
+        self.origin.rights.note(&error);
+        Err(reply::refused(&error))
+    }
+
+    /// The errors that a script met and went on after.
+    pub(super) fn findings(&self, text: &[u8]) -> Vec<StoreError> {
+        let errors = text.split(|byte| *byte == FINDING_END).filter(|error| !error.is_empty());
+        let read = |error: &[u8]| {
+            let error = String::from_utf8_lossy(error);
+            self.origin.rights.note(&error);
+            reply::refused(&error)
+        };
+        errors.map(read).collect()
     }
 
     async fn send(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame, StoreError> {
@@ -280,15 +314,6 @@ fn is_unknown_script(frame: &Frame) -> bool {
 /// What a replica answers to whoever would write (or, cut off from its master, read).
 fn is_of_a_replica(frame: &Frame) -> bool {
     matches!(frame, Frame::SimpleError { data, .. } if data.contains("READONLY") || data.starts_with("MASTERDOWN"))
-}
-
-/// An error that the server answered is an error.
-fn checked(frame: Frame) -> Result<Frame, StoreError> {
-    match frame {
-        Frame::SimpleError { data, .. } => Err(reply::refused(&data)),
-        Frame::BlobError { data, .. } => Err(reply::refused(&String::from_utf8_lossy(&data))),
-        frame => Ok(frame),
-    }
 }
 
 impl Drop for Connection {

@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::script::{Call, Script, script};
-use super::{inspect, reply, verdict};
+use super::{inspect, reply, rights, verdict};
 use crate::job::{PayloadView, QueueName, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DeleteDelayed, ScheduledAt};
@@ -190,7 +190,11 @@ pub(super) async fn promote(connection: &Connection, promotion: &Promotion) -> R
             PromoteTo::Later { wait_ms } => call.number(wait_ms),
         };
     }
-    let mut reply = reply::list(connection.run(&PROMOTE, call).await?)?.into_iter();
+    rights::ensure(connection).await?;
+    let mut reply = match connection.run(&PROMOTE, call).await {
+        Ok(reply) => reply::list(reply)?.into_iter(),
+        Err(error) => return Err(rights::explain(connection, error).await),
+    };
     let moved = reply::number(reply.next().unwrap_or(Frame::Null))?;
     let Ok(moved) = usize::try_from(moved) else { return Ok(Promoted::NotLeader) };
     let mut text = || reply.next().and_then(|part| reply::bytes(part).ok().flatten());
@@ -199,7 +203,7 @@ pub(super) async fn promote(connection: &Connection, promotion: &Promotion) -> R
     let Some(place) = place else { return Ok(Promoted::Moved(moved)) };
     let reason = reason.as_ref().map(text).unwrap_or_default();
     // Of a key that holds something else, or that this user may not touch, the queue is to blame; else the store.
-    if reason.contains("WRONGTYPE") || reason.contains("one of the keys") {
+    if reason.contains("WRONGTYPE") || reply::refuses_key(&reason) {
         return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
     }
     if moved > 0 { Ok(Promoted::Moved(moved)) } else { Err(reply::refused(&reason)) }

@@ -14,9 +14,9 @@ use super::connection::{Connection, Origin};
 use super::engine::RedisStore;
 use super::keys::Keys;
 use super::layout::{Layout, Workers};
-use super::reply;
 use super::script::{Call, Script, script};
 use super::verdict::{self, Ending};
+use super::{reply, rights};
 use crate::job::ecma::quote;
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::store::arrow::Perform;
@@ -113,8 +113,17 @@ impl EngineLane for RedisLane {
         let this = &*self;
         let done = |op| op == verdict::NOTED || op == verdict::DONE;
         let script = if exchange.enters.is_empty() && layout.ops().all(done) { &PLAIN } else { &EXCHANGE };
-        let frame = this.connection.run_built(script, || this.call(exchange, &layout)).await?;
-        let exchanged = this.read(exchange, frame)?;
+        rights::ensure(&this.connection).await?;
+        let frame = match this.connection.run_built(script, || this.call(exchange, &layout)).await {
+            Ok(frame) => frame,
+            Err(error) => return Err(rights::explain(&this.connection, error).await),
+        };
+        let mut exchanged = this.read(exchange, frame)?;
+        // A command was refused midway: told is all that is missing.
+        if let Err(all @ StoreError::Unsupported(_)) = rights::ensure(&this.connection).await {
+            exchanged.findings.retain(|finding| !matches!(finding, StoreError::Unsupported(_)));
+            exchanged.findings.push(all);
+        }
         self.workers.note(exchange, &layout, &exchanged.lost);
         let asked = exchange.idle.len();
         let full = asked > 0 && exchanged.claims.len() == asked;
@@ -194,33 +203,22 @@ impl RedisLane {
                 )))
             }
             b"R" => {
-                let (lost, (entered, repeated)) = (lost(&next()?), passages(exchange, &next()?));
+                let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), passages(exchange, &next()?));
                 let mut claims = Vec::new();
                 loop {
                     let (index, raw) = (next()?, next()?);
                     let Some(index) = reply::parsed::<usize>(&index) else { break };
                     claims.extend(self.on_record(exchange, index, raw));
                 }
-                Ok(Exchanged { dead: false, lost, repeated, entered, claims })
+                Ok(Exchanged { lost, undone, repeated, entered, claims, ..Exchanged::default() })
             }
             b"A" => {
-                let (lost, (entered, repeated)) = (lost(&next()?), passages(exchange, &next()?));
-                let broken = next()?;
-                if !broken.is_empty() {
-                    let keys = String::from_utf8_lossy(&broken).into_owned();
-                    let text =
-                        format!("keys of another type than expected, what belongs there was left undone: {keys}");
-                    self.connection.origin.findings.tell(&keys, text);
-                }
-                for index in reply::numbers(&next()?) {
-                    let queue = exchange.queues.get(index).map_or("", QueueName::as_str);
-                    let text = format!("the key of queue {queue:?} is no list; the queue is passed over");
-                    self.connection.origin.findings.tell(queue, text);
-                }
+                let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), passages(exchange, &next()?));
+                let findings = self.connection.findings(&next()?);
                 let (runs, indexes) = (next()?, reply::numbers(&next()?));
                 let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;
                 let claims = self.claims(exchange, &runs, &indexes, identities, reply)?;
-                Ok(Exchanged { dead: false, lost, repeated, entered, claims })
+                Ok(Exchanged { lost, undone, findings, repeated, entered, claims, ..Exchanged::default() })
             }
             _ => Err(StoreError::Unsupported("its reply is not an exchange's".to_owned())),
         }
@@ -325,11 +323,18 @@ fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
     }
 }
 
-fn lost(text: &[u8]) -> Vec<usize> {
-    let mut lost = reply::numbers(text);
-    lost.sort_unstable();
-    lost.dedup();
-    lost
+/// The settlements whose claims were lost, and those that could not be recorded.
+fn unapplied(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
+    let mut unapplied = (reply::numbers(text), Vec::new());
+    if text.contains(&b'!') {
+        let parts = text.split(|byte| *byte == b',');
+        unapplied.1.extend(parts.filter_map(|part| reply::parsed::<usize>(part.strip_prefix(b"!")?)));
+    }
+    for numbers in [&mut unapplied.0, &mut unapplied.1] {
+        numbers.sort_unstable();
+        numbers.dedup();
+    }
+    unapplied
 }
 
 /// What became of the enters and, behind a semicolon, of attempts that will be repeated.
@@ -358,6 +363,7 @@ fn entered(exchange: &Exchange, text: &[u8]) -> Vec<Entered> {
             Some(b'T') => Entered::Taken,
             Some(b'P') => Entered::PutBack { plugin: plugin().unwrap_or_default() },
             Some(b'D') => Entered::Dropped { plugin: plugin().unwrap_or_default() },
+            Some(b'U') => Entered::Undone,
             _ => Entered::Lost,
         }
     };

@@ -162,7 +162,25 @@ pub(super) async fn delete_jobs(
     delete_each(connection, queue, &[Doomed { payload: payload.clone(), count: most }], from).await
 }
 
+/// How many entries one step deletes at most: each is one pass through the queue.
+const DELETED_AT_ONCE: usize = 4;
+
+/// A few entries a step, so that no step holds the server up for long; what is pushed meanwhile counts with the entries
+/// that are still to come.
 pub(super) async fn delete_each(
+    connection: &Connection,
+    queue: &QueueName,
+    doomed: &[Doomed],
+    from: QueueEnd,
+) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    for few in doomed.chunks(DELETED_AT_ONCE) {
+        removed += delete_few(connection, queue, few, from).await?;
+    }
+    Ok(removed)
+}
+
+async fn delete_few(
     connection: &Connection,
     queue: &QueueName,
     doomed: &[Doomed],

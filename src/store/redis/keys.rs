@@ -146,6 +146,11 @@ impl Keys {
         self.join(&[b""])
     }
 
+    /// What every key begins with, as text.
+    pub(super) fn namespace_prefix(&self) -> String {
+        format!("{}:", self.namespace)
+    }
+
     fn private(&self, name: &[u8]) -> Bytes {
         self.join(&[b"windlass", name])
     }
@@ -173,6 +178,16 @@ impl Keys {
     /// Hash: schedule -> its last occurrence.
     pub(super) fn schedules(&self) -> Bytes {
         self.private(b"schedules")
+    }
+
+    /// Nothing ever stands here: scripts ask by it whether they may delete.
+    pub(super) fn nothing(&self) -> Bytes {
+        self.private(b"nothing")
+    }
+
+    /// Where commands are tried out.
+    pub(super) fn probe(&self) -> Bytes {
+        self.private(b"probe")
     }
 
     /// List: what is set aside for a move to another store, four members an item.

@@ -7,8 +7,8 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::keys::Keys;
 use super::removed;
-use super::reply;
 use super::script::{Call, Script, script};
+use super::{reply, rights};
 use crate::job::WorkerName;
 use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
@@ -91,6 +91,7 @@ impl Perform<Oversee> for RedisStore {
 }
 
 pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
+    rights::ask(connection).await?;
     let mut unreadable = Bytes::new();
     loop {
         let holder = attempt_join(connection, record, unreadable).await?;
@@ -161,7 +162,9 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     let instances = reply::number(next())?;
     let instances = usize::try_from(instances).ok().filter(|_| extend.census);
     let mut removed: Vec<_> = removed.into_iter().map(|index| Removed { index, left: Left::Nothing }).collect();
-    let mut left = reply::list(next())?.into_iter();
+    let left = reply::list(next())?;
+    let findings = reply::strings(next())?.iter().flat_map(|error| connection.findings(error)).collect();
+    let mut left = left.into_iter();
     let mut standing = Vec::new();
     while let (Some(index), Some(raw)) = (left.next(), left.next()) {
         let index = usize::try_from(reply::number(index)?).unwrap_or(usize::MAX);
@@ -173,7 +176,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
         removed.extend(reinstate(connection, &extend.record.id, standing).await?);
         removed.sort_by_key(|removed| removed.index);
     }
-    Ok(Extended { dead: false, removed, lost_locks, instances })
+    Ok(Extended { dead: false, removed, lost_locks, instances, findings })
 }
 
 /// Registers removed workers anew under which records of ours stand.

@@ -26,6 +26,7 @@ mod periodic;
 mod recover;
 mod removed;
 mod reply;
+mod rights;
 mod schedules;
 mod script;
 mod tls;

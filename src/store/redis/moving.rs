@@ -46,7 +46,8 @@ pub(super) async fn set_aside(connection: &Connection, limit: usize) -> Result<O
     let first = |kind: &'static str| {
         let mut call = connection.call();
         verdict::places(&mut call, keys);
-        call.key(keys.outbox()).key(keys.moving()).key(keys.schedules()).text(&InstanceRecord::new_id()).literal(kind);
+        call.key(keys.outbox()).key(keys.moving()).key(keys.schedules()).key(keys.nothing());
+        call.text(&InstanceRecord::new_id()).literal(kind);
         call
     };
     if let Some(batch) = aside(connection, first("")).await? {

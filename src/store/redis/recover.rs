@@ -84,7 +84,11 @@ async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static 
     let worker = &recovery.record.worker;
     let mut call = connection.call();
     verdict::places(&mut call, keys);
-    call.key(keys.leases()).key(keys.working(worker)).key(keys.workers()).key(keys.ping(worker.name()));
+    call.key(keys.nothing())
+        .key(keys.leases())
+        .key(keys.working(worker))
+        .key(keys.workers())
+        .key(keys.ping(worker.name()));
     match &recovery.instance {
         Some((instance, counter)) => call.text(instance).number(counter),
         None => call.literal("").literal(""),
@@ -117,7 +121,7 @@ pub(super) async fn force_clean(
     let keys = connection.keys();
     let (id, name) = (worker.id(), worker.name());
     let mut call = connection.call();
-    call.key(keys.workers()).key(keys.failed()).key(keys.failures()).key(keys.heartbeats());
+    call.key(keys.nothing()).key(keys.workers()).key(keys.failed()).key(keys.failures()).key(keys.heartbeats());
     call.key(keys.working(worker));
     let claim = working.and_then(|working| working.claim.as_ref());
     for lock in free {

@@ -90,6 +90,18 @@ pub(super) fn numbers(text: &[u8]) -> Vec<usize> {
     text.split(|byte| *byte == b',').filter_map(parsed).collect()
 }
 
+/// Does this error say that a command is refused, whatever its keys: for want of a right, or because there is none?
+pub(super) fn refuses_command(text: &str) -> bool {
+    let has = |word: &str| text.contains(word);
+    has("nknown") && has("command")
+        || !refuses_key(text) && (has("NOPERM") || has("can't run") || has("permissions to run"))
+}
+
+/// Does this error say that this user may not touch a key?
+pub(super) fn refuses_key(text: &str) -> bool {
+    text.contains("access") && text.contains("key")
+}
+
 /// What an error that the server answered means for the caller.
 pub(super) fn refused(text: &str) -> StoreError {
     let has = |word: &str| text.contains(word);
@@ -98,6 +110,18 @@ pub(super) fn refused(text: &str) -> StoreError {
     {
         let reason = reason.split(" script: ").next().unwrap_or(reason);
         return StoreError::Corrupt { place: place.to_owned(), reason: reason.to_owned() };
+    }
+    if let Some((_, rest)) = text.split_once("REFUSED ")
+        && let Some((refused, reason)) = rest.split_once('\u{1f}')
+    {
+        let reason = reason.split(" script: ").next().unwrap_or(reason);
+        let (command, key) = refused.split_once(' ').unwrap_or((refused, ""));
+        // A right to a command is missing whatever the key, so that the message is the same for each.
+        return StoreError::Unsupported(if refuses_key(reason) {
+            format!("it refuses {command} on {key}: {reason}")
+        } else {
+            format!("it refuses {command}: {reason}")
+        });
     }
     if has("NOPERM") {
         StoreError::Unsupported(format!("a right is missing: {text}"))

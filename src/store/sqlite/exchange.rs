@@ -261,7 +261,13 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
         })
     };
     let entered = exchange.enters.iter().zip(&reply.passages).map(entered).collect::<Result<_, StoreError>>()?;
-    Ok(Exchanged { dead: false, lost: reply.lost.clone(), repeated: reply.repeated.clone(), entered, claims })
+    Ok(Exchanged {
+        lost: reply.lost.clone(),
+        repeated: reply.repeated.clone(),
+        entered,
+        claims,
+        ..Exchanged::default()
+    })
 }
 
 impl Reply {

@@ -1,31 +1,52 @@
 -- Fragment: conditions on an enqueue. All are judged before any lock is taken, so that a refused
 -- enqueue writes nothing.
 --
+-- ARGV per job        number of admissions
 -- per admission  "T" KEYS lock, ARGV ttl   refuse while QueueLock is held, else take it
 --                "N" KEYS timestamps:<raw> refuse while a job of these bytes is delayed
--- returns the number of the refusing admission from 1, or 0
 
-local function admit(admissions)
-  local refused, locks = 0, {}
-  for i = 1, admissions do
+local function read_admissions()
+  local admissions = {}
+  for i = 1, tonumber(arg()) do
     local kind, place = arg(), key()
-    if kind == 'T' then
-      local ttl = tonumber(arg())
-      if refused == 0 then
-        if is_free(place) then
-          locks[#locks + 1] = { place, ttl }
-        else
-          refused = i
-        end
+    admissions[i] = { place, kind == 'T' and tonumber(arg()) }
+  end
+  return admissions
+end
+
+-- Frees locks that were taken for a job which then could not be pushed.
+local function give_back(locks)
+  for _, place in ipairs(locks) do
+    try('DEL', place)
+  end
+end
+
+-- The number of the refusing admission from 1, or 0; and the locks that were taken.
+local function admit(admissions)
+  local locks = {}
+  for i, admission in ipairs(admissions) do
+    local place, ttl = admission[1], admission[2]
+    if ttl and not is_free(place) or not ttl and must('EXISTS', place) == 1 then
+      return i, locks
+    end
+  end
+  for _, admission in ipairs(admissions) do
+    local place, ttl = admission[1], admission[2]
+    if ttl then
+      if not take(place, ttl) then
+        give_back(locks)
+        error(broken[1])
       end
-    elseif refused == 0 and redis.call('EXISTS', place) == 1 then
-      refused = i
+      locks[#locks + 1] = place
     end
   end
-  if refused == 0 then
-    for _, lock in ipairs(locks) do
-      take(lock[1], lock[2])
-    end
+  return 0, locks
+end
+
+-- Pushes jobs that were admitted. What cannot be pushed holds no lock.
+local function push_admitted(locks, push, list, ...)
+  if not try(push, list, ...) then
+    give_back(locks)
+    error(broken[1])
   end
-  return refused
 end

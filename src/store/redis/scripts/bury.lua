@@ -24,10 +24,10 @@ for i = 1, count do
     strike(WORKERS, list[i])
   end
 end
-redis.call('DEL', LANE)
-redis.call('HDEL', LEASES, id)
+must('DEL', LANE)
+must('HDEL', LEASES, id)
 must('HDEL', INSTANCES, id)
 if must('HGET', NAMES, name) == id then
-  redis.call('HDEL', NAMES, name)
+  must('HDEL', NAMES, name)
 end
 return 1

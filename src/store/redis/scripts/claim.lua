@@ -6,9 +6,10 @@
 --
 -- Paused queues are passed over: one EXISTS asks whether anything is paused at all.
 --
--- Why this order: between the pops and the one MSET nothing can raise an error, so that what was
--- popped is on record. A queue key of another type is skipped. Records of ended claims that were
--- not claimed again go last, in one DEL.
+-- Why this order: what was popped is on record before anything else happens. Where the record is refused (the right to
+-- MSET was taken away), the jobs go back to the heads of their queues. A queue key of another type is passed over.
+-- Records of ended claims that were not claimed again go last, in one DEL: one that stayed would be run again, so that
+-- what may not be deleted lapses.
 
 local function escape(character)
   if character == '"' or character == '\\' then
@@ -27,7 +28,7 @@ end
 local function identified(queue, list, jobs)
   local counts = IDENTITY .. ':queues'
   -- Without counts the entries are an earlier version's.
-  if redis.pcall('HEXISTS', counts, queue) ~= 1 and redis.call('EXISTS', counts) == 1 then
+  if redis.pcall('HEXISTS', counts, queue) ~= 1 and try('EXISTS', counts) == 1 then
     return nil
   end
   local found, fields, meant, at = {}, {}, {}, {}
@@ -59,8 +60,15 @@ local function identified(queue, list, jobs)
 end
 
 local known, passed = false, {}
-if idle > 0 and queues > 0 and redis.call('EXISTS', PAUSED, PAUSE_ALL, IDENTITY) > 0 then
-  known = redis.call('EXISTS', IDENTITY) == 1
+local special = idle > 0 and queues > 0 and try('EXISTS', PAUSED, PAUSE_ALL, IDENTITY)
+if not special then
+  queues = 0
+elseif special > 0 then
+  known = try('EXISTS', IDENTITY) == 1
+  -- Expiries are judged by the time.
+  if known and not can_tell_time() then
+    queues = 0
+  end
   -- Ruby's switch, as Ruby reads it. A key of another type pauses nothing.
   local all = redis.pcall('GET', PAUSE_ALL)
   if type(all) == 'string' and string.lower(string.match(string.sub(all, 1, 99), '^%s*(.-)%s*$')) == 'true' then
@@ -83,9 +91,10 @@ end
 
 -- Where a queue holds more than our share, what comes after it waits: its jobs go first, whoever takes them.
 local at, shared = 0, false
-local writes, runs, skipped, identities = {}, {}, {}, {}
+local writes, runs, identities = {}, {}, {}
 -- Its first parts are set below.
-local reply = { 'A', '', '', '', '', '', '', identities }
+local reply = { 'A', '', '', '', '', '', identities }
+local JOBS_AT = 7
 for q = 1, queues do
   if at >= count_open or shared then
     break
@@ -107,7 +116,10 @@ for q = 1, queues do
     end
   end
   if popped and popped.err then
-    skipped[#skipped + 1] = q - 1
+    local message = named('LPOP', list, popped.err)
+    broken[#broken + 1] = message
+    -- What is refused here is refused everywhere.
+    shared = not string.find(message, '^CORRUPT')
   elseif popped then
     local tail = ',' .. run_at .. ARGV[queue_pieces_at + q]
     runs[#runs + 1] = (q - 1) .. ' ' .. #popped
@@ -133,34 +145,76 @@ for q = 1, queues do
       writes[2 * at - 1] = KEYS[workers_at + i]
       writes[2 * at] = head .. ARGV[pieces_at + i] .. middle .. body .. '}'
       ended[i] = nil
-      reply[8 + at] = raw
+      reply[JOBS_AT + at] = raw
     end
   end
 end
-if at > 0 then
-  chunked('MSET', writes, 2 * at)
+
+-- Puts the claims after the first `kept` back to where they came from; the last first, so that the order stays.
+local function put_back(kept)
+  local place = {}
+  for _, run in ipairs(runs) do
+    local q, length = string.match(run, '^(%d+) (%d+)$')
+    for _ = 1, tonumber(length) do
+      place[#place + 1] = KEYS[queues_at + q + 1]
+    end
+  end
+  for j = at, kept + 1, -1 do
+    local raw = reply[JOBS_AT + j]
+    if not (try('LPUSH', place[j], raw) or try('RPUSH', place[j], raw)) then
+      -- The last resort: a claim after all.
+      if try('SET', writes[2 * j - 1], writes[2 * j]) then
+        return j
+      end
+    end
+    if identities[#identities - 1] == j - 1 then
+      local who = identities[#identities]
+      entries(string.sub(place[j], queue_at), raw, function(lines, emptied)
+        table.insert(lines, 1, { who = who, due = math.max(seconds(), emptied + 1) })
+      end)
+      identities[#identities], identities[#identities - 1] = nil, nil
+    end
+    ended[open[j]] = standing[open[j]] and true or nil
+    reply[JOBS_AT + j] = nil
+  end
+  return kept
+end
+
+for from = 1, at, CHUNK do
+  local to = math.min(from + CHUNK - 1, at)
+  if not try('MSET', unpack(writes, 2 * from - 1, 2 * to)) then
+    at = put_back(from - 1)
+    break
+  end
 end
 
 local gone = {}
 for i in pairs(ended) do
   gone[#gone + 1] = KEYS[workers_at + i]
 end
-chunked('DEL', gone, #gone)
+for from = 1, #gone, CHUNK do
+  local to = math.min(from + CHUNK - 1, #gone)
+  if not try('DEL', unpack(gone, from, to)) then
+    for i = from, to do
+      local _ = try('EXPIREAT', gone[i], 1) or try('SET', gone[i], '', 'PX', 1)
+    end
+  end
+end
 
 local lost_list, entered_list = table.concat(lost, ','), table.concat(entered, ',')
 if #repeats > 0 then
   entered_list = entered_list .. ';' .. table.concat(repeats, ',')
 end
 if enters > 0 or #broken > 0 or #repeats > 0 then
-  redis.call('HSET', LANE, lane, whole(sequence) .. '\n' .. lost_list .. '\n' .. entered_list)
+  try('HSET', LANE, lane, whole(sequence) .. '\n' .. lost_list .. '\n' .. entered_list)
 end
 
 reply[2], reply[3] = lost_list, entered_list
-reply[4], reply[5], reply[6] = table.concat(broken, '\n'), table.concat(skipped, ','), table.concat(runs, ',')
+reply[4], reply[5] = table.concat(broken, '\30'), table.concat(runs, ',')
 if at > 0 and open[at] ~= at then
   for i = 1, at do
     open[i] = open[i] - 1
   end
-  reply[7] = table.concat(open, ',', 1, at)
+  reply[6] = table.concat(open, ',', 1, at)
 end
 return reply

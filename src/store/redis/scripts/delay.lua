@@ -1,9 +1,16 @@
 -- Fragment: a job goes to a delayed second, and who it is is kept until it is claimed again (identity.lua).
 
 -- Puts a job's bytes to a delayed second. The schedule comes first: a second without a list is
--- tidied by promotion, a list without its second would never be found. Nil if it could not.
+-- tidied by promotion, a list without its second would never be found. Nil if it could not; then nothing is written.
 local function delay(second, raw, stamps)
-  if not try('ZADD', SCHEDULE, second, second) or not try('RPUSH', DELAYED .. second, raw) then
+  local added = try('ZADD', SCHEDULE, second, second)
+  if not added then
+    return nil
+  end
+  if not try('RPUSH', DELAYED .. second, raw) then
+    if added == 1 then
+      try('ZREM', SCHEDULE, second)
+    end
     return nil
   end
   -- Equal jobs share one stamp, so promotion must know that it may not go with the first of them.

@@ -6,6 +6,7 @@
 --
 -- Why this order: the stamps, by which the copies are found, go last of what people see.
 
+now()
 local STAMPS = key()
 local raw, queue = arg(), arg()
 local counter, failure
@@ -14,6 +15,6 @@ if arg() == '1' then
 end
 local found = erase(STAMPS, raw, queue)
 if counter and #found > 0 then
-  redis.call('DEL', counter, failure)
+  try('DEL', counter, failure)
 end
 return found

@@ -6,9 +6,13 @@
 --
 -- Why this order: the number is read before the jobs go.
 
+now()
 local LIST, queue = key(), arg()
 local length = must('LLEN', LIST)
-redis.call('DEL', LIST)
+-- However long it is, this takes a moment: the server frees it beside its work.
+if not try('UNLINK', LIST) then
+  must('DEL', LIST)
+end
 must('SREM', QUEUES, queue)
 -- Who they were is void from now on (identity.lua), however many there were; those that are delayed stay.
 local counts = IDENTITY .. ':queues'

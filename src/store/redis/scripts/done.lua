@@ -23,7 +23,7 @@ for i = 1, settlements do
     lost[#lost + 1] = i - 1
   end
 end
-redis.call('HSET', LANE, lane, whole(sequence) .. '\n' .. table.concat(lost, ','))
+must('HSET', LANE, lane, whole(sequence) .. '\n' .. table.concat(lost, ','))
 
 if counted then
   for i = 1, settlements do

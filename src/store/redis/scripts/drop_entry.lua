@@ -8,13 +8,19 @@
 
 local SCHEDULE, FAILED, LIST = key(), key(), key()
 local entry, record = arg(), arg()
-local readable = type(redis.pcall('LLEN', LIST)) == 'number'
-if readable then
+local length = redis.pcall('LLEN', LIST)
+if type(length) == 'number' then
   return 0
 end
+local message = named('LLEN', LIST, length.err)
+if not string.find(message, '^CORRUPT') then
+  -- Not being allowed to look proves nothing.
+  error(message)
+end
+must('ZREM', SCHEDULE, '')
 must('RPUSH', FAILED, record)
 local dropped = must('ZREM', SCHEDULE, entry)
 if dropped == 0 then
-  redis.call('LREM', FAILED, -1, record)
+  try('LREM', FAILED, -1, record)
 end
 return dropped

@@ -5,25 +5,64 @@
 --        number of admissions (only entries of one job have any), the admissions as in admit.lua
 -- returns per entry 0, or the number from 1 of the admission that refused it
 --
--- Why this order: locks are taken and the queue is made known before the push, for whoever sees
--- the job must find both. A key of the wrong type ends the script before the entry's push.
+-- Why this order: what can fail is looked at before the first job is pushed, so that an error leaves none of them on its
+-- queue: a client that enqueues again after it enqueues nothing twice. The queues are made known first, for a known
+-- queue without jobs does no harm and an unknown queue with jobs is never looked at.
 
 local QUEUES = key()
-local known = {}
-local reply = {}
-for entry = 1, tonumber(arg()) do
-  local list = key()
-  local push, queue, jobs = arg(), arg(), tonumber(arg())
-  local from = a + 1
+local entries, known, pushes, locks_too = {}, {}, {}, false
+for i = 1, tonumber(arg()) do
+  local entry = { list = key(), push = arg(), queue = arg() }
+  local jobs = tonumber(arg())
+  entry.from, entry.to = a + 1, a + jobs
   a = a + jobs
-  local refused = admit(tonumber(arg()))
-  if refused == 0 then
-    if not known[queue] then
-      must('SADD', QUEUES, queue)
-      known[queue] = true
+  entry.admissions = read_admissions()
+  entries[i] = entry
+  pushes[entry.push] = true
+end
+if #entries > 1 then
+  for _, entry in ipairs(entries) do
+    if not known[entry.queue] then
+      must('LLEN', entry.list)
+      known[entry.queue] = true
     end
-    must(push, list, unpack(ARGV, from, from + jobs - 1))
+    for _, admission in ipairs(entry.admissions) do
+      must(admission[2] and 'GET' or 'EXISTS', admission[1])
+      locks_too = locks_too or admission[2]
+    end
   end
-  reply[entry] = refused
+end
+-- What a later job takes must not be refused after the first is on its queue.
+local function check_rights()
+  for push in pairs(pushes) do
+    may(push, QUEUES, '')
+  end
+  if locks_too then
+    may('SET', QUEUES, '', 'NX')
+  end
+end
+
+local reply = {}
+known = {}
+for i, entry in ipairs(entries) do
+  local refused, locks = admit(entry.admissions)
+  if refused == 0 then
+    if not known[entry.queue] then
+      if not try('SADD', QUEUES, entry.queue) then
+        give_back(locks)
+        error(broken[1])
+      end
+      if #entries > 1 and not next(known) then
+        local allowed, message = pcall(check_rights)
+        if not allowed then
+          give_back(locks)
+          error(message)
+        end
+      end
+      known[entry.queue] = true
+    end
+    push_admitted(locks, entry.push, entry.list, unpack(ARGV, entry.from, entry.to))
+  end
+  reply[i] = refused
 end
 return reply

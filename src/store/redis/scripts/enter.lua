@@ -10,7 +10,8 @@
 --              "A"  KEYS windlass:periodic, ARGV task, age in s, then as "D": drop a tick that is
 --                   older than that
 --              "N"  KEYS windlass:periodic, then a tick (verdict.lua): write the next one now
--- adds to the reply per enter: T taken, L lost, P<gate> put back by that gate, D<gate> dropped
+-- adds to the reply per enter: T taken, L lost, P<gate> put back by that gate, D<gate> dropped, U it was to be put back
+--                              and could not: the claim stands
 --
 -- Why this order: all parameters are read first, for a gate that refuses leaves the later ones
 -- unread. Locks taken by earlier gates are freed before the job goes away, so that whoever sees it
@@ -31,7 +32,7 @@ local function pass(token, mine)
     for _ = 1, tonumber(arg()) do
       local held = key()
       if refuses then
-        redis.call('DEL', held)
+        try('DEL', held)
       end
     end
     if arg() == '1' then
@@ -40,7 +41,7 @@ local function pass(token, mine)
     if arg() == '1' then
       local counter, failure = key(), key()
       if refuses then
-        redis.call('DEL', counter, failure)
+        try('DEL', counter, failure)
       end
     end
   end
@@ -49,7 +50,7 @@ local function pass(token, mine)
     local kind, lock = arg(), key()
     if kind == 'F' then
       if mine and not refused then
-        redis.call('DEL', lock)
+        try('DEL', lock)
       end
     elseif kind == 'A' then
       local task, age = arg(), tonumber(arg())
@@ -76,7 +77,7 @@ local function pass(token, mine)
       if refuses then
         refused = busy .. gate
         for _, earlier in ipairs(taken) do
-          redis.call('DEL', earlier)
+          try('DEL', earlier)
         end
       end
       if busy == 'P' then
@@ -86,7 +87,7 @@ local function pass(token, mine)
           if delay(whole(second), raw, stamps) then
             remember(queue, raw, identity, second)
           else
-            refused = 'L'
+            refused = 'U'
           end
         end
       else
@@ -106,7 +107,7 @@ for i = 1, enters do
     entered[i] = 'L'
   elseif refused then
     entered[i] = refused
-    if refused ~= 'L' then
+    if refused ~= 'U' then
       ended[position] = true
     end
   else

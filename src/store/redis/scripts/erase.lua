@@ -1,7 +1,10 @@
 -- Fragment: removes every delayed copy of a job, with who they were, and seconds left empty. Returns the seconds.
+--
+-- The stamps, by which the copies are found, go last of what people see.
 
 local function erase(stamps, raw, queue)
   local found, gone = {}, {}
+  must('ZREM', SCHEDULE, '')
   for _, stamp in ipairs(must('SMEMBERS', stamps)) do
     local second = string.match(stamp, '^delayed:(-?%d+)$')
     if second then
@@ -11,12 +14,12 @@ local function erase(stamps, raw, queue)
         found[#found + 1] = second
         gone[second] = count
       end
-      if redis.call('EXISTS', list) == 0 then
+      if must('EXISTS', list) == 0 then
         must('ZREM', SCHEDULE, second)
       end
     end
   end
-  redis.call('DEL', stamps)
+  must('DEL', stamps)
   if #found > 0 and has_entries(queue) then
     forget_delayed(queue, raw, gone)
   end

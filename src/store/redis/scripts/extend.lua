@@ -4,7 +4,10 @@
 -- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, number of workers; per worker as in members.lua; number of locks;
 --        per lock its claim and for how many seconds it is held
 -- returns {1} if the registration is gone (nothing is written), else {0, {removed}, {lost locks}, instances,
---         {index, record, ...}}, the last for removed workers under which a record of ours stands
+--         {index, record, ...}, errors}, the fifth for removed workers under which a record of ours stands
+--
+-- What cannot be done beside the lease (pings, a lock) does not end the step: the lease is extended, so that no run is
+-- ended for it, and the errors are told.
 --
 -- Why this order: whether a worker was force-cleaned is seen by its missing membership or ping,
 -- which must therefore be read before both are written again. Where a record stands they are not: it takes a look
@@ -14,11 +17,17 @@ local INSTANCES, LEASES, WORKERS = key(), key(), key()
 local id, record, census = arg(), arg(), arg() == '1'
 -- A registration and its counter come and go together; a counter that begins here has none.
 if must('HINCRBY', LEASES, id, 1) == 1 then
-  redis.call('HDEL', LEASES, id)
+  if not try('HDEL', LEASES, id) then
+    -- It must not count on, or the next step would find a registration.
+    must('HINCRBY', LEASES, id, -1)
+  end
   return { 1 }
 end
+if not can_tell_time() then
+  return { 0, {}, {}, 0, {}, broken }
+end
 if record ~= '' then
-  redis.call('HSET', INSTANCES, id, record)
+  try('HSET', INSTANCES, id, record)
 end
 
 local list, places, ids = {}, {}, {}
@@ -27,19 +36,19 @@ for i = 1, count do
   list[i] = member()
   places[i], ids[i] = list[i].ping, list[i].id
 end
-local pinged = chunked('MGET', places, count)
+local pinged = try_chunked('MGET', places, count)
 local enrolled = {}
 for from = 1, count, CHUNK do
   local to = math.min(from + CHUNK - 1, count)
-  local part = must('SMISMEMBER', WORKERS, unpack(ids, from, to))
+  local part = try('SMISMEMBER', WORKERS, unpack(ids, from, to))
   for i = from, to do
-    enrolled[i] = part[i - from + 1] == 1
+    enrolled[i] = not part or part[i - from + 1] == 1
   end
 end
 local removed, left, writes = {}, {}, {}
 for i = 1, count do
   local worker = list[i]
-  local gone = not pinged[i] or not enrolled[i]
+  local gone = pinged and not pinged[i] or not enrolled[i]
   local standing = gone and redis.pcall('GET', worker.working)
   if type(standing) == 'string' and claimed_by(id, standing) then
     left[#left + 1] = i - 1
@@ -47,21 +56,24 @@ for i = 1, count do
   else
     if gone then
       removed[#removed + 1] = i - 1
-      enrol(WORKERS, worker)
+      enrol(try, WORKERS, worker)
     end
     writes[#writes + 1] = worker.ping
     writes[#writes + 1] = ping(worker)
   end
 end
-chunked('MSET', writes, #writes)
+try_chunked('MSET', writes, #writes)
 
 local lost = {}
 for i = 1, tonumber(arg()) do
   local lock, token, ttl = key(), arg(), tonumber(arg())
-  if carries(redis.pcall('GET', lock), token) then
-    redis.call('SET', lock, owned_until(ttl, token), 'EX', whole(math.max(ttl, 1)))
-  else
+  local value = redis.pcall('GET', lock)
+  -- A lock that may not be looked at is not known to be lost.
+  local unknown = type(value) == 'table' and string.find(named('GET', lock, value.err), '^REFUSED')
+  if carries(value, token) then
+    try('SET', lock, owned_until(ttl, token), 'EX', whole(math.max(ttl, 1)))
+  elseif not unknown then
     lost[#lost + 1] = i - 1
   end
 end
-return { 0, removed, lost, census and redis.call('HLEN', LEASES) or 0, left }
+return { 0, removed, lost, census and try('HLEN', LEASES) or 0, left, broken }

@@ -6,8 +6,8 @@
 -- returns 0 remembered (and enqueued), the number from 1 of the admission that refused the job, or
 --         -1 if another was faster
 --
--- Why this order: the occurrence is compared first and remembered last, so that an error leaves it
--- due; between the two nothing can fail but the push.
+-- Why this order: the occurrence is compared first. It is remembered before the job is pushed, for a job that is pushed
+-- and not remembered would be pushed again at every look; what cannot be pushed is due again.
 
 local SCHEDULES, QUEUES = key(), key()
 local id, seen, last = arg(), arg(), arg()
@@ -18,12 +18,23 @@ local refused = 0
 if arg() == '1' then
   local list = key()
   local queue, raw = arg(), arg()
+  local admissions, locks = read_admissions(), nil
   must('LLEN', list)
   must('SCARD', QUEUES)
-  refused = admit(tonumber(arg()))
+  refused, locks = admit(admissions)
   if refused == 0 then
-    must('SADD', QUEUES, queue)
-    must('RPUSH', list, raw)
+    if not try('SADD', QUEUES, queue) or not try('HSET', SCHEDULES, id, last) then
+      give_back(locks)
+      error(broken[1])
+    end
+    if not try('RPUSH', list, raw) then
+      give_back(locks)
+      if seen ~= '' or not try('HDEL', SCHEDULES, id) then
+        try('HSET', SCHEDULES, id, seen)
+      end
+      error(broken[1])
+    end
+    return refused
   end
 end
 must('HSET', SCHEDULES, id, last)

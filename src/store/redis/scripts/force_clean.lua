@@ -1,20 +1,24 @@
 -- force_clean: removes a worker, anybody's, and puts its job on the failed list.
 --
--- KEYS   workers, failed, stat:failed, workers:heartbeat, worker:<id>, locks, then everything else that is deleted
+-- KEYS   windlass:nothing, workers, failed, stat:failed, workers:heartbeat, worker:<id>, locks, then everything else that
+--        is deleted
 -- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if there is a
 --        failure record, the failure record, the claim, number of locks, per lock what it must hold to be freed or "" if it must carry the
 --        claim
 -- returns 1 if it was removed, 0 if its working record is another than expected
 --
--- Why this order: the failure record is written before the working record goes; stat:failed is
+-- Why this order: the failure record is written before the working record goes; whether that can go is asked before, or
+-- the job would stand on the failed list once for each attempt. stat:failed is
 -- counted only with a failure record (node-resque counts in any case, and leaves `worker:<id>`).
 
-local WORKERS, FAILED, FAILED_STAT, HEARTBEATS, WORKING = key(), key(), key(), key(), key()
+local NOTHING, WORKERS, FAILED, FAILED_STAT, HEARTBEATS, WORKING = key(), key(), key(), key(), key(), key()
 local id, expected, working, has_record, record = arg(), arg() == '1', arg(), arg() == '1', arg()
 local standing = must('GET', WORKING)
 if expected and standing ~= working or not expected and standing then
   return 0
 end
+must('SREM', WORKERS, '')
+must('DEL', NOTHING)
 if has_record then
   must('RPUSH', FAILED, record)
   try('INCR', FAILED_STAT)
@@ -28,8 +32,8 @@ for _ = 1, tonumber(arg()) do
   if value == '' then
     free(lock, token)
   elseif redis.pcall('GET', lock) == value then
-    redis.call('DEL', lock)
+    try('DEL', lock)
   end
 end
-redis.call('DEL', WORKING, unpack(KEYS, k + 1))
+must('DEL', WORKING, unpack(KEYS, k + 1))
 return 1

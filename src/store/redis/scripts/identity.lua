@@ -35,7 +35,10 @@ local function entries(queue, raw, edit)
     -- Earlier versions counted nothing.
     fields = old and math.max(count, 1) or count + 1
   elseif old then
-    try('HDEL', IDENTITY, field)
+    -- What cannot be removed is emptied, or the next equal job would be taken for this one.
+    if not try('HDEL', IDENTITY, field) then
+      try('HSET', IDENTITY, field, '')
+    end
     fields = count - 1
   end
   if fields > 0 and fields ~= count then

@@ -16,9 +16,9 @@ if other and other ~= unreadable then
 end
 must('HSET', INSTANCES, id, record)
 must('HSETNX', LEASES, id, '1')
-redis.call('HSET', NAMES, name, id)
+must('HSET', NAMES, name, id)
 if other then
-  redis.call('HDEL', INSTANCES, holder)
-  redis.call('HDEL', LEASES, holder)
+  must('HDEL', INSTANCES, holder)
+  must('HDEL', LEASES, holder)
 end
 return ''

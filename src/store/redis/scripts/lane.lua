@@ -11,14 +11,17 @@
 --         {"S", last} an exchange of before: nothing is applied
 --         ("entered" below is what became of the enters and, behind a ";", attempts to be repeated)
 --         {"R", lost, entered, index, record, ...} a repetition
---         {"A", lost, entered, broken keys, skipped queues, runs, indexes, identities, job, ...}
+--         {"A", lost, entered, errors, runs, indexes, identities, job, ...}
+--         ("lost" are the settlements that were not applied: the number of one whose claim was lost, and with a "!"
+--         before it of one whose claim still stands, for it could not be recorded)
 --
 -- A head is how a working record begins if the claim is still the one that was given: whoever carries it owns the
 -- claim. One does for all claims of an exchange, for what follows in a record follows from the worker.
 --
 -- Why this order: the gate's write is the first write, so that a full store refuses the exchange
--- before anything is changed; after it nothing raises an error, for what is applied halfway
--- could be neither repeated nor undone.
+-- before anything is changed. After it nothing raises an error, for what is applied halfway
+-- could be neither repeated nor undone: every call is a `try` or a `pcall`, and what the store refuses (a key of another
+-- type, a right that was taken away) leaves its job where it was.
 
 local LANE, PAUSED, PAUSE_ALL = key(), key(), key()
 local lane, sequence = arg(), tonumber(arg())
@@ -34,7 +37,7 @@ local queue_pieces_at = pieces_at + idle
 local heads_at = queue_pieces_at + queues
 a = heads_at + heads
 
-local gate = redis.call('HGET', LANE, lane)
+local gate = must('HGET', LANE, lane)
 if not gate then
   return { 'G' }
 end
@@ -46,7 +49,7 @@ end
 -- What stands under each worker, by its position.
 local standing = {}
 if workers > 0 and workers <= CHUNK then
-  standing = redis.call('MGET', unpack(KEYS, workers_at + 1, workers_at + workers))
+  standing = must('MGET', unpack(KEYS, workers_at + 1, workers_at + workers))
 elseif workers > 0 then
   local places = {}
   for i = 1, workers do

@@ -5,11 +5,11 @@
 local function lead(lock, owner, ttl)
   local holder = must('GET', lock)
   if not holder then
-    redis.call('SET', lock, owner, 'PX', ttl)
+    must('SET', lock, owner, 'PX', ttl)
     return 1
   end
   if holder == owner then
-    redis.call('PEXPIRE', lock, ttl)
+    must('PEXPIRE', lock, ttl)
     return 1
   end
   return 0

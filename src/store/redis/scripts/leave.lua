@@ -27,10 +27,10 @@ end
 if left then
   return 0
 end
-redis.call('DEL', LANE)
+must('DEL', LANE)
 must('HDEL', LEASES, id)
 must('HDEL', INSTANCES, id)
 if holder == id then
-  redis.call('HDEL', NAMES, name)
+  must('HDEL', NAMES, name)
 end
 return 1

@@ -10,5 +10,5 @@ local OUTBOX, MOVING = key(), key()
 if must('HGET', MOVING, 'number') ~= arg() then
   return 0
 end
-redis.call('DEL', OUTBOX)
+must('DEL', OUTBOX)
 return 1

@@ -11,8 +11,9 @@ local function is_free(place)
   return second ~= nil and seconds() > tonumber(second)
 end
 
+-- Nil if it could not.
 local function take(place, ttl)
-  redis.call('SET', place, whole(seconds() + ttl + 1), 'EX', whole(math.max(ttl, 1)))
+  return try('SET', place, whole(seconds() + ttl + 1), 'EX', whole(math.max(ttl, 1)))
 end
 
 -- JobLock's value: node-resque reads the second and never the rest.
@@ -27,6 +28,6 @@ end
 
 local function free(place, token)
   if carries(redis.pcall('GET', place), token) then
-    redis.call('DEL', place)
+    try('DEL', place)
   end
 end

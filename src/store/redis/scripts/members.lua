@@ -24,14 +24,14 @@ local function ping(worker)
   return '{"time":' .. whole(seconds()) .. worker.tail
 end
 
-local function enrol(set, worker)
-  must('SADD', set, worker.id)
-  redis.call('SET', worker.started, whole(seconds()))
+local function enrol(call, set, worker)
+  call('SADD', set, worker.id)
+  call('SET', worker.started, whole(seconds()))
 end
 
 local function strike(set, worker)
   must('SREM', set, worker.id)
-  redis.call('DEL', worker.started, worker.ping, worker.processed, worker.failed)
+  must('DEL', worker.started, worker.ping, worker.processed, worker.failed)
 end
 
 -- Does this record belong to a claim of this instance?

@@ -9,4 +9,4 @@
 
 local LANE, lane = key(), arg()
 must('HSETNX', LANE, lane, '0')
-return string.match(redis.call('HGET', LANE, lane), '^%d+')
+return string.match(must('HGET', LANE, lane), '^%d+')

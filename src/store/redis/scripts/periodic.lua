@@ -9,6 +9,6 @@
 local PERIODIC = key()
 local held = {}
 for i = 1, tonumber(arg()) do
-  held[i] = redis.call('EXISTS', key())
+  held[i] = must('EXISTS', key())
 end
 return { must('HGETALL', PERIODIC), held }

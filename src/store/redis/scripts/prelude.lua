@@ -23,7 +23,10 @@ local function now()
     if ARGV[1] ~= '' then
       clock = tonumber(ARGV[1])
     else
-      local time = redis.call('TIME')
+      local time = redis.pcall('TIME')
+      if time.err then
+        error('REFUSED TIME -\31' .. time.err)
+      end
       clock = time[1] * 1000 + math.floor(time[2] / 1000)
     end
   end
@@ -39,37 +42,73 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- A call that must succeed: a key of the wrong type ends the script and is named in the error.
+-- An error, with what it is about: a key of another type, or a command or key that this user has no right to, or that
+-- the server does not have. The server's own messages name neither.
+local function named(command, place, message)
+  local function has(words)
+    return string.find(message, words, 1, true)
+  end
+  if has('WRONGTYPE') or has('not an integer') then
+    return 'CORRUPT ' .. place .. '\31' .. message
+  elseif has('NOPERM') or has("can't run") or has("can't access") or has(' permissions ') or has('nknown ') then
+    return 'REFUSED ' .. command .. ' ' .. place .. '\31' .. message
+  end
+  return message
+end
+
+-- A call that must succeed: its error ends the script. What the script wrote before stays written, so that every call
+-- which can fail after a job left its place is a `try` instead, or was asked about by `may` before.
 local function must(command, place, ...)
   local reply = redis.pcall(command, place, ...)
   if type(reply) == 'table' and reply.err then
-    if string.find(reply.err, 'WRONGTYPE', 1, true) or string.find(reply.err, 'not an integer', 1, true) then
-      error('CORRUPT ' .. place .. '\31' .. reply.err)
-    end
-    error(reply.err)
+    error(named(command, place, reply.err))
   end
   return reply
 end
 
--- A call that may fail on a key of the wrong type without stopping a script that has already
--- written: the keys are collected, the reply of such a call is nil.
+-- A call that may fail without stopping a script that has already written: the errors are collected, the reply of such
+-- a call is nil.
 local broken = {}
 local function try(command, place, ...)
   local reply = redis.pcall(command, place, ...)
   if type(reply) == 'table' and reply.err then
-    broken[#broken + 1] = place
+    broken[#broken + 1] = named(command, place, reply.err)
     return nil
   end
   return reply
 end
 
+-- Can this script go by the time? Asked where an error must not end the script.
+local function can_tell_time()
+  local told, message = pcall(now)
+  if not told then
+    broken[#broken + 1] = message
+  end
+  return told
+end
+
+-- Ends the script unless a command may be called. It is called with a key of another type or one that does not exist,
+-- so that nothing changes.
+local function may(command, place, ...)
+  local reply = redis.pcall(command, place, ...)
+  if type(reply) == 'table' and reply.err then
+    local message = named(command, place, reply.err)
+    if string.find(message, '^REFUSED') then
+      error(message)
+    end
+  end
+end
+
 -- Redis' Lua hands at most some thousand values to one call.
 local CHUNK = 1000
-local function chunked(command, list, count)
+local function in_chunks(call, command, list, count)
   local reply = {}
   for from = 1, count, CHUNK do
     local to = math.min(from + CHUNK - 1, count)
-    local part = redis.call(command, unpack(list, from, to))
+    local part = call(command, unpack(list, from, to))
+    if not part then
+      return nil
+    end
     if type(part) == 'table' and part.ok == nil then
       for i = 1, to - from + 1 do
         reply[from + i - 1] = part[i]
@@ -77,4 +116,12 @@ local function chunked(command, list, count)
     end
   end
   return reply
+end
+
+local function chunked(command, list, count)
+  return in_chunks(must, command, list, count)
+end
+
+local function try_chunked(command, list, count)
+  return in_chunks(try, command, list, count)
 end

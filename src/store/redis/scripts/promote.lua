@@ -11,11 +11,13 @@
 --         key and what is wrong with it; an error only if the first cannot be moved for another reason
 --
 -- Why this order: each group is pushed, all or none of it, before the list is trimmed, so that an error leaves a job
--- where it was; timestamps go with the trimmed jobs, by their original bytes, unless an equal job
+-- where it was. Whether what is pushed can be taken away is asked before the first push: a job that stayed would be
+-- pushed again at every look. Timestamps go with the trimmed jobs, by their original bytes, unless an equal job
 -- is left in the list; the second is forgotten only when its list is gone. QueueLock is taken if it
 -- is free and never refuses.
 
 local SCHEDULE, QUEUES, FAILED, LEADER, LIST, TWINS = key(), key(), key(), key(), key(), key()
+now()
 local DELAYED, ALL_TWINS = key(), key()
 local leader, second, count = arg(), arg(), tonumber(arg())
 if leader ~= '' then
@@ -28,7 +30,14 @@ end
 -- To a later second, as delay.lua does.
 local function put_off(raw, stamps, wait)
   local later = whole(math.ceil((now() + wait) / 1000))
-  if not try('ZADD', SCHEDULE, later, later) or not try('RPUSH', DELAYED .. later, raw) then
+  local added = try('ZADD', SCHEDULE, later, later)
+  if not added then
+    return nil
+  end
+  if not try('RPUSH', DELAYED .. later, raw) then
+    if added == 1 then
+      try('ZREM', SCHEDULE, later)
+    end
     return nil
   end
   if try('SADD', stamps, 'delayed:' .. later) == 0 then
@@ -43,6 +52,12 @@ local standing = {}
 if count > 0 then
   standing = must('LRANGE', LIST, 0, count - 1)
 end
+if #standing > 0 then
+  must('LTRIM', LIST, 0, -1)
+  may('SREM', LIST, '')
+  may('SADD', LIST, '')
+end
+must('ZREM', SCHEDULE, '')
 local moved, known, stamped = 0, {}, {}
 while moved < count do
   local kind, size = arg(), tonumber(arg())
@@ -71,7 +86,13 @@ while moved < count do
   elseif known[queue] then
     pushed = redis.pcall('RPUSH', list, unpack(standing, moved + 1, moved + good))
     if type(pushed) == 'table' then
-      pushed, refusal = nil, { list, pushed.err }
+      local message = named('RPUSH', list, pushed.err)
+      if string.find(message, '^REFUSED') and not string.find(message, 'access', 1, true) then
+        broken[#broken + 1] = message
+      else
+        refusal = { list, pushed.err }
+      end
+      pushed = nil
     end
     if pushed and kind == 'L' then
       local ttl, lock = tonumber(arg()), key()
@@ -90,21 +111,21 @@ while moved < count do
   end
 end
 if moved > 0 then
-  redis.call('LTRIM', LIST, moved, -1)
-  local twins = redis.call('EXISTS', TWINS) == 1
+  must('LTRIM', LIST, moved, -1)
+  local twins = try('EXISTS', TWINS) == 1
   for i = 1, moved do
-    local twin = twins and redis.call('SISMEMBER', TWINS, standing[i]) == 1
-    if not twin or not redis.call('LPOS', LIST, standing[i]) then
+    local twin = twins and try('SISMEMBER', TWINS, standing[i]) == 1
+    if not twin or not try('LPOS', LIST, standing[i]) then
       try('SREM', stamped[i], 'delayed:' .. second)
     end
   end
 end
-if redis.call('EXISTS', LIST) == 0 then
-  must('ZREM', SCHEDULE, second)
-  redis.call('DEL', TWINS)
+if try('EXISTS', LIST) == 0 then
+  try('ZREM', SCHEDULE, second)
+  try('DEL', TWINS)
 end
 if broken[1] and moved == 0 then
-  error('CORRUPT ' .. broken[1] .. '\31the key is of another type')
+  error(broken[1])
 end
 if refusal then
   return { moved, refusal[1], refusal[2] }

@@ -13,9 +13,11 @@
 -- declared prefix, as is that of a delayed second (places.lua).
 --
 -- Why this order: delayed, queued and running are all searched before anything is written; a job
--- that is anywhere is accepted as it stands. The entry is written with the push, so that a second
--- leader finds both or none. A JobLock is freed only when nobody works on it.
+-- that is anywhere is accepted as it stands. The entry is written before the push: a job whose push fails is overdue
+-- later and pushed then, one that is pushed and not written would be pushed again. A JobLock is freed only when nobody
+-- works on it.
 
+now()
 local WORKERS, WORKER, LIST = key(), key(), key()
 local task, queue, cadence = arg(), arg(), read_cadence()
 local purpose, stale, grace = arg(), tonumber(arg()), tonumber(arg())
@@ -82,12 +84,12 @@ local function delayed()
   for _, form in ipairs(forms) do
     for _, stamp in ipairs(must('SMEMBERS', form.stamps)) do
       local second = string.match(stamp, '^delayed:(-?%d+)$')
-      if second and redis.call('LPOS', DELAYED .. second, form.raw) then
+      if second and must('LPOS', DELAYED .. second, form.raw) then
         if not found or tonumber(second) < found then
           found = tonumber(second)
         end
       elseif second then
-        redis.call('SREM', form.stamps, stamp)
+        try('SREM', form.stamps, stamp)
       end
     end
   end
@@ -104,13 +106,13 @@ local function queued()
 end
 
 local function write(due)
-  redis.call('HSET', PERIODIC, task, whole(due) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
+  must('HSET', PERIODIC, task, whole(due) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
 end
 
 -- The job goes to its queue, and its QueueLock says so: whoever held that held it for nothing.
 local function push()
-  must('RPUSH', LIST, forms[1].raw)
   must('SADD', QUEUES, queue)
+  must('RPUSH', LIST, forms[1].raw)
   if queue_lock then
     take(queue_lock, tonumber(queue_ttl))
   end
@@ -134,8 +136,7 @@ local function unlock()
   elseif running() then
     return false
   end
-  redis.call('DEL', job_lock)
-  return true
+  return try('DEL', job_lock) ~= nil
 end
 
 local function forget_delayed()
@@ -147,8 +148,8 @@ end
 -- A task of a calendar waits for its next occurrence, one of a frequency runs at once.
 local function seed()
   if cadence.every > 0 then
-    push()
     write(seconds())
+    push()
   else
     local coming, second = next_due(cadence)
     if coming and delay(whole(second), forms[1].raw, forms[1].stamps) then
@@ -168,14 +169,15 @@ if purpose == 'run' then
   if runs and not waits then
     return 6
   end
+  must('LLEN', LIST)
   forget_delayed()
-  push()
-  unlock()
   if stopped ~= '1' then
     -- The run is one more: the tick that was moved stays due.
     local keeps = waits and due and due ~= HALTED and cadence.every > 0
     write(keeps and tonumber(due) - cadence.every or seconds())
   end
+  push()
+  unlock()
   return 4
 end
 if stopped == '1' and purpose ~= 'start' then
@@ -214,10 +216,10 @@ if seconds() > due + grace then
       write(second)
     end
   elseif not queued() and not running() then
-    push()
-    unlock()
     -- The last tick that should have run: the schedule stays what it was.
     write(cadence.every > 0 and due + math.floor((seconds() - due) / cadence.every) * cadence.every or due)
+    push()
+    unlock()
     return 2
   end
 end

@@ -1,6 +1,6 @@
 -- recover: a dead owner's working record -> queue or failed, exactly once.
 --
--- KEYS   as places.lua; windlass:leases, worker:<id>, workers, worker:ping:<name>; then what the
+-- KEYS   as places.lua; windlass:nothing, windlass:leases, worker:<id>, workers, worker:ping:<name>; then what the
 --        verdict reads (verdict.lua)
 -- ARGV   now, instance or "", its counter, the record, the worker's id, the record's claim or "",
 --        "F" if the worker was removed and its job failed, "" if that is not known, "N" if nobody failed it;
@@ -10,9 +10,11 @@
 --         stands or the instance lives
 --
 -- Why this order: counter and record are compared inside the step, so that of two observers only
--- one recovers and a late extension of the lease wins; the working record goes last.
+-- one recovers and a late extension of the lease wins; the working record goes last. Whether it may be deleted is asked
+-- first, or its job would be recovered again at every look.
 
-local LEASES, WORKING, WORKERS, PING = key(), key(), key(), key()
+local NOTHING, LEASES, WORKING, WORKERS, PING = key(), key(), key(), key(), key()
+now()
 local instance, counter, record, worker, token = arg(), arg(), arg(), arg(), arg()
 local failed, op = arg(), arg()
 if instance ~= '' and must('HGET', LEASES, instance) ~= counter then
@@ -24,15 +26,16 @@ end
 -- node-resque's force-clean puts the job on the failed list, removes membership and ping, and leaves
 -- the record behind.
 if failed == 'F' then
-  redis.call('DEL', WORKING)
+  must('DEL', WORKING)
   return 2
 end
 if failed == '' and must('SISMEMBER', WORKERS, worker) == 0 and must('EXISTS', PING) == 0 then
   return 3
 end
+must('DEL', NOTHING)
 if not settle(string.byte(op, 1), token, true) then
-  error('CORRUPT ' .. (broken[1] or WORKING) .. '\31the key is of another type')
+  error(broken[1])
 end
 count()
-redis.call('DEL', WORKING)
+must('DEL', WORKING)
 return 1

@@ -11,8 +11,8 @@ local count = tonumber(arg())
 local list, standing = members(count)
 local reply = {}
 for i = 1, count do
-  redis.call('SET', list[i].ping, ping(list[i]))
-  enrol(WORKERS, list[i])
+  must('SET', list[i].ping, ping(list[i]))
+  enrol(must, WORKERS, list[i])
   reply[i] = standing[i] or false
 end
 return reply

@@ -14,10 +14,10 @@ if must('HEXISTS', LEASES, instance) == 0 then
 end
 for _ = 1, count do
   local worker, failed = member(), arg()
-  redis.call('SET', worker.ping, ping(worker))
-  enrol(WORKERS, worker)
+  must('SET', worker.ping, ping(worker))
+  enrol(must, WORKERS, worker)
   if failed ~= '' and redis.pcall('GET', worker.working) == failed then
-    redis.call('DEL', worker.working)
+    must('DEL', worker.working)
   end
 end
 return 1

@@ -5,27 +5,35 @@
 -- returns how many were moved to that second
 --
 -- Why this order: each job stands in its new second before it leaves the old list; the entry goes
--- when its list is gone. A list of another type is an error before anything is written.
+-- when its list is gone. A list of another type is an error before anything is written, and so is a right that is missing
+-- to take the jobs away.
 
+now()
 local LIST = key()
 local entry, second, count = arg(), arg(), tonumber(arg())
 local standing = must('LRANGE', LIST, 0, math.max(count, 1) - 1)
-local moved = 0
+must('LTRIM', LIST, 0, -1)
+must('ZREM', SCHEDULE, '')
+local moved, stamped = 0, {}
 for i = 1, count do
   local stamps, raw = key(), arg()
   if standing[i] ~= raw or not delay(second, raw, stamps) then
     break
   end
-  redis.call('LPOP', LIST)
-  if not redis.call('LPOS', LIST, raw) then
-    try('SREM', stamps, 'delayed:' .. entry)
-  end
-  moved = moved + 1
+  moved, stamped[i] = i, stamps
 end
-if redis.call('EXISTS', LIST) == 0 then
-  redis.call('ZREM', SCHEDULE, entry)
+if moved > 0 then
+  must('LTRIM', LIST, moved, -1)
+end
+for i = 1, moved do
+  if not try('LPOS', LIST, standing[i]) then
+    try('SREM', stamped[i], 'delayed:' .. entry)
+  end
+end
+if try('EXISTS', LIST) == 0 then
+  try('ZREM', SCHEDULE, entry)
 end
 if broken[1] and moved == 0 then
-  error('CORRUPT ' .. broken[1] .. '\31the key is of another type')
+  error(broken[1])
 end
 return moved

@@ -8,6 +8,6 @@
 
 local lock, owner = key(), arg()
 if must('GET', lock) == owner then
-  return redis.call('DEL', lock)
+  return must('DEL', lock)
 end
 return 0

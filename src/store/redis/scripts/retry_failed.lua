@@ -7,7 +7,7 @@
 --        refused it
 --
 -- Why this order: the record is looked for first and removed last, so that a refusal or an error
--- leaves it where it was.
+-- leaves it where it was. Whether it may be removed is asked before the job is pushed, or both would stand.
 
 local LIST = key()
 local record, queue, raw, identity = arg(), arg(), arg(), arg()
@@ -19,17 +19,19 @@ if not must('LPOS', FAILED, record) then
   return -1
 end
 must('LLEN', LIST)
-local refused = admit(tonumber(arg()))
+must('SADD', QUEUES, queue)
+may('LREM', QUEUES, 0, '')
+now()
+local refused, locks = admit(read_admissions())
 if refused ~= 0 then
   return refused
 end
-must('SADD', QUEUES, queue)
-must('RPUSH', LIST, raw)
+push_admitted(locks, 'RPUSH', LIST, raw)
 if identity ~= '' then
   remember(queue, raw, identity, seconds())
 end
 if counter then
-  redis.call('DEL', counter, failure)
+  try('DEL', counter, failure)
 end
 must('LREM', FAILED, 1, record)
 return 0

@@ -8,27 +8,47 @@
 -- returns per job its second, with a "=" before it if it was already due then
 --
 -- Why this order: the schedule's entry precedes the list, for an entry without list is tidied and a
--- list without entry is lost; the stamp, which refuses duplicates, comes when the job is there.
+-- list without entry is lost; the stamp, which refuses duplicates, comes when the job is there. What can fail is looked at
+-- before the first job is there, so that an error leaves none: a client that schedules again after it has none twice.
 
 local SCHEDULE, DELAYED = key(), key()
-local reply = {}
+local jobs = {}
 for i = 1, tonumber(arg()) do
-  local stamps = key()
-  local kind, value, raw = arg(), arg(), arg()
-  local second, list
+  local job = { stamps = key() }
+  local kind, value = arg(), arg()
+  job.raw = arg()
   if kind == 'A' then
-    second, list = value, key()
+    job.second, job.list = value, key()
   else
-    second = whole(math.floor((now() + tonumber(value)) / 1000 + 0.5))
-    list = DELAYED .. second
+    job.second = whole(math.floor((now() + tonumber(value)) / 1000 + 0.5))
+    job.list = DELAYED .. job.second
   end
-  if must('SISMEMBER', stamps, 'delayed:' .. second) == 1 then
-    reply[i] = '=' .. second
+  jobs[i] = job
+end
+if #jobs > 1 then
+  for _, job in ipairs(jobs) do
+    must('SCARD', job.stamps)
+    must('LLEN', job.list)
+  end
+end
+local reply, asked = {}, false
+for i, job in ipairs(jobs) do
+  if must('SISMEMBER', job.stamps, 'delayed:' .. job.second) == 1 then
+    reply[i] = '=' .. job.second
   else
-    must('ZADD', SCHEDULE, second, second)
-    must('RPUSH', list, raw)
-    redis.call('SADD', stamps, 'delayed:' .. second)
-    reply[i] = second
+    local added = must('ZADD', SCHEDULE, job.second, job.second)
+    if not asked then
+      may('SADD', SCHEDULE, '')
+      asked = true
+    end
+    if not try('RPUSH', job.list, job.raw) then
+      if added == 1 then
+        try('ZREM', SCHEDULE, job.second)
+      end
+      error(broken[1])
+    end
+    must('SADD', job.stamps, 'delayed:' .. job.second)
+    reply[i] = job.second
   end
 end
 return reply

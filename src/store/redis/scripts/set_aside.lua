@@ -1,6 +1,7 @@
 -- set_aside: takes waiting things out for a move to another store.
 --
--- KEYS   as places.lua; windlass:outbox, windlass:moving, windlass:schedules; then by kind:
+-- KEYS   as places.lua; windlass:outbox, windlass:moving, windlass:schedules,
+--        windlass:nothing; then by kind:
 --        "Q" queue:<queue>   "D" delayed:<second>, windlass:twins:<second>, per job timestamps:<raw>
 -- ARGV   now, an id for a store that has none, kind; then by kind:
 --        "Q" queue, limit    "D" second, number of jobs, per job queue and raw    "F" limit
@@ -8,10 +9,11 @@
 -- returns {id, number, {kind, name, identity, bytes, ...}}, or nothing if there is nothing
 --
 -- Why this order: what is set aside already comes first, for it must not grow or be overtaken. Each
--- thing is in the outbox before it leaves its place. Delayed jobs are moved only while they stand
--- where the caller saw them.
+-- thing is in the outbox before it leaves its place; whether it can leave its place is asked before, or it would stand
+-- in both. Delayed jobs are moved only while they stand where the caller saw them.
 
-local OUTBOX, MOVING, SCHEDULES = key(), key(), key()
+now()
+local OUTBOX, MOVING, SCHEDULES, NOTHING = key(), key(), key(), key()
 local fresh, kind = arg(), arg()
 
 local function batch()
@@ -22,6 +24,15 @@ if must('LLEN', OUTBOX) > 0 then
   return batch()
 end
 
+-- The batch has its number before the first thing is in it; a number without a batch is passed over.
+local function begin()
+  must('HSETNX', MOVING, 'id', fresh)
+  must('HINCRBY', MOVING, 'number', 1)
+  may('RPUSH', MOVING, '')
+  may('SREM', MOVING, '')
+  must('DEL', NOTHING)
+end
+
 local function put(what, name, identity, bytes)
   must('RPUSH', OUTBOX, what, name, identity, bytes)
 end
@@ -30,7 +41,12 @@ local count = 0
 if kind == 'Q' then
   local LIST = key()
   local queue, limit = arg(), tonumber(arg())
-  for _, raw in ipairs(must('LRANGE', LIST, 0, limit - 1)) do
+  local jobs = must('LRANGE', LIST, 0, limit - 1)
+  if #jobs > 0 then
+    must('LTRIM', LIST, 0, -1)
+    begin()
+  end
+  for _, raw in ipairs(jobs) do
     put('Q', queue, recall(queue, raw) or '', raw)
     count = count + 1
   end
@@ -41,6 +57,11 @@ elseif kind == 'D' then
   local LIST, HERE = key(), key()
   local second, jobs = arg(), tonumber(arg())
   local standing = must('LRANGE', LIST, 0, jobs - 1)
+  must('ZREM', SCHEDULE, '')
+  if #standing > 0 then
+    must('LTRIM', LIST, 0, -1)
+    begin()
+  end
   local stamped = {}
   for i = 1, jobs do
     local stamps, queue, raw = key(), arg(), arg()
@@ -53,21 +74,26 @@ elseif kind == 'D' then
   end
   if count > 0 then
     must('LTRIM', LIST, count, -1)
-    local twins = redis.call('EXISTS', HERE) == 1
+    local twins = try('EXISTS', HERE) == 1
     for i = 1, count do
-      local twin = twins and redis.call('SISMEMBER', HERE, standing[i]) == 1
-      if not twin or not redis.call('LPOS', LIST, standing[i]) then
+      local twin = twins and try('SISMEMBER', HERE, standing[i]) == 1
+      if not twin or not try('LPOS', LIST, standing[i]) then
         try('SREM', stamped[i], 'delayed:' .. second)
       end
     end
   end
-  if redis.call('EXISTS', LIST) == 0 then
+  if must('EXISTS', LIST) == 0 then
     must('ZREM', SCHEDULE, second)
-    redis.call('DEL', HERE)
+    must('DEL', HERE)
   end
 elseif kind == 'F' then
   local limit = tonumber(arg())
-  for _, record in ipairs(must('LRANGE', FAILED, 0, limit - 1)) do
+  local records = must('LRANGE', FAILED, 0, limit - 1)
+  if #records > 0 then
+    must('LTRIM', FAILED, 0, -1)
+    begin()
+  end
+  for _, record in ipairs(records) do
     put('F', '', '', record)
     count = count + 1
   end
@@ -75,29 +101,30 @@ elseif kind == 'F' then
     must('LTRIM', FAILED, count, -1)
   end
 elseif kind == 'P' then
-  local entries = must('HGETALL', PERIODIC)
+  local entries, fired = must('HGETALL', PERIODIC), must('HGETALL', SCHEDULES)
+  if #entries + #fired > 0 then
+    begin()
+  end
   for i = 1, #entries, 2 do
     put('P', entries[i], '', entries[i + 1])
     count = count + 1
   end
-  local fired = must('HGETALL', SCHEDULES)
   for i = 1, #fired, 2 do
     put('C', fired[i], '', fired[i + 1])
     count = count + 1
   end
-  redis.call('DEL', PERIODIC, SCHEDULES)
+  must('DEL', PERIODIC, SCHEDULES)
 elseif kind == 'S' then
   local processed = tonumber(must('GET', PROCESSED_STAT) or 0) or 0
   local failures = tonumber(must('GET', FAILED_STAT) or 0) or 0
   if processed > 0 or failures > 0 then
+    begin()
     put('S', whole(processed), '', whole(failures))
     count = 1
   end
-  redis.call('DEL', PROCESSED_STAT, FAILED_STAT)
+  must('DEL', PROCESSED_STAT, FAILED_STAT)
 end
 if count == 0 then
   return nil
 end
-must('HSETNX', MOVING, 'id', fresh)
-must('HINCRBY', MOVING, 'number', 1)
 return batch()

@@ -10,6 +10,8 @@
 -- (lane.lua says why), then the settlements in the order given; the working records are deleted
 -- at the very end, in claim.lua, together with those that were not claimed again.
 
+-- The time is asked before the first write: what cannot be asked must not fail after it.
+now()
 local settling, entering = arg(), arg()
 local NOTED = 78
 
@@ -37,7 +39,7 @@ for i = 1, settlements do
     lost[#lost + 1] = i - 1
   end
 end
-redis.call('HSET', LANE, lane, whole(sequence) .. '\n' .. table.concat(lost, ','))
+must('HSET', LANE, lane, whole(sequence) .. '\n' .. table.concat(lost, ','))
 
 local repeats = {}
 for i = 1, settlements do
@@ -51,8 +53,9 @@ for i = 1, settlements do
       repeats[#repeats + 1] = (i - 1) .. ':' .. repeated
     end
   elseif position then
+    -- It could not be recorded; the claim stands.
     ended[position] = nil
-    lost[#lost + 1] = i - 1
+    lost[#lost + 1] = '!' .. i - 1
   end
 end
 count()

@@ -23,7 +23,7 @@ for position = past + 1, length do
     found[1] = position - 1
     break
   end
-  local record = redis.call('LRANGE', FAILED, -position, -position)[1]
+  local record = must('LRANGE', FAILED, -position, -position)[1]
   bytes, oldest = bytes - #record, record
   if string.find(record, marker, 1, true) then
     for i = 1, count do

@@ -10,8 +10,10 @@
 -- returns 1, or 0 if this batch was taken in before
 --
 -- Why this order: all is read and every key's type is looked at before the first write, so that an
--- error leaves nothing half taken in. The number is written first of all: with it, the batch is in.
+-- error leaves nothing half taken in. The number is written first of all: with it, the batch is in. It is taken back if
+-- a right is missing that the batch needs.
 
+now()
 local MOVED, SCHEDULES = key(), key()
 local source, number, count = arg(), tonumber(arg()), tonumber(arg())
 local items = {}
@@ -31,7 +33,8 @@ for i = 1, count do
   end
   items[i] = item
 end
-if (tonumber(must('HGET', MOVED, source) or 0) or 0) >= number then
+local before = must('HGET', MOVED, source) or '0'
+if (tonumber(before) or 0) >= number then
   return 0
 end
 must('LLEN', FAILED)
@@ -52,9 +55,20 @@ for _, item in ipairs(items) do
   end
 end
 must('HSET', MOVED, source, whole(number))
+local allowed, message = pcall(function()
+  for _, command in ipairs({ 'RPUSH', 'SADD', 'INCRBY' }) do
+    may(command, MOVED, '0')
+  end
+  may('ZADD', MOVED, '0', '')
+  may('HSETNX', MOVED, source, '')
+end)
+if not allowed then
+  must('HSET', MOVED, source, before)
+  error(message)
+end
 
 local function stands(list, item)
-  return item.once and (redis.call('EXISTS', item.stamps) == 1 or redis.call('LPOS', list, item.raw))
+  return item.once and (try('EXISTS', item.stamps) == 1 or try('LPOS', list, item.raw))
 end
 
 for _, item in ipairs(items) do
@@ -83,8 +97,8 @@ for _, item in ipairs(items) do
     try('RPUSH', FAILED, item.raw)
   elseif item.kind == 'P' then
     if try('HSETNX', PERIODIC, item.name, item.raw) == 0 and string.match(item.raw, '^%S+ %S+ 1 ') then
-      local standing = redis.call('HGET', PERIODIC, item.name)
-      local due, every, queue = string.match(standing, '^(%S+) (%S+) %d (.*)$')
+      local standing = try('HGET', PERIODIC, item.name)
+      local due, every, queue = string.match(standing or '', '^(%S+) (%S+) %d (.*)$')
       if due then
         try('HSET', PERIODIC, item.name, due .. ' ' .. every .. ' 1 ' .. queue)
       end

@@ -48,14 +48,14 @@ local function attempt(mine)
     done = delay(whole(second), raw, stamps)
     if done then
       remember(queue, raw, identity, second)
-      redis.call('SET', counter, whole(n), 'EX', kept)
-      redis.call('SET', failure, message, 'EX', kept)
+      try('SET', counter, whole(n), 'EX', kept)
+      try('SET', failure, message, 'EX', kept)
       repeated = whole(left) .. ':' .. whole(wait)
     end
   else
     done = not record or try('RPUSH', FAILED, record)
     if done then
-      redis.call('DEL', counter, failure)
+      try('DEL', counter, failure)
     end
   end
   if done and not record and left <= 0 then
@@ -121,7 +121,7 @@ local function settle(op, token, mine)
     if mine then
       processed = processed + 1
       try('INCR', stat)
-      redis.call('DEL', counter, failure)
+      try('DEL', counter, failure)
     end
   elseif op == ATTEMPT then
     done = attempt(mine)
@@ -139,16 +139,16 @@ local function settle(op, token, mine)
     if arg() == '1' then
       local counter, failure = key(), key()
       if mine then
-        redis.call('DEL', counter, failure)
+        try('DEL', counter, failure)
       end
     end
   else
     local list = key()
     local raw, queue, identity = arg(), arg(), arg()
     if mine then
-      done = try('LPUSH', list, raw)
+      -- A known queue without jobs does no harm; an unknown one with jobs is never looked at.
+      done = try('SADD', QUEUES, queue) and try('LPUSH', list, raw)
       if done then
-        try('SADD', QUEUES, queue)
         remember(queue, raw, identity, seconds())
       end
     end

@@ -8,6 +8,7 @@
 -- Why this order: the entry goes last, so that an error on the way leaves the task known and the
 -- step can be repeated.
 
+now()
 local LIST = key()
 local task, queue, stops = arg(), arg(), arg() == '1'
 local removed = 0
@@ -23,7 +24,7 @@ for _ = 1, tonumber(arg()) do
   end
   local gone = queued + #erase(stamps, raw, queue)
   if gone > 0 and counter then
-    redis.call('DEL', counter, failure)
+    try('DEL', counter, failure)
   end
   removed = removed + gone
 end

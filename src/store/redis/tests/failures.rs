@@ -39,13 +39,24 @@ async fn keys_of_another_type_are_named_and_stop_nobody_else() {
     let mut lane = store.lane("00ff", 0).await.unwrap();
     let mut exchange = claiming(1, 1);
     exchange.queues = [queue("odd"), queue("math")].into();
-    let claims = lane.exchange(&exchange).await.unwrap().claims;
+    let reply = lane.exchange(&exchange).await.unwrap();
+    let named = |findings: &[StoreError]| match findings {
+        [StoreError::Corrupt { place, .. }] => place.clone(),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(named(&reply.findings), "resque:queue:odd");
+    let claims = reply.claims;
     assert_eq!(claims[0].queue, queue("math"));
     // The failed list cannot take the record, so the job stays on record instead of being lost.
     let mut settle = claiming(2, 1);
     let verdict = Verdict::Failed { record: bytes::Bytes::from_static(b"{}") };
     settle.settlements = vec![super::server::settled(1, &claims[0], verdict)];
-    assert_eq!(lane.exchange(&settle).await.unwrap().lost, [0]);
+    let reply = lane.exchange(&settle).await.unwrap();
+    assert_eq!((&reply.lost[..], &reply.undone[..]), (&[][..], &[0][..]), "the claim is not lost");
+    assert_eq!(named(&reply.findings), "resque:failed");
+    // A lost reply: it is told alike.
+    let again = lane.exchange(&settle).await.unwrap();
+    assert_eq!((&again.lost[..], &again.undone[..]), (&[][..], &[0][..]));
     assert_eq!(server.cli(&["EXISTS", "resque:worker:h-windlass:7+1:math"]), "1");
     let lengths = store.queues().await.unwrap();
     assert_eq!(lengths.iter().map(|queue| queue.length).sum::<u64>(), 0);

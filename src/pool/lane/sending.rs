@@ -1,0 +1,58 @@
+//! Sending an exchange until a reply comes.
+
+use std::task::Poll;
+use std::time::Duration;
+
+use super::LaneTask;
+use crate::backoff;
+use crate::store::queueing::{Exchange, Exchanged};
+
+/// What a lane does, for messages.
+const EXCHANGING: &str = "exchange jobs with the store";
+
+/// How often a lane under full load looks for the reply before it sleeps.
+const LOOKS: u32 = 128;
+/// Waits for a reply; `awake` for a moment, where much is to be done: a thread that sleeps takes as long to wake as
+/// the store takes for some jobs.
+async fn eagerly<T>(reply: impl Future<Output = T>, awake: bool) -> T {
+    tokio::pin!(reply);
+    if awake {
+        for _ in 0..LOOKS {
+            if let Poll::Ready(reply) = futures_util::poll!(reply.as_mut()) {
+                return reply;
+            }
+            // The other lane, and whoever else is ready, goes first; then the sockets are looked at.
+            tokio::task::yield_now().await;
+        }
+    }
+    reply.await
+}
+
+impl LaneTask {
+    /// Sends one exchange until a reply comes: the same one each time, which the store applies
+    /// once. Gives up only when the instance turns out to be dead.
+    pub(super) async fn exchange(&mut self, exchange: &Exchange) -> Option<Exchanged> {
+        let mut attempt = 0;
+        loop {
+            match eagerly(self.lane.exchange(exchange), self.eager).await {
+                Ok(reply) => {
+                    self.core.store_answered();
+                    if !self.core.findings.is_empty() {
+                        self.core.findings.accepted(&self.core.bus, EXCHANGING);
+                    }
+                    return Some(reply);
+                }
+                Err(error) if error.is_transient() => self.core.store_failed(EXCHANGING, &error),
+                // The heart may go on beating meanwhile, so that this is no outage.
+                Err(error) => self.core.findings.refused(&self.core.bus, EXCHANGING, &error),
+            }
+            if self.core.dead.get() {
+                self.forget();
+                return None;
+            }
+            let (base, cap) = (Duration::from_millis(50), Duration::from_secs(1));
+            tokio::time::sleep(backoff::exponential(attempt, base, cap, 0.5)).await;
+            attempt += 1;
+        }
+    }
+}

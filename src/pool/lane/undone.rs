@@ -1,0 +1,105 @@
+//! Settlements that the store could not record: the place where the job was to go is of another type, or a right is
+//! missing. Their claims stand. They are kept and tried again, for a record that nobody holds would be run again.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::{LaneTask, Round, Settled};
+use crate::backoff;
+use crate::job::Failure;
+use crate::pool::roster::State;
+use crate::store::StoreError;
+use crate::store::effect::Verdict;
+use crate::store::queueing::{Exchanged, Settlement};
+
+/// Between attempts: at first, and at most.
+const DELAYS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+
+/// What could not be recorded.
+#[derive(Default)]
+pub(super) struct Undone {
+    settlements: Vec<(Settled, Settlement)>,
+    attempt: u32,
+    due: Option<Instant>,
+}
+
+impl Undone {
+    pub(super) fn holds(&self, slot: usize) -> bool {
+        self.settlements.iter().any(|(settled, _)| settled.slot == slot)
+    }
+
+    /// What is to be tried again now.
+    pub(super) fn take_due(&mut self) -> Vec<(Settled, Settlement)> {
+        if self.due.is_some_and(|due| due <= Instant::now()) {
+            self.due = None;
+            std::mem::take(&mut self.settlements)
+        } else {
+            Vec::new()
+        }
+    }
+
+    /// Ends when something is to be tried again.
+    pub(super) async fn wait(&self) {
+        match self.due {
+            Some(due) => tokio::time::sleep_until(due).await,
+            None => std::future::pending().await,
+        }
+    }
+
+    pub(super) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// The failure of a job that cannot go where it was to go, because a key there is of another type.
+pub(super) fn fault(findings: &[StoreError]) -> Option<Failure> {
+    let corrupt = findings.iter().find(|finding| matches!(finding, StoreError::Corrupt { .. }))?;
+    Some(Failure::new("Error", format!("the job could not be put off or back: failed to {corrupt}")))
+}
+
+impl LaneTask {
+    /// Keeps what a reply says was not recorded, and tells what the store found.
+    pub(super) fn keep_undone(&mut self, round: &mut Round, reply: &Exchanged) {
+        for finding in &reply.findings {
+            self.core.findings.tell(&self.core.bus, finding);
+        }
+        if reply.undone.is_empty() {
+            if !round.settled.is_empty() {
+                self.undone.attempt = 0;
+            }
+            return;
+        }
+        let fault = fault(&reply.findings);
+        for &index in &reply.undone {
+            let Some((settled, settlement)) = round.settled.get_mut(index).zip(round.exchange.settlements.get(index))
+            else {
+                continue;
+            };
+            let mut settlement = settlement.clone();
+            let mut kept = Settled { slot: settled.slot, id: settled.id.clone(), attempt: None, told: true };
+            if !settled.told {
+                let why = reply.findings.first().map_or_else(String::new, |why| format!(": failed to {why}"));
+                self.core.warn(format!(
+                    "job {} has ended, but its end could not be recorded{why}; its record is kept and the end is \
+                     recorded as soon as the store takes it",
+                    settled.id
+                ));
+            }
+            match (&settlement.verdict, &fault) {
+                (Verdict::Failed { .. }, _) | (_, None) => kept.attempt = settled.attempt.take(),
+                // It cannot go where it was to go: the failed list is where people find it.
+                (_, Some(failure)) => {
+                    let (worker, queue) = (settlement.worker.name(), settlement.queue.as_str());
+                    let record = failure.record(worker, queue, &settlement.payload, self.core.clock.now_ms());
+                    settlement.verdict = Verdict::Failed { record };
+                }
+            }
+            self.set(kept.slot, State::Settling);
+            self.undone.settlements.push((kept, settlement));
+        }
+        let (base, cap) = DELAYS;
+        self.undone.due = Some(Instant::now() + backoff::exponential(self.undone.attempt, base, cap, 0.5));
+        self.undone.attempt = self.undone.attempt.saturating_add(1);
+    }
+}

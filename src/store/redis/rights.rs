@@ -1,0 +1,98 @@
+//! What this user of the server may do.
+//!
+//! A script that is refused a command midway puts things right as well as it can; it is better not to begin it. So a
+//! daemon asks for all its rights when it joins, and again after any command was refused. While one is missing nothing
+//! is claimed and nothing is promoted.
+
+use std::fmt::Write as _;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::connection::Connection;
+use super::reply;
+use super::script::{Script, script};
+use crate::store::error::StoreError;
+
+static RIGHTS: Script = script!("rights");
+
+/// What the connections of one store know of their rights.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    /// A command was refused since they were last asked for.
+    doubted: AtomicBool,
+}
+
+impl Rights {
+    /// Takes note of an error that the server answered.
+    pub(super) fn note(&self, error: &str) {
+        if reply::refuses_command(error) {
+            self.doubted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    pub(super) fn are_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+}
+
+/// Asks for all rights.
+///
+/// # Errors
+/// One that names every right that is missing, and how to give it.
+pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
+    let mut call = connection.call();
+    call.key(connection.keys().probe());
+    let ours = format!(" ~{}*", connection.keys().namespace_prefix());
+    let (mut rights, mut keys, mut commands) = (String::new(), String::new(), String::new());
+    let mut refused = match connection.run(&RIGHTS, call).await {
+        Ok(refused) => reply::strings(refused)?.into_iter(),
+        // The whole script is refused for its key.
+        Err(StoreError::Unsupported(reason)) if reply::refuses_key(&reason) => {
+            keys.clone_from(&ours);
+            Vec::new().into_iter()
+        }
+        Err(error) => return Err(error),
+    };
+    while let (Some(command), Some(reason)) = (refused.next(), refused.next()) {
+        let command = String::from_utf8_lossy(&command).into_owned();
+        let reason = String::from_utf8_lossy(&reason);
+        // Writing to a string cannot fail.
+        let _ = if reason.contains("nknown") {
+            write!(commands, " {command}")
+        } else if reply::refuses_command(&reason) {
+            write!(rights, " +{}", command.to_lowercase())
+        } else {
+            keys.clone_from(&ours);
+            Ok(())
+        };
+    }
+    if rights.is_empty() && keys.is_empty() && commands.is_empty() {
+        connection.origin.rights.doubted.store(false, Ordering::Relaxed);
+        return Ok(());
+    }
+    let mut text = String::from("nothing is claimed or promoted, because");
+    if !commands.is_empty() {
+        let _ = write!(text, " the server does not have{commands} (is it hidden by rename-command?);");
+    }
+    if !rights.is_empty() || !keys.is_empty() {
+        let user = connection.origin.user();
+        let _ = write!(text, " the user {user} lacks rights: type ACL SETUSER {user}{keys}{rights};");
+    }
+    text.push_str(" docs/connections.md lists what it takes");
+    Err(StoreError::Unsupported(text))
+}
+
+/// Asks for all rights if they are in doubt. What must not begin without them begins with this.
+///
+/// # Errors
+/// As [`ask`].
+pub(super) async fn ensure(connection: &Connection) -> Result<(), StoreError> {
+    if connection.origin.rights.are_doubted() { ask(connection).await } else { Ok(()) }
+}
+
+/// The error of a step that began with [`ensure`]: if a right was missing, one that names all of them.
+pub(super) async fn explain(connection: &Connection, error: StoreError) -> StoreError {
+    match ensure(connection).await {
+        Err(all @ StoreError::Unsupported(_)) => all,
+        _ => error,
+    }
+}

@@ -1,0 +1,46 @@
+-- rights: which commands that claiming, promoting and recovering take are refused, whether for want of a right or
+-- because the server does not have them.
+--
+-- KEYS   windlass:probe
+-- ARGV   now (unused)
+-- returns {command, what the server says, ...}
+--
+-- Every command is called, for only a call tells on every version and needs no further right. The probe is a hash, so
+-- that most calls end with a key of another type; it is deleted last, with whatever a call made of it. Where it stays
+-- (DEL itself is refused), it lapses.
+
+local PROBE = key()
+
+-- What follows the key. In this order: the first makes the hash, the last delete it.
+local CALLS = {
+  { 'HSET', 'f', 'v' }, { 'EXPIREAT', '99999999999' }, { 'PEXPIRE', '60000' },
+  { 'TIME' },
+  { 'EXISTS' }, { 'GET' }, { 'MGET' }, { 'INCR' }, { 'INCRBY', '0' }, { 'SET', '', 'NX' },
+  { 'HGET', 'f' }, { 'HMGET', 'f' }, { 'HSETNX', 'f', '' }, { 'HINCRBY', 'n', '0' }, { 'HEXISTS', 'f' }, { 'HLEN' },
+  { 'HGETALL' }, { 'HSCAN', '0' }, { 'HDEL', 'n' },
+  { 'LPUSH', '' }, { 'RPUSH', '' }, { 'LPOP', '1' }, { 'LRANGE', '0', '0' }, { 'LREM', '0', '' }, { 'LLEN' },
+  { 'LPOS', '' }, { 'LTRIM', '0', '-1' },
+  { 'SADD', '' }, { 'SREM', '' }, { 'SISMEMBER', '' }, { 'SMISMEMBER', '' }, { 'SMEMBERS' }, { 'SCARD' },
+  { 'ZADD', '0', '' }, { 'ZREM', '' }, { 'ZRANGE', '0', '0' }, { 'ZRANGEBYSCORE', '0', '0' }, { 'ZCARD' },
+  { 'MSET', '' },
+  { 'DEL' },
+}
+
+local refused = {}
+for _, call in ipairs(CALLS) do
+  local command = call[1]
+  local reply
+  if command == 'TIME' then
+    reply = redis.pcall(command)
+  else
+    reply = redis.pcall(command, PROBE, unpack(call, 2))
+  end
+  if type(reply) == 'table' and reply.err then
+    local message = named(command, PROBE, reply.err)
+    if string.find(message, '^REFUSED') then
+      refused[#refused + 1] = command
+      refused[#refused + 1] = reply.err
+    end
+  end
+end
+return refused
