@@ -12,7 +12,7 @@ use serde::Serialize;
 use super::error::AdminError;
 use super::job_view::JobView;
 use crate::client::hooked::Hooked;
-use crate::job::{Args, FailureView, Identity, PayloadView, QueueName};
+use crate::job::{Args, FailureView, Identity, PayloadView, QueueName, digest};
 use crate::plugin::chain::Chain;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
@@ -142,11 +142,7 @@ pub enum RetryOutcome {
 /// over all digits (murmur3's). Not for secrets; a collision is told as ambiguity.
 #[must_use]
 pub fn id(record: &[u8]) -> String {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for &byte in record {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let mut hash = digest::spread(digest::fnv1a(record.iter().copied()));
     hash = (hash ^ (hash >> 33)).wrapping_mul(0xc4ce_b9fe_1a85_ec53);
     format!("{:016x}", hash ^ (hash >> 33))
 }

@@ -3,6 +3,7 @@
 
 mod bent;
 pub mod date;
+pub mod digest;
 pub mod ecma;
 pub mod failure;
 pub mod identity;

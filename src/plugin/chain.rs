@@ -2,7 +2,7 @@
 
 use super::{job_lock, queue_lock};
 use crate::job::payload::encode;
-use crate::job::{Args, Identity, LockKey, PayloadView, QueueName, RetryKeys};
+use crate::job::{Args, Identity, LockKey, PayloadView, QueueName, RetryKeys, digest};
 use crate::store::effect::{Admission, Busy, Gate, Next, Occurrence, Tick};
 use crate::task::calendar::Calendar;
 use crate::task::plugin_spec::RetrySpec;
@@ -196,11 +196,7 @@ impl<'a> Chain<'a> {
         if self.task.jitter_s == 0 {
             return 0;
         }
-        let mut hash = 0xcbf2_9ce4_8422_2325 ^ due_s.unsigned_abs();
-        for byte in self.task.name.as_str().bytes() {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-        hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        let hash = digest::spread(digest::seeded(due_s.unsigned_abs(), self.task.name.as_str().bytes()));
         i64::try_from((hash >> 11) % (self.task.jitter_s + 1)).unwrap_or(0)
     }
 

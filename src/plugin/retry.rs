@@ -9,7 +9,7 @@ use bytes::Bytes;
 use chrono::DateTime;
 
 use crate::job::ecma::quote;
-use crate::job::{Args, Failure, Identity, RetryKeys};
+use crate::job::{Args, Failure, Identity, RetryKeys, digest};
 use crate::store::effect::Retry;
 use crate::task::plugin_spec::{Backoff, RetrySpec};
 
@@ -86,11 +86,7 @@ fn delays(spec: &RetrySpec, id: &str) -> Vec<u64> {
 /// A number from 0 to 1 that follows from the job and the attempt: jitter need not be random, only different for
 /// different jobs.
 fn share(id: &str, n: u32) -> f64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325 ^ u64::from(n);
-    for byte in id.bytes() {
-        hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-    }
-    hash = (hash ^ (hash >> 33)).wrapping_mul(0xff51_afd7_ed55_8ccd);
+    let hash = digest::spread(digest::seeded(u64::from(n), id.bytes()));
     (hash >> 11) as f64 / (1_u64 << 53) as f64
 }
 

@@ -1,13 +1,12 @@
 //! A hash that stays the same: blobs are indexed by it, so that a search by bytes need not read
 //! every row, and processes agree on a name by it.
 
+use crate::job::digest::fnv1a;
+
 /// FNV-1a, 64 bits: stable over versions and machines, as what is stored in a file must be. Equal
 /// bytes have equal digests; whoever searches compares the bytes as well.
 pub(super) fn digest(bytes: &[u8]) -> i64 {
-    let hash = bytes
-        .iter()
-        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(*byte)).wrapping_mul(0x0000_0100_0000_01b3));
-    hash.cast_signed()
+    fnv1a(bytes.iter().copied()).cast_signed()
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use super::periodic_options;
 use super::values::{json, whole_seconds};
 use crate::config::reader::{Table, Value};
+use crate::job::digest::fnv1a;
 use crate::job::{Args, QueueName, TaskName};
 use crate::task::schedule::JobSchedule;
 
@@ -62,13 +63,7 @@ fn one(mut table: Table<'_>, task: Option<&TaskName>, queue: Option<&QueueName>)
 
 /// FNV-1a over parts, told apart by a byte that none holds.
 fn digest(parts: &[&str]) -> u64 {
-    let mut hash: u64 = 0xcbf2_9ce4_8422_2325;
-    for part in parts {
-        for byte in part.bytes().chain([0xff]) {
-            hash = (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3);
-        }
-    }
-    hash
+    fnv1a(parts.iter().flat_map(|part| part.bytes().chain([0xff])))
 }
 
 #[cfg(test)]
