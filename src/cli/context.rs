@@ -1,7 +1,7 @@
 //! What every command starts from: configuration, tasks, store, each read only when it is needed.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use super::args::Cli;
@@ -31,6 +31,8 @@ pub struct Context {
     /// Where answers go.
     pub output: Output,
     sources: Sources,
+    /// The configuration once it was read: its secrets are asked for once.
+    loaded: OnceLock<Loaded>,
     extensions: Arc<Extensions>,
 }
 
@@ -50,7 +52,7 @@ impl Context {
                 .collect(),
             working_dir,
         };
-        Ok(Self { output: Output::new(cli.json), sources, extensions: Arc::new(extensions) })
+        Ok(Self { output: Output::new(cli.json), sources, loaded: OnceLock::new(), extensions: Arc::new(extensions) })
     }
 
     /// Where the configuration comes from.
@@ -59,14 +61,20 @@ impl Context {
         &self.sources
     }
 
-    /// The configuration.
+    /// The configuration, which is read once.
     ///
     /// # Errors
     /// Tells every problem it has.
     pub fn config(&self) -> Result<Loaded, CliError> {
+        if let Some(loaded) = self.loaded.get() {
+            return Ok(loaded.clone());
+        }
         let loaded = load::load(&self.sources).map_err(CliError::Problems)?;
         let problems = self.extensions.check(&loaded.config.overrides);
-        if problems.is_empty() { Ok(loaded) } else { Err(CliError::Problems(Problems(problems))) }
+        if !problems.is_empty() {
+            return Err(CliError::Problems(Problems(problems)));
+        }
+        Ok(self.loaded.get_or_init(|| loaded).clone())
     }
 
     /// The tasks of this folder, with whatever is wrong with them.
