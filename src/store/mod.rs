@@ -37,6 +37,7 @@ pub mod role;
 pub mod scheduling;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
+pub mod stored;
 pub mod wake;
 pub mod workers;
 pub mod working;

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use super::arrow::{Arrow, Kind};
 use super::effect::Tick;
 use super::role::{Admin, May, Scheduler};
+use super::stored::{Period, Second};
 use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName, WorkerName};
 
 /// A periodic task's entry.
@@ -26,19 +27,20 @@ impl PeriodicEntry {
     /// What both engines and what moves between them store beside the task's name:
     /// `<due> <period> <1 if stopped> <queue>`.
     #[must_use]
-    pub(crate) fn encode(&self) -> String {
+    pub fn encode(&self) -> String {
         let Self { queue, due_s, every_s, stopped, .. } = self;
         format!("{due_s} {every_s} {} {queue}", u8::from(*stopped))
     }
 
-    /// What [`encode`](Self::encode) wrote, or the scripts of the Redis engine.
+    /// What [`encode`](Self::encode) wrote, or the scripts of the Redis engine; `None` for anything else, and for
+    /// times that no date holds.
     #[must_use]
-    pub(crate) fn decode(task: &str, stored: &str) -> Option<Self> {
+    pub fn decode(task: &str, stored: &str) -> Option<Self> {
         let mut parts = stored.splitn(4, ' ');
         Some(Self {
             task: TaskName::as_stored(task),
-            due_s: parts.next()?.parse().ok()?,
-            every_s: parts.next()?.parse().ok()?,
+            due_s: parts.next()?.parse::<Second>().ok()?.get(),
+            every_s: parts.next()?.parse::<Period>().ok()?.get(),
             stopped: parts.next()? == "1",
             queue: QueueName::as_stored(parts.next()?),
         })
@@ -195,3 +197,35 @@ impl Arrow for Stop {
 }
 
 impl May<Stop> for Admin {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_entry_is_read_within_its_bounds() {
+        let entry = PeriodicEntry::decode("t", "1795490778 60 1 a b").unwrap();
+        assert_eq!((entry.due_s, entry.every_s, entry.stopped, entry.queue.as_str()), (1_795_490_778, 60, true, "a b"));
+        for bad in [
+            "",
+            "5",
+            "5 60",
+            "5 60 1",
+            "soon 60 0 q",
+            "5 -60 0 q",
+            "9223372036854775807 60 0 q",
+            "5 99999999999999 0 q",
+        ] {
+            assert_eq!(PeriodicEntry::decode("t", bad), None, "{bad:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_breaks_the_reader(text in "(-?[0-9]{0,20} ){0,3}.{0,10}") {
+            if let Some(entry) = PeriodicEntry::decode("t", &text) {
+                proptest::prop_assert_eq!(PeriodicEntry::decode("t", &entry.encode()), Some(entry));
+            }
+        }
+    }
+}

@@ -12,6 +12,7 @@ mod confine;
 mod daemon;
 mod extending;
 mod generate;
+mod hostile;
 mod http;
 mod inspect;
 mod lease;

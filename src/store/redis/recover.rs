@@ -1,7 +1,6 @@
 //! What becomes of dead owners: recover their jobs, remove them. And what is known of all workers.
 
 use bytes::Bytes;
-use serde::Deserialize;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
@@ -12,6 +11,7 @@ use super::verdict::{self, Ending};
 use crate::job::{LockKey, RetryKeys, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
+use crate::store::stored::Ping;
 use crate::store::workers::{
     ForceClean, LockValues, PingOf, Recovered, Recovery, Registered, RegisteredWorkers, WorkerLock, Working,
 };
@@ -192,7 +192,7 @@ pub(super) async fn registered(connection: &Connection) -> Result<Vec<Registered
     let read = |worker: WorkerName| {
         let (working, started, ping) = (next(), next(), next());
         Registered {
-            pinged_s: ping.and_then(|raw| Ping::parse(&raw)).and_then(|ping| ping.second()),
+            pinged_s: ping.and_then(|raw| Ping::parse(&raw)).map(|ping| ping.second.get()),
             started: started.map(|started| String::from_utf8_lossy(&started).into_owned()),
             working: working.map(|raw| WorkingRecord::parse(&worker, raw)),
             worker,
@@ -204,23 +204,5 @@ pub(super) async fn registered(connection: &Connection) -> Result<Vec<Registered
 pub(super) async fn ping_of(connection: &Connection, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
     let raw = reply::bytes(connection.command("GET", vec![connection.keys().ping(name)]).await?)?;
     let ping = raw.and_then(|raw| Ping::parse(&raw));
-    Ok(ping.and_then(|ping| Some((ping.second()?, WorkerName::new(name, ping.queues.as_deref().unwrap_or_default())))))
-}
-
-/// A worker's ping, as node-resque writes it.
-#[derive(Deserialize)]
-struct Ping {
-    time: serde_json::Number,
-    queues: Option<String>,
-}
-
-impl Ping {
-    fn parse(raw: &[u8]) -> Option<Self> {
-        serde_json::from_slice(raw).ok()
-    }
-
-    fn second(&self) -> Option<i64> {
-        #[expect(clippy::cast_possible_truncation, reason = "seconds with a fraction lose it")]
-        self.time.as_i64().or_else(|| self.time.as_f64().map(|time| time as i64))
-    }
+    Ok(ping.map(|ping| (ping.second.get(), WorkerName::new(name, ping.queues.as_deref().unwrap_or_default()))))
 }

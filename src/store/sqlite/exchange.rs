@@ -76,10 +76,10 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
         .optional()?;
     match last {
         Some((last, reply)) if sequence == last => {
-            let reply = Reply::decode(&reply).ok_or_else(|| StoreError::Corrupt {
-                place: format!("lane {lane} of instance {instance}"),
-                reason: "its last reply cannot be read".to_owned(),
-            })?;
+            // Nobody knows any more what became of it: the instance begins anew, and its claims are recovered.
+            let Some(reply) = Reply::decode(&reply) else {
+                return Ok(Exchanged { dead: true, ..Exchanged::default() });
+            };
             return answer(exchange, &reply, standing(step, instance, lane, exchange)?);
         }
         Some((last, _)) if sequence < last => {

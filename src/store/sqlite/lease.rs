@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
-use super::value::{number, opt_int, opt_text, text};
+use super::value::{number, opt_text, second, text};
 use super::{locks, retries, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
@@ -298,7 +298,7 @@ pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError>
         let worker = WorkerName::parse(&text(row.get_ref(0)?));
         let works = row.get_ref(3)? != ValueRef::Null;
         let working = if works { Some(working::record(&worker, row, 3)?) } else { None };
-        let (pinged_s, started) = (opt_int(row.get_ref(1)?), opt_text(row.get_ref(2)?));
+        let (pinged_s, started) = (second(row.get_ref(1)?), opt_text(row.get_ref(2)?));
         Ok(Registered { pinged_s, started, working, worker })
     };
     let mut select = step.sql(concat!(
@@ -313,6 +313,6 @@ pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError>
 /// When a worker of this two-part name last pinged, and its whole name.
 pub(super) fn ping_of(step: &Step<'_>, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
     let mut select = step.sql("SELECT pinged_s, id FROM workers WHERE name = ?1 ORDER BY pinged_s DESC LIMIT 1")?;
-    let ping = |row: &Row<'_>| Ok((opt_int(row.get_ref(0)?).unwrap_or(0), WorkerName::parse(&text(row.get_ref(1)?))));
+    let ping = |row: &Row<'_>| Ok((second(row.get_ref(0)?).unwrap_or(0), WorkerName::parse(&text(row.get_ref(1)?))));
     Ok(select.query_row([name], ping).optional()?)
 }

@@ -7,7 +7,7 @@ use super::commit::{Handle, Step};
 use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::search::{self, Lookout};
-use super::value::{bytes, number, opt_int, text};
+use super::value::{self, bytes, number, text};
 use super::{delayed, enqueue, inspect, locks};
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
@@ -93,8 +93,8 @@ fn read(row: &Row<'_>) -> rusqlite::Result<PeriodicEntry> {
     Ok(PeriodicEntry {
         task: TaskName::as_stored(&text(row.get_ref(0)?)),
         queue: QueueName::as_stored(&text(row.get_ref(1)?)),
-        due_s: opt_int(row.get_ref(2)?).unwrap_or(0),
-        every_s: number(row.get_ref(3)?),
+        due_s: value::second(row.get_ref(2)?).unwrap_or(0),
+        every_s: value::period(row.get_ref(3)?),
         stopped: number(row.get_ref(4)?) != 0,
     })
 }

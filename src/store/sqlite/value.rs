@@ -4,6 +4,7 @@
 use rusqlite::types::ValueRef;
 
 use super::number::count;
+use crate::store::stored::{Period, Second};
 
 /// Bytes, of text too; a number as it is written, nothing for NULL.
 pub(super) fn bytes(value: ValueRef<'_>) -> Vec<u8> {
@@ -37,6 +38,16 @@ pub(super) fn opt_int(value: ValueRef<'_>) -> Option<i64> {
         ValueRef::Text(text) | ValueRef::Blob(text) => std::str::from_utf8(text).ok()?.trim().parse().ok(),
         ValueRef::Null => None,
     }
+}
+
+/// A second of the Unix epoch that a date holds.
+pub(super) fn second(value: ValueRef<'_>) -> Option<i64> {
+    opt_int(value).and_then(|second| Second::try_from(second).ok()).map(Second::get)
+}
+
+/// A number of seconds that a date holds; 0 for any other.
+pub(super) fn period(value: ValueRef<'_>) -> u64 {
+    Period::try_from(number(value)).map_or(0, Period::get)
 }
 
 /// A count, which is never below zero; 0 for what is no number.

@@ -7,7 +7,7 @@
 --        among how many instances the jobs are shared,        "queue:" prefix's length, head of our records up to the index, their run_at member;
 --        then in blocks: the pieces `<index>","worker":"<name>"` of idle workers; the pieces of queues;
 --        the heads; the settlements and the enters as one string each; then what settle and enter read
--- returns {"G"} the lane is not (or no longer) there: the instance was buried, nothing is applied
+-- returns {"G"} the lane is not (or no longer) there, or cannot be read: the instance was buried, nothing is applied
 --         {"S", last} an exchange of before: nothing is applied
 --         ("entered" below is what became of the enters and, behind a ";", attempts to be repeated)
 --         {"R", lost, entered, index, record, ...} a repetition
@@ -42,6 +42,10 @@ if not gate then
   return { 'G' }
 end
 local last, last_lost, last_entered = string.match(gate, '^(%d+)\n?([^\n]*)\n?([^\n]*)')
+-- What is no sequence tells nothing of what was applied: the instance begins anew.
+if not last then
+  return { 'G' }
+end
 if sequence < tonumber(last) then
   return { 'S', last }
 end

@@ -39,7 +39,7 @@ local function attempt(mine)
     return mine
   end
   local before = redis.pcall('GET', counter)
-  local n = (type(before) == 'string' and tonumber(before) or -1) + 1
+  local n = math.max(type(before) == 'string' and tonumber(string.match(before, '^%-?%d+$')) or -1, -1) + 1
   local left = attempts - n - 1
   local done
   if left > 0 then

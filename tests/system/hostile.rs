@@ -1,0 +1,90 @@
+//! Records in the store that no program of good will writes: nothing dies of them, and all else goes on.
+
+use std::fs;
+
+use crate::daemon::{Folder, eventually};
+use crate::support::redis::{Options, RedisServer};
+
+/// The namespace that nobody configured.
+const NS: &str = "resque";
+
+/// Writes records that cannot be read, or that claim what cannot be, wherever Windlass reads.
+fn poison(server: &RedisServer, instance: &str, worker: &str) {
+    let write = |args: &[&str]| drop(server.command(args));
+    let key = |rest: &str| format!("{NS}:{rest}");
+    let huge = format!(
+        r#"{{"id":"{instance}","name":"h-windlass:1","queues":"*","host":{{"hostname":"h","boot_id":"b","pid_namespace":1,"pid":1,"started_ticks":1}},"processors":10000000000,"lease_ms":15000,"periodic":[],"version":"0"}}"#
+    );
+    for (id, record) in [(instance, huge.as_str()), ("cut", r#"{"id":"cut","#), ("nul", "\0"), ("list", "[]")] {
+        write(&["HSET", &key("windlass:instances"), id, record]);
+        write(&["HSET", &key("windlass:leases"), id, "many"]);
+    }
+    write(&["SADD", &key("workers"), worker, "x:1:*", "x", ":::", ""]);
+    for (id, record) in [
+        (worker, r#"{"claim":"a","payload":"#),
+        ("x:1:*", r#"{"claim":"","payload":"#),
+        ("x", r#"{"claim":"a-0-1-0","attempt":99999999999,"payload":""#),
+        (":::", "["),
+    ] {
+        write(&["SET", &key(&format!("worker:{id}")), record]);
+        write(&["SET", &key(&format!("worker:{id}:started")), "\u{1}"]);
+    }
+    write(&["SET", &key("worker:ping:x:1"), r#"{"time":9223372036854775807,"name":7,"queues":[]}"#]);
+    for (task, entry) in
+        [("note", "9223372036854775807 1 0 default"), ("b", "junk"), ("c", "1 99999999999999999999 1 q")]
+    {
+        write(&["HSET", &key("windlass:periodic"), task, entry]);
+    }
+    write(&["HSET", &key("windlass:identity"), "default\n{}", "junk\n1 2 3"]);
+    write(&["HSET", &key("windlass:schedules"), "note/x", "soon"]);
+    for record in ["", "{", "null", r#"{"backtrace":[1,"queue#forceCleanWorker"],"payload":7,"payload_hex":"zz"}"#] {
+        write(&["RPUSH", &key("failed"), record]);
+    }
+    for stat in ["stat:processed", "stat:failed", "stat:processed:x:1"] {
+        write(&["SET", &key(stat), "9223372036854775808"]);
+    }
+    write(&["SADD", &key("queues"), "bad", "text"]);
+    write(&["SET", &key("queue:bad"), "no list"]);
+    write(&["RPUSH", &key("queue:text"), "", "[", "\0"]);
+    write(&["SET", &key("lock:x"), "\u{7f}"]);
+}
+
+#[test]
+fn nothing_dies_of_records_that_cannot_be_read() {
+    let server = RedisServer::start(Options::default());
+    let folder = Folder::new(&server.url(), "");
+    folder.script("note", "echo done >>done");
+    poison(&server, "feed", "x:2:*");
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    // The records of workers that are alive, too.
+    poison(&server, "f00d", "y:3:*");
+    for command in [
+        &["workers"][..],
+        &["workers", "show", "x:1:*"],
+        &["details"],
+        &["stats"],
+        &["queues"],
+        &["queues", "show", "text"],
+        &["queues", "show", "bad"],
+        &["failed"],
+        &["failed", "count"],
+        &["failed", "retry-stuck"],
+        &["delayed"],
+        &["delayed", "timestamps"],
+        &["periodic"],
+        &["locks"],
+        &["leader"],
+        &["plan"],
+        &["workers", "clean", "--older-than", "1h", "--yes"],
+    ] {
+        let (code, out) = folder.windlass(command);
+        assert!(matches!(code, Some(0 | 1)), "{command:?} ended with {code:?}: {out}");
+    }
+    assert_eq!(folder.windlass(&["enqueue", "note"]).0, Some(0));
+    eventually("a job is run", || fs::read_to_string(folder.path("done")).is_ok_and(|done| done == "done\n"));
+    daemon.stop();
+    let again = folder.daemon_with_log("again");
+    again.wait_log("[ worker ] started");
+    again.stop();
+}
