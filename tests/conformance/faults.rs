@@ -20,7 +20,7 @@ use windlass::store::inspection::{
     ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, Doomed, Pause, QueueEnd, RemoveFailed, Resume,
     RetryFailed,
 };
-use windlass::store::instance::{Bury, Extend, Join, Leave, LockRenewal, Oversee, Register, Unregister};
+use windlass::store::instance::{Bury, Extend, Join, Leave, LockRenewal, Oversee, Register, Suspect, Unregister};
 use windlass::store::meter::Outcome;
 use windlass::store::moving::{Batch, LetGo, SetAside, TakeIn, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile, Stop, Withdraw};
@@ -189,9 +189,9 @@ fn exchange_row() -> Row {
     Row { arrow: Exchange::NAME, kind: Exchange::KIND, again: Again::Same, arrange }
 }
 
-/// Arrows whose change [`everything`] cannot show (where a lane stands, what is set aside, who a job was: the
-/// chapters sequence, moving and identity look at those), or that have nothing to change on SQLite.
-const UNSEEN: &[&str] = &[OpenLane::NAME, LetGo::NAME, DropEntry::NAME, SweepIdentities::NAME];
+/// Arrows whose change [`everything`] cannot show (where a lane stands, what is set aside, who a job was,
+/// who is suspected: the chapters sequence, moving, identity and busy look at those), or that have nothing to change on SQLite.
+const UNSEEN: &[&str] = &[OpenLane::NAME, LetGo::NAME, DropEntry::NAME, SweepIdentities::NAME, Suspect::NAME];
 
 /// The table.
 fn rows() -> Vec<Row> {
@@ -315,6 +315,12 @@ fn instance_rows() -> Vec<Row> {
             Box::pin(async move {
                 Instance::join(&f.store, "a", 1).await;
                 OpenLane { instance: "a".to_owned(), lane: 1 }
+            })
+        }),
+        row::<Suspect>(Same, |f| {
+            Box::pin(async move {
+                let instance = Instance::join(&f.store, "a", 2).await;
+                Suspect { state: instance.state().await.expect("it has joined") }
             })
         }),
         row::<Lead>(Same, |_| Box::pin(async { lead() })),
