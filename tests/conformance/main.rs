@@ -46,6 +46,7 @@ mod disk;
 mod duties;
 mod enqueue;
 mod enter;
+mod errors;
 mod faults;
 mod foreign;
 mod identity;
