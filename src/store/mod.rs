@@ -33,6 +33,7 @@ pub mod periodic;
 pub mod queueing;
 #[cfg(feature = "redis")]
 pub mod redis;
+pub mod registration;
 pub mod role;
 pub mod scheduling;
 #[cfg(feature = "sqlite")]

@@ -1,0 +1,158 @@
+//! What an instance says of itself in the store, and within which bounds it is read.
+
+use std::ops::RangeInclusive;
+
+use serde::{Deserialize, Serialize};
+
+use crate::job::{TaskName, WorkerName};
+
+/// Where an instance runs, exactly enough to tell from the same machine whether it is still alive.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostIdentity {
+    /// The host's name.
+    pub hostname: String,
+    /// The kernel's id of this boot.
+    pub boot_id: String,
+    /// The inode of the pid namespace: a pid means something only within one.
+    pub pid_namespace: u64,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// The daemon's start time, in clock ticks since boot: a pid is used again, this pair is not.
+    pub started_ticks: u64,
+}
+
+/// The most workers that an instance may ever have had.
+const MOST_PROCESSORS: usize = 10_000;
+/// The most lists of queues that an instance remembers, and the most workers that come of them.
+const MOST_QUEUES: usize = 100;
+const MOST_WORKERS: usize = 100_000;
+/// The shortest and the longest lease, in milliseconds.
+const LEASES_MS: RangeInclusive<u64> = 100..=10 * 365 * 24 * 3600 * 1000;
+
+/// What an instance says of itself for as long as it lives.
+///
+/// It is read from the store only within its bounds, because whoever recovers an instance goes through all of its
+/// workers: a number from elsewhere must not be one that takes all memory.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(try_from = "Stored")]
+pub struct InstanceRecord {
+    /// Random, hexadecimal, new at each start (and after each declared death).
+    pub id: String,
+    /// The first two parts of its workers' names, without the number: `<host>-windlass:<pid>`.
+    pub name: String,
+    /// The third part of its workers' names: the queues as configured.
+    pub queues: String,
+    /// Lists of queues under which it had workers before its configuration was reloaded: a job that began then may
+    /// still be on record under such a name.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub former_queues: Vec<String>,
+    /// Where it runs.
+    pub host: HostIdentity,
+    /// The highest number any of its workers ever had: workers are `<name>+1` to `<name>+<this>`.
+    pub processors: usize,
+    /// Its lease in milliseconds: how long its counter may stand still.
+    pub lease_ms: u64,
+    /// Periodic tasks that it declares.
+    pub periodic: Vec<String>,
+    /// The version of Windlass.
+    pub version: String,
+}
+
+/// A registration as it stands in a store, whoever wrote it.
+#[derive(Deserialize)]
+struct Stored {
+    id: String,
+    name: String,
+    queues: String,
+    #[serde(default)]
+    former_queues: Vec<String>,
+    host: HostIdentity,
+    processors: usize,
+    lease_ms: u64,
+    periodic: Vec<String>,
+    version: String,
+}
+
+/// Why a registration is none that an instance wrote.
+#[derive(Debug, thiserror::Error)]
+enum OutOfBounds {
+    #[error("its id is empty")]
+    NoId,
+    #[error("it claims {0} processors, and {MOST_PROCESSORS} are the most")]
+    Processors(usize),
+    #[error("it claims {0} lists of queues for {1} processors, which are too many")]
+    Workers(usize, usize),
+    #[error("its lease is {0} ms, which is too short or too long")]
+    Lease(u64),
+}
+
+impl TryFrom<Stored> for InstanceRecord {
+    type Error = OutOfBounds;
+
+    fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
+        let Stored { id, name, queues, former_queues, host, processors, lease_ms, periodic, version } = stored;
+        let lists = former_queues.len().saturating_add(1);
+        if id.is_empty() {
+            return Err(OutOfBounds::NoId);
+        }
+        if processors > MOST_PROCESSORS {
+            return Err(OutOfBounds::Processors(processors));
+        }
+        if lists > MOST_QUEUES || processors.saturating_mul(lists) > MOST_WORKERS {
+            return Err(OutOfBounds::Workers(lists, processors));
+        }
+        if !LEASES_MS.contains(&lease_ms) {
+            return Err(OutOfBounds::Lease(lease_ms));
+        }
+        Ok(Self { id, name, queues, former_queues, host, processors, lease_ms, periodic, version })
+    }
+}
+
+impl InstanceRecord {
+    /// A new instance's id: 64 random bits in hexadecimal.
+    #[must_use]
+    pub fn new_id() -> String {
+        let mut bits = [0; 8];
+        // Without the system's randomness nothing that must be unique can be; /dev/urandom never fails on Linux.
+        getrandom::fill(&mut bits).expect("the system must give random bytes");
+        bits.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    /// The worker with number `n`, from 1.
+    #[must_use]
+    pub fn worker(&self, n: usize) -> WorkerName {
+        WorkerName::new(&format!("{}+{n}", self.name), &self.queues)
+    }
+
+    /// Every worker it may ever have registered.
+    #[must_use]
+    pub fn workers(&self) -> Vec<WorkerName> {
+        let mut workers = Vec::with_capacity(self.processors * (1 + self.former_queues.len()));
+        for queues in std::iter::once(&self.queues).chain(&self.former_queues) {
+            workers.extend((1..=self.processors).map(|n| WorkerName::new(&format!("{}+{n}", self.name), queues)));
+        }
+        workers
+    }
+
+    /// Changes the queues under which workers are registered from now on; what was before is remembered.
+    pub fn change_queues(&mut self, queues: String) {
+        if queues == self.queues {
+            return;
+        }
+        self.former_queues.retain(|former| *former != queues);
+        self.former_queues.push(std::mem::replace(&mut self.queues, queues));
+        // What is remembered stays within the bounds in which it is read again; the oldest is forgotten first.
+        let most = MOST_QUEUES.min(MOST_WORKERS / self.processors.max(1)).saturating_sub(1);
+        let surplus = self.former_queues.len().saturating_sub(most);
+        self.former_queues.drain(..surplus);
+    }
+
+    /// Does it declare this periodic task?
+    #[must_use]
+    pub fn declares(&self, task: &TaskName) -> bool {
+        self.periodic.iter().any(|name| name == task.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests;
