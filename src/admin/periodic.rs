@@ -129,7 +129,7 @@ fn class_of(registered: crate::store::workers::Registered) -> Option<String> {
 
 /// Every form in which a task's job may stand.
 fn forms(task: &TaskName, queue: &QueueName) -> Vec<Bytes> {
-    let args = chain::FORMS.into_iter().filter_map(|args| Args::from_json(args).ok());
+    let args = chain::PERIODIC_ARGS.into_iter().filter_map(|args| Args::from_json(args).ok());
     args.map(|args| encode(task.as_str(), queue.as_str(), &args)).collect()
 }
 

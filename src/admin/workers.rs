@@ -230,7 +230,7 @@ fn locks_of(working: &WorkingRecord, registry: &Registry) -> Vec<LockKey> {
     let held = || {
         let view = PayloadView::parse(working.payload.as_ref()?).ok()?;
         let (queue, args) = (working.queue.as_ref()?, Args::of(&view).ok()?);
-        let known = registry.get(&view.class).map(|task| Chain::of(task).held(queue, &args)).unwrap_or_default();
+        let known = registry.get(&view.class).map(|task| Chain::of(task).held_locks(queue, &args)).unwrap_or_default();
         let mut keys: Vec<_> = known.into_iter().map(|held| held.key).collect();
         if keys.is_empty() {
             keys.push(LockKey::job_lock(&view.class, queue.as_str(), args.as_str()));

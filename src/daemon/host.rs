@@ -22,7 +22,7 @@ pub fn identity() -> HostIdentity {
 pub fn mark(host: &HostIdentity) -> bool {
     let HostIdentity { hostname: _, boot_id, pid_namespace, pid, started_ticks } = host;
     let (pid_namespace, pid, started_ticks) = (*pid_namespace, *pid, *started_ticks);
-    mark::wear(mark::Daemon { boot_id, pid_namespace, pid, started_ticks })
+    mark::apply(mark::Daemon { boot_id, pid_namespace, pid, started_ticks })
 }
 
 /// The record under which an instance joins. `try_number` is 1, or more where other instances

@@ -22,13 +22,15 @@ use signal_hook::consts::{SIGXCPU, SIGXFSZ};
 use tokio::sync::watch;
 
 use super::contract::{Begun, Handler, Invocation, Stop, stopped};
-use super::render::{self, Unfit, Values};
+use super::render::{self, ArgvError, Values};
 use super::{job_line, place};
 use crate::config::element::size;
 use crate::event::{Bus, Event, Kind, Stream};
 use crate::job::{Failure, Outcome, told};
-use crate::process::confine::{self, is_complaint};
-use crate::process::{Command, Line, Running, Source, SpawnError, Tail, mark, patience, signal_name, terminate};
+use crate::process::confine::{self, is_shim_error};
+use crate::process::{
+    Command, OutputLine, Running, Source, SpawnError, Tail, mark, signal_name, spawn_retry, terminate,
+};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
 /// The exit status that means "later": `EX_TEMPFAIL` of sysexits.
@@ -70,29 +72,29 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
         Ok(None) => return Outcome::Interrupted,
         Err(error) => return failed("SpawnError", &format_args!("failed to {error}")),
     };
-    let mut seen = Seen::new(&spec, bus, &job);
-    let asked = follow(&mut running, &mut seen, &mut stop).await;
+    let mut captured = CapturedOutput::new(&spec, bus, &job);
+    let asked = follow(&mut running, &mut captured, &mut stop).await;
     match asked {
         Stop::No => {}
         Stop::Terminate => {
             let urgent = async {
                 stopped(&mut stop, Stop::Terminate).await;
             };
-            terminate::disperse(&running.child, GROUP_GRACE, urgent).await;
+            terminate::end_remaining(&running.child, GROUP_GRACE, urgent).await;
         }
-        Stop::Kill => terminate::disperse(&running.child, Duration::ZERO, async {}).await,
+        Stop::Kill => terminate::end_remaining(&running.child, Duration::ZERO, async {}).await,
     }
-    running.output.rest(&mut |line| seen.take(line)).await;
+    running.output.rest(&mut |line| captured.take(line)).await;
     match running.child.reap() {
-        Ok(status) if status.success() => Outcome::Success { result: seen.last },
+        Ok(status) if status.success() => Outcome::Success { result: captured.last },
         _ if asked > Stop::No => Outcome::Interrupted,
-        Ok(status) => seen.judge(status, &spec, job.identity.later),
-        Err(error) => seen.failure("ExitStatus", format!("its exit status was lost: {error}")),
+        Ok(status) => captured.judge(status, &spec, job.identity.later),
+        Err(error) => captured.failure("ExitStatus", format!("its exit status was lost: {error}")),
     }
 }
 
 /// The command that a job becomes.
-fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, Unfit> {
+fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, ArgvError> {
     let values = Values { args: &job.args, id: &job.identity.id, queue: job.queue.as_str() };
     let mut argv = render::argv(spec, values)?.into_iter();
     let mut command = Command::new(argv.next().unwrap_or_default());
@@ -129,16 +131,16 @@ async fn start(
     tokio::select! {
         biased;
         _ = stopped(stop, Stop::No) => Ok(None),
-        started = patience::start(|| Running::spawn(command, job_line::line(job))) => started.map(Some),
+        started = spawn_retry::start(|| Running::spawn(command, job_line::line(job))) => started.map(Some),
     }
 }
 
 /// Feeds and reads the process until it ends, and passes on every stop that is asked for. Returns
 /// the most urgent one.
-async fn follow(running: &mut Running, seen: &mut Seen, stop: &mut watch::Receiver<Stop>) -> Stop {
+async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut watch::Receiver<Stop>) -> Stop {
     let Running { child, input, output } = running;
     let (mut asked, mut open) = (Stop::No, true);
-    let mut sink = |line: Line<'_>| seen.take(line);
+    let mut sink = |line: OutputLine<'_>| captured.take(line);
     loop {
         tokio::select! {
             () = child.exited() => return asked,
@@ -146,14 +148,14 @@ async fn follow(running: &mut Running, seen: &mut Seen, stop: &mut watch::Receiv
             never = input.feed() => match never {},
             urgency = stopped(stop, asked) => {
                 asked = urgency;
-                if asked == Stop::Kill { terminate::kill(child) } else { terminate::ask(child) }
+                if asked == Stop::Kill { terminate::kill(child) } else { terminate::term(child) }
             }
         }
     }
 }
 
 /// What was seen of a process' output.
-struct Seen {
+struct CapturedOutput {
     tail: Tail,
     last: Option<String>,
     result: ResultMode,
@@ -161,13 +163,13 @@ struct Seen {
     log: Option<(Bus, Invocation)>,
 }
 
-impl Seen {
+impl CapturedOutput {
     fn new(spec: &ExecSpec, bus: Bus, job: &Invocation) -> Self {
         let log = (spec.output == OutputMode::Log).then(|| (bus, job.clone()));
         Self { tail: Tail::default(), last: None, result: spec.result, log }
     }
 
-    fn take(&mut self, line: Line<'_>) {
+    fn take(&mut self, line: OutputLine<'_>) {
         if line.source == Source::Stderr {
             self.tail.push(line.text);
         } else if self.result == ResultMode::LastLine && !line.continued && !line.text.trim().is_empty() {
@@ -198,7 +200,7 @@ impl Seen {
                 )
             }
             (Some(confine::FAILED), _)
-                if spec.place.confines.is_some() && self.tail.last().is_some_and(is_complaint) =>
+                if spec.place.confines.is_some() && self.tail.last().is_some_and(is_shim_error) =>
             {
                 let complaint = self.tail.last().unwrap_or_default().to_owned();
                 self.failure("SpawnError", complaint)

@@ -28,23 +28,23 @@ pub struct Values<'a> {
 
 /// Why argv could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum Unfit {
+pub enum ArgvError {
     /// The arguments are no JSON array.
     #[error("its arguments are not a JSON array")]
     Args,
     /// A placeholder's value cannot go in.
-    #[error("placeholder {written}: {flaw}")]
+    #[error("placeholder {written}: {error}")]
     Value {
         /// The placeholder, in braces.
         written: String,
         /// What is wrong.
-        flaw: Flaw,
+        error: ValueError,
     },
 }
 
 /// What is wrong with a placeholder's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Flaw {
+pub enum ValueError {
     /// There is none, or it is null.
     Missing,
     /// It holds a NUL character.
@@ -57,7 +57,7 @@ pub enum Flaw {
     Dash,
 }
 
-impl fmt::Display for Flaw {
+impl fmt::Display for ValueError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing => f.write_str("the job's arguments hold no value for it"),
@@ -79,7 +79,7 @@ impl fmt::Display for Flaw {
 ///
 /// # Errors
 /// Names the first placeholder that has no fit value.
-pub fn argv(spec: &ExecSpec, values: Values<'_>) -> Result<Vec<String>, Unfit> {
+pub fn argv(spec: &ExecSpec, values: Values<'_>) -> Result<Vec<String>, ArgvError> {
     let mut arguments = None;
     let mut options_over = spec.allow_dash;
     let mut argv = Vec::with_capacity(spec.argv.len());
@@ -96,9 +96,9 @@ fn item<'a>(
     values: Values<'a>,
     arguments: &mut Option<Vec<&'a RawValue>>,
     options_over: bool,
-) -> Result<String, Unfit> {
+) -> Result<String, ArgvError> {
     let mut item = String::new();
-    let unfit = |piece: &Piece, flaw| Err(Unfit::Value { written: written(piece), flaw });
+    let value_error = |piece: &Piece, error| Err(ArgvError::Value { written: written(piece), error });
     for piece in &template.pieces {
         let value = match piece {
             Piece::Text(text) => Ok(Cow::Borrowed(text.as_str())),
@@ -106,24 +106,24 @@ fn item<'a>(
             Piece::JobQueue => Ok(Cow::Borrowed(values.queue)),
             Piece::Arg { index, path, .. } => {
                 if arguments.is_none() {
-                    *arguments = Some(serde_json::from_slice(values.args).map_err(|_| Unfit::Args)?);
+                    *arguments = Some(serde_json::from_slice(values.args).map_err(|_| ArgvError::Args)?);
                 }
                 find(arguments.as_deref().unwrap_or_default(), *index, path).and_then(text)
             }
         };
         match value {
-            Err(flaw) => return unfit(piece, flaw),
-            Ok(value) if is_placeholder(piece) && value.contains('\0') => return unfit(piece, Flaw::Nul),
+            Err(error) => return value_error(piece, error),
+            Ok(value) if is_placeholder(piece) && value.contains('\0') => return value_error(piece, ValueError::Nul),
             Ok(value) => item.push_str(&value),
         }
         if is_placeholder(piece) && item.len() > ITEM_CAP {
-            return unfit(piece, Flaw::Long(item.len()));
+            return value_error(piece, ValueError::Long(item.len()));
         }
     }
     let is_text = |piece: &Piece| matches!(piece, Piece::Text(text) if !text.is_empty());
     match template.pieces.iter().find(|piece| is_placeholder(piece)) {
         Some(first) if item.starts_with('-') && !options_over && !template.pieces.iter().any(is_text) => {
-            unfit(first, Flaw::Dash)
+            value_error(first, ValueError::Dash)
         }
         _ => Ok(item),
     }
@@ -144,12 +144,12 @@ fn written(piece: &Piece) -> String {
 }
 
 /// Goes down a path. Only the levels on the way are looked at, and nothing is written anew.
-fn find<'a>(arguments: &[&'a RawValue], index: usize, path: &[String]) -> Result<&'a RawValue, Flaw> {
-    let mut value = *arguments.get(index).ok_or(Flaw::Missing)?;
+fn find<'a>(arguments: &[&'a RawValue], index: usize, path: &[String]) -> Result<&'a RawValue, ValueError> {
+    let mut value = *arguments.get(index).ok_or(ValueError::Missing)?;
     for step in path {
-        value = child(value, step).ok_or(Flaw::Missing)?;
+        value = child(value, step).ok_or(ValueError::Missing)?;
     }
-    if value.get() == "null" { Err(Flaw::Missing) } else { Ok(value) }
+    if value.get() == "null" { Err(ValueError::Missing) } else { Ok(value) }
 }
 
 fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
@@ -216,13 +216,13 @@ impl Visitor<'_> for KeySeed<'_> {
     }
 }
 
-fn text(value: &RawValue) -> Result<Cow<'_, str>, Flaw> {
+fn text(value: &RawValue) -> Result<Cow<'_, str>, ValueError> {
     let raw = value.get();
     if !raw.starts_with('"') {
         return Ok(Cow::Borrowed(raw));
     }
     // It is valid JSON already, so what cannot be decoded is a surrogate without its other half.
-    serde_json::from_str::<String>(raw).map(Cow::Owned).map_err(|_| Flaw::Surrogate)
+    serde_json::from_str::<String>(raw).map(Cow::Owned).map_err(|_| ValueError::Surrogate)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! A task's plugins in their order, asked as one.
 
-use super::{job_lock, queue_lock};
+use super::lock_keys;
 use crate::job::payload::encode;
 use crate::job::{Args, Identity, LockKey, PayloadView, QueueName, RetryKeys, digest};
 use crate::store::effect::{Admission, Busy, Gate, Next, Occurrence, Tick};
@@ -9,7 +9,7 @@ use crate::task::plugin_spec::RetrySpec;
 use crate::task::{Cadence, PluginSpec, TaskDefinition};
 
 /// The arguments of a periodic task's job: ours first, then ActionHero's.
-pub const FORMS: [&str; 3] = ["[{}]", "[null]", "[]"];
+pub const PERIODIC_ARGS: [&str; 3] = ["[{}]", "[null]", "[]"];
 
 /// The name under which a tick that comes too late is refused.
 const MISSED: &str = "missed";
@@ -32,7 +32,7 @@ pub struct Chain<'a> {
 
 /// A lock that a running job holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
+pub struct HeldLock {
     /// The lock.
     pub key: LockKey,
     /// For how many seconds a renewal holds.
@@ -52,8 +52,8 @@ impl<'a> Chain<'a> {
         let name = self.task.name.as_str();
         let admission = |plugin: &PluginSpec| match plugin {
             PluginSpec::QueueLock { lock_timeout_s, key } => Some(Admission::TakeLock {
-                plugin: queue_lock::NAME,
-                key: queue_lock::key(key.as_deref(), name, queue.as_str(), args),
+                plugin: lock_keys::QUEUE_LOCK,
+                key: lock_keys::queue_lock(key.as_deref(), name, queue.as_str(), args),
                 ttl_s: *lock_timeout_s,
             }),
             PluginSpec::DelayQueueLock => Some(Admission::NotDelayed { plugin: DELAY_QUEUE_LOCK }),
@@ -74,7 +74,7 @@ impl<'a> Chain<'a> {
     /// What happens between claim and run of a job. `identity` says whether attempts of it failed before.
     #[must_use]
     pub fn gates(&self, queue: &QueueName, args: &Args, identity: &Identity, now_ms: i64) -> Vec<Gate> {
-        let own_tick = || self.tick(now_ms).filter(|_| FORMS.contains(&args.as_str()));
+        let own_tick = || self.tick(now_ms).filter(|_| PERIODIC_ARGS.contains(&args.as_str()));
         let free = || self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect();
         let retry = self.retry().filter(|_| identity.attempt > 1).map(|_| RetryKeys::of(self.task.name.as_str(), args));
         let mut gates = Vec::new();
@@ -94,8 +94,8 @@ impl<'a> Chain<'a> {
             PluginSpec::QueueLock { .. } => self.queue_lock(queue, args).map(|(key, _)| Gate::FreeLock { key }),
             PluginSpec::DelayQueueLock | PluginSpec::Retry(_) | PluginSpec::Noop | PluginSpec::Own(_) => None,
             PluginSpec::JobLock { lock_timeout_s, enqueue_timeout_ms, re_enqueue, key } => Some(Gate::TakeLock {
-                plugin: job_lock::NAME,
-                key: job_lock::key(key.as_deref(), name, queue.as_str(), args),
+                plugin: lock_keys::JOB_LOCK,
+                key: lock_keys::job_lock(key.as_deref(), name, queue.as_str(), args),
                 ttl_s: *lock_timeout_s,
                 busy: if *re_enqueue {
                     Busy::PutBack { delay_ms: *enqueue_timeout_ms }
@@ -113,8 +113,8 @@ impl<'a> Chain<'a> {
 
     /// The locks a running job holds: to be renewed while it runs, to be freed at its end.
     #[must_use]
-    pub fn held(&self, queue: &QueueName, args: &Args) -> Vec<Held> {
-        self.job_lock(queue, args).into_iter().map(|(key, ttl_s)| Held { key, ttl_s }).collect()
+    pub fn held_locks(&self, queue: &QueueName, args: &Args) -> Vec<HeldLock> {
+        self.job_lock(queue, args).into_iter().map(|(key, ttl_s)| HeldLock { key, ttl_s }).collect()
     }
 
     /// The task's QueueLock for a job, and for how many seconds it is taken.
@@ -122,7 +122,7 @@ impl<'a> Chain<'a> {
     pub fn queue_lock(&self, queue: &QueueName, args: &Args) -> Option<(LockKey, u64)> {
         self.task.plugins.iter().find_map(|plugin| match plugin {
             PluginSpec::QueueLock { lock_timeout_s, key } => {
-                let key = queue_lock::key(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
+                let key = lock_keys::queue_lock(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
                 Some((key, *lock_timeout_s))
             }
             _ => None,
@@ -134,7 +134,7 @@ impl<'a> Chain<'a> {
     pub fn job_lock(&self, queue: &QueueName, args: &Args) -> Option<(LockKey, u64)> {
         self.task.plugins.iter().find_map(|plugin| match plugin {
             PluginSpec::JobLock { lock_timeout_s, key, .. } => {
-                let key = job_lock::key(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
+                let key = lock_keys::job_lock(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
                 Some((key, *lock_timeout_s))
             }
             _ => None,
@@ -209,12 +209,12 @@ impl<'a> Chain<'a> {
     /// `[]`.
     #[must_use]
     pub fn periodic_forms(&self) -> Vec<bytes::Bytes> {
-        FORMS.into_iter().filter_map(|args| self.form(args)).collect()
+        PERIODIC_ARGS.into_iter().filter_map(|args| self.form(args)).collect()
     }
 
     /// Is this job the task's own tick, and not a run that somebody enqueued besides?
     #[must_use]
     pub fn is_tick(&self, payload: &PayloadView<'_>) -> bool {
-        self.task.cadence.is_some() && Args::of(payload).is_ok_and(|args| FORMS.contains(&args.as_str()))
+        self.task.cadence.is_some() && Args::of(payload).is_ok_and(|args| PERIODIC_ARGS.contains(&args.as_str()))
     }
 }

@@ -85,7 +85,7 @@ pub fn ending(
     let retry = chain.and_then(|chain| chain.retry()).zip(view.as_ref().and_then(|view| Args::of(view).ok()));
     let class = task.map_or("", |task| task.name.as_str());
     let attempted = |spec, args, failure: &Failure, last| {
-        let failed = retry::Failed { class, queue: run.queue.as_str(), args, identity: run.identity, failure };
+        let failed = retry::FailedAttempt { class, queue: run.queue.as_str(), args, identity: run.identity, failure };
         retry::rule(spec, failed, now_ms, last)
     };
     // For good: what Retry kept ends with the job.
@@ -187,7 +187,7 @@ fn held(chain: Chain<'_>, queue: &QueueName, view: &PayloadView<'_>) -> Vec<Lock
         return Vec::new();
     }
     match Args::of(view) {
-        Ok(args) => chain.held(queue, &args).into_iter().map(|held| held.key).collect(),
+        Ok(args) => chain.held_locks(queue, &args).into_iter().map(|held| held.key).collect(),
         Err(_) => Vec::new(),
     }
 }

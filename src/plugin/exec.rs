@@ -17,7 +17,7 @@ use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
 use crate::event::{Bus, Event, Kind, Stream};
 use crate::job::ecma::quote;
 use crate::job::{Outcome, TaskName, told};
-use crate::process::{Command, Line, Running, Source, Tail, mark, patience, signal_name, terminate};
+use crate::process::{Command, OutputLine, Running, Source, Tail, mark, signal_name, spawn_retry, terminate};
 use crate::task::plugin_spec::PluginProgram;
 
 mod answer;
@@ -82,7 +82,7 @@ fn named(exception: &str, error: String, tail: Tail) -> HookError {
 
 /// Why the reading of an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
+enum ReadEnd {
     /// The program did.
     Exited,
     /// The answer is too long.
@@ -103,29 +103,32 @@ impl ExecHook {
     ) -> Result<(String, Tail), HookError> {
         let mut running = self.start(&self.command(point, job), &self.question(point, job, outcome)).await?;
         let deadline = Instant::now() + self.program.timeout;
-        let mut seen = Seen { stdout: String::new(), too_long: false, tail: Tail::default(), log: self.log(job) };
-        let end = follow(&mut running, &mut seen, deadline, job).await;
+        let mut captured =
+            HookOutput { stdout: String::new(), too_long: false, tail: Tail::default(), log: self.log(job) };
+        let end = follow(&mut running, &mut captured, deadline, job).await;
         match end {
-            End::Exited => {}
-            End::TooLong => terminate::end(&mut running.child, Duration::ZERO).await,
-            End::Hung | End::CutOff => terminate::end(&mut running.child, GRACE).await,
+            ReadEnd::Exited => {}
+            ReadEnd::TooLong => terminate::end(&mut running.child, Duration::ZERO).await,
+            ReadEnd::Hung | ReadEnd::CutOff => terminate::end(&mut running.child, GRACE).await,
         }
-        running.output.rest(&mut |line| seen.take(line)).await;
-        let end = if end == End::Exited && seen.too_long { End::TooLong } else { end };
+        running.output.rest(&mut |line| captured.take(line)).await;
+        let end = if end == ReadEnd::Exited && captured.too_long { ReadEnd::TooLong } else { end };
         match (end, running.child.reap()) {
-            (End::Exited, Ok(status)) if status.success() => Ok((seen.stdout, seen.tail)),
-            (End::Exited, Ok(status)) => Err(ended_badly(status, seen.tail)),
-            (End::Exited, Err(error)) => {
-                Err(named("PluginExitStatus", format!("its exit status was lost: {error}"), seen.tail))
+            (ReadEnd::Exited, Ok(status)) if status.success() => Ok((captured.stdout, captured.tail)),
+            (ReadEnd::Exited, Ok(status)) => Err(ended_badly(status, captured.tail)),
+            (ReadEnd::Exited, Err(error)) => {
+                Err(named("PluginExitStatus", format!("its exit status was lost: {error}"), captured.tail))
             }
-            (End::TooLong, _) => {
-                Err(named("PluginOutput", format!("wrote more than {ANSWER_CAP} bytes to stdout"), seen.tail))
+            (ReadEnd::TooLong, _) => {
+                Err(named("PluginOutput", format!("wrote more than {ANSWER_CAP} bytes to stdout"), captured.tail))
             }
-            (End::Hung, _) => {
+            (ReadEnd::Hung, _) => {
                 let limit = humantime::format_duration(self.program.timeout);
-                Err(named("PluginTimeout", format!("did not answer within {limit}"), seen.tail))
+                Err(named("PluginTimeout", format!("did not answer within {limit}"), captured.tail))
             }
-            (End::CutOff, _) => Err(named("PluginError", "was cut off before it answered".to_owned(), seen.tail)),
+            (ReadEnd::CutOff, _) => {
+                Err(named("PluginError", "was cut off before it answered".to_owned(), captured.tail))
+            }
         }
     }
 
@@ -195,7 +198,7 @@ impl ExecHook {
 
     /// Starts the program.
     async fn start(&self, command: &Command, question: &[u8]) -> Result<Running, HookError> {
-        let started = patience::start(|| Running::spawn(command, question.to_vec())).await;
+        let started = spawn_retry::start(|| Running::spawn(command, question.to_vec())).await;
         started.map_err(|error| named("PluginSpawnError", format!("failed to {error}"), Tail::default()))
     }
 
@@ -208,36 +211,36 @@ impl ExecHook {
 }
 
 /// Feeds and reads the program until there is a reason to stop.
-async fn follow(running: &mut Running, seen: &mut Seen, deadline: Instant, job: &HookJob) -> End {
+async fn follow(running: &mut Running, captured: &mut HookOutput, deadline: Instant, job: &HookJob) -> ReadEnd {
     let Running { child, input, output } = running;
     let cancelled = job.cancelled.wait();
     tokio::pin!(cancelled);
     let mut open = true;
     loop {
-        let mut sink = |line: Line<'_>| seen.take(line);
+        let mut sink = |line: OutputLine<'_>| captured.take(line);
         tokio::select! {
-            () = child.exited() => return End::Exited,
+            () = child.exited() => return ReadEnd::Exited,
             more = output.pump(&mut sink), if open => open = more,
             never = input.feed() => match never {},
-            () = sleep_until(deadline) => return End::Hung,
-            () = &mut cancelled => return End::CutOff,
+            () = sleep_until(deadline) => return ReadEnd::Hung,
+            () = &mut cancelled => return ReadEnd::CutOff,
         }
-        if seen.too_long {
-            return End::TooLong;
+        if captured.too_long {
+            return ReadEnd::TooLong;
         }
     }
 }
 
 /// What was seen of a program's output.
-struct Seen {
+struct HookOutput {
     stdout: String,
     too_long: bool,
     tail: Tail,
     log: Option<(Bus, Arc<str>, TaskName)>,
 }
 
-impl Seen {
-    fn take(&mut self, line: Line<'_>) {
+impl HookOutput {
+    fn take(&mut self, line: OutputLine<'_>) {
         if line.source == Source::Stdout {
             if self.stdout.len() + line.text.len() > ANSWER_CAP {
                 self.too_long = true;

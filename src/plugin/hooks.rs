@@ -54,11 +54,11 @@ impl HookFailure {
 
 /// The plugins of one task that are its own, ready to be asked.
 pub struct Hooks {
-    bound: Vec<Bound>,
+    bound: Vec<BoundHook>,
     bus: Bus,
 }
 
-struct Bound {
+struct BoundHook {
     name: Arc<str>,
     options: Arc<str>,
     points: HookPoints,
@@ -100,7 +100,7 @@ impl Hooks {
                     }
                 },
             };
-            Ok(Bound { name: Arc::clone(&own.name), options: Arc::clone(&own.options), points, hook })
+            Ok(BoundHook { name: Arc::clone(&own.name), options: Arc::clone(&own.options), points, hook })
         };
         Ok(Self { bound: own.map(bind).collect::<Result<_, _>>()?, bus: bus.clone() })
     }
@@ -113,7 +113,7 @@ impl Hooks {
         for bound in self.asked(HookPoint::BeforeEnqueue) {
             let job = bound.view(job);
             let answer = caught(bound.hook.before_enqueue(&job)).await;
-            if let Decision::Deny { reason } = bound.told(HookPoint::BeforeEnqueue, answer)? {
+            if let Decision::Deny { reason } = bound.named(HookPoint::BeforeEnqueue, answer)? {
                 return Ok(Some(bound.refusal(reason)));
             }
         }
@@ -126,7 +126,7 @@ impl Hooks {
         for bound in self.asked(HookPoint::AfterEnqueue) {
             let job = bound.view(job);
             let answer = caught(bound.hook.after_enqueue(&job)).await;
-            failures.extend(bound.told(HookPoint::AfterEnqueue, answer).err());
+            failures.extend(bound.named(HookPoint::AfterEnqueue, answer).err());
         }
         failures
     }
@@ -141,7 +141,7 @@ impl Hooks {
             if bound.points.contains(HookPoint::BeforePerform) {
                 let job = bound.view(job);
                 let answer = caught(bound.hook.before_perform(&job)).await;
-                if let Decision::Deny { reason } = bound.told(HookPoint::BeforePerform, answer)? {
+                if let Decision::Deny { reason } = bound.named(HookPoint::BeforePerform, answer)? {
                     return Ok(Some(bound.refusal(reason)));
                 }
             }
@@ -163,7 +163,7 @@ impl Hooks {
             let job = bound.view(job);
             let before = outcome.clone();
             let answer = caught(bound.hook.after_perform(&job, outcome)).await;
-            outcome = match (bound.told(HookPoint::AfterPerform, answer), before) {
+            outcome = match (bound.named(HookPoint::AfterPerform, answer), before) {
                 (Ok(outcome), Outcome::Failure(failure)) => {
                     if matches!(outcome, Outcome::Success { .. }) {
                         self.say_cleared(bound, &job, &failure);
@@ -181,14 +181,14 @@ impl Hooks {
         outcome
     }
 
-    fn say_cleared(&self, bound: &Bound, job: &HookJob, failure: &Failure) {
+    fn say_cleared(&self, bound: &BoundHook, job: &HookJob, failure: &Failure) {
         let id = job.identity.as_ref().map_or("", |identity| &identity.id);
         let text =
             format!("plugin {:?} took the failure of job {id} ({}) for done: {failure}", bound.name, job.task.as_str());
         self.bus.emit(Event::Warning { text });
     }
 
-    fn asked(&self, point: HookPoint) -> impl Iterator<Item = &Bound> {
+    fn asked(&self, point: HookPoint) -> impl Iterator<Item = &BoundHook> {
         self.bound.iter().filter(move |bound| bound.points.contains(point))
     }
 }
@@ -199,13 +199,13 @@ impl fmt::Debug for Hooks {
     }
 }
 
-impl Bound {
+impl BoundHook {
     /// The job with this plugin's options.
     fn view(&self, job: &HookJob) -> HookJob {
         HookJob { options: Arc::clone(&self.options), ..job.clone() }
     }
 
-    fn told<T>(&self, point: HookPoint, answer: Result<T, HookError>) -> Result<T, HookFailure> {
+    fn named<T>(&self, point: HookPoint, answer: Result<T, HookError>) -> Result<T, HookFailure> {
         answer.map_err(|error| HookFailure { plugin: Arc::clone(&self.name), point, error })
     }
 

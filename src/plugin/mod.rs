@@ -16,8 +16,7 @@ pub mod ending;
 pub mod exec;
 pub mod hook;
 pub mod hooks;
-pub mod job_lock;
-pub mod queue_lock;
+pub mod lock_keys;
 pub mod registry;
 pub mod retry;
 

@@ -18,7 +18,7 @@ const DELAYS: u32 = 32;
 
 /// A run that failed.
 #[derive(Debug, Clone, Copy)]
-pub struct Failed<'a> {
+pub struct FailedAttempt<'a> {
     /// The job's class.
     pub class: &'a str,
     /// Where it came from.
@@ -34,8 +34,8 @@ pub struct Failed<'a> {
 /// The rule for a failed run. `last` is the failure record if the attempts are used up; `None` lets the failure
 /// pass as done then.
 #[must_use]
-pub fn rule(spec: &RetrySpec, failed: Failed<'_>, now_ms: i64, last: Option<Bytes>) -> Retry {
-    let Failed { class, queue, args, identity, failure } = failed;
+pub fn rule(spec: &RetrySpec, failed: FailedAttempt<'_>, now_ms: i64, last: Option<Bytes>) -> Retry {
+    let FailedAttempt { class, queue, args, identity, failure } = failed;
     Retry {
         keys: RetryKeys::of(class, args),
         last_error: last_error(queue, args, class, failure, now_ms),

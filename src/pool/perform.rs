@@ -76,7 +76,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
     }
     match Args::of(&view) {
         Ok(args) => {
-            job.held = chain.held(&job.queue, &args);
+            job.held = chain.held_locks(&job.queue, &args);
             let gates = chain.gates(&job.queue, &args, &job.identity, core.clock.now_ms());
             Readied::AtGates(job, gates)
         }

@@ -17,7 +17,7 @@ use tokio::time::Instant;
 use crate::event::kind::JobInfo;
 use crate::handler::contract::{Handler, Kept, Stop};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
-use crate::plugin::chain::Held;
+use crate::plugin::chain::HeldLock;
 use crate::task::TaskDefinition;
 
 /// How many lanes there are: two calls in flight keep the store busy while we turn a reply into
@@ -37,7 +37,7 @@ pub(super) struct Job {
     /// `None` for classes nobody here knows.
     pub(super) known: Option<(Arc<TaskDefinition>, Arc<dyn Handler>)>,
     /// Locks it holds once it has entered.
-    pub(super) held: Vec<Held>,
+    pub(super) held: Vec<HeldLock>,
     /// Shared with events; only built when somebody listens.
     pub(super) info: Option<Arc<JobInfo>>,
     pub(super) began: Instant,

@@ -49,7 +49,7 @@ enum Exit {
     Pidfd(AsyncFd<OwnedFd>),
     /// Where the kernel, or a filter before it, refuses pidfds: a thread that waits.
     Thread(JoinHandle<()>),
-    Seen,
+    Ended,
 }
 
 /// What a child is to read, on its way. A child that does not read it is no error.
@@ -117,9 +117,9 @@ impl Child {
             // then the whole run is about to be dropped.
             Exit::Pidfd(fd) => drop(fd.readable().await),
             Exit::Thread(thread) => drop(thread.await),
-            Exit::Seen => {}
+            Exit::Ended => {}
         }
-        self.exit = Exit::Seen;
+        self.exit = Exit::Ended;
     }
 
     /// Sends a signal to the process and everything in its group.
@@ -192,7 +192,7 @@ mod tests {
     use std::os::unix::process::ExitStatusExt;
     use std::time::Duration;
 
-    use super::super::output::Line;
+    use super::super::output::OutputLine;
     use super::super::sweep;
     use super::*;
 
@@ -204,7 +204,7 @@ mod tests {
 
     async fn finish(mut running: Running) -> (ExitStatus, String) {
         let mut text = String::new();
-        let mut sink = |line: Line<'_>| text.extend([line.text, "\n"]);
+        let mut sink = |line: OutputLine<'_>| text.extend([line.text, "\n"]);
         let mut open = true;
         loop {
             tokio::select! {

@@ -26,7 +26,7 @@ pub struct Command {
     removed: Vec<OsString>,
     cwd: Option<PathBuf>,
     stdout: bool,
-    bare: bool,
+    env_cleared: bool,
     confines: Option<Arc<Confines>>,
 }
 
@@ -107,7 +107,7 @@ impl Command {
             removed: Vec::new(),
             cwd: None,
             stdout: true,
-            bare: false,
+            env_cleared: false,
             confines: None,
         }
     }
@@ -132,7 +132,7 @@ impl Command {
 
     /// Keeps everything inherited from the child. What [`env`](Self::env) sets remains.
     pub fn env_clear(&mut self) -> &mut Self {
-        self.bare = true;
+        self.env_cleared = true;
         self
     }
 
@@ -176,7 +176,7 @@ impl Command {
             command.arg0(&self.program);
             command
         };
-        if self.bare {
+        if self.env_cleared {
             command.env_clear();
         }
         command.args(&self.args).stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0);

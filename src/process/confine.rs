@@ -22,7 +22,7 @@ pub const SHIM: &str = "__confine";
 /// The shim's exit status if the program could not be started: as of `env`, `nice` and `timeout`.
 pub const FAILED: i32 = 125;
 /// How the shim's line on stderr begins.
-pub const COMPLAINT: &str = "windlass: failed to start ";
+pub const ERROR_PREFIX: &str = "windlass: failed to start ";
 /// How much more CPU time than its limit a program gets before the signal that it cannot catch.
 const CPU_GRACE_S: u64 = 5;
 
@@ -146,13 +146,13 @@ pub fn shim(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         return None;
     }
     let complaint = become_program(args);
-    let _ = writeln!(std::io::stderr(), "{COMPLAINT}{complaint}");
+    let _ = writeln!(std::io::stderr(), "{ERROR_PREFIX}{complaint}");
     Some(ExitCode::from(u8::try_from(FAILED).unwrap_or(u8::MAX)))
 }
 
 /// What the shim has been told.
 #[derive(Debug, Default, PartialEq)]
-struct Orders {
+struct ShimOptions {
     limits: Vec<(&'static str, Resource, u64)>,
     umask: Option<u32>,
     gid: Option<u32>,
@@ -160,7 +160,7 @@ struct Orders {
     uid: Option<u32>,
 }
 
-impl Orders {
+impl ShimOptions {
     /// Reads up to the program.
     fn read(args: &mut impl Iterator<Item = OsString>) -> Option<Self> {
         let mut orders = Self::default();
@@ -223,7 +223,7 @@ impl Orders {
 
 /// Returns only with a complaint.
 fn become_program(mut args: impl Iterator<Item = OsString>) -> String {
-    let Some(orders) = Orders::read(&mut args) else { return "anything: its orders are no orders".to_owned() };
+    let Some(orders) = ShimOptions::read(&mut args) else { return "anything: its orders are no orders".to_owned() };
     let Some(program) = args.next() else { return "anything: no program was named".to_owned() };
     let mut complaint = program.to_string_lossy().into_owned();
     if let Err(error) = orders.carry_out() {
@@ -247,8 +247,8 @@ fn said(error: impl Into<std::io::Error>) -> String {
 
 /// Is this line of stderr the shim's?
 #[must_use]
-pub fn is_complaint(line: &str) -> bool {
-    line.starts_with(COMPLAINT)
+pub fn is_shim_error(line: &str) -> bool {
+    line.starts_with(ERROR_PREFIX)
 }
 
 /// The variables that tell a program whose rights it has.
@@ -272,10 +272,10 @@ mod tests {
             limits: Limits { memory: Some(1 << 30), cpu_s: Some(2), open_files: Some(64), ..Limits::default() },
         };
         let mut args = confines.to_args().into_iter().skip(1).chain(["/bin/x".into(), "--".into(), "user=me".into()]);
-        let orders = Orders::read(&mut args).unwrap();
+        let orders = ShimOptions::read(&mut args).unwrap();
         assert_eq!(
             orders,
-            Orders {
+            ShimOptions {
                 limits: vec![
                     ("memory", Resource::As, 1 << 30),
                     ("cpu", Resource::Cpu, 2),

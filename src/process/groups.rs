@@ -23,19 +23,19 @@ const DISTANCE: u32 = 4;
 const FARTHEST: Duration = Duration::from_millis(500);
 
 /// Does any member of this group live? Zombies do not.
-pub(super) async fn live(group: Pid) -> bool {
-    static LOOKS: LazyLock<Looks> = LazyLock::new(|| Looks::new(sweep::living_groups));
-    LOOKS.live(group.as_raw_pid()).await
+pub(super) async fn is_alive(group: Pid) -> bool {
+    static SCANNER: LazyLock<GroupScanner> = LazyLock::new(|| GroupScanner::new(sweep::living_groups));
+    SCANNER.is_alive(group.as_raw_pid()).await
 }
 
-/// Looks that are shared.
-struct Looks {
-    look: fn() -> HashSet<i32>,
-    state: Mutex<State>,
+/// GroupScanner that are shared.
+struct GroupScanner {
+    scan: fn() -> HashSet<i32>,
+    state: Mutex<ScannerState>,
 }
 
 #[derive(Default)]
-struct State {
+struct ScannerState {
     asked: Vec<(i32, oneshot::Sender<bool>)>,
     /// Somebody is about to look.
     coming: bool,
@@ -43,17 +43,17 @@ struct State {
     not_before: Option<Instant>,
 }
 
-impl Looks {
-    fn new(look: fn() -> HashSet<i32>) -> Self {
-        Self { look, state: Mutex::default() }
+impl GroupScanner {
+    fn new(scan: fn() -> HashSet<i32>) -> Self {
+        Self { scan, state: Mutex::default() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, ScannerState> {
         // Nothing that can panic is done with the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    async fn live(&'static self, group: i32) -> bool {
+    async fn is_alive(&'static self, group: i32) -> bool {
         let (tell, told) = oneshot::channel();
         let begins = {
             let mut state = self.lock();
@@ -62,20 +62,20 @@ impl Looks {
         };
         if begins {
             // Whatever happens to that task, nobody waits for it for ever.
-            tokio::spawn(self.look_for_all(Coming { looks: self, kept: false }));
+            tokio::spawn(self.scan_for_all(PendingScan { scanner: self, kept: false }));
         }
         // Who was told nothing, because the runtime of the look went down, has to ask again.
         told.await.unwrap_or(true)
     }
 
-    async fn look_for_all(&'static self, coming: Coming) {
+    async fn scan_for_all(&'static self, coming: PendingScan) {
         let now = Instant::now();
         let not_before = self.lock().not_before.unwrap_or(now).min(now + FARTHEST);
         sleep_until(not_before.max(now + GATHER)).await;
         let asked = coming.take();
-        let look = self.look;
+        let scan = self.scan;
         let begun = Instant::now();
-        let living = tokio::task::spawn_blocking(look).await;
+        let living = tokio::task::spawn_blocking(scan).await;
         self.lock().not_before = Some(Instant::now() + begun.elapsed() * DISTANCE);
         let Ok(living) = living else { return };
         for (group, tell) in asked {
@@ -86,25 +86,25 @@ impl Looks {
 }
 
 /// The promise that a look is coming. Broken, it sends those away who wait for it.
-struct Coming {
-    looks: &'static Looks,
+struct PendingScan {
+    scanner: &'static GroupScanner,
     kept: bool,
 }
 
-impl Coming {
+impl PendingScan {
     /// Takes all who asked until now; whoever asks from here on asks for the next look.
     fn take(mut self) -> Vec<(i32, oneshot::Sender<bool>)> {
         self.kept = true;
-        let mut state = self.looks.lock();
+        let mut state = self.scanner.lock();
         state.coming = false;
         std::mem::take(&mut state.asked)
     }
 }
 
-impl Drop for Coming {
+impl Drop for PendingScan {
     fn drop(&mut self) {
         if !self.kept {
-            let mut state = self.looks.lock();
+            let mut state = self.scanner.lock();
             state.coming = false;
             state.asked.clear();
         }
@@ -122,15 +122,15 @@ mod tests {
     #[tokio::test]
     async fn a_thousand_who_ask_at_once_share_a_look() {
         static COUNT: AtomicUsize = AtomicUsize::new(0);
-        static LOOKS: LazyLock<Looks> = LazyLock::new(|| {
-            Looks::new(|| {
+        static SCANNER: LazyLock<GroupScanner> = LazyLock::new(|| {
+            GroupScanner::new(|| {
                 COUNT.fetch_add(1, Ordering::SeqCst);
                 HashSet::from([7])
             })
         });
         let mut all = JoinSet::new();
         for group in 0..1000 {
-            all.spawn(async move { (group, LOOKS.live(group).await) });
+            all.spawn(async move { (group, SCANNER.is_alive(group).await) });
         }
         let living: Vec<i32> =
             all.join_all().await.into_iter().filter_map(|(group, live)| live.then_some(group)).collect();
@@ -140,15 +140,15 @@ mod tests {
 
     #[test]
     fn a_runtime_that_goes_down_leaves_nobody_waiting() {
-        static LOOKS: LazyLock<Looks> = LazyLock::new(|| Looks::new(HashSet::new));
+        static SCANNER: LazyLock<GroupScanner> = LazyLock::new(|| GroupScanner::new(HashSet::new));
         let runtime = || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         let first = runtime();
         first.block_on(async {
-            tokio::spawn(LOOKS.live(1));
+            tokio::spawn(SCANNER.is_alive(1));
             tokio::task::yield_now().await;
             tokio::task::yield_now().await;
         });
         drop(first);
-        assert!(!runtime().block_on(LOOKS.live(2)));
+        assert!(!runtime().block_on(SCANNER.is_alive(2)));
     }
 }

@@ -12,16 +12,16 @@ use std::time::Duration;
 use rustix::process::Signal;
 
 use super::mark::{self, Daemon};
-use super::sweep::{Held, PAUSES_MS, Stat, everybody, is_alive, ourselves_and_above};
+use super::sweep::{PAUSES_MS, PinnedProcess, ProcStat, all_processes, is_alive, self_and_ancestors};
 
 /// The largest environment that is read; the kernel allows less in practice.
 const ENVIRON_CAP: u64 = 16 * 1024 * 1024;
 
 /// A process: its number and when it started.
-pub type Key = (u32, u64);
+pub type ProcessKey = (u32, u64);
 
 /// What could not be killed, by instance. Of the process, as its view of others is.
-static LEFT: Mutex<Option<HashMap<String, Vec<Key>>>> = Mutex::new(None);
+static LEFT: Mutex<Option<HashMap<String, Vec<ProcessKey>>>> = Mutex::new(None);
 
 /// By what the processes of an instance are known.
 #[derive(Debug, Clone)]
@@ -36,7 +36,7 @@ pub struct Swept {
     /// How many processes were killed.
     pub killed: usize,
     /// Processes that live on, by number and start time: they sleep in the kernel, or belong to somebody else.
-    pub left: Vec<Key>,
+    pub left: Vec<ProcessKey>,
 }
 
 impl Marks {
@@ -59,9 +59,9 @@ impl Marks {
 /// another one's job).
 #[must_use]
 pub fn marked(marks: &Marks) -> Vec<u32> {
-    let spared = ourselves_and_above();
-    let candidates = everybody().filter(|stat| stat.lives() && !spared.contains(&stat.pid));
-    candidates.filter(|stat| marks.are_on(stat.pid)).map(|Stat { pid, .. }| pid).collect()
+    let spared = self_and_ancestors();
+    let candidates = all_processes().filter(|stat| stat.lives() && !spared.contains(&stat.pid));
+    candidates.filter(|stat| marks.are_on(stat.pid)).map(|ProcStat { pid, .. }| pid).collect()
 }
 
 /// Kills all processes with these marks, again until none is left. Gives up on those that do not die within two
@@ -71,22 +71,23 @@ pub fn kill(marks: &Marks) -> Swept {
     if !left.is_empty() {
         return Swept { killed: 0, left };
     }
-    // Held first and then looked at once more: a number may have changed hands.
-    let look = || marked(marks).into_iter().filter_map(Held::new).filter(|held| marks.are_on(held.pid)).collect();
+    // PinnedProcess first and then looked at once more: a number may have changed hands.
+    let look =
+        || marked(marks).into_iter().filter_map(PinnedProcess::new).filter(|pinned| marks.are_on(pinned.pid)).collect();
     let swept = sweep(look, &PAUSES_MS.map(Duration::from_millis));
     remember(&marks.instance, &swept.left);
     swept
 }
 
 /// What could not be killed before and still lives.
-fn remembered(instance: &str) -> Vec<Key> {
+fn remembered(instance: &str) -> Vec<ProcessKey> {
     let mut all = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(left) = all.as_mut().and_then(|all| all.get_mut(instance)) else { return Vec::new() };
     left.retain(|&(pid, start)| is_alive(pid, start));
     left.clone()
 }
 
-fn remember(instance: &str, left: &[Key]) {
+fn remember(instance: &str, left: &[ProcessKey]) {
     let mut all = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
     let all = all.get_or_insert_default();
     // Of instances whose processes have ended there is nothing to remember.
@@ -98,13 +99,13 @@ fn remember(instance: &str, left: &[Key]) {
 
 /// Somebody who is to be killed.
 trait Victim {
-    fn key(&self) -> Key;
+    fn key(&self) -> ProcessKey;
     fn kill(&self) -> bool;
     fn lives(&self) -> bool;
 }
 
-impl Victim for Held {
-    fn key(&self) -> Key {
+impl Victim for PinnedProcess {
+    fn key(&self) -> ProcessKey {
         (self.pid, self.start)
     }
 
@@ -162,7 +163,7 @@ mod tests {
     }
 
     impl Victim for Actor<'_> {
-        fn key(&self) -> Key {
+        fn key(&self) -> ProcessKey {
             (u32::from(self.mortal), 0)
         }
 

@@ -61,7 +61,7 @@ pub fn limits(daemon: Daemon<'_>) -> impl Iterator<Item = u64> {
 
 /// Gives this process the limit of this daemon, which it must be, and with it all that it starts from now on. False if
 /// the limit is too low already or may not be set: then the environment must do.
-pub fn wear(daemon: Daemon<'_>) -> bool {
+pub fn apply(daemon: Daemon<'_>) -> bool {
     let now = getrlimit(Resource::Rttime);
     let fits = |limit: &u64| now.maximum.is_none_or(|now| *limit <= now);
     limits(daemon)

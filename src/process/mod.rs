@@ -11,8 +11,8 @@ pub mod leftovers;
 pub mod lines;
 pub mod mark;
 pub mod output;
-pub mod patience;
 pub mod signal;
+pub mod spawn_retry;
 pub mod sweep;
 pub mod terminate;
 
@@ -20,5 +20,5 @@ pub use child::{Child, Input, Running};
 pub use command::{Command, SpawnError};
 pub use confine::Confines;
 pub use duplex::Duplex;
-pub use output::{Line, Output, Source, Tail};
+pub use output::{Output, OutputLine, Source, Tail};
 pub use signal::signal_name;

@@ -40,7 +40,7 @@ pub enum Source {
 
 /// A line, or a piece of one that is too long.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Line<'a> {
+pub struct OutputLine<'a> {
     /// Where it was written.
     pub source: Source,
     /// Its text, without the line's end.
@@ -60,7 +60,7 @@ pub struct Output {
 struct Pipe {
     receiver: pipe::Receiver,
     source: Source,
-    lines: Splitter,
+    lines: LineSplitter,
 }
 
 impl Output {
@@ -71,7 +71,7 @@ impl Output {
 
     /// Waits until there is something to read, reads it, and hands on the lines that are
     /// complete. `false` when both pipes have ended. Cancel safe.
-    pub async fn pump(&mut self, sink: &mut impl FnMut(Line<'_>)) -> bool {
+    pub async fn pump(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> bool {
         if self.stdout.is_none() && self.stderr.is_none() {
             return false;
         }
@@ -92,7 +92,7 @@ impl Output {
 
     /// Reads what is left after the process has ended: to the end of the pipes, or until they
     /// fell silent because somebody else holds them.
-    pub async fn rest(&mut self, sink: &mut impl FnMut(Line<'_>)) {
+    pub async fn rest(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) {
         let last = Instant::now() + PATIENCE;
         while let Ok(true) = timeout_at(last.min(Instant::now() + SILENCE), self.pump(sink)).await {
             if Instant::now() >= last {
@@ -118,11 +118,11 @@ async fn readable(pipe: Option<&Pipe>) {
 impl Pipe {
     fn new(fd: OwnedFd, source: Source) -> io::Result<Self> {
         rustix::io::ioctl_fionbio(fd.as_fd(), true)?;
-        Ok(Self { receiver: pipe::Receiver::from_owned_fd_unchecked(fd)?, source, lines: Splitter::default() })
+        Ok(Self { receiver: pipe::Receiver::from_owned_fd_unchecked(fd)?, source, lines: LineSplitter::default() })
     }
 
     /// One read; `false` at the end.
-    fn read(&mut self, sink: &mut impl FnMut(Line<'_>)) -> bool {
+    fn read(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> bool {
         let mut chunk = [0; CHUNK];
         match self.receiver.try_read(&mut chunk) {
             Ok(0) => false,
@@ -137,14 +137,14 @@ impl Pipe {
 
 /// Cuts bytes into lines, and long lines into pieces.
 #[derive(Debug, Default)]
-struct Splitter {
+struct LineSplitter {
     lines: Lines,
     /// Was a piece of this line handed on already?
     continued: bool,
 }
 
-impl Splitter {
-    fn push(&mut self, bytes: &[u8], source: Source, sink: &mut impl FnMut(Line<'_>)) {
+impl LineSplitter {
+    fn push(&mut self, bytes: &[u8], source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
         let Self { lines, continued } = self;
         lines.room(bytes.len()).extend_from_slice(bytes);
         while let Some(line) = lines.take_line() {
@@ -156,7 +156,7 @@ impl Splitter {
     }
 
     /// The pipe's end also ends the line.
-    fn finish(&mut self, source: Source, sink: &mut impl FnMut(Line<'_>)) {
+    fn finish(&mut self, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
         let Self { lines, continued } = self;
         let line = lines.partial();
         if !line.is_empty() {
@@ -167,11 +167,11 @@ impl Splitter {
 }
 
 /// Hands on what is too long for one piece; how many bytes that is.
-fn pieces(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(Line<'_>)) -> usize {
+fn pieces(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) -> usize {
     let mut rest = line;
     while rest.len() > LINE_CAP {
         let (piece, behind) = rest.split_at(boundary(rest, LINE_CAP));
-        sink(Line { source, text: &String::from_utf8_lossy(piece), continued: *continued });
+        sink(OutputLine { source, text: &String::from_utf8_lossy(piece), continued: *continued });
         *continued = true;
         rest = behind;
     }
@@ -179,11 +179,11 @@ fn pieces(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnM
 }
 
 /// Hands on the end of a line.
-fn end(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(Line<'_>)) {
+fn end(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
     // The rest of a line that ended exactly where it was cut is no line of its own.
     if !(*continued && line.is_empty()) {
-        sink(Line { source, text: &String::from_utf8_lossy(line), continued: *continued });
+        sink(OutputLine { source, text: &String::from_utf8_lossy(line), continued: *continued });
     }
     *continued = false;
 }
@@ -233,8 +233,8 @@ mod tests {
     use super::*;
 
     fn split(chunks: &[&[u8]]) -> Vec<(String, bool)> {
-        let (mut splitter, mut lines) = (Splitter::default(), Vec::new());
-        let mut sink = |line: Line<'_>| lines.push((line.text.to_owned(), line.continued));
+        let (mut splitter, mut lines) = (LineSplitter::default(), Vec::new());
+        let mut sink = |line: OutputLine<'_>| lines.push((line.text.to_owned(), line.continued));
         for chunk in chunks {
             splitter.push(chunk, Source::Stdout, &mut sink);
         }

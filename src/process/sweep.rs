@@ -41,7 +41,7 @@ pub fn hostname() -> String {
 /// When a process started, in clock ticks since boot.
 #[must_use]
 pub fn start_ticks(pid: u32) -> Option<u64> {
-    Stat::of(pid).map(|stat| stat.start)
+    ProcStat::of(pid).map(|stat| stat.start)
 }
 
 /// Does the process with this number and start time still live? Only what is surely dead is
@@ -52,7 +52,7 @@ pub fn is_alive(pid: u32, start_ticks: u64) -> bool {
     if rustix::process::test_kill_process(number) == Err(Errno::SRCH) {
         return false;
     }
-    Stat::of(pid).is_none_or(|stat| stat.lives() && (stat.start == start_ticks || start_ticks == 0))
+    ProcStat::of(pid).is_none_or(|stat| stat.lives() && (stat.start == start_ticks || start_ticks == 0))
 }
 
 /// Has the process installed a handler for this signal?
@@ -81,7 +81,7 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
-    for stat in everybody().filter(Stat::lives) {
+    for stat in all_processes().filter(ProcStat::lives) {
         children.entry(stat.parent).or_default().push(stat.pid);
     }
     let (mut found, mut seen) = (Vec::new(), HashSet::from([pid]));
@@ -100,7 +100,7 @@ pub fn descendants(pid: u32) -> Vec<u32> {
 /// All groups that have a living member, by one look at all processes. Zombies do not live.
 #[must_use]
 pub fn living_groups() -> HashSet<i32> {
-    everybody().filter(Stat::lives).map(|stat| stat.group).collect()
+    all_processes().filter(ProcStat::lives).map(|stat| stat.group).collect()
 }
 
 /// Kills all our descendants, again and again until none is left, and returns how many it killed.
@@ -112,13 +112,13 @@ pub fn kill_descendants() -> usize {
     let ourselves = getpid().as_raw_pid().unsigned_abs();
     let (mut killed, mut nobody) = (HashSet::new(), 0);
     for pause in PAUSES_MS {
-        let mut stopped: HashMap<u32, Held> = HashMap::new();
+        let mut stopped: HashMap<u32, PinnedProcess> = HashMap::new();
         loop {
             let fresh: Vec<u32> = descendants(ourselves).into_iter().filter(|pid| !stopped.contains_key(pid)).collect();
             let before = stopped.len();
-            for held in fresh.into_iter().filter_map(Held::new) {
-                held.signal(Signal::STOP);
-                stopped.insert(held.pid, held);
+            for pinned in fresh.into_iter().filter_map(PinnedProcess::new) {
+                pinned.signal(Signal::STOP);
+                stopped.insert(pinned.pid, pinned);
             }
             if stopped.len() == before {
                 break;
@@ -128,9 +128,9 @@ pub fn kill_descendants() -> usize {
         if nobody == 2 {
             break;
         }
-        for held in stopped.values() {
-            if held.signal(Signal::KILL) {
-                killed.insert((held.pid, held.start));
+        for pinned in stopped.values() {
+            if pinned.signal(Signal::KILL) {
+                killed.insert((pinned.pid, pinned.start));
             }
         }
         if !stopped.is_empty() {
@@ -142,14 +142,14 @@ pub fn kill_descendants() -> usize {
 
 /// A process that cannot turn into another one between the look and the signal.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PinnedProcess {
     pub(super) pid: u32,
     pub(super) start: u64,
     /// `None` where the kernel has no pidfds: then number and start time must do.
     fd: Option<OwnedFd>,
 }
 
-impl Held {
+impl PinnedProcess {
     /// `None` if the process is gone.
     pub(super) fn new(pid: u32) -> Option<Self> {
         let fd = match rustix::process::pidfd_open(number(pid)?, PidfdFlags::empty()) {
@@ -157,7 +157,7 @@ impl Held {
             Err(Errno::SRCH) => return None,
             Err(_) => None,
         };
-        let stat = Stat::of(pid).filter(Stat::lives)?;
+        let stat = ProcStat::of(pid).filter(ProcStat::lives)?;
         Some(Self { pid, start: stat.start, fd })
     }
 
@@ -174,7 +174,7 @@ impl Held {
 
 /// What `/proc/<pid>/stat` says of a process, as far as it matters here.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct Stat {
+pub(super) struct ProcStat {
     pub(super) pid: u32,
     state: u8,
     parent: u32,
@@ -182,7 +182,7 @@ pub(super) struct Stat {
     start: u64,
 }
 
-impl Stat {
+impl ProcStat {
     fn of(pid: u32) -> Option<Self> {
         Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
@@ -207,16 +207,16 @@ impl Stat {
     }
 }
 
-pub(super) fn everybody() -> impl Iterator<Item = Stat> {
+pub(super) fn all_processes() -> impl Iterator<Item = ProcStat> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| Stat::of(entry.file_name().to_str()?.parse().ok()?))
+    entries.filter_map(|entry| ProcStat::of(entry.file_name().to_str()?.parse().ok()?))
 }
 
-pub(super) fn ourselves_and_above() -> HashSet<u32> {
+pub(super) fn self_and_ancestors() -> HashSet<u32> {
     let mut above = HashSet::new();
     let mut next = getpid().as_raw_pid().unsigned_abs();
     while next != 0 && above.insert(next) {
-        next = Stat::of(next).map_or(0, |stat| stat.parent);
+        next = ProcStat::of(next).map_or(0, |stat| stat.parent);
     }
     above
 }
@@ -251,9 +251,9 @@ mod tests {
     #[test]
     fn a_programs_name_cannot_forge_its_state() {
         let line = b"77 (a) R 1 (b) S 5 6 6 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 4711 1 1\n";
-        assert_eq!(Stat::parse(line), Some(Stat { pid: 77, state: b'S', parent: 5, group: 6, start: 4711 }));
+        assert_eq!(ProcStat::parse(line), Some(ProcStat { pid: 77, state: b'S', parent: 5, group: 6, start: 4711 }));
         for bad in [&b""[..], b"1", b"1 (x", b"1 (x)", b"1 (x) S 1", b"x (x) S 1 2 3", b"\xff\xff"] {
-            assert_eq!(Stat::parse(bad), None);
+            assert_eq!(ProcStat::parse(bad), None);
         }
     }
 

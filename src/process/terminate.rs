@@ -19,7 +19,7 @@ const SLOWEST_LOOK: Duration = Duration::from_millis(50);
 const DYING: Duration = Duration::from_secs(2);
 
 /// Asks the group to end. Processes that are stopped are woken, or they would not hear it.
-pub fn ask(child: &Child) {
+pub fn term(child: &Child) {
     child.signal_group(Signal::TERM);
     child.signal_group(Signal::CONT);
 }
@@ -32,7 +32,7 @@ pub fn kill(child: &Child) {
 /// Ends what is left of a group that was asked to end and whose leader has ended (and is not yet
 /// reaped): its members get `grace`, or until `urgent` returns, and are then killed. When this
 /// returns they are gone.
-pub async fn disperse(child: &Child, grace: Duration, urgent: impl Future<Output = ()>) {
+pub async fn end_remaining(child: &Child, grace: Duration, urgent: impl Future<Output = ()>) {
     tokio::select! {
         () = gone(child) => {}
         () = sleep(grace) => {}
@@ -49,7 +49,7 @@ pub async fn disperse(child: &Child, grace: Duration, urgent: impl Future<Output
 /// our children, so this looks, and ever less often; one look serves all who wait.
 async fn gone(child: &Child) {
     let mut pause = FIRST_LOOK;
-    while groups::live(child.pid()).await {
+    while groups::is_alive(child.pid()).await {
         sleep(pause).await;
         pause = SLOWEST_LOOK.min(pause * 2);
     }
@@ -58,13 +58,13 @@ async fn gone(child: &Child) {
 /// Ends the whole group of a process that runs: TERM, `grace`, KILL. The process is not reaped.
 pub async fn end(child: &mut Child, grace: Duration) {
     let deadline = Instant::now() + grace;
-    ask(child);
+    term(child);
     tokio::select! {
         () = child.exited() => {}
         () = tokio::time::sleep_until(deadline) => kill(child),
     }
     child.exited().await;
-    disperse(child, deadline.saturating_duration_since(Instant::now()), std::future::pending()).await;
+    end_remaining(child, deadline.saturating_duration_since(Instant::now()), std::future::pending()).await;
 }
 
 #[cfg(test)]

@@ -1,8 +1,6 @@
 //! Handlers in this process, by name.
 
-pub mod log;
-pub mod noop;
 pub mod registry;
-pub mod sleep;
+pub mod standard;
 
 pub use registry::Builtins;

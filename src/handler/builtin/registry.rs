@@ -4,9 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::log::Log;
-use super::noop::Noop;
-use super::sleep::Sleep;
+use super::standard::{Log, Noop, Sleep};
 use crate::event::Bus;
 use crate::handler::contract::Handler;
 

@@ -17,8 +17,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::ServerName;
 use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 
-use super::stream::{Socket, Stream};
-use super::trouble::Trouble;
+use super::transport::{Socket, Transport};
+use super::transport_error::TransportError;
 use crate::config::element::authorities;
 use crate::task::handler_spec::HttpSpec;
 
@@ -66,39 +66,39 @@ impl Connector {
     }
 
     /// Opens a connection; the socket below it, to look at.
-    pub(super) async fn connect(&self) -> Result<(Stream, Socket), Trouble> {
+    pub(super) async fn connect(&self) -> Result<(Transport, Socket), TransportError> {
         let deadline = Instant::now() + self.timeout;
         let stream = self.tcp(deadline).await?;
         // Small messages go at once. A connection works without these too.
         let _ = stream.set_nodelay(true);
         let _ = keep_alive(&stream);
         let socket = Socket::new(stream);
-        let Some(tls) = &self.tls else { return Ok((Stream::Plain(socket.clone()), socket)) };
+        let Some(tls) = &self.tls else { return Ok((Transport::Plain(socket.clone()), socket)) };
         let connector = tls.connector.0.get_or_try_init(|| trust(tls.ca.clone())).await?;
         match timeout_at(deadline, connector.connect(tls.name.clone(), socket.clone())).await {
-            Ok(Ok(stream)) => Ok((Stream::Tls(Box::new(stream)), socket)),
-            Ok(Err(error)) => Err(Trouble::of_tls(&error)),
-            Err(_) => Err(Trouble::too_late_for_tls(self.timeout)),
+            Ok(Ok(stream)) => Ok((Transport::Tls(Box::new(stream)), socket)),
+            Ok(Err(error)) => Err(TransportError::of_tls(&error)),
+            Err(_) => Err(TransportError::too_late_for_tls(self.timeout)),
         }
     }
 
-    async fn tcp(&self, deadline: Instant) -> Result<TcpStream, Trouble> {
+    async fn tcp(&self, deadline: Instant) -> Result<TcpStream, TransportError> {
         let found = match timeout_at(deadline, lookup_host((self.host.as_str(), self.port))).await {
             Ok(Ok(found)) => found.collect::<Vec<_>>(),
-            Ok(Err(error)) => return Err(Trouble::unknown_host(&self.host, &error)),
-            Err(_) => return Err(Trouble::too_late(self.timeout)),
+            Ok(Err(error)) => return Err(TransportError::unknown_host(&self.host, &error)),
+            Err(_) => return Err(TransportError::too_late(self.timeout)),
         };
-        let mut trouble = Trouble::Connect(format!("{} has no address", self.host));
+        let mut failed = TransportError::Connect(format!("{} has no address", self.host));
         for (index, address) in (0_u32..).zip(&found) {
             let left = u32::try_from(found.len()).unwrap_or(u32::MAX).saturating_sub(index).max(1);
             let share = deadline.saturating_duration_since(Instant::now()) / left;
-            trouble = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
+            failed = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
-                Ok(Err(error)) => Trouble::Connect(format!("cannot be reached at {address}: {error}")),
-                Err(_) => Trouble::too_late(self.timeout),
+                Ok(Err(error)) => TransportError::Connect(format!("cannot be reached at {address}: {error}")),
+                Err(_) => TransportError::too_late(self.timeout),
             };
         }
-        Err(trouble)
+        Err(failed)
     }
 }
 
@@ -110,24 +110,24 @@ fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
 }
 
 /// Reads the certificates to trust, off the runtime's own threads: the system's are many files.
-async fn trust(ca: Option<PathBuf>) -> Result<TlsConnector, Trouble> {
+async fn trust(ca: Option<PathBuf>) -> Result<TlsConnector, TransportError> {
     let read = tokio::task::spawn_blocking(move || authorities::load(ca.as_deref())).await;
     let roots = match read {
         Ok(Ok(roots)) => roots,
         Ok(Err(error)) => {
-            return Err(Trouble::Tls(format!(
+            return Err(TransportError::Tls(format!(
                 "no certificate can be trusted: {error}; name those to trust with ca_file"
             )));
         }
-        Err(error) => return Err(Trouble::Tls(format!("the certificates to trust were not read: {error}"))),
+        Err(error) => return Err(TransportError::Tls(format!("the certificates to trust were not read: {error}"))),
     };
     client_config(roots).map(|config| TlsConnector::from(Arc::new(config)))
 }
 
-fn client_config(roots: RootCertStore) -> Result<ClientConfig, Trouble> {
+fn client_config(roots: RootCertStore) -> Result<ClientConfig, TransportError> {
     let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
-        .map_err(|error| Trouble::Tls(format!("no version of TLS: {error}")))?
+        .map_err(|error| TransportError::Tls(format!("no version of TLS: {error}")))?
         .with_root_certificates(roots)
         .with_no_client_auth();
     config.alpn_protocols = vec![b"http/1.1".to_vec()];

@@ -6,11 +6,11 @@ use std::time::Duration;
 use tokio::sync::{SemaphorePermit, watch};
 use tokio::time::{Instant, timeout};
 
-use super::answer::{self, End, FAILURE_CAP, RESULT_CAP, Verdict, judge};
 use super::connect::{Connector, SystemTrust};
-use super::pool::Pool;
-use super::request::Template;
-use super::trouble::Trouble;
+use super::connection_pool::ConnectionPool;
+use super::request::RequestTemplate;
+use super::response::{self, BodyEnd, FAILURE_CAP, RESULT_CAP, StatusMeaning, judge};
+use super::transport_error::TransportError;
 use crate::clock::Clock;
 use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
 use crate::job::{Failure, Outcome};
@@ -21,12 +21,12 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The handler of a task with `http = "..."`.
 #[derive(Clone)]
-pub struct Http(Arc<Client>);
+pub struct Http(Arc<HttpClient>);
 
 /// What the jobs of a task share.
-struct Client {
-    template: Template,
-    pool: Arc<Pool>,
+struct HttpClient {
+    template: RequestTemplate,
+    pool: Arc<ConnectionPool>,
     clock: Arc<dyn Clock>,
     origin: String,
     keep_body: bool,
@@ -39,9 +39,9 @@ impl Http {
     /// # Errors
     /// Says what it lacks: a secret that could not be had when the task was loaded.
     pub fn new(spec: &HttpSpec, system: SystemTrust, clock: Arc<dyn Clock>) -> Result<Self, String> {
-        Ok(Self(Arc::new(Client {
-            template: Template::new(spec)?,
-            pool: Pool::new(Connector::new(spec, system)?, spec.connections),
+        Ok(Self(Arc::new(HttpClient {
+            template: RequestTemplate::new(spec)?,
+            pool: ConnectionPool::new(Connector::new(spec, system)?, spec.connections),
             clock,
             origin: spec.url.origin(),
             keep_body: spec.keep_body,
@@ -56,15 +56,15 @@ impl Handler for Http {
         let late = job.task.timeout.map(|timeout| Instant::now() + timeout);
         Begun::Running(Box::pin(async move {
             // A run whose request is not on its way ends as soon as it should.
-            let turn = tokio::select! {
+            let slot = tokio::select! {
                 biased;
                 _ = stopped(&mut stop, Stop::No) => return Outcome::Interrupted,
-                turn = client.pool.turn() => turn,
+                slot = client.pool.acquire() => slot,
             };
             tokio::select! {
                 biased;
                 () = given_up(&mut stop, late) => Outcome::Interrupted,
-                outcome = client.perform(turn, &job) => outcome,
+                outcome = client.perform(slot, &job) => outcome,
             }
         }))
     }
@@ -79,38 +79,42 @@ async fn given_up(stop: &mut watch::Receiver<Stop>, late: Option<Instant>) {
     }
 }
 
-impl Client {
-    async fn perform(&self, turn: Result<SemaphorePermit<'_>, Trouble>, job: &Invocation) -> Outcome {
-        self.exchange(turn, job).await.unwrap_or_else(|trouble| Outcome::Failure(trouble.failure(&self.origin)))
+impl HttpClient {
+    async fn perform(&self, slot: Result<SemaphorePermit<'_>, TransportError>, job: &Invocation) -> Outcome {
+        self.exchange(slot, job).await.unwrap_or_else(|error| Outcome::Failure(error.failure(&self.origin)))
     }
 
-    async fn exchange(&self, turn: Result<SemaphorePermit<'_>, Trouble>, job: &Invocation) -> Result<Outcome, Trouble> {
+    async fn exchange(
+        &self,
+        slot: Result<SemaphorePermit<'_>, TransportError>,
+        job: &Invocation,
+    ) -> Result<Outcome, TransportError> {
         let request = self.template.request(job, self.now_s());
-        let (response, mut lease) = self.pool.send(turn?, request).await?;
+        let (response, mut lease) = self.pool.send(slot?, request).await?;
         let (head, mut body) = response.into_parts();
-        let verdict = judge(head.status, &head.headers, job.identity.later, self.later, self.now_s());
+        let meaning = judge(head.status, &head.headers, job.identity.later, self.later, self.now_s());
         let mut kept = Vec::new();
-        if verdict == Verdict::Done {
+        if meaning == StatusMeaning::Done {
             // Done is what was told to its end: what broke off may have broken off in the middle of the work.
             let keep = if self.keep_body { RESULT_CAP } else { 0 };
-            match answer::read(&mut lease, &mut body, keep, &mut kept).await {
-                End::Whole => lease.keep().await,
-                End::Long => drop(lease),
-                End::Broken(error) => return Err(Trouble::of_exchange(&error)),
+            match response::read(&mut lease, &mut body, keep, &mut kept).await {
+                BodyEnd::Whole => lease.keep().await,
+                BodyEnd::Long => drop(lease),
+                BodyEnd::Broken(error) => return Err(TransportError::of_exchange(&error)),
             }
-            return Ok(Outcome::Success { result: self.keep_body.then(|| answer::text(kept)) });
+            return Ok(Outcome::Success { result: self.keep_body.then(|| response::text(kept)) });
         }
-        let read = answer::read(&mut lease, &mut body, FAILURE_CAP, &mut kept);
-        if matches!(timeout(PATIENCE, read).await, Ok(End::Whole)) {
+        let read = response::read(&mut lease, &mut body, FAILURE_CAP, &mut kept);
+        if matches!(timeout(PATIENCE, read).await, Ok(BodyEnd::Whole)) {
             lease.keep().await;
         }
-        Ok(match verdict {
-            Verdict::Done => Outcome::Success { result: None },
-            Verdict::Later(delay) => Outcome::Later { delay },
-            Verdict::Failed(why) => Outcome::Failure(Failure {
+        Ok(match meaning {
+            StatusMeaning::Done => Outcome::Success { result: None },
+            StatusMeaning::Later(delay) => Outcome::Later { delay },
+            StatusMeaning::Failed(why) => Outcome::Failure(Failure {
                 exception: "HttpStatus".to_owned(),
                 error: format!("{} answered {why}", self.origin),
-                backtrace: answer::lines(kept),
+                backtrace: response::lines(kept),
             }),
         })
     }

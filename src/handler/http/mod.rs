@@ -16,15 +16,15 @@
 //! One run holds one connection and drives it itself, so that nothing of it goes on when the run is dropped. Neither
 //! redirects nor proxies of the environment are followed: a job goes where its task says.
 
-mod answer;
 mod connect;
+mod connection_pool;
 mod handler;
-mod pool;
 mod request;
+mod response;
 mod retry_after;
 mod sign;
-mod stream;
-mod trouble;
+mod transport;
+mod transport_error;
 
 pub use connect::SystemTrust;
 pub use handler::Http;

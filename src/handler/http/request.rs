@@ -24,14 +24,14 @@ const SIGNATURE: HeaderName = HeaderName::from_static("windlass-signature");
 const OF_JOB: usize = 6;
 
 /// What all requests of a task have in common.
-pub(super) struct Template {
+pub(super) struct RequestTemplate {
     method: Method,
     uri: Uri,
     headers: HeaderMap,
     signer: Option<Signer>,
 }
 
-impl Template {
+impl RequestTemplate {
     /// A template, or why there can be none.
     pub(super) fn new(spec: &HttpSpec) -> Result<Self, String> {
         let mut headers = HeaderMap::with_capacity(spec.headers.len() + 3 + OF_JOB);
@@ -55,13 +55,13 @@ impl Template {
     }
 
     /// The request of one job, sent at this second.
-    pub(super) fn request(&self, job: &Invocation, now_s: i64) -> Request<Payload> {
-        let payload = if has_body(&self.method) {
+    pub(super) fn request(&self, job: &Invocation, now_s: i64) -> Request<RequestBody> {
+        let body = if has_body(&self.method) {
             let mut body = Vec::with_capacity(job.args.len() + 256);
             job_line::append(&mut body, job);
-            Payload(Some(Bytes::from(body)))
+            RequestBody(Some(Bytes::from(body)))
         } else {
-            Payload(None)
+            RequestBody(None)
         };
         let mut headers = self.headers.clone();
         let id = text(&job.identity.id);
@@ -72,9 +72,9 @@ impl Template {
         headers.insert(QUEUE, text(job.queue.as_str()));
         headers.insert(ATTEMPT, HeaderValue::from(job.identity.attempt));
         if let Some(signer) = &self.signer {
-            headers.insert(SIGNATURE, signer.sign(now_s, payload.0.as_deref().unwrap_or_default()));
+            headers.insert(SIGNATURE, signer.sign(now_s, body.0.as_deref().unwrap_or_default()));
         }
-        let mut request = Request::new(payload);
+        let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = headers;
@@ -115,9 +115,9 @@ fn text(name: &str) -> HeaderValue {
 }
 
 /// A body that is there as a whole, or none.
-pub(super) struct Payload(Option<Bytes>);
+pub(super) struct RequestBody(Option<Bytes>);
 
-impl Body for Payload {
+impl Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;
 

@@ -6,9 +6,9 @@ use chrono::{DateTime, NaiveDateTime};
 use hyper::http::{HeaderMap, header};
 
 /// The shortest wait that a server may ask for: less would be a loop.
-pub(super) const LEAST: Duration = Duration::from_secs(1);
+pub(super) const MIN_WAIT: Duration = Duration::from_secs(1);
 /// The longest; a server that asks for more is asked again after this.
-pub(super) const MOST: Duration = Duration::from_secs(24 * 3600);
+pub(super) const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
 /// The wait an answer asks for, in seconds or until a date; `None` if it asks for none that can be understood.
 ///
@@ -23,7 +23,7 @@ pub(super) fn read(headers: &HeaderMap, now_s: i64) -> Option<Duration> {
         let sent = headers.get(header::DATE).and_then(|value| date(value.to_str().ok()?));
         u64::try_from(until.saturating_sub(sent.unwrap_or(now_s))).unwrap_or(0)
     };
-    Some(Duration::from_secs(seconds).clamp(LEAST, MOST))
+    Some(Duration::from_secs(seconds).clamp(MIN_WAIT, MAX_WAIT))
 }
 
 /// A date in one of the three forms that HTTP has known, in Unix seconds.

@@ -24,17 +24,17 @@ fn spec(items: Vec<Vec<Piece>>) -> ExecSpec {
     }
 }
 
-fn render(items: Vec<Vec<Piece>>, args: &str) -> Result<Vec<String>, Unfit> {
+fn render(items: Vec<Vec<Piece>>, args: &str) -> Result<Vec<String>, ArgvError> {
     argv(&spec(items), Values { args: args.as_bytes(), id: "1f-0-1-2", queue: "mail" })
 }
 
-fn one(piece: Piece, args: &str) -> Result<String, Unfit> {
+fn one(piece: Piece, args: &str) -> Result<String, ArgvError> {
     render(vec![vec![piece]], args).map(|mut argv| argv.remove(0))
 }
 
-fn flaw(piece: Piece, args: &str) -> Flaw {
+fn error(piece: Piece, args: &str) -> ValueError {
     match one(piece, args) {
-        Err(Unfit::Value { flaw, .. }) => flaw,
+        Err(ArgvError::Value { error, .. }) => error,
         other => panic!("{other:?}"),
     }
 }
@@ -65,9 +65,9 @@ fn paths_lead_through_objects_and_arrays() {
     assert_eq!(one(arg(0, &["last"]), args).unwrap(), "x");
     assert_eq!(one(arg(1, &[]), args).unwrap(), "7");
     for path in [&["no"][..], &["to", "cities", "2"], &["to", "cities", "01"], &["last", "0"], &["to", "cities", "x"]] {
-        assert_eq!(flaw(arg(0, path), args), Flaw::Missing, "{path:?}");
+        assert_eq!(error(arg(0, path), args), ValueError::Missing, "{path:?}");
     }
-    assert_eq!(flaw(arg(2, &[]), args), Flaw::Missing);
+    assert_eq!(error(arg(2, &[]), args), ValueError::Missing);
 }
 
 #[test]
@@ -85,18 +85,18 @@ fn text_and_values_share_an_item() {
 
 #[test]
 fn unfit_values_are_told_by_name() {
-    assert_eq!(flaw(arg(0, &[]), "[null]"), Flaw::Missing);
-    assert_eq!(flaw(arg(0, &["a"]), r#"[{"a":null}]"#), Flaw::Missing);
-    assert_eq!(flaw(arg(0, &[]), r#"["a\u0000b"]"#), Flaw::Nul);
-    assert_eq!(flaw(arg(0, &[]), r#"["\ud83d"]"#), Flaw::Surrogate);
-    assert_eq!(flaw(arg(0, &[]), r#"["x\udc00y"]"#), Flaw::Surrogate);
+    assert_eq!(error(arg(0, &[]), "[null]"), ValueError::Missing);
+    assert_eq!(error(arg(0, &["a"]), r#"[{"a":null}]"#), ValueError::Missing);
+    assert_eq!(error(arg(0, &[]), r#"["a\u0000b"]"#), ValueError::Nul);
+    assert_eq!(error(arg(0, &[]), r#"["\ud83d"]"#), ValueError::Surrogate);
+    assert_eq!(error(arg(0, &[]), r#"["x\udc00y"]"#), ValueError::Surrogate);
     let long = |n: usize| format!("[\"{}\"]", "x".repeat(n));
     assert_eq!(one(arg(0, &[]), &long(ITEM_CAP)).unwrap().len(), ITEM_CAP);
-    assert_eq!(flaw(arg(0, &[]), &long(ITEM_CAP + 1)), Flaw::Long(ITEM_CAP + 1));
+    assert_eq!(error(arg(0, &[]), &long(ITEM_CAP + 1)), ValueError::Long(ITEM_CAP + 1));
     let error = one(arg(0, &["to"]), "[{}]").unwrap_err();
     assert_eq!(error.to_string(), "placeholder {0.to}: the job's arguments hold no value for it");
     for bad in ["", "{}", "[1", "nope", "[1] 2", "[\"\n\"]"] {
-        assert_eq!(one(arg(0, &[]), bad), Err(Unfit::Args), "{bad:?}");
+        assert_eq!(one(arg(0, &[]), bad), Err(ArgvError::Args), "{bad:?}");
     }
     // Arguments that no placeholder asks for are nobody's business here.
     assert!(render(vec![vec![text("x")]], "nope").is_ok());
@@ -120,9 +120,9 @@ fn a_value_cannot_become_an_option() {
         vec![program(), vec![arg(0, &[])], vec![text("--")]],
     ] {
         let error = render(items, dash).unwrap_err();
-        assert!(matches!(error, Unfit::Value { flaw: Flaw::Dash, .. }), "{error}");
+        assert!(matches!(error, ArgvError::Value { error: ValueError::Dash, .. }), "{error}");
     }
-    assert_eq!(flaw(arg(0, &[]), "[-5]"), Flaw::Dash);
+    assert_eq!(error(arg(0, &[]), "[-5]"), ValueError::Dash);
     assert_eq!(render(vec![program(), vec![text("--")], vec![arg(0, &[])]], dash).unwrap(), ["rm", "--", "-rf"]);
     assert_eq!(render(vec![program(), vec![text("./"), arg(0, &[])]], dash).unwrap(), ["rm", "./-rf"]);
     let allowed = ExecSpec { allow_dash: true, ..spec(vec![vec![arg(0, &[])]]) };

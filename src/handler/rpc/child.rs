@@ -11,177 +11,178 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::ask::Ask;
-use super::fleet::{Fleet, Parting};
-use super::member::Badge;
-use super::session::{End, Remains, Session};
+use super::child_pool::{ChildEnd, ChildPool};
+use super::pool_state::{ChildParams, PerformRequest};
+use super::session::{EndedChild, Session, SessionEnd};
 use crate::event::Event;
 use crate::handler::place;
 use crate::job::{Failure, Outcome, told};
-use crate::process::confine::is_complaint;
-use crate::process::{Command, Duplex, SpawnError, mark, patience, signal::status_text};
+use crate::process::confine::is_shim_error;
+use crate::process::{Command, Duplex, SpawnError, mark, signal::status_text, spawn_retry};
 
 /// How long others of its group may outlive a child that ended as it was asked to.
 const GROUP_GRACE: Duration = Duration::from_secs(5);
 
 /// A place in the fleet, given back whatever happens.
-struct Membership {
-    fleet: Arc<Fleet>,
+struct PoolSlot {
+    pool: Arc<ChildPool>,
     number: u64,
     left: bool,
 }
 
-impl Membership {
-    fn part(mut self, unseen: Vec<Ask>, parting: Parting) {
+impl PoolSlot {
+    fn leave(mut self, unseen: Vec<PerformRequest>, child_end: ChildEnd) {
         self.left = true;
-        self.fleet.part(self.number, unseen, parting);
+        self.pool.child_ended(self.number, unseen, child_end);
     }
 
-    fn stillborn(mut self, failure: &Failure) {
+    fn failed_start(mut self, failure: &Failure) {
         self.left = true;
-        self.fleet.stillborn(self.number, failure);
+        self.pool.failed_start(self.number, failure);
     }
 }
 
-impl Drop for Membership {
+impl Drop for PoolSlot {
     fn drop(&mut self) {
         if !self.left {
-            self.fleet.lose(self.number);
+            self.pool.child_lost(self.number);
         }
     }
 }
 
 /// Starts a child's life on a runtime.
-pub(super) fn begin(fleet: Arc<Fleet>, badge: Badge, runtime: &Handle) {
-    runtime.spawn(live(fleet, badge));
+pub(super) fn begin(pool: Arc<ChildPool>, params: ChildParams, runtime: &Handle) {
+    runtime.spawn(run_child(pool, params));
 }
 
 /// Lives.
-async fn live(fleet: Arc<Fleet>, badge: Badge) {
-    let Badge { number, bell, instance, not_before } = badge;
-    let membership = Membership { fleet: Arc::clone(&fleet), number, left: false };
-    let unwanted = || fleet.is_unwanted(number);
+async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
+    let ChildParams { number, notify, instance, not_before } = params;
+    let slot = PoolSlot { pool: Arc::clone(&pool), number, left: false };
+    let unwanted = || pool.is_unwanted(number);
     while let Some(until) = not_before.filter(|until| *until > Instant::now()) {
         tokio::select! {
             () = sleep_until(until) => {}
-            () = bell.notified() => if unwanted() { return membership.part(Vec::new(), Parting::Asked) },
+            () = notify.notified() => if unwanted() { return slot.leave(Vec::new(), ChildEnd::Asked) },
         }
     }
-    let duplex = match start(&fleet, &instance).await {
+    let duplex = match start(&pool, &instance).await {
         Ok(duplex) => duplex,
-        Err(error) => return membership.stillborn(&not_started(&fleet, &format!("failed to {error}"), Vec::new())),
+        Err(error) => return slot.failed_start(&not_started(&pool, &format!("failed to {error}"), Vec::new())),
     };
-    let mut session = Session::new(duplex, fleet.task.clone(), fleet.bus.clone());
-    let deadline = Instant::now() + fleet.spec.start_timeout;
-    let depth = match session.ready(&bell, deadline, unwanted).await {
-        Ok(depth) => depth.unwrap_or(fleet.spec.depth).min(fleet.spec.depth),
-        Err(End::Leave) => {
-            session.dismiss(&fleet, &bell).await;
-            session.bury(&fleet.spec.later, GROUP_GRACE, true).await;
-            return membership.part(Vec::new(), Parting::Asked);
+    let mut session = Session::new(duplex, pool.task.clone(), pool.bus.clone());
+    let deadline = Instant::now() + pool.spec.start_timeout;
+    let depth = match session.ready(&notify, deadline, unwanted).await {
+        Ok(depth) => depth.unwrap_or(pool.spec.depth).min(pool.spec.depth),
+        Err(SessionEnd::Leave) => {
+            session.shut_down(&pool, &notify).await;
+            session.end_and_reap(&pool.spec.later, GROUP_GRACE, true).await;
+            return slot.leave(Vec::new(), ChildEnd::Asked);
         }
         Err(end) => {
-            let failure = never_ready(&fleet, session, end).await;
-            return membership.stillborn(&failure);
+            let failure = never_ready(&pool, session, end).await;
+            return slot.failed_start(&failure);
         }
     };
-    fleet.ready(number, depth);
-    let end = session.serve(&fleet, number, &bell, depth).await;
-    if end == End::Leave {
-        session.dismiss(&fleet, &bell).await;
+    pool.ready(number, depth);
+    let end = session.serve(&pool, number, &notify, depth).await;
+    if end == SessionEnd::Leave {
+        session.shut_down(&pool, &notify).await;
     }
     let pid = session.pid();
-    if let End::Broken(what) = &end {
-        let text = format!("task \"{}\": child {pid} broke the protocol and is killed: {what}", fleet.task);
-        fleet.warn(text);
+    if let SessionEnd::Broken(what) = &end {
+        let text = format!("task \"{}\": child {pid} broke the protocol and is killed: {what}", pool.task);
+        pool.warn(text);
     }
-    let grace = if end == End::Leave { GROUP_GRACE } else { Duration::ZERO };
-    let remains = session.bury(&fleet.spec.later, grace, matches!(end, End::Broken(_))).await;
-    let (unseen, parting) = settle(&fleet, pid, end, remains);
-    membership.part(unseen, parting);
+    let grace = if end == SessionEnd::Leave { GROUP_GRACE } else { Duration::ZERO };
+    let ended_child = session.end_and_reap(&pool.spec.later, grace, matches!(end, SessionEnd::Broken(_))).await;
+    let (unseen, child_end) = settle(&pool, pid, end, ended_child);
+    slot.leave(unseen, child_end);
 }
 
 /// Tells the jobs of a child that is gone how they ended.
-fn settle(fleet: &Fleet, pid: u32, end: End, remains: Remains) -> (Vec<Ask>, Parting) {
-    let Remains { status, tail, unanswered, unseen, proven } = remains;
+fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) -> (Vec<PerformRequest>, ChildEnd) {
+    let EndedChild { status, tail, unanswered, unseen, proven } = ended_child;
     let ended = match status {
         Ok(status) => status_text(status),
         Err(ref error) => format!("ended, its exit status was lost: {error}"),
     };
     let crashed = unanswered.iter().filter(|(_, stopped)| !stopped).count();
     let (exception, error) = match &end {
-        End::Kill => ("Crash", format!("child {pid} was killed, for another job that it held had to end")),
-        End::Broken(what) => ("ProtocolError", format!("child {pid} broke the protocol: {what}")),
-        End::Leave | End::Exited | End::Late => ("Crash", format!("child {pid} {ended} while it held {crashed} jobs")),
+        SessionEnd::Kill => ("Crash", format!("child {pid} was killed, for another job that it held had to end")),
+        SessionEnd::Broken(what) => ("ProtocolError", format!("child {pid} broke the protocol: {what}")),
+        SessionEnd::Leave | SessionEnd::Exited | SessionEnd::Late => {
+            ("Crash", format!("child {pid} {ended} while it held {crashed} jobs"))
+        }
     };
-    let task = &fleet.task;
-    let parting = match end {
-        End::Leave => Parting::Asked,
-        End::Kill => {
+    let task = &pool.task;
+    let child_end = match end {
+        SessionEnd::Leave => ChildEnd::Asked,
+        SessionEnd::Kill => {
             if crashed > 0 {
-                fleet.warn(format!("task \"{task}\": {error}; {crashed} others are cut off with it"));
+                pool.warn(format!("task \"{task}\": {error}; {crashed} others are cut off with it"));
             }
-            Parting::Asked
+            ChildEnd::Asked
         }
-        End::Broken(_) | End::Late => Parting::Unasked,
-        End::Exited if crashed > 0 => {
-            fleet.warn(format!("task \"{task}\": {error}; they are cut off"));
-            Parting::Unasked
+        SessionEnd::Broken(_) | SessionEnd::Late => ChildEnd::Unasked,
+        SessionEnd::Exited if crashed > 0 => {
+            pool.warn(format!("task \"{task}\": {error}; they are cut off"));
+            ChildEnd::Unasked
         }
-        End::Exited => {
+        SessionEnd::Exited => {
             let text = format!("task \"{task}\": child {pid} {ended} while it held no job");
             let good = status.as_ref().is_ok_and(ExitStatus::success);
-            fleet.bus.emit(if good { Event::Notice { text } } else { Event::Warning { text } });
-            if good && proven { Parting::Asked } else { Parting::Unasked }
+            pool.bus.emit(if good { Event::Notice { text } } else { Event::Warning { text } });
+            if good && proven { ChildEnd::Asked } else { ChildEnd::Unasked }
         }
     };
     let failure = Failure { backtrace: tail, ..Failure::new(exception, format!("task \"{task}\": {error}")) };
-    for (ask, stopped) in unanswered {
-        ask.answer(if stopped { Outcome::Interrupted } else { Outcome::Crashed(failure.clone()) });
+    for (request, stopped) in unanswered {
+        request.complete(if stopped { Outcome::Interrupted } else { Outcome::Crashed(failure.clone()) });
     }
-    (unseen, parting)
+    (unseen, child_end)
 }
 
 /// Why a child did not get ready.
-async fn never_ready(fleet: &Fleet, session: Session, end: End) -> Failure {
-    let limit = humantime::format_duration(fleet.spec.start_timeout);
-    let Remains { status, mut tail, .. } = session.bury(&fleet.spec.later, Duration::ZERO, true).await;
-    let program = fleet.spec.argv.first().map_or("", String::as_str);
+async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> Failure {
+    let limit = humantime::format_duration(pool.spec.start_timeout);
+    let EndedChild { status, mut tail, .. } = session.end_and_reap(&pool.spec.later, Duration::ZERO, true).await;
+    let program = pool.spec.argv.first().map_or("", String::as_str);
     let why = match (end, status) {
-        (End::Broken(what), _) => format!("broke the protocol before it was ready: {what}"),
-        (End::Late, _) => format!("was not ready within {limit}: it never wrote the notification \"ready\""),
-        (_, Ok(_)) if tail.last().is_some_and(|line| is_complaint(line)) => {
+        (SessionEnd::Broken(what), _) => format!("broke the protocol before it was ready: {what}"),
+        (SessionEnd::Late, _) => format!("was not ready within {limit}: it never wrote the notification \"ready\""),
+        (_, Ok(_)) if tail.last().is_some_and(|line| is_shim_error(line)) => {
             let complaint = tail.pop().unwrap_or_default();
-            return not_started(fleet, complaint.trim_start_matches("windlass: "), tail);
+            return not_started(pool, complaint.trim_start_matches("windlass: "), tail);
         }
         (_, Ok(status)) => format!("{} before it was ready", status_text(status)),
         (_, Err(error)) => format!("ended before it was ready, and its exit status was lost: {error}"),
     };
-    not_started(fleet, &format!("{program} {why}"), tail)
+    not_started(pool, &format!("{program} {why}"), tail)
 }
 
-fn not_started(fleet: &Fleet, why: &str, backtrace: Vec<String>) -> Failure {
-    Failure { backtrace, ..Failure::new("SpawnError", format!("task \"{}\": {why}", fleet.task)) }
+fn not_started(pool: &ChildPool, why: &str, backtrace: Vec<String>) -> Failure {
+    Failure { backtrace, ..Failure::new("SpawnError", format!("task \"{}\": {why}", pool.task)) }
 }
 
 /// Starts the process.
-async fn start(fleet: &Fleet, instance: &str) -> Result<Duplex, SpawnError> {
-    let command = command(fleet, instance);
-    patience::start(|| Duplex::spawn(&command)).await
+async fn start(pool: &ChildPool, instance: &str) -> Result<Duplex, SpawnError> {
+    let command = command(pool, instance);
+    spawn_retry::start(|| Duplex::spawn(&command)).await
 }
 
 /// The command of a child.
-pub(super) fn command(fleet: &Fleet, instance: &str) -> Command {
-    let mut argv = fleet.spec.argv.iter();
+pub(super) fn command(pool: &ChildPool, instance: &str) -> Command {
+    let mut argv = pool.spec.argv.iter();
     let mut command = Command::new(argv.next().cloned().unwrap_or_default());
     command.args(argv);
     for name in told::VARIABLES {
         command.env_remove(name);
     }
-    place::put(&mut command, &fleet.spec.place);
+    place::put(&mut command, &pool.spec.place);
     command
-        .env("WINDLASS_TASK", fleet.task.as_str())
-        .env("WINDLASS_DEPTH", fleet.spec.depth.to_string())
+        .env("WINDLASS_TASK", pool.task.as_str())
+        .env("WINDLASS_DEPTH", pool.spec.depth.to_string())
         .env(mark::INSTANCE, instance);
     command
 }

@@ -10,18 +10,16 @@
 //! one async task, which owns the process and its pipes; it takes all that the fleet has for it at once, writes all
 //! requests together, and reads all answers that are there.
 
-mod ask;
 mod child;
-mod fleet;
-mod front;
-mod member;
+mod child_io;
+mod child_pool;
+mod handler;
 mod pending;
+mod pool_state;
 mod protocol;
-mod ready;
 mod session;
-mod words;
 
 #[cfg(test)]
 mod tests;
 
-pub use front::Rpc;
+pub use handler::Rpc;

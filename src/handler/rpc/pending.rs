@@ -1,37 +1,37 @@
 //! What a child holds: jobs whose answers have not come.
 
-use super::ask::Ask;
-use super::protocol::Answer;
+use super::pool_state::PerformRequest;
+use super::protocol::Response;
 use crate::handler::contract::Stop;
 use crate::job::{Failure, Outcome};
 use crate::task::handler_spec::Later;
 
 /// A job in the child's hands.
 #[derive(Debug)]
-pub(super) struct Held {
+pub(super) struct PendingJob {
     pub(super) id: u64,
     /// Where its request begins, in bytes of all that was ever written.
     pub(super) begin: u64,
     pub(super) asked: Stop,
-    pub(super) ask: Ask,
+    pub(super) request: PerformRequest,
 }
 
-impl Held {
+impl PendingJob {
     /// What an answer means for it.
-    pub(super) fn outcome(&self, answer: Answer, later: &Later) -> Outcome {
-        match answer {
-            Answer::Result(result) => Outcome::Success { result },
+    pub(super) fn outcome(&self, response: Response, later: &Later) -> Outcome {
+        match response {
+            Response::Result(result) => Outcome::Success { result },
             // As for a process: who was asked to end and did not finish was cut off, whatever it says.
-            Answer::Later(_) | Answer::Error(_) if self.asked > Stop::No => Outcome::Interrupted,
-            Answer::Later(delay) if self.ask.job.identity.later < later.limit => {
+            Response::Later(_) | Response::Error(_) if self.asked > Stop::No => Outcome::Interrupted,
+            Response::Later(delay) if self.request.job.identity.later < later.limit => {
                 Outcome::Later { delay: delay.unwrap_or(later.delay) }
             }
-            Answer::Later(_) => {
-                let (times, limit) = (u64::from(self.ask.job.identity.later) + 1, later.limit);
+            Response::Later(_) => {
+                let (times, limit) = (u64::from(self.request.job.identity.later) + 1, later.limit);
                 let error = format!("answered retry_later {times} times; retry_later_limit is {limit}");
                 Outcome::Failure(Failure::new("RetryLater", error))
             }
-            Answer::Error(failure) => Outcome::Failure(failure),
+            Response::Error(failure) => Outcome::Failure(failure),
         }
     }
 }
@@ -39,7 +39,7 @@ impl Held {
 /// The jobs that a child holds, each in a place. An id is never used twice, and leads to its place without a search.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
-    places: Vec<Option<Held>>,
+    places: Vec<Option<PendingJob>>,
     free: Vec<usize>,
     rounds: u64,
 }
@@ -49,7 +49,7 @@ impl Pending {
         Self { places: (0..depth).map(|_| None).collect(), free: (0..depth).rev().collect(), rounds: 0 }
     }
 
-    pub(super) fn hold(&mut self, ask: Ask, begin: u64) -> &mut Held {
+    pub(super) fn hold(&mut self, request: PerformRequest, begin: u64) -> &mut PendingJob {
         // The fleet gives no more than there are places; should it, one more is no harm but for its id.
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
@@ -57,23 +57,23 @@ impl Pending {
         });
         self.rounds += 1;
         let id = self.rounds * self.places.len() as u64 + place as u64;
-        self.places[place].insert(Held { id, begin, asked: Stop::No, ask })
+        self.places[place].insert(PendingJob { id, begin, asked: Stop::No, request })
     }
 
-    pub(super) fn take(&mut self, id: u64) -> Option<Held> {
+    pub(super) fn take(&mut self, id: u64) -> Option<PendingJob> {
         let place = usize::try_from(id.checked_rem(self.places.len() as u64)?).ok()?;
         let held = self.places.get_mut(place)?.take_if(|held| held.id == id)?;
         self.free.push(place);
         Some(held)
     }
 
-    pub(super) fn iter(&mut self) -> impl Iterator<Item = &mut Held> {
+    pub(super) fn iter(&mut self) -> impl Iterator<Item = &mut PendingJob> {
         self.places.iter_mut().flatten()
     }
 
     /// All of them in the order in which they came.
-    pub(super) fn into_order(self) -> Vec<Held> {
-        let mut all: Vec<Held> = self.places.into_iter().flatten().collect();
+    pub(super) fn into_order(self) -> Vec<PendingJob> {
+        let mut all: Vec<PendingJob> = self.places.into_iter().flatten().collect();
         all.sort_by_key(|held| held.begin);
         all
     }

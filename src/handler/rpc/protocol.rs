@@ -37,12 +37,12 @@ pub(super) enum Message {
     /// It takes requests from now on, at most so many at once if it says so.
     Ready { depth: Option<usize> },
     /// The answer to the request of this id.
-    Answer { id: u64, answer: Answer },
+    Response { id: u64, response: Response },
 }
 
 /// How a job ended, as the child says it.
 #[derive(Debug, PartialEq)]
-pub(super) enum Answer {
+pub(super) enum Response {
     /// Done.
     Result(Option<String>),
     /// To be asked again later, after this delay if it says so.
@@ -66,7 +66,7 @@ pub(super) fn cancel(out: &mut Vec<u8>, id: u64) {
 
 /// The members of any message.
 #[derive(Deserialize)]
-struct Members<'a> {
+struct MessageMembers<'a> {
     #[serde(borrow, default)]
     jsonrpc: Option<&'a RawValue>,
     #[serde(borrow, default, deserialize_with = "present")]
@@ -101,7 +101,7 @@ struct ErrorMembers<'a> {
 
 /// What `data` of an error may say; whatever else it holds is the child's own affair.
 #[derive(Deserialize, Default)]
-struct Data<'a> {
+struct ErrorData<'a> {
     #[serde(borrow, default)]
     exception: Option<&'a RawValue>,
     #[serde(borrow, default)]
@@ -119,7 +119,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Message, String> {
     if line.trim_ascii_start().first() != Some(&b'{') {
         return Err(no_object(&"what is no message belongs on stderr"));
     }
-    let members: Members<'_> = serde_json::from_slice(line).map_err(|error| no_object(&error))?;
+    let members: MessageMembers<'_> = serde_json::from_slice(line).map_err(|error| no_object(&error))?;
     if members.jsonrpc.is_none_or(|version| version.get() != "\"2.0\"") {
         return Err(format!("expected \"jsonrpc\":\"2.0\", found {}", shown(line)));
     }
@@ -131,15 +131,15 @@ pub(super) fn parse(line: &[u8]) -> Result<Message, String> {
     }
     let id = members.id.and_then(|id| id.get().parse().ok());
     let id = id.ok_or_else(|| format!("expected the \"id\" of a request, found {}", shown(line)))?;
-    let answer = match (members.result, members.error) {
-        (Some(result), None) => Answer::Result(text(result)),
+    let response = match (members.result, members.error) {
+        (Some(result), None) => Response::Result(text(result)),
         (None, Some(error)) => failure(error)?,
         _ => return Err(format!("expected \"result\" or \"error\", one of both, found {}", shown(line))),
     };
-    Ok(Message::Answer { id, answer })
+    Ok(Message::Response { id, response })
 }
 
-/// Members of an object; a list would be taken for their values in order.
+/// MessageMembers of an object; a list would be taken for their values in order.
 fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     let object = Some(raw.get()).filter(|json| json.starts_with('{'));
     object.and_then(|json| serde_json::from_str(json).ok())
@@ -169,13 +169,13 @@ fn text(result: &RawValue) -> Option<String> {
     }
 }
 
-fn failure(error: &RawValue) -> Result<Answer, String> {
+fn failure(error: &RawValue) -> Result<Response, String> {
     let members: ErrorMembers<'_> = object(error).ok_or_else(|| {
         let found = shown(error.get().as_bytes());
         format!("expected \"error\" to be an object with a string \"message\", found {found}")
     })?;
     // Anything that is no object may be data as well.
-    let data: Data<'_> = members.data.and_then(object).unwrap_or_default();
+    let data: ErrorData<'_> = members.data.and_then(object).unwrap_or_default();
     let string = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
     let mut failure = Failure {
         exception: data.exception.and_then(string).filter(|name| !name.is_empty()).unwrap_or(EXCEPTION.to_owned()),
@@ -184,8 +184,8 @@ fn failure(error: &RawValue) -> Result<Answer, String> {
     };
     match data.retry_later.map(|later| (later.get(), later_of(later))) {
         None | Some(("false" | "null", _)) => {}
-        Some(("true", _)) => return Ok(Answer::Later(None)),
-        Some((_, Some(delay))) => return Ok(Answer::Later(Some(delay))),
+        Some(("true", _)) => return Ok(Response::Later(None)),
+        Some((_, Some(delay))) => return Ok(Response::Later(Some(delay))),
         Some((json, None)) => {
             let found = shown(json.as_bytes());
             failure.error = format!(
@@ -198,7 +198,7 @@ fn failure(error: &RawValue) -> Result<Answer, String> {
         shorten(text);
     }
     failure.backtrace.truncate(BACKTRACE_LINES);
-    Ok(Answer::Error(failure))
+    Ok(Response::Error(failure))
 }
 
 /// A delay as `retry_later` in a task file takes it: at least a millisecond, and no more than a mistake of unit gives.
@@ -234,15 +234,15 @@ mod tests {
         parse(line.as_bytes())
     }
 
-    fn answer(rest: &str) -> Answer {
+    fn response(rest: &str) -> Response {
         match read(&format!("{{\"jsonrpc\":\"2.0\",\"id\":7,{rest}}}")) {
-            Ok(Message::Answer { id: 7, answer }) => answer,
+            Ok(Message::Response { id: 7, response }) => response,
             other => panic!("{other:?}"),
         }
     }
 
-    fn error(data: &str) -> Answer {
-        answer(&format!("\"error\":{{\"code\":1,\"message\":\"boom\",\"data\":{data}}}"))
+    fn error(data: &str) -> Response {
+        response(&format!("\"error\":{{\"code\":1,\"message\":\"boom\",\"data\":{data}}}"))
     }
 
     #[test]
@@ -268,10 +268,14 @@ mod tests {
             (r#"{"b":1,"a":[1e400]}"#, Some(r#"{"b":1,"a":[1e400]}"#)),
             (r#""\ud800""#, Some(r#""\ud800""#)),
         ] {
-            assert_eq!(answer(&format!("\"result\":{json}")), Answer::Result(text.map(str::to_owned)), "{json}");
+            assert_eq!(response(&format!("\"result\":{json}")), Response::Result(text.map(str::to_owned)), "{json}");
         }
-        assert_eq!(answer("\"result\":1,\"more\":{}"), Answer::Result(Some("1".into())));
-        assert_eq!(answer("\"result\":1,\"error\":null"), Answer::Result(Some("1".into())), "as some libraries write");
+        assert_eq!(response("\"result\":1,\"more\":{}"), Response::Result(Some("1".into())));
+        assert_eq!(
+            response("\"result\":1,\"error\":null"),
+            Response::Result(Some("1".into())),
+            "as some libraries write"
+        );
     }
 
     #[test]
@@ -279,17 +283,17 @@ mod tests {
         let full = error(r#"{"exception":"TypeError","backtrace":["a","b"],"more":1}"#);
         let failure = |exception: &str, backtrace: &[&str]| {
             let backtrace = backtrace.iter().map(ToString::to_string).collect();
-            Answer::Error(Failure { backtrace, ..Failure::new(exception, "boom") })
+            Response::Error(Failure { backtrace, ..Failure::new(exception, "boom") })
         };
         assert_eq!(full, failure("TypeError", &["a", "b"]));
         for data in ["null", "1", "\"x\"", "{}", r#"{"exception":1,"backtrace":"x"}"#, r#"{"retry_later":false}"#] {
             assert_eq!(error(data), failure("Error", &[]), "{data}");
         }
-        assert_eq!(answer(r#""error":{"message":"boom"}"#), failure("Error", &[]));
+        assert_eq!(response(r#""error":{"message":"boom"}"#), failure("Error", &[]));
         let long = error(&format!(r#"{{"backtrace":[{}"x"]}}"#, "\"x\",".repeat(1000)));
-        assert!(matches!(long, Answer::Error(failure) if failure.backtrace.len() == BACKTRACE_LINES));
-        let long = answer(&format!(r#""error":{{"message":"{}"}}"#, "ü".repeat(TEXT_CAP)));
-        assert!(matches!(long, Answer::Error(failure) if failure.error.len() <= TEXT_CAP + 3));
+        assert!(matches!(long, Response::Error(failure) if failure.backtrace.len() == BACKTRACE_LINES));
+        let long = response(&format!(r#""error":{{"message":"{}"}}"#, "ü".repeat(TEXT_CAP)));
+        assert!(matches!(long, Response::Error(failure) if failure.error.len() <= TEXT_CAP + 3));
     }
 
     #[test]
@@ -298,11 +302,11 @@ mod tests {
             [("true", None), ("1500", Some(1500)), ("0.5", Some(1)), ("0", Some(1)), ("\"2m\"", Some(120_000))]
         {
             let delay = error(&format!("{{\"retry_later\":{json}}}"));
-            let Answer::Later(delay) = delay else { panic!("{json}: {delay:?}") };
+            let Response::Later(delay) = delay else { panic!("{json}: {delay:?}") };
             assert_eq!(delay.map(|delay| delay.as_millis()), ms, "{json}");
         }
         for json in ["-1", "\"soon\"", "[]", "1e300", "\"11years\"", "1e12"] {
-            let Answer::Error(failure) = error(&format!("{{\"retry_later\":{json}}}")) else { panic!("{json}") };
+            let Response::Error(failure) = error(&format!("{{\"retry_later\":{json}}}")) else { panic!("{json}") };
             assert!(failure.error.starts_with("expected retry_later to be true"), "{}", failure.error);
         }
     }
@@ -320,7 +324,7 @@ mod tests {
 
     #[test]
     fn what_is_no_message_is_told_by_what_was_expected() {
-        for (line, words) in [
+        for (line, stderr) in [
             ("hello", "expected one JSON object a line, found \"hello\""),
             ("", "expected one JSON object a line"),
             ("[]", "expected one JSON object a line"),
@@ -336,7 +340,7 @@ mod tests {
             ("{\"jsonrpc\":\"2.0\",\"id\":1,\"id\":2,\"result\":1}", "expected one JSON object"),
         ] {
             let error = read(line).unwrap_err();
-            assert!(error.starts_with(words), "{line}: {error}");
+            assert!(error.starts_with(stderr), "{line}: {error}");
         }
         assert!(parse(b"\xff\xfe").is_err());
         assert!(read(&"x".repeat(1000)).unwrap_err().len() < 300);

@@ -11,17 +11,16 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::ask::{Ask, Orders};
-use super::fleet::Fleet;
+use super::child_io::{ChildStderr, at, readable, writable};
+use super::child_pool::ChildPool;
 use super::pending::Pending;
+use super::pool_state::{ChildOrders, PerformRequest};
 use super::protocol::{self, Message};
-use super::ready::{at, readable, writable};
-use super::words::Words;
 use crate::event::{Bus, Event};
 use crate::handler::contract::Stop;
 use crate::job::TaskName;
 use crate::process::lines::Lines;
-use crate::process::{Child, Duplex, Line, Output, Tail, sweep, terminate};
+use crate::process::{Child, Duplex, Output, OutputLine, Tail, sweep, terminate};
 use crate::task::handler_spec::Later;
 
 /// How long a process may go on whose stdin or stdout is closed: the end of one is usually that of all.
@@ -43,7 +42,7 @@ const KEPT: usize = 1024 * 1024;
 
 /// Why a session ended.
 #[derive(Debug, PartialEq)]
-pub(super) enum End {
+pub(super) enum SessionEnd {
     /// Nothing more is asked of the child.
     Leave,
     /// The process ended by itself.
@@ -59,7 +58,7 @@ pub(super) enum End {
 /// What woke a session.
 enum Wake {
     Exited,
-    Bell,
+    Notified,
     Readable,
     Writable,
     Late,
@@ -72,7 +71,7 @@ pub(super) struct Session {
     output: Option<Receiver>,
     errors: Output,
     errors_open: bool,
-    words: Words,
+    stderr: ChildStderr,
     lines: Lines,
     /// Requests, of which `written` bytes have gone.
     requests: Vec<u8>,
@@ -86,14 +85,14 @@ pub(super) struct Session {
 }
 
 /// What is left of a child that has ended.
-pub(super) struct Remains {
+pub(super) struct EndedChild {
     pub(super) status: io::Result<ExitStatus>,
     /// The end of its stderr.
     pub(super) tail: Vec<String>,
     /// Jobs that it saw and did not answer, and whether they were to end.
-    pub(super) unanswered: Vec<(Ask, bool)>,
+    pub(super) unanswered: Vec<(PerformRequest, bool)>,
     /// Jobs of which it has not seen a byte.
-    pub(super) unseen: Vec<Ask>,
+    pub(super) unseen: Vec<PerformRequest>,
     /// Did it ever answer?
     pub(super) proven: bool,
 }
@@ -101,14 +100,14 @@ pub(super) struct Remains {
 impl Session {
     pub(super) fn new(duplex: Duplex, task: TaskName, bus: Bus) -> Self {
         let Duplex { child, input, output, errors } = duplex;
-        let words = Words { tail: Tail::default(), bus, task, pid: child.pid().as_raw_pid().unsigned_abs() };
+        let stderr = ChildStderr { tail: Tail::default(), bus, task, pid: child.pid().as_raw_pid().unsigned_abs() };
         Self {
             child,
             input: Some(input),
             output: Some(output),
             errors,
             errors_open: true,
-            words,
+            stderr,
             lines: Lines::default(),
             requests: Vec::new(),
             written: 0,
@@ -120,92 +119,92 @@ impl Session {
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.words.pid
+        self.stderr.pid
     }
 
     /// Waits until the child says that it is ready, and for how many jobs at most if it says so. `unwanted` is asked
     /// whenever the bell rings.
     pub(super) async fn ready(
         &mut self,
-        bell: &Notify,
+        notify: &Notify,
         deadline: Instant,
         unwanted: impl Fn() -> bool,
-    ) -> Result<Option<usize>, End> {
+    ) -> Result<Option<usize>, SessionEnd> {
         loop {
-            if let Some(message) = self.message().map_err(End::Broken)? {
+            if let Some(message) = self.message().map_err(SessionEnd::Broken)? {
                 return match message {
                     Message::Ready { depth } => Ok(depth),
-                    Message::Answer { id, .. } => {
-                        Err(End::Broken(format!("expected the notification \"ready\", found an answer to {id}")))
+                    Message::Response { id, .. } => {
+                        Err(SessionEnd::Broken(format!("expected the notification \"ready\", found an answer to {id}")))
                     }
                 };
             }
-            match self.wake(bell, Some(deadline)).await {
-                Wake::Exited => return Err(End::Exited),
+            match self.wake(notify, Some(deadline)).await {
+                Wake::Exited => return Err(SessionEnd::Exited),
                 Wake::Readable => self.fill(),
-                Wake::Late => return Err(self.fell_silent().unwrap_or(End::Late)),
-                Wake::Bell if unwanted() => return Err(End::Leave),
-                Wake::Bell | Wake::Writable => {}
+                Wake::Late => return Err(self.fell_silent().unwrap_or(SessionEnd::Late)),
+                Wake::Notified if unwanted() => return Err(SessionEnd::Leave),
+                Wake::Notified | Wake::Writable => {}
             }
         }
     }
 
     /// Hands on jobs and answers until there is a reason to end.
-    pub(super) async fn serve(&mut self, fleet: &Fleet, number: u64, bell: &Notify, depth: usize) -> End {
+    pub(super) async fn serve(&mut self, pool: &ChildPool, number: u64, notify: &Notify, depth: usize) -> SessionEnd {
         self.pending = Pending::new(depth);
-        let (mut orders, mut answered, mut looked) = (Orders::default(), 0, Instant::now());
+        let (mut orders, mut answered, mut looked) = (ChildOrders::default(), 0, Instant::now());
         loop {
-            let stays = fleet.report(number, answered, &mut orders);
+            let stays = pool.report(number, answered, &mut orders);
             if !stays {
-                return End::Leave;
+                return SessionEnd::Leave;
             }
-            if let Some(most) = fleet.spec.max_rss.filter(|_| answered > 0 && looked.elapsed() >= LOOK) {
+            if let Some(most) = pool.spec.max_rss.filter(|_| answered > 0 && looked.elapsed() >= LOOK) {
                 looked = Instant::now();
-                self.look_at_memory(fleet, number, most);
+                self.look_at_memory(pool, number, most);
             }
             answered = 0;
-            for ask in orders.asks.drain(..) {
-                self.request(ask);
+            for request in orders.requests.drain(..) {
+                self.push_request(request);
             }
-            for (ticket, stop) in orders.stops.drain(..) {
-                if self.urge(ticket, stop) {
-                    return End::Kill;
+            for (run_id, stop) in orders.stops.drain(..) {
+                if self.urge(run_id, stop) {
+                    return SessionEnd::Kill;
                 }
             }
             self.write();
-            match self.wake(bell, None).await {
-                Wake::Exited => return End::Exited,
+            match self.wake(notify, None).await {
+                Wake::Exited => return SessionEnd::Exited,
                 Wake::Readable => {
                     self.fill();
-                    match self.answers(&fleet.spec.later) {
+                    match self.take_responses(&pool.spec.later) {
                         Ok(count) => answered = count,
-                        Err(broken) => return End::Broken(broken),
+                        Err(broken) => return SessionEnd::Broken(broken),
                     }
                 }
-                Wake::Late => return self.fell_silent().unwrap_or(End::Late),
-                Wake::Bell | Wake::Writable => {}
+                Wake::Late => return self.fell_silent().unwrap_or(SessionEnd::Late),
+                Wake::Notified | Wake::Writable => {}
             }
         }
     }
 
     /// Lets the child end by itself: the end of its stdin, TERM after a while, KILL after another.
-    pub(super) async fn dismiss(&mut self, fleet: &Fleet, bell: &Notify) {
+    pub(super) async fn shut_down(&mut self, pool: &ChildPool, notify: &Notify) {
         self.input = None;
         self.closed = None;
         let (begun, mut asked) = (Instant::now(), Stop::No);
         loop {
-            let end = fleet.deadline();
+            let end = pool.deadline();
             let patience = end.map_or(PATIENCE, |end| PATIENCE.min(end.saturating_duration_since(begun) / 2));
             let until = match asked {
                 Stop::No => Some(begun + patience),
                 Stop::Terminate => Some(end.map_or(begun + patience + GRACE, |end| end.min(begun + patience + GRACE))),
                 Stop::Kill => None,
             };
-            match self.wake(bell, until).await {
+            match self.wake(notify, until).await {
                 Wake::Exited => return,
                 Wake::Late if asked == Stop::No => {
                     asked = Stop::Terminate;
-                    terminate::ask(&self.child);
+                    terminate::term(&self.child);
                 }
                 Wake::Late => {
                     asked = Stop::Kill;
@@ -216,44 +215,44 @@ impl Session {
                     // Whatever it still says, nobody has asked for it.
                     self.lines = Lines::default();
                 }
-                Wake::Bell | Wake::Writable => {}
+                Wake::Notified | Wake::Writable => {}
             }
         }
     }
 
     /// Ends what is left of the child's process group, reads what it wrote last, and reaps it. `grace` is what others of
     /// the group get, once the child itself has ended; what `broken` says, counts for nothing.
-    pub(super) async fn bury(mut self, later: &Later, grace: Duration, broken: bool) -> Remains {
+    pub(super) async fn end_and_reap(mut self, later: &Later, grace: Duration, broken: bool) -> EndedChild {
         if grace.is_zero() {
             terminate::kill(&self.child);
         } else {
-            terminate::ask(&self.child);
+            terminate::term(&self.child);
         }
         self.child.exited().await;
-        terminate::disperse(&self.child, grace, std::future::pending()).await;
+        terminate::end_remaining(&self.child, grace, std::future::pending()).await;
         if !broken {
             self.read_out(later).await;
         }
-        let Self { child, mut errors, mut words, pending, sent, answered, .. } = self;
-        errors.rest(&mut |line| words.take(line)).await;
+        let Self { child, mut errors, mut stderr, pending, sent, answered, .. } = self;
+        errors.rest(&mut |line| stderr.take(line)).await;
         let status = child.reap();
         let (mut unanswered, mut unseen) = (Vec::new(), Vec::new());
         for held in pending.into_order() {
             let stopped = held.asked > Stop::No;
             if held.begin >= sent && !stopped {
-                unseen.push(held.ask);
+                unseen.push(held.request);
             } else {
-                unanswered.push((held.ask, stopped));
+                unanswered.push((held.request, stopped));
             }
         }
-        Remains { status, tail: words.tail.into_lines(), unanswered, unseen, proven: answered > 0 }
+        EndedChild { status, tail: stderr.tail.into_lines(), unanswered, unseen, proven: answered > 0 }
     }
 
     /// Takes the answers of a child that has ended: all that it wrote is in the pipe by now. Its end comes at once, unless
     /// somebody who left its group holds the pipe too.
     async fn read_out(&mut self, later: &Later) {
         let last = Instant::now() + CLOSED;
-        while self.answers(later).is_ok() {
+        while self.take_responses(later).is_ok() {
             let Some(output) = &self.output else { return };
             let silent = timeout_at(last.min(Instant::now() + SILENCE), output.readable()).await.is_err();
             if silent || Instant::now() >= last {
@@ -263,15 +262,15 @@ impl Session {
         }
     }
 
-    async fn wake(&mut self, bell: &Notify, until: Option<Instant>) -> Wake {
-        let Self { child, input, output, errors, errors_open, words, requests, closed, .. } = self;
+    async fn wake(&mut self, notify: &Notify, until: Option<Instant>) -> Wake {
+        let Self { child, input, output, errors, errors_open, stderr, requests, closed, .. } = self;
         let until = until.into_iter().chain(closed.map(|(until, _)| until)).min();
-        let mut sink = |line: Line<'_>| words.take(line);
+        let mut sink = |line: OutputLine<'_>| stderr.take(line);
         loop {
             tokio::select! {
                 biased;
                 () = child.exited() => return Wake::Exited,
-                () = bell.notified() => return Wake::Bell,
+                () = notify.notified() => return Wake::Notified,
                 () = readable(output.as_ref()) => return Wake::Readable,
                 () = writable(input.as_ref().filter(|_| !requests.is_empty())) => return Wake::Writable,
                 more = errors.pump(&mut sink), if *errors_open => *errors_open = more,
@@ -280,15 +279,15 @@ impl Session {
         }
     }
 
-    fn request(&mut self, ask: Ask) {
+    fn push_request(&mut self, request: PerformRequest) {
         let begin = self.sent + u64::try_from(self.requests.len() - self.written).unwrap_or(u64::MAX);
-        let held = self.pending.hold(ask, begin);
-        protocol::perform(&mut self.requests, held.id, &held.ask.job);
+        let held = self.pending.hold(request, begin);
+        protocol::perform(&mut self.requests, held.id, &held.request.job);
     }
 
     /// A job should end. True if only the end of the process is the end of it.
-    fn urge(&mut self, ticket: u64, stop: Stop) -> bool {
-        let Some(held) = self.pending.iter().find(|held| held.ask.ticket == ticket) else { return false };
+    fn urge(&mut self, run_id: u64, stop: Stop) -> bool {
+        let Some(held) = self.pending.iter().find(|held| held.request.run_id == run_id) else { return false };
         let asked_before = std::mem::replace(&mut held.asked, stop);
         if stop == Stop::Terminate && asked_before == Stop::No {
             protocol::cancel(&mut self.requests, held.id);
@@ -351,17 +350,17 @@ impl Session {
     }
 
     /// Hands on all answers that are there; how many.
-    fn answers(&mut self, later: &Later) -> Result<usize, String> {
+    fn take_responses(&mut self, later: &Later) -> Result<usize, String> {
         let mut count = 0;
         while let Some(message) = self.message()? {
-            let Message::Answer { id, answer } = message else {
+            let Message::Response { id, response } = message else {
                 return Err("expected an answer, found the notification \"ready\" once more".to_owned());
             };
             let held = self.pending.take(id).ok_or_else(|| {
                 format!("expected an answer to a request that it holds, found one to {id}, which it does not hold (any more)")
             })?;
-            let outcome = held.outcome(answer, later);
-            held.ask.answer(outcome);
+            let outcome = held.outcome(response, later);
+            held.request.complete(outcome);
             count += 1;
         }
         self.answered += u64::try_from(count).unwrap_or(u64::MAX);
@@ -369,18 +368,18 @@ impl Session {
     }
 
     /// What it means that the time is over: a closed pipe, if there is one.
-    fn fell_silent(&self) -> Option<End> {
+    fn fell_silent(&self) -> Option<SessionEnd> {
         let (_, which) = self.closed.filter(|(until, _)| *until <= Instant::now())?;
-        Some(End::Broken(format!("expected its {which} to stay open, found it closed")))
+        Some(SessionEnd::Broken(format!("expected its {which} to stay open, found it closed")))
     }
 
-    fn look_at_memory(&self, fleet: &Fleet, number: u64, most: u64) {
+    fn look_at_memory(&self, pool: &ChildPool, number: u64, most: u64) {
         if let Some(resident) = sweep::resident_bytes(self.pid()).filter(|resident| *resident > most) {
-            fleet.retire(number);
-            let (task, pid, answered) = (&fleet.task, self.pid(), self.answered);
+            pool.retire(number);
+            let (task, pid, answered) = (&pool.task, self.pid(), self.answered);
             let [resident, most] =
                 [resident, most].map(|bytes| bytesize::ByteSize::b(bytes).display().si().to_string());
-            fleet.bus.emit(Event::Notice {
+            pool.bus.emit(Event::Notice {
                 text: format!(
                     "task \"{task}\": child {pid} is replaced after {answered} jobs, for it has {resident} in memory, \
                      more than max_rss, {most}"

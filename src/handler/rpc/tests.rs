@@ -20,7 +20,7 @@ use crate::job::{Failure, Outcome, TaskName};
 use crate::process::{mark, sweep};
 use crate::task::handler_spec::{Later, Place, RpcSpec};
 
-/// Words for scripts: `say ready`, `id LINE` puts the request's id into $id, `ok ID RESULT`, `no ID ERROR`.
+/// ChildStderr for scripts: `say ready`, `id LINE` puts the request's id into $id, `ok ID RESULT`, `no ID ERROR`.
 const WORDS: &str = r#"#!/bin/sh
 ready() { printf '{"jsonrpc":"2.0","method":"ready"%s}\n' "$1"; }
 id() { id=${1#*\"id\":}; id=${id%%[,\}]*}; }
@@ -262,8 +262,8 @@ async fn a_crash_ends_exactly_the_jobs_that_the_child_held() {
     let waiting: Vec<Run> = (0..3).map(|_| scene.begin("[\"fine\"]")).collect();
     let failed = crash(ended(crashing).await);
     assert_eq!(failed.exception, "Crash");
-    let words = format!("task \"test\": child {before} was killed by signal 9 (SIGKILL) while it held ");
-    assert!(failed.error.starts_with(&words), "{}", failed.error);
+    let stderr = format!("task \"test\": child {before} was killed by signal 9 (SIGKILL) while it held ");
+    assert!(failed.error.starts_with(&stderr), "{}", failed.error);
     assert_eq!(failed.backtrace, ["hello", "last words"]);
     let grandchild = fs::read_to_string(scene.folder.path().join("grandchild")).unwrap();
     assert!(!lives(grandchild.trim().parse().unwrap()), "its group is gone when the jobs are told");
@@ -278,7 +278,7 @@ async fn a_crash_ends_exactly_the_jobs_that_the_child_held() {
     assert_ne!(scene.result("[\"fine\"]").await, before);
     let told = scene.told();
     assert!(told.contains(&"test said last words".to_owned()), "{told:?}");
-    assert!(told.iter().any(|text| text.starts_with(&words) && text.ends_with("; they are cut off")), "{told:?}");
+    assert!(told.iter().any(|text| text.starts_with(&stderr) && text.ends_with("; they are cut off")), "{told:?}");
 }
 
 #[tokio::test]
@@ -298,8 +298,8 @@ async fn garbage_ends_the_child_and_says_what_was_expected() {
         assert!(failed.error.contains(expected), "{word}: {}", failed.error);
         let told = scene.told();
         let pid = *scene.pids().last().unwrap();
-        let words = format!("task \"test\": child {pid} broke the protocol and is killed: ");
-        assert!(told.iter().any(|text| text.starts_with(&words) && text.contains(expected)), "{word}: {told:?}");
+        let stderr = format!("task \"test\": child {pid} broke the protocol and is killed: ");
+        assert!(told.iter().any(|text| text.starts_with(&stderr) && text.contains(expected)), "{word}: {told:?}");
         assert!(!lives(pid), "{word}");
     }
     // The first answer counts, the second ends the child.
@@ -359,7 +359,7 @@ async fn a_job_that_must_end_is_killed_with_its_child() {
     hanging.1.send_replace(Stop::Kill);
     assert_eq!(ended(hanging).await, Outcome::Interrupted);
     assert!(!lives(scene.pids()[0]));
-    // Held, or not yet: then it waits for the next child, and hangs there.
+    // PendingJob, or not yet: then it waits for the next child, and hangs there.
     let pending = other.1.clone();
     tokio::select! {
         outcome = ended(other) => {
@@ -485,10 +485,10 @@ async fn what_a_child_has_not_seen_is_given_to_the_next() {
     // The first request fills the pipe, so that the second has to wait behind it.
     let big = scene.begin(&format!("[\"{}\"]", "x".repeat(1_000_000)));
     eventually("the child is there", || scene.pids().len() == 1).await;
-    let fleet = scene.rpc.fleet();
-    eventually("both are its", || fleet.held() == 1).await;
+    let pool = scene.rpc.pool();
+    eventually("both are its", || pool.held() == 1).await;
     let small = scene.begin("[]");
-    eventually("both are its", || fleet.held() == 2).await;
+    eventually("both are its", || pool.held() == 2).await;
     scene.write("second");
     scene.write("gate");
     crash(ended(big).await);
@@ -548,7 +548,7 @@ async fn a_new_instance_has_new_children() {
 async fn secrets_and_the_service_managers_variables_are_kept_from_children() {
     // A test cannot set variables of its own process, so it looks at the command's words instead.
     let scene = scene(PLAIN, deep(3));
-    let shown = format!("{:?}", command(&scene.rpc.fleet(), "00ff"));
+    let shown = format!("{:?}", command(&scene.rpc.pool(), "00ff"));
     for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED, "WINDLASS_JOB_ID", "WINDLASS_DEPTH"]) {
         assert!(shown.contains(&format!("{name:?}")), "{name} in {shown}");
     }

@@ -11,7 +11,7 @@ const SHOWN: usize = 80;
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Answer {
+struct HookAnswer {
     allow: Option<bool>,
     reason: Option<String>,
     clear: Option<bool>,
@@ -22,8 +22,10 @@ pub(super) fn decision(text: &str) -> Result<Decision, String> {
     const EXPECTED: &str = "{\"allow\":true} or {\"allow\":false,\"reason\":\"...\"}";
     let Some(answer) = read(text, EXPECTED)? else { return Ok(Decision::Allow) };
     match answer {
-        Answer { allow: Some(true), clear: None, .. } => Ok(Decision::Allow),
-        Answer { allow: Some(false), clear: None, reason } => Ok(Decision::Deny { reason: reason.unwrap_or_default() }),
+        HookAnswer { allow: Some(true), clear: None, .. } => Ok(Decision::Allow),
+        HookAnswer { allow: Some(false), clear: None, reason } => {
+            Ok(Decision::Deny { reason: reason.unwrap_or_default() })
+        }
         _ => Err(unlike(text, EXPECTED, None)),
     }
 }
@@ -32,7 +34,7 @@ pub(super) fn decision(text: &str) -> Result<Decision, String> {
 pub(super) fn nothing(text: &str) -> Result<(), String> {
     const EXPECTED: &str = "no answer, for the job is on its queue already";
     match read(text, EXPECTED)? {
-        None | Some(Answer { allow: None | Some(true), reason: None, clear: None }) => Ok(()),
+        None | Some(HookAnswer { allow: None | Some(true), reason: None, clear: None }) => Ok(()),
         Some(_) => Err(unlike(text, EXPECTED, None)),
     }
 }
@@ -42,13 +44,13 @@ pub(super) fn clears(text: &str) -> Result<bool, String> {
     const EXPECTED: &str = "no answer, or {\"clear\":true} to take a failure for done";
     match read(text, EXPECTED)? {
         None => Ok(false),
-        Some(Answer { allow: None | Some(true), reason: None, clear }) => Ok(clear.unwrap_or(false)),
+        Some(HookAnswer { allow: None | Some(true), reason: None, clear }) => Ok(clear.unwrap_or(false)),
         Some(_) => Err(unlike(text, EXPECTED, None)),
     }
 }
 
 /// `None` for no answer at all.
-fn read(text: &str, expected: &str) -> Result<Option<Answer>, String> {
+fn read(text: &str, expected: &str) -> Result<Option<HookAnswer>, String> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);

@@ -1,12 +1,51 @@
-//! Takes its time.
+//! The builtins that every daemon has: `noop`, `log` and `sleep`.
 
 use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::event::{Bus, Event, Kind, Stream};
 use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
 use crate::job::{Failure, Outcome};
+
+/// `builtin = "noop"`: every job succeeds at once.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Noop;
+
+impl Handler for Noop {
+    fn begin(&self, _job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
+        Begun::Ended(Outcome::Success { result: None })
+    }
+}
+
+/// `builtin = "log"`: the arguments are logged as the job's output, as a program would print them.
+#[derive(Debug, Clone)]
+pub struct Log {
+    bus: Bus,
+}
+
+impl Log {
+    /// A log handler that speaks through this bus.
+    #[must_use]
+    pub fn new(bus: Bus) -> Self {
+        Self { bus }
+    }
+}
+
+impl Handler for Log {
+    fn begin(&self, job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
+        if self.bus.wants(Kind::Output) {
+            self.bus.emit(Event::Output {
+                id: job.identity.id,
+                task: job.task.name.clone(),
+                stream: Stream::Stdout,
+                line: String::from_utf8_lossy(&job.args).into_owned(),
+            });
+        }
+        Begun::Ended(Outcome::Success { result: None })
+    }
+}
 
 /// `builtin = "sleep"`: waits for as long as its first argument says, a number of milliseconds,
 /// `{"ms": number}` or a duration such as `"2s"`.

@@ -16,8 +16,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::ask::{Ask, Orders};
-use super::member::{Badge, Member, Phase, State};
+use super::pool_state::{ChildOrders, ChildParams, ChildPhase, PerformRequest, PoolState, PooledChild};
 use crate::event::{Bus, Event};
 use crate::handler::contract::{Done, Invocation, Stop};
 use crate::job::{Failure, Outcome, TaskName};
@@ -25,7 +24,7 @@ use crate::task::handler_spec::RpcSpec;
 
 /// How a child's life ended, as far as the next one's start is concerned.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Parting {
+pub(super) enum ChildEnd {
     /// As it was asked to.
     Asked,
     /// In any other way: the next one waits.
@@ -34,43 +33,43 @@ pub(super) enum Parting {
 
 /// The children of a task.
 #[derive(Debug)]
-pub(super) struct Fleet {
+pub(super) struct ChildPool {
     pub(super) spec: RpcSpec,
     pub(super) task: TaskName,
     pub(super) bus: Bus,
     /// Starts a child's life on a runtime.
-    begin: fn(Arc<Self>, Badge, &Handle),
-    state: Mutex<State>,
+    begin: fn(Arc<Self>, ChildParams, &Handle),
+    state: Mutex<PoolState>,
     /// Rung when a child is gone.
     gone: Notify,
 }
 
-impl Fleet {
-    pub(super) fn new(spec: RpcSpec, task: TaskName, bus: Bus, begin: fn(Arc<Self>, Badge, &Handle)) -> Self {
+impl ChildPool {
+    pub(super) fn new(spec: RpcSpec, task: TaskName, bus: Bus, begin: fn(Arc<Self>, ChildParams, &Handle)) -> Self {
         Self { spec, task, bus, begin, state: Mutex::default(), gone: Notify::new() }
     }
 
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, PoolState> {
         // Whoever panicked under it left nothing half done: every change is a few assignments.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A job comes; the number by which it can be stopped. Children are started on the runtime.
-    pub(super) fn ask(self: &Arc<Self>, job: Invocation, done: Done, runtime: &Handle) -> u64 {
+    pub(super) fn perform(self: &Arc<Self>, job: Invocation, done: Done, runtime: &Handle) -> u64 {
         let mut state = self.lock();
         state.belong_to(&job.instance);
-        state.tickets += 1;
-        let ticket = state.tickets;
-        let all_busy = !state.members.iter().any(Member::is_idle);
+        state.last_run += 1;
+        let run_id = state.last_run;
+        let all_busy = !state.children.iter().any(PooledChild::is_idle);
         let suspect = self.is_suspect(&job);
-        let ask = Ask { ticket, job, done };
-        if suspect { &mut state.suspects } else { &mut state.waiting }.push_back(ask);
+        let request = PerformRequest { run_id, job, done };
+        if suspect { &mut state.suspects } else { &mut state.waiting }.push_back(request);
         state.distribute(&self.spec);
         if state.runtime.is_none() {
             state.runtime = Some(runtime.clone());
         }
-        self.staff(&mut state, all_busy);
-        ticket
+        self.start_children(&mut state, all_busy);
+        run_id
     }
 
     /// Must this job be alone in its child?
@@ -79,20 +78,20 @@ impl Fleet {
     }
 
     /// A job should end. One that still waits ends here.
-    pub(super) fn urge(&self, ticket: u64, stop: Stop) {
+    pub(super) fn urge(&self, run_id: u64, stop: Stop) {
         let mut state = self.lock();
-        let State { waiting, suspects, members, .. } = &mut *state;
+        let PoolState { waiting, suspects, children, .. } = &mut *state;
         for queue in [waiting, suspects] {
-            if let Some(at) = queue.iter().position(|ask| ask.ticket == ticket) {
-                if let Some(ask) = queue.remove(at) {
-                    ask.answer(Outcome::Interrupted);
+            if let Some(at) = queue.iter().position(|request| request.run_id == run_id) {
+                if let Some(request) = queue.remove(at) {
+                    request.complete(Outcome::Interrupted);
                 }
                 return;
             }
         }
-        for member in members {
-            member.orders.stops.push((ticket, stop));
-            member.bell.notify_one();
+        for child in children {
+            child.orders.stops.push((run_id, stop));
+            child.notify.notify_one();
         }
     }
 
@@ -100,8 +99,8 @@ impl Fleet {
     pub(super) fn close(&self, end: Option<Instant>) {
         let mut state = self.lock();
         state.closing = Some(end.or(state.closing.flatten()));
-        for member in &state.members {
-            member.bell.notify_one();
+        for child in &state.children {
+            child.notify.notify_one();
         }
     }
 
@@ -112,7 +111,7 @@ impl Fleet {
             tokio::pin!(gone);
             // Before the look, so that nobody goes unseen in between.
             gone.as_mut().enable();
-            if self.lock().members.is_empty() {
+            if self.lock().children.is_empty() {
                 return;
             }
             gone.await;
@@ -127,10 +126,10 @@ impl Fleet {
     /// A child is ready for so many jobs.
     pub(super) fn ready(&self, number: u64, depth: usize) {
         let mut state = self.lock();
-        if let Some(member) = state.member(number) {
-            member.depth = depth;
-            if member.phase == Phase::Starting {
-                member.phase = Phase::Ready;
+        if let Some(child) = state.child(number) {
+            child.depth = depth;
+            if child.phase == ChildPhase::Starting {
+                child.phase = ChildPhase::Ready;
             }
         }
         state.distribute(&self.spec);
@@ -141,18 +140,18 @@ impl Fleet {
         let mut state = self.lock();
         let idle = state.waiting.is_empty() && state.suspects.is_empty();
         let closing = state.closing.is_some();
-        state.member(number).is_none_or(|member| member.phase == Phase::Leaving) || (closing && idle)
+        state.child(number).is_none_or(|child| child.phase == ChildPhase::Leaving) || (closing && idle)
     }
 
     /// A child has answered so many jobs, and takes what there is for it. False when it should go: it holds nothing,
     /// and nothing more will come.
-    pub(super) fn report(&self, number: u64, answered: usize, orders: &mut Orders) -> bool {
+    pub(super) fn report(&self, number: u64, answered: usize, orders: &mut ChildOrders) -> bool {
         let mut state = self.lock();
         let mut proven = false;
-        if let Some(member) = state.member(number).filter(|_| answered > 0) {
-            member.held = member.held.saturating_sub(answered);
-            member.alone &= member.held > 0;
-            proven = !std::mem::replace(&mut member.proven, true);
+        if let Some(child) = state.child(number).filter(|_| answered > 0) {
+            child.held = child.held.saturating_sub(answered);
+            child.alone &= child.held > 0;
+            proven = !std::mem::replace(&mut child.proven, true);
         }
         if proven {
             (state.failures, state.not_before) = (0, None);
@@ -162,57 +161,57 @@ impl Fleet {
         }
         let idle = state.waiting.is_empty() && state.suspects.is_empty();
         let closing = state.closing.is_some();
-        let Some(member) = state.member(number) else { return false };
-        std::mem::swap(&mut member.orders, orders);
-        if closing && idle && member.held == 0 {
-            member.phase = Phase::Leaving;
+        let Some(child) = state.child(number) else { return false };
+        std::mem::swap(&mut child.orders, orders);
+        if closing && idle && child.held == 0 {
+            child.phase = ChildPhase::Leaving;
         }
-        member.phase != Phase::Leaving || member.held > 0
+        child.phase != ChildPhase::Leaving || child.held > 0
     }
 
     /// How many jobs children hold.
     #[cfg(test)]
     pub(super) fn held(&self) -> usize {
-        self.lock().members.iter().filter(|member| member.phase == Phase::Ready).map(|member| member.held).sum()
+        self.lock().children.iter().filter(|child| child.phase == ChildPhase::Ready).map(|child| child.held).sum()
     }
 
     /// A child gets nothing more.
     pub(super) fn retire(&self, number: u64) {
-        if let Some(member) = self.lock().member(number) {
-            member.phase = Phase::Leaving;
-            member.bell.notify_one();
+        if let Some(child) = self.lock().child(number) {
+            child.phase = ChildPhase::Leaving;
+            child.notify.notify_one();
         }
     }
 
     /// A child is gone. What it was given and never saw goes to others.
-    pub(super) fn part(self: &Arc<Self>, number: u64, unseen: Vec<Ask>, parting: Parting) {
+    pub(super) fn child_ended(self: &Arc<Self>, number: u64, unseen: Vec<PerformRequest>, child_end: ChildEnd) {
         let mut state = self.lock();
         let orders = state.remove(number);
-        for ask in unseen.into_iter().chain(orders.asks).rev() {
-            if self.is_suspect(&ask.job) { &mut state.suspects } else { &mut state.waiting }.push_front(ask);
+        for request in unseen.into_iter().chain(orders.requests).rev() {
+            if self.is_suspect(&request.job) { &mut state.suspects } else { &mut state.waiting }.push_front(request);
         }
-        if parting == Parting::Unasked {
+        if child_end == ChildEnd::Unasked {
             state.count_failure();
         }
         state.distribute(&self.spec);
-        self.staff(&mut state, false);
+        self.start_children(&mut state, false);
         self.gone.notify_waiters();
     }
 
     /// A child came to nothing before it was ready. Unless others may serve them, those that wait fail with it.
-    pub(super) fn stillborn(self: &Arc<Self>, number: u64, failure: &Failure) {
+    pub(super) fn failed_start(self: &Arc<Self>, number: u64, failure: &Failure) {
         let mut state = self.lock();
         state.remove(number);
         let delay = state.count_failure();
         let mut failed = 0;
-        if !state.members.iter().any(|member| member.phase != Phase::Leaving) {
-            let State { waiting, suspects, .. } = &mut *state;
-            for ask in suspects.drain(..).chain(waiting.drain(..)) {
+        if !state.children.iter().any(|child| child.phase != ChildPhase::Leaving) {
+            let PoolState { waiting, suspects, .. } = &mut *state;
+            for request in suspects.drain(..).chain(waiting.drain(..)) {
                 failed += 1;
-                ask.answer(Outcome::Failure(failure.clone()));
+                request.complete(Outcome::Failure(failure.clone()));
             }
         }
-        self.staff(&mut state, false);
+        self.start_children(&mut state, false);
         drop(state);
         self.gone.notify_waiters();
         let (error, wait) = (&failure.error, humantime::format_duration(delay));
@@ -220,7 +219,7 @@ impl Fleet {
     }
 
     /// A child's task was dropped with all that it held: its runtime goes down.
-    pub(super) fn lose(&self, number: u64) {
+    pub(super) fn child_lost(&self, number: u64) {
         self.lock().remove(number);
         self.gone.notify_waiters();
     }
@@ -230,11 +229,10 @@ impl Fleet {
     }
 
     /// Starts children for jobs that wait, and one more if a job came while `all_busy`.
-    fn staff(self: &Arc<Self>, state: &mut State, all_busy: bool) {
+    fn start_children(self: &Arc<Self>, state: &mut PoolState, all_busy: bool) {
         loop {
-            let starting = state.members.iter().filter(|member| member.phase == Phase::Starting);
-            let (starting, coming) =
-                starting.fold((0, 0), |(count, places), member| (count + 1, places + member.depth));
+            let starting = state.children.iter().filter(|child| child.phase == ChildPhase::Starting);
+            let (starting, coming) = starting.fold((0, 0), |(count, places), child| (count + 1, places + child.depth));
             let queued = state.waiting.len() + state.suspects.len();
             let wanted = if starting == 0 {
                 queued > 0 || (all_busy && state.closing.is_none())
@@ -242,25 +240,25 @@ impl Fleet {
                 // After a failure one at a time.
                 queued > coming && state.failures == 0
             };
-            if !wanted || state.members.len() >= self.spec.processes {
+            if !wanted || state.children.len() >= self.spec.processes {
                 return;
             }
             let (Some(instance), Some(runtime)) = (state.instance.clone(), state.runtime.clone()) else { return };
             state.numbers += 1;
-            let (number, bell) = (state.numbers, Arc::new(Notify::new()));
-            state.members.push(Member {
+            let (number, notify) = (state.numbers, Arc::new(Notify::new()));
+            state.children.push(PooledChild {
                 number,
-                phase: Phase::Starting,
+                phase: ChildPhase::Starting,
                 depth: self.spec.depth,
                 held: 0,
                 given: 0,
                 proven: false,
                 alone: false,
-                orders: Orders::default(),
-                bell: Arc::clone(&bell),
+                orders: ChildOrders::default(),
+                notify: Arc::clone(&notify),
             });
-            let badge = Badge { number, bell, instance, not_before: state.not_before };
-            (self.begin)(Arc::clone(self), badge, &runtime);
+            let params = ChildParams { number, notify, instance, not_before: state.not_before };
+            (self.begin)(Arc::clone(self), params, &runtime);
         }
     }
 }

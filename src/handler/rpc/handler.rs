@@ -10,7 +10,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
 use super::child;
-use super::fleet::Fleet;
+use super::child_pool::ChildPool;
 use crate::event::Bus;
 use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept, Stop, stopped};
 use crate::job::{Outcome, TaskName};
@@ -25,7 +25,7 @@ pub struct Rpc {
 
 /// Children end when neither the handler nor a run of it is left.
 #[derive(Debug)]
-struct Owner(Arc<Fleet>);
+struct Owner(Arc<ChildPool>);
 
 impl Drop for Owner {
     fn drop(&mut self) {
@@ -37,11 +37,11 @@ impl Rpc {
     /// A handler as `[run]` of this task says it; what children say goes to the bus.
     #[must_use]
     pub fn new(spec: RpcSpec, task: TaskName, bus: Bus) -> Self {
-        Self { owner: Arc::new(Owner(Arc::new(Fleet::new(spec, task, bus, child::begin)))) }
+        Self { owner: Arc::new(Owner(Arc::new(ChildPool::new(spec, task, bus, child::begin)))) }
     }
 
     #[cfg(test)]
-    pub(super) fn fleet(&self) -> Arc<Fleet> {
+    pub(super) fn pool(&self) -> Arc<ChildPool> {
         Arc::clone(&self.owner.0)
     }
 }
@@ -56,27 +56,27 @@ impl Handler for Rpc {
     }
 
     fn retire(&self, end: Instant) -> BoxFuture<'static, ()> {
-        let fleet = Arc::clone(&self.owner.0);
-        fleet.close(Some(end));
-        Box::pin(async move { fleet.emptied().await })
+        let pool = Arc::clone(&self.owner.0);
+        pool.close(Some(end));
+        Box::pin(async move { pool.emptied().await })
     }
 }
 
 impl Keeper for Rpc {
     fn keep(&self, job: Invocation, done: Done, runtime: &Handle) -> Box<dyn Kept> {
         let owner = Arc::clone(&self.owner);
-        let ticket = owner.0.ask(job, done, runtime);
-        Box::new(Ticket { owner, number: ticket })
+        let run_id = owner.0.perform(job, done, runtime);
+        Box::new(KeptRun { owner, number: run_id })
     }
 }
 
 /// A run that the fleet keeps.
-struct Ticket {
+struct KeptRun {
     owner: Arc<Owner>,
     number: u64,
 }
 
-impl Kept for Ticket {
+impl Kept for KeptRun {
     fn urge(&self, stop: Stop) {
         self.owner.0.urge(self.number, stop);
     }
@@ -89,8 +89,8 @@ async fn run(owner: Arc<Owner>, job: Invocation, mut stop: watch::Receiver<Stop>
     let (reply, answer) = oneshot::channel();
     // Whoever does not wait any more needs no answer.
     let done = Done::new(move |outcome| drop(reply.send(outcome)));
-    let ticket = owner.0.ask(job, done, &Handle::current());
-    let mut wait = Wait { fleet: &owner.0, ticket, answer: Some(answer) };
+    let run_id = owner.0.perform(job, done, &Handle::current());
+    let mut wait = Wait { pool: &owner.0, run_id, answer: Some(answer) };
     let mut asked = Stop::No;
     loop {
         tokio::select! {
@@ -98,7 +98,7 @@ async fn run(owner: Arc<Owner>, job: Invocation, mut stop: watch::Receiver<Stop>
             outcome = wait.answered() => return outcome,
             urgency = stopped(&mut stop, asked) => {
                 asked = urgency;
-                owner.0.urge(ticket, urgency);
+                owner.0.urge(run_id, urgency);
             }
         }
     }
@@ -106,8 +106,8 @@ async fn run(owner: Arc<Owner>, job: Invocation, mut stop: watch::Receiver<Stop>
 
 /// A run that waits for its answer. One that is forgotten must not go on.
 struct Wait<'f> {
-    fleet: &'f Fleet,
-    ticket: u64,
+    pool: &'f ChildPool,
+    run_id: u64,
     answer: Option<oneshot::Receiver<Outcome>>,
 }
 
@@ -123,7 +123,7 @@ impl Wait<'_> {
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
         if self.answer.is_some() {
-            self.fleet.urge(self.ticket, Stop::Kill);
+            self.pool.urge(self.run_id, Stop::Kill);
         }
     }
 }

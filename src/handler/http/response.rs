@@ -6,7 +6,7 @@ use hyper::StatusCode;
 use hyper::body::{Body as _, Incoming};
 use hyper::http::{HeaderMap, header};
 
-use super::pool::Lease;
+use super::connection_pool::ConnectionLease;
 use super::retry_after;
 use crate::task::handler_spec::Later;
 
@@ -23,7 +23,7 @@ const TARGET_CAP: usize = 200;
 
 /// What a status means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+pub(super) enum StatusMeaning {
     /// The job is done, if the answer is whole.
     Done,
     /// Not now; when then.
@@ -33,22 +33,24 @@ pub(super) enum Verdict {
 }
 
 /// Judges an answer by its head. `earlier` says how often the job was put off before.
-pub(super) fn judge(status: StatusCode, headers: &HeaderMap, earlier: u32, later: Later, now_s: i64) -> Verdict {
+pub(super) fn judge(status: StatusCode, headers: &HeaderMap, earlier: u32, later: Later, now_s: i64) -> StatusMeaning {
     let code = status.as_u16();
     match code {
-        200..=299 => Verdict::Done,
-        429 | 503 if earlier < later.limit => Verdict::Later(retry_after::read(headers, now_s).unwrap_or(later.delay)),
+        200..=299 => StatusMeaning::Done,
+        429 | 503 if earlier < later.limit => {
+            StatusMeaning::Later(retry_after::read(headers, now_s).unwrap_or(later.delay))
+        }
         429 | 503 => {
             let times = u64::from(earlier) + 1;
-            Verdict::Failed(format!("{code} (later) {times} times; retry_later_limit is {}", later.limit))
+            StatusMeaning::Failed(format!("{code} (later) {times} times; retry_later_limit is {}", later.limit))
         }
         300..=399 => {
             let target = headers.get(header::LOCATION).map(|value| String::from_utf8_lossy(value.as_bytes()));
             let target = target.map(|to| to.chars().take(TARGET_CAP).collect::<String>());
             let target = target.map(|to| format!(", to {to}")).unwrap_or_default();
-            Verdict::Failed(format!("{code}, a redirect{target}: redirects are not followed"))
+            StatusMeaning::Failed(format!("{code}, a redirect{target}: redirects are not followed"))
         }
-        _ => Verdict::Failed(match status.canonical_reason() {
+        _ => StatusMeaning::Failed(match status.canonical_reason() {
             Some(reason) => format!("{code} {reason}"),
             None => code.to_string(),
         }),
@@ -56,7 +58,7 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, earlier: u32, later
 }
 
 /// How the reading of a body ended.
-pub(super) enum End {
+pub(super) enum BodyEnd {
     /// At its own end.
     Whole,
     /// It is longer than we read.
@@ -66,23 +68,28 @@ pub(super) enum End {
 }
 
 /// Reads a body, and keeps at most `keep` bytes of it.
-pub(super) async fn read(lease: &mut Lease<'_>, body: &mut Incoming, keep: usize, kept: &mut Vec<u8>) -> End {
+pub(super) async fn read(
+    lease: &mut ConnectionLease<'_>,
+    body: &mut Incoming,
+    keep: usize,
+    kept: &mut Vec<u8>,
+) -> BodyEnd {
     let mut seen = 0;
     while !body.is_end_stream() {
         match lease.frame(body).await {
             None => break,
-            Some(Err(error)) => return End::Broken(error),
+            Some(Err(error)) => return BodyEnd::Broken(error),
             Some(Ok(frame)) => {
                 let Some(data) = frame.data_ref() else { continue };
                 kept.extend_from_slice(&data[..data.len().min(keep - kept.len())]);
                 seen += data.len();
                 if seen > READ_CAP {
-                    return End::Long;
+                    return BodyEnd::Long;
                 }
             }
         }
     }
-    End::Whole
+    BodyEnd::Whole
 }
 
 /// Bytes as text; what was cut in the middle of a letter ends before it.
@@ -104,7 +111,7 @@ pub(super) fn lines(bytes: Vec<u8>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn judged(code: u16, earlier: u32, name: header::HeaderName, value: &'static str) -> Verdict {
+    fn judged(code: u16, earlier: u32, name: header::HeaderName, value: &'static str) -> StatusMeaning {
         let mut headers = HeaderMap::new();
         headers.insert(name, header::HeaderValue::from_static(value));
         judge(StatusCode::from_u16(code).unwrap(), &headers, earlier, Later::default(), 0)
@@ -113,13 +120,13 @@ mod tests {
     #[test]
     fn the_status_alone_decides() {
         let plain = |code| judged(code, 0, header::SERVER, "x");
-        let failed = |text: &str| Verdict::Failed(text.to_owned());
+        let failed = |text: &str| StatusMeaning::Failed(text.to_owned());
         for code in [200, 201, 204, 299] {
-            assert_eq!(plain(code), Verdict::Done);
+            assert_eq!(plain(code), StatusMeaning::Done);
         }
         for code in [429, 503] {
-            assert_eq!(plain(code), Verdict::Later(Duration::from_secs(30)));
-            assert_eq!(judged(code, 24, header::RETRY_AFTER, "7"), Verdict::Later(Duration::from_secs(7)));
+            assert_eq!(plain(code), StatusMeaning::Later(Duration::from_secs(30)));
+            assert_eq!(judged(code, 24, header::RETRY_AFTER, "7"), StatusMeaning::Later(Duration::from_secs(7)));
         }
         assert_eq!(judged(503, 25, header::RETRY_AFTER, "7"), failed("503 (later) 26 times; retry_later_limit is 25"));
         assert_eq!(plain(404), failed("404 Not Found"));

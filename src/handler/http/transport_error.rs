@@ -11,7 +11,7 @@ use crate::job::Failure;
 
 /// Why there was no answer to a request. The words go on after the server's name and a colon.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Trouble {
+pub(super) enum TransportError {
     /// No connection: nobody was asked to do anything.
     #[error("{0}")]
     Connect(String),
@@ -29,7 +29,7 @@ pub(super) enum Trouble {
     Protocol(String),
 }
 
-impl Trouble {
+impl TransportError {
     /// A name that no resolver knows.
     pub(super) fn unknown_host(host: &str, error: &io::Error) -> Self {
         Self::Connect(format!("the address of {host} cannot be found: {error}"))

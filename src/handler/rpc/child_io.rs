@@ -1,0 +1,48 @@
+//! The pipes of a child: its stderr, and waits for pipes that may be closed already.
+
+use tokio::net::unix::pipe::{Receiver, Sender};
+use tokio::time::{Instant, sleep_until};
+
+use crate::event::{Bus, Event, Kind};
+use crate::job::TaskName;
+use crate::process::{OutputLine, Tail};
+
+/// What a child writes to stderr: told as it comes, and the last of it kept.
+pub(super) struct ChildStderr {
+    pub(super) tail: Tail,
+    pub(super) bus: Bus,
+    pub(super) task: TaskName,
+    pub(super) pid: u32,
+}
+
+impl ChildStderr {
+    pub(super) fn take(&mut self, line: OutputLine<'_>) {
+        self.tail.push(line.text);
+        if self.bus.wants(Kind::Output) {
+            let line = line.text.to_owned();
+            self.bus.emit(Event::ChildOutput { task: self.task.clone(), pid: self.pid, line });
+        }
+    }
+}
+
+pub(super) async fn readable(output: Option<&Receiver>) {
+    match output {
+        // An error shows again at the read, which then ends this pipe.
+        Some(output) => drop(output.readable().await),
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn writable(input: Option<&Sender>) {
+    match input {
+        Some(input) => drop(input.writable().await),
+        None => std::future::pending().await,
+    }
+}
+
+pub(super) async fn at(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}
