@@ -14,7 +14,7 @@
 
 #[cfg(feature = "cli")]
 pub use crate::cli::Program;
-pub use crate::client::enqueue::Placed;
+pub use crate::client::enqueue::EnqueueOutcome;
 pub use crate::client::{Client, ClientError, Request, RequestError};
 #[cfg(feature = "daemon")]
 pub use crate::handler::contract::{Handler, Stop};

@@ -26,8 +26,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     }
     let client = Client::connect(&store, "resque").await?;
     match client.enqueue(&request, false).await? {
-        (job, Placed::Enqueued { .. }) => println!("{} is enqueued on {}", job.task, job.queue),
-        (job, Placed::Refused(refusal)) => println!("{} was refused: {refusal:?}", job.task),
+        (job, EnqueueOutcome::Enqueued { .. }) => println!("{} is enqueued on {}", job.task, job.queue),
+        (job, EnqueueOutcome::Refused(refusal)) => println!("{} was refused: {refusal:?}", job.task),
     }
     Ok(())
 }

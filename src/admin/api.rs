@@ -7,18 +7,17 @@ use std::sync::Arc;
 
 use super::delayed::{self, DelayedPage, DueView, TimeView};
 use super::error::AdminError;
-use super::failed::{self, FailedPage, Found, RetryOutcome};
+use super::failed::{self, FailedPage, FoundFailure, RetryOutcome};
 use super::jobs::{self, JobsDeleted};
 use super::locks::{self, LockView};
 use super::overview::{self, Details, LeaderView, StatsView};
-use super::periodic::{self, Started};
+use super::periodic::{self, StartOutcome};
 use super::queues::{self, QueueDeleted, QueuePage};
-use super::workers::{self, Cleaned, WorkerView};
+use super::workers::{self, CleanedWorker, WorkerView};
 use crate::client::delay::OnDuplicate;
-use crate::client::enqueue::{Client, Placed};
-use crate::client::error::ClientError;
+use crate::client::enqueue::{Client, ClientError, EnqueueOutcome};
 use crate::client::moment::Moment;
-use crate::client::request::{Job, Request};
+use crate::client::request::{Request, ResolvedJob};
 use crate::clock::Clock;
 use crate::job::QueueName;
 use crate::plugin::registry::Plugins;
@@ -49,7 +48,7 @@ pub enum ApiError {
     Admin(#[from] AdminError),
 }
 
-type Answer<T> = Result<T, ApiError>;
+type ApiResult<T> = Result<T, ApiError>;
 
 #[expect(clippy::missing_errors_doc, reason = "all fail alike: see ApiError")]
 impl TaskApi {
@@ -67,152 +66,162 @@ impl TaskApi {
     }
 
     /// `enqueue`: the job, and whether a plugin refused it.
-    pub async fn enqueue(&self, request: &Request) -> Answer<(Job, Placed)> {
+    pub async fn enqueue(&self, request: &Request) -> ApiResult<(ResolvedJob, EnqueueOutcome)> {
         Ok(self.client.enqueue(request, false).await?)
     }
 
     /// `enqueueAt`.
-    pub async fn enqueue_at(&self, at: Moment, request: &Request, duplicate: OnDuplicate) -> Answer<(Job, Scheduled)> {
+    pub async fn enqueue_at(
+        &self,
+        at: Moment,
+        request: &Request,
+        duplicate: OnDuplicate,
+    ) -> ApiResult<(ResolvedJob, Scheduled)> {
         Ok(self.client.enqueue_at(request, at, duplicate).await?)
     }
 
     /// `enqueueIn`.
-    pub async fn enqueue_in(&self, ms: i64, request: &Request, duplicate: OnDuplicate) -> Answer<(Job, Scheduled)> {
+    pub async fn enqueue_in(
+        &self,
+        ms: i64,
+        request: &Request,
+        duplicate: OnDuplicate,
+    ) -> ApiResult<(ResolvedJob, Scheduled)> {
         Ok(self.client.enqueue_in(request, ms, duplicate).await?)
     }
 
     /// `del`.
-    pub async fn del(&self, request: &Request, count: i64) -> Answer<JobsDeleted> {
+    pub async fn del(&self, request: &Request, count: i64) -> ApiResult<JobsDeleted> {
         let job = request.resolve_as_written(&self.registry).map_err(ClientError::from)?;
         Ok(jobs::delete(&self.store, &job, count).await?)
     }
 
     /// `delByFunction`.
-    pub async fn del_by_function(&self, queue: &str, task: &str, start: i64, stop: i64) -> Answer<JobsDeleted> {
+    pub async fn del_by_function(&self, queue: &str, task: &str, start: i64, stop: i64) -> ApiResult<JobsDeleted> {
         Ok(jobs::delete_by_class(&self.store, &QueueName::as_stored(queue), task, start, stop).await?)
     }
 
     /// `delDelayed`: the times at which it was due.
-    pub async fn del_delayed(&self, request: &Request) -> Answer<Vec<TimeView>> {
+    pub async fn del_delayed(&self, request: &Request) -> ApiResult<Vec<TimeView>> {
         let job = request.resolve_as_written(&self.registry).map_err(ClientError::from)?;
         Ok(delayed::delete(&self.store, job.task.as_str(), job.queue.as_str(), &job.args).await?)
     }
 
     /// `scheduledAt`.
-    pub async fn scheduled_at(&self, request: &Request) -> Answer<Vec<TimeView>> {
+    pub async fn scheduled_at(&self, request: &Request) -> ApiResult<Vec<TimeView>> {
         let job = request.resolve_as_written(&self.registry).map_err(ClientError::from)?;
         Ok(delayed::find(&self.store, job.task.as_str(), job.queue.as_str(), &job.args).await?)
     }
 
     /// `delQueue`.
-    pub async fn del_queue(&self, queue: &str) -> Answer<QueueDeleted> {
+    pub async fn del_queue(&self, queue: &str) -> ApiResult<QueueDeleted> {
         Ok(queues::delete(&self.store, queue).await?)
     }
 
     /// `enqueueRecurrentTask`.
-    pub async fn enqueue_recurrent_task(&self, task: &str) -> Answer<Started> {
+    pub async fn enqueue_recurrent_task(&self, task: &str) -> ApiResult<StartOutcome> {
         Ok(periodic::start(&self.store, &self.registry, task, self.clock.now_ms()).await?)
     }
 
     /// `stopRecurrentTask`: how many copies were removed.
-    pub async fn stop_recurrent_task(&self, task: &str) -> Answer<u64> {
+    pub async fn stop_recurrent_task(&self, task: &str) -> ApiResult<u64> {
         Ok(periodic::stop(&self.store, &self.registry, task).await?)
     }
 
     /// `timestamps`.
-    pub async fn timestamps(&self) -> Answer<Vec<DueView>> {
+    pub async fn timestamps(&self) -> ApiResult<Vec<DueView>> {
         Ok(delayed::timestamps(&self.store).await?)
     }
 
     /// `delayedAt`.
-    pub async fn delayed_at(&self, at: Moment, limit: usize) -> Answer<DelayedPage> {
+    pub async fn delayed_at(&self, at: Moment, limit: usize) -> ApiResult<DelayedPage> {
         Ok(delayed::list(&self.store, Some(at), limit).await?)
     }
 
     /// `allDelayed`, the first `limit`.
-    pub async fn all_delayed(&self, limit: usize) -> Answer<DelayedPage> {
+    pub async fn all_delayed(&self, limit: usize) -> ApiResult<DelayedPage> {
         Ok(delayed::list(&self.store, None, limit).await?)
     }
 
     /// `queued`.
-    pub async fn queued(&self, queue: &str, start: i64, stop: i64) -> Answer<QueuePage> {
+    pub async fn queued(&self, queue: &str, start: i64, stop: i64) -> ApiResult<QueuePage> {
         Ok(queues::show(&self.store, queue, start, stop).await?)
     }
 
     /// `stats`.
-    pub async fn stats(&self) -> Answer<StatsView> {
+    pub async fn stats(&self) -> ApiResult<StatsView> {
         Ok(overview::stats(&self.store).await?)
     }
 
     /// `locks`.
-    pub async fn locks(&self) -> Answer<Vec<LockView>> {
+    pub async fn locks(&self) -> ApiResult<Vec<LockView>> {
         Ok(locks::list(&self.store).await?)
     }
 
     /// `delLock`.
-    pub async fn del_lock(&self, key: &str) -> Answer<()> {
+    pub async fn del_lock(&self, key: &str) -> ApiResult<()> {
         Ok(locks::delete(&self.store, key).await?)
     }
 
     /// `workers`, `allWorkingOn`: every worker, with what it works on.
-    pub async fn workers(&self) -> Answer<Vec<WorkerView>> {
+    pub async fn workers(&self) -> ApiResult<Vec<WorkerView>> {
         Ok(workers::list(&self.store).await?)
     }
 
     /// `workingOn`.
-    pub async fn working_on(&self, worker: &str) -> Answer<WorkerView> {
+    pub async fn working_on(&self, worker: &str) -> ApiResult<WorkerView> {
         Ok(workers::show(&self.store, worker).await?)
     }
 
     /// `details`.
-    pub async fn details(&self) -> Answer<Details> {
+    pub async fn details(&self) -> ApiResult<Details> {
         Ok(overview::details(&self.store).await?)
     }
 
     /// `failedCount`.
-    pub async fn failed_count(&self) -> Answer<u64> {
+    pub async fn failed_count(&self) -> ApiResult<u64> {
         Ok(failed::count(&self.store).await?)
     }
 
     /// `failed`.
-    pub async fn failed(&self, start: i64, stop: i64) -> Answer<FailedPage> {
+    pub async fn failed(&self, start: i64, stop: i64) -> ApiResult<FailedPage> {
         Ok(failed::list(&self.store, start, stop).await?)
     }
 
     /// The failed job of an id or position, as the next two take it.
-    pub async fn find_failed(&self, address: &str) -> Answer<Found> {
+    pub async fn find_failed(&self, address: &str) -> ApiResult<FoundFailure> {
         Ok(failed::find(&self.store, address).await?)
     }
 
     /// `removeFailed`: false if it is not there any more.
-    pub async fn remove_failed(&self, found: &Found) -> Answer<bool> {
+    pub async fn remove_failed(&self, found: &FoundFailure) -> ApiResult<bool> {
         Ok(failed::remove(&self.store, found).await?)
     }
 
     /// `retryAndRemoveFailed`.
-    pub async fn retry_and_remove_failed(&self, found: &Found) -> Answer<RetryOutcome> {
+    pub async fn retry_and_remove_failed(&self, found: &FoundFailure) -> ApiResult<RetryOutcome> {
         Ok(failed::retry(&self.store, &self.registry, &self.plugins, found, None).await?)
     }
 
     /// `retryStuckJobs`: each job is handed to `each`.
-    pub async fn retry_stuck_jobs(&self, each: impl FnMut(RetryOutcome)) -> Answer<()> {
+    pub async fn retry_stuck_jobs(&self, each: impl FnMut(RetryOutcome)) -> ApiResult<()> {
         Ok(failed::retry_stuck(&self.store, &self.registry, &self.plugins, each).await?)
     }
 
     /// `cleanOldWorkers`: those that have worked on one job for longer than this, in milliseconds.
-    pub async fn clean_old_workers(&self, age_ms: i64) -> Answer<Vec<Cleaned>> {
+    pub async fn clean_old_workers(&self, age_ms: i64) -> ApiResult<Vec<CleanedWorker>> {
         let now_ms = self.clock.now_ms();
         Ok(workers::clean_older_than(&self.store, &self.registry, &self.host, now_ms, age_ms).await?)
     }
 
     /// `forceCleanWorker`.
-    pub async fn force_clean_worker(&self, worker: &str) -> Answer<Cleaned> {
+    pub async fn force_clean_worker(&self, worker: &str) -> ApiResult<CleanedWorker> {
         let now_ms = self.clock.now_ms();
         Ok(workers::force_clean(&self.store, &self.registry, worker, &self.host, now_ms).await?)
     }
 
     /// `leader`.
-    pub async fn leader(&self) -> Answer<LeaderView> {
+    pub async fn leader(&self) -> ApiResult<LeaderView> {
         Ok(overview::leader(&self.store).await?)
     }
 }

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::error::AdminError;
 use super::job_view::JobView;
-use crate::client::hooked::Hooked;
+use crate::client::enqueue_hooks::EnqueueHooks;
 use crate::job::{Args, FailureView, Identity, PayloadView, QueueName, digest};
 use crate::plugin::chain::Chain;
 use crate::plugin::hooks::{HookFailure, Refusal};
@@ -87,7 +87,7 @@ pub struct FailedPage {
 
 /// A failed job, found.
 #[derive(Debug, Clone)]
-pub struct Found {
+pub struct FoundFailure {
     /// Its position when it was found.
     pub position: i64,
     /// Its id.
@@ -179,7 +179,7 @@ impl FailedView {
     }
 }
 
-impl Found {
+impl FoundFailure {
     /// A look at the record.
     #[must_use]
     pub fn view(&self) -> FailedView {
@@ -213,7 +213,7 @@ pub async fn list(store: &Store<Admin>, start: i64, stop: i64) -> Result<FailedP
 ///
 /// # Errors
 /// Fails if there is none, or if the digits begin several ids.
-pub async fn find(store: &Store<Admin>, address: &str) -> Result<Found, AdminError> {
+pub async fn find(store: &Store<Admin>, address: &str) -> Result<FoundFailure, AdminError> {
     let not_found = || AdminError::NotFailed(address.to_owned());
     match Address::parse(address)? {
         Address::Position(position) => {
@@ -228,10 +228,10 @@ pub async fn find(store: &Store<Admin>, address: &str) -> Result<Found, AdminErr
                 .into_iter()
                 .next()
                 .ok_or_else(not_found)?;
-            Ok(Found { position: absolute, id: id(&record), record })
+            Ok(FoundFailure { position: absolute, id: id(&record), record })
         }
         Address::Id(prefix) => {
-            let mut found: Option<Found> = None;
+            let mut found: Option<FoundFailure> = None;
             let mut position = 0;
             loop {
                 let page = store.run(FailedRecords { start: position, stop: position + PAGE - 1 }).await?;
@@ -248,7 +248,7 @@ pub async fn find(store: &Store<Admin>, address: &str) -> Result<Found, AdminErr
                             let candidates = candidates.map(|(position, id)| format!("{id} (position {position})"));
                             return Err(AdminError::Ambiguous { name: prefix, candidates: candidates.to_vec() });
                         }
-                        None => found = Some(Found { position, id, record: record.clone() }),
+                        None => found = Some(FoundFailure { position, id, record: record.clone() }),
                     }
                 }
                 if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
@@ -264,7 +264,7 @@ pub async fn find(store: &Store<Admin>, address: &str) -> Result<Found, AdminErr
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn remove(store: &Store<Admin>, found: &Found) -> Result<bool, AdminError> {
+pub async fn remove(store: &Store<Admin>, found: &FoundFailure) -> Result<bool, AdminError> {
     Ok(store.run(RemoveFailed { record: found.record.clone() }).await?)
 }
 
@@ -285,7 +285,7 @@ pub async fn retry(
     store: &Store<Admin>,
     registry: &Registry,
     plugins: &Plugins,
-    found: &Found,
+    found: &FoundFailure,
     queue: Option<&QueueName>,
 ) -> Result<RetryOutcome, AdminError> {
     let id = found.id.clone();
@@ -373,7 +373,7 @@ pub async fn retry_all(
                 position += 1;
                 continue;
             }
-            let found = Found { position, id: id(&record), record };
+            let found = FoundFailure { position, id: id(&record), record };
             let outcome = retry(store, registry, plugins, &found, queue).await?;
             if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
                 position += 1;
@@ -410,7 +410,7 @@ pub async fn retry_stuck(
                 position += 1;
                 continue;
             }
-            let found = Found { position, id: id(&record), record };
+            let found = FoundFailure { position, id: id(&record), record };
             let outcome = if view.is_bent() {
                 let reason = "its record went through node-resque, which changes empty lists and long numbers; retry \
                               it by its id if its arguments are right";
@@ -441,9 +441,9 @@ fn hooks(
     plugins: &Plugins,
     queue: &QueueName,
     job: &PayloadView<'_>,
-) -> Result<Option<Hooked>, HookFailure> {
+) -> Result<Option<EnqueueHooks>, HookFailure> {
     let Some(task) = registry.get(&job.class) else { return Ok(None) };
-    Hooked::new(task, queue, Bytes::from(job.args().into_owned()), plugins)
+    EnqueueHooks::new(task, queue, Bytes::from(job.args().into_owned()), plugins)
 }
 
 /// What a person may write to name a failed job.

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use super::error::AdminError;
-use crate::client::request::Job;
+use crate::client::request::ResolvedJob;
 use crate::job::{Args, PayloadView, QueueName};
 use crate::store::handle::Store;
 use crate::store::inspection::{DeleteEach, DeleteJobs, Doomed, QueueEnd, Queued};
@@ -16,7 +16,7 @@ use crate::store::role::Admin;
 const PAGE: i64 = 500;
 
 /// How many different jobs are deleted in one step: it bounds how long the store is busy with it.
-const TOGETHER: usize = 50_000;
+const MAX_FORMS: usize = 50_000;
 
 /// What was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
@@ -32,14 +32,14 @@ pub struct JobsDeleted {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn delete(store: &Store<Admin>, job: &Job, count: i64) -> Result<JobsDeleted, AdminError> {
+pub async fn delete(store: &Store<Admin>, job: &ResolvedJob, count: i64) -> Result<JobsDeleted, AdminError> {
     let deleted = store.run(DeleteJobs { queue: job.queue.clone(), payload: job.payload.clone(), count }).await?;
     if deleted > 0 {
         return Ok(JobsDeleted { deleted, other_spellings: 0 });
     }
     let same =
         |view: &PayloadView<'_>| view.class == job.task.as_str() && Args::of(view).is_ok_and(|args| args == job.args);
-    let meant = Meant::read(store, &job.queue, 0, -1, same).await?;
+    let meant = JobForms::read(store, &job.queue, 0, -1, same).await?;
     let deleted = meant.delete(store, &job.queue, count).await?;
     Ok(JobsDeleted { deleted, other_spellings: deleted })
 }
@@ -55,21 +55,21 @@ pub async fn delete_by_class(
     start: i64,
     stop: i64,
 ) -> Result<JobsDeleted, AdminError> {
-    let meant = Meant::read(store, queue, start, stop, |view| view.class == class).await?;
+    let meant = JobForms::read(store, queue, start, stop, |view| view.class == class).await?;
     Ok(JobsDeleted { deleted: meant.delete(store, queue, 0).await?, other_spellings: 0 })
 }
 
 /// Jobs that are meant, as they stood. Deleted by their bytes: one that is claimed meanwhile is not touched, one that
 /// is enqueued meanwhile only if it is equal to one of these.
 #[derive(Debug, Default)]
-struct Meant {
+struct JobForms {
     /// Their bytes, each once.
     distinct: Vec<Bytes>,
     /// Which of those stands where, from the tail on.
     order: Vec<usize>,
 }
 
-impl Meant {
+impl JobForms {
     /// Reads the jobs at these positions. A whole queue is read from the tail on, for there positions stay while jobs
     /// are claimed.
     async fn read(
@@ -121,7 +121,7 @@ impl Meant {
         let doomed: Vec<Doomed> = self.distinct.into_iter().zip(counts).map(doom).collect();
         let from = if count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
         let mut deleted = 0;
-        for step in doomed.chunks(TOGETHER) {
+        for step in doomed.chunks(MAX_FORMS) {
             deleted += store.run(DeleteEach { queue: queue.clone(), doomed: step.to_vec(), from }).await?;
         }
         Ok(deleted)

@@ -45,7 +45,7 @@ pub struct PeriodicView {
 /// What became of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Started {
+pub enum StartOutcome {
     /// Its job is on its queue, or with a schedule delayed until the next occurrence.
     Started,
     /// Its job was somewhere already.
@@ -55,7 +55,7 @@ pub enum Started {
 /// What became of the wish to run a task now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum RunNow {
+pub enum RunNowOutcome {
     /// Its job is on its queue now.
     Enqueued,
     /// It waits there already.
@@ -167,10 +167,15 @@ pub async fn stop(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
 ///
 /// # Errors
 /// Fails for a task that is not defined here as periodic: others know when it is due.
-pub async fn start(store: &Store<Admin>, registry: &Registry, name: &str, now_ms: i64) -> Result<Started, AdminError> {
+pub async fn start(
+    store: &Store<Admin>,
+    registry: &Registry,
+    name: &str,
+    now_ms: i64,
+) -> Result<StartOutcome, AdminError> {
     match look_after(store, registry, name, Purpose::Start, now_ms).await? {
-        Reconciled::Seeded => Ok(Started::Started),
-        _ => Ok(Started::Already),
+        Reconciled::Seeded => Ok(StartOutcome::Started),
+        _ => Ok(StartOutcome::Already),
     }
 }
 
@@ -178,11 +183,16 @@ pub async fn start(store: &Store<Admin>, registry: &Registry, name: &str, now_ms
 ///
 /// # Errors
 /// Fails for a task that is not defined here as periodic.
-pub async fn run(store: &Store<Admin>, registry: &Registry, name: &str, now_ms: i64) -> Result<RunNow, AdminError> {
+pub async fn run(
+    store: &Store<Admin>,
+    registry: &Registry,
+    name: &str,
+    now_ms: i64,
+) -> Result<RunNowOutcome, AdminError> {
     Ok(match look_after(store, registry, name, Purpose::Run, now_ms).await? {
-        Reconciled::Waits => RunNow::Waits,
-        Reconciled::Runs => RunNow::Runs,
-        _ => RunNow::Enqueued,
+        Reconciled::Waits => RunNowOutcome::Waits,
+        Reconciled::Runs => RunNowOutcome::Runs,
+        _ => RunNowOutcome::Enqueued,
     })
 }
 

@@ -16,10 +16,10 @@ use crate::task::cadence::Cadence;
 use crate::task::definition::TaskDefinition;
 use crate::task::registry::Registry;
 
-/// Why something will run.
+/// PlanReason something will run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Why {
+pub enum PlanReason {
     /// `frequency` or `schedule` of a periodic task.
     Periodic,
     /// `[[schedule]]` of a task.
@@ -30,7 +30,7 @@ pub enum Why {
 
 /// Something that will run.
 #[derive(Debug, Clone, Serialize)]
-pub struct Planned {
+pub struct PlanEntry {
     /// The unix second at which it is due.
     #[serde(skip)]
     pub second: i64,
@@ -44,14 +44,14 @@ pub struct Planned {
     /// Its arguments.
     pub args: Option<Box<serde_json::value::RawValue>>,
     /// Why.
-    pub why: Why,
+    pub why: PlanReason,
 }
 
 /// What will run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
     /// The entries, in order of time.
-    pub plan: Vec<Planned>,
+    pub plan: Vec<PlanEntry>,
     /// Is there more than was asked for?
     pub more: bool,
 }
@@ -79,14 +79,18 @@ pub async fn plan(
         if let Some(cadence) = task.cadence.as_ref().filter(|_| !halted) {
             let seconds = ticks(task, cadence, entry.map(|entry| entry.due_s), now_s, until_s, wanted);
             plan.extend(
-                seconds.into_iter().map(|second| of_task(task, task.queue.as_str(), "[{}]", second, Why::Periodic)),
+                seconds
+                    .into_iter()
+                    .map(|second| of_task(task, task.queue.as_str(), "[{}]", second, PlanReason::Periodic)),
             );
         }
         for schedule in &task.schedules {
             let after = |last: &i64| schedule.calendar.after(*last).filter(|next| *next <= until_s);
             let occurrences = std::iter::successors(after(&now_s), after).take(wanted);
             let args = schedule.args.as_str();
-            plan.extend(occurrences.map(|second| of_task(task, schedule.queue.as_str(), args, second, Why::Schedule)));
+            plan.extend(
+                occurrences.map(|second| of_task(task, schedule.queue.as_str(), args, second, PlanReason::Schedule)),
+            );
         }
     }
     plan.extend(delayed(store, registry, until_s, wanted).await?);
@@ -131,8 +135,8 @@ fn ticks(
     }
 }
 
-fn of_task(task: &TaskDefinition, queue: &str, args: &str, second: i64, why: Why) -> Planned {
-    Planned {
+fn of_task(task: &TaskDefinition, queue: &str, args: &str, second: i64, why: PlanReason) -> PlanEntry {
+    PlanEntry {
         second,
         time: TimeView::of(second),
         task: task.name.as_str().to_owned(),
@@ -148,7 +152,7 @@ async fn delayed(
     registry: &Registry,
     until_s: i64,
     wanted: usize,
-) -> Result<Vec<Planned>, AdminError> {
+) -> Result<Vec<PlanEntry>, AdminError> {
     let mut found = Vec::new();
     let mut from = i64::MIN;
     while found.len() < wanted {
@@ -167,13 +171,13 @@ async fn delayed(
                     continue;
                 }
                 let job = JobView::of(&payload);
-                found.push(Planned {
+                found.push(PlanEntry {
                     second: due.second,
                     time: TimeView::of(due.second),
                     task: job.class_text().to_owned(),
                     queue: job.queue.clone().unwrap_or_default(),
                     args: job.args,
-                    why: Why::Delayed,
+                    why: PlanReason::Delayed,
                 });
             }
         }

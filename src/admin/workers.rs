@@ -57,7 +57,7 @@ pub struct WorkingView {
 
 /// A worker that was cleaned away.
 #[derive(Debug, Clone, Serialize)]
-pub struct Cleaned {
+pub struct CleanedWorker {
     /// The worker.
     pub worker: String,
     /// Was a job of it put on the failed list?
@@ -135,7 +135,7 @@ pub async fn force_clean(
     name: &str,
     host: &str,
     now_ms: i64,
-) -> Result<Cleaned, AdminError> {
+) -> Result<CleanedWorker, AdminError> {
     for _ in 0..ATTEMPTS {
         let registered: Vec<_> = store.run(RegisteredWorkers).await?.into_iter().map(|worker| worker.worker).collect();
         let (worker, is_known) = match pick(&registered, name)? {
@@ -150,7 +150,7 @@ pub async fn force_clean(
         if !is_known && working.is_none() {
             return Err(not_found(&registered, name));
         }
-        if let Some(cleaned) = clean_seen(store, registry, &worker, working.as_ref(), host, now_ms).await? {
+        if let Some(cleaned) = clean_unless_changed(store, registry, &worker, working.as_ref(), host, now_ms).await? {
             return Ok(cleaned);
         }
     }
@@ -158,15 +158,15 @@ pub async fn force_clean(
 }
 
 /// Removes a worker if it still does what was seen; `None` if not.
-async fn clean_seen(
+async fn clean_unless_changed(
     store: &Store<Admin>,
     registry: &Registry,
     worker: &WorkerName,
     working: Option<&WorkingRecord>,
     host: &str,
     now_ms: i64,
-) -> Result<Option<Cleaned>, AdminError> {
-    let stuck = working.map(|working| Stuck::of(working, host, now_ms));
+) -> Result<Option<CleanedWorker>, AdminError> {
+    let stuck = working.map(|working| StuckFailure::of(working, host, now_ms));
     let mut free = Vec::new();
     for key in working.map(|working| locks_of(working, registry)).unwrap_or_default() {
         // A lock that carries no claim is of a worker that writes none: it goes, because somebody says that its worker
@@ -186,10 +186,14 @@ async fn clean_seen(
     }
     let worker = worker.id().to_owned();
     Ok(Some(match stuck {
-        Some(Stuck { record, class, queue }) => {
-            Cleaned { worker, failed: true, failed_id: Some(super::failed::id(&record)), class, queue: Some(queue) }
-        }
-        None => Cleaned { worker, failed: false, failed_id: None, class: None, queue: None },
+        Some(StuckFailure { record, class, queue }) => CleanedWorker {
+            worker,
+            failed: true,
+            failed_id: Some(super::failed::id(&record)),
+            class,
+            queue: Some(queue),
+        },
+        None => CleanedWorker { worker, failed: false, failed_id: None, class: None, queue: None },
     }))
 }
 
@@ -205,10 +209,10 @@ pub async fn clean_older_than(
     host: &str,
     now_ms: i64,
     age_ms: i64,
-) -> Result<Vec<Cleaned>, AdminError> {
+) -> Result<Vec<CleanedWorker>, AdminError> {
     let mut cleaned = Vec::new();
-    for Registered { worker, working, .. } in old(store, now_ms, age_ms).await? {
-        cleaned.extend(clean_seen(store, registry, &worker, working.as_ref(), host, now_ms).await?);
+    for Registered { worker, working, .. } in older_than(store, now_ms, age_ms).await? {
+        cleaned.extend(clean_unless_changed(store, registry, &worker, working.as_ref(), host, now_ms).await?);
     }
     Ok(cleaned)
 }
@@ -217,7 +221,7 @@ pub async fn clean_older_than(
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn old(store: &Store<Admin>, now_ms: i64, age_ms: i64) -> Result<Vec<Registered>, AdminError> {
+pub async fn older_than(store: &Store<Admin>, now_ms: i64, age_ms: i64) -> Result<Vec<Registered>, AdminError> {
     let since = |registered: &Registered| date::parse(registered.working.as_ref()?.run_at.as_deref()?);
     let is_old = |registered: &Registered| since(registered).is_some_and(|since| now_ms.saturating_sub(since) > age_ms);
     let mut registered = store.run(RegisteredWorkers).await?;
@@ -241,13 +245,13 @@ fn locks_of(working: &WorkingRecord, registry: &Registry) -> Vec<LockKey> {
 }
 
 /// The failure of a job whose worker is cleaned away.
-struct Stuck {
+struct StuckFailure {
     record: bytes::Bytes,
     class: Option<String>,
     queue: String,
 }
 
-impl Stuck {
+impl StuckFailure {
     fn of(working: &WorkingRecord, host: &str, now_ms: i64) -> Self {
         // A record that holds no job goes on record itself: nothing is lost.
         let payload = working.payload.as_ref().unwrap_or(&working.raw);
@@ -310,12 +314,12 @@ mod tests {
         let worker = WorkerName::parse("vm:1:math");
         let parse = |raw: &'static str| WorkingRecord::parse(&worker, Bytes::from_static(raw.as_bytes()));
         let job = parse(r#"{"run_at":"x","worker":"vm:1","payload":{"class":"add","args":[1.0]},"queue":"math"}"#);
-        let stuck = Stuck::of(&job, "here", 0);
+        let stuck = StuckFailure::of(&job, "here", 0);
         let view = FailureView::parse(&stuck.record);
         assert!(view.is_stuck());
         assert_eq!(view.payload.as_deref(), Some(&br#"{"class":"add","args":[1.0]}"#[..]));
         assert_eq!((view.worker.as_deref(), view.queue.as_deref()), (Some("vm:1"), Some("math")));
-        let junk = Stuck::of(&parse("junk"), "here", 0);
+        let junk = StuckFailure::of(&parse("junk"), "here", 0);
         assert_eq!(FailureView::parse(&junk.record).payload.as_deref(), Some(&b"junk"[..]));
     }
 }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::args::Cli;
 use super::exit::CliError;
 use super::output::{Output, clean, complain};
-use crate::client::request::{Job, Request, RequestError};
+use crate::client::request::{Request, RequestError, ResolvedJob};
 use crate::config::element::redis_url::RedisUrl;
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::TlsFiles;
@@ -117,7 +117,7 @@ impl Context {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn resolve(&self, request: &Request, tasks: &Tasks) -> Result<Job, RequestError> {
+    pub fn resolve(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
         request.resolve(&tasks.registry).inspect_err(|error| {
             if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
                 self.complain_of(tasks);
@@ -129,7 +129,7 @@ impl Context {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn resolve_as_written(&self, request: &Request, tasks: &Tasks) -> Result<Job, RequestError> {
+    pub fn resolve_as_written(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
         request.resolve_as_written(&tasks.registry).inspect_err(|error| {
             if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
                 self.complain_of(tasks);

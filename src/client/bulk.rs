@@ -11,9 +11,9 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::enqueue::{Client, entry};
-use super::hooked::{self, Hooked};
+use super::enqueue_hooks::{self, EnqueueHooks};
 use super::moment::{Moment, MomentError};
-use super::request::{Job, Request, RequestError};
+use super::request::{Request, RequestError, ResolvedJob};
 use crate::job::Args;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::error::StoreError;
@@ -24,7 +24,7 @@ use crate::task::registry::Registry;
 const BATCH: usize = 500;
 
 /// About how many jobs plugins are asked at once.
-const ASKED_AT_ONCE: usize = 8;
+const MAX_CONCURRENT_ASKS: usize = 8;
 
 /// A sound line.
 #[derive(Debug, Clone)]
@@ -32,7 +32,7 @@ pub struct BulkJob {
     /// The number of its line, from 1.
     pub line: usize,
     /// The job.
-    pub job: Job,
+    pub job: ResolvedJob,
     /// When it is due; `None`: now.
     pub at: Option<Moment>,
 }
@@ -108,10 +108,10 @@ pub fn read(text: &[u8], foreign: bool, registry: &Registry) -> Result<Vec<BulkJ
     if bad.is_empty() { Ok(jobs) } else { Err(bad) }
 }
 
-fn read_line(raw: &[u8], foreign: bool, registry: &Registry) -> Result<(Job, Option<Moment>), LineProblem> {
+fn read_line(raw: &[u8], foreign: bool, registry: &Registry) -> Result<(ResolvedJob, Option<Moment>), LineProblem> {
     #[derive(Deserialize)]
     #[serde(deny_unknown_fields)]
-    struct Line<'a> {
+    struct BulkLine<'a> {
         #[serde(borrow)]
         task: Cow<'a, str>,
         // `null` is one argument, as in `--args null`.
@@ -127,7 +127,7 @@ fn read_line(raw: &[u8], foreign: bool, registry: &Registry) -> Result<(Job, Opt
     if !text.trim_start().starts_with('{') {
         return Err(LineProblem::Syntax("expected an object {\"task\",\"args\",\"queue\",\"at\"}".to_owned()));
     }
-    let line: Line<'_> = serde_json::from_str(text.trim_end()).map_err(|error| {
+    let line: BulkLine<'_> = serde_json::from_str(text.trim_end()).map_err(|error| {
         // The parser counts lines from the start of what it was given, which is always one line.
         LineProblem::Syntax(error.to_string().replace(" at line 1 column ", " at column "))
     })?;
@@ -166,7 +166,7 @@ impl Client {
         let now = batch.iter().filter(|job| job.at.is_none());
         let later: Vec<_> = batch.iter().filter_map(|job| job.at.map(|at| (job, at))).collect();
         let mut outcomes = Vec::with_capacity(batch.len());
-        let asked: Vec<_> = stream::iter(now.map(|job| self.ask(job))).buffered(ASKED_AT_ONCE).collect().await;
+        let asked: Vec<_> = stream::iter(now.map(|job| self.ask(job))).buffered(MAX_CONCURRENT_ASKS).collect().await;
         let mut granted = Vec::with_capacity(asked.len());
         for (job, answer) in asked {
             match answer {
@@ -178,7 +178,7 @@ impl Client {
             let entries: Vec<_> = granted.iter().map(|(job, _)| entry(&job.job, front)).collect();
             let replies = self.store.run(EnqueueBatch { jobs: entries }).await?;
             let told = granted.into_iter().zip(replies).map(|((job, hooks), reply)| tell(job.line, hooks, reply));
-            outcomes.append(&mut stream::iter(told).buffered(ASKED_AT_ONCE).collect().await);
+            outcomes.append(&mut stream::iter(told).buffered(MAX_CONCURRENT_ASKS).collect().await);
         }
         if !later.is_empty() {
             let entries: Vec<_> = later
@@ -196,9 +196,9 @@ impl Client {
     }
 
     /// Asks the plugins in front of a job; returns those to be told afterwards, or what became of the line.
-    async fn ask<'j>(&self, job: &'j BulkJob) -> (&'j BulkJob, Result<Option<Hooked>, LineOutcome>) {
+    async fn ask<'j>(&self, job: &'j BulkJob) -> (&'j BulkJob, Result<Option<EnqueueHooks>, LineOutcome>) {
         let answer = async {
-            let Some(hooks) = hooked::of(&job.job, &self.plugins)? else { return Ok(Ok(None)) };
+            let Some(hooks) = enqueue_hooks::of(&job.job, &self.plugins)? else { return Ok(Ok(None)) };
             Ok(match hooks.before().await? {
                 Some(refusal) => Err(LineOutcome::Refused(refusal)),
                 None => Ok(Some(hooks)),
@@ -209,9 +209,9 @@ impl Client {
 }
 
 /// Tells the plugins behind a job what became of it.
-async fn tell(line: usize, hooks: Option<Hooked>, reply: Enqueued) -> (usize, LineOutcome) {
+async fn tell(line: usize, hooks: Option<EnqueueHooks>, reply: Enqueued) -> (usize, LineOutcome) {
     let outcome = match (reply, hooks) {
-        (Enqueued::Refused { plugin }, _) => LineOutcome::Refused(hooked::by_rule(plugin)),
+        (Enqueued::Refused { plugin }, _) => LineOutcome::Refused(enqueue_hooks::refused_by_rule(plugin)),
         (Enqueued::Yes, Some(hooks)) => LineOutcome::Enqueued { complaints: hooks.after().await },
         (Enqueued::Yes, None) => LineOutcome::Enqueued { complaints: Vec::new() },
     };

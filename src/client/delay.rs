@@ -1,10 +1,9 @@
 //! Nowhere -> delayed, for one job. No plugins are asked: as in node-resque they have their say
 //! when the job is promoted or run.
 
-use super::enqueue::{Client, one};
-use super::error::ClientError;
+use super::enqueue::{Client, ClientError, single};
 use super::moment::Moment;
-use super::request::{Job, Request};
+use super::request::{Request, ResolvedJob};
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 
 /// What a second job of the same bytes in the same second is.
@@ -29,7 +28,7 @@ impl Client {
         request: &Request,
         at: Moment,
         duplicate: OnDuplicate,
-    ) -> Result<(Job, Scheduled), ClientError> {
+    ) -> Result<(ResolvedJob, Scheduled), ClientError> {
         self.schedule(request, When::At(at.second()), duplicate).await
     }
 
@@ -42,7 +41,7 @@ impl Client {
         request: &Request,
         delay_ms: i64,
         duplicate: OnDuplicate,
-    ) -> Result<(Job, Scheduled), ClientError> {
+    ) -> Result<(ResolvedJob, Scheduled), ClientError> {
         self.schedule(request, When::In(delay_ms), duplicate).await
     }
 
@@ -51,11 +50,11 @@ impl Client {
         request: &Request,
         when: When,
         duplicate: OnDuplicate,
-    ) -> Result<(Job, Scheduled), ClientError> {
+    ) -> Result<(ResolvedJob, Scheduled), ClientError> {
         let job = request.resolve(&self.registry)?;
         let reply =
             self.store.run(ScheduleBatch { jobs: vec![Schedule { payload: job.payload.clone(), when }] }).await?;
-        match (one(reply)?, duplicate) {
+        match (single(reply)?, duplicate) {
             (Scheduled::Duplicate(second), OnDuplicate::Refuse) => Err(ClientError::Duplicate { second }),
             (scheduled, _) => Ok((job, scheduled)),
         }

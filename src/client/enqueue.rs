@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::error::ClientError;
-use super::hooked;
-use super::request::{Job, Request};
+use super::enqueue_hooks;
+use super::request::{Request, RequestError, ResolvedJob};
 use crate::config::element::store_url::StoreUrl;
+use crate::config::element::store_url_error::StoreUrlError;
 use crate::config::element::tls_files::TlsFiles;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
@@ -26,7 +26,7 @@ pub struct Client {
 
 /// What became of a call to enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Placed {
+pub enum EnqueueOutcome {
     /// The job is on its queue, whatever the plugins behind it said.
     Enqueued {
         /// Those that failed after the job was there. Repeating the call would enqueue it twice.
@@ -34,6 +34,31 @@ pub enum Placed {
     },
     /// A plugin refused; nothing was written.
     Refused(Refusal),
+}
+
+/// A refused or failed call. A plugin's veto is no error.
+#[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
+pub enum ClientError {
+    /// The text is no store's address.
+    #[error("the address of a store: {0}")]
+    Address(#[from] StoreUrlError),
+    /// The request cannot be granted as it stands; nothing was written.
+    #[error(transparent)]
+    Request(#[from] RequestError),
+    /// A job of the same bytes is already due at this second; nothing was written. The words are
+    /// node-resque's.
+    #[error("Job already enqueued at this time with same arguments (@{second})")]
+    Duplicate {
+        /// The unix second.
+        second: i64,
+    },
+    /// A plugin in front of the enqueue could not answer; nothing was written.
+    #[error("{0}; nothing was enqueued")]
+    Plugin(#[from] HookFailure),
+    /// The store failed; whether the job was written is unknown if it cannot be reached.
+    #[error("failed to {0}")]
+    Store(#[from] StoreError),
 }
 
 impl Client {
@@ -67,24 +92,24 @@ impl Client {
     ///
     /// # Errors
     /// Requests that cannot be granted, plugins that cannot answer, and failures of the store.
-    pub async fn enqueue(&self, request: &Request, front: bool) -> Result<(Job, Placed), ClientError> {
+    pub async fn enqueue(&self, request: &Request, front: bool) -> Result<(ResolvedJob, EnqueueOutcome), ClientError> {
         let job = request.resolve(&self.registry)?;
-        let hooks = hooked::of(&job, &self.plugins)?;
+        let hooks = enqueue_hooks::of(&job, &self.plugins)?;
         if let Some(hooks) = &hooks
             && let Some(refusal) = hooks.before().await?
         {
-            return Ok((job, Placed::Refused(refusal)));
+            return Ok((job, EnqueueOutcome::Refused(refusal)));
         }
         let entry = entry(&job, front);
         let reply = self.store.run(EnqueueBatch { jobs: vec![entry] }).await?;
-        let placed = match one(reply)? {
-            Enqueued::Refused { plugin } => Placed::Refused(hooked::by_rule(plugin)),
+        let placed = match single(reply)? {
+            Enqueued::Refused { plugin } => EnqueueOutcome::Refused(enqueue_hooks::refused_by_rule(plugin)),
             Enqueued::Yes => {
                 let complaints = match &hooks {
                     Some(hooks) => hooks.after().await,
                     None => Vec::new(),
                 };
-                Placed::Enqueued { complaints }
+                EnqueueOutcome::Enqueued { complaints }
             }
         };
         Ok((job, placed))
@@ -92,12 +117,12 @@ impl Client {
 }
 
 /// A job as the store takes it.
-pub(super) fn entry(job: &Job, front: bool) -> Enqueue {
+pub(super) fn entry(job: &ResolvedJob, front: bool) -> Enqueue {
     Enqueue { queue: job.queue.clone(), payload: job.payload.clone(), front, admissions: job.admissions() }
 }
 
 /// The one answer to the one question.
-pub(super) fn one<T>(reply: Vec<T>) -> Result<T, StoreError> {
+pub(super) fn single<T>(reply: Vec<T>) -> Result<T, StoreError> {
     let answers = reply.len();
     let mut reply = reply.into_iter();
     match (reply.next(), reply.next()) {
@@ -134,8 +159,8 @@ pub(crate) mod tests {
 
     #[test]
     fn a_reply_of_another_length_is_no_reply() {
-        assert_eq!(one(vec![7]).unwrap(), 7);
-        assert!(one(Vec::<u8>::new()).is_err());
-        assert!(one(vec![1, 2]).is_err());
+        assert_eq!(single(vec![7]).unwrap(), 7);
+        assert!(single(Vec::<u8>::new()).is_err());
+        assert!(single(vec![1, 2]).is_err());
     }
 }

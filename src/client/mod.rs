@@ -6,11 +6,9 @@
 pub mod bulk;
 pub mod delay;
 pub mod enqueue;
-pub mod error;
-pub mod hooked;
+pub mod enqueue_hooks;
 pub mod moment;
 pub mod request;
 
-pub use enqueue::Client;
-pub use error::ClientError;
+pub use enqueue::{Client, ClientError};
 pub use request::{Request, RequestError};

@@ -85,7 +85,7 @@ pub enum RequestError {
 
 /// A sound request: a job, ready for the store.
 #[derive(Debug, Clone)]
-pub struct Job {
+pub struct ResolvedJob {
     /// The task.
     pub task: TaskName,
     /// The queue it goes to.
@@ -143,7 +143,7 @@ impl Request {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn resolve(&self, registry: &Registry) -> Result<Job, RequestError> {
+    pub fn resolve(&self, registry: &Registry) -> Result<ResolvedJob, RequestError> {
         let mut job = self.resolve_as_written(registry)?;
         let inputs = job.definition.as_ref().map(|definition| &definition.inputs[..]).unwrap_or_default();
         if !inputs.is_empty() {
@@ -157,7 +157,7 @@ impl Request {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn resolve_as_written(&self, registry: &Registry) -> Result<Job, RequestError> {
+    pub fn resolve_as_written(&self, registry: &Registry) -> Result<ResolvedJob, RequestError> {
         let name = |what, text: &str, error| RequestError::Name { what, text: text.to_owned(), error };
         let definition = registry.get(&self.task).cloned();
         if definition.is_none() && !self.foreign {
@@ -181,11 +181,11 @@ impl Request {
             None => Args::none(),
         };
         let payload = encode(task.as_str(), queue.as_str(), &args);
-        Ok(Job { task, queue, args, payload, definition })
+        Ok(ResolvedJob { task, queue, args, payload, definition })
     }
 }
 
-impl Job {
+impl ResolvedJob {
     /// The task, if it is known here.
     pub(super) fn definition(&self) -> Option<&TaskDefinition> {
         self.definition.as_deref()

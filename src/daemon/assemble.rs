@@ -12,7 +12,7 @@ use crate::config::load::{Loaded, load};
 use crate::event::{Bus, Listener};
 use crate::handler::dispatch::Dispatch;
 use crate::pool::Work;
-use crate::scheduler::Present;
+use crate::scheduler::SchedulerConfig;
 use crate::task::Registry;
 use crate::task::load::Known;
 use crate::telemetry::line::Words;
@@ -49,8 +49,8 @@ impl Parts {
     }
 
     /// What the scheduler goes by.
-    pub(super) fn present(&self) -> Present {
-        Present::of(&self.config, Arc::clone(&self.registry))
+    pub(super) fn scheduler_config(&self) -> SchedulerConfig {
+        SchedulerConfig::of(&self.config, Arc::clone(&self.registry))
     }
 }
 

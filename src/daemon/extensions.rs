@@ -16,7 +16,7 @@ use crate::handler::typed::{Performs, Typed};
 use crate::plugin::hook::Hook;
 use crate::plugin::registry::{PluginNameError, Plugins};
 use crate::pool::{Control, Ended, Setup};
-use crate::scheduler::Context;
+use crate::scheduler::SchedulerContext;
 use crate::store::Store;
 use crate::store::layer::Layer;
 use crate::store::role::Whole;
@@ -26,7 +26,8 @@ pub type MultiWorkerOverride =
     Arc<dyn Fn(Setup, watch::Receiver<Control>) -> LocalBoxFuture<'static, Ended> + Send + Sync>;
 
 /// Runs the scheduler in place of our loops, until it is told to stop: `resque_overrides.scheduler`.
-pub type SchedulerOverride = Arc<dyn Fn(Context, watch::Receiver<bool>) -> BoxFuture<'static, ()> + Send + Sync>;
+pub type SchedulerOverride =
+    Arc<dyn Fn(SchedulerContext, watch::Receiver<bool>) -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// Makes a handler that speaks through a bus.
 type MakeHandler = Arc<dyn Fn(&Bus) -> Arc<dyn Handler> + Send + Sync>;

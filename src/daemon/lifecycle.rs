@@ -31,9 +31,9 @@ use crate::config::model::StoreConfig;
 use crate::event::{Bus, Event};
 use crate::pool::{self, Control, Ended, Phase, Work};
 use crate::process::{leftovers, sweep};
+use crate::scheduler::failures::Bulkheads;
 use crate::scheduler::recover::{is_gone_from_here, marks, recover};
-use crate::scheduler::trouble::Bulkheads;
-use crate::scheduler::{self, Context, Present};
+use crate::scheduler::{self, SchedulerConfig, SchedulerContext};
 use crate::store::findings::Findings;
 use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined};
 use crate::store::role::Whole;
@@ -62,7 +62,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     }
     let (orders, control) = watch::channel(Control::default());
     let (pool, work) = watch::channel(parts.work());
-    let (scheduler, present) = watch::channel(parts.present());
+    let (scheduler, scheduler_config) = watch::channel(parts.scheduler_config());
     let reloader = Reloader { options, bus: bus.clone(), parts, pool, scheduler, words, dial };
     let reload = reloader.start().map_err(system("start the thread that reloads"))?;
     signal::listen(orders, bus.clone(), reload).map_err(system("listen for signals"))?;
@@ -90,7 +90,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
     let life = Life {
         work,
-        present,
+        scheduler_config,
         extensions,
         clock,
         bus: bus.clone(),
@@ -125,7 +125,7 @@ fn handlers_runtime() -> io::Result<Runtime> {
 /// A daemon's life on the core.
 struct Life {
     work: watch::Receiver<Work>,
-    present: watch::Receiver<Present>,
+    scheduler_config: watch::Receiver<SchedulerConfig>,
     extensions: Arc<Extensions>,
     clock: Arc<dyn Clock>,
     bus: Bus,
@@ -140,7 +140,7 @@ struct Life {
 struct Begun {
     store: Store<Whole>,
     /// What the scheduler is given.
-    context: Context,
+    context: SchedulerContext,
     record: InstanceRecord,
 }
 
@@ -250,9 +250,9 @@ impl Life {
     }
 
     async fn join(&self, store: &Store<Whole>) -> Result<Begun, StoreError> {
-        let mut context = Context {
+        let mut context = SchedulerContext {
             store: store.narrow(),
-            present: self.present.clone(),
+            config: self.scheduler_config.clone(),
             clock: Arc::clone(&self.clock),
             bus: self.bus.clone(),
             name: String::new(),
@@ -260,10 +260,10 @@ impl Life {
             lease: self.config().store.lease,
         };
         let instances = store.run(Instances).await?;
-        let mut heads = Bulkheads::default();
+        let mut bulkheads = Bulkheads::default();
         for state in &instances {
             if is_gone_from_here(&self.host, state).await {
-                recover(&context, &mut heads, state).await?;
+                recover(&context, &mut bulkheads, state).await?;
             }
         }
         self.warn_of_foreigners(store).await?;
@@ -301,7 +301,7 @@ impl Life {
         Ok(())
     }
 
-    fn start_scheduler(&self, context: &Context) -> RunningScheduler {
+    fn start_scheduler(&self, context: &SchedulerContext) -> RunningScheduler {
         let (stop, stopped) = watch::channel(false);
         let config = self.config();
         let task = config.scheduler.then(|| match self.extensions.scheduler_of(&config.overrides) {

@@ -15,7 +15,7 @@ use super::systemd;
 use crate::config::Config;
 use crate::event::{Bus, Event};
 use crate::pool::Work;
-use crate::scheduler::Present;
+use crate::scheduler::SchedulerConfig;
 use crate::task::Registry;
 use crate::telemetry::line::Words;
 use crate::telemetry::log::Dial;
@@ -30,7 +30,7 @@ pub(super) struct Reloader {
     /// What holds at present.
     pub(super) parts: Parts,
     pub(super) pool: watch::Sender<Work>,
-    pub(super) scheduler: watch::Sender<Present>,
+    pub(super) scheduler: watch::Sender<SchedulerConfig>,
     pub(super) words: Arc<RwLock<Words>>,
     pub(super) dial: Dial,
 }
@@ -79,7 +79,7 @@ impl Reloader {
         let said = told(&self.parts, &config, &parts.registry);
         parts.config = Arc::new(config);
         self.pool.send_replace(parts.work());
-        self.scheduler.send_replace(parts.present());
+        self.scheduler.send_replace(parts.scheduler_config());
         self.bus.emit(Event::Notice { text: format!("reloaded: {said}") });
         if !kept.is_empty() {
             self.warn(format!("changed, but only a restart takes it over: {}", kept.join(", ")));

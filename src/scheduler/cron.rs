@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use super::trouble::Bulkheads;
-use super::{Context, sleep_or_reload};
+use super::failures::Bulkheads;
+use super::{SchedulerContext, sleep_or_reload};
 use crate::event::Event;
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
@@ -21,28 +21,28 @@ use crate::task::definition::TaskDefinition;
 use crate::task::schedule::JobSchedule;
 
 /// How long an occurrence counts as one that somebody was there for, in seconds.
-const LATE_S: i64 = 60;
+const RECENT_S: i64 = 60;
 /// How many seconds who does not lead waits for who does.
-const POLITE_S: i64 = 10;
+const FOLLOWER_DELAY_S: i64 = 10;
 /// The longest sleep: the tasks may change, and so may who leads.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
 /// Enqueues until told to stop. `leads` tells whether this instance leads the duties.
-pub async fn run(context: Context, leads: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
+pub async fn run(context: SchedulerContext, leads: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
     tokio::select! {
-        () = go(&context, &leads) => {}
+        () = run_forever(&context, &leads) => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
 }
 
-async fn go(context: &Context, leads: &watch::Receiver<bool>) {
+async fn run_forever(context: &SchedulerContext, leads: &watch::Receiver<bool>) {
     let mut failing = None;
-    let mut heads = Bulkheads::default();
-    let mut present = context.present.clone();
+    let mut bulkheads = Bulkheads::default();
+    let mut config = context.config.clone();
     loop {
         // Who leads is what the duties say: who does not do them must not keep others from it.
         let leads = *leads.borrow();
-        let wait = match look(context, &mut heads, leads).await {
+        let wait = match run_once(context, &mut bulkheads, leads).await {
             Ok(wait) => {
                 failing = None;
                 wait
@@ -56,7 +56,7 @@ async fn go(context: &Context, leads: &watch::Receiver<bool>) {
                 None
             }
         };
-        sleep_or_reload(&mut present, wait.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)).await;
+        sleep_or_reload(&mut config, wait.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)).await;
     }
 }
 
@@ -64,7 +64,11 @@ async fn go(context: &Context, leads: &watch::Receiver<bool>) {
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.
-pub async fn look(context: &Context, heads: &mut Bulkheads, leads: bool) -> Result<Option<Duration>, StoreError> {
+pub async fn run_once(
+    context: &SchedulerContext,
+    bulkheads: &mut Bulkheads,
+    leads: bool,
+) -> Result<Option<Duration>, StoreError> {
     let registry = context.registry();
     let all: Vec<(&TaskDefinition, &JobSchedule)> =
         registry.iter().flat_map(|task| task.schedules.iter().map(|schedule| (&**task, schedule))).collect();
@@ -77,11 +81,11 @@ pub async fn look(context: &Context, heads: &mut Bulkheads, leads: bool) -> Resu
     let now_s = now_ms.div_euclid(1000);
     let mut next_s: Option<i64> = None;
     for ((task, schedule), seen_s) in all.into_iter().zip(last) {
-        let until_s = if leads || seen_s.is_none() { now_s } else { now_s - POLITE_S };
+        let until_s = if leads || seen_s.is_none() { now_s } else { now_s - FOLLOWER_DELAY_S };
         let what = format!("schedule {}", schedule.id);
-        if heads.may_try(&what) {
+        if bulkheads.may_try(&what) {
             let went = enqueue_due(context, task, schedule, seen_s, until_s).await;
-            heads.note(&context.bus, &what, went)?;
+            bulkheads.note(&context.bus, &what, went)?;
         }
         next_s = next_s.into_iter().chain(schedule.calendar.after(now_s)).min();
     }
@@ -91,7 +95,7 @@ pub async fn look(context: &Context, heads: &mut Bulkheads, leads: bool) -> Resu
 
 /// Enqueues the occurrences of a schedule up to a second.
 async fn enqueue_due(
-    context: &Context,
+    context: &SchedulerContext,
     task: &TaskDefinition,
     schedule: &JobSchedule,
     mut seen_s: Option<i64>,
@@ -120,7 +124,7 @@ async fn enqueue_due(
 fn due(schedule: &JobSchedule, seen_s: Option<i64>, until_s: i64) -> Vec<(i64, bool)> {
     let Some(seen_s) = seen_s else { return vec![(until_s, false)] };
     let mut found = Vec::new();
-    let recent = seen_s.max(until_s - LATE_S);
+    let recent = seen_s.max(until_s - RECENT_S);
     if let Some(missed) = schedule.calendar.latest(recent).filter(|missed| *missed > seen_s) {
         let late_s = u64::try_from(until_s - missed).unwrap_or(0);
         found.push((missed, schedule.missed_max_age_s.is_none_or(|most| late_s <= most)));
@@ -135,7 +139,7 @@ fn due(schedule: &JobSchedule, seen_s: Option<i64>, until_s: i64) -> Vec<(i64, b
 }
 
 fn tell(
-    context: &Context,
+    context: &SchedulerContext,
     task: &TaskDefinition,
     schedule: &JobSchedule,
     occurrence: i64,

@@ -9,12 +9,12 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use super::identities::Sweep;
-use super::periodic::{Fresh, Undeclared, reconcile};
+use super::failures::Bulkheads;
+use super::identities::IdentitySweep;
+use super::periodic::{CheckedTasks, UndeclaredTasks, reconcile};
 use super::recover::{Observer, duties_owner, is_gone_from_here, is_neighbour, recover};
 use super::stuck;
-use super::trouble::Bulkheads;
-use super::{Context, sleep_or_reload};
+use super::{SchedulerContext, sleep_or_reload};
 use crate::event::Event;
 use crate::process::sweep;
 use crate::store::StoreError;
@@ -22,16 +22,16 @@ use crate::store::instance::{HostIdentity, InstanceState, Instances, Oversee, Su
 use crate::store::scheduling::{Leadership, Resign};
 
 /// How often who does not lead looks after its own periodic tasks.
-const OWN_LOOK: Duration = Duration::from_secs(60);
+const OWN_TASKS_INTERVAL: Duration = Duration::from_secs(60);
 /// How often it is seen to that the neighbours live, which asks nothing of the store.
-const GLANCE: Duration = Duration::from_secs(1);
+const NEIGHBOUR_INTERVAL: Duration = Duration::from_secs(1);
 
 /// Does the duties until told to stop, then resigns. `leads` is told whether this instance leads them.
-pub async fn run(context: Context, leads: watch::Sender<bool>, mut stop: watch::Receiver<bool>) {
+pub async fn run(context: SchedulerContext, leads: watch::Sender<bool>, mut stop: watch::Receiver<bool>) {
     let owner = duties_owner(&context.name, &context.host);
     let mut duties = Duties::new(&context, &owner, leads);
     tokio::select! {
-        () = duties.go() => {}
+        () = duties.run_forever() => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
     let resign = Resign { which: Leadership::Duties, owner: owner.clone() };
@@ -40,38 +40,38 @@ pub async fn run(context: Context, leads: watch::Sender<bool>, mut stop: watch::
 
 /// The duties of one instance, and what it remembers from one round to the next.
 pub struct Duties<'a> {
-    context: &'a Context,
+    context: &'a SchedulerContext,
     owner: &'a str,
     leads: watch::Sender<bool>,
     observer: Observer,
-    undeclared: Undeclared,
-    heads: Bulkheads,
+    undeclared: UndeclaredTasks,
+    bulkheads: Bulkheads,
     /// Periodic tasks that were not yet looked after since this instance started or was reloaded.
-    fresh: Fresh,
+    checked: CheckedTasks,
     /// When this instance last looked after its own periodic tasks; `None`: not since it started.
-    own_look: Option<Instant>,
+    own_tasks_checked: Option<Instant>,
     /// Instances of this machine that lived at the last look.
     neighbours: Vec<HostIdentity>,
-    stuck_look: Option<Instant>,
-    identities: Sweep,
+    stuck_checked: Option<Instant>,
+    identities: IdentitySweep,
 }
 
 impl<'a> Duties<'a> {
     /// Those of a context, under the name of `owner`.
     #[must_use]
-    pub fn new(context: &'a Context, owner: &'a str, leads: watch::Sender<bool>) -> Self {
+    pub fn new(context: &'a SchedulerContext, owner: &'a str, leads: watch::Sender<bool>) -> Self {
         Self {
             context,
             owner,
             leads,
             observer: Observer::default(),
-            undeclared: Undeclared::default(),
-            heads: Bulkheads::default(),
-            fresh: Fresh::default(),
-            own_look: None,
+            undeclared: UndeclaredTasks::default(),
+            bulkheads: Bulkheads::default(),
+            checked: CheckedTasks::default(),
+            own_tasks_checked: None,
             neighbours: Vec::new(),
-            stuck_look: None,
-            identities: Sweep::default(),
+            stuck_checked: None,
+            identities: IdentitySweep::default(),
         }
     }
 
@@ -79,10 +79,10 @@ impl<'a> Duties<'a> {
         (self.context.lease / 2).clamp(Duration::from_millis(200), Duration::from_secs(10))
     }
 
-    async fn go(&mut self) {
+    async fn run_forever(&mut self) {
         let period = self.period();
         let mut failing = None;
-        let mut present = self.context.present.clone();
+        let mut config = self.context.config.clone();
         loop {
             match self.round().await {
                 Ok(()) => failing = None,
@@ -103,10 +103,10 @@ impl<'a> Duties<'a> {
                 {
                     break;
                 }
-                if sleep_or_reload(&mut present, left.min(GLANCE)).await {
+                if sleep_or_reload(&mut config, left.min(NEIGHBOUR_INTERVAL)).await {
                     // Other tasks, other cadences: as at a start.
-                    self.own_look = None;
-                    self.fresh = Fresh::default();
+                    self.own_tasks_checked = None;
+                    self.checked = CheckedTasks::default();
                     break;
                 }
             }
@@ -120,7 +120,7 @@ impl<'a> Duties<'a> {
     /// Fails when the store cannot be reached.
     pub async fn round(&mut self) -> Result<(), StoreError> {
         let went = self.each_duty().await;
-        let failed = self.heads.take_failed() || went.is_err();
+        let failed = self.bulkheads.take_failed() || went.is_err();
         if failed && self.leads.send_replace(false) && went.is_ok() {
             let resign = Resign { which: Leadership::Duties, owner: self.owner.to_owned() };
             self.context.store.run(resign).await?;
@@ -129,46 +129,46 @@ impl<'a> Duties<'a> {
     }
 
     async fn each_duty(&mut self) -> Result<(), StoreError> {
-        let Context { store, bus, .. } = self.context;
+        let SchedulerContext { store, bus, .. } = self.context;
         let ttl_ms = u64::try_from(self.context.lease.as_millis()).unwrap_or(u64::MAX);
         let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms }).await;
-        let (leads, instances) = match self.heads.note(bus, "the leadership of the duties", overseen)? {
+        let (leads, instances) = match self.bulkheads.note(bus, "the leadership of the duties", overseen)? {
             Some(overseen) => overseen,
             // A lock that nobody can take keeps nobody from the duties: each is safe under two leaders.
             None => (true, store.run(Instances).await?),
         };
         self.leads.send_replace(leads);
-        self.bury_the_dead(leads, &instances).await?;
+        self.recover_dead(leads, &instances).await?;
 
-        let every = if leads { (self.context.lease * 2).min(OWN_LOOK) } else { OWN_LOOK };
+        let every = if leads { (self.context.lease * 2).min(OWN_TASKS_INTERVAL) } else { OWN_TASKS_INTERVAL };
         let mut entries = None;
-        if self.own_look.is_none_or(|last| last.elapsed() >= every) {
-            let looked = reconcile(self.context, &mut self.heads, &mut self.fresh).await;
-            entries = self.heads.note(bus, "periodic tasks", looked)?;
-            self.own_look = Some(Instant::now());
+        if self.own_tasks_checked.is_none_or(|last| last.elapsed() >= every) {
+            let looked = reconcile(self.context, &mut self.bulkheads, &mut self.checked).await;
+            entries = self.bulkheads.note(bus, "periodic tasks", looked)?;
+            self.own_tasks_checked = Some(Instant::now());
         }
         if !leads {
             return Ok(());
         }
         if let Some(entries) = entries {
-            let withdrawn = self.undeclared.withdraw(self.context, &mut self.heads, &entries, &instances).await;
-            self.heads.note(bus, "periodic tasks that nobody declares", withdrawn)?;
+            let withdrawn = self.undeclared.withdraw(self.context, &mut self.bulkheads, &entries, &instances).await;
+            self.bulkheads.note(bus, "periodic tasks that nobody declares", withdrawn)?;
         }
         let swept = self.identities.turn(store).await;
-        self.heads.note(bus, "who jobs were that others took", swept)?;
+        self.bulkheads.note(bus, "who jobs were that others took", swept)?;
         if let Some(after) = self.context.stuck_worker_timeout() {
             let every = (after / 10).clamp(Duration::from_secs(1), Duration::from_secs(60));
-            if self.stuck_look.is_none_or(|last| last.elapsed() >= every) {
-                self.stuck_look = Some(Instant::now());
-                let swept = stuck::sweep(self.context, &mut self.heads, after, &instances).await;
-                self.heads.note(bus, "workers that stopped pinging", swept)?;
+            if self.stuck_checked.is_none_or(|last| last.elapsed() >= every) {
+                self.stuck_checked = Some(Instant::now());
+                let swept = stuck::sweep(self.context, &mut self.bulkheads, after, &instances).await;
+                self.bulkheads.note(bus, "workers that stopped pinging", swept)?;
             }
         }
         Ok(())
     }
 
     /// Recovers what dead instances held.
-    async fn bury_the_dead(&mut self, leads: bool, instances: &[InstanceState]) -> Result<(), StoreError> {
+    async fn recover_dead(&mut self, leads: bool, instances: &[InstanceState]) -> Result<(), StoreError> {
         // Looks that are slow because the store is slow still count; only real absence resets. Short of a lease, so that
         // who was stopped together with others does not judge them by what it missed.
         let patience = (self.period() * 3 + Duration::from_secs(2)).min(self.context.lease * 4 / 5);
@@ -183,7 +183,7 @@ impl<'a> Duties<'a> {
             }
             let gone = self.observer.believes_absence(now, state) && is_gone_from_here(&self.context.host, state).await;
             if gone || (leads && lapsed.contains(state) && store.run(Suspect { state: state.clone() }).await?) {
-                recover(self.context, &mut self.heads, state).await?;
+                recover(self.context, &mut self.bulkheads, state).await?;
             }
         }
         Ok(())

@@ -12,17 +12,17 @@ use crate::store::{Store, StoreError};
 const REST: Duration = Duration::from_secs(30);
 
 /// How many steps one turn takes at most. Each is bounded, and the walk goes on in the next turn.
-const STEPS: usize = 50;
+const MAX_STEPS: usize = 50;
 
 /// Where the walk is.
 #[derive(Debug, Default)]
-pub struct Sweep {
+pub struct IdentitySweep {
     cursor: u64,
     /// When the last walk ended.
     ended: Option<Instant>,
 }
 
-impl Sweep {
+impl IdentitySweep {
     /// Takes some steps, unless the last walk ended a moment ago.
     ///
     /// # Errors
@@ -31,7 +31,7 @@ impl Sweep {
         if self.cursor == 0 && self.ended.is_some_and(|ended| ended.elapsed() < REST) {
             return Ok(());
         }
-        for _ in 0..STEPS {
+        for _ in 0..MAX_STEPS {
             self.cursor = store.run(SweepIdentities { cursor: self.cursor }).await?;
             if self.cursor == 0 {
                 self.ended = Some(Instant::now());

@@ -7,13 +7,13 @@
 
 pub mod cron;
 pub mod duties;
+pub mod failures;
 pub mod identities;
 pub mod periodic;
 pub mod promote;
 pub mod recover;
 pub mod stuck;
 pub mod transfer;
-pub mod trouble;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,7 +31,7 @@ use crate::task::Registry;
 
 /// What the loops go by. A reload replaces the whole.
 #[derive(Debug, Clone)]
-pub struct Present {
+pub struct SchedulerConfig {
     /// The tasks this instance knows.
     pub registry: Arc<Registry>,
     /// What becomes of dead owners' jobs whose tasks say nothing.
@@ -42,7 +42,7 @@ pub struct Present {
     pub retry_stuck_jobs: bool,
 }
 
-impl Present {
+impl SchedulerConfig {
     /// What a configuration and tasks say.
     #[must_use]
     pub fn of(config: &Config, registry: Arc<Registry>) -> Self {
@@ -56,18 +56,18 @@ impl Present {
 
     /// For a scheduler that is never reloaded.
     #[must_use]
-    pub fn for_good(self) -> watch::Receiver<Self> {
+    pub fn without_reload(self) -> watch::Receiver<Self> {
         watch::channel(self).1
     }
 }
 
 /// What the loops work with.
 #[derive(Clone)]
-pub struct Context {
+pub struct SchedulerContext {
     /// The store.
     pub store: Store<role::Scheduler>,
     /// What a reload replaces; read through the methods, at the moment it is needed.
-    pub present: watch::Receiver<Present>,
+    pub config: watch::Receiver<SchedulerConfig>,
     /// Wall time, for records and to notice skew.
     pub clock: Arc<dyn Clock>,
     /// Where events go.
@@ -80,34 +80,34 @@ pub struct Context {
     pub lease: Duration,
 }
 
-impl Context {
+impl SchedulerContext {
     /// The tasks this instance knows at this moment.
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {
-        Arc::clone(&self.present.borrow().registry)
+        Arc::clone(&self.config.borrow().registry)
     }
 
     /// What becomes of dead owners' jobs whose tasks say nothing.
     #[must_use]
     pub fn policy(&self) -> CrashPolicy {
-        self.present.borrow().policy
+        self.config.borrow().policy
     }
 
     /// Are the jobs of such workers enqueued again?
     #[must_use]
     pub fn retries_stuck_jobs(&self) -> bool {
-        self.present.borrow().retry_stuck_jobs
+        self.config.borrow().retry_stuck_jobs
     }
 
     /// When a foreign worker that stopped pinging is cleaned away.
     #[must_use]
     pub fn stuck_worker_timeout(&self) -> Option<Duration> {
-        self.present.borrow().stuck_worker_timeout
+        self.config.borrow().stuck_worker_timeout
     }
 }
 
 /// Runs all loops, each on a task of its own, until told to stop.
-pub async fn run(context: Context, stop: watch::Receiver<bool>) {
+pub async fn run(context: SchedulerContext, stop: watch::Receiver<bool>) {
     let (leads, led) = watch::channel(false);
     let loops = [
         tokio::spawn(promote::run(context.clone(), stop.clone())),
@@ -118,11 +118,11 @@ pub async fn run(context: Context, stop: watch::Receiver<bool>) {
     drop(futures_util::future::join_all(loops).await);
 }
 
-/// Sleeps, but not through a reload; true if there was one since `present` was last looked at.
-async fn sleep_or_reload(present: &mut watch::Receiver<Present>, wait: Duration) -> bool {
+/// Sleeps, but not through a reload; true if there was one since `config` was last looked at.
+async fn sleep_or_reload(config: &mut watch::Receiver<SchedulerConfig>, wait: Duration) -> bool {
     tokio::select! {
         // Where nobody can reload any more, nothing is left but to sleep.
-        Ok(()) = present.changed() => true,
+        Ok(()) = config.changed() => true,
         () = tokio::time::sleep(wait) => false,
     }
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Context;
-use super::trouble::Bulkheads;
+use super::SchedulerContext;
+use super::failures::Bulkheads;
 use crate::event::Event;
 use crate::job::payload::encode;
 use crate::job::{Args, LockKey, TaskName, WorkerName};
@@ -24,24 +24,24 @@ use crate::task::{Cadence, TaskDefinition};
 /// How long past due a job is not yet searched for.
 const GRACE_S: u64 = 3;
 /// A foreign worker that pings and has not done so for so long does not run the job that stands under it.
-const SILENT_S: i64 = 180;
+const MAX_SILENCE_S: i64 = 180;
 /// How long a task may go undeclared before it is withdrawn.
-const UNDECLARED: Duration = Duration::from_secs(600);
+const UNDECLARED_AFTER: Duration = Duration::from_secs(600);
 
 /// Which periodic tasks were looked after since the start; the others are looked after as at a start.
 #[derive(Debug, Default)]
-pub struct Fresh(HashSet<TaskName>);
+pub struct CheckedTasks(HashSet<TaskName>);
 
 /// Looks after the periodic tasks that this instance declares, each by itself.
 ///
 /// # Errors
 /// Fails when the store cannot be reached, or cannot tell of periodic tasks at all.
 pub async fn reconcile(
-    context: &Context,
-    heads: &mut Bulkheads,
-    fresh: &mut Fresh,
+    context: &SchedulerContext,
+    bulkheads: &mut Bulkheads,
+    checked: &mut CheckedTasks,
 ) -> Result<Vec<PeriodicEntry>, StoreError> {
-    let Context { store, bus, .. } = context;
+    let SchedulerContext { store, bus, .. } = context;
     let registry = context.registry();
     let tasks: Vec<_> = registry.periodic().collect();
     let job_lock = |task: &Arc<TaskDefinition>| Chain::of(task).job_lock(&task.queue, &Args::periodic());
@@ -55,28 +55,28 @@ pub async fn reconcile(
     for (task, job_lock) in tasks.into_iter().zip(locks) {
         let is_held = job_lock.is_some() && held.next().unwrap_or(false);
         let entry = entries.iter().find(|entry| entry.task == task.name);
-        let boot = !fresh.0.contains(&task.name);
+        let boot = !checked.0.contains(&task.name);
         // The store judges once more; this only spares it the question, so it errs early.
         let overdue = entry.is_none_or(|entry| entry.due_s + 1 < now_ms / 1000);
         if entry.is_some_and(|entry| entry.stopped) {
             // Whoever starts it looks after it then.
-            fresh.0.insert(task.name.clone());
+            checked.0.insert(task.name.clone());
             continue;
         }
         if !(boot || overdue || is_held) {
             continue;
         }
         let what = format!("periodic task {}", task.name);
-        if !heads.may_try(&what) {
+        if !bulkheads.may_try(&what) {
             continue;
         }
         if workers.is_none() {
             workers = Some(Workers::of(store.run(RegisteredWorkers).await?, now_ms / 1000));
         }
         let Some(workers) = &workers else { continue };
-        let Some(reconcile) = request(task, job_lock, entry, boot, now_ms, workers) else { continue };
-        if let Some(went) = heads.note(bus, &what, store.run(reconcile).await)? {
-            fresh.0.insert(task.name.clone());
+        let Some(reconcile) = reconcile_request(task, job_lock, entry, boot, now_ms, workers) else { continue };
+        if let Some(went) = bulkheads.note(bus, &what, store.run(reconcile).await)? {
+            checked.0.insert(task.name.clone());
             tell(context, task, went);
         }
     }
@@ -96,14 +96,14 @@ impl Workers {
         let (mut lively, mut silent) = (Vec::new(), Vec::new());
         for one in registered {
             let ours = one.working.as_ref().is_some_and(|record| record.claim.is_some());
-            let fell_silent = !ours && one.pinged_s.is_some_and(|pinged_s| now_s - pinged_s > SILENT_S);
+            let fell_silent = !ours && one.pinged_s.is_some_and(|pinged_s| now_s - pinged_s > MAX_SILENCE_S);
             if fell_silent { silent.push(one.worker) } else { lively.push(one.worker) }
         }
         Self { lively, silent }
     }
 }
 
-fn request(
+fn reconcile_request(
     task: &TaskDefinition,
     job_lock: Option<LockKey>,
     entry: Option<&PeriodicEntry>,
@@ -126,7 +126,7 @@ fn request(
     })
 }
 
-fn tell(context: &Context, task: &TaskDefinition, went: Reconciled) {
+fn tell(context: &SchedulerContext, task: &TaskDefinition, went: Reconciled) {
     let bus = &context.bus;
     let why = match went {
         Reconciled::Fine | Reconciled::Started | Reconciled::Waits | Reconciled::Runs => return,
@@ -164,18 +164,18 @@ fn is_stale(task: &TaskDefinition, entry: &PeriodicEntry, now_s: i64) -> bool {
 
 /// Since when tasks with an entry are declared by nobody.
 #[derive(Debug, Default)]
-pub struct Undeclared(HashMap<TaskName, Instant>);
+pub struct UndeclaredTasks(HashMap<TaskName, Instant>);
 
-impl Undeclared {
-    /// Withdraws what nobody has declared for `UNDECLARED`. What is stopped stays, or it would
+impl UndeclaredTasks {
+    /// Withdraws what nobody has declared for `UNDECLARED_AFTER`. What is stopped stays, or it would
     /// run again when it comes back.
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
     pub async fn withdraw(
         &mut self,
-        context: &Context,
-        heads: &mut Bulkheads,
+        context: &SchedulerContext,
+        bulkheads: &mut Bulkheads,
         entries: &[PeriodicEntry],
         instances: &[InstanceState],
     ) -> Result<(), StoreError> {
@@ -189,8 +189,8 @@ impl Undeclared {
         for entry in entries.iter().filter(|entry| !entry.stopped && !declared(&entry.task)) {
             let since = *self.0.entry(entry.task.clone()).or_insert(now);
             let what = format!("withdrawal of periodic task {}", entry.task);
-            if now.duration_since(since) < UNDECLARED
-                || !heads.may_try(&what)
+            if now.duration_since(since) < UNDECLARED_AFTER
+                || !bulkheads.may_try(&what)
                 || has_foreigners(context, instances).await?
             {
                 continue;
@@ -199,7 +199,7 @@ impl Undeclared {
             let forms: Vec<_> = forms.map(|args| encode(entry.task.as_str(), entry.queue.as_str(), &args)).collect();
             let withdrawn =
                 context.store.run(Withdraw { task: entry.task.clone(), queue: entry.queue.clone(), forms }).await;
-            if heads.note(&context.bus, &what, withdrawn)?.is_none() {
+            if bulkheads.note(&context.bus, &what, withdrawn)?.is_none() {
                 continue;
             }
             self.0.remove(&entry.task);
@@ -211,7 +211,7 @@ impl Undeclared {
 }
 
 /// Do workers of other programs work here? A periodic task may be theirs, and then it is not ours to withdraw.
-async fn has_foreigners(context: &Context, instances: &[InstanceState]) -> Result<bool, StoreError> {
+async fn has_foreigners(context: &SchedulerContext, instances: &[InstanceState]) -> Result<bool, StoreError> {
     let ours = |worker: &WorkerName| instances.iter().any(|state| worker.name().starts_with(&state.record.name));
     Ok(context.store.run(RegisteredWorkers).await?.iter().any(|registered| !ours(&registered.worker)))
 }

@@ -9,8 +9,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::Context;
-use super::transfer::{Step, Transfer};
+use super::SchedulerContext;
+use super::transfer::{StepOutcome, Transfer};
 use crate::backoff;
 use crate::event::{Event, Kind};
 use crate::store::StoreError;
@@ -23,27 +23,27 @@ const TTL: Duration = Duration::from_secs(15);
 /// When it is renewed: early enough that an attempt may fail.
 const RENEWAL: Duration = Duration::from_secs(10);
 /// A step that moved nothing although there was something has a rival; after so many, look later.
-const FUTILE: u32 = 16;
+const MAX_FUTILE_STEPS: u32 = 16;
 /// So much later.
-const RIVALRY: Duration = Duration::from_secs(1);
+const RIVAL_WAIT: Duration = Duration::from_secs(1);
 /// Between two answers to changes of the delayed jobs, which may come by the thousand.
-const CALM: Duration = Duration::from_millis(20);
+const DEBOUNCE: Duration = Duration::from_millis(20);
 /// Whatever is overdue for so long at two looks in a row is promoted whoever leads: its leader is dead or stuck.
 const OVERDUE_MS: i64 = 5_000;
 /// Once that happened it is looked at more often, for as long as a dead node-resque leader's lock may stand.
-const RESCUE: Duration = Duration::from_secs(180);
+const RESCUE_PERIOD: Duration = Duration::from_secs(180);
 /// So often.
-const RESCUE_LOOK: Duration = Duration::from_secs(1);
+const RESCUE_INTERVAL: Duration = Duration::from_secs(1);
 /// Clocks further apart than this are worth a word.
 const SKEW_MS: i64 = 1000;
 
 /// Promotes until told to stop, then resigns.
-pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
-    let Context { bus, name, .. } = &context;
+pub async fn run(context: SchedulerContext, mut stop: watch::Receiver<bool>) {
+    let SchedulerContext { bus, name, .. } = &context;
     bus.emit(Event::SchedulerStart { name: name.clone() });
     let mut promoter = Promoter::new(&context);
     tokio::select! {
-        () = promoter.go() => {}
+        () = promoter.run_forever() => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
     // The step in flight, if any, is atomic; what it would have told is read anew by the next leader.
@@ -53,7 +53,7 @@ pub async fn run(context: Context, mut stop: watch::Receiver<bool>) {
 }
 
 struct Promoter<'a> {
-    context: &'a Context,
+    context: &'a SchedulerContext,
     leading: bool,
     /// When the leadership was renewed last.
     renewed: Instant,
@@ -68,7 +68,7 @@ struct Promoter<'a> {
 }
 
 impl<'a> Promoter<'a> {
-    fn new(context: &'a Context) -> Self {
+    fn new(context: &'a SchedulerContext) -> Self {
         Self {
             context,
             leading: false,
@@ -81,7 +81,7 @@ impl<'a> Promoter<'a> {
         }
     }
 
-    async fn go(&mut self) {
+    async fn run_forever(&mut self) {
         let mut attempt = 0;
         loop {
             let error = match self.context.store.waker().await {
@@ -99,7 +99,7 @@ impl<'a> Promoter<'a> {
 
     /// A round failed: that is told once, and another instance may do better.
     async fn failed(&mut self, error: &StoreError) {
-        let Context { store, bus, name, .. } = self.context;
+        let SchedulerContext { store, bus, name, .. } = self.context;
         if std::mem::replace(&mut self.leading, false) && !error.is_transient() {
             let resign = Resign { which: Leadership::Scheduler, owner: name.clone() };
             let _ = tokio::time::timeout(Duration::from_secs(1), store.run(resign)).await;
@@ -113,7 +113,7 @@ impl<'a> Promoter<'a> {
 
     async fn rounds(&mut self, waker: &Waker, attempt: &mut u32) -> Result<std::convert::Infallible, StoreError> {
         loop {
-            let Context { bus, .. } = self.context;
+            let SchedulerContext { bus, .. } = self.context;
             self.renew().await?;
             if bus.wants(Kind::SchedulerPoll) {
                 bus.emit(Event::SchedulerPoll);
@@ -135,17 +135,17 @@ impl<'a> Promoter<'a> {
             let due = due_in.map(|due_in| Instant::now() + due_in);
             tokio::select! {
                 () = waker.woken() => {
-                    let due_in = due.map_or(CALM, |due| due.saturating_duration_since(Instant::now()));
-                    sleep(CALM.min(due_in)).await;
+                    let due_in = due.map_or(DEBOUNCE, |due| due.saturating_duration_since(Instant::now()));
+                    sleep(DEBOUNCE.min(due_in)).await;
                 }
-                ended = self.lead_on(waker, due) => ended?,
+                ended = self.hold_lead(waker, due) => ended?,
             }
         }
     }
 
     /// When there is something to promote, in milliseconds of the store's time.
     async fn next_ms(&self, seen: &Seen) -> Result<Option<i64>, StoreError> {
-        if self.leading && self.transfer.passes_over() {
+        if self.leading && self.transfer.skips_entries() {
             return self.transfer.next_ms(self.context).await;
         }
         Ok(seen.next_due_s.map(|second| second.saturating_mul(1000)))
@@ -153,7 +153,7 @@ impl<'a> Promoter<'a> {
 
     /// Takes or renews the leadership where it is time to.
     async fn renew(&mut self) -> Result<(), StoreError> {
-        let Context { store, bus, name, .. } = self.context;
+        let SchedulerContext { store, bus, name, .. } = self.context;
         if self.leading && self.renewed.elapsed() < RENEWAL {
             return Ok(());
         }
@@ -167,11 +167,11 @@ impl<'a> Promoter<'a> {
     }
 
     /// Renews the leadership until something is due or it is lost. While the waker hears there is nothing to look at.
-    async fn lead_on(&mut self, waker: &Waker, due: Option<Instant>) -> Result<(), StoreError> {
+    async fn hold_lead(&mut self, waker: &Waker, due: Option<Instant>) -> Result<(), StoreError> {
         let led = self.leading;
         loop {
-            let rescues = !led && self.rescued.is_some_and(|rescued| rescued.elapsed() < RESCUE);
-            let renewal = self.renewed + if rescues { RESCUE_LOOK } else { RENEWAL };
+            let rescues = !led && self.rescued.is_some_and(|rescued| rescued.elapsed() < RESCUE_PERIOD);
+            let renewal = self.renewed + if rescues { RESCUE_INTERVAL } else { RENEWAL };
             if let Some(due) = due.filter(|due| *due <= renewal) {
                 sleep_until(due).await;
                 return Ok(());
@@ -224,13 +224,13 @@ impl<'a> Promoter<'a> {
                 }
             }
             match self.transfer.step(self.context, leader).await? {
-                Step::NotLeader => return Ok(false),
-                Step::Nothing { .. } => return Ok(true),
-                Step::Moved => futile = 0,
-                Step::Futile => {
+                StepOutcome::NotLeader => return Ok(false),
+                StepOutcome::Nothing { .. } => return Ok(true),
+                StepOutcome::Moved => futile = 0,
+                StepOutcome::Futile => {
                     futile += 1;
-                    if futile > FUTILE {
-                        sleep(RIVALRY).await;
+                    if futile > MAX_FUTILE_STEPS {
+                        sleep(RIVAL_WAIT).await;
                         return Ok(true);
                     }
                 }

@@ -10,8 +10,8 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Context;
-use super::trouble::Bulkheads;
+use super::SchedulerContext;
+use super::failures::Bulkheads;
 use crate::event::Event;
 use crate::job::Failure;
 use crate::plugin::cut_off::{CutOff, cut_off};
@@ -117,14 +117,18 @@ pub async fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bo
 ///
 /// # Errors
 /// Fails when the store cannot be reached; to be repeated, for each job's step is taken once.
-pub async fn recover(context: &Context, heads: &mut Bulkheads, dead: &InstanceState) -> Result<bool, StoreError> {
-    let Context { store, bus, .. } = context;
+pub async fn recover(
+    context: &SchedulerContext,
+    bulkheads: &mut Bulkheads,
+    dead: &InstanceState,
+) -> Result<bool, StoreError> {
+    let SchedulerContext { store, bus, .. } = context;
     let what = format!("recovery of instance {} on {}", dead.record.id, dead.record.name);
-    if !heads.may_try(&what) {
+    if !bulkheads.may_try(&what) {
         return Ok(false);
     }
     let workers = dead.record.workers();
-    let Some(records) = heads.note(bus, &what, store.run(Working { workers: workers.clone() }).await)? else {
+    let Some(records) = bulkheads.note(bus, &what, store.run(Working { workers: workers.clone() }).await)? else {
         return Ok(false);
     };
     let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == dead.record.id);
@@ -134,13 +138,13 @@ pub async fn recover(context: &Context, heads: &mut Bulkheads, dead: &InstanceSt
     let (mut recovered, mut left) = (0, 0);
     for record in records.into_iter().rev() {
         let job = format!("recovery of the job of worker {}", record.worker);
-        if !heads.may_try(&job) {
+        if !bulkheads.may_try(&job) {
             left += 1;
             continue;
         }
-        let tries = heads.tries(&job);
+        let tries = bulkheads.tries(&job);
         let went = recover_one(context, Some((dead.record.id.clone(), dead.counter)), record, tries).await;
-        match heads.note(bus, &job, went)? {
+        match bulkheads.note(bus, &job, went)? {
             Some(went) => recovered += u64::from(went),
             None => left += 1,
         }
@@ -148,14 +152,14 @@ pub async fn recover(context: &Context, heads: &mut Bulkheads, dead: &InstanceSt
     if left > 0 {
         return Ok(false);
     }
-    let buried = heads.note(bus, &what, store.run(Bury { dead: dead.clone() }).await)?.unwrap_or(false);
+    let buried = bulkheads.note(bus, &what, store.run(Bury { dead: dead.clone() }).await)?.unwrap_or(false);
     if buried {
         // What it led is free at once, and not only when the lock runs out.
         let scheduler = store.run(Resign { which: Leadership::Scheduler, owner: dead.record.name.clone() }).await;
-        heads.note(bus, "the leadership of a dead scheduler", scheduler)?;
+        bulkheads.note(bus, "the leadership of a dead scheduler", scheduler)?;
         let owner = duties_owner(&dead.record.name, &dead.record.host);
         let duties = store.run(Resign { which: Leadership::Duties, owner }).await;
-        heads.note(bus, "the duties of a dead instance", duties)?;
+        bulkheads.note(bus, "the duties of a dead instance", duties)?;
     }
     if buried && let Some(worker) = workers.into_iter().next() {
         let why = format!("instance {} on {} is dead; {recovered} jobs recovered", dead.record.id, dead.record.name);
@@ -171,22 +175,22 @@ pub fn duties_owner(name: &str, host: &HostIdentity) -> String {
 }
 
 /// How often a job is tried to be given back to its queue before it fails.
-const TRIES: u32 = 3;
+const MAX_TRIES: u32 = 3;
 
 /// Settles one dead owner's job as a run that was cut off.
 async fn recover_one(
-    context: &Context,
+    context: &SchedulerContext,
     instance: Option<(String, u64)>,
     record: WorkingRecord,
     tries: u32,
 ) -> Result<bool, StoreError> {
-    let Context { store, clock, bus, .. } = context;
+    let SchedulerContext { store, clock, bus, .. } = context;
     let registry = context.registry();
     let worker = record.worker.clone();
     let find = |class: &str| registry.get(class).map(|task| &**task);
     let CutOff { mut recovery, job, mut failure, why } =
         cut_off(record, instance, find, context.policy(), clock.now_ms());
-    if tries >= TRIES && failure.is_none() {
+    if tries >= MAX_TRIES && failure.is_none() {
         // A queue that cannot take its job back keeps it from nobody: the failed list is where people find it.
         let why = format!("its worker is gone, and queue {} did not take it back in {tries} tries", recovery.queue);
         let new = Failure::new("Error", why);

@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::Context;
-use super::trouble::Bulkheads;
+use super::SchedulerContext;
+use super::failures::Bulkheads;
 use crate::config::element::on_crash::OnCrash;
 use crate::event::Event;
 use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, WorkerName, date};
@@ -25,12 +25,12 @@ use crate::store::workers::{ForceClean, LockValues, Registered, RegisteredWorker
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn sweep(
-    context: &Context,
-    heads: &mut Bulkheads,
+    context: &SchedulerContext,
+    bulkheads: &mut Bulkheads,
     after: Duration,
     instances: &[InstanceState],
 ) -> Result<(), StoreError> {
-    let Context { store, bus, .. } = context;
+    let SchedulerContext { store, bus, .. } = context;
     let now_s = store.run(ReadTime).await? / 1000;
     let limit_s = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
     let of_windlass = |worker: &WorkerName| {
@@ -49,17 +49,22 @@ pub async fn sweep(
     let locks = dead_locks(context, &stuck).await?;
     for ((one, silent_s), lock) in stuck.into_iter().zip(locks) {
         let what = format!("cleaning of worker {}", one.worker);
-        if heads.may_try(&what) {
+        if bulkheads.may_try(&what) {
             let went = clean(context, one, silent_s, lock.as_slice()).await;
-            heads.note(bus, &what, went)?;
+            bulkheads.note(bus, &what, went)?;
         }
     }
     Ok(())
 }
 
 /// Cleans one worker away, and enqueues its job again where the configuration says so.
-async fn clean(context: &Context, stuck: &Registered, silent_s: i64, locks: &[WorkerLock]) -> Result<(), StoreError> {
-    let Context { store, clock, bus, host, .. } = context;
+async fn clean(
+    context: &SchedulerContext,
+    stuck: &Registered,
+    silent_s: i64,
+    locks: &[WorkerLock],
+) -> Result<(), StoreError> {
+    let SchedulerContext { store, clock, bus, host, .. } = context;
     let (worker, now_ms, working) = (&stuck.worker, clock.now_ms(), stuck.working.as_ref());
     let record = working.map(|record| {
         let queue = record.queue.as_ref().map(|queue| queue.as_str()).unwrap_or_default();
@@ -84,15 +89,18 @@ async fn clean(context: &Context, stuck: &Registered, silent_s: i64, locks: &[Wo
 ///
 /// The locks are read before the workers. A lock that a living worker holds is then of one that works on the job at the
 /// second look, or of one that freed it since: what is freed later must still hold what was read.
-async fn dead_locks(context: &Context, stuck: &[(&Registered, i64)]) -> Result<Vec<Option<WorkerLock>>, StoreError> {
-    let candidates: Vec<_> = stuck.iter().map(|(one, _)| Candidate::of(context, one)).collect();
+async fn dead_locks(
+    context: &SchedulerContext,
+    stuck: &[(&Registered, i64)],
+) -> Result<Vec<Option<WorkerLock>>, StoreError> {
+    let candidates: Vec<_> = stuck.iter().map(|(one, _)| LockCandidate::of(context, one)).collect();
     let keys: Vec<_> = candidates.iter().flatten().map(|candidate| candidate.key.clone()).collect();
     if keys.is_empty() {
         return Ok(vec![None; stuck.len()]);
     }
     let mut values = context.store.run(LockValues { keys }).await?.into_iter();
     let now = context.store.run(RegisteredWorkers).await?;
-    let lock = |candidate: Option<Candidate>| {
+    let lock = |candidate: Option<LockCandidate>| {
         let candidate = candidate?;
         let value = values.next().flatten()?;
         let alone = now.iter().all(|other| other.worker == candidate.worker || !candidate.is_of(other));
@@ -102,12 +110,12 @@ async fn dead_locks(context: &Context, stuck: &[(&Registered, i64)]) -> Result<V
 }
 
 /// node-resque's JobLock lasts so long unless the task says otherwise.
-const LOCK_S: u64 = 3600;
+const DEFAULT_LOCK_S: u64 = 3600;
 /// A job's lock is taken so soon after its record is written.
-const SOON_S: i64 = 5;
+const MAX_LOCK_DELAY_S: i64 = 5;
 
 /// A job that a dead worker has in hand, and the JobLock that it may hold.
-struct Candidate {
+struct LockCandidate {
     worker: WorkerName,
     class: String,
     queue: QueueName,
@@ -117,8 +125,8 @@ struct Candidate {
     ttl_s: u64,
 }
 
-impl Candidate {
-    fn of(context: &Context, stuck: &Registered) -> Option<Self> {
+impl LockCandidate {
+    fn of(context: &SchedulerContext, stuck: &Registered) -> Option<Self> {
         let record = stuck.working.as_ref()?;
         let queue = record.queue.clone()?;
         let view = PayloadView::parse(record.payload.as_ref()?).ok()?;
@@ -127,7 +135,8 @@ impl Candidate {
         let registry = context.registry();
         let known = registry.get(&view.class).and_then(|task| Chain::of(task).job_lock(&queue, &args));
         let class = view.class.to_string();
-        let (key, ttl_s) = known.unwrap_or_else(|| (LockKey::job_lock(&class, queue.as_str(), args.as_str()), LOCK_S));
+        let (key, ttl_s) =
+            known.unwrap_or_else(|| (LockKey::job_lock(&class, queue.as_str(), args.as_str()), DEFAULT_LOCK_S));
         let args = args.as_str().to_owned();
         Some(Self { worker: stuck.worker.clone(), class, queue, args, run_at_s, key, ttl_s })
     }
@@ -137,7 +146,7 @@ impl Candidate {
     fn took(&self, value: &str) -> bool {
         let ttl_s = i64::try_from(self.ttl_s).unwrap_or(i64::MAX);
         let taken_s = value.parse::<i64>().ok().map(|end_s| end_s.saturating_sub(1).saturating_sub(ttl_s));
-        taken_s.is_some_and(|taken_s| (taken_s - self.run_at_s).abs() <= SOON_S)
+        taken_s.is_some_and(|taken_s| (taken_s - self.run_at_s).abs() <= MAX_LOCK_DELAY_S)
     }
 
     /// Does this worker work on the same job, as far as can be told?
@@ -155,7 +164,7 @@ impl Candidate {
 /// Failed -> queue, for a job that its worker took along: what `retry_stuck_jobs` asks for. A job that may have been
 /// changed on its way through the worker's record stays, as does one whose task says that a crash is a failure, and one
 /// that a rule of its task keeps out.
-async fn retry(context: &Context, record: &Bytes) -> Result<(), StoreError> {
+async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<(), StoreError> {
     let view = FailureView::parse(record);
     let (Some(payload), Some(queue)) = (&view.payload, &view.queue) else { return Ok(()) };
     let (Ok(job), Ok(queue)) = (PayloadView::parse(payload), QueueName::new(queue)) else { return Ok(()) };

@@ -7,8 +7,8 @@
 
 use bytes::Bytes;
 
-use super::Context;
-use super::trouble::Troubles;
+use super::SchedulerContext;
+use super::failures::FailureTracker;
 use crate::event::{Event, Kind};
 use crate::job::{Args, Failure, LockKey, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
@@ -18,13 +18,13 @@ use crate::store::scheduling::{Broken, DropEntry, Due, Promote, PromoteTo, Promo
 /// Most jobs moved in one step: what keeps a step below 5 ms of Redis' time when measured.
 const BATCH: usize = 250;
 /// How often something is tried before it is set aside.
-const TRIES: u32 = 3;
+const MAX_TRIES: u32 = 3;
 /// So many entries in a row that cannot be moved at all are not to blame: the store is.
-const GENERAL: usize = 8;
+const MAX_STUCK_ENTRIES: usize = 8;
 
 /// What a step did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Step {
+pub enum StepOutcome {
     /// Nothing is due that could be moved now; when to look again, in milliseconds of the store's time.
     Nothing {
         /// `None`: nothing is delayed.
@@ -38,17 +38,17 @@ pub enum Step {
     NotLeader,
 }
 
-/// What is known of queues and entries that make trouble.
+/// What is known of queues and entries that make state.
 #[derive(Debug, Default)]
 pub struct Transfer {
-    queues: Troubles<QueueName>,
-    entries: Troubles<Bytes>,
+    queues: FailureTracker<QueueName>,
+    entries: FailureTracker<Bytes>,
     /// How many jobs are to be moved one at a time, because one of them cannot be.
-    alone: usize,
+    singly: usize,
     /// How many entries in a row could not be moved.
-    stuck: usize,
+    stuck_entries: usize,
     /// The second told last.
-    told: Option<i64>,
+    told_second: Option<i64>,
     /// The store's time at the last step.
     now_ms: i64,
 }
@@ -56,7 +56,7 @@ pub struct Transfer {
 impl Transfer {
     /// Is some entry passed over? Then what comes first in the schedule does not tell when to look again.
     #[must_use]
-    pub fn passes_over(&self) -> bool {
+    pub fn skips_entries(&self) -> bool {
         !self.entries.is_empty()
     }
 
@@ -64,7 +64,7 @@ impl Transfer {
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
-    pub async fn first(&self, context: &Context) -> Result<Due, StoreError> {
+    pub async fn first(&self, context: &SchedulerContext) -> Result<Due, StoreError> {
         context.store.run(ReadDue { limit: 0, passed: self.passed() }).await
     }
 
@@ -72,7 +72,7 @@ impl Transfer {
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
-    pub async fn next_ms(&self, context: &Context) -> Result<Option<i64>, StoreError> {
+    pub async fn next_ms(&self, context: &SchedulerContext) -> Result<Option<i64>, StoreError> {
         let first = self.first(context).await?.due_s.map(|second| second.saturating_mul(1000));
         Ok(first.into_iter().chain(self.entries.next_ms()).min())
     }
@@ -85,78 +85,84 @@ impl Transfer {
     ///
     /// # Errors
     /// Fails when the store cannot be reached, or takes nothing at all.
-    pub async fn step(&mut self, context: &Context, leader: Option<&str>) -> Result<Step, StoreError> {
-        let Context { store, bus, .. } = context;
-        let limit = if self.alone > 0 { 1 } else { BATCH };
+    pub async fn step(&mut self, context: &SchedulerContext, leader: Option<&str>) -> Result<StepOutcome, StoreError> {
+        let SchedulerContext { store, bus, .. } = context;
+        let limit = if self.singly > 0 { 1 } else { BATCH };
         let due = store.run(ReadDue { limit, passed: self.passed() }).await?;
         self.now_ms = due.now_ms;
         if let (Some(broken), Some(entry)) = (&due.broken, due.entry()) {
-            self.unreadable(context, &entry, broken).await?;
-            return Ok(Step::Moved);
+            self.entry_unreadable(context, &entry, broken).await?;
+            return Ok(StepOutcome::Moved);
         }
         let Some(second) = due.second.filter(|_| due.is_due()) else {
-            self.alone = 0;
+            self.singly = 0;
             let next_ms = due.due_s.map(|second| second.saturating_mul(1000));
-            return Ok(Step::Nothing { next_ms: next_ms.into_iter().chain(self.entries.next_ms()).min() });
+            return Ok(StepOutcome::Nothing { next_ms: next_ms.into_iter().chain(self.entries.next_ms()).min() });
         };
-        if self.told != Some(second) && bus.wants(Kind::WorkingTimestamp) {
+        if self.told_second != Some(second) && bus.wants(Kind::WorkingTimestamp) {
             bus.emit(Event::WorkingTimestamp { second });
         }
-        self.told = Some(second);
+        self.told_second = Some(second);
         let jobs: Vec<_> = due.jobs.into_iter().map(|payload| self.route(context, payload)).collect();
-        self.alone = self.alone.saturating_sub(jobs.len());
+        self.singly = self.singly.saturating_sub(jobs.len());
         let promotion = Promotion { leader: leader.map(str::to_owned), second, jobs };
         match store.run(promotion.clone()).await {
-            Ok(Promoted::NotLeader) => Ok(Step::NotLeader),
+            Ok(Promoted::NotLeader) => Ok(StepOutcome::NotLeader),
             Ok(Promoted::Moved(moved)) => {
                 self.moved(context, &promotion, moved);
-                Ok(if moved == 0 && !promotion.jobs.is_empty() { Step::Futile } else { Step::Moved })
+                Ok(if moved == 0 && !promotion.jobs.is_empty() { StepOutcome::Futile } else { StepOutcome::Moved })
             }
             Ok(Promoted::Refused { moved, by }) => {
                 self.moved(context, &promotion, moved);
                 if let Some(PromoteTo::Queue { queue, .. }) = promotion.jobs.get(moved).map(|job| &job.to) {
-                    self.refused(context, queue, &by.to_string());
+                    self.queue_refused(context, queue, &by.to_string());
                 }
-                Ok(Step::Moved)
+                Ok(StepOutcome::Moved)
             }
             // What is said of all jobs together is one's fault: which one's is seen when each goes alone.
             Err(StoreError::Unsupported(_) | StoreError::Misuse(_)) if promotion.jobs.len() > 1 => {
-                self.alone = promotion.jobs.len();
-                Ok(Step::Moved)
+                self.singly = promotion.jobs.len();
+                Ok(StepOutcome::Moved)
             }
             Err(error @ (StoreError::Unsupported(_) | StoreError::Misuse(_))) => {
                 match promotion.jobs.first().map(|job| &job.to) {
-                    Some(PromoteTo::Queue { queue, .. }) => self.refused(context, queue, &error.to_string()),
-                    _ => self.stuck(context, &entry_of(second), error)?,
+                    Some(PromoteTo::Queue { queue, .. }) => self.queue_refused(context, queue, &error.to_string()),
+                    _ => self.entry_stuck(context, &entry_of(second), error)?,
                 }
-                Ok(Step::Moved)
+                Ok(StepOutcome::Moved)
             }
             Err(error) => Err(error),
         }
     }
 
     /// Where a due job goes. Nothing is vetoed here: a bad one goes to the failed list, verbatim.
-    fn route(&self, context: &Context, payload: Bytes) -> Promote {
+    fn route(&self, context: &SchedulerContext, payload: Bytes) -> Promote {
         let to = match PayloadView::parse(&payload) {
             Ok(view) => match view.queue.as_deref().map(QueueName::new) {
                 Some(Ok(queue)) => self.to_queue(context, &view, queue, &payload),
                 Some(Err(_)) | None => {
                     let why = "the delayed job names no queue; say which with \"windlass failed retry ID --queue Q\"";
-                    refuse(context, "", &payload, why.to_owned())
+                    fail_and_tell(context, "", &payload, why.to_owned())
                 }
             },
-            Err(bad) => refuse(context, "", &payload, bad.to_string()),
+            Err(bad) => fail_and_tell(context, "", &payload, bad.to_string()),
         };
         Promote { payload, to }
     }
 
-    fn to_queue(&self, context: &Context, view: &PayloadView<'_>, queue: QueueName, payload: &Bytes) -> PromoteTo {
+    fn to_queue(
+        &self,
+        context: &SchedulerContext,
+        view: &PayloadView<'_>,
+        queue: QueueName,
+        payload: &Bytes,
+    ) -> PromoteTo {
         match self.queues.waits(&queue, self.now_ms) {
             None => {
                 let lock = queue_lock(context, view, &queue);
                 PromoteTo::Queue { queue, lock }
             }
-            Some((tries, wait_ms, _)) if tries < TRIES => {
+            Some((tries, wait_ms, _)) if tries < MAX_TRIES => {
                 PromoteTo::Later { wait_ms: u64::try_from(wait_ms).unwrap_or(1).max(1) }
             }
             Some((tries, _, why)) => {
@@ -168,10 +174,10 @@ impl Transfer {
     }
 
     /// So many of a batch were moved: queues that took one work again.
-    fn moved(&mut self, context: &Context, promotion: &Promotion, moved: usize) {
+    fn moved(&mut self, context: &SchedulerContext, promotion: &Promotion, moved: usize) {
         let bus = &context.bus;
         if moved > 0 {
-            self.stuck = 0;
+            self.stuck_entries = 0;
             self.entries.worked(&entry_of(promotion.second));
         }
         let wants = bus.wants(Kind::TransferredJob);
@@ -187,10 +193,10 @@ impl Transfer {
     }
 
     /// A queue did not take a job.
-    fn refused(&mut self, context: &Context, queue: &QueueName, why: &str) {
+    fn queue_refused(&mut self, context: &SchedulerContext, queue: &QueueName, why: &str) {
         if self.queues.failed(queue, self.now_ms, why) {
             let error = format!(
-                "due jobs cannot go to queue {queue}: {why}; they are put off, and after {TRIES} tries go to the failed \
+                "due jobs cannot go to queue {queue}: {why}; they are put off, and after {MAX_TRIES} tries go to the failed \
                  list. Delete or rename what stands in the way, then run `windlass failed retry --all`"
             );
             context.bus.emit(Event::InternalError { error });
@@ -198,17 +204,22 @@ impl Transfer {
     }
 
     /// The jobs of an entry cannot be read.
-    async fn unreadable(&mut self, context: &Context, entry: &Bytes, broken: &Broken) -> Result<(), StoreError> {
-        let Context { store, bus, clock, name, .. } = context;
+    async fn entry_unreadable(
+        &mut self,
+        context: &SchedulerContext,
+        entry: &Bytes,
+        broken: &Broken,
+    ) -> Result<(), StoreError> {
+        let SchedulerContext { store, bus, clock, name, .. } = context;
         let called = String::from_utf8_lossy(entry);
         if self.entries.failed(entry, self.now_ms, &broken.to_string()) {
             let error = format!(
-                "delayed jobs due at {called} cannot be read: {broken}; they are passed over, and after {TRIES} tries \
+                "delayed jobs due at {called} cannot be read: {broken}; they are passed over, and after {MAX_TRIES} tries \
                  the time is taken out of the schedule. Delete or rename that key",
             );
             bus.emit(Event::InternalError { error });
         }
-        if self.entries.tries(entry) >= TRIES {
+        if self.entries.tries(entry) >= MAX_TRIES {
             let why = format!("delayed jobs due at {called} could not be read: {broken}; the key was left as it is");
             let record = Failure::new("Error", why).record(name, "", entry, clock.now_ms());
             if store.run(DropEntry { entry: entry.clone(), record }).await? {
@@ -219,9 +230,9 @@ impl Transfer {
     }
 
     /// A job of an entry can go nowhere, not even to the failed list: the entry is passed over for a while.
-    fn stuck(&mut self, context: &Context, entry: &Bytes, error: StoreError) -> Result<(), StoreError> {
-        self.stuck += 1;
-        if self.stuck > GENERAL {
+    fn entry_stuck(&mut self, context: &SchedulerContext, entry: &Bytes, error: StoreError) -> Result<(), StoreError> {
+        self.stuck_entries += 1;
+        if self.stuck_entries > MAX_STUCK_ENTRIES {
             return Err(error);
         }
         if self.entries.failed(entry, self.now_ms, &error.to_string()) {
@@ -234,17 +245,17 @@ impl Transfer {
 }
 
 /// A job that goes to the failed list, and is told.
-fn refuse(context: &Context, queue: &str, payload: &Bytes, why: String) -> PromoteTo {
+fn fail_and_tell(context: &SchedulerContext, queue: &str, payload: &Bytes, why: String) -> PromoteTo {
     context.bus.emit(Event::Warning { text: format!("a due job goes to the failed list: {why}") });
     fail(context, queue, payload, why)
 }
 
-fn fail(context: &Context, queue: &str, payload: &Bytes, why: String) -> PromoteTo {
-    let Context { name, clock, .. } = context;
+fn fail(context: &SchedulerContext, queue: &str, payload: &Bytes, why: String) -> PromoteTo {
+    let SchedulerContext { name, clock, .. } = context;
     PromoteTo::Failed { record: Failure::new("Error", why).record(name, queue, payload, clock.now_ms()) }
 }
 
-fn queue_lock(context: &Context, view: &PayloadView<'_>, queue: &QueueName) -> Option<(LockKey, u64)> {
+fn queue_lock(context: &SchedulerContext, view: &PayloadView<'_>, queue: &QueueName) -> Option<(LockKey, u64)> {
     let registry = context.registry();
     Chain::of(registry.get(&view.class)?).queue_lock(queue, &Args::of(view).ok()?)
 }

@@ -8,9 +8,9 @@ use windlass::clock::ManualClock;
 use windlass::job::failure::js_date;
 use windlass::job::{FailureView, LockKey, WorkerName};
 use windlass::scheduler::duties::Duties;
-use windlass::scheduler::periodic::{Fresh, reconcile};
+use windlass::scheduler::failures::Bulkheads;
+use windlass::scheduler::periodic::{CheckedTasks, reconcile};
 use windlass::scheduler::recover::{duties_owner, recover};
-use windlass::scheduler::trouble::Bulkheads;
 use windlass::scheduler::{cron, stuck};
 use windlass::store::instance::Extend;
 use windlass::store::queueing::When;
@@ -95,16 +95,16 @@ builtin = "noop"
     let mut scheduler = Scheduler::of(f, "a", tasks).await;
     // This machine's clock is an hour ahead.
     scheduler.context.clock = Arc::new(ManualClock::at(NOW_MS + 3_600_000));
-    let mut heads = Bulkheads::default();
-    let wait = cron::look(&scheduler.context, &mut heads, true).await.expect("look");
+    let mut bulkheads = Bulkheads::default();
+    let wait = cron::run_once(&scheduler.context, &mut bulkheads, true).await.expect("look");
     assert_eq!(wait, Some(Duration::from_secs(60 - (NOW_S % 60).unsigned_abs())));
     f.pass(59 - NOW_S % 60);
-    cron::look(&scheduler.context, &mut heads, true).await.expect("look");
+    cron::run_once(&scheduler.context, &mut bulkheads, true).await.expect("look");
     assert_eq!(queued(&f.store, "q").await.len(), 0, "it is not time yet");
     f.pass(1);
-    cron::look(&scheduler.context, &mut heads, false).await.expect("look");
+    cron::run_once(&scheduler.context, &mut bulkheads, false).await.expect("look");
     assert_eq!(queued(&f.store, "q").await.len(), 0, "who does not lead is polite");
-    cron::look(&scheduler.context, &mut heads, true).await.expect("look");
+    cron::run_once(&scheduler.context, &mut bulkheads, true).await.expect("look");
     assert_eq!(queued(&f.store, "q").await.len(), 1);
     assert_eq!(f.store.leader(Leadership::Duties).await.expect("leader"), None, "that is for who does the duties");
 }
@@ -115,9 +115,9 @@ async fn a_tick_that_ran_a_second_early_is_not_moved(f: &Fixture) {
     let payload = |name: &str| bytes::Bytes::from(format!(r#"{{"class":"{name}","queue":"{name}","args":[{{}}]}}"#));
     delay(&f.store, &payload("good"), When::At(NOW_S + 31)).await;
     delay(&f.store, &payload("bad"), When::At(NOW_S + 32)).await;
-    let mut heads = Bulkheads::default();
+    let mut bulkheads = Bulkheads::default();
     for _start in 0..2 {
-        reconcile(&scheduler.context, &mut heads, &mut Fresh::default()).await.expect("reconcile");
+        reconcile(&scheduler.context, &mut bulkheads, &mut CheckedTasks::default()).await.expect("reconcile");
     }
     assert_eq!(seconds(&f.store).await, [(NOW_S + 30, 1), (NOW_S + 31, 1)], "the other was of another cadence");
     assert_eq!(f.store.scheduled_at(&payload("good")).await.expect("scheduled_at"), [NOW_S + 31]);
@@ -156,17 +156,17 @@ async fn a_job_that_its_queue_does_not_take_back_delays_no_other_and_fails_at_la
     fill(&f.store, "q", &[job(7)]).await;
     other.claim(&["q"], &[1]).await;
     let scheduler = Scheduler::of(&f, "host", "").await;
-    let mut heads = Bulkheads::default();
+    let mut bulkheads = Bulkheads::default();
     let (dead, other) = (dead.state().await.expect("state"), other.state().await.expect("state"));
     for tried in 1..=3 {
-        assert!(!recover(&scheduler.context, &mut heads, &dead).await.expect("recover"), "try {tried}");
-        assert!(!recover(&scheduler.context, &mut heads, &dead).await.expect("recover"), "not again at once");
-        heads.skip(Duration::from_secs(15));
+        assert!(!recover(&scheduler.context, &mut bulkheads, &dead).await.expect("recover"), "try {tried}");
+        assert!(!recover(&scheduler.context, &mut bulkheads, &dead).await.expect("recover"), "not again at once");
+        bulkheads.skip(Duration::from_secs(15));
     }
-    assert!(recover(&scheduler.context, &mut heads, &other).await.expect("recover"));
+    assert!(recover(&scheduler.context, &mut bulkheads, &other).await.expect("recover"));
     assert_eq!(queued(&f.store, "q").await, [job(7)]);
     assert_eq!(failed(&f.store).await.len(), 0);
-    assert!(recover(&scheduler.context, &mut heads, &dead).await.expect("recover"), "and the instance is buried");
+    assert!(recover(&scheduler.context, &mut bulkheads, &dead).await.expect("recover"), "and the instance is buried");
     let records = failed(&f.store).await;
     let view = FailureView::parse(&records[0]);
     assert_eq!((records.len(), view.payload, view.queue.as_deref()), (1, Some(job(0)), Some("bad")));
@@ -185,9 +185,9 @@ async fn a_schedule_whose_queue_is_broken_keeps_no_other_from_its_time() {
         )
     };
     let scheduler = Scheduler::of(&f, "a", &(task("bad") + &task("good"))).await;
-    let mut heads = Bulkheads::default();
+    let mut bulkheads = Bulkheads::default();
     for _ in 0..3 {
-        cron::look(&scheduler.context, &mut heads, true).await.expect("look");
+        cron::run_once(&scheduler.context, &mut bulkheads, true).await.expect("look");
         f.pass(60);
     }
     assert_eq!(queued(&f.store, "good").await.len(), 2);
@@ -233,15 +233,15 @@ async fn the_job_lock_of_a_dead_foreign_worker_goes_with_it_where_it_is_its_own(
 async fn a_periodic_task_comes_back_when_its_foreign_worker_has_been_silent_for_minutes() {
     let f = Fixture::redis().await;
     let scheduler = Scheduler::of(&f, "a", TASKS).await;
-    let (mut heads, mut fresh) = (Bulkheads::default(), Fresh::default());
-    reconcile(&scheduler.context, &mut heads, &mut fresh).await.expect("reconcile");
+    let (mut bulkheads, mut checked) = (Bulkheads::default(), CheckedTasks::default());
+    reconcile(&scheduler.context, &mut bulkheads, &mut checked).await.expect("reconcile");
     f.redis_command(&["DEL", &f.key("queue:good"), &f.key("queue:bad")]);
     let good = |queue: &str| format!(r#"{{"class":"{queue}","queue":"{queue}","args":[{{}}]}}"#);
     foreign(&f, "vm:1:good", &good("good"), -100);
     foreign(&f, "vm:2:bad", &good("bad"), -100);
     f.plant_lock(&LockKey::job_lock("good", "good", "[{}]"), "1");
     f.pass(100 + 170);
-    reconcile(&scheduler.context, &mut heads, &mut fresh).await.expect("reconcile");
+    reconcile(&scheduler.context, &mut bulkheads, &mut checked).await.expect("reconcile");
     assert_eq!(queued(&f.store, "good").await.len(), 0, "it may still run");
     f.pass(20);
     f.redis_command(&[
@@ -249,7 +249,7 @@ async fn a_periodic_task_comes_back_when_its_foreign_worker_has_been_silent_for_
         &f.key("worker:ping:vm:2"),
         &format!(r#"{{"time":{},"name":"vm:2","queues":"bad"}}"#, NOW_S + 280),
     ]);
-    reconcile(&scheduler.context, &mut heads, &mut fresh).await.expect("reconcile");
+    reconcile(&scheduler.context, &mut bulkheads, &mut checked).await.expect("reconcile");
     assert_eq!((queued(&f.store, "good").await.len(), queued(&f.store, "bad").await.len()), (1, 0));
     assert!(!locks(&f.store).await.iter().any(|lock| lock.starts_with("workerslock:good")));
     assert_eq!(promote_all(&f.store, "good", 10).await, 0);

@@ -10,9 +10,9 @@ use windlass::event::Bus;
 use windlass::job::{Outcome, PayloadView};
 use windlass::plugin::chain::Chain;
 use windlass::plugin::ending::{CrashPolicy, Run, ending};
-use windlass::scheduler::periodic::{self, Fresh};
-use windlass::scheduler::trouble::Bulkheads;
-use windlass::scheduler::{Context, Present, cron};
+use windlass::scheduler::failures::Bulkheads;
+use windlass::scheduler::periodic::{self, CheckedTasks};
+use windlass::scheduler::{SchedulerConfig, SchedulerContext, cron};
 use windlass::store::queueing::{Entered, Settlement, When};
 use windlass::task::Registry;
 use windlass::task::load::load;
@@ -126,15 +126,15 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
         .collect();
 
     let mut instance = Instance::join(&f.store, "a", 4).await;
-    let present = Present {
+    let config = SchedulerConfig {
         registry: Arc::clone(&registry),
         policy: CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 },
         stuck_worker_timeout: None,
         retry_stuck_jobs: false,
     };
-    let context = Context {
+    let context = SchedulerContext {
         store: f.store.narrow(),
-        present: present.for_good(),
+        config: config.without_reload(),
         clock: Arc::clone(&f.clock) as Arc<dyn Clock>,
         bus: Bus::silent(),
         name: "host-windlass:7".to_owned(),
@@ -142,11 +142,11 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
         lease: Duration::from_secs(15),
     };
     let mut ran = Vec::new();
-    let (mut heads, mut fresh) = (Bulkheads::default(), Fresh::default());
+    let (mut bulkheads, mut checked) = (Bulkheads::default(), CheckedTasks::default());
     loop {
         let now_s = f.clock.now_ms() / 1000;
-        periodic::reconcile(&context, &mut heads, &mut fresh).await.expect("reconcile");
-        let next_fired = cron::look(&context, &mut heads, true).await.expect("look");
+        periodic::reconcile(&context, &mut bulkheads, &mut checked).await.expect("reconcile");
+        let next_fired = cron::run_once(&context, &mut bulkheads, true).await.expect("look");
         let next_fired = next_fired.map(|wait| now_s + i64::try_from(wait.as_secs()).expect("a time"));
         promote_all(&f.store, "q", 100).await;
         ran.extend(work(f, &mut instance, &registry).await);

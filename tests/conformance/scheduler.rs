@@ -6,7 +6,7 @@ use std::time::Duration;
 use windlass::config::element::on_crash::OnCrash;
 use windlass::event::{Bus, Event, Listener};
 use windlass::plugin::ending::CrashPolicy;
-use windlass::scheduler::{Context, Present};
+use windlass::scheduler::{SchedulerConfig, SchedulerContext};
 use windlass::store::instance::HostIdentity;
 use windlass::task::load::load;
 
@@ -14,7 +14,7 @@ use crate::fixture::Fixture;
 
 /// An instance's scheduler, and the events of it.
 pub(crate) struct Scheduler {
-    pub(crate) context: Context,
+    pub(crate) context: SchedulerContext,
     events: Listener,
 }
 
@@ -28,7 +28,7 @@ impl Scheduler {
         let loaded = load(dir.path(), &["noop"]);
         assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
         let (bus, mut events) = Bus::new(&[u32::MAX], 100_000);
-        let present = Present {
+        let config = SchedulerConfig {
             registry: Arc::new(loaded.registry),
             policy: CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 },
             stuck_worker_timeout: Some(Duration::from_secs(3600)),
@@ -41,9 +41,9 @@ impl Scheduler {
             pid: 1,
             started_ticks: 1,
         };
-        let context = Context {
+        let context = SchedulerContext {
             store: f.handle().await.narrow(),
-            present: present.for_good(),
+            config: config.without_reload(),
             clock: Arc::clone(&f.clock) as _,
             bus,
             name: format!("{name}-windlass:1"),

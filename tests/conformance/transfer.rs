@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use windlass::job::FailureView;
-use windlass::scheduler::transfer::{Step, Transfer};
+use windlass::scheduler::transfer::{StepOutcome, Transfer};
 use windlass::store::queueing::When;
 use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion};
 
@@ -23,10 +23,10 @@ fn of_queue(name: &str, n: usize) -> Bytes {
 }
 
 /// Takes steps until nothing is left to do at this time.
-async fn run(transfer: &mut Transfer, scheduler: &Scheduler) -> Step {
+async fn run(transfer: &mut Transfer, scheduler: &Scheduler) -> StepOutcome {
     for _ in 0..1000 {
         let step = transfer.step(&scheduler.context, None).await.expect("step");
-        if matches!(step, Step::Nothing { .. }) {
+        if matches!(step, StepOutcome::Nothing { .. }) {
             return step;
         }
     }
@@ -41,7 +41,7 @@ async fn what_is_due_goes_to_its_queue(f: &Fixture) {
     delay(&f.store, &Bytes::from_static(b"{bad"), When::At(NOW_S)).await;
     let scheduler = Scheduler::of(f, "a", "").await;
     let rest = run(&mut Transfer::default(), &scheduler).await;
-    assert_eq!(rest, Step::Nothing { next_ms: Some((NOW_S + 9) * 1000) });
+    assert_eq!(rest, StepOutcome::Nothing { next_ms: Some((NOW_S + 9) * 1000) });
     assert_eq!(queued(&f.store, "q").await.len(), 3);
     assert_eq!(failed(&f.store).await.len(), 1);
 }
@@ -203,7 +203,7 @@ async fn a_second_with_another_score_is_due_by_that() {
     sound(&f, 1).await;
     let (scheduler, mut transfer) = (Scheduler::of(&f, "a", "").await, Transfer::default());
     let rest = run(&mut transfer, &scheduler).await;
-    assert_eq!(rest, Step::Nothing { next_ms: Some((NOW_S + 5) * 1000) });
+    assert_eq!(rest, StepOutcome::Nothing { next_ms: Some((NOW_S + 5) * 1000) });
     assert_eq!((queued(&f.store, "early").await.len(), queued(&f.store, "late").await.len()), (1, 0));
     f.pass(5);
     run(&mut transfer, &scheduler).await;

@@ -7,7 +7,7 @@ use crate::cli::args::{DelayedJobArgs, DelayedVerb};
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Table, clean, complain, counted};
-use crate::client::request::Job;
+use crate::client::request::ResolvedJob;
 use crate::client::{Request, RequestError};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -96,7 +96,7 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
 }
 
 /// The job that is meant. Its task need not be known here if the queue is named.
-async fn resolve(context: &Context, job: DelayedJobArgs) -> Result<(Store<Admin>, Job), CliError> {
+async fn resolve(context: &Context, job: DelayedJobArgs) -> Result<(Store<Admin>, ResolvedJob), CliError> {
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();
     let request = Request { args: job.args.get(), task: job.task, queue: job.queue, foreign };

@@ -13,9 +13,9 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{clean, complain, counted};
 use crate::client::bulk::{self, BadLine, LineOutcome};
 use crate::client::delay::OnDuplicate;
-use crate::client::enqueue::Placed;
+use crate::client::enqueue::EnqueueOutcome;
 use crate::client::moment::Moment;
-use crate::client::request::Job;
+use crate::client::request::ResolvedJob;
 use crate::client::{Client, Request, RequestError};
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::queueing::Scheduled;
@@ -69,7 +69,7 @@ impl Complaint {
 }
 
 impl Answer {
-    fn of(job: &Job, due: Option<i64>) -> Self {
+    fn of(job: &ResolvedJob, due: Option<i64>) -> Self {
         let due = due.map(Moment::of_second);
         Self {
             enqueued: true,
@@ -122,13 +122,13 @@ async fn now(context: &Context, client: &Client, request: &Request, front: bool)
     let (job, placed) = client.enqueue(request, front).await?;
     let (task, queue) = (clean(job.task.as_str()), clean(job.queue.as_str()));
     match placed {
-        Placed::Enqueued { complaints } => {
+        EnqueueOutcome::Enqueued { complaints } => {
             // The job is there: an exit code other than 0 would only lead to a second one.
             let after_enqueue_errors = complaints.iter().map(|failure| Complaint::of(None, failure)).collect();
             let answer = Answer { after_enqueue_errors, ..Answer::of(&job, None) };
             context.output.tell(&answer, || format!("enqueued {task} on {queue}"))?;
         }
-        Placed::Refused(Refusal { plugin, reason }) => {
+        EnqueueOutcome::Refused(Refusal { plugin, reason }) => {
             let why = reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
             let text = format!("not enqueued: {} of {task} refused{why}", clean(&plugin));
             let answer = Answer { refused_by: Some(plugin.to_string()), reason, ..Answer::default() };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::admin::AdminError;
-use crate::admin::failed::{self, FailedPage, FailedView, Found, RetryOutcome, SHOWN_ID};
+use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, RetryOutcome, SHOWN_ID};
 use crate::cli::args::FailedVerb;
 use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
@@ -171,7 +171,7 @@ fn gone(id: &str) -> String {
     format!("{} is not in the failed list any more: somebody else removed or retried it", short(id))
 }
 
-fn title(found: &Found) -> String {
+fn title(found: &FoundFailure) -> String {
     let view = found.view();
     format!("{} {}", short(&view.id), clean(view.class.as_deref().unwrap_or("(no job)")))
 }

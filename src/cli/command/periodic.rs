@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::admin::periodic::{self, PeriodicView, RunNow, Started};
+use crate::admin::periodic::{self, PeriodicView, RunNowOutcome, StartOutcome};
 use crate::cli::args::periodic::PeriodicVerb;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
@@ -55,8 +55,8 @@ pub async fn run(context: &Context, verb: Option<PeriodicVerb>) -> Result<Exit, 
             let outcome = periodic::start(&store, registry, &task, now_ms).await?;
             let answer = Outcome { task, outcome };
             context.output.tell(&answer, || match outcome {
-                Started::Started => format!("started {}", clean(&answer.task)),
-                Started::Already => format!("{} goes on: its job is there already", clean(&answer.task)),
+                StartOutcome::Started => format!("started {}", clean(&answer.task)),
+                StartOutcome::Already => format!("{} goes on: its job is there already", clean(&answer.task)),
             })?;
         }
         PeriodicVerb::Stop { task } => {
@@ -71,9 +71,9 @@ pub async fn run(context: &Context, verb: Option<PeriodicVerb>) -> Result<Exit, 
             context.output.tell(&answer, || {
                 let task = clean(&answer.task);
                 match outcome {
-                    RunNow::Enqueued => format!("enqueued {task}"),
-                    RunNow::Waits => format!("{task} waits on its queue already"),
-                    RunNow::Runs => format!("{task} runs already"),
+                    RunNowOutcome::Enqueued => format!("enqueued {task}"),
+                    RunNowOutcome::Waits => format!("{task} waits on its queue already"),
+                    RunNowOutcome::Runs => format!("{task} runs already"),
                 }
             })?;
         }

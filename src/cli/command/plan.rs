@@ -1,6 +1,6 @@
 //! `plan`: what will run, and when.
 
-use crate::admin::plan::{Why, plan};
+use crate::admin::plan::{PlanReason, plan};
 use crate::cli::args::plan::PlanArgs;
 use crate::cli::context::Context;
 use crate::cli::exit::{CliError, Exit};
@@ -36,9 +36,9 @@ pub async fn run(context: &Context, args: PlanArgs) -> Result<Exit, CliError> {
         let mut table = Table::new(&["at", "local time", "task", "args", "queue", "why"]);
         for planned in &answer.plan {
             let why = match planned.why {
-                Why::Periodic => "periodic",
-                Why::Schedule => "schedule",
-                Why::Delayed => "delayed",
+                PlanReason::Periodic => "periodic",
+                PlanReason::Schedule => "schedule",
+                PlanReason::Delayed => "delayed",
             };
             let arguments = planned.args.as_ref().map_or("-", |args| args.get());
             table.row([&planned.time.at, &local(planned.second), &planned.task, arguments, &planned.queue, why]);

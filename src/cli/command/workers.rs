@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::admin::workers::{self, Cleaned, WorkerView};
+use crate::admin::workers::{self, CleanedWorker, WorkerView};
 use crate::cli::args::WorkersVerb;
 use crate::cli::confirm::confirm;
 use crate::cli::context::Context;
@@ -12,7 +12,7 @@ use crate::clock::{Clock, SystemClock};
 
 #[derive(Debug, Serialize)]
 struct AllCleaned {
-    cleaned: Vec<Cleaned>,
+    cleaned: Vec<CleanedWorker>,
 }
 
 #[derive(Debug, Serialize)]
@@ -37,7 +37,7 @@ pub async fn run(context: &Context, verb: Option<WorkersVerb>) -> Result<Exit, C
         }
         WorkersVerb::Clean { older_than, yes } => {
             let now_ms = SystemClock.now_ms();
-            let old = workers::old(&store, now_ms, older_than).await?.len();
+            let old = workers::older_than(&store, now_ms, older_than).await?.len();
             let count = counted(old as u64, "worker", "workers");
             if old > 0 {
                 confirm(&format!("Remove {count}, whatever they do?"), yes)?;
@@ -64,7 +64,7 @@ pub async fn run(context: &Context, verb: Option<WorkersVerb>) -> Result<Exit, C
     Ok(Exit::Done)
 }
 
-fn cleaned_text(cleaned: &Cleaned) -> String {
+fn cleaned_text(cleaned: &CleanedWorker) -> String {
     let worker = clean(&cleaned.worker);
     match (&cleaned.failed_id, &cleaned.class) {
         (Some(id), class) => {

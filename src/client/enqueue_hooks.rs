@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::request::Job;
+use super::request::ResolvedJob;
 use crate::event::Bus;
 use crate::job::{QueueName, TaskName};
 use crate::plugin::hook::{Cancelled, HookJob, HookPoint, HookPoints};
@@ -14,12 +14,12 @@ use crate::task::definition::TaskDefinition;
 
 /// The plugins to be asked about one job.
 #[derive(Debug)]
-pub struct Hooked {
+pub struct EnqueueHooks {
     hooks: Hooks,
     job: HookJob,
 }
 
-impl Hooked {
+impl EnqueueHooks {
     /// The plugins of this task, if any is asked around an enqueue.
     ///
     /// # Errors
@@ -63,13 +63,13 @@ impl Hooked {
 }
 
 /// The plugins to be asked about a job; a task that nobody here knows has none.
-pub(super) fn of(job: &Job, plugins: &Plugins) -> Result<Option<Hooked>, HookFailure> {
+pub(super) fn of(job: &ResolvedJob, plugins: &Plugins) -> Result<Option<EnqueueHooks>, HookFailure> {
     let Some(task) = job.definition() else { return Ok(None) };
-    Hooked::new(task, &job.queue, Bytes::from(job.args.as_str().to_owned()), plugins)
+    EnqueueHooks::new(task, &job.queue, Bytes::from(job.args.as_str().to_owned()), plugins)
 }
 
 /// The refusal of a built-in plugin: its name says why.
 #[must_use]
-pub fn by_rule(plugin: &str) -> Refusal {
+pub fn refused_by_rule(plugin: &str) -> Refusal {
     Refusal { plugin: Arc::from(plugin), reason: None }
 }

@@ -13,42 +13,42 @@ use crate::store::StoreError;
 const WAITS_MS: [i64; 4] = [1_000, 4_000, 15_000, 60_000];
 
 /// How many things are remembered. Beyond that the one whose turn comes first is forgotten, and is tried at once.
-const MOST: usize = 1_000;
+const MAX_REMEMBERED: usize = 1_000;
 
 /// Things that failed, by a key of the caller's. Times are milliseconds of whatever clock the caller goes by.
 #[derive(Debug)]
-pub struct Troubles<K>(HashMap<K, Trouble>);
+pub struct FailureTracker<K>(HashMap<K, FailureState>);
 
 #[derive(Debug)]
-struct Trouble {
+struct FailureState {
     tries: u32,
     next_ms: i64,
     reason: String,
 }
 
-impl<K> Default for Troubles<K> {
+impl<K> Default for FailureTracker<K> {
     fn default() -> Self {
         Self(HashMap::new())
     }
 }
 
-impl<K: Hash + Eq + Clone> Troubles<K> {
+impl<K: Hash + Eq + Clone> FailureTracker<K> {
     /// Remembers a failure. True if it is to be told: it is the first, or its reason is new.
     pub fn failed(&mut self, key: &K, now_ms: i64, reason: &str) -> bool {
-        if self.0.len() >= MOST && !self.0.contains_key(key) {
-            let first = self.0.iter().min_by_key(|(_, trouble)| trouble.next_ms).map(|(key, _)| key.clone());
+        if self.0.len() >= MAX_REMEMBERED && !self.0.contains_key(key) {
+            let first = self.0.iter().min_by_key(|(_, state)| state.next_ms).map(|(key, _)| key.clone());
             if let Some(first) = first {
                 self.0.remove(&first);
             }
         }
-        let trouble =
-            self.0.entry(key.clone()).or_insert_with(|| Trouble { tries: 0, next_ms: 0, reason: String::new() });
-        let wait = usize::try_from(trouble.tries).ok().and_then(|tries| WAITS_MS.get(tries));
-        trouble.next_ms = now_ms.saturating_add(*wait.unwrap_or(&WAITS_MS[WAITS_MS.len() - 1]));
-        trouble.tries = trouble.tries.saturating_add(1);
-        let is_new = trouble.reason != reason;
+        let state =
+            self.0.entry(key.clone()).or_insert_with(|| FailureState { tries: 0, next_ms: 0, reason: String::new() });
+        let wait = usize::try_from(state.tries).ok().and_then(|tries| WAITS_MS.get(tries));
+        state.next_ms = now_ms.saturating_add(*wait.unwrap_or(&WAITS_MS[WAITS_MS.len() - 1]));
+        state.tries = state.tries.saturating_add(1);
+        let is_new = state.reason != reason;
         if is_new {
-            reason.clone_into(&mut trouble.reason);
+            reason.clone_into(&mut state.reason);
         }
         is_new
     }
@@ -61,25 +61,25 @@ impl<K: Hash + Eq + Clone> Troubles<K> {
     /// If it is not yet time to try a thing again: how often it failed, how long there is to wait, and why it failed.
     #[must_use]
     pub fn waits(&self, key: &K, now_ms: i64) -> Option<(u32, i64, &str)> {
-        let trouble = self.0.get(key)?;
-        (trouble.next_ms > now_ms).then(|| (trouble.tries, trouble.next_ms - now_ms, trouble.reason.as_str()))
+        let state = self.0.get(key)?;
+        (state.next_ms > now_ms).then(|| (state.tries, state.next_ms - now_ms, state.reason.as_str()))
     }
 
     /// How often in a row a thing has failed.
     #[must_use]
     pub fn tries(&self, key: &K) -> u32 {
-        self.0.get(key).map_or(0, |trouble| trouble.tries)
+        self.0.get(key).map_or(0, |state| state.tries)
     }
 
     /// The things that are not to be tried yet.
     pub fn waiting(&self, now_ms: i64) -> impl Iterator<Item = &K> {
-        self.0.iter().filter(move |(_, trouble)| trouble.next_ms > now_ms).map(|(key, _)| key)
+        self.0.iter().filter(move |(_, state)| state.next_ms > now_ms).map(|(key, _)| key)
     }
 
     /// When the first of them is to be tried again.
     #[must_use]
     pub fn next_ms(&self) -> Option<i64> {
-        self.0.values().map(|trouble| trouble.next_ms).min()
+        self.0.values().map(|state| state.next_ms).min()
     }
 
     /// Is there nothing to remember?
@@ -97,7 +97,7 @@ impl<K: Hash + Eq + Clone> Troubles<K> {
 /// Keeps the failures of many things apart: duties, tasks, instances, jobs, each called by its name.
 #[derive(Debug)]
 pub struct Bulkheads {
-    troubles: Troubles<String>,
+    failures: FailureTracker<String>,
     since: Instant,
     skipped: Duration,
     failed: bool,
@@ -105,7 +105,7 @@ pub struct Bulkheads {
 
 impl Default for Bulkheads {
     fn default() -> Self {
-        Self { troubles: Troubles::default(), since: Instant::now(), skipped: Duration::ZERO, failed: false }
+        Self { failures: FailureTracker::default(), since: Instant::now(), skipped: Duration::ZERO, failed: false }
     }
 }
 
@@ -122,13 +122,13 @@ impl Bulkheads {
     /// May this be tried? What failed is tried again later and later.
     #[must_use]
     pub fn may_try(&self, what: &str) -> bool {
-        self.troubles.is_empty() || self.troubles.waits(&what.to_owned(), self.now_ms()).is_none()
+        self.failures.is_empty() || self.failures.waits(&what.to_owned(), self.now_ms()).is_none()
     }
 
     /// How often in a row this has failed.
     #[must_use]
     pub fn tries(&self, what: &str) -> u32 {
-        self.troubles.tries(&what.to_owned())
+        self.failures.tries(&what.to_owned())
     }
 
     /// Takes in how this went: a failure of it alone is told and remembered.
@@ -138,7 +138,7 @@ impl Bulkheads {
     pub fn note<T>(&mut self, bus: &Bus, what: &str, went: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
         match went {
             Ok(value) => {
-                if self.troubles.worked(&what.to_owned()) {
+                if self.failures.worked(&what.to_owned()) {
                     bus.emit(Event::Notice { text: format!("{what}: works again") });
                 }
                 Ok(Some(value))
@@ -147,7 +147,7 @@ impl Bulkheads {
             Err(error) => {
                 self.failed = true;
                 let reason = error.to_string();
-                if self.troubles.failed(&what.to_owned(), self.now_ms(), &reason) {
+                if self.failures.failed(&what.to_owned(), self.now_ms(), &reason) {
                     let error = format!("{what}: failed to {reason}; trying again later");
                     bus.emit(Event::InternalError { error });
                 }
@@ -168,37 +168,37 @@ mod tests {
 
     #[test]
     fn a_failure_is_told_once_and_when_its_reason_changes() {
-        let mut troubles = Troubles::default();
-        assert!(troubles.failed(&"a", 0, "one"));
-        assert!(!troubles.failed(&"a", 1_000, "one"));
-        assert!(troubles.failed(&"a", 5_000, "two"));
-        assert!(troubles.failed(&"b", 5_000, "two"), "each thing by itself");
-        assert!(troubles.worked(&"a") && !troubles.worked(&"a"));
-        assert!(troubles.failed(&"a", 6_000, "two"), "it had worked in between");
+        let mut failures = FailureTracker::default();
+        assert!(failures.failed(&"a", 0, "one"));
+        assert!(!failures.failed(&"a", 1_000, "one"));
+        assert!(failures.failed(&"a", 5_000, "two"));
+        assert!(failures.failed(&"b", 5_000, "two"), "each thing by itself");
+        assert!(failures.worked(&"a") && !failures.worked(&"a"));
+        assert!(failures.failed(&"a", 6_000, "two"), "it had worked in between");
     }
 
     #[test]
     fn what_failed_waits_longer_each_time_and_holds_up_nothing_else() {
-        let mut troubles = Troubles::default();
+        let mut failures = FailureTracker::default();
         let mut now_ms = 0;
-        for (failures, wait) in [1_000, 4_000, 15_000, 60_000, 60_000].into_iter().enumerate() {
-            troubles.failed(&"a", now_ms, "x");
-            assert_eq!(troubles.waits(&"a", now_ms), Some((u32::try_from(failures).unwrap() + 1, wait, "x")));
-            assert_eq!(troubles.waits(&"a", now_ms + wait), None, "it is its turn");
-            assert_eq!(troubles.next_ms(), Some(now_ms + wait));
+        for (earlier, wait) in [1_000, 4_000, 15_000, 60_000, 60_000].into_iter().enumerate() {
+            failures.failed(&"a", now_ms, "x");
+            assert_eq!(failures.waits(&"a", now_ms), Some((u32::try_from(earlier).unwrap() + 1, wait, "x")));
+            assert_eq!(failures.waits(&"a", now_ms + wait), None, "it is its turn");
+            assert_eq!(failures.next_ms(), Some(now_ms + wait));
             now_ms += wait;
         }
-        assert_eq!(troubles.waits(&"b", 0), None);
-        assert_eq!(troubles.waiting(now_ms - 1).count(), 1);
+        assert_eq!(failures.waits(&"b", 0), None);
+        assert_eq!(failures.waiting(now_ms - 1).count(), 1);
     }
 
     #[test]
     fn only_so_many_are_remembered() {
-        let mut troubles = Troubles::default();
-        for n in 0..2 * MOST {
-            troubles.failed(&n, i64::try_from(n).unwrap(), "x");
+        let mut failures = FailureTracker::default();
+        for n in 0..2 * MAX_REMEMBERED {
+            failures.failed(&n, i64::try_from(n).unwrap(), "x");
         }
-        assert_eq!(troubles.waiting(i64::MIN).count(), MOST);
-        assert_eq!((troubles.tries(&0), troubles.tries(&(2 * MOST - 1))), (0, 1));
+        assert_eq!(failures.waiting(i64::MIN).count(), MAX_REMEMBERED);
+        assert_eq!((failures.tries(&0), failures.tries(&(2 * MAX_REMEMBERED - 1))), (0, 1));
     }
 }
