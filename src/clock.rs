@@ -1,7 +1,7 @@
 //! Wall time, behind a trait so that tests can set it.
 //!
-//! This file is the only reader of the system's wall clock. Waiting is another matter: loops wait
-//! with tokio's clock, which tests can pause.
+//! This file is the only reader of the system's wall clock. Loops wait with tokio's clock, which tests
+//! can pause.
 
 use std::sync::atomic::{AtomicI64, Ordering};
 

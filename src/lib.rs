@@ -14,7 +14,7 @@
 //! | 6 | [`daemon`] |
 //! | 7 | [`cli`] |
 
-// What the tests of both sides share names this crate as those outside of it do.
+// Test code shared by unit tests and integration tests names this crate `windlass` in both.
 #[cfg(test)]
 extern crate self as windlass;
 

@@ -1,7 +1,7 @@
 //! ActionHero's task API as one object: each operation under its name in snake_case.
 //!
-//! A thin layer over the verbs of this room and the client, for programs that embed the library; the command line
-//! goes by the same verbs. Times are milliseconds as in ActionHero; answers are what the command line prints as JSON.
+//! A thin layer over the functions of this room and the client, for programs that embed the library. The command line
+//! uses the same functions. Times are milliseconds as in ActionHero; results are what the command line prints as JSON.
 
 use std::sync::Arc;
 
@@ -26,7 +26,7 @@ use crate::store::queueing::Scheduled;
 use crate::store::role::{Admin, Whole};
 use crate::task::registry::Registry;
 
-/// The task API over a store and the tasks that are known.
+/// The task API over a store and a registry of tasks.
 #[derive(Clone)]
 pub struct TaskApi {
     store: Store<Admin>,
@@ -37,10 +37,10 @@ pub struct TaskApi {
     host: String,
 }
 
-/// What every method here may fail with.
+/// The error of every method here.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum ApiError {
-    /// A request that cannot be granted, or the store failed.
+    /// A request was refused, or the store failed.
     #[error(transparent)]
     Client(#[from] ClientError),
     /// Something does not exist, or the store failed.
@@ -52,20 +52,20 @@ type ApiResult<T> = Result<T, ApiError>;
 
 #[expect(clippy::missing_errors_doc, reason = "all fail alike: see ApiError")]
 impl TaskApi {
-    /// The API; `host` is named where a worker is cleaned away.
+    /// Creates the API. The failure record of a cleaned worker names `host`.
     #[must_use]
     pub fn new(store: &Store<Whole>, registry: Arc<Registry>, clock: Arc<dyn Clock>, host: &str) -> Self {
         let client = Client::new(store.narrow(), Arc::clone(&registry));
         Self { store: store.narrow(), registry, plugins: Arc::default(), client, clock, host: host.to_owned() }
     }
 
-    /// With plugins in code.
+    /// Adds plugins that are written in code.
     #[must_use]
     pub fn with_plugins(self, plugins: Arc<Plugins>) -> Self {
         Self { client: self.client.with_plugins(Arc::clone(&plugins)), plugins, ..self }
     }
 
-    /// `enqueue`: the job, and whether a plugin refused it.
+    /// `enqueue`: returns the job, and whether a plugin refused it.
     pub async fn enqueue(&self, request: &Request) -> ApiResult<(ResolvedJob, EnqueueOutcome)> {
         Ok(self.client.enqueue(request, false).await?)
     }
@@ -101,7 +101,7 @@ impl TaskApi {
         Ok(jobs::delete_by_class(&self.store, &QueueName::as_stored(queue), task, start, stop).await?)
     }
 
-    /// `delDelayed`: the times at which it was due.
+    /// `delDelayed`: returns the times at which the job was due.
     pub async fn del_delayed(&self, request: &Request) -> ApiResult<Vec<TimeView>> {
         let job = request.resolve_as_written(&self.registry).map_err(ClientError::from)?;
         Ok(delayed::delete(&self.store, job.task.as_str(), job.queue.as_str(), &job.args).await?)
@@ -123,7 +123,7 @@ impl TaskApi {
         Ok(periodic::start(&self.store, &self.registry, task, self.clock.now_ms()).await?)
     }
 
-    /// `stopRecurrentTask`: how many copies were removed.
+    /// `stopRecurrentTask`: returns how many copies were removed.
     pub async fn stop_recurrent_task(&self, task: &str) -> ApiResult<u64> {
         Ok(periodic::stop(&self.store, &self.registry, task).await?)
     }
@@ -163,7 +163,7 @@ impl TaskApi {
         Ok(locks::delete(&self.store, key).await?)
     }
 
-    /// `workers`, `allWorkingOn`: every worker, with what it works on.
+    /// `workers`, `allWorkingOn`: every worker and the job it runs.
     pub async fn workers(&self) -> ApiResult<Vec<WorkerView>> {
         Ok(workers::list(&self.store).await?)
     }
@@ -188,12 +188,12 @@ impl TaskApi {
         Ok(failed::list(&self.store, start, stop).await?)
     }
 
-    /// The failed job of an id or position, as the next two take it.
+    /// Finds a failed job by its id or position, for the next two methods.
     pub async fn find_failed(&self, address: &str) -> ApiResult<FoundFailure> {
         Ok(failed::find(&self.store, address).await?)
     }
 
-    /// `removeFailed`: false if it is not there any more.
+    /// `removeFailed`: false if the record is already gone.
     pub async fn remove_failed(&self, found: &FoundFailure) -> ApiResult<bool> {
         Ok(failed::remove(&self.store, found).await?)
     }
@@ -203,12 +203,12 @@ impl TaskApi {
         Ok(failed::retry(&self.store, &self.registry, &self.plugins, found, None).await?)
     }
 
-    /// `retryStuckJobs`: each job is handed to `each`.
+    /// `retryStuckJobs`: calls `each` with the outcome of each job.
     pub async fn retry_stuck_jobs(&self, each: impl FnMut(RetryOutcome)) -> ApiResult<()> {
         Ok(failed::retry_stuck(&self.store, &self.registry, &self.plugins, each).await?)
     }
 
-    /// `cleanOldWorkers`: those that have worked on one job for longer than this, in milliseconds.
+    /// `cleanOldWorkers`: removes workers that have worked on one job for longer than `age_ms` milliseconds.
     pub async fn clean_old_workers(&self, age_ms: i64) -> ApiResult<Vec<CleanedWorker>> {
         let now_ms = self.clock.now_ms();
         Ok(workers::clean_older_than(&self.store, &self.registry, &self.host, now_ms, age_ms).await?)

@@ -1,7 +1,7 @@
-//! From one store to another: everything that waits, in batches, each exactly once.
+//! Moves everything that waits from one store to another, in batches, each item exactly once.
 //!
-//! The first store is emptied, so that no job can run in both. Broken off anywhere, another call with the same two
-//! stores goes on where this one ended.
+//! The first store is emptied, so that no job can run in both. If a call is interrupted, the next call with the same
+//! two stores continues where it stopped.
 
 use serde::Serialize;
 
@@ -15,10 +15,10 @@ use crate::store::role::Mover;
 use crate::store::workers::RegisteredWorkers;
 use crate::task::Registry;
 
-/// How much is moved in one step: it bounds how long either store is held up.
+/// The most items moved in one step. It bounds how long a step blocks either store.
 const BATCH: usize = 250;
 
-/// How much came over.
+/// How many items were moved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Copied {
     /// Jobs that were on queues.
@@ -31,12 +31,13 @@ pub struct Copied {
     pub periodic: u64,
 }
 
-/// Moves all that waits in `from` to `to`; `told` hears how far it is after each batch. The tasks of `registry` say
-/// which locks go with a queued job, and which jobs are a periodic task's, of which one is enough.
+/// Moves everything that waits in `from` to `to`, and calls `told` with the progress after each batch. The tasks of
+/// `registry` tell which locks move with a queued job, and which jobs are ticks of a periodic task: of those one copy is
+/// enough.
 ///
 /// # Errors
-/// Refuses while somebody works on `from`. Fails when a store fails; what was moved stays moved, and the next call
-/// goes on.
+/// Refuses while an instance or a worker uses `from`. Fails when a store fails; what was moved stays moved, and the next
+/// call continues.
 pub async fn copy(
     from: &Store<Mover>,
     to: &Store<Mover>,
@@ -62,7 +63,7 @@ pub async fn copy(
     let mut copied = Copied::default();
     while let Some(batch) = from.run(SetAside { limit: BATCH }).await? {
         let landings: Vec<Landing> = batch.items.iter().map(|item| landing(item, registry)).collect();
-        // Whether it was taken in now or before the last call broke off: it is there, and may be forgotten here.
+        // The batch is in `to` now, whether this call or an interrupted one put it there. `from` may forget it.
         to.run(TakeIn { batch: batch.clone(), landings }).await?;
         from.run(LetGo { number: batch.number }).await?;
         copied.count(&batch);

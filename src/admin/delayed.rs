@@ -1,7 +1,7 @@
-//! Delayed jobs: when they are due, which they are, their deletion.
+//! Delayed jobs: list them, find them, delete them.
 //!
-//! Jobs are found by their bytes. What node-resque and Windlass write is one form; resque-scheduler
-//! writes the same members in another order, so its form is looked for as well.
+//! Jobs are found by their bytes. node-resque and Windlass write the same form. resque-scheduler
+//! writes the same members in another order, so that form is searched as well.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -19,7 +19,7 @@ use crate::store::role::Admin;
 /// How many seconds or jobs are read at a time.
 const PAGE: usize = 500;
 
-/// A second at which jobs are due.
+/// A unix second at which jobs are due.
 #[derive(Debug, Clone, Serialize)]
 pub struct DueView {
     /// RFC 3339.
@@ -47,11 +47,11 @@ pub struct DelayedView {
 pub struct DelayedPage {
     /// The jobs, the first due first.
     pub jobs: Vec<DelayedView>,
-    /// Are there more than were asked for?
+    /// Are there more jobs than the limit?
     pub more: bool,
 }
 
-/// A time of a job that was looked for.
+/// A time at which the searched job is due.
 #[derive(Debug, Clone, Serialize)]
 pub struct TimeView {
     /// RFC 3339.
@@ -89,13 +89,13 @@ pub async fn timestamps(store: &Store<Admin>) -> Result<Vec<DueView>, AdminError
     }
 }
 
-/// The first `limit` delayed jobs, or of those that are due at one second.
+/// The first `limit` delayed jobs, of all or of one second.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Result<DelayedPage, AdminError> {
     let mut jobs = Vec::new();
-    // One more than asked for tells whether there are more.
+    // One more than the limit shows whether there are more.
     let wanted = limit.saturating_add(1);
     let mut from = i64::MIN;
     'seconds: loop {
@@ -134,7 +134,7 @@ pub async fn find(store: &Store<Admin>, task: &str, queue: &str, args: &Args) ->
     Ok(views(seconds))
 }
 
-/// Removes every delayed job of this class, queue and arguments; tells when they were due.
+/// Removes every delayed job of this class, queue and arguments, and returns when they were due.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -151,7 +151,7 @@ fn views(mut seconds: Vec<i64>) -> Vec<TimeView> {
     seconds.into_iter().map(TimeView::of).collect()
 }
 
-/// The forms in which such a job may stand: node-resque's and ours, resque-scheduler's.
+/// The byte forms of such a job: the one of node-resque and Windlass, and the one of resque-scheduler.
 fn forms(task: &str, queue: &str, args: &Args) -> Result<[Bytes; 2], AdminError> {
     let name = |text: &str, error| AdminError::Name { text: text.to_owned(), error };
     TaskName::new(task).map_err(|error| name(task, error))?;

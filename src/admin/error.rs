@@ -16,10 +16,10 @@ pub enum AdminError {
         /// The nearest name that exists.
         suggestion: Option<String>,
     },
-    /// No failed job answers to this position or id. The words are node-resque's.
+    /// No failed job has this position or id. The words are node-resque's.
     #[error("This job is not in failed queue: {0:?}")]
     NotFailed(String),
-    /// Several things answer to this name.
+    /// Several things have this name.
     #[error("{name:?} is ambiguous: {}", candidates.join(", "))]
     Ambiguous {
         /// What was asked for.
@@ -27,7 +27,7 @@ pub enum AdminError {
         /// What it may mean.
         candidates: Vec<String>,
     },
-    /// A failed job that cannot be put back on a queue. Its record stays.
+    /// A failed job cannot be put back on a queue. Its record stays.
     #[error("failed job {id} cannot be retried: {reason}; its record stays")]
     NotRetriable {
         /// Its id.
@@ -35,22 +35,22 @@ pub enum AdminError {
         /// What is missing.
         reason: String,
     },
-    /// What was to be corrected changed at every attempt.
+    /// The thing changed during every attempt.
     #[error("{what} changed while it was being handled; nothing was done")]
     Changed {
         /// What kept changing.
         what: String,
     },
-    /// It is in use, and must not be.
+    /// The store is in use and must not be.
     #[error("{what}")]
     Busy {
         /// Who uses it, and what to do.
         what: String,
     },
-    /// A text that addresses nothing.
+    /// A text that is neither a position nor an id.
     #[error("{0}")]
     BadAddress(String),
-    /// A name that cannot be one.
+    /// An invalid name.
     #[error("{text:?}: {error}")]
     Name {
         /// The text.

@@ -1,10 +1,10 @@
-//! Failed jobs: listed, shown, removed, retried.
+//! Failed jobs: list, show, remove and retry them.
 //!
-//! A failed job is addressed by its position, which moves, or by an id made from the record's raw
-//! bytes, which does not: 16 hexadecimal digits, of which any first `SHORTEST_ID` or more will do.
+//! A failed job is addressed by its position, which changes when others are removed, or by an id, which does not. The
+//! id is a hash of the record's raw bytes in 16 hexadecimal digits; its first `SHORTEST_ID` or more digits are enough.
 //! Records of equal bytes share an id and are interchangeable.
 //!
-//! Longer than 400 lines because listing, addressing and the verbs share the one walk through the records.
+//! Longer than 400 lines because listing, addressing and the operations share one walk through the records.
 
 use bytes::Bytes;
 use serde::Serialize;
@@ -28,15 +28,15 @@ const PAGE: i64 = 200;
 /// The fewest digits that count as an id; fewer are a position.
 const SHORTEST_ID: usize = 8;
 
-/// How many digits of an id listings for people show.
+/// How many digits of an id the listings for people show.
 pub const SHOWN_ID: usize = 12;
 
 /// A failure record.
 #[derive(Debug, Clone, Serialize)]
 pub struct FailedView {
-    /// Its position, from 0, the oldest first. It moves when others are removed.
+    /// Its position, from 0, the oldest first. It changes when others are removed.
     pub position: i64,
-    /// Its id, which does not move.
+    /// Its id, which never changes.
     pub id: String,
     /// The queue the job came from.
     pub queue: Option<String>,
@@ -68,10 +68,10 @@ pub struct FailedView {
     /// How long the run was, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub ms: Option<u64>,
-    /// What stands where a job should, if it is none.
+    /// The bytes in place of the job, if they are not a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
-    /// Why that is no job.
+    /// Why they are not a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
@@ -81,18 +81,18 @@ pub struct FailedView {
 pub struct FailedPage {
     /// How many there are in all.
     pub count: u64,
-    /// The asked-for records, oldest first.
+    /// The requested records, oldest first.
     pub failed: Vec<FailedView>,
 }
 
-/// A failed job, found.
+/// A failed job that was found by its address.
 #[derive(Debug, Clone)]
 pub struct FoundFailure {
     /// Its position when it was found.
     pub position: i64,
     /// Its id.
     pub id: String,
-    /// The record as it stands.
+    /// The record's bytes.
     pub record: Bytes,
 }
 
@@ -108,7 +108,7 @@ pub enum RetryOutcome {
         class: Option<String>,
         /// Where it went.
         queue: String,
-        /// What plugins said that failed when the job was there already.
+        /// The errors of plugins that failed after the job was written.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         after_enqueue_errors: Vec<String>,
     },
@@ -124,22 +124,22 @@ pub enum RetryOutcome {
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
-    /// The record does not hold what a retry needs; it stays.
+    /// The record lacks something that a retry needs; it stays.
     NotRetriable {
         /// The record's id.
         id: String,
         /// What is missing.
         reason: String,
     },
-    /// Somebody else removed or retried it.
+    /// The record was removed or retried by somebody else.
     Gone {
         /// The record's id.
         id: String,
     },
 }
 
-/// The id of a record: FNV-1a over its bytes, and a finish that spreads the last bytes' influence
-/// over all digits (murmur3's). Not for secrets; a collision is told as ambiguity.
+/// The id of a record: FNV-1a over its bytes, then murmur3's finalizer, which spreads the influence of the last bytes
+/// over all digits. The hash is not cryptographic; a collision is reported as an ambiguous id.
 #[must_use]
 pub fn id(record: &[u8]) -> String {
     let mut hash = digest::spread(digest::fnv1a(record.iter().copied()));
@@ -180,7 +180,7 @@ impl FailedView {
 }
 
 impl FoundFailure {
-    /// A look at the record.
+    /// The record as listings show it.
     #[must_use]
     pub fn view(&self) -> FailedView {
         FailedView::of(self.position, &self.record)
@@ -260,7 +260,7 @@ pub async fn find(store: &Store<Admin>, address: &str) -> Result<FoundFailure, A
     }
 }
 
-/// Removes a failed job; false if somebody else did so before.
+/// Removes a failed job; false if it is already gone.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -268,7 +268,7 @@ pub async fn remove(store: &Store<Admin>, found: &FoundFailure) -> Result<bool, 
     Ok(store.run(RemoveFailed { record: found.record.clone() }).await?)
 }
 
-/// Removes all failed jobs; tells how many there were.
+/// Removes all failed jobs, and returns how many there were.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -276,8 +276,9 @@ pub async fn remove_all(store: &Store<Admin>) -> Result<u64, AdminError> {
     Ok(store.run(ClearFailed).await?)
 }
 
-/// Failed -> queue: puts the job's original bytes back on the queue that its record names, or else its bytes, or else
-/// `queue`, in one step with the record's removal, unless a plugin of its task refuses. The job keeps its id.
+/// Failed -> queue: puts the job's original bytes back on a queue and removes the record, in one step, unless a plugin
+/// of the task refuses. The queue is the one that the record names, else the one that the job's bytes name, else
+/// `queue`. The job keeps its id.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -310,7 +311,7 @@ pub async fn retry(
         }
     };
     let admissions = job.as_ref().map(|job| admissions(registry, &queue, job)).unwrap_or_default();
-    // As in node-resque the task's own plugins are asked as for any enqueue.
+    // As in node-resque, the task's own plugins are asked as for any enqueue.
     let hooks = match job.as_ref().map(|job| hooks(registry, plugins, &queue, job)).transpose() {
         Ok(hooks) => hooks.flatten(),
         Err(failed) => return Ok(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),
@@ -341,11 +342,11 @@ pub async fn retry(
     })
 }
 
-/// Retries all failed jobs, or all of one class, oldest first: those that were there when it began.
-/// Each is handed to `each` as soon as it is known what became of it.
+/// Retries all failed jobs, or all of one class, oldest first. Jobs that fail after the call began are left.
+/// `each` is called with the outcome of each job as soon as it is known.
 ///
 /// # Errors
-/// Fails when the store cannot be reached; what was retried until then was handed over.
+/// Fails when the store cannot be reached; `each` was called for every job that was retried before.
 pub async fn retry_all(
     store: &Store<Admin>,
     registry: &Registry,
@@ -354,7 +355,7 @@ pub async fn retry_all(
     queue: Option<&QueueName>,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
-    // A job that fails again goes to the end, behind what is looked at.
+    // A job that fails again goes to the end of the list, behind the records that are read here.
     let mut left = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
     let mut position = 0;
     while left > 0 {
@@ -384,12 +385,12 @@ pub async fn retry_all(
     Ok(())
 }
 
-/// Retries the jobs whose workers vanished under them, oldest first; node-resque's `retryStuckJobs`, which skips some
-/// where there are many. A job that node-resque's own worker had is left where it may have been bent on the way (empty lists, long
-/// numbers). Each is handed to `each`.
+/// Retries the jobs that failed because their workers vanished, oldest first. It is node-resque's `retryStuckJobs`,
+/// which skips some jobs where there are many. A job that may have been changed by node-resque's worker (empty lists,
+/// long numbers) is left on the failed list. `each` is called with the outcome of each job.
 ///
 /// # Errors
-/// Fails when the store cannot be reached; what was retried until then was handed over.
+/// Fails when the store cannot be reached; `each` was called for every job that was retried before.
 pub async fn retry_stuck(
     store: &Store<Admin>,
     registry: &Registry,
@@ -427,7 +428,7 @@ pub async fn retry_stuck(
     Ok(())
 }
 
-/// The rules of the job's task, if it is known here.
+/// The rules of the job's task, if the registry has it.
 fn admissions(registry: &Registry, queue: &QueueName, job: &PayloadView<'_>) -> Vec<Admission> {
     match (registry.get(&job.class), Args::of(job)) {
         (Some(task), Ok(args)) => Chain::of(task).admissions(queue, &args),
@@ -435,7 +436,7 @@ fn admissions(registry: &Registry, queue: &QueueName, job: &PayloadView<'_>) -> 
     }
 }
 
-/// The plugins of the job's task that are its own, if any is asked around an enqueue.
+/// The task's own plugins, if any of them has an enqueue hook.
 fn hooks(
     registry: &Registry,
     plugins: &Plugins,
@@ -446,7 +447,7 @@ fn hooks(
     EnqueueHooks::new(task, queue, Bytes::from(job.args().into_owned()), plugins)
 }
 
-/// What a person may write to name a failed job.
+/// How a person names a failed job.
 #[derive(Debug, PartialEq, Eq)]
 enum Address {
     Position(i64),

@@ -1,29 +1,29 @@
-//! A job as listings show it, whoever wrote it.
+//! A job as listings show it. Any program may have written it.
 
 use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::job::PayloadView;
 
-/// A look at a job's bytes. Bytes that are no job are shown as text, with what is wrong with them.
+/// A job's bytes, parsed for display. Bytes that are not a job are shown as text, with the reason.
 #[derive(Debug, Clone, Serialize)]
 pub struct JobView {
-    /// Its class; `None` if the bytes are no job.
+    /// Its class; `None` if the bytes are not a job.
     pub class: Option<String>,
     /// The queue that the bytes name, if any.
     pub queue: Option<String>,
     /// Its arguments as the producer wrote them, always an array.
     pub args: Option<Box<RawValue>>,
-    /// The bytes, if they are no job; what is not UTF-8 in them is replaced.
+    /// The bytes, if they are not a job; invalid UTF-8 is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
-    /// Why they are no job.
+    /// Why the bytes are not a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
 }
 
 impl JobView {
-    /// Looks at a job's bytes.
+    /// Parses a job's bytes.
     #[must_use]
     pub fn of(payload: &[u8]) -> Self {
         match PayloadView::parse(payload) {
@@ -44,13 +44,13 @@ impl JobView {
         }
     }
 
-    /// The class for people.
+    /// The class, as text for people.
     #[must_use]
     pub fn class_text(&self) -> &str {
         self.class.as_deref().unwrap_or("(no job)")
     }
 
-    /// The arguments for people, or the bytes that are no job.
+    /// The arguments, or the bytes that are not a job, as text for people.
     #[must_use]
     pub fn args_text(&self) -> &str {
         self.args.as_ref().map(|args| args.get()).or(self.raw.as_deref()).unwrap_or_default()

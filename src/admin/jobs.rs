@@ -1,4 +1,4 @@
-//! Jobs on queues, by what they are: ActionHero's `del` and `delByFunction`.
+//! Deletion of queued jobs by their class and arguments: ActionHero's `del` and `delByFunction`.
 
 use std::collections::HashMap;
 
@@ -15,7 +15,7 @@ use crate::store::role::Admin;
 /// How many jobs are read at a time.
 const PAGE: i64 = 500;
 
-/// How many different jobs are deleted in one step: it bounds how long the store is busy with it.
+/// The most different jobs deleted in one step. It bounds how long a step blocks the store.
 const MAX_FORMS: usize = 50_000;
 
 /// What was deleted.
@@ -23,12 +23,13 @@ const MAX_FORMS: usize = 50_000;
 pub struct JobsDeleted {
     /// Jobs in all.
     pub deleted: u64,
-    /// Those among them that another program spells otherwise: Ruby's members and floats, Go's escapes.
+    /// How many of them were in another program's spelling: Ruby's member order and floats, Go's escapes.
     pub other_spellings: u64,
 }
 
-/// Deletes jobs of these bytes from their queue: at most `count` from the head, or from the tail if it is negative;
-/// 0 for all. If there are none, those that mean the same in another program's spelling are deleted instead.
+/// Deletes jobs of these bytes from their queue: at most `count` from the head, or from the tail if `count` is
+/// negative; 0 deletes all. If there are none, jobs of the same class and arguments in another program's spelling are
+/// deleted.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -44,7 +45,8 @@ pub async fn delete(store: &Store<Admin>, job: &ResolvedJob, count: i64) -> Resu
     Ok(JobsDeleted { deleted, other_spellings: deleted })
 }
 
-/// Deletes all jobs of a class whose like stand at positions `start` to `stop` of a queue, whatever their arguments.
+/// Deletes jobs of a class, whatever their arguments: those at positions `start` to `stop` of a queue, and all jobs
+/// equal to one of them.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -59,19 +61,19 @@ pub async fn delete_by_class(
     Ok(JobsDeleted { deleted: meant.delete(store, queue, 0).await?, other_spellings: 0 })
 }
 
-/// Jobs that are meant, as they stood. Deleted by their bytes: one that is claimed meanwhile is not touched, one that
-/// is enqueued meanwhile only if it is equal to one of these.
+/// The jobs that matched when the queue was read. They are deleted by their bytes: a job that is claimed meanwhile is
+/// not touched; a job that is enqueued meanwhile is deleted only if it is equal to one of these.
 #[derive(Debug, Default)]
 struct JobForms {
-    /// Their bytes, each once.
+    /// Their bytes, each form once.
     distinct: Vec<Bytes>,
-    /// Which of those stands where, from the tail on.
+    /// The matching jobs from the tail on, as indexes into `distinct`.
     order: Vec<usize>,
 }
 
 impl JobForms {
-    /// Reads the jobs at these positions. A whole queue is read from the tail on, for there positions stay while jobs
-    /// are claimed.
+    /// Reads the jobs at these positions. A whole queue is read from the tail, because positions counted from there
+    /// stay the same while jobs are claimed.
     async fn read(
         store: &Store<Admin>,
         queue: &QueueName,
@@ -108,7 +110,7 @@ impl JobForms {
         }
     }
 
-    /// Deletes at most so many from the head, or from the tail if `count` is negative; 0: all that are equal to them.
+    /// Deletes at most `count` jobs from the head, or from the tail if `count` is negative; 0 deletes all equal jobs.
     async fn delete(self, store: &Store<Admin>, queue: &QueueName, count: i64) -> Result<u64, AdminError> {
         let all = self.order.len();
         let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX).min(all);

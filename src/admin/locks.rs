@@ -15,7 +15,7 @@ pub struct LockView {
     pub key: String,
     /// Its value.
     pub value: String,
-    /// How long it is still held, in milliseconds; `None` for ever.
+    /// How long it is still held, in milliseconds; `None` means for ever.
     pub ttl_ms: Option<u64>,
 }
 

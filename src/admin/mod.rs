@@ -1,7 +1,7 @@
-//! What people look at and correct: the verbs behind every surface for people, one noun a file.
+//! Inspection and correction: the operations behind the command line and the task API, one noun a file.
 //!
-//! Everything here reads what strangers wrote. A record that cannot be read is shown as what it
-//! is and never stops a listing; bytes are taken back out of the store exactly as they stand.
+//! Other programs wrote much of what is read here. A record that cannot be parsed is shown as raw text
+//! and never stops a listing. Bytes are removed from the store exactly as they were written.
 
 pub mod api;
 pub mod copy;

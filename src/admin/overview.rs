@@ -1,4 +1,4 @@
-//! The whole at a glance: counters and leaders.
+//! Counters and leaders.
 
 use serde::Serialize;
 
@@ -16,9 +16,9 @@ const HOST_SUFFIX: &str = "-windlass";
 /// The counters.
 #[derive(Debug, Clone, Serialize)]
 pub struct StatsView {
-    /// Jobs done, ever.
+    /// Jobs processed since the counter began.
     pub processed: u64,
-    /// Jobs failed, ever.
+    /// Jobs failed since the counter began.
     pub failed: u64,
     /// The same for each registered worker.
     pub workers: Vec<WorkerStats>,
@@ -35,16 +35,16 @@ pub struct WorkerStats {
     pub failed: u64,
 }
 
-/// Who leads.
+/// The leaders.
 #[derive(Debug, Clone, Serialize)]
 pub struct LeaderView {
-    /// Who promotes delayed jobs: a Windlass or a node-resque scheduler.
+    /// The scheduler that promotes delayed jobs, of Windlass or node-resque.
     pub leader: Option<String>,
-    /// Which Windlass looks after periodic tasks and recovery.
+    /// The Windlass instance that does the periodic tasks and recovery.
     pub duties: Option<String>,
 }
 
-/// Everything at once: ActionHero's `details`.
+/// All of it together: ActionHero's `details`.
 #[derive(Debug, Clone, Serialize)]
 pub struct Details {
     /// Every queue and how many jobs it holds.
@@ -55,12 +55,12 @@ pub struct Details {
     pub failed: u64,
     /// The counters.
     pub stats: StatsView,
-    /// Who leads.
+    /// The leaders.
     #[serde(flatten)]
     pub leader: LeaderView,
 }
 
-/// Reads everything, in one round trip each.
+/// Reads everything, each part in one round trip.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -87,7 +87,7 @@ pub async fn stats(store: &Store<Admin>) -> Result<StatsView, AdminError> {
     Ok(StatsView { processed: stats.processed, failed: stats.failed, workers })
 }
 
-/// Reads who leads.
+/// Reads the leaders.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -99,7 +99,7 @@ pub async fn leader(store: &Store<Admin>) -> Result<LeaderView, AdminError> {
 }
 
 impl LeaderView {
-    /// Does the leader run on the host of this name?
+    /// Does the leader run on this host?
     #[must_use]
     pub fn is_on(&self, host: &str) -> bool {
         self.leader.as_deref().is_some_and(|leader| {

@@ -1,4 +1,4 @@
-//! Periodic tasks: what state they are in; start, stop and run them. ActionHero's `enqueueRecurrentTask` and
+//! Periodic tasks: show their state; start, stop and run them. ActionHero's `enqueueRecurrentTask` and
 //! `stopRecurrentTask`.
 
 use bytes::Bytes;
@@ -31,40 +31,40 @@ pub struct PeriodicView {
     pub frequency_ms: Option<u64>,
     /// Its cron expression, if it has one.
     pub schedule: Option<String>,
-    /// The zone of that.
+    /// The time zone of the expression.
     pub time_zone: Option<String>,
-    /// `delayed`, `running`, `due` (on its queue, or about to be), `stopped`, `halted` (it failed, and says that it
-    /// does not go on), `new` (no scheduler has looked at it yet).
+    /// `delayed`, `running`, `due` (on its queue, or about to be), `stopped`, `halted` (it failed and its
+    /// `re_enqueue_after_failure` is false), `new` (no scheduler has seen it yet).
     pub state: &'static str,
-    /// When it is due next, or was.
+    /// When it is or was due next.
     pub due: Option<TimeView>,
-    /// Is it defined here? If not, another instance declares it, or did.
+    /// Is it defined here? If not, another instance declares it or declared it.
     pub defined: bool,
 }
 
-/// What became of a start.
+/// The outcome of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum StartOutcome {
-    /// Its job is on its queue, or with a schedule delayed until the next occurrence.
+    /// Its job is on its queue, or, if it has a cron expression, delayed until the next occurrence.
     Started,
-    /// Its job was somewhere already.
+    /// Its job was already queued, delayed or running.
     Already,
 }
 
-/// What became of the wish to run a task now.
+/// The outcome of a request to run a task now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum RunNowOutcome {
     /// Its job is on its queue now.
     Enqueued,
-    /// It waits there already.
+    /// Its job was already on its queue.
     Waits,
-    /// It runs.
+    /// It runs already.
     Runs,
 }
 
-/// All periodic tasks: those that are defined here, and those of which the store knows.
+/// All periodic tasks: those that are defined here, and those that have an entry in the store.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -121,13 +121,13 @@ fn view(
     }
 }
 
-/// The class of the job that a worker has.
+/// The class of the job that a worker runs.
 fn class_of(registered: crate::store::workers::Registered) -> Option<String> {
     let payload = registered.working?.payload?;
     PayloadView::parse(&payload).ok().map(|view| view.class.into_owned())
 }
 
-/// Every form in which a task's job may stand.
+/// Every byte form of a task's job.
 fn forms(task: &TaskName, queue: &QueueName) -> Vec<Bytes> {
     let args = chain::PERIODIC_ARGS.into_iter().filter_map(|args| Args::from_json(args).ok());
     args.map(|args| encode(task.as_str(), queue.as_str(), &args)).collect()
@@ -142,11 +142,11 @@ async fn first_delayed(store: &Store<Admin>, task: &TaskName, queue: &QueueName)
     Ok(first)
 }
 
-/// Stops a task, until it is started; its delayed and queued copies are removed. Tells how many there were. A task
-/// that is not defined here is stopped too if the store knows it.
+/// Stops a task until it is started, removes its delayed and queued copies, and returns how many there were. A task
+/// that is not defined here is stopped too if it has an entry in the store.
 ///
 /// # Errors
-/// Fails for a task that nobody knows as periodic.
+/// Fails for a task that is neither defined here as periodic nor has an entry in the store.
 pub async fn stop(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<u64, AdminError> {
     let (task, queue) = match registry.get(name).filter(|task| task.cadence.is_some()) {
         Some(task) => (task.name.clone(), task.queue.clone()),
@@ -163,10 +163,10 @@ pub async fn stop(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
     Ok(store.run(Stop { task, queue, forms }).await?)
 }
 
-/// Starts a task that was stopped, and sees to it that its job is somewhere.
+/// Starts a task that was stopped, and writes its job unless there is one.
 ///
 /// # Errors
-/// Fails for a task that is not defined here as periodic: others know when it is due.
+/// Fails for a task that is not defined here as periodic, because only its definition tells when it is due.
 pub async fn start(
     store: &Store<Admin>,
     registry: &Registry,
@@ -179,7 +179,7 @@ pub async fn start(
     }
 }
 
-/// Runs a task now, once more than its cadence says. A stopped one stays stopped.
+/// Runs a task now, in addition to its cadence. A stopped task stays stopped.
 ///
 /// # Errors
 /// Fails for a task that is not defined here as periodic.

@@ -1,4 +1,4 @@
-//! What will run: ticks of periodic tasks, occurrences of schedules, delayed jobs; in order of time.
+//! The jobs that will run: ticks of periodic tasks, occurrences of schedules and delayed jobs, in order of time.
 
 use serde::Serialize;
 
@@ -16,7 +16,7 @@ use crate::task::cadence::Cadence;
 use crate::task::definition::TaskDefinition;
 use crate::task::registry::Registry;
 
-/// PlanReason something will run.
+/// Why a job will run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum PlanReason {
@@ -28,7 +28,7 @@ pub enum PlanReason {
     Delayed,
 }
 
-/// Something that will run.
+/// A job that will run.
 #[derive(Debug, Clone, Serialize)]
 pub struct PlanEntry {
     /// The unix second at which it is due.
@@ -43,21 +43,22 @@ pub struct PlanEntry {
     pub queue: String,
     /// Its arguments.
     pub args: Option<Box<serde_json::value::RawValue>>,
-    /// Why.
+    /// Why it will run.
     pub why: PlanReason,
 }
 
-/// What will run.
+/// The jobs that will run.
 #[derive(Debug, Clone, Serialize)]
 pub struct Plan {
     /// The entries, in order of time.
     pub plan: Vec<PlanEntry>,
-    /// Is there more than was asked for?
+    /// Are there more entries than the limit?
     pub more: bool,
 }
 
-/// What is due after `now_ms` and up to `until_ms`, at most `limit` entries. A frequency counts from what the store
-/// knows, a run that is overdue is due now; runs that take longer than their period skip ticks, which no plan knows.
+/// Lists what is due after `now_ms` and up to `until_ms`, at most `limit` entries. A frequency counts from the due time
+/// in the store. An overdue run counts as due now. Runs that take longer than their period skip ticks; the plan cannot
+/// know that.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -71,7 +72,7 @@ pub async fn plan(
     let (now_s, until_s) = (now_ms.div_euclid(1000), until_ms.div_euclid(1000));
     let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
     let mut plan = Vec::new();
-    // One more than asked for tells whether there is more.
+    // One more than the limit shows whether there are more.
     let wanted = limit.saturating_add(1);
     for task in registry.iter() {
         let entry = entries.iter().find(|entry| entry.task == task.name);
@@ -115,7 +116,7 @@ fn ticks(
             // Without an entry the first scheduler seeds it at once.
             let first = due_s.unwrap_or(now_s).max(now_s);
             let next = |last: &i64| last.checked_add(every_s).filter(|next| *next <= until_s);
-            // The schedule goes on from what was due, not from now.
+            // The period counts from the stored due time, not from now.
             let phase = due_s.map_or(first, |due_s| {
                 if due_s >= now_s { due_s } else { due_s + (now_s - due_s).div_euclid(every_s) * every_s }
             });
@@ -125,7 +126,7 @@ fn ticks(
         Cadence::Calendar(calendar) => {
             let chain = Chain::of(task);
             let after = |last: &i64| calendar.after(*last).filter(|next| *next <= until_s);
-            // The tick that stands is due when it is due; those after it as the calendar says.
+            // The stored tick keeps its due time; the calendar gives the ticks after it.
             let overdue = due_s.filter(|due_s| *due_s <= now_s);
             let from = due_s.map_or(now_s, |due_s| due_s - 1).max(now_s);
             let rest = std::iter::successors(after(&from), after).map(|due_s| due_s + chain.spread(due_s));
@@ -146,7 +147,7 @@ fn of_task(task: &TaskDefinition, queue: &str, args: &str, second: i64, why: Pla
     }
 }
 
-/// Delayed jobs that are no periodic task's.
+/// Delayed jobs that are not ticks of a periodic task.
 async fn delayed(
     store: &Store<Admin>,
     registry: &Registry,

@@ -1,4 +1,4 @@
-//! Queues: their lengths, their jobs, their deletion, their pauses.
+//! Queues: list, show, delete, pause and resume them.
 
 use serde::Serialize;
 
@@ -16,9 +16,9 @@ use crate::store::role::Admin;
 pub struct QueueView {
     /// Its name.
     pub queue: String,
-    /// Its jobs.
+    /// The number of its jobs.
     pub length: u64,
-    /// Does nobody claim from it at present? Left out of JSON if not.
+    /// Is it paused, so that no worker claims from it? Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub paused: bool,
 }
@@ -26,33 +26,33 @@ pub struct QueueView {
 /// All queues.
 #[derive(Debug, Clone, Serialize)]
 pub struct QueueList {
-    /// The queues, those too that are paused and hold nothing.
+    /// The queues, including paused ones that hold no jobs.
     pub queues: Vec<QueueView>,
     /// Is everything paused? Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all_paused: bool,
 }
 
-/// What became of a pause or its end.
+/// The outcome of a pause or resume.
 #[derive(Debug, Clone, Serialize)]
 pub struct QueuePause {
-    /// The queue; nothing where it is about all of them.
+    /// The queue; `None` means all queues.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub queue: Option<String>,
     /// Is it paused now?
     pub paused: bool,
-    /// Was it otherwise before?
+    /// Did this call change that?
     pub changed: bool,
-    /// For a queue of a name that is not known: the nearest that is.
+    /// The nearest known name, if no queue of this name exists.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub did_you_mean: Option<String>,
     /// Does the queue exist?
     #[serde(skip)]
     pub known: bool,
-    /// Queues that stay paused by themselves when all are resumed.
+    /// Queues that are paused one by one, and stay so when all are resumed.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub still_paused: Vec<String>,
-    /// Does resuming the queue change nothing, because everything is paused?
+    /// Has resuming the queue no effect because everything is paused?
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all_paused: bool,
 }
@@ -62,9 +62,9 @@ pub struct QueuePause {
 pub struct QueuePage {
     /// The queue.
     pub queue: String,
-    /// How many jobs it holds in all.
+    /// How many jobs it holds.
     pub length: u64,
-    /// The asked-for jobs, the next to run first.
+    /// The requested jobs, the next to run first.
     pub jobs: Vec<JobView>,
 }
 
@@ -73,7 +73,7 @@ pub struct QueuePage {
 pub struct QueueDeleted {
     /// The queue.
     pub queue: String,
-    /// How many jobs went with it.
+    /// How many jobs were deleted with it.
     pub deleted: u64,
 }
 
@@ -101,10 +101,10 @@ pub async fn list(store: &Store<Admin>) -> Result<QueueList, AdminError> {
     Ok(QueueList { queues, all_paused: paused.all })
 }
 
-/// Pauses a queue, or all of them; `paused` false resumes. A queue need not exist yet.
+/// Pauses a queue, or all queues if `name` is `None`; `paused` false resumes. The queue need not exist yet.
 ///
 /// # Errors
-/// Fails for what is no queue's name, and when the store cannot be reached.
+/// Fails for an invalid name, and when the store cannot be reached.
 pub async fn pause(store: &Store<Admin>, name: Option<&str>, paused: bool) -> Result<QueuePause, AdminError> {
     let named = |name: &str| QueueName::new(name).map_err(|error| AdminError::Name { text: name.to_owned(), error });
     let queue = name.map(named).transpose()?;

@@ -27,27 +27,27 @@ pub struct TaskView {
     pub description: String,
     /// The queue its jobs go to.
     pub queue: String,
-    /// How often it runs by itself, in milliseconds; 0 for tasks that are not periodic.
+    /// Its period in milliseconds; 0 for tasks that are not periodic.
     pub frequency_ms: u64,
     /// Its cron expression, if it has one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub schedule: Option<String>,
-    /// The zone of that.
+    /// The time zone of the expression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
-    /// Does it go on after a run that failed? `None` for tasks that are not periodic.
+    /// Does it run again after a failed run? `None` for tasks that are not periodic.
     pub re_enqueue_after_failure: Option<bool>,
     /// Its plugins in order.
     pub plugins: Vec<PluginView>,
     /// How long a run may take, in milliseconds.
     pub timeout_ms: Option<u64>,
-    /// What becomes of a job whose run was cut off, if the task says so itself.
+    /// What happens to a job whose run was cut off, if the task sets it.
     pub on_crash: Option<&'static str>,
-    /// How often a job is redelivered, if the task says so itself.
+    /// How often a job is redelivered at most, if the task sets it.
     pub max_redeliveries: Option<u32>,
-    /// What runs.
+    /// Its handler.
     pub run: RunView,
-    /// The file it stands in.
+    /// The file that defines it.
     pub source: String,
 }
 
@@ -56,19 +56,19 @@ pub struct TaskView {
 pub struct PluginView {
     /// Its name.
     pub name: String,
-    /// The program of a plugin of one's own, with its arguments.
+    /// The program of a custom plugin, with its arguments.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub exec: Option<Vec<String>>,
-    /// Where that is asked.
+    /// The hooks at which the program runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub hooks: Option<Vec<&'static str>>,
-    /// How long an answer of it may take, in milliseconds.
+    /// How long one call of the program may take, in milliseconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub timeout_ms: Option<u64>,
-    /// The options of a plugin of one's own.
+    /// The options of a custom plugin.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub options: Option<Box<RawValue>>,
-    /// How long its lock is held at most, in seconds.
+    /// The longest time its lock is held, in seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock_timeout_s: Option<u64>,
     /// How long a job that finds the lock held waits, in milliseconds.
@@ -77,24 +77,24 @@ pub struct PluginView {
     /// Is such a job enqueued again?
     #[serde(skip_serializing_if = "Option::is_none")]
     pub re_enqueue: Option<bool>,
-    /// How often Retry runs a job at most.
+    /// The most attempts of Retry.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub max_attempts: Option<u32>,
     /// The waits before the next attempts, in milliseconds; the last one repeats.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delays_ms: Option<Vec<u64>>,
-    /// A lock key of the task's own.
+    /// The lock key, if the task sets one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub key: Option<String>,
 }
 
-/// What runs.
+/// A task's handler.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "handler", rename_all = "lowercase")]
 pub enum RunView {
     /// A process for each job.
     Exec {
-        /// The program and its arguments, placeholders as they were written.
+        /// The program and its arguments, with placeholders as written in the task file.
         argv: Vec<String>,
         /// The working directory.
         cwd: String,
@@ -123,38 +123,38 @@ pub enum RunView {
         /// The user, group, umask and limits they run under, as in the task file.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         confines: BTreeMap<&'static str, String>,
-        /// How many processes there are at most.
+        /// The most processes.
         processes: usize,
-        /// How many jobs each may hold at once.
+        /// The most jobs that one process runs at once.
         depth: usize,
-        /// After how many jobs one is replaced.
+        /// The number of jobs after which a process is replaced.
         max_jobs: Option<u64>,
-        /// With how many bytes in memory one is replaced.
+        /// The memory in bytes above which a process is replaced.
         max_rss: Option<u64>,
-        /// How long one may take to be ready, in milliseconds.
+        /// How long a process may take to be ready, in milliseconds.
         start_timeout_ms: u64,
     },
     /// A request to an HTTP server for each job.
     Http {
-        /// Where it goes.
+        /// The URL of the request.
         url: String,
-        /// What it asks for.
+        /// The method of the request.
         method: String,
         /// Names of headers that are set; values may be secret.
         headers: Vec<String>,
-        /// Is it signed?
+        /// Is the request signed?
         signed: bool,
-        /// How many connections there are at most.
+        /// The most connections.
         connections: usize,
-        /// How long it may take until a connection stands, in milliseconds.
+        /// How long connecting may take, in milliseconds.
         connect_timeout_ms: u64,
-        /// The file with the authorities to trust, instead of the system's.
+        /// The file with the trusted certificate authorities, instead of the system's.
         #[serde(skip_serializing_if = "Option::is_none")]
         ca_file: Option<String>,
-        /// `body` if the answer's body is kept.
+        /// `body` if the response's body is kept.
         result: Option<&'static str>,
     },
-    /// Something in this process.
+    /// A handler inside this process.
     Builtin {
         /// Its name.
         name: String,
@@ -304,7 +304,7 @@ impl RunView {
         }
     }
 
-    /// What runs, in one line for people.
+    /// The handler in one line, for people.
     #[must_use]
     pub fn text(&self) -> String {
         match self {
@@ -316,7 +316,7 @@ impl RunView {
     }
 }
 
-/// What a program is confined to, by the keys of a task file.
+/// What a program is confined to, under the keys of a task file.
 fn confines(confines: &Confines) -> BTreeMap<&'static str, String> {
     let limits = confines.limits;
     [
@@ -334,7 +334,7 @@ fn confines(confines: &Confines) -> BTreeMap<&'static str, String> {
     .collect()
 }
 
-/// An item of argv as it was written.
+/// An item of argv as the task file has it.
 fn written(template: &Template) -> String {
     let piece = |piece: &Piece| match piece {
         Piece::Text(text) => text.replace('{', "{{").replace('}', "}}"),

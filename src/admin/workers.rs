@@ -1,4 +1,4 @@
-//! Workers, anybody's: listed, shown, cleaned away by force.
+//! Workers of any program: list, show and force-clean them.
 
 use serde::Serialize;
 
@@ -15,29 +15,29 @@ use crate::store::workers::{ForceClean, LockValues, PingOf, Registered, Register
 use crate::store::working::WorkingRecord;
 use crate::task::registry::Registry;
 
-/// How often a worker that changes under our hands is looked at again.
+/// How often a worker is read again that changes between reading and cleaning.
 const ATTEMPTS: usize = 3;
 
 /// A registered worker.
 #[derive(Debug, Clone, Serialize)]
 pub struct WorkerView {
-    /// All three parts: member of `workers`.
+    /// All three parts, as in the set `workers`.
     pub id: String,
     /// The first two parts.
     pub name: String,
-    /// The queues it works on, as it was configured.
+    /// The queues it works on, as configured.
     pub queues: Option<String>,
     /// When it started, in the writer's format.
     pub started: Option<String>,
-    /// When it last pinged, RFC 3339; Ruby's and Go's workers never do.
+    /// When it last pinged, RFC 3339; workers of Ruby and Go never ping.
     pub pinged: Option<String>,
     /// The same in milliseconds since the Unix epoch.
     pub pinged_ms: Option<i64>,
-    /// What it works on; `None`: nothing.
+    /// The job it runs; `None` if it is idle.
     pub working: Option<WorkingView>,
 }
 
-/// What a worker works on.
+/// The job that a worker runs.
 #[derive(Debug, Clone, Serialize)]
 pub struct WorkingView {
     /// The queue the job came from.
@@ -48,19 +48,19 @@ pub struct WorkingView {
     pub args: Option<Box<serde_json::value::RawValue>>,
     /// Its id, if a Windlass instance runs it.
     pub id: Option<String>,
-    /// Since when, in the writer's format.
+    /// When it began, in the writer's format.
     pub run_at: Option<String>,
-    /// What stands there instead, if it is no job.
+    /// The record's bytes, if they are not a job.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
 }
 
-/// A worker that was cleaned away.
+/// A worker that was removed.
 #[derive(Debug, Clone, Serialize)]
 pub struct CleanedWorker {
     /// The worker.
     pub worker: String,
-    /// Was a job of it put on the failed list?
+    /// Was its job put on the failed list?
     pub failed: bool,
     /// That job's class, if its bytes are a job.
     pub class: Option<String>,
@@ -112,7 +112,7 @@ pub async fn list(store: &Store<Admin>) -> Result<Vec<WorkerView>, AdminError> {
 /// One worker, by its name (two parts) or its id (three).
 ///
 /// # Errors
-/// Fails for a worker that is not registered, and for a name that several go by.
+/// Fails for a worker that is not registered, and for a name that several workers have.
 pub async fn show(store: &Store<Admin>, name: &str) -> Result<WorkerView, AdminError> {
     let workers = list(store).await?;
     let ids: Vec<_> = workers.iter().map(|worker| WorkerName::parse(&worker.id)).collect();
@@ -122,13 +122,12 @@ pub async fn show(store: &Store<Admin>, name: &str) -> Result<WorkerView, AdminE
     }
 }
 
-/// Removes a worker by its name (two parts) or its id (three), whatever it does. Its job goes to
-/// the failed list as stuck, and is counted only if there was one; its locks are freed, as far as its
-/// task is known in `registry`. The queues of a worker that is
-/// not registered are taken from its last ping.
+/// Removes a worker by its name (two parts) or its id (three), even while it runs a job. Its job, if it has one, goes
+/// to the failed list as stuck and counts as failed. The job's locks are freed as far as `registry` knows its task. The
+/// queues of a worker that is not registered are taken from its last ping.
 ///
 /// # Errors
-/// Fails for a worker of which nothing is known.
+/// Fails for a worker that has neither a registration, nor a ping, nor a job.
 pub async fn force_clean(
     store: &Store<Admin>,
     registry: &Registry,
@@ -142,7 +141,7 @@ pub async fn force_clean(
             Some(index) => (registered[index].clone(), true),
             None => match store.run(PingOf { name: WorkerName::parse(name).name().to_owned() }).await? {
                 Some((_, pinged)) if pinged.name() == name || pinged.id() == name => (pinged, true),
-                // Nothing but its job may be left of it.
+                // Its job may be all that is left of it.
                 _ => (WorkerName::parse(name), false),
             },
         };
@@ -157,7 +156,7 @@ pub async fn force_clean(
     Err(AdminError::Changed { what: format!("worker {name:?}") })
 }
 
-/// Removes a worker if it still does what was seen; `None` if not.
+/// Removes a worker if its working record is still the one that was read; `None` if not.
 async fn clean_unless_changed(
     store: &Store<Admin>,
     registry: &Registry,
@@ -169,8 +168,8 @@ async fn clean_unless_changed(
     let stuck = working.map(|working| StuckFailure::of(working, host, now_ms));
     let mut free = Vec::new();
     for key in working.map(|working| locks_of(working, registry)).unwrap_or_default() {
-        // A lock that carries no claim is of a worker that writes none: it goes, because somebody says that its worker
-        // is dead. One that carries another claim is of a run that goes on.
+        // A lock without a claim was taken by a worker that writes none. It is freed, because the caller says that its
+        // worker is dead. A lock with another claim belongs to another run, which continues.
         let value = store.run(LockValues { keys: vec![key.clone()] }).await?.into_iter().next().flatten();
         let value = value.filter(|value| !value.contains(':'));
         free.push(WorkerLock { key, value });
@@ -197,9 +196,9 @@ async fn clean_unless_changed(
     }))
 }
 
-/// Removes every worker that has worked on one job for longer than `age_ms`, unless it ended that job meanwhile.
-/// node-resque's `cleanOldWorkers`, which reads only its own records; here each goes by its id, whoever wrote it. A
-/// record without a time that can be read is left.
+/// Removes every worker that has worked on one job for longer than `age_ms`, unless it ended that job meanwhile. It is
+/// node-resque's `cleanOldWorkers`, which reads only its own records; this one handles the records of every program. A
+/// record without a readable time is left.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -229,7 +228,8 @@ pub async fn older_than(store: &Store<Admin>, now_ms: i64, age_ms: i64) -> Resul
     Ok(registered)
 }
 
-/// The locks that a job may hold while it runs: as its task's definition here says, and as node-resque names them.
+/// The locks that a job may hold while it runs: those of its task's definition, else the one that node-resque would
+/// take.
 fn locks_of(working: &WorkingRecord, registry: &Registry) -> Vec<LockKey> {
     let held = || {
         let view = PayloadView::parse(working.payload.as_ref()?).ok()?;
@@ -244,7 +244,7 @@ fn locks_of(working: &WorkingRecord, registry: &Registry) -> Vec<LockKey> {
     held().unwrap_or_default()
 }
 
-/// The failure of a job whose worker is cleaned away.
+/// The failure record of a job whose worker is removed.
 struct StuckFailure {
     record: bytes::Bytes,
     class: Option<String>,
@@ -253,7 +253,7 @@ struct StuckFailure {
 
 impl StuckFailure {
     fn of(working: &WorkingRecord, host: &str, now_ms: i64) -> Self {
-        // A record that holds no job goes on record itself: nothing is lost.
+        // A record that holds no job becomes the payload itself, so that nothing is lost.
         let payload = working.payload.as_ref().unwrap_or(&working.raw);
         let job = PayloadView::parse(payload).ok();
         let named = working.queue.as_ref().map(|queue| queue.as_str().to_owned());
@@ -268,7 +268,7 @@ impl StuckFailure {
     }
 }
 
-/// The one of these that goes by a name (two parts) or an id (three).
+/// The index of the worker with this name (two parts) or id (three).
 fn pick(workers: &[WorkerName], name: &str) -> Result<Option<usize>, AdminError> {
     if let Some(index) = workers.iter().position(|worker| worker.id() == name) {
         return Ok(Some(index));

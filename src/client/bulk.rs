@@ -1,8 +1,8 @@
 //! Many jobs at once, from JSON lines `{"task","args","queue","at"}`.
 //!
-//! All lines are checked before the first job is written: either every line is sound or nothing
-//! is enqueued and every problem is told. Writing goes in batches, so that a file of any length
-//! neither blocks the store nor goes one round trip a job.
+//! All lines are checked before the first job is written: if any line is invalid, nothing is enqueued and
+//! every problem is reported. Jobs are written in batches, so that a long file neither blocks the store
+//! nor costs one round trip per job.
 
 use std::borrow::Cow;
 
@@ -20,24 +20,24 @@ use crate::store::error::StoreError;
 use crate::store::queueing::{EnqueueBatch, Enqueued, Schedule, ScheduleBatch, Scheduled, When};
 use crate::task::registry::Registry;
 
-/// How many lines go in one batch.
+/// The number of lines in one batch.
 const BATCH: usize = 500;
 
-/// About how many jobs plugins are asked at once.
+/// The number of jobs about which plugins are asked at the same time.
 const MAX_CONCURRENT_ASKS: usize = 8;
 
-/// A sound line.
+/// A valid line.
 #[derive(Debug, Clone)]
 pub struct BulkJob {
     /// The number of its line, from 1.
     pub line: usize,
     /// The job.
     pub job: ResolvedJob,
-    /// When it is due; `None`: now.
+    /// When it is due; `None` means now.
     pub at: Option<Moment>,
 }
 
-/// A line that cannot be granted.
+/// An invalid line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
 pub struct BadLine {
@@ -47,52 +47,52 @@ pub struct BadLine {
     pub problem: LineProblem,
 }
 
-/// What can be wrong with a line.
+/// Why a line is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum LineProblem {
-    /// Not a JSON object of the known members.
+    /// The line is not a JSON object of the known members.
     #[error("{0}")]
     Syntax(String),
     /// Its time cannot be read.
     #[error("at: {0}")]
     Moment(#[from] MomentError),
-    /// Its request cannot be granted.
+    /// Its request is invalid.
     #[error(transparent)]
     Request(#[from] RequestError),
 }
 
-/// What became of a line.
+/// The outcome of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum LineOutcome {
-    /// The job is on its queue, whatever the plugins behind it said.
+    /// The job is on its queue.
     Enqueued {
-        /// Those that failed after the job was there.
+        /// The errors of plugins that failed after the job was written.
         complaints: Vec<HookFailure>,
     },
     /// A plugin refused it.
     Refused(Refusal),
-    /// A plugin in front of it could not answer; it was not written.
+    /// A plugin failed before the enqueue; nothing was written.
     Failed(HookFailure),
     /// The job is delayed until this second.
     Delayed(i64),
-    /// A job of the same bytes was already due at this second.
+    /// A job of the same bytes was due at this second already.
     Duplicate(i64),
 }
 
-/// What became of all lines.
+/// The outcome of all lines.
 #[derive(Debug, Default)]
 pub struct BulkReport {
     /// (line, outcome) of every line whose outcome is known, in order.
     pub outcomes: Vec<(usize, LineOutcome)>,
-    /// Set if the store failed: the error, and the first and last line of the batch of which it is
-    /// unknown whether it was written. Later lines were not sent.
+    /// Set if the store failed: the error, and the first and last line of the failed batch. That batch may or may not
+    /// have been written; later lines were not sent.
     pub failure: Option<(StoreError, usize, usize)>,
 }
 
-/// Reads and checks all lines; blank ones are passed over.
+/// Reads and checks all lines; blank lines are skipped.
 ///
 /// # Errors
-/// Every line that cannot be granted.
+/// Every invalid line.
 pub fn read(text: &[u8], foreign: bool, registry: &Registry) -> Result<Vec<BulkJob>, Vec<BadLine>> {
     let (mut jobs, mut bad) = (Vec::new(), Vec::new());
     for (index, raw) in text.split(|byte| *byte == b'\n').enumerate() {
@@ -123,12 +123,12 @@ fn read_line(raw: &[u8], foreign: bool, registry: &Registry) -> Result<(Resolved
         at: Option<&'a RawValue>,
     }
     let text = std::str::from_utf8(raw).map_err(|error| LineProblem::Syntax(format!("not UTF-8: {error}")))?;
-    // Serde would take an array as well, by position.
+    // Serde would accept an array as well, by position.
     if !text.trim_start().starts_with('{') {
         return Err(LineProblem::Syntax("expected an object {\"task\",\"args\",\"queue\",\"at\"}".to_owned()));
     }
     let line: BulkLine<'_> = serde_json::from_str(text.trim_end()).map_err(|error| {
-        // The parser counts lines from the start of what it was given, which is always one line.
+        // The parser sees one line only, so its line number is always 1.
         LineProblem::Syntax(error.to_string().replace(" at line 1 column ", " at column "))
     })?;
     let args = line.args.map(|args| Args::from_json(args.get())).transpose().map_err(RequestError::from)?;
@@ -140,7 +140,7 @@ fn read_line(raw: &[u8], foreign: bool, registry: &Registry) -> Result<(Resolved
     Ok((request.resolve(registry)?, at.transpose()?))
 }
 
-/// A member that is there, whatever it holds.
+/// A member that is present, even if it is `null`.
 fn given<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
     <&RawValue>::deserialize(deserializer).map(Some)
 }
@@ -195,7 +195,7 @@ impl Client {
         Ok(outcomes)
     }
 
-    /// Asks the plugins in front of a job; returns those to be told afterwards, or what became of the line.
+    /// Runs the hooks before the enqueue. Returns the hooks to run after it, or the outcome of the line.
     async fn ask<'j>(&self, job: &'j BulkJob) -> (&'j BulkJob, Result<Option<EnqueueHooks>, LineOutcome>) {
         let answer = async {
             let Some(hooks) = enqueue_hooks::of(&job.job, &self.plugins)? else { return Ok(Ok(None)) };
@@ -208,7 +208,7 @@ impl Client {
     }
 }
 
-/// Tells the plugins behind a job what became of it.
+/// Runs the hooks after the enqueue, if the job was written.
 async fn tell(line: usize, hooks: Option<EnqueueHooks>, reply: Enqueued) -> (usize, LineOutcome) {
     let outcome = match (reply, hooks) {
         (Enqueued::Refused { plugin }, _) => LineOutcome::Refused(enqueue_hooks::refused_by_rule(plugin)),

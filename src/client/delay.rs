@@ -1,4 +1,4 @@
-//! Nowhere -> delayed, for one job. No plugins are asked: as in node-resque they have their say
+//! Nowhere -> delayed, for one job. No plugins are asked: as in node-resque, they decide
 //! when the job is promoted or run.
 
 use super::enqueue::{Client, ClientError, single};
@@ -6,23 +6,23 @@ use super::moment::Moment;
 use super::request::{Request, ResolvedJob};
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 
-/// What a second job of the same bytes in the same second is.
+/// How a second job of the same bytes in the same second is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum OnDuplicate {
-    /// An error.
+    /// It is an error.
     #[default]
     Refuse,
-    /// Nothing to speak of: the job is already where it should be.
+    /// It is ignored, because the job is already delayed.
     Suppress,
 }
 
 impl Client {
-    /// Delays a job until a time, rounded to the second as node-resque rounds. A time that has
-    /// passed is taken too: the job is due at once.
+    /// Delays a job until a time, rounded to the second as node-resque rounds. A time in the past
+    /// is accepted: the job is due at once.
     ///
     /// # Errors
-    /// Requests that cannot be granted, a duplicate unless it is suppressed, and failures of the
-    /// store.
+    /// Fails for an invalid request, for a duplicate unless it is suppressed, and when the store
+    /// fails.
     pub async fn enqueue_at(
         &self,
         request: &Request,
@@ -32,7 +32,7 @@ impl Client {
         self.schedule(request, When::At(at.second()), duplicate).await
     }
 
-    /// Delays a job by so many milliseconds from the store's now.
+    /// Delays a job by `delay_ms` milliseconds from the store's time.
     ///
     /// # Errors
     /// As [`enqueue_at`](Self::enqueue_at).

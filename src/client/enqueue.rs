@@ -16,7 +16,7 @@ use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 use crate::store::role;
 use crate::task::registry::Registry;
 
-/// A client of a store, for the tasks that are known.
+/// A client of a store, for the tasks of a registry.
 #[derive(Clone)]
 pub struct Client {
     pub(super) store: Store<role::Client>,
@@ -24,26 +24,26 @@ pub struct Client {
     pub(super) plugins: Arc<Plugins>,
 }
 
-/// What became of a call to enqueue.
+/// The outcome of an enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum EnqueueOutcome {
-    /// The job is on its queue, whatever the plugins behind it said.
+    /// The job is on its queue.
     Enqueued {
-        /// Those that failed after the job was there. Repeating the call would enqueue it twice.
+        /// The errors of plugins that failed after the job was written. Repeating the call would enqueue it twice.
         complaints: Vec<HookFailure>,
     },
     /// A plugin refused; nothing was written.
     Refused(Refusal),
 }
 
-/// A refused or failed call. A plugin's veto is no error.
+/// Why a call did not lead to a job. A plugin's veto is not an error.
 #[derive(Debug, Clone, thiserror::Error)]
 #[non_exhaustive]
 pub enum ClientError {
-    /// The text is no store's address.
+    /// The text is not the address of a store.
     #[error("the address of a store: {0}")]
     Address(#[from] StoreUrlError),
-    /// The request cannot be granted as it stands; nothing was written.
+    /// The request is invalid; nothing was written.
     #[error(transparent)]
     Request(#[from] RequestError),
     /// A job of the same bytes is already due at this second; nothing was written. The words are
@@ -53,27 +53,26 @@ pub enum ClientError {
         /// The unix second.
         second: i64,
     },
-    /// A plugin in front of the enqueue could not answer; nothing was written.
+    /// A plugin failed before the enqueue; nothing was written.
     #[error("{0}; nothing was enqueued")]
     Plugin(#[from] HookFailure),
-    /// The store failed; whether the job was written is unknown if it cannot be reached.
+    /// The store failed. If it cannot be reached, the job may or may not have been written.
     #[error("failed to {0}")]
     Store(#[from] StoreError),
 }
 
 impl Client {
-    /// A client of this store. Tasks may list the built-in plugins and programs.
+    /// Creates a client of this store. Its tasks may use the built-in plugins and programs as plugins.
     #[must_use]
     pub fn new(store: Store<role::Client>, registry: Arc<Registry>) -> Self {
         Self { store, registry, plugins: Arc::default() }
     }
 
-    /// A client of the store at this address (`redis://...`, `sqlite:FILE`; a relative path is taken from the working
-    /// directory), for tasks that other programs define. Redis' keys stand under `namespace`, which is `resque` by
-    /// default everywhere.
+    /// Connects to the store at this address (`redis://...`, or `sqlite:FILE` relative to the working directory), for
+    /// tasks that other programs define. `namespace` is the prefix of the keys in Redis; the usual one is `resque`.
     ///
     /// # Errors
-    /// An address that is none, and a store that cannot be reached or used.
+    /// Fails for an invalid address, and for a store that cannot be reached or used.
     pub async fn connect(address: &str, namespace: &str) -> Result<Self, ClientError> {
         let here = std::env::current_dir().unwrap_or_default();
         let url = StoreUrl::parse(address, &here, None).map_err(ClientError::Address)?;
@@ -81,17 +80,18 @@ impl Client {
         Ok(Self::new(store.narrow(), Arc::default()))
     }
 
-    /// With plugins in code.
+    /// Adds plugins that are written in code.
     #[must_use]
     pub fn with_plugins(self, plugins: Arc<Plugins>) -> Self {
         Self { plugins, ..self }
     }
 
-    /// Puts a job on its queue, at its head if `front`, unless a plugin of its task refuses: first its own plugins are
-    /// asked in their order, then the store judges the rules of the built-in ones in the step that writes the job.
+    /// Puts a job on its queue, at the head if `front`, unless a plugin of its task refuses. The task's own plugins are
+    /// asked first, in their order; then the store checks the rules of the built-in ones in the step that writes the
+    /// job.
     ///
     /// # Errors
-    /// Requests that cannot be granted, plugins that cannot answer, and failures of the store.
+    /// Fails for an invalid request, and when a plugin or the store fails.
     pub async fn enqueue(&self, request: &Request, front: bool) -> Result<(ResolvedJob, EnqueueOutcome), ClientError> {
         let job = request.resolve(&self.registry)?;
         let hooks = enqueue_hooks::of(&job, &self.plugins)?;
@@ -116,12 +116,12 @@ impl Client {
     }
 }
 
-/// A job as the store takes it.
+/// The job as an arrow of the store.
 pub(super) fn entry(job: &ResolvedJob, front: bool) -> Enqueue {
     Enqueue { queue: job.queue.clone(), payload: job.payload.clone(), front, admissions: job.admissions() }
 }
 
-/// The one answer to the one question.
+/// The reply to a batch of one job.
 pub(super) fn single<T>(reply: Vec<T>) -> Result<T, StoreError> {
     let answers = reply.len();
     let mut reply = reply.into_iter();

@@ -1,4 +1,4 @@
-//! The plugins of a task's own around an enqueue. Neither delaying a job nor promoting it asks them, as in node-resque.
+//! The enqueue hooks of a task's own plugins. As in node-resque, they do not run when a job is delayed or promoted.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::plugin::hooks::{HookFailure, Hooks, Refusal};
 use crate::plugin::registry::Plugins;
 use crate::task::definition::TaskDefinition;
 
-/// The plugins to be asked about one job.
+/// The enqueue hooks of one job.
 #[derive(Debug)]
 pub struct EnqueueHooks {
     hooks: Hooks,
@@ -20,10 +20,10 @@ pub struct EnqueueHooks {
 }
 
 impl EnqueueHooks {
-    /// The plugins of this task, if any is asked around an enqueue.
+    /// The hooks of this task's plugins; `None` if no plugin has an enqueue hook.
     ///
     /// # Errors
-    /// If one is not registered here.
+    /// Fails if a plugin is not registered here.
     pub fn new(
         task: &TaskDefinition,
         queue: &QueueName,
@@ -48,27 +48,27 @@ impl EnqueueHooks {
         Ok(Some(Self { hooks, job }))
     }
 
-    /// Asks before anything is written.
+    /// Runs the hooks before the enqueue, and returns the first refusal.
     ///
     /// # Errors
-    /// The first plugin that cannot answer.
+    /// The first hook that failed.
     pub async fn before(&self) -> Result<Option<Refusal>, HookFailure> {
         self.hooks.before_enqueue(&self.job).await
     }
 
-    /// Tells that the job is on its queue; returns those that could not take it.
+    /// Runs the hooks after the enqueue, and returns those that failed.
     pub async fn after(&self) -> Vec<HookFailure> {
         self.hooks.after_enqueue(&self.job).await
     }
 }
 
-/// The plugins to be asked about a job; a task that nobody here knows has none.
+/// The hooks for a job; a task that is not in the registry has none.
 pub(super) fn of(job: &ResolvedJob, plugins: &Plugins) -> Result<Option<EnqueueHooks>, HookFailure> {
     let Some(task) = job.definition() else { return Ok(None) };
     EnqueueHooks::new(task, &job.queue, Bytes::from(job.args.as_str().to_owned()), plugins)
 }
 
-/// The refusal of a built-in plugin: its name says why.
+/// The refusal of a built-in plugin. It has no reason, because the plugin's name says enough.
 #[must_use]
 pub fn refused_by_rule(plugin: &str) -> Refusal {
     Refusal { plugin: Arc::from(plugin), reason: None }

@@ -1,7 +1,7 @@
-//! Clients of a store: whoever wants a job to be run, now or later.
+//! Clients of a store: they enqueue jobs and delay them.
 //!
-//! [`request`] is what a caller asks, checked against the tasks; [`enqueue`] puts it on its queue,
-//! [`delay`] among the delayed jobs, [`bulk`] does either for many at once.
+//! [`request`] checks what a caller asks for against the tasks. [`enqueue`] puts one job on its queue, [`delay`]
+//! among the delayed jobs; [`bulk`] does both for many jobs.
 
 pub mod bulk;
 pub mod delay;

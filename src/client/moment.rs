@@ -9,26 +9,26 @@ use chrono::{DateTime, SecondsFormat};
 /// node-resque.
 const LAST_MS: i64 = 8_640_000_000_000_000;
 
-/// Integers below this many milliseconds (March 1973) were most likely meant as seconds.
+/// Smaller integers (before March 1973 in milliseconds) were most likely meant as seconds.
 const LOOKS_LIKE_SECONDS_MS: i64 = 100_000_000_000;
 
 /// A point in time, in milliseconds since the Unix epoch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Moment(i64);
 
-/// Why a text is no time or no delay.
+/// Why a text is not a time or not a delay.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MomentError {
-    /// In none of the three forms.
+    /// The text has none of the three forms.
     #[error(
         "{0:?} is no time: expected RFC 3339 with its zone (2026-11-24T03:26:18Z), \
          milliseconds (1795490778000) or @seconds (@1795490778)"
     )]
     NoTime(String),
-    /// Before 1970 or after the year 275760.
+    /// The time is before 1970 or after the year 275760.
     #[error("{0:?} lies outside of what the Resque world can hold (1970 to the year 275760)")]
     OutOfRange(String),
-    /// Not a duration.
+    /// The text is not a duration.
     #[error("{0:?} is no duration: expected one such as 90s, 10m or 1h 30m, or a number of milliseconds")]
     NoDuration(String),
 }
@@ -37,7 +37,7 @@ impl Moment {
     /// Reads a time.
     ///
     /// # Errors
-    /// Says which forms there are.
+    /// Fails for any other text; the message lists the forms.
     pub fn parse(text: &str) -> Result<Self, MomentError> {
         let text = text.trim();
         let no_time = || MomentError::NoTime(text.to_owned());
@@ -56,7 +56,7 @@ impl Moment {
         if (0..=LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(out_of_range()) }
     }
 
-    /// A second of the delayed jobs.
+    /// The time of a unix second.
     #[must_use]
     pub fn of_second(second: i64) -> Self {
         Self(second.saturating_mul(1000))
@@ -75,8 +75,8 @@ impl Moment {
         self.0.saturating_add(500).div_euclid(1000)
     }
 
-    /// RFC 3339 in UTC, with milliseconds only where there are some. A second that no calendar
-    /// holds, as other programs may have written, reads `@seconds`.
+    /// RFC 3339 in UTC, with milliseconds only if they are not zero. A time outside of the calendar, which
+    /// another program may have written, is shown as `@seconds`.
     #[must_use]
     pub fn rfc3339(self) -> String {
         match DateTime::from_timestamp_millis(self.0) {
@@ -85,7 +85,7 @@ impl Moment {
         }
     }
 
-    /// A hint if `text`, taken as milliseconds, was most likely meant as seconds.
+    /// A hint, if `text` was read as milliseconds but most likely meant as seconds.
     #[must_use]
     pub fn hint(self, text: &str) -> Option<String> {
         let text = text.trim();
@@ -95,16 +95,16 @@ impl Moment {
     }
 }
 
-/// Reads a delay, in milliseconds. A negative number of them means at once, as in node-resque.
+/// Reads a delay, in milliseconds. A negative number means at once, as in node-resque.
 ///
 /// # Errors
-/// Says which forms there are.
+/// Fails for any other text; the message lists the forms.
 pub fn parse_delay(text: &str) -> Result<i64, MomentError> {
     let text = text.trim();
     let no_duration = || MomentError::NoDuration(text.to_owned());
     let digits = text.strip_prefix('-').unwrap_or(text);
     let ms = if !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-        // A second is enough for what is rounded to seconds to be past.
+        // One second in the past stays in the past after rounding to seconds.
         text.parse::<i64>().map_err(|_| no_duration())?.max(-1000)
     } else {
         let duration = humantime::parse_duration(text).map_err(|_| no_duration())?;

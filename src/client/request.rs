@@ -1,4 +1,4 @@
-//! What a caller asks for, and the job that comes of it once it is found to be sound.
+//! What a caller asks for, and the job that a valid request becomes.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::task::definition::TaskDefinition;
 use crate::task::inputs::{self, InputError};
 use crate::task::registry::Registry;
 
-/// What a caller asks: run this task.
+/// A request to run a task.
 ///
 /// ```
 /// use windlass::prelude::*;
@@ -31,21 +31,21 @@ use crate::task::registry::Registry;
 pub struct Request {
     /// The task's name.
     pub task: String,
-    /// The arguments; `None` if nothing was said about them.
+    /// The arguments; `None` if the caller gave none.
     pub args: Option<Args>,
-    /// Another queue than the task's own.
+    /// The queue, if not the task's own.
     pub queue: Option<String>,
-    /// The task need not be known here: some other worker knows it.
+    /// The task need not be defined here, because other workers know it.
     pub foreign: bool,
 }
 
-/// Why a request cannot be granted.
+/// Why a request is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum RequestError {
-    /// Nobody here knows the task, and the caller did not say that somebody else does.
+    /// The task is not defined here, and the request is not marked as foreign.
     #[error("no task is called {task:?}{}", suggestion.as_ref().map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default())]
     UnknownTask {
-        /// What was asked for.
+        /// The requested task.
         task: String,
         /// The nearest name that exists.
         suggestion: Option<String>,
@@ -53,37 +53,37 @@ pub enum RequestError {
     /// A foreign task has no queue of its own.
     #[error("task {task:?} is not defined here, so its queue must be named")]
     QueueMissing {
-        /// What was asked for.
+        /// The requested task.
         task: String,
     },
     /// Periodic tasks take no arguments.
     #[error("task {task:?} is periodic and takes no arguments")]
     PeriodicArguments {
-        /// What was asked for.
+        /// The requested task.
         task: String,
     },
-    /// A name that cannot be one.
+    /// An invalid name.
     #[error("{what} {text:?}: {error}")]
     Name {
-        /// Whose name.
+        /// What it names.
         what: &'static str,
         /// The text.
         text: String,
         /// What is wrong with it.
         error: NameError,
     },
-    /// Arguments that the task's inputs do not allow.
+    /// The arguments do not match the task's inputs.
     #[error(transparent)]
     Input(#[from] InputError),
-    /// Arguments that are no JSON.
+    /// The arguments are not JSON.
     #[error("arguments: {0}")]
     Args(#[from] EcmaError),
-    /// A value that is no JSON.
+    /// A value cannot be written as JSON.
     #[error("arguments: {0}")]
     Encode(String),
 }
 
-/// A sound request: a job, ready for the store.
+/// A valid request as a job, ready for the store.
 #[derive(Debug, Clone)]
 pub struct ResolvedJob {
     /// The task.
@@ -104,42 +104,42 @@ impl Request {
         Self { task: task.into(), ..Self::default() }
     }
 
-    /// With one argument, which is how ActionHero gives a task its inputs.
+    /// Sets a single argument, which is how ActionHero gives a task its inputs.
     ///
     /// # Errors
-    /// If the value is no JSON.
+    /// Fails if the value cannot be written as JSON.
     pub fn arg(self, value: &impl Serialize) -> Result<Self, RequestError> {
         self.list(&[value])
     }
 
-    /// With a list of arguments: a value that is an array as JSON, such as a slice or a tuple.
+    /// Sets the list of arguments: a value that is an array in JSON, such as a slice or a tuple.
     ///
     /// # Errors
-    /// If the value is no JSON.
+    /// Fails if the value cannot be written as JSON.
     pub fn list(self, values: &(impl Serialize + ?Sized)) -> Result<Self, RequestError> {
         let text = serde_json::to_string(values).map_err(|error| RequestError::Encode(error.to_string()))?;
         Ok(self.args(Args::from_json(&text)?))
     }
 
-    /// With these arguments.
+    /// Sets the arguments.
     #[must_use]
     pub fn args(self, args: impl Into<Option<Args>>) -> Self {
         Self { args: args.into(), ..self }
     }
 
-    /// On this queue instead of the task's own.
+    /// Sets the queue, instead of the task's own.
     #[must_use]
     pub fn queue(self, queue: impl Into<String>) -> Self {
         Self { queue: Some(queue.into()), ..self }
     }
 
-    /// For a task that is not defined here, because other workers know it. Its queue must be named.
+    /// Marks the task as foreign: it is not defined here, and other workers know it. Its queue must be set.
     #[must_use]
     pub fn foreign(self) -> Self {
         Self { foreign: true, ..self }
     }
 
-    /// Checks the request against the tasks that are known.
+    /// Checks the request against the tasks of the registry.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -153,7 +153,7 @@ impl Request {
         Ok(job)
     }
 
-    /// As [`resolve`](Self::resolve), but for the task's inputs: for jobs that are there already.
+    /// As [`resolve`](Self::resolve), but without applying the task's inputs: for jobs that exist already.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -172,7 +172,7 @@ impl Request {
         };
         let periodic = definition.as_ref().is_some_and(|definition| definition.cadence.is_some());
         let args = match &self.args {
-            // All three are what "no arguments" looks like in ActionHero's world.
+            // All three mean "no arguments" in ActionHero.
             Some(args) if periodic && !matches!(args.as_str(), "[]" | "[{}]" | "[null]") => {
                 return Err(RequestError::PeriodicArguments { task: self.task.clone() });
             }
@@ -186,12 +186,12 @@ impl Request {
 }
 
 impl ResolvedJob {
-    /// The task, if it is known here.
+    /// The task, if it is defined here.
     pub(super) fn definition(&self) -> Option<&TaskDefinition> {
         self.definition.as_deref()
     }
 
-    /// What must hold for the job to be enqueued: its task's rules. A foreign task's are not known.
+    /// The rules of its task, which must hold when the job is enqueued. A foreign task has none here.
     #[must_use]
     pub fn admissions(&self) -> Vec<Admission> {
         self.definition
@@ -201,7 +201,7 @@ impl ResolvedJob {
     }
 }
 
-/// The nearest of `names` to what was written, if one is near enough to be meant.
+/// The name that is nearest to `written`, if one is near enough to be a misspelling.
 #[must_use]
 pub fn nearest<'a>(written: &str, names: impl Iterator<Item = &'a str>) -> Option<String> {
     closest(written, names).map(str::to_owned)

@@ -1,10 +1,10 @@
-//! Schedules that enqueue tasks with arguments, at each occurrence once.
+//! Schedules that enqueue tasks with arguments, once for each occurrence.
 //!
-//! The leader of the duties enqueues; who does not lead makes up for a schedule that the leader does not know, some
-//! seconds later. Which of several comes first is judged in the store, so that no occurrence is enqueued twice.
-//! Everything goes by the store's time, so that no clock of the fleet that is ahead fires early for all.
-//! Occurrences of the last minute are all enqueued, however late the look; of those before, when nobody was there, only
-//! the last one is, if the schedule does not say otherwise.
+//! The leader of the duties enqueues. The other instances enqueue some seconds later, for schedules that the leader
+//! does not know. The store decides which instance is first, so that no occurrence is enqueued twice. Occurrences are
+//! judged by the store's time, so that a machine whose clock is ahead does not enqueue early for all. All occurrences
+//! of the last minute are enqueued. Of older ones, which no instance enqueued in time, only the last is enqueued,
+//! unless it is older than the schedule's `missed_max_age`.
 
 use std::time::Duration;
 
@@ -20,14 +20,14 @@ use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime};
 use crate::task::definition::TaskDefinition;
 use crate::task::schedule::JobSchedule;
 
-/// How long an occurrence counts as one that somebody was there for, in seconds.
+/// Occurrences of the last so many seconds are all enqueued; of older ones only the last.
 const RECENT_S: i64 = 60;
-/// How many seconds who does not lead waits for who does.
+/// How many seconds the other instances wait for the leader.
 const FOLLOWER_DELAY_S: i64 = 10;
-/// The longest sleep: the tasks may change, and so may who leads.
+/// The longest sleep, because the tasks and the leader may change.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
-/// Enqueues until told to stop. `leads` tells whether this instance leads the duties.
+/// Enqueues until `stop` is true. `leads` tells whether this instance leads the duties.
 pub async fn run(context: SchedulerContext, leads: watch::Receiver<bool>, mut stop: watch::Receiver<bool>) {
     tokio::select! {
         () = run_forever(&context, &leads) => {}
@@ -40,7 +40,7 @@ async fn run_forever(context: &SchedulerContext, leads: &watch::Receiver<bool>) 
     let mut bulkheads = Bulkheads::default();
     let mut config = context.config.clone();
     loop {
-        // Who leads is what the duties say: who does not do them must not keep others from it.
+        // The duties decide the leader, so that an instance that fails at them does not hold up the others here.
         let leads = *leads.borrow();
         let wait = match run_once(context, &mut bulkheads, leads).await {
             Ok(wait) => {
@@ -60,10 +60,10 @@ async fn run_forever(context: &SchedulerContext, leads: &watch::Receiver<bool>) 
     }
 }
 
-/// Enqueues what is due by the store's time; tells how long it is to the next occurrence, if there is any.
+/// Enqueues what is due by the store's time, and returns the time until the next occurrence, if there is one.
 ///
 /// # Errors
-/// Fails when the store cannot be reached; may be repeated.
+/// Fails when the store cannot be reached; the call may be repeated.
 pub async fn run_once(
     context: &SchedulerContext,
     bulkheads: &mut Bulkheads,
@@ -119,8 +119,8 @@ async fn enqueue_due(
     Ok(())
 }
 
-/// What is due between the last occurrence and a second, and whether each is enqueued or passed over. A schedule that
-/// was never seen begins now.
+/// The occurrences after `seen_s` up to `until_s`, and whether each is enqueued or skipped. A schedule that has never
+/// been seen begins at `until_s`.
 fn due(schedule: &JobSchedule, seen_s: Option<i64>, until_s: i64) -> Vec<(i64, bool)> {
     let Some(seen_s) = seen_s else { return vec![(until_s, false)] };
     let mut found = Vec::new();
@@ -153,9 +153,9 @@ fn tell(
             queue: schedule.queue.clone(),
             why: "its schedule says so",
         },
-        Enqueued::Yes => Event::Notice {
-            text: format!("schedule {} passes {at} over: it was missed, and is too old by now", schedule.id),
-        },
+        Enqueued::Yes => {
+            Event::Notice { text: format!("schedule {} skips {at}: it was missed, and is too old now", schedule.id) }
+        }
         Enqueued::Refused { plugin } => {
             Event::Notice { text: format!("schedule {} enqueued nothing for {at}: {plugin} refused", schedule.id) }
         }

@@ -1,8 +1,8 @@
-//! What only Windlass knows and one instance at a time should do: recovery and periodic tasks.
+//! Duties that only Windlass has and that one instance at a time should do: recovery and periodic tasks.
 //!
-//! Under a private leadership, so that it goes on while node-resque leads the promotion. Every duty
-//! is safe under two leaders; who does not lead still looks after its own periodic tasks, at start
-//! and once in a while, for the leader may not know them.
+//! They have a private leadership, so that they continue while node-resque leads the promotion. Every duty
+//! is safe under two leaders. An instance that does not lead still reconciles its own periodic tasks, at its
+//! start and then at intervals, because the leader may not know them.
 
 use std::time::Duration;
 
@@ -21,12 +21,12 @@ use crate::store::StoreError;
 use crate::store::instance::{HostIdentity, InstanceState, Instances, Oversee, Suspect};
 use crate::store::scheduling::{Leadership, Resign};
 
-/// How often who does not lead looks after its own periodic tasks.
+/// How often an instance that does not lead reconciles its own periodic tasks.
 const OWN_TASKS_INTERVAL: Duration = Duration::from_secs(60);
-/// How often it is seen to that the neighbours live, which asks nothing of the store.
+/// How often the processes of this machine's other instances are checked. The check does not use the store.
 const NEIGHBOUR_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Does the duties until told to stop, then resigns. `leads` is told whether this instance leads them.
+/// Does the duties until `stop` is true, then resigns. `leads` is set to whether this instance leads them.
 pub async fn run(context: SchedulerContext, leads: watch::Sender<bool>, mut stop: watch::Receiver<bool>) {
     let owner = duties_owner(&context.name, &context.host);
     let mut duties = Duties::new(&context, &owner, leads);
@@ -38,7 +38,7 @@ pub async fn run(context: SchedulerContext, leads: watch::Sender<bool>, mut stop
     let _ = tokio::time::timeout(Duration::from_secs(1), context.store.run(resign)).await;
 }
 
-/// The duties of one instance, and what it remembers from one round to the next.
+/// The duties of one instance, and their state between rounds.
 pub struct Duties<'a> {
     context: &'a SchedulerContext,
     owner: &'a str,
@@ -46,18 +46,18 @@ pub struct Duties<'a> {
     observer: Observer,
     undeclared: UndeclaredTasks,
     bulkheads: Bulkheads,
-    /// Periodic tasks that were not yet looked after since this instance started or was reloaded.
+    /// The periodic tasks that were reconciled since this instance started or was reloaded.
     checked: CheckedTasks,
-    /// When this instance last looked after its own periodic tasks; `None`: not since it started.
+    /// When this instance last reconciled its own periodic tasks; `None` if not since it started.
     own_tasks_checked: Option<Instant>,
-    /// Instances of this machine that lived at the last look.
+    /// The other instances of this machine that were alive in the last round.
     neighbours: Vec<HostIdentity>,
     stuck_checked: Option<Instant>,
     identities: IdentitySweep,
 }
 
 impl<'a> Duties<'a> {
-    /// Those of a context, under the name of `owner`.
+    /// The duties of a context. The leadership is held under the name `owner`.
     #[must_use]
     pub fn new(context: &'a SchedulerContext, owner: &'a str, leads: watch::Sender<bool>) -> Self {
         Self {
@@ -104,7 +104,7 @@ impl<'a> Duties<'a> {
                     break;
                 }
                 if sleep_or_reload(&mut config, left.min(NEIGHBOUR_INTERVAL)).await {
-                    // Other tasks, other cadences: as at a start.
+                    // The tasks may have other cadences now, so they are reconciled as at a start.
                     self.own_tasks_checked = None;
                     self.checked = CheckedTasks::default();
                     break;
@@ -113,8 +113,8 @@ impl<'a> Duties<'a> {
         }
     }
 
-    /// Does each duty once, the dead first. A duty that fails keeps no other from being done; but this instance gives
-    /// the leadership back then, because another may do better.
+    /// Does each duty once, beginning with the recovery of dead instances. A failed duty does not stop the others, but
+    /// this instance then gives the leadership back, because another instance may succeed.
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
@@ -134,7 +134,7 @@ impl<'a> Duties<'a> {
         let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms }).await;
         let (leads, instances) = match self.bulkheads.note(bus, "the leadership of the duties", overseen)? {
             Some(overseen) => overseen,
-            // A lock that nobody can take keeps nobody from the duties: each is safe under two leaders.
+            // If nobody can take the lock, every instance does the duties: each is safe under two leaders.
             None => (true, store.run(Instances).await?),
         };
         self.leads.send_replace(leads);
@@ -155,7 +155,7 @@ impl<'a> Duties<'a> {
             self.bulkheads.note(bus, "periodic tasks that nobody declares", withdrawn)?;
         }
         let swept = self.identities.turn(store).await;
-        self.bulkheads.note(bus, "who jobs were that others took", swept)?;
+        self.bulkheads.note(bus, "the sweep of job identities", swept)?;
         if let Some(after) = self.context.stuck_worker_timeout() {
             let every = (after / 10).clamp(Duration::from_secs(1), Duration::from_secs(60));
             if self.stuck_checked.is_none_or(|last| last.elapsed() >= every) {
@@ -169,8 +169,9 @@ impl<'a> Duties<'a> {
 
     /// Recovers what dead instances held.
     async fn recover_dead(&mut self, leads: bool, instances: &[InstanceState]) -> Result<(), StoreError> {
-        // Looks that are slow because the store is slow still count; only real absence resets. Short of a lease, so that
-        // who was stopped together with others does not judge them by what it missed.
+        // Rounds that are slow because the store is slow still count; only an absence of the observer resets it. The
+        // limit is less than a lease, so that an instance that was stopped together with others does not declare them
+        // dead.
         let patience = (self.period() * 3 + Duration::from_secs(2)).min(self.context.lease * 4 / 5);
         let (now, store) = (Instant::now(), &self.context.store);
         let lapsed = self.observer.look(now, patience, instances);

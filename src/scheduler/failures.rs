@@ -1,4 +1,5 @@
-//! What failed and is tried again later: each thing by itself, told once, and again when the reason changes.
+//! Failures that are tried again later. Each is reported once, and again when its reason changes; one does not hold up
+//! the others.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -9,13 +10,14 @@ use tokio::time::Instant;
 use crate::event::{Bus, Event};
 use crate::store::StoreError;
 
-/// How long after its first, second, ... failure a thing is tried again, in milliseconds. The last holds for all more.
+/// How long after its first, second, ... failure a thing is tried again, in milliseconds. The last value holds for all
+/// further failures.
 const WAITS_MS: [i64; 4] = [1_000, 4_000, 15_000, 60_000];
 
-/// How many things are remembered. Beyond that the one whose turn comes first is forgotten, and is tried at once.
+/// The most failures remembered. Beyond that the one that is due first is forgotten, and so tried at once.
 const MAX_REMEMBERED: usize = 1_000;
 
-/// Things that failed, by a key of the caller's. Times are milliseconds of whatever clock the caller goes by.
+/// Things that failed, by the caller's key. Times are milliseconds of the caller's clock.
 #[derive(Debug)]
 pub struct FailureTracker<K>(HashMap<K, FailureState>);
 
@@ -33,7 +35,7 @@ impl<K> Default for FailureTracker<K> {
 }
 
 impl<K: Hash + Eq + Clone> FailureTracker<K> {
-    /// Remembers a failure. True if it is to be told: it is the first, or its reason is new.
+    /// Remembers a failure. True if it must be reported, because it is the first or its reason is new.
     pub fn failed(&mut self, key: &K, now_ms: i64, reason: &str) -> bool {
         if self.0.len() >= MAX_REMEMBERED && !self.0.contains_key(key) {
             let first = self.0.iter().min_by_key(|(_, state)| state.next_ms).map(|(key, _)| key.clone());
@@ -53,12 +55,12 @@ impl<K: Hash + Eq + Clone> FailureTracker<K> {
         is_new
     }
 
-    /// Forgets a thing that works. True if it had failed.
+    /// Forgets the failures of a thing that works. True if there were any.
     pub fn worked(&mut self, key: &K) -> bool {
         !self.0.is_empty() && self.0.remove(key).is_some()
     }
 
-    /// If it is not yet time to try a thing again: how often it failed, how long there is to wait, and why it failed.
+    /// If the next try of a thing is not yet due: how often it failed, how long to wait, and why it failed.
     #[must_use]
     pub fn waits(&self, key: &K, now_ms: i64) -> Option<(u32, i64, &str)> {
         let state = self.0.get(key)?;
@@ -71,30 +73,30 @@ impl<K: Hash + Eq + Clone> FailureTracker<K> {
         self.0.get(key).map_or(0, |state| state.tries)
     }
 
-    /// The things that are not to be tried yet.
+    /// The things whose next try is not yet due.
     pub fn waiting(&self, now_ms: i64) -> impl Iterator<Item = &K> {
         self.0.iter().filter(move |(_, state)| state.next_ms > now_ms).map(|(key, _)| key)
     }
 
-    /// When the first of them is to be tried again.
+    /// When the first of all next tries is due.
     #[must_use]
     pub fn next_ms(&self) -> Option<i64> {
         self.0.values().map(|state| state.next_ms).min()
     }
 
-    /// Is there nothing to remember?
+    /// Has nothing failed?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Forgets what is no longer there.
+    /// Forgets the things for which `keep` is false.
     pub fn retain(&mut self, keep: impl Fn(&K) -> bool) {
         self.0.retain(|key, _| keep(key));
     }
 }
 
-/// Keeps the failures of many things apart: duties, tasks, instances, jobs, each called by its name.
+/// Keeps the failures of duties, tasks, instances and jobs apart, each under its name.
 #[derive(Debug)]
 pub struct Bulkheads {
     failures: FailureTracker<String>,
@@ -114,12 +116,12 @@ impl Bulkheads {
         i64::try_from((self.since.elapsed() + self.skipped).as_millis()).unwrap_or(i64::MAX)
     }
 
-    /// Counts so much more time as passed.
+    /// Moves its clock forward.
     pub fn skip(&mut self, time: Duration) {
         self.skipped += time;
     }
 
-    /// May this be tried? What failed is tried again later and later.
+    /// May this be tried now? The wait grows with each failure.
     #[must_use]
     pub fn may_try(&self, what: &str) -> bool {
         self.failures.is_empty() || self.failures.waits(&what.to_owned(), self.now_ms()).is_none()
@@ -131,10 +133,10 @@ impl Bulkheads {
         self.failures.tries(&what.to_owned())
     }
 
-    /// Takes in how this went: a failure of it alone is told and remembered.
+    /// Notes a result. A failure that concerns only this thing is reported and remembered, and becomes `None`.
     ///
     /// # Errors
-    /// A failure that is everybody's: the store cannot be reached, or is full.
+    /// A failure that concerns everything: the store cannot be reached, or is full.
     pub fn note<T>(&mut self, bus: &Bus, what: &str, went: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
         match went {
             Ok(value) => {
@@ -156,7 +158,7 @@ impl Bulkheads {
         }
     }
 
-    /// Did anything fail since this was asked last?
+    /// Has anything failed since the last call?
     pub fn take_failed(&mut self) -> bool {
         std::mem::take(&mut self.failed)
     }

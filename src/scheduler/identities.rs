@@ -1,4 +1,4 @@
-//! Who jobs are is kept beside their bytes. Where other programs take jobs, what was kept of those is swept.
+//! Sweeps job identities. They are stored beside the jobs' bytes, and stay there when another program takes the job.
 
 use std::time::Duration;
 
@@ -8,13 +8,13 @@ use crate::store::role::Scheduler;
 use crate::store::workers::SweepIdentities;
 use crate::store::{Store, StoreError};
 
-/// Between two walks through all of them.
+/// The pause between two walks through all identities.
 const REST: Duration = Duration::from_secs(30);
 
-/// How many steps one turn takes at most. Each is bounded, and the walk goes on in the next turn.
+/// The most steps of one turn. Each step is bounded, and the next turn continues the walk.
 const MAX_STEPS: usize = 50;
 
-/// Where the walk is.
+/// The position of the walk.
 #[derive(Debug, Default)]
 pub struct IdentitySweep {
     cursor: u64,
@@ -23,7 +23,7 @@ pub struct IdentitySweep {
 }
 
 impl IdentitySweep {
-    /// Takes some steps, unless the last walk ended a moment ago.
+    /// Takes some steps, unless the last walk ended less than `REST` ago.
     ///
     /// # Errors
     /// Fails when the store cannot be reached.

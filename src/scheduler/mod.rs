@@ -1,9 +1,9 @@
-//! The scheduler: promotes what is due, recovers what died, keeps periodic tasks going.
+//! The scheduler: promotes due jobs, recovers the jobs of dead instances, keeps periodic tasks running.
 //!
-//! Three loops. Two have a leadership each. [`promote`] shares node-resque's leader lock, so that
-//! a mixed fleet has one promoter. [`duties`] is under a private lock, for only Windlass knows of
-//! leases and periodic entries, and they must go on whoever promotes. [`cron`], which enqueues tasks with arguments,
-//! goes by the second of them.
+//! It has three loops and two leaderships. [`promote`] uses node-resque's leader lock, so that node-resque
+//! and Windlass together have one promoter. [`duties`] uses a private lock, because only Windlass knows leases
+//! and periodic entries, and they must be handled even while node-resque promotes. [`cron`], which enqueues tasks
+//! with arguments, follows the leadership of the duties.
 
 pub mod cron;
 pub mod duties;
@@ -29,21 +29,21 @@ use crate::store::instance::HostIdentity;
 use crate::store::role;
 use crate::task::Registry;
 
-/// What the loops go by. A reload replaces the whole.
+/// The configuration of the loops. A reload replaces it as a whole.
 #[derive(Debug, Clone)]
 pub struct SchedulerConfig {
     /// The tasks this instance knows.
     pub registry: Arc<Registry>,
-    /// What becomes of dead owners' jobs whose tasks say nothing.
+    /// What happens to the jobs of dead owners whose tasks do not set it.
     pub policy: CrashPolicy,
-    /// When a foreign worker that stopped pinging is cleaned away.
+    /// How long after its last ping a foreign worker is removed.
     pub stuck_worker_timeout: Option<Duration>,
-    /// Is its job enqueued again then?
+    /// Is the job of such a worker enqueued again?
     pub retry_stuck_jobs: bool,
 }
 
 impl SchedulerConfig {
-    /// What a configuration and tasks say.
+    /// Takes its values from the configuration and the tasks.
     #[must_use]
     pub fn of(config: &Config, registry: Arc<Registry>) -> Self {
         Self {
@@ -61,14 +61,14 @@ impl SchedulerConfig {
     }
 }
 
-/// What the loops work with.
+/// What all loops use.
 #[derive(Clone)]
 pub struct SchedulerContext {
     /// The store.
     pub store: Store<role::Scheduler>,
-    /// What a reload replaces; read through the methods, at the moment it is needed.
+    /// The configuration, which a reload replaces. Read it through the methods when it is needed.
     pub config: watch::Receiver<SchedulerConfig>,
-    /// Wall time, for records and to notice skew.
+    /// Wall time, for records and to detect clock skew.
     pub clock: Arc<dyn Clock>,
     /// Where events go.
     pub bus: Bus,
@@ -87,26 +87,26 @@ impl SchedulerContext {
         Arc::clone(&self.config.borrow().registry)
     }
 
-    /// What becomes of dead owners' jobs whose tasks say nothing.
+    /// What happens to the jobs of dead owners whose tasks do not set it.
     #[must_use]
     pub fn policy(&self) -> CrashPolicy {
         self.config.borrow().policy
     }
 
-    /// Are the jobs of such workers enqueued again?
+    /// Are the jobs of foreign workers that stopped pinging enqueued again?
     #[must_use]
     pub fn retries_stuck_jobs(&self) -> bool {
         self.config.borrow().retry_stuck_jobs
     }
 
-    /// When a foreign worker that stopped pinging is cleaned away.
+    /// How long after its last ping a foreign worker is removed.
     #[must_use]
     pub fn stuck_worker_timeout(&self) -> Option<Duration> {
         self.config.borrow().stuck_worker_timeout
     }
 }
 
-/// Runs all loops, each on a task of its own, until told to stop.
+/// Runs all loops, each on its own tokio task, until `stop` is true.
 pub async fn run(context: SchedulerContext, stop: watch::Receiver<bool>) {
     let (leads, led) = watch::channel(false);
     let loops = [
@@ -114,14 +114,14 @@ pub async fn run(context: SchedulerContext, stop: watch::Receiver<bool>) {
         tokio::spawn(duties::run(context.clone(), leads, stop.clone())),
         tokio::spawn(cron::run(context, led, stop)),
     ];
-    // One that panicked has said so, and the others go on.
+    // The panic hook reports a loop that panicked; the others continue.
     drop(futures_util::future::join_all(loops).await);
 }
 
-/// Sleeps, but not through a reload; true if there was one since `config` was last looked at.
+/// Sleeps, but wakes at a reload; true if `config` changed since it was last read.
 async fn sleep_or_reload(config: &mut watch::Receiver<SchedulerConfig>, wait: Duration) -> bool {
     tokio::select! {
-        // Where nobody can reload any more, nothing is left but to sleep.
+        // When the sender is gone, no reload can come, and only the sleep is left.
         Ok(()) = config.changed() => true,
         () = tokio::time::sleep(wait) => false,
     }

@@ -1,5 +1,5 @@
-//! Periodic tasks: seeded once, restored when their job is nowhere, withdrawn when nobody declares
-//! them any more. Their ticks themselves are written where a run ends.
+//! Periodic tasks: seeded once, restored when their job is lost, withdrawn when no instance declares
+//! them any more. Each next tick is written by the step that ends a run.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -21,21 +21,21 @@ use crate::store::scheduling::ReadTime;
 use crate::store::workers::{Registered, RegisteredWorkers};
 use crate::task::{Cadence, TaskDefinition};
 
-/// How long past due a job is not yet searched for.
+/// How long after its due time a job is not yet searched.
 const GRACE_S: u64 = 3;
-/// A foreign worker that pings and has not done so for so long does not run the job that stands under it.
+/// A pinging foreign worker that was silent for longer does not count as running its job.
 const MAX_SILENCE_S: i64 = 180;
 /// How long a task may go undeclared before it is withdrawn.
 const UNDECLARED_AFTER: Duration = Duration::from_secs(600);
 
-/// Which periodic tasks were looked after since the start; the others are looked after as at a start.
+/// The periodic tasks that were reconciled since the start. The others are reconciled with the purpose of a start.
 #[derive(Debug, Default)]
 pub struct CheckedTasks(HashSet<TaskName>);
 
-/// Looks after the periodic tasks that this instance declares, each by itself.
+/// Reconciles the periodic tasks that this instance declares, each on its own: the failure of one does not stop others.
 ///
 /// # Errors
-/// Fails when the store cannot be reached, or cannot tell of periodic tasks at all.
+/// Fails when the store cannot be reached, or cannot read its periodic entries.
 pub async fn reconcile(
     context: &SchedulerContext,
     bulkheads: &mut Bulkheads,
@@ -48,7 +48,7 @@ pub async fn reconcile(
     let locks: Vec<_> = tasks.iter().map(|task| job_lock(task).map(|(key, _)| key)).collect();
     let asked: Vec<_> = locks.iter().flatten().cloned().collect();
     let (entries, held) = store.run(Periodic { job_locks: asked }).await?;
-    // Ticks go by the store's time, and so does the look at them.
+    // Ticks are written by the store's time, so they are judged by it too.
     let now_ms = store.run(ReadTime).await?;
     let mut held = held.into_iter();
     let mut workers = None;
@@ -56,10 +56,10 @@ pub async fn reconcile(
         let is_held = job_lock.is_some() && held.next().unwrap_or(false);
         let entry = entries.iter().find(|entry| entry.task == task.name);
         let boot = !checked.0.contains(&task.name);
-        // The store judges once more; this only spares it the question, so it errs early.
+        // The store decides; this check only saves the call, so it may be true a little early.
         let overdue = entry.is_none_or(|entry| entry.due_s + 1 < now_ms / 1000);
         if entry.is_some_and(|entry| entry.stopped) {
-            // Whoever starts it looks after it then.
+            // The start of a stopped task reconciles it.
             checked.0.insert(task.name.clone());
             continue;
         }
@@ -83,15 +83,15 @@ pub async fn reconcile(
     Ok(entries)
 }
 
-/// Registered workers: those whose records count as running jobs, and those that fell silent.
+/// Registered workers: those whose records count as running jobs, and those that stopped pinging.
 struct Workers {
     lively: Vec<WorkerName>,
     silent: Vec<WorkerName>,
 }
 
 impl Workers {
-    /// node-resque's workers ping every few seconds, whatever their jobs do. Ours follow their leases, Ruby's and Go's
-    /// never ping.
+    /// node-resque's workers ping every few seconds, even while a job runs. Windlass' workers have leases, and the
+    /// workers of Ruby and Go never ping.
     fn of(registered: Vec<Registered>, now_s: i64) -> Self {
         let (mut lively, mut silent) = (Vec::new(), Vec::new());
         for one in registered {
@@ -131,15 +131,15 @@ fn tell(context: &SchedulerContext, task: &TaskDefinition, went: Reconciled) {
     let why = match went {
         Reconciled::Fine | Reconciled::Started | Reconciled::Waits | Reconciled::Runs => return,
         Reconciled::Moved => {
-            let text = format!("the next run of {} was moved because its definition says another time now", task.name);
+            let text = format!("the next run of {} was moved because its definition gives another time now", task.name);
             bus.emit(Event::Notice { text });
             return;
         }
         Reconciled::Seeded if matches!(task.cadence, Some(Cadence::Calendar(_))) => return,
         Reconciled::Seeded => "first run",
-        Reconciled::Restored => "it was overdue and nowhere to be found",
+        Reconciled::Restored => "it was overdue and its job was lost",
         Reconciled::Unlocked => {
-            let text = format!("freed the JobLock of {}, which nobody that works holds", task.name);
+            let text = format!("freed the JobLock of {}, which no working worker holds", task.name);
             bus.emit(Event::Warning { text });
             return;
         }
@@ -147,28 +147,28 @@ fn tell(context: &SchedulerContext, task: &TaskDefinition, went: Reconciled) {
     bus.emit(Event::SchedulerEnqueue { task: task.name.clone(), queue: task.queue.clone(), why });
 }
 
-/// Was this entry written by a cadence that its task no longer has? A tick that a calendar does not name, or that
-/// lies further ahead than a period, would run at a time that nobody expects any more.
+/// Was this entry written by a cadence that its task no longer has? That is a tick that is not an occurrence of the
+/// calendar, or that lies more than a period ahead.
 fn is_stale(task: &TaskDefinition, entry: &PeriodicEntry, now_s: i64) -> bool {
     match &task.cadence {
         _ if entry.due_s == HALTED_S => false,
         Some(Cadence::Calendar(calendar)) => calendar.after(entry.due_s - 1) != Some(entry.due_s),
         Some(Cadence::Every(every)) => {
             let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
-            // A second more, because node-resque's scheduler runs a tick up to a second early.
+            // One more second, because node-resque's scheduler promotes a tick up to a second early.
             entry.due_s > now_s.saturating_add(every_s).saturating_add(1)
         }
         None => false,
     }
 }
 
-/// Since when tasks with an entry are declared by nobody.
+/// The tasks with an entry that no instance declares, and since when.
 #[derive(Debug, Default)]
 pub struct UndeclaredTasks(HashMap<TaskName, Instant>);
 
 impl UndeclaredTasks {
-    /// Withdraws what nobody has declared for `UNDECLARED_AFTER`. What is stopped stays, or it would
-    /// run again when it comes back.
+    /// Withdraws the tasks that no instance has declared for `UNDECLARED_AFTER`. A stopped task keeps its entry;
+    /// otherwise it would run again when an instance declares it again.
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
@@ -210,7 +210,7 @@ impl UndeclaredTasks {
     }
 }
 
-/// Do workers of other programs work here? A periodic task may be theirs, and then it is not ours to withdraw.
+/// Are workers of other programs registered? Then a periodic task may be theirs and is not withdrawn.
 async fn has_foreigners(context: &SchedulerContext, instances: &[InstanceState]) -> Result<bool, StoreError> {
     let ours = |worker: &WorkerName| instances.iter().any(|state| worker.name().starts_with(&state.record.name));
     Ok(context.store.run(RegisteredWorkers).await?.iter().any(|registered| !ours(&registered.worker)))

@@ -1,7 +1,7 @@
-//! Delayed jobs to their queues, as soon as they are due, in bounded batches.
+//! Promotion: moves delayed jobs to their queues as soon as they are due, in bounded batches.
 //!
-//! Under the leader lock that node-resque's schedulers use. Leadership saves work and gives order;
-//! that no job is lost or doubled under two leaders is the store's doing.
+//! It uses the leader lock of node-resque's schedulers. Leadership saves work and keeps the order;
+//! the store's atomic steps ensure that no job is lost or doubled under two leaders.
 
 use std::time::Duration;
 
@@ -17,27 +17,28 @@ use crate::store::StoreError;
 use crate::store::scheduling::{Lead, Leadership, Resign};
 use crate::store::wake::{Seen, Waker, Watch};
 
-/// How long the leadership is held without renewal. Whoever buries a dead leader gives it back at once (`recover`); this
-/// is for when nobody does.
+/// How long the leadership is held without renewal. The instance that recovers a dead leader frees its lock at once
+/// (`recover`); the limit is for a leader that no instance recovers.
 const TTL: Duration = Duration::from_secs(15);
-/// When it is renewed: early enough that an attempt may fail.
+/// When the leadership is renewed: early enough that an attempt may fail.
 const RENEWAL: Duration = Duration::from_secs(10);
-/// A step that moved nothing although there was something has a rival; after so many, look later.
+/// After more steps in a row that found jobs but moved none, another promoter is at work, and this one waits.
 const MAX_FUTILE_STEPS: u32 = 16;
-/// So much later.
+/// How long it waits then.
 const RIVAL_WAIT: Duration = Duration::from_secs(1);
-/// Between two answers to changes of the delayed jobs, which may come by the thousand.
+/// The pause after a wake-up, because changes of the delayed jobs may come by the thousand.
 const DEBOUNCE: Duration = Duration::from_millis(20);
-/// Whatever is overdue for so long at two looks in a row is promoted whoever leads: its leader is dead or stuck.
+/// An entry that is overdue by so much in two checks in a row is promoted even by an instance that does not lead,
+/// because the leader is dead or stuck.
 const OVERDUE_MS: i64 = 5_000;
-/// Once that happened it is looked at more often, for as long as a dead node-resque leader's lock may stand.
+/// How long overdue entries are checked more often after that: as long as the lock of a dead node-resque leader lives.
 const RESCUE_PERIOD: Duration = Duration::from_secs(180);
-/// So often.
+/// How often they are checked then.
 const RESCUE_INTERVAL: Duration = Duration::from_secs(1);
-/// Clocks further apart than this are worth a word.
+/// A larger difference between the clocks is reported.
 const SKEW_MS: i64 = 1000;
 
-/// Promotes until told to stop, then resigns.
+/// Promotes until `stop` is true, then resigns.
 pub async fn run(context: SchedulerContext, mut stop: watch::Receiver<bool>) {
     let SchedulerContext { bus, name, .. } = &context;
     bus.emit(Event::SchedulerStart { name: name.clone() });
@@ -46,7 +47,7 @@ pub async fn run(context: SchedulerContext, mut stop: watch::Receiver<bool>) {
         () = promoter.run_forever() => {}
         stopped = stop.wait_for(|stop| *stop) => drop(stopped),
     }
-    // The step in flight, if any, is atomic; what it would have told is read anew by the next leader.
+    // A step in flight is atomic; the next leader reads the state again, so its reply is not needed.
     let resign = Resign { which: Leadership::Scheduler, owner: name.clone() };
     let _ = tokio::time::timeout(Duration::from_secs(1), context.store.run(resign)).await;
     bus.emit(Event::SchedulerEnd { name: name.clone() });
@@ -58,11 +59,11 @@ struct Promoter<'a> {
     /// When the leadership was renewed last.
     renewed: Instant,
     transfer: Transfer,
-    /// The entry that was overdue at the last look while somebody else led.
+    /// The entry that was overdue at the last check while another instance led.
     overdue: Option<Bytes>,
-    /// When something was last promoted while somebody else led.
+    /// When this instance last promoted while another led.
     rescued: Option<Instant>,
-    /// The failure that was told, until a round goes well.
+    /// The failure that was reported; cleared by a round without failure.
     failing: Option<String>,
     skew_told: Option<Instant>,
 }
@@ -97,7 +98,7 @@ impl<'a> Promoter<'a> {
         }
     }
 
-    /// A round failed: that is told once, and another instance may do better.
+    /// Reports the failure of a round, once, and resigns, because another instance may succeed.
     async fn failed(&mut self, error: &StoreError) {
         let SchedulerContext { store, bus, name, .. } = self.context;
         if std::mem::replace(&mut self.leading, false) && !error.is_transient() {
@@ -143,7 +144,7 @@ impl<'a> Promoter<'a> {
         }
     }
 
-    /// When there is something to promote, in milliseconds of the store's time.
+    /// When the next job is due, in milliseconds of the store's time.
     async fn next_ms(&self, seen: &Seen) -> Result<Option<i64>, StoreError> {
         if self.leading && self.transfer.skips_entries() {
             return self.transfer.next_ms(self.context).await;
@@ -151,7 +152,7 @@ impl<'a> Promoter<'a> {
         Ok(seen.next_due_s.map(|second| second.saturating_mul(1000)))
     }
 
-    /// Takes or renews the leadership where it is time to.
+    /// Takes the leadership, or renews it if it is time to.
     async fn renew(&mut self) -> Result<(), StoreError> {
         let SchedulerContext { store, bus, name, .. } = self.context;
         if self.leading && self.renewed.elapsed() < RENEWAL {
@@ -166,7 +167,8 @@ impl<'a> Promoter<'a> {
         Ok(())
     }
 
-    /// Renews the leadership until something is due or it is lost. While the waker hears there is nothing to look at.
+    /// Renews the leadership until a job is due or the leadership changes. Returns an error if the waker fails, because
+    /// then no wake-up would come.
     async fn hold_lead(&mut self, waker: &Waker, due: Option<Instant>) -> Result<(), StoreError> {
         let led = self.leading;
         loop {
@@ -188,7 +190,7 @@ impl<'a> Promoter<'a> {
         }
     }
 
-    /// Promotes what whoever leads leaves overdue.
+    /// Promotes what the leader leaves overdue.
     async fn rescue(&mut self, at_once: bool) -> Result<(), StoreError> {
         let due = self.transfer.first(self.context).await?;
         let late_ms = due.due_s.map_or(0, |second| due.now_ms.saturating_sub(second.saturating_mul(1000)));
@@ -209,7 +211,7 @@ impl<'a> Promoter<'a> {
         self.transfer_all(None).await.map(drop)
     }
 
-    /// Promotes until nothing is due. False if somebody else turned out to lead.
+    /// Promotes until nothing is due. False if another instance leads.
     async fn promote_due(&mut self) -> Result<bool, StoreError> {
         self.transfer_all(Some(self.context.name.as_str())).await
     }
@@ -244,7 +246,7 @@ impl<'a> Promoter<'a> {
         if skew.abs() > SKEW_MS && fresh {
             self.skew_told = Some(Instant::now());
             self.context.bus.emit(Event::Warning {
-                text: format!("this machine's clock and the store's are {skew} ms apart; jobs go by the store's"),
+                text: format!("this machine's clock and the store's are {skew} ms apart; jobs are due by the store's"),
             });
         }
     }

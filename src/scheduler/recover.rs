@@ -1,9 +1,9 @@
-//! Dead instances: how they are told from living ones, and what becomes of their jobs.
+//! Dead instances: how they are recognised, and how their jobs are recovered.
 //!
-//! Death is observed, not computed from clocks: an instance is dead when its counter stood still
-//! for one lease while the observer itself could read it all that time. An outage of the store or
-//! a stopped observer starts every observation anew, so neither kills anybody. On the same
-//! machine a process that is gone is known at once.
+//! Death is observed, not computed from clocks: an instance is dead when its counter has not changed
+//! for one lease while the observer could read it all that time. After an outage of the store or a
+//! stop of the observer every observation begins again, so neither declares a living instance dead. On
+//! the same machine the end of the process shows at once.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -25,10 +25,10 @@ use crate::store::scheduling::{Leadership, Resign};
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 
-/// Watches counters.
+/// Watches the counters of instances.
 #[derive(Debug, Default)]
 pub struct Observer {
-    /// Per instance: its counter and since when it stands.
+    /// Per instance: its counter, and when the counter last changed.
     seen: HashMap<String, (u64, Instant)>,
     /// Instances whose processes were seen alive on this machine.
     here: HashSet<String>,
@@ -36,14 +36,14 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// The store could not be read, so nobody could have been seen alive: begin anew.
+    /// Begins every observation again, because the store could not be read and no counter could be seen to change.
     pub fn reset(&mut self) {
         self.seen.clear();
         self.last = None;
     }
 
-    /// Takes one look; tells who is dead. `patience` is how far apart two looks may lie before the
-    /// observer must suppose that it was itself not there.
+    /// Reads the counters once, and returns the dead instances. If the last call is longer ago than `patience`, the
+    /// observer itself was stopped, and every observation begins again.
     pub fn look(&mut self, now: Instant, patience: Duration, instances: &[InstanceState]) -> Vec<InstanceState> {
         if self.last.is_some_and(|last| now.duration_since(last) > patience) {
             self.reset();
@@ -63,14 +63,14 @@ impl Observer {
         dead
     }
 
-    /// An instance's process was seen alive on this machine.
+    /// Remembers that an instance's process was alive on this machine.
     pub fn saw_here(&mut self, state: &InstanceState) {
         self.here.insert(state.record.id.clone());
     }
 
-    /// May the absence of this instance's process be believed? At once if it was seen here before. Else its counter must
-    /// stand still for half a lease: a machine that was cloned while it ran tells the identity of the other, and an
-    /// instance over there lives although no process here has its number.
+    /// Does the absence of this instance's process mean that it is dead? Yes if the process was seen here before.
+    /// Otherwise its counter must also be unchanged for half a lease: a machine that was cloned while it ran has the
+    /// identity of the original, and an instance on the other machine lives although no process here has its number.
     #[must_use]
     pub fn believes_absence(&self, now: Instant, state: &InstanceState) -> bool {
         let half = Duration::from_millis(state.record.lease_ms / 2);
@@ -80,7 +80,7 @@ impl Observer {
     }
 }
 
-/// Are these processes of one machine that can see each other? What is unknown is not equal to anything.
+/// Are these processes on one machine, and can they see each other? Unknown values are equal to nothing.
 #[must_use]
 pub fn is_neighbour(here: &HostIdentity, there: &HostIdentity) -> bool {
     let is_known = !here.boot_id.is_empty() && here.pid_namespace != 0;
@@ -90,7 +90,7 @@ pub fn is_neighbour(here: &HostIdentity, there: &HostIdentity) -> bool {
         && here.pid_namespace == there.pid_namespace
 }
 
-/// By what the processes of an instance are known on its machine.
+/// The marks by which the processes of an instance are recognised on its machine.
 #[must_use]
 pub fn marks(instance: &str, host: &HostIdentity) -> Marks {
     let HostIdentity { hostname: _, boot_id, pid_namespace, pid, started_ticks } = host;
@@ -98,25 +98,25 @@ pub fn marks(instance: &str, host: &HostIdentity) -> Marks {
     Marks::new(instance, Some(Daemon { boot_id, pid_namespace, pid, started_ticks }))
 }
 
-/// Is this instance a process of this machine that no longer exists? The answer is yes only when
-/// its leftover children are killed and gone.
+/// Is this instance a process of this machine that no longer exists? True only when its leftover
+/// children are killed and gone.
 pub async fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bool {
     let there = &state.record.host;
     if !is_neighbour(here, there) || sweep::is_alive(there.pid, there.started_ticks) {
         return false;
     }
     let marks = marks(&state.record.id, there);
-    // Looking through all processes blocks, and so does waiting for their end.
+    // Reading all processes blocks, and so does waiting for their end.
     let swept = tokio::task::spawn_blocking(move || leftovers::kill(&marks)).await;
-    // What could not be killed may still do the job: then only the lease decides, as from afar.
+    // A process that could not be killed may still run the job: then only the lease decides, as for other machines.
     swept.is_ok_and(|swept| swept.left.is_empty())
 }
 
-/// Recovers everything a dead instance held and buries it. False if it showed life meanwhile, or if a job of it could
-/// not be recovered: each job fails alone.
+/// Recovers the jobs of a dead instance and removes its registration. False if it proved to be alive, or if one of its
+/// jobs could not be recovered; the failure of one job does not stop the others.
 ///
 /// # Errors
-/// Fails when the store cannot be reached; to be repeated, for each job's step is taken once.
+/// Fails when the store cannot be reached. The call may be repeated, because each job is recovered only once.
 pub async fn recover(
     context: &SchedulerContext,
     bulkheads: &mut Bulkheads,
@@ -133,7 +133,7 @@ pub async fn recover(
     };
     let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == dead.record.id);
     let mut records: Vec<_> = records.into_iter().flatten().filter(ours).collect();
-    // Each goes to the head of its queue, so the newest goes first.
+    // Each job goes to the head of its queue, so the newest is recovered first and the oldest runs first.
     records.sort_by(|one, other| one.run_at.cmp(&other.run_at));
     let (mut recovered, mut left) = (0, 0);
     for record in records.into_iter().rev() {
@@ -154,7 +154,7 @@ pub async fn recover(
     }
     let buried = bulkheads.note(bus, &what, store.run(Bury { dead: dead.clone() }).await)?.unwrap_or(false);
     if buried {
-        // What it led is free at once, and not only when the lock runs out.
+        // Frees its leaderships at once, instead of when the locks expire.
         let scheduler = store.run(Resign { which: Leadership::Scheduler, owner: dead.record.name.clone() }).await;
         bulkheads.note(bus, "the leadership of a dead scheduler", scheduler)?;
         let owner = duties_owner(&dead.record.name, &dead.record.host);
@@ -168,16 +168,16 @@ pub async fn recover(
     Ok(buried)
 }
 
-/// The name under which an instance holds the duties: unique even where two hosts share a name.
+/// The name under which an instance holds the duties. It is unique even if two hosts have the same name.
 #[must_use]
 pub fn duties_owner(name: &str, host: &HostIdentity) -> String {
     format!("{name}#{}", host.started_ticks)
 }
 
-/// How often a job is tried to be given back to its queue before it fails.
+/// How often a job is given back to its queue in vain before it goes to the failed list.
 const MAX_TRIES: u32 = 3;
 
-/// Settles one dead owner's job as a run that was cut off.
+/// Settles the job of a dead owner as a run that was cut off.
 async fn recover_one(
     context: &SchedulerContext,
     instance: Option<(String, u64)>,
@@ -191,7 +191,7 @@ async fn recover_one(
     let CutOff { mut recovery, job, mut failure, why } =
         cut_off(record, instance, find, context.policy(), clock.now_ms());
     if tries >= MAX_TRIES && failure.is_none() {
-        // A queue that cannot take its job back keeps it from nobody: the failed list is where people find it.
+        // The queue cannot take its job back, so the job goes to the failed list, where people find it.
         let why = format!("its worker is gone, and queue {} did not take it back in {tries} tries", recovery.queue);
         let new = Failure::new("Error", why);
         let record = new.record(worker.name(), recovery.queue.as_str(), &recovery.payload, clock.now_ms());
@@ -209,7 +209,7 @@ async fn recover_one(
             Ok(true)
         }
         Recovered::AlreadyCleaned => {
-            let why = "somebody force-cleaned it and left its record behind; the record is removed".to_owned();
+            let why = "it was force-cleaned and its record was left behind; the record is removed".to_owned();
             bus.emit(Event::CleaningWorker { worker, why });
             Ok(false)
         }

@@ -1,5 +1,5 @@
-//! Foreign workers (node-resque's) that stopped pinging: cleaned away as their own scheduler would,
-//! but whole, and with the in-flight record that theirs leaves behind.
+//! Foreign workers (node-resque's) that stopped pinging are removed, as node-resque's scheduler would do, but
+//! completely: it leaves the record of the running job behind.
 
 use std::time::Duration;
 
@@ -17,10 +17,10 @@ use crate::store::instance::InstanceState;
 use crate::store::scheduling::ReadTime;
 use crate::store::workers::{ForceClean, LockValues, Registered, RegisteredWorkers, WorkerLock};
 
-/// Cleans away every foreign worker whose last ping is older than `after`, each by itself.
+/// Removes every foreign worker whose last ping is older than `after`, each on its own: the failure of one does not
+/// stop the others.
 ///
-/// Windlass' own workers follow their leases instead; Ruby's and Go's never ping and are left to
-/// their own kind.
+/// Windlass' own workers have leases instead. The workers of Ruby and Go never ping and are left alone.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -57,7 +57,7 @@ pub async fn sweep(
     Ok(())
 }
 
-/// Cleans one worker away, and enqueues its job again where the configuration says so.
+/// Removes one worker, and enqueues its job again if the configuration says so.
 async fn clean(
     context: &SchedulerContext,
     stuck: &Registered,
@@ -84,11 +84,11 @@ async fn clean(
     Ok(())
 }
 
-/// For each of these workers the JobLock of its job, if it is the worker's own: it was taken when the job began, and no
-/// other worker works on the same job.
+/// For each of these workers the JobLock of its job, if the worker holds it: the lock was taken when the job began, and
+/// no other worker runs the same job.
 ///
-/// The locks are read before the workers. A lock that a living worker holds is then of one that works on the job at the
-/// second look, or of one that freed it since: what is freed later must still hold what was read.
+/// The locks are read before the workers. If a living worker holds such a lock, it either still runs the job when the
+/// workers are read, or has freed the lock since; therefore a lock is freed later only if its value is unchanged.
 async fn dead_locks(
     context: &SchedulerContext,
     stuck: &[(&Registered, i64)],
@@ -109,12 +109,12 @@ async fn dead_locks(
     Ok(candidates.into_iter().map(lock).collect())
 }
 
-/// node-resque's JobLock lasts so long unless the task says otherwise.
+/// The length of node-resque's JobLock, in seconds, unless the task sets it.
 const DEFAULT_LOCK_S: u64 = 3600;
-/// A job's lock is taken so soon after its record is written.
+/// The longest time between the working record of a job and its lock, in seconds.
 const MAX_LOCK_DELAY_S: i64 = 5;
 
-/// A job that a dead worker has in hand, and the JobLock that it may hold.
+/// The job of a dead worker, and the JobLock that it may hold.
 struct LockCandidate {
     worker: WorkerName,
     class: String,
@@ -141,15 +141,15 @@ impl LockCandidate {
         Some(Self { worker: stuck.worker.clone(), class, queue, args, run_at_s, key, ttl_s })
     }
 
-    /// Was a lock that holds this taken when this job began? node-resque writes the second after that in which it ends;
-    /// ours carry a claim and are freed with it.
+    /// Was a lock of this value taken when this job began? node-resque writes the second after the one in which the
+    /// lock ends. Windlass' locks carry a claim and are freed with it.
     fn took(&self, value: &str) -> bool {
         let ttl_s = i64::try_from(self.ttl_s).unwrap_or(i64::MAX);
         let taken_s = value.parse::<i64>().ok().map(|end_s| end_s.saturating_sub(1).saturating_sub(ttl_s));
         taken_s.is_some_and(|taken_s| (taken_s - self.run_at_s).abs() <= MAX_LOCK_DELAY_S)
     }
 
-    /// Does this worker work on the same job, as far as can be told?
+    /// Does this worker run the same job? True if its record cannot be read.
     fn is_of(&self, other: &Registered) -> bool {
         let Some(record) = &other.working else { return false };
         let Some(view) = record.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok()) else {
@@ -161,9 +161,8 @@ impl LockCandidate {
     }
 }
 
-/// Failed -> queue, for a job that its worker took along: what `retry_stuck_jobs` asks for. A job that may have been
-/// changed on its way through the worker's record stays, as does one whose task says that a crash is a failure, and one
-/// that a rule of its task keeps out.
+/// Failed -> queue, for the job of a vanished worker, as `retry_stuck_jobs` demands. The job stays failed if the
+/// worker's record may have changed it, if its task has `on_crash = "fail"`, or if a rule of its task refuses it.
 async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<(), StoreError> {
     let view = FailureView::parse(record);
     let (Some(payload), Some(queue)) = (&view.payload, &view.queue) else { return Ok(()) };
@@ -182,7 +181,7 @@ async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<(), StoreEr
             queue: queue.clone(),
             payload: payload.clone(),
             admissions: admissions.unwrap_or_default(),
-            // Nobody here knows who a foreign worker's job is.
+            // The job of a foreign worker has no identity.
             identity: None,
         };
         match context.store.run(retry).await? {

@@ -1,9 +1,9 @@
-//! One step of promotion: the jobs that are due first, each where it belongs.
+//! One step of promotion: moves the jobs that are due first, each to its place.
 //!
-//! A job whose queue does not take it is put off, for a moment and again for a little longer; after three tries jobs of
-//! that queue go to the failed list, until the queue takes one again. An entry of the schedule whose jobs cannot be read
-//! is passed over, and after three tries told on the failed list and taken out of the schedule. So one thing that is
-//! broken delays nothing but itself.
+//! A job whose queue does not take it is put off, longer with each try. After three tries the jobs of that queue go to
+//! the failed list, until the queue takes one again. An entry of the schedule whose jobs cannot be read is skipped;
+//! after three tries it is recorded on the failed list and removed from the schedule. So a broken queue or entry delays
+//! only itself.
 
 use bytes::Bytes;
 
@@ -15,52 +15,52 @@ use crate::plugin::chain::Chain;
 use crate::store::StoreError;
 use crate::store::scheduling::{Broken, DropEntry, Due, Promote, PromoteTo, Promoted, Promotion, ReadDue, entry_of};
 
-/// Most jobs moved in one step: what keeps a step below 5 ms of Redis' time when measured.
+/// The most jobs moved in one step. With this number a step was measured to take less than 5 ms of Redis' time.
 const BATCH: usize = 250;
-/// How often something is tried before it is set aside.
+/// How often a queue or an entry is tried before its jobs go to the failed list.
 const MAX_TRIES: u32 = 3;
-/// So many entries in a row that cannot be moved at all are not to blame: the store is.
+/// If more entries in a row cannot be moved at all, the store is at fault and not the entries.
 const MAX_STUCK_ENTRIES: usize = 8;
 
-/// What a step did.
+/// The outcome of a step.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum StepOutcome {
-    /// Nothing is due that could be moved now; when to look again, in milliseconds of the store's time.
+    /// Nothing is due that could be moved now.
     Nothing {
-        /// `None`: nothing is delayed.
+        /// When to try again, in milliseconds of the store's time; `None` if nothing is delayed.
         next_ms: Option<i64>,
     },
-    /// Something was moved, or is now known to be broken: there may be more.
+    /// Jobs were moved, or a failure was noted. More may be due.
     Moved,
-    /// There was something, and it was gone before it could be moved: somebody else promotes.
+    /// Jobs were due, but were gone before they could be moved: another instance promotes.
     Futile,
-    /// Somebody else leads.
+    /// Another instance leads.
     NotLeader,
 }
 
-/// What is known of queues and entries that make state.
+/// The failures of queues and entries, and the state between steps.
 #[derive(Debug, Default)]
 pub struct Transfer {
     queues: FailureTracker<QueueName>,
     entries: FailureTracker<Bytes>,
-    /// How many jobs are to be moved one at a time, because one of them cannot be.
+    /// How many jobs are moved one at a time, because one of them made a batch fail.
     singly: usize,
     /// How many entries in a row could not be moved.
     stuck_entries: usize,
-    /// The second told last.
+    /// The second that was reported last.
     told_second: Option<i64>,
     /// The store's time at the last step.
     now_ms: i64,
 }
 
 impl Transfer {
-    /// Is some entry passed over? Then what comes first in the schedule does not tell when to look again.
+    /// Is an entry skipped? Then the first entry of the schedule does not tell when the next job can be moved.
     #[must_use]
     pub fn skips_entries(&self) -> bool {
         !self.entries.is_empty()
     }
 
-    /// The entry that comes first, of those that are not passed over, and nothing of its jobs.
+    /// The first entry that is not skipped, without its jobs.
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
@@ -68,7 +68,7 @@ impl Transfer {
         context.store.run(ReadDue { limit: 0, passed: self.passed() }).await
     }
 
-    /// When there is something to do next, in milliseconds of the store's time.
+    /// When the next job or try is due, in milliseconds of the store's time.
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
@@ -81,10 +81,11 @@ impl Transfer {
         self.entries.waiting(self.now_ms).cloned().collect()
     }
 
-    /// Moves the first batch of what is due. `leader` is who believes to lead; `None` moves whoever leads.
+    /// Moves the first batch of due jobs. `leader` is the name under which the caller leads; with `None` the jobs are
+    /// moved no matter who leads.
     ///
     /// # Errors
-    /// Fails when the store cannot be reached, or takes nothing at all.
+    /// Fails when the store cannot be reached, or accepts nothing at all.
     pub async fn step(&mut self, context: &SchedulerContext, leader: Option<&str>) -> Result<StepOutcome, StoreError> {
         let SchedulerContext { store, bus, .. } = context;
         let limit = if self.singly > 0 { 1 } else { BATCH };
@@ -119,7 +120,7 @@ impl Transfer {
                 }
                 Ok(StepOutcome::Moved)
             }
-            // What is said of all jobs together is one's fault: which one's is seen when each goes alone.
+            // The batch failed because of one of its jobs. Moving them one at a time shows which one.
             Err(StoreError::Unsupported(_) | StoreError::Misuse(_)) if promotion.jobs.len() > 1 => {
                 self.singly = promotion.jobs.len();
                 Ok(StepOutcome::Moved)
@@ -135,7 +136,7 @@ impl Transfer {
         }
     }
 
-    /// Where a due job goes. Nothing is vetoed here: a bad one goes to the failed list, verbatim.
+    /// The target of a due job. No plugin is asked here; an invalid job goes to the failed list, byte for byte.
     fn route(&self, context: &SchedulerContext, payload: Bytes) -> Promote {
         let to = match PayloadView::parse(&payload) {
             Ok(view) => match view.queue.as_deref().map(QueueName::new) {
@@ -167,13 +168,13 @@ impl Transfer {
             }
             Some((tries, _, why)) => {
                 let why = format!("its queue takes no jobs, tried {tries} times: {why}");
-                // The queue was told; one line for each of its jobs would bury that.
+                // The queue was reported. A line for each of its jobs would hide that report.
                 fail(context, queue.as_str(), payload, why)
             }
         }
     }
 
-    /// So many of a batch were moved: queues that took one work again.
+    /// The first `moved` jobs of a batch were moved, so their queues work again.
     fn moved(&mut self, context: &SchedulerContext, promotion: &Promotion, moved: usize) {
         let bus = &context.bus;
         if moved > 0 {
@@ -192,7 +193,7 @@ impl Transfer {
         }
     }
 
-    /// A queue did not take a job.
+    /// Notes that a queue did not take a job.
     fn queue_refused(&mut self, context: &SchedulerContext, queue: &QueueName, why: &str) {
         if self.queues.failed(queue, self.now_ms, why) {
             let error = format!(
@@ -203,7 +204,7 @@ impl Transfer {
         }
     }
 
-    /// The jobs of an entry cannot be read.
+    /// Notes that the jobs of an entry cannot be read, and drops the entry after the last try.
     async fn entry_unreadable(
         &mut self,
         context: &SchedulerContext,
@@ -214,8 +215,8 @@ impl Transfer {
         let called = String::from_utf8_lossy(entry);
         if self.entries.failed(entry, self.now_ms, &broken.to_string()) {
             let error = format!(
-                "delayed jobs due at {called} cannot be read: {broken}; they are passed over, and after {MAX_TRIES} tries \
-                 the time is taken out of the schedule. Delete or rename that key",
+                "delayed jobs due at {called} cannot be read: {broken}; they are skipped, and after {MAX_TRIES} tries \
+                 the time is removed from the schedule. Delete or rename that key",
             );
             bus.emit(Event::InternalError { error });
         }
@@ -229,7 +230,7 @@ impl Transfer {
         Ok(())
     }
 
-    /// A job of an entry can go nowhere, not even to the failed list: the entry is passed over for a while.
+    /// Notes that a job of an entry cannot be moved, not even to the failed list. The entry is skipped for a while.
     fn entry_stuck(&mut self, context: &SchedulerContext, entry: &Bytes, error: StoreError) -> Result<(), StoreError> {
         self.stuck_entries += 1;
         if self.stuck_entries > MAX_STUCK_ENTRIES {
@@ -237,14 +238,14 @@ impl Transfer {
         }
         if self.entries.failed(entry, self.now_ms, &error.to_string()) {
             let called = String::from_utf8_lossy(entry);
-            let error = format!("delayed jobs due at {called} can go nowhere: failed to {error}; trying again later");
+            let error = format!("delayed jobs due at {called} cannot be moved: failed to {error}; trying again later");
             context.bus.emit(Event::InternalError { error });
         }
         Ok(())
     }
 }
 
-/// A job that goes to the failed list, and is told.
+/// Sends a job to the failed list, and reports it.
 fn fail_and_tell(context: &SchedulerContext, queue: &str, payload: &Bytes, why: String) -> PromoteTo {
     context.bus.emit(Event::Warning { text: format!("a due job goes to the failed list: {why}") });
     fail(context, queue, payload, why)
