@@ -5,6 +5,7 @@
 //! hangs, for each command also has a limit.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,7 +20,6 @@ use tokio::task::JoinHandle;
 
 use super::keys::Keys;
 use super::reply;
-use super::rights::Rights;
 use super::script::{Call, Script};
 use super::tls;
 use crate::config::element::redis_url::{Host, Place, RedisUrl, is_hash_tag, untagged};
@@ -41,6 +41,31 @@ const RECONNECT_DELAYS: (u32, u32, u32) = (20, 1000, 2);
 
 /// What stands between two findings of a script.
 const FINDING_END: u8 = 0x1e;
+
+/// What the connections of one store know of their rights.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    /// A command was refused since they were last asked for.
+    doubted: AtomicBool,
+}
+
+impl Rights {
+    /// Takes note of an error that the server answered.
+    fn note(&self, error: &str) {
+        if reply::refuses_command(error) {
+            self.doubted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// All of them were asked for, and none is missing.
+    pub(super) fn are_known(&self) {
+        self.doubted.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn are_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+}
 
 /// Where the server is, and what every connection to it shares.
 #[derive(Clone)]

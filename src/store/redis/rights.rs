@@ -5,7 +5,6 @@
 //! is claimed and nothing is promoted.
 
 use std::fmt::Write as _;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::connection::Connection;
 use super::reply;
@@ -13,26 +12,6 @@ use super::script::{Script, script};
 use crate::store::error::StoreError;
 
 static RIGHTS: Script = script!("rights");
-
-/// What the connections of one store know of their rights.
-#[derive(Debug, Default)]
-pub(super) struct Rights {
-    /// A command was refused since they were last asked for.
-    doubted: AtomicBool,
-}
-
-impl Rights {
-    /// Takes note of an error that the server answered.
-    pub(super) fn note(&self, error: &str) {
-        if reply::refuses_command(error) {
-            self.doubted.store(true, Ordering::Relaxed);
-        }
-    }
-
-    pub(super) fn are_doubted(&self) -> bool {
-        self.doubted.load(Ordering::Relaxed)
-    }
-}
 
 /// Asks for all rights.
 ///
@@ -66,7 +45,7 @@ pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
         };
     }
     if rights.is_empty() && keys.is_empty() && commands.is_empty() {
-        connection.origin.rights.doubted.store(false, Ordering::Relaxed);
+        connection.origin.rights.are_known();
         return Ok(());
     }
     let mut text = String::from("nothing is claimed or promoted, because");
