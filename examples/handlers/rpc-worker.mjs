@@ -2,10 +2,10 @@
 // A worker for Windlass: `rpc = ["./rpc-worker.mjs"]` with `depth` = how many jobs wait for something at a time.
 //
 // Write your job into `perform`. What it returns is the result; what it throws is the failure.
-// Throw new Later() or new Later("30s") to be asked again later. console.log goes to the log.
+// Throw new Later() or new Later("30s") to run the job again later. console.log goes to the log.
 import { createInterface } from "node:readline";
 
-// The protocol has stdout for itself.
+// Only the protocol may use stdout.
 console.log = console.info = console.error;
 
 class Later extends Error {
@@ -20,7 +20,7 @@ async function perform(job, signal) {
   console.log("performing", job.id, "attempt", job.attempt);
   if (what === "fail") throw new TypeError("told to fail");
   if (what === "later") throw new Later(...more);
-  // Pass `signal` on to whatever takes one, such as fetch: it aborts when the job should end.
+  // Pass `signal` on to every call that takes one, such as fetch: it aborts when the job should end.
   if (what === "wait") await new Promise((_, no) => signal.addEventListener("abort", () => no(signal.reason)));
   return { args: job.args.length };
 }
@@ -28,7 +28,7 @@ async function perform(job, signal) {
 const running = new Map();
 let answers = [];
 
-// All answers of one turn of the event loop are one write.
+// All responses of one turn of the event loop are one write.
 function say(message) {
   if (answers.length === 0) setImmediate(() => process.stdout.write(answers.splice(0).join("")));
   answers.push(JSON.stringify({ jsonrpc: "2.0", ...message }) + "\n");

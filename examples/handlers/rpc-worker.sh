@@ -1,10 +1,10 @@
 #!/bin/sh
 # A worker for Windlass in POSIX shell: `rpc = ["./rpc-worker.sh"]`, with `depth = 1`.
 #
-# Honestly: the shell reads no JSON. This knows the order in which Windlass writes a request, cuts the request's id,
-# the job's id and the raw arguments out of it, and can neither decode a string nor look into an object. It answers
-# with a number or a text without quotes, backslashes and line ends. For more than that take a language that reads
-# JSON, or `exec`, which hands a shell script its arguments. The shell also reads byte by byte: keep jobs small.
+# The shell cannot read JSON. This script relies on the order of the members that Windlass writes: it cuts the id of
+# the request, the id of the job and the raw arguments out of the line. It cannot decode a string or read an object.
+# Its results are numbers, or texts without quotes, backslashes and newlines. For more use a language that reads
+# JSON, or `exec`, which passes arguments to a shell script. The shell also reads byte by byte: keep jobs small.
 set -u
 
 # Cuts $id (of the request), $job (its id) and $args (raw JSON) out of a request.
@@ -14,11 +14,11 @@ cut_out() {
     job=${1#*\"params\":\{\"id\":\"}
     job=${job%%\"*}
     args=${1#*,\"args\":}
-    # The last one: an argument may look the same.
+    # The last match counts, because an argument may look the same.
     args=${args%,\"attempt\":*}
 }
 
-# Does the job: 0 is success, 75 is "later", anything else has failed. What it prints is the log's.
+# Does the job: 0 is success, 75 is "later", any other status is a failure. What it prints goes to the log.
 perform() {
     echo "performing $job with $args"
     case $args in
@@ -27,7 +27,7 @@ perform() {
     esac
 }
 
-# The protocol has stdout (now 3) for itself: whatever else prints, prints to the log.
+# Only the protocol may use stdout (now 3): all other output goes to the log.
 exec 3>&1 1>&2
 say() { printf '{"jsonrpc":"2.0",%s}\n' "$1" >&3; }
 

@@ -4,10 +4,10 @@
 # A worker for Windlass: `rpc = ["./rpc_worker.rb"]`, and `depth` as high as you like.
 #
 # Write your job into `perform`. What it returns is the result; what it raises is the failure.
-# Raise Later, or Later.new("30s"), to be asked again later. puts goes to the log.
+# Raise Later, or Later.new("30s"), to run the job again later. puts goes to the log.
 require "json"
 
-# The protocol has stdout for itself: whatever else prints, prints to the log.
+# Only the protocol may use stdout: all other output goes to the log.
 OUT = $stdout.dup
 OUT.sync = true
 $stdout.reopen($stderr)
@@ -46,7 +46,7 @@ begin
     *lines, rest = rest.split("\n", -1)
     answers = lines.filter_map do |line|
       message = JSON.parse(line)
-      # One job after the other: a "cancel" comes too late to matter, and Windlass kills who hangs.
+      # Jobs run one after another: a "cancel" is read too late to matter, and Windlass kills a worker that hangs.
       next unless message["method"] == "perform"
 
       "#{JSON.generate({ jsonrpc: "2.0", id: message["id"], **outcome(message["params"]) })}\n"

@@ -1,4 +1,4 @@
-//! What a handler is: a job goes in, an outcome comes out.
+//! The contract of a handler: it takes a job and gives an outcome.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ pub struct Invocation {
     pub args: Bytes,
     /// The occurrence of the schedule that enqueued the job (RFC 3339), if one did.
     pub scheduled_at: Option<Arc<str>>,
-    /// Who the job is over all its runs.
+    /// The identity of the job, the same in all its runs.
     pub identity: Identity,
     /// Which run this is: the fencing token.
     pub claim: ClaimToken,
@@ -42,8 +42,8 @@ pub enum Stop {
     Kill,
 }
 
-/// Waits until a stop more urgent than `than` is asked for, and returns it. Whoever dropped the
-/// sender will not ask: then this never returns. Cancel safe.
+/// Waits until a stop more urgent than `than` is asked for, and returns it. Never returns if the sender is dropped,
+/// because then no stop can come. Cancel safe.
 pub async fn stopped(stop: &mut watch::Receiver<Stop>, than: Stop) -> Stop {
     let asked = stop.wait_for(|asked| *asked > than).await.ok().map(|asked| *asked);
     match asked {
@@ -54,24 +54,24 @@ pub async fn stopped(stop: &mut watch::Receiver<Stop>, than: Stop) -> Stop {
 
 /// A run that began.
 pub enum Begun {
-    /// It is over already. For handlers that neither wait nor compute for long: this path never
-    /// leaves the core's thread.
+    /// It is over already. Use it for handlers that neither wait nor compute for long: such a run never leaves the
+    /// thread of the core.
     Ended(Outcome),
-    /// It goes on, on the handlers' runtime. The future ends soon after `stop` says so, with
-    /// whatever outcome the run then had; when it has ended, nothing of the run is left behind.
+    /// It continues on the handlers' runtime. The future ends soon after `stop` asks for it, with the outcome that the
+    /// run had by then. When the future has ended, nothing of the run is left.
     Running(BoxFuture<'static, Outcome>),
 }
 
-/// Who waits for a run's end. Dropped without a word it says that the run was cut off.
+/// The callback for the end of a run. Dropping it reports that the run was cut off.
 pub struct Done(Option<Box<dyn FnOnce(Outcome) + Send>>);
 
 impl Done {
-    /// This is called once, on whatever thread the run ends.
+    /// `told` is called once, on the thread where the run ends.
     pub fn new(told: impl FnOnce(Outcome) + Send + 'static) -> Self {
         Self(Some(Box::new(told)))
     }
 
-    /// The run has ended.
+    /// Reports the outcome of the run.
     pub fn tell(mut self, outcome: Outcome) {
         if let Some(told) = self.0.take() {
             told(outcome);
@@ -93,16 +93,16 @@ impl std::fmt::Debug for Done {
     }
 }
 
-/// A run in somebody's keeping.
+/// A run that a [`Keeper`] keeps.
 pub trait Kept: Send {
-    /// It should end. Never less urgently than before.
+    /// Asks it to end. Each call is at least as urgent as the one before.
     fn urge(&self, stop: Stop);
 }
 
-/// A handler that keeps its runs itself, beside what they have in common, so that they need no task each: a run costs
-/// a place in a list then, and two threads hand it over once in either direction, many at a time.
+/// A handler that keeps its runs itself, so that they need no task each. A run then costs one entry in a list, and two
+/// threads hand over many runs at a time, once in each direction.
 pub trait Keeper {
-    /// Begins a run, whose end is told to `done`. Must not block. What it starts belongs on this runtime.
+    /// Begins a run and reports its end to `done`. Must not block. Tasks that it starts belong on `runtime`.
     fn keep(&self, job: Invocation, done: Done, runtime: &Handle) -> Box<dyn Kept>;
 }
 
@@ -111,15 +111,15 @@ pub trait Handler: Send + Sync {
     /// Begins a run. Must not block. `stop` only ever grows more urgent.
     fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> Begun;
 
-    /// How it keeps runs itself, if it does. [`begin`](Self::begin) is asked all the same where plugins stand around a
-    /// run.
+    /// The keeper of its runs, if the handler has one. A run with plugins around it still goes through
+    /// [`begin`](Self::begin).
     fn keeper(&self) -> Option<&dyn Keeper> {
         None
     }
 
-    /// Lets go of what is kept between runs, such as processes: at once where nothing runs, else when that has ended.
-    /// What begins later is performed all the same. The future ends when nothing is left, and until `end` it should.
-    /// Handlers that keep nothing need not do anything.
+    /// Releases what is kept between runs, such as processes: at once if nothing runs, otherwise when the runs have
+    /// ended. Runs that begin later are performed all the same. The future ends when nothing is left, which should be
+    /// by `end`. Handlers that keep nothing need not override it.
     fn retire(&self, end: Instant) -> BoxFuture<'static, ()> {
         let _ = end;
         Box::pin(std::future::ready(()))

@@ -1,6 +1,6 @@
-//! From a job's class to its task and its handler.
+//! Finds the task and the handler for a job's class.
 //!
-//! Built once for a registry and swapped whole with it; a look-up is one hash.
+//! Built once for each registry and replaced as a whole with it. A look-up costs one hash.
 
 use std::collections::HashMap;
 use std::fmt;
@@ -63,7 +63,7 @@ impl Dispatch {
         Self { tasks }
     }
 
-    /// The task and the handler of a class; `None` if nobody here knows it.
+    /// The task and the handler of a class; `None` if this registry does not know it.
     #[must_use]
     pub fn get(&self, class: &str) -> Option<(&Arc<TaskDefinition>, &Arc<dyn Handler>)> {
         self.tasks.get(class).map(|(task, handler)| (task, handler))
@@ -71,7 +71,7 @@ impl Dispatch {
 }
 
 impl Dispatch {
-    /// Asks every handler to let go of what it keeps between runs, and waits until all have.
+    /// Asks every handler to release what it keeps between runs, and waits until all have.
     pub async fn retire(&self, end: Instant) {
         join_all(self.tasks.values().map(|(_, handler)| handler.retire(end))).await;
     }
@@ -83,8 +83,8 @@ impl fmt::Debug for Dispatch {
     }
 }
 
-/// Stands where a task's handler cannot be had: a builtin that is not registered, a secret that is not there. A daemon
-/// refuses such tasks, but a registry may also be built by hand, and a command may lack what the daemon has.
+/// Takes the place of a handler that cannot be made, because a builtin is not registered or a secret is missing. The
+/// daemon refuses such tasks, but a registry may also be built by hand, and a command may lack what the daemon has.
 struct Unusable(String);
 
 impl Handler for Unusable {

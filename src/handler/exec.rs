@@ -1,7 +1,7 @@
 //! A process for each job.
 //!
-//! The job reaches the program three ways: placeholders in argv, one JSON line on stdin, and
-//! variables in the environment. How it ended is read from its exit status alone:
+//! The program gets the job in three ways: placeholders in argv, one JSON line on stdin, and variables in the
+//! environment. The exit status alone decides the outcome:
 //!
 //! | status | outcome |
 //! |---|---|
@@ -10,8 +10,8 @@
 //! | any other, or a signal | failure, with the end of stderr as backtrace |
 //! | anything but 0 after a stop was asked for | interrupted |
 //!
-//! A stopped run leaves nothing of its process group behind; a run that ended by itself leaves its
-//! background processes alone.
+//! A stopped run leaves nothing of its process group behind. A run that ended by itself leaves its background
+//! processes alone.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -35,7 +35,7 @@ use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
 /// The exit status that means "later": `EX_TEMPFAIL` of sysexits.
 const LATER: i32 = 75;
-/// How long a stopped run's group may outlive its leader, if nobody gets urgent before.
+/// How long the group of a stopped run may outlive its leader, unless a more urgent stop comes.
 const GROUP_GRACE: Duration = Duration::from_secs(5);
 
 /// The handler of a task with `exec = [...]`.
@@ -46,7 +46,7 @@ pub struct Exec {
 }
 
 impl Exec {
-    /// A handler as `[run]` says it; output goes to the bus.
+    /// Makes the handler that `[run]` describes; output goes to the bus.
     #[must_use]
     pub fn new(spec: ExecSpec, bus: Bus) -> Self {
         Self { spec: Arc::new(spec), bus }
@@ -93,7 +93,7 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
     }
 }
 
-/// The command that a job becomes.
+/// The command of a job.
 fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, ArgvError> {
     let values = Values { args: &job.args, id: &job.identity.id, queue: job.queue.as_str() };
     let mut argv = render::argv(spec, values)?.into_iter();
@@ -121,8 +121,8 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, ArgvError> {
     Ok(command)
 }
 
-/// Starts the process; again, for a moment, when the system is short of something. `None`: a stop
-/// was asked for before anything had started.
+/// Starts the process, and tries again for a moment while the system is short of a resource. `None` if a stop was
+/// asked for before the process started.
 async fn start(
     command: &Command,
     job: &Invocation,
@@ -135,8 +135,7 @@ async fn start(
     }
 }
 
-/// Feeds and reads the process until it ends, and passes on every stop that is asked for. Returns
-/// the most urgent one.
+/// Feeds and reads the process until it ends, and passes on each stop that is asked for. Returns the most urgent one.
 async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut watch::Receiver<Stop>) -> Stop {
     let Running { child, input, output } = running;
     let (mut asked, mut open) = (Stop::No, true);
@@ -154,12 +153,12 @@ async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut
     }
 }
 
-/// What was seen of a process' output.
+/// What is kept of a process' output.
 struct CapturedOutput {
     tail: Tail,
     last: Option<String>,
     result: ResultMode,
-    /// Where lines are logged, and under which names.
+    /// The bus that lines are logged on, and the job that they belong to.
     log: Option<(Bus, Invocation)>,
 }
 
@@ -173,7 +172,7 @@ impl CapturedOutput {
         if line.source == Source::Stderr {
             self.tail.push(line.text);
         } else if self.result == ResultMode::LastLine && !line.continued && !line.text.trim().is_empty() {
-            // Of a line that is too long the beginning is kept; blank lines at the end are no result.
+            // Only the beginning of a line that is too long is kept. Blank lines are no result.
             self.last = Some(line.text.to_owned());
         }
         if let Some((bus, job)) = &self.log
@@ -220,7 +219,7 @@ impl CapturedOutput {
     }
 }
 
-/// The limit that a signal speaks of.
+/// The limit that a signal reports.
 fn over(signal: i32, spec: &ExecSpec) -> Option<String> {
     let limits = spec.place.confines.as_ref()?.limits;
     match signal {

@@ -1,11 +1,11 @@
-//! A job as one line of JSON: what every handler that speaks to somebody else sends.
+//! A job as one line of JSON, as every handler that passes jobs to another program sends it.
 
 use std::io::Write as _;
 
 use super::contract::Invocation;
 use crate::job::told::{push_args, push_quoted};
 
-/// The job as one line, with its end.
+/// The job as one line, with the newline.
 pub(super) fn line(job: &Invocation) -> Vec<u8> {
     let mut line = Vec::with_capacity(job.args.len() + 256);
     append(&mut line, job);
@@ -13,7 +13,7 @@ pub(super) fn line(job: &Invocation) -> Vec<u8> {
     line
 }
 
-/// Appends the job, without a line's end.
+/// Appends the job, without a newline.
 pub(super) fn append(line: &mut Vec<u8>, job: &Invocation) {
     let Invocation { task, queue, args, identity, claim, scheduled_at, instance: _ } = job;
     line.extend_from_slice(b"{\"id\":");

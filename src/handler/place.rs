@@ -1,11 +1,11 @@
-//! Puts a command where its task says: folder, environment, user and limits.
+//! Applies the folder, environment, user and limits of a task to a command.
 
 use std::sync::Arc;
 
 use crate::process::{Command, mark};
 use crate::task::handler_spec::Place;
 
-/// Comes before what is set for the job itself, which the task's environment must not shadow.
+/// Called before the variables of the job are set, so that the task's environment cannot shadow them.
 pub(super) fn put(command: &mut Command, place: &Place) {
     command.cwd(&place.cwd);
     if let Some(confines) = &place.confines {

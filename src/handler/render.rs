@@ -1,8 +1,8 @@
 //! Placeholders: a job's arguments inside the items of argv.
 //!
-//! Values come from strangers and go to a program that may take anything for an option, so a value
-//! that is missing or unfit is an error with a name, before anything is spawned. Strings go in raw,
-//! everything else as the JSON text that the producer wrote. Pure.
+//! Values come from producers that may not be trusted, and go to a program that may read any item as an option. A
+//! value that is missing or unusable is therefore a named error before anything is started. Strings are inserted raw,
+//! other values as the JSON text that the producer wrote. No I/O.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -12,7 +12,7 @@ use serde_json::value::RawValue;
 
 use crate::task::handler_spec::{ExecSpec, Piece, Template};
 
-/// The longest item the kernel passes on: 128 KiB with the NUL at its end.
+/// The longest item that the kernel accepts: 128 KiB with the final NUL.
 pub const ITEM_CAP: usize = 128 * 1024 - 1;
 
 /// What placeholders are filled with.
@@ -32,7 +32,7 @@ pub enum ArgvError {
     /// The arguments are no JSON array.
     #[error("its arguments are not a JSON array")]
     Args,
-    /// A placeholder's value cannot go in.
+    /// A placeholder's value cannot be used.
     #[error("placeholder {written}: {error}")]
     Value {
         /// The placeholder, in braces.
@@ -45,15 +45,15 @@ pub enum ArgvError {
 /// What is wrong with a placeholder's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ValueError {
-    /// There is none, or it is null.
+    /// There is no value, or it is null.
     Missing,
     /// It holds a NUL character.
     Nul,
-    /// It, or the item it stands in, is too long; how long.
+    /// The item would be this many bytes long, which is too long.
     Long(usize),
-    /// It holds half of a surrogate pair.
+    /// It holds a lone surrogate.
     Surrogate,
-    /// It begins with a dash where it would be read as an option.
+    /// It begins with a dash where the program would read it as an option.
     Dash,
 }
 
@@ -78,7 +78,7 @@ impl fmt::Display for ValueError {
 /// Makes argv.
 ///
 /// # Errors
-/// Names the first placeholder that has no fit value.
+/// Names the first placeholder whose value cannot be used.
 pub fn argv(spec: &ExecSpec, values: Values<'_>) -> Result<Vec<String>, ArgvError> {
     let mut arguments = None;
     let mut options_over = spec.allow_dash;
@@ -138,12 +138,12 @@ fn written(piece: &Piece) -> String {
         Piece::Text(text) => text.clone(),
         Piece::JobId => "{job.id}".to_owned(),
         Piece::JobQueue => "{job.queue}".to_owned(),
-        // With or without its braces, it is shown with them.
+        // Shown in braces, whether it was written with them or not.
         Piece::Arg { written, .. } => format!("{{{}}}", written.trim_start_matches('{').trim_end_matches('}')),
     }
 }
 
-/// Goes down a path. Only the levels on the way are looked at, and nothing is written anew.
+/// Follows a path. Only the levels on the way are parsed, and nothing is re-encoded.
 fn find<'a>(arguments: &[&'a RawValue], index: usize, path: &[String]) -> Result<&'a RawValue, ValueError> {
     let mut value = *arguments.get(index).ok_or(ValueError::Missing)?;
     for step in path {
@@ -156,7 +156,7 @@ fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
     match value.get().as_bytes().first()? {
         b'{' => serde_json::Deserializer::from_str(value.get()).deserialize_map(Member(step)).ok()?,
         b'[' => {
-            // A position is written one way only: `07` and `+7` are none.
+            // A position has one form only: `07` and `+7` are not positions.
             let position: usize = step.parse().ok().filter(|position: &usize| position.to_string() == step)?;
             serde_json::from_str::<Vec<&RawValue>>(value.get()).ok()?.get(position).copied()
         }
@@ -164,7 +164,7 @@ fn child<'a>(value: &'a RawValue, step: &str) -> Option<&'a RawValue> {
     }
 }
 
-/// Finds one member of an object: as in ECMAScript, the last of that name.
+/// Finds one member of an object: as in ECMAScript, the last one of that name wins.
 struct Member<'k>(&'k str);
 
 impl<'de> Visitor<'de> for Member<'_> {
@@ -189,7 +189,7 @@ impl<'de> Visitor<'de> for Member<'_> {
 
 struct Key(bool);
 
-/// Compares a key as bytes: a key that is no text is no reason not to find the others.
+/// Compares a key as bytes, so that an invalid key does not hide the others.
 struct KeySeed<'k>(&'k str);
 
 impl<'de> serde::de::DeserializeSeed<'de> for KeySeed<'_> {
@@ -221,7 +221,7 @@ fn text(value: &RawValue) -> Result<Cow<'_, str>, ValueError> {
     if !raw.starts_with('"') {
         return Ok(Cow::Borrowed(raw));
     }
-    // It is valid JSON already, so what cannot be decoded is a surrogate without its other half.
+    // The value is valid JSON, so only a lone surrogate cannot be decoded.
     serde_json::from_str::<String>(raw).map(Cow::Owned).map_err(|_| ValueError::Surrogate)
 }
 

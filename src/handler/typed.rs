@@ -18,9 +18,9 @@ use crate::job::{Failure, Outcome};
 
 /// The arguments of a job, read as a `T`.
 ///
-/// A job with one argument gives that argument, which is how ActionHero enqueues its inputs. A job with several gives
-/// the array of them, so that a tuple or a `Vec` fits. A job without arguments gives `{}`, then `null`, then `[]`,
-/// whichever fits first. What fits nothing fails the job with the exception `ArgumentError` before the function begins.
+/// A job with one argument gives that argument; ActionHero enqueues its inputs this way. A job with several arguments
+/// gives the array, which fits a tuple or a `Vec`. A job without arguments gives the first of `{}`, `null` and `[]`
+/// that fits. If nothing fits, the job fails with the exception `ArgumentError` and the function is not called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Json<T>(pub T);
 
@@ -50,7 +50,7 @@ pub struct Context {
 }
 
 impl Context {
-    /// The job's id, the same in every run of it: the key by which a repeated run is recognised.
+    /// The job's id, the same in all its runs: the key to recognise a repeated run by.
     #[must_use]
     pub fn id(&self) -> &str {
         &self.job.identity.id
@@ -62,7 +62,7 @@ impl Context {
         self.job.identity.attempt
     }
 
-    /// How often the job was given out again because its worker died.
+    /// How often the job was redelivered because its worker died.
     #[must_use]
     pub fn redelivered(&self) -> u32 {
         self.job.identity.redelivered
@@ -74,25 +74,25 @@ impl Context {
         &self.job
     }
 
-    /// How urgently the run should end. [`Stop::No`] until somebody asks.
+    /// How urgently the run should end; [`Stop::No`] until it is asked to.
     #[must_use]
     pub fn stop(&self) -> Stop {
         *self.stop.borrow()
     }
 
-    /// Waits until the run is asked to end: its task's timeout, a drain, an operator. The function then has until the
-    /// grace is over (`shutdown.kill_grace`) to finish; what it returns by then counts. After that its future is
-    /// dropped and the job is interrupted. Cancel safe.
+    /// Waits until the run is asked to end by its task's timeout, a drain or an operator. The function then has the
+    /// grace (`shutdown.kill_grace`) to finish, and what it returns by then counts. After that its future is dropped
+    /// and the job is interrupted. Cancel safe.
     pub async fn stopped(&self) -> Stop {
         stopped(&mut self.stop.clone(), Stop::No).await
     }
 
-    /// Tells how far the run is, from 0 to 100 percent, and what it does now. It is logged as a line of the job.
+    /// Reports progress from 0 to 100 percent and the current step, as a line in the job's log.
     pub fn progress(&self, percent: u8, message: &str) {
         self.say(&format!("{}%: {message}", percent.min(100)));
     }
 
-    /// Writes a line to the log under the job, as a program would print it.
+    /// Writes a line to the job's log, as if a program had printed it.
     pub fn say(&self, line: &str) {
         if self.bus.wants(Kind::Output) {
             self.bus.emit(Event::Output {
@@ -104,19 +104,19 @@ impl Context {
         }
     }
 
-    /// Asks for another run after this delay, in place of the failure: the error that the function returns next is
-    /// logged and not recorded. A run that succeeds all the same is over.
+    /// Asks for another run after this delay instead of a failure: the next error that the function returns is logged
+    /// and not recorded. A run that succeeds nevertheless is done.
     pub fn retry_later(&self, delay: Duration) {
         *self.again.lock().unwrap_or_else(PoisonError::into_inner) = Some(delay);
     }
 
-    /// What a function's error comes to.
+    /// The outcome for a function's error.
     fn failed<E: Display>(&self, error: &E) -> Outcome {
         if let Some(delay) = self.again.lock().unwrap_or_else(PoisonError::into_inner).take() {
             self.say(&format!("asks for another run: {error}"));
             return Outcome::Later { delay };
         }
-        // The stop may be the reason of the error, so the job's `on_crash` decides, as for a program that TERM ended.
+        // The stop may have caused the error, so `on_crash` of the job decides, as for a program that TERM ended.
         if self.stop() != Stop::No {
             return Outcome::Interrupted;
         }
@@ -124,14 +124,14 @@ impl Context {
     }
 }
 
-/// The last part of a type's name, without its parameters: what the failure record calls the exception.
+/// The last part of a type's name, without parameters. The failure record uses it as the exception.
 fn short_name<E>() -> &'static str {
     let name = std::any::type_name::<E>();
     let name = name.split('<').next().unwrap_or(name);
     name.rsplit("::").next().unwrap_or(name)
 }
 
-/// An async function that can perform jobs. `Args` tells the shapes apart and is inferred.
+/// An async function that can perform jobs. `Args` distinguishes the signatures and is inferred.
 pub trait Performs<Args>: Send + Sync + 'static {
     /// Starts the function, or fails because the arguments do not fit.
     fn start(&self, context: Context) -> Result<BoxFuture<'static, Outcome>, Failure>;

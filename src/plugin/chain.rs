@@ -1,4 +1,4 @@
-//! A task's plugins in their order, asked as one.
+//! The built-in plugins of a task, in order.
 
 use super::lock_keys;
 use crate::job::payload::encode;
@@ -8,20 +8,20 @@ use crate::task::calendar::Calendar;
 use crate::task::plugin_spec::RetrySpec;
 use crate::task::{Cadence, PluginSpec, TaskDefinition};
 
-/// The arguments of a periodic task's job: ours first, then ActionHero's.
+/// The arguments that a periodic task's job may have: ours first, then ActionHero's.
 pub const PERIODIC_ARGS: [&str; 3] = ["[{}]", "[null]", "[]"];
 
-/// The name under which a tick that comes too late is refused.
+/// The plugin name in the refusal of a tick that comes too late.
 const MISSED: &str = "missed";
 
 /// How many seconds clocks may differ by.
 const SKEW_S: i64 = 30;
 
-/// How many occurrences beyond that are named, and how many in all at most.
+/// How many occurrences beyond that are listed, and the most in all.
 const AHEAD: usize = 2;
 const MOST: usize = 96;
 
-/// The name under which DelayQueueLock refuses.
+/// The plugin name in the refusals of DelayQueueLock.
 const DELAY_QUEUE_LOCK: &str = "DelayQueueLock";
 
 /// The plugins of one task.
@@ -35,7 +35,7 @@ pub struct Chain<'a> {
 pub struct HeldLock {
     /// The lock.
     pub key: LockKey,
-    /// For how many seconds a renewal holds.
+    /// How many seconds a renewal lasts.
     pub ttl_s: u64,
 }
 
@@ -46,7 +46,7 @@ impl<'a> Chain<'a> {
         Self { task }
     }
 
-    /// What must hold for a job of these arguments to be enqueued.
+    /// The conditions for enqueueing a job with these arguments.
     #[must_use]
     pub fn admissions(&self, queue: &QueueName, args: &Args) -> Vec<Admission> {
         let name = self.task.name.as_str();
@@ -71,7 +71,7 @@ impl<'a> Chain<'a> {
             .any(|plugin| matches!(plugin, PluginSpec::QueueLock { .. } | PluginSpec::JobLock { .. }))
     }
 
-    /// What happens between claim and run of a job. `identity` says whether attempts of it failed before.
+    /// The gates between claim and run of a job. `identity` tells whether earlier attempts failed.
     #[must_use]
     pub fn gates(&self, queue: &QueueName, args: &Args, identity: &Identity, now_ms: i64) -> Vec<Gate> {
         let own_tick = || self.tick(now_ms).filter(|_| PERIODIC_ARGS.contains(&args.as_str()));
@@ -111,7 +111,7 @@ impl<'a> Chain<'a> {
         self.task.plugins.iter().filter_map(gate).collect()
     }
 
-    /// The locks a running job holds: to be renewed while it runs, to be freed at its end.
+    /// The locks that a running job holds: renewed while it runs, freed at its end.
     #[must_use]
     pub fn held_locks(&self, queue: &QueueName, args: &Args) -> Vec<HeldLock> {
         self.job_lock(queue, args).into_iter().map(|(key, ttl_s)| HeldLock { key, ttl_s }).collect()
@@ -141,7 +141,8 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// Retry's options, if the task has it, unless Noop comes before and leaves it nothing to repeat.
+    /// The options of Retry, if the task has it and no Noop comes before it. Such a Noop clears every failure and
+    /// leaves nothing to retry.
     #[must_use]
     pub fn retry(&self) -> Option<&'a RetrySpec> {
         self.task.plugins.iter().take_while(|plugin| !matches!(plugin, PluginSpec::Noop)).find_map(
@@ -152,7 +153,7 @@ impl<'a> Chain<'a> {
         )
     }
 
-    /// Does a failure pass as done?
+    /// Does the task count failures as done?
     #[must_use]
     pub fn clears_failures(&self) -> bool {
         self.task.plugins.contains(&PluginSpec::Noop)
@@ -174,7 +175,7 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// The occurrences from a little before this time on, enough for clocks that differ by some seconds.
+    /// The occurrences from a little before `now_ms` on, enough for clocks that differ by some seconds.
     fn occurrences(&self, calendar: &Calendar, now_ms: i64) -> Vec<Occurrence> {
         let now_s = now_ms.div_euclid(1000);
         let mut occurrences = Vec::new();
@@ -190,7 +191,7 @@ impl<'a> Chain<'a> {
         occurrences
     }
 
-    /// By how many seconds this occurrence's job is delayed: up to the jitter, the same for whoever asks.
+    /// The delay of this occurrence's job in seconds: at most the jitter, and equal for every caller.
     #[must_use]
     pub fn spread(&self, due_s: i64) -> i64 {
         if self.task.jitter_s == 0 {
@@ -205,14 +206,13 @@ impl<'a> Chain<'a> {
         Some(encode(self.task.name.as_str(), self.task.queue.as_str(), &args))
     }
 
-    /// Every form in which a job of a periodic task may stand: ours, and ActionHero's `[null]` and
-    /// `[]`.
+    /// Every payload that a job of a periodic task may have: ours, and ActionHero's with `[null]` and `[]`.
     #[must_use]
     pub fn periodic_forms(&self) -> Vec<bytes::Bytes> {
         PERIODIC_ARGS.into_iter().filter_map(|args| self.form(args)).collect()
     }
 
-    /// Is this job the task's own tick, and not a run that somebody enqueued besides?
+    /// Is this job the task's own tick, and not an extra run that was enqueued?
     #[must_use]
     pub fn is_tick(&self, payload: &PayloadView<'_>) -> bool {
         self.task.cadence.is_some() && Args::of(payload).is_ok_and(|args| PERIODIC_ARGS.contains(&args.as_str()))

@@ -1,4 +1,4 @@
-//! A working record whose owner is gone: what becomes of its job.
+//! Decides what happens to the job of a working record whose owner is dead.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::store::workers::Recovery;
 use crate::store::working::WorkingRecord;
 use crate::task::TaskDefinition;
 
-/// The queue of a record that names none.
+/// The queue of a record without one.
 const NO_QUEUE: &str = "default";
 
-/// A cut-off job's way, and what is to be said about it.
+/// What happens to a cut-off job, and what to report about it.
 #[derive(Debug, Clone)]
 pub struct CutOff {
     /// For the store.
@@ -24,12 +24,12 @@ pub struct CutOff {
     pub job: Arc<JobInfo>,
     /// The failure, if it goes to the failed list.
     pub failure: Option<Failure>,
-    /// In words.
+    /// The reason, as text.
     pub why: String,
 }
 
-/// Settles a record as a run that was cut off. `instance` is its dead owner with the counter at
-/// which it was seen dead; `find` looks a class up.
+/// Treats a record as a run that was cut off. `instance` is its dead owner with the counter at which it was seen dead;
+/// `find` finds the task of a class.
 pub fn cut_off<'a>(
     record: WorkingRecord,
     instance: Option<(String, u64)>,

@@ -1,6 +1,6 @@
-//! What becomes of a job when its run is over: the pure half of settling.
+//! Decides what happens to a job when its run is over: the part of settling without I/O.
 //!
-//! The pool asks for runs that ended here, the scheduler for runs whose owner is dead.
+//! The pool uses it for runs that ended here, the scheduler for runs whose owner is dead.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use crate::job::{Args, Failure, Identity, LockKey, Outcome, PayloadView, QueueNa
 use crate::store::effect::{Retry, RetryKeys, Tick, Verdict};
 use crate::task::TaskDefinition;
 
-/// What the configuration says of runs that were cut off; a task may say otherwise.
+/// The configuration for runs that were cut off; a task may override it.
 #[derive(Debug, Clone, Copy)]
 pub struct CrashPolicy {
     /// Requeue or fail.
@@ -24,13 +24,13 @@ pub struct CrashPolicy {
 /// A job whose run is over.
 #[derive(Debug, Clone, Copy)]
 pub struct Run<'a> {
-    /// Who ran it.
+    /// The worker that ran it.
     pub worker: &'a WorkerName,
-    /// Where it came from.
+    /// The queue that it came from.
     pub queue: &'a QueueName,
-    /// Its bytes.
+    /// Its payload.
     pub payload: &'a Bytes,
-    /// Who it is.
+    /// Its identity.
     pub identity: &'a Identity,
     /// How long it ran, in milliseconds, if that is known.
     pub ms: Option<u64>,
@@ -44,7 +44,7 @@ impl Run<'_> {
     }
 }
 
-/// What is to be written for it.
+/// What the store writes for it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ending {
     /// Where the job goes.
@@ -53,11 +53,11 @@ pub struct Ending {
     pub free: Vec<LockKey>,
     /// The next tick of a periodic task.
     pub tick: Option<Tick>,
-    /// The failure, where the run was one; a verdict of done beside it means that Noop clears it.
+    /// The failure, if the run failed. With the verdict `Done` it means that Noop cleared the failure.
     pub failure: Option<Failure>,
 }
 
-/// Decides what becomes of a job. `task` is `None` for jobs that nobody here knows.
+/// Decides what happens to a job. `task` is `None` for jobs whose class is unknown here.
 #[must_use]
 pub fn ending(
     task: Option<&TaskDefinition>,
@@ -66,7 +66,7 @@ pub fn ending(
     outcome: Outcome,
     now_ms: i64,
 ) -> Ending {
-    // Only locks, ticks and Retry need a look into the payload; most tasks have none of them.
+    // Only locks, ticks and Retry need the parsed payload; most tasks have none of them.
     let looks = task.is_some_and(|task| {
         let chain = Chain::of(task);
         task.cadence.is_some() || chain.has_gates() || chain.retry().is_some()
@@ -77,7 +77,7 @@ pub fn ending(
     let tick = |failed: bool| {
         let task = task?;
         let ours = Chain::of(task).is_tick(view.as_ref()?);
-        // With overlap it was written when the run began.
+        // With `overlap` the tick was written when the run began.
         let mut tick = Chain::of(task).tick(now_ms).filter(|_| ours && !task.overlap)?;
         tick.halt = failed && !task.re_enqueue_after_failure;
         Some(tick)
@@ -88,7 +88,7 @@ pub fn ending(
         let failed = retry::FailedAttempt { class, queue: run.queue.as_str(), args, identity: run.identity, failure };
         retry::rule(spec, failed, now_ms, last)
     };
-    // For good: what Retry kept ends with the job.
+    // A final failure also ends what Retry keeps.
     let fail = |failure: Failure| {
         let record = run.record(&failure, now_ms);
         let verdict = match &retry {
@@ -136,7 +136,7 @@ pub fn ending(
                 OnCrash::Fail => {
                     let failure =
                         crash.unwrap_or_else(|| Failure::new("Interrupted", "the run was cut off before it ended"));
-                    // The marker first, so that whoever looks for stuck jobs finds it.
+                    // The marker comes first, so that searches for stuck jobs find it.
                     let mut backtrace = Failure::stuck(host_of(run.worker), now_ms).backtrace;
                     backtrace.extend(failure.backtrace);
                     fail(Failure { backtrace, ..failure })
@@ -160,12 +160,13 @@ pub fn ending(
     }
 }
 
-/// A claimed job that a plugin of its task vetoed: gone, with all that hung on it.
+/// A claimed job that a plugin of its task refused is dropped. Its locks are freed, its retry state is deleted, and
+/// its next tick is written.
 #[must_use]
 pub fn vetoed(task: &TaskDefinition, run: Run<'_>, now_ms: i64) -> Ending {
     let (chain, view) = (Chain::of(task), PayloadView::parse(run.payload).ok());
     let free = view.as_ref().map_or_else(Vec::new, |view| held(chain, run.queue, view));
-    // With overlap it was written before.
+    // With `overlap` the tick was written before.
     let ours = view.as_ref().is_some_and(|view| chain.is_tick(view)) && !task.overlap;
     let tick = if ours { chain.tick(now_ms) } else { None };
     let retry = chain.retry().zip(view.as_ref().and_then(|view| Args::of(view).ok()));
@@ -173,7 +174,7 @@ pub fn vetoed(task: &TaskDefinition, run: Run<'_>, now_ms: i64) -> Ending {
     Ending { verdict: Verdict::Vetoed { retry }, free, tick, failure: None }
 }
 
-/// A claimed job that never began: back to the head of its queue, uncounted.
+/// A claimed job that never began goes back to the head of its queue, without counting.
 #[must_use]
 pub fn release(task: Option<&TaskDefinition>, run: Run<'_>) -> Ending {
     let view = PayloadView::parse(run.payload).ok();
@@ -182,7 +183,7 @@ pub fn release(task: Option<&TaskDefinition>, run: Run<'_>) -> Ending {
 }
 
 fn held(chain: Chain<'_>, queue: &QueueName, view: &PayloadView<'_>) -> Vec<LockKey> {
-    // Lock keys need the arguments' canonical form; most tasks hold no lock and are spared it.
+    // Lock keys need the canonical form of the arguments; most tasks hold no lock and skip it.
     if !chain.has_gates() {
         return Vec::new();
     }

@@ -1,9 +1,9 @@
-//! Programs that are plugins: one process for each hook and job, never through a shell, in a group of its own.
+//! Plugins that are programs: one process for each hook and job, without a shell, in its own process group.
 //!
-//! The question is one JSON line on stdin, and in the environment for those who read no JSON. The answer is one JSON
-//! document on stdout, or nothing at all, which objects to nothing. Whatever else a program does (another exit status,
-//! a signal, no answer in time, an answer that is none, or too long) is an error with a name of its own, and carries
-//! the end of stderr; it is never taken for a yes.
+//! The program gets one JSON line on stdin, and the same facts in the environment for programs that do not read JSON.
+//! It answers with one JSON document on stdout, or with nothing, which allows. Anything else (another exit status, a
+//! signal, no answer in time, an invalid or too long answer) is a named error with the last lines of stderr. It never
+//! counts as permission.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -27,7 +27,7 @@ const ANSWER_CAP: usize = 64 * 1024;
 /// How long a program that did not answer in time may take to end before it is killed.
 const GRACE: Duration = Duration::from_secs(1);
 
-/// A program that is asked.
+/// A plugin that is a program.
 #[derive(Debug)]
 pub struct ExecHook {
     program: Arc<PluginProgram>,
@@ -36,7 +36,7 @@ pub struct ExecHook {
 }
 
 impl ExecHook {
-    /// The plugin of this name. What it writes to stderr during a run goes to `bus`, as a job's output does.
+    /// Makes the plugin of this name. What it writes to stderr during a run goes to `bus`, like a job's output.
     #[must_use]
     pub fn new(program: Arc<PluginProgram>, name: Arc<str>, bus: Bus) -> Self {
         Self { program, name, bus }
@@ -83,18 +83,18 @@ fn named(exception: &str, error: String, tail: Tail) -> HookError {
 /// Why the reading of an answer ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum ReadEnd {
-    /// The program did.
+    /// The program exited.
     Exited,
     /// The answer is too long.
     TooLong,
-    /// The answer did not come in time.
+    /// The answer did not arrive in time.
     Hung,
-    /// Nobody waits for the answer any more.
+    /// The run was cut off, so no answer is needed.
     CutOff,
 }
 
 impl ExecHook {
-    /// Runs the program; returns what it wrote to stdout, and the end of what it wrote to stderr.
+    /// Runs the program; returns its stdout, and the last lines of its stderr.
     async fn ask(
         &self,
         point: HookPoint,
@@ -136,7 +136,7 @@ impl ExecHook {
         let mut argv = self.program.argv.iter();
         let mut command = Command::new(argv.next().cloned().unwrap_or_default());
         command.args(argv).cwd(&self.program.cwd);
-        // Of a run that this one may be part of: its names mean another job.
+        // This process may itself be part of a run; the variables of that run name another job.
         for name in mark::PRIVATE.into_iter().chain(told::VARIABLES).chain([mark::SUPERVISED]) {
             command.env_remove(name);
         }
@@ -202,7 +202,8 @@ impl ExecHook {
         started.map_err(|error| named("PluginSpawnError", format!("failed to {error}"), Tail::default()))
     }
 
-    /// Where stderr is told, and under which names; a question without a job has no place there.
+    /// The bus that stderr is logged on, and the job and task it belongs to; `None` while a job is enqueued, because
+    /// it has no id yet.
     fn log(&self, job: &HookJob) -> Option<(Bus, Arc<str>, TaskName)> {
         let id = Arc::clone(&job.identity.as_ref()?.id);
         let task = TaskName::as_stored(&format!("{} {}", job.task, self.name));
@@ -231,7 +232,7 @@ async fn follow(running: &mut Running, captured: &mut HookOutput, deadline: Inst
     }
 }
 
-/// What was seen of a program's output.
+/// What is kept of a program's output.
 struct HookOutput {
     stdout: String,
     too_long: bool,

@@ -1,9 +1,9 @@
 //! Plugins in code: hooks around enqueue and perform.
 //!
-//! The order and what an error means are node-resque's where it has an answer: hooks are asked in the order in which
-//! the task lists its plugins, the first that denies ends the asking, and an error in front of the run fails the job.
-//! What differs: after a run only those plugins are asked whose turn before it was passed, each of them, and an error
-//! behind an enqueue is told beside it and not instead of it.
+//! Order and errors follow node-resque: hooks are called in the order in which the task lists its plugins, the first
+//! refusal ends the calls, and an error before the run fails the job. Two things differ. After a run, every plugin
+//! that was passed before the run is called, and no other. An error after an enqueue is reported beside the result and
+//! does not replace it.
 
 use std::sync::Arc;
 
@@ -19,13 +19,13 @@ pub use crate::task::hook_point::{HookPoint, HookPoints};
 pub struct HookJob {
     /// The task.
     pub task: TaskName,
-    /// The queue it goes to, or came from.
+    /// The queue that it goes to or came from.
     pub queue: QueueName,
     /// The arguments as one JSON array.
     pub args: Bytes,
     /// The occurrence of the schedule that enqueued the job (RFC 3339), if one did.
     pub scheduled_at: Option<Arc<str>>,
-    /// Who the job is; `None` while it is being enqueued.
+    /// The identity of the job; `None` while it is being enqueued.
     pub identity: Option<Identity>,
     /// Which run this is; `None` while it is being enqueued.
     pub claim: Option<ClaimToken>,
@@ -33,23 +33,23 @@ pub struct HookJob {
     pub instance: Option<Arc<str>>,
     /// The options that the task gives this plugin, as a JSON object.
     pub options: Arc<str>,
-    /// Says when the answer will not be waited for much longer.
+    /// Tells when the answer is no longer waited for.
     pub cancelled: Cancelled,
 }
 
-/// Says when an answer will not be waited for much longer: the run is to end. Whoever does not heed it is dropped.
+/// Tells when an answer is no longer waited for, because the run must end. A hook that ignores it is dropped.
 #[derive(Debug, Clone, Default)]
 pub struct Cancelled(Option<watch::Receiver<bool>>);
 
 impl Cancelled {
-    /// A way to say it, with `true`.
+    /// Makes a pair; sending `true` cancels.
     #[must_use]
     pub fn channel() -> (watch::Sender<bool>, Self) {
         let (sender, receiver) = watch::channel(false);
         (sender, Self(Some(receiver)))
     }
 
-    /// Waits until it is said, which may be never. Cancel safe.
+    /// Waits until it is cancelled, which may never happen. Cancel safe.
     pub async fn wait(&self) {
         if let Some(said) = &self.0
             && said.clone().wait_for(|said| *said).await.is_ok()
@@ -65,9 +65,9 @@ impl Cancelled {
 pub enum Decision {
     /// Go on.
     Allow,
-    /// Do not: the enqueue is refused, the claimed job is dropped. The reason is told to the caller and the log.
+    /// Refuse: the enqueue is refused, or the claimed job is dropped. The caller and the log get the reason.
     Deny {
-        /// Why, in words.
+        /// The reason, as text.
         reason: String,
     },
 }
@@ -76,11 +76,11 @@ pub enum Decision {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
 pub struct HookError {
-    /// The error's class, which a job that fails of it carries.
+    /// The class of the error, which becomes the exception of a job that fails with it.
     pub exception: String,
     /// The error's message.
     pub error: String,
-    /// What led to it, a line each.
+    /// The backtrace, one line each.
     pub backtrace: Vec<String>,
 }
 
@@ -95,8 +95,8 @@ impl HookError {
 /// A plugin. Every hook is optional.
 #[async_trait]
 pub trait Hook: Send + Sync {
-    /// Where it is asked: everywhere, if it does not say otherwise. A task whose plugins are not asked around a run pays
-    /// nothing for them there.
+    /// Where the hook is called: everywhere by default. A task whose plugins are not called around a run pays nothing
+    /// for them there.
     fn points(&self) -> HookPoints {
         HookPoints::ALL
     }
@@ -113,7 +113,7 @@ pub trait Hook: Send + Sync {
     /// After the job is on its queue.
     ///
     /// # Errors
-    /// The caller is told; the job stays enqueued.
+    /// The error is reported to the caller; the job stays enqueued.
     async fn after_enqueue(&self, job: &HookJob) -> Result<(), HookError> {
         let _ = job;
         Ok(())
@@ -128,7 +128,7 @@ pub trait Hook: Send + Sync {
         Ok(Decision::Allow)
     }
 
-    /// After the job's run, with its outcome, which becomes what is returned. A run that was cut off asks nobody.
+    /// After the job's run, with its outcome; the returned outcome replaces it. Not called for a run that was cut off.
     ///
     /// # Errors
     /// The job fails with the error, or with the one it had before.

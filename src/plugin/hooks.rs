@@ -1,7 +1,7 @@
-//! A task's own plugins, asked in their order.
+//! The user's plugins of a task, called in order.
 //!
-//! Errors and panics of a plugin are told with its name and the hook's. Nothing here is ever skipped: a task that
-//! lists a plugin which is not there fails by name, for the plugin may be what keeps harm away.
+//! Errors and panics of a plugin are reported with its name and the hook. A plugin is never skipped: a task that lists
+//! a missing plugin fails and names it, because the plugin may be what prevents harm.
 
 use std::any::Any;
 use std::fmt;
@@ -18,29 +18,29 @@ use crate::job::{Failure, Outcome};
 use crate::task::plugin_spec::{OwnPlugin, OwnSource};
 use crate::task::{PluginSpec, TaskDefinition};
 
-/// A plugin that said no.
+/// The refusal of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Refusal {
     /// Its name.
     pub plugin: Arc<str>,
-    /// Why, in its words; built-in plugins give none.
+    /// The reason that it gave; built-in plugins give none.
     pub reason: Option<String>,
 }
 
-/// A plugin that could not answer.
+/// The failure of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("plugin {plugin:?} failed in {}: {}: {error}", point.name(), error.exception)]
 pub struct HookFailure {
     /// Its name.
     pub plugin: Arc<str>,
-    /// Where it was asked.
+    /// The hook that failed.
     pub point: HookPoint,
     /// What happened.
     pub error: HookError,
 }
 
 impl HookFailure {
-    /// What a job fails with.
+    /// The failure of a job because of it.
     #[must_use]
     pub fn failure(&self) -> Failure {
         let HookError { exception, error, backtrace } = &self.error;
@@ -52,7 +52,7 @@ impl HookFailure {
     }
 }
 
-/// The plugins of one task that are its own, ready to be asked.
+/// The user's plugins of one task, ready to be called.
 pub struct Hooks {
     bound: Vec<BoundHook>,
     bus: Bus,
@@ -66,8 +66,8 @@ struct BoundHook {
 }
 
 impl Hooks {
-    /// Is any plugin of this task asked at any of these points? One that is not there counts as asked, so that its
-    /// absence is told.
+    /// Is any plugin of this task called at one of these points? A missing plugin counts, so that its absence is
+    /// reported.
     #[must_use]
     pub fn any(task: &TaskDefinition, plugins: &Plugins, points: HookPoints) -> bool {
         let asked = |own: &OwnPlugin| match &own.source {
@@ -77,11 +77,11 @@ impl Hooks {
         task.plugins.iter().any(|plugin| matches!(plugin, PluginSpec::Own(own) if asked(own)))
     }
 
-    /// The plugins of this task. `point` is where they are about to be asked, for the error; what they say beside
-    /// their answers goes to `bus`.
+    /// The plugins of this task. `point` is the hook that is about to be called, for the error. Log lines of the
+    /// plugins go to `bus`.
     ///
     /// # Errors
-    /// If one is not registered here.
+    /// If a plugin is not registered here.
     pub fn of(task: &TaskDefinition, plugins: &Plugins, point: HookPoint, bus: &Bus) -> Result<Self, HookFailure> {
         let own = task.plugins.iter().filter_map(|plugin| match plugin {
             PluginSpec::Own(own) => Some(own),
@@ -105,10 +105,10 @@ impl Hooks {
         Ok(Self { bound: own.map(bind).collect::<Result<_, _>>()?, bus: bus.clone() })
     }
 
-    /// Asks before anything is written for an enqueue; the first refusal ends the asking.
+    /// Calls the hooks before an enqueue writes anything; the first refusal ends the calls.
     ///
     /// # Errors
-    /// The first error, which ends it too.
+    /// The first error, which also ends the calls.
     pub async fn before_enqueue(&self, job: &HookJob) -> Result<Option<Refusal>, HookFailure> {
         for bound in self.asked(HookPoint::BeforeEnqueue) {
             let job = bound.view(job);
@@ -120,7 +120,7 @@ impl Hooks {
         Ok(None)
     }
 
-    /// Tells all that the job is on its queue; returns the errors.
+    /// Calls the hooks after a job is on its queue; returns their errors.
     pub async fn after_enqueue(&self, job: &HookJob) -> Vec<HookFailure> {
         let mut failures = Vec::new();
         for bound in self.asked(HookPoint::AfterEnqueue) {
@@ -131,11 +131,11 @@ impl Hooks {
         failures
     }
 
-    /// Asks before the job's run; the first refusal ends the asking. `passed` counts the plugins whose turn is over,
-    /// even if this future is dropped.
+    /// Calls the hooks before the job's run; the first refusal ends the calls. `passed` counts the plugins that are
+    /// done, even if this future is dropped.
     ///
     /// # Errors
-    /// The first error, which ends it too.
+    /// The first error, which also ends the calls.
     pub async fn before_perform(&self, job: &HookJob, passed: &mut usize) -> Result<Option<Refusal>, HookFailure> {
         for bound in &self.bound {
             if bound.points.contains(HookPoint::BeforePerform) {
@@ -150,14 +150,14 @@ impl Hooks {
         Ok(None)
     }
 
-    /// Is anybody asked after a run, if so many plugins were passed before it?
+    /// Is any hook called after a run, if this many plugins were passed before it?
     #[must_use]
     pub fn any_after(&self, passed: usize) -> bool {
         self.bound.iter().take(passed).any(|bound| bound.points.contains(HookPoint::AfterPerform))
     }
 
-    /// Asks the first `passed` plugins after the run, each of them, each with the outcome that the one before left.
-    /// An error fails the job; if it had failed before, it fails of that.
+    /// Calls each of the first `passed` plugins after the run, with the outcome that the one before returned. An error
+    /// fails the job; a job that had failed before keeps that failure.
     pub async fn after_perform(&self, job: &HookJob, mut outcome: Outcome, passed: usize) -> Outcome {
         for bound in self.bound.iter().take(passed).filter(|bound| bound.points.contains(HookPoint::AfterPerform)) {
             let job = bound.view(job);
@@ -214,7 +214,7 @@ impl BoundHook {
     }
 }
 
-/// A panic of a plugin is an error like others.
+/// Turns a panic of a plugin into an error.
 async fn caught<T>(asking: impl Future<Output = Result<T, HookError>>) -> Result<T, HookError> {
     AssertUnwindSafe(asking).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))
 }

@@ -1,11 +1,10 @@
 //! Plugins: rules around enqueue and perform.
 //!
-//! A plugin never touches the store. It states what must hold ([`Admission`]), what happens
-//! between claim and run ([`Gate`]) and what is freed at the end, and the store applies that
-//! inside its arrows.
+//! A built-in plugin never touches the store. It states the conditions for an enqueue ([`Admission`]), the steps
+//! between claim and run ([`Gate`]), and the locks to free at the end. The store applies all of it inside its arrows.
 //!
-//! A plugin of one's own, a [`Hook`] in code or a program, is asked in words, outside of those steps: [`hooks`] asks
-//! a task's in their order, [`exec`] is the way to a program.
+//! A user's plugin is a [`Hook`] in code or a program. It is called outside of those steps: [`hooks`] calls the hooks
+//! of a task in order, and [`exec`] runs a program.
 //!
 //! [`Admission`]: crate::store::effect::Admission
 //! [`Gate`]: crate::store::effect::Gate

@@ -1,4 +1,5 @@
-//! The plugins in code, by the names that task files list. Whoever builds a daemon from this library adds theirs.
+//! The plugins in code, by the names that task files use. Programs that build a daemon from this library add their
+//! own.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
@@ -17,19 +18,19 @@ pub struct Plugins {
 /// Why a plugin cannot have this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PluginNameError {
-    /// One of ours has it.
+    /// A built-in plugin has it.
     #[error("plugin {0:?}: a built-in plugin has this name")]
     BuiltIn(String),
-    /// Another one has it.
+    /// Another plugin has it.
     #[error("plugin {0:?}: another plugin is registered under this name")]
     Taken(String),
-    /// It is no name.
+    /// It is not a valid name.
     #[error("plugin {0:?}: a name must be neither empty nor hold control characters")]
     NoName(String),
 }
 
 impl Plugins {
-    /// None.
+    /// An empty registry.
     #[must_use]
     pub fn new() -> Self {
         Self::default()

@@ -1,9 +1,9 @@
 //! Retry: a failed run is repeated later, and only the last failure goes to the failed list.
 //!
-//! node-resque's `Retry`, with its keys, so that either side goes on where the other began. The counter belongs to
-//! class and arguments, not to a job: two equal jobs share their attempts. What differs from node-resque: all of it
-//! is one step of the store, the counter lives longer than the wait, and a second equal job in the same second is no
-//! error.
+//! Uses the keys of node-resque's `Retry`, so that either system continues what the other began. The counter belongs
+//! to class and arguments, not to a job: two equal jobs share their attempts. Three things differ from node-resque:
+//! everything is one step of the store, the counter lives longer than the wait, and a second equal job in the same
+//! second is no error.
 
 use bytes::Bytes;
 use chrono::DateTime;
@@ -13,7 +13,7 @@ use crate::job::{Args, Failure, Identity, RetryKeys, digest};
 use crate::store::effect::Retry;
 use crate::task::plugin_spec::{Backoff, RetrySpec};
 
-/// How many different delays are handed over; the last one repeats.
+/// How many different delays are passed on; the last one repeats.
 const DELAYS: u32 = 32;
 
 /// A run that failed.
@@ -21,18 +21,18 @@ const DELAYS: u32 = 32;
 pub struct FailedAttempt<'a> {
     /// The job's class.
     pub class: &'a str,
-    /// Where it came from.
+    /// The queue that it came from.
     pub queue: &'a str,
     /// Its arguments.
     pub args: &'a Args,
-    /// Who it is.
+    /// Its identity.
     pub identity: &'a Identity,
     /// Why it failed.
     pub failure: &'a Failure,
 }
 
-/// The rule for a failed run. `last` is the failure record if the attempts are used up; `None` lets the failure
-/// pass as done then.
+/// The rule for a failed run. `last` is the failure record for the last attempt; with `None` the last failure counts
+/// as done.
 #[must_use]
 pub fn rule(spec: &RetrySpec, failed: FailedAttempt<'_>, now_ms: i64, last: Option<Bytes>) -> Retry {
     let FailedAttempt { class, queue, args, identity, failure } = failed;
@@ -59,7 +59,7 @@ pub fn plain_delays(spec: &RetrySpec) -> Vec<u64> {
     }
 }
 
-/// How many waits are worth naming.
+/// How many delays are listed.
 fn several(spec: &RetrySpec) -> u32 {
     spec.attempts.saturating_sub(1).clamp(1, DELAYS)
 }
@@ -83,15 +83,13 @@ fn delays(spec: &RetrySpec, id: &str) -> Vec<u64> {
     (0..several(spec)).map(spread).collect()
 }
 
-/// A number from 0 to 1 that follows from the job and the attempt: jitter need not be random, only different for
-/// different jobs.
+/// A number from 0 to 1 derived from job and attempt. Jitter need not be random, only different for different jobs.
 fn share(id: &str, n: u32) -> f64 {
     let hash = digest::spread(digest::seeded(u64::from(n), id.bytes()));
     (hash >> 11) as f64 / (1_u64 << 53) as f64
 }
 
-/// What stands under the failure key, member for member as node-resque writes it (its times carry no zone; ours are
-/// UTC).
+/// The value of the failure key, member for member as node-resque writes it. Its times carry no zone; ours are UTC.
 fn last_error(queue: &str, args: &Args, class: &str, failure: &Failure, now_ms: i64) -> Bytes {
     let date = DateTime::from_timestamp_millis(now_ms).unwrap_or_default().format("%Y/%m/%d %H:%M:%S");
     let error = quote(&format!("{}: {}", failure.exception, failure.error));

@@ -1,11 +1,10 @@
-//! A process that runs: spawned, fed one line, waited for, reaped.
+//! A running process: it is spawned, fed one line, waited for, and reaped.
 //!
-//! Waiting and reaping are two steps. [`Child::exited`] returns while the process is still a
-//! zombie: until [`Child::reap`] its number, and with it the number of its group, belongs to it
-//! alone, so a signal to the group can never meet a stranger. A child that is dropped before it
-//! was reaped is killed with its whole group.
+//! Waiting and reaping are two steps. [`Child::exited`] returns while the process is still a zombie. Until
+//! [`Child::reap`], its pid and process group id cannot be reused, so a signal to the group cannot reach another
+//! process. Dropping a child that was not reaped kills its whole group.
 //!
-//! All of this wants a tokio runtime with I/O enabled.
+//! Requires a tokio runtime with I/O enabled.
 
 use std::future::pending;
 use std::io;
@@ -22,8 +21,7 @@ use tokio::task::JoinHandle;
 use super::command::{Command, SpawnError};
 use super::output::Output;
 
-/// A spawned command: the process and the ends of its pipes, apart so that all three can be
-/// waited for at once.
+/// A spawned command: the process and its pipes, separate so that all three can be awaited at once.
 #[derive(Debug)]
 pub struct Running {
     /// The process.
@@ -43,16 +41,16 @@ pub struct Child {
     exit: Exit,
 }
 
-/// How the end of a process is noticed.
+/// How the end of a process is detected.
 #[derive(Debug)]
 enum Exit {
     Pidfd(AsyncFd<OwnedFd>),
-    /// Where the kernel, or a filter before it, refuses pidfds: a thread that waits.
+    /// A waiting thread, where the kernel or a seccomp filter refuses pidfds.
     Thread(JoinHandle<()>),
     Ended,
 }
 
-/// What a child is to read, on its way. A child that does not read it is no error.
+/// The input of a child that is still being written. It is not an error if the child does not read it.
 #[derive(Debug)]
 pub struct Input {
     pipe: Option<pipe::Sender>,
@@ -61,14 +59,14 @@ pub struct Input {
 }
 
 impl Running {
-    /// Spawns a command; `input` is what its stdin will hold.
+    /// Spawns a command and writes `input` to its stdin.
     ///
     /// # Errors
-    /// Says why the command did not start. A process that did start is never lost by an error.
+    /// Says why the command did not start. An error never loses a process that did start.
     pub fn spawn(command: &Command, input: Vec<u8>) -> Result<Self, SpawnError> {
         let mut process = command.spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
-        // From here on the process has an owner that ends it if the rest goes wrong.
+        // From here on, dropping `child` ends the process if the rest fails.
         let child = Child::new(process);
         let pipes = || -> io::Result<(Input, Output)> {
             Ok((
@@ -103,18 +101,16 @@ impl Child {
         Self { process: Some(process), pid, exit: Exit::watch(pid) }
     }
 
-    /// The process' number, which is also its group's.
+    /// The pid, which is also the id of the process group.
     #[must_use]
     pub fn pid(&self) -> Pid {
         self.pid
     }
 
-    /// Waits until the process has ended. It is not reaped by this, and further calls return at
-    /// once. Cancel safe.
+    /// Waits until the process has ended. Does not reap it; further calls return at once. Cancel safe.
     pub async fn exited(&mut self) {
         match &mut self.exit {
-            // A pidfd that cannot be waited on any more means a runtime that is going down, and
-            // then the whole run is about to be dropped.
+            // This fails only when the runtime shuts down, and then the whole run is dropped soon.
             Exit::Pidfd(fd) => drop(fd.readable().await),
             Exit::Thread(thread) => drop(thread.await),
             Exit::Ended => {}
@@ -122,18 +118,18 @@ impl Child {
         self.exit = Exit::Ended;
     }
 
-    /// Sends a signal to the process and everything in its group.
+    /// Sends a signal to every process of the group.
     pub fn signal_group(&self, signal: Signal) {
         if self.process.is_some() {
-            // The only way to fail is that the group may not be signalled (it changed its user).
+            // It fails only if the group may not be signalled, because it changed its user.
             let _ = rustix::process::kill_process_group(self.pid, signal);
         }
     }
 
-    /// Takes the process' status and gives its number back to the system. Waits if it runs.
+    /// Returns the exit status and releases the pid. Waits if the process still runs.
     ///
     /// # Errors
-    /// If somebody else has reaped it, the status is lost.
+    /// The status is lost if the process was reaped elsewhere.
     pub fn reap(mut self) -> io::Result<ExitStatus> {
         self.process.take().map_or_else(|| Err(io::Error::other("reaped before")), |mut process| process.wait())
     }
@@ -142,12 +138,12 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        // Not reaped yet, so the group's number is still its own.
+        // Not reaped yet, so the group id is still its own.
         let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
         if !matches!(process.try_wait(), Ok(None)) {
             return;
         }
-        // A killed process is gone in a moment, but nobody's runtime should wait for it.
+        // A killed process ends soon, but no runtime thread should wait for it.
         let _ = std::thread::Builder::new().name("reap".to_owned()).spawn(move || process.wait());
     }
 }
@@ -157,7 +153,7 @@ impl Input {
         let mut input = Self { pipe: None, bytes, written: 0 };
         let Some(fd) = stdin else { return Ok(input) };
         rustix::io::ioctl_fionbio(fd.as_fd(), true)?;
-        // Nearly every job fits the pipe at once, and then the reactor need not know of it.
+        // Almost every job fits the pipe at once, and then the pipe is never registered with the reactor.
         if let Ok(written) = rustix::io::write(&fd, &input.bytes) {
             input.written = written;
         }
@@ -167,7 +163,7 @@ impl Input {
         Ok(input)
     }
 
-    /// Writes the rest, and closes the child's stdin; then it never returns. Cancel safe.
+    /// Writes the rest and closes the child's stdin, then never returns. Cancel safe.
     pub async fn feed(&mut self) -> std::convert::Infallible {
         while let Some(pipe) = &self.pipe {
             let rest = self.bytes.get(self.written..).unwrap_or_default();
@@ -177,7 +173,7 @@ impl Input {
             match pipe.try_write(rest) {
                 Ok(written) => self.written += written,
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // The child has closed its stdin: it does not want to know.
+                // The child has closed its stdin and does not read the rest.
                 Err(_) => break,
             }
         }
@@ -245,7 +241,7 @@ mod tests {
         let big = vec![b'x'; 1_000_000];
         let (status, _) = finish(Running::spawn(&shell("exec 0<&-; echo done"), big.clone()).unwrap()).await;
         assert!(status.success());
-        // Here a grandchild keeps the pipe open without ever reading.
+        // A grandchild keeps the pipe open without ever reading.
         let (status, text) = finish(Running::spawn(&shell("sleep 60 >&- 2>&- & echo $!"), big).unwrap()).await;
         assert!(status.success());
         let grandchild = Pid::from_raw(text.trim().parse().unwrap()).unwrap();
@@ -285,7 +281,7 @@ mod tests {
         let grandchild: u32 = text.trim().parse().unwrap();
         let started = sweep::start_ticks(grandchild).unwrap();
         drop(running.child);
-        // The grandchild holds the pipes: their end is its end, but for a last moment.
+        // The grandchild holds the pipes, so they end with it, except for a last moment.
         let ended = async {
             while running.output.pump(&mut |_| {}).await {}
             while sweep::is_alive(grandchild, started) {

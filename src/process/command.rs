@@ -1,10 +1,9 @@
-//! What is to be run: a program, its arguments, its environment, its directory.
+//! The command to run: program, arguments, environment, directory.
 //!
-//! A command is never a shell's text: every argument reaches the program as it is. The child
-//! leads a process group of its own, so that it can be ended together with its children. There is
-//! no `pre_exec` and there must never be one: it makes the standard library fork, which copies the
-//! page tables of the whole daemon for every job. For the same reason a program without a slash is
-//! looked up here when the command sets its own `PATH`.
+//! A command is never passed to a shell: every argument reaches the program unchanged. The child leads a new process
+//! group, so that it can be ended together with its children. Never add a `pre_exec`: it makes the standard library
+//! fork, which copies the page tables of the whole daemon for every job. For the same reason this file looks a program
+//! without a slash up itself when the command sets its own `PATH`.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -33,7 +32,7 @@ pub struct Command {
 /// Why a command did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum SpawnError {
-    /// Something that goes to the kernel as a C string holds a NUL byte.
+    /// A string for the kernel holds a NUL byte.
     #[error("start {program}: an argument or an environment variable holds a NUL byte")]
     Nul {
         /// The program.
@@ -45,7 +44,7 @@ pub enum SpawnError {
         /// The program.
         program: String,
     },
-    /// The program exists, but what its first line names does not.
+    /// The program exists, but its interpreter does not.
     #[error("start {program}: the interpreter that its first line names, or its loader, does not exist")]
     NoInterpreter {
         /// The program.
@@ -77,8 +76,7 @@ pub enum SpawnError {
         /// The program.
         program: String,
     },
-    /// The system is short of something, or the program is being written at this moment; it may
-    /// work in a moment.
+    /// The system is short of a resource, or the program file is being written; a later try may work.
     #[error("start {program}: {source}")]
     Busy {
         /// The program.
@@ -124,27 +122,27 @@ impl Command {
         self
     }
 
-    /// Keeps an inherited variable from the child. What [`env`](Self::env) sets is not removed.
+    /// Removes an inherited variable. Variables set by [`env`](Self::env) stay.
     pub fn env_remove(&mut self, name: impl Into<OsString>) -> &mut Self {
         self.removed.push(name.into());
         self
     }
 
-    /// Keeps everything inherited from the child. What [`env`](Self::env) sets remains.
+    /// Removes all inherited variables. Variables set by [`env`](Self::env) stay.
     pub fn env_clear(&mut self) -> &mut Self {
         self.env_cleared = true;
         self
     }
 
-    /// Confines the program; see [`confine`]. Its user's name and home are in its environment,
-    /// unless [`env`](Self::env) says otherwise. Programs of this library must give
-    /// [`confine::shim`] its turn when they start; [`Program`](crate::cli::Program) does.
+    /// Confines the program; see [`confine`]. The name and home of its user are set in its environment, unless
+    /// [`env`](Self::env) sets them. Programs of this library must call [`confine::shim`] when they start;
+    /// [`Program`](crate::cli::Program) does.
     pub fn confine(&mut self, confines: Arc<Confines>) -> &mut Self {
         self.confines = Some(confines);
         self
     }
 
-    /// Sets the directory the child starts in; a relative program is looked for from there.
+    /// Sets the working directory of the child; a relative program is resolved from there.
     pub fn cwd(&mut self, cwd: impl Into<PathBuf>) -> &mut Self {
         self.cwd = Some(cwd.into());
         self
@@ -156,7 +154,7 @@ impl Command {
         self
     }
 
-    /// The program as people know it.
+    /// The program, for messages.
     #[must_use]
     pub fn program(&self) -> String {
         self.program.to_string_lossy().into_owned()
@@ -167,7 +165,7 @@ impl Command {
         let found = self.looked_up()?;
         let program = found.as_deref().map_or(&*self.program, Path::as_os_str);
         let mut command = if let Some(confines) = &self.confines {
-            // The child's own /proc/self/exe is this executable, also if its file has been replaced.
+            // In the child, /proc/self/exe is this executable, even if its file was replaced.
             let mut command = StdCommand::new("/proc/self/exe");
             command.args(confines.to_args()).arg(program);
             command
@@ -196,7 +194,7 @@ impl Command {
         command.spawn().map_err(|error| self.explain(error))
     }
 
-    /// Where a program without a slash is in the `PATH` that this command sets.
+    /// The path of a program without a slash in the `PATH` that this command sets.
     fn looked_up(&self) -> Result<Option<PathBuf>, SpawnError> {
         let path = self.env.iter().rev().find(|(name, _)| name == "PATH");
         let Some((_, path)) = path.filter(|_| !has_slash(&self.program)) else { return Ok(None) };
@@ -216,7 +214,7 @@ impl Command {
         if source.kind() == io::ErrorKind::InvalidInput && source.raw_os_error().is_none() {
             return SpawnError::Nul { program };
         }
-        // One errno may speak of the directory, of the program or of its interpreter.
+        // The same errno can concern the directory, the program or its interpreter.
         let bad_cwd = self.cwd.as_ref().filter(|cwd| !cwd.is_dir() || !may_enter(cwd));
         match Errno::from_io_error(&source) {
             Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) if bad_cwd.is_some() => {
@@ -259,7 +257,7 @@ mod tests {
     }
 
     fn refused(command: &Command) -> SpawnError {
-        // A file just written may be held open by a child that another test is about to start.
+        // Another test that is starting a child may hold a file open that was just written.
         loop {
             match command.spawn() {
                 Err(SpawnError::Busy { .. }) => std::thread::yield_now(),
@@ -298,7 +296,7 @@ mod tests {
         file(&folder.path().join("bin"), "plain", "echo hello\n", 0o755);
         let mut command = Command::new("plain");
         command.cwd(folder.path()).env("PATH", "/nowhere:bin");
-        // Found (no shell runs it in spite of that); without the folder in PATH it is not.
+        // It is found (and not run by a shell); without the folder in PATH it is not.
         assert!(matches!(refused(&command), SpawnError::NotExecutable { .. }));
         command.env("PATH", "/nowhere");
         assert!(matches!(refused(&command), SpawnError::NotFound { .. }));

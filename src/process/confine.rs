@@ -1,11 +1,10 @@
 //! A program under limits, as another user, with another umask.
 //!
-//! None of that can be had from a plain spawn, and `pre_exec` would make every spawn a fork of the
-//! whole daemon. So a confined program is started through a shim: this executable once more, which
-//! is told on its command line what to do, does it to itself and becomes the program. Only tasks
-//! that ask for it pay for it.
+//! A plain spawn cannot do this, and `pre_exec` would make every spawn fork the whole daemon. A confined program is
+//! therefore started through a shim: this executable runs once more, applies the settings on its command line to
+//! itself, and becomes the program. Only tasks that use it pay for it.
 //!
-//! What goes wrong in the shim is its one line on stderr, and its exit status is [`FAILED`].
+//! If the shim fails, it writes one line to stderr and exits with [`FAILED`].
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -19,23 +18,23 @@ use rustix::process::{Resource, Rlimit};
 
 /// The first argument that makes this executable the shim.
 pub const SHIM: &str = "__confine";
-/// The shim's exit status if the program could not be started: as of `env`, `nice` and `timeout`.
+/// The exit status of the shim if it could not start the program, as with `env`, `nice` and `timeout`.
 pub const FAILED: i32 = 125;
-/// How the shim's line on stderr begins.
+/// The beginning of the line that a failed shim writes to stderr.
 pub const ERROR_PREFIX: &str = "windlass: failed to start ";
-/// How much more CPU time than its limit a program gets before the signal that it cannot catch.
+/// How much CPU time beyond its limit a program gets before a signal that it cannot catch.
 const CPU_GRACE_S: u64 = 5;
 
-/// What a program is confined to. The default confines nothing.
+/// The restrictions of a program. The default restricts nothing.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Confines {
-    /// The user whose rights it has.
+    /// The user to run as.
     pub user: Option<User>,
-    /// The group whose rights it has: without one, the user's own.
+    /// The group to run as: the user's own if not set.
     pub group: Option<Group>,
-    /// The bits that files it creates do not get.
+    /// The permission bits that new files do not get.
     pub umask: Option<u32>,
-    /// What it may use.
+    /// The resource limits.
     pub limits: Limits,
 }
 
@@ -68,7 +67,7 @@ pub struct Limits {
     pub memory: Option<u64>,
     /// CPU time, in seconds (`RLIMIT_CPU`).
     pub cpu_s: Option<u64>,
-    /// How many processes its user may have at all (`RLIMIT_NPROC`).
+    /// Processes of its user in all (`RLIMIT_NPROC`).
     pub processes: Option<u64>,
     /// Open files (`RLIMIT_NOFILE`).
     pub open_files: Option<u64>,
@@ -79,7 +78,7 @@ pub struct Limits {
 /// A user by name.
 ///
 /// # Errors
-/// What the system said when it could not look.
+/// The error of the system if the look-up failed.
 pub fn user(name: &str) -> std::io::Result<Option<User>> {
     let found = nix::unistd::User::from_name(name)?;
     Ok(found.map(|user| User {
@@ -93,20 +92,20 @@ pub fn user(name: &str) -> std::io::Result<Option<User>> {
 /// A group by name.
 ///
 /// # Errors
-/// What the system said when it could not look.
+/// The error of the system if the look-up failed.
 pub fn group(name: &str) -> std::io::Result<Option<Group>> {
     let found = nix::unistd::Group::from_name(name)?;
     Ok(found.map(|group| Group { name: group.name, gid: group.gid.as_raw() }))
 }
 
-/// May this process take the rights of others?
+/// May this process change its user?
 #[must_use]
 pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
 impl Confines {
-    /// Everything as the shim reads it, up to the program.
+    /// The command line of the shim, up to the program.
     pub(super) fn to_args(&self) -> Vec<OsString> {
         let mut args = vec![OsString::from(SHIM)];
         let mut push = |key: &str, value: Option<String>| {
@@ -137,9 +136,8 @@ impl Limits {
     }
 }
 
-/// If this process is to be the shim (`args` are those after its own name), it becomes the program
-/// and this never returns, or it returns the status with which to end. To be called before any
-/// thread is started.
+/// Runs the shim if `args` (without the name of the program) ask for it. It then becomes the program and never
+/// returns, or returns the exit status. Must be called before any thread is started.
 #[must_use]
 pub fn shim(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     if args.next()? != SHIM {
@@ -150,7 +148,7 @@ pub fn shim(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     Some(ExitCode::from(u8::try_from(FAILED).unwrap_or(u8::MAX)))
 }
 
-/// What the shim has been told.
+/// The settings on the command line of the shim.
 #[derive(Debug, Default, PartialEq)]
 struct ShimOptions {
     limits: Vec<(&'static str, Resource, u64)>,
@@ -161,7 +159,7 @@ struct ShimOptions {
 }
 
 impl ShimOptions {
-    /// Reads up to the program.
+    /// Reads the settings, up to the program.
     fn read(args: &mut impl Iterator<Item = OsString>) -> Option<Self> {
         let mut orders = Self::default();
         for arg in args {
@@ -183,13 +181,13 @@ impl ShimOptions {
         None
     }
 
-    /// Does it all to this process. The limits go first, while there are rights to set them, the
-    /// user last.
+    /// Applies the settings to this process: the limits first, while it still has the rights to set them, and the user
+    /// last.
     fn carry_out(&self) -> Result<(), String> {
         for &(name, resource, limit) in &self.limits {
             let hard = if resource == Resource::Cpu { limit.saturating_add(CPU_GRACE_S) } else { limit };
             let before = rustix::process::getrlimit(resource);
-            // Without root's rights a limit goes down only; the grace is not worth an error.
+            // Without root's rights a limit can only be lowered. The grace is not worth an error.
             let hard = before.maximum.map_or(hard, |most| if limit <= most { hard.min(most) } else { hard });
             let wanted = Rlimit { current: Some(limit), maximum: Some(hard) };
             rustix::process::setrlimit(resource, wanted).map_err(|error| {
@@ -221,9 +219,9 @@ impl ShimOptions {
     }
 }
 
-/// Returns only with a complaint.
+/// Becomes the program. Returns only on failure, with the message.
 fn become_program(mut args: impl Iterator<Item = OsString>) -> String {
-    let Some(orders) = ShimOptions::read(&mut args) else { return "anything: its orders are no orders".to_owned() };
+    let Some(orders) = ShimOptions::read(&mut args) else { return "anything: its options cannot be read".to_owned() };
     let Some(program) = args.next() else { return "anything: no program was named".to_owned() };
     let mut complaint = program.to_string_lossy().into_owned();
     if let Err(error) = orders.carry_out() {
@@ -239,19 +237,19 @@ fn become_program(mut args: impl Iterator<Item = OsString>) -> String {
     complaint
 }
 
-/// What the system says, without the number.
+/// The message of the system, without the number.
 fn said(error: impl Into<std::io::Error>) -> String {
     let text = error.into().to_string();
     text.split(" (os error").next().unwrap_or_default().to_lowercase()
 }
 
-/// Is this line of stderr the shim's?
+/// Is this line of stderr from a failed shim?
 #[must_use]
 pub fn is_shim_error(line: &str) -> bool {
     line.starts_with(ERROR_PREFIX)
 }
 
-/// The variables that tell a program whose rights it has.
+/// The variables that tell a program which user it runs as.
 pub(super) fn identity(confines: &Confines) -> impl Iterator<Item = (&'static str, &OsStr)> {
     confines.user.iter().flat_map(|user| {
         let name = OsStr::new(&user.name);
@@ -287,7 +285,7 @@ mod tests {
                 uid: Some(33),
             }
         );
-        // What comes after the program is the program's own.
+        // The arguments after the program belong to the program.
         assert_eq!(args.collect::<Vec<_>>(), ["/bin/x", "--", "user=me"]);
         let of_group = Confines { group: Some(Group { name: "adm".to_owned(), gid: 4 }), ..confines };
         assert!(of_group.to_args().contains(&"gid=4".into()));

@@ -1,7 +1,7 @@
-//! A process that is talked with: its stdin stays open, and its stdout is read as it comes.
+//! A process that exchanges messages: its stdin stays open, and its stdout is read as it arrives.
 //!
-//! Unlike [`Running`](super::Running), which feeds a process once and takes its output for lines of text, this hands
-//! out the bare ends of the pipes, and leaves it to the caller what is a message. Stderr is text as ever.
+//! [`Running`](super::Running) feeds a process once and splits its output into lines of text. This type gives the
+//! caller the ends of the pipes, and the caller splits the messages. Stderr is still read as text.
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -12,12 +12,12 @@ use super::child::Child;
 use super::command::{Command, SpawnError};
 use super::output::Output;
 
-/// A spawned command and the ends of its pipes, apart so that all of them can be waited for at once.
+/// A spawned command and its pipes, separate so that all of them can be awaited at once.
 #[derive(Debug)]
 pub struct Duplex {
     /// The process.
     pub child: Child,
-    /// Its stdin; dropped, it is at its end.
+    /// Its stdin; dropping it closes the pipe.
     pub input: pipe::Sender,
     /// Its stdout.
     pub output: pipe::Receiver,
@@ -26,14 +26,14 @@ pub struct Duplex {
 }
 
 impl Duplex {
-    /// Spawns a command, whose stdout must not be discarded.
+    /// Spawns a command. Its stdout must not be discarded.
     ///
     /// # Errors
-    /// Says why the command did not start. A process that did start is never lost by an error.
+    /// Says why the command did not start. An error never loses a process that did start.
     pub fn spawn(command: &Command) -> Result<Self, SpawnError> {
         let mut process = command.spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
-        // From here on the process has an owner that ends it if the rest goes wrong.
+        // From here on, dropping `child` ends the process if the rest fails.
         let child = Child::new(process);
         let pipes = || -> io::Result<(pipe::Sender, pipe::Receiver, Output)> {
             let missing = || io::Error::other("it has no pipe");

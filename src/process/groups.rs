@@ -1,9 +1,9 @@
-//! Does a process group still have a living member? One look at `/proc` for all who ask.
+//! Checks whether a process group has a living member. Concurrent checks share one scan of `/proc`.
 //!
-//! The kernel does not tell of the end of processes that are not our children, and answers a signal to a group as long as
-//! its leader is a zombie, so somebody has to look at all processes. When a thousand runs are ended at once, a look for
-//! each of them would be a million reads. Whoever asks waits for the next look, which answers all who asked before it
-//! began; and looks keep a distance that grows with what they cost.
+//! The kernel does not report the end of processes that are not our children, and accepts a signal to a group while
+//! its leader is a zombie, so all processes must be scanned. If a thousand runs end at once, a scan for each would be
+//! a million reads. Each caller therefore waits for the next scan, which answers all callers that asked before it
+//! began. The time between scans grows with their cost.
 
 use std::collections::HashSet;
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
@@ -15,20 +15,20 @@ use tokio::time::{Instant, sleep_until};
 
 use super::sweep;
 
-/// How long a look waits for others to ask.
+/// How long a scan waits for more callers.
 const GATHER: Duration = Duration::from_millis(2);
-/// How many times the length of a look lies between its end and the beginning of the next one.
+/// The pause between two scans, in multiples of the duration of the last one.
 const DISTANCE: u32 = 4;
-/// The longest distance between two looks.
+/// The longest pause between two scans.
 const FARTHEST: Duration = Duration::from_millis(500);
 
-/// Does any member of this group live? Zombies do not.
+/// Does any member of this group live? Zombies do not count.
 pub(super) async fn is_alive(group: Pid) -> bool {
     static SCANNER: LazyLock<GroupScanner> = LazyLock::new(|| GroupScanner::new(sweep::living_groups));
     SCANNER.is_alive(group.as_raw_pid()).await
 }
 
-/// GroupScanner that are shared.
+/// Scans shared by all callers.
 struct GroupScanner {
     scan: fn() -> HashSet<i32>,
     state: Mutex<ScannerState>,
@@ -37,9 +37,9 @@ struct GroupScanner {
 #[derive(Default)]
 struct ScannerState {
     asked: Vec<(i32, oneshot::Sender<bool>)>,
-    /// Somebody is about to look.
+    /// Is a scan scheduled?
     coming: bool,
-    /// When the next look may begin.
+    /// When the next scan may begin.
     not_before: Option<Instant>,
 }
 
@@ -49,7 +49,7 @@ impl GroupScanner {
     }
 
     fn lock(&self) -> MutexGuard<'_, ScannerState> {
-        // Nothing that can panic is done with the lock.
+        // No code that can panic runs under the lock.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -61,10 +61,10 @@ impl GroupScanner {
             !std::mem::replace(&mut state.coming, true)
         };
         if begins {
-            // Whatever happens to that task, nobody waits for it for ever.
+            // If that task is dropped, `PendingScan` releases all callers.
             tokio::spawn(self.scan_for_all(PendingScan { scanner: self, kept: false }));
         }
-        // Who was told nothing, because the runtime of the look went down, has to ask again.
+        // No answer means that the runtime of the scan shut down; the caller has to ask again.
         told.await.unwrap_or(true)
     }
 
@@ -79,20 +79,20 @@ impl GroupScanner {
         self.lock().not_before = Some(Instant::now() + begun.elapsed() * DISTANCE);
         let Ok(living) = living else { return };
         for (group, tell) in asked {
-            // Somebody who does not wait any more needs no answer.
+            // A caller that was dropped needs no answer.
             let _ = tell.send(living.contains(&group));
         }
     }
 }
 
-/// The promise that a look is coming. Broken, it sends those away who wait for it.
+/// A scheduled scan. Dropping it before the scan releases all waiting callers.
 struct PendingScan {
     scanner: &'static GroupScanner,
     kept: bool,
 }
 
 impl PendingScan {
-    /// Takes all who asked until now; whoever asks from here on asks for the next look.
+    /// Takes all callers so far; later callers get the next scan.
     fn take(mut self) -> Vec<(i32, oneshot::Sender<bool>)> {
         self.kept = true;
         let mut state = self.scanner.lock();

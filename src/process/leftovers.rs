@@ -1,7 +1,7 @@
-//! Processes that a dead daemon left behind: found by their marks wherever they went, and killed.
+//! Kills the processes that a dead daemon left behind. They are found by their marks, in any session or group.
 //!
-//! Two marks, of which one is enough ([`mark`]): a variable in the environment, which a program may clear for its
-//! children, and a resource limit, which it inherits to all that descends from it.
+//! Processes have two marks, and one is enough ([`mark`]): an environment variable, which a program may clear for its
+//! children, and a resource limit, which all descendants inherit.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -17,37 +17,38 @@ use super::sweep::{PAUSES_MS, PinnedProcess, ProcStat, all_processes, is_alive, 
 /// The largest environment that is read; the kernel allows less in practice.
 const ENVIRON_CAP: u64 = 16 * 1024 * 1024;
 
-/// A process: its number and when it started.
+/// A process: its pid and start time.
 pub type ProcessKey = (u32, u64);
 
-/// What could not be killed, by instance. Of the process, as its view of others is.
+/// Processes that could not be killed, by instance. Static, because the view of other processes belongs to the whole
+/// process.
 static LEFT: Mutex<Option<HashMap<String, Vec<ProcessKey>>>> = Mutex::new(None);
 
-/// By what the processes of an instance are known.
+/// The marks of the processes of one instance.
 #[derive(Debug, Clone)]
 pub struct Marks {
     instance: String,
     limits: HashSet<u64>,
 }
 
-/// What a sweep came to.
+/// The result of a sweep.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Swept {
     /// How many processes were killed.
     pub killed: usize,
-    /// Processes that live on, by number and start time: they sleep in the kernel, or belong to somebody else.
+    /// Processes that survived, by pid and start time: they are blocked in the kernel, or belong to another user.
     pub left: Vec<ProcessKey>,
 }
 
 impl Marks {
-    /// The marks of an instance's processes, where the daemon itself is known also those of their limit.
+    /// The marks of an instance's processes. The limit is included if the daemon itself is known.
     #[must_use]
     pub fn new(instance: &str, daemon: Option<Daemon<'_>>) -> Self {
         let limits = daemon.map(|daemon| mark::limits(daemon).collect()).unwrap_or_default();
         Self { instance: instance.to_owned(), limits }
     }
 
-    /// Does this process carry one of them?
+    /// Does this process carry one of the marks?
     fn are_on(&self, pid: u32) -> bool {
         let variable = format!("{}={}", mark::INSTANCE, self.instance);
         (!self.instance.is_empty() && carries(pid, variable.as_bytes()))
@@ -55,8 +56,8 @@ impl Marks {
     }
 }
 
-/// All living processes with these marks, but for ourselves and those above us (a daemon may have been started by
-/// another one's job).
+/// All living processes with these marks, except this process and its ancestors (a job of another daemon may have
+/// started this daemon).
 #[must_use]
 pub fn marked(marks: &Marks) -> Vec<u32> {
     let spared = self_and_ancestors();
@@ -64,14 +65,14 @@ pub fn marked(marks: &Marks) -> Vec<u32> {
     candidates.filter(|stat| marks.are_on(stat.pid)).map(|ProcStat { pid, .. }| pid).collect()
 }
 
-/// Kills all processes with these marks, again until none is left. Gives up on those that do not die within two
-/// seconds; as long as one of them lives, later calls for the same instance only say so. Blocks.
+/// Kills all processes with these marks, repeatedly until none is left. Gives up after two seconds on those that do
+/// not die; while one of them lives, later calls for the same instance only report it. Blocks.
 pub fn kill(marks: &Marks) -> Swept {
     let left = remembered(&marks.instance);
     if !left.is_empty() {
         return Swept { killed: 0, left };
     }
-    // PinnedProcess first and then looked at once more: a number may have changed hands.
+    // Pinned first and then checked again, because a pid may have been reused.
     let look =
         || marked(marks).into_iter().filter_map(PinnedProcess::new).filter(|pinned| marks.are_on(pinned.pid)).collect();
     let swept = sweep(look, &PAUSES_MS.map(Duration::from_millis));
@@ -79,7 +80,7 @@ pub fn kill(marks: &Marks) -> Swept {
     swept
 }
 
-/// What could not be killed before and still lives.
+/// The processes that could not be killed before and still live.
 fn remembered(instance: &str) -> Vec<ProcessKey> {
     let mut all = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
     let Some(left) = all.as_mut().and_then(|all| all.get_mut(instance)) else { return Vec::new() };
@@ -90,14 +91,14 @@ fn remembered(instance: &str) -> Vec<ProcessKey> {
 fn remember(instance: &str, left: &[ProcessKey]) {
     let mut all = LEFT.lock().unwrap_or_else(PoisonError::into_inner);
     let all = all.get_or_insert_default();
-    // Of instances whose processes have ended there is nothing to remember.
+    // Instances whose processes have all ended are forgotten.
     all.retain(|_, left| left.iter().any(|&(pid, start)| is_alive(pid, start)));
     if !left.is_empty() {
         all.insert(instance.to_owned(), left.to_vec());
     }
 }
 
-/// Somebody who is to be killed.
+/// A process to kill.
 trait Victim {
     fn key(&self) -> ProcessKey;
     fn kill(&self) -> bool;
@@ -118,7 +119,7 @@ impl Victim for PinnedProcess {
     }
 }
 
-/// Looks and kills, once for each pause and once more, until a look finds nobody.
+/// Scans and kills, once for each pause and once more, until a scan finds nothing.
 fn sweep<V: Victim>(mut look: impl FnMut() -> Vec<V>, pauses: &[Duration]) -> Swept {
     let mut killed = HashSet::new();
     for pause in pauses {
@@ -127,7 +128,7 @@ fn sweep<V: Victim>(mut look: impl FnMut() -> Vec<V>, pauses: &[Duration]) -> Sw
             return Swept { killed: killed.len(), left: Vec::new() };
         }
         killed.extend(found.iter().filter(|victim| victim.kill()).map(Victim::key));
-        // Mostly they are gone in a moment. What they forked before they died is found by the next look.
+        // Most processes are gone at once. The next scan finds what they forked before they died.
         let mut waited = Duration::ZERO;
         while waited < *pause && found.iter().any(Victim::lives) {
             let step = Duration::from_millis(1).max(waited).min(*pause - waited);
@@ -205,7 +206,7 @@ mod tests {
     #[test]
     fn marked_processes_are_killed_wherever_they_went() {
         let instance = format!("sweep{}", std::process::id());
-        // A session of its own and a parent that is gone: no group and no ancestry leads there.
+        // In a new session, with a parent that is gone: neither group nor ancestry leads to it.
         let script = "setsid sh -c 'trap \"\" TERM HUP; echo $$; exec >&-; while :; do sleep 0.01; done' &";
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]).env(mark::INSTANCE, &instance).stdout(Stdio::piped());
@@ -217,7 +218,7 @@ mod tests {
         let ticks = start_ticks(pid).unwrap();
         let marks = |instance: &str| Marks::new(instance, None);
         assert!(marked(&marks(&instance)).contains(&pid));
-        // The mark is the whole value, not a part of it.
+        // The mark must match the whole value.
         assert_eq!(kill(&marks(&instance[..instance.len() - 1])), Swept::default());
         assert!(is_alive(pid, ticks));
         let swept = kill(&marks(&instance));

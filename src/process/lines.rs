@@ -1,20 +1,20 @@
-//! Bytes as they come, cut into lines.
+//! Splits a stream of bytes into lines.
 
-/// An empty buffer that grew beyond this is not kept: a long line is no reason to hold so much for ever.
+/// A buffer that grew beyond this is freed when it is empty, so that one long line does not hold memory for good.
 const KEPT: usize = 1024 * 1024;
 
-/// What was read and not yet taken.
+/// Bytes that were read and not yet taken.
 #[derive(Debug, Default)]
 pub struct Lines {
     buffer: Vec<u8>,
     /// Where the next line begins.
     begin: usize,
-    /// Up to where no line's end was found.
+    /// How far the buffer was searched for a newline.
     searched: usize,
 }
 
 impl Lines {
-    /// Where to append what is read next, at least this much.
+    /// The buffer to append the next read to, with room for at least `size` bytes.
     pub fn room(&mut self, size: usize) -> &mut Vec<u8> {
         if self.begin > 0 {
             self.buffer.drain(..self.begin);
@@ -28,7 +28,7 @@ impl Lines {
         &mut self.buffer
     }
 
-    /// Takes the next line that is complete, without its end.
+    /// Takes the next complete line, without its newline.
     pub fn take_line(&mut self) -> Option<&[u8]> {
         let unsearched = self.buffer.get(self.searched..).unwrap_or_default();
         let Some(at) = unsearched.iter().position(|&byte| byte == b'\n') else {
@@ -40,13 +40,13 @@ impl Lines {
         self.buffer.get(begin..end)
     }
 
-    /// What is there of a line whose end has not come, once [`take_line`](Self::take_line) finds no other.
+    /// The beginning of an incomplete line, once [`take_line`](Self::take_line) finds no other line.
     #[must_use]
     pub fn partial(&self) -> &[u8] {
         self.buffer.get(self.begin..).unwrap_or_default()
     }
 
-    /// Takes the first bytes of it.
+    /// Drops the first bytes of that partial line.
     pub fn skip(&mut self, count: usize) {
         self.begin = self.buffer.len().min(self.begin + count);
         self.searched = self.searched.max(self.begin);

@@ -1,21 +1,22 @@
-//! By what processes of Windlass are known: variables, and a limit.
+//! The marks of the processes of Windlass: environment variables and a resource limit.
 //!
-//! A program may clear the environment of what it starts (`env -i`, `sudo`). Resource limits it cannot help but pass on.
-//! So the daemon lowers one that has no effect at this height, the CPU time that a real-time process may take without
-//! blocking, from "unlimited" to a number of many thousand years that is its own; `/proc/<pid>/limits` shows it on
-//! everything that descends from the daemon, through any number of forks and sessions. It costs nothing per job.
+//! A program may clear the environment of what it starts (`env -i`, `sudo`), but it always passes on resource limits.
+//! So the daemon lowers a limit that has no effect at this value: the CPU time that a real-time process may use
+//! without blocking. The limit goes from "unlimited" to a number of many thousand years that is unique to the daemon.
+//! `/proc/<pid>/limits` shows it on every descendant of the daemon, through any number of forks and sessions. It costs
+//! nothing per job.
 
 use std::fs;
 
 use ring::digest::{SHA256, digest};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-/// Every process of a job carries the id of the instance that started it; its children inherit it.
+/// Holds the id of the instance that started the process. Every process of a job has it; its children inherit it.
 pub const INSTANCE: &str = "WINDLASS_INSTANCE";
-/// The daemon proper carries the process that watches over it: `<pid>:<start time in ticks>`. Not
-/// for jobs: a daemon that a job starts has nobody who watches over it.
+/// Holds the supervisor of the daemon as `<pid>:<start time in ticks>`. Jobs do not get it, because a daemon that a
+/// job starts has no supervisor.
 pub const SUPERVISED: &str = "WINDLASS_SUPERVISED";
-/// What is the daemon's own and no child's: how it talks with its service manager, and its secrets.
+/// Variables of the daemon that children do not get: the connection to its service manager, and its secrets.
 pub const PRIVATE: [&str; 10] = [
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
@@ -29,26 +30,26 @@ pub const PRIVATE: [&str; 10] = [
     "WINDLASS_STORE_URL",
 ];
 
-/// The lowest and the first number above the highest that is a mark, in microseconds.
+/// The range of limits that are marks, in microseconds: the lowest, and the end of the range.
 const LIMITS: (u64, u64) = (1 << 55, 1 << 62);
-/// How many numbers a daemon may choose from. It can only lower its limit: one that was started by another one's job
-/// needs a lower one than that.
+/// How many limits a daemon can choose from. A daemon can only lower its limit, so one that another daemon's job
+/// started needs a lower one.
 const CHOICES: u8 = 64;
 
-/// A daemon, as it is known on this machine for as long as it runs.
+/// What identifies a daemon on this machine while it runs.
 #[derive(Debug, Clone, Copy)]
 pub struct Daemon<'a> {
     /// The kernel's id of the boot.
     pub boot_id: &'a str,
     /// The inode of its pid namespace.
     pub pid_namespace: u64,
-    /// Its number.
+    /// Its pid.
     pub pid: u32,
     /// When it started, in clock ticks since boot.
     pub started_ticks: u64,
 }
 
-/// The numbers that may be this daemon's limit.
+/// The limits that this daemon may choose.
 pub fn limits(daemon: Daemon<'_>) -> impl Iterator<Item = u64> {
     let Daemon { boot_id, pid_namespace, pid, started_ticks } = daemon;
     let name = format!("{boot_id} {pid_namespace} {pid} {started_ticks}");
@@ -59,8 +60,8 @@ pub fn limits(daemon: Daemon<'_>) -> impl Iterator<Item = u64> {
     })
 }
 
-/// Gives this process the limit of this daemon, which it must be, and with it all that it starts from now on. False if
-/// the limit is too low already or may not be set: then the environment must do.
+/// Sets the limit of this daemon on this process, which must be the daemon, and so on everything it starts from now
+/// on. Returns false if the limit is already too low or may not be set; then only the environment marks processes.
 pub fn apply(daemon: Daemon<'_>) -> bool {
     let now = getrlimit(Resource::Rttime);
     let fits = |limit: &u64| now.maximum.is_none_or(|now| *limit <= now);
@@ -69,7 +70,7 @@ pub fn apply(daemon: Daemon<'_>) -> bool {
         .any(|limit| setrlimit(Resource::Rttime, Rlimit { current: Some(limit), maximum: Some(limit) }).is_ok())
 }
 
-/// The limit of a process, if it is one that could be a mark.
+/// The limit of a process, if it is in the range of marks.
 pub(super) fn limit_of(pid: u32) -> Option<u64> {
     let limits = fs::read(format!("/proc/{pid}/limits")).ok()?;
     let limits = String::from_utf8_lossy(&limits);

@@ -1,6 +1,6 @@
-//! One child process: argv, environment, process group, output, end. Knows no jobs.
+//! Child processes: argv, environment, process group, output and end. This room knows nothing of jobs.
 //!
-//! `sweep` is the other half: processes that somebody else left behind, found in `/proc`.
+//! `sweep` and `leftovers` handle processes that another daemon left behind; they find them in `/proc`.
 
 pub mod child;
 pub mod command;

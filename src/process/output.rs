@@ -1,9 +1,8 @@
-//! What a process writes: its stdout and stderr as lines.
+//! A process' stdout and stderr as lines.
 //!
-//! Bounded everywhere: a line longer than [`LINE_CAP`] comes in pieces, and a [`Tail`] keeps only
-//! the last lines. Bytes that are no UTF-8 are replaced. Both pipes are read for as long as the
-//! process runs, so it never blocks on a full one; once it has ended, a grandchild that still
-//! holds them cannot keep anybody waiting for long.
+//! Everything is bounded: a line longer than [`LINE_CAP`] is split into pieces, and a [`Tail`] keeps only the last
+//! lines. Invalid UTF-8 is replaced. Both pipes are read while the process runs, so it never blocks on a full pipe.
+//! After it has ended, a grandchild that still holds the pipes delays the reader only for a bounded time.
 
 use std::collections::VecDeque;
 use std::future::pending;
@@ -16,13 +15,13 @@ use tokio::time::{Instant, timeout_at};
 
 use super::lines::Lines;
 
-/// The longest line that is handed on in one piece, in bytes.
+/// The longest line that is passed on in one piece, in bytes.
 pub const LINE_CAP: usize = 16 * 1024;
-/// How much one read takes at most.
+/// The largest read.
 const CHUNK: usize = 16 * 1024;
-/// For how long pipes must be silent after the process' end before they are given up.
+/// How long the pipes must be silent after the process' end before reading stops.
 const SILENCE: Duration = Duration::from_millis(100);
-/// For how long they are read at all after the process' end.
+/// How long the pipes are read at most after the process' end.
 const PATIENCE: Duration = Duration::from_secs(1);
 /// How many lines a tail keeps.
 const TAIL_LINES: usize = 32;
@@ -43,9 +42,9 @@ pub enum Source {
 pub struct OutputLine<'a> {
     /// Where it was written.
     pub source: Source,
-    /// Its text, without the line's end.
+    /// The text, without the newline.
     pub text: &'a str,
-    /// Is this a further piece of the line before?
+    /// Does it continue the line before?
     pub continued: bool,
 }
 
@@ -69,13 +68,13 @@ impl Output {
         Ok(Self { stdout: pipe(stdout, Source::Stdout)?, stderr: pipe(stderr, Source::Stderr)? })
     }
 
-    /// Waits until there is something to read, reads it, and hands on the lines that are
-    /// complete. `false` when both pipes have ended. Cancel safe.
+    /// Waits for data, reads it, and passes on the complete lines. Returns `false` when both pipes have ended. Cancel
+    /// safe.
     pub async fn pump(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> bool {
         if self.stdout.is_none() && self.stderr.is_none() {
             return false;
         }
-        // A process that never stops writing must not keep others from their turn.
+        // Yields, so that a process that never stops writing does not block other tasks.
         tokio::task::coop::consume_budget().await;
         let slot = tokio::select! {
             () = readable(self.stdout.as_ref()) => &mut self.stdout,
@@ -90,8 +89,8 @@ impl Output {
         self.stdout.is_some() || self.stderr.is_some()
     }
 
-    /// Reads what is left after the process has ended: to the end of the pipes, or until they
-    /// fell silent because somebody else holds them.
+    /// Reads the rest after the process has ended: to the end of the pipes, or until they are silent because another
+    /// process holds them.
     pub async fn rest(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) {
         let last = Instant::now() + PATIENCE;
         while let Ok(true) = timeout_at(last.min(Instant::now() + SILENCE), self.pump(sink)).await {
@@ -109,7 +108,7 @@ impl Output {
 
 async fn readable(pipe: Option<&Pipe>) {
     match pipe {
-        // An error shows again at the read, which then ends this pipe.
+        // An error shows again at the read, which then closes this pipe.
         Some(pipe) => drop(pipe.receiver.readable().await),
         None => pending().await,
     }
@@ -139,7 +138,7 @@ impl Pipe {
 #[derive(Debug, Default)]
 struct LineSplitter {
     lines: Lines,
-    /// Was a piece of this line handed on already?
+    /// Was a piece of this line already passed on?
     continued: bool,
 }
 
@@ -155,7 +154,7 @@ impl LineSplitter {
         lines.skip(cut);
     }
 
-    /// The pipe's end also ends the line.
+    /// The end of the pipe also ends the line.
     fn finish(&mut self, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
         let Self { lines, continued } = self;
         let line = lines.partial();
@@ -166,7 +165,7 @@ impl LineSplitter {
     }
 }
 
-/// Hands on what is too long for one piece; how many bytes that is.
+/// Passes on the pieces of a long line, and returns how many bytes they are.
 fn pieces(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) -> usize {
     let mut rest = line;
     while rest.len() > LINE_CAP {
@@ -178,23 +177,23 @@ fn pieces(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnM
     line.len() - rest.len()
 }
 
-/// Hands on the end of a line.
+/// Passes on the end of a line.
 fn end(line: &[u8], continued: &mut bool, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
     let line = line.strip_suffix(b"\r").unwrap_or(line);
-    // The rest of a line that ended exactly where it was cut is no line of its own.
+    // An empty rest after a cut is not a line.
     if !(*continued && line.is_empty()) {
         sink(OutputLine { source, text: &String::from_utf8_lossy(line), continued: *continued });
     }
     *continued = false;
 }
 
-/// The last place at or before `at` that does not cut a UTF-8 character.
+/// The last position up to `at` that does not split a UTF-8 character.
 fn boundary(bytes: &[u8], at: usize) -> usize {
     let is_start = |&i: &usize| bytes.get(i).is_none_or(|byte| byte & 0b1100_0000 != 0b1000_0000);
     (at.saturating_sub(3)..=at).rev().find(is_start).unwrap_or(at)
 }
 
-/// The last lines of something, bounded in number and in bytes.
+/// The last lines of an output, bounded in number and bytes.
 #[derive(Debug, Default)]
 pub struct Tail {
     lines: VecDeque<String>,
@@ -202,7 +201,7 @@ pub struct Tail {
 }
 
 impl Tail {
-    /// Adds a line and forgets old ones as needed.
+    /// Adds a line, and drops old lines to stay within the bounds.
     pub fn push(&mut self, text: &str) {
         let text = text.get(..boundary(text.as_bytes(), TAIL_BYTES.min(text.len()))).unwrap_or(text);
         self.bytes += text.len();
@@ -213,7 +212,7 @@ impl Tail {
         }
     }
 
-    /// The line that came last.
+    /// The last line.
     #[must_use]
     pub fn last(&self) -> Option<&str> {
         self.lines.back().map(String::as_str)

@@ -1,4 +1,4 @@
-//! Signals by their names, and exit statuses in words.
+//! Names of signals, and exit statuses as text.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -32,7 +32,7 @@ pub fn signal_name(signal: i32) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
 }
 
-/// How a process ended, in words that go on after its name.
+/// How a process ended, as text to follow the process' name.
 #[must_use]
 pub fn status_text(status: ExitStatus) -> String {
     match (status.code(), status.signal()) {

@@ -1,4 +1,4 @@
-//! Starting a program when the system is short of something for a moment.
+//! Retries a start while the system is short of a resource.
 
 use std::time::Duration;
 
@@ -6,15 +6,16 @@ use tokio::time::sleep;
 
 use super::command::SpawnError;
 
-/// The first pause before a start is tried again.
+/// The pause before the first retry; the pauses double.
 const FIRST: Duration = Duration::from_millis(10);
-/// The pause after which it is not tried any more; the pauses double.
+/// The last pause; after it the error is returned.
 const LAST: Duration = Duration::from_millis(640);
 
-/// Spawns; again, for a moment, when the system is short of something. Dropped, it starts nothing more.
+/// Calls `spawn`, and retries for a moment while it returns [`SpawnError::Busy`]. Dropping the future stops the
+/// retries.
 ///
 /// # Errors
-/// What `spawn` says that is not [`SpawnError::Busy`], or says for too long.
+/// Any error but [`SpawnError::Busy`] at once, and `Busy` after the last retry.
 pub async fn start<T>(mut spawn: impl FnMut() -> Result<T, SpawnError>) -> Result<T, SpawnError> {
     let mut pause = FIRST;
     loop {

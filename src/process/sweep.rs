@@ -1,11 +1,9 @@
-//! Processes in `/proc`: who is alive, who descends from whom, and the end of those that were left
-//! behind.
+//! Processes in `/proc`: which are alive, and which descend from which. Also ends the processes that were left behind.
 //!
-//! A process number means something only together with the start time. Whoever is killed here is
-//! first held by a pidfd and then looked at once more, so that a number that changed hands in
-//! between is never hit. Where `/proc` says nothing, nothing is done, and who cannot be seen to be
-//! dead counts as alive. Everything in this file blocks for as long as a look through `/proc`
-//! takes.
+//! A pid identifies a process only together with its start time. A process is pinned by a pidfd before it is killed,
+//! and then checked again, so that a reused pid is never hit. If `/proc` cannot be read, nothing is killed, and a
+//! process that is not known to be dead counts as alive. Every function in this file blocks for the duration of a scan
+//! of `/proc`.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -16,17 +14,17 @@ use std::time::Duration;
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, getpid};
 
-/// The pauses between two looks at processes that were killed and do not end, in milliseconds. After the last one they
-/// are given up: they sleep in the kernel, or belong to somebody else.
+/// The pauses between scans for processes that were killed and have not ended, in milliseconds. After the last one the
+/// processes are given up: they are blocked in the kernel, or belong to another user.
 pub(super) const PAUSES_MS: [u64; 14] = [5, 5, 5, 10, 20, 40, 80, 160, 250, 250, 250, 250, 250, 250];
 
-/// The kernel's id of this boot; empty if it does not tell.
+/// The kernel's id of this boot; empty if it cannot be read.
 #[must_use]
 pub fn boot_id() -> String {
     fs::read_to_string("/proc/sys/kernel/random/boot_id").map(|id| id.trim().to_owned()).unwrap_or_default()
 }
 
-/// The inode of our pid namespace; 0 if the kernel does not tell.
+/// The inode of our pid namespace; 0 if it cannot be read.
 #[must_use]
 pub fn pid_namespace() -> u64 {
     fs::metadata("/proc/self/ns/pid").map(|ns| ns.ino()).unwrap_or_default()
@@ -44,8 +42,8 @@ pub fn start_ticks(pid: u32) -> Option<u64> {
     ProcStat::of(pid).map(|stat| stat.start)
 }
 
-/// Does the process with this number and start time still live? Only what is surely dead is
-/// `false`: a process that we may not look at counts as alive, for its job would else be run twice.
+/// Is the process with this pid and start time alive? Returns `false` only if it is surely dead. A process that we may
+/// not inspect counts as alive, because its job would otherwise run twice.
 #[must_use]
 pub fn is_alive(pid: u32, start_ticks: u64) -> bool {
     let Some(number) = number(pid) else { return false };
@@ -67,7 +65,7 @@ pub fn catches(pid: u32, signal: Signal) -> bool {
         .is_some_and(|caught| caught.checked_shr(bit).unwrap_or_default() & 1 == 1)
 }
 
-/// How much of a process is in memory, in bytes; `None` where the kernel does not tell.
+/// The resident memory of a process in bytes; `None` if it cannot be read.
 #[must_use]
 pub fn resident_bytes(pid: u32) -> Option<u64> {
     let status = fs::read(format!("/proc/{pid}/status")).ok()?;
@@ -77,7 +75,7 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
     Some(kib.saturating_mul(1024))
 }
 
-/// All living processes that descend from this one.
+/// All living descendants of this process.
 #[must_use]
 pub fn descendants(pid: u32) -> Vec<u32> {
     let mut children: HashMap<u32, Vec<u32>> = HashMap::new();
@@ -97,17 +95,17 @@ pub fn descendants(pid: u32) -> Vec<u32> {
     found
 }
 
-/// All groups that have a living member, by one look at all processes. Zombies do not live.
+/// All groups with a living member, by one scan of all processes. Zombies do not count.
 #[must_use]
 pub fn living_groups() -> HashSet<i32> {
     all_processes().filter(ProcStat::lives).map(|stat| stat.group).collect()
 }
 
-/// Kills all our descendants, again and again until none is left, and returns how many it killed.
+/// Kills all our descendants, repeatedly until none is left, and returns how many it killed.
 ///
-/// They are all stopped before the first is killed: the child of a killed parent goes to another
-/// parent, and might be out of sight while others are still looked for. For the same reason one
-/// look that finds nobody is not enough: a process may change its parent while the look lasts.
+/// All are stopped before the first is killed: the child of a killed parent gets another parent, and the search would
+/// miss it. One scan that finds nothing is not enough for the same reason: a process may change its parent during the
+/// scan.
 pub fn kill_descendants() -> usize {
     let ourselves = getpid().as_raw_pid().unsigned_abs();
     let (mut killed, mut nobody) = (HashSet::new(), 0);
@@ -140,12 +138,12 @@ pub fn kill_descendants() -> usize {
     killed.len()
 }
 
-/// A process that cannot turn into another one between the look and the signal.
+/// A process whose pid cannot be reused between the check and the signal.
 #[derive(Debug)]
 pub(super) struct PinnedProcess {
     pub(super) pid: u32,
     pub(super) start: u64,
-    /// `None` where the kernel has no pidfds: then number and start time must do.
+    /// `None` where the kernel has no pidfds: then pid and start time must suffice.
     fd: Option<OwnedFd>,
 }
 
@@ -172,7 +170,7 @@ impl PinnedProcess {
     }
 }
 
-/// What `/proc/<pid>/stat` says of a process, as far as it matters here.
+/// The fields of `/proc/<pid>/stat` that are used here.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct ProcStat {
     pub(super) pid: u32,
@@ -189,7 +187,7 @@ impl ProcStat {
 
     fn parse(line: &[u8]) -> Option<Self> {
         let line = String::from_utf8_lossy(line);
-        // The second field is the program's name in brackets, and may itself hold any of these.
+        // The second field is the name of the program in parentheses. The name may itself hold spaces and parentheses.
         let (pid, _) = line.split_once(' ')?;
         let (_, rest) = line.rsplit_once(')')?;
         let fields: Vec<&str> = rest.split_ascii_whitespace().collect();
@@ -233,7 +231,7 @@ mod tests {
 
     use super::*;
 
-    /// Starts a script in a group of its own and reads the numbers on its first line.
+    /// Starts a script in a new group and reads the pids on its first line.
     fn started(script: &str, env: (&str, &str)) -> (std::process::Child, Vec<u32>) {
         let mut command = Command::new("/bin/sh");
         command.args(["-c", script]).env(env.0, env.1).stdout(Stdio::piped()).process_group(0);

@@ -1,7 +1,7 @@
-//! Ending a process together with its group.
+//! Ends a process together with its group.
 //!
-//! First TERM, so that it can put things in order; KILL when its time is up. Signals go to the
-//! group, and only while its leader is not reaped: until then the number cannot mean anybody else.
+//! TERM comes first, so that the process can clean up, and KILL when the grace is over. Signals go to the group, and
+//! only until its leader is reaped, because the group id cannot be reused before.
 
 use std::time::Duration;
 
@@ -11,14 +11,14 @@ use tokio::time::{Instant, sleep};
 use super::child::Child;
 use super::groups;
 
-/// The first pause between two looks at what is left of a group.
+/// The first pause between two checks for living members of a group.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
-/// The longest pause between two looks.
+/// The longest pause between two checks.
 const SLOWEST_LOOK: Duration = Duration::from_millis(50);
-/// How long killed processes may take to be gone before they are left to the kernel.
+/// How long to wait for killed processes to end.
 const DYING: Duration = Duration::from_secs(2);
 
-/// Asks the group to end. Processes that are stopped are woken, or they would not hear it.
+/// Asks the group to end. CONT wakes stopped processes, which would not receive TERM otherwise.
 pub fn term(child: &Child) {
     child.signal_group(Signal::TERM);
     child.signal_group(Signal::CONT);
@@ -29,9 +29,8 @@ pub fn kill(child: &Child) {
     child.signal_group(Signal::KILL);
 }
 
-/// Ends what is left of a group that was asked to end and whose leader has ended (and is not yet
-/// reaped): its members get `grace`, or until `urgent` returns, and are then killed. When this
-/// returns they are gone.
+/// Ends the rest of a group that was asked to end and whose leader has ended and is not yet reaped. Its members get
+/// `grace`, or until `urgent` returns, and are then killed. They are gone when this returns.
 pub async fn end_remaining(child: &Child, grace: Duration, urgent: impl Future<Output = ()>) {
     tokio::select! {
         () = gone(child) => {}
@@ -45,8 +44,8 @@ pub async fn end_remaining(child: &Child, grace: Duration, urgent: impl Future<O
     }
 }
 
-/// Waits until no member of the group lives. Nothing tells of the end of processes that are not
-/// our children, so this looks, and ever less often; one look serves all who wait.
+/// Waits until no member of the group lives. No event reports the end of processes that are not our children, so this
+/// checks with growing pauses; callers share each scan.
 async fn gone(child: &Child) {
     let mut pause = FIRST_LOOK;
     while groups::is_alive(child.pid()).await {
@@ -114,15 +113,15 @@ mod tests {
 
     #[tokio::test]
     async fn members_that_outlive_their_leader_get_the_same_grace() {
-        // The member needs a moment to put things in order; the leader ends at once.
+        // The member needs a moment to clean up; the leader ends at once.
         let polite = "(trap 'sleep 0.1; echo orderly; exit' TERM; echo ready; while :; do sleep 0.01; done) & wait";
         let (mut running, _) = started(polite).await;
         end(&mut running.child, Duration::from_secs(30)).await;
         let mut text = String::new();
         running.output.rest(&mut |line| text.push_str(line.text)).await;
-        // (The shell also says on stderr what it saw of the signal.)
+        // The shell also reports the signal on stderr.
         assert!(text.contains("orderly"), "{text}");
-        // This one does not listen.
+        // This one ignores TERM.
         let deaf = "(trap '' TERM; sh -c 'echo $PPID'; while :; do sleep 0.01; done) & wait";
         let (mut running, text) = started(deaf).await;
         let member: u32 = text.trim().parse().unwrap();

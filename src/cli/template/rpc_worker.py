@@ -8,7 +8,7 @@ import json
 import os
 import traceback
 
-# The protocol has stdout for itself: whatever else prints, prints to the log.
+# Only the protocol may use stdout: all other output goes to the log.
 out = os.fdopen(os.dup(1), "wb", buffering=1 << 16)
 os.dup2(2, 1)
 
@@ -42,7 +42,7 @@ def main():
     while chunk := os.read(0, 1 << 20):  # the end of stdin is the end of the work
         *lines, rest = (rest + chunk).split(b"\n")
         for message in map(json.loads, lines):
-            # One job after the other: a "cancel" comes too late to matter, and Windlass kills who hangs.
+            # Jobs run one after another: a "cancel" is read too late to matter, and Windlass kills a worker that hangs.
             if message["method"] == "perform":
                 out.write(answer(message))
         out.flush()  # once for all that had come

@@ -1,4 +1,4 @@
-//! Handlers in this process, by name.
+//! Handlers that run in this process, by name.
 
 pub mod registry;
 pub mod standard;

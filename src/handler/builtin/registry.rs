@@ -1,4 +1,4 @@
-//! The builtins that exist. Whoever builds a daemon of their own from this library adds theirs.
+//! The registry of builtins. Programs that build a daemon from this library add their own.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -23,13 +23,13 @@ impl Builtins {
         builtins
     }
 
-    /// Adds a handler, or puts it in the place of the one that had its name.
+    /// Adds a handler, or replaces the one of this name.
     pub fn register(&mut self, name: impl Into<String>, handler: impl Handler + 'static) -> &mut Self {
         self.handlers.insert(name.into(), Arc::new(handler));
         self
     }
 
-    /// Adds a handler that others hold too.
+    /// Adds a handler that is shared.
     pub fn register_shared(&mut self, name: impl Into<String>, handler: Arc<dyn Handler>) -> &mut Self {
         self.handlers.insert(name.into(), handler);
         self

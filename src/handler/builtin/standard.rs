@@ -26,7 +26,7 @@ pub struct Log {
 }
 
 impl Log {
-    /// A log handler that speaks through this bus.
+    /// Makes a log handler that writes to this bus.
     #[must_use]
     pub fn new(bus: Bus) -> Self {
         Self { bus }

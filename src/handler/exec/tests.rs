@@ -166,7 +166,7 @@ async fn the_environment_names_the_job_and_nothing_of_the_daemon() {
 
 #[tokio::test]
 async fn secrets_and_the_service_managers_variables_are_kept_from_jobs() {
-    // A test cannot set variables of its own process, so it looks at the command's words instead.
+    // A test cannot set variables of its own process, so it inspects the command instead.
     let scene = scene("true");
     let shown = format!("{:?}", command(&scene.spec, &invocation("[]")).unwrap());
     for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED]) {
@@ -246,7 +246,7 @@ async fn output_is_logged_line_by_line_and_the_last_line_is_the_result() {
     assert!(lines(&listeners[0]).is_empty());
 }
 
-/// Begins a run whose script writes `ready` with the number of a process, and waits for that.
+/// Begins a run whose script writes `ready` with a pid, and waits for that.
 async fn ready(scene: &Scene, name: &str) -> (tokio::task::JoinHandle<Outcome>, watch::Sender<Stop>, (u32, u64)) {
     let (outcome, stop) = begin(&Exec::new(scene.spec.clone(), Bus::silent()), invocation("[]"));
     let run = tokio::spawn(outcome);
@@ -255,7 +255,7 @@ async fn ready(scene: &Scene, name: &str) -> (tokio::task::JoinHandle<Outcome>, 
         loop {
             match fs::read_to_string(&path).map(|text| text.trim().parse()) {
                 Ok(Ok(pid)) => break pid,
-                // The script writes the file when it runs; nobody tells of that.
+                // The script writes the file when it runs; no event reports it.
                 _ => tokio::time::sleep(Duration::from_millis(1)).await,
             }
         }

@@ -1,8 +1,8 @@
-//! From an address to a connection that can be spoken through.
+//! Opens connections.
 //!
-//! Finding the name, connecting and agreeing on encryption share one limit, `connect_timeout`. A name with several
-//! addresses is tried at each in turn; every one gets an equal share of the time that is left, so that one that
-//! swallows packets does not stand before one that answers.
+//! Name lookup, connect and the TLS handshake share one limit, `connect_timeout`. If a name has several addresses,
+//! each is tried in turn with an equal share of the remaining time, so that an address that drops packets does not use
+//! up the time of one that works.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,13 +22,13 @@ use super::transport_error::TransportError;
 use crate::config::element::authorities;
 use crate::task::handler_spec::HttpSpec;
 
-/// After how much silence a connection is asked whether anybody is there; how often then, and how many times. A server
-/// that lost its power is so found within two minutes, however long a job may take.
+/// TCP keepalive: the idle time before the first probe, the interval, and the number of probes. A server that lost
+/// power is found within two minutes, however long a job takes.
 const KEEPALIVE_IDLE: Duration = Duration::from_secs(60);
 const KEEPALIVE_EVERY: Duration = Duration::from_secs(15);
 const KEEPALIVE_PROBES: u32 = 4;
 
-/// Trust in whom the system trusts: read when the first job needs it, and shared by all tasks.
+/// The system's trusted certificates: read when the first job needs them, and shared by all tasks.
 #[derive(Clone, Default)]
 pub struct SystemTrust(Arc<OnceCell<TlsConnector>>);
 
@@ -47,13 +47,13 @@ struct Tls {
 }
 
 impl Connector {
-    /// A connector, or why there can be none.
+    /// Makes a connector, or says why that is impossible.
     pub(super) fn new(spec: &HttpSpec, system: SystemTrust) -> Result<Self, String> {
         let url = &spec.url;
         let tls = |name| Tls {
             name,
             ca: spec.ca_file.clone(),
-            // Those of a file are this task's alone.
+            // The certificates of a file belong to this task alone.
             connector: if spec.ca_file.is_some() { SystemTrust::default() } else { system },
         };
         let tls = if url.tls {
@@ -65,11 +65,11 @@ impl Connector {
         Ok(Self { host: url.host.clone(), port: url.port, timeout: spec.connect_timeout, tls })
     }
 
-    /// Opens a connection; the socket below it, to look at.
+    /// Opens a connection. Also returns the socket below it, for checks.
     pub(super) async fn connect(&self) -> Result<(Transport, Socket), TransportError> {
         let deadline = Instant::now() + self.timeout;
         let stream = self.tcp(deadline).await?;
-        // Small messages go at once. A connection works without these too.
+        // Sends small messages at once. A connection also works without these options.
         let _ = stream.set_nodelay(true);
         let _ = keep_alive(&stream);
         let socket = Socket::new(stream);
@@ -109,7 +109,7 @@ fn keep_alive(stream: &TcpStream) -> rustix::io::Result<()> {
     sockopt::set_tcp_keepcnt(stream, KEEPALIVE_PROBES)
 }
 
-/// Reads the certificates to trust, off the runtime's own threads: the system's are many files.
+/// Reads the trusted certificates on a blocking thread, because the system's are many files.
 async fn trust(ca: Option<PathBuf>) -> Result<TlsConnector, TransportError> {
     let read = tokio::task::spawn_blocking(move || authorities::load(ca.as_deref())).await;
     let roots = match read {

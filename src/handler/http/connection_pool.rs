@@ -1,16 +1,17 @@
 //! The connections of one task, kept for the next job.
 //!
-//! There are at most as many as the task allows, and each job has one for itself: who finds all taken waits, in the
-//! order of asking. One that is given back after a whole answer serves the next job, for a moment: servers close idle
-//! connections too, and a request that crosses such an end on its way is lost without a word. So an idle connection is
-//! given up before any usual server would do so, and looked at before it is used again.
+//! There are at most as many connections as the task allows, and each job has one for itself. A job that finds none
+//! free waits; jobs are served in order of arrival. A connection that is returned after a complete response serves the
+//! next job if it is reused soon. Servers close idle connections too, and a request sent at that moment is lost
+//! without a notice. An idle connection is therefore closed earlier than common servers would close it, and checked
+//! before it is used again.
 //!
 //! ## What is sent twice
 //!
-//! A request is put on another connection only if none of it was ever handed to this one: the library gives it back
-//! unbegun, which it does when the connection turned out to be closed before. As soon as its first byte may have left,
-//! the server may have done the job, and the failure says so. A fresh connection that is closed at once is a failure
-//! too: there is no reason why the next should fare better.
+//! A request is sent on another connection only if no byte of it was sent on the first: the library returns it unsent
+//! when the connection turned out to be closed. Once its first byte may have been sent, the server may have done the
+//! job, and the failure says so. A fresh connection that is closed at once is a failure too, because the next
+//! connection would probably not do better.
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
@@ -30,9 +31,9 @@ use super::request::RequestBody;
 use super::transport::{Socket, Transport};
 use super::transport_error::{TransportError, deepest};
 
-/// How long a connection is kept that nobody uses. Usual servers close theirs after two seconds or more.
+/// How long an idle connection is kept. Common servers close theirs after two seconds or more.
 const IDLE: Duration = Duration::from_millis(1500);
-/// The largest head of an answer, in bytes.
+/// The largest head of a response, in bytes.
 const HEAD_CAP: usize = 64 * 1024;
 
 type ConnectionDriver = http1::Connection<TokioIo<Transport>, RequestBody>;
@@ -40,32 +41,32 @@ type ConnectionDriver = http1::Connection<TokioIo<Transport>, RequestBody>;
 /// The connections of one task.
 pub(super) struct ConnectionPool {
     connector: Connector,
-    /// One permit for each job that has a connection or is about to open one. Whoever holds one and finds no idle
-    /// connection may so open another: those of others are taken, and there are fewer than allowed.
+    /// One permit for each job that has a connection or is about to open one. A job with a permit that finds no idle
+    /// connection may open one, because the number of connections in use is below the limit.
     slots: Semaphore,
     idle: Mutex<IdleConnections>,
 }
 
 #[derive(Default)]
 struct IdleConnections {
-    /// The one that was used last is at the end, and is taken first.
+    /// The connection that was used last is at the end, and is taken first.
     connections: Vec<(PooledConnection, Instant)>,
-    /// Does somebody see to it that old ones are closed?
+    /// Is the task that closes old connections running?
     watched: bool,
 }
 
-/// A connection of a job. Dropped, it is closed at once, whatever was going on.
+/// A job's connection. Dropping it closes the connection at once.
 pub(super) struct ConnectionLease<'p> {
     pool: &'p Arc<ConnectionPool>,
     connection: PooledConnection,
-    /// The last field: a connection is idle or closed before another job may take its place.
+    /// The last field, so that the connection is idle or closed before another job gets the permit.
     _slot: SemaphorePermit<'p>,
 }
 
 /// A connection.
 struct PooledConnection {
     sender: SendRequest<RequestBody>,
-    /// The half that reads and writes; none when the connection has ended.
+    /// Reads and writes; `None` when the connection has ended.
     driver: Option<Box<ConnectionDriver>>,
     socket: Socket,
 }
@@ -75,12 +76,12 @@ impl ConnectionPool {
         Arc::new(Self { connector, slots: Semaphore::new(connections), idle: Mutex::default() })
     }
 
-    /// Waits until one of the connections is free; nothing is sent before.
+    /// Waits for a permit. Nothing is sent before.
     pub(super) async fn acquire(&self) -> Result<SemaphorePermit<'_>, TransportError> {
         self.slots.acquire().await.map_err(|_| TransportError::Connect("there is no pool any more".to_owned()))
     }
 
-    /// Sends a request, whose turn it is, and waits for the head of the answer.
+    /// Sends a request with a permit, and waits for the head of the response.
     pub(super) async fn send<'p>(
         self: &'p Arc<Self>,
         slot: SemaphorePermit<'p>,
@@ -122,7 +123,7 @@ impl ConnectionPool {
         }
     }
 
-    /// Closes what has been idle for too long; when there will be more to close, if ever.
+    /// Closes connections that were idle for too long. Returns when the next one is due, if there is any.
     fn prune(&self) -> Option<Instant> {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.connections.retain(|(_, since)| since.elapsed() < IDLE);
@@ -145,7 +146,7 @@ async fn close_old(pool: Weak<ConnectionPool>) {
 }
 
 impl ConnectionLease<'_> {
-    /// The next piece of an answer's body.
+    /// The next piece of a response's body.
     pub(super) async fn frame(
         &mut self,
         body: &mut Incoming,
@@ -153,13 +154,13 @@ impl ConnectionLease<'_> {
         self.connection.drive(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await
     }
 
-    /// Keeps the connection for the next job; to be called when the answer was read to its end.
+    /// Returns the connection to the pool. Called when the response was read to its end.
     pub(super) async fn keep(self) {
         let Self { pool, mut connection, _slot } = self;
         if connection.is_ready().await {
             pool.give_back(connection);
         } else {
-            // Before another job may take its place.
+            // Dropped before the permit.
             drop(connection);
         }
     }
@@ -170,7 +171,7 @@ impl PooledConnection {
         let (stream, socket) = connector.connect().await?;
         let (sender, driver) = http1::Builder::new()
             .max_buf_size(HEAD_CAP)
-            // At most 100 headers, as the library has it: any other number costs an allocation for each answer.
+            // At most 100 headers, the default of the library: any other number costs an allocation for each response.
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| TransportError::Connect(deepest(&error)))?;
@@ -185,20 +186,20 @@ impl PooledConnection {
         self.drive(response).await.map_err(Box::new)
     }
 
-    /// Can it take another request? An end that the server announced is carried out here.
+    /// Can it take another request? Also handles a close that the server announced.
     async fn is_ready(&mut self) -> bool {
         self.drive(std::future::ready(())).await;
         self.driver.is_some() && self.sender.is_ready()
     }
 
-    /// Awaits something that the connection brings about, and works for the connection meanwhile.
+    /// Polls `work` and the connection together until `work` is done.
     async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
         let mut work = pin!(work);
         poll_fn(|cx| {
             if let Some(driver) = &mut self.driver
                 && Pin::new(&mut **driver).poll(cx).is_ready()
             {
-                // Whoever waits for it is told so by its end; what had gone wrong was told before.
+                // Pending requests get the error from the library; earlier errors were reported before.
                 self.driver = None;
             }
             work.as_mut().poll(cx)

@@ -16,7 +16,7 @@ use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
 use crate::job::{Failure, Outcome};
 use crate::task::handler_spec::{HttpSpec, Later};
 
-/// How long the body of an answer is waited for that decided already by its status.
+/// How long to wait for the body of a response whose status already decided the outcome.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The handler of a task with `http = "..."`.
@@ -34,10 +34,10 @@ struct HttpClient {
 }
 
 impl Http {
-    /// A handler as `[run]` says it.
+    /// Makes the handler that `[run]` describes.
     ///
     /// # Errors
-    /// Says what it lacks: a secret that could not be had when the task was loaded.
+    /// Says what is missing: a secret that could not be read when the task was loaded.
     pub fn new(spec: &HttpSpec, system: SystemTrust, clock: Arc<dyn Clock>) -> Result<Self, String> {
         Ok(Self(Arc::new(HttpClient {
             template: RequestTemplate::new(spec)?,
@@ -55,7 +55,7 @@ impl Handler for Http {
         let client = Arc::clone(&self.0);
         let late = job.task.timeout.map(|timeout| Instant::now() + timeout);
         Begun::Running(Box::pin(async move {
-            // A run whose request is not on its way ends as soon as it should.
+            // A run whose request has not been sent ends as soon as it is asked to.
             let slot = tokio::select! {
                 biased;
                 _ = stopped(&mut stop, Stop::No) => return Outcome::Interrupted,
@@ -70,8 +70,8 @@ impl Handler for Http {
     }
 }
 
-/// Waits until the answer is not worth waiting for: at the last moment, because an answer that comes within the grace
-/// spares a second run; but at once where the run took too long, because then its answer does not count.
+/// Waits until a response no longer counts. After TERM that is the end of the grace, because a response within the
+/// grace saves a second run. After a timeout it is at once, because the response no longer counts.
 async fn given_up(stop: &mut watch::Receiver<Stop>, late: Option<Instant>) {
     let asked = stopped(stop, Stop::No).await;
     if asked == Stop::Terminate && late.is_none_or(|late| Instant::now() < late) {
@@ -95,7 +95,8 @@ impl HttpClient {
         let meaning = judge(head.status, &head.headers, job.identity.later, self.later, self.now_s());
         let mut kept = Vec::new();
         if meaning == StatusMeaning::Done {
-            // Done is what was told to its end: what broke off may have broken off in the middle of the work.
+            // Only a complete response means done. A response that broke off may have broken off in the middle of the
+            // work.
             let keep = if self.keep_body { RESULT_CAP } else { 0 };
             match response::read(&mut lease, &mut body, keep, &mut kept).await {
                 BodyEnd::Whole => lease.keep().await,

@@ -1,20 +1,20 @@
 //! A request to an HTTP server for each job.
 //!
-//! The job is the body, one JSON object as `exec` gets it on stdin; its identity stands in headers too. How it ended
-//! is read from the status alone:
+//! The job is the body, the same JSON object that `exec` writes to stdin. Its identity is also in headers. The status
+//! alone decides the outcome:
 //!
 //! | status | outcome |
 //! |---|---|
 //! | 2xx | success, once the answer is complete |
-//! | 429, 503 | later, a bounded number of times; when, says `retry-after` |
+//! | 429, 503 | later, a bounded number of times, after the wait in `retry-after` |
 //! | any other | failure, with the beginning of the body as backtrace |
 //! | none: no connection, no HTTP, cut short | failure |
 //!
-//! A stopped run drops its connection at once and is interrupted: the server cannot be told, and may do the job to its
-//! end. A request is sent again only if it provably never left: see `pool`.
+//! A stopped run drops its connection at once and is interrupted. The server cannot be told, and may finish the job. A
+//! request is sent again only if it provably was not sent: see `connection_pool`.
 //!
-//! One run holds one connection and drives it itself, so that nothing of it goes on when the run is dropped. Neither
-//! redirects nor proxies of the environment are followed: a job goes where its task says.
+//! Each run holds one connection and drives it itself, so that nothing continues when the run is dropped. Redirects
+//! and proxies from the environment are not followed: a job goes where its task says.
 
 mod connect;
 mod connection_pool;

@@ -1,4 +1,4 @@
-//! Requests: what is the same for all jobs of a task is made once.
+//! Requests: the parts that are equal for all jobs of a task are made once.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -23,7 +23,7 @@ const SIGNATURE: HeaderName = HeaderName::from_static("windlass-signature");
 /// How many headers are added for each job.
 const OF_JOB: usize = 6;
 
-/// What all requests of a task have in common.
+/// The parts that all requests of a task share.
 pub(super) struct RequestTemplate {
     method: Method,
     uri: Uri,
@@ -32,7 +32,7 @@ pub(super) struct RequestTemplate {
 }
 
 impl RequestTemplate {
-    /// A template, or why there can be none.
+    /// Makes a template, or says why that is impossible.
     pub(super) fn new(spec: &HttpSpec) -> Result<Self, String> {
         let mut headers = HeaderMap::with_capacity(spec.headers.len() + 3 + OF_JOB);
         let value = |text: &str| HeaderValue::try_from(text).map_err(|_| "a header has an impossible value".to_owned());
@@ -82,7 +82,7 @@ impl RequestTemplate {
     }
 }
 
-/// Has a request of this method a body? Of those that have none, no server expects one.
+/// Do requests of this method have a body? Servers expect none for the others.
 fn has_body(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::DELETE)
 }
@@ -94,8 +94,8 @@ fn known(secret: &Secret) -> Result<&str, String> {
     }
 }
 
-/// A name as a header's value. Strangers' queues may be called anything: what is not printable ASCII is written as in
-/// addresses, and `%` with it.
+/// A name as the value of a header. Queues of other programs may have any name: bytes that are not printable ASCII are
+/// percent-encoded, and so is `%`.
 fn text(name: &str) -> HeaderValue {
     let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'%';
     if name.bytes().all(plain)
@@ -114,7 +114,7 @@ fn text(name: &str) -> HeaderValue {
     HeaderValue::try_from(written).expect("printable ASCII must be a header's value")
 }
 
-/// A body that is there as a whole, or none.
+/// A body in one piece, or none.
 pub(super) struct RequestBody(Option<Bytes>);
 
 impl Body for RequestBody {

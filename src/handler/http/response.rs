@@ -1,4 +1,4 @@
-//! Answers: what a status means, and how much of a body is read.
+//! Responses: what a status means, and how much of a body is read.
 
 use std::time::Duration;
 
@@ -14,25 +14,26 @@ use crate::task::handler_spec::Later;
 pub(super) const RESULT_CAP: usize = 64 * 1024;
 /// How much of a body is kept to explain a failure.
 pub(super) const FAILURE_CAP: usize = 4 * 1024;
-/// How many lines of it.
+/// How many lines of such a body are kept.
 const MOST_LINES: usize = 32;
-/// How much of a body is read at all, so that its connection can serve the next job; of a longer one it is closed.
+/// How much of a body is read, so that its connection can serve the next job. The connection of a longer body is
+/// closed.
 const READ_CAP: usize = 128 * 1024;
-/// How much of a redirect's target is told.
+/// How much of a redirect's target a message shows.
 const TARGET_CAP: usize = 200;
 
 /// What a status means.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum StatusMeaning {
-    /// The job is done, if the answer is whole.
+    /// The job is done, if the response is complete.
     Done,
-    /// Not now; when then.
+    /// The job should run again after this delay.
     Later(Duration),
-    /// No; why.
+    /// The job failed, with this message.
     Failed(String),
 }
 
-/// Judges an answer by its head. `earlier` says how often the job was put off before.
+/// The meaning of a response by its status and headers. `earlier` is how often the job was put off before.
 pub(super) fn judge(status: StatusCode, headers: &HeaderMap, earlier: u32, later: Later, now_s: i64) -> StatusMeaning {
     let code = status.as_u16();
     match code {
@@ -59,11 +60,11 @@ pub(super) fn judge(status: StatusCode, headers: &HeaderMap, earlier: u32, later
 
 /// How the reading of a body ended.
 pub(super) enum BodyEnd {
-    /// At its own end.
+    /// The whole body was read.
     Whole,
-    /// It is longer than we read.
+    /// The body is longer than we read.
     Long,
-    /// The connection broke before.
+    /// The connection broke before the end.
     Broken(hyper::Error),
 }
 
@@ -92,7 +93,7 @@ pub(super) async fn read(
     BodyEnd::Whole
 }
 
-/// Bytes as text; what was cut in the middle of a letter ends before it.
+/// Bytes as text. A character that was cut in the middle is dropped.
 pub(super) fn text(mut bytes: Vec<u8>) -> String {
     if let Err(error) = std::str::from_utf8(&bytes)
         && error.error_len().is_none()

@@ -1,22 +1,22 @@
-//! `retry-after`: how long a server wants to be left alone.
+//! `retry-after`: how long a server asks us to wait.
 
 use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime};
 use hyper::http::{HeaderMap, header};
 
-/// The shortest wait that a server may ask for: less would be a loop.
+/// The shortest wait, so that a server cannot cause a busy loop.
 pub(super) const MIN_WAIT: Duration = Duration::from_secs(1);
-/// The longest; a server that asks for more is asked again after this.
+/// The longest wait. A server that asks for more is asked again after this.
 pub(super) const MAX_WAIT: Duration = Duration::from_secs(24 * 3600);
 
-/// The wait an answer asks for, in seconds or until a date; `None` if it asks for none that can be understood.
+/// The wait that a response asks for, in seconds or until a date; `None` if there is none that can be read.
 ///
-/// A date counts from the answer's own `date`, for clocks differ; without one, from ours.
+/// A date counts from the `date` of the response, because clocks differ; without that, from our clock.
 pub(super) fn read(headers: &HeaderMap, now_s: i64) -> Option<Duration> {
     let text = headers.get(header::RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = if !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit()) {
-        // More digits than fit are a long time too.
+        // A number that does not fit is a long wait too.
         text.parse().unwrap_or(u64::MAX)
     } else {
         let until = date(text)?;
@@ -26,7 +26,7 @@ pub(super) fn read(headers: &HeaderMap, now_s: i64) -> Option<Duration> {
     Some(Duration::from_secs(seconds).clamp(MIN_WAIT, MAX_WAIT))
 }
 
-/// A date in one of the three forms that HTTP has known, in Unix seconds.
+/// A date in one of the three formats of HTTP, in Unix seconds.
 fn date(text: &str) -> Option<i64> {
     let text = text.trim();
     if let Ok(found) = DateTime::parse_from_rfc2822(text) {

@@ -1,4 +1,4 @@
-//! Signatures: a server can tell our requests from others', and new ones from those that somebody recorded.
+//! Signatures: a server can tell our requests from forged ones, and new requests from replayed ones.
 //!
 //! `windlass-signature: t=<unix seconds>,v1=<hex>`, where the hexadecimal digits are the HMAC-SHA256 of `<t>.<body>`
 //! under the shared secret.

@@ -1,4 +1,4 @@
-//! Jobs against a server of their own, which does all that servers do.
+//! Jobs against a test server, which does everything that servers do.
 
 mod answers;
 mod connections;
@@ -21,7 +21,7 @@ use crate::job::{Failure, Outcome};
 use crate::task::handler_spec::{HttpSpec, Later};
 use crate::task::http_url::HttpUrl;
 
-/// More than anything here takes, on any machine.
+/// More than any test takes, on any machine.
 const PATIENCE: Duration = Duration::from_secs(20);
 const NOW_S: i64 = 1_795_490_778;
 

@@ -1,4 +1,4 @@
-//! What bytes go through: a TCP connection, encrypted or not.
+//! The transport of a connection: TCP, encrypted or not.
 
 use std::io;
 use std::pin::Pin;
@@ -10,8 +10,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 
-/// A TCP connection that two hold: who speaks through it, and who looks whether it is still there. Only one of them
-/// has anything to do at a time, so nobody ever waits for the lock.
+/// A TCP connection with two holders: one speaks through it, the other checks whether it is still open. They never act
+/// at the same time, so the lock is never contended.
 #[derive(Debug, Clone)]
 pub(super) struct Socket(Arc<Mutex<TcpStream>>);
 
@@ -20,8 +20,8 @@ impl Socket {
         Self(Arc::new(Mutex::new(stream)))
     }
 
-    /// Has the other side said nothing since the last answer? An end of the connection is such a word, and so is an
-    /// answer that nobody asked for. Asks the kernel itself: the runtime may not have heard of it yet.
+    /// Has the server sent nothing since the last response? A close counts as data, and so does a response without a
+    /// request. Asks the kernel, because the runtime may not know of it yet.
     pub(super) fn is_silent(&self) -> bool {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let mut byte = [0_u8; 1];

@@ -1,4 +1,4 @@
-//! Why there was no answer.
+//! Why there was no response.
 
 use std::error::Error as _;
 use std::io;
@@ -9,44 +9,44 @@ use tokio_rustls::rustls::{self, CertificateError};
 
 use crate::job::Failure;
 
-/// Why there was no answer to a request. The words go on after the server's name and a colon.
+/// Why a request got no response. The text follows the server's name and a colon.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TransportError {
-    /// No connection: nobody was asked to do anything.
+    /// There was no connection; nothing was sent.
     #[error("{0}")]
     Connect(String),
-    /// No encryption that could be trusted: nobody was asked to do anything.
+    /// There was no trusted encryption; nothing was sent.
     #[error("{0}")]
     Tls(String),
-    /// The server went away before the request left.
+    /// The server closed the connection before the request was sent.
     #[error("the connection was closed before the request was sent: {0}")]
     Unsent(String),
-    /// The connection broke after the request had left.
+    /// The connection broke after the request was sent.
     #[error("{0}; the job may have been done")]
     Lost(String),
-    /// What came back is no HTTP/1.1; the request had left.
+    /// The response is not HTTP/1.1; the request was sent.
     #[error("{0}; the job may have been done")]
     Protocol(String),
 }
 
 impl TransportError {
-    /// A name that no resolver knows.
+    /// No resolver knows the name.
     pub(super) fn unknown_host(host: &str, error: &io::Error) -> Self {
         Self::Connect(format!("the address of {host} cannot be found: {error}"))
     }
 
-    /// Nothing within the time that there is.
+    /// The limit passed before there was a connection.
     pub(super) fn too_late(limit: Duration) -> Self {
         Self::Connect(format!("no connection within {} (connect_timeout)", format_duration(limit)))
     }
 
-    /// A greeting that came to no end.
+    /// The limit passed during the TLS handshake.
     pub(super) fn too_late_for_tls(limit: Duration) -> Self {
         let limit = format_duration(limit);
         Self::Tls(format!("no encrypted connection within {limit} (connect_timeout); does it speak TLS at this port?"))
     }
 
-    /// A greeting that failed.
+    /// The TLS handshake failed.
     pub(super) fn of_tls(error: &io::Error) -> Self {
         let cause = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
         Self::Tls(match cause {
@@ -55,14 +55,14 @@ impl TransportError {
             }
             Some(rustls::Error::InvalidMessage(_)) => "it does not speak TLS at this port".to_owned(),
             Some(other) => format!("no encryption could be agreed on: {other}"),
-            // Servers that speak something else take the greeting for nonsense, and hang up with or without a word.
+            // A server that does not speak TLS closes the connection, with or without an error of its own.
             None => {
                 format!("the connection broke while encryption was agreed on: {error}; does it speak TLS at this port?")
             }
         })
     }
 
-    /// An error of a request that had begun to leave.
+    /// An error after the request began to be sent.
     pub(super) fn of_exchange(error: &hyper::Error) -> Self {
         if error.is_parse() {
             return Self::Protocol(format!("its answer is not HTTP/1.1 as we read it: {error}"));
@@ -73,7 +73,7 @@ impl TransportError {
         Self::Lost(format!("the connection broke before the answer was whole: {}", deepest(error)))
     }
 
-    /// The failure of a job that met it.
+    /// The failure of a job with this error.
     pub(super) fn failure(&self, origin: &str) -> Failure {
         let exception = match self {
             Self::Connect(_) | Self::Unsent(_) => "HttpConnect",
@@ -85,7 +85,7 @@ impl TransportError {
     }
 }
 
-/// The innermost cause, which says most.
+/// The innermost cause, which says the most.
 pub(super) fn deepest(error: &hyper::Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
@@ -98,7 +98,7 @@ pub(super) fn deepest(error: &hyper::Error) -> String {
 
 fn certificate_fault(fault: &CertificateError) -> String {
     match fault {
-        // The second: somebody of the same name as whom we trust.
+        // The second means that the signer has the same name as an authority that we trust.
         CertificateError::UnknownIssuer | CertificateError::BadSignature => {
             "nobody we trust has signed it: name its authority, ca_file = \"ca.pem\"".to_owned()
         }

@@ -98,7 +98,7 @@ fn unfit_values_are_told_by_name() {
     for bad in ["", "{}", "[1", "nope", "[1] 2", "[\"\n\"]"] {
         assert_eq!(one(arg(0, &[]), bad), Err(ArgvError::Args), "{bad:?}");
     }
-    // Arguments that no placeholder asks for are nobody's business here.
+    // Arguments that no placeholder uses do not matter.
     assert!(render(vec![vec![text("x")]], "nope").is_ok());
     let strange = Values { args: b"[]", id: "a\0b", queue: "-q" };
     for piece in [Piece::JobId, Piece::JobQueue] {
@@ -116,7 +116,7 @@ fn a_value_cannot_become_an_option() {
         vec![program(), vec![arg(2, &[]), arg(0, &[])]],
         // A value cannot end the options either.
         vec![program(), vec![arg(1, &[])], vec![arg(0, &[])]],
-        // And what comes later does not help.
+        // Later items do not help.
         vec![program(), vec![arg(0, &[])], vec![text("--")]],
     ] {
         let error = render(items, dash).unwrap_err();

@@ -1,8 +1,9 @@
-//! A child's life: it waits for its turn, starts, says that it is ready, serves, and ends.
+//! The task of one child: it waits until the child may start, starts the process, waits for `ready`, serves jobs, and
+//! ends the process.
 //!
-//! However it ends, when its jobs are told nothing of its process group is left. Jobs that it held and did not answer
-//! are told apart: who was asked to end was interrupted, the others crashed with it, and those of which it has not seen
-//! a byte go to another child as if nothing had been.
+//! Nothing of the process group is left when the jobs of an ended child learn their outcomes. A job that was asked to
+//! end is interrupted. Other jobs that the child held crashed with it. Jobs whose requests the child has not seen a
+//! byte of go to another child unchanged.
 
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -20,10 +21,10 @@ use crate::job::{Failure, Outcome, told};
 use crate::process::confine::is_shim_error;
 use crate::process::{Command, Duplex, SpawnError, mark, signal::status_text, spawn_retry};
 
-/// How long others of its group may outlive a child that ended as it was asked to.
+/// How long the rest of the process group may outlive a child that ended as asked.
 const GROUP_GRACE: Duration = Duration::from_secs(5);
 
-/// A place in the fleet, given back whatever happens.
+/// The place of a child in its pool. Dropping it frees the place in every case.
 struct PoolSlot {
     pool: Arc<ChildPool>,
     number: u64,
@@ -50,12 +51,12 @@ impl Drop for PoolSlot {
     }
 }
 
-/// Starts a child's life on a runtime.
+/// Starts the task of a child on a runtime.
 pub(super) fn begin(pool: Arc<ChildPool>, params: ChildParams, runtime: &Handle) {
     runtime.spawn(run_child(pool, params));
 }
 
-/// Lives.
+/// Runs one child from its start to its end.
 async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
     let ChildParams { number, notify, instance, not_before } = params;
     let slot = PoolSlot { pool: Arc::clone(&pool), number, left: false };
@@ -100,7 +101,7 @@ async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
     slot.leave(unseen, child_end);
 }
 
-/// Tells the jobs of a child that is gone how they ended.
+/// Completes the jobs of an ended child.
 fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) -> (Vec<PerformRequest>, ChildEnd) {
     let EndedChild { status, tail, unanswered, unseen, proven } = ended_child;
     let ended = match status {
@@ -109,7 +110,7 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
     };
     let crashed = unanswered.iter().filter(|(_, stopped)| !stopped).count();
     let (exception, error) = match &end {
-        SessionEnd::Kill => ("Crash", format!("child {pid} was killed, for another job that it held had to end")),
+        SessionEnd::Kill => ("Crash", format!("child {pid} was killed because another job that it held had to end")),
         SessionEnd::Broken(what) => ("ProtocolError", format!("child {pid} broke the protocol: {what}")),
         SessionEnd::Leave | SessionEnd::Exited | SessionEnd::Late => {
             ("Crash", format!("child {pid} {ended} while it held {crashed} jobs"))
@@ -143,7 +144,7 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
     (unseen, child_end)
 }
 
-/// Why a child did not get ready.
+/// The failure of a child that did not become ready.
 async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> Failure {
     let limit = humantime::format_duration(pool.spec.start_timeout);
     let EndedChild { status, mut tail, .. } = session.end_and_reap(&pool.spec.later, Duration::ZERO, true).await;

@@ -7,7 +7,7 @@ use crate::event::{Bus, Event, Kind};
 use crate::job::TaskName;
 use crate::process::{OutputLine, Tail};
 
-/// What a child writes to stderr: told as it comes, and the last of it kept.
+/// A child's stderr: each line is emitted as an event, and the last lines are kept.
 pub(super) struct ChildStderr {
     pub(super) tail: Tail,
     pub(super) bus: Bus,
@@ -27,7 +27,7 @@ impl ChildStderr {
 
 pub(super) async fn readable(output: Option<&Receiver>) {
     match output {
-        // An error shows again at the read, which then ends this pipe.
+        // An error shows again at the read, which then closes this pipe.
         Some(output) => drop(output.readable().await),
         None => std::future::pending().await,
     }

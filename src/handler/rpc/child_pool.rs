@@ -1,14 +1,14 @@
-//! The children of a task: who is there, who holds how many jobs, and which jobs wait.
+//! The children of a task: which exist, how many jobs each holds, and which jobs wait.
 //!
-//! A job goes to the child with the most free places; a further child is started when a job comes and none is idle, up
-//! to `processes`. A child that is to be replaced gets nothing more and counts until it is gone, so that there are
-//! never more than that.
+//! A job goes to the child with the most free places. The pool starts another child when a job arrives and no child is
+//! idle, up to `processes`. A child that is being replaced gets no more jobs, and counts until it is gone, so the
+//! number of children never exceeds `processes`.
 //!
-//! Where children hold several jobs, one that was cut off before gets a child for itself: if it was its doing, others do
-//! not pay for it again, and if it was not, it gets through.
+//! Where children hold several jobs, a job that was cut off before gets a child for itself. If the job caused the
+//! crash, no other job is cut off with it again. If it did not, it now runs undisturbed.
 //!
-//! A start that comes to nothing fails the jobs that wait for it, and delays the next one. All state is behind one lock,
-//! taken once for a job that comes and once for each batch of answers, and never held across an await.
+//! A failed start fails the jobs that wait for it, and delays the next start. One lock guards all state. It is taken
+//! once for each new job and once for each batch of responses, and never held across an await.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -22,12 +22,12 @@ use crate::handler::contract::{Done, Invocation, Stop};
 use crate::job::{Failure, Outcome, TaskName};
 use crate::task::handler_spec::RpcSpec;
 
-/// How a child's life ended, as far as the next one's start is concerned.
+/// How a child ended. The start of the next child depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ChildEnd {
     /// As it was asked to.
     Asked,
-    /// In any other way: the next one waits.
+    /// In any other way: the next start is delayed.
     Unasked,
 }
 
@@ -37,10 +37,10 @@ pub(super) struct ChildPool {
     pub(super) spec: RpcSpec,
     pub(super) task: TaskName,
     pub(super) bus: Bus,
-    /// Starts a child's life on a runtime.
+    /// Starts the task of a child on a runtime.
     begin: fn(Arc<Self>, ChildParams, &Handle),
     state: Mutex<PoolState>,
-    /// Rung when a child is gone.
+    /// Notified when a child is gone.
     gone: Notify,
 }
 
@@ -50,11 +50,11 @@ impl ChildPool {
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {
-        // Whoever panicked under it left nothing half done: every change is a few assignments.
+        // A panic under the lock leaves a whole state, because every change is a few assignments.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A job comes; the number by which it can be stopped. Children are started on the runtime.
+    /// Takes a job and returns the number by which it can be stopped. Children are started on the runtime.
     pub(super) fn perform(self: &Arc<Self>, job: Invocation, done: Done, runtime: &Handle) -> u64 {
         let mut state = self.lock();
         state.belong_to(&job.instance);
@@ -72,12 +72,12 @@ impl ChildPool {
         run_id
     }
 
-    /// Must this job be alone in its child?
+    /// Must this job have a child for itself?
     fn is_suspect(&self, job: &Invocation) -> bool {
         self.spec.depth > 1 && job.identity.redelivered > 0
     }
 
-    /// A job should end. One that still waits ends here.
+    /// Asks a job to end. A job that still waits ends here.
     pub(super) fn urge(&self, run_id: u64, stop: Stop) {
         let mut state = self.lock();
         let PoolState { waiting, suspects, children, .. } = &mut *state;
@@ -95,7 +95,7 @@ impl ChildPool {
         }
     }
 
-    /// Keeps no child any more that has nothing to do. By `end`, if that is given, none should be left.
+    /// Lets idle children go from now on. With `end`, no child should be left after it.
     pub(super) fn close(&self, end: Option<Instant>) {
         let mut state = self.lock();
         state.closing = Some(end.or(state.closing.flatten()));
@@ -109,7 +109,7 @@ impl ChildPool {
         loop {
             let gone = self.gone.notified();
             tokio::pin!(gone);
-            // Before the look, so that nobody goes unseen in between.
+            // Registered before the check, so that no notification is missed in between.
             gone.as_mut().enable();
             if self.lock().children.is_empty() {
                 return;
@@ -118,12 +118,12 @@ impl ChildPool {
         }
     }
 
-    /// When the last child must be gone, if that is said.
+    /// When the last child must be gone, if a time is set.
     pub(super) fn deadline(&self) -> Option<Instant> {
         self.lock().closing.flatten()
     }
 
-    /// A child is ready for so many jobs.
+    /// Marks a child as ready for `depth` jobs.
     pub(super) fn ready(&self, number: u64, depth: usize) {
         let mut state = self.lock();
         if let Some(child) = state.child(number) {
@@ -135,7 +135,7 @@ impl ChildPool {
         state.distribute(&self.spec);
     }
 
-    /// Is a child that is not yet ready not wanted any more?
+    /// Is a child that is not ready yet no longer wanted?
     pub(super) fn is_unwanted(&self, number: u64) -> bool {
         let mut state = self.lock();
         let idle = state.waiting.is_empty() && state.suspects.is_empty();
@@ -143,8 +143,8 @@ impl ChildPool {
         state.child(number).is_none_or(|child| child.phase == ChildPhase::Leaving) || (closing && idle)
     }
 
-    /// A child has answered so many jobs, and takes what there is for it. False when it should go: it holds nothing,
-    /// and nothing more will come.
+    /// Records that a child answered `answered` jobs, and takes its orders. Returns false when the child should go: it
+    /// holds no job and gets no more.
     pub(super) fn report(&self, number: u64, answered: usize, orders: &mut ChildOrders) -> bool {
         let mut state = self.lock();
         let mut proven = false;
@@ -175,7 +175,7 @@ impl ChildPool {
         self.lock().children.iter().filter(|child| child.phase == ChildPhase::Ready).map(|child| child.held).sum()
     }
 
-    /// A child gets nothing more.
+    /// Gives a child no more jobs.
     pub(super) fn retire(&self, number: u64) {
         if let Some(child) = self.lock().child(number) {
             child.phase = ChildPhase::Leaving;
@@ -183,7 +183,7 @@ impl ChildPool {
         }
     }
 
-    /// A child is gone. What it was given and never saw goes to others.
+    /// Removes a child that has ended. Jobs that it was given and never saw go to others.
     pub(super) fn child_ended(self: &Arc<Self>, number: u64, unseen: Vec<PerformRequest>, child_end: ChildEnd) {
         let mut state = self.lock();
         let orders = state.remove(number);
@@ -198,7 +198,7 @@ impl ChildPool {
         self.gone.notify_waiters();
     }
 
-    /// A child came to nothing before it was ready. Unless others may serve them, those that wait fail with it.
+    /// Removes a child whose start failed. The waiting jobs fail with it, unless another child may serve them.
     pub(super) fn failed_start(self: &Arc<Self>, number: u64, failure: &Failure) {
         let mut state = self.lock();
         state.remove(number);
@@ -215,10 +215,12 @@ impl ChildPool {
         drop(state);
         self.gone.notify_waiters();
         let (error, wait) = (&failure.error, humantime::format_duration(delay));
-        self.warn(format!("{error}; {failed} jobs that waited for it fail, and the next start is not before {wait}"));
+        self.warn(format!(
+            "{error}; {failed} jobs that waited for it fail; the next start is in {wait} at the earliest"
+        ));
     }
 
-    /// A child's task was dropped with all that it held: its runtime goes down.
+    /// Removes a child whose task was dropped with all its jobs, because its runtime shut down.
     pub(super) fn child_lost(&self, number: u64) {
         self.lock().remove(number);
         self.gone.notify_waiters();
@@ -228,7 +230,7 @@ impl ChildPool {
         self.bus.emit(Event::Warning { text });
     }
 
-    /// Starts children for jobs that wait, and one more if a job came while `all_busy`.
+    /// Starts children for waiting jobs, and one more if a job arrived while `all_busy`.
     fn start_children(self: &Arc<Self>, state: &mut PoolState, all_busy: bool) {
         loop {
             let starting = state.children.iter().filter(|child| child.phase == ChildPhase::Starting);
@@ -237,7 +239,7 @@ impl ChildPool {
             let wanted = if starting == 0 {
                 queued > 0 || (all_busy && state.closing.is_none())
             } else {
-                // After a failure one at a time.
+                // After a failed start, only one child starts at a time.
                 queued > coming && state.failures == 0
             };
             if !wanted || state.children.len() >= self.spec.processes {

@@ -1,6 +1,6 @@
-//! The handler: how a job's run comes to the fleet, and how it is asked to end.
+//! The handler: passes runs to the child pool, and asks them to end.
 //!
-//! Most runs are kept by the fleet alone. Where plugins stand around one, it is a task that waits for the answer.
+//! The child pool alone keeps most runs. A run with plugins around it is a task that waits for the outcome.
 
 use std::sync::Arc;
 
@@ -34,7 +34,7 @@ impl Drop for Owner {
 }
 
 impl Rpc {
-    /// A handler as `[run]` of this task says it; what children say goes to the bus.
+    /// Makes the handler that `[run]` of this task describes. The output of children goes to the bus.
     #[must_use]
     pub fn new(spec: RpcSpec, task: TaskName, bus: Bus) -> Self {
         Self { owner: Arc::new(Owner(Arc::new(ChildPool::new(spec, task, bus, child::begin)))) }
@@ -70,7 +70,7 @@ impl Keeper for Rpc {
     }
 }
 
-/// A run that the fleet keeps.
+/// A run that the child pool keeps.
 struct KeptRun {
     owner: Arc<Owner>,
     number: u64,
@@ -87,7 +87,7 @@ async fn run(owner: Arc<Owner>, job: Invocation, mut stop: watch::Receiver<Stop>
         return Outcome::Interrupted;
     }
     let (reply, answer) = oneshot::channel();
-    // Whoever does not wait any more needs no answer.
+    // A dropped receiver means that the run is over and needs no outcome.
     let done = Done::new(move |outcome| drop(reply.send(outcome)));
     let run_id = owner.0.perform(job, done, &Handle::current());
     let mut wait = Wait { pool: &owner.0, run_id, answer: Some(answer) };
@@ -104,7 +104,7 @@ async fn run(owner: Arc<Owner>, job: Invocation, mut stop: watch::Receiver<Stop>
     }
 }
 
-/// A run that waits for its answer. One that is forgotten must not go on.
+/// A run that waits for its outcome. Dropping it kills the run.
 struct Wait<'f> {
     pool: &'f ChildPool,
     run_id: u64,

@@ -1,14 +1,14 @@
-//! Children that serve many jobs each, over JSON-RPC 2.0 on their stdin and stdout.
+//! Child processes that serve many jobs each, over JSON-RPC 2.0 on their stdin and stdout.
 //!
 //! ```text
-//!   front ──> fleet ──> child ──> session ──> process
-//!   a job's     who holds   one child's   requests out,
-//!   run         what        life          answers in
+//!   handler ──> child_pool ──> child ────> session ───────> process
+//!   a job's     jobs and       one child's  requests out,
+//!   run         children       task         responses in
 //! ```
 //!
-//! The fleet is what a task's runs and its children share: jobs that wait, and which child holds how many. A child is
-//! one async task, which owns the process and its pipes; it takes all that the fleet has for it at once, writes all
-//! requests together, and reads all answers that are there.
+//! The child pool holds what the runs and the children of a task share: the jobs that wait, and how many jobs each
+//! child holds. One async task owns each child, its process and its pipes. It takes all jobs that the pool has for it
+//! at once, writes all requests together, and reads all responses that have arrived.
 
 mod child;
 mod child_io;

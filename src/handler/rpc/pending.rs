@@ -1,4 +1,4 @@
-//! What a child holds: jobs whose answers have not come.
+//! The jobs that a child holds and has not answered.
 
 use super::pool_state::PerformRequest;
 use super::protocol::Response;
@@ -6,22 +6,23 @@ use crate::handler::contract::Stop;
 use crate::job::{Failure, Outcome};
 use crate::task::handler_spec::Later;
 
-/// A job in the child's hands.
+/// A job that the child holds.
 #[derive(Debug)]
 pub(super) struct PendingJob {
     pub(super) id: u64,
-    /// Where its request begins, in bytes of all that was ever written.
+    /// The offset of its request in the bytes ever written.
     pub(super) begin: u64,
     pub(super) asked: Stop,
     pub(super) request: PerformRequest,
 }
 
 impl PendingJob {
-    /// What an answer means for it.
+    /// The outcome that a response means for this job.
     pub(super) fn outcome(&self, response: Response, later: &Later) -> Outcome {
         match response {
             Response::Result(result) => Outcome::Success { result },
-            // As for a process: who was asked to end and did not finish was cut off, whatever it says.
+            // As with exec: a job that was asked to end and did not succeed was cut off, no matter what its response
+            // says.
             Response::Later(_) | Response::Error(_) if self.asked > Stop::No => Outcome::Interrupted,
             Response::Later(delay) if self.request.job.identity.later < later.limit => {
                 Outcome::Later { delay: delay.unwrap_or(later.delay) }
@@ -36,7 +37,7 @@ impl PendingJob {
     }
 }
 
-/// The jobs that a child holds, each in a place. An id is never used twice, and leads to its place without a search.
+/// The jobs that a child holds, each in a place. An id is never used twice, and gives the place without a search.
 #[derive(Debug, Default)]
 pub(super) struct Pending {
     places: Vec<Option<PendingJob>>,
@@ -50,7 +51,8 @@ impl Pending {
     }
 
     pub(super) fn hold(&mut self, request: PerformRequest, begin: u64) -> &mut PendingJob {
-        // The fleet gives no more than there are places; should it, one more is no harm but for its id.
+        // The child pool never gives more jobs than there are places. If it did, the extra place would only change how
+        // ids are formed.
         let place = self.free.pop().unwrap_or_else(|| {
             self.places.push(None);
             self.places.len() - 1
@@ -71,7 +73,7 @@ impl Pending {
         self.places.iter_mut().flatten()
     }
 
-    /// All of them in the order in which they came.
+    /// All jobs in the order in which they arrived.
     pub(super) fn into_order(self) -> Vec<PendingJob> {
         let mut all: Vec<PendingJob> = self.places.into_iter().flatten().collect();
         all.sort_by_key(|held| held.begin);

@@ -1,4 +1,4 @@
-//! Who is in a fleet, and who gets the next job.
+//! The state of a child pool: its children, its waiting jobs, and which child gets the next job.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -13,13 +13,13 @@ use crate::handler::contract::{Done, Invocation, Stop};
 use crate::job::Outcome;
 use crate::task::handler_spec::RpcSpec;
 
-/// The wait after the first start that came to nothing, and the longest one.
+/// The wait after the first failed start, and the longest wait.
 const BACKOFF: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
 
-/// A job that wants to be performed.
+/// A job that waits for a child, or that a child holds.
 #[derive(Debug)]
 pub(super) struct PerformRequest {
-    /// Its number among all of this fleet.
+    /// Numbers the runs of this pool.
     pub(super) run_id: u64,
     pub(super) job: Invocation,
     pub(super) done: Done,
@@ -31,12 +31,12 @@ impl PerformRequest {
     }
 }
 
-/// What a child finds when it looks for orders.
+/// What the pool hands to a child when the child asks for work.
 #[derive(Debug, Default)]
 pub(super) struct ChildOrders {
     /// Jobs to perform.
     pub(super) requests: Vec<PerformRequest>,
-    /// Jobs that should end; not all of them need be this child's.
+    /// Jobs that should end. Some of them may belong to other children.
     pub(super) stops: Vec<(u64, Stop)>,
 }
 
@@ -45,27 +45,27 @@ pub(super) struct PoolState {
     pub(super) last_run: u64,
     pub(super) numbers: u64,
     pub(super) waiting: VecDeque<PerformRequest>,
-    /// Jobs that were cut off before, where that matters.
+    /// Jobs that were cut off before, kept apart where children hold several jobs.
     pub(super) suspects: VecDeque<PerformRequest>,
     pub(super) children: Vec<PooledChild>,
-    /// Whose children these are.
+    /// The instance that started the children.
     pub(super) instance: Option<Arc<str>>,
-    /// Where they live.
+    /// The runtime that the children run on.
     pub(super) runtime: Option<Handle>,
-    /// How many children in a row came to nothing.
+    /// How many starts failed in a row.
     pub(super) failures: u32,
     pub(super) not_before: Option<Instant>,
-    /// Nobody is kept who has nothing to do, and when the last one must be gone.
+    /// Set once idle children must go: the inner value is when the last child must be gone.
     pub(super) closing: Option<Option<Instant>>,
 }
 
-/// By what a child is known in its fleet.
+/// What the task of a new child is given.
 #[derive(Debug)]
 pub(super) struct ChildParams {
     pub(super) number: u64,
-    /// Rung when there is something for it.
+    /// Notified when there is something for the child.
     pub(super) notify: Arc<Notify>,
-    /// The instance that starts it.
+    /// The instance that starts the child.
     pub(super) instance: Arc<str>,
     /// When it may start.
     pub(super) not_before: Option<Instant>,
@@ -77,13 +77,13 @@ pub(super) struct PooledChild {
     pub(super) phase: ChildPhase,
     /// How many jobs it may hold.
     pub(super) depth: usize,
-    /// How many it holds, or has waiting in its orders.
+    /// How many jobs it holds, including those in its orders.
     pub(super) held: usize,
-    /// How many it was ever given.
+    /// How many jobs it was given in all.
     pub(super) given: u64,
-    /// Has it answered any?
+    /// Has it answered any job?
     pub(super) proven: bool,
-    /// Holds a job that must be alone.
+    /// It holds a job that must have the child for itself.
     pub(super) alone: bool,
     pub(super) orders: ChildOrders,
     pub(super) notify: Arc<Notify>,
@@ -93,9 +93,9 @@ pub(super) struct PooledChild {
 pub(super) enum ChildPhase {
     /// Not yet ready.
     Starting,
-    /// At work.
+    /// Serving jobs.
     Ready,
-    /// Gets nothing more.
+    /// Gets no more jobs.
     Leaving,
 }
 
@@ -130,8 +130,9 @@ impl PoolState {
         at.map(|at| self.children.swap_remove(at).orders).unwrap_or_default()
     }
 
-    /// Children carry the id of the instance that started them, and whoever buries that instance kills them: under a
-    /// new id there must be new ones.
+    /// Makes this instance the owner. Children carry the id of the instance that started them, and the cleanup of a
+    /// dead instance kills the processes with its id. Children under the old id therefore leave, and new ones take
+    /// their place.
     pub(super) fn belong_to(&mut self, instance: &Arc<str>) {
         if self.instance.as_ref() == Some(instance) {
             return;
@@ -150,7 +151,7 @@ impl PoolState {
         delay
     }
 
-    /// Gives jobs that wait to children that have places.
+    /// Gives waiting jobs to children with free places.
     pub(super) fn distribute(&mut self, spec: &RpcSpec) {
         let Self { waiting, suspects, children, .. } = self;
         while !suspects.is_empty() {
@@ -160,7 +161,7 @@ impl PoolState {
                 idle.give(request, spec.max_jobs);
             }
         }
-        // The one that will be idle first gets nothing else until then.
+        // The child with the fewest jobs becomes idle first. It gets nothing else until then.
         let mut reserved = None;
         if !suspects.is_empty() {
             let ready = children.iter().filter(|child| child.phase == ChildPhase::Ready && !child.alone);
@@ -168,7 +169,7 @@ impl PoolState {
         }
         while !waiting.is_empty() {
             let open = children.iter_mut().filter(|child| child.free_places() > 0 && Some(child.number) != reserved);
-            // Of equals the first.
+            // Among equals the first wins.
             let Some(best) =
                 open.reduce(|best, next| if next.free_places() > best.free_places() { next } else { best })
             else {

@@ -1,4 +1,4 @@
-//! What goes over the pipes: JSON-RPC 2.0, one message a line.
+//! The protocol on the pipes: JSON-RPC 2.0, one message per line.
 //!
 //! ```text
 //!   child   {"jsonrpc":"2.0","method":"ready","params":{"depth":4}}
@@ -8,7 +8,7 @@
 //!   child   {"jsonrpc":"2.0","id":7,"error":{"code":1,"message":"...","data":{...}}}
 //! ```
 //!
-//! A child is a program of the user's and may write anything: what is none of these is told by what was expected.
+//! A child is the user's program and may write anything. The error for any other line says what was expected.
 
 use std::fmt::Display;
 use std::io::Write as _;
@@ -26,26 +26,26 @@ use crate::job::Failure;
 const BACKTRACE_LINES: usize = 128;
 /// How much is kept of a message, or of one line of a backtrace, in bytes.
 const TEXT_CAP: usize = 16 * 1024;
-/// How much of a line that is no message is shown.
+/// How much of a line that is not a message is shown.
 const SHOWN: usize = 80;
-/// The exception of an error that does not name one.
+/// The exception of an error without one.
 const EXCEPTION: &str = "Error";
 
 /// A message of a child.
 #[derive(Debug, PartialEq)]
 pub(super) enum Message {
-    /// It takes requests from now on, at most so many at once if it says so.
+    /// It takes requests from now on. `depth` limits how many at once.
     Ready { depth: Option<usize> },
-    /// The answer to the request of this id.
+    /// The response to the request of this id.
     Response { id: u64, response: Response },
 }
 
-/// How a job ended, as the child says it.
+/// How a job ended, as the child reports it.
 #[derive(Debug, PartialEq)]
 pub(super) enum Response {
     /// Done.
     Result(Option<String>),
-    /// To be asked again later, after this delay if it says so.
+    /// The job should run again later, after this delay if one is given.
     Later(Option<Duration>),
     /// Failed.
     Error(Failure),
@@ -59,7 +59,7 @@ pub(super) fn perform(out: &mut Vec<u8>, id: u64, job: &Invocation) {
     out.extend_from_slice(b"}\n");
 }
 
-/// Appends the wish that a job should end soon.
+/// Appends the notification that asks the child to cancel a job.
 pub(super) fn cancel(out: &mut Vec<u8>, id: u64) {
     let _ = writeln!(out, "{{\"jsonrpc\":\"2.0\",\"method\":\"cancel\",\"params\":{{\"id\":{id}}}}}");
 }
@@ -99,7 +99,7 @@ struct ErrorMembers<'a> {
     data: Option<&'a RawValue>,
 }
 
-/// What `data` of an error may say; whatever else it holds is the child's own affair.
+/// The members of an error's `data` that have a meaning. The child may put anything else beside them.
 #[derive(Deserialize, Default)]
 struct ErrorData<'a> {
     #[serde(borrow, default)]
@@ -113,11 +113,11 @@ struct ErrorData<'a> {
 /// Reads a line.
 ///
 /// # Errors
-/// Says what was expected, and what was found.
+/// Says what was expected and what was found.
 pub(super) fn parse(line: &[u8]) -> Result<Message, String> {
     let no_object = |why: &dyn Display| format!("expected one JSON object a line, found {} ({why})", shown(line));
     if line.trim_ascii_start().first() != Some(&b'{') {
-        return Err(no_object(&"what is no message belongs on stderr"));
+        return Err(no_object(&"text that is no message belongs on stderr"));
     }
     let members: MessageMembers<'_> = serde_json::from_slice(line).map_err(|error| no_object(&error))?;
     if members.jsonrpc.is_none_or(|version| version.get() != "\"2.0\"") {
@@ -139,7 +139,7 @@ pub(super) fn parse(line: &[u8]) -> Result<Message, String> {
     Ok(Message::Response { id, response })
 }
 
-/// MessageMembers of an object; a list would be taken for their values in order.
+/// Reads an object. Serde would also take an array as the members' values in order.
 fn object<'a, T: Deserialize<'a>>(raw: &'a RawValue) -> Option<T> {
     let object = Some(raw.get()).filter(|json| json.starts_with('{'));
     object.and_then(|json| serde_json::from_str(json).ok())
@@ -157,12 +157,12 @@ fn ready(params: Option<&RawValue>) -> Result<Message, String> {
     Ok(Message::Ready { depth: params.depth })
 }
 
-/// A result as text: a string as it is, nothing for `null`, else its JSON.
+/// A result as text: a string as it is, `None` for `null`, any other value as JSON.
 fn text(result: &RawValue) -> Option<String> {
     match result.get() {
         "null" => None,
         json if json.starts_with('"') => {
-            // A surrogate without its other half is valid JSON and no text.
+            // A lone surrogate is valid JSON, but not valid text.
             Some(serde_json::from_str(json).unwrap_or_else(|_| json.to_owned()))
         }
         json => Some(json.to_owned()),
@@ -174,7 +174,7 @@ fn failure(error: &RawValue) -> Result<Response, String> {
         let found = shown(error.get().as_bytes());
         format!("expected \"error\" to be an object with a string \"message\", found {found}")
     })?;
-    // Anything that is no object may be data as well.
+    // `data` may be any JSON value; only an object is read.
     let data: ErrorData<'_> = members.data.and_then(object).unwrap_or_default();
     let string = |raw: &RawValue| serde_json::from_str::<String>(raw.get()).ok();
     let mut failure = Failure {
@@ -201,7 +201,8 @@ fn failure(error: &RawValue) -> Result<Response, String> {
     Ok(Response::Error(failure))
 }
 
-/// A delay as `retry_later` in a task file takes it: at least a millisecond, and no more than a mistake of unit gives.
+/// A delay in the forms of `retry_later` in a task file: at least a millisecond, and at most what the configuration
+/// allows.
 fn later_of(raw: &RawValue) -> Option<Duration> {
     let delay = if let Ok(text) = serde_json::from_str::<String>(raw.get()) {
         humantime::parse_duration(text.trim()).ok()?

@@ -1,7 +1,8 @@
-//! A child that runs, and the talk with it.
+//! A running child and the exchange of messages with it.
 //!
-//! One task owns all of this. A round: take what the fleet has, write what the pipe takes, wait for anything, read what
-//! is there. A request that does not fit the pipe waits in the buffer, and the child's own pace bounds what that holds.
+//! One task owns the session. Each round takes what the child pool has, writes what the pipe takes, waits for any
+//! event, and reads what has arrived. A request that does not fit the pipe waits in the buffer. The buffer stays
+//! bounded, because the child holds at most `depth` jobs.
 
 use std::io;
 use std::process::ExitStatus;
@@ -23,35 +24,35 @@ use crate::process::lines::Lines;
 use crate::process::{Child, Duplex, Output, OutputLine, Tail, sweep, terminate};
 use crate::task::handler_spec::Later;
 
-/// How long a process may go on whose stdin or stdout is closed: the end of one is usually that of all.
+/// How long a process may run after it closed its stdin or stdout. Usually all pipes close together when it ends.
 const CLOSED: Duration = Duration::from_secs(1);
-/// For how long the stdout of a child that has ended must be silent before it is given up.
+/// How long the stdout of an ended child must be silent before it is no longer read.
 const SILENCE: Duration = Duration::from_millis(100);
-/// How long a child may take to end by itself when its stdin has ended, before it gets TERM.
+/// How long a child may take to end after its stdin was closed, before it gets TERM.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// And from TERM to KILL.
+/// The time from TERM to KILL.
 const GRACE: Duration = Duration::from_secs(5);
-/// How often memory is looked at, at most.
+/// The shortest time between two checks of memory.
 const LOOK: Duration = Duration::from_secs(1);
 /// The longest line, in bytes.
 const LINE_CAP: usize = 16 * 1024 * 1024;
-/// How much one read takes, and more when lines are longer.
+/// The size of one read; longer lines take more.
 const CHUNK: usize = 64 * 1024;
-/// A buffer that grew beyond this is not kept.
+/// A buffer that grew beyond this is freed when it is empty.
 const KEPT: usize = 1024 * 1024;
 
 /// Why a session ended.
 #[derive(Debug, PartialEq)]
 pub(super) enum SessionEnd {
-    /// Nothing more is asked of the child.
+    /// The child gets no more jobs.
     Leave,
     /// The process ended by itself.
     Exited,
-    /// It must be killed, for a job of it must end now.
+    /// It must be killed because one of its jobs must end now.
     Kill,
-    /// It wrote what it should not, or closed a pipe.
+    /// It broke the protocol or closed a pipe.
     Broken(String),
-    /// It did not get ready in time.
+    /// It did not become ready in time.
     Late,
 }
 
@@ -64,7 +65,7 @@ enum Wake {
     Late,
 }
 
-/// A child and what it holds.
+/// A child and the jobs that it holds.
 pub(super) struct Session {
     child: Child,
     input: Option<Sender>,
@@ -73,27 +74,27 @@ pub(super) struct Session {
     errors_open: bool,
     stderr: ChildStderr,
     lines: Lines,
-    /// Requests, of which `written` bytes have gone.
+    /// Encoded requests, of which `written` bytes are sent.
     requests: Vec<u8>,
     written: usize,
-    /// All bytes that were ever written.
+    /// The number of bytes ever sent.
     sent: u64,
     pending: Pending,
     answered: u64,
-    /// Which pipe the child has closed, and until when it may end for that.
+    /// The pipe that the child has closed, and by when it must end after that.
     closed: Option<(Instant, &'static str)>,
 }
 
-/// What is left of a child that has ended.
+/// A child that has ended, and the jobs that it leaves.
 pub(super) struct EndedChild {
     pub(super) status: io::Result<ExitStatus>,
-    /// The end of its stderr.
+    /// The last lines of its stderr.
     pub(super) tail: Vec<String>,
-    /// Jobs that it saw and did not answer, and whether they were to end.
+    /// Jobs that it saw and did not answer, and whether they were asked to end.
     pub(super) unanswered: Vec<(PerformRequest, bool)>,
-    /// Jobs of which it has not seen a byte.
+    /// Jobs whose requests it has not seen a byte of.
     pub(super) unseen: Vec<PerformRequest>,
-    /// Did it ever answer?
+    /// Has it answered any job?
     pub(super) proven: bool,
 }
 
@@ -122,8 +123,8 @@ impl Session {
         self.stderr.pid
     }
 
-    /// Waits until the child says that it is ready, and for how many jobs at most if it says so. `unwanted` is asked
-    /// whenever the bell rings.
+    /// Waits until the child is ready, and returns the depth that it asks for. `unwanted` is checked at each
+    /// notification.
     pub(super) async fn ready(
         &mut self,
         notify: &Notify,
@@ -149,7 +150,7 @@ impl Session {
         }
     }
 
-    /// Hands on jobs and answers until there is a reason to end.
+    /// Passes on jobs and responses until there is a reason to end.
     pub(super) async fn serve(&mut self, pool: &ChildPool, number: u64, notify: &Notify, depth: usize) -> SessionEnd {
         self.pending = Pending::new(depth);
         let (mut orders, mut answered, mut looked) = (ChildOrders::default(), 0, Instant::now());
@@ -187,7 +188,7 @@ impl Session {
         }
     }
 
-    /// Lets the child end by itself: the end of its stdin, TERM after a while, KILL after another.
+    /// Shuts the child down: closes its stdin, sends TERM after a while, and KILL after another.
     pub(super) async fn shut_down(&mut self, pool: &ChildPool, notify: &Notify) {
         self.input = None;
         self.closed = None;
@@ -212,7 +213,7 @@ impl Session {
                 }
                 Wake::Readable => {
                     self.fill();
-                    // Whatever it still says, nobody has asked for it.
+                    // No response is expected any more, so what it writes is dropped.
                     self.lines = Lines::default();
                 }
                 Wake::Notified | Wake::Writable => {}
@@ -220,8 +221,9 @@ impl Session {
         }
     }
 
-    /// Ends what is left of the child's process group, reads what it wrote last, and reaps it. `grace` is what others of
-    /// the group get, once the child itself has ended; what `broken` says, counts for nothing.
+    /// Ends the rest of the child's process group, reads the last output, and reaps the child. `grace` is the time
+    /// that the rest of the group gets after the child has ended. After a `broken` session the remaining output is not
+    /// read as responses.
     pub(super) async fn end_and_reap(mut self, later: &Later, grace: Duration, broken: bool) -> EndedChild {
         if grace.is_zero() {
             terminate::kill(&self.child);
@@ -248,8 +250,8 @@ impl Session {
         EndedChild { status, tail: stderr.tail.into_lines(), unanswered, unseen, proven: answered > 0 }
     }
 
-    /// Takes the answers of a child that has ended: all that it wrote is in the pipe by now. Its end comes at once, unless
-    /// somebody who left its group holds the pipe too.
+    /// Takes the responses of a child that has ended: everything it wrote is in the pipe by now. The pipe ends at
+    /// once, unless a process outside the child's group holds it too.
     async fn read_out(&mut self, later: &Later) {
         let last = Instant::now() + CLOSED;
         while self.take_responses(later).is_ok() {
@@ -285,7 +287,7 @@ impl Session {
         protocol::perform(&mut self.requests, held.id, &held.request.job);
     }
 
-    /// A job should end. True if only the end of the process is the end of it.
+    /// Asks a job to end. Returns true if only the end of the process can end it.
     fn urge(&mut self, run_id: u64, stop: Stop) -> bool {
         let Some(held) = self.pending.iter().find(|held| held.request.run_id == run_id) else { return false };
         let asked_before = std::mem::replace(&mut held.asked, stop);
@@ -340,7 +342,7 @@ impl Session {
         self.closed.get_or_insert((Instant::now() + CLOSED, which));
     }
 
-    /// The next message that is there.
+    /// The next complete message.
     fn message(&mut self) -> Result<Option<Message>, String> {
         let too_long = || Err(format!("expected lines of at most {} MiB, found a longer one", LINE_CAP >> 20));
         if let Some(line) = self.lines.take_line() {
@@ -349,7 +351,7 @@ impl Session {
         if self.lines.partial().len() > LINE_CAP { too_long() } else { Ok(None) }
     }
 
-    /// Hands on all answers that are there; how many.
+    /// Passes on all responses that have arrived, and returns how many.
     fn take_responses(&mut self, later: &Later) -> Result<usize, String> {
         let mut count = 0;
         while let Some(message) = self.message()? {
@@ -367,7 +369,7 @@ impl Session {
         Ok(count)
     }
 
-    /// What it means that the time is over: a closed pipe, if there is one.
+    /// The meaning of an expired deadline: a closed pipe, if there is one.
     fn fell_silent(&self) -> Option<SessionEnd> {
         let (_, which) = self.closed.filter(|(until, _)| *until <= Instant::now())?;
         Some(SessionEnd::Broken(format!("expected its {which} to stay open, found it closed")))
@@ -381,8 +383,8 @@ impl Session {
                 [resident, most].map(|bytes| bytesize::ByteSize::b(bytes).display().si().to_string());
             pool.bus.emit(Event::Notice {
                 text: format!(
-                    "task \"{task}\": child {pid} is replaced after {answered} jobs, for it has {resident} in memory, \
-                     more than max_rss, {most}"
+                    "task \"{task}\": child {pid} is replaced after {answered} jobs, because it has {resident} in \
+                     memory, more than max_rss, {most}"
                 ),
             });
         }

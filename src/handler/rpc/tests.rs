@@ -20,7 +20,7 @@ use crate::job::{Failure, Outcome, TaskName};
 use crate::process::{mark, sweep};
 use crate::task::handler_spec::{Later, Place, RpcSpec};
 
-/// ChildStderr for scripts: `say ready`, `id LINE` puts the request's id into $id, `ok ID RESULT`, `no ID ERROR`.
+/// Shell functions for scripts: `ready`, `id LINE` puts the request's id into $id, `ok ID RESULT`, `no ID ERROR`.
 const WORDS: &str = r#"#!/bin/sh
 ready() { printf '{"jsonrpc":"2.0","method":"ready"%s}\n' "$1"; }
 id() { id=${1#*\"id\":}; id=${id%%[,\}]*}; }
@@ -37,7 +37,7 @@ struct Scene {
     folder: TempDir,
     rpc: Rpc,
     warnings: Listener,
-    /// Is each run a task of its own, as with plugins around it? Else the handler keeps them.
+    /// Is each run its own task, as with plugins around it? Otherwise the handler keeps the runs.
     by_task: bool,
 }
 
@@ -132,7 +132,7 @@ impl Scene {
     }
 }
 
-/// Nobody tells of what another process does: look again, with a deadline.
+/// What another process does causes no event, so this looks again until a deadline.
 async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
@@ -184,7 +184,7 @@ async fn one_child_serves_many_jobs() {
 
 #[tokio::test]
 async fn a_megabyte_goes_there_and_back() {
-    // (The shell takes its time for a pattern over so much; cut does not.)
+    // The shell is slow with a pattern on so much text; cut is not.
     let script = r#"ready; while read -r line; do id=${line%%,\"method*}; id "$id"
         ok $id "$(printf %s "$line" | sed 's/.*"args"://; s/,"attempt.*//')"; done"#;
     let scene = scene(script, |_| {});
@@ -271,7 +271,7 @@ async fn a_crash_ends_exactly_the_jobs_that_the_child_held() {
         crash(ended(run).await);
     }
     for run in waiting {
-        // Whether it was held by then nobody knows.
+        // It may have been held by then or not.
         let outcome = ended(run).await;
         assert!(matches!(outcome, Outcome::Success { .. } | Outcome::Crashed(_)), "{outcome:?}");
     }
@@ -329,7 +329,7 @@ async fn answers_that_came_before_the_end_count() {
     assert_eq!(results, [success("1"), success("2")]);
 }
 
-/// Notes what it reads, and answers a job only when it is cancelled: as the job says.
+/// Writes down what it reads, and answers a job only when the job is cancelled, as the job says.
 const CANCELLED: &str = r#"ready; while read -r line; do id "$line"; case "$line" in
     *cancel*) case "$last" in *good*) ok $id '"saved"';; *bad*) no $id '{"message":"gave up"}';; esac;;
     *) last=$line; >got;; esac; done"#;
@@ -359,12 +359,12 @@ async fn a_job_that_must_end_is_killed_with_its_child() {
     hanging.1.send_replace(Stop::Kill);
     assert_eq!(ended(hanging).await, Outcome::Interrupted);
     assert!(!lives(scene.pids()[0]));
-    // PendingJob, or not yet: then it waits for the next child, and hangs there.
+    // It is held, or not yet: then it waits for the next child, and hangs there.
     let pending = other.1.clone();
     tokio::select! {
         outcome = ended(other) => {
             let error = crash(outcome).error;
-            assert!(error.ends_with("was killed, for another job that it held had to end"), "{error}");
+            assert!(error.ends_with("was killed because another job that it held had to end"), "{error}");
         }
         () = eventually("it is given to another", || scene.pids().len() == 2) => { pending.send_replace(Stop::Kill); }
     }
@@ -413,7 +413,7 @@ async fn a_child_may_lower_the_depth() {
     let scene = scene(script, deep(8));
     let runs: Vec<Run> = (0..3).map(|_| scene.begin("[]")).collect();
     scene.wait_for("got").await;
-    // Two wait in the fleet, and so can end without the child.
+    // Two wait in the child pool, and so can end without the child.
     let mut interrupted = 0;
     for run in &runs {
         run.1.send_replace(Stop::Terminate);
@@ -466,7 +466,7 @@ async fn who_was_cut_off_before_is_alone_in_its_child() {
     scene.wait_for("alone").await;
     let others: Vec<Run> = (0..3).map(|_| scene.begin("[]")).collect();
     for run in &others {
-        // Still in the fleet: it ends without the child, which hangs.
+        // Still in the child pool: it ends without the child, which hangs.
         run.1.send_replace(Stop::Terminate);
     }
     for run in others {
@@ -503,7 +503,7 @@ async fn children_end_with_their_handler() {
     drop(polite.rpc);
     eventually("it ends by itself", || !lives(pid)).await;
 
-    // This one neither heeds the end of its stdin nor TERM, and has a child of its own.
+    // This one ignores both the end of its stdin and TERM, and has a child of its own.
     let stubborn = scene(
         "trap '' TERM; sleep 1000 & echo $! >>pids; ready; read -r line; id \"$line\"; ok $id 1; while :; do sleep 0.01; done",
         |_| {},
@@ -514,7 +514,7 @@ async fn children_end_with_their_handler() {
     let retired = stubborn.rpc.retire(Instant::now() + Duration::from_millis(100));
     timeout(Duration::from_secs(30), retired).await.unwrap();
     assert!(pids.iter().all(|pid| !lives(*pid)));
-    // What comes later is performed all the same, by one that is not kept.
+    // A later job runs all the same, in a child that is not kept.
     assert_eq!(stubborn.run("[]").await, success("1"));
     timeout(Duration::from_secs(30), stubborn.rpc.retire(Instant::now())).await.unwrap();
     assert!(stubborn.pids().iter().all(|pid| !lives(*pid)));
@@ -546,7 +546,7 @@ async fn a_new_instance_has_new_children() {
 
 #[tokio::test]
 async fn secrets_and_the_service_managers_variables_are_kept_from_children() {
-    // A test cannot set variables of its own process, so it looks at the command's words instead.
+    // A test cannot set variables of its own process, so it inspects the command instead.
     let scene = scene(PLAIN, deep(3));
     let shown = format!("{:?}", command(&scene.rpc.pool(), "00ff"));
     for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED, "WINDLASS_JOB_ID", "WINDLASS_DEPTH"]) {

@@ -1,4 +1,4 @@
-//! What a program answers, and what it is told of an outcome.
+//! The answers of a plugin program, and the outcome that it is told.
 
 use serde::Deserialize;
 
@@ -6,7 +6,7 @@ use crate::job::Outcome;
 use crate::job::ecma::quote;
 use crate::plugin::hook::Decision;
 
-/// How much of an answer that is none a message shows, in characters.
+/// How much of an invalid answer a message shows, in characters.
 const SHOWN: usize = 80;
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
@@ -30,16 +30,16 @@ pub(super) fn decision(text: &str) -> Result<Decision, String> {
     }
 }
 
-/// The answer after an enqueue, where there is nothing to decide any more.
+/// The answer after an enqueue, which decides nothing.
 pub(super) fn nothing(text: &str) -> Result<(), String> {
-    const EXPECTED: &str = "no answer, for the job is on its queue already";
+    const EXPECTED: &str = "no answer, because the job is already on its queue";
     match read(text, EXPECTED)? {
         None | Some(HookAnswer { allow: None | Some(true), reason: None, clear: None }) => Ok(()),
         Some(_) => Err(unlike(text, EXPECTED, None)),
     }
 }
 
-/// The answer after a run: does a failure pass as done?
+/// The answer after a run: should a failure count as done?
 pub(super) fn clears(text: &str) -> Result<bool, String> {
     const EXPECTED: &str = "no answer, or {\"clear\":true} to take a failure for done";
     match read(text, EXPECTED)? {
@@ -49,13 +49,13 @@ pub(super) fn clears(text: &str) -> Result<bool, String> {
     }
 }
 
-/// `None` for no answer at all.
+/// `None` if there is no answer.
 fn read(text: &str, expected: &str) -> Result<Option<HookAnswer>, String> {
     let text = text.trim();
     if text.is_empty() {
         return Ok(None);
     }
-    // Serde would take an array as well, by position.
+    // Serde would also take an array, by position.
     if !text.starts_with('{') {
         return Err(unlike(text, expected, None));
     }
@@ -71,7 +71,7 @@ fn unlike(text: &str, expected: &str, error: Option<String>) -> String {
     format!("expected {expected} on stdout, found `{shown}`{error}")
 }
 
-/// The members of a question that tell how the run ended.
+/// The members of the question that describe how the run ended.
 pub(super) fn outcome(outcome: &Outcome) -> String {
     match outcome {
         Outcome::Success { result } => {

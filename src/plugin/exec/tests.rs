@@ -54,7 +54,7 @@ fn claimed() -> HookJob {
     }
 }
 
-/// Ample: no machine is so loaded.
+/// Long enough on any machine.
 const LONG: Duration = Duration::from_secs(60);
 
 /// Asks a script before a run.
@@ -154,7 +154,7 @@ async fn whatever_is_no_answer_is_an_error_by_name_with_the_end_of_stderr() {
 
 #[tokio::test]
 async fn ten_megabytes_are_not_read_to_their_end() {
-    // It would go on for ever: only the cap ends it.
+    // It never stops by itself: only the cap ends it.
     let (exception, said, _) = error("while :; do echo xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx; done").await;
     assert_eq!((exception.as_str(), said.as_str()), ("PluginOutput", "wrote more than 65536 bytes to stdout"));
     let (exception, ..) = error("head -c 10000000 /dev/zero | tr '\\0' y").await;

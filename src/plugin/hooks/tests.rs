@@ -8,7 +8,7 @@ use crate::job::{QueueName, TaskName};
 use crate::plugin::hook::Cancelled;
 use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
 
-/// Writes down where it was asked, and answers as its options say.
+/// Records where it was called, and answers as its options say.
 struct Scripted {
     asked: Arc<Mutex<Vec<String>>>,
 }
@@ -56,7 +56,7 @@ struct World {
     asked: Arc<Mutex<Vec<String>>>,
 }
 
-/// Three plugins; each one's options say where it does something, and what.
+/// Three plugins; the options of each say what it does, and where.
 fn world(options: [&str; 3]) -> World {
     let asked = Arc::default();
     let mut plugins = Plugins::new();

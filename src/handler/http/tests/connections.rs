@@ -31,7 +31,7 @@ async fn jobs_after_each_other_share_a_connection_until_it_is_idle_for_long() {
 
 #[tokio::test]
 async fn a_connection_that_the_server_closed_meanwhile_fails_no_job() {
-    // Without a word of it in the answer, as servers do whose keep-alive ends.
+    // The response does not announce it, as with servers whose keep-alive ends.
     let server = Server::start(|mut peer| async move {
         peer.request().await;
         peer.send(OK).await;
@@ -157,7 +157,7 @@ async fn who_waits_for_a_connection_goes_on_when_one_is_free() {
     assert_eq!(server.accepted.load(Ordering::SeqCst), 1);
 }
 
-/// A server that answers when it is let; the run of a job with this timeout, its request received.
+/// A server that answers on command, and the run of a job with this timeout whose request was received.
 async fn waiting(timeout: Option<Duration>) -> (Server, Arc<Semaphore>, JoinHandle<Outcome>, watch::Sender<Stop>) {
     let open = Arc::new(Semaphore::new(0));
     let gate = Arc::clone(&open);
@@ -192,7 +192,7 @@ async fn an_answer_that_comes_within_the_grace_counts() {
 
 #[tokio::test]
 async fn a_run_that_must_end_drops_its_connection_at_once() {
-    // One that took too long fails whatever is answered.
+    // A run that took too long fails, no matter what the response is.
     for (urgency, timeout) in [(Stop::Kill, None), (Stop::Terminate, Some(Duration::ZERO))] {
         let (server, _open, outcome, stop) = waiting(timeout).await;
         stop.send_replace(urgency);
@@ -220,7 +220,7 @@ async fn where_nobody_listens_nothing_was_asked() {
 
 #[tokio::test]
 async fn a_greeting_without_answer_ends_with_the_connect_timeout() {
-    // The kernel accepts; nobody ever speaks.
+    // The kernel accepts the connection; no server speaks.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let port = listener.local_addr().unwrap().port();
     let (dir, ca) = super::encrypted::authority();

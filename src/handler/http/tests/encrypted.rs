@@ -1,4 +1,4 @@
-//! Servers that are to be trusted, and others.
+//! Servers that are trusted, and others.
 
 use std::fs;
 use std::path::PathBuf;
@@ -88,7 +88,8 @@ async fn a_server_that_does_not_speak_tls_is_told_from_one_that_is_not_trusted()
     let (_dir, ca) = authority();
     let greet = |word: &'static str| {
         Server::start(move |mut peer| async move {
-            // The greeting is no request; whoever cannot read it answers in its own language, or hangs up.
+            // The handshake is not a request: a server that cannot read it answers in its own protocol, or closes the
+            // connection.
             peer.greeting().await;
             peer.send(word).await;
         })

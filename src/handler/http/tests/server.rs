@@ -1,4 +1,4 @@
-//! A server whose every byte the test decides.
+//! A server whose every byte the test controls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -67,7 +67,7 @@ impl Peer {
         Some(seen)
     }
 
-    /// The first piece of what comes, whatever it is.
+    /// The first bytes that arrive, whatever they are.
     pub(super) async fn greeting(&mut self) {
         let length = self.wire.fill_buf().await.map_or(0, <[u8]>::len);
         self.wire.consume(length);
@@ -79,7 +79,7 @@ impl Peer {
         (length > 0).then(|| line.trim_end().to_owned())
     }
 
-    /// Sends these bytes; `false` when nobody takes them any more.
+    /// Sends these bytes; `false` when the client has closed.
     pub(super) async fn send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
         let sent = async {
             self.wire.get_mut().write_all(bytes.as_ref()).await?;
@@ -183,7 +183,7 @@ pub(super) async fn answer_all(mut peer: Peer, text: String) {
     }
 }
 
-/// Waits until something holds that another task brings about.
+/// Waits until a condition holds that another task brings about.
 pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let waited = tokio::time::timeout(PATIENCE, async {
         while !holds() {
