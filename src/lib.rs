@@ -5,7 +5,7 @@
 //!
 //! | level | rooms |
 //! |---|---|
-//! | 0 | [`clock`], [`backoff`], [`job`], [`process`] |
+//! | 0 | [`clock`], [`backoff`], [`job`], [`process`], [`supervise`] |
 //! | 1 | [`config`], [`event`] |
 //! | 2 | [`task`], [`store`], [`telemetry`] |
 //! | 3 | [`plugin`], [`handler`] |
@@ -39,6 +39,7 @@ pub mod process;
 #[cfg(feature = "daemon")]
 pub mod scheduler;
 pub mod store;
+pub mod supervise;
 pub mod task;
 #[cfg(feature = "daemon")]
 pub mod telemetry;

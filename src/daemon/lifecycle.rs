@@ -5,8 +5,12 @@
 //! the pool. End: the scheduler first, which then promotes nothing more that we would not run; the
 //! pool, which drains, settles and unregisters; the log last.
 //!
-//! Threads: the core (store, pool) on one, handlers and scheduler on a runtime of their own, the
-//! log on one, signals on one. Nothing but the core touches a job between its claim and its run.
+//! Threads: the core (store, pool) on one, the scheduler on one, handlers on a runtime of their own, the
+//! log on one, signals on one, and a few that only wait. Nothing but the core touches a job between its claim and its run,
+//! and a handler that blocks its threads delays neither core nor scheduler.
+//!
+//! Nothing that should go on ends unnoticed: a panic on our threads or in our tasks, and an end that nobody asked for, end
+//! the process ([`panics`]); what hangs is named ([`watchdog`]).
 
 use std::io;
 use std::process::ExitCode;
@@ -16,20 +20,19 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout_at};
 
 use super::assemble::App;
 use super::extensions::Extensions;
 use super::options::RunError;
 use super::reload::Reloader;
-use super::{host, signal, supervisor, systemd};
+use super::{host, panics, signal, supervisor, systemd, watchdog};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::model::StoreConfig;
 use crate::event::{Bus, Event};
-use crate::pool::{self, Control, Ended, Phase, Work};
+use crate::pool::{self, Control, Ended, Phase, Work, unless_told};
 use crate::process::{leftovers, sweep};
 use crate::scheduler::failures::Bulkheads;
 use crate::scheduler::recover::{is_gone_from_here, marks, recover};
@@ -39,6 +42,8 @@ use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Join
 use crate::store::role::Whole;
 use crate::store::workers::RegisteredWorkers;
 use crate::store::{Store, StoreError, open};
+use crate::supervise::pulse::{LONGEST, Pulse, Pulses, TURN};
+use crate::supervise::scope::{contained_future, own_thread, until_told};
 use crate::telemetry::log::Log;
 
 /// How long the scheduler may take to resign.
@@ -56,7 +61,10 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let App { options, mut parts, clock, bus, listener, words, dial } = app;
     let words = Arc::new(RwLock::new(words));
     let log = Log::start(&bus, listener, Arc::clone(&words)).map_err(system("start the log"))?;
-    log.tell_panics();
+    panics::watch(bus.clone(), log.clone());
+    own_thread("the core");
+    let pulses = Pulses::default();
+    let _watchdog = watchdog::start(pulses.clone(), bus.clone()).map_err(system("start the watchdog"))?;
     for text in std::mem::take(&mut parts.remarks) {
         bus.emit(Event::Warning { text });
     }
@@ -65,7 +73,8 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let (scheduler, scheduler_config) = watch::channel(parts.scheduler_config());
     let reloader = Reloader { options, bus: bus.clone(), parts, pool, scheduler, words, dial };
     let reload = reloader.start().map_err(system("start the thread that reloads"))?;
-    signal::listen(orders, bus.clone(), reload).map_err(system("listen for signals"))?;
+    let last = signal::LastResort { work: work.clone(), bus: bus.clone(), log: log.clone() };
+    signal::listen(orders, bus.clone(), reload, last).map_err(system("listen for signals"))?;
     let (instance, instance_now) = watch::channel(Arc::<str>::from(""));
     let abandoned = Arc::new(AtomicBool::new(false));
     let abandon = Arc::clone(&abandoned);
@@ -99,18 +108,26 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         control,
         instance,
         abandoned,
+        pulses: pulses.clone(),
     };
     let code = core.block_on(async {
         tokio::select! {
             code = life.run() => code,
-            // On the core's thread, so that it is the core that is known to be alive.
-            never = systemd::keep_alive() => match never {},
+            never = turn(pulses.begin("the core", LONGEST)) => match never {},
         }
     });
     // Whatever a handler in Rust left running is not waited for.
     handlers.shutdown_timeout(Duration::from_millis(100));
     log.close(LAST_WORDS);
     code
+}
+
+/// Says that the thread which polls this turns.
+async fn turn(pulse: Pulse) -> std::convert::Infallible {
+    loop {
+        pulse.turn();
+        sleep(TURN).await;
+    }
 }
 
 fn system(doing: &'static str) -> impl FnOnce(io::Error) -> RunError {
@@ -134,6 +151,7 @@ struct Life {
     control: watch::Receiver<Control>,
     instance: watch::Sender<Arc<str>>,
     abandoned: Arc<AtomicBool>,
+    pulses: Pulses,
 }
 
 /// What a life has once it has joined.
@@ -158,7 +176,7 @@ impl Life {
         Arc::clone(&self.work.borrow().config)
     }
 
-    async fn run(mut self) -> Result<ExitCode, RunError> {
+    async fn run(self) -> Result<ExitCode, RunError> {
         self.bus.emit(Event::Notice {
             text: format!("windlass {} starts on {}", env!("CARGO_PKG_VERSION"), self.config().store.url),
         });
@@ -168,7 +186,7 @@ impl Life {
             Err(Cut::Unusable(error)) => return Err(RunError::Store(error)),
         };
         self.instance.send_replace(Arc::from(record.id.as_str()));
-        let scheduler = self.start_scheduler(&context);
+        let scheduler = self.start_scheduler(&context)?;
         let multi_worker = self.extensions.multi_worker_of(&self.config().overrides).cloned();
         let (ready, started) = oneshot::channel();
         let present = self.work.clone();
@@ -182,6 +200,7 @@ impl Life {
             record,
             instance: self.instance,
             abandoned: self.abandoned,
+            pulses: self.pulses,
             ready,
         };
         let say_ready = self.handlers.spawn(async move {
@@ -200,6 +219,8 @@ impl Life {
             Some(multi_worker) => multi_worker(setup, self.control.clone()),
             None => Box::pin(pool::run(setup, self.control.clone())),
         };
+        let told = self.control.clone();
+        let working = until_told("pool control", working, move || told.borrow().phase > Phase::Run);
         let (ended, ()) = tokio::join!(working, ending);
         say_ready.abort();
         let killed = self.control.borrow().phase == Phase::Kill;
@@ -213,7 +234,8 @@ impl Life {
     }
 
     /// Opens the store, buries the dead of this machine, joins.
-    async fn begin(&mut self) -> Result<Begun, Cut> {
+    async fn begin(&self) -> Result<Begun, Cut> {
+        let mut control = self.control.clone();
         let mut attempt = 0;
         let mut store = None;
         loop {
@@ -229,7 +251,8 @@ impl Life {
                 let store = store.as_ref().expect("the store must be open by now");
                 self.join(store).await
             };
-            let error = match begun.await {
+            let Some(begun) = unless_told(&mut control, begun).await else { return Err(Cut::Told) };
+            let error = match begun {
                 Ok(begun) => return Ok(begun),
                 Err(error) if error.is_transient() => error,
                 Err(error) => return Err(Cut::Unusable(error)),
@@ -239,12 +262,8 @@ impl Life {
             self.bus.emit(Event::InternalError { error: text });
             let delay = backoff::exponential(attempt, Duration::from_millis(250), Duration::from_secs(5), 0.5);
             attempt = attempt.saturating_add(1);
-            tokio::select! {
-                () = sleep(delay) => {}
-                told = self.control.wait_for(|now| now.phase > Phase::Run) => {
-                    drop(told);
-                    return Err(Cut::Told);
-                }
+            if unless_told(&mut control, sleep(delay)).await.is_none() {
+                return Err(Cut::Told);
             }
         }
     }
@@ -258,6 +277,7 @@ impl Life {
             name: String::new(),
             host: self.host.clone(),
             lease: self.config().store.lease,
+            pulses: self.pulses.clone(),
         };
         let instances = store.run(Instances).await?;
         let mut bulkheads = Bulkheads::default();
@@ -301,14 +321,31 @@ impl Life {
         Ok(())
     }
 
-    fn start_scheduler(&self, context: &SchedulerContext) -> RunningScheduler {
+    /// Starts the scheduler on a thread of its own: what handlers do to theirs does not delay it.
+    fn start_scheduler(&self, context: &SchedulerContext) -> Result<RunningScheduler, RunError> {
         let (stop, stopped) = watch::channel(false);
         let config = self.config();
-        let task = config.scheduler.then(|| match self.extensions.scheduler_of(&config.overrides) {
-            Some(scheduler) => self.handlers.spawn(scheduler(context.clone(), stopped)),
-            None => self.handlers.spawn(scheduler::run(context.clone(), stopped)),
-        });
-        RunningScheduler { stop, task }
+        if !config.scheduler {
+            return Ok(RunningScheduler { stop, ended: None });
+        }
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(system("start the scheduler"))?;
+        let (context, told) = (context.clone(), stopped.clone());
+        let overriding = self.extensions.scheduler_of(&config.overrides).cloned();
+        let (end, ended) = oneshot::channel::<()>();
+        let thread = std::thread::Builder::new().name("scheduler".to_owned());
+        let run = move || {
+            own_thread("the scheduler");
+            let running = match overriding {
+                Some(scheduler) => scheduler(context, stopped),
+                None => Box::pin(scheduler::run(context, stopped)),
+            };
+            runtime.block_on(until_told("the scheduler", running, move || *told.borrow()));
+            // Its connections are closed in the background, which may take as long as the process lives.
+            runtime.shutdown_background();
+            drop(end);
+        };
+        thread.spawn(run).map_err(system("start the scheduler"))?;
+        Ok(RunningScheduler { stop, ended: Some(ended) })
     }
 }
 
@@ -321,7 +358,8 @@ async fn retire_handlers(work: &watch::Receiver<Work>, mut control: watch::Recei
     // What is left then is killed with the handlers' runtime, and that takes a moment too.
     let end = Instant::now() + shutdown.timeout.saturating_sub((shutdown.kill_grace / 4).min(Duration::from_secs(1)));
     tokio::select! {
-        ended = timeout_at(end, dispatch.retire(end)) => drop(ended),
+        // A handler that panics here has nothing more to say.
+        ended = timeout_at(end, contained_future(Box::pin(dispatch.retire(end)))) => drop(ended),
         // Nobody who says that wants to wait for anybody.
         killed = control.wait_for(|now| now.phase == Phase::Kill) => drop(killed),
     }
@@ -329,15 +367,16 @@ async fn retire_handlers(work: &watch::Receiver<Work>, mut control: watch::Recei
 
 struct RunningScheduler {
     stop: watch::Sender<bool>,
-    task: Option<JoinHandle<()>>,
+    /// Closed when its thread ends.
+    ended: Option<oneshot::Receiver<()>>,
 }
 
 impl RunningScheduler {
     async fn end(self) {
         self.stop.send_replace(true);
-        if let Some(task) = self.task {
+        if let Some(ended) = self.ended {
             // One that does not resign in time loses its leadership when that runs out.
-            let _ = tokio::time::timeout(RESIGN, task).await;
+            let _ = tokio::time::timeout(RESIGN, ended).await;
         }
     }
 }

@@ -5,11 +5,13 @@ pub mod extensions;
 pub mod host;
 pub mod lifecycle;
 pub mod options;
+mod panics;
 mod reload;
 pub mod run;
-pub mod signal;
+mod signal;
 pub mod supervisor;
 pub mod systemd;
+mod watchdog;
 
 pub use options::{RunError, RunOptions};
 pub use run::run;

@@ -16,6 +16,7 @@ use crate::config::Config;
 use crate::event::{Bus, Event};
 use crate::pool::Work;
 use crate::scheduler::SchedulerConfig;
+use crate::supervise::scope::{contained, own_thread};
 use crate::task::Registry;
 use crate::telemetry::line::Words;
 use crate::telemetry::log::Dial;
@@ -41,6 +42,7 @@ impl Reloader {
     pub(super) fn start(mut self) -> io::Result<SyncSender<()>> {
         let (sender, requests) = sync_channel(1);
         let reload = move || {
+            own_thread("the reload");
             while requests.recv().is_ok() {
                 systemd::reloading();
                 self.reload();
@@ -52,9 +54,11 @@ impl Reloader {
     }
 
     fn reload(&mut self) {
-        match assemble_anew(&self.options, &self.bus) {
-            Ok(parts) => self.replace(parts),
-            Err(problems) => {
+        // Whatever a file does to those who read it, it is refused.
+        match contained(|| assemble_anew(&self.options, &self.bus)) {
+            Ok(Ok(parts)) => self.replace(parts),
+            Err(_) => self.warn("the reload is refused and nothing was changed: reading the files panicked".to_owned()),
+            Ok(Err(problems)) => {
                 let count = problems.0.len();
                 self.warn(format!("the reload is refused and nothing was changed, for of {count} problems:"));
                 for problem in &problems.0 {

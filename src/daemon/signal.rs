@@ -5,21 +5,62 @@
 
 use std::io;
 use std::sync::mpsc::SyncSender;
+use std::time::Duration;
 
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
 
 use crate::event::{Bus, Event};
-use crate::pool::{Control, Phase};
+use crate::pool::{Control, Phase, Work};
+use crate::supervise::scope::own_thread;
+use crate::telemetry::log::Log;
+
+/// How long after `shutdown.timeout` a drain that is not over ends all the same: resigning, unregistering, the handlers'
+/// runtime and the log have their share of it.
+const AFTER_DRAIN: Duration = Duration::from_secs(6);
+/// How long a stop at once may take.
+const AT_ONCE: Duration = Duration::from_secs(9);
+
+/// Ends a process that was told to end and does not, whatever it hangs in.
+pub(super) struct LastResort {
+    pub(super) work: watch::Receiver<Work>,
+    pub(super) bus: Bus,
+    pub(super) log: Log,
+}
+
+impl LastResort {
+    /// From now on the time counts.
+    fn begin(&self, phase: Phase) -> io::Result<()> {
+        let drain = self.work.borrow().config.shutdown.timeout + AFTER_DRAIN;
+        let patience = if phase == Phase::Kill { AT_ONCE } else { drain };
+        let (bus, log) = (self.bus.clone(), self.log.clone());
+        let end = move || {
+            own_thread("the last resort");
+            std::thread::sleep(patience);
+            let error = "the end of this process took too long; it ends now, and what is left of its jobs is recovered";
+            bus.emit(Event::InternalError { error: error.to_owned() });
+            log.close(Duration::from_secs(1));
+            // The parent kills what is left of us.
+            std::process::exit(1);
+        };
+        std::thread::Builder::new().name("last-resort".to_owned()).spawn(end).map(drop)
+    }
+}
 
 /// Listens on a thread of its own for as long as the process lives.
 ///
 /// # Errors
 /// Fails when the system takes no handlers.
-pub fn listen(control: watch::Sender<Control>, bus: Bus, reload: SyncSender<()>) -> io::Result<()> {
+pub(super) fn listen(
+    control: watch::Sender<Control>,
+    bus: Bus,
+    reload: SyncSender<()>,
+    last: LastResort,
+) -> io::Result<()> {
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT])?;
     let obey = move || {
+        own_thread("the signals");
         for signal in signals.forever() {
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
             match signal {
@@ -37,11 +78,16 @@ pub fn listen(control: watch::Sender<Control>, bus: Bus, reload: SyncSender<()>)
                             _ => format!("{name}: draining; once more stops at once"),
                         };
                         bus.emit(Event::Notice { text });
+                        if let Err(error) = last.begin(orders.phase) {
+                            let text = format!("nobody sees to it that the end comes in time: {error}");
+                            bus.emit(Event::Warning { text });
+                        }
                     }
                     control.send_replace(orders);
                 }
             }
         }
+        panic!("no more signals come");
     };
     std::thread::Builder::new().name("signals".to_owned()).spawn(obey).map(drop)
 }

@@ -29,6 +29,7 @@ use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SI
 use signal_hook::iterator::Signals;
 
 use crate::process::{mark, sweep};
+use crate::supervise::scope::own_thread;
 use crate::telemetry::say::say;
 
 /// How often it is looked whether a young daemon can take a signal, and how long between.
@@ -97,6 +98,7 @@ pub fn supervise() -> ExitCode {
 /// If no thread can be started.
 pub fn parent_watch(on_gone: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("parent-watch".to_owned()).spawn(move || {
+        own_thread("the watch over the parent");
         let mut stdin = io::stdin();
         let mut ignored = [0; 64];
         // Nothing is ever written here. An error means that this pipe tells us nothing any more,

@@ -1,9 +1,9 @@
 //! What systemd is told, where it asks to be told.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use sd_notify::NotifyState;
-use tokio::time::{MissedTickBehavior, interval};
 
 /// Was it told that we are ready? Until then a reload must not say so.
 static READY: AtomicBool = AtomicBool::new(false);
@@ -43,16 +43,14 @@ pub fn stopping() {
     tell(&[NotifyState::Stopping, NotifyState::Status("draining")]);
 }
 
-/// Says that the thread which polls this still turns, for as long as it is polled: twice in the time after which
-/// systemd would take us for hung.
-pub async fn keep_alive() -> std::convert::Infallible {
-    let Some(patience) = sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero()) else {
-        return std::future::pending().await;
-    };
-    let mut ticks = interval(patience / 2);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        ticks.tick().await;
+/// After how long without a word systemd takes us for hung, if it watches us.
+pub fn patience() -> Option<Duration> {
+    sd_notify::watchdog_enabled().filter(|patience| !patience.is_zero())
+}
+
+/// All of us turns.
+pub fn alive() {
+    if patience().is_some() {
         tell(&[NotifyState::Watchdog]);
     }
 }

@@ -5,16 +5,14 @@
 
 use std::any::Any;
 use std::fmt;
-use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
-
-use futures_util::FutureExt;
 
 use super::exec::ExecHook;
 use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
 use super::registry::Plugins;
 use crate::event::{Bus, Event};
 use crate::job::{Failure, Outcome};
+use crate::supervise::scope::{contained_future, message};
 use crate::task::plugin_spec::{OwnPlugin, OwnSource};
 use crate::task::{PluginSpec, TaskDefinition};
 
@@ -216,13 +214,11 @@ impl BoundHook {
 
 /// Turns a panic of a plugin into an error.
 async fn caught<T>(asking: impl Future<Output = Result<T, HookError>>) -> Result<T, HookError> {
-    AssertUnwindSafe(asking).catch_unwind().await.unwrap_or_else(|panic| Err(panicked(&*panic)))
+    contained_future(Box::pin(asking)).await.unwrap_or_else(|panic| Err(panicked(&*panic)))
 }
 
 fn panicked(panic: &(dyn Any + Send)) -> HookError {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    let error = format!("it panicked: {}", text.unwrap_or("without a message"));
+    let error = format!("it panicked: {}", message(panic));
     HookError { exception: "PluginPanic".to_owned(), ..HookError::new(error) }
 }
 

@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use tokio::sync::watch;
+
 use crate::config::Config;
 use crate::handler::dispatch::Dispatch;
 
@@ -37,4 +39,25 @@ pub struct Work {
     pub dispatch: Arc<Dispatch>,
     /// The periodic tasks that the instance declares.
     pub periodic: Arc<[String]>,
+}
+
+/// How a pool ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// Everything is settled and unregistered.
+    Clean,
+    /// The deadline came first: some claims are still on record, and recovery will find them.
+    Unsettled,
+}
+
+/// Awaits something, unless told to end before; then it is dropped, and there is `None`.
+pub async fn unless_told<T>(control: &mut watch::Receiver<Control>, something: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        output = something => Some(output),
+        // Nobody who could tell: that is the end, too.
+        told = control.wait_for(|now| now.phase > Phase::Run) => {
+            drop(told);
+            None
+        }
+    }
 }

@@ -26,6 +26,7 @@ use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
 use crate::store::instance::InstanceRecord;
 use crate::store::role;
+use crate::supervise::pulse::Pulses;
 
 /// After so many jobs of unknown classes from one queue, advice is given.
 const UNKNOWN_BEFORE_ADVICE: u64 = 10;
@@ -57,6 +58,8 @@ pub(super) struct Core {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Bus,
     pub(super) handlers: Handle,
+    /// Who turns in this process.
+    pub(super) pulses: Pulses,
 
     /// Claims are wanted: neither paused nor draining.
     pub(super) accepting: Cell<bool>,
@@ -155,6 +158,11 @@ impl Core {
             self.died.notify_one();
             self.ring_all();
         }
+    }
+
+    /// Is everything here to end?
+    pub(super) fn is_over(&self) -> bool {
+        self.draining.get() || self.dead.get()
     }
 
     fn lose_all(&self) {

@@ -13,47 +13,66 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::core::Core;
 use super::roster::State;
+use super::tasks::TASKS;
+use crate::backoff;
 use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
 use crate::store::instance::{Extend, Extended, Left, LockRenewal, ReadSuspicion, Removed, Suspicion};
+use crate::supervise::pulse::Pulse;
 
 /// How old the ping of an idle worker may get. Schedulers of node-resque remove a worker whose ping is older than their
 /// `stuckWorkerTimeout`, and the protocol's clients ping every 5 s.
 const PING: Duration = Duration::from_millis(4800);
 /// How often at least the instances are counted; every second lease if that is sooner.
 const COUNT: Duration = Duration::from_secs(30);
+/// How soon an extension that failed is sent again.
+const RETRY: Duration = Duration::from_millis(50);
 /// For how long after the start the instances are counted with every beat: others may start with us.
 const CENSUS: Duration = Duration::from_secs(12);
 
-/// How long after an extension that failed the next one is tried.
+/// How long at most after an extension that failed the next one is tried.
 const AGAIN: Duration = Duration::from_millis(500);
+/// How long the guard sleeps at most: it says that it turns.
+const GLANCE: Duration = Duration::from_secs(2);
 
 /// Extends for as long as it is polled.
-pub(super) async fn beat(core: Rc<Core>) {
+pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
     let begun = core.extended.get();
     let (mut sent, mut pinged, mut counted) = (begun, begun, begun);
-    let mut failed = false;
+    let mut failures = 0;
+    // The first one goes out at once: it teaches the server the script, and the next ones take one round trip.
+    core.beat.notify_one();
     loop {
+        pulse.turn();
+        // Lanes that wait turn with every beat.
+        core.ring_all();
         let period = period(core.lease, core.config().timeout, core.shortest_lock_s.get());
-        // A store that has room again, or can be reached again, is to be used at once.
-        let period = if failed { period.min(AGAIN) } else { period };
-        tokio::select! {
+        let due = match failures {
             // From one sending to the next: an extension that came back late is old already.
-            () = sleep_until(sent + period) => {}
+            0 => sent + period,
+            // At once over a new connection; and a store that has room again, or can be reached again, is used at once.
+            failed => Instant::now() + backoff::exponential(failed - 1, RETRY, period.min(AGAIN), 0.2),
+        };
+        tokio::select! {
+            () = sleep_until(due) => {}
             // A lock that runs out sooner than our period was taken; beat faster from now on.
             () = core.lock_taken.notified() => continue,
             // What we say of ourselves has changed, and others wait until the store has it.
             () = core.beat.notified() => {}
+        }
+        if core.pulses.is_stalled(TASKS) {
+            // An instance that works only in part does not live: its runs are ended in time, and others recover them.
+            sleep(period.min(Duration::from_secs(1))).await;
+            continue;
         }
         let version = core.record_version.get();
         let all = pings_are_due(pinged.elapsed(), period);
         let (mut extend, asked) = gather(&core, all);
         extend.census = counted.elapsed() >= COUNT.min(core.lease * 2) || begun.elapsed() < CENSUS;
         sent = Instant::now();
-        let reply = core.store.run(extend.clone()).await;
-        failed = reply.is_err();
-        match reply {
+        match core.store.run(extend.clone()).await {
             Ok(extended) => {
+                failures = 0;
                 core.store_answered();
                 for finding in &extended.findings {
                     core.findings.tell(&core.bus, finding);
@@ -76,7 +95,12 @@ pub(super) async fn beat(core: Rc<Core>) {
                 }
                 settle_findings(&core, &extend, &asked, extended);
             }
-            Err(error) => core.store_failed("extend the lease", &error),
+            Err(error) => {
+                failures += 1;
+                core.store_failed("extend the lease", &error);
+                // The waker may wait on a connection that is as dead as this one was.
+                core.look_anew.notify_one();
+            }
         }
         if core.dead.get() {
             return;
@@ -180,19 +204,20 @@ const DOUBT: Duration = Duration::from_millis(200);
 
 /// Ends all runs before the lease does, when it cannot be extended and somebody else may take it for dead. While a
 /// database file is locked nobody can, and the runs go on.
-pub(super) async fn guard(core: Rc<Core>) {
+pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
     let lease = core.lease;
     // When runs that were asked to end are killed.
     let mut kill_at = None;
     let mut told = false;
     loop {
+        pulse.turn();
         let grace = core.kill_grace.get().min(lease / 3);
         let (ask, kill) = (lease - grace, lease - lease / 10);
         let extended = core.extended.get();
         let silent = extended.elapsed();
         if silent < ask {
             (kill_at, told) = (None, false);
-            sleep(ask - silent).await;
+            sleep((ask - silent).min(GLANCE)).await;
             continue;
         }
         let Some(at) = kill_at else {
@@ -221,7 +246,7 @@ pub(super) async fn guard(core: Rc<Core>) {
             continue;
         };
         if Instant::now() < at {
-            sleep_until(at).await;
+            sleep_until(at.min(Instant::now() + GLANCE)).await;
         } else {
             // Again and again until the store answers, for a run may have been about to begin.
             core.roster.borrow().stop_all(Stop::Kill);

@@ -1,8 +1,7 @@
 //! A lane: half of the slots, one connection, one exchange in flight.
 //!
-//! A round of a lane: gather what ended while the last exchange was in flight, send it all
-//! together with claims for the idle slots, begin what came back. Nothing ever waits for a batch
-//! to fill.
+//! A round of a lane: gather what ended while the last exchange was in flight, send it all together with claims for the
+//! idle slots, begin what came back. Nothing ever waits for a batch to fill.
 
 mod sending;
 mod undone;
@@ -16,7 +15,7 @@ use tokio::sync::mpsc;
 use self::undone::Undone;
 use super::core::{Core, Finished};
 use super::hooked::Performed;
-use super::perform::{self, Readied};
+use super::perform::{self, Readied, Started};
 use super::report::Attempt;
 use super::roster::{Job, State};
 use crate::job::failure::iso_date;
@@ -26,6 +25,7 @@ use crate::plugin::hooks::Refusal;
 use crate::store::Lane;
 use crate::store::effect::Verdict;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Settlement};
+use crate::supervise::pulse::Pulse;
 
 /// One lane's task.
 pub(super) struct LaneTask {
@@ -40,6 +40,7 @@ pub(super) struct LaneTask {
     settlements: Vec<(Settled, Settlement)>,
     enters: Vec<(usize, Enter)>,
     undone: Undone,
+    pulse: Pulse,
 }
 
 /// Whose settlement it is, and what is told of it only when the store has decided.
@@ -64,15 +65,23 @@ struct Round {
 const WORTHWHILE: usize = 4;
 
 impl LaneTask {
-    pub(super) fn new(index: usize, core: Rc<Core>, lane: Lane, finished: mpsc::UnboundedReceiver<Finished>) -> Self {
+    pub(super) fn new(
+        index: usize,
+        core: Rc<Core>,
+        lane: Lane,
+        finished: mpsc::UnboundedReceiver<Finished>,
+        pulse: Pulse,
+    ) -> Self {
         let (settlements, enters, undone) = (Vec::new(), Vec::new(), Undone::default());
-        Self { index, core, lane, finished, sequence: 0, eager: false, settlements, enters, undone }
+        Self { index, core, lane, finished, sequence: 0, eager: false, settlements, enters, undone, pulse }
     }
 
     /// Runs until the pool drains and nothing of this lane is left, or the instance is dead and
     /// its runs have ended.
     pub(super) async fn run(mut self) {
         loop {
+            // The heartbeat rings for a lane that only waits.
+            self.pulse.turn();
             while let Ok(finished) = self.finished.try_recv() {
                 self.run_ended(finished);
             }
@@ -89,8 +98,7 @@ impl LaneTask {
                 }
                 continue;
             }
-            let over = self.core.draining.get() || self.core.dead.get();
-            if over && self.core.roster.borrow().is_quiet(self.index) {
+            if self.core.is_over() && self.core.roster.borrow().is_quiet(self.index) {
                 return;
             }
             tokio::select! {
@@ -256,11 +264,8 @@ impl LaneTask {
             let mut roster = self.core.roster.borrow_mut();
             let Some(slot) = roster.get_mut(number) else { return };
             match perform::begin(&self.core, slot, &mut job) {
-                Some(outcome) => outcome,
-                None => {
-                    slot.state = State::Running(job);
-                    return;
-                }
+                Started::Ended(outcome) => outcome,
+                Started::Running(running) => return running.occupy(slot, job),
             }
         };
         self.end(number, worker, *job, outcome);

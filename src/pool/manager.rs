@@ -18,6 +18,7 @@ use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::store::StoreError;
 use crate::store::instance::{Register, Unregister};
 use crate::store::working::WorkingRecord;
+use crate::supervise::pulse::{Pulse, TURN};
 
 /// The pool's bounds and how often they are reconsidered.
 #[derive(Debug, Clone, Copy)]
@@ -42,12 +43,15 @@ impl Bounds {
 
 /// Grows and shrinks the pool for as long as it is polled. `ready` is told when its first processors
 /// are registered.
-pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>>) {
+pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>>, pulse: Pulse) {
+    let mut turns = every(TURN);
     let mut checks = every(Bounds::of(&core).check);
     // Workers that left the roster and could not be unregistered yet.
     let mut leaving: Vec<WorkerName> = Vec::new();
     loop {
+        pulse.turn();
         tokio::select! {
+            _ = turns.tick() => continue,
             _ = checks.tick() => {
                 let bounds = Bounds::of(&core);
                 // Who is not yet gone still has its number, and its ping, which a new one would share.

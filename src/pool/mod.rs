@@ -11,6 +11,7 @@
 pub mod autoscale;
 pub mod control;
 mod core;
+mod drain;
 mod findings;
 mod heartbeat;
 pub mod hooked;
@@ -24,8 +25,9 @@ mod reload;
 mod report;
 mod roster;
 mod run;
+mod tasks;
 mod timeouts;
 mod waking;
 
-pub use control::{Control, Phase, Work};
-pub use run::{Ended, Setup, run};
+pub use control::{Control, Ended, Phase, Work, unless_told};
+pub use run::{Setup, run};

@@ -17,12 +17,13 @@ use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::store::StoreError;
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
+use crate::supervise::pulse::Pulse;
 
 /// Looks once a lease, for as long as it is polled.
-pub(super) async fn watch(core: Rc<Core>, lease: Duration) {
+pub(super) async fn watch(core: Rc<Core>, lease: Duration, pulse: Pulse) {
     let mut seen = Vec::new();
     loop {
-        sleep(lease).await;
+        pulse.wait(sleep(lease)).await;
         // A store that fails is told of by whoever works with it.
         match look(&core, &seen).await {
             Ok(standing) => seen = standing,

@@ -1,19 +1,18 @@
 //! From a claim to a running handler.
 
 use std::borrow::Cow;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::core::{Core, Finished};
 use super::hooked::{Hooked, Performed};
-use super::roster::{Job, Slot, urge};
+use super::roster::{Job, Slot, State, urge};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, Kind};
 use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept, Stop};
@@ -23,6 +22,7 @@ use crate::plugin::hook::{HookPoint, HookPoints};
 use crate::plugin::hooks::Hooks;
 use crate::store::effect::Gate;
 use crate::store::queueing::Claim;
+use crate::supervise::scope::{contained, contained_future, message, named};
 
 /// A claimed job, looked at.
 pub(super) enum Readied {
@@ -98,10 +98,33 @@ fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: &str) {
     }
 }
 
-/// Begins a job's run. The outcome if it is over at once; else it runs on the handlers' runtime, or in its handler's
-/// keeping, and reports to its lane.
-pub(super) fn begin(core: &Core, slot: &mut Slot, job: &mut Job) -> Option<Outcome> {
-    let (task, handler) = job.known.as_ref()?;
+/// A run that began.
+pub(super) enum Started {
+    /// It is over.
+    Ended(Outcome),
+    /// It goes on, and will report to its lane.
+    Running(Running),
+}
+
+/// Proof that something is under way which will report to the lane; only this file can make one.
+pub(super) struct Running {
+    kept: Option<Box<dyn Kept>>,
+}
+
+impl Running {
+    /// Puts the job into its slot, where it stays until the report comes.
+    pub(super) fn occupy(self, slot: &mut Slot, job: Box<Job>) {
+        slot.kept = self.kept;
+        slot.state = State::Running(job);
+    }
+}
+
+/// Begins a job's run: on the handlers' runtime, or in its handler's keeping, where it does not end at once.
+pub(super) fn begin(core: &Core, slot: &mut Slot, job: &mut Job) -> Started {
+    let Some((task, handler)) = &job.known else {
+        // Jobs of unknown classes are refused before this.
+        return Started::Ended(Outcome::Failure(Failure::new("Error", "no handler is known for this job")));
+    };
     if let Some(info) = job.info.as_ref().filter(|_| core.bus.wants(Kind::Job)) {
         core.bus.emit(Event::Job { job: Arc::clone(info) });
     }
@@ -118,36 +141,34 @@ pub(super) fn begin(core: &Core, slot: &mut Slot, job: &mut Job) -> Option<Outco
         claim: job.claim.clone(),
         instance: Arc::clone(&core.instance),
     };
-    slot.kept = None;
     if Hooks::any(task, &core.plugins, HookPoints::PERFORM) {
         return begin_hooked(core, slot, Arc::clone(handler), invocation);
     }
     if let Some(keeper) = handler.keeper() {
-        return match catch_unwind(AssertUnwindSafe(|| begin_kept(core, slot, keeper, invocation))) {
+        return match contained(|| begin_kept(core, slot, keeper, invocation)) {
             Ok(kept) => {
-                slot.kept = Some(kept);
                 job.limit =
                     task.timeout.map(|timeout| core.timeouts.watch(job.began + timeout, slot.number, &job.claim));
-                None
+                Started::Running(Running { kept: Some(kept) })
             }
-            Err(panic) => Some(Outcome::Failure(panicked(&*panic))),
+            Err(panic) => Started::Ended(Outcome::Failure(panicked(&*panic))),
         };
     }
     let stop = slot.stop.subscribe();
-    match catch_unwind(AssertUnwindSafe(|| handler.begin(invocation, stop))) {
-        Ok(Begun::Ended(outcome)) => Some(outcome),
+    match contained(|| handler.begin(invocation, stop)) {
+        Ok(Begun::Ended(outcome)) => Started::Ended(outcome),
         Ok(Begun::Running(run)) => {
             let (number, claim, timeout) = (slot.number, job.claim.clone(), task.timeout);
             let (stop, grace) = (Arc::clone(&slot.stop), core.kill_grace.get());
             let report = core.finished[slot.lane()].clone();
-            core.handlers.spawn(async move {
+            core.handlers.spawn(named("a job's run", async move {
                 let performed = Performed::Ran(watched(run, &stop, timeout, grace).await);
                 // A lane that is gone has nothing to settle any more.
                 let _ = report.send(Finished { number, claim, performed });
-            });
-            None
+            }));
+            Started::Running(Running { kept: None })
         }
-        Err(panic) => Some(Outcome::Failure(panicked(&*panic))),
+        Err(panic) => Started::Ended(Outcome::Failure(panicked(&*panic))),
     }
 }
 
@@ -163,21 +184,21 @@ fn begin_kept(core: &Core, slot: &Slot, keeper: &dyn Keeper, invocation: Invocat
 }
 
 /// Begins a run that the task's own plugins stand around: all of it is theirs and the handler's, off this thread.
-fn begin_hooked(core: &Core, slot: &Slot, handler: Arc<dyn Handler>, invocation: Invocation) -> Option<Outcome> {
+fn begin_hooked(core: &Core, slot: &Slot, handler: Arc<dyn Handler>, invocation: Invocation) -> Started {
     let stop = slot.stop.subscribe();
     let hooks = match Hooks::of(&invocation.task, &core.plugins, HookPoint::BeforePerform, &core.bus) {
         Ok(hooks) => hooks,
-        Err(missing) => return Some(Outcome::Failure(missing.failure())),
+        Err(missing) => return Started::Ended(Outcome::Failure(missing.failure())),
     };
     let (number, claim) = (slot.number, invocation.claim.clone());
     let report = core.finished[slot.lane()].clone();
     let hooked = Hooked { hooks, handler, invocation, grace: core.kill_grace.get() };
-    core.handlers.spawn(async move {
+    core.handlers.spawn(named("a job's run with plugins", async move {
         let performed = hooked.perform(stop).await;
         // A lane that is gone has nothing to settle any more.
         let _ = report.send(Finished { number, claim, performed });
-    });
-    None
+    }));
+    Started::Running(Running { kept: None })
 }
 
 /// Awaits a run; stops it when it takes too long; turns a panic into a failure.
@@ -187,17 +208,17 @@ pub(super) async fn watched(
     timeout: Option<Duration>,
     grace: Duration,
 ) -> Outcome {
-    let mut run = AssertUnwindSafe(run).catch_unwind();
+    let mut run = pin!(contained_future(run));
     let flatten = |ended: std::thread::Result<Outcome>| match ended {
         Ok(outcome) => outcome,
         Err(panic) => Outcome::Failure(panicked(&*panic)),
     };
     let Some(limit) = timeout else { return flatten(run.await) };
-    if let Ok(ended) = tokio::time::timeout(limit, &mut run).await {
+    if let Ok(ended) = tokio::time::timeout(limit, run.as_mut()).await {
         return flatten(ended);
     }
     urge(stop, Stop::Terminate);
-    if tokio::time::timeout(grace, &mut run).await.is_err() {
+    if tokio::time::timeout(grace, run.as_mut()).await.is_err() {
         urge(stop, Stop::Kill);
         let _ = run.await;
     }
@@ -210,13 +231,13 @@ pub(super) fn timed_out(limit: Duration) -> Outcome {
 }
 
 fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    let text = panic.downcast_ref::<&str>().copied();
-    let text = text.or_else(|| panic.downcast_ref::<String>().map(String::as_str));
-    Failure::new("Panic", format!("the handler panicked: {}", text.unwrap_or("without a message")))
+    Failure::new("Panic", format!("the handler panicked: {}", message(panic)))
 }
 
 #[cfg(test)]
 mod tests {
+    use futures_util::FutureExt;
+
     use super::*;
 
     #[tokio::test(start_paused = true)]

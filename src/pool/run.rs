@@ -7,35 +7,36 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::{Notify, mpsc, oneshot, watch};
-use tokio::task::{JoinHandle, LocalSet, spawn_local};
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::task::LocalSet;
+use tokio::time::{Instant, sleep};
 
-use super::control::{Control, Phase, Work};
+use super::control::{Control, Ended, Phase, Work, unless_told};
 use super::core::Core;
+use super::drain::{drain, end_lost_runs};
 use super::findings::Findings;
 use super::interrupt::Interrupts;
 use super::lane::LaneTask;
 use super::manager::manage;
 use super::reload::{bring_up_to_date, policy};
 use super::roster::{LANES, Roster};
+use super::tasks::Tasks;
 use super::timeouts::Timeouts;
 use super::{heartbeat, orphan, timeouts, waking};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::event::{Bus, Event};
-use crate::handler::contract::Stop;
 use crate::plugin::registry::Plugins;
 use crate::store::handle::Lane;
 use crate::store::instance::{InstanceRecord, Join, Joined, Leave};
 use crate::store::role;
 use crate::store::wake::Waker;
 use crate::store::{Store, StoreError};
+use crate::supervise::pulse::{LONGEST, Pulses, TURN};
 
-/// How long a second signal waits for what it killed to be settled.
-const KILLED_SETTLE: Duration = Duration::from_secs(3);
+/// The names of the lanes' tasks.
+const LANE_TASKS: [&str; LANES] = ["pool lane 1", "pool lane 2"];
 
 /// Everything a pool works with.
 pub struct Setup {
@@ -57,22 +58,16 @@ pub struct Setup {
     pub instance: watch::Sender<Arc<str>>,
     /// Set when the process is about to end with all its children: nothing is settled any more.
     pub abandoned: Arc<AtomicBool>,
+    /// Where its long-lived tasks say that they turn.
+    pub pulses: Pulses,
     /// Told when the first processors are registered, or at once where there is no pool.
     pub ready: oneshot::Sender<()>,
 }
 
-/// How a pool ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Ended {
-    /// Everything is settled and unregistered.
-    Clean,
-    /// The deadline came first: some claims are still on record, and recovery will find them.
-    Unsettled,
-}
-
 /// Runs until told to drain. To be called on a current-thread runtime.
 pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
-    let Setup { mut work, store, clock, bus, plugins, handlers, mut record, instance, abandoned, ready } = setup;
+    let Setup { mut work, store, clock, bus, plugins, handlers, mut record, instance, abandoned, pulses, ready } =
+        setup;
     let mut ready = Some(ready);
     let local = LocalSet::new();
     local
@@ -85,6 +80,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
                     plugins: Arc::clone(&plugins),
                     handlers: handlers.clone(),
                     abandoned: Arc::clone(&abandoned),
+                    pulses: pulses.clone(),
                 };
                 if let Some(ended) = live(parts, &mut record, &mut work, &mut control, &mut ready).await {
                     return ended;
@@ -107,6 +103,7 @@ struct Parts {
     plugins: Arc<Plugins>,
     handlers: Handle,
     abandoned: Arc<AtomicBool>,
+    pulses: Pulses,
 }
 
 /// One life under one id. `None` when it was declared dead. `record` is what it joined as, and then what it became.
@@ -117,7 +114,7 @@ async fn live(
     control: &mut watch::Receiver<Control>,
     ready: &mut Option<oneshot::Sender<()>>,
 ) -> Option<Ended> {
-    let Parts { store, clock, bus, plugins, handlers, abandoned } = parts;
+    let Parts { store, clock, bus, plugins, handlers, abandoned, pulses } = parts;
     let present = work.borrow_and_update().clone();
     let Work { config, dispatch, .. } = &present;
     let has_pool = config.max_task_processors > 0;
@@ -125,7 +122,12 @@ async fn live(
     let Some((lanes, waker)) = open(&store, &bus, record, has_pool, control).await else {
         return Some(leave(&store, record).await);
     };
-    let (finished, reports): (Vec<_>, Vec<_>) = (0..LANES).map(|_| mpsc::unbounded_channel()).unzip();
+    let mut reports = Vec::new();
+    let finished = std::array::from_fn(|_| {
+        let (finished, report) = mpsc::unbounded_channel();
+        reports.push(report);
+        finished
+    });
     let core = Rc::new(Core {
         record: RefCell::new(record.clone()),
         instance: Arc::from(record.id.as_str()),
@@ -142,6 +144,7 @@ async fn live(
         clock,
         bus,
         handlers,
+        pulses,
         accepting: Cell::new(true),
         draining: Cell::new(false),
         abandoned,
@@ -151,7 +154,7 @@ async fn live(
         bells: [const { Notify::const_new() }; LANES],
         came_short: Notify::new(),
         claims: Cell::new(0),
-        finished: finished.try_into().ok()?,
+        finished,
         timeouts: Timeouts::default(),
         retired: Notify::new(),
         shortest_lock_s: Cell::new(None),
@@ -173,29 +176,28 @@ async fn live(
     let lease = config.store.lease;
     // A later reload lets its handlers go, and they what they keep.
     drop(present);
-    let lanes: Vec<_> = lanes
-        .into_iter()
-        .zip(reports)
-        .enumerate()
-        .map(|(index, (lane, report))| spawn_local(LaneTask::new(index, Rc::clone(&core), lane, report).run()))
-        .collect();
-    let mut tasks = vec![
-        spawn_local(heartbeat::beat(Rc::clone(&core))),
-        spawn_local(heartbeat::guard(Rc::clone(&core))),
-        spawn_local(orphan::watch(Rc::clone(&core), lease * 2)),
-        spawn_local(timeouts::enforce(Rc::clone(&core))),
-    ];
-    let mut growing = Vec::new();
-    if let Some(waker) = waker {
-        growing.push(spawn_local(manage(Rc::clone(&core), ready.take())));
-        growing.push(spawn_local(waking::wake_lanes(Rc::clone(&core), waker)));
+    let mut lane_tasks = Tasks::new(&core);
+    for (index, ((lane, report), name)) in lanes.into_iter().zip(reports).zip(LANE_TASKS).enumerate() {
+        lane_tasks.start(name, |core, pulse| LaneTask::new(index, core, lane, report, pulse).run());
     }
+    let mut tasks = Tasks::new(&core);
+    tasks.start("pool heartbeat", heartbeat::beat);
+    tasks.start("pool lease guard", heartbeat::guard);
+    tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
+    tasks.start("pool timeouts", timeouts::enforce);
+    let mut growing = Tasks::new(&core);
+    if let Some(waker) = waker {
+        growing.start("pool manager", |core, pulse| manage(core, ready.take(), pulse));
+        growing.start("pool waking", |core, pulse| waking::wake_lanes(core, waker, pulse));
+    }
+    let pulse = core.pulses.begin("pool control", LONGEST);
     if let Some(ready) = ready.take() {
         // No pool to wait for. Nobody need be listening.
         let _ = ready.send(());
     }
     let mut interrupts = Interrupts::after(control.borrow().kills);
     let drained = loop {
+        pulse.turn();
         let now = *control.borrow_and_update();
         interrupts.heed(&core, now.kills);
         if now.phase > Phase::Run {
@@ -210,26 +212,28 @@ async fn live(
                 core.adopt(&work);
             }
             () = core.died.notified() => break false,
+            never = lane_tasks.fail() => match never {},
+            never = tasks.fail() => match never {},
+            never = growing.fail() => match never {},
+            () = sleep(TURN) => {}
         }
     };
-    stop(growing);
-    let ended = if drained {
-        drain(&core, lanes, control, &mut interrupts).await
-    } else {
-        join_all(lanes).await;
-        None
+    drop(growing);
+    let ended = tokio::select! {
+        ended = async {
+            if drained {
+                drain(&core, &mut lane_tasks, control, &mut interrupts, &pulse).await
+            } else {
+                end_lost_runs(&core, &mut lane_tasks, control, &mut interrupts).await
+            }
+        } => ended,
+        never = tasks.fail() => match never {},
     };
-    stop(std::mem::take(&mut tasks));
+    drop(tasks);
     record.clone_from(&core.record.borrow());
     match ended {
         Some(Ended::Clean) => Some(leave(&store, record).await),
         other => other,
-    }
-}
-
-fn stop(tasks: Vec<JoinHandle<()>>) {
-    for task in tasks {
-        task.abort();
     }
 }
 
@@ -262,7 +266,7 @@ async fn open(
             }
             Ok::<_, StoreError>((lanes, Some(store.waker().await?)))
         };
-        match opened.await {
+        match unless_told(control, opened).await? {
             Ok(opened) => return Some(opened),
             Err(error) => retry(bus, "open the lanes", &error, &mut attempt, control).await?,
         }
@@ -280,13 +284,7 @@ async fn retry(
     bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
     let delay = backoff::exponential(*attempt, Duration::from_millis(100), Duration::from_secs(5), 0.5);
     *attempt += 1;
-    tokio::select! {
-        () = sleep(delay) => Some(()),
-        stopped = control.wait_for(|now| now.phase > Phase::Run) => {
-            let _ = stopped;
-            None
-        }
-    }
+    unless_told(control, sleep(delay)).await
 }
 
 /// Joins again after a declared death. False when told to stop before.
@@ -298,7 +296,8 @@ async fn rejoin(
 ) -> bool {
     let mut attempt = 0;
     loop {
-        let error = match store.run(Join { record: record.clone() }).await {
+        let Some(joined) = unless_told(control, store.run(Join { record: record.clone() })).await else { return false };
+        let error = match joined {
             Ok(Joined::Yes) => return true,
             // Whoever declared us dead has not buried us yet.
             Ok(Joined::NameTaken(by)) => {
@@ -310,65 +309,6 @@ async fn rejoin(
             return false;
         }
     }
-}
-
-/// Lets runs end, then ends them; everything is over before the deadline.
-async fn drain(
-    core: &Rc<Core>,
-    lanes: Vec<JoinHandle<()>>,
-    control: &mut watch::Receiver<Control>,
-    interrupts: &mut Interrupts,
-) -> Option<Ended> {
-    let config = core.config();
-    core.accepting.set(false);
-    core.draining.set(true);
-    core.ring_all();
-    let (_, busy) = core.roster.borrow().census();
-    if busy > 0 {
-        core.bus.emit(Event::Notice { text: format!("draining: {busy} jobs are still running") });
-    }
-    let (timeout, grace) = (config.shutdown.timeout, config.shutdown.kill_grace);
-    // What is left between the kill and the deadline is for reaping, settling and unregistering.
-    let reserve = (grace / 4).min(Duration::from_secs(1));
-    let begun = Instant::now();
-    let mut deadline = begun + timeout;
-    let mut steps = vec![(begun + timeout - reserve, Stop::Kill), (begun + timeout - grace, Stop::Terminate)];
-    let lanes = join_all(lanes);
-    tokio::pin!(lanes);
-    loop {
-        let next = steps.last().map_or(deadline, |(at, _)| *at);
-        tokio::select! {
-            biased;
-            _ = &mut lanes => return Some(Ended::Clean),
-            Some(now) = orders(control, interrupts.heeded()), if !steps.is_empty() => {
-                interrupts.heed(core, now.kills);
-                if now.phase == Phase::Kill {
-                    core.warn("killing the jobs that still run".to_owned());
-                    core.roster.borrow().stop_all(Stop::Kill);
-                    steps.clear();
-                    deadline = deadline.min(Instant::now() + KILLED_SETTLE);
-                }
-            }
-            () = core.died.notified() => {}
-            () = sleep_until(next) => match steps.pop() {
-                Some((_, how)) => {
-                    let (_, busy) = core.roster.borrow().census();
-                    let verb = if how == Stop::Kill { "killed" } else { "asked to end" };
-                    core.warn(format!("the drain takes too long: {busy} jobs are {verb}"));
-                    core.roster.borrow().stop_all(how);
-                }
-                None => {
-                    core.warn("the deadline of the drain is over; what is unsettled stays on record".to_owned());
-                    return Some(Ended::Unsettled);
-                }
-            },
-        }
-    }
-}
-
-/// Orders that make a drain more urgent. `None` when nobody can give any.
-async fn orders(control: &mut watch::Receiver<Control>, heeded: u32) -> Option<Control> {
-    control.wait_for(|now| now.phase == Phase::Kill || now.kills != heeded).await.ok().map(|now| *now)
 }
 
 /// Unregisters everything; if the store does not answer soon, the lease will run out instead.

@@ -14,6 +14,7 @@ use super::perform::timed_out;
 use super::roster::{Job, Limit, State};
 use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
+use crate::supervise::pulse::Pulse;
 
 /// Which slots' runs are watched, by when something is due.
 #[derive(Default)]
@@ -58,12 +59,23 @@ impl Timeouts {
 }
 
 /// Enforces for as long as it is polled.
-pub(super) async fn enforce(core: Rc<Core>) {
+pub(super) async fn enforce(core: Rc<Core>, pulse: Pulse) {
     loop {
         let until = core.timeouts.next();
-        tokio::select! {
-            () = async { sleep_until(until.unwrap_or_else(Instant::now)).await }, if until.is_some() => {}
-            () = core.timeouts.earlier.notified() => continue,
+        let due = async {
+            match until {
+                Some(until) => sleep_until(until).await,
+                None => std::future::pending().await,
+            }
+        };
+        let is_due = pulse.wait(async {
+            tokio::select! {
+                () = due => true,
+                () = core.timeouts.earlier.notified() => false,
+            }
+        });
+        if !is_due.await {
+            continue;
         }
         let now = Instant::now();
         for (number, claim) in core.timeouts.take(now) {

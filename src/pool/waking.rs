@@ -15,6 +15,7 @@ use super::core::Core;
 use crate::backoff;
 use crate::event::{Event, Kind};
 use crate::store::wake::{Seen, Waker, Watch};
+use crate::supervise::pulse::Pulse;
 
 /// How often it is enough to ask whether the waker still hears, before everything is looked at again.
 const CHECKS: u32 = 24;
@@ -25,23 +26,26 @@ const TURN: Duration = Duration::from_millis(1);
 const MOST_TURNS: u32 = 25;
 
 /// Wakes lanes for as long as it is polled.
-pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker) {
+pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
     let mut vain = Vain::default();
     core.came_short.notify_one();
     loop {
-        tokio::select! {
-            () = core.came_short.notified() => {}
-            () = core.look_anew.notified() => {}
-        }
+        let asked = pulse.wait(async {
+            tokio::select! {
+                () = core.came_short.notified() => {}
+                () = core.look_anew.notified() => {}
+            }
+        });
+        asked.await;
         let timeout = core.config().timeout;
-        let seen = arm(&core, &waker).await;
+        let seen = arm(&core, &waker, &pulse).await;
         if core.bus.wants(Kind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
         }
         if seen.ready && core.accepting.get() {
             // Jobs that are there but cannot be claimed (a key of another type) must not spin us.
             if let Some(pause) = vain.judge(core.claims.get()) {
-                sleep(pause.min(timeout)).await;
+                pulse.wait(sleep(pause.min(timeout))).await;
             } else if core.peers.get() > 1 {
                 // We took our share, or another was faster. Others who are idle shall have theirs.
                 sleep(TURN).await;
@@ -53,7 +57,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker) {
             }
             let woken = tokio::select! {
                 () = waker.woken() => true,
-                () = listens(&core, &waker) => false,
+                () = listens(&core, &waker, &pulse) => false,
                 () = core.look_anew.notified() => false,
             };
             let turn = if woken { turn(core.peers.get()) } else { 0 };
@@ -73,9 +77,9 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker) {
 }
 
 /// Waits as long as the waker would hear of any change.
-async fn listens(core: &Core, waker: &Waker) {
+async fn listens(core: &Core, waker: &Waker, pulse: &Pulse) {
     for _ in 0..CHECKS {
-        sleep(core.config().timeout).await;
+        pulse.wait(sleep(core.config().timeout)).await;
         match waker.check().await {
             Ok(()) => core.store_answered(),
             Err(error) => return core.store_failed("watch the queues", &error),
@@ -87,9 +91,10 @@ async fn listens(core: &Core, waker: &Waker) {
 }
 
 /// Arms until it works, and until the queues watched are all the queues there are.
-async fn arm(core: &Core, waker: &Waker) -> Seen {
+async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> Seen {
     let mut attempt = 0;
     loop {
+        pulse.turn();
         let queue_names = core.patterns.borrow().has_patterns();
         let queues = Arc::clone(&core.queues.borrow());
         match waker.arm(&Watch { queues: queues.to_vec(), queue_names, ..Watch::default() }).await {

@@ -17,6 +17,7 @@ use crate::plugin::chain::Chain;
 use crate::store::StoreError;
 use crate::store::queueing::{Enqueue, Enqueued};
 use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime};
+use crate::supervise::pulse::LONGEST;
 use crate::task::definition::TaskDefinition;
 use crate::task::schedule::JobSchedule;
 
@@ -39,7 +40,9 @@ async fn run_forever(context: &SchedulerContext, leads: &watch::Receiver<bool>) 
     let mut failing = None;
     let mut bulkheads = Bulkheads::default();
     let mut config = context.config.clone();
+    let pulse = context.pulses.begin("scheduler cron", LONGEST);
     loop {
+        pulse.turn();
         // The duties decide the leader, so that an instance that fails at them does not hold up the others here.
         let leads = *leads.borrow();
         let wait = match run_once(context, &mut bulkheads, leads).await {

@@ -25,6 +25,8 @@ use crate::store::scheduling::{Leadership, Resign};
 const OWN_TASKS_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the processes of this machine's other instances are checked. The check does not use the store.
 const NEIGHBOUR_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a round may take that recovers many jobs from a slow store.
+const ROUND: Duration = Duration::from_secs(600);
 
 /// Does the duties until `stop` is true, then resigns. `leads` is set to whether this instance leads them.
 pub async fn run(context: SchedulerContext, leads: watch::Sender<bool>, mut stop: watch::Receiver<bool>) {
@@ -83,7 +85,9 @@ impl<'a> Duties<'a> {
         let period = self.period();
         let mut failing = None;
         let mut config = self.context.config.clone();
+        let pulse = self.context.pulses.begin("scheduler duties", ROUND);
         loop {
+            pulse.turn();
             match self.round().await {
                 Ok(()) => failing = None,
                 Err(error) => {

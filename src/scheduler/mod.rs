@@ -27,6 +27,8 @@ use crate::plugin::ending::CrashPolicy;
 use crate::store::Store;
 use crate::store::instance::HostIdentity;
 use crate::store::role;
+use crate::supervise::pulse::Pulses;
+use crate::supervise::scope::until_told;
 use crate::task::Registry;
 
 /// The configuration of the loops. A reload replaces it as a whole.
@@ -78,6 +80,8 @@ pub struct SchedulerContext {
     pub host: HostIdentity,
     /// This instance's lease.
     pub lease: Duration,
+    /// Where the loops say that they turn.
+    pub pulses: Pulses,
 }
 
 impl SchedulerContext {
@@ -106,16 +110,25 @@ impl SchedulerContext {
     }
 }
 
-/// Runs all loops, each on its own tokio task, until `stop` is true.
+/// Runs all loops, each on a task of its own, until told to stop.
+///
+/// # Panics
+/// When a loop panics or ends before it is told to. In the daemon that ends the process.
 pub async fn run(context: SchedulerContext, stop: watch::Receiver<bool>) {
+    let told = || {
+        let stop = stop.clone();
+        move || *stop.borrow()
+    };
     let (leads, led) = watch::channel(false);
-    let loops = [
-        tokio::spawn(promote::run(context.clone(), stop.clone())),
-        tokio::spawn(duties::run(context.clone(), leads, stop.clone())),
-        tokio::spawn(cron::run(context, led, stop)),
-    ];
-    // The panic hook reports a loop that panicked; the others continue.
-    drop(futures_util::future::join_all(loops).await);
+    let mut loops = tokio::task::JoinSet::new();
+    loops.spawn(until_told("scheduler promotion", promote::run(context.clone(), stop.clone()), told()));
+    loops.spawn(until_told("scheduler duties", duties::run(context.clone(), leads, stop.clone()), told()));
+    loops.spawn(until_told("scheduler cron", cron::run(context, led, stop.clone()), told()));
+    while let Some(ended) = loops.join_next().await {
+        if let Some(panic) = ended.err().and_then(|error| error.try_into_panic().ok()) {
+            std::panic::resume_unwind(panic);
+        }
+    }
 }
 
 /// Sleeps, but wakes at a reload; true if `config` changed since it was last read.

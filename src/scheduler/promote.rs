@@ -16,6 +16,7 @@ use crate::event::{Event, Kind};
 use crate::store::StoreError;
 use crate::store::scheduling::{Lead, Leadership, Resign};
 use crate::store::wake::{Seen, Waker, Watch};
+use crate::supervise::pulse::{LONGEST, Pulse};
 
 /// How long the leadership is held without renewal. The instance that recovers a dead leader frees its lock at once
 /// (`recover`); the limit is for a leader that no instance recovers.
@@ -66,6 +67,7 @@ struct Promoter<'a> {
     /// The failure that was reported; cleared by a round without failure.
     failing: Option<String>,
     skew_told: Option<Instant>,
+    pulse: Pulse,
 }
 
 impl<'a> Promoter<'a> {
@@ -79,12 +81,14 @@ impl<'a> Promoter<'a> {
             rescued: None,
             failing: None,
             skew_told: None,
+            pulse: context.pulses.begin("scheduler promotion", LONGEST),
         }
     }
 
     async fn run_forever(&mut self) {
         let mut attempt = 0;
         loop {
+            self.pulse.turn();
             let error = match self.context.store.waker().await {
                 Ok(waker) => match self.rounds(&waker, &mut attempt).await {
                     Ok(never) => match never {},
@@ -114,6 +118,7 @@ impl<'a> Promoter<'a> {
 
     async fn rounds(&mut self, waker: &Waker, attempt: &mut u32) -> Result<std::convert::Infallible, StoreError> {
         loop {
+            self.pulse.turn();
             let SchedulerContext { bus, .. } = self.context;
             self.renew().await?;
             if bus.wants(Kind::SchedulerPoll) {
@@ -172,6 +177,7 @@ impl<'a> Promoter<'a> {
     async fn hold_lead(&mut self, waker: &Waker, due: Option<Instant>) -> Result<(), StoreError> {
         let led = self.leading;
         loop {
+            self.pulse.turn();
             let rescues = !led && self.rescued.is_some_and(|rescued| rescued.elapsed() < RESCUE_PERIOD);
             let renewal = self.renewed + if rescues { RESCUE_INTERVAL } else { RENEWAL };
             if let Some(due) = due.filter(|due| *due <= renewal) {
@@ -219,6 +225,7 @@ impl<'a> Promoter<'a> {
     async fn transfer_all(&mut self, leader: Option<&str>) -> Result<bool, StoreError> {
         let mut futile = 0;
         loop {
+            self.pulse.turn();
             if leader.is_some() {
                 self.renew().await?;
                 if !self.leading {

@@ -3,7 +3,6 @@
 //! That thread is the only one that waits for stderr. Whatever becomes of it (a pipe that nobody reads, a full disk, a
 //! closed pipe), senders go on; what could not be told is counted, and the count is told as soon as writing works.
 
-use std::backtrace::{Backtrace, BacktraceStatus};
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
@@ -161,22 +160,6 @@ impl Log {
         let (ended, told) = &*self.ended;
         let ended = ended.lock().unwrap_or_else(PoisonError::into_inner);
         drop(told.wait_timeout_while(ended, patience, |ended| !*ended));
-    }
-
-    /// Tells panics as events. The standard library's way is to write to stderr on the thread that panics, which then
-    /// hangs where nobody reads.
-    pub fn tell_panics(&self) {
-        let bus = self.bus.clone();
-        std::panic::set_hook(Box::new(move |panic| {
-            let thread = std::thread::current();
-            let name = thread.name().unwrap_or("without a name");
-            let error = format!("thread {name:?} {}", panic.to_string().replace('\n', " "));
-            bus.emit(Event::InternalError { error });
-            let trace = Backtrace::capture();
-            if trace.status() == BacktraceStatus::Captured {
-                trace.to_string().lines().for_each(|line| bus.emit(Event::Notice { text: line.to_owned() }));
-            }
-        }));
     }
 }
 

@@ -7,6 +7,7 @@
 //! connection, a full disk, other programs) stands in `crash`, `foreign` and `disk`.
 
 #[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "other test crates use the rest of it")]
 mod support;
 
 mod fixture;

@@ -14,6 +14,7 @@ use windlass::scheduler::failures::Bulkheads;
 use windlass::scheduler::periodic::{self, CheckedTasks};
 use windlass::scheduler::{SchedulerConfig, SchedulerContext, cron};
 use windlass::store::queueing::{Entered, Settlement, When};
+use windlass::supervise::pulse::Pulses;
 use windlass::task::Registry;
 use windlass::task::load::load;
 
@@ -140,6 +141,7 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
         name: "host-windlass:7".to_owned(),
         host: instance.record.host.clone(),
         lease: Duration::from_secs(15),
+        pulses: Pulses::default(),
     };
     let mut ran = Vec::new();
     let (mut bulkheads, mut checked) = (Bulkheads::default(), CheckedTasks::default());

@@ -8,6 +8,7 @@ use windlass::event::{Bus, Event, Listener};
 use windlass::plugin::ending::CrashPolicy;
 use windlass::scheduler::{SchedulerConfig, SchedulerContext};
 use windlass::store::instance::HostIdentity;
+use windlass::supervise::pulse::Pulses;
 use windlass::task::load::load;
 
 use crate::fixture::Fixture;
@@ -49,6 +50,7 @@ impl Scheduler {
             name: format!("{name}-windlass:1"),
             host,
             lease: Duration::from_secs(15),
+            pulses: Pulses::default(),
         };
         Self { context, events: events.remove(0) }
     }

@@ -30,6 +30,7 @@ use super::connect::Connector;
 use super::request::RequestBody;
 use super::transport::{Socket, Transport};
 use super::transport_error::{TransportError, deepest};
+use crate::supervise::scope::named;
 
 /// How long an idle connection is kept. Common servers close theirs after two seconds or more.
 const IDLE: Duration = Duration::from_millis(1500);
@@ -119,7 +120,7 @@ impl ConnectionPool {
         let mut idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner);
         idle.connections.push((connection, Instant::now()));
         if !std::mem::replace(&mut idle.watched, true) {
-            tokio::spawn(close_old(Arc::downgrade(self)));
+            tokio::spawn(named("the closing of idle connections", close_old(Arc::downgrade(self))));
         }
     }
 

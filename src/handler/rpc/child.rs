@@ -20,6 +20,7 @@ use crate::handler::place;
 use crate::job::{Failure, Outcome, told};
 use crate::process::confine::is_shim_error;
 use crate::process::{Command, Duplex, SpawnError, mark, signal::status_text, spawn_retry};
+use crate::supervise::scope::named;
 
 /// How long the rest of the process group may outlive a child that ended as asked.
 const GROUP_GRACE: Duration = Duration::from_secs(5);
@@ -53,7 +54,7 @@ impl Drop for PoolSlot {
 
 /// Starts the task of a child on a runtime.
 pub(super) fn begin(pool: Arc<ChildPool>, params: ChildParams, runtime: &Handle) {
-    runtime.spawn(run_child(pool, params));
+    runtime.spawn(named("the keeper of an rpc child", run_child(pool, params)));
 }
 
 /// Runs one child from its start to its end.

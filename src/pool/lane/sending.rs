@@ -34,6 +34,7 @@ impl LaneTask {
     pub(super) async fn exchange(&mut self, exchange: &Exchange) -> Option<Exchanged> {
         let mut attempt = 0;
         loop {
+            self.pulse.turn();
             match eagerly(self.lane.exchange(exchange), self.eager).await {
                 Ok(reply) => {
                     self.core.store_answered();

@@ -1,0 +1,115 @@
+//! How a life ends: with a drain, or with runs whose claims were lost. Either hears the signals and has a deadline.
+
+use std::rc::Rc;
+use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep, sleep_until};
+
+use super::control::{Control, Ended, Phase};
+use super::core::Core;
+use super::interrupt::Interrupts;
+use super::tasks::Tasks;
+use crate::event::Event;
+use crate::handler::contract::Stop;
+use crate::supervise::pulse::{Pulse, TURN};
+
+/// How long a second signal waits for what it killed to be settled.
+const KILLED_SETTLE: Duration = Duration::from_secs(3);
+/// How long runs whose claims were lost, and which were told to end at once, are waited for.
+const LOST_RUNS: Duration = Duration::from_secs(10);
+/// How long if the process is to end.
+const LOST_RUNS_AT_LAST: Duration = Duration::from_secs(1);
+
+/// Waits for the runs of an instance that was declared dead; they were told to end at once. `None` if it may begin anew:
+/// a run that does not end is then left behind. Whoever wants the process to end does not wait for long.
+pub(super) async fn end_lost_runs(
+    core: &Rc<Core>,
+    lanes: &mut Tasks,
+    control: &mut watch::Receiver<Control>,
+    interrupts: &mut Interrupts,
+) -> Option<Ended> {
+    let mut deadline = Instant::now() + LOST_RUNS;
+    let mut phase = Phase::Run;
+    loop {
+        tokio::select! {
+            biased;
+            () = lanes.ended() => return (phase > Phase::Run).then_some(Ended::Clean),
+            () = sleep_until(deadline) => break,
+            Some(now) = orders(control, phase, interrupts.heeded()) => {
+                interrupts.heed(core, now.kills);
+                core.roster.borrow().stop_all(Stop::Kill);
+                if now.phase > phase {
+                    phase = now.phase;
+                    let patience = if phase == Phase::Kill { Duration::ZERO } else { LOST_RUNS_AT_LAST };
+                    deadline = deadline.min(Instant::now() + patience);
+                }
+            }
+        }
+    }
+    let (_, busy) = core.roster.borrow().census();
+    core.warn(format!(
+        "{busy} runs whose claims were lost have not ended and are left behind; nothing is recorded for them"
+    ));
+    (phase > Phase::Run).then_some(Ended::Unsettled)
+}
+
+/// Lets runs end, then ends them; everything is over before the deadline.
+pub(super) async fn drain(
+    core: &Rc<Core>,
+    lanes: &mut Tasks,
+    control: &mut watch::Receiver<Control>,
+    interrupts: &mut Interrupts,
+    pulse: &Pulse,
+) -> Option<Ended> {
+    let config = core.config();
+    core.accepting.set(false);
+    core.draining.set(true);
+    core.ring_all();
+    let (_, busy) = core.roster.borrow().census();
+    if busy > 0 {
+        core.bus.emit(Event::Notice { text: format!("draining: {busy} jobs are still running") });
+    }
+    let (timeout, grace) = (config.shutdown.timeout, config.shutdown.kill_grace);
+    // What is left between the kill and the deadline is for reaping, settling and unregistering.
+    let reserve = (grace / 4).min(Duration::from_secs(1));
+    let begun = Instant::now();
+    let mut deadline = begun + timeout;
+    let mut steps = vec![(begun + timeout - reserve, Stop::Kill), (begun + timeout - grace, Stop::Terminate)];
+    loop {
+        pulse.turn();
+        let next = steps.last().map_or(deadline, |(at, _)| *at);
+        tokio::select! {
+            biased;
+            () = lanes.ended() => return Some(Ended::Clean),
+            Some(now) = orders(control, Phase::Drain, interrupts.heeded()), if !steps.is_empty() => {
+                interrupts.heed(core, now.kills);
+                if now.phase == Phase::Kill {
+                    core.warn("killing the jobs that still run".to_owned());
+                    core.roster.borrow().stop_all(Stop::Kill);
+                    steps.clear();
+                    deadline = deadline.min(Instant::now() + KILLED_SETTLE);
+                }
+            }
+            () = core.died.notified() => {}
+            () = sleep(TURN) => {}
+            () = sleep_until(next) => match steps.pop() {
+                Some((_, how)) => {
+                    let (_, busy) = core.roster.borrow().census();
+                    let verb = if how == Stop::Kill { "killed" } else { "asked to end" };
+                    core.warn(format!("the drain takes too long: {busy} jobs are {verb}"));
+                    core.roster.borrow().stop_all(how);
+                }
+                None => {
+                    core.warn("the deadline of the drain is over; what is unsettled stays on record".to_owned());
+                    return Some(Ended::Unsettled);
+                }
+            },
+        }
+    }
+}
+
+/// Orders that are more urgent than those that were heeded. `None` when nobody can give any.
+async fn orders(control: &mut watch::Receiver<Control>, phase: Phase, heeded: u32) -> Option<Control> {
+    control.wait_for(|now| now.phase > phase || now.kills != heeded).await.ok().map(|now| *now)
+}

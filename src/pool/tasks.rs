@@ -1,0 +1,55 @@
+//! The long-lived tasks of a pool: they have names, and their owner notices when one ends.
+//!
+//! Each goes on until the pool drains or is dead. In the daemon a panic of one ends the process before anybody here could
+//! notice; elsewhere the panic goes on in whoever runs the pool.
+
+use std::convert::Infallible;
+use std::panic::resume_unwind;
+use std::rc::Rc;
+
+use tokio::task::{JoinError, JoinSet};
+
+use super::core::Core;
+use crate::supervise::pulse::{LONGEST, Pulse};
+use crate::supervise::scope::until_told;
+
+/// How the names of all of them begin.
+pub(super) const TASKS: &str = "pool ";
+
+/// Some tasks of one life. Dropped, they end.
+pub(super) struct Tasks {
+    core: Rc<Core>,
+    set: JoinSet<()>,
+}
+
+impl Tasks {
+    pub(super) fn new(core: &Rc<Core>) -> Self {
+        Self { core: Rc::clone(core), set: JoinSet::new() }
+    }
+
+    /// Starts a task on the core's thread.
+    pub(super) fn start<F>(&mut self, name: &'static str, task: impl FnOnce(Rc<Core>, Pulse) -> F)
+    where
+        F: Future<Output = ()> + 'static,
+    {
+        let pulse = self.core.pulses.begin(name, LONGEST.max(self.core.lease));
+        let core = Rc::clone(&self.core);
+        let task = task(Rc::clone(&self.core), pulse);
+        self.set.spawn_local(until_told(name, task, move || core.is_over()));
+    }
+
+    /// Returns only by a panic, when one of them has panicked.
+    pub(super) async fn fail(&mut self) -> Infallible {
+        self.ended().await;
+        std::future::pending().await
+    }
+
+    /// Waits until all have ended.
+    pub(super) async fn ended(&mut self) {
+        while let Some(ended) = self.set.join_next().await {
+            if let Some(panic) = ended.err().and_then(|error: JoinError| error.try_into_panic().ok()) {
+                resume_unwind(panic);
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! Which of the long-lived tasks still turn.
+//!
+//! Each task has a [`Pulse`], by name, and says at each of its turns that it turns. Whoever looks now and then sees which
+//! have not turned for longer than they ever should. A task that waits for something that may never come turns all the
+//! same, from time to time ([`Pulse::wait`]).
+
+use std::pin::pin;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// How often a task turns that only waits.
+pub const TURN: Duration = Duration::from_secs(10);
+/// After how long without a turn most tasks are taken for hung: longer than any one call of the store may take.
+pub const LONGEST: Duration = Duration::from_secs(60);
+
+/// The pulses of a process. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Pulses(Arc<Shared>);
+
+#[derive(Debug, Default)]
+struct Shared {
+    tasks: Mutex<Vec<Weak<Task>>>,
+    stalled: Mutex<Vec<&'static str>>,
+}
+
+#[derive(Debug)]
+struct Task {
+    name: &'static str,
+    longest: Duration,
+    turns: AtomicU64,
+}
+
+/// One task's pulse. The task is over when this is dropped.
+#[derive(Debug)]
+pub struct Pulse(Arc<Task>);
+
+impl Pulses {
+    /// A task begins that turns at least this often.
+    #[must_use]
+    pub fn begin(&self, name: &'static str, longest: Duration) -> Pulse {
+        let task = Arc::new(Task { name, longest, turns: AtomicU64::new(0) });
+        lock(&self.0.tasks).push(Arc::downgrade(&task));
+        Pulse(task)
+    }
+
+    /// Did a task whose name begins so stand still at the last look?
+    #[must_use]
+    pub fn is_stalled(&self, prefix: &str) -> bool {
+        lock(&self.0.stalled).iter().any(|name| name.starts_with(prefix))
+    }
+}
+
+impl Pulse {
+    /// The task turns.
+    pub fn turn(&self) {
+        // One task, one writer.
+        self.0.turns.store(self.0.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        #[cfg(debug_assertions)]
+        super::fault::strike(self.0.name);
+    }
+
+    /// Waits for something that may take any time, and turns meanwhile.
+    pub async fn wait<T>(&self, something: impl Future<Output = T>) -> T {
+        let mut something = pin!(something);
+        loop {
+            self.turn();
+            if let Ok(output) = tokio::time::timeout(TURN, something.as_mut()).await {
+                return output;
+            }
+        }
+    }
+}
+
+/// Who looks at the pulses, in a thread of its own.
+#[derive(Debug, Default)]
+pub struct Observer {
+    seen: Vec<Seen>,
+    last: Option<Instant>,
+}
+
+#[derive(Debug)]
+struct Seen {
+    task: Weak<Task>,
+    turns: u64,
+    since: Instant,
+}
+
+/// What a look found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Look {
+    /// What stands still, and for how long.
+    pub stalled: Vec<(&'static str, Duration)>,
+    /// What stood still at the last look and turns again, or is over.
+    pub recovered: Vec<&'static str>,
+}
+
+impl Observer {
+    /// Looks. Should come back within `patience`: an observer that was away for longer, as the whole process or machine may
+    /// have been, judges nobody by what it missed.
+    pub fn look(&mut self, pulses: &Pulses, now: Instant, patience: Duration) -> Look {
+        let away = self.last.replace(now).is_some_and(|last| now.saturating_duration_since(last) > patience);
+        let mut tasks = lock(&pulses.0.tasks);
+        tasks.retain(|task| task.strong_count() > 0);
+        self.seen.retain(|seen| seen.task.strong_count() > 0);
+        for task in tasks.iter() {
+            if !self.seen.iter().any(|seen| seen.task.ptr_eq(task)) {
+                self.seen.push(Seen { task: Weak::clone(task), turns: 0, since: now });
+            }
+        }
+        drop(tasks);
+        let mut stalled = Vec::new();
+        for seen in &mut self.seen {
+            let Some(task) = seen.task.upgrade() else { continue };
+            let turns = task.turns.load(Ordering::Relaxed);
+            if away || turns != seen.turns {
+                (seen.turns, seen.since) = (turns, now);
+            }
+            let still = now.saturating_duration_since(seen.since);
+            if still > task.longest {
+                stalled.push((task.name, still));
+            }
+        }
+        let mut before = lock(&pulses.0.stalled);
+        let names: Vec<_> = stalled.iter().map(|(name, _)| *name).collect();
+        let recovered = before.iter().copied().filter(|name| !names.contains(name)).collect();
+        *before = names;
+        Look { stalled, recovered }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn what_does_not_turn_is_found_and_what_turns_again_too() {
+        let (pulses, mut observer, start) = (Pulses::default(), Observer::default(), Instant::now());
+        let (heart, lane) = (pulses.begin("pool heartbeat", 5 * SECOND), pulses.begin("pool lane", 60 * SECOND));
+        let mut look = |at: u32| observer.look(&pulses, start + at * SECOND, 3 * SECOND);
+        for at in 0..=5 {
+            assert_eq!(look(at), Look::default(), "{at}");
+        }
+        assert_eq!(look(6).stalled, [("pool heartbeat", 6 * SECOND)]);
+        assert!(pulses.is_stalled("pool ") && !pulses.is_stalled("scheduler "));
+        heart.turn();
+        assert_eq!(look(7), Look { stalled: Vec::new(), recovered: vec!["pool heartbeat"] });
+        assert!(!pulses.is_stalled(""));
+        lane.turn();
+        drop((heart, lane));
+        for at in (9..200).step_by(2) {
+            assert_eq!(look(at), Look::default(), "what is over does not stand still");
+        }
+    }
+
+    #[test]
+    fn who_was_away_judges_nobody_by_what_it_missed() {
+        let (pulses, mut observer, start) = (Pulses::default(), Observer::default(), Instant::now());
+        let _heart = pulses.begin("heart", 5 * SECOND);
+        let mut look = |at: u32| observer.look(&pulses, start + at * SECOND, 3 * SECOND).stalled.len();
+        assert_eq!((look(0), look(100), look(103), look(105), look(108)), (0, 0, 0, 0, 1));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_waits_turns() {
+        let pulses = Pulses::default();
+        let pulse = pulses.begin("waiter", LONGEST);
+        pulse.wait(tokio::time::sleep(TURN * 5 / 2)).await;
+        assert_eq!(pulse.0.turns.load(Ordering::Relaxed), 3);
+    }
+}

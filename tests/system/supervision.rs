@@ -1,0 +1,203 @@
+//! Nothing that should go on ends unnoticed, and nothing that should end goes on.
+
+use std::fs;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use rustix::process::Signal;
+use tokio::sync::{oneshot, watch};
+use windlass::clock::SystemClock;
+use windlass::config::load::{Sources, load};
+use windlass::event::Bus;
+use windlass::handler::builtin::Builtins;
+use windlass::handler::contract::{Begun, Handler, Invocation, Stop};
+use windlass::handler::dispatch::Dispatch;
+use windlass::plugin::registry::Plugins;
+use windlass::pool::{Control, Ended, Phase, Setup, Work, run};
+use windlass::store::instance::{InstanceRecord, Joined};
+use windlass::store::open;
+use windlass::store::queueing::Enqueue;
+use windlass::supervise::pulse::Pulses;
+use windlass::task;
+
+use crate::daemon::{Daemon, Folder, eventually, signal};
+use crate::support::verbs::Verbs as _;
+
+/// The long-lived tasks that a test can strike.
+const TASKS: [&str; 13] = [
+    "the core",
+    "pool control",
+    "pool lane 1",
+    "pool lane 2",
+    "pool heartbeat",
+    "pool lease guard",
+    "pool orphan watch",
+    "pool timeouts",
+    "pool manager",
+    "pool waking",
+    "scheduler promotion",
+    "scheduler duties",
+    "scheduler cron",
+];
+
+/// A daemon in which this task panics when a file is there.
+fn doomed(folder: &Folder, task: &str) -> Daemon {
+    let mut command = folder.command(&["run"]);
+    command.env("WINDLASS_PANIC_IN", task).env("WINDLASS_PANIC_WHEN", folder.path("panic"));
+    folder.start(command, "log")
+}
+
+#[track_caller]
+fn assert_struck(mut daemon: Daemon, task: &str) {
+    let code = daemon.wait().code();
+    let log = daemon.log();
+    assert_eq!(code, Some(128 + 6), "{task}: {log}");
+    assert!(log.contains(&format!("{task} panicked: ordered by a test")), "{task}: {log}");
+    assert!(!log.contains("everything is settled"), "{task}: {log}");
+}
+
+#[test]
+fn a_panic_of_any_task_is_told_by_name_and_ends_the_process() {
+    for task in TASKS {
+        let folder = Folder::new("sqlite:windlass.db", "");
+        fs::write(folder.path("panic"), "").expect("the file must be written");
+        assert_struck(doomed(&folder, task), task);
+    }
+}
+
+#[test]
+fn a_job_that_ran_when_the_heartbeat_panicked_is_run_again_by_the_next_start() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("long", "echo $$ >>pids; exec sleep 1000");
+    let daemon = doomed(&folder, "pool heartbeat");
+    assert_eq!(folder.windlass(&["enqueue", "long"]).0, Some(0));
+    let pids = || fs::read_to_string(folder.path("pids")).unwrap_or_default();
+    eventually("the job begins", || !pids().is_empty());
+    fs::write(folder.path("panic"), "").expect("the file must be written");
+    assert_struck(daemon, "pool heartbeat");
+    let pid = pids().trim().parse().expect("a number must have been written");
+    assert!(!windlass::process::sweep::is_alive(pid, 0), "the job's process ended with the daemon");
+    folder.script("long", "echo done >>pids");
+    let next = folder.daemon();
+    next.wait_log("redelivery 1");
+    next.wait_log("job success");
+    next.stop();
+}
+
+#[test]
+fn a_hundred_starts_and_stops_at_random_moments_lose_nothing() {
+    const ROUNDS: u32 = 100;
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("note", "echo $WINDLASS_JOB_ID >>ran");
+    let jobs = "{\"task\":\"note\"}\n".repeat(60);
+    fs::write(folder.path("jobs"), jobs).expect("the file must be written");
+    let file = folder.path("jobs");
+    assert_eq!(folder.windlass(&["enqueue", "--bulk", &file.display().to_string()]).0, Some(0));
+    // Not random, so that a failure comes again: all moments up to a tenth of a second, in no order.
+    for round in 0..ROUNDS {
+        let mut daemon = folder.daemon();
+        std::thread::sleep(Duration::from_millis(u64::from(round * 37 % 101)));
+        signal(daemon.parent(), Signal::TERM);
+        let ended = daemon.wait();
+        // One that was told before it could hear was ended by the signal itself.
+        let unheard = std::os::unix::process::ExitStatusExt::signal(&ended) == Some(Signal::TERM.as_raw());
+        let early = ended.code() == Some(128 + Signal::TERM.as_raw());
+        assert!(ended.success() || unheard || early, "round {round}: {ended:?}: {}", daemon.log());
+        assert!(!daemon.log().contains("panicked"), "round {round}: {}", daemon.log());
+    }
+    let last = folder.daemon();
+    let ran = || fs::read_to_string(folder.path("ran")).unwrap_or_default().lines().count();
+    eventually("all jobs have run", || ran() >= 60);
+    last.stop();
+    assert_eq!(ran(), 60, "each ran once");
+    assert_eq!(folder.windlass(&["--json", "failed", "count"]).1.trim(), "{\"count\":0}");
+    assert!(!folder.windlass(&["--json", "workers"]).1.contains("-windlass"), "nothing is left registered");
+}
+
+/// A handler whose runs end for nobody.
+struct Stubborn(Arc<tokio::sync::Notify>);
+
+impl Handler for Stubborn {
+    fn begin(&self, _job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
+        self.0.notify_one();
+        Begun::Running(Box::pin(std::future::pending()))
+    }
+}
+
+/// A pool over a file, with a job of the stubborn handler running.
+struct Pool {
+    file: std::path::PathBuf,
+    control: watch::Sender<Control>,
+    pool: tokio::task::JoinHandle<Ended>,
+    _work: watch::Sender<Work>,
+    _dir: tempfile::TempDir,
+}
+
+async fn stubborn_pool() -> Pool {
+    let dir = tempfile::tempdir().unwrap();
+    let path = |name: &str| dir.path().join(name);
+    fs::create_dir(path("tasks.d")).unwrap();
+    let config = "queues = [\"default\"]\nmax_task_processors = 1\ntasks_dir = \"tasks.d\"\n[store]\nurl = \"sqlite:a.db\"\nlease = \"1s\"\n";
+    fs::write(path("tasks.toml"), config).unwrap();
+    fs::write(path("tasks.d/stubborn.toml"), "name = \"stubborn\"\n[run]\nbuiltin = \"stubborn\"\n").unwrap();
+    let sources = Sources { file: Some(path("tasks.toml")), working_dir: dir.path().into(), ..Sources::default() };
+    let config = load(&sources).unwrap().config;
+    let begun = Arc::new(tokio::sync::Notify::new());
+    let mut builtins = Builtins::standard(Bus::silent());
+    builtins.register("stubborn", Stubborn(Arc::clone(&begun)));
+    let names: Vec<&str> = builtins.names().collect();
+    let tasks = task::load::load(&config.tasks_dir, task::load::Known { builtins: &names, plugins: &[] });
+    let dispatch = Dispatch::new(&tasks.registry, &builtins, Bus::silent());
+    let work = Work { config: Arc::new(config), dispatch: Arc::new(dispatch), periodic: Arc::new([]) };
+    let host = windlass::daemon::host::identity();
+    let record: InstanceRecord = windlass::daemon::host::record(&host, &work, 1);
+    let config = Arc::clone(&work.config);
+    let store = open::open(&config.store.url, &config.store.tls, &config.store.namespace).await.unwrap();
+    let job = Enqueue {
+        queue: windlass::job::QueueName::new("default").unwrap(),
+        payload: "{\"class\":\"stubborn\",\"queue\":\"default\",\"args\":[]}".into(),
+        front: false,
+        admissions: Vec::new(),
+    };
+    store.enqueue(&[job]).await.unwrap();
+    assert_eq!(store.join(&record).await.unwrap(), Joined::Yes);
+    let (work_sender, work) = watch::channel(work);
+    let (control, orders) = watch::channel(Control::default());
+    let setup = Setup {
+        work,
+        store: store.narrow(),
+        clock: Arc::new(SystemClock),
+        bus: Bus::silent(),
+        plugins: Arc::new(Plugins::new()),
+        handlers: tokio::runtime::Handle::current(),
+        record,
+        instance: watch::channel(Arc::from("")).0,
+        abandoned: Arc::new(AtomicBool::new(false)),
+        pulses: Pulses::default(),
+        ready: oneshot::channel().0,
+    };
+    let pool = tokio::task::spawn_blocking(move || {
+        let core = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        core.block_on(run(setup, orders))
+    });
+    begun.notified().await;
+    Pool { file: path("a.db"), control, pool, _work: work_sender, _dir: dir }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_was_declared_dead_hears_the_signals_while_a_run_does_not_end() {
+    let Pool { file, control, pool, .. } = &mut stubborn_pool().await;
+    let sqlite = rusqlite::Connection::open(&file).unwrap();
+    sqlite.busy_timeout(Duration::from_secs(10)).unwrap();
+    let registered = |sqlite: &rusqlite::Connection| -> i64 {
+        sqlite.query_row("SELECT COUNT(*) FROM instances", [], |row| row.get(0)).unwrap()
+    };
+    assert_eq!(registered(&sqlite), 1);
+    sqlite.execute("DELETE FROM instances", []).unwrap();
+    // It finds out with the next extension of its lease of 1 s.
+    tokio::time::sleep(Duration::from_millis(700)).await;
+    control.send_modify(|control| control.phase = Phase::Drain);
+    let ended = tokio::time::timeout(Duration::from_secs(6), pool).await;
+    assert_eq!(ended.expect("a drain must end it").unwrap(), Ended::Unsettled);
+}
