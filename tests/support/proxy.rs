@@ -6,13 +6,16 @@
 
 use std::collections::VecDeque;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::unix::{OwnedReadHalf as ServerRead, OwnedWriteHalf as ServerWrite};
 use tokio::net::{TcpListener, TcpStream, UnixStream, tcp};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::resp::frame_len;
 
@@ -24,6 +27,13 @@ pub(crate) enum Cut {
     /// After the server answered and before the answer is passed on: it was executed, and the
     /// client cannot know.
     BeforeReply,
+}
+
+/// What goes one way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Direction {
+    Requests,
+    Replies,
 }
 
 /// A cut that waits for its command.
@@ -50,6 +60,12 @@ struct Shared {
     mode: watch::Sender<Mode>,
     /// Grows with each order to cut every connection.
     cuts: watch::Sender<u64>,
+    /// How many connections there were.
+    connections: AtomicU64,
+    /// Connections of lower numbers swallow their requests, and these their replies.
+    silent: [AtomicU64; 2],
+    /// How late every reply is, at least and at most, in milliseconds.
+    latency: [AtomicU64; 2],
     upstream: PathBuf,
 }
 
@@ -70,6 +86,9 @@ impl Proxy {
             traps: Mutex::default(),
             mode: watch::Sender::new(Mode::Whole),
             cuts: watch::Sender::new(0),
+            connections: AtomicU64::new(0),
+            silent: [const { AtomicU64::new(0) }; 2],
+            latency: [const { AtomicU64::new(0) }; 2],
             upstream: upstream.to_owned(),
         });
         let accepting = tokio::spawn(accept(listener, Arc::clone(&shared)));
@@ -98,6 +117,18 @@ impl Proxy {
     /// Holds everything back, both ways, until it heals.
     pub(crate) fn stall(&self) {
         self.shared.mode.send_replace(Mode::Stalled);
+    }
+
+    /// Swallows from now on what goes this way over the connections that there are: they stay open, and new ones work.
+    pub(crate) fn silence(&self, direction: Direction) {
+        let connections = self.shared.connections.load(Ordering::SeqCst);
+        self.shared.silent[direction as usize].store(connections, Ordering::SeqCst);
+    }
+
+    /// Delays every reply by so many milliseconds, from the least to the most.
+    pub(crate) fn delay(&self, least: u64, most: u64) {
+        self.shared.latency[0].store(least, Ordering::SeqCst);
+        self.shared.latency[1].store(most, Ordering::SeqCst);
     }
 
     /// Refuses new connections until it heals.
@@ -142,23 +173,40 @@ async fn accept(listener: TcpListener, shared: Arc<Shared>) {
 async fn connection(client: TcpStream, server: UnixStream, shared: &Shared, mut cuts: watch::Receiver<u64>) {
     // The replies owed, in order; an entry is the trap that its arrival springs.
     let owed = Mutex::new(VecDeque::new());
+    let number = shared.connections.fetch_add(1, Ordering::SeqCst);
+    let (late, due) = mpsc::unbounded_channel();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = requests(from_client, to_server, shared, &owed) => {}
-        () = replies(from_server, to_client, shared, &owed) => {}
+        () = requests(from_client, to_server, shared, &owed, number) => {}
+        () = replies(from_server, late, shared, &owed, number) => {}
+        () = deliver(due, to_client) => {}
         _ = cuts.changed() => {}
     }
 }
 
 type Owed = Mutex<VecDeque<Option<oneshot::Sender<()>>>>;
 
-async fn requests(mut client: tcp::OwnedReadHalf, mut server: ServerWrite, shared: &Shared, owed: &Owed) {
+impl Shared {
+    fn is_silent(&self, number: u64, direction: Direction) -> bool {
+        number < self.silent[direction as usize].load(Ordering::SeqCst)
+    }
+
+    fn latency(&self, seed: usize) -> Duration {
+        let [least, most] = [0, 1].map(|at: usize| self.latency[at].load(Ordering::SeqCst));
+        Duration::from_millis(least + (seed as u64).wrapping_mul(7919) % (most - least + 1))
+    }
+}
+
+async fn requests(mut client: tcp::OwnedReadHalf, mut server: ServerWrite, shared: &Shared, owed: &Owed, number: u64) {
     let mut mode = shared.mode.subscribe();
     let mut wire = Vec::new();
     while client.read_buf(&mut wire).await.is_ok_and(|n| n > 0) {
         while let Some(len) = frame_len(&wire) {
             let frame: Vec<u8> = wire.drain(..len).collect();
+            if shared.is_silent(number, Direction::Requests) {
+                continue;
+            }
             let trap = {
                 let mut traps = lock(&shared.traps);
                 let first = traps.front().is_some_and(|trap| trap.needles.iter().all(|needle| holds(&frame, needle)));
@@ -184,9 +232,16 @@ async fn requests(mut client: tcp::OwnedReadHalf, mut server: ServerWrite, share
     }
 }
 
-async fn replies(mut server: ServerRead, mut client: tcp::OwnedWriteHalf, shared: &Shared, owed: &Owed) {
+async fn replies(
+    mut server: ServerRead,
+    client: mpsc::UnboundedSender<(Instant, Vec<u8>)>,
+    shared: &Shared,
+    owed: &Owed,
+    number: u64,
+) {
     let mut mode = shared.mode.subscribe();
     let mut wire = Vec::new();
+    let mut count = 0;
     while server.read_buf(&mut wire).await.is_ok_and(|n| n > 0) {
         while let Some(len) = frame_len(&wire) {
             let frame: Vec<u8> = wire.drain(..len).collect();
@@ -197,9 +252,26 @@ async fn replies(mut server: ServerRead, mut client: tcp::OwnedWriteHalf, shared
                 sprung.send(()).ok();
                 return;
             }
-            if mode.wait_for(|mode| *mode != Mode::Stalled).await.is_err() || client.write_all(&frame).await.is_err() {
+            if mode.wait_for(|mode| *mode != Mode::Stalled).await.is_err() {
                 return;
             }
+            count += 1;
+            let silent = shared.is_silent(number, Direction::Replies);
+            if !silent && client.send((Instant::now() + shared.latency(count), frame)).is_err() {
+                return;
+            }
+        }
+    }
+}
+
+/// Hands replies to the client when they are due, in their order.
+async fn deliver(mut due: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>, mut client: tcp::OwnedWriteHalf) {
+    while let Some((at, frame)) = due.recv().await {
+        if at > Instant::now() {
+            tokio::time::sleep_until(at).await;
+        }
+        if client.write_all(&frame).await.is_err() {
+            return;
         }
     }
 }

@@ -23,3 +23,5 @@ mod place;
 mod plugins;
 mod reload;
 mod rpc;
+mod silence;
+mod supervision;

@@ -1,8 +1,8 @@
 //! A connection: how it is made, how a command is sent, when it fails.
 //!
 //! No command is ever sent twice: one attempt, then the caller is told that the outcome is unknown.
-//! While the connection is down a command waits shortly for it to come back, then fails; nothing
-//! hangs, for each command also has a limit.
+//! While the connection is down a command waits shortly for it to come back, then fails. Nothing
+//! hangs, because each command has a limit, after which a new connection is made (`keeper`).
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
+use fred::error::ErrorKind;
 use fred::interfaces::{ClientLike, Resp3Frame as Frame};
 use fred::types::config::{
     ClusterDiscoveryPolicy, Config, ConnectionConfig, Options, ReconnectPolicy, Server, ServerConfig, TcpConfig,
     UnresponsiveConfig,
 };
-use fred::types::{Builder, ClientState, ClusterHash, ConnectHandle, CustomCommand, RespVersion, Value};
-use tokio::task::JoinHandle;
+use fred::types::{Builder, ClientState, ClusterHash, CustomCommand, RespVersion, Value};
+use futures_util::FutureExt;
+use tokio::sync::watch;
 
+use super::keeper::{Kept, MOST, Made, Patience};
 use super::keys::Keys;
 use super::reply;
 use super::script::{Call, Script};
@@ -28,14 +31,12 @@ use crate::store::engine::TimeSource;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
 
-/// How long a command may take; far below a lease, so that a stuck server is noticed in time.
-const COMMAND_LIMIT: Duration = Duration::from_secs(4);
+/// After how much silence the library takes a server for unresponsive by itself: we are faster.
+const UNRESPONSIVE: Duration = Duration::from_secs(6);
 /// How long opening a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 /// How long a command waits for a lost connection to come back before it fails.
 const RECONNECT_WAIT: Duration = Duration::from_millis(1500);
-/// How long after its end a connection is made anew.
-const RENEW_DELAY: Duration = Duration::from_millis(100);
 /// Delays between attempts to reconnect, in milliseconds: first, longest, growth.
 const RECONNECT_DELAYS: (u32, u32, u32) = (20, 1000, 2);
 
@@ -78,6 +79,8 @@ pub(super) struct Origin {
     pub(super) findings: Findings,
     /// Shared by all connections: they are one user's.
     pub(super) rights: Arc<Rights>,
+    /// How long answers are waited for.
+    pub(super) patience: Patience,
 }
 
 impl std::fmt::Debug for Origin {
@@ -105,7 +108,7 @@ impl Origin {
         let config = configured(&url, tls)?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
         let (keys, rights) = (Arc::new(Keys::new(namespace)), Arc::default());
-        Ok(Self { config, url, slot, keys, time, findings, rights })
+        Ok(Self { config, url, slot, keys, time, findings, rights, patience: Patience::default() })
     }
 
     /// The server's address, without secrets.
@@ -128,6 +131,23 @@ impl Origin {
 
     /// Opens a connection on the runtime that calls.
     pub(super) async fn open(&self, version: RespVersion) -> Result<Connection, StoreError> {
+        let made = self.connect(version.clone(), CONNECT_LIMIT).await?;
+        let options = Options { max_attempts: Some(1), timeout: Some(MOST), fail_fast: true, ..Options::default() };
+        let origin = self.clone();
+        let again = move |limit| {
+            let (origin, version) = (origin.clone(), version.clone());
+            async move { origin.connect(version, limit).await }.boxed()
+        };
+        let (address, findings) = (self.address(), self.findings.clone());
+        let tell = move |why: &str| {
+            findings.tell("the connection", format!("the connection to {address} {why} and is made anew"));
+        };
+        let kept = Kept::new(self.patience.clone(), made, Box::new(again), Box::new(tell));
+        Ok(Connection { kept, options, origin: self.clone() })
+    }
+
+    /// Makes a connection that nobody keeps yet.
+    async fn connect(&self, version: RespVersion, limit: Duration) -> Result<Made, StoreError> {
         let config = Config { version, ..self.config.clone() };
         let (first, longest, growth) = RECONNECT_DELAYS;
         let mut policy = ReconnectPolicy::new_exponential(0, first, longest, growth);
@@ -136,7 +156,7 @@ impl Origin {
             connection_timeout: CONNECT_LIMIT,
             internal_command_timeout: CONNECT_LIMIT,
             max_command_attempts: 1,
-            unresponsive: UnresponsiveConfig { max_timeout: Some(COMMAND_LIMIT), interval: Duration::from_secs(1) },
+            unresponsive: UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE), interval: Duration::from_secs(1) },
             reconnect_on_auth_error: true,
             tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
             ..ConnectionConfig::default()
@@ -146,15 +166,15 @@ impl Origin {
             .set_connection_config(connection)
             .build()
             .map_err(|error| reply::failed(&error))?;
-        let router = match tokio::time::timeout(CONNECT_LIMIT, client.init()).await {
-            Ok(Ok(router)) => router,
-            Ok(Err(error)) => return Err(reply::not_opened(&error, self.url.tls)),
-            Err(_) => return Err(reply::not_in_time(CONNECT_LIMIT, self.url.tls)),
-        };
-        let keeper = tokio::spawn(keep(client.clone(), router, self.clone()));
-        let options =
-            Options { max_attempts: Some(1), timeout: Some(COMMAND_LIMIT), fail_fast: true, ..Options::default() };
-        Ok(Connection { client, options, keeper, origin: self.clone() })
+        match tokio::time::timeout(limit, client.init()).await {
+            Ok(Ok(router)) => Ok((client, router)),
+            Ok(Err(error)) => Err(reply::not_opened(&error, self.url.tls)),
+            Err(_) => {
+                // Its task goes on without us, and has the only end of its channel that counts: take that away.
+                client.connect().abort();
+                Err(reply::not_in_time(limit, self.url.tls))
+            }
+        }
     }
 }
 
@@ -185,34 +205,26 @@ fn configured(url: &RedisUrl, tls: &TlsFiles) -> Result<Config, StoreError> {
     })
 }
 
-/// Keeps the client alive until it quits. The library ends its router on some errors (a redirection it cannot follow
-/// while a slot moves); a connection that nothing would ever mend is made anew.
-async fn keep(client: Client, mut router: ConnectHandle, origin: Origin) {
-    loop {
-        match router.await {
-            Ok(Err(error)) => {
-                let text = format!("the connection to {} ended and is made anew: {error}", origin.address());
-                origin.findings.tell("the connection", text);
-            }
-            // It was told to quit, or its runtime ends.
-            Ok(Ok(())) | Err(_) => return,
-        }
-        tokio::time::sleep(RENEW_DELAY).await;
-        router = client.connect();
-    }
-}
-
 /// One connection. Commands sent at the same time share it in order.
 pub(super) struct Connection {
-    pub(super) client: Client,
+    kept: Kept,
     options: Options,
-    keeper: JoinHandle<()>,
     pub(super) origin: Origin,
 }
 
 impl Connection {
     pub(super) fn keys(&self) -> &Keys {
         &self.origin.keys
+    }
+
+    /// Hands out the client of the connection at present.
+    pub(super) fn clients(&self) -> impl Fn() -> Client + Send + 'static {
+        self.kept.clients()
+    }
+
+    /// Tells of each new connection that took the place of one that was lost.
+    pub(super) fn renewals(&self) -> watch::Receiver<Option<u64>> {
+        self.kept.numbers()
     }
 
     /// Is the server spoken to as a Cluster?
@@ -304,32 +316,45 @@ impl Connection {
     }
 
     async fn send(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame, StoreError> {
-        if self.client.state() != ClientState::Connected {
-            self.wait_for_connection().await?;
+        let Some(number) = self.kept.number(RECONNECT_WAIT).await else { return Err(self.down()) };
+        let client = self.kept.client();
+        if client.state() != ClientState::Connected {
+            self.wait_for(&client).await?;
         }
         let command = CustomCommand::new_static(name, ClusterHash::Custom(self.origin.slot), false);
-        let sent = self.client.with_options(&self.options).custom_raw(command, arguments).await;
-        let frame = sent.map_err(|error| reply::failed(&error))?;
+        let options = Options { timeout: Some(self.kept.limit()), ..self.options.clone() };
+        let frame = match client.with_options(&options).custom_raw(command, arguments).await {
+            Ok(frame) => frame,
+            Err(error) => {
+                if *error.kind() == ErrorKind::Timeout {
+                    self.kept.silent(number);
+                }
+                return Err(reply::failed(&error));
+            }
+        };
+        self.kept.answered();
         if is_of_a_replica(&frame) {
-            self.look_for_the_master();
+            look_for_the_master(client);
         }
         Ok(frame)
     }
 
-    /// A server that was our master has become a replica: behind Sentinel, a Cluster or a name, another is it now.
-    fn look_for_the_master(&self) {
-        let client = self.client.clone();
-        tokio::spawn(async move { client.force_reconnection().await });
-    }
-
-    async fn wait_for_connection(&self) -> Result<(), StoreError> {
-        let down = || StoreError::Unavailable(format!("{} is not connected", self.origin.address()));
-        match tokio::time::timeout(RECONNECT_WAIT, self.client.wait_for_connect()).await {
+    async fn wait_for(&self, client: &Client) -> Result<(), StoreError> {
+        match tokio::time::timeout(RECONNECT_WAIT, client.wait_for_connect()).await {
             Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) if self.client.state() == ClientState::Connected => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(down()),
+            Ok(Err(_)) | Err(_) if client.state() == ClientState::Connected => Ok(()),
+            Ok(Err(_)) | Err(_) => Err(self.down()),
         }
     }
+
+    fn down(&self) -> StoreError {
+        StoreError::Unavailable(format!("{} is not connected", self.origin.address()))
+    }
+}
+
+/// A server that was our master has become a replica: behind Sentinel, a Cluster or a name, another is it now.
+fn look_for_the_master(client: Client) {
+    tokio::spawn(async move { client.force_reconnection().await });
 }
 
 fn is_unknown_script(frame: &Frame) -> bool {
@@ -339,16 +364,4 @@ fn is_unknown_script(frame: &Frame) -> bool {
 /// What a replica answers to whoever would write (or, cut off from its master, read).
 fn is_of_a_replica(frame: &Frame) -> bool {
     matches!(frame, Frame::SimpleError { data, .. } if data.contains("READONLY") || data.starts_with("MASTERDOWN"))
-}
-
-impl Drop for Connection {
-    /// The library keeps a connection open until it is told to quit, even if nobody holds it. Without
-    /// a runtime there is nothing to close: its tasks ended with theirs.
-    fn drop(&mut self) {
-        self.keeper.abort();
-        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-            let client = self.client.clone();
-            runtime.spawn(async move { client.quit().await });
-        }
-    }
 }

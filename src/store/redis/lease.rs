@@ -1,5 +1,7 @@
 //! An instance's life in the store: join, register, extend, unregister, leave.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
@@ -92,6 +94,8 @@ impl Perform<Oversee> for RedisStore {
 
 pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
     rights::ask(connection).await?;
+    // From now on somebody counts on our answers within a lease.
+    connection.origin.patience.hold(Duration::from_millis(record.lease_ms));
     let mut unreadable = Bytes::new();
     loop {
         let holder = attempt_join(connection, record, unreadable).await?;

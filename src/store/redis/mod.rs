@@ -15,6 +15,7 @@ mod enqueue;
 mod exchange;
 mod identities;
 mod inspect;
+mod keeper;
 mod keys;
 mod layout;
 mod leader;

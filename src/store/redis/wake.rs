@@ -48,18 +48,32 @@ async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
         opened => (opened?, false),
     };
     let (changes, seen) = watch::channel(0_u64);
-    let mut invalidations = connection.client.invalidation_rx();
-    let mut reconnects = connection.client.reconnect_rx();
+    let (clients, mut renewals) = (connection.clients(), connection.renewals());
     let listener = tokio::spawn(async move {
         loop {
-            // Messages that were missed are as good as one that was not: something changed.
-            let closed = tokio::select! {
-                told = invalidations.recv() => matches!(told, Err(RecvError::Closed)),
-                back = reconnects.recv() => matches!(back, Err(RecvError::Closed)),
-            };
-            if closed {
+            renewals.mark_unchanged();
+            let client = clients();
+            let (mut invalidations, mut reconnects) = (client.invalidation_rx(), client.reconnect_rx());
+            // Until another connection takes the place of this one.
+            loop {
+                // Messages that were missed are as good as one that was not: something changed.
+                let closed = tokio::select! {
+                    told = invalidations.recv() => matches!(told, Err(RecvError::Closed)),
+                    back = reconnects.recv() => matches!(back, Err(RecvError::Closed)),
+                    renewed = renewals.changed() => match renewed {
+                        Ok(()) => break,
+                        Err(_) => return,
+                    },
+                };
+                if closed {
+                    break;
+                }
+                changes.send_modify(|count| *count += 1);
+            }
+            if renewals.wait_for(Option::is_some).await.is_err() {
                 return;
             }
+            // Whatever changed meanwhile was told to nobody.
             changes.send_modify(|count| *count += 1);
         }
     });
