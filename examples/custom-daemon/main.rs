@@ -1,4 +1,4 @@
-//! A daemon of one's own: everything that `windlass` can, with a handler, a plugin and a queue operation in Rust.
+//! Your own daemon: everything that `windlass` has, with a handler, a plugin and a store layer in Rust.
 //!
 //! ```text
 //! cd examples/custom-daemon
@@ -20,7 +20,7 @@ fn main() -> ExitCode {
     Program::new().handler_fn("greet", greet).plugin("Polite", Polite).queue("front", UrgentFirst).main()
 }
 
-/// What `greet` is enqueued with.
+/// The arguments of `greet`.
 #[derive(serde::Deserialize)]
 struct Inputs {
     name: String,
@@ -32,7 +32,7 @@ async fn greet(context: Context, Json(inputs): Json<Inputs>) -> Result<String, s
     Ok(format!("Hello, {}!", inputs.name))
 }
 
-/// A plugin: `plugins = ["Polite"]` in a task file. It lets nobody be greeted without a name.
+/// A plugin: `plugins = ["Polite"]` in a task file. It refuses a greeting without a name.
 struct Polite;
 
 #[async_trait]
@@ -46,8 +46,8 @@ impl Hook for Polite {
     }
 }
 
-/// A layer of the store: `queue = "front"` under `[resque_overrides]`. What says that it is urgent goes to the head of
-/// its queue instead of its end; everything else passes as it is.
+/// A layer over the store: `queue = "front"` under `[resque_overrides]`. A job that is marked as urgent goes to the
+/// head of its queue instead of its end; everything else passes unchanged.
 struct UrgentFirst;
 
 #[async_trait]

@@ -1,5 +1,5 @@
 //! A program that only enqueues: a web server's request handler, a script, a cron job. It needs no daemon and no task
-//! files; whichever workers watch the queue run the job, in whatever language they are written.
+//! files; the workers of the queue run the job, in any language.
 //!
 //! ```text
 //! cargo run --example enqueue -- redis://127.0.0.1:6379/0 mail sendMail '{"to":"ada@example.org"}'

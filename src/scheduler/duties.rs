@@ -156,7 +156,7 @@ impl<'a> Duties<'a> {
         }
         if let Some(entries) = entries {
             let withdrawn = self.undeclared.withdraw(self.context, &mut self.bulkheads, &entries, &instances).await;
-            self.bulkheads.note(bus, "periodic tasks that nobody declares", withdrawn)?;
+            self.bulkheads.note(bus, "the withdrawal of periodic tasks", withdrawn)?;
         }
         let swept = self.identities.turn(store).await;
         self.bulkheads.note(bus, "the sweep of job identities", swept)?;
