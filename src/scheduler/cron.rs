@@ -87,8 +87,8 @@ pub async fn run_once(
         let until_s = if leads || seen_s.is_none() { now_s } else { now_s - FOLLOWER_DELAY_S };
         let what = format!("schedule {}", schedule.id);
         if bulkheads.may_try(&what) {
-            let went = enqueue_due(context, task, schedule, seen_s, until_s).await;
-            bulkheads.note(&context.bus, &what, went)?;
+            let result = enqueue_due(context, task, schedule, seen_s, until_s).await;
+            bulkheads.note(&context.bus, &what, result)?;
         }
         next_s = next_s.into_iter().chain(schedule.calendar.after(now_s)).min();
     }

@@ -123,13 +123,13 @@ impl<'a> Duties<'a> {
     /// # Errors
     /// Fails when the store cannot be reached.
     pub async fn round(&mut self) -> Result<(), StoreError> {
-        let went = self.each_duty().await;
-        let failed = self.bulkheads.take_failed() || went.is_err();
-        if failed && self.leads.send_replace(false) && went.is_ok() {
+        let result = self.each_duty().await;
+        let failed = self.bulkheads.take_failed() || result.is_err();
+        if failed && self.leads.send_replace(false) && result.is_ok() {
             let resign = Resign { which: Leadership::Duties, owner: self.owner.to_owned() };
             self.context.store.run(resign).await?;
         }
-        went
+        result
     }
 
     async fn each_duty(&mut self) -> Result<(), StoreError> {

@@ -137,8 +137,8 @@ impl Bulkheads {
     ///
     /// # Errors
     /// A failure that concerns everything: the store cannot be reached, or is full.
-    pub fn note<T>(&mut self, bus: &Bus, what: &str, went: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
-        match went {
+    pub fn note<T>(&mut self, bus: &Bus, what: &str, result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
+        match result {
             Ok(value) => {
                 if self.failures.worked(&what.to_owned()) {
                     bus.emit(Event::Notice { text: format!("{what}: works again") });

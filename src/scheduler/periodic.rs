@@ -75,9 +75,9 @@ pub async fn reconcile(
         }
         let Some(workers) = &workers else { continue };
         let Some(reconcile) = reconcile_request(task, job_lock, entry, boot, now_ms, workers) else { continue };
-        if let Some(went) = bulkheads.note(bus, &what, store.run(reconcile).await)? {
+        if let Some(result) = bulkheads.note(bus, &what, store.run(reconcile).await)? {
             checked.0.insert(task.name.clone());
-            tell(context, task, went);
+            tell(context, task, result);
         }
     }
     Ok(entries)
@@ -126,9 +126,9 @@ fn reconcile_request(
     })
 }
 
-fn tell(context: &SchedulerContext, task: &TaskDefinition, went: Reconciled) {
+fn tell(context: &SchedulerContext, task: &TaskDefinition, result: Reconciled) {
     let bus = &context.bus;
-    let why = match went {
+    let why = match result {
         Reconciled::Fine | Reconciled::Started | Reconciled::Waits | Reconciled::Runs => return,
         Reconciled::Moved => {
             let text = format!("the next run of {} was moved because its definition gives another time now", task.name);

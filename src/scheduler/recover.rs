@@ -143,9 +143,9 @@ pub async fn recover(
             continue;
         }
         let tries = bulkheads.tries(&job);
-        let went = recover_one(context, Some((dead.record.id.clone(), dead.counter)), record, tries).await;
-        match bulkheads.note(bus, &job, went)? {
-            Some(went) => recovered += u64::from(went),
+        let result = recover_one(context, Some((dead.record.id.clone(), dead.counter)), record, tries).await;
+        match bulkheads.note(bus, &job, result)? {
+            Some(result) => recovered += u64::from(result),
             None => left += 1,
         }
     }

@@ -50,8 +50,8 @@ pub async fn sweep(
     for ((one, silent_s), lock) in stuck.into_iter().zip(locks) {
         let what = format!("cleaning of worker {}", one.worker);
         if bulkheads.may_try(&what) {
-            let went = clean(context, one, silent_s, lock.as_slice()).await;
-            bulkheads.note(bus, &what, went)?;
+            let result = clean(context, one, silent_s, lock.as_slice()).await;
+            bulkheads.note(bus, &what, result)?;
         }
     }
     Ok(())
