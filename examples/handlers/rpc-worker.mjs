@@ -1,5 +1,5 @@
 #!/usr/bin/env node
-// A worker for Windlass: `rpc = ["./rpc-worker.mjs"]` with `depth` = how many jobs wait for something at a time.
+// A worker for Windlass: `rpc = ["./rpc-worker.mjs"]` with `depth` set to the jobs that may wait at the same time.
 //
 // Write your job into `perform`. What it returns is the result; what it throws is the failure.
 // Throw new Later() or new Later("30s") to run the job again later. console.log goes to the log.

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""A worker for Windlass: `rpc = ["./rpc_worker.py"]`, and `depth` as high as you like.
+"""A worker for Windlass: `rpc = ["./rpc_worker.py"]`, and any `depth`.
 
 Write your job into `perform`. What it returns is the result; what it raises is the failure.
-Raise Later() or Later("30s") to be asked again later. print() goes to the log.
+Raise Later() or Later("30s") to run the job again later. print() goes to the log.
 """
 import json
 import os

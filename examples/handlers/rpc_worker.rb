@@ -1,7 +1,7 @@
 #!/usr/bin/env ruby
 # frozen_string_literal: true
 
-# A worker for Windlass: `rpc = ["./rpc_worker.rb"]`, and `depth` as high as you like.
+# A worker for Windlass: `rpc = ["./rpc_worker.rb"]`, and any `depth`.
 #
 # Write your job into `perform`. What it returns is the result; what it raises is the failure.
 # Raise Later, or Later.new("30s"), to run the job again later. puts goes to the log.
