@@ -395,7 +395,7 @@ async fn who_cannot_start_fails_its_job_and_the_next_start_waits() {
     // 100 and 200 ms, less an eighth.
     assert!(begun.elapsed() >= Duration::from_millis(260), "{:?}", begun.elapsed());
     let told = dying.told();
-    assert!(told.iter().any(|text| text.contains("1 jobs that waited for it fail, and the next start")), "{told:?}");
+    assert!(told.iter().any(|text| text.contains("1 jobs that waited for it fail; the next start")), "{told:?}");
 
     let gone = scene("", |spec| spec.argv = vec!["./gone".into()]);
     assert!(failure(gone.run("[]").await).error.contains("failed to start ./gone: there is no such program"));
