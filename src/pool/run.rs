@@ -35,6 +35,10 @@ use crate::store::wake::Waker;
 use crate::store::{Store, StoreError};
 use crate::supervise::pulse::{LONGEST, Pulses, TURN};
 
+/// How long unregistering may take at least and at most, and when it is tried again after a failure.
+const LEAVE_LEAST: Duration = Duration::from_secs(1);
+const LEAVE_MOST: Duration = Duration::from_secs(5);
+const LEAVE_AGAIN: Duration = Duration::from_millis(50);
 /// The names of the lanes' tasks.
 const LANE_TASKS: [&str; LANES] = ["pool lane 1", "pool lane 2"];
 
@@ -120,7 +124,7 @@ async fn live(
     let has_pool = config.max_task_processors > 0;
     let joined = Instant::now();
     let Some((lanes, waker)) = open(&store, &bus, record, has_pool, control).await else {
-        return Some(leave(&store, record).await);
+        return Some(leave(&store, record, LEAVE_LEAST).await);
     };
     let mut reports = Vec::new();
     let finished = std::array::from_fn(|_| {
@@ -219,6 +223,7 @@ async fn live(
         }
     };
     drop(growing);
+    let drain_began = Instant::now();
     let ended = tokio::select! {
         ended = async {
             if drained {
@@ -232,7 +237,10 @@ async fn live(
     drop(tasks);
     record.clone_from(&core.record.borrow());
     match ended {
-        Some(Ended::Clean) => Some(leave(&store, record).await),
+        Some(Ended::Clean) => {
+            let patience = leave_patience(&core, drain_began, control.borrow().phase);
+            Some(leave(&store, record, patience).await)
+        }
         other => other,
     }
 }
@@ -311,10 +319,20 @@ async fn rejoin(
     }
 }
 
-/// Unregisters everything; if the store does not answer soon, the lease will run out instead.
-async fn leave(store: &Store<role::Pool>, record: &InstanceRecord) -> Ended {
-    match tokio::time::timeout(Duration::from_secs(1), store.run(Leave { record: record.clone() })).await {
-        Ok(Ok(())) => Ended::Clean,
-        Ok(Err(_)) | Err(_) => Ended::Unsettled,
-    }
+/// Unregisters everything; if the store does not answer within `patience`, the lease will run out instead. The connection
+/// may turn out to be dead only now, so what failed is tried again.
+async fn leave(store: &Store<role::Pool>, record: &InstanceRecord, patience: Duration) -> Ended {
+    let left = async {
+        while store.run(Leave { record: record.clone() }).await.is_err() {
+            sleep(LEAVE_AGAIN).await;
+        }
+    };
+    if tokio::time::timeout(patience, left).await.is_ok() { Ended::Clean } else { Ended::Unsettled }
+}
+
+/// How long unregistering may take: what the drain left of its time, within bounds; not for long where all is to end at
+/// once.
+fn leave_patience(core: &Core, drain_began: Instant, phase: Phase) -> Duration {
+    let left = core.config().shutdown.timeout.saturating_sub(drain_began.elapsed());
+    if phase == Phase::Kill { LEAVE_LEAST } else { left.clamp(LEAVE_LEAST, LEAVE_MOST) }
 }

@@ -107,6 +107,8 @@ fn a_hundred_starts_and_stops_at_random_moments_lose_nothing() {
         assert!(!daemon.log().contains("panicked"), "round {round}: {}", daemon.log());
     }
     let last = folder.daemon();
+    // All jobs may have run by now; it must be old enough to hear the signal.
+    last.wait_log("[ worker ] started");
     let ran = || fs::read_to_string(folder.path("ran")).unwrap_or_default().lines().count();
     eventually("all jobs have run", || ran() >= 60);
     last.stop();
