@@ -24,7 +24,7 @@ use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
 use crate::store::queueing::Scheduled;
 use crate::store::role::{Admin, Whole};
-use crate::task::registry::Registry;
+use crate::task::definition::Registry;
 
 /// The task API over a store and a registry of tasks.
 #[derive(Clone)]

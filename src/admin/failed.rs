@@ -20,7 +20,7 @@ use crate::store::effect::Admission;
 use crate::store::handle::Store;
 use crate::store::inspection::{ClearFailed, FailedCount, FailedRecords, RemoveFailed, Retried, RetryFailed};
 use crate::store::role::Admin;
-use crate::task::registry::Registry;
+use crate::task::definition::Registry;
 
 /// How many records are read at a time.
 const PAGE: i64 = 200;
@@ -412,7 +412,7 @@ pub async fn retry_stuck(
                 continue;
             }
             let found = FoundFailure { position, id: id(&record), record };
-            let outcome = if view.is_bent() {
+            let outcome = if view.may_be_distorted() {
                 let reason = "its record went through node-resque, which changes empty lists and long numbers; retry \
                               it by its id if its arguments are right";
                 RetryOutcome::NotRetriable { id: found.id, reason: reason.to_owned() }

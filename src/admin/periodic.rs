@@ -16,9 +16,9 @@ use crate::store::handle::Store;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop};
 use crate::store::role::Admin;
 use crate::store::workers::RegisteredWorkers;
-use crate::task::cadence::Cadence;
+use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
-use crate::task::registry::Registry;
+use crate::task::schedule::Cadence;
 
 /// A periodic task.
 #[derive(Debug, Clone, Serialize)]

@@ -12,9 +12,9 @@ use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::periodic::Periodic;
 use crate::store::role::Admin;
-use crate::task::cadence::Cadence;
+use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
-use crate::task::registry::Registry;
+use crate::task::schedule::Cadence;
 
 /// Why a job will run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]

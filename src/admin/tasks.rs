@@ -7,16 +7,16 @@ use serde_json::value::RawValue;
 
 use super::error::AdminError;
 use crate::client::request::nearest;
-use crate::config::element::on_crash::OnCrash;
+use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::size;
 use crate::process::Confines;
-use crate::task::cadence::Cadence;
 use crate::task::calendar::Calendar;
+use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
 use crate::task::handler_spec::{ExecSpec, HandlerSpec, OutputMode, Piece, ResultMode, RpcSpec, Template};
 use crate::task::hook_point::HookPoint;
-use crate::task::plugin_spec::{OwnSource, PluginSpec};
-use crate::task::registry::Registry;
+use crate::task::plugin_spec::{CustomPluginSource, PluginSpec};
+use crate::task::schedule::Cadence;
 
 /// A task.
 #[derive(Debug, Clone, Serialize)]
@@ -230,17 +230,17 @@ impl PluginView {
                 Self { lock_timeout_s: Some(*lock_timeout_s), key: key.clone(), ..bare }
             }
             PluginSpec::DelayQueueLock | PluginSpec::Noop => bare,
-            PluginSpec::Own(own) => {
+            PluginSpec::Custom(own) => {
                 let options = RawValue::from_string(own.options.to_string()).ok().filter(|all| all.get() != "{}");
                 match &own.source {
-                    OwnSource::Program(program) => Self {
+                    CustomPluginSource::Program(program) => Self {
                         exec: Some(program.argv.clone()),
                         hooks: Some(program.points.iter().map(HookPoint::name).collect()),
                         timeout_ms: Some(u64::try_from(program.timeout.as_millis()).unwrap_or(u64::MAX)),
                         options,
                         ..bare
                     },
-                    OwnSource::Code => Self { options, ..bare },
+                    CustomPluginSource::Code => Self { options, ..bare },
                 }
             }
             PluginSpec::Retry(retry) => {
@@ -261,12 +261,12 @@ impl PluginView {
 impl RunView {
     fn of(handler: &HandlerSpec) -> Self {
         match handler {
-            HandlerSpec::Exec(ExecSpec { argv, place, output, result, .. }) => Self::Exec {
+            HandlerSpec::Exec(ExecSpec { argv, process, output, result, .. }) => Self::Exec {
                 argv: argv.iter().map(written).collect(),
-                cwd: place.cwd.display().to_string(),
-                env: place.env.keys().cloned().collect(),
-                env_clear: place.env_clear,
-                confines: place.confines.as_deref().map(confines).unwrap_or_default(),
+                cwd: process.cwd.display().to_string(),
+                env: process.env.keys().cloned().collect(),
+                env_clear: process.env_clear,
+                confines: process.confines.as_deref().map(confines).unwrap_or_default(),
                 output: match output {
                     OutputMode::Log => "log",
                     OutputMode::Discard => "discard",
@@ -276,20 +276,27 @@ impl RunView {
                     ResultMode::LastLine => Some("last_line"),
                 },
             },
-            HandlerSpec::Rpc(RpcSpec { argv, place, processes, depth, max_jobs, max_rss, start_timeout, later: _ }) => {
-                Self::Rpc {
-                    argv: argv.clone(),
-                    cwd: place.cwd.display().to_string(),
-                    env: place.env.keys().cloned().collect(),
-                    env_clear: place.env_clear,
-                    confines: place.confines.as_deref().map(confines).unwrap_or_default(),
-                    processes: *processes,
-                    depth: *depth,
-                    max_jobs: *max_jobs,
-                    max_rss: *max_rss,
-                    start_timeout_ms: u64::try_from(start_timeout.as_millis()).unwrap_or(u64::MAX),
-                }
-            }
+            HandlerSpec::Rpc(RpcSpec {
+                argv,
+                process,
+                processes,
+                depth,
+                max_jobs,
+                max_rss,
+                start_timeout,
+                later: _,
+            }) => Self::Rpc {
+                argv: argv.clone(),
+                cwd: process.cwd.display().to_string(),
+                env: process.env.keys().cloned().collect(),
+                env_clear: process.env_clear,
+                confines: process.confines.as_deref().map(confines).unwrap_or_default(),
+                processes: *processes,
+                depth: *depth,
+                max_jobs: *max_jobs,
+                max_rss: *max_rss,
+                start_timeout_ms: u64::try_from(start_timeout.as_millis()).unwrap_or(u64::MAX),
+            },
             HandlerSpec::Http(http) => Self::Http {
                 url: http.url.written.clone(),
                 method: http.method.to_string(),

@@ -13,7 +13,7 @@ use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::store::workers::{ForceClean, LockValues, PingOf, Registered, RegisteredWorkers, WorkerLock, Working};
 use crate::store::working::WorkingRecord;
-use crate::task::registry::Registry;
+use crate::task::definition::Registry;
 
 /// How often a worker is read again that changes between reading and cleaning.
 const ATTEMPTS: usize = 3;

@@ -6,15 +6,9 @@ pub mod delayed;
 pub mod failed;
 pub mod generate;
 pub mod job;
-pub mod jobs;
-pub mod locks;
-pub mod periodic;
-pub mod plan;
 pub mod queues;
 pub mod run;
-pub mod store;
-pub mod tasks;
-pub mod workers;
+pub mod verbs;
 
 use std::path::PathBuf;
 
@@ -24,15 +18,9 @@ pub use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
 pub use failed::{FailedListArgs, FailedVerb};
 pub use generate::GenerateVerb;
 pub use job::{EnqueueArgs, JobArgs, PerformArgs};
-pub use jobs::JobsVerb;
-pub use locks::LocksVerb;
-pub use periodic::PeriodicVerb;
-pub use plan::PlanArgs;
 pub use queues::QueuesVerb;
-pub use run::{LeaderArgs, RunArgs};
-pub use store::StoreVerb;
-pub use tasks::TasksVerb;
-pub use workers::WorkersVerb;
+pub use run::{LeaderArgs, PlanArgs, RunArgs};
+pub use verbs::{JobsVerb, LocksVerb, PeriodicVerb, StoreVerb, TasksVerb, WorkersVerb};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -60,12 +48,12 @@ pub struct Cli {
     pub json: bool,
     /// What to do.
     #[command(subcommand)]
-    pub command: Option<Command>,
+    pub command: Option<CliCommand>,
 }
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum Command {
+pub enum CliCommand {
     /// Run the daemon until a signal drains it
     #[command(after_help = "Examples:\n  windlass run\n  windlass run --queues critical,'mail_*' --min 2 --max 8\n  \
                             windlass run --min 0 --max 0            a scheduler without workers")]
@@ -213,18 +201,18 @@ mod tests {
     #[test]
     fn no_command_means_run_and_a_noun_alone_means_list() {
         assert!(parse("--store sqlite:x").unwrap().command.is_none());
-        assert!(matches!(parse("queues").unwrap().command, Some(Command::Queues { verb: None })));
+        assert!(matches!(parse("queues").unwrap().command, Some(CliCommand::Queues { verb: None })));
         let failed = parse("failed --start -5 --stop -1 --json").unwrap();
         assert!(failed.json);
         assert!(
-            matches!(failed.command, Some(Command::Failed { verb: None, list }) if (list.start, list.stop) == (-5, -1))
+            matches!(failed.command, Some(CliCommand::Failed { verb: None, list }) if (list.start, list.stop) == (-5, -1))
         );
     }
 
     #[test]
     fn arguments_are_json() {
         let args = |line: &str| match parse(line).map(|cli| cli.command) {
-            Ok(Some(Command::Enqueue(enqueue))) => enqueue.args.get().map(|args| args.as_str().to_owned()),
+            Ok(Some(CliCommand::Enqueue(enqueue))) => enqueue.args.get().map(|args| args.as_str().to_owned()),
             other => panic!("{other:?}"),
         };
         assert_eq!(args("enqueue t"), None);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::Cli;
 use super::exit::CliError;
-use super::output::{Output, clean, complain};
+use super::output::{Printer, escape, warn};
 use crate::client::request::{Request, RequestError, ResolvedJob};
 use crate::config::element::redis_url::RedisUrl;
 use crate::config::element::store_url::StoreUrl;
@@ -20,23 +20,23 @@ use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::open;
 use crate::store::role::Whole;
-use crate::task::load::{Known, Tasks};
+use crate::task::load::{KnownNames, Tasks};
 
 /// How long a command waits for its store before it says that it is not there.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A command's surroundings.
 #[derive(Debug)]
-pub struct Context {
+pub struct CommandContext {
     /// Where answers go.
-    pub output: Output,
+    pub printer: Printer,
     sources: Sources,
     /// The configuration once it was read: its secrets are asked for once.
     loaded: OnceLock<Loaded>,
     extensions: Arc<Extensions>,
 }
 
-impl Context {
+impl CommandContext {
     /// The surroundings that the command line and the environment give.
     ///
     /// # Errors
@@ -52,7 +52,7 @@ impl Context {
                 .collect(),
             working_dir,
         };
-        Ok(Self { output: Output::new(cli.json), sources, loaded: OnceLock::new(), extensions: Arc::new(extensions) })
+        Ok(Self { printer: Printer::new(cli.json), sources, loaded: OnceLock::new(), extensions: Arc::new(extensions) })
     }
 
     /// Where the configuration comes from.
@@ -82,7 +82,7 @@ impl Context {
     pub fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
         let (builtins, plugins) = (self.extensions.builtins(Bus::silent()), self.plugins());
         let (builtins, plugins) = (builtins.names().collect::<Vec<_>>(), plugins.names().collect::<Vec<_>>());
-        crate::task::load::load(folder, Known { builtins: &builtins, plugins: &plugins })
+        crate::task::load::load(folder, KnownNames { builtins: &builtins, plugins: &plugins })
     }
 
     /// The plugins in code that tasks may list, by name: the binary as it comes has none.
@@ -107,9 +107,9 @@ impl Context {
 
     /// Tells what is wrong with tasks that were left out, where that may be why something goes
     /// otherwise than expected.
-    pub fn complain_of(&self, tasks: &Tasks) {
+    pub fn warn_of_problems(&self, tasks: &Tasks) {
         for problem in &tasks.problems {
-            complain(&clean(&problem.to_string()));
+            warn(&escape(&problem.to_string()));
         }
     }
 
@@ -120,7 +120,7 @@ impl Context {
     pub fn resolve(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
         request.resolve(&tasks.registry).inspect_err(|error| {
             if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
-                self.complain_of(tasks);
+                self.warn_of_problems(tasks);
             }
         })
     }
@@ -132,7 +132,7 @@ impl Context {
     pub fn resolve_as_written(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
         request.resolve_as_written(&tasks.registry).inspect_err(|error| {
             if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
-                self.complain_of(tasks);
+                self.warn_of_problems(tasks);
             }
         })
     }

@@ -6,18 +6,18 @@ use std::process::ExitCode;
 use clap::Parser;
 use serde::Serialize;
 
-use super::args::{Cli, Command, DelayedVerb, FailedVerb, RunArgs};
+use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, RunArgs};
 use super::command::{
     check, delayed, enqueue, failed, generate, jobs, locks, overview, perform, periodic, plan, queues, run, store,
     tasks, workers,
 };
-use super::context::Context;
+use super::context::CommandContext;
 use super::exit::{CliError, Exit};
-use super::output::complain;
+use super::output::warn;
 use crate::daemon::extensions::Extensions;
 use crate::daemon::supervisor;
 use crate::process::confine;
-use crate::telemetry::say::say;
+use crate::telemetry::stderr::write_line;
 
 /// Runs the command that the command line names.
 pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -43,20 +43,20 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
             return ExitCode::from(exit.code());
         }
     };
-    let context = match Context::of(&cli, extensions) {
+    let context = match CommandContext::of(&cli, extensions) {
         Ok(context) => context,
         Err(error) => {
-            complain(&error.to_string());
+            warn(&error.to_string());
             return ExitCode::from(error.exit().code());
         }
     };
     let ended = match cli.command {
         None => run::run(&context, RunArgs::default()),
-        Some(Command::Run(args)) => run::run(&context, args),
+        Some(CliCommand::Run(args)) => run::run(&context, args),
         Some(command) => client(&context, command).map(|exit| ExitCode::from(exit.code())),
     };
     ended.unwrap_or_else(|error| {
-        tell(&context, &error);
+        print_error(&context, &error);
         ExitCode::from(error.exit().code())
     })
 }
@@ -79,24 +79,24 @@ fn says_run(line: &[OsString]) -> bool {
 }
 
 /// Tells an error: on stderr, and as the one document if JSON was asked for.
-fn tell(context: &Context, error: &CliError) {
+fn print_error(context: &CommandContext, error: &CliError) {
     #[derive(Serialize)]
-    struct Document {
+    struct ErrorOutput {
         error: String,
     }
     // The daemon proper has taken over its signals by now: nothing would end it while it hangs on its stderr.
-    let complain = if supervisor::is_supervised() { say } else { complain };
-    error.to_string().lines().for_each(complain);
-    if context.output.is_json() {
-        let document = Document { error: error.to_string() };
-        if let Err(error) = context.output.tell(&document, String::new) {
-            complain(&format!("failed to write the answer: {error}"));
+    let warn = if supervisor::is_supervised() { write_line } else { warn };
+    error.to_string().lines().for_each(warn);
+    if context.printer.is_json() {
+        let document = ErrorOutput { error: error.to_string() };
+        if let Err(error) = context.printer.print(&document, String::new) {
+            warn(&format!("failed to write the answer: {error}"));
         }
     }
 }
 
 /// Runs a command that is done in one go, on a small runtime of this thread.
-fn client(context: &Context, command: Command) -> Result<Exit, CliError> {
+fn client(context: &CommandContext, command: CliCommand) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
@@ -107,27 +107,27 @@ fn client(context: &Context, command: Command) -> Result<Exit, CliError> {
     ended
 }
 
-async fn dispatch(context: &Context, command: Command) -> Result<Exit, CliError> {
+async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit, CliError> {
     match command {
         // Handled before, for it has a runtime of its own.
-        Command::Run(_) => Err(CliError::Failed("run was not dispatched".to_owned())),
-        Command::Enqueue(args) => enqueue::run(context, args).await,
-        Command::Perform(args) => perform::run(context, args).await,
-        Command::Tasks { verb } => tasks::run(context, verb),
-        Command::Check => check::run(context),
-        Command::Generate { verb } => generate::run(context, verb),
-        Command::Queues { verb } => queues::run(context, verb).await,
-        Command::Jobs { verb } => jobs::run(context, verb).await,
-        Command::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
-        Command::Periodic { verb } => periodic::run(context, verb).await,
-        Command::Plan(args) => plan::run(context, args).await,
-        Command::Failed { verb, list } => failed::run(context, verb.unwrap_or(FailedVerb::List(list))).await,
-        Command::Workers { verb } => workers::run(context, verb).await,
-        Command::Locks { verb } => locks::run(context, verb).await,
-        Command::Store { verb } => store::run(context, verb).await,
-        Command::Stats => overview::stats(context).await,
-        Command::Details => overview::details(context).await,
-        Command::Leader(args) => overview::leader(context, &args).await,
+        CliCommand::Run(_) => Err(CliError::Failed("run was not dispatched".to_owned())),
+        CliCommand::Enqueue(args) => enqueue::run(context, args).await,
+        CliCommand::Perform(args) => perform::run(context, args).await,
+        CliCommand::Tasks { verb } => tasks::run(context, verb),
+        CliCommand::Check => check::run(context),
+        CliCommand::Generate { verb } => generate::run(context, verb),
+        CliCommand::Queues { verb } => queues::run(context, verb).await,
+        CliCommand::Jobs { verb } => jobs::run(context, verb).await,
+        CliCommand::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
+        CliCommand::Periodic { verb } => periodic::run(context, verb).await,
+        CliCommand::Plan(args) => plan::run(context, args).await,
+        CliCommand::Failed { verb, list } => failed::run(context, verb.unwrap_or(FailedVerb::List(list))).await,
+        CliCommand::Workers { verb } => workers::run(context, verb).await,
+        CliCommand::Locks { verb } => locks::run(context, verb).await,
+        CliCommand::Store { verb } => store::run(context, verb).await,
+        CliCommand::Stats => overview::stats(context).await,
+        CliCommand::Details => overview::details(context).await,
+        CliCommand::Leader(args) => overview::leader(context, &args).await,
     }
 }
 

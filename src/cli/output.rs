@@ -12,11 +12,11 @@ const CELL: usize = 80;
 
 /// Where answers go.
 #[derive(Debug, Clone, Copy)]
-pub struct Output {
+pub struct Printer {
     json: bool,
 }
 
-impl Output {
+impl Printer {
     /// Answers as JSON or as text.
     #[must_use]
     pub fn new(json: bool) -> Self {
@@ -33,7 +33,7 @@ impl Output {
     ///
     /// # Errors
     /// Fails if stdout cannot be written; a reader that went away is no error.
-    pub fn tell<T: Serialize>(self, document: &T, text: impl FnOnce() -> String) -> io::Result<()> {
+    pub fn print<T: Serialize>(self, document: &T, text: impl FnOnce() -> String) -> io::Result<()> {
         let mut answer = if self.json { serde_json::to_string(document)? } else { text() };
         if !answer.is_empty() && !answer.ends_with('\n') {
             answer.push('\n');
@@ -47,13 +47,13 @@ impl Output {
 }
 
 /// Writes a line to stderr. There is nobody left to tell if that fails.
-pub fn complain(line: &str) {
+pub fn warn(line: &str) {
     let _ = writeln!(io::stderr().lock(), "windlass: {line}");
 }
 
 /// A text with its control characters (and those that reorder what is shown) written out.
 #[must_use]
-pub fn clean(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {
@@ -72,12 +72,12 @@ pub fn clean(text: &str) -> String {
 
 /// Rows in aligned columns.
 #[derive(Debug)]
-pub struct Table {
+pub struct TextTable {
     rows: Vec<Vec<String>>,
     right: Vec<bool>,
 }
 
-impl Table {
+impl TextTable {
     /// A table with these headings; a column whose heading begins with `#` holds numbers and is
     /// aligned to the right.
     #[must_use]
@@ -90,7 +90,7 @@ impl Table {
     /// Adds a row. Cells are cleaned, and cut where they are too long for a listing.
     pub fn row<const N: usize>(&mut self, cells: [&str; N]) {
         let cell = |cell: &&str| {
-            let text = clean(cell);
+            let text = escape(cell);
             if text.chars().count() <= CELL {
                 text
             } else {
@@ -104,7 +104,7 @@ impl Table {
     pub fn row_with_last<const N: usize>(&mut self, cells: [&str; N], last: &str) {
         self.row(cells);
         if let Some(row) = self.rows.last_mut() {
-            row.push(clean(last));
+            row.push(escape(last));
         }
     }
 
@@ -138,12 +138,12 @@ impl Table {
 
 /// `name: value` lines, aligned; values are cleaned but never cut.
 #[derive(Debug, Default)]
-pub struct Fields(Vec<(String, String)>);
+pub struct FieldList(Vec<(String, String)>);
 
-impl Fields {
+impl FieldList {
     /// Adds a line.
     pub fn add(&mut self, name: &str, value: &str) -> &mut Self {
-        self.0.push((name.to_owned(), clean(value)));
+        self.0.push((name.to_owned(), escape(value)));
         self
     }
 
@@ -176,7 +176,7 @@ pub fn short_date(date: &str) -> String {
 
 /// `1 job`, `2 jobs`.
 #[must_use]
-pub fn counted(number: u64, one: &str, many: &str) -> String {
+pub fn count_noun(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 
@@ -186,7 +186,7 @@ mod tests {
 
     #[test]
     fn columns_are_aligned() {
-        let mut table = Table::new(&["queue", "#length", "args"]);
+        let mut table = TextTable::new(&["queue", "#length", "args"]);
         table.row(["mail", "7", "[1]"]);
         table.row(["a", "1200", ""]);
         assert_eq!(table.text(), "QUEUE  LENGTH  ARGS\nmail        7  [1]\na        1200\n");
@@ -194,8 +194,8 @@ mod tests {
 
     #[test]
     fn what_strangers_wrote_cannot_move_the_cursor() {
-        assert_eq!(clean("a\u{1b}[2Jb\n\u{202e}c"), "a\\u{1b}[2Jb\\n\\u{202e}c");
-        let mut table = Table::new(&["args"]);
+        assert_eq!(escape("a\u{1b}[2Jb\n\u{202e}c"), "a\\u{1b}[2Jb\\n\\u{202e}c");
+        let mut table = TextTable::new(&["args"]);
         table.row([&"x".repeat(200)]);
         let text = table.text();
         let line = text.lines().nth(1).unwrap();
@@ -204,7 +204,7 @@ mod tests {
 
     #[test]
     fn fields_are_aligned() {
-        let mut fields = Fields::default();
+        let mut fields = FieldList::default();
         fields.add("id", "7").maybe("gone", None).add("exception", "E");
         assert_eq!(fields.text(), "id:        7\nexception: E\n");
     }

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::dispatch::main_with;
 use super::exit::Exit;
-use super::output::complain;
+use super::output::warn;
 use crate::daemon::extensions::{Extensions, MultiWorkerOverride, SchedulerOverride};
 use crate::handler::contract::Handler;
 use crate::handler::typed::Performs;
@@ -86,7 +86,7 @@ impl Program {
     #[must_use]
     pub fn run(self, line: impl IntoIterator<Item = OsString>) -> ExitCode {
         if !self.mistakes.is_empty() {
-            self.mistakes.iter().for_each(|mistake| complain(mistake));
+            self.mistakes.iter().for_each(|mistake| warn(mistake));
             return ExitCode::from(Exit::Usage.code());
         }
         main_with(line, self.extensions)

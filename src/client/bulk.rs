@@ -18,7 +18,7 @@ use crate::job::Args;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::error::StoreError;
 use crate::store::queueing::{EnqueueBatch, Enqueued, Schedule, ScheduleBatch, Scheduled, When};
-use crate::task::registry::Registry;
+use crate::task::definition::Registry;
 
 /// The number of lines in one batch.
 const BATCH: usize = 500;

@@ -14,7 +14,7 @@ use crate::store::handle::Store;
 use crate::store::open::open;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 use crate::store::role;
-use crate::task::registry::Registry;
+use crate::task::definition::Registry;
 
 /// A client of a store, for the tasks of a registry.
 #[derive(Clone)]
@@ -137,10 +137,10 @@ pub(crate) mod tests {
 
     use super::*;
     use crate::job::{QueueName, TaskName};
-    use crate::task::cadence::Cadence;
     use crate::task::definition::TaskDefinition;
     use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
     use crate::task::plugin_spec::PluginSpec;
+    use crate::task::schedule::Cadence;
 
     fn task(name: &str, queue: &str) -> TaskDefinition {
         let noop = HandlerSpec::Builtin(BuiltinSpec { name: "noop".to_owned() });

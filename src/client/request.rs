@@ -11,9 +11,9 @@ use crate::job::payload::encode;
 use crate::job::{Args, NameError, QueueName, TaskName};
 use crate::plugin::chain::Chain;
 use crate::store::effect::Admission;
+use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
 use crate::task::inputs::{self, InputError};
-use crate::task::registry::Registry;
 
 /// A request to run a task.
 ///

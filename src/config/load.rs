@@ -8,20 +8,18 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::element::crash_policy::{self, OnCrash};
 use super::element::duration::{self, Unit, show};
-use super::element::event_level::EventLevel;
-use super::element::log_format::{self, LogFormat};
-use super::element::on_crash::{self, OnCrash};
+use super::element::logging::{self, EventLevel, LogFormat};
 use super::element::processors::{self, bounds};
 use super::element::queues::{self, QueuePatterns};
-use super::element::redeliveries;
 use super::error::{Problem, Problems, closest};
-use super::logging;
+use super::event_levels;
 use super::model::{Config, LogConfig, ShutdownConfig};
 use super::overrides;
 use super::reader::{Document, Table, Value};
 
-pub use super::understood::understood;
+pub use super::effective::effective_settings;
 
 /// Where the file is looked for after `--config` and `WINDLASS_CONFIG`.
 const PLACES: [&str; 2] = ["config/tasks.toml", "/etc/windlass/tasks.toml"];
@@ -85,9 +83,9 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     } else {
         Defaults { folder: sources.working_dir.clone(), store: "sqlite:windlass.db", tasks_dir: "tasks.d" }
     };
-    let mut loader = Loader { sources, defaults, notes: Vec::new(), outside: Vec::new() };
+    let mut loader = ConfigLoader { sources, defaults, notes: Vec::new(), outside: Vec::new() };
     let config = document.parse().map(|parsed| loader.config(source, document.top(&parsed)));
-    let Loader { notes, outside: mut problems, .. } = loader;
+    let ConfigLoader { notes, outside: mut problems, .. } = loader;
     problems.extend(document.into_problems());
     match config {
         Some(config) if problems.is_empty() => Ok(Loaded { config, notes }),
@@ -101,7 +99,7 @@ struct Defaults {
     tasks_dir: &'static str,
 }
 
-struct Loader<'s> {
+struct ConfigLoader<'s> {
     sources: &'s Sources,
     defaults: Defaults,
     notes: Vec<String>,
@@ -112,7 +110,7 @@ struct Loader<'s> {
 /// The least that a wait may last.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
-impl Loader<'_> {
+impl ConfigLoader<'_> {
     /// Reads everything; what has a problem gets its default, which nobody will see.
     fn config(&mut self, source: Option<PathBuf>, mut top: Table<'_>) -> Config {
         refuse_what_comes_later(&mut top);
@@ -129,10 +127,13 @@ impl Loader<'_> {
             stuck_worker_timeout: stuck_worker_timeout(&mut top),
             retry_stuck_jobs: top.take("retry_stuck_jobs").and_then(|value| value.boolean()).unwrap_or(false),
             on_crash: on_crash(&mut top),
-            max_redeliveries: top.take("max_redeliveries").and_then(|value| redeliveries::read(&value)).unwrap_or(25),
+            max_redeliveries: top
+                .take("max_redeliveries")
+                .and_then(|value| crash_policy::read_redeliveries(&value))
+                .unwrap_or(25),
             tasks_dir: self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
-            worker_logging: logging::worker(section(&mut top, "worker_logging")),
-            scheduler_logging: logging::scheduler(section(&mut top, "scheduler_logging")),
+            worker_logging: event_levels::worker(section(&mut top, "worker_logging")),
+            scheduler_logging: event_levels::scheduler(section(&mut top, "scheduler_logging")),
             overrides: section(&mut top, "resque_overrides").map(overrides::read).unwrap_or_default(),
             store: self.store(section(&mut top, "store")),
             shutdown: shutdown(section(&mut top, "shutdown")),
@@ -141,7 +142,7 @@ impl Loader<'_> {
         if let Some(value) = top.take("to_disconnect_processors")
             && value.boolean().is_some()
         {
-            self.notes.push(format!("{}: has no effect here", value.place_and_key()));
+            self.notes.push(format!("{}: has no effect here", value.location_and_key()));
         }
         top.finish();
         config
@@ -152,7 +153,9 @@ impl Loader<'_> {
         let max_value = top.take("max_task_processors");
         let read = |value: &Option<Value<'_>>, default| match value {
             None => Some(default),
-            Some(value) => value.whole_number(0..=processors::MOST).and_then(|number| usize::try_from(number).ok()),
+            Some(value) => {
+                value.whole_number(0..=processors::MAX_PROCESSORS).and_then(|number| usize::try_from(number).ok())
+            }
         };
         let (Some(min), Some(max)) = (read(&min_value, 1), read(&max_value, 10)) else { return (1, 10) };
         let told = |message: String| {
@@ -180,7 +183,7 @@ impl Loader<'_> {
                     Err(suggestion) => value.expected_one_of(FILTER, suggestion),
                 }
             }
-            if let Some(format) = table.take("format").and_then(|value| log_format::read(&value)) {
+            if let Some(format) = table.take("format").and_then(|value| logging::read_format(&value)) {
                 log.format = format;
             }
             if let Some(items) = table.take("redact").and_then(|value| value.list("a list of keys")) {
@@ -212,8 +215,8 @@ fn section<'a>(top: &mut Table<'a>, key: &str) -> Option<Table<'a>> {
     top.take(key).and_then(|value| value.table("a table"))
 }
 
-fn milliseconds(table: &mut Table<'_>, key: &str, default: Duration, least: Duration) -> Duration {
-    table.take(key).and_then(|value| duration::read(&value, Unit::Milliseconds, least)).unwrap_or(default)
+fn milliseconds(table: &mut Table<'_>, key: &str, default: Duration, min: Duration) -> Duration {
+    table.take(key).and_then(|value| duration::read(&value, Unit::Milliseconds, min)).unwrap_or(default)
 }
 
 fn stuck_worker_timeout(top: &mut Table<'_>) -> Option<Duration> {
@@ -230,7 +233,7 @@ fn stuck_worker_timeout(top: &mut Table<'_>) -> Option<Duration> {
 }
 
 fn on_crash(top: &mut Table<'_>) -> OnCrash {
-    let said = top.take("on_crash").and_then(|value| on_crash::read(&value));
+    let said = top.take("on_crash").and_then(|value| crash_policy::read_on_crash(&value));
     // Whether it is a boolean was judged when it was read for itself.
     let retry = top.take("retry_stuck_jobs").and_then(|value| value.raw().as_bool().map(|retry| (value, retry)));
     let meant = retry.as_ref().map(|(_, retry)| if *retry { OnCrash::Requeue } else { OnCrash::Fail });

@@ -2,13 +2,13 @@
 //!
 //! `load` reads it and collects every problem before it gives up; `model` is what comes out.
 
+mod effective;
 pub mod element;
 pub mod error;
+mod event_levels;
 pub mod load;
-mod logging;
 pub mod model;
 pub mod overrides;
 pub mod reader;
-mod understood;
 
 pub use model::Config;

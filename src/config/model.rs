@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::element::event_level::EventLevel;
-use super::element::log_format::LogFormat;
-use super::element::on_crash::OnCrash;
+use super::element::crash_policy::OnCrash;
+use super::element::logging::EventLevel;
+use super::element::logging::LogFormat;
 use super::element::queues::QueuePatterns;
 use super::element::store_url::StoreUrl;
 use super::element::tls_files::TlsFiles;

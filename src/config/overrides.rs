@@ -9,7 +9,7 @@ pub struct Override {
     /// Its name.
     pub name: String,
     /// Where it was asked for, for what may be wrong with it.
-    pub place: Problem,
+    pub location: Problem,
 }
 
 /// Where it is asked for makes no difference.
@@ -44,5 +44,5 @@ fn one(value: &Value<'_>) -> Option<Override> {
         return None;
     }
     let name = value.string()?.to_owned();
-    Some(Override { name, place: value.problem("") })
+    Some(Override { name, location: value.problem("") })
 }

@@ -236,15 +236,15 @@ impl<'a> Value<'a> {
 
     /// `file:line:column`.
     #[must_use]
-    pub fn place(&self) -> String {
+    pub fn location(&self) -> String {
         let (line, column) = self.document.line_and_column(self.span.start);
         format!("{}:{line}:{column}", self.document.path.display())
     }
 
     /// `file:line:column: key`, for warnings.
     #[must_use]
-    pub fn place_and_key(&self) -> String {
-        format!("{}: {}", self.place(), self.key)
+    pub fn location_and_key(&self) -> String {
+        format!("{}: {}", self.location(), self.key)
     }
 
     /// A problem with this value, for what can only be judged later.

@@ -14,9 +14,9 @@ use crate::handler::dispatch::Dispatch;
 use crate::pool::Work;
 use crate::scheduler::SchedulerConfig;
 use crate::task::Registry;
-use crate::task::load::Known;
-use crate::telemetry::line::Words;
-use crate::telemetry::log::{self, Dial};
+use crate::task::load::KnownNames;
+use crate::telemetry::log::{self, LevelControl};
+use crate::telemetry::log_line::LineStyle;
 
 /// The parts of a daemon. Nothing runs yet.
 pub struct App {
@@ -25,8 +25,8 @@ pub struct App {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Bus,
     pub(super) listener: Listener,
-    pub(super) words: Words,
-    pub(super) dial: Dial,
+    pub(super) log_style: LineStyle,
+    pub(super) level_control: LevelControl,
 }
 
 /// The parts that a reload replaces.
@@ -61,9 +61,9 @@ impl Parts {
 pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
     let mut read = Read::files(options)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock);
-    let words = words(&read.config);
-    let (interest, dial) = match log::init(&read.config.log, &words, Arc::clone(&clock)) {
-        Ok((interest, dial)) => (interest, Some(dial)),
+    let log_style = log_style(&read.config);
+    let (interest, level_control) = match log::init(&read.config.log, &log_style, Arc::clone(&clock)) {
+        Ok((interest, level_control)) => (interest, Some(level_control)),
         Err(message) => {
             read.problems.push(Problem::of_source("log.level", message));
             (0, None)
@@ -72,8 +72,8 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
     let (bus, mut listeners) = Bus::timed(&[interest], log::CAPACITY, Arc::clone(&clock));
     let listener = listeners.pop().expect("one interest must give one listener");
     let parts = read.parts(&options.extensions, &bus)?;
-    let dial = dial.expect("a log that could not be set up must have been a problem");
-    Ok(App { options: options.clone(), parts, clock, bus, listener, words, dial })
+    let level_control = level_control.expect("a log that could not be set up must have been a problem");
+    Ok(App { options: options.clone(), parts, clock, bus, listener, log_style, level_control })
 }
 
 /// Reads configuration and tasks once more, for a daemon that runs.
@@ -84,9 +84,9 @@ pub(super) fn assemble_anew(options: &RunOptions, bus: &Bus) -> Result<Parts, Pr
     Read::files(options)?.parts(&options.extensions, bus)
 }
 
-/// The words of the log under a configuration.
-pub(super) fn words(config: &Config) -> Words {
-    Words::new(config.worker_logging.clone(), config.scheduler_logging.clone(), config.log.redact.clone())
+/// The style of the log under a configuration.
+pub(super) fn log_style(config: &Config) -> LineStyle {
+    LineStyle::new(config.worker_logging.clone(), config.scheduler_logging.clone(), config.log.redact.clone())
 }
 
 /// A configuration that was read, with what is wrong with it by now.
@@ -109,10 +109,10 @@ impl Read {
         let Self { config, notes, mut problems } = self;
         let (builtins, plugins) = (extensions.builtins(bus.clone()), extensions.plugins());
         let (names, plugin_names): (Vec<&str>, Vec<&str>) = (builtins.names().collect(), plugins.names().collect());
-        let known = Known { builtins: &names, plugins: &plugin_names };
+        let known = KnownNames { builtins: &names, plugins: &plugin_names };
         let tasks = crate::task::load::load(&config.tasks_dir, known);
         problems.extend(tasks.problems);
-        problems.extend(tasks.absent);
+        problems.extend(tasks.unavailable);
         if !problems.is_empty() {
             return Err(Problems(problems));
         }

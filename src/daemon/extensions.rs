@@ -155,7 +155,7 @@ fn unknown<'a>(asked: Option<&Override>, known: impl Iterator<Item = &'a String>
         names => format!("expected one of {} (found {:?})", names.join(", "), asked.name),
     };
     let suggestion = closest(&asked.name, names.iter().copied()).map(str::to_owned);
-    Some(Problem { message, suggestion, ..asked.place.clone() })
+    Some(Problem { message, suggestion, ..asked.location.clone() })
 }
 
 #[cfg(test)]
@@ -177,9 +177,9 @@ mod tests {
 
     #[test]
     fn a_name_that_nobody_registered_is_told_with_those_that_exist() {
-        let place =
+        let location =
             Problem { line: 3, column: 9, key: "resque_overrides.queue".into(), ..Problem::of_source("f.toml", "") };
-        let overrides = Overrides { queue: Some(Override { name: "fornt".into(), place }), ..Overrides::default() };
+        let overrides = Overrides { queue: Some(Override { name: "fornt".into(), location }), ..Overrides::default() };
         let mut extensions = Extensions::default();
         let told = |extensions: &Extensions| extensions.check(&overrides)[0].to_string();
         assert_eq!(

@@ -58,9 +58,9 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Says why it does not start.
 pub fn run(app: App) -> Result<ExitCode, RunError> {
     let extensions = Arc::clone(&app.options.extensions);
-    let App { options, mut parts, clock, bus, listener, words, dial } = app;
-    let words = Arc::new(RwLock::new(words));
-    let log = Log::start(&bus, listener, Arc::clone(&words)).map_err(system("start the log"))?;
+    let App { options, mut parts, clock, bus, listener, log_style, level_control } = app;
+    let log_style = Arc::new(RwLock::new(log_style));
+    let log = Log::start(&bus, listener, Arc::clone(&log_style)).map_err(system("start the log"))?;
     panics::watch(bus.clone(), log.clone());
     own_thread("the core");
     let pulses = Pulses::default();
@@ -71,7 +71,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let (orders, control) = watch::channel(Control::default());
     let (pool, work) = watch::channel(parts.work());
     let (scheduler, scheduler_config) = watch::channel(parts.scheduler_config());
-    let reloader = Reloader { options, bus: bus.clone(), parts, pool, scheduler, words, dial };
+    let reloader = Reloader { options, bus: bus.clone(), parts, pool, scheduler, log_style, level_control };
     let reload = reloader.start().map_err(system("start the thread that reloads"))?;
     let last = signal::LastResort { work: work.clone(), bus: bus.clone(), log: log.clone() };
     signal::listen(orders, bus.clone(), reload, last).map_err(system("listen for signals"))?;

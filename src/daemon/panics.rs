@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use super::systemd;
-use crate::event::{Bus, Event, Kind};
+use crate::event::{Bus, Event, EventKind};
 use crate::supervise::scope::{Scope, message, scope};
 use crate::telemetry::log::Log;
 
@@ -32,7 +32,7 @@ pub(super) fn watch(bus: Bus, log: Log) {
             }
         }
         let error = format!("{task} panicked: {what}; this process ends at once, and its jobs are recovered");
-        if bus.wants(Kind::InternalError) {
+        if bus.wants(EventKind::InternalError) {
             bus.emit(Event::InternalError { error });
         } else {
             bus.emit(Event::Warning { text: error });

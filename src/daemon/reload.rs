@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
-use super::assemble::{Parts, assemble_anew, words};
+use super::assemble::{Parts, assemble_anew, log_style};
 use super::options::RunOptions;
 use super::systemd;
 use crate::config::Config;
@@ -18,8 +18,8 @@ use crate::pool::Work;
 use crate::scheduler::SchedulerConfig;
 use crate::supervise::scope::{contained, own_thread};
 use crate::task::Registry;
-use crate::telemetry::line::Words;
-use crate::telemetry::log::Dial;
+use crate::telemetry::log::LevelControl;
+use crate::telemetry::log_line::LineStyle;
 
 /// The log's number among the listeners of the bus.
 const LOG: usize = 0;
@@ -32,8 +32,8 @@ pub(super) struct Reloader {
     pub(super) parts: Parts,
     pub(super) pool: watch::Sender<Work>,
     pub(super) scheduler: watch::Sender<SchedulerConfig>,
-    pub(super) words: Arc<RwLock<Words>>,
-    pub(super) dial: Dial,
+    pub(super) log_style: Arc<RwLock<LineStyle>>,
+    pub(super) level_control: LevelControl,
 }
 
 impl Reloader {
@@ -71,10 +71,10 @@ impl Reloader {
     fn replace(&mut self, mut parts: Parts) {
         let mut config = (*parts.config).clone();
         let kept = keep(&self.parts.config, &mut config);
-        let words = words(&config);
-        match self.dial.turn(&config.log, &words) {
+        let log_style = log_style(&config);
+        match self.level_control.set(&config.log, &log_style) {
             Ok(interest) => {
-                *self.words.write().unwrap_or_else(PoisonError::into_inner) = words;
+                *self.log_style.write().unwrap_or_else(PoisonError::into_inner) = log_style;
                 self.bus.set_interest(LOG, interest);
             }
             // The level was judged when the file was read.

@@ -30,7 +30,7 @@ use signal_hook::iterator::Signals;
 
 use crate::process::{mark, sweep};
 use crate::supervise::scope::own_thread;
-use crate::telemetry::say::say;
+use crate::telemetry::stderr::write_line;
 
 /// How often it is looked whether a young daemon can take a signal, and how long between.
 const LOOKS: usize = 1000;
@@ -85,7 +85,7 @@ pub fn supervise() -> ExitCode {
     match watch_over(program, &name, args) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
-            say(&format!("failed to {error}"));
+            write_line(&format!("failed to {error}"));
             ExitCode::FAILURE
         }
     }
@@ -164,7 +164,7 @@ fn watch_over(program: PathBuf, name: &OsStr, args: impl Iterator<Item = OsStrin
     };
     let killed = sweep::kill_descendants();
     if killed > 0 {
-        say(&format!("killed {killed} processes that the daemon left behind"));
+        write_line(&format!("killed {killed} processes that the daemon left behind"));
     }
     daemon.reap();
     Ok(code(status))
@@ -215,7 +215,7 @@ impl Daemon {
             // Not reaped yet, so the number is still its own.
             let _ = rustix::process::kill_process(self.pid, signal);
         } else {
-            say(&format!("the daemon does not take signal {}, which was not forwarded", signal.as_raw()));
+            write_line(&format!("the daemon does not take signal {}, which was not forwarded", signal.as_raw()));
         }
     }
 }
@@ -226,7 +226,7 @@ fn code(status: WaitStatus) -> u8 {
         (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),
         (None, signal) => {
             let signal = signal.unwrap_or_default();
-            say(&format!("the daemon was killed by signal {signal}"));
+            write_line(&format!("the daemon was killed by signal {signal}"));
             u8::try_from(128 + signal).unwrap_or(u8::MAX)
         }
     }

@@ -1,7 +1,7 @@
 //! A bus that never blocks the sender.
 //!
 //! Each listener has a queue that is bounded in bytes, and says which kinds of events it wants. Where a queue is full,
-//! what matters less makes room for what matters more ([`Kind::rank`]), and what finds no room is dropped and counted:
+//! what matters less makes room for what matters more ([`EventKind::rank`]), and what finds no room is dropped and counted:
 //! a slow log cannot slow a job, and a flood of output cannot displace a failure. Every event carries the time at which
 //! it was sent, because a listener may come to it much later.
 
@@ -10,25 +10,25 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use super::kind::{Event, Kind, RANKS};
+use super::kind::{Event, EventKind, RANKS};
 use crate::clock::{Clock, SystemClock};
 
 /// The sending end. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Bus {
-    shared: Arc<Shared>,
+    shared: Arc<BusState>,
 }
 
 #[derive(Debug)]
-struct Shared {
+struct BusState {
     /// All kinds that any listener wants.
     interest: AtomicU32,
-    outlets: Vec<Outlet>,
+    subscriptions: Vec<Subscription>,
     clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
-struct Outlet {
+struct Subscription {
     interest: AtomicU32,
     queue: Arc<Queue>,
 }
@@ -41,11 +41,11 @@ pub struct Listener {
 
 /// What a listener finds.
 #[derive(Debug)]
-pub enum Next {
+pub enum Received {
     /// An event, and when it was sent, in milliseconds since the Unix epoch.
     Event(i64, Event),
     /// Nothing came in time.
-    Nothing,
+    TimedOut,
     /// Nothing more will come: the bus was closed, or all its senders are gone.
     Closed,
 }
@@ -53,16 +53,16 @@ pub enum Next {
 /// A queue between the senders and one listener. The lock is held for a push or a pop, never while anything is written.
 #[derive(Debug)]
 struct Queue {
-    state: Mutex<State>,
+    state: Mutex<QueueState>,
     arrived: Condvar,
     /// How many bytes may wait.
     capacity: usize,
 }
 
 #[derive(Debug, Default)]
-struct State {
+struct QueueState {
     /// What waits, by rank; each in the order in which it was sent.
-    waiting: [Rank; RANKS],
+    waiting: [RankQueue; RANKS],
     bytes: usize,
     sent: u64,
     lost: u64,
@@ -72,13 +72,13 @@ struct State {
 }
 
 #[derive(Debug, Default)]
-struct Rank {
-    events: VecDeque<Waiting>,
+struct RankQueue {
+    events: VecDeque<QueuedEvent>,
     bytes: usize,
 }
 
 #[derive(Debug)]
-struct Waiting {
+struct QueuedEvent {
     number: u64,
     at_ms: i64,
     bytes: usize,
@@ -86,7 +86,7 @@ struct Waiting {
 }
 
 impl Bus {
-    /// A bus with one listener for each of these interests (a sum of [`Kind::bit`]s), each with a queue of so many
+    /// A bus with one listener for each of these interests (a sum of [`EventKind::bit`]s), each with a queue of so many
     /// bytes.
     #[must_use]
     pub fn new(interests: &[u32], capacity: usize) -> (Self, Vec<Listener>) {
@@ -96,14 +96,14 @@ impl Bus {
     /// The same by another clock.
     #[must_use]
     pub fn timed(interests: &[u32], capacity: usize, clock: Arc<dyn Clock>) -> (Self, Vec<Listener>) {
-        let (mut outlets, mut listeners) = (Vec::new(), Vec::new());
+        let (mut subscriptions, mut listeners) = (Vec::new(), Vec::new());
         for &interest in interests {
             let queue = Arc::new(Queue { state: Mutex::default(), arrived: Condvar::new(), capacity });
-            outlets.push(Outlet { interest: AtomicU32::new(interest), queue: Arc::clone(&queue) });
+            subscriptions.push(Subscription { interest: AtomicU32::new(interest), queue: Arc::clone(&queue) });
             listeners.push(Listener { queue });
         }
         let interest = AtomicU32::new(interests.iter().fold(0, |all, one| all | one));
-        (Self { shared: Arc::new(Shared { interest, outlets, clock }) }, listeners)
+        (Self { shared: Arc::new(BusState { interest, subscriptions, clock }) }, listeners)
     }
 
     /// A bus nobody listens to.
@@ -114,32 +114,36 @@ impl Bus {
 
     /// Does anybody want events of this kind? Ask before building one on a hot path.
     #[must_use]
-    pub fn wants(&self, kind: Kind) -> bool {
+    pub fn wants(&self, kind: EventKind) -> bool {
         self.shared.interest.load(Ordering::Relaxed) & kind.bit() != 0
     }
 
     /// Changes what the listener of this number wants, as [`new`](Self::new) counted them from 0.
     pub fn set_interest(&self, listener: usize, interest: u32) {
-        if let Some(outlet) = self.shared.outlets.get(listener) {
-            outlet.interest.store(interest, Ordering::Relaxed);
+        if let Some(subscription) = self.shared.subscriptions.get(listener) {
+            subscription.interest.store(interest, Ordering::Relaxed);
         }
-        let all = self.shared.outlets.iter().fold(0, |all, outlet| all | outlet.interest.load(Ordering::Relaxed));
+        let all = self
+            .shared
+            .subscriptions
+            .iter()
+            .fold(0, |all, subscription| all | subscription.interest.load(Ordering::Relaxed));
         self.shared.interest.store(all, Ordering::Relaxed);
     }
 
     /// Sends an event to all who want it, without waiting.
     pub fn emit(&self, event: Event) {
         let bit = event.kind().bit();
-        let mut wanting = self.shared.outlets.iter().filter(|outlet| outlet.wants(bit)).peekable();
+        let mut wanting = self.shared.subscriptions.iter().filter(|subscription| subscription.wants(bit)).peekable();
         if wanting.peek().is_none() {
             return;
         }
         let at_ms = self.shared.clock.now_ms();
-        while let Some(outlet) = wanting.next() {
+        while let Some(subscription) = wanting.next() {
             if wanting.peek().is_none() {
-                return outlet.queue.push(at_ms, event);
+                return subscription.queue.push(at_ms, event);
             }
-            outlet.queue.push(at_ms, event.clone());
+            subscription.queue.push(at_ms, event.clone());
         }
     }
 
@@ -149,30 +153,30 @@ impl Bus {
     }
 }
 
-impl Shared {
+impl BusState {
     fn close(&self) {
-        for outlet in &self.outlets {
-            outlet.queue.lock().closed = true;
-            outlet.queue.arrived.notify_all();
+        for subscription in &self.subscriptions {
+            subscription.queue.lock().closed = true;
+            subscription.queue.arrived.notify_all();
         }
     }
 }
 
-impl Drop for Shared {
+impl Drop for BusState {
     /// The last sender is gone.
     fn drop(&mut self) {
         self.close();
     }
 }
 
-impl Outlet {
+impl Subscription {
     fn wants(&self, bit: u32) -> bool {
         self.interest.load(Ordering::Relaxed) & bit != 0
     }
 }
 
 impl Queue {
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, QueueState> {
         // Whoever panicked with the lock left a queue that is whole: nothing in between can panic but an allocation.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -199,10 +203,10 @@ impl Queue {
     }
 }
 
-impl State {
+impl QueueState {
     /// Takes out what ranks lower, the oldest of the lowest first, until there is room for so many bytes; nothing if
     /// that would not be enough.
-    fn make_room(&mut self, rank: usize, bytes: usize, capacity: usize) -> Vec<Waiting> {
+    fn make_room(&mut self, rank: usize, bytes: usize, capacity: usize) -> Vec<QueuedEvent> {
         let mut dropped = Vec::new();
         let lower: usize = self.waiting.iter().take(rank).map(|lower| lower.bytes).sum();
         if (self.bytes - lower).saturating_add(bytes) > capacity {
@@ -225,14 +229,14 @@ impl State {
         self.sent += 1;
         self.bytes += bytes;
         rank.bytes += bytes;
-        rank.events.push_back(Waiting { number: self.sent, at_ms, bytes, event });
+        rank.events.push_back(QueuedEvent { number: self.sent, at_ms, bytes, event });
     }
 
     /// What was sent first.
     fn take(&mut self) -> Option<(i64, Event)> {
-        let first = |rank: &&mut Rank| rank.events.front().map_or(u64::MAX, |waiting| waiting.number);
+        let first = |rank: &&mut RankQueue| rank.events.front().map_or(u64::MAX, |waiting| waiting.number);
         let rank = self.waiting.iter_mut().min_by_key(first)?;
-        let Waiting { at_ms, bytes, event, .. } = rank.events.pop_front()?;
+        let QueuedEvent { at_ms, bytes, event, .. } = rank.events.pop_front()?;
         rank.bytes -= bytes;
         self.bytes -= bytes;
         Some((at_ms, event))
@@ -242,18 +246,18 @@ impl State {
 impl Listener {
     /// Waits for the next event, for as long as `patience` says or without end.
     #[must_use]
-    pub fn wait(&self, patience: Option<Duration>) -> Next {
+    pub fn wait(&self, patience: Option<Duration>) -> Received {
         let mut state = self.queue.lock();
         let mut late = false;
         loop {
             if let Some((at_ms, event)) = state.take() {
-                return Next::Event(at_ms, event);
+                return Received::Event(at_ms, event);
             }
             if state.closed {
-                return Next::Closed;
+                return Received::Closed;
             }
             if late {
-                return Next::Nothing;
+                return Received::TimedOut;
             }
             state.listening = true;
             state = match patience {
@@ -273,8 +277,8 @@ impl Listener {
     #[must_use]
     pub fn next(&self) -> Option<Event> {
         match self.wait(None) {
-            Next::Event(_, event) => Some(event),
-            Next::Nothing | Next::Closed => None,
+            Received::Event(_, event) => Some(event),
+            Received::TimedOut | Received::Closed => None,
         }
     }
 
@@ -293,7 +297,7 @@ impl Listener {
 
 #[cfg(test)]
 mod tests {
-    use super::super::kind::Stream;
+    use super::super::kind::OutputStream;
     use super::*;
     use crate::clock::ManualClock;
     use crate::job::TaskName;
@@ -304,7 +308,7 @@ mod tests {
 
     fn output(line: String) -> Event {
         let (id, task) = (Arc::from("id"), TaskName::as_stored("t"));
-        Event::Output { id, task, stream: Stream::Stdout, line }
+        Event::Output { id, task, stream: OutputStream::Stdout, line }
     }
 
     fn texts(listener: &Listener) -> Vec<String> {
@@ -319,8 +323,9 @@ mod tests {
     #[test]
     fn a_listener_gets_what_it_wants_and_a_full_one_loses_what_it_is_told_of() {
         let room = 2 * notice("a").weight();
-        let (bus, listeners) = Bus::new(&[Kind::Notice.bit(), Kind::WorkerPause.bit() | Kind::Notice.bit()], room);
-        assert!(bus.wants(Kind::Notice) && !bus.wants(Kind::Job));
+        let (bus, listeners) =
+            Bus::new(&[EventKind::Notice.bit(), EventKind::WorkerPause.bit() | EventKind::Notice.bit()], room);
+        assert!(bus.wants(EventKind::Notice) && !bus.wants(EventKind::Job));
         bus.emit(notice("a"));
         bus.emit(Event::WorkerPause);
         for text in ["b", "c"] {
@@ -330,8 +335,8 @@ mod tests {
         assert_eq!(listeners[0].take_lost(), 1);
         assert_eq!(texts(&listeners[1]), ["a", "b"], "the pause gave way");
         assert_eq!(listeners[1].take_lost(), 2);
-        bus.set_interest(1, Kind::Job.bit());
-        assert!(bus.wants(Kind::Job) && bus.wants(Kind::Notice) && !bus.wants(Kind::WorkerPause));
+        bus.set_interest(1, EventKind::Job.bit());
+        assert!(bus.wants(EventKind::Job) && bus.wants(EventKind::Notice) && !bus.wants(EventKind::WorkerPause));
         bus.emit(notice("last"));
         bus.close();
         assert!(listeners[0].next().is_some() && listeners[0].next().is_none());
@@ -374,10 +379,10 @@ mod tests {
         let (bus, listeners) = Bus::timed(&[u32::MAX], 1 << 20, Arc::clone(&clock) as Arc<dyn Clock>);
         bus.emit(notice("early"));
         clock.advance(5_000);
-        assert!(matches!(listeners[0].wait(None), Next::Event(1_000, Event::Notice { .. })));
-        assert!(matches!(listeners[0].wait(Some(Duration::ZERO)), Next::Nothing));
+        assert!(matches!(listeners[0].wait(None), Received::Event(1_000, Event::Notice { .. })));
+        assert!(matches!(listeners[0].wait(Some(Duration::ZERO)), Received::TimedOut));
         drop(bus);
-        assert!(matches!(listeners[0].wait(None), Next::Closed), "the last sender is gone");
+        assert!(matches!(listeners[0].wait(None), Received::Closed), "the last sender is gone");
     }
 
     #[test]

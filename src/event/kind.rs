@@ -12,7 +12,7 @@ use crate::job::{Failure, QueueName, TaskName, WorkerName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "each is described at the event of the same name")]
-pub enum Kind {
+pub enum EventKind {
     WorkerStart,
     WorkerEnd,
     WorkerPoll,
@@ -34,13 +34,13 @@ pub enum Kind {
     Output,
     Notice,
     Warning,
-    Line,
+    FormattedLine,
 }
 
 /// How many ranks there are.
 pub const RANKS: usize = 3;
 
-impl Kind {
+impl EventKind {
     /// This kind's bit in a listener's interest.
     #[must_use]
     pub fn bit(self) -> u32 {
@@ -73,14 +73,14 @@ impl Kind {
             | Self::WorkingTimestamp
             | Self::TransferredJob
             | Self::Output
-            | Self::Line => 0,
+            | Self::FormattedLine => 0,
         }
     }
 }
 
 /// Which of a process' streams a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Stream {
+pub enum OutputStream {
     /// Standard output.
     Stdout,
     /// Standard error.
@@ -145,7 +145,7 @@ pub enum Event {
     /// A due job went to its queue.
     TransferredJob { second: i64, payload: Bytes },
     /// A job wrote a line.
-    Output { id: Arc<str>, task: TaskName, stream: Stream, line: String },
+    Output { id: Arc<str>, task: TaskName, stream: OutputStream, line: String },
     /// A process that serves many jobs of a task wrote a line to its stderr; of which job it speaks is not known.
     ChildOutput { task: TaskName, pid: u32, line: String },
     /// Worth telling at `info`.
@@ -153,36 +153,36 @@ pub enum Event {
     /// Worth telling at `warn`.
     Warning { text: String },
     /// A finished line of the log, from code in this process that writes to `tracing` itself.
-    Line { text: String },
+    FormattedLine { text: String },
 }
 
 impl Event {
     /// Its sort.
     #[must_use]
-    pub fn kind(&self) -> Kind {
+    pub fn kind(&self) -> EventKind {
         match self {
-            Self::WorkerStart { .. } => Kind::WorkerStart,
-            Self::WorkerEnd { .. } => Kind::WorkerEnd,
-            Self::WorkerPoll { .. } => Kind::WorkerPoll,
-            Self::WorkerPause => Kind::WorkerPause,
-            Self::Job { .. } => Kind::Job,
-            Self::Success { .. } => Kind::Success,
-            Self::Failure { .. } => Kind::Failure,
-            Self::ReEnqueue { .. } => Kind::ReEnqueue,
-            Self::Vetoed { .. } | Self::Warning { .. } => Kind::Warning,
-            Self::CleaningWorker { .. } => Kind::CleaningWorker,
-            Self::InternalError { .. } => Kind::InternalError,
-            Self::MultiWorkerAction { .. } => Kind::MultiWorkerAction,
-            Self::SchedulerStart { .. } => Kind::SchedulerStart,
-            Self::SchedulerEnd { .. } => Kind::SchedulerEnd,
-            Self::SchedulerPoll => Kind::SchedulerPoll,
-            Self::SchedulerEnqueue { .. } => Kind::SchedulerEnqueue,
-            Self::SchedulerReEnqueue { .. } => Kind::SchedulerReEnqueue,
-            Self::WorkingTimestamp { .. } => Kind::WorkingTimestamp,
-            Self::TransferredJob { .. } => Kind::TransferredJob,
-            Self::Output { .. } | Self::ChildOutput { .. } => Kind::Output,
-            Self::Notice { .. } => Kind::Notice,
-            Self::Line { .. } => Kind::Line,
+            Self::WorkerStart { .. } => EventKind::WorkerStart,
+            Self::WorkerEnd { .. } => EventKind::WorkerEnd,
+            Self::WorkerPoll { .. } => EventKind::WorkerPoll,
+            Self::WorkerPause => EventKind::WorkerPause,
+            Self::Job { .. } => EventKind::Job,
+            Self::Success { .. } => EventKind::Success,
+            Self::Failure { .. } => EventKind::Failure,
+            Self::ReEnqueue { .. } => EventKind::ReEnqueue,
+            Self::Vetoed { .. } | Self::Warning { .. } => EventKind::Warning,
+            Self::CleaningWorker { .. } => EventKind::CleaningWorker,
+            Self::InternalError { .. } => EventKind::InternalError,
+            Self::MultiWorkerAction { .. } => EventKind::MultiWorkerAction,
+            Self::SchedulerStart { .. } => EventKind::SchedulerStart,
+            Self::SchedulerEnd { .. } => EventKind::SchedulerEnd,
+            Self::SchedulerPoll => EventKind::SchedulerPoll,
+            Self::SchedulerEnqueue { .. } => EventKind::SchedulerEnqueue,
+            Self::SchedulerReEnqueue { .. } => EventKind::SchedulerReEnqueue,
+            Self::WorkingTimestamp { .. } => EventKind::WorkingTimestamp,
+            Self::TransferredJob { .. } => EventKind::TransferredJob,
+            Self::Output { .. } | Self::ChildOutput { .. } => EventKind::Output,
+            Self::Notice { .. } => EventKind::Notice,
+            Self::FormattedLine { .. } => EventKind::FormattedLine,
         }
     }
 
@@ -206,7 +206,7 @@ impl Event {
             | Self::SchedulerEnd { name: text }
             | Self::Notice { text }
             | Self::Warning { text }
-            | Self::Line { text } => text.len(),
+            | Self::FormattedLine { text } => text.len(),
             Self::TransferredJob { payload, .. } => payload.len(),
             Self::Output { line, .. } | Self::ChildOutput { line, .. } => line.len(),
             Self::WorkerPoll { .. }

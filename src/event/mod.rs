@@ -3,5 +3,5 @@
 pub mod bus;
 pub mod kind;
 
-pub use bus::{Bus, Listener, Next};
-pub use kind::{Event, Kind, Stream};
+pub use bus::{Bus, Listener, Received};
+pub use kind::{Event, EventKind, OutputStream};

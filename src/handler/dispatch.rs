@@ -97,7 +97,7 @@ impl Handler for Unusable {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::{Event, Kind};
+    use crate::event::{Event, EventKind};
     use crate::handler::fixture::{begin, invocation, task};
     use crate::task::handler_spec::BuiltinSpec;
 
@@ -107,7 +107,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_class_leads_to_its_task_and_its_handler() {
-        let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 1 << 20);
+        let (bus, listeners) = Bus::new(&[EventKind::Output.bit()], 1 << 20);
         let registry =
             Registry::new([builtin("nothing", "noop"), builtin("say", "log"), builtin("broken", "no such builtin")]);
         let dispatch = Dispatch::new(&registry, &Builtins::standard(bus.clone()), bus);

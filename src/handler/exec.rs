@@ -25,8 +25,8 @@ use super::contract::{Begun, Handler, Invocation, Stop, stopped};
 use super::render::{self, ArgvError, Values};
 use super::{job_line, place};
 use crate::config::element::size;
-use crate::event::{Bus, Event, Kind, Stream};
-use crate::job::{Failure, Outcome, told};
+use crate::event::{Bus, Event, EventKind, OutputStream};
+use crate::job::{Failure, Outcome, run_variables};
 use crate::process::confine::{self, is_shim_error};
 use crate::process::{
     Command, OutputLine, Running, Source, SpawnError, Tail, mark, signal_name, spawn_retry, terminate,
@@ -99,10 +99,10 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, ArgvError> {
     let mut argv = render::argv(spec, values)?.into_iter();
     let mut command = Command::new(argv.next().unwrap_or_default());
     command.args(argv);
-    for name in told::SOMETIMES {
+    for name in run_variables::OPTIONAL {
         command.env_remove(name);
     }
-    place::put(&mut command, &spec.place);
+    place::put(&mut command, &spec.process);
     command
         .env("WINDLASS_JOB_ID", &*job.identity.id)
         .env("WINDLASS_CLAIM", job.claim.as_str())
@@ -111,9 +111,9 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, ArgvError> {
         .env("WINDLASS_ATTEMPT", job.identity.attempt.to_string())
         .env(mark::INSTANCE, &*job.instance);
     if let Some(at) = &job.scheduled_at {
-        command.env(told::SCHEDULED_AT, &**at);
+        command.env(run_variables::SCHEDULED_AT, &**at);
     }
-    let (name, args) = told::args_variable(&job.args);
+    let (name, args) = run_variables::args_variable(&job.args);
     command.env(name, args);
     if spec.output == OutputMode::Discard && spec.result == ResultMode::Nothing {
         command.discard_stdout();
@@ -176,12 +176,12 @@ impl CapturedOutput {
             self.last = Some(line.text.to_owned());
         }
         if let Some((bus, job)) = &self.log
-            && bus.wants(Kind::Output)
+            && bus.wants(EventKind::Output)
         {
             bus.emit(Event::Output {
                 id: Arc::clone(&job.identity.id),
                 task: job.task.name.clone(),
-                stream: if line.source == Source::Stderr { Stream::Stderr } else { Stream::Stdout },
+                stream: if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout },
                 line: line.text.to_owned(),
             });
         }
@@ -199,7 +199,7 @@ impl CapturedOutput {
                 )
             }
             (Some(confine::FAILED), _)
-                if spec.place.confines.is_some() && self.tail.last().is_some_and(is_shim_error) =>
+                if spec.process.confines.is_some() && self.tail.last().is_some_and(is_shim_error) =>
             {
                 let complaint = self.tail.last().unwrap_or_default().to_owned();
                 self.failure("SpawnError", complaint)
@@ -221,7 +221,7 @@ impl CapturedOutput {
 
 /// The limit that a signal reports.
 fn over(signal: i32, spec: &ExecSpec) -> Option<String> {
-    let limits = spec.place.confines.as_ref()?.limits;
+    let limits = spec.process.confines.as_ref()?.limits;
     match signal {
         SIGXCPU => limits.cpu_s.map(|limit| format!(": its limits.cpu is {limit}s")),
         SIGXFSZ => limits.file_size.map(|limit| format!(": its limits.file_size is {}", size::show(limit))),

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 
 use super::contract::Invocation;
-use crate::job::told::{push_args, push_quoted};
+use crate::job::run_variables::{push_args, push_quoted};
 
 /// The job as one line, with the newline.
 pub(super) fn line(job: &Invocation) -> Vec<u8> {

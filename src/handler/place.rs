@@ -3,21 +3,21 @@
 use std::sync::Arc;
 
 use crate::process::{Command, mark};
-use crate::task::handler_spec::Place;
+use crate::task::handler_spec::ProcessSettings;
 
 /// Called before the variables of the job are set, so that the task's environment cannot shadow them.
-pub(super) fn put(command: &mut Command, place: &Place) {
-    command.cwd(&place.cwd);
-    if let Some(confines) = &place.confines {
+pub(super) fn put(command: &mut Command, settings: &ProcessSettings) {
+    command.cwd(&settings.cwd);
+    if let Some(confines) = &settings.confines {
         command.confine(Arc::clone(confines));
     }
-    if place.env_clear {
+    if settings.env_clear {
         command.env_clear();
     }
     for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED]) {
         command.env_remove(name);
     }
-    for (name, value) in &place.env {
+    for (name, value) in &settings.env {
         command.env(name, value);
     }
 }

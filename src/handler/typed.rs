@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::contract::{Begun, Handler, Invocation, Stop, stopped};
-use crate::event::{Bus, Event, Kind, Stream};
+use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::job::{Failure, Outcome};
 
 /// The arguments of a job, read as a `T`.
@@ -94,11 +94,11 @@ impl Context {
 
     /// Writes a line to the job's log, as if a program had printed it.
     pub fn say(&self, line: &str) {
-        if self.bus.wants(Kind::Output) {
+        if self.bus.wants(EventKind::Output) {
             self.bus.emit(Event::Output {
                 id: Arc::clone(&self.job.identity.id),
                 task: self.job.task.name.clone(),
-                stream: Stream::Stdout,
+                stream: OutputStream::Stdout,
                 line: line.to_owned(),
             });
         }

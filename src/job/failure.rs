@@ -174,7 +174,7 @@ impl FailureView {
     pub fn parse(record: &[u8]) -> Self {
         #[derive(Deserialize, Default)]
         #[serde(default)]
-        struct Members<'a> {
+        struct RecordMembers<'a> {
             #[serde(borrow)]
             worker: Option<&'a RawValue>,
             #[serde(borrow)]
@@ -197,7 +197,7 @@ impl FailureView {
             windlass: Option<&'a RawValue>,
         }
         #[derive(Deserialize)]
-        struct Run {
+        struct RunMember {
             id: String,
             attempt: u32,
             #[serde(default)]
@@ -205,9 +205,9 @@ impl FailureView {
             #[serde(default)]
             ms: Option<u64>,
         }
-        let members: Members<'_> = serde_json::from_slice(record).unwrap_or_default();
+        let members: RecordMembers<'_> = serde_json::from_slice(record).unwrap_or_default();
         let text = |raw: Option<&RawValue>| raw.and_then(|raw| serde_json::from_str::<String>(raw.get()).ok());
-        let run = members.windlass.and_then(|raw| serde_json::from_str::<Run>(raw.get()).ok());
+        let run = members.windlass.and_then(|raw| serde_json::from_str::<RunMember>(raw.get()).ok());
         let payload = text(members.payload_hex)
             .and_then(|hex| unhex(&hex))
             .or_else(|| members.payload.map(|raw| original(raw.get())));
@@ -226,7 +226,7 @@ impl FailureView {
                 .collect(),
             failed_at: text(members.failed_at),
             retried_at: text(members.retried_at),
-            identity: run.as_ref().and_then(|run| Identity::told(&run.id, run.attempt, run.redelivered)),
+            identity: run.as_ref().and_then(|run| Identity::from_record(&run.id, run.attempt, run.redelivered)),
             ms: run.and_then(|run| run.ms),
         }
     }
@@ -241,11 +241,11 @@ impl FailureView {
 /// The bytes that stood in the queue: those of a wrapped text are unwrapped.
 fn original(payload: &str) -> Bytes {
     #[derive(Deserialize)]
-    struct Wrapped {
+    struct WrappedPayload {
         class: String,
         args: (String,),
     }
-    match serde_json::from_str::<Wrapped>(payload) {
+    match serde_json::from_str::<WrappedPayload>(payload) {
         Ok(wrapped) if [UNPARSEABLE, UNPARSEABLE_BEFORE].contains(&wrapped.class.as_str()) => {
             Bytes::from(wrapped.args.0)
         }
@@ -286,7 +286,7 @@ mod tests {
 
     #[test]
     fn the_failed_run_is_the_last_member_and_is_read_back() {
-        let identity = Identity::told("00ff-0-1-2", 2, 1).unwrap();
+        let identity = Identity::from_record("00ff-0-1-2", 2, 1).unwrap();
         let run = |ms| FailedRun { identity: &identity, ms };
         let failure = Failure::new("Error", "x");
         let record = failure.record_of(run(Some(812)), "w:1", "q", b"{bad", WHEN);

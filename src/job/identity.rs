@@ -107,7 +107,7 @@ impl Identity {
 
     /// An identity as another record tells of it; `None` if the id could not be stored.
     #[must_use]
-    pub fn told(id: &str, attempt: u32, redelivered: u32) -> Option<Self> {
+    pub fn from_record(id: &str, attempt: u32, redelivered: u32) -> Option<Self> {
         /// Ours have some 40 characters.
         const LONGEST: usize = 200;
         let lawful = !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|byte| byte.is_ascii_graphic());

@@ -1,9 +1,9 @@
 //! What a job is: names, payload, identity, outcome and failure record. No I/O, no imports from
 //! any other room.
 
-mod bent;
 pub mod date;
 pub mod digest;
+mod distortion;
 pub mod ecma;
 pub mod failure;
 pub mod identity;
@@ -11,9 +11,9 @@ pub mod lock_key;
 pub mod name;
 pub mod outcome;
 pub mod payload;
-pub mod put_off;
+pub mod queue_member;
 pub mod retry_keys;
-pub mod told;
+pub mod run_variables;
 
 pub use failure::{Failure, FailureView};
 pub use identity::{ClaimToken, Identity};

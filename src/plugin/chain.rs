@@ -57,7 +57,7 @@ impl<'a> Chain<'a> {
                 ttl_s: *lock_timeout_s,
             }),
             PluginSpec::DelayQueueLock => Some(Admission::NotDelayed { plugin: DELAY_QUEUE_LOCK }),
-            PluginSpec::JobLock { .. } | PluginSpec::Retry(_) | PluginSpec::Noop | PluginSpec::Own(_) => None,
+            PluginSpec::JobLock { .. } | PluginSpec::Retry(_) | PluginSpec::Noop | PluginSpec::Custom(_) => None,
         };
         self.task.plugins.iter().filter_map(admission).collect()
     }
@@ -92,7 +92,7 @@ impl<'a> Chain<'a> {
         let name = self.task.name.as_str();
         let gate = |plugin: &PluginSpec| match plugin {
             PluginSpec::QueueLock { .. } => self.queue_lock(queue, args).map(|(key, _)| Gate::FreeLock { key }),
-            PluginSpec::DelayQueueLock | PluginSpec::Retry(_) | PluginSpec::Noop | PluginSpec::Own(_) => None,
+            PluginSpec::DelayQueueLock | PluginSpec::Retry(_) | PluginSpec::Noop | PluginSpec::Custom(_) => None,
             PluginSpec::JobLock { lock_timeout_s, enqueue_timeout_ms, re_enqueue, key } => Some(Gate::TakeLock {
                 plugin: lock_keys::JOB_LOCK,
                 key: lock_keys::job_lock(key.as_deref(), name, queue.as_str(), args),

@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::chain::Chain;
 use super::retry;
-use crate::config::element::on_crash::OnCrash;
+use crate::config::element::crash_policy::OnCrash;
 use crate::job::failure::FailedRun;
 use crate::job::{Args, Failure, Identity, LockKey, Outcome, PayloadView, QueueName, WorkerName};
 use crate::store::effect::{Retry, RetryKeys, Tick, Verdict};
@@ -204,9 +204,9 @@ mod tests {
     use super::*;
     use crate::job::{ClaimToken, FailureView, TaskName};
     use crate::store::effect::Next;
-    use crate::task::cadence::Cadence;
     use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
     use crate::task::plugin_spec::PluginSpec;
+    use crate::task::schedule::Cadence;
 
     const POLICY: CrashPolicy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 2 };
 

@@ -14,9 +14,9 @@ use async_trait::async_trait;
 use tokio::time::{Instant, sleep_until};
 
 use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
-use crate::event::{Bus, Event, Kind, Stream};
+use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::job::ecma::quote;
-use crate::job::{Outcome, TaskName, told};
+use crate::job::{Outcome, TaskName, run_variables};
 use crate::process::{Command, OutputLine, Running, Source, Tail, mark, signal_name, spawn_retry, terminate};
 use crate::task::plugin_spec::PluginProgram;
 
@@ -137,7 +137,7 @@ impl ExecHook {
         let mut command = Command::new(argv.next().cloned().unwrap_or_default());
         command.args(argv).cwd(&self.program.cwd);
         // This process may itself be part of a run; the variables of that run name another job.
-        for name in mark::PRIVATE.into_iter().chain(told::VARIABLES).chain([mark::SUPERVISED]) {
+        for name in mark::PRIVATE.into_iter().chain(run_variables::ALL).chain([mark::SUPERVISED]) {
             command.env_remove(name);
         }
         command
@@ -157,7 +157,7 @@ impl ExecHook {
         if let Some(instance) = &job.instance {
             command.env(mark::INSTANCE, &**instance);
         }
-        let (name, args) = told::args_variable(&job.args);
+        let (name, args) = run_variables::args_variable(&job.args);
         command.env(name, args);
         command
     }
@@ -172,7 +172,7 @@ impl ExecHook {
             quote(job.queue.as_str()),
         )
         .into_bytes();
-        told::push_args(&mut line, &job.args);
+        run_variables::push_args(&mut line, &job.args);
         let mut rest = format!(",\"options\":{}", job.options);
         if let Some(identity) = &job.identity {
             rest += &format!(
@@ -207,7 +207,7 @@ impl ExecHook {
     fn log(&self, job: &HookJob) -> Option<(Bus, Arc<str>, TaskName)> {
         let id = Arc::clone(&job.identity.as_ref()?.id);
         let task = TaskName::as_stored(&format!("{} {}", job.task, self.name));
-        self.bus.wants(Kind::Output).then(|| (self.bus.clone(), id, task))
+        self.bus.wants(EventKind::Output).then(|| (self.bus.clone(), id, task))
     }
 }
 
@@ -258,7 +258,7 @@ impl HookOutput {
             bus.emit(Event::Output {
                 id: Arc::clone(id),
                 task: task.clone(),
-                stream: Stream::Stderr,
+                stream: OutputStream::Stderr,
                 line: line.text.to_owned(),
             });
         }

@@ -13,7 +13,7 @@ use super::registry::Plugins;
 use crate::event::{Bus, Event};
 use crate::job::{Failure, Outcome};
 use crate::supervise::scope::{contained_future, message};
-use crate::task::plugin_spec::{OwnPlugin, OwnSource};
+use crate::task::plugin_spec::{CustomPlugin, CustomPluginSource};
 use crate::task::{PluginSpec, TaskDefinition};
 
 /// The refusal of a plugin.
@@ -68,11 +68,11 @@ impl Hooks {
     /// reported.
     #[must_use]
     pub fn any(task: &TaskDefinition, plugins: &Plugins, points: HookPoints) -> bool {
-        let asked = |own: &OwnPlugin| match &own.source {
-            OwnSource::Program(program) => program.points.any_of(points),
-            OwnSource::Code => plugins.get(&own.name).is_none_or(|hook| hook.points().any_of(points)),
+        let asked = |own: &CustomPlugin| match &own.source {
+            CustomPluginSource::Program(program) => program.points.any_of(points),
+            CustomPluginSource::Code => plugins.get(&own.name).is_none_or(|hook| hook.points().any_of(points)),
         };
-        task.plugins.iter().any(|plugin| matches!(plugin, PluginSpec::Own(own) if asked(own)))
+        task.plugins.iter().any(|plugin| matches!(plugin, PluginSpec::Custom(own) if asked(own)))
     }
 
     /// The plugins of this task. `point` is the hook that is about to be called, for the error. Log lines of the
@@ -82,15 +82,15 @@ impl Hooks {
     /// If a plugin is not registered here.
     pub fn of(task: &TaskDefinition, plugins: &Plugins, point: HookPoint, bus: &Bus) -> Result<Self, HookFailure> {
         let own = task.plugins.iter().filter_map(|plugin| match plugin {
-            PluginSpec::Own(own) => Some(own),
+            PluginSpec::Custom(own) => Some(own),
             _ => None,
         });
-        let bind = |own: &OwnPlugin| {
+        let bind = |own: &CustomPlugin| {
             let (hook, points): (Arc<dyn Hook>, _) = match &own.source {
-                OwnSource::Program(program) => {
+                CustomPluginSource::Program(program) => {
                     (Arc::new(ExecHook::new(Arc::clone(program), Arc::clone(&own.name), bus.clone())), program.points)
                 }
-                OwnSource::Code => match plugins.get(&own.name) {
+                CustomPluginSource::Code => match plugins.get(&own.name) {
                     Some(hook) => (Arc::clone(hook), hook.points()),
                     None => {
                         let error = HookError::new("no plugin of this name is registered in this program");

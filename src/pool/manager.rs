@@ -12,7 +12,7 @@ use super::autoscale::{Census, Decision, decide};
 use super::core::Core;
 use super::probe;
 use super::roster::{Slot, lane_of};
-use crate::event::{Event, Kind};
+use crate::event::{Event, EventKind};
 use crate::job::WorkerName;
 use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::store::StoreError;
@@ -112,7 +112,8 @@ async fn check(core: &Core, bounds: Bounds) {
         }
         Decision::Hold => {}
     }
-    if core.bus.wants(Kind::MultiWorkerAction) && (decision != Decision::Hold || started.elapsed() > bounds.check) {
+    if core.bus.wants(EventKind::MultiWorkerAction) && (decision != Decision::Hold || started.elapsed() > bounds.check)
+    {
         let (processors, _) = core.roster.borrow().census();
         core.bus.emit(Event::MultiWorkerAction { verb: decision.verb(), delay, processors });
     }

@@ -14,7 +14,7 @@ use super::core::{Core, Finished};
 use super::hooked::{Hooked, Performed};
 use super::roster::{Job, Slot, State, urge};
 use crate::event::kind::JobInfo;
-use crate::event::{Event, Kind};
+use crate::event::{Event, EventKind};
 use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept, Stop};
 use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
@@ -86,7 +86,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
 
 /// Builds what events say of the job, if anybody listens to them.
 fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: &str) {
-    let kinds = [Kind::Job, Kind::Success, Kind::Failure, Kind::ReEnqueue];
+    let kinds = [EventKind::Job, EventKind::Success, EventKind::Failure, EventKind::ReEnqueue];
     if kinds.into_iter().any(|kind| core.bus.wants(kind)) {
         job.info = Some(Arc::new(JobInfo {
             worker: worker.clone(),
@@ -125,7 +125,7 @@ pub(super) fn begin(core: &Core, slot: &mut Slot, job: &mut Job) -> Started {
         // Jobs of unknown classes are refused before this.
         return Started::Ended(Outcome::Failure(Failure::new("Error", "no handler is known for this job")));
     };
-    if let Some(info) = job.info.as_ref().filter(|_| core.bus.wants(Kind::Job)) {
+    if let Some(info) = job.info.as_ref().filter(|_| core.bus.wants(EventKind::Job)) {
         core.bus.emit(Event::Job { job: Arc::clone(info) });
     }
     job.began = Instant::now();

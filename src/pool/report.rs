@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::lane::LaneTask;
 use super::roster::Job;
 use crate::event::kind::JobInfo;
-use crate::event::{Event, Kind};
+use crate::event::{Event, EventKind};
 use crate::job::{Failure, WorkerName};
 use crate::plugin::ending::Ending;
 use crate::plugin::hooks::Refusal;
@@ -45,7 +45,7 @@ impl LaneTask {
                 text: format!("Noop took the failure of job {} ({}) for done: {failure}", job.id, job.class),
             }),
             (_, Some(failure)) => bus.emit(Event::Failure { job, failure: failure.clone(), duration }),
-            (Verdict::Done | Verdict::DoneAtLast { .. }, _) if bus.wants(Kind::Success) => {
+            (Verdict::Done | Verdict::DoneAtLast { .. }, _) if bus.wants(EventKind::Success) => {
                 bus.emit(Event::Success { job, result, duration })
             }
             (Verdict::Requeued { identity }, _) => {
@@ -58,7 +58,7 @@ impl LaneTask {
             }
             _ => {}
         }
-        if let Some(tick) = ending.tick.as_ref().filter(|tick| !tick.halt && bus.wants(Kind::SchedulerReEnqueue)) {
+        if let Some(tick) = ending.tick.as_ref().filter(|tick| !tick.halt && bus.wants(EventKind::SchedulerReEnqueue)) {
             bus.emit(Event::SchedulerReEnqueue { task: tick.task.clone() });
         }
         None
@@ -80,7 +80,7 @@ impl LaneTask {
     /// A job is gone without a run. That is told even where nobody wants to hear of jobs that run.
     pub(super) fn tell_vetoed(&self, worker: &WorkerName, job: &Job, Refusal { plugin, reason }: Refusal) {
         let bus = &self.core.bus;
-        let Some(task) = job.task().filter(|_| bus.wants(Kind::Warning)) else { return };
+        let Some(task) = job.task().filter(|_| bus.wants(EventKind::Warning)) else { return };
         let info = job.info.clone().unwrap_or_else(|| {
             Arc::new(JobInfo {
                 worker: worker.clone(),

@@ -13,7 +13,7 @@ use tokio::time::sleep;
 
 use super::core::Core;
 use crate::backoff;
-use crate::event::{Event, Kind};
+use crate::event::{Event, EventKind};
 use crate::store::wake::{Seen, Waker, Watch};
 use crate::supervise::pulse::Pulse;
 
@@ -39,7 +39,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
         asked.await;
         let timeout = core.config().timeout;
         let seen = arm(&core, &waker, &pulse).await;
-        if core.bus.wants(Kind::WorkerPoll) {
+        if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
         }
         if seen.ready && core.accepting.get() {
@@ -52,7 +52,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
             }
         } else {
             vain.times = 0;
-            if core.bus.wants(Kind::WorkerPause) {
+            if core.bus.wants(EventKind::WorkerPause) {
                 core.bus.emit(Event::WorkerPause);
             }
             let woken = tokio::select! {
@@ -84,7 +84,7 @@ async fn listens(core: &Core, waker: &Waker, pulse: &Pulse) {
             Ok(()) => core.store_answered(),
             Err(error) => return core.store_failed("watch the queues", &error),
         }
-        if core.bus.wants(Kind::WorkerPoll) {
+        if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
         }
     }

@@ -12,7 +12,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 use super::SchedulerContext;
 use super::transfer::{StepOutcome, Transfer};
 use crate::backoff;
-use crate::event::{Event, Kind};
+use crate::event::{Event, EventKind};
 use crate::store::StoreError;
 use crate::store::scheduling::{Lead, Leadership, Resign};
 use crate::store::wake::{Seen, Waker, Watch};
@@ -121,7 +121,7 @@ impl<'a> Promoter<'a> {
             self.pulse.turn();
             let SchedulerContext { bus, .. } = self.context;
             self.renew().await?;
-            if bus.wants(Kind::SchedulerPoll) {
+            if bus.wants(EventKind::SchedulerPoll) {
                 bus.emit(Event::SchedulerPoll);
             }
             let leaderships = if self.leading { Vec::new() } else { vec![Leadership::Scheduler] };

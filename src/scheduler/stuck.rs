@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::SchedulerContext;
 use super::failures::Bulkheads;
-use crate::config::element::on_crash::OnCrash;
+use crate::config::element::crash_policy::OnCrash;
 use crate::event::Event;
 use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, WorkerName, date};
 use crate::plugin::chain::Chain;
@@ -173,7 +173,7 @@ async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<(), StoreEr
         return Ok(());
     }
     let admissions = task.zip(Args::of(&job).ok()).map(|(task, args)| Chain::of(task).admissions(&queue, &args));
-    let text = if view.is_bent() {
+    let text = if view.may_be_distorted() {
         format!("a stuck job of {} stays failed: its arguments may have been changed by its worker's record", job.class)
     } else {
         let retry = RetryFailed {

@@ -9,7 +9,7 @@ use bytes::Bytes;
 
 use super::SchedulerContext;
 use super::failures::FailureTracker;
-use crate::event::{Event, Kind};
+use crate::event::{Event, EventKind};
 use crate::job::{Args, Failure, LockKey, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
@@ -100,7 +100,7 @@ impl Transfer {
             let next_ms = due.due_s.map(|second| second.saturating_mul(1000));
             return Ok(StepOutcome::Nothing { next_ms: next_ms.into_iter().chain(self.entries.next_ms()).min() });
         };
-        if self.told_second != Some(second) && bus.wants(Kind::WorkingTimestamp) {
+        if self.told_second != Some(second) && bus.wants(EventKind::WorkingTimestamp) {
             bus.emit(Event::WorkingTimestamp { second });
         }
         self.told_second = Some(second);
@@ -181,7 +181,7 @@ impl Transfer {
             self.stuck_entries = 0;
             self.entries.worked(&entry_of(promotion.second));
         }
-        let wants = bus.wants(Kind::TransferredJob);
+        let wants = bus.wants(EventKind::TransferredJob);
         for job in promotion.jobs.iter().take(moved) {
             let PromoteTo::Queue { queue, .. } = &job.to else { continue };
             if self.queues.worked(queue) {

@@ -116,7 +116,7 @@ pub enum Verdict {
     /// counter.
     Attempted(Box<Retry>),
     /// To the delayed jobs, without any check for duplicates. Not counted. Its bytes then name the queue it was claimed
-    /// from ([`naming_queue`](crate::job::put_off::naming_queue)) and are otherwise unchanged.
+    /// from ([`with_queue`](crate::job::queue_member::with_queue)) and are otherwise unchanged.
     Delayed {
         /// From the store's now, in milliseconds; the second is rounded up, so that it is never early.
         delay_ms: u64,

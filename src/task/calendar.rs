@@ -14,17 +14,17 @@ use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 
 /// The longest expression that is read: far beyond what anybody needs.
-const LONGEST: usize = 1000;
+const MAX_EXPRESSION: usize = 1000;
 
 /// Further away than any next occurrence that a skipped day can hide: a year and a day.
 const BEYOND_A_GAP_S: i64 = 367 * 86_400;
 
 /// A cron expression in a time zone.
 #[derive(Debug, Clone)]
-pub struct Calendar(Arc<Read>);
+pub struct Calendar(Arc<ParsedCalendar>);
 
 #[derive(Debug)]
-struct Read {
+struct ParsedCalendar {
     expression: String,
     cron: Cron,
     zone: Tz,
@@ -50,8 +50,8 @@ impl Calendar {
     /// # Errors
     /// See [`CalendarError`].
     pub fn parse(expression: &str, zone: Option<&str>) -> Result<Self, CalendarError> {
-        if expression.len() > LONGEST {
-            return Err(CalendarError::Expression(format!("it is longer than {LONGEST} bytes")));
+        if expression.len() > MAX_EXPRESSION {
+            return Err(CalendarError::Expression(format!("it is longer than {MAX_EXPRESSION} bytes")));
         }
         let cron = CronParser::builder()
             .seconds(Seconds::Optional)
@@ -62,7 +62,7 @@ impl Calendar {
             None => Tz::UTC,
             Some(name) => Tz::from_str(name).map_err(|_| CalendarError::Zone(name.to_owned()))?,
         };
-        let calendar = Self(Arc::new(Read { expression: expression.to_owned(), cron, zone }));
+        let calendar = Self(Arc::new(ParsedCalendar { expression: expression.to_owned(), cron, zone }));
         // Any time will do: what matches at all matches again within the years that are searched.
         calendar.after(0).map(|_| ()).ok_or(CalendarError::Never)?;
         Ok(calendar)

@@ -1,14 +1,15 @@
-//! One task, validated.
+//! One validated task, and the registry of all tasks, which is an immutable snapshot.
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
-use super::cadence::Cadence;
 use super::handler_spec::HandlerSpec;
 use super::inputs::InputSpec;
 use super::plugin_spec::PluginSpec;
-use super::schedule::JobSchedule;
-use crate::config::element::on_crash::OnCrash;
+use super::schedule::{Cadence, JobSchedule};
+use crate::config::element::crash_policy::OnCrash;
 use crate::job::{QueueName, TaskName};
 
 /// A task as its file defines it.
@@ -78,5 +79,35 @@ impl TaskDefinition {
             Some(Cadence::Every(every)) => Some(every),
             Some(Cadence::Calendar(_)) | None => None,
         }
+    }
+}
+
+/// The tasks by name. Reloading swaps the whole.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    tasks: BTreeMap<TaskName, Arc<TaskDefinition>>,
+}
+
+impl Registry {
+    /// A registry of these tasks; the caller has seen to it that names are unique.
+    #[must_use]
+    pub fn new(tasks: impl IntoIterator<Item = TaskDefinition>) -> Self {
+        Self { tasks: tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect() }
+    }
+
+    /// The task of this name.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Arc<TaskDefinition>> {
+        self.tasks.get(name)
+    }
+
+    /// All tasks in order of their names.
+    pub fn iter(&self) -> impl Iterator<Item = &Arc<TaskDefinition>> {
+        self.tasks.values()
+    }
+
+    /// The tasks that run by themselves.
+    pub fn periodic(&self) -> impl Iterator<Item = &Arc<TaskDefinition>> {
+        self.iter().filter(|task| task.cadence.is_some())
     }
 }

@@ -30,7 +30,7 @@ pub struct ExecSpec {
     /// The program and its arguments, each with placeholders that are already parsed.
     pub argv: Vec<Template>,
     /// Where and with what it runs.
-    pub place: Place,
+    pub process: ProcessSettings,
     /// What becomes of the output.
     pub output: OutputMode,
     /// What is kept as the job's result.
@@ -38,7 +38,7 @@ pub struct ExecSpec {
     /// May a placeholder's value begin with a dash where it would read as an option?
     pub allow_dash: bool,
     /// What an exit with 75 means.
-    pub later: Later,
+    pub later: RetryLater,
 }
 
 /// `rpc = [...]` and what goes with it.
@@ -47,7 +47,7 @@ pub struct RpcSpec {
     /// The program and its arguments, as they stand.
     pub argv: Vec<String>,
     /// Where and with what it runs.
-    pub place: Place,
+    pub process: ProcessSettings,
     /// How many children there are at most.
     pub processes: usize,
     /// How many jobs one of them may hold at once.
@@ -59,12 +59,12 @@ pub struct RpcSpec {
     /// How long a child may take to say that it is ready.
     pub start_timeout: Duration,
     /// What an answer of "later" means.
-    pub later: Later,
+    pub later: RetryLater,
 }
 
 /// Where, with what environment and as whom a program runs.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Place {
+pub struct ProcessSettings {
     /// The working directory: the folder of the task file unless it says otherwise.
     pub cwd: PathBuf,
     /// Added to the environment.
@@ -77,14 +77,14 @@ pub struct Place {
 
 /// What "later" means when a handler says so.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Later {
+pub struct RetryLater {
     /// How long the job waits, where the handler does not say that itself.
     pub delay: Duration,
     /// How often it may be put off before it fails.
     pub limit: u32,
 }
 
-impl Default for Later {
+impl Default for RetryLater {
     fn default() -> Self {
         Self { delay: Duration::from_secs(30), limit: 25 }
     }
@@ -163,7 +163,7 @@ pub struct HttpSpec {
     /// Is the body of the answer kept as the job's result?
     pub keep_body: bool,
     /// What 429 and 503 mean where they name no time.
-    pub later: Later,
+    pub later: RetryLater,
 }
 
 /// A text that is shown to nobody.
@@ -173,14 +173,14 @@ pub enum Secret {
     Known(String),
     /// It could not be had where the task was loaded, and why: a daemon does not start so, while whoever only
     /// enqueues jobs need not know it.
-    Absent(String),
+    Unavailable(String),
 }
 
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Known(_) => f.write_str("Known(...)"),
-            Self::Absent(why) => f.debug_tuple("Absent").field(why).finish(),
+            Self::Unavailable(why) => f.debug_tuple("Unavailable").field(why).finish(),
         }
     }
 }

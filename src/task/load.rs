@@ -4,8 +4,8 @@
 //! `[[task]]`. One bad file, or one bad task of a file, does not stop the others: whoever calls decides what to do
 //! about the problems, which are told all at once.
 
+mod custom_plugins;
 mod inputs;
-mod own_plugins;
 mod periodic_options;
 mod plugin_options;
 mod program;
@@ -19,11 +19,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::definition::Registry;
 use super::definition::TaskDefinition;
 use super::inputs::apply;
-use super::registry::Registry;
+use crate::config::element::crash_policy;
 use crate::config::element::duration::{self, Unit};
-use crate::config::element::{on_crash, redeliveries};
 use crate::config::error::Problem;
 use crate::config::reader::{Document, Table, Value};
 use crate::job::{QueueName, TaskName};
@@ -37,7 +37,7 @@ pub struct Tasks {
     pub problems: Vec<Problem>,
     /// Secrets of tasks that cannot be had here. Whoever is to run these tasks has a problem; who only names them
     /// has none.
-    pub absent: Vec<Problem>,
+    pub unavailable: Vec<Problem>,
     /// What is allowed, and yet probably not meant.
     pub warnings: Vec<String>,
 }
@@ -45,26 +45,26 @@ pub struct Tasks {
 /// What task files may name that is in code: the builtins of `builtin = "..."`, and plugins. From a list alone, those
 /// are the builtins.
 #[derive(Debug, Clone, Copy, Default)]
-pub struct Known<'a> {
+pub struct KnownNames<'a> {
     /// Handlers.
     pub builtins: &'a [&'a str],
     /// Plugins.
     pub plugins: &'a [&'a str],
 }
 
-impl<'a> From<&'a [&'a str]> for Known<'a> {
+impl<'a> From<&'a [&'a str]> for KnownNames<'a> {
     fn from(builtins: &'a [&'a str]) -> Self {
         Self { builtins, plugins: &[] }
     }
 }
 
-impl<'a, const N: usize> From<&'a [&'a str; N]> for Known<'a> {
+impl<'a, const N: usize> From<&'a [&'a str; N]> for KnownNames<'a> {
     fn from(builtins: &'a [&'a str; N]) -> Self {
         Self::from(builtins.as_slice())
     }
 }
 
-impl<'a> From<&'a Vec<&'a str>> for Known<'a> {
+impl<'a> From<&'a Vec<&'a str>> for KnownNames<'a> {
     fn from(builtins: &'a Vec<&'a str>) -> Self {
         Self::from(builtins.as_slice())
     }
@@ -72,13 +72,13 @@ impl<'a> From<&'a Vec<&'a str>> for Known<'a> {
 
 /// Reads all task files of a folder.
 #[must_use]
-pub fn load<'a>(dir: &Path, known: impl Into<Known<'a>>) -> Tasks {
+pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
-    let mut loader = Loader {
+    let mut loader = TaskLoader {
         known: known.into(),
         tasks: Vec::new(),
-        places: BTreeMap::new(),
-        absent: RefCell::default(),
+        locations: BTreeMap::new(),
+        unavailable: RefCell::default(),
         warnings: Vec::new(),
     };
     let mut problems = Vec::new();
@@ -102,7 +102,7 @@ pub fn load<'a>(dir: &Path, known: impl Into<Known<'a>>) -> Tasks {
     Tasks {
         registry: Registry::new(loader.tasks),
         problems,
-        absent: loader.absent.into_inner(),
+        unavailable: loader.unavailable.into_inner(),
         warnings: loader.warnings,
     }
 }
@@ -123,16 +123,16 @@ fn task_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-struct Loader<'b> {
-    known: Known<'b>,
+struct TaskLoader<'b> {
+    known: KnownNames<'b>,
     tasks: Vec<TaskDefinition>,
     /// Where each name was defined first.
-    places: BTreeMap<TaskName, String>,
-    absent: RefCell<Vec<Problem>>,
+    locations: BTreeMap<TaskName, String>,
+    unavailable: RefCell<Vec<Problem>>,
     warnings: Vec<String>,
 }
 
-impl Loader<'_> {
+impl TaskLoader<'_> {
     fn file(&mut self, path: &Path, problems: &mut Vec<Problem>) {
         let document = match Document::read(path) {
             Ok(document) => document,
@@ -169,10 +169,10 @@ impl Loader<'_> {
         let name_value = table.required("name", "the task's name");
         let name = name_value.as_ref().and_then(read_name);
         if let (Some(name), Some(value)) = (&name, &name_value) {
-            match self.places.get(name) {
-                Some(place) => value.report(format!("a task {:?} is already defined at {place}", name.as_str())),
+            match self.locations.get(name) {
+                Some(location) => value.report(format!("a task {:?} is already defined at {location}", name.as_str())),
                 None => {
-                    self.places.insert(name.clone(), value.place());
+                    self.locations.insert(name.clone(), value.location());
                 }
             }
         }
@@ -224,7 +224,7 @@ impl Loader<'_> {
         let periodic = times.cadence.is_some();
         let plugins = plugin_options::read(
             table,
-            plugin_options::Around {
+            plugin_options::PluginContext {
                 periodic,
                 overlap: times.overlap,
                 folder: document.folder(),
@@ -233,19 +233,23 @@ impl Loader<'_> {
         );
         let go_on = table.take("re_enqueue_periodic_task_if_exception");
         if let Some(value) = go_on.as_ref().filter(|_| !periodic) {
-            self.warnings.push(format!("{}: has no effect on a task that is not periodic", value.place_and_key()));
+            self.warnings.push(format!("{}: has no effect on a task that is not periodic", value.location_and_key()));
         }
         let go_on = go_on.and_then(|value| value.boolean()).unwrap_or(true);
-        let least = Duration::from_millis(1);
-        let timeout = table.take("timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
-        let on_crash = table.take("on_crash").and_then(|value| on_crash::read(&value));
-        let max_redeliveries = table.take("max_redeliveries").and_then(|value| redeliveries::read(&value));
-        let around =
-            run::Around { folder: document.folder(), periodic, builtins: self.known.builtins, absent: &self.absent };
+        let min = Duration::from_millis(1);
+        let timeout = table.take("timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, min));
+        let on_crash = table.take("on_crash").and_then(|value| crash_policy::read_on_crash(&value));
+        let max_redeliveries = table.take("max_redeliveries").and_then(|value| crash_policy::read_redeliveries(&value));
+        let context = run::HandlerContext {
+            folder: document.folder(),
+            periodic,
+            builtins: self.known.builtins,
+            unavailable: &self.unavailable,
+        };
         let handler = table
             .required("run", "a table with the handler, [run]")
             .and_then(|value| value.table("a table with the handler"))
-            .and_then(|run| run::read(run, around, &mut self.warnings));
+            .and_then(|run| run::read(run, context, &mut self.warnings));
         let name = name?;
         Some(TaskDefinition {
             description: description.unwrap_or_else(|| name.to_string()),

@@ -1,6 +1,5 @@
 //! Tasks, `tasks.d/*.toml`: what to do when a job of a class is claimed.
 
-pub mod cadence;
 pub mod calendar;
 pub mod definition;
 pub mod handler_spec;
@@ -9,12 +8,10 @@ pub mod http_url;
 pub mod inputs;
 pub mod load;
 pub mod plugin_spec;
-pub mod registry;
 pub mod schedule;
 pub mod template;
 
-pub use cadence::Cadence;
-pub use definition::TaskDefinition;
+pub use definition::{Registry, TaskDefinition};
 pub use handler_spec::HandlerSpec;
 pub use plugin_spec::PluginSpec;
-pub use registry::Registry;
+pub use schedule::Cadence;

@@ -37,23 +37,23 @@ pub enum PluginSpec {
     /// A failure is told in the log and otherwise taken for done.
     Noop,
     /// One that is none of ours: asked around enqueue and run.
-    Own(OwnPlugin),
+    Custom(CustomPlugin),
 }
 
 /// A plugin of one's own.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OwnPlugin {
+pub struct CustomPlugin {
     /// Its name, as refusals and errors carry it.
     pub name: Arc<str>,
     /// The options that the task gives it, as one JSON object.
     pub options: Arc<str>,
     /// What is asked.
-    pub source: OwnSource,
+    pub source: CustomPluginSource,
 }
 
 /// Where a plugin of one's own comes from.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum OwnSource {
+pub enum CustomPluginSource {
     /// A program, run once for each hook and job.
     Program(Arc<PluginProgram>),
     /// Registered in code under the plugin's name.
@@ -124,7 +124,7 @@ impl PluginSpec {
             Self::JobLock { .. } => "JobLock",
             Self::Retry(_) => "Retry",
             Self::Noop => "Noop",
-            Self::Own(own) => &own.name,
+            Self::Custom(plugin) => &plugin.name,
         }
     }
 }

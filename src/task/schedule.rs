@@ -1,8 +1,19 @@
 //! `[[schedule]]`: a task enqueued with arguments whenever a calendar says. ActionHero's job schedules.
 
+use std::time::Duration;
+
 use super::calendar::Calendar;
 use crate::job::payload::encode_scheduled;
 use crate::job::{Args, QueueName, TaskName};
+
+/// What makes a task periodic.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Cadence {
+    /// `frequency`: this long after the run before was due; whole seconds, at least one.
+    Every(Duration),
+    /// `schedule`: whenever the calendar says.
+    Calendar(Calendar),
+}
 
 /// One schedule of a task.
 #[derive(Debug, Clone, PartialEq)]

@@ -13,11 +13,11 @@ use crate::clock::Clock;
 use crate::job::failure::iso_date;
 
 /// Formats lines for people.
-pub(super) struct Text {
+pub(super) struct TextFormat {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-impl<S, N> FormatEvent<S, N> for Text
+impl<S, N> FormatEvent<S, N> for TextFormat
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -30,19 +30,19 @@ where
             tracing::Level::DEBUG => "debug",
             tracing::Level::TRACE => "trace",
         };
-        write!(writer, "{} - {level}: ", iso_date(capture::time().unwrap_or_else(|| self.clock.now_ms())))?;
+        write!(writer, "{} - {level}: ", iso_date(capture::event_time().unwrap_or_else(|| self.clock.now_ms())))?;
         context.field_format().format_fields(writer.by_ref(), event)?;
         writeln!(writer)
     }
 }
 
 /// The time of a JSON line.
-pub(super) struct Timestamp {
+pub(super) struct JsonTimestamp {
     pub(super) clock: Arc<dyn Clock>,
 }
 
-impl tracing_subscriber::fmt::time::FormatTime for Timestamp {
+impl tracing_subscriber::fmt::time::FormatTime for JsonTimestamp {
     fn format_time(&self, writer: &mut Writer<'_>) -> fmt::Result {
-        writer.write_str(&iso_date(capture::time().unwrap_or_else(|| self.clock.now_ms())))
+        writer.write_str(&iso_date(capture::event_time().unwrap_or_else(|| self.clock.now_ms())))
     }
 }

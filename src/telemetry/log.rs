@@ -13,39 +13,39 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
-use super::capture::{self, Lines};
-use super::format::{Text, Timestamp};
-use super::line::{Line, Words};
-use super::sink::Sink;
+use super::capture::{self, CaptureWriter};
+use super::format::{JsonTimestamp, TextFormat};
+use super::log_line::{LineStyle, LogLine};
+use super::stderr::Sink;
 use crate::clock::Clock;
-use crate::config::element::event_level::EventLevel;
-use crate::config::element::log_format::LogFormat;
+use crate::config::element::logging::EventLevel;
+use crate::config::element::logging::LogFormat;
 use crate::config::model::LogConfig;
-use crate::event::{Bus, Event, Kind, Listener, Next};
+use crate::event::{Bus, Event, EventKind, Listener, Received};
 
 /// Every kind of event that has a level.
-const KINDS: [Kind; 21] = [
-    Kind::WorkerStart,
-    Kind::WorkerEnd,
-    Kind::WorkerPoll,
-    Kind::WorkerPause,
-    Kind::Job,
-    Kind::Success,
-    Kind::Failure,
-    Kind::ReEnqueue,
-    Kind::CleaningWorker,
-    Kind::InternalError,
-    Kind::MultiWorkerAction,
-    Kind::SchedulerStart,
-    Kind::SchedulerEnd,
-    Kind::SchedulerPoll,
-    Kind::SchedulerEnqueue,
-    Kind::SchedulerReEnqueue,
-    Kind::WorkingTimestamp,
-    Kind::TransferredJob,
-    Kind::Output,
-    Kind::Notice,
-    Kind::Warning,
+const KINDS: [EventKind; 21] = [
+    EventKind::WorkerStart,
+    EventKind::WorkerEnd,
+    EventKind::WorkerPoll,
+    EventKind::WorkerPause,
+    EventKind::Job,
+    EventKind::Success,
+    EventKind::Failure,
+    EventKind::ReEnqueue,
+    EventKind::CleaningWorker,
+    EventKind::InternalError,
+    EventKind::MultiWorkerAction,
+    EventKind::SchedulerStart,
+    EventKind::SchedulerEnd,
+    EventKind::SchedulerPoll,
+    EventKind::SchedulerEnqueue,
+    EventKind::SchedulerReEnqueue,
+    EventKind::WorkingTimestamp,
+    EventKind::TransferredJob,
+    EventKind::Output,
+    EventKind::Notice,
+    EventKind::Warning,
 ];
 
 /// How many bytes of events may wait for the log before some are dropped (and counted).
@@ -54,22 +54,22 @@ pub const CAPACITY: usize = 8 * 1024 * 1024;
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Changes the level of a log that is set up.
-pub struct Dial(Box<dyn Fn(EnvFilter) + Send>);
+pub struct LevelControl(Box<dyn Fn(EnvFilter) + Send>);
 
-impl std::fmt::Debug for Dial {
+impl std::fmt::Debug for LevelControl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Dial")
+        f.write_str("LevelControl")
     }
 }
 
-impl Dial {
-    /// Turns the log to another level and tells which events it wants then. The words are for whoever writes it.
+impl LevelControl {
+    /// Turns the log to another level and tells which events it wants then. The style are for whoever writes it.
     ///
     /// # Errors
     /// Says what is wrong with the level; nothing is changed then.
-    pub fn turn(&self, config: &LogConfig, words: &Words) -> Result<u32, String> {
+    pub fn set(&self, config: &LogConfig, style: &LineStyle) -> Result<u32, String> {
         let filter = filter(config)?;
-        let interest = interest(&filter, words);
+        let interest = interest(&filter, style);
         (self.0)(filter);
         Ok(interest)
     }
@@ -79,40 +79,41 @@ impl Dial {
 ///
 /// # Errors
 /// Says what is wrong with the level, which is a `tracing` filter.
-pub fn init(config: &LogConfig, words: &Words, clock: Arc<dyn Clock>) -> Result<(u32, Dial), String> {
+pub fn init(config: &LogConfig, style: &LineStyle, clock: Arc<dyn Clock>) -> Result<(u32, LevelControl), String> {
     let filter = filter(config)?;
-    let interest = interest(&filter, words);
-    let builder = tracing_subscriber::fmt().with_writer(Lines).with_target(false).log_internal_errors(false);
-    // Each format has a dial of another type. Set once per process; a second time (in a test) the first stands, and
-    // the dial turns nothing.
-    let dial: Box<dyn Fn(EnvFilter) + Send> = match config.format {
+    let interest = interest(&filter, style);
+    let builder = tracing_subscriber::fmt().with_writer(CaptureWriter).with_target(false).log_internal_errors(false);
+    // Each format has a level_control of another type. Set once per process; a second time (in a test) the first stands, and
+    // the level_control turns nothing.
+    let level_control: Box<dyn Fn(EnvFilter) + Send> = match config.format {
         LogFormat::Text => {
-            let builder = builder.with_ansi(false).event_format(Text { clock });
+            let builder = builder.with_ansi(false).event_format(TextFormat { clock });
             let builder = builder.with_env_filter(filter).with_filter_reloading();
             let handle = builder.reload_handle();
             let _ = builder.try_init();
             Box::new(move |filter| drop(handle.reload(filter)))
         }
         LogFormat::Json => {
-            let builder = builder.json().flatten_event(true).with_current_span(false).with_timer(Timestamp { clock });
+            let builder =
+                builder.json().flatten_event(true).with_current_span(false).with_timer(JsonTimestamp { clock });
             let builder = builder.with_env_filter(filter).with_filter_reloading();
             let handle = builder.reload_handle();
             let _ = builder.try_init();
             Box::new(move |filter| drop(handle.reload(filter)))
         }
     };
-    Ok((interest, Dial(dial)))
+    Ok((interest, LevelControl(level_control)))
 }
 
 fn filter(config: &LogConfig) -> Result<EnvFilter, String> {
     EnvFilter::try_new(&config.level).map_err(|error| format!("log level {:?}: {error}", config.level))
 }
 
-fn interest(filter: &EnvFilter, words: &Words) -> u32 {
+fn interest(filter: &EnvFilter, style: &LineStyle) -> u32 {
     let most = filter.max_level_hint().unwrap_or(LevelFilter::TRACE);
-    let wanted = |kind: &&Kind| tracing_level(words.level(**kind)).is_some_and(|level| level <= most);
+    let wanted = |kind: &&EventKind| tracing_level(style.level(**kind)).is_some_and(|level| level <= most);
     // A finished line was filtered where it was made.
-    KINDS.iter().filter(wanted).fold(Kind::Line.bit(), |all, kind| all | kind.bit())
+    KINDS.iter().filter(wanted).fold(EventKind::FormattedLine.bit(), |all, kind| all | kind.bit())
 }
 
 fn tracing_level(level: EventLevel) -> Option<tracing::Level> {
@@ -134,19 +135,19 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the thread that writes what this listener hears to stderr, in the words that hold when each line is
+    /// Starts the thread that writes what this listener hears to stderr, in the style that hold when each line is
     /// written. What code of this process writes to `tracing` goes to the bus.
     ///
     /// # Errors
     /// If there is no thread to be had.
-    pub fn start(bus: &Bus, listener: Listener, words: Arc<RwLock<Words>>) -> io::Result<Self> {
+    pub fn start(bus: &Bus, listener: Listener, style: Arc<RwLock<LineStyle>>) -> io::Result<Self> {
         // A descriptor of our own: the standard library's stderr has a lock, and whoever panics takes it.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        capture::carry(bus.clone());
+        capture::forward_to(bus.clone());
         let ended = Arc::new((Mutex::new(false), Condvar::new()));
         let end = Arc::clone(&ended);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || {
-            write(&listener, &words, stderr);
+            write(&listener, &style, stderr);
             *end.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             end.1.notify_all();
         })?;
@@ -163,22 +164,22 @@ impl Log {
     }
 }
 
-/// Writes events until the bus is closed or every sender is gone, in the words that hold when each is written.
-fn write(listener: &Listener, words: &RwLock<Words>, out: impl Write) {
+/// Writes events until the bus is closed or every sender is gone, in the style that hold when each is written.
+fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
     let (mut sink, mut dropped) = (Sink::new(out), 0);
     loop {
         let patience = sink.is_failing().then_some(RETRY);
         match listener.wait(patience) {
-            Next::Event(at_ms, event) => {
-                let words = words.read().unwrap_or_else(PoisonError::into_inner);
+            Received::Event(at_ms, event) => {
+                let style = style.read().unwrap_or_else(PoisonError::into_inner);
                 // A line that cannot be made is lost; the log is not.
-                match catch_unwind(AssertUnwindSafe(|| lines(&words, at_ms, event))) {
+                match catch_unwind(AssertUnwindSafe(|| lines(&style, at_ms, event))) {
                     Ok(lines) => drop(sink.write(&lines, failed)),
                     Err(_) => sink.skip("making the line panicked"),
                 }
             }
-            Next::Nothing => drop(sink.recover(failed)),
-            Next::Closed => {
+            Received::TimedOut => drop(sink.recover(failed)),
+            Received::Closed => {
                 sink.recover(failed);
                 return;
             }
@@ -194,10 +195,10 @@ fn write(listener: &Listener, words: &RwLock<Words>, out: impl Write) {
 }
 
 /// An event as finished lines.
-fn lines(words: &Words, at_ms: i64, event: Event) -> Vec<u8> {
+fn lines(style: &LineStyle, at_ms: i64, event: Event) -> Vec<u8> {
     match event {
-        Event::Line { text } => format!("{text}\n").into_bytes(),
-        event => capture::catch(Some(at_ms), || put(words.level(event.kind()), &words.line(&event))),
+        Event::FormattedLine { text } => format!("{text}\n").into_bytes(),
+        event => capture::capture(Some(at_ms), || put(style.level(event.kind()), &style.line(&event))),
     }
 }
 
@@ -207,10 +208,10 @@ fn failed(count: u64, error: &str) -> Vec<u8> {
 
 /// A warning of the log's own, as a finished line.
 fn warning(message: String) -> Vec<u8> {
-    capture::catch(None, || put(EventLevel::Warn, &Line { message, ..Line::default() }))
+    capture::capture(None, || put(EventLevel::Warn, &LogLine { message, ..LogLine::default() }))
 }
 
-fn put(level: EventLevel, line: &Line) {
+fn put(level: EventLevel, line: &LogLine) {
     // The level of a `tracing` event is part of its static metadata, hence one call for each.
     macro_rules! event {
         ($level:expr) => {
@@ -250,22 +251,23 @@ mod tests {
     use super::*;
     use crate::clock::ManualClock;
     use crate::config::load::{Sources, load};
-    use crate::event::Stream;
+    use crate::event::OutputStream;
     use crate::job::TaskName;
 
-    fn words() -> RwLock<Words> {
+    fn test_style() -> RwLock<LineStyle> {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("tasks.toml");
         std::fs::write(&file, "").unwrap();
         let config = load(&Sources { file: Some(file), working_dir: "/".into(), ..Sources::default() }).unwrap().config;
-        RwLock::new(Words::new(config.worker_logging, config.scheduler_logging, Vec::new()))
+        RwLock::new(LineStyle::new(config.worker_logging, config.scheduler_logging, Vec::new()))
     }
 
     /// Runs the log on this thread, as it is set up for people, until the bus is closed.
     fn log_of(listener: &Listener, out: impl Write) {
         let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(99_000));
-        let subscriber = tracing_subscriber::fmt().with_writer(Lines).with_ansi(false).event_format(Text { clock });
-        with_default(subscriber.finish(), || write(listener, &words(), out));
+        let subscriber =
+            tracing_subscriber::fmt().with_writer(CaptureWriter).with_ansi(false).event_format(TextFormat { clock });
+        with_default(subscriber.finish(), || write(listener, &test_style(), out));
     }
 
     /// A stderr whose every write waits for leave and says how it went.
@@ -293,14 +295,14 @@ mod tests {
         let output = |line: String| Event::Output {
             id: Arc::from("7"),
             task: TaskName::as_stored("t"),
-            stream: Stream::Stdout,
+            stream: OutputStream::Stdout,
             line,
         };
         let (kept, cut) = ("x".repeat(16 * 1024), "y".repeat(16 * 1024 + 1));
         bus.emit(output(kept.clone()));
         clock.advance(1_500);
         bus.emit(output(cut));
-        bus.emit(Event::Line { text: "made elsewhere".into() });
+        bus.emit(Event::FormattedLine { text: "made elsewhere".into() });
         drop(bus);
         let mut written = Vec::new();
         log_of(&listeners[0], &mut written);

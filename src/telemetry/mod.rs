@@ -2,8 +2,7 @@
 
 mod capture;
 pub mod format;
-pub mod line;
 pub mod log;
+pub mod log_line;
 pub mod redact;
-pub mod say;
-mod sink;
+pub mod stderr;

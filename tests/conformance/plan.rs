@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use windlass::admin::plan::plan;
 use windlass::clock::Clock;
-use windlass::config::element::on_crash::OnCrash;
+use windlass::config::element::crash_policy::OnCrash;
 use windlass::event::Bus;
 use windlass::job::{Outcome, PayloadView};
 use windlass::plugin::chain::Chain;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use windlass::config::element::on_crash::OnCrash;
+use windlass::config::element::crash_policy::OnCrash;
 use windlass::event::{Bus, Event, Listener};
 use windlass::plugin::ending::CrashPolicy;
 use windlass::scheduler::{SchedulerConfig, SchedulerContext};

@@ -149,7 +149,7 @@ async fn stubborn_pool() -> Pool {
     let mut builtins = Builtins::standard(Bus::silent());
     builtins.register("stubborn", Stubborn(Arc::clone(&begun)));
     let names: Vec<&str> = builtins.names().collect();
-    let tasks = task::load::load(&config.tasks_dir, task::load::Known { builtins: &names, plugins: &[] });
+    let tasks = task::load::load(&config.tasks_dir, task::load::KnownNames { builtins: &names, plugins: &[] });
     let dispatch = Dispatch::new(&tasks.registry, &builtins, Bus::silent());
     let work = Work { config: Arc::new(config), dispatch: Arc::new(dispatch), periodic: Arc::new([]) };
     let host = windlass::daemon::host::identity();

@@ -1,4 +1,4 @@
-//! What follows `run` and `leader`.
+//! What follows `run`, `leader` and `plan`.
 
 use clap::Args as ClapArgs;
 
@@ -25,4 +25,18 @@ pub struct LeaderArgs {
     /// Exit with 0 if the leader runs on this host, with 1 if not
     #[arg(long)]
     pub check: bool,
+}
+
+/// `plan`.
+#[derive(Debug, ClapArgs)]
+pub struct PlanArgs {
+    /// How far to look ahead
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=87_600))]
+    pub hours: u32,
+    /// Only this task
+    #[arg(long, value_name = "T")]
+    pub task: Option<String>,
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub limit: usize,
 }

@@ -6,22 +6,22 @@ use serde::Serialize;
 
 use super::tasks::list_text;
 use crate::admin::tasks::{self, TaskView};
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Fields, clean, counted};
+use crate::cli::output::{FieldList, count_noun, escape};
+use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::duration::show;
-use crate::config::element::on_crash::OnCrash;
 use crate::config::error::Problem;
 use crate::config::load::Loaded;
 use crate::config::model::Config;
 
 #[derive(Debug, Serialize)]
-struct Answer {
+struct CheckOutput {
     ok: bool,
     problems: Vec<ProblemView>,
     warnings: Vec<String>,
     notes: Vec<String>,
-    /// What was understood; `None` if the configuration could not be.
+    /// The effective configuration; `None` if it could not be read.
     config: Option<ConfigView>,
     tasks: Vec<TaskView>,
 }
@@ -80,8 +80,8 @@ struct LogView {
 ///
 /// # Errors
 /// Only if the answer cannot be written: problems are the answer.
-pub fn run(context: &Context) -> Result<Exit, CliError> {
-    let mut answer = Answer {
+pub fn run(context: &CommandContext) -> Result<Exit, CliError> {
+    let mut answer = CheckOutput {
         ok: false,
         problems: Vec::new(),
         warnings: Vec::new(),
@@ -89,26 +89,26 @@ pub fn run(context: &Context) -> Result<Exit, CliError> {
         config: None,
         tasks: Vec::new(),
     };
-    let mut fields = Fields::default();
+    let mut fields = FieldList::default();
     match crate::config::load::load(context.sources()) {
         Err(problems) => answer.problems.extend(problems.0.iter().map(ProblemView::of)),
         Ok(Loaded { config, notes }) => {
             answer.notes = notes;
             answer.problems.extend(context.extensions().check(&config.overrides).iter().map(ProblemView::of));
             let tasks = context.tasks_in(&config.tasks_dir);
-            answer.problems.extend(tasks.problems.iter().chain(&tasks.absent).map(ProblemView::of));
+            answer.problems.extend(tasks.problems.iter().chain(&tasks.unavailable).map(ProblemView::of));
             answer.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
             answer.tasks = tasks::list(&tasks.registry);
-            fields = understood(&config);
+            fields = effective_settings(&config);
             answer.config = Some(ConfigView::of(&config));
         }
     }
     answer.ok = answer.problems.is_empty();
-    context.output.tell(&answer, || text(&answer, &fields))?;
+    context.printer.print(&answer, || text(&answer, &fields))?;
     Ok(if answer.ok { Exit::Done } else { Exit::Usage })
 }
 
-fn text(answer: &Answer, fields: &Fields) -> String {
+fn text(answer: &CheckOutput, fields: &FieldList) -> String {
     let mut text = fields.text();
     if answer.config.is_some() {
         text += &format!("\n{}\n", count(answer.tasks.len(), "task", "tasks"));
@@ -126,7 +126,7 @@ fn text(answer: &Answer, fields: &Fields) -> String {
             text.push('\n');
         }
         for line in lines {
-            text += &format!("{kind}: {}\n", clean(line));
+            text += &format!("{kind}: {}\n", escape(line));
         }
     }
     let verdict =
@@ -135,7 +135,7 @@ fn text(answer: &Answer, fields: &Fields) -> String {
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {
-    counted(u64::try_from(number).unwrap_or(u64::MAX), one, many)
+    count_noun(u64::try_from(number).unwrap_or(u64::MAX), one, many)
 }
 
 impl ProblemView {
@@ -182,9 +182,9 @@ impl ConfigView {
     }
 }
 
-/// What was understood, for people, durations in words.
-fn understood(config: &Config) -> Fields {
-    let mut fields = Fields::default();
+/// The effective configuration for people; durations are in words.
+fn effective_settings(config: &Config) -> FieldList {
+    let mut fields = FieldList::default();
     let processors = match (config.min_task_processors, config.max_task_processors) {
         (0, 0) => "none: this instance runs no jobs".to_owned(),
         (min, max) => format!("{min} to {max}"),

@@ -4,26 +4,26 @@ use serde::Serialize;
 
 use crate::admin::delayed::{self, DueView, TimeView};
 use crate::cli::args::{DelayedJobArgs, DelayedVerb};
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Table, clean, complain, counted};
+use crate::cli::output::{TextTable, count_noun, escape, warn};
 use crate::client::request::ResolvedJob;
 use crate::client::{Request, RequestError};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 
 #[derive(Debug, Serialize)]
-struct Timestamps {
+struct TimestampsOutput {
     timestamps: Vec<DueView>,
 }
 
 #[derive(Debug, Serialize)]
-struct Found {
+struct FindOutput {
     times: Vec<TimeView>,
 }
 
 #[derive(Debug, Serialize)]
-struct Deleted {
+struct DelayedDeleteOutput {
     deleted: usize,
     times: Vec<TimeView>,
 }
@@ -32,20 +32,20 @@ struct Deleted {
 ///
 /// # Errors
 /// Names that cannot be one, failures of the store.
-pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<Exit, CliError> {
     match verb {
         DelayedVerb::List(list) => {
             if let Some(hint) = list.at.as_ref().and_then(|at| at.moment.hint(&at.text)) {
-                complain(&hint);
+                warn(&hint);
             }
             let store = context.store().await?;
             let at = list.at.map(|at| at.moment);
             let page = delayed::list(&store, at, list.limit).await?;
-            context.output.tell(&page, || {
+            context.printer.print(&page, || {
                 if page.jobs.is_empty() {
                     return if at.is_some() { "no jobs are due then" } else { "no delayed jobs" }.to_owned();
                 }
-                let mut table = Table::new(&["at", "#ms", "queue", "class", "args"]);
+                let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args"]);
                 for due in &page.jobs {
                     let queue = due.job.queue.as_deref().unwrap_or("-");
                     table.row([&due.at, &due.ms.to_string(), queue, due.job.class_text(), due.job.args_text()]);
@@ -56,12 +56,12 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
         }
         DelayedVerb::Timestamps => {
             let store = context.store().await?;
-            let answer = Timestamps { timestamps: delayed::timestamps(&store).await? };
-            context.output.tell(&answer, || {
+            let answer = TimestampsOutput { timestamps: delayed::timestamps(&store).await? };
+            context.printer.print(&answer, || {
                 if answer.timestamps.is_empty() {
                     return "no delayed jobs".to_owned();
                 }
-                let mut table = Table::new(&["at", "#ms", "#jobs"]);
+                let mut table = TextTable::new(&["at", "#ms", "#jobs"]);
                 for due in &answer.timestamps {
                     table.row([&due.at, &due.ms.to_string(), &due.length.to_string()]);
                 }
@@ -71,10 +71,10 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
         DelayedVerb::Find(job) => {
             let (store, job) = resolve(context, job).await?;
             let times = delayed::find(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
-            let answer = Found { times };
-            context.output.tell(&answer, || {
+            let answer = FindOutput { times };
+            context.printer.print(&answer, || {
                 if answer.times.is_empty() {
-                    return format!("{} is not delayed with these arguments", clean(job.task.as_str()));
+                    return format!("{} is not delayed with these arguments", escape(job.task.as_str()));
                 }
                 times_table(&answer.times)
             })?;
@@ -82,13 +82,13 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
         DelayedVerb::Delete(job) => {
             let (store, job) = resolve(context, job).await?;
             let times = delayed::delete(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
-            let answer = Deleted { deleted: times.len(), times };
-            context.output.tell(&answer, || {
+            let answer = DelayedDeleteOutput { deleted: times.len(), times };
+            context.printer.print(&answer, || {
                 if answer.times.is_empty() {
-                    return format!("{} is not delayed with these arguments", clean(job.task.as_str()));
+                    return format!("{} is not delayed with these arguments", escape(job.task.as_str()));
                 }
                 let number = u64::try_from(answer.deleted).unwrap_or(u64::MAX);
-                format!("deleted, due at {}\n{}", counted(number, "time", "times"), times_table(&answer.times))
+                format!("deleted, due at {}\n{}", count_noun(number, "time", "times"), times_table(&answer.times))
             })?;
         }
     }
@@ -96,7 +96,7 @@ pub async fn run(context: &Context, verb: DelayedVerb) -> Result<Exit, CliError>
 }
 
 /// The job that is meant. Its task need not be known here if the queue is named.
-async fn resolve(context: &Context, job: DelayedJobArgs) -> Result<(Store<Admin>, ResolvedJob), CliError> {
+async fn resolve(context: &CommandContext, job: DelayedJobArgs) -> Result<(Store<Admin>, ResolvedJob), CliError> {
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();
     let request = Request { args: job.args.get(), task: job.task, queue: job.queue, foreign };
@@ -110,7 +110,7 @@ async fn resolve(context: &Context, job: DelayedJobArgs) -> Result<(Store<Admin>
 }
 
 fn times_table(times: &[TimeView]) -> String {
-    let mut table = Table::new(&["at", "#ms"]);
+    let mut table = TextTable::new(&["at", "#ms"]);
     for time in times {
         table.row([&time.at, &time.ms.to_string()]);
     }

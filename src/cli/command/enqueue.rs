@@ -8,9 +8,9 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use crate::cli::args::EnqueueArgs;
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{clean, complain, counted};
+use crate::cli::output::{count_noun, escape, warn};
 use crate::client::bulk::{self, BadLine, LineOutcome};
 use crate::client::delay::OnDuplicate;
 use crate::client::enqueue::EnqueueOutcome;
@@ -23,7 +23,7 @@ use crate::store::queueing::Scheduled;
 /// The answer. A refused job's is exactly `{"enqueued":false,"refused_by":"QueueLock"}`.
 #[derive(Debug, Default, Serialize)]
 #[serde(default)]
-struct Answer {
+struct EnqueueOutput {
     enqueued: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused_by: Option<String>,
@@ -44,22 +44,22 @@ struct Answer {
     ms: Option<i64>,
     /// Plugins that failed when the job was on its queue already.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    after_enqueue_errors: Vec<Complaint>,
+    after_enqueue_errors: Vec<PluginErrorView>,
 }
 
 #[derive(Debug, Serialize)]
-struct Complaint {
+struct PluginErrorView {
     #[serde(skip_serializing_if = "Option::is_none")]
     line: Option<usize>,
     plugin: String,
     error: String,
 }
 
-impl Complaint {
+impl PluginErrorView {
     /// Of a job that is on its queue nevertheless, which people are told too.
     fn of(line: Option<usize>, failure: &HookFailure) -> Self {
         let job = line.map_or_else(|| "the job".to_owned(), |line| format!("line {line}: the job"));
-        complain(&format!("{job} is on its queue, but {}", clean(&failure.to_string())));
+        warn(&format!("{job} is on its queue, but {}", escape(&failure.to_string())));
         Self::new(line, failure)
     }
 
@@ -68,7 +68,7 @@ impl Complaint {
     }
 }
 
-impl Answer {
+impl EnqueueOutput {
     fn of(job: &ResolvedJob, due: Option<i64>) -> Self {
         let due = due.map(Moment::of_second);
         Self {
@@ -87,7 +87,7 @@ impl Answer {
 ///
 /// # Errors
 /// Requests that cannot be granted, duplicates, failures of the store.
-pub async fn run(context: &Context, args: EnqueueArgs) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<Exit, CliError> {
     if let Some(file) = &args.bulk {
         return many(context, &args, file).await;
     }
@@ -106,7 +106,7 @@ pub async fn run(context: &Context, args: EnqueueArgs) -> Result<Exit, CliError>
 }
 
 /// A client, if the request can be granted: what cannot be is told without asking the store.
-async fn checked(context: &Context, request: &Request) -> Result<Client, CliError> {
+async fn checked(context: &CommandContext, request: &Request) -> Result<Client, CliError> {
     let tasks = context.tasks()?;
     context.resolve(request, &tasks).map_err(|error| match error {
         RequestError::UnknownTask { .. } => {
@@ -118,66 +118,72 @@ async fn checked(context: &Context, request: &Request) -> Result<Client, CliErro
     Ok(Client::new(context.store().await?, Arc::new(tasks.registry)).with_plugins(context.plugins()))
 }
 
-async fn now(context: &Context, client: &Client, request: &Request, front: bool) -> Result<Exit, CliError> {
+async fn now(context: &CommandContext, client: &Client, request: &Request, front: bool) -> Result<Exit, CliError> {
     let (job, placed) = client.enqueue(request, front).await?;
-    let (task, queue) = (clean(job.task.as_str()), clean(job.queue.as_str()));
+    let (task, queue) = (escape(job.task.as_str()), escape(job.queue.as_str()));
     match placed {
         EnqueueOutcome::Enqueued { complaints } => {
             // The job is there: an exit code other than 0 would only lead to a second one.
-            let after_enqueue_errors = complaints.iter().map(|failure| Complaint::of(None, failure)).collect();
-            let answer = Answer { after_enqueue_errors, ..Answer::of(&job, None) };
-            context.output.tell(&answer, || format!("enqueued {task} on {queue}"))?;
+            let after_enqueue_errors = complaints.iter().map(|failure| PluginErrorView::of(None, failure)).collect();
+            let answer = EnqueueOutput { after_enqueue_errors, ..EnqueueOutput::of(&job, None) };
+            context.printer.print(&answer, || format!("enqueued {task} on {queue}"))?;
         }
         EnqueueOutcome::Refused(Refusal { plugin, reason }) => {
-            let why = reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
-            let text = format!("not enqueued: {} of {task} refused{why}", clean(&plugin));
-            let answer = Answer { refused_by: Some(plugin.to_string()), reason, ..Answer::default() };
-            context.output.tell(&answer, || text)?;
+            let why = reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
+            let text = format!("not enqueued: {} of {task} refused{why}", escape(&plugin));
+            let answer = EnqueueOutput { refused_by: Some(plugin.to_string()), reason, ..EnqueueOutput::default() };
+            context.printer.print(&answer, || text)?;
         }
     }
     Ok(Exit::Done)
 }
 
-async fn later(context: &Context, client: &Client, request: &Request, args: &EnqueueArgs) -> Result<Exit, CliError> {
+async fn later(
+    context: &CommandContext,
+    client: &Client,
+    request: &Request,
+    args: &EnqueueArgs,
+) -> Result<Exit, CliError> {
     let duplicate = if args.suppress_duplicate { OnDuplicate::Suppress } else { OnDuplicate::Refuse };
     let (job, scheduled) = match (&args.at, args.delay) {
         (Some(at), _) => {
             if let Some(hint) = at.moment.hint(&at.text) {
-                complain(&hint);
+                warn(&hint);
             }
             client.enqueue_at(request, at.moment, duplicate).await?
         }
         (None, delay) => client.enqueue_in(request, delay.unwrap_or(0), duplicate).await?,
     };
-    let (task, queue) = (clean(job.task.as_str()), clean(job.queue.as_str()));
+    let (task, queue) = (escape(job.task.as_str()), escape(job.queue.as_str()));
     match scheduled {
         Scheduled::At(second) => {
             let at = Moment::of_second(second);
             let text = || format!("enqueued {task} on {queue} at {} ({} ms)", at.rfc3339(), at.ms());
-            context.output.tell(&Answer::of(&job, Some(second)), text)?;
+            context.printer.print(&EnqueueOutput::of(&job, Some(second)), text)?;
         }
         Scheduled::Duplicate(second) => {
-            let answer = Answer { enqueued: false, duplicate: Some(true), ..Answer::of(&job, Some(second)) };
+            let answer =
+                EnqueueOutput { enqueued: false, duplicate: Some(true), ..EnqueueOutput::of(&job, Some(second)) };
             let at = Moment::of_second(second);
             let text = || format!("not enqueued: {task} is already due at {} ({} ms)", at.rfc3339(), at.ms());
-            context.output.tell(&answer, text)?;
+            context.printer.print(&answer, text)?;
         }
     }
     Ok(Exit::Done)
 }
 
 #[derive(Debug, Default, Serialize)]
-struct BulkAnswer {
+struct BulkOutput {
     lines: usize,
     enqueued: usize,
     delayed: usize,
     refused: Vec<RefusedLine>,
     /// Lines whose plugins could not answer; they were not enqueued.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    failed: Vec<Complaint>,
+    failed: Vec<PluginErrorView>,
     /// Plugins that failed when the job was on its queue already.
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    after_enqueue_errors: Vec<Complaint>,
+    after_enqueue_errors: Vec<PluginErrorView>,
     duplicates: Vec<DuplicateLine>,
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
@@ -208,7 +214,7 @@ struct UnknownLines {
 }
 
 #[derive(Debug, Serialize)]
-struct BadLines {
+struct BadLinesOutput {
     error: String,
     lines: Vec<BadLineView>,
 }
@@ -219,30 +225,32 @@ struct BadLineView {
     problem: String,
 }
 
-async fn many(context: &Context, args: &EnqueueArgs, file: &Path) -> Result<Exit, CliError> {
+async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Result<Exit, CliError> {
     let text = read(context, file)?;
     let tasks = context.tasks()?;
     let jobs = match bulk::read(&text, args.foreign, &tasks.registry) {
         Ok(jobs) => jobs,
         Err(bad) => {
-            context.complain_of(&tasks);
+            context.warn_of_problems(&tasks);
             return refuse(context, &bad);
         }
     };
     let client = Client::new(context.store().await?, Arc::new(tasks.registry)).with_plugins(context.plugins());
     let report = client.enqueue_bulk(&jobs, args.front).await;
-    let mut answer = BulkAnswer { lines: jobs.len(), ..BulkAnswer::default() };
+    let mut answer = BulkOutput { lines: jobs.len(), ..BulkOutput::default() };
     for (line, outcome) in report.outcomes {
         match outcome {
             LineOutcome::Enqueued { complaints } => {
                 answer.enqueued += 1;
-                answer.after_enqueue_errors.extend(complaints.iter().map(|failure| Complaint::of(Some(line), failure)));
+                answer
+                    .after_enqueue_errors
+                    .extend(complaints.iter().map(|failure| PluginErrorView::of(Some(line), failure)));
             }
             LineOutcome::Delayed(_) => answer.delayed += 1,
             LineOutcome::Refused(Refusal { plugin, reason }) => {
                 answer.refused.push(RefusedLine { line, refused_by: plugin.to_string(), reason });
             }
-            LineOutcome::Failed(failure) => answer.failed.push(Complaint::new(Some(line), &failure)),
+            LineOutcome::Failed(failure) => answer.failed.push(PluginErrorView::new(Some(line), &failure)),
             LineOutcome::Duplicate(second) => {
                 let at = Moment::of_second(second);
                 answer.duplicates.push(DuplicateLine { line, at: at.rfc3339(), ms: at.ms() });
@@ -259,14 +267,14 @@ async fn many(context: &Context, args: &EnqueueArgs, file: &Path) -> Result<Exit
         let message = format!(
             "failed to {error}; of lines {from} to {to} it is not known whether they were enqueued, later ones were not"
         );
-        complain(&message);
+        warn(&message);
         exit = CliError::Interrupted { message, error }.exit();
     }
-    context.output.tell(&answer, || bulk_text(&answer))?;
+    context.printer.print(&answer, || bulk_text(&answer))?;
     Ok(exit)
 }
 
-fn read(context: &Context, file: &Path) -> Result<Vec<u8>, CliError> {
+fn read(context: &CommandContext, file: &Path) -> Result<Vec<u8>, CliError> {
     let mut text = Vec::new();
     let read = if file == Path::new("-") {
         std::io::stdin().lock().read_to_end(&mut text).map(|_| text)
@@ -276,19 +284,19 @@ fn read(context: &Context, file: &Path) -> Result<Vec<u8>, CliError> {
     read.map_err(|error| CliError::Usage(format!("failed to read {}: {error}", file.display())))
 }
 
-fn refuse(context: &Context, bad: &[BadLine]) -> Result<Exit, CliError> {
+fn refuse(context: &CommandContext, bad: &[BadLine]) -> Result<Exit, CliError> {
     let number = u64::try_from(bad.len()).unwrap_or(u64::MAX);
-    let error = format!("nothing was enqueued: {}", counted(number, "line is not right", "lines are not right"));
+    let error = format!("nothing was enqueued: {}", count_noun(number, "line is not right", "lines are not right"));
     for line in bad {
-        complain(&clean(&line.to_string()));
+        warn(&escape(&line.to_string()));
     }
-    complain(&error);
+    warn(&error);
     let lines = bad.iter().map(|bad| BadLineView { line: bad.line, problem: bad.problem.to_string() }).collect();
-    context.output.tell(&BadLines { error, lines }, String::new)?;
+    context.printer.print(&BadLinesOutput { error, lines }, String::new)?;
     Ok(Exit::Usage)
 }
 
-fn bulk_text(answer: &BulkAnswer) -> String {
+fn bulk_text(answer: &BulkOutput) -> String {
     let mut text = format!("{} enqueued, {} delayed", answer.enqueued, answer.delayed);
     if !answer.refused.is_empty() {
         text += &format!(", {} refused", answer.refused.len());
@@ -300,11 +308,11 @@ fn bulk_text(answer: &BulkAnswer) -> String {
         text += &format!(", {} failed", answer.failed.len());
     }
     for refused in &answer.refused {
-        let why = refused.reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
-        text += &format!("\n  line {}: refused by {}{why}", refused.line, clean(&refused.refused_by));
+        let why = refused.reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
+        text += &format!("\n  line {}: refused by {}{why}", refused.line, escape(&refused.refused_by));
     }
     for failed in &answer.failed {
-        text += &format!("\n  line {}: {}", failed.line.unwrap_or_default(), clean(&failed.error));
+        text += &format!("\n  line {}: {}", failed.line.unwrap_or_default(), escape(&failed.error));
     }
     for duplicate in &answer.duplicates {
         text += &format!(

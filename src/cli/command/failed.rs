@@ -6,25 +6,25 @@ use crate::admin::AdminError;
 use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, RetryOutcome, SHOWN_ID};
 use crate::cli::args::FailedVerb;
 use crate::cli::confirm::confirm;
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Fields, Table, clean, complain, counted, short_date};
+use crate::cli::output::{FieldList, TextTable, count_noun, escape, short_date, warn};
 use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 
 #[derive(Debug, Serialize)]
-struct Count {
+struct CountOutput {
     count: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct Removed {
+struct RemoveOutput {
     removed: u64,
 }
 
 #[derive(Debug, Default, Serialize)]
-struct Retries {
+struct RetryOutput {
     retried: u64,
     refused: Vec<RetryOutcome>,
     not_retriable: Vec<RetryOutcome>,
@@ -35,43 +35,44 @@ struct Retries {
 ///
 /// # Errors
 /// Jobs that do not exist or cannot be retried, failures of the store.
-pub async fn run(context: &Context, verb: FailedVerb) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    let output = context.output;
+    let output = context.printer;
     match verb {
         FailedVerb::List(list) => {
             let page = failed::list(&store, list.start, list.stop).await?;
-            output.tell(&page, || list_text(&page))?;
+            output.print(&page, || list_text(&page))?;
         }
         FailedVerb::Count => {
-            let count = Count { count: failed::count(&store).await? };
-            output.tell(&count, || count.count.to_string())?;
+            let count = CountOutput { count: failed::count(&store).await? };
+            output.print(&count, || count.count.to_string())?;
         }
         FailedVerb::Show { address } => {
             let view = failed::find(&store, &address).await?.view();
-            output.tell(&view, || show_text(&view))?;
+            output.print(&view, || show_text(&view))?;
         }
         FailedVerb::Remove { address: Some(address), .. } => {
             let found = failed::find(&store, &address).await?;
             let removed = failed::remove(&store, &found).await?;
             let text = || if removed { format!("removed {}", title(&found)) } else { gone(&found.id) };
-            output.tell(&Removed { removed: u64::from(removed) }, text)?;
+            output.print(&RemoveOutput { removed: u64::from(removed) }, text)?;
             return Ok(if removed { Exit::Done } else { Exit::Failure });
         }
         FailedVerb::Remove { address: None, yes, .. } => {
             let count = failed::count(&store).await?;
-            confirm(&format!("Remove {}?", counted(count, "failed job", "failed jobs")), yes)?;
-            let removed = Removed { removed: failed::remove_all(&store).await? };
-            output.tell(&removed, || format!("removed {}", counted(removed.removed, "failed job", "failed jobs")))?;
+            confirm(&format!("Remove {}?", count_noun(count, "failed job", "failed jobs")), yes)?;
+            let removed = RemoveOutput { removed: failed::remove_all(&store).await? };
+            output
+                .print(&removed, || format!("removed {}", count_noun(removed.removed, "failed job", "failed jobs")))?;
         }
-        FailedVerb::RetryStuck => return retry_many(context, &store, Which::Stuck).await,
+        FailedVerb::RetryStuck => return retry_many(context, &store, RetrySelection::Stuck).await,
         FailedVerb::Retry { address, task, queue, .. } => {
             let name =
                 |name: &str| QueueName::new(name).map_err(|error| AdminError::Name { text: name.to_owned(), error });
             let queue = queue.as_deref().map(name).transpose()?;
             return match address {
                 Some(address) => retry_one(context, &store, &address, queue.as_ref()).await,
-                None => retry_many(context, &store, Which::All(task.as_deref(), queue.as_ref())).await,
+                None => retry_many(context, &store, RetrySelection::All(task.as_deref(), queue.as_ref())).await,
             };
         }
     }
@@ -79,39 +80,43 @@ pub async fn run(context: &Context, verb: FailedVerb) -> Result<Exit, CliError> 
 }
 
 async fn retry_one(
-    context: &Context,
+    context: &CommandContext,
     store: &Store<Admin>,
     address: &str,
     queue: Option<&QueueName>,
 ) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     // A rule of a task that is left out would not be asked.
-    context.complain_of(&tasks);
+    context.warn_of_problems(&tasks);
     let found = failed::find(store, address).await?;
     let outcome = failed::retry(store, &tasks.registry, &context.plugins(), &found, queue).await?;
     if let RetryOutcome::NotRetriable { id, reason } = outcome {
         return Err(CliError::Admin(AdminError::NotRetriable { id, reason }));
     }
     complain_of_plugins(&outcome);
-    context.output.tell(&outcome, || retry_text(&outcome))?;
+    context.printer.print(&outcome, || retry_text(&outcome))?;
     // As with an enqueue, a veto is an answer and no error.
     Ok(if matches!(outcome, RetryOutcome::Gone { .. }) { Exit::Failure } else { Exit::Done })
 }
 
-/// Which are retried.
+/// Which failed jobs are retried.
 #[derive(Clone, Copy)]
-enum Which<'a> {
+enum RetrySelection<'a> {
     /// All, or all of a task, and where those go that name no queue.
     All(Option<&'a str>, Option<&'a QueueName>),
     /// Those whose workers vanished.
     Stuck,
 }
 
-async fn retry_many(context: &Context, store: &Store<Admin>, which: Which<'_>) -> Result<Exit, CliError> {
+async fn retry_many(
+    context: &CommandContext,
+    store: &Store<Admin>,
+    selection: RetrySelection<'_>,
+) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     // A rule of a task that is left out would not be asked.
-    context.complain_of(&tasks);
-    let mut retries = Retries::default();
+    context.warn_of_problems(&tasks);
+    let mut retries = RetryOutput::default();
     let each = |outcome| match outcome {
         RetryOutcome::Retried { .. } => {
             complain_of_plugins(&outcome);
@@ -122,18 +127,20 @@ async fn retry_many(context: &Context, store: &Store<Admin>, which: Which<'_>) -
         RetryOutcome::Gone { .. } => retries.gone += 1,
     };
     let plugins = context.plugins();
-    let ended = match which {
-        Which::All(task, queue) => failed::retry_all(store, &tasks.registry, &plugins, task, queue, each).await,
-        Which::Stuck => failed::retry_stuck(store, &tasks.registry, &plugins, each).await,
+    let ended = match selection {
+        RetrySelection::All(task, queue) => {
+            failed::retry_all(store, &tasks.registry, &plugins, task, queue, each).await
+        }
+        RetrySelection::Stuck => failed::retry_stuck(store, &tasks.registry, &plugins, each).await,
     };
     if let Err(AdminError::Store(error)) = ended {
-        let retried = counted(retries.retried, "job was", "jobs were");
+        let retried = count_noun(retries.retried, "job was", "jobs were");
         let message = format!("failed to {error}; {retried} retried until then");
         return Err(CliError::Interrupted { message, error });
     }
     ended?;
-    context.output.tell(&retries, || {
-        let mut text = format!("retried {}\n", counted(retries.retried, "job", "jobs"));
+    context.printer.print(&retries, || {
+        let mut text = format!("retried {}\n", count_noun(retries.retried, "job", "jobs"));
         for outcome in retries.refused.iter().chain(&retries.not_retriable) {
             text += &retry_text(outcome);
             text.push('\n');
@@ -147,22 +154,22 @@ async fn retry_many(context: &Context, store: &Store<Admin>, which: Which<'_>) -
 fn complain_of_plugins(outcome: &RetryOutcome) {
     if let RetryOutcome::Retried { id, after_enqueue_errors, .. } = outcome {
         for error in after_enqueue_errors {
-            complain(&format!("{} is on its queue, but {}", short(id), clean(error)));
+            warn(&format!("{} is on its queue, but {}", short(id), escape(error)));
         }
     }
 }
 
 fn retry_text(outcome: &RetryOutcome) -> String {
-    let class = |class: &Option<String>| clean(class.as_deref().unwrap_or("(no job)"));
+    let class = |class: &Option<String>| escape(class.as_deref().unwrap_or("(no job)"));
     match outcome {
         RetryOutcome::Retried { id, class: name, queue, .. } => {
-            format!("retried {} {} on {}", short(id), class(name), clean(queue))
+            format!("retried {} {} on {}", short(id), class(name), escape(queue))
         }
         RetryOutcome::Refused { id, class: name, refused_by, reason } => {
-            let reason = reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
-            format!("{} {} stays: {} refused{reason}", short(id), class(name), clean(refused_by))
+            let reason = reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
+            format!("{} {} stays: {} refused{reason}", short(id), class(name), escape(refused_by))
         }
-        RetryOutcome::NotRetriable { id, reason } => format!("{} stays: {}", short(id), clean(reason)),
+        RetryOutcome::NotRetriable { id, reason } => format!("{} stays: {}", short(id), escape(reason)),
         RetryOutcome::Gone { id } => gone(id),
     }
 }
@@ -173,7 +180,7 @@ fn gone(id: &str) -> String {
 
 fn title(found: &FoundFailure) -> String {
     let view = found.view();
-    format!("{} {}", short(&view.id), clean(view.class.as_deref().unwrap_or("(no job)")))
+    format!("{} {}", short(&view.id), escape(view.class.as_deref().unwrap_or("(no job)")))
 }
 
 fn short(id: &str) -> &str {
@@ -184,7 +191,7 @@ fn list_text(page: &FailedPage) -> String {
     if page.count == 0 {
         return "no failed jobs".to_owned();
     }
-    let mut table = Table::new(&["#pos", "id", "failed at", "queue", "class", "error"]);
+    let mut table = TextTable::new(&["#pos", "id", "failed at", "queue", "class", "error"]);
     for view in &page.failed {
         let at = view.failed_at.as_deref().map(short_date).unwrap_or_default();
         let class = view.class.as_deref().unwrap_or("(no job)");
@@ -192,7 +199,7 @@ fn list_text(page: &FailedPage) -> String {
         let queue = view.queue.as_deref().unwrap_or("-");
         table.row([&view.position.to_string(), short(&view.id), &at, queue, &class, &error_text(view)]);
     }
-    table.text() + &format!("{} in all\n", counted(page.count, "failed job", "failed jobs"))
+    table.text() + &format!("{} in all\n", count_noun(page.count, "failed job", "failed jobs"))
 }
 
 /// The error in one line: the class is left out where it says the same as the message.
@@ -206,7 +213,7 @@ fn error_text(view: &FailedView) -> String {
 }
 
 fn show_text(view: &FailedView) -> String {
-    let mut fields = Fields::default();
+    let mut fields = FieldList::default();
     fields
         .add("id", &view.id)
         .add("position", &view.position.to_string())
@@ -226,7 +233,7 @@ fn show_text(view: &FailedView) -> String {
     if !view.backtrace.is_empty() {
         text += "backtrace:\n";
         for line in &view.backtrace {
-            text += &format!("  {}\n", clean(line));
+            text += &format!("  {}\n", escape(line));
         }
     }
     text

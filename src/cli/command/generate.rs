@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 
 use crate::cli::args::generate::{GenerateConfigArgs, GenerateTaskArgs, GenerateVerb, HandlerChoice};
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::job::{QueueName, TaskName};
 use crate::task::calendar::Calendar;
@@ -35,7 +35,7 @@ const OF_ACTIONHERO: [(&str, &str); 4] = [
 ];
 
 #[derive(Debug, Serialize)]
-struct Written {
+struct GenerateOutput {
     written: Vec<String>,
 }
 
@@ -43,20 +43,20 @@ struct Written {
 ///
 /// # Errors
 /// Names that cannot be one, files that exist, folders that cannot be written.
-pub fn run(context: &Context, verb: GenerateVerb) -> Result<Exit, CliError> {
+pub fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, CliError> {
     let files = match verb {
         GenerateVerb::Task(args) => task(context, &args)?,
         GenerateVerb::Config(args) => config(context, &args)?,
     };
-    let written = Written { written: files.iter().map(|file| file.display().to_string()).collect() };
-    context.output.tell(&written, || {
+    let written = GenerateOutput { written: files.iter().map(|file| file.display().to_string()).collect() };
+    context.printer.print(&written, || {
         let lines: Vec<String> = written.written.iter().map(|file| format!("wrote {file}")).collect();
         lines.join("\n")
     })?;
     Ok(Exit::Done)
 }
 
-fn task(context: &Context, args: &GenerateTaskArgs) -> Result<Vec<PathBuf>, CliError> {
+fn task(context: &CommandContext, args: &GenerateTaskArgs) -> Result<Vec<PathBuf>, CliError> {
     // What it runs, if it runs anything here, and how such a file's name ends.
     let (run, program) = match args.handler {
         HandlerChoice::Exec => (RUN_EXEC, Some((SCRIPT, ""))),
@@ -109,7 +109,7 @@ fn task(context: &Context, args: &GenerateTaskArgs) -> Result<Vec<PathBuf>, CliE
     Ok(files)
 }
 
-fn config(context: &Context, args: &GenerateConfigArgs) -> Result<Vec<PathBuf>, CliError> {
+fn config(context: &CommandContext, args: &GenerateConfigArgs) -> Result<Vec<PathBuf>, CliError> {
     let file = context.path(&args.file);
     if !args.force {
         refuse_existing(std::slice::from_ref(&file))?;
@@ -158,7 +158,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
-    use crate::config::element::on_crash::OnCrash;
+    use crate::config::element::crash_policy::OnCrash;
     use crate::config::load::{Sources, load};
     use crate::config::model::Config;
 

@@ -1,17 +1,17 @@
 //! `jobs delete`: jobs taken back from their queue.
 
 use crate::admin::jobs;
-use crate::cli::args::jobs::{JobsDeleteArgs, JobsVerb};
-use crate::cli::context::Context;
+use crate::cli::args::verbs::{JobsDeleteArgs, JobsVerb};
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{clean, counted};
+use crate::cli::output::{count_noun, escape};
 use crate::client::{ClientError, Request};
 
 /// Deletes.
 ///
 /// # Errors
 /// Names that cannot be one, failures of the store.
-pub async fn run(context: &Context, verb: JobsVerb) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, verb: JobsVerb) -> Result<Exit, CliError> {
     let JobsVerb::Delete(JobsDeleteArgs { task, queue, args, any_args, count, start, stop }) = verb;
     let tasks = context.tasks()?;
     // What was enqueued by others need not be known here.
@@ -23,13 +23,13 @@ pub async fn run(context: &Context, verb: JobsVerb) -> Result<Exit, CliError> {
     } else {
         jobs::delete(&store, &job, count).await?
     };
-    context.output.tell(&deleted, || {
-        let queue = clean(job.queue.as_str());
+    context.printer.print(&deleted, || {
+        let queue = escape(job.queue.as_str());
         let spelt = if deleted.other_spellings > 0 { ", spelt as another program spells them" } else { "" };
         format!(
             "deleted {} of {} from {queue}{spelt}",
-            counted(deleted.deleted, "job", "jobs"),
-            clean(job.task.as_str())
+            count_noun(deleted.deleted, "job", "jobs"),
+            escape(job.task.as_str())
         )
     })?;
     Ok(Exit::Done)

@@ -4,17 +4,17 @@ use serde::Serialize;
 
 use crate::admin::locks::{self, LockView};
 use crate::cli::args::LocksVerb;
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Table, clean};
+use crate::cli::output::{TextTable, escape};
 
 #[derive(Debug, Serialize)]
-struct Answer {
+struct LockListOutput {
     locks: Vec<LockView>,
 }
 
 #[derive(Debug, Serialize)]
-struct Deleted {
+struct LockDeleteOutput {
     deleted: bool,
     key: String,
 }
@@ -23,16 +23,16 @@ struct Deleted {
 ///
 /// # Errors
 /// Locks that are not held, failures of the store.
-pub async fn run(context: &Context, verb: Option<LocksVerb>) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
     match verb.unwrap_or(LocksVerb::List) {
         LocksVerb::List => {
-            let answer = Answer { locks: locks::list(&store).await? };
-            context.output.tell(&answer, || {
+            let answer = LockListOutput { locks: locks::list(&store).await? };
+            context.printer.print(&answer, || {
                 if answer.locks.is_empty() {
                     return "no locks are held".to_owned();
                 }
-                let mut table = Table::new(&["#left", "value", "key"]);
+                let mut table = TextTable::new(&["#left", "value", "key"]);
                 for lock in &answer.locks {
                     let left =
                         lock.ttl_ms.map_or_else(|| "for ever".to_owned(), |ms| format!("{}s", ms.div_ceil(1000)));
@@ -44,8 +44,8 @@ pub async fn run(context: &Context, verb: Option<LocksVerb>) -> Result<Exit, Cli
         }
         LocksVerb::Delete { name } => {
             locks::delete(&store, &name).await?;
-            let answer = Deleted { deleted: true, key: name };
-            context.output.tell(&answer, || format!("freed {}", clean(&answer.key)))?;
+            let answer = LockDeleteOutput { deleted: true, key: name };
+            context.printer.print(&answer, || format!("freed {}", escape(&answer.key)))?;
         }
     }
     Ok(Exit::Done)

@@ -4,19 +4,19 @@ use serde::Serialize;
 
 use crate::admin::overview::{self, LeaderView};
 use crate::cli::args::LeaderArgs;
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Fields, Table, clean, counted};
+use crate::cli::output::{FieldList, TextTable, count_noun, escape};
 
 /// How many jobs were done and failed.
 ///
 /// # Errors
 /// Failures of the store.
-pub async fn stats(context: &Context) -> Result<Exit, CliError> {
+pub async fn stats(context: &CommandContext) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let stats = overview::stats(&store).await?;
-    context.output.tell(&stats, || {
-        let mut table = Table::new(&["", "#processed", "#failed"]);
+    context.printer.print(&stats, || {
+        let mut table = TextTable::new(&["", "#processed", "#failed"]);
         table.row(["all, ever", &stats.processed.to_string(), &stats.failed.to_string()]);
         for worker in &stats.workers {
             table.row([&worker.name, &worker.processed.to_string(), &worker.failed.to_string()]);
@@ -30,20 +30,20 @@ pub async fn stats(context: &Context) -> Result<Exit, CliError> {
 ///
 /// # Errors
 /// Failures of the store.
-pub async fn details(context: &Context) -> Result<Exit, CliError> {
+pub async fn details(context: &CommandContext) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let details = overview::details(&store).await?;
-    context.output.tell(&details, || {
+    context.printer.print(&details, || {
         let waiting: u64 = details.queues.iter().map(|queue| queue.length).sum();
         let working = details.workers.iter().filter(|worker| worker.working.is_some()).count();
-        let mut fields = Fields::default();
+        let mut fields = FieldList::default();
         fields
             .add("leader", details.leader.leader.as_deref().unwrap_or("nobody"))
             .add("workers", &format!("{working} of {} working", details.workers.len()))
-            .add("waiting", &format!("{waiting} on {}", counted(details.queues.len() as u64, "queue", "queues")))
+            .add("waiting", &format!("{waiting} on {}", count_noun(details.queues.len() as u64, "queue", "queues")))
             .add("failed", &format!("{} in the list", details.failed))
             .add("ever", &format!("{} processed, {} failed", details.stats.processed, details.stats.failed));
-        let mut table = Table::new(&["queue", "#jobs"]);
+        let mut table = TextTable::new(&["queue", "#jobs"]);
         for queue in &details.queues {
             table.row([&queue.queue, &queue.length.to_string()]);
         }
@@ -53,7 +53,7 @@ pub async fn details(context: &Context) -> Result<Exit, CliError> {
 }
 
 #[derive(Debug, Serialize)]
-struct Leader {
+struct LeaderOutput {
     #[serde(flatten)]
     leader: LeaderView,
     here: bool,
@@ -63,17 +63,17 @@ struct Leader {
 ///
 /// # Errors
 /// Failures of the store.
-pub async fn leader(context: &Context, args: &LeaderArgs) -> Result<Exit, CliError> {
+pub async fn leader(context: &CommandContext, args: &LeaderArgs) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let leader = overview::leader(&store).await?;
     let here = leader.is_on(&context.host());
-    let answer = Leader { leader, here };
-    context.output.tell(&answer, || {
+    let answer = LeaderOutput { leader, here };
+    context.printer.print(&answer, || {
         // The exit code is the answer; a cron would mail every word.
         if args.check {
             return String::new();
         }
-        answer.leader.leader.as_deref().map_or_else(|| "nobody leads".to_owned(), clean)
+        answer.leader.leader.as_deref().map_or_else(|| "nobody leads".to_owned(), escape)
     })?;
     Ok(if args.check && !here { Exit::Failure } else { Exit::Done })
 }

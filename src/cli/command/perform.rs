@@ -16,11 +16,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::cli::args::PerformArgs;
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{clean, complain};
+use crate::cli::output::{escape, warn};
 use crate::client::{ClientError, Request};
-use crate::event::{Bus, Event, Kind};
+use crate::event::{Bus, Event, EventKind};
 use crate::handler::contract::{Begun, Invocation, Stop};
 use crate::handler::dispatch::Dispatch;
 use crate::job::{ClaimToken, Failure, Identity, Outcome};
@@ -35,7 +35,7 @@ const RETIRE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]
 #[serde(tag = "outcome", rename_all = "snake_case")]
-enum Answer {
+enum PerformOutput {
     Success { duration_ms: u64, result: Option<String> },
     Failure { duration_ms: u64, exception: String, error: String, backtrace: Vec<String> },
     Later { duration_ms: u64, delay_ms: u64 },
@@ -47,13 +47,13 @@ enum Answer {
 ///
 /// # Errors
 /// Tasks that do not exist, arguments they refuse. A job's failure is an answer.
-pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, args: PerformArgs) -> Result<Exit, CliError> {
     let grace = context.config()?.config.shutdown.kill_grace;
     let tasks = context.tasks()?;
     let request = Request { args: args.args.get(), task: args.task, ..Request::default() };
     let job = context.resolve(&request, &tasks).map_err(ClientError::from)?;
 
-    let (bus, listeners) = Bus::new(&[Kind::Output.bit() | Kind::Warning.bit()], WAITING);
+    let (bus, listeners) = Bus::new(&[EventKind::Output.bit() | EventKind::Warning.bit()], WAITING);
     let writer = write_output(listeners);
     let dispatch = Dispatch::new(&tasks.registry, &context.extensions().builtins(bus.clone()), bus.clone());
     let Some((task, handler)) =
@@ -105,12 +105,12 @@ pub async fn run(context: &Context, args: PerformArgs) -> Result<Exit, CliError>
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     }
     let answer = match performed {
-        Performed::Ran(outcome) => Answer::of(outcome, duration),
-        Performed::NotBegun => Answer::of(Outcome::Interrupted, duration),
-        Performed::Vetoed(refusal) => Answer::vetoed(refusal, duration),
+        Performed::Ran(outcome) => PerformOutput::of(outcome, duration),
+        Performed::NotBegun => PerformOutput::of(Outcome::Interrupted, duration),
+        Performed::Vetoed(refusal) => PerformOutput::vetoed(refusal, duration),
     };
-    context.output.tell(&answer, || answer.text())?;
-    Ok(if matches!(answer, Answer::Success { .. }) { Exit::Done } else { Exit::Failure })
+    context.printer.print(&answer, || answer.text())?;
+    Ok(if matches!(answer, PerformOutput::Success { .. }) { Exit::Done } else { Exit::Failure })
 }
 
 /// The name under which this run's processes can be told from others'.
@@ -162,18 +162,18 @@ fn write_output(listeners: Vec<crate::event::bus::Listener>) -> Option<JoinHandl
                 Event::Output { line, .. } | Event::ChildOutput { line, .. } => {
                     let _ = writeln!(std::io::stderr().lock(), "{line}");
                 }
-                Event::Warning { text } => complain(&text),
+                Event::Warning { text } => warn(&text),
                 _ => {}
             }
         }
         match listener.take_lost() {
             0 => {}
-            lost => complain(&format!("{lost} lines of output came too fast and are not shown")),
+            lost => warn(&format!("{lost} lines of output came too fast and are not shown")),
         }
     }))
 }
 
-impl Answer {
+impl PerformOutput {
     fn of(outcome: Outcome, duration: Duration) -> Self {
         let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         let duration_ms = ms(duration);
@@ -198,12 +198,12 @@ impl Answer {
         match self {
             Self::Success { duration_ms, result: None } => format!("success in {duration_ms} ms"),
             Self::Success { duration_ms, result: Some(result) } => {
-                format!("success in {duration_ms} ms: {}", clean(result))
+                format!("success in {duration_ms} ms: {}", escape(result))
             }
             Self::Failure { duration_ms, exception, error, backtrace } => {
-                let mut text = format!("failure after {duration_ms} ms: {}: {}\n", clean(exception), clean(error));
+                let mut text = format!("failure after {duration_ms} ms: {}: {}\n", escape(exception), escape(error));
                 for line in backtrace {
-                    text += &format!("  {}\n", clean(line));
+                    text += &format!("  {}\n", escape(line));
                 }
                 text
             }
@@ -212,8 +212,8 @@ impl Answer {
             }
             Self::Interrupted { duration_ms } => format!("interrupted after {duration_ms} ms"),
             Self::Vetoed { duration_ms, plugin, reason } => {
-                let why = reason.as_deref().map(|reason| format!(": {}", clean(reason))).unwrap_or_default();
-                format!("not run: after {duration_ms} ms {} refused{why}", clean(plugin))
+                let why = reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
+                format!("not run: after {duration_ms} ms {} refused{why}", escape(plugin))
             }
         }
     }
@@ -225,7 +225,7 @@ mod tests {
 
     #[test]
     fn outcomes_are_told_with_stable_names() {
-        let json = |outcome| serde_json::to_string(&Answer::of(outcome, Duration::from_millis(7))).unwrap();
+        let json = |outcome| serde_json::to_string(&PerformOutput::of(outcome, Duration::from_millis(7))).unwrap();
         assert_eq!(
             json(Outcome::Success { result: Some("42".into()) }),
             r#"{"outcome":"success","duration_ms":7,"result":"42"}"#

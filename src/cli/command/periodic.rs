@@ -3,25 +3,25 @@
 use serde::Serialize;
 
 use crate::admin::periodic::{self, PeriodicView, RunNowOutcome, StartOutcome};
-use crate::cli::args::periodic::PeriodicVerb;
-use crate::cli::context::Context;
+use crate::cli::args::verbs::PeriodicVerb;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Table, clean, counted};
+use crate::cli::output::{TextTable, count_noun, escape};
 use crate::clock::{Clock, SystemClock};
 
 #[derive(Debug, Serialize)]
-struct Listed {
+struct PeriodicListOutput {
     periodic: Vec<PeriodicView>,
 }
 
 #[derive(Debug, Serialize)]
-struct Stopped {
+struct StopOutput {
     task: String,
     removed: u64,
 }
 
 #[derive(Debug, Serialize)]
-struct Outcome<T> {
+struct PeriodicOutput<T> {
     task: String,
     outcome: T,
 }
@@ -30,20 +30,20 @@ struct Outcome<T> {
 ///
 /// # Errors
 /// Tasks that are not periodic, failures of the store.
-pub async fn run(context: &Context, verb: Option<PeriodicVerb>) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let tasks = context.tasks()?;
     let registry = &tasks.registry;
     let now_ms = SystemClock.now_ms();
     match verb.unwrap_or(PeriodicVerb::List) {
         PeriodicVerb::List => {
-            context.complain_of(&tasks);
-            let answer = Listed { periodic: periodic::list(&store, registry, now_ms).await? };
-            context.output.tell(&answer, || {
+            context.warn_of_problems(&tasks);
+            let answer = PeriodicListOutput { periodic: periodic::list(&store, registry, now_ms).await? };
+            context.printer.print(&answer, || {
                 if answer.periodic.is_empty() {
                     return "no periodic tasks: no task file says frequency or schedule".to_owned();
                 }
-                let mut table = Table::new(&["task", "when", "state", "due", "queue"]);
+                let mut table = TextTable::new(&["task", "when", "state", "due", "queue"]);
                 for task in &answer.periodic {
                     let due = task.due.as_ref().map_or("-", |due| due.at.as_str());
                     table.row([&task.task, &when(task), task.state, due, &task.queue]);
@@ -53,23 +53,23 @@ pub async fn run(context: &Context, verb: Option<PeriodicVerb>) -> Result<Exit, 
         }
         PeriodicVerb::Start { task } => {
             let outcome = periodic::start(&store, registry, &task, now_ms).await?;
-            let answer = Outcome { task, outcome };
-            context.output.tell(&answer, || match outcome {
-                StartOutcome::Started => format!("started {}", clean(&answer.task)),
-                StartOutcome::Already => format!("{} goes on: its job is there already", clean(&answer.task)),
+            let answer = PeriodicOutput { task, outcome };
+            context.printer.print(&answer, || match outcome {
+                StartOutcome::Started => format!("started {}", escape(&answer.task)),
+                StartOutcome::Already => format!("{} goes on: its job is there already", escape(&answer.task)),
             })?;
         }
         PeriodicVerb::Stop { task } => {
             let removed = periodic::stop(&store, registry, &task).await?;
-            let answer = Stopped { task, removed };
-            let copies = counted(removed, "copy", "copies");
-            context.output.tell(&answer, || format!("stopped {} and removed {copies}", clean(&answer.task)))?;
+            let answer = StopOutput { task, removed };
+            let copies = count_noun(removed, "copy", "copies");
+            context.printer.print(&answer, || format!("stopped {} and removed {copies}", escape(&answer.task)))?;
         }
         PeriodicVerb::Run { task } => {
             let outcome = periodic::run(&store, registry, &task, now_ms).await?;
-            let answer = Outcome { task, outcome };
-            context.output.tell(&answer, || {
-                let task = clean(&answer.task);
+            let answer = PeriodicOutput { task, outcome };
+            context.printer.print(&answer, || {
+                let task = escape(&answer.task);
                 match outcome {
                     RunNowOutcome::Enqueued => format!("enqueued {task}"),
                     RunNowOutcome::Waits => format!("{task} waits on its queue already"),

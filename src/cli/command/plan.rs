@@ -1,10 +1,10 @@
 //! `plan`: what will run, and when.
 
 use crate::admin::plan::{PlanReason, plan};
-use crate::cli::args::plan::PlanArgs;
-use crate::cli::context::Context;
+use crate::cli::args::run::PlanArgs;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::Table;
+use crate::cli::output::TextTable;
 use crate::clock::{Clock, SystemClock};
 use crate::task::Registry;
 
@@ -12,9 +12,9 @@ use crate::task::Registry;
 ///
 /// # Errors
 /// A task that does not exist, failures of the store.
-pub async fn run(context: &Context, args: PlanArgs) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
-    context.complain_of(&tasks);
+    context.warn_of_problems(&tasks);
     let registry = match &args.task {
         Some(name) => {
             crate::admin::tasks::show(&tasks.registry, name)?;
@@ -29,11 +29,11 @@ pub async fn run(context: &Context, args: PlanArgs) -> Result<Exit, CliError> {
     if let Some(name) = &args.task {
         answer.plan.retain(|planned| planned.task == *name);
     }
-    context.output.tell(&answer, || {
+    context.printer.print(&answer, || {
         if answer.plan.is_empty() {
             return format!("nothing is due within {} hours", args.hours);
         }
-        let mut table = Table::new(&["at", "local time", "task", "args", "queue", "why"]);
+        let mut table = TextTable::new(&["at", "local time", "task", "args", "queue", "why"]);
         for planned in &answer.plan {
             let why = match planned.why {
                 PlanReason::Periodic => "periodic",

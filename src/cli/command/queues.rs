@@ -3,20 +3,20 @@
 use crate::admin::queues::{self, QueuePause};
 use crate::cli::args::QueuesVerb;
 use crate::cli::confirm::confirm;
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Table, clean, counted};
+use crate::cli::output::{TextTable, count_noun, escape};
 
 /// Lists, shows, pauses or deletes.
 ///
 /// # Errors
 /// Queues that do not exist, failures of the store.
-pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
     match verb.unwrap_or(QueuesVerb::List) {
         QueuesVerb::List => {
             let answer = queues::list(&store).await?;
-            context.output.tell(&answer, || {
+            context.printer.print(&answer, || {
                 let mut text = String::new();
                 if answer.all_paused {
                     text += "everything is paused (windlass queues resume --all)\n";
@@ -26,14 +26,14 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
                 }
                 // A column that says nothing is left out.
                 if answer.queues.iter().any(|queue| queue.paused) {
-                    let mut table = Table::new(&["queue", "#jobs", "state"]);
+                    let mut table = TextTable::new(&["queue", "#jobs", "state"]);
                     for queue in &answer.queues {
                         let state = if queue.paused { "paused" } else { "" };
                         table.row([&queue.queue, &queue.length.to_string(), state]);
                     }
                     return text + &table.text();
                 }
-                let mut table = Table::new(&["queue", "#jobs"]);
+                let mut table = TextTable::new(&["queue", "#jobs"]);
                 for queue in &answer.queues {
                     table.row([&queue.queue, &queue.length.to_string()]);
                 }
@@ -42,10 +42,10 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
         }
         QueuesVerb::Show { queue, start, stop } => {
             let page = queues::show(&store, &queue, start, stop).await?;
-            context.output.tell(&page, || {
-                let mut text = format!("{}: {}\n", clean(&page.queue), counted(page.length, "job", "jobs"));
+            context.printer.print(&page, || {
+                let mut text = format!("{}: {}\n", escape(&page.queue), count_noun(page.length, "job", "jobs"));
                 if !page.jobs.is_empty() {
-                    let mut table = Table::new(&["class", "args"]);
+                    let mut table = TextTable::new(&["class", "args"]);
                     for job in &page.jobs {
                         table.row([job.class_text(), job.args_text()]);
                     }
@@ -56,19 +56,19 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
         }
         QueuesVerb::Pause { queue, all: _ } => {
             let paused = queues::pause(&store, queue.as_deref(), true).await?;
-            context.output.tell(&paused, || told(&paused))?;
+            context.printer.print(&paused, || told(&paused))?;
         }
         QueuesVerb::Resume { queue, all: _ } => {
             let resumed = queues::pause(&store, queue.as_deref(), false).await?;
-            context.output.tell(&resumed, || told(&resumed))?;
+            context.printer.print(&resumed, || told(&resumed))?;
         }
         QueuesVerb::Delete { queue, yes } => {
             let found = queues::find(&store, &queue).await?;
-            let name = clean(&queue);
-            confirm(&format!("Delete queue {name} with {}?", counted(found.length, "job", "jobs")), yes)?;
+            let name = escape(&queue);
+            confirm(&format!("Delete queue {name} with {}?", count_noun(found.length, "job", "jobs")), yes)?;
             let deleted = queues::delete(&store, &queue).await?;
-            let text = || format!("deleted queue {name} with {}", counted(deleted.deleted, "job", "jobs"));
-            context.output.tell(&deleted, text)?;
+            let text = || format!("deleted queue {name} with {}", count_noun(deleted.deleted, "job", "jobs"));
+            context.printer.print(&deleted, text)?;
         }
     }
     Ok(Exit::Done)
@@ -76,7 +76,7 @@ pub async fn run(context: &Context, verb: Option<QueuesVerb>) -> Result<Exit, Cl
 
 /// A pause, or its end, in words.
 fn told(pause: &QueuePause) -> String {
-    let what = pause.queue.as_ref().map_or_else(|| "everything".to_owned(), |queue| format!("queue {}", clean(queue)));
+    let what = pause.queue.as_ref().map_or_else(|| "everything".to_owned(), |queue| format!("queue {}", escape(queue)));
     let mut text = match (pause.paused, pause.changed) {
         (true, true) => format!("paused {what}: nobody claims from it until it is resumed"),
         (true, false) => format!("{what} was paused already"),
@@ -87,13 +87,13 @@ fn told(pause: &QueuePause) -> String {
         text += "; there is no such queue yet";
     }
     if let Some(nearest) = &pause.did_you_mean {
-        text += &format!(" (did you mean {}?)", clean(nearest));
+        text += &format!(" (did you mean {}?)", escape(nearest));
     }
     if pause.all_paused {
         text += "; everything is still paused (windlass queues resume --all)";
     }
     if !pause.still_paused.is_empty() {
-        let names: Vec<_> = pause.still_paused.iter().map(|name| clean(name)).collect();
+        let names: Vec<_> = pause.still_paused.iter().map(|name| escape(name)).collect();
         text += &format!("; still paused by themselves: {}", names.join(", "));
     }
     text

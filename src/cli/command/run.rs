@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use crate::cli::args::RunArgs;
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::CliError;
 use crate::daemon::options::{RunError, RunOptions};
 use crate::daemon::run::run as daemon;
@@ -12,7 +12,7 @@ use crate::daemon::run::run as daemon;
 ///
 /// # Errors
 /// Says why the daemon does not start.
-pub fn run(context: &Context, args: RunArgs) -> Result<ExitCode, CliError> {
+pub fn run(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError> {
     let RunArgs { queues, min, max, scheduler } = args;
     let options = RunOptions {
         sources: context.sources().clone(),

@@ -4,13 +4,13 @@ use serde::Serialize;
 
 use crate::admin::tasks::{self as listing, PluginView, RunView, TaskView};
 use crate::cli::args::TasksVerb;
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Fields, Table};
+use crate::cli::output::{FieldList, TextTable};
 use crate::config::element::duration::show;
 
 #[derive(Debug, Serialize)]
-struct Answer {
+struct TaskListOutput {
     tasks: Vec<TaskView>,
 }
 
@@ -18,15 +18,15 @@ struct Answer {
 ///
 /// # Errors
 /// Tasks that do not exist, problems of the configuration.
-pub fn run(context: &Context, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
+pub fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
     let folder = context.config()?.config.tasks_dir;
     let tasks = context.tasks()?;
-    context.complain_of(&tasks);
+    context.warn_of_problems(&tasks);
     let registry = tasks.registry;
     match verb.unwrap_or(TasksVerb::List) {
         TasksVerb::List => {
-            let answer = Answer { tasks: listing::list(&registry) };
-            context.output.tell(&answer, || {
+            let answer = TaskListOutput { tasks: listing::list(&registry) };
+            context.printer.print(&answer, || {
                 if answer.tasks.is_empty() {
                     return format!("no tasks in {}", folder.display());
                 }
@@ -35,7 +35,7 @@ pub fn run(context: &Context, verb: Option<TasksVerb>) -> Result<Exit, CliError>
         }
         TasksVerb::Show { name } => {
             let task = listing::show(&registry, &name)?;
-            context.output.tell(&task, || show_text(&task))?;
+            context.printer.print(&task, || show_text(&task))?;
         }
     }
     Ok(Exit::Done)
@@ -43,7 +43,7 @@ pub fn run(context: &Context, verb: Option<TasksVerb>) -> Result<Exit, CliError>
 
 /// The tasks as a table.
 pub(super) fn list_text(tasks: &[TaskView]) -> String {
-    let mut table = Table::new(&["name", "queue", "every", "plugins", "runs"]);
+    let mut table = TextTable::new(&["name", "queue", "every", "plugins", "runs"]);
     for task in tasks {
         let plugins: Vec<_> = task.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
         let every = match &task.schedule {
@@ -58,7 +58,7 @@ pub(super) fn list_text(tasks: &[TaskView]) -> String {
 
 fn show_text(task: &TaskView) -> String {
     let plugins: Vec<_> = task.plugins.iter().map(plugin_text).collect();
-    let mut fields = Fields::default();
+    let mut fields = FieldList::default();
     fields
         .add("name", &task.name)
         .add("description", &task.description)

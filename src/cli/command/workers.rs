@@ -5,18 +5,18 @@ use serde::Serialize;
 use crate::admin::workers::{self, CleanedWorker, WorkerView};
 use crate::cli::args::WorkersVerb;
 use crate::cli::confirm::confirm;
-use crate::cli::context::Context;
+use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Fields, Table, clean, counted, short_date};
+use crate::cli::output::{FieldList, TextTable, count_noun, escape, short_date};
 use crate::clock::{Clock, SystemClock};
 
 #[derive(Debug, Serialize)]
-struct AllCleaned {
+struct CleanOutput {
     cleaned: Vec<CleanedWorker>,
 }
 
 #[derive(Debug, Serialize)]
-struct Answer {
+struct WorkerListOutput {
     workers: Vec<WorkerView>,
 }
 
@@ -24,28 +24,28 @@ struct Answer {
 ///
 /// # Errors
 /// Workers that do not exist, failures of the store.
-pub async fn run(context: &Context, verb: Option<WorkersVerb>) -> Result<Exit, CliError> {
+pub async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
     match verb.unwrap_or(WorkersVerb::List) {
         WorkersVerb::List => {
-            let answer = Answer { workers: workers::list(&store).await? };
-            context.output.tell(&answer, || list_text(&answer.workers))?;
+            let answer = WorkerListOutput { workers: workers::list(&store).await? };
+            context.printer.print(&answer, || list_text(&answer.workers))?;
         }
         WorkersVerb::Show { name } => {
             let worker = workers::show(&store, &name).await?;
-            context.output.tell(&worker, || show_text(&worker))?;
+            context.printer.print(&worker, || show_text(&worker))?;
         }
         WorkersVerb::Clean { older_than, yes } => {
             let now_ms = SystemClock.now_ms();
             let old = workers::older_than(&store, now_ms, older_than).await?.len();
-            let count = counted(old as u64, "worker", "workers");
+            let count = count_noun(old as u64, "worker", "workers");
             if old > 0 {
                 confirm(&format!("Remove {count}, whatever they do?"), yes)?;
             }
             let registry = context.tasks()?.registry;
             let cleaned = workers::clean_older_than(&store, &registry, &context.host(), now_ms, older_than).await?;
-            let answer = AllCleaned { cleaned };
-            context.output.tell(&answer, || {
+            let answer = CleanOutput { cleaned };
+            context.printer.print(&answer, || {
                 if answer.cleaned.is_empty() {
                     return "no worker has worked that long".to_owned();
                 }
@@ -54,21 +54,21 @@ pub async fn run(context: &Context, verb: Option<WorkersVerb>) -> Result<Exit, C
             })?;
         }
         WorkersVerb::ForceClean { name, yes } => {
-            confirm(&format!("Remove worker {}, whatever it does?", clean(&name)), yes)?;
+            confirm(&format!("Remove worker {}, whatever it does?", escape(&name)), yes)?;
             let now_ms = SystemClock.now_ms();
             let cleaned =
                 workers::force_clean(&store, &context.tasks()?.registry, &name, &context.host(), now_ms).await?;
-            context.output.tell(&cleaned, || cleaned_text(&cleaned))?;
+            context.printer.print(&cleaned, || cleaned_text(&cleaned))?;
         }
     }
     Ok(Exit::Done)
 }
 
 fn cleaned_text(cleaned: &CleanedWorker) -> String {
-    let worker = clean(&cleaned.worker);
+    let worker = escape(&cleaned.worker);
     match (&cleaned.failed_id, &cleaned.class) {
         (Some(id), class) => {
-            let class = clean(class.as_deref().unwrap_or("(no job)"));
+            let class = escape(class.as_deref().unwrap_or("(no job)"));
             format!("removed {worker}; its job {class} is now a failed one, {id}")
         }
         (None, _) => format!("removed {worker}; it had no job"),
@@ -79,7 +79,7 @@ fn list_text(workers: &[WorkerView]) -> String {
     if workers.is_empty() {
         return "no workers are registered".to_owned();
     }
-    let mut table = Table::new(&["name", "queues", "since", "queue", "class", "args"]);
+    let mut table = TextTable::new(&["name", "queues", "since", "queue", "class", "args"]);
     for worker in workers {
         let queues = worker.queues.as_deref().unwrap_or("-");
         match &worker.working {
@@ -97,7 +97,7 @@ fn list_text(workers: &[WorkerView]) -> String {
 }
 
 fn show_text(worker: &WorkerView) -> String {
-    let mut fields = Fields::default();
+    let mut fields = FieldList::default();
     fields
         .add("id", &worker.id)
         .add("name", &worker.name)

@@ -7,7 +7,7 @@ use toml::de::DeValue;
 use crate::config::reader::Value;
 
 /// The longest duration that is taken: whoever writes more has mistaken the unit.
-pub const LONGEST: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
+pub const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// What a bare number counts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,7 +36,7 @@ impl Unit {
 
 /// Reads a duration of at least `least`.
 #[must_use]
-pub fn read(value: &Value<'_>, unit: Unit, least: Duration) -> Option<Duration> {
+pub fn read(value: &Value<'_>, unit: Unit, min: Duration) -> Option<Duration> {
     let found = match value.raw() {
         DeValue::String(text) => humantime::parse_duration(text.trim()).ok(),
         DeValue::Integer(integer) => i64::from_str_radix(integer.as_str(), integer.radix())
@@ -53,8 +53,8 @@ pub fn read(value: &Value<'_>, unit: Unit, least: Duration) -> Option<Duration> 
     };
     match found {
         None => value.expected(&format!("a duration such as \"5s\", or a number of {}", unit.name())),
-        Some(duration) if duration > LONGEST => value.expected("a duration of at most ten years"),
-        Some(duration) if duration < least => value.expected(&format!("a duration of at least {}", show(least))),
+        Some(duration) if duration > MAX_DURATION => value.expected("a duration of at most ten years"),
+        Some(duration) if duration < min => value.expected(&format!("a duration of at least {}", show(min))),
         Some(duration) => return Some(duration),
     }
     None
@@ -73,10 +73,10 @@ mod tests {
     use super::*;
     use crate::config::reader::Document;
 
-    fn read_one(text: &str, unit: Unit, least: Duration) -> Result<Duration, String> {
+    fn read_one(text: &str, unit: Unit, min: Duration) -> Result<Duration, String> {
         let document = Document::new(Path::new("f"), format!("a = {text}"));
         let parsed = document.parse().unwrap();
-        let found = document.top(&parsed).take("a").and_then(|value| read(&value, unit, least));
+        let found = document.top(&parsed).take("a").and_then(|value| read(&value, unit, min));
         drop(parsed);
         found.ok_or_else(|| document.into_problems()[0].message.clone())
     }

@@ -2,13 +2,11 @@
 
 #[cfg(feature = "tls")]
 pub mod authorities;
+pub mod crash_policy;
 pub mod duration;
-pub mod event_level;
-pub mod log_format;
-pub mod on_crash;
+pub mod logging;
 pub mod processors;
 pub mod queues;
-pub mod redeliveries;
 pub mod redis_url;
 pub mod size;
 pub mod store_url;

@@ -1,7 +1,7 @@
 //! How many processors a pool may have.
 
 /// The most processors that are taken: whoever writes more has mistaken the key.
-pub const MOST: u64 = 10_000;
+pub const MAX_PROCESSORS: u64 = 10_000;
 
 /// The bounds of a pool, by ActionHero's rule: 0 and 0 is no pool, 0 and N is 1 to N.
 ///

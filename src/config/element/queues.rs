@@ -47,7 +47,7 @@ const OTHER: char = '\u{1}';
 
 /// How many different characters outside ASCII a pattern may name: each becomes a control character, which neither
 /// patterns nor narrowed names hold otherwise.
-const MOST_WIDE: usize = 29;
+const MAX_WIDE_CHARS: usize = 29;
 
 impl Glob {
     fn new(pattern: &str) -> Result<Self, String> {
@@ -57,8 +57,8 @@ impl Glob {
         let mut wide: Vec<char> = pattern.chars().filter(|letter| !letter.is_ascii()).collect();
         wide.sort_unstable();
         wide.dedup();
-        if wide.len() > MOST_WIDE {
-            return Err(format!("more than {MOST_WIDE} different characters outside ASCII"));
+        if wide.len() > MAX_WIDE_CHARS {
+            return Err(format!("more than {MAX_WIDE_CHARS} different characters outside ASCII"));
         }
         let narrowed = narrow(pattern, &wide);
         let mut builder = GlobBuilder::new(&narrowed);

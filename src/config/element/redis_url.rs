@@ -15,7 +15,7 @@ const PORTS: (u16, u16) = (6379, 26379);
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
     /// What stands at the address, and where.
-    pub place: Place,
+    pub topology: Topology,
     /// Is everything encrypted?
     pub tls: bool,
     /// As whom to speak to the server.
@@ -28,7 +28,7 @@ pub struct RedisUrl {
 
 /// What stands at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Place {
+pub enum Topology {
     /// One server.
     Server(Host),
     /// One server on this machine, at a unix socket.
@@ -81,11 +81,11 @@ impl RedisUrl {
     /// Is it a Cluster, on which only a hash tag keeps all keys together?
     #[must_use]
     pub fn is_cluster(&self) -> bool {
-        matches!(self.place, Place::Cluster(_))
+        matches!(self.topology, Topology::Cluster(_))
     }
 
-    fn at(place: Place, login: Login) -> Self {
-        Self { place, tls: false, login, sentinel_login: Login::default(), database: None }
+    fn at(topology: Topology, login: Login) -> Self {
+        Self { topology, tls: false, login, sentinel_login: Login::default(), database: None }
     }
 }
 
@@ -114,7 +114,7 @@ fn server(rest: &str) -> Option<RedisUrl> {
     }
     let (authority, path) = rest.split_once('/').unwrap_or((rest, ""));
     let (login, address) = login_and(authority)?;
-    let url = RedisUrl::at(Place::Server(host(address, PORTS.0)?), login);
+    let url = RedisUrl::at(Topology::Server(host(address, PORTS.0)?), login);
     Some(RedisUrl { database: database(path)?, ..url })
 }
 
@@ -131,7 +131,7 @@ fn socket(rest: &str) -> Option<RedisUrl> {
         return None;
     }
     let number = if options.is_empty() { "" } else { options.strip_prefix("db=").filter(|db| !db.is_empty())? };
-    Some(RedisUrl { database: database(number)?, ..RedisUrl::at(Place::Socket(path.into()), login) })
+    Some(RedisUrl { database: database(number)?, ..RedisUrl::at(Topology::Socket(path.into()), login) })
 }
 
 /// `[user[:password]@]host[:port],.../service[/db][?sentinel_user=USER&sentinel_password=PASSWORD]`.
@@ -153,8 +153,8 @@ fn sentinels(rest: &str) -> Option<RedisUrl> {
         };
         *slot = Some(decoded(value)?);
     }
-    let place = Place::Sentinels(hosts(addresses, PORTS.1)?, decoded(service)?);
-    Some(RedisUrl { sentinel_login, database: database(number)?, ..RedisUrl::at(place, login) })
+    let topology = Topology::Sentinels(hosts(addresses, PORTS.1)?, decoded(service)?);
+    Some(RedisUrl { sentinel_login, database: database(number)?, ..RedisUrl::at(topology, login) })
 }
 
 /// `[user[:password]@]host[:port],...`. A Cluster has database 0 only.
@@ -164,7 +164,7 @@ fn cluster(rest: &str) -> Option<RedisUrl> {
         return None;
     }
     let (login, addresses) = login_and(authority)?;
-    Some(RedisUrl::at(Place::Cluster(hosts(addresses, PORTS.0)?), login))
+    Some(RedisUrl::at(Topology::Cluster(hosts(addresses, PORTS.0)?), login))
 }
 
 /// Takes the credentials from what stands before the last `@`.
@@ -226,15 +226,15 @@ impl fmt::Display for RedisUrl {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tls = if self.tls { "s" } else { "" };
         let list = |hosts: &[Host]| hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");
-        match &self.place {
-            Place::Server(host) => write!(f, "redis{tls}://{host}")?,
-            Place::Socket(path) => write!(f, "redis+unix://{}", path.display())?,
-            Place::Sentinels(hosts, service) => write!(f, "redis{tls}-sentinel://{}/{service}", list(hosts))?,
-            Place::Cluster(hosts) => write!(f, "redis{tls}-cluster://{}", list(hosts))?,
+        match &self.topology {
+            Topology::Server(host) => write!(f, "redis{tls}://{host}")?,
+            Topology::Socket(path) => write!(f, "redis+unix://{}", path.display())?,
+            Topology::Sentinels(hosts, service) => write!(f, "redis{tls}-sentinel://{}/{service}", list(hosts))?,
+            Topology::Cluster(hosts) => write!(f, "redis{tls}-cluster://{}", list(hosts))?,
         }
-        match (self.database, &self.place) {
+        match (self.database, &self.topology) {
             (None, _) => Ok(()),
-            (Some(number), Place::Socket(_)) => write!(f, "?db={number}"),
+            (Some(number), Topology::Socket(_)) => write!(f, "?db={number}"),
             (Some(number), _) => write!(f, "/{number}"),
         }
     }

@@ -7,7 +7,7 @@ use crate::config::reader::Value;
 
 /// Reads a size of at least `least` bytes.
 #[must_use]
-pub fn read(value: &Value<'_>, least: u64) -> Option<u64> {
+pub fn read(value: &Value<'_>, min: u64) -> Option<u64> {
     let found = match value.raw() {
         // A number without a unit, in quotes, would read as bytes: nobody means that.
         DeValue::String(text) if text.trim().ends_with(|last: char| last.is_ascii_alphabetic()) => {
@@ -18,7 +18,7 @@ pub fn read(value: &Value<'_>, least: u64) -> Option<u64> {
     };
     match found {
         None => value.expected("a size such as \"256MB\" or \"64KiB\", or a number of bytes"),
-        Some(size) if size < least => value.expected(&format!("a size of at least {}", show(least))),
+        Some(size) if size < min => value.expected(&format!("a size of at least {}", show(min))),
         Some(size) => return Some(size),
     }
     None
@@ -41,10 +41,10 @@ mod tests {
     use super::*;
     use crate::config::reader::Document;
 
-    fn read_one(text: &str, least: u64) -> Result<u64, String> {
+    fn read_one(text: &str, min: u64) -> Result<u64, String> {
         let document = Document::new(Path::new("f"), format!("a = {text}"));
         let parsed = document.parse().unwrap();
-        let found = document.top(&parsed).take("a").and_then(|value| read(&value, least));
+        let found = document.top(&parsed).take("a").and_then(|value| read(&value, min));
         drop(parsed);
         found.ok_or_else(|| document.into_problems()[0].message.clone())
     }

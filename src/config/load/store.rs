@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::Loader;
+use super::ConfigLoader;
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::redis_url::{RedisUrl, is_hash_tag, untagged};
 use crate::config::element::store_url::StoreUrl;
@@ -12,19 +12,19 @@ use crate::config::error::Problem;
 use crate::config::model::StoreConfig;
 use crate::config::reader::{Table, Value};
 
-impl Loader<'_> {
+impl ConfigLoader<'_> {
     pub(super) fn store(&mut self, table: Option<Table<'_>>) -> StoreConfig {
         let (mut url, mut namespace, mut lease, mut tls) = (None, None, None, TlsFiles::default());
-        let (mut url_value, mut namespace_value, mut tls_place) = (None, None, None);
+        let (mut url_value, mut namespace_value, mut tls_location) = (None, None, None);
         if let Some(mut table) = table {
             url_value = table.take("url");
             url = url_value.as_ref().and_then(|value| self.url_of_file(value));
             namespace_value = table.take("namespace");
             namespace = namespace_value.as_ref().and_then(read_namespace);
-            let least = Duration::from_secs(1);
-            lease = table.take("lease").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
+            let min = Duration::from_secs(1);
+            lease = table.take("lease").and_then(|value| duration::read(&value, Unit::Milliseconds, min));
             if let Some(value) = table.take("tls") {
-                tls_place = Some(value.place_and_key());
+                tls_location = Some(value.location_and_key());
                 let inner = value.table("a table with ca, cert or key");
                 tls = inner.map(|inner| tls_files::read(inner, &self.defaults.folder)).unwrap_or_default();
             }
@@ -54,8 +54,8 @@ impl Loader<'_> {
                 (None, None, None) => {}
             }
         }
-        if let Some(place) = tls_place.filter(|_| !redis.is_some_and(|redis| redis.tls)) {
-            self.notes.push(format!("{place}: has no effect: the store is not reached by TLS (rediss://)"));
+        if let Some(location) = tls_location.filter(|_| !redis.is_some_and(|redis| redis.tls)) {
+            self.notes.push(format!("{location}: has no effect: the store is not reached by TLS (rediss://)"));
         }
         StoreConfig { url, tls, namespace, lease: lease.unwrap_or(Duration::from_secs(15)) }
     }

@@ -1,4 +1,4 @@
-//! What `tasks.toml` is understood to say, and what is said of what it must not.
+//! Tests of how `tasks.toml` is read, and of the messages about its mistakes.
 //!
 //! Longer than 400 lines because each key has its good and its bad forms, and one table of mistakes is easier to check.
 
@@ -165,7 +165,7 @@ fn the_address_of_the_store_may_stand_in_a_file_of_its_own() {
     fs::write(dir.path().join("config/secret"), "redis://:s3cret@host\n").unwrap();
     let config = load(&sources).unwrap().config;
     assert_eq!(config.store.url, StoreUrl::Redis("redis://:s3cret@host".to_owned()));
-    assert!(understood(&config).contains(&("store.url".to_owned(), "redis://host:6379".to_owned())));
+    assert!(effective_settings(&config).contains(&("store.url".to_owned(), "redis://host:6379".to_owned())));
     fs::write(dir.path().join("config/secret"), "redis-sentinel://:s3cret@host\n").unwrap();
     let told = load(&sources).unwrap_err().to_string();
     assert!(told.contains("tasks.toml:2:16: store.url.file: expected redis-sentinel://"), "{told}");
@@ -299,7 +299,7 @@ fn what_is_not_built_yet_is_refused_by_name() {
 #[test]
 fn what_was_understood_can_be_shown() {
     let config = good("timeout = 1500\nqueues = \"math\"\nretry_stuck_jobs = true").config;
-    let all = understood(&config);
+    let all = effective_settings(&config);
     let value = |key: &str| all.iter().find(|(name, _)| name == key).map(|(_, value)| value.as_str());
     assert_eq!(value("timeout"), Some("1s 500ms"));
     assert_eq!(value("queues"), Some("math"));

@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 
-use crate::event::{Bus, Event, Kind, Stream};
+use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
 use crate::job::{Failure, Outcome};
 
@@ -35,11 +35,11 @@ impl Log {
 
 impl Handler for Log {
     fn begin(&self, job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
-        if self.bus.wants(Kind::Output) {
+        if self.bus.wants(EventKind::Output) {
             self.bus.emit(Event::Output {
                 id: job.identity.id,
                 task: job.task.name.clone(),
-                stream: Stream::Stdout,
+                stream: OutputStream::Stdout,
                 line: String::from_utf8_lossy(&job.args).into_owned(),
             });
         }

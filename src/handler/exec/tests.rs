@@ -11,9 +11,9 @@ use super::*;
 use crate::event::Listener;
 use crate::handler::fixture::{begin, invocation};
 use crate::job::QueueName;
-use crate::job::told::ENV_ARGS_CAP;
+use crate::job::run_variables::ENV_ARGS_CAP;
 use crate::process::sweep;
-use crate::task::handler_spec::{Later, Piece, Place, Template};
+use crate::task::handler_spec::{Piece, ProcessSettings, RetryLater, Template};
 
 /// A folder with a script `./job`, and the spec that runs it.
 struct Scene {
@@ -27,11 +27,11 @@ fn scene(script: &str) -> Scene {
     let argv = vec![Template { pieces: vec![Piece::Text("./job".into())] }];
     let spec = ExecSpec {
         argv,
-        place: Place { cwd: folder.path().to_owned(), ..Place::default() },
+        process: ProcessSettings { cwd: folder.path().to_owned(), ..ProcessSettings::default() },
         output: OutputMode::Log,
         result: ResultMode::Nothing,
         allow_dash: false,
-        later: Later { limit: 2, ..Later::default() },
+        later: RetryLater { limit: 2, ..RetryLater::default() },
     };
     Scene { folder, spec }
 }
@@ -138,7 +138,7 @@ async fn a_program_that_does_not_read_a_megabyte_is_no_error() {
 #[tokio::test]
 async fn the_environment_names_the_job_and_nothing_of_the_daemon() {
     let mut scene = scene("env -0 | tr '\\n\\0' ' \\n' > got; pwd >> got");
-    scene.spec.place.env =
+    scene.spec.process.env =
         BTreeMap::from([("COLOUR".into(), "blue".into()), ("WINDLASS_TASK".into(), "forged".into())]);
     assert_eq!(scene.run("[\"x\"]").await, DONE);
     let got = scene.read("got");
@@ -218,7 +218,7 @@ async fn what_cannot_start_fails_and_names_the_program() {
     assert!(failure.error.contains("longer than the system passes on"), "{}", failure.error);
 }
 
-fn lines(listener: &Listener) -> Vec<(Stream, String)> {
+fn lines(listener: &Listener) -> Vec<(OutputStream, String)> {
     std::iter::from_fn(|| listener.try_next())
         .map(|event| match event {
             Event::Output { id, task, stream, line } => {
@@ -233,13 +233,18 @@ fn lines(listener: &Listener) -> Vec<(Stream, String)> {
 #[tokio::test]
 async fn output_is_logged_line_by_line_and_the_last_line_is_the_result() {
     let mut scene = scene("echo one; echo two; echo; echo oops >&2");
-    let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 1 << 20);
+    let (bus, listeners) = Bus::new(&[EventKind::Output.bit()], 1 << 20);
     scene.spec.result = ResultMode::LastLine;
     let run = async |scene: &Scene| begin(&Exec::new(scene.spec.clone(), bus.clone()), invocation("[]")).0.await;
     assert_eq!(run(&scene).await, Outcome::Success { result: Some("two".into()) });
     let mut logged = lines(&listeners[0]);
-    logged.sort_by_key(|(stream, _)| *stream == Stream::Stderr);
-    let expected = [(Stream::Stdout, "one"), (Stream::Stdout, "two"), (Stream::Stdout, ""), (Stream::Stderr, "oops")];
+    logged.sort_by_key(|(stream, _)| *stream == OutputStream::Stderr);
+    let expected = [
+        (OutputStream::Stdout, "one"),
+        (OutputStream::Stdout, "two"),
+        (OutputStream::Stdout, ""),
+        (OutputStream::Stderr, "oops"),
+    ];
     assert_eq!(logged, expected.map(|(stream, line)| (stream, line.to_owned())));
     scene.spec.output = OutputMode::Discard;
     assert_eq!(run(&scene).await, Outcome::Success { result: Some("two".into()) });

@@ -14,7 +14,7 @@ use super::transport_error::TransportError;
 use crate::clock::Clock;
 use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
 use crate::job::{Failure, Outcome};
-use crate::task::handler_spec::{HttpSpec, Later};
+use crate::task::handler_spec::{HttpSpec, RetryLater};
 
 /// How long to wait for the body of a response whose status already decided the outcome.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -30,7 +30,7 @@ struct HttpClient {
     clock: Arc<dyn Clock>,
     origin: String,
     keep_body: bool,
-    later: Later,
+    later: RetryLater,
 }
 
 impl Http {

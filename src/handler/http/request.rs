@@ -90,7 +90,7 @@ fn has_body(method: &Method) -> bool {
 fn known(secret: &Secret) -> Result<&str, String> {
     match secret {
         Secret::Known(text) => Ok(text),
-        Secret::Absent(why) => Err(why.clone()),
+        Secret::Unavailable(why) => Err(why.clone()),
     }
 }
 

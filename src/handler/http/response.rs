@@ -8,7 +8,7 @@ use hyper::http::{HeaderMap, header};
 
 use super::connection_pool::ConnectionLease;
 use super::retry_after;
-use crate::task::handler_spec::Later;
+use crate::task::handler_spec::RetryLater;
 
 /// How much of a body is kept as the job's result.
 pub(super) const RESULT_CAP: usize = 64 * 1024;
@@ -34,7 +34,13 @@ pub(super) enum StatusMeaning {
 }
 
 /// The meaning of a response by its status and headers. `earlier` is how often the job was put off before.
-pub(super) fn judge(status: StatusCode, headers: &HeaderMap, earlier: u32, later: Later, now_s: i64) -> StatusMeaning {
+pub(super) fn judge(
+    status: StatusCode,
+    headers: &HeaderMap,
+    earlier: u32,
+    later: RetryLater,
+    now_s: i64,
+) -> StatusMeaning {
     let code = status.as_u16();
     match code {
         200..=299 => StatusMeaning::Done,
@@ -115,7 +121,7 @@ mod tests {
     fn judged(code: u16, earlier: u32, name: header::HeaderName, value: &'static str) -> StatusMeaning {
         let mut headers = HeaderMap::new();
         headers.insert(name, header::HeaderValue::from_static(value));
-        judge(StatusCode::from_u16(code).unwrap(), &headers, earlier, Later::default(), 0)
+        judge(StatusCode::from_u16(code).unwrap(), &headers, earlier, RetryLater::default(), 0)
     }
 
     #[test]

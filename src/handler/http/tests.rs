@@ -18,7 +18,7 @@ use crate::clock::ManualClock;
 use crate::handler::contract::Stop;
 use crate::handler::fixture;
 use crate::job::{Failure, Outcome};
-use crate::task::handler_spec::{HttpSpec, Later};
+use crate::task::handler_spec::{HttpSpec, RetryLater};
 use crate::task::http_url::HttpUrl;
 
 /// More than any test takes, on any machine.
@@ -35,7 +35,7 @@ fn spec(url: &str) -> HttpSpec {
         connect_timeout: Duration::from_secs(5),
         ca_file: None,
         keep_body: false,
-        later: Later::default(),
+        later: RetryLater::default(),
     }
 }
 

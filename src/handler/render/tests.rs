@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::task::handler_spec::{Later, OutputMode, Place, ResultMode};
+use crate::task::handler_spec::{OutputMode, ProcessSettings, ResultMode, RetryLater};
 
 fn arg(index: usize, path: &[&str]) -> Piece {
     let mut written = index.to_string();
@@ -16,11 +16,11 @@ fn text(text: &str) -> Piece {
 fn spec(items: Vec<Vec<Piece>>) -> ExecSpec {
     ExecSpec {
         argv: items.into_iter().map(|pieces| Template { pieces }).collect(),
-        place: Place::default(),
+        process: ProcessSettings::default(),
         output: OutputMode::Discard,
         result: ResultMode::Nothing,
         allow_dash: false,
-        later: Later::default(),
+        later: RetryLater::default(),
     }
 }
 

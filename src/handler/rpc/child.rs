@@ -17,7 +17,7 @@ use super::pool_state::{ChildParams, PerformRequest};
 use super::session::{EndedChild, Session, SessionEnd};
 use crate::event::Event;
 use crate::handler::place;
-use crate::job::{Failure, Outcome, told};
+use crate::job::{Failure, Outcome, run_variables};
 use crate::process::confine::is_shim_error;
 use crate::process::{Command, Duplex, SpawnError, mark, signal::status_text, spawn_retry};
 use crate::supervise::scope::named;
@@ -178,10 +178,10 @@ pub(super) fn command(pool: &ChildPool, instance: &str) -> Command {
     let mut argv = pool.spec.argv.iter();
     let mut command = Command::new(argv.next().cloned().unwrap_or_default());
     command.args(argv);
-    for name in told::VARIABLES {
+    for name in run_variables::ALL {
         command.env_remove(name);
     }
-    place::put(&mut command, &pool.spec.place);
+    place::put(&mut command, &pool.spec.process);
     command
         .env("WINDLASS_TASK", pool.task.as_str())
         .env("WINDLASS_DEPTH", pool.spec.depth.to_string())

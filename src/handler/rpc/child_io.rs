@@ -3,7 +3,7 @@
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until};
 
-use crate::event::{Bus, Event, Kind};
+use crate::event::{Bus, Event, EventKind};
 use crate::job::TaskName;
 use crate::process::{OutputLine, Tail};
 
@@ -18,7 +18,7 @@ pub(super) struct ChildStderr {
 impl ChildStderr {
     pub(super) fn take(&mut self, line: OutputLine<'_>) {
         self.tail.push(line.text);
-        if self.bus.wants(Kind::Output) {
+        if self.bus.wants(EventKind::Output) {
             let line = line.text.to_owned();
             self.bus.emit(Event::ChildOutput { task: self.task.clone(), pid: self.pid, line });
         }

@@ -4,7 +4,7 @@ use super::pool_state::PerformRequest;
 use super::protocol::Response;
 use crate::handler::contract::Stop;
 use crate::job::{Failure, Outcome};
-use crate::task::handler_spec::Later;
+use crate::task::handler_spec::RetryLater;
 
 /// A job that the child holds.
 #[derive(Debug)]
@@ -18,7 +18,7 @@ pub(super) struct PendingJob {
 
 impl PendingJob {
     /// The outcome that a response means for this job.
-    pub(super) fn outcome(&self, response: Response, later: &Later) -> Outcome {
+    pub(super) fn outcome(&self, response: Response, later: &RetryLater) -> Outcome {
         match response {
             Response::Result(result) => Outcome::Success { result },
             // As with exec: a job that was asked to end and did not succeed was cut off, no matter what its response

@@ -17,7 +17,7 @@ use std::time::Duration;
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 
-use crate::config::element::duration::LONGEST;
+use crate::config::element::duration::MAX_DURATION;
 use crate::handler::contract::Invocation;
 use crate::handler::job_line;
 use crate::job::Failure;
@@ -210,7 +210,7 @@ fn later_of(raw: &RawValue) -> Option<Duration> {
         let ms: f64 = serde_json::from_str(raw.get()).ok()?;
         Duration::try_from_secs_f64(ms / 1000.0).ok()?
     };
-    (delay <= LONGEST).then(|| delay.max(Duration::from_millis(1)))
+    (delay <= MAX_DURATION).then(|| delay.max(Duration::from_millis(1)))
 }
 
 fn shorten(text: &mut String) {

@@ -22,7 +22,7 @@ use crate::handler::contract::Stop;
 use crate::job::TaskName;
 use crate::process::lines::Lines;
 use crate::process::{Child, Duplex, Output, OutputLine, Tail, sweep, terminate};
-use crate::task::handler_spec::Later;
+use crate::task::handler_spec::RetryLater;
 
 /// How long a process may run after it closed its stdin or stdout. Usually all pipes close together when it ends.
 const CLOSED: Duration = Duration::from_secs(1);
@@ -224,7 +224,7 @@ impl Session {
     /// Ends the rest of the child's process group, reads the last output, and reaps the child. `grace` is the time
     /// that the rest of the group gets after the child has ended. After a `broken` session the remaining output is not
     /// read as responses.
-    pub(super) async fn end_and_reap(mut self, later: &Later, grace: Duration, broken: bool) -> EndedChild {
+    pub(super) async fn end_and_reap(mut self, later: &RetryLater, grace: Duration, broken: bool) -> EndedChild {
         if grace.is_zero() {
             terminate::kill(&self.child);
         } else {
@@ -252,7 +252,7 @@ impl Session {
 
     /// Takes the responses of a child that has ended: everything it wrote is in the pipe by now. The pipe ends at
     /// once, unless a process outside the child's group holds it too.
-    async fn read_out(&mut self, later: &Later) {
+    async fn read_out(&mut self, later: &RetryLater) {
         let last = Instant::now() + CLOSED;
         while self.take_responses(later).is_ok() {
             let Some(output) = &self.output else { return };
@@ -352,7 +352,7 @@ impl Session {
     }
 
     /// Passes on all responses that have arrived, and returns how many.
-    fn take_responses(&mut self, later: &Later) -> Result<usize, String> {
+    fn take_responses(&mut self, later: &RetryLater) -> Result<usize, String> {
         let mut count = 0;
         while let Some(message) = self.message()? {
             let Message::Response { id, response } = message else {

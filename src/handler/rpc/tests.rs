@@ -13,12 +13,12 @@ use tokio::time::{Instant, timeout};
 
 use super::Rpc;
 use super::child::command;
-use crate::event::{Bus, Event, Kind, Listener};
+use crate::event::{Bus, Event, EventKind, Listener};
 use crate::handler::contract::{Done, Handler, Invocation, Stop, stopped};
 use crate::handler::fixture::{begin, invocation};
 use crate::job::{Failure, Outcome, TaskName};
 use crate::process::{mark, sweep};
-use crate::task::handler_spec::{Later, Place, RpcSpec};
+use crate::task::handler_spec::{ProcessSettings, RetryLater, RpcSpec};
 
 /// Shell functions for scripts: `ready`, `id LINE` puts the request's id into $id, `ok ID RESULT`, `no ID ERROR`.
 const WORDS: &str = r#"#!/bin/sh
@@ -48,16 +48,17 @@ fn scene(script: &str, change: impl FnOnce(&mut RpcSpec)) -> Scene {
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).unwrap();
     let mut spec = RpcSpec {
         argv: vec!["./worker".into()],
-        place: Place { cwd: folder.path().to_owned(), ..Place::default() },
+        process: ProcessSettings { cwd: folder.path().to_owned(), ..ProcessSettings::default() },
         processes: 1,
         depth: 1,
         max_jobs: None,
         max_rss: None,
         start_timeout: Duration::from_secs(30),
-        later: Later { limit: 2, ..Later::default() },
+        later: RetryLater { limit: 2, ..RetryLater::default() },
     };
     change(&mut spec);
-    let (bus, mut listeners) = Bus::new(&[Kind::Warning.bit() | Kind::Output.bit() | Kind::Notice.bit()], 1 << 20);
+    let (bus, mut listeners) =
+        Bus::new(&[EventKind::Warning.bit() | EventKind::Output.bit() | EventKind::Notice.bit()], 1 << 20);
     let rpc = Rpc::new(spec, TaskName::new("test").unwrap(), bus);
     Scene { folder, rpc, warnings: listeners.pop().unwrap(), by_task: false }
 }

@@ -81,7 +81,7 @@ async fn a_stopped_function_may_finish_and_is_dropped_at_the_kill() {
 
 #[tokio::test]
 async fn what_a_function_says_is_output_of_its_job() {
-    let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 4096);
+    let (bus, listeners) = Bus::new(&[EventKind::Output.bit()], 4096);
     let says = |context: Context| async move {
         context.progress(40, "halfway there");
         Ok::<_, String>(())

@@ -204,11 +204,11 @@ async fn a_program_that_is_gone_or_cannot_run_is_told_by_its_name() {
 
 #[tokio::test]
 async fn stderr_is_told_beside_the_answer() {
-    let (bus, listeners) = Bus::new(&[Kind::Output.bit()], 1 << 20);
+    let (bus, listeners) = Bus::new(&[EventKind::Output.bit()], 1 << 20);
     let (dir, path) = script("echo thinking >&2");
     let mut hook = hook(&dir, &[path.to_str().unwrap()], LONG);
     hook.bus = bus;
     assert_eq!(hook.before_perform(&claimed()).await, Ok(Decision::Allow));
     let Some(Event::Output { task, line, stream, .. }) = listeners[0].try_next() else { panic!("nothing was told") };
-    assert_eq!((task.as_str(), line.as_str(), stream), ("mail policy", "thinking", Stream::Stderr));
+    assert_eq!((task.as_str(), line.as_str(), stream), ("mail policy", "thinking", OutputStream::Stderr));
 }

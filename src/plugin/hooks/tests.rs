@@ -66,7 +66,7 @@ fn world(options: [&str; 3]) -> World {
     }
     let own = |(name, options): (&str, &str)| {
         let options = Arc::from(format!("{{{options}}}"));
-        PluginSpec::Own(OwnPlugin { name: Arc::from(name), options, source: OwnSource::Code })
+        PluginSpec::Custom(CustomPlugin { name: Arc::from(name), options, source: CustomPluginSource::Code })
     };
     let task = TaskDefinition { plugins: names.into_iter().zip(options).map(own).collect(), ..task() };
     let hooks = Hooks::of(&task, &plugins, HookPoint::BeforePerform, &Bus::silent()).unwrap();
@@ -162,8 +162,8 @@ async fn a_failure_may_be_cleared_and_an_error_fails_what_had_succeeded() {
 
 #[tokio::test]
 async fn a_plugin_that_is_not_there_is_an_error_and_never_a_yes() {
-    let own = OwnPlugin { name: Arc::from("gone"), options: Arc::from("{}"), source: OwnSource::Code };
-    let task = TaskDefinition { plugins: vec![PluginSpec::Own(own)], ..task() };
+    let own = CustomPlugin { name: Arc::from("gone"), options: Arc::from("{}"), source: CustomPluginSource::Code };
+    let task = TaskDefinition { plugins: vec![PluginSpec::Custom(own)], ..task() };
     assert!(Hooks::any(&task, &Plugins::new(), HookPoints::PERFORM));
     let failure = Hooks::of(&task, &Plugins::new(), HookPoint::BeforePerform, &Bus::silent()).unwrap_err();
     assert!(failure.failure().error.starts_with("plugin \"gone\", before_perform: no plugin of this name"));
@@ -179,8 +179,8 @@ fn who_is_not_asked_around_a_run_costs_nothing_there() {
     }
     let mut plugins = Plugins::new();
     plugins.register("greeter", Arc::new(Greeter)).unwrap();
-    let own = OwnPlugin { name: Arc::from("greeter"), options: Arc::from("{}"), source: OwnSource::Code };
-    let task = TaskDefinition { plugins: vec![PluginSpec::Noop, PluginSpec::Own(own)], ..task() };
+    let own = CustomPlugin { name: Arc::from("greeter"), options: Arc::from("{}"), source: CustomPluginSource::Code };
+    let task = TaskDefinition { plugins: vec![PluginSpec::Noop, PluginSpec::Custom(own)], ..task() };
     assert!(Hooks::any(&task, &plugins, HookPoints::ENQUEUE));
     assert!(!Hooks::any(&task, &plugins, HookPoints::PERFORM));
 }

@@ -8,7 +8,7 @@ use crate::job::{ClaimToken, Identity, QueueName, TaskName};
 use crate::plugin::hook::{Decision, Hook, HookError, HookPoint};
 use crate::plugin::registry::Plugins;
 use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
-use crate::task::plugin_spec::{OwnPlugin, OwnSource};
+use crate::task::plugin_spec::{CustomPlugin, CustomPluginSource};
 use crate::task::{PluginSpec, TaskDefinition};
 
 /// What happened, in order.
@@ -105,7 +105,11 @@ fn world(plugins: &[(&'static str, Way, Way)], outcome: Option<Outcome>, timeout
         registry.register(name, Arc::new(Plugin { name, before, after, diary: diary.clone() })).unwrap();
     }
     let own = |name: &str| {
-        PluginSpec::Own(OwnPlugin { name: Arc::from(name), options: Arc::from("{}"), source: OwnSource::Code })
+        PluginSpec::Custom(CustomPlugin {
+            name: Arc::from(name),
+            options: Arc::from("{}"),
+            source: CustomPluginSource::Code,
+        })
     };
     let noop = HandlerSpec::Builtin(BuiltinSpec { name: "noop".into() });
     let task = TaskDefinition {

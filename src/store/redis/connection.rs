@@ -25,7 +25,7 @@ use super::keys::Keys;
 use super::reply;
 use super::script::{Call, Script};
 use super::tls;
-use crate::config::element::redis_url::{Host, Place, RedisUrl, is_hash_tag, untagged};
+use crate::config::element::redis_url::{Host, RedisUrl, Topology, is_hash_tag, untagged};
 use crate::config::element::tls_files::TlsFiles;
 use crate::store::engine::TimeSource;
 use crate::store::error::StoreError;
@@ -181,16 +181,16 @@ impl Origin {
 /// The address in the client library's terms.
 fn configured(url: &RedisUrl, tls: &TlsFiles) -> Result<Config, StoreError> {
     let servers = |hosts: &[Host]| hosts.iter().map(|host| Server::new(host.name.as_str(), host.port)).collect();
-    let server = match &url.place {
-        Place::Server(host) => ServerConfig::new_centralized(host.name.as_str(), host.port),
-        Place::Socket(path) => ServerConfig::new_unix_socket(path),
-        Place::Sentinels(hosts, service) => ServerConfig::Sentinel {
+    let server = match &url.topology {
+        Topology::Server(host) => ServerConfig::new_centralized(host.name.as_str(), host.port),
+        Topology::Socket(path) => ServerConfig::new_unix_socket(path),
+        Topology::Sentinels(hosts, service) => ServerConfig::Sentinel {
             hosts: servers(hosts),
             service_name: service.clone(),
             username: url.sentinel_login.user.clone(),
             password: url.sentinel_login.password.clone(),
         },
-        Place::Cluster(hosts) => {
+        Topology::Cluster(hosts) => {
             ServerConfig::Clustered { hosts: servers(hosts), policy: ClusterDiscoveryPolicy::default() }
         }
     };

@@ -12,7 +12,7 @@ use fred::rustls::pki_types::pem::PemObject as _;
 use fred::types::config::{TlsConfig, TlsConnector, TlsHostMapping};
 
 use crate::config::element::authorities::{self, AuthoritiesError};
-use crate::config::element::redis_url::{Place, RedisUrl};
+use crate::config::element::redis_url::{RedisUrl, Topology};
 use crate::config::element::tls_files::TlsFiles;
 use crate::store::error::StoreError;
 
@@ -40,8 +40,8 @@ pub(super) fn configured(url: &RedisUrl, files: &TlsFiles) -> Result<TlsConfig, 
 /// The nodes of a Cluster announce addresses, for which few have certificates: then the name counts by which the
 /// Cluster was asked.
 fn hostnames(url: &RedisUrl) -> TlsHostMapping {
-    match &url.place {
-        Place::Cluster(hosts) if hosts.iter().any(|host| host.name.parse::<std::net::IpAddr>().is_err()) => {
+    match &url.topology {
+        Topology::Cluster(hosts) if hosts.iter().any(|host| host.name.parse::<std::net::IpAddr>().is_err()) => {
             TlsHostMapping::DefaultHost
         }
         _ => TlsHostMapping::None,

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::keys::Keys;
 use super::script::Call;
-use crate::job::put_off::naming_queue;
+use crate::job::queue_member::with_queue;
 use crate::job::{Identity, LockKey, QueueName, RetryKeys, WorkerName};
 use crate::store::effect::{Next, Occurrence, Tick, Verdict};
 
@@ -49,7 +49,7 @@ pub(super) struct Ending<'a> {
 
 /// The bytes under which a job of this queue is delayed, and where their stamps stand.
 pub(super) fn put_off(call: &mut Call, keys: &Keys, payload: &Bytes, queue: &QueueName) {
-    let payload = naming_queue(payload, queue.as_str());
+    let payload = with_queue(payload, queue.as_str());
     call.key(keys.timestamps(&payload)).arg(payload);
 }
 

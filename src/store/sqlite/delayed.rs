@@ -11,7 +11,7 @@ use super::number::stored;
 use super::value::{bytes, opt_text};
 use super::verdict::{Tally, fail};
 use super::{enqueue, locks, retries};
-use crate::job::put_off::naming_queue;
+use crate::job::queue_member::with_queue;
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::ScheduledAt;
@@ -86,7 +86,7 @@ pub(super) fn put_off(
     payload: &Bytes,
     identity: &Identity,
 ) -> Result<(), StoreError> {
-    insert(step, second_after(step, delay_ms), &naming_queue(payload, queue.as_str()), Some(&identity.encode()))
+    insert(step, second_after(step, delay_ms), &with_queue(payload, queue.as_str()), Some(&identity.encode()))
 }
 
 /// The first second that is not before so many milliseconds from now.

@@ -6,8 +6,8 @@ use super::values::whole_seconds;
 use crate::config::element::duration::{self, Unit, show};
 use crate::config::error::closest;
 use crate::config::reader::{Table, Value};
-use crate::task::cadence::Cadence;
 use crate::task::calendar::{Calendar, CalendarError};
+use crate::task::schedule::Cadence;
 
 /// How late a tick may be that `missed = "skip"` still runs.
 const ON_TIME: Duration = Duration::from_secs(60);
@@ -17,16 +17,16 @@ const OF_SCHEDULE: [&str; 4] = ["time_zone", "missed", "missed_max_age", "jitter
 
 /// When a task runs by itself.
 #[derive(Debug, Clone, Default, PartialEq)]
-pub(super) struct Periodic {
+pub(super) struct PeriodicOptions {
     pub(super) cadence: Option<Cadence>,
     pub(super) missed_max_age_s: Option<u64>,
     pub(super) overlap: bool,
     pub(super) jitter_s: u64,
 }
 
-pub(super) fn read(table: &mut Table<'_>, schedule: Option<&Value<'_>>, warnings: &mut Vec<String>) -> Periodic {
+pub(super) fn read(table: &mut Table<'_>, schedule: Option<&Value<'_>>, warnings: &mut Vec<String>) -> PeriodicOptions {
     let every = table.take("frequency").and_then(|value| frequency(&value, warnings));
-    let mut periodic = Periodic { cadence: every.map(Cadence::Every), ..Periodic::default() };
+    let mut periodic = PeriodicOptions { cadence: every.map(Cadence::Every), ..PeriodicOptions::default() };
     if let (Some(_), Some(schedule)) = (&every, schedule) {
         schedule.report("goes without frequency: a task has one of them");
     }
@@ -94,7 +94,7 @@ fn frequency(value: &Value<'_>, warnings: &mut Vec<String>) -> Option<Duration> 
     let whole = Duration::from_secs(whole_seconds(said));
     if whole != said {
         let (said, whole) = (show(said), show(whole));
-        warnings.push(format!("{}: {said} is rounded up to {whole}", value.place_and_key()));
+        warnings.push(format!("{}: {said} is rounded up to {whole}", value.location_and_key()));
     }
     Some(whole)
 }

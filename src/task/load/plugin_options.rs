@@ -4,14 +4,14 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::values::whole_seconds;
-use super::{own_plugins, retry_options};
+use super::{custom_plugins, retry_options};
 use crate::config::element::duration::{self, Unit};
 use crate::config::error::closest;
 use crate::config::reader::{Table, Value};
 use crate::task::plugin_spec::{PluginSpec, RetrySpec};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+enum BuiltInPlugin {
     QueueLock,
     DelayQueueLock,
     JobLock,
@@ -19,18 +19,19 @@ enum Kind {
     Noop,
 }
 
-const KINDS: [(&str, Kind); 5] = [
-    ("QueueLock", Kind::QueueLock),
-    ("DelayQueueLock", Kind::DelayQueueLock),
-    ("JobLock", Kind::JobLock),
-    ("Retry", Kind::Retry),
-    ("Noop", Kind::Noop),
+const BUILT_IN_PLUGINS: [(&str, BuiltInPlugin); 5] = [
+    ("QueueLock", BuiltInPlugin::QueueLock),
+    ("DelayQueueLock", BuiltInPlugin::DelayQueueLock),
+    ("JobLock", BuiltInPlugin::JobLock),
+    ("Retry", BuiltInPlugin::Retry),
+    ("Noop", BuiltInPlugin::Noop),
 ];
 
 /// The plugins that a periodic task gets by itself, in ActionHero's order.
-const OF_PERIODIC: [Kind; 3] = [Kind::JobLock, Kind::QueueLock, Kind::DelayQueueLock];
+const OF_PERIODIC: [BuiltInPlugin; 3] =
+    [BuiltInPlugin::JobLock, BuiltInPlugin::QueueLock, BuiltInPlugin::DelayQueueLock];
 
-impl Kind {
+impl BuiltInPlugin {
     fn name(self) -> &'static str {
         match self {
             Self::QueueLock => "QueueLock",
@@ -55,9 +56,9 @@ impl Kind {
     }
 }
 
-/// What is known about the task around its plugins.
+/// What is known about the task when its plugins are read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Around<'a> {
+pub(super) struct PluginContext<'a> {
     /// Is it periodic?
     pub(super) periodic: bool,
     /// May its runs overlap?
@@ -69,13 +70,13 @@ pub(super) struct Around<'a> {
 }
 
 /// The plugins of a task in order, with their options.
-pub(super) fn read(task: &mut Table<'_>, around: Around<'_>) -> Vec<PluginSpec> {
+pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<PluginSpec> {
     let mut plugins: Vec<PluginSpec> = Vec::new();
     let items = task.take("plugins").and_then(|value| value.list("a list of plugins, such as [\"QueueLock\"]"));
     // Options of a plugin whose table is not right are not told to belong to none.
     let mut unread = false;
     for item in items.unwrap_or_default() {
-        let plugin = read_one(&item, around);
+        let plugin = read_one(&item, context);
         unread |= plugin.is_none() && item.raw().is_table();
         match plugin {
             Some(plugin) if plugins.iter().any(|other| other.name() == plugin.name()) => {
@@ -85,11 +86,14 @@ pub(super) fn read(task: &mut Table<'_>, around: Around<'_>) -> Vec<PluginSpec> 
         }
     }
     // ActionHero's defaults: JobLock drops the surplus run of a periodic task, unless the task itself lists it.
-    if around.periodic {
-        let listed = |kind: Kind| plugins.iter().any(|plugin| plugin.name() == kind.name());
-        let unwanted = |kind: &Kind| listed(*kind) || (around.overlap && *kind == Kind::JobLock);
-        let missing: Vec<Kind> = OF_PERIODIC.into_iter().filter(|kind| !unwanted(kind)).collect();
-        plugins.extend(missing.into_iter().map(|kind| kind.spec(false)));
+    if context.periodic {
+        let listed = |plugin_kind: BuiltInPlugin| plugins.iter().any(|plugin| plugin.name() == plugin_kind.name());
+        let unwanted = |plugin_kind: &BuiltInPlugin| {
+            listed(*plugin_kind) || (context.overlap && *plugin_kind == BuiltInPlugin::JobLock)
+        };
+        let missing: Vec<BuiltInPlugin> =
+            OF_PERIODIC.into_iter().filter(|plugin_kind| !unwanted(plugin_kind)).collect();
+        plugins.extend(missing.into_iter().map(|plugin_kind| plugin_kind.spec(false)));
     }
     let options = task.take("plugin_options").and_then(|value| value.table("a table of plugins")).map(|mut t| t.all());
     for (name, value) in options.unwrap_or_default() {
@@ -103,29 +107,30 @@ pub(super) fn read(task: &mut Table<'_>, around: Around<'_>) -> Vec<PluginSpec> 
     plugins
 }
 
-fn read_one(item: &Value<'_>, around: Around<'_>) -> Option<PluginSpec> {
+fn read_one(item: &Value<'_>, context: PluginContext<'_>) -> Option<PluginSpec> {
     if item.raw().is_table() {
-        return own_plugins::program(item, around.folder).map(PluginSpec::Own);
+        return custom_plugins::program(item, context.folder).map(PluginSpec::Custom);
     }
-    if let Some(name) = item.raw().as_str().filter(|name| around.in_code.contains(name)) {
-        return Some(PluginSpec::Own(own_plugins::in_code(name)));
+    if let Some(name) = item.raw().as_str().filter(|name| context.in_code.contains(name)) {
+        return Some(PluginSpec::Custom(custom_plugins::in_code(name)));
     }
-    let mut names: Vec<&str> = KINDS.iter().map(|(name, _)| *name).chain(around.in_code.iter().copied()).collect();
+    let mut names: Vec<&str> =
+        BUILT_IN_PLUGINS.iter().map(|(name, _)| *name).chain(context.in_code.iter().copied()).collect();
     let last = names.pop().unwrap_or_default();
-    let words: Vec<(&str, Option<Kind>)> = KINDS
+    let words: Vec<(&str, Option<BuiltInPlugin>)> = BUILT_IN_PLUGINS
         .iter()
-        .map(|(name, kind)| (*name, Some(*kind)))
-        .chain(around.in_code.iter().map(|name| (*name, None)))
+        .map(|(name, plugin_kind)| (*name, Some(*plugin_kind)))
+        .chain(context.in_code.iter().map(|name| (*name, None)))
         .collect();
-    let kind = item.one_of(&format!("a plugin: {} or {last}", names.join(", ")), &words)??;
-    Some(kind.spec(true))
+    let plugin_kind = item.one_of(&format!("a plugin: {} or {last}", names.join(", ")), &words)??;
+    Some(plugin_kind.spec(true))
 }
 
 fn apply(plugin: &mut PluginSpec, value: &Value<'_>) {
     let Some(mut options) = value.table("a table of options") else { return };
     match plugin {
-        PluginSpec::Own(own) => {
-            own.options = own_plugins::options(options);
+        PluginSpec::Custom(own) => {
+            own.options = custom_plugins::options(options);
             return;
         }
         PluginSpec::DelayQueueLock | PluginSpec::Noop => {}

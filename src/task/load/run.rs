@@ -1,26 +1,27 @@
 //! Reads `[run]` of a task: exactly one handler, with what goes with it.
 
 mod argv;
-mod builtin;
 mod exec;
 mod http;
-mod later;
-mod place;
+mod process_settings;
 mod rpc;
 mod secret;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::time::Duration;
 
-use crate::config::error::Problem;
-use crate::config::reader::Table;
-use crate::task::handler_spec::HandlerSpec;
+use crate::config::element::crash_policy;
+use crate::config::element::duration::{self, Unit};
+use crate::config::error::{Problem, closest};
+use crate::config::reader::{Table, Value};
+use crate::task::handler_spec::{BuiltinSpec, HandlerSpec, RetryLater};
 
 /// The handlers there are, and the keys that go with each.
 const HANDLERS: [(&str, &[&[&str]]); 4] = [
-    ("exec", &[&place::KEYS, &exec::KEYS]),
-    ("rpc", &[&place::KEYS, &rpc::KEYS]),
+    ("exec", &[&process_settings::KEYS, &exec::KEYS]),
+    ("rpc", &[&process_settings::KEYS, &rpc::KEYS]),
     ("http", &[&http::KEYS]),
     ("builtin", &[]),
 ];
@@ -29,9 +30,9 @@ const HANDLERS: [(&str, &[&[&str]]); 4] = [
 const OF_TASK: [&str; 9] =
     ["name", "description", "queue", "frequency", "schedule", "plugins", "timeout", "on_crash", "max_redeliveries"];
 
-/// What is known about the task around the handler.
+/// What is known about the task when its handler is read.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Around<'a> {
+pub(super) struct HandlerContext<'a> {
     /// The folder of the task file.
     pub(super) folder: &'a Path,
     /// Is the task periodic?
@@ -39,7 +40,7 @@ pub(super) struct Around<'a> {
     /// The builtins there are.
     pub(super) builtins: &'a [&'a str],
     /// Secrets that cannot be had here.
-    pub(super) absent: &'a RefCell<Vec<Problem>>,
+    pub(super) unavailable: &'a RefCell<Vec<Problem>>,
 }
 
 /// Every key of `[run]`, once; written at the task itself, it is refused with a hint.
@@ -50,7 +51,7 @@ pub(super) fn keys() -> impl Iterator<Item = &'static str> {
 }
 
 /// Reads the handler. It may be used only if no problem was reported meanwhile.
-pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<String>) -> Option<HandlerSpec> {
+pub(super) fn read(mut run: Table<'_>, context: HandlerContext<'_>, warnings: &mut Vec<String>) -> Option<HandlerSpec> {
     for key in OF_TASK {
         run.refuse(key, "belongs to the task: write it above [run]");
     }
@@ -59,10 +60,10 @@ pub(super) fn read(mut run: Table<'_>, around: Around<'_>, warnings: &mut Vec<St
         refuse_keys_of_others(&mut run, keys);
         let value = run.take(name)?;
         match *name {
-            "exec" => exec::read(&value, &mut run, around, warnings).map(HandlerSpec::Exec),
-            "rpc" => rpc::read(&value, &mut run, around, warnings).map(HandlerSpec::Rpc),
-            "http" => http::read(&value, &mut run, around).map(HandlerSpec::Http),
-            _ => builtin::read(&value, around.builtins).map(HandlerSpec::Builtin),
+            "exec" => exec::read(&value, &mut run, context, warnings).map(HandlerSpec::Exec),
+            "rpc" => rpc::read(&value, &mut run, context, warnings).map(HandlerSpec::Rpc),
+            "http" => http::read(&value, &mut run, context).map(HandlerSpec::Http),
+            _ => read_builtin(&value, context.builtins).map(HandlerSpec::Builtin),
         }
     } else {
         let found: Vec<_> = written.iter().map(|(name, _)| *name).collect();
@@ -90,4 +91,24 @@ fn refuse_keys_of_others(run: &mut Table<'_>, own: &[&[&str]]) {
             run.refuse(key, &format!("goes with {} only", owners.join(" and ")));
         }
     }
+}
+
+/// Reads `builtin = "..."`.
+fn read_builtin(value: &Value<'_>, builtins: &[&str]) -> Option<BuiltinSpec> {
+    let name = value.string()?;
+    if !builtins.contains(&name) {
+        let what = format!("a builtin: {}", builtins.join(", "));
+        value.expected_one_of(&what, closest(name, builtins.iter().copied()));
+        return None;
+    }
+    Some(BuiltinSpec { name: name.to_owned() })
+}
+
+/// Reads `retry_later` and `retry_later_limit`.
+fn read_retry_later(run: &mut Table<'_>) -> RetryLater {
+    let shortest = Duration::from_millis(1);
+    let delay = run.take("retry_later").and_then(|value| duration::read(&value, Unit::Milliseconds, shortest));
+    let limit = run.take("retry_later_limit").and_then(|value| crash_policy::read_redeliveries(&value));
+    let default = RetryLater::default();
+    RetryLater { delay: delay.unwrap_or(default.delay), limit: limit.unwrap_or(default.limit) }
 }

@@ -6,9 +6,9 @@ use std::os::unix::fs::PermissionsExt;
 use tempfile::TempDir;
 
 use super::*;
-use crate::config::element::on_crash::OnCrash;
+use crate::config::element::crash_policy::OnCrash;
 use crate::task::handler_spec::{
-    BuiltinSpec, ExecSpec, HandlerSpec, Later, OutputMode, Piece, Place, ResultMode, Template,
+    BuiltinSpec, ExecSpec, HandlerSpec, OutputMode, Piece, ProcessSettings, ResultMode, RetryLater, Template,
 };
 use crate::task::plugin_spec::PluginSpec;
 
@@ -115,15 +115,15 @@ fn a_task_is_read_with_all_its_keys() {
         task.handler,
         HandlerSpec::Exec(ExecSpec {
             argv,
-            place: Place {
+            process: ProcessSettings {
                 cwd: dir.path().to_owned(),
                 env: BTreeMap::from([("LANG".to_owned(), "C".to_owned())]),
-                ..Place::default()
+                ..ProcessSettings::default()
             },
             output: OutputMode::Discard,
             result: ResultMode::LastLine,
             allow_dash: true,
-            later: Later { delay: Duration::from_secs(10), limit: 5 },
+            later: RetryLater { delay: Duration::from_secs(10), limit: 5 },
         })
     );
 }
@@ -135,8 +135,8 @@ fn what_a_task_does_not_say_has_its_default() {
     assert!(task.plugins.is_empty() && task.re_enqueue_after_failure);
     assert_eq!((task.timeout, task.on_crash, task.max_redeliveries), (None, None, None));
     let HandlerSpec::Exec(exec) = task.handler else { panic!("{task:?}") };
-    assert_eq!(exec.place.cwd, dir.path());
-    assert_eq!(exec.later, Later { delay: Duration::from_secs(30), limit: 25 });
+    assert_eq!(exec.process.cwd, dir.path());
+    assert_eq!(exec.later, RetryLater { delay: Duration::from_secs(30), limit: 25 });
     assert_eq!((exec.output, exec.result, exec.allow_dash), (OutputMode::Log, ResultMode::Nothing, false));
     assert_eq!(task.source, dir.path().join("a.toml"));
 }
@@ -218,7 +218,7 @@ fn a_file_may_hold_several_tasks_and_a_bad_one_does_not_stop_the_others() {
 }
 
 #[test]
-fn a_name_that_comes_twice_is_told_with_both_places() {
+fn a_name_that_comes_twice_is_told_with_both_locations() {
     let task = "name = \"t\"\nrun = { builtin = \"noop\" }";
     let dir = folder(&[("a.toml", task), ("b.toml", &format!("# second\n{task}"))]);
     let tasks = load(dir.path(), &BUILTINS);

@@ -10,7 +10,7 @@ use super::server::{OK, Server};
 use super::{NOW_S, begin, failure, http, is_done, perform, said, spec};
 use crate::handler::fixture::{self, invocation};
 use crate::job::{Failure, Outcome, QueueName};
-use crate::task::handler_spec::{HttpSpec, Later, Secret};
+use crate::task::handler_spec::{HttpSpec, RetryLater, Secret};
 
 fn answer(head: &str, body: &str) -> String {
     format!("HTTP/1.1 {head}\r\ncontent-length: {}\r\n\r\n{body}", body.len())
@@ -126,7 +126,7 @@ async fn busy_servers_are_asked_again_when_they_say_and_not_for_ever() {
         assert_eq!(perform(&http(&spec(&server.url())), "[]").await, later(wait), "{head}");
     }
     let server = Server::answering(answer("503 X", "overload")).await;
-    let limited = HttpSpec { later: Later { delay: Duration::from_secs(1), limit: 2 }, ..spec(&server.url()) };
+    let limited = HttpSpec { later: RetryLater { delay: Duration::from_secs(1), limit: 2 }, ..spec(&server.url()) };
     let mut job = invocation("[]");
     job.identity.later = 1;
     assert_eq!(fixture::begin(&http(&limited), job.clone()).0.await, later(1));

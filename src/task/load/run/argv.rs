@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
-use super::Around;
+use super::HandlerContext;
 use crate::config::reader::Value;
 use crate::task::handler_spec::{Piece, Template};
 use crate::task::load::program;
@@ -14,7 +14,7 @@ use crate::task::template::TemplateError;
 pub(super) fn read(
     exec: &Value<'_>,
     env: &BTreeMap<String, String>,
-    around: Around<'_>,
+    context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<Vec<Template>> {
     let items = read_items(exec)?;
@@ -26,7 +26,7 @@ pub(super) fn read(
             continue;
         };
         if position == 0 {
-            match template.as_text().map(|written| read_program(item, written, env, around.folder)) {
+            match template.as_text().map(|written| read_program(item, written, env, context.folder)) {
                 Some(Some(path)) => argv.push(Template { pieces: vec![Piece::Text(path)] }),
                 Some(None) => good = false,
                 None => {
@@ -37,13 +37,13 @@ pub(super) fn read(
             continue;
         }
         if template.takes_arguments() {
-            if around.periodic {
+            if context.periodic {
                 item.report("a periodic task takes no arguments: nothing could stand in for the placeholder");
             } else if items[position - 1].raw().as_str().is_some_and(runs_code) {
                 warnings.push(format!(
                     "{}: a placeholder in the item after -c becomes part of the code that runs; pass it as an \
                      argument of its own",
-                    item.place_and_key()
+                    item.location_and_key()
                 ));
             }
         }
@@ -56,19 +56,20 @@ pub(super) fn read(
 pub(super) fn read_plain(
     value: &Value<'_>,
     env: &BTreeMap<String, String>,
-    around: Around<'_>,
+    context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<Vec<String>> {
     let items = read_items(value)?;
     let read = |(position, item): (usize, &Value<'_>)| {
         let text = read_text(item)?;
         if position == 0 {
-            return read_program(item, text, env, around.folder);
+            return read_program(item, text, env, context.folder);
         }
         if Template::parse(text).is_ok_and(|template| template.as_text().is_none()) {
-            let place = item.place_and_key();
-            warnings
-                .push(format!("{place}: is no placeholder here, where a process serves many jobs; it stays as it is"));
+            let location = item.location_and_key();
+            warnings.push(format!(
+                "{location}: is no placeholder here, where a process serves many jobs; it stays as it is"
+            ));
         }
         Some(text.to_owned())
     };

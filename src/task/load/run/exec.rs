@@ -1,6 +1,6 @@
 //! Reads `exec = [...]`.
 
-use super::{Around, argv, later, place};
+use super::{HandlerContext, argv, process_settings};
 use crate::config::reader::{Table, Value};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
@@ -10,20 +10,20 @@ pub(super) const KEYS: [&str; 5] = ["output", "result", "allow_dash", "retry_lat
 pub(super) fn read(
     exec: &Value<'_>,
     run: &mut Table<'_>,
-    around: Around<'_>,
+    context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<ExecSpec> {
-    let place = place::read(run, around.folder, warnings);
+    let process = process_settings::read(run, context.folder, warnings);
     let output = run.take("output").and_then(|value| {
         value.one_of("\"log\" or \"discard\"", &[("log", OutputMode::Log), ("discard", OutputMode::Discard)])
     });
     let result =
         run.take("result").and_then(|value| value.one_of("\"last_line\"", &[("last_line", ResultMode::LastLine)]));
     let allow_dash = run.take("allow_dash").and_then(|value| value.boolean());
-    let later = later::read(run);
+    let later = super::read_retry_later(run);
     Some(ExecSpec {
-        argv: argv::read(exec, &place.env, around, warnings)?,
-        place,
+        argv: argv::read(exec, &process.env, context, warnings)?,
+        process,
         output: output.unwrap_or(OutputMode::Log),
         result: result.unwrap_or(ResultMode::Nothing),
         allow_dash: allow_dash.unwrap_or(false),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hyper::http::{HeaderName, HeaderValue, Method, header};
 
-use super::{Around, later, secret};
+use super::{HandlerContext, secret};
 #[cfg(feature = "tls")]
 use crate::config::element::authorities;
 use crate::config::element::duration::{self, Unit};
@@ -46,22 +46,21 @@ const OF_CONNECTION: [HeaderName; 9] = [
     header::UPGRADE,
 ];
 
-pub(super) fn read(http: &Value<'_>, run: &mut Table<'_>, around: Around<'_>) -> Option<HttpSpec> {
+pub(super) fn read(http: &Value<'_>, run: &mut Table<'_>, context: HandlerContext<'_>) -> Option<HttpSpec> {
     let method = run.take("method").and_then(|value| {
         let methods = [Method::POST, Method::PUT, Method::PATCH, Method::GET, Method::DELETE];
         let words: Vec<(&str, &Method)> = methods.iter().map(|method| (method.as_str(), method)).collect();
         value.one_of("POST, PUT, PATCH, GET or DELETE", &words).cloned()
     });
-    let headers = run.take("headers").map(|value| read_headers(&value, around)).unwrap_or_default();
-    let secret = run.take("secret").and_then(|value| secret::read(&value, around));
+    let headers = run.take("headers").map(|value| read_headers(&value, context)).unwrap_or_default();
+    let secret = run.take("secret").and_then(|value| secret::read(&value, context));
     let connections = run.take("connections").and_then(|value| value.whole_number(1..=MOST_CONNECTIONS));
-    let least = Duration::from_millis(1);
-    let connect_timeout =
-        run.take("connect_timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, least));
+    let min = Duration::from_millis(1);
+    let connect_timeout = run.take("connect_timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, min));
     let ca = run.take("ca_file");
-    let ca_file = ca.as_ref().and_then(|value| read_authorities(value, around.folder));
+    let ca_file = ca.as_ref().and_then(|value| read_authorities(value, context.folder));
     let keep_body = run.take("result").and_then(|value| value.one_of("\"body\"", &[("body", true)]));
-    let later = later::read(run);
+    let later = super::read_retry_later(run);
     let url = HttpUrl::parse(http.string()?).map_err(|error| http.report(error.to_string())).ok()?;
     if let Some(ca) = ca.filter(|_| !url.tls) {
         ca.report("has no effect on an address that is not https://");
@@ -79,7 +78,7 @@ pub(super) fn read(http: &Value<'_>, run: &mut Table<'_>, around: Around<'_>) ->
     })
 }
 
-fn read_headers(value: &Value<'_>, around: Around<'_>) -> Vec<(HeaderName, Secret)> {
+fn read_headers(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<(HeaderName, Secret)> {
     let mut headers: Vec<(HeaderName, Secret)> = Vec::new();
     let Some(mut table) = value.table("a table of headers") else { return headers };
     for (written, value) in table.all() {
@@ -93,7 +92,7 @@ fn read_headers(value: &Value<'_>, around: Around<'_>) -> Vec<(HeaderName, Secre
             value.report("headers that begin with windlass- are set for each job; choose another name");
         } else if headers.iter().any(|(other, _)| *other == name) {
             value.report("stands here twice: upper and lower case make no difference");
-        } else if let Some(text) = secret::read(&value, around) {
+        } else if let Some(text) = secret::read(&value, context) {
             match &text {
                 Secret::Known(known) if HeaderValue::try_from(known).is_err() => {
                     value.report("expected a value of printable ASCII on one line");

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::{Around, argv, later, place};
+use super::{HandlerContext, argv, process_settings};
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::{processors, size};
 use crate::config::reader::{Table, Value};
@@ -20,22 +20,22 @@ const LEAST_RSS: u64 = 1 << 20;
 pub(super) fn read(
     rpc: &Value<'_>,
     run: &mut Table<'_>,
-    around: Around<'_>,
+    context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<RpcSpec> {
-    let place = place::read(run, around.folder, warnings);
+    let process = process_settings::read(run, context.folder, warnings);
     let mut count = |key: &str, most: u64| run.take(key).and_then(|value| value.whole_number(1..=most));
-    let processes = count("processes", processors::MOST).and_then(|number| usize::try_from(number).ok());
-    let depth = count("depth", processors::MOST).and_then(|number| usize::try_from(number).ok());
+    let processes = count("processes", processors::MAX_PROCESSORS).and_then(|number| usize::try_from(number).ok());
+    let depth = count("depth", processors::MAX_PROCESSORS).and_then(|number| usize::try_from(number).ok());
     let max_jobs = count("max_jobs", u64::MAX);
     let max_rss = run.take("max_rss").and_then(|value| size::read(&value, LEAST_RSS));
     let start_timeout = run
         .take("start_timeout")
         .and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::from_millis(1)));
-    let later = later::read(run);
+    let later = super::read_retry_later(run);
     Some(RpcSpec {
-        argv: argv::read_plain(rpc, &place.env, around, warnings)?,
-        place,
+        argv: argv::read_plain(rpc, &process.env, context, warnings)?,
+        process,
         processes: processes.unwrap_or(1),
         depth: depth.unwrap_or(1),
         max_jobs,

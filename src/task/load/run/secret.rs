@@ -1,9 +1,9 @@
 //! Reads a text that may be secret: as it stands, from a file, or from the environment.
 //!
-//! No message quotes one. Where a file or a variable is missing, the task is right and its secret absent: what to do
+//! No message quotes one. Where a file or a variable is missing, the task is right and its secret unavailable: what to do
 //! about that is for whoever loads the tasks to decide.
 
-use super::Around;
+use super::HandlerContext;
 use crate::config::reader::Value;
 use crate::task::handler_spec::Secret;
 
@@ -12,7 +12,7 @@ const LONGEST: usize = 16 * 1024;
 
 const FORMS: &str = "a text, { file = \"PATH\" } or { env = \"NAME\" }";
 
-pub(super) fn read(value: &Value<'_>, around: Around<'_>) -> Option<Secret> {
+pub(super) fn read(value: &Value<'_>, context: HandlerContext<'_>) -> Option<Secret> {
     if let Some(text) = value.raw().as_str() {
         return match judged(text) {
             Ok(()) => Some(Secret::Known(text.to_owned())),
@@ -25,9 +25,9 @@ pub(super) fn read(value: &Value<'_>, around: Around<'_>) -> Option<Secret> {
     let mut table = value.table(FORMS)?;
     let (file, env) = (table.take("file"), table.take("env"));
     table.finish();
-    let (place, found) = match (file, env) {
+    let (source, found) = match (file, env) {
         (Some(file), None) => {
-            let path = around.folder.join(file.string()?);
+            let path = context.folder.join(file.string()?);
             (file, read_file(&path))
         }
         (None, Some(env)) => {
@@ -46,9 +46,9 @@ pub(super) fn read(value: &Value<'_>, around: Around<'_>) -> Option<Secret> {
     Some(match found.and_then(|text| judged(&text).map(|()| text).map_err(str::to_owned)) {
         Ok(text) => Secret::Known(text),
         Err(why) => {
-            let problem = place.problem(&why);
-            let secret = Secret::Absent(problem.to_string());
-            around.absent.borrow_mut().push(problem);
+            let problem = source.problem(&why);
+            let secret = Secret::Unavailable(problem.to_string());
+            context.unavailable.borrow_mut().push(problem);
             secret
         }
     })

@@ -1,11 +1,11 @@
 use super::{bad, good};
 use crate::process::confine::{Confines, Limits};
-use crate::task::handler_spec::{HandlerSpec, Place};
+use crate::task::handler_spec::{HandlerSpec, ProcessSettings};
 
-fn place(keys: &str) -> (Place, Vec<String>) {
+fn place(keys: &str) -> (ProcessSettings, Vec<String>) {
     let (_dir, task, warnings) = good(&format!("name = \"t\"\n[run]\nexec = [\"./work\"]\n{keys}"));
     let HandlerSpec::Exec(exec) = task.handler else { panic!("exec was written") };
-    (exec.place, warnings)
+    (exec.process, warnings)
 }
 
 fn confines(keys: &str) -> Confines {

@@ -11,13 +11,17 @@ fn an_rpc_handler_is_read_with_all_its_keys() {
     let HandlerSpec::Rpc(spec) = task.handler else { panic!("{:?}", task.handler) };
     let expected = RpcSpec {
         argv: vec![dir.path().join("work").display().to_string(), "--to".into(), "{to}".into(), "{\"a\":1}".into()],
-        place: Place { cwd: dir.path().join(".."), env: [("A".to_owned(), "1".to_owned())].into(), ..Place::default() },
+        process: ProcessSettings {
+            cwd: dir.path().join(".."),
+            env: [("A".to_owned(), "1".to_owned())].into(),
+            ..ProcessSettings::default()
+        },
         processes: 2,
         depth: 16,
         max_jobs: Some(1000),
         max_rss: Some(256_000_000),
         start_timeout: Duration::from_secs(3),
-        later: Later { delay: Duration::from_secs(60), limit: 3 },
+        later: RetryLater { delay: Duration::from_secs(60), limit: 3 },
     };
     assert_eq!(spec, expected);
     let words = "a.toml:4:26: run.rpc: is no placeholder here, where a process serves many jobs; it stays as it is";
@@ -26,7 +30,7 @@ fn an_rpc_handler_is_read_with_all_its_keys() {
     let (_dir, task, _) = good("name = \"t\"\n[run]\nrpc = [\"./work\"]");
     let HandlerSpec::Rpc(spec) = task.handler else { panic!("{:?}", task.handler) };
     assert_eq!((spec.processes, spec.depth, spec.max_jobs, spec.max_rss), (1, 1, None, None));
-    assert_eq!((spec.start_timeout, spec.later), (Duration::from_secs(10), Later::default()));
+    assert_eq!((spec.start_timeout, spec.later), (Duration::from_secs(10), RetryLater::default()));
 }
 
 #[test]

@@ -9,7 +9,7 @@ use crate::config::element::duration::{self, Unit};
 use crate::config::element::size;
 use crate::config::reader::{Table, Value};
 use crate::process::confine::{self, Confines, Limits};
-use crate::task::handler_spec::Place;
+use crate::task::handler_spec::ProcessSettings;
 
 /// The keys of it.
 pub(super) const KEYS: [&str; 7] = ["cwd", "env", "env_clear", "user", "group", "umask", "limits"];
@@ -20,14 +20,14 @@ const LEAST_MEMORY: u64 = 1 << 20;
 const MOST: u64 = 1_000_000_000;
 
 /// Reads every key of it; what is wrong is reported, and stands as if it were absent.
-pub(super) fn read(run: &mut Table<'_>, folder: &Path, warnings: &mut Vec<String>) -> Place {
+pub(super) fn read(run: &mut Table<'_>, folder: &Path, warnings: &mut Vec<String>) -> ProcessSettings {
     let confines = Confines {
         user: run.take("user").and_then(|value| read_account(&value, "user", confine::user, warnings)),
         group: run.take("group").and_then(|value| read_account(&value, "group", confine::group, warnings)),
         umask: run.take("umask").and_then(|value| read_umask(&value)),
         limits: run.take("limits").map(|value| read_limits(&value)).unwrap_or_default(),
     };
-    Place {
+    ProcessSettings {
         cwd: run.take("cwd").and_then(|value| read_cwd(&value, folder)).unwrap_or_else(|| folder.to_owned()),
         env: run.take("env").map(|value| read_env(&value)).unwrap_or_default(),
         env_clear: run.take("env_clear").and_then(|value| value.boolean()).unwrap_or(false),
@@ -71,8 +71,9 @@ fn read_account<T>(
     match find(name) {
         Ok(Some(found)) => {
             if !confine::is_root() {
-                let place = value.place_and_key();
-                warnings.push(format!("{place}: only root may run programs as another {what}; others' jobs will fail"));
+                let location = value.location_and_key();
+                warnings
+                    .push(format!("{location}: only root may run programs as another {what}; others' jobs will fail"));
             }
             return Some(found);
         }

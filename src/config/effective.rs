@@ -1,16 +1,16 @@
-//! What a configuration was understood to say: each key with its value, for people.
+//! The effective configuration: each key with its value, for people.
 
 use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::element::duration::show;
 use super::element::tls_files::TlsFiles;
-use super::logging;
+use super::event_levels;
 use super::model::Config;
 
-/// Every key with its value as it was understood, for people. Passwords are left out.
+/// Every key with its effective value, for people. Passwords are left out.
 #[must_use]
-pub fn understood(config: &Config) -> Vec<(String, String)> {
+pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
     let or_none = |path: &Option<PathBuf>| path.as_ref().map_or("none".to_owned(), |path| path.display().to_string());
     let mut all: Vec<(String, String)> = Vec::new();
     let mut say = |key: &str, value: &dyn Display| all.push((key.to_owned(), value.to_string()));
@@ -26,10 +26,10 @@ pub fn understood(config: &Config) -> Vec<(String, String)> {
     say("on_crash", &config.on_crash);
     say("max_redeliveries", &config.max_redeliveries);
     say("tasks_dir", &config.tasks_dir.display());
-    for (event, level) in logging::worker_levels(&config.worker_logging) {
+    for (event, level) in event_levels::worker_levels(&config.worker_logging) {
         say(&format!("worker_logging.{event}"), &level);
     }
-    for (event, level) in logging::scheduler_levels(&config.scheduler_logging) {
+    for (event, level) in event_levels::scheduler_levels(&config.scheduler_logging) {
         say(&format!("scheduler_logging.{event}"), &level);
     }
     say("store.url", &config.store.url);

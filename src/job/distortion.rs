@@ -8,14 +8,14 @@ impl FailureView {
     /// which turns `[]` into `{}` and keeps 14 digits of a number; whoever cleans such a worker has nothing else. And
     /// node-resque, when it cleans a worker of Windlass, reads its record with JavaScript's numbers.
     #[must_use]
-    pub fn is_bent(&self) -> bool {
+    pub fn may_be_distorted(&self) -> bool {
         let of_windlass = self.worker.as_deref().is_some_and(|worker| worker.contains("-windlass:"));
         let by_windlass = self.backtrace.get(2).is_some_and(|line| line == STUCK_BY_US);
         let job = self.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
         let Some(args) = job.as_ref().and_then(PayloadView::raw_args).filter(|_| !(of_windlass && by_windlass)) else {
             return false;
         };
-        let Traces { empty_object, long_number } = Traces::of(args);
+        let Distortions { empty_object, long_number } = Distortions::of(args);
         // What every task without inputs is run with, and what is least likely to have been `[[]]`.
         long_number || (empty_object && !of_windlass && args != "[{}]")
     }
@@ -23,17 +23,17 @@ impl FailureView {
 
 /// What a detour through another program's numbers and lists may have left in JSON.
 #[derive(Debug, Default, PartialEq, Eq)]
-struct Traces {
+struct Distortions {
     empty_object: bool,
     long_number: bool,
 }
 
-impl Traces {
+impl Distortions {
     fn of(json: &str) -> Self {
         /// So many digits Lua's JSON keeps.
         const DIGITS: usize = 14;
         let bytes = json.as_bytes();
-        let mut traces = Self::default();
+        let mut distortions = Self::default();
         let mut at = 0;
         while let Some(&byte) = bytes.get(at) {
             match byte {
@@ -43,21 +43,21 @@ impl Traces {
                         at += if bytes[at] == b'\\' { 2 } else { 1 };
                     }
                 }
-                b'{' => traces.empty_object |= json[at + 1..].trim_start().starts_with('}'),
+                b'{' => distortions.empty_object |= json[at + 1..].trim_start().starts_with('}'),
                 b'-' | b'0'..=b'9' => {
                     let is_part = |byte: &u8| matches!(byte, b'0'..=b'9' | b'-' | b'+' | b'.' | b'e' | b'E');
                     let number = &bytes[at..];
                     let number = &number[..number.iter().position(|byte| !is_part(byte)).unwrap_or(number.len())];
                     let digits = number.iter().filter(|byte| byte.is_ascii_digit());
-                    traces.long_number |= digits.skip_while(|&&digit| digit == b'0').count() >= DIGITS;
-                    traces.long_number |= number.iter().any(|byte| matches!(byte, b'e' | b'E'));
+                    distortions.long_number |= digits.skip_while(|&&digit| digit == b'0').count() >= DIGITS;
+                    distortions.long_number |= number.iter().any(|byte| matches!(byte, b'e' | b'E'));
                     at += number.len() - 1;
                 }
                 _ => {}
             }
             at += 1;
         }
-        traces
+        distortions
     }
 }
 
@@ -67,16 +67,16 @@ mod tests {
 
     #[test]
     fn what_another_programs_json_may_have_changed_is_seen() {
-        let traces = |json: &str| (Traces::of(json).empty_object, Traces::of(json).long_number);
+        let distortions = |json: &str| (Distortions::of(json).empty_object, Distortions::of(json).long_number);
         for fine in ["[]", r#"["a\" {} 1e9 123456789012345678",{"b":[],"{}":1}]"#, "[1795490778000,-0.5,0.001]", "null"]
         {
-            assert_eq!(traces(fine), (false, false), "{fine}");
+            assert_eq!(distortions(fine), (false, false), "{fine}");
         }
         for object in ["{}", "[{}]", "[[1,{ }]]", r#"["\"",{"ids":{}}]"#] {
-            assert_eq!(traces(object), (true, false), "{object}");
+            assert_eq!(distortions(object), (true, false), "{object}");
         }
         for number in ["[1.7000000000001e+15]", r#"["\"",1E3]"#, "[123456789012345678]", "[3.1415926535898]"] {
-            assert_eq!(traces(number), (false, true), "{number}");
+            assert_eq!(distortions(number), (false, true), "{number}");
         }
     }
 
@@ -88,7 +88,7 @@ mod tests {
                     r#"{{"worker":"{worker}","payload":{{"class":"a","args":{args}}},"backtrace":["x","queue#forceCleanWorker","{by}"]}}"#
                 )
                 .as_bytes(),
-            ).is_bent()
+            ).may_be_distorted()
         };
         let (ours, theirs, long) = ("h-windlass:1+1", "h:1", "[12345678901234567890]");
         assert!(!bent(ours, "windlass", long) && !bent(ours, "windlass", "{}"));

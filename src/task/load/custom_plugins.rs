@@ -10,7 +10,7 @@ use crate::config::element::duration::{self, Unit};
 use crate::config::reader::{Table, Value};
 use crate::job::ecma::quote;
 use crate::task::hook_point::{HookPoint, HookPoints};
-use crate::task::plugin_spec::{BUILT_IN, OwnPlugin, OwnSource, PluginProgram};
+use crate::task::plugin_spec::{BUILT_IN, CustomPlugin, CustomPluginSource, PluginProgram};
 
 /// How long an answer may take if nothing is said.
 const TIMEOUT: Duration = Duration::from_secs(5);
@@ -18,19 +18,18 @@ const TIMEOUT: Duration = Duration::from_secs(5);
 const HOOKS: &str = "before_enqueue, after_enqueue, before_perform or after_perform";
 
 /// A plugin that is registered in code.
-pub(super) fn in_code(name: &str) -> OwnPlugin {
-    OwnPlugin { name: Arc::from(name), options: no_options(), source: OwnSource::Code }
+pub(super) fn in_code(name: &str) -> CustomPlugin {
+    CustomPlugin { name: Arc::from(name), options: no_options(), source: CustomPluginSource::Code }
 }
 
 /// A program that is a plugin. `item` is its table in `plugins`, `folder` that of the task file.
-pub(super) fn program(item: &Value<'_>, folder: &Path) -> Option<OwnPlugin> {
+pub(super) fn program(item: &Value<'_>, folder: &Path) -> Option<CustomPlugin> {
     let mut table = item.table("a table with exec and hooks")?;
     let argv = table.required("exec", "the plugin's program and its arguments").and_then(|exec| argv(&exec, folder));
     let hooks = table.required("hooks", &format!("a list of where it is asked: {HOOKS}"));
     let points = hooks.and_then(|hooks| points(&hooks));
-    let least = Duration::from_millis(1);
-    let timeout =
-        table.take("timeout").map_or(Some(TIMEOUT), |value| duration::read(&value, Unit::Milliseconds, least));
+    let min = Duration::from_millis(1);
+    let timeout = table.take("timeout").map_or(Some(TIMEOUT), |value| duration::read(&value, Unit::Milliseconds, min));
     let name = match table.take("name") {
         Some(value) => name(&value, value.string()?),
         // What people would call it anyway.
@@ -38,10 +37,10 @@ pub(super) fn program(item: &Value<'_>, folder: &Path) -> Option<OwnPlugin> {
     };
     table.finish();
     let program = PluginProgram { argv: argv?, cwd: folder.to_owned(), timeout: timeout?, points: points? };
-    Some(OwnPlugin {
+    Some(CustomPlugin {
         name: Arc::from(name?.as_str()),
         options: no_options(),
-        source: OwnSource::Program(Arc::new(program)),
+        source: CustomPluginSource::Program(Arc::new(program)),
     })
 }
 
@@ -139,7 +138,7 @@ mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;
-    use crate::task::load::{Known, load};
+    use crate::task::load::{KnownNames, load};
     use crate::task::plugin_spec::PluginSpec;
 
     /// The plugins as they were understood, or the problems from their column on; beside the task stand the programs
@@ -153,7 +152,7 @@ mod tests {
         }
         let text = format!("name = \"t\"\n{lines}\n[run]\nbuiltin = \"noop\"\n");
         std::fs::write(dir.path().join("t.toml"), text).unwrap();
-        let tasks = load(dir.path(), Known { builtins: &["noop"], plugins: &["Audit"] });
+        let tasks = load(dir.path(), KnownNames { builtins: &["noop"], plugins: &["Audit"] });
         let folder = format!("{}/", dir.path().display());
         if !tasks.problems.is_empty() {
             return Err(tasks.problems.iter().map(|problem| problem.to_string().replace(&folder, "")).collect());
@@ -161,9 +160,9 @@ mod tests {
         Ok(tasks.registry.get("t").unwrap().plugins.clone())
     }
 
-    fn own(plugin: &PluginSpec) -> &OwnPlugin {
+    fn own(plugin: &PluginSpec) -> &CustomPlugin {
         match plugin {
-            PluginSpec::Own(own) => own,
+            PluginSpec::Custom(own) => own,
             other => panic!("{other:?}"),
         }
     }
@@ -178,12 +177,12 @@ mod tests {
         .unwrap();
         let names: Vec<_> = plugins.iter().map(PluginSpec::name).collect();
         assert_eq!(names, ["QueueLock", "gate", "Audit", "policy"]);
-        let OwnSource::Program(program) = &own(&plugins[1]).source else { panic!("{plugins:?}") };
+        let CustomPluginSource::Program(program) = &own(&plugins[1]).source else { panic!("{plugins:?}") };
         assert!(program.argv[0].ends_with("/policy") && program.argv[0].starts_with('/'), "{program:?}");
         assert_eq!(program.argv[1..], ["--x", "{to}"]);
         assert_eq!((program.timeout, program.points), (Duration::from_secs(2), HookPoints::PERFORM));
-        assert_eq!(own(&plugins[2]).source, OwnSource::Code);
-        let OwnSource::Program(program) = &own(&plugins[3]).source else { panic!("{plugins:?}") };
+        assert_eq!(own(&plugins[2]).source, CustomPluginSource::Code);
+        let CustomPluginSource::Program(program) = &own(&plugins[3]).source else { panic!("{plugins:?}") };
         assert_eq!(
             (program.timeout, program.cwd.join("policy")),
             (TIMEOUT, std::path::PathBuf::from(&program.argv[0]))

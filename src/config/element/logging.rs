@@ -22,7 +22,7 @@ pub enum EventLevel {
 }
 
 /// The words for levels: ours, and those of winston and syslog that ActionHero's files use.
-const WORDS: [(&str, EventLevel); 15] = [
+const LEVELS: [(&str, EventLevel); 15] = [
     ("off", EventLevel::Off),
     ("error", EventLevel::Error),
     ("warn", EventLevel::Warn),
@@ -44,7 +44,7 @@ impl EventLevel {
     /// The level that a word names.
     #[must_use]
     pub fn from_word(word: &str) -> Option<Self> {
-        WORDS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
+        LEVELS.iter().find(|(known, _)| known.eq_ignore_ascii_case(word)).map(|(_, level)| *level)
     }
 
     /// The word for the level.
@@ -69,8 +69,36 @@ impl fmt::Display for EventLevel {
 
 /// Reads a level.
 #[must_use]
-pub fn read(value: &Value<'_>) -> Option<EventLevel> {
-    value.one_of("a level: off, error, warn, info, debug or trace", &WORDS)
+pub fn read_level(value: &Value<'_>) -> Option<EventLevel> {
+    value.one_of("a level: off, error, warn, info, debug or trace", &LEVELS)
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// For people, in ActionHero's manner.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+impl fmt::Display for LogFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Text => "text",
+            Self::Json => "json",
+        })
+    }
+}
+
+/// Reads a format.
+#[must_use]
+pub fn read_format(value: &Value<'_>) -> Option<LogFormat> {
+    if value.raw().as_str() == Some("journald") {
+        value.report("\"journald\" is not built yet in this version; use \"text\", which the journal keeps well");
+        return None;
+    }
+    value.one_of("\"text\" or \"json\"", &[("text", LogFormat::Text), ("json", LogFormat::Json)])
 }
 
 #[cfg(test)]
@@ -87,7 +115,7 @@ mod tests {
 
     #[test]
     fn every_level_is_read_as_it_is_shown() {
-        for (_, level) in WORDS {
+        for (_, level) in LEVELS {
             assert_eq!(EventLevel::from_word(level.as_str()), Some(level));
         }
     }

@@ -1,10 +1,14 @@
 //! Where the log's lines end: a stderr that may block, be full, or be closed, and that may come back.
 
 use std::io::{self, Write};
+use std::sync::mpsc::channel;
 use std::time::Duration;
 
 /// How long the log waits before it tries again to write to a stderr that takes nothing at the moment.
 const PAUSE: Duration = Duration::from_millis(20);
+
+/// How long [`write_line`] waits until its line is written.
+const LINE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A writer of whole lines that counts what it could not write.
 pub(super) struct Sink<W> {
@@ -91,6 +95,20 @@ impl<W: Write> Sink<W> {
             }
         }
         Ok(())
+    }
+}
+
+/// Writes a line to stderr under our name. A stderr that takes it neither now nor in half a second does not get it.
+pub fn write_line(text: &str) {
+    let line = format!("windlass: {text}\n");
+    let (done, written) = channel();
+    let write = move || {
+        // Nobody is left to be told of an error here.
+        let _ = std::io::stderr().write_all(line.as_bytes());
+        let _ = done.send(());
+    };
+    if std::thread::Builder::new().name("say".to_owned()).spawn(write).is_ok() {
+        let _ = written.recv_timeout(LINE_TIMEOUT);
     }
 }
 

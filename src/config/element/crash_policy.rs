@@ -24,6 +24,15 @@ impl fmt::Display for OnCrash {
 
 /// Reads a policy.
 #[must_use]
-pub fn read(value: &Value<'_>) -> Option<OnCrash> {
+pub fn read_on_crash(value: &Value<'_>) -> Option<OnCrash> {
     value.one_of("\"requeue\" or \"fail\"", &[("requeue", OnCrash::Requeue), ("fail", OnCrash::Fail)])
+}
+
+/// The most that is taken; whoever means "for ever" is better served by a look at what goes wrong.
+const MAX_REDELIVERIES: u64 = 1_000_000;
+
+/// Reads a limit of redeliveries or of "later".
+#[must_use]
+pub fn read_redeliveries(value: &Value<'_>) -> Option<u32> {
+    value.whole_number(0..=MAX_REDELIVERIES).and_then(|number| u32::try_from(number).ok())
 }

@@ -15,8 +15,8 @@ use super::payload::{PayloadView, Text};
 /// that names another (or something that is no string) that value is replaced; in one that names none the member goes
 /// behind `class`, where node-resque writes it. Everything else stays as it was. Bytes that are no job stay, too.
 #[must_use]
-pub fn naming_queue(payload: &Bytes, queue: &str) -> Bytes {
-    let Some(members) = PayloadView::parse(payload).ok().and_then(|_| Members::read(payload)) else {
+pub fn with_queue(payload: &Bytes, queue: &str) -> Bytes {
+    let Some(members) = PayloadView::parse(payload).ok().and_then(|_| QueueMembers::read(payload)) else {
         return payload.clone();
     };
     if !members.queues.is_empty() && members.queues.iter().all(|found| found.value.as_deref() == Some(queue)) {
@@ -43,25 +43,25 @@ pub fn naming_queue(payload: &Bytes, queue: &str) -> Bytes {
 }
 
 /// Where what matters here stands in a payload.
-struct Members {
+struct QueueMembers {
     /// Behind the last `class`.
     class_end: usize,
     /// The values of `queue`, in order.
-    queues: Vec<Found>,
+    queues: Vec<ValueSpan>,
 }
 
 /// A value: from where to where it stands, and its text if it is a string.
-struct Found {
+struct ValueSpan {
     start: usize,
     end: usize,
     value: Option<String>,
 }
 
-impl Members {
+impl QueueMembers {
     fn read(payload: &[u8]) -> Option<Self> {
         struct Reader(usize);
         impl<'de> Visitor<'de> for Reader {
-            type Value = Members;
+            type Value = QueueMembers;
             fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
                 f.write_str("an object")
             }
@@ -71,14 +71,14 @@ impl Members {
                     let start = raw.get().as_ptr() as usize - self.0;
                     (start, start + raw.get().len())
                 };
-                let mut members = Members { class_end: 0, queues: Vec::new() };
+                let mut members = QueueMembers { class_end: 0, queues: Vec::new() };
                 while let Some(Text(key)) = map.next_key::<Text<'de>>()? {
                     match &*key {
                         "class" => members.class_end = place(map.next_value::<&'de RawValue>()?).1,
                         "queue" => {
                             let raw = map.next_value::<&'de RawValue>()?;
                             let (start, end) = place(raw);
-                            members.queues.push(Found { start, end, value: serde_json::from_str(raw.get()).ok() });
+                            members.queues.push(ValueSpan { start, end, value: serde_json::from_str(raw.get()).ok() });
                         }
                         _ => {
                             map.next_value::<IgnoredAny>()?;
@@ -98,7 +98,7 @@ mod tests {
     use super::*;
 
     fn named(payload: &str) -> String {
-        String::from_utf8(naming_queue(&Bytes::copy_from_slice(payload.as_bytes()), "math").to_vec()).unwrap()
+        String::from_utf8(with_queue(&Bytes::copy_from_slice(payload.as_bytes()), "math").to_vec()).unwrap()
     }
 
     #[test]
@@ -149,8 +149,8 @@ mod tests {
             assert_eq!(named(stays), stays);
         }
         let bytes = Bytes::from_static(b"{\"class\":\"\xff\"}");
-        assert_eq!(naming_queue(&bytes, "math"), bytes);
-        let quoted = naming_queue(&Bytes::from_static(br#"{"class":"a"}"#), "a\"\\\n\u{e9}");
+        assert_eq!(with_queue(&bytes, "math"), bytes);
+        let quoted = with_queue(&Bytes::from_static(br#"{"class":"a"}"#), "a\"\\\n\u{e9}");
         assert_eq!(quoted, r#"{"class":"a","queue":"a\"\\\né"}"#);
         assert_eq!(PayloadView::parse(&quoted).unwrap().queue.as_deref(), Some("a\"\\\n\u{e9}"));
     }

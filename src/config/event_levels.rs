@@ -1,6 +1,6 @@
 //! `[worker_logging]` and `[scheduler_logging]`: one level for each event.
 
-use super::element::event_level::{self, EventLevel};
+use super::element::logging::{self, EventLevel};
 use super::model::{SchedulerLogging, WorkerLogging};
 use super::reader::Table;
 
@@ -11,7 +11,7 @@ macro_rules! levels {
         pub(super) fn $read(mut table: Option<Table<'_>>) -> $table {
             let mut level = |event, default| {
                 let value = table.as_mut().and_then(|table| table.take(event));
-                value.and_then(|value| event_level::read(&value)).unwrap_or(default)
+                value.and_then(|value| logging::read_level(&value)).unwrap_or(default)
             };
             let levels = $table { $($event: level(stringify!($event), EventLevel::$level)),+ };
             if let Some(table) = table {

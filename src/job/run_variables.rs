@@ -3,10 +3,10 @@
 use super::ecma::quote;
 
 /// The variables that speak of one run. A program that speaks of another one, or of many, must not inherit them.
-pub const VARIABLES: [&str; 7] =
+pub const ALL: [&str; 7] =
     ["WINDLASS_JOB_ID", "WINDLASS_CLAIM", "WINDLASS_QUEUE", "WINDLASS_ATTEMPT", ARGS, ARGS_OMITTED, SCHEDULED_AT];
 /// Those of them that not every run has.
-pub const SOMETIMES: [&str; 3] = [ARGS, ARGS_OMITTED, SCHEDULED_AT];
+pub const OPTIONAL: [&str; 3] = [ARGS, ARGS_OMITTED, SCHEDULED_AT];
 /// The occurrence of the schedule that enqueued the job.
 pub const SCHEDULED_AT: &str = "WINDLASS_SCHEDULED_AT";
 const ARGS: &str = "WINDLASS_ARGS";
