@@ -1,6 +1,6 @@
-//! The command line as people write it: a contract, kept or extended without breaking it.
+//! The arguments of the command line. They are a public contract: extend them without breaking it.
 //!
-//! The commands stand here, what follows each in a file of its own.
+//! This file has the commands; the arguments of each are in `args/`.
 
 pub mod delayed;
 pub mod failed;

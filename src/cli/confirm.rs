@@ -1,13 +1,12 @@
-//! Asking before something is destroyed.
+//! Asks before something is destroyed.
 
 use std::io::{self, BufRead, IsTerminal, Write};
 
 use super::exit::CliError;
 
-/// Asks on a terminal; elsewhere `--yes` must have been said.
+/// Asks on a terminal. Without a terminal, `--yes` is required.
 ///
-/// # Errors
-/// Fails if the answer is not yes, and if there is nobody to ask.
+/// # Errors Fails if the answer is not yes, or if there is no terminal.
 pub fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
     if yes {
         return Ok(());

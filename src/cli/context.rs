@@ -1,4 +1,4 @@
-//! What every command starts from: configuration, tasks, store, each read only when it is needed.
+//! What commands use: configuration, tasks and store, each read only when it is needed.
 
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
@@ -22,25 +22,24 @@ use crate::store::open;
 use crate::store::role::Whole;
 use crate::task::load::{KnownNames, Tasks};
 
-/// How long a command waits for its store before it says that it is not there.
+/// How long a command waits for its store before it reports it as unavailable.
 const PATIENCE: Duration = Duration::from_secs(5);
 
-/// A command's surroundings.
+/// The context of a command.
 #[derive(Debug)]
 pub struct CommandContext {
-    /// Where answers go.
+    /// Prints the results.
     pub printer: Printer,
     sources: Sources,
-    /// The configuration once it was read: its secrets are asked for once.
+    /// The configuration after the first read, so that secrets are read once.
     loaded: OnceLock<Loaded>,
     extensions: Arc<Extensions>,
 }
 
 impl CommandContext {
-    /// The surroundings that the command line and the environment give.
+    /// The context from the command line and the environment.
     ///
-    /// # Errors
-    /// Fails if the working directory is gone.
+    /// # Errors Fails if the working directory does not exist any more.
     pub fn of(cli: &Cli, extensions: Extensions) -> Result<Self, CliError> {
         let working_dir = std::env::current_dir()
             .map_err(|error| CliError::Failed(format!("failed to find the working directory: {error}")))?;
@@ -63,8 +62,7 @@ impl CommandContext {
 
     /// The configuration, which is read once.
     ///
-    /// # Errors
-    /// Tells every problem it has.
+    /// # Errors Reports all its problems.
     pub fn config(&self) -> Result<Loaded, CliError> {
         if let Some(loaded) = self.loaded.get() {
             return Ok(loaded.clone());
@@ -77,7 +75,7 @@ impl CommandContext {
         Ok(self.loaded.get_or_init(|| loaded).clone())
     }
 
-    /// The tasks of this folder, with whatever is wrong with them.
+    /// The tasks of this folder, with their problems.
     #[must_use]
     pub fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
         let (builtins, plugins) = (self.extensions.builtins(Bus::silent()), self.plugins());
@@ -85,35 +83,34 @@ impl CommandContext {
         crate::task::load::load(folder, KnownNames { builtins: &builtins, plugins: &plugins })
     }
 
-    /// The plugins in code that tasks may list, by name: the binary as it comes has none.
+    /// The plugins in code that tasks may list, by name. The plain binary has none.
     #[must_use]
     pub fn plugins(&self) -> Arc<Plugins> {
         self.extensions.plugins()
     }
 
-    /// What the program adds.
+    /// What a program adds through the library.
     #[must_use]
     pub fn extensions(&self) -> Arc<Extensions> {
         Arc::clone(&self.extensions)
     }
 
-    /// The tasks, for commands that can do with those that are right.
+    /// The tasks, for commands that can work with the valid ones only.
     ///
-    /// # Errors
-    /// Tells every problem of the configuration.
+    /// # Errors Reports all problems of the configuration.
     pub fn tasks(&self) -> Result<Tasks, CliError> {
         Ok(self.tasks_in(&self.config()?.config.tasks_dir))
     }
 
-    /// Tells what is wrong with tasks that were left out, where that may be why something goes
-    /// otherwise than expected.
+    /// Warns of the problems of invalid tasks, because they may explain an unexpected result.
     pub fn warn_of_problems(&self, tasks: &Tasks) {
         for problem in &tasks.problems {
             warn(&escape(&problem.to_string()));
         }
     }
 
-    /// Checks a request against the tasks. Of one that is not known, its file may be why.
+    /// Checks a request against the tasks. If the task is unknown, warns of invalid task files, which may be the
+    /// reason.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -125,7 +122,7 @@ impl CommandContext {
         })
     }
 
-    /// The same for a job that is there already, which no input check may keep from being found.
+    /// The same for an existing job, without the check of inputs, so that every job can be found.
     ///
     /// # Errors
     /// See [`RequestError`].
@@ -137,7 +134,7 @@ impl CommandContext {
         })
     }
 
-    /// The store, for a holder of this role.
+    /// The store, for this role.
     ///
     /// # Errors
     /// Fails if it cannot be reached or used.
@@ -150,8 +147,7 @@ impl CommandContext {
     /// A store that the command line names; a relative path is taken from the working directory, certificates from
     /// the configuration.
     ///
-    /// # Errors
-    /// Fails for what is no address, and if the store cannot be reached or used.
+    /// # Errors Fails if the text is not an address, or if the store cannot be reached or used.
     pub async fn store_at<R>(&self, address: &str, namespace: Option<&str>) -> Result<Store<R>, CliError> {
         let url = StoreUrl::parse(address, &self.sources.working_dir, None)
             .map_err(|error| CliError::Usage(format!("the address of a store: {error}")))?;

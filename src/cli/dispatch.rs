@@ -24,7 +24,7 @@ pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
     main_with(line, Extensions::default())
 }
 
-/// The same for a program that adds something.
+/// The same with extensions of the program.
 pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Extensions) -> ExitCode {
     let line: Vec<OsString> = line.into_iter().collect();
     if let Some(code) = confine::shim(line.iter().skip(1).cloned()) {
@@ -36,8 +36,7 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
         Err(error) => {
-            // Help and version are answers, everything else is a usage error. If nobody reads
-            // them there is nobody to tell either.
+            // Help and version are results, everything else is a usage error. An error of writing them is ignored.
             let _ = error.print();
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             return ExitCode::from(exit.code());
@@ -61,9 +60,8 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
     })
 }
 
-/// Does this line say `run`, as far as can be told without reading it whole? The parent of the daemon need not know
-/// more, and what it never does takes no memory for as long as it lives; whatever is wrong with the line, the daemon
-/// proper will say.
+/// Does this line say `run`? It is not parsed completely: the parent of the daemon needs only this, and saves the
+/// memory of the parser. The daemon itself reports mistakes in the line.
 fn says_run(line: &[OsString]) -> bool {
     let mut words = line.iter().skip(1).map(|word| word.to_str().unwrap_or_default());
     while let Some(word) = words.next() {
@@ -78,13 +76,13 @@ fn says_run(line: &[OsString]) -> bool {
     true
 }
 
-/// Tells an error: on stderr, and as the one document if JSON was asked for.
+/// Prints an error on stderr, and as the JSON document if `--json` was given.
 fn print_error(context: &CommandContext, error: &CliError) {
     #[derive(Serialize)]
     struct ErrorOutput {
         error: String,
     }
-    // The daemon proper has taken over its signals by now: nothing would end it while it hangs on its stderr.
+    // The daemon itself handles its signals by now, so nothing would end it while it hangs on stderr.
     let warn = if supervisor::is_supervised() { write_line } else { warn };
     error.to_string().lines().for_each(warn);
     if context.printer.is_json() {
@@ -95,7 +93,7 @@ fn print_error(context: &CommandContext, error: &CliError) {
     }
 }
 
-/// Runs a command that is done in one go, on a small runtime of this thread.
+/// Runs a command other than the daemon, on a runtime of this thread.
 fn client(context: &CommandContext, command: CliCommand) -> Result<Exit, CliError> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
@@ -109,7 +107,7 @@ fn client(context: &CommandContext, command: CliCommand) -> Result<Exit, CliErro
 
 async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit, CliError> {
     match command {
-        // Handled before, for it has a runtime of its own.
+        // Handled before, because it has a runtime of its own.
         CliCommand::Run(_) => Err(CliError::Failed("run was not dispatched".to_owned())),
         CliCommand::Enqueue(args) => enqueue::run(context, args).await,
         CliCommand::Perform(args) => perform::run(context, args).await,

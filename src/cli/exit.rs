@@ -1,4 +1,4 @@
-//! How a command ends: what is told, and the exit code.
+//! How a command ends: its error, and the exit code.
 
 use std::io;
 

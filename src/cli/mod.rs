@@ -1,7 +1,7 @@
-//! The command line: what people and scripts say, and what they are told.
+//! The command line and its output.
 //!
-//! [`args`] is what may be said, [`dispatch`] finds the command for it, [`output`] tells the
-//! answer, [`exit`] is how it ends. Answers go to stdout, everything else to stderr.
+//! [`args`] defines the arguments, [`dispatch`] runs the command, [`output`] prints the result, [`exit`] maps errors to
+//! exit codes. Results go to stdout, everything else to stderr.
 
 pub mod args;
 pub mod command;

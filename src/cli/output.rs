@@ -1,6 +1,6 @@
-//! Answers: text for people, or one JSON document with stable member names.
+//! Prints results: text for people, or one JSON document with stable member names.
 //!
-//! What strangers wrote never reaches a terminal as it is: control characters are shown, not sent.
+//! Foreign text never reaches a terminal unescaped: control characters are written out.
 
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -10,29 +10,28 @@ use serde::Serialize;
 /// Longest cell of a listing, in characters.
 const CELL: usize = 80;
 
-/// Where answers go.
+/// Prints results as text or JSON.
 #[derive(Debug, Clone, Copy)]
 pub struct Printer {
     json: bool,
 }
 
 impl Printer {
-    /// Answers as JSON or as text.
+    /// A printer of JSON or of text.
     #[must_use]
     pub fn new(json: bool) -> Self {
         Self { json }
     }
 
-    /// Does it answer in JSON?
+    /// Does it print JSON?
     #[must_use]
     pub fn is_json(self) -> bool {
         self.json
     }
 
-    /// Gives the answer.
+    /// Prints the result.
     ///
-    /// # Errors
-    /// Fails if stdout cannot be written; a reader that went away is no error.
+    /// # Errors Fails if stdout cannot be written; a closed pipe is not an error.
     pub fn print<T: Serialize>(self, document: &T, text: impl FnOnce() -> String) -> io::Result<()> {
         let mut answer = if self.json { serde_json::to_string(document)? } else { text() };
         if !answer.is_empty() && !answer.ends_with('\n') {
@@ -46,7 +45,7 @@ impl Printer {
     }
 }
 
-/// Writes a line to stderr. There is nobody left to tell if that fails.
+/// Writes a line to stderr. An error is ignored, because there is no other place to report it.
 pub fn warn(line: &str) {
     let _ = writeln!(io::stderr().lock(), "windlass: {line}");
 }
@@ -87,7 +86,7 @@ impl TextTable {
         Self { rows: vec![row], right }
     }
 
-    /// Adds a row. Cells are cleaned, and cut where they are too long for a listing.
+    /// Adds a row. Cells are escaped, and cut if they are too long for a listing.
     pub fn row<const N: usize>(&mut self, cells: [&str; N]) {
         let cell = |cell: &&str| {
             let text = escape(cell);
@@ -100,7 +99,7 @@ impl TextTable {
         self.rows.push(cells.iter().map(cell).collect());
     }
 
-    /// Adds a row whose last cell is never cut, for it is what a command takes.
+    /// Adds a row whose last cell is never cut, because people pass it to a command.
     pub fn row_with_last<const N: usize>(&mut self, cells: [&str; N], last: &str) {
         self.row(cells);
         if let Some(row) = self.rows.last_mut() {
@@ -136,7 +135,7 @@ impl TextTable {
     }
 }
 
-/// `name: value` lines, aligned; values are cleaned but never cut.
+/// `name: value` lines, aligned; values are escaped but never cut.
 #[derive(Debug, Default)]
 pub struct FieldList(Vec<(String, String)>);
 
@@ -147,7 +146,7 @@ impl FieldList {
         self
     }
 
-    /// Adds a line if there is something to say.
+    /// Adds a line if there is a value.
     pub fn maybe(&mut self, name: &str, value: Option<&str>) -> &mut Self {
         if let Some(value) = value {
             self.add(name, value);
@@ -168,7 +167,7 @@ impl FieldList {
     }
 }
 
-/// JavaScript's name for UTC fills half a line.
+/// The date with a short name for UTC, because JavaScript's name fills half a line.
 #[must_use]
 pub fn short_date(date: &str) -> String {
     date.replace(" GMT+0000 (Coordinated Universal Time)", " UTC")

@@ -1,4 +1,4 @@
-//! A program of one's own with everything that `windlass` can: the daemon and all its commands, and what is added.
+//! Builds a program with the daemon, all commands of `windlass`, and extensions.
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -13,7 +13,7 @@ use crate::handler::typed::Performs;
 use crate::plugin::hook::Hook;
 use crate::store::layer::Layer;
 
-/// What a program adds; [`main`](Self::main) runs it.
+/// The extensions of a program; [`main`](Self::main) runs it.
 #[derive(Debug, Default)]
 pub struct Program {
     extensions: Extensions,
@@ -27,7 +27,7 @@ impl Program {
         Self::default()
     }
 
-    /// Adds a handler, for tasks with `builtin = "NAME"`. A name of ours is taken over.
+    /// Adds a handler, for tasks with `builtin = "NAME"`. It replaces a built-in handler of the same name.
     #[must_use]
     pub fn handler(mut self, name: &str, handler: impl Handler + 'static) -> Self {
         self.extensions.handler(name, Arc::new(handler));
@@ -46,7 +46,7 @@ impl Program {
         self
     }
 
-    /// Adds a plugin, for tasks that list it. A name that it cannot have is told when the program starts.
+    /// Adds a plugin, for tasks that list it. A name that is not allowed is reported when the program starts.
     #[must_use]
     pub fn plugin(mut self, name: &str, hook: impl Hook + 'static) -> Self {
         if let Err(error) = self.extensions.plugin(name, Arc::new(hook)) {
@@ -62,14 +62,14 @@ impl Program {
         self
     }
 
-    /// Adds what runs the processors, for `resque_overrides.multi_worker`.
+    /// Adds a runner of the processors, for `resque_overrides.multi_worker`.
     #[must_use]
     pub fn multi_worker(mut self, name: &str, multi_worker: MultiWorkerOverride) -> Self {
         self.extensions.multi_worker(name, multi_worker);
         self
     }
 
-    /// Adds what runs the scheduler, for `resque_overrides.scheduler`.
+    /// Adds a runner of the scheduler, for `resque_overrides.scheduler`.
     #[must_use]
     pub fn scheduler(mut self, name: &str, scheduler: SchedulerOverride) -> Self {
         self.extensions.scheduler(name, scheduler);

@@ -1,4 +1,4 @@
-//! Readers of single values on the command line.
+//! Parsers of single values on the command line.
 
 use crate::client::moment::{Moment, MomentError, parse_delay};
 use crate::job::Args;
@@ -28,12 +28,12 @@ pub(super) fn args(text: &str) -> Result<Args, String> {
     Args::from_json(text).map_err(|error| explain(text, &error))
 }
 
-/// `--arg JSON`: checked, and kept as text until all are there.
+/// `--arg JSON`: checked, and kept as text until all are read.
 pub(super) fn arg(text: &str) -> Result<String, String> {
     ecma::check(text).map(|()| text.to_owned()).map_err(|error| explain(text, &error))
 }
 
-/// Says where the text stops being JSON, and what a bare word would have to look like.
+/// Says where the text stops being JSON, and how to quote a bare word.
 fn explain(text: &str, error: &EcmaError) -> String {
     let word = !text.is_empty() && text.chars().all(|char| char.is_alphanumeric() || "-_.@ ".contains(char));
     if word { format!("{error}; as a JSON string it is '\"{text}\"'") } else { error.to_string() }

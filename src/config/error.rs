@@ -1,24 +1,24 @@
-//! What is wrong with a file, and where.
+//! Problems of a file, with their location.
 //!
-//! A [`Problem`] reads `file:line:column: key: what was expected (found ...); did you mean "..."?`, so that an
-//! editor can jump to it. Problems are collected, never the first one alone: [`Problems`] is all of them, one a line.
+//! A [`Problem`] reads `file:line:column: key: what was expected (found ...); did you mean "..."?`, so that an editor
+//! can jump to it. All problems are collected: [`Problems`] shows them one a line.
 
 use std::fmt;
 
-/// One thing that is wrong.
+/// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problem {
     /// The file; or the flag or the environment variable that the value came from.
     pub file: String,
-    /// The line, from 1; 0 if the problem has no place inside the file.
+    /// The line, from 1; 0 if the problem has no location inside the file.
     pub line: usize,
-    /// The column in characters, from 1; 0 if the problem has no place inside the file.
+    /// The column in characters, from 1; 0 if the problem has no location inside the file.
     pub column: usize,
     /// The key with the tables it stands in, such as `store.url`; empty if no key is concerned.
     pub key: String,
     /// What was expected, and what was found.
     pub message: String,
-    /// What was probably meant.
+    /// A suggestion.
     pub suggestion: Option<String>,
 }
 
@@ -56,7 +56,7 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// Everything that is wrong, in the order of the places.
+/// All problems, ordered by location.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
@@ -72,7 +72,7 @@ impl fmt::Display for Problems {
 
 impl std::error::Error for Problems {}
 
-/// The candidate that a misspelt word was probably meant to be.
+/// The candidate that is closest to a misspelt word.
 ///
 /// Case, underscores and dashes do not count, so that another spelling of the right word is always found.
 #[must_use]

@@ -4,10 +4,10 @@ use super::element::logging::{self, EventLevel};
 use super::model::{SchedulerLogging, WorkerLogging};
 use super::reader::Table;
 
-/// Names every event once, with its default level: makes the reader of a table and the list of its levels.
+/// Lists every event once, with its default level. Generates the reader of the table and the list of its levels.
 macro_rules! levels {
     ($read:ident, $list:ident, $table:ident { $($event:ident = $level:ident),+ $(,)? }) => {
-        /// Reads the table; events that it does not name have their default level.
+        /// Reads the table; events that are not in it have their default level.
         pub(super) fn $read(mut table: Option<Table<'_>>) -> $table {
             let mut level = |event, default| {
                 let value = table.as_mut().and_then(|table| table.take(event));

@@ -1,8 +1,8 @@
 //! Finds and reads `config/tasks.toml`.
 //!
-//! Each value comes from the flag, else the environment, else the file, else its default. All problems of all
-//! sources are collected before the load fails. Nothing is accepted and ignored: a key that has no effect is a note,
-//! a key whose capability is not built yet is a problem that says so.
+//! Each value comes from the flag, else the environment, else the file, else its default. All problems of all sources
+//! are collected before the load fails. No key is silently ignored: a key without effect gives a note, a key that is
+//! not supported yet gives a problem.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -21,10 +21,10 @@ use super::reader::{Document, Table, Value};
 
 pub use super::effective::effective_settings;
 
-/// Where the file is looked for after `--config` and `WINDLASS_CONFIG`.
+/// The paths that are tried after `--config` and `WINDLASS_CONFIG`.
 const PLACES: [&str; 2] = ["config/tasks.toml", "/etc/windlass/tasks.toml"];
 
-/// What a configuration is made of.
+/// The sources of a configuration.
 #[derive(Debug, Clone, Default)]
 pub struct Sources {
     /// `--config`.
@@ -37,22 +37,22 @@ pub struct Sources {
     pub working_dir: PathBuf,
 }
 
-/// A configuration and what is to be said about it.
+/// A configuration with its notes.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
-    /// What is allowed, and yet not what its author may believe.
+    /// Settings that are allowed but may not do what their author expects.
     pub notes: Vec<String>,
 }
 
 impl Sources {
-    /// A variable of the environment; an empty one counts as not set.
+    /// A variable of the environment. An empty variable counts as not set.
     fn var(&self, name: &str) -> Option<&str> {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The file to read: the one that somebody named, or the first that is there.
+    /// The file to read: the one that was named, or the first that exists.
     fn find(&self) -> Option<PathBuf> {
         let named = self.file.clone().or_else(|| self.var("WINDLASS_CONFIG").map(PathBuf::from));
         match named {
@@ -61,7 +61,7 @@ impl Sources {
         }
     }
 
-    /// Where systemd lets the service keep its state; the first, where it names several.
+    /// The state directory that systemd gives the service; the first, if there are several.
     fn state_directory(&self) -> Option<&Path> {
         self.var("STATE_DIRECTORY").and_then(|list| list.split(':').next()).map(Path::new)
     }
@@ -69,15 +69,14 @@ impl Sources {
 
 /// Reads the configuration.
 ///
-/// # Errors
-/// Everything that is wrong with it, at once.
+/// # Errors All its problems together.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let document = match sources.find() {
         Some(path) => Document::read(&path).map_err(|problem| Problems(vec![problem]))?,
         None => Document::new(Path::new(""), String::new()),
     };
     let source = (!document.path().as_os_str().is_empty()).then(|| document.path().to_owned());
-    // Without a file there is nothing that relative defaults could be relative to but the working directory.
+    // Without a file, relative defaults start at the working directory.
     let defaults = if source.is_some() {
         Defaults { folder: document.folder().to_owned(), store: "sqlite:../windlass.db", tasks_dir: "../tasks.d" }
     } else {
@@ -107,11 +106,11 @@ struct ConfigLoader<'s> {
     outside: Vec<Problem>,
 }
 
-/// The least that a wait may last.
+/// The shortest wait.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 impl ConfigLoader<'_> {
-    /// Reads everything; what has a problem gets its default, which nobody will see.
+    /// Reads everything. A value with a problem gets its default, which is never used because the load fails.
     fn config(&mut self, source: Option<PathBuf>, mut top: Table<'_>) -> Config {
         refuse_what_comes_later(&mut top);
         let (min, max) = self.processors(&mut top);
@@ -163,7 +162,7 @@ impl ConfigLoader<'_> {
         };
         match bounds(min, max) {
             Ok(bounds) => return bounds,
-            // The most are their default: the fewest are what is wrong.
+            // The maximum has its default, so the problem is in the minimum.
             Err(_) if max_value.is_none() => {
                 told(format!("expected at most max_task_processors, {max} by default (found {min})"));
             }
@@ -227,14 +226,14 @@ fn stuck_worker_timeout(top: &mut Table<'_>) -> Option<Duration> {
             value.expected("a duration, or false for never");
             None
         }
-        // To ActionHero, zero is as good as false.
+        // ActionHero treats zero like false.
         None => duration::read(&value, Unit::Milliseconds, Duration::ZERO).filter(|found| !found.is_zero()),
     }
 }
 
 fn on_crash(top: &mut Table<'_>) -> OnCrash {
     let said = top.take("on_crash").and_then(|value| crash_policy::read_on_crash(&value));
-    // Whether it is a boolean was judged when it was read for itself.
+    // Its type was checked when the key itself was read.
     let retry = top.take("retry_stuck_jobs").and_then(|value| value.raw().as_bool().map(|retry| (value, retry)));
     let meant = retry.as_ref().map(|(_, retry)| if *retry { OnCrash::Requeue } else { OnCrash::Fail });
     if let (Some(said), Some(meant), Some((value, _))) = (said, meant, &retry)
@@ -282,11 +281,11 @@ fn shutdown(table: Option<Table<'_>>) -> ShutdownConfig {
 const FILTER: &str =
     "a level (off, error, warn, info, debug, trace) or a filter such as \"info,windlass::store=debug\"";
 
-/// A filter of `tracing`; or else the level that was probably meant. A bare word that is no level would be taken for
-/// the name of a module, and silence the log.
+/// A filter of `tracing`, or the error with a suggested level. A single word that is not a level is refused, because
+/// `tracing` would take it for the name of a module and silence the log.
 fn filter(text: &str) -> Result<String, Option<&'static str>> {
     if text.contains(['=', ',', ':', '[']) {
-        // A program without a daemon logs nothing by it.
+        // A build without the daemon does not use the level.
         #[cfg(feature = "daemon")]
         if tracing_subscriber::EnvFilter::builder().parse(text).is_err() {
             return Err(None);

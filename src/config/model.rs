@@ -1,4 +1,4 @@
-//! The configuration after validation: nothing in here can be wrong any more.
+//! The validated configuration.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use super::element::store_url::StoreUrl;
 use super::element::tls_files::TlsFiles;
 use super::overrides::Overrides;
 
-/// Everything that `config/tasks.toml`, the environment and flags say.
+/// All settings of `config/tasks.toml`, the environment and the flags.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Config {
-    /// The file it came from; `None` for pure defaults.
+    /// The file that was read; `None`: no file, only defaults.
     pub source: Option<PathBuf>,
     /// Does this instance run a scheduler?
     pub scheduler: bool,
@@ -32,23 +32,23 @@ pub struct Config {
     pub max_event_loop_delay: Duration,
     /// When a foreign worker that stopped pinging is cleaned away; `None`: never.
     pub stuck_worker_timeout: Option<Duration>,
-    /// What becomes of jobs whose run was cut off, unless their task says otherwise.
+    /// The policy for jobs whose run was cut off; a task may have its own.
     pub on_crash: OnCrash,
-    /// Are jobs enqueued again that a worker of another program took along when it died?
+    /// Are the jobs of dead workers of other programs enqueued again?
     pub retry_stuck_jobs: bool,
     /// How often a job is redelivered before it fails.
     pub max_redeliveries: u32,
-    /// Where the task files are.
+    /// The folder of the task files.
     pub tasks_dir: PathBuf,
     /// Levels of the worker's events.
     pub worker_logging: WorkerLogging,
     /// Levels of the scheduler's events.
     pub scheduler_logging: SchedulerLogging,
-    /// What takes the place of parts of ours.
+    /// The implementations that replace built-in ones.
     pub overrides: Overrides,
     /// The store.
     pub store: StoreConfig,
-    /// How a drain ends.
+    /// The deadlines of a drain.
     pub shutdown: ShutdownConfig,
     /// The log.
     pub log: LogConfig,
@@ -87,11 +87,11 @@ pub struct SchedulerLogging {
 /// `[store]`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct StoreConfig {
-    /// Where it is.
+    /// Its address.
     pub url: StoreUrl,
     /// The certificates of an encrypted connection.
     pub tls: TlsFiles,
-    /// What every key begins with.
+    /// The prefix of every key.
     pub namespace: String,
     /// How long an instance may be silent before it counts as dead.
     pub lease: Duration,
@@ -100,18 +100,18 @@ pub struct StoreConfig {
 /// `[shutdown]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ShutdownConfig {
-    /// All is over by then.
+    /// The time limit of the whole drain.
     pub timeout: Duration,
-    /// Between TERM and KILL.
+    /// The time between TERM and KILL.
     pub kill_grace: Duration,
 }
 
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LogConfig {
-    /// Which levels are written, as a `tracing` filter; `WINDLASS_LOG` overrides it.
+    /// The level as a `tracing` filter; `WINDLASS_LOG` overrides it.
     pub level: String,
-    /// How a line looks.
+    /// The format of a line.
     pub format: LogFormat,
     /// Keys of arguments whose values are never logged.
     pub redact: Vec<String>,

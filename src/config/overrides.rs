@@ -1,32 +1,32 @@
-//! `[resque_overrides]`: which implementations, registered by name with the library, take the place of ours.
+//! `[resque_overrides]`: the implementations, registered by name through the library, that replace built-in ones.
 
 use super::error::Problem;
 use super::reader::{Table, Value};
 
-/// An implementation that the configuration asks for.
+/// An implementation that the configuration selects.
 #[derive(Debug, Clone, Eq)]
 pub struct Override {
     /// Its name.
     pub name: String,
-    /// Where it was asked for, for what may be wrong with it.
+    /// The location in the configuration, for messages.
     pub location: Problem,
 }
 
-/// Where it is asked for makes no difference.
+/// The location does not count.
 impl PartialEq for Override {
     fn eq(&self, other: &Self) -> bool {
         self.name == other.name
     }
 }
 
-/// All that it asks for.
+/// All selected implementations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Overrides {
     /// A layer over the store.
     pub queue: Option<Override>,
-    /// What runs the processors.
+    /// The runner of the processors.
     pub multi_worker: Option<Override>,
-    /// What runs the scheduler.
+    /// The runner of the scheduler.
     pub scheduler: Option<Override>,
 }
 

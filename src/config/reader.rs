@@ -1,9 +1,9 @@
 //! A typed reader over TOML that collects problems instead of failing.
 //!
 //! A [`Document`] is one file. Its tables are read by [`Table::take`], key by key, in snake_case; the camelCase
-//! original of each key is accepted as well, both at once are a problem. [`Table::finish`] reports the keys that
-//! nobody took. A [`Value`] of the wrong kind says what was expected and what was found, and where. Whoever reads
-//! goes on after a problem, so that all of them are told at once.
+//! original of each key is accepted as well, using both is a problem. [`Table::finish`] reports the keys that were not
+//! taken. A [`Value`] of the wrong type reports what was expected, what was found, and where. Readers continue after a
+//! problem, so that all problems are reported together.
 //!
 //! Longer than 400 lines because tables and values refer to each other at every step.
 
@@ -18,7 +18,7 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{Problem, closest};
 
-/// One file with what is wrong in it.
+/// One file and its problems.
 pub struct Document {
     path: PathBuf,
     text: String,
@@ -26,7 +26,7 @@ pub struct Document {
 }
 
 impl fmt::Debug for Document {
-    /// The path alone: the text may hold a password.
+    /// Shows only the path, because the text may contain a password.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Document").field("path", &self.path).finish_non_exhaustive()
     }
@@ -35,8 +35,7 @@ impl fmt::Debug for Document {
 impl Document {
     /// Reads a file.
     ///
-    /// # Errors
-    /// If it cannot be read, or is not text.
+    /// # Errors If the file cannot be read, or is not text.
     pub fn read(path: &Path) -> Result<Self, Problem> {
         match std::fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => Ok(Self::new(path, text)),
@@ -55,13 +54,13 @@ impl Document {
         Self { path: path.to_owned(), text, problems: RefCell::default() }
     }
 
-    /// Where the file is.
+    /// The path of the file.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The folder of the file: what relative paths in it are relative to.
+    /// The folder of the file. Relative paths in the file start there.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.path.parent().unwrap_or(Path::new(""))
@@ -85,13 +84,14 @@ impl Document {
         Table::new(self, String::new(), parsed.span(), parsed.get_ref())
     }
 
-    /// How much is wrong so far: whoever reads a part can tell whether it was all right.
+    /// The number of problems so far. A reader of a part compares it before and after to see whether the part was
+    /// valid.
     #[must_use]
     pub fn problem_count(&self) -> usize {
         self.problems.borrow().len()
     }
 
-    /// What is wrong, in the order of the places.
+    /// The problems, ordered by location.
     #[must_use]
     pub fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
@@ -118,7 +118,7 @@ impl Document {
     }
 }
 
-/// A table of a document, and which of its keys were taken.
+/// A table of a document. It remembers which keys were taken.
 pub struct Table<'a> {
     document: &'a Document,
     key: String,
@@ -139,7 +139,7 @@ impl<'a> Table<'a> {
         self.find(key).map(|(_, value)| value)
     }
 
-    /// The value of a key that must be there.
+    /// The value of a required key.
     pub fn required(&mut self, key: &str, what: &str) -> Option<Value<'a>> {
         let value = self.take(key);
         if value.is_none() {
@@ -148,7 +148,7 @@ impl<'a> Table<'a> {
         value
     }
 
-    /// Refuses a key whose capability does not exist (yet), with a message that helps.
+    /// Refuses a key that is not supported (yet), with a helpful message.
     pub fn refuse(&mut self, key: &str, message: &str) {
         if let Some((span, value)) = self.find(key) {
             self.document.report(&value.key, span, message.to_owned(), None);
@@ -161,7 +161,7 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key) || self.entries.contains_key(camel_case(key).as_str())
     }
 
-    /// All entries as they are spelt, for tables whose keys are free. All count as taken.
+    /// All entries with their original spelling, for tables with arbitrary keys. All of them count as taken.
     pub fn all(&mut self) -> Vec<(&'a str, Value<'a>)> {
         self.taken.extend(self.entries.keys().map(|key| key.get_ref().to_string()));
         let document = self.document;
@@ -177,7 +177,7 @@ impl<'a> Table<'a> {
         self.document.report(&self.key, self.span.clone(), message.into(), None);
     }
 
-    /// Reports the keys that nobody asked for.
+    /// Reports the keys that were not taken.
     pub fn finish(self) {
         for key in self.entries.keys() {
             let name = key.get_ref().as_ref();
@@ -222,13 +222,13 @@ pub struct Value<'a> {
 }
 
 impl<'a> Value<'a> {
-    /// The document it stands in.
+    /// The document of the value.
     #[must_use]
     pub fn document(&self) -> &'a Document {
         self.document
     }
 
-    /// The value as TOML has it.
+    /// The TOML value.
     #[must_use]
     pub fn raw(&self) -> &'a DeValue<'a> {
         self.value
@@ -247,7 +247,7 @@ impl<'a> Value<'a> {
         format!("{}: {}", self.location(), self.key)
     }
 
-    /// A problem with this value, for what can only be judged later.
+    /// A problem with this value, for a check that happens later.
     #[must_use]
     pub fn problem(&self, message: &str) -> Problem {
         let (line, column) = self.document.line_and_column(self.span.start);
@@ -266,7 +266,7 @@ impl<'a> Value<'a> {
         self.document.report(&self.key, self.span.clone(), message.into(), None);
     }
 
-    /// Reports a problem with this value, and what was probably meant.
+    /// Reports a problem with this value, with a suggestion.
     pub fn report_with(&self, message: impl Into<String>, suggestion: Option<&str>) {
         self.document.report(&self.key, self.span.clone(), message.into(), suggestion);
     }
@@ -276,7 +276,7 @@ impl<'a> Value<'a> {
         self.report(format!("expected {what} (found {})", describe(self.value)));
     }
 
-    /// Reports that something else was expected here, and what was probably meant.
+    /// Reports that something else was expected here, with a suggestion.
     pub fn expected_one_of(&self, what: &str, suggestion: Option<&str>) {
         self.report_with(format!("expected {what} (found {})", describe(self.value)), suggestion);
     }
@@ -287,7 +287,7 @@ impl<'a> Value<'a> {
         self.string_or("a string")
     }
 
-    /// A string, of which more is known than that.
+    /// A string. `what` describes it in the message.
     #[must_use]
     pub fn string_or(&self, what: &str) -> Option<&'a str> {
         let text = self.value.as_str();
@@ -361,7 +361,7 @@ impl<'a> Value<'a> {
         Some(Table::new(self.document, self.key.clone(), self.span.clone(), entries))
     }
 
-    /// The same value under no key: for the tables of `[[task]]`, whose keys read better without it.
+    /// The same value without its key, so that messages about `[[task]]` tables name only the inner keys.
     #[must_use]
     pub fn without_key(mut self) -> Self {
         self.key.clear();
@@ -397,7 +397,7 @@ pub fn camel_case(key: &str) -> String {
 /// A value as a message shows it: short, and on one line.
 fn describe(value: &DeValue<'_>) -> String {
     match value {
-        // It may hold a password.
+        // The value may contain a password.
         DeValue::String(text) if text.contains("://") && text.contains('@') => "an address".to_owned(),
         DeValue::String(text) => {
             let mut shown = String::from("\"");

@@ -1,9 +1,9 @@
 //! A bus that never blocks the sender.
 //!
-//! Each listener has a queue that is bounded in bytes, and says which kinds of events it wants. Where a queue is full,
-//! what matters less makes room for what matters more ([`EventKind::rank`]), and what finds no room is dropped and counted:
+//! Each listener has a queue that is bounded in bytes, and a set of event kinds that it wants. If a queue is full,
+//! events of a lower rank ([`EventKind::rank`]) are dropped for events of a higher one; dropped events are counted. So
 //! a slow log cannot slow a job, and a flood of output cannot displace a failure. Every event carries the time at which
-//! it was sent, because a listener may come to it much later.
+//! it was sent, because a listener may read it much later.
 
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -39,29 +39,29 @@ pub struct Listener {
     queue: Arc<Queue>,
 }
 
-/// What a listener finds.
+/// The result of waiting for an event.
 #[derive(Debug)]
 pub enum Received {
     /// An event, and when it was sent, in milliseconds since the Unix epoch.
     Event(i64, Event),
-    /// Nothing came in time.
+    /// No event came in time.
     TimedOut,
-    /// Nothing more will come: the bus was closed, or all its senders are gone.
+    /// No more events will come: the bus was closed, or all senders were dropped.
     Closed,
 }
 
-/// A queue between the senders and one listener. The lock is held for a push or a pop, never while anything is written.
+/// A queue between the senders and one listener. The lock is held for a push or a pop, never during I/O.
 #[derive(Debug)]
 struct Queue {
     state: Mutex<QueueState>,
     arrived: Condvar,
-    /// How many bytes may wait.
+    /// The largest number of queued bytes.
     capacity: usize,
 }
 
 #[derive(Debug, Default)]
 struct QueueState {
-    /// What waits, by rank; each in the order in which it was sent.
+    /// The queued events by rank, each rank in the order of sending.
     waiting: [RankQueue; RANKS],
     bytes: usize,
     sent: u64,
@@ -86,14 +86,14 @@ struct QueuedEvent {
 }
 
 impl Bus {
-    /// A bus with one listener for each of these interests (a sum of [`EventKind::bit`]s), each with a queue of so many
-    /// bytes.
+    /// A bus with one listener for each of these interests (a sum of [`EventKind::bit`]s), each with a queue of this
+    /// capacity in bytes.
     #[must_use]
     pub fn new(interests: &[u32], capacity: usize) -> (Self, Vec<Listener>) {
         Self::timed(interests, capacity, Arc::new(SystemClock))
     }
 
-    /// The same by another clock.
+    /// The same with another clock.
     #[must_use]
     pub fn timed(interests: &[u32], capacity: usize, clock: Arc<dyn Clock>) -> (Self, Vec<Listener>) {
         let (mut subscriptions, mut listeners) = (Vec::new(), Vec::new());
@@ -106,19 +106,19 @@ impl Bus {
         (Self { shared: Arc::new(BusState { interest, subscriptions, clock }) }, listeners)
     }
 
-    /// A bus nobody listens to.
+    /// A bus without listeners.
     #[must_use]
     pub fn silent() -> Self {
         Self::new(&[], 1).0
     }
 
-    /// Does anybody want events of this kind? Ask before building one on a hot path.
+    /// Does a listener want events of this kind? On a hot path, check this before building an event.
     #[must_use]
     pub fn wants(&self, kind: EventKind) -> bool {
         self.shared.interest.load(Ordering::Relaxed) & kind.bit() != 0
     }
 
-    /// Changes what the listener of this number wants, as [`new`](Self::new) counted them from 0.
+    /// Changes the interest of a listener, given by its index in the list that [`new`](Self::new) returned.
     pub fn set_interest(&self, listener: usize, interest: u32) {
         if let Some(subscription) = self.shared.subscriptions.get(listener) {
             subscription.interest.store(interest, Ordering::Relaxed);
@@ -131,7 +131,7 @@ impl Bus {
         self.shared.interest.store(all, Ordering::Relaxed);
     }
 
-    /// Sends an event to all who want it, without waiting.
+    /// Sends an event to all listeners that want it, without waiting.
     pub fn emit(&self, event: Event) {
         let bit = event.kind().bit();
         let mut wanting = self.shared.subscriptions.iter().filter(|subscription| subscription.wants(bit)).peekable();
@@ -147,7 +147,7 @@ impl Bus {
         }
     }
 
-    /// Tells every listener that nothing more will come, behind all that was sent before. Does not wait for them.
+    /// Closes every queue behind the events that were sent before. Does not wait for the listeners.
     pub fn close(&self) {
         self.shared.close();
     }
@@ -163,7 +163,7 @@ impl BusState {
 }
 
 impl Drop for BusState {
-    /// The last sender is gone.
+    /// The last sender was dropped.
     fn drop(&mut self) {
         self.close();
     }
@@ -177,7 +177,7 @@ impl Subscription {
 
 impl Queue {
     fn lock(&self) -> MutexGuard<'_, QueueState> {
-        // Whoever panicked with the lock left a queue that is whole: nothing in between can panic but an allocation.
+        // A panic with the lock held leaves a consistent queue, because only an allocation can panic there.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -195,7 +195,7 @@ impl Queue {
         }
         let listening = state.listening;
         drop(state);
-        // Freed without the lock.
+        // The dropped events are freed after the lock is released.
         drop(dropped);
         if listening {
             self.arrived.notify_one();
@@ -204,8 +204,8 @@ impl Queue {
 }
 
 impl QueueState {
-    /// Takes out what ranks lower, the oldest of the lowest first, until there is room for so many bytes; nothing if
-    /// that would not be enough.
+    /// Removes events of a lower rank, lowest rank and oldest first, until there is room for these bytes. Removes
+    /// nothing if that would not be enough.
     fn make_room(&mut self, rank: usize, bytes: usize, capacity: usize) -> Vec<QueuedEvent> {
         let mut dropped = Vec::new();
         let lower: usize = self.waiting.iter().take(rank).map(|lower| lower.bytes).sum();
@@ -232,7 +232,7 @@ impl QueueState {
         rank.events.push_back(QueuedEvent { number: self.sent, at_ms, bytes, event });
     }
 
-    /// What was sent first.
+    /// The event that was sent first.
     fn take(&mut self) -> Option<(i64, Event)> {
         let first = |rank: &&mut RankQueue| rank.events.front().map_or(u64::MAX, |waiting| waiting.number);
         let rank = self.waiting.iter_mut().min_by_key(first)?;
@@ -244,7 +244,7 @@ impl QueueState {
 }
 
 impl Listener {
-    /// Waits for the next event, for as long as `patience` says or without end.
+    /// Waits for the next event, for at most `patience`, or without limit.
     #[must_use]
     pub fn wait(&self, patience: Option<Duration>) -> Received {
         let mut state = self.queue.lock();
@@ -273,7 +273,7 @@ impl Listener {
         }
     }
 
-    /// Waits for the next event; `None` when the bus was closed or every sender is gone.
+    /// Waits for the next event; `None` if the bus was closed or every sender was dropped.
     #[must_use]
     pub fn next(&self) -> Option<Event> {
         match self.wait(None) {
@@ -288,7 +288,7 @@ impl Listener {
         self.queue.lock().take().map(|(_, event)| event)
     }
 
-    /// How many events were dropped since this was last asked.
+    /// The number of events that were dropped since the last call.
     #[must_use]
     pub fn take_lost(&self) -> u64 {
         std::mem::take(&mut self.queue.lock().lost)
@@ -390,7 +390,7 @@ mod tests {
         let (bus, listeners) = Bus::new(&[u32::MAX], notice("a").weight());
         bus.emit(notice("a"));
         bus.emit(notice("b"));
-        // The queue is full and nobody reads it.
+        // The queue is full and is not read.
         bus.close();
         bus.emit(notice("late"));
         assert_eq!(listeners[0].take_lost(), 1);

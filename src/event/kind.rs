@@ -1,4 +1,4 @@
-//! Everything that happens and that somebody may want to see, as data.
+//! The events, as data.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -7,8 +7,7 @@ use bytes::Bytes;
 
 use crate::job::{Failure, QueueName, TaskName, WorkerName};
 
-/// The sort of an event. A listener says which sorts it wants, and the sender asks before it
-/// builds one.
+/// The kind of an event. A listener selects kinds, and a sender checks the selection before it builds an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "each is described at the event of the same name")]
@@ -37,7 +36,7 @@ pub enum EventKind {
     FormattedLine,
 }
 
-/// How many ranks there are.
+/// The number of ranks.
 pub const RANKS: usize = 3;
 
 impl EventKind {
@@ -47,8 +46,8 @@ impl EventKind {
         1 << (self as u8)
     }
 
-    /// How much it matters that somebody sees it: where there is no room for all, what ranks lower makes room. 2 is what
-    /// somebody must see, 1 is a job that went well, 0 is what is of use only beside the rest. Below [`RANKS`].
+    /// The importance of the event, below [`RANKS`]. If a queue is full, events of a lower rank are dropped first. 2:
+    /// must be seen; 1: a successful job; 0: useful only as a detail.
     #[must_use]
     pub fn rank(self) -> usize {
         match self {
@@ -78,7 +77,7 @@ impl EventKind {
     }
 }
 
-/// Which of a process' streams a line came from.
+/// The stream of a process that a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputStream {
     /// Standard output.
@@ -87,12 +86,12 @@ pub enum OutputStream {
     Stderr,
 }
 
-/// A job as events speak of it. Shared, for one job gives several events.
+/// The job of an event. It is shared, because one job gives several events.
 #[derive(Debug, Clone)]
 pub struct JobInfo {
-    /// Who works on it.
+    /// Its worker.
     pub worker: WorkerName,
-    /// Where it came from.
+    /// Its queue.
     pub queue: QueueName,
     /// Its class.
     pub class: TaskName,
@@ -122,11 +121,11 @@ pub enum Event {
     Failure { job: Arc<JobInfo>, failure: Failure, duration: Duration },
     /// A job goes back to be run later: put back by a plugin, "later", redelivered, released.
     ReEnqueue { job: Arc<JobInfo>, why: String },
-    /// A job is gone without a run, for a plugin of its task said no. Told as a warning.
+    /// A job is dropped without a run, because a plugin of its task refused it. Logged as a warning.
     Vetoed { job: Arc<JobInfo>, plugin: Arc<str>, reason: Option<String> },
-    /// A worker that is gone is cleaned away.
+    /// A dead worker is removed.
     CleaningWorker { worker: WorkerName, why: String },
-    /// Something went wrong that is no job's failure.
+    /// An error that is not the failure of a job.
     InternalError { error: String },
     /// The pool reconsidered its size.
     MultiWorkerAction { verb: &'static str, delay: Duration, processors: usize },
@@ -146,18 +145,18 @@ pub enum Event {
     TransferredJob { second: i64, payload: Bytes },
     /// A job wrote a line.
     Output { id: Arc<str>, task: TaskName, stream: OutputStream, line: String },
-    /// A process that serves many jobs of a task wrote a line to its stderr; of which job it speaks is not known.
+    /// A process that serves many jobs of a task wrote a line to its stderr; the job is not known.
     ChildOutput { task: TaskName, pid: u32, line: String },
-    /// Worth telling at `info`.
+    /// A message at level `info`.
     Notice { text: String },
-    /// Worth telling at `warn`.
+    /// A message at level `warn`.
     Warning { text: String },
     /// A finished line of the log, from code in this process that writes to `tracing` itself.
     FormattedLine { text: String },
 }
 
 impl Event {
-    /// Its sort.
+    /// The kind of the event.
     #[must_use]
     pub fn kind(&self) -> EventKind {
         match self {
@@ -186,7 +185,7 @@ impl Event {
         }
     }
 
-    /// About how much memory it takes, in bytes. What events share counts for each of them.
+    /// The approximate memory of the event, in bytes. Shared data counts for each event.
     #[must_use]
     pub fn weight(&self) -> usize {
         let of_job = |job: &JobInfo| job.args.len() + job.worker.name().len() + job.id.len();

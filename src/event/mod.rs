@@ -1,4 +1,4 @@
-//! What happens, as data, and the bus that carries it to whoever listens.
+//! Events as data, and the bus that carries them to listeners.
 
 pub mod bus;
 pub mod kind;

@@ -1,12 +1,12 @@
-//! Whether a failed job is still what was enqueued.
+//! Detects failed jobs whose arguments another program may have changed.
 
 use super::failure::{FailureView, STUCK_BY_US};
 use super::payload::PayloadView;
 
 impl FailureView {
-    /// May this job's arguments be others than were enqueued? node-resque's workers record their jobs through Lua's JSON,
-    /// which turns `[]` into `{}` and keeps 14 digits of a number; whoever cleans such a worker has nothing else. And
-    /// node-resque, when it cleans a worker of Windlass, reads its record with JavaScript's numbers.
+    /// May this job's arguments differ from the enqueued ones? node-resque's workers record their jobs through Lua's
+    /// JSON, which turns `[]` into `{}` and keeps 14 digits of a number; a program that cleans such a worker has only
+    /// that record. When node-resque cleans a worker of Windlass, it reads the record with JavaScript's numbers.
     #[must_use]
     pub fn may_be_distorted(&self) -> bool {
         let of_windlass = self.worker.as_deref().is_some_and(|worker| worker.contains("-windlass:"));
@@ -16,12 +16,12 @@ impl FailureView {
             return false;
         };
         let Distortions { empty_object, long_number } = Distortions::of(args);
-        // What every task without inputs is run with, and what is least likely to have been `[[]]`.
+        // `[{}]` is what a task without inputs gets, and it is unlikely to have been `[[]]`.
         long_number || (empty_object && !of_windlass && args != "[{}]")
     }
 }
 
-/// What a detour through another program's numbers and lists may have left in JSON.
+/// Signs that another program's numbers and lists have changed a JSON text.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Distortions {
     empty_object: bool,
@@ -30,7 +30,7 @@ struct Distortions {
 
 impl Distortions {
     fn of(json: &str) -> Self {
-        /// So many digits Lua's JSON keeps.
+        /// The number of digits that Lua's JSON keeps.
         const DIGITS: usize = 14;
         let bytes = json.as_bytes();
         let mut distortions = Self::default();

@@ -1,18 +1,17 @@
 //! JSON as ECMAScript's `JSON.stringify` writes it.
 //!
-//! Resque's world compares jobs by their bytes (`del`, duplicate detection, lock keys), so the
-//! jobs we create and the lock keys we compute must be exactly what node-resque would write:
-//! integer-like keys first and in numeric order, the other keys in order of insertion, the last
-//! of two equal keys winning in the first one's place, numbers as `Number::toString`, only the
-//! necessary escapes, lone surrogates as lower-case `\ud83d`.
+//! Resque programs compare jobs by their bytes (`del`, duplicate detection, lock keys), so the jobs we create and the
+//! lock keys we compute must be exactly what node-resque would write: integer-like keys first and in numeric order, the
+//! other keys in order of insertion, the last of two equal keys winning in the first one's place, numbers as
+//! `Number::toString`, only the necessary escapes, lone surrogates as lower-case `\ud83d`.
 //!
 //! serde_json cannot hold a lone surrogate, so this works on the text itself, after serde_json
 //! has checked that it is JSON.
 
 use serde_json::value::RawValue;
 
-/// Deepest nesting that is taken: what Redis' own JSON decoder takes, so that a job we accept is
-/// one that a node-resque worker can claim.
+/// The deepest nesting that is accepted. It is the limit of Redis' JSON decoder, so a node-resque worker can claim
+/// every job that we accept.
 pub const MAX_DEPTH: usize = 1000;
 
 /// Why a text has no canonical form.
@@ -156,7 +155,7 @@ impl Writer<'_> {
             Ok(number) if number.is_finite() => self.out.push_str(ryu_js::Buffer::new().format_finite(number)),
             _ => self.out.push_str("null"),
         }
-        // A byte that begins no value cannot stand here in checked JSON; never loop on it.
+        // Checked JSON has no byte here that begins no value; step over it so that the loop always ends.
         if self.at == start {
             self.at += 1;
         }
@@ -195,7 +194,7 @@ impl Writer<'_> {
 
     fn object(&mut self) {
         self.at += 1;
-        // Written as `"key":value`, each into its own text, since the order is known only at the end.
+        // Keys and values are written into texts of their own, because the order is known only at the end.
         let mut members: Vec<(String, String)> = Vec::new();
         let mut places = std::collections::HashMap::new();
         while self.peek() != b'}' {

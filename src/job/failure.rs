@@ -14,23 +14,22 @@ use super::ecma::quote;
 use super::identity::Identity;
 use super::payload::PayloadView;
 
-/// The second backtrace line by which node-resque's `retryStuckJobs` knows a job that its worker
-/// left behind.
+/// The second backtrace line of a stuck job. node-resque's `retryStuckJobs` recognises it.
 pub const STUCK_MARKER: &str = "queue#forceCleanWorker";
 
-/// The third backtrace line of a stuck job that Windlass put on record, where node-resque writes its own name.
+/// The third backtrace line of a stuck job that Windlass recorded; node-resque writes its own name there.
 pub const STUCK_BY_US: &str = "windlass";
 
-/// The class under which bytes that are no job are put on record, as node-resque has no word for it.
+/// The class in the record of bytes that are not a job. node-resque has no name for this case.
 pub const UNPARSEABLE: &str = "(unparseable)";
 
-/// What it was called before, which resque-web took for a tag and did not show.
+/// The former name of [`UNPARSEABLE`]. resque-web took it for a tag and did not show it.
 const UNPARSEABLE_BEFORE: &str = "<unparseable>";
 
 /// The run that failed.
 #[derive(Debug, Clone, Copy)]
 pub struct FailedRun<'a> {
-    /// Who the job is.
+    /// The identity of the job.
     pub identity: &'a Identity,
     /// How long it ran, in milliseconds, if that is known.
     pub ms: Option<u64>,
@@ -43,7 +42,7 @@ pub struct Failure {
     pub exception: String,
     /// The error's message.
     pub error: String,
-    /// What led to it, a line each.
+    /// The backtrace, line by line.
     pub backtrace: Vec<String>,
 }
 
@@ -54,13 +53,13 @@ impl Failure {
         Self { exception: exception.to_owned(), error: error.into(), backtrace: Vec::new() }
     }
 
-    /// In node-resque's words: nobody here knows this class.
+    /// The failure of a job whose class is unknown here, worded like node-resque's.
     #[must_use]
     pub fn unknown_class(class: &str) -> Self {
         Self::new("Error", format!("No job defined for class \"{class}\""))
     }
 
-    /// In node-resque's words and with its marker: the worker is gone, and took the job with it.
+    /// The failure of a job whose worker vanished, with node-resque's words and marker.
     #[must_use]
     pub fn stuck(host: &str, now_ms: i64) -> Self {
         const WORDS: &str = "Worker Timeout (killed manually)";
@@ -75,15 +74,15 @@ impl Failure {
         }
     }
 
-    /// The record's bytes, of a job of which no run is known. `worker` is the name without queues; `payload` are the
+    /// The bytes of the record for a job without a known run. `worker` is the name without queues; `payload` are the
     /// job's bytes, which go in verbatim if they are an object and as text under [`UNPARSEABLE`] if not.
     #[must_use]
     pub fn record(&self, worker: &str, queue: &str, payload: &[u8], now_ms: i64) -> Bytes {
         self.write(worker, queue, payload, now_ms, "")
     }
 
-    /// The record's bytes, as [`record`](Self::record) writes them, with what is known of the failed run as the last
-    /// member. It is ASCII and integers, so that JavaScript writes it again byte for byte.
+    /// The bytes that [`record`](Self::record) writes, with the failed run as the last member. That member has only
+    /// ASCII and integers, so that JavaScript rewrites it byte for byte.
     #[must_use]
     pub fn record_of(&self, run: FailedRun<'_>, worker: &str, queue: &str, payload: &[u8], now_ms: i64) -> Bytes {
         let FailedRun { identity: Identity { id, attempt, redelivered, .. }, ms } = run;
@@ -97,7 +96,8 @@ impl Failure {
         let (payload, hex) = match (std::str::from_utf8(payload), PayloadView::parse(payload)) {
             (Ok(text), Ok(_)) => (Cow::Borrowed(text), None),
             (Ok(text), Err(_)) => (wrap(text), None),
-            // Not UTF-8 cannot stand in JSON: the readable part as text, the exact bytes as hex.
+            // JSON cannot contain bytes that are not UTF-8: the record has the readable part as text and the exact
+            // bytes as hex.
             (Err(_), _) => (wrap(&String::from_utf8_lossy(payload)), Some(hex(payload))),
         };
         let backtrace: Vec<String> = self.backtrace.iter().map(|line| quote(line)).collect();
@@ -142,8 +142,8 @@ pub fn iso_date(ms: i64) -> String {
     date.format("%Y-%m-%dT%H:%M:%S%.3fZ").to_string()
 }
 
-/// A look at a failure record, whoever wrote it. Members that are missing or of another type than
-/// expected read as absent: strangers' records must not stop a listing.
+/// A view of a failure record of any program. Members that are missing or have another type read as absent, because a
+/// foreign record must not stop a listing.
 #[derive(Debug, Clone, Default)]
 pub struct FailureView {
     /// The worker that ran the job.
@@ -156,20 +156,20 @@ pub struct FailureView {
     pub exception: Option<String>,
     /// The error's message.
     pub error: Option<String>,
-    /// The backtrace, without lines that are no strings.
+    /// The lines of the backtrace that are strings.
     pub backtrace: Vec<String>,
     /// When it failed, in the writer's format.
     pub failed_at: Option<String>,
     /// When resque-web retried it, if it did.
     pub retried_at: Option<String>,
-    /// Who the job is and which run of it failed, if Windlass wrote the record.
+    /// The identity of the job and the number of the failed run, if Windlass wrote the record.
     pub identity: Option<Identity>,
     /// How long that run was, in milliseconds.
     pub ms: Option<u64>,
 }
 
 impl FailureView {
-    /// Reads a record; bytes that are no JSON object read as a record without members.
+    /// Reads a record; bytes that are not a JSON object read as a record without members.
     #[must_use]
     pub fn parse(record: &[u8]) -> Self {
         #[derive(Deserialize, Default)]
@@ -231,14 +231,14 @@ impl FailureView {
         }
     }
 
-    /// Did its worker vanish under it?
+    /// Did its worker vanish during the run?
     #[must_use]
     pub fn is_stuck(&self) -> bool {
         self.backtrace.get(1).is_some_and(|line| line == STUCK_MARKER)
     }
 }
 
-/// The bytes that stood in the queue: those of a wrapped text are unwrapped.
+/// The original bytes of the job in the queue; a wrapped text is unwrapped.
 fn original(payload: &str) -> Bytes {
     #[derive(Deserialize)]
     struct WrappedPayload {

@@ -1,13 +1,13 @@
-//! Who a job is across runs, and which run this is.
+//! The identity of a job across runs, and the number of the run.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// How many bytes an id has at most.
+/// The longest id, in bytes.
 const LONGEST_ID: usize = 255;
 
-/// The fencing token of one claim: `<instance>-<lane>-<sequence>-<slot>`, new each time a job is
-/// claimed. It opens the working record, and whoever writes for a claim first compares it.
+/// The fencing token of one claim: `<instance>-<lane>-<sequence>-<slot>`, new each time a job is claimed. The working
+/// record begins with it, and every write for a claim compares it first.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ClaimToken(Arc<str>);
 
@@ -30,7 +30,7 @@ impl ClaimToken {
         &self.0
     }
 
-    /// Where the claim stands among its lane's: (sequence, slot). Later claims compare greater.
+    /// The order among the claims of a lane: (sequence, slot). Later claims compare greater.
     #[must_use]
     pub fn order(&self) -> (u64, usize) {
         let mut parts = self.0.rsplit('-');
@@ -57,10 +57,10 @@ impl fmt::Debug for ClaimToken {
     }
 }
 
-/// What stays with a job while it goes from run to run.
+/// The data that a job keeps from run to run.
 ///
-/// A job's bytes belong to whoever wrote them, so this is kept beside them, under (queue, bytes).
-/// A job without stored identity is on its first run: its id is then its first claim's token.
+/// The bytes of a job belong to its producer, so the identity is stored beside them, under (queue, bytes). A job
+/// without a stored identity is on its first run; its id is then the token of its first claim.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Identity {
     /// Stable over all runs: the idempotency key for handlers.
@@ -69,7 +69,7 @@ pub struct Identity {
     pub attempt: u32,
     /// How often the job was taken from a crashed or interrupted run.
     pub redelivered: u32,
-    /// How often its handler said "later".
+    /// How often its handler postponed it ("later").
     pub later: u32,
 }
 
@@ -98,17 +98,16 @@ impl Identity {
         Self { later: self.later.saturating_add(1), ..self.clone() }
     }
 
-    /// The same job after somebody put it back on its queue by hand: one more attempt, and what was counted of
-    /// redeliveries and "later" begins anew, so that the run has all of them before it.
+    /// The same job after a retry by hand: one more attempt; the counts of redeliveries and "later" begin at 0.
     #[must_use]
     pub fn retried_by_hand(&self) -> Self {
         Self { redelivered: 0, later: 0, ..self.next_attempt() }
     }
 
-    /// An identity as another record tells of it; `None` if the id could not be stored.
+    /// The identity in a failure record; `None` if the id is invalid.
     #[must_use]
     pub fn from_record(id: &str, attempt: u32, redelivered: u32) -> Option<Self> {
-        /// Ours have some 40 characters.
+        /// Our own ids have some 40 characters.
         const LONGEST: usize = 200;
         let lawful = !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|byte| byte.is_ascii_graphic());
         lawful.then(|| Self { id: Arc::from(id), attempt: attempt.max(1), redelivered, later: 0 })
@@ -130,8 +129,8 @@ impl Identity {
         parts.next().is_none().then_some(identity)
     }
 
-    /// An identity as read from a store; `None` if a part is out of its bounds. The id goes into the environment and
-    /// the log of whoever runs the job: it is short and visible.
+    /// An identity as read from a store; `None` if a part is out of its bounds. The id must be short and printable,
+    /// because it is passed in the environment and logged.
     #[must_use]
     pub fn stored(id: &str, attempt: u32, redelivered: u32, later: u32) -> Option<Self> {
         let sound = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());

@@ -1,5 +1,4 @@
-//! What a job is: names, payload, identity, outcome and failure record. No I/O, no imports from
-//! any other room.
+//! The data of a job: names, payload, identity, outcome and failure record. No I/O, no imports from any other room.
 
 pub mod date;
 pub mod digest;

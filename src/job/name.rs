@@ -1,9 +1,9 @@
-//! Validated names: of queues, tasks and workers.
+//! Validated names of queues, tasks and workers.
 
 use std::fmt;
 use std::sync::Arc;
 
-/// Why a text is no name.
+/// Why a text is not a name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
     /// The text is empty or only blank.
@@ -31,7 +31,7 @@ macro_rules! name {
         pub struct $name(Arc<str>);
 
         impl $name {
-            /// Checks a text that comes from a person or a stranger.
+            /// Checks a text from a person or another program.
             ///
             /// # Errors
             /// Empty texts and texts with control characters are refused.
@@ -40,8 +40,8 @@ macro_rules! name {
                 Ok(Self(Arc::from(text)))
             }
 
-            /// Takes a name as the store holds it, unchecked: whatever another program called its
-            /// queue or class must be addressable.
+            /// Takes a stored name without a check, because every queue or class of another program must be
+            /// addressable.
             #[must_use]
             pub fn as_stored(text: &str) -> Self {
                 Self(Arc::from(text))

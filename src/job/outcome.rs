@@ -7,23 +7,22 @@ use super::failure::Failure;
 /// How a handler's run ended. A job's failure is data, never an `Err`.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Outcome {
-    /// The job is done. The result, if the handler kept one, is any text.
+    /// The job is done. The result, if there is one, is any text.
     Success {
-        /// What the handler returned, if anything was asked for.
+        /// What the handler returned, if the task stores a result.
         result: Option<String>,
     },
     /// The job failed: it goes to the failed list (or to its retry).
     Failure(Failure),
-    /// The handler asks to be called again after this delay.
+    /// The handler postpones the job by this delay.
     Later {
         /// How long to wait before the next run.
         delay: Duration,
     },
-    /// The run was stopped from outside before it ended: its `on_crash` policy decides.
+    /// The run was stopped from outside before it ended. The `on_crash` policy decides what follows.
     Interrupted,
-    /// The run was cut off by the death of a process that it may have shared with other runs, so that
-    /// nobody knows whose doing it was: its `on_crash` policy decides, and where that says fail, this
-    /// is what the record says.
+    /// The process of the run died. It may have served other runs, so the cause is unknown. The `on_crash` policy
+    /// decides what follows; if it is `fail`, the record has this failure.
     Crashed(Failure),
 }
 

@@ -1,4 +1,4 @@
-//! A job's payload, `{"class","queue","args"}`, as the Resque world writes it.
+//! A job's payload, `{"class","queue","args"}`, as Resque programs write it.
 //!
 //! Bytes read from a store are opaque and are never re-encoded; this is only a view on them.
 //! Bytes that we create are exactly what node-resque would write (`ecma`).
@@ -12,26 +12,26 @@ use serde_json::value::RawValue;
 
 use super::ecma::{self, EcmaError};
 
-/// A view on a payload's bytes. Unknown members are passed over and survive in the bytes.
+/// A view of the bytes of a payload. Unknown members are skipped and stay in the bytes.
 #[derive(Debug, Clone)]
 pub struct PayloadView<'a> {
-    /// What the payload calls its class: our task's name.
+    /// The class of the payload: the name of the task.
     pub class: Cow<'a, str>,
     /// The queue the payload names, if any. Only delayed jobs are routed by it; a job that was
     /// popped belongs to the list it came from.
     pub queue: Option<Cow<'a, str>>,
-    /// The occurrence of the schedule that enqueued it, if one did.
+    /// The occurrence of the schedule that enqueued the job, if any.
     pub scheduled_at: Option<Cow<'a, str>>,
     args: Option<&'a RawValue>,
 }
 
-/// Why bytes are no payload.
+/// Why bytes are not a payload.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct BadPayload(pub String);
 
 impl<'a> PayloadView<'a> {
-    /// Looks at a payload.
+    /// Parses a payload.
     ///
     /// # Errors
     /// Says what is wrong with anything that is not a JSON object with a string `class`, is not
@@ -49,7 +49,7 @@ impl<'a> PayloadView<'a> {
         Ok(view)
     }
 
-    /// The arguments as they stand, if there are any.
+    /// The raw arguments, if there are any.
     #[must_use]
     pub fn raw_args(&self) -> Option<&'a str> {
         self.args.map(RawValue::get)
@@ -83,7 +83,7 @@ impl<'de> Visitor<'de> for ViewVisitor {
             // As in ECMAScript, the last of two equal members counts.
             match &*key {
                 "class" => class = Some(map.next_value::<Text<'de>>()?.0),
-                // A queue that is no string routes nothing, and is no reason to refuse the job.
+                // A queue that is not a string is ignored; the job is not refused.
                 "queue" => {
                     let raw = map.next_value::<&'de RawValue>()?;
                     queue = serde_json::from_str::<Text<'de>>(raw.get()).ok().map(|text| text.0);
@@ -103,7 +103,7 @@ impl<'de> Visitor<'de> for ViewVisitor {
     }
 }
 
-/// A string that is borrowed wherever it holds no escapes.
+/// A string that is borrowed unless it has escapes.
 pub(super) struct Text<'a>(pub(super) Cow<'a, str>);
 
 impl<'de> serde::Deserialize<'de> for Text<'de> {
@@ -136,7 +136,7 @@ impl Args {
         Self("[]".to_owned())
     }
 
-    /// What a periodic task is run with, `[{}]`: one empty set of inputs.
+    /// The arguments of a periodic task, `[{}]`: one empty set of inputs.
     #[must_use]
     pub fn periodic() -> Self {
         Self("[{}]".to_owned())
@@ -183,8 +183,8 @@ pub fn encode(class: &str, queue: &str, args: &Args) -> Bytes {
     ))
 }
 
-/// The bytes of a job that a schedule enqueues: [`encode`]'s, with the occurrence (RFC 3339) behind them. Other
-/// programs pass members over that they do not know.
+/// The bytes of a job that a schedule enqueues: those of [`encode`] with the occurrence (RFC 3339) as the last member.
+/// Other programs skip unknown members.
 #[must_use]
 pub fn encode_scheduled(class: &str, queue: &str, args: &Args, scheduled_at: &str) -> Bytes {
     Bytes::from(format!(

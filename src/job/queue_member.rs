@@ -1,4 +1,4 @@
-//! The bytes of a job that is put off: they name the queue to which the job goes back.
+//! Writes the queue into the payload of a job that is delayed, so that the job returns to that queue.
 //!
 //! A delayed job is routed by its payload alone. Ruby's and Go's jobs name no queue, and a payload may name another
 //! queue than the list from which the job was claimed. Every promoter reads `queue` as a member of the payload:
@@ -11,9 +11,9 @@ use serde_json::value::RawValue;
 use super::ecma::quote;
 use super::payload::{PayloadView, Text};
 
-/// A job's bytes with `queue` in them. A payload that names this queue already stays as it is, byte for byte. In one
-/// that names another (or something that is no string) that value is replaced; in one that names none the member goes
-/// behind `class`, where node-resque writes it. Everything else stays as it was. Bytes that are no job stay, too.
+/// The payload with this queue as its `queue` member. A payload that already names the queue is unchanged. Another
+/// value of `queue` is replaced; a missing member is inserted after `class`, where node-resque writes it. All other
+/// bytes are unchanged. Bytes that are not a job are unchanged, too.
 #[must_use]
 pub fn with_queue(payload: &Bytes, queue: &str) -> Bytes {
     let Some(members) = PayloadView::parse(payload).ok().and_then(|_| QueueMembers::read(payload)) else {
@@ -32,7 +32,7 @@ pub fn with_queue(payload: &Bytes, queue: &str) -> Bytes {
         return Bytes::from(out);
     }
     let mut at = 0;
-    // Of two equal members one reader takes the first and another the last, so that both name the queue.
+    // Some readers take the first of two equal members and others the last, so all of them get the queue.
     for found in members.queues {
         out.extend_from_slice(&payload[at..found.start]);
         out.extend_from_slice(quoted.as_bytes());
@@ -42,15 +42,15 @@ pub fn with_queue(payload: &Bytes, queue: &str) -> Bytes {
     Bytes::from(out)
 }
 
-/// Where what matters here stands in a payload.
+/// The positions of the members of a payload that matter here.
 struct QueueMembers {
-    /// Behind the last `class`.
+    /// The end of the last `class`.
     class_end: usize,
     /// The values of `queue`, in order.
     queues: Vec<ValueSpan>,
 }
 
-/// A value: from where to where it stands, and its text if it is a string.
+/// The start and end of a value, and its text if it is a string.
 struct ValueSpan {
     start: usize,
     end: usize,
@@ -66,7 +66,7 @@ impl QueueMembers {
                 f.write_str("an object")
             }
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                // A raw value is a part of the text that is read.
+                // A raw value borrows from the text, so its address gives its position.
                 let place = |raw: &RawValue| {
                     let start = raw.get().as_ptr() as usize - self.0;
                     (start, start + raw.get().len())
@@ -114,7 +114,7 @@ mod tests {
             named(r#"{"class":"a","class":"b","args":null,"id":"x"}"#),
             r#"{"class":"a","class":"b","queue":"math","args":null,"id":"x"}"#
         );
-        // Members of an argument are not the payload's.
+        // Members of an argument are not members of the payload.
         assert_eq!(
             named(r#"{"args":[{"class":"c","queue":"q"}],"class":"rt"}"#),
             r#"{"args":[{"class":"c","queue":"q"}],"class":"rt","queue":"math"}"#

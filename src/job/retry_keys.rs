@@ -1,4 +1,4 @@
-//! Where Retry keeps what it knows of a class and its arguments, under node-resque's names.
+//! The keys under which Retry stores its state for a class and its arguments, named as in node-resque.
 
 use serde_json::value::RawValue;
 

@@ -1,21 +1,21 @@
-//! A job as programs are told of it: in the environment, and in a line of JSON.
+//! How programs receive a job: environment variables, and the parts of a line of JSON.
 
 use super::ecma::quote;
 
-/// The variables that speak of one run. A program that speaks of another one, or of many, must not inherit them.
+/// All variables that describe one run. A program that serves another run, or many, must not inherit them.
 pub const ALL: [&str; 7] =
     ["WINDLASS_JOB_ID", "WINDLASS_CLAIM", "WINDLASS_QUEUE", "WINDLASS_ATTEMPT", ARGS, ARGS_OMITTED, SCHEDULED_AT];
-/// Those of them that not every run has.
+/// The variables that not every run has.
 pub const OPTIONAL: [&str; 3] = [ARGS, ARGS_OMITTED, SCHEDULED_AT];
 /// The occurrence of the schedule that enqueued the job.
 pub const SCHEDULED_AT: &str = "WINDLASS_SCHEDULED_AT";
 const ARGS: &str = "WINDLASS_ARGS";
 const ARGS_OMITTED: &str = "WINDLASS_ARGS_OMITTED";
 
-/// The longest arguments that go into the environment, where one variable has a limit.
+/// The longest arguments that are passed in the environment, because the size of a variable is limited.
 pub const ENV_ARGS_CAP: usize = 64 * 1024;
 
-/// The variable that tells the arguments, or that they stand only in the line.
+/// The variable with the arguments, or the one that says that only the line contains them.
 #[must_use]
 pub fn args_variable(args: &[u8]) -> (&'static str, &str) {
     match std::str::from_utf8(args) {
@@ -24,8 +24,8 @@ pub fn args_variable(args: &[u8]) -> (&'static str, &str) {
     }
 }
 
-/// Appends the arguments to a line, as they are. A raw line break in JSON can only be blank space between tokens, and
-/// becomes a space.
+/// Appends the arguments to a line unchanged, except that a line break becomes a space. In JSON, a raw line break can
+/// only be blank space between tokens.
 pub fn push_args(line: &mut Vec<u8>, args: &[u8]) {
     let begin = line.len();
     line.extend_from_slice(args);
@@ -34,7 +34,7 @@ pub fn push_args(line: &mut Vec<u8>, args: &[u8]) {
     }
 }
 
-/// Appends a string as JSON. Names hardly ever need an escape.
+/// Appends a string as JSON. The fast path is a string without escapes, as names usually are.
 pub fn push_quoted(line: &mut Vec<u8>, text: &str) {
     if text.bytes().all(|byte| byte >= b' ' && byte != b'"' && byte != b'\\') {
         line.push(b'"');

@@ -1,6 +1,6 @@
-//! Cron expressions with their time zone: at which seconds something is due. Pure: the caller says from when.
+//! Cron expressions with their time zone: at which seconds something is due. Pure: the caller passes the time.
 //!
-//! Where clocks change: an expression of fixed seconds, minutes and hours (`30 2 * * *`) is due once a day. A time
+//! Daylight saving time: an expression of fixed seconds, minutes and hours (`30 2 * * *`) is due once a day. A time
 //! that is skipped in spring is due at the first moment after the gap, one that is repeated in autumn is due the first
 //! time. Anything with a wildcard or a step in seconds, minutes or hours (`*/10 * * * *`) is due at every real moment
 //! that matches, so that its intervals are kept.
@@ -13,10 +13,10 @@ use chrono_tz::Tz;
 use croner::Cron;
 use croner::parser::{CronParser, Seconds};
 
-/// The longest expression that is read: far beyond what anybody needs.
+/// The longest expression that is accepted, in bytes.
 const MAX_EXPRESSION: usize = 1000;
 
-/// Further away than any next occurrence that a skipped day can hide: a year and a day.
+/// Longer than the distance to any next occurrence that a skipped day can hide: a year and a day.
 const BEYOND_A_GAP_S: i64 = 367 * 86_400;
 
 /// A cron expression in a time zone.
@@ -30,7 +30,7 @@ struct ParsedCalendar {
     zone: Tz,
 }
 
-/// Why a text is no calendar.
+/// Why a text is not a calendar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum CalendarError {
     /// The expression cannot be read.
@@ -63,13 +63,13 @@ impl Calendar {
             Some(name) => Tz::from_str(name).map_err(|_| CalendarError::Zone(name.to_owned()))?,
         };
         let calendar = Self(Arc::new(ParsedCalendar { expression: expression.to_owned(), cron, zone }));
-        // Any time will do: what matches at all matches again within the years that are searched.
+        // The start does not matter: an expression that ever matches does so within the years that are searched.
         calendar.after(0).map(|_| ()).ok_or(CalendarError::Never)?;
         Ok(calendar)
     }
 
-    /// The first second after this one (seconds since the Unix epoch) at which it is due; `None` if it never is
-    /// again.
+    /// The first second after this one (seconds since the Unix epoch) at which the calendar is due; `None` if it never
+    /// is again.
     #[must_use]
     pub fn after(&self, second: i64) -> Option<i64> {
         let next = |second: i64, inclusive: bool| {
@@ -79,8 +79,8 @@ impl Calendar {
         if let Some(next) = next(second, false) {
             return Some(next);
         }
-        // The search gives up at a gap of a whole day, such as Samoa's in 2011, though there is a time behind it. It
-        // gives up from every start before the gap and from none after it, so the gap's end can be closed in on.
+        // The search fails at a gap of a whole day, such as Samoa's in 2011, although a match follows it. It fails from
+        // every start before the gap and from none after it, so a binary search finds the end of the gap.
         let (mut before, mut behind) = (second, second.saturating_add(BEYOND_A_GAP_S));
         next(behind, false)?;
         while behind - before > 1 {
@@ -93,7 +93,7 @@ impl Calendar {
         next(behind, true)
     }
 
-    /// The last second at or before this one at which it was due; `None` if it never was.
+    /// The last second at or before this one at which the calendar was due; `None` if it never was.
     #[must_use]
     pub fn latest(&self, second: i64) -> Option<i64> {
         let from = DateTime::<Utc>::from_timestamp(second, 0)?.with_timezone(&self.0.zone);

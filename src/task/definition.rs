@@ -17,7 +17,7 @@ use crate::job::{QueueName, TaskName};
 pub struct TaskDefinition {
     /// Its name: the class of its jobs.
     pub name: TaskName,
-    /// What it does, for people; the name if nothing else is said.
+    /// A description for people; by default the name.
     pub description: String,
     /// The queue its jobs go to.
     pub queue: QueueName,
@@ -29,28 +29,28 @@ pub struct TaskDefinition {
     pub overlap: bool,
     /// By how many seconds ticks of a calendar are spread at most.
     pub jitter_s: u64,
-    /// What its first argument must hold, in the order of the file.
+    /// The declared inputs of its first argument, in the order of the file.
     pub inputs: Vec<InputSpec>,
-    /// When it is enqueued with arguments.
+    /// The schedules that enqueue it with arguments.
     pub schedules: Vec<JobSchedule>,
     /// Does a periodic task go on after a run that failed?
     pub re_enqueue_after_failure: bool,
-    /// Its plugins in order, including those that a periodic task gets by itself.
+    /// Its plugins in order, including the default plugins of periodic tasks.
     pub plugins: Vec<PluginSpec>,
     /// How long a run may take.
     pub timeout: Option<Duration>,
-    /// What becomes of a job whose run was cut off; `None`: as the configuration says.
+    /// The policy for a job whose run was cut off; `None`: the policy of the configuration.
     pub on_crash: Option<OnCrash>,
-    /// How often a job is redelivered before it fails; `None`: as the configuration says.
+    /// How often a job is redelivered before it fails; `None`: the limit of the configuration.
     pub max_redeliveries: Option<u32>,
-    /// What runs.
+    /// The handler.
     pub handler: HandlerSpec,
-    /// The file it stands in.
+    /// The file that defines it.
     pub source: PathBuf,
 }
 
 impl TaskDefinition {
-    /// A task with nothing but what every task has; everything else as in a file that does not speak of it.
+    /// A task with the required settings; everything else has its default.
     #[must_use]
     pub fn new(name: TaskName, queue: QueueName, handler: HandlerSpec) -> Self {
         Self {
@@ -72,7 +72,7 @@ impl TaskDefinition {
             source: PathBuf::new(),
         }
     }
-    /// `frequency`, for tasks that have one.
+    /// The `frequency`, if the task has one.
     #[must_use]
     pub fn frequency(&self) -> Option<Duration> {
         match self.cadence {
@@ -82,14 +82,14 @@ impl TaskDefinition {
     }
 }
 
-/// The tasks by name. Reloading swaps the whole.
+/// The tasks by name. A reload replaces the whole registry.
 #[derive(Debug, Clone, Default)]
 pub struct Registry {
     tasks: BTreeMap<TaskName, Arc<TaskDefinition>>,
 }
 
 impl Registry {
-    /// A registry of these tasks; the caller has seen to it that names are unique.
+    /// A registry of these tasks. The caller guarantees that names are unique.
     #[must_use]
     pub fn new(tasks: impl IntoIterator<Item = TaskDefinition>) -> Self {
         Self { tasks: tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect() }
@@ -106,7 +106,7 @@ impl Registry {
         self.tasks.values()
     }
 
-    /// The tasks that run by themselves.
+    /// The periodic tasks.
     pub fn periodic(&self) -> impl Iterator<Item = &Arc<TaskDefinition>> {
         self.iter().filter(|task| task.cadence.is_some())
     }

@@ -1,4 +1,4 @@
-//! What a task's `[run]` may say.
+//! The settings of `[run]` of a task.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,67 +20,67 @@ pub enum HandlerSpec {
     Rpc(RpcSpec),
     /// A request to an HTTP server for each job.
     Http(HttpSpec),
-    /// Something in this process, by name.
+    /// A handler of this process, by name.
     Builtin(BuiltinSpec),
 }
 
-/// `exec = [...]` and what goes with it.
+/// `exec = [...]` and its options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ExecSpec {
-    /// The program and its arguments, each with placeholders that are already parsed.
+    /// The program and its arguments, with parsed placeholders.
     pub argv: Vec<Template>,
-    /// Where and with what it runs.
+    /// The settings of its process.
     pub process: ProcessSettings,
-    /// What becomes of the output.
+    /// How its output is treated.
     pub output: OutputMode,
-    /// What is kept as the job's result.
+    /// What is stored as the job's result.
     pub result: ResultMode,
-    /// May a placeholder's value begin with a dash where it would read as an option?
+    /// May the value of a placeholder begin with a dash where the program would read it as an option?
     pub allow_dash: bool,
-    /// What an exit with 75 means.
+    /// The delay and limit after exit status 75.
     pub later: RetryLater,
 }
 
-/// `rpc = [...]` and what goes with it.
+/// `rpc = [...]` and its options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RpcSpec {
-    /// The program and its arguments, as they stand.
+    /// The program and its arguments, without placeholders.
     pub argv: Vec<String>,
-    /// Where and with what it runs.
+    /// The settings of its process.
     pub process: ProcessSettings,
-    /// How many children there are at most.
+    /// The largest number of children.
     pub processes: usize,
-    /// How many jobs one of them may hold at once.
+    /// How many jobs a child may hold at once.
     pub depth: usize,
     /// After how many jobs a child is replaced.
     pub max_jobs: Option<u64>,
-    /// With how many bytes in memory a child is replaced.
+    /// From which resident size, in bytes, a child is replaced.
     pub max_rss: Option<u64>,
-    /// How long a child may take to say that it is ready.
+    /// How long a child may take until it reports that it is ready.
     pub start_timeout: Duration,
-    /// What an answer of "later" means.
+    /// The delay and limit after a "later" response.
     pub later: RetryLater,
 }
 
-/// Where, with what environment and as whom a program runs.
+/// The working directory, environment, user and limits of a program.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct ProcessSettings {
-    /// The working directory: the folder of the task file unless it says otherwise.
+    /// The working directory: by default the folder of the task file.
     pub cwd: PathBuf,
-    /// Added to the environment.
+    /// Variables that are added to the environment.
     pub env: BTreeMap<String, String>,
-    /// Does it inherit nothing but that?
+    /// Is the inherited environment removed first?
     pub env_clear: bool,
-    /// Its user, its umask, its limits, if it has any.
+    /// Its user, umask and limits, if any are set.
     pub confines: Option<Arc<Confines>>,
 }
 
-/// What "later" means when a handler says so.
+/// The delay and limit of runs that a handler postpones ("later").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RetryLater {
-    /// How long the job waits, where the handler does not say that itself.
+    /// How long the job waits if the handler names no delay.
     pub delay: Duration,
-    /// How often it may be put off before it fails.
+    /// How often a job may be postponed before it fails.
     pub limit: u32,
 }
 
@@ -100,16 +100,16 @@ pub struct Template {
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Piece {
-    /// Text as it stands.
+    /// Literal text.
     Text(String),
-    /// `{0}`, `{to}`, `{0.to.city}`: a value out of the arguments. A path that does not begin with
-    /// a number starts at the first argument.
+    /// `{0}`, `{to}`, `{0.to.city}`: a value of the arguments. A path that does not begin with a number starts at the
+    /// first argument.
     Arg {
-        /// Which argument.
+        /// The index of the argument.
         index: usize,
-        /// The way down from it: keys of objects, or positions of arrays.
+        /// The path into it: keys of objects, or positions of arrays.
         path: Vec<String>,
-        /// As it was written, for messages.
+        /// The text of the placeholder, for messages.
         written: String,
     },
     /// `{job.id}`.
@@ -118,16 +118,16 @@ pub enum Piece {
     JobQueue,
 }
 
-/// What becomes of a process' output.
+/// How the output of a process is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OutputMode {
     /// Logged line by line under the job's id.
     Log,
-    /// Thrown away (but for the tail of stderr that explains a failure).
+    /// Discarded, except the tail of stderr that explains a failure.
     Discard,
 }
 
-/// What is kept as a job's result.
+/// What is stored as a job's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum ResultMode {
     /// Nothing.
@@ -136,43 +136,43 @@ pub enum ResultMode {
     LastLine,
 }
 
-/// `builtin = "..."` and what goes with it.
+/// `builtin = "..."`.
 #[derive(Debug, Clone, PartialEq)]
 pub struct BuiltinSpec {
-    /// The builtin's name, of the registry of those that exist.
+    /// The name of the builtin.
     pub name: String,
 }
 
-/// `http = "..."` and what goes with it.
+/// `http = "..."` and its options.
 #[derive(Debug, Clone, PartialEq)]
 pub struct HttpSpec {
-    /// Where requests go.
+    /// The address of the requests.
     pub url: HttpUrl,
-    /// What they ask for.
+    /// The method of the requests.
     pub method: Method,
-    /// Headers of the task's own. Any of their values may be secret.
+    /// Additional headers. Any value may be secret.
     pub headers: Vec<(HeaderName, Secret)>,
-    /// What requests are signed with.
+    /// The key that signs requests.
     pub secret: Option<Secret>,
-    /// How many connections there are at most; as many requests are under way.
+    /// The largest number of connections, which is also that of concurrent requests.
     pub connections: usize,
-    /// How long it may take until a connection stands, encryption included.
+    /// The time limit for a new connection, TLS handshake included.
     pub connect_timeout: Duration,
     /// Certificates of the authorities to trust, instead of the system's.
     pub ca_file: Option<PathBuf>,
-    /// Is the body of the answer kept as the job's result?
+    /// Is the body of the response stored as the job's result?
     pub keep_body: bool,
-    /// What 429 and 503 mean where they name no time.
+    /// The delay and limit after 429 and 503.
     pub later: RetryLater,
 }
 
-/// A text that is shown to nobody.
+/// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
 pub enum Secret {
     /// The text.
     Known(String),
-    /// It could not be had where the task was loaded, and why: a daemon does not start so, while whoever only
-    /// enqueues jobs need not know it.
+    /// The text could not be read when the task was loaded, and why. A daemon does not start then; a process that only
+    /// enqueues jobs does not need the secret.
     Unavailable(String),
 }
 

@@ -1,6 +1,6 @@
-//! The places in a job's life where plugins of one's own are asked.
+//! The hook points: the moments of a job at which custom plugins are called.
 
-/// A place where a plugin is asked.
+/// A moment at which a plugin is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum HookPoint {
     /// Before anything is written for an enqueue.
@@ -17,7 +17,7 @@ impl HookPoint {
     /// All of them, in the order of a job's life.
     pub const ALL: [Self; 4] = [Self::BeforeEnqueue, Self::AfterEnqueue, Self::BeforePerform, Self::AfterPerform];
 
-    /// As task files and programs write it.
+    /// Its name in task files and for plugin programs.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -28,7 +28,7 @@ impl HookPoint {
         }
     }
 
-    /// As node-resque writes it.
+    /// Its name in node-resque.
     #[must_use]
     pub fn camel_case_name(self) -> &'static str {
         match self {
@@ -40,7 +40,7 @@ impl HookPoint {
     }
 }
 
-/// Some of the places.
+/// A set of hook points.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct HookPoints(u8);
 
@@ -49,30 +49,30 @@ impl HookPoints {
     pub const NONE: Self = Self(0);
     /// All.
     pub const ALL: Self = Self(0b1111);
-    /// Those around an enqueue.
+    /// The hook points of an enqueue.
     pub const ENQUEUE: Self = Self::NONE.with(HookPoint::BeforeEnqueue).with(HookPoint::AfterEnqueue);
-    /// Those around a run.
+    /// The hook points of a run.
     pub const PERFORM: Self = Self::NONE.with(HookPoint::BeforePerform).with(HookPoint::AfterPerform);
 
-    /// These and one more.
+    /// This set with one more hook point.
     #[must_use]
     pub const fn with(self, point: HookPoint) -> Self {
         Self(self.0 | 1 << point as u8)
     }
 
-    /// Is this one among them?
+    /// Is this hook point in the set?
     #[must_use]
     pub const fn contains(self, point: HookPoint) -> bool {
         self.0 & 1 << point as u8 != 0
     }
 
-    /// Is any of those among them?
+    /// Do the two sets have a hook point in common?
     #[must_use]
     pub const fn any_of(self, others: Self) -> bool {
         self.0 & others.0 != 0
     }
 
-    /// Those that are among them, in the order of a job's life.
+    /// The hook points of the set, in the order of a job's life.
     pub fn iter(self) -> impl Iterator<Item = HookPoint> {
         HookPoint::ALL.into_iter().filter(move |point| self.contains(*point))
     }

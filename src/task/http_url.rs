@@ -1,4 +1,4 @@
-//! The address of a task's HTTP server, taken apart once.
+//! The parsed address of a task's HTTP server.
 
 use hyper::http::Uri;
 use hyper::http::uri::Scheme;
@@ -20,33 +20,33 @@ pub struct HttpUrl {
     pub path: String,
 }
 
-/// Why a text is no such address.
+/// Why a text is not such an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum HttpUrlError {
-    /// It begins otherwise.
+    /// It has another scheme.
     #[error("expected an address that begins with http:// or https://")]
     Scheme,
-    /// It holds blanks, control characters or letters beyond ASCII.
+    /// It contains blanks, control characters or letters beyond ASCII.
     #[error("expected an address of printable ASCII; other letters are written as in %C3%A4")]
     Letters,
-    /// It holds braces.
+    /// It contains braces.
     #[error(
         "an address takes no placeholders: the job's arguments are in the body (a brace itself is written %7B or %7D)"
     )]
     Placeholder,
-    /// It holds a user name or password.
+    /// It contains a user name or password.
     #[error("an address must not hold a user or a password: use headers = {{ authorization = {{ file = \"...\" }} }}")]
     User,
-    /// It holds a fragment.
+    /// It contains a fragment.
     #[error("an address must not hold a fragment (#...): servers are never told it")]
     Fragment,
-    /// There is no host in it.
+    /// It has no host.
     #[error("expected an address with a host: https://HOST/PATH")]
     Host,
-    /// Its port is none.
+    /// Its port is invalid.
     #[error("expected a port from 1 to 65535")]
     Port,
-    /// It is no address.
+    /// It is not an address.
     #[error("expected an address: https://HOST/PATH")]
     Form,
 }
@@ -54,8 +54,7 @@ pub enum HttpUrlError {
 impl HttpUrl {
     /// Reads an address.
     ///
-    /// # Errors
-    /// Says what about it is wrong, without quoting it: there may be a password in it.
+    /// # Errors Says what is wrong, without quoting the address, which may contain a password.
     pub fn parse(written: &str) -> Result<Self, HttpUrlError> {
         let scheme = written.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         let tls = match scheme.as_deref() {
@@ -106,14 +105,14 @@ impl HttpUrl {
         })
     }
 
-    /// Scheme, host and port: what messages name, for a query may hold a secret.
+    /// Scheme, host and port. Messages name only these, because a query may contain a secret.
     #[must_use]
     pub fn origin(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
     }
 }
 
-/// Path and query as a request line has them: never without a path.
+/// Path and query for a request line. The path is never empty.
 fn origin_form(uri: &Uri) -> String {
     match uri.path_and_query().map_or("/", |path| path.as_str()) {
         query if query.starts_with('?') => format!("/{query}"),

@@ -1,8 +1,9 @@
-//! `[inputs]`: what a task's first argument must hold, checked when it is enqueued. ActionHero's task inputs.
+//! `[inputs]`: what the first argument of a task must contain. It is checked when a job is enqueued. ActionHero's task
+//! inputs.
 //!
-//! In the order of the file each input gets its default if it is absent, which then stands in the job; its type is
-//! checked; a required one must not be absent, null or empty. What is not declared passes through. Nothing is checked
-//! when the job runs: jobs of other programs are taken as they are.
+//! Inputs are checked in the order of the file. An absent input gets its default, which becomes part of the job; the
+//! type is checked; a required input must not be absent, null or empty. Undeclared keys are kept. Nothing is checked
+//! when the job runs, so jobs of other programs are accepted as they are.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -12,7 +13,7 @@ use serde_json::value::RawValue;
 use crate::job::Args;
 use crate::job::ecma::quote;
 
-/// What sort of value an input takes.
+/// The type of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what JSON calls it; an integer is a number without fraction")]
 pub enum InputType {
@@ -29,49 +30,48 @@ pub enum InputType {
 pub struct InputSpec {
     /// Its key.
     pub name: String,
-    /// Must it be there?
+    /// Is it required?
     pub required: bool,
-    /// What stands for it if it is absent: JSON, canonical.
+    /// Its default as canonical JSON.
     pub default: Option<String>,
-    /// What sort of value it takes; `None`: any.
+    /// Its type; `None`: any.
     pub kind: Option<InputType>,
 }
 
-/// Why inputs are refused. The first two are ActionHero's words.
+/// Why inputs are refused. The first two messages are worded like ActionHero's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum InputError {
-    /// One is missing.
+    /// A required input is missing.
     #[error("{key} is a required input for task {task}")]
     Required {
-        /// Which.
+        /// The input.
         key: String,
-        /// Of what.
+        /// The task.
         task: String,
     },
-    /// One is of another type.
+    /// An input has another type.
     #[error("{value} is not a valid value for {key} in task {task}")]
     Invalid {
         /// Its value as JSON.
         value: String,
-        /// Which.
+        /// The input.
         key: String,
-        /// Of what.
+        /// The task.
         task: String,
     },
     /// The first argument is no object.
     #[error("task {task} takes its inputs as one object, such as {{\"{key}\": ...}}")]
     NoObject {
-        /// Of what.
+        /// The task.
         task: String,
         /// The first input.
         key: String,
     },
 }
 
-/// The arguments with their defaults.
+/// The arguments with the defaults filled in.
 ///
-/// # Errors
-/// The first input that is missing or wrong.
+/// # Errors Names the first input that is missing or has another type.
 pub fn apply(inputs: &[InputSpec], task: &str, args: &Args) -> Result<Args, InputError> {
     let Some(first) = inputs.first() else { return Ok(args.clone()) };
     let no_object = || InputError::NoObject { task: task.to_owned(), key: first.name.clone() };
@@ -81,7 +81,7 @@ pub fn apply(inputs: &[InputSpec], task: &str, args: &Args) -> Result<Args, Inpu
         Some(text) => text,
     };
     let given: HashMap<Cow<'_, str>, &RawValue> = serde_json::from_str(text).map_err(|_| no_object())?;
-    // Without its closing brace, for what is absent to be added.
+    // The object without its closing brace, so that absent inputs can be appended.
     let mut filled = text.trim_end().strip_suffix('}').ok_or_else(no_object)?.to_owned();
     for InputSpec { name, required, default, kind } in inputs {
         let value = match (given.get(name.as_str()), default) {
@@ -111,7 +111,7 @@ pub fn apply(inputs: &[InputSpec], task: &str, args: &Args) -> Result<Args, Inpu
     Args::from_json(&format!("[{filled}{rest}]")).map_err(|_| no_object())
 }
 
-/// Is this JSON of that type?
+/// Does this JSON value have that type?
 pub(super) fn fits(value: &str, kind: InputType) -> bool {
     match (kind, value.as_bytes().first()) {
         (InputType::String, Some(b'"')) | (InputType::Object, Some(b'{')) | (InputType::Array, Some(b'[')) => true,

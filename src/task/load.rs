@@ -1,8 +1,8 @@
 //! Reads `tasks.d/*.toml`.
 //!
 //! Files are read in the order of their names; a file holds one task with its keys at the top, or several as
-//! `[[task]]`. One bad file, or one bad task of a file, does not stop the others: whoever calls decides what to do
-//! about the problems, which are told all at once.
+//! `[[task]]`. A bad file or a bad task does not stop the others. All problems are returned together, and the caller
+//! decides what to do about them.
 
 mod custom_plugins;
 mod inputs;
@@ -28,22 +28,22 @@ use crate::config::error::Problem;
 use crate::config::reader::{Document, Table, Value};
 use crate::job::{QueueName, TaskName};
 
-/// All that a folder of task files holds.
+/// The content of a folder of task files.
 #[derive(Debug, Clone, Default)]
 pub struct Tasks {
-    /// The tasks that are all right.
+    /// The valid tasks.
     pub registry: Registry,
-    /// What is wrong with the others.
+    /// The problems of the other tasks.
     pub problems: Vec<Problem>,
-    /// Secrets of tasks that cannot be had here. Whoever is to run these tasks has a problem; who only names them
-    /// has none.
+    /// Secrets that could not be read here. They are problems for a process that runs these tasks, and none for a
+    /// process that only enqueues them.
     pub unavailable: Vec<Problem>,
-    /// What is allowed, and yet probably not meant.
+    /// Settings that are allowed but probably a mistake.
     pub warnings: Vec<String>,
 }
 
-/// What task files may name that is in code: the builtins of `builtin = "..."`, and plugins. From a list alone, those
-/// are the builtins.
+/// Names that are defined in code and that task files may use: the builtins of `builtin = "..."`, and plugins. A plain
+/// list converts to builtins.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct KnownNames<'a> {
     /// Handlers.
@@ -145,7 +145,7 @@ impl TaskLoader<'_> {
             let mut top = document.top(&parsed);
             if top.has("task") {
                 let list = top.take("task").and_then(|value| value.list("tasks, each under [[task]]"));
-                // A key beside them would belong to none of them.
+                // A key beside the `[[task]]` tables belongs to no task.
                 for (name, value) in top.all() {
                     if name != "task" {
                         value.report("stands beside [[task]] and belongs to none of them; write it below one");
@@ -163,7 +163,7 @@ impl TaskLoader<'_> {
         problems.extend(document.into_problems());
     }
 
-    /// Reads one task, and keeps it if nothing was wrong with it.
+    /// Reads one task, and keeps it if it has no problem.
     fn task(&mut self, document: &Document, mut table: Table<'_>) {
         let before = document.problem_count();
         let name_value = table.required("name", "the task's name");
@@ -195,7 +195,7 @@ impl TaskLoader<'_> {
             None => Some(QueueName::as_stored("default")),
             Some(value) => read_queue(&value),
         };
-        // One word for two things: a text is the task's own calendar, tables enqueue it with arguments.
+        // `schedule` has two meanings: a text is the calendar of the task itself, tables enqueue it with arguments.
         let schedule = table.take("schedule");
         let tables = schedule.clone().filter(|value| value.raw().is_array());
         let calendar = schedule.clone().filter(|value| value.raw().is_str());

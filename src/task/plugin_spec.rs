@@ -1,4 +1,4 @@
-//! Which plugins a task has, with their options. node-resque's names, defaults and units.
+//! The plugins of a task with their options. Names, defaults and units are those of node-resque.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::hook_point::HookPoints;
 
-/// The names that plugins of one's own cannot take.
+/// The names of built-in plugins, which custom plugins cannot have.
 pub const BUILT_IN: [&str; 5] = ["QueueLock", "DelayQueueLock", "JobLock", "Retry", "Noop"];
 
 /// A plugin with its options.
@@ -16,10 +16,10 @@ pub enum PluginSpec {
     QueueLock {
         /// How long the lock is held at most, in seconds (3600).
         lock_timeout_s: u64,
-        /// A key of the task's own, used without namespace.
+        /// A custom key, used without namespace.
         key: Option<String>,
     },
-    /// A job of the same arguments that is delayed keeps others out of the queue.
+    /// A job is refused while a job with the same arguments is delayed.
     DelayQueueLock,
     /// At most one job of the same arguments runs.
     JobLock {
@@ -27,31 +27,31 @@ pub enum PluginSpec {
         lock_timeout_s: u64,
         /// How long a job that finds it held waits before it is enqueued again, in milliseconds (1001).
         enqueue_timeout_ms: u64,
-        /// Is such a job enqueued again at all, or dropped (true; false for periodic tasks)?
+        /// Is such a job enqueued again (true), or dropped (false, the default of periodic tasks)?
         re_enqueue: bool,
-        /// A key of the task's own, used without namespace.
+        /// A custom key, used without namespace.
         key: Option<String>,
     },
     /// A failed run is repeated later.
     Retry(RetrySpec),
-    /// A failure is told in the log and otherwise taken for done.
+    /// A failure is logged, and the job counts as done.
     Noop,
-    /// One that is none of ours: asked around enqueue and run.
+    /// A custom plugin, called around enqueue and run.
     Custom(CustomPlugin),
 }
 
-/// A plugin of one's own.
+/// A custom plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct CustomPlugin {
-    /// Its name, as refusals and errors carry it.
+    /// Its name in refusals and errors.
     pub name: Arc<str>,
     /// The options that the task gives it, as one JSON object.
     pub options: Arc<str>,
-    /// What is asked.
+    /// Its implementation.
     pub source: CustomPluginSource,
 }
 
-/// Where a plugin of one's own comes from.
+/// The implementation of a custom plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum CustomPluginSource {
     /// A program, run once for each hook and job.
@@ -63,13 +63,13 @@ pub enum CustomPluginSource {
 /// A program that is a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct PluginProgram {
-    /// The program by its whole path, and its arguments as they stand.
+    /// The absolute path of the program, and its literal arguments.
     pub argv: Vec<String>,
     /// The working directory: the folder of the task file.
     pub cwd: PathBuf,
-    /// How long one answer may take.
+    /// The time limit of one call.
     pub timeout: Duration,
-    /// Where it is asked.
+    /// The hook points at which it is called.
     pub points: HookPoints,
 }
 
@@ -80,28 +80,28 @@ pub struct RetrySpec {
     pub attempts: u32,
     /// How long to wait before each.
     pub backoff: Backoff,
-    /// By how much a wait is prolonged at most, in thousandths of itself (0).
+    /// The largest random addition to a wait, in thousandths of the wait (0).
     pub jitter_permille: u32,
 }
 
 /// How long Retry waits before each attempt, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Backoff {
-    /// Always so long: node-resque's `retryDelay` (5000).
+    /// A constant wait: node-resque's `retryDelay` (5000).
     Fixed {
         /// The wait.
         delay_ms: u64,
     },
-    /// One after the other, the last one again and again: node-resque's `backoffStrategy`.
+    /// The waits in order; the last one repeats: node-resque's `backoffStrategy`.
     List {
         /// The waits; not empty.
         delays_ms: Vec<u64>,
     },
-    /// Each so many times the one before.
+    /// Each wait is the previous one times a factor.
     Exponential {
         /// The first wait.
         base_ms: u64,
-        /// By how much it grows.
+        /// The factor.
         factor: u32,
         /// The longest wait.
         cap_ms: u64,

@@ -6,7 +6,7 @@ use super::calendar::Calendar;
 use crate::job::payload::encode_scheduled;
 use crate::job::{Args, QueueName, TaskName};
 
-/// What makes a task periodic.
+/// When a periodic task runs.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Cadence {
     /// `frequency`: this long after the run before was due; whole seconds, at least one.
@@ -18,16 +18,16 @@ pub enum Cadence {
 /// One schedule of a task.
 #[derive(Debug, Clone, PartialEq)]
 pub struct JobSchedule {
-    /// Who it is among all schedules of all instances: the task's name and what the file calls it, or a digest of
-    /// what it says.
+    /// The id, unique among all schedules of all instances: the name of the task with the name of the schedule, or with
+    /// a digest of its settings.
     pub id: String,
     /// When its jobs are enqueued.
     pub calendar: Calendar,
-    /// Where to.
+    /// The queue of its jobs.
     pub queue: QueueName,
-    /// With which arguments.
+    /// The arguments of its jobs.
     pub args: Args,
-    /// How late an occurrence may be that nobody was there for, in seconds; `None`: however late.
+    /// How late a missed occurrence may still be enqueued, in seconds; `None`: however late.
     pub missed_max_age_s: Option<u64>,
 }
 
@@ -39,7 +39,7 @@ impl JobSchedule {
     }
 }
 
-/// An occurrence as `scheduled_at` says it.
+/// An occurrence in the format of `scheduled_at`.
 #[must_use]
 pub fn scheduled_at(occurrence: i64) -> String {
     let time = chrono::DateTime::from_timestamp(occurrence, 0).unwrap_or_default();

@@ -1,19 +1,19 @@
 //! Placeholders in an item of argv.
 //!
-//! `{to}` is a key of the first argument, `{0}` the first argument itself, `{0.to.city}` a way down from it,
-//! `{job.id}` and `{job.queue}` are the job's own. `{{` and `}}` are braces. What stands in braces and cannot be
-//! meant as a placeholder, such as a piece of JSON, is refused rather than looked up.
+//! `{to}` is a key of the first argument, `{0}` the first argument itself, `{0.to.city}` a path into it, `{job.id}` and
+//! `{job.queue}` are the job's own. `{{` and `}}` are braces. Text in braces that cannot be a placeholder, such as
+//! JSON, is refused.
 
 use super::handler_spec::{Piece, Template};
 use crate::config::error::closest;
 
-/// What `{job.x}` may name.
+/// The placeholders of the job.
 const OF_JOB: [&str; 2] = ["job.id", "job.queue"];
 
-/// What is never part of a placeholder.
+/// Characters that no placeholder contains.
 const NEVER: [char; 9] = ['{', '"', '\'', ':', ',', '[', ']', '(', ')'];
 
-/// Why an item has no placeholders that can be filled in.
+/// Why the placeholders of an item are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// `{to`
@@ -28,9 +28,9 @@ pub enum TemplateError {
     /// `{job.name}`
     #[error("{{{written}}} is not known; {{job.id}} and {{job.queue}} are")]
     UnknownOfJob {
-        /// What stands in the braces.
+        /// The text in the braces.
         written: String,
-        /// What was probably meant.
+        /// The probable intention.
         suggestion: Option<&'static str>,
     },
 }
@@ -38,8 +38,7 @@ pub enum TemplateError {
 impl Template {
     /// Reads an item.
     ///
-    /// # Errors
-    /// If its braces are not in order, or what they hold is no placeholder.
+    /// # Errors If braces are not balanced, or contain something that is not a placeholder.
     pub fn parse(item: &str) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut text = String::new();
@@ -68,7 +67,7 @@ impl Template {
         Ok(Self { pieces })
     }
 
-    /// The item as it stands, if it holds no placeholders.
+    /// The text of the item, if it has no placeholders.
     #[must_use]
     pub fn as_text(&self) -> Option<&str> {
         match self.pieces.as_slice() {
@@ -77,7 +76,7 @@ impl Template {
         }
     }
 
-    /// Does it hold a value out of the arguments?
+    /// Does it insert a value of the job's arguments?
     #[must_use]
     pub fn takes_arguments(&self) -> bool {
         self.pieces.iter().any(|piece| matches!(piece, Piece::Arg { .. }))

@@ -1,8 +1,8 @@
-//! How finished lines come out of `tracing`.
+//! Captures the lines that `tracing` formats.
 //!
-//! `tracing` formats an event on the thread that tells it, and hands the line to a writer there. Only the log's own thread
-//! may write to stderr, which can block for ever. There the line is captured, for the log to write it; on any other thread
-//! (a handler in Rust that writes to `tracing` itself) it goes to the bus, which never blocks.
+//! `tracing` formats an event on the thread that emits it, and passes the line to a writer there. Only the log's own
+//! thread may write to stderr, which can block for ever. On that thread the line is captured, and the log writes it. On
+//! any other thread (a handler in Rust that uses `tracing`) the line is sent to the bus, which never blocks.
 
 use std::cell::{Cell, RefCell};
 use std::io;
@@ -15,11 +15,11 @@ use crate::event::{Bus, Event};
 thread_local! {
     /// The line that is being captured, on the log's thread.
     static CAPTURED: RefCell<Option<Vec<u8>>> = const { RefCell::new(None) };
-    /// When what is being told happened.
+    /// The time of the event that is being formatted.
     static EVENT_TIME: Cell<Option<i64>> = const { Cell::new(None) };
 }
 
-/// Where lines of other threads go. Of the process, as its `tracing` subscriber is.
+/// The bus for lines of other threads. It is global, like the `tracing` subscriber.
 static FORWARD_BUS: RwLock<Option<Bus>> = RwLock::new(None);
 
 /// Sends the lines of all other threads to this bus.
@@ -27,7 +27,7 @@ pub(super) fn forward_to(bus: Bus) {
     *FORWARD_BUS.write().unwrap_or_else(PoisonError::into_inner) = Some(bus);
 }
 
-/// What `tell` tells to `tracing` at this time, as finished lines; empty if its level is filtered out.
+/// The lines that `tell` writes to `tracing`, with this time; empty if the level is filtered out.
 pub(super) fn capture(at_ms: Option<i64>, tell: impl FnOnce()) -> Vec<u8> {
     EVENT_TIME.set(at_ms);
     CAPTURED.set(Some(Vec::new()));
@@ -36,7 +36,7 @@ pub(super) fn capture(at_ms: Option<i64>, tell: impl FnOnce()) -> Vec<u8> {
     CAPTURED.take().unwrap_or_default()
 }
 
-/// The time of what is being told on this thread, if it is told later than it happened.
+/// The time of the event that this thread formats, if it is not the present.
 pub(super) fn event_time() -> Option<i64> {
     EVENT_TIME.get()
 }
@@ -53,7 +53,8 @@ impl<'a> MakeWriter<'a> for CaptureWriter {
 }
 
 impl io::Write for CaptureWriter {
-    /// Takes one whole event, which is how `tracing-subscriber` writes. Never fails: it would complain on stderr.
+    /// Takes one whole event, which is how `tracing-subscriber` writes. Never fails, because `tracing-subscriber` would
+    /// report an error on stderr.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let captured =
             CAPTURED.with_borrow_mut(|captured| captured.as_mut().map(|captured| captured.extend_from_slice(line)));

@@ -1,7 +1,8 @@
 //! The log: events as lines on stderr, through `tracing`, from a thread of its own.
 //!
-//! That thread is the only one that waits for stderr. Whatever becomes of it (a pipe that nobody reads, a full disk, a
-//! closed pipe), senders go on; what could not be told is counted, and the count is told as soon as writing works.
+//! That thread is the only one that waits for stderr. If stderr blocks or fails (an unread pipe, a full disk, a closed
+//! pipe), senders continue. Lines that could not be written are counted, and the count is logged as soon as writing
+//! works.
 
 use std::fs::File;
 use std::io::{self, Write};
@@ -48,9 +49,9 @@ const KINDS: [EventKind; 21] = [
     EventKind::Warning,
 ];
 
-/// How many bytes of events may wait for the log before some are dropped (and counted).
+/// The capacity of the log's event queue in bytes. Events beyond it are dropped and counted.
 pub const CAPACITY: usize = 8 * 1024 * 1024;
-/// How often the log looks whether writing works again.
+/// How often the log tries whether writing works again.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Changes the level of a log that is set up.
@@ -63,10 +64,9 @@ impl std::fmt::Debug for LevelControl {
 }
 
 impl LevelControl {
-    /// Turns the log to another level and tells which events it wants then. The style are for whoever writes it.
+    /// Sets another level, and returns which events the log wants with it. The style has the level of each event.
     ///
-    /// # Errors
-    /// Says what is wrong with the level; nothing is changed then.
+    /// # Errors Says what is wrong with the level, which is then unchanged.
     pub fn set(&self, config: &LogConfig, style: &LineStyle) -> Result<u32, String> {
         let filter = filter(config)?;
         let interest = interest(&filter, style);
@@ -75,7 +75,7 @@ impl LevelControl {
     }
 }
 
-/// Sets up the process' log and tells which events it wants.
+/// Sets up the log of the process, and returns which events it wants.
 ///
 /// # Errors
 /// Says what is wrong with the level, which is a `tracing` filter.
@@ -83,8 +83,8 @@ pub fn init(config: &LogConfig, style: &LineStyle, clock: Arc<dyn Clock>) -> Res
     let filter = filter(config)?;
     let interest = interest(&filter, style);
     let builder = tracing_subscriber::fmt().with_writer(CaptureWriter).with_target(false).log_internal_errors(false);
-    // Each format has a level_control of another type. Set once per process; a second time (in a test) the first stands, and
-    // the level_control turns nothing.
+    // Each format has a reload handle of another type. The subscriber is set once per process. A second call (in a
+    // test) keeps the first one, and its level control has no effect.
     let level_control: Box<dyn Fn(EnvFilter) + Send> = match config.format {
         LogFormat::Text => {
             let builder = builder.with_ansi(false).event_format(TextFormat { clock });
@@ -127,7 +127,7 @@ fn tracing_level(level: EventLevel) -> Option<tracing::Level> {
     }
 }
 
-/// The log at work.
+/// The running log.
 #[derive(Debug, Clone)]
 pub struct Log {
     bus: Bus,
@@ -135,13 +135,12 @@ pub struct Log {
 }
 
 impl Log {
-    /// Starts the thread that writes what this listener hears to stderr, in the style that hold when each line is
-    /// written. What code of this process writes to `tracing` goes to the bus.
+    /// Starts the thread that writes what this listener hears to stderr, in the style that holds when each line is
+    /// written. Lines that other code of this process writes to `tracing` go to the bus.
     ///
-    /// # Errors
-    /// If there is no thread to be had.
+    /// # Errors If the thread cannot be started.
     pub fn start(bus: &Bus, listener: Listener, style: Arc<RwLock<LineStyle>>) -> io::Result<Self> {
-        // A descriptor of our own: the standard library's stderr has a lock, and whoever panics takes it.
+        // A separate descriptor, because the standard library's stderr has a lock, which a panicking thread takes.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
         capture::forward_to(bus.clone());
         let ended = Arc::new((Mutex::new(false), Condvar::new()));
@@ -154,8 +153,8 @@ impl Log {
         Ok(Self { bus: bus.clone(), ended })
     }
 
-    /// Closes the bus and waits until all that was sent is written, but not for longer than this: a stderr that nobody
-    /// reads must not keep a process from its end.
+    /// Closes the bus and waits until all events are written, for at most `patience`, because an unread stderr must not
+    /// keep a process from exiting.
     pub fn close(&self, patience: Duration) {
         self.bus.close();
         let (ended, told) = &*self.ended;
@@ -164,7 +163,7 @@ impl Log {
     }
 }
 
-/// Writes events until the bus is closed or every sender is gone, in the style that hold when each is written.
+/// Writes events until the bus is closed or every sender is gone, in the style that holds when each is written.
 fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
     let (mut sink, mut dropped) = (Sink::new(out), 0);
     loop {
@@ -172,7 +171,7 @@ fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
         match listener.wait(patience) {
             Received::Event(at_ms, event) => {
                 let style = style.read().unwrap_or_else(PoisonError::into_inner);
-                // A line that cannot be made is lost; the log is not.
+                // If formatting panics, only that line is lost.
                 match catch_unwind(AssertUnwindSafe(|| lines(&style, at_ms, event))) {
                     Ok(lines) => drop(sink.write(&lines, failed)),
                     Err(_) => sink.skip("making the line panicked"),
@@ -194,7 +193,7 @@ fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
     }
 }
 
-/// An event as finished lines.
+/// The formatted lines of an event.
 fn lines(style: &LineStyle, at_ms: i64, event: Event) -> Vec<u8> {
     match event {
         Event::FormattedLine { text } => format!("{text}\n").into_bytes(),
@@ -206,7 +205,7 @@ fn failed(count: u64, error: &str) -> Vec<u8> {
     warning(format!("{count} log lines were lost because writing the log failed: {error}"))
 }
 
-/// A warning of the log's own, as a finished line.
+/// The formatted line of a warning from the log itself.
 fn warning(message: String) -> Vec<u8> {
     capture::capture(None, || put(EventLevel::Warn, &LogLine { message, ..LogLine::default() }))
 }
@@ -270,7 +269,7 @@ mod tests {
         with_default(subscriber.finish(), || write(listener, &test_style(), out));
     }
 
-    /// A stderr whose every write waits for leave and says how it went.
+    /// A stderr whose writes wait for permission, and which reports each written line.
     struct Gate {
         leave: Receiver<io::Result<()>>,
         written: Sender<String>,
@@ -320,7 +319,7 @@ mod tests {
         let ((leave, gate), (written, lines)) = (channel(), channel());
         std::thread::scope(|scope| {
             scope.spawn(|| log_of(&listeners[0], Gate { leave: gate, written }));
-            // It blocks: whatever is sent is taken or dropped, and at once.
+            // While stderr blocks, each event is queued or dropped at once.
             for n in 0..1000 {
                 bus.emit(Event::Warning { text: format!("w{n}") });
             }

@@ -33,7 +33,7 @@ pub struct LogLine {
     pub duration_ms: Option<u64>,
 }
 
-/// Levels of events and what their lines leave out.
+/// The levels of events, and the keys whose values are redacted.
 #[derive(Debug, Clone)]
 pub struct LineStyle {
     worker: WorkerLogging,
@@ -48,7 +48,7 @@ impl LineStyle {
         Self { worker, scheduler, redact }
     }
 
-    /// The level at which a kind of event is told.
+    /// The level of a kind of event.
     #[must_use]
     pub fn level(&self, kind: EventKind) -> EventLevel {
         match kind {

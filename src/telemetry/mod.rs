@@ -1,4 +1,4 @@
-//! What is told to the outside of what happens inside. Listens to events; nothing calls it.
+//! The log. It listens to events; other rooms emit events instead of calling it.
 
 mod capture;
 pub mod format;

@@ -1,5 +1,4 @@
-//! Arguments as a log may show them: without the values of secret keys, without control
-//! characters, of bounded length.
+//! Prepares arguments for the log: hides the values of secret keys, escapes control characters, limits the length.
 
 use serde_json::Value;
 
@@ -7,12 +6,12 @@ use crate::process::output::LINE_CAP;
 
 /// The longest argument text that a line shows, in bytes.
 const LONGEST: usize = 1024;
-/// The longest line of a job's own output that a line shows, in bytes: what a process' line comes in at most.
+/// The longest line of a job's own output that a line shows, in bytes. It is the limit of a line of a process.
 const LONGEST_OUTPUT: usize = LINE_CAP;
-/// What stands in place of a secret.
+/// The replacement of a secret.
 const HIDDEN: &str = "[redacted]";
 
-/// A job's arguments for a log line. `keys` are hidden wherever they stand, whatever their case.
+/// A job's arguments for a log line. The values of `keys` are hidden at any depth; case is ignored.
 #[must_use]
 pub fn args(raw: &[u8], keys: &[String]) -> String {
     if keys.is_empty() {
@@ -23,7 +22,7 @@ pub fn args(raw: &[u8], keys: &[String]) -> String {
             hide(&mut value, keys);
             shorten(&value.to_string())
         }
-        // Lone surrogates and very deep nesting cannot be looked into; then nothing is shown.
+        // JSON with lone surrogates or very deep nesting cannot be searched, so all of it is hidden.
         Err(_) => HIDDEN.to_owned(),
     }
 }
@@ -44,13 +43,13 @@ fn hide(value: &mut Value, keys: &[String]) {
     }
 }
 
-/// Text of strangers, fit for one line.
+/// Foreign text, shortened and escaped for one line.
 #[must_use]
 pub fn shorten(text: &str) -> String {
     shown(text, LONGEST)
 }
 
-/// A line that a job wrote, fit for one line.
+/// A line of a job's output, shortened and escaped.
 #[must_use]
 pub fn output(text: &str) -> String {
     shown(text, LONGEST_OUTPUT)

@@ -1,21 +1,21 @@
-//! Where the log's lines end: a stderr that may block, be full, or be closed, and that may come back.
+//! Writes to a stderr that may block, be full, or be closed, and that may recover.
 
 use std::io::{self, Write};
 use std::sync::mpsc::channel;
 use std::time::Duration;
 
-/// How long the log waits before it tries again to write to a stderr that takes nothing at the moment.
+/// How long the log waits before it tries again to write to a stderr that would block.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long [`write_line`] waits until its line is written.
 const LINE_TIMEOUT: Duration = Duration::from_millis(500);
 
-/// A writer of whole lines that counts what it could not write.
+/// A writer of whole lines that counts the lines it could not write.
 pub(super) struct Sink<W> {
     out: W,
     /// How many lines in a row could not be written, and why the last one could not.
     failed: Option<(u64, String)>,
-    /// The last line that was begun has no end.
+    /// The last line was written only in part.
     torn: bool,
 }
 
@@ -29,8 +29,8 @@ impl<W: Write> Sink<W> {
         self.failed.is_some()
     }
 
-    /// Writes lines. While writing fails they are counted; when it works again, `lost` says first how many there were.
-    /// Were they written?
+    /// Writes lines. While writing fails, they are counted; when it works again, the message of `lost` with their
+    /// number is written first. Returns whether the lines were written.
     pub(super) fn write(&mut self, lines: &[u8], lost: impl FnOnce(u64, &str) -> Vec<u8>) -> bool {
         if !self.recover(lost) {
             self.count(None);
@@ -43,7 +43,7 @@ impl<W: Write> Sink<W> {
         written.is_ok()
     }
 
-    /// Tries whether writing works again, where it did not; says what was lost meanwhile.
+    /// Tries to write the message of `lost`, if lines were lost. Returns whether writing works.
     pub(super) fn recover(&mut self, lost: impl FnOnce(u64, &str) -> Vec<u8>) -> bool {
         let Some((count, error)) = self.failed.take() else { return true };
         match self.put(&lost(count, &error)) {
@@ -55,7 +55,7 @@ impl<W: Write> Sink<W> {
         }
     }
 
-    /// A line that cannot be told at all.
+    /// Counts a line that could not be formatted.
     pub(super) fn skip(&mut self, why: &str) {
         self.count(Some(why.to_owned()));
     }
@@ -86,7 +86,8 @@ impl<W: Write> Sink<W> {
             };
             match error.kind() {
                 io::ErrorKind::Interrupted => {}
-                // Somebody who shares stderr with us does not want to wait there. We do: this thread has nothing else to do.
+                // A process that shares stderr has made it non-blocking. This thread waits, because it has nothing else
+                // to do.
                 io::ErrorKind::WouldBlock => std::thread::sleep(PAUSE),
                 _ => {
                     self.torn |= bytes.len() < whole;
@@ -98,12 +99,13 @@ impl<W: Write> Sink<W> {
     }
 }
 
-/// Writes a line to stderr under our name. A stderr that takes it neither now nor in half a second does not get it.
+/// Writes a line to stderr with our name in front, and waits for it at most half a second, so that the caller never
+/// hangs.
 pub fn write_line(text: &str) {
     let line = format!("windlass: {text}\n");
     let (done, written) = channel();
     let write = move || {
-        // Nobody is left to be told of an error here.
+        // There is no other place to report an error.
         let _ = std::io::stderr().write_all(line.as_bytes());
         let _ = done.send(());
     };

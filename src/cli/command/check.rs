@@ -1,4 +1,4 @@
-//! `check`: is everything right with the configuration and the tasks? Runs nothing, opens no store.
+//! `check`: validates the configuration and the tasks. It runs nothing and opens no store.
 
 use std::path::Path;
 
@@ -34,7 +34,7 @@ struct ProblemView {
     key: String,
     message: String,
     suggestion: Option<String>,
-    /// All of it, as people are told.
+    /// The whole message, as it is printed for people.
     text: String,
 }
 
@@ -78,8 +78,7 @@ struct LogView {
 
 /// Checks everything.
 ///
-/// # Errors
-/// Only if the answer cannot be written: problems are the answer.
+/// # Errors Only if the result cannot be printed: problems are the result.
 pub fn run(context: &CommandContext) -> Result<Exit, CliError> {
     let mut answer = CheckOutput {
         ok: false,

@@ -1,4 +1,4 @@
-//! `delayed`: when which jobs are due.
+//! `delayed`: lists, finds and deletes delayed jobs.
 
 use serde::Serialize;
 
@@ -30,8 +30,7 @@ struct DelayedDeleteOutput {
 
 /// Lists, finds or deletes.
 ///
-/// # Errors
-/// Names that cannot be one, failures of the store.
+/// # Errors Invalid names, failures of the store.
 pub async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<Exit, CliError> {
     match verb {
         DelayedVerb::List(list) => {
@@ -95,7 +94,7 @@ pub async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<Exit, Cl
     Ok(Exit::Done)
 }
 
-/// The job that is meant. Its task need not be known here if the queue is named.
+/// Resolves the job. Its task may be unknown here if the queue is given.
 async fn resolve(context: &CommandContext, job: DelayedJobArgs) -> Result<(Store<Admin>, ResolvedJob), CliError> {
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();

@@ -20,14 +20,14 @@ use crate::client::{Client, Request, RequestError};
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::queueing::Scheduled;
 
-/// The answer. A refused job's is exactly `{"enqueued":false,"refused_by":"QueueLock"}`.
+/// The result. For a refused job it is exactly `{"enqueued":false,"refused_by":"QueueLock"}`.
 #[derive(Debug, Default, Serialize)]
 #[serde(default)]
 struct EnqueueOutput {
     enqueued: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     refused_by: Option<String>,
-    /// Why, if the plugin said so.
+    /// The reason, if the plugin gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -56,7 +56,7 @@ struct PluginErrorView {
 }
 
 impl PluginErrorView {
-    /// Of a job that is on its queue nevertheless, which people are told too.
+    /// The error of a plugin after the job was enqueued. Also prints a warning.
     fn of(line: Option<usize>, failure: &HookFailure) -> Self {
         let job = line.map_or_else(|| "the job".to_owned(), |line| format!("line {line}: the job"));
         warn(&format!("{job} is on its queue, but {}", escape(&failure.to_string())));
@@ -85,8 +85,7 @@ impl EnqueueOutput {
 
 /// Enqueues or delays.
 ///
-/// # Errors
-/// Requests that cannot be granted, duplicates, failures of the store.
+/// # Errors Invalid requests, duplicates, failures of the store.
 pub async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<Exit, CliError> {
     if let Some(file) = &args.bulk {
         return many(context, &args, file).await;
@@ -105,7 +104,7 @@ pub async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<Exit, Cl
     }
 }
 
-/// A client, if the request can be granted: what cannot be is told without asking the store.
+/// A client, if the request is valid. An invalid request is reported before the store is opened.
 async fn checked(context: &CommandContext, request: &Request) -> Result<Client, CliError> {
     let tasks = context.tasks()?;
     context.resolve(request, &tasks).map_err(|error| match error {
@@ -206,7 +205,7 @@ struct DuplicateLine {
     ms: i64,
 }
 
-/// Lines of which it is not known whether they were written. Later ones were not.
+/// Lines that may or may not have been enqueued. Later lines were not.
 #[derive(Debug, Serialize)]
 struct UnknownLines {
     from: usize,

@@ -86,7 +86,7 @@ async fn retry_one(
     queue: Option<&QueueName>,
 ) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
-    // A rule of a task that is left out would not be asked.
+    // A plugin of an invalid task would not be called.
     context.warn_of_problems(&tasks);
     let found = failed::find(store, address).await?;
     let outcome = failed::retry(store, &tasks.registry, &context.plugins(), &found, queue).await?;
@@ -95,14 +95,14 @@ async fn retry_one(
     }
     complain_of_plugins(&outcome);
     context.printer.print(&outcome, || retry_text(&outcome))?;
-    // As with an enqueue, a veto is an answer and no error.
+    // As with an enqueue, a refusal is a result and not an error.
     Ok(if matches!(outcome, RetryOutcome::Gone { .. }) { Exit::Failure } else { Exit::Done })
 }
 
 /// Which failed jobs are retried.
 #[derive(Clone, Copy)]
 enum RetrySelection<'a> {
-    /// All, or all of a task, and where those go that name no queue.
+    /// All, or all of a task, and the queue of jobs that name none.
     All(Option<&'a str>, Option<&'a QueueName>),
     /// Those whose workers vanished.
     Stuck,
@@ -114,7 +114,7 @@ async fn retry_many(
     selection: RetrySelection<'_>,
 ) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
-    // A rule of a task that is left out would not be asked.
+    // A plugin of an invalid task would not be called.
     context.warn_of_problems(&tasks);
     let mut retries = RetryOutput::default();
     let each = |outcome| match outcome {
@@ -150,7 +150,7 @@ async fn retry_many(
     Ok(if retries.not_retriable.is_empty() { Exit::Done } else { Exit::Failure })
 }
 
-/// Tells of plugins that failed when the job was on its queue already.
+/// Warns of plugins that failed after the job was enqueued.
 fn complain_of_plugins(outcome: &RetryOutcome) {
     if let RetryOutcome::Retried { id, after_enqueue_errors, .. } = outcome {
         for error in after_enqueue_errors {
@@ -202,7 +202,7 @@ fn list_text(page: &FailedPage) -> String {
     table.text() + &format!("{} in all\n", count_noun(page.count, "failed job", "failed jobs"))
 }
 
-/// The error in one line: the class is left out where it says the same as the message.
+/// The error in one line. The class is left out if it equals the message.
 fn error_text(view: &FailedView) -> String {
     match (view.exception.as_deref(), view.error.as_deref()) {
         (Some(exception), Some(error)) if exception != error => format!("{exception}: {error}"),

@@ -1,4 +1,4 @@
-//! `generate`: files to start from, which explain themselves and pass `check`.
+//! `generate`: writes commented template files that pass `check`.
 
 use std::fs;
 use std::io::Write as _;
@@ -20,10 +20,10 @@ const RUN_RPC: &str = include_str!("../template/run_rpc.toml");
 const WORKER: &str = include_str!("../template/rpc_worker.py");
 const RUN_HTTP: &str = include_str!("../template/run_http.toml");
 
-/// The repository's own configuration, which says every key with its default.
+/// The configuration of the repository, which has every key with its default.
 const CONFIG: &str = include_str!("../../../config/tasks.toml");
 
-/// What ActionHero's own `config/tasks.js` says otherwise, line by line.
+/// The lines that differ in ActionHero's own `config/tasks.js`.
 const OF_ACTIONHERO: [(&str, &str); 4] = [
     ("scheduler = true\n", "scheduler = false\n"),
     ("min_task_processors = 1\n", "min_task_processors = 0\n"),
@@ -39,10 +39,9 @@ struct GenerateOutput {
     written: Vec<String>,
 }
 
-/// Writes what was asked for.
+/// Writes the requested files.
 ///
-/// # Errors
-/// Names that cannot be one, files that exist, folders that cannot be written.
+/// # Errors Invalid names, files that exist, folders that cannot be written.
 pub fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, CliError> {
     let files = match verb {
         GenerateVerb::Task(args) => task(context, &args)?,
@@ -57,7 +56,7 @@ pub fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, CliErro
 }
 
 fn task(context: &CommandContext, args: &GenerateTaskArgs) -> Result<Vec<PathBuf>, CliError> {
-    // What it runs, if it runs anything here, and how such a file's name ends.
+    // The template of the program, if there is one, and its file extension.
     let (run, program) = match args.handler {
         HandlerChoice::Exec => (RUN_EXEC, Some((SCRIPT, ""))),
         HandlerChoice::Rpc => (RUN_RPC, Some((WORKER, ".py"))),
@@ -101,7 +100,7 @@ fn task(context: &CommandContext, args: &GenerateTaskArgs) -> Result<Vec<PathBuf
     if !args.force {
         refuse_existing(&files)?;
     }
-    // The program first: a daemon that reads the file finds it.
+    // The program is written first, so that a daemon that reads the task file finds it.
     if let Some((path, text)) = program {
         write(&path, &fill(text), 0o755)?;
     }
@@ -115,7 +114,7 @@ fn config(context: &CommandContext, args: &GenerateConfigArgs) -> Result<Vec<Pat
         refuse_existing(std::slice::from_ref(&file))?;
     }
     write(&file, &config_text(args.actionhero), 0o644)?;
-    // A folder without tasks is where the first one goes.
+    // Creates the folder for the first task.
     let tasks = file.parent().unwrap_or(Path::new("")).join("../tasks.d");
     fs::create_dir_all(&tasks)
         .map_err(|error| CliError::Failed(format!("failed to make {}: {error}", tasks.display())))?;

@@ -1,4 +1,4 @@
-//! `jobs delete`: jobs taken back from their queue.
+//! `jobs delete`: deletes jobs from their queue.
 
 use crate::admin::jobs;
 use crate::cli::args::verbs::{JobsDeleteArgs, JobsVerb};
@@ -9,12 +9,11 @@ use crate::client::{ClientError, Request};
 
 /// Deletes.
 ///
-/// # Errors
-/// Names that cannot be one, failures of the store.
+/// # Errors Invalid names, failures of the store.
 pub async fn run(context: &CommandContext, verb: JobsVerb) -> Result<Exit, CliError> {
     let JobsVerb::Delete(JobsDeleteArgs { task, queue, args, any_args, count, start, stop }) = verb;
     let tasks = context.tasks()?;
-    // What was enqueued by others need not be known here.
+    // The task may be unknown here, because other programs enqueue jobs, too.
     let request = Request { queue, ..Request::new(task).args(args.get()).foreign() };
     let job = request.resolve_as_written(&tasks.registry).map_err(ClientError::from)?;
     let store = context.store().await?;

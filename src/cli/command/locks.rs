@@ -1,4 +1,4 @@
-//! `locks`: which are held, and how one is freed.
+//! `locks`: lists and deletes locks.
 
 use serde::Serialize;
 

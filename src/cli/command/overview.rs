@@ -1,4 +1,4 @@
-//! `stats` and `leader`.
+//! `stats`, `details` and `leader`.
 
 use serde::Serialize;
 
@@ -8,7 +8,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{FieldList, TextTable, count_noun, escape};
 
-/// How many jobs were done and failed.
+/// Shows how many jobs succeeded and failed.
 ///
 /// # Errors
 /// Failures of the store.
@@ -26,7 +26,7 @@ pub async fn stats(context: &CommandContext) -> Result<Exit, CliError> {
     Ok(Exit::Done)
 }
 
-/// Everything at once.
+/// Shows an overview of everything.
 ///
 /// # Errors
 /// Failures of the store.
@@ -59,7 +59,7 @@ struct LeaderOutput {
     here: bool,
 }
 
-/// Who leads, or whether the leader is here.
+/// Shows the leader, or whether it is on this host.
 ///
 /// # Errors
 /// Failures of the store.
@@ -69,7 +69,7 @@ pub async fn leader(context: &CommandContext, args: &LeaderArgs) -> Result<Exit,
     let here = leader.is_on(&context.host());
     let answer = LeaderOutput { leader, here };
     context.printer.print(&answer, || {
-        // The exit code is the answer; a cron would mail every word.
+        // The exit code is the result. Nothing is printed, because cron mails every output.
         if args.check {
             return String::new();
         }

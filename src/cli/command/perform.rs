@@ -1,7 +1,7 @@
 //! `perform`: runs a task here and now, as a worker would, without a store.
 //!
-//! Plugins of the task's own are asked around the run; the built-in ones are not, and nothing is retried: this is for
-//! trying a task out. Its output goes to stderr as it comes, its outcome to stdout.
+//! Custom plugins of the task are called around the run; built-in ones are not, and nothing is retried, because the
+//! command is for trying out a task. Output goes to stderr as it comes, the outcome to stdout.
 
 use std::io::Write as _;
 use std::sync::Arc;
@@ -28,9 +28,9 @@ use crate::plugin::hook::{HookPoint, HookPoints};
 use crate::plugin::hooks::{Hooks, Refusal};
 use crate::pool::hooked::{Hooked, Performed};
 
-/// How many bytes of output may wait to be written.
+/// The largest amount of queued output, in bytes.
 const WAITING: usize = 8 * 1024 * 1024;
-/// How much longer than it should what a handler keeps may take to end.
+/// How much longer than their limit the children of a handler may take to end.
 const RETIRE: Duration = Duration::from_secs(1);
 
 #[derive(Debug, Serialize)]
@@ -45,8 +45,7 @@ enum PerformOutput {
 
 /// Performs a task.
 ///
-/// # Errors
-/// Tasks that do not exist, arguments they refuse. A job's failure is an answer.
+/// # Errors Unknown tasks, refused arguments. The failure of the job is a result, not an error.
 pub async fn run(context: &CommandContext, args: PerformArgs) -> Result<Exit, CliError> {
     let grace = context.config()?.config.shutdown.kill_grace;
     let tasks = context.tasks()?;
@@ -96,10 +95,10 @@ pub async fn run(context: &CommandContext, args: PerformArgs) -> Result<Exit, Cl
     };
     let duration = began.elapsed();
     signals.close();
-    // A child that serves many jobs has served its only one.
+    // A child that could serve more jobs is not needed any more.
     let retiring = handler.retire(Instant::now() + grace);
     let _ = tokio::time::timeout(grace + RETIRE, retiring).await;
-    // The last sender of output is gone with these, so that the writer ends when all is written.
+    // This drops the last senders of output, so the writer ends when everything is written.
     drop((handler, dispatch));
     if let Some(writer) = writer {
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
@@ -113,7 +112,7 @@ pub async fn run(context: &CommandContext, args: PerformArgs) -> Result<Exit, Cl
     Ok(if matches!(answer, PerformOutput::Success { .. }) { Exit::Done } else { Exit::Failure })
 }
 
-/// The name under which this run's processes can be told from others'.
+/// A random name that identifies the processes of this run.
 fn instance() -> Result<String, CliError> {
     let random = getrandom::u64().map_err(|error| CliError::Failed(format!("failed to draw an id: {error}")))?;
     Ok(format!("{random:016x}"))
@@ -152,13 +151,13 @@ async fn within(
     Outcome::Failure(Failure::new("Timeout", format!("timed out after {}", humantime::format_duration(limit))))
 }
 
-/// Writes the task's output to stderr, line by line, until nobody is left who could send any.
+/// Writes the output of the task to stderr, line by line, until all senders are dropped.
 fn write_output(listeners: Vec<crate::event::bus::Listener>) -> Option<JoinHandle<()>> {
     let listener = listeners.into_iter().next()?;
     Some(std::thread::spawn(move || {
         while let Some(event) = listener.next() {
             match event {
-                // The task's own words, for whoever tries it out: unlike in listings, as they are.
+                // The output is written unescaped, unlike in listings, because this command is for trying out a task.
                 Event::Output { line, .. } | Event::ChildOutput { line, .. } => {
                     let _ = writeln!(std::io::stderr().lock(), "{line}");
                 }
@@ -179,7 +178,7 @@ impl PerformOutput {
         let duration_ms = ms(duration);
         match outcome {
             Outcome::Success { result } => Self::Success { duration_ms, result },
-            // Nobody would run it again here, so that a crash is a failure.
+            // Nothing redelivers the job here, so a crash is a failure.
             Outcome::Failure(failure) | Outcome::Crashed(failure) => {
                 let Failure { exception, error, backtrace } = failure;
                 Self::Failure { duration_ms, exception, error, backtrace }

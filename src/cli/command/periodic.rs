@@ -1,4 +1,4 @@
-//! `periodic`: which tasks run by themselves, and when; start, stop, run.
+//! `periodic`: lists, starts, stops and runs periodic tasks.
 
 use serde::Serialize;
 
@@ -81,7 +81,7 @@ pub async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) -> Result
     Ok(Exit::Done)
 }
 
-/// Its cadence in words.
+/// The cadence of the task, for people.
 fn when(task: &PeriodicView) -> String {
     match (&task.schedule, task.frequency_ms) {
         (Some(schedule), _) => {

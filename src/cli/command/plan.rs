@@ -1,4 +1,4 @@
-//! `plan`: what will run, and when.
+//! `plan`: shows when jobs will run.
 
 use crate::admin::plan::{PlanReason, plan};
 use crate::cli::args::run::PlanArgs;
@@ -8,10 +8,9 @@ use crate::cli::output::TextTable;
 use crate::clock::{Clock, SystemClock};
 use crate::task::Registry;
 
-/// Tells what is due within some hours.
+/// Shows what is due within some hours.
 ///
-/// # Errors
-/// A task that does not exist, failures of the store.
+/// # Errors An unknown task, failures of the store.
 pub async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
@@ -49,7 +48,7 @@ pub async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit, CliEr
     Ok(Exit::Done)
 }
 
-/// A second by the clock on the wall.
+/// A second in local time.
 fn local(second: i64) -> String {
     let time = chrono::DateTime::from_timestamp(second, 0).unwrap_or_default();
     time.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S %Z").to_string()

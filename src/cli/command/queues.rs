@@ -24,7 +24,7 @@ pub async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> Result<E
                 if answer.queues.is_empty() {
                     return text + "no queues: nothing was enqueued yet";
                 }
-                // A column that says nothing is left out.
+                // A column without content is left out.
                 if answer.queues.iter().any(|queue| queue.paused) {
                     let mut table = TextTable::new(&["queue", "#jobs", "state"]);
                     for queue in &answer.queues {
@@ -74,7 +74,7 @@ pub async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> Result<E
     Ok(Exit::Done)
 }
 
-/// A pause, or its end, in words.
+/// The message about a pause or its end.
 fn told(pause: &QueuePause) -> String {
     let what = pause.queue.as_ref().map_or_else(|| "everything".to_owned(), |queue| format!("queue {}", escape(queue)));
     let mut text = match (pause.paused, pause.changed) {

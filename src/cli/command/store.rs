@@ -1,4 +1,4 @@
-//! `store copy`: from one store to another.
+//! `store copy`: moves waiting jobs from one store to another.
 
 use crate::admin::copy::{Copied, copy};
 use crate::cli::args::verbs::{CopyArgs, StoreVerb};
@@ -8,8 +8,7 @@ use crate::cli::output::{count_noun, warn};
 
 /// Moves everything that waits.
 ///
-/// # Errors
-/// Addresses that are none, one store twice, a store that is in use, failures of either store.
+/// # Errors Invalid addresses, the same store twice, a store that is in use, failures of either store.
 pub async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exit, CliError> {
     let StoreVerb::Copy(CopyArgs { from, to, from_namespace, to_namespace }) = verb;
     let from = context.store_at(&from, from_namespace.as_deref()).await?;
@@ -22,7 +21,7 @@ pub async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exit, CliE
     let (mut said, mut so_far) = (0, Copied::default());
     let moved = copy(&from, &to, &tasks.registry, |copied| {
         so_far = *copied;
-        // A sign of life now and then, for millions take a while.
+        // Reports progress, because millions of jobs take a while.
         if total(copied) >= said + 50_000 {
             said = total(copied);
             warn(&format!("{} so far", summary(copied)));

@@ -1,4 +1,4 @@
-//! `tasks`: what is defined.
+//! `tasks`: shows the defined tasks.
 
 use serde::Serialize;
 
@@ -16,8 +16,7 @@ struct TaskListOutput {
 
 /// Lists or shows.
 ///
-/// # Errors
-/// Tasks that do not exist, problems of the configuration.
+/// # Errors Unknown tasks, problems of the configuration.
 pub fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
     let folder = context.config()?.config.tasks_dir;
     let tasks = context.tasks()?;

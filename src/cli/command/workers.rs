@@ -1,4 +1,4 @@
-//! `workers`: who works on what, and how a worker that is gone is cleaned away.
+//! `workers`: lists workers and their jobs, and removes dead workers.
 
 use serde::Serialize;
 
@@ -20,7 +20,7 @@ struct WorkerListOutput {
     workers: Vec<WorkerView>,
 }
 
-/// Lists, shows or cleans away.
+/// Lists, shows or removes.
 ///
 /// # Errors
 /// Workers that do not exist, failures of the store.

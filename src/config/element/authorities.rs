@@ -1,4 +1,4 @@
-//! Certificate authorities: whose signature under a server's certificate is trusted.
+//! Certificate authorities: the issuers of server certificates that are trusted.
 
 use std::path::Path;
 
@@ -6,21 +6,20 @@ use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
-/// Why there is nobody to trust.
+/// Why there are no authorities.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum AuthoritiesError {
-    /// The file is none of certificates.
+    /// The file is not a file of certificates.
     #[error("{0}")]
     File(String),
-    /// Without a file the system's count, and there are none.
+    /// No file is configured, and the system has no authorities.
     #[error("the system trusts no certificates")]
     NoneInSystem,
 }
 
 /// The authorities of a file, or those that the system trusts.
 ///
-/// # Errors
-/// If there is not one that can be used, or one in the file that cannot.
+/// # Errors If there is no usable authority, or if the file contains an unusable one.
 pub fn load(ca: Option<&Path>) -> Result<RootCertStore, AuthoritiesError> {
     let mut roots = RootCertStore::empty();
     if let Some(ca) = ca {
@@ -31,7 +30,7 @@ pub fn load(ca: Option<&Path>) -> Result<RootCertStore, AuthoritiesError> {
         }
         return Ok(roots);
     }
-    // Some that the system trusts may be none for us; if all are, nothing can be trusted.
+    // Some authorities of the system may be unusable. It is an error only if all are.
     let found = rustls_native_certs::load_native_certs();
     if roots.add_parsable_certificates(found.certs).0 == 0 {
         return Err(AuthoritiesError::NoneInSystem);
@@ -41,8 +40,7 @@ pub fn load(ca: Option<&Path>) -> Result<RootCertStore, AuthoritiesError> {
 
 /// All certificates of a PEM file, at least one.
 ///
-/// # Errors
-/// If it holds none, or something that is none.
+/// # Errors If it contains no certificate, or something else.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AuthoritiesError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {

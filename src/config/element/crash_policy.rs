@@ -1,4 +1,4 @@
-//! What becomes of a job whose run was cut off.
+//! What happens to a job whose run was cut off, and the limit of such retries.
 
 use std::fmt;
 
@@ -7,9 +7,9 @@ use crate::config::reader::Value;
 /// The policy for jobs whose worker crashed, or whose run was interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum OnCrash {
-    /// Back to the head of its queue, counted as a redelivery.
+    /// The job returns to the head of its queue; this counts as a redelivery.
     Requeue,
-    /// To the failed list, with node-resque's stuck marker.
+    /// The job goes to the failed list, with node-resque's stuck marker.
     Fail,
 }
 
@@ -28,7 +28,7 @@ pub fn read_on_crash(value: &Value<'_>) -> Option<OnCrash> {
     value.one_of("\"requeue\" or \"fail\"", &[("requeue", OnCrash::Requeue), ("fail", OnCrash::Fail)])
 }
 
-/// The most that is taken; whoever means "for ever" is better served by a look at what goes wrong.
+/// The largest limit. There is no "for ever", because a job that never succeeds needs attention.
 const MAX_REDELIVERIES: u64 = 1_000_000;
 
 /// Reads a limit of redeliveries or of "later".

@@ -6,13 +6,13 @@ use toml::de::DeValue;
 
 use crate::config::reader::Value;
 
-/// The longest duration that is taken: whoever writes more has mistaken the unit.
+/// The longest duration. A longer one is taken for a mistaken unit.
 pub const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
-/// What a bare number counts.
+/// The unit of a bare number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Unit {
-    /// Milliseconds: nearly everything.
+    /// Milliseconds: nearly all keys.
     Milliseconds,
     /// Seconds: `lock_timeout`.
     Seconds,
@@ -34,7 +34,7 @@ impl Unit {
     }
 }
 
-/// Reads a duration of at least `least`.
+/// Reads a duration of at least `min`.
 #[must_use]
 pub fn read(value: &Value<'_>, unit: Unit, min: Duration) -> Option<Duration> {
     let found = match value.raw() {
@@ -60,7 +60,7 @@ pub fn read(value: &Value<'_>, unit: Unit, min: Duration) -> Option<Duration> {
     None
 }
 
-/// A duration as people write it.
+/// A duration in the notation of the configuration.
 #[must_use]
 pub fn show(duration: Duration) -> String {
     humantime::format_duration(duration).to_string()

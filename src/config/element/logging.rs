@@ -1,4 +1,4 @@
-//! The level of an event's log line.
+//! The levels and the format of log lines.
 
 use std::fmt;
 
@@ -7,7 +7,7 @@ use crate::config::reader::Value;
 /// At which level an event is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum EventLevel {
-    /// Not at all.
+    /// The event is not logged.
     Off,
     /// `error`.
     Error,
@@ -21,7 +21,7 @@ pub enum EventLevel {
     Trace,
 }
 
-/// The words for levels: ours, and those of winston and syslog that ActionHero's files use.
+/// The names of levels: our own, and those of winston and syslog that ActionHero's files use.
 const LEVELS: [(&str, EventLevel); 15] = [
     ("off", EventLevel::Off),
     ("error", EventLevel::Error),
@@ -73,7 +73,7 @@ pub fn read_level(value: &Value<'_>) -> Option<EventLevel> {
     value.one_of("a level: off, error, warn, info, debug or trace", &LEVELS)
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LogFormat {
     /// For people, in ActionHero's manner.

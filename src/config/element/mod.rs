@@ -1,4 +1,4 @@
-//! The kinds of values a configuration holds, one a file, each with its reader and its tests.
+//! The types of configuration values, each with its reader and its tests.
 
 #[cfg(feature = "tls")]
 pub mod authorities;

@@ -1,12 +1,11 @@
-//! How many processors a pool may have.
+//! The number of processors of a pool.
 
-/// The most processors that are taken: whoever writes more has mistaken the key.
+/// The largest number of processors. A larger one is taken for a mistake.
 pub const MAX_PROCESSORS: u64 = 10_000;
 
 /// The bounds of a pool, by ActionHero's rule: 0 and 0 is no pool, 0 and N is 1 to N.
 ///
-/// # Errors
-/// If the most are fewer than the fewest.
+/// # Errors If the maximum is less than the minimum.
 pub fn bounds(min: usize, max: usize) -> Result<(usize, usize), String> {
     match (min, max) {
         (0, 0) => Ok((0, 0)),

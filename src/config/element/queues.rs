@@ -1,8 +1,8 @@
 //! The queues to work on: names, globs and exclusions, in order of priority.
 //!
-//! An entry without any of `*`, `?`, `[`, `{` is a queue's name and is always worked on, whether the queue exists
-//! yet or not. A glob stands for the queues that match it now; `*` crosses every character, for a queue's name is no
-//! path. `!pattern` takes queues away, wherever in the list it stands.
+//! An entry without any of `*`, `?`, `[`, `{` is a queue's name and is always worked on, whether the queue exists yet
+//! or not. A glob stands for the queues that match it now; `*` matches every character, because the name of a queue is
+//! not a path. `!pattern` excludes queues, at any position in the list.
 
 use std::cmp::Ordering;
 use std::collections::HashSet;
@@ -33,16 +33,16 @@ enum Pattern {
     Glob(Box<Glob>),
 }
 
-/// A glob that matches characters. The matcher looks at bytes, so pattern and names are narrowed to one byte for each
-/// character before they meet.
+/// A glob that matches characters. The matcher compares bytes, so the pattern and the names are first mapped to one
+/// byte for each character.
 #[derive(Debug, Clone)]
 struct Glob {
     matcher: GlobMatcher,
-    /// The characters outside ASCII that the pattern names.
+    /// The characters outside ASCII in the pattern.
     wide: Vec<char>,
 }
 
-/// What a character becomes that no pattern can name.
+/// The replacement for a character that the pattern does not contain.
 const OTHER: char = '\u{1}';
 
 /// How many different characters outside ASCII a pattern may name: each becomes a control character, which neither
@@ -81,16 +81,16 @@ fn narrow(text: &str, wide: &[char]) -> String {
     text.chars().map(narrowed).collect()
 }
 
-/// Why a list of patterns is none.
+/// Why a list of patterns is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum QueuePatternsError {
     /// An empty list.
     #[error("expected at least one queue (for no pool set min_task_processors and max_task_processors to 0)")]
     Empty,
-    /// Exclusions alone.
+    /// Only exclusions.
     #[error("expected at least one queue besides the exclusions, such as \"*\"")]
     OnlyExclusions,
-    /// An entry that is no name.
+    /// An entry that is not a name.
     #[error("expected a queue's name or a pattern (found {entry:?}: {reason})")]
     Entry {
         /// The entry as it was written.
@@ -144,14 +144,14 @@ impl QueuePatterns {
         self.written.join(",")
     }
 
-    /// Does what it stands for depend on which queues exist?
+    /// Do the resolved queues depend on which queues exist?
     #[must_use]
     pub fn has_patterns(&self) -> bool {
         self.entries.iter().any(|entry| matches!(entry, Entry::Include(Pattern::Glob(_))))
     }
 
-    /// The queues it stands for when these are known: in the listed order, names always, the matches of a glob by
-    /// UTF-16 code unit as node-resque sorts them, no queue twice, none that is excluded.
+    /// The queues that it resolves to, given the known queues: in the listed order, names always, the matches of a glob
+    /// by UTF-16 code unit as node-resque sorts them, no queue twice, none that is excluded.
     #[must_use]
     pub fn resolve(&self, known: &[QueueName]) -> Vec<QueueName> {
         let mut sorted: Vec<&QueueName> = known.iter().collect();
@@ -206,7 +206,7 @@ fn parse(entry: &str, pattern: &str) -> Result<Pattern, QueuePatternsError> {
         return Err(refuse("blanks at its ends".to_owned()));
     }
     if !pattern.contains(['*', '?', '[', '{']) {
-        // The list is joined by commas in the worker's name, where such a queue would read as two.
+        // The worker's name joins the list by commas, so a queue with a comma would read as two.
         return if pattern.contains(',') {
             Err(refuse("a comma; write the queues as separate entries".to_owned()))
         } else {
@@ -233,7 +233,7 @@ pub fn read(value: &Value<'_>) -> Option<QueuePatterns> {
             good = false;
             continue;
         };
-        // Each entry is judged by itself, so that its problem is told at its own place.
+        // Each entry is checked by itself, so that its problem is reported at its own location.
         if let Err(error @ QueuePatternsError::Entry { .. }) = QueuePatterns::new(vec![text.to_owned()]) {
             item.report(error.to_string());
             good = false;

@@ -1,32 +1,32 @@
-//! Where a Redis is, and as whom to speak to it: the forms of address, read.
+//! Parses Redis addresses: the topology, the hosts and the credentials.
 //!
-//! The address is taken apart here and nowhere else, so that what is told of it never holds a secret: `Display`
-//! leaves out user, password and options.
+//! Addresses are parsed only here, so that messages never contain a secret: `Display` leaves out user, password and
+//! options.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::store_url_error::StoreUrlError;
 
-/// The port of a server, and of a Sentinel, where none is named.
+/// The default ports of a server and of a Sentinel.
 const PORTS: (u16, u16) = (6379, 26379);
 
-/// The address of a Redis, read.
+/// A parsed Redis address.
 #[derive(Clone, PartialEq, Eq)]
 pub struct RedisUrl {
-    /// What stands at the address, and where.
+    /// The kind of deployment, and its hosts.
     pub topology: Topology,
-    /// Is everything encrypted?
+    /// Are connections encrypted?
     pub tls: bool,
-    /// As whom to speak to the server.
+    /// The credentials of the server.
     pub login: Login,
-    /// As whom to speak to the Sentinels.
+    /// The credentials of the Sentinels.
     pub sentinel_login: Login,
     /// The number of the database.
     pub database: Option<u8>,
 }
 
-/// What stands at an address.
+/// The kind of deployment at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Topology {
     /// One server.
@@ -48,10 +48,10 @@ pub struct Host {
     pub port: u16,
 }
 
-/// A user and a password, each where it is needed. Never shown.
+/// A user and a password, both optional. Never shown.
 #[derive(Clone, PartialEq, Eq, Default)]
 pub struct Login {
-    /// The user of the access control list; the default user where there is none.
+    /// The ACL user; `None`: the default user.
     pub user: Option<String>,
     /// The password.
     pub password: Option<String>,
@@ -60,8 +60,7 @@ pub struct Login {
 impl RedisUrl {
     /// Reads an address.
     ///
-    /// # Errors
-    /// Says which form is expected. The text itself is never quoted: it may hold a password.
+    /// # Errors Says which form is expected. The text is never quoted, because it may contain a password.
     pub fn parse(text: &str) -> Result<Self, StoreUrlError> {
         let (scheme, rest) = text.trim().split_once(':').ok_or(StoreUrlError::Scheme)?;
         // Valkey's forms of the same address.
@@ -78,7 +77,7 @@ impl RedisUrl {
         Ok(Self { tls: scheme.starts_with("rediss"), ..url })
     }
 
-    /// Is it a Cluster, on which only a hash tag keeps all keys together?
+    /// Is it a Cluster? There, only a hash tag keeps all keys in one slot.
     #[must_use]
     pub fn is_cluster(&self) -> bool {
         matches!(self.topology, Topology::Cluster(_))
@@ -89,14 +88,14 @@ impl RedisUrl {
     }
 }
 
-/// Is only a part in braces hashed, so that all keys that begin with it stand in one slot?
+/// Does the namespace contain a hash tag, so that all its keys are in one slot?
 #[must_use]
 pub fn is_hash_tag(namespace: &str) -> bool {
     let tag = namespace.split_once('{').and_then(|(_, rest)| rest.split_once('}'));
     tag.is_some_and(|(tag, _)| !tag.is_empty())
 }
 
-/// What is wrong with a namespace that is no hash tag, and the remedy.
+/// The message about a namespace without a hash tag, with the remedy.
 #[must_use]
 pub fn untagged(namespace: &str) -> String {
     let bare: String = namespace.chars().filter(|letter| !matches!(letter, '{' | '}')).collect();
@@ -106,8 +105,8 @@ pub fn untagged(namespace: &str) -> String {
     )
 }
 
-/// `[user[:password]@]host[:port][/db]`. What stands before the first slash ends the address, so that a slash in a
-/// password must be written `%2F`.
+/// `[user[:password]@]host[:port][/db]`. The first slash ends the authority, so a slash in a password must be written
+/// `%2F`.
 fn server(rest: &str) -> Option<RedisUrl> {
     if rest.contains(['?', '#']) {
         return None;
@@ -123,7 +122,7 @@ fn socket(rest: &str) -> Option<RedisUrl> {
     let (authority, path) = rest.split_at(rest.find('/')?);
     let login = match authority {
         "" => Login::default(),
-        // The colon stands at the end of what is no host.
+        // Credentials without a host end with a colon.
         _ => login_and(authority).filter(|(_, host)| host.is_empty())?.0,
     };
     let (path, options) = path.split_once('?').unwrap_or((path, ""));
@@ -167,12 +166,12 @@ fn cluster(rest: &str) -> Option<RedisUrl> {
     Some(RedisUrl::at(Topology::Cluster(hosts(addresses, PORTS.0)?), login))
 }
 
-/// Takes the credentials from what stands before the last `@`.
+/// Parses the credentials before the last `@`.
 fn login_and(authority: &str) -> Option<(Login, &str)> {
     let Some((credentials, address)) = authority.rsplit_once('@') else { return Some((Login::default(), authority)) };
     let (user, password) = credentials.split_once(':').unwrap_or((credentials, ""));
     let user = Some(decoded(user)?).filter(|user| !user.is_empty());
-    // A user without password is one of `nopass`: it still has to say who it is.
+    // A user without a password has `nopass`, and must still authenticate by name.
     let password = Some(decoded(password)?).filter(|password| !password.is_empty() || user.is_some());
     Some((Login { user, password }, address))
 }
@@ -183,7 +182,7 @@ fn hosts(addresses: &str, port: u16) -> Option<Vec<Host>> {
 
 fn host(address: &str, default: u16) -> Option<Host> {
     let (name, port) = match address.rsplit_once(':') {
-        // The colons of an IPv6 address stand in brackets.
+        // The colons of an IPv6 address are in brackets.
         Some((name, port)) if !port.ends_with(']') => (name, port.parse().ok().filter(|port| *port > 0)?),
         _ => (address, default),
     };
@@ -222,7 +221,7 @@ impl fmt::Display for Host {
 }
 
 impl fmt::Display for RedisUrl {
-    /// The address without its secrets, with the ports that are meant.
+    /// The address without secrets, with explicit ports.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let tls = if self.tls { "s" } else { "" };
         let list = |hosts: &[Host]| hosts.iter().map(ToString::to_string).collect::<Vec<_>>().join(",");

@@ -5,11 +5,11 @@ use toml::de::DeValue;
 
 use crate::config::reader::Value;
 
-/// Reads a size of at least `least` bytes.
+/// Reads a size of at least `min` bytes.
 #[must_use]
 pub fn read(value: &Value<'_>, min: u64) -> Option<u64> {
     let found = match value.raw() {
-        // A number without a unit, in quotes, would read as bytes: nobody means that.
+        // A quoted number without a unit is refused, because it is ambiguous.
         DeValue::String(text) if text.trim().ends_with(|last: char| last.is_ascii_alphabetic()) => {
             text.trim().parse::<ByteSize>().ok().map(|size| size.as_u64())
         }
@@ -24,7 +24,7 @@ pub fn read(value: &Value<'_>, min: u64) -> Option<u64> {
     None
 }
 
-/// A size as people write it.
+/// A size in the notation of the configuration.
 #[must_use]
 pub fn show(size: u64) -> String {
     let exact = ["MB", "MiB", "KB", "KiB"]

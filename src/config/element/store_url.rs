@@ -1,4 +1,4 @@
-//! Where a store is.
+//! The address of a store.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ use super::store_url_error::StoreUrlError;
 pub enum StoreUrl {
     /// `sqlite:PATH`, resolved to an absolute path, or relative to the working directory.
     Sqlite(PathBuf),
-    /// One that [`RedisUrl`] reads, as it was written.
+    /// An address that [`RedisUrl`] parses, as it was written.
     Redis(String),
 }
 
-/// Takes the `..` out of a path whose folder exists, by asking the system, for behind a symbolic
-/// link they do not mean what they seem to.
+/// Resolves `..` in a path whose folder exists. The system does it, because `..` behind a symbolic link leads
+/// elsewhere.
 fn tidy(path: PathBuf) -> PathBuf {
     if !path.components().any(|part| part == std::path::Component::ParentDir) {
         return path;
@@ -27,11 +27,10 @@ fn tidy(path: PathBuf) -> PathBuf {
 }
 
 impl StoreUrl {
-    /// Reads an address. A relative SQLite path is taken from `base`; a bare file name goes to
-    /// `state_directory` where systemd gives one.
+    /// Reads an address. A relative SQLite path is taken from `base`; a bare file name is in `state_directory` if
+    /// systemd sets one.
     ///
-    /// # Errors
-    /// If it is no address.
+    /// # Errors If the text is not an address.
     pub fn parse(text: &str, base: &Path, state_directory: Option<&Path>) -> Result<Self, StoreUrlError> {
         let text = text.trim();
         let (scheme, rest) = text.split_once(':').ok_or(StoreUrlError::Scheme)?;
@@ -63,7 +62,7 @@ impl std::fmt::Display for StoreUrl {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::Sqlite(path) => write!(f, "sqlite:{}", path.display()),
-            // It was read before: what cannot be shown without secrets is not shown at all.
+            // The address was parsed before. If it cannot be shown without secrets, it is not shown.
             Self::Redis(url) => match RedisUrl::parse(url) {
                 Ok(url) => url.fmt(f),
                 Err(_) => f.write_str("redis://?"),

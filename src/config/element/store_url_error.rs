@@ -1,9 +1,9 @@
 //! Why a text is no store's address.
 
-/// Why a text is no store's address. The messages never quote the text, which may hold a password.
+/// Why a text is not the address of a store. The messages never quote the text, because it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum StoreUrlError {
-    /// No scheme, or one that nobody knows.
+    /// No scheme, or an unknown one.
     #[error(
         "expected sqlite:PATH, redis://HOST, rediss://HOST (TLS), redis+unix:///PATH, \
          redis-sentinel://HOST,HOST/SERVICE or redis-cluster://HOST,HOST"
@@ -18,7 +18,7 @@ pub enum StoreUrlError {
     /// `sqlite:PATH?mode=...`.
     #[error("expected a plain path after sqlite: (found options after a question mark)")]
     Options,
-    /// `redis://` without host, or with a port or database that is none.
+    /// `redis://` without host, or with an invalid port or database.
     #[error(
         "expected redis://[USER[:PASSWORD]@]HOST[:PORT][/DB] (in a password write /, ?, # and @ as %2F, %3F, %23, %40)"
     )]

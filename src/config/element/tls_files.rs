@@ -9,12 +9,12 @@ use crate::config::reader::{Table, Value};
 pub struct TlsFiles {
     /// Certificates of the authorities to trust, instead of the system's.
     pub ca: Option<PathBuf>,
-    /// Our own certificate, and the key of it: servers may ask for one.
+    /// The client certificate and its key, for servers that require one.
     pub identity: Option<(PathBuf, PathBuf)>,
 }
 
 impl TlsFiles {
-    /// Is there nothing in it?
+    /// Is no file configured?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -42,7 +42,7 @@ pub(in crate::config) fn read(mut table: Table<'_>, folder: &Path) -> TlsFiles {
     TlsFiles { ca, identity }
 }
 
-/// A file in which there is something of PEM. What exactly is for the connection to judge.
+/// A file that contains PEM. The connection checks the content.
 fn file(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
     let path = folder.join(value.string()?);
     match std::fs::read(&path) {

@@ -1,4 +1,4 @@
-//! `[store]`: where the store is, and how to reach it.
+//! `[store]`: the address of the store, and how to connect to it.
 
 use std::path::Path;
 use std::time::Duration;
@@ -60,16 +60,16 @@ impl ConfigLoader<'_> {
         StoreConfig { url, tls, namespace, lease: lease.unwrap_or(Duration::from_secs(15)) }
     }
 
-    /// Under systemd the folders beside the configuration are not the service's to write: the default store goes
-    /// where its state goes.
+    /// Under systemd the service may not write beside the configuration, so the default store is in the state
+    /// directory.
     fn default_url(&self) -> StoreUrl {
         let text = if self.sources.state_directory().is_some() { "sqlite:windlass.db" } else { self.defaults.store };
         StoreUrl::parse(text, &self.defaults.folder, self.sources.state_directory())
             .expect("the default store must have an address")
     }
 
-    /// `url = "..."`, `url = { file = "..." }` or `url = { credential = "..." }`, one of systemd's. Its messages never
-    /// quote the address: it may hold a password.
+    /// `url = "..."`, `url = { file = "..." }` or `url = { credential = "..." }`, a credential of systemd. Messages
+    /// never quote the address, because it may contain a password.
     fn url_of_file(&self, value: &Value<'_>) -> Option<StoreUrl> {
         let folder = &self.defaults.folder;
         let parse = |value: &Value<'_>, text: &str| {
@@ -111,7 +111,7 @@ impl ConfigLoader<'_> {
         }
     }
 
-    /// Where systemd put a credential of this name (`LoadCredential=`, `LoadCredentialEncrypted=`).
+    /// The path of the systemd credential of this name (`LoadCredential=`, `LoadCredentialEncrypted=`).
     fn credential(&self, value: &Value<'_>) -> Option<std::path::PathBuf> {
         let name = value.string()?;
         if name.is_empty() || name.contains('/') {

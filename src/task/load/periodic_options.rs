@@ -1,4 +1,4 @@
-//! Reads when a task runs by itself: `frequency`, or `schedule` with what goes with it.
+//! Reads when a task runs by itself: `frequency`, or `schedule` with its options.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::config::reader::{Table, Value};
 use crate::task::calendar::{Calendar, CalendarError};
 use crate::task::schedule::Cadence;
 
-/// How late a tick may be that `missed = "skip"` still runs.
+/// How late a tick may be at most to run in spite of `missed = "skip"`.
 const ON_TIME: Duration = Duration::from_secs(60);
 
 /// The keys that go with a schedule.
@@ -88,7 +88,7 @@ pub(super) fn missed(table: &mut Table<'_>) -> Option<Duration> {
     age.or(skips.then_some(ON_TIME))
 }
 
-/// Whole seconds, for ticks stand in lists named by the second; none for zero.
+/// Whole seconds, because ticks are stored in lists that are named by the second. Zero means not periodic.
 fn frequency(value: &Value<'_>, warnings: &mut Vec<String>) -> Option<Duration> {
     let said = duration::read(value, Unit::Milliseconds, Duration::ZERO).filter(|said| !said.is_zero())?;
     let whole = Duration::from_secs(whole_seconds(said));

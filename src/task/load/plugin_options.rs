@@ -59,7 +59,7 @@ impl BuiltInPlugin {
 /// What is known about the task when its plugins are read.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct PluginContext<'a> {
-    /// Is it periodic?
+    /// Is the task periodic?
     pub(super) periodic: bool,
     /// May its runs overlap?
     pub(super) overlap: bool,
@@ -73,7 +73,7 @@ pub(super) struct PluginContext<'a> {
 pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<PluginSpec> {
     let mut plugins: Vec<PluginSpec> = Vec::new();
     let items = task.take("plugins").and_then(|value| value.list("a list of plugins, such as [\"QueueLock\"]"));
-    // Options of a plugin whose table is not right are not told to belong to none.
+    // The options of a plugin whose table is invalid are not reported as options without a plugin.
     let mut unread = false;
     for item in items.unwrap_or_default() {
         let plugin = read_one(&item, context);

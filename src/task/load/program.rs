@@ -1,7 +1,8 @@
-//! The program of a task: found and judged before any job needs it.
+//! Finds and checks the program of a task before a job needs it.
 //!
 //! A name with a slash is relative to the folder of the task file, a bare one is looked up in PATH. The program must
-//! be there, executable and readable, and not everybody's to change: jobs come from strangers, programs must not.
+//! exist, be executable and readable, and not be world-writable, because a job from an untrusted producer must not run
+//! a program that anybody could change.
 
 use std::ffi::OsStr;
 use std::os::unix::fs::MetadataExt;
@@ -9,10 +10,10 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// The bit that lets everybody write.
+/// The permission bit of world-writable files.
 const OTHERS_WRITE: u32 = 0o002;
 
-/// Why a program cannot be a task's.
+/// Why a program is refused.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ProgramError {
     #[error("expected a program (found nothing)")]
@@ -31,7 +32,7 @@ pub(super) enum ProgramError {
     WorldWritable(PathBuf),
 }
 
-/// The program that is meant, as an absolute path if `folder` is one.
+/// The path of the program. It is absolute if `folder` is.
 pub(super) fn find(written: &str, folder: &Path, search: Option<&OsStr>) -> Result<PathBuf, ProgramError> {
     if written.is_empty() {
         return Err(ProgramError::Empty);
@@ -67,7 +68,7 @@ fn check(path: PathBuf) -> Result<PathBuf, ProgramError> {
     }
 }
 
-/// May everybody write this file or folder? What cannot be looked at is left to whoever reads it.
+/// Is this file or folder world-writable? False if it cannot be inspected: reading it then reports the error.
 pub(super) fn is_world_writable(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.mode() & OTHERS_WRITE != 0)
 }

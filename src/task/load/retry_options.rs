@@ -1,4 +1,4 @@
-//! Reads `[plugin_options.Retry]`: node-resque's options, resque-retry's strategy, and what both leave unclear.
+//! Reads `[plugin_options.Retry]`: the options of node-resque, and the strategy of resque-retry.
 
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ mod tests {
     use crate::task::load::load;
     use crate::task::plugin_spec::PluginSpec;
 
-    /// The options as they were understood, or the problems.
+    /// The options that were read, or the problems.
     fn read(options: &str) -> Result<RetrySpec, Vec<String>> {
         let dir = tempfile::tempdir().unwrap();
         let text = format!(

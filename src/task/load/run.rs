@@ -1,4 +1,4 @@
-//! Reads `[run]` of a task: exactly one handler, with what goes with it.
+//! Reads `[run]` of a task: exactly one handler, with its options.
 
 mod argv;
 mod exec;
@@ -18,7 +18,7 @@ use crate::config::error::{Problem, closest};
 use crate::config::reader::{Table, Value};
 use crate::task::handler_spec::{BuiltinSpec, HandlerSpec, RetryLater};
 
-/// The handlers there are, and the keys that go with each.
+/// All handlers, and the keys that belong to each.
 const HANDLERS: [(&str, &[&[&str]]); 4] = [
     ("exec", &[&process_settings::KEYS, &exec::KEYS]),
     ("rpc", &[&process_settings::KEYS, &rpc::KEYS]),
@@ -26,7 +26,7 @@ const HANDLERS: [(&str, &[&[&str]]); 4] = [
     ("builtin", &[]),
 ];
 
-/// Keys of the task that land in `[run]` when they are written below it.
+/// Keys of the task. TOML takes them as keys of `[run]` if they are written below it.
 const OF_TASK: [&str; 9] =
     ["name", "description", "queue", "frequency", "schedule", "plugins", "timeout", "on_crash", "max_redeliveries"];
 
@@ -37,20 +37,20 @@ pub(super) struct HandlerContext<'a> {
     pub(super) folder: &'a Path,
     /// Is the task periodic?
     pub(super) periodic: bool,
-    /// The builtins there are.
+    /// The names of all builtins.
     pub(super) builtins: &'a [&'a str],
-    /// Secrets that cannot be had here.
+    /// Secrets that could not be read here.
     pub(super) unavailable: &'a RefCell<Vec<Problem>>,
 }
 
-/// Every key of `[run]`, once; written at the task itself, it is refused with a hint.
+/// Every key of `[run]`, once. A task that has such a key outside of `[run]` is refused with a hint.
 pub(super) fn keys() -> impl Iterator<Item = &'static str> {
     let all =
         HANDLERS.iter().flat_map(|(name, keys)| std::iter::once(*name).chain(keys.iter().copied().flatten().copied()));
     all.collect::<BTreeSet<_>>().into_iter()
 }
 
-/// Reads the handler. It may be used only if no problem was reported meanwhile.
+/// Reads the handler. The caller must discard it if a problem was reported meanwhile.
 pub(super) fn read(mut run: Table<'_>, context: HandlerContext<'_>, warnings: &mut Vec<String>) -> Option<HandlerSpec> {
     for key in OF_TASK {
         run.refuse(key, "belongs to the task: write it above [run]");
@@ -75,7 +75,7 @@ pub(super) fn read(mut run: Table<'_>, context: HandlerContext<'_>, warnings: &m
                  or builtin = \"NAME\" (missing)",
             );
         }
-        // Nobody read the keys of the handler, and they are not unknown for that.
+        // The keys of the handler were not read, but they are not unknown keys.
         keys().for_each(|key| drop(run.take(key)));
         None
     };

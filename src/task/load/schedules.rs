@@ -61,7 +61,7 @@ fn one(mut table: Table<'_>, task: Option<&TaskName>, queue: Option<&QueueName>)
     Some(JobSchedule { id, calendar, queue, args, missed_max_age_s })
 }
 
-/// FNV-1a over parts, told apart by a byte that none holds.
+/// FNV-1a over the parts, separated by a byte that no part contains.
 fn digest(parts: &[&str]) -> u64 {
     fnv1a(parts.iter().flat_map(|part| part.bytes().chain([0xff])))
 }
@@ -106,7 +106,7 @@ missed = "skip"
         let payload = schedules[1].payload(&TaskName::as_stored("report"), 1_795_490_778);
         let expected = r#"{"class":"report","queue":"slow","args":[{}],"scheduled_at":"2026-11-24T03:26:18Z"}"#;
         assert_eq!(payload, expected);
-        // Who a schedule is does not hang on where it stands.
+        // The id of a schedule does not depend on its position in the file.
         let moved = text.replace(
             "[[schedule]]\ncron = \"0 9",
             "[[schedule]]\nid = \"x\"\ncron = \"@hourly\"\n[[schedule]]\ncron = \"0 9",

@@ -1,4 +1,4 @@
-//! Values of task files as what tasks hold.
+//! Converts values of task files.
 
 use std::time::Duration;
 
@@ -25,7 +25,7 @@ fn convert(value: &DeValue<'_>) -> Option<serde_json::Value> {
             serde_json::Value::Array(items.iter().map(|item| convert(item.get_ref())).collect::<Option<_>>()?)
         }
         DeValue::Table(table) => {
-            // In the order of the file, for that is the order of the members in the job's bytes.
+            // The order of the file is kept, because it is the order of the members in the job's bytes.
             let mut entries: Vec<_> = table.iter().collect();
             entries.sort_by_key(|(name, _)| name.span().start);
             let entries =

@@ -10,7 +10,7 @@ use crate::task::handler_spec::{Piece, Template};
 use crate::task::load::program;
 use crate::task::template::TemplateError;
 
-/// Reads the program and its arguments. Every item is judged, so that all problems are told.
+/// Reads the program and its arguments. Every item is checked, so that all problems are reported.
 pub(super) fn read(
     exec: &Value<'_>,
     env: &BTreeMap<String, String>,
@@ -52,7 +52,7 @@ pub(super) fn read(
     (good && !argv.is_empty()).then_some(argv)
 }
 
-/// Reads a program and its arguments as they stand: for handlers whose jobs come another way.
+/// Reads a program and its arguments without placeholders, for handlers that get their jobs by another way.
 pub(super) fn read_plain(
     value: &Value<'_>,
     env: &BTreeMap<String, String>,
@@ -73,7 +73,7 @@ pub(super) fn read_plain(
         }
         Some(text.to_owned())
     };
-    // Every item is judged before one that is wrong ends it.
+    // All items are checked before the first invalid one ends the reading.
     let argv: Vec<Option<String>> = items.iter().enumerate().map(read).collect();
     argv.into_iter().collect::<Option<Vec<String>>>().filter(|argv| !argv.is_empty())
 }
@@ -110,7 +110,7 @@ fn read_item(item: &Value<'_>) -> Option<Template> {
     }
 }
 
-/// The program by its whole path: it is found here, once, and not again for each job.
+/// The absolute path of the program. It is looked up once, not for each job.
 fn read_program(item: &Value<'_>, written: &str, env: &BTreeMap<String, String>, folder: &Path) -> Option<String> {
     let search = env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
     let found = program::find(written, folder, search.as_deref()).map_err(|error| item.report(error.to_string()));
@@ -121,7 +121,7 @@ fn read_program(item: &Value<'_>, written: &str, env: &BTreeMap<String, String>,
     path.to_str().map(str::to_owned)
 }
 
-/// `-c`, alone or as the last of a bundle such as `-ec`.
+/// Is this `-c`, alone or as the last option of a group such as `-ec`?
 fn runs_code(item: &str) -> bool {
     item.strip_prefix('-').is_some_and(|bundle| bundle.ends_with('c') && bundle.bytes().all(|b| b.is_ascii_lowercase()))
 }

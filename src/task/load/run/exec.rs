@@ -4,7 +4,7 @@ use super::{HandlerContext, argv, process_settings};
 use crate::config::reader::{Table, Value};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
-/// The keys that go with it alone.
+/// The keys that belong to this handler only.
 pub(super) const KEYS: [&str; 5] = ["output", "result", "allow_dash", "retry_later", "retry_later_limit"];
 
 pub(super) fn read(

@@ -13,7 +13,7 @@ use crate::config::reader::{Table, Value};
 use crate::task::handler_spec::{HttpSpec, Secret};
 use crate::task::http_url::HttpUrl;
 
-/// The keys that go with it.
+/// The keys that belong to this handler.
 pub(super) const KEYS: [&str; 9] = [
     "method",
     "headers",
@@ -26,14 +26,14 @@ pub(super) const KEYS: [&str; 9] = [
     "retry_later_limit",
 ];
 
-/// How many connections there are at most, if the task does not say.
+/// The default of `connections`.
 const CONNECTIONS: usize = 64;
 /// The most connections a task may have.
 const MOST_CONNECTIONS: u64 = 10_000;
-/// How long it may take until a connection stands, if the task does not say.
+/// The default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Headers that say how a message is framed, or whom it is for: they are the connection's.
+/// Headers that frame or route a message. A task cannot set them because the connection does.
 const OF_CONNECTION: [HeaderName; 9] = [
     header::CONNECTION,
     header::CONTENT_LENGTH,
@@ -106,7 +106,7 @@ fn read_headers(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<(HeaderNa
 
 fn read_authorities(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
     let path: PathBuf = folder.join(value.string()?).components().collect();
-    // A program without TLS can still read tasks; who performs them checks the file.
+    // A build without TLS can still read tasks. The handler checks the file before it runs a job.
     #[cfg(feature = "tls")]
     if let Err(error) = authorities::load(Some(&path)) {
         value.report(format!("expected a PEM file of certificates ({error})"));

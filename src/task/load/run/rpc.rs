@@ -8,13 +8,13 @@ use crate::config::element::{processors, size};
 use crate::config::reader::{Table, Value};
 use crate::task::handler_spec::RpcSpec;
 
-/// The keys that go with it.
+/// The keys that belong to this handler.
 pub(super) const KEYS: [&str; 7] =
     ["processes", "depth", "max_jobs", "max_rss", "start_timeout", "retry_later", "retry_later_limit"];
 
-/// How long a child may take to say that it is ready.
+/// The default of `start_timeout`.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
-/// The least that a process can be told to keep to.
+/// The smallest `max_rss`.
 const LEAST_RSS: u64 = 1 << 20;
 
 pub(super) fn read(

@@ -1,13 +1,13 @@
-//! Reads a text that may be secret: as it stands, from a file, or from the environment.
+//! Reads a text that may be secret: literally, from a file, or from the environment.
 //!
-//! No message quotes one. Where a file or a variable is missing, the task is right and its secret unavailable: what to do
-//! about that is for whoever loads the tasks to decide.
+//! No message quotes a secret. If a file or a variable is missing, the task is valid and its secret is unavailable; the
+//! caller decides what to do about that.
 
 use super::HandlerContext;
 use crate::config::reader::Value;
 use crate::task::handler_spec::Secret;
 
-/// The longest secret that is taken: whoever names a longer file has mistaken it.
+/// The longest secret. A longer file is taken for a mistake.
 const LONGEST: usize = 16 * 1024;
 
 const FORMS: &str = "a text, { file = \"PATH\" } or { env = \"NAME\" }";
