@@ -205,6 +205,16 @@ fn configured(url: &RedisUrl, tls: &TlsFiles) -> Result<Config, StoreError> {
     })
 }
 
+/// What is wrong with the key that a command names; the server's message does not name it.
+fn about(error: StoreError, key: Option<Bytes>) -> StoreError {
+    match (error, key) {
+        (StoreError::Corrupt { reason, .. }, Some(key)) => {
+            StoreError::Corrupt { place: String::from_utf8_lossy(&key).into_owned(), reason }
+        }
+        (error, _) => error,
+    }
+}
+
 /// One connection. Commands sent at the same time share it in order.
 pub(super) struct Connection {
     kept: Kept,
@@ -269,7 +279,9 @@ impl Connection {
 
     /// Runs one command that only reads, or is an arrow by itself.
     pub(super) async fn command(&self, name: &'static str, arguments: Vec<Bytes>) -> Result<Frame, StoreError> {
-        self.checked(self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?)
+        let key = arguments.first().cloned();
+        let frame = self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?;
+        self.checked(frame).map_err(|error| about(error, key))
     }
 
     /// The time that scripts of this store go by.
@@ -286,11 +298,13 @@ impl Connection {
         commands: Vec<(&'static str, Vec<Bytes>)>,
     ) -> Result<Vec<Result<Frame, StoreError>>, StoreError> {
         let sent = commands.into_iter().map(|(name, arguments)| {
-            let arguments = arguments.into_iter().map(Value::Bytes).collect();
-            self.send(name, arguments)
+            let key = arguments.first().cloned();
+            let sent = self.send(name, arguments.into_iter().map(Value::Bytes).collect());
+            async move { sent.await.map(|frame| (frame, key)) }
         });
         let replies = futures_util::future::join_all(sent).await;
-        replies.into_iter().map(|reply| reply.map(|frame| self.checked(frame))).collect()
+        let checked = |(frame, key)| self.checked(frame).map_err(|error| about(error, key));
+        replies.into_iter().map(|reply| reply.map(checked)).collect()
     }
 
     /// An error that the server answered is an error.

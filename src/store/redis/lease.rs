@@ -212,7 +212,14 @@ pub(super) async fn leave(connection: &Connection, record: &InstanceRecord) -> R
     whole(&mut call, keys, record);
     call.text(&record.id).text(&record.name);
     members(&mut call, keys, &record.workers());
-    connection.run(&LEAVE, call).await.map(drop)
+    let reply = reply::list(connection.run(&LEAVE, call).await?)?;
+    let errors = reply::strings(reply.into_iter().nth(1).unwrap_or(Frame::Null))?;
+    for finding in errors.iter().flat_map(|error| connection.findings(error)) {
+        let subject = format!("what instance {} leaves: {finding}", record.id);
+        let text = format!("instance {} left what it could not remove: failed to {finding}", record.name);
+        connection.origin.findings.tell(&subject, text);
+    }
+    Ok(())
 }
 
 pub(super) async fn bury(connection: &Connection, dead: &InstanceState) -> Result<bool, StoreError> {

@@ -5,8 +5,8 @@
 -- ARGV   now (unused), id, name, counter, number of workers; per worker as in members.lua
 -- returns 1 if it is buried, 0 if not
 --
--- Why this order: counter and records are compared before the first write; the lane goes with the
--- registration, so that an exchange that was still on its way applies nothing.
+-- Why this order: counter and records are compared before the first write, and every key's type is asked before it.
+-- The lane goes with the registration, so that an exchange that was still on its way applies nothing.
 
 local INSTANCES, LEASES, NAMES, LANE, WORKERS = key(), key(), key(), key(), key()
 local id, name, counter, count = arg(), arg(), arg(), tonumber(arg())
@@ -19,15 +19,18 @@ for i = 1, count do
     return 0
   end
 end
+must('HDEL', INSTANCES, '')
+must('SREM', WORKERS, '')
+local holder = must('HGET', NAMES, name)
+must('DEL', LANE)
 for i = 1, count do
   if not standing[i] then
-    strike(WORKERS, list[i])
+    strike(must, WORKERS, list[i])
   end
 end
-must('DEL', LANE)
 must('HDEL', LEASES, id)
 must('HDEL', INSTANCES, id)
-if must('HGET', NAMES, name) == id then
+if holder == id then
   must('HDEL', NAMES, name)
 end
 return 1

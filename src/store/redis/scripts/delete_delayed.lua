@@ -4,7 +4,8 @@
 -- ARGV   now, raw, the queue it names or "", "1" if Retry's keys follow
 -- returns the seconds at which one was removed
 --
--- Why this order: the stamps, by which the copies are found, go last of what people see.
+-- Why this order: every second is looked at before the first copy goes; the stamps, by which the copies are found, go
+-- last of what people see.
 
 now()
 local STAMPS = key()
@@ -13,7 +14,7 @@ local counter, failure
 if arg() == '1' then
   counter, failure = key(), key()
 end
-local found = erase(STAMPS, raw, queue)
+local found = erase(STAMPS, raw, queue, stamped(STAMPS))
 if counter and #found > 0 then
   try('DEL', counter, failure)
 end

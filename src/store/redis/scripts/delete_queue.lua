@@ -4,11 +4,12 @@
 -- ARGV   now, queue
 -- returns how many jobs there were
 --
--- Why this order: the number is read before the jobs go.
+-- Why this order: the number is read, and whether the queue can be forgotten is asked, before the jobs go.
 
 now()
 local LIST, queue = key(), arg()
 local length = must('LLEN', LIST)
+must('SREM', QUEUES, '')
 -- However long it is, this takes a moment: the server frees it beside its work.
 if not try('UNLINK', LIST) then
   must('DEL', LIST)

@@ -5,15 +5,16 @@
 -- ARGV   now (unused), owner or "" who comes for the read alone, ttl in ms
 -- returns {1 if the owner leads, id, record, counter, ...}
 --
--- Why this order: compare and renew are one step (lead.lua); the rest is read.
+-- Why this order: all is read before the leadership is taken, for who cannot read must not lead. Compare and renew are
+-- one step (leadership.lua).
 
 local INSTANCES, LEASES = key(), key()
 local owner = arg()
-local reply = { owner ~= '' and lead(key(), owner, arg()) or 0 }
 local records, beats, counters = must('HGETALL', INSTANCES), must('HGETALL', LEASES), {}
 for i = 1, #beats, 2 do
   counters[beats[i]] = beats[i + 1]
 end
+local reply = { owner ~= '' and lead(key(), owner, arg()) or 0 }
 for i = 1, #records, 2 do
   local at = #reply
   reply[at + 1] = records[i]

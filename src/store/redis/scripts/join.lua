@@ -5,7 +5,8 @@
 -- ARGV   now (unused), id, name, record, the registration that cannot be read or ""
 -- returns "" or the record of the instance that holds the name
 --
--- Why this order: nothing is written before the name is known to be free; what cannot be read goes last.
+-- Why this order: nothing is written before the name is known to be free and every key's type was asked; what cannot be
+-- read goes last.
 
 local INSTANCES, LEASES, NAMES = key(), key(), key()
 local id, name, record, unreadable = arg(), arg(), arg(), arg()
@@ -14,6 +15,7 @@ local other = holder and holder ~= id and must('HGET', INSTANCES, holder)
 if other and other ~= unreadable then
   return other
 end
+must('HDEL', LEASES, '')
 must('HSET', INSTANCES, id, record)
 must('HSETNX', LEASES, id, '1')
 must('HSET', NAMES, name, id)

@@ -29,9 +29,10 @@ local function enrol(call, set, worker)
   call('SET', worker.started, whole(seconds()))
 end
 
-local function strike(set, worker)
-  must('SREM', set, worker.id)
+-- The set is the only key of it whose type matters.
+local function strike(call, set, worker)
   must('DEL', worker.started, worker.ping, worker.processed, worker.failed)
+  call('SREM', set, worker.id)
 end
 
 -- Does this record belong to a claim of this instance?

@@ -13,9 +13,9 @@
 -- declared prefix, as is that of a delayed second (places.lua).
 --
 -- Why this order: delayed, queued and running are all searched before anything is written; a job
--- that is anywhere is accepted as it stands. The entry is written before the push: a job whose push fails is overdue
--- later and pushed then, one that is pushed and not written would be pushed again. A JobLock is freed only when nobody
--- works on it.
+-- that is anywhere is accepted as it stands. What a write may fail on is asked before the first of them. The entry is
+-- written before the push: a job whose push fails is overdue later and pushed then, one that is pushed and not written
+-- would be pushed again. A JobLock is freed only when nobody works on it.
 
 now()
 local WORKERS, WORKER, LIST = key(), key(), key()
@@ -109,9 +109,15 @@ local function write(due)
   must('HSET', PERIODIC, task, whole(due) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
 end
 
+-- What may fail of a push, before anything else is written: a known queue without jobs does no harm.
+local function prepare_push()
+  must('LLEN', LIST)
+  must('SADD', QUEUES, queue)
+  may('RPUSH', QUEUES, '')
+end
+
 -- The job goes to its queue, and its QueueLock says so: whoever held that held it for nothing.
 local function push()
-  must('SADD', QUEUES, queue)
   must('RPUSH', LIST, forms[1].raw)
   if queue_lock then
     take(queue_lock, tonumber(queue_ttl))
@@ -139,22 +145,38 @@ local function unlock()
   return try('DEL', job_lock) ~= nil
 end
 
+-- The delayed copies go. Where they stand is asked in a step of its own, before the first of them goes.
+local function find_delayed()
+  for _, form in ipairs(forms) do
+    form.seconds = stamped(form.stamps)
+  end
+end
+
 local function forget_delayed()
   for _, form in ipairs(forms) do
-    erase(form.stamps, form.raw, queue)
+    erase(form.stamps, form.raw, queue, form.seconds)
   end
+end
+
+-- The job is delayed until its next occurrence, if there is one, and the entry says so.
+local function delay_until(coming, second)
+  if not coming then
+    return
+  end
+  if not delay(whole(second), forms[1].raw, forms[1].stamps) then
+    error(broken[#broken])
+  end
+  write(coming)
 end
 
 -- A task of a calendar waits for its next occurrence, one of a frequency runs at once.
 local function seed()
   if cadence.every > 0 then
+    prepare_push()
     write(seconds())
     push()
   else
-    local coming, second = next_due(cadence)
-    if coming and delay(whole(second), forms[1].raw, forms[1].stamps) then
-      write(coming)
-    end
+    delay_until(next_due(cadence))
   end
   unlock()
 end
@@ -169,7 +191,8 @@ if purpose == 'run' then
   if runs and not waits then
     return 6
   end
-  must('LLEN', LIST)
+  find_delayed()
+  prepare_push()
   forget_delayed()
   if stopped ~= '1' then
     -- The run is one more: the tick that was moved stays due.
@@ -202,11 +225,15 @@ if not due then
 end
 due = tonumber(due)
 if stale == due and delayed() then
-  forget_delayed()
   local coming, second = next_due(cadence)
-  if coming and delay(whole(second), forms[1].raw, forms[1].stamps) then
-    write(coming)
+  if coming then
+    must('LLEN', DELAYED .. whole(second))
+    may('ZADD', PERIODIC, '0', '')
+    may('RPUSH', PERIODIC, '')
   end
+  find_delayed()
+  forget_delayed()
+  delay_until(coming, second)
   return 7
 end
 if seconds() > due + grace then
@@ -217,6 +244,7 @@ if seconds() > due + grace then
     end
   elseif not queued() and not running() then
     -- The last tick that should have run: the schedule stays what it was.
+    prepare_push()
     write(cadence.every > 0 and due + math.floor((seconds() - due) / cadence.every) * cadence.every or due)
     push()
     unlock()

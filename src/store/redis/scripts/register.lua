@@ -4,11 +4,13 @@
 -- ARGV   now, number of workers; per worker as in members.lua
 -- returns per worker the working record that already stands under its name, or nothing (false)
 --
--- Why this order: a member without a ping would read as a worker of a program that never pings.
+-- Why this order: whether the set can be changed is asked first; a member without a ping would read as a worker of a
+-- program that never pings.
 
 local WORKERS = key()
 local count = tonumber(arg())
 local list, standing = members(count)
+must('SCARD', WORKERS)
 local reply = {}
 for i = 1, count do
   must('SET', list[i].ping, ping(list[i]))

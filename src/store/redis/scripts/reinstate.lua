@@ -5,13 +5,15 @@
 --        failed, or ""
 -- returns 1, or 0 if the instance was buried: then nothing is written
 --
--- Why the records are compared: what was claimed since is another job.
+-- Why this order: whether the set can be changed is asked first. The records are compared, for what was claimed since is
+-- another job.
 
 local LEASES, WORKERS = key(), key()
 local instance, count = arg(), tonumber(arg())
 if must('HEXISTS', LEASES, instance) == 0 then
   return 0
 end
+must('SCARD', WORKERS)
 for _ = 1, count do
   local worker, failed = member(), arg()
   must('SET', worker.ping, ping(worker))

@@ -4,15 +4,16 @@
 -- ARGV   now (unused), number of workers; per worker as in members.lua
 -- returns the number removed
 --
--- Why this order: all records are read before anything is removed.
+-- Why this order: all records are read, and whether the set can be changed is asked, before anything is removed.
 
 local WORKERS = key()
 local count = tonumber(arg())
 local list, standing = members(count)
+must('SREM', WORKERS, '')
 local removed = 0
 for i = 1, count do
   if not standing[i] then
-    strike(WORKERS, list[i])
+    strike(must, WORKERS, list[i])
     removed = removed + 1
   end
 end

@@ -5,31 +5,36 @@
 -- ARGV   now, task, queue, "1" to stop it, number of forms, for each its bytes and "1" if Retry's keys follow
 -- returns the number of copies removed
 --
--- Why this order: the entry goes last, so that an error on the way leaves the task known and the
--- step can be repeated.
+-- Why this order: every key's type is asked before the first copy goes. The entry goes last, so that an error on the way
+-- leaves the task known and the step can be repeated.
 
 now()
 local LIST = key()
 local task, queue, stops = arg(), arg(), arg() == '1'
-local removed = 0
-for _ = 1, tonumber(arg()) do
-  local stamps, raw = key(), arg()
-  local counter, failure
+local forms = {}
+for i = 1, tonumber(arg()) do
+  local form = { stamps = key(), raw = arg() }
   if arg() == '1' then
-    counter, failure = key(), key()
+    form.counter, form.failure = key(), key()
   end
-  local queued = must('LREM', LIST, 0, raw)
+  form.seconds = stamped(form.stamps)
+  forms[i] = form
+end
+local entry = must('HGET', PERIODIC, task)
+local removed = 0
+for _, form in ipairs(forms) do
+  local queued = must('LREM', LIST, 0, form.raw)
   if queued > 0 and has_entries(queue) then
-    forget_queued(queue, LIST, raw, queued)
+    forget_queued(queue, LIST, form.raw, queued)
   end
-  local gone = queued + #erase(stamps, raw, queue)
-  if gone > 0 and counter then
-    try('DEL', counter, failure)
+  local gone = queued + #erase(form.stamps, form.raw, queue, form.seconds)
+  if gone > 0 and form.counter then
+    try('DEL', form.counter, form.failure)
   end
   removed = removed + gone
 end
 if stops then
-  local due, every = string.match(must('HGET', PERIODIC, task) or '', '^(-?%d+) (%d+) ')
+  local due, every = string.match(entry or '', '^(-?%d+) (%d+) ')
   must('HSET', PERIODIC, task, (due or '0') .. ' ' .. (every or '0') .. ' 1 ' .. queue)
 else
   must('HDEL', PERIODIC, task)
