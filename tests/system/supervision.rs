@@ -106,7 +106,7 @@ fn a_hundred_starts_and_stops_at_random_moments_lose_nothing() {
         assert!(ended.success() || unheard || early, "round {round}: {ended:?}: {}", daemon.log());
         assert!(!daemon.log().contains("panicked"), "round {round}: {}", daemon.log());
     }
-    let last = folder.daemon();
+    let last = folder.daemon_with_log("last");
     // All jobs may have run by now; it must be old enough to hear the signal.
     last.wait_log("[ worker ] started");
     let ran = || fs::read_to_string(folder.path("ran")).unwrap_or_default().lines().count();
