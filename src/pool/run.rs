@@ -28,10 +28,9 @@ use crate::backoff;
 use crate::clock::Clock;
 use crate::event::{Bus, Event};
 use crate::plugin::registry::Plugins;
-use crate::store::handle::Lane;
+use crate::store::handle::{Lane, Waker};
 use crate::store::instance::{InstanceRecord, Join, Joined, Leave};
 use crate::store::role;
-use crate::store::wake::Waker;
 use crate::store::{Store, StoreError};
 use crate::supervise::pulse::{LONGEST, Pulses, TURN};
 

@@ -14,7 +14,8 @@ use tokio::time::sleep;
 use super::core::Core;
 use crate::backoff;
 use crate::event::{Event, EventKind};
-use crate::store::wake::{Seen, Waker, Watch};
+use crate::store::handle::Waker;
+use crate::store::wake::{Seen, Watch};
 use crate::supervise::pulse::Pulse;
 
 /// How often it is enough to ask whether the waker still hears, before everything is looked at again.

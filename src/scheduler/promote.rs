@@ -14,8 +14,9 @@ use super::transfer::{StepOutcome, Transfer};
 use crate::backoff;
 use crate::event::{Event, EventKind};
 use crate::store::StoreError;
+use crate::store::handle::Waker;
 use crate::store::scheduling::{Lead, Leadership, Resign};
-use crate::store::wake::{Seen, Waker, Watch};
+use crate::store::wake::{Seen, Watch};
 use crate::supervise::pulse::{LONGEST, Pulse};
 
 /// How long the leadership is held without renewal. The instance that recovers a dead leader frees its lock at once

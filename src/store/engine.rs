@@ -1,34 +1,27 @@
-//! The engines behind a handle, and the time they go by.
+//! The engines behind a handle, and what they open.
 //!
-//! This file and `open` are the only ones that name both engines. In a build without one of them, [`Absent`] stands in
+//! This file, `handle` and `open` are the only ones that name both engines. In a build without one of them, [`Absent`] stands in
 //! its place.
 
 use std::sync::Arc;
 
 #[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
 use super::arrow::Absent;
-use super::arrow::{Arrow, Perform};
+use super::arrow::{Arrow, Kind, Perform};
+use super::backend::{EngineLane, EngineWaker, Opens};
 use super::error::StoreError;
 use super::queueing::{Exchange, Exchanged};
 #[cfg(feature = "redis")]
-use super::redis::{RedisLane, RedisStore, RedisWaker};
+use super::redis::RedisStore;
+use super::role::{May, Pool, Scheduler};
 #[cfg(feature = "sqlite")]
-use super::sqlite::{SqliteLane, SqliteStore, SqliteWaker};
+use super::sqlite::SqliteStore;
 use super::wake::{Seen, Watch};
-use crate::clock::Clock;
 
 #[cfg(not(feature = "redis"))]
 type RedisStore = Absent;
-#[cfg(not(feature = "redis"))]
-type RedisLane = Absent;
-#[cfg(not(feature = "redis"))]
-type RedisWaker = Absent;
 #[cfg(not(feature = "sqlite"))]
 type SqliteStore = Absent;
-#[cfg(not(feature = "sqlite"))]
-type SqliteLane = Absent;
-#[cfg(not(feature = "sqlite"))]
-type SqliteWaker = Absent;
 
 /// What a store's arrows end at.
 #[derive(Debug)]
@@ -65,17 +58,68 @@ fn unanswered(arrow: &str) -> StoreError {
     StoreError::Unsupported(format!("there is no engine behind it, and no layer answers {arrow}"))
 }
 
-/// One connection of an engine over which one exchange is in flight at a time.
-pub(super) trait EngineLane: Send {
-    /// As [`Lane::exchange`](super::handle::Lane::exchange).
-    fn exchange(&mut self, exchange: &Exchange) -> impl Future<Output = Result<Exchanged, StoreError>> + Send;
+/// Opens a lane of an instance that has joined; [`Store::lane`](super::handle::Store::lane) does.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct OpenLane {
+    /// The instance.
+    pub instance: String,
+    /// Which of its lanes, from 0.
+    pub lane: u8,
+}
+
+impl Arrow for OpenLane {
+    type Reply = OpenedLane;
+    const NAME: &'static str = "open_lane";
+    const KIND: Kind = Kind::Repeatable;
+}
+
+impl May<OpenLane> for Pool {}
+
+// Without any engine the arrows of `Absent` are these, too.
+#[cfg(any(feature = "redis", feature = "sqlite"))]
+impl Perform<OpenLane> for Engine {
+    async fn perform(&self, arrow: OpenLane) -> Result<OpenedLane, StoreError> {
+        let OpenLane { instance, lane } = arrow;
+        Ok(OpenedLane(match self {
+            Self::Redis(engine) => LaneOf::Redis(Box::new(engine.open_lane(&instance, lane).await?)),
+            Self::Sqlite(engine) => LaneOf::Sqlite(engine.open_lane(&instance, lane).await?),
+            Self::None => return Err(unanswered(OpenLane::NAME)),
+        }))
+    }
+}
+
+/// Opens a waker; [`Store::waker`](super::handle::Store::waker) does.
+#[derive(Debug, Clone, Copy)]
+pub struct OpenWaker;
+
+impl Arrow for OpenWaker {
+    type Reply = OpenedWaker;
+    const NAME: &'static str = "open_waker";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<OpenWaker> for Pool {}
+impl May<OpenWaker> for Scheduler {}
+
+#[cfg(any(feature = "redis", feature = "sqlite"))]
+impl Perform<OpenWaker> for Engine {
+    async fn perform(&self, _: OpenWaker) -> Result<OpenedWaker, StoreError> {
+        Ok(OpenedWaker(match self {
+            Self::Redis(engine) => WakerOf::Redis(engine.open_waker().await?),
+            Self::Sqlite(engine) => WakerOf::Sqlite(engine.open_waker().await?),
+            Self::None => return Err(unanswered(OpenWaker::NAME)),
+        }))
+    }
 }
 
 /// A lane as an engine opened it.
 #[derive(Debug)]
 pub struct OpenedLane(pub(super) LaneOf);
 
-pub(super) enum LaneOf<R = RedisLane, S = SqliteLane> {
+pub(super) enum LaneOf<R = <RedisStore as Opens>::Lane, S = <SqliteStore as Opens>::Lane> {
     Redis(Box<R>),
     Sqlite(S),
     None,
@@ -109,21 +153,11 @@ impl<R: EngineLane, S: EngineLane> EngineLane for LaneOf<R, S> {
     }
 }
 
-/// A connection of an engine that is told when something watched has changed.
-pub(super) trait EngineWaker: Send + Sync {
-    /// As [`Waker::arm`](super::wake::Waker::arm).
-    fn arm(&self, watch: &Watch) -> impl Future<Output = Result<Seen, StoreError>> + Send;
-    /// As [`Waker::woken`](super::wake::Waker::woken).
-    fn woken(&self) -> impl Future<Output = ()> + Send;
-    /// As [`Waker::check`](super::wake::Waker::check).
-    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
-}
-
 /// A waker as an engine opened it.
 #[derive(Debug)]
 pub struct OpenedWaker(pub(super) WakerOf);
 
-pub(super) enum WakerOf<R = RedisWaker, S = SqliteWaker> {
+pub(super) enum WakerOf<R = <RedisStore as Opens>::Waker, S = <SqliteStore as Opens>::Waker> {
     Redis(R),
     Sqlite(S),
     None,
@@ -174,6 +208,18 @@ impl<R: EngineWaker, S: EngineWaker> EngineWaker for WakerOf<R, S> {
 }
 
 #[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
+impl Opens for Absent {
+    type Lane = Self;
+    type Waker = Self;
+    async fn open_lane(&self, _: &str, _: u8) -> Result<Self, StoreError> {
+        match *self {}
+    }
+    async fn open_waker(&self) -> Result<Self, StoreError> {
+        match *self {}
+    }
+}
+
+#[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
 impl EngineLane for Absent {
     async fn exchange(&mut self, _: &Exchange) -> Result<Exchanged, StoreError> {
         match *self {}
@@ -193,15 +239,6 @@ impl EngineWaker for Absent {
     }
 }
 
-/// Where an engine takes the time from.
-#[derive(Debug, Clone)]
-pub enum TimeSource {
-    /// The store's own, where it has one (Redis' TIME); else the system's clock.
-    Store,
-    /// This clock: tests set it.
-    Clock(Arc<dyn Clock>),
-}
-
 #[cfg(all(test, feature = "redis", feature = "sqlite"))]
 mod tests {
     use super::*;
@@ -214,9 +251,9 @@ mod tests {
         fn wakes<W: EngineWaker>() {}
         performs::<Engine<Absent, SqliteStore>>();
         performs::<Engine<RedisStore, Absent>>();
-        exchanges::<LaneOf<Absent, SqliteLane>>();
-        exchanges::<LaneOf<RedisLane, Absent>>();
-        wakes::<WakerOf<Absent, SqliteWaker>>();
-        wakes::<WakerOf<RedisWaker, Absent>>();
+        exchanges::<LaneOf<Absent, <SqliteStore as Opens>::Lane>>();
+        exchanges::<LaneOf<<RedisStore as Opens>::Lane, Absent>>();
+        wakes::<WakerOf<Absent, <SqliteStore as Opens>::Waker>>();
+        wakes::<WakerOf<<RedisStore as Opens>::Waker, Absent>>();
     }
 }

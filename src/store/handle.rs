@@ -5,17 +5,18 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use super::arrow::{Arrow, Perform};
-use super::engine::{Engine, EngineLane as _, OpenedLane};
+use super::backend::{EngineLane as _, EngineWaker as _};
+use super::engine::{Engine, OpenLane, OpenWaker, OpenedLane, OpenedWaker};
 use super::error::StoreError;
 use super::layer::{AsyncEnd, Layer, Layers, through};
 use super::meter::{Meter, Passes, Series};
-use super::queueing::{Exchange, Exchanged, OpenLane};
+use super::queueing::{Exchange, Exchanged};
 #[cfg(feature = "redis")]
 use super::redis::RedisStore;
 use super::role::{May, Whole};
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteStore;
-use super::wake::{OpenWaker, Waker};
+use super::wake::{CheckWaker, Seen, Watch};
 
 /// A handle on a store, for a holder of this role. Cheap to clone.
 pub struct Store<R> {
@@ -69,7 +70,8 @@ impl<R> Store<R> {
         R: May<OpenWaker>,
     {
         let opened = self.run(OpenWaker).await?;
-        Ok(Waker::new(opened, Arc::clone(&self.layers), &self.meter))
+        let (armed, checked) = (self.meter.series::<Watch>(), self.meter.series::<CheckWaker>());
+        Ok(Waker { opened, layers: Arc::clone(&self.layers), armed, checked })
     }
 
     /// Where the store is, for people: a URL without secrets.
@@ -193,6 +195,66 @@ impl Lane {
 impl AsyncEnd<Exchange> for &mut OpenedLane {
     async fn perform(&mut self, exchange: Exchange) -> Result<Exchanged, StoreError> {
         self.0.exchange(&exchange).await
+    }
+}
+
+/// A connection that is told when something watched has changed.
+#[derive(Debug)]
+pub struct Waker {
+    opened: OpenedWaker,
+    layers: Layers,
+    armed: Arc<Series>,
+    checked: Arc<Series>,
+}
+
+impl Waker {
+    /// Looks at everything watched and arms: the next change after this look, by anybody, ends
+    /// [`woken`](Self::woken). Replaces what was armed before.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
+        let pass = self.armed.begin();
+        let result = if self.layers.is_empty() {
+            self.opened.0.arm(watch).await
+        } else {
+            through(&self.layers, watch.clone(), &self.opened).await
+        };
+        pass.end(&result);
+        result
+    }
+
+    /// Waits until something changed since the last arming, or might have (a lost connection came
+    /// back). A change between arming and this call ends it at once. May end without cause.
+    pub async fn woken(&self) {
+        self.opened.0.woken().await;
+    }
+
+    /// Makes sure that it would have been told: an error if what is watched may have changed without its knowing.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached over the connection that is armed.
+    pub async fn check(&self) -> Result<(), StoreError> {
+        let pass = self.checked.begin();
+        let result = if self.layers.is_empty() {
+            self.opened.0.check().await
+        } else {
+            through(&self.layers, CheckWaker, &self.opened).await
+        };
+        pass.end(&result);
+        result
+    }
+}
+
+impl AsyncEnd<Watch> for &OpenedWaker {
+    async fn perform(&mut self, watch: Watch) -> Result<Seen, StoreError> {
+        self.0.arm(&watch).await
+    }
+}
+
+impl AsyncEnd<CheckWaker> for &OpenedWaker {
+    async fn perform(&mut self, _: CheckWaker) -> Result<(), StoreError> {
+        self.0.check().await
     }
 }
 

@@ -16,6 +16,7 @@
 )]
 
 pub mod arrow;
+pub mod backend;
 pub mod delayed;
 pub mod effect;
 pub mod engine;
@@ -47,6 +48,6 @@ pub mod working;
 #[path = "../../tests/support/verbs.rs"]
 mod verbs;
 
-pub use engine::TimeSource;
+pub use backend::TimeSource;
 pub use error::StoreError;
-pub use handle::{Lane, Store};
+pub use handle::{Lane, Store, Waker};

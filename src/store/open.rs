@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 #[cfg(feature = "redis")]
-use super::engine::TimeSource;
+use super::backend::TimeSource;
 use super::error::StoreError;
 use super::findings::Findings;
 use super::handle::Store;

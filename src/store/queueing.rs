@@ -6,9 +6,8 @@ use bytes::Bytes;
 
 use super::arrow::{Arrow, Kind};
 use super::effect::{Admission, Gate, Tick, Verdict};
-use super::engine::OpenedLane;
 use super::error::StoreError;
-use super::role::{Admin, Client, May, Pool};
+use super::role::{Admin, Client, May};
 use crate::job::{ClaimToken, Identity, LockKey, QueueName, WorkerName};
 
 /// A job to be put on its queue.
@@ -237,26 +236,6 @@ pub struct Claim {
     /// Who the job is.
     pub identity: Identity,
 }
-
-/// Opens a lane of an instance that has joined; [`Store::lane`](super::handle::Store::lane) does.
-///
-/// # Errors
-/// Fails when the store cannot be reached.
-#[derive(Debug, Clone)]
-pub struct OpenLane {
-    /// The instance.
-    pub instance: String,
-    /// Which of its lanes, from 0.
-    pub lane: u8,
-}
-
-impl Arrow for OpenLane {
-    type Reply = OpenedLane;
-    const NAME: &'static str = "open_lane";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<OpenLane> for Pool {}
 
 /// Every queue that is known, in code-unit order.
 ///

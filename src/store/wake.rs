@@ -1,30 +1,10 @@
 //! Being told of change instead of asking for it.
 
-use std::sync::Arc;
-
 use super::arrow::{Arrow, Kind};
-use super::engine::{EngineWaker as _, OpenedWaker};
-use super::error::StoreError;
-use super::layer::{AsyncEnd, Layers, through};
-use super::meter::{Meter, Series};
-use super::role::{May, Pool, Scheduler};
 use super::scheduling::Leadership;
 use crate::job::QueueName;
 
-/// Opens a waker; [`Store::waker`](super::handle::Store::waker) does.
-#[derive(Debug, Clone, Copy)]
-pub struct OpenWaker;
-
-impl Arrow for OpenWaker {
-    type Reply = OpenedWaker;
-    const NAME: &'static str = "open_waker";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<OpenWaker> for Pool {}
-impl May<OpenWaker> for Scheduler {}
-
-/// What a waker watches, and the look at it: see [`Waker::arm`].
+/// What a waker watches, and the look at it: see [`Waker::arm`](super::handle::Waker::arm).
 #[derive(Debug, Clone, Default)]
 pub struct Watch {
     /// Queues, for jobs pushed by anyone. What is paused is watched for being resumed instead.
@@ -58,7 +38,7 @@ pub struct Seen {
     pub leadership_free: bool,
 }
 
-/// A waker's question whether it would have been told: see [`Waker::check`].
+/// A waker's question whether it would have been told: see [`Waker::check`](super::handle::Waker::check).
 #[derive(Debug, Clone, Copy)]
 pub struct CheckWaker;
 
@@ -66,68 +46,4 @@ impl Arrow for CheckWaker {
     type Reply = ();
     const NAME: &'static str = "check_waker";
     const KIND: Kind = Kind::Reads;
-}
-
-/// A connection that is told when something watched has changed.
-#[derive(Debug)]
-pub struct Waker {
-    opened: OpenedWaker,
-    layers: Layers,
-    armed: Arc<Series>,
-    checked: Arc<Series>,
-}
-
-impl Waker {
-    pub(super) fn new(opened: OpenedWaker, layers: Layers, meter: &Meter) -> Self {
-        Self { opened, layers, armed: meter.series::<Watch>(), checked: meter.series::<CheckWaker>() }
-    }
-
-    /// Looks at everything watched and arms: the next change after this look, by anybody, ends
-    /// [`woken`](Self::woken). Replaces what was armed before.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached.
-    pub async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
-        let pass = self.armed.begin();
-        let result = if self.layers.is_empty() {
-            self.opened.0.arm(watch).await
-        } else {
-            through(&self.layers, watch.clone(), &self.opened).await
-        };
-        pass.end(&result);
-        result
-    }
-
-    /// Waits until something changed since the last arming, or might have (a lost connection came
-    /// back). A change between arming and this call ends it at once. May end without cause.
-    pub async fn woken(&self) {
-        self.opened.0.woken().await;
-    }
-
-    /// Makes sure that it would have been told: an error if what is watched may have changed without its knowing.
-    ///
-    /// # Errors
-    /// Fails when the store cannot be reached over the connection that is armed.
-    pub async fn check(&self) -> Result<(), StoreError> {
-        let pass = self.checked.begin();
-        let result = if self.layers.is_empty() {
-            self.opened.0.check().await
-        } else {
-            through(&self.layers, CheckWaker, &self.opened).await
-        };
-        pass.end(&result);
-        result
-    }
-}
-
-impl AsyncEnd<Watch> for &OpenedWaker {
-    async fn perform(&mut self, watch: Watch) -> Result<Seen, StoreError> {
-        self.0.arm(&watch).await
-    }
-}
-
-impl AsyncEnd<CheckWaker> for &OpenedWaker {
-    async fn perform(&mut self, _: CheckWaker) -> Result<(), StoreError> {
-        self.0.check().await
-    }
 }

@@ -15,6 +15,7 @@ use windlass::store::arrow::{Arrow, Kind, Perform};
 use windlass::store::delayed::DeleteDelayed;
 use windlass::store::effect::Verdict;
 use windlass::store::engine::Engine;
+use windlass::store::engine::OpenLane;
 use windlass::store::faults::{Fault, Faults};
 use windlass::store::inspection::{
     ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, Doomed, Pause, QueueEnd, RemoveFailed, Resume,
@@ -24,7 +25,7 @@ use windlass::store::instance::{Bury, Extend, Join, Leave, LockRenewal, Oversee,
 use windlass::store::meter::Outcome;
 use windlass::store::moving::{Batch, LetGo, SetAside, TakeIn, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile, Stop, Withdraw};
-use windlass::store::queueing::{EnqueueBatch, Exchange, OpenLane, Schedule, ScheduleBatch, When};
+use windlass::store::queueing::{EnqueueBatch, Exchange, Schedule, ScheduleBatch, When};
 use windlass::store::role::Whole;
 use windlass::store::scheduling::{DropEntry, Fire, Lead, Leadership, Promotion, Resign};
 use windlass::store::workers::{ForceClean, Recovery, SweepIdentities};

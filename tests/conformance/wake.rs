@@ -3,9 +3,10 @@
 use tokio::time::{Duration, timeout};
 use windlass::store::Store;
 use windlass::store::effect::Verdict;
+use windlass::store::handle::Waker;
 use windlass::store::queueing::When;
 use windlass::store::scheduling::Leadership;
-use windlass::store::wake::{Seen, Waker, Watch};
+use windlass::store::wake::{Seen, Watch};
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
 use crate::instance::Instance;

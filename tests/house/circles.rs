@@ -6,13 +6,8 @@ use std::path::Path;
 use super::source::{sources, tokens};
 
 /// Circles that are known and wait to be undone: the folder, and the files that one of them ties.
-const KNOWN: &[(&str, &[&str])] = &[
-    ("pool", &["core", "hooked", "perform", "timeouts"]),
-    ("pool", &["lane", "report"]),
-    // Some arrows' replies are connections, and which engine's is known where both engines are.
-    ("store", &["engine", "queueing", "redis", "scheduling", "sqlite", "wake"]),
-    ("store/sqlite", &["delayed", "enqueue", "verdict"]),
-];
+const KNOWN: &[(&str, &[&str])] =
+    &[("pool", &["core", "hooked", "perform", "timeouts"]), ("pool", &["lane", "report"])];
 
 /// The arrows between the modules of one parent, by their names.
 type Arrows = BTreeMap<String, BTreeSet<String>>;

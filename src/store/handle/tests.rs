@@ -7,13 +7,11 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::job::QueueName;
-use crate::store::engine::OpenedWaker;
 use crate::store::inspection::{ClearFailed, FailedCount, Queues};
 use crate::store::layer::{AnyArrow, AnyReply, Next};
 use crate::store::meter::Outcome;
 use crate::store::queueing::QueueNames;
 use crate::store::role::{Admin, Pool};
-use crate::store::wake::{Seen, Watch};
 
 /// A layer that is a function.
 struct Answers<F>(F);

@@ -27,7 +27,7 @@ use super::script::{Call, Script};
 use super::tls;
 use crate::config::element::redis_url::{Host, RedisUrl, Topology, is_hash_tag, untagged};
 use crate::config::element::tls_files::TlsFiles;
-use crate::store::engine::TimeSource;
+use crate::store::backend::TimeSource;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
 

@@ -6,7 +6,7 @@ use fred::types::RespVersion;
 use super::connection::{Connection, Origin};
 use super::reply;
 use crate::config::element::tls_files::TlsFiles;
-use crate::store::engine::TimeSource;
+use crate::store::backend::TimeSource;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
 

@@ -16,14 +16,14 @@ use super::keys::Keys;
 use super::layout::{Layout, Workers};
 use super::script::{Call, Script, script};
 use super::verdict::{self, Ending};
+use super::wake::{self, RedisWaker};
 use super::{reply, rights};
 use crate::job::ecma::quote;
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
-use crate::store::arrow::Perform;
+use crate::store::backend::{EngineLane, Opens};
 use crate::store::effect::{Busy, Gate};
-use crate::store::engine::{EngineLane, LaneOf, OpenedLane};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, OpenLane, Repeated};
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeated};
 use crate::store::working::WorkingRecord;
 
 static EXCHANGE: Script =
@@ -36,10 +36,16 @@ static COUNT: Script = script!("count");
 /// After how many full exchanges in a row many more are expected.
 const SUSTAINED: u32 = 8;
 
-impl Perform<OpenLane> for RedisStore {
-    async fn perform(&self, arrow: OpenLane) -> Result<OpenedLane, StoreError> {
-        let lane = open(&self.connection.origin, &arrow.instance, arrow.lane).await?;
-        Ok(OpenedLane(LaneOf::Redis(Box::new(lane))))
+impl Opens for RedisStore {
+    type Lane = RedisLane;
+    type Waker = RedisWaker;
+
+    async fn open_lane(&self, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
+        open(&self.connection.origin, instance, lane).await
+    }
+
+    async fn open_waker(&self) -> Result<RedisWaker, StoreError> {
+        wake::open(&self.connection.origin).await
     }
 }
 

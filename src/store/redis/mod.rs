@@ -24,6 +24,7 @@ mod locks;
 mod moving;
 mod pause;
 mod periodic;
+mod promote;
 mod recover;
 mod removed;
 mod reply;
@@ -38,5 +39,3 @@ mod wake;
 mod tests;
 
 pub use engine::RedisStore;
-pub(super) use exchange::RedisLane;
-pub(super) use wake::RedisWaker;

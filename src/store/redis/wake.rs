@@ -17,28 +17,20 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use super::connection::{Connection, Origin};
-use super::engine::RedisStore;
 use super::inspect::queue_names;
 use super::{pause, reply};
 use crate::job::QueueName;
-use crate::store::arrow::Perform;
-use crate::store::engine::{EngineWaker, OpenedWaker, WakerOf};
+use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
-use crate::store::wake::{OpenWaker, Seen, Watch};
+use crate::store::wake::{Seen, Watch};
 
 /// How often those are woken whom the server will not tell.
 const EVERY_MS: u64 = 100;
 const FALLBACK: Duration = Duration::from_millis(EVERY_MS);
 
-impl Perform<OpenWaker> for RedisStore {
-    async fn perform(&self, _: OpenWaker) -> Result<OpenedWaker, StoreError> {
-        Ok(OpenedWaker(WakerOf::Redis(open(&self.connection.origin).await?)))
-    }
-}
-
 /// Opens a waker over a connection of its own.
-async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
+pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
     // A server or proxy that cannot tell at all does not speak RESP3 either.
     let (connection, deaf) = match origin.open(RespVersion::RESP3).await {
         Err(StoreError::Unsupported(reason) | StoreError::Misuse(reason)) => {

@@ -1,4 +1,4 @@
-//! Nowhere -> delayed, and delayed -> queue.
+//! Nowhere -> delayed, and the look at what is due.
 
 use bytes::Bytes;
 use rusqlite::params;
@@ -6,20 +6,16 @@ use rusqlite::params;
 use super::commit::Step;
 use super::digest::digest;
 use super::engine::SqliteStore;
-use super::leader;
 use super::number::stored;
-use super::value::{bytes, opt_text};
-use super::verdict::{Tally, fail};
-use super::{enqueue, locks, retries};
+use super::retries;
+use super::value::bytes;
 use crate::job::queue_member::with_queue;
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::ScheduledAt;
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
-use crate::store::scheduling::{
-    DropEntry, Due, Leadership, PromoteTo, Promoted, Promotion, ReadDue, ReadTime, entry_of,
-};
+use crate::store::scheduling::{DropEntry, Due, ReadDue, ReadTime, entry_of};
 
 impl Perform<ScheduleBatch> for SqliteStore {
     async fn perform(&self, arrow: ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
@@ -43,12 +39,6 @@ impl Perform<ReadTime> for SqliteStore {
 impl Perform<DropEntry> for SqliteStore {
     async fn perform(&self, _: DropEntry) -> Result<bool, StoreError> {
         Ok(false)
-    }
-}
-
-impl Perform<Promotion> for SqliteStore {
-    async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {
-        self.writer.call(move |step| promote(step, &arrow)).await
     }
 }
 
@@ -90,7 +80,7 @@ pub(super) fn put_off(
 }
 
 /// The first second that is not before so many milliseconds from now.
-fn second_after(step: &Step<'_>, delay_ms: u64) -> i64 {
+pub(super) fn second_after(step: &Step<'_>, delay_ms: u64) -> i64 {
     let due_ms = step.now_ms.saturating_add(stored(delay_ms));
     due_ms.div_euclid(1000).saturating_add(i64::from(due_ms.rem_euclid(1000) > 0))
 }
@@ -168,51 +158,4 @@ pub(super) fn due(step: &Step<'_>, limit: usize, passed: &[Bytes]) -> Result<Due
         due.jobs = rows.collect::<Result<_, _>>()?;
     }
     Ok(due)
-}
-
-/// Moves those of a batch that still stand at the head of their second.
-pub(super) fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreError> {
-    if let Some(name) = &promotion.leader
-        && leader::holder(step, Leadership::Scheduler)?.is_some_and(|leader| leader != *name)
-    {
-        return Ok(Promoted::NotLeader);
-    }
-    let heads: Vec<(i64, Vec<u8>, Option<String>)> = step
-        .sql("SELECT place, payload, identity FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?
-        .query_map(params![promotion.second, stored(promotion.jobs.len())], |row| {
-            Ok((row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?)))
-        })?
-        .collect::<Result<_, _>>()?;
-    let (mut moved, mut last) = (0, None);
-    let mut tally = Tally::default();
-    for (job, (place, payload, identity)) in promotion.jobs.iter().zip(heads) {
-        if job.payload != payload {
-            break;
-        }
-        match &job.to {
-            PromoteTo::Queue { queue, lock } => {
-                if let Some((key, ttl_s)) = lock
-                    && !locks::queue_lock_refuses(step, key)?
-                {
-                    locks::take_queue_lock(step, key, *ttl_s)?;
-                }
-                enqueue::make_known(step, queue)?;
-                enqueue::push_tail(step, queue, &payload, identity.as_deref())?;
-            }
-            PromoteTo::Failed { record } => {
-                fail(step, record)?;
-                tally.failed();
-            }
-            PromoteTo::Later { wait_ms } => {
-                insert(step, second_after(step, *wait_ms), &payload, identity.as_deref())?;
-            }
-        }
-        (moved, last) = (moved + 1, Some(place));
-    }
-    if let Some(last) = last {
-        step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute([promotion.second, last])?;
-        tally.write(step)?;
-        step.wake();
-    }
-    Ok(Promoted::Moved(moved))
 }

@@ -18,13 +18,13 @@ use super::pause::Passed;
 use super::retries::Attempt;
 use super::value::{bytes, opt_text, text};
 use super::verdict::{self, Tally};
+use super::wake::SqliteWaker;
 use super::{delayed, locks, periodic, retries, working};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
-use crate::store::arrow::Perform;
+use crate::store::backend::{EngineLane, Opens};
 use crate::store::effect::{Busy, Gate};
-use crate::store::engine::{EngineLane, LaneOf, OpenedLane};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, OpenLane, Repeated};
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeated};
 
 /// What became of an enter: the number of the gate that refused stands for its plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,10 +43,16 @@ struct Reply {
     repeated: Vec<Repeated>,
 }
 
-impl Perform<OpenLane> for SqliteStore {
-    async fn perform(&self, arrow: OpenLane) -> Result<OpenedLane, StoreError> {
-        let (writer, instance) = (self.writer.clone(), Arc::from(arrow.instance));
-        Ok(OpenedLane(LaneOf::Sqlite(SqliteLane { writer, instance, lane: arrow.lane })))
+impl Opens for SqliteStore {
+    type Lane = SqliteLane;
+    type Waker = SqliteWaker;
+
+    async fn open_lane(&self, instance: &str, lane: u8) -> Result<SqliteLane, StoreError> {
+        Ok(SqliteLane { writer: self.writer.clone(), instance: Arc::from(instance), lane })
+    }
+
+    async fn open_waker(&self) -> Result<SqliteWaker, StoreError> {
+        Ok(SqliteWaker::open(self.reader.clone(), &self.sockets))
     }
 }
 

@@ -25,6 +25,7 @@ mod pause;
 mod periodic;
 #[cfg(debug_assertions)]
 mod plan;
+mod promote;
 mod recover;
 mod retries;
 mod schedules;
@@ -40,5 +41,3 @@ mod tests;
 
 pub use connection::Options;
 pub use engine::SqliteStore;
-pub(super) use exchange::SqliteLane;
-pub(super) use wake::SqliteWaker;

@@ -15,13 +15,11 @@ use tokio::net::UnixDatagram;
 
 use super::bell::is_private;
 use super::commit::{Handle, Step};
-use super::engine::SqliteStore;
 use super::pause::Passed;
 use super::{delayed, inspect, leader};
-use crate::store::arrow::Perform;
-use crate::store::engine::{EngineWaker, OpenedWaker, WakerOf};
+use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
-use crate::store::wake::{OpenWaker, Seen, Watch};
+use crate::store::wake::{Seen, Watch};
 
 /// How often the file itself is looked at while no datagram comes.
 const SAFETY_POLL: Duration = Duration::from_millis(250);
@@ -52,12 +50,6 @@ impl Drop for Socket {
         let _ = fs::remove_file(&self.path);
         // Succeeds for the last one; the directory then does not outlive its use.
         let _ = self.path.parent().map(fs::remove_dir);
-    }
-}
-
-impl Perform<OpenWaker> for SqliteStore {
-    async fn perform(&self, _: OpenWaker) -> Result<OpenedWaker, StoreError> {
-        Ok(OpenedWaker(WakerOf::Sqlite(SqliteWaker::open(self.reader.clone(), &self.sockets))))
     }
 }
 

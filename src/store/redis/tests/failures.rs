@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 
 use super::server::{Server, claiming, job, queue};
+use crate::store::backend::TimeSource;
 use crate::store::effect::Verdict;
-use crate::store::engine::TimeSource;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::redis::RedisStore;

@@ -9,8 +9,8 @@ use bytes::Bytes;
 
 use crate::clock::{Clock, ManualClock};
 use crate::job::{ClaimToken, QueueName, WorkerName};
+use crate::store::backend::TimeSource;
 use crate::store::effect::Verdict;
-use crate::store::engine::TimeSource;
 use crate::store::handle::Store;
 use crate::store::instance::{HostIdentity, InstanceRecord};
 use crate::store::queueing::{Claim, Enqueue, Exchange, Settlement};

@@ -1,0 +1,45 @@
+//! What an engine is beside its arrows: the connections it opens, and the time it goes by.
+
+use std::sync::Arc;
+
+use super::error::StoreError;
+use super::queueing::{Exchange, Exchanged};
+use super::wake::{Seen, Watch};
+use crate::clock::Clock;
+
+/// An engine's connections that live on after they are opened.
+pub(super) trait Opens {
+    /// Over which exchanges go.
+    type Lane: EngineLane;
+    /// Which is told of changes.
+    type Waker: EngineWaker;
+    /// As [`Store::lane`](super::handle::Store::lane).
+    fn open_lane(&self, instance: &str, lane: u8) -> impl Future<Output = Result<Self::Lane, StoreError>> + Send;
+    /// As [`Store::waker`](super::handle::Store::waker).
+    fn open_waker(&self) -> impl Future<Output = Result<Self::Waker, StoreError>> + Send;
+}
+
+/// One connection of an engine over which one exchange is in flight at a time.
+pub(super) trait EngineLane: Send {
+    /// As [`Lane::exchange`](super::handle::Lane::exchange).
+    fn exchange(&mut self, exchange: &Exchange) -> impl Future<Output = Result<Exchanged, StoreError>> + Send;
+}
+
+/// A connection of an engine that is told when something watched has changed.
+pub(super) trait EngineWaker: Send + Sync {
+    /// As [`Waker::arm`](super::handle::Waker::arm).
+    fn arm(&self, watch: &Watch) -> impl Future<Output = Result<Seen, StoreError>> + Send;
+    /// As [`Waker::woken`](super::handle::Waker::woken).
+    fn woken(&self) -> impl Future<Output = ()> + Send;
+    /// As [`Waker::check`](super::handle::Waker::check).
+    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+/// Where an engine takes the time from.
+#[derive(Debug, Clone)]
+pub enum TimeSource {
+    /// The store's own, where it has one (Redis' TIME); else the system's clock.
+    Store,
+    /// This clock: tests set it.
+    Clock(Arc<dyn Clock>),
+}

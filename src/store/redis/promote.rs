@@ -1,0 +1,78 @@
+//! Delayed -> queue.
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
+
+use super::connection::Connection;
+use super::engine::RedisStore;
+use super::script::{Call, Script, script};
+use super::{reply, rights};
+use crate::job::QueueName;
+use crate::store::arrow::Perform;
+use crate::store::error::StoreError;
+use crate::store::scheduling::{Broken, Leadership, Promote, PromoteTo, Promoted, Promotion};
+
+static PROMOTE: Script = script!("locks", "promote");
+
+impl Perform<Promotion> for RedisStore {
+    async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {
+        promote(&self.connection, &arrow).await
+    }
+}
+
+async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promoted, StoreError> {
+    let keys = connection.keys();
+    let jobs = promotion.jobs.len();
+    let mut call = Call::sized(connection.origin.now_ms(), 3 * jobs + 5, 4 * jobs + 3);
+    call.key(keys.schedule()).key(keys.queues()).key(keys.failed());
+    call.key(keys.leadership(Leadership::Scheduler)).key(keys.delayed(promotion.second));
+    call.key(keys.twins(promotion.second)).key(keys.delayed_prefix()).key(keys.twins_prefix());
+    call.text(promotion.leader.as_deref().unwrap_or_default()).number(promotion.second).number(jobs);
+    for group in promotion.jobs.chunk_by(|one, next| plain(one).is_some() && plain(one) == plain(next)) {
+        let Some(first) = group.first() else { continue };
+        let kind = match &first.to {
+            PromoteTo::Queue { lock: None, .. } => "Q",
+            PromoteTo::Queue { lock: Some(_), .. } => "L",
+            PromoteTo::Failed { .. } => "F",
+            PromoteTo::Later { .. } => "P",
+        };
+        call.literal(kind).number(group.len());
+        if let PromoteTo::Queue { queue, .. } = &first.to {
+            call.key(keys.queue(queue)).text(queue.as_str());
+        }
+        for job in group {
+            call.key(keys.timestamps(&job.payload)).arg(job.payload.clone());
+        }
+        match &first.to {
+            PromoteTo::Queue { lock: Some((lock, ttl_s)), .. } => call.number(ttl_s).key(keys.lock(lock)),
+            PromoteTo::Queue { lock: None, .. } => &mut call,
+            PromoteTo::Failed { record } => call.arg(record.clone()),
+            PromoteTo::Later { wait_ms } => call.number(wait_ms),
+        };
+    }
+    rights::ensure(connection).await?;
+    let mut reply = match connection.run(&PROMOTE, call).await {
+        Ok(reply) => reply::list(reply)?.into_iter(),
+        Err(error) => return Err(rights::explain(connection, error).await),
+    };
+    let moved = reply::number(reply.next().unwrap_or(Frame::Null))?;
+    let Ok(moved) = usize::try_from(moved) else { return Ok(Promoted::NotLeader) };
+    let mut text = || reply.next().and_then(|part| reply::bytes(part).ok().flatten());
+    let (place, reason) = (text(), text());
+    let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
+    let Some(place) = place else { return Ok(Promoted::Moved(moved)) };
+    let reason = reason.as_ref().map(text).unwrap_or_default();
+    // Of a key that holds something else, or that this user may not touch, the queue is to blame; else the store.
+    if reason.contains("WRONGTYPE") || reply::refuses_key(&reason) {
+        return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
+    }
+    if moved > 0 { Ok(Promoted::Moved(moved)) } else { Err(reply::refused(&reason)) }
+}
+
+/// The queue of a job that goes there and takes nothing with it: neighbours of one queue go together.
+fn plain(job: &Promote) -> Option<&QueueName> {
+    match &job.to {
+        PromoteTo::Queue { queue, lock: None } => Some(queue),
+        PromoteTo::Queue { .. } | PromoteTo::Failed { .. } | PromoteTo::Later { .. } => None,
+    }
+}

@@ -1,0 +1,66 @@
+//! Delayed -> queue.
+
+use rusqlite::params;
+
+use super::commit::Step;
+use super::engine::SqliteStore;
+use super::number::stored;
+use super::value::{bytes, opt_text};
+use super::verdict::{Tally, fail};
+use super::{delayed, enqueue, leader, locks};
+use crate::store::arrow::Perform;
+use crate::store::error::StoreError;
+use crate::store::scheduling::{Leadership, PromoteTo, Promoted, Promotion};
+
+impl Perform<Promotion> for SqliteStore {
+    async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {
+        self.writer.call(move |step| promote(step, &arrow)).await
+    }
+}
+
+/// Moves those of a batch that still stand at the head of their second.
+fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreError> {
+    if let Some(name) = &promotion.leader
+        && leader::holder(step, Leadership::Scheduler)?.is_some_and(|leader| leader != *name)
+    {
+        return Ok(Promoted::NotLeader);
+    }
+    let heads: Vec<(i64, Vec<u8>, Option<String>)> = step
+        .sql("SELECT place, payload, identity FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?
+        .query_map(params![promotion.second, stored(promotion.jobs.len())], |row| {
+            Ok((row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?)))
+        })?
+        .collect::<Result<_, _>>()?;
+    let (mut moved, mut last) = (0, None);
+    let mut tally = Tally::default();
+    for (job, (place, payload, identity)) in promotion.jobs.iter().zip(heads) {
+        if job.payload != payload {
+            break;
+        }
+        match &job.to {
+            PromoteTo::Queue { queue, lock } => {
+                if let Some((key, ttl_s)) = lock
+                    && !locks::queue_lock_refuses(step, key)?
+                {
+                    locks::take_queue_lock(step, key, *ttl_s)?;
+                }
+                enqueue::make_known(step, queue)?;
+                enqueue::push_tail(step, queue, &payload, identity.as_deref())?;
+            }
+            PromoteTo::Failed { record } => {
+                fail(step, record)?;
+                tally.failed();
+            }
+            PromoteTo::Later { wait_ms } => {
+                delayed::insert(step, delayed::second_after(step, *wait_ms), &payload, identity.as_deref())?;
+            }
+        }
+        (moved, last) = (moved + 1, Some(place));
+    }
+    if let Some(last) = last {
+        step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute([promotion.second, last])?;
+        tally.write(step)?;
+        step.wake();
+    }
+    Ok(Promoted::Moved(moved))
+}
