@@ -210,3 +210,44 @@ async fn a_second_with_another_score_is_due_by_that() {
     assert_eq!(queued(&f.store, "late").await.len(), 1);
     assert_eq!(scheduler.told(), [""; 0]);
 }
+
+#[tokio::test]
+async fn an_entry_that_names_no_second_hides_no_other_from_readers() {
+    let f = Fixture::redis().await;
+    let schedule = f.key("delayed_queue_schedule");
+    // Longer than any number, not written as numbers are, and no number at all; the first is due only tomorrow.
+    let tomorrow = (NOW_S + 86_400).to_string();
+    let names = [("99999999999999999999999", tomorrow.as_str()), ("+7", "7"), ("007", "7"), ("text", "8")];
+    for (n, (name, score)) in names.iter().enumerate() {
+        f.redis_command(&["ZADD", &schedule, score, name]);
+        f.redis_command(&[&b"RPUSH"[..], f.key(&format!("delayed:{name}")).as_bytes(), &of_queue("odd", n)]);
+    }
+    for n in 0..200 {
+        f.redis_command(&["ZADD", &schedule, "9", &format!("text {n}")]);
+    }
+    delay(&f.store, &of_queue("good", 1), When::At(NOW_S + 86_401)).await;
+    let read = f.store.delayed_seconds(i64::MIN, 1).await.expect("delayed_seconds");
+    assert_eq!(read.iter().map(|second| (second.second, second.length)).collect::<Vec<_>>(), [(NOW_S + 86_401, 1)]);
+    assert_eq!(f.store.delayed_seconds(NOW_S + 86_402, 9).await.expect("delayed_seconds"), []);
+    let aside = f.store.set_aside(10).await.expect("set_aside").expect("what is delayed is set aside");
+    assert_eq!(aside.items.len(), 1);
+    f.store.let_go(aside.number).await.expect("let_go");
+    let (scheduler, mut transfer) = (Scheduler::of(&f, "a", "").await, Transfer::default());
+    let step = run(&mut transfer, &scheduler).await;
+    assert_eq!(queued(&f.store, "odd").await.len(), 3);
+    let due_ms = (NOW_S + 86_400) * 1000;
+    assert!(matches!(step, Step::Nothing { next_ms: Some(at) } if at == due_ms), "tomorrow's is waited for: {step:?}");
+    f.pass(86_400);
+    run(&mut transfer, &scheduler).await;
+    assert_eq!(queued(&f.store, "odd").await.len(), 4);
+}
+
+#[tokio::test]
+async fn a_second_that_is_due_later_than_its_name_is_read_once() {
+    let f = Fixture::redis().await;
+    f.redis_command(&["ZADD", &f.key("delayed_queue_schedule"), "100", "5"]);
+    f.redis_command(&[&b"RPUSH"[..], f.key("delayed:5").as_bytes(), &of_queue("q", 1)]);
+    assert_eq!(f.store.delayed_seconds(i64::MIN, 9).await.expect("delayed_seconds").len(), 1);
+    // The next page, which is what comes after the last second of this one, is empty.
+    assert_eq!(f.store.delayed_seconds(6, 9).await.expect("delayed_seconds"), []);
+}

@@ -17,6 +17,7 @@ use crate::store::inspection::{
     Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
 };
 use crate::store::queueing::QueueNames;
+use crate::store::scheduling::entry_of;
 
 static DELETE_QUEUE: Script = script!("places", "delete_queue");
 static DELETE_EACH: Script = script!("places", "identity", "recall", "forget", "delete_each");
@@ -255,22 +256,38 @@ pub(super) async fn stats(connection: &Connection) -> Result<Stats, StoreError> 
     Ok(Stats { processed, failed, workers })
 }
 
+/// How many entries of the schedule one command reads at most.
+const SCHEDULE_PAGE: usize = 1000;
+
 pub(super) async fn delayed_seconds(
     connection: &Connection,
     from: i64,
     limit: usize,
 ) -> Result<Vec<DelayedSecond>, StoreError> {
     let keys = connection.keys();
-    let arguments = vec![
-        keys.schedule(),
-        Bytes::from(from.to_string()),
-        Bytes::from_static(b"+inf"),
-        Bytes::from_static(b"LIMIT"),
-        Bytes::from_static(b"0"),
-        Bytes::from(i64::try_from(limit).unwrap_or(i64::MAX).to_string()),
-    ];
-    let members = reply::strings(connection.command("ZRANGEBYSCORE", arguments).await?)?;
-    let seconds: Vec<i64> = members.iter().filter_map(|member| reply::parsed(member)).collect();
+    let page = limit.clamp(64, SCHEDULE_PAGE);
+    let (mut seconds, mut offset) = (Vec::new(), 0_usize);
+    while seconds.len() < limit {
+        let arguments = vec![
+            keys.schedule(),
+            Bytes::from(from.to_string()),
+            Bytes::from_static(b"+inf"),
+            Bytes::from_static(b"LIMIT"),
+            Bytes::from(offset.to_string()),
+            Bytes::from(page.to_string()),
+        ];
+        let members = reply::strings(connection.command("ZRANGEBYSCORE", arguments).await?)?;
+        // Entries that name no whole second are read past: promotion moves them when their scores are due. A second
+        // whose score is later than itself was on an earlier page.
+        let named =
+            members.iter().filter_map(|member| reply::parsed(member).filter(|second| entry_of(*second) == *member));
+        seconds.extend(named.filter(|second: &i64| *second >= from));
+        if members.len() < page {
+            break;
+        }
+        offset += page;
+    }
+    seconds.truncate(limit);
     let reads = seconds.iter().map(|second| ("LLEN", vec![keys.delayed(*second)])).collect();
     let lengths = connection.commands(reads).await?;
     let length = |length: Result<_, _>| length.and_then(reply::count).unwrap_or(0);
