@@ -355,34 +355,13 @@ pub async fn retry_all(
     queue: Option<&QueueName>,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
-    // A job that fails again goes to the end of the list, behind the records that are read here.
-    let mut left = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
-    let mut position = 0;
-    while left > 0 {
-        let page = store.run(FailedRecords { start: position, stop: position + PAGE.min(left) - 1 }).await?;
-        if page.is_empty() {
-            return Ok(());
-        }
-        for record in page {
-            left -= 1;
-            let view = FailureView::parse(&record);
-            let is_meant = class.is_none_or(|class| {
-                let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
-                job.is_some_and(|job| job.class == class)
-            });
-            if !is_meant {
-                position += 1;
-                continue;
-            }
-            let found = FoundFailure { position, id: id(&record), record };
-            let outcome = retry(store, registry, plugins, &found, queue).await?;
-            if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
-                position += 1;
-            }
-            each(outcome);
-        }
-    }
-    Ok(())
+    let is_meant = |view: &FailureView| {
+        class.is_none_or(|class| {
+            let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
+            job.is_some_and(|job| job.class == class)
+        })
+    };
+    retry_each(store, is_meant, async |found, _| retry(store, registry, plugins, found, queue).await, &mut each).await
 }
 
 /// Retries the jobs that failed because their workers vanished, oldest first. It is node-resque's `retryStuckJobs`,
@@ -397,6 +376,25 @@ pub async fn retry_stuck(
     plugins: &Plugins,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
+    let retried = async |found: &FoundFailure, view: &FailureView| {
+        if view.may_be_distorted() {
+            let reason = "its record went through node-resque, which changes empty lists and long numbers; retry it by \
+                          its id if its arguments are right";
+            return Ok(RetryOutcome::NotRetriable { id: found.id.clone(), reason: reason.to_owned() });
+        }
+        retry(store, registry, plugins, found, None).await
+    };
+    retry_each(store, FailureView::is_stuck, retried, &mut each).await
+}
+
+/// Retries those records that are meant, oldest first, of those that were there when it began.
+async fn retry_each(
+    store: &Store<Admin>,
+    is_meant: impl Fn(&FailureView) -> bool,
+    retry: impl AsyncFn(&FoundFailure, &FailureView) -> Result<RetryOutcome, AdminError>,
+    each: &mut impl FnMut(RetryOutcome),
+) -> Result<(), AdminError> {
+    // A job that fails again goes to the end of the list, behind the records that are read here.
     let mut left = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
     let mut position = 0;
     while left > 0 {
@@ -407,18 +405,12 @@ pub async fn retry_stuck(
         for record in page {
             left -= 1;
             let view = FailureView::parse(&record);
-            if !view.is_stuck() {
+            if !is_meant(&view) {
                 position += 1;
                 continue;
             }
             let found = FoundFailure { position, id: id(&record), record };
-            let outcome = if view.may_be_distorted() {
-                let reason = "its record went through node-resque, which changes empty lists and long numbers; retry \
-                              it by its id if its arguments are right";
-                RetryOutcome::NotRetriable { id: found.id, reason: reason.to_owned() }
-            } else {
-                retry(store, registry, plugins, &found, None).await?
-            };
+            let outcome = retry(&found, &view).await?;
             if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
                 position += 1;
             }
