@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
 use crate::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn, Waiting};
 
-static SET_ASIDE: Script = script!("places", "identity", "recall", "set_aside");
+static SET_ASIDE: Script = script!("places", "identity", "recall", "trim_second", "set_aside");
 static TAKE_IN: Script = script!("locks", "places", "identity", "delay", "take_in");
 static LET_GO: Script = script!("let_go");
 

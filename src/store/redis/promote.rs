@@ -12,7 +12,7 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::scheduling::{Broken, Leadership, Promote, PromoteTo, Promoted, Promotion};
 
-static PROMOTE: Script = script!("locks", "promote");
+static PROMOTE: Script = script!("locks", "trim_second", "promote");
 
 impl Perform<Promotion> for RedisStore {
     async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {

@@ -12,9 +12,7 @@
 --
 -- Why this order: each group is pushed, all or none of it, before the list is trimmed, so that an error leaves a job
 -- where it was. Whether what is pushed can be taken away is asked before the first push: a job that stayed would be
--- pushed again at every look. Timestamps go with the trimmed jobs, by their original bytes, unless an equal job
--- is left in the list; the second is forgotten only when its list is gone. QueueLock is taken if it
--- is free and never refuses.
+-- pushed again at every look. QueueLock is taken if it is free and never refuses.
 
 local SCHEDULE, QUEUES, FAILED, LEADER, LIST, TWINS = key(), key(), key(), key(), key(), key()
 now()
@@ -110,20 +108,7 @@ while moved < count do
     break
   end
 end
-if moved > 0 then
-  must('LTRIM', LIST, moved, -1)
-  local twins = try('EXISTS', TWINS) == 1
-  for i = 1, moved do
-    local twin = twins and try('SISMEMBER', TWINS, standing[i]) == 1
-    if not twin or not try('LPOS', LIST, standing[i]) then
-      try('SREM', stamped[i], 'delayed:' .. second)
-    end
-  end
-end
-if try('EXISTS', LIST) == 0 then
-  try('ZREM', SCHEDULE, second)
-  try('DEL', TWINS)
-end
+trim_second(try, SCHEDULE, second, LIST, TWINS, standing, stamped, moved)
 if broken[1] and moved == 0 then
   error(broken[1])
 end

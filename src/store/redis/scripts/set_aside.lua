@@ -72,20 +72,7 @@ elseif kind == 'D' then
     stamped[i] = stamps
     count = i
   end
-  if count > 0 then
-    must('LTRIM', LIST, count, -1)
-    local twins = try('EXISTS', HERE) == 1
-    for i = 1, count do
-      local twin = twins and try('SISMEMBER', HERE, standing[i]) == 1
-      if not twin or not try('LPOS', LIST, standing[i]) then
-        try('SREM', stamped[i], 'delayed:' .. second)
-      end
-    end
-  end
-  if must('EXISTS', LIST) == 0 then
-    must('ZREM', SCHEDULE, second)
-    must('DEL', HERE)
-  end
+  trim_second(must, SCHEDULE, second, LIST, HERE, standing, stamped, count)
 elseif kind == 'F' then
   local limit = tonumber(arg())
   local records = must('LRANGE', FAILED, 0, limit - 1)
