@@ -330,4 +330,18 @@ mod tests {
         assert!(FailureView::parse(&Failure::stuck("h", WHEN).record("w", "q", b"{}", WHEN)).is_stuck());
         assert_eq!(iso_date(WHEN), "2026-11-24T03:26:18.000Z");
     }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_break_the_reader(raw in proptest::collection::vec(proptest::num::u8::ANY, 0..100)) {
+            let view = FailureView::parse(&raw);
+            let _ = (view.is_stuck(), view.may_be_distorted());
+        }
+
+        #[test]
+        fn no_text_breaks_the_reader(text in "(\\{|\\}|\\[|\\]|,|:|\"payload\"|\"windlass\"|\"class\"|\"args\"|\"worker\"|\"error\"|\"backtrace\"|\"<unparseable>\"|null|-?[0-9]{1,25}|\"\\\\u[d8][0-9a-f]{3}\"|\\PC){0,24}") {
+            let view = FailureView::parse(text.as_bytes());
+            let _ = (view.is_stuck(), view.may_be_distorted());
+        }
+    }
 }

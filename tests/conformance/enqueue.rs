@@ -10,6 +10,7 @@ use crate::look::{NOT_DELAYED, admit, delay, fill, job, jobs, lock, locks, push,
 use crate::support::verbs::Verbs as _;
 
 behaviours! {
+    a_lock_of_any_value_is_judged,
     bytes_and_order_are_kept,
     front_goes_before_everything,
     a_queue_is_known_once_it_was_pushed_to,
@@ -180,4 +181,15 @@ async fn two_processes_share_one_lock(f: &Fixture) {
     }
     assert_eq!(yes, 20);
     assert_eq!(queued(&f.store, "q").await.len(), 20);
+}
+
+async fn a_lock_of_any_value_is_judged(f: &Fixture) {
+    let (past, ahead) = ((NOW_S - 1).to_string(), (NOW_S + 1).to_string());
+    let free = ["0", "-5", "+7", "007", &past];
+    let held = [&ahead, "", " ", "x", "1.5", " 5", "1e3", ":", "5:token", "99999999999999999999999999", "\u{ff11}"];
+    for (n, value) in free.iter().chain(&held).enumerate() {
+        f.plant_lock(&lock(n), value);
+        let enqueued = f.store.enqueue(&[push("q", &job(n), &[take(&lock(n), 60)])]).await.expect("enqueue");
+        assert_eq!(enqueued == [Enqueued::Yes], n < free.len(), "{value:?}: {enqueued:?}");
+    }
 }

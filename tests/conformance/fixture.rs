@@ -162,6 +162,31 @@ impl Fixture {
         }
     }
 
+    /// Plants what another program left as Retry's counter.
+    pub(crate) fn plant_attempts(&self, counter: &str, value: &str) {
+        match &self.place {
+            Place::Redis { .. } => drop(self.redis_command(&["SET", &self.key(counter), value])),
+            Place::Sqlite { .. } => {
+                let sql = "INSERT OR REPLACE INTO retries (key, value, expires_ms) VALUES (?1, ?2, ?3)";
+                self.sqlite_execute(sql, rusqlite::params![counter, value, i64::MAX]);
+            }
+        }
+    }
+
+    /// Puts something else in the place of what the first lane of an instance remembers.
+    pub(crate) fn plant_lane(&self, instance: &str, value: &str) {
+        match &self.place {
+            Place::Redis { .. } => {
+                let lane = self.key(&format!("windlass:lane:{instance}"));
+                self.redis_command(&["HSET", &lane, "0", value]);
+            }
+            Place::Sqlite { .. } => {
+                let sql = "UPDATE lanes SET sequence = ?2, reply = ?2 WHERE instance = ?1 AND lane = 0";
+                self.sqlite_execute(sql, rusqlite::params![instance, value]);
+            }
+        }
+    }
+
     /// A key of this store on Redis.
     pub(crate) fn key(&self, name: &str) -> String {
         let Place::Redis { namespace, .. } = &self.place else { panic!("sqlite has no keys") };

@@ -1,17 +1,24 @@
 //! Redis shared with other programs: their pushes, their workers, their leftovers.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use windlass::config::element::tls_files::TlsFiles;
+use windlass::event::Bus;
 use windlass::job::{Failure, WorkerName};
 use windlass::store::effect::Verdict;
-use windlass::store::instance::{Extended, Left, Removed};
+use windlass::store::findings::Findings;
+use windlass::store::instance::{Extended, InstanceRecord, Joined, Left, Removed};
 use windlass::store::queueing::{Scheduled, When};
-use windlass::store::scheduling::Promoted;
+use windlass::store::redis::RedisStore;
+use windlass::store::scheduling::{Leadership, Promoted};
 use windlass::store::wake::Watch;
 use windlass::store::workers::{Recovered, Recovery};
+use windlass::store::{Store, TimeSource};
 
-use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
-use crate::instance::{Claimed, Instance};
-use crate::look::{delay, failed, fill, job, jobs, promote_all, promotion, queue, queued, seconds};
+use crate::fixture::{Fixture, NOW_MS, NOW_S, Place, soon};
+use crate::instance::{Claimed, Instance, record};
+use crate::look::{assert_named_once, delay, failed, fill, job, jobs, promote_all, promotion, queue, queued, seconds};
 use crate::support::resp::Reply;
 use crate::support::verbs::Verbs as _;
 
@@ -230,4 +237,57 @@ async fn of_a_dead_instances_workers_only_what_node_resque_failed_is_dropped() {
         assert_eq!(f.store.recover(&recovery).await.expect("recover"), Recovered::No);
     }
     assert_eq!(queued(&f.store, "q").await, [job(1)]);
+}
+
+#[tokio::test]
+async fn a_name_under_a_registration_that_cannot_be_read_is_free() {
+    let f = Fixture::redis().await;
+    let mine = record("b", 1);
+    let (instances, leases, names) = (f.key("windlass:instances"), f.key("windlass:leases"), f.key("windlass:names"));
+    for (id, registration) in [("x", "{"), ("y", "null"), ("z", "")] {
+        f.redis_command(&["HSET", &instances, id, registration]);
+        f.redis_command(&["HSET", &leases, id, "7"]);
+    }
+    f.redis_command(&["HSET", &names, &mine.name, "x"]);
+    assert_eq!(f.store.join(&mine).await.expect("join"), Joined::Yes);
+    assert_eq!(f.redis_command(&["HGET", &names, &mine.name]).texts(), ["b"]);
+    let mut left = f.redis_command(&["HKEYS", &instances]).texts();
+    left.sort();
+    assert_eq!(left, ["b", "y", "z"], "only what held the name is gone");
+    assert_eq!(f.redis_command(&["HEXISTS", &leases, "x"]), Reply::Int(0));
+    // One that can be read holds its name.
+    let other = InstanceRecord { id: "c".to_owned(), ..mine.clone() };
+    assert_eq!(f.store.join(&other).await.expect("join"), Joined::NameTaken(Box::new(mine)));
+}
+
+#[tokio::test]
+async fn registrations_that_cannot_be_read_are_named_once_each() {
+    let f = Fixture::redis().await;
+    let good = Instance::join(&f.store, "a", 1).await;
+    for (id, registration) in [("x", "{"), ("y", "null")] {
+        f.redis_command(&["HSET", &f.key("windlass:instances"), id, registration]);
+        f.redis_command(&["HSET", &f.key("windlass:leases"), id, "7"]);
+    }
+    let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+    let Place::Redis { url, namespace } = &f.place else { panic!("this is Redis") };
+    let time = TimeSource::Clock(Arc::clone(&f.clock) as _);
+    let store = RedisStore::connect_with(url, &TlsFiles::default(), namespace, time, Findings::new(bus)).await;
+    let store = Store::from(store.expect("redis must open"));
+    for _ in 0..3 {
+        let states = store.instances().await.expect("instances");
+        assert_eq!(states.iter().map(|state| &state.record).collect::<Vec<_>>(), [&good.record]);
+        assert_eq!(store.oversee("me", 60_000).await.expect("oversee").1, states);
+    }
+    assert_named_once(&listeners[0], &["instance x", "instance y"]);
+}
+
+#[tokio::test]
+async fn a_leader_of_any_name_leads() {
+    let f = Fixture::redis().await;
+    let lock = f.key("resque_scheduler_leader_lock");
+    for (name, shown) in [(&b"\xff\xfe"[..], "\u{fffd}\u{fffd}"), (b"", ""), (b"a\nb", "a\nb")] {
+        f.redis_command(&[b"SET", lock.as_bytes(), name]);
+        assert!(!f.store.lead(Leadership::Scheduler, "me", 1000).await.expect("lead"));
+        assert_eq!(f.store.leader(Leadership::Scheduler).await.expect("leader").as_deref(), Some(shown));
+    }
 }

@@ -2,6 +2,7 @@
 
 use crate::support::verbs::Verbs as _;
 use bytes::Bytes;
+use windlass::event::Listener;
 use windlass::job::{LockKey, QueueName};
 use windlass::store::Store;
 use windlass::store::effect::{Admission, Busy, Gate};
@@ -145,4 +146,13 @@ pub(crate) fn promotion(to: &str, second: i64, jobs: &[Bytes]) -> Promotion {
     let to =
         |payload: &Bytes| Promote { payload: payload.clone(), to: PromoteTo::Queue { queue: queue(to), lock: None } };
     Promotion { leader: None, second, jobs: jobs.iter().map(to).collect() }
+}
+
+/// Asserts that these and no others were told of, one warning each.
+pub(crate) fn assert_named_once(listener: &Listener, subjects: &[&str]) {
+    let told: Vec<String> = std::iter::from_fn(|| listener.try_next()).map(|event| format!("{event:?}")).collect();
+    for subject in subjects {
+        assert_eq!(told.iter().filter(|text| text.contains(subject)).count(), 1, "{subject}: {told:?}");
+    }
+    assert_eq!(told.len(), subjects.len(), "{told:?}");
 }

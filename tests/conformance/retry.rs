@@ -17,6 +17,7 @@ behaviours! {
     each_wait_has_its_turn_and_the_last_repeats,
     success_forgets_the_attempts_before,
     equal_jobs_share_their_attempts_and_none_is_lost,
+    a_counter_that_is_no_whole_number_counts_as_none,
     a_failure_that_is_cleared_ends_as_processed,
     a_lost_claim_counts_no_attempt,
     a_lost_reply_counts_an_attempt_once,
@@ -106,6 +107,22 @@ async fn equal_jobs_share_their_attempts_and_none_is_lost(f: &Fixture) {
     assert_eq!(left, [(0, 2), (1, 1)]);
     assert_eq!(delayed_at(&f.store, NOW_S + 1).await, [job(1), job(1)]);
     assert_eq!(failed(&f.store).await.len(), 0);
+}
+
+async fn a_counter_that_is_no_whole_number_counts_as_none(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    for value in ["", "x", "1.5", " 1", "+1", "1e1", "-7", "\u{ff11}"] {
+        fill(&f.store, "q", &[job(1)]).await;
+        f.plant_attempts(&keys().counter, value);
+        let repeated = fail(&mut instance, 3, &[1000]).await;
+        assert_eq!(repeated.map(|repeated| repeated.left), Some(2), "{value:?}");
+        assert_eq!(f.store.delete_delayed(&job(1)).await.expect("delete_delayed").len(), 1);
+    }
+    // One that is too large has none left.
+    fill(&f.store, "q", &[job(1)]).await;
+    f.plant_attempts(&keys().counter, "99999999999999999999999999");
+    assert_eq!(fail(&mut instance, 3, &[1000]).await, None);
+    assert_eq!(failed(&f.store).await.len(), 1);
 }
 
 async fn a_failure_that_is_cleared_ends_as_processed(f: &Fixture) {

@@ -1,13 +1,19 @@
 //! Rows of the file that hold what no Windlass writes: they are read as far as they can be and keep nobody from the
 //! others.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use windlass::event::Bus;
+use windlass::store::Store;
 use windlass::store::effect::Verdict;
+use windlass::store::findings::Findings;
 use windlass::store::instance::Joined;
+use windlass::store::sqlite::SqliteStore;
 
 use crate::fixture::Fixture;
 use crate::instance::{Instance, record};
-use crate::look::{delayed, failed, fill, job, locks, promote_all, queue, queued};
+use crate::look::{assert_named_once, delayed, failed, fill, job, locks, promote_all, queue, queued};
 use crate::support::verbs::Verbs as _;
 
 /// Writes into the file as any program may.
@@ -70,4 +76,23 @@ async fn jobs_of_any_type_are_claimed_promoted_and_shown() {
     assert!(f.store.queues().await.expect("queues").iter().any(|one| one.queue == queue("q")));
     assert_eq!(f.store.registered().await.expect("registered").len(), 5);
     f.store.stats().await.expect("stats");
+}
+
+#[tokio::test]
+async fn instances_that_cannot_be_read_are_named_once_each() {
+    let f = Fixture::sqlite().await;
+    let good = Instance::join(&f.store, "a", 1).await;
+    write(
+        &f,
+        "INSERT INTO instances (id, name, record, counter) VALUES ('x', 'host:1', '{', 7), ('y', 'host:2', 'null', 7)",
+    );
+    let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+    let store = SqliteStore::open_telling(&f.place.file(), Arc::clone(&f.clock) as _, Findings::new(bus));
+    let store = Store::from(store.expect("sqlite must open"));
+    for _ in 0..3 {
+        let states = store.instances().await.expect("instances");
+        assert_eq!(states.iter().map(|state| &state.record).collect::<Vec<_>>(), [&good.record]);
+        assert_eq!(store.oversee("me", 60_000).await.expect("oversee").1, states);
+    }
+    assert_named_once(&listeners[0], &["instance x", "instance y"]);
 }

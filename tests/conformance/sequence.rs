@@ -20,6 +20,7 @@ behaviours! {
     an_empty_exchange_counts,
     lanes_count_for_themselves,
     a_repeat_gives_back_strange_payloads,
+    a_lane_that_cannot_be_read_ends_its_instance,
 }
 
 /// A reply as text, for comparison.
@@ -184,4 +185,23 @@ async fn a_repeat_gives_back_strange_payloads(f: &Fixture) {
     let first = instance.send(&exchange).await;
     assert_eq!(payloads(&claimed(&exchange, &first)), strange);
     repeat(&mut instance, &exchange, &first).await;
+}
+
+async fn a_lane_that_cannot_be_read_ends_its_instance(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    let claims = instance.claim(&["q"], &[1]).await;
+    f.plant_lane("a", "soon");
+    let settlements = vec![claims[0].ends(Verdict::Done)];
+    let exchange = Exchange { settlements, ..instance.next_claim(&["q"], &[2]) };
+    for _ in 0..2 {
+        let told = instance.send(&exchange).await;
+        assert!(told.dead && told.claims.is_empty(), "{told:?}");
+        instance.reopen().await;
+    }
+    assert_eq!((counters(&f.store).await, queued(&f.store, "q").await), ((0, 0), jobs(1..3)));
+    assert_eq!(instance.working().await.len(), 1, "its claim stands for whoever recovers it");
+    // It begins a new life.
+    let mut next = Instance::join(&f.store, "b", 2).await;
+    assert_eq!(payloads(&next.claim(&["q"], &[1, 2]).await), jobs(1..3));
 }

@@ -375,3 +375,6 @@ fn entered(exchange: &Exchange, text: &[u8]) -> Vec<Entered> {
     };
     exchange.enters.iter().map(read).collect()
 }
+
+#[cfg(test)]
+mod tests;

@@ -163,3 +163,24 @@ pub(super) async fn let_go(connection: &Connection, number: u64) -> Result<(), S
     call.key(keys.outbox()).key(keys.moving()).number(number);
     connection.run(&LET_GO, call).await.map(drop)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_break_the_reader(
+            kind in "[QDFPCSX]?",
+            fields in proptest::collection::vec(proptest::collection::vec(proptest::num::u8::ANY, 0..30), 3),
+            number in "-?[0-9]{0,25}",
+        ) {
+            let [name, identity, payload] = &fields[..] else { unreachable!("three are made") };
+            let fields = [kind.as_bytes(), name, identity, payload].map(Bytes::copy_from_slice);
+            let _ = read(&fields);
+            let _ = read(&fields[..3]);
+            let number = Bytes::from(number);
+            let _ = read(&[fields[0].clone(), number.clone(), fields[2].clone(), number]);
+        }
+    }
+}

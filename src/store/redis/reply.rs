@@ -61,7 +61,7 @@ pub(super) fn parsed<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
 pub(super) fn time_ms(frame: Frame) -> Result<i64, StoreError> {
     let time = strings(frame)?;
     let part = |at: usize| time.get(at).and_then(|part| parsed::<i64>(part)).unwrap_or(0);
-    Ok(part(0) * 1000 + part(1) / 1000)
+    Ok(part(0).saturating_mul(1000).saturating_add(part(1) / 1000))
 }
 
 /// The score of the first member of a list of members with scores, which RESP3 nests.
@@ -247,6 +247,8 @@ fn refused_or(error: &Error, otherwise: fn(String) -> StoreError) -> StoreError 
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::{Just, Strategy, prop_oneof, proptest};
+
     use super::*;
 
     #[test]
@@ -263,5 +265,44 @@ mod tests {
         let lookup = failed(&Error::new(ErrorKind::IO, lookup));
         assert!(matches!(lookup, StoreError::Unavailable(text) if text == "failed to lookup address information"));
         assert!(matches!(failed(&Error::new(ErrorKind::Unknown, "Too many failed")), StoreError::Unavailable(_)));
+    }
+
+    fn frames() -> impl Strategy<Value = Frame> {
+        let raw = proptest::collection::vec(proptest::num::u8::ANY, 0..20).prop_map(Bytes::from);
+        let digits = "[+-]?[0-9]{0,25}([.][0-9]{0,3})?(e[0-9]{0,4}|inf|nan)?".prop_map(Bytes::from);
+        let leaf = prop_oneof![
+            prop_oneof![raw, digits].prop_map(|data| Frame::BlobString { data, attributes: None }),
+            proptest::num::i64::ANY.prop_map(|data| Frame::Number { data, attributes: None }),
+            proptest::num::f64::ANY.prop_map(|data| Frame::Double { data, attributes: None }),
+            proptest::bool::ANY.prop_map(|data| Frame::Boolean { data, attributes: None }),
+            "[ -~]{0,20}".prop_map(|data| Frame::SimpleError { data: data.into(), attributes: None }),
+            Just(Frame::Null),
+        ];
+        leaf.prop_recursive(3, 16, 4, |inner| {
+            proptest::collection::vec(inner, 0..4).prop_map(|data| Frame::Array { data, attributes: None })
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn no_reply_breaks_the_readers(frame in frames()) {
+            let _ = (list(frame.clone()), bytes(frame.clone()), strings(frame.clone()), number(frame.clone()));
+            let _ = (count(frame.clone()), time_ms(frame.clone()), first_score(frame));
+        }
+
+        #[test]
+        fn no_bytes_break_the_readers(raw in proptest::collection::vec(proptest::num::u8::ANY, 0..60)) {
+            let _ = (parsed::<i64>(&raw), parsed::<u64>(&raw), due_second(&raw), numbers(&raw));
+        }
+
+        #[test]
+        fn no_error_breaks_its_reader(
+            text in "(ERR |CORRUPT |REFUSED |NOPERM |InvalidCertificate\\(|message: \"|\u{1f}| script: |\\PC){0,8}"
+        ) {
+            let _ = refused(&text);
+            for kind in [ErrorKind::IO, ErrorKind::Auth, ErrorKind::Unknown, ErrorKind::Tls, ErrorKind::Config] {
+                let _ = (failed(&Error::new(kind.clone(), text.clone())), not_opened(&Error::new(kind, text.clone()), true));
+            }
+        }
     }
 }

@@ -16,7 +16,7 @@ use super::locks::Taken;
 use super::number::stored;
 use super::pause::Passed;
 use super::retries::Attempt;
-use super::value::{bytes, opt_text, text};
+use super::value::{bytes, opt_int, opt_text, text};
 use super::verdict::{self, Tally};
 use super::wake::SqliteWaker;
 use super::{delayed, locks, periodic, retries, working};
@@ -76,19 +76,19 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
         return Ok(Exchanged { dead: true, ..Exchanged::default() });
     }
     let sequence = stored(exchange.sequence);
-    let last: Option<(i64, String)> = step
+    let last: Option<(Option<i64>, String)> = step
         .sql("SELECT sequence, reply FROM lanes WHERE instance = ?1 AND lane = ?2")?
-        .query_row(params![instance, lane], |row| Ok((row.get(0)?, text(row.get_ref(1)?))))
+        .query_row(params![instance, lane], |row| Ok((opt_int(row.get_ref(0)?), text(row.get_ref(1)?))))
         .optional()?;
+    // Nobody knows any more what was applied: the instance begins anew, and its claims are recovered.
+    let unknown = || Ok(Exchanged { dead: true, ..Exchanged::default() });
     match last {
-        Some((last, reply)) if sequence == last => {
-            // Nobody knows any more what became of it: the instance begins anew, and its claims are recovered.
-            let Some(reply) = Reply::decode(&reply) else {
-                return Ok(Exchanged { dead: true, ..Exchanged::default() });
-            };
+        Some((None, _)) => return unknown(),
+        Some((Some(last), reply)) if sequence == last => {
+            let Some(reply) = Reply::decode(&reply) else { return unknown() };
             return answer(exchange, &reply, standing(step, instance, lane, exchange)?);
         }
-        Some((last, _)) if sequence < last => {
+        Some((Some(last), _)) if sequence < last => {
             return Err(StoreError::Misuse(format!("exchange {sequence} of a lane that is at {last}")));
         }
         _ => {}
@@ -343,6 +343,15 @@ mod tests {
         }
         for bad in ["", "x;", ";X", ";P", "1", ";;1:2"] {
             assert_eq!(Reply::decode(bad), None, "{bad:?}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_breaks_the_reader(text in "[TLPD0-9:;,\\-\\PC]{0,40}") {
+            if let Some(reply) = Reply::decode(&text) {
+                proptest::prop_assert_eq!(Reply::decode(&reply.encode()), Some(reply));
+            }
         }
     }
 }

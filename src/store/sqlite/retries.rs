@@ -26,7 +26,7 @@ pub(super) fn count(step: &Step<'_>, retry: &Retry) -> Result<Attempt, StoreErro
         .sql("SELECT value FROM retries WHERE key = ?1 AND expires_ms > ?2")?
         .query_row(params![retry.keys.counter, step.now_ms], |row| Ok(bytes(row.get_ref(0)?)))
         .optional()?;
-    let before = before.and_then(|value| std::str::from_utf8(&value).ok()?.parse::<u32>().ok());
+    let before = before.as_deref().and_then(attempts);
     let n = before.map_or(0, |before| before.saturating_add(1));
     let left = retry.attempts.saturating_sub(n).saturating_sub(1);
     if left == 0 {
@@ -39,6 +39,12 @@ pub(super) fn count(step: &Step<'_>, retry: &Retry) -> Result<Attempt, StoreErro
     keep.execute(params![retry.keys.failure, &retry.last_error[..], expires_ms])?;
     let nth = usize::try_from(n).ok().and_then(|n| retry.delays_ms.get(n)).or(retry.delays_ms.last());
     Ok(Attempt::Repeated { left, delay_ms: nth.copied().unwrap_or(0) })
+}
+
+/// The attempts that a counter tells of; what is no whole number, or is below zero, tells of none.
+fn attempts(value: &[u8]) -> Option<u32> {
+    let is_whole = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
+    is_whole.then(|| std::str::from_utf8(value).ok()?.parse().ok()).map(|number| number.unwrap_or(u32::MAX))
 }
 
 /// Forgets attempts.
@@ -57,4 +63,19 @@ pub(super) fn sweep(step: &Step<'_>) -> Result<(), StoreError> {
     step.sql("DELETE FROM retries WHERE key IN (SELECT key FROM retries WHERE expires_ms <= ?1 LIMIT ?2)")?
         .execute([step.now_ms, SWEPT])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_no_whole_number_tells_of_no_attempts() {
+        assert_eq!(["0", "7", "007"].map(|value| attempts(value.as_bytes())), [Some(0), Some(7), Some(7)]);
+        for value in ["", "-1", "-7", "+1", "1.5", "1e3", " 1", "x", "\u{ff11}"] {
+            assert_eq!(attempts(value.as_bytes()), None, "{value}");
+        }
+        assert_eq!(attempts(b"99999999999999999999999999"), Some(u32::MAX));
+        assert_eq!(attempts(b"\xff"), None);
+    }
 }
