@@ -9,6 +9,7 @@ mod panics;
 mod reload;
 pub mod run;
 mod signal;
+mod stops;
 pub mod supervisor;
 pub mod systemd;
 mod watchdog;

@@ -12,7 +12,8 @@ use std::time::Duration;
 use super::systemd;
 use crate::event::{Bus, Event, EventKind};
 use crate::supervise::scope::{Scope, message, scope};
-use crate::telemetry::log::Log;
+use crate::telemetry::log::{LOG_THREAD, Log};
+use crate::telemetry::stderr::write_line;
 
 /// How long the log may take to write the reason.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -32,6 +33,12 @@ pub(super) fn watch(bus: Bus, log: Log) {
             }
         }
         let error = format!("{task} panicked: {what}; this process ends at once, and its jobs are recovered");
+        if task == LOG_THREAD {
+            // Nobody is left who could write what the bus is told.
+            write_line(&error);
+            systemd::status(&format!("{task} panicked"));
+            std::process::abort();
+        }
         if bus.wants(EventKind::InternalError) {
             bus.emit(Event::InternalError { error });
         } else {
@@ -55,6 +62,8 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
 /// Who panicked, where it was none of our tasks.
 fn culprit() -> String {
     match scope() {
+        // The log contains what it does with a line that is not its own.
+        Scope::Guest if std::thread::current().name() == Some("log") => "formatting a log line".to_owned(),
         Scope::Guest => "a handler or plugin".to_owned(),
         _ => format!("thread {:?}", std::thread::current().name().unwrap_or("without a name")),
     }

@@ -1,7 +1,7 @@
 //! Signals, turned into orders.
 //!
 //! TERM, INT and QUIT drain; a second of them kills what still runs. USR1 kills what runs, and work goes on. USR2 pauses,
-//! CONT resumes. HUP reloads, unless we drain.
+//! CONT resumes, but not one that ends a stop of this process. HUP reloads, unless we drain.
 
 use std::io;
 use std::sync::mpsc::SyncSender;
@@ -11,6 +11,7 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SI
 use signal_hook::iterator::Signals;
 use tokio::sync::watch;
 
+use super::stops::Stops;
 use crate::event::{Bus, Event};
 use crate::pool::{Control, Phase, Work};
 use crate::supervise::scope::own_thread;
@@ -61,6 +62,7 @@ pub(super) fn listen(
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT])?;
     let obey = move || {
         own_thread("the signals");
+        let mut stops = Stops::default();
         for signal in signals.forever() {
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
             match signal {
@@ -69,7 +71,17 @@ pub(super) fn listen(
                 }
                 // Where one is asked for already, it will see what has changed until now.
                 SIGHUP => drop(reload.try_send(())),
+                SIGCONT if control.borrow().paused && stops.just_ended() => {
+                    let text = format!("{name} after a stop: still paused; {name} again resumes");
+                    bus.emit(Event::Notice { text });
+                }
                 _ => {
+                    if signal == SIGUSR2
+                        && let Err(error) = stops.watch()
+                    {
+                        let text = format!("any SIGCONT ends this pause, even one after a stop: {error}");
+                        bus.emit(Event::Warning { text });
+                    }
                     let mut orders = *control.borrow();
                     obey(&mut orders, signal);
                     if orders.phase > control.borrow().phase {

@@ -28,6 +28,7 @@ use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, getppid};
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
+use super::stops::Stops;
 use crate::process::{mark, sweep};
 use crate::supervise::scope::own_thread;
 use crate::telemetry::stderr::write_line;
@@ -151,10 +152,23 @@ fn watch_over(program: PathBuf, name: &OsStr, args: impl Iterator<Item = OsStrin
         .map_err(SuperviseError::Signals)?;
     rustix::process::set_child_subreaper(Some(getpid())).map_err(|error| SuperviseError::Reaper(error.into()))?;
     let mut daemon = Daemon::spawn(program, name, args)?;
+    let (mut paused, mut stops) = (false, Stops::default());
     let status = loop {
         for signal in signals.wait() {
             match signal {
                 SIGCHLD => daemon.reap(),
+                // The daemon has a process group of its own: job control stops only us, and it must not take our going
+                // on for an order.
+                SIGCONT if paused && stops.just_ended() => {
+                    write_line("SIGCONT after a stop: still paused; SIGCONT again resumes");
+                }
+                SIGUSR2 | SIGCONT => {
+                    paused = signal == SIGUSR2;
+                    if paused && let Err(error) = stops.watch() {
+                        write_line(&format!("any SIGCONT ends this pause, even one after a stop: {error}"));
+                    }
+                    daemon.forward(signal);
+                }
                 signal => daemon.forward(signal),
             }
         }

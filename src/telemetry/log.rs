@@ -7,7 +7,6 @@
 use std::fs::File;
 use std::io::{self, Write};
 use std::os::fd::AsFd;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -23,6 +22,7 @@ use crate::config::element::logging::EventLevel;
 use crate::config::element::logging::LogFormat;
 use crate::config::model::LogConfig;
 use crate::event::{Bus, Event, EventKind, Listener, Received};
+use crate::supervise::scope::{contained, own_thread};
 
 /// Every kind of event that has a level.
 const KINDS: [EventKind; 21] = [
@@ -51,6 +51,8 @@ const KINDS: [EventKind; 21] = [
 
 /// The capacity of the log's event queue in bytes. Events beyond it are dropped and counted.
 pub const CAPACITY: usize = 8 * 1024 * 1024;
+/// By this name the log's thread is ours.
+pub const LOG_THREAD: &str = "the log";
 /// How often the log tries whether writing works again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -146,6 +148,7 @@ impl Log {
         let ended = Arc::new((Mutex::new(false), Condvar::new()));
         let end = Arc::clone(&ended);
         std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+            own_thread(LOG_THREAD);
             write(&listener, &style, stderr);
             *end.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             end.1.notify_all();
@@ -172,7 +175,7 @@ fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
             Received::Event(at_ms, event) => {
                 let style = style.read().unwrap_or_else(PoisonError::into_inner);
                 // If formatting panics, only that line is lost.
-                match catch_unwind(AssertUnwindSafe(|| lines(&style, at_ms, event))) {
+                match contained(|| lines(&style, at_ms, event)) {
                     Ok(lines) => drop(sink.write(&lines, failed)),
                     Err(_) => sink.skip("making the line panicked"),
                 }

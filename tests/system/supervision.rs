@@ -203,3 +203,28 @@ async fn who_was_declared_dead_hears_the_signals_while_a_run_does_not_end() {
     let ended = tokio::time::timeout(Duration::from_secs(6), pool).await;
     assert_eq!(ended.expect("a drain must end it").unwrap(), Ended::Unsettled);
 }
+
+#[test]
+fn a_continue_after_a_stop_does_not_resume_what_was_paused() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("note", "echo done >>notes");
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    signal(daemon.parent(), Signal::USR2);
+    daemon.wait_log("paused: no jobs are claimed");
+    assert_eq!(folder.windlass(&["enqueue", "note"]).0, Some(0));
+    // Job control stops the process that people know; a debugger's user may stop the daemon proper.
+    for (times, stopped) in [(1, daemon.parent()), (2, daemon.proper())] {
+        signal(stopped, Signal::STOP);
+        // A CONT that comes before the kernel has stopped the process cancels the stop.
+        let stat = format!("/proc/{stopped}/stat");
+        eventually("it is stopped", || fs::read_to_string(&stat).is_ok_and(|stat| stat.contains(") T ")));
+        signal(stopped, Signal::CONT);
+        eventually("it is told", || daemon.log().matches("CONT after a stop: still paused").count() == times);
+    }
+    assert!(!daemon.log().contains("resumed:"), "{}", daemon.log());
+    signal(daemon.parent(), Signal::CONT);
+    daemon.wait_log("resumed: jobs are claimed again");
+    eventually("the job is done", || fs::read_to_string(folder.path("notes")).is_ok_and(|notes| notes == "done\n"));
+    daemon.stop();
+}

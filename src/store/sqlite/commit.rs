@@ -3,8 +3,8 @@
 //!
 //! Each command has a savepoint of its own, so one that fails spoils no other; all are answered
 //! after the commit. Where SQLite gives up the whole transaction at one command, the rest are run
-//! again, each alone. When the last handle is gone the thread ends; should it ever die, calls
-//! return [`StoreError::Unavailable`].
+//! again, each alone. When the last handle is gone the thread ends. A panic ends a daemon at once, because nothing could
+//! be stored any more; in other programs calls return [`StoreError::Unavailable`] from then on.
 
 use std::cell::Cell;
 use std::sync::{Arc, mpsc};
@@ -17,6 +17,7 @@ use super::terms::Terms;
 use crate::clock::Clock;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
+use crate::supervise::scope::own_thread;
 
 /// The most commands of one transaction: it bounds how long the first of them waits for the last.
 const TOGETHER: usize = 256;
@@ -135,9 +136,9 @@ pub(super) fn spawn(
     findings: Findings,
 ) -> Result<Handle, StoreError> {
     let (sender, receiver) = mpsc::channel::<Box<dyn Command>>();
-    let name = match role {
-        Role::Writer(_) => "sqlite-writer",
-        Role::Reader => "sqlite-reader",
+    let (name, task) = match role {
+        Role::Writer(_) => ("sqlite-writer", "the store's writer"),
+        Role::Reader => ("sqlite-reader", "the store's reader"),
     };
     let thread = Thread {
         conn,
@@ -151,6 +152,7 @@ pub(super) fn spawn(
     std::thread::Builder::new()
         .name(name.to_owned())
         .spawn(move || {
+            own_thread(task);
             while let Ok(first) = receiver.recv() {
                 let commands = std::iter::once(first).chain(receiver.try_iter()).take(TOGETHER).collect();
                 thread.run(commands);
@@ -264,6 +266,7 @@ mod tests {
 
     use super::*;
     use crate::clock::ManualClock;
+    use crate::supervise::scope::{Scope, scope};
 
     /// A thread that is held at its first command until three more wait; what the three came to,
     /// which of their rows there are, and how many transactions it took.
@@ -337,6 +340,18 @@ mod tests {
         };
         let (outcomes, rows, _) = three(lose).await;
         assert_eq!((outcomes, rows), (vec![true, false, true], vec![1, 3]));
+    }
+
+    #[tokio::test]
+    async fn a_panic_of_either_thread_is_ours() {
+        for (role, task) in [
+            (Role::Reader, "the store's reader"),
+            (Role::Writer(Bell::new(std::path::PathBuf::from("/nonexistent"))), "the store's writer"),
+        ] {
+            let (conn, clock) = (Connection::open_in_memory().unwrap(), Arc::new(ManualClock::at(0)));
+            let handle = spawn(conn, clock, role, Findings::default()).unwrap();
+            assert_eq!(handle.call(|_| Ok(scope())).await.unwrap(), Scope::Ours(task));
+        }
     }
 
     #[tokio::test]
