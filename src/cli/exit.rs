@@ -110,7 +110,10 @@ impl CliError {
 
 fn store(error: &StoreError) -> Exit {
     match error {
-        StoreError::Unavailable(_) | StoreError::Full(_) | StoreError::Unsupported(_) => Exit::Unavailable,
+        StoreError::Unavailable(_)
+        | StoreError::Full(_)
+        | StoreError::Unsupported(_)
+        | StoreError::MissingRights(_) => Exit::Unavailable,
         StoreError::Corrupt { .. } | StoreError::Misuse(_) => Exit::Failure,
     }
 }

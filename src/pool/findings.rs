@@ -1,18 +1,15 @@
 //! What is wrong in the store, told once, and again when it changes.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
 
 use crate::event::{Bus, Event};
 use crate::store::StoreError;
-
-/// How many things are remembered; one that is forgotten may be told again.
-const MOST: usize = 1000;
+use crate::store::findings::Told;
 
 /// What was told of each thing.
 #[derive(Default)]
 pub(super) struct Findings {
-    told: RefCell<HashMap<String, String>>,
+    told: RefCell<Told>,
 }
 
 impl Findings {
@@ -20,6 +17,8 @@ impl Findings {
     pub(super) fn tell(&self, bus: &Bus, finding: &StoreError) {
         let about = match finding {
             StoreError::Corrupt { place, .. } => place,
+            // The engine tells that itself, once for everybody.
+            StoreError::MissingRights(_) => return,
             _ => "",
         };
         if self.is_news(about, finding) {
@@ -31,15 +30,16 @@ impl Findings {
 
     /// Tells of a step that is refused.
     pub(super) fn refused(&self, bus: &Bus, doing: &'static str, error: &StoreError) {
-        if self.is_news(doing, error) {
+        if !matches!(error, StoreError::MissingRights(_)) && self.is_news(doing, error) {
             bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
         }
     }
 
     /// The step is not refused (any more).
     pub(super) fn accepted(&self, bus: &Bus, doing: &'static str) {
-        if self.told.borrow_mut().remove(doing).is_some() {
-            self.told.borrow_mut().remove("");
+        let mut told = self.told.borrow_mut();
+        if told.forget(doing) {
+            told.forget("");
             bus.emit(Event::Notice { text: format!("{doing}: the store takes it again") });
         }
     }
@@ -51,17 +51,11 @@ impl Findings {
 
     /// A queue's key is as it should be.
     pub(super) fn mended(&self, queue: &str) {
-        let end = format!(":queue:{queue}");
-        self.told.borrow_mut().retain(|place, _| !place.ends_with(&end));
+        self.told.borrow_mut().forget_ending(&format!(":queue:{queue}"));
     }
 
     fn is_news(&self, about: &str, error: &StoreError) -> bool {
-        let text = error.to_string();
-        let mut told = self.told.borrow_mut();
-        if told.len() >= MOST {
-            told.clear();
-        }
-        told.insert(about.to_owned(), text.clone()) != Some(text)
+        self.told.borrow_mut().is_news(about, &error.to_string())
     }
 }
 

@@ -110,6 +110,10 @@ impl<'a> Promoter<'a> {
             let resign = Resign { which: Leadership::Scheduler, owner: name.clone() };
             let _ = tokio::time::timeout(Duration::from_secs(1), store.run(resign)).await;
         }
+        if matches!(error, StoreError::MissingRights(_)) {
+            // The engine tells that itself, once for everybody.
+            return;
+        }
         let error = format!("the scheduler failed to {error}; trying again");
         if self.failing.as_ref() != Some(&error) {
             self.failing = Some(error.clone());

@@ -15,6 +15,10 @@ pub enum StoreError {
     /// schema is of a newer version.
     #[error("use this store: {0}")]
     Unsupported(String),
+    /// This user of the store lacks rights, or the store lacks commands, without which nothing is claimed or promoted.
+    /// No job, queue or key is to blame.
+    #[error("use this store: {0}")]
+    MissingRights(String),
     /// A key or row holds something that it should not; nothing was changed.
     #[error("read {place}: {reason}")]
     Corrupt {

@@ -4,7 +4,7 @@
 //! changed or was not found for a while: what is wrong with a record is found again with each look.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -20,13 +20,57 @@ const REMEMBERED: usize = 1024;
 #[derive(Debug, Clone)]
 pub struct Findings {
     bus: Bus,
-    told: Arc<Mutex<HashMap<String, Told>>>,
+    told: Arc<Mutex<Told>>,
 }
 
+/// What was told of each subject.
+#[derive(Debug, Default)]
+pub struct Told(HashMap<String, Finding>);
+
 #[derive(Debug)]
-struct Told {
+struct Finding {
     text: String,
     found: Instant,
+}
+
+impl Told {
+    /// Takes note of a finding. Returns whether it is to be told: it is new, it has changed, or it was not found for a
+    /// while.
+    pub fn is_news(&mut self, subject: &str, text: &str) -> bool {
+        let now = Instant::now();
+        if let Some(known) = self.0.get_mut(subject) {
+            let is_known = known.text == text && now.duration_since(known.found) < FORGOTTEN;
+            known.found = now;
+            if !is_known {
+                text.clone_into(&mut known.text);
+            }
+            return !is_known;
+        }
+        if self.0.len() >= REMEMBERED {
+            self.0.retain(|_, known| now.duration_since(known.found) < FORGOTTEN);
+        }
+        if self.0.len() >= REMEMBERED {
+            self.0.clear();
+        }
+        self.0.insert(subject.to_owned(), Finding { text: text.to_owned(), found: now });
+        true
+    }
+
+    /// Forgets what was told of a subject. Returns whether anything was.
+    pub fn forget(&mut self, subject: &str) -> bool {
+        self.0.remove(subject).is_some()
+    }
+
+    /// Forgets what was told of subjects that end so.
+    pub fn forget_ending(&mut self, end: &str) {
+        self.0.retain(|subject, _| !subject.ends_with(end));
+    }
+
+    /// Is there nothing to take back?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
 }
 
 impl Findings {
@@ -38,26 +82,27 @@ impl Findings {
 
     /// Tells what was found about a subject, such as a key, unless that was told already.
     pub fn tell(&self, subject: &str, text: String) {
-        let now = Instant::now();
-        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = told.get_mut(subject) {
-            let is_known = known.text == text && now.duration_since(known.found) < FORGOTTEN;
-            known.found = now;
-            if is_known {
-                return;
-            }
-            known.text.clone_from(&text);
-        } else {
-            if told.len() >= REMEMBERED {
-                told.retain(|_, known| now.duration_since(known.found) < FORGOTTEN);
-            }
-            if told.len() >= REMEMBERED {
-                told.clear();
-            }
-            told.insert(subject.to_owned(), Told { text: text.clone(), found: now });
+        if self.told().is_news(subject, &text) {
+            self.bus.emit(Event::Warning { text });
         }
-        drop(told);
-        self.bus.emit(Event::Warning { text });
+    }
+
+    /// The same for what stops work.
+    pub fn complain(&self, subject: &str, error: String) {
+        if self.told().is_news(subject, &error) {
+            self.bus.emit(Event::InternalError { error });
+        }
+    }
+
+    /// What was told about a subject is mended: that is told, too.
+    pub fn mended(&self, subject: &str, text: &str) {
+        if self.told().forget(subject) {
+            self.bus.emit(Event::Notice { text: text.to_owned() });
+        }
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -96,6 +141,6 @@ mod tests {
         for n in 0..5 * REMEMBERED {
             findings.tell(&n.to_string(), String::new());
         }
-        assert!(findings.told.lock().unwrap().len() <= REMEMBERED);
+        assert!(findings.told().0.len() <= REMEMBERED);
     }
 }

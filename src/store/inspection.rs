@@ -68,8 +68,13 @@ impl Arrow for DeleteJobs {
 
 impl May<DeleteJobs> for Admin {}
 
-/// Removes jobs of several different bytes in one atomic step, those nearest to `from` first; tells how many. No
-/// bytes stand twice in `doomed`. Takes one walk through the queue, however many there are.
+/// Removes jobs of several different bytes, those nearest to `from` first; tells how many. No bytes stand twice in
+/// `doomed`. Takes one walk through the queue, however many there are, in bounded steps; each is atomic, so that a job is
+/// either claimed or deleted.
+///
+/// Other programs go on between the steps. A job that is pushed meanwhile may be deleted or stay, and counts if it is
+/// deleted: never more go than `count`. Jobs that are claimed meanwhile are not missed for it. A job that stands behind
+/// one that somebody else deletes from the middle of the queue meanwhile may be missed.
 #[derive(Debug, Clone)]
 pub struct DeleteEach {
     /// The queue.

@@ -26,7 +26,7 @@ pub enum Outcome {
     Unavailable,
     /// [`StoreError::Full`].
     Full,
-    /// [`StoreError::Unsupported`].
+    /// [`StoreError::Unsupported`] and [`StoreError::MissingRights`].
     Unsupported,
     /// [`StoreError::Corrupt`].
     Corrupt,
@@ -45,7 +45,7 @@ impl Outcome {
             Ok(_) => Self::Ok,
             Err(StoreError::Unavailable(_)) => Self::Unavailable,
             Err(StoreError::Full(_)) => Self::Full,
-            Err(StoreError::Unsupported(_)) => Self::Unsupported,
+            Err(StoreError::Unsupported(_) | StoreError::MissingRights(_)) => Self::Unsupported,
             Err(StoreError::Corrupt { .. }) => Self::Corrupt,
             Err(StoreError::Misuse(_)) => Self::Misuse,
         }

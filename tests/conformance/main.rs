@@ -73,3 +73,4 @@ mod tick;
 mod transfer;
 mod veto;
 mod wake;
+mod work;

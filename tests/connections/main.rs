@@ -14,5 +14,6 @@ mod cluster;
 mod login;
 mod node;
 mod place;
+mod refused;
 mod sentinel;
 mod tls;

@@ -152,6 +152,18 @@ pub(super) async fn drop_entry(connection: &Connection, entry: &Bytes, record: &
 }
 
 pub(super) async fn delete_delayed(connection: &Connection, payload: &Bytes) -> Result<Vec<i64>, StoreError> {
+    let mut seconds = Vec::new();
+    loop {
+        let mut step = delete_delayed_step(connection, payload).await?;
+        let more = step.pop_if(|last| &last[..] == b"more").is_some();
+        seconds.extend(step);
+        if !more {
+            return Ok(sorted(seconds.iter().filter_map(|second| reply::parsed(second))));
+        }
+    }
+}
+
+async fn delete_delayed_step(connection: &Connection, payload: &Bytes) -> Result<Vec<Bytes>, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
@@ -160,8 +172,7 @@ pub(super) async fn delete_delayed(connection: &Connection, payload: &Bytes) -> 
     let view = PayloadView::parse(payload).ok();
     call.text(view.as_ref().and_then(|view| view.queue.as_deref()).unwrap_or_default());
     verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
-    let seconds = reply::strings(connection.run(&DELETE_DELAYED, call).await?)?;
-    Ok(sorted(seconds.iter().filter_map(|second| reply::parsed(second))))
+    reply::strings(connection.run(&DELETE_DELAYED, call).await?)
 }
 
 /// The seconds at which a job of these bytes is due, from the members of its `timestamps:` set.

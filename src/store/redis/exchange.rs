@@ -126,7 +126,7 @@ impl EngineLane for RedisLane {
         };
         let mut exchanged = this.read(exchange, frame)?;
         // A command was refused midway: told is all that is missing.
-        if let Err(all @ StoreError::Unsupported(_)) = rights::ensure(&this.connection).await {
+        if let Err(all @ StoreError::MissingRights(_)) = rights::ensure(&this.connection).await {
             exchanged.findings.retain(|finding| !matches!(finding, StoreError::Unsupported(_)));
             exchanged.findings.push(all);
         }

@@ -13,14 +13,13 @@ use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedSecond, DelayedSeconds};
 use crate::store::error::StoreError;
 use crate::store::inspection::{
-    ClearFailed, DeleteEach, DeleteJobs, DeleteQueue, Doomed, FailedCount, FailedRecords, QueueEnd, QueueLength,
-    Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
+    ClearFailed, DeleteQueue, FailedCount, FailedRecords, QueueLength, Queued, Queues, ReadStats, RemoveFailed,
+    Retried, RetryFailed, Stats,
 };
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
 
 static DELETE_QUEUE: Script = script!("places", "delete_queue");
-static DELETE_EACH: Script = script!("places", "identity", "recall", "forget", "delete_each");
 static CLEAR_FAILED: Script = script!("clear_failed");
 static RETRY_FAILED: Script = script!("locks", "places", "identity", "delay", "admit", "retry_failed");
 
@@ -39,18 +38,6 @@ impl Perform<Queues> for RedisStore {
 impl Perform<Queued> for RedisStore {
     async fn perform(&self, arrow: Queued) -> Result<Vec<Bytes>, StoreError> {
         range(&self.connection, self.connection.keys().queue(&arrow.queue), arrow.start, arrow.stop).await
-    }
-}
-
-impl Perform<DeleteJobs> for RedisStore {
-    async fn perform(&self, arrow: DeleteJobs) -> Result<u64, StoreError> {
-        delete_jobs(&self.connection, &arrow.queue, &arrow.payload, arrow.count).await
-    }
-}
-
-impl Perform<DeleteEach> for RedisStore {
-    async fn perform(&self, arrow: DeleteEach) -> Result<u64, StoreError> {
-        delete_each(&self.connection, &arrow.queue, &arrow.doomed, arrow.from).await
     }
 }
 
@@ -150,56 +137,6 @@ pub(super) async fn delete_queue(connection: &Connection, queue: &QueueName) -> 
 
 pub(super) async fn failed_count(connection: &Connection) -> Result<u64, StoreError> {
     reply::count(connection.command("LLEN", vec![connection.keys().failed()]).await?)
-}
-
-pub(super) async fn delete_jobs(
-    connection: &Connection,
-    queue: &QueueName,
-    payload: &Bytes,
-    count: i64,
-) -> Result<u64, StoreError> {
-    let most = (count != 0).then(|| count.unsigned_abs());
-    let from = if count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
-    delete_each(connection, queue, &[Doomed { payload: payload.clone(), count: most }], from).await
-}
-
-/// How many entries one step deletes at most: each is one pass through the queue.
-const DELETED_AT_ONCE: usize = 4;
-
-/// A few entries a step, so that no step holds the server up for long; what is pushed meanwhile counts with the entries
-/// that are still to come.
-pub(super) async fn delete_each(
-    connection: &Connection,
-    queue: &QueueName,
-    doomed: &[Doomed],
-    from: QueueEnd,
-) -> Result<u64, StoreError> {
-    let mut removed = 0;
-    for few in doomed.chunks(DELETED_AT_ONCE) {
-        removed += delete_few(connection, queue, few, from).await?;
-    }
-    Ok(removed)
-}
-
-async fn delete_few(
-    connection: &Connection,
-    queue: &QueueName,
-    doomed: &[Doomed],
-    from: QueueEnd,
-) -> Result<u64, StoreError> {
-    let mut call = connection.call();
-    let keys = connection.keys();
-    verdict::places(&mut call, keys);
-    call.key(keys.queue(queue)).text(queue.as_str()).flag(from == QueueEnd::Tail).number(doomed.len());
-    for Doomed { payload, count } in doomed {
-        call.arg(payload.clone());
-        match count {
-            Some(count) => call.number(count),
-            None => call.literal(""),
-        };
-        verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
-    }
-    reply::count(connection.run(&DELETE_EACH, call).await?)
 }
 
 pub(super) async fn remove_failed(connection: &Connection, record: &Bytes) -> Result<bool, StoreError> {

@@ -167,7 +167,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     let instances = usize::try_from(instances).ok().filter(|_| extend.census);
     let mut removed: Vec<_> = removed.into_iter().map(|index| Removed { index, left: Left::Nothing }).collect();
     let left = reply::list(next())?;
-    let findings = reply::strings(next())?.iter().flat_map(|error| connection.findings(error)).collect();
+    let mut findings: Vec<_> = reply::strings(next())?.iter().flat_map(|error| connection.findings(error)).collect();
     let mut left = left.into_iter();
     let mut standing = Vec::new();
     while let (Some(index), Some(raw)) = (left.next(), left.next()) {
@@ -176,8 +176,19 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
             standing.push((index, WorkingRecord::parse(worker, raw)));
         }
     }
+    // A command was refused midway: told is all that is missing.
+    if let Err(all @ StoreError::MissingRights(_)) = rights::ensure(connection).await {
+        findings.retain(|finding| !matches!(finding, StoreError::Unsupported(_)));
+        findings.push(all);
+    }
     if !standing.is_empty() {
-        removed.extend(reinstate(connection, &extend.record.id, standing).await?);
+        match reinstate(connection, &extend.record.id, standing).await {
+            Ok(reinstated) => removed.extend(reinstated),
+            // They are still removed, so that the next step finds them again. The others are members from now on and must
+            // be told of with this reply.
+            Err(error) if error.is_transient() => {}
+            Err(error) => findings.push(error),
+        }
         removed.sort_by_key(|removed| removed.index);
     }
     Ok(Extended { dead: false, removed, lost_locks, instances, findings })

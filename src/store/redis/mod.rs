@@ -10,6 +10,7 @@
 
 mod connection;
 mod delayed;
+mod deleting;
 pub mod engine;
 mod enqueue;
 mod exchange;

@@ -124,8 +124,26 @@ pub(super) async fn withdraw(
     task: &TaskName,
     queue: &QueueName,
     forms: &[Bytes],
-    stop: bool,
+    stops: bool,
 ) -> Result<u64, StoreError> {
+    let mut removed = 0;
+    loop {
+        let step = withdraw_step(connection, task, queue, forms, stops).await?;
+        // Below 0 there is more to remove.
+        removed += if step < 0 { (-1 - step).unsigned_abs() } else { step.unsigned_abs() };
+        if step >= 0 {
+            return Ok(removed);
+        }
+    }
+}
+
+async fn withdraw_step(
+    connection: &Connection,
+    task: &TaskName,
+    queue: &QueueName,
+    forms: &[Bytes],
+    stop: bool,
+) -> Result<i64, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
@@ -135,5 +153,5 @@ pub(super) async fn withdraw(
         call.key(keys.timestamps(form)).arg(form.clone());
         verdict::retry_keys(&mut call, keys, RetryKeys::of_job(form).as_ref());
     }
-    reply::count(connection.run(&WITHDRAW, call).await?)
+    reply::number(connection.run(&WITHDRAW, call).await?)
 }

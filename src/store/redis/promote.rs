@@ -66,7 +66,12 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
     if reason.contains("WRONGTYPE") || reply::refuses_key(&reason) {
         return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
     }
-    if moved > 0 { Ok(Promoted::Moved(moved)) } else { Err(reply::refused(&reason)) }
+    // Whether a command was refused is taken note of.
+    let refused = connection.findings(reason.as_bytes()).pop();
+    if moved > 0 {
+        return Ok(Promoted::Moved(moved));
+    }
+    Err(rights::explain(connection, refused.unwrap_or_else(|| reply::refused(&reason))).await)
 }
 
 /// The queue of a job that goes there and takes nothing with it: neighbours of one queue go together.

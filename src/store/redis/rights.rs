@@ -57,21 +57,36 @@ pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
         let _ = write!(text, " the user {user} lacks rights: type ACL SETUSER {user}{keys}{rights};");
     }
     text.push_str(" docs/connections.md lists what it takes");
-    Err(StoreError::Unsupported(text))
+    Err(StoreError::MissingRights(text))
 }
 
+/// What findings about rights are told under.
+const SUBJECT: &str = "rights";
+
 /// Asks for all rights if they are in doubt. What must not begin without them begins with this.
+///
+/// What is missing is told here, once for all that begin with this, and that it is given back, too.
 ///
 /// # Errors
 /// As [`ask`].
 pub(super) async fn ensure(connection: &Connection) -> Result<(), StoreError> {
-    if connection.origin.rights.are_doubted() { ask(connection).await } else { Ok(()) }
+    if !connection.origin.rights.are_doubted() {
+        return Ok(());
+    }
+    let asked = ask(connection).await;
+    let findings = &connection.origin.findings;
+    match &asked {
+        Ok(()) => findings.mended(SUBJECT, "no right is missing any more: jobs are claimed and promoted again"),
+        Err(error @ StoreError::MissingRights(_)) => findings.complain(SUBJECT, format!("failed to {error}")),
+        Err(_) => {}
+    }
+    asked
 }
 
 /// The error of a step that began with [`ensure`]: if a right was missing, one that names all of them.
 pub(super) async fn explain(connection: &Connection, error: StoreError) -> StoreError {
     match ensure(connection).await {
-        Err(all @ StoreError::Unsupported(_)) => all,
+        Err(all @ StoreError::MissingRights(_)) => all,
         _ => error,
     }
 }

@@ -2,7 +2,7 @@
 --
 -- KEYS   as places.lua; timestamps:<raw>; Retry's counter and last error if they follow
 -- ARGV   now, raw, the queue it names or "", "1" if Retry's keys follow
--- returns the seconds at which one was removed
+-- returns the seconds at which one was removed, and last "more" if there are others
 --
 -- Why this order: every second is looked at before the first copy goes; the stamps, by which the copies are found, go
 -- last of what people see.
@@ -14,8 +14,12 @@ local counter, failure
 if arg() == '1' then
   counter, failure = key(), key()
 end
-local found = erase(STAMPS, raw, queue, stamped(STAMPS))
+local seconds_of = stamped(STAMPS, SECONDS)
+local found = erase(STAMPS, raw, queue, seconds_of)
 if counter and #found > 0 then
   try('DEL', counter, failure)
+end
+if seconds_of.more then
+  found[#found + 1] = 'more'
 end
 return found

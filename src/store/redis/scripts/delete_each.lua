@@ -6,7 +6,7 @@
 -- returns how many were removed
 --
 -- Why LREM for each: it is one pass through the list, within the server, and removes nothing that could not be put back.
--- The caller hands over a few at a time.
+-- The caller hands over a few; many are removed page by page (delete_page.lua).
 
 now()
 local LIST, queue = key(), arg()
@@ -21,16 +21,6 @@ for i = 1, count do
   doomed[i] = one
 end
 
--- So many jobs of these bytes are gone.
-local function forget(one, gone)
-  if known and gone > 0 then
-    local from_tail = tail and one.most ~= ''
-    if forget_queued(queue, LIST, one.raw, not from_tail and gone or nil) and one.counter then
-      try('DEL', one.counter, one.failure)
-    end
-  end
-end
-
 local removed = 0
 for _, one in ipairs(doomed) do
   if one.most ~= '0' then
@@ -38,7 +28,9 @@ for _, one in ipairs(doomed) do
     local most = one.most == '' and '0' or (tail and '-' or '') .. one.most
     local gone = must('LREM', LIST, most, one.raw)
     removed = removed + gone
-    forget(one, gone)
+    if known then
+      forget_deleted(queue, LIST, one, gone, tail)
+    end
   end
 end
 return removed

@@ -10,14 +10,18 @@ now()
 local LIST, queue = key(), arg()
 local length = must('LLEN', LIST)
 must('SREM', QUEUES, '')
+local counts = IDENTITY .. ':queues'
+local count = may('HGET', counts, queue)
+if type(count) == 'string' then
+  may('HSET', counts, queue, count)
+end
 -- However long it is, this takes a moment: the server frees it beside its work.
 if not try('UNLINK', LIST) then
   must('DEL', LIST)
 end
 must('SREM', QUEUES, queue)
 -- Who they were is void from now on (identity.lua), however many there were; those that are delayed stay.
-local counts = IDENTITY .. ':queues'
-local fields, emptied = string.match(redis.pcall('HEXISTS', counts, queue) == 1 and try('HGET', counts, queue) or '', '^(%d+) (%d+)$')
+local fields, emptied = string.match(type(count) == 'string' and count or '', '^(%d+) (%d+)$')
 if fields then
   try('HSET', counts, queue, fields .. ' ' .. whole(math.max(seconds(), tonumber(emptied) + 1)))
 end

@@ -4,7 +4,7 @@
 -- ARGV   now (unused), entry, the failure record that tells of it
 -- returns 1 if it was taken out, 0 if its jobs can be read or somebody else was faster
 --
--- Why this order: it is told before it goes. What stands at the key is not ours and stays.
+-- Why this order: it is told before it goes, and whether that can be taken back is asked before. What stands at the key is not ours and stays.
 
 local SCHEDULE, FAILED, LIST = key(), key(), key()
 local entry, record = arg(), arg()
@@ -18,6 +18,7 @@ if not string.find(message, '^CORRUPT') then
   error(message)
 end
 must('ZREM', SCHEDULE, '')
+may('LREM', SCHEDULE, 0, '')
 must('RPUSH', FAILED, record)
 local dropped = must('ZREM', SCHEDULE, entry)
 if dropped == 0 then

@@ -1,17 +1,24 @@
--- Fragment: removes every delayed copy of a job, with who they were, and seconds left empty.
+-- Fragment: removes the delayed copies of a job, with who they were, and seconds left empty.
 --
 -- The stamps, by which the copies are found, go last of what people see.
 
+-- So many seconds one step empties where it can be taken again: each is one pass through its list.
+local SECONDS = 250
+
 -- The seconds at which a job may be delayed. Asks the type of every key that `erase` changes, so that an error ends the
--- script before the first copy is gone.
-local function stamped(stamps)
-  local found = {}
+-- script before the first copy is gone. At most so many if `most` is given; then `more` tells whether there are others.
+local function stamped(stamps, most)
+  local found = { stamps = {} }
   must('ZREM', SCHEDULE, '')
   for _, stamp in ipairs(must('SMEMBERS', stamps)) do
     local second = string.match(stamp, '^delayed:(-?%d+)$')
-    if second then
+    if second and #found == most then
+      found.more = true
+      break
+    elseif second then
       must('LLEN', DELAYED .. second)
       found[#found + 1] = second
+      found.stamps[#found] = stamp
     end
   end
   return found
@@ -20,6 +27,7 @@ end
 -- Removes the copies from these seconds. Returns those where one was.
 local function erase(stamps, raw, queue, from)
   local found, gone = {}, {}
+  local known = has_entries(queue)
   for _, second in ipairs(from) do
     local list = DELAYED .. second
     local count = must('LREM', list, 0, raw)
@@ -31,8 +39,12 @@ local function erase(stamps, raw, queue, from)
       must('ZREM', SCHEDULE, second)
     end
   end
-  must('DEL', stamps)
-  if #found > 0 and has_entries(queue) then
+  if from.more then
+    must('SREM', stamps, unpack(from.stamps))
+  else
+    must('DEL', stamps)
+  end
+  if #found > 0 and known then
     forget_delayed(queue, raw, gone)
   end
   return found

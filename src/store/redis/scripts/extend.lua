@@ -50,7 +50,11 @@ for i = 1, count do
   local worker = list[i]
   local gone = pinged and not pinged[i] or not enrolled[i]
   local standing = gone and redis.pcall('GET', worker.working)
-  if type(standing) == 'string' and claimed_by(id, standing) then
+  local refusal = type(standing) == 'table' and named('GET', worker.working, standing.err) or ''
+  if string.find(refusal, '^REFUSED') then
+    -- Whether its claim is lost is seen by a later step, to which it must still be removed.
+    broken[#broken + 1] = refusal
+  elseif type(standing) == 'string' and claimed_by(id, standing) then
     left[#left + 1] = i - 1
     left[#left + 1] = standing
   else

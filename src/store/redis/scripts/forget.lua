@@ -6,9 +6,21 @@ local function is_repeated(line)
   return tonumber(string.match(line.who, '^%S+ (%d+)')) > 1
 end
 
--- Does any job of this queue have an entry? Deletions of jobs that were never run need no further look.
+-- Does any job of this queue have an entry? Deletions of jobs that were never run need no further look. Asked before
+-- anything is deleted: it ends the script if a command is refused that forgetting takes.
 local function has_entries(queue)
-  return redis.pcall('HEXISTS', IDENTITY .. ':queues', queue) == 1
+  local counts = IDENTITY .. ':queues'
+  if may('HEXISTS', counts, queue) ~= 1 then
+    return false
+  end
+  local count = may('HGET', counts, queue)
+  if type(count) == 'string' then
+    may('HSET', counts, queue, count)
+  end
+  may('HDEL', IDENTITY, '')
+  may('LPOS', IDENTITY, '')
+  may('LLEN', IDENTITY)
+  return true
 end
 
 -- `gone` jobs of these bytes were deleted from the queue, from its head on. The first jobs are taken to be those that
@@ -47,4 +59,15 @@ local function forget_delayed(queue, raw, gone)
     end
   end)
   return repeated
+end
+
+-- The same for deletions by people: `one` has raw, most, and the keys of Retry's counter and last error or nil. `gone` jobs
+-- of these bytes were deleted from the queue, counted from the tail or from the head.
+local function forget_deleted(queue, list, one, gone, tail)
+  if gone > 0 then
+    local from_tail = tail and one.most ~= ''
+    if forget_queued(queue, list, one.raw, not from_tail and gone or nil) and one.counter then
+      try('DEL', one.counter, one.failure)
+    end
+  end
 end

@@ -32,14 +32,14 @@ local function entries(queue, raw, edit)
     if text ~= old then
       try('HSET', IDENTITY, field, text)
     end
-    -- Earlier versions counted nothing.
-    fields = old and math.max(count, 1) or count + 1
+    -- Earlier versions counted nothing. An emptied field is counted no more.
+    fields = old and old ~= '' and math.max(count, 1) or count + 1
   elseif old then
     -- What cannot be removed is emptied, or the next equal job would be taken for this one.
     if not try('HDEL', IDENTITY, field) then
       try('HSET', IDENTITY, field, '')
     end
-    fields = count - 1
+    fields = old == '' and count or count - 1
   end
   if fields > 0 and fields ~= count then
     try('HSET', counts, queue, whole(fields) .. ' ' .. whole(emptied))

@@ -88,7 +88,7 @@ local function can_tell_time()
 end
 
 -- Ends the script unless a command may be called. It is called with a key of another type or one that does not exist,
--- so that nothing changes.
+-- so that nothing changes. Returns the reply, which may be an error of another kind.
 local function may(command, place, ...)
   local reply = redis.pcall(command, place, ...)
   if type(reply) == 'table' and reply.err then
@@ -97,6 +97,7 @@ local function may(command, place, ...)
       error(message)
     end
   end
+  return reply
 end
 
 -- Redis' Lua hands at most some thousand values to one call.

@@ -5,8 +5,9 @@
 --        failed, or ""
 -- returns 1, or 0 if the instance was buried: then nothing is written
 --
--- Why this order: whether the set can be changed is asked first. The records are compared, for what was claimed since is
--- another job.
+-- Why this order: whether the set can be changed is asked first. The records are compared, because what was claimed since
+-- is another job. They go first: as long as a worker is no member the step is taken again; a member whose job was failed
+-- would run on as if nobody had failed it.
 
 local LEASES, WORKERS = key(), key()
 local instance, count = arg(), tonumber(arg())
@@ -14,12 +15,16 @@ if must('HEXISTS', LEASES, instance) == 0 then
   return 0
 end
 must('SCARD', WORKERS)
-for _ = 1, count do
+local list = {}
+for i = 1, count do
   local worker, failed = member(), arg()
-  must('SET', worker.ping, ping(worker))
-  enrol(must, WORKERS, worker)
-  if failed ~= '' and redis.pcall('GET', worker.working) == failed then
+  list[i] = worker
+  if failed ~= '' and may('GET', worker.working) == failed then
     must('DEL', worker.working)
   end
+end
+for _, worker in ipairs(list) do
+  must('SET', worker.ping, ping(worker))
+  enrol(must, WORKERS, worker)
 end
 return 1

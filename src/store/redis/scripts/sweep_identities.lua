@@ -8,17 +8,27 @@
 -- is looked through nothing can be said, and the entry stays. So does one that was due a moment ago, for node-resque
 -- moves a job in two steps.
 --
--- Why this order: each entry is judged and written by itself.
+-- Why this order: each entry is judged and written by itself. Where a look is refused nothing can be said of any job: the
+-- sweep ends there, and says why.
 
 local CALM = 60
 
 local QUEUE, STAMPS = key(), key()
 local cursor, most = arg(), arg()
 
+-- The reply, or nil where a key of another type stands.
+local function look(command, place, ...)
+  local reply = may(command, place, ...)
+  if type(reply) == 'table' and reply.err then
+    return nil
+  end
+  return reply
+end
+
 -- How many of so many wanted jobs stand in a list; nil if that cannot be told.
 local function standing(list, raw, wanted)
-  local places = try('LPOS', list, raw, 'COUNT', wanted, 'MAXLEN', LOOK) or {}
-  if #places < wanted and (try('LLEN', list) or 0) > LOOK then
+  local places = look('LPOS', list, raw, 'COUNT', wanted, 'MAXLEN', LOOK) or {}
+  if #places < wanted and (look('LLEN', list) or 0) > LOOK then
     return nil
   end
   return #places
@@ -37,11 +47,11 @@ end
 -- How many stand in other delayed seconds than these; nil if that cannot be told.
 local function elsewhere(raw, seen, wanted)
   local place = STAMPS .. raw
-  if (try('SCARD', place) or 0) > LOOK then
+  if (look('SCARD', place) or 0) > LOOK then
     return nil
   end
   local count = 0
-  for _, stamp in ipairs(try('SMEMBERS', place) or {}) do
+  for _, stamp in ipairs(look('SMEMBERS', place) or {}) do
     local second = string.match(stamp, '^delayed:(%d+)$')
     if second and not seen[tonumber(second)] then
       local more = standing(DELAYED .. second, raw, wanted)
@@ -85,7 +95,7 @@ local function sweep(queue, raw)
   end)
 end
 
-local page = try('HSCAN', IDENTITY, cursor, 'COUNT', most)
+local page = look('HSCAN', IDENTITY, cursor, 'COUNT', most)
 if not page then
   return '0'
 end

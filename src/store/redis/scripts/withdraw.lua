@@ -3,7 +3,7 @@
 --
 -- KEYS   as places.lua; queue:<queue>; per form timestamps:<raw>, Retry's counter and last error if they follow
 -- ARGV   now, task, queue, "1" to stop it, number of forms, for each its bytes and "1" if Retry's keys follow
--- returns the number of copies removed
+-- returns the number of copies removed; below 0 if it is to be called again: -1 - that number
 --
 -- Why this order: every key's type is asked before the first copy goes. The entry goes last, so that an error on the way
 -- leaves the task known and the step can be repeated.
@@ -17,14 +17,15 @@ for i = 1, tonumber(arg()) do
   if arg() == '1' then
     form.counter, form.failure = key(), key()
   end
-  form.seconds = stamped(form.stamps)
+  form.seconds = stamped(form.stamps, SECONDS)
   forms[i] = form
 end
 local entry = must('HGET', PERIODIC, task)
 local removed = 0
+local known = has_entries(queue)
 for _, form in ipairs(forms) do
   local queued = must('LREM', LIST, 0, form.raw)
-  if queued > 0 and has_entries(queue) then
+  if queued > 0 and known then
     forget_queued(queue, LIST, form.raw, queued)
   end
   local gone = queued + #erase(form.stamps, form.raw, queue, form.seconds)
@@ -32,6 +33,9 @@ for _, form in ipairs(forms) do
     try('DEL', form.counter, form.failure)
   end
   removed = removed + gone
+  if form.seconds.more then
+    return -1 - removed
+  end
 end
 if stops then
   local due, every = string.match(entry or '', '^(-?%d+) (%d+) ')

@@ -1,0 +1,188 @@
+//! Jobs deleted from a queue by their bytes.
+//!
+//! Few different jobs are deleted by one pass of the server through the queue for each. Many are deleted page by page: the
+//! queue is read from its tail, and each page that holds some of them is one step more, in which they leave it.
+
+use std::collections::{HashMap, HashSet};
+
+use bytes::Bytes;
+
+use super::connection::Connection;
+use super::engine::RedisStore;
+use super::inspect::range;
+use super::script::{Script, script};
+use super::{reply, verdict};
+use crate::job::{QueueName, RetryKeys};
+use crate::store::arrow::Perform;
+use crate::store::error::StoreError;
+use crate::store::inspection::{DeleteEach, DeleteJobs, Doomed, QueueEnd};
+use crate::store::instance::InstanceRecord;
+
+static DELETE_EACH: Script = script!("places", "identity", "recall", "forget", "delete_each");
+static DELETE_PAGE: Script = script!("places", "identity", "recall", "forget", "delete_page");
+
+/// How many different jobs one step deletes at most that passes through the queue for each.
+const FEW: usize = 4;
+
+/// How many jobs of a queue one step looks at where there are more.
+const PAGE: u64 = 500;
+
+impl Perform<DeleteJobs> for RedisStore {
+    async fn perform(&self, arrow: DeleteJobs) -> Result<u64, StoreError> {
+        let most = (arrow.count != 0).then(|| arrow.count.unsigned_abs());
+        let from = if arrow.count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
+        delete_few(&self.connection, &arrow.queue, &[Doomed { payload: arrow.payload, count: most }], from).await
+    }
+}
+
+impl Perform<DeleteEach> for RedisStore {
+    async fn perform(&self, arrow: DeleteEach) -> Result<u64, StoreError> {
+        if arrow.doomed.len() <= FEW {
+            return delete_few(&self.connection, &arrow.queue, &arrow.doomed, arrow.from).await;
+        }
+        Walk::new(&self.connection, &arrow).delete(&arrow).await
+    }
+}
+
+async fn delete_few(
+    connection: &Connection,
+    queue: &QueueName,
+    doomed: &[Doomed],
+    from: QueueEnd,
+) -> Result<u64, StoreError> {
+    let mut call = connection.call();
+    let keys = connection.keys();
+    verdict::places(&mut call, keys);
+    call.key(keys.queue(queue)).text(queue.as_str()).flag(from == QueueEnd::Tail).number(doomed.len());
+    for Doomed { payload, count } in doomed {
+        call.arg(payload.clone());
+        match count {
+            Some(count) => call.number(count),
+            None => call.literal(""),
+        };
+        verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
+    }
+    reply::count(connection.run(&DELETE_EACH, call).await?)
+}
+
+/// What is still to be done for jobs of some bytes.
+#[derive(Default)]
+struct Meant {
+    /// How many of those nearest the tail stay.
+    stay: u64,
+    /// How many go at most.
+    most: Option<u64>,
+}
+
+/// The way through a queue from its tail.
+struct Walk<'a> {
+    connection: &'a Connection,
+    list: Bytes,
+    meant: HashMap<Bytes, Meant>,
+    /// How many jobs of the tail have been looked at and stay.
+    past: u64,
+}
+
+impl<'a> Walk<'a> {
+    fn new(connection: &'a Connection, arrow: &DeleteEach) -> Self {
+        let meant = arrow.doomed.iter().filter(|doomed| doomed.count != Some(0));
+        let meant = meant.map(|doomed| (doomed.payload.clone(), Meant { stay: 0, most: doomed.count })).collect();
+        Self { connection, list: connection.keys().queue(&arrow.queue), meant, past: 0 }
+    }
+
+    async fn delete(mut self, arrow: &DeleteEach) -> Result<u64, StoreError> {
+        if arrow.from == QueueEnd::Head && self.meant.values().any(|meant| meant.most.is_some()) {
+            self.count().await?;
+        }
+        // Bytes that nobody knows before, so that no job can have them.
+        let mark = Bytes::from(format!("windlass:deleted:{}", InstanceRecord::new_id()));
+        let mut removed = 0;
+        while !self.meant.is_empty() {
+            let page = self.page().await?;
+            if page.is_empty() {
+                break;
+            }
+            let here: HashSet<&Bytes> = page.iter().filter(|raw| self.meant.contains_key(*raw)).collect();
+            if here.is_empty() {
+                self.past += page.len() as u64;
+                continue;
+            }
+            let here: Vec<Bytes> = here.into_iter().cloned().collect();
+            match self.delete_page(arrow, &here, &mark).await {
+                Ok(gone) => removed += gone,
+                // A user of an earlier list of rights has no LSET; whatever else is refused is refused again.
+                Err(StoreError::Unsupported(_)) => return Ok(removed + self.delete_rest(arrow).await?),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(removed)
+    }
+
+    /// Counted from the head, all but those go that stand first.
+    async fn count(&mut self) -> Result<(), StoreError> {
+        loop {
+            let page = self.page().await?;
+            if page.is_empty() {
+                break;
+            }
+            self.past += page.len() as u64;
+            for raw in page {
+                if let Some(meant) = self.meant.get_mut(&raw) {
+                    meant.stay += 1;
+                }
+            }
+        }
+        self.past = 0;
+        for meant in self.meant.values_mut() {
+            meant.stay = meant.most.map_or(0, |most| meant.stay.saturating_sub(most));
+        }
+        Ok(())
+    }
+
+    async fn page(&self) -> Result<Vec<Bytes>, StoreError> {
+        let from_tail = |number: u64| i64::try_from(number).map_or(i64::MIN, |number| -number);
+        range(self.connection, self.list.clone(), from_tail(self.past + PAGE), from_tail(self.past + 1)).await
+    }
+
+    async fn delete_page(&mut self, arrow: &DeleteEach, here: &[Bytes], mark: &Bytes) -> Result<u64, StoreError> {
+        let keys = self.connection.keys();
+        let mut call = self.connection.call();
+        verdict::places(&mut call, keys);
+        call.key(self.list.clone()).text(arrow.queue.as_str()).number(self.past).number(PAGE).arg(mark.clone());
+        call.flag(arrow.from == QueueEnd::Tail).number(here.len());
+        for raw in here {
+            let Meant { stay, most } = self.meant.get(raw).unwrap_or(&Meant { stay: 0, most: Some(0) });
+            call.arg(raw.clone()).number(stay);
+            match most {
+                Some(most) => call.number(most),
+                None => call.literal(""),
+            };
+            verdict::retry_keys(&mut call, keys, RetryKeys::of_job(raw).as_ref());
+        }
+        let reply = reply::list(self.connection.run(&DELETE_PAGE, call).await?)?;
+        let numbers: Vec<u64> = reply.into_iter().map(reply::count).collect::<Result<_, _>>()?;
+        let Some((seen, pairs)) = numbers.split_first() else { return Ok(0) };
+        let mut removed = 0;
+        for (raw, pair) in here.iter().zip(pairs.chunks_exact(2)) {
+            let (Some(meant), [stayed, gone]) = (self.meant.get_mut(raw), pair) else { continue };
+            removed += gone;
+            meant.stay = meant.stay.saturating_sub(*stayed);
+            meant.most = meant.most.map(|most| most.saturating_sub(*gone));
+            if meant.most == Some(0) {
+                self.meant.remove(raw);
+            }
+        }
+        self.past += seen.saturating_sub(removed);
+        Ok(removed)
+    }
+
+    async fn delete_rest(self, arrow: &DeleteEach) -> Result<u64, StoreError> {
+        let doom = |(payload, meant): (Bytes, Meant)| Doomed { payload, count: meant.most };
+        let rest: Vec<Doomed> = self.meant.into_iter().map(doom).collect();
+        let mut removed = 0;
+        for few in rest.chunks(FEW) {
+            removed += delete_few(self.connection, &arrow.queue, few, arrow.from).await?;
+        }
+        Ok(removed)
+    }
+}

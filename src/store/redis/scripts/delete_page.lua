@@ -1,0 +1,59 @@
+-- delete_page: removes jobs of many different bytes from one page of a queue.
+--
+-- KEYS   as places.lua; queue:<queue>; for each entry Retry's counter and last error if they follow
+-- ARGV   now, queue, how many jobs of the tail are passed over, how many are looked at, bytes that no job has,
+--        "1" to count from the tail, number of entries, for each: raw, how many nearest the tail stay, how many go at most
+--        or "" for all, "1" if Retry's keys follow
+-- returns {how many were looked at, per entry: how many of them stayed, how many went}
+--
+-- Why from the tail: jobs are claimed at the head and pushed at the tail. Counted from the tail, a claim moves no job, and
+-- a push moves jobs to where they are still looked at.
+--
+-- Why LSET and LREM: one pass through the list for the whole page instead of one for each job. Nobody sees the bytes that
+-- stand there in between: a script is one step, in the server and in what it writes to its file and its replicas. Whether
+-- both may be called is asked first, and what LSET marked is removed even if it fails midway.
+
+now()
+local LIST, queue = key(), arg()
+local past, size, mark = tonumber(arg()), tonumber(arg()), arg()
+local tail, count = arg() == '1', tonumber(arg())
+local known = has_entries(queue)
+may('LSET', QUEUES, 0, '')
+may('LREM', QUEUES, 0, '')
+local meant, list = {}, {}
+for i = 1, count do
+  local one = { raw = arg(), stay = tonumber(arg()), most = arg(), stayed = 0, gone = 0 }
+  one.left = one.most == '' and math.huge or tonumber(one.most)
+  if arg() == '1' then
+    one.counter, one.failure = key(), key()
+  end
+  meant[one.raw], list[i] = one, one
+end
+
+local page = must('LRANGE', LIST, -(past + size), -(past + 1))
+local marked = 0
+for i = #page, 1, -1 do
+  local one = meant[page[i]]
+  if one and one.stayed < one.stay then
+    one.stayed = one.stayed + 1
+  elseif one and one.gone < one.left then
+    if not try('LSET', LIST, -(past + #page - i + 1), mark) then
+      break
+    end
+    marked, one.gone = marked + 1, one.gone + 1
+  end
+end
+if marked > 0 then
+  must('LREM', LIST, -marked, mark)
+elseif broken[1] then
+  error(broken[1])
+end
+local reply = { #page }
+for _, one in ipairs(list) do
+  if known then
+    forget_deleted(queue, LIST, one, one.gone, tail)
+  end
+  reply[#reply + 1] = one.stayed
+  reply[#reply + 1] = one.gone
+end
+return reply
