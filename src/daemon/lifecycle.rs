@@ -10,7 +10,7 @@
 //! and a handler that blocks its threads delays neither core nor scheduler.
 //!
 //! Nothing that should go on ends unnoticed: a panic on our threads or in our tasks, and an end that nobody asked for, end
-//! the process ([`panics`]); what hangs is named ([`watchdog`]).
+//! the process (`panics`); what hangs is named (`watchdog`).
 
 use std::io;
 use std::process::ExitCode;

@@ -217,5 +217,5 @@ impl Next {
 }
 
 /// The due second of a periodic task that halted: never overdue, until an instance starts and
-/// looks after it anew ([`Purpose::Boot`](super::scheduling::Purpose::Boot)).
+/// looks after it anew ([`Purpose::Boot`](super::periodic::Purpose::Boot)).
 pub const HALTED_S: i64 = 253_402_300_799;

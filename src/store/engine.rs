@@ -1,6 +1,6 @@
 //! The engines behind a handle, and what they open.
 //!
-//! This file, `handle` and `open` are the only ones that name both engines. In a build without one of them, [`Absent`] stands in
+//! This file, `handle` and `open` are the only ones that name both engines. In a build without one of them, `Absent` stands in
 //! its place.
 
 use std::sync::Arc;
