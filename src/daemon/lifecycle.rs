@@ -97,7 +97,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     .map_err(system("watch the parent"))?;
     let handlers = handlers_runtime().map_err(system("start the handlers' runtime"))?;
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
-    let life = Life {
+    let life = DaemonRun {
         work,
         scheduler_config,
         extensions,
@@ -140,7 +140,7 @@ fn handlers_runtime() -> io::Result<Runtime> {
 }
 
 /// A daemon's life on the core.
-struct Life {
+struct DaemonRun {
     work: watch::Receiver<Work>,
     scheduler_config: watch::Receiver<SchedulerConfig>,
     extensions: Arc<Extensions>,
@@ -163,14 +163,14 @@ struct Begun {
 }
 
 /// What ended a life before its pool ran.
-enum Cut {
+enum StartAborted {
     /// A signal.
     Told,
     /// A store that cannot be worked with.
     Unusable(StoreError),
 }
 
-impl Life {
+impl DaemonRun {
     /// The configuration at present.
     fn config(&self) -> Arc<Config> {
         Arc::clone(&self.work.borrow().config)
@@ -182,8 +182,8 @@ impl Life {
         });
         let Begun { store, context, record } = match self.begin().await {
             Ok(begun) => begun,
-            Err(Cut::Told) => return Ok(ExitCode::SUCCESS),
-            Err(Cut::Unusable(error)) => return Err(RunError::Store(error)),
+            Err(StartAborted::Told) => return Ok(ExitCode::SUCCESS),
+            Err(StartAborted::Unusable(error)) => return Err(RunError::Store(error)),
         };
         self.instance.send_replace(Arc::from(record.id.as_str()));
         let scheduler = self.start_scheduler(&context)?;
@@ -234,7 +234,7 @@ impl Life {
     }
 
     /// Opens the store, buries the dead of this machine, joins.
-    async fn begin(&self) -> Result<Begun, Cut> {
+    async fn begin(&self) -> Result<Begun, StartAborted> {
         let mut control = self.control.clone();
         let mut attempt = 0;
         let mut store = None;
@@ -251,11 +251,11 @@ impl Life {
                 let store = store.as_ref().expect("the store must be open by now");
                 self.join(store).await
             };
-            let Some(begun) = unless_told(&mut control, begun).await else { return Err(Cut::Told) };
+            let Some(begun) = unless_told(&mut control, begun).await else { return Err(StartAborted::Told) };
             let error = match begun {
                 Ok(begun) => return Ok(begun),
                 Err(error) if error.is_transient() => error,
-                Err(error) => return Err(Cut::Unusable(error)),
+                Err(error) => return Err(StartAborted::Unusable(error)),
             };
             systemd::status("waiting for the store");
             let text = format!("failed to {error} ({}); trying again until it answers", self.config().store.url);
@@ -263,7 +263,7 @@ impl Life {
             let delay = backoff::exponential(attempt, Duration::from_millis(250), Duration::from_secs(5), 0.5);
             attempt = attempt.saturating_add(1);
             if unless_told(&mut control, sleep(delay)).await.is_none() {
-                return Err(Cut::Told);
+                return Err(StartAborted::Told);
             }
         }
     }

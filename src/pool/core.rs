@@ -3,7 +3,6 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -11,8 +10,11 @@ use tokio::sync::{Notify, mpsc};
 use tokio::time::Instant;
 
 use super::findings::Findings;
-use super::hooked::Performed;
-use super::roster::{Job, LANES, Roster};
+use super::hooked_run::Performed;
+use super::hunger::Hunger;
+use super::lease::Lease;
+use super::orders::Orders;
+use super::slots::{Job, LANES, Slots};
 use super::timeouts::Timeouts;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -24,7 +26,6 @@ use crate::job::{ClaimToken, QueueName};
 use crate::plugin::ending::CrashPolicy;
 use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
-use crate::store::instance::InstanceRecord;
 use crate::store::role;
 use crate::supervise::pulse::Pulses;
 
@@ -40,9 +41,8 @@ pub(super) struct Finished {
 
 /// The shared part. Single-threaded: cells, never borrowed across an await.
 pub(super) struct Core {
-    pub(super) record: RefCell<InstanceRecord>,
     pub(super) instance: Arc<str>,
-    pub(super) roster: RefCell<Roster>,
+    pub(super) slots: RefCell<Slots>,
     pub(super) patterns: RefCell<QueuePatterns>,
     /// The queues that were known when the waker last looked.
     pub(super) known: RefCell<Vec<QueueName>>,
@@ -61,26 +61,9 @@ pub(super) struct Core {
     /// Who turns in this process.
     pub(super) pulses: Pulses,
 
-    /// Claims are wanted: neither paused nor draining.
-    pub(super) accepting: Cell<bool>,
-    /// Lanes end when nothing is left to settle.
-    pub(super) draining: Cell<bool>,
-    /// The process is about to end with all its children: what they die of is no job's failure.
-    pub(super) abandoned: Arc<AtomicBool>,
-    /// The store says we are dead.
-    pub(super) dead: Cell<bool>,
-    /// Rung when `dead` is set.
-    pub(super) died: Notify,
-    /// Per lane: there may be jobs to claim.
-    pub(super) hungry: [Cell<bool>; LANES],
-    /// Per lane: look again.
-    pub(super) bells: [Notify; LANES],
-    /// A lane found less than it asked for: tell us when more comes.
-    pub(super) came_short: Notify,
-    /// How many instances share the work, as far as is known; 0 before anything is.
-    pub(super) peers: Cell<usize>,
-    /// All claims so far, to tell waking in vain from waking well.
-    pub(super) claims: Cell<u64>,
+    pub(super) orders: Orders,
+    pub(super) lease: Lease,
+    pub(super) hunger: Hunger,
     /// Where runs on the handlers' runtime report.
     pub(super) finished: [mpsc::UnboundedSender<Finished>; LANES],
     /// Runs that are watched for taking too long.
@@ -89,17 +72,8 @@ pub(super) struct Core {
     pub(super) retired: Notify,
     /// The fastest that any held lock runs out.
     pub(super) shortest_lock_s: Cell<Option<u64>>,
-    /// Rung when `shortest_lock_s` shrinks.
+    /// Notified when `shortest_lock_s` shrinks.
     pub(super) lock_taken: Notify,
-    /// For how long nobody may think us dead after an extension.
-    pub(super) lease: Duration,
-    /// When the last successful extension of the lease was sent.
-    pub(super) extended: Cell<Instant>,
-    /// How often `record` was changed, and which of its changes the store has.
-    pub(super) record_version: Cell<u64>,
-    pub(super) published: Cell<u64>,
-    /// Extend the lease now, for `record` was changed.
-    pub(super) beat: Notify,
     /// The queues or bounds were changed: for the waker and for the manager.
     pub(super) look_anew: Notify,
     pub(super) reconsider: Notify,
@@ -116,58 +90,34 @@ impl Core {
     /// filled.
     pub(super) fn wake(&self) {
         let (first, second) = {
-            let roster = self.roster.borrow();
-            (roster.idle(0), roster.idle(1))
+            let slots = self.slots.borrow();
+            (slots.idle(0), slots.idle(1))
         };
         if first + second == 0 {
             // Nobody can claim now; whoever is free first must know that there may be jobs.
-            self.wake_lane(0);
-            self.wake_lane(1);
+            self.hunger.wake(0);
+            self.hunger.wake(1);
         } else {
-            self.wake_lane(usize::from(second > first));
+            self.hunger.wake(usize::from(second > first));
         }
-    }
-
-    pub(super) fn wake_lane(&self, lane: usize) {
-        self.hungry[lane].set(true);
-        self.bells[lane].notify_one();
-    }
-
-    pub(super) fn ring_all(&self) {
-        for bell in &self.bells {
-            bell.notify_one();
-        }
-    }
-
-    /// May a run begin? Not when the lease is getting old: we have slept, or the store is slow to
-    /// extend it, and a claim may be lost by now or the run would have to be ended in a moment.
-    pub(super) fn lease_is_fresh(&self) -> bool {
-        self.extended.get().elapsed() < self.lease / 2
     }
 
     /// The store declared this instance dead: all claims are lost, all runs must end.
     pub(super) fn declare_dead(&self) {
-        if !self.dead.replace(true) {
-            self.accepting.set(false);
+        if self.orders.die() {
             self.lose_all();
             self.warn(format!(
                 "instance {} was declared dead (its lease ran out while it could not extend it); its claims are \
                  lost and it starts anew",
                 self.instance
             ));
-            self.died.notify_one();
-            self.ring_all();
+            self.hunger.notify_all();
         }
     }
 
-    /// Is everything here to end?
-    pub(super) fn is_over(&self) -> bool {
-        self.draining.get() || self.dead.get()
-    }
-
     fn lose_all(&self) {
-        use super::roster::State;
-        for slot in self.roster.borrow_mut().iter_mut() {
+        use super::slots::State;
+        for slot in self.slots.borrow_mut().iter_mut() {
             slot.state = match std::mem::replace(&mut slot.state, State::Idle) {
                 State::Running(job) => {
                     slot.stop(Stop::Kill);

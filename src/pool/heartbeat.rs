@@ -1,10 +1,10 @@
 //! That we are alive: the lease, the pings and the locks, extended in one call for all processors.
 //!
 //! And the other side of the bargain: who cannot extend must be gone before others may think so.
-//! [`guard`] counts from the moment the last successful extension was *sent*, asks all runs to end
-//! in time for them to obey, and kills what is left before the lease is over. Their jobs stay on
-//! record; when the store answers again they are settled by their `on_crash`, unless somebody else
-//! has recovered them by then, which the store tells from the claim.
+//! [`guard`] counts from the moment the last successful extension was *sent*, the time that the machine was suspended
+//! included; it asks all runs to end in time for them to obey, and kills what is left before the lease is over. Their jobs
+//! stay on record; when the store answers again they are settled by their `on_crash`, unless somebody else has recovered
+//! them by then, which the store tells from the claim.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -12,7 +12,7 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::core::Core;
-use super::roster::State;
+use super::slots::State;
 use super::tasks::TASKS;
 use crate::backoff;
 use crate::handler::contract::Stop;
@@ -37,19 +37,20 @@ const GLANCE: Duration = Duration::from_secs(2);
 
 /// Extends for as long as it is polled.
 pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
-    let begun = core.extended.get();
-    let (mut sent, mut pinged, mut counted) = (begun, begun, begun);
+    let mut sent = core.lease.extended();
+    let begun = sent.instant();
+    let (mut pinged, mut counted) = (begun, begun);
     let mut failures = 0;
     // The first one goes out at once: it teaches the server the script, and the next ones take one round trip.
-    core.beat.notify_one();
+    core.lease.want_extension();
     loop {
         pulse.turn();
         // Lanes that wait turn with every beat.
-        core.ring_all();
-        let period = period(core.lease, core.config().timeout, core.shortest_lock_s.get());
+        core.hunger.notify_all();
+        let period = period(core.lease.length(), core.config().timeout, core.shortest_lock_s.get());
         let due = match failures {
             // From one sending to the next: an extension that came back late is old already.
-            0 => sent + period,
+            0 => sent.instant() + period,
             // At once over a new connection; and a store that has room again, or can be reached again, is used at once.
             failed => Instant::now() + backoff::exponential(failed - 1, RETRY, period.min(AGAIN), 0.2),
         };
@@ -58,18 +59,18 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
             // A lock that runs out sooner than our period was taken; beat faster from now on.
             () = core.lock_taken.notified() => continue,
             // What we say of ourselves has changed, and others wait until the store has it.
-            () = core.beat.notified() => {}
+            () = core.lease.extension_wanted() => {}
         }
         if core.pulses.is_stalled(TASKS) {
             // An instance that works only in part does not live: its runs are ended in time, and others recover them.
             sleep(period.min(Duration::from_secs(1))).await;
             continue;
         }
-        let version = core.record_version.get();
+        let version = core.lease.version();
         let all = pings_are_due(pinged.elapsed(), period);
         let (mut extend, asked) = gather(&core, all);
-        extend.census = counted.elapsed() >= COUNT.min(core.lease * 2) || begun.elapsed() < CENSUS;
-        sent = Instant::now();
+        extend.census = counted.elapsed() >= COUNT.min(core.lease.length() * 2) || begun.elapsed() < CENSUS;
+        sent = core.lease.now();
         match core.store.run(extend.clone()).await {
             Ok(extended) => {
                 failures = 0;
@@ -78,19 +79,17 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
                     core.findings.tell(&core.bus, finding);
                 }
                 if all {
-                    pinged = sent;
+                    pinged = sent.instant();
                 }
                 if let Some(instances) = extended.instances {
-                    counted = sent;
-                    core.peers.set(instances);
+                    counted = sent.instant();
+                    core.hunger.set_peers(instances);
                 }
-                let waited = !core.lease_is_fresh();
-                core.extended.set(sent);
-                if waited && core.lease_is_fresh() {
+                if core.lease.extend(sent) {
                     // Lanes have not claimed meanwhile.
-                    core.ring_all();
+                    core.hunger.notify_all();
                 }
-                if core.published.replace(version) != version {
+                if core.lease.publish(version) {
                     core.reconsider.notify_one();
                 }
                 settle_findings(&core, &extend, &asked, extended);
@@ -102,7 +101,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
                 core.look_anew.notify_one();
             }
         }
-        if core.dead.get() {
+        if core.orders.is_dead() {
             return;
         }
     }
@@ -122,20 +121,20 @@ fn pings_are_due(since: Duration, period: Duration) -> bool {
 }
 
 /// A slot when its worker was extended.
-struct Asked {
+struct ExtendedSlot {
     number: usize,
     /// What it ran.
     claim: Option<ClaimToken>,
 }
 
-fn gather(core: &Core, all: bool) -> (Extend, Vec<Asked>) {
-    let roster = core.roster.borrow();
+fn gather(core: &Core, all: bool) -> (Extend, Vec<ExtendedSlot>) {
+    let slots = core.slots.borrow();
     let (mut workers, mut asked, mut locks) = (Vec::new(), Vec::new(), Vec::new());
-    for slot in roster.iter().filter(|slot| !slot.nameless) {
+    for slot in slots.iter().filter(|slot| !slot.nameless) {
         let running = if let State::Running(job) = &slot.state { Some(job) } else { None };
         if all || !matches!(slot.state, State::Idle) {
             workers.push(slot.worker.clone());
-            asked.push(Asked { number: slot.number, claim: running.map(|job| job.claim.clone()) });
+            asked.push(ExtendedSlot { number: slot.number, claim: running.map(|job| job.claim.clone()) });
         }
         if let Some(job) = running {
             let renewals = job.held.iter().map(|held| LockRenewal {
@@ -148,19 +147,25 @@ fn gather(core: &Core, all: bool) -> (Extend, Vec<Asked>) {
     }
     core.shortest_lock_s.set(locks.iter().map(|lock| lock.ttl_s).min());
     (
-        Extend { record: core.record.borrow().clone(), publish: !core.is_published(), census: false, workers, locks },
+        Extend {
+            record: core.lease.record().clone(),
+            publish: !core.lease.is_published(),
+            census: false,
+            workers,
+            locks,
+        },
         asked,
     )
 }
 
-fn settle_findings(core: &Core, extend: &Extend, asked: &[Asked], extended: Extended) {
+fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extended: Extended) {
     if extended.dead {
         return core.declare_dead();
     }
     for Removed { index, left } in extended.removed {
         let (Some(asked), Some(worker)) = (asked.get(index), extend.workers.get(index)) else { continue };
-        let mut roster = core.roster.borrow_mut();
-        let Some(slot) = roster.get_mut(asked.number).filter(|slot| slot.worker == *worker) else { continue };
+        let mut slots = core.slots.borrow_mut();
+        let Some(slot) = slots.get_mut(asked.number).filter(|slot| slot.worker == *worker) else { continue };
         // What runs now may have been claimed since.
         let (lost, goes_on) = match left {
             Left::Nothing => (asked.claim.clone(), false),
@@ -205,7 +210,7 @@ const DOUBT: Duration = Duration::from_millis(200);
 /// Ends all runs before the lease does, when it cannot be extended and somebody else may take it for dead. While a
 /// database file is locked nobody can, and the runs go on.
 pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
-    let lease = core.lease;
+    let lease = core.lease.length();
     // When runs that were asked to end are killed.
     let mut kill_at = None;
     let mut told = false;
@@ -213,8 +218,7 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
         pulse.turn();
         let grace = core.kill_grace.get().min(lease / 3);
         let (ask, kill) = (lease - grace, lease - lease / 10);
-        let extended = core.extended.get();
-        let silent = extended.elapsed();
+        let (extended, silent) = (core.lease.extended(), core.lease.age());
         if silent < ask {
             (kill_at, told) = (None, false);
             sleep((ask - silent).min(GLANCE)).await;
@@ -231,17 +235,19 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
                     ));
                 }
                 sleep(DOUBT.min(lease / 10)).await;
-            } else if core.extended.get() == extended {
+            } else if core.lease.extended() == extended {
                 let soon = grace.saturating_sub(lease / 10);
                 kill_at = Some(match suspicion {
                     // Half a lease passes before anything is done about it.
                     Suspicion::Suspected => Instant::now() + soon,
-                    Suspicion::Unknown | Suspicion::Trusted => extended + kill,
+                    Suspicion::Unknown | Suspicion::Trusted => core.lease.when_aged(kill),
                 });
                 core.warn(format!(
                     "the lease could not be extended for {silent}; running jobs are ended before it runs out"
                 ));
-                core.roster.borrow().stop_all(Stop::Terminate);
+                core.slots.borrow().stop_all(Stop::Terminate);
+                // After a suspension of the machine the next extension may be far away.
+                core.lease.want_extension();
             }
             continue;
         };
@@ -249,7 +255,7 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
             sleep_until(at.min(Instant::now() + GLANCE)).await;
         } else {
             // Again and again until the store answers, for a run may have been about to begin.
-            core.roster.borrow().stop_all(Stop::Kill);
+            core.slots.borrow().stop_all(Stop::Kill);
             sleep(Duration::from_millis(200)).await;
         }
     }
@@ -259,7 +265,7 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
 /// false by now.
 async fn suspicion(core: &Core) -> Suspicion {
     let asked = core.store.run(ReadSuspicion { instance: core.instance.to_string() });
-    match tokio::time::timeout(core.lease / 10, asked).await {
+    match tokio::time::timeout(core.lease.length() / 10, asked).await {
         Ok(Ok(suspicion)) => suspicion,
         Ok(Err(_)) | Err(_) => Suspicion::Unknown,
     }

@@ -9,7 +9,7 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
 
 use super::core::Core;
-use super::roster::State;
+use super::slots::State;
 use crate::event::Event;
 use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
@@ -47,7 +47,7 @@ impl Interrupts {
         if again {
             return kill(core, &self.asked);
         }
-        core.roster.borrow().stop_all(Stop::Terminate);
+        core.slots.borrow().stop_all(Stop::Terminate);
         self.until = Instant::now() + core.config().shutdown.kill_grace;
         // A task of its own, for the grace is over even if the pool has begun to drain.
         let (core, asked, until) = (Rc::clone(core), self.asked.clone(), self.until);
@@ -59,12 +59,12 @@ impl Interrupts {
 }
 
 fn running(core: &Core) -> Vec<(usize, ClaimToken)> {
-    let roster = core.roster.borrow();
-    let claim = |slot: &super::roster::Slot| match &slot.state {
+    let slots = core.slots.borrow();
+    let claim = |slot: &super::slots::Slot| match &slot.state {
         State::Running(job) => Some((slot.number, job.claim.clone())),
         _ => None,
     };
-    roster.iter().filter_map(claim).collect()
+    slots.iter().filter_map(claim).collect()
 }
 
 fn still_run(core: &Core, asked: &[(usize, ClaimToken)]) -> bool {
@@ -75,7 +75,7 @@ fn still_run(core: &Core, asked: &[(usize, ClaimToken)]) -> bool {
 fn kill(core: &Core, asked: &[(usize, ClaimToken)]) {
     let runs = running(core);
     for (number, _) in runs.iter().filter(|run| asked.contains(run)) {
-        if let Some(slot) = core.roster.borrow_mut().get_mut(*number) {
+        if let Some(slot) = core.slots.borrow_mut().get_mut(*number) {
             slot.stop(Stop::Kill);
         }
     }

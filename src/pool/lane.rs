@@ -8,16 +8,15 @@ mod undone;
 
 use std::rc::Rc;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use tokio::sync::mpsc;
 
 use self::undone::Undone;
 use super::core::{Core, Finished};
-use super::hooked::Performed;
-use super::perform::{self, Readied, Started};
-use super::report::Attempt;
-use super::roster::{Job, State};
+use super::hooked_run::Performed;
+use super::perform::{self, PreparedJob, Started};
+use super::report::{self, Attempt};
+use super::slots::{Job, State};
 use crate::job::failure::iso_date;
 use crate::job::{Failure, Outcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
@@ -85,11 +84,11 @@ impl LaneTask {
             while let Ok(finished) = self.finished.try_recv() {
                 self.run_ended(finished);
             }
-            if self.core.abandoned.load(Ordering::SeqCst) {
+            if self.core.orders.is_abandoned() {
                 // Set before the children are killed, so nothing that comes of it is settled.
                 return std::future::pending().await;
             }
-            if self.core.dead.get() {
+            if self.core.orders.is_dead() {
                 self.forget();
             }
             if let Some(round) = self.compose() {
@@ -98,12 +97,12 @@ impl LaneTask {
                 }
                 continue;
             }
-            if self.core.is_over() && self.core.roster.borrow().is_quiet(self.index) {
+            if self.core.orders.is_over() && self.core.slots.borrow().is_quiet(self.index) {
                 return;
             }
             tokio::select! {
                 Some(finished) = self.finished.recv() => self.run_ended(finished),
-                () = self.core.bells[self.index].notified() => {}
+                () = self.core.hunger.notified(self.index) => {}
                 () = self.undone.wait() => {}
             }
         }
@@ -113,8 +112,8 @@ impl LaneTask {
     fn compose(&mut self) -> Option<Round> {
         let mut idle = (Vec::new(), Vec::new());
         self.settlements.extend(self.undone.take_due());
-        if self.core.accepting.get() && self.core.hungry[self.index].get() && self.core.lease_is_fresh() {
-            for slot in self.core.roster.borrow_mut().iter_mut() {
+        if self.core.orders.accept() && self.core.hunger.is_hungry(self.index) && self.core.lease.is_fresh() {
+            for slot in self.core.slots.borrow_mut().iter_mut() {
                 if slot.lane() != self.index || slot.retiring || slot.stale || self.undone.holds(slot.number) {
                     continue;
                 }
@@ -150,7 +149,7 @@ impl LaneTask {
                 enters,
                 idle: idle.1,
                 queues,
-                share: self.core.peers.get().max(1),
+                share: self.core.hunger.peers().max(1),
                 run_at: iso_date(self.core.clock.now_ms()),
             },
             settled,
@@ -173,10 +172,10 @@ impl LaneTask {
             }
         }
         {
-            let mut roster = self.core.roster.borrow_mut();
+            let mut slots = self.core.slots.borrow_mut();
             let waiting = round.settled.iter().map(|settled| &settled.slot).chain(&round.idle);
             for &number in waiting {
-                if let Some(slot) = roster.get_mut(number) {
+                if let Some(slot) = slots.get_mut(number) {
                     slot.state = State::Idle;
                 }
             }
@@ -184,7 +183,11 @@ impl LaneTask {
         self.keep_undone(&mut round, &reply);
         for (index, settled) in round.settled.iter().enumerate() {
             if let Some(attempt) = settled.attempt.as_ref().filter(|_| !reply.lost.contains(&index)) {
-                self.tell_attempt(attempt, reply.repeated.iter().find(|repeated| repeated.index == index));
+                report::tell_attempt(
+                    &self.core.bus,
+                    attempt,
+                    reply.repeated.iter().find(|repeated| repeated.index == index),
+                );
             }
         }
         for (number, entered) in round.entering.into_iter().zip(reply.entered) {
@@ -204,25 +207,15 @@ impl LaneTask {
         // Only what ended as it began is much to be done at once; others need the processor for what they do.
         self.eager = claimed == asked && self.settlements.len() >= WORTHWHILE;
         if asked > 0 {
-            self.core.claims.set(self.core.claims.get() + claimed as u64);
-            if claimed < asked {
-                self.core.hungry[self.index].set(false);
-                self.core.came_short.notify_one();
-            } else {
-                // There was enough for us: there may be for the other lane.
-                let other = 1 - self.index;
-                if !self.core.hungry[other].get() {
-                    self.core.wake_lane(other);
-                }
-            }
+            self.core.hunger.got(self.index, asked, claimed);
         }
         self.core.retired.notify_one();
     }
 
     fn claimed(&mut self, number: usize, worker: &WorkerName, claim: Claim) {
         match perform::ready(&self.core, worker, claim) {
-            Readied::Refused(job, failure) => self.end(number, worker, *job, Outcome::Failure(failure)),
-            Readied::AtGates(job, gates) => {
+            PreparedJob::Refused(job, failure) => self.end(number, worker, *job, Outcome::Failure(failure)),
+            PreparedJob::AtGates(job, gates) => {
                 let enter = Enter {
                     worker: worker.clone(),
                     claim: job.claim.clone(),
@@ -234,7 +227,7 @@ impl LaneTask {
                 self.set(number, State::Entering(job));
                 self.enters.push((number, enter));
             }
-            Readied::Ready(job) => self.begin(number, worker, job),
+            PreparedJob::Ready(job) => self.begin(number, worker, job),
         }
     }
 
@@ -245,8 +238,8 @@ impl LaneTask {
                 self.core.lock_held(&job);
                 self.begin(number, &worker, job);
             }
-            Entered::PutBack { plugin } => self.vetoed(&job, format!("put back by {plugin}")),
-            Entered::Dropped { plugin } => self.vetoed(&job, format!("dropped by {plugin}")),
+            Entered::PutBack { plugin } => report::vetoed(&self.core.bus, &job, format!("put back by {plugin}")),
+            Entered::Dropped { plugin } => report::vetoed(&self.core.bus, &job, format!("dropped by {plugin}")),
             // Its claim stands, so that it ends as a job does. Where a right is missing it may come again.
             Entered::Undone => match fault {
                 Some(fault) => self.end(number, &worker, *job, Outcome::Failure(fault)),
@@ -257,12 +250,12 @@ impl LaneTask {
     }
 
     fn begin(&mut self, number: usize, worker: &WorkerName, mut job: Box<Job>) {
-        if self.core.draining.get() || !self.core.lease_is_fresh() {
+        if self.core.orders.is_draining() || !self.core.lease.is_fresh() {
             return self.release(number, worker, *job);
         }
         let outcome = {
-            let mut roster = self.core.roster.borrow_mut();
-            let Some(slot) = roster.get_mut(number) else { return };
+            let mut slots = self.core.slots.borrow_mut();
+            let Some(slot) = slots.get_mut(number) else { return };
             match perform::begin(&self.core, slot, &mut job) {
                 Started::Ended(outcome) => outcome,
                 Started::Running(running) => return running.occupy(slot, job),
@@ -275,21 +268,21 @@ impl LaneTask {
     fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::release(job.task(), run);
-        let why = if self.core.draining.get() { "we drain" } else { "our lease may be over" };
-        self.vetoed(&job, format!("given back unharmed, for {why}"));
+        let why = if self.core.orders.is_draining() { "we drain" } else { "our lease may be over" };
+        report::vetoed(&self.core.bus, &job, format!("given back unharmed, for {why}"));
         self.settle(number, worker, job, ending, None);
     }
 
     fn run_ended(&mut self, finished: Finished) {
         // Word of an earlier run must not end the one that its slot has now.
-        if !self.core.roster.borrow_mut().get_mut(finished.number).is_some_and(|slot| slot.runs(&finished.claim)) {
+        if !self.core.slots.borrow_mut().get_mut(finished.number).is_some_and(|slot| slot.runs(&finished.claim)) {
             return;
         }
         let Some((job, worker)) = self.take_job(finished.number) else { return };
         match self.core.timeouts.judge(finished.number, &job, finished.performed) {
             Performed::Ran(outcome) => self.end(finished.number, &worker, *job, outcome),
             // With a drain it was not its fault, and costs no redelivery.
-            Performed::NotBegun if self.core.draining.get() => self.release(finished.number, &worker, *job),
+            Performed::NotBegun if self.core.orders.is_draining() => self.release(finished.number, &worker, *job),
             Performed::NotBegun => self.end(finished.number, &worker, *job, Outcome::Interrupted),
             Performed::Vetoed(refusal) => self.drop_vetoed(finished.number, &worker, *job, refusal),
         }
@@ -300,7 +293,7 @@ impl LaneTask {
         let Some((task, _)) = &job.known else { return };
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::vetoed(task, run, self.core.clock.now_ms());
-        self.tell_vetoed(worker, &job, refusal);
+        report::tell_vetoed(&self.core.bus, worker, &job, refusal);
         self.settle(number, worker, job, ending, None);
     }
 
@@ -318,7 +311,7 @@ impl LaneTask {
         };
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
         let ending = ending::ending(job.task(), self.core.policy.get(), run, outcome, self.core.clock.now_ms());
-        let attempt = self.tell(&job, &ending, result, put_off);
+        let attempt = report::tell(&self.core.bus, &job, &ending, result, put_off);
         self.settle(number, worker, job, ending, attempt);
     }
 
@@ -341,8 +334,8 @@ impl LaneTask {
         self.settlements.clear();
         self.undone.clear();
         self.enters.clear();
-        let mut roster = self.core.roster.borrow_mut();
-        for slot in roster.iter_mut().filter(|slot| slot.lane() == self.index) {
+        let mut slots = self.core.slots.borrow_mut();
+        for slot in slots.iter_mut().filter(|slot| slot.lane() == self.index) {
             if !matches!(slot.state, State::Running(_) | State::Lost(_)) {
                 slot.state = State::Idle;
             }
@@ -350,21 +343,21 @@ impl LaneTask {
     }
 
     fn set(&self, number: usize, state: State) {
-        if let Some(slot) = self.core.roster.borrow_mut().get_mut(number) {
+        if let Some(slot) = self.core.slots.borrow_mut().get_mut(number) {
             slot.state = state;
         }
     }
 
     /// Takes the job out of a slot; a lost one is dropped, its slot idle.
     fn take_job(&self, number: usize) -> Option<(Box<Job>, WorkerName)> {
-        let mut roster = self.core.roster.borrow_mut();
-        let slot = roster.get_mut(number)?;
+        let mut slots = self.core.slots.borrow_mut();
+        let slot = slots.get_mut(number)?;
         slot.kept = None;
         match std::mem::replace(&mut slot.state, State::Idle) {
             State::Entering(job) | State::Running(job) => Some((job, slot.worker.clone())),
             State::Lost(job) => {
                 self.core.warn(format!("the run of job {} has ended; its claim was lost before", job.identity.id));
-                self.core.bells[self.index].notify_one();
+                self.core.hunger.notify(self.index);
                 self.core.retired.notify_one();
                 None
             }

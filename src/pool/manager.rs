@@ -11,7 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use super::autoscale::{Census, Decision, decide};
 use super::core::Core;
 use super::probe;
-use super::roster::{Slot, lane_of};
+use super::slots::{Slot, lane_of};
 use crate::event::{Event, EventKind};
 use crate::job::WorkerName;
 use crate::plugin::cut_off::{CutOff, cut_off};
@@ -46,7 +46,7 @@ impl Bounds {
 pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>>, pulse: Pulse) {
     let mut turns = every(TURN);
     let mut checks = every(Bounds::of(&core).check);
-    // Workers that left the roster and could not be unregistered yet.
+    // Workers that left the slots and could not be unregistered yet.
     let mut leaving: Vec<WorkerName> = Vec::new();
     loop {
         pulse.turn();
@@ -58,7 +58,7 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
                 if leaving.is_empty() {
                     check(&core, bounds).await;
                 }
-                let started = core.roster.borrow().census().0 >= bounds.min;
+                let started = core.slots.borrow().census().0 >= bounds.min;
                 if let Some(ready) = ready.take_if(|_| started) {
                     // Nobody need be waiting.
                     let _ = ready.send(());
@@ -73,7 +73,7 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
             }
         }
         renew(&core).await;
-        let retired = core.roster.borrow_mut().take_retired();
+        let retired = core.slots.borrow_mut().take_retired();
         leaving.extend(retired.into_iter().map(|slot| slot.worker));
         if leaving.is_empty() {
             continue;
@@ -98,7 +98,7 @@ fn every(period: Duration) -> Interval {
 async fn check(core: &Core, bounds: Bounds) {
     let started = Instant::now();
     let delay = probe::delay(&core.handlers, bounds.check).await;
-    let (processors, busy) = core.roster.borrow().census();
+    let (processors, busy) = core.slots.borrow().census();
     let census = Census { processors, busy, blocked: delay > bounds.max_delay };
     let decision = decide(census, bounds.min, bounds.max);
     match decision {
@@ -107,14 +107,14 @@ async fn check(core: &Core, bounds: Bounds) {
         // Those beyond the most all at once, else one a check.
         Decision::Shrink => {
             for _ in 0..processors.saturating_sub(bounds.max).max(1) {
-                core.roster.borrow_mut().retire_one();
+                core.slots.borrow_mut().retire_one();
             }
         }
         Decision::Hold => {}
     }
     if core.bus.wants(EventKind::MultiWorkerAction) && (decision != Decision::Hold || started.elapsed() > bounds.check)
     {
-        let (processors, _) = core.roster.borrow().census();
+        let (processors, _) = core.slots.borrow().census();
         core.bus.emit(Event::MultiWorkerAction { verb: decision.verb(), delay, processors });
     }
 }
@@ -122,9 +122,9 @@ async fn check(core: &Core, bounds: Bounds) {
 /// Registers so many more processors. Numbers stay within `max`, for others compute from it where
 /// our working records may be.
 async fn grow(core: &Core, count: usize, max: usize) {
-    let mut numbers = core.roster.borrow().free_numbers(count);
+    let mut numbers = core.slots.borrow().free_numbers(count);
     numbers.retain(|&number| number <= max);
-    let workers: Vec<_> = numbers.iter().map(|&number| core.record.borrow().worker(number)).collect();
+    let workers: Vec<_> = numbers.iter().map(|&number| core.lease.record().worker(number)).collect();
     let Some(blocked) = enlist(core, &workers).await else { return };
     for (number, worker) in numbers.into_iter().zip(workers) {
         if blocked.contains(&worker) {
@@ -132,15 +132,15 @@ async fn grow(core: &Core, count: usize, max: usize) {
         }
         let mut slot = Slot::new(number, worker.clone());
         // A reload may have come between.
-        slot.stale = core.record.borrow().worker(number) != worker;
-        core.roster.borrow_mut().add(slot);
+        slot.stale = core.lease.record().worker(number) != worker;
+        core.slots.borrow_mut().add(slot);
         started(core, number, worker);
     }
 }
 
 /// Gives idle processors the names that they have since a reload. What fails is tried again at the next check.
 async fn renew(core: &Core) {
-    if !core.is_published() {
+    if !core.lease.is_published() {
         return;
     }
     let (mut numbers, mut former, mut workers) = (Vec::new(), Vec::new(), Vec::new());
@@ -172,13 +172,13 @@ async fn renew(core: &Core) {
 fn started(core: &Core, number: usize, worker: WorkerName) {
     core.bus.emit(Event::WorkerStart { worker });
     // It may claim at once where its lane is hungry; else the lane is woken as usual.
-    core.bells[lane_of(number)].notify_one();
-    core.came_short.notify_one();
+    core.hunger.notify(lane_of(number));
+    core.hunger.ask_waker();
 }
 
 /// Registers workers; returns those that may not claim yet. `None` if none was registered.
 async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> {
-    if workers.is_empty() || !core.is_published() {
+    if workers.is_empty() || !core.lease.is_published() {
         return None;
     }
     let left_over =

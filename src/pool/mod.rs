@@ -1,7 +1,7 @@
 //! The pool: an instance's processors, which claim jobs, perform them and settle them.
 //!
 //! A job walks the room once: a `lane` claims it, `perform` readies and begins it, its
-//! processor's slot in the `roster` holds it, and the lane settles it. Around that corridor stand
+//! processor's slot in the `slots` holds it, and the lane settles it. Around that corridor stand
 //! `waking` (when to look for jobs), `manager` (how many processors there are) and
 //! `heartbeat` (that we are alive, and what to do when nobody can be told so).
 //!
@@ -14,20 +14,25 @@ mod core;
 mod drain;
 mod findings;
 mod heartbeat;
-pub mod hooked;
+pub mod hooked_run;
+mod hunger;
 mod interrupt;
 mod lane;
+mod lease;
 mod manager;
+mod orders;
 mod orphan;
+mod overdue;
 mod perform;
 mod probe;
 mod reload;
 mod report;
-mod roster;
 mod run;
+mod slots;
 mod tasks;
 mod timeouts;
 mod waking;
+mod watched;
 
 pub use control::{Control, Ended, Phase, Work, unless_told};
 pub use run::{Setup, run};

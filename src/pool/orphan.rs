@@ -12,7 +12,7 @@ use bytes::Bytes;
 use tokio::time::sleep;
 
 use super::core::Core;
-use super::roster::{LANES, State};
+use super::slots::{LANES, State};
 use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::store::StoreError;
 use crate::store::workers::{Recovered, Working};
@@ -35,15 +35,15 @@ pub(super) async fn watch(core: Rc<Core>, lease: Duration, pulse: Pulse) {
 /// Ends what stood at the last look too; returns what stands.
 async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
     let idle: Vec<_> = {
-        let roster = core.roster.borrow();
-        let idle = roster.iter().filter(|slot| matches!(slot.state, State::Idle) && !slot.nameless);
+        let slots = core.slots.borrow();
+        let idle = slots.iter().filter(|slot| matches!(slot.state, State::Idle) && !slot.nameless);
         idle.map(|slot| slot.worker.clone()).collect()
     };
     let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == &*core.instance);
     let mut standing = Vec::new();
     for record in core.store.run(Working { workers: idle }).await?.into_iter().flatten().filter(ours) {
         let is_idle =
-            core.roster.borrow().iter().any(|slot| slot.worker == record.worker && matches!(slot.state, State::Idle));
+            core.slots.borrow().iter().any(|slot| slot.worker == record.worker && matches!(slot.state, State::Idle));
         if !is_idle || !seen.contains(&record.raw) {
             standing.push(record.raw);
             continue;
@@ -66,7 +66,7 @@ async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
              failover may; it is treated as a run that was cut off",
             job.id, job.class
         ));
-        (0..LANES).for_each(|lane| core.wake_lane(lane));
+        (0..LANES).for_each(|lane| core.hunger.wake(lane));
     }
     Ok(())
 }

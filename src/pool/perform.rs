@@ -1,18 +1,15 @@
 //! From a claim to a running handler.
 
 use std::borrow::Cow;
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::BoxFuture;
-use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::core::{Core, Finished};
-use super::hooked::{Hooked, Performed};
-use super::roster::{Job, Slot, State, urge};
+use super::hooked_run::{HookedRun, Performed};
+use super::slots::{Job, Slot, State};
+use super::watched::{panicked, watched};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind};
 use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept, Stop};
@@ -22,10 +19,10 @@ use crate::plugin::hook::{HookPoint, HookPoints};
 use crate::plugin::hooks::Hooks;
 use crate::store::effect::Gate;
 use crate::store::queueing::Claim;
-use crate::supervise::scope::{contained, contained_future, message, named};
+use crate::supervise::scope::{contained, named};
 
 /// A claimed job, looked at.
-pub(super) enum Readied {
+pub(super) enum PreparedJob {
     /// It cannot be performed; it fails with this.
     Refused(Box<Job>, Failure),
     /// It passes gates first.
@@ -35,7 +32,7 @@ pub(super) enum Readied {
 }
 
 /// Looks at a claimed job: whose is it, and does anything stand before its run?
-pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
+pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJob {
     let mut job = Box::new(Job {
         claim: claim.token,
         queue: claim.queue,
@@ -54,7 +51,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
         Ok(view) => view,
         Err(bad) => {
             describe(core, worker, &mut job, crate::job::failure::UNPARSEABLE);
-            return Readied::Refused(job, Failure::new("Error", bad.to_string()));
+            return PreparedJob::Refused(job, Failure::new("Error", bad.to_string()));
         }
     };
     job.args = match view.args() {
@@ -67,20 +64,20 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> Readied {
     let dispatch = core.dispatch.borrow();
     let Some((task, handler)) = dispatch.get(&view.class) else {
         core.unknown_class(&job);
-        return Readied::Refused(job, Failure::unknown_class(&view.class));
+        return PreparedJob::Refused(job, Failure::unknown_class(&view.class));
     };
     job.known = Some((Arc::clone(task), Arc::clone(handler)));
     let chain = Chain::of(task);
     if !chain.has_gates() {
-        return Readied::Ready(job);
+        return PreparedJob::Ready(job);
     }
     match Args::of(&view) {
         Ok(args) => {
             job.held = chain.held_locks(&job.queue, &args);
             let gates = chain.gates(&job.queue, &args, &job.identity, core.clock.now_ms());
-            Readied::AtGates(job, gates)
+            PreparedJob::AtGates(job, gates)
         }
-        Err(bad) => Readied::Refused(job, Failure::new("Error", bad.to_string())),
+        Err(bad) => PreparedJob::Refused(job, Failure::new("Error", bad.to_string())),
     }
 }
 
@@ -192,75 +189,11 @@ fn begin_hooked(core: &Core, slot: &Slot, handler: Arc<dyn Handler>, invocation:
     };
     let (number, claim) = (slot.number, invocation.claim.clone());
     let report = core.finished[slot.lane()].clone();
-    let hooked = Hooked { hooks, handler, invocation, grace: core.kill_grace.get() };
+    let hooked = HookedRun { hooks, handler, invocation, grace: core.kill_grace.get() };
     core.handlers.spawn(named("a job's run with plugins", async move {
         let performed = hooked.perform(stop).await;
         // A lane that is gone has nothing to settle any more.
         let _ = report.send(Finished { number, claim, performed });
     }));
     Started::Running(Running { kept: None })
-}
-
-/// Awaits a run; stops it when it takes too long; turns a panic into a failure.
-pub(super) async fn watched(
-    run: BoxFuture<'_, Outcome>,
-    stop: &watch::Sender<Stop>,
-    timeout: Option<Duration>,
-    grace: Duration,
-) -> Outcome {
-    let mut run = pin!(contained_future(run));
-    let flatten = |ended: std::thread::Result<Outcome>| match ended {
-        Ok(outcome) => outcome,
-        Err(panic) => Outcome::Failure(panicked(&*panic)),
-    };
-    let Some(limit) = timeout else { return flatten(run.await) };
-    if let Ok(ended) = tokio::time::timeout(limit, run.as_mut()).await {
-        return flatten(ended);
-    }
-    urge(stop, Stop::Terminate);
-    if tokio::time::timeout(grace, run.as_mut()).await.is_err() {
-        urge(stop, Stop::Kill);
-        let _ = run.await;
-    }
-    timed_out(limit)
-}
-
-/// What becomes of a run that took too long, whatever it says.
-pub(super) fn timed_out(limit: Duration) -> Outcome {
-    Outcome::Failure(Failure::new("Timeout", format!("timed out after {}", humantime::format_duration(limit))))
-}
-
-fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
-    Failure::new("Panic", format!("the handler panicked: {}", message(panic)))
-}
-
-#[cfg(test)]
-mod tests {
-    use futures_util::FutureExt;
-
-    use super::*;
-
-    #[tokio::test(start_paused = true)]
-    async fn a_run_that_takes_too_long_is_stopped_and_fails() {
-        for (yields_to, wanted) in [(Stop::Terminate, Stop::Terminate), (Stop::Kill, Stop::Kill)] {
-            let stop = watch::Sender::new(Stop::No);
-            let mut told = stop.subscribe();
-            let run = async move {
-                told.wait_for(|now| *now >= yields_to).await.expect("the sender must live");
-                Outcome::Success { result: None }
-            };
-            let seconds = Duration::from_secs;
-            let outcome = watched(run.boxed(), &stop, Some(seconds(60)), seconds(5)).await;
-            let Outcome::Failure(failure) = outcome else { panic!("{outcome:?}") };
-            assert_eq!((failure.exception.as_str(), failure.error.as_str()), ("Timeout", "timed out after 1m"));
-            assert_eq!(*stop.borrow(), wanted);
-        }
-    }
-
-    #[tokio::test]
-    async fn a_panic_is_a_failure_of_the_job_alone() {
-        let stop = watch::Sender::new(Stop::No);
-        let outcome = watched(async { panic!("boom") }.boxed(), &stop, None, Duration::ZERO).await;
-        assert!(matches!(outcome, Outcome::Failure(failure) if failure.error.ends_with("boom")));
-    }
 }

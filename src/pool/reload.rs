@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use super::control::Work;
 use super::core::Core;
-use super::roster::{Slot, State};
+use super::slots::{Slot, State};
 use crate::config::Config;
 use crate::job::WorkerName;
 use crate::plugin::ending::CrashPolicy;
@@ -42,14 +42,9 @@ impl Core {
         self.kill_grace.set(config.shutdown.kill_grace);
         self.unknown.borrow_mut().clear();
         {
-            let mut record = self.record.borrow_mut();
-            let before = record.clone();
-            bring_up_to_date(&mut record, work);
-            if *record != before {
-                self.record_version.set(self.record_version.get() + 1);
-                self.beat.notify_one();
-            }
-            for slot in self.roster.borrow_mut().iter_mut() {
+            self.lease.change_record(|record| bring_up_to_date(record, work));
+            let record = self.lease.record();
+            for slot in self.slots.borrow_mut().iter_mut() {
                 slot.stale = slot.nameless || slot.worker != record.worker(slot.number);
             }
         }
@@ -59,19 +54,14 @@ impl Core {
         }
         self.look_anew.notify_one();
         self.reconsider.notify_one();
-        self.ring_all();
-    }
-
-    /// Does the store have what we say of ourselves? Before it has, no worker of a new name may be registered.
-    pub(super) fn is_published(&self) -> bool {
-        self.published.get() == self.record_version.get()
+        self.hunger.notify_all();
     }
 
     /// Takes their names from idle processors that are to have new ones: number, present name, new name.
     pub(super) fn unname(&self) -> Vec<(usize, WorkerName, WorkerName)> {
-        let record = self.record.borrow();
-        let mut roster = self.roster.borrow_mut();
-        let idle = roster.iter_mut().filter(|slot| slot.stale && !slot.retiring && matches!(slot.state, State::Idle));
+        let record = self.lease.record();
+        let mut slots = self.slots.borrow_mut();
+        let idle = slots.iter_mut().filter(|slot| slot.stale && !slot.retiring && matches!(slot.state, State::Idle));
         let unname = |slot: &mut Slot| {
             slot.nameless = true;
             (slot.number, slot.worker.clone(), record.worker(slot.number))
@@ -82,8 +72,8 @@ impl Core {
     /// Gives a processor the name under which it is registered by now. Should another reload have come between, it is
     /// to have yet another.
     pub(super) fn name(&self, number: usize, worker: &WorkerName) {
-        let wanted = self.record.borrow().worker(number);
-        if let Some(slot) = self.roster.borrow_mut().get_mut(number) {
+        let wanted = self.lease.record().worker(number);
+        if let Some(slot) = self.slots.borrow_mut().get_mut(number) {
             slot.worker = worker.clone();
             slot.stale = *worker != wanted;
             slot.nameless = slot.stale;

@@ -16,14 +16,17 @@ use super::control::{Control, Ended, Phase, Work, unless_told};
 use super::core::Core;
 use super::drain::{drain, end_lost_runs};
 use super::findings::Findings;
+use super::hunger::Hunger;
 use super::interrupt::Interrupts;
 use super::lane::LaneTask;
+use super::lease::Lease;
 use super::manager::manage;
+use super::orders::Orders;
 use super::reload::{bring_up_to_date, policy};
-use super::roster::{LANES, Roster};
+use super::slots::{LANES, Slots};
 use super::tasks::Tasks;
 use super::timeouts::Timeouts;
-use super::{heartbeat, orphan, timeouts, waking};
+use super::{heartbeat, orphan, overdue, waking};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::event::{Bus, Event};
@@ -121,7 +124,8 @@ async fn live(
     let present = work.borrow_and_update().clone();
     let Work { config, dispatch, .. } = &present;
     let has_pool = config.max_task_processors > 0;
-    let joined = Instant::now();
+    // It begins before anything else is done.
+    let lease = Lease::new(Arc::clone(&clock), config.store.lease, record.clone());
     let Some((lanes, waker)) = open(&store, &bus, record, has_pool, control).await else {
         return Some(leave(&store, record, LEAVE_LEAST).await);
     };
@@ -132,9 +136,8 @@ async fn live(
         finished
     });
     let core = Rc::new(Core {
-        record: RefCell::new(record.clone()),
         instance: Arc::from(record.id.as_str()),
-        roster: RefCell::new(Roster::default()),
+        slots: RefCell::new(Slots::default()),
         patterns: RefCell::new(config.queues.clone()),
         known: RefCell::default(),
         queues: RefCell::new(config.queues.resolve(&[]).into()),
@@ -148,26 +151,14 @@ async fn live(
         bus,
         handlers,
         pulses,
-        accepting: Cell::new(true),
-        draining: Cell::new(false),
-        abandoned,
-        dead: Cell::new(false),
-        died: Notify::new(),
-        hungry: [const { Cell::new(false) }; LANES],
-        bells: [const { Notify::const_new() }; LANES],
-        came_short: Notify::new(),
-        claims: Cell::new(0),
+        orders: Orders::new(abandoned),
+        lease,
+        hunger: Hunger::new(),
         finished,
         timeouts: Timeouts::default(),
         retired: Notify::new(),
         shortest_lock_s: Cell::new(None),
         lock_taken: Notify::new(),
-        lease: config.store.lease,
-        extended: Cell::new(joined),
-        peers: Cell::new(0),
-        record_version: Cell::new(0),
-        published: Cell::new(0),
-        beat: Notify::new(),
         look_anew: Notify::new(),
         reconsider: Notify::new(),
         unknown: RefCell::default(),
@@ -187,7 +178,7 @@ async fn live(
     tasks.start("pool heartbeat", heartbeat::beat);
     tasks.start("pool lease guard", heartbeat::guard);
     tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
-    tasks.start("pool timeouts", timeouts::enforce);
+    tasks.start("pool timeouts", overdue::enforce);
     let mut growing = Tasks::new(&core);
     if let Some(waker) = waker {
         growing.start("pool manager", |core, pulse| manage(core, ready.take(), pulse));
@@ -214,7 +205,7 @@ async fn live(
                 let work = work.borrow_and_update().clone();
                 core.adopt(&work);
             }
-            () = core.died.notified() => break false,
+            () = core.orders.died() => break false,
             never = lane_tasks.fail() => match never {},
             never = tasks.fail() => match never {},
             never = growing.fail() => match never {},
@@ -234,7 +225,7 @@ async fn live(
         never = tasks.fail() => match never {},
     };
     drop(tasks);
-    record.clone_from(&core.record.borrow());
+    record.clone_from(&core.lease.record());
     match ended {
         Some(Ended::Clean) => {
             let patience = leave_patience(&core, drain_began, control.borrow().phase);
@@ -245,8 +236,7 @@ async fn live(
 }
 
 fn pause(core: &Core, paused: bool) {
-    if core.accepting.get() == paused && !core.dead.get() {
-        core.accepting.set(!paused);
+    if core.orders.pause(paused) {
         let text = if paused { "paused: no jobs are claimed until CONT" } else { "resumed: jobs are claimed again" };
         core.bus.emit(Event::Notice { text: text.to_owned() });
         core.wake();

@@ -32,10 +32,10 @@ impl Tasks {
     where
         F: Future<Output = ()> + 'static,
     {
-        let pulse = self.core.pulses.begin(name, LONGEST.max(self.core.lease));
+        let pulse = self.core.pulses.begin(name, LONGEST.max(self.core.lease.length()));
         let core = Rc::clone(&self.core);
         let task = task(Rc::clone(&self.core), pulse);
-        self.set.spawn_local(until_told(name, task, move || core.is_over()));
+        self.set.spawn_local(until_told(name, task, move || core.orders.is_over()));
     }
 
     /// Returns only by a panic, when one of them has panicked.

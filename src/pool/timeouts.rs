@@ -3,24 +3,20 @@
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
-use std::rc::Rc;
 
 use tokio::sync::Notify;
-use tokio::time::{Instant, sleep_until};
+use tokio::time::Instant;
 
-use super::core::Core;
-use super::hooked::Performed;
-use super::perform::timed_out;
-use super::roster::{Job, Limit, State};
-use crate::handler::contract::Stop;
+use super::hooked_run::Performed;
+use super::slots::{Job, Limit};
+use super::watched::timed_out;
 use crate::job::ClaimToken;
-use crate::supervise::pulse::Pulse;
 
 /// Which slots' runs are watched, by when something is due.
 #[derive(Default)]
 pub(super) struct Timeouts {
     due: RefCell<BTreeMap<(Instant, usize), ClaimToken>>,
-    /// Rung when something is due earlier than anything before.
+    /// Notified when something is due earlier than anything before.
     earlier: Notify,
 }
 
@@ -45,52 +41,22 @@ impl Timeouts {
         }
     }
 
-    fn next(&self) -> Option<Instant> {
+    /// When something is due next.
+    pub(super) fn next(&self) -> Option<Instant> {
         self.due.borrow().first_key_value().map(|((due, _), _)| *due)
     }
 
+    /// Waits until something is due earlier than anything before.
+    pub(super) async fn earlier(&self) {
+        self.earlier.notified().await;
+    }
+
     /// What is due.
-    fn take(&self, now: Instant) -> Vec<(usize, ClaimToken)> {
+    pub(super) fn take(&self, now: Instant) -> Vec<(usize, ClaimToken)> {
         let mut all = self.due.borrow_mut();
         let later = all.split_off(&(now, usize::MAX));
         let due = std::mem::replace(&mut *all, later);
         due.into_iter().map(|((_, slot), claim)| (slot, claim)).collect()
-    }
-}
-
-/// Enforces for as long as it is polled.
-pub(super) async fn enforce(core: Rc<Core>, pulse: Pulse) {
-    loop {
-        let until = core.timeouts.next();
-        let due = async {
-            match until {
-                Some(until) => sleep_until(until).await,
-                None => std::future::pending().await,
-            }
-        };
-        let is_due = pulse.wait(async {
-            tokio::select! {
-                () = due => true,
-                () = core.timeouts.earlier.notified() => false,
-            }
-        });
-        if !is_due.await {
-            continue;
-        }
-        let now = Instant::now();
-        for (number, claim) in core.timeouts.take(now) {
-            let mut roster = core.roster.borrow_mut();
-            let Some(slot) = roster.get_mut(number) else { continue };
-            let (State::Running(job) | State::Lost(job)) = &mut slot.state else { continue };
-            let Some(limit) = job.limit.filter(|_| job.claim == claim) else { continue };
-            if limit.over {
-                slot.stop(Stop::Kill);
-                continue;
-            }
-            let limit = core.timeouts.watch(now + core.kill_grace.get(), number, &claim);
-            job.limit = Some(Limit { over: true, ..limit });
-            slot.stop(Stop::Terminate);
-        }
     }
 }
 

@@ -28,12 +28,12 @@ const MOST_TURNS: u32 = 25;
 
 /// Wakes lanes for as long as it is polled.
 pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
-    let mut vain = Vain::default();
-    core.came_short.notify_one();
+    let mut futile = FutileWakes::default();
+    core.hunger.ask_waker();
     loop {
         let asked = pulse.wait(async {
             tokio::select! {
-                () = core.came_short.notified() => {}
+                () = core.hunger.waker_asked() => {}
                 () = core.look_anew.notified() => {}
             }
         });
@@ -43,16 +43,16 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
         if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
         }
-        if seen.ready && core.accepting.get() {
+        if seen.ready && core.orders.accept() {
             // Jobs that are there but cannot be claimed (a key of another type) must not spin us.
-            if let Some(pause) = vain.judge(core.claims.get()) {
+            if let Some(pause) = futile.judge(core.hunger.claims()) {
                 pulse.wait(sleep(pause.min(timeout))).await;
-            } else if core.peers.get() > 1 {
+            } else if core.hunger.peers() > 1 {
                 // We took our share, or another was faster. Others who are idle shall have theirs.
                 sleep(TURN).await;
             }
         } else {
-            vain.times = 0;
+            futile.times = 0;
             if core.bus.wants(EventKind::WorkerPause) {
                 core.bus.emit(Event::WorkerPause);
             }
@@ -61,18 +61,18 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
                 () = listens(&core, &waker, &pulse) => false,
                 () = core.look_anew.notified() => false,
             };
-            let turn = if woken { turn(core.peers.get()) } else { 0 };
+            let turn = if woken { turn(core.hunger.peers()) } else { 0 };
             if turn > 0 {
                 sleep(TURN * turn).await;
             }
             if !woken || turn > 0 {
-                core.came_short.notify_one();
+                core.hunger.ask_waker();
                 continue;
             }
         }
         // A lane that came short before this wake has been answered by it. What counts is who comes
         // short after it: until then there is something better to do than to arm.
-        let _ = core.came_short.notified().now_or_never();
+        let _ = core.hunger.waker_asked().now_or_never();
         core.wake();
     }
 }
@@ -134,13 +134,13 @@ fn turn(peers: usize) -> u32 {
 
 /// Counts wakes that brought nothing.
 #[derive(Default)]
-struct Vain {
+struct FutileWakes {
     claims: u64,
     times: u32,
 }
 
-impl Vain {
-    /// How long to wait before the next look, if the last ones were in vain.
+impl FutileWakes {
+    /// How long to wait before the next look, if the last ones were futile.
     fn judge(&mut self, claims: u64) -> Option<Duration> {
         self.times = if claims == self.claims { self.times + 1 } else { 0 };
         self.claims = claims;
@@ -164,9 +164,9 @@ mod tests {
 
     #[test]
     fn looking_in_vain_slows_down_until_something_is_claimed() {
-        let mut vain = Vain::default();
-        let pauses: Vec<_> = (0..5).map(|_| vain.judge(0).map(|pause| pause.as_millis())).collect();
+        let mut futile = FutileWakes::default();
+        let pauses: Vec<_> = (0..5).map(|_| futile.judge(0).map(|pause| pause.as_millis())).collect();
         assert_eq!(pauses, [None, None, Some(10), Some(20), Some(40)]);
-        assert_eq!(vain.judge(1), None);
+        assert_eq!(futile.judge(1), None);
     }
 }

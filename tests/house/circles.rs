@@ -6,8 +6,7 @@ use std::path::Path;
 use super::source::{sources, tokens};
 
 /// Circles that are known and wait to be undone: the folder, and the files that one of them ties.
-const KNOWN: &[(&str, &[&str])] =
-    &[("pool", &["core", "hooked", "perform", "timeouts"]), ("pool", &["lane", "report"])];
+const KNOWN: &[(&str, &[&str])] = &[];
 
 /// The arrows between the modules of one parent, by their names.
 type Arrows = BTreeMap<String, BTreeSet<String>>;

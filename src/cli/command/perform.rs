@@ -26,7 +26,7 @@ use crate::handler::dispatch::Dispatch;
 use crate::job::{ClaimToken, Failure, Identity, Outcome};
 use crate::plugin::hook::{HookPoint, HookPoints};
 use crate::plugin::hooks::{Hooks, Refusal};
-use crate::pool::hooked::{Hooked, Performed};
+use crate::pool::hooked_run::{HookedRun, Performed};
 
 /// The largest amount of queued output, in bytes.
 const WAITING: usize = 8 * 1024 * 1024;
@@ -85,7 +85,7 @@ pub async fn run(context: &CommandContext, args: PerformArgs) -> Result<Exit, Cl
     let signals = listen(&stop)?;
     let began = Instant::now();
     let performed = if let Some(hooks) = hooks {
-        let hooked = Hooked { hooks, handler: Arc::clone(&handler), invocation, grace };
+        let hooked = HookedRun { hooks, handler: Arc::clone(&handler), invocation, grace };
         hooked.perform(stop.subscribe()).await
     } else {
         Performed::Ran(match handler.begin(invocation, stop.subscribe()) {

@@ -47,7 +47,7 @@ impl LaneTask {
                 // The heart may go on beating meanwhile, so that this is no outage.
                 Err(error) => self.core.findings.refused(&self.core.bus, EXCHANGING, &error),
             }
-            if self.core.dead.get() {
+            if self.core.orders.is_dead() {
                 self.forget();
                 return None;
             }

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::{LaneTask, Round, Settled};
 use crate::backoff;
 use crate::job::Failure;
-use crate::pool::roster::State;
+use crate::pool::slots::State;
 use crate::store::StoreError;
 use crate::store::effect::Verdict;
 use crate::store::queueing::{Exchanged, Settlement};

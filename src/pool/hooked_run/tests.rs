@@ -93,7 +93,7 @@ impl Handler for Run {
 }
 
 struct World {
-    hooked: Hooked,
+    hooked: HookedRun,
     diary: Diary,
     stop: watch::Sender<Stop>,
 }
@@ -129,7 +129,7 @@ fn world(plugins: &[(&'static str, Way, Way)], outcome: Option<Outcome>, timeout
         instance: Arc::from("00ff"),
     };
     let handler = Arc::new(Run { outcome, diary: diary.clone() });
-    let hooked = Hooked { hooks, handler, invocation, grace: Duration::from_secs(5) };
+    let hooked = HookedRun { hooks, handler, invocation, grace: Duration::from_secs(5) };
     World { hooked, diary, stop: watch::Sender::new(Stop::No) }
 }
 

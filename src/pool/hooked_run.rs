@@ -17,15 +17,15 @@ use std::time::Duration;
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::perform::watched;
-use super::roster::urge;
+use super::slots::urge;
+use super::watched::watched;
 use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
 use crate::job::{Failure, Outcome};
 use crate::plugin::hook::{Cancelled, HookJob};
 use crate::plugin::hooks::{Hooks, Refusal};
 
 /// A run about to begin.
-pub struct Hooked {
+pub struct HookedRun {
     /// The plugins around it.
     pub hooks: Hooks,
     /// What runs.
@@ -47,7 +47,7 @@ pub enum Performed {
     NotBegun,
 }
 
-impl Hooked {
+impl HookedRun {
     /// Asks, runs, asks again.
     pub async fn perform(self, mut stop: watch::Receiver<Stop>) -> Performed {
         let Self { hooks, handler, invocation, grace } = self;

@@ -142,11 +142,11 @@ pub(super) fn lane_of(number: usize) -> usize {
 
 /// All slots, in order of their numbers.
 #[derive(Default)]
-pub(super) struct Roster {
+pub(super) struct Slots {
     slots: Vec<Slot>,
 }
 
-impl Roster {
+impl Slots {
     pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
         self.slots.iter()
     }
@@ -215,19 +215,19 @@ impl Roster {
 mod tests {
     use super::*;
 
-    fn roster(states: &[bool]) -> Roster {
-        let mut roster = Roster::default();
+    fn slots(states: &[bool]) -> Slots {
+        let mut slots = Slots::default();
         for (at, &busy) in states.iter().enumerate() {
             let mut slot = Slot::new(at + 1, WorkerName::new(&format!("h:1+{}", at + 1), "*"));
             slot.state = if busy { State::Settling } else { State::Idle };
-            roster.add(slot);
+            slots.add(slot);
         }
-        roster
+        slots
     }
 
     #[test]
     fn an_idle_processor_leaves_before_the_last_started_one_if_that_is_busy() {
-        let mut pool = roster(&[true, false, true]);
+        let mut pool = slots(&[true, false, true]);
         pool.retire_one();
         assert_eq!(pool.take_retired().iter().map(|slot| slot.number).collect::<Vec<_>>(), [2]);
         assert_eq!(pool.free_numbers(2), [2, 4]);
@@ -239,7 +239,7 @@ mod tests {
     #[test]
     fn slots_alternate_between_the_lanes() {
         assert_eq!((1..=4).map(lane_of).collect::<Vec<_>>(), [0, 1, 0, 1]);
-        let pool = roster(&[false, true, false, false]);
+        let pool = slots(&[false, true, false, false]);
         assert_eq!((pool.idle(0), pool.idle(1)), (2, 1));
         assert!(pool.is_quiet(0) && !pool.is_quiet(1));
     }

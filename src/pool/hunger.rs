@@ -1,0 +1,120 @@
+//! Which lanes look for jobs, and who is told when one found less than it asked for.
+
+use std::cell::Cell;
+
+use tokio::sync::Notify;
+
+use super::slots::LANES;
+
+/// The lanes' hunger.
+pub(super) struct Hunger {
+    /// Per lane: there may be jobs to claim.
+    hungry: [Cell<bool>; LANES],
+    /// Per lane: look again.
+    look: [Notify; LANES],
+    /// A lane found less than it asked for: the waker is to tell when more comes.
+    came_short: Notify,
+    /// How many instances share the work, as far as is known; 0 before anything is.
+    peers: Cell<usize>,
+    /// All claims so far, to tell futile wakes from others.
+    claims: Cell<u64>,
+}
+
+impl Hunger {
+    pub(super) fn new() -> Self {
+        Self {
+            hungry: [const { Cell::new(false) }; LANES],
+            look: [const { Notify::const_new() }; LANES],
+            came_short: Notify::new(),
+            peers: Cell::new(0),
+            claims: Cell::new(0),
+        }
+    }
+
+    /// Does this lane look for jobs?
+    pub(super) fn is_hungry(&self, lane: usize) -> bool {
+        self.hungry[lane].get()
+    }
+
+    /// There may be jobs for this lane.
+    pub(super) fn wake(&self, lane: usize) {
+        self.hungry[lane].set(true);
+        self.look[lane].notify_one();
+    }
+
+    /// Something has changed for this lane.
+    pub(super) fn notify(&self, lane: usize) {
+        self.look[lane].notify_one();
+    }
+
+    /// Something has changed for all lanes.
+    pub(super) fn notify_all(&self) {
+        for look in &self.look {
+            look.notify_one();
+        }
+    }
+
+    /// Waits until something has changed for this lane.
+    pub(super) async fn notified(&self, lane: usize) {
+        self.look[lane].notified().await;
+    }
+
+    /// A lane that asked for so many jobs got so many. If it got fewer it rests until it is woken; otherwise there may be
+    /// some for the other lane.
+    pub(super) fn got(&self, lane: usize, asked: usize, claimed: usize) {
+        self.claims.set(self.claims.get() + claimed as u64);
+        if claimed < asked {
+            self.hungry[lane].set(false);
+            self.ask_waker();
+        } else {
+            let other = 1 - lane;
+            if !self.hungry[other].get() {
+                self.wake(other);
+            }
+        }
+    }
+
+    /// The waker is to look, and to tell when jobs come.
+    pub(super) fn ask_waker(&self) {
+        self.came_short.notify_one();
+    }
+
+    /// Waits until the waker is asked.
+    pub(super) async fn waker_asked(&self) {
+        self.came_short.notified().await;
+    }
+
+    /// How many instances share the work, as far as is known; 0 before anything is.
+    pub(super) fn peers(&self) -> usize {
+        self.peers.get()
+    }
+
+    pub(super) fn set_peers(&self, peers: usize) {
+        self.peers.set(peers);
+    }
+
+    /// All claims so far.
+    pub(super) fn claims(&self) -> u64 {
+        self.claims.get()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    #[test]
+    fn a_lane_that_got_all_wakes_the_other_and_one_that_came_short_rests() {
+        let hunger = Hunger::new();
+        hunger.wake(0);
+        hunger.got(0, 2, 2);
+        assert!(hunger.is_hungry(0) && hunger.is_hungry(1));
+        assert!(hunger.waker_asked().now_or_never().is_none());
+        hunger.got(1, 2, 1);
+        assert!(hunger.is_hungry(0) && !hunger.is_hungry(1));
+        assert!(hunger.waker_asked().now_or_never().is_some());
+        assert_eq!(hunger.claims(), 3);
+    }
+}

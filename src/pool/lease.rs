@@ -1,0 +1,193 @@
+//! The instance's lease, and what it says of itself with each extension.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::clock::Clock;
+use crate::store::instance::InstanceRecord;
+
+/// A moment, by a clock that also counts while the machine is suspended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Moment {
+    at: Instant,
+    suspended: Duration,
+}
+
+impl Moment {
+    /// The moment by the clock of timers, which stands still while the machine is suspended.
+    pub(super) fn instant(self) -> Instant {
+        self.at
+    }
+}
+
+/// Our lease. Its age decides what we may do, and others count it by the store's clock, which goes on while our machine
+/// is suspended.
+pub(super) struct Lease {
+    clock: Arc<dyn Clock>,
+    /// For how long after an extension nobody may declare us dead.
+    length: Duration,
+    /// When the last successful extension was sent.
+    extended: Cell<Moment>,
+    record: RefCell<InstanceRecord>,
+    /// How often `record` was changed, and which of its changes the store has.
+    version: Cell<u64>,
+    published: Cell<u64>,
+    /// The lease is to be extended now.
+    wanted: Notify,
+}
+
+impl Lease {
+    /// A lease that begins when the instance joins, which is now.
+    pub(super) fn new(clock: Arc<dyn Clock>, length: Duration, record: InstanceRecord) -> Self {
+        let extended = Cell::new(Moment { at: Instant::now(), suspended: clock.suspended() });
+        let record = RefCell::new(record);
+        Self { clock, length, extended, record, version: Cell::new(0), published: Cell::new(0), wanted: Notify::new() }
+    }
+
+    pub(super) fn length(&self) -> Duration {
+        self.length
+    }
+
+    pub(super) fn now(&self) -> Moment {
+        Moment { at: Instant::now(), suspended: self.clock.suspended() }
+    }
+
+    /// When the last successful extension was sent.
+    pub(super) fn extended(&self) -> Moment {
+        self.extended.get()
+    }
+
+    /// How long ago the last successful extension was sent, the time that the machine was suspended included.
+    pub(super) fn age(&self) -> Duration {
+        let Moment { at, suspended } = self.extended.get();
+        at.elapsed() + self.clock.suspended().saturating_sub(suspended)
+    }
+
+    /// When the lease will be this old, if it is not extended; now, if it is older.
+    pub(super) fn when_aged(&self, age: Duration) -> Instant {
+        Instant::now() + age.saturating_sub(self.age())
+    }
+
+    /// May a run begin? Not when the lease is getting old: we or the machine have slept, or the store is slow to extend
+    /// it, and a claim may be lost by now or the run would have to be ended in a moment.
+    pub(super) fn is_fresh(&self) -> bool {
+        self.age() < self.length / 2
+    }
+
+    /// An extension that was sent at this moment succeeded. True if jobs may be claimed again which could not before.
+    pub(super) fn extend(&self, sent: Moment) -> bool {
+        let waited = !self.is_fresh();
+        self.extended.set(sent);
+        waited && self.is_fresh()
+    }
+
+    /// What the instance says of itself.
+    pub(super) fn record(&self) -> Ref<'_, InstanceRecord> {
+        self.record.borrow()
+    }
+
+    /// Changes what the instance says of itself. If that makes a difference, the lease is extended now.
+    pub(super) fn change_record(&self, change: impl FnOnce(&mut InstanceRecord)) {
+        let mut record = self.record.borrow_mut();
+        let before = record.clone();
+        change(&mut record);
+        if *record != before {
+            self.version.set(self.version.get() + 1);
+            self.want_extension();
+        }
+    }
+
+    /// The version of the record that an extension sent now will publish.
+    pub(super) fn version(&self) -> u64 {
+        self.version.get()
+    }
+
+    /// The store has this version of the record. True if it had another one before.
+    pub(super) fn publish(&self, version: u64) -> bool {
+        self.published.replace(version) != version
+    }
+
+    /// Does the store have what we say of ourselves? Before it has, no worker of a new name may be registered.
+    pub(super) fn is_published(&self) -> bool {
+        self.published.get() == self.version.get()
+    }
+
+    /// Extend the lease now.
+    pub(super) fn want_extension(&self) {
+        self.wanted.notify_one();
+    }
+
+    /// Waits until somebody wants the lease to be extended.
+    pub(super) async fn extension_wanted(&self) {
+        self.wanted.notified().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::ManualClock;
+    use crate::store::instance::HostIdentity;
+
+    const LENGTH: Duration = Duration::from_secs(30);
+
+    fn lease() -> (Arc<ManualClock>, Lease) {
+        let clock = Arc::new(ManualClock::at(0));
+        let host =
+            HostIdentity { hostname: "h".into(), boot_id: "b".into(), pid_namespace: 1, pid: 7, started_ticks: 1 };
+        let record = InstanceRecord {
+            id: "00ff".into(),
+            name: "h-windlass:7".into(),
+            queues: "*".into(),
+            former_queues: Vec::new(),
+            host,
+            processors: 2,
+            lease_ms: 30_000,
+            periodic: Vec::new(),
+            version: "1".into(),
+        };
+        let lease = Lease::new(Arc::clone(&clock) as Arc<dyn Clock>, LENGTH, record);
+        (clock, lease)
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_suspension_makes_the_lease_as_old_as_it_is_for_others() {
+        let (clock, lease) = lease();
+        assert!(lease.is_fresh());
+        let sent = lease.now();
+        clock.suspend(LENGTH);
+        assert!(!lease.is_fresh(), "nothing may be claimed or begun");
+        assert_eq!(lease.age(), LENGTH);
+        assert_eq!(lease.when_aged(LENGTH - LENGTH / 10), Instant::now(), "what runs is killed at once");
+        assert!(!lease.extend(sent), "it was sent before the suspension");
+        assert!(!lease.is_fresh());
+        assert!(lease.extend(lease.now()));
+        assert!(lease.is_fresh());
+        assert_eq!(lease.age(), Duration::ZERO);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn time_awake_and_time_suspended_add_up() {
+        let (clock, lease) = lease();
+        clock.suspend(LENGTH / 3);
+        tokio::time::advance(LENGTH / 3).await;
+        assert_eq!(lease.age(), LENGTH / 3 * 2);
+        assert!(!lease.is_fresh());
+        assert_eq!(lease.when_aged(LENGTH), Instant::now() + (LENGTH - LENGTH / 3 * 2));
+    }
+
+    #[test]
+    fn a_change_of_the_record_counts_until_the_store_has_it() {
+        let (_, lease) = lease();
+        lease.change_record(|_| ());
+        assert!(lease.is_published());
+        lease.change_record(|record| record.processors = 7);
+        assert!(!lease.is_published());
+        assert!(lease.publish(lease.version()));
+        assert!(lease.is_published() && !lease.publish(lease.version()));
+    }
+}
