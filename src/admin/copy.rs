@@ -10,7 +10,7 @@ use crate::job::{Args, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
 use crate::store::instance::Instances;
-use crate::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn, Waiting};
+use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
 use crate::store::role::Mover;
 use crate::store::workers::RegisteredWorkers;
 use crate::task::Registry;
@@ -62,9 +62,9 @@ pub async fn copy(
     }
     let mut copied = Copied::default();
     while let Some(batch) = from.run(SetAside { limit: BATCH }).await? {
-        let landings: Vec<Landing> = batch.items.iter().map(|item| landing(item, registry)).collect();
+        let targets: Vec<TakeInTarget> = batch.items.iter().map(|item| target(item, registry)).collect();
         // The batch is in `to` now, whether this call or an interrupted one put it there. `from` may forget it.
-        to.run(TakeIn { batch: batch.clone(), landings }).await?;
+        to.run(TakeIn { batch: batch.clone(), targets }).await?;
         from.run(LetGo { number: batch.number }).await?;
         copied.count(&batch);
         told(&copied);
@@ -73,19 +73,19 @@ pub async fn copy(
 }
 
 /// How an item is taken in.
-fn landing(item: &Waiting, registry: &Registry) -> Landing {
+fn target(item: &Waiting, registry: &Registry) -> TakeInTarget {
     let (payload, queue) = match item {
         Waiting::Queued { payload, queue, .. } => (payload, Some(queue)),
         Waiting::Delayed { payload, .. } => (payload, None),
         Waiting::Failed { .. } | Waiting::Periodic(_) | Waiting::Fired { .. } | Waiting::Counted { .. } => {
-            return Landing::default();
+            return TakeInTarget::default();
         }
     };
-    let Ok(view) = PayloadView::parse(payload) else { return Landing::default() };
-    let Some(task) = registry.get(&view.class) else { return Landing::default() };
+    let Ok(view) = PayloadView::parse(payload) else { return TakeInTarget::default() };
+    let Some(task) = registry.get(&view.class) else { return TakeInTarget::default() };
     let chain = Chain::of(task);
     let lock = |queue: &QueueName| chain.queue_lock(queue, &Args::of(&view).ok()?);
-    Landing { lock: queue.and_then(lock), once: chain.is_tick(&view) }
+    TakeInTarget { lock: queue.and_then(lock), once: chain.is_tick(&view) }
 }
 
 impl Copied {

@@ -9,7 +9,7 @@ use super::error::AdminError;
 use crate::client::request::ResolvedJob;
 use crate::job::{Args, PayloadView, QueueName};
 use crate::store::handle::Store;
-use crate::store::inspection::{DeleteEach, DeleteJobs, Doomed, QueueEnd, Queued};
+use crate::store::inspection::{DeleteEach, DeleteJobs, JobsToDelete, QueueEnd, Queued};
 use crate::store::role::Admin;
 
 /// How many jobs are read at a time.
@@ -119,12 +119,12 @@ impl JobForms {
         for &index in meant {
             counts[index] += 1;
         }
-        let doom = |(payload, number)| Doomed { payload, count: (count != 0).then_some(number) };
-        let doomed: Vec<Doomed> = self.distinct.into_iter().zip(counts).map(doom).collect();
+        let doom = |(payload, number)| JobsToDelete { payload, count: (count != 0).then_some(number) };
+        let to_delete: Vec<JobsToDelete> = self.distinct.into_iter().zip(counts).map(doom).collect();
         let from = if count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
         let mut deleted = 0;
-        for step in doomed.chunks(MAX_FORMS) {
-            deleted += store.run(DeleteEach { queue: queue.clone(), doomed: step.to_vec(), from }).await?;
+        for step in to_delete.chunks(MAX_FORMS) {
+            deleted += store.run(DeleteEach { queue: queue.clone(), to_delete: step.to_vec(), from }).await?;
         }
         Ok(deleted)
     }

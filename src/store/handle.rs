@@ -8,7 +8,7 @@ use super::arrow::{Arrow, Perform};
 use super::backend::{EngineLane as _, EngineWaker as _};
 use super::engine::{Engine, OpenLane, OpenWaker, OpenedLane, OpenedWaker};
 use super::error::StoreError;
-use super::layer::{AsyncEnd, Layer, Layers, through};
+use super::layer::{AsyncInnermost, Layer, Layers, through};
 use super::meter::{Meter, Passes, Series};
 use super::queueing::{Exchange, Exchanged};
 #[cfg(feature = "redis")]
@@ -155,7 +155,7 @@ impl<R> fmt::Debug for Store<R> {
     }
 }
 
-impl<A: Arrow> AsyncEnd<A> for &Engine
+impl<A: Arrow> AsyncInnermost<A> for &Engine
 where
     Engine: Perform<A>,
 {
@@ -192,7 +192,7 @@ impl Lane {
     }
 }
 
-impl AsyncEnd<Exchange> for &mut OpenedLane {
+impl AsyncInnermost<Exchange> for &mut OpenedLane {
     async fn perform(&mut self, exchange: Exchange) -> Result<Exchanged, StoreError> {
         self.0.exchange(&exchange).await
     }
@@ -246,13 +246,13 @@ impl Waker {
     }
 }
 
-impl AsyncEnd<Watch> for &OpenedWaker {
+impl AsyncInnermost<Watch> for &OpenedWaker {
     async fn perform(&mut self, watch: Watch) -> Result<Seen, StoreError> {
         self.0.arm(&watch).await
     }
 }
 
-impl AsyncEnd<CheckWaker> for &OpenedWaker {
+impl AsyncInnermost<CheckWaker> for &OpenedWaker {
     async fn perform(&mut self, _: CheckWaker) -> Result<(), StoreError> {
         self.0.check().await
     }

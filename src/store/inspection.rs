@@ -69,7 +69,7 @@ impl Arrow for DeleteJobs {
 impl May<DeleteJobs> for Admin {}
 
 /// Removes jobs of several different bytes, those nearest to `from` first; tells how many. No bytes stand twice in
-/// `doomed`. Takes one walk through the queue, however many there are, in bounded steps; each is atomic, so that a job is
+/// `to_delete`. Takes one walk through the queue, however many there are, in bounded steps; each is atomic, so that a job is
 /// either claimed or deleted.
 ///
 /// Other programs go on between the steps. A job that is pushed meanwhile may be deleted or stay, and counts if it is
@@ -80,7 +80,7 @@ pub struct DeleteEach {
     /// The queue.
     pub queue: QueueName,
     /// What to delete.
-    pub doomed: Vec<Doomed>,
+    pub to_delete: Vec<JobsToDelete>,
     /// Which go first.
     pub from: QueueEnd,
 }
@@ -95,7 +95,7 @@ impl May<DeleteEach> for Admin {}
 
 /// Jobs to be deleted from a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Doomed {
+pub struct JobsToDelete {
     /// Their bytes.
     pub payload: Bytes,
     /// How many at most; `None`: all.
@@ -305,7 +305,7 @@ pub struct Stats {
 pub struct Locks;
 
 impl Arrow for Locks {
-    type Reply = Vec<HeldLock>;
+    type Reply = Vec<LockEntry>;
     const NAME: &'static str = "locks";
     const KIND: Kind = Kind::Reads;
 }
@@ -314,7 +314,7 @@ impl May<Locks> for Admin {}
 
 /// A lock somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct HeldLock {
+pub struct LockEntry {
     /// Its key, without namespace.
     pub key: String,
     /// Its value.

@@ -171,7 +171,7 @@ impl fmt::Debug for AnyReply {
 /// The way on to the engine.
 pub struct Next<'a> {
     layers: &'a [Arc<dyn Layer>],
-    end: &'a mut dyn End,
+    end: &'a mut dyn Innermost,
 }
 
 impl Next<'_> {
@@ -194,17 +194,17 @@ impl fmt::Debug for Next<'_> {
 }
 
 /// What performs an arrow behind all layers.
-trait End: Send {
+trait Innermost: Send {
     fn perform<'a>(&'a mut self, arrow: AnyArrow) -> BoxFuture<'a, Result<AnyReply, StoreError>>;
 }
 
 /// Performs arrows of one type with a function.
 struct Typed<A, F>(F, std::marker::PhantomData<fn(A)>);
 
-impl<A, F> End for Typed<A, F>
+impl<A, F> Innermost for Typed<A, F>
 where
     A: Arrow,
-    F: AsyncEnd<A>,
+    F: AsyncInnermost<A>,
 {
     fn perform<'a>(&'a mut self, arrow: AnyArrow) -> BoxFuture<'a, Result<AnyReply, StoreError>> {
         Box::pin(async move { Ok(AnyReply::to::<A>(self.0.perform(arrow.take::<A>()?).await?)) })
@@ -212,7 +212,7 @@ where
 }
 
 /// What performs arrows of one type behind all layers: an engine, an open lane, an armed waker.
-pub(super) trait AsyncEnd<A: Arrow>: Send {
+pub(super) trait AsyncInnermost<A: Arrow>: Send {
     fn perform(&mut self, arrow: A) -> impl Future<Output = Result<A::Reply, StoreError>> + Send;
 }
 
@@ -220,7 +220,7 @@ pub(super) trait AsyncEnd<A: Arrow>: Send {
 pub(super) async fn through<A: Arrow>(
     layers: &Layers,
     arrow: A,
-    end: impl AsyncEnd<A>,
+    end: impl AsyncInnermost<A>,
 ) -> Result<A::Reply, StoreError> {
     let mut end = Typed(end, std::marker::PhantomData);
     let reply = Next { layers, end: &mut end }.pass(AnyArrow::new(arrow)).await?;

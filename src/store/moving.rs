@@ -69,7 +69,7 @@ pub struct Batch {
 
 /// How an item is taken in.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Landing {
+pub struct TakeInTarget {
     /// For a queued job: the QueueLock to take if it is free, and for how many seconds.
     pub lock: Option<(LockKey, u64)>,
     /// For a periodic task's job: leave it out if a copy is queued or delayed in the target already.
@@ -96,7 +96,7 @@ impl Arrow for SetAside {
 
 impl May<SetAside> for Mover {}
 
-/// Takes a batch in, each item as its landing says; false if this batch had been taken in before. An entry of a
+/// Takes a batch in, each item as its target says; false if this batch had been taken in before. An entry of a
 /// periodic task or schedule that the target has already stays the target's, but for being stopped.
 ///
 /// # Errors
@@ -106,7 +106,7 @@ pub struct TakeIn {
     /// The batch.
     pub batch: Batch,
     /// How each item is taken in.
-    pub landings: Vec<Landing>,
+    pub targets: Vec<TakeInTarget>,
 }
 
 impl Arrow for TakeIn {

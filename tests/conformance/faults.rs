@@ -18,7 +18,7 @@ use windlass::store::engine::Engine;
 use windlass::store::engine::OpenLane;
 use windlass::store::faults::{Fault, Faults};
 use windlass::store::inspection::{
-    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, Doomed, Pause, QueueEnd, RemoveFailed, Resume,
+    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, JobsToDelete, Pause, QueueEnd, RemoveFailed, Resume,
     RetryFailed,
 };
 use windlass::store::instance::{Bury, Extend, Join, Leave, LockRenewal, Oversee, Register, Suspect, Unregister};
@@ -423,10 +423,10 @@ fn correction_rows() -> Vec<Row> {
         row::<DeleteEach>(Never, |f| {
             Box::pin(async move {
                 fill(&f.store, "q", &[job(1), job(2), job(1), job(3)]).await;
-                let doomed = |n, count| Doomed { payload: job(n), count };
+                let to_delete = |n, count| JobsToDelete { payload: job(n), count };
                 DeleteEach {
                     queue: queue("q"),
-                    doomed: vec![doomed(1, Some(1)), doomed(3, None)],
+                    to_delete: vec![to_delete(1, Some(1)), to_delete(3, None)],
                     from: QueueEnd::Head,
                 }
             })
@@ -492,8 +492,8 @@ fn moving_rows() -> Vec<Row> {
             Box::pin(async {
                 let queued = |n| Waiting::Queued { queue: queue("q"), payload: job(n), identity: None };
                 let items = vec![queued(1), queued(2)];
-                let landings = vec![windlass::store::moving::Landing::default(); 2];
-                TakeIn { batch: Batch { source: "00ff".to_owned(), number: 1, items }, landings }
+                let targets = vec![windlass::store::moving::TakeInTarget::default(); 2];
+                TakeIn { batch: Batch { source: "00ff".to_owned(), number: 1, items }, targets }
             })
         }),
         row::<LetGo>(Same, |f| {

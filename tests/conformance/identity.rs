@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use windlass::job::{Identity, TaskName};
 use windlass::store::effect::{Busy, Gate, Retry, RetryKeys, Verdict};
-use windlass::store::inspection::{Doomed, QueueEnd, Retried};
+use windlass::store::inspection::{JobsToDelete, QueueEnd, Retried};
 use windlass::store::queueing::Entered;
 
 use crate::fixture::{Fixture, NOW_S};
@@ -71,9 +71,9 @@ async fn a_job_deleted_from_its_queue_takes_its_identity_along(f: &Fixture) {
         for count in [None, Some(1)] {
             fill(&f.store, "q", &[job(1)]).await;
             give_back(&mut instance).await;
-            let doom = |number| Doomed { payload: job(number), count };
-            let doomed: Vec<Doomed> = (1..=others).map(doom).collect();
-            assert_eq!(f.store.delete_each(&queue("q"), &doomed, from).await.expect("delete_each"), 1);
+            let doom = |number| JobsToDelete { payload: job(number), count };
+            let to_delete: Vec<JobsToDelete> = (1..=others).map(doom).collect();
+            assert_eq!(f.store.delete_each(&queue("q"), &to_delete, from).await.expect("delete_each"), 1);
             is_new(f, &mut instance, 1).await;
         }
     }
@@ -220,8 +220,8 @@ async fn attempts_end_with_their_job(f: &Fixture) {
             }
             2 => {
                 back().await;
-                let doomed = [Doomed { payload: job(1), count: None }];
-                assert_eq!(f.store.delete_each(&queue("q"), &doomed, QueueEnd::Head).await.expect("delete_each"), 1);
+                let to_delete = [JobsToDelete { payload: job(1), count: None }];
+                assert_eq!(f.store.delete_each(&queue("q"), &to_delete, QueueEnd::Head).await.expect("delete_each"), 1);
             }
             3 => {
                 let task = TaskName::new("add").expect("a lawful name");

@@ -1,7 +1,7 @@
 //! Jobs deleted from their queue by content.
 
 use bytes::Bytes;
-use windlass::store::inspection::{Doomed, QueueEnd};
+use windlass::store::inspection::{JobsToDelete, QueueEnd};
 
 use crate::fixture::Fixture;
 use crate::instance::Instance;
@@ -15,12 +15,12 @@ behaviours! {
     a_job_is_either_claimed_or_deleted,
 }
 
-fn doomed(payload: &Bytes, count: impl Into<Option<u64>>) -> Doomed {
-    Doomed { payload: payload.clone(), count: count.into() }
+fn to_delete(payload: &Bytes, count: impl Into<Option<u64>>) -> JobsToDelete {
+    JobsToDelete { payload: payload.clone(), count: count.into() }
 }
 
-async fn delete(f: &Fixture, name: &str, doomed: &[Doomed], from: QueueEnd) -> u64 {
-    f.store.delete_each(&queue(name), doomed, from).await.expect("delete_each")
+async fn delete(f: &Fixture, name: &str, to_delete: &[JobsToDelete], from: QueueEnd) -> u64 {
+    f.store.delete_each(&queue(name), to_delete, from).await.expect("delete_each")
 }
 
 /// The jobs' numbers, in order.
@@ -43,11 +43,11 @@ async fn jobs_are_deleted_from_either_end(f: &Fixture) {
     ];
     for (count, from, deleted, left) in cases {
         fill(&f.store, "q", &order).await;
-        assert_eq!(delete(f, "q", &[doomed(&job(1), count)], from).await, deleted, "{count:?} {from:?}");
+        assert_eq!(delete(f, "q", &[to_delete(&job(1), count)], from).await, deleted, "{count:?} {from:?}");
         assert_eq!(numbers(f).await, left, "{count:?} {from:?}");
         f.store.delete_queue(&queue("q")).await.expect("delete_queue");
     }
-    assert_eq!(delete(f, "none", &[doomed(&job(1), None)], QueueEnd::Head).await, 0);
+    assert_eq!(delete(f, "none", &[to_delete(&job(1), None)], QueueEnd::Head).await, 0);
     assert_eq!(f.store.queue_names().await.expect("queue_names"), [], "looking makes nothing");
 }
 
@@ -57,15 +57,16 @@ async fn many_different_jobs_are_deleted_and_the_rest_keeps_its_order(f: &Fixtur
     for from in [QueueEnd::Head, QueueEnd::Tail] {
         fill(&f.store, "q", &twice).await;
         // Of 0 and 1 one each, 5 none, 6 to 29 all, the others stay.
-        let mut meant = vec![doomed(&job(0), 1), doomed(&job(1), 1), doomed(&job(5), 0), doomed(&job(77), 3)];
-        meant.extend(jobs(6..30).iter().map(|job| doomed(job, None)));
+        let mut meant =
+            vec![to_delete(&job(0), 1), to_delete(&job(1), 1), to_delete(&job(5), 0), to_delete(&job(77), 3)];
+        meant.extend(jobs(6..30).iter().map(|job| to_delete(job, None)));
         assert_eq!(delete(f, "q", &meant, from).await, 2 + 48);
         let expected = match from {
             QueueEnd::Head => vec![2, 3, 4, 5, 0, 1, 2, 3, 4, 5],
             QueueEnd::Tail => vec![0, 1, 2, 3, 4, 5, 2, 3, 4, 5],
         };
         assert_eq!(numbers(f).await, expected, "{from:?}");
-        let all: Vec<_> = jobs(0..6).iter().map(|job| doomed(job, None)).collect();
+        let all: Vec<_> = jobs(0..6).iter().map(|job| to_delete(job, None)).collect();
         assert_eq!(delete(f, "q", &all, from).await, 10);
         assert_eq!(numbers(f).await, [0_usize; 0]);
     }
@@ -86,10 +87,10 @@ async fn bytes_decide_which_jobs_are_deleted(f: &Fixture) {
     .to_vec();
     for one in 0..spellings.len() {
         fill(&f.store, "q", &spellings).await;
-        assert_eq!(delete(f, "q", &[doomed(&spellings[one], None)], QueueEnd::Head).await, 1);
+        assert_eq!(delete(f, "q", &[to_delete(&spellings[one], None)], QueueEnd::Head).await, 1);
         let left: Vec<_> = spellings.iter().filter(|other| **other != spellings[one]).cloned().collect();
         assert_eq!(queued(&f.store, "q").await, left);
-        let rest: Vec<_> = left.iter().map(|job| doomed(job, None)).collect();
+        let rest: Vec<_> = left.iter().map(|job| to_delete(job, None)).collect();
         assert_eq!(delete(f, "q", &rest, QueueEnd::Head).await, 5);
     }
 }
@@ -98,8 +99,8 @@ async fn a_job_is_either_claimed_or_deleted(f: &Fixture) {
     let all = jobs(0..200);
     fill(&f.store, "q", &all).await;
     let store = f.handle().await;
-    let meant: Vec<Vec<Doomed>> =
-        all.chunks(10).map(|chunk| chunk.iter().map(|job| doomed(job, None)).collect()).collect();
+    let meant: Vec<Vec<JobsToDelete>> =
+        all.chunks(10).map(|chunk| chunk.iter().map(|job| to_delete(job, None)).collect()).collect();
     let deleting = tokio::spawn(async move {
         let mut deleted = 0;
         for step in meant.iter().rev() {

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use windlass::store::effect::Verdict;
-use windlass::store::inspection::{Doomed, QueueEnd};
+use windlass::store::inspection::{JobsToDelete, QueueEnd};
 use windlass::store::periodic::{Purpose, Reconcile, Reconciled};
 use windlass::store::queueing::When;
 
@@ -71,8 +71,9 @@ async fn equal_jobs_are_deleted_from_either_end_of_a_long_queue(f: &Fixture) {
     assert_eq!(standing(queued(&f.store, "q").await), [2598, 5298, MANY - 3]);
     assert_eq!(delete(-2).await, 2);
     assert_eq!(standing(queued(&f.store, "q").await), [2598]);
-    let doomed = [Doomed { payload: other.clone(), count: Some(5) }, Doomed { payload: job(3000), count: None }];
-    assert_eq!(f.store.delete_each(&queue("q"), &doomed, QueueEnd::Tail).await.expect("delete_each"), 2);
+    let to_delete =
+        [JobsToDelete { payload: other.clone(), count: Some(5) }, JobsToDelete { payload: job(3000), count: None }];
+    assert_eq!(f.store.delete_each(&queue("q"), &to_delete, QueueEnd::Tail).await.expect("delete_each"), 2);
     assert_eq!(delete(0).await, 0);
     assert_eq!(queued(&f.store, "q").await.len(), MANY - 6);
 }

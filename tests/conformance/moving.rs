@@ -4,7 +4,7 @@ use bytes::Bytes;
 use windlass::admin::copy::{Copied, copy};
 use windlass::job::Identity;
 use windlass::store::effect::Verdict;
-use windlass::store::moving::{Landing, Waiting};
+use windlass::store::moving::{TakeInTarget, Waiting};
 use windlass::store::periodic::Reconciled;
 use windlass::store::queueing::When;
 use windlass::store::scheduling::Fire;
@@ -179,7 +179,7 @@ async fn one_tick_is_enough(f: &Fixture) {
     let to = f.sibling().await;
     delay(&to.store, &tick.payload, When::At(NOW_S + 7)).await;
     while let Some(batch) = f.store.set_aside(10).await.expect("set_aside") {
-        let once = vec![Landing { once: true, lock: None }; batch.items.len()];
+        let once = vec![TakeInTarget { once: true, lock: None }; batch.items.len()];
         to.store.take_in(&batch, &once).await.expect("take_in");
         f.store.let_go(batch.number).await.expect("let_go");
     }

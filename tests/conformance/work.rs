@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use bytes::Bytes;
 use windlass::job::Failure;
-use windlass::store::inspection::{Doomed, QueueEnd};
+use windlass::store::inspection::{JobsToDelete, QueueEnd};
 use windlass::store::periodic::{Purpose, Reconcile};
 use windlass::store::queueing::When;
 
@@ -91,15 +91,15 @@ impl Calls {
 async fn many_different_jobs_are_deleted_by_one_pass_a_page() {
     let c = Counted::new().await;
     c.queue();
-    let every = |n: usize, count: Option<u64>| -> Vec<Doomed> {
-        (0..MANY).step_by(n).map(|n| Doomed { payload: job(n), count }).collect()
+    let every = |n: usize, count: Option<u64>| -> Vec<JobsToDelete> {
+        (0..MANY).step_by(n).map(|n| JobsToDelete { payload: job(n), count }).collect()
     };
     let mut left = MANY;
-    for (doomed, from) in
+    for (to_delete, from) in
         [(every(5, None), QueueEnd::Head), (every(3, Some(1)), QueueEnd::Tail), (every(2, Some(1)), QueueEnd::Head)]
     {
         c.begin();
-        let deleted = c.f.store.delete_each(&queue("q"), &doomed, from).await.expect("delete_each");
+        let deleted = c.f.store.delete_each(&queue("q"), &to_delete, from).await.expect("delete_each");
         let calls = c.calls();
         let pages = left / PAGE + 2;
         calls.at_most("lrem", 2 * pages);

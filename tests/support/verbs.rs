@@ -9,13 +9,13 @@ use windlass::store::arrow::Arrow;
 use windlass::store::delayed::{DelayedAt, DelayedSeconds, DeleteDelayed, ScheduledAt};
 use windlass::store::effect::Admission;
 use windlass::store::inspection::{
-    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, Doomed, FailedCount, FailedRecords, Locks, Pause,
-    QueueEnd, Queued, Queues, ReadPaused, ReadStats, RemoveFailed, Resume, RetryFailed,
+    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, JobsToDelete, Locks,
+    Pause, QueueEnd, Queued, Queues, ReadPaused, ReadStats, RemoveFailed, Resume, RetryFailed,
 };
 use windlass::store::instance::{
     Bury, Extend, InstanceRecord, InstanceState, Instances, Join, Leave, Oversee, Register, Unregister,
 };
-use windlass::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn};
+use windlass::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget};
 use windlass::store::periodic::{Periodic, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{Enqueue, EnqueueBatch, QueueNames, Schedule, ScheduleBatch};
 use windlass::store::role::Whole;
@@ -86,8 +86,8 @@ verbs! {
     queued(queue: &QueueName, start: i64, stop: i64) -> Queued Queued { queue: queue.clone(), start, stop };
     delete_jobs(queue: &QueueName, payload: &Bytes, count: i64) -> DeleteJobs
         DeleteJobs { queue: queue.clone(), payload: payload.clone(), count };
-    delete_each(queue: &QueueName, doomed: &[Doomed], from: QueueEnd) -> DeleteEach
-        DeleteEach { queue: queue.clone(), doomed: doomed.to_vec(), from };
+    delete_each(queue: &QueueName, to_delete: &[JobsToDelete], from: QueueEnd) -> DeleteEach
+        DeleteEach { queue: queue.clone(), to_delete: to_delete.to_vec(), from };
     delete_queue(queue: &QueueName) -> DeleteQueue DeleteQueue { queue: queue.clone() };
     pause(queue: Option<&QueueName>) -> Pause Pause { queue: queue.cloned() };
     resume(queue: Option<&QueueName>) -> Resume Resume { queue: queue.cloned() };
@@ -115,7 +115,7 @@ verbs! {
     locks() -> Locks Locks;
     delete_lock(key: &str) -> DeleteLock DeleteLock { key: key.to_owned() };
     set_aside(limit: usize) -> SetAside SetAside { limit };
-    take_in(batch: &Batch, landings: &[Landing]) -> TakeIn
-        TakeIn { batch: batch.clone(), landings: landings.to_vec() };
+    take_in(batch: &Batch, targets: &[TakeInTarget]) -> TakeIn
+        TakeIn { batch: batch.clone(), targets: targets.to_vec() };
     let_go(number: u64) -> LetGo LetGo { number };
 }

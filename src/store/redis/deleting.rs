@@ -15,7 +15,7 @@ use super::{reply, verdict};
 use crate::job::{QueueName, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::inspection::{DeleteEach, DeleteJobs, Doomed, QueueEnd};
+use crate::store::inspection::{DeleteEach, DeleteJobs, JobsToDelete, QueueEnd};
 use crate::store::instance::InstanceRecord;
 
 static DELETE_EACH: Script = script!("places", "identity", "recall", "forget", "delete_each");
@@ -31,14 +31,14 @@ impl Perform<DeleteJobs> for RedisStore {
     async fn perform(&self, arrow: DeleteJobs) -> Result<u64, StoreError> {
         let most = (arrow.count != 0).then(|| arrow.count.unsigned_abs());
         let from = if arrow.count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
-        delete_few(&self.connection, &arrow.queue, &[Doomed { payload: arrow.payload, count: most }], from).await
+        delete_few(&self.connection, &arrow.queue, &[JobsToDelete { payload: arrow.payload, count: most }], from).await
     }
 }
 
 impl Perform<DeleteEach> for RedisStore {
     async fn perform(&self, arrow: DeleteEach) -> Result<u64, StoreError> {
-        if arrow.doomed.len() <= FEW {
-            return delete_few(&self.connection, &arrow.queue, &arrow.doomed, arrow.from).await;
+        if arrow.to_delete.len() <= FEW {
+            return delete_few(&self.connection, &arrow.queue, &arrow.to_delete, arrow.from).await;
         }
         Walk::new(&self.connection, &arrow).delete(&arrow).await
     }
@@ -47,14 +47,14 @@ impl Perform<DeleteEach> for RedisStore {
 async fn delete_few(
     connection: &Connection,
     queue: &QueueName,
-    doomed: &[Doomed],
+    to_delete: &[JobsToDelete],
     from: QueueEnd,
 ) -> Result<u64, StoreError> {
     let mut call = connection.call();
     let keys = connection.keys();
     verdict::places(&mut call, keys);
-    call.key(keys.queue(queue)).text(queue.as_str()).flag(from == QueueEnd::Tail).number(doomed.len());
-    for Doomed { payload, count } in doomed {
+    call.key(keys.queue(queue)).text(queue.as_str()).flag(from == QueueEnd::Tail).number(to_delete.len());
+    for JobsToDelete { payload, count } in to_delete {
         call.arg(payload.clone());
         match count {
             Some(count) => call.number(count),
@@ -85,8 +85,9 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     fn new(connection: &'a Connection, arrow: &DeleteEach) -> Self {
-        let meant = arrow.doomed.iter().filter(|doomed| doomed.count != Some(0));
-        let meant = meant.map(|doomed| (doomed.payload.clone(), Meant { stay: 0, most: doomed.count })).collect();
+        let meant = arrow.to_delete.iter().filter(|to_delete| to_delete.count != Some(0));
+        let meant =
+            meant.map(|to_delete| (to_delete.payload.clone(), Meant { stay: 0, most: to_delete.count })).collect();
         Self { connection, list: connection.keys().queue(&arrow.queue), meant, past: 0 }
     }
 
@@ -177,8 +178,8 @@ impl<'a> Walk<'a> {
     }
 
     async fn delete_rest(self, arrow: &DeleteEach) -> Result<u64, StoreError> {
-        let doom = |(payload, meant): (Bytes, Meant)| Doomed { payload, count: meant.most };
-        let rest: Vec<Doomed> = self.meant.into_iter().map(doom).collect();
+        let doom = |(payload, meant): (Bytes, Meant)| JobsToDelete { payload, count: meant.most };
+        let rest: Vec<JobsToDelete> = self.meant.into_iter().map(doom).collect();
         let mut removed = 0;
         for few in rest.chunks(FEW) {
             removed += delete_few(self.connection, &arrow.queue, few, arrow.from).await?;

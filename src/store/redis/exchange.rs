@@ -209,7 +209,7 @@ impl RedisLane {
                 )))
             }
             b"R" => {
-                let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), passages(exchange, &next()?));
+                let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), enter_outcomes(exchange, &next()?));
                 let mut claims = Vec::new();
                 loop {
                     let (index, raw) = (next()?, next()?);
@@ -219,7 +219,7 @@ impl RedisLane {
                 Ok(Exchanged { lost, undone, repeated, entered, claims, ..Exchanged::default() })
             }
             b"A" => {
-                let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), passages(exchange, &next()?));
+                let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), enter_outcomes(exchange, &next()?));
                 let findings = self.connection.findings(&next()?);
                 let (runs, indexes) = (next()?, reply::numbers(&next()?));
                 let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;
@@ -344,7 +344,7 @@ fn unapplied(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
 }
 
 /// What became of the enters and, behind a semicolon, of attempts that will be repeated.
-fn passages(exchange: &Exchange, text: &[u8]) -> (Vec<Entered>, Vec<Repeated>) {
+fn enter_outcomes(exchange: &Exchange, text: &[u8]) -> (Vec<Entered>, Vec<Repeated>) {
     let mut parts = text.splitn(2, |byte| *byte == b';');
     let (letters, repeats) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let repeat = |text: &[u8]| {

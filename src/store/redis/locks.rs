@@ -7,7 +7,7 @@ use super::engine::RedisStore;
 use super::reply;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::inspection::{DeleteLock, HeldLock, Locks};
+use crate::store::inspection::{DeleteLock, LockEntry, Locks};
 
 /// How many keys the server looks at in one step of a scan.
 const STEP: &str = "1000";
@@ -15,7 +15,7 @@ const STEP: &str = "1000";
 const KINDS: [&[u8]; 2] = [b"lock:", b"workerslock:"];
 
 impl Perform<Locks> for RedisStore {
-    async fn perform(&self, _: Locks) -> Result<Vec<HeldLock>, StoreError> {
+    async fn perform(&self, _: Locks) -> Result<Vec<LockEntry>, StoreError> {
         locks(&self.connection).await
     }
 }
@@ -26,7 +26,7 @@ impl Perform<DeleteLock> for RedisStore {
     }
 }
 
-pub(super) async fn locks(connection: &Connection) -> Result<Vec<HeldLock>, StoreError> {
+pub(super) async fn locks(connection: &Connection) -> Result<Vec<LockEntry>, StoreError> {
     let prefix = connection.keys().prefix();
     let mut found = Vec::new();
     // One pass for both: the server looks at all keys for each.
@@ -41,7 +41,7 @@ pub(super) async fn locks(connection: &Connection) -> Result<Vec<HeldLock>, Stor
         let (Some(value), Some(ttl)) = (replies.next(), replies.next()) else { break };
         // A key that is gone meanwhile, or is no string, is no lock.
         let Ok(Some(value)) = value.and_then(reply::bytes) else { continue };
-        held.push(HeldLock {
+        held.push(LockEntry {
             key: String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned(),
             value: String::from_utf8_lossy(&value).into_owned(),
             ttl_ms: ttl.and_then(reply::number).ok().and_then(|ttl| u64::try_from(ttl).ok()),

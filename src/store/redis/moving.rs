@@ -11,7 +11,7 @@ use crate::job::{Identity, PayloadView, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
-use crate::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn, Waiting};
+use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
 
 static SET_ASIDE: Script = script!("places", "identity", "recall", "trim_second", "set_aside");
 static TAKE_IN: Script = script!("locks", "places", "identity", "delay", "take_in");
@@ -25,7 +25,7 @@ impl Perform<SetAside> for RedisStore {
 
 impl Perform<TakeIn> for RedisStore {
     async fn perform(&self, arrow: TakeIn) -> Result<bool, StoreError> {
-        take_in(&self.connection, &arrow.batch, &arrow.landings).await
+        take_in(&self.connection, &arrow.batch, &arrow.targets).await
     }
 }
 
@@ -117,15 +117,19 @@ fn read(fields: &[Bytes]) -> Result<Waiting, StoreError> {
     })
 }
 
-pub(super) async fn take_in(connection: &Connection, batch: &Batch, landings: &[Landing]) -> Result<bool, StoreError> {
+pub(super) async fn take_in(
+    connection: &Connection,
+    batch: &Batch,
+    targets: &[TakeInTarget],
+) -> Result<bool, StoreError> {
     let keys = connection.keys();
-    let plain = Landing::default();
+    let plain = TakeInTarget::default();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(keys.moved()).key(keys.schedules()).text(&batch.source).number(batch.number).number(batch.items.len());
     let encoded = |identity: &Option<Identity>| identity.as_ref().map(verdict::encoded).unwrap_or_default();
     for (index, item) in batch.items.iter().enumerate() {
-        let Landing { lock, once } = landings.get(index).unwrap_or(&plain);
+        let TakeInTarget { lock, once } = targets.get(index).unwrap_or(&plain);
         match item {
             Waiting::Queued { queue, payload, identity } => {
                 call.literal("Q").key(keys.queue(queue)).key(keys.timestamps(payload));

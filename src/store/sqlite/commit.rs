@@ -12,7 +12,7 @@ use std::sync::{Arc, mpsc};
 use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
-use super::bell::Bell;
+use super::notifier::Notifier;
 use super::terms::Terms;
 use crate::clock::Clock;
 use crate::store::error::StoreError;
@@ -123,7 +123,7 @@ impl Handle {
 /// What a thread does with its connection.
 pub(super) enum Role {
     /// Takes the write lock at the beginning of each transaction, and rings after it.
-    Writer(Bell),
+    Writer(Notifier),
     /// Sees one moment per transaction.
     Reader,
 }
@@ -200,9 +200,9 @@ impl Thread {
             // If even this fails, the next BEGIN says so.
             let _ = self.execute("ROLLBACK");
         }
-        if let (Ok(_), true, Role::Writer(bell)) = (&result, wake.get(), &self.role) {
+        if let (Ok(_), true, Role::Writer(notifier)) = (&result, wake.get(), &self.role) {
             // Before the answers: a process that only enqueues ends as soon as it has them.
-            bell.ring();
+            notifier.ring();
         }
         result
     }
@@ -280,7 +280,7 @@ mod tests {
             false
         }))
         .unwrap();
-        let role = Role::Writer(Bell::new(std::path::PathBuf::from("/nonexistent")));
+        let role = Role::Writer(Notifier::new(std::path::PathBuf::from("/nonexistent")));
         let handle = spawn(conn, Arc::new(ManualClock::at(0)), role, Findings::default()).unwrap();
         let (begun, has_begun) = mpsc::channel();
         let (go, held) = mpsc::channel::<()>();
@@ -346,7 +346,7 @@ mod tests {
     async fn a_panic_of_either_thread_is_ours() {
         for (role, task) in [
             (Role::Reader, "the store's reader"),
-            (Role::Writer(Bell::new(std::path::PathBuf::from("/nonexistent"))), "the store's writer"),
+            (Role::Writer(Notifier::new(std::path::PathBuf::from("/nonexistent"))), "the store's writer"),
         ] {
             let (conn, clock) = (Connection::open_in_memory().unwrap(), Arc::new(ManualClock::at(0)));
             let handle = spawn(conn, clock, role, Findings::default()).unwrap();

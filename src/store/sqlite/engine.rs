@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::bell::{self, Bell};
 use super::commit::{Handle, Role, spawn};
 use super::connection::{self, Options};
+use super::notifier::{self, Notifier};
 use crate::clock::Clock;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
@@ -52,11 +52,11 @@ impl SqliteStore {
 
     fn open_all(path: &Path, clock: Arc<dyn Clock>, options: Options, findings: Findings) -> Result<Self, StoreError> {
         let path = connection::canonical(path)?;
-        let sockets = bell::directory(&path);
+        let sockets = notifier::directory(&path);
         let writer = connection::writer(&path, options)?;
         let reader = connection::reader(&path)?;
         Ok(Self {
-            writer: spawn(writer, clock.clone(), Role::Writer(Bell::new(sockets.clone())), findings.clone())?,
+            writer: spawn(writer, clock.clone(), Role::Writer(Notifier::new(sockets.clone())), findings.clone())?,
             reader: spawn(reader, clock, Role::Reader, findings)?,
             sockets,
             path,

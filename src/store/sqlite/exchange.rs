@@ -14,10 +14,10 @@ use super::commit::{Handle, Step};
 use super::engine::SqliteStore;
 use super::locks::Taken;
 use super::number::stored;
-use super::pause::Passed;
+use super::pause::PausedQueues;
 use super::retries::Attempt;
 use super::value::{bytes, opt_int, opt_text, text};
-use super::verdict::{self, Tally};
+use super::verdict::{self, CounterDeltas};
 use super::wake::SqliteWaker;
 use super::{delayed, locks, periodic, retries, working};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
@@ -28,7 +28,7 @@ use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeate
 
 /// What became of an enter: the number of the gate that refused stands for its plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Passage {
+enum EnterOutcome {
     Taken,
     PutBack(usize),
     Dropped(usize),
@@ -39,7 +39,7 @@ enum Passage {
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Reply {
     lost: Vec<usize>,
-    passages: Vec<Passage>,
+    enter_outcomes: Vec<EnterOutcome>,
     repeated: Vec<Repeated>,
 }
 
@@ -94,7 +94,7 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
         _ => {}
     }
 
-    let mut tally = Tally::default();
+    let mut deltas = CounterDeltas::default();
     let mut reply = Reply::default();
     for (index, settlement) in exchange.settlements.iter().enumerate() {
         if !working::end(step, &settlement.worker, &settlement.claim)? {
@@ -102,7 +102,7 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
             continue;
         }
         let (worker, queue) = (&settlement.worker, &settlement.queue);
-        let attempt = verdict::carry_out(step, &mut tally, worker, queue, &settlement.payload, &settlement.verdict)?;
+        let attempt = verdict::carry_out(step, &mut deltas, worker, queue, &settlement.payload, &settlement.verdict)?;
         locks::free_owned(step, &settlement.free, &settlement.claim)?;
         if let Some(Attempt::Repeated { left, delay_ms }) = attempt {
             // The job that is repeated is still the present tick.
@@ -111,9 +111,9 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
             periodic::tick(step, tick)?;
         }
     }
-    tally.write(step)?;
+    deltas.write(step)?;
     for at_gate in &exchange.enters {
-        reply.passages.push(enter(step, at_gate)?);
+        reply.enter_outcomes.push(enter(step, at_gate)?);
     }
     let claims = claim(step, instance, lane, exchange)?;
     step.sql("INSERT OR REPLACE INTO lanes (instance, lane, sequence, reply) VALUES (?1, ?2, ?3, ?4)")?
@@ -122,9 +122,9 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
 }
 
 /// Lets a claimed job through its gates, or ends its claim.
-fn enter(step: &Step<'_>, enter: &Enter) -> Result<Passage, StoreError> {
+fn enter(step: &Step<'_>, enter: &Enter) -> Result<EnterOutcome, StoreError> {
     if !working::stands(step, &enter.worker, &enter.claim)? {
-        return Ok(Passage::Lost);
+        return Ok(EnterOutcome::Lost);
     }
     let mut taken = Vec::new();
     for (number, gate) in enter.gates.iter().enumerate() {
@@ -148,15 +148,15 @@ fn enter(step: &Step<'_>, enter: &Enter) -> Result<Passage, StoreError> {
             },
         }
     }
-    Ok(Passage::Taken)
+    Ok(EnterOutcome::Taken)
 }
 
-fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<Passage, StoreError> {
+fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<EnterOutcome, StoreError> {
     working::end(step, &enter.worker, &enter.claim)?;
     match busy {
         Busy::PutBack { delay_ms } => {
             delayed::put_off(step, *delay_ms, &enter.queue, &enter.payload, &enter.identity)?;
-            Ok(Passage::PutBack(number))
+            Ok(EnterOutcome::PutBack(number))
         }
         Busy::Drop { free, tick, retry } => {
             if let Some(keys) = retry {
@@ -168,7 +168,7 @@ fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<
             if let Some(tick) = tick {
                 periodic::tick(step, tick)?;
             }
-            Ok(Passage::Dropped(number))
+            Ok(EnterOutcome::Dropped(number))
         }
     }
 }
@@ -179,7 +179,7 @@ fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Resu
     if exchange.idle.is_empty() || exchange.queues.is_empty() {
         return Ok(claims);
     }
-    let passed = Passed::read(step)?;
+    let passed = PausedQueues::read(step)?;
     let mut idle = exchange.idle.iter().enumerate();
     let mut heads =
         step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2")?;
@@ -258,15 +258,15 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
         Some(Gate::TakeLock { plugin, .. } | Gate::Fresh { plugin, .. }) => Ok(*plugin),
         _ => Err(StoreError::Misuse("an exchange was repeated with other enters".to_owned())),
     };
-    let entered = |(enter, passage): (&Enter, &Passage)| {
+    let entered = |(enter, passage): (&Enter, &EnterOutcome)| {
         Ok(match *passage {
-            Passage::Taken => Entered::Taken,
-            Passage::Lost => Entered::Lost,
-            Passage::PutBack(gate) => Entered::PutBack { plugin: plugin(enter, gate)? },
-            Passage::Dropped(gate) => Entered::Dropped { plugin: plugin(enter, gate)? },
+            EnterOutcome::Taken => Entered::Taken,
+            EnterOutcome::Lost => Entered::Lost,
+            EnterOutcome::PutBack(gate) => Entered::PutBack { plugin: plugin(enter, gate)? },
+            EnterOutcome::Dropped(gate) => Entered::Dropped { plugin: plugin(enter, gate)? },
         })
     };
-    let entered = exchange.enters.iter().zip(&reply.passages).map(entered).collect::<Result<_, StoreError>>()?;
+    let entered = exchange.enters.iter().zip(&reply.enter_outcomes).map(entered).collect::<Result<_, StoreError>>()?;
     Ok(Exchanged {
         lost: reply.lost.clone(),
         repeated: reply.repeated.clone(),
@@ -277,19 +277,19 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
 }
 
 impl Reply {
-    /// Lost indexes, passages by their letter and gate, attempts to be repeated: `3,8;T,P0,D1,L;4:2:1000`.
+    /// Lost indexes, enter_outcomes by their letter and gate, attempts to be repeated: `3,8;T,P0,D1,L;4:2:1000`.
     fn encode(&self) -> String {
         let lost: Vec<String> = self.lost.iter().map(usize::to_string).collect();
-        let passages: Vec<String> = self.passages.iter().map(Passage::encode).collect();
+        let enter_outcomes: Vec<String> = self.enter_outcomes.iter().map(EnterOutcome::encode).collect();
         let repeat = |Repeated { index, left, delay_ms }: &Repeated| format!("{index}:{left}:{delay_ms}");
         let repeated: Vec<String> = self.repeated.iter().map(repeat).collect();
-        format!("{};{};{}", lost.join(","), passages.join(","), repeated.join(","))
+        format!("{};{};{}", lost.join(","), enter_outcomes.join(","), repeated.join(","))
     }
 
     fn decode(text: &str) -> Option<Self> {
         let (lost, rest) = text.split_once(';')?;
         // Versions before Retry wrote two parts.
-        let (passages, repeated) = rest.split_once(';').unwrap_or((rest, ""));
+        let (enter_outcomes, repeated) = rest.split_once(';').unwrap_or((rest, ""));
         let repeat = |text: &String| {
             let mut numbers = text.split(':');
             let mut next = || numbers.next();
@@ -300,13 +300,16 @@ impl Reply {
             |text: &'_ str| text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>();
         Some(Self {
             lost: items(lost).iter().map(|index| index.parse().ok()).collect::<Option<_>>()?,
-            passages: items(passages).iter().map(|passage| Passage::decode(passage)).collect::<Option<_>>()?,
+            enter_outcomes: items(enter_outcomes)
+                .iter()
+                .map(|passage| EnterOutcome::decode(passage))
+                .collect::<Option<_>>()?,
             repeated: items(repeated).iter().map(repeat).collect::<Option<_>>()?,
         })
     }
 }
 
-impl Passage {
+impl EnterOutcome {
     fn encode(&self) -> String {
         match self {
             Self::Taken => "T".to_owned(),
@@ -335,7 +338,12 @@ mod tests {
     fn a_reply_survives_its_stored_form() {
         let full = Reply {
             lost: vec![0, 12],
-            passages: vec![Passage::Taken, Passage::PutBack(0), Passage::Dropped(3), Passage::Lost],
+            enter_outcomes: vec![
+                EnterOutcome::Taken,
+                EnterOutcome::PutBack(0),
+                EnterOutcome::Dropped(3),
+                EnterOutcome::Lost,
+            ],
             repeated: vec![Repeated { index: 4, left: 2, delay_ms: 1000 }],
         };
         for reply in [full, Reply::default()] {

@@ -16,8 +16,8 @@ use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedSecond, DelayedSeconds, DeleteDelayed};
 use crate::store::error::StoreError;
 use crate::store::inspection::{
-    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, Doomed, FailedCount, FailedRecords, HeldLock, Locks,
-    QueueEnd, QueueLength, Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
+    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, JobsToDelete, LockEntry,
+    Locks, QueueEnd, QueueLength, Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
 };
 use crate::store::queueing::QueueNames;
 
@@ -47,7 +47,7 @@ impl Perform<DeleteJobs> for SqliteStore {
 
 impl Perform<DeleteEach> for SqliteStore {
     async fn perform(&self, arrow: DeleteEach) -> Result<u64, StoreError> {
-        search::remove(&self.writer, &self.reader, &arrow.queue, &arrow.doomed, arrow.from).await
+        search::remove(&self.writer, &self.reader, &arrow.queue, &arrow.to_delete, arrow.from).await
     }
 }
 
@@ -112,7 +112,7 @@ impl Perform<DeleteDelayed> for SqliteStore {
 }
 
 impl Perform<Locks> for SqliteStore {
-    async fn perform(&self, _: Locks) -> Result<Vec<HeldLock>, StoreError> {
+    async fn perform(&self, _: Locks) -> Result<Vec<LockEntry>, StoreError> {
         self.reader.call(held_locks).await
     }
 }
@@ -222,7 +222,7 @@ async fn delete_jobs(writer: &Handle, reader: &Handle, arrow: DeleteJobs) -> Res
     let DeleteJobs { queue, payload, count: wanted } = arrow;
     let count = (wanted != 0).then_some(wanted.unsigned_abs());
     let from = if wanted < 0 { QueueEnd::Tail } else { QueueEnd::Head };
-    search::remove(writer, reader, &queue, &[Doomed { payload, count }], from).await
+    search::remove(writer, reader, &queue, &[JobsToDelete { payload, count }], from).await
 }
 
 /// Removes the first record of exactly these bytes.
@@ -311,7 +311,7 @@ pub(super) async fn delete_delayed(writer: &Handle, payload: &Bytes) -> Result<V
 }
 
 /// The locks that are held.
-pub(super) fn held_locks(step: &Step<'_>) -> Result<Vec<HeldLock>, StoreError> {
+pub(super) fn held_locks(step: &Step<'_>) -> Result<Vec<LockEntry>, StoreError> {
     let mut select = step.sql(concat!(
         "SELECT key, value, expires_ms - ?3 FROM locks WHERE ?1 = ?2 AND ",
         locks::is_held!(),
@@ -319,7 +319,7 @@ pub(super) fn held_locks(step: &Step<'_>) -> Result<Vec<HeldLock>, StoreError> {
     ))?;
     let rows = select.query_map(params![1, 1, step.now_ms], |row| {
         let ttl_ms = opt_int(row.get_ref(2)?);
-        Ok(HeldLock { key: text(row.get_ref(0)?), value: text(row.get_ref(1)?), ttl_ms: ttl_ms.map(count) })
+        Ok(LockEntry { key: text(row.get_ref(0)?), value: text(row.get_ref(1)?), ttl_ms: ttl_ms.map(count) })
     })?;
     Ok(rows.collect::<Result<_, _>>()?)
 }

@@ -5,7 +5,6 @@
 //! before it is answered. The other files carry the names of the Redis engine's, one per verb;
 //! their functions take a `commit::Step`, a moment inside a transaction.
 
-mod bell;
 mod commit;
 mod connection;
 mod delayed;
@@ -20,6 +19,7 @@ mod lease;
 mod locks;
 mod migrate;
 mod moving;
+mod notifier;
 mod number;
 mod pause;
 mod periodic;

@@ -13,7 +13,7 @@ use crate::job::{Identity, PayloadView, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
-use crate::store::moving::{Batch, Landing, LetGo, SetAside, TakeIn, Waiting};
+use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
 use crate::store::periodic::PeriodicEntry;
 
 impl Perform<SetAside> for SqliteStore {
@@ -25,7 +25,7 @@ impl Perform<SetAside> for SqliteStore {
 
 impl Perform<TakeIn> for SqliteStore {
     async fn perform(&self, arrow: TakeIn) -> Result<bool, StoreError> {
-        let step = move |step: &Step<'_>, lookout: &mut Lookout| take_in(step, &arrow.batch, &arrow.landings, lookout);
+        let step = move |step: &Step<'_>, lookout: &mut Lookout| take_in(step, &arrow.batch, &arrow.targets, lookout);
         search::searching(&self.writer, &self.reader, step).await
     }
 }
@@ -168,7 +168,7 @@ fn read(row: &Row<'_>) -> Result<Waiting, StoreError> {
 pub(super) fn take_in(
     step: &Step<'_>,
     batch: &Batch,
-    landings: &[Landing],
+    targets: &[TakeInTarget],
     lookout: &mut Lookout,
 ) -> Result<bool, StoreError> {
     let newer = step
@@ -180,9 +180,9 @@ pub(super) fn take_in(
     if newer == 0 {
         return Ok(false);
     }
-    let plain = Landing::default();
+    let plain = TakeInTarget::default();
     for (index, item) in batch.items.iter().enumerate() {
-        let Landing { lock, once } = landings.get(index).unwrap_or(&plain);
+        let TakeInTarget { lock, once } = targets.get(index).unwrap_or(&plain);
         let text = |identity: &Option<Identity>| identity.as_ref().map(Identity::encode);
         match item {
             Waiting::Queued { queue, payload, identity } => {

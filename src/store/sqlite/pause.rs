@@ -50,7 +50,7 @@ pub(super) fn resume(step: &Step<'_>, queue: Option<&QueueName>) -> Result<bool,
 
 /// What is paused.
 pub(super) fn paused(step: &Step<'_>) -> Result<Paused, StoreError> {
-    let passed = Passed::read(step)?;
+    let passed = PausedQueues::read(step)?;
     let mut queues: Vec<QueueName> =
         passed.0.iter().filter(|name| *name != EVERYTHING).map(|name| QueueName::as_stored(name)).collect();
     queues.sort_by(|a, b| a.as_str().encode_utf16().cmp(b.as_str().encode_utf16()));
@@ -58,9 +58,9 @@ pub(super) fn paused(step: &Step<'_>) -> Result<Paused, StoreError> {
 }
 
 /// What claims pass over, read once for all queues of a call.
-pub(super) struct Passed(HashSet<String>);
+pub(super) struct PausedQueues(HashSet<String>);
 
-impl Passed {
+impl PausedQueues {
     pub(super) fn read(step: &Step<'_>) -> Result<Self, StoreError> {
         let mut select = step.sql("SELECT queue FROM paused")?;
         let names = select.query_map([], |row| Ok(text(row.get_ref(0)?)))?;

@@ -13,7 +13,7 @@ use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::effect::{HALTED_S, Next, Occurrence, Tick};
 use crate::store::error::StoreError;
-use crate::store::inspection::{Doomed, QueueEnd};
+use crate::store::inspection::{JobsToDelete, QueueEnd};
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
 
 impl Perform<Periodic> for SqliteStore {
@@ -344,8 +344,9 @@ async fn remove_copies(
     for form in forms {
         removed += count(stored(inspect::delete_delayed(writer, form).await?.len()));
     }
-    let doomed: Vec<Doomed> = forms.iter().map(|form| Doomed { payload: form.clone(), count: None }).collect();
-    Ok(removed + search::remove(writer, reader, queue, &doomed, QueueEnd::Head).await?)
+    let to_delete: Vec<JobsToDelete> =
+        forms.iter().map(|form| JobsToDelete { payload: form.clone(), count: None }).collect();
+    Ok(removed + search::remove(writer, reader, queue, &to_delete, QueueEnd::Head).await?)
 }
 
 #[cfg(test)]

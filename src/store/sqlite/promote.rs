@@ -6,7 +6,7 @@ use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{bytes, opt_text};
-use super::verdict::{Tally, fail};
+use super::verdict::{CounterDeltas, fail};
 use super::{delayed, enqueue, leader, locks};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -32,7 +32,7 @@ fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreErro
         })?
         .collect::<Result<_, _>>()?;
     let (mut moved, mut last) = (0, None);
-    let mut tally = Tally::default();
+    let mut deltas = CounterDeltas::default();
     for (job, (place, payload, identity)) in promotion.jobs.iter().zip(heads) {
         if job.payload != payload {
             break;
@@ -49,7 +49,7 @@ fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreErro
             }
             PromoteTo::Failed { record } => {
                 fail(step, record)?;
-                tally.failed();
+                deltas.failed();
             }
             PromoteTo::Later { wait_ms } => {
                 delayed::insert(step, delayed::second_after(step, *wait_ms), &payload, identity.as_deref())?;
@@ -59,7 +59,7 @@ fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreErro
     }
     if let Some(last) = last {
         step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute([promotion.second, last])?;
-        tally.write(step)?;
+        deltas.write(step)?;
         step.wake();
     }
     Ok(Promoted::Moved(moved))

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use super::commit::Step;
 use super::engine::SqliteStore;
-use super::verdict::{self, Tally};
+use super::verdict::{self, CounterDeltas};
 use super::{lease, locks, periodic, retries, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
@@ -64,9 +64,9 @@ pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<Recovered,
     if !step.sql("SELECT 1 FROM workers WHERE id = ?1")?.exists([worker.id()])? {
         return Ok(Recovered::AlreadyCleaned);
     }
-    let mut tally = Tally::default();
-    verdict::carry_out(step, &mut tally, worker, &recovery.queue, &recovery.payload, &recovery.verdict)?;
-    tally.write(step)?;
+    let mut deltas = CounterDeltas::default();
+    verdict::carry_out(step, &mut deltas, worker, &recovery.queue, &recovery.payload, &recovery.verdict)?;
+    deltas.write(step)?;
     if let Some(claim) = &recovery.record.claim {
         locks::free_owned(step, &recovery.free, claim)?;
     }
@@ -106,14 +106,14 @@ pub(super) fn force_clean(
         }
     }
     if let Some(record) = record {
-        let mut tally = Tally::default();
+        let mut deltas = CounterDeltas::default();
         verdict::fail(step, record)?;
         if let Some(payload) = seen.and_then(|seen| seen.payload.as_ref()) {
             // Failed for good: what Retry kept ends.
             retries::forget_job(step, payload)?;
         }
-        tally.failed();
-        tally.write(step)?;
+        deltas.failed();
+        deltas.write(step)?;
     }
     Ok(true)
 }

@@ -16,7 +16,7 @@ use super::retries;
 use super::value::{bytes, opt_text};
 use crate::job::{Identity, QueueName};
 use crate::store::error::StoreError;
-use crate::store::inspection::{Doomed, QueueEnd};
+use crate::store::inspection::{JobsToDelete, QueueEnd};
 
 /// How many rows a transaction that writes looks at.
 const LOOK: i64 = 2000;
@@ -188,11 +188,12 @@ pub(super) async fn remove(
     writer: &Handle,
     reader: &Handle,
     queue: &QueueName,
-    doomed: &[Doomed],
+    to_delete: &[JobsToDelete],
     from: QueueEnd,
 ) -> Result<u64, StoreError> {
-    let most = |doomed: &Doomed| doomed.count.unwrap_or(u64::MAX);
-    let mut left: HashMap<Bytes, u64> = doomed.iter().map(|doomed| (doomed.payload.clone(), most(doomed))).collect();
+    let most = |to_delete: &JobsToDelete| to_delete.count.unwrap_or(u64::MAX);
+    let mut left: HashMap<Bytes, u64> =
+        to_delete.iter().map(|to_delete| (to_delete.payload.clone(), most(to_delete))).collect();
     let bounds = {
         let queue = queue.clone();
         let bounds = move |step: &Step<'_>| {

@@ -16,13 +16,13 @@ use crate::store::error::StoreError;
 
 /// What is to be added to the counters: once per step and worker instead of once per job.
 #[derive(Debug, Default)]
-pub(super) struct Tally {
+pub(super) struct CounterDeltas {
     processed: u64,
     failed: u64,
     workers: HashMap<WorkerName, (u64, u64)>,
 }
 
-impl Tally {
+impl CounterDeltas {
     fn add(&mut self, worker: &WorkerName, processed: u64, failed: u64) {
         self.processed += processed;
         self.failed += failed;
@@ -58,17 +58,17 @@ impl Tally {
 /// Carries a verdict out; the working record is the caller's. Tells what became of a failed attempt.
 pub(super) fn carry_out(
     step: &Step<'_>,
-    tally: &mut Tally,
+    deltas: &mut CounterDeltas,
     worker: &WorkerName,
     queue: &QueueName,
     payload: &Bytes,
     verdict: &Verdict,
 ) -> Result<Option<Attempt>, StoreError> {
     match verdict {
-        Verdict::Done => tally.add(worker, 1, 0),
+        Verdict::Done => deltas.add(worker, 1, 0),
         Verdict::DoneAtLast { keys } => {
             retries::forget(step, keys)?;
-            tally.add(worker, 1, 0);
+            deltas.add(worker, 1, 0);
         }
         Verdict::Vetoed { retry } => {
             if let Some(keys) = retry {
@@ -80,19 +80,19 @@ pub(super) fn carry_out(
             match (attempt, &retry.last) {
                 (Attempt::Repeated { delay_ms, .. }, _) => {
                     delayed::put_off(step, delay_ms, queue, payload, &retry.identity)?;
-                    tally.add(worker, 0, 1);
+                    deltas.add(worker, 0, 1);
                 }
                 (Attempt::Last, Some(record)) => {
                     fail(step, record)?;
-                    tally.add(worker, 0, 1);
+                    deltas.add(worker, 0, 1);
                 }
-                (Attempt::Last, None) => tally.add(worker, 1, 0),
+                (Attempt::Last, None) => deltas.add(worker, 1, 0),
             }
             return Ok(Some(attempt));
         }
         Verdict::Failed { record } => {
             fail(step, record)?;
-            tally.add(worker, 0, 1);
+            deltas.add(worker, 0, 1);
         }
         Verdict::Delayed { delay_ms, identity } => delayed::put_off(step, *delay_ms, queue, payload, identity)?,
         Verdict::Requeued { identity } => {

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 use tokio::net::UnixDatagram;
 
-use super::bell::is_private;
 use super::commit::{Handle, Step};
-use super::pause::Passed;
+use super::notifier::is_private;
+use super::pause::PausedQueues;
 use super::{delayed, inspect, leader};
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
@@ -125,7 +125,7 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<Seen, StoreError> {
     let mut seen = Seen { now_ms: step.now_ms, ..Seen::default() };
     let mut ready = step.sql("SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1")?;
     if !watch.queues.is_empty() {
-        let passed = Passed::read(step)?;
+        let passed = PausedQueues::read(step)?;
         for queue in watch.queues.iter().filter(|queue| !passed.holds(queue)) {
             seen.ready = seen.ready || ready.exists([queue.as_str()])?;
         }
@@ -147,9 +147,9 @@ mod tests {
     use std::os::unix::net::UnixDatagram as Sender;
     use std::sync::Arc;
 
-    use super::super::bell::{Bell, directory};
     use super::super::commit::{Role, spawn};
     use super::super::connection;
+    use super::super::notifier::{Notifier, directory};
     use super::*;
     use crate::clock::ManualClock;
     use crate::store::findings::Findings;
@@ -158,14 +158,14 @@ mod tests {
     async fn a_bell_is_heard_by_the_living_and_buries_the_dead() {
         let dir = tempfile::tempdir().unwrap();
         let directory = directory(&dir.path().join("w.db"));
-        let bell = Bell::new(directory.clone());
-        bell.ring();
+        let notifier = Notifier::new(directory.clone());
+        notifier.ring();
         let (one, two) = (Socket::bind(&directory).unwrap(), Socket::bind(&directory).unwrap());
         let dead = directory.join("1-00000000");
         drop(Sender::bind(&dead).unwrap());
         let file = directory.join("file");
         fs::write(&file, "").unwrap();
-        bell.ring();
+        notifier.ring();
         for socket in [&one, &two] {
             assert_eq!(socket.socket.recv(&mut [0]).await.unwrap(), 0);
         }

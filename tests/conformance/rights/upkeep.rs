@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use windlass::job::Identity;
 use windlass::store::effect::Verdict;
-use windlass::store::inspection::{Doomed, QueueEnd};
+use windlass::store::inspection::{JobsToDelete, QueueEnd};
 use windlass::store::instance::{Extend, Joined, Left};
 use windlass::store::scheduling::{DropEntry, Leadership};
 
@@ -267,18 +267,18 @@ async fn delete_each(w: &World) {
         fill(&w.f.store, "q", &jobs(0..1)).await;
         given_back(&mut instance).await;
         fill(&w.f.store, "q", &[jobs(1..4), jobs(1..4)].concat()).await;
-        let doom = |(n, count): (usize, Option<u64>)| Doomed { payload: job(n), count };
-        let doomed: Vec<Doomed> = [(0, None), (1, Some(1)), (2, None)].map(doom).to_vec();
+        let doom = |(n, count): (usize, Option<u64>)| JobsToDelete { payload: job(n), count };
+        let to_delete: Vec<JobsToDelete> = [(0, None), (1, Some(1)), (2, None)].map(doom).to_vec();
         let mut deleted = None;
         w.refuse();
         for _ in 0..TIMES {
             if deleted.is_none() {
-                deleted = w.check(w.f.store.delete_each(&queue("q"), &doomed, from).await);
+                deleted = w.check(w.f.store.delete_each(&queue("q"), &to_delete, from).await);
             }
         }
         w.allow();
         if deleted.is_none() {
-            deleted = Some(w.f.store.delete_each(&queue("q"), &doomed, from).await.expect("delete_each"));
+            deleted = Some(w.f.store.delete_each(&queue("q"), &to_delete, from).await.expect("delete_each"));
         }
         assert_eq!(deleted, Some(4), "{}: what was not told was not done", w.command);
         let left = if from == QueueEnd::Head { [3, 1, 3] } else { [1, 3, 3] };
@@ -295,17 +295,18 @@ async fn delete_page(w: &World) {
         fill(&w.f.store, "q", &jobs(0..1)).await;
         given_back(&mut instance).await;
         fill(&w.f.store, "q", &[jobs(1..10), jobs(1..10)].concat()).await;
-        let doomed: Vec<Doomed> = (0..8).map(|n| Doomed { payload: job(n), count: (n == 1).then_some(1) }).collect();
+        let to_delete: Vec<JobsToDelete> =
+            (0..8).map(|n| JobsToDelete { payload: job(n), count: (n == 1).then_some(1) }).collect();
         let mut deleted = None;
         w.refuse();
         for _ in 0..TIMES {
             if deleted.is_none() {
-                deleted = w.check(w.f.store.delete_each(&queue("q"), &doomed, from).await);
+                deleted = w.check(w.f.store.delete_each(&queue("q"), &to_delete, from).await);
             }
         }
         w.allow();
         if deleted.is_none() {
-            deleted = Some(w.f.store.delete_each(&queue("q"), &doomed, from).await.expect("delete_each"));
+            deleted = Some(w.f.store.delete_each(&queue("q"), &to_delete, from).await.expect("delete_each"));
         }
         assert_eq!(deleted, Some(14), "{}: what was not told was not done", w.command);
         let left = if from == QueueEnd::Head { [8, 9, 1, 8, 9] } else { [1, 8, 9, 8, 9] };

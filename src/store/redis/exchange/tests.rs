@@ -18,13 +18,13 @@ fn exchange() -> Exchange {
 proptest::proptest! {
     #[test]
     fn no_bytes_break_the_readers(raw in proptest::collection::vec(proptest::num::u8::ANY, 0..60)) {
-        let _ = (unapplied(&raw), passages(&exchange(), &raw));
+        let _ = (unapplied(&raw), enter_outcomes(&exchange(), &raw));
     }
 
     #[test]
     fn no_text_breaks_the_readers(text in "[TPDL0-9!,:;-]{0,60}") {
         let (lost, undone) = unapplied(text.as_bytes());
         proptest::prop_assert!(lost.is_sorted() && undone.is_sorted());
-        proptest::prop_assert_eq!(passages(&exchange(), text.as_bytes()).0.len(), 1, "what became of each enter");
+        proptest::prop_assert_eq!(enter_outcomes(&exchange(), text.as_bytes()).0.len(), 1, "what became of each enter");
     }
 }

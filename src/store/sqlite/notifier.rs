@@ -24,12 +24,12 @@ pub(super) fn directory(database: &Path) -> PathBuf {
 }
 
 /// Tells all wakers of a database file.
-pub(super) struct Bell {
+pub(super) struct Notifier {
     directory: PathBuf,
     sender: Option<Sender>,
 }
 
-impl Bell {
+impl Notifier {
     pub(super) fn new(directory: PathBuf) -> Self {
         let sender = Sender::unbound().and_then(|sender| sender.set_nonblocking(true).map(|()| sender)).ok();
         Self { directory, sender }
