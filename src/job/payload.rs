@@ -240,14 +240,14 @@ mod tests {
         #[test]
         fn no_bytes_break_the_reader(raw in proptest::collection::vec(proptest::num::u8::ANY, 0..100)) {
             if let Ok(view) = PayloadView::parse(&raw) {
-                let _ = crate::job::Args::of(&view);
+                let _ = Args::of(&view);
             }
         }
 
         #[test]
         fn no_text_breaks_the_reader(text in "(\\{|\\}|\\[|\\]|,|:|\"class\"|\"queue\"|\"args\"|null|-?[0-9]{1,25}|\"\\\\u[d8][0-9a-f]{3}\"|\\PC){0,24}") {
             if let Ok(view) = PayloadView::parse(text.as_bytes()) {
-                let _ = crate::job::Args::of(&view);
+                let _ = Args::of(&view);
             }
         }
     }

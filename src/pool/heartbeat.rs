@@ -17,7 +17,7 @@ use super::tasks::TASKS;
 use crate::backoff;
 use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
-use crate::store::instance::{Extend, Extended, Left, LockRenewal, ReadSuspicion, Removed, Suspicion};
+use crate::store::instance::{Extend, Extended, LockRenewal, ReadSuspicion, Removed, RemovedState, Suspicion};
 use crate::supervise::pulse::Pulse;
 
 /// How old the ping of an idle worker may get. Schedulers of node-resque remove a worker whose ping is older than their
@@ -168,9 +168,9 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
         let Some(slot) = slots.get_mut(asked.number).filter(|slot| slot.worker == *worker) else { continue };
         // What runs now may have been claimed since.
         let (lost, goes_on) = match left {
-            Left::Nothing => (asked.claim.clone(), false),
-            Left::Failed(claim) => (Some(claim), false),
-            Left::Claim(_) => (None, true),
+            RemovedState::Nothing => (asked.claim.clone(), false),
+            RemovedState::Failed(claim) => (Some(claim), false),
+            RemovedState::Claim(_) => (None, true),
         };
         let runs_lost = matches!(&slot.state, State::Running(job) if Some(&job.claim) == lost.as_ref());
         core.warn(if runs_lost {

@@ -15,7 +15,7 @@ use super::core::Core;
 use crate::backoff;
 use crate::event::{Event, EventKind};
 use crate::store::handle::Waker;
-use crate::store::wake::{Seen, Watch};
+use crate::store::wake::{ArmedState, Watch};
 use crate::supervise::pulse::Pulse;
 
 /// How often it is enough to ask whether the waker still hears, before everything is looked at again.
@@ -92,7 +92,7 @@ async fn listens(core: &Core, waker: &Waker, pulse: &Pulse) {
 }
 
 /// Arms until it works, and until the queues watched are all the queues there are.
-async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> Seen {
+async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
     let mut attempt = 0;
     loop {
         pulse.turn();

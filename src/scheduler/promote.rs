@@ -16,7 +16,7 @@ use crate::event::{Event, EventKind};
 use crate::store::StoreError;
 use crate::store::handle::Waker;
 use crate::store::scheduling::{Lead, Leadership, Resign};
-use crate::store::wake::{Seen, Watch};
+use crate::store::wake::{ArmedState, Watch};
 use crate::supervise::pulse::{LONGEST, Pulse};
 
 /// How long the leadership is held without renewal. The instance that recovers a dead leader frees its lock at once
@@ -155,7 +155,7 @@ impl<'a> Promoter<'a> {
     }
 
     /// When the next job is due, in milliseconds of the store's time.
-    async fn next_ms(&self, seen: &Seen) -> Result<Option<i64>, StoreError> {
+    async fn next_ms(&self, seen: &ArmedState) -> Result<Option<i64>, StoreError> {
         if self.leading && self.transfer.skips_entries() {
             return self.transfer.next_ms(self.context).await;
         }

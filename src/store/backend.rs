@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::error::StoreError;
 use super::queueing::{Exchange, Exchanged};
-use super::wake::{Seen, Watch};
+use super::wake::{ArmedState, Watch};
 use crate::clock::Clock;
 
 /// An engine's connections that live on after they are opened.
@@ -28,7 +28,7 @@ pub(super) trait EngineLane: Send {
 /// A connection of an engine that is told when something watched has changed.
 pub(super) trait EngineWaker: Send + Sync {
     /// As [`Waker::arm`](super::handle::Waker::arm).
-    fn arm(&self, watch: &Watch) -> impl Future<Output = Result<Seen, StoreError>> + Send;
+    fn arm(&self, watch: &Watch) -> impl Future<Output = Result<ArmedState, StoreError>> + Send;
     /// As [`Waker::woken`](super::handle::Waker::woken).
     fn woken(&self) -> impl Future<Output = ()> + Send;
     /// As [`Waker::check`](super::handle::Waker::check).

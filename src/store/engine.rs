@@ -16,7 +16,7 @@ use super::redis::RedisStore;
 use super::role::{May, Pool, Scheduler};
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteStore;
-use super::wake::{Seen, Watch};
+use super::wake::{ArmedState, Watch};
 
 #[cfg(not(feature = "redis"))]
 type RedisStore = Absent;
@@ -182,7 +182,7 @@ impl OpenedWaker {
 }
 
 impl<R: EngineWaker, S: EngineWaker> EngineWaker for WakerOf<R, S> {
-    async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
+    async fn arm(&self, watch: &Watch) -> Result<ArmedState, StoreError> {
         match self {
             Self::Redis(waker) => waker.arm(watch).await,
             Self::Sqlite(waker) => waker.arm(watch).await,
@@ -228,7 +228,7 @@ impl EngineLane for Absent {
 
 #[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
 impl EngineWaker for Absent {
-    async fn arm(&self, _: &Watch) -> Result<Seen, StoreError> {
+    async fn arm(&self, _: &Watch) -> Result<ArmedState, StoreError> {
         match *self {}
     }
     async fn woken(&self) {

@@ -16,7 +16,7 @@ use super::redis::RedisStore;
 use super::role::{May, Whole};
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteStore;
-use super::wake::{CheckWaker, Seen, Watch};
+use super::wake::{ArmedState, CheckWaker, Watch};
 
 /// A handle on a store, for a holder of this role. Cheap to clone.
 pub struct Store<R> {
@@ -213,7 +213,7 @@ impl Waker {
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
-    pub async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
+    pub async fn arm(&self, watch: &Watch) -> Result<ArmedState, StoreError> {
         let pass = self.armed.begin();
         let result = if self.layers.is_empty() {
             self.opened.0.arm(watch).await
@@ -247,7 +247,7 @@ impl Waker {
 }
 
 impl AsyncInnermost<Watch> for &OpenedWaker {
-    async fn perform(&mut self, watch: Watch) -> Result<Seen, StoreError> {
+    async fn perform(&mut self, watch: Watch) -> Result<ArmedState, StoreError> {
         self.0.arm(&watch).await
     }
 }

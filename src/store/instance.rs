@@ -147,12 +147,12 @@ pub struct Removed {
     /// Its index among the workers of the extension.
     pub index: usize,
     /// What stood under it.
-    pub left: Left,
+    pub left: RemovedState,
 }
 
 /// What stood under a worker that somebody removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Left {
+pub enum RemovedState {
     /// Nothing: it was idle, or whoever removed it has seen to its job.
     Nothing,
     /// The record of a job that was put on the failed list with its worker's removal; it is removed too.

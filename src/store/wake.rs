@@ -18,14 +18,14 @@ pub struct Watch {
 }
 
 impl Arrow for Watch {
-    type Reply = Seen;
+    type Reply = ArmedState;
     const NAME: &'static str = "watch";
     const KIND: Kind = Kind::Reads;
 }
 
 /// What a waker saw in the moment it was armed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct ArmedState {
     /// A watched queue that is not paused has jobs.
     pub ready: bool,
     /// All known queues in code-unit order, if asked for.

@@ -77,12 +77,12 @@ impl Pulse {
 /// Who looks at the pulses, in a thread of its own.
 #[derive(Debug, Default)]
 pub struct Observer {
-    seen: Vec<Seen>,
+    seen: Vec<LastTurn>,
     last: Option<Instant>,
 }
 
 #[derive(Debug)]
-struct Seen {
+struct LastTurn {
     task: Weak<Task>,
     turns: u64,
     since: Instant,
@@ -107,7 +107,7 @@ impl Observer {
         self.seen.retain(|seen| seen.task.strong_count() > 0);
         for task in tasks.iter() {
             if !self.seen.iter().any(|seen| seen.task.ptr_eq(task)) {
-                self.seen.push(Seen { task: Weak::clone(task), turns: 0, since: now });
+                self.seen.push(LastTurn { task: Weak::clone(task), turns: 0, since: now });
             }
         }
         drop(tasks);

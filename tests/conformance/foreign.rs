@@ -8,7 +8,7 @@ use windlass::event::Bus;
 use windlass::job::{Failure, WorkerName};
 use windlass::store::effect::Verdict;
 use windlass::store::findings::Findings;
-use windlass::store::instance::{Extended, InstanceRecord, Joined, Left, Removed};
+use windlass::store::instance::{Extended, InstanceRecord, Joined, Removed, RemovedState};
 use windlass::store::queueing::{Scheduled, When};
 use windlass::store::redis::RedisStore;
 use windlass::store::scheduling::{Leadership, Promoted};
@@ -193,7 +193,12 @@ async fn of_workers_that_node_resque_cleaned_only_what_it_failed_is_lost() {
     clean_as_node_resque(&f, &workers[2], Some(&stuck(&workers[2], &claims[2], NOW_MS - 60_000)));
     clean_as_node_resque(&f, &instance.worker(4), None);
     let token = |n: usize| claims[n].claim.token.clone();
-    let lefts = [Left::Failed(token(0)), Left::Claim(token(1)), Left::Claim(token(2)), Left::Nothing];
+    let lefts = [
+        RemovedState::Failed(token(0)),
+        RemovedState::Claim(token(1)),
+        RemovedState::Claim(token(2)),
+        RemovedState::Nothing,
+    ];
     let removed = lefts.into_iter().enumerate().map(|(index, left)| Removed { index, left }).collect();
     assert_eq!(instance.extend().await, Extended { removed, ..Extended::default() });
     assert_eq!(f.store.registered().await.expect("registered").len(), 4);

@@ -2,7 +2,7 @@
 
 use windlass::job::LockKey;
 use windlass::store::effect::Verdict;
-use windlass::store::instance::{Extend, Extended, InstanceRecord, Joined, Left, LockRenewal, Removed};
+use windlass::store::instance::{Extend, Extended, InstanceRecord, Joined, LockRenewal, Removed, RemovedState};
 use windlass::store::queueing::Entered;
 
 use crate::fixture::{Fixture, NOW_S};
@@ -125,7 +125,7 @@ async fn an_extension_after_death_writes_nothing(f: &Fixture) {
 
 /// A removed worker under which nothing stands.
 fn idle(index: usize) -> Removed {
-    Removed { index, left: Left::Nothing }
+    Removed { index, left: RemovedState::Nothing }
 }
 
 async fn a_force_cleaned_worker_is_told_and_registered_anew(f: &Fixture) {
@@ -150,7 +150,7 @@ async fn what_a_removed_worker_claims_before_it_is_known_is_not_lost(f: &Fixture
     let mut claims = instance.claim(&["q"], &[1, 2]).await;
     let removed = instance.extend().await.removed;
     assert_eq!(removed.iter().map(|removed| removed.index).collect::<Vec<_>>(), [0], "it is registered again");
-    assert!(!matches!(removed[0].left, Left::Failed(_)), "nobody failed its job");
+    assert!(!matches!(removed[0].left, RemovedState::Failed(_)), "nobody failed its job");
     if claims.len() < 2 {
         claims.extend(instance.claim(&["q"], &[1]).await);
     }

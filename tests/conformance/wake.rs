@@ -6,7 +6,7 @@ use windlass::store::effect::Verdict;
 use windlass::store::handle::Waker;
 use windlass::store::queueing::When;
 use windlass::store::scheduling::Leadership;
-use windlass::store::wake::{Seen, Watch};
+use windlass::store::wake::{ArmedState, Watch};
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
 use crate::instance::Instance;
@@ -38,7 +38,7 @@ async fn waker(store: &Store<Whole>) -> Waker {
     store.waker().await.expect("waker")
 }
 
-async fn arm(waker: &Waker, watch: &Watch) -> Seen {
+async fn arm(waker: &Waker, watch: &Watch) -> ArmedState {
     waker.arm(watch).await.expect("arm")
 }
 
@@ -54,8 +54,13 @@ async fn arming_tells_what_stands(f: &Fixture) {
         delayed: true,
         leaderships: vec![Leadership::Scheduler, Leadership::Duties],
     };
-    let expected =
-        Seen { ready: false, queue_names: Some(Vec::new()), next_due_s: None, now_ms: NOW_MS, leadership_free: true };
+    let expected = ArmedState {
+        ready: false,
+        queue_names: Some(Vec::new()),
+        next_due_s: None,
+        now_ms: NOW_MS,
+        leadership_free: true,
+    };
     assert_eq!(arm(&waker, &watch).await, expected);
     fill(&f.store, "p", &jobs(0..1)).await;
     fill(&f.store, "Zed", &jobs(0..1)).await;
@@ -64,7 +69,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
     assert!(f.store.lead(Leadership::Scheduler, "one", 60_000).await.expect("lead"));
     assert!(arm(&waker, &watch).await.leadership_free, "one of the two is");
     assert!(f.store.lead(Leadership::Duties, "one", 60_000).await.expect("lead"));
-    let expected = Seen {
+    let expected = ArmedState {
         ready: true,
         queue_names: Some(vec![queue("Zed"), queue("p")]),
         next_due_s: Some(NOW_S + 8),
@@ -73,7 +78,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
     };
     assert_eq!(arm(&waker, &watch).await, expected);
     let seen = arm(&waker, &queues(&["q"])).await;
-    let expected = Seen { now_ms: NOW_MS, ..Seen::default() };
+    let expected = ArmedState { now_ms: NOW_MS, ..ArmedState::default() };
     assert_eq!(seen, expected, "what was not asked for is not told");
 }
 

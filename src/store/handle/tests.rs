@@ -141,7 +141,7 @@ async fn lanes_and_wakers_pass_the_same_layers_and_are_measured() {
             let lost = vec![usize::try_from(exchange.sequence).unwrap()];
             return Some(Ok(AnyReply::to::<Exchange>(Exchanged { lost, ..Exchanged::default() })));
         }
-        arrow.get::<Watch>().map(|_| Ok(AnyReply::to::<Watch>(Seen { ready: true, ..Seen::default() })))
+        arrow.get::<Watch>().map(|_| Ok(AnyReply::to::<Watch>(ArmedState { ready: true, ..ArmedState::default() })))
     });
     let pool: Store<Pool> = store.narrow();
     let mut lane = pool.lane("00ff", 0).await.unwrap();

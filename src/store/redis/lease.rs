@@ -16,8 +16,8 @@ use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
-    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Left, Oversee,
-    ReadSuspicion, Register, Removed, Suspect, Suspicion, Unregister,
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Oversee, ReadSuspicion,
+    Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
 };
 use crate::store::scheduling::Leadership;
 use crate::store::working::WorkingRecord;
@@ -165,7 +165,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     let (removed, lost_locks) = (indexes(next())?, indexes(next())?);
     let instances = reply::number(next())?;
     let instances = usize::try_from(instances).ok().filter(|_| extend.census);
-    let mut removed: Vec<_> = removed.into_iter().map(|index| Removed { index, left: Left::Nothing }).collect();
+    let mut removed: Vec<_> = removed.into_iter().map(|index| Removed { index, left: RemovedState::Nothing }).collect();
     let left = reply::list(next())?;
     let mut findings: Vec<_> = reply::strings(next())?.iter().flat_map(|error| connection.findings(error)).collect();
     let mut left = left.into_iter();
@@ -212,7 +212,7 @@ async fn reinstate(
     connection.run(&REINSTATE, call).await?;
     let found = |((index, record), failed): ((usize, WorkingRecord), bool)| {
         let claim = record.claim?;
-        Some(Removed { index, left: if failed { Left::Failed(claim) } else { Left::Claim(claim) } })
+        Some(Removed { index, left: if failed { RemovedState::Failed(claim) } else { RemovedState::Claim(claim) } })
     };
     Ok(indexes.into_iter().zip(records).zip(failed).filter_map(found).collect())
 }

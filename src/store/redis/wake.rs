@@ -23,7 +23,7 @@ use crate::job::QueueName;
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
-use crate::store::wake::{Seen, Watch};
+use crate::store::wake::{ArmedState, Watch};
 
 /// How often those are woken whom the server will not tell.
 const EVERY_MS: u64 = 100;
@@ -90,7 +90,7 @@ pub(in crate::store) struct RedisWaker {
 }
 
 impl EngineWaker for RedisWaker {
-    async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
+    async fn arm(&self, watch: &Watch) -> Result<ArmedState, StoreError> {
         loop {
             // Pushes to a paused queue would wake for nothing, so its key is not even read. Whether it is still paused
             // is seen in the same look; if it is not, there is more to look at.
@@ -131,7 +131,7 @@ impl EngineWaker for RedisWaker {
 
 impl RedisWaker {
     /// Looks at everything watched but for the queues that are passed over; tells what is paused, too.
-    async fn look(&self, watch: &Watch, passed: &Paused) -> Result<(Seen, Paused), StoreError> {
+    async fn look(&self, watch: &Watch, passed: &Paused) -> Result<(ArmedState, Paused), StoreError> {
         // Counted before the look: whatever is told from here on may be a change after it.
         self.armed.store(*self.seen.borrow(), Ordering::SeqCst);
         let keys = self.connection.keys();
@@ -159,7 +159,7 @@ impl RedisWaker {
         if !self.deaf {
             self.tracking(next());
         }
-        let mut seen = Seen { now_ms: reply::time_ms(next()?)?, ..Seen::default() };
+        let mut seen = ArmedState { now_ms: reply::time_ms(next()?)?, ..ArmedState::default() };
         if let Some(now_ms) = self.connection.origin.now_ms() {
             seen.now_ms = now_ms;
         }

@@ -15,8 +15,8 @@ use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::{
-    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Left, Oversee,
-    ReadSuspicion, Register, Removed, Suspect, Suspicion, Unregister,
+    Bury, Extend, Extended, InstanceRecord, InstanceState, Instances, Join, Joined, Leave, Oversee, ReadSuspicion,
+    Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
 };
 use crate::store::scheduling::{Lead, Leadership};
 use crate::store::workers::{PingOf, Registered, RegisteredWorkers};
@@ -183,7 +183,7 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
             // Whoever removes a worker here sees to its job in the same step, and none is claimed for it after.
             let claim = working::of(step, worker)?.and_then(|record| record.claim);
             let claim = claim.filter(|claim| claim.instance() == record.id);
-            extended.removed.push(Removed { index, left: claim.map_or(Left::Nothing, Left::Claim) });
+            extended.removed.push(Removed { index, left: claim.map_or(RemovedState::Nothing, RemovedState::Claim) });
         }
     }
     for (index, renewal) in extend.locks.iter().enumerate() {

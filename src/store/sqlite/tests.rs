@@ -14,7 +14,7 @@ use crate::job::{QueueName, WorkerName};
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
 use crate::store::handle::{Lane, Store};
-use crate::store::instance::{Extend, HostIdentity, InstanceRecord, Joined, Left, Removed};
+use crate::store::instance::{Extend, HostIdentity, InstanceRecord, Joined, Removed, RemovedState};
 use crate::store::queueing::{Enqueue, Exchange, Exchanged, Settlement};
 use crate::store::role::Whole;
 use crate::store::verbs::Verbs as _;
@@ -177,7 +177,7 @@ async fn a_worker_cleaned_by_force_has_no_claims_until_its_instance_knows() {
     let extend =
         Extend { record: record.clone(), publish: true, census: false, workers: record.workers(), locks: Vec::new() };
     let removed = store.extend(&extend).await.unwrap().removed;
-    assert_eq!(removed, [Removed { index: 0, left: Left::Nothing }]);
+    assert_eq!(removed, [Removed { index: 0, left: RemovedState::Nothing }]);
     let exchanged = lane.exchange(&claim(2, vec![record.worker(1)])).await.unwrap();
     assert_eq!(exchanged.claims[0].payload, "2", "nothing was lost between");
 }

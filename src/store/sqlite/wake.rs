@@ -19,7 +19,7 @@ use super::pause::PausedQueues;
 use super::{delayed, inspect, leader};
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
-use crate::store::wake::{Seen, Watch};
+use crate::store::wake::{ArmedState, Watch};
 
 /// How often the file itself is looked at while no datagram comes.
 const SAFETY_POLL: Duration = Duration::from_millis(250);
@@ -81,7 +81,7 @@ impl SqliteWaker {
 }
 
 impl EngineWaker for SqliteWaker {
-    async fn arm(&self, watch: &Watch) -> Result<Seen, StoreError> {
+    async fn arm(&self, watch: &Watch) -> Result<ArmedState, StoreError> {
         // First forget what came before, then look: what comes in between wakes once too often.
         self.changed.store(false, Ordering::SeqCst);
         if let Some(socket) = &self.socket {
@@ -121,8 +121,8 @@ fn version(step: &Step<'_>) -> Result<i64, StoreError> {
 }
 
 /// Looks at everything watched.
-fn look(step: &Step<'_>, watch: &Watch) -> Result<Seen, StoreError> {
-    let mut seen = Seen { now_ms: step.now_ms, ..Seen::default() };
+fn look(step: &Step<'_>, watch: &Watch) -> Result<ArmedState, StoreError> {
+    let mut seen = ArmedState { now_ms: step.now_ms, ..ArmedState::default() };
     let mut ready = step.sql("SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1")?;
     if !watch.queues.is_empty() {
         let passed = PausedQueues::read(step)?;

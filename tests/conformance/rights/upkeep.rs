@@ -4,7 +4,7 @@ use bytes::Bytes;
 use windlass::job::Identity;
 use windlass::store::effect::Verdict;
 use windlass::store::inspection::{JobsToDelete, QueueEnd};
-use windlass::store::instance::{Extend, Joined, Left};
+use windlass::store::instance::{Extend, Joined, RemovedState};
 use windlass::store::scheduling::{DropEntry, Leadership};
 
 use super::{TIMES, World, commands};
@@ -95,8 +95,8 @@ async fn reinstate(w: &World) {
     let mut count = |removed: &[windlass::store::instance::Removed]| {
         for one in removed {
             match &one.left {
-                Left::Failed(_) | Left::Nothing if one.index == 0 => lost += 1,
-                Left::Claim(_) if one.index == 1 => kept += 1,
+                RemovedState::Failed(_) | RemovedState::Nothing if one.index == 0 => lost += 1,
+                RemovedState::Claim(_) if one.index == 1 => kept += 1,
                 left => panic!("{}: worker {}: {left:?}", w.command, one.index),
             }
         }

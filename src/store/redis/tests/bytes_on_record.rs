@@ -6,7 +6,7 @@ use super::server::{NOW_MS, Server, claiming, instance, job, queue, settled, tok
 use crate::job::failure::iso_date;
 use crate::job::{Failure, Identity, LockKey};
 use crate::store::effect::{Admission, Busy, Gate, Next, Tick, Verdict};
-use crate::store::instance::{Extend, Left, LockRenewal, Removed};
+use crate::store::instance::{Extend, LockRenewal, Removed, RemovedState};
 use crate::store::queueing::{Enter, Entered, Schedule, Scheduled, When};
 use crate::store::scheduling::{Leadership, Promote, PromoteTo, Promoted, Promotion};
 use crate::store::verbs::Verbs as _;
@@ -284,7 +284,7 @@ async fn a_registered_worker_looks_like_node_resques() {
         locks: vec![renew("workerslock:x"), renew("workerslock:y")],
     };
     let extended = store.extend(&extend).await.unwrap();
-    let removed = vec![Removed { index: 0, left: Left::Failed(token("00ff-0-1-0")) }];
+    let removed = vec![Removed { index: 0, left: RemovedState::Failed(token("00ff-0-1-0")) }];
     assert_eq!((extended.dead, extended.removed, extended.lost_locks), (false, removed, vec![1]));
     assert_eq!(server.cli(&["SISMEMBER", "resque:workers", "h-windlass:7+1:math"]), "1");
     assert_eq!(server.cli(&["EXISTS", "resque:worker:ping:h-windlass:7+1"]), "1");
