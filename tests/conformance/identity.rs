@@ -1,4 +1,6 @@
 //! Who a job is ends with the job, and only then: in every arrow that deletes one, and after a retry by hand.
+//!
+//! Longer than 400 lines because every arrow that ends a job is a behaviour of its own.
 
 use bytes::Bytes;
 use windlass::job::{Identity, TaskName};

@@ -2,6 +2,8 @@
 //!
 //! The commands are read out of the scripts of the arrow, so that a new call is a new case. Each is taken from a user
 //! while the arrow is repeated, and given back.
+//!
+//! Longer than 400 lines because each arrow brings the jobs that it is tried on and what must be left of them.
 
 use std::collections::BTreeSet;
 use std::path::Path;

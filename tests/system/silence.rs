@@ -80,7 +80,7 @@ async fn a_store_that_is_far_away_costs_neither_leases_nor_jobs() {
         enqueue(&folder, &server, "note");
     }
     eventually("the others are done", || lines(&folder, "notes") == 6);
-    // Two leases: the passing of time is what is tested.
+    // Longer than a lease of 3 s: the passing of time is what is tested.
     std::thread::sleep(Duration::from_secs(4));
     fs::write(folder.path("gate"), "").expect("the gate must open");
     eventually("all are settled", || folder.windlass(&["--json", "stats"]).1.contains("\"processed\":7"));
