@@ -9,6 +9,7 @@ use crate::store::handle::Store;
 use crate::store::inspection::{FailedCount, ReadStats};
 use crate::store::role::Admin;
 use crate::store::scheduling::{Leader, Leadership};
+use crate::store::unreadable::CountUnreadable;
 
 /// What Windlass appends to the host's name in the names of its workers and leaders.
 const HOST_SUFFIX: &str = "-windlass";
@@ -58,21 +59,43 @@ pub struct Details {
     /// The leaders.
     #[serde(flatten)]
     pub leader: LeaderView,
+    /// Records that cannot be read and are passed over, for each kind of which there are any.
+    pub unreadable: Vec<UnreadableView>,
 }
 
-/// Reads everything, each part in one round trip.
+/// How many records of a kind cannot be read.
+#[derive(Debug, Clone, Serialize)]
+pub struct UnreadableView {
+    /// The kind, for people.
+    pub kind: &'static str,
+    /// How many.
+    pub count: u64,
+}
+
+/// Reads everything, each part in a few round trips.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
-    let (queues, workers, failed, stats, leader) = tokio::join!(
+    let (queues, workers, failed, stats, leader, unreadable) = tokio::join!(
         super::queues::list(store),
         super::workers::list(store),
         store.run(FailedCount),
         stats(store),
-        leader(store)
+        leader(store),
+        store.run(CountUnreadable)
     );
-    Ok(Details { queues: queues?.queues, workers: workers?, failed: failed?, stats: stats?, leader: leader? })
+    let unreadable = unreadable?.into_iter();
+    let unreadable =
+        unreadable.map(|one| UnreadableView { kind: one.kind.noun(one.count), count: one.count }).collect();
+    Ok(Details {
+        queues: queues?.queues,
+        workers: workers?,
+        failed: failed?,
+        stats: stats?,
+        leader: leader?,
+        unreadable,
+    })
 }
 
 /// Reads the counters.

@@ -3,12 +3,13 @@
 //! Engines hand it up as data and never wait for whoever tells it. The same thing is told once, and again when it has
 //! changed or was not found for a while: what is wrong with a record is found again with each look.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::unreadable::{PassedOver, RecordKind, Unreadable};
 use crate::event::{Bus, Event};
 
 /// For how long something must not have been found before it is news again.
@@ -21,6 +22,8 @@ const REMEMBERED: usize = 1024;
 pub struct Findings {
     bus: Bus,
     told: Arc<Mutex<Told>>,
+    /// How many records of each kind the last look at them passed over.
+    unreadable: Arc<Mutex<BTreeMap<RecordKind, u64>>>,
 }
 
 /// What was told of each subject.
@@ -77,7 +80,7 @@ impl Findings {
     /// Findings as warnings on this bus.
     #[must_use]
     pub fn new(bus: Bus) -> Self {
-        Self { bus, told: Arc::default() }
+        Self { bus, told: Arc::default(), unreadable: Arc::default() }
     }
 
     /// Tells what was found about a subject, such as a key, unless that was told already.
@@ -101,9 +104,30 @@ impl Findings {
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Takes note of what a look at all records of a kind passed over, also if that is nothing.
+    pub fn passed_over(&self, passed: &PassedOver, place: &str) {
+        let PassedOver { kind, count, .. } = passed;
+        if *count > 0 {
+            lock(&self.unreadable).insert(*kind, *count);
+            self.tell(kind.noun(0), passed.text(place));
+        } else if lock(&self.unreadable).remove(kind).is_some() {
+            self.mended(kind.noun(0), &format!("all {} in {place} can be read again", kind.noun(0)));
+        }
     }
+
+    /// How many records of each kind the last look at them passed over, where it was any.
+    #[must_use]
+    pub fn unreadable(&self) -> Vec<Unreadable> {
+        lock(&self.unreadable).iter().map(|(&kind, &count)| Unreadable { kind, count }).collect()
+    }
+
+    fn told(&self) -> MutexGuard<'_, Told> {
+        lock(&self.told)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl Default for Findings {
@@ -142,5 +166,27 @@ mod tests {
             findings.tell(&n.to_string(), String::new());
         }
         assert!(findings.told().0.len() <= REMEMBERED);
+    }
+    #[test]
+    fn what_is_passed_over_is_counted_and_told_when_the_count_changes() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+        let findings = Findings::new(bus);
+        let mut told = Vec::new();
+        for broken in [0, 2, 2, 3, 1, 0, 0] {
+            let mut passed = PassedOver::new(RecordKind::Instance);
+            (0..broken).for_each(|n| passed.add(&[b'a' + n], "junk"));
+            findings.passed_over(&passed, "here");
+            let count = |count| Unreadable { kind: RecordKind::Instance, count };
+            let counts: Vec<_> = Some(u64::from(broken)).filter(|count| *count > 0).map(count).into_iter().collect();
+            assert_eq!(findings.unreadable(), counts);
+            told.extend(std::iter::from_fn(|| listeners[0].try_next()));
+        }
+        let told: Vec<String> = told.iter().map(|event| format!("{event:?}")).collect();
+        assert_eq!(told.len(), 4, "{told:?}");
+        for (line, expected) in
+            told.iter().zip(["2 reg", "3 reg", "1 reg", "all registrations of instances in here can"])
+        {
+            assert!(line.contains(expected), "{line}");
+        }
     }
 }

@@ -40,6 +40,7 @@ pub mod scheduling;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stored;
+pub mod unreadable;
 pub mod wake;
 pub mod workers;
 pub mod working;

@@ -12,13 +12,16 @@ use windlass::store::instance::{Extended, InstanceRecord, Joined, Removed, Remov
 use windlass::store::queueing::{Scheduled, When};
 use windlass::store::redis::RedisStore;
 use windlass::store::scheduling::{Leadership, Promoted};
+use windlass::store::unreadable::RecordKind;
 use windlass::store::wake::Watch;
 use windlass::store::workers::{Recovered, Recovery};
 use windlass::store::{Store, TimeSource};
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, Place, soon};
 use crate::instance::{Claimed, Instance, record};
-use crate::look::{assert_named_once, delay, failed, fill, job, jobs, promote_all, promotion, queue, queued, seconds};
+use crate::look::{
+    assert_named_once, delay, failed, fill, job, jobs, promote_all, promotion, queue, queued, seconds, unreadable,
+};
 use crate::support::resp::Reply;
 use crate::support::verbs::Verbs as _;
 
@@ -266,12 +269,13 @@ async fn a_name_under_a_registration_that_cannot_be_read_is_free() {
 }
 
 #[tokio::test]
-async fn registrations_that_cannot_be_read_are_named_once_each() {
+async fn records_that_cannot_be_read_are_named_and_counted_by_kind() {
     let f = Fixture::redis().await;
     let good = Instance::join(&f.store, "a", 1).await;
+    let set = |key: &str, field: &str, value: &str| f.redis_command(&["HSET", &f.key(key), field, value]);
     for (id, registration) in [("x", "{"), ("y", "null")] {
-        f.redis_command(&["HSET", &f.key("windlass:instances"), id, registration]);
-        f.redis_command(&["HSET", &f.key("windlass:leases"), id, "7"]);
+        set("windlass:instances", id, registration);
+        set("windlass:leases", id, "7");
     }
     let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
     let Place::Redis { url, namespace } = &f.place else { panic!("this is Redis") };
@@ -283,7 +287,24 @@ async fn registrations_that_cannot_be_read_are_named_once_each() {
         assert_eq!(states.iter().map(|state| &state.record).collect::<Vec<_>>(), [&good.record]);
         assert_eq!(store.oversee("me", 60_000).await.expect("oversee").1, states);
     }
-    assert_named_once(&listeners[0], &["instance x", "instance y"]);
+    assert_named_once(&listeners[0], &["2 registrations of instances in"]);
+    set("windlass:instances", "z", "7");
+    set("windlass:periodic", "odd", "soon 7 0 q");
+    set("windlass:periodic", "fine", "7 7 0 q");
+    f.redis_command(&[&b"SADD"[..], f.key("workers").as_bytes(), b"\xff:1:*", b"h:1:*", b"h:2:*"]);
+    f.redis_command(&["SET", &f.key("worker:h:1:*"), r#"{"claim":"a","payload":"#]);
+    f.redis_command(&["SET", &f.key("worker:ping:h:2"), r#"{"time":"now"}"#]);
+    let kinds = [RecordKind::Instance, RecordKind::Worker, RecordKind::Working, RecordKind::Ping, RecordKind::Periodic];
+    assert_eq!(unreadable(&store).await, kinds.map(|kind| (kind, if kind == RecordKind::Instance { 3 } else { 1 })));
+    assert_eq!(store.periodic(&[]).await.expect("periodic").0.len(), 1);
+    assert_named_once(
+        &listeners[0],
+        &["3 registrations", "1 worker id", "1 working record", "1 ping of a worker", "1 entry of a periodic task"],
+    );
+    for key in ["windlass:instances", "windlass:periodic", "workers", "worker:h:1:*", "worker:ping:h:2"] {
+        f.redis_command(&["DEL", &f.key(key)]);
+    }
+    assert_eq!(unreadable(&store).await, []);
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ use windlass::store::effect::{Admission, Busy, Gate};
 use windlass::store::queueing::{Enqueue, Enqueued, Schedule, Scheduled, When};
 use windlass::store::role::Whole;
 use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion};
+use windlass::store::unreadable::{CountUnreadable, RecordKind};
 
 /// A queue's name.
 pub(crate) fn queue(name: &str) -> QueueName {
@@ -155,4 +156,10 @@ pub(crate) fn assert_named_once(listener: &Listener, subjects: &[&str]) {
         assert_eq!(told.iter().filter(|text| text.contains(subject)).count(), 1, "{subject}: {told:?}");
     }
     assert_eq!(told.len(), subjects.len(), "{told:?}");
+}
+
+/// How many records of each kind cannot be read.
+pub(crate) async fn unreadable(store: &Store<Whole>) -> Vec<(RecordKind, u64)> {
+    let counts = store.run(CountUnreadable).await.expect("count_unreadable");
+    counts.into_iter().map(|one| (one.kind, one.count)).collect()
 }

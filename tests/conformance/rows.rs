@@ -10,10 +10,11 @@ use windlass::store::effect::Verdict;
 use windlass::store::findings::Findings;
 use windlass::store::instance::Joined;
 use windlass::store::sqlite::SqliteStore;
+use windlass::store::unreadable::RecordKind;
 
 use crate::fixture::Fixture;
 use crate::instance::{Instance, record};
-use crate::look::{assert_named_once, delayed, failed, fill, job, locks, promote_all, queue, queued};
+use crate::look::{assert_named_once, delayed, failed, fill, job, locks, promote_all, queue, queued, unreadable};
 use crate::support::verbs::Verbs as _;
 
 /// Writes into the file as any program may.
@@ -79,12 +80,13 @@ async fn jobs_of_any_type_are_claimed_promoted_and_shown() {
 }
 
 #[tokio::test]
-async fn instances_that_cannot_be_read_are_named_once_each() {
+async fn instances_and_pings_that_cannot_be_read_are_named_and_counted() {
     let f = Fixture::sqlite().await;
     let good = Instance::join(&f.store, "a", 1).await;
     write(
         &f,
-        "INSERT INTO instances (id, name, record, counter) VALUES ('x', 'host:1', '{', 7), ('y', 'host:2', 'null', 7)",
+        "INSERT INTO instances (id, name, record, counter) VALUES ('x', 'host:1', '{', 7), ('y', 'host:2', 'null', 7);
+         INSERT INTO workers (id, name, instance, started, pinged_s) VALUES ('h:1:*', 'h:1', 'a', 'now', 'now')",
     );
     let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
     let store = SqliteStore::open_telling(&f.place.file(), Arc::clone(&f.clock) as _, Findings::new(bus));
@@ -94,5 +96,10 @@ async fn instances_that_cannot_be_read_are_named_once_each() {
         assert_eq!(states.iter().map(|state| &state.record).collect::<Vec<_>>(), [&good.record]);
         assert_eq!(store.oversee("me", 60_000).await.expect("oversee").1, states);
     }
-    assert_named_once(&listeners[0], &["instance x", "instance y"]);
+    assert_named_once(&listeners[0], &["2 registrations of instances in the table instances"]);
+    assert_eq!(unreadable(&store).await, [(RecordKind::Instance, 2), (RecordKind::Ping, 1)]);
+    assert_named_once(&listeners[0], &["1 ping of a worker in the table workers"]);
+    write(&f, "DELETE FROM instances WHERE id IN ('x', 'y'); UPDATE workers SET pinged_s = 7 WHERE id = 'h:1:*'");
+    assert_eq!(unreadable(&store).await, []);
+    assert_named_once(&listeners[0], &["all registrations of instances", "all pings of workers"]);
 }

@@ -83,6 +83,15 @@ fn nothing_dies_of_records_that_cannot_be_read() {
     }
     assert_eq!(folder.windlass(&["enqueue", "note"]).0, Some(0));
     eventually("a job is run", || fs::read_to_string(folder.path("done")).is_ok_and(|done| done == "done\n"));
+    // Counted and named: as an operator looks, and in the log once for each count.
+    let details = folder.windlass(&["--json", "details"]).1;
+    assert!(details.contains(r#"{"kind":"registrations of instances","count":5}"#), "{details}");
+    assert!(details.contains(r#"{"kind":"working records","count":"#), "{details}");
+    assert!(folder.windlass(&["details"]).1.contains("5 registrations of instances"));
+    daemon.wait_log("5 registrations of instances in resque:windlass:instances cannot be read and are passed over");
+    for line in ["5 registrations of instances in", "4 registrations of instances in"] {
+        assert!(daemon.log().matches(line).count() <= 1, "{}", daemon.log());
+    }
     daemon.stop();
     let again = folder.daemon_with_log("again");
     again.wait_log("[ worker ] started");

@@ -73,6 +73,7 @@ fn the_whole_is_told_in_one_document() {
             "stats": {"processed": 0, "failed": 0, "workers": []},
             "leader": null,
             "duties": null,
+            "unreadable": [],
         })
     );
     assert!(place.run(&["details"]).done().contains("math"));

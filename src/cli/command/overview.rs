@@ -43,6 +43,10 @@ pub async fn details(context: &CommandContext) -> Result<Exit, CliError> {
             .add("waiting", &format!("{waiting} on {}", count_noun(details.queues.len() as u64, "queue", "queues")))
             .add("failed", &format!("{} in the list", details.failed))
             .add("ever", &format!("{} processed, {} failed", details.stats.processed, details.stats.failed));
+        if !details.unreadable.is_empty() {
+            let counts: Vec<_> = details.unreadable.iter().map(|one| format!("{} {}", one.count, one.kind)).collect();
+            fields.add("unreadable", &counts.join(", "));
+        }
         let mut table = TextTable::new(&["queue", "#jobs"]);
         for queue in &details.queues {
             table.row([&queue.queue, &queue.length.to_string()]);

@@ -30,6 +30,7 @@ use crate::config::element::tls_files::TlsFiles;
 use crate::store::backend::TimeSource;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
+use crate::store::unreadable::PassedOver;
 
 /// After how much silence the library takes a server for unresponsive by itself: we are faster.
 const UNRESPONSIVE: Duration = Duration::from_secs(6);
@@ -327,6 +328,11 @@ impl Connection {
             reply::refused(&error)
         };
         errors.map(read).collect()
+    }
+
+    /// Counts and tells what a look at the records under `key` could not read.
+    pub(super) fn passed_over(&self, passed: &PassedOver, key: &[u8]) {
+        self.origin.findings.passed_over(passed, &String::from_utf8_lossy(key));
     }
 
     async fn send(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame, StoreError> {

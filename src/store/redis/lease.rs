@@ -20,6 +20,7 @@ use crate::store::instance::{
     Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
 };
 use crate::store::scheduling::Leadership;
+use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::working::WorkingRecord;
 
 static JOIN: Script = script!("join");
@@ -102,7 +103,7 @@ pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Re
         if holder.is_empty() {
             return Ok(Joined::Yes);
         }
-        match decoded(&holder, connection.keys()) {
+        match serde_json::from_slice::<InstanceRecord>(&holder) {
             Ok(other) => return Ok(Joined::NameTaken(Box::new(other))),
             // Nobody could ever find it dead, and the name holds a process id that is ours now.
             Err(_) => unreadable = holder,
@@ -266,18 +267,15 @@ async fn states(connection: &Connection, call: Call) -> Result<(bool, Vec<Instan
     let leads = reply::number(reply.next().unwrap_or(Frame::Null))? == 1;
     let mut reply = reply.map(|part| reply::bytes(part).ok().flatten());
     let mut next = move || reply.next().flatten();
-    let mut states = Vec::new();
+    let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
     while let (Some(id), Some(record), Some(counter)) = (next(), next(), next()) {
-        match decoded(&record, connection.keys()) {
+        match serde_json::from_slice(&record) {
             Ok(record) => states.push(InstanceState { record, counter: reply::parsed(&counter).unwrap_or(0) }),
             // One that we cannot read must not keep us from recovering the others.
-            Err(error) => {
-                let subject = format!("the registration of instance {}", String::from_utf8_lossy(&id));
-                let text = format!("{subject} cannot be read and is passed over: {error}");
-                connection.origin.findings.tell(&subject, text);
-            }
+            Err(error) => passed.add(&id, &error.to_string()),
         }
     }
+    connection.passed_over(&passed, &connection.keys().instances());
     states.sort_by(|one, other| one.record.id.cmp(&other.record.id));
     Ok((leads, states))
 }
@@ -307,13 +305,6 @@ fn member(call: &mut Call, keys: &Keys, worker: &WorkerName) {
 
 fn encoded(record: &InstanceRecord) -> Result<Bytes, StoreError> {
     serde_json::to_vec(record).map(Bytes::from).map_err(|error| StoreError::Misuse(error.to_string()))
-}
-
-fn decoded(raw: &[u8], keys: &Keys) -> Result<InstanceRecord, StoreError> {
-    serde_json::from_slice(raw).map_err(|error| StoreError::Corrupt {
-        place: String::from_utf8_lossy(&keys.instances()).into_owned(),
-        reason: error.to_string(),
-    })
 }
 
 fn indexes(frame: Frame) -> Result<Vec<usize>, StoreError> {

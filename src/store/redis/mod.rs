@@ -33,6 +33,7 @@ mod rights;
 mod schedules;
 mod script;
 mod tls;
+mod unreadable;
 mod verdict;
 mod wake;
 

@@ -13,6 +13,7 @@ use crate::job::{LockKey, QueueName, RetryKeys, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
+use crate::store::unreadable::{PassedOver, RecordKind};
 
 static PERIODIC: Script = script!("periodic");
 static RECONCILE: Script =
@@ -53,10 +54,14 @@ pub(super) async fn periodic(
     let mut reply = reply::list(connection.run(&PERIODIC, call).await?)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);
     let mut fields = reply::strings(next())?.into_iter();
-    let mut entries = Vec::new();
+    let (mut entries, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Periodic));
     while let (Some(task), Some(entry)) = (fields.next(), fields.next()) {
-        entries.extend(read(&task, &entry));
+        match read(&task, &entry) {
+            Some(entry) => entries.push(entry),
+            None => passed.add(&task, "it is no due second, period, state and queue"),
+        }
     }
+    connection.passed_over(&passed, &connection.keys().periodic());
     entries.sort_by(|one, other| one.task.cmp(&other.task));
     let held: Result<Vec<bool>, _> =
         reply::list(next())?.into_iter().map(|held| reply::number(held).map(|held| held != 0)).collect();

@@ -12,6 +12,7 @@ use crate::job::{LockKey, RetryKeys, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::stored::Ping;
+use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{
     ForceClean, LockValues, PingOf, Recovered, Recovery, Registered, RegisteredWorkers, WorkerLock, Working,
 };
@@ -174,11 +175,18 @@ pub(super) async fn working(
     Ok(workers.iter().zip(records).map(parse).collect())
 }
 
-/// Every member of `workers`, in order; ids that are no text are nobody we could address.
+/// Every member of `workers`, in order. One whose id is no text can neither be addressed nor removed by us.
 pub(super) async fn members(connection: &Connection) -> Result<Vec<WorkerName>, StoreError> {
-    let members = reply::strings(connection.command("SMEMBERS", vec![connection.keys().workers()]).await?)?;
-    let names = members.iter().filter_map(|id| std::str::from_utf8(id).ok()).map(WorkerName::parse);
-    let mut names: Vec<WorkerName> = names.collect();
+    let key = connection.keys().workers();
+    let members = reply::strings(connection.command("SMEMBERS", vec![key.clone()]).await?)?;
+    let (mut names, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Worker));
+    for id in &members {
+        match std::str::from_utf8(id) {
+            Ok(id) => names.push(WorkerName::parse(id)),
+            Err(error) => passed.add(id, &error.to_string()),
+        }
+    }
+    connection.passed_over(&passed, &key);
     names.sort();
     Ok(names)
 }
@@ -189,16 +197,28 @@ pub(super) async fn registered(connection: &Connection) -> Result<Vec<Registered
     let all = workers.iter().flat_map(|worker| [keys.working(worker), keys.started(worker), keys.ping(worker.name())]);
     let mut values = read_all(connection, all.collect()).await?.into_iter();
     let mut next = || values.next().flatten();
+    let (mut records, mut pings) = (PassedOver::new(RecordKind::Working), PassedOver::new(RecordKind::Ping));
     let read = |worker: WorkerName| {
         let (working, started, ping) = (next(), next(), next());
+        let working = working.map(|raw| WorkingRecord::parse(&worker, raw));
+        if working.as_ref().is_some_and(|working| working.payload.is_none()) {
+            records.add(worker.id().as_bytes(), "it holds no job");
+        }
+        let read = ping.as_deref().map(Ping::parse);
+        if read == Some(None) {
+            pings.add(worker.name().as_bytes(), "it tells no time");
+        }
         Registered {
-            pinged_s: ping.and_then(|raw| Ping::parse(&raw)).map(|ping| ping.second.get()),
+            pinged_s: read.flatten().map(|ping| ping.second.get()),
             started: started.map(|started| String::from_utf8_lossy(&started).into_owned()),
-            working: working.map(|raw| WorkingRecord::parse(&worker, raw)),
+            working,
             worker,
         }
     };
-    Ok(workers.into_iter().map(read).collect())
+    let registered = workers.into_iter().map(read).collect();
+    connection.passed_over(&records, &keys.working_prefix());
+    connection.passed_over(&pings, &keys.ping(""));
+    Ok(registered)
 }
 
 pub(super) async fn ping_of(connection: &Connection, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {

@@ -55,10 +55,9 @@ impl<'a> Step<'a> {
         self.now_ms.div_euclid(1000)
     }
 
-    /// Names a row that cannot be read.
-    pub(super) fn pass_over(&self, kind: &str, id: &str, reason: &str) {
-        let subject = format!("the record of {kind} {id}");
-        self.findings.tell(&subject, format!("{subject} cannot be read and is passed over: {reason}"));
+    /// What was found in this file that is no error of a call.
+    pub(super) fn findings(&self) -> &Findings {
+        self.findings
     }
 
     /// Once committed, whoever waits for a change is told.

@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
-use super::value::{number, opt_text, second, text};
+use super::value::{bytes, number, opt_text, second, text};
 use super::{locks, retries, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
@@ -19,6 +19,7 @@ use crate::store::instance::{
     Register, Removed, RemovedState, Suspect, Suspicion, Unregister,
 };
 use crate::store::scheduling::{Lead, Leadership};
+use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{PingOf, Registered, RegisteredWorkers};
 use crate::store::working::WorkingRecord;
 
@@ -108,7 +109,11 @@ pub(super) fn join(step: &Step<'_>, record: &InstanceRecord) -> Result<Joined, S
             Ok(other) => return Ok(Joined::NameTaken(Box::new(other))),
             // Nobody could ever find it dead, and the name holds a process id that is ours now.
             Err(reason) => {
-                step.pass_over("instance", &id, &reason);
+                let text = format!(
+                    "the registration of instance {id} is removed, because it cannot be read and has the name of this \
+                     instance: {reason}"
+                );
+                step.findings().tell(&format!("registration {id}"), text);
                 remove(step, &id)?;
             }
         }
@@ -281,24 +286,29 @@ fn remove(step: &Step<'_>, instance: &str) -> Result<(), StoreError> {
 pub(super) fn instances(step: &Step<'_>) -> Result<Vec<InstanceState>, StoreError> {
     let mut select = step.sql("SELECT id, record, counter FROM instances ORDER BY name")?;
     let mut rows = select.query([])?;
-    let mut states = Vec::new();
+    let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
     while let Some(row) = rows.next()? {
         match decode(&text(row.get_ref(1)?)) {
             Ok(record) => states.push(InstanceState { record, counter: number(row.get_ref(2)?) }),
             // One that cannot be read must not keep anybody from recovering the others.
-            Err(reason) => step.pass_over("instance", &text(row.get_ref(0)?), &reason),
+            Err(reason) => passed.add(&bytes(row.get_ref(0)?), &reason),
         }
     }
+    step.findings().passed_over(&passed, "the table instances");
     Ok(states)
 }
 
 /// Every registered worker with what it works on.
 pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError> {
+    let mut pings = PassedOver::new(RecordKind::Ping);
     let read = |row: &Row<'_>| {
         let worker = WorkerName::parse(&text(row.get_ref(0)?));
         let works = row.get_ref(3)? != ValueRef::Null;
         let working = if works { Some(working::record(&worker, row, 3)?) } else { None };
         let (pinged_s, started) = (second(row.get_ref(1)?), opt_text(row.get_ref(2)?));
+        if pinged_s.is_none() && row.get_ref(1)? != ValueRef::Null {
+            pings.add(worker.name().as_bytes(), "it tells no time");
+        }
         Ok(Registered { pinged_s, started, working, worker })
     };
     let mut select = step.sql(concat!(
@@ -306,8 +316,9 @@ pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError>
         working::columns!(),
         " FROM workers LEFT JOIN working ON worker = id ORDER BY id"
     ))?;
-    let rows = select.query_map([], read)?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let registered = select.query_map([], read)?.collect::<Result<_, _>>()?;
+    step.findings().passed_over(&pings, "the table workers");
+    Ok(registered)
 }
 
 /// When a worker of this two-part name last pinged, and its whole name.

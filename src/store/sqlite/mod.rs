@@ -31,6 +31,7 @@ mod retries;
 mod schedules;
 mod search;
 mod terms;
+mod unreadable;
 mod value;
 mod verdict;
 mod wake;

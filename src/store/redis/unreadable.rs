@@ -1,0 +1,17 @@
+//! Counts the records that cannot be read.
+
+use super::engine::RedisStore;
+use super::{lease, periodic, recover};
+use crate::store::arrow::Perform;
+use crate::store::error::StoreError;
+use crate::store::unreadable::{CountUnreadable, Unreadable};
+
+impl Perform<CountUnreadable> for RedisStore {
+    async fn perform(&self, _: CountUnreadable) -> Result<Vec<Unreadable>, StoreError> {
+        // Each look notes what it passes over.
+        lease::instances(&self.connection).await?;
+        recover::registered(&self.connection).await?;
+        periodic::periodic(&self.connection, &[]).await?;
+        Ok(self.connection.origin.findings.unreadable())
+    }
+}

@@ -1,0 +1,21 @@
+//! Counts the records that cannot be read.
+
+use super::commit::Step;
+use super::engine::SqliteStore;
+use super::{lease, periodic};
+use crate::store::arrow::Perform;
+use crate::store::error::StoreError;
+use crate::store::unreadable::{CountUnreadable, Unreadable};
+
+impl Perform<CountUnreadable> for SqliteStore {
+    async fn perform(&self, _: CountUnreadable) -> Result<Vec<Unreadable>, StoreError> {
+        let look = |step: &Step<'_>| {
+            // Each look notes what it passes over.
+            lease::instances(step)?;
+            lease::registered(step)?;
+            periodic::periodic(step, &[])?;
+            Ok(step.findings().unreadable())
+        };
+        self.reader.call(look).await
+    }
+}

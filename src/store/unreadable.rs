@@ -1,0 +1,154 @@
+//! Records that cannot be read: a look passes them over, names them and counts them.
+//!
+//! What is passed over is told by kind: one line names the first of them and says how many there are. It is told again
+//! when the count or a name changes, and when all can be read again.
+
+use std::collections::BTreeMap;
+
+use super::arrow::{Arrow, Kind};
+use super::role::{Admin, May};
+
+/// How many records of a kind a line names.
+const MAX_NAMED: usize = 4;
+/// How much of a name or a reason a line shows, in characters.
+const MAX_SHOWN: usize = 100;
+
+/// Counts the records that cannot be read, kind by kind. Kinds without any are left out.
+///
+/// It looks at registrations of instances, workers with their pings and working records, and periodic tasks. Jobs and
+/// failure records are listed with their bytes instead, whatever these are.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct CountUnreadable;
+
+impl Arrow for CountUnreadable {
+    type Reply = Vec<Unreadable>;
+    const NAME: &'static str = "count_unreadable";
+    const KIND: Kind = Kind::Reads;
+}
+
+impl May<CountUnreadable> for Admin {}
+
+/// How many records of a kind cannot be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Unreadable {
+    /// The kind.
+    pub kind: RecordKind,
+    /// How many.
+    pub count: u64,
+}
+
+/// A kind of stored record that can be unreadable.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum RecordKind {
+    /// The registration of an instance.
+    Instance,
+    /// The id of a registered worker.
+    Worker,
+    /// What a worker works on.
+    Working,
+    /// When a worker pinged last.
+    Ping,
+    /// The entry of a periodic task.
+    Periodic,
+}
+
+impl RecordKind {
+    /// One or several of them, for people.
+    #[must_use]
+    pub fn noun(self, count: u64) -> &'static str {
+        match (self, count) {
+            (Self::Instance, 1) => "registration of an instance",
+            (Self::Instance, _) => "registrations of instances",
+            (Self::Worker, 1) => "worker id",
+            (Self::Worker, _) => "worker ids",
+            (Self::Working, 1) => "working record",
+            (Self::Working, _) => "working records",
+            (Self::Ping, 1) => "ping of a worker",
+            (Self::Ping, _) => "pings of workers",
+            (Self::Periodic, 1) => "entry of a periodic task",
+            (Self::Periodic, _) => "entries of periodic tasks",
+        }
+    }
+}
+
+/// What one look at all records of a kind could not read.
+#[derive(Debug)]
+pub struct PassedOver {
+    pub(super) kind: RecordKind,
+    pub(super) count: u64,
+    /// The first of them, in the order of their names: the order in which a store lists them may change.
+    named: BTreeMap<String, String>,
+}
+
+impl PassedOver {
+    /// Nothing yet.
+    #[must_use]
+    pub fn new(kind: RecordKind) -> Self {
+        Self { kind, count: 0, named: BTreeMap::new() }
+    }
+
+    /// Passes over the record of this name, for this reason.
+    pub fn add(&mut self, name: &[u8], reason: &str) {
+        self.count += 1;
+        let shown = |text: &str| text.chars().take(MAX_SHOWN).collect::<String>();
+        self.named.insert(shown(&String::from_utf8_lossy(name)), shown(reason));
+        if self.named.len() > MAX_NAMED {
+            self.named.pop_last();
+        }
+    }
+
+    /// What people are told; `place` is where the records stand.
+    #[must_use]
+    pub fn text(&self, place: &str) -> String {
+        let named: Vec<_> = self.named.iter().map(|(name, reason)| format!("{name:?} ({reason})")).collect();
+        let noun = self.kind.noun(self.count);
+        let more = if self.count > self.named.len() as u64 { ", ..." } else { "" };
+        let is = if self.count == 1 { "is" } else { "are" };
+        format!(
+            "{} {noun} in {place} cannot be read and {is} passed over: {}{more}; correct or remove what stands there",
+            self.count,
+            named.join(", ")
+        )
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_counts_all_and_names_the_first_of_them_in_any_order() {
+        let text = |order: &[u64]| {
+            let mut passed = PassedOver::new(RecordKind::Instance);
+            order.iter().for_each(|n| passed.add(format!("i{n}").as_bytes(), "cut short"));
+            passed.text("the table instances")
+        };
+        assert_eq!(
+            text(&[1]),
+            "1 registration of an instance in the table instances cannot be read and is passed over: \"i1\" (cut short); \
+             correct or remove what stands there"
+        );
+        let six = text(&[1, 2, 3, 4, 5, 6]);
+        assert!(
+            six.starts_with("6 registrations of instances in") && six.contains("\"i4\" (cut short), ...;"),
+            "{six}"
+        );
+        assert!(!six.contains("i5"), "{six}");
+        assert_eq!(text(&[6, 4, 2, 1, 3, 5]), six);
+    }
+
+    #[test]
+    fn a_line_is_short_whatever_the_names_are() {
+        let mut passed = PassedOver::new(RecordKind::Periodic);
+        for n in 0..100u8 {
+            let mut name = vec![n, 0xff, 0x1b];
+            name.resize(100_000, b'x');
+            passed.add(&name, &"why".repeat(100_000));
+        }
+        let text = passed.text("here");
+        assert!(text.starts_with("100 entries") && text.len() < 2_000, "{text}");
+    }
+}
