@@ -31,7 +31,7 @@ export async function run(bench) {
   return table(["system", ...heads], rows);
 }
 
-async function idle(bench, system) {
+export async function idle(bench, system) {
   const { redis } = bench;
   await redis.client.flushall();
   await system.prepare();

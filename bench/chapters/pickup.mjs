@@ -26,7 +26,7 @@ export async function run(bench) {
   return table(["system", "samples a round", "p50, ms", "p99, ms", "longest, ms", "enqueued by"], rows);
 }
 
-async function pickUps(bench, system, stamps, count) {
+export async function pickUps(bench, system, stamps, count) {
   await bench.redis.client.flushall();
   await system.prepare();
   const worker = system.start();

@@ -8,8 +8,8 @@ import { start } from "../lib/processes.mjs";
 import { Windlass } from "./windlass.mjs";
 
 export class WindlassOnSqlite extends Windlass {
-  constructor(bench, name, processors) {
-    super(bench, name, { processors, store: "sqlite:../bench.db" });
+  constructor(bench, name, { processors, binary }) {
+    super(bench, name, { processors, binary, store: "sqlite:../bench.db" });
     this.file = join(this.dir, "bench.db");
   }
 
@@ -19,7 +19,7 @@ export class WindlassOnSqlite extends Windlass {
     this.command(["enqueue", "--bulk", "-"], '{"task":"noop","args":[1,{"a":"b"}]}\n'.repeat(jobs));
     this.seen = [jobs, 0, 0];
     const script = this.bench.path("lib/sqlite_progress.py");
-    this.reader = start(this.bench.python, [script, this.file], { stdout: "pipe" });
+    this.reader = start("python3", [script, this.file], { stdout: "pipe" });
     const lines = createInterface({ input: this.reader.child.stdout });
     lines.on("line", (line) => (this.seen = line.split(" ").map(Number)));
   }
