@@ -1,36 +1,32 @@
-//! What the parts of a pool share on the core's thread.
+//! What the tasks of a pool share on the core's thread.
+//!
+//! Each part has a file of its own, which alone changes the part's state; here they only stand together.
 
-use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc};
-use tokio::time::Instant;
+use tokio::sync::mpsc;
 
+use super::control::Work;
 use super::findings::Findings;
+use super::held_locks::HeldLocks;
 use super::hooked_run::Performed;
 use super::hunger::Hunger;
 use super::lease::Lease;
 use super::orders::Orders;
-use super::slots::{Job, LANES, Slots};
+use super::queues::Queues;
+use super::settings::Settings;
+use super::slots::{LANES, Slots};
 use super::timeouts::Timeouts;
+use super::unknown::UnknownClasses;
 use crate::clock::Clock;
-use crate::config::Config;
-use crate::config::element::queues::QueuePatterns;
 use crate::event::{Bus, Event};
-use crate::handler::contract::Stop;
-use crate::handler::dispatch::Dispatch;
-use crate::job::{ClaimToken, QueueName};
-use crate::plugin::ending::CrashPolicy;
+use crate::job::ClaimToken;
 use crate::plugin::registry::Plugins;
 use crate::store::handle::Store;
+use crate::store::instance::InstanceRecord;
 use crate::store::role;
 use crate::supervise::pulse::Pulses;
-
-/// After so many jobs of unknown classes from one queue, advice is given.
-const UNKNOWN_BEFORE_ADVICE: u64 = 10;
 
 /// A run that ended on the handlers' runtime.
 pub(super) struct Finished {
@@ -39,62 +35,38 @@ pub(super) struct Finished {
     pub(super) performed: Performed,
 }
 
-/// The shared part. Single-threaded: cells, never borrowed across an await.
+/// The shared parts. Their cells are never borrowed across an await.
 pub(super) struct Core {
     pub(super) instance: Arc<str>,
-    pub(super) slots: RefCell<Slots>,
-    pub(super) patterns: RefCell<QueuePatterns>,
-    /// The queues that were known when the waker last looked.
-    pub(super) known: RefCell<Vec<QueueName>>,
-    /// The queues the patterns stand for at present, in order.
-    pub(super) queues: RefCell<Arc<[QueueName]>>,
-    pub(super) config: RefCell<Arc<Config>>,
-    pub(super) dispatch: RefCell<Arc<Dispatch>>,
-    /// The plugins in code that tasks may list.
-    pub(super) plugins: Arc<Plugins>,
-    pub(super) policy: Cell<CrashPolicy>,
-    pub(super) kill_grace: Cell<Duration>,
     pub(super) store: Store<role::Pool>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Bus,
+    /// The runtime on which handlers run.
     pub(super) handlers: Handle,
-    /// Who turns in this process.
+    /// Where runs on it report their end, by lane.
+    pub(super) finished: [mpsc::UnboundedSender<Finished>; LANES],
+    /// The plugins in code that tasks may list.
+    pub(super) plugins: Arc<Plugins>,
     pub(super) pulses: Pulses,
 
+    pub(super) settings: Settings,
     pub(super) orders: Orders,
     pub(super) lease: Lease,
+    pub(super) locks: HeldLocks,
+    pub(super) queues: Queues,
     pub(super) hunger: Hunger,
-    /// Where runs on the handlers' runtime report.
-    pub(super) finished: [mpsc::UnboundedSender<Finished>; LANES],
-    /// Runs that are watched for taking too long.
+    pub(super) slots: Slots,
     pub(super) timeouts: Timeouts,
-    /// A retiring slot may have become idle.
-    pub(super) retired: Notify,
-    /// The fastest that any held lock runs out.
-    pub(super) shortest_lock_s: Cell<Option<u64>>,
-    /// Notified when `shortest_lock_s` shrinks.
-    pub(super) lock_taken: Notify,
-    /// The queues or bounds were changed: for the waker and for the manager.
-    pub(super) look_anew: Notify,
-    pub(super) reconsider: Notify,
-    /// How many jobs of unknown classes each queue brought.
-    pub(super) unknown: RefCell<HashMap<QueueName, u64>>,
-    /// Whether the store answered last time, so that an outage is told once.
-    pub(super) outage: Cell<Option<Instant>>,
-    /// What is wrong in the store.
+    pub(super) unknown: UnknownClasses,
     pub(super) findings: Findings,
 }
 
 impl Core {
-    /// There may be jobs: wakes the lane with the most idle slots; it wakes the other if it is
-    /// filled.
+    /// There may be jobs: wakes the lane with the most idle slots, which wakes the other one if it gets a job for each.
     pub(super) fn wake(&self) {
-        let (first, second) = {
-            let slots = self.slots.borrow();
-            (slots.idle(0), slots.idle(1))
-        };
+        let [first, second] = self.slots.idle();
         if first + second == 0 {
-            // Nobody can claim now; whoever is free first must know that there may be jobs.
+            // No slot can claim now. The lane of the first one that becomes idle must know that there may be jobs.
             self.hunger.wake(0);
             self.hunger.wake(1);
         } else {
@@ -102,10 +74,10 @@ impl Core {
         }
     }
 
-    /// The store declared this instance dead: all claims are lost, all runs must end.
+    /// The store declared this instance dead: all claims are lost, and all runs must end.
     pub(super) fn declare_dead(&self) {
         if self.orders.die() {
-            self.lose_all();
+            self.slots.lose_all();
             self.warn(format!(
                 "instance {} was declared dead (its lease ran out while it could not extend it); its claims are \
                  lost and it starts anew",
@@ -115,80 +87,27 @@ impl Core {
         }
     }
 
-    fn lose_all(&self) {
-        use super::slots::State;
-        for slot in self.slots.borrow_mut().iter_mut() {
-            slot.state = match std::mem::replace(&mut slot.state, State::Idle) {
-                State::Running(job) => {
-                    slot.stop(Stop::Kill);
-                    State::Lost(job)
-                }
-                lost @ State::Lost(_) => lost,
-                // A lane that waits for a reply finds out by itself.
-                waiting @ (State::Claiming | State::Settling | State::Entering(_)) => waiting,
-                State::Idle => State::Idle,
-            };
-        }
-    }
-
-    /// A job has taken locks: the heart must beat fast enough for them.
-    pub(super) fn lock_held(&self, job: &Job) {
-        let Some(shortest) = job.held.iter().map(|held| held.ttl_s).min() else { return };
-        if self.shortest_lock_s.get().is_none_or(|known| shortest < known) {
-            self.shortest_lock_s.set(Some(shortest));
-            self.lock_taken.notify_one();
-        }
-    }
-
-    /// Counts a class that nobody here knows; after a few the message names the remedy.
-    pub(super) fn unknown_class(&self, job: &Job) {
-        let mut unknown = self.unknown.borrow_mut();
-        let count = unknown.entry(job.queue.clone()).or_insert(0u64);
-        *count += 1;
-        if *count == UNKNOWN_BEFORE_ADVICE {
-            self.warn(advice(*count, &job.queue));
-        }
+    /// Works by these settings from now on. What runs keeps the definition that it began with.
+    pub(super) fn adopt(&self, work: &Work) {
+        self.settings.replace(work);
+        self.queues.change_patterns(&work.config.queues);
+        self.unknown.clear();
+        self.lease.change_record(|record| bring_up_to_date(record, work));
+        self.slots.compare_names(&self.lease.record());
+        self.slots.ask_manager();
+        self.hunger.arm_anew();
+        self.hunger.notify_all();
     }
 
     pub(super) fn warn(&self, text: String) {
         self.bus.emit(Event::Warning { text });
     }
-
-    /// Tells once that the store does not answer.
-    pub(super) fn store_failed(&self, doing: &str, error: &crate::store::StoreError) {
-        if self.outage.get().is_none() {
-            self.outage.set(Some(Instant::now()));
-            self.bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
-        }
-    }
-
-    /// Tells once that it answers again.
-    pub(super) fn store_answered(&self) {
-        if let Some(since) = self.outage.take() {
-            let lasted = humantime::format_duration(Duration::from_millis(
-                u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-            ));
-            self.bus.emit(Event::Notice { text: format!("the store answers again after {lasted}") });
-        }
-    }
 }
 
-fn advice(count: u64, queue: &QueueName) -> String {
-    format!(
-        "{count} jobs of classes unknown here came from queue {:?} and failed; if other workers know them, list this \
-         instance's queues in `queues` instead of a pattern, or exclude that one with {:?}",
-        queue,
-        format!("!{queue}")
-    )
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_advice_is_one_sentence_without_gaps() {
-        let advice = advice(10, &QueueName::as_stored("mail"));
-        assert!(!advice.contains("  ") && advice.ends_with("or exclude that one with \"!mail\""), "{advice}");
-    }
+/// Changes what an instance says of itself to what it works by.
+pub(super) fn bring_up_to_date(record: &mut InstanceRecord, work: &Work) {
+    record.change_queues(work.config.queues.as_configured());
+    // The highest number that any of its workers ever had: others compute their names from it.
+    record.processors = record.processors.max(work.config.max_task_processors);
+    record.periodic = work.periodic.to_vec();
 }

@@ -38,7 +38,7 @@ pub(super) async fn end_lost_runs(
             () = sleep_until(deadline) => break,
             Some(now) = orders(control, phase, interrupts.heeded()) => {
                 interrupts.heed(core, now.kills);
-                core.slots.borrow().stop_all(Stop::Kill);
+                core.slots.stop_all(Stop::Kill);
                 if now.phase > phase {
                     phase = now.phase;
                     let patience = if phase == Phase::Kill { Duration::ZERO } else { LOST_RUNS_AT_LAST };
@@ -47,7 +47,7 @@ pub(super) async fn end_lost_runs(
             }
         }
     }
-    let (_, busy) = core.slots.borrow().census();
+    let (_, busy) = core.slots.census();
     core.warn(format!(
         "{busy} runs whose claims were lost have not ended and are left behind; nothing is recorded for them"
     ));
@@ -62,10 +62,10 @@ pub(super) async fn drain(
     interrupts: &mut Interrupts,
     pulse: &Pulse,
 ) -> Option<Ended> {
-    let config = core.config();
+    let config = core.settings.config();
     core.orders.drain();
     core.hunger.notify_all();
-    let (_, busy) = core.slots.borrow().census();
+    let (_, busy) = core.slots.census();
     if busy > 0 {
         core.bus.emit(Event::Notice { text: format!("draining: {busy} jobs are still running") });
     }
@@ -85,7 +85,7 @@ pub(super) async fn drain(
                 interrupts.heed(core, now.kills);
                 if now.phase == Phase::Kill {
                     core.warn("killing the jobs that still run".to_owned());
-                    core.slots.borrow().stop_all(Stop::Kill);
+                    core.slots.stop_all(Stop::Kill);
                     steps.clear();
                     deadline = deadline.min(Instant::now() + KILLED_SETTLE);
                 }
@@ -94,10 +94,10 @@ pub(super) async fn drain(
             () = sleep(TURN) => {}
             () = sleep_until(next) => match steps.pop() {
                 Some((_, how)) => {
-                    let (_, busy) = core.slots.borrow().census();
+                    let (_, busy) = core.slots.census();
                     let verb = if how == Stop::Kill { "killed" } else { "asked to end" };
                     core.warn(format!("the drain takes too long: {busy} jobs are {verb}"));
-                    core.slots.borrow().stop_all(how);
+                    core.slots.stop_all(how);
                 }
                 None => {
                     core.warn("the deadline of the drain is over; what is unsettled stays on record".to_owned());

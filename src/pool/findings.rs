@@ -1,61 +1,90 @@
-//! What is wrong in the store, told once, and again when it changes.
+//! What is wrong with the store, told once, and again when it changes.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
+use std::time::Duration;
+
+use tokio::time::Instant;
 
 use crate::event::{Bus, Event};
 use crate::store::StoreError;
 use crate::store::findings::Told;
 
-/// What was told of each thing.
-#[derive(Default)]
+/// What was told.
 pub(super) struct Findings {
+    bus: Bus,
     told: RefCell<Told>,
+    /// Since when the store does not answer.
+    outage: Cell<Option<Instant>>,
 }
 
 impl Findings {
-    /// Tells of something that is passed over or left undone.
-    pub(super) fn tell(&self, bus: &Bus, finding: &StoreError) {
+    pub(super) fn new(bus: Bus) -> Self {
+        Self { bus, told: RefCell::default(), outage: Cell::new(None) }
+    }
+
+    /// The store did not answer, or could not be reached.
+    pub(super) fn failed(&self, doing: &str, error: &StoreError) {
+        if self.outage.get().is_none() {
+            self.outage.set(Some(Instant::now()));
+            self.emit_error(format!("{doing}: failed to {error}; trying again"));
+        }
+    }
+
+    /// The store answered.
+    pub(super) fn answered(&self) {
+        if let Some(since) = self.outage.take() {
+            let lasted = humantime::format_duration(Duration::from_millis(
+                u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
+            ));
+            self.bus.emit(Event::Notice { text: format!("the store answers again after {lasted}") });
+        }
+    }
+
+    /// The store passed over something or left it undone.
+    pub(super) fn tell(&self, finding: &StoreError) {
         let about = match finding {
             StoreError::Corrupt { place, .. } => place,
-            // The engine tells that itself, once for everybody.
+            // The engine tells that itself, once for all its callers.
             StoreError::MissingRights(_) => return,
             _ => "",
         };
         if self.is_news(about, finding) {
-            bus.emit(Event::InternalError {
-                error: format!("failed to {finding}; it is passed over until that is mended"),
-            });
+            self.emit_error(format!("failed to {finding}; it is passed over until that is mended"));
         }
     }
 
-    /// Tells of a step that is refused.
-    pub(super) fn refused(&self, bus: &Bus, doing: &'static str, error: &StoreError) {
+    /// The store refuses a step, although it answers other ones.
+    pub(super) fn refused(&self, doing: &'static str, error: &StoreError) {
         if !matches!(error, StoreError::MissingRights(_)) && self.is_news(doing, error) {
-            bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
+            self.emit_error(format!("{doing}: failed to {error}; trying again"));
         }
     }
 
-    /// The step is not refused (any more).
-    pub(super) fn accepted(&self, bus: &Bus, doing: &'static str) {
+    /// The store takes the step.
+    pub(super) fn accepted(&self, doing: &'static str) {
+        if self.told.borrow().is_empty() {
+            return;
+        }
         let mut told = self.told.borrow_mut();
         if told.forget(doing) {
             told.forget("");
-            bus.emit(Event::Notice { text: format!("{doing}: the store takes it again") });
+            self.bus.emit(Event::Notice { text: format!("{doing}: the store takes it again") });
         }
     }
 
-    /// Is there nothing to take back?
-    pub(super) fn is_empty(&self) -> bool {
-        self.told.borrow().is_empty()
-    }
-
-    /// A queue's key is as it should be.
+    /// A job was claimed from this queue, so its key is a list.
     pub(super) fn mended(&self, queue: &str) {
-        self.told.borrow_mut().forget_ending(&format!(":queue:{queue}"));
+        if !self.told.borrow().is_empty() {
+            self.told.borrow_mut().forget_ending(&format!(":queue:{queue}"));
+        }
     }
 
     fn is_news(&self, about: &str, error: &StoreError) -> bool {
         self.told.borrow_mut().is_news(about, &error.to_string())
+    }
+
+    fn emit_error(&self, error: String) {
+        self.bus.emit(Event::InternalError { error });
     }
 }
 
@@ -65,7 +94,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_told_once_and_again_when_it_changes() {
-        let findings = Findings::default();
+        let findings = Findings::new(Bus::silent());
         let corrupt = |reason: &str| StoreError::Corrupt { place: "r:queue:bad".to_owned(), reason: reason.to_owned() };
         assert!(findings.is_news("r:queue:bad", &corrupt("a string")));
         assert!(!findings.is_news("r:queue:bad", &corrupt("a string")));

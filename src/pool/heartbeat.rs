@@ -47,7 +47,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
         pulse.turn();
         // Lanes that wait turn with every beat.
         core.hunger.notify_all();
-        let period = period(core.lease.length(), core.config().timeout, core.shortest_lock_s.get());
+        let period = period(core.lease.length(), core.settings.config().timeout, core.locks.shortest_s());
         let due = match failures {
             // From one sending to the next: an extension that came back late is old already.
             0 => sent.instant() + period,
@@ -57,7 +57,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
         tokio::select! {
             () = sleep_until(due) => {}
             // A lock that runs out sooner than our period was taken; beat faster from now on.
-            () = core.lock_taken.notified() => continue,
+            () = core.locks.taken_sooner() => continue,
             // What we say of ourselves has changed, and others wait until the store has it.
             () = core.lease.extension_wanted() => {}
         }
@@ -74,9 +74,9 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
         match core.store.run(extend.clone()).await {
             Ok(extended) => {
                 failures = 0;
-                core.store_answered();
+                core.findings.answered();
                 for finding in &extended.findings {
-                    core.findings.tell(&core.bus, finding);
+                    core.findings.tell(finding);
                 }
                 if all {
                     pinged = sent.instant();
@@ -90,15 +90,15 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
                     core.hunger.notify_all();
                 }
                 if core.lease.publish(version) {
-                    core.reconsider.notify_one();
+                    core.slots.ask_manager();
                 }
                 settle_findings(&core, &extend, &asked, extended);
             }
             Err(error) => {
                 failures += 1;
-                core.store_failed("extend the lease", &error);
+                core.findings.failed("extend the lease", &error);
                 // The waker may wait on a connection that is as dead as this one was.
-                core.look_anew.notify_one();
+                core.hunger.arm_anew();
             }
         }
         if core.orders.is_dead() {
@@ -128,13 +128,15 @@ struct ExtendedSlot {
 }
 
 fn gather(core: &Core, all: bool) -> (Extend, Vec<ExtendedSlot>) {
-    let slots = core.slots.borrow();
     let (mut workers, mut asked, mut locks) = (Vec::new(), Vec::new(), Vec::new());
-    for slot in slots.iter().filter(|slot| !slot.nameless) {
-        let running = if let State::Running(job) = &slot.state { Some(job) } else { None };
-        if all || !matches!(slot.state, State::Idle) {
-            workers.push(slot.worker.clone());
-            asked.push(ExtendedSlot { number: slot.number, claim: running.map(|job| job.claim.clone()) });
+    core.slots.each(|slot| {
+        if !slot.is_registered() {
+            return;
+        }
+        let running = if let State::Running(job) = slot.state() { Some(job) } else { None };
+        if all || !matches!(slot.state(), State::Idle) {
+            workers.push(slot.worker().clone());
+            asked.push(ExtendedSlot { number: slot.number(), claim: running.map(|job| job.claim.clone()) });
         }
         if let Some(job) = running {
             let renewals = job.held.iter().map(|held| LockRenewal {
@@ -144,8 +146,8 @@ fn gather(core: &Core, all: bool) -> (Extend, Vec<ExtendedSlot>) {
             });
             locks.extend(renewals);
         }
-    }
-    core.shortest_lock_s.set(locks.iter().map(|lock| lock.ttl_s).min());
+    });
+    core.locks.counted(locks.iter().map(|lock| lock.ttl_s));
     (
         Extend {
             record: core.lease.record().clone(),
@@ -164,15 +166,16 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
     }
     for Removed { index, left } in extended.removed {
         let (Some(asked), Some(worker)) = (asked.get(index), extend.workers.get(index)) else { continue };
-        let mut slots = core.slots.borrow_mut();
-        let Some(slot) = slots.get_mut(asked.number).filter(|slot| slot.worker == *worker) else { continue };
+        if !core.slots.any(|slot| slot.number() == asked.number && slot.worker() == worker) {
+            continue;
+        }
         // What runs now may have been claimed since.
         let (lost, goes_on) = match left {
             RemovedState::Nothing => (asked.claim.clone(), false),
             RemovedState::Failed(claim) => (Some(claim), false),
             RemovedState::Claim(_) => (None, true),
         };
-        let runs_lost = matches!(&slot.state, State::Running(job) if Some(&job.claim) == lost.as_ref());
+        let runs_lost = lost.is_some_and(|claim| core.slots.lose(asked.number, worker, &claim));
         core.warn(if runs_lost {
             format!(
                 "worker {worker} was force-cleaned by somebody while it ran a job; the claim is lost, the job is \
@@ -186,15 +189,6 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
         } else {
             format!("worker {worker} was removed by somebody and is registered again")
         });
-        if runs_lost {
-            slot.state = match std::mem::replace(&mut slot.state, State::Idle) {
-                State::Running(job) => {
-                    slot.stop(Stop::Kill);
-                    State::Lost(job)
-                }
-                other => other,
-            };
-        }
     }
     for &index in &extended.lost_locks {
         if let Some(lock) = extend.locks.get(index) {
@@ -216,7 +210,7 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
     let mut told = false;
     loop {
         pulse.turn();
-        let grace = core.kill_grace.get().min(lease / 3);
+        let grace = core.settings.kill_grace().min(lease / 3);
         let (ask, kill) = (lease - grace, lease - lease / 10);
         let (extended, silent) = (core.lease.extended(), core.lease.age());
         if silent < ask {
@@ -245,7 +239,7 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
                 core.warn(format!(
                     "the lease could not be extended for {silent}; running jobs are ended before it runs out"
                 ));
-                core.slots.borrow().stop_all(Stop::Terminate);
+                core.slots.stop_all(Stop::Terminate);
                 // After a suspension of the machine the next extension may be far away.
                 core.lease.want_extension();
             }
@@ -255,7 +249,7 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
             sleep_until(at.min(Instant::now() + GLANCE)).await;
         } else {
             // Again and again until the store answers, for a run may have been about to begin.
-            core.slots.borrow().stop_all(Stop::Kill);
+            core.slots.stop_all(Stop::Kill);
             sleep(Duration::from_millis(200)).await;
         }
     }

@@ -14,6 +14,8 @@ pub(super) struct Hunger {
     look: [Notify; LANES],
     /// A lane found less than it asked for: the waker is to tell when more comes.
     came_short: Notify,
+    /// The waker watches the wrong queues, or over a connection that may be dead.
+    arm_anew: Notify,
     /// How many instances share the work, as far as is known; 0 before anything is.
     peers: Cell<usize>,
     /// All claims so far, to tell futile wakes from others.
@@ -26,6 +28,7 @@ impl Hunger {
             hungry: [const { Cell::new(false) }; LANES],
             look: [const { Notify::const_new() }; LANES],
             came_short: Notify::new(),
+            arm_anew: Notify::new(),
             peers: Cell::new(0),
             claims: Cell::new(0),
         }
@@ -82,6 +85,16 @@ impl Hunger {
     /// Waits until the waker is asked.
     pub(super) async fn waker_asked(&self) {
         self.came_short.notified().await;
+    }
+
+    /// The waker is to arm anew, even if it waits to be told of jobs.
+    pub(super) fn arm_anew(&self) {
+        self.arm_anew.notify_one();
+    }
+
+    /// Waits until the waker is to arm anew.
+    pub(super) async fn arming_wanted(&self) {
+        self.arm_anew.notified().await;
     }
 
     /// How many instances share the work, as far as is known; 0 before anything is.

@@ -9,7 +9,6 @@ use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until};
 
 use super::core::Core;
-use super::slots::State;
 use crate::event::Event;
 use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
@@ -39,44 +38,22 @@ impl Interrupts {
         if news == 0 {
             return;
         }
-        let again = news > 1 || (Instant::now() < self.until && still_run(core, &self.asked));
-        let running = running(core);
+        let running = core.slots.running();
+        let asked = |run| self.asked.contains(run);
+        let again = news > 1 || (Instant::now() < self.until && running.iter().any(asked));
         let (count, verb) = (running.len(), if again { "killed" } else { "asked to end" });
         core.bus.emit(Event::Notice { text: format!("{count} running jobs are {verb}; work goes on") });
         self.asked = running;
         if again {
-            return kill(core, &self.asked);
+            return core.slots.kill(&self.asked);
         }
-        core.slots.borrow().stop_all(Stop::Terminate);
-        self.until = Instant::now() + core.config().shutdown.kill_grace;
+        core.slots.stop_all(Stop::Terminate);
+        self.until = Instant::now() + core.settings.config().shutdown.kill_grace;
         // A task of its own, for the grace is over even if the pool has begun to drain.
         let (core, asked, until) = (Rc::clone(core), self.asked.clone(), self.until);
         spawn_local(async move {
             sleep_until(until).await;
-            kill(&core, &asked);
+            core.slots.kill(&asked);
         });
-    }
-}
-
-fn running(core: &Core) -> Vec<(usize, ClaimToken)> {
-    let slots = core.slots.borrow();
-    let claim = |slot: &super::slots::Slot| match &slot.state {
-        State::Running(job) => Some((slot.number, job.claim.clone())),
-        _ => None,
-    };
-    slots.iter().filter_map(claim).collect()
-}
-
-fn still_run(core: &Core, asked: &[(usize, ClaimToken)]) -> bool {
-    running(core).iter().any(|run| asked.contains(run))
-}
-
-/// Kills those of these runs that have not ended; whatever began in their slots since is left alone.
-fn kill(core: &Core, asked: &[(usize, ClaimToken)]) {
-    let runs = running(core);
-    for (number, _) in runs.iter().filter(|run| asked.contains(run)) {
-        if let Some(slot) = core.slots.borrow_mut().get_mut(*number) {
-            slot.stop(Stop::Kill);
-        }
     }
 }

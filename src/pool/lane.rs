@@ -14,9 +14,9 @@ use tokio::sync::mpsc;
 use self::undone::Undone;
 use super::core::{Core, Finished};
 use super::hooked_run::Performed;
-use super::perform::{self, PreparedJob, Started};
+use super::perform::{self, PreparedJob};
 use super::report::{self, Attempt};
-use super::slots::{Job, State};
+use super::slots::{Job, Slot, Taken};
 use crate::job::failure::iso_date;
 use crate::job::{Failure, Outcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
@@ -97,7 +97,7 @@ impl LaneTask {
                 }
                 continue;
             }
-            if self.core.orders.is_over() && self.core.slots.borrow().is_quiet(self.index) {
+            if self.core.orders.is_over() && self.core.slots.is_quiet(self.index) {
                 return;
             }
             tokio::select! {
@@ -113,18 +113,7 @@ impl LaneTask {
         let mut idle = (Vec::new(), Vec::new());
         self.settlements.extend(self.undone.take_due());
         if self.core.orders.accept() && self.core.hunger.is_hungry(self.index) && self.core.lease.is_fresh() {
-            for slot in self.core.slots.borrow_mut().iter_mut() {
-                if slot.lane() != self.index || slot.retiring || slot.stale || self.undone.holds(slot.number) {
-                    continue;
-                }
-                if matches!(slot.state, State::Idle) {
-                    slot.state = State::Claiming;
-                }
-                if matches!(slot.state, State::Claiming | State::Settling) {
-                    idle.0.push(slot.number);
-                    idle.1.push(slot.worker.clone());
-                }
-            }
+            idle = self.core.slots.claim(self.index, |number| self.undone.holds(number));
         }
         if self.settlements.is_empty() && self.enters.is_empty() && idle.0.is_empty() {
             return None;
@@ -141,7 +130,7 @@ impl LaneTask {
             settling.push(settlement);
         }
         let (entering, enters) = std::mem::take(&mut self.enters).into_iter().unzip();
-        let queues = if idle.0.is_empty() { Arc::from([]) } else { Arc::clone(&self.core.queues.borrow()) };
+        let queues = if idle.0.is_empty() { Arc::from([]) } else { self.core.queues.matching() };
         Some(Round {
             exchange: Exchange {
                 sequence: self.sequence,
@@ -171,15 +160,7 @@ impl LaneTask {
                 ));
             }
         }
-        {
-            let mut slots = self.core.slots.borrow_mut();
-            let waiting = round.settled.iter().map(|settled| &settled.slot).chain(&round.idle);
-            for &number in waiting {
-                if let Some(slot) = slots.get_mut(number) {
-                    slot.state = State::Idle;
-                }
-            }
-        }
+        self.core.slots.rest(round.settled.iter().map(|settled| &settled.slot).chain(&round.idle));
         self.keep_undone(&mut round, &reply);
         for (index, settled) in round.settled.iter().enumerate() {
             if let Some(attempt) = settled.attempt.as_ref().filter(|_| !reply.lost.contains(&index)) {
@@ -197,9 +178,7 @@ impl LaneTask {
         let asked = round.idle.len();
         let claimed = reply.claims.len();
         for claim in reply.claims {
-            if !self.core.findings.is_empty() {
-                self.core.findings.mended(claim.queue.as_str());
-            }
+            self.core.findings.mended(claim.queue.as_str());
             if let Some((&number, worker)) = round.idle.get(claim.index).zip(round.exchange.idle.get(claim.index)) {
                 self.claimed(number, worker, claim);
             }
@@ -209,7 +188,6 @@ impl LaneTask {
         if asked > 0 {
             self.core.hunger.got(self.index, asked, claimed);
         }
-        self.core.retired.notify_one();
     }
 
     fn claimed(&mut self, number: usize, worker: &WorkerName, claim: Claim) {
@@ -224,7 +202,7 @@ impl LaneTask {
                     identity: job.identity.clone(),
                     gates,
                 };
-                self.set(number, State::Entering(job));
+                self.core.slots.enter(number, job);
                 self.enters.push((number, enter));
             }
             PreparedJob::Ready(job) => self.begin(number, worker, job),
@@ -235,7 +213,7 @@ impl LaneTask {
         let Some((job, worker)) = self.take_job(number) else { return };
         match entered {
             Entered::Taken => {
-                self.core.lock_held(&job);
+                self.core.locks.taken(&job);
                 self.begin(number, &worker, job);
             }
             Entered::PutBack { plugin } => report::vetoed(&self.core.bus, &job, format!("put back by {plugin}")),
@@ -249,19 +227,14 @@ impl LaneTask {
         }
     }
 
-    fn begin(&mut self, number: usize, worker: &WorkerName, mut job: Box<Job>) {
+    fn begin(&mut self, number: usize, worker: &WorkerName, job: Box<Job>) {
         if self.core.orders.is_draining() || !self.core.lease.is_fresh() {
             return self.release(number, worker, *job);
         }
-        let outcome = {
-            let mut slots = self.core.slots.borrow_mut();
-            let Some(slot) = slots.get_mut(number) else { return };
-            match perform::begin(&self.core, slot, &mut job) {
-                Started::Ended(outcome) => outcome,
-                Started::Running(running) => return running.occupy(slot, job),
-            }
-        };
-        self.end(number, worker, *job, outcome);
+        let start = |slot: &Slot, job: &mut Job| perform::begin(&self.core, slot, job);
+        if let Some((job, outcome)) = self.core.slots.begin(number, job, start) {
+            self.end(number, worker, *job, outcome);
+        }
     }
 
     /// A claimed job that is not to begin goes back as if it had never been claimed.
@@ -275,7 +248,7 @@ impl LaneTask {
 
     fn run_ended(&mut self, finished: Finished) {
         // Word of an earlier run must not end the one that its slot has now.
-        if !self.core.slots.borrow_mut().get_mut(finished.number).is_some_and(|slot| slot.runs(&finished.claim)) {
+        if !self.core.slots.runs(finished.number, &finished.claim) {
             return;
         }
         let Some((job, worker)) = self.take_job(finished.number) else { return };
@@ -310,13 +283,13 @@ impl LaneTask {
             _ => u64::try_from(job.began.elapsed().as_millis()).ok(),
         };
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
-        let ending = ending::ending(job.task(), self.core.policy.get(), run, outcome, self.core.clock.now_ms());
+        let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, self.core.clock.now_ms());
         let attempt = report::tell(&self.core.bus, &job, &ending, result, put_off);
         self.settle(number, worker, job, ending, attempt);
     }
 
     fn settle(&mut self, slot: usize, worker: &WorkerName, job: Job, ending: Ending, attempt: Option<Box<Attempt>>) {
-        self.set(slot, State::Settling);
+        self.core.slots.settle(slot);
         let settlement = Settlement {
             worker: worker.clone(),
             claim: job.claim,
@@ -334,37 +307,19 @@ impl LaneTask {
         self.settlements.clear();
         self.undone.clear();
         self.enters.clear();
-        let mut slots = self.core.slots.borrow_mut();
-        for slot in slots.iter_mut().filter(|slot| slot.lane() == self.index) {
-            if !matches!(slot.state, State::Running(_) | State::Lost(_)) {
-                slot.state = State::Idle;
-            }
-        }
+        self.core.slots.forget(self.index);
     }
 
-    fn set(&self, number: usize, state: State) {
-        if let Some(slot) = self.core.slots.borrow_mut().get_mut(number) {
-            slot.state = state;
-        }
-    }
-
-    /// Takes the job out of a slot; a lost one is dropped, its slot idle.
+    /// Takes the job out of a slot; a lost one is dropped.
     fn take_job(&self, number: usize) -> Option<(Box<Job>, WorkerName)> {
-        let mut slots = self.core.slots.borrow_mut();
-        let slot = slots.get_mut(number)?;
-        slot.kept = None;
-        match std::mem::replace(&mut slot.state, State::Idle) {
-            State::Entering(job) | State::Running(job) => Some((job, slot.worker.clone())),
-            State::Lost(job) => {
+        match self.core.slots.take(number) {
+            Taken::Job(job, worker) => Some((job, worker)),
+            Taken::Lost(job) => {
                 self.core.warn(format!("the run of job {} has ended; its claim was lost before", job.identity.id));
                 self.core.hunger.notify(self.index);
-                self.core.retired.notify_one();
                 None
             }
-            other => {
-                slot.state = other;
-                None
-            }
+            Taken::Nothing => None,
         }
     }
 }

@@ -11,7 +11,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use super::autoscale::{Census, Decision, decide};
 use super::core::Core;
 use super::probe;
-use super::slots::{Slot, lane_of};
+use super::slots::lane_of;
 use crate::event::{Event, EventKind};
 use crate::job::WorkerName;
 use crate::plugin::cut_off::{CutOff, cut_off};
@@ -31,7 +31,7 @@ pub(super) struct Bounds {
 
 impl Bounds {
     fn of(core: &Core) -> Self {
-        let config = core.config();
+        let config = core.settings.config();
         Self {
             min: config.min_task_processors,
             max: config.max_task_processors,
@@ -58,14 +58,13 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
                 if leaving.is_empty() {
                     check(&core, bounds).await;
                 }
-                let started = core.slots.borrow().census().0 >= bounds.min;
+                let started = core.slots.census().0 >= bounds.min;
                 if let Some(ready) = ready.take_if(|_| started) {
                     // Nobody need be waiting.
                     let _ = ready.send(());
                 }
             }
-            () = core.retired.notified() => {}
-            () = core.reconsider.notified() => {
+            () = core.slots.manager_asked() => {
                 let check = Bounds::of(&core).check;
                 if check != checks.period() {
                     checks = every(check);
@@ -73,8 +72,7 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
             }
         }
         renew(&core).await;
-        let retired = core.slots.borrow_mut().take_retired();
-        leaving.extend(retired.into_iter().map(|slot| slot.worker));
+        leaving.extend(core.slots.take_retired());
         if leaving.is_empty() {
             continue;
         }
@@ -84,7 +82,7 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
                     core.bus.emit(Event::WorkerEnd { worker });
                 }
             }
-            Err(error) => core.store_failed("unregister processors", &error),
+            Err(error) => core.findings.failed("unregister processors", &error),
         }
     }
 }
@@ -98,23 +96,19 @@ fn every(period: Duration) -> Interval {
 async fn check(core: &Core, bounds: Bounds) {
     let started = Instant::now();
     let delay = probe::delay(&core.handlers, bounds.check).await;
-    let (processors, busy) = core.slots.borrow().census();
+    let (processors, busy) = core.slots.census();
     let census = Census { processors, busy, blocked: delay > bounds.max_delay };
     let decision = decide(census, bounds.min, bounds.max);
     match decision {
         // The first ones all at once, then one a check.
         Decision::Grow => grow(core, bounds.min.saturating_sub(processors).max(1), bounds.max).await,
         // Those beyond the most all at once, else one a check.
-        Decision::Shrink => {
-            for _ in 0..processors.saturating_sub(bounds.max).max(1) {
-                core.slots.borrow_mut().retire_one();
-            }
-        }
+        Decision::Shrink => core.slots.retire(processors.saturating_sub(bounds.max).max(1)),
         Decision::Hold => {}
     }
     if core.bus.wants(EventKind::MultiWorkerAction) && (decision != Decision::Hold || started.elapsed() > bounds.check)
     {
-        let (processors, _) = core.slots.borrow().census();
+        let (processors, _) = core.slots.census();
         core.bus.emit(Event::MultiWorkerAction { verb: decision.verb(), delay, processors });
     }
 }
@@ -122,7 +116,7 @@ async fn check(core: &Core, bounds: Bounds) {
 /// Registers so many more processors. Numbers stay within `max`, for others compute from it where
 /// our working records may be.
 async fn grow(core: &Core, count: usize, max: usize) {
-    let mut numbers = core.slots.borrow().free_numbers(count);
+    let mut numbers = core.slots.free_numbers(count);
     numbers.retain(|&number| number <= max);
     let workers: Vec<_> = numbers.iter().map(|&number| core.lease.record().worker(number)).collect();
     let Some(blocked) = enlist(core, &workers).await else { return };
@@ -130,10 +124,7 @@ async fn grow(core: &Core, count: usize, max: usize) {
         if blocked.contains(&worker) {
             continue;
         }
-        let mut slot = Slot::new(number, worker.clone());
-        // A reload may have come between.
-        slot.stale = core.lease.record().worker(number) != worker;
-        core.slots.borrow_mut().add(slot);
+        core.slots.add(number, worker.clone(), &core.lease.record());
         started(core, number, worker);
     }
 }
@@ -144,10 +135,10 @@ async fn renew(core: &Core) {
         return;
     }
     let (mut numbers, mut former, mut workers) = (Vec::new(), Vec::new(), Vec::new());
-    for (number, old, new) in core.unname() {
-        numbers.push(number);
-        former.push(old);
-        workers.push(new);
+    for renaming in core.slots.unname(&core.lease.record()) {
+        numbers.push(renaming.number);
+        former.push(renaming.old);
+        workers.push(renaming.new);
     }
     if former.is_empty() {
         return;
@@ -155,7 +146,7 @@ async fn renew(core: &Core) {
     if let Err(error) =
         core.store.run(Unregister { instance: core.instance.to_string(), workers: former.clone() }).await
     {
-        return core.store_failed("unregister processors", &error);
+        return core.findings.failed("unregister processors", &error);
     }
     for worker in former {
         core.bus.emit(Event::WorkerEnd { worker });
@@ -163,7 +154,7 @@ async fn renew(core: &Core) {
     let Some(blocked) = enlist(core, &workers).await else { return };
     for (number, worker) in numbers.into_iter().zip(workers) {
         if !blocked.contains(&worker) {
-            core.name(number, &worker);
+            core.slots.name(number, &worker, &core.lease.record());
             started(core, number, worker);
         }
     }
@@ -185,7 +176,7 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
         match core.store.run(Register { instance: core.instance.to_string(), workers: workers.to_vec() }).await {
             Ok(left_over) => left_over,
             Err(error) => {
-                core.store_failed("register processors", &error);
+                core.findings.failed("register processors", &error);
                 return None;
             }
         };
@@ -193,7 +184,7 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
     for record in left_over {
         let worker = record.worker.clone();
         if let Err(error) = give_back(core, record).await {
-            core.store_failed("recover the job of an earlier life", &error);
+            core.findings.failed("recover the job of an earlier life", &error);
             blocked.push(worker);
         }
     }
@@ -203,9 +194,9 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
 /// A record under one of our names that an earlier life left: its job is settled as cut off.
 async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
-    let dispatch = Arc::clone(&core.dispatch.borrow());
+    let dispatch = Arc::clone(&core.settings.dispatch());
     let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
-    let CutOff { recovery, .. } = cut_off(record, None, find, core.policy.get(), core.clock.now_ms());
+    let CutOff { recovery, .. } = cut_off(record, None, find, core.settings.policy(), core.clock.now_ms());
     let recovered = core.store.run(recovery).await?;
     core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });
     Ok(())

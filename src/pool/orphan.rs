@@ -34,16 +34,16 @@ pub(super) async fn watch(core: Rc<Core>, lease: Duration, pulse: Pulse) {
 
 /// Ends what stood at the last look too; returns what stands.
 async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
-    let idle: Vec<_> = {
-        let slots = core.slots.borrow();
-        let idle = slots.iter().filter(|slot| matches!(slot.state, State::Idle) && !slot.nameless);
-        idle.map(|slot| slot.worker.clone()).collect()
-    };
+    let mut idle = Vec::new();
+    core.slots.each(|slot| {
+        if matches!(slot.state(), State::Idle) && slot.is_registered() {
+            idle.push(slot.worker().clone());
+        }
+    });
     let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == &*core.instance);
     let mut standing = Vec::new();
     for record in core.store.run(Working { workers: idle }).await?.into_iter().flatten().filter(ours) {
-        let is_idle =
-            core.slots.borrow().iter().any(|slot| slot.worker == record.worker && matches!(slot.state, State::Idle));
+        let is_idle = core.slots.any(|slot| *slot.worker() == record.worker && matches!(slot.state(), State::Idle));
         if !is_idle || !seen.contains(&record.raw) {
             standing.push(record.raw);
             continue;
@@ -56,9 +56,9 @@ async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
 async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
     let CutOff { recovery, job, .. } = {
-        let dispatch = core.dispatch.borrow();
+        let dispatch = core.settings.dispatch();
         let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
-        cut_off(record, None, find, core.policy.get(), core.clock.now_ms())
+        cut_off(record, None, find, core.settings.policy(), core.clock.now_ms())
     };
     if core.store.run(recovery).await? == Recovered::Yes {
         core.warn(format!(

@@ -5,8 +5,6 @@ use std::rc::Rc;
 use tokio::time::{Instant, sleep_until};
 
 use super::core::Core;
-use super::slots::{Limit, State};
-use crate::handler::contract::Stop;
 use crate::supervise::pulse::Pulse;
 
 /// Enforces for as long as it is polled.
@@ -30,17 +28,8 @@ pub(super) async fn enforce(core: Rc<Core>, pulse: Pulse) {
         }
         let now = Instant::now();
         for (number, claim) in core.timeouts.take(now) {
-            let mut slots = core.slots.borrow_mut();
-            let Some(slot) = slots.get_mut(number) else { continue };
-            let (State::Running(job) | State::Lost(job)) = &mut slot.state else { continue };
-            let Some(limit) = job.limit.filter(|_| job.claim == claim) else { continue };
-            if limit.over {
-                slot.stop(Stop::Kill);
-                continue;
-            }
-            let limit = core.timeouts.watch(now + core.kill_grace.get(), number, &claim);
-            job.limit = Some(Limit { over: true, ..limit });
-            slot.stop(Stop::Terminate);
+            let killed = || core.timeouts.watch(now + core.settings.kill_grace(), number, &claim);
+            core.slots.limit_passed(number, &claim, killed);
         }
     }
 }

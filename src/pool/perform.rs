@@ -8,11 +8,11 @@ use tokio::time::Instant;
 
 use super::core::{Core, Finished};
 use super::hooked_run::{HookedRun, Performed};
-use super::slots::{Job, Slot, State};
+use super::slots::{Job, Slot, Started};
 use super::watched::{panicked, watched};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind};
-use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept, Stop};
+use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept};
 use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::plugin::hook::{HookPoint, HookPoints};
@@ -61,9 +61,11 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
     };
     job.scheduled_at = view.scheduled_at.as_deref().map(Arc::from);
     describe(core, worker, &mut job, &view.class);
-    let dispatch = core.dispatch.borrow();
+    let dispatch = core.settings.dispatch();
     let Some((task, handler)) = dispatch.get(&view.class) else {
-        core.unknown_class(&job);
+        if let Some(advice) = core.unknown.count(&job.queue) {
+            core.warn(advice);
+        }
         return PreparedJob::Refused(job, Failure::unknown_class(&view.class));
     };
     job.known = Some((Arc::clone(task), Arc::clone(handler)));
@@ -95,29 +97,8 @@ fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: &str) {
     }
 }
 
-/// A run that began.
-pub(super) enum Started {
-    /// It is over.
-    Ended(Outcome),
-    /// It goes on, and will report to its lane.
-    Running(Running),
-}
-
-/// Proof that something is under way which will report to the lane; only this file can make one.
-pub(super) struct Running {
-    kept: Option<Box<dyn Kept>>,
-}
-
-impl Running {
-    /// Puts the job into its slot, where it stays until the report comes.
-    pub(super) fn occupy(self, slot: &mut Slot, job: Box<Job>) {
-        slot.kept = self.kept;
-        slot.state = State::Running(job);
-    }
-}
-
 /// Begins a job's run: on the handlers' runtime, or in its handler's keeping, where it does not end at once.
-pub(super) fn begin(core: &Core, slot: &mut Slot, job: &mut Job) -> Started {
+pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
     let Some((task, handler)) = &job.known else {
         // Jobs of unknown classes are refused before this.
         return Started::Ended(Outcome::Failure(Failure::new("Error", "no handler is known for this job")));
@@ -126,9 +107,6 @@ pub(super) fn begin(core: &Core, slot: &mut Slot, job: &mut Job) -> Started {
         core.bus.emit(Event::Job { job: Arc::clone(info) });
     }
     job.began = Instant::now();
-    if *slot.stop.borrow() != Stop::No {
-        slot.stop.send_replace(Stop::No);
-    }
     let invocation = Invocation {
         task: Arc::clone(task),
         queue: job.queue.clone(),
@@ -145,25 +123,25 @@ pub(super) fn begin(core: &Core, slot: &mut Slot, job: &mut Job) -> Started {
         return match contained(|| begin_kept(core, slot, keeper, invocation)) {
             Ok(kept) => {
                 job.limit =
-                    task.timeout.map(|timeout| core.timeouts.watch(job.began + timeout, slot.number, &job.claim));
-                Started::Running(Running { kept: Some(kept) })
+                    task.timeout.map(|timeout| core.timeouts.watch(job.began + timeout, slot.number(), &job.claim));
+                Started::Running(Some(kept))
             }
             Err(panic) => Started::Ended(Outcome::Failure(panicked(&*panic))),
         };
     }
-    let stop = slot.stop.subscribe();
+    let stop = slot.stopper().subscribe();
     match contained(|| handler.begin(invocation, stop)) {
         Ok(Begun::Ended(outcome)) => Started::Ended(outcome),
         Ok(Begun::Running(run)) => {
-            let (number, claim, timeout) = (slot.number, job.claim.clone(), task.timeout);
-            let (stop, grace) = (Arc::clone(&slot.stop), core.kill_grace.get());
+            let (number, claim, timeout) = (slot.number(), job.claim.clone(), task.timeout);
+            let (stop, grace) = (Arc::clone(slot.stopper()), core.settings.kill_grace());
             let report = core.finished[slot.lane()].clone();
             core.handlers.spawn(named("a job's run", async move {
                 let performed = Performed::Ran(watched(run, &stop, timeout, grace).await);
                 // A lane that is gone has nothing to settle any more.
                 let _ = report.send(Finished { number, claim, performed });
             }));
-            Started::Running(Running { kept: None })
+            Started::Running(None)
         }
         Err(panic) => Started::Ended(Outcome::Failure(panicked(&*panic))),
     }
@@ -171,7 +149,7 @@ pub(super) fn begin(core: &Core, slot: &mut Slot, job: &mut Job) -> Started {
 
 /// Begins a run that its handler keeps.
 fn begin_kept(core: &Core, slot: &Slot, keeper: &dyn Keeper, invocation: Invocation) -> Box<dyn Kept> {
-    let (number, claim) = (slot.number, invocation.claim.clone());
+    let (number, claim) = (slot.number(), invocation.claim.clone());
     let report = core.finished[slot.lane()].clone();
     let done = Done::new(move |outcome| {
         // A lane that is gone has nothing to settle any more.
@@ -182,18 +160,18 @@ fn begin_kept(core: &Core, slot: &Slot, keeper: &dyn Keeper, invocation: Invocat
 
 /// Begins a run that the task's own plugins stand around: all of it is theirs and the handler's, off this thread.
 fn begin_hooked(core: &Core, slot: &Slot, handler: Arc<dyn Handler>, invocation: Invocation) -> Started {
-    let stop = slot.stop.subscribe();
+    let stop = slot.stopper().subscribe();
     let hooks = match Hooks::of(&invocation.task, &core.plugins, HookPoint::BeforePerform, &core.bus) {
         Ok(hooks) => hooks,
         Err(missing) => return Started::Ended(Outcome::Failure(missing.failure())),
     };
-    let (number, claim) = (slot.number, invocation.claim.clone());
+    let (number, claim) = (slot.number(), invocation.claim.clone());
     let report = core.finished[slot.lane()].clone();
-    let hooked = HookedRun { hooks, handler, invocation, grace: core.kill_grace.get() };
+    let hooked = HookedRun { hooks, handler, invocation, grace: core.settings.kill_grace() };
     core.handlers.spawn(named("a job's run with plugins", async move {
         let performed = hooked.perform(stop).await;
         // A lane that is gone has nothing to settle any more.
         let _ = report.send(Finished { number, claim, performed });
     }));
-    Started::Running(Running { kept: None })
+    Started::Running(None)
 }

@@ -1,31 +1,33 @@
 //! A pool's whole life: lanes opened, processors started, drained; and begun anew under a new id
 //! when others declared the instance dead.
 
-use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
-use tokio::sync::{Notify, mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep};
 
 use super::control::{Control, Ended, Phase, Work, unless_told};
-use super::core::Core;
+use super::core::{Core, bring_up_to_date};
 use super::drain::{drain, end_lost_runs};
 use super::findings::Findings;
+use super::held_locks::HeldLocks;
 use super::hunger::Hunger;
 use super::interrupt::Interrupts;
 use super::lane::LaneTask;
 use super::lease::Lease;
 use super::manager::manage;
 use super::orders::Orders;
-use super::reload::{bring_up_to_date, policy};
+use super::queues::Queues;
+use super::settings::Settings;
 use super::slots::{LANES, Slots};
 use super::tasks::Tasks;
 use super::timeouts::Timeouts;
+use super::unknown::UnknownClasses;
 use super::{heartbeat, orphan, overdue, waking};
 use crate::backoff;
 use crate::clock::Clock;
@@ -122,7 +124,7 @@ async fn live(
 ) -> Option<Ended> {
     let Parts { store, clock, bus, plugins, handlers, abandoned, pulses } = parts;
     let present = work.borrow_and_update().clone();
-    let Work { config, dispatch, .. } = &present;
+    let config = &present.config;
     let has_pool = config.max_task_processors > 0;
     // It begins before anything else is done.
     let lease = Lease::new(Arc::clone(&clock), config.store.lease, record.clone());
@@ -137,33 +139,23 @@ async fn live(
     });
     let core = Rc::new(Core {
         instance: Arc::from(record.id.as_str()),
-        slots: RefCell::new(Slots::default()),
-        patterns: RefCell::new(config.queues.clone()),
-        known: RefCell::default(),
-        queues: RefCell::new(config.queues.resolve(&[]).into()),
-        config: RefCell::new(Arc::clone(config)),
-        dispatch: RefCell::new(Arc::clone(dispatch)),
-        plugins,
-        policy: Cell::new(policy(config)),
-        kill_grace: Cell::new(config.shutdown.kill_grace),
         store: store.clone(),
         clock,
+        findings: Findings::new(bus.clone()),
         bus,
         handlers,
+        finished,
+        plugins,
         pulses,
+        settings: Settings::new(&present),
         orders: Orders::new(abandoned),
         lease,
+        locks: HeldLocks::default(),
+        queues: Queues::new(&config.queues),
         hunger: Hunger::new(),
-        finished,
+        slots: Slots::default(),
         timeouts: Timeouts::default(),
-        retired: Notify::new(),
-        shortest_lock_s: Cell::new(None),
-        lock_taken: Notify::new(),
-        look_anew: Notify::new(),
-        reconsider: Notify::new(),
-        unknown: RefCell::default(),
-        outage: Cell::new(None),
-        findings: Findings::default(),
+        unknown: UnknownClasses::default(),
     });
     // It may have joined before the last reload.
     core.adopt(&present);
@@ -322,6 +314,6 @@ async fn leave(store: &Store<role::Pool>, record: &InstanceRecord, patience: Dur
 /// How long unregistering may take: what the drain left of its time, within bounds; not for long where all is to end at
 /// once.
 fn leave_patience(core: &Core, drain_began: Instant, phase: Phase) -> Duration {
-    let left = core.config().shutdown.timeout.saturating_sub(drain_began.elapsed());
+    let left = core.settings.config().shutdown.timeout.saturating_sub(drain_began.elapsed());
     if phase == Phase::Kill { LEAVE_LEAST } else { left.clamp(LEAVE_LEAST, LEAVE_MOST) }
 }

@@ -1,4 +1,4 @@
-//! The processors' slots, and what stands in each.
+//! The processors' slots: the only file that changes what a slot holds.
 //!
 //! ```text
 //!            claim                 gates                 begin
@@ -6,249 +6,327 @@
 //!              └── nothing there ──> Idle              └─ claim lost ──────┘
 //! ```
 //!
-//! Each slot is bound to one lane, so that its settlement never arrives after its next claim.
+//! Each slot belongs to one lane, so that its settlement never arrives after its next claim. The manager is notified when
+//! a slot becomes idle that is to leave or to get another name.
 
-use std::sync::Arc;
+mod slot;
 
-use bytes::Bytes;
-use tokio::sync::watch;
-use tokio::time::Instant;
+use std::cell::RefCell;
 
-use crate::event::kind::JobInfo;
-use crate::handler::contract::{Handler, Kept, Stop};
-use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
-use crate::plugin::chain::HeldLock;
-use crate::task::TaskDefinition;
+use tokio::sync::Notify;
 
-/// How many lanes there are: two calls in flight keep the store busy while we turn a reply into
-/// work; more gained nothing when measured.
-pub(super) const LANES: usize = 2;
+pub(super) use self::slot::{Job, LANES, Limit, Slot, State, lane_of, urge};
+use crate::handler::contract::{Kept, Stop};
+use crate::job::{ClaimToken, Outcome, WorkerName};
+use crate::store::instance::InstanceRecord;
 
-/// A claimed job.
-pub(super) struct Job {
-    pub(super) claim: ClaimToken,
-    pub(super) queue: QueueName,
-    pub(super) payload: Bytes,
-    /// The arguments as one JSON array, as the producer wrote them.
-    pub(super) args: Bytes,
-    pub(super) identity: Identity,
-    /// The occurrence of the schedule that enqueued it, if one did.
-    pub(super) scheduled_at: Option<Arc<str>>,
-    /// `None` for classes nobody here knows.
-    pub(super) known: Option<(Arc<TaskDefinition>, Arc<dyn Handler>)>,
-    /// Locks it holds once it has entered.
-    pub(super) held: Vec<HeldLock>,
-    /// Shared with events; only built when somebody listens.
-    pub(super) info: Option<Arc<JobInfo>>,
-    pub(super) began: Instant,
-    /// When it takes too long, where no task of its own looks after that.
-    pub(super) limit: Option<Limit>,
+/// What a run is after its handler was called.
+pub(super) enum Started {
+    /// It has ended.
+    Ended(Outcome),
+    /// It will report its end. The handler may keep it.
+    Running(Option<Box<dyn Kept>>),
 }
 
-/// When a run takes too long.
-#[derive(Clone, Copy)]
-pub(super) struct Limit {
-    /// When it is asked to end, or killed if it has been asked.
-    pub(super) due: Instant,
-    /// Has it been asked?
-    pub(super) over: bool,
-}
-
-impl Job {
-    pub(super) fn task(&self) -> Option<&TaskDefinition> {
-        self.known.as_ref().map(|(task, _)| &**task)
-    }
-}
-
-/// What stands in a slot.
-pub(super) enum State {
-    /// Nothing.
-    Idle,
-    /// A claim for it is in flight.
-    Claiming,
-    /// A job at its gates.
-    Entering(Box<Job>),
-    /// A job that runs.
-    Running(Box<Job>),
-    /// A job whose claim was lost, still being stopped: nothing will be written for it.
+/// What was taken out of a slot whose run or gates are over.
+pub(super) enum Taken {
+    /// The job, and the worker that had it.
+    Job(Box<Job>, WorkerName),
+    /// A job whose claim was lost before; its slot is idle.
     Lost(Box<Job>),
-    /// A job that ended and is not yet settled.
-    Settling,
+    /// There was no job.
+    Nothing,
 }
 
-/// One processor.
-pub(super) struct Slot {
-    /// Its number, from 1; free numbers are used again.
+/// A processor that is to get another name.
+pub(super) struct Renaming {
     pub(super) number: usize,
-    pub(super) worker: WorkerName,
-    pub(super) state: State,
-    /// On its way out: claims nothing more.
-    pub(super) retiring: bool,
-    /// Its name is of before a reload: claims nothing more until it has its new one.
-    pub(super) stale: bool,
-    /// Between two names: registered under neither, or not for sure.
-    pub(super) nameless: bool,
-    /// Tells its run to stop; reset before each run.
-    pub(super) stop: Arc<watch::Sender<Stop>>,
-    /// Its run, where its handler keeps it.
-    pub(super) kept: Option<Box<dyn Kept>>,
+    pub(super) old: WorkerName,
+    pub(super) new: WorkerName,
 }
 
-impl Slot {
-    pub(super) fn new(number: usize, worker: WorkerName) -> Self {
-        let stop = Arc::new(watch::Sender::new(Stop::No));
-        Self { number, worker, state: State::Idle, retiring: false, stale: false, nameless: false, stop, kept: None }
-    }
-
-    /// The lane it is bound to.
-    pub(super) fn lane(&self) -> usize {
-        lane_of(self.number)
-    }
-
-    pub(super) fn is_busy(&self) -> bool {
-        !matches!(self.state, State::Idle | State::Claiming)
-    }
-
-    /// Is this the claim of its run?
-    pub(super) fn runs(&self, claim: &ClaimToken) -> bool {
-        matches!(&self.state, State::Running(job) | State::Lost(job) if job.claim == *claim)
-    }
-
-    /// Asks its run to stop; never less urgently than before.
-    pub(super) fn stop(&self, how: Stop) {
-        if urge(&self.stop, how)
-            && let Some(kept) = &self.kept
-        {
-            kept.urge(how);
-        }
-    }
-}
-
-/// Raises a stop order; it never becomes less urgent. True if it has become more urgent.
-pub(super) fn urge(stop: &watch::Sender<Stop>, how: Stop) -> bool {
-    stop.send_if_modified(|now| {
-        let urgent = how > *now;
-        if urgent {
-            *now = how;
-        }
-        urgent
-    })
-}
-
-/// The lane of the processor with this number.
-pub(super) fn lane_of(number: usize) -> usize {
-    (number + LANES - 1) % LANES
-}
-
-/// All slots, in order of their numbers.
+/// All slots, in order of their numbers. They are never borrowed across an await.
 #[derive(Default)]
 pub(super) struct Slots {
-    slots: Vec<Slot>,
+    slots: RefCell<Vec<Slot>>,
+    /// The manager is to look at the slots and at the bounds.
+    manager_wanted: Notify,
 }
 
 impl Slots {
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Slot> {
-        self.slots.iter()
+    /// Adds a processor that is registered under this name. A reload may have given it another one since.
+    pub(super) fn add(&self, number: usize, worker: WorkerName, record: &InstanceRecord) {
+        let mut slots = self.slots.borrow_mut();
+        let at = slots.partition_point(|other| other.number < number);
+        let stale = record.worker(number) != worker;
+        slots.insert(at, Slot { stale, ..Slot::new(number, worker) });
     }
 
-    pub(super) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Slot> {
-        self.slots.iter_mut()
+    /// Takes idle slots of a lane for a claim, and those whose settlements go with it, but for the slots that `stays`
+    /// names. Returns their numbers and their workers.
+    pub(super) fn claim(&self, lane: usize, stays: impl Fn(usize) -> bool) -> (Vec<usize>, Vec<WorkerName>) {
+        let mut claiming = (Vec::new(), Vec::new());
+        for slot in self.slots.borrow_mut().iter_mut() {
+            if slot.lane() != lane || slot.is_waited_for() || stays(slot.number) {
+                continue;
+            }
+            if slot.is_idle() {
+                slot.state = State::Claiming;
+            }
+            if matches!(slot.state, State::Claiming | State::Settling) {
+                claiming.0.push(slot.number);
+                claiming.1.push(slot.worker.clone());
+            }
+        }
+        claiming
     }
 
-    pub(super) fn get_mut(&mut self, number: usize) -> Option<&mut Slot> {
-        let at = self.slots.binary_search_by_key(&number, |slot| slot.number).ok()?;
-        self.slots.get_mut(at)
-    }
-
-    pub(super) fn add(&mut self, slot: Slot) {
-        let at = self.slots.partition_point(|other| other.number < slot.number);
-        self.slots.insert(at, slot);
-    }
-
-    /// Takes out retiring slots that are idle.
-    pub(super) fn take_retired(&mut self) -> Vec<Slot> {
-        self.slots.extract_if(.., |slot| slot.retiring && matches!(slot.state, State::Idle)).collect()
-    }
-
-    /// The lowest numbers that are free.
-    pub(super) fn free_numbers(&self, count: usize) -> Vec<usize> {
-        (1..).filter(|number| self.slots.iter().all(|slot| slot.number != *number)).take(count).collect()
-    }
-
-    /// Marks the slot that can best be spared: an idle one before a busy one, the highest number
-    /// first. A claim in flight counts as busy, for it may bring a job.
-    pub(super) fn retire_one(&mut self) {
-        let spare = self.slots.iter_mut().filter(|slot| !slot.retiring);
-        if let Some(slot) = spare.max_by_key(|slot| (matches!(slot.state, State::Idle), slot.number)) {
-            slot.retiring = true;
+    /// A reply has come for these slots: they are idle.
+    pub(super) fn rest<'a>(&self, numbers: impl Iterator<Item = &'a usize>) {
+        let mut slots = self.slots.borrow_mut();
+        for &number in numbers {
+            if let Some(slot) = get_mut(&mut slots, number) {
+                slot.state = State::Idle;
+                if slot.is_waited_for() {
+                    self.ask_manager();
+                }
+            }
         }
     }
 
-    /// (processors, busy), without those on their way out.
-    pub(super) fn census(&self) -> (usize, usize) {
-        let staying = self.slots.iter().filter(|slot| !slot.retiring);
-        staying.fold((0, 0), |(all, busy), slot| (all + 1, busy + usize::from(slot.is_busy())))
+    /// The slot's job waits at its gates.
+    pub(super) fn enter(&self, number: usize, job: Box<Job>) {
+        self.set(number, State::Entering(job));
     }
 
-    /// How many slots of a lane wait for a job.
-    pub(super) fn idle(&self, lane: usize) -> usize {
-        let of_lane = self.slots.iter().filter(|slot| slot.lane() == lane && !slot.retiring);
-        of_lane.filter(|slot| matches!(slot.state, State::Idle)).count()
+    /// The slot's job has ended and is to be settled.
+    pub(super) fn settle(&self, number: usize) {
+        self.set(number, State::Settling);
     }
 
-    /// Does any slot of this lane hold a job or wait for a reply?
-    pub(super) fn is_quiet(&self, lane: usize) -> bool {
-        self.slots.iter().filter(|slot| slot.lane() == lane).all(|slot| matches!(slot.state, State::Idle))
+    /// Begins a run. Gives the job back if the run has ended already.
+    pub(super) fn begin(
+        &self,
+        number: usize,
+        mut job: Box<Job>,
+        start: impl FnOnce(&Slot, &mut Job) -> Started,
+    ) -> Option<(Box<Job>, Outcome)> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = get_mut(&mut slots, number)?;
+        if *slot.stop.borrow() != Stop::No {
+            slot.stop.send_replace(Stop::No);
+        }
+        match start(slot, &mut job) {
+            Started::Ended(outcome) => Some((job, outcome)),
+            Started::Running(kept) => {
+                slot.kept = kept;
+                slot.state = State::Running(job);
+                None
+            }
+        }
     }
 
-    /// Asks every run to stop.
+    /// Whether this claim is the one that the slot runs: what is reported of an earlier run must not end a later one.
+    pub(super) fn runs(&self, number: usize, claim: &ClaimToken) -> bool {
+        get(&self.slots.borrow(), number).is_some_and(|slot| slot.runs(claim))
+    }
+
+    /// Takes the job out of a slot, which is idle then.
+    pub(super) fn take(&self, number: usize) -> Taken {
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = get_mut(&mut slots, number) else { return Taken::Nothing };
+        slot.kept = None;
+        match std::mem::replace(&mut slot.state, State::Idle) {
+            State::Entering(job) | State::Running(job) => Taken::Job(job, slot.worker.clone()),
+            State::Lost(job) => {
+                if slot.is_waited_for() {
+                    self.ask_manager();
+                }
+                Taken::Lost(job)
+            }
+            other => {
+                slot.state = other;
+                Taken::Nothing
+            }
+        }
+    }
+
+    /// Kills the run of this claim, which was lost. False if the worker has no such run.
+    pub(super) fn lose(&self, number: usize, worker: &WorkerName, claim: &ClaimToken) -> bool {
+        let mut slots = self.slots.borrow_mut();
+        let running = |slot: &&mut Slot| matches!(&slot.state, State::Running(job) if job.claim == *claim);
+        let Some(slot) = get_mut(&mut slots, number).filter(|slot| slot.worker == *worker).filter(running) else {
+            return false;
+        };
+        slot.lose();
+        true
+    }
+
+    /// All claims are lost. A lane that waits for a reply learns so from the reply.
+    pub(super) fn lose_all(&self) {
+        self.slots.borrow_mut().iter_mut().for_each(Slot::lose);
+    }
+
+    /// Nothing will be written for this lane any more: its slots without a run are idle.
+    pub(super) fn forget(&self, lane: usize) {
+        let mut slots = self.slots.borrow_mut();
+        for slot in slots.iter_mut().filter(|slot| slot.lane() == lane) {
+            if !matches!(slot.state, State::Running(_) | State::Lost(_)) {
+                slot.state = State::Idle;
+            }
+        }
+    }
+
+    /// Tells every run to stop.
     pub(super) fn stop_all(&self, how: Stop) {
-        for slot in &self.slots {
+        for slot in self.slots.borrow().iter() {
             if matches!(slot.state, State::Running(_) | State::Lost(_)) {
                 slot.stop(how);
             }
         }
     }
+
+    /// Kills those of these runs that have not ended; later runs in the same slots go on.
+    pub(super) fn kill(&self, runs: &[(usize, ClaimToken)]) {
+        for slot in self.slots.borrow().iter() {
+            if let State::Running(job) = &slot.state
+                && runs.iter().any(|(number, claim)| *number == slot.number && *claim == job.claim)
+            {
+                slot.stop(Stop::Kill);
+            }
+        }
+    }
+
+    /// A limit of this run has passed: it is asked to end, and `watch` says until when it may take; if it was asked
+    /// before, it is killed.
+    pub(super) fn limit_passed(&self, number: usize, claim: &ClaimToken, watch: impl FnOnce() -> Limit) {
+        let mut slots = self.slots.borrow_mut();
+        let Some(slot) = get_mut(&mut slots, number) else { return };
+        let (State::Running(job) | State::Lost(job)) = &mut slot.state else { return };
+        let Some(limit) = job.limit.filter(|_| job.claim == *claim) else { return };
+        if limit.over {
+            return slot.stop(Stop::Kill);
+        }
+        job.limit = Some(Limit { over: true, ..watch() });
+        slot.stop(Stop::Terminate);
+    }
+
+    /// Marks so many slots as to leave that can best be spared: idle ones before busy ones, the highest numbers first. A
+    /// claim in flight counts as busy, because it may bring a job.
+    pub(super) fn retire(&self, count: usize) {
+        let mut slots = self.slots.borrow_mut();
+        for _ in 0..count {
+            let staying = slots.iter_mut().filter(|slot| !slot.retiring);
+            if let Some(slot) = staying.max_by_key(|slot| (slot.is_idle(), slot.number)) {
+                slot.retiring = true;
+            }
+        }
+    }
+
+    /// Takes out the slots that are to leave and are idle; returns their workers.
+    pub(super) fn take_retired(&self) -> Vec<WorkerName> {
+        let mut slots = self.slots.borrow_mut();
+        slots.extract_if(.., |slot| slot.retiring && slot.is_idle()).map(|slot| slot.worker).collect()
+    }
+
+    /// A reload may have given the processors other names.
+    pub(super) fn compare_names(&self, record: &InstanceRecord) {
+        for slot in self.slots.borrow_mut().iter_mut() {
+            slot.stale = slot.nameless || slot.worker != record.worker(slot.number);
+        }
+    }
+
+    /// Takes their names from idle processors that are to have other ones.
+    pub(super) fn unname(&self, record: &InstanceRecord) -> Vec<Renaming> {
+        let mut slots = self.slots.borrow_mut();
+        let idle = slots.iter_mut().filter(|slot| slot.stale && !slot.retiring && slot.is_idle());
+        let unname = |slot: &mut Slot| {
+            slot.nameless = true;
+            Renaming { number: slot.number, old: slot.worker.clone(), new: record.worker(slot.number) }
+        };
+        idle.map(unname).collect()
+    }
+
+    /// Gives a processor the name under which it is registered now. If another reload came in between, it is to have yet
+    /// another.
+    pub(super) fn name(&self, number: usize, worker: &WorkerName, record: &InstanceRecord) {
+        if let Some(slot) = get_mut(&mut self.slots.borrow_mut(), number) {
+            slot.worker = worker.clone();
+            slot.stale = *worker != record.worker(number);
+            slot.nameless = slot.stale;
+        }
+    }
+
+    /// Shows each slot in order.
+    pub(super) fn each(&self, see: impl FnMut(&Slot)) {
+        self.slots.borrow().iter().for_each(see);
+    }
+
+    /// Whether any slot is like this.
+    pub(super) fn any(&self, is: impl FnMut(&Slot) -> bool) -> bool {
+        self.slots.borrow().iter().any(is)
+    }
+
+    /// The runs at present.
+    pub(super) fn running(&self) -> Vec<(usize, ClaimToken)> {
+        let run = |slot: &Slot| match &slot.state {
+            State::Running(job) => Some((slot.number, job.claim.clone())),
+            _ => None,
+        };
+        self.slots.borrow().iter().filter_map(run).collect()
+    }
+
+    /// The lowest numbers that are free.
+    pub(super) fn free_numbers(&self, count: usize) -> Vec<usize> {
+        let slots = self.slots.borrow();
+        (1..).filter(|number| slots.iter().all(|slot| slot.number != *number)).take(count).collect()
+    }
+
+    /// (processors, busy), without those that are to leave.
+    pub(super) fn census(&self) -> (usize, usize) {
+        let slots = self.slots.borrow();
+        let staying = slots.iter().filter(|slot| !slot.retiring);
+        staying.fold((0, 0), |(all, busy), slot| (all + 1, busy + usize::from(slot.is_busy())))
+    }
+
+    /// How many slots of each lane wait for a job.
+    pub(super) fn idle(&self) -> [usize; LANES] {
+        let mut idle = [0; LANES];
+        self.each(|slot| idle[slot.lane()] += usize::from(slot.is_idle() && !slot.retiring));
+        idle
+    }
+
+    /// Whether no slot of this lane holds a job or waits for a reply.
+    pub(super) fn is_quiet(&self, lane: usize) -> bool {
+        self.slots.borrow().iter().filter(|slot| slot.lane() == lane).all(Slot::is_idle)
+    }
+
+    /// The manager is to look at the slots and at the bounds.
+    pub(super) fn ask_manager(&self) {
+        self.manager_wanted.notify_one();
+    }
+
+    /// Waits until the manager is to look.
+    pub(super) async fn manager_asked(&self) {
+        self.manager_wanted.notified().await;
+    }
+
+    fn set(&self, number: usize, state: State) {
+        if let Some(slot) = get_mut(&mut self.slots.borrow_mut(), number) {
+            slot.state = state;
+        }
+    }
+}
+
+fn get(slots: &[Slot], number: usize) -> Option<&Slot> {
+    let at = slots.binary_search_by_key(&number, |slot| slot.number).ok()?;
+    slots.get(at)
+}
+
+fn get_mut(slots: &mut [Slot], number: usize) -> Option<&mut Slot> {
+    let at = slots.binary_search_by_key(&number, |slot| slot.number).ok()?;
+    slots.get_mut(at)
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn slots(states: &[bool]) -> Slots {
-        let mut slots = Slots::default();
-        for (at, &busy) in states.iter().enumerate() {
-            let mut slot = Slot::new(at + 1, WorkerName::new(&format!("h:1+{}", at + 1), "*"));
-            slot.state = if busy { State::Settling } else { State::Idle };
-            slots.add(slot);
-        }
-        slots
-    }
-
-    #[test]
-    fn an_idle_processor_leaves_before_the_last_started_one_if_that_is_busy() {
-        let mut pool = slots(&[true, false, true]);
-        pool.retire_one();
-        assert_eq!(pool.take_retired().iter().map(|slot| slot.number).collect::<Vec<_>>(), [2]);
-        assert_eq!(pool.free_numbers(2), [2, 4]);
-        pool.retire_one();
-        assert!(pool.take_retired().is_empty(), "a busy one leaves when its job is settled");
-        assert_eq!(pool.census(), (1, 1));
-    }
-
-    #[test]
-    fn slots_alternate_between_the_lanes() {
-        assert_eq!((1..=4).map(lane_of).collect::<Vec<_>>(), [0, 1, 0, 1]);
-        let pool = slots(&[false, true, false, false]);
-        assert_eq!((pool.idle(0), pool.idle(1)), (2, 1));
-        assert!(pool.is_quiet(0) && !pool.is_quiet(1));
-    }
-
-    #[test]
-    fn a_stop_order_never_becomes_less_urgent() {
-        let stop = watch::Sender::new(Stop::No);
-        urge(&stop, Stop::Kill);
-        urge(&stop, Stop::Terminate);
-        assert_eq!(*stop.borrow(), Stop::Kill);
-    }
-}
+mod tests;

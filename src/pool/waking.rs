@@ -5,7 +5,6 @@
 //! makes sure that it would be, and now and then it looks all the same.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -34,14 +33,14 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
         let asked = pulse.wait(async {
             tokio::select! {
                 () = core.hunger.waker_asked() => {}
-                () = core.look_anew.notified() => {}
+                () = core.hunger.arming_wanted() => {}
             }
         });
         asked.await;
-        let timeout = core.config().timeout;
+        let timeout = core.settings.config().timeout;
         let seen = arm(&core, &waker, &pulse).await;
         if core.bus.wants(EventKind::WorkerPoll) {
-            core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
+            core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
         }
         if seen.ready && core.orders.accept() {
             // Jobs that are there but cannot be claimed (a key of another type) must not spin us.
@@ -59,7 +58,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
             let woken = tokio::select! {
                 () = waker.woken() => true,
                 () = listens(&core, &waker, &pulse) => false,
-                () = core.look_anew.notified() => false,
+                () = core.hunger.arming_wanted() => false,
             };
             let turn = if woken { turn(core.hunger.peers()) } else { 0 };
             if turn > 0 {
@@ -80,13 +79,13 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
 /// Waits as long as the waker would hear of any change.
 async fn listens(core: &Core, waker: &Waker, pulse: &Pulse) {
     for _ in 0..CHECKS {
-        pulse.wait(sleep(core.config().timeout)).await;
+        pulse.wait(sleep(core.settings.config().timeout)).await;
         match waker.check().await {
-            Ok(()) => core.store_answered(),
-            Err(error) => return core.store_failed("watch the queues", &error),
+            Ok(()) => core.findings.answered(),
+            Err(error) => return core.findings.failed("watch the queues", &error),
         }
         if core.bus.wants(EventKind::WorkerPoll) {
-            core.bus.emit(Event::WorkerPoll { queues: core.queues.borrow().len() });
+            core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
         }
     }
 }
@@ -96,23 +95,18 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
     let mut attempt = 0;
     loop {
         pulse.turn();
-        let queue_names = core.patterns.borrow().has_patterns();
-        let queues = Arc::clone(&core.queues.borrow());
-        match waker.arm(&Watch { queues: queues.to_vec(), queue_names, ..Watch::default() }).await {
+        let (queues, queue_names) = (core.queues.matching().to_vec(), core.queues.have_patterns());
+        let watch = Watch { queues, queue_names, ..Watch::default() };
+        match waker.arm(&watch).await {
             Ok(seen) => {
-                core.store_answered();
-                if let Some(known) = &seen.queue_names {
-                    core.known.borrow_mut().clone_from(known);
-                }
-                let resolved = core.patterns.borrow().resolve(&core.known.borrow());
-                if resolved == *queues {
+                core.findings.answered();
+                // If a queue appeared or went, the new list is watched before what was seen counts.
+                if core.queues.found(seen.queue_names.as_deref(), &watch.queues) {
                     return seen;
                 }
-                // A queue appeared or went, or others are wanted: watch the new list before trusting what was seen.
-                *core.queues.borrow_mut() = resolved.into();
             }
             Err(error) => {
-                core.store_failed("watch the queues", &error);
+                core.findings.failed("watch the queues", &error);
                 let (base, cap) = (Duration::from_millis(100), Duration::from_secs(2));
                 sleep(backoff::exponential(attempt, base, cap, 0.5)).await;
                 attempt += 1;

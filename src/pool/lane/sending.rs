@@ -37,15 +37,13 @@ impl LaneTask {
             self.pulse.turn();
             match eagerly(self.lane.exchange(exchange), self.eager).await {
                 Ok(reply) => {
-                    self.core.store_answered();
-                    if !self.core.findings.is_empty() {
-                        self.core.findings.accepted(&self.core.bus, EXCHANGING);
-                    }
+                    self.core.findings.answered();
+                    self.core.findings.accepted(EXCHANGING);
                     return Some(reply);
                 }
-                Err(error) if error.is_transient() => self.core.store_failed(EXCHANGING, &error),
+                Err(error) if error.is_transient() => self.core.findings.failed(EXCHANGING, &error),
                 // The heart may go on beating meanwhile, so that this is no outage.
-                Err(error) => self.core.findings.refused(&self.core.bus, EXCHANGING, &error),
+                Err(error) => self.core.findings.refused(EXCHANGING, &error),
             }
             if self.core.orders.is_dead() {
                 self.forget();

@@ -8,7 +8,6 @@ use tokio::time::Instant;
 use super::{LaneTask, Round, Settled};
 use crate::backoff;
 use crate::job::Failure;
-use crate::pool::slots::State;
 use crate::store::StoreError;
 use crate::store::effect::Verdict;
 use crate::store::queueing::{Exchanged, Settlement};
@@ -62,7 +61,7 @@ impl LaneTask {
     /// Keeps what a reply says was not recorded, and tells what the store found.
     pub(super) fn keep_undone(&mut self, round: &mut Round, reply: &Exchanged) {
         for finding in &reply.findings {
-            self.core.findings.tell(&self.core.bus, finding);
+            self.core.findings.tell(finding);
         }
         if reply.undone.is_empty() {
             if !round.settled.is_empty() {
@@ -95,7 +94,7 @@ impl LaneTask {
                     settlement.verdict = Verdict::Failed { record };
                 }
             }
-            self.set(kept.slot, State::Settling);
+            self.core.slots.settle(kept.slot);
             self.undone.settlements.push((kept, settlement));
         }
         let (base, cap) = DELAYS;

@@ -1,0 +1,60 @@
+//! What the pool works by: configuration and tasks. A reload replaces both.
+
+use std::cell::{Cell, Ref, RefCell};
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::control::Work;
+use crate::config::Config;
+use crate::handler::dispatch::Dispatch;
+use crate::plugin::ending::CrashPolicy;
+
+/// The settings in force.
+pub(super) struct Settings {
+    config: RefCell<Arc<Config>>,
+    dispatch: RefCell<Arc<Dispatch>>,
+    policy: Cell<CrashPolicy>,
+    kill_grace: Cell<Duration>,
+}
+
+impl Settings {
+    pub(super) fn new(work: &Work) -> Self {
+        Self {
+            config: RefCell::new(Arc::clone(&work.config)),
+            dispatch: RefCell::new(Arc::clone(&work.dispatch)),
+            policy: Cell::new(policy(&work.config)),
+            kill_grace: Cell::new(work.config.shutdown.kill_grace),
+        }
+    }
+
+    /// These are in force from now on.
+    pub(super) fn replace(&self, work: &Work) {
+        let Self { config, dispatch, policy, kill_grace } = Self::new(work);
+        self.config.swap(&config);
+        self.dispatch.swap(&dispatch);
+        self.policy.swap(&policy);
+        self.kill_grace.swap(&kill_grace);
+    }
+
+    pub(super) fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.config.borrow())
+    }
+
+    pub(super) fn dispatch(&self) -> Ref<'_, Arc<Dispatch>> {
+        self.dispatch.borrow()
+    }
+
+    /// What happens to a job whose run is cut off.
+    pub(super) fn policy(&self) -> CrashPolicy {
+        self.policy.get()
+    }
+
+    /// How long a run may take to end after it was asked to.
+    pub(super) fn kill_grace(&self) -> Duration {
+        self.kill_grace.get()
+    }
+}
+
+fn policy(config: &Config) -> CrashPolicy {
+    CrashPolicy { on_crash: config.on_crash, max_redeliveries: config.max_redeliveries }
+}

@@ -1,0 +1,79 @@
+use futures_util::FutureExt;
+
+use super::*;
+use crate::store::instance::HostIdentity;
+
+fn record(queues: &str) -> InstanceRecord {
+    let host = HostIdentity { hostname: "h".into(), boot_id: "b".into(), pid_namespace: 1, pid: 7, started_ticks: 1 };
+    InstanceRecord {
+        id: "00ff".into(),
+        name: "h-windlass:7".into(),
+        queues: queues.into(),
+        former_queues: Vec::new(),
+        host,
+        processors: 4,
+        lease_ms: 30_000,
+        periodic: Vec::new(),
+        version: "1".into(),
+    }
+}
+
+/// Slots of which these are busy.
+fn slots(states: &[bool]) -> Slots {
+    let (slots, record) = (Slots::default(), record("*"));
+    for (number, &busy) in (1..).zip(states) {
+        slots.add(number, record.worker(number), &record);
+        if busy {
+            slots.settle(number);
+        }
+    }
+    slots
+}
+
+fn manager_is_asked(slots: &Slots) -> bool {
+    slots.manager_asked().now_or_never().is_some()
+}
+
+#[test]
+fn an_idle_processor_leaves_before_the_last_started_one_if_that_is_busy() {
+    let pool = slots(&[true, false, true]);
+    pool.retire(1);
+    assert_eq!(pool.take_retired(), [record("*").worker(2)]);
+    assert_eq!(pool.free_numbers(2), [2, 4]);
+    pool.retire(1);
+    assert!(pool.take_retired().is_empty(), "a busy one leaves when its job is settled");
+    assert_eq!(pool.census(), (1, 1));
+    pool.rest([1].iter());
+    assert!(!manager_is_asked(&pool), "the other one stays");
+    pool.rest([3].iter());
+    assert!(manager_is_asked(&pool));
+    assert_eq!(pool.take_retired(), [record("*").worker(3)]);
+}
+
+#[test]
+fn a_lane_claims_for_its_idle_slots_and_for_those_it_settles() {
+    let pool = slots(&[false, true, true, false, false]);
+    assert_eq!(pool.idle(), [2, 1]);
+    assert!(!pool.is_quiet(0));
+    let (numbers, workers) = pool.claim(0, |number| number == 5);
+    assert_eq!(numbers, [1, 3]);
+    assert_eq!(workers, [1, 3].map(|number| record("*").worker(number)));
+    assert_eq!(pool.idle(), [1, 1], "a claim is in flight");
+    pool.rest(numbers.iter());
+    assert!(pool.is_quiet(0) && !pool.is_quiet(1));
+}
+
+#[test]
+fn a_processor_claims_nothing_before_it_has_the_name_of_a_reload() {
+    let pool = slots(&[false, true]);
+    let (old, new) = (record("*"), record("mail"));
+    pool.compare_names(&new);
+    assert!(pool.claim(0, |_| false).0.is_empty());
+    let names: Vec<_> = pool.unname(&new).into_iter().map(|next| (next.number, next.old, next.new)).collect();
+    assert_eq!(names, [(1, old.worker(1), new.worker(1))], "the busy one keeps its name");
+    assert!(!pool.any(|slot| slot.number() == 1 && slot.is_registered()));
+    pool.name(1, &new.worker(1), &new);
+    assert_eq!(pool.claim(0, |_| false).0, [1]);
+    pool.rest([2].iter());
+    assert!(manager_is_asked(&pool), "it can get its name now");
+}
