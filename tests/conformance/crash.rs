@@ -22,7 +22,7 @@ use windlass::store::{Store, StoreError};
 use crate::fixture::{Fixture, NOW_MS, NOW_S, Place, soon};
 use crate::instance::{Claimed, Instance, claimed};
 use crate::look::{
-    counters, delay, delayed_at, failed, fill, gate, job, job_lock, jobs, lock, locks, promotion, push, queue, queued,
+    counters, delay, delayed_at, failed, fill, gate, job, job_lock, jobs, lock, promotion, push, queue, queued,
     seconds, take,
 };
 use crate::support::proxy::{Cut, Proxy};
@@ -477,27 +477,6 @@ async fn delayed_keys_of_another_type_lose_no_job() {
     assert!(!matches!(promoted, Ok(Promoted::Moved(1))), "{promoted:?}");
     assert_eq!(delayed_at(&f.store, NOW_S).await, [job(2)]);
     assert_eq!(f.store.scheduled_at(&job(2)).await.expect("scheduled_at"), [NOW_S]);
-}
-
-#[tokio::test]
-async fn a_full_server_refuses_and_changes_nothing() {
-    let (server, f) = own_server(Options::default()).await;
-    let mut instance = Instance::join(&f.store, "a", 2).await;
-    fill(&f.store, "q", &jobs(0..4)).await;
-    let claims = instance.claim(&["q"], &[1, 2]).await;
-    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
-    let enqueued = f.store.enqueue(&[push("q", &job(9), &[])]).await;
-    assert!(matches!(enqueued, Err(StoreError::Full(_))), "{enqueued:?}");
-    let settlements = vec![claims[0].ends(Verdict::Done), claims[1].ends(claims[1].failed())];
-    let exchange = Exchange { settlements, ..instance.next_claim(&["q"], &[1, 2]) };
-    let refused = instance.try_send(&exchange).await;
-    assert!(matches!(refused, Err(StoreError::Full(_))), "{refused:?}");
-    assert_eq!((counters(&f.store).await, instance.working().await.len()), ((0, 0), 2));
-    server.command(&["CONFIG", "SET", "maxmemory", "0"]);
-    let exchanged = instance.send(&exchange).await;
-    assert_eq!((exchanged.lost.len(), exchanged.claims.len()), (0, 2));
-    assert_eq!(counters(&f.store).await, (1, 1));
-    assert_eq!(locks(&f.store).await, [""; 0]);
 }
 
 #[tokio::test]

@@ -129,15 +129,15 @@ enum Again {
 }
 
 /// Runs the arrow on a handle of the store that it was arranged for, and tells the answer.
-type Pass = Box<dyn Fn(Store<Whole>) -> BoxFuture<'static, Result<String, StoreError>> + Send + Sync>;
+pub(crate) type Pass = Box<dyn Fn(Store<Whole>) -> BoxFuture<'static, Result<String, StoreError>> + Send + Sync>;
 
-type Arrange = Box<dyn for<'a> Fn(&'a Fixture) -> BoxFuture<'a, Pass> + Send + Sync>;
+pub(crate) type Arrange = Box<dyn for<'a> Fn(&'a Fixture) -> BoxFuture<'a, Pass> + Send + Sync>;
 
-struct Row {
-    arrow: &'static str,
+pub(crate) struct Row {
+    pub(crate) arrow: &'static str,
     kind: Kind,
     again: Again,
-    arrange: Arrange,
+    pub(crate) arrange: Arrange,
 }
 
 /// A row for an arrow that a handle runs.
@@ -197,7 +197,7 @@ fn exchange_row() -> Row {
 const UNSEEN: &[&str] = &[OpenLane::NAME, LetGo::NAME, DropEntry::NAME, SweepIdentities::NAME, Suspect::NAME];
 
 /// The table.
-fn rows() -> Vec<Row> {
+pub(crate) fn rows() -> Vec<Row> {
     let mut rows = jobs_rows();
     rows.extend(instance_rows());
     rows.extend(time_rows());
@@ -509,7 +509,7 @@ fn moving_rows() -> Vec<Row> {
 }
 
 /// All that a store holds, as text; but how often leases were extended and how long locks are still held.
-async fn everything(store: &Store<Whole>) -> String {
+pub(crate) async fn everything(store: &Store<Whole>) -> String {
     let mut lines = Vec::new();
     for name in store.queue_names().await.expect("queue_names") {
         lines.push(format!("queue {name}: {:?}", queued(store, name.as_str()).await));

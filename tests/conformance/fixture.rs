@@ -3,7 +3,7 @@
 //! A handle is what another process would hold. All Redis tests of a process share one server,
 //! each in a namespace of its own; each SQLite test has a file.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -17,7 +17,7 @@ use windlass::store::sqlite::SqliteStore;
 use windlass::store::{Store, TimeSource};
 
 use crate::support::redis::RedisServer;
-use crate::support::resp::Reply;
+use crate::support::resp::{Client, Reply};
 use windlass::store::role::Whole;
 
 /// Where every test's clock starts: a whole second.
@@ -47,9 +47,14 @@ pub(crate) enum Place {
 impl Place {
     /// A namespace of the shared server that nobody used.
     pub(crate) fn redis() -> Self {
+        Self::redis_on(RedisServer::shared())
+    }
+
+    /// A namespace of a server that nobody used.
+    pub(crate) fn redis_on(server: &RedisServer) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let namespace = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
-        Self::Redis { url: RedisServer::shared().url(), namespace }
+        Self::Redis { url: server.url(), namespace }
     }
 
     /// A file that nobody used.
@@ -193,9 +198,16 @@ impl Fixture {
         format!("{namespace}:{name}")
     }
 
-    /// A command to the shared Redis server.
+    /// A command to the Redis server that the store is on: the shared one, or one of its own at a socket.
     pub(crate) fn redis_command<A: AsRef<[u8]>>(&self, args: &[A]) -> Reply {
-        RedisServer::shared().command(args)
+        let Place::Redis { url, .. } = &self.place else { panic!("sqlite takes no commands") };
+        match url.strip_prefix("redis+unix://").filter(|path| !path.contains('@')) {
+            Some(path) => {
+                let mut client = Client::connect(Path::new(path)).expect("the server must be running");
+                client.command(args).expect("the server must answer")
+            }
+            None => RedisServer::shared().command(args),
+        }
     }
 
     fn sqlite_execute(&self, sql: &str, params: impl rusqlite::Params) {

@@ -50,6 +50,7 @@ mod enter;
 mod errors;
 mod faults;
 mod foreign;
+mod full;
 mod identity;
 mod inspect;
 mod jobs;

@@ -6,6 +6,7 @@ use rustix::process::Signal;
 
 use crate::daemon::{Folder, eventually, signal};
 use crate::support::redis::{Options, RedisServer};
+use crate::support::resp::Reply;
 
 #[test]
 fn a_daemon_waits_for_its_store_and_says_so() {
@@ -111,4 +112,38 @@ fn a_stopped_instance_that_wakes_after_its_lease_records_nothing_and_starts_anew
     let ids: Vec<_> = ids.lines().collect();
     assert_eq!(ids[0], ids[1], "both runs of the first job carry its id");
     sleeper.stop();
+}
+
+#[test]
+fn a_daemon_starts_on_a_full_server_and_drains_it() {
+    let server = RedisServer::start(Options::default());
+    let folder = Folder::new(&server.url(), "");
+    folder.script("note", "echo $WINDLASS_JOB_ID >>notes");
+    folder.script("gated", "echo begun >>begun; until [ -e gate ]; do sleep 0.02; done; echo ended >>ended");
+    assert_eq!(folder.windlass(&["enqueue", "gated"]).0, Some(0));
+    for _ in 0..20 {
+        assert_eq!(folder.windlass(&["enqueue", "note"]).0, Some(0));
+    }
+    assert_eq!(folder.windlass(&["enqueue", "note", "--in", "1s"]).0, Some(0));
+    server.command(&["CONFIG", "SET", "maxmemory", "1"]);
+    let daemon = folder.daemon();
+    let notes = || fs::read_to_string(folder.path("notes")).unwrap_or_default();
+    eventually("what waited and what was delayed is run", || notes().lines().count() == 21);
+    let refused = folder.command(&["enqueue", "note"]).output().expect("the command must run");
+    let said = String::from_utf8_lossy(&refused.stderr);
+    assert_eq!(refused.status.code(), Some(69), "{said}");
+    assert!(said.contains("write to the store, which is full"), "{said}");
+    // Longer than the lease of 3 s, which is extended on a full server, too.
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    fs::write(folder.path("gate"), "").expect("the gate must open");
+    eventually("the long job ends", || folder.path("ended").exists());
+    let stats = || folder.windlass(&["--json", "stats"]).1;
+    eventually("all is settled", || stats().contains("\"processed\":22"));
+    daemon.stop();
+    let mut ids: Vec<String> = notes().lines().map(str::to_owned).collect();
+    ids.sort();
+    ids.dedup();
+    assert_eq!(ids.len(), 21, "each was run once");
+    assert_eq!(fs::read_to_string(folder.path("begun")).expect("it ran").lines().count(), 1);
+    assert_eq!(server.command(&["HLEN", "resque:windlass:instances"]), Reply::Int(0), "it left");
 }

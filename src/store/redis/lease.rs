@@ -10,7 +10,7 @@ use super::engine::RedisStore;
 use super::keys::Keys;
 use super::removed;
 use super::script::{Call, Script, script};
-use super::{reply, rights};
+use super::{memory, reply, rights};
 use crate::job::WorkerName;
 use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
@@ -95,6 +95,7 @@ impl Perform<Oversee> for RedisStore {
 
 pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
     rights::ask(connection).await?;
+    memory::check(connection).await;
     // From now on somebody counts on our answers within a lease.
     connection.origin.patience.hold(Duration::from_millis(record.lease_ms));
     let mut unreadable = Bytes::new();
@@ -259,7 +260,9 @@ pub(super) async fn oversee(
     let mut call = connection.call();
     call.key(keys.instances()).key(keys.leases()).key(keys.leadership(Leadership::Duties));
     call.text(owner).number(ttl_ms.max(1));
-    states(connection, call).await
+    let states = states(connection, call).await;
+    memory::check(connection).await;
+    states
 }
 
 async fn states(connection: &Connection, call: Call) -> Result<(bool, Vec<InstanceState>), StoreError> {

@@ -22,6 +22,7 @@ mod layout;
 mod leader;
 mod lease;
 mod locks;
+mod memory;
 mod moving;
 mod pause;
 mod periodic;

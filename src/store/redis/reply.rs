@@ -132,7 +132,8 @@ pub(super) fn refused(text: &str) -> StoreError {
     } else if has("CROSSSLOT") {
         StoreError::Unsupported(format!("keys of one step stand in different slots: {text}"))
     } else if has("OOM") || has("MISCONF") {
-        StoreError::Full(text.to_owned())
+        let said = text.find("OOM").and_then(|at| text.get(at..)).unwrap_or(text);
+        StoreError::Full(said.split(" script: ").next().unwrap_or(said).to_owned())
     } else if has("WRONGTYPE") {
         StoreError::Corrupt { place: "a key".to_owned(), reason: text.to_owned() }
     } else {
@@ -255,7 +256,9 @@ mod tests {
     fn errors_say_what_a_caller_can_do() {
         let corrupt = refused("ERR user_script:40: CORRUPT r:queue:x\u{1f}WRONGTYPE Operation script: f, on x");
         assert!(matches!(corrupt, StoreError::Corrupt { place, .. } if place == "r:queue:x"));
-        assert!(matches!(refused("OOM command not allowed when used memory > 'maxmemory'."), StoreError::Full(_)));
+        let full = "OOM command not allowed when used memory > 'maxmemory'.";
+        let within = format!("ERR user_script:64: {full} script: 285a, on @user_script:64.");
+        assert!([full, &within].iter().all(|said| refused(said) == StoreError::Full(full.to_owned())));
         assert!(matches!(refused("NOPERM this user has no permissions to run the 'lpop'"), StoreError::Unsupported(_)));
         assert!(matches!(refused("LOADING Redis is loading"), StoreError::Unavailable(_)));
         assert!(matches!(refused("READONLY You can't write"), StoreError::Unavailable(_)));

@@ -9,6 +9,7 @@
 -- queue: a client that enqueues again after it enqueues nothing twice. The queues are made known first, for a known
 -- queue without jobs does no harm and an unknown queue with jobs is never looked at.
 
+needs_room = true
 local QUEUES = key()
 local entries, known, pushes, locks_too = {}, {}, {}, false
 for i = 1, tonumber(arg()) do

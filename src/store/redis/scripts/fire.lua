@@ -9,6 +9,7 @@
 -- Why this order: the occurrence is compared first. It is remembered before the job is pushed, for a job that is pushed
 -- and not remembered would be pushed again at every look; what cannot be pushed is due again.
 
+needs_room = true
 local SCHEDULES, QUEUES = key(), key()
 local id, seen, last = arg(), arg(), arg()
 if (must('HGET', SCHEDULES, id) or '') ~= seen then

@@ -18,10 +18,10 @@
 -- A head is how a working record begins if the claim is still the one that was given: whoever carries it owns the
 -- claim. One does for all claims of an exchange, for what follows in a record follows from the worker.
 --
--- Why this order: the gate's write is the first write, so that a full store refuses the exchange
--- before anything is changed. After it nothing raises an error, for what is applied halfway
--- could be neither repeated nor undone: every call is a `try` or a `pcall`, and what the store refuses (a key of another
--- type, a right that was taken away) leaves its job where it was.
+-- Why this order: the gate's write is the first write. If it is refused nothing was changed, and the exchange can be
+-- repeated. After it nothing raises an error, because what is applied halfway could be neither repeated nor undone: every
+-- call is a `try` or a `pcall`, and what the store refuses (a key of another type, a right that was taken away) leaves its
+-- job where it was.
 
 local LANE, PAUSED, PAUSE_ALL = key(), key(), key()
 local lane, sequence = arg(), tonumber(arg())

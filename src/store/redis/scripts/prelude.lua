@@ -56,12 +56,29 @@ local function named(command, place, message)
   return message
 end
 
--- A call that must succeed: its error ends the script. What the script wrote before stays written, so that every call
--- which can fail after a job left its place is a `try` instead, or was asked about by `may` before.
+-- A full server (maxmemory is reached and nothing may be evicted) refuses the first write of a script if that may take
+-- memory; it refuses no write after another one. Scripts that bring jobs into the store set this, so that they are
+-- refused. All others go on, because with them jobs end and memory becomes free.
+local needs_room = false
+
+-- The reply to a call that was refused because the server is full: it is made again after a write that takes no memory.
+local function despite_full(reply, command, place, ...)
+  if needs_room or not string.find(reply.err, 'OOM ', 1, true) then
+    return reply
+  end
+  redis.pcall('HDEL', place, '')
+  return redis.pcall(command, place, ...)
+end
+
+-- A call that must succeed: its error ends the script. What the script wrote before stays written. So every call that
+-- can fail after a job left its place is a `try`, or `may` asked about it before.
 local function must(command, place, ...)
   local reply = redis.pcall(command, place, ...)
   if type(reply) == 'table' and reply.err then
-    error(named(command, place, reply.err))
+    reply = despite_full(reply, command, place, ...)
+    if type(reply) == 'table' and reply.err then
+      error(named(command, place, reply.err))
+    end
   end
   return reply
 end
@@ -72,8 +89,21 @@ local broken = {}
 local function try(command, place, ...)
   local reply = redis.pcall(command, place, ...)
   if type(reply) == 'table' and reply.err then
-    broken[#broken + 1] = named(command, place, reply.err)
-    return nil
+    reply = despite_full(reply, command, place, ...)
+    if type(reply) == 'table' and reply.err then
+      broken[#broken + 1] = named(command, place, reply.err)
+      return nil
+    end
+  end
+  return reply
+end
+
+-- Deletes keys of any size in a moment: the server frees them beside its work. A user of an older list of rights has no
+-- UNLINK. `call` is `must` or `try`.
+local function unlink(call, ...)
+  local reply = redis.pcall('UNLINK', ...)
+  if type(reply) == 'table' and reply.err then
+    return call('DEL', ...)
   end
   return reply
 end

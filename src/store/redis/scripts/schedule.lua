@@ -11,6 +11,7 @@
 -- list without entry is lost; the stamp, which refuses duplicates, comes when the job is there. What can fail is looked at
 -- before the first job is there, so that an error leaves none: a client that schedules again after it has none twice.
 
+needs_room = true
 local SCHEDULE, DELAYED = key(), key()
 local jobs = {}
 for i = 1, tonumber(arg()) do

@@ -13,6 +13,7 @@
 -- error leaves nothing half taken in. The number is written first of all: with it, the batch is in. It is taken back if
 -- a right is missing that the batch needs.
 
+needs_room = true
 now()
 local MOVED, SCHEDULES = key(), key()
 local source, number, count = arg(), tonumber(arg()), tonumber(arg())

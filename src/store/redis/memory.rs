@@ -1,0 +1,82 @@
+//! What the server does when it has no memory left.
+//!
+//! A server that evicts keys loses jobs and locks, and nobody is told. So a daemon asks for the policy when it joins and
+//! once an hour from then on, and says what it found.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::reply;
+
+/// How long an answer holds.
+const HOUR: Duration = Duration::from_secs(3600);
+
+/// When the policy was asked for last.
+#[derive(Debug, Default)]
+pub(super) struct Asked(Mutex<Option<Instant>>);
+
+impl Asked {
+    /// Takes note that it is asked for now, if it was not within the last hour. Returns whether it was not.
+    fn is_due(&self) -> bool {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_due = asked.is_none_or(|asked| asked.elapsed() >= HOUR);
+        if is_due {
+            *asked = Some(Instant::now());
+        }
+        is_due
+    }
+}
+
+/// Warns if the server evicts keys. Asks at most once an hour.
+pub(super) async fn check(connection: &Connection) {
+    if !connection.origin.asked.is_due() {
+        return;
+    }
+    // A user without the right to ask is told nothing.
+    let Ok(frame) = connection.command("INFO", vec![Bytes::from_static(b"memory")]).await else { return };
+    let info = reply::bytes(frame).ok().flatten().unwrap_or_default();
+    if let Some(policy) = evicting(&String::from_utf8_lossy(&info)) {
+        let text = format!(
+            "the server at {} deletes keys when its memory is full (maxmemory-policy {policy}): jobs and locks get lost \
+             without a word; type CONFIG SET maxmemory-policy noeviction",
+            connection.origin.address()
+        );
+        connection.origin.findings.tell("eviction", text);
+    }
+}
+
+/// The policy by which keys are evicted, if there is a limit to the memory at which they are.
+fn evicting(info: &str) -> Option<&str> {
+    let field = |name: &str| info.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(':')).map(str::trim);
+    let limited = field("maxmemory").is_some_and(|most| most != "0");
+    field("maxmemory_policy").filter(|policy| limited && *policy != "noeviction")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_policy_evicts_where_there_is_a_limit() {
+        let info = |most: &str, policy: &str| format!("# Memory\r\nmaxmemory:{most}\r\nmaxmemory_policy:{policy}\r\n");
+        assert_eq!(evicting(&info("1", "allkeys-lru")), Some("allkeys-lru"));
+        assert_eq!(evicting(&info("104857600", "volatile-ttl")), Some("volatile-ttl"));
+        assert_eq!(evicting(&info("0", "allkeys-lru")), None);
+        assert_eq!(evicting(&info("1", "noeviction")), None);
+        assert_eq!(evicting(""), None);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn the_policy_is_asked_for_once_an_hour() {
+        let asked = Asked::default();
+        assert!(asked.is_due());
+        tokio::time::advance(HOUR / 2).await;
+        assert!(!asked.is_due());
+        tokio::time::advance(HOUR / 2).await;
+        assert!(asked.is_due());
+    }
+}
