@@ -3,12 +3,14 @@
 use bytes::Bytes;
 use windlass::store::effect::Verdict;
 use windlass::store::inspection::{JobsToDelete, QueueEnd};
+use windlass::store::moving::Waiting;
 use windlass::store::periodic::{Purpose, Reconcile, Reconciled};
 use windlass::store::queueing::When;
 
-use crate::fixture::{Fixture, NOW_S};
+use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::Instance;
 use crate::look::{delay, failed, fill, job, queue, queued};
+use crate::support::redis::{Options, RedisServer};
 use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 
@@ -19,6 +21,8 @@ behaviours! {
     a_task_is_stopped_and_withdrawn_from_a_long_queue,
     a_long_failed_list_is_cleared,
     a_job_that_is_delayed_to_many_seconds_is_deleted,
+    a_task_that_is_delayed_to_many_seconds_runs_once,
+    jobs_of_any_size_are_read_and_moved_in_order,
 }
 
 /// More than one step of any engine looks at.
@@ -127,4 +131,93 @@ async fn a_job_that_is_delayed_to_many_seconds_is_deleted(f: &Fixture) {
     let seconds: Vec<i64> = (NOW_S..NOW_S + 1200).collect();
     assert_eq!(f.store.delete_delayed(&job(1)).await.expect("delete_delayed"), seconds);
     assert_eq!(f.store.delayed_seconds(0, 10).await.expect("delayed_seconds").len(), 1);
+}
+
+async fn a_task_that_is_delayed_to_many_seconds_runs_once(f: &Fixture) {
+    assert_eq!(f.store.reconcile(&look(Purpose::Look)).await.expect("reconcile"), Reconciled::Seeded);
+    assert_eq!(f.store.delete_jobs(&queue("q"), &form(), 0).await.expect("delete_jobs"), 1);
+    for second in 1..=600 {
+        delay(&f.store, &form(), When::At(NOW_S + second)).await;
+    }
+    assert_eq!(f.store.reconcile(&look(Purpose::Run)).await.expect("reconcile"), Reconciled::Started);
+    assert_eq!(f.store.delayed_seconds(0, 1000).await.expect("delayed_seconds").len(), 0);
+    assert_eq!(queued(&f.store, "q").await, [form()]);
+}
+
+/// A job of about so many bytes.
+fn of_size(n: usize, bytes: usize) -> Bytes {
+    Bytes::from(format!(r#"{{"class":"large","queue":"q","args":[{n},"{}"]}}"#, "x".repeat(bytes)))
+}
+
+async fn jobs_of_any_size_are_read_and_moved_in_order(f: &Fixture) {
+    let all: Vec<Bytes> = (0..40).map(|n| of_size(n, if n % 2 == 0 { 300_000 } else { 10 })).collect();
+    for some in all.chunks(5) {
+        fill(&f.store, "q", some).await;
+    }
+    for job in &all {
+        delay(&f.store, job, When::At(NOW_S + 1)).await;
+    }
+    for (start, stop, expected) in [
+        (0, -1, &all[..]),
+        (3, 30, &all[3..=30]),
+        (-37, -2, &all[3..39]),
+        (-90, -39, &all[..2]),
+        (38, 90, &all[38..]),
+        (-2, -3, &[]),
+        (40, 50, &[]),
+    ] {
+        let read = f.store.queued(&queue("q"), start, stop).await.expect("queued");
+        assert!(read == expected, "{start} to {stop}: {} jobs", read.len());
+    }
+    let half: Vec<JobsToDelete> =
+        all.iter().step_by(4).map(|job| JobsToDelete { payload: job.clone(), count: None }).collect();
+    assert_eq!(f.store.delete_each(&queue("q"), &half, QueueEnd::Head).await.expect("delete_each"), 10);
+    let mut moved = Vec::new();
+    while let Some(batch) = f.store.set_aside(250).await.expect("set_aside") {
+        moved.extend(batch.items.iter().filter_map(|item| match item {
+            Waiting::Queued { payload, .. } | Waiting::Delayed { payload, .. } => Some(payload.clone()),
+            _ => None,
+        }));
+        f.store.let_go(batch.number).await.expect("let_go");
+    }
+    let left = all.iter().enumerate().filter(|(n, _)| n % 4 != 0).map(|(_, job)| job);
+    assert!(moved.iter().eq(left.chain(&all)), "each once and in order: {}", moved.len());
+}
+
+/// How many bytes one step reads on Redis, besides the few jobs that it reads at once.
+const STEP_BYTES: usize = 1_048_576;
+
+#[tokio::test]
+async fn a_step_holds_no_more_than_it_should() {
+    let f = Fixture::redis().await;
+    let all: Vec<Bytes> = (0..64).map(|n| of_size(n, 200_000)).collect();
+    for job in &all {
+        fill(&f.store, "q", std::slice::from_ref(job)).await;
+        delay(&f.store, job, When::At(NOW_S + 1)).await;
+    }
+    f.pass(5);
+    // A job that ends a step is read together with up to 49 others, but not at first.
+    let most = STEP_BYTES + 10 * 200_100;
+    let bytes = |jobs: &[Bytes]| jobs.iter().map(Bytes::len).sum::<usize>();
+    let due = f.store.due(250, &[]).await.expect("due").jobs;
+    assert!(!due.is_empty() && bytes(&due) < most, "{}", due.len());
+    let batch = f.store.set_aside(250).await.expect("set_aside").expect("something waits");
+    assert!(!batch.items.is_empty() && batch.items.len() * 200_000 < most, "{}", batch.items.len());
+}
+
+/// Redis counts the calls of its scripts: what is removed of 600 seconds takes several.
+#[tokio::test]
+async fn a_task_is_taken_from_many_seconds_step_by_step() {
+    let server = RedisServer::start(Options::default());
+    let f = Fixture::at(Place::redis_on(&server)).await;
+    f.store.reconcile(&look(Purpose::Look)).await.expect("reconcile");
+    f.store.delete_jobs(&queue("q"), &form(), 0).await.expect("delete_jobs");
+    for second in 1..=600 {
+        delay(&f.store, &form(), When::At(NOW_S + second)).await;
+    }
+    server.command(&["CONFIG", "RESETSTAT"]);
+    assert_eq!(f.store.reconcile(&look(Purpose::Run)).await.expect("reconcile"), Reconciled::Started);
+    let stats = server.command(&["INFO", "commandstats"]).texts().concat();
+    let calls = stats.split("cmdstat_evalsha:calls=").nth(1).and_then(|rest| rest.split(',').next());
+    assert_eq!(calls, Some("3"), "{stats}");
 }

@@ -22,7 +22,6 @@ use tokio::sync::watch;
 
 use super::keeper::{Kept, MOST, Made, Patience};
 use super::keys::Keys;
-use super::memory;
 use super::reply;
 use super::script::{Call, Script};
 use super::tls;
@@ -83,8 +82,6 @@ pub(super) struct Origin {
     pub(super) rights: Arc<Rights>,
     /// How long answers are waited for.
     pub(super) patience: Patience,
-    /// When the server was asked what it does without memory.
-    pub(super) asked: Arc<memory::Asked>,
 }
 
 impl std::fmt::Debug for Origin {
@@ -112,17 +109,7 @@ impl Origin {
         let config = configured(&url, tls)?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
         let (keys, rights) = (Arc::new(Keys::new(namespace)), Arc::default());
-        Ok(Self {
-            config,
-            url,
-            slot,
-            keys,
-            time,
-            findings,
-            rights,
-            patience: Patience::default(),
-            asked: Arc::default(),
-        })
+        Ok(Self { config, url, slot, keys, time, findings, rights, patience: Patience::default() })
     }
 
     /// The server's address, without secrets.

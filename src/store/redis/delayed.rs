@@ -16,7 +16,7 @@ use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime};
 
 static SCHEDULE: Script = script!("schedule");
-static DUE: Script = script!("due");
+static DUE: Script = script!("page", "due");
 static RENAME_ENTRY: Script = script!("places", "identity", "delay", "rename_entry");
 static DROP_ENTRY: Script = script!("drop_entry");
 static DELETE_DELAYED: Script = script!("places", "identity", "recall", "forget", "erase", "delete_delayed");
@@ -132,8 +132,8 @@ async fn rename_entry(connection: &Connection, entry: &Bytes, second: i64) -> Re
     let keys = connection.keys();
     let list = keys.delayed_at(entry);
     // A list of another type is told by the script, with its key.
-    let jobs = inspect::range(connection, list.clone(), 0, i64::try_from(RENAMED).unwrap_or(i64::MAX) - 1).await;
-    let jobs = jobs.unwrap_or_default();
+    let jobs = inspect::page(connection, list.clone(), 0, i64::try_from(RENAMED).unwrap_or(i64::MAX) - 1).await;
+    let jobs = jobs.map(|(jobs, _)| jobs).unwrap_or_default();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(list).arg(entry.clone()).number(second).number(jobs.len());

@@ -19,7 +19,7 @@ use crate::store::inspection::{DeleteEach, DeleteJobs, JobsToDelete, QueueEnd};
 use crate::store::instance::InstanceRecord;
 
 static DELETE_EACH: Script = script!("places", "identity", "recall", "forget", "delete_each");
-static DELETE_PAGE: Script = script!("places", "identity", "recall", "forget", "delete_page");
+static DELETE_PAGE: Script = script!("places", "identity", "recall", "forget", "page", "delete_page");
 
 /// How many different jobs one step deletes at most that passes through the queue for each.
 const FEW: usize = 4;

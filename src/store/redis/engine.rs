@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fred::types::RespVersion;
 
 use super::connection::{Connection, Origin};
+use super::memory::Asked;
 use super::reply;
 use crate::config::element::tls_files::TlsFiles;
 use crate::store::backend::TimeSource;
@@ -16,6 +17,8 @@ const OLDEST: (u32, u32) = (6, 2);
 /// A store on Redis or Valkey.
 pub struct RedisStore {
     pub(super) connection: Connection,
+    /// When the server was asked what it does without memory.
+    pub(super) asked: Asked,
 }
 
 impl std::fmt::Debug for RedisStore {
@@ -53,7 +56,7 @@ impl RedisStore {
             Err(StoreError::Unsupported(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { connection })
+        Ok(Self { connection, asked: Asked::default() })
     }
 
     /// Where the store is, for people: a URL without secrets.

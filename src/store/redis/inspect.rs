@@ -1,6 +1,7 @@
 //! What people look at and correct: queues, failures, counters, delayed seconds.
 
 use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
@@ -21,6 +22,7 @@ use crate::store::scheduling::entry_of;
 
 static DELETE_QUEUE: Script = script!("places", "delete_queue");
 static CLEAR_FAILED: Script = script!("clear_failed");
+static RANGE: Script = script!("page", "range");
 static RETRY_FAILED: Script = script!("locks", "places", "identity", "delay", "admit", "retry_failed");
 
 impl Perform<QueueNames> for RedisStore {
@@ -117,15 +119,35 @@ pub(super) async fn queues(connection: &Connection) -> Result<Vec<QueueLength>, 
     Ok(names.into_iter().zip(lengths).map(|(queue, read)| QueueLength { queue, length: length(read) }).collect())
 }
 
-/// A part of a list.
+/// A part of a list, read in as many steps as its bytes take.
 pub(super) async fn range(
     connection: &Connection,
     list: Bytes,
     start: i64,
     stop: i64,
 ) -> Result<Vec<Bytes>, StoreError> {
-    let arguments = vec![list, Bytes::from(start.to_string()), Bytes::from(stop.to_string())];
-    reply::strings(connection.command("LRANGE", arguments).await?)
+    let (mut members, mut rest) = page(connection, list.clone(), start, stop).await?;
+    while let Some(start) = rest {
+        let more;
+        (more, rest) = page(connection, list.clone(), start, stop).await?;
+        members.extend(more);
+    }
+    Ok(members)
+}
+
+/// As much of a part of a list as one step holds, and the position at which the rest of it begins.
+pub(super) async fn page(
+    connection: &Connection,
+    list: Bytes,
+    start: i64,
+    stop: i64,
+) -> Result<(Vec<Bytes>, Option<i64>), StoreError> {
+    let mut call = connection.call();
+    call.key(list).number(start).number(stop);
+    let mut reply = reply::list(connection.run(&RANGE, call).await?)?.into_iter();
+    let mut next = || reply.next().unwrap_or(Frame::Null);
+    let rest = reply::bytes(next())?.as_deref().and_then(reply::parsed);
+    Ok((reply::strings(next())?, rest))
 }
 
 pub(super) async fn delete_queue(connection: &Connection, queue: &QueueName) -> Result<u64, StoreError> {

@@ -34,7 +34,9 @@ static INSTANCES: Script = script!("leadership", "instances");
 
 impl Perform<Join> for RedisStore {
     async fn perform(&self, arrow: Join) -> Result<Joined, StoreError> {
-        join(&self.connection, &arrow.record).await
+        let joined = join(&self.connection, &arrow.record).await;
+        memory::check(&self.connection, &self.asked).await;
+        joined
     }
 }
 
@@ -89,13 +91,14 @@ impl Perform<Instances> for RedisStore {
 
 impl Perform<Oversee> for RedisStore {
     async fn perform(&self, arrow: Oversee) -> Result<(bool, Vec<InstanceState>), StoreError> {
-        oversee(&self.connection, &arrow.owner, arrow.ttl_ms).await
+        let overseen = oversee(&self.connection, &arrow.owner, arrow.ttl_ms).await;
+        memory::check(&self.connection, &self.asked).await;
+        overseen
     }
 }
 
 pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
     rights::ask(connection).await?;
-    memory::check(connection).await;
     // From now on somebody counts on our answers within a lease.
     connection.origin.patience.hold(Duration::from_millis(record.lease_ms));
     let mut unreadable = Bytes::new();
@@ -260,9 +263,7 @@ pub(super) async fn oversee(
     let mut call = connection.call();
     call.key(keys.instances()).key(keys.leases()).key(keys.leadership(Leadership::Duties));
     call.text(owner).number(ttl_ms.max(1));
-    let states = states(connection, call).await;
-    memory::check(connection).await;
-    states
+    states(connection, call).await
 }
 
 async fn states(connection: &Connection, call: Call) -> Result<(bool, Vec<InstanceState>), StoreError> {

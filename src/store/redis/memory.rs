@@ -32,8 +32,8 @@ impl Asked {
 }
 
 /// Warns if the server evicts keys. Asks at most once an hour.
-pub(super) async fn check(connection: &Connection) {
-    if !connection.origin.asked.is_due() {
+pub(super) async fn check(connection: &Connection, asked: &Asked) {
+    if !asked.is_due() {
         return;
     }
     // A user without the right to ask is told nothing.

@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
 use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
 
-static SET_ASIDE: Script = script!("places", "identity", "recall", "trim_second", "set_aside");
+static SET_ASIDE: Script = script!("places", "identity", "recall", "page", "trim_second", "set_aside");
 static TAKE_IN: Script = script!("locks", "places", "identity", "delay", "take_in");
 static LET_GO: Script = script!("let_go");
 
@@ -62,7 +62,7 @@ pub(super) async fn set_aside(connection: &Connection, limit: usize) -> Result<O
     }
     while let Some(next) = inspect::delayed_seconds(connection, i64::MIN, 1).await?.first() {
         let last = i64::try_from(limit).unwrap_or(i64::MAX) - 1;
-        let jobs = inspect::range(connection, keys.delayed(next.second), 0, last).await?;
+        let (jobs, _) = inspect::page(connection, keys.delayed(next.second), 0, last).await?;
         let mut call = first("D");
         call.key(keys.delayed(next.second)).key(keys.twins(next.second)).number(next.second).number(jobs.len());
         for job in jobs {

@@ -74,6 +74,22 @@ pub(super) fn read(task: &[u8], entry: &[u8]) -> Option<PeriodicEntry> {
 }
 
 pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) -> Result<Reconciled, StoreError> {
+    loop {
+        return Ok(match reconcile_step(connection, reconcile).await? {
+            1 => Reconciled::Seeded,
+            2 => Reconciled::Restored,
+            3 => Reconciled::Unlocked,
+            4 => Reconciled::Started,
+            5 => Reconciled::Waits,
+            6 => Reconciled::Runs,
+            7 => Reconciled::Moved,
+            8 => continue,
+            _ => Reconciled::Fine,
+        });
+    }
+}
+
+async fn reconcile_step(connection: &Connection, reconcile: &Reconcile) -> Result<i64, StoreError> {
     let keys = connection.keys();
     let Reconcile { tick, forms, queue_lock, job_lock, grace_s, workers, silent, purpose, stale_due_s } = reconcile;
     let mut call = connection.call();
@@ -112,16 +128,7 @@ pub(super) async fn reconcile(connection: &Connection, reconcile: &Reconcile) ->
     for form in forms {
         call.key(keys.timestamps(form)).arg(form.clone());
     }
-    Ok(match reply::number(connection.run(&RECONCILE, call).await?)? {
-        1 => Reconciled::Seeded,
-        2 => Reconciled::Restored,
-        3 => Reconciled::Unlocked,
-        4 => Reconciled::Started,
-        5 => Reconciled::Waits,
-        6 => Reconciled::Runs,
-        7 => Reconciled::Moved,
-        _ => Reconciled::Fine,
-    })
+    reply::number(connection.run(&RECONCILE, call).await?)
 }
 
 pub(super) async fn withdraw(

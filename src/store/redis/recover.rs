@@ -1,6 +1,7 @@
 //! What becomes of dead owners: recover their jobs, remove them. And what is known of all workers.
 
 use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
@@ -24,8 +25,11 @@ static FORCE_CLEAN: Script = script!("locks", "force_clean");
 /// What the script returns where nobody knows yet whether a removed worker's job was failed.
 const REMOVED: i64 = 3;
 
-/// How many keys one MGET reads at most.
-const CHUNK: usize = 1000;
+/// How many keys one MGET reads: at first, and at most. Working records hold jobs of any size.
+const CHUNKS: (usize, usize) = (64, 1024);
+
+/// How many bytes one MGET should bring.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 impl Perform<Working> for RedisStore {
     async fn perform(&self, arrow: Working) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
@@ -156,11 +160,18 @@ async fn lock_values(connection: &Connection, locks: &[LockKey]) -> Result<Vec<O
 
 /// What stands under these keys; nothing for keys of another type.
 pub(super) async fn read_all(connection: &Connection, keys: Vec<Bytes>) -> Result<Vec<Option<Bytes>>, StoreError> {
-    let mut values = Vec::with_capacity(keys.len());
-    for chunk in keys.chunks(CHUNK) {
-        for value in reply::list(connection.command("MGET", chunk.to_vec()).await?)? {
-            values.push(reply::bytes(value)?);
+    let mut values: Vec<Option<Bytes>> = Vec::with_capacity(keys.len());
+    let mut size = CHUNKS.0;
+    while let Some(rest) = keys.get(values.len()..).filter(|rest| !rest.is_empty()) {
+        let chunk = rest.get(..size).unwrap_or(rest);
+        let (asked, mut bytes) = (chunk.len(), 0);
+        let replies = reply::list(connection.command("MGET", chunk.to_vec()).await?)?;
+        for value in replies.into_iter().chain(std::iter::repeat(Frame::Null)).take(asked) {
+            let value = reply::bytes(value)?;
+            bytes += value.as_ref().map_or(0, Bytes::len);
+            values.push(value);
         }
+        size = if bytes < CHUNK_BYTES { (size * 2).min(CHUNKS.1) } else { (size / 2).max(1) };
     }
     Ok(values)
 }

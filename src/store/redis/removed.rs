@@ -17,11 +17,10 @@ use crate::job::{FailureView, date};
 use crate::store::error::StoreError;
 use crate::store::working::WorkingRecord;
 
-static STUCK_RECORDS: Script = script!("stuck_records");
+static STUCK_RECORDS: Script = script!("page", "stuck_records");
 
-/// How many failure records one call looks at, and at how many bytes it ends, so that it takes about a millisecond.
+/// How many failure records one call looks at at most, so that it takes about a millisecond.
 const PAGE: usize = 500;
-const PAGE_BYTES: usize = 1024 * 1024;
 
 /// How many of the newest are looked at, where their dates do not end the search before.
 const MOST: u64 = 1_000_000;
@@ -41,7 +40,7 @@ pub(super) async fn were_failed(connection: &Connection, records: &[WorkingRecor
     let mut past = 0;
     loop {
         let mut call = connection.call();
-        call.key(connection.keys().failed()).number(past).number(PAGE).number(PAGE_BYTES);
+        call.key(connection.keys().failed()).number(past).number(PAGE);
         call.text(&quote(STUCK_MARKER)).number(records.len());
         for record in records {
             call.text(&format!("\"worker\":{}", quote(record.worker.name())));

@@ -8,8 +8,5 @@
 
 local FAILED = key()
 local length = must('LLEN', FAILED)
--- However long it is, this takes a moment: the server frees it beside its work.
-if not try('UNLINK', FAILED) then
-  must('DEL', FAILED)
-end
+unlink(must, FAILED)
 return length

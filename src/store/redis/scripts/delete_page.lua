@@ -1,7 +1,7 @@
 -- delete_page: removes jobs of many different bytes from one page of a queue.
 --
 -- KEYS   as places.lua; queue:<queue>; for each entry Retry's counter and last error if they follow
--- ARGV   now, queue, how many jobs of the tail are passed over, how many are looked at, bytes that no job has,
+-- ARGV   now, queue, how many jobs of the tail are passed over, how many are looked at at most, bytes that no job has,
 --        "1" to count from the tail, number of entries, for each: raw, how many nearest the tail stay, how many go at most
 --        or "" for all, "1" if Retry's keys follow
 -- returns {how many were looked at, per entry: how many of them stayed, how many went}
@@ -30,14 +30,14 @@ for i = 1, count do
   meant[one.raw], list[i] = one, one
 end
 
-local page = must('LRANGE', LIST, -(past + size), -(past + 1))
+local page = read_page(LIST, past, size, true)
 local marked = 0
-for i = #page, 1, -1 do
+for i = 1, #page do
   local one = meant[page[i]]
   if one and one.stayed < one.stay then
     one.stayed = one.stayed + 1
   elseif one and one.gone < one.left then
-    if not try('LSET', LIST, -(past + #page - i + 1), mark) then
+    if not try('LSET', LIST, -(past + i), mark) then
       break
     end
     marked, one.gone = marked + 1, one.gone + 1

@@ -15,10 +15,7 @@ local count = may('HGET', counts, queue)
 if type(count) == 'string' then
   may('HSET', counts, queue, count)
 end
--- However long it is, this takes a moment: the server frees it beside its work.
-if not try('UNLINK', LIST) then
-  must('DEL', LIST)
-end
+unlink(must, LIST)
 must('SREM', QUEUES, queue)
 -- Who they were is void from now on (identity.lua), however many there were; those that are delayed stay.
 local fields, emptied = string.match(type(count) == 'string' and count or '', '^(%d+) (%d+)$')

@@ -34,9 +34,11 @@ if is_due and not named then
 end
 local jobs, wrong = {}, ''
 if is_due and limit > 0 then
-  jobs = redis.pcall('LRANGE', DELAYED .. entry, 0, limit - 1)
-  if jobs.err then
-    jobs, wrong = {}, jobs.err
+  local length = redis.pcall('LLEN', DELAYED .. entry)
+  if type(length) == 'table' then
+    wrong = length.err
+  else
+    jobs = read_page(DELAYED .. entry, 0, limit)
   end
 end
 return { whole(now()), entry, score, jobs, wrong, '' }

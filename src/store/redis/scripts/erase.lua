@@ -42,7 +42,7 @@ local function erase(stamps, raw, queue, from)
   if from.more then
     must('SREM', stamps, unpack(from.stamps))
   else
-    must('DEL', stamps)
+    unlink(must, stamps)
   end
   if #found > 0 and known then
     forget_delayed(queue, raw, gone)

@@ -10,5 +10,5 @@ local OUTBOX, MOVING = key(), key()
 if must('HGET', MOVING, 'number') ~= arg() then
   return 0
 end
-must('DEL', OUTBOX)
+unlink(must, OUTBOX)
 return 1

@@ -7,7 +7,10 @@
 --        cadence made stale or "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON, number of workers, their ids, number
 --        of workers that are passed over, their ids, number of forms, the forms, ours first
 -- returns 0 fine, 1 seeded, 2 restored, 3 unlocked, 4 on its queue now, 5 it waits there already,
---        6 it runs, 7 moved to the new cadence
+--        6 it runs, 7 moved to the new cadence, 8 not done yet: the step is to be taken again
+--
+-- No step looks at more than some hundred delayed seconds. Where there are more, the step removes what it looked at and
+-- ends; the job stays delayed in those that it did not look at.
 --
 -- A worker that registered since the caller looked is searched too: its key is derived from the
 -- declared prefix, as is that of a delayed second (places.lua).
@@ -43,10 +46,18 @@ for i = 1, tonumber(arg()) do
   forms[i] = { stamps = key(), raw = arg() }
 end
 
-local records
-local function standing()
-  records = records or chunked('MGET', places, #places)
-  return records
+-- Does this hold for any working record? A few are read at a time, because each holds a job of any size.
+local FEW = 16
+local function on_record(holds)
+  for from = 1, #places, FEW do
+    local records = must('MGET', unpack(places, from, math.min(from + FEW - 1, #places)))
+    for i = 1, #records do
+      if records[i] and holds(records[i]) then
+        return true
+      end
+    end
+  end
+  return false
 end
 
 -- No arguments, in any of their forms: none, [], [null], [{}].
@@ -65,24 +76,27 @@ end
 -- A run of this task stands on record. node-resque's records are written again by JSON.stringify, so they are compared
 -- by class and arguments; a run with arguments of its own is somebody's who enqueued it besides.
 local function running()
-  for _, record in pairs(standing()) do
-    if record and (string.find(record, '"class":' .. plain, 1, true)
-      or string.find(record, '"class":' .. slashed, 1, true)) then
-      local read, body = pcall(cjson.decode, record)
-      local job = read and type(body) == 'table' and body.payload
-      if type(job) == 'table' and job.class == task and is_empty(job.args) then
-        return true
-      end
+  return on_record(function(record)
+    if not string.find(record, '"class":' .. plain, 1, true)
+      and not string.find(record, '"class":' .. slashed, 1, true) then
+      return false
     end
-  end
-  return false
+    local read, body = pcall(cjson.decode, record)
+    local job = read and type(body) == 'table' and body.payload
+    return type(job) == 'table' and job.class == task and is_empty(job.args)
+  end)
 end
 
--- The earliest second at which a form is delayed; stale stamps are removed on the way.
+-- The earliest of the seconds looked at for which a form is delayed, and whether others are to be looked at in a step
+-- of its own, because none of them was. Stale stamps are removed on the way.
 local function delayed()
-  local found
+  local found, looks = nil, 0
   for _, form in ipairs(forms) do
     for _, stamp in ipairs(must('SMEMBERS', form.stamps)) do
+      if looks >= SECONDS and (found or not broken[1]) then
+        return found, not found
+      end
+      looks = looks + 1
       local second = string.match(stamp, '^delayed:(-?%d+)$')
       if second and must('LPOS', DELAYED .. second, form.raw) then
         if not found or tonumber(second) < found then
@@ -93,7 +107,7 @@ local function delayed()
       end
     end
   end
-  return found
+  return found, false
 end
 
 local function queued()
@@ -134,10 +148,11 @@ local function unlock()
   local claim = string.match(value, '^[^:]*:(.+)$')
   if claim then
     local stands = '{"claim":"' .. claim .. '"'
-    for _, record in pairs(standing()) do
-      if record and string.sub(record, 1, #stands) == stands then
-        return false
-      end
+    local works = on_record(function(record)
+      return string.sub(record, 1, #stands) == stands
+    end)
+    if works then
+      return false
     end
   elseif running() then
     return false
@@ -148,14 +163,19 @@ end
 -- The delayed copies go. Where they stand is asked in a step of its own, before the first of them goes.
 local function find_delayed()
   for _, form in ipairs(forms) do
-    form.seconds = stamped(form.stamps)
+    form.seconds = stamped(form.stamps, SECONDS)
   end
 end
 
+-- Returns whether all are gone.
 local function forget_delayed()
   for _, form in ipairs(forms) do
     erase(form.stamps, form.raw, queue, form.seconds)
+    if form.seconds.more then
+      return false
+    end
   end
+  return true
 end
 
 -- The job is delayed until its next occurrence, if there is one, and the entry says so.
@@ -183,37 +203,46 @@ end
 
 local entry = must('HGET', PERIODIC, task)
 local due, stopped = string.match(entry or '', '^(-?%d+) %d+ ([01]) ')
+if stopped == '1' and purpose ~= 'start' and purpose ~= 'run' then
+  return 0
+end
+local halted = due == HALTED
+due = tonumber(due)
+-- A task that halted begins anew when an instance starts.
+if purpose == 'start' or purpose == 'boot' and halted then
+  due = nil
+end
+local is_overdue = due and seconds() > due + grace
+local waits, more
+if purpose == 'run' or not due or stale == due or is_overdue then
+  waits, more = delayed()
+  if more then
+    return 8
+  end
+end
 if purpose == 'run' then
   if queued() then
     return 5
-  end
-  local waits, runs = delayed(), running()
-  if runs and not waits then
+  elseif not waits and running() then
     return 6
   end
   find_delayed()
   prepare_push()
-  forget_delayed()
+  if not forget_delayed() then
+    return 8
+  end
   if stopped ~= '1' then
     -- The run is one more: the tick that was moved stays due.
-    local keeps = waits and due and due ~= HALTED and cadence.every > 0
-    write(keeps and tonumber(due) - cadence.every or seconds())
+    local keeps = waits and due and not halted and cadence.every > 0
+    write(keeps and due - cadence.every or seconds())
   end
   push()
   unlock()
   return 4
 end
-if stopped == '1' and purpose ~= 'start' then
-  return 0
-end
--- A task that halted begins anew when an instance starts.
-if purpose == 'start' or purpose == 'boot' and due == HALTED then
-  due = nil
-end
 if not due then
-  local second = delayed()
-  if second then
-    write(second)
+  if waits then
+    write(waits)
   elseif queued() or running() then
     write(seconds())
   else
@@ -223,8 +252,7 @@ if not due then
   unlock()
   return purpose == 'start' and 0 or 1
 end
-due = tonumber(due)
-if stale == due and delayed() then
+if stale == due and waits then
   local coming, second = next_due(cadence)
   if coming then
     must('LLEN', DELAYED .. whole(second))
@@ -232,15 +260,16 @@ if stale == due and delayed() then
     may('RPUSH', PERIODIC, '')
   end
   find_delayed()
-  forget_delayed()
+  if not forget_delayed() then
+    return 8
+  end
   delay_until(coming, second)
   return 7
 end
-if seconds() > due + grace then
-  local second = delayed()
-  if second then
-    if second > due then
-      write(second)
+if is_overdue then
+  if waits then
+    if waits > due then
+      write(waits)
     end
   elseif not queued() and not running() then
     -- The last tick that should have run: the schedule stays what it was.

@@ -41,7 +41,7 @@ local count = 0
 if kind == 'Q' then
   local LIST = key()
   local queue, limit = arg(), tonumber(arg())
-  local jobs = must('LRANGE', LIST, 0, limit - 1)
+  local jobs = read_page(LIST, 0, limit)
   if #jobs > 0 then
     must('LTRIM', LIST, 0, -1)
     begin()
@@ -56,7 +56,7 @@ if kind == 'Q' then
 elseif kind == 'D' then
   local LIST, HERE = key(), key()
   local second, jobs = arg(), tonumber(arg())
-  local standing = must('LRANGE', LIST, 0, jobs - 1)
+  local standing = read_page(LIST, 0, jobs)
   must('ZREM', SCHEDULE, '')
   if #standing > 0 then
     must('LTRIM', LIST, 0, -1)
@@ -75,7 +75,7 @@ elseif kind == 'D' then
   trim_second(must, SCHEDULE, second, LIST, HERE, standing, stamped, count)
 elseif kind == 'F' then
   local limit = tonumber(arg())
-  local records = must('LRANGE', FAILED, 0, limit - 1)
+  local records = read_page(FAILED, 0, limit)
   if #records > 0 then
     must('LTRIM', FAILED, 0, -1)
     begin()
@@ -100,7 +100,7 @@ elseif kind == 'P' then
     put('C', fired[i], '', fired[i + 1])
     count = count + 1
   end
-  must('DEL', PERIODIC, SCHEDULES)
+  unlink(must, PERIODIC, SCHEDULES)
 elseif kind == 'S' then
   local processed = tonumber(must('GET', PROCESSED_STAT) or 0) or 0
   local failures = tonumber(must('GET', FAILED_STAT) or 0) or 0

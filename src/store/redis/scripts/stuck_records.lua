@@ -1,30 +1,26 @@
 -- stuck_records: what the newest failure records say of workers that somebody removed.
 --
 -- KEYS   failed
--- ARGV   now (unused), how many of the newest are passed over, how many are looked at, and at how many bytes the look
---        ends; the marker as it stands in such a record, number of workers, per worker its member as it stands in its
---        records: `"worker":"<name>"`
+-- ARGV   now (unused), how many of the newest are passed over, how many are looked at; the marker as it stands in such
+--        a record, number of workers, per worker its member as it stands in its records: `"worker":"<name>"`
 -- returns {how many are passed over or looked at, 0 if there are no older ones; when the oldest of them was written, as
 --         it says itself, or ""; the records that carry the marker and one of the members, the newest first}
 --
--- Why record by record: one may be as long as a job's arguments, and most are of no interest.
+-- Why this order: none; nothing is written.
 
 local FAILED = key()
-local past, looks, bytes = tonumber(arg()), tonumber(arg()), tonumber(arg())
+local past, looks = tonumber(arg()), tonumber(arg())
 local marker, count = arg(), tonumber(arg())
 local names = {}
 for i = 1, count do
   names[i] = arg()
 end
-local length = must('LLEN', FAILED)
-local found, oldest = { 0, '' }, nil
-for position = past + 1, length do
-  if position > past + looks or bytes <= 0 then
-    found[1] = position - 1
-    break
-  end
-  local record = must('LRANGE', FAILED, -position, -position)[1]
-  bytes, oldest = bytes - #record, record
+local records = read_page(FAILED, past, looks, true)
+local seen, found, oldest = past + #records, { 0, '' }, records[#records]
+if must('LLEN', FAILED) > seen then
+  found[1] = seen
+end
+for _, record in ipairs(records) do
   if string.find(record, marker, 1, true) then
     for i = 1, count do
       if string.find(record, names[i], 1, true) then

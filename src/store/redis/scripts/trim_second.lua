@@ -16,6 +16,6 @@ local function trim_second(call, schedule, second, list, twins, standing, stampe
   end
   if call('EXISTS', list) == 0 then
     call('ZREM', schedule, second)
-    call('DEL', twins)
+    unlink(call, twins)
   end
 end
