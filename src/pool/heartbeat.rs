@@ -1,23 +1,23 @@
-//! That we are alive: the lease, the pings and the locks, extended in one call for all processors.
+//! The heartbeat: extends the lease, the pings and the locks of running jobs, in one call for all processors.
 //!
-//! And the other side of the bargain: who cannot extend must be gone before others may think so.
-//! [`guard`] counts from the moment the last successful extension was *sent*, the time that the machine was suspended
-//! included; it asks all runs to end in time for them to obey, and kills what is left before the lease is over. Their jobs
-//! stay on record; when the store answers again they are settled by their `on_crash`, unless somebody else has recovered
-//! them by then, which the store tells from the claim.
+//! A worker at work is extended with every beat, because what happens to it concerns a job; an idle one only as often as
+//! its ping needs it. What must happen if the lease cannot be extended is in `lease_guard`.
 
 use std::rc::Rc;
 use std::time::Duration;
 
+use futures_util::StreamExt as _;
+use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, sleep_until};
 
 use super::core::Core;
+use super::lease::Moment;
 use super::slots::State;
 use super::tasks::TASKS;
 use crate::backoff;
-use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
-use crate::store::instance::{Extend, Extended, LockRenewal, ReadSuspicion, Removed, RemovedState, Suspicion};
+use crate::store::StoreError;
+use crate::store::instance::{Extend, Extended, LockRenewal, Removed, RemovedState};
 use crate::supervise::pulse::Pulse;
 
 /// How old the ping of an idle worker may get. Schedulers of node-resque remove a worker whose ping is older than their
@@ -25,93 +25,132 @@ use crate::supervise::pulse::Pulse;
 const PING: Duration = Duration::from_millis(4800);
 /// How often at least the instances are counted; every second lease if that is sooner.
 const COUNT: Duration = Duration::from_secs(30);
-/// How soon an extension that failed is sent again.
+/// How soon an extension that failed is sent again, at first and at most.
 const RETRY: Duration = Duration::from_millis(50);
-/// For how long after the start the instances are counted with every beat: others may start with us.
-const CENSUS: Duration = Duration::from_secs(12);
-
-/// How long at most after an extension that failed the next one is tried.
 const AGAIN: Duration = Duration::from_millis(500);
-/// How long the guard sleeps at most: it says that it turns.
-const GLANCE: Duration = Duration::from_secs(2);
+/// For how long after the start the instances are counted with every beat: others may start at the same time.
+const CENSUS: Duration = Duration::from_secs(12);
+/// How many extensions may be under way at once beside one.
+const MORE_UNDER_WAY: usize = 3;
+/// An extension that was sent.
+struct Beat {
+    sent: Moment,
+    /// The version of the record that it publishes.
+    version: u64,
+    /// It pings idle workers, too.
+    all: bool,
+    extend: Extend,
+    asked: Vec<ExtendedSlot>,
+}
 
-/// Extends for as long as it is polled.
+/// Extends for as long as it is polled. On a long path the next extension is sent before the reply to the last one is
+/// here, so that the age of the lease grows by one round trip at most.
 pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
+    let core = &*core;
     let mut sent = core.lease.extended();
     let begun = sent.instant();
     let (mut pinged, mut counted) = (begun, begun);
-    let mut failures = 0;
+    // How often extensions failed in a row, and when the next one is sent after the last failure.
+    let (mut failures, mut again) = (0, None);
+    let mut round_trip = Duration::ZERO;
+    let mut under_way = FuturesUnordered::new();
     // The first one goes out at once: it teaches the server the script, and the next ones take one round trip.
     core.lease.want_extension();
     loop {
         pulse.turn();
+        let length = core.lease.length();
+        let period = period(length, core.settings.config().timeout, core.locks.shortest_s(), round_trip);
+        // From one sending to the next: an extension that came back late is old already.
+        let due = again.unwrap_or_else(|| sent.instant() + period);
+        let may_send = under_way.len() < most_under_way(round_trip, period);
+        tokio::select! {
+            Some((beat, extended)) = under_way.next() => {
+                let Beat { sent, version, all, extend, asked }: Beat = beat;
+                let extended: Result<Extended, StoreError> = extended;
+                match extended {
+                    Ok(extended) => {
+                        (failures, again) = (0, None);
+                        round_trip = sent.instant().elapsed().max(round_trip / 2);
+                        if all {
+                            pinged = sent.instant();
+                        }
+                        if extended.instances.is_some() {
+                            counted = sent.instant();
+                        }
+                        settle(core, sent, version, &extend, &asked, extended);
+                    }
+                    Err(error) => {
+                        // Those that were under way over the same connection fail together.
+                        if again.is_none() {
+                            // At once over a new connection; and a store that has room again, or can be reached again,
+                            // is used at once.
+                            let delay = backoff::exponential(failures, RETRY, period.min(AGAIN), 0.2);
+                            again = Some(Instant::now() + delay);
+                            failures += 1;
+                        }
+                        core.findings.failed("extend the lease", &error);
+                        // The waker may wait on a connection that is as dead as this one was.
+                        core.hunger.arm_anew();
+                    }
+                }
+                if core.orders.is_dead() {
+                    return;
+                }
+                continue;
+            }
+            () = sleep_until(due), if may_send => {}
+            // A lock was taken that runs out sooner than the period: extend more often from now on.
+            () = core.locks.taken_sooner() => continue,
+            // What the instance says of itself has changed, and others wait until the store has it.
+            () = core.lease.extension_wanted(), if may_send => {}
+        }
         // Lanes that wait turn with every beat.
         core.hunger.notify_all();
-        let period = period(core.lease.length(), core.settings.config().timeout, core.locks.shortest_s());
-        let due = match failures {
-            // From one sending to the next: an extension that came back late is old already.
-            0 => sent.instant() + period,
-            // At once over a new connection; and a store that has room again, or can be reached again, is used at once.
-            failed => Instant::now() + backoff::exponential(failed - 1, RETRY, period.min(AGAIN), 0.2),
-        };
-        tokio::select! {
-            () = sleep_until(due) => {}
-            // A lock that runs out sooner than our period was taken; beat faster from now on.
-            () = core.locks.taken_sooner() => continue,
-            // What we say of ourselves has changed, and others wait until the store has it.
-            () = core.lease.extension_wanted() => {}
-        }
         if core.pulses.is_stalled(TASKS) {
-            // An instance that works only in part does not live: its runs are ended in time, and others recover them.
+            // An instance that works only in part must not live: its runs are ended in time, and others recover them.
             sleep(period.min(Duration::from_secs(1))).await;
             continue;
         }
-        let version = core.lease.version();
         let all = pings_are_due(pinged.elapsed(), period);
-        let (mut extend, asked) = gather(&core, all);
-        extend.census = counted.elapsed() >= COUNT.min(core.lease.length() * 2) || begun.elapsed() < CENSUS;
-        sent = core.lease.now();
-        match core.store.run(extend.clone()).await {
-            Ok(extended) => {
-                failures = 0;
-                core.findings.answered();
-                for finding in &extended.findings {
-                    core.findings.tell(finding);
-                }
-                if all {
-                    pinged = sent.instant();
-                }
-                if let Some(instances) = extended.instances {
-                    counted = sent.instant();
-                    core.hunger.set_peers(instances);
-                }
-                if core.lease.extend(sent) {
-                    // Lanes have not claimed meanwhile.
-                    core.hunger.notify_all();
-                }
-                if core.lease.publish(version) {
-                    core.slots.ask_manager();
-                }
-                settle_findings(&core, &extend, &asked, extended);
-            }
-            Err(error) => {
-                failures += 1;
-                core.findings.failed("extend the lease", &error);
-                // The waker may wait on a connection that is as dead as this one was.
-                core.hunger.arm_anew();
-            }
-        }
-        if core.orders.is_dead() {
-            return;
-        }
+        let (mut extend, asked) = gather(core, all);
+        extend.census = counted.elapsed() >= COUNT.min(length * 2) || begun.elapsed() < CENSUS;
+        (sent, again) = (core.lease.now(), None);
+        let beat = Beat { sent, version: core.lease.version(), all, extend: extend.clone(), asked };
+        under_way.push(async move { (beat, core.store.run(extend).await) });
     }
 }
 
-/// How long after one extension the next one is sent: every third of the lease and of the shortest lock, and often enough
-/// for the pings.
-fn period(lease: Duration, timeout: Duration, shortest_lock_s: Option<u64>) -> Duration {
-    let calm = (lease / 3).min(timeout).min(PING);
+/// An extension succeeded.
+fn settle(core: &Core, sent: Moment, version: u64, extend: &Extend, asked: &[ExtendedSlot], extended: Extended) {
+    core.findings.answered();
+    for finding in &extended.findings {
+        core.findings.tell(finding);
+    }
+    if let Some(instances) = extended.instances {
+        core.hunger.set_peers(instances);
+    }
+    if core.lease.extend(sent) {
+        // Lanes have not claimed meanwhile.
+        core.hunger.notify_all();
+    }
+    if core.lease.publish(version) {
+        core.slots.ask_manager();
+    }
+    settle_findings(core, extend, asked, extended);
+}
+
+/// How long after one extension the next one is sent: every third of the lease and of the shortest lock, often enough for
+/// the pings, and so soon that the lease is extended before half of it has passed, however long the path is.
+fn period(lease: Duration, timeout: Duration, shortest_lock_s: Option<u64>, round_trip: Duration) -> Duration {
+    let far = (lease * 2 / 5).saturating_sub(round_trip).max(lease / 10);
+    let calm = (lease / 3).min(timeout).min(PING).min(far);
     shortest_lock_s.map_or(calm, |ttl_s| calm.min(Duration::from_secs(ttl_s) / 3))
+}
+
+/// How many extensions may be under way at once: as many as are sent within a round trip.
+fn most_under_way(round_trip: Duration, period: Duration) -> usize {
+    let more = round_trip.as_millis() / period.as_millis().max(1);
+    1 + usize::try_from(more).unwrap_or(usize::MAX).min(MORE_UNDER_WAY)
 }
 
 /// Are idle workers to be pinged with this extension? Yes, if the next one would be too late. Workers at work are pinged
@@ -198,69 +237,30 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
     }
 }
 
-/// How often who cannot extend asks whether others are about to declare it dead; at least ten times a lease.
-const DOUBT: Duration = Duration::from_millis(200);
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-/// Ends all runs before the lease does, when it cannot be extended and somebody else may take it for dead. While a
-/// database file is locked nobody can, and the runs go on.
-pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
-    let lease = core.lease.length();
-    // When runs that were asked to end are killed.
-    let mut kill_at = None;
-    let mut told = false;
-    loop {
-        pulse.turn();
-        let grace = core.settings.kill_grace().min(lease / 3);
-        let (ask, kill) = (lease - grace, lease - lease / 10);
-        let (extended, silent) = (core.lease.extended(), core.lease.age());
-        if silent < ask {
-            (kill_at, told) = (None, false);
-            sleep((ask - silent).min(GLANCE)).await;
-            continue;
-        }
-        let Some(at) = kill_at else {
-            let suspicion = suspicion(&core).await;
-            let silent = humantime::format_duration(Duration::from_secs(silent.as_secs()));
-            if suspicion == Suspicion::Trusted {
-                if !std::mem::replace(&mut told, true) {
-                    core.warn(format!(
-                        "the lease could not be extended for {silent}, because nothing can be written to the database \
-                         file; nobody else can take the lease meanwhile, so the running jobs go on"
-                    ));
-                }
-                sleep(DOUBT.min(lease / 10)).await;
-            } else if core.lease.extended() == extended {
-                let soon = grace.saturating_sub(lease / 10);
-                kill_at = Some(match suspicion {
-                    // Half a lease passes before anything is done about it.
-                    Suspicion::Suspected => Instant::now() + soon,
-                    Suspicion::Unknown | Suspicion::Trusted => core.lease.when_aged(kill),
-                });
-                core.warn(format!(
-                    "the lease could not be extended for {silent}; running jobs are ended before it runs out"
-                ));
-                core.slots.stop_all(Stop::Terminate);
-                // After a suspension of the machine the next extension may be far away.
-                core.lease.want_extension();
-            }
-            continue;
-        };
-        if Instant::now() < at {
-            sleep_until(at.min(Instant::now() + GLANCE)).await;
-        } else {
-            // Again and again until the store answers, for a run may have been about to begin.
-            core.slots.stop_all(Stop::Kill);
-            sleep(Duration::from_millis(200)).await;
+    const LEASE: Duration = Duration::from_secs(2);
+    const TIMEOUT: Duration = Duration::from_secs(5);
+
+    #[test]
+    fn the_lease_is_extended_before_half_of_it_has_passed_however_long_the_path_is() {
+        assert_eq!(period(LEASE, TIMEOUT, None, Duration::ZERO), LEASE / 3);
+        for round_trip in (0..=800).map(Duration::from_millis) {
+            let period = period(LEASE, TIMEOUT, None, round_trip);
+            assert!(period + round_trip <= LEASE / 2, "{round_trip:?}: {period:?}");
+            // Or the next one would wait for a reply.
+            let under_way = round_trip.as_millis().div_ceil(period.as_millis()).max(1);
+            assert!(most_under_way(round_trip, period) as u128 >= under_way, "{round_trip:?}: {period:?}");
         }
     }
-}
 
-/// What the store says of this instance; unknown if it cannot be read, or if the answer took so long that it may be
-/// false by now.
-async fn suspicion(core: &Core) -> Suspicion {
-    let asked = core.store.run(ReadSuspicion { instance: core.instance.to_string() });
-    match tokio::time::timeout(core.lease.length() / 10, asked).await {
-        Ok(Ok(suspicion)) => suspicion,
-        Ok(Err(_)) | Err(_) => Suspicion::Unknown,
+    #[test]
+    fn a_near_store_is_asked_once_at_a_time_and_no_more_often_than_the_lease_or_a_lock_needs() {
+        let near = Duration::from_millis(1);
+        assert_eq!(most_under_way(near, period(LEASE, TIMEOUT, None, near)), 1);
+        assert_eq!(period(LEASE * 10, TIMEOUT, None, near), PING);
+        assert_eq!(period(LEASE * 10, TIMEOUT, Some(3), near), Duration::from_secs(1));
     }
 }

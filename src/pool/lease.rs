@@ -81,7 +81,10 @@ impl Lease {
     /// An extension that was sent at this moment succeeded. True if jobs may be claimed again which could not before.
     pub(super) fn extend(&self, sent: Moment) -> bool {
         let waited = !self.is_fresh();
-        self.extended.set(sent);
+        // Replies may come in another order.
+        if sent.at >= self.extended.get().at {
+            self.extended.set(sent);
+        }
         waited && self.is_fresh()
     }
 
@@ -108,7 +111,7 @@ impl Lease {
 
     /// The store has this version of the record. True if it had another one before.
     pub(super) fn publish(&self, version: u64) -> bool {
-        self.published.replace(version) != version
+        version > self.published.replace(version.max(self.published.get()))
     }
 
     /// Does the store have what we say of ourselves? Before it has, no worker of a new name may be registered.

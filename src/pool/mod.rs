@@ -20,6 +20,7 @@ mod hunger;
 mod interrupt;
 mod lane;
 mod lease;
+mod lease_guard;
 mod manager;
 mod orders;
 mod orphan;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
@@ -28,7 +29,7 @@ use super::slots::{LANES, Slots};
 use super::tasks::Tasks;
 use super::timeouts::Timeouts;
 use super::unknown::UnknownClasses;
-use super::{heartbeat, orphan, overdue, waking};
+use super::{heartbeat, lease_guard, orphan, overdue, waking};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::event::{Bus, Event};
@@ -128,9 +129,6 @@ async fn live(
     let has_pool = config.max_task_processors > 0;
     // It begins before anything else is done.
     let lease = Lease::new(Arc::clone(&clock), config.store.lease, record.clone());
-    let Some((lanes, waker)) = open(&store, &bus, record, has_pool, control).await else {
-        return Some(leave(&store, record, LEAVE_LEAST).await);
-    };
     let mut reports = Vec::new();
     let finished = std::array::from_fn(|_| {
         let (finished, report) = mpsc::unbounded_channel();
@@ -162,15 +160,25 @@ async fn live(
     let lease = config.store.lease;
     // A later reload lets its handlers go, and they what they keep.
     drop(present);
+    let mut tasks = Tasks::new(&core);
+    tasks.start("pool heartbeat", heartbeat::beat);
+    tasks.start("pool lease guard", lease_guard::guard);
+    tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
+    tasks.start("pool timeouts", overdue::enforce);
+    // The lease is extended meanwhile: opening takes many round trips.
+    let opened = tokio::select! {
+        opened = open(&core, has_pool, control) => opened,
+        () = core.orders.died() => return None,
+        never = tasks.fail() => match never {},
+    };
+    let Some((lanes, waker)) = opened else {
+        drop(tasks);
+        return Some(leave(&store, record, LEAVE_LEAST).await);
+    };
     let mut lane_tasks = Tasks::new(&core);
     for (index, ((lane, report), name)) in lanes.into_iter().zip(reports).zip(LANE_TASKS).enumerate() {
         lane_tasks.start(name, |core, pulse| LaneTask::new(index, core, lane, report, pulse).run());
     }
-    let mut tasks = Tasks::new(&core);
-    tasks.start("pool heartbeat", heartbeat::beat);
-    tasks.start("pool lease guard", heartbeat::guard);
-    tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
-    tasks.start("pool timeouts", overdue::enforce);
     let mut growing = Tasks::new(&core);
     if let Some(waker) = waker {
         growing.start("pool manager", |core, pulse| manage(core, ready.take(), pulse));
@@ -237,23 +245,20 @@ fn pause(core: &Core, paused: bool) {
 
 /// Opens lanes and waker, as often as it takes. `None` when told to stop before.
 async fn open(
-    store: &Store<role::Pool>,
-    bus: &Bus,
-    record: &InstanceRecord,
+    core: &Core,
     has_pool: bool,
     control: &mut watch::Receiver<Control>,
 ) -> Option<(Vec<Lane>, Option<Waker>)> {
     if !has_pool {
         return Some((Vec::new(), None));
     }
+    let Core { store, bus, instance, .. } = core;
     let mut attempt = 0;
     loop {
         let opened = async {
-            let mut lanes = Vec::new();
-            for lane in 0..LANES {
-                lanes.push(store.lane(&record.id, u8::try_from(lane).unwrap_or(u8::MAX)).await?);
-            }
-            Ok::<_, StoreError>((lanes, Some(store.waker().await?)))
+            let lanes = join_all((0..LANES).map(|lane| store.lane(instance, u8::try_from(lane).unwrap_or(u8::MAX))));
+            let (lanes, waker) = tokio::join!(lanes, store.waker());
+            Ok::<_, StoreError>((lanes.into_iter().collect::<Result<_, _>>()?, Some(waker?)))
         };
         match unless_told(control, opened).await? {
             Ok(opened) => return Some(opened),

@@ -3,6 +3,9 @@
 use std::fs;
 use std::io;
 
+use rustix::process::Signal;
+
+use crate::daemon::signal;
 use crate::login::RIGHTS;
 use crate::node::{Node, eventually, words};
 use crate::place::{configure, done, enqueue, folder, refused, works};
@@ -149,5 +152,23 @@ fn a_daemon_goes_on_with_the_new_master_and_loses_nothing_that_was_replicated() 
     // Waking works on the new master too.
     enqueue(&folder, "woken");
     eventually("it wakes", || done(&folder).contains(&"woken".to_owned()));
+    daemon.stop();
+}
+
+#[test]
+fn a_master_that_hangs_is_left_for_the_new_one() {
+    let service = Service::start();
+    let folder = folder(&service.url("w4tch"));
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    let info = text(&service.master, "s3cret", &["INFO", "server"]);
+    let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")).and_then(|pid| pid.trim().parse().ok());
+    // Its connections stay open, and new ones are accepted by the kernel; nothing is answered.
+    signal(pid.expect("the server must know its pid"), Signal::STOP);
+    eventually("the replica is the master", || {
+        text(&service.replica, "s3cret", &["INFO", "replication"]).contains("role:master")
+    });
+    enqueue(&folder, "after");
+    eventually("the job is run by way of the new master", || done(&folder) == ["after"]);
     daemon.stop();
 }

@@ -10,8 +10,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::{OwnedReadHalf as ServerRead, OwnedWriteHalf as ServerWrite};
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::unix::OwnedReadHalf as ServerRead;
 use tokio::net::{TcpListener, TcpStream, UnixStream, tcp};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
@@ -64,7 +64,7 @@ struct Shared {
     connections: AtomicU64,
     /// Connections of lower numbers swallow their requests, and these their replies.
     silent: [AtomicU64; 2],
-    /// How late every reply is, at least and at most, in milliseconds.
+    /// How late every request and every reply arrives, at least and at most, in milliseconds.
     latency: [AtomicU64; 2],
     upstream: PathBuf,
 }
@@ -125,7 +125,7 @@ impl Proxy {
         self.shared.silent[direction as usize].store(connections, Ordering::SeqCst);
     }
 
-    /// Delays every reply by so many milliseconds, from the least to the most.
+    /// Delays what goes either way by so many milliseconds, from the least to the most.
     pub(crate) fn delay(&self, least: u64, most: u64) {
         self.shared.latency[0].store(least, Ordering::SeqCst);
         self.shared.latency[1].store(most, Ordering::SeqCst);
@@ -174,18 +174,23 @@ async fn connection(client: TcpStream, server: UnixStream, shared: &Shared, mut 
     // The replies owed, in order; an entry is the trap that its arrival springs.
     let owed = Mutex::new(VecDeque::new());
     let number = shared.connections.fetch_add(1, Ordering::SeqCst);
-    let (late, due) = mpsc::unbounded_channel();
+    let (late_requests, due_requests) = mpsc::unbounded_channel();
+    let (late_replies, due_replies) = mpsc::unbounded_channel();
     let (from_client, to_client) = client.into_split();
     let (from_server, to_server) = server.into_split();
     tokio::select! {
-        () = requests(from_client, to_server, shared, &owed, number) => {}
-        () = replies(from_server, late, shared, &owed, number) => {}
-        () = deliver(due, to_client) => {}
+        () = requests(from_client, late_requests, shared, &owed, number) => {}
+        () = deliver(due_requests, to_server) => {}
+        () = replies(from_server, late_replies, shared, &owed, number) => {}
+        () = deliver(due_replies, to_client) => {}
         _ = cuts.changed() => {}
     }
 }
 
 type Owed = Mutex<VecDeque<Option<oneshot::Sender<()>>>>;
+
+/// Frames on their way, and when each arrives.
+type Late = mpsc::UnboundedSender<(Instant, Vec<u8>)>;
 
 impl Shared {
     fn is_silent(&self, number: u64, direction: Direction) -> bool {
@@ -198,9 +203,10 @@ impl Shared {
     }
 }
 
-async fn requests(mut client: tcp::OwnedReadHalf, mut server: ServerWrite, shared: &Shared, owed: &Owed, number: u64) {
+async fn requests(mut client: tcp::OwnedReadHalf, server: Late, shared: &Shared, owed: &Owed, number: u64) {
     let mut mode = shared.mode.subscribe();
     let mut wire = Vec::new();
+    let mut count = 0;
     while client.read_buf(&mut wire).await.is_ok_and(|n| n > 0) {
         while let Some(len) = frame_len(&wire) {
             let frame: Vec<u8> = wire.drain(..len).collect();
@@ -225,20 +231,15 @@ async fn requests(mut client: tcp::OwnedReadHalf, mut server: ServerWrite, share
                 return;
             }
             lock(owed).push_back(sprung);
-            if server.write_all(&frame).await.is_err() {
+            count += 1;
+            if server.send((Instant::now() + shared.latency(count), frame)).is_err() {
                 return;
             }
         }
     }
 }
 
-async fn replies(
-    mut server: ServerRead,
-    client: mpsc::UnboundedSender<(Instant, Vec<u8>)>,
-    shared: &Shared,
-    owed: &Owed,
-    number: u64,
-) {
+async fn replies(mut server: ServerRead, client: Late, shared: &Shared, owed: &Owed, number: u64) {
     let mut mode = shared.mode.subscribe();
     let mut wire = Vec::new();
     let mut count = 0;
@@ -264,13 +265,13 @@ async fn replies(
     }
 }
 
-/// Hands replies to the client when they are due, in their order.
-async fn deliver(mut due: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>, mut client: tcp::OwnedWriteHalf) {
+/// Hands frames on when they are due, in their order.
+async fn deliver(mut due: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>, mut to: impl AsyncWrite + Unpin) {
     while let Some((at, frame)) = due.recv().await {
         if at > Instant::now() {
             tokio::time::sleep_until(at).await;
         }
-        if client.write_all(&frame).await.is_err() {
+        if to.write_all(&frame).await.is_err() {
             return;
         }
     }

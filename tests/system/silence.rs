@@ -1,89 +1,142 @@
-//! A store that says nothing, or is far away.
+//! A store that says nothing, or is far away, with a lease of 2 s.
 
 use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use tokio::time::Instant;
-
 use crate::daemon::{Daemon, Folder, eventually};
 use crate::support::proxy::{Direction, Proxy};
 use crate::support::redis::{Options, RedisServer};
 
-/// A folder whose daemons reach the server through the proxy, with a job that ends when it may and one that ends at once.
-fn folder(proxy: &Proxy, lease: &str) -> Folder {
-    let folder = Folder::new(&proxy.url(), "");
-    folder.reconfigure("lease = \"3s\"", &format!("lease = \"{lease}\""));
-    folder.script("gated", "echo begun >>gated; until [ -e gate ]; do sleep 0.02; done");
-    folder.script("note", "echo done >>notes");
-    folder
+const LEASE: Duration = Duration::from_secs(2);
+
+/// A server behind a proxy, and a folder whose daemons reach it through the proxy.
+struct Place {
+    server: RedisServer,
+    proxy: Proxy,
+    folder: Folder,
 }
 
-/// Enqueues past the proxy.
-fn enqueue(folder: &Folder, server: &RedisServer, task: &str) {
-    let mut command = folder.command(&["--store", &server.url(), "enqueue", task]);
-    assert!(command.stdout(Stdio::null()).status().expect("the binary must run").success());
+impl Place {
+    async fn new() -> Self {
+        let server = RedisServer::start(Options { tcp: false, durable: false });
+        let proxy = Proxy::start(&server.socket()).await;
+        let folder = Folder::new(&proxy.url(), "");
+        folder.reconfigure("lease = \"3s\"", &format!("lease = \"{}s\"", LEASE.as_secs()));
+        folder.script("gated", "echo $WINDLASS_INSTANCE >>gated; until [ -e gate ]; do sleep 0.02; done");
+        folder.script("note", "echo $WINDLASS_INSTANCE >>notes");
+        Self { server, proxy, folder }
+    }
+
+    /// Enqueues past the proxy.
+    fn enqueue(&self, task: &str) {
+        let mut command = self.folder.command(&["--store", &self.server.url(), "enqueue", task]);
+        assert!(command.stdout(Stdio::null()).status().expect("the binary must run").success());
+    }
+
+    /// The instances that ran this task, once per run.
+    fn runs(&self, task: &str) -> Vec<String> {
+        let runs = fs::read_to_string(self.folder.path(task)).unwrap_or_default();
+        runs.lines().map(str::to_owned).collect()
+    }
+
+    fn open_gate(&self) {
+        fs::write(self.folder.path("gate"), "").expect("the gate must open");
+    }
+
+    fn processed(&self, count: usize) -> bool {
+        let stats = self.folder.command(&["--store", &self.server.url(), "--json", "stats"]).output();
+        let stats = stats.expect("the binary must run").stdout;
+        String::from_utf8_lossy(&stats).contains(&format!("\"processed\":{count},"))
+    }
 }
 
-fn lines(folder: &Folder, name: &str) -> usize {
-    fs::read_to_string(folder.path(name)).unwrap_or_default().lines().count()
+/// Time that passes is what is tested: the lease may not lapse meanwhile.
+fn let_pass(time: Duration) {
+    std::thread::sleep(time);
 }
 
 #[track_caller]
 fn assert_whole(daemon: &Daemon) {
     let log = daemon.log();
-    for trouble in ["declared dead", "could not be extended", "is lost", "redelivery"] {
+    for trouble in ["declared dead", "could not be extended", "is lost", "redelivery", "given back"] {
         assert!(!log.contains(trouble), "{trouble}: {log}");
     }
 }
 
-async fn a_connection_that_falls_silent(direction: Direction) {
-    let server = RedisServer::start(Options { tcp: false, durable: false });
-    let proxy = Proxy::start(&server.socket()).await;
-    let folder = folder(&proxy, "6s");
-    let daemon = folder.daemon();
-    enqueue(&folder, &server, "gated");
-    eventually("the job begins", || lines(&folder, "gated") == 1);
-    proxy.silence(direction);
-    let silent = Instant::now();
-    enqueue(&folder, &server, "note");
-    eventually("the next job is done over a new connection", || lines(&folder, "notes") == 1);
-    assert!(silent.elapsed() < Duration::from_secs(6), "within a lease: {:?}: {}", silent.elapsed(), daemon.log());
-    fs::write(folder.path("gate"), "").expect("the gate must open");
-    eventually("both are settled", || folder.windlass(&["--json", "stats"]).1.contains("\"processed\":2"));
-    assert_whole(&daemon);
-    daemon.stop();
-    assert_eq!((lines(&folder, "gated"), lines(&folder, "notes")), (1, 1), "each ran once");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_swallows_requests_is_replaced_within_a_lease() {
-    a_connection_that_falls_silent(Direction::Requests).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_connection_that_swallows_replies_is_replaced_within_a_lease() {
-    a_connection_that_falls_silent(Direction::Replies).await;
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_store_that_is_far_away_costs_neither_leases_nor_jobs() {
-    let server = RedisServer::start(Options { tcp: false, durable: false });
-    let proxy = Proxy::start(&server.socket()).await;
-    let folder = folder(&proxy, "3s");
-    let daemon = folder.daemon();
-    daemon.wait_log("[ worker ] started");
-    proxy.delay(250, 350);
-    enqueue(&folder, &server, "gated");
-    eventually("the job begins", || lines(&folder, "gated") == 1);
-    for _ in 0..6 {
-        enqueue(&folder, &server, "note");
+/// The running job goes on, and the next one begins under the same lease, over new connections.
+async fn connections_that_fall_silent(directions: &[Direction], idle: Duration) {
+    let place = Place::new().await;
+    let daemon = place.folder.daemon();
+    place.enqueue("gated");
+    eventually("the job begins", || place.runs("gated").len() == 1);
+    let_pass(idle);
+    for &direction in directions {
+        place.proxy.silence(direction);
     }
-    eventually("the others are done", || lines(&folder, "notes") == 6);
-    // Longer than a lease of 3 s: the passing of time is what is tested.
-    std::thread::sleep(Duration::from_secs(4));
-    fs::write(folder.path("gate"), "").expect("the gate must open");
-    eventually("all are settled", || folder.windlass(&["--json", "stats"]).1.contains("\"processed\":7"));
+    // The heartbeat, the scheduler and the manager write to one connection meanwhile.
+    let_pass(LEASE * 2);
+    for _ in 0..3 {
+        place.enqueue("note");
+    }
+    eventually("the next jobs are done", || place.runs("notes").len() == 3);
+    place.open_gate();
+    eventually("all are settled", || place.processed(4));
     assert_whole(&daemon);
     daemon.stop();
+    let instances = [place.runs("gated"), place.runs("notes")].concat();
+    assert_eq!(instances.len(), 4, "each ran once");
+    assert!(instances.iter().all(|instance| *instance == instances[0]), "under one lease: {instances:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_swallow_requests_are_replaced_within_a_lease() {
+    connections_that_fall_silent(&[Direction::Requests], Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_swallow_replies_are_replaced_within_a_lease() {
+    connections_that_fall_silent(&[Direction::Replies], Duration::ZERO).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn connections_that_were_idle_and_are_forgotten_are_replaced_within_a_lease() {
+    connections_that_fall_silent(&[Direction::Requests, Direction::Replies], Duration::from_secs(7)).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_is_far_away_costs_neither_leases_nor_ticks() {
+    let place = Place::new().await;
+    let folder = place.folder.path("");
+    let tick = format!(
+        "name = \"tick\"\nqueue = \"default\"\nfrequency = \"1s\"\n[run]\nexec = [\"sh\", \"-c\", \
+         '''echo $WINDLASS_INSTANCE >>{}/ticks''']\n",
+        folder.display()
+    );
+    fs::write(place.folder.path("tasks.d/tick.toml"), tick).expect("the task must be written");
+    let near = place.folder.daemon_with_log("near");
+    near.wait_log("[ worker ] started");
+    // 500 to 700 ms for a request and its reply.
+    place.proxy.delay(250, 350);
+    let far = place.folder.daemon_with_log("far");
+    far.wait_log("[ worker ] started");
+    place.enqueue("gated");
+    eventually("the job begins", || place.runs("gated").len() == 1);
+    for _ in 0..6 {
+        place.enqueue("note");
+    }
+    eventually("the others are done", || place.runs("notes").len() == 6);
+    let_pass(LEASE * 3);
+    let ticks = place.runs("ticks").len();
+    eventually("ticks go on", || place.runs("ticks").len() > ticks + 2);
+    place.open_gate();
+    let logs = || near.log() + &far.log();
+    let is_settled = |line: &str| line.contains("job success") && line.contains("class=gated");
+    eventually("the job is settled", || logs().lines().any(is_settled));
+    for daemon in [&near, &far] {
+        assert_whole(daemon);
+    }
+    assert_eq!((place.runs("gated").len(), place.runs("notes").len()), (1, 6), "each ran once");
+    near.stop();
+    far.stop();
 }

@@ -10,18 +10,17 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
-use fred::error::ErrorKind;
 use fred::interfaces::{ClientLike, Resp3Frame as Frame};
 use fred::types::config::{
     ClusterDiscoveryPolicy, Config, ConnectionConfig, Options, ReconnectPolicy, Server, ServerConfig, TcpConfig,
-    UnresponsiveConfig,
 };
 use fred::types::{Builder, ClientState, ClusterHash, CustomCommand, RespVersion, Value};
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::keeper::{Kept, MOST, Made, Patience};
+use super::keeper::{Kept, Made};
 use super::keys::Keys;
+use super::patience::Patience;
 use super::reply;
 use super::script::{Call, Script};
 use super::tls;
@@ -32,8 +31,6 @@ use crate::store::error::StoreError;
 use crate::store::findings::Findings;
 use crate::store::unreadable::PassedOver;
 
-/// After how much silence the library takes a server for unresponsive by itself: we are faster.
-const UNRESPONSIVE: Duration = Duration::from_secs(6);
 /// How long opening a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 /// How long a command waits for a lost connection to come back before it fails.
@@ -133,7 +130,7 @@ impl Origin {
     /// Opens a connection on the runtime that calls.
     pub(super) async fn open(&self, version: RespVersion) -> Result<Connection, StoreError> {
         let made = self.connect(version.clone(), CONNECT_LIMIT).await?;
-        let options = Options { max_attempts: Some(1), timeout: Some(MOST), fail_fast: true, ..Options::default() };
+        let options = Options { max_attempts: Some(1), fail_fast: true, ..Options::default() };
         let origin = self.clone();
         let again = move |limit| {
             let (origin, version) = (origin.clone(), version.clone());
@@ -157,7 +154,6 @@ impl Origin {
             connection_timeout: CONNECT_LIMIT,
             internal_command_timeout: CONNECT_LIMIT,
             max_command_attempts: 1,
-            unresponsive: UnresponsiveConfig { max_timeout: Some(UNRESPONSIVE), interval: Duration::from_secs(1) },
             reconnect_on_auth_error: true,
             tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },
             ..ConnectionConfig::default()
@@ -342,17 +338,11 @@ impl Connection {
             self.wait_for(&client).await?;
         }
         let command = CustomCommand::new_static(name, ClusterHash::Custom(self.origin.slot), false);
-        let options = Options { timeout: Some(self.kept.limit()), ..self.options.clone() };
-        let frame = match client.with_options(&options).custom_raw(command, arguments).await {
-            Ok(frame) => frame,
-            Err(error) => {
-                if *error.kind() == ErrorKind::Timeout {
-                    self.kept.silent(number);
-                }
-                return Err(reply::failed(&error));
-            }
+        let with_options = client.with_options(&self.options);
+        let frame = match self.kept.answer(number, with_options.custom_raw(command, arguments)).await {
+            Some(answer) => answer.map_err(|error| reply::failed(&error))?,
+            None => return Err(StoreError::Unavailable(format!("{} gave no answer in time", self.origin.address()))),
         };
-        self.kept.answered();
         if is_of_a_replica(&frame) {
             look_for_the_master(client);
         }

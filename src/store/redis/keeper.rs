@@ -1,59 +1,34 @@
-//! Keeps a connection: makes a new one when it has ended, and as soon as an answer does not come in time.
+//! Keeps a connection: replaces it when it has ended, and when it is silent.
 //!
-//! A connection that is half open, or a path that swallows packets, shows in nothing but silence, and the system waits for
-//! minutes before it says so. So whoever waits for an answer has a limit of its own, a part of the lease. When it passes,
-//! the connection is dropped with everything that is under way on it, and the next command goes over a new one. Scripts
-//! that write may be repeated by their own means (the sequence of a lane); nothing is repeated here.
+//! A connection that is half open, or a path that swallows packets, shows in nothing but silence, and the operating system
+//! reports it only after minutes. So an answer that is late raises a doubt: another connection is opened beside. If that
+//! one is made before the answer comes, the silent one is dropped. If the server or the path is only slow, the answer
+//! comes first and the other connection is closed. An answer that does not come within the limit ends the connection in
+//! any case. What was under way on a dropped connection fails with an unknown outcome; nothing is repeated here.
 
+use std::pin::pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use fred::clients::Client;
+use fred::error::Error;
 use fred::interfaces::ClientLike;
 use fred::types::ConnectHandle;
 use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::patience::Patience;
 use crate::backoff;
 use crate::store::error::StoreError;
 
-/// The longest and the shortest time that an answer is waited for.
-pub(super) const MOST: Duration = Duration::from_secs(4);
-const LEAST: Duration = Duration::from_millis(500);
-/// How many answers must come after one that did not come in time before the limit shrinks again.
+/// After how many answers in time the limit is halved that was doubled by an answer that did not come.
 const CALM: u32 = 64;
 /// How long after its end a connection is made anew.
 const RENEW_DELAY: Duration = Duration::from_millis(100);
 /// How long a connection that is let go may take to say so.
 const QUIT: Duration = Duration::from_secs(1);
-
-/// How long an answer is waited for. All connections of a store share it, and an instance that joins sets it.
-#[derive(Debug, Clone)]
-pub(super) struct Patience(Arc<AtomicU64>);
-
-impl Default for Patience {
-    fn default() -> Self {
-        Self(Arc::new(AtomicU64::new(millis(MOST))))
-    }
-}
-
-impl Patience {
-    /// So that a lost connection is noticed, made anew and used within a lease.
-    pub(super) fn hold(&self, lease: Duration) {
-        self.0.store(millis((lease / 5).clamp(LEAST, MOST)), Ordering::Relaxed);
-    }
-
-    /// Twice as long after each answer that did not come in time: a slow path is no broken one.
-    fn after(&self, misses: u32) -> Duration {
-        Duration::from_millis(self.0.load(Ordering::Relaxed).saturating_mul(1 << misses.min(4))).min(MOST)
-    }
-}
-
-fn millis(duration: Duration) -> u64 {
-    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
 
 /// Makes a connection, within so long.
 pub(super) type Connect = Box<dyn Fn(Duration) -> BoxFuture<'static, Result<Made, StoreError>> + Send + Sync>;
@@ -67,8 +42,15 @@ pub(super) type Made = (Client, ConnectHandle);
 /// A connection that is kept. Dropped, it ends.
 pub(super) struct Kept {
     shared: Arc<Shared>,
-    /// Numbers of connections that are to be replaced.
-    broken: mpsc::UnboundedSender<u64>,
+    reports: mpsc::UnboundedSender<(u64, Silence)>,
+}
+
+/// What was seen on the connection of a number.
+enum Silence {
+    /// An answer is late.
+    Doubt,
+    /// No answer came within the limit.
+    Certain,
 }
 
 struct Shared {
@@ -76,8 +58,11 @@ struct Shared {
     /// The number of the connection at present; none while a new one is being made.
     number: watch::Sender<Option<u64>>,
     patience: Patience,
+    /// How many answers did not come within the limit, and how many came since.
     misses: AtomicU32,
     answers: AtomicU32,
+    /// How many answers came after they had raised a doubt.
+    late: AtomicU64,
 }
 
 impl Kept {
@@ -89,10 +74,12 @@ impl Kept {
             patience,
             misses: AtomicU32::new(0),
             answers: AtomicU32::new(0),
+            late: AtomicU64::new(0),
         });
-        let (broken, orders) = mpsc::unbounded_channel();
-        tokio::spawn(keep(Arc::clone(&shared), connect, tell, router, orders));
-        Self { shared, broken }
+        let (reports, seen) = mpsc::unbounded_channel();
+        let keeper = Keeper { shared: Arc::clone(&shared), connect, tell, reports: seen, number: 0, probe: None };
+        tokio::spawn(keeper.keep(router));
+        Self { shared, reports }
     }
 
     /// The client of the present connection.
@@ -100,7 +87,7 @@ impl Kept {
         self.shared.client()
     }
 
-    /// The number of the present connection; waits shortly for a new one where that is being made.
+    /// The number of the present connection; waits shortly for a new one if that is being made.
     pub(super) async fn number(&self, patience: Duration) -> Option<u64> {
         if let Some(number) = *self.shared.number.borrow() {
             return Some(number);
@@ -121,26 +108,37 @@ impl Kept {
         move || shared.client()
     }
 
-    /// How long an answer is waited for.
-    pub(super) fn limit(&self) -> Duration {
-        self.shared.limit()
-    }
-
-    /// An answer came in time.
-    pub(super) fn answered(&self) {
-        if self.shared.misses.load(Ordering::Relaxed) == 0 {
-            return;
+    /// Waits for an answer over the connection of this number. `None` if none came within the limit.
+    pub(super) async fn answer<T>(
+        &self,
+        number: u64,
+        answer: impl Future<Output = Result<T, Error>>,
+    ) -> Option<Result<T, Error>> {
+        let (shared, mut answer) = (&*self.shared, pin!(answer));
+        let (doubt, limit) = shared.limits();
+        let measured = shared.patience.is_tried().then(Instant::now);
+        if let Ok(answer) = timeout(doubt, answer.as_mut()).await {
+            if answer.is_ok() {
+                shared.answered();
+                if let Some(sent) = measured {
+                    shared.patience.note(sent.elapsed());
+                }
+            }
+            return Some(answer);
         }
-        if self.shared.answers.fetch_add(1, Ordering::Relaxed) >= CALM {
-            self.shared.answers.store(0, Ordering::Relaxed);
-            self.shared.misses.fetch_sub(1, Ordering::Relaxed);
+        // Nobody keeps it any more when the runtime ends.
+        let _ = self.reports.send((number, Silence::Doubt));
+        let doubted = Instant::now();
+        if let Ok(answer) = timeout(limit.saturating_sub(doubt), answer).await {
+            if answer.is_ok() {
+                shared.late.fetch_add(1, Ordering::Relaxed);
+                shared.answered();
+                shared.patience.note(doubt + doubted.elapsed());
+            }
+            return Some(answer);
         }
-    }
-
-    /// No answer came in time over this connection: it is to be replaced at once, if nobody has done so.
-    pub(super) fn silent(&self, number: u64) {
-        // Nobody keeps it any more where the runtime ends.
-        let _ = self.broken.send(number);
+        let _ = self.reports.send((number, Silence::Certain));
+        None
     }
 }
 
@@ -149,8 +147,20 @@ impl Shared {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn limit(&self) -> Duration {
-        self.patience.after(self.misses.load(Ordering::Relaxed))
+    /// When an answer is late, and how long it is waited for.
+    fn limits(&self) -> (Duration, Duration) {
+        let limit = self.patience.limit(self.misses.load(Ordering::Relaxed));
+        (self.patience.doubt().min(limit), limit)
+    }
+
+    fn answered(&self) {
+        if self.misses.load(Ordering::Relaxed) == 0 {
+            return;
+        }
+        if self.answers.fetch_add(1, Ordering::Relaxed) >= CALM {
+            self.answers.store(0, Ordering::Relaxed);
+            self.misses.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 
     fn missed(&self) {
@@ -160,77 +170,135 @@ impl Shared {
     }
 }
 
-async fn keep(
+/// Another connection that is opened because an answer is late.
+struct Probe {
+    opening: BoxFuture<'static, Result<Made, StoreError>>,
+    /// How many late answers had come before.
+    late: u64,
+}
+
+/// The task behind a kept connection.
+struct Keeper {
     shared: Arc<Shared>,
     connect: Connect,
     tell: Tell,
-    mut router: ConnectHandle,
-    mut broken: mpsc::UnboundedReceiver<u64>,
-) {
-    let mut number = 0;
-    loop {
-        tokio::select! {
-            ended = &mut router => match ended {
-                // The library ends its router on some errors, a redirection that it cannot follow while a slot moves.
-                Ok(Err(error)) => {
-                    tell(&format!("ended ({error})"));
-                    shared.number.send_replace(None);
-                    sleep(RENEW_DELAY).await;
+    reports: mpsc::UnboundedReceiver<(u64, Silence)>,
+    number: u64,
+    probe: Option<Probe>,
+}
+
+impl Keeper {
+    async fn keep(mut self, mut router: ConnectHandle) {
+        loop {
+            tokio::select! {
+                ended = &mut router => match ended {
+                    // The library ends its router on some errors, a redirection that it cannot follow while a slot moves.
+                    Ok(Err(error)) => {
+                        (self.tell)(&format!("ended ({error})"));
+                        self.shared.number.send_replace(None);
+                        sleep(RENEW_DELAY).await;
+                    }
+                    // It was told to quit, or its runtime ends.
+                    Ok(Ok(())) | Err(_) => return self.give_up_probe().await,
+                },
+                report = self.reports.recv() => match report {
+                    Some((number, Silence::Doubt)) if number == self.number => {
+                        self.doubt();
+                        continue;
+                    }
+                    Some((number, Silence::Certain)) if number == self.number => {
+                        self.shared.missed();
+                        (self.tell)("gave no answer in time");
+                        router.abort();
+                        self.shared.number.send_replace(None);
+                    }
+                    // It was replaced meanwhile.
+                    Some(_) => continue,
+                    None => {
+                        // Nothing is lost by a connection that does not say goodbye.
+                        let _ = timeout(QUIT, self.shared.client().quit()).await;
+                        router.abort();
+                        return self.give_up_probe().await;
+                    }
+                },
+                Some((made, late)) = probed(&mut self.probe) => {
+                    if late == self.shared.late.load(Ordering::Relaxed) {
+                        (self.tell)("is silent while the server takes new ones,");
+                        router.abort();
+                        router = self.replace(made);
+                    } else {
+                        close(made).await;
+                    }
+                    continue;
                 }
-                // It was told to quit, or its runtime ends.
-                Ok(Ok(())) | Err(_) => return,
-            },
-            order = broken.recv() => match order {
-                Some(order) if order == number => {
-                    shared.missed();
-                    tell("gave no answer in time");
-                    // With everything that is under way: whoever waits for an answer is told so.
-                    router.abort();
-                    shared.number.send_replace(None);
-                }
-                Some(_) => continue,
-                None => {
-                    // Nothing is lost by a connection that does not say goodbye.
-                    let _ = timeout(QUIT, shared.client().quit()).await;
-                    return router.abort();
-                }
-            },
+            }
+            match self.reconnect().await {
+                Some(made) => router = self.replace(made),
+                None => return,
+            }
         }
+    }
+
+    /// Opens another connection, if that is not being done.
+    fn doubt(&mut self) {
+        if self.probe.is_none() {
+            let (late, misses) = (&self.shared.late, &self.shared.misses);
+            let limit = self.shared.patience.connecting(misses.load(Ordering::Relaxed));
+            self.probe = Some(Probe { opening: (self.connect)(limit), late: late.load(Ordering::Relaxed) });
+        }
+    }
+
+    /// Makes a connection, as often as it takes. `None` when nobody needs it any more.
+    async fn reconnect(&mut self) -> Option<Made> {
         let mut attempt = 0;
-        let (client, connected) = loop {
-            let (begun, limit) = (Instant::now(), shared.limit());
-            match connect(limit).await {
-                Ok(connected) => break connected,
-                Err(_) if begun.elapsed() >= limit => shared.missed(),
+        loop {
+            let (begun, limit) =
+                (Instant::now(), self.shared.patience.connecting(self.shared.misses.load(Ordering::Relaxed)));
+            let made = match self.probe.take() {
+                Some(probe) => probe.opening.await,
+                None => (self.connect)(limit).await,
+            };
+            match made {
+                Ok(made) => return Some(made),
+                Err(_) if begun.elapsed() >= limit => self.shared.missed(),
                 // It was refused, and that was fast.
                 Err(_) => {}
             }
-            if broken.is_closed() {
-                return;
+            if self.reports.is_closed() {
+                return None;
             }
             sleep(backoff::exponential(attempt, Duration::from_millis(20), Duration::from_secs(1), 0.1)).await;
             attempt += 1;
-        };
-        router = connected;
-        *shared.client.write().unwrap_or_else(PoisonError::into_inner) = client;
-        number += 1;
-        shared.number.send_replace(Some(number));
+        }
+    }
+
+    /// The next command goes over this connection.
+    fn replace(&mut self, (client, router): Made) -> ConnectHandle {
+        *self.shared.client.write().unwrap_or_else(PoisonError::into_inner) = client;
+        self.number += 1;
+        self.shared.number.send_replace(Some(self.number));
+        router
+    }
+
+    async fn give_up_probe(self) {
+        if let Some(probe) = self.probe
+            && let Ok(made) = probe.opening.await
+        {
+            close(made).await;
+        }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// The connection that was opened because of a doubt, and how many late answers had come before. One that cannot be
+/// opened proves nothing.
+async fn probed(probe: &mut Option<Probe>) -> Option<(Made, u64)> {
+    let Some(opening) = probe else { return std::future::pending().await };
+    let made = (&mut opening.opening).await;
+    let late = probe.take().map_or(0, |probe| probe.late);
+    made.ok().map(|made| (made, late))
+}
 
-    #[test]
-    fn patience_is_a_part_of_the_lease_and_grows_with_silence() {
-        let patience = Patience::default();
-        assert_eq!(patience.after(0), MOST);
-        for (lease_s, first) in [(1, 500), (2, 500), (5, 1000), (15, 3000), (60, 4000)] {
-            patience.hold(Duration::from_secs(lease_s));
-            assert_eq!(patience.after(0).as_millis(), first);
-            assert_eq!(patience.after(1).as_millis(), (2 * first).min(4000));
-            assert_eq!(patience.after(9), MOST);
-        }
-    }
+async fn close((client, router): Made) {
+    let _ = timeout(QUIT, client.quit()).await;
+    router.abort();
 }

@@ -24,6 +24,7 @@ mod lease;
 mod locks;
 mod memory;
 mod moving;
+mod patience;
 mod pause;
 mod periodic;
 mod promote;
