@@ -13,6 +13,10 @@
 //! | 5 | [`scheduler`], [`admin`] |
 //! | 6 | [`daemon`] |
 //! | 7 | [`cli`] |
+//!
+//! What a later version may extend is `#[non_exhaustive]`: errors, events, outcomes, views and settings. Such values
+//! are made by their `new`, and a `match` on them needs a last arm for all else. Arrows of the [`store`] are not,
+//! because layers build them.
 
 // Test code shared by unit tests and integration tests names this crate `windlass` in both.
 #[cfg(test)]

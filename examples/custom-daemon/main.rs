@@ -40,7 +40,7 @@ impl Hook for Polite {
     async fn before_enqueue(&self, job: &HookJob) -> Result<Decision, HookError> {
         let arguments = String::from_utf8_lossy(&job.args);
         if arguments.contains("\"name\":\"\"") {
-            return Ok(Decision::Deny { reason: "nobody is called that".to_owned() });
+            return Ok(Decision::deny("nobody is called that"));
         }
         Ok(Decision::Allow)
     }

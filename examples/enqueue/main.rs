@@ -27,7 +27,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
     let client = Client::connect(&store, "resque").await?;
     match client.enqueue(&request, false).await? {
         (job, EnqueueOutcome::Enqueued { .. }) => println!("{} is enqueued on {}", job.task, job.queue),
-        (job, EnqueueOutcome::Refused(refusal)) => println!("{} was refused: {refusal:?}", job.task),
+        (job, EnqueueOutcome::Refused(refusal)) => println!("{} is not enqueued: {refusal}", job.task),
+        (job, other) => println!("{}: {other:?}", job.task),
     }
     Ok(())
 }

@@ -39,6 +39,7 @@ pub struct TaskApi {
 
 /// The error of every method here.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum ApiError {
     /// A request was refused, or the store failed.
     #[error(transparent)]

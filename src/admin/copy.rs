@@ -20,6 +20,7 @@ const BATCH: usize = 250;
 
 /// How many items were moved.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Copied {
     /// Jobs that were on queues.
     pub queued: u64,

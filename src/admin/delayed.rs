@@ -21,6 +21,7 @@ const PAGE: usize = 500;
 
 /// A unix second at which jobs are due.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct DueView {
     /// RFC 3339.
     pub at: String,
@@ -32,6 +33,7 @@ pub struct DueView {
 
 /// A delayed job.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct DelayedView {
     /// When it is due: RFC 3339.
     pub at: String,
@@ -44,6 +46,7 @@ pub struct DelayedView {
 
 /// Some of the delayed jobs.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct DelayedPage {
     /// The jobs, the first due first.
     pub jobs: Vec<DelayedView>,
@@ -53,6 +56,7 @@ pub struct DelayedPage {
 
 /// A time at which the searched job is due.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct TimeView {
     /// RFC 3339.
     pub at: String,

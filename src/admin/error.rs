@@ -5,6 +5,7 @@ use crate::store::error::StoreError;
 
 /// A refused or failed call.
 #[derive(Debug, Clone, thiserror::Error)]
+#[non_exhaustive]
 pub enum AdminError {
     /// There is no such thing.
     #[error("there is no {what} {name:?}{}", suggestion.as_ref().map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default())]

@@ -33,6 +33,7 @@ pub const SHOWN_ID: usize = 12;
 
 /// A failure record.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct FailedView {
     /// Its position, from 0, the oldest first. It changes when others are removed.
     pub position: i64,
@@ -78,6 +79,7 @@ pub struct FailedView {
 
 /// Some of the failed jobs.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct FailedPage {
     /// How many there are in all.
     pub count: u64,
@@ -87,6 +89,7 @@ pub struct FailedPage {
 
 /// A failed job that was found by its address.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct FoundFailure {
     /// Its position when it was found.
     pub position: i64,
@@ -99,6 +102,7 @@ pub struct FoundFailure {
 /// What became of one retry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
+#[non_exhaustive]
 pub enum RetryOutcome {
     /// The record is gone and the job at the end of its queue.
     Retried {

@@ -7,6 +7,7 @@ use crate::job::PayloadView;
 
 /// A job's bytes, parsed for display. Bytes that are not a job are shown as text, with the reason.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct JobView {
     /// Its class; `None` if the bytes are not a job.
     pub class: Option<String>,

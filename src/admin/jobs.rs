@@ -20,6 +20,7 @@ const MAX_FORMS: usize = 50_000;
 
 /// What was deleted.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct JobsDeleted {
     /// Jobs in all.
     pub deleted: u64,

@@ -10,6 +10,7 @@ use crate::store::role::Admin;
 
 /// A held lock.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct LockView {
     /// Its key, without namespace.
     pub key: String,

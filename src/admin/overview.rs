@@ -16,6 +16,7 @@ const HOST_SUFFIX: &str = "-windlass";
 
 /// The counters.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct StatsView {
     /// Jobs processed since the counter began.
     pub processed: u64,
@@ -27,6 +28,7 @@ pub struct StatsView {
 
 /// One worker's counters.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct WorkerStats {
     /// The worker.
     pub name: String,
@@ -38,6 +40,7 @@ pub struct WorkerStats {
 
 /// The leaders.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct LeaderView {
     /// The scheduler that promotes delayed jobs, of Windlass or node-resque.
     pub leader: Option<String>,
@@ -47,6 +50,7 @@ pub struct LeaderView {
 
 /// All of it together: ActionHero's `details`.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Details {
     /// Every queue and how many jobs it holds.
     pub queues: Vec<QueueView>,

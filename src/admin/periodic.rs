@@ -22,6 +22,7 @@ use crate::task::schedule::Cadence;
 
 /// A periodic task.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct PeriodicView {
     /// Its name.
     pub task: String,
@@ -45,6 +46,7 @@ pub struct PeriodicView {
 /// The outcome of a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum StartOutcome {
     /// Its job is on its queue, or, if it has a cron expression, delayed until the next occurrence.
     Started,
@@ -55,6 +57,7 @@ pub enum StartOutcome {
 /// The outcome of a request to run a task now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum RunNowOutcome {
     /// Its job is on its queue now.
     Enqueued,

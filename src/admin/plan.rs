@@ -19,6 +19,7 @@ use crate::task::schedule::Cadence;
 /// Why a job will run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum PlanReason {
     /// `frequency` or `schedule` of a periodic task.
     Periodic,
@@ -30,6 +31,7 @@ pub enum PlanReason {
 
 /// A job that will run.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct PlanEntry {
     /// The unix second at which it is due.
     #[serde(skip)]
@@ -49,6 +51,7 @@ pub struct PlanEntry {
 
 /// The jobs that will run.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct Plan {
     /// The entries, in order of time.
     pub plan: Vec<PlanEntry>,

@@ -13,6 +13,7 @@ use crate::store::role::Admin;
 
 /// A queue and how many jobs it holds.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct QueueView {
     /// Its name.
     pub queue: String,
@@ -25,6 +26,7 @@ pub struct QueueView {
 
 /// All queues.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct QueueList {
     /// The queues, including paused ones that hold no jobs.
     pub queues: Vec<QueueView>,
@@ -35,6 +37,7 @@ pub struct QueueList {
 
 /// The outcome of a pause or resume.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct QueuePause {
     /// The queue; `None` means all queues.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -59,6 +62,7 @@ pub struct QueuePause {
 
 /// Some of a queue's jobs.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct QueuePage {
     /// The queue.
     pub queue: String,
@@ -70,6 +74,7 @@ pub struct QueuePage {
 
 /// A deleted queue.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct QueueDeleted {
     /// The queue.
     pub queue: String,

@@ -20,6 +20,7 @@ use crate::task::schedule::Cadence;
 
 /// A task.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct TaskView {
     /// Its name.
     pub name: String,
@@ -53,6 +54,7 @@ pub struct TaskView {
 
 /// A plugin with its options.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct PluginView {
     /// Its name.
     pub name: String,
@@ -91,6 +93,7 @@ pub struct PluginView {
 /// A task's handler.
 #[derive(Debug, Clone, Serialize)]
 #[serde(tag = "handler", rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum RunView {
     /// A process for each job.
     Exec {

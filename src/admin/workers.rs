@@ -20,6 +20,7 @@ const ATTEMPTS: usize = 3;
 
 /// A registered worker.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct WorkerView {
     /// All three parts, as in the set `workers`.
     pub id: String,
@@ -39,6 +40,7 @@ pub struct WorkerView {
 
 /// The job that a worker runs.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct WorkingView {
     /// The queue the job came from.
     pub queue: Option<String>,
@@ -57,6 +59,7 @@ pub struct WorkingView {
 
 /// A worker that was removed.
 #[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
 pub struct CleanedWorker {
     /// The worker.
     pub worker: String,

@@ -2,25 +2,25 @@
 //!
 //! This file has the commands; the arguments of each are in `args/`.
 
-pub mod delayed;
-pub mod failed;
-pub mod generate;
-pub mod job;
-pub mod queues;
-pub mod run;
-pub mod verbs;
+pub(super) mod delayed;
+pub(super) mod failed;
+pub(super) mod generate;
+pub(super) mod job;
+pub(super) mod queues;
+pub(super) mod run;
+pub(super) mod verbs;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
-pub use failed::{FailedListArgs, FailedVerb};
-pub use generate::GenerateVerb;
-pub use job::{EnqueueArgs, JobArgs, PerformArgs};
-pub use queues::QueuesVerb;
-pub use run::{LeaderArgs, PlanArgs, RunArgs};
-pub use verbs::{JobsVerb, LocksVerb, PeriodicVerb, StoreVerb, TasksVerb, WorkersVerb};
+pub(super) use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
+pub(super) use failed::{FailedListArgs, FailedVerb};
+pub(super) use generate::GenerateVerb;
+pub(super) use job::{EnqueueArgs, PerformArgs};
+pub(super) use queues::QueuesVerb;
+pub(super) use run::{LeaderArgs, PlanArgs, RunArgs};
+pub(super) use verbs::{JobsVerb, LocksVerb, PeriodicVerb, StoreVerb, TasksVerb, WorkersVerb};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -35,7 +35,7 @@ Exit codes: 0 done, 1 failure, 64 usage or configuration, 69 store unavailable."
 /// Background jobs, Resque-compatible: a daemon, and the commands around it. Without a command: run.
 #[derive(Debug, Parser)]
 #[command(name = "windlass", version, after_help = EXAMPLES, max_term_width = 120)]
-pub struct Cli {
+pub(super) struct Cli {
     /// The configuration: else $WINDLASS_CONFIG, ./config/tasks.toml or /etc/windlass/tasks.toml
     #[arg(long, global = true, display_order = 900, value_name = "FILE")]
     pub config: Option<PathBuf>,
@@ -53,7 +53,7 @@ pub struct Cli {
 
 /// The commands.
 #[derive(Debug, Subcommand)]
-pub enum CliCommand {
+pub(super) enum CliCommand {
     /// Run the daemon until a signal drains it
     #[command(after_help = "Examples:\n  windlass run\n  windlass run --queues critical,'mail_*' --min 2 --max 8\n  \
                             windlass run --min 0 --max 0            a scheduler without workers")]

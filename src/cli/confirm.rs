@@ -7,7 +7,7 @@ use super::exit::CliError;
 /// Asks on a terminal. Without a terminal, `--yes` is required.
 ///
 /// # Errors Fails if the answer is not yes, or if there is no terminal.
-pub fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
+pub(super) fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
     if yes {
         return Ok(());
     }

@@ -27,7 +27,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The context of a command.
 #[derive(Debug)]
-pub struct CommandContext {
+pub(super) struct CommandContext {
     /// Prints the results.
     pub printer: Printer,
     sources: Sources,
@@ -40,7 +40,7 @@ impl CommandContext {
     /// The context from the command line and the environment.
     ///
     /// # Errors Fails if the working directory does not exist any more.
-    pub fn of(cli: &Cli, extensions: Extensions) -> Result<Self, CliError> {
+    pub(super) fn of(cli: &Cli, extensions: Extensions) -> Result<Self, CliError> {
         let working_dir = std::env::current_dir()
             .map_err(|error| CliError::Failed(format!("failed to find the working directory: {error}")))?;
         let sources = Sources {
@@ -56,14 +56,14 @@ impl CommandContext {
 
     /// Where the configuration comes from.
     #[must_use]
-    pub fn sources(&self) -> &Sources {
+    pub(super) fn sources(&self) -> &Sources {
         &self.sources
     }
 
     /// The configuration, which is read once.
     ///
     /// # Errors Reports all its problems.
-    pub fn config(&self) -> Result<Loaded, CliError> {
+    pub(super) fn config(&self) -> Result<Loaded, CliError> {
         if let Some(loaded) = self.loaded.get() {
             return Ok(loaded.clone());
         }
@@ -77,7 +77,7 @@ impl CommandContext {
 
     /// The tasks of this folder, with their problems.
     #[must_use]
-    pub fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
+    pub(super) fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
         let (builtins, plugins) = (self.extensions.builtins(Bus::silent()), self.plugins());
         let (builtins, plugins) = (builtins.names().collect::<Vec<_>>(), plugins.names().collect::<Vec<_>>());
         crate::task::load::load(folder, KnownNames { builtins: &builtins, plugins: &plugins })
@@ -85,25 +85,25 @@ impl CommandContext {
 
     /// The plugins in code that tasks may list, by name. The plain binary has none.
     #[must_use]
-    pub fn plugins(&self) -> Arc<Plugins> {
+    pub(super) fn plugins(&self) -> Arc<Plugins> {
         self.extensions.plugins()
     }
 
     /// What a program adds through the library.
     #[must_use]
-    pub fn extensions(&self) -> Arc<Extensions> {
+    pub(super) fn extensions(&self) -> Arc<Extensions> {
         Arc::clone(&self.extensions)
     }
 
     /// The tasks, for commands that can work with the valid ones only.
     ///
     /// # Errors Reports all problems of the configuration.
-    pub fn tasks(&self) -> Result<Tasks, CliError> {
+    pub(super) fn tasks(&self) -> Result<Tasks, CliError> {
         Ok(self.tasks_in(&self.config()?.config.tasks_dir))
     }
 
     /// Warns of the problems of invalid tasks, because they may explain an unexpected result.
-    pub fn warn_of_problems(&self, tasks: &Tasks) {
+    pub(super) fn warn_of_problems(&self, tasks: &Tasks) {
         for problem in &tasks.problems {
             warn(&escape(&problem.to_string()));
         }
@@ -114,7 +114,7 @@ impl CommandContext {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn resolve(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
+    pub(super) fn resolve(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
         request.resolve(&tasks.registry).inspect_err(|error| {
             if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
                 self.warn_of_problems(tasks);
@@ -126,7 +126,7 @@ impl CommandContext {
     ///
     /// # Errors
     /// See [`RequestError`].
-    pub fn resolve_as_written(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
+    pub(super) fn resolve_as_written(&self, request: &Request, tasks: &Tasks) -> Result<ResolvedJob, RequestError> {
         request.resolve_as_written(&tasks.registry).inspect_err(|error| {
             if matches!(error, RequestError::UnknownTask { .. } | RequestError::QueueMissing { .. }) {
                 self.warn_of_problems(tasks);
@@ -138,7 +138,7 @@ impl CommandContext {
     ///
     /// # Errors
     /// Fails if it cannot be reached or used.
-    pub async fn store<R>(&self) -> Result<Store<R>, CliError> {
+    pub(super) async fn store<R>(&self) -> Result<Store<R>, CliError> {
         let config = self.config()?.config;
         let store = Self::open(&config.store.url, &config.store.tls, &config.store.namespace).await?;
         Ok(self.extensions.over(&config.overrides, store).narrow())
@@ -148,7 +148,7 @@ impl CommandContext {
     /// the configuration.
     ///
     /// # Errors Fails if the text is not an address, or if the store cannot be reached or used.
-    pub async fn store_at<R>(&self, address: &str, namespace: Option<&str>) -> Result<Store<R>, CliError> {
+    pub(super) async fn store_at<R>(&self, address: &str, namespace: Option<&str>) -> Result<Store<R>, CliError> {
         let url = StoreUrl::parse(address, &self.sources.working_dir, None)
             .map_err(|error| CliError::Usage(format!("the address of a store: {error}")))?;
         let encrypted = matches!(&url, StoreUrl::Redis(text) if RedisUrl::parse(text).is_ok_and(|redis| redis.tls));
@@ -171,13 +171,13 @@ impl CommandContext {
 
     /// The name of this host.
     #[must_use]
-    pub fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     }
 
     /// A path on the command line, from the working directory.
     #[must_use]
-    pub fn path(&self, path: &std::path::Path) -> PathBuf {
+    pub(super) fn path(&self, path: &std::path::Path) -> PathBuf {
         self.sources.working_dir.join(path)
     }
 }

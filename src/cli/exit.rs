@@ -9,7 +9,7 @@ use crate::store::error::StoreError;
 
 /// How a command ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Exit {
+pub(super) enum Exit {
     /// Done.
     Done,
     /// It did not come to what was asked for.
@@ -23,7 +23,7 @@ pub enum Exit {
 impl Exit {
     /// The process' exit code, after `sysexits.h`.
     #[must_use]
-    pub fn code(self) -> u8 {
+    pub(super) fn code(self) -> u8 {
         match self {
             Self::Done => 0,
             Self::Failure => 1,
@@ -35,7 +35,7 @@ impl Exit {
 
 /// Why a command gave up.
 #[derive(Debug, thiserror::Error)]
-pub enum CliError {
+pub(super) enum CliError {
     /// The command line asks for what cannot be.
     #[error("{0}")]
     Usage(String),
@@ -75,7 +75,7 @@ pub enum CliError {
 impl CliError {
     /// The one place that says what ends in which exit code.
     #[must_use]
-    pub fn exit(&self) -> Exit {
+    pub(super) fn exit(&self) -> Exit {
         match self {
             Self::Usage(_) | Self::Problems(_) => Exit::Usage,
             Self::Client(error) => match error {

@@ -1,17 +1,17 @@
 //! The command line and its output.
 //!
-//! [`args`] defines the arguments, [`dispatch`] runs the command, [`output`] prints the result, [`exit`] maps errors to
-//! exit codes. Results go to stdout, everything else to stderr.
+//! `args` defines the arguments, `dispatch` runs the command, `output` prints the result, `exit` maps errors to exit
+//! codes. Results go to stdout, everything else to stderr. A program that is built from the library uses [`Program`].
 
-pub mod args;
-pub mod command;
-pub mod confirm;
-pub mod context;
-pub mod dispatch;
-pub mod exit;
-pub mod output;
-pub mod program;
-pub mod value;
+mod args;
+mod command;
+mod confirm;
+mod context;
+mod dispatch;
+mod exit;
+mod output;
+mod program;
+mod value;
 
 pub use dispatch::main;
 pub use program::Program;

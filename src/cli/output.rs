@@ -12,27 +12,27 @@ const CELL: usize = 80;
 
 /// Prints results as text or JSON.
 #[derive(Debug, Clone, Copy)]
-pub struct Printer {
+pub(super) struct Printer {
     json: bool,
 }
 
 impl Printer {
     /// A printer of JSON or of text.
     #[must_use]
-    pub fn new(json: bool) -> Self {
+    pub(super) fn new(json: bool) -> Self {
         Self { json }
     }
 
     /// Does it print JSON?
     #[must_use]
-    pub fn is_json(self) -> bool {
+    pub(super) fn is_json(self) -> bool {
         self.json
     }
 
     /// Prints the result.
     ///
     /// # Errors Fails if stdout cannot be written; a closed pipe is not an error.
-    pub fn print<T: Serialize>(self, document: &T, text: impl FnOnce() -> String) -> io::Result<()> {
+    pub(super) fn print<T: Serialize>(self, document: &T, text: impl FnOnce() -> String) -> io::Result<()> {
         let mut answer = if self.json { serde_json::to_string(document)? } else { text() };
         if !answer.is_empty() && !answer.ends_with('\n') {
             answer.push('\n');
@@ -46,13 +46,13 @@ impl Printer {
 }
 
 /// Writes a line to stderr. An error is ignored, because there is no other place to report it.
-pub fn warn(line: &str) {
+pub(super) fn warn(line: &str) {
     let _ = writeln!(io::stderr().lock(), "windlass: {line}");
 }
 
 /// A text with its control characters (and those that reorder what is shown) written out.
 #[must_use]
-pub fn escape(text: &str) -> String {
+pub(super) fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for char in text.chars() {
         match char {
@@ -71,7 +71,7 @@ pub fn escape(text: &str) -> String {
 
 /// Rows in aligned columns.
 #[derive(Debug)]
-pub struct TextTable {
+pub(super) struct TextTable {
     rows: Vec<Vec<String>>,
     right: Vec<bool>,
 }
@@ -80,14 +80,14 @@ impl TextTable {
     /// A table with these headings; a column whose heading begins with `#` holds numbers and is
     /// aligned to the right.
     #[must_use]
-    pub fn new(headings: &[&str]) -> Self {
+    pub(super) fn new(headings: &[&str]) -> Self {
         let right = headings.iter().map(|heading| heading.starts_with('#')).collect();
         let row = headings.iter().map(|heading| heading.trim_start_matches('#').to_uppercase()).collect();
         Self { rows: vec![row], right }
     }
 
     /// Adds a row. Cells are escaped, and cut if they are too long for a listing.
-    pub fn row<const N: usize>(&mut self, cells: [&str; N]) {
+    pub(super) fn row<const N: usize>(&mut self, cells: [&str; N]) {
         let cell = |cell: &&str| {
             let text = escape(cell);
             if text.chars().count() <= CELL {
@@ -100,7 +100,7 @@ impl TextTable {
     }
 
     /// Adds a row whose last cell is never cut, because people pass it to a command.
-    pub fn row_with_last<const N: usize>(&mut self, cells: [&str; N], last: &str) {
+    pub(super) fn row_with_last<const N: usize>(&mut self, cells: [&str; N], last: &str) {
         self.row(cells);
         if let Some(row) = self.rows.last_mut() {
             row.push(escape(last));
@@ -109,7 +109,7 @@ impl TextTable {
 
     /// The table's text; the last column is not padded.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let width = |column: usize| {
             self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
@@ -137,17 +137,17 @@ impl TextTable {
 
 /// `name: value` lines, aligned; values are escaped but never cut.
 #[derive(Debug, Default)]
-pub struct FieldList(Vec<(String, String)>);
+pub(super) struct FieldList(Vec<(String, String)>);
 
 impl FieldList {
     /// Adds a line.
-    pub fn add(&mut self, name: &str, value: &str) -> &mut Self {
+    pub(super) fn add(&mut self, name: &str, value: &str) -> &mut Self {
         self.0.push((name.to_owned(), escape(value)));
         self
     }
 
     /// Adds a line if there is a value.
-    pub fn maybe(&mut self, name: &str, value: Option<&str>) -> &mut Self {
+    pub(super) fn maybe(&mut self, name: &str, value: Option<&str>) -> &mut Self {
         if let Some(value) = value {
             self.add(name, value);
         }
@@ -156,7 +156,7 @@ impl FieldList {
 
     /// The lines.
     #[must_use]
-    pub fn text(&self) -> String {
+    pub(super) fn text(&self) -> String {
         let width = self.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + 1;
         let mut out = String::new();
         for (name, value) in &self.0 {
@@ -169,13 +169,13 @@ impl FieldList {
 
 /// The date with a short name for UTC, because JavaScript's name fills half a line.
 #[must_use]
-pub fn short_date(date: &str) -> String {
+pub(super) fn short_date(date: &str) -> String {
     date.replace(" GMT+0000 (Coordinated Universal Time)", " UTC")
 }
 
 /// `1 job`, `2 jobs`.
 #[must_use]
-pub fn count_noun(number: u64, one: &str, many: &str) -> String {
+pub(super) fn count_noun(number: u64, one: &str, many: &str) -> String {
     format!("{number} {}", if number == 1 { one } else { many })
 }
 

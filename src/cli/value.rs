@@ -6,7 +6,7 @@ use crate::job::ecma::{self, EcmaError};
 
 /// A time, and how it was written.
 #[derive(Debug, Clone)]
-pub struct TimeArg {
+pub(super) struct TimeArg {
     /// The time.
     pub moment: Moment,
     /// As it was written.

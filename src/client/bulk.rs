@@ -28,6 +28,7 @@ const MAX_CONCURRENT_ASKS: usize = 8;
 
 /// A valid line.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct BulkJob {
     /// The number of its line, from 1.
     pub line: usize,
@@ -40,6 +41,7 @@ pub struct BulkJob {
 /// An invalid line.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("line {line}: {problem}")]
+#[non_exhaustive]
 pub struct BadLine {
     /// The number of the line, from 1.
     pub line: usize,
@@ -49,6 +51,7 @@ pub struct BadLine {
 
 /// Why a line is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum LineProblem {
     /// The line is not a JSON object of the known members.
     #[error("{0}")]
@@ -63,6 +66,7 @@ pub enum LineProblem {
 
 /// The outcome of a line.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LineOutcome {
     /// The job is on its queue.
     Enqueued {
@@ -81,6 +85,7 @@ pub enum LineOutcome {
 
 /// The outcome of all lines.
 #[derive(Debug, Default)]
+#[non_exhaustive]
 pub struct BulkReport {
     /// (line, outcome) of every line whose outcome is known, in order.
     pub outcomes: Vec<(usize, LineOutcome)>,

@@ -8,6 +8,7 @@ use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 
 /// How a second job of the same bytes in the same second is handled.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub enum OnDuplicate {
     /// It is an error.
     #[default]

@@ -26,6 +26,7 @@ pub struct Client {
 
 /// The outcome of an enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum EnqueueOutcome {
     /// The job is on its queue.
     Enqueued {

@@ -14,7 +14,7 @@ use crate::task::definition::TaskDefinition;
 
 /// The enqueue hooks of one job.
 #[derive(Debug)]
-pub struct EnqueueHooks {
+pub(crate) struct EnqueueHooks {
     hooks: Hooks,
     job: HookJob,
 }
@@ -24,7 +24,7 @@ impl EnqueueHooks {
     ///
     /// # Errors
     /// Fails if a plugin is not registered here.
-    pub fn new(
+    pub(crate) fn new(
         task: &TaskDefinition,
         queue: &QueueName,
         args: Bytes,
@@ -52,12 +52,12 @@ impl EnqueueHooks {
     ///
     /// # Errors
     /// The first hook that failed.
-    pub async fn before(&self) -> Result<Option<Refusal>, HookFailure> {
+    pub(crate) async fn before(&self) -> Result<Option<Refusal>, HookFailure> {
         self.hooks.before_enqueue(&self.job).await
     }
 
     /// Runs the hooks after the enqueue, and returns those that failed.
-    pub async fn after(&self) -> Vec<HookFailure> {
+    pub(crate) async fn after(&self) -> Vec<HookFailure> {
         self.hooks.after_enqueue(&self.job).await
     }
 }
@@ -70,6 +70,6 @@ pub(super) fn of(job: &ResolvedJob, plugins: &Plugins) -> Result<Option<EnqueueH
 
 /// The refusal of a built-in plugin. It has no reason, because the plugin's name says enough.
 #[must_use]
-pub fn refused_by_rule(plugin: &str) -> Refusal {
+pub(crate) fn refused_by_rule(plugin: &str) -> Refusal {
     Refusal { plugin: Arc::from(plugin), reason: None }
 }

@@ -6,7 +6,7 @@
 pub mod bulk;
 pub mod delay;
 pub mod enqueue;
-pub mod enqueue_hooks;
+pub(crate) mod enqueue_hooks;
 pub mod moment;
 pub mod request;
 

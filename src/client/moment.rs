@@ -18,6 +18,7 @@ pub struct Moment(i64);
 
 /// Why a text is not a time or not a delay.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum MomentError {
     /// The text has none of the three forms.
     #[error(

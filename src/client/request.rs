@@ -41,6 +41,7 @@ pub struct Request {
 
 /// Why a request is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum RequestError {
     /// The task is not defined here, and the request is not marked as foreign.
     #[error("no task is called {task:?}{}", suggestion.as_ref().map(|name| format!(" (did you mean {name:?}?)")).unwrap_or_default())]
@@ -85,6 +86,7 @@ pub enum RequestError {
 
 /// A valid request as a job, ready for the store.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct ResolvedJob {
     /// The task.
     pub task: TaskName,

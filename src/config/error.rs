@@ -7,6 +7,7 @@ use std::fmt;
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Problem {
     /// The file; or the flag or the environment variable that the value came from.
     pub file: String,

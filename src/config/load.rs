@@ -26,6 +26,7 @@ const PLACES: [&str; 2] = ["config/tasks.toml", "/etc/windlass/tasks.toml"];
 
 /// The sources of a configuration.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Sources {
     /// `--config`.
     pub file: Option<PathBuf>,
@@ -39,6 +40,7 @@ pub struct Sources {
 
 /// A configuration with its notes.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
@@ -47,6 +49,19 @@ pub struct Loaded {
 }
 
 impl Sources {
+    /// No flags and no environment; relative paths are taken from this folder.
+    #[must_use]
+    pub fn new(working_dir: impl Into<PathBuf>) -> Self {
+        Self { working_dir: working_dir.into(), ..Self::default() }
+    }
+
+    /// Reads this file.
+    #[must_use]
+    pub fn file(mut self, file: impl Into<PathBuf>) -> Self {
+        self.file = Some(file.into());
+        self
+    }
+
     /// A variable of the environment. An empty variable counts as not set.
     fn var(&self, name: &str) -> Option<&str> {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())

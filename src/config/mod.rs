@@ -9,6 +9,6 @@ mod event_levels;
 pub mod load;
 pub mod model;
 pub mod overrides;
-pub mod reader;
+pub(crate) mod reader;
 
 pub use model::Config;

@@ -13,6 +13,7 @@ use super::overrides::Overrides;
 
 /// All settings of `config/tasks.toml`, the environment and the flags.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct Config {
     /// The file that was read; `None`: no file, only defaults.
     pub source: Option<PathBuf>,
@@ -57,6 +58,7 @@ pub struct Config {
 /// `[worker_logging]`: each event's level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is the event of the same name")]
+#[non_exhaustive]
 pub struct WorkerLogging {
     pub failure: EventLevel,
     pub success: EventLevel,
@@ -74,6 +76,7 @@ pub struct WorkerLogging {
 /// `[scheduler_logging]`: each event's level.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each field is the event of the same name")]
+#[non_exhaustive]
 pub struct SchedulerLogging {
     pub start: EventLevel,
     pub end: EventLevel,
@@ -86,6 +89,7 @@ pub struct SchedulerLogging {
 
 /// `[store]`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct StoreConfig {
     /// Its address.
     pub url: StoreUrl,
@@ -99,6 +103,7 @@ pub struct StoreConfig {
 
 /// `[shutdown]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct ShutdownConfig {
     /// The time limit of the whole drain.
     pub timeout: Duration,
@@ -108,6 +113,7 @@ pub struct ShutdownConfig {
 
 /// `[log]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct LogConfig {
     /// The level as a `tracing` filter; `WINDLASS_LOG` overrides it.
     pub level: String,

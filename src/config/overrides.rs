@@ -5,6 +5,7 @@ use super::reader::{Table, Value};
 
 /// An implementation that the configuration selects.
 #[derive(Debug, Clone, Eq)]
+#[non_exhaustive]
 pub struct Override {
     /// Its name.
     pub name: String,
@@ -21,6 +22,7 @@ impl PartialEq for Override {
 
 /// All selected implementations.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Overrides {
     /// A layer over the store.
     pub queue: Option<Override>,

@@ -383,7 +383,7 @@ impl fmt::Debug for Value<'_> {
 
 /// The camelCase spelling of a snake_case key.
 #[must_use]
-pub fn camel_case(key: &str) -> String {
+pub(crate) fn camel_case(key: &str) -> String {
     let mut words = key.split('_');
     let mut camel = words.next().unwrap_or_default().to_owned();
     for word in words {

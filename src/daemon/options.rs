@@ -8,6 +8,7 @@ use crate::config::load::Sources;
 
 /// What the command line says.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct RunOptions {
     /// Where the configuration comes from.
     pub sources: Sources,
@@ -25,6 +26,7 @@ pub struct RunOptions {
 
 /// Why a daemon does not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RunError {
     /// Configuration or tasks are wrong.
     #[error("{0}")]

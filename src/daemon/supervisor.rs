@@ -39,6 +39,7 @@ const PAUSE: Duration = Duration::from_millis(5);
 
 /// Why the parent cannot do its work.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SuperviseError {
     /// No signal handlers.
     #[error("install signal handlers: {0}")]

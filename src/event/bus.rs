@@ -41,6 +41,7 @@ pub struct Listener {
 
 /// The result of waiting for an event.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Received {
     /// An event, and when it was sent, in milliseconds since the Unix epoch.
     Event(i64, Event),

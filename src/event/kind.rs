@@ -11,6 +11,7 @@ use crate::job::{Failure, QueueName, TaskName, WorkerName};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
 #[expect(missing_docs, reason = "each is described at the event of the same name")]
+#[non_exhaustive]
 pub enum EventKind {
     WorkerStart,
     WorkerEnd,
@@ -79,6 +80,7 @@ impl EventKind {
 
 /// The stream of a process that a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OutputStream {
     /// Standard output.
     Stdout,
@@ -88,6 +90,7 @@ pub enum OutputStream {
 
 /// The job of an event. It is shared, because one job gives several events.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct JobInfo {
     /// Its worker.
     pub worker: WorkerName,
@@ -104,6 +107,7 @@ pub struct JobInfo {
 /// Something that happened.
 #[derive(Debug, Clone)]
 #[expect(missing_docs, reason = "each variant says what happened; the fields are named for what they are")]
+#[non_exhaustive]
 pub enum Event {
     /// A worker was registered.
     WorkerStart { worker: WorkerName },

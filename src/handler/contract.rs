@@ -8,11 +8,12 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::job::{ClaimToken, Identity, Outcome, QueueName};
+use crate::job::{Args, ClaimToken, Identity, Outcome, QueueName};
 use crate::task::TaskDefinition;
 
 /// One run of a job, as a handler sees it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Invocation {
     /// The task.
     pub task: Arc<TaskDefinition>,
@@ -30,8 +31,26 @@ pub struct Invocation {
     pub instance: Arc<str>,
 }
 
+impl Invocation {
+    /// The first run of a job: for tests of a handler.
+    #[must_use]
+    pub fn new(task: Arc<TaskDefinition>, args: &Args) -> Self {
+        let claim = ClaimToken::new("0", 0, 1, 0);
+        Self {
+            queue: task.queue.clone(),
+            task,
+            args: Bytes::copy_from_slice(args.as_str().as_bytes()),
+            scheduled_at: None,
+            identity: Identity::first(&claim),
+            claim,
+            instance: Arc::from("0"),
+        }
+    }
+}
+
 /// How urgently a run should end.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[non_exhaustive]
 pub enum Stop {
     /// Not at all: go on.
     #[default]
@@ -53,6 +72,7 @@ pub async fn stopped(stop: &mut watch::Receiver<Stop>, than: Stop) -> Stop {
 }
 
 /// A run that began.
+#[non_exhaustive]
 pub enum Begun {
     /// It is over already. Use it for handlers that neither wait nor compute for long: such a run never leaves the
     /// thread of the core.

@@ -40,7 +40,7 @@ const GROUP_GRACE: Duration = Duration::from_secs(5);
 
 /// The handler of a task with `exec = [...]`.
 #[derive(Debug, Clone)]
-pub struct Exec {
+pub(crate) struct Exec {
     spec: Arc<ExecSpec>,
     bus: Bus,
 }
@@ -48,7 +48,7 @@ pub struct Exec {
 impl Exec {
     /// Makes the handler that `[run]` describes; output goes to the bus.
     #[must_use]
-    pub fn new(spec: ExecSpec, bus: Bus) -> Self {
+    pub(crate) fn new(spec: ExecSpec, bus: Bus) -> Self {
         Self { spec: Arc::new(spec), bus }
     }
 }
@@ -215,7 +215,7 @@ impl CapturedOutput {
     }
 
     fn failure(self, exception: &str, error: String) -> Outcome {
-        Outcome::Failure(Failure { exception: exception.to_owned(), error, backtrace: self.tail.into_lines() })
+        Outcome::Failure(Failure::new(exception, error).with_backtrace(self.tail.into_lines()))
     }
 }
 

@@ -3,16 +3,16 @@
 pub mod builtin;
 pub mod contract;
 pub mod dispatch;
-pub mod exec;
+pub(crate) mod exec;
 #[cfg(test)]
 pub(crate) mod fixture;
 #[cfg(feature = "http")]
-pub mod http;
+pub(crate) mod http;
 mod job_line;
 mod place;
-pub mod render;
+pub(crate) mod render;
 #[cfg(feature = "rpc")]
-pub mod rpc;
+pub(crate) mod rpc;
 pub mod typed;
 
 pub use builtin::Builtins;

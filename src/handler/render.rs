@@ -13,11 +13,11 @@ use serde_json::value::RawValue;
 use crate::task::handler_spec::{ExecSpec, Piece, Template};
 
 /// The longest item that the kernel accepts: 128 KiB with the final NUL.
-pub const ITEM_CAP: usize = 128 * 1024 - 1;
+pub(crate) const ITEM_CAP: usize = 128 * 1024 - 1;
 
 /// What placeholders are filled with.
 #[derive(Debug, Clone, Copy)]
-pub struct Values<'a> {
+pub(crate) struct Values<'a> {
     /// The arguments, one JSON array.
     pub args: &'a [u8],
     /// `{job.id}`.
@@ -28,7 +28,7 @@ pub struct Values<'a> {
 
 /// Why argv could not be made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum ArgvError {
+pub(crate) enum ArgvError {
     /// The arguments are no JSON array.
     #[error("its arguments are not a JSON array")]
     Args,
@@ -44,7 +44,7 @@ pub enum ArgvError {
 
 /// What is wrong with a placeholder's value.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueError {
+pub(crate) enum ValueError {
     /// There is no value, or it is null.
     Missing,
     /// It holds a NUL character.
@@ -79,7 +79,7 @@ impl fmt::Display for ValueError {
 ///
 /// # Errors
 /// Names the first placeholder whose value cannot be used.
-pub fn argv(spec: &ExecSpec, values: Values<'_>) -> Result<Vec<String>, ArgvError> {
+pub(crate) fn argv(spec: &ExecSpec, values: Values<'_>) -> Result<Vec<String>, ArgvError> {
     let mut arguments = None;
     let mut options_over = spec.allow_dash;
     let mut argv = Vec::with_capacity(spec.argv.len());

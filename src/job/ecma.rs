@@ -16,6 +16,7 @@ pub const MAX_DEPTH: usize = 1000;
 
 /// Why a text has no canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum EcmaError {
     /// Not JSON; the message says where and why.
     #[error("not valid JSON: {0}")]

@@ -37,6 +37,7 @@ pub struct FailedRun<'a> {
 
 /// Why a job failed.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Failure {
     /// The error's class, such as `Error` or `Timeout`.
     pub exception: String,
@@ -49,8 +50,14 @@ pub struct Failure {
 impl Failure {
     /// A failure without backtrace.
     #[must_use]
-    pub fn new(exception: &str, error: impl Into<String>) -> Self {
-        Self { exception: exception.to_owned(), error: error.into(), backtrace: Vec::new() }
+    pub fn new(exception: impl Into<String>, error: impl Into<String>) -> Self {
+        Self { exception: exception.into(), error: error.into(), backtrace: Vec::new() }
+    }
+
+    /// The same failure with this backtrace, line by line.
+    #[must_use]
+    pub fn with_backtrace(self, backtrace: Vec<String>) -> Self {
+        Self { backtrace, ..self }
     }
 
     /// The failure of a job whose class is unknown here, worded like node-resque's.
@@ -145,6 +152,7 @@ pub fn iso_date(ms: i64) -> String {
 /// A view of a failure record of any program. Members that are missing or have another type read as absent, because a
 /// foreign record must not stop a listing.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct FailureView {
     /// The worker that ran the job.
     pub worker: Option<String>,

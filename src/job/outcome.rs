@@ -6,6 +6,7 @@ use super::failure::Failure;
 
 /// How a handler's run ended. A job's failure is data, never an `Err`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The job is done. The result, if there is one, is any text.
     Success {

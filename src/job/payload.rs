@@ -14,6 +14,7 @@ use super::ecma::{self, EcmaError};
 
 /// A view of the bytes of a payload. Unknown members are skipped and stay in the bytes.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct PayloadView<'a> {
     /// The class of the payload: the name of the task.
     pub class: Cow<'a, str>,

@@ -17,7 +17,7 @@ const NO_QUEUE: &str = "default";
 
 /// What happens to a cut-off job, and what to report about it.
 #[derive(Debug, Clone)]
-pub struct CutOff {
+pub(crate) struct CutOff {
     /// For the store.
     pub recovery: Recovery,
     /// The job, for events.
@@ -30,7 +30,7 @@ pub struct CutOff {
 
 /// Treats a record as a run that was cut off. `instance` is its dead owner with the counter at which it was seen dead;
 /// `find` finds the task of a class.
-pub fn cut_off<'a>(
+pub(crate) fn cut_off<'a>(
     record: WorkingRecord,
     instance: Option<(String, u64)>,
     find: impl Fn(&str) -> Option<&'a TaskDefinition>,

@@ -29,7 +29,7 @@ const GRACE: Duration = Duration::from_secs(1);
 
 /// A plugin that is a program.
 #[derive(Debug)]
-pub struct ExecHook {
+pub(crate) struct ExecHook {
     program: Arc<PluginProgram>,
     name: Arc<str>,
     bus: Bus,
@@ -38,7 +38,7 @@ pub struct ExecHook {
 impl ExecHook {
     /// Makes the plugin of this name. What it writes to stderr during a run goes to `bus`, like a job's output.
     #[must_use]
-    pub fn new(program: Arc<PluginProgram>, name: Arc<str>, bus: Bus) -> Self {
+    pub(crate) fn new(program: Arc<PluginProgram>, name: Arc<str>, bus: Bus) -> Self {
         Self { program, name, bus }
     }
 }

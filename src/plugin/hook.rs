@@ -11,11 +11,12 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::job::{ClaimToken, Identity, Outcome, QueueName, TaskName};
+use crate::job::{Args, ClaimToken, Identity, Outcome, QueueName, TaskName};
 pub use crate::task::hook_point::{HookPoint, HookPoints};
 
 /// A job as a hook sees it.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct HookJob {
     /// The task.
     pub task: TaskName,
@@ -35,6 +36,34 @@ pub struct HookJob {
     pub options: Arc<str>,
     /// Tells when the answer is no longer waited for.
     pub cancelled: Cancelled,
+}
+
+impl HookJob {
+    /// A job that is being enqueued, without options: for tests of a hook.
+    ///
+    /// ```
+    /// # use windlass::prelude::*;
+    /// # fn job() -> Result<HookJob, Box<dyn std::error::Error>> {
+    /// let mut job = HookJob::new(TaskName::new("greet")?, QueueName::new("default")?, &Args::from_json("[\"Ada\"]")?);
+    /// job.options = "{\"limit\":3}".into();
+    /// # Ok(job)
+    /// # }
+    /// # assert_eq!(&job().unwrap().args[..], b"[\"Ada\"]");
+    /// ```
+    #[must_use]
+    pub fn new(task: TaskName, queue: QueueName, args: &Args) -> Self {
+        Self {
+            task,
+            queue,
+            args: Bytes::copy_from_slice(args.as_str().as_bytes()),
+            scheduled_at: None,
+            identity: None,
+            claim: None,
+            instance: None,
+            options: Arc::from("{}"),
+            cancelled: Cancelled::default(),
+        }
+    }
 }
 
 /// Tells when an answer is no longer waited for, because the run must end. A hook that ignores it is dropped.
@@ -62,6 +91,7 @@ impl Cancelled {
 
 /// A hook's answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decision {
     /// Go on.
     Allow,
@@ -72,9 +102,18 @@ pub enum Decision {
     },
 }
 
+impl Decision {
+    /// A refusal for this reason.
+    #[must_use]
+    pub fn deny(reason: impl Into<String>) -> Self {
+        Self::Deny { reason: reason.into() }
+    }
+}
+
 /// A hook that could not answer.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{error}")]
+#[non_exhaustive]
 pub struct HookError {
     /// The class of the error, which becomes the exception of a job that fails with it.
     pub exception: String,
@@ -89,6 +128,12 @@ impl HookError {
     #[must_use]
     pub fn new(error: impl Into<String>) -> Self {
         Self { exception: "PluginError".to_owned(), error: error.into(), backtrace: Vec::new() }
+    }
+
+    /// The same error under this class.
+    #[must_use]
+    pub fn with_exception(self, exception: impl Into<String>) -> Self {
+        Self { exception: exception.into(), ..self }
     }
 }
 

@@ -18,6 +18,7 @@ use crate::task::{PluginSpec, TaskDefinition};
 
 /// The refusal of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Refusal {
     /// Its name.
     pub plugin: Arc<str>,
@@ -25,9 +26,19 @@ pub struct Refusal {
     pub reason: Option<String>,
 }
 
+impl std::fmt::Display for Refusal {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.reason {
+            Some(reason) => write!(f, "{} refused: {reason}", self.plugin),
+            None => write!(f, "{} refused", self.plugin),
+        }
+    }
+}
+
 /// The failure of a plugin.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("plugin {plugin:?} failed in {}: {}: {error}", point.name(), error.exception)]
+#[non_exhaustive]
 pub struct HookFailure {
     /// Its name.
     pub plugin: Arc<str>,

@@ -9,18 +9,18 @@
 use crate::job::{Args, LockKey};
 
 /// The name of QueueLock, as refusals carry it.
-pub const QUEUE_LOCK: &str = "QueueLock";
+pub(crate) const QUEUE_LOCK: &str = "QueueLock";
 /// The name of JobLock, as refusals carry it.
-pub const JOB_LOCK: &str = "JobLock";
+pub(crate) const JOB_LOCK: &str = "JobLock";
 
 /// The QueueLock of a job, or the key that the task chose.
 #[must_use]
-pub fn queue_lock(own: Option<&str>, class: &str, queue: &str, args: &Args) -> LockKey {
+pub(crate) fn queue_lock(own: Option<&str>, class: &str, queue: &str, args: &Args) -> LockKey {
     own.map_or_else(|| LockKey::queue_lock(class, queue, args.as_str()), |key| LockKey::Verbatim(key.to_owned()))
 }
 
 /// The JobLock of a job, or the key that the task chose.
 #[must_use]
-pub fn job_lock(own: Option<&str>, class: &str, queue: &str, args: &Args) -> LockKey {
+pub(crate) fn job_lock(own: Option<&str>, class: &str, queue: &str, args: &Args) -> LockKey {
     own.map_or_else(|| LockKey::job_lock(class, queue, args.as_str()), |key| LockKey::Verbatim(key.to_owned()))
 }

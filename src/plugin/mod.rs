@@ -4,20 +4,21 @@
 //! between claim and run ([`Gate`]), and the locks to free at the end. The store applies all of it inside its arrows.
 //!
 //! A user's plugin is a [`Hook`] in code or a program. It is called outside of those steps: [`hooks`] calls the hooks
-//! of a task in order, and [`exec`] runs a program.
+//! of a task in order, and `exec` runs a program.
 //!
 //! [`Admission`]: crate::store::effect::Admission
 //! [`Gate`]: crate::store::effect::Gate
 
 pub mod chain;
-pub mod cut_off;
+#[cfg(feature = "daemon")]
+pub(crate) mod cut_off;
 pub mod ending;
-pub mod exec;
+pub(crate) mod exec;
 pub mod hook;
 pub mod hooks;
-pub mod lock_keys;
+pub(crate) mod lock_keys;
 pub mod registry;
-pub mod retry;
+pub(crate) mod retry;
 
 pub use chain::Chain;
 pub use hook::Hook;

@@ -17,6 +17,7 @@ pub struct Plugins {
 
 /// Why a plugin cannot have this name.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum PluginNameError {
     /// A built-in plugin has it.
     #[error("plugin {0:?}: a built-in plugin has this name")]

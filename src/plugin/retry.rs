@@ -18,7 +18,7 @@ const DELAYS: u32 = 32;
 
 /// A run that failed.
 #[derive(Debug, Clone, Copy)]
-pub struct FailedAttempt<'a> {
+pub(crate) struct FailedAttempt<'a> {
     /// The job's class.
     pub class: &'a str,
     /// The queue that it came from.
@@ -34,7 +34,7 @@ pub struct FailedAttempt<'a> {
 /// The rule for a failed run. `last` is the failure record for the last attempt; with `None` the last failure counts
 /// as done.
 #[must_use]
-pub fn rule(spec: &RetrySpec, failed: FailedAttempt<'_>, now_ms: i64, last: Option<Bytes>) -> Retry {
+pub(crate) fn rule(spec: &RetrySpec, failed: FailedAttempt<'_>, now_ms: i64, last: Option<Bytes>) -> Retry {
     let FailedAttempt { class, queue, args, identity, failure } = failed;
     Retry {
         keys: RetryKeys::of(class, args),
@@ -48,7 +48,7 @@ pub fn rule(spec: &RetrySpec, failed: FailedAttempt<'_>, now_ms: i64, last: Opti
 
 /// The wait before each repetition without jitter, in milliseconds; the last one repeats.
 #[must_use]
-pub fn plain_delays(spec: &RetrySpec) -> Vec<u64> {
+pub(crate) fn plain_delays(spec: &RetrySpec) -> Vec<u64> {
     match &spec.backoff {
         Backoff::Fixed { delay_ms } => vec![*delay_ms],
         Backoff::List { delays_ms } => delays_ms.clone(),

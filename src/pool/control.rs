@@ -9,6 +9,7 @@ use crate::handler::dispatch::Dispatch;
 
 /// How far a shutdown has come. Only ever grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+#[non_exhaustive]
 pub enum Phase {
     /// Work.
     #[default]
@@ -32,6 +33,7 @@ pub struct Control {
 
 /// What a pool works by. A reload replaces the whole.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct Work {
     /// Bounds, times, queues and policy.
     pub config: Arc<Config>,
@@ -41,8 +43,17 @@ pub struct Work {
     pub periodic: Arc<[String]>,
 }
 
+impl Work {
+    /// Work with these tasks, none of which is declared as periodic.
+    #[must_use]
+    pub fn new(config: Arc<Config>, dispatch: Arc<Dispatch>) -> Self {
+        Self { config, dispatch, periodic: Arc::default() }
+    }
+}
+
 /// How a pool ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Ended {
     /// Everything is settled and unregistered.
     Clean,

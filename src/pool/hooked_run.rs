@@ -38,6 +38,7 @@ pub struct HookedRun {
 
 /// How it ended.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Performed {
     /// It ran, or tried to.
     Ran(Outcome),

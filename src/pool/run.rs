@@ -31,7 +31,7 @@ use super::timeouts::Timeouts;
 use super::unknown::UnknownClasses;
 use super::{heartbeat, lease_guard, orphan, overdue, waking};
 use crate::backoff;
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::event::{Bus, Event};
 use crate::plugin::registry::Plugins;
 use crate::store::handle::{Lane, Waker};
@@ -48,6 +48,7 @@ const LEAVE_AGAIN: Duration = Duration::from_millis(50);
 const LANE_TASKS: [&str; LANES] = ["pool lane 1", "pool lane 2"];
 
 /// Everything a pool works with.
+#[non_exhaustive]
 pub struct Setup {
     /// What it works by at present.
     pub work: watch::Receiver<Work>,
@@ -71,6 +72,31 @@ pub struct Setup {
     pub pulses: Pulses,
     /// Told when the first processors are registered, or at once where there is no pool.
     pub ready: oneshot::Sender<()>,
+}
+
+impl Setup {
+    /// A pool that works by the system's clock, tells nobody of its events and knows no plugins in code.
+    #[must_use]
+    pub fn new(
+        work: watch::Receiver<Work>,
+        store: Store<role::Pool>,
+        handlers: Handle,
+        record: InstanceRecord,
+    ) -> Self {
+        Self {
+            work,
+            store,
+            clock: Arc::new(SystemClock),
+            bus: Bus::silent(),
+            plugins: Arc::default(),
+            handlers,
+            instance: watch::channel(Arc::from(record.id.as_str())).0,
+            record,
+            abandoned: Arc::default(),
+            pulses: Pulses::default(),
+            ready: oneshot::channel().0,
+        }
+    }
 }
 
 /// Runs until told to drain. To be called on a current-thread runtime.

@@ -31,6 +31,7 @@ pub struct Command {
 
 /// Why a command did not start.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SpawnError {
     /// A string for the kernel holds a NUL byte.
     #[error("start {program}: an argument or an environment variable holds a NUL byte")]

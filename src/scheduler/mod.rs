@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::sync::watch;
 
-use crate::clock::Clock;
+use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::event::Bus;
 use crate::plugin::ending::CrashPolicy;
@@ -33,6 +33,7 @@ use crate::task::Registry;
 
 /// The configuration of the loops. A reload replaces it as a whole.
 #[derive(Debug, Clone)]
+#[non_exhaustive]
 pub struct SchedulerConfig {
     /// The tasks this instance knows.
     pub registry: Arc<Registry>,
@@ -45,6 +46,12 @@ pub struct SchedulerConfig {
 }
 
 impl SchedulerConfig {
+    /// These tasks and this policy; workers of other programs are never removed.
+    #[must_use]
+    pub fn new(registry: Arc<Registry>, policy: CrashPolicy) -> Self {
+        Self { registry, policy, stuck_worker_timeout: None, retry_stuck_jobs: false }
+    }
+
     /// Takes its values from the configuration and the tasks.
     #[must_use]
     pub fn of(config: &Config, registry: Arc<Registry>) -> Self {
@@ -65,6 +72,7 @@ impl SchedulerConfig {
 
 /// What all loops use.
 #[derive(Clone)]
+#[non_exhaustive]
 pub struct SchedulerContext {
     /// The store.
     pub store: Store<role::Scheduler>,
@@ -85,6 +93,26 @@ pub struct SchedulerContext {
 }
 
 impl SchedulerContext {
+    /// A context with a lease of 15 seconds, the system's clock, and no listeners of its events.
+    #[must_use]
+    pub fn new(
+        store: Store<role::Scheduler>,
+        config: watch::Receiver<SchedulerConfig>,
+        name: String,
+        host: HostIdentity,
+    ) -> Self {
+        Self {
+            store,
+            config,
+            clock: Arc::new(SystemClock),
+            bus: Bus::silent(),
+            name,
+            host,
+            lease: Duration::from_secs(15),
+            pulses: Pulses::default(),
+        }
+    }
+
     /// The tasks this instance knows at this moment.
     #[must_use]
     pub fn registry(&self) -> Arc<Registry> {

@@ -22,6 +22,7 @@ pub trait Arrow: Clone + Send + Sync + 'static {
 
 /// What a caller may do with an arrow after [`StoreError::Unavailable`], when it is unknown whether the step was taken.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Kind {
     /// It changes nothing.
     Reads,

@@ -2,6 +2,7 @@
 
 /// A store's failure. The messages read after "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreError {
     /// The store cannot be reached, or the reply was lost: whether the step was taken is unknown.
     /// Worth repeating after a while; steps of a lane may be repeated as they are.

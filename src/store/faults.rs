@@ -26,6 +26,7 @@ use super::layer::{AnyArrow, AnyReply, Layer, Next};
 
 /// What goes wrong with a pass.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Fault {
     /// The connection breaks before the store hears of it.
     CutBefore,

@@ -19,6 +19,7 @@ const BOUNDS_US: [u64; 17] = [
 
 /// How a pass ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
 pub enum Outcome {
     /// With a reply.
     Ok,

@@ -6,6 +6,9 @@
 //! * [`inspection`], [`delayed`]: what people look at and correct; [`moving`]: from one store to another.
 //! * [`layer`]: what stands between a handle and its engine, [`faults`] among it; [`meter`]: how long arrows take.
 //!
+//! Arrows, the values in them and their replies are plain structs and enums that anybody can build and match, because
+//! a [`layer`] changes arrows and answers in the store's place. A field or variant more is a breaking change.
+//!
 //! Every arrow that changes a job's state is one atomic step in the engine: one Lua script on
 //! Redis, one transaction on SQLite. The two engines carry the same file names, so that comparing
 //! the folders reviews their parity.

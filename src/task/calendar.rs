@@ -32,6 +32,7 @@ struct ParsedCalendar {
 
 /// Why a text is not a calendar.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum CalendarError {
     /// The expression cannot be read.
     #[error("{0}")]

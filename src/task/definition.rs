@@ -14,6 +14,7 @@ use crate::job::{QueueName, TaskName};
 
 /// A task as its file defines it.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct TaskDefinition {
     /// Its name: the class of its jobs.
     pub name: TaskName,

@@ -13,6 +13,7 @@ use crate::process::Confines;
 
 /// The handler of a task.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum HandlerSpec {
     /// A process for each job.
     Exec(ExecSpec),
@@ -26,6 +27,7 @@ pub enum HandlerSpec {
 
 /// `exec = [...]` and its options.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct ExecSpec {
     /// The program and its arguments, with parsed placeholders.
     pub argv: Vec<Template>,
@@ -43,6 +45,7 @@ pub struct ExecSpec {
 
 /// `rpc = [...]` and its options.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct RpcSpec {
     /// The program and its arguments, without placeholders.
     pub argv: Vec<String>,
@@ -64,6 +67,7 @@ pub struct RpcSpec {
 
 /// The working directory, environment, user and limits of a program.
 #[derive(Debug, Clone, PartialEq, Default)]
+#[non_exhaustive]
 pub struct ProcessSettings {
     /// The working directory: by default the folder of the task file.
     pub cwd: PathBuf,
@@ -77,6 +81,7 @@ pub struct ProcessSettings {
 
 /// The delay and limit of runs that a handler postpones ("later").
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetryLater {
     /// How long the job waits if the handler names no delay.
     pub delay: Duration,
@@ -92,6 +97,7 @@ impl Default for RetryLater {
 
 /// One item of argv: text with placeholders.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Template {
     /// The pieces in order.
     pub pieces: Vec<Piece>,
@@ -99,6 +105,7 @@ pub struct Template {
 
 /// A piece of a template.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Piece {
     /// Literal text.
     Text(String),
@@ -120,6 +127,7 @@ pub enum Piece {
 
 /// How the output of a process is treated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OutputMode {
     /// Logged line by line under the job's id.
     Log,
@@ -129,6 +137,7 @@ pub enum OutputMode {
 
 /// What is stored as a job's result.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum ResultMode {
     /// Nothing.
     Nothing,
@@ -138,6 +147,7 @@ pub enum ResultMode {
 
 /// `builtin = "..."`.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct BuiltinSpec {
     /// The name of the builtin.
     pub name: String,
@@ -145,6 +155,7 @@ pub struct BuiltinSpec {
 
 /// `http = "..."` and its options.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct HttpSpec {
     /// The address of the requests.
     pub url: HttpUrl,
@@ -168,6 +179,7 @@ pub struct HttpSpec {
 
 /// A text that is never shown.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Secret {
     /// The text.
     Known(String),

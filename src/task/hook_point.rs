@@ -2,6 +2,7 @@
 
 /// A moment at which a plugin is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum HookPoint {
     /// Before anything is written for an enqueue.
     BeforeEnqueue,

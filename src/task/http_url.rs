@@ -5,6 +5,7 @@ use hyper::http::uri::Scheme;
 
 /// An address of `http://` or `https://`.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct HttpUrl {
     /// As it was written.
     pub written: String,
@@ -22,6 +23,7 @@ pub struct HttpUrl {
 
 /// Why a text is not such an address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum HttpUrlError {
     /// It has another scheme.
     #[error("expected an address that begins with http:// or https://")]

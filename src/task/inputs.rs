@@ -16,6 +16,7 @@ use crate::job::ecma::quote;
 /// The type of an input.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[expect(missing_docs, reason = "each is what JSON calls it; an integer is a number without fraction")]
+#[non_exhaustive]
 pub enum InputType {
     String,
     Number,
@@ -27,6 +28,7 @@ pub enum InputType {
 
 /// One declared input.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct InputSpec {
     /// Its key.
     pub name: String,
@@ -40,6 +42,7 @@ pub struct InputSpec {
 
 /// Why inputs are refused. The first two messages are worded like ActionHero's.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum InputError {
     /// A required input is missing.
     #[error("{key} is a required input for task {task}")]

@@ -30,6 +30,7 @@ use crate::job::{QueueName, TaskName};
 
 /// The content of a folder of task files.
 #[derive(Debug, Clone, Default)]
+#[non_exhaustive]
 pub struct Tasks {
     /// The valid tasks.
     pub registry: Registry,
@@ -45,6 +46,7 @@ pub struct Tasks {
 /// Names that are defined in code and that task files may use: the builtins of `builtin = "..."`, and plugins. A plain
 /// list converts to builtins.
 #[derive(Debug, Clone, Copy, Default)]
+#[non_exhaustive]
 pub struct KnownNames<'a> {
     /// Handlers.
     pub builtins: &'a [&'a str],
@@ -52,9 +54,17 @@ pub struct KnownNames<'a> {
     pub plugins: &'a [&'a str],
 }
 
+impl<'a> KnownNames<'a> {
+    /// These handlers and these plugins.
+    #[must_use]
+    pub fn new(builtins: &'a [&'a str], plugins: &'a [&'a str]) -> Self {
+        Self { builtins, plugins }
+    }
+}
+
 impl<'a> From<&'a [&'a str]> for KnownNames<'a> {
     fn from(builtins: &'a [&'a str]) -> Self {
-        Self { builtins, plugins: &[] }
+        Self::new(builtins, &[])
     }
 }
 

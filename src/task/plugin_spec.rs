@@ -11,6 +11,7 @@ pub const BUILT_IN: [&str; 5] = ["QueueLock", "DelayQueueLock", "JobLock", "Retr
 
 /// A plugin with its options.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum PluginSpec {
     /// At most one job of the same arguments waits in the queue.
     QueueLock {
@@ -42,6 +43,7 @@ pub enum PluginSpec {
 
 /// A custom plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct CustomPlugin {
     /// Its name in refusals and errors.
     pub name: Arc<str>,
@@ -53,6 +55,7 @@ pub struct CustomPlugin {
 
 /// The implementation of a custom plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum CustomPluginSource {
     /// A program, run once for each hook and job.
     Program(Arc<PluginProgram>),
@@ -62,6 +65,7 @@ pub enum CustomPluginSource {
 
 /// A program that is a plugin.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct PluginProgram {
     /// The absolute path of the program, and its literal arguments.
     pub argv: Vec<String>,
@@ -75,6 +79,7 @@ pub struct PluginProgram {
 
 /// Retry's options.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RetrySpec {
     /// How many attempts there are in all: node-resque's `retryLimit` (1, which is no retry), or `max_attempts`.
     pub attempts: u32,
@@ -86,6 +91,7 @@ pub struct RetrySpec {
 
 /// How long Retry waits before each attempt, in milliseconds.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Backoff {
     /// A constant wait: node-resque's `retryDelay` (5000).
     Fixed {

@@ -8,6 +8,7 @@ use crate::job::{Args, QueueName, TaskName};
 
 /// When a periodic task runs.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub enum Cadence {
     /// `frequency`: this long after the run before was due; whole seconds, at least one.
     Every(Duration),
@@ -17,6 +18,7 @@ pub enum Cadence {
 
 /// One schedule of a task.
 #[derive(Debug, Clone, PartialEq)]
+#[non_exhaustive]
 pub struct JobSchedule {
     /// The id, unique among all schedules of all instances: the name of the task with the name of the schedule, or with
     /// a digest of its settings.

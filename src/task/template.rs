@@ -15,6 +15,7 @@ const NEVER: [char; 9] = ['{', '"', '\'', ':', ',', '[', ']', '(', ')'];
 
 /// Why the placeholders of an item are invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum TemplateError {
     /// `{to`
     #[error("a brace is never closed; write {{{{ for a brace")]

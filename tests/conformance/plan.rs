@@ -1,12 +1,10 @@
 //! The plan, held against what then runs: hours of a fake clock, tick for tick.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use windlass::admin::plan::plan;
 use windlass::clock::Clock;
 use windlass::config::element::crash_policy::OnCrash;
-use windlass::event::Bus;
 use windlass::job::{Outcome, PayloadView};
 use windlass::plugin::chain::Chain;
 use windlass::plugin::ending::{CrashPolicy, Run, ending};
@@ -14,7 +12,6 @@ use windlass::scheduler::failures::Bulkheads;
 use windlass::scheduler::periodic::{self, CheckedTasks};
 use windlass::scheduler::{SchedulerConfig, SchedulerContext, cron};
 use windlass::store::queueing::{Entered, Settlement, When};
-use windlass::supervise::pulse::Pulses;
 use windlass::task::Registry;
 use windlass::task::load::load;
 
@@ -127,22 +124,11 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
         .collect();
 
     let mut instance = Instance::join(&f.store, "a", 4).await;
-    let config = SchedulerConfig {
-        registry: Arc::clone(&registry),
-        policy: CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 },
-        stuck_worker_timeout: None,
-        retry_stuck_jobs: false,
-    };
-    let context = SchedulerContext {
-        store: f.store.narrow(),
-        config: config.without_reload(),
-        clock: Arc::clone(&f.clock) as Arc<dyn Clock>,
-        bus: Bus::silent(),
-        name: "host-windlass:7".to_owned(),
-        host: instance.record.host.clone(),
-        lease: Duration::from_secs(15),
-        pulses: Pulses::default(),
-    };
+    let policy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 };
+    let config = SchedulerConfig::new(Arc::clone(&registry), policy).without_reload();
+    let host = instance.record.host.clone();
+    let mut context = SchedulerContext::new(f.store.narrow(), config, "host-windlass:7".to_owned(), host);
+    context.clock = Arc::clone(&f.clock) as Arc<dyn Clock>;
     let mut ran = Vec::new();
     let (mut bulkheads, mut checked) = (Bulkheads::default(), CheckedTasks::default());
     loop {

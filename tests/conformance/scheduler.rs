@@ -8,7 +8,6 @@ use windlass::event::{Bus, Event, Listener};
 use windlass::plugin::ending::CrashPolicy;
 use windlass::scheduler::{SchedulerConfig, SchedulerContext};
 use windlass::store::instance::HostIdentity;
-use windlass::supervise::pulse::Pulses;
 use windlass::task::load::load;
 
 use crate::fixture::Fixture;
@@ -29,12 +28,9 @@ impl Scheduler {
         let loaded = load(dir.path(), &["noop"]);
         assert!(loaded.problems.is_empty(), "{:?}", loaded.problems);
         let (bus, mut events) = Bus::new(&[u32::MAX], 100_000);
-        let config = SchedulerConfig {
-            registry: Arc::new(loaded.registry),
-            policy: CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 },
-            stuck_worker_timeout: Some(Duration::from_secs(3600)),
-            retry_stuck_jobs: false,
-        };
+        let policy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 };
+        let mut config = SchedulerConfig::new(Arc::new(loaded.registry), policy);
+        config.stuck_worker_timeout = Some(Duration::from_secs(3600));
         let host = HostIdentity {
             hostname: name.to_owned(),
             boot_id: "boot".to_owned(),
@@ -42,16 +38,10 @@ impl Scheduler {
             pid: 1,
             started_ticks: 1,
         };
-        let context = SchedulerContext {
-            store: f.handle().await.narrow(),
-            config: config.without_reload(),
-            clock: Arc::clone(&f.clock) as _,
-            bus,
-            name: format!("{name}-windlass:1"),
-            host,
-            lease: Duration::from_secs(15),
-            pulses: Pulses::default(),
-        };
+        let (store, config) = (f.handle().await.narrow(), config.without_reload());
+        let mut context = SchedulerContext::new(store, config, format!("{name}-windlass:1"), host);
+        context.clock = Arc::clone(&f.clock) as _;
+        context.bus = bus;
         Self { context, events: events.remove(0) }
     }
 

@@ -2,23 +2,19 @@
 
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::sync::{oneshot, watch};
-use windlass::clock::SystemClock;
+use tokio::sync::watch;
 use windlass::config::load::{Sources, load};
 use windlass::event::Bus;
 use windlass::handler::builtin::Builtins;
 use windlass::handler::contract::{Begun, Handler, Invocation, Stop};
 use windlass::handler::dispatch::Dispatch;
-use windlass::plugin::registry::Plugins;
 use windlass::pool::{Control, Ended, Phase, Setup, Work, run};
 use windlass::store::instance::{InstanceRecord, Joined};
 use windlass::store::open;
 use windlass::store::queueing::Enqueue;
-use windlass::supervise::pulse::Pulses;
 use windlass::task;
 
 use crate::daemon::{Daemon, Folder, eventually, signal};
@@ -143,15 +139,15 @@ async fn stubborn_pool() -> Pool {
     let config = "queues = [\"default\"]\nmax_task_processors = 1\ntasks_dir = \"tasks.d\"\n[store]\nurl = \"sqlite:a.db\"\nlease = \"1s\"\n";
     fs::write(path("tasks.toml"), config).unwrap();
     fs::write(path("tasks.d/stubborn.toml"), "name = \"stubborn\"\n[run]\nbuiltin = \"stubborn\"\n").unwrap();
-    let sources = Sources { file: Some(path("tasks.toml")), working_dir: dir.path().into(), ..Sources::default() };
+    let sources = Sources::new(dir.path()).file(path("tasks.toml"));
     let config = load(&sources).unwrap().config;
     let begun = Arc::new(tokio::sync::Notify::new());
     let mut builtins = Builtins::standard(Bus::silent());
     builtins.register("stubborn", Stubborn(Arc::clone(&begun)));
     let names: Vec<&str> = builtins.names().collect();
-    let tasks = task::load::load(&config.tasks_dir, task::load::KnownNames { builtins: &names, plugins: &[] });
+    let tasks = task::load::load(&config.tasks_dir, task::load::KnownNames::new(&names, &[]));
     let dispatch = Dispatch::new(&tasks.registry, &builtins, Bus::silent());
-    let work = Work { config: Arc::new(config), dispatch: Arc::new(dispatch), periodic: Arc::new([]) };
+    let work = Work::new(Arc::new(config), Arc::new(dispatch));
     let host = windlass::daemon::host::identity();
     let record: InstanceRecord = windlass::daemon::host::record(&host, &work, 1);
     let config = Arc::clone(&work.config);
@@ -166,19 +162,7 @@ async fn stubborn_pool() -> Pool {
     assert_eq!(store.join(&record).await.unwrap(), Joined::Yes);
     let (work_sender, work) = watch::channel(work);
     let (control, orders) = watch::channel(Control::default());
-    let setup = Setup {
-        work,
-        store: store.narrow(),
-        clock: Arc::new(SystemClock),
-        bus: Bus::silent(),
-        plugins: Arc::new(Plugins::new()),
-        handlers: tokio::runtime::Handle::current(),
-        record,
-        instance: watch::channel(Arc::from("")).0,
-        abandoned: Arc::new(AtomicBool::new(false)),
-        pulses: Pulses::default(),
-        ready: oneshot::channel().0,
-    };
+    let setup = Setup::new(work, store.narrow(), tokio::runtime::Handle::current(), record);
     let pool = tokio::task::spawn_blocking(move || {
         let core = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         core.block_on(run(setup, orders))

@@ -7,7 +7,7 @@ use crate::cli::value::{self, TimeArg};
 
 /// `delayed`, `delayed list`.
 #[derive(Debug, ClapArgs)]
-pub struct DelayedListArgs {
+pub(crate) struct DelayedListArgs {
     /// Only those due at this time
     #[arg(long, value_name = "TIME", value_parser = value::time)]
     pub at: Option<TimeArg>,
@@ -18,20 +18,19 @@ pub struct DelayedListArgs {
 
 /// A delayed job, by its content.
 #[derive(Debug, ClapArgs)]
-pub struct DelayedJobArgs {
+pub(crate) struct DelayedJobArgs {
     /// The task
     pub task: String,
     /// Its queue; left out: the task's own
     #[arg(long, value_name = "Q")]
     pub queue: Option<String>,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
     pub args: JobArgs,
 }
 
 /// `delayed ...`.
 #[derive(Debug, Subcommand)]
-pub enum DelayedVerb {
+pub(crate) enum DelayedVerb {
     /// The jobs, the first due first
     List(DelayedListArgs),
     /// The times at which jobs are due

@@ -4,7 +4,7 @@ use clap::{Args as ClapArgs, Subcommand};
 
 /// `failed`, `failed list`.
 #[derive(Debug, ClapArgs)]
-pub struct FailedListArgs {
+pub(crate) struct FailedListArgs {
     /// The first position, the oldest is 0; negative ones count from the end
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub start: i64,
@@ -15,7 +15,7 @@ pub struct FailedListArgs {
 
 /// `failed ...`.
 #[derive(Debug, Subcommand)]
-pub enum FailedVerb {
+pub(crate) enum FailedVerb {
     /// The failed jobs, oldest first
     List(FailedListArgs),
     /// How many there are

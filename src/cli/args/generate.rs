@@ -6,7 +6,7 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 /// `generate ...`.
 #[derive(Debug, Subcommand)]
-pub enum GenerateVerb {
+pub(crate) enum GenerateVerb {
     /// A task file, and the program it runs
     Task(GenerateTaskArgs),
     /// A configuration that says every key with its default
@@ -15,7 +15,7 @@ pub enum GenerateVerb {
 
 /// How a new task's jobs are performed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum HandlerChoice {
+pub(crate) enum HandlerChoice {
     /// A process for each job
     Exec,
     /// A process that takes many jobs, in Python, over JSON-RPC
@@ -26,7 +26,7 @@ pub enum HandlerChoice {
 
 /// `generate task`.
 #[derive(Debug, ClapArgs)]
-pub struct GenerateTaskArgs {
+pub(crate) struct GenerateTaskArgs {
     /// The task's name
     pub name: String,
     /// How its jobs are performed
@@ -51,7 +51,7 @@ pub struct GenerateTaskArgs {
 
 /// `generate config`.
 #[derive(Debug, ClapArgs)]
-pub struct GenerateConfigArgs {
+pub(crate) struct GenerateConfigArgs {
     /// ActionHero's own defaults: no scheduler, no processors, stuck jobs fail
     #[arg(long)]
     pub actionhero: bool,

@@ -9,7 +9,7 @@ use crate::job::Args;
 
 /// The arguments of a job.
 #[derive(Debug, Default, ClapArgs)]
-pub struct JobArgs {
+pub(crate) struct JobArgs {
     /// All arguments as JSON; anything but an array is one argument
     #[arg(long, value_name = "JSON", value_parser = value::args, allow_hyphen_values = true, conflicts_with = "arg")]
     args: Option<Args>,
@@ -21,7 +21,7 @@ pub struct JobArgs {
 impl JobArgs {
     /// The arguments, if anything was said about them.
     #[must_use]
-    pub fn get(&self) -> Option<Args> {
+    pub(crate) fn get(&self) -> Option<Args> {
         match &self.args {
             Some(args) => Some(args.clone()),
             None if self.arg.is_empty() => None,
@@ -33,12 +33,11 @@ impl JobArgs {
 
 /// `enqueue`.
 #[derive(Debug, ClapArgs)]
-pub struct EnqueueArgs {
+pub(crate) struct EnqueueArgs {
     /// The task
     #[arg(required_unless_present = "bulk")]
     pub task: Option<String>,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
     pub args: JobArgs,
     /// Another queue than the task's own
     #[arg(long, value_name = "Q")]
@@ -65,10 +64,9 @@ pub struct EnqueueArgs {
 
 /// `perform`.
 #[derive(Debug, ClapArgs)]
-pub struct PerformArgs {
+pub(crate) struct PerformArgs {
     /// The task
     pub task: String,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
     pub args: JobArgs,
 }

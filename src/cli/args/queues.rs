@@ -4,7 +4,7 @@ use clap::Subcommand;
 
 /// `queues ...`.
 #[derive(Debug, Subcommand)]
-pub enum QueuesVerb {
+pub(crate) enum QueuesVerb {
     /// All of them and their lengths
     List,
     /// A queue's jobs, the next to run first

@@ -4,7 +4,7 @@ use clap::Args as ClapArgs;
 
 /// `run`.
 #[derive(Debug, Default, ClapArgs)]
-pub struct RunArgs {
+pub(crate) struct RunArgs {
     /// Queues to work on, in order of priority; globs and !exclusions too
     #[arg(long, value_name = "A,B", value_delimiter = ',')]
     pub queues: Option<Vec<String>>,
@@ -21,7 +21,7 @@ pub struct RunArgs {
 
 /// `leader`.
 #[derive(Debug, ClapArgs)]
-pub struct LeaderArgs {
+pub(crate) struct LeaderArgs {
     /// Exit with 0 if the leader runs on this host, with 1 if not
     #[arg(long)]
     pub check: bool,
@@ -29,7 +29,7 @@ pub struct LeaderArgs {
 
 /// `plan`.
 #[derive(Debug, ClapArgs)]
-pub struct PlanArgs {
+pub(crate) struct PlanArgs {
     /// How far to look ahead
     #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=87_600))]
     pub hours: u32,

@@ -6,21 +6,20 @@ use super::job::JobArgs;
 
 /// `jobs ...`.
 #[derive(Debug, Subcommand)]
-pub enum JobsVerb {
+pub(crate) enum JobsVerb {
     /// Delete jobs from a queue, by their arguments or all of a task
     Delete(JobsDeleteArgs),
 }
 
 /// `jobs delete`.
 #[derive(Debug, ClapArgs)]
-pub struct JobsDeleteArgs {
+pub(crate) struct JobsDeleteArgs {
     /// The task
     pub task: String,
     /// The queue; left out: the task's own
     #[arg(long, value_name = "Q")]
     pub queue: Option<String>,
     #[command(flatten)]
-    #[expect(missing_docs, reason = "described at its type; a comment here would become help text")]
     pub args: JobArgs,
     /// Whatever the arguments are
     #[arg(long, conflicts_with_all = ["args", "arg", "count"])]
@@ -38,7 +37,7 @@ pub struct JobsDeleteArgs {
 
 /// `locks ...`.
 #[derive(Debug, Subcommand)]
-pub enum LocksVerb {
+pub(crate) enum LocksVerb {
     /// All of them
     List,
     /// Free one
@@ -50,7 +49,7 @@ pub enum LocksVerb {
 
 /// `periodic ...`.
 #[derive(Debug, Subcommand)]
-pub enum PeriodicVerb {
+pub(crate) enum PeriodicVerb {
     /// All of them: when they are due, what state they are in
     List,
     /// Start one that was stopped, and see to it that its job is somewhere
@@ -72,7 +71,7 @@ pub enum PeriodicVerb {
 
 /// `store ...`.
 #[derive(Debug, Subcommand)]
-pub enum StoreVerb {
+pub(crate) enum StoreVerb {
     /// Move everything that waits in one store to another: queues, delayed, failed and periodic
     #[command(after_help = "Example:\n  windlass store copy sqlite:windlass.db redis://localhost:6379\n\n\
                             Stop the daemons of the first store before. It is emptied, so that no job runs twice.\n\
@@ -82,7 +81,7 @@ pub enum StoreVerb {
 
 /// `store copy`.
 #[derive(Debug, ClapArgs)]
-pub struct CopyArgs {
+pub(crate) struct CopyArgs {
     /// The store that is emptied
     pub from: String,
     /// The store that is filled
@@ -97,7 +96,7 @@ pub struct CopyArgs {
 
 /// `tasks ...`.
 #[derive(Debug, Subcommand)]
-pub enum TasksVerb {
+pub(crate) enum TasksVerb {
     /// All of them
     List,
     /// One of them
@@ -109,7 +108,7 @@ pub enum TasksVerb {
 
 /// `workers ...`.
 #[derive(Debug, Subcommand)]
-pub enum WorkersVerb {
+pub(crate) enum WorkersVerb {
     /// All of them and what they do
     List,
     /// One of them

@@ -79,7 +79,7 @@ struct LogView {
 /// Checks everything.
 ///
 /// # Errors Only if the result cannot be printed: problems are the result.
-pub fn run(context: &CommandContext) -> Result<Exit, CliError> {
+pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
     let mut answer = CheckOutput {
         ok: false,
         problems: Vec::new(),

@@ -31,7 +31,7 @@ struct DelayedDeleteOutput {
 /// Lists, finds or deletes.
 ///
 /// # Errors Invalid names, failures of the store.
-pub async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<Exit, CliError> {
     match verb {
         DelayedVerb::List(list) => {
             if let Some(hint) = list.at.as_ref().and_then(|at| at.moment.hint(&at.text)) {

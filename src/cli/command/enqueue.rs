@@ -86,7 +86,7 @@ impl EnqueueOutput {
 /// Enqueues or delays.
 ///
 /// # Errors Invalid requests, duplicates, failures of the store.
-pub async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<Exit, CliError> {
     if let Some(file) = &args.bulk {
         return many(context, &args, file).await;
     }

@@ -35,7 +35,7 @@ struct RetryOutput {
 ///
 /// # Errors
 /// Jobs that do not exist or cannot be retried, failures of the store.
-pub async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let output = context.printer;
     match verb {

@@ -42,7 +42,7 @@ struct GenerateOutput {
 /// Writes the requested files.
 ///
 /// # Errors Invalid names, files that exist, folders that cannot be written.
-pub fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, CliError> {
+pub(crate) fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, CliError> {
     let files = match verb {
         GenerateVerb::Task(args) => task(context, &args)?,
         GenerateVerb::Config(args) => config(context, &args)?,

@@ -10,7 +10,7 @@ use crate::client::{ClientError, Request};
 /// Deletes.
 ///
 /// # Errors Invalid names, failures of the store.
-pub async fn run(context: &CommandContext, verb: JobsVerb) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, verb: JobsVerb) -> Result<Exit, CliError> {
     let JobsVerb::Delete(JobsDeleteArgs { task, queue, args, any_args, count, start, stop }) = verb;
     let tasks = context.tasks()?;
     // The task may be unknown here, because other programs enqueue jobs, too.

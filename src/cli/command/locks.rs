@@ -23,7 +23,7 @@ struct LockDeleteOutput {
 ///
 /// # Errors
 /// Locks that are not held, failures of the store.
-pub async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
     match verb.unwrap_or(LocksVerb::List) {
         LocksVerb::List => {

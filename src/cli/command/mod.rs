@@ -1,18 +1,18 @@
 //! The commands, one a file.
 
-pub mod check;
-pub mod delayed;
-pub mod enqueue;
-pub mod failed;
-pub mod generate;
-pub mod jobs;
-pub mod locks;
-pub mod overview;
-pub mod perform;
-pub mod periodic;
-pub mod plan;
-pub mod queues;
-pub mod run;
-pub mod store;
-pub mod tasks;
-pub mod workers;
+pub(super) mod check;
+pub(super) mod delayed;
+pub(super) mod enqueue;
+pub(super) mod failed;
+pub(super) mod generate;
+pub(super) mod jobs;
+pub(super) mod locks;
+pub(super) mod overview;
+pub(super) mod perform;
+pub(super) mod periodic;
+pub(super) mod plan;
+pub(super) mod queues;
+pub(super) mod run;
+pub(super) mod store;
+pub(super) mod tasks;
+pub(super) mod workers;

@@ -12,7 +12,7 @@ use crate::cli::output::{FieldList, TextTable, count_noun, escape};
 ///
 /// # Errors
 /// Failures of the store.
-pub async fn stats(context: &CommandContext) -> Result<Exit, CliError> {
+pub(crate) async fn stats(context: &CommandContext) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let stats = overview::stats(&store).await?;
     context.printer.print(&stats, || {
@@ -30,7 +30,7 @@ pub async fn stats(context: &CommandContext) -> Result<Exit, CliError> {
 ///
 /// # Errors
 /// Failures of the store.
-pub async fn details(context: &CommandContext) -> Result<Exit, CliError> {
+pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let details = overview::details(&store).await?;
     context.printer.print(&details, || {
@@ -67,7 +67,7 @@ struct LeaderOutput {
 ///
 /// # Errors
 /// Failures of the store.
-pub async fn leader(context: &CommandContext, args: &LeaderArgs) -> Result<Exit, CliError> {
+pub(crate) async fn leader(context: &CommandContext, args: &LeaderArgs) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let leader = overview::leader(&store).await?;
     let here = leader.is_on(&context.host());

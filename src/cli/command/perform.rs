@@ -46,7 +46,7 @@ enum PerformOutput {
 /// Performs a task.
 ///
 /// # Errors Unknown tasks, refused arguments. The failure of the job is a result, not an error.
-pub async fn run(context: &CommandContext, args: PerformArgs) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<Exit, CliError> {
     let grace = context.config()?.config.shutdown.kill_grace;
     let tasks = context.tasks()?;
     let request = Request { args: args.args.get(), task: args.task, ..Request::default() };

@@ -30,7 +30,7 @@ struct PeriodicOutput<T> {
 ///
 /// # Errors
 /// Tasks that are not periodic, failures of the store.
-pub async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
     let tasks = context.tasks()?;
     let registry = &tasks.registry;

@@ -11,7 +11,7 @@ use crate::task::Registry;
 /// Shows what is due within some hours.
 ///
 /// # Errors An unknown task, failures of the store.
-pub async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
     let registry = match &args.task {

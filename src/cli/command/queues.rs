@@ -11,7 +11,7 @@ use crate::cli::output::{TextTable, count_noun, escape};
 ///
 /// # Errors
 /// Queues that do not exist, failures of the store.
-pub async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
     match verb.unwrap_or(QueuesVerb::List) {
         QueuesVerb::List => {

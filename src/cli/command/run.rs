@@ -12,7 +12,7 @@ use crate::daemon::run::run as daemon;
 ///
 /// # Errors
 /// Says why the daemon does not start.
-pub fn run(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError> {
+pub(crate) fn run(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError> {
     let RunArgs { queues, min, max, scheduler } = args;
     let options = RunOptions {
         sources: context.sources().clone(),

@@ -9,7 +9,7 @@ use crate::cli::output::{count_noun, warn};
 /// Moves everything that waits.
 ///
 /// # Errors Invalid addresses, the same store twice, a store that is in use, failures of either store.
-pub async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exit, CliError> {
     let StoreVerb::Copy(CopyArgs { from, to, from_namespace, to_namespace }) = verb;
     let from = context.store_at(&from, from_namespace.as_deref()).await?;
     let to = context.store_at(&to, to_namespace.as_deref()).await?;

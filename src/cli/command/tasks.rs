@@ -17,7 +17,7 @@ struct TaskListOutput {
 /// Lists or shows.
 ///
 /// # Errors Unknown tasks, problems of the configuration.
-pub fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
+pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
     let folder = context.config()?.config.tasks_dir;
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);

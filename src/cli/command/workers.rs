@@ -24,7 +24,7 @@ struct WorkerListOutput {
 ///
 /// # Errors
 /// Workers that do not exist, failures of the store.
-pub async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> Result<Exit, CliError> {
+pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
     match verb.unwrap_or(WorkersVerb::List) {
         WorkersVerb::List => {

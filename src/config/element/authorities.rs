@@ -8,6 +8,7 @@ use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
 /// Why there are no authorities.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum AuthoritiesError {
     /// The file is not a file of certificates.
     #[error("{0}")]

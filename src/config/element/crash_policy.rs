@@ -6,6 +6,7 @@ use crate::config::reader::Value;
 
 /// The policy for jobs whose worker crashed, or whose run was interrupted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum OnCrash {
     /// The job returns to the head of its queue; this counts as a redelivery.
     Requeue,

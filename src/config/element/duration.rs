@@ -11,6 +11,7 @@ pub const MAX_DURATION: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 
 /// The unit of a bare number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unit {
     /// Milliseconds: nearly all keys.
     Milliseconds,

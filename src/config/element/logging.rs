@@ -6,6 +6,7 @@ use crate::config::reader::Value;
 
 /// At which level an event is logged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum EventLevel {
     /// The event is not logged.
     Off,
@@ -75,6 +76,7 @@ pub fn read_level(value: &Value<'_>) -> Option<EventLevel> {
 
 /// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum LogFormat {
     /// For people, in ActionHero's manner.
     Text,

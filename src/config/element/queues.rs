@@ -83,6 +83,7 @@ fn narrow(text: &str, wide: &[char]) -> String {
 
 /// Why a list of patterns is invalid.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum QueuePatternsError {
     /// An empty list.
     #[error("expected at least one queue (for no pool set min_task_processors and max_task_processors to 0)")]

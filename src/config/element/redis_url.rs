@@ -13,6 +13,7 @@ const PORTS: (u16, u16) = (6379, 26379);
 
 /// A parsed Redis address.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct RedisUrl {
     /// The kind of deployment, and its hosts.
     pub topology: Topology,
@@ -28,6 +29,7 @@ pub struct RedisUrl {
 
 /// The kind of deployment at an address.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Topology {
     /// One server.
     Server(Host),
@@ -41,6 +43,7 @@ pub enum Topology {
 
 /// A host and its port.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Host {
     /// A name or an address; that of an IPv6 address without brackets.
     pub name: String,
@@ -50,6 +53,7 @@ pub struct Host {
 
 /// A user and a password, both optional. Never shown.
 #[derive(Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct Login {
     /// The ACL user; `None`: the default user.
     pub user: Option<String>,

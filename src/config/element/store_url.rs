@@ -7,6 +7,7 @@ use super::store_url_error::StoreUrlError;
 
 /// A store's address.
 #[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum StoreUrl {
     /// `sqlite:PATH`, resolved to an absolute path, or relative to the working directory.
     Sqlite(PathBuf),

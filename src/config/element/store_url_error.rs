@@ -2,6 +2,7 @@
 
 /// Why a text is not the address of a store. The messages never quote the text, because it may contain a password.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
 pub enum StoreUrlError {
     /// No scheme, or an unknown one.
     #[error(

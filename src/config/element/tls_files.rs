@@ -6,6 +6,7 @@ use crate::config::reader::{Table, Value};
 
 /// Which files to use; without `ca` the certificates that the system trusts.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
 pub struct TlsFiles {
     /// Certificates of the authorities to trust, instead of the system's.
     pub ca: Option<PathBuf>,

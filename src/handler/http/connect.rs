@@ -30,7 +30,7 @@ const KEEPALIVE_PROBES: u32 = 4;
 
 /// The system's trusted certificates: read when the first job needs them, and shared by all tasks.
 #[derive(Clone, Default)]
-pub struct SystemTrust(Arc<OnceCell<TlsConnector>>);
+pub(crate) struct SystemTrust(Arc<OnceCell<TlsConnector>>);
 
 /// Opens the connections of one task.
 pub(super) struct Connector {

@@ -21,7 +21,7 @@ const PATIENCE: Duration = Duration::from_secs(5);
 
 /// The handler of a task with `http = "..."`.
 #[derive(Clone)]
-pub struct Http(Arc<HttpClient>);
+pub(crate) struct Http(Arc<HttpClient>);
 
 /// What the jobs of a task share.
 struct HttpClient {
@@ -38,7 +38,7 @@ impl Http {
     ///
     /// # Errors
     /// Says what is missing: a secret that could not be read when the task was loaded.
-    pub fn new(spec: &HttpSpec, system: SystemTrust, clock: Arc<dyn Clock>) -> Result<Self, String> {
+    pub(crate) fn new(spec: &HttpSpec, system: SystemTrust, clock: Arc<dyn Clock>) -> Result<Self, String> {
         Ok(Self(Arc::new(HttpClient {
             template: RequestTemplate::new(spec)?,
             pool: ConnectionPool::new(Connector::new(spec, system)?, spec.connections),
@@ -112,11 +112,10 @@ impl HttpClient {
         Ok(match meaning {
             StatusMeaning::Done => Outcome::Success { result: None },
             StatusMeaning::Later(delay) => Outcome::Later { delay },
-            StatusMeaning::Failed(why) => Outcome::Failure(Failure {
-                exception: "HttpStatus".to_owned(),
-                error: format!("{} answered {why}", self.origin),
-                backtrace: response::lines(kept),
-            }),
+            StatusMeaning::Failed(why) => {
+                let failure = Failure::new("HttpStatus", format!("{} answered {why}", self.origin));
+                Outcome::Failure(failure.with_backtrace(response::lines(kept)))
+            }
         })
     }
 

@@ -26,8 +26,8 @@ mod sign;
 mod transport;
 mod transport_error;
 
-pub use connect::SystemTrust;
-pub use handler::Http;
+pub(crate) use connect::SystemTrust;
+pub(crate) use handler::Http;
 
 #[cfg(test)]
 mod tests;

@@ -138,7 +138,7 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
             if good && proven { ChildEnd::Asked } else { ChildEnd::Unasked }
         }
     };
-    let failure = Failure { backtrace: tail, ..Failure::new(exception, format!("task \"{task}\": {error}")) };
+    let failure = Failure::new(exception, format!("task \"{task}\": {error}")).with_backtrace(tail);
     for (request, stopped) in unanswered {
         request.complete(if stopped { Outcome::Interrupted } else { Outcome::Crashed(failure.clone()) });
     }
@@ -164,7 +164,7 @@ async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> Fai
 }
 
 fn not_started(pool: &ChildPool, why: &str, backtrace: Vec<String>) -> Failure {
-    Failure { backtrace, ..Failure::new("SpawnError", format!("task \"{}\": {why}", pool.task)) }
+    Failure::new("SpawnError", format!("task \"{}\": {why}", pool.task)).with_backtrace(backtrace)
 }
 
 /// Starts the process.

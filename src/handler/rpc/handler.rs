@@ -19,7 +19,7 @@ use crate::task::handler_spec::RpcSpec;
 /// The handler of a task with `rpc = [...]`. Its children are started when the first job comes, and end when it is
 /// dropped.
 #[derive(Debug)]
-pub struct Rpc {
+pub(crate) struct Rpc {
     owner: Arc<Owner>,
 }
 
@@ -36,7 +36,7 @@ impl Drop for Owner {
 impl Rpc {
     /// Makes the handler that `[run]` of this task describes. The output of children goes to the bus.
     #[must_use]
-    pub fn new(spec: RpcSpec, task: TaskName, bus: Bus) -> Self {
+    pub(crate) fn new(spec: RpcSpec, task: TaskName, bus: Bus) -> Self {
         Self { owner: Arc::new(Owner(Arc::new(ChildPool::new(spec, task, bus, child::begin)))) }
     }
 

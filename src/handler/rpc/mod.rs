@@ -22,4 +22,4 @@ mod session;
 #[cfg(test)]
 mod tests;
 
-pub use handler::Rpc;
+pub(crate) use handler::Rpc;

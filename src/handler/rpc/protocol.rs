@@ -284,7 +284,7 @@ mod tests {
         let full = error(r#"{"exception":"TypeError","backtrace":["a","b"],"more":1}"#);
         let failure = |exception: &str, backtrace: &[&str]| {
             let backtrace = backtrace.iter().map(ToString::to_string).collect();
-            Response::Error(Failure { backtrace, ..Failure::new(exception, "boom") })
+            Response::Error(Failure::new(exception, "boom").with_backtrace(backtrace))
         };
         assert_eq!(full, failure("TypeError", &["a", "b"]));
         for data in ["null", "1", "\"x\"", "{}", r#"{"exception":1,"backtrace":"x"}"#, r#"{"retry_later":false}"#] {

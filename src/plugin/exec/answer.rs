@@ -23,9 +23,7 @@ pub(super) fn decision(text: &str) -> Result<Decision, String> {
     let Some(answer) = read(text, EXPECTED)? else { return Ok(Decision::Allow) };
     match answer {
         HookAnswer { allow: Some(true), clear: None, .. } => Ok(Decision::Allow),
-        HookAnswer { allow: Some(false), clear: None, reason } => {
-            Ok(Decision::Deny { reason: reason.unwrap_or_default() })
-        }
+        HookAnswer { allow: Some(false), clear: None, reason } => Ok(Decision::deny(reason.unwrap_or_default())),
         _ => Err(unlike(text, EXPECTED, None)),
     }
 }
@@ -98,7 +96,7 @@ mod tests {
 
     #[test]
     fn answers_are_read_to_the_letter() {
-        let deny = |reason: &str| Ok(Decision::Deny { reason: reason.to_owned() });
+        let deny = |reason: &str| Ok(Decision::deny(reason));
         assert_eq!(decision(" \n"), Ok(Decision::Allow));
         assert_eq!(decision("{\"allow\":true}\n"), Ok(Decision::Allow));
         assert_eq!(decision("{\"allow\":false,\n\"reason\":\"no\"}"), deny("no"));

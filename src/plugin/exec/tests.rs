@@ -110,7 +110,7 @@ async fn the_question_is_one_line_and_the_environment_says_it_too() {
     let success = Outcome::Success { result: Some("42".into()) };
     assert_eq!(hook.after_perform(&claimed(), success.clone()).await, Ok(success));
     assert_eq!(question(), with_run("after_perform", json!({"outcome": "success", "result": "42"})));
-    let failure = Failure { backtrace: vec!["at x".into()], ..Failure::new("Error", "bo\"om") };
+    let failure = Failure::new("Error", "bo\"om").with_backtrace(vec!["at x".into()]);
     hook.after_perform(&claimed(), Outcome::Failure(failure)).await.unwrap();
     let told = json!({"outcome": "failure", "exception": "Error", "error": "bo\"om", "backtrace": ["at x"]});
     assert_eq!(question(), with_run("after_perform", told));
@@ -121,7 +121,7 @@ async fn answers_allow_deny_and_clear() {
     assert_eq!(ask("exit 0").await, Ok(Decision::Allow));
     assert_eq!(ask("cat >/dev/null; echo '{\"allow\":true}'").await, Ok(Decision::Allow));
     let deny = ask("echo '{\"allow\":false,'; echo ' \"reason\":\"not today\"}'").await;
-    assert_eq!(deny, Ok(Decision::Deny { reason: "not today".into() }));
+    assert_eq!(deny, Ok(Decision::deny("not today")));
     let (dir, path) = script("echo '{\"clear\":true}'");
     let hook = hook(&dir, &[path.to_str().unwrap()], LONG);
     let cleared = hook.after_perform(&claimed(), Outcome::Failure(Failure::new("Error", "x"))).await;

@@ -1,11 +1,9 @@
 use std::sync::Mutex;
 
 use async_trait::async_trait;
-use bytes::Bytes;
 
 use super::*;
-use crate::job::{QueueName, TaskName};
-use crate::plugin::hook::Cancelled;
+use crate::job::{Args, QueueName, TaskName};
 use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
 
 /// Records where it was called, and answers as its options say.
@@ -20,7 +18,7 @@ impl Scripted {
         let (at, what) = options.split_once(' ').unwrap_or_default();
         match what {
             _ if at != point => Ok(Decision::Allow),
-            "deny" => Ok(Decision::Deny { reason: "because".into() }),
+            "deny" => Ok(Decision::deny("because")),
             "fail" => Err(HookError::new("broken")),
             "panic" => panic!("on purpose"),
             _ => Ok(Decision::Allow),
@@ -79,17 +77,7 @@ fn task() -> TaskDefinition {
 }
 
 fn job() -> HookJob {
-    HookJob {
-        task: TaskName::as_stored("t"),
-        queue: QueueName::as_stored("q"),
-        args: Bytes::from_static(b"[]"),
-        scheduled_at: None,
-        identity: None,
-        claim: None,
-        instance: None,
-        options: Arc::from("{}"),
-        cancelled: Cancelled::default(),
-    }
+    HookJob::new(TaskName::as_stored("t"), QueueName::as_stored("q"), &Args::from_json("[]").unwrap())
 }
 
 impl World {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::event::Bus;
-use crate::job::{ClaimToken, Identity, QueueName, TaskName};
+use crate::job::{Args, QueueName, TaskName};
 use crate::plugin::hook::{Decision, Hook, HookError, HookPoint};
 use crate::plugin::registry::Plugins;
 use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
@@ -47,7 +47,7 @@ impl Hook for Plugin {
     async fn before_perform(&self, job: &HookJob) -> Result<Decision, HookError> {
         self.diary.note(format!("{} before", self.name));
         match self.before {
-            Way::Deny => Ok(Decision::Deny { reason: "no".into() }),
+            Way::Deny => Ok(Decision::deny("no")),
             Way::Fail => Err(HookError::new("broken")),
             Way::Hang => {
                 job.cancelled.wait().await;
@@ -117,17 +117,8 @@ fn world(plugins: &[(&'static str, Way, Way)], outcome: Option<Outcome>, timeout
         timeout,
         ..TaskDefinition::new(TaskName::as_stored("t"), QueueName::as_stored("q"), noop)
     };
-    let claim = ClaimToken::new("00ff", 0, 1, 0);
     let hooks = Hooks::of(&task, &registry, HookPoint::BeforePerform, &Bus::silent()).unwrap();
-    let invocation = Invocation {
-        queue: task.queue.clone(),
-        task: Arc::new(task),
-        args: "[]".into(),
-        scheduled_at: None,
-        identity: Identity::first(&claim),
-        claim,
-        instance: Arc::from("00ff"),
-    };
+    let invocation = Invocation::new(Arc::new(task), &Args::from_json("[]").unwrap());
     let handler = Arc::new(Run { outcome, diary: diary.clone() });
     let hooked = HookedRun { hooks, handler, invocation, grace: Duration::from_secs(5) };
     World { hooked, diary, stop: watch::Sender::new(Stop::No) }
