@@ -2,30 +2,25 @@
 //!
 //! This file has the commands; the arguments of each are in `args/`.
 
-pub(super) mod delayed;
-pub(super) mod failed;
 pub(super) mod generate;
 pub(super) mod job;
-pub(super) mod queues;
-pub(super) mod run;
 pub(super) mod verbs;
 
 use std::path::PathBuf;
 
 use clap::{Parser, Subcommand};
 
-pub(super) use delayed::{DelayedJobArgs, DelayedListArgs, DelayedVerb};
-pub(super) use failed::{FailedListArgs, FailedVerb};
 pub(super) use generate::GenerateVerb;
-pub(super) use job::{EnqueueArgs, PerformArgs};
-pub(super) use queues::QueuesVerb;
-pub(super) use run::{LeaderArgs, PlanArgs, RunArgs};
-pub(super) use verbs::{JobsVerb, LocksVerb, PeriodicVerb, StoreVerb, TasksVerb, WorkersVerb};
+pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
+pub(super) use verbs::{
+    DelayedListArgs, DelayedVerb, FailedListArgs, FailedVerb, JobsDeleteArgs, JobsVerb, LeaderArgs, LocksVerb,
+    PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
+};
 
 const EXAMPLES: &str = "\
 Examples:
   windlass run                  the daemon: scheduler and worker pool
-  windlass check                is everything right?
+  windlass check                validate the configuration and the tasks
   windlass enqueue sendMail --args '{\"to\":\"ann\"}'
   windlass failed retry --all
 
@@ -36,17 +31,17 @@ Exit codes: 0 done, 1 failure, 64 usage or configuration, 69 store unavailable."
 #[derive(Debug, Parser)]
 #[command(name = "windlass", version, after_help = EXAMPLES, max_term_width = 120)]
 pub(super) struct Cli {
-    /// The configuration: else $WINDLASS_CONFIG, ./config/tasks.toml or /etc/windlass/tasks.toml
+    /// The configuration file. Without it: $WINDLASS_CONFIG, else ./config/tasks.toml, else /etc/windlass/tasks.toml
     #[arg(long, global = true, display_order = 900, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// The store, whatever the configuration says: sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST,
+    /// The store, instead of the configuration's: sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST,
     /// redis+unix:///PATH, redis-sentinel://HOST,HOST/SERVICE, redis-cluster://HOST,HOST
     #[arg(long, global = true, display_order = 900, value_name = "URL")]
     pub store: Option<String>,
-    /// Answer with one JSON document
+    /// Print one JSON document
     #[arg(long, global = true, display_order = 900)]
     pub json: bool,
-    /// What to do.
+    /// The command; without one: run.
     #[command(subcommand)]
     pub command: Option<CliCommand>,
 }
@@ -58,56 +53,58 @@ pub(super) enum CliCommand {
     #[command(after_help = "Examples:\n  windlass run\n  windlass run --queues critical,'mail_*' --min 2 --max 8\n  \
                             windlass run --min 0 --max 0            a scheduler without workers")]
     Run(RunArgs),
-    /// Have a job run, now or later
+    /// Enqueue a job, to run now or later
     #[command(after_help = "Examples:\n  windlass enqueue sendMail --args '{\"to\":\"ann\"}'\n  \
                             windlass enqueue add --arg 1 --arg 2\n  \
                             windlass enqueue report --in 10m\n  \
                             windlass enqueue report --at 2026-12-24T18:00:00Z --suppress-duplicate\n  \
                             windlass enqueue RubyJob --foreign --queue ruby --args '[1]'\n  \
                             printf '%s\\n' '{\"task\":\"add\",\"args\":[1,2]}' | windlass enqueue --bulk -\n\n\
-                            A job that a plugin of its task refuses is no error: the exit code is 0, and the answer\n\
-                            names the plugin. With --bulk every line is checked first; if one is wrong, nothing is\n\
-                            enqueued.")]
+                            If a plugin of the task refuses the job, that is no error: the exit code is 0, and the\n\
+                            output names the plugin. With --bulk every line is checked first; if one is wrong,\n\
+                            nothing is enqueued.")]
     Enqueue(EnqueueArgs),
     /// Run a task here and now, without a store, and show its output
     #[command(after_help = "Example:\n  windlass perform sendMail --args '{\"to\":\"ann\"}'\n\n\
                             The task's output goes to stderr, its outcome to stdout. Exit code 1 if it failed.")]
     Perform(PerformArgs),
-    /// The tasks, as their files define them
+    /// List the tasks, or show one
     #[command(after_help = "Examples:\n  windlass tasks\n  windlass tasks show sendMail")]
     Tasks {
-        /// Which.
+        /// The verb; without one: list.
         #[command(subcommand)]
         verb: Option<TasksVerb>,
     },
     /// Check the configuration and all tasks, without running anything
-    #[command(after_help = "Tells every problem of every file, and what was understood. Exit code 64 if there is one.")]
+    #[command(
+        after_help = "Prints every problem of every file, and the settings in use. Exit code 64 if there is a problem."
+    )]
     Check,
-    /// Write files to start from: a task, a configuration
+    /// Write a task file or a configuration to start from
     #[command(after_help = "Examples:\n  windlass generate config\n  windlass generate task sendMail --queue mail\n  \
                             windlass generate task cleanUp --schedule '30 3 * * *'")]
     Generate {
-        /// What.
+        /// The verb.
         #[command(subcommand)]
         verb: GenerateVerb,
     },
-    /// Queues: their lengths, their jobs
+    /// List queues; show, pause, resume or delete one
     #[command(after_help = "Examples:\n  windlass queues\n  windlass queues show mail --start 0 --stop 9\n  \
                             windlass queues delete mail --yes")]
     Queues {
-        /// What with them.
+        /// The verb; without one: list.
         #[command(subcommand)]
         verb: Option<QueuesVerb>,
     },
-    /// Jobs on queues: delete them
+    /// Delete jobs from a queue
     #[command(after_help = "Examples:\n  windlass jobs delete add --queue math --args '[1,2]'\n  \
                             windlass jobs delete add --queue math --any-args")]
     Jobs {
-        /// What with them.
+        /// The verb.
         #[command(subcommand)]
         verb: JobsVerb,
     },
-    /// Delayed jobs: when which are due
+    /// List delayed jobs; find or delete one
     #[command(
         args_conflicts_with_subcommands = true,
         after_help = "Examples:\n  windlass delayed\n  windlass delayed --at @1795490778\n  windlass delayed timestamps\n  \
@@ -115,70 +112,70 @@ pub(super) enum CliCommand {
                       windlass delayed delete add --queue math --args '[1,2]'"
     )]
     Delayed {
-        /// What with them.
+        /// The verb; without one: list.
         #[command(subcommand)]
         verb: Option<DelayedVerb>,
-        /// Without a verb: list them.
+        /// The options of the list.
         #[command(flatten)]
         list: DelayedListArgs,
     },
-    /// Periodic tasks: when they are due; start, stop, run
+    /// List periodic tasks; start, stop or run one
     #[command(after_help = "Examples:\n  windlass periodic\n  windlass periodic stop cleanUp\n  \
                             windlass periodic start cleanUp\n  windlass periodic run cleanUp\n\n\
                             A stopped task stays stopped on all instances and over restarts until it is started.")]
     Periodic {
-        /// What with them.
+        /// The verb; without one: list.
         #[command(subcommand)]
         verb: Option<PeriodicVerb>,
     },
-    /// What will run within the next hours
+    /// Show which jobs will run within the next hours
     #[command(after_help = "Examples:\n  windlass plan --hours 24\n  windlass plan --task report --json\n\n\
-                            Ticks of periodic tasks, occurrences of schedules, delayed jobs. What is on a queue already\n\
-                            is not in it.")]
+                            Shows runs of periodic tasks and schedules, and delayed jobs. Jobs that are already on a\n\
+                            queue are not shown.")]
     Plan(PlanArgs),
-    /// Failed jobs: look, remove, retry
+    /// List failed jobs; show, retry or remove them
     #[command(
         args_conflicts_with_subcommands = true,
         after_help = "Examples:\n  windlass failed\n  windlass failed show 3f9a01c2d4e5\n  windlass failed show -1\n  \
                       windlass failed retry 3f9a01c2d4e5\n  windlass failed retry --task sendMail\n  \
                       windlass failed remove --all --yes\n\n\
-                      A failed job goes by its id, or by its position, which moves when others are removed."
+                      Name a failed job by its id, or by its position. Positions change when other jobs are removed."
     )]
     Failed {
-        /// What with them.
+        /// The verb; without one: list.
         #[command(subcommand)]
         verb: Option<FailedVerb>,
-        /// Without a verb: list them.
+        /// The options of the list.
         #[command(flatten)]
         list: FailedListArgs,
     },
-    /// Workers, everybody's: what they do
+    /// List the workers of all programs; show or remove one
     #[command(after_help = "Examples:\n  windlass workers\n  windlass workers show web-1-windlass:4711+1\n  \
                             windlass workers force-clean web-1-windlass:4711+1 --yes")]
     Workers {
-        /// What with them.
+        /// The verb; without one: list.
         #[command(subcommand)]
         verb: Option<WorkersVerb>,
     },
-    /// Locks that plugins hold
+    /// List the locks that plugins hold; free one
     #[command(after_help = "Examples:\n  windlass locks\n  windlass locks delete 'lock:add:math:[1,2]'")]
     Locks {
-        /// What with them.
+        /// The verb; without one: list.
         #[command(subcommand)]
         verb: Option<LocksVerb>,
     },
-    /// Stores: from one to another
+    /// Move all jobs from one store to another
     Store {
-        /// What with them.
+        /// The verb.
         #[command(subcommand)]
         verb: StoreVerb,
     },
-    /// How many jobs were done and failed
+    /// Show how many jobs succeeded and failed
     Stats,
-    /// Everything at once: queues, workers, counters, leader
+    /// Show queues, workers, counters and the leader
     Details,
-    /// Who leads: which scheduler moves delayed jobs
-    #[command(after_help = "Example, for a cron of your own that should run on one host:\n  \
+    /// Show the leader: the scheduler that moves due jobs to their queues
+    #[command(after_help = "Example of a cron job that should run on one host only:\n  \
                             windlass leader --check && ./nightly")]
     Leader(LeaderArgs),
 }

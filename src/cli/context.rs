@@ -39,7 +39,8 @@ pub(super) struct CommandContext {
 impl CommandContext {
     /// The context from the command line and the environment.
     ///
-    /// # Errors Fails if the working directory does not exist any more.
+    /// # Errors
+    /// Fails if the working directory does not exist any more.
     pub(super) fn of(cli: &Cli, extensions: Extensions) -> Result<Self, CliError> {
         let working_dir = std::env::current_dir()
             .map_err(|error| CliError::Failed(format!("failed to find the working directory: {error}")))?;
@@ -62,7 +63,8 @@ impl CommandContext {
 
     /// The configuration, which is read once.
     ///
-    /// # Errors Reports all its problems.
+    /// # Errors
+    /// Reports all its problems.
     pub(super) fn config(&self) -> Result<Loaded, CliError> {
         if let Some(loaded) = self.loaded.get() {
             return Ok(loaded.clone());
@@ -97,7 +99,8 @@ impl CommandContext {
 
     /// The tasks, for commands that can work with the valid ones only.
     ///
-    /// # Errors Reports all problems of the configuration.
+    /// # Errors
+    /// Reports all problems of the configuration.
     pub(super) fn tasks(&self) -> Result<Tasks, CliError> {
         Ok(self.tasks_in(&self.config()?.config.tasks_dir))
     }
@@ -147,10 +150,11 @@ impl CommandContext {
     /// A store that the command line names; a relative path is taken from the working directory, certificates from
     /// the configuration.
     ///
-    /// # Errors Fails if the text is not an address, or if the store cannot be reached or used.
+    /// # Errors
+    /// Fails if the text is not an address, or if the store cannot be reached or used.
     pub(super) async fn store_at<R>(&self, address: &str, namespace: Option<&str>) -> Result<Store<R>, CliError> {
         let url = StoreUrl::parse(address, &self.sources.working_dir, None)
-            .map_err(|error| CliError::Usage(format!("the address of a store: {error}")))?;
+            .map_err(|error| CliError::Usage(format!("store address {:?}: {error}", escape(scheme(address)))))?;
         let encrypted = matches!(&url, StoreUrl::Redis(text) if RedisUrl::parse(text).is_ok_and(|redis| redis.tls));
         let (namespace, tls) = match namespace {
             Some(namespace) if !encrypted => (namespace.to_owned(), TlsFiles::default()),
@@ -180,4 +184,9 @@ impl CommandContext {
     pub(super) fn path(&self, path: &std::path::Path) -> PathBuf {
         self.sources.working_dir.join(path)
     }
+}
+
+/// The beginning of an address, which holds no password.
+fn scheme(address: &str) -> &str {
+    address.split(['/', '@', '?']).next().unwrap_or_default()
 }

@@ -8,13 +8,14 @@ use serde::Serialize;
 
 use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, RunArgs};
 use super::command::{
-    check, delayed, enqueue, failed, generate, jobs, locks, overview, perform, periodic, plan, queues, run, store,
-    tasks, workers,
+    check, delayed, enqueue, failed, generate, locks, overview, perform, periodic, plan, queues, store, tasks, workers,
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};
 use super::output::warn;
 use crate::daemon::extensions::Extensions;
+use crate::daemon::options::{RunError, RunOptions};
+use crate::daemon::run::run;
 use crate::daemon::supervisor;
 use crate::process::confine;
 use crate::telemetry::stderr::write_line;
@@ -50,8 +51,8 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
         }
     };
     let ended = match cli.command {
-        None => run::run(&context, RunArgs::default()),
-        Some(CliCommand::Run(args)) => run::run(&context, args),
+        None => daemon(&context, RunArgs::default()),
+        Some(CliCommand::Run(args)) => daemon(&context, args),
         Some(command) => client(&context, command).map(|exit| ExitCode::from(exit.code())),
     };
     ended.unwrap_or_else(|error| {
@@ -85,12 +86,39 @@ fn print_error(context: &CommandContext, error: &CliError) {
     // The daemon itself handles its signals by now, so nothing would end it while it hangs on stderr.
     let warn = if supervisor::is_supervised() { write_line } else { warn };
     error.to_string().lines().for_each(warn);
+    if let Some(hint) = error.hint() {
+        warn(hint);
+    }
     if context.printer.is_json() {
         let document = ErrorOutput { error: error.to_string() };
         if let Err(error) = context.printer.print(&document, String::new) {
-            warn(&format!("failed to write the answer: {error}"));
+            warn(&format!("failed to write the output: {error}"));
         }
     }
+}
+
+/// Runs the daemon until a signal drains it.
+///
+/// # Errors
+/// Says why the daemon does not start.
+fn daemon(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError> {
+    let RunArgs { queues, min, max, scheduler } = args;
+    let options = RunOptions {
+        sources: context.sources().clone(),
+        queues,
+        min,
+        max,
+        scheduler,
+        extensions: context.extensions(),
+    };
+    run(&options).map_err(|error| match error {
+        RunError::Configuration(problems) => CliError::Problems(problems),
+        RunError::Store(error) => match context.config() {
+            Ok(loaded) => CliError::Store { url: loaded.config.store.url.to_string(), error },
+            Err(_) => CliError::Interrupted { message: format!("failed to {error}"), error },
+        },
+        RunError::System { .. } => CliError::Failed(error.to_string()),
+    })
 }
 
 /// Runs a command other than the daemon, on a runtime of this thread.
@@ -100,7 +128,7 @@ fn client(context: &CommandContext, command: CliCommand) -> Result<Exit, CliErro
         .build()
         .map_err(|error| CliError::Failed(format!("failed to start: {error}")))?;
     let ended = runtime.block_on(dispatch(context, command));
-    // A connection that hangs must not keep an answered command from ending.
+    // The command is done: a connection that hangs must not delay its end.
     runtime.shutdown_background();
     ended
 }
@@ -115,7 +143,7 @@ async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit,
         CliCommand::Check => check::run(context),
         CliCommand::Generate { verb } => generate::run(context, verb),
         CliCommand::Queues { verb } => queues::run(context, verb).await,
-        CliCommand::Jobs { verb } => jobs::run(context, verb).await,
+        CliCommand::Jobs { verb } => queues::jobs(context, verb).await,
         CliCommand::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
         CliCommand::Periodic { verb } => periodic::run(context, verb).await,
         CliCommand::Plan(args) => plan::run(context, args).await,

@@ -12,11 +12,11 @@ use crate::store::error::StoreError;
 pub(super) enum Exit {
     /// Done.
     Done,
-    /// It did not come to what was asked for.
+    /// The command did not do what was asked.
     Failure,
-    /// The command line, a file or a task is not right: repeating it is of no use.
+    /// The command line, a file or a task is wrong: repeating the command does not help.
     Usage,
-    /// The store cannot be reached or used: it may be worth repeating.
+    /// The store cannot be reached or used: repeating the command may help.
     Unavailable,
 }
 
@@ -33,13 +33,13 @@ impl Exit {
     }
 }
 
-/// Why a command gave up.
+/// Why a command failed.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum CliError {
-    /// The command line asks for what cannot be.
+    /// The command line is wrong.
     #[error("{0}")]
     Usage(String),
-    /// The configuration or the tasks are not right.
+    /// The configuration or the tasks are wrong.
     #[error("{0}")]
     Problems(Problems),
     /// A client's call failed.
@@ -67,12 +67,34 @@ pub(super) enum CliError {
     /// Something else failed.
     #[error("{0}")]
     Failed(String),
-    /// The answer could not be written.
-    #[error("failed to write the answer: {0}")]
+    /// The output could not be written.
+    #[error("failed to write the output: {0}")]
     Output(#[from] io::Error),
 }
 
 impl CliError {
+    /// The command to type next, if one helps.
+    pub(crate) fn hint(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Admin(AdminError::NotFailed(_) | AdminError::Ambiguous { .. }) => {
+                "list the failed jobs: windlass failed"
+            }
+            Self::Admin(AdminError::NotFound { what, .. }) => match *what {
+                "queue" => "list the queues: windlass queues",
+                "worker" => "list the workers: windlass workers",
+                "lock" => "list the locks: windlass locks",
+                "periodic task" => "list the periodic tasks: windlass periodic",
+                _ => "list the tasks: windlass tasks",
+            },
+            Self::Client(ClientError::Request(RequestError::UnknownTask { .. })) => "list the tasks: windlass tasks",
+            Self::Client(ClientError::Request(RequestError::QueueMissing { .. })) => "name the queue: --queue Q",
+            Self::Store { .. } if self.exit() == Exit::Unavailable => {
+                "check that the store runs and that its address is right: windlass check"
+            }
+            _ => return None,
+        })
+    }
+
     /// The one place that says what ends in which exit code.
     #[must_use]
     pub(super) fn exit(&self) -> Exit {

@@ -5,7 +5,6 @@
 
 mod args;
 mod command;
-mod confirm;
 mod context;
 mod dispatch;
 mod exit;

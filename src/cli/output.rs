@@ -1,11 +1,13 @@
-//! Prints results: text for people, or one JSON document with stable member names.
+//! Prints results: text for people, or one JSON document with stable member names. Also warns and asks on stderr.
 //!
 //! Foreign text never reaches a terminal unescaped: control characters are written out.
 
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io::{self, BufRead, IsTerminal, Write as _};
 
 use serde::Serialize;
+
+use super::exit::CliError;
 
 /// Longest cell of a listing, in characters.
 const CELL: usize = 80;
@@ -31,14 +33,15 @@ impl Printer {
 
     /// Prints the result.
     ///
-    /// # Errors Fails if stdout cannot be written; a closed pipe is not an error.
+    /// # Errors
+    /// Fails if stdout cannot be written; a closed pipe is not an error.
     pub(super) fn print<T: Serialize>(self, document: &T, text: impl FnOnce() -> String) -> io::Result<()> {
-        let mut answer = if self.json { serde_json::to_string(document)? } else { text() };
-        if !answer.is_empty() && !answer.ends_with('\n') {
-            answer.push('\n');
+        let mut output = if self.json { serde_json::to_string(document)? } else { text() };
+        if !output.is_empty() && !output.ends_with('\n') {
+            output.push('\n');
         }
         let mut stdout = io::stdout().lock();
-        match stdout.write_all(answer.as_bytes()).and_then(|()| stdout.flush()) {
+        match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
             written => written,
         }
@@ -48,6 +51,30 @@ impl Printer {
 /// Writes a line to stderr. An error is ignored, because there is no other place to report it.
 pub(super) fn warn(line: &str) {
     let _ = writeln!(io::stderr().lock(), "windlass: {line}");
+}
+
+/// Asks on a terminal. Without a terminal, `--yes` is required.
+///
+/// # Errors
+/// Fails if the answer is not yes, or if there is no terminal.
+pub(super) fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
+    if yes {
+        return Ok(());
+    }
+    if !io::stdin().is_terminal() {
+        return Err(CliError::Usage(format!(
+            "{question} There is no terminal to ask on: repeat the command with --yes"
+        )));
+    }
+    let mut stderr = io::stderr().lock();
+    write!(stderr, "{question} [y/N] ")?;
+    stderr.flush()?;
+    let mut answer = String::new();
+    io::stdin().lock().read_line(&mut answer)?;
+    match answer.trim().to_lowercase().as_str() {
+        "y" | "yes" => Ok(()),
+        _ => Err(CliError::Failed("nothing was changed".to_owned())),
+    }
 }
 
 /// A text with its control characters (and those that reorder what is shown) written out.

@@ -84,7 +84,8 @@ impl Sources {
 
 /// Reads the configuration.
 ///
-/// # Errors All its problems together.
+/// # Errors
+/// All its problems together.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let document = match sources.find() {
         Some(path) => Document::read(&path).map_err(|problem| Problems(vec![problem]))?,

@@ -35,7 +35,8 @@ impl fmt::Debug for Document {
 impl Document {
     /// Reads a file.
     ///
-    /// # Errors If the file cannot be read, or is not text.
+    /// # Errors
+    /// If the file cannot be read, or is not text.
     pub fn read(path: &Path) -> Result<Self, Problem> {
         match std::fs::read(path).map(String::from_utf8) {
             Ok(Ok(text)) => Ok(Self::new(path, text)),

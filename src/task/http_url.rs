@@ -56,7 +56,8 @@ pub enum HttpUrlError {
 impl HttpUrl {
     /// Reads an address.
     ///
-    /// # Errors Says what is wrong, without quoting the address, which may contain a password.
+    /// # Errors
+    /// Says what is wrong, without quoting the address, which may contain a password.
     pub fn parse(written: &str) -> Result<Self, HttpUrlError> {
         let scheme = written.split_once("://").map(|(scheme, _)| scheme.to_ascii_lowercase());
         let tls = match scheme.as_deref() {

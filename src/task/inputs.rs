@@ -74,7 +74,8 @@ pub enum InputError {
 
 /// The arguments with the defaults filled in.
 ///
-/// # Errors Names the first input that is missing or has another type.
+/// # Errors
+/// Names the first input that is missing or has another type.
 pub fn apply(inputs: &[InputSpec], task: &str, args: &Args) -> Result<Args, InputError> {
     let Some(first) = inputs.first() else { return Ok(args.clone()) };
     let no_object = || InputError::NoObject { task: task.to_owned(), key: first.name.clone() };

@@ -105,7 +105,14 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
             }
         }
         Err(error) => {
-            let message = format!("expected the folder of the task files, tasks_dir ({error})");
+            let message = match error.kind() {
+                std::io::ErrorKind::NotFound => {
+                    "the folder of the task files (tasks_dir) does not exist; create it with a first task: \
+                     windlass generate task NAME"
+                        .to_owned()
+                }
+                _ => format!("the folder of the task files (tasks_dir) cannot be read: {error}"),
+            };
             problems.push(Problem::of_source(dir.display(), message));
         }
     }

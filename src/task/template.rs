@@ -39,7 +39,8 @@ pub enum TemplateError {
 impl Template {
     /// Reads an item.
     ///
-    /// # Errors If braces are not balanced, or contain something that is not a placeholder.
+    /// # Errors
+    /// If braces are not balanced, or contain something that is not a placeholder.
     pub fn parse(item: &str) -> Result<Self, TemplateError> {
         let mut pieces = Vec::new();
         let mut text = String::new();

@@ -396,7 +396,7 @@ fn tasks_are_shown_as_they_were_understood() {
 fn check_tells_what_was_understood_and_every_problem() {
     let place = Place::new();
     let well = place.run(&["check"]).done();
-    assert!(well.contains("queues:               mail *\n") && well.ends_with("\nall is well\n"), "{well}");
+    assert!(well.contains("queues:               mail *\n") && well.ends_with("\nno problems\n"), "{well}");
     let json = place.run(&["check", "--json"]).json();
     assert_eq!((&json["ok"], &json["config"]["timeout_ms"]), (&json!(true), &json!(5000)));
     assert_eq!(json["tasks"].as_array().unwrap().len(), 3);

@@ -43,7 +43,7 @@ fn a_generated_task_is_right_and_runs() {
         ("POST /post HTTP/1.1", &serde_json::json!([{"name": "Ada"}]))
     );
     let again = place.run(&["generate", "task", "plain"]);
-    assert!(again.code == 1 && again.stderr.contains("exists; --force writes over it"), "{again:?}");
+    assert!(again.code == 1 && again.stderr.contains("exists already; use --force to replace it"), "{again:?}");
     place.run(&["generate", "task", "plain", "--force"]).done();
     for bad in [&["../up"][..], &["a b"], &["t", "--schedule", "0 0 31 2 *"], &["t", "--frequency", "soon"]] {
         assert_eq!(place.run(&[&["generate", "task"], bad].concat()).code, 64, "{bad:?}");

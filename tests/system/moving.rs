@@ -57,7 +57,7 @@ fn a_copy_says_what_it_did_and_refuses_what_cannot_be_meant() {
     let said = place.run(&["store", "copy", "sqlite:windlass.db", &url]).done();
     assert!(said.starts_with("moved 1 queued, 0 delayed and 0 failed jobs, 0 periodic tasks from sqlite:"), "{said}");
     let said = place.run(&["store", "copy", "sqlite:windlass.db", &url]).done();
-    assert!(said.starts_with("nothing waits in sqlite:"), "{said}");
+    assert!(said.starts_with("nothing to move in sqlite:"), "{said}");
     let twice = place.run(&["store", "copy", &url, &url]);
     assert_eq!((twice.code, twice.stderr.as_str()), (64, "windlass: expected two stores, found one twice\n"));
     assert_eq!(place.run(&["store", "copy", "nonsense", &url]).code, 64);

@@ -351,7 +351,7 @@ fn a_paused_queue_waits_until_it_is_resumed() {
         eventually("the job runs", || lines(&folder, "notes").len() == before + 1);
     }
     let (_, said) = folder.windlass(&["queues", "resume", "--all"]);
-    assert!(said.contains("everything was not paused; still paused by themselves: defualt"), "{said}");
+    assert!(said.contains("all queues were not paused; these are still paused one by one: defualt"), "{said}");
     daemon.stop();
     assert_eq!(folder.windlass(&["queues", "pause"]).0, Some(64), "a queue, or all of them");
 }

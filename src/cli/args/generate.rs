@@ -7,9 +7,9 @@ use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 /// `generate ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum GenerateVerb {
-    /// A task file, and the program it runs
+    /// Write a task file, and the program that it runs
     Task(GenerateTaskArgs),
-    /// A configuration that says every key with its default
+    /// Write a configuration with every key and its default
     Config(GenerateConfigArgs),
 }
 
@@ -35,16 +35,16 @@ pub(crate) struct GenerateTaskArgs {
     /// Its queue
     #[arg(long, value_name = "Q", default_value = "default")]
     pub queue: String,
-    /// Run it by itself, so often: 5m
+    /// Make the task periodic, with this interval: 5m
     #[arg(long, value_name = "DURATION", conflicts_with = "schedule")]
     pub frequency: Option<String>,
-    /// Run it by itself, by a cron expression
+    /// Make the task periodic, by a cron expression
     #[arg(long, value_name = "CRON")]
     pub schedule: Option<String>,
-    /// Where to, instead of the configuration's tasks_dir
+    /// The folder, if it is not the configuration's tasks_dir
     #[arg(long, value_name = "FOLDER")]
     pub dir: Option<PathBuf>,
-    /// Write over files that exist
+    /// Replace existing files
     #[arg(long)]
     pub force: bool,
 }
@@ -52,13 +52,13 @@ pub(crate) struct GenerateTaskArgs {
 /// `generate config`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct GenerateConfigArgs {
-    /// ActionHero's own defaults: no scheduler, no processors, stuck jobs fail
+    /// Use ActionHero's defaults: no scheduler, no processors, stuck jobs fail
     #[arg(long)]
     pub actionhero: bool,
     /// The file
     #[arg(default_value = "config/tasks.toml", value_name = "FILE")]
     pub file: PathBuf,
-    /// Write over a file that exists
+    /// Replace an existing file
     #[arg(long)]
     pub force: bool,
 }

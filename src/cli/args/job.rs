@@ -1,4 +1,4 @@
-//! What follows `enqueue` and `perform`: a task and its arguments.
+//! What follows `enqueue` and `perform`, and how any command names a job: a task and its arguments.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use crate::job::Args;
 /// The arguments of a job.
 #[derive(Debug, Default, ClapArgs)]
 pub(crate) struct JobArgs {
-    /// All arguments as JSON; anything but an array is one argument
+    /// All arguments as a JSON array; any other JSON value is the only argument
     #[arg(long, value_name = "JSON", value_parser = value::args, allow_hyphen_values = true, conflicts_with = "arg")]
     args: Option<Args>,
     /// One argument as JSON; may be repeated
@@ -31,6 +31,18 @@ impl JobArgs {
     }
 }
 
+/// A job that exists, by its content.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct NamedJobArgs {
+    /// The task
+    pub task: String,
+    /// The queue, if it is not the task's own
+    #[arg(long, value_name = "Q")]
+    pub queue: Option<String>,
+    #[command(flatten)]
+    pub args: JobArgs,
+}
+
 /// `enqueue`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct EnqueueArgs {
@@ -39,25 +51,25 @@ pub(crate) struct EnqueueArgs {
     pub task: Option<String>,
     #[command(flatten)]
     pub args: JobArgs,
-    /// Another queue than the task's own
+    /// The queue, if it is not the task's own
     #[arg(long, value_name = "Q")]
     pub queue: Option<String>,
-    /// Not before this time
+    /// Run it at this time, or as soon as possible afterwards
     #[arg(long, value_name = "TIME", value_parser = value::time, conflicts_with_all = ["delay", "front"])]
     pub at: Option<TimeArg>,
-    /// Not before so much time has passed: 90s, 10m, 1h 30m, or milliseconds
+    /// Run it after this delay: 90s, 10m, 1h 30m, or milliseconds
     #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = value::delay, allow_hyphen_values = true, conflicts_with = "front")]
     pub delay: Option<i64>,
-    /// To the head of the queue
+    /// Put it at the head of the queue
     #[arg(long)]
     pub front: bool,
-    /// If the same job is already due at this second, that is no error
+    /// Succeed if the same job is already due at the same second
     #[arg(long)]
     pub suppress_duplicate: bool,
-    /// The task need not be defined here
+    /// Other workers know the task; it need not be defined here
     #[arg(long)]
     pub foreign: bool,
-    /// Jobs from a file (- for stdin), one a line: {"task","args","queue","at"}
+    /// Read jobs from a file (- for stdin), one per line: {"task","args","queue","at"}
     #[arg(long, value_name = "FILE", conflicts_with_all = ["task", "args", "arg", "queue", "at", "delay"])]
     pub bulk: Option<PathBuf>,
 }

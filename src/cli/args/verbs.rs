@@ -1,8 +1,171 @@
-//! What follows `jobs`, `locks`, `periodic`, `store`, `tasks` and `workers`.
+//! What follows each command, except for `enqueue`, `perform` and `generate`.
 
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::job::JobArgs;
+use super::job::NamedJobArgs;
+use crate::cli::value::{self, TimeArg};
+
+/// `run`.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct RunArgs {
+    /// Queues to work on, in order of priority; globs and !exclusions too
+    #[arg(long, value_name = "A,B", value_delimiter = ',')]
+    pub queues: Option<Vec<String>>,
+    /// Fewest processors
+    #[arg(long, value_name = "N")]
+    pub min: Option<usize>,
+    /// Most processors
+    #[arg(long, value_name = "N")]
+    pub max: Option<usize>,
+    /// Does this instance run a scheduler?
+    #[arg(long, value_name = "true|false")]
+    pub scheduler: Option<bool>,
+}
+
+/// `leader`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct LeaderArgs {
+    /// Exit with 0 if the leader runs on this host, with 1 if not
+    #[arg(long)]
+    pub check: bool,
+}
+
+/// `plan`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct PlanArgs {
+    /// How far to look ahead
+    #[arg(long, value_name = "N", default_value_t = 24, value_parser = clap::value_parser!(u32).range(1..=87_600))]
+    pub hours: u32,
+    /// Only this task
+    #[arg(long, value_name = "T")]
+    pub task: Option<String>,
+    /// Show at most N
+    #[arg(long, value_name = "N", default_value_t = 200)]
+    pub limit: usize,
+}
+
+/// `queues ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum QueuesVerb {
+    /// List queues and their lengths
+    List,
+    /// Show the jobs of a queue, the next to run first
+    Show {
+        /// The queue
+        queue: String,
+        /// The first position; negative positions count from the end
+        #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+        start: i64,
+        /// The last position
+        #[arg(long, value_name = "N", default_value_t = 99, allow_negative_numbers = true)]
+        stop: i64,
+    },
+    /// Stop claiming jobs from a queue, on all machines. Running jobs continue; jobs can still be enqueued
+    Pause {
+        /// The queue
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        queue: Option<String>,
+        /// All queues; on Redis this also stops Ruby's workers
+        #[arg(long)]
+        all: bool,
+    },
+    /// Claim from a queue again
+    Resume {
+        /// The queue
+        #[arg(required_unless_present = "all", conflicts_with = "all")]
+        queue: Option<String>,
+        /// All queues, except those that were paused one by one
+        #[arg(long)]
+        all: bool,
+    },
+    /// Delete a queue with its jobs; its pause stays
+    Delete {
+        /// The queue
+        queue: String,
+        /// Do not ask for confirmation
+        #[arg(long)]
+        yes: bool,
+    },
+}
+
+/// `delayed`, `delayed list`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DelayedListArgs {
+    /// Only jobs that are due at this time
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    pub at: Option<TimeArg>,
+    /// Show at most N
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+}
+
+/// `delayed ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DelayedVerb {
+    /// List delayed jobs, the first due first
+    List(DelayedListArgs),
+    /// List the times at which jobs are due
+    Timestamps,
+    /// Show when a job is due
+    Find(NamedJobArgs),
+    /// Delete a job at all times at which it is due
+    Delete(NamedJobArgs),
+}
+
+/// `failed`, `failed list`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct FailedListArgs {
+    /// The first position; the oldest job is at 0, negative positions count from the end
+    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
+    pub start: i64,
+    /// The last position
+    #[arg(long, value_name = "N", default_value_t = 99, allow_negative_numbers = true)]
+    pub stop: i64,
+}
+
+/// `failed ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum FailedVerb {
+    /// List failed jobs, oldest first
+    List(FailedListArgs),
+    /// Show how many failed jobs there are
+    Count,
+    /// Show a failed job with its backtrace
+    Show {
+        /// Its id or position
+        #[arg(value_name = "ID", allow_negative_numbers = true)]
+        address: String,
+    },
+    /// Remove a failed job, or all
+    Remove {
+        /// Its id or position
+        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present = "all")]
+        address: Option<String>,
+        /// Remove all failed jobs
+        #[arg(long, conflicts_with = "address")]
+        all: bool,
+        /// Do not ask for confirmation
+        #[arg(long)]
+        yes: bool,
+    },
+    /// Retry the jobs of workers that vanished or were removed
+    RetryStuck,
+    /// Put a failed job back on its queue, or all, or all of a task
+    Retry {
+        /// Its id or position
+        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "task"])]
+        address: Option<String>,
+        /// Retry all failed jobs
+        #[arg(long, conflicts_with_all = ["address", "task"])]
+        all: bool,
+        /// Retry all failed jobs of this task
+        #[arg(long, value_name = "T", conflicts_with = "address")]
+        task: Option<String>,
+        /// The queue for jobs whose record and payload name none
+        #[arg(long, value_name = "Q")]
+        queue: Option<String>,
+    },
+}
 
 /// `jobs ...`.
 #[derive(Debug, Subcommand)]
@@ -14,23 +177,18 @@ pub(crate) enum JobsVerb {
 /// `jobs delete`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct JobsDeleteArgs {
-    /// The task
-    pub task: String,
-    /// The queue; left out: the task's own
-    #[arg(long, value_name = "Q")]
-    pub queue: Option<String>,
     #[command(flatten)]
-    pub args: JobArgs,
-    /// Whatever the arguments are
+    pub job: NamedJobArgs,
+    /// Delete jobs with any arguments
     #[arg(long, conflicts_with_all = ["args", "arg", "count"])]
     pub any_args: bool,
-    /// At most so many, from the head; negative: from the tail; 0: all
+    /// Delete at most N, from the head; negative: from the tail; 0: all
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub count: i64,
     /// With --any-args: the first position that is looked at
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true, requires = "any_args")]
     pub start: i64,
-    /// With --any-args: the last one
+    /// With --any-args: the last position that is looked at
     #[arg(long, value_name = "N", default_value_t = -1, allow_negative_numbers = true, requires = "any_args")]
     pub stop: i64,
 }
@@ -38,11 +196,11 @@ pub(crate) struct JobsDeleteArgs {
 /// `locks ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum LocksVerb {
-    /// All of them
+    /// List the locks that are held
     List,
-    /// Free one
+    /// Free a lock
     Delete {
-        /// Its key, as the listing shows it
+        /// The lock's key, as the listing shows it
         name: String,
     },
 }
@@ -50,19 +208,19 @@ pub(crate) enum LocksVerb {
 /// `periodic ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PeriodicVerb {
-    /// All of them: when they are due, what state they are in
+    /// List periodic tasks, when they are due and their state
     List,
-    /// Start one that was stopped, and see to it that its job is somewhere
+    /// Start a task that was stopped, and enqueue its job if it is missing
     Start {
         /// The task
         task: String,
     },
-    /// Stop one until it is started: over restarts, on all instances
+    /// Stop a task on all instances, also after restarts, until it is started
     Stop {
         /// The task
         task: String,
     },
-    /// Run one now, once more than its schedule says
+    /// Run a task once now, in addition to its schedule
     Run {
         /// The task
         task: String,
@@ -72,10 +230,10 @@ pub(crate) enum PeriodicVerb {
 /// `store ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum StoreVerb {
-    /// Move everything that waits in one store to another: queues, delayed, failed and periodic
+    /// Move queued, delayed and failed jobs and the periodic tasks to another store
     #[command(after_help = "Example:\n  windlass store copy sqlite:windlass.db redis://localhost:6379\n\n\
-                            Stop the daemons of the first store before. It is emptied, so that no job runs twice.\n\
-                            Broken off, the same command goes on: nothing is lost, nothing doubled.")]
+                            First stop the daemons of the first store. It is emptied, so that no job runs twice.\n\
+                            If the command is interrupted, repeat it: it continues where it stopped.")]
     Copy(CopyArgs),
 }
 
@@ -97,11 +255,11 @@ pub(crate) struct CopyArgs {
 /// `tasks ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum TasksVerb {
-    /// All of them
+    /// List the tasks
     List,
-    /// One of them
+    /// Show a task
     Show {
-        /// Its name
+        /// The task's name
         name: String,
     },
 }
@@ -109,27 +267,27 @@ pub(crate) enum TasksVerb {
 /// `workers ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkersVerb {
-    /// All of them and what they do
+    /// List workers and their jobs
     List,
-    /// One of them
+    /// Show a worker
     Show {
         /// Its name (host:pid+n) or id (host:pid+n:queues)
         name: String,
     },
-    /// Remove those that have worked on one job for too long; the jobs become failed ones
+    /// Remove workers that have worked on one job for too long; their jobs fail
     Clean {
-        /// For how long: 2h, 1day, or milliseconds
-        #[arg(long, value_name = "DURATION", value_parser = crate::cli::value::delay)]
+        /// The age of a worker's job from which it is removed: 2h, 1day, or milliseconds
+        #[arg(long, value_name = "DURATION", value_parser = value::delay)]
         older_than: i64,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },
-    /// Remove a worker that is gone; its job becomes a failed one
+    /// Remove a worker that is gone; its job fails
     ForceClean {
         /// Its name (host:pid+n) or id (host:pid+n:queues)
         name: String,
-        /// Do not ask
+        /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
     },

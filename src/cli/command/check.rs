@@ -78,9 +78,10 @@ struct LogView {
 
 /// Checks everything.
 ///
-/// # Errors Only if the result cannot be printed: problems are the result.
+/// # Errors
+/// Only if the result cannot be printed: problems are the result.
 pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
-    let mut answer = CheckOutput {
+    let mut output = CheckOutput {
         ok: false,
         problems: Vec::new(),
         warnings: Vec::new(),
@@ -90,35 +91,35 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
     };
     let mut fields = FieldList::default();
     match crate::config::load::load(context.sources()) {
-        Err(problems) => answer.problems.extend(problems.0.iter().map(ProblemView::of)),
+        Err(problems) => output.problems.extend(problems.0.iter().map(ProblemView::of)),
         Ok(Loaded { config, notes }) => {
-            answer.notes = notes;
-            answer.problems.extend(context.extensions().check(&config.overrides).iter().map(ProblemView::of));
+            output.notes = notes;
+            output.problems.extend(context.extensions().check(&config.overrides).iter().map(ProblemView::of));
             let tasks = context.tasks_in(&config.tasks_dir);
-            answer.problems.extend(tasks.problems.iter().chain(&tasks.unavailable).map(ProblemView::of));
-            answer.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
-            answer.tasks = tasks::list(&tasks.registry);
+            output.problems.extend(tasks.problems.iter().chain(&tasks.unavailable).map(ProblemView::of));
+            output.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
+            output.tasks = tasks::list(&tasks.registry);
             fields = effective_settings(&config);
-            answer.config = Some(ConfigView::of(&config));
+            output.config = Some(ConfigView::of(&config));
         }
     }
-    answer.ok = answer.problems.is_empty();
-    context.printer.print(&answer, || text(&answer, &fields))?;
-    Ok(if answer.ok { Exit::Done } else { Exit::Usage })
+    output.ok = output.problems.is_empty();
+    context.printer.print(&output, || text(&output, &fields))?;
+    Ok(if output.ok { Exit::Done } else { Exit::Usage })
 }
 
-fn text(answer: &CheckOutput, fields: &FieldList) -> String {
+fn text(output: &CheckOutput, fields: &FieldList) -> String {
     let mut text = fields.text();
-    if answer.config.is_some() {
-        text += &format!("\n{}\n", count(answer.tasks.len(), "task", "tasks"));
-        if !answer.tasks.is_empty() {
-            text += &list_text(&answer.tasks);
+    if output.config.is_some() {
+        text += &format!("\n{}\n", count(output.tasks.len(), "task", "tasks"));
+        if !output.tasks.is_empty() {
+            text += &list_text(&output.tasks);
         }
     }
-    let problems = answer.problems.iter().map(|problem| &problem.text);
+    let problems = output.problems.iter().map(|problem| &problem.text);
     for (kind, lines) in [
-        ("note", answer.notes.iter().collect::<Vec<_>>()),
-        ("warning", answer.warnings.iter().collect()),
+        ("note", output.notes.iter().collect::<Vec<_>>()),
+        ("warning", output.warnings.iter().collect()),
         ("problem", problems.collect()),
     ] {
         if !lines.is_empty() {
@@ -129,7 +130,7 @@ fn text(answer: &CheckOutput, fields: &FieldList) -> String {
         }
     }
     let verdict =
-        if answer.ok { "all is well".to_owned() } else { count(answer.problems.len(), "problem", "problems") };
+        if output.ok { "no problems".to_owned() } else { count(output.problems.len(), "problem", "problems") };
     text + &format!("\n{verdict}\n")
 }
 

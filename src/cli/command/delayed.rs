@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use crate::admin::delayed::{self, DueView, TimeView};
-use crate::cli::args::{DelayedJobArgs, DelayedVerb};
+use crate::cli::args::{DelayedVerb, NamedJobArgs};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{TextTable, count_noun, escape, warn};
@@ -30,7 +30,8 @@ struct DelayedDeleteOutput {
 
 /// Lists, finds or deletes.
 ///
-/// # Errors Invalid names, failures of the store.
+/// # Errors
+/// Invalid names, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<Exit, CliError> {
     match verb {
         DelayedVerb::List(list) => {
@@ -49,19 +50,19 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                     let queue = due.job.queue.as_deref().unwrap_or("-");
                     table.row([&due.at, &due.ms.to_string(), queue, due.job.class_text(), due.job.args_text()]);
                 }
-                let more = if page.more { "there are more: say --limit N\n" } else { "" };
+                let more = if page.more { "there are more: use --limit N\n" } else { "" };
                 table.text() + more
             })?;
         }
         DelayedVerb::Timestamps => {
             let store = context.store().await?;
-            let answer = TimestampsOutput { timestamps: delayed::timestamps(&store).await? };
-            context.printer.print(&answer, || {
-                if answer.timestamps.is_empty() {
+            let output = TimestampsOutput { timestamps: delayed::timestamps(&store).await? };
+            context.printer.print(&output, || {
+                if output.timestamps.is_empty() {
                     return "no delayed jobs".to_owned();
                 }
                 let mut table = TextTable::new(&["at", "#ms", "#jobs"]);
-                for due in &answer.timestamps {
+                for due in &output.timestamps {
                     table.row([&due.at, &due.ms.to_string(), &due.length.to_string()]);
                 }
                 table.text()
@@ -70,24 +71,24 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
         DelayedVerb::Find(job) => {
             let (store, job) = resolve(context, job).await?;
             let times = delayed::find(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
-            let answer = FindOutput { times };
-            context.printer.print(&answer, || {
-                if answer.times.is_empty() {
+            let output = FindOutput { times };
+            context.printer.print(&output, || {
+                if output.times.is_empty() {
                     return format!("{} is not delayed with these arguments", escape(job.task.as_str()));
                 }
-                times_table(&answer.times)
+                times_table(&output.times)
             })?;
         }
         DelayedVerb::Delete(job) => {
             let (store, job) = resolve(context, job).await?;
             let times = delayed::delete(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
-            let answer = DelayedDeleteOutput { deleted: times.len(), times };
-            context.printer.print(&answer, || {
-                if answer.times.is_empty() {
+            let output = DelayedDeleteOutput { deleted: times.len(), times };
+            context.printer.print(&output, || {
+                if output.times.is_empty() {
                     return format!("{} is not delayed with these arguments", escape(job.task.as_str()));
                 }
-                let number = u64::try_from(answer.deleted).unwrap_or(u64::MAX);
-                format!("deleted, due at {}\n{}", count_noun(number, "time", "times"), times_table(&answer.times))
+                let number = u64::try_from(output.deleted).unwrap_or(u64::MAX);
+                format!("deleted, due at {}\n{}", count_noun(number, "time", "times"), times_table(&output.times))
             })?;
         }
     }
@@ -95,13 +96,13 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
 }
 
 /// Resolves the job. Its task may be unknown here if the queue is given.
-async fn resolve(context: &CommandContext, job: DelayedJobArgs) -> Result<(Store<Admin>, ResolvedJob), CliError> {
+async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<Admin>, ResolvedJob), CliError> {
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();
     let request = Request { args: job.args.get(), task: job.task, queue: job.queue, foreign };
     let job = context.resolve_as_written(&request, &tasks).map_err(|error| match error {
         RequestError::UnknownTask { .. } => {
-            CliError::Usage(format!("{error}; for a task that is not defined here, say --queue Q"))
+            CliError::Usage(format!("{error}; if other workers know the task, name its queue: --queue Q"))
         }
         other => CliError::Client(other.into()),
     })?;

@@ -85,7 +85,8 @@ impl EnqueueOutput {
 
 /// Enqueues or delays.
 ///
-/// # Errors Invalid requests, duplicates, failures of the store.
+/// # Errors
+/// Invalid requests, duplicates, failures of the store.
 pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<Exit, CliError> {
     if let Some(file) = &args.bulk {
         return many(context, &args, file).await;
@@ -124,14 +125,14 @@ async fn now(context: &CommandContext, client: &Client, request: &Request, front
         EnqueueOutcome::Enqueued { complaints } => {
             // The job is there: an exit code other than 0 would only lead to a second one.
             let after_enqueue_errors = complaints.iter().map(|failure| PluginErrorView::of(None, failure)).collect();
-            let answer = EnqueueOutput { after_enqueue_errors, ..EnqueueOutput::of(&job, None) };
-            context.printer.print(&answer, || format!("enqueued {task} on {queue}"))?;
+            let output = EnqueueOutput { after_enqueue_errors, ..EnqueueOutput::of(&job, None) };
+            context.printer.print(&output, || format!("enqueued {task} on {queue}"))?;
         }
         EnqueueOutcome::Refused(Refusal { plugin, reason }) => {
             let why = reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
             let text = format!("not enqueued: {} of {task} refused{why}", escape(&plugin));
-            let answer = EnqueueOutput { refused_by: Some(plugin.to_string()), reason, ..EnqueueOutput::default() };
-            context.printer.print(&answer, || text)?;
+            let output = EnqueueOutput { refused_by: Some(plugin.to_string()), reason, ..EnqueueOutput::default() };
+            context.printer.print(&output, || text)?;
         }
     }
     Ok(Exit::Done)
@@ -161,11 +162,11 @@ async fn later(
             context.printer.print(&EnqueueOutput::of(&job, Some(second)), text)?;
         }
         Scheduled::Duplicate(second) => {
-            let answer =
+            let output =
                 EnqueueOutput { enqueued: false, duplicate: Some(true), ..EnqueueOutput::of(&job, Some(second)) };
             let at = Moment::of_second(second);
             let text = || format!("not enqueued: {task} is already due at {} ({} ms)", at.rfc3339(), at.ms());
-            context.printer.print(&answer, text)?;
+            context.printer.print(&output, text)?;
         }
     }
     Ok(Exit::Done)
@@ -236,40 +237,40 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
     };
     let client = Client::new(context.store().await?, Arc::new(tasks.registry)).with_plugins(context.plugins());
     let report = client.enqueue_bulk(&jobs, args.front).await;
-    let mut answer = BulkOutput { lines: jobs.len(), ..BulkOutput::default() };
+    let mut output = BulkOutput { lines: jobs.len(), ..BulkOutput::default() };
     for (line, outcome) in report.outcomes {
         match outcome {
             LineOutcome::Enqueued { complaints } => {
-                answer.enqueued += 1;
-                answer
+                output.enqueued += 1;
+                output
                     .after_enqueue_errors
                     .extend(complaints.iter().map(|failure| PluginErrorView::of(Some(line), failure)));
             }
-            LineOutcome::Delayed(_) => answer.delayed += 1,
+            LineOutcome::Delayed(_) => output.delayed += 1,
             LineOutcome::Refused(Refusal { plugin, reason }) => {
-                answer.refused.push(RefusedLine { line, refused_by: plugin.to_string(), reason });
+                output.refused.push(RefusedLine { line, refused_by: plugin.to_string(), reason });
             }
-            LineOutcome::Failed(failure) => answer.failed.push(PluginErrorView::new(Some(line), &failure)),
+            LineOutcome::Failed(failure) => output.failed.push(PluginErrorView::new(Some(line), &failure)),
             LineOutcome::Duplicate(second) => {
                 let at = Moment::of_second(second);
-                answer.duplicates.push(DuplicateLine { line, at: at.rfc3339(), ms: at.ms() });
+                output.duplicates.push(DuplicateLine { line, at: at.rfc3339(), ms: at.ms() });
             }
         }
     }
     let mut exit = Exit::Done;
-    if (!answer.duplicates.is_empty() && !args.suppress_duplicate) || !answer.failed.is_empty() {
+    if (!output.duplicates.is_empty() && !args.suppress_duplicate) || !output.failed.is_empty() {
         exit = Exit::Failure;
     }
     if let Some((error, from, to)) = report.failure {
-        answer.error = Some(format!("failed to {error}"));
-        answer.unknown = Some(UnknownLines { from, to });
+        output.error = Some(format!("failed to {error}"));
+        output.unknown = Some(UnknownLines { from, to });
         let message = format!(
             "failed to {error}; of lines {from} to {to} it is not known whether they were enqueued, later ones were not"
         );
         warn(&message);
         exit = CliError::Interrupted { message, error }.exit();
     }
-    context.printer.print(&answer, || bulk_text(&answer))?;
+    context.printer.print(&output, || bulk_text(&output))?;
     Ok(exit)
 }
 
@@ -285,7 +286,7 @@ fn read(context: &CommandContext, file: &Path) -> Result<Vec<u8>, CliError> {
 
 fn refuse(context: &CommandContext, bad: &[BadLine]) -> Result<Exit, CliError> {
     let number = u64::try_from(bad.len()).unwrap_or(u64::MAX);
-    let error = format!("nothing was enqueued: {}", count_noun(number, "line is not right", "lines are not right"));
+    let error = format!("nothing was enqueued: {}", count_noun(number, "invalid line", "invalid lines"));
     for line in bad {
         warn(&escape(&line.to_string()));
     }
@@ -295,25 +296,25 @@ fn refuse(context: &CommandContext, bad: &[BadLine]) -> Result<Exit, CliError> {
     Ok(Exit::Usage)
 }
 
-fn bulk_text(answer: &BulkOutput) -> String {
-    let mut text = format!("{} enqueued, {} delayed", answer.enqueued, answer.delayed);
-    if !answer.refused.is_empty() {
-        text += &format!(", {} refused", answer.refused.len());
+fn bulk_text(output: &BulkOutput) -> String {
+    let mut text = format!("{} enqueued, {} delayed", output.enqueued, output.delayed);
+    if !output.refused.is_empty() {
+        text += &format!(", {} refused", output.refused.len());
     }
-    if !answer.duplicates.is_empty() {
-        text += &format!(", {} already enqueued at their time", answer.duplicates.len());
+    if !output.duplicates.is_empty() {
+        text += &format!(", {} already enqueued at their time", output.duplicates.len());
     }
-    if !answer.failed.is_empty() {
-        text += &format!(", {} failed", answer.failed.len());
+    if !output.failed.is_empty() {
+        text += &format!(", {} failed", output.failed.len());
     }
-    for refused in &answer.refused {
+    for refused in &output.refused {
         let why = refused.reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
         text += &format!("\n  line {}: refused by {}{why}", refused.line, escape(&refused.refused_by));
     }
-    for failed in &answer.failed {
+    for failed in &output.failed {
         text += &format!("\n  line {}: {}", failed.line.unwrap_or_default(), escape(&failed.error));
     }
-    for duplicate in &answer.duplicates {
+    for duplicate in &output.duplicates {
         text += &format!(
             "\n  line {}: Job already enqueued at this time with same arguments ({})",
             duplicate.line, duplicate.at

@@ -5,10 +5,9 @@ use serde::Serialize;
 use crate::admin::AdminError;
 use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, RetryOutcome, SHOWN_ID};
 use crate::cli::args::FailedVerb;
-use crate::cli::confirm::confirm;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{FieldList, TextTable, count_noun, escape, short_date, warn};
+use crate::cli::output::{FieldList, TextTable, confirm, count_noun, escape, short_date, warn};
 use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -37,32 +36,34 @@ struct RetryOutput {
 /// Jobs that do not exist or cannot be retried, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    let output = context.printer;
     match verb {
         FailedVerb::List(list) => {
             let page = failed::list(&store, list.start, list.stop).await?;
-            output.print(&page, || list_text(&page))?;
+            context.printer.print(&page, || list_text(&page))?;
         }
         FailedVerb::Count => {
             let count = CountOutput { count: failed::count(&store).await? };
-            output.print(&count, || count.count.to_string())?;
+            context.printer.print(&count, || count.count.to_string())?;
         }
         FailedVerb::Show { address } => {
             let view = failed::find(&store, &address).await?.view();
-            output.print(&view, || show_text(&view))?;
+            context.printer.print(&view, || show_text(&view))?;
         }
         FailedVerb::Remove { address: Some(address), .. } => {
             let found = failed::find(&store, &address).await?;
             let removed = failed::remove(&store, &found).await?;
             let text = || if removed { format!("removed {}", title(&found)) } else { gone(&found.id) };
-            output.print(&RemoveOutput { removed: u64::from(removed) }, text)?;
+            context.printer.print(&RemoveOutput { removed: u64::from(removed) }, text)?;
             return Ok(if removed { Exit::Done } else { Exit::Failure });
         }
         FailedVerb::Remove { address: None, yes, .. } => {
             let count = failed::count(&store).await?;
+            // Without a job there is nothing to confirm.
+            let yes = yes || count == 0;
             confirm(&format!("Remove {}?", count_noun(count, "failed job", "failed jobs")), yes)?;
             let removed = RemoveOutput { removed: failed::remove_all(&store).await? };
-            output
+            context
+                .printer
                 .print(&removed, || format!("removed {}", count_noun(removed.removed, "failed job", "failed jobs")))?;
         }
         FailedVerb::RetryStuck => return retry_many(context, &store, RetrySelection::Stuck).await,
@@ -175,7 +176,7 @@ fn retry_text(outcome: &RetryOutcome) -> String {
 }
 
 fn gone(id: &str) -> String {
-    format!("{} is not in the failed list any more: somebody else removed or retried it", short(id))
+    format!("{} is not in the failed list any more: it was removed or retried in the meantime", short(id))
 }
 
 fn title(found: &FoundFailure) -> String {

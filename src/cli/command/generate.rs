@@ -41,7 +41,8 @@ struct GenerateOutput {
 
 /// Writes the requested files.
 ///
-/// # Errors Invalid names, files that exist, folders that cannot be written.
+/// # Errors
+/// Invalid names, files that exist, folders that cannot be written.
 pub(crate) fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, CliError> {
     let files = match verb {
         GenerateVerb::Task(args) => task(context, &args)?,
@@ -49,7 +50,8 @@ pub(crate) fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, 
     };
     let written = GenerateOutput { written: files.iter().map(|file| file.display().to_string()).collect() };
     context.printer.print(&written, || {
-        let lines: Vec<String> = written.written.iter().map(|file| format!("wrote {file}")).collect();
+        let mut lines: Vec<String> = written.written.iter().map(|file| format!("wrote {file}")).collect();
+        lines.push("edit it, then validate it: windlass check".to_owned());
         lines.join("\n")
     })?;
     Ok(Exit::Done)
@@ -67,17 +69,24 @@ fn task(context: &CommandContext, args: &GenerateTaskArgs) -> Result<Vec<PathBuf
     QueueName::new(&args.queue).map_err(|error| usage(&format_args!("queue {:?}: {error}", args.queue)))?;
     let plain = |letter: char| letter.is_ascii_alphanumeric() || "-_.".contains(letter);
     if !args.name.chars().all(plain) || args.name.starts_with(['.', '-']) || args.queue.contains(['"', '\\']) {
-        return Err(usage(
-            &"expected a name of letters, digits, - _ and ., for it becomes a file's; rename it in there",
-        ));
+        return Err(usage(&format_args!(
+            "task {:?} on queue {:?}: the name becomes a file name, so it takes only letters, digits, - _ and . \
+             and begins with a letter, digit or _; a queue takes neither \" nor \\. Change `name` and `queue` in the \
+             file afterwards",
+            args.name, args.queue
+        )));
     }
     let when = match (&args.frequency, &args.schedule) {
         (Some(every), _) => {
-            humantime::parse_duration(every).map_err(|error| usage(&format_args!("--frequency {every:?}: {error}")))?;
+            humantime::parse_duration(every).map_err(|error| {
+                usage(&format_args!("--frequency {every:?}: expected a duration such as 5m or 1h ({error})"))
+            })?;
             format!("frequency = \"{every}\"\n")
         }
         (None, Some(cron)) => {
-            Calendar::parse(cron, None).map_err(|error| usage(&format_args!("--schedule {cron:?}: {error}")))?;
+            Calendar::parse(cron, None).map_err(|error| {
+                usage(&format_args!("--schedule {cron:?}: expected a cron expression such as '30 3 * * *' ({error})"))
+            })?;
             format!("schedule = \"{cron}\"\n# time_zone = \"Europe/Berlin\"\n")
         }
         (None, None) => {
@@ -117,7 +126,7 @@ fn config(context: &CommandContext, args: &GenerateConfigArgs) -> Result<Vec<Pat
     // Creates the folder for the first task.
     let tasks = file.parent().unwrap_or(Path::new("")).join("../tasks.d");
     fs::create_dir_all(&tasks)
-        .map_err(|error| CliError::Failed(format!("failed to make {}: {error}", tasks.display())))?;
+        .map_err(|error| CliError::Failed(format!("failed to create {}: {error}", tasks.display())))?;
     Ok(vec![file])
 }
 
@@ -128,7 +137,7 @@ fn config_text(actionhero: bool) -> String {
             text = text.replacen(ours, theirs, 1);
         }
         let head = "Every value below is the default of its key: what you do not want to\n# change, you may delete.";
-        let other = "The values are those of ActionHero's own file, which runs neither\n# scheduler nor processors: set what this instance is to do.";
+        let other = "The values are those of ActionHero's own file, which runs neither\n# scheduler nor processors: set what this instance should do.";
         text = text.replacen(head, other, 1);
     }
     text
@@ -136,7 +145,7 @@ fn config_text(actionhero: bool) -> String {
 
 fn refuse_existing(files: &[PathBuf]) -> Result<(), CliError> {
     match files.iter().find(|file| file.exists()) {
-        Some(file) => Err(CliError::Failed(format!("{} exists; --force writes over it", file.display()))),
+        Some(file) => Err(CliError::Failed(format!("{} exists already; use --force to replace it", file.display()))),
         None => Ok(()),
     }
 }

@@ -27,13 +27,13 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Re
     let store = context.store().await?;
     match verb.unwrap_or(LocksVerb::List) {
         LocksVerb::List => {
-            let answer = LockListOutput { locks: locks::list(&store).await? };
-            context.printer.print(&answer, || {
-                if answer.locks.is_empty() {
+            let output = LockListOutput { locks: locks::list(&store).await? };
+            context.printer.print(&output, || {
+                if output.locks.is_empty() {
                     return "no locks are held".to_owned();
                 }
                 let mut table = TextTable::new(&["#left", "value", "key"]);
-                for lock in &answer.locks {
+                for lock in &output.locks {
                     let left =
                         lock.ttl_ms.map_or_else(|| "for ever".to_owned(), |ms| format!("{}s", ms.div_ceil(1000)));
                     // The key comes last and in full: it is what `locks delete` takes.
@@ -44,8 +44,8 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Re
         }
         LocksVerb::Delete { name } => {
             locks::delete(&store, &name).await?;
-            let answer = LockDeleteOutput { deleted: true, key: name };
-            context.printer.print(&answer, || format!("freed {}", escape(&answer.key)))?;
+            let output = LockDeleteOutput { deleted: true, key: name };
+            context.printer.print(&output, || format!("freed {}", escape(&output.key)))?;
         }
     }
     Ok(Exit::Done)

@@ -71,13 +71,13 @@ pub(crate) async fn leader(context: &CommandContext, args: &LeaderArgs) -> Resul
     let store = context.store().await?;
     let leader = overview::leader(&store).await?;
     let here = leader.is_on(&context.host());
-    let answer = LeaderOutput { leader, here };
-    context.printer.print(&answer, || {
+    let output = LeaderOutput { leader, here };
+    context.printer.print(&output, || {
         // The exit code is the result. Nothing is printed, because cron mails every output.
         if args.check {
             return String::new();
         }
-        answer.leader.leader.as_deref().map_or_else(|| "nobody leads".to_owned(), escape)
+        output.leader.leader.as_deref().map_or_else(|| "nobody leads".to_owned(), escape)
     })?;
     Ok(if args.check && !here { Exit::Failure } else { Exit::Done })
 }

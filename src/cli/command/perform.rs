@@ -45,7 +45,8 @@ enum PerformOutput {
 
 /// Performs a task.
 ///
-/// # Errors Unknown tasks, refused arguments. The failure of the job is a result, not an error.
+/// # Errors
+/// Unknown tasks, refused arguments. The failure of the job is a result, not an error.
 pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<Exit, CliError> {
     let grace = context.config()?.config.shutdown.kill_grace;
     let tasks = context.tasks()?;
@@ -103,13 +104,13 @@ pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<E
     if let Some(writer) = writer {
         let _ = tokio::task::spawn_blocking(move || writer.join()).await;
     }
-    let answer = match performed {
+    let output = match performed {
         Performed::Ran(outcome) => PerformOutput::of(outcome, duration),
         Performed::NotBegun => PerformOutput::of(Outcome::Interrupted, duration),
         Performed::Vetoed(refusal) => PerformOutput::vetoed(refusal, duration),
     };
-    context.printer.print(&answer, || answer.text())?;
-    Ok(if matches!(answer, PerformOutput::Success { .. }) { Exit::Done } else { Exit::Failure })
+    context.printer.print(&output, || output.text())?;
+    Ok(if matches!(output, PerformOutput::Success { .. }) { Exit::Done } else { Exit::Failure })
 }
 
 /// A random name that identifies the processes of this run.
@@ -167,7 +168,7 @@ fn write_output(listeners: Vec<crate::event::bus::Listener>) -> Option<JoinHandl
         }
         match listener.take_lost() {
             0 => {}
-            lost => warn(&format!("{lost} lines of output came too fast and are not shown")),
+            lost => warn(&format!("{lost} lines of output came too fast to be shown")),
         }
     }))
 }
@@ -207,7 +208,9 @@ impl PerformOutput {
                 text
             }
             Self::Later { duration_ms, delay_ms } => {
-                format!("after {duration_ms} ms the task asked to be run again in {delay_ms} ms; nothing will do so")
+                format!(
+                    "after {duration_ms} ms the task asked to be run again in {delay_ms} ms; perform does not run it again"
+                )
             }
             Self::Interrupted { duration_ms } => format!("interrupted after {duration_ms} ms"),
             Self::Vetoed { duration_ms, plugin, reason } => {

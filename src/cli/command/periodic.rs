@@ -38,13 +38,13 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
     match verb.unwrap_or(PeriodicVerb::List) {
         PeriodicVerb::List => {
             context.warn_of_problems(&tasks);
-            let answer = PeriodicListOutput { periodic: periodic::list(&store, registry, now_ms).await? };
-            context.printer.print(&answer, || {
-                if answer.periodic.is_empty() {
-                    return "no periodic tasks: no task file says frequency or schedule".to_owned();
+            let output = PeriodicListOutput { periodic: periodic::list(&store, registry, now_ms).await? };
+            context.printer.print(&output, || {
+                if output.periodic.is_empty() {
+                    return "no periodic tasks: no task file has frequency or schedule".to_owned();
                 }
                 let mut table = TextTable::new(&["task", "when", "state", "due", "queue"]);
-                for task in &answer.periodic {
+                for task in &output.periodic {
                     let due = task.due.as_ref().map_or("-", |due| due.at.as_str());
                     table.row([&task.task, &when(task), task.state, due, &task.queue]);
                 }
@@ -53,27 +53,27 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
         }
         PeriodicVerb::Start { task } => {
             let outcome = periodic::start(&store, registry, &task, now_ms).await?;
-            let answer = PeriodicOutput { task, outcome };
-            context.printer.print(&answer, || match outcome {
-                StartOutcome::Started => format!("started {}", escape(&answer.task)),
-                StartOutcome::Already => format!("{} goes on: its job is there already", escape(&answer.task)),
+            let output = PeriodicOutput { task, outcome };
+            context.printer.print(&output, || match outcome {
+                StartOutcome::Started => format!("started {}", escape(&output.task)),
+                StartOutcome::Already => format!("{} is started already: its job is there", escape(&output.task)),
             })?;
         }
         PeriodicVerb::Stop { task } => {
             let removed = periodic::stop(&store, registry, &task).await?;
-            let answer = StopOutput { task, removed };
+            let output = StopOutput { task, removed };
             let copies = count_noun(removed, "copy", "copies");
-            context.printer.print(&answer, || format!("stopped {} and removed {copies}", escape(&answer.task)))?;
+            context.printer.print(&output, || format!("stopped {} and removed {copies}", escape(&output.task)))?;
         }
         PeriodicVerb::Run { task } => {
             let outcome = periodic::run(&store, registry, &task, now_ms).await?;
-            let answer = PeriodicOutput { task, outcome };
-            context.printer.print(&answer, || {
-                let task = escape(&answer.task);
+            let output = PeriodicOutput { task, outcome };
+            context.printer.print(&output, || {
+                let task = escape(&output.task);
                 match outcome {
                     RunNowOutcome::Enqueued => format!("enqueued {task}"),
-                    RunNowOutcome::Waits => format!("{task} waits on its queue already"),
-                    RunNowOutcome::Runs => format!("{task} runs already"),
+                    RunNowOutcome::Waits => format!("{task} is on its queue already"),
+                    RunNowOutcome::Runs => format!("{task} is running already"),
                 }
             })?;
         }

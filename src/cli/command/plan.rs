@@ -1,7 +1,7 @@
 //! `plan`: shows when jobs will run.
 
 use crate::admin::plan::{PlanReason, plan};
-use crate::cli::args::run::PlanArgs;
+use crate::cli::args::PlanArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::TextTable;
@@ -10,7 +10,8 @@ use crate::task::Registry;
 
 /// Shows what is due within some hours.
 ///
-/// # Errors An unknown task, failures of the store.
+/// # Errors
+/// An unknown task, failures of the store.
 pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
@@ -24,16 +25,16 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
     let store = context.store().await?;
     let now_ms = SystemClock.now_ms();
     let until_ms = now_ms + i64::from(args.hours) * 3_600_000;
-    let mut answer = plan(&store, &registry, now_ms, until_ms, args.limit).await?;
+    let mut output = plan(&store, &registry, now_ms, until_ms, args.limit).await?;
     if let Some(name) = &args.task {
-        answer.plan.retain(|planned| planned.task == *name);
+        output.plan.retain(|planned| planned.task == *name);
     }
-    context.printer.print(&answer, || {
-        if answer.plan.is_empty() {
+    context.printer.print(&output, || {
+        if output.plan.is_empty() {
             return format!("nothing is due within {} hours", args.hours);
         }
         let mut table = TextTable::new(&["at", "local time", "task", "args", "queue", "why"]);
-        for planned in &answer.plan {
+        for planned in &output.plan {
             let why = match planned.why {
                 PlanReason::Periodic => "periodic",
                 PlanReason::Schedule => "schedule",
@@ -42,7 +43,7 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
             let arguments = planned.args.as_ref().map_or("-", |args| args.get());
             table.row([&planned.time.at, &local(planned.second), &planned.task, arguments, &planned.queue, why]);
         }
-        let more = if answer.more { "there is more: say --limit N\n" } else { "" };
+        let more = if output.more { "there are more: use --limit N\n" } else { "" };
         table.text() + more
     })?;
     Ok(Exit::Done)

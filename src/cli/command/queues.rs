@@ -1,11 +1,12 @@
-//! `queues`: lengths, jobs, deletion, pauses.
+//! `queues` and `jobs`: lengths, jobs, deletion, pauses.
 
+use crate::admin::jobs as queued_jobs;
 use crate::admin::queues::{self, QueuePause};
-use crate::cli::args::QueuesVerb;
-use crate::cli::confirm::confirm;
+use crate::cli::args::{JobsDeleteArgs, JobsVerb, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{TextTable, count_noun, escape};
+use crate::cli::output::{TextTable, confirm, count_noun, escape};
+use crate::client::{ClientError, Request};
 
 /// Lists, shows, pauses or deletes.
 ///
@@ -15,26 +16,26 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
     let store = context.store().await?;
     match verb.unwrap_or(QueuesVerb::List) {
         QueuesVerb::List => {
-            let answer = queues::list(&store).await?;
-            context.printer.print(&answer, || {
+            let output = queues::list(&store).await?;
+            context.printer.print(&output, || {
                 let mut text = String::new();
-                if answer.all_paused {
-                    text += "everything is paused (windlass queues resume --all)\n";
+                if output.all_paused {
+                    text += "all queues are paused; resume them: windlass queues resume --all\n";
                 }
-                if answer.queues.is_empty() {
+                if output.queues.is_empty() {
                     return text + "no queues: nothing was enqueued yet";
                 }
                 // A column without content is left out.
-                if answer.queues.iter().any(|queue| queue.paused) {
+                if output.queues.iter().any(|queue| queue.paused) {
                     let mut table = TextTable::new(&["queue", "#jobs", "state"]);
-                    for queue in &answer.queues {
+                    for queue in &output.queues {
                         let state = if queue.paused { "paused" } else { "" };
                         table.row([&queue.queue, &queue.length.to_string(), state]);
                     }
                     return text + &table.text();
                 }
                 let mut table = TextTable::new(&["queue", "#jobs"]);
-                for queue in &answer.queues {
+                for queue in &output.queues {
                     table.row([&queue.queue, &queue.length.to_string()]);
                 }
                 text + &table.text()
@@ -74,14 +75,48 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
     Ok(Exit::Done)
 }
 
+/// `jobs delete`: deletes jobs from their queue.
+///
+/// # Errors
+/// Invalid names, failures of the store.
+pub(crate) async fn jobs(context: &CommandContext, verb: JobsVerb) -> Result<Exit, CliError> {
+    let JobsVerb::Delete(JobsDeleteArgs { job, any_args, count, start, stop }) = verb;
+    let NamedJobArgs { task, queue, args } = job;
+    let tasks = context.tasks()?;
+    // The task may be unknown here, because other programs also enqueue jobs.
+    let request = Request { queue, ..Request::new(task).args(args.get()).foreign() };
+    let job = request.resolve_as_written(&tasks.registry).map_err(ClientError::from)?;
+    let store = context.store().await?;
+    let deleted = if any_args {
+        queued_jobs::delete_by_class(&store, &job.queue, job.task.as_str(), start, stop).await?
+    } else {
+        queued_jobs::delete(&store, &job, count).await?
+    };
+    context.printer.print(&deleted, || {
+        let queue = escape(job.queue.as_str());
+        let spelt = if deleted.other_spellings > 0 { ", in the spelling of another program" } else { "" };
+        format!(
+            "deleted {} of {} from {queue}{spelt}",
+            count_noun(deleted.deleted, "job", "jobs"),
+            escape(job.task.as_str())
+        )
+    })?;
+    Ok(Exit::Done)
+}
+
 /// The message about a pause or its end.
 fn told(pause: &QueuePause) -> String {
-    let what = pause.queue.as_ref().map_or_else(|| "everything".to_owned(), |queue| format!("queue {}", escape(queue)));
+    let (what, which, was) = match &pause.queue {
+        Some(queue) => (format!("queue {}", escape(queue)), escape(queue), "was"),
+        None => ("all queues".to_owned(), "--all".to_owned(), "were"),
+    };
     let mut text = match (pause.paused, pause.changed) {
-        (true, true) => format!("paused {what}: nobody claims from it until it is resumed"),
-        (true, false) => format!("{what} was paused already"),
+        (true, true) => {
+            format!("paused {what}: no jobs are claimed from there; to resume: windlass queues resume {which}")
+        }
+        (true, false) => format!("{what} {was} paused already"),
         (false, true) => format!("resumed {what}"),
-        (false, false) => format!("{what} was not paused"),
+        (false, false) => format!("{what} {was} not paused"),
     };
     if !pause.known {
         text += "; there is no such queue yet";
@@ -90,11 +125,11 @@ fn told(pause: &QueuePause) -> String {
         text += &format!(" (did you mean {}?)", escape(nearest));
     }
     if pause.all_paused {
-        text += "; everything is still paused (windlass queues resume --all)";
+        text += "; all queues are still paused, resume them: windlass queues resume --all";
     }
     if !pause.still_paused.is_empty() {
         let names: Vec<_> = pause.still_paused.iter().map(|name| escape(name)).collect();
-        text += &format!("; still paused by themselves: {}", names.join(", "));
+        text += &format!("; these are still paused one by one: {}", names.join(", "));
     }
     text
 }

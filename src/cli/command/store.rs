@@ -8,13 +8,14 @@ use crate::cli::output::{count_noun, warn};
 
 /// Moves everything that waits.
 ///
-/// # Errors Invalid addresses, the same store twice, a store that is in use, failures of either store.
+/// # Errors
+/// Invalid addresses, the same store twice, a store that is in use, failures of either store.
 pub(crate) async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exit, CliError> {
     let StoreVerb::Copy(CopyArgs { from, to, from_namespace, to_namespace }) = verb;
     let from = context.store_at(&from, from_namespace.as_deref()).await?;
     let to = context.store_at(&to, to_namespace.as_deref()).await?;
     if from.describe() == to.describe() && from_namespace == to_namespace {
-        return Err(CliError::Usage("expected two stores, found one twice".to_owned()));
+        return Err(CliError::Usage("both addresses name the same store: give two different stores".to_owned()));
     }
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
@@ -30,12 +31,12 @@ pub(crate) async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exi
     .await
     .inspect_err(|_| {
         if total(&so_far) > 0 {
-            warn(&format!("{} came over; the same command goes on from there", summary(&so_far)));
+            warn(&format!("moved {} before this; the same command continues from there", summary(&so_far)));
         }
     })?;
     context.printer.print(&moved, || {
         if total(&moved) == 0 {
-            return format!("nothing waits in {}", from.describe());
+            return format!("nothing to move in {}", from.describe());
         }
         format!("moved {} from {} to {}", summary(&moved), from.describe(), to.describe())
     })?;

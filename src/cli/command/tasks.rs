@@ -16,7 +16,8 @@ struct TaskListOutput {
 
 /// Lists or shows.
 ///
-/// # Errors Unknown tasks, problems of the configuration.
+/// # Errors
+/// Unknown tasks, problems of the configuration.
 pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
     let folder = context.config()?.config.tasks_dir;
     let tasks = context.tasks()?;
@@ -24,12 +25,12 @@ pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<E
     let registry = tasks.registry;
     match verb.unwrap_or(TasksVerb::List) {
         TasksVerb::List => {
-            let answer = TaskListOutput { tasks: listing::list(&registry) };
-            context.printer.print(&answer, || {
-                if answer.tasks.is_empty() {
+            let output = TaskListOutput { tasks: listing::list(&registry) };
+            context.printer.print(&output, || {
+                if output.tasks.is_empty() {
                     return format!("no tasks in {}", folder.display());
                 }
-                list_text(&answer.tasks)
+                list_text(&output.tasks)
             })?;
         }
         TasksVerb::Show { name } => {

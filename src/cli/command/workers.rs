@@ -4,10 +4,9 @@ use serde::Serialize;
 
 use crate::admin::workers::{self, CleanedWorker, WorkerView};
 use crate::cli::args::WorkersVerb;
-use crate::cli::confirm::confirm;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{FieldList, TextTable, count_noun, escape, short_date};
+use crate::cli::output::{FieldList, TextTable, confirm, count_noun, escape, short_date};
 use crate::clock::{Clock, SystemClock};
 
 #[derive(Debug, Serialize)]
@@ -28,8 +27,8 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> 
     let store = context.store().await?;
     match verb.unwrap_or(WorkersVerb::List) {
         WorkersVerb::List => {
-            let answer = WorkerListOutput { workers: workers::list(&store).await? };
-            context.printer.print(&answer, || list_text(&answer.workers))?;
+            let output = WorkerListOutput { workers: workers::list(&store).await? };
+            context.printer.print(&output, || list_text(&output.workers))?;
         }
         WorkersVerb::Show { name } => {
             let worker = workers::show(&store, &name).await?;
@@ -40,21 +39,21 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> 
             let old = workers::older_than(&store, now_ms, older_than).await?.len();
             let count = count_noun(old as u64, "worker", "workers");
             if old > 0 {
-                confirm(&format!("Remove {count}, whatever they do?"), yes)?;
+                confirm(&format!("Remove {count} although they may still be running?"), yes)?;
             }
             let registry = context.tasks()?.registry;
             let cleaned = workers::clean_older_than(&store, &registry, &context.host(), now_ms, older_than).await?;
-            let answer = CleanOutput { cleaned };
-            context.printer.print(&answer, || {
-                if answer.cleaned.is_empty() {
-                    return "no worker has worked that long".to_owned();
+            let output = CleanOutput { cleaned };
+            context.printer.print(&output, || {
+                if output.cleaned.is_empty() {
+                    return "no worker has worked on one job for that long".to_owned();
                 }
-                let lines: Vec<_> = answer.cleaned.iter().map(cleaned_text).collect();
+                let lines: Vec<_> = output.cleaned.iter().map(cleaned_text).collect();
                 lines.join("\n")
             })?;
         }
         WorkersVerb::ForceClean { name, yes } => {
-            confirm(&format!("Remove worker {}, whatever it does?", escape(&name)), yes)?;
+            confirm(&format!("Remove worker {} although it may still be running?", escape(&name)), yes)?;
             let now_ms = SystemClock.now_ms();
             let cleaned =
                 workers::force_clean(&store, &context.tasks()?.registry, &name, &context.host(), now_ms).await?;
@@ -69,7 +68,7 @@ fn cleaned_text(cleaned: &CleanedWorker) -> String {
     match (&cleaned.failed_id, &cleaned.class) {
         (Some(id), class) => {
             let class = escape(class.as_deref().unwrap_or("(no job)"));
-            format!("removed {worker}; its job {class} is now a failed one, {id}")
+            format!("removed {worker}; its job {class} is now failed job {id}")
         }
         (None, _) => format!("removed {worker}; it had no job"),
     }

@@ -20,7 +20,8 @@ pub enum AuthoritiesError {
 
 /// The authorities of a file, or those that the system trusts.
 ///
-/// # Errors If there is no usable authority, or if the file contains an unusable one.
+/// # Errors
+/// If there is no usable authority, or if the file contains an unusable one.
 pub fn load(ca: Option<&Path>) -> Result<RootCertStore, AuthoritiesError> {
     let mut roots = RootCertStore::empty();
     if let Some(ca) = ca {
@@ -41,7 +42,8 @@ pub fn load(ca: Option<&Path>) -> Result<RootCertStore, AuthoritiesError> {
 
 /// All certificates of a PEM file, at least one.
 ///
-/// # Errors If it contains no certificate, or something else.
+/// # Errors
+/// If it contains no certificate, or something else.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AuthoritiesError> {
     let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
     match read {

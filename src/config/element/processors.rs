@@ -5,7 +5,8 @@ pub const MAX_PROCESSORS: u64 = 10_000;
 
 /// The bounds of a pool, by ActionHero's rule: 0 and 0 is no pool, 0 and N is 1 to N.
 ///
-/// # Errors If the maximum is less than the minimum.
+/// # Errors
+/// If the maximum is less than the minimum.
 pub fn bounds(min: usize, max: usize) -> Result<(usize, usize), String> {
     match (min, max) {
         (0, 0) => Ok((0, 0)),

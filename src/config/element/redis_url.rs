@@ -64,7 +64,8 @@ pub struct Login {
 impl RedisUrl {
     /// Reads an address.
     ///
-    /// # Errors Says which form is expected. The text is never quoted, because it may contain a password.
+    /// # Errors
+    /// Says which form is expected. The text is never quoted, because it may contain a password.
     pub fn parse(text: &str) -> Result<Self, StoreUrlError> {
         let (scheme, rest) = text.trim().split_once(':').ok_or(StoreUrlError::Scheme)?;
         // Valkey's forms of the same address.

@@ -31,7 +31,8 @@ impl StoreUrl {
     /// Reads an address. A relative SQLite path is taken from `base`; a bare file name is in `state_directory` if
     /// systemd sets one.
     ///
-    /// # Errors If the text is not an address.
+    /// # Errors
+    /// If the text is not an address.
     pub fn parse(text: &str, base: &Path, state_directory: Option<&Path>) -> Result<Self, StoreUrlError> {
         let text = text.trim();
         let (scheme, rest) = text.split_once(':').ok_or(StoreUrlError::Scheme)?;

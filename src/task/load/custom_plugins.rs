@@ -50,9 +50,12 @@ fn stem(argv: &[String]) -> Option<&str> {
 
 fn name(value: &Value<'_>, name: &str) -> Option<String> {
     if BUILT_IN.contains(&name) {
-        value.report(format!("{name} is the name of a built-in plugin; choose another, name = \"...\""));
+        value.report(format!(
+            "{name} is a built-in plugin: list it as \"{name}\" and set its options under [plugin_options.{name}]; \
+             a program needs another name"
+        ));
     } else if name.trim().is_empty() || name.chars().any(char::is_control) {
-        value.report("a plugin's name must be neither empty nor hold control characters");
+        value.report("a plugin's name must not be empty or contain control characters");
     } else {
         return Some(name.to_owned());
     }

@@ -232,7 +232,9 @@ fn a_missing_folder_is_a_problem_that_names_it() {
     let tasks = load(&dir.path().join("gone"), &BUILTINS);
     assert_eq!(
         told(&dir, &tasks),
-        ["gone: expected the folder of the task files, tasks_dir (No such file or directory (os error 2))"]
+        [
+            "gone: the folder of the task files (tasks_dir) does not exist; create it with a first task: windlass generate task NAME"
+        ]
     );
 }
 
