@@ -1,4 +1,4 @@
-//! What an engine is beside its arrows: the connections it opens, and the time it goes by.
+//! What an engine has besides its arrows: the connections that it opens, and its source of time.
 
 use std::sync::Arc;
 
@@ -7,11 +7,11 @@ use super::queueing::{Exchange, Exchanged};
 use super::wake::{ArmedState, Watch};
 use crate::clock::Clock;
 
-/// An engine's connections that live on after they are opened.
+/// An engine that opens lanes and wakers.
 pub(super) trait Opens {
-    /// Over which exchanges go.
+    /// The connection for exchanges.
     type Lane: EngineLane;
-    /// Which is told of changes.
+    /// The connection that is told of changes.
     type Waker: EngineWaker;
     /// As [`Store::lane`](super::handle::Store::lane).
     fn open_lane(&self, instance: &str, lane: u8) -> impl Future<Output = Result<Self::Lane, StoreError>> + Send;
@@ -25,7 +25,7 @@ pub(super) trait EngineLane: Send {
     fn exchange(&mut self, exchange: &Exchange) -> impl Future<Output = Result<Exchanged, StoreError>> + Send;
 }
 
-/// A connection of an engine that is told when something watched has changed.
+/// A connection of an engine that is told when a watched thing changes.
 pub(super) trait EngineWaker: Send + Sync {
     /// As [`Waker::arm`](super::handle::Waker::arm).
     fn arm(&self, watch: &Watch) -> impl Future<Output = Result<ArmedState, StoreError>> + Send;
@@ -35,10 +35,10 @@ pub(super) trait EngineWaker: Send + Sync {
     fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
-/// Where an engine takes the time from.
+/// The source of an engine's time.
 #[derive(Debug, Clone)]
 pub enum TimeSource {
-    /// The store's own, where it has one (Redis' TIME); else the system's clock.
+    /// The store's own time if it has one (Redis' TIME), otherwise the system's clock.
     Store,
     /// This clock: tests set it.
     Clock(Arc<dyn Clock>),

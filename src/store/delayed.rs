@@ -1,4 +1,4 @@
-//! Delayed jobs, looked at and corrected. All fail when the store cannot be reached.
+//! Arrows for people, who look at delayed jobs and correct them. All fail when the store cannot be reached.
 
 use bytes::Bytes;
 
@@ -10,7 +10,7 @@ use super::role::{Admin, May};
 pub struct DelayedSeconds {
     /// The first second.
     pub from: i64,
-    /// How many at most.
+    /// The largest number of seconds.
     pub limit: usize,
 }
 
@@ -65,8 +65,8 @@ impl Arrow for ScheduledAt {
 
 impl May<ScheduledAt> for Admin {}
 
-/// Removes every delayed job of exactly these bytes, and seconds left empty; tells the seconds,
-/// ascending.
+/// Removes every delayed job of exactly these bytes, and seconds that become empty. Returns the seconds of the removed
+/// jobs, ascending.
 #[derive(Debug, Clone)]
 pub struct DeleteDelayed {
     /// The job's bytes.

@@ -1,4 +1,4 @@
-//! The engines behind a handle, and what they open.
+//! The engines behind a handle, and the connections that they open.
 //!
 //! This file, `handle` and `open` are the only ones that name both engines. In a build without one of them, `Absent` stands in
 //! its place.
@@ -23,14 +23,14 @@ type RedisStore = Absent;
 #[cfg(not(feature = "sqlite"))]
 type SqliteStore = Absent;
 
-/// What a store's arrows end at.
+/// The engine of a store.
 #[derive(Debug)]
 pub enum Engine<R = RedisStore, S = SqliteStore> {
     /// Redis or Valkey.
     Redis(Arc<R>),
     /// A SQLite file.
     Sqlite(Arc<S>),
-    /// Nothing: layers answer all that is asked, and what reaches this is refused.
+    /// No engine: layers answer the arrows, and an arrow that reaches this is refused.
     None,
 }
 
@@ -55,7 +55,7 @@ impl<A: Arrow, R: Perform<A>, S: Perform<A>> Perform<A> for Engine<R, S> {
 }
 
 fn unanswered(arrow: &str) -> StoreError {
-    StoreError::Unsupported(format!("there is no engine behind it, and no layer answers {arrow}"))
+    StoreError::Unsupported(format!("this store has no engine, and no layer answered {arrow}"))
 }
 
 /// Opens a lane of an instance that has joined; [`Store::lane`](super::handle::Store::lane) does.
@@ -78,7 +78,7 @@ impl Arrow for OpenLane {
 
 impl May<OpenLane> for Pool {}
 
-// Without any engine the arrows of `Absent` are these, too.
+// Without any engine, the implementation for `Absent` covers these arrows.
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 impl Perform<OpenLane> for Engine {
     async fn perform(&self, arrow: OpenLane) -> Result<OpenedLane, StoreError> {

@@ -1,26 +1,25 @@
-//! What can go wrong with a store, by what a caller can do about it.
+//! Errors of a store, divided by what a caller can do about them.
 
-/// A store's failure. The messages read after "failed to".
+/// An error of a store. The messages are written to follow "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum StoreError {
-    /// The store cannot be reached, or the reply was lost: whether the step was taken is unknown.
-    /// Worth repeating after a while; steps of a lane may be repeated as they are.
+    /// The store cannot be reached, or the reply was lost: it is unknown whether the step took effect. Trying again
+    /// later may help; exchanges of a lane may be repeated unchanged.
     #[error("reach the store: {0}")]
     Unavailable(String),
     /// The store has no room (Redis' `maxmemory`, a full disk or `max_page_count`): nothing was
-    /// changed. Worth repeating after somebody made room.
+    /// changed. Trying again helps when there is room again.
     #[error("write to the store, which is full: {0}")]
     Full(String),
-    /// The store is not one we can work with: too old, a command or a right is missing, the
-    /// schema is of a newer version.
+    /// This store cannot be used: it is too old, a command or a right is missing, or its schema is newer.
     #[error("use this store: {0}")]
     Unsupported(String),
-    /// This user of the store lacks rights, or the store lacks commands, without which nothing is claimed or promoted.
-    /// No job, queue or key is to blame.
+    /// The user of the store lacks rights, or the store lacks commands, that claiming and promotion need. The cause is not
+    /// a job, a queue or a key.
     #[error("use this store: {0}")]
     MissingRights(String),
-    /// A key or row holds something that it should not; nothing was changed.
+    /// A key or row has unexpected content; nothing was changed.
     #[error("read {place}: {reason}")]
     Corrupt {
         /// The key, or the table and row.
@@ -28,13 +27,13 @@ pub enum StoreError {
         /// What was found instead of what was expected.
         reason: String,
     },
-    /// A mistake of ours: the engine refused the call.
+    /// A bug in the caller: the engine refused the call.
     #[error("call the store rightly: {0}")]
     Misuse(String),
 }
 
 impl StoreError {
-    /// May the same call succeed later without anybody correcting it?
+    /// May the same call succeed later without a correction?
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Full(_))

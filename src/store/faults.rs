@@ -1,4 +1,4 @@
-//! Faults on purpose, for tests of what is built on a store: a [`Layer`] that makes chosen passes go wrong.
+//! Fault injection for tests of code that uses a store: a [`Layer`] that makes chosen passes fail.
 //!
 //! ```
 //! # async fn example(store: windlass::store::Store<windlass::store::role::Whole>) {
@@ -24,30 +24,30 @@ use super::arrow::Arrow;
 use super::error::StoreError;
 use super::layer::{AnyArrow, AnyReply, Layer, Next};
 
-/// What goes wrong with a pass.
+/// How a pass fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Fault {
-    /// The connection breaks before the store hears of it.
+    /// The connection breaks before the arrow reaches the store.
     CutBefore,
-    /// The store takes the step, and the connection breaks before the reply comes.
+    /// The store takes the step, and the connection breaks before the reply arrives.
     CutAfter,
     /// The store refuses: a right is missing.
     Refused,
     /// The store has no room.
     Full,
-    /// A key or row that is needed holds something else.
+    /// A key or row has another type than expected.
     WrongType,
-    /// The reply takes so long.
+    /// The reply is delayed by this long.
     Slow(Duration),
 }
 
-/// Makes chosen passes go wrong, once each; all others go through.
+/// Makes chosen passes fail, each once; all others pass unchanged.
 #[derive(Debug, Default)]
 pub struct Faults(Mutex<VecDeque<(&'static str, Fault)>>);
 
 impl Faults {
-    /// The next pass of an arrow of this type that has no fault planned goes wrong so.
+    /// Plans a fault for the next pass of an arrow of this type that has none planned yet.
     pub fn next<A: Arrow>(&self, fault: Fault) {
         self.next_named(A::NAME, fault);
     }

@@ -1,7 +1,7 @@
-//! What an engine finds out that is no error of any call: records that cannot be read, a server that cannot do something.
+//! What an engine finds that is not the error of a call: records that cannot be read, a server that lacks something.
 //!
-//! Engines hand it up as data and never wait for whoever tells it. The same thing is told once, and again when it has
-//! changed or was not found for a while: what is wrong with a record is found again with each look.
+//! Engines report findings as data and never wait for the listener. A finding is reported once, and again when it has
+//! changed or was not found for a while, because the same bad record is found each time it is read.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -12,10 +12,10 @@ use tokio::time::Instant;
 use super::unreadable::{PassedOver, RecordKind, Unreadable};
 use crate::event::{Bus, Event};
 
-/// For how long something must not have been found before it is news again.
+/// A finding that did not occur for this long is reported again when it occurs.
 const FORGOTTEN: Duration = Duration::from_secs(600);
-/// How many things are remembered.
-const REMEMBERED: usize = 1024;
+/// The largest number of subjects that are remembered.
+const MAX_SUBJECTS: usize = 1024;
 
 /// Where the findings of an engine go. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -26,7 +26,7 @@ pub struct Findings {
     unreadable: Arc<Mutex<BTreeMap<RecordKind, u64>>>,
 }
 
-/// What was told of each subject.
+/// The last reported finding of each subject.
 #[derive(Debug, Default)]
 pub struct Told(HashMap<String, Finding>);
 
@@ -37,8 +37,7 @@ struct Finding {
 }
 
 impl Told {
-    /// Takes note of a finding. Returns whether it is to be told: it is new, it has changed, or it was not found for a
-    /// while.
+    /// Notes a finding. Returns whether it must be reported: it is new, it has changed, or it was not found for a while.
     pub fn is_news(&mut self, subject: &str, text: &str) -> bool {
         let now = Instant::now();
         if let Some(known) = self.0.get_mut(subject) {
@@ -49,27 +48,27 @@ impl Told {
             }
             return !is_known;
         }
-        if self.0.len() >= REMEMBERED {
+        if self.0.len() >= MAX_SUBJECTS {
             self.0.retain(|_, known| now.duration_since(known.found) < FORGOTTEN);
         }
-        if self.0.len() >= REMEMBERED {
+        if self.0.len() >= MAX_SUBJECTS {
             self.0.clear();
         }
         self.0.insert(subject.to_owned(), Finding { text: text.to_owned(), found: now });
         true
     }
 
-    /// Forgets what was told of a subject. Returns whether anything was.
+    /// Forgets a subject. Returns whether it was known.
     pub fn forget(&mut self, subject: &str) -> bool {
         self.0.remove(subject).is_some()
     }
 
-    /// Forgets what was told of subjects that end so.
+    /// Forgets all subjects whose names end with `end`.
     pub fn forget_ending(&mut self, end: &str) {
         self.0.retain(|subject, _| !subject.ends_with(end));
     }
 
-    /// Is there nothing to take back?
+    /// Is no subject known?
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -83,21 +82,21 @@ impl Findings {
         Self { bus, told: Arc::default(), unreadable: Arc::default() }
     }
 
-    /// Tells what was found about a subject, such as a key, unless that was told already.
+    /// Reports a finding about a subject, such as a key, as a warning, unless it was reported already.
     pub fn tell(&self, subject: &str, text: String) {
         if self.told().is_news(subject, &text) {
             self.bus.emit(Event::Warning { text });
         }
     }
 
-    /// The same for what stops work.
+    /// The same as an internal error, for findings that stop work.
     pub fn complain(&self, subject: &str, error: String) {
         if self.told().is_news(subject, &error) {
             self.bus.emit(Event::InternalError { error });
         }
     }
 
-    /// What was told about a subject is mended: that is told, too.
+    /// Reports that a subject is in order again, if a finding about it was reported.
     pub fn mended(&self, subject: &str, text: &str) {
         if self.told().forget(subject) {
             self.bus.emit(Event::Notice { text: text.to_owned() });
@@ -131,7 +130,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Default for Findings {
-    /// Nobody is told.
+    /// Findings that nobody receives.
     fn default() -> Self {
         Self::new(Bus::silent())
     }
@@ -162,10 +161,10 @@ mod tests {
         tokio::time::advance(FORGOTTEN).await;
         findings.tell("queue a", "is a string".to_owned());
         assert_eq!(told(), 1);
-        for n in 0..5 * REMEMBERED {
+        for n in 0..5 * MAX_SUBJECTS {
             findings.tell(&n.to_string(), String::new());
         }
-        assert!(findings.told().0.len() <= REMEMBERED);
+        assert!(findings.told().0.len() <= MAX_SUBJECTS);
     }
     #[test]
     fn what_is_passed_over_is_counted_and_told_when_the_count_changes() {

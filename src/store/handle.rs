@@ -1,4 +1,4 @@
-//! A handle on a store: the one way in to all arrows.
+//! A handle on a store, through which all arrows are run.
 
 use std::fmt;
 use std::marker::PhantomData;
@@ -18,7 +18,7 @@ use super::role::{May, Whole};
 use super::sqlite::SqliteStore;
 use super::wake::{ArmedState, CheckWaker, Watch};
 
-/// A handle on a store, for a holder of this role. Cheap to clone.
+/// A handle on a store for the role `R`. Cheap to clone.
 pub struct Store<R> {
     engine: Engine,
     layers: Layers,
@@ -61,7 +61,7 @@ impl<R> Store<R> {
         Ok(Lane { opened, layers: Arc::clone(&self.layers), series: self.meter.series::<Exchange>() })
     }
 
-    /// Opens a waker: a connection that is told when something watched has changed.
+    /// Opens a waker: a connection that is told when a watched thing changes.
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
@@ -74,19 +74,19 @@ impl<R> Store<R> {
         Ok(Waker { opened, layers: Arc::clone(&self.layers), armed, checked })
     }
 
-    /// Where the store is, for people: a URL without secrets.
+    /// The address of the store without secrets, for people to read.
     #[must_use]
     pub fn describe(&self) -> &str {
         &self.address
     }
 
-    /// What has passed through this store so far, through all handles that were cloned or narrowed from one.
+    /// Statistics of all arrows that passed so far, through all handles that were cloned or narrowed from the first one.
     #[must_use]
     pub fn passes(&self) -> Vec<Passes> {
         self.meter.read()
     }
 
-    /// A handle on the same store with one layer more, around all that it has.
+    /// A handle on the same store with one more layer, outside of the layers that it has.
     #[must_use]
     pub fn layered(&self, layer: Arc<dyn Layer>) -> Self {
         let layers = std::iter::once(layer).chain(self.layers.iter().cloned()).collect();
@@ -111,7 +111,7 @@ impl Store<Whole> {
         self.as_role()
     }
 
-    /// A store without an engine, for [layers](Self::layered) that answer everything that will be asked.
+    /// A store without an engine, whose [layers](Self::layered) answer all arrows.
     #[must_use]
     pub fn without_engine(address: &str) -> Self {
         Self::new(Engine::None, address)
@@ -198,7 +198,7 @@ impl AsyncInnermost<Exchange> for &mut OpenedLane {
     }
 }
 
-/// A connection that is told when something watched has changed.
+/// A connection that is told when a watched thing changes.
 #[derive(Debug)]
 pub struct Waker {
     opened: OpenedWaker,
@@ -208,8 +208,8 @@ pub struct Waker {
 }
 
 impl Waker {
-    /// Looks at everything watched and arms: the next change after this look, by anybody, ends
-    /// [`woken`](Self::woken). Replaces what was armed before.
+    /// Looks at everything in `watch` and arms the waker: the next change after this look, by any program, ends
+    /// [`woken`](Self::woken). Replaces the previous arming.
     ///
     /// # Errors
     /// Fails when the store cannot be reached.
@@ -224,13 +224,13 @@ impl Waker {
         result
     }
 
-    /// Waits until something changed since the last arming, or might have (a lost connection came
-    /// back). A change between arming and this call ends it at once. May end without cause.
+    /// Waits until something has changed since the last arming, or may have changed because the connection was lost. A
+    /// change between arming and this call ends it at once. May also end without a change.
     pub async fn woken(&self) {
         self.opened.0.woken().await;
     }
 
-    /// Makes sure that it would have been told: an error if what is watched may have changed without its knowing.
+    /// Checks that changes are still reported. An error means that something may have changed unnoticed.
     ///
     /// # Errors
     /// Fails when the store cannot be reached over the connection that is armed.

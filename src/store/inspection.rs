@@ -1,4 +1,5 @@
-//! What people look at and correct. Nothing here runs by itself, and all fail when the store cannot be reached.
+//! Arrows for people, who look at the store and correct it. Nothing runs them periodically. All fail when the store
+//! cannot be reached.
 
 use bytes::Bytes;
 
@@ -48,8 +49,8 @@ impl Arrow for Queued {
 
 impl May<Queued> for Admin {}
 
-/// Deletes jobs of exactly these bytes from a queue, as `LREM` counts: at most `count` from the head, from the
-/// tail if it is negative, all for 0; tells how many there were. Their locks stay.
+/// Deletes jobs of exactly these bytes from a queue, and returns how many were deleted. As with `LREM`, at most `count`
+/// are deleted from the head, from the tail if it is negative, all if it is 0. Their locks stay.
 #[derive(Debug, Clone)]
 pub struct DeleteJobs {
     /// The queue.
@@ -68,13 +69,13 @@ impl Arrow for DeleteJobs {
 
 impl May<DeleteJobs> for Admin {}
 
-/// Removes jobs of several different bytes, those nearest to `from` first; tells how many. No bytes stand twice in
-/// `to_delete`. Takes one walk through the queue, however many there are, in bounded steps; each is atomic, so that a job is
-/// either claimed or deleted.
+/// Deletes jobs of several different bytes, those nearest to `from` first, and returns how many were deleted. Each entry
+/// of `to_delete` has other bytes. One walk through the queue serves all entries, in bounded steps. Each step is atomic, so
+/// a job is either claimed or deleted.
 ///
-/// Other programs go on between the steps. A job that is pushed meanwhile may be deleted or stay, and counts if it is
-/// deleted: never more go than `count`. Jobs that are claimed meanwhile are not missed for it. A job that stands behind
-/// one that somebody else deletes from the middle of the queue meanwhile may be missed.
+/// Other programs may work on the queue between the steps. A job that is pushed meanwhile may be deleted or stay; it
+/// counts if it is deleted, so at most `count` jobs are deleted. Claims between the steps do not make the walk miss a
+/// job. If another program deletes a job from the middle of the queue, the walk may miss a job behind it.
 #[derive(Debug, Clone)]
 pub struct DeleteEach {
     /// The queue.
@@ -111,7 +112,7 @@ pub enum QueueEnd {
     Tail,
 }
 
-/// Deletes a queue and its jobs; tells how many there were.
+/// Deletes a queue and its jobs, and returns how many there were.
 #[derive(Debug, Clone)]
 pub struct DeleteQueue {
     /// The queue.
@@ -126,12 +127,12 @@ impl Arrow for DeleteQueue {
 
 impl May<DeleteQueue> for Admin {}
 
-/// Pauses a queue, or everything: from the moment this returns nobody's exchange claims from it, until it is
-/// resumed. Enqueueing and promotion go on. On Redis everything means Ruby's workers too, for the key is theirs.
-/// A queue need not exist, and its pause outlives its deletion. False if it was paused before.
+/// Pauses a queue, or all queues: when this returns, no exchange claims from it until it is resumed. Enqueueing and
+/// promotion continue. On Redis, pausing all queues also stops Ruby's workers, because they use the same key. The queue
+/// need not exist, and the pause stays when the queue is deleted. False if it was paused before.
 #[derive(Debug, Clone)]
 pub struct Pause {
-    /// The queue; `None`: everything.
+    /// The queue; `None`: all queues.
     pub queue: Option<QueueName>,
 }
 
@@ -143,11 +144,11 @@ impl Arrow for Pause {
 
 impl May<Pause> for Admin {}
 
-/// Resumes what [`Pause`] paused and wakes waiting workers; false if it was not paused. Resuming
-/// everything leaves queues paused that are paused by themselves.
+/// Resumes what [`Pause`] paused, and wakes waiting workers. False if it was not paused. Resuming all queues does not
+/// resume queues that were paused one by one.
 #[derive(Debug, Clone)]
 pub struct Resume {
-    /// The queue; `None`: everything.
+    /// The queue; `None`: all queues.
     pub queue: Option<QueueName>,
 }
 
@@ -171,12 +172,12 @@ impl Arrow for ReadPaused {
 
 impl May<ReadPaused> for Admin {}
 
-/// What claims nothing at present, for whoever works on the store.
+/// The pauses that are in force for all programs on the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Paused {
-    /// Everything is paused.
+    /// All queues are paused.
     pub all: bool,
-    /// Queues that are paused by themselves, in code-unit order.
+    /// Queues that were paused one by one, in code-unit order.
     pub queues: Vec<QueueName>,
 }
 
@@ -226,7 +227,7 @@ impl Arrow for RemoveFailed {
 
 impl May<RemoveFailed> for Admin {}
 
-/// Removes all failure records; tells how many there were.
+/// Removes all failure records, and returns how many there were.
 #[derive(Debug, Clone, Copy)]
 pub struct ClearFailed;
 
@@ -238,8 +239,8 @@ impl Arrow for ClearFailed {
 
 impl May<ClearFailed> for Admin {}
 
-/// Failed -> queue: removes the record and enqueues its job in one atomic step. What Retry kept of the job's attempts is
-/// forgotten.
+/// Failed -> queue: removes the record and enqueues its job in one atomic step. The state of Retry for this job is
+/// deleted.
 #[derive(Debug, Clone)]
 pub struct RetryFailed {
     /// The record.
@@ -250,7 +251,7 @@ pub struct RetryFailed {
     pub payload: Bytes,
     /// Conditions, in the order of the plugins that state them.
     pub admissions: Vec<Admission>,
-    /// Who the job is from then on, if its record tells.
+    /// The identity of the job from then on, if its record has one.
     pub identity: Option<Identity>,
 }
 
@@ -263,12 +264,12 @@ impl Arrow for RetryFailed {
 impl May<RetryFailed> for Scheduler {}
 impl May<RetryFailed> for Admin {}
 
-/// What became of a retry from the failed list.
+/// The outcome of a retry from the failed list.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Retried {
-    /// The record is gone and its job at the end of its queue.
+    /// The record is removed, and its job is at the end of its queue.
     Yes,
-    /// The record is not (or no longer) there; nothing was done.
+    /// There is no such record (any more); nothing was done.
     Gone,
     /// A plugin refused; the record stays.
     Refused {
@@ -292,9 +293,9 @@ impl May<ReadStats> for Admin {}
 /// The counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Stats {
-    /// Jobs done, ever.
+    /// All jobs that succeeded so far.
     pub processed: u64,
-    /// Jobs failed, ever.
+    /// All jobs that failed so far.
     pub failed: u64,
     /// (worker name, processed, failed) of every registered worker.
     pub workers: Vec<(String, u64, u64)>,
@@ -312,14 +313,14 @@ impl Arrow for Locks {
 
 impl May<Locks> for Admin {}
 
-/// A lock somebody holds.
+/// A lock that somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct LockEntry {
     /// Its key, without namespace.
     pub key: String,
     /// Its value.
     pub value: String,
-    /// How long it is still held, in milliseconds; `None` for ever.
+    /// How long it is still held, in milliseconds; `None`: for ever.
     pub ttl_ms: Option<u64>,
 }
 

@@ -1,4 +1,4 @@
-//! An instance's place in the store: its registration, its lease, its workers.
+//! The arrows of an instance: its registration, its lease, its workers.
 
 use super::arrow::{Arrow, Kind};
 use super::error::StoreError;
@@ -7,7 +7,7 @@ use super::role::{Admin, May, Mover, Pool, Scheduler};
 use super::working::WorkingRecord;
 use crate::job::{ClaimToken, LockKey, WorkerName};
 
-/// How joining went.
+/// The outcome of joining.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Joined {
     /// The instance is registered and its lease runs.
@@ -22,7 +22,7 @@ pub enum Joined {
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone)]
 pub struct Join {
-    /// What it says of itself.
+    /// Its record.
     pub record: InstanceRecord,
 }
 
@@ -34,9 +34,8 @@ impl Arrow for Join {
 
 impl May<Join> for Pool {}
 
-/// Registers workers (membership, start time, ping) of an instance. Working records that already stand under their
-/// names, left by an earlier life, are returned and left standing: a worker with one must not claim before it is
-/// recovered.
+/// Registers workers (membership, start time, ping) of an instance. Working records that already exist under their names
+/// are returned and stay. A worker with such a record must not claim before the record is recovered.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -76,7 +75,7 @@ impl Arrow for Unregister {
 
 impl May<Unregister> for Pool {}
 
-/// Extends a lease, pings for all of an instance's workers, renews locks; see [`Extended`] for what it detects.
+/// Extends a lease, writes the pings of all workers of an instance and renews locks. [`Extended`] says what it finds.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -84,13 +83,13 @@ impl May<Unregister> for Pool {}
 pub struct Extend {
     /// The instance, as it would register now.
     pub record: InstanceRecord,
-    /// Is the record another than when it was written last?
+    /// Has the record changed since it was last written?
     pub publish: bool,
-    /// Is it to be told how many instances there are?
+    /// Should the reply say how many instances there are?
     pub census: bool,
-    /// Those of its registered workers that are pinged and looked after.
+    /// The registered workers whose pings are written and whose membership is checked.
     pub workers: Vec<WorkerName>,
-    /// Locks of running jobs to be renewed.
+    /// Locks of running jobs, which are renewed.
     pub locks: Vec<LockRenewal>,
 }
 
@@ -125,19 +124,18 @@ pub struct Extended {
     pub lost_locks: Vec<usize>,
     /// How many instances are registered, this one included, if that was asked.
     pub instances: Option<usize>,
-    /// What was left undone beside the lease (pings, locks), because the store holds what it should not or refuses a
-    /// command: for people.
+    /// Why pings or locks could not be written: the store holds wrong data or refuses a command. For people to read.
     pub findings: Vec<StoreError>,
 }
 
-/// Whether others are about to declare an instance dead, as its store tells while nothing can be written to it.
+/// Whether others are about to declare an instance dead, as far as the store can tell while it cannot be written to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Suspicion {
     /// The store cannot tell: only the time since the last extension counts.
     Unknown,
-    /// Nobody has begun to, and who begins waits for half a lease before anything is done.
+    /// Nobody suspects the instance, and a suspicion lasts half a lease before anything follows.
     Trusted,
-    /// Somebody has begun to, or the instance is not registered any more.
+    /// Somebody suspects the instance, or it is not registered any more.
     Suspected,
 }
 
@@ -146,29 +144,29 @@ pub enum Suspicion {
 pub struct Removed {
     /// Its index among the workers of the extension.
     pub index: usize,
-    /// What stood under it.
+    /// What it left.
     pub left: RemovedState,
 }
 
-/// What stood under a worker that somebody removed.
+/// What a worker left that somebody removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum RemovedState {
-    /// Nothing: it was idle, or whoever removed it has seen to its job.
+    /// Nothing: it was idle, or its job was handled by the one that removed it.
     Nothing,
-    /// The record of a job that was put on the failed list with its worker's removal; it is removed too.
+    /// The record of a job that was put on the failed list when the worker was removed. The record is removed as well.
     Failed(ClaimToken),
-    /// A claim that nobody has ended. It stands.
+    /// A claim that nobody has ended. It is still valid.
     Claim(ClaimToken),
 }
 
-/// Ends an instance: unregisters its workers and removes lease, registration and lanes. If a working record of it is
-/// left, only the idle workers go, and the rest is left to recovery.
+/// Ends an instance: unregisters its workers and removes its lease, registration and lanes. If it still has a working
+/// record, only its idle workers are removed, and recovery does the rest.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone)]
 pub struct Leave {
-    /// What it said of itself.
+    /// Its record.
     pub record: InstanceRecord,
 }
 
@@ -183,10 +181,10 @@ impl May<Leave> for Pool {}
 /// A registered instance and its lease counter, as seen at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct InstanceState {
-    /// What it says of itself.
+    /// Its record.
     pub record: InstanceRecord,
-    /// Grows with every extension. An instance is dead when this stood still for one lease while
-    /// the observer itself could read it.
+    /// Grows with every extension. An instance is dead when this did not grow for one lease during which the observer
+    /// could read it.
     pub counter: u64,
 }
 
@@ -228,8 +226,8 @@ impl Arrow for Oversee {
 
 impl May<Oversee> for Scheduler {}
 
-/// Asks without writing whether others are about to declare this instance dead: for an instance whose extensions do
-/// not get through. On a file that somebody has locked nobody else can write, either.
+/// Asks without writing whether others are about to declare this instance dead, for an instance that cannot extend its
+/// lease. While somebody keeps a file locked, no other instance can write to it either.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -247,9 +245,9 @@ impl Arrow for ReadSuspicion {
 
 impl May<ReadSuspicion> for Pool {}
 
-/// May this instance, whose counter stood still for its lease, be declared dead now? A store that instances can read
-/// while they cannot write to it marks the instance first, and says yes only after half a lease more, in which the
-/// instance sees the mark and ends its jobs.
+/// May this instance, whose counter did not grow for its lease, be declared dead now? A store that can be read while it
+/// cannot be written to marks the instance first. It says yes half a lease later, so that the instance can see the mark
+/// and end its jobs.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -267,8 +265,8 @@ impl Arrow for Suspect {
 
 impl May<Suspect> for Scheduler {}
 
-/// Removes a dead instance with its workers and lanes, if its counter still stands and no working record of it is left.
-/// False if not.
+/// Removes a dead instance with its workers and lanes, if its counter did not grow and it has no working record left.
+/// False if it was not removed.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.

@@ -1,8 +1,9 @@
-//! Between a store's handle and its engine: what looks at arrows, changes them, or answers in the engine's place.
+//! Layers stand between a store's handle and its engine. They look at arrows, change them, or answer in the engine's
+//! place.
 //!
-//! A [`Layer`] is given every arrow that passes, lanes' exchanges and wakers' looks included, without its type. It asks
-//! for the types that it knows and passes all others on as they are, so an arrow that is added later breaks no layer.
-//! A store without layers boxes nothing and does not come here.
+//! A [`Layer`] gets every arrow without its type, including the exchanges of lanes and the looks of wakers. It asks for
+//! the types that it knows and passes on all others unchanged, so an arrow that is added later breaks no layer. A store
+//! without layers skips this file and boxes nothing.
 //!
 //! ```
 //! use async_trait::async_trait;
@@ -34,13 +35,14 @@ use futures_util::future::BoxFuture;
 use super::arrow::{Arrow, Kind};
 use super::error::StoreError;
 
-/// What stands between a store's handle and its engine.
+/// Sees all arrows of a store on their way to the engine.
 #[async_trait]
 pub trait Layer: Send + Sync {
-    /// An arrow passes. [`Next::pass`] takes it on towards the engine: once, several times, or not at all.
+    /// Handles one arrow. [`Next::pass`] passes it on towards the engine; it may be called once, several times, or not
+    /// at all.
     ///
     /// # Errors
-    /// Whatever the caller is to see.
+    /// The caller of the arrow gets the error.
     async fn around(&self, arrow: AnyArrow, next: Next<'_>) -> Result<AnyReply, StoreError>;
 }
 
@@ -53,7 +55,7 @@ impl fmt::Debug for dyn Layer {
 /// The layers of a store, the outermost first.
 pub(super) type Layers = Arc<[Arc<dyn Layer>]>;
 
-/// An arrow of a type that is to be asked for.
+/// An arrow whose type is found out by asking.
 #[derive(Clone)]
 pub struct AnyArrow {
     name: &'static str,
@@ -62,7 +64,7 @@ pub struct AnyArrow {
 }
 
 impl AnyArrow {
-    /// Without its type.
+    /// Wraps an arrow.
     pub fn new<A: Arrow>(arrow: A) -> Self {
         Self { name: A::NAME, kind: A::KIND, arrow: Box::new(arrow) }
     }
@@ -134,7 +136,7 @@ impl Clone for Box<dyn Erased> {
     }
 }
 
-/// An arrow's reply, of a type that is to be asked for.
+/// An arrow's reply, whose type is found out by asking.
 pub struct AnyReply(Box<dyn Any + Send>);
 
 impl AnyReply {
@@ -175,7 +177,7 @@ pub struct Next<'a> {
 }
 
 impl Next<'_> {
-    /// Takes an arrow on. Running it again is for the layer to judge, as [`AnyArrow::kind`] says.
+    /// Passes an arrow on. [`AnyArrow::kind`] tells whether a layer may pass it twice.
     ///
     /// # Errors
     /// Those of the arrow, and of the layers further in.

@@ -1,4 +1,4 @@
-//! How long each kind of arrow takes, by how it ends. Counted for every pass, and read as data.
+//! Counts every pass of an arrow and how long it took, by the arrow's name and its outcome.
 
 use std::any::TypeId;
 use std::collections::HashMap;
@@ -11,7 +11,7 @@ use tokio::time::Instant;
 use super::arrow::Arrow;
 use super::error::StoreError;
 
-/// The upper bounds of the buckets in microseconds, inclusive. What takes longer falls into one more.
+/// The upper bounds of the buckets in microseconds, inclusive. Longer passes fall into one more bucket.
 const BOUNDS_US: [u64; 17] = [
     50, 100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000, 250_000, 500_000, 1_000_000, 2_500_000,
     5_000_000, 10_000_000,
@@ -78,8 +78,8 @@ pub struct Passes {
     pub count: u64,
     /// How long they took together.
     pub total: Duration,
-    /// How many took at most so long, and longer than the bound before; what took longer than the last bound counts
-    /// only in `count`.
+    /// For each bound, the passes that took at most so long and longer than the previous bound. Longer passes than the
+    /// last bound count only in `count`.
     pub buckets: Vec<(Duration, u64)>,
 }
 
@@ -126,7 +126,7 @@ impl Series {
     }
 }
 
-/// A pass on its way. Counted when it is dropped: a caller that stops waiting drops it, too.
+/// A pass that goes on. It is counted when it is dropped, so a caller that stops waiting is counted as well.
 pub(super) struct Pass<'a> {
     series: &'a Series,
     begun: Instant,
@@ -134,7 +134,7 @@ pub(super) struct Pass<'a> {
 }
 
 impl Pass<'_> {
-    /// It ended so.
+    /// Ends the pass with this result.
     pub(super) fn end<T>(mut self, result: &Result<T, StoreError>) {
         self.outcome = Outcome::of(result);
     }

@@ -1,10 +1,10 @@
-//! The store: where jobs live. A contract of arrows, and two engines behind it.
+//! The store of the jobs: a contract of arrows, and two engines that implement it.
 //!
-//! * [`arrow`]: what an arrow is; [`role`]: who may run which; [`handle`]: the one way in, which every arrow passes.
-//! * [`queueing`], [`instance`]: what clients and the pool do to jobs, and an instance's place.
-//! * [`scheduling`], [`workers`], [`periodic`]: what the scheduler does to them.
-//! * [`inspection`], [`delayed`]: what people look at and correct; [`moving`]: from one store to another.
-//! * [`layer`]: what stands between a handle and its engine, [`faults`] among it; [`meter`]: how long arrows take.
+//! * [`arrow`]: what an arrow is; [`role`]: who may run which; [`handle`]: through which all arrows are run.
+//! * [`queueing`], [`instance`]: the arrows of clients, of the pool and of an instance.
+//! * [`scheduling`], [`workers`], [`periodic`]: the arrows of the scheduler.
+//! * [`inspection`], [`delayed`]: the arrows for people; [`moving`]: those that move jobs to another store.
+//! * [`layer`]: layers between a handle and its engine, such as [`faults`]; [`meter`]: how long arrows take.
 //!
 //! Arrows, the values in them and their replies are plain structs and enums that anybody can build and match, because
 //! a [`layer`] changes arrows and answers in the store's place. A field or variant more is a breaking change.

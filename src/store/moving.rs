@@ -1,9 +1,9 @@
-//! Between stores: all that waits in one goes to another, batch by batch, each exactly once.
+//! Moves everything that waits in one store to another, batch by batch, each batch exactly once.
 //!
-//! Three steps, each atomic in its store: the source sets a batch aside (out of its queues, under a number), the
-//! target takes it in and remembers the number, the source lets it go. Cut off anywhere, the next try goes on: what is
-//! set aside is offered again, and a target that had it already says so. Nothing is ever in neither store, and nothing
-//! can run in both, for what is set aside is in no queue.
+//! There are three steps, each atomic in its store. The source sets a batch aside: it leaves its queues and gets a number.
+//! The target takes it in and remembers the number. The source lets it go. If the move is interrupted, the next call
+//! continues: the batch that is set aside is offered again, and a target that has it already says so. Every item is always
+//! in one of the stores. No job can run in both, because a batch that is set aside is in no queue.
 
 use bytes::Bytes;
 
@@ -21,7 +21,7 @@ pub enum Waiting {
         queue: QueueName,
         /// The job's bytes.
         payload: Bytes,
-        /// Who it is, if it was run before.
+        /// Its identity, if it was run before.
         identity: Option<Identity>,
     },
     /// A job that is delayed.
@@ -30,7 +30,7 @@ pub enum Waiting {
         second: i64,
         /// The job's bytes.
         payload: Bytes,
-        /// Who it is, if it was run before.
+        /// Its identity, if it was run before.
         identity: Option<Identity>,
     },
     /// A failure record.
@@ -59,7 +59,7 @@ pub enum Waiting {
 /// What a source has set aside.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Batch {
-    /// The source: random, made when it first set something aside.
+    /// The id of the source: random, made when it first set a batch aside.
     pub source: String,
     /// Grows by one with each batch of the source, from 1.
     pub number: u64,
@@ -76,15 +76,14 @@ pub struct TakeInTarget {
     pub once: bool,
 }
 
-/// Takes at most `limit` waiting things out and sets them aside as the next batch: queues first, then delayed
-/// jobs, failed ones, periodic entries, counters. A batch that is set aside already is returned as it stands.
-/// `None`: nothing waits.
+/// Sets at most `limit` items aside as the next batch: first queued jobs, then delayed jobs, failed jobs, periodic entries
+/// and counters. If a batch is set aside already, it is returned unchanged. `None`: nothing is left.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.
 #[derive(Debug, Clone, Copy)]
 pub struct SetAside {
-    /// How many at most.
+    /// The largest number of items.
     pub limit: usize,
 }
 
@@ -96,8 +95,8 @@ impl Arrow for SetAside {
 
 impl May<SetAside> for Mover {}
 
-/// Takes a batch in, each item as its target says; false if this batch had been taken in before. An entry of a
-/// periodic task or schedule that the target has already stays the target's, but for being stopped.
+/// Takes a batch in, each item as its target says. False if this batch was taken in before. If the target already has an
+/// entry of a periodic task or schedule, it keeps its own, except that a stopped task becomes stopped.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated. After any other error nothing was taken in.

@@ -1,4 +1,4 @@
-//! From an address to a store: the engine that it names.
+//! Opens the store at an address, with the engine that the address names.
 
 #[cfg(feature = "sqlite")]
 use std::sync::Arc;
@@ -18,7 +18,7 @@ use crate::clock::SystemClock;
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::TlsFiles;
 
-/// Opens the store at an address, with these certificates where it is reached by TLS. What it finds is told to nobody.
+/// Opens the store at an address, with these certificates where it is reached by TLS. Findings are dropped.
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
@@ -26,7 +26,7 @@ pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Sto
     open_telling(url, tls, namespace, Findings::default()).await
 }
 
-/// The same; what the engine finds from now on that is no error of a call goes to `findings`.
+/// The same, with a place for the engine's findings.
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
@@ -48,7 +48,7 @@ pub async fn open_telling(
             let opening =
                 tokio::task::spawn_blocking(move || SqliteStore::open_telling(&path, Arc::new(SystemClock), findings));
             let opened =
-                opening.await.map_err(|error| StoreError::Unavailable(format!("opening broke off: {error}")))?;
+                opening.await.map_err(|error| StoreError::Unavailable(format!("opening was interrupted: {error}")))?;
             Ok(opened?.into())
         }
         #[cfg(feature = "redis")]

@@ -1,4 +1,4 @@
-//! Periodic tasks: their entries, and how they are kept going.
+//! Periodic tasks: their entries, and the arrows that keep them running.
 
 use bytes::Bytes;
 
@@ -19,21 +19,21 @@ pub struct PeriodicEntry {
     pub due_s: i64,
     /// The period in seconds; 0 for a calendar.
     pub every_s: u64,
-    /// Somebody stopped it: no ticks are written.
+    /// It is stopped: no ticks are written.
     pub stopped: bool,
 }
 
 impl PeriodicEntry {
-    /// What both engines and what moves between them store beside the task's name:
-    /// `<due> <period> <1 if stopped> <queue>`.
+    /// The stored form, beside the task's name: `<due> <period> <1 if stopped> <queue>`. Both engines use it, and so does
+    /// a move from one store to another.
     #[must_use]
     pub fn encode(&self) -> String {
         let Self { queue, due_s, every_s, stopped, .. } = self;
         format!("{due_s} {every_s} {} {queue}", u8::from(*stopped))
     }
 
-    /// What [`encode`](Self::encode) wrote, or the scripts of the Redis engine; `None` for anything else, and for
-    /// times that no date holds.
+    /// Reads what [`encode`](Self::encode) or a script of the Redis engine wrote. `None` for anything else, and for times
+    /// outside the range of dates.
     #[must_use]
     pub fn decode(task: &str, stored: &str) -> Option<Self> {
         let mut parts = stored.splitn(4, ' ');
@@ -47,13 +47,13 @@ impl PeriodicEntry {
     }
 }
 
-/// All periodic entries, and which of `job_locks` are held at this moment.
+/// All periodic entries, and which of `job_locks` are held.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone)]
 pub struct Periodic {
-    /// Locks to look at.
+    /// Locks to check.
     pub job_locks: Vec<LockKey>,
 }
 
@@ -66,9 +66,9 @@ impl Arrow for Periodic {
 impl May<Periodic> for Scheduler {}
 impl May<Periodic> for Admin {}
 
-/// Looks after one periodic task, in one atomic step: seeds it if it has no entry (unless a
-/// copy is delayed, queued or running, which is then accepted as it stands), restores it if it
-/// is overdue and its job is nowhere, frees its JobLock if it is held while nobody works on it.
+/// Reconciles one periodic task in one atomic step. A task without an entry is seeded, unless a job of it is delayed,
+/// queued or running; such a job is accepted. An overdue task without a job anywhere is restored. Its JobLock is freed
+/// if it is held while no worker runs the job.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.
@@ -76,22 +76,22 @@ impl May<Periodic> for Admin {}
 pub struct Reconcile {
     /// The task and its job.
     pub tick: Tick,
-    /// Every form in which the job may stand: ours first, then ActionHero's.
+    /// Every byte form that the job may have: ours first, then ActionHero's.
     pub forms: Vec<Bytes>,
-    /// Its QueueLock and for how many seconds it is taken.
+    /// Its QueueLock, and for how many seconds it is taken.
     pub queue_lock: Option<(LockKey, u64)>,
     /// Its JobLock.
     pub job_lock: Option<LockKey>,
-    /// How many seconds past due its job is searched for.
+    /// How many seconds after the due time its job is searched for.
     pub grace_s: u64,
-    /// Registered workers, whose working records are searched. Those that registered since are searched as well.
+    /// Registered workers, whose working records are searched. Workers that registered later are searched as well.
     pub workers: Vec<WorkerName>,
-    /// Registered workers that are dead or as good as dead: what stands under them runs nowhere.
+    /// Registered workers that are dead or silent for too long: their working records count as not running.
     pub silent: Vec<WorkerName>,
-    /// Why it is looked after.
+    /// The reason for the reconciliation.
     pub purpose: Purpose,
-    /// The due second of an entry that another cadence wrote and that the present one cannot mean: if the job is
-    /// delayed for it, it is moved to the next due second from now.
+    /// The due second of an entry that does not fit the present cadence, because another cadence wrote it. A job that is
+    /// delayed until then is moved to the next due second.
     pub stale_due_s: Option<i64>,
 }
 
@@ -115,45 +115,45 @@ impl Reconcile {
     }
 }
 
-/// Why a periodic task is looked after.
+/// The reason for a reconciliation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Purpose {
-    /// It is time to look.
+    /// The regular look.
     #[default]
     Look,
     /// An instance starts: a task that halted counts as one without an entry.
     Boot,
-    /// Somebody starts it: it is stopped no more, and seeded unless its job is somewhere.
+    /// Somebody starts the task: it is no longer stopped, and it is seeded unless it has a job somewhere.
     Start,
-    /// Somebody wants it to run now: its job goes to the queue, from the delayed ones if it is there. A tick that
-    /// was moved that way stays due. A stopped task stays stopped.
+    /// Somebody wants the task to run now: its job goes to the queue, from the delayed jobs if it is there. The due time
+    /// of a tick that was moved in this way stays. A stopped task stays stopped.
     Run,
 }
 
-/// What looking after a periodic task led to.
+/// The outcome of a reconciliation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reconciled {
     /// Nothing to do: stopped, not yet overdue, or its job was found.
     Fine,
-    /// It had no entry: it has one now. Its first job is on the queue, or with a calendar delayed until the next
-    /// occurrence; or a copy was found.
+    /// It had no entry and has one now. Its first job is on the queue, or delayed until the next occurrence of a
+    /// calendar, or a job was found.
     Seeded,
-    /// Its job was nowhere: a new one is on the queue, and locks that nobody owns are free.
+    /// It had no job: a new one is on the queue, and locks without an owner are free.
     Restored,
-    /// Its JobLock was held by nobody that works: it is free now.
+    /// Its JobLock was held although no worker runs the job: it is free now.
     Unlocked,
     /// [`Purpose::Run`]: its job is on the queue now.
     Started,
-    /// [`Purpose::Run`]: its job waits on the queue already.
+    /// [`Purpose::Run`]: its job is on the queue already.
     Waits,
-    /// [`Purpose::Run`]: it runs.
+    /// [`Purpose::Run`]: its job is running.
     Runs,
-    /// Its job waits for the next due second of the present cadence.
+    /// Its job is now delayed until the next due second of the present cadence.
     Moved,
 }
 
-/// Forgets a periodic task that no instance declares any more: its entry and its delayed and
-/// queued copies in any of these forms.
+/// Removes a periodic task that no instance declares any more: its entry, and its delayed and queued jobs in any of
+/// these forms.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.
@@ -163,7 +163,7 @@ pub struct Withdraw {
     pub task: TaskName,
     /// The queue its jobs go to.
     pub queue: QueueName,
-    /// Every form in which its job may stand.
+    /// Every byte form that its job may have.
     pub forms: Vec<Bytes>,
 }
 
@@ -175,8 +175,8 @@ impl Arrow for Withdraw {
 
 impl May<Withdraw> for Scheduler {}
 
-/// Stops a periodic task, until [`Purpose::Start`]: marks its entry (or makes one) and removes its delayed and
-/// queued copies in any of these forms; tells how many there were. A run of it goes on.
+/// Stops a periodic task until [`Purpose::Start`]: marks its entry (or makes one), removes its delayed and queued jobs in
+/// any of these forms, and returns how many there were. A running job continues.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.
@@ -186,7 +186,7 @@ pub struct Stop {
     pub task: TaskName,
     /// The queue its jobs go to.
     pub queue: QueueName,
-    /// Every form in which its job may stand.
+    /// Every byte form that its job may have.
     pub forms: Vec<Bytes>,
 }
 

@@ -1,4 +1,4 @@
-//! What clients and the pool do to jobs: enqueue, schedule, and the exchange.
+//! The arrows of clients and the pool: enqueue, schedule, and the exchange.
 
 use std::sync::Arc;
 
@@ -23,7 +23,7 @@ pub struct Enqueue {
     pub admissions: Vec<Admission>,
 }
 
-/// What became of an enqueue.
+/// The outcome of an enqueue.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Enqueued {
     /// The job is on its queue.
@@ -35,8 +35,8 @@ pub enum Enqueued {
     },
 }
 
-/// Nowhere -> queue: judges admissions, makes the queue known, pushes; one atomic step for each job, all jobs in one
-/// round trip. Wakes waiting workers. Tells what became of each job, in order.
+/// Nowhere -> queue: checks the admissions, makes the queue known and pushes the job. One atomic step for each job, one
+/// round trip for all. Wakes waiting workers. Returns the outcome of each job, in order.
 ///
 /// # Errors
 /// After an error it is unknown which of the jobs were enqueued.
@@ -59,21 +59,20 @@ impl May<EnqueueBatch> for Client {}
 pub enum When {
     /// At this unix second.
     At(i64),
-    /// This many milliseconds after the store's now; the sum is rounded to a second as
-    /// node-resque does, half up.
+    /// This many milliseconds after the store's time. The sum is rounded to a second, half up, as node-resque does.
     In(i64),
 }
 
 /// A job to be delayed.
 #[derive(Debug, Clone)]
 pub struct Schedule {
-    /// The job's bytes; its queue stands in them.
+    /// The job's bytes, which name its queue.
     pub payload: Bytes,
     /// When it is due.
     pub when: When,
 }
 
-/// What became of a schedule.
+/// The outcome of delaying a job.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scheduled {
     /// The job is due at this unix second.
@@ -82,7 +81,7 @@ pub enum Scheduled {
     Duplicate(i64),
 }
 
-/// Nowhere -> delayed: refuses a second job of the same bytes in the same second. Tells what became of each job, in
+/// Nowhere -> delayed: refuses a second job of the same bytes in the same second. Returns the outcome of each job, in
 /// order.
 ///
 /// # Errors
@@ -101,7 +100,7 @@ impl Arrow for ScheduleBatch {
 
 impl May<ScheduleBatch> for Client {}
 
-/// A claim's end.
+/// The end of a claim.
 #[derive(Debug, Clone)]
 pub struct Settlement {
     /// The worker that holds the claim.
@@ -116,7 +115,7 @@ pub struct Settlement {
     pub verdict: Verdict,
     /// Locks to free if they carry this claim's token.
     pub free: Vec<LockKey>,
-    /// The next tick, if the job is periodic and this run was its present tick.
+    /// The next tick, if the job is a tick of a periodic task.
     pub tick: Option<Tick>,
 }
 
@@ -131,13 +130,13 @@ pub struct Enter {
     pub queue: QueueName,
     /// The job's bytes.
     pub payload: Bytes,
-    /// Who the job is, remembered if it is put back.
+    /// The identity of the job, which is stored if the job is put back.
     pub identity: Identity,
     /// The gates, in the order of the plugins that state them.
     pub gates: Vec<Gate>,
 }
 
-/// What became of an enter.
+/// The outcome of an enter.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Entered {
     /// All gates are passed: run the job.
@@ -147,25 +146,25 @@ pub enum Entered {
         /// The plugin that refused.
         plugin: &'static str,
     },
-    /// The job is gone and the claim is over.
+    /// The job is dropped and the claim is over.
     Dropped {
         /// The plugin that refused.
         plugin: &'static str,
     },
-    /// The claim was lost before; nothing was written.
+    /// The claim is lost; nothing was written.
     Lost,
-    /// It was to be put back and could not; the claim still stands.
+    /// The job should be put back but could not be; the claim is still valid.
     Undone,
 }
 
-/// One call of a lane: settle what ended, let in what stands at its gates, claim for the idle.
+/// One call of a lane: settles ended claims, lets claimed jobs through their gates, and claims for idle workers.
 ///
-/// Applied in this order, in one atomic step. Settlements within one exchange go in order;
-/// jobs that are put back to the head of one queue should therefore stand newest claim first.
+/// All is applied in this order in one atomic step. Settlements are applied in order, so jobs that go back to the head
+/// of the same queue should be listed newest claim first.
 #[derive(Debug, Clone)]
 pub struct Exchange {
-    /// One more than the lane's previous exchange, from 1. Repeating an exchange with the same
-    /// number (after a lost reply) applies nothing twice and gives the same reply.
+    /// One more than in the lane's previous exchange, from 1. Repeating an exchange with the same number after a lost
+    /// reply applies nothing twice and gives the same reply.
     pub sequence: u64,
     /// Claims that ended.
     pub settlements: Vec<Settlement>,
@@ -175,10 +174,10 @@ pub struct Exchange {
     pub idle: Vec<WorkerName>,
     /// Where to claim from, in strict order of priority.
     pub queues: Arc<[QueueName]>,
-    /// Among how many instances the jobs are to be shared: of what a queue holds no more is claimed than one part of so
-    /// many, rounded up. 1 claims for all that are idle.
+    /// The number of instances that share the jobs. At most 1/share of the jobs of a queue, rounded up, is claimed; with
+    /// 1, jobs are claimed for all idle workers.
     pub share: usize,
-    /// What goes into the working records as `run_at`: ISO 8601.
+    /// The `run_at` of the working records: ISO 8601.
     pub run_at: String,
 }
 
@@ -191,22 +190,21 @@ impl Arrow for Exchange {
 /// A lane's reply.
 #[derive(Debug, Clone, Default)]
 pub struct Exchanged {
-    /// The instance is not registered (any more): nothing was applied, all its claims are lost.
+    /// The instance is not registered (any more): nothing was applied, and all its claims are lost.
     pub dead: bool,
     /// Indexes of settlements whose claim was lost; nothing was written for them.
     pub lost: Vec<usize>,
-    /// Indexes of settlements that could not be recorded, for what is in `findings`: their claims still stand, and they
-    /// may be settled again.
+    /// Indexes of settlements that could not be recorded; `findings` says why. Their claims are still valid and may be
+    /// settled again.
     pub undone: Vec<usize>,
-    /// What was passed over or left undone, because the store holds what it should not or refuses a command: for
-    /// people.
+    /// Why something was skipped or not done: the store holds wrong data or refuses a command. For people to read.
     pub findings: Vec<StoreError>,
-    /// Failed attempts that will be repeated. After a lost reply they are told again.
+    /// Failed attempts that will be repeated. A repeated exchange lists them again.
     pub repeated: Vec<Repeated>,
-    /// What became of each enter, in order.
+    /// The outcome of each enter, in order.
     pub entered: Vec<Entered>,
-    /// Claimed jobs, for idle workers in order. Fewer than asked for means that the queues are empty,
-    /// or that there is more but not our share.
+    /// Claimed jobs for the idle workers, in order. If there are fewer than idle workers, the queues are empty or the
+    /// rest is the share of other instances.
     pub claims: Vec<Claim>,
 }
 
@@ -233,11 +231,11 @@ pub struct Claim {
     pub queue: QueueName,
     /// The job's bytes.
     pub payload: Bytes,
-    /// Who the job is.
+    /// The identity of the job.
     pub identity: Identity,
 }
 
-/// Every queue that is known, in code-unit order.
+/// All known queues, in code-unit order.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.

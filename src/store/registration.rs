@@ -1,4 +1,4 @@
-//! What an instance says of itself in the store, and within which bounds it is read.
+//! The record of an instance in the store, and the bounds within which it is read.
 
 use std::ops::RangeInclusive;
 
@@ -6,37 +6,37 @@ use serde::{Deserialize, Serialize};
 
 use crate::job::{TaskName, WorkerName};
 
-/// Where an instance runs, exactly enough to tell from the same machine whether it is still alive.
+/// Where an instance runs. It is exact enough for another process of the same machine to tell whether it is alive.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HostIdentity {
     /// The host's name.
     pub hostname: String,
     /// The kernel's id of this boot.
     pub boot_id: String,
-    /// The inode of the pid namespace: a pid means something only within one.
+    /// The inode of the pid namespace: a pid is unique only within one.
     pub pid_namespace: u64,
     /// The daemon's process id.
     pub pid: u32,
-    /// The daemon's start time, in clock ticks since boot: a pid is used again, this pair is not.
+    /// The daemon's start time, in clock ticks since boot: a pid is reused, this pair is not.
     pub started_ticks: u64,
 }
 
-/// The most workers that an instance may ever have had.
-const MOST_PROCESSORS: usize = 10_000;
-/// The most lists of queues that an instance remembers, and the most workers that come of them.
-const MOST_QUEUES: usize = 100;
-const MOST_WORKERS: usize = 100_000;
+/// The largest number of workers of an instance over its life.
+const MAX_PROCESSORS: usize = 10_000;
+/// The largest number of queue lists that an instance remembers, and the largest number of worker names that result.
+const MAX_QUEUE_LISTS: usize = 100;
+const MAX_WORKER_NAMES: usize = 100_000;
 /// The shortest and the longest lease, in milliseconds.
 const LEASES_MS: RangeInclusive<u64> = 100..=10 * 365 * 24 * 3600 * 1000;
 
-/// What an instance says of itself for as long as it lives.
+/// The record of an instance.
 ///
-/// It is read from the store only within its bounds, because whoever recovers an instance goes through all of its
-/// workers: a number from elsewhere must not be one that takes all memory.
+/// A record outside the bounds is not accepted from the store, because recovery goes through all workers of an instance:
+/// a number that another program wrote must not exhaust the memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Stored")]
 pub struct InstanceRecord {
-    /// Random, hexadecimal, new at each start (and after each declared death).
+    /// Random, hexadecimal. New at each start, and after the instance was declared dead.
     pub id: String,
     /// The first two parts of its workers' names, without the number: `<host>-windlass:<pid>`.
     pub name: String,
@@ -48,9 +48,9 @@ pub struct InstanceRecord {
     pub former_queues: Vec<String>,
     /// Where it runs.
     pub host: HostIdentity,
-    /// The highest number any of its workers ever had: workers are `<name>+1` to `<name>+<this>`.
+    /// The highest number that one of its workers ever had: workers are `<name>+1` to `<name>+<this>`.
     pub processors: usize,
-    /// Its lease in milliseconds: how long its counter may stand still.
+    /// Its lease in milliseconds: how long its counter may stay the same.
     pub lease_ms: u64,
     /// Periodic tasks that it declares.
     pub periodic: Vec<String>,
@@ -58,7 +58,7 @@ pub struct InstanceRecord {
     pub version: String,
 }
 
-/// A registration as it stands in a store, whoever wrote it.
+/// A record from the store, which any program may have written.
 #[derive(Deserialize)]
 struct Stored {
     id: String,
@@ -73,12 +73,12 @@ struct Stored {
     version: String,
 }
 
-/// Why a registration is none that an instance wrote.
+/// Why a record cannot be one of an instance.
 #[derive(Debug, thiserror::Error)]
 enum OutOfBounds {
     #[error("its id is empty")]
     NoId,
-    #[error("it claims {0} processors, and {MOST_PROCESSORS} are the most")]
+    #[error("it claims {0} processors, more than {MAX_PROCESSORS}")]
     Processors(usize),
     #[error("it claims {0} lists of queues for {1} processors, which are too many")]
     Workers(usize, usize),
@@ -95,10 +95,10 @@ impl TryFrom<Stored> for InstanceRecord {
         if id.is_empty() {
             return Err(OutOfBounds::NoId);
         }
-        if processors > MOST_PROCESSORS {
+        if processors > MAX_PROCESSORS {
             return Err(OutOfBounds::Processors(processors));
         }
-        if lists > MOST_QUEUES || processors.saturating_mul(lists) > MOST_WORKERS {
+        if lists > MAX_QUEUE_LISTS || processors.saturating_mul(lists) > MAX_WORKER_NAMES {
             return Err(OutOfBounds::Workers(lists, processors));
         }
         if !LEASES_MS.contains(&lease_ms) {
@@ -113,7 +113,7 @@ impl InstanceRecord {
     #[must_use]
     pub fn new_id() -> String {
         let mut bits = [0; 8];
-        // Without the system's randomness nothing that must be unique can be; /dev/urandom never fails on Linux.
+        // Ids must be unique, so there is no substitute for the system's randomness; it never fails on Linux.
         getrandom::fill(&mut bits).expect("the system must give random bytes");
         bits.iter().map(|byte| format!("{byte:02x}")).collect()
     }
@@ -134,15 +134,15 @@ impl InstanceRecord {
         workers
     }
 
-    /// Changes the queues under which workers are registered from now on; what was before is remembered.
+    /// Changes the queues under which workers are registered from now on; the former queues are remembered.
     pub fn change_queues(&mut self, queues: String) {
         if queues == self.queues {
             return;
         }
         self.former_queues.retain(|former| *former != queues);
         self.former_queues.push(std::mem::replace(&mut self.queues, queues));
-        // What is remembered stays within the bounds in which it is read again; the oldest is forgotten first.
-        let most = MOST_QUEUES.min(MOST_WORKERS / self.processors.max(1)).saturating_sub(1);
+        // The record must stay within the bounds of reading; the oldest lists are forgotten first.
+        let most = MAX_QUEUE_LISTS.min(MAX_WORKER_NAMES / self.processors.max(1)).saturating_sub(1);
         let surplus = self.former_queues.len().saturating_sub(most);
         self.former_queues.drain(..surplus);
     }

@@ -51,7 +51,7 @@
 //! }
 //! ```
 //!
-//! A handle is never widened, nor turned into that of another role:
+//! A handle cannot be widened or turned into one of another role:
 //!
 //! ```compile_fail,E0599
 //! # use windlass::store::{Store, role::{Admin, Client}};
@@ -76,27 +76,27 @@ use super::arrow::Arrow;
 )]
 pub trait May<A: Arrow> {}
 
-/// Everything. Held by what starts a program, which hands out narrower handles.
+/// May run everything. The start of a program holds it and hands out narrower handles.
 #[derive(Debug, Clone, Copy)]
 pub enum Whole {}
 
-/// What enqueues and delays jobs.
+/// Enqueues and delays jobs.
 #[derive(Debug, Clone, Copy)]
 pub enum Client {}
 
-/// What runs jobs.
+/// Claims and runs jobs.
 #[derive(Debug, Clone, Copy)]
 pub enum Pool {}
 
-/// What promotes, recovers, and keeps periodic tasks going.
+/// Promotes, recovers, and keeps periodic tasks running.
 #[derive(Debug, Clone, Copy)]
 pub enum Scheduler {}
 
-/// What people look at and correct.
+/// Looks at the store and corrects it, for people.
 #[derive(Debug, Clone, Copy)]
 pub enum Admin {}
 
-/// What moves everything from one store to another.
+/// Moves everything from one store to another.
 #[derive(Debug, Clone, Copy)]
 pub enum Mover {}
 

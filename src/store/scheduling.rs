@@ -1,4 +1,4 @@
-//! What the scheduler does to jobs that wait for a time: promote and fire; and its leaderships.
+//! The arrows of the scheduler: leaderships, promotion of due jobs, and schedules that fire.
 
 use bytes::Bytes;
 
@@ -7,24 +7,24 @@ use super::queueing::{Enqueue, Enqueued};
 use super::role::{Admin, May, Scheduler};
 use crate::job::{LockKey, QueueName};
 
-/// What one instance at a time should do. Leadership saves work; correctness never depends on it.
+/// Work that one instance at a time should do. Leadership saves work; correctness does not depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Leadership {
     /// Promotion. Shared with node-resque: `resque_scheduler_leader_lock`.
     Scheduler,
-    /// What only Windlass knows: periodic tasks and recovery. A private lock.
+    /// Periodic tasks and recovery, which only Windlass has. A private lock.
     Duties,
 }
 
-/// Takes a free leadership or renews one's own for `ttl_ms`; false if another holds it.
+/// Takes a free leadership, or renews the one that `owner` holds, for `ttl_ms`. False if another holds it.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone)]
 pub struct Lead {
-    /// What is led.
+    /// The leadership.
     pub which: Leadership,
-    /// Who leads.
+    /// The leader's name.
     pub owner: String,
     /// For how long.
     pub ttl_ms: u64,
@@ -38,15 +38,15 @@ impl Arrow for Lead {
 
 impl May<Lead> for Scheduler {}
 
-/// Gives a leadership back if one holds it.
+/// Gives a leadership back, if `owner` holds it.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone)]
 pub struct Resign {
-    /// What was led.
+    /// The leadership.
     pub which: Leadership,
-    /// Who led.
+    /// The leader's name.
     pub owner: String,
 }
 
@@ -64,7 +64,7 @@ impl May<Resign> for Scheduler {}
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone, Copy)]
 pub struct Leader {
-    /// What is led.
+    /// The leadership.
     pub which: Leadership,
 }
 
@@ -76,7 +76,7 @@ impl Arrow for Leader {
 
 impl May<Leader> for Admin {}
 
-/// The store's time, in milliseconds since the Unix epoch: what every instance goes by.
+/// The store's time, in milliseconds since the Unix epoch. All instances use it.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -99,7 +99,7 @@ impl May<ReadTime> for Scheduler {}
 pub struct ReadDue {
     /// How many jobs at most.
     pub limit: usize,
-    /// Entries of the schedule that are passed over, by their names.
+    /// The names of entries that are skipped.
     pub passed: Vec<Bytes>,
 }
 
@@ -116,27 +116,26 @@ impl May<ReadDue> for Scheduler {}
 pub struct Due {
     /// The store's time, milliseconds since the Unix epoch.
     pub now_ms: i64,
-    /// The second whose entry in the schedule comes first, due or not.
+    /// The second of the first entry in the schedule, due or not.
     pub second: Option<i64>,
-    /// When that entry is due, in seconds: the second itself, unless another program gave it another score.
+    /// When that entry is due, in seconds. It equals `second`, unless another program gave the entry another score.
     pub due_s: Option<i64>,
-    /// If that second is due: its first jobs, in order; empty for a second without jobs.
+    /// The first jobs of that second, in order, if it is due; empty for a second without jobs.
     pub jobs: Vec<Bytes>,
     /// Why the jobs of that second cannot be read, if they cannot.
     pub broken: Option<Broken>,
-    /// The entry that comes first, if it names no whole second and its jobs could not be moved to one: `broken` says
-    /// why.
+    /// The first entry, if its name is not a whole second and its jobs could not be moved to one; `broken` says why.
     pub misnamed: Option<Bytes>,
 }
 
 impl Due {
-    /// Is the second that comes first due?
+    /// Is the first second due?
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.due_s.is_some_and(|second| second.saturating_mul(1000) <= self.now_ms)
     }
 
-    /// The entry that comes first, by its name in the schedule.
+    /// The name of the first entry in the schedule.
     #[must_use]
     pub fn entry(&self) -> Option<Bytes> {
         self.misnamed.clone().or_else(|| self.second.map(entry_of))
@@ -149,12 +148,12 @@ pub fn entry_of(second: i64) -> Bytes {
     Bytes::from(second.to_string())
 }
 
-/// A key (or row) that holds something else than it should.
+/// A key (or row) with unexpected content.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Broken {
     /// The key, or the table and row.
     pub place: String,
-    /// What the store said of it.
+    /// What the store reported.
     pub reason: String,
 }
 
@@ -164,16 +163,16 @@ impl std::fmt::Display for Broken {
     }
 }
 
-/// Takes an entry whose jobs cannot be read out of the schedule, and puts `record` on the failed list for it. False if
-/// the jobs can be read. What the entry names is left as it is.
+/// Removes an entry from the schedule whose jobs cannot be read, and puts `record` on the failed list for it. False if
+/// the jobs can be read. The key or row with the jobs is not changed.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.
 #[derive(Debug, Clone)]
 pub struct DropEntry {
-    /// The entry, by its name in the schedule.
+    /// The entry's name in the schedule.
     pub entry: Bytes,
-    /// The failure record that tells of it.
+    /// The failure record about it.
     pub record: Bytes,
 }
 
@@ -185,14 +184,15 @@ impl Arrow for DropEntry {
 
 impl May<DropEntry> for Scheduler {}
 
-/// Delayed -> queue, as raw bytes, for a bounded batch of due jobs of one second. Vetoes nothing; safe under two leaders.
+/// Delayed -> queue, as raw bytes, for a bounded batch of due jobs of one second. It refuses no job, and is safe under
+/// two leaders.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; the batch may be repeated.
 #[derive(Debug, Clone)]
 pub struct Promotion {
-    /// Who believes to lead [`Leadership::Scheduler`]; moves nothing if another name holds the
-    /// lock. `None` does not ask.
+    /// The name that should hold [`Leadership::Scheduler`]; nothing is moved if another name holds it. `None`: the
+    /// leadership is not checked.
     pub leader: Option<String>,
     /// The delayed second.
     pub second: i64,
@@ -208,31 +208,31 @@ impl Arrow for Promotion {
 
 impl May<Promotion> for Scheduler {}
 
-/// Where a due job goes.
+/// A due job and where it goes.
 #[derive(Debug, Clone)]
 pub struct Promote {
     /// The job's bytes.
     pub payload: Bytes,
-    /// Where to.
+    /// The destination.
     pub to: PromoteTo,
 }
 
 /// Where a due job goes.
 #[derive(Debug, Clone)]
 pub enum PromoteTo {
-    /// To the end of this queue, taking this QueueLock (for so many seconds) if it is free.
+    /// To the end of this queue. A free QueueLock is taken for so many seconds.
     Queue {
         /// The queue.
         queue: QueueName,
-        /// The lock to take, if the task has QueueLock. Never a reason not to move the job.
+        /// The lock to take, if the task has QueueLock. A held lock does not keep the job from being moved.
         lock: Option<(LockKey, u64)>,
     },
-    /// To the failed list: the bytes are no job, or name no queue, or their queue has refused them too often.
+    /// To the failed list: the bytes are not a job or name no queue, or the queue refused the job too often.
     Failed {
         /// The failure record.
         record: Bytes,
     },
-    /// To a later second: its queue cannot take it now.
+    /// To a later second, because its queue cannot take it now.
     Later {
         /// How much later than the store's now, in milliseconds.
         wait_ms: u64,
@@ -242,22 +242,22 @@ pub enum PromoteTo {
 /// What a promotion did.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Promoted {
-    /// So many of the batch were moved: those that still stood, in this order, at the head of the
-    /// second. When nothing is left of the second it is forgotten.
+    /// So many jobs of the batch were moved: those that were still, in this order, the first jobs of the second. A
+    /// second without jobs is removed.
     Moved(usize),
-    /// So many were moved, and the next stays where it is: its queue did not take it.
+    /// So many jobs were moved, and the next one was not, because its queue did not take it.
     Refused {
         /// How many were moved.
         moved: usize,
-        /// What stands in the way.
+        /// What its queue is instead.
         by: Broken,
     },
     /// Another name leads; nothing was moved.
     NotLeader,
 }
 
-/// Nowhere -> queue, for an occurrence of a schedule that enqueues a task with arguments: remembers it and enqueues its
-/// job (or has its admissions refuse it), in one atomic step, once for however many callers.
+/// Nowhere -> queue, for an occurrence of a schedule that enqueues a task with arguments. Remembers the occurrence and
+/// enqueues its job, unless its admissions refuse it, in one atomic step. Only the first of several callers does it.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.
@@ -265,11 +265,11 @@ pub enum Promoted {
 pub struct Fire {
     /// The schedule.
     pub id: String,
-    /// Its last occurrence as it was read; nothing is done if it is another by now.
+    /// Its last occurrence as it was read; nothing is done if it has changed.
     pub seen_s: Option<i64>,
     /// Its last occurrence from now on.
     pub last_s: i64,
-    /// The job; `None` only remembers the occurrence.
+    /// The job; with `None` the occurrence is only remembered.
     pub job: Option<Enqueue>,
 }
 
@@ -281,12 +281,12 @@ impl Arrow for Fire {
 
 impl May<Fire> for Scheduler {}
 
-/// What became of an occurrence.
+/// The outcome for an occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fired {
-    /// It is remembered; its job, if there was one, went this way.
+    /// It is remembered; this is the outcome for its job, if there was one.
     Yes(Enqueued),
-    /// Somebody else was faster; nothing was done.
+    /// Another caller was faster; nothing was done.
     No,
 }
 

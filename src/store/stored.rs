@@ -1,11 +1,11 @@
-//! Numbers as they stand in a store, whoever wrote them: within bounds in which one can reckon with them.
+//! Numbers that any program may have written to the store, accepted only within bounds that are safe to calculate with.
 
 use std::str::FromStr;
 
 use serde_json::Number;
 use serde_json::value::RawValue;
 
-/// The last second that a JavaScript `Date` can hold; no program of the Resque world writes one beyond it.
+/// The last second that a JavaScript `Date` can hold. No Resque program writes a later one.
 const LAST_S: u64 = 8_640_000_000_000;
 
 /// A second since the Unix epoch.
@@ -16,9 +16,9 @@ pub struct Second(i64);
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Period(u64);
 
-/// Why a number is none of these.
+/// The number is out of bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("it is no number of seconds that a date can hold")]
+#[error("it is not a number of seconds within the range of dates")]
 pub struct OutOfBounds;
 
 impl Second {
@@ -72,14 +72,14 @@ impl FromStr for Period {
 /// A worker's ping, as node-resque writes it: `{"time":1795490778,"name":"host:1","queues":"*"}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Ping {
-    /// When it pinged. A fraction of a second is lost.
+    /// When it pinged, without fractions of a second.
     pub second: Second,
     /// The queues it works on.
     pub queues: Option<String>,
 }
 
 impl Ping {
-    /// Reads a ping; `None` if it tells no time.
+    /// Reads a ping; `None` if it has no valid time.
     #[must_use]
     pub fn parse(raw: &[u8]) -> Option<Self> {
         let members: std::collections::HashMap<String, &RawValue> = serde_json::from_slice(raw).ok()?;

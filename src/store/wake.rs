@@ -1,19 +1,19 @@
-//! Being told of change instead of asking for it.
+//! Wakers: they are told of changes, so that nobody has to poll.
 
 use super::arrow::{Arrow, Kind};
 use super::scheduling::Leadership;
 use crate::job::QueueName;
 
-/// What a waker watches, and the look at it: see [`Waker::arm`](super::handle::Waker::arm).
+/// What a waker watches. The arrow looks at it once: see [`Waker::arm`](super::handle::Waker::arm).
 #[derive(Debug, Clone, Default)]
 pub struct Watch {
-    /// Queues, for jobs pushed by anyone. What is paused is watched for being resumed instead.
+    /// Queues, for new jobs. A paused queue is watched for being resumed.
     pub queues: Vec<QueueName>,
-    /// The set of known queues, for queues that appear.
+    /// The set of known queues, for new queues.
     pub queue_names: bool,
-    /// The delayed jobs, for one that is due earlier than the earliest.
+    /// The delayed jobs, for one that becomes the earliest.
     pub delayed: bool,
-    /// Leaderships, for one that becomes free.
+    /// Leaderships that may become free.
     pub leaderships: Vec<Leadership>,
 }
 
@@ -23,7 +23,7 @@ impl Arrow for Watch {
     const KIND: Kind = Kind::Reads;
 }
 
-/// What a waker saw in the moment it was armed.
+/// What a waker saw when it was armed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct ArmedState {
     /// A watched queue that is not paused has jobs.
@@ -38,7 +38,7 @@ pub struct ArmedState {
     pub leadership_free: bool,
 }
 
-/// A waker's question whether it would have been told: see [`Waker::check`](super::handle::Waker::check).
+/// Checks that the waker's connection still reports changes: see [`Waker::check`](super::handle::Waker::check).
 #[derive(Debug, Clone, Copy)]
 pub struct CheckWaker;
 

@@ -1,4 +1,4 @@
-//! Workers, anybody's, and the jobs of those that are gone.
+//! Workers of all programs, and the jobs of dead workers.
 
 use bytes::Bytes;
 
@@ -8,7 +8,7 @@ use super::role::{Admin, May, Mover, Pool, Scheduler};
 use super::working::WorkingRecord;
 use crate::job::{LockKey, QueueName, WorkerName};
 
-/// The working records that stand under these workers, in order.
+/// The working records of these workers, in order.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -28,16 +28,16 @@ impl May<Working> for Pool {}
 impl May<Working> for Scheduler {}
 impl May<Working> for Admin {}
 
-/// Working -> queue or failed, for a dead owner's job, exactly once.
+/// Working -> queue or failed: settles the job of a dead owner exactly once.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; may be repeated.
 #[derive(Debug, Clone)]
 pub struct Recovery {
-    /// The dead instance and the counter at which it was seen dead: if it grew since, nothing is
-    /// done. `None` for a record without an instance (an earlier life, a foreign worker).
+    /// The dead instance, and the counter at which it was found dead. If the counter has grown since, nothing is done.
+    /// `None` for a record without an instance (an earlier start, a foreign worker).
     pub instance: Option<(String, u64)>,
-    /// The record. If it no longer stands byte for byte, nothing is done.
+    /// The record. If the stored one is not the same byte for byte, nothing is done.
     pub record: WorkingRecord,
     /// The queue the job goes back to, or failed in.
     pub queue: QueueName,
@@ -63,29 +63,29 @@ impl May<Recovery> for Scheduler {}
 /// What a recovery did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recovered {
-    /// The job went its way.
+    /// The job was settled.
     Yes,
-    /// The record is not (or no longer) as it was seen, or its owner showed life: nothing was done.
+    /// The record has changed, or its owner is alive: nothing was done.
     No,
-    /// Somebody force-cleaned the worker, which put the job on the failed list and (as node-resque does) left the
-    /// record behind. The record was removed and the job not touched again.
+    /// Somebody force-cleaned the worker. That put the job on the failed list and left the record, as node-resque does.
+    /// The record was removed, and the job was not changed.
     AlreadyCleaned,
 }
 
-/// A registered worker, anybody's.
+/// A registered worker of any program.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Registered {
     /// The worker.
     pub worker: WorkerName,
-    /// When it last pinged, in unix seconds; Ruby's and Go's workers never do.
+    /// When it last pinged, in unix seconds; Ruby's and Go's workers do not ping.
     pub pinged_s: Option<i64>,
     /// When it started, in the writer's format.
     pub started: Option<String>,
-    /// What it works on.
+    /// The job that it runs.
     pub working: Option<WorkingRecord>,
 }
 
-/// All registered workers, anybody's.
+/// All registered workers of all programs.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -102,10 +102,9 @@ impl May<RegisteredWorkers> for Scheduler {}
 impl May<RegisteredWorkers> for Admin {}
 impl May<RegisteredWorkers> for Mover {}
 
-/// Removes a worker (membership, ping, start time, stats, working record), and puts its job on
-/// the failed list if `record` is given; only if its working record still is what `working`
-/// says (`None`: there is none). False if it is not. A claim of a live instance is thereby lost
-/// to it, and the locks in `free` are freed as far as they are the worker's.
+/// Removes a worker (membership, ping, start time, stats, working record). Its job goes to the failed list if `record` is
+/// given. Nothing is done, and the reply is false, if its working record is not the one in `working` (`None`: it has
+/// none). A live instance loses its claim by this. Of the locks in `free`, those that belong to the worker are freed.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -121,16 +120,16 @@ pub struct ForceClean {
     pub free: Vec<WorkerLock>,
 }
 
-/// A lock that goes with its worker.
+/// A lock that is freed when its worker is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct WorkerLock {
     /// The lock.
     pub key: LockKey,
-    /// It goes only if it holds exactly this. `None`: only if it carries the claim of the worker's record.
+    /// It is freed only if it holds exactly this value. `None`: only if it carries the claim of the worker's record.
     pub value: Option<String>,
 }
 
-/// What these locks hold; `None` for a lock that is free.
+/// The values of these locks; `None` for a free lock.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -158,14 +157,14 @@ impl Arrow for ForceClean {
 impl May<ForceClean> for Scheduler {}
 impl May<ForceClean> for Admin {}
 
-/// Drops what is remembered of jobs that other programs took, in one bounded step; tells where the next step begins, 0
-/// at the end. A store that no other program writes to has nothing to drop.
+/// Removes the stored identities of jobs that other programs took, in one bounded step. Returns where the next step
+/// begins, 0 at the end. A store that no other program writes to has nothing to remove.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone, Copy)]
 pub struct SweepIdentities {
-    /// Where to begin: 0, or what the step before told.
+    /// Where to begin: 0, or the reply of the previous step.
     pub cursor: u64,
 }
 
@@ -177,8 +176,8 @@ impl Arrow for SweepIdentities {
 
 impl May<SweepIdentities> for Scheduler {}
 
-/// When a worker of this name (two parts) last pinged and the queues its ping tells of, even if
-/// it is not registered.
+/// When a worker of this name (two parts) last pinged, and the queues that its ping names, even if the worker is not
+/// registered.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.

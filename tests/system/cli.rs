@@ -254,7 +254,7 @@ fn what_destroys_needs_yes_where_nobody_can_be_asked() {
     for args in [&["queues", "delete", "math"][..], &["failed", "remove", "--all"], &["workers", "force-clean", "w:1"]]
     {
         let ended = place.run(args);
-        assert!(ended.code == 64 && ended.stderr.contains("say --yes"), "{args:?}: {ended:?}");
+        assert!(ended.code == 64 && ended.stderr.contains("repeat the command with --yes"), "{args:?}: {ended:?}");
     }
     assert_eq!(place.run(&["queues", "delete", "math", "--yes"]).done(), "deleted queue math with 1 job\n");
     let gone = place.run(&["queues", "delete", "math", "--yes"]);
@@ -418,12 +418,13 @@ fn check_tells_what_was_understood_and_every_problem() {
 }
 
 #[test]
-fn a_store_that_is_not_there_is_told_in_one_line() {
+fn a_store_that_is_not_there_is_told_with_what_to_check() {
     let place = Place::new();
     for url in ["sqlite:/nonexistent/x.db", "redis+unix:///nonexistent/redis.sock", "redis://127.0.0.1:1"] {
         let ended = place.run(&["--store", url, "queues"]);
         assert_eq!((ended.code, ended.stdout.as_str()), (69, ""), "{ended:?}");
-        assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+        assert_eq!(ended.stderr.lines().count(), 2, "{ended:?}");
+        assert!(ended.stderr.ends_with("its address is right: windlass check\n"), "{ended:?}");
         assert!(ended.stderr.starts_with("windlass: failed to reach the store"), "{ended:?}");
     }
 }

@@ -58,8 +58,6 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
         }
         FailedVerb::Remove { address: None, yes, .. } => {
             let count = failed::count(&store).await?;
-            // Without a job there is nothing to confirm.
-            let yes = yes || count == 0;
             confirm(&format!("Remove {}?", count_noun(count, "failed job", "failed jobs")), yes)?;
             let removed = RemoveOutput { removed: failed::remove_all(&store).await? };
             context

@@ -1,4 +1,4 @@
-//! Registrations, whoever wrote them.
+//! Records of instances, from any program.
 
 use super::*;
 

@@ -220,7 +220,7 @@ mod tests {
             ("{ exec = [\"./locked\"], hooks = [\"before_perform\"] }", "chmod +x makes it so"),
             ("{ exec = [\"./open\"], hooks = [\"before_perform\"] }", "may be written by everybody"),
             ("{ exec = [\"./policy\"], hooks = [\"before_perform\"], name = \"Retry\" }", "a built-in plugin"),
-            ("{ exec = [\"./policy\"], hooks = [\"before_perform\"], name = \" \" }", "neither empty"),
+            ("{ exec = [\"./policy\"], hooks = [\"before_perform\"], name = \" \" }", "must not be empty"),
             ("{ exec = [\"./policy\"], hooks = [\"before_perform\"], timeout = 0 }", "at least 1ms"),
             ("{ exec = [\"./policy\"], hooks = [\"before_perform\"], shell = true }", "unknown key"),
             ("\"Audit\", \"Audit\"", "Audit is listed twice"),
