@@ -59,7 +59,10 @@ fn a_copy_says_what_it_did_and_refuses_what_cannot_be_meant() {
     let said = place.run(&["store", "copy", "sqlite:windlass.db", &url]).done();
     assert!(said.starts_with("nothing to move in sqlite:"), "{said}");
     let twice = place.run(&["store", "copy", &url, &url]);
-    assert_eq!((twice.code, twice.stderr.as_str()), (64, "windlass: expected two stores, found one twice\n"));
+    assert_eq!(
+        (twice.code, twice.stderr.as_str()),
+        (64, "windlass: both addresses name the same store: give two different stores\n")
+    );
     assert_eq!(place.run(&["store", "copy", "nonsense", &url]).code, 64);
     let apart = place.run(&["store", "copy", &url, &url, "--to-namespace", "other", "--json"]).json();
     assert_eq!(apart, json!({"queued": 1, "delayed": 0, "failed": 0, "periodic": 0}));

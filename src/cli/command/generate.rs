@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cli::args::generate::{GenerateConfigArgs, GenerateTaskArgs, GenerateVerb, HandlerChoice};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::warn;
 use crate::job::{QueueName, TaskName};
 use crate::task::calendar::Calendar;
 
@@ -50,10 +51,10 @@ pub(crate) fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, 
     };
     let written = GenerateOutput { written: files.iter().map(|file| file.display().to_string()).collect() };
     context.printer.print(&written, || {
-        let mut lines: Vec<String> = written.written.iter().map(|file| format!("wrote {file}")).collect();
-        lines.push("edit it, then validate it: windlass check".to_owned());
+        let lines: Vec<String> = written.written.iter().map(|file| format!("wrote {file}")).collect();
         lines.join("\n")
     })?;
+    warn("edit what was written, then validate it: windlass check");
     Ok(Exit::Done)
 }
 

@@ -43,7 +43,7 @@ fn a_registration_is_read_within_its_bounds() {
 
 #[test]
 fn what_is_remembered_can_be_read_again() {
-    for processors in [1, 4_000, MOST_PROCESSORS] {
+    for processors in [1, 4_000, MAX_PROCESSORS] {
         let mut record = InstanceRecord { processors, ..record() };
         for turn in 0..300 {
             record.change_queues(format!("q{turn}"));
@@ -68,7 +68,7 @@ proptest::proptest! {
         let end = (at + cut).min(raw.len());
         raw.splice(at..end, with.bytes());
         if let Ok(record) = serde_json::from_slice::<InstanceRecord>(&raw) {
-            proptest::prop_assert!(record.workers().len() <= MOST_WORKERS);
+            proptest::prop_assert!(record.workers().len() <= MAX_WORKER_NAMES);
         }
     }
 }
