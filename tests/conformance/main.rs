@@ -37,6 +37,7 @@ macro_rules! engine_tests {
     };
 }
 
+mod barred;
 mod busy;
 mod claim;
 mod clocks;

@@ -4,6 +4,7 @@ use std::fs;
 
 use crate::daemon::{Folder, eventually};
 use crate::support::redis::{Options, RedisServer};
+use crate::support::resp::Reply;
 
 /// The namespace that nobody configured.
 const NS: &str = "resque";
@@ -96,4 +97,38 @@ fn nothing_dies_of_records_that_cannot_be_read() {
     let again = folder.daemon_with_log("again");
     again.wait_log("[ worker ] started");
     again.stop();
+}
+
+#[test]
+fn a_queue_whose_key_the_server_refuses_stands_alone() {
+    let server = RedisServer::start(Options::default());
+    let user = ["on", ">p", "+@all", "~resque:[^q]*", "~resque:queues", "~resque:queue:default"];
+    server.command(&[&["ACL", "SETUSER", "poor"], &user[..]].concat());
+    let folder = Folder::new(&server.url().replace("redis+unix://", "redis+unix://poor:p@"), "");
+    folder.reconfigure("queues = [\"default\"]", "queues = [\"*\"]");
+    folder.script("note", "echo $WINDLASS_QUEUE >>notes");
+    let enqueue = |queue: &str| {
+        server.command(&["SADD", "resque:queues", queue]);
+        let job = format!(r#"{{"class":"note","queue":"{queue}","args":[]}}"#);
+        server.command(&["RPUSH", &format!("resque:queue:{queue}"), &job]);
+    };
+    // The one that is refused comes first.
+    enqueue("bad");
+    enqueue("default");
+    let second = r#"{"class":"note","queue":"bad","args":[1]}"#;
+    server.command(&["RPUSH", "resque:delayed:1", second]);
+    server.command(&["ZADD", "resque:delayed_queue_schedule", "1", "1"]);
+    let daemon = folder.daemon();
+    let notes = || fs::read_to_string(folder.path("notes")).unwrap_or_default();
+    eventually("the job of the other queue is run", || notes() == "default\n");
+    for _ in 0..5 {
+        enqueue("default");
+    }
+    eventually("and so are the next ones", || notes().lines().count() == 6);
+    assert_eq!(folder.windlass(&["enqueue", "note", "--in", "1s"]).0, Some(0));
+    eventually("and a delayed one behind one that cannot be moved", || notes().lines().count() == 7);
+    assert_eq!(server.command(&["LLEN", "resque:queue:bad"]), Reply::Int(1));
+    let told = daemon.log().lines().filter(|line| line.contains("queue bad is passed over")).count();
+    assert_eq!(told, 1, "{}", daemon.log());
+    daemon.stop();
 }

@@ -10,6 +10,7 @@ use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 use fred::types::RespVersion;
 
+use super::claim_queues::{ClaimQueues, is_for_a_key};
 use super::connection::{Connection, Origin};
 use super::engine::RedisStore;
 use super::keys::Keys;
@@ -19,7 +20,7 @@ use super::verdict::{self, Ending};
 use super::wake::{self, RedisWaker};
 use super::{reply, rights};
 use crate::job::ecma::quote;
-use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
+use crate::job::{ClaimToken, Identity, WorkerName};
 use crate::store::backend::{EngineLane, Opens};
 use crate::store::effect::{Busy, Gate};
 use crate::store::error::StoreError;
@@ -65,7 +66,7 @@ async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<RedisLane, St
         paused: (connection.keys().paused(), connection.keys().pause_all()),
         workers: Workers::default(),
         full: 0,
-        queues: QueueParts::new(connection.keys(), &Arc::from([])),
+        queues: ClaimQueues::of(connection.keys(), &Arc::from([])),
         connection,
     })
 }
@@ -82,29 +83,8 @@ pub(in crate::store) struct RedisLane {
     workers: Workers,
     /// How many exchanges in a row brought a job for every idle worker.
     full: u32,
-    queues: QueueParts,
+    queues: ClaimQueues,
     connection: Connection,
-}
-
-/// What is constant of a list of queues. Holding the list keeps its address from being used again.
-struct QueueParts {
-    list: Arc<[QueueName]>,
-    keys: Vec<Bytes>,
-    /// `"queue":"<name>","payload":`
-    pieces: Vec<Bytes>,
-}
-
-impl QueueParts {
-    fn new(keys: &Keys, list: &Arc<[QueueName]>) -> Self {
-        Self {
-            list: Arc::clone(list),
-            keys: list.iter().map(|queue| keys.queue(queue)).collect(),
-            pieces: list
-                .iter()
-                .map(|queue| Bytes::from(format!("\"queue\":{},\"payload\":", quote(queue.as_str()))))
-                .collect(),
-        }
-    }
 }
 
 impl EngineLane for RedisLane {
@@ -112,21 +92,28 @@ impl EngineLane for RedisLane {
         if exchange.sequence == 0 {
             return Err(StoreError::Misuse("sequences of a lane start at 1".to_owned()));
         }
-        if !Arc::ptr_eq(&self.queues.list, &exchange.queues) {
-            self.queues = QueueParts::new(self.connection.keys(), &exchange.queues);
+        if !self.queues.are_of(&exchange.queues) {
+            self.queues = ClaimQueues::of(self.connection.keys(), &exchange.queues);
         }
         let layout = self.workers.lay_out(self.connection.keys(), exchange, self.full >= SUSTAINED);
-        let this = &*self;
         let done = |op| op == verdict::NOTED || op == verdict::DONE;
         let script = if exchange.enters.is_empty() && layout.ops().all(done) { &PLAIN } else { &EXCHANGE };
-        rights::ensure(&this.connection).await?;
-        let frame = match this.connection.run_built(script, || this.call(exchange, &layout)).await {
+        rights::ensure(&self.connection).await?;
+        let mut sent = self.connection.run_built(script, || self.call(exchange, &layout)).await;
+        if let Err(error) = &sent
+            && is_for_a_key(error)
+            && self.queues.leave_out_refused(&self.connection).await?
+        {
+            // It was refused as a whole, so that nothing of it was applied.
+            sent = self.connection.run_built(script, || self.call(exchange, &layout)).await;
+        }
+        let frame = match sent {
             Ok(frame) => frame,
-            Err(error) => return Err(rights::explain(&this.connection, error).await),
+            Err(error) => return Err(rights::explain(&self.connection, error).await),
         };
-        let mut exchanged = this.read(exchange, frame)?;
+        let mut exchanged = self.read(exchange, frame)?;
         // A command was refused midway: told is all that is missing.
-        if let Err(all @ StoreError::MissingRights(_)) = rights::ensure(&this.connection).await {
+        if let Err(all @ StoreError::MissingRights(_)) = rights::ensure(&self.connection).await {
             exchanged.findings.retain(|finding| !matches!(finding, StoreError::Unsupported(_)));
             exchanged.findings.push(all);
         }
@@ -248,7 +235,7 @@ impl RedisLane {
         }
         let mut runs = runs.split(|byte| *byte == b',').filter_map(|run| {
             let (queue, length) = std::str::from_utf8(run).ok()?.split_once(' ')?;
-            Some((exchange.queues.get(queue.parse::<usize>().ok()?)?, length.parse::<usize>().ok()?))
+            Some((self.queues.names.get(queue.parse::<usize>().ok()?)?, length.parse::<usize>().ok()?))
         });
         let mut claims = Vec::with_capacity(jobs.size_hint().0);
         let mut run = runs.next();

@@ -8,6 +8,7 @@
 //! Every arrow is one script call, so that nothing can come between its parts. Commands are never
 //! sent twice by the client library: what a lost reply means is for the arrow to say.
 
+mod claim_queues;
 mod connection;
 mod delayed;
 mod deleting;

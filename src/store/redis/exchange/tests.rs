@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::job::LockKey;
+use crate::job::QueueName;
 
 /// An exchange with one job at two gates.
 fn exchange() -> Exchange {
