@@ -11,6 +11,7 @@ pub mod failed;
 pub mod job_view;
 pub mod jobs;
 pub mod locks;
+mod lua_locks;
 pub mod overview;
 pub mod periodic;
 pub mod plan;

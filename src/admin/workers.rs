@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::error::AdminError;
 use super::job_view::JobView;
+use super::lua_locks;
 use crate::client::moment::Moment;
 use crate::client::request::nearest;
 use crate::job::failure::FailedRun;
@@ -71,6 +72,9 @@ pub struct CleanedWorker {
     pub queue: Option<String>,
     /// The id of its failure record.
     pub failed_id: Option<String>,
+    /// Locks of which one may be that job's. They are left, because the worker's record does not tell which.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub locks_left: Vec<String>,
 }
 
 impl WorkerView {
@@ -170,7 +174,18 @@ async fn clean_unless_changed(
 ) -> Result<Option<CleanedWorker>, AdminError> {
     let stuck = working.map(|working| StuckFailure::of(working, host, now_ms));
     let mut free = Vec::new();
-    for key in working.map(|working| locks_of(working, registry)).unwrap_or_default() {
+    let mut keys = working.map(|working| locks_of(working, registry)).unwrap_or_default();
+    let mut locks_left = Vec::new();
+    if let Some(working) = working
+        && let Some((prefix, mut candidates)) = lua_locks::candidates(store, working).await?
+    {
+        keys.retain(|key| !key.as_str().starts_with(&prefix));
+        if candidates.len() > 1 {
+            locks_left.extend(candidates.drain(..).map(|key| key.as_str().to_owned()));
+        }
+        keys.append(&mut candidates);
+    }
+    for key in keys {
         // A lock without a claim was taken by a worker that writes none. It is freed, because the caller says that its
         // worker is dead. A lock with another claim belongs to another run, which continues.
         let value = store.run(LockValues { keys: vec![key.clone()] }).await?.into_iter().next().flatten();
@@ -194,8 +209,9 @@ async fn clean_unless_changed(
             failed_id: Some(super::failed::id(&record)),
             class,
             queue: Some(queue),
+            locks_left,
         },
-        None => CleanedWorker { worker, failed: false, failed_id: None, class: None, queue: None },
+        None => CleanedWorker { worker, failed: false, failed_id: None, class: None, queue: None, locks_left },
     }))
 }
 

@@ -1,5 +1,8 @@
-//! Detects failed jobs whose arguments another program may have changed.
+//! Detects jobs whose arguments another program may have changed.
 
+use serde_json::Value;
+
+use super::ecma::quote;
 use super::failure::{FailureView, STUCK_BY_US};
 use super::payload::PayloadView;
 
@@ -19,6 +22,56 @@ impl FailureView {
         // `[{}]` is what a task without inputs gets, and it is unlikely to have been `[[]]`.
         long_number || (empty_object && !of_windlass && args != "[{}]")
     }
+}
+
+/// May Lua's JSON have written other arguments like this, or these in another order?
+#[must_use]
+pub fn may_be_changed_by_lua(json: &str) -> bool {
+    fn orders(value: &Value) -> bool {
+        match value {
+            Value::Array(items) => items.iter().any(orders),
+            Value::Object(members) => members.len() > 1 || members.values().any(orders),
+            _ => false,
+        }
+    }
+    Distortions::of(json) != Distortions::default() || serde_json::from_str(json).is_ok_and(|value| orders(&value))
+}
+
+/// A text that is the same for all JSON texts that Lua's JSON cannot tell apart; `None` for what is no JSON.
+#[must_use]
+pub fn lua_form(json: &str) -> Option<String> {
+    fn write(value: &Value, form: &mut String) {
+        match value {
+            Value::Array(items) if !items.is_empty() => {
+                form.push('[');
+                for item in items {
+                    write(item, form);
+                    form.push(',');
+                }
+                form.push(']');
+            }
+            Value::Array(_) => form.push_str("{}"),
+            Value::Object(members) => {
+                let mut members: Vec<_> = members.iter().collect();
+                members.sort_by_key(|(name, _)| *name);
+                form.push('{');
+                for (name, value) in members {
+                    form.push_str(&quote(name));
+                    form.push(':');
+                    write(value, form);
+                    form.push(',');
+                }
+                form.push('}');
+            }
+            // With 14 digits, and without the sign of a zero.
+            Value::Number(number) => form.push_str(&format!("{:.13e}", number.as_f64().unwrap_or(f64::NAN) + 0.0)),
+            Value::String(text) => form.push_str(&quote(text)),
+            Value::Null | Value::Bool(_) => form.push_str(&value.to_string()),
+        }
+    }
+    let mut form = String::new();
+    write(&serde_json::from_str(json).ok()?, &mut form);
+    Some(form)
 }
 
 /// Signs that another program's numbers and lists have changed a JSON text.
@@ -78,6 +131,24 @@ mod tests {
         for number in ["[1.7000000000001e+15]", r#"["\"",1E3]"#, "[123456789012345678]", "[3.1415926535898]"] {
             assert_eq!(distortions(number), (false, true), "{number}");
         }
+    }
+
+    #[test]
+    fn what_lua_cannot_tell_apart_has_one_form() {
+        let alike = |one: &str, other: &str| lua_form(one).unwrap() == lua_form(other).unwrap();
+        // As a node-resque worker recorded them, and as JavaScript spells the arguments.
+        assert!(alike(r#"[{"ids":{},"big":1.7000000000001e+15}]"#, r#"[{"big":1700000000000123,"ids":[]}]"#));
+        assert!(alike(r#"["a\/b\u007f",1e+20,-0]"#, "[\"a/b\u{7f}\",100000000000000000000,0]"));
+        assert!(alike("[0.12345678901235]", "[0.1234567890123456]"));
+        assert!(alike("{}", "[]"));
+        for (one, other) in
+            [("[1]", "[2]"), ("[1]", r#"["1"]"#), ("[[]]", "[]"), ("[null]", "[false]"), ("[1,2]", "[2,1]")]
+        {
+            assert!(!alike(one, other), "{one} {other}");
+        }
+        assert_eq!(lua_form("[1"), None);
+        assert!(!may_be_changed_by_lua(r#"[1,"a b",{"n":[0.5]}]"#));
+        assert!(may_be_changed_by_lua(r#"[{"a":1,"b":2}]"#) && may_be_changed_by_lua("[1e+20]"));
     }
 
     #[test]

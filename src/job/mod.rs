@@ -2,7 +2,7 @@
 
 pub mod date;
 pub mod digest;
-mod distortion;
+pub mod distortion;
 pub mod ecma;
 pub mod failure;
 pub mod identity;

@@ -308,3 +308,37 @@ fn c15_a_record_of_an_earlier_life_under_the_same_name_is_recovered_before_anyth
     assert_eq!(world.int(&["EXISTS", &format!("resque:worker:{worker}")]), 0);
     daemon.stop();
 }
+
+/// A node-resque worker records its job by Lua's JSON, and names the lock by JavaScript's.
+#[test]
+fn force_clean_frees_a_job_lock_whose_arguments_the_record_shows_changed() {
+    let world = World::new();
+    let mut peer = world.peer(r#"{"wait":{"behaviour":"wait","plugins":["JobLock"]}}"#);
+    peer.start_worker("peer:77", r#"["math"]"#);
+    let args = r#"[{"b":1,"a":[],"c":{}},1e20,0.1234567890123456,1700000000000123]"#;
+    peer.queue("enqueue", &format!(r#"["math","wait",{args}]"#));
+    peer.wait_ran("wait");
+    peer.kill();
+    let other = "resque:workerslock:wait:math:[2]";
+    world.redis(&["SET", other, "1900000000"]);
+    assert_eq!(world.texts(&["KEYS", "resque:workerslock:*"]).len(), 2);
+    let answer = world.windlass(&["workers", "force-clean", "peer:77", "--yes"]);
+    assert_eq!(answer.code, Some(0), "{answer:?}");
+    assert_eq!(world.texts(&["KEYS", "resque:workerslock:*"]), [other]);
+}
+
+#[test]
+fn force_clean_names_the_locks_between_which_a_record_does_not_decide() {
+    let world = World::new();
+    world.redis(&["SADD", "resque:workers", "peer:78:math"]);
+    let payload = r#"{"class":"wait","args":[{}],"queue":"math"}"#;
+    let record = format!(r#"{{"run_at":"x","worker":"peer:78","payload":{payload},"queue":"math"}}"#);
+    world.redis(&["SET", "resque:worker:peer:78:math", &record]);
+    let locks = ["workerslock:wait:math:[[]]", "workerslock:wait:math:[{}]"];
+    for lock in locks {
+        world.redis(&["SET", &format!("resque:{lock}"), "1900000000"]);
+    }
+    let answer = world.windlass(&["workers", "force-clean", "peer:78", "--yes"]).json();
+    assert_eq!(answer["locks_left"], serde_json::json!(locks));
+    assert_eq!(world.texts(&["KEYS", "resque:workerslock:*"]).len(), 2, "either may be another job's");
+}

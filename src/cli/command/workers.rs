@@ -65,13 +65,18 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> 
 
 fn cleaned_text(cleaned: &CleanedWorker) -> String {
     let worker = escape(&cleaned.worker);
-    match (&cleaned.failed_id, &cleaned.class) {
+    let mut text = match (&cleaned.failed_id, &cleaned.class) {
         (Some(id), class) => {
             let class = escape(class.as_deref().unwrap_or("(no job)"));
             format!("removed {worker}; its job {class} is now failed job {id}")
         }
         (None, _) => format!("removed {worker}; it had no job"),
+    };
+    for lock in &cleaned.locks_left {
+        let lock = escape(lock);
+        text.push_str(&format!("\nits job may hold the lock {lock}; if so, type windlass locks delete '{lock}'"));
     }
+    text
 }
 
 fn list_text(workers: &[WorkerView]) -> String {
