@@ -58,7 +58,7 @@ arrows! {
     enter: ["locks", "places", "identity", "delay", "cadence", "verdict", "lane", "settle", "enter", "claim"];
     enqueue: ["locks", "admit", "enqueue"];
     schedule: ["schedule"];
-    promote: ["locks", "promote"];
+    promote: ["locks", "places", "delay", "trim_second", "promote"];
     recover: ["locks", "places", "identity", "delay", "cadence", "verdict", "recover"];
     force_clean: ["locks", "force_clean"];
     retry_failed: ["locks", "places", "identity", "delay", "admit", "retry_failed"];

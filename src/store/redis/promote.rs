@@ -6,13 +6,13 @@ use fred::interfaces::Resp3Frame as Frame;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::script::{Call, Script, script};
-use super::{reply, rights};
+use super::{reply, rights, verdict};
 use crate::job::QueueName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::scheduling::{Broken, Leadership, Promote, PromoteTo, Promoted, Promotion};
 
-static PROMOTE: Script = script!("locks", "trim_second", "promote");
+static PROMOTE: Script = script!("locks", "places", "delay", "trim_second", "promote");
 
 impl Perform<Promotion> for RedisStore {
     async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {
@@ -23,10 +23,10 @@ impl Perform<Promotion> for RedisStore {
 async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promoted, StoreError> {
     let keys = connection.keys();
     let jobs = promotion.jobs.len();
-    let mut call = Call::sized(connection.origin.now_ms(), 3 * jobs + 5, 4 * jobs + 3);
-    call.key(keys.schedule()).key(keys.queues()).key(keys.failed());
+    let mut call = Call::sized(connection.origin.now_ms(), 3 * jobs + 9, 4 * jobs + 3);
+    verdict::places(&mut call, keys);
     call.key(keys.leadership(Leadership::Scheduler)).key(keys.delayed(promotion.second));
-    call.key(keys.twins(promotion.second)).key(keys.delayed_prefix()).key(keys.twins_prefix());
+    call.key(keys.twins(promotion.second));
     call.text(promotion.leader.as_deref().unwrap_or_default()).number(promotion.second).number(jobs);
     for group in promotion.jobs.chunk_by(|one, next| plain(one).is_some() && plain(one) == plain(next)) {
         let Some(first) = group.first() else { continue };

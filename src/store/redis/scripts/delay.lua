@@ -1,4 +1,4 @@
--- Fragment: a job goes to a delayed second, and who it is is kept until it is claimed again (identity.lua).
+-- Fragment: a job goes to a delayed second.
 
 -- Puts a job's bytes to a delayed second. The schedule comes first: a second without a list is
 -- tidied by promotion, a list without its second would never be found. Nil if it could not; then nothing is written.
@@ -19,11 +19,4 @@ local function delay(second, raw, stamps)
     try('EXPIREAT', TWINS .. second, whole(tonumber(second) + KEPT))
   end
   return true
-end
-
--- Keeps who a job is, which is due at this second.
-local function remember(queue, raw, identity, due)
-  entries(queue, raw, function(lines, emptied)
-    lines[#lines + 1] = { who = identity, due = math.max(due, emptied + 1) }
-  end)
 end

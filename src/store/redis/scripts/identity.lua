@@ -47,3 +47,10 @@ local function entries(queue, raw, edit)
     try('HDEL', counts, queue)
   end
 end
+
+-- Keeps who a job is, which is due at this second.
+local function remember(queue, raw, identity, due)
+  entries(queue, raw, function(lines, emptied)
+    lines[#lines + 1] = { who = identity, due = math.max(due, emptied + 1) }
+  end)
+end

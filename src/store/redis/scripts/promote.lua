@@ -1,8 +1,7 @@
 -- promote: delayed -> queue, as raw bytes, for a batch that still stands at the head of its second.
 --
--- KEYS   delayed_queue_schedule, queues, failed, resque_scheduler_leader_lock, delayed:<second>,
---        windlass:twins:<second> (jobs that stand in this second more than once), "delayed:" and
---        "windlass:twins:" (prefixes, see places.lua);
+-- KEYS   as places.lua; resque_scheduler_leader_lock, delayed:<second>, windlass:twins:<second> (jobs that stand in this
+--        second more than once);
 --        then by group: for "Q" and "L" the queue's list, per job timestamps:<raw>, for "L" the lock
 -- ARGV   now, leader or "", second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job raw;
 --        "L" (one that takes a lock), "1", queue, raw, the lock's ttl; "F" (one that fails), "1", raw, the failure record;
@@ -14,35 +13,14 @@
 -- where it was. Whether what is pushed can be taken away is asked before the first push: a job that stayed would be
 -- pushed again at every look. QueueLock is taken if it is free and never refuses.
 
-local SCHEDULE, QUEUES, FAILED, LEADER, LIST, TWINS = key(), key(), key(), key(), key(), key()
 now()
-local DELAYED, ALL_TWINS = key(), key()
+local LEADER, LIST, HERE = key(), key(), key()
 local leader, second, count = arg(), arg(), tonumber(arg())
 if leader ~= '' then
   local holder = must('GET', LEADER)
   if holder and holder ~= leader then
     return { -1 }
   end
-end
-
--- To a later second, as delay.lua does.
-local function put_off(raw, stamps, wait)
-  local later = whole(math.ceil((now() + wait) / 1000))
-  local added = try('ZADD', SCHEDULE, later, later)
-  if not added then
-    return nil
-  end
-  if not try('RPUSH', DELAYED .. later, raw) then
-    if added == 1 then
-      try('ZREM', SCHEDULE, later)
-    end
-    return nil
-  end
-  if try('SADD', stamps, 'delayed:' .. later) == 0 then
-    try('SADD', ALL_TWINS .. later, raw)
-    try('EXPIREAT', ALL_TWINS .. later, whole(tonumber(later) + 2592000))
-  end
-  return true
 end
 
 local refusal
@@ -80,7 +58,8 @@ while moved < count do
   elseif kind == 'F' then
     pushed = try('RPUSH', FAILED, arg())
   elseif kind == 'P' then
-    pushed = put_off(standing[moved + 1], stamped[moved + 1], tonumber(arg()))
+    local later = math.ceil((now() + tonumber(arg())) / 1000)
+    pushed = delay(whole(later), standing[moved + 1], stamped[moved + 1])
   elseif known[queue] then
     pushed = redis.pcall('RPUSH', list, unpack(standing, moved + 1, moved + good))
     if type(pushed) == 'table' then
@@ -108,7 +87,7 @@ while moved < count do
     break
   end
 end
-trim_second(try, SCHEDULE, second, LIST, TWINS, standing, stamped, moved)
+trim_second(try, SCHEDULE, second, LIST, HERE, standing, stamped, moved)
 if broken[1] and moved == 0 then
   error(broken[1])
 end

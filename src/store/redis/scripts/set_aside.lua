@@ -37,22 +37,25 @@ local function put(what, name, identity, bytes)
   must('RPUSH', OUTBOX, what, name, identity, bytes)
 end
 
+-- Sets the first members of a list aside, as far as one step holds them. Returns how many.
+local function put_first(list, limit, what, queue)
+  local members = read_page(list, 0, limit)
+  if #members > 0 then
+    must('LTRIM', list, 0, -1)
+    begin()
+    for _, raw in ipairs(members) do
+      put(what, queue or '', queue and recall(queue, raw) or '', raw)
+    end
+    must('LTRIM', list, #members, -1)
+  end
+  return #members
+end
+
 local count = 0
 if kind == 'Q' then
-  local LIST = key()
+  local list = key()
   local queue, limit = arg(), tonumber(arg())
-  local jobs = read_page(LIST, 0, limit)
-  if #jobs > 0 then
-    must('LTRIM', LIST, 0, -1)
-    begin()
-  end
-  for _, raw in ipairs(jobs) do
-    put('Q', queue, recall(queue, raw) or '', raw)
-    count = count + 1
-  end
-  if count > 0 then
-    must('LTRIM', LIST, count, -1)
-  end
+  count = put_first(list, limit, 'Q', queue)
 elseif kind == 'D' then
   local LIST, HERE = key(), key()
   local second, jobs = arg(), tonumber(arg())
@@ -74,19 +77,7 @@ elseif kind == 'D' then
   end
   trim_second(must, SCHEDULE, second, LIST, HERE, standing, stamped, count)
 elseif kind == 'F' then
-  local limit = tonumber(arg())
-  local records = read_page(FAILED, 0, limit)
-  if #records > 0 then
-    must('LTRIM', FAILED, 0, -1)
-    begin()
-  end
-  for _, record in ipairs(records) do
-    put('F', '', '', record)
-    count = count + 1
-  end
-  if count > 0 then
-    must('LTRIM', FAILED, count, -1)
-  end
+  count = put_first(FAILED, tonumber(arg()), 'F')
 elseif kind == 'P' then
   local entries, fired = must('HGETALL', PERIODIC), must('HGETALL', SCHEDULES)
   if #entries + #fired > 0 then
