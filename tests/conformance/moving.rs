@@ -196,3 +196,33 @@ async fn a_stopped_task_stays_stopped(f: &Fixture) {
     let entries = to.store.periodic(&[]).await.expect("periodic").0;
     assert!(entries.iter().all(|entry| entry.stopped) && entries.len() == 1, "{entries:?}");
 }
+
+/// Other programs may write lists of jobs that no set names: they would be left in a store that counts as empty.
+#[tokio::test]
+async fn what_nobody_looks_at_is_moved_too() {
+    let f = Fixture::redis().await;
+    fill(&f.store, "q", &[job(0)]).await;
+    let push = |key: &str, job: &Bytes| drop(f.redis_command(&[b"RPUSH", f.key(key).as_bytes(), job]));
+    for n in 1..4 {
+        push("queue:hidden", &job(n));
+        push("delayed:soon", &job(10 + n));
+    }
+    f.redis_command(&["SET", &f.key("queue:text"), "no list"]);
+    f.redis_command(&["RPUSH", &f.key("queuelist"), "no queue"]);
+    let due = (NOW_S + 7).to_string();
+    f.redis_command(&["ZADD", &f.key("delayed_queue_schedule"), &due, "soon", "+inf", "never"]);
+    let mut moved = Vec::new();
+    while let Some(batch) = f.store.set_aside(2).await.expect("set_aside") {
+        moved.extend(batch.items.into_iter().map(|item| match item {
+            Waiting::Queued { queue, payload, .. } => (queue.to_string(), payload),
+            Waiting::Delayed { second, payload, .. } => (second.to_string(), payload),
+            other => panic!("{other:?}"),
+        }));
+        f.store.let_go(batch.number).await.expect("let_go");
+    }
+    let queued = (1..4).map(|n| ("hidden".to_owned(), job(n)));
+    let delayed = (11..14).map(|n| (due.clone(), job(n)));
+    let all: Vec<_> = std::iter::once(("q".to_owned(), job(0))).chain(delayed).chain(queued).collect();
+    assert_eq!(moved, all);
+    assert_eq!(f.redis_command(&["GET", &f.key("queue:text")]).texts(), ["no list"]);
+}

@@ -127,6 +127,17 @@ async fn look(connection: &Connection, limit: usize, passed: &[Bytes]) -> Result
     Ok(Due { now_ms, second, due_s, jobs, broken, misnamed })
 }
 
+/// The same where all entries that name a second were taken out of the schedule: some jobs of the first other entry go to
+/// the second for which it is due. Returns whether there is such an entry. One that is never due stays.
+pub(super) async fn rename_first(connection: &Connection) -> Result<bool, StoreError> {
+    let bounds = [&b"-inf"[..], b"(+inf", b"WITHSCORES", b"LIMIT", b"0", b"1"].map(Bytes::from_static);
+    let arguments = std::iter::once(connection.keys().schedule()).chain(bounds).collect();
+    let first = reply::strings(connection.command("ZRANGEBYSCORE", arguments).await?)?;
+    let [entry, score] = &first[..] else { return Ok(false) };
+    let second = reply::due_second(score).unwrap_or(0).max(0);
+    rename_entry(connection, entry, second).await.map(|()| true)
+}
+
 /// `second` is when the entry is due; what has always been due has no second before the first.
 async fn rename_entry(connection: &Connection, entry: &Bytes, second: i64) -> Result<(), StoreError> {
     let keys = connection.keys();

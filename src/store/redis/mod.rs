@@ -33,6 +33,7 @@ mod recover;
 mod removed;
 mod reply;
 mod rights;
+mod scan;
 mod schedules;
 mod script;
 mod tls;

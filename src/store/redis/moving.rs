@@ -6,7 +6,7 @@ use fred::interfaces::Resp3Frame as Frame;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::script::{Call, Script, script};
-use super::{inspect, periodic, reply, verdict};
+use super::{delayed, inspect, periodic, reply, scan, verdict};
 use crate::job::{Identity, PayloadView, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -42,6 +42,40 @@ fn queue_of(payload: &[u8]) -> QueueName {
 }
 
 pub(super) async fn set_aside(connection: &Connection, limit: usize) -> Result<Option<Batch>, StoreError> {
+    match set_aside_known(connection, limit).await? {
+        None if make_known(connection).await? => set_aside_known(connection, limit).await,
+        batch => Ok(batch),
+    }
+}
+
+/// Makes queues known whose lists hold jobs. Nobody looks at a list that the set of queues does not name, and it would
+/// be left behind. Returns whether there are any.
+async fn make_known(connection: &Connection) -> Result<bool, StoreError> {
+    let keys = connection.keys();
+    let lists = match scan::keys(connection, "queue").await {
+        Err(StoreError::Unsupported(reason)) => {
+            let text = format!("lists of queues that are not known are not looked for: {reason}");
+            connection.origin.findings.tell("lists", text);
+            return Ok(false);
+        }
+        lists => lists?,
+    };
+    let lengths = connection.commands(lists.iter().map(|list| ("LLEN", vec![list.clone()])).collect()).await?;
+    let mut add = vec![keys.queues()];
+    for (list, length) in lists.iter().zip(lengths) {
+        let name = list.slice(keys.queue_prefix_len()..);
+        // A key of another type holds no jobs, and nobody can say a name that is no text.
+        if length.and_then(reply::count).is_ok_and(|length| length > 0) && std::str::from_utf8(&name).is_ok() {
+            add.push(name);
+        }
+    }
+    if add.len() == 1 {
+        return Ok(false);
+    }
+    connection.command("SADD", add).await.map(|_| true)
+}
+
+async fn set_aside_known(connection: &Connection, limit: usize) -> Result<Option<Batch>, StoreError> {
     let keys = connection.keys();
     let first = |kind: &'static str| {
         let mut call = connection.call();
@@ -60,7 +94,14 @@ pub(super) async fn set_aside(connection: &Connection, limit: usize) -> Result<O
             return Ok(Some(batch));
         }
     }
-    while let Some(next) = inspect::delayed_seconds(connection, i64::MIN, 1).await?.first() {
+    loop {
+        let seconds = inspect::delayed_seconds(connection, i64::MIN, 1).await?;
+        let Some(next) = seconds.first() else {
+            if delayed::rename_first(connection).await? {
+                continue;
+            }
+            break;
+        };
         let last = i64::try_from(limit).unwrap_or(i64::MAX) - 1;
         let (jobs, _) = inspect::page(connection, keys.delayed(next.second), 0, last).await?;
         let mut call = first("D");

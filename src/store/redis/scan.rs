@@ -1,0 +1,49 @@
+//! Looks through all keys of the server, for what no index names. Only what people ask for may do so.
+
+use bytes::Bytes;
+
+use super::connection::Connection;
+use super::reply;
+use crate::store::error::StoreError;
+
+/// How many keys the server looks at in one step.
+const STEP: &str = "1000";
+
+/// All keys of the namespace that go on with `kind` and a colon, each once and in order.
+pub(super) async fn keys(connection: &Connection, kind: &str) -> Result<Vec<Bytes>, StoreError> {
+    let pattern = pattern(&connection.keys().prefix(), kind);
+    let (mut found, mut cursor) = (Vec::new(), Bytes::from_static(b"0"));
+    loop {
+        let arguments = vec![
+            cursor,
+            Bytes::from_static(b"MATCH"),
+            pattern.clone(),
+            Bytes::from_static(b"COUNT"),
+            Bytes::from_static(STEP.as_bytes()),
+        ];
+        let mut reply = reply::list(connection.command("SCAN", arguments).await?)?.into_iter();
+        let (Some(next), Some(keys)) = (reply.next(), reply.next()) else { break };
+        found.extend(reply::strings(keys)?);
+        cursor = reply::bytes(next)?.unwrap_or_default();
+        if cursor.is_empty() || &cursor[..] == b"0" {
+            break;
+        }
+    }
+    found.sort();
+    found.dedup();
+    Ok(found)
+}
+
+/// `<ns>:<kind>:*`, with what the pattern language would take for its own escaped in the namespace.
+fn pattern(prefix: &[u8], kind: &str) -> Bytes {
+    let mut pattern = Vec::with_capacity(prefix.len() + kind.len() + 2);
+    for byte in prefix {
+        if b"*?[]\\^-".contains(byte) {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    pattern.extend_from_slice(kind.as_bytes());
+    pattern.extend_from_slice(b":*");
+    Bytes::from(pattern)
+}
