@@ -1,7 +1,8 @@
 //! The heartbeat: extends the lease, the pings and the locks of running jobs, in one call for all processors.
 //!
-//! A worker at work is extended with every beat, because what happens to it concerns a job; an idle one only as often as
-//! its ping needs it. What must happen if the lease cannot be extended is in `lease_guard`.
+//! A worker at work is pinged and looked after with every beat, because what happens to it concerns a job. An idle one is
+//! pinged as often as the protocol asks, and looked after less often. What must happen if the lease cannot be extended is
+//! in `lease_guard`.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -23,8 +24,8 @@ use crate::supervise::pulse::Pulse;
 /// How old the ping of an idle worker may get. Schedulers of node-resque remove a worker whose ping is older than their
 /// `stuckWorkerTimeout`, and the protocol's clients ping every 5 s.
 const PING: Duration = Duration::from_millis(4800);
-/// How often at least the instances are counted; every second lease if that is sooner.
-const COUNT: Duration = Duration::from_secs(30);
+/// How often at least idle workers are looked after and the instances counted; every second lease if that is sooner.
+const LOOK: Duration = Duration::from_secs(30);
 /// How soon an extension that failed is sent again, at first and at most.
 const RETRY: Duration = Duration::from_millis(50);
 const AGAIN: Duration = Duration::from_millis(500);
@@ -38,7 +39,9 @@ struct Beat {
     /// The version of the record that it publishes.
     version: u64,
     /// It pings idle workers, too.
-    all: bool,
+    pings: bool,
+    /// It looks after idle workers, and counts the instances.
+    looks: bool,
     extend: Extend,
     asked: Vec<ExtendedSlot>,
 }
@@ -49,7 +52,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
     let core = &*core;
     let mut sent = core.lease.extended();
     let begun = sent.instant();
-    let (mut pinged, mut counted) = (begun, begun);
+    let (mut pinged, mut looked) = (begun, begun);
     // How often extensions failed in a row, and when the next one is sent after the last failure.
     let (mut failures, mut again) = (0, None);
     let mut round_trip = Duration::ZERO;
@@ -65,17 +68,17 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
         let may_send = under_way.len() < most_under_way(round_trip, period);
         tokio::select! {
             Some((beat, extended)) = under_way.next() => {
-                let Beat { sent, version, all, extend, asked }: Beat = beat;
+                let Beat { sent, version, pings, looks, extend, asked }: Beat = beat;
                 let extended: Result<Extended, StoreError> = extended;
                 match extended {
                     Ok(extended) => {
                         (failures, again) = (0, None);
                         round_trip = sent.instant().elapsed().max(round_trip / 2);
-                        if all {
+                        if pings || looks {
                             pinged = sent.instant();
                         }
-                        if extended.instances.is_some() {
-                            counted = sent.instant();
+                        if looks {
+                            looked = sent.instant();
                         }
                         settle(core, sent, version, &extend, &asked, extended);
                     }
@@ -111,11 +114,12 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
             sleep(period.min(Duration::from_secs(1))).await;
             continue;
         }
-        let all = pings_are_due(pinged.elapsed(), period);
-        let (mut extend, asked) = gather(core, all);
-        extend.census = counted.elapsed() >= COUNT.min(length * 2) || begun.elapsed() < CENSUS;
+        let pings = pings_are_due(pinged.elapsed(), period);
+        let looks = looked.elapsed() >= LOOK.min(length * 2);
+        let (mut extend, asked) = gather(core, pings, looks);
+        extend.census = looks || begun.elapsed() < CENSUS;
         (sent, again) = (core.lease.now(), None);
-        let beat = Beat { sent, version: core.lease.version(), all, extend: extend.clone(), asked };
+        let beat = Beat { sent, version: core.lease.version(), pings, looks, extend: extend.clone(), asked };
         under_way.push(async move { (beat, core.store.run(extend).await) });
     }
 }
@@ -153,8 +157,7 @@ fn most_under_way(round_trip: Duration, period: Duration) -> usize {
     1 + usize::try_from(more).unwrap_or(usize::MAX).min(MORE_UNDER_WAY)
 }
 
-/// Are idle workers to be pinged with this extension? Yes, if the next one would be too late. Workers at work are pinged
-/// with every extension, because what happens to them concerns a job.
+/// Are idle workers to be pinged with this extension? Yes, if the next one would be too late.
 fn pings_are_due(since: Duration, period: Duration) -> bool {
     since + period > PING
 }
@@ -166,16 +169,18 @@ struct ExtendedSlot {
     claim: Option<ClaimToken>,
 }
 
-fn gather(core: &Core, all: bool) -> (Extend, Vec<ExtendedSlot>) {
-    let (mut workers, mut asked, mut locks) = (Vec::new(), Vec::new(), Vec::new());
+fn gather(core: &Core, pings: bool, looks: bool) -> (Extend, Vec<ExtendedSlot>) {
+    let (mut workers, mut pinged, mut asked, mut locks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     core.slots.each(|slot| {
         if !slot.is_registered() {
             return;
         }
         let running = if let State::Running(job) = slot.state() { Some(job) } else { None };
-        if all || !matches!(slot.state(), State::Idle) {
+        if looks || !matches!(slot.state(), State::Idle) {
             workers.push(slot.worker().clone());
             asked.push(ExtendedSlot { number: slot.number(), claim: running.map(|job| job.claim.clone()) });
+        } else if pings {
+            pinged.push(slot.worker().clone());
         }
         if let Some(job) = running {
             let renewals = job.held.iter().map(|held| LockRenewal {
@@ -193,6 +198,7 @@ fn gather(core: &Core, all: bool) -> (Extend, Vec<ExtendedSlot>) {
             publish: !core.lease.is_published(),
             census: false,
             workers,
+            pinged,
             locks,
         },
         asked,

@@ -89,6 +89,8 @@ pub struct Extend {
     pub census: bool,
     /// The registered workers whose pings are written and whose membership is checked.
     pub workers: Vec<WorkerName>,
+    /// The registered workers whose pings are written, and nothing else is done.
+    pub pinged: Vec<WorkerName>,
     /// Locks of running jobs, which are renewed.
     pub locks: Vec<LockRenewal>,
 }

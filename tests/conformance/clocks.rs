@@ -51,7 +51,7 @@ async fn a_running_job_keeps_its_lock_when_the_clock_is_set_forward() {
     assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::PutBack { plugin: "JobLock" });
     let renewal = LockRenewal { key: job_lock(1), claim: claims[0].claim.token.clone(), ttl_s: 60 };
     let (record, workers) = (instance.record.clone(), instance.record.workers());
-    let extend = Extend { record, publish: true, census: false, workers, locks: vec![renewal] };
+    let extend = Extend { pinged: Vec::new(), record, publish: true, census: false, workers, locks: vec![renewal] };
     let extended = f.store.extend(&extend).await.expect("extend");
     assert_eq!(extended.lost_locks, [0_usize; 0]);
     let held = f.store.locks().await.expect("locks");

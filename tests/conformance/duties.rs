@@ -58,6 +58,7 @@ async fn gone(f: &Fixture, queue: &str, count: usize) -> Instance {
         publish: true,
         census: false,
         workers: instance.record.workers(),
+        pinged: Vec::new(),
         locks: Vec::new(),
     };
     f.store.extend(&extend).await.expect("extend");

@@ -237,6 +237,7 @@ arrows! {
             publish: true,
             census: true,
             workers: s.instance.record.workers(),
+            pinged: Vec::new(),
             locks,
         };
         s.f.store.run(extend)

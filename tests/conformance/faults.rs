@@ -282,7 +282,7 @@ fn jobs_rows() -> Vec<Row> {
                 let mut record = instance.record.clone();
                 record.periodic.push("clean".to_owned());
                 let locks = vec![LockRenewal { key: job_lock(1), claim: claimed.claim.token, ttl_s: 90 }];
-                Extend { workers: record.workers(), record, publish: true, census: true, locks }
+                Extend { pinged: Vec::new(), workers: record.workers(), record, publish: true, census: true, locks }
             })
         }),
     ]

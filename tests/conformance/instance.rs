@@ -142,6 +142,7 @@ impl Instance {
             publish: true,
             census: false,
             workers: self.record.workers(),
+            pinged: Vec::new(),
             locks: Vec::new(),
         };
         self.store.extend(&extend).await.expect("extend")

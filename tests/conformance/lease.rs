@@ -16,6 +16,7 @@ behaviours! {
     registering_shows_the_workers,
     registering_tells_of_leftovers,
     extending_moves_the_counter_and_pings,
+    a_worker_that_is_only_pinged_is_looked_after_later,
     extending_renews_the_record,
     an_extension_after_death_writes_nothing,
     a_force_cleaned_worker_is_told_and_registered_anew,
@@ -95,6 +96,30 @@ async fn extending_moves_the_counter_and_pings(f: &Fixture) {
     }
 }
 
+async fn a_worker_that_is_only_pinged_is_looked_after_later(f: &Fixture) {
+    let instance = Instance::join(&f.store, "a", 2).await;
+    let pinging = Extend {
+        pinged: instance.record.workers(),
+        record: instance.record.clone(),
+        publish: false,
+        census: false,
+        workers: Vec::new(),
+        locks: Vec::new(),
+    };
+    for round in 1..3 {
+        f.pass(5);
+        assert_eq!(f.store.extend(&pinging).await.expect("extend"), Extended::default());
+        for one in f.store.registered().await.expect("registered") {
+            assert_eq!(one.pinged_s, Some(NOW_S + 5 * round));
+        }
+    }
+    assert!(f.store.force_clean(&instance.worker(1), None, None, &[]).await.expect("force_clean"));
+    assert_eq!(f.store.extend(&pinging).await.expect("extend"), Extended::default());
+    assert_eq!(f.store.registered().await.expect("registered").len(), 1);
+    assert_eq!(instance.extend().await.removed, [idle(0)]);
+    assert_eq!(f.store.registered().await.expect("registered").len(), 2);
+}
+
 async fn extending_renews_the_record(f: &Fixture) {
     let mut instance = Instance::join(&f.store, "a", 1).await;
     instance.record.periodic.push("clean".to_owned());
@@ -105,6 +130,7 @@ async fn extending_renews_the_record(f: &Fixture) {
         publish: true,
         census: true,
         workers: vec![instance.worker(1), instance.worker(4)],
+        pinged: Vec::new(),
         locks: Vec::new(),
     };
     let counted = Extended { instances: Some(1), ..Extended::default() };
@@ -178,6 +204,7 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
         publish: true,
         census: false,
         workers: instance.record.workers(),
+        pinged: Vec::new(),
         locks: vec![
             renewal(mine, job_lock(1), 60),
             renewal(other, job_lock(2), 60),
@@ -212,6 +239,7 @@ async fn a_renewed_lock_outlives_its_first_term(f: &Fixture) {
             publish: true,
             census: false,
             workers: instance.record.workers(),
+            pinged: Vec::new(),
             locks,
         };
         assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
@@ -277,6 +305,7 @@ async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
         publish: true,
         census: false,
         workers: vec![old.clone()],
+        pinged: Vec::new(),
         locks: Vec::new(),
     };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());

@@ -547,6 +547,7 @@ async fn extend(w: &World) {
         publish: true,
         census: true,
         workers: instance.record.workers(),
+        pinged: Vec::new(),
         locks: Vec::new(),
     };
     w.refuse();

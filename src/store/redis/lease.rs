@@ -158,6 +158,10 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     call.arg(if extend.publish { encoded(&extend.record)? } else { Bytes::new() });
     call.flag(extend.census);
     members(&mut call, keys, &extend.workers);
+    call.number(extend.pinged.len());
+    for worker in &extend.pinged {
+        call.key(keys.ping(worker.name())).arg(ping_tail(worker));
+    }
     call.number(extend.locks.len());
     for renewal in &extend.locks {
         call.key(keys.lock(&renewal.key)).text(renewal.claim.as_str()).number(renewal.ttl_s);
@@ -302,9 +306,13 @@ fn member(call: &mut Call, keys: &Keys, worker: &WorkerName) {
     let name = worker.name();
     call.key(keys.working(worker)).key(keys.started(worker)).key(keys.ping(name));
     call.key(keys.processed_by(name)).key(keys.failures_of(name));
-    call.text(worker.id());
+    call.text(worker.id()).arg(ping_tail(worker));
+}
+
+/// A worker's ping from its name on; the script writes the time in front.
+fn ping_tail(worker: &WorkerName) -> Bytes {
     let queues = worker.queues().unwrap_or_default();
-    call.arg(Bytes::from(format!(",\"name\":{},\"queues\":{}}}", quote(name), quote(queues))));
+    Bytes::from(format!(",\"name\":{},\"queues\":{}}}", quote(worker.name()), quote(queues)))
 }
 
 fn encoded(record: &InstanceRecord) -> Result<Bytes, StoreError> {

@@ -191,6 +191,9 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
             extended.removed.push(Removed { index, left: claim.map_or(RemovedState::Nothing, RemovedState::Claim) });
         }
     }
+    for worker in &extend.pinged {
+        ping.execute(params![worker.id(), record.id, step.now_s()])?;
+    }
     for (index, renewal) in extend.locks.iter().enumerate() {
         if !locks::renew(step, renewal)? {
             extended.lost_locks.push(index);

@@ -174,8 +174,14 @@ async fn a_worker_cleaned_by_force_has_no_claims_until_its_instance_knows() {
     store.enqueue(&[push("1"), push("2")]).await.unwrap();
     let exchanged = lane.exchange(&claim(1, record.workers())).await.unwrap();
     assert_eq!(exchanged.claims.iter().map(|claim| claim.index).collect::<Vec<_>>(), [1]);
-    let extend =
-        Extend { record: record.clone(), publish: true, census: false, workers: record.workers(), locks: Vec::new() };
+    let extend = Extend {
+        pinged: Vec::new(),
+        record: record.clone(),
+        publish: true,
+        census: false,
+        workers: record.workers(),
+        locks: Vec::new(),
+    };
     let removed = store.extend(&extend).await.unwrap().removed;
     assert_eq!(removed, [Removed { index: 0, left: RemovedState::Nothing }]);
     let exchanged = lane.exchange(&claim(2, vec![record.worker(1)])).await.unwrap();

@@ -89,6 +89,7 @@ async fn reinstate(w: &World) {
         publish: false,
         census: false,
         workers: instance.record.workers(),
+        pinged: Vec::new(),
         locks: Vec::new(),
     };
     let (mut lost, mut kept) = (0, 0);

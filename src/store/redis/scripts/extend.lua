@@ -1,8 +1,10 @@
 -- extend: one more step of the lease, pings for the workers given, locks of running jobs renewed.
 --
--- KEYS   windlass:instances, windlass:leases, workers; per worker as in members.lua; the locks
--- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, number of workers; per worker as in members.lua; number of locks;
---        per lock its claim and for how many seconds it is held
+-- KEYS   windlass:instances, windlass:leases, workers; per worker as in members.lua; the pings of workers that are only
+--        pinged; the locks
+-- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, number of workers; per worker
+--        as in members.lua; number of those only pinged; of each its ping from the name on; number of locks; per lock its
+--        claim and for how many seconds it is held
 -- returns {1} if the registration is gone (nothing is written), else {0, {removed}, {lost locks}, instances,
 --         {index, record, ...}, errors}, the fifth for removed workers under which a record of ours stands
 --
@@ -65,6 +67,10 @@ for i = 1, count do
     writes[#writes + 1] = worker.ping
     writes[#writes + 1] = ping(worker)
   end
+end
+for _ = 1, tonumber(arg()) do
+  writes[#writes + 1] = key()
+  writes[#writes + 1] = ping({ tail = arg() })
 end
 try_chunked('MSET', writes, #writes)
 

@@ -281,6 +281,7 @@ async fn a_registered_worker_looks_like_node_resques() {
         publish: true,
         census: false,
         workers: workers.to_vec(),
+        pinged: Vec::new(),
         locks: vec![renew("workerslock:x"), renew("workerslock:y")],
     };
     let extended = store.extend(&extend).await.unwrap();
