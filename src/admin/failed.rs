@@ -1,7 +1,7 @@
 //! Failed jobs: list, show, remove and retry them.
 //!
 //! A failed job is addressed by its position, which changes when others are removed, or by an id, which does not. The
-//! id is a hash of the record's raw bytes in 16 hexadecimal digits; its first `SHORTEST_ID` or more digits are enough.
+//! id is a hash of the record's raw bytes in 16 hexadecimal digits; its first `MIN_ID_DIGITS` or more digits are enough.
 //! Records of equal bytes share an id and are interchangeable.
 //!
 //! Longer than 400 lines because listing, addressing and the operations share one walk through the records.
@@ -26,7 +26,7 @@ use crate::task::definition::Registry;
 const PAGE: i64 = 200;
 
 /// The fewest digits that count as an id; fewer are a position.
-const SHORTEST_ID: usize = 8;
+const MIN_ID_DIGITS: usize = 8;
 
 /// How many digits of an id the listings for people show.
 pub const SHOWN_ID: usize = 12;
@@ -453,13 +453,13 @@ enum Address {
 impl Address {
     fn parse(text: &str) -> Result<Self, AdminError> {
         let text = text.trim().to_lowercase();
-        let is_id = (SHORTEST_ID..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+        let is_id = (MIN_ID_DIGITS..=16).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_hexdigit());
         if is_id {
             return Ok(Self::Id(text));
         }
         text.parse().map(Self::Position).map_err(|_| {
             AdminError::BadAddress(format!(
-                "{text:?} names no failed job: expected a position, or at least {SHORTEST_ID} digits of an id as \
+                "{text:?} names no failed job: expected a position, or at least {MIN_ID_DIGITS} digits of an id as \
                  a listing shows it"
             ))
         })
@@ -476,11 +476,11 @@ mod tests {
         let first = id(record);
         assert_eq!(first.len(), 16);
         assert_eq!(first, id(record));
-        let mut ids = std::collections::HashSet::from([first[..SHORTEST_ID].to_owned()]);
+        let mut ids = std::collections::HashSet::from([first[..MIN_ID_DIGITS].to_owned()]);
         for at in 0..record.len() {
             let mut other = record.to_vec();
             other[at] ^= 1;
-            assert!(ids.insert(id(&other)[..SHORTEST_ID].to_owned()), "byte {at}");
+            assert!(ids.insert(id(&other)[..MIN_ID_DIGITS].to_owned()), "byte {at}");
         }
     }
 

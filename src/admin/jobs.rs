@@ -46,7 +46,7 @@ pub async fn delete(store: &Store<Admin>, job: &ResolvedJob, count: i64) -> Resu
     Ok(JobsDeleted { deleted, other_spellings: deleted })
 }
 
-/// Deletes jobs of a class, whatever their arguments: those at positions `start` to `stop` of a queue, and all jobs
+/// Deletes jobs of a class with any arguments: those at positions `start` to `stop` of a queue, and all jobs
 /// equal to one of them.
 ///
 /// # Errors

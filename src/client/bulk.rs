@@ -1,8 +1,8 @@
 //! Many jobs at once, from JSON lines `{"task","args","queue","at"}`.
 //!
 //! All lines are checked before the first job is written: if any line is invalid, nothing is enqueued and
-//! every problem is reported. Jobs are written in batches, so that a long file neither blocks the store
-//! nor costs one round trip per job.
+//! every problem is reported. Jobs are written in batches, so that a long file does not
+//! block the store and does not cost one round trip per job.
 
 use std::borrow::Cow;
 

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use super::request::ResolvedJob;
 use crate::event::Bus;
 use crate::job::{QueueName, TaskName};
-use crate::plugin::hook::{Cancelled, HookJob, HookPoint, HookPoints};
+use crate::plugin::hook::{HookJob, HookPoint, HookPoints};
 use crate::plugin::hooks::{HookFailure, Hooks, Refusal};
 use crate::plugin::registry::Plugins;
 use crate::task::definition::TaskDefinition;
@@ -34,17 +34,7 @@ impl EnqueueHooks {
             return Ok(None);
         }
         let hooks = Hooks::of(task, plugins, HookPoint::BeforeEnqueue, &Bus::silent())?;
-        let job = HookJob {
-            task: TaskName::clone(&task.name),
-            queue: queue.clone(),
-            args,
-            scheduled_at: None,
-            identity: None,
-            claim: None,
-            instance: None,
-            options: Arc::from("{}"),
-            cancelled: Cancelled::default(),
-        };
+        let job = HookJob::new(TaskName::clone(&task.name), queue.clone(), args);
         Ok(Some(Self { hooks, job }))
     }
 

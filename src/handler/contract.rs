@@ -8,7 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-use crate::job::{Args, ClaimToken, Identity, Outcome, QueueName};
+use crate::job::{ClaimToken, Identity, Outcome, QueueName};
 use crate::task::TaskDefinition;
 
 /// One run of a job, as a handler sees it.
@@ -32,14 +32,14 @@ pub struct Invocation {
 }
 
 impl Invocation {
-    /// The first run of a job: for tests of a handler.
+    /// The first run of a job with `args`, one JSON array. Tests of a handler start from it.
     #[must_use]
-    pub fn new(task: Arc<TaskDefinition>, args: &Args) -> Self {
+    pub fn new(task: Arc<TaskDefinition>, args: impl Into<Bytes>) -> Self {
         let claim = ClaimToken::new("0", 0, 1, 0);
         Self {
             queue: task.queue.clone(),
             task,
-            args: Bytes::copy_from_slice(args.as_str().as_bytes()),
+            args: args.into(),
             scheduled_at: None,
             identity: Identity::first(&claim),
             claim,
@@ -71,9 +71,9 @@ pub async fn stopped(stop: &mut watch::Receiver<Stop>, than: Stop) -> Stop {
     }
 }
 
-/// A run that began.
+/// A run that was started.
 #[non_exhaustive]
-pub enum Begun {
+pub enum StartedRun {
     /// It is over already. Use it for handlers that neither wait nor compute for long: such a run never leaves the
     /// thread of the core.
     Ended(Outcome),
@@ -82,58 +82,58 @@ pub enum Begun {
     Running(BoxFuture<'static, Outcome>),
 }
 
-/// The callback for the end of a run. Dropping it reports that the run was cut off.
-pub struct Done(Option<Box<dyn FnOnce(Outcome) + Send>>);
+/// Reports the outcome of a run. Dropping it reports that the run was cut off.
+pub struct OutcomeSender(Option<Box<dyn FnOnce(Outcome) + Send>>);
 
-impl Done {
-    /// `told` is called once, on the thread where the run ends.
-    pub fn new(told: impl FnOnce(Outcome) + Send + 'static) -> Self {
-        Self(Some(Box::new(told)))
+impl OutcomeSender {
+    /// `receive` is called once, on the thread where the run ends.
+    pub fn new(receive: impl FnOnce(Outcome) + Send + 'static) -> Self {
+        Self(Some(Box::new(receive)))
     }
 
     /// Reports the outcome of the run.
-    pub fn tell(mut self, outcome: Outcome) {
-        if let Some(told) = self.0.take() {
-            told(outcome);
+    pub fn send(mut self, outcome: Outcome) {
+        if let Some(receive) = self.0.take() {
+            receive(outcome);
         }
     }
 }
 
-impl Drop for Done {
+impl Drop for OutcomeSender {
     fn drop(&mut self) {
-        if let Some(told) = self.0.take() {
-            told(Outcome::Interrupted);
+        if let Some(receive) = self.0.take() {
+            receive(Outcome::Interrupted);
         }
     }
 }
 
-impl std::fmt::Debug for Done {
+impl std::fmt::Debug for OutcomeSender {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Done")
+        f.write_str("OutcomeSender")
     }
 }
 
-/// A run that a [`Keeper`] keeps.
-pub trait Kept: Send {
-    /// Asks it to end. Each call is at least as urgent as the one before.
-    fn urge(&self, stop: Stop);
+/// A run that its [`RunOwner`] manages.
+pub trait OwnedRun: Send {
+    /// Asks the run to end. Each call is at least as urgent as the one before.
+    fn stop(&self, stop: Stop);
 }
 
-/// A handler that keeps its runs itself, so that they need no task each. A run then costs one entry in a list, and two
-/// threads hand over many runs at a time, once in each direction.
-pub trait Keeper {
-    /// Begins a run and reports its end to `done`. Must not block. Tasks that it starts belong on `runtime`.
-    fn keep(&self, job: Invocation, done: Done, runtime: &Handle) -> Box<dyn Kept>;
+/// A handler that manages its runs itself, so that they need no task each. A run then costs one entry in a list, and
+/// two threads hand over many runs at a time, once in each direction.
+pub trait RunOwner {
+    /// Starts a run, whose end is reported to `outcome`. Must not block. Tasks that it spawns belong on `runtime`.
+    fn start(&self, job: Invocation, outcome: OutcomeSender, runtime: &Handle) -> Box<dyn OwnedRun>;
 }
 
 /// A way to perform jobs.
 pub trait Handler: Send + Sync {
     /// Begins a run. Must not block. `stop` only ever grows more urgent.
-    fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> Begun;
+    fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> StartedRun;
 
-    /// The keeper of its runs, if the handler has one. A run with plugins around it still goes through
+    /// The handler as the owner of its runs, if it is one. A run with plugins around it still goes through
     /// [`begin`](Self::begin).
-    fn keeper(&self) -> Option<&dyn Keeper> {
+    fn run_owner(&self) -> Option<&dyn RunOwner> {
         None
     }
 

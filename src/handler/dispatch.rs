@@ -11,7 +11,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::builtin::Builtins;
-use super::contract::{Begun, Handler, Invocation, Stop};
+use super::contract::{Handler, Invocation, StartedRun, Stop};
 use super::exec::Exec;
 #[cfg(feature = "http")]
 use super::http::{Http, SystemTrust};
@@ -88,9 +88,9 @@ impl fmt::Debug for Dispatch {
 struct Unusable(String);
 
 impl Handler for Unusable {
-    fn begin(&self, job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
+    fn begin(&self, job: Invocation, _stop: watch::Receiver<Stop>) -> StartedRun {
         let error = format!("task \"{}\": {}", job.task.name, self.0);
-        Begun::Ended(Outcome::Failure(Failure::new("ConfigurationError", error)))
+        StartedRun::Ended(Outcome::Failure(Failure::new("ConfigurationError", error)))
     }
 }
 

@@ -21,9 +21,9 @@ use std::time::Duration;
 use signal_hook::consts::{SIGXCPU, SIGXFSZ};
 use tokio::sync::watch;
 
-use super::contract::{Begun, Handler, Invocation, Stop, stopped};
+use super::contract::{Handler, Invocation, StartedRun, Stop, stopped};
 use super::render::{self, ArgvError, Values};
-use super::{job_line, place};
+use super::{job_line, process_settings};
 use crate::config::element::size;
 use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::job::{Failure, Outcome, run_variables};
@@ -54,8 +54,8 @@ impl Exec {
 }
 
 impl Handler for Exec {
-    fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> Begun {
-        Begun::Running(Box::pin(run(Arc::clone(&self.spec), self.bus.clone(), job, stop)))
+    fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> StartedRun {
+        StartedRun::Running(Box::pin(run(Arc::clone(&self.spec), self.bus.clone(), job, stop)))
     }
 }
 
@@ -102,7 +102,7 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, ArgvError> {
     for name in run_variables::OPTIONAL {
         command.env_remove(name);
     }
-    place::put(&mut command, &spec.process);
+    process_settings::apply(&mut command, &spec.process);
     command
         .env("WINDLASS_JOB_ID", &*job.identity.id)
         .env("WINDLASS_CLAIM", job.claim.as_str())

@@ -2,11 +2,10 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::sync::watch;
 
-use super::contract::{Begun, Handler, Invocation, Stop};
+use super::contract::{Handler, Invocation, StartedRun, Stop};
 use crate::job::{ClaimToken, Identity, Outcome, QueueName, TaskName};
 use crate::task::handler_spec::BuiltinSpec;
 use crate::task::{HandlerSpec, TaskDefinition};
@@ -17,14 +16,13 @@ pub(crate) fn task(name: &str, handler: HandlerSpec) -> TaskDefinition {
 
 pub(crate) fn invocation(args: &str) -> Invocation {
     let claim = ClaimToken::new("00ff", 1, 7, 3);
+    let task = task("test", HandlerSpec::Builtin(BuiltinSpec { name: "noop".into() }));
     Invocation {
-        task: Arc::new(task("test", HandlerSpec::Builtin(BuiltinSpec { name: "noop".into() }))),
         queue: QueueName::new("mail").unwrap(),
-        args: Bytes::copy_from_slice(args.as_bytes()),
-        scheduled_at: None,
         identity: Identity::first(&claim),
         claim,
         instance: Arc::from("00ff"),
+        ..Invocation::new(Arc::new(task), args.to_owned())
     }
 }
 
@@ -32,8 +30,8 @@ pub(crate) fn invocation(args: &str) -> Invocation {
 pub(crate) fn begin(handler: &dyn Handler, job: Invocation) -> (BoxFuture<'static, Outcome>, watch::Sender<Stop>) {
     let (sender, receiver) = watch::channel(Stop::No);
     let outcome = match handler.begin(job, receiver) {
-        Begun::Ended(outcome) => Box::pin(async move { outcome }) as BoxFuture<'static, Outcome>,
-        Begun::Running(outcome) => outcome,
+        StartedRun::Ended(outcome) => Box::pin(async move { outcome }) as BoxFuture<'static, Outcome>,
+        StartedRun::Running(outcome) => outcome,
     };
     (outcome, sender)
 }

@@ -9,12 +9,12 @@ pub(crate) mod fixture;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 mod job_line;
-mod place;
+mod process_settings;
 pub(crate) mod render;
 #[cfg(feature = "rpc")]
 pub(crate) mod rpc;
 pub mod typed;
 
 pub use builtin::Builtins;
-pub use contract::{Begun, Handler, Invocation, Stop};
+pub use contract::{Handler, Invocation, StartedRun, Stop};
 pub use dispatch::Dispatch;

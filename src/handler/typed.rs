@@ -12,7 +12,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
-use super::contract::{Begun, Handler, Invocation, Stop, stopped};
+use super::contract::{Handler, Invocation, StartedRun, Stop, stopped};
 use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::job::{Failure, Outcome};
 
@@ -195,16 +195,16 @@ impl<F, Args> Typed<F, Args> {
 }
 
 impl<F: Performs<Args>, Args: 'static> Handler for Typed<F, Args> {
-    fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> Begun {
+    fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> StartedRun {
         let context = Context { job, stop: stop.clone(), bus: self.bus.clone(), again: Arc::default() };
         match self.function.start(context) {
-            Ok(run) => Begun::Running(Box::pin(async move {
+            Ok(run) => StartedRun::Running(Box::pin(async move {
                 tokio::select! {
                     outcome = run => outcome,
                     _ = stopped(&mut stop, Stop::Terminate) => Outcome::Interrupted,
                 }
             })),
-            Err(failure) => Begun::Ended(Outcome::Failure(failure)),
+            Err(failure) => StartedRun::Ended(Outcome::Failure(failure)),
         }
     }
 }

@@ -31,7 +31,7 @@ pub enum EcmaError {
 /// # Errors
 /// Says where the text stops being JSON.
 pub fn check(text: &str) -> Result<(), EcmaError> {
-    // RawValue skips over values without recursion, whatever their depth.
+    // RawValue skips over values of any depth without recursion.
     serde_json::from_str::<&RawValue>(text).map_err(|error| EcmaError::Syntax(error.to_string()))?;
     if depth(text.as_bytes()) > MAX_DEPTH { Err(EcmaError::TooDeep) } else { Ok(()) }
 }

@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 /// The longest id, in bytes.
-const LONGEST_ID: usize = 255;
+const MAX_ID_BYTES: usize = 255;
 
 /// The fencing token of one claim: `<instance>-<lane>-<sequence>-<slot>`, new each time a job is claimed. The working
 /// record begins with it, and every write for a claim compares it first.
@@ -108,8 +108,9 @@ impl Identity {
     #[must_use]
     pub fn from_record(id: &str, attempt: u32, redelivered: u32) -> Option<Self> {
         /// Our own ids have some 40 characters.
-        const LONGEST: usize = 200;
-        let lawful = !id.is_empty() && id.len() <= LONGEST && id.bytes().all(|byte| byte.is_ascii_graphic());
+        const MAX_RECORD_ID_BYTES: usize = 200;
+        let lawful =
+            !id.is_empty() && id.len() <= MAX_RECORD_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic());
         lawful.then(|| Self { id: Arc::from(id), attempt: attempt.max(1), redelivered, later: 0 })
     }
 
@@ -133,7 +134,7 @@ impl Identity {
     /// because it is passed in the environment and logged.
     #[must_use]
     pub fn stored(id: &str, attempt: u32, redelivered: u32, later: u32) -> Option<Self> {
-        let sound = !id.is_empty() && id.len() <= LONGEST_ID && id.bytes().all(|byte| byte.is_ascii_graphic());
+        let sound = !id.is_empty() && id.len() <= MAX_ID_BYTES && id.bytes().all(|byte| byte.is_ascii_graphic());
         (sound && attempt > 0).then(|| Self { id: Arc::from(id), attempt, redelivered, later })
     }
 }

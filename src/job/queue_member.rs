@@ -13,7 +13,7 @@ use super::payload::{PayloadView, Text};
 
 /// The payload with this queue as its `queue` member. A payload that already names the queue is unchanged. Another
 /// value of `queue` is replaced; a missing member is inserted after `class`, where node-resque writes it. All other
-/// bytes are unchanged. Bytes that are not a job are unchanged, too.
+/// bytes are unchanged. Bytes that are not a job are unchanged as well.
 #[must_use]
 pub fn with_queue(payload: &Bytes, queue: &str) -> Bytes {
     let Some(members) = PayloadView::parse(payload).ok().and_then(|_| QueueMembers::read(payload)) else {

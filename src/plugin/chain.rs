@@ -1,6 +1,11 @@
 //! The built-in plugins of a task, in order.
+//!
+//! QueueLock: at most one job of the same class, queue and arguments waits in the queue. It is taken before enqueue and
+//! freed before perform, no matter which job took it.
+//!
+//! JobLock: at most one job of the same class, queue and arguments runs. Its value names the owner: node-resque never
+//! reads the value, so the lock can be compared before it is freed.
 
-use super::lock_keys;
 use crate::job::payload::encode;
 use crate::job::{Args, Identity, LockKey, PayloadView, QueueName, RetryKeys, digest};
 use crate::store::effect::{Admission, Busy, Gate, Next, Occurrence, Tick};
@@ -17,11 +22,13 @@ const MISSED: &str = "missed";
 /// How many seconds clocks may differ by.
 const SKEW_S: i64 = 30;
 
-/// How many occurrences beyond that are listed, and the most in all.
+/// How many occurrences after that are listed, and the largest number in all.
 const AHEAD: usize = 2;
-const MOST: usize = 96;
+const MAX_OCCURRENCES: usize = 96;
 
-/// The plugin name in the refusals of DelayQueueLock.
+/// The names of the plugins in their refusals.
+const QUEUE_LOCK: &str = "QueueLock";
+const JOB_LOCK: &str = "JobLock";
 const DELAY_QUEUE_LOCK: &str = "DelayQueueLock";
 
 /// The plugins of one task.
@@ -52,8 +59,8 @@ impl<'a> Chain<'a> {
         let name = self.task.name.as_str();
         let admission = |plugin: &PluginSpec| match plugin {
             PluginSpec::QueueLock { lock_timeout_s, key } => Some(Admission::TakeLock {
-                plugin: lock_keys::QUEUE_LOCK,
-                key: lock_keys::queue_lock(key.as_deref(), name, queue.as_str(), args),
+                plugin: QUEUE_LOCK,
+                key: queue_lock_key(key.as_deref(), name, queue.as_str(), args),
                 ttl_s: *lock_timeout_s,
             }),
             PluginSpec::DelayQueueLock => Some(Admission::NotDelayed { plugin: DELAY_QUEUE_LOCK }),
@@ -94,8 +101,8 @@ impl<'a> Chain<'a> {
             PluginSpec::QueueLock { .. } => self.queue_lock(queue, args).map(|(key, _)| Gate::FreeLock { key }),
             PluginSpec::DelayQueueLock | PluginSpec::Retry(_) | PluginSpec::Noop | PluginSpec::Custom(_) => None,
             PluginSpec::JobLock { lock_timeout_s, enqueue_timeout_ms, re_enqueue, key } => Some(Gate::TakeLock {
-                plugin: lock_keys::JOB_LOCK,
-                key: lock_keys::job_lock(key.as_deref(), name, queue.as_str(), args),
+                plugin: JOB_LOCK,
+                key: job_lock_key(key.as_deref(), name, queue.as_str(), args),
                 ttl_s: *lock_timeout_s,
                 busy: if *re_enqueue {
                     Busy::PutBack { delay_ms: *enqueue_timeout_ms }
@@ -122,7 +129,7 @@ impl<'a> Chain<'a> {
     pub fn queue_lock(&self, queue: &QueueName, args: &Args) -> Option<(LockKey, u64)> {
         self.task.plugins.iter().find_map(|plugin| match plugin {
             PluginSpec::QueueLock { lock_timeout_s, key } => {
-                let key = lock_keys::queue_lock(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
+                let key = queue_lock_key(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
                 Some((key, *lock_timeout_s))
             }
             _ => None,
@@ -134,7 +141,7 @@ impl<'a> Chain<'a> {
     pub fn job_lock(&self, queue: &QueueName, args: &Args) -> Option<(LockKey, u64)> {
         self.task.plugins.iter().find_map(|plugin| match plugin {
             PluginSpec::JobLock { lock_timeout_s, key, .. } => {
-                let key = lock_keys::job_lock(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
+                let key = job_lock_key(key.as_deref(), self.task.name.as_str(), queue.as_str(), args);
                 Some((key, *lock_timeout_s))
             }
             _ => None,
@@ -181,7 +188,7 @@ impl<'a> Chain<'a> {
         let mut occurrences = Vec::new();
         let (mut last, mut ahead) = (now_s - SKEW_S, 0);
         while ahead < AHEAD
-            && occurrences.len() < MOST
+            && occurrences.len() < MAX_OCCURRENCES
             && let Some(due_s) = calendar.after(last)
         {
             occurrences.push(Occurrence { due_s, second: due_s + self.spread(due_s) });
@@ -217,4 +224,14 @@ impl<'a> Chain<'a> {
     pub fn is_tick(&self, payload: &PayloadView<'_>) -> bool {
         self.task.cadence.is_some() && Args::of(payload).is_ok_and(|args| PERIODIC_ARGS.contains(&args.as_str()))
     }
+}
+
+/// The QueueLock of a job, or the key that the task chose.
+fn queue_lock_key(own: Option<&str>, class: &str, queue: &str, args: &Args) -> LockKey {
+    own.map_or_else(|| LockKey::queue_lock(class, queue, args.as_str()), |key| LockKey::Verbatim(key.to_owned()))
+}
+
+/// The JobLock of a job, or the key that the task chose.
+fn job_lock_key(own: Option<&str>, class: &str, queue: &str, args: &Args) -> LockKey {
+    own.map_or_else(|| LockKey::job_lock(class, queue, args.as_str()), |key| LockKey::Verbatim(key.to_owned()))
 }

@@ -11,7 +11,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use tokio::sync::watch;
 
-use crate::job::{Args, ClaimToken, Identity, Outcome, QueueName, TaskName};
+use crate::job::{ClaimToken, Identity, Outcome, QueueName, TaskName};
 pub use crate::task::hook_point::{HookPoint, HookPoints};
 
 /// A job as a hook sees it.
@@ -39,23 +39,23 @@ pub struct HookJob {
 }
 
 impl HookJob {
-    /// A job that is being enqueued, without options: for tests of a hook.
+    /// A job that is being enqueued, with `args` as one JSON array and without options. Tests of a hook start from it.
     ///
     /// ```
     /// # use windlass::prelude::*;
     /// # fn job() -> Result<HookJob, Box<dyn std::error::Error>> {
-    /// let mut job = HookJob::new(TaskName::new("greet")?, QueueName::new("default")?, &Args::from_json("[\"Ada\"]")?);
+    /// let mut job = HookJob::new(TaskName::new("greet")?, QueueName::new("default")?, "[\"Ada\"]");
     /// job.options = "{\"limit\":3}".into();
     /// # Ok(job)
     /// # }
     /// # assert_eq!(&job().unwrap().args[..], b"[\"Ada\"]");
     /// ```
     #[must_use]
-    pub fn new(task: TaskName, queue: QueueName, args: &Args) -> Self {
+    pub fn new(task: TaskName, queue: QueueName, args: impl Into<Bytes>) -> Self {
         Self {
             task,
             queue,
-            args: Bytes::copy_from_slice(args.as_str().as_bytes()),
+            args: args.into(),
             scheduled_at: None,
             identity: None,
             claim: None,

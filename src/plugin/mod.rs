@@ -16,7 +16,6 @@ pub mod ending;
 pub(crate) mod exec;
 pub mod hook;
 pub mod hooks;
-pub(crate) mod lock_keys;
 pub mod registry;
 pub(crate) mod retry;
 

@@ -26,7 +26,7 @@ pub enum PluginNameError {
     #[error("plugin {0:?}: another plugin is registered under this name")]
     Taken(String),
     /// It is not a valid name.
-    #[error("plugin {0:?}: a name must be neither empty nor hold control characters")]
+    #[error("plugin {0:?}: a name must not be empty or contain control characters")]
     NoName(String),
 }
 

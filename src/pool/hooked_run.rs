@@ -19,7 +19,7 @@ use tokio::sync::watch;
 
 use super::slots::urge;
 use super::watched::watched;
-use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
+use crate::handler::contract::{Handler, Invocation, StartedRun, Stop, stopped};
 use crate::job::{Failure, Outcome};
 use crate::plugin::hook::{Cancelled, HookJob};
 use crate::plugin::hooks::{Hooks, Refusal};
@@ -70,8 +70,8 @@ impl HookedRun {
                 Some(Ok(None)) => {
                     begun = true;
                     match handler.begin(invocation, own.subscribe()) {
-                        Begun::Ended(outcome) => outcome,
-                        Begun::Running(run) => run.await,
+                        StartedRun::Ended(outcome) => outcome,
+                        StartedRun::Running(run) => run.await,
                     }
                 }
             }

@@ -12,7 +12,7 @@ use super::slots::{Job, Slot, Started};
 use super::watched::{panicked, watched};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind};
-use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept};
+use crate::handler::contract::{Handler, Invocation, OutcomeSender, OwnedRun, RunOwner, StartedRun};
 use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::plugin::hook::{HookPoint, HookPoints};
@@ -119,20 +119,20 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
     if Hooks::any(task, &core.plugins, HookPoints::PERFORM) {
         return begin_hooked(core, slot, Arc::clone(handler), invocation);
     }
-    if let Some(keeper) = handler.keeper() {
-        return match contained(|| begin_kept(core, slot, keeper, invocation)) {
-            Ok(kept) => {
+    if let Some(owner) = handler.run_owner() {
+        return match contained(|| start_owned(core, slot, owner, invocation)) {
+            Ok(run) => {
                 job.limit =
                     task.timeout.map(|timeout| core.timeouts.watch(job.began + timeout, slot.number(), &job.claim));
-                Started::Running(Some(kept))
+                Started::Running(Some(run))
             }
             Err(panic) => Started::Ended(Outcome::Failure(panicked(&*panic))),
         };
     }
     let stop = slot.stopper().subscribe();
     match contained(|| handler.begin(invocation, stop)) {
-        Ok(Begun::Ended(outcome)) => Started::Ended(outcome),
-        Ok(Begun::Running(run)) => {
+        Ok(StartedRun::Ended(outcome)) => Started::Ended(outcome),
+        Ok(StartedRun::Running(run)) => {
             let (number, claim, timeout) = (slot.number(), job.claim.clone(), task.timeout);
             let (stop, grace) = (Arc::clone(slot.stopper()), core.settings.kill_grace());
             let report = core.finished[slot.lane()].clone();
@@ -147,15 +147,15 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
     }
 }
 
-/// Begins a run that its handler keeps.
-fn begin_kept(core: &Core, slot: &Slot, keeper: &dyn Keeper, invocation: Invocation) -> Box<dyn Kept> {
+/// Starts a run that its handler manages.
+fn start_owned(core: &Core, slot: &Slot, owner: &dyn RunOwner, invocation: Invocation) -> Box<dyn OwnedRun> {
     let (number, claim) = (slot.number(), invocation.claim.clone());
     let report = core.finished[slot.lane()].clone();
-    let done = Done::new(move |outcome| {
+    let outcome = OutcomeSender::new(move |outcome| {
         // A lane that is gone has nothing to settle any more.
         let _ = report.send(Finished { number, claim, performed: Performed::Ran(outcome) });
     });
-    keeper.keep(invocation, done, &core.handlers)
+    owner.start(invocation, outcome, &core.handlers)
 }
 
 /// Begins a run that the task's own plugins stand around: all of it is theirs and the handler's, off this thread.

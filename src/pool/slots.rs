@@ -16,7 +16,7 @@ use std::cell::RefCell;
 use tokio::sync::Notify;
 
 pub(super) use self::slot::{Job, LANES, Limit, Slot, State, lane_of, urge};
-use crate::handler::contract::{Kept, Stop};
+use crate::handler::contract::{OwnedRun, Stop};
 use crate::job::{ClaimToken, Outcome, WorkerName};
 use crate::store::instance::InstanceRecord;
 
@@ -24,8 +24,8 @@ use crate::store::instance::InstanceRecord;
 pub(super) enum Started {
     /// It has ended.
     Ended(Outcome),
-    /// It will report its end. The handler may keep it.
-    Running(Option<Box<dyn Kept>>),
+    /// It will report its end. The handler may manage it.
+    Running(Option<Box<dyn OwnedRun>>),
 }
 
 /// What was taken out of a slot whose run or gates are over.
@@ -118,8 +118,8 @@ impl Slots {
         }
         match start(slot, &mut job) {
             Started::Ended(outcome) => Some((job, outcome)),
-            Started::Running(kept) => {
-                slot.kept = kept;
+            Started::Running(run) => {
+                slot.owned = run;
                 slot.state = State::Running(job);
                 None
             }
@@ -135,7 +135,7 @@ impl Slots {
     pub(super) fn take(&self, number: usize) -> Taken {
         let mut slots = self.slots.borrow_mut();
         let Some(slot) = get_mut(&mut slots, number) else { return Taken::Nothing };
-        slot.kept = None;
+        slot.owned = None;
         match std::mem::replace(&mut slot.state, State::Idle) {
             State::Entering(job) | State::Running(job) => Taken::Job(job, slot.worker.clone()),
             State::Lost(job) => {

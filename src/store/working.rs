@@ -5,11 +5,10 @@
 //!  "run_at":"2026-11-24T03:26:17.000Z","queue":"math","payload":{...}}
 //! ```
 //!
-//! The claim comes first, so that ownership is one comparison of a prefix, and what is constant of
-//! a worker follows it; the payload comes last,
-//! spliced in raw if it is framed by braces and as an escaped string if not. `id` to `later` stand
-//! only on jobs that were run before. node-resque and resque-web read run_at, queue, worker and
-//! payload; their own records have no claim.
+//! The claim comes first, so that one comparison of a prefix tells the owner. The members that are constant for a worker
+//! follow it. The payload comes last: raw if it is framed by braces, otherwise as an escaped string. `id` to `later` are
+//! there only for jobs that were run before. node-resque and resque-web read run_at, queue, worker and payload; their own
+//! records have no claim.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -20,38 +19,38 @@ use serde_json::value::RawValue;
 
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 
-/// A working record, read.
+/// A parsed working record.
 #[derive(Debug, Clone, PartialEq)]
 pub struct WorkingRecord {
-    /// Whose record it is, from the key it was found under.
+    /// The worker, from the key of the record.
     pub worker: WorkerName,
     /// The claim, if a Windlass instance made it.
     pub claim: Option<ClaimToken>,
-    /// Who the job is; its first claim gives its id if it was never run before.
+    /// The identity of the job; if it was never run before, its first claim is its id.
     pub identity: Option<Identity>,
     /// The queue it was taken from.
     pub queue: Option<QueueName>,
-    /// When, in the writer's format.
+    /// When it was claimed, in the writer's format.
     pub run_at: Option<String>,
-    /// The job's bytes as they stood in the queue. node-resque re-encodes them with Lua's JSON, so
-    /// theirs may differ from the original.
+    /// The job's bytes as they were in the queue. node-resque encodes them again with Lua's JSON, so its records may
+    /// differ from the original.
     pub payload: Option<Bytes>,
-    /// The record as it stands, for comparison.
+    /// The bytes of the record, for comparisons.
     pub raw: Bytes,
 }
 
 /// How our own records begin. The claim follows, up to the next quote: the scripts compare the same prefix.
 const OURS: &[u8] = b"{\"claim\":\"";
 
-/// What stands between the members of our own records and the payload.
+/// Separates the members of our own records from the payload.
 const PAYLOAD: &[u8] = b",\"payload\":";
 
-/// The members of a record by name; of two equal ones the last.
+/// The members of a record by name; of two equal names the last counts.
 type Members<'a> = HashMap<Cow<'a, str>, &'a RawValue>;
 
 impl WorkingRecord {
-    /// Reads the record that stands under a worker's key, whatever its bytes are. What is missing, of another type or
-    /// out of its bounds reads as absent; a record that was cut short keeps its claim, so that its owner is known.
+    /// Reads the record of a worker from any bytes. Members that are missing, of another type or out of bounds read as
+    /// absent. A truncated record keeps its claim, so that its owner is known.
     #[must_use]
     pub fn parse(worker: &WorkerName, raw: Bytes) -> Self {
         let claim = claim(&raw);
@@ -75,7 +74,7 @@ impl WorkingRecord {
     }
 }
 
-/// The claim that opens a record of ours.
+/// The claim at the beginning of a record of ours.
 fn claim(raw: &[u8]) -> Option<ClaimToken> {
     let rest = raw.strip_prefix(OURS)?;
     let token = rest.get(..rest.iter().position(|byte| *byte == b'"')?)?;
@@ -84,8 +83,8 @@ fn claim(raw: &[u8]) -> Option<ClaimToken> {
     Some(ClaimToken::as_stored(token))
 }
 
-/// The members of a record of ours, as an object of their own, and its payload. They are parted by their place, since
-/// the payload may hold what no JSON reader takes. `None` if the record is not whole.
+/// The members of a record of ours, as an object of their own, and its payload. They are separated by position, because
+/// the payload need not be JSON. `None` if the record is truncated.
 fn split(raw: &Bytes) -> Option<(Bytes, Bytes)> {
     let at = raw.windows(PAYLOAD.len()).position(|window| window == PAYLOAD)?;
     let (begin, end) = (at + PAYLOAD.len(), raw.len().checked_sub(1)?);
@@ -98,7 +97,7 @@ fn member<T: DeserializeOwned>(members: &Members<'_>, name: &str) -> Option<T> {
     serde_json::from_str(members.get(name)?.get()).ok()
 }
 
-/// The identity of a job that was run before. All of its parts are there and within their bounds, or it has none.
+/// The identity of a job that was run before; `None` unless all of its parts are there and within bounds.
 fn identity(members: &Members<'_>) -> Option<Identity> {
     let id: String = member(members, "id")?;
     Identity::stored(

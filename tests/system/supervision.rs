@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use windlass::config::load::{Sources, load};
 use windlass::event::Bus;
 use windlass::handler::builtin::Builtins;
-use windlass::handler::contract::{Begun, Handler, Invocation, Stop};
+use windlass::handler::contract::{Handler, Invocation, StartedRun, Stop};
 use windlass::handler::dispatch::Dispatch;
 use windlass::pool::{Control, Ended, Phase, Setup, Work, run};
 use windlass::store::instance::{InstanceRecord, Joined};
@@ -117,9 +117,9 @@ fn a_hundred_starts_and_stops_at_random_moments_lose_nothing() {
 struct Stubborn(Arc<tokio::sync::Notify>);
 
 impl Handler for Stubborn {
-    fn begin(&self, _job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
+    fn begin(&self, _job: Invocation, _stop: watch::Receiver<Stop>) -> StartedRun {
         self.0.notify_one();
-        Begun::Running(Box::pin(std::future::pending()))
+        StartedRun::Running(Box::pin(std::future::pending()))
     }
 }
 

@@ -10,7 +10,6 @@ use serde::Serialize;
 use crate::cli::args::generate::{GenerateConfigArgs, GenerateTaskArgs, GenerateVerb, HandlerChoice};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::warn;
 use crate::job::{QueueName, TaskName};
 use crate::task::calendar::Calendar;
 
@@ -54,7 +53,6 @@ pub(crate) fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, 
         let lines: Vec<String> = written.written.iter().map(|file| format!("wrote {file}")).collect();
         lines.join("\n")
     })?;
-    warn("edit what was written, then validate it: windlass check");
     Ok(Exit::Done)
 }
 

@@ -21,7 +21,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{escape, warn};
 use crate::client::{ClientError, Request};
 use crate::event::{Bus, Event, EventKind};
-use crate::handler::contract::{Begun, Invocation, Stop};
+use crate::handler::contract::{Invocation, StartedRun, Stop};
 use crate::handler::dispatch::Dispatch;
 use crate::job::{ClaimToken, Failure, Identity, Outcome};
 use crate::plugin::hook::{HookPoint, HookPoints};
@@ -90,8 +90,8 @@ pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<E
         hooked.perform(stop.subscribe()).await
     } else {
         Performed::Ran(match handler.begin(invocation, stop.subscribe()) {
-            Begun::Ended(outcome) => outcome,
-            Begun::Running(run) => within(timeout, grace, &stop, run).await,
+            StartedRun::Ended(outcome) => outcome,
+            StartedRun::Running(run) => within(timeout, grace, &stop, run).await,
         })
     };
     let duration = began.elapsed();

@@ -45,8 +45,8 @@ struct Glob {
 /// The replacement for a character that the pattern does not contain.
 const OTHER: char = '\u{1}';
 
-/// How many different characters outside ASCII a pattern may name: each becomes a control character, which neither
-/// patterns nor narrowed names hold otherwise.
+/// How many different characters outside ASCII a pattern may name: each becomes a control character, which
+/// patterns and narrowed names do not contain otherwise.
 const MAX_WIDE_CHARS: usize = 29;
 
 impl Glob {

@@ -6,7 +6,7 @@ use serde_json::Value;
 use tokio::sync::watch;
 
 use crate::event::{Bus, Event, EventKind, OutputStream};
-use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
+use crate::handler::contract::{Handler, Invocation, StartedRun, Stop, stopped};
 use crate::job::{Failure, Outcome};
 
 /// `builtin = "noop"`: every job succeeds at once.
@@ -14,8 +14,8 @@ use crate::job::{Failure, Outcome};
 pub struct Noop;
 
 impl Handler for Noop {
-    fn begin(&self, _job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
-        Begun::Ended(Outcome::Success { result: None })
+    fn begin(&self, _job: Invocation, _stop: watch::Receiver<Stop>) -> StartedRun {
+        StartedRun::Ended(Outcome::Success { result: None })
     }
 }
 
@@ -34,7 +34,7 @@ impl Log {
 }
 
 impl Handler for Log {
-    fn begin(&self, job: Invocation, _stop: watch::Receiver<Stop>) -> Begun {
+    fn begin(&self, job: Invocation, _stop: watch::Receiver<Stop>) -> StartedRun {
         if self.bus.wants(EventKind::Output) {
             self.bus.emit(Event::Output {
                 id: job.identity.id,
@@ -43,7 +43,7 @@ impl Handler for Log {
                 line: String::from_utf8_lossy(&job.args).into_owned(),
             });
         }
-        Begun::Ended(Outcome::Success { result: None })
+        StartedRun::Ended(Outcome::Success { result: None })
     }
 }
 
@@ -53,15 +53,15 @@ impl Handler for Log {
 pub struct Sleep;
 
 impl Handler for Sleep {
-    fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> Begun {
+    fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> StartedRun {
         let duration = match duration(&job.args) {
             Ok(duration) => duration,
             Err(error) => {
                 let error = format!("task \"{}\": {error}", job.task.name);
-                return Begun::Ended(Outcome::Failure(Failure::new("ArgumentError", error)));
+                return StartedRun::Ended(Outcome::Failure(Failure::new("ArgumentError", error)));
             }
         };
-        Begun::Running(Box::pin(async move {
+        StartedRun::Running(Box::pin(async move {
             tokio::select! {
                 () = tokio::time::sleep(duration) => Outcome::Success { result: None },
                 _ = stopped(&mut stop, Stop::No) => Outcome::Interrupted,

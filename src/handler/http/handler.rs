@@ -12,7 +12,7 @@ use super::request::RequestTemplate;
 use super::response::{self, BodyEnd, FAILURE_CAP, RESULT_CAP, StatusMeaning, judge};
 use super::transport_error::TransportError;
 use crate::clock::Clock;
-use crate::handler::contract::{Begun, Handler, Invocation, Stop, stopped};
+use crate::handler::contract::{Handler, Invocation, StartedRun, Stop, stopped};
 use crate::job::{Failure, Outcome};
 use crate::task::handler_spec::{HttpSpec, RetryLater};
 
@@ -51,10 +51,10 @@ impl Http {
 }
 
 impl Handler for Http {
-    fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> Begun {
+    fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> StartedRun {
         let client = Arc::clone(&self.0);
         let late = job.task.timeout.map(|timeout| Instant::now() + timeout);
-        Begun::Running(Box::pin(async move {
+        StartedRun::Running(Box::pin(async move {
             // A run whose request has not been sent ends as soon as it is asked to.
             let slot = tokio::select! {
                 biased;

@@ -15,7 +15,7 @@ pub(super) const RESULT_CAP: usize = 64 * 1024;
 /// How much of a body is kept to explain a failure.
 pub(super) const FAILURE_CAP: usize = 4 * 1024;
 /// How many lines of such a body are kept.
-const MOST_LINES: usize = 32;
+const MAX_LINES: usize = 32;
 /// How much of a body is read, so that its connection can serve the next job. The connection of a longer body is
 /// closed.
 const READ_CAP: usize = 128 * 1024;
@@ -111,7 +111,7 @@ pub(super) fn text(mut bytes: Vec<u8>) -> String {
 
 /// The first lines of a body, as a backtrace.
 pub(super) fn lines(bytes: Vec<u8>) -> Vec<String> {
-    text(bytes).trim_end().lines().take(MOST_LINES).map(str::to_owned).collect()
+    text(bytes).trim_end().lines().take(MAX_LINES).map(str::to_owned).collect()
 }
 
 #[cfg(test)]
@@ -150,6 +150,6 @@ mod tests {
         assert_eq!(text("aß".as_bytes()[..2].to_vec()), "a");
         assert_eq!(text(vec![b'a', 0xff, b'b']), "a\u{fffd}b");
         assert_eq!(lines(b"one\r\ntwo\n\n".to_vec()), ["one", "two"]);
-        assert_eq!(lines("x\n".repeat(100).into_bytes()).len(), MOST_LINES);
+        assert_eq!(lines("x\n".repeat(100).into_bytes()).len(), MAX_LINES);
     }
 }

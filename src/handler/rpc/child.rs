@@ -16,7 +16,7 @@ use super::child_pool::{ChildEnd, ChildPool};
 use super::pool_state::{ChildParams, PerformRequest};
 use super::session::{EndedChild, Session, SessionEnd};
 use crate::event::Event;
-use crate::handler::place;
+use crate::handler::process_settings;
 use crate::job::{Failure, Outcome, run_variables};
 use crate::process::confine::is_shim_error;
 use crate::process::{Command, Duplex, SpawnError, mark, signal::status_text, spawn_retry};
@@ -181,7 +181,7 @@ pub(super) fn command(pool: &ChildPool, instance: &str) -> Command {
     for name in run_variables::ALL {
         command.env_remove(name);
     }
-    place::put(&mut command, &pool.spec.process);
+    process_settings::apply(&mut command, &pool.spec.process);
     command
         .env("WINDLASS_TASK", pool.task.as_str())
         .env("WINDLASS_DEPTH", pool.spec.depth.to_string())

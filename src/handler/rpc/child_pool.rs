@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::pool_state::{ChildOrders, ChildParams, ChildPhase, PerformRequest, PoolState, PooledChild};
 use crate::event::{Bus, Event};
-use crate::handler::contract::{Done, Invocation, Stop};
+use crate::handler::contract::{Invocation, OutcomeSender, Stop};
 use crate::job::{Failure, Outcome, TaskName};
 use crate::task::handler_spec::RpcSpec;
 
@@ -55,14 +55,14 @@ impl ChildPool {
     }
 
     /// Takes a job and returns the number by which it can be stopped. Children are started on the runtime.
-    pub(super) fn perform(self: &Arc<Self>, job: Invocation, done: Done, runtime: &Handle) -> u64 {
+    pub(super) fn perform(self: &Arc<Self>, job: Invocation, outcome: OutcomeSender, runtime: &Handle) -> u64 {
         let mut state = self.lock();
         state.belong_to(&job.instance);
         state.last_run += 1;
         let run_id = state.last_run;
         let all_busy = !state.children.iter().any(PooledChild::is_idle);
         let suspect = self.is_suspect(&job);
-        let request = PerformRequest { run_id, job, done };
+        let request = PerformRequest { run_id, job, outcome };
         if suspect { &mut state.suspects } else { &mut state.waiting }.push_back(request);
         state.distribute(&self.spec);
         if state.runtime.is_none() {
@@ -78,7 +78,7 @@ impl ChildPool {
     }
 
     /// Asks a job to end. A job that still waits ends here.
-    pub(super) fn urge(&self, run_id: u64, stop: Stop) {
+    pub(super) fn stop_run(&self, run_id: u64, stop: Stop) {
         let mut state = self.lock();
         let PoolState { waiting, suspects, children, .. } = &mut *state;
         for queue in [waiting, suspects] {

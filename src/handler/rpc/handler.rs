@@ -1,6 +1,6 @@
 //! The handler: passes runs to the child pool, and asks them to end.
 //!
-//! The child pool alone keeps most runs. A run with plugins around it is a task that waits for the outcome.
+//! Most runs are managed by the child pool alone. A run with plugins around it is a task that waits for the outcome.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::child;
 use super::child_pool::ChildPool;
 use crate::event::Bus;
-use crate::handler::contract::{Begun, Done, Handler, Invocation, Keeper, Kept, Stop, stopped};
+use crate::handler::contract::{Handler, Invocation, OutcomeSender, OwnedRun, RunOwner, StartedRun, Stop, stopped};
 use crate::job::{Outcome, TaskName};
 use crate::task::handler_spec::RpcSpec;
 
@@ -47,11 +47,11 @@ impl Rpc {
 }
 
 impl Handler for Rpc {
-    fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> Begun {
-        Begun::Running(Box::pin(run(Arc::clone(&self.owner), job, stop)))
+    fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> StartedRun {
+        StartedRun::Running(Box::pin(run(Arc::clone(&self.owner), job, stop)))
     }
 
-    fn keeper(&self) -> Option<&dyn Keeper> {
+    fn run_owner(&self) -> Option<&dyn RunOwner> {
         Some(self)
     }
 
@@ -62,23 +62,23 @@ impl Handler for Rpc {
     }
 }
 
-impl Keeper for Rpc {
-    fn keep(&self, job: Invocation, done: Done, runtime: &Handle) -> Box<dyn Kept> {
+impl RunOwner for Rpc {
+    fn start(&self, job: Invocation, outcome: OutcomeSender, runtime: &Handle) -> Box<dyn OwnedRun> {
         let owner = Arc::clone(&self.owner);
-        let run_id = owner.0.perform(job, done, runtime);
-        Box::new(KeptRun { owner, number: run_id })
+        let run_id = owner.0.perform(job, outcome, runtime);
+        Box::new(RpcRun { owner, run_id })
     }
 }
 
-/// A run that the child pool keeps.
-struct KeptRun {
+/// A run that the child pool manages.
+struct RpcRun {
     owner: Arc<Owner>,
-    number: u64,
+    run_id: u64,
 }
 
-impl Kept for KeptRun {
-    fn urge(&self, stop: Stop) {
-        self.owner.0.urge(self.number, stop);
+impl OwnedRun for RpcRun {
+    fn stop(&self, stop: Stop) {
+        self.owner.0.stop_run(self.run_id, stop);
     }
 }
 
@@ -86,19 +86,19 @@ async fn run(owner: Arc<Owner>, job: Invocation, mut stop: watch::Receiver<Stop>
     if *stop.borrow() > Stop::No {
         return Outcome::Interrupted;
     }
-    let (reply, answer) = oneshot::channel();
+    let (sender, receiver) = oneshot::channel();
     // A dropped receiver means that the run is over and needs no outcome.
-    let done = Done::new(move |outcome| drop(reply.send(outcome)));
-    let run_id = owner.0.perform(job, done, &Handle::current());
-    let mut wait = Wait { pool: &owner.0, run_id, answer: Some(answer) };
+    let report = OutcomeSender::new(move |outcome| drop(sender.send(outcome)));
+    let run_id = owner.0.perform(job, report, &Handle::current());
+    let mut wait = Wait { pool: &owner.0, run_id, outcome: Some(receiver) };
     let mut asked = Stop::No;
     loop {
         tokio::select! {
             biased;
-            outcome = wait.answered() => return outcome,
+            outcome = wait.outcome() => return outcome,
             urgency = stopped(&mut stop, asked) => {
                 asked = urgency;
-                owner.0.urge(run_id, urgency);
+                owner.0.stop_run(run_id, urgency);
             }
         }
     }
@@ -108,22 +108,22 @@ async fn run(owner: Arc<Owner>, job: Invocation, mut stop: watch::Receiver<Stop>
 struct Wait<'f> {
     pool: &'f ChildPool,
     run_id: u64,
-    answer: Option<oneshot::Receiver<Outcome>>,
+    outcome: Option<oneshot::Receiver<Outcome>>,
 }
 
 impl Wait<'_> {
-    async fn answered(&mut self) -> Outcome {
-        let Some(answer) = &mut self.answer else { return Outcome::Interrupted };
-        let outcome = answer.await;
-        self.answer = None;
+    async fn outcome(&mut self) -> Outcome {
+        let Some(receiver) = &mut self.outcome else { return Outcome::Interrupted };
+        let outcome = receiver.await;
+        self.outcome = None;
         outcome.unwrap_or(Outcome::Interrupted)
     }
 }
 
 impl Drop for Wait<'_> {
     fn drop(&mut self) {
-        if self.answer.is_some() {
-            self.pool.urge(self.run_id, Stop::Kill);
+        if self.outcome.is_some() {
+            self.pool.stop_run(self.run_id, Stop::Kill);
         }
     }
 }

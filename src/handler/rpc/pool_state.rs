@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::backoff;
-use crate::handler::contract::{Done, Invocation, Stop};
+use crate::handler::contract::{Invocation, OutcomeSender, Stop};
 use crate::job::Outcome;
 use crate::task::handler_spec::RpcSpec;
 
@@ -22,12 +22,12 @@ pub(super) struct PerformRequest {
     /// Numbers the runs of this pool.
     pub(super) run_id: u64,
     pub(super) job: Invocation,
-    pub(super) done: Done,
+    pub(super) outcome: OutcomeSender,
 }
 
 impl PerformRequest {
     pub(super) fn complete(self, outcome: Outcome) {
-        self.done.tell(outcome);
+        self.outcome.send(outcome);
     }
 }
 

@@ -168,7 +168,7 @@ impl Session {
                 self.push_request(request);
             }
             for (run_id, stop) in orders.stops.drain(..) {
-                if self.urge(run_id, stop) {
+                if self.stop_run(run_id, stop) {
                     return SessionEnd::Kill;
                 }
             }
@@ -288,7 +288,7 @@ impl Session {
     }
 
     /// Asks a job to end. Returns true if only the end of the process can end it.
-    fn urge(&mut self, run_id: u64, stop: Stop) -> bool {
+    fn stop_run(&mut self, run_id: u64, stop: Stop) -> bool {
         let Some(held) = self.pending.iter().find(|held| held.request.run_id == run_id) else { return false };
         let asked_before = std::mem::replace(&mut held.asked, stop);
         if stop == Stop::Terminate && asked_before == Stop::No {

@@ -14,7 +14,7 @@ use tokio::time::{Instant, timeout};
 use super::Rpc;
 use super::child::command;
 use crate::event::{Bus, Event, EventKind, Listener};
-use crate::handler::contract::{Done, Handler, Invocation, Stop, stopped};
+use crate::handler::contract::{Handler, Invocation, OutcomeSender, Stop, stopped};
 use crate::handler::fixture::{begin, invocation};
 use crate::job::{Failure, Outcome, TaskName};
 use crate::process::{mark, sweep};
@@ -80,8 +80,8 @@ impl Scene {
             return (tokio::spawn(outcome), stop);
         }
         let (reply, mut answer) = oneshot::channel();
-        let done = Done::new(move |outcome| drop(reply.send(outcome)));
-        let kept = self.rpc.keeper().unwrap().keep(job, done, &Handle::current());
+        let report = OutcomeSender::new(move |outcome| drop(reply.send(outcome)));
+        let run = self.rpc.run_owner().unwrap().start(job, report, &Handle::current());
         let (sender, mut stop) = watch::channel(Stop::No);
         let outcome = async move {
             let mut asked = Stop::No;
@@ -90,7 +90,7 @@ impl Scene {
                     outcome = &mut answer => return outcome.unwrap(),
                     urgency = stopped(&mut stop, asked) => asked = urgency,
                 }
-                kept.urge(asked);
+                run.stop(asked);
             }
         };
         (tokio::spawn(outcome), sender)

@@ -3,7 +3,7 @@ use std::sync::Mutex;
 use async_trait::async_trait;
 
 use super::*;
-use crate::job::{Args, QueueName, TaskName};
+use crate::job::{QueueName, TaskName};
 use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
 
 /// Records where it was called, and answers as its options say.
@@ -77,7 +77,7 @@ fn task() -> TaskDefinition {
 }
 
 fn job() -> HookJob {
-    HookJob::new(TaskName::as_stored("t"), QueueName::as_stored("q"), &Args::from_json("[]").unwrap())
+    HookJob::new(TaskName::as_stored("t"), QueueName::as_stored("q"), "[]")
 }
 
 impl World {

@@ -4,7 +4,7 @@ use async_trait::async_trait;
 
 use super::*;
 use crate::event::Bus;
-use crate::job::{Args, QueueName, TaskName};
+use crate::job::{QueueName, TaskName};
 use crate::plugin::hook::{Decision, Hook, HookError, HookPoint};
 use crate::plugin::registry::Plugins;
 use crate::task::handler_spec::{BuiltinSpec, HandlerSpec};
@@ -80,11 +80,11 @@ struct Run {
 }
 
 impl Handler for Run {
-    fn begin(&self, _job: Invocation, mut stop: watch::Receiver<Stop>) -> Begun {
+    fn begin(&self, _job: Invocation, mut stop: watch::Receiver<Stop>) -> StartedRun {
         self.diary.note("run");
         match self.outcome.clone() {
-            Some(outcome) => Begun::Ended(outcome),
-            None => Begun::Running(Box::pin(async move {
+            Some(outcome) => StartedRun::Ended(outcome),
+            None => StartedRun::Running(Box::pin(async move {
                 stopped(&mut stop, Stop::No).await;
                 Outcome::Interrupted
             })),
@@ -118,7 +118,7 @@ fn world(plugins: &[(&'static str, Way, Way)], outcome: Option<Outcome>, timeout
         ..TaskDefinition::new(TaskName::as_stored("t"), QueueName::as_stored("q"), noop)
     };
     let hooks = Hooks::of(&task, &registry, HookPoint::BeforePerform, &Bus::silent()).unwrap();
-    let invocation = Invocation::new(Arc::new(task), &Args::from_json("[]").unwrap());
+    let invocation = Invocation::new(Arc::new(task), "[]");
     let handler = Arc::new(Run { outcome, diary: diary.clone() });
     let hooked = HookedRun { hooks, handler, invocation, grace: Duration::from_secs(5) };
     World { hooked, diary, stop: watch::Sender::new(Stop::No) }

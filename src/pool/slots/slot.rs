@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::event::kind::JobInfo;
-use crate::handler::contract::{Handler, Kept, Stop};
+use crate::handler::contract::{Handler, OwnedRun, Stop};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::plugin::chain::HeldLock;
 use crate::task::TaskDefinition;
@@ -81,14 +81,14 @@ pub(in crate::pool) struct Slot {
     pub(super) nameless: bool,
     /// Tells its run to stop; reset before each run.
     pub(super) stop: Arc<watch::Sender<Stop>>,
-    /// Its run, if its handler keeps it.
-    pub(super) kept: Option<Box<dyn Kept>>,
+    /// Its run, if its handler manages it.
+    pub(super) owned: Option<Box<dyn OwnedRun>>,
 }
 
 impl Slot {
     pub(super) fn new(number: usize, worker: WorkerName) -> Self {
         let stop = Arc::new(watch::Sender::new(Stop::No));
-        Self { number, worker, state: State::Idle, retiring: false, stale: false, nameless: false, stop, kept: None }
+        Self { number, worker, state: State::Idle, retiring: false, stale: false, nameless: false, stop, owned: None }
     }
 
     /// Its number, from 1; free numbers are used again.
@@ -151,9 +151,9 @@ impl Slot {
     /// Tells its run to stop; an order never becomes less urgent.
     pub(super) fn stop(&self, how: Stop) {
         if urge(&self.stop, how)
-            && let Some(kept) = &self.kept
+            && let Some(run) = &self.owned
         {
-            kept.urge(how);
+            run.stop(how);
         }
     }
 }

@@ -62,7 +62,7 @@ fn name(value: &Value<'_>, name: &str) -> Option<String> {
     None
 }
 
-/// Where the plugin is asked: it must say so, for each place costs a process for each job.
+/// The hooks of the plugin. They must be listed, because each one costs a process per job.
 fn points(value: &Value<'_>) -> Option<HookPoints> {
     let words: Vec<_> = HookPoint::ALL
         .into_iter()
@@ -129,7 +129,7 @@ fn no_options() -> Arc<str> {
     Arc::from("{}")
 }
 
-/// The options of a plugin that is none of ours, whatever they are, as a JSON object.
+/// The options of a custom plugin, as a JSON object. Any options are accepted.
 pub(super) fn options(mut table: Table<'_>) -> Arc<str> {
     let member = |(name, value): (&str, Value<'_>)| Some(format!("{}:{}", quote(name), json(&value)?));
     let members: Vec<String> = table.all().into_iter().filter_map(member).collect();

@@ -29,7 +29,7 @@ pub(super) const KEYS: [&str; 9] = [
 /// The default of `connections`.
 const CONNECTIONS: usize = 64;
 /// The most connections a task may have.
-const MOST_CONNECTIONS: u64 = 10_000;
+const MAX_CONNECTIONS: u64 = 10_000;
 /// The default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -54,7 +54,7 @@ pub(super) fn read(http: &Value<'_>, run: &mut Table<'_>, context: HandlerContex
     });
     let headers = run.take("headers").map(|value| read_headers(&value, context)).unwrap_or_default();
     let secret = run.take("secret").and_then(|value| secret::read(&value, context));
-    let connections = run.take("connections").and_then(|value| value.whole_number(1..=MOST_CONNECTIONS));
+    let connections = run.take("connections").and_then(|value| value.whole_number(1..=MAX_CONNECTIONS));
     let min = Duration::from_millis(1);
     let connect_timeout = run.take("connect_timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, min));
     let ca = run.take("ca_file");

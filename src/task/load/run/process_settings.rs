@@ -15,9 +15,9 @@ use crate::task::handler_spec::ProcessSettings;
 pub(super) const KEYS: [&str; 7] = ["cwd", "env", "env_clear", "user", "group", "umask", "limits"];
 
 /// The least address space in which a program can start at all.
-const LEAST_MEMORY: u64 = 1 << 20;
+const MIN_MEMORY_BYTES: u64 = 1 << 20;
 /// The largest count that means anything.
-const MOST: u64 = 1_000_000_000;
+const MAX_LIMIT: u64 = 1_000_000_000;
 
 /// Reads every key of it; what is wrong is reported, and stands as if it were absent.
 pub(super) fn read(run: &mut Table<'_>, folder: &Path, warnings: &mut Vec<String>) -> ProcessSettings {
@@ -50,7 +50,7 @@ fn read_env(value: &Value<'_>) -> BTreeMap<String, String> {
     for (name, value) in table.all() {
         let Some(text) = value.string() else { continue };
         if name.is_empty() || name.contains(['=', '\0']) || text.contains('\0') {
-            value.report("a variable's name must hold neither = nor NUL, its value no NUL");
+            value.report("a variable's name must not contain = or NUL, and its value must not contain NUL");
         } else if name.starts_with("WINDLASS_") {
             value.report("variables that begin with WINDLASS_ are set for each job; choose another name");
         } else {
@@ -99,7 +99,7 @@ fn read_umask(value: &Value<'_>) -> Option<u32> {
 fn read_limits(value: &Value<'_>) -> Limits {
     let Some(mut table) = value.table("a table of limits") else { return Limits::default() };
     let mut limits = Limits {
-        memory: table.take("memory").and_then(|value| size::read(&value, LEAST_MEMORY)),
+        memory: table.take("memory").and_then(|value| size::read(&value, MIN_MEMORY_BYTES)),
         cpu_s: table.take("cpu").and_then(|value| {
             let time = duration::read(&value, Unit::Milliseconds, Duration::from_secs(1))?;
             // The kernel counts whole seconds; what is asked for must be granted.
@@ -108,9 +108,9 @@ fn read_limits(value: &Value<'_>) -> Limits {
         file_size: table.take("file_size").and_then(|value| size::read(&value, 0)),
         ..Limits::default()
     };
-    limits.processes = table.take("processes").and_then(|value| value.whole_number(1..=MOST));
+    limits.processes = table.take("processes").and_then(|value| value.whole_number(1..=MAX_LIMIT));
     // Below that a program cannot even load its libraries.
-    limits.open_files = table.take("open_files").and_then(|value| value.whole_number(4..=MOST));
+    limits.open_files = table.take("open_files").and_then(|value| value.whole_number(4..=MAX_LIMIT));
     table.finish();
     limits
 }

@@ -15,7 +15,7 @@ pub(super) const KEYS: [&str; 7] =
 /// The default of `start_timeout`.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
 /// The smallest `max_rss`.
-const LEAST_RSS: u64 = 1 << 20;
+const MIN_RSS_BYTES: u64 = 1 << 20;
 
 pub(super) fn read(
     rpc: &Value<'_>,
@@ -28,7 +28,7 @@ pub(super) fn read(
     let processes = count("processes", processors::MAX_PROCESSORS).and_then(|number| usize::try_from(number).ok());
     let depth = count("depth", processors::MAX_PROCESSORS).and_then(|number| usize::try_from(number).ok());
     let max_jobs = count("max_jobs", u64::MAX);
-    let max_rss = run.take("max_rss").and_then(|value| size::read(&value, LEAST_RSS));
+    let max_rss = run.take("max_rss").and_then(|value| size::read(&value, MIN_RSS_BYTES));
     let start_timeout = run
         .take("start_timeout")
         .and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::from_millis(1)));

@@ -8,7 +8,7 @@ use crate::config::reader::Value;
 use crate::task::handler_spec::Secret;
 
 /// The longest secret. A longer file is taken for a mistake.
-const LONGEST: usize = 16 * 1024;
+const MAX_SECRET_BYTES: usize = 16 * 1024;
 
 const FORMS: &str = "a text, { file = \"PATH\" } or { env = \"NAME\" }";
 
@@ -73,7 +73,7 @@ fn read_env(name: &str) -> Result<String, String> {
 fn judged(text: &str) -> Result<(), &'static str> {
     if text.is_empty() {
         Err("expected a text that is not empty")
-    } else if text.len() > LONGEST {
+    } else if text.len() > MAX_SECRET_BYTES {
         Err("expected a text of at most 16 KiB")
     } else {
         Ok(())

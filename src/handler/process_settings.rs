@@ -5,8 +5,8 @@ use std::sync::Arc;
 use crate::process::{Command, mark};
 use crate::task::handler_spec::ProcessSettings;
 
-/// Called before the variables of the job are set, so that the task's environment cannot shadow them.
-pub(super) fn put(command: &mut Command, settings: &ProcessSettings) {
+/// Must be called before the variables of the job are set, so that the task's environment cannot shadow them.
+pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) {
     command.cwd(&settings.cwd);
     if let Some(confines) = &settings.confines {
         command.confine(Arc::clone(confines));
