@@ -1,4 +1,4 @@
-//! A live ActionHero server on the other side: without processors it only enqueues and looks, with them it shares
+//! A live ActionHero server on the same Redis: without processors it only enqueues and looks, with processors it shares
 //! the work.
 
 use std::time::Duration;
@@ -33,7 +33,7 @@ fn a_server_without_processors_enqueues_and_windlass_works() {
     let expected = [r#"[{"a":1,"q":"é😀","b":5}]"#, r#"[{"a":2,"b":5}]"#].map(|args| ("math".to_owned(), args.into()));
     assert_eq!(args, expected);
 
-    // What it shows of us is what it shows of its own.
+    // It shows our workers like its own.
     let details = eventually_some("both are counted", || {
         Some(server.task("details", "[]")).filter(|details| details["stats"]["processed"] == "2")
     });
@@ -111,7 +111,7 @@ fn g03_g07_its_workers_and_ours_share_periodic_and_other_tasks() {
     world.task("reg", "");
     let options = r#"{"scheduler":true,"processors":1,"tasks":{"per":{"frequency":1000},"reg":{}}}"#;
     let mut server = actionhero(&world, options);
-    // Both run ticks, whoever is faster, and there is never more than one that waits.
+    // Both programs run ticks, and never more than one tick waits.
     let daemon = world.daemon(&Settings::default());
     let theirs = |server: &mut Peer, class: &str| {
         server.events("ran").into_iter().filter(|event| event["class"] == class).collect::<Vec<_>>()

@@ -1,4 +1,4 @@
-//! The daemon as a process: started, signalled, killed; and nothing of it left behind.
+//! The daemon as a process: it is started, signalled and killed, and leaves nothing behind.
 
 use std::fs::{self, File};
 use std::os::unix::net::UnixDatagram;
@@ -74,14 +74,14 @@ impl Daemon {
         self.child.try_wait().expect("one's own child can be waited for").is_some()
     }
 
-    /// Ends it as an operator does, and checks that it took it well.
+    /// Ends it as an operator does, and checks its exit code.
     pub(crate) fn stop(mut self) {
         self.signal(Signal::TERM);
         let status = self.wait();
         assert_eq!(status.code(), Some(0), "a drained daemon must exit with 0; it said:\n{}", self.log());
     }
 
-    /// Kills the daemon proper and the parent that watches over it, in one instant as far as can be.
+    /// Kills the daemon process and its parent at nearly the same moment.
     pub(crate) fn kill(mut self) {
         let parent = self.child.id();
         // The parent is stopped first, so that it cannot clean up behind the daemon.
@@ -99,7 +99,7 @@ impl Drop for Daemon {
         if self.has_exited() {
             return;
         }
-        // The parent kills whatever the daemon proper leaves behind.
+        // The parent kills all that the daemon process leaves.
         let parent = self.child.id();
         let children = children_of(parent);
         for child in &children {

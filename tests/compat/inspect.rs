@@ -1,4 +1,5 @@
-//! Looking and correcting, on records of every writer; D and C of the checklist that need no running job.
+//! The commands that look and correct, on records of all programs: entries D and C of the checklist that need no
+//! running job.
 
 use serde_json::json;
 

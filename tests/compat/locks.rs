@@ -138,7 +138,7 @@ fn f05_a_running_jobs_lock_is_renewed_and_a_foreign_one_left_alone() {
     throughout("the lock is held twice as long as it would last", after(Duration::from_secs(6)), || {
         world.int(&["PTTL", &key]) > 0
     });
-    // Somebody else's: it must survive the end of our job, and further renewals.
+    // This lock is another's: it must survive the end of our job and further renewals.
     world.redis(&["SET", &key, "4000000000"]);
     let last = world.redis(&["GET", &key]);
     world.open("add");
@@ -241,7 +241,7 @@ fn f08_either_side_goes_on_where_the_other_began() {
     world.failing_task("boom", options);
     let definitions = r#"{"boom":{"behaviour":"boom","plugins":["Retry"],"pluginOptions":{"Retry":{"retryLimit":4,"retryDelay":1}}}}"#;
     let mut peer = world.peer(definitions);
-    // Theirs, ours, theirs, ours: whoever takes it, it is run four times in all.
+    // Theirs, ours, theirs, ours: the job is run four times in all, no matter who takes it.
     peer.queue("enqueue", r#"["math","boom",["a b c"]]"#);
     for ours in [false, true, false, true] {
         eventually("it is there", || {

@@ -1,4 +1,4 @@
-//! C: what becomes of what workers had in hand when they die, or are cleaned away.
+//! C: what happens to the jobs of workers that die or are removed.
 
 use serde_json::Value;
 
@@ -90,8 +90,8 @@ fn c12_a_worker_that_node_resque_cleaned_away_is_not_recovered_a_second_time() {
     daemon.stop();
 }
 
-/// node-resque takes an idle worker away and leaves its place behind. What it claims before it notices is nobody
-/// else's, so it must be run.
+/// node-resque removes an idle worker. A job that the worker claims before it notices belongs to nobody else, so it must
+/// be run.
 #[test]
 fn c12_what_a_worker_claims_after_node_resque_cleaned_it_idle_is_not_lost() {
     let world = World::new();
@@ -229,7 +229,7 @@ fn c14_a_ping_without_registration_still_leads_to_the_job() {
     let more = "stuck_worker_timeout = \"2s\"";
     let daemon = world.daemon(&Settings { more, ..Settings::scheduler_only() });
     eventually("the registered one is removed", || world.workers().is_empty());
-    // Nobody searches a whole Redis for pings: who knows of the others names them.
+    // Pings are not searched in the whole Redis: they are looked up by name.
     for name in ["gone:1", "gone:2"] {
         let answer = world.windlass(&["workers", "force-clean", name, "--yes"]);
         assert_eq!(answer.code, Some(0), "{answer:?}");
@@ -251,7 +251,7 @@ fn a_record_that_the_store_brought_back_does_not_block_its_worker_for_good() {
     world.task("add", "");
     let daemon = world.daemon(&Settings { lease: "1s", ..Settings::default() });
     let worker = world.only_worker();
-    // As a failover to a replica that was behind leaves it: the end of the job was recorded, and is lost.
+    // As after a failover to a replica that was behind: the end of the job was recorded and is lost.
     let instance = world.texts(&["HKEYS", "resque:windlass:instances"]).remove(0);
     let record = format!(
         r#"{{"claim":"{instance}-0-9-0","run_at":"2026-11-24T03:26:18.000Z","queue":"math","worker":"{}","payload":{{"class":"add","queue":"math","args":[1]}}}}"#,

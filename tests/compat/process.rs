@@ -108,7 +108,7 @@ fn h03_the_pool_grows_and_shrinks_one_by_one_between_its_bounds() {
     };
     assert_eq!(until(3), [0, 1, 2, 3], "one by one, as all are busy");
     world.wait_begun(3);
-    // Two of three busy is more than half, and more than the most is never started.
+    // Two of three busy is more than half, and no more than the maximum is started.
     let running: Vec<_> = world.begun().iter().map(|run| run.task()).collect();
     throughout("never more than the most", after(Duration::from_millis(500)), || count() <= 3);
     for n in 0..8 {
@@ -192,7 +192,7 @@ fn h06_connections_that_break_all_the_time_lose_no_job_and_double_none() {
         let id = |line: &str| line.split(' ').next().and_then(|id| id.strip_prefix("id=")).map(str::to_owned);
         list.lines().filter_map(id).collect()
     };
-    // Who enqueues keeps its connection: what it had acknowledged is then known to the last job.
+    // The enqueuing client keeps its connection, so the last acknowledged job is known.
     let spared = ids(&clients(&world));
     let daemon = world.daemon(&Settings { min: 4, max: 4, lease: "15s", ..Settings::default() });
     let mut killed = 0;

@@ -1,5 +1,6 @@
-//! Jobs whose payload does not name the queue they stand on: put off here, they come back there, whoever promotes. And
-//! who a job is, while other programs move, take and delete it.
+//! Jobs whose payload does not name their queue: when Windlass delays them, they return to that queue, no matter which
+//! scheduler promotes them. Also
+//! the identity of a job while other programs move, take and delete it.
 
 use std::collections::BTreeMap;
 
@@ -16,7 +17,7 @@ enum Promoter {
     ResqueScheduler,
 }
 
-/// What resque-scheduler does in one poll: it drops the queue of what it moves.
+/// One poll of resque-scheduler, which drops the queue of the jobs that it moves.
 fn poll_as_resque_scheduler(world: &World) {
     let now = (now_ms() / 1000).to_string();
     for second in world.texts(&["ZRANGEBYSCORE", "resque:delayed_queue_schedule", "-inf", &now]) {

@@ -1,5 +1,5 @@
 //! Ruby's Resque, resque-scheduler and resque-web by their recorded bytes and commands (resque 3.0, resque-scheduler
-//! 5.0, goworker): what they write is put there as they write it, what they do is done here command by command.
+//! 5.0, goworker): the tests write their bytes and repeat their actions command by command.
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
@@ -173,10 +173,10 @@ fn c16_a_ruby_worker_on_this_host_prunes_none_of_ours() {
     let world = World::new();
     let daemon = world.daemon(&Settings::default());
     let ours = world.only_worker();
-    // Its rule: whoever carries its own host name, and whose process is not in its list of Resque processes.
+    // Its rule: a worker with its own host name whose process is not in its list of Resque processes.
     let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
     assert_ne!(ours.split(':').next().unwrap(), host);
-    // Its other rule goes by heartbeats, of which we have none.
+    // Its other rule uses heartbeats, which we do not write.
     assert_eq!(world.int(&["EXISTS", "resque:workers:heartbeat"]), 0);
     daemon.stop();
 }
@@ -187,7 +187,7 @@ fn c18_rubys_switch_pauses_ours_and_ours_is_rubys() {
     world.task("good", "");
     let daemon = world.daemon(&Settings::default());
     let ours = world.only_worker();
-    // Ruby reads it trimmed and whatever its case.
+    // Ruby ignores blanks around it and its case.
     world.redis(&["SET", "resque:pause-all-workers", " TRUE\n"]);
     world.push("math", r#"{"class":"good","args":[1]}"#);
     throughout("nothing is claimed", after(Duration::from_millis(800)), || world.queued("math").len() == 1);
@@ -197,7 +197,7 @@ fn c18_rubys_switch_pauses_ours_and_ours_is_rubys() {
     assert_eq!(world.windlass(&["queues"]).json()["all_paused"], json!(true));
     world.redis(&["DEL", "resque:pause-all-workers"]);
     world.wait_ended(1);
-    // A text that Ruby does not take for true pauses nobody.
+    // A text that Ruby does not read as true pauses nothing.
     world.redis(&["SET", "resque:pause-all-workers", "yes"]);
     world.push("math", r#"{"class":"good","args":[2]}"#);
     world.wait_ended(2);

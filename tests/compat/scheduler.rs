@@ -83,7 +83,7 @@ fn e02_a_killed_leader_is_followed_when_its_lock_runs_out() {
     peer.stop_scheduler("peer:2");
 }
 
-/// node-resque's lock stands for three minutes after its holder was killed; its jobs do not wait for that.
+/// node-resque's lock stays for three minutes after its holder was killed; jobs do not wait for that.
 #[test]
 fn e02_what_a_killed_leader_leaves_overdue_is_promoted_although_its_lock_stands() {
     let world = World::new();

@@ -1,4 +1,4 @@
-//! Waiting for what should happen, and watching what should not.
+//! Waits until a condition holds, or checks that it holds for a while.
 
 use std::thread::sleep;
 use std::time::Duration;
@@ -15,7 +15,7 @@ const PACE: Duration = Duration::from_millis(5);
 /// Waits until the condition holds.
 ///
 /// # Panics
-/// When it does not in good time; `what` says what was waited for.
+/// If it does not hold in time; `what` names the condition.
 pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     eventually_some(what, || holds().then_some(()));
 }
@@ -23,7 +23,7 @@ pub(crate) fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 /// Waits until there is a value, and gives it.
 ///
 /// # Panics
-/// When there is none in good time; `what` says what was waited for.
+/// If there is none in time; `what` names the condition.
 pub(crate) fn eventually_some<T>(what: &str, mut value: impl FnMut() -> Option<T>) -> T {
     let until = Instant::now() + PATIENCE;
     loop {
@@ -38,7 +38,7 @@ pub(crate) fn eventually_some<T>(what: &str, mut value: impl FnMut() -> Option<T
 /// Looks again and again, until `over`, whether the condition holds.
 ///
 /// # Panics
-/// When it once does not, or when `over` never comes; `what` says what should have held.
+/// If it does not hold once, or `over` never holds; `what` names the condition.
 pub(crate) fn throughout(what: &str, mut over: impl FnMut() -> bool, mut holds: impl FnMut() -> bool) {
     let until = Instant::now() + PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! C: how workers show themselves, and what they have in hand.
+//! C: how workers and their jobs are shown.
 
 use serde_json::Value;
 

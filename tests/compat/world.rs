@@ -1,6 +1,6 @@
 //! The world of one test: a redis-server, a folder with configuration and tasks, the command line.
 //!
-//! Longer than 400 lines because every test asks it for some small thing more.
+//! Longer than 400 lines because all tests share these helpers.
 
 use std::fmt::Write as _;
 use std::fs;
@@ -20,8 +20,8 @@ use crate::redis::{Options, RedisServer};
 use crate::resp::Reply;
 use crate::waiting::eventually_some;
 
-/// What every job of these tests does: it tells that it begins, waits until the file it was told exists,
-/// tells that it ends, and exits as it was told.
+/// The program of every job of these tests: it records its begin, waits until the given file exists, records its end,
+/// and exits with the given code.
 const JOB: &str = r#"#!/bin/sh
 job=$(cat)
 say() { printf '%s %s %s\n' "$1" "$(date +%s%N)" "$job" >>"$world/runs"; }
@@ -73,7 +73,7 @@ impl Settings {
     }
 }
 
-/// What the command line answered.
+/// The output of a command.
 #[derive(Debug)]
 pub(crate) struct Answer {
     pub(crate) code: Option<i32>,
@@ -89,7 +89,7 @@ impl Answer {
         serde_json::from_str(&self.stdout).unwrap_or_else(|error| panic!("no JSON ({error}): {self:?}"))
     }
 
-    /// Everything it said.
+    /// All that it printed.
     pub(crate) fn said(&self) -> String {
         format!("{}{}", self.stdout, self.stderr)
     }
@@ -215,10 +215,10 @@ impl World {
         fs::remove_file(self.path().join(gate)).expect("an open gate must be there");
     }
 
-    /// Everything that jobs told, in order.
+    /// All records of jobs, in order.
     pub(crate) fn runs(&self) -> Vec<Run> {
         let text = fs::read_to_string(self.path().join("runs")).unwrap_or_default();
-        // A line that is not yet complete is not yet told.
+        // An incomplete line does not count yet.
         let whole = text.rfind('\n').map_or("", |end| &text[..end]);
         let run = |line: &str| {
             let mut parts = line.splitn(3, ' ').map(str::to_owned);
@@ -249,7 +249,7 @@ impl World {
         eventually_some(&format!("{count} jobs end"), || Some(self.ended()).filter(|runs| runs.len() >= count))
     }
 
-    // ------------------------------------------------------------------ who acts
+    // ------------------------------------------------------------------ daemons and peers
 
     /// Starts a daemon and waits until it says that it is ready.
     pub(crate) fn daemon(&self, settings: &Settings) -> Daemon {
@@ -263,7 +263,7 @@ impl World {
         Peer::connect(&self.redis.socket(), definitions)
     }
 
-    /// Asks the command line, for JSON.
+    /// Runs a command with `--json`.
     pub(crate) fn windlass(&self, args: &[&str]) -> Answer {
         let output = self.command(args).output().expect("the binary must start");
         Answer {
@@ -312,7 +312,7 @@ level = "debug"
         path
     }
 
-    // ------------------------------------------------------------------ what stands in Redis
+    // ------------------------------------------------------------------ the content of Redis
 
     /// One command.
     #[track_caller]

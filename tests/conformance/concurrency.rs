@@ -1,4 +1,4 @@
-//! Many at once, over several handles: nothing lost, nothing twice.
+//! Many callers at once over several handles: no job is lost and none runs twice.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -24,7 +24,7 @@ behaviours! {
     lanes_of_one_instance_do_not_meet,
 }
 
-/// Claims and settles until its queue gave nothing so often; tells what it ran, in order.
+/// Claims and settles until the queue was empty so many times; returns what it ran, in order.
 async fn drain(store: Store<Whole>, id: String, slots: usize) -> Vec<Bytes> {
     let mut instance = Instance::join(&store, &id, slots).await;
     let numbers: Vec<usize> = (1..=slots).collect();
@@ -105,8 +105,8 @@ async fn claimers_and_enqueuers_at_once_lose_nothing(f: &Fixture) {
     once_each(ran, producers * each);
 }
 
-/// Instances that end their claims in every way, a promoter and a retrier beside them; in the end
-/// each job was done exactly once.
+/// Instances end their claims in every way, while a promoter and a retrier run. In the end each job was done exactly
+/// once.
 async fn every_arrow_at_once_conserves_the_jobs(f: &Fixture) {
     let count = 600;
     fill(&f.store, "q", &jobs(0..count)).await;

@@ -1,9 +1,9 @@
-//! What only a connection suffers: it is cut at the worst moment, its server dies, forgets its
-//! scripts, or holds keys of another type.
+//! Faults of a connection: it is cut at the worst moment, its server dies, loses its scripts, or holds keys of another
+//! type.
 //!
-//! The measure is always the same: a story told with cuts must end as the story told without.
+//! Each test compares two runs: the run with cuts must end like the run without them.
 //!
-//! Longer than 400 lines because all of it tells one story through one broken connection.
+//! Longer than 400 lines because all tests share one proxy and one sequence of steps.
 
 use std::sync::Arc;
 
@@ -32,7 +32,7 @@ use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 use windlass::store::role::Whole;
 
-/// A store behind a proxy, beside a handle that goes straight to the server.
+/// A store behind a proxy, and a handle that connects to the server directly.
 struct Broken {
     proxy: Proxy,
     through: Store<Whole>,
@@ -66,7 +66,7 @@ impl Broken {
     /// A call that is cut, at the command that holds `needle`, and then repeated.
     async fn cut<T>(&self, cut: Cut, needle: &str, mut call: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
         let mut told = self.proxy.cut_at(cut, &[needle]);
-        // Opening the script may take a call of its own, so the first may come to its end uncut.
+        // Loading the script may take a call of its own, so the first call may complete without a cut.
         match call().await {
             Err(StoreError::Unavailable(_)) => {}
             Err(error) => panic!("a cut is no {error:?}"),
@@ -83,7 +83,7 @@ impl Broken {
         instance: &mut Instance,
         mut exchange: Exchange,
     ) -> (Exchange, Exchanged) {
-        // The time of the claim is the needle that no other command holds.
+        // Only this command contains the time of the claim.
         exchange.run_at = format!("cut {}", exchange.sequence);
         let exchanged = match cut {
             None => instance.send(&exchange).await,
@@ -173,7 +173,7 @@ async fn story(cut: Option<Cut>) -> String {
     };
     let (exchange, exchanged) = broken.exchange(cut, &mut instance, exchange).await;
     note(&instance, &exchanged).await;
-    // Whatever came through counts: all that was told is now held, and nothing else is.
+    // Every exchange that came through counts: the store holds exactly what was reported.
     let mut held: Vec<Claimed> = vec![held[2].clone()];
     held.extend(claimed(&exchange, &exchanged));
     let settlements = held.iter().map(|one| one.ends(Verdict::Done)).collect();
@@ -425,7 +425,7 @@ async fn a_queue_of_another_type_is_passed_over() {
     assert_eq!(claims.len(), 2);
     let enqueued = f.store.enqueue(&[push("bad", &job(1), &[take(&lock(1), 60)])]).await;
     assert!(matches!(enqueued, Err(StoreError::Corrupt { .. })), "{enqueued:?}");
-    // A job that cannot go back there stays on record.
+    // A job that cannot go back to its queue stays on record.
     let stuck = Claimed {
         claim: windlass::store::queueing::Claim { queue: queue("bad"), ..claims[0].claim.clone() },
         ..claims[0].clone()

@@ -85,7 +85,7 @@ async fn twenty_at_once_make_one_entry(f: &Fixture) {
     assert_eq!(delayed_at(&f.store, NOW_S + 10).await, [job(1)]);
 }
 
-/// Times beyond what anybody means: taken or refused, but never taken and then not found.
+/// Extreme times: a job is accepted or refused, and an accepted one is found again.
 async fn far_times_lose_nothing(f: &Fixture) {
     let far = [When::At(253_402_300_800), When::At(1 << 53), When::At((1 << 53) + 1), When::At(i64::MAX)];
     let near = [When::In(i64::MAX), When::In(i64::MIN), When::At(i64::MIN), When::At(-1), When::At(0)];
@@ -195,7 +195,7 @@ async fn neighbours_of_all_kinds_keep_their_order(f: &Fixture) {
     let failing = Promote { payload: job(4), to: PromoteTo::Failed { record: record.clone() } };
     let mut jobs_of_all_kinds =
         vec![to_queue(0, None), to_queue(1, None), other(2), to_queue(3, Some((lock(3), 60))), failing];
-    // The last group has one that does not stand where it was seen, and stops there.
+    // The last group has a job that is not where it was seen, and stops there.
     jobs_of_all_kinds.extend([to_queue(5, None), to_queue(7, None), to_queue(6, None)]);
     let promotion = Promotion { leader: None, second: NOW_S, jobs: jobs_of_all_kinds };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(6));

@@ -1,4 +1,4 @@
-//! The scheduler's duties: each thing fails alone, whoever did the duties before.
+//! The scheduler's duties: each duty fails alone, no matter which instance did them before.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -51,7 +51,7 @@ async fn gone(f: &Fixture, queue: &str, count: usize) -> Instance {
     let mut instance = Instance::join(&f.store, "gone", count).await;
     fill(&f.store, queue, &jobs(0..count)).await;
     assert_eq!(instance.claim(&[queue], &(1..=count).collect::<Vec<_>>()).await.len(), count);
-    // The shortest there is: half of it must have passed before the absence of its process is believed.
+    // The shortest lease: half of it must pass before the missing process counts.
     instance.record.lease_ms = 100;
     let extend = Extend {
         record: instance.record.clone(),

@@ -33,7 +33,7 @@ async fn bytes_and_order_are_kept(f: &Fixture) {
     assert_eq!(queued(&f.store, "q").await, jobs);
 }
 
-/// Bytes that are no job, or hardly one.
+/// Bytes that are not a job, or barely one.
 pub(crate) fn strange_payloads() -> Vec<Bytes> {
     let deep = format!(r#"{{"class":"x","args":{}{}}}"#, "[".repeat(1100), "]".repeat(1100));
     let large = format!(r#"{{"class":"x","args":["{}"]}}"#, "é".repeat(512 * 1024));
@@ -157,7 +157,7 @@ async fn a_refusal_writes_nothing(f: &Fixture) {
     let admissions = [take(&lock(1), 60), take(&lock(2), 60), NOT_DELAYED];
     assert_eq!(admit(&f.store, "q", &job(1), &admissions).await, refused("DelayQueueLock"));
     assert_eq!(locks(&f.store).await, [""; 0], "no lock is taken before all are judged");
-    assert_eq!(f.store.queue_names().await.expect("queue_names"), [], "nor is the queue made known");
+    assert_eq!(f.store.queue_names().await.expect("queue_names"), [], "the queue is not made known");
     assert_eq!(queued(&f.store, "q").await, [""; 0]);
 }
 

@@ -182,7 +182,7 @@ async fn a_lock_that_became_anothers_is_not_freed(f: &Fixture) {
     assert_eq!(instance.enter(&one, &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
     assert!(f.store.delete_lock(job_lock(1).as_str()).await.expect("delete_lock"));
     assert_eq!(instance.enter(&two, &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
-    // The first ends at last, and must not free what is another's by now.
+    // The first ends at last. It must not free the lock, which another holds by now.
     let freeing = one.frees(Verdict::Done, &[job_lock(1)]);
     assert_eq!(instance.settle(vec![freeing]).await, [0_usize; 0]);
     assert_eq!(locks(&f.store).await, [job_lock(1).as_str()]);
@@ -216,7 +216,7 @@ async fn all_three_parts_of_a_call_are_applied(f: &Fixture) {
     fill(&f.store, "q", &jobs(5..6)).await;
     let gates = [gate(&job_lock(1), 1000)];
     assert_eq!(instance.enter(&one, &gates).await, Entered::Taken);
-    // A caller cannot know the refusal beforehand; what it asks for besides must still be given.
+    // A caller cannot foresee the refusal; its other requests must still be served.
     let settlements = vec![one.frees(Verdict::Done, &[])];
     let exchange = Exchange { settlements, enters: vec![two.enters(&gates)], ..instance.next_claim(&["q"], &[1]) };
     let exchanged = instance.send(&exchange).await;

@@ -1,5 +1,5 @@
-//! Each writing arrow on SQLite, with an error at each table that it touches, in the middle of the step: nothing is
-//! changed by it, and when the arrow is repeated afterwards it does what it would have done at first.
+//! Each writing arrow on SQLite, with an error at each table that it touches, in the middle of the step. The failed
+//! step changes nothing, and a repetition afterwards does what the first call should have done.
 //!
 //! The errors come from triggers in the file. Which tables and operations an arrow touches is recorded by triggers as
 //! well, so the table below names only the arrows.
@@ -26,7 +26,7 @@ use crate::look::{delay, failed, fill, gate, job, job_lock, jobs, lock, push, qu
 use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 
-/// A store with something of everything, the same each time.
+/// A store with items of every kind, the same each time.
 struct Stage {
     f: Fixture,
     instance: Instance,
@@ -304,7 +304,7 @@ const ERRORS: [(&str, &str); 3] = [("BEFORE", "ABORT"), ("AFTER", "FAIL"), ("AFT
 #[tokio::test]
 async fn an_error_in_the_middle_of_an_arrow_changes_nothing() {
     for (name, steps, run) in ARROWS {
-        // What it touches and does where nothing goes wrong.
+        // What it touches and does without an error.
         let mut sound = Stage::set().await;
         let mut triggers = "CREATE TABLE touched (what TEXT PRIMARY KEY);".to_owned();
         for table in sound.tables() {

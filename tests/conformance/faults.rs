@@ -1,10 +1,10 @@
 //! Each writing arrow through each fault: nothing lost, nothing doubled, and the same answer when it is repeated.
 //!
 //! [`rows`] is the table. A row arranges a store and gives the arrow; the chapter runs it once undisturbed, and once
-//! through each fault on a store that was arranged alike, and compares all that both stores hold. A writing arrow
+//! through each fault on an equal store, and compares what both stores hold. A writing arrow
 //! without a row fails [`every_writing_arrow_has_a_row`].
 //!
-//! Longer than 400 lines because the table has a row for each writing arrow, and what reads it stands beside it.
+//! Longer than 400 lines because the table has a row for each writing arrow, and the code that reads it belongs beside it.
 
 use std::collections::BTreeSet;
 use std::fmt::Debug;
@@ -102,7 +102,7 @@ async fn each(f: &Fixture, fault: Fault, outcome: Outcome) {
         assert_eq!(stands, if happened { after.clone() } else { before }, "{what}: whole or not at all");
         match told {
             Ok(told) => assert_eq!(told, answer, "{what}"),
-            // Whoever does not know may repeat only what says so.
+            // A caller that does not know the outcome may repeat only arrows that allow it.
             Err(StoreError::Unavailable(_)) if row.kind == Kind::Once && happened => {}
             Err(_) => {
                 let again = pass(through).await.unwrap_or_else(|error| panic!("{what}, repeated: {error}"));
@@ -117,18 +117,18 @@ async fn each(f: &Fixture, fault: Fault, outcome: Outcome) {
     }
 }
 
-/// What a repetition of a step that was taken is answered.
+/// The reply to the repetition of a step that took effect.
 #[derive(Clone, Copy)]
 enum Again {
-    /// The same again.
+    /// The same reply again.
     Same,
-    /// This, which says that there was nothing left to do.
+    /// This reply, which says that there was nothing left to do.
     Answers(&'static str),
     /// It must not be repeated.
     Never,
 }
 
-/// Runs the arrow on a handle of the store that it was arranged for, and tells the answer.
+/// Runs the arrow on a handle of its store, and returns the reply as text.
 pub(crate) type Pass = Box<dyn Fn(Store<Whole>) -> BoxFuture<'static, Result<String, StoreError>> + Send + Sync>;
 
 pub(crate) type Arrange = Box<dyn for<'a> Fn(&'a Fixture) -> BoxFuture<'a, Pass> + Send + Sync>;
@@ -150,7 +150,7 @@ where
     told(again, arrange, |reply| format!("{reply:?}"))
 }
 
-/// The same, where only a part of the answer is alike on two stores.
+/// The same, if only a part of the reply is equal on two stores.
 fn told<A>(again: Again, arrange: for<'a> fn(&'a Fixture) -> BoxFuture<'a, A>, tell: fn(&A::Reply) -> String) -> Row
 where
     A: Arrow,
@@ -508,7 +508,7 @@ fn moving_rows() -> Vec<Row> {
     ]
 }
 
-/// All that a store holds, as text; but how often leases were extended and how long locks are still held.
+/// All that a store holds, as text, except the lease counters and the remaining time of locks.
 pub(crate) async fn everything(store: &Store<Whole>) -> String {
     let mut lines = Vec::new();
     for name in store.queue_names().await.expect("queue_names") {
@@ -537,8 +537,8 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
     lines.join("\n")
 }
 
-/// On Redis for real: whatever key an arrow meets, if it holds another type the arrow changes nothing at all and names
-/// the key, or does without that key.
+/// On Redis: if any key that an arrow uses holds another type, the arrow changes nothing and names the key, or does
+/// without that key.
 #[tokio::test]
 async fn a_key_of_another_type_tears_no_arrow() {
     let (mut torn, mut unnamed) = (Vec::new(), Vec::new());
@@ -573,7 +573,7 @@ async fn a_key_of_another_type_tears_no_arrow() {
     assert!(unnamed.is_empty(), "these arrows did not name the key:\n{}", unnamed.join("\n"));
 }
 
-/// Nobody leaves twice, so that one broken key must not keep the others' entries of the instance.
+/// An instance leaves only once, so a broken key must not keep its other entries.
 #[tokio::test]
 async fn an_instance_leaves_beside_a_key_of_another_type() {
     for key in ["workers", "windlass:instances", "windlass:leases", "windlass:names"] {
@@ -622,7 +622,7 @@ fn every_writing_arrow_has_a_row() {
     assert!(missing.is_empty(), "give these arrows a row in tests/conformance/faults.rs: {missing:?}");
 }
 
-/// What may not be repeated has no answer to a repetition, and what may has one.
+/// Only arrows that may be repeated have a reply to a repetition.
 #[test]
 fn rows_agree_with_their_arrows() {
     for row in rows() {

@@ -1,6 +1,6 @@
-//! A fresh store of one engine, the clock it goes by, and further handles on it.
+//! A new store of one engine, its clock, and more handles on it.
 //!
-//! A handle is what another process would hold. All Redis tests of a process share one server,
+//! A handle stands for another process. All Redis tests of a process share one server,
 //! each in a namespace of its own; each SQLite test has a file.
 
 use std::path::{Path, PathBuf};
@@ -26,9 +26,9 @@ pub(crate) const NOW_S: i64 = 1_800_000_000;
 /// The same in milliseconds.
 pub(crate) const NOW_MS: i64 = NOW_S * 1000;
 
-/// A fresh store.
+/// A new store.
 pub(crate) struct Fixture {
-    /// The time that every handle goes by.
+    /// The clock of every handle.
     pub(crate) clock: Arc<ManualClock>,
     /// The first handle.
     pub(crate) store: Store<Whole>,
@@ -40,24 +40,24 @@ pub(crate) struct Fixture {
 pub(crate) enum Place {
     /// A namespace of the shared server, or of another at a URL.
     Redis { url: String, namespace: String },
-    /// A file in a folder that goes with the fixture.
+    /// A file in a folder that is deleted with the fixture.
     Sqlite { dir: TempDir },
 }
 
 impl Place {
-    /// A namespace of the shared server that nobody used.
+    /// An unused namespace of the shared server.
     pub(crate) fn redis() -> Self {
         Self::redis_on(RedisServer::shared())
     }
 
-    /// A namespace of a server that nobody used.
+    /// An unused namespace of a server.
     pub(crate) fn redis_on(server: &RedisServer) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(1);
         let namespace = format!("t{}", NEXT.fetch_add(1, Ordering::Relaxed));
         Self::Redis { url: server.url(), namespace }
     }
 
-    /// A file that nobody used.
+    /// A new file.
     pub(crate) fn sqlite() -> Self {
         Self::Sqlite { dir: tempfile::tempdir().expect("a temporary folder must be had") }
     }
@@ -132,7 +132,7 @@ impl Fixture {
         self.clock.now_ms() / 1000
     }
 
-    /// Plants a lock that another program took, with no end but what its value says.
+    /// Writes a lock of another program, whose end only its value tells.
     pub(crate) fn plant_lock(&self, key: &LockKey, value: &str) {
         match &self.place {
             Place::Redis { namespace, .. } => {
@@ -167,7 +167,7 @@ impl Fixture {
         }
     }
 
-    /// Plants what another program left as Retry's counter.
+    /// Writes a Retry counter of another program.
     pub(crate) fn plant_attempts(&self, counter: &str, value: &str) {
         match &self.place {
             Place::Redis { .. } => drop(self.redis_command(&["SET", &self.key(counter), value])),
@@ -178,7 +178,7 @@ impl Fixture {
         }
     }
 
-    /// Puts something else in the place of what the first lane of an instance remembers.
+    /// Overwrites what the first lane of an instance stored.
     pub(crate) fn plant_lane(&self, instance: &str, value: &str) {
         match &self.place {
             Place::Redis { .. } => {
@@ -217,19 +217,18 @@ impl Fixture {
     }
 }
 
-/// The longest that anything here may take to happen; a test that waits this long has failed.
+/// How long a test waits before it fails.
 pub(crate) const SOON: Duration = Duration::from_secs(20);
 
 /// Waits for something that must happen soon.
 ///
 /// # Panics
-/// When it does not.
+/// If it does not happen.
 pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
     timeout(SOON, future).await.unwrap_or_else(|_| panic!("{what} did not happen within {SOON:?}"))
 }
 
-/// Asks again until the answer is yes: for what ends by the passing of real time alone, which
-/// sends no signal.
+/// Asks again until the answer is yes. For things that end only by the passing of real time, which sends no signal.
 pub(crate) async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
     let ask = async {
         while !holds().await {

@@ -1,4 +1,4 @@
-//! Redis shared with other programs: their pushes, their workers, their leftovers.
+//! A Redis that other programs use as well: their pushes, their workers, and what they leave.
 
 use std::sync::Arc;
 
@@ -135,7 +135,7 @@ async fn workers_of_other_programs_are_seen_and_cleaned() {
     assert_eq!(f.store.registered().await.expect("registered").len(), 2);
 }
 
-/// A daemon of an earlier life, or a peer, left its record under a name that is ours now.
+/// An earlier daemon or another program left its record under a name that is ours now.
 #[tokio::test]
 async fn a_leftover_without_an_instance_is_recovered_once() {
     let f = Fixture::redis().await;
@@ -180,16 +180,15 @@ fn stuck(worker: &WorkerName, job: &Claimed, ms: i64) -> Bytes {
     Failure::stuck("peer", ms).record(worker.name(), "q", &job.claim.payload, ms)
 }
 
-/// It leaves the working record behind, so that what stands there may be a job that it failed, or one that was
-/// claimed since.
+/// It leaves the working record. The record may be of the job that it failed, or of one that was claimed later.
 #[tokio::test]
 async fn of_workers_that_node_resque_cleaned_only_what_it_failed_is_lost() {
     let f = Fixture::redis().await;
     let mut instance = Instance::join(&f.store, "a", 4).await;
     fill(&f.store, "q", &jobs(0..3)).await;
     let claims = instance.claim(&["q"], &[1, 2, 3]).await;
-    // The first was failed; in the second's place another job was; the third's was, but in an earlier run; the fourth
-    // was idle.
+    // The first job was failed. For the second worker another job was failed. The third job was failed in an earlier
+    // run. The fourth worker was idle.
     let workers: Vec<_> = claims.iter().map(|claim| claim.worker.clone()).collect();
     clean_as_node_resque(&f, &workers[0], Some(&stuck(&workers[0], &claims[0], NOW_MS)));
     clean_as_node_resque(&f, &workers[1], Some(&stuck(&workers[1], &claims[0], NOW_MS)));

@@ -1,4 +1,4 @@
-//! Who a job is ends with the job, and only then: in every arrow that deletes one, and after a retry by hand.
+//! The identity of a job ends with the job and not earlier, in every arrow that deletes a job and after a retry by hand.
 //!
 //! Longer than 400 lines because every arrow that ends a job is a behaviour of its own.
 
@@ -25,7 +25,7 @@ behaviours! {
     a_dropped_job_leaves_the_attempts_of_its_twin,
 }
 
-/// Gives back the one job of queue `q`; tells who it is.
+/// Requeues the one job of queue `q`; returns its identity.
 async fn give_back(instance: &mut Instance) -> Identity {
     let one = instance.claim_one("q").await;
     let identity = one.claim.identity.redelivered();
@@ -33,7 +33,7 @@ async fn give_back(instance: &mut Instance) -> Identity {
     identity
 }
 
-/// Puts off the one job of queue `q` by so many seconds; tells who it is.
+/// Delays the one job of queue `q` by so many seconds; returns its identity.
 async fn put_off(instance: &mut Instance, seconds: u64) -> Identity {
     let one = instance.claim_one("q").await;
     let identity = one.claim.identity.put_off();
@@ -159,7 +159,7 @@ async fn a_new_job_is_not_taken_for_an_equal_one_that_is_delayed(f: &Fixture) {
     fill(&f.store, "q", &[job(1)]).await;
     let later = put_off(&mut instance, 60).await;
     is_new(f, &mut instance, 1).await;
-    // Promoted before its time, by hand: it is who it was.
+    // Promoted before its time by hand: its identity is the same.
     let jobs = delayed_at(&f.store, NOW_S + 60).await;
     let promotion = crate::look::promotion("q", NOW_S + 60, &jobs);
     f.store.promote(&promotion).await.expect("promote");
@@ -210,7 +210,7 @@ async fn attempts_end_with_their_job(f: &Fixture) {
         f.pass(1);
         assert_eq!(promote_all(&f.store, "q", 10).await, 1);
     };
-    // Each end in its turn; after it a new job has all its attempts before it.
+    // After each kind of end, a new job has all its attempts.
     for end in 0..8 {
         fill(&f.store, "q", &[job(1)]).await;
         assert_eq!(left(&mut instance).await, Some(2), "before end {end}");
@@ -243,7 +243,7 @@ async fn attempts_end_with_their_job(f: &Fixture) {
                 f.store.register("a", std::slice::from_ref(&one.worker)).await.expect("register");
             }
             6 => {
-                // For good, whatever is left.
+                // The job ends, no matter how many attempts are left.
                 back().await;
                 let one = instance.claim_one("q").await;
                 let Verdict::Attempted(retry) = attempted(&one) else { unreachable!("it was just made") };
@@ -350,7 +350,7 @@ mod foreign {
             instance.settle_one(&one, Verdict::Done).await;
             assert_eq!(entries(f), Vec::<String>::new());
         }
-        // A new job in other bytes is not taken for one that still stands in its own.
+        // A new job with other bytes is not mistaken for one that still exists.
         fill(&f.store, "q", &[Bytes::from_static(ours.as_bytes())]).await;
         let given = give_back(&mut instance).await;
         f.redis_command(&["LPUSH", &f.key("queue:q"), bare]);
@@ -420,7 +420,7 @@ mod foreign {
             let line = info.lines().find_map(|line| line.strip_prefix(&format!("cmdstat_{command}:calls=")));
             line.and_then(|line| line.split(',').next()).map_or(0_u64, |count| count.parse().expect("a number"))
         };
-        // All tests of this process share the server: what is asked here is only that no claim asks for each job.
+        // All tests of this process share the server, so the test only checks that there is no request for each job.
         let before = calls("hmget");
         assert_eq!(busy.claim(&["other"], &numbers).await.len(), 50);
         assert!(calls("hmget") - before < 50);

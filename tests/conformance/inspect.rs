@@ -1,4 +1,4 @@
-//! What people look at and correct.
+//! The arrows for people, who look at the store and correct it.
 
 use bytes::Bytes;
 use windlass::job::Failure;

@@ -1,4 +1,4 @@
-//! An instance as the suite plays it: it joins, claims, settles, and keeps its lane's sequence.
+//! An instance for the tests: it joins, claims and settles, and counts its lane's sequence.
 
 use std::sync::Arc;
 
@@ -23,14 +23,14 @@ pub(crate) struct Instance {
     sequence: u64,
 }
 
-/// A claim and who holds it.
+/// A claim and its worker.
 #[derive(Debug, Clone)]
 pub(crate) struct Claimed {
     pub(crate) worker: WorkerName,
     pub(crate) claim: Claim,
 }
 
-/// What an instance says of itself; its name follows from its id.
+/// The record of an instance; its name follows from its id.
 pub(crate) fn record(id: &str, processors: usize) -> InstanceRecord {
     InstanceRecord {
         id: id.to_owned(),
@@ -67,7 +67,7 @@ impl Instance {
         self.record.worker(n)
     }
 
-    /// The lane's next exchange, yet empty.
+    /// The lane's next exchange, still empty.
     pub(crate) fn next(&mut self) -> Exchange {
         self.sequence += 1;
         Exchange {
@@ -97,7 +97,7 @@ impl Instance {
         self.lane.exchange(exchange).await
     }
 
-    /// Gives the lane up and opens it anew, as after a lost connection.
+    /// Drops the lane and opens a new one, as after a lost connection.
     pub(crate) async fn reopen(&mut self) {
         self.lane = self.store.lane(&self.record.id, 0).await.expect("lane");
     }
@@ -109,14 +109,14 @@ impl Instance {
         claimed(&exchange, &exchanged)
     }
 
-    /// Claims one job for its first worker, which must be there.
+    /// Claims one job for its first worker; there must be one.
     pub(crate) async fn claim_one(&mut self, queue: &str) -> Claimed {
         let mut claims = self.claim(&[queue], &[1]).await;
         assert_eq!(claims.len(), 1, "a job must be on {queue}");
         claims.remove(0)
     }
 
-    /// Settles; tells what was lost.
+    /// Settles; returns what was lost.
     pub(crate) async fn settle(&mut self, settlements: Vec<Settlement>) -> Vec<usize> {
         let exchange = Exchange { settlements, ..self.next() };
         self.send(&exchange).await.lost
@@ -148,7 +148,7 @@ impl Instance {
         self.store.extend(&extend).await.expect("extend")
     }
 
-    /// What stands under its workers.
+    /// The working records of its workers.
     pub(crate) async fn working(&self) -> Vec<WorkingRecord> {
         let working = self.store.working(&self.record.workers()).await.expect("working");
         working.into_iter().flatten().collect()
@@ -224,7 +224,7 @@ impl Claimed {
         Verdict::Requeued { identity: self.claim.identity.redelivered() }
     }
 
-    /// Delayed, as one attempt more.
+    /// Delayed, with one more attempt.
     pub(crate) fn retried(&self, delay_ms: u64) -> Verdict {
         let identity = Identity { attempt: self.claim.identity.attempt + 1, ..self.claim.identity.clone() };
         Verdict::Delayed { delay_ms, identity }

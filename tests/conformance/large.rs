@@ -1,4 +1,4 @@
-//! Queues, seconds and lists that are longer than what one step looks at: each step is bounded, and the sum is right.
+//! Queues, seconds and lists that are longer than the bound of one step: each step is bounded, and the result is right.
 
 use bytes::Bytes;
 use windlass::store::effect::Verdict;

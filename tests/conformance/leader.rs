@@ -1,4 +1,4 @@
-//! Leadership: one at a time, renewed, ended by the clock, resigned by its holder alone.
+//! Leadership: one holder at a time. It is renewed, ends by the clock, and only its holder resigns it.
 
 use windlass::store::scheduling::Leadership::{self, Duties, Scheduler};
 

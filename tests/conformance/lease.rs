@@ -1,4 +1,4 @@
-//! An instance's lease: join, register, extend, leave, and what others see of it.
+//! The lease of an instance: join, register, extend, leave, and what other instances see.
 
 use windlass::job::LockKey;
 use windlass::store::effect::Verdict;
@@ -149,7 +149,7 @@ async fn an_extension_after_death_writes_nothing(f: &Fixture) {
     assert_eq!(f.store.ping_of(instance.worker(1).name()).await.expect("ping_of"), None);
 }
 
-/// A removed worker under which nothing stands.
+/// A removed worker without a working record.
 fn idle(index: usize) -> Removed {
     Removed { index, left: RemovedState::Nothing }
 }
@@ -318,7 +318,7 @@ async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
     instance.settle_one(&claim, Verdict::Done).await;
     f.store.leave(&instance.record).await.expect("leave");
     assert_eq!(f.store.registered().await.expect("registered"), []);
-    // What a version before this one wrote has no former queues.
+    // A record of an earlier version has no former queues.
     let text = serde_json::to_string(&record("b", 1)).expect("a record must be text");
     assert!(!text.contains("former"), "{text}");
 }

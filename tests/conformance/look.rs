@@ -1,4 +1,4 @@
-//! Short words for what tests put in and look at, over the contract alone.
+//! Short helpers to fill a store and to look at it, through the contract only.
 
 use crate::support::verbs::Verbs as _;
 use bytes::Bytes;
@@ -142,14 +142,14 @@ pub(crate) async fn promote_all(store: &Store<Whole>, to: &str, limit: usize) ->
     panic!("what is due must be moved at last");
 }
 
-/// A promotion of these jobs, by nobody in particular.
+/// A promotion of these jobs without a leader.
 pub(crate) fn promotion(to: &str, second: i64, jobs: &[Bytes]) -> Promotion {
     let to =
         |payload: &Bytes| Promote { payload: payload.clone(), to: PromoteTo::Queue { queue: queue(to), lock: None } };
     Promotion { leader: None, second, jobs: jobs.iter().map(to).collect() }
 }
 
-/// Asserts that these and no others were told of, one warning each.
+/// Asserts that exactly these subjects were reported, each by one warning.
 pub(crate) fn assert_named_once(listener: &Listener, subjects: &[&str]) {
     let told: Vec<String> = std::iter::from_fn(|| listener.try_next()).map(|event| format!("{event:?}")).collect();
     for subject in subjects {

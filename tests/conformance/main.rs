@@ -1,10 +1,9 @@
-//! What every store engine must do, whatever it is built on.
+//! What every store engine must do.
 //!
-//! One chapter for each arrow of a job's life and for what surrounds it, one function for each
-//! behaviour, generic over a fixture: a fresh store, a clock that the test moves, and as many
-//! handles on the store as the behaviour has processes. [`behaviours!`] makes a test of each for
-//! every engine; adding an engine is one line there. What only one engine can suffer (a lost
-//! connection, a full disk, other programs) stands in `crash`, `foreign` and `disk`.
+//! There is one file for each arrow of a job's life and for related subjects, and one function for each behaviour. The
+//! functions are generic over a fixture: a new store, a clock that the test moves, and one handle for each process.
+//! [`behaviours!`] makes a test of each for every engine; adding an engine is one line there. Faults of one engine only (a
+//! lost connection, a full disk, other programs) are in `crash`, `foreign` and `disk`.
 
 #[path = "../support/mod.rs"]
 #[expect(dead_code, reason = "other test crates use the rest of it")]
@@ -15,7 +14,7 @@ mod instance;
 mod look;
 
 /// Makes a test of each behaviour for every engine: `chapter::redis::name`, `chapter::sqlite::name`.
-/// A behaviour that is not listed is dead code, which the compiler tells.
+/// A behaviour that is not listed is dead code, which the compiler reports.
 macro_rules! behaviours {
     ($($behaviour:ident),+ $(,)?) => {
         engine_tests!(redis: $($behaviour),+);

@@ -1,4 +1,4 @@
-//! From one store to another, exactly once, whatever breaks off.
+//! Moving everything to another store: each item exactly once, even after interruptions.
 
 use bytes::Bytes;
 use windlass::admin::copy::{Copied, copy};
@@ -33,7 +33,7 @@ async fn moved(from: &Fixture, to: &Fixture) -> Copied {
     copy(&from.store.narrow(), &to.store.narrow(), &Registry::default(), |_| {}).await.expect("copy")
 }
 
-/// A store with something of everything.
+/// A store with items of every kind.
 async fn filled(f: &Fixture) {
     fill(&f.store, "mail", &jobs(0..600)).await;
     fill(&f.store, "math", &[Bytes::from_static(b"{bad"), job(1)]).await;
@@ -93,7 +93,7 @@ async fn a_batch_is_taken_in_once(f: &Fixture) {
     let to = f.sibling().await;
     let batch = f.store.set_aside(3).await.expect("set_aside").expect("a batch");
     assert!(to.store.take_in(&batch, &[]).await.expect("take_in"));
-    // The word that it arrived was lost: the same batch comes again, after a restart of both.
+    // The confirmation was lost: the same batch is sent again, after a restart of both.
     let again = f.handle().await.set_aside(100).await.expect("set_aside").expect("a batch");
     assert_eq!(again, batch);
     assert!(!to.handle().await.take_in(&again, &[]).await.expect("take_in"));

@@ -1,4 +1,4 @@
-//! Pauses: nobody claims from a paused queue, and everything else goes on.
+//! Pauses: no exchange claims from a paused queue, and everything else continues.
 
 use tokio::time::{Duration, timeout};
 use windlass::store::Store;
@@ -152,7 +152,7 @@ async fn a_paused_queue_is_not_ready(f: &Fixture) {
     assert!(arm(&queues(&["p", "q"])).await);
     pause(f, Some("q")).await;
     assert!(!arm(&queues(&["p", "q"])).await);
-    assert!(!arm(&queues(&["p", "q"])).await, "nor at the next look");
+    assert!(!arm(&queues(&["p", "q"])).await, "the next look does not find it ready either");
     fill(&f.store, "p", &jobs(1..2)).await;
     assert!(arm(&queues(&["p", "q"])).await);
     pause(f, None).await;
@@ -169,12 +169,12 @@ async fn wakes_when_resumed(f: &Fixture, name: Option<&str>) {
     fill(&other, "q", &jobs(0..1)).await;
     pause(f, name).await;
     assert!(!waker.arm(&queues(&["q"])).await.expect("arm").ready);
-    // Before this look it was not known to be paused, so that one push may still wake.
+    // Before this look the waker did not know of the pause, so one push may still wake it.
     fill(&other, "q", &jobs(1..2)).await;
     timeout(Duration::from_millis(100), waker.woken()).await.ok();
     assert!(!waker.arm(&queues(&["q"])).await.expect("arm").ready);
     if matches!(f.place, Place::Redis { .. }) {
-        // There a push to what is known to be paused is no news.
+        // Redis does not report a push to a queue that is known to be paused.
         fill(&other, "q", &jobs(2..3)).await;
         assert!(timeout(Duration::from_millis(200), waker.woken()).await.is_err(), "a push to a paused queue wakes");
     }
@@ -191,7 +191,7 @@ async fn resuming_everything_wakes(f: &Fixture) {
     wakes_when_resumed(f, None).await;
 }
 
-/// However a pause falls between claims of others: after it nothing more is claimed.
+/// A pause at any moment between the claims of others: after it nothing more is claimed.
 async fn no_claim_comes_after_a_pause_has_returned(f: &Fixture) {
     let count = 400;
     fill(&f.store, "q", &jobs(0..count)).await;

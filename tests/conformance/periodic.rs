@@ -1,4 +1,4 @@
-//! reconcile and withdraw: periodic tasks keep going, one copy each, whatever was lost.
+//! reconcile and withdraw: periodic tasks keep running with one job each, no matter what was lost.
 
 use bytes::Bytes;
 use windlass::job::LockKey;
@@ -162,7 +162,7 @@ async fn a_restored_task_keeps_its_schedule(f: &Fixture) {
 
 async fn an_overdue_task_that_is_somewhere_is_left_alone(f: &Fixture) {
     assert_eq!(reconcile(f).await, Reconciled::Seeded);
-    // Nobody works; the job waits in its queue far beyond its time.
+    // No worker runs; the job waits in its queue long after its due time.
     f.pass(600);
     assert_eq!(reconcile(f).await, Reconciled::Fine);
     assert_eq!(queued(&f.store, "q").await.len(), 1);
@@ -181,7 +181,7 @@ async fn restoring_frees_leaked_locks(f: &Fixture) {
     assert_eq!(reconcile(f).await, Reconciled::Seeded);
     let claim = instance.claim_one("q").await;
     assert_eq!(instance.enter(&claim, &[gate(&job_lock(), 1000)]).await, Entered::Taken);
-    // The claim is gone without a trace, its locks are not.
+    // The claim is gone completely, but its locks are not.
     let record = instance.working().await.remove(0);
     assert!(f.store.force_clean(&claim.worker, Some(&record), None, &[]).await.expect("force_clean"));
     f.plant_lock(&queue_lock(), "true");

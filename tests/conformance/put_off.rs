@@ -1,4 +1,5 @@
-//! What is put off comes back to the queue it was claimed from, whatever its bytes say of a queue and whoever promotes.
+//! A job that is delayed again returns to the queue that it was claimed from, no matter which queue its bytes name and
+//! who promotes it.
 
 use bytes::Bytes;
 use windlass::job::PayloadView;
@@ -19,7 +20,7 @@ behaviours! {
     twins_of_two_spellings_meet_in_one_second,
 }
 
-/// How a payload may speak of its queue, and how it is put off from queue `math`.
+/// How a payload may name its queue, and its form after it was delayed from queue `math`.
 const SPELLINGS: [(&str, &str); 13] = [
     (r#"{"class":"rt","args":["x"]}"#, r#"{"class":"rt","queue":"math","args":["x"]}"#),
     (r#"{"class":"rt"}"#, r#"{"class":"rt","queue":"math"}"#),
@@ -54,7 +55,7 @@ async fn promote_one(f: &Fixture) {
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1));
 }
 
-/// Puts off each spelling as `put_off` does, and sees it come back as who it is.
+/// Delays each spelling with `put_off`, and checks that it returns with its identity.
 async fn round(f: &Fixture, put_off: impl AsyncFn(&mut Instance, &Claimed)) {
     let mut instance = Instance::join(&f.store, "a", 1).await;
     for (spelling, named) in SPELLINGS {

@@ -148,7 +148,7 @@ async fn a_record_that_changed_is_not_recovered(f: &Fixture) {
     assert!(!recover(f, &back(&state, &records[0])).await);
     assert_eq!(queued(&f.store, "q").await.len(), 0);
     assert_eq!(instance.working().await.len(), 1);
-    // Nor is one that never was.
+    // An unknown one is not either.
     let mut bent = instance.working().await.remove(0);
     bent.raw = bytes::Bytes::from([&bent.raw[..], b" "].concat());
     assert!(!recover(f, &back(&state, &bent)).await);

@@ -41,7 +41,7 @@ fn attempted(one: &Claimed, attempts: u32, delays_ms: &[u64]) -> Verdict {
     }))
 }
 
-/// Claims the job, fails it, tells what the store decided.
+/// Claims the job, fails it, and returns what the store decided.
 async fn fail(instance: &mut Instance, attempts: u32, delays_ms: &[u64]) -> Option<Repeated> {
     let one = instance.claim_one("q").await;
     let mut exchange = instance.next();
@@ -69,7 +69,7 @@ async fn attempts_are_repeated_until_they_are_used_up(f: &Fixture) {
     assert_eq!(fail(&mut instance, 3, &[1000]).await, None);
     assert_eq!((counters(&f.store).await, failed(&f.store).await.len()), ((0, 3), 1));
     assert_eq!(delayed(&f.store).await.len(), 0);
-    // The attempts of a job that comes later begin anew.
+    // A later job starts with its first attempt.
     fill(&f.store, "q", &[job(1)]).await;
     assert_eq!(fail(&mut instance, 3, &[1000]).await, repeated(2));
 }

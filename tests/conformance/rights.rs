@@ -3,7 +3,7 @@
 //! The commands are read out of the scripts of the arrow, so that a new call is a new case. Each is taken from a user
 //! while the arrow is repeated, and given back.
 //!
-//! Longer than 400 lines because each arrow brings the jobs that it is tried on and what must be left of them.
+//! Longer than 400 lines because each arrow has its own jobs and its own expectation.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -147,7 +147,7 @@ impl World {
         );
     }
 
-    /// How often a job stands anywhere: in a queue, delayed, failed, on record, set aside.
+    /// How often a job exists anywhere: in a queue, delayed, failed, on record, set aside.
     fn copies(&self, payload: &Bytes) -> usize {
         let server = RedisServer::shared();
         let payload = String::from_utf8_lossy(payload).into_owned();
@@ -559,12 +559,12 @@ async fn extend(w: &World) {
     }
     w.allow();
     let after = instance.state().await.expect("state").counter;
-    // What does not need the command is not ended by it.
+    // Steps that do not need the command continue.
     assert!(after == before + 3 || w.command == "HINCRBY", "{}: {before} {after}", w.command);
     instance.settle_one(&claim, Verdict::Done).await;
 }
 
-/// Before anything is claimed a daemon knows all that it lacks.
+/// A daemon knows all missing rights before it claims anything.
 #[tokio::test]
 async fn who_joins_is_told_every_right_that_is_missing() {
     let w = World::new("MSET").await;
@@ -581,7 +581,7 @@ async fn who_joins_is_told_every_right_that_is_missing() {
     w.f.store.join(&record("a", 1)).await.expect("it is given back");
 }
 
-/// One command at a time is probed, whichever it is; those are not needed that others are taken for.
+/// Every single missing command is found, except those that have a substitute.
 #[tokio::test]
 async fn every_right_that_a_daemon_takes_is_probed() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store/redis/scripts");

@@ -1,5 +1,4 @@
-//! Rows of the file that hold what no Windlass writes: they are read as far as they can be and keep nobody from the
-//! others.
+//! Rows with content that Windlass never writes: they are read as far as possible and do not block other rows.
 
 use std::sync::Arc;
 

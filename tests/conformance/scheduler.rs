@@ -1,4 +1,4 @@
-//! The scheduler's own loops and steps over a fixture: a context, and what it told.
+//! A scheduler over a fixture: its context, and the events that it emits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +45,7 @@ impl Scheduler {
         Self { context, events: events.remove(0) }
     }
 
-    /// What it told of errors and warnings since it was asked last.
+    /// Its errors and warnings since the previous call.
     pub(crate) fn told(&self) -> Vec<String> {
         let mut told = Vec::new();
         while let Some(event) = self.events.try_next() {

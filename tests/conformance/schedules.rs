@@ -1,4 +1,4 @@
-//! fire: each occurrence of a schedule once, whoever is fastest.
+//! fire: each occurrence of a schedule fires once, no matter which instance is fastest.
 
 use bytes::Bytes;
 use windlass::store::queueing::{Enqueue, Enqueued};

@@ -1,4 +1,4 @@
-//! The exchange's sequence: a repeated call applies nothing twice and tells the same again.
+//! The sequence of exchanges: a repeated call applies nothing twice and gives the same reply.
 
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Entered, Exchange, Exchanged};
@@ -103,7 +103,7 @@ async fn a_repeated_mixed_exchange_gives_the_same_reply(f: &Fixture) {
     assert_eq!(counters(&f.store).await, (1, 0));
     assert_eq!(queued(&f.store, "q").await, [job(5)]);
     assert_eq!(instance.working().await.len(), 3);
-    // What was told in a repeat is as good as told at first.
+    // A reply to a repetition counts like the first reply.
     let exchange = Exchange {
         settlements: claimed(&exchange, &first).iter().map(|one| one.ends(Verdict::Done)).collect(),
         ..instance.next()
@@ -142,7 +142,7 @@ async fn an_older_exchange_changes_nothing(f: &Fixture) {
     let claim = claimed(&old, &first).remove(0);
     let newer = Exchange { settlements: vec![claim.ends(Verdict::Done)], ..instance.next() };
     instance.send(&newer).await;
-    // It may be refused or told nothing; it must not claim.
+    // It may be refused or get nothing; it must not claim.
     if let Ok(exchanged) = instance.try_send(&old).await {
         assert_eq!(exchanged.claims.len(), 0, "what it once claimed is over");
     }
@@ -200,8 +200,8 @@ async fn a_lane_that_cannot_be_read_ends_its_instance(f: &Fixture) {
         instance.reopen().await;
     }
     assert_eq!((counters(&f.store).await, queued(&f.store, "q").await), ((0, 0), jobs(1..3)));
-    assert_eq!(instance.working().await.len(), 1, "its claim stands for whoever recovers it");
-    // It begins a new life.
+    assert_eq!(instance.working().await.len(), 1, "its claim stays on record for recovery");
+    // It joins again under a new id.
     let mut next = Instance::join(&f.store, "b", 2).await;
     assert_eq!(payloads(&next.claim(&["q"], &[1, 2]).await), jobs(1..3));
 }

@@ -43,7 +43,7 @@ pub(crate) fn tick(every_s: u64) -> Tick {
     }
 }
 
-/// Looks after the task as a scheduler does.
+/// Reconciles the task as a scheduler does.
 pub(crate) async fn reconcile(f: &Fixture, every_s: u64) -> Reconciled {
     look_after(f, every_s, false).await
 }
@@ -189,7 +189,7 @@ pub(crate) fn calendar_tick(from_s: i64) -> Tick {
     Tick { next: Next::At { occurrences: (-3..6).map(occurrence).collect() }, ..tick(1) }
 }
 
-/// Looks after the task on its calendar.
+/// Reconciles the task on its calendar.
 pub(crate) async fn on_calendar(f: &Fixture, purpose: Purpose, stale_due_s: Option<i64>) -> Reconciled {
     let tick = calendar_tick(NOW_S);
     let request = Reconcile {
@@ -228,7 +228,7 @@ async fn a_calendar_goes_from_occurrence_to_occurrence(f: &Fixture) {
         promote_all(&f.store, "q", 10).await;
         let claim = instance.claim_one("q").await;
         f.pass(run_s);
-        // The clock of whoever computes is some seconds off.
+        // The clock of the instance that computes the occurrences is off by some seconds.
         let tick = calendar_tick(NOW_S);
         assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &tick)]).await, [0_usize; 0]);
         assert_eq!(due(f).await, NOW_S + next);
@@ -245,7 +245,7 @@ async fn without_an_occurrence_that_will_do_nothing_is_written(f: &Fixture) {
     let past = calendar_tick(NOW_S - 500);
     assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &past)]).await, [0_usize; 0]);
     assert_eq!(seconds(&f.store).await, []);
-    // Looking after it makes up for it.
+    // Reconciling restores it.
     f.pass(10);
     assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Restored);
     assert_eq!(queued(&f.store, "q").await.len(), 1);

@@ -1,4 +1,4 @@
-//! Promotion by the scheduler: what is broken delays nothing but itself, and is told once.
+//! Promotion by the scheduler: a broken entry delays nothing but itself, and is reported once.
 
 use bytes::Bytes;
 use windlass::job::FailureView;
@@ -90,7 +90,7 @@ async fn a_second_that_is_passed_over_hides_no_other(f: &Fixture) {
     assert_eq!((due.second, due.jobs), (Some(NOW_S - 7), vec![job(3)]));
 }
 
-/// Everything that is broken here stands before what is sound, in the order of time.
+/// All broken entries are due before the sound ones.
 async fn sound(f: &Fixture, count: usize) {
     for n in 0..count {
         delay(&f.store, &of_queue("good", n), When::At(NOW_S)).await;
@@ -124,7 +124,7 @@ async fn a_queue_that_takes_no_jobs_holds_up_no_other_queue() {
     assert_eq!(payloads, [of_queue("bad", 0), of_queue("bad", 1), of_queue("bad", 2)]);
     assert_eq!(FailureView::parse(&records[0]).queue.as_deref(), Some("bad"));
     assert_eq!(scheduler.told(), [""; 0], "it was told once");
-    // Somebody mends it.
+    // Somebody repairs it.
     f.redis_command(&["DEL", &f.key("queue:bad")]);
     f.pass(60);
     delay(&f.store, &of_queue("bad", 7), When::At(NOW_S)).await;

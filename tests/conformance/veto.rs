@@ -1,4 +1,4 @@
-//! settle: working -> gone, for a plugin said no before the run.
+//! settle: working -> dropped, because a plugin refused before the run.
 
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::Entered;

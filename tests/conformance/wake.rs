@@ -1,4 +1,4 @@
-//! Wakers: told of change, never having missed one.
+//! Wakers: they are told of every change.
 
 use tokio::time::{Duration, timeout};
 use windlass::store::Store;
@@ -104,7 +104,7 @@ async fn a_change_between_arming_and_waiting_is_not_missed(f: &Fixture) {
     let (waker, other) = (waker(&f.store).await, f.handle().await);
     arm(&waker, &queues(&["q"])).await;
     fill(&other, "q", &jobs(0..1)).await;
-    // Whatever the change set off has long arrived when the waiting begins.
+    // All effects of the change have arrived before the waiting begins.
     for _ in 0..20 {
         other.queue_names().await.expect("queue_names");
     }

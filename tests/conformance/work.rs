@@ -1,4 +1,4 @@
-//! How much work the arrows make of long lists: counted by the server, not timed.
+//! How much work arrows do on long lists, counted by the server and not timed.
 
 use std::collections::HashMap;
 

@@ -1,5 +1,5 @@
-//! What several test crates stand on: a redis-server of one's own, and a proxy that breaks
-//! connections on command; and the arrows as methods.
+//! What several test crates share: a private redis-server, a proxy that breaks connections on command, and the arrows as
+//! methods.
 //!
 //! A crate that needs only a part takes that file with `#[path]`; `redis` and `proxy` both read
 //! the wire through `resp`.

@@ -1,7 +1,7 @@
 //! A TCP proxy in front of a redis-server that breaks on command, at the points that matter.
 //!
 //! It reads the wire's frames in both directions, so it knows which reply answers which request:
-//! "cut the reply to the next command that speaks of `x`" is exact, whatever else is in flight.
+//! "cut the reply to the next command that contains `x`" is exact, no matter what else is in flight.
 //! A refused connection is accepted and closed at once; clients see that as a connection lost.
 
 use std::collections::VecDeque;
@@ -95,7 +95,7 @@ impl Proxy {
         Self { shared, port, accepting }
     }
 
-    /// Where a store finds the server through this proxy.
+    /// The address of the server through this proxy.
     pub(crate) fn url(&self) -> String {
         format!("redis://127.0.0.1:{}", self.port)
     }
@@ -220,7 +220,7 @@ async fn requests(mut client: tcp::OwnedReadHalf, server: Late, shared: &Shared,
             };
             let sprung = match trap {
                 Some(Trap { cut: Cut::BeforeRequest, sprung, .. }) => {
-                    // Nobody may be listening any more, which is theirs to decide.
+                    // The receiver may have been dropped.
                     sprung.send(()).ok();
                     return;
                 }

@@ -1,7 +1,7 @@
-//! A redis-server of one's own: on a unix socket in a temporary folder, on a TCP port if asked.
+//! A private redis-server: on a unix socket in a temporary folder, on a TCP port if asked.
 //!
-//! It never outlives the test process, however that ends: a small shell stands between the two and
-//! kills the server when its standard input closes. Statics, which are not dropped, may hold one.
+//! It never outlives the test process, no matter how that ends: a small shell is its parent and kills the server when its
+//! standard input closes. Therefore a static, which is not dropped, may hold one.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::TcpListener;
@@ -70,7 +70,7 @@ impl RedisServer {
         self.dir.path().join("redis.sock")
     }
 
-    /// Where a store finds it: over TCP if it listens there, else by its socket.
+    /// Its address: TCP if it listens there, otherwise its socket.
     pub(crate) fn url(&self) -> String {
         if self.options.tcp {
             format!("redis://127.0.0.1:{}", self.port)

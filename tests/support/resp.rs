@@ -1,7 +1,7 @@
-//! The Redis wire, as far as tests need it: where a frame ends, and a small blocking client.
+//! The Redis protocol as far as tests need it: where a frame ends, and a small blocking client.
 //!
-//! The client is for looking at and planting what no engine would write: foreign values, keys of
-//! the wrong type, another program's push.
+//! The client reads and writes what no engine would write: foreign values, keys of the wrong type, another program's
+//! push.
 
 use std::io::{self, Read, Write};
 use std::os::unix::net::UnixStream;

@@ -1,4 +1,4 @@
-//! The arrows as methods, for tests that were written in sentences: `store.lead(which, "one", 60_000)`.
+//! The arrows as methods, for short tests: `store.lead(which, "one", 60_000)`.
 //!
 //! Arguments are borrowed here and cloned into the arrow. A new arrow needs no line: a test can always write
 //! `store.run(Arrow { .. })`.

@@ -1,4 +1,4 @@
-//! The arrows by which instances come and go, by which people correct things, and by which the schedule is tidied.
+//! The arrows of instances that join and leave, the arrows for people, and those that tidy the schedule.
 
 use bytes::Bytes;
 use windlass::job::Identity;
@@ -71,8 +71,8 @@ async fn register(w: &World) {
     assert_eq!(w.members().len(), 2, "{}", w.command);
 }
 
-/// Two workers are removed by somebody who failed the job of the first. Whatever is refused, the first job is never run
-/// on as if nobody had failed it, and the second goes on.
+/// Somebody removes two workers and fails the job of the first. No refused command may let the first job continue, and
+/// the second job continues.
 async fn reinstate(w: &World) {
     fill(&w.f.store, "q", &jobs(0..2)).await;
     let mut instance = Instance::join(&w.f.store, "a", 2).await;
@@ -241,7 +241,7 @@ async fn drop_entry(w: &World) {
     }
     w.allow();
     dropped += i64::from(drops().await.expect("drop_entry"));
-    // The same from another leader who saw it, too.
+    // The same from another leader that also saw it.
     w.refuse();
     w.check(drops().await);
     w.allow();
