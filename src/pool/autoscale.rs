@@ -1,16 +1,16 @@
 //! How many processors there should be: node-resque's MultiWorker, row by row, as a pure function.
 //!
 //! Two rows differ on purpose: a shrinking pool takes an idle processor before a busy one and does
-//! not wait for it, and the rows for a stopped pool are the drain's business.
+//! not wait for it, and the rows for a stopped pool are left to `drain`.
 
 /// What the pool looks like.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Census {
-    /// Processors, without those that are on their way out.
+    /// Processors, without those that are to leave.
     pub processors: usize,
-    /// Those with a job.
+    /// The processors that have a job.
     pub busy: usize,
-    /// Is the measured scheduling delay above its limit?
+    /// Whether the measured scheduling delay is above its limit.
     pub blocked: bool,
 }
 
@@ -26,7 +26,7 @@ pub enum Decision {
 }
 
 impl Decision {
-    /// node-resque's word for it.
+    /// The word that node-resque logs for it.
     #[must_use]
     pub fn verb(self) -> &'static str {
         match self {

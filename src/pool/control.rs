@@ -1,4 +1,4 @@
-//! What a pool is told from outside.
+//! Orders and settings that a pool gets from outside.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::handler::dispatch::Dispatch;
 
-/// How far a shutdown has come. Only ever grows.
+/// How far a shutdown has come. It only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 #[non_exhaustive]
 pub enum Phase {
@@ -27,11 +27,11 @@ pub struct Control {
     pub phase: Phase,
     /// Claim nothing for now.
     pub paused: bool,
-    /// How many times it was said that what runs is to be killed.
+    /// How often an order came to kill the running jobs.
     pub kills: u32,
 }
 
-/// What a pool works by. A reload replaces the whole.
+/// What a pool works by. A reload replaces all of it.
 #[derive(Debug, Clone)]
 #[non_exhaustive]
 pub struct Work {
@@ -61,11 +61,11 @@ pub enum Ended {
     Unsettled,
 }
 
-/// Awaits something, unless told to end before; then it is dropped, and there is `None`.
+/// Awaits something. `None` if an order to end comes first; then it is dropped.
 pub async fn unless_told<T>(control: &mut watch::Receiver<Control>, something: impl Future<Output = T>) -> Option<T> {
     tokio::select! {
         output = something => Some(output),
-        // Nobody who could tell: that is the end, too.
+        // Without a sender no order can come any more: that is the end, too.
         told = control.wait_for(|now| now.phase > Phase::Run) => {
             drop(told);
             None

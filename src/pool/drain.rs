@@ -1,4 +1,4 @@
-//! How a life ends: with a drain, or with runs whose claims were lost. Either hears the signals and has a deadline.
+//! How a life of the pool ends: with a drain, or with runs whose claims were lost. Both obey signals and have a deadline.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use crate::supervise::pulse::{Pulse, TURN};
 
 /// How long a second signal waits for what it killed to be settled.
 const KILLED_SETTLE: Duration = Duration::from_secs(3);
-/// How long runs whose claims were lost, and which were told to end at once, are waited for.
+/// How long the pool waits for runs whose claims were lost and which were killed.
 const LOST_RUNS: Duration = Duration::from_secs(10);
-/// How long if the process is to end.
+/// How long it waits for them if the process is to end.
 const LOST_RUNS_AT_LAST: Duration = Duration::from_secs(1);
 
-/// Waits for the runs of an instance that was declared dead; they were told to end at once. `None` if it may begin anew:
-/// a run that does not end is then left behind. Whoever wants the process to end does not wait for long.
+/// Waits for the runs of an instance that was declared dead, which were killed. `None` if the instance may begin anew: a
+/// run that has not ended by then is left behind. If an order to end comes, the wait is short.
 pub(super) async fn end_lost_runs(
     core: &Rc<Core>,
     lanes: &mut Tasks,
@@ -54,7 +54,7 @@ pub(super) async fn end_lost_runs(
     (phase > Phase::Run).then_some(Ended::Unsettled)
 }
 
-/// Lets runs end, then ends them; everything is over before the deadline.
+/// Lets runs end, then asks them to end, then kills them. Everything is over before the deadline.
 pub(super) async fn drain(
     core: &Rc<Core>,
     lanes: &mut Tasks,
@@ -70,7 +70,7 @@ pub(super) async fn drain(
         core.bus.emit(Event::Notice { text: format!("draining: {busy} jobs are still running") });
     }
     let (timeout, grace) = (config.shutdown.timeout, config.shutdown.kill_grace);
-    // What is left between the kill and the deadline is for reaping, settling and unregistering.
+    // The time between the kill and the deadline is for reaping, settling and unregistering.
     let reserve = (grace / 4).min(Duration::from_secs(1));
     let begun = Instant::now();
     let mut deadline = begun + timeout;
@@ -108,7 +108,7 @@ pub(super) async fn drain(
     }
 }
 
-/// Orders that are more urgent than those that were heeded. `None` when nobody can give any.
+/// Orders that are more urgent than those that were obeyed. `None` if none can come any more.
 async fn orders(control: &mut watch::Receiver<Control>, phase: Phase, heeded: u32) -> Option<Control> {
     control.wait_for(|now| now.phase > phase || now.kills != heeded).await.ok().map(|now| *now)
 }

@@ -46,8 +46,8 @@ struct Beat {
     asked: Vec<ExtendedSlot>,
 }
 
-/// Extends for as long as it is polled. On a long path the next extension is sent before the reply to the last one is
-/// here, so that the age of the lease grows by one round trip at most.
+/// Extends the lease for as long as it is polled. On a long path the next extension is sent before the reply to the last
+/// one has come, so that the lease never gets older than a period and a round trip.
 pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
     let core = &*core;
     let mut sent = core.lease.extended();
@@ -63,7 +63,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
         pulse.turn();
         let length = core.lease.length();
         let period = period(length, core.settings.config().timeout, core.locks.shortest_s(), round_trip);
-        // From one sending to the next: an extension that came back late is old already.
+        // Counted from one sending to the next, because the lease counts from the sending, too.
         let due = again.unwrap_or_else(|| sent.instant() + period);
         let may_send = under_way.len() < most_under_way(round_trip, period);
         tokio::select! {
@@ -85,8 +85,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
                     Err(error) => {
                         // Those that were under way over the same connection fail together.
                         if again.is_none() {
-                            // At once over a new connection; and a store that has room again, or can be reached again,
-                            // is used at once.
+                            // Soon, because there may be a new connection, or the store may have room again.
                             let delay = backoff::exponential(failures, RETRY, period.min(AGAIN), 0.2);
                             again = Some(Instant::now() + delay);
                             failures += 1;
@@ -107,10 +106,11 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
             // What the instance says of itself has changed, and others wait until the store has it.
             () = core.lease.extension_wanted(), if may_send => {}
         }
-        // Lanes that wait turn with every beat.
+        // Each beat also wakes the lanes, so that one that waits shows that it is alive.
         core.hunger.notify_all();
         if core.pulses.is_stalled(TASKS) {
-            // An instance that works only in part must not live: its runs are ended in time, and others recover them.
+            // An instance of which a part is stuck must not keep its lease: its runs are ended in time, and others recover
+            // their jobs.
             sleep(period.min(Duration::from_secs(1))).await;
             continue;
         }
@@ -134,7 +134,7 @@ fn settle(core: &Core, sent: Moment, version: u64, extend: &Extend, asked: &[Ext
         core.hunger.set_peers(instances);
     }
     if core.lease.extend(sent) {
-        // Lanes have not claimed meanwhile.
+        // The lanes did not claim meanwhile.
         core.hunger.notify_all();
     }
     if core.lease.publish(version) {
@@ -162,7 +162,7 @@ fn pings_are_due(since: Duration, period: Duration) -> bool {
     since + period > PING
 }
 
-/// A slot when its worker was extended.
+/// A slot at the time when an extension was sent for its worker.
 struct ExtendedSlot {
     number: usize,
     /// What it ran.
@@ -214,7 +214,7 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
         if !core.slots.any(|slot| slot.number() == asked.number && slot.worker() == worker) {
             continue;
         }
-        // What runs now may have been claimed since.
+        // The slot may run another claim by now.
         let (lost, goes_on) = match left {
             RemovedState::Nothing => (asked.claim.clone(), false),
             RemovedState::Failed(claim) => (Some(claim), false),
@@ -223,22 +223,22 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
         let runs_lost = lost.is_some_and(|claim| core.slots.lose(asked.number, worker, &claim));
         core.warn(if runs_lost {
             format!(
-                "worker {worker} was force-cleaned by somebody while it ran a job; the claim is lost, the job is \
+                "worker {worker} was force-cleaned while it ran a job; the claim is lost, the job is \
                  killed and nothing is recorded for it"
             )
         } else if goes_on {
-            format!(
-                "worker {worker} was removed by somebody and is registered again; its job, which nobody has failed, \
-                 goes on"
-            )
+            format!("worker {worker} was removed and is registered again; its job, which was not failed, goes on")
         } else {
-            format!("worker {worker} was removed by somebody and is registered again")
+            format!("worker {worker} was removed and is registered again")
         });
     }
     for &index in &extended.lost_locks {
         if let Some(lock) = extend.locks.get(index) {
             let key = lock.key.as_str();
-            core.warn(format!("lock {key} of the running job with claim {} was lost to somebody else", lock.claim));
+            core.warn(format!(
+                "lock {key} of the running job with claim {} was lost: it ran out or has another owner",
+                lock.claim
+            ));
         }
     }
 }

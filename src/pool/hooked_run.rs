@@ -2,14 +2,13 @@
 //!
 //! ```text
 //!   before_perform ──> run ──> after_perform
-//!         │ denies: vetoed, and nobody is asked afterwards
+//!         │ denies: vetoed, and no plugin is called afterwards
 //!         │ fails: the run fails ──────▲
 //! ```
 //!
-//! The task's `timeout` counts for `before_perform` and run together, and once more for `after_perform`. Who wants the
-//! run to end asks the plugins in front of it as well; those behind it go on until they are to end at once, for the
-//! run is over and its outcome known. A run that was cut off asks nobody afterwards: after a crash nobody could be
-//! asked either.
+//! The task's `timeout` counts for `before_perform` and the run together, and again for `after_perform`. An order to end
+//! also goes to a plugin before the run. A plugin after the run goes on until it is to end at once, because the run is
+//! over and its outcome is known. After a run that was cut off no plugin is called, as after a crash.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -26,7 +25,7 @@ use crate::plugin::hooks::{Hooks, Refusal};
 
 /// A run about to begin.
 pub struct HookedRun {
-    /// The plugins around it.
+    /// The plugins before and after it.
     pub hooks: Hooks,
     /// What runs.
     pub handler: Arc<dyn Handler>,
@@ -44,18 +43,18 @@ pub enum Performed {
     Ran(Outcome),
     /// A plugin said no before it began.
     Vetoed(Refusal),
-    /// It was to end before it began, while a plugin was asked.
+    /// An order to end came before it began, while a plugin was called.
     NotBegun,
 }
 
 impl HookedRun {
-    /// Asks, runs, asks again.
+    /// Calls the plugins before the run, runs, and calls the plugins after it.
     pub async fn perform(self, mut stop: watch::Receiver<Stop>) -> Performed {
         let Self { hooks, handler, invocation, grace } = self;
         let timeout = invocation.task.timeout;
         let (cancel, cancelled) = Cancelled::channel();
         let job = view(&invocation, cancelled);
-        // A run that takes too long is stopped without stopping what is asked about it afterwards.
+        // A run that takes too long is stopped by an order of its own, which does not stop the plugins after it.
         let own = watch::Sender::new(Stop::No);
         let (mut passed, mut veto, mut begun) = (0, None, false);
         let run = async {
@@ -95,7 +94,7 @@ impl HookedRun {
             outcome = within(timeout, hooks.after_perform(&job, outcome, passed)) => {
                 outcome.unwrap_or_else(|limit| too_late(known, limit))
             }
-            // What succeeded is not known to be done as long as nobody after it could say otherwise.
+            // A success does not count yet, because a plugin after the run may still turn it into a failure.
             _ = stopped(&mut stop, Stop::Terminate) => match known {
                 Outcome::Success { .. } => Outcome::Interrupted,
                 known => known,
@@ -118,7 +117,7 @@ fn view(invocation: &Invocation, cancelled: Cancelled) -> HookJob {
     }
 }
 
-/// Passes every stop on.
+/// Passes every order to stop on.
 async fn pass_on(mut from: watch::Receiver<Stop>, to: &watch::Sender<Stop>) -> std::convert::Infallible {
     let mut asked = Stop::No;
     loop {
@@ -127,8 +126,8 @@ async fn pass_on(mut from: watch::Receiver<Stop>, to: &watch::Sender<Stop>) -> s
     }
 }
 
-/// Awaits an answer; `None` if the run is to end before it came. Then the asked one hears of it, and is dropped when
-/// it is urgent.
+/// Awaits a plugin's answer. `None` if an order to stop comes first: the plugin is told, and dropped if the order becomes
+/// urgent.
 async fn until_stopped<T>(
     asking: impl Future<Output = T>,
     cancel: &watch::Sender<bool>,

@@ -1,4 +1,4 @@
-//! Which lanes look for jobs, and who is told when one found less than it asked for.
+//! Which lanes look for jobs, and what the waker is to do.
 
 use std::cell::Cell;
 
@@ -12,7 +12,7 @@ pub(super) struct Hunger {
     hungry: [Cell<bool>; LANES],
     /// Per lane: look again.
     look: [Notify; LANES],
-    /// A lane found less than it asked for: the waker is to tell when more comes.
+    /// A lane found less than it asked for: the waker is to wake it when more comes.
     came_short: Notify,
     /// The waker watches the wrong queues, or over a connection that may be dead.
     arm_anew: Notify,
@@ -62,8 +62,8 @@ impl Hunger {
         self.look[lane].notified().await;
     }
 
-    /// A lane that asked for so many jobs got so many. If it got fewer it rests until it is woken; otherwise there may be
-    /// some for the other lane.
+    /// A lane asked for so many jobs and got so many. If it got fewer it rests until it is woken; otherwise there may be jobs
+    /// for the other lane, too.
     pub(super) fn got(&self, lane: usize, asked: usize, claimed: usize) {
         self.claims.set(self.claims.get() + claimed as u64);
         if claimed < asked {
@@ -77,7 +77,7 @@ impl Hunger {
         }
     }
 
-    /// The waker is to look, and to tell when jobs come.
+    /// The waker is to look, and to wake a lane when jobs come.
     pub(super) fn ask_waker(&self) {
         self.came_short.notify_one();
     }

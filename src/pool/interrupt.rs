@@ -1,7 +1,7 @@
 //! Killing what runs without stopping work: TERM, the grace, KILL.
 //!
-//! What is killed ends as a run that was cut off and is settled by its `on_crash`. Whoever says it again while some of
-//! them still run wants no grace.
+//! A job that is killed ends as a run that was cut off and is settled by its `on_crash`. If the order is repeated while
+//! some of the runs go on, they are killed at once.
 
 use std::rc::Rc;
 
@@ -13,21 +13,21 @@ use crate::event::Event;
 use crate::handler::contract::Stop;
 use crate::job::ClaimToken;
 
-/// What was asked to end, and until when it may take.
+/// The runs that were asked to end, and until when they may take.
 pub(super) struct Interrupts {
-    /// How many orders were heeded.
+    /// How many orders were obeyed.
     heeded: u32,
     asked: Vec<(usize, ClaimToken)>,
     until: Instant,
 }
 
 impl Interrupts {
-    /// Orders up to this number are of the past.
+    /// Orders up to this number were obeyed before.
     pub(super) fn after(heeded: u32) -> Self {
         Self { heeded, asked: Vec::new(), until: Instant::now() }
     }
 
-    /// How many orders were heeded.
+    /// How many orders were obeyed.
     pub(super) fn heeded(&self) -> u32 {
         self.heeded
     }
@@ -49,7 +49,7 @@ impl Interrupts {
         }
         core.slots.stop_all(Stop::Terminate);
         self.until = Instant::now() + core.settings.config().shutdown.kill_grace;
-        // A task of its own, for the grace is over even if the pool has begun to drain.
+        // A task of its own, because the runs are killed after the grace even if the pool has begun to drain.
         let (core, asked, until) = (Rc::clone(core), self.asked.clone(), self.until);
         spawn_local(async move {
             sleep_until(until).await;

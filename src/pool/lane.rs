@@ -1,7 +1,7 @@
 //! A lane: half of the slots, one connection, one exchange in flight.
 //!
-//! A round of a lane: gather what ended while the last exchange was in flight, send it all together with claims for the
-//! idle slots, begin what came back. Nothing ever waits for a batch to fill.
+//! In each round a lane takes what ended while the last exchange was in flight, sends it together with claims for the idle
+//! slots, and begins the jobs that came back. It never waits for a batch to fill.
 
 mod sending;
 mod undone;
@@ -33,16 +33,16 @@ pub(super) struct LaneTask {
     lane: Lane,
     finished: mpsc::UnboundedReceiver<Finished>,
     sequence: u64,
-    /// The last exchange brought a job for every idle slot, and for many.
+    /// The last exchange brought a job for every idle slot, and many of them ended at once.
     eager: bool,
-    /// What is to be settled, and for whom.
+    /// What is to be settled, and whose it is.
     settlements: Vec<(Settled, Settlement)>,
     enters: Vec<(usize, Enter)>,
     undone: Undone,
     pulse: Pulse,
 }
 
-/// Whose settlement it is, and what is told of it only when the store has decided.
+/// Whose a settlement is, and what is told only after the store has decided.
 struct Settled {
     slot: usize,
     /// The job's id, for messages.
@@ -52,7 +52,7 @@ struct Settled {
     told: bool,
 }
 
-/// An exchange and whose its parts are.
+/// An exchange, and the slots that its parts belong to.
 struct Round {
     exchange: Exchange,
     settled: Vec<Settled>,
@@ -79,13 +79,13 @@ impl LaneTask {
     /// its runs have ended.
     pub(super) async fn run(mut self) {
         loop {
-            // The heartbeat rings for a lane that only waits.
+            // The heartbeat wakes a lane that only waits.
             self.pulse.turn();
             while let Ok(finished) = self.finished.try_recv() {
                 self.run_ended(finished);
             }
             if self.core.orders.is_abandoned() {
-                // Set before the children are killed, so nothing that comes of it is settled.
+                // This was set before the children were killed, so their deaths are not settled.
                 return std::future::pending().await;
             }
             if self.core.orders.is_dead() {
@@ -121,7 +121,7 @@ impl LaneTask {
         self.sequence += 1;
         let mut settlements = std::mem::take(&mut self.settlements);
         if settlements.iter().any(|(_, settlement)| matches!(settlement.verdict, Verdict::Requeued { .. })) {
-            // Each goes to the head of its queue, so the newest must go first for the order to hold.
+            // Each goes to the head of its queue. To keep their order, the newest must go first.
             settlements.sort_by_key(|(_, settlement)| std::cmp::Reverse(settlement.claim.order()));
         }
         let (mut settled, mut settling) = (Vec::new(), Vec::with_capacity(settlements.len()));
@@ -155,8 +155,8 @@ impl LaneTask {
         for &index in &reply.lost {
             if let Some(Settled { id, .. }) = round.settled.get(index) {
                 self.core.warn(format!(
-                    "job {id} was finished here, but its claim was lost: somebody else has declared it failed or \
-                     given it back, so nothing was recorded for this run"
+                    "job {id} was finished here, but its claim was lost: another instance or a person has \
+                     failed it or given it back, so nothing was recorded for this run"
                 ));
             }
         }
@@ -183,7 +183,7 @@ impl LaneTask {
                 self.claimed(number, worker, claim);
             }
         }
-        // Only what ended as it began is much to be done at once; others need the processor for what they do.
+        // A lane stays awake only for jobs that end as they begin; other jobs need the processor for themselves.
         self.eager = claimed == asked && self.settlements.len() >= WORTHWHILE;
         if asked > 0 {
             self.core.hunger.got(self.index, asked, claimed);
@@ -218,7 +218,7 @@ impl LaneTask {
             }
             Entered::PutBack { plugin } => report::vetoed(&self.core.bus, &job, format!("put back by {plugin}")),
             Entered::Dropped { plugin } => report::vetoed(&self.core.bus, &job, format!("dropped by {plugin}")),
-            // Its claim stands, so that it ends as a job does. Where a right is missing it may come again.
+            // Its claim stands, so that it can be settled. If a right is missing it may be claimed again later.
             Entered::Undone => match fault {
                 Some(fault) => self.end(number, &worker, *job, Outcome::Failure(fault)),
                 None => self.release(number, &worker, *job),
@@ -237,31 +237,31 @@ impl LaneTask {
         }
     }
 
-    /// A claimed job that is not to begin goes back as if it had never been claimed.
+    /// Gives back a claimed job that is not to begin, as if it had never been claimed.
     fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::release(job.task(), run);
-        let why = if self.core.orders.is_draining() { "we drain" } else { "our lease may be over" };
-        report::vetoed(&self.core.bus, &job, format!("given back unharmed, for {why}"));
+        let why = if self.core.orders.is_draining() { "the instance drains" } else { "its lease may have lapsed" };
+        report::vetoed(&self.core.bus, &job, format!("given back without a run, because {why}"));
         self.settle(number, worker, job, ending, None);
     }
 
     fn run_ended(&mut self, finished: Finished) {
-        // Word of an earlier run must not end the one that its slot has now.
+        // A report of an earlier run must not end the run that the slot has now.
         if !self.core.slots.runs(finished.number, &finished.claim) {
             return;
         }
         let Some((job, worker)) = self.take_job(finished.number) else { return };
         match self.core.timeouts.judge(finished.number, &job, finished.performed) {
             Performed::Ran(outcome) => self.end(finished.number, &worker, *job, outcome),
-            // With a drain it was not its fault, and costs no redelivery.
+            // A drain is not the job's fault, so it costs no redelivery.
             Performed::NotBegun if self.core.orders.is_draining() => self.release(finished.number, &worker, *job),
             Performed::NotBegun => self.end(finished.number, &worker, *job, Outcome::Interrupted),
             Performed::Vetoed(refusal) => self.drop_vetoed(finished.number, &worker, *job, refusal),
         }
     }
 
-    /// A job that a plugin of its task refused before its run.
+    /// Drops a job that a plugin of its task refused before its run.
     fn drop_vetoed(&mut self, number: usize, worker: &WorkerName, job: Job, refusal: Refusal) {
         let Some((task, _)) = &job.known else { return };
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
@@ -270,14 +270,14 @@ impl LaneTask {
         self.settle(number, worker, job, ending, None);
     }
 
-    /// A run is over and its claim still ours, as far as we know.
+    /// A run is over, and its claim is still ours as far as we know.
     fn end(&mut self, number: usize, worker: &WorkerName, job: Job, outcome: Outcome) {
         let result = match &outcome {
             Outcome::Success { result } => result.clone(),
             _ => None,
         };
         let put_off = matches!(outcome, Outcome::Later { .. });
-        // Only a failure is told with its duration.
+        // Only failure records carry a duration.
         let ms = match &outcome {
             Outcome::Success { .. } | Outcome::Later { .. } => None,
             _ => u64::try_from(job.began.elapsed().as_millis()).ok(),
@@ -302,7 +302,7 @@ impl LaneTask {
         self.settlements.push((Settled { slot, id: job.identity.id, attempt, told: false }, settlement));
     }
 
-    /// The instance is dead: nothing is written any more, and slots whose runs have ended are idle.
+    /// The instance is dead: nothing is written any more, and slots without a run become idle.
     fn forget(&mut self) {
         self.settlements.clear();
         self.undone.clear();

@@ -1,4 +1,4 @@
-//! The instance's lease, and what it says of itself with each extension.
+//! The instance's lease, and the record that is published with its extensions.
 
 use std::cell::{Cell, Ref, RefCell};
 use std::sync::Arc;
@@ -24,11 +24,11 @@ impl Moment {
     }
 }
 
-/// Our lease. Its age decides what we may do, and others count it by the store's clock, which goes on while our machine
-/// is suspended.
+/// The lease. Its age decides what the instance may do. Others count the age by their own clocks, which go on while this
+/// machine is suspended.
 pub(super) struct Lease {
     clock: Arc<dyn Clock>,
-    /// For how long after an extension nobody may declare us dead.
+    /// For how long after an extension no other instance may declare this one dead.
     length: Duration,
     /// When the last successful extension was sent.
     extended: Cell<Moment>,
@@ -67,18 +67,18 @@ impl Lease {
         at.elapsed() + self.clock.suspended().saturating_sub(suspended)
     }
 
-    /// When the lease will be this old, if it is not extended; now, if it is older.
+    /// When the lease will be this old if it is not extended; now if it is older.
     pub(super) fn when_aged(&self, age: Duration) -> Instant {
         Instant::now() + age.saturating_sub(self.age())
     }
 
-    /// May a run begin? Not when the lease is getting old: we or the machine have slept, or the store is slow to extend
-    /// it, and a claim may be lost by now or the run would have to be ended in a moment.
+    /// Whether a run may begin. Not if half of the lease has passed: the process or the machine slept, or the store is slow,
+    /// and the claim may be lost by now or the run would soon have to be ended.
     pub(super) fn is_fresh(&self) -> bool {
         self.age() < self.length / 2
     }
 
-    /// An extension that was sent at this moment succeeded. True if jobs may be claimed again which could not before.
+    /// An extension that was sent at this moment succeeded. True if runs may begin again that could not before.
     pub(super) fn extend(&self, sent: Moment) -> bool {
         let waited = !self.is_fresh();
         // Replies may come in another order.
@@ -114,7 +114,8 @@ impl Lease {
         version > self.published.replace(version.max(self.published.get()))
     }
 
-    /// Does the store have what we say of ourselves? Before it has, no worker of a new name may be registered.
+    /// Whether the store has the present record. Before, no worker of a new name may be registered: who finds this
+    /// instance dead looks for its jobs under the names of the record that the store has.
     pub(super) fn is_published(&self) -> bool {
         self.published.get() == self.version.get()
     }
@@ -124,7 +125,7 @@ impl Lease {
         self.wanted.notify_one();
     }
 
-    /// Waits until somebody wants the lease to be extended.
+    /// Waits until the lease is to be extended.
     pub(super) async fn extension_wanted(&self) {
         self.wanted.notified().await;
     }

@@ -1,5 +1,5 @@
-//! How many processors there are: measures, asks [`autoscale`](super::autoscale), registers and
-//! unregisters. Never waits for a job.
+//! Changes the number of processors: measures, asks [`autoscale`](super::autoscale), registers and unregisters. It never
+//! waits for a job.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -54,13 +54,13 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
             _ = turns.tick() => continue,
             _ = checks.tick() => {
                 let bounds = Bounds::of(&core);
-                // Who is not yet gone still has its number, and its ping, which a new one would share.
+                // A worker that is still registered holds its number and its ping, which a new one would share.
                 if leaving.is_empty() {
                     check(&core, bounds).await;
                 }
                 let started = core.slots.census().0 >= bounds.min;
                 if let Some(ready) = ready.take_if(|_| started) {
-                    // Nobody need be waiting.
+                    // The receiver may have been dropped.
                     let _ = ready.send(());
                 }
             }
@@ -100,9 +100,9 @@ async fn check(core: &Core, bounds: Bounds) {
     let census = Census { processors, busy, blocked: delay > bounds.max_delay };
     let decision = decide(census, bounds.min, bounds.max);
     match decision {
-        // The first ones all at once, then one a check.
+        // Up to the least number all at once, then one a check.
         Decision::Grow => grow(core, bounds.min.saturating_sub(processors).max(1), bounds.max).await,
-        // Those beyond the most all at once, else one a check.
+        // Down to the greatest number all at once, then one a check.
         Decision::Shrink => core.slots.retire(processors.saturating_sub(bounds.max).max(1)),
         Decision::Hold => {}
     }
@@ -113,8 +113,8 @@ async fn check(core: &Core, bounds: Bounds) {
     }
 }
 
-/// Registers so many more processors. Numbers stay within `max`, for others compute from it where
-/// our working records may be.
+/// Registers so many more processors. Numbers stay within `max`, because other instances compute from it where our working
+/// records may be.
 async fn grow(core: &Core, count: usize, max: usize) {
     let mut numbers = core.slots.free_numbers(count);
     numbers.retain(|&number| number <= max);
@@ -129,7 +129,8 @@ async fn grow(core: &Core, count: usize, max: usize) {
     }
 }
 
-/// Gives idle processors the names that they have since a reload. What fails is tried again at the next check.
+/// Gives idle processors the names that a reload gave them. What fails is tried again at the next check. The old name is
+/// unregistered before the new one is registered, because both have the same ping.
 async fn renew(core: &Core) {
     if !core.lease.is_published() {
         return;
@@ -162,7 +163,7 @@ async fn renew(core: &Core) {
 
 fn started(core: &Core, number: usize, worker: WorkerName) {
     core.bus.emit(Event::WorkerStart { worker });
-    // It may claim at once where its lane is hungry; else the lane is woken as usual.
+    // If its lane is hungry it may claim at once.
     core.hunger.notify(lane_of(number));
     core.hunger.ask_waker();
 }
@@ -191,7 +192,7 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
     Some(blocked)
 }
 
-/// A record under one of our names that an earlier life left: its job is settled as cut off.
+/// Settles the job of a working record that an earlier process left under one of our names, as a run that was cut off.
 async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
     let dispatch = Arc::clone(&core.settings.dispatch());

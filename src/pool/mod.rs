@@ -1,12 +1,12 @@
 //! The pool: an instance's processors, which claim jobs, perform them and settle them.
 //!
-//! A job walks the room once: a `lane` claims it, `perform` readies and begins it, its
-//! processor's slot in the `slots` holds it, and the lane settles it. Around that corridor stand
-//! `waking` (when to look for jobs), `manager` (how many processors there are) and
-//! `heartbeat` (that we are alive, and what to do when nobody can be told so).
+//! A job passes through the room once: a `lane` claims it, `perform` prepares and begins it, the
+//! processor's slot in `slots` holds it, and the lane settles it. Beside that path, `waking` decides
+//! when to look for jobs, `manager` how many processors there are, `heartbeat` extends the lease, and
+//! `lease_guard` ends the runs if that fails.
 //!
-//! Everything here but the handlers themselves lives on one thread, the core: state is shared by
-//! `Rc` and never borrowed across an await.
+//! Everything here except the handlers runs on one thread, the core: state is shared by `Rc` and never
+//! borrowed across an await. Each part of it is changed by the methods of one file.
 
 pub mod autoscale;
 pub mod control;

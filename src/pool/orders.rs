@@ -1,4 +1,4 @@
-//! What the pool was told to do, or has to: work, pause, drain, or end because the instance is dead.
+//! What the pool is to do: work, pause, drain, or end because the instance was declared dead.
 
 use std::cell::Cell;
 use std::sync::Arc;
@@ -13,18 +13,18 @@ pub(super) struct Orders {
     dead: Cell<bool>,
     /// Notified when `dead` is set.
     died: Notify,
-    /// The process is about to end with all its children: what they die of is no job's failure.
+    /// The process is about to kill all its children: that is no job's failure.
     abandoned: Arc<AtomicBool>,
 }
 
 impl Orders {
-    /// The order to work.
+    /// Orders to work.
     pub(super) fn new(abandoned: Arc<AtomicBool>) -> Self {
         let no = || Cell::new(false);
         Self { paused: no(), draining: no(), dead: no(), died: Notify::new(), abandoned }
     }
 
-    /// May jobs be claimed?
+    /// Whether jobs may be claimed.
     pub(super) fn accept(&self) -> bool {
         !self.paused.get() && !self.is_over()
     }
@@ -43,7 +43,7 @@ impl Orders {
         self.draining.get()
     }
 
-    /// The store says that we are dead. False if that was known.
+    /// The store says that this instance is dead. False if that was known.
     pub(super) fn die(&self) -> bool {
         let is_news = !self.dead.replace(true);
         if is_news {
@@ -56,17 +56,17 @@ impl Orders {
         self.dead.get()
     }
 
-    /// Waits until the store says that we are dead.
+    /// Waits until the store says that this instance is dead.
     pub(super) async fn died(&self) {
         self.died.notified().await;
     }
 
-    /// Is everything here to end?
+    /// Whether everything here is to end.
     pub(super) fn is_over(&self) -> bool {
         self.draining.get() || self.dead.get()
     }
 
-    /// Is the process about to end with all its children?
+    /// Whether the process is about to kill all its children.
     pub(super) fn is_abandoned(&self) -> bool {
         self.abandoned.load(Ordering::SeqCst)
     }

@@ -1,9 +1,9 @@
 //! Records of our own that no slot holds.
 //!
-//! A store that forgets what it acknowledged (a failover to a replica that was behind) may have lost a settlement: the
-//! job's working record stands again under an idle processor, which claims nothing as long as it stands. Nobody else
-//! recovers it, for we are alive. So we look, now and then, and what stands twice is ended like any run that was cut
-//! off.
+//! After a failover to a replica that was behind, a store may have lost a settlement that it had acknowledged: the job's
+//! working record stands again under an idle processor, which claims nothing as long as it stands. No other instance
+//! recovers it, because this one is alive. So every second lease the records of idle processors are read, and one that is
+//! found twice in a row is ended like a run that was cut off.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -19,12 +19,12 @@ use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 use crate::supervise::pulse::Pulse;
 
-/// Looks once a lease, for as long as it is polled.
-pub(super) async fn watch(core: Rc<Core>, lease: Duration, pulse: Pulse) {
+/// Looks at this interval, for as long as it is polled.
+pub(super) async fn watch(core: Rc<Core>, interval: Duration, pulse: Pulse) {
     let mut seen = Vec::new();
     loop {
-        pulse.wait(sleep(lease)).await;
-        // A store that fails is told of by whoever works with it.
+        pulse.wait(sleep(interval)).await;
+        // The lanes and the heartbeat tell of a store that fails.
         match look(&core, &seen).await {
             Ok(standing) => seen = standing,
             Err(_) => seen.clear(),
@@ -32,7 +32,7 @@ pub(super) async fn watch(core: Rc<Core>, lease: Duration, pulse: Pulse) {
     }
 }
 
-/// Ends what stood at the last look too; returns what stands.
+/// Ends the records that were seen at the last look, too; returns those seen now.
 async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
     let mut idle = Vec::new();
     core.slots.each(|slot| {

@@ -1,4 +1,4 @@
-//! Ends runs that take too long, where no task of their own looks after that.
+//! Ends runs that take too long and that their handlers keep. Other runs are watched by tasks of their own.
 
 use std::rc::Rc;
 
@@ -7,7 +7,7 @@ use tokio::time::{Instant, sleep_until};
 use super::core::Core;
 use crate::supervise::pulse::Pulse;
 
-/// Enforces for as long as it is polled.
+/// Watches for as long as it is polled.
 pub(super) async fn enforce(core: Rc<Core>, pulse: Pulse) {
     loop {
         let until = core.timeouts.next();

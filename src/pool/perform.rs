@@ -13,7 +13,7 @@ use super::watched::{panicked, watched};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind};
 use crate::handler::contract::{Handler, Invocation, OutcomeSender, OwnedRun, RunOwner, StartedRun};
-use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
+use crate::job::{Args, ClaimToken, Failure, Outcome, PayloadView, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::plugin::hook::{HookPoint, HookPoints};
 use crate::plugin::hooks::Hooks;
@@ -21,17 +21,17 @@ use crate::store::effect::Gate;
 use crate::store::queueing::Claim;
 use crate::supervise::scope::{contained, named};
 
-/// A claimed job, looked at.
+/// A claimed job after it was read.
 pub(super) enum PreparedJob {
     /// It cannot be performed; it fails with this.
     Refused(Box<Job>, Failure),
-    /// It passes gates first.
+    /// It must pass gates first.
     AtGates(Box<Job>, Vec<Gate>),
     /// It can begin.
     Ready(Box<Job>),
 }
 
-/// Looks at a claimed job: whose is it, and does anything stand before its run?
+/// Reads a claimed job: finds its task, and the gates before its run.
 pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJob {
     let mut job = Box::new(Job {
         claim: claim.token,
@@ -83,7 +83,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
     }
 }
 
-/// Builds what events say of the job, if anybody listens to them.
+/// Builds what events say of the job, if a listener wants them.
 fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: &str) {
     let kinds = [EventKind::Job, EventKind::Success, EventKind::Failure, EventKind::ReEnqueue];
     if kinds.into_iter().any(|kind| core.bus.wants(kind)) {
@@ -97,10 +97,10 @@ fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: &str) {
     }
 }
 
-/// Begins a job's run: on the handlers' runtime, or in its handler's keeping, where it does not end at once.
+/// Begins a job's run. One that does not end at once runs on the handlers' runtime, or its handler keeps it.
 pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
     let Some((task, handler)) = &job.known else {
-        // Jobs of unknown classes are refused before this.
+        // Jobs of unknown classes were refused before.
         return Started::Ended(Outcome::Failure(Failure::new("Error", "no handler is known for this job")));
     };
     if let Some(info) = job.info.as_ref().filter(|_| core.bus.wants(EventKind::Job)) {
@@ -133,13 +133,10 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
     match contained(|| handler.begin(invocation, stop)) {
         Ok(StartedRun::Ended(outcome)) => Started::Ended(outcome),
         Ok(StartedRun::Running(run)) => {
-            let (number, claim, timeout) = (slot.number(), job.claim.clone(), task.timeout);
-            let (stop, grace) = (Arc::clone(slot.stopper()), core.settings.kill_grace());
-            let report = core.finished[slot.lane()].clone();
+            let (stop, timeout, grace) = (Arc::clone(slot.stopper()), task.timeout, core.settings.kill_grace());
+            let report = reporter(core, slot, job.claim.clone());
             core.handlers.spawn(named("a job's run", async move {
-                let performed = Performed::Ran(watched(run, &stop, timeout, grace).await);
-                // A lane that is gone has nothing to settle any more.
-                let _ = report.send(Finished { number, claim, performed });
+                report(Performed::Ran(watched(run, &stop, timeout, grace).await));
             }));
             Started::Running(None)
         }
@@ -149,29 +146,31 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
 
 /// Starts a run that its handler manages.
 fn start_owned(core: &Core, slot: &Slot, owner: &dyn RunOwner, invocation: Invocation) -> Box<dyn OwnedRun> {
-    let (number, claim) = (slot.number(), invocation.claim.clone());
-    let report = core.finished[slot.lane()].clone();
-    let outcome = OutcomeSender::new(move |outcome| {
-        // A lane that is gone has nothing to settle any more.
-        let _ = report.send(Finished { number, claim, performed: Performed::Ran(outcome) });
-    });
+    let report = reporter(core, slot, invocation.claim.clone());
+    let outcome = OutcomeSender::new(move |outcome| report(Performed::Ran(outcome)));
     owner.start(invocation, outcome, &core.handlers)
 }
 
-/// Begins a run that the task's own plugins stand around: all of it is theirs and the handler's, off this thread.
+/// Begins a run with plugins of the task's own before and after it. Plugins and handler run on the handlers' runtime.
 fn begin_hooked(core: &Core, slot: &Slot, handler: Arc<dyn Handler>, invocation: Invocation) -> Started {
     let stop = slot.stopper().subscribe();
     let hooks = match Hooks::of(&invocation.task, &core.plugins, HookPoint::BeforePerform, &core.bus) {
         Ok(hooks) => hooks,
         Err(missing) => return Started::Ended(Outcome::Failure(missing.failure())),
     };
-    let (number, claim) = (slot.number(), invocation.claim.clone());
-    let report = core.finished[slot.lane()].clone();
+    let report = reporter(core, slot, invocation.claim.clone());
     let hooked = HookedRun { hooks, handler, invocation, grace: core.settings.kill_grace() };
     core.handlers.spawn(named("a job's run with plugins", async move {
-        let performed = hooked.perform(stop).await;
-        // A lane that is gone has nothing to settle any more.
-        let _ = report.send(Finished { number, claim, performed });
+        report(hooked.perform(stop).await);
     }));
     Started::Running(None)
+}
+
+/// Reports the end of a run to the slot's lane.
+fn reporter(core: &Core, slot: &Slot, claim: ClaimToken) -> impl FnOnce(Performed) + Send + 'static {
+    let (number, lane) = (slot.number(), core.finished[slot.lane()].clone());
+    move |performed| {
+        // A lane that has ended has nothing to settle any more.
+        let _ = lane.send(Finished { number, claim, performed });
+    }
 }

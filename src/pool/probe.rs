@@ -1,4 +1,4 @@
-//! How late work is: the scheduling delay on both of our runtimes.
+//! Measures the scheduling delay on both runtimes.
 //!
 //! A timer's overshoot says nothing below its granularity of more than a millisecond; how long a
 //! task that yields waits for its next turn does.
@@ -8,8 +8,8 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 use tokio::time::Instant;
 
-/// The longest of a few yields here and on the handlers' runtime; at most `limit`, for a runtime
-/// that does not answer at all is late enough.
+/// The longest of a few yields here and on the handlers' runtime; at most `limit`, because a runtime that does not answer
+/// at all need not be waited for.
 pub(super) async fn delay(handlers: &Handle, limit: Duration) -> Duration {
     let there = handlers.spawn(yields());
     let here = yields().await;

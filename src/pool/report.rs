@@ -1,4 +1,4 @@
-//! What a lane tells of its jobs.
+//! The events that a lane emits about its jobs.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::plugin::hooks::Refusal;
 use crate::store::effect::Verdict;
 use crate::store::queueing::Repeated;
 
-/// A failed attempt: whether it is repeated the store decides by its counter.
+/// A failed attempt. The store decides by its counter whether it is repeated.
 pub(super) struct Attempt {
     job: Arc<JobInfo>,
     failure: Failure,
     duration: Duration,
 }
 
-/// Tells what is known by now; returns what is told when the store has decided.
+/// Tells what is known now; returns what is to be told after the store has decided.
 pub(super) fn tell(
     bus: &Bus,
     job: &Job,
@@ -61,21 +61,21 @@ pub(super) fn tell(
     None
 }
 
-/// Tells of a failed attempt when the store has decided.
+/// Tells of a failed attempt after the store has decided.
 pub(super) fn tell_attempt(bus: &Bus, attempt: &Attempt, repeated: Option<&Repeated>) {
     let Attempt { job, failure, duration } = attempt;
     let (job, duration, failure) = (Arc::clone(job), *duration, failure.clone());
     bus.emit(match repeated {
         Some(Repeated { left, delay_ms, .. }) => {
             let wait = humantime::format_duration(Duration::from_millis(*delay_ms));
-            let why = format!("Retry repeats it in {wait}, {left} attempts left, for it failed: {failure}");
+            let why = format!("Retry repeats it in {wait}, {left} attempts left, because it failed: {failure}");
             Event::ReEnqueue { job, why }
         }
         None => Event::Failure { job, failure, duration },
     });
 }
 
-/// A job is gone without a run. That is told even where nobody wants to hear of jobs that run.
+/// Tells that a job is dropped without a run, even if no listener wants to hear of jobs that run.
 pub(super) fn tell_vetoed(bus: &Bus, worker: &WorkerName, job: &Job, Refusal { plugin, reason }: Refusal) {
     let Some(task) = job.task().filter(|_| bus.wants(EventKind::Warning)) else { return };
     let info = job.info.clone().unwrap_or_else(|| {

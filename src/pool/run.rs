@@ -1,5 +1,5 @@
-//! A pool's whole life: lanes opened, processors started, drained; and begun anew under a new id
-//! when others declared the instance dead.
+//! A pool's whole life: opens the lanes, starts the processors and drains them; begins anew under a new id if the instance
+//! was declared dead.
 
 use std::rc::Rc;
 use std::sync::Arc;
@@ -40,7 +40,7 @@ use crate::store::role;
 use crate::store::{Store, StoreError};
 use crate::supervise::pulse::{LONGEST, Pulses, TURN};
 
-/// How long unregistering may take at least and at most, and when it is tried again after a failure.
+/// How long unregistering may take at least and at most, and how soon it is tried again after a failure.
 const LEAVE_LEAST: Duration = Duration::from_secs(1);
 const LEAVE_MOST: Duration = Duration::from_secs(5);
 const LEAVE_AGAIN: Duration = Duration::from_millis(50);
@@ -54,7 +54,7 @@ pub struct Setup {
     pub work: watch::Receiver<Work>,
     /// The store, in which the instance has already joined.
     pub store: Store<role::Pool>,
-    /// Wall time.
+    /// The source of wall time.
     pub clock: Arc<dyn Clock>,
     /// Where events go.
     pub bus: Bus,
@@ -66,16 +66,16 @@ pub struct Setup {
     pub record: InstanceRecord,
     /// Tells which id the instance has at present: it takes a new one after it was declared dead.
     pub instance: watch::Sender<Arc<str>>,
-    /// Set when the process is about to end with all its children: nothing is settled any more.
+    /// Set when the process is about to kill all its children: nothing is settled any more.
     pub abandoned: Arc<AtomicBool>,
     /// Where its long-lived tasks say that they turn.
     pub pulses: Pulses,
-    /// Told when the first processors are registered, or at once where there is no pool.
+    /// Told when the first processors are registered, or at once if there is no pool.
     pub ready: oneshot::Sender<()>,
 }
 
 impl Setup {
-    /// A pool that works by the system's clock, tells nobody of its events and knows no plugins in code.
+    /// A pool that works by the system's clock, emits no events and knows no plugins in code.
     #[must_use]
     pub fn new(
         work: watch::Receiver<Work>,
@@ -99,7 +99,7 @@ impl Setup {
     }
 }
 
-/// Runs until told to drain. To be called on a current-thread runtime.
+/// Runs until an order to drain comes. It must be called on a current-thread runtime.
 pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
     let Setup { mut work, store, clock, bus, plugins, handlers, mut record, instance, abandoned, pulses, ready } =
         setup;
@@ -141,7 +141,7 @@ struct Parts {
     pulses: Pulses,
 }
 
-/// One life under one id. `None` when it was declared dead. `record` is what it joined as, and then what it became.
+/// One life under one id. `None` if it was declared dead. `record` is what it joined as, and afterwards what it became.
 async fn live(
     parts: Parts,
     record: &mut InstanceRecord,
@@ -153,7 +153,7 @@ async fn live(
     let present = work.borrow_and_update().clone();
     let config = &present.config;
     let has_pool = config.max_task_processors > 0;
-    // It begins before anything else is done.
+    // The lease began when the instance joined, so it is counted before anything else is done.
     let lease = Lease::new(Arc::clone(&clock), config.store.lease, record.clone());
     let mut reports = Vec::new();
     let finished = std::array::from_fn(|_| {
@@ -181,10 +181,10 @@ async fn live(
         timeouts: Timeouts::default(),
         unknown: UnknownClasses::default(),
     });
-    // It may have joined before the last reload.
+    // The instance may have joined before the last reload.
     core.adopt(&present);
     let lease = config.store.lease;
-    // A later reload lets its handlers go, and they what they keep.
+    // A later reload must be able to drop its handlers, with what they keep.
     drop(present);
     let mut tasks = Tasks::new(&core);
     tasks.start("pool heartbeat", heartbeat::beat);
@@ -212,7 +212,7 @@ async fn live(
     }
     let pulse = core.pulses.begin("pool control", LONGEST);
     if let Some(ready) = ready.take() {
-        // No pool to wait for. Nobody need be listening.
+        // There is no pool to wait for. The receiver may have been dropped.
         let _ = ready.send(());
     }
     let mut interrupts = Interrupts::after(control.borrow().kills);
@@ -226,7 +226,7 @@ async fn live(
         pause(&core, now.paused);
         tokio::select! {
             changed = control.changed() => if changed.is_err() { break true },
-            // Nothing more comes of whoever could reload.
+            // An error means that no reload can come any more.
             Ok(()) = work.changed() => {
                 let work = work.borrow_and_update().clone();
                 core.adopt(&work);
@@ -269,7 +269,7 @@ fn pause(core: &Core, paused: bool) {
     }
 }
 
-/// Opens lanes and waker, as often as it takes. `None` when told to stop before.
+/// Opens lanes and waker, as often as it takes. `None` if an order to stop comes first.
 async fn open(
     core: &Core,
     has_pool: bool,
@@ -293,7 +293,7 @@ async fn open(
     }
 }
 
-/// Tells of an error and waits before the next try. `None` when told to stop.
+/// Tells of an error and waits before the next try. `None` if an order to stop comes first.
 async fn retry(
     bus: &Bus,
     doing: &str,
@@ -307,7 +307,7 @@ async fn retry(
     unless_told(control, sleep(delay)).await
 }
 
-/// Joins again after a declared death. False when told to stop before.
+/// Joins again after the instance was declared dead. False if an order to stop comes first.
 async fn rejoin(
     store: &Store<role::Pool>,
     bus: &Bus,
@@ -319,7 +319,7 @@ async fn rejoin(
         let Some(joined) = unless_told(control, store.run(Join { record: record.clone() })).await else { return false };
         let error = match joined {
             Ok(Joined::Yes) => return true,
-            // Whoever declared us dead has not buried us yet.
+            // The instance that declared us dead has not removed our registration yet.
             Ok(Joined::NameTaken(by)) => {
                 StoreError::Unavailable(format!("{} is still registered as {}", by.name, by.id))
             }
@@ -331,8 +331,8 @@ async fn rejoin(
     }
 }
 
-/// Unregisters everything; if the store does not answer within `patience`, the lease will run out instead. The connection
-/// may turn out to be dead only now, so what failed is tried again.
+/// Unregisters everything. If the store does not answer within `patience`, the lease will lapse instead. A connection may
+/// turn out to be dead only now, so a failure is tried again.
 async fn leave(store: &Store<role::Pool>, record: &InstanceRecord, patience: Duration) -> Ended {
     let left = async {
         while store.run(Leave { record: record.clone() }).await.is_err() {
@@ -342,8 +342,7 @@ async fn leave(store: &Store<role::Pool>, record: &InstanceRecord, patience: Dur
     if tokio::time::timeout(patience, left).await.is_ok() { Ended::Clean } else { Ended::Unsettled }
 }
 
-/// How long unregistering may take: what the drain left of its time, within bounds; not for long where all is to end at
-/// once.
+/// How long unregistering may take: what the drain left of its time, within bounds; the least if all is to end at once.
 fn leave_patience(core: &Core, drain_began: Instant, phase: Phase) -> Duration {
     let left = core.settings.config().shutdown.timeout.saturating_sub(drain_began.elapsed());
     if phase == Phase::Kill { LEAVE_LEAST } else { left.clamp(LEAVE_LEAST, LEAVE_MOST) }

@@ -62,8 +62,8 @@ impl Slots {
         slots.insert(at, Slot { stale, ..Slot::new(number, worker) });
     }
 
-    /// Takes idle slots of a lane for a claim, and those whose settlements go with it, but for the slots that `stays`
-    /// names. Returns their numbers and their workers.
+    /// Takes the idle slots of a lane for a claim, and those whose settlements go with it, except the slots that `stays`
+    /// names. Returns their numbers and workers.
     pub(super) fn claim(&self, lane: usize, stays: impl Fn(usize) -> bool) -> (Vec<usize>, Vec<WorkerName>) {
         let mut claiming = (Vec::new(), Vec::new());
         for slot in self.slots.borrow_mut().iter_mut() {

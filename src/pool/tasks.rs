@@ -1,7 +1,7 @@
-//! The long-lived tasks of a pool: they have names, and their owner notices when one ends.
+//! The long-lived tasks of a pool. They have names, and their owner notices when one ends.
 //!
-//! Each goes on until the pool drains or is dead. In the daemon a panic of one ends the process before anybody here could
-//! notice; elsewhere the panic goes on in whoever runs the pool.
+//! Each goes on until the pool drains or is dead. In the daemon a panic in one of them ends the process at once; elsewhere
+//! the panic goes on in the task that runs the pool.
 
 use std::convert::Infallible;
 use std::panic::resume_unwind;
@@ -13,10 +13,10 @@ use super::core::Core;
 use crate::supervise::pulse::{LONGEST, Pulse};
 use crate::supervise::scope::until_told;
 
-/// How the names of all of them begin.
+/// The beginning of all their names.
 pub(super) const TASKS: &str = "pool ";
 
-/// Some tasks of one life. Dropped, they end.
+/// Some tasks of one life. Dropping it ends them.
 pub(super) struct Tasks {
     core: Rc<Core>,
     set: JoinSet<()>,
@@ -38,7 +38,7 @@ impl Tasks {
         self.set.spawn_local(until_told(name, task, move || core.orders.is_over()));
     }
 
-    /// Returns only by a panic, when one of them has panicked.
+    /// Never returns; panics if one of them has panicked.
     pub(super) async fn fail(&mut self) -> Infallible {
         self.ended().await;
         std::future::pending().await

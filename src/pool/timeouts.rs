@@ -1,5 +1,5 @@
-//! Runs that take too long, where no task of their own looks after that: one that its handler keeps is asked to end at
-//! its task's `timeout`, and killed after the grace.
+//! When runs that their handlers keep take too long: they are asked to end at their task's `timeout`, and killed after the
+//! grace.
 
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -12,7 +12,7 @@ use super::slots::{Job, Limit};
 use super::watched::timed_out;
 use crate::job::ClaimToken;
 
-/// Which slots' runs are watched, by when something is due.
+/// The runs that are watched, by the time at which something is due.
 #[derive(Default)]
 pub(super) struct Timeouts {
     due: RefCell<BTreeMap<(Instant, usize), ClaimToken>>,
@@ -31,7 +31,7 @@ impl Timeouts {
         Limit { due, over: false }
     }
 
-    /// A run has ended: it is watched no more, and what it says counts only if it was in time.
+    /// A run has ended: it is no longer watched, and its outcome counts only if it came in time.
     pub(super) fn judge(&self, slot: usize, job: &Job, performed: Performed) -> Performed {
         let Some(limit) = job.limit else { return performed };
         self.due.borrow_mut().remove(&(limit.due, slot));

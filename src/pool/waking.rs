@@ -1,8 +1,8 @@
-//! When to look for jobs: as soon as there are some, and not before.
+//! Wakes the lanes as soon as there are jobs, and not before.
 //!
-//! A lane that found less than it asked for comes here. The waker looks once more and arms in the
-//! same step, so that no push falls between; then the pool sleeps until it is told. Every `timeout` it
-//! makes sure that it would be, and now and then it looks all the same.
+//! A lane that found less than it asked for asks the waker. The waker looks once more and arms in the
+//! same step, so that no push is missed in between; then the pool sleeps until the store tells of a change.
+//! Every `timeout` the waker checks that it would be told, and after several checks it looks anyway.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -17,12 +17,12 @@ use crate::store::handle::Waker;
 use crate::store::wake::{ArmedState, Watch};
 use crate::supervise::pulse::Pulse;
 
-/// How often it is enough to ask whether the waker still hears, before everything is looked at again.
+/// After how many checks that the waker would be told it looks anyway.
 const CHECKS: u32 = 24;
 
-/// How long one instance may be ahead of the next.
+/// How long each instance waits for the one whose turn is before it.
 const TURN: Duration = Duration::from_millis(1);
-/// The last turn there is, however many instances there are.
+/// The last turn, however many instances there are.
 const MOST_TURNS: u32 = 25;
 
 /// Wakes lanes for as long as it is polled.
@@ -43,11 +43,11 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
         }
         if seen.ready && core.orders.accept() {
-            // Jobs that are there but cannot be claimed (a key of another type) must not spin us.
+            // Jobs that are there but cannot be claimed (a key of another type) must not make this loop spin.
             if let Some(pause) = futile.judge(core.hunger.claims()) {
                 pulse.wait(sleep(pause.min(timeout))).await;
             } else if core.hunger.peers() > 1 {
-                // We took our share, or another was faster. Others who are idle shall have theirs.
+                // This instance took its share, or another one was faster. Idle instances come first now.
                 sleep(TURN).await;
             }
         } else {
@@ -69,14 +69,13 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
                 continue;
             }
         }
-        // A lane that came short before this wake has been answered by it. What counts is who comes
-        // short after it: until then there is something better to do than to arm.
+        // This wake answers all lanes that came short before it. The waker arms again only if one comes short after it.
         let _ = core.hunger.waker_asked().now_or_never();
         core.wake();
     }
 }
 
-/// Waits as long as the waker would hear of any change.
+/// Waits for as long as the waker would be told of changes.
 async fn listens(core: &Core, waker: &Waker, pulse: &Pulse) {
     for _ in 0..CHECKS {
         pulse.wait(sleep(core.settings.config().timeout)).await;
@@ -115,13 +114,13 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
     }
 }
 
-/// Whose turn it is when all who are idle are told of one job: 0 claims at once, the others look first whether anything
-/// is left for them. Drawn anew each time, so that work is shared.
+/// The turn of this instance when all idle ones are told of one job: with 0 it claims at once, otherwise it first looks
+/// whether anything is left. It is drawn anew each time, so that work is shared.
 fn turn(peers: usize) -> u32 {
     if peers < 2 {
         return 0;
     }
-    // Without randomness everybody goes first, and that is only slower.
+    // Without randomness every instance goes first, which is only slower.
     let drawn = getrandom::u32().unwrap_or(0);
     drawn % u32::try_from(peers).unwrap_or(MOST_TURNS).min(MOST_TURNS)
 }
@@ -138,7 +137,7 @@ impl FutileWakes {
     fn judge(&mut self, claims: u64) -> Option<Duration> {
         self.times = if claims == self.claims { self.times + 1 } else { 0 };
         self.claims = claims;
-        // Losing a race or two to other instances is nothing unusual.
+        // Losing a race or two to other instances is usual.
         let steps = self.times.checked_sub(3)?;
         Some(backoff::exponential(steps, Duration::from_millis(10), Duration::from_secs(5), 0.0))
     }

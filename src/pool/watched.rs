@@ -1,4 +1,4 @@
-//! A run, watched: it ends in time, and a panic of it is a failure of its job alone.
+//! Watches a run: it ends in time, and a panic in it fails only its job.
 
 use std::pin::pin;
 use std::time::Duration;
@@ -35,12 +35,12 @@ pub(super) async fn watched(
     timed_out(limit)
 }
 
-/// What becomes of a run that took too long, whatever it says.
+/// The outcome of a run that took too long, whatever it reported.
 pub(super) fn timed_out(limit: Duration) -> Outcome {
     Outcome::Failure(Failure::new("Timeout", format!("timed out after {}", humantime::format_duration(limit))))
 }
 
-/// What becomes of a run whose handler panicked.
+/// The failure of a run whose handler panicked.
 pub(super) fn panicked(panic: &(dyn std::any::Any + Send)) -> Failure {
     Failure::new("Panic", format!("the handler panicked: {}", message(panic)))
 }

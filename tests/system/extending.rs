@@ -1,4 +1,5 @@
-//! The example of a daemon of one's own, built and run: its handler, its plugin, its queue operation.
+//! The examples of programs that use the library, built and run: a daemon with its own handler, plugin and queue operation,
+//! and a program that only enqueues.
 
 use std::path::PathBuf;
 use std::process::{Command, Stdio};

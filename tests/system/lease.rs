@@ -1,4 +1,4 @@
-//! A lease that gets old: what an instance may still do, and what not.
+//! What an instance may do while its lease gets old.
 
 use std::fs;
 use std::io::Write as _;

@@ -1,4 +1,4 @@
-//! Stores that are not there, go away and come back.
+//! Stores that cannot be reached, for a while.
 
 use std::fs;
 
@@ -73,7 +73,7 @@ fn an_outage_longer_than_a_lease_kills_nobody() {
     }
     let registered = || folder.windlass(&["--json", "workers"]).1;
     eventually("all four workers are registered", || registered().matches("-windlass:").count() >= 4);
-    // Another lease, in which a hasty observer would bury somebody.
+    // Another lease passes, in which an observer that counts wrongly would declare an instance dead.
     std::thread::sleep(std::time::Duration::from_secs(4));
     assert_eq!(folder.windlass(&["enqueue", "note"]).0, Some(0));
     eventually("a job is run", || folder.path("notes").exists());

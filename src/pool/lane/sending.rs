@@ -12,8 +12,9 @@ const EXCHANGING: &str = "exchange jobs with the store";
 
 /// How often a lane under full load looks for the reply before it sleeps.
 const LOOKS: u32 = 128;
-/// Waits for a reply; `awake` for a moment, where much is to be done: a thread that sleeps takes as long to wake as
-/// the store takes for some jobs.
+
+/// Waits for a reply. If `awake`, it looks for the reply for a moment before it sleeps: a sleeping thread takes as long to
+/// wake as the store takes for several jobs.
 async fn eagerly<T>(reply: impl Future<Output = T>, awake: bool) -> T {
     tokio::pin!(reply);
     if awake {
@@ -21,7 +22,7 @@ async fn eagerly<T>(reply: impl Future<Output = T>, awake: bool) -> T {
             if let Poll::Ready(reply) = futures_util::poll!(reply.as_mut()) {
                 return reply;
             }
-            // The other lane, and whoever else is ready, goes first; then the sockets are looked at.
+            // The other lane and all tasks that are ready run first; then the sockets are looked at.
             tokio::task::yield_now().await;
         }
     }
@@ -29,8 +30,8 @@ async fn eagerly<T>(reply: impl Future<Output = T>, awake: bool) -> T {
 }
 
 impl LaneTask {
-    /// Sends one exchange until a reply comes: the same one each time, which the store applies
-    /// once. Gives up only when the instance turns out to be dead.
+    /// Sends one exchange until a reply comes. The store applies it once, however often it is sent. Gives up only if the
+    /// instance was declared dead.
     pub(super) async fn exchange(&mut self, exchange: &Exchange) -> Option<Exchanged> {
         let mut attempt = 0;
         loop {
@@ -42,7 +43,7 @@ impl LaneTask {
                     return Some(reply);
                 }
                 Err(error) if error.is_transient() => self.core.findings.failed(EXCHANGING, &error),
-                // The heart may go on beating meanwhile, so that this is no outage.
+                // The lease may be extended meanwhile, so this is no outage.
                 Err(error) => self.core.findings.refused(EXCHANGING, &error),
             }
             if self.core.orders.is_dead() {

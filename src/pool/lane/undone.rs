@@ -1,5 +1,5 @@
-//! Settlements that the store could not record: the place where the job was to go is of another type, or a right is
-//! missing. Their claims stand. They are kept and tried again, for a record that nobody holds would be run again.
+//! Settlements that the store could not record, because the key where the job was to go is of another type or a right is
+//! missing. Their claims stand. They are kept and tried again, because a record that no slot holds would be run again.
 
 use std::time::Duration;
 
@@ -12,10 +12,10 @@ use crate::store::StoreError;
 use crate::store::effect::Verdict;
 use crate::store::queueing::{Exchanged, Settlement};
 
-/// Between attempts: at first, and at most.
+/// How long to wait between attempts: at first, and at most.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
 
-/// What could not be recorded.
+/// The settlements that could not be recorded.
 #[derive(Default)]
 pub(super) struct Undone {
     settlements: Vec<(Settled, Settlement)>,
@@ -51,7 +51,7 @@ impl Undone {
     }
 }
 
-/// The failure of a job that cannot go where it was to go, because a key there is of another type.
+/// The failure of a job that cannot be put off or back, because a key there is of another type.
 pub(super) fn fault(findings: &[StoreError]) -> Option<Failure> {
     let corrupt = findings.iter().find(|finding| matches!(finding, StoreError::Corrupt { .. }))?;
     Some(Failure::new("Error", format!("the job could not be put off or back: failed to {corrupt}")))
@@ -87,7 +87,7 @@ impl LaneTask {
             }
             match (&settlement.verdict, &fault) {
                 (Verdict::Failed { .. }, _) | (_, None) => kept.attempt = settled.attempt.take(),
-                // It cannot go where it was to go: the failed list is where people find it.
+                // It cannot be put off or back, so it goes to the failed list, where people find it.
                 (_, Some(failure)) => {
                     let (worker, queue) = (settlement.worker.name(), settlement.queue.as_str());
                     let record = failure.record(worker, queue, &settlement.payload, self.core.clock.now_ms());

