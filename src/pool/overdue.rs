@@ -1,4 +1,4 @@
-//! Ends runs that take too long and that their handlers keep. Other runs are watched by tasks of their own.
+//! Ends runs that take too long and that their handlers own. Other runs are watched by tasks of their own.
 
 use std::rc::Rc;
 

@@ -97,7 +97,7 @@ fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: &str) {
     }
 }
 
-/// Begins a job's run. One that does not end at once runs on the handlers' runtime, or its handler keeps it.
+/// Begins a job's run. One that does not end at once runs on the handlers' runtime, or its handler owns it.
 pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
     let Some((task, handler)) = &job.known else {
         // Jobs of unknown classes were refused before.

@@ -1,4 +1,4 @@
-//! When runs that their handlers keep take too long: they are asked to end at their task's `timeout`, and killed after the
+//! When runs that their handlers own take too long: they are asked to end at their task's `timeout`, and killed after the
 //! grace.
 
 use std::cell::RefCell;

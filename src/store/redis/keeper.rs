@@ -19,11 +19,11 @@ use futures_util::future::BoxFuture;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
-use super::patience::Patience;
+use super::patience::{MOST_MISSES, Patience};
 use crate::backoff;
 use crate::store::error::StoreError;
 
-/// After how many answers in time the limit is halved that was doubled by an answer that did not come.
+/// After how many answers one miss is forgotten.
 const CALM: u32 = 64;
 /// How long after its end a connection is made anew.
 const RENEW_DELAY: Duration = Duration::from_millis(100);
@@ -58,7 +58,7 @@ struct Shared {
     /// The number of the connection at present; none while a new one is being made.
     number: watch::Sender<Option<u64>>,
     patience: Patience,
-    /// How many answers did not come within the limit, and how many came since.
+    /// How many connections were dropped for their silence (a miss each), and how many answers came since.
     misses: AtomicU32,
     answers: AtomicU32,
     /// How many answers came after they had raised a doubt.
@@ -115,7 +115,7 @@ impl Kept {
         answer: impl Future<Output = Result<T, Error>>,
     ) -> Option<Result<T, Error>> {
         let (shared, mut answer) = (&*self.shared, pin!(answer));
-        let (doubt, limit) = shared.limits();
+        let (doubt, limit) = shared.patience.limits(shared.misses());
         let measured = shared.patience.is_tried().then(Instant::now);
         if let Ok(answer) = timeout(doubt, answer.as_mut()).await {
             if answer.is_ok() {
@@ -147,14 +147,12 @@ impl Shared {
         self.client.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// When an answer is late, and how long it is waited for.
-    fn limits(&self) -> (Duration, Duration) {
-        let limit = self.patience.limit(self.misses.load(Ordering::Relaxed));
-        (self.patience.doubt().min(limit), limit)
+    fn misses(&self) -> u32 {
+        self.misses.load(Ordering::Relaxed)
     }
 
     fn answered(&self) {
-        if self.misses.load(Ordering::Relaxed) == 0 {
+        if self.misses() == 0 {
             return;
         }
         if self.answers.fetch_add(1, Ordering::Relaxed) >= CALM {
@@ -165,8 +163,7 @@ impl Shared {
 
     fn missed(&self) {
         self.answers.store(0, Ordering::Relaxed);
-        let misses = self.misses.load(Ordering::Relaxed);
-        self.misses.store((misses + 1).min(4), Ordering::Relaxed);
+        self.misses.store((self.misses() + 1).min(MOST_MISSES), Ordering::Relaxed);
     }
 }
 
@@ -223,6 +220,7 @@ impl Keeper {
                 },
                 Some((made, late)) = probed(&mut self.probe) => {
                     if late == self.shared.late.load(Ordering::Relaxed) {
+                        self.shared.missed();
                         (self.tell)("is silent while the server takes new ones,");
                         router.abort();
                         router = self.replace(made);
@@ -242,9 +240,9 @@ impl Keeper {
     /// Opens another connection, if that is not being done.
     fn doubt(&mut self) {
         if self.probe.is_none() {
-            let (late, misses) = (&self.shared.late, &self.shared.misses);
-            let limit = self.shared.patience.connecting(misses.load(Ordering::Relaxed));
-            self.probe = Some(Probe { opening: (self.connect)(limit), late: late.load(Ordering::Relaxed) });
+            let limit = self.shared.patience.connecting(self.shared.misses());
+            let late = self.shared.late.load(Ordering::Relaxed);
+            self.probe = Some(Probe { opening: (self.connect)(limit), late });
         }
     }
 
@@ -252,8 +250,7 @@ impl Keeper {
     async fn reconnect(&mut self) -> Option<Made> {
         let mut attempt = 0;
         loop {
-            let (begun, limit) =
-                (Instant::now(), self.shared.patience.connecting(self.shared.misses.load(Ordering::Relaxed)));
+            let (begun, limit) = (Instant::now(), self.shared.patience.connecting(self.shared.misses()));
             let made = match self.probe.take() {
                 Some(probe) => probe.opening.await,
                 None => (self.connect)(limit).await,

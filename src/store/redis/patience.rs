@@ -9,6 +9,8 @@ const MOST: Duration = Duration::from_secs(4);
 const LEAST: Duration = Duration::from_millis(500);
 /// An answer within this time is never late.
 const PROMPT: Duration = Duration::from_millis(150);
+/// How many misses in a row count.
+pub(super) const MOST_MISSES: u32 = 4;
 /// After how many answers the slowest of those before is forgotten.
 const WINDOW: u32 = 64;
 
@@ -27,9 +29,9 @@ struct Shared {
 }
 
 impl Default for Patience {
-    /// That of a program without a lease.
+    /// That of a program without a lease: it waits for as long as may be, and no answer is late.
     fn default() -> Self {
-        let lease_ms = AtomicU64::new(millis(MOST * 5 / 2));
+        let lease_ms = AtomicU64::new(millis(MOST * 10));
         Self(Arc::new(Shared {
             lease_ms,
             slowest_ms: AtomicU64::new(0),
@@ -45,20 +47,19 @@ impl Patience {
         self.0.lease_ms.store(millis(lease), Ordering::Relaxed);
     }
 
-    /// After how long an answer is late, which raises a doubt.
-    pub(super) fn doubt(&self) -> Duration {
-        (self.lease() / 10).max(PROMPT).max(self.slowest() * 3 / 2)
-    }
-
-    /// How long an answer is waited for: twice as long after each one that did not come.
-    pub(super) fn limit(&self, misses: u32) -> Duration {
-        let calm = (self.lease() * 2 / 5).max(self.slowest() * 2).clamp(LEAST, MOST);
-        (calm * (1 << misses.min(4))).min(MOST)
+    /// After how long an answer is late, and how long it is waited for. Both double with each connection that was dropped
+    /// for its silence, because the answer may be one that takes long to transfer, and it is asked for again.
+    pub(super) fn limits(&self, misses: u32) -> (Duration, Duration) {
+        let doubt = (self.lease() / 10).max(PROMPT).max(self.slowest() * 3 / 2);
+        let limit = (self.lease() * 2 / 5).max(self.slowest() * 2).clamp(LEAST, MOST);
+        let more = 1 << misses.min(MOST_MISSES);
+        let limit = (limit * more).min(MOST);
+        ((doubt * more).min(limit), limit)
     }
 
     /// How long opening a connection may take, which needs several round trips.
     pub(super) fn connecting(&self, misses: u32) -> Duration {
-        (self.limit(misses) * 2).min(MOST)
+        (self.limits(misses).1 * 2).min(MOST)
     }
 
     /// Whether answers are measured at present, because one was late.
@@ -104,14 +105,18 @@ mod tests {
 
     #[test]
     fn limits_are_parts_of_the_lease_and_grow_with_silence() {
-        assert_eq!(Patience::default().limit(0), MOST);
+        assert_eq!(Patience::default().limits(0), (MOST, MOST));
         for (lease_s, doubt, limit) in
-            [(1, 150, 500), (2, 200, 800), (5, 500, 2000), (15, 1500, 4000), (60, 6000, 4000)]
+            [(1, 150, 500), (2, 200, 800), (5, 500, 2000), (15, 1500, 4000), (60, 4000, 4000)]
         {
             let patience = patience(lease_s);
-            assert_eq!((patience.doubt().as_millis(), patience.limit(0).as_millis()), (doubt, limit));
-            assert_eq!(patience.limit(1).as_millis(), (2 * limit).min(4000));
-            assert_eq!(patience.limit(9), MOST);
+            for misses in 0..3 {
+                let (late, longest) = patience.limits(misses);
+                let most = |millis: u128| millis.min(MOST.as_millis());
+                assert_eq!((late.as_millis(), longest.as_millis()), (most(doubt << misses), most(limit << misses)));
+            }
+            assert_eq!(patience.limits(9), patience.limits(MOST_MISSES));
+            assert_eq!(patience.limits(9).1, MOST);
         }
     }
 
@@ -123,13 +128,14 @@ mod tests {
             patience.note(Duration::from_millis(500 + n * 37 % 201));
             assert!(patience.is_tried());
         }
-        assert!(patience.doubt() > Duration::from_millis(700) && patience.limit(0) > Duration::from_millis(1200));
+        let (late, longest) = patience.limits(0);
+        assert!(late > Duration::from_millis(700) && longest > Duration::from_millis(1200));
         for _ in 0..2 * WINDOW {
             if patience.is_tried() {
                 patience.note(Duration::from_millis(1));
             }
         }
         assert!(!patience.is_tried());
-        assert_eq!(patience.doubt(), Duration::from_millis(200));
+        assert_eq!(patience.limits(0).0, Duration::from_millis(200));
     }
 }
