@@ -58,15 +58,15 @@ arrows! {
     enter: ["locks", "places", "identity", "delay", "cadence", "verdict", "lane", "settle", "enter", "claim"];
     enqueue: ["locks", "admit", "enqueue"];
     schedule: ["schedule"];
-    promote: ["locks", "places", "delay", "trim_second", "promote"];
+    promote: ["locks", "places", "delay", "unlink", "trim_second", "promote"];
     recover: ["locks", "places", "identity", "delay", "cadence", "verdict", "recover"];
     force_clean: ["locks", "force_clean"];
     retry_failed: ["locks", "places", "identity", "delay", "admit", "retry_failed"];
     fire: ["locks", "admit", "fire"];
-    reconcile: ["locks", "places", "identity", "delay", "recall", "forget", "erase", "cadence", "reconcile"];
-    withdraw: ["places", "identity", "recall", "forget", "erase", "withdraw"];
-    delete_delayed: ["places", "identity", "recall", "forget", "erase", "delete_delayed"];
-    set_aside: ["places", "identity", "recall", "set_aside"];
+    reconcile: ["locks", "places", "identity", "delay", "recall", "forget", "unlink", "erase", "cadence", "reconcile"];
+    withdraw: ["places", "identity", "recall", "forget", "unlink", "erase", "withdraw"];
+    delete_delayed: ["places", "identity", "recall", "forget", "unlink", "erase", "delete_delayed"];
+    set_aside: ["places", "identity", "recall", "page", "unlink", "trim_second", "set_aside"];
     take_in: ["locks", "places", "identity", "delay", "take_in"];
     extend: ["locks", "members", "extend"];
 }

@@ -1,4 +1,4 @@
-//! Nowhere -> delayed, and the look at what is due.
+//! Nowhere -> delayed, and reads of what is due.
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
@@ -6,7 +6,7 @@ use futures_util::future::try_join_all;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
-use super::script::{Call, Script, script};
+use super::script::{Call, Script, calls_of, script};
 use super::{inspect, reply, verdict};
 use crate::job::{PayloadView, RetryKeys};
 use crate::store::arrow::Perform;
@@ -19,7 +19,7 @@ static SCHEDULE: Script = script!("schedule");
 static DUE: Script = script!("page", "due");
 static RENAME_ENTRY: Script = script!("places", "identity", "delay", "rename_entry");
 static DROP_ENTRY: Script = script!("drop_entry");
-static DELETE_DELAYED: Script = script!("places", "identity", "recall", "forget", "erase", "delete_delayed");
+static DELETE_DELAYED: Script = script!("places", "identity", "recall", "forget", "unlink", "erase", "delete_delayed");
 
 /// How many jobs one call carries at most, so that no call holds the server up for long.
 const BATCH: usize = 500;
@@ -61,7 +61,8 @@ impl Perform<DeleteDelayed> for RedisStore {
 }
 
 pub(super) async fn schedule(connection: &Connection, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
-    let batches = try_join_all(jobs.chunks(BATCH).map(|batch| schedule_batch(connection, batch))).await?;
+    let calls = calls_of(jobs, BATCH, |job| job.payload.len());
+    let batches = try_join_all(calls.into_iter().map(|batch| schedule_batch(connection, batch))).await?;
     Ok(batches.into_iter().flatten().collect())
 }
 
@@ -87,7 +88,7 @@ async fn schedule_batch(connection: &Connection, jobs: &[Schedule]) -> Result<Ve
     seconds.iter().map(read).collect()
 }
 
-/// How many jobs of an entry that names no whole second go to one in one step.
+/// How many jobs of an entry that names no whole second one step moves.
 const RENAMED: usize = 250;
 
 /// How many such steps one look takes at most.
@@ -138,11 +139,11 @@ pub(super) async fn rename_first(connection: &Connection) -> Result<bool, StoreE
     rename_entry(connection, entry, second).await.map(|()| true)
 }
 
-/// `second` is when the entry is due; what has always been due has no second before the first.
+/// `second` is when the entry is due. A score below zero counts as zero.
 async fn rename_entry(connection: &Connection, entry: &Bytes, second: i64) -> Result<(), StoreError> {
     let keys = connection.keys();
     let list = keys.delayed_at(entry);
-    // A list of another type is told by the script, with its key.
+    // If the list is of another type, the script's error names it.
     let jobs = inspect::page(connection, list.clone(), 0, i64::try_from(RENAMED).unwrap_or(i64::MAX) - 1).await;
     let jobs = jobs.map(|(jobs, _)| jobs).unwrap_or_default();
     let mut call = connection.call();
@@ -179,7 +180,7 @@ async fn delete_delayed_step(connection: &Connection, payload: &Bytes) -> Result
     let mut call = connection.call();
     verdict::places(&mut call, keys);
     call.key(keys.timestamps(payload)).arg(payload.clone());
-    // What was put off names the queue it came from.
+    // A job that was put off names the queue that it came from.
     let view = PayloadView::parse(payload).ok();
     call.text(view.as_ref().and_then(|view| view.queue.as_deref()).unwrap_or_default());
     verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());

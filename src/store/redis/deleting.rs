@@ -1,7 +1,7 @@
 //! Jobs deleted from a queue by their bytes.
 //!
-//! Few different jobs are deleted by one pass of the server through the queue for each. Many are deleted page by page: the
-//! queue is read from its tail, and each page that holds some of them is one step more, in which they leave it.
+//! Few different jobs are deleted one by one, each by one pass of the server through the queue. Many are deleted page by
+//! page: the queue is read from its tail, and one more step for each page that holds some of them removes them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -10,7 +10,7 @@ use bytes::Bytes;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::inspect::range;
-use super::script::{Script, script};
+use super::script::{CALL_BYTES, Script, script};
 use super::{reply, verdict};
 use crate::job::{QueueName, RetryKeys};
 use crate::store::arrow::Perform;
@@ -21,10 +21,10 @@ use crate::store::instance::InstanceRecord;
 static DELETE_EACH: Script = script!("places", "identity", "recall", "forget", "delete_each");
 static DELETE_PAGE: Script = script!("places", "identity", "recall", "forget", "page", "delete_page");
 
-/// How many different jobs one step deletes at most that passes through the queue for each.
+/// How many different jobs one step deletes at most, if it passes through the queue for each.
 const FEW: usize = 4;
 
-/// How many jobs of a queue one step looks at where there are more.
+/// How many jobs of a queue one step looks at at most.
 const PAGE: u64 = 500;
 
 impl Perform<DeleteJobs> for RedisStore {
@@ -74,7 +74,7 @@ struct Meant {
     most: Option<u64>,
 }
 
-/// The way through a queue from its tail.
+/// A pass through a queue from its tail.
 struct Walk<'a> {
     connection: &'a Connection,
     list: Bytes,
@@ -95,7 +95,7 @@ impl<'a> Walk<'a> {
         if arrow.from == QueueEnd::Head && self.meant.values().any(|meant| meant.most.is_some()) {
             self.count().await?;
         }
-        // Bytes that nobody knows before, so that no job can have them.
+        // Random, so that no job has these bytes.
         let mark = Bytes::from(format!("windlass:deleted:{}", InstanceRecord::new_id()));
         let mut removed = 0;
         while !self.meant.is_empty() {
@@ -109,9 +109,9 @@ impl<'a> Walk<'a> {
                 continue;
             }
             let here: Vec<Bytes> = here.into_iter().cloned().collect();
-            match self.delete_page(arrow, &here, &mark).await {
+            match self.delete_page(arrow, page.len(), &here, &mark).await {
                 Ok(gone) => removed += gone,
-                // A user of an earlier list of rights has no LSET; whatever else is refused is refused again.
+                // Earlier lists of rights had no LSET. Any other missing right is refused again.
                 Err(StoreError::Unsupported(_)) => return Ok(removed + self.delete_rest(arrow).await?),
                 Err(error) => return Err(error),
             }
@@ -119,7 +119,7 @@ impl<'a> Walk<'a> {
         Ok(removed)
     }
 
-    /// Counted from the head, all but those go that stand first.
+    /// Counts how many stay: counted from the head, the first ones go and the rest stays.
     async fn count(&mut self) -> Result<(), StoreError> {
         loop {
             let page = self.page().await?;
@@ -142,14 +142,29 @@ impl<'a> Walk<'a> {
 
     async fn page(&self) -> Result<Vec<Bytes>, StoreError> {
         let from_tail = |number: u64| i64::try_from(number).map_or(i64::MIN, |number| -number);
-        range(self.connection, self.list.clone(), from_tail(self.past + PAGE), from_tail(self.past + 1)).await
+        let (first, last) = (from_tail(self.past + PAGE), from_tail(self.past + 1));
+        let mut page = range(self.connection, self.list.clone(), first, last).await?;
+        // Those nearest the tail, as many as one call carries.
+        let mut bytes = 0;
+        let fits = |raw: &&Bytes| {
+            bytes += raw.len();
+            bytes <= CALL_BYTES
+        };
+        let count = page.iter().rev().take_while(fits).count().max(1);
+        Ok(page.split_off(page.len().saturating_sub(count)))
     }
 
-    async fn delete_page(&mut self, arrow: &DeleteEach, here: &[Bytes], mark: &Bytes) -> Result<u64, StoreError> {
+    async fn delete_page(
+        &mut self,
+        arrow: &DeleteEach,
+        size: usize,
+        here: &[Bytes],
+        mark: &Bytes,
+    ) -> Result<u64, StoreError> {
         let keys = self.connection.keys();
         let mut call = self.connection.call();
         verdict::places(&mut call, keys);
-        call.key(self.list.clone()).text(arrow.queue.as_str()).number(self.past).number(PAGE).arg(mark.clone());
+        call.key(self.list.clone()).text(arrow.queue.as_str()).number(self.past).number(size).arg(mark.clone());
         call.flag(arrow.from == QueueEnd::Tail).number(here.len());
         for raw in here {
             let Meant { stay, most } = self.meant.get(raw).unwrap_or(&Meant { stay: 0, most: Some(0) });

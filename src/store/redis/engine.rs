@@ -36,8 +36,7 @@ impl RedisStore {
         Self::connect_with(url, &TlsFiles::default(), namespace, time, Findings::default()).await
     }
 
-    /// Like [`connect`](Self::connect), with these certificates where `url` asks for TLS, and with somebody who is told
-    /// what is found.
+    /// Like [`connect`](Self::connect), with these certificates where `url` asks for TLS, and with a place for findings.
     ///
     /// # Errors
     /// Fails when the server cannot be reached or trusted, is too old, or does not take this namespace.
@@ -52,7 +51,7 @@ impl RedisStore {
         let connection = origin.open(RespVersion::RESP2).await?;
         match connection.command("INFO", vec![Bytes::from_static(b"server")]).await {
             Ok(info) => check_server(&reply::bytes(info)?.unwrap_or_default(), connection.is_cluster())?,
-            // Without the right to ask we find out when a command is missing, and say which.
+            // Without the right to INFO a command that is missing is named when it is called.
             Err(StoreError::Unsupported(_)) => {}
             Err(error) => return Err(error),
         }

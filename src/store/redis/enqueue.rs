@@ -7,7 +7,7 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::keys::Keys;
 use super::reply;
-use super::script::{Call, Script, script};
+use super::script::{Call, Script, calls_of, script};
 use crate::store::arrow::Perform;
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
@@ -31,8 +31,9 @@ struct Entry<'a> {
 }
 
 pub(super) async fn enqueue(connection: &Connection, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
+    let calls = calls_of(jobs, BATCH, |job| job.payload.len());
     // All calls are under way at once, over one connection and therefore in order.
-    let batches = try_join_all(jobs.chunks(BATCH).map(|batch| enqueue_batch(connection, batch))).await?;
+    let batches = try_join_all(calls.into_iter().map(|batch| enqueue_batch(connection, batch))).await?;
     Ok(batches.into_iter().flatten().collect())
 }
 

@@ -29,7 +29,7 @@ use crate::store::working::WorkingRecord;
 
 static EXCHANGE: Script =
     script!("locks", "places", "identity", "delay", "recall", "cadence", "verdict", "lane", "settle", "enter", "claim");
-/// The same where nothing stands at its gates and all that ends is done, which is most of the time.
+/// The same for exchanges without enters whose settlements are all done. Most are.
 static PLAIN: Script = script!("places", "identity", "recall", "lane", "done", "claim");
 static OPEN_LANE: Script = script!("open_lane");
 static COUNT: Script = script!("count");
@@ -78,7 +78,7 @@ pub(in crate::store) struct RedisLane {
     lane_text: Bytes,
     prefix_len: Bytes,
     key: Bytes,
-    /// Where paused queues stand, and Ruby's switch for everything.
+    /// The keys of the paused queues and of Ruby's switch for everything.
     paused: (Bytes, Bytes),
     workers: Workers,
     /// How many exchanges in a row brought a job for every idle worker.
@@ -112,7 +112,7 @@ impl EngineLane for RedisLane {
             Err(error) => return Err(rights::explain(&self.connection, error).await),
         };
         let mut exchanged = self.read(exchange, frame)?;
-        // A command was refused midway: told is all that is missing.
+        // A command was refused midway. The error that names all missing rights takes the place of that one.
         if let Err(all @ StoreError::MissingRights(_)) = rights::ensure(&self.connection).await {
             exchanged.findings.retain(|finding| !matches!(finding, StoreError::Unsupported(_)));
             exchanged.findings.push(all);
@@ -174,7 +174,8 @@ impl RedisLane {
         for (stat, count) in self.workers.owed(idle) {
             call.key(stat.clone()).number(count);
         }
-        // Without a reply it is unknown whether they were counted, and a statistic is rather short than doubled.
+        // Without a reply it is unknown whether they were counted. They are not counted again, because a statistic that is
+        // too small is better than one that counts twice.
         if call.has_keys() {
             let _ = self.connection.run(&COUNT, call).await;
             self.workers.paid(idle);

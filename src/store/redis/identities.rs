@@ -1,4 +1,4 @@
-//! Who jobs are: entries whose jobs other programs took.
+//! Removes the identities of jobs that other programs deleted or ran.
 
 use bytes::Bytes;
 
@@ -12,7 +12,7 @@ use crate::store::workers::SweepIdentities;
 
 static SWEEP: Script = script!("places", "identity", "recall", "sweep_identities");
 
-/// How many entries one step looks at, roughly: with the looks that each takes a few milliseconds at most.
+/// About how many entries one step looks at. With the reads that each needs it takes a few milliseconds at most.
 const STEP: usize = 50;
 
 impl Perform<SweepIdentities> for RedisStore {

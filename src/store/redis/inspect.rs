@@ -1,4 +1,4 @@
-//! What people look at and correct: queues, failures, counters, delayed seconds.
+//! Reads and corrects queues, failures, counters and delayed seconds.
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
@@ -20,8 +20,8 @@ use crate::store::inspection::{
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
 
-static DELETE_QUEUE: Script = script!("places", "delete_queue");
-static CLEAR_FAILED: Script = script!("clear_failed");
+static DELETE_QUEUE: Script = script!("places", "unlink", "delete_queue");
+static CLEAR_FAILED: Script = script!("unlink", "clear_failed");
 static RANGE: Script = script!("page", "range");
 static RETRY_FAILED: Script = script!("locks", "places", "identity", "delay", "admit", "retry_failed");
 
@@ -97,8 +97,8 @@ impl Perform<DelayedAt> for RedisStore {
     }
 }
 
-/// Names of queues in the order in which JavaScript sorts; names that are no text are skipped, for
-/// nobody could say them.
+/// Names of queues in the order in which JavaScript sorts. Names that are no text are skipped, because no command can name
+/// them.
 pub(super) fn queue_names(members: &[Bytes]) -> Vec<QueueName> {
     let mut names: Vec<&str> = members.iter().filter_map(|name| std::str::from_utf8(name).ok()).collect();
     names.sort_by(|one, other| one.encode_utf16().cmp(other.encode_utf16()));
@@ -114,7 +114,7 @@ pub(super) async fn queues(connection: &Connection) -> Result<Vec<QueueLength>, 
     let names = known_queues(connection).await?;
     let reads = names.iter().map(|queue| ("LLEN", vec![connection.keys().queue(queue)])).collect();
     let lengths = connection.commands(reads).await?;
-    // A queue whose key is no list has no jobs; the listing must show the others.
+    // A queue whose key is no list counts as empty, because the listing must show the others.
     let length = |length: Result<_, _>| length.and_then(reply::count).unwrap_or(0);
     Ok(names.into_iter().zip(lengths).map(|(queue, read)| QueueLength { queue, length: length(read) }).collect())
 }
@@ -236,8 +236,8 @@ pub(super) async fn delayed_seconds(
             Bytes::from(page.to_string()),
         ];
         let members = reply::strings(connection.command("ZRANGEBYSCORE", arguments).await?)?;
-        // Entries that name no whole second are read past: promotion moves them when their scores are due. A second
-        // whose score is later than itself was on an earlier page.
+        // Entries that name no whole second are skipped: promotion moves them when their scores are due. A second before
+        // `from` with a later score was on an earlier page.
         let named =
             members.iter().filter_map(|member| reply::parsed(member).filter(|second| entry_of(*second) == *member));
         seconds.extend(named.filter(|second: &i64| *second >= from));

@@ -61,7 +61,7 @@ impl Keys {
         self.join(&[b"delayed", second.to_string().as_bytes()])
     }
 
-    /// The list of an entry of the schedule, whatever it is called.
+    /// The list of an entry of the schedule, also of one that names no second.
     pub(super) fn delayed_at(&self, entry: &[u8]) -> Bytes {
         self.join(&[b"delayed", entry])
     }
@@ -88,12 +88,12 @@ impl Keys {
         self.join(&[b"worker", b""])
     }
 
-    /// Hash: a Ruby worker -> when it last said that it lives.
+    /// Hash: a Ruby worker -> its last heartbeat.
     pub(super) fn heartbeats(&self) -> Bytes {
         self.join(&[b"workers", b"heartbeat"])
     }
 
-    /// Where node-resque's force-clean looks for the working record, which is not where it stands.
+    /// The key that node-resque's force-clean takes for that of the working record. It is another.
     pub(super) fn working_by_name(&self, name: &str) -> Bytes {
         self.join(&[b"worker", name.as_bytes()])
     }
@@ -155,7 +155,7 @@ impl Keys {
         self.join(&[b"windlass", name])
     }
 
-    /// Hash: queue and raw bytes -> who the job is. Beside it stands a second key (`identity.lua`).
+    /// Hash: queue and raw bytes -> who the job is. It has a second key (`identity.lua`).
     pub(super) fn identity(&self) -> Bytes {
         self.private(b"identity")
     }
@@ -180,12 +180,12 @@ impl Keys {
         self.private(b"schedules")
     }
 
-    /// Nothing ever stands here: scripts ask by it whether they may delete.
+    /// This key never exists: scripts delete it to test whether they may delete.
     pub(super) fn nothing(&self) -> Bytes {
         self.private(b"nothing")
     }
 
-    /// Where commands are tried out.
+    /// A key to test commands on.
     pub(super) fn probe(&self) -> Bytes {
         self.private(b"probe")
     }

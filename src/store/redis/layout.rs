@@ -1,8 +1,7 @@
-//! How an exchange is laid out for its scripts: who takes part, at which position, and how each
-//! claim is known.
+//! The layout of an exchange for its scripts: the workers, their positions, and the heads by which claims are recognised.
 //!
-//! What a script is handed costs the server time, so that nothing is handed over twice: a worker
-//! that is settled and claims again appears once, and claims of one exchange share one head.
+//! Each key and argument costs the server time, so that none is passed twice: a worker that is settled and claims again has
+//! one position, and claims of one exchange share one head.
 
 use std::collections::HashMap;
 
@@ -67,10 +66,10 @@ impl Layout {
 }
 
 impl Workers {
-    /// Lays out an exchange. `full`: the lane's last exchanges brought a job for everybody, so that
-    /// many more will come. Then what a worker did is counted for it only now and then.
+    /// Lays out an exchange. `full`: the lane's last exchanges brought a job for every idle worker, so that many more will
+    /// come. Then jobs are added to a worker's statistic only now and then.
     pub(super) fn lay_out(&mut self, keys: &Keys, exchange: &Exchange, full: bool) -> Layout {
-        // Names of workers that are gone do not pile up.
+        // Names of workers that no longer exist must not pile up.
         const MANY: usize = 16_384;
         if self.known.len() > MANY {
             self.known.clear();
@@ -121,7 +120,7 @@ impl Workers {
         layout
     }
 
-    /// Takes note of what an exchange has counted, and what not.
+    /// Records what an exchange has counted.
     pub(super) fn note(&mut self, exchange: &Exchange, layout: &Layout, lost: &[usize]) {
         for (index, (settlement, counted)) in exchange.settlements.iter().zip(&layout.counted).enumerate() {
             if settlement.verdict != Verdict::Done || lost.binary_search(&index).is_ok() {

@@ -1,4 +1,4 @@
-//! Leaderships: locks that are taken, renewed and given back by comparison.
+//! Leaderships: locks that only their owner renews and gives up.
 
 use super::connection::Connection;
 use super::engine::RedisStore;

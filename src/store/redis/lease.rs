@@ -66,7 +66,7 @@ impl Perform<Leave> for RedisStore {
 
 impl Perform<ReadSuspicion> for RedisStore {
     async fn perform(&self, _: ReadSuspicion) -> Result<Suspicion, StoreError> {
-        // Who cannot write to a server cannot read from it, either.
+        // An instance that cannot write to a server cannot read from it, either.
         Ok(Suspicion::Unknown)
     }
 }
@@ -99,7 +99,7 @@ impl Perform<Oversee> for RedisStore {
 
 pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
     rights::ask(connection).await?;
-    // From now on somebody counts on our answers within a lease.
+    // From now on the lease depends on answers that come in time.
     connection.origin.patience.hold(Duration::from_millis(record.lease_ms));
     let mut unreadable = Bytes::new();
     loop {
@@ -109,7 +109,7 @@ pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Re
         }
         match serde_json::from_slice::<InstanceRecord>(&holder) {
             Ok(other) => return Ok(Joined::NameTaken(Box::new(other))),
-            // Nobody could ever find it dead, and the name holds a process id that is ours now.
+            // No instance can find it dead, because it cannot be read. The name holds a process id, which is ours now.
             Err(_) => unreadable = holder,
         }
     }
@@ -185,7 +185,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
             standing.push((index, WorkingRecord::parse(worker, raw)));
         }
     }
-    // A command was refused midway: told is all that is missing.
+    // A command was refused midway. The error that names all missing rights takes the place of that one.
     if let Err(all @ StoreError::MissingRights(_)) = rights::ensure(connection).await {
         findings.retain(|finding| !matches!(finding, StoreError::Unsupported(_)));
         findings.push(all);
@@ -193,8 +193,8 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     if !standing.is_empty() {
         match reinstate(connection, &extend.record.id, standing).await {
             Ok(reinstated) => removed.extend(reinstated),
-            // They are still removed, so that the next step finds them again. The others are members from now on and must
-            // be told of with this reply.
+            // They are still removed, so that the next step finds them again. The others are members again, so that only
+            // this reply can tell of them.
             Err(error) if error.is_transient() => {}
             Err(error) => findings.push(error),
         }
@@ -203,7 +203,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     Ok(Extended { dead: false, removed, lost_locks, instances, findings })
 }
 
-/// Registers removed workers anew under which records of ours stand.
+/// Registers removed workers again that have working records of ours.
 async fn reinstate(
     connection: &Connection,
     instance: &str,
@@ -279,7 +279,7 @@ async fn states(connection: &Connection, call: Call) -> Result<(bool, Vec<Instan
     while let (Some(id), Some(record), Some(counter)) = (next(), next(), next()) {
         match serde_json::from_slice(&record) {
             Ok(record) => states.push(InstanceState { record, counter: reply::parsed(&counter).unwrap_or(0) }),
-            // One that we cannot read must not keep us from recovering the others.
+            // A registration that cannot be read must not stop the recovery of the others.
             Err(error) => passed.add(&id, &error.to_string()),
         }
     }
@@ -288,7 +288,7 @@ async fn states(connection: &Connection, call: Call) -> Result<(bool, Vec<Instan
     Ok((leads, states))
 }
 
-/// The keys of everything that an instance has.
+/// The keys that hold something of an instance.
 fn whole(call: &mut Call, keys: &Keys, record: &InstanceRecord) {
     call.key(keys.instances()).key(keys.leases()).key(keys.names()).key(keys.lane(&record.id)).key(keys.workers());
 }

@@ -32,7 +32,7 @@ pub(super) async fn locks(connection: &Connection) -> Result<Vec<LockEntry>, Sto
     let mut held = Vec::new();
     for key in &found {
         let (Some(value), Some(ttl)) = (replies.next(), replies.next()) else { break };
-        // A key that is gone meanwhile, or is no string, is no lock.
+        // A key that was deleted since, or is no string, is no lock.
         let Ok(Some(value)) = value.and_then(reply::bytes) else { continue };
         held.push(LockEntry {
             key: String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned(),

@@ -1,12 +1,12 @@
-//! The Redis engine: jobs in the layout that the whole Resque world shares.
+//! The Redis engine: jobs in the layout of Resque, which node-resque and Ruby's resque share.
 //!
 //! * [`engine`]: the connection that all arrows share.
 //! * `keys`: the only place that builds names of keys.
 //! * `script`, `connection`, `tls`, `reply`: how a script is called and what can come back.
 //! * one file per arrow, each with its script in `scripts/`.
 //!
-//! Every arrow is one script call, so that nothing can come between its parts. Commands are never
-//! sent twice by the client library: what a lost reply means is for the arrow to say.
+//! Every step of an arrow is one script call or one command, and therefore atomic. The client library never sends a command
+//! twice, because only the arrow knows whether it may be repeated.
 
 mod claim_queues;
 mod connection;

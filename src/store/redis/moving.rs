@@ -1,4 +1,4 @@
-//! Between stores: what is set aside, taken in and let go.
+//! Moves between stores: sets aside, takes in and lets go.
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
@@ -13,9 +13,9 @@ use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
 use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
 
-static SET_ASIDE: Script = script!("places", "identity", "recall", "page", "trim_second", "set_aside");
+static SET_ASIDE: Script = script!("places", "identity", "recall", "page", "unlink", "trim_second", "set_aside");
 static TAKE_IN: Script = script!("locks", "places", "identity", "delay", "take_in");
-static LET_GO: Script = script!("let_go");
+static LET_GO: Script = script!("unlink", "let_go");
 
 impl Perform<SetAside> for RedisStore {
     async fn perform(&self, arrow: SetAside) -> Result<Option<Batch>, StoreError> {
@@ -48,8 +48,8 @@ pub(super) async fn set_aside(connection: &Connection, limit: usize) -> Result<O
     }
 }
 
-/// Makes queues known whose lists hold jobs. Nobody looks at a list that the set of queues does not name, and it would
-/// be left behind. Returns whether there are any.
+/// Makes queues known that have jobs and are missing in the set of queues: no command finds them, and they would be left
+/// behind. Returns whether there are any.
 async fn make_known(connection: &Connection) -> Result<bool, StoreError> {
     let keys = connection.keys();
     let lists = match scan::keys(connection, "queue").await {
@@ -64,7 +64,7 @@ async fn make_known(connection: &Connection) -> Result<bool, StoreError> {
     let mut add = vec![keys.queues()];
     for (list, length) in lists.iter().zip(lengths) {
         let name = list.slice(keys.queue_prefix_len()..);
-        // A key of another type holds no jobs, and nobody can say a name that is no text.
+        // A key of another type holds no jobs, and no command can name a queue whose name is no text.
         if length.and_then(reply::count).is_ok_and(|length| length > 0) && std::str::from_utf8(&name).is_ok() {
             add.push(name);
         }
@@ -109,7 +109,7 @@ async fn set_aside_known(connection: &Connection, limit: usize) -> Result<Option
         for job in jobs {
             call.key(keys.timestamps(&job)).text(queue_of(&job).as_str()).arg(job);
         }
-        // None: the second was empty and is forgotten, or somebody was faster.
+        // None: the second was empty and was removed, or another program moved its jobs.
         if let Some(batch) = aside(connection, call).await? {
             return Ok(Some(batch));
         }

@@ -86,7 +86,7 @@ fn of_its_type(frame: Result<Frame, StoreError>) -> Result<Option<Frame>, StoreE
     }
 }
 
-/// Does the switch say so, as Ruby reads it: `true`, whatever its case and the blanks around it?
+/// Does the switch pause, as Ruby reads it: `true` in any case, with blanks around it?
 fn says_pause(text: &[u8]) -> bool {
     let blank = |byte: &u8| byte.is_ascii_whitespace() || *byte == 0x0b;
     let text = text.get(..LOOKED_AT).unwrap_or(text);

@@ -1,4 +1,4 @@
-//! Periodic tasks: their entries, looking after them, forgetting them.
+//! Periodic tasks: reads, reconciles and withdraws them.
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
@@ -17,8 +17,8 @@ use crate::store::unreadable::{PassedOver, RecordKind};
 
 static PERIODIC: Script = script!("periodic");
 static RECONCILE: Script =
-    script!("locks", "places", "identity", "delay", "recall", "forget", "erase", "cadence", "reconcile");
-static WITHDRAW: Script = script!("places", "identity", "recall", "forget", "erase", "withdraw");
+    script!("locks", "places", "identity", "delay", "recall", "forget", "unlink", "erase", "cadence", "reconcile");
+static WITHDRAW: Script = script!("places", "identity", "recall", "forget", "unlink", "erase", "withdraw");
 
 impl Perform<Periodic> for RedisStore {
     async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
@@ -121,7 +121,7 @@ async fn reconcile_step(connection: &Connection, reconcile: &Reconcile) -> Resul
     for worker in silent {
         call.text(worker.id());
     }
-    // Ours first: that is what is pushed.
+    // Our form comes first, because the script pushes the first.
     let others = forms.iter().filter(|form| **form != tick.payload);
     let forms: Vec<&Bytes> = std::iter::once(&tick.payload).chain(others).collect();
     call.number(forms.len());

@@ -12,7 +12,7 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::scheduling::{Broken, Leadership, Promote, PromoteTo, Promoted, Promotion};
 
-static PROMOTE: Script = script!("locks", "places", "delay", "trim_second", "promote");
+static PROMOTE: Script = script!("locks", "places", "delay", "unlink", "trim_second", "promote");
 
 impl Perform<Promotion> for RedisStore {
     async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {
@@ -62,11 +62,11 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
     let text = |bytes: &Bytes| String::from_utf8_lossy(bytes).into_owned();
     let Some(place) = place else { return Ok(Promoted::Moved(moved)) };
     let reason = reason.as_ref().map(text).unwrap_or_default();
-    // Of a key that holds something else, or that this user may not touch, the queue is to blame; else the store.
+    // A key of another type, or one that this user may not touch, concerns this queue alone. Other errors concern the store.
     if reason.contains("WRONGTYPE") || reply::refuses_key(&reason) {
         return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
     }
-    // Whether a command was refused is taken note of.
+    // This also notes whether a command was refused.
     let refused = connection.findings(reason.as_bytes()).pop();
     if moved > 0 {
         return Ok(Promoted::Moved(moved));
@@ -74,7 +74,7 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
     Err(rights::explain(connection, refused.unwrap_or_else(|| reply::refused(&reason))).await)
 }
 
-/// The queue of a job that goes there and takes nothing with it: neighbours of one queue go together.
+/// The queue of a job that is pushed without a lock. Neighbours of one queue are pushed together.
 fn plain(job: &Promote) -> Option<&QueueName> {
     match &job.to {
         PromoteTo::Queue { queue, lock: None } => Some(queue),

@@ -1,4 +1,4 @@
-//! What becomes of dead owners: recover their jobs, remove them. And what is known of all workers.
+//! Recovers the jobs of dead owners, removes workers, and reads what is known of them.
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
@@ -22,7 +22,7 @@ use crate::store::working::WorkingRecord;
 static RECOVER: Script = script!("locks", "places", "identity", "delay", "cadence", "verdict", "recover");
 static FORCE_CLEAN: Script = script!("locks", "force_clean");
 
-/// What the script returns where nobody knows yet whether a removed worker's job was failed.
+/// What the script returns if it must first be known whether a removed worker's job was failed.
 const REMOVED: i64 = 3;
 
 /// How many keys one MGET reads: at first, and at most. Working records hold jobs of any size.
@@ -137,7 +137,7 @@ pub(super) async fn force_clean(
     call.key(keys.ping(name)).key(keys.ping(id));
     call.key(keys.processed_by(name)).key(keys.failures_of(name));
     call.key(keys.processed_by(id)).key(keys.failures_of(id));
-    // Failed for good: what Retry kept ends.
+    // The job has failed for good, so that Retry's keys are deleted.
     let job = working.and_then(|working| working.payload.as_ref()).filter(|_| record.is_some());
     if let Some(retry) = job.and_then(|payload| RetryKeys::of_job(payload)) {
         call.key(keys.named(&retry.counter)).key(keys.named(&retry.failure));

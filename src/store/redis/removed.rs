@@ -1,10 +1,10 @@
-//! Workers that somebody removed, and the jobs that stand under them.
+//! Workers that another program removed, and the jobs in their working records.
 //!
-//! node-resque's force-clean takes a worker's membership and ping, puts the job it ran on the failed list, and leaves
-//! the working record behind (it deletes `worker:<name>`, not `worker:<name>:<queues>`). It looks first and acts
-//! later, so that a record behind a removed worker may as well be of a job that was claimed meanwhile, or since: one
-//! that nobody has failed. To drop the first would run nothing twice; to drop the second would lose it. What tells
-//! them apart is the failure record.
+//! node-resque's force-clean removes a worker's membership and ping, puts the job it ran on the failed list, and leaves the
+//! working record (it deletes `worker:<name>`, not `worker:<name>:<queues>`). It reads first and removes later, so that the
+//! record may be of a job that was claimed in between or since, and that is not on the failed list. A record of the first
+//! kind must be dropped, or its job would run twice; one of the second kind must not, or its job would be lost. The failure
+//! record tells them apart.
 
 use fred::interfaces::Resp3Frame as Frame;
 
@@ -22,16 +22,16 @@ static STUCK_RECORDS: Script = script!("page", "stuck_records");
 /// How many failure records one call looks at at most, so that it takes about a millisecond.
 const PAGE: usize = 500;
 
-/// How many of the newest are looked at, where their dates do not end the search before.
+/// How many of the newest are looked at at most; usually their dates end the search earlier.
 const MOST: u64 = 1_000_000;
 
-/// How far the clocks of those who write failures may be apart.
+/// How far the clocks of the programs that write failures may be apart.
 const SKEW_MS: i64 = 3_600_000;
 
 /// JavaScript's dates have no milliseconds.
 const DATE_STEP_MS: i64 = 1000;
 
-/// For each of these records of removed workers: has somebody failed its job?
+/// For each of these records of removed workers: is its job on the failed list?
 pub(super) async fn were_failed(connection: &Connection, records: &[WorkingRecord]) -> Result<Vec<bool>, StoreError> {
     let mut failed = vec![false; records.len()];
     // A record without a date proves nothing (below). None of the others was failed before its run began.

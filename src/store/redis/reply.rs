@@ -6,7 +6,7 @@ use fred::interfaces::Resp3Frame as Frame;
 
 use crate::store::error::StoreError;
 
-/// A reply that is not what the script returns: a proxy or another program's script in between.
+/// A reply that the script does not return. A proxy in between may send one.
 fn unexpected(what: &str) -> StoreError {
     StoreError::Unsupported(format!("its reply is not {what}"))
 }
@@ -90,7 +90,7 @@ pub(super) fn numbers(text: &[u8]) -> Vec<usize> {
     text.split(|byte| *byte == b',').filter_map(parsed).collect()
 }
 
-/// Does this error say that a command is refused, whatever its keys: for want of a right, or because there is none?
+/// Does this error say that a command is refused for every key: because a right is missing, or the command is?
 pub(super) fn refuses_command(text: &str) -> bool {
     let has = |word: &str| text.contains(word);
     has("nknown") && has("command")
@@ -116,7 +116,7 @@ pub(super) fn refused(text: &str) -> StoreError {
     {
         let reason = reason.split(" script: ").next().unwrap_or(reason);
         let (command, key) = refused.split_once(' ').unwrap_or((refused, ""));
-        // A right to a command is missing whatever the key, so that the message is the same for each.
+        // A missing right to a command concerns every key, so that the message is the same for each.
         return StoreError::Unsupported(if refuses_key(reason) {
             format!("it refuses {command} on {key}: {reason}")
         } else {
@@ -177,8 +177,8 @@ pub(super) fn failed(error: &Error) -> StoreError {
     }
 }
 
-/// What an error means that came while a connection was opened: there the usual cause is an address or a certificate
-/// that does not fit the server, which no waiting mends.
+/// What an error means that came while a connection was opened. The usual cause is an address or a certificate that does not
+/// fit the server; waiting does not help.
 pub(super) fn not_opened(error: &Error, tls: bool) -> StoreError {
     let details = error.details();
     let has = |word: &str| details.contains(word);
@@ -221,7 +221,7 @@ pub(super) fn not_opened(error: &Error, tls: bool) -> StoreError {
     }
 }
 
-/// What it means that nothing came of opening a connection.
+/// The error if a connection was not opened in time.
 pub(super) fn not_in_time(limit: std::time::Duration, tls: bool) -> StoreError {
     let hint = if tls { "; does it speak TLS at this port?" } else { "" };
     StoreError::Unavailable(format!("no connection within {limit:?}{hint}"))

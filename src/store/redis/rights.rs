@@ -1,8 +1,8 @@
 //! What this user of the server may do.
 //!
-//! A script that is refused a command midway puts things right as well as it can; it is better not to begin it. So a
-//! daemon asks for all its rights when it joins, and again after any command was refused. While one is missing nothing
-//! is claimed and nothing is promoted.
+//! A script that is refused a command midway undoes what it did as well as it can; it is better not to begin it. So a daemon
+//! tests all its rights when it joins, and again after any command was refused. While a right is missing nothing is claimed
+//! and nothing is promoted.
 
 use std::fmt::Write as _;
 
@@ -13,7 +13,7 @@ use crate::store::error::StoreError;
 
 static RIGHTS: Script = script!("rights");
 
-/// Asks for all rights.
+/// Tests all rights.
 ///
 /// # Errors
 /// One that names every right that is missing, and how to give it.
@@ -24,7 +24,7 @@ pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
     let (mut rights, mut keys, mut commands) = (String::new(), String::new(), String::new());
     let mut refused = match connection.run(&RIGHTS, call).await {
         Ok(refused) => reply::strings(refused)?.into_iter(),
-        // The whole script is refused for its key.
+        // The whole script was refused because of its key.
         Err(StoreError::Unsupported(reason)) if reply::refuses_key(&reason) => {
             keys.clone_from(&ours);
             Vec::new().into_iter()
@@ -60,12 +60,12 @@ pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
     Err(StoreError::MissingRights(text))
 }
 
-/// What findings about rights are told under.
+/// The subject of findings about rights.
 const SUBJECT: &str = "rights";
 
-/// Asks for all rights if they are in doubt. What must not begin without them begins with this.
+/// Tests all rights if a command was refused since the last test. Steps that must not begin without them call this first.
 ///
-/// What is missing is told here, once for all that begin with this, and that it is given back, too.
+/// Emits an event when rights are missing and when they are given back, once for all callers.
 ///
 /// # Errors
 /// As [`ask`].

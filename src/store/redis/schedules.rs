@@ -1,4 +1,4 @@
-//! Schedules that enqueue tasks with arguments: their last occurrences.
+//! The last occurrences of schedules that enqueue tasks with arguments.
 
 use bytes::Bytes;
 

@@ -28,6 +28,26 @@ macro_rules! script {
 }
 pub(super) use script;
 
+/// How many bytes of jobs one call carries at most, but for a single job that is larger.
+pub(super) const CALL_BYTES: usize = 1024 * 1024;
+
+/// Splits what is to be sent into calls of at most `most` items, and of so many bytes.
+pub(super) fn calls_of<T>(items: &[T], most: usize, bytes: impl Fn(&T) -> usize) -> Vec<&[T]> {
+    let (mut calls, mut rest) = (Vec::new(), items);
+    while !rest.is_empty() {
+        let mut held = 0;
+        let fits = |item: &&T| {
+            held += bytes(item);
+            held <= CALL_BYTES
+        };
+        let count = rest.iter().take(most).take_while(fits).count().max(1);
+        let (call, others) = rest.split_at(count);
+        calls.push(call);
+        rest = others;
+    }
+    calls
+}
+
 /// The keys and arguments of one call, in the order in which the script reads them.
 #[derive(Debug)]
 pub(super) struct Call {
@@ -95,5 +115,22 @@ impl Call {
         command.extend(self.keys);
         command.extend(self.args);
         command
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn calls_are_bounded_by_number_and_by_bytes() {
+        let split = |sizes: &[usize], most| calls_of(sizes, most, |size| *size).iter().map(|call| call.len()).collect();
+        let calls: Vec<usize> = split(&[1; 7], 3);
+        assert_eq!(calls, [3, 3, 1]);
+        let half = CALL_BYTES / 2;
+        let calls: Vec<usize> = split(&[half, half, 1, 2 * CALL_BYTES, 1, 1], 100);
+        assert_eq!(calls, [2, 1, 1, 2]);
+        let calls: Vec<usize> = split(&[], 3);
+        assert_eq!(calls, [0_usize; 0]);
     }
 }

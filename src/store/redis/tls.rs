@@ -1,7 +1,7 @@
-//! Encrypted connections: whom to trust and as whom to appear.
+//! Encrypted connections: which certificates are trusted, and which one is shown.
 //!
-//! By rustls over ring, so that a build needs no more than a C compiler. Without a `ca` file the certificates count
-//! that the system trusts.
+//! Uses rustls over ring, so that a build needs no more than a C compiler. Without a `ca` file the certificates of the system
+//! are trusted.
 
 use std::sync::Arc;
 
@@ -37,8 +37,8 @@ pub(super) fn configured(url: &RedisUrl, files: &TlsFiles) -> Result<TlsConfig, 
     Ok(TlsConfig { connector: TlsConnector::from(config), hostnames: hostnames(url) })
 }
 
-/// The nodes of a Cluster announce addresses, for which few have certificates: then the name counts by which the
-/// Cluster was asked.
+/// The nodes of a Cluster announce addresses, and few certificates are for addresses. So their certificates are compared
+/// with the name in the URL.
 fn hostnames(url: &RedisUrl) -> TlsHostMapping {
     match &url.topology {
         Topology::Cluster(hosts) if hosts.iter().any(|host| host.name.parse::<std::net::IpAddr>().is_err()) => {
@@ -48,7 +48,7 @@ fn hostnames(url: &RedisUrl) -> TlsHostMapping {
     }
 }
 
-/// What to do about it is told in the words of the configuration.
+/// The remedy names the keys of the configuration.
 fn untrusting(error: &AuthoritiesError) -> StoreError {
     StoreError::Unsupported(match error {
         AuthoritiesError::File(why) => why.clone(),

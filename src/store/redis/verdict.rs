@@ -1,4 +1,4 @@
-//! How a claim's end is written down for `verdict.lua`: the parts that exchange and recover share.
+//! The parameters of `verdict.lua`, which exchange and recover share.
 
 use bytes::Bytes;
 
@@ -15,13 +15,13 @@ pub(super) fn places(call: &mut Call, keys: &Keys) {
     call.key(keys.twins_prefix());
 }
 
-/// The letter of a claim that is done and not counted for its worker now.
+/// The letter of a claim that is done and not counted in its worker's statistic now.
 pub(super) const NOTED: u8 = b'N';
 
-/// The letter of a claim that is done and counted, and with which nothing else goes.
+/// The letter of a claim that is done and counted, without locks or a tick.
 pub(super) const DONE: u8 = b'D';
 
-/// The letter of a verdict; small if locks or a tick follow.
+/// The letter of a verdict; lower case if locks or a tick follow.
 pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>) -> u8 {
     let letter = match verdict {
         Verdict::Done => DONE,
@@ -43,7 +43,7 @@ pub(super) struct Ending<'a> {
     pub(super) verdict: &'a Verdict,
     pub(super) free: &'a [LockKey],
     pub(super) tick: Option<&'a Tick>,
-    /// Where a job that is done is counted for its worker, and together with how many.
+    /// For a job that is done: its worker's statistic, and how much is added to it.
     pub(super) counted: Option<(Bytes, u32)>,
 }
 

@@ -1,9 +1,8 @@
-//! Being told of change by the server: client-side caching, turned around.
+//! Wakes when a watched key changes, by the server's client-side caching.
 //!
-//! The server remembers which keys this connection has read and says once when one of them changes,
-//! whoever changes it. So looking at everything watched arms, and needs nothing of the writers.
-//! The library does not turn tracking on again after a reconnect; each arming therefore does, and a
-//! reconnect wakes, so that whoever waits arms anew.
+//! The server remembers which keys this connection has read, and sends one message when another client changes one of them.
+//! So reading all watched keys arms the waker, and other programs need not do anything for it. The library does not turn
+//! tracking on again after a reconnect. Each arming therefore does, and a reconnect wakes, so that the caller arms again.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,7 +24,7 @@ use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
 use crate::store::wake::{ArmedState, Watch};
 
-/// How often those are woken whom the server will not tell.
+/// How often the waker wakes if the server does not send messages.
 const EVERY_MS: u64 = 100;
 const FALLBACK: Duration = Duration::from_millis(EVERY_MS);
 
@@ -65,7 +64,7 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
             if renewals.wait_for(Option::is_some).await.is_err() {
                 return;
             }
-            // Whatever changed meanwhile was told to nobody.
+            // Changes since then were not sent to us.
             changes.send_modify(|count| *count += 1);
         }
     });
@@ -76,13 +75,13 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
 /// A waker over its own connection.
 pub(in crate::store) struct RedisWaker {
     connection: Connection,
-    /// How many changes were told so far.
+    /// How many messages have come.
     seen: watch::Receiver<u64>,
-    /// How many had been told when it was armed last.
+    /// How many had come when it was armed last.
     armed: AtomicU64,
-    /// The server will not tell.
+    /// The server does not send messages.
     refused: AtomicBool,
-    /// It does not even speak the protocol in which it could.
+    /// It does not speak the protocol that has them.
     deaf: bool,
     /// What was paused at the last look.
     passed: Mutex<Paused>,
@@ -92,8 +91,8 @@ pub(in crate::store) struct RedisWaker {
 impl EngineWaker for RedisWaker {
     async fn arm(&self, watch: &Watch) -> Result<ArmedState, StoreError> {
         loop {
-            // Pushes to a paused queue would wake for nothing, so its key is not even read. Whether it is still paused
-            // is seen in the same look; if it is not, there is more to look at.
+            // A push to a paused queue must not wake, so that its key is not read. The same look tells whether it is still
+            // paused; if it is not, everything is read again.
             let passed = self.passed.lock().map_or_else(|_| Paused::default(), |passed| passed.clone());
             let (seen, paused) = self.look(watch, &passed).await?;
             let resumed = watch.queues.iter().any(|queue| holds(&passed, queue) && !holds(&paused, queue));
@@ -121,8 +120,8 @@ impl EngineWaker for RedisWaker {
 
     async fn check(&self) -> Result<(), StoreError> {
         if !self.refused.load(Ordering::Relaxed) {
-            // Whatever there was to be told came before this answer. By a key, so that in a cluster it is the armed
-            // connection that answers.
+            // Messages that were due came before this answer. The command names a key, so that in a Cluster the armed
+            // connection answers.
             self.connection.command("EXISTS", vec![self.connection.keys().paused()]).await?;
         }
         Ok(())
@@ -132,7 +131,7 @@ impl EngineWaker for RedisWaker {
 impl RedisWaker {
     /// Looks at everything watched but for the queues that are passed over; tells what is paused, too.
     async fn look(&self, watch: &Watch, passed: &Paused) -> Result<(ArmedState, Paused), StoreError> {
-        // Counted before the look: whatever is told from here on may be a change after it.
+        // Read before the look: a message from here on may tell of a change after it.
         self.armed.store(*self.seen.borrow(), Ordering::SeqCst);
         let keys = self.connection.keys();
         let mut reads: Vec<(&'static str, Vec<Bytes>)> = Vec::with_capacity(watch.queues.len() + 8);

@@ -25,8 +25,8 @@ arrows! {
     rename_entry: ["places", "identity", "delay", "rename_entry"];
     drop_entry: ["drop_entry"];
     delete_each: ["places", "identity", "recall", "forget", "delete_each"];
-    delete_page: ["places", "identity", "recall", "forget", "delete_page"];
-    delete_queue: ["places", "delete_queue"];
+    delete_page: ["places", "identity", "recall", "forget", "page", "delete_page"];
+    delete_queue: ["places", "unlink", "delete_queue"];
     sweep_identities: ["places", "identity", "recall", "sweep_identities"];
 }
 

@@ -1,5 +1,5 @@
--- Fragment: conditions on an enqueue. All are judged before any lock is taken, so that a refused
--- enqueue writes nothing.
+-- Fragment: conditions on an enqueue. All are checked before any lock is taken, so that a refused enqueue writes
+-- nothing.
 --
 -- ARGV per job        number of admissions
 -- per admission  "T" KEYS lock, ARGV ttl   refuse while QueueLock is held, else take it
@@ -43,7 +43,7 @@ local function admit(admissions)
   return 0, locks
 end
 
--- Pushes jobs that were admitted. What cannot be pushed holds no lock.
+-- Pushes jobs that were admitted. If they cannot be pushed, their locks are freed.
 local function push_admitted(locks, push, list, ...)
   if not try(push, list, ...) then
     give_back(locks)

@@ -1,12 +1,12 @@
--- bury: a dead instance's end by others, if its counter still stands and nothing of it is working.
+-- bury: another instance removes a dead one, if the dead one's counter is unchanged and it has no working record.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:lane:<id>, workers; per
 --        worker as in members.lua
 -- ARGV   now (unused), id, name, counter, number of workers; per worker as in members.lua
 -- returns 1 if it is buried, 0 if not
 --
--- Why this order: counter and records are compared before the first write, and every key's type is asked before it.
--- The lane goes with the registration, so that an exchange that was still on its way applies nothing.
+-- Why this order: counter and records are compared, and every key's type is checked, before the first write. The lane
+-- is removed with the registration, so that an exchange of the dead instance that arrives later applies nothing.
 
 local INSTANCES, LEASES, NAMES, LANE, WORKERS = key(), key(), key(), key(), key()
 local id, name, counter, count = arg(), arg(), arg(), tonumber(arg())

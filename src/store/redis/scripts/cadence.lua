@@ -14,8 +14,8 @@ local function read_cadence()
   return { every = every, times = times }
 end
 
--- The first second after `due` (nil: never yet) that lies after the store's now, and the second to
--- which the job is delayed. Nil if none of the occurrences does: reconciling sees to it.
+-- The first due second after `due` (nil: none yet) and after the store's now, and the second to which the job is
+-- delayed. Nil if no occurrence is later; then reconcile.lua finds the next one.
 local function next_due(cadence, due)
   if cadence.every > 0 then
     local base = due or seconds()

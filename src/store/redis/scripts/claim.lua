@@ -1,15 +1,15 @@
 -- exchange, 4 of 4: queue -> working, for all idle workers at once, in strict order of the queues.
 --
--- A payload framed by braces is spliced into the working record raw, anything else as an escaped
--- string: nothing is decoded, every popped job is on record. An idle worker under whose name a
--- record stands is passed over, so that nothing is ever overwritten.
+-- A payload framed by braces is copied into the working record as it is, anything else as an escaped string. Nothing is
+-- decoded, so that every popped job gets a record. An idle worker that has a record already gets no job, so that no
+-- record is overwritten.
 --
--- Paused queues are passed over: one EXISTS asks whether anything is paused at all.
+-- Paused queues are skipped. One EXISTS asks whether anything is paused at all.
 --
--- Why this order: what was popped is on record before anything else happens. Where the record is refused (the right to
--- MSET was taken away), the jobs go back to the heads of their queues. A queue key of another type is passed over.
--- Records of ended claims that were not claimed again go last, in one DEL: one that stayed would be run again, so that
--- what may not be deleted lapses.
+-- Why this order: popped jobs get their records before anything else happens. If the server refuses the records (the
+-- right to MSET was taken away), the jobs go back to the heads of their queues. A queue key of another type is skipped.
+-- The records of ended claims whose workers got no new job are deleted last, in one DEL. A record that stayed would be
+-- run again, so that one that may not be deleted expires.
 
 local function escape(character)
   if character == '"' or character == '\\' then
@@ -22,12 +22,12 @@ local function quoted(text)
   return '"' .. string.gsub(text, '["\\%c\127]', escape) .. '"'
 end
 
--- Which of these jobs have an entry in IDENTITY, and under which bytes; nil if none of their queue has, which is one
--- look for all of them. Whoever promotes a job may write it otherwise: then the entry under its old bytes is its own,
--- unless a job of those still stands on the queue.
+-- For each of these jobs the bytes under which it has an entry in IDENTITY; nil if no job of the queue has one, which
+-- takes one read for all of them. Other programs may write a job anew when they promote it. Then the entry under its
+-- old bytes belongs to it, unless a job of the old bytes is on the queue.
 local function identified(queue, list, jobs)
   local counts = IDENTITY .. ':queues'
-  -- Without counts the entries are an earlier version's.
+  -- Without counts the entries were written by an earlier version.
   if redis.pcall('HEXISTS', counts, queue) ~= 1 and try('EXISTS', counts) == 1 then
     return nil
   end
@@ -35,7 +35,7 @@ local function identified(queue, list, jobs)
   local function look()
     local part = redis.pcall('HMGET', IDENTITY, unpack(fields))
     for i = 1, #fields do
-      -- Without the right to ask for many at once each is looked up.
+      -- If HMGET is refused, each is looked up by itself.
       if not found[at[i]] and (part.err or part[i])
         and (meant[i] == jobs[at[i]] or not redis.pcall('LPOS', list, meant[i], 'MAXLEN', LOOK)) then
         found[at[i]] = meant[i]
@@ -89,7 +89,8 @@ for i = 1, idle do
   end
 end
 
--- Where a queue holds more than our share, what comes after it waits: its jobs go first, whoever takes them.
+-- If a queue holds more than our share, the later queues get no turn: the rest of its jobs go first, to other
+-- instances.
 local at, shared = 0, false
 local writes, runs, identities = {}, {}, {}
 -- Its first parts are set below.
@@ -118,7 +119,7 @@ for q = 1, queues do
   if popped and popped.err then
     local message = named('LPOP', list, popped.err)
     broken[#broken + 1] = message
-    -- What is refused here is refused everywhere.
+    -- A refused command is refused for every queue.
     shared = not string.find(message, '^CORRUPT')
   elseif popped then
     local tail = ',' .. run_at .. ARGV[queue_pieces_at + q]
@@ -150,7 +151,7 @@ for q = 1, queues do
   end
 end
 
--- Puts the claims after the first `kept` back to where they came from; the last first, so that the order stays.
+-- Puts the claims after the first `kept` back to where they came from, the last one first, so that their order is kept.
 local function put_back(kept)
   local place = {}
   for _, run in ipairs(runs) do
@@ -162,7 +163,7 @@ local function put_back(kept)
   for j = at, kept + 1, -1 do
     local raw = reply[JOBS_AT + j]
     if not (try('LPUSH', place[j], raw) or try('RPUSH', place[j], raw)) then
-      -- The last resort: a claim after all.
+      -- Neither end of the queue takes the job, so that it stays claimed.
       if try('SET', writes[2 * j - 1], writes[2 * j]) then
         return j
       end

@@ -1,4 +1,4 @@
--- count: what workers did and was not counted for them yet.
+-- count: adds to workers' statistics the jobs that were not counted yet.
 --
 -- KEYS   stat:processed:<name> of each
 -- ARGV   now (unused), how many, for each

@@ -4,8 +4,8 @@
 -- ARGV   now, raw, the queue it names or "", "1" if Retry's keys follow
 -- returns the seconds at which one was removed, and last "more" if there are others
 --
--- Why this order: every second is looked at before the first copy goes; the stamps, by which the copies are found, go
--- last of what people see.
+-- Why this order: every second's type is checked before the first copy is removed. The stamps, by which the copies are
+-- found, are removed after the copies.
 
 now()
 local STAMPS = key()

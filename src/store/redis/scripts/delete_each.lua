@@ -5,8 +5,8 @@
 --        most or "" for all, "1" if Retry's keys follow
 -- returns how many were removed
 --
--- Why LREM for each: it is one pass through the list, within the server, and removes nothing that could not be put back.
--- The caller hands over a few; many are removed page by page (delete_page.lua).
+-- Why LREM for each: it is one pass through the list. The caller passes a few entries; many are removed page by page
+-- (delete_page.lua).
 
 now()
 local LIST, queue = key(), arg()

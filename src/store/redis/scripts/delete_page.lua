@@ -2,16 +2,16 @@
 --
 -- KEYS   as places.lua; queue:<queue>; for each entry Retry's counter and last error if they follow
 -- ARGV   now, queue, how many jobs of the tail are passed over, how many are looked at at most, bytes that no job has,
---        "1" to count from the tail, number of entries, for each: raw, how many nearest the tail stay, how many go at most
---        or "" for all, "1" if Retry's keys follow
+--        "1" to count from the tail, number of entries, for each: raw, how many nearest the tail stay, how many go at
+--        most or "" for all, "1" if Retry's keys follow
 -- returns {how many were looked at, per entry: how many of them stayed, how many went}
 --
--- Why from the tail: jobs are claimed at the head and pushed at the tail. Counted from the tail, a claim moves no job, and
--- a push moves jobs to where they are still looked at.
+-- Why from the tail: jobs are claimed at the head and pushed at the tail. Positions counted from the tail are not
+-- changed by a claim, and a push moves jobs only to positions that are still to be read.
 --
--- Why LSET and LREM: one pass through the list for the whole page instead of one for each job. Nobody sees the bytes that
--- stand there in between: a script is one step, in the server and in what it writes to its file and its replicas. Whether
--- both may be called is asked first, and what LSET marked is removed even if it fails midway.
+-- Why LSET and LREM: the whole page takes one pass through the list instead of one pass for each job. The mark is never
+-- seen, because a script is one step, in the server and in what it writes to its file and its replicas. The rights to
+-- both are checked first, and marked jobs are removed even if a later LSET fails.
 
 now()
 local LIST, queue = key(), arg()

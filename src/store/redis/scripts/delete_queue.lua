@@ -4,7 +4,7 @@
 -- ARGV   now, queue
 -- returns how many jobs there were
 --
--- Why this order: the number is read, and whether the queue can be forgotten is asked, before the jobs go.
+-- Why this order: the number is read, and the rights to forget the queue are checked, before the jobs are removed.
 
 now()
 local LIST, queue = key(), arg()
@@ -17,7 +17,8 @@ if type(count) == 'string' then
 end
 unlink(must, LIST)
 must('SREM', QUEUES, queue)
--- Who they were is void from now on (identity.lua), however many there were; those that are delayed stay.
+-- From now on the identities of these jobs are void (identity.lua), which takes one write for any number. Those of
+-- delayed jobs stay.
 local fields, emptied = string.match(type(count) == 'string' and count or '', '^(%d+) (%d+)$')
 if fields then
   try('HSET', counts, queue, fields .. ' ' .. whole(math.max(seconds(), tonumber(emptied) + 1)))

@@ -1,4 +1,4 @@
--- exchange, 2 and 3 of 4, where nothing stands at its gates and all that ends is done: settle.lua and enter.lua without
+-- exchange, 2 and 3 of 4, for exchanges without enters whose settlements are all done: settle.lua and enter.lua without
 -- what other endings need. Most exchanges are of this kind.
 --
 -- ARGV   as for settle.lua, with N and D as the only ops and no enters

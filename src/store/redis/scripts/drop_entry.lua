@@ -1,10 +1,11 @@
--- drop_entry: takes an entry out of the schedule whose key holds no list.
+-- drop_entry: removes an entry of the schedule whose key holds no list.
 --
 -- KEYS   delayed_queue_schedule, failed, delayed:<entry>
 -- ARGV   now (unused), entry, the failure record that tells of it
--- returns 1 if it was taken out, 0 if its jobs can be read or somebody else was faster
+-- returns 1 if it was removed, 0 if its jobs can be read or another instance removed it
 --
--- Why this order: it is told before it goes, and whether that can be taken back is asked before. What stands at the key is not ours and stays.
+-- Why this order: the failure record is written before the entry is removed, and the right to remove that record is
+-- checked before, because another instance may have been faster. The key itself is not ours and stays.
 
 local SCHEDULE, FAILED, LIST = key(), key(), key()
 local entry, record = arg(), arg()
@@ -14,7 +15,7 @@ if type(length) == 'number' then
 end
 local message = named('LLEN', LIST, length.err)
 if not string.find(message, '^CORRUPT') then
-  -- Not being allowed to look proves nothing.
+  -- A refused read does not prove that there is no list.
   error(message)
 end
 must('ZREM', SCHEDULE, '')

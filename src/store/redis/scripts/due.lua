@@ -1,7 +1,7 @@
 -- due: a read of the entry of the schedule that comes first and, if it is due, of its first jobs.
 --
--- KEYS   delayed_queue_schedule, "delayed:". The key of the second's list is derived from the
---        declared prefix, for which second comes first is known only here.
+-- KEYS   delayed_queue_schedule, "delayed:". The key of the second's list is built from this prefix, because only the
+--        script knows which second comes first.
 -- ARGV   now, limit, number of entries that are passed over, their names
 -- returns {now in ms, the entry or "", its score, {job, ...}, what is wrong with the list or "",
 --          the first entry that is due and names no whole second or ""}
@@ -27,7 +27,7 @@ if not entry then
   return { whole(now()), '', '', {}, '', '' }
 end
 local is_due = tonumber(score) * 1000 <= now()
--- A whole second is written as whole numbers are, so that its name can be told from the number.
+-- A second is named by its number, written as whole numbers are.
 local named = #entry <= 16 and (entry == '0' or string.find(entry, '^-?[1-9]%d*$'))
 if is_due and not named then
   return { whole(now()), '', score, {}, '', entry }

@@ -5,9 +5,9 @@
 --        number of admissions (only entries of one job have any), the admissions as in admit.lua
 -- returns per entry 0, or the number from 1 of the admission that refused it
 --
--- Why this order: what can fail is looked at before the first job is pushed, so that an error leaves none of them on its
--- queue: a client that enqueues again after it enqueues nothing twice. The queues are made known first, for a known
--- queue without jobs does no harm and an unknown queue with jobs is never looked at.
+-- Why this order: what can fail is checked before the first job is pushed, so that an error leaves no job on its queue,
+-- and a client that enqueues again doubles nothing. The queues are made known first, because a known queue without jobs
+-- does no harm, and nobody reads a queue with jobs that is not known.
 
 needs_room = true
 local QUEUES = key()
@@ -33,7 +33,7 @@ if #entries > 1 then
     end
   end
 end
--- What a later job takes must not be refused after the first is on its queue.
+-- The commands of later jobs must not be refused after the first job was pushed.
 local function check_rights()
   for push in pairs(pushes) do
     may(push, QUEUES, '')

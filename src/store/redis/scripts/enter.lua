@@ -5,17 +5,16 @@
 -- per gate     "F"  KEYS lock                   free QueueLock: the job has left its queue
 --              "T"  KEYS lock, ARGV ttl         take JobLock; if busy:
 --                   "P" ARGV delay in ms        put the job back
---                   "D" ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, "1" if Retry's keys follow, KEYS its
---                                       counter and last error, which are forgotten: drop it
+--                   "D" ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, "1" if Retry's keys
+--                                       follow, KEYS its counter and last error, which are forgotten: drop it
 --              "A"  KEYS windlass:periodic, ARGV task, age in s, then as "D": drop a tick that is
 --                   older than that
 --              "N"  KEYS windlass:periodic, then a tick (verdict.lua): write the next one now
 -- adds to the reply per enter: T taken, L lost, P<gate> put back by that gate, D<gate> dropped, U it was to be put back
 --                              and could not: the claim stands
 --
--- Why this order: all parameters are read first, for a gate that refuses leaves the later ones
--- unread. Locks taken by earlier gates are freed before the job goes away, so that whoever sees it
--- delayed again finds them free.
+-- Why this order: the parameters of every gate are read, also after one has refused, because the next enter follows
+-- them. Locks taken by earlier gates are freed before the job is put off, so that they are free when it is seen there.
 
 local entered = {}
 

@@ -1,12 +1,13 @@
--- Fragment: removes the delayed copies of a job, with who they were, and seconds left empty.
+-- Fragment: removes the delayed copies of a job with their identities, and seconds that become empty.
 --
--- The stamps, by which the copies are found, go last of what people see.
+-- The stamps, by which the copies are found, are removed after the copies.
 
--- So many seconds one step empties where it can be taken again: each is one pass through its list.
+-- How many seconds one step looks at, if the step can be repeated. Each takes one pass through its list.
 local SECONDS = 250
 
--- The seconds at which a job may be delayed. Asks the type of every key that `erase` changes, so that an error ends the
--- script before the first copy is gone. At most so many if `most` is given; then `more` tells whether there are others.
+-- The seconds to which a job may be delayed, at most so many if `most` is given; then `more` tells whether there are
+-- others. Checks the type of every key that `erase` changes, so that an error ends the script before the first copy is
+-- removed.
 local function stamped(stamps, most)
   local found = { stamps = {} }
   must('ZREM', SCHEDULE, '')

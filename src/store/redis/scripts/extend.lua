@@ -8,16 +8,16 @@
 -- returns {1} if the registration is gone (nothing is written), else {0, {removed}, {lost locks}, instances,
 --         {index, record, ...}, errors}, the fifth for removed workers under which a record of ours stands
 --
--- What cannot be done beside the lease (pings, a lock) does not end the step: the lease is extended, so that no run is
--- ended for it, and the errors are told.
+-- An error of the rest (pings, a lock) does not end the step. The lease is extended, because otherwise running jobs
+-- would be ended, and the errors are returned.
 --
--- Why this order: whether a worker was force-cleaned is seen by its missing membership or ping,
--- which must therefore be read before both are written again. Where a record stands they are not: it takes a look
--- at the failed list to tell whether its claim is lost (removed.rs), and until then it must be seen again.
+-- Why this order: a worker that was force-cleaned has no membership or no ping, so that both are read before they are
+-- written again. If it has a working record they are not written: only the failed list tells whether its claim is lost
+-- (removed.rs), and until that is known the next step must see the same.
 
 local INSTANCES, LEASES, WORKERS = key(), key(), key()
 local id, record, census = arg(), arg(), arg() == '1'
--- A registration and its counter come and go together; a counter that begins here has none.
+-- A registration has a counter. A counter that begins here belongs to no registration.
 if must('HINCRBY', LEASES, id, 1) == 1 then
   if not try('HDEL', LEASES, id) then
     -- It must not count on, or the next step would find a registration.
@@ -54,7 +54,7 @@ for i = 1, count do
   local standing = gone and redis.pcall('GET', worker.working)
   local refusal = type(standing) == 'table' and named('GET', worker.working, standing.err) or ''
   if string.find(refusal, '^REFUSED') then
-    -- Whether its claim is lost is seen by a later step, to which it must still be removed.
+    -- A later step must see that it was removed, and whether its claim is lost.
     broken[#broken + 1] = refusal
   elseif type(standing) == 'string' and claimed_by(id, standing) then
     left[#left + 1] = i - 1
@@ -78,7 +78,7 @@ local lost = {}
 for i = 1, tonumber(arg()) do
   local lock, token, ttl = key(), arg(), tonumber(arg())
   local value = redis.pcall('GET', lock)
-  -- A lock that may not be looked at is not known to be lost.
+  -- A lock that may not be read is not known to be lost.
   local unknown = type(value) == 'table' and string.find(named('GET', lock, value.err), '^REFUSED')
   if carries(value, token) then
     try('SET', lock, owned_until(ttl, token), 'EX', whole(math.max(ttl, 1)))

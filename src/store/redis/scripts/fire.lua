@@ -6,8 +6,9 @@
 -- returns 0 remembered (and enqueued), the number from 1 of the admission that refused the job, or
 --         -1 if another was faster
 --
--- Why this order: the occurrence is compared first. It is remembered before the job is pushed, for a job that is pushed
--- and not remembered would be pushed again at every look; what cannot be pushed is due again.
+-- Why this order: the occurrence is compared first. It is remembered before the job is pushed, because otherwise a job
+-- that is pushed and not remembered would be pushed again at every look. If the push fails, the occurrence is due
+-- again.
 
 needs_room = true
 local SCHEDULES, QUEUES = key(), key()

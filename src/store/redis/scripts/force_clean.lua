@@ -1,15 +1,15 @@
 -- force_clean: removes a worker, anybody's, and puts its job on the failed list.
 --
--- KEYS   windlass:nothing, workers, failed, stat:failed, workers:heartbeat, worker:<id>, locks, then everything else that
---        is deleted
--- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if there is a
---        failure record, the failure record, the claim, number of locks, per lock what it must hold to be freed or "" if it must carry the
+-- KEYS   windlass:nothing, workers, failed, stat:failed, workers:heartbeat, worker:<id>, locks, then everything else
+--        that is deleted
+-- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if there is a failure record, the
+--        failure record, the claim, number of locks, per lock what it must hold to be freed or "" if it must carry the
 --        claim
 -- returns 1 if it was removed, 0 if its working record is another than expected
 --
--- Why this order: the failure record is written before the working record goes; whether that can go is asked before, or
--- the job would stand on the failed list once for each attempt. stat:failed is
--- counted only with a failure record (node-resque counts in any case, and leaves `worker:<id>`).
+-- Why this order: the failure record is written before the working record is deleted. The right to delete that is
+-- checked before, because otherwise each attempt would add a failure record. stat:failed counts only if there is a
+-- failure record (node-resque counts in any case, and leaves `worker:<id>`).
 
 local NOTHING, WORKERS, FAILED, FAILED_STAT, HEARTBEATS, WORKING = key(), key(), key(), key(), key(), key()
 local id, expected, working, has_record, record = arg(), arg() == '1', arg(), arg() == '1', arg()
@@ -24,7 +24,7 @@ if has_record then
   try('INCR', FAILED_STAT)
 end
 must('SREM', WORKERS, id)
--- Ruby's workers say there that they live.
+-- Ruby's workers write their heartbeat there.
 try('HDEL', HEARTBEATS, id)
 local token = arg()
 for _ = 1, tonumber(arg()) do

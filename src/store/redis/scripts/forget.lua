@@ -1,13 +1,13 @@
--- Fragment: who a job was ends with it.
+-- Fragment: removes the identities of deleted jobs.
 --
--- Both tell whether a job of these bytes was on a further attempt.
+-- `forget_queued` and `forget_delayed` return whether one of the jobs had been tried before.
 
 local function is_repeated(line)
   return tonumber(string.match(line.who, '^%S+ (%d+)')) > 1
 end
 
--- Does any job of this queue have an entry? Deletions of jobs that were never run need no further look. Asked before
--- anything is deleted: it ends the script if a command is refused that forgetting takes.
+-- Does any job of this queue have an entry? If not, there is nothing to forget. Called before anything is deleted,
+-- because it ends the script if a command is refused that forgetting needs.
 local function has_entries(queue)
   local counts = IDENTITY .. ':queues'
   if may('HEXISTS', counts, queue) ~= 1 then
@@ -23,8 +23,8 @@ local function has_entries(queue)
   return true
 end
 
--- `gone` jobs of these bytes were deleted from the queue, from its head on. The first jobs are taken to be those that
--- have the entries, as a claim does. Without `gone` they were deleted from the tail: no more entries stay than jobs.
+-- `gone` jobs of these bytes were deleted from the head of the queue. The entries are taken to belong to the first
+-- jobs, as a claim takes them. Without `gone` the jobs were deleted from the tail, and as many entries stay as jobs.
 local function forget_queued(queue, list, raw, gone)
   local repeated = false
   entries(queue, raw, function(lines)
@@ -36,7 +36,7 @@ local function forget_queued(queue, list, raw, gone)
     end
     if not gone and #queued > 0 then
       local left = try('LPOS', list, raw, 'COUNT', #queued, 'MAXLEN', LOOK) or {}
-      -- In a longer list the look ends too early to tell; then the sweep sees to it.
+      -- Only a part of a longer list is searched. There the sweep removes the entries later.
       gone = (try('LLEN', list) or 0) > LOOK and 0 or #queued - #left
     end
     for i = math.min(gone or 0, #queued), 1, -1 do
@@ -61,7 +61,7 @@ local function forget_delayed(queue, raw, gone)
   return repeated
 end
 
--- The same for deletions by people: `one` has raw, most, and the keys of Retry's counter and last error or nil. `gone` jobs
+-- The same with Retry's keys: `one` has raw, most, and the keys of Retry's counter and last error or nil. `gone` jobs
 -- of these bytes were deleted from the queue, counted from the tail or from the head.
 local function forget_deleted(queue, list, one, gone, tail)
   if gone > 0 then

@@ -3,9 +3,9 @@
 -- IDENTITY is a hash, `<queue>\n<bytes>` -> one line for each such job of these bytes, the oldest first:
 -- `<id> <attempt> <redelivered> <later> <expiry>`. A line expires KEPT seconds after its job was due.
 --
--- Beside it stands a hash, queue -> `<fields> <emptied>`: how many fields above belong to the queue, so that a claim
--- from another queue looks nothing up; and the second in which the queue was deleted with all its jobs, for lines of
--- jobs that were due by then are void. Its key is the declared one, followed by ":queues".
+-- A second hash, queue -> `<fields> <emptied>`, tells how many of these fields belong to a queue, so that a claim from
+-- another queue looks nothing up. It also tells the second in which the queue was deleted with all its jobs: lines of
+-- jobs that were due by then are void. Its key is the declared one followed by ":queues".
 
 -- Has `edit` change the lines of a job's bytes, each { who, due }, and writes them back.
 local function entries(queue, raw, edit)
@@ -32,10 +32,10 @@ local function entries(queue, raw, edit)
     if text ~= old then
       try('HSET', IDENTITY, field, text)
     end
-    -- Earlier versions counted nothing. An emptied field is counted no more.
+    -- Earlier versions did not count fields. An emptied field is not counted.
     fields = old and old ~= '' and math.max(count, 1) or count + 1
   elseif old then
-    -- What cannot be removed is emptied, or the next equal job would be taken for this one.
+    -- A field that cannot be removed is emptied, because the next equal job would be taken for this one.
     if not try('HDEL', IDENTITY, field) then
       try('HSET', IDENTITY, field, '')
     end
@@ -48,7 +48,7 @@ local function entries(queue, raw, edit)
   end
 end
 
--- Keeps who a job is, which is due at this second.
+-- Keeps who a job is that is due at this second, until it is claimed again.
 local function remember(queue, raw, identity, due)
   entries(queue, raw, function(lines, emptied)
     lines[#lines + 1] = { who = identity, due = math.max(due, emptied + 1) }

@@ -1,12 +1,10 @@
--- instances: a read of registrations and lease counters at one moment; who comes for the duties takes or renews
--- their leadership with it.
+-- instances: reads registrations and lease counters at one moment, and takes or renews the leadership of the duties.
 --
 -- KEYS   windlass:instances, windlass:leases; the lock
--- ARGV   now (unused), owner or "" who comes for the read alone, ttl in ms
+-- ARGV   now (unused), owner or "" for a read alone, ttl in ms
 -- returns {1 if the owner leads, id, record, counter, ...}
 --
--- Why this order: all is read before the leadership is taken, for who cannot read must not lead. Compare and renew are
--- one step (leadership.lua).
+-- Why this order: all is read before the leadership is taken, because an instance that cannot read must not lead.
 
 local INSTANCES, LEASES = key(), key()
 local owner = arg()

@@ -1,12 +1,12 @@
--- join: registers an instance and starts its lease, unless another instance holds its name. One whose registration
--- cannot be read goes.
+-- join: registers an instance and starts its lease, unless another instance holds its name. A holder whose registration
+-- cannot be read is removed.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:names
 -- ARGV   now (unused), id, name, record, the registration that cannot be read or ""
 -- returns "" or the record of the instance that holds the name
 --
--- Why this order: nothing is written before the name is known to be free and every key's type was asked; what cannot be
--- read goes last.
+-- Why this order: nothing is written before the name is known to be free and every key's type is checked. The
+-- registration that cannot be read is removed last.
 
 local INSTANCES, LEASES, NAMES = key(), key(), key()
 local id, name, record, unreadable = arg(), arg(), arg(), arg()

@@ -1,11 +1,11 @@
--- exchange, 1 of 4: the sequence gate. An exchange whose reply was lost is repeated as it stands;
--- it must apply nothing twice and must be answered as the first time.
+-- exchange, 1 of 4: the sequence gate. The caller repeats an exchange whose reply was lost. The repetition must apply
+-- nothing twice and get the answer of the first.
 --
 -- KEYS   as places.lua; windlass:lane:<instance>; windlass:paused; pause-all-workers; the working records of all
 --        workers that take part, the idle ones first; the queues; then what settle and enter read
--- ARGV   now, lane, sequence, number of settlements, of enters, of workers, of idle ones, of queues, of heads,
---        among how many instances the jobs are shared,        "queue:" prefix's length, head of our records up to the index, their run_at member;
---        then in blocks: the pieces `<index>","worker":"<name>"` of idle workers; the pieces of queues;
+-- ARGV   now, lane, sequence, number of settlements, of enters, of workers, of idle ones, of queues, of heads, among
+--        how many instances the jobs are shared, "queue:" prefix's length, head of our records up to the index, their
+--        run_at member; then in blocks: the pieces `<index>","worker":"<name>"` of idle workers; the pieces of queues;
 --        the heads; the settlements and the enters as one string each; then what settle and enter read
 -- returns {"G"} the lane is not (or no longer) there, or cannot be read: the instance was buried, nothing is applied
 --         {"S", last} an exchange of before: nothing is applied
@@ -13,15 +13,15 @@
 --         {"R", lost, entered, index, record, ...} a repetition
 --         {"A", lost, entered, errors, runs, indexes, identities, job, ...}
 --         ("lost" are the settlements that were not applied: the number of one whose claim was lost, and with a "!"
---         before it of one whose claim still stands, for it could not be recorded)
+--         before it of one that could not be recorded, so that its claim still stands)
 --
--- A head is how a working record begins if the claim is still the one that was given: whoever carries it owns the
--- claim. One does for all claims of an exchange, for what follows in a record follows from the worker.
+-- A head is how a working record begins while its claim stands: a settlement with that head owns the claim. All claims
+-- of one exchange share a head, because the worker determines what follows it in the record.
 --
 -- Why this order: the gate's write is the first write. If it is refused nothing was changed, and the exchange can be
--- repeated. After it nothing raises an error, because what is applied halfway could be neither repeated nor undone: every
--- call is a `try` or a `pcall`, and what the store refuses (a key of another type, a right that was taken away) leaves its
--- job where it was.
+-- repeated. After it nothing raises an error, because what is applied halfway could be neither repeated nor undone:
+-- every call is a `try` or a `pcall`, and what the store refuses (a key of another type, a right that was taken away)
+-- leaves its job where it was.
 
 local LANE, PAUSED, PAUSE_ALL = key(), key(), key()
 local lane, sequence = arg(), tonumber(arg())
@@ -42,7 +42,7 @@ if not gate then
   return { 'G' }
 end
 local last, last_lost, last_entered = string.match(gate, '^(%d+)\n?([^\n]*)\n?([^\n]*)')
--- What is no sequence tells nothing of what was applied: the instance begins anew.
+-- If the sequence cannot be read it is unknown what was applied, so that the instance must join again.
 if not last then
   return { 'G' }
 end

@@ -1,6 +1,6 @@
 -- Fragment: takes a free leadership or renews one's own; 1 if the owner leads, 0 if another does.
 --
--- Compare and renew are one step, so that nobody prolongs another's lock.
+-- Compare and renew are one step, so that no owner prolongs the lock of another.
 
 local function lead(lock, owner, ttl)
   local holder = must('GET', lock)

@@ -1,16 +1,15 @@
--- leave: an instance's end by itself; its idle workers go, and with the last record its
--- registration.
+-- leave: an instance ends by itself: removes its idle workers, and its registration if no working record is left.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:lane:<id>, workers; per
 --        worker as in members.lua
 -- ARGV   now (unused), id, name, number of workers; per worker as in members.lua
 -- returns {1 if the instance is gone, 0 if a working record of it is left to recovery; errors}
 --
--- Why this order: all records are read, and the rights are asked, before anything is removed; the registration goes last,
--- for it is what recovery finds the rest by. If another instance has the name meanwhile, the workers
--- of that name are its own, and stay.
+-- Why this order: all records are read and the rights are checked before anything is removed. The registration goes
+-- last, because recovery finds the rest by it. If another instance has taken the name, the workers of that name belong
+-- to it and stay.
 --
--- Nobody leaves twice: a key of another type holds nothing of this instance, is passed over and told.
+-- An instance leaves only once. A key of another type holds nothing of it, so that such a key is skipped and returned.
 
 local INSTANCES, LEASES, NAMES, LANE, WORKERS = key(), key(), key(), key(), key()
 local id, name, count = arg(), arg(), tonumber(arg())

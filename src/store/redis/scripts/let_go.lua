@@ -4,7 +4,7 @@
 -- ARGV   now (unused), number
 -- returns 1 if it was that batch, 0 if not
 --
--- Why this order: the number is compared first, for a late repetition must not drop a newer batch.
+-- Why this order: the number is compared first, because a late repetition must not drop a newer batch.
 
 local OUTBOX, MOVING = key(), key()
 if must('HGET', MOVING, 'number') ~= arg() then

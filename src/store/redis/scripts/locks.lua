@@ -1,7 +1,7 @@
--- Fragment: how locks are judged, taken and freed.
+-- Fragment: takes and frees locks.
 
--- May QueueLock be taken? It may if it is not there or its second has passed. A value that is no
--- number is somebody's who knows no seconds: held until its time to live ends.
+-- May QueueLock be taken? It may if it does not exist or its second has passed. A value that is no number was written
+-- by another program and is held until the key expires.
 local function is_free(place)
   local value = must('GET', place)
   if not value then
@@ -11,12 +11,12 @@ local function is_free(place)
   return second ~= nil and seconds() > tonumber(second)
 end
 
--- Nil if it could not.
+-- Nil if that failed.
 local function take(place, ttl)
   return try('SET', place, whole(seconds() + ttl + 1), 'EX', whole(math.max(ttl, 1)))
 end
 
--- JobLock's value: node-resque reads the second and never the rest.
+-- JobLock's value. node-resque does not read it.
 local function owned_until(ttl, token)
   return whole(seconds() + ttl) .. ':' .. token
 end

@@ -29,7 +29,7 @@ local function enrol(call, set, worker)
   call('SET', worker.started, whole(seconds()))
 end
 
--- The set is the only key of it whose type matters.
+-- Of a worker's keys only the set can be of the wrong type; DEL takes any type.
 local function strike(call, set, worker)
   must('DEL', worker.started, worker.ping, worker.processed, worker.failed)
   call('SREM', set, worker.id)

@@ -1,11 +1,11 @@
--- open_lane: a lane that does not exist yet starts at sequence 0; one that exists goes on.
+-- open_lane: starts a lane at sequence 0, unless it exists.
 --
 -- KEYS   windlass:lane:<instance>
 -- ARGV   now (unused), lane
 -- returns the lane's last sequence
 --
--- Why this order: an exchange applies only on a lane that is there, and burying an instance
--- removes its lanes; so a late exchange of a buried instance finds none.
+-- Why this order: an exchange is applied only if its lane exists. Burying an instance removes its lanes, so that a late
+-- exchange of it is not applied.
 
 local LANE, lane = key(), arg()
 must('HSETNX', LANE, lane, '0')

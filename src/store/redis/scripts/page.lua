@@ -1,7 +1,7 @@
 -- Fragment: reads a part of a list, and no more of it than one step may hold.
 --
--- Jobs may be of any size, so that a number of jobs is no bound. The list is read in parts, the first of them small, until
--- they hold enough bytes. At least one job is read.
+-- A number of jobs is no bound, because a job may have any size. The list is read in parts, the first of them small,
+-- until they have enough bytes. At least one job is read.
 
 local FIRST, PART, ENOUGH = 5, 50, 1048576
 

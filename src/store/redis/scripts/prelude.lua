@@ -2,8 +2,8 @@
 --
 -- ARGV[1]  the time in milliseconds since the Unix epoch; empty for the store's own
 --
--- `key` and `arg` read KEYS and ARGV in order. Everything is handed over in the order in which it
--- is read, so that no script counts positions.
+-- `key` and `arg` read KEYS and ARGV in order. The caller passes both in the order in which the script reads them, so
+-- that no script counts positions.
 
 local k, a = 0, 1
 
@@ -42,8 +42,8 @@ local function whole(number)
   return string.format('%.0f', number)
 end
 
--- An error, with what it is about: a key of another type, or a command or key that this user has no right to, or that
--- the server does not have. The server's own messages name neither.
+-- Adds to the server's error the key or the command that it is about, because the server names neither: a key of
+-- another type, a command or key that this user has no right to, a command that the server does not have.
 local function named(command, place, message)
   local function has(words)
     return string.find(message, words, 1, true)
@@ -98,17 +98,7 @@ local function try(command, place, ...)
   return reply
 end
 
--- Deletes keys of any size in a moment: the server frees them beside its work. A user of an older list of rights has no
--- UNLINK. `call` is `must` or `try`.
-local function unlink(call, ...)
-  local reply = redis.pcall('UNLINK', ...)
-  if type(reply) == 'table' and reply.err then
-    return call('DEL', ...)
-  end
-  return reply
-end
-
--- Can this script go by the time? Asked where an error must not end the script.
+-- Can the time be read? For scripts that an error must not end.
 local function can_tell_time()
   local told, message = pcall(now)
   if not told then
@@ -117,8 +107,8 @@ local function can_tell_time()
   return told
 end
 
--- Ends the script unless a command may be called. It is called with a key of another type or one that does not exist,
--- so that nothing changes. Returns the reply, which may be an error of another kind.
+-- Ends the script if this user may not call the command. The caller passes a key of another type or one that does not
+-- exist, so that the call changes nothing. Returns the reply, which may be an error of another kind.
 local function may(command, place, ...)
   local reply = redis.pcall(command, place, ...)
   if type(reply) == 'table' and reply.err then

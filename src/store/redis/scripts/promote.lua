@@ -1,17 +1,17 @@
 -- promote: delayed -> queue, as raw bytes, for a batch that still stands at the head of its second.
 --
--- KEYS   as places.lua; resque_scheduler_leader_lock, delayed:<second>, windlass:twins:<second> (jobs that stand in this
---        second more than once);
---        then by group: for "Q" and "L" the queue's list, per job timestamps:<raw>, for "L" the lock
--- ARGV   now, leader or "", second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job raw;
---        "L" (one that takes a lock), "1", queue, raw, the lock's ttl; "F" (one that fails), "1", raw, the failure record;
---        "P" (one that is put off), "1", raw, how many ms from now
+-- KEYS   as places.lua; resque_scheduler_leader_lock, delayed:<second>, windlass:twins:<second> (jobs that stand in
+--        this second more than once); then by group: for "Q" and "L" the queue's list, per job timestamps:<raw>, for
+--        "L" the lock
+-- ARGV   now, leader or "", second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job
+--        raw; "L" (one that takes a lock), "1", queue, raw, the lock's ttl; "F" (one that fails), "1", raw, the failure
+--        record; "P" (one that is put off), "1", raw, how many ms from now
 -- returns {-1} if another leads, else {the number moved} and, if a queue did not take the next job, its
 --         key and what is wrong with it; an error only if the first cannot be moved for another reason
 --
 -- Why this order: each group is pushed, all or none of it, before the list is trimmed, so that an error leaves a job
--- where it was. Whether what is pushed can be taken away is asked before the first push: a job that stayed would be
--- pushed again at every look. QueueLock is taken if it is free and never refuses.
+-- where it was. The right to trim is checked before the first push, because a job that stayed would be pushed again at
+-- every look. QueueLock is taken if it is free; it never refuses a job here.
 
 now()
 local LEADER, LIST, HERE = key(), key(), key()

@@ -1,24 +1,25 @@
 -- reconcile: looks after one periodic task.
 --
--- KEYS   as places.lua; workers, "worker:" (prefix), queue:<queue>; QueueLock and JobLock if there
---        are any; worker:<id> of every known worker; timestamps:<raw> of every form
--- ARGV   now, task, queue, cadence (cadence.lua), purpose ("look", "boot": an instance starts, "start":
---        somebody starts the task, "run": somebody wants it to run now), the due second of an entry that a new
---        cadence made stale or "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON, number of workers, their ids, number
---        of workers that are passed over, their ids, number of forms, the forms, ours first
--- returns 0 fine, 1 seeded, 2 restored, 3 unlocked, 4 on its queue now, 5 it waits there already,
---        6 it runs, 7 moved to the new cadence, 8 not done yet: the step is to be taken again
+-- KEYS   as places.lua; workers, "worker:" (prefix), queue:<queue>; QueueLock and JobLock if there are any; worker:<id>
+--        of every known worker; timestamps:<raw> of every form
+-- ARGV   now, task, queue, cadence (cadence.lua), purpose ("look", "boot": an instance starts, "start": somebody starts
+--        the task, "run": somebody wants it to run now), the due second of an entry that a new cadence made stale or
+--        "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON,
+--        number of workers, their ids, number of workers that are passed over, their ids, number of forms, the forms,
+--        ours first
+-- returns 0 fine, 1 seeded, 2 restored, 3 unlocked, 4 on its queue now, 5 it waits there already, 6 it runs, 7 moved to
+--         the new cadence, 8 not done yet: the step is to be taken again
 --
--- No step looks at more than some hundred delayed seconds. Where there are more, the step removes what it looked at and
--- ends; the job stays delayed in those that it did not look at.
+-- One step looks at some hundred delayed seconds at most. If there are more, it removes those that it looked at and
+-- ends. The job stays delayed in the others.
 --
--- A worker that registered since the caller looked is searched too: its key is derived from the
--- declared prefix, as is that of a delayed second (places.lua).
+-- Workers that registered since the caller read them are searched too. Their keys are built from the declared prefix,
+-- as those of delayed seconds are (places.lua).
 --
--- Why this order: delayed, queued and running are all searched before anything is written; a job
--- that is anywhere is accepted as it stands. What a write may fail on is asked before the first of them. The entry is
--- written before the push: a job whose push fails is overdue later and pushed then, one that is pushed and not written
--- would be pushed again. A JobLock is freed only when nobody works on it.
+-- Why this order: the delayed seconds, the queue and the running jobs are all searched before anything is written, and
+-- a job that is found is accepted as it is. What may fail is checked before the first write. The entry is written
+-- before the push: if the push fails, the job is overdue later and pushed then. If it were written after the push and
+-- failed, the job would be pushed again. A JobLock is freed only if no worker runs the task.
 
 now()
 local WORKERS, WORKER, LIST = key(), key(), key()
@@ -73,8 +74,8 @@ local function is_empty(args)
     or rest == nil and (first == cjson.null or type(first) == 'table' and next(first) == nil)
 end
 
--- A run of this task stands on record. node-resque's records are written again by JSON.stringify, so they are compared
--- by class and arguments; a run with arguments of its own is somebody's who enqueued it besides.
+-- Does a worker run this task? node-resque writes its records anew, so that class and arguments are compared instead of
+-- bytes. A run with arguments of its own was enqueued by a client and is not the periodic one.
 local function running()
   return on_record(function(record)
     if not string.find(record, '"class":' .. plain, 1, true)
@@ -123,14 +124,14 @@ local function write(due)
   must('HSET', PERIODIC, task, whole(due) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
 end
 
--- What may fail of a push, before anything else is written: a known queue without jobs does no harm.
+-- Checks what a push may fail on, before anything else is written. A known queue without jobs does no harm.
 local function prepare_push()
   must('LLEN', LIST)
   must('SADD', QUEUES, queue)
   may('RPUSH', QUEUES, '')
 end
 
--- The job goes to its queue, and its QueueLock says so: whoever held that held it for nothing.
+-- Pushes the job and takes its QueueLock. A lock that is held already guards no job, because none was found.
 local function push()
   must('RPUSH', LIST, forms[1].raw)
   if queue_lock then
@@ -138,8 +139,8 @@ local function push()
   end
 end
 
--- Frees the JobLock if it is held while nobody works on it: while the claim that it carries is on record or, where it
--- carries none, while the task runs. Returns whether it was freed.
+-- Frees the JobLock unless it is in use: the claim that it carries has a working record or, if it carries none, a
+-- worker runs the task. Returns whether it was freed.
 local function unlock()
   local value = job_lock and redis.pcall('GET', job_lock)
   if type(value) ~= 'string' then
@@ -160,14 +161,14 @@ local function unlock()
   return try('DEL', job_lock) ~= nil
 end
 
--- The delayed copies go. Where they stand is asked in a step of its own, before the first of them goes.
+-- Finds the delayed copies, before the first of them is removed.
 local function find_delayed()
   for _, form in ipairs(forms) do
     form.seconds = stamped(form.stamps, SECONDS)
   end
 end
 
--- Returns whether all are gone.
+-- Removes the delayed copies that were found. Returns whether there were no others.
 local function forget_delayed()
   for _, form in ipairs(forms) do
     erase(form.stamps, form.raw, queue, form.seconds)
@@ -232,7 +233,7 @@ if purpose == 'run' then
     return 8
   end
   if stopped ~= '1' then
-    -- The run is one more: the tick that was moved stays due.
+    -- This run is an additional one: the tick whose job was moved stays due.
     local keeps = waits and due and not halted and cadence.every > 0
     write(keeps and due - cadence.every or seconds())
   end
@@ -272,7 +273,7 @@ if is_overdue then
       write(waits)
     end
   elseif not queued() and not running() then
-    -- The last tick that should have run: the schedule stays what it was.
+    -- The entry gets the last tick that should have run, so that later ticks keep their times.
     prepare_push()
     write(cadence.every > 0 and due + math.floor((seconds() - due) / cadence.every) * cadence.every or due)
     push()

@@ -2,16 +2,15 @@
 --
 -- KEYS   as places.lua; windlass:nothing, windlass:leases, worker:<id>, workers, worker:ping:<name>; then what the
 --        verdict reads (verdict.lua)
--- ARGV   now, instance or "", its counter, the record, the worker's id, the record's claim or "",
---        "F" if the worker was removed and its job failed, "" if that is not known, "N" if nobody failed it;
---        op; then what the verdict reads
--- returns 1 if it was recovered; 2 if only the record was removed, for the job is failed; 3 if nothing was done, for
---         the worker was removed and it must first be known whether its job was failed; 0 if the record no longer
---         stands or the instance lives
+-- ARGV   now, instance or "", its counter, the record, the worker's id, the record's claim or "", "F" if the worker was
+--        removed and its job failed, "" if that is not known, "N" if nobody failed it; op; then what the verdict reads
+-- returns 1 if it was recovered; 2 if only the record was removed, because its job is on the failed list; 3 if nothing
+--         was done, because the worker was removed and the caller must first find out whether its job was failed; 0 if
+--         the record no longer stands or the instance lives
 --
--- Why this order: counter and record are compared inside the step, so that of two observers only
--- one recovers and a late extension of the lease wins; the working record goes last. Whether it may be deleted is asked
--- first, or its job would be recovered again at every look.
+-- Why this order: counter and record are compared in the step, so that only one of two observers recovers the job, and
+-- a late extension of the lease wins. The working record is deleted last. The right to delete it is checked first,
+-- because otherwise its job would be recovered again at every look.
 
 local NOTHING, LEASES, WORKING, WORKERS, PING = key(), key(), key(), key(), key()
 now()

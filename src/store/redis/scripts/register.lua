@@ -4,8 +4,8 @@
 -- ARGV   now, number of workers; per worker as in members.lua
 -- returns per worker the working record that already stands under its name, or nothing (false)
 --
--- Why this order: whether the set can be changed is asked first; a member without a ping would read as a worker of a
--- program that never pings.
+-- Why this order: the set's type is checked first. The ping is written before the membership, because a member without
+-- a ping looks like a worker of a program that never pings.
 
 local WORKERS = key()
 local count = tonumber(arg())

@@ -1,13 +1,13 @@
--- reinstate: workers that somebody removed are members again, and claims whose jobs were failed meanwhile end.
+-- reinstate: makes workers members again that another program removed, and ends their claims whose jobs it failed.
 --
 -- KEYS   windlass:leases, workers; per worker as in members.lua
 -- ARGV   now, instance, number of workers; per worker as in members.lua and the working record of a job that was
 --        failed, or ""
 -- returns 1, or 0 if the instance was buried: then nothing is written
 --
--- Why this order: whether the set can be changed is asked first. The records are compared, because what was claimed since
--- is another job. They go first: as long as a worker is no member the step is taken again; a member whose job was failed
--- would run on as if nobody had failed it.
+-- Why this order: the set's type is checked first. The records are compared, because a job that was claimed since is
+-- another job. They are deleted before the membership is written: the step is repeated until the worker is a member,
+-- and a member whose failed job kept its record would go on running it.
 
 local LEASES, WORKERS = key(), key()
 local instance, count = arg(), tonumber(arg())

@@ -4,9 +4,8 @@
 -- ARGV   now (unused), entry, the second for which it is due, number of jobs; per job raw
 -- returns how many were moved to that second
 --
--- Why this order: each job stands in its new second before it leaves the old list; the entry goes
--- when its list is gone. A list of another type is an error before anything is written, and so is a right that is missing
--- to take the jobs away.
+-- Why this order: each job is written to its new second before it leaves the old list. The entry is removed when its
+-- list is empty. A list of another type, or a missing right to remove the jobs, is an error before anything is written.
 
 now()
 local LIST = key()

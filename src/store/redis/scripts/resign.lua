@@ -1,10 +1,10 @@
--- resign: gives a leadership back, if one holds it.
+-- resign: gives up a leadership, if the owner holds it.
 --
 -- KEYS   the lock
 -- ARGV   now (unused), owner
--- returns 1 if it was given back
+-- returns 1 if it was given up
 --
--- Why this order: compare and delete are one step, so that nobody deletes another's lock.
+-- Why this order: compare and delete are one step, so that no owner deletes the lock of another.
 
 local lock, owner = key(), arg()
 if must('GET', lock) == owner then

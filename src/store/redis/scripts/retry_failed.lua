@@ -6,8 +6,8 @@
 -- returns 0 retried, -1 the record is not there, else the number from 1 of the admission that
 --        refused it
 --
--- Why this order: the record is looked for first and removed last, so that a refusal or an error
--- leaves it where it was. Whether it may be removed is asked before the job is pushed, or both would stand.
+-- Why this order: the record is looked up first and removed last, so that a refusal or an error leaves it where it was.
+-- The right to remove it is checked before the job is pushed, because otherwise both could stand.
 
 local LIST = key()
 local record, queue, raw, identity = arg(), arg(), arg(), arg()

@@ -5,9 +5,9 @@
 -- ARGV   now (unused)
 -- returns {command, what the server says, ...}
 --
--- Every command is called, for only a call tells on every version and needs no further right. The probe is a hash, so
--- that most calls end with a key of another type; it is deleted last, with whatever a call made of it. Where it stays
--- (DEL itself is refused), it lapses.
+-- Every command is called, because only a call works on every version and needs no other right. The probe is a hash, so
+-- that most calls fail with a key of another type. It is deleted last, whatever a call made of it, and expires if DEL
+-- is refused.
 
 local PROBE = key()
 

@@ -7,9 +7,10 @@
 -- ARGV   now, number of jobs; per job: "A" and a second, or "I" and milliseconds from now; raw
 -- returns per job its second, with a "=" before it if it was already due then
 --
--- Why this order: the schedule's entry precedes the list, for an entry without list is tidied and a
--- list without entry is lost; the stamp, which refuses duplicates, comes when the job is there. What can fail is looked at
--- before the first job is there, so that an error leaves none: a client that schedules again after it has none twice.
+-- Why this order: the schedule's entry is written before the list, because promotion removes an entry without a list,
+-- and never finds a list without an entry. The stamp, which refuses duplicates, follows the job. What can fail is
+-- checked before the first job is written, so that an error leaves none, and a client that schedules again doubles
+-- nothing.
 
 needs_room = true
 local SCHEDULE, DELAYED = key(), key()

@@ -1,4 +1,4 @@
--- set_aside: takes waiting things out for a move to another store.
+-- set_aside: moves what waits to the outbox, for a move to another store.
 --
 -- KEYS   as places.lua; windlass:outbox, windlass:moving, windlass:schedules,
 --        windlass:nothing; then by kind:
@@ -8,9 +8,10 @@
 --        "P" (periodic entries and schedules), "S" (counters), "" only what is set aside already: nothing
 -- returns {id, number, {kind, name, identity, bytes, ...}}, or nothing if there is nothing
 --
--- Why this order: what is set aside already comes first, for it must not grow or be overtaken. Each
--- thing is in the outbox before it leaves its place; whether it can leave its place is asked before, or it would stand
--- in both. Delayed jobs are moved only while they stand where the caller saw them.
+-- Why this order: a batch that is set aside already is returned first, because it must neither grow nor be overtaken.
+-- Each item is written to the outbox before it leaves its place. The right to remove it from its place is checked
+-- before that, because otherwise it could stand in both. Delayed jobs are moved only if they still stand where the
+-- caller saw them.
 
 now()
 local OUTBOX, MOVING, SCHEDULES, NOTHING = key(), key(), key(), key()

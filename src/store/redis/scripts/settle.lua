@@ -6,11 +6,10 @@
 --
 -- Besides verdict.lua's ops there is N: done, and not counted for the worker now.
 --
--- Why this order: all owners are compared before the first write. The lane's gate is written next
--- (lane.lua says why), then the settlements in the order given; the working records are deleted
--- at the very end, in claim.lua, together with those that were not claimed again.
+-- Why this order: all owners are compared before the first write. The lane's gate is written next (lane.lua says why),
+-- then the settlements in their order. The working records are deleted last, in claim.lua.
 
--- The time is asked before the first write: what cannot be asked must not fail after it.
+-- The time is read before the first write, because no error may end the script after it.
 now()
 local settling, entering = arg(), arg()
 local NOTED = 78

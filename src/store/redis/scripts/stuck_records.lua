@@ -1,4 +1,4 @@
--- stuck_records: what the newest failure records say of workers that somebody removed.
+-- stuck_records: the newest failure records that were written when workers were removed.
 --
 -- KEYS   failed
 -- ARGV   now (unused), how many of the newest are passed over, how many are looked at; the marker as it stands in such
@@ -30,9 +30,10 @@ for _, record in ipairs(records) do
     end
   end
 end
--- The date stands first or last in a record; in between there may be a job's arguments.
+-- The date is the first or the last member of a record; the members between them may be as long as a job.
 if oldest then
   local date = '"failed_at":"([^"]*)"'
-  found[2] = string.match(string.sub(oldest, -200), '.*' .. date) or string.match(string.sub(oldest, 1, 100), date) or ''
+  found[2] = string.match(string.sub(oldest, -200), '.*' .. date)
+    or string.match(string.sub(oldest, 1, 100), date) or ''
 end
 return found

@@ -1,15 +1,15 @@
--- sweep_identities: drops entries whose jobs other programs took: deleted, or run.
+-- sweep_identities: removes the entries of jobs that other programs deleted or ran.
 --
 -- KEYS   as places.lua; "queue:" and "timestamps:" (prefixes, see places.lua)
 -- ARGV   now, HSCAN's cursor, how many fields are looked at, roughly
 -- returns the next cursor, "0" at the end
 --
--- A job is searched in the delayed second of its entry, in those of its stamps, and in its queue. Of a list that is longer than what
--- is looked through nothing can be said, and the entry stays. So does one that was due a moment ago, for node-resque
--- moves a job in two steps.
+-- A job is searched in the delayed second of its entry, in those of its stamps, and in its queue. If a list is longer
+-- than what is searched, the entry stays. It also stays if it was due a moment ago, because node-resque moves a job in
+-- two steps.
 --
--- Why this order: each entry is judged and written by itself. Where a look is refused nothing can be said of any job: the
--- sweep ends there, and says why.
+-- Why this order: each entry is judged and written by itself. If a read is refused, nothing is known of any job, and
+-- the sweep ends with that error.
 
 local CALM = 60
 

@@ -9,9 +9,9 @@
 --        "F" record     "P" task, entry     "C" schedule, last occurrence     "S" processed, failed
 -- returns 1, or 0 if this batch was taken in before
 --
--- Why this order: all is read and every key's type is looked at before the first write, so that an
--- error leaves nothing half taken in. The number is written first of all: with it, the batch is in. It is taken back if
--- a right is missing that the batch needs.
+-- Why this order: all is read and every key's type is checked before the first write, so that an error leaves nothing
+-- half taken in. The number is written first: a batch whose number is known counts as taken in. The number is restored
+-- if a right is missing that the batch needs.
 
 needs_room = true
 now()

@@ -1,4 +1,4 @@
--- Fragment: the first jobs of a delayed second stand elsewhere by now, and leave it.
+-- Fragment: removes the first jobs of a delayed second, after they were written elsewhere.
 
 -- Removes the first `count` jobs from the second's list. Timestamps go with them, by their original bytes, unless an
 -- equal job is left in the list; the second is forgotten only when its list is gone. `call` is how that is done: `must`

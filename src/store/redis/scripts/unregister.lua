@@ -4,7 +4,7 @@
 -- ARGV   now (unused), number of workers; per worker as in members.lua
 -- returns the number removed
 --
--- Why this order: all records are read, and whether the set can be changed is asked, before anything is removed.
+-- Why this order: all records are read and the set's type is checked before anything is removed.
 
 local WORKERS = key()
 local count = tonumber(arg())

@@ -1,7 +1,7 @@
--- Fragment: how one claim ends. Reads its parameters whether or not they are applied, so that the
--- cursors stand right for the next claim.
+-- Fragment: ends one claim. It reads its parameters even if it does not apply them, so that the cursors are right for
+-- the next claim.
 --
--- op, one letter; small if extras follow:
+-- op, one letter; lower case if extras follow:
 --   D done        KEYS stat:processed:<name>        ARGV how many it did that are not counted there yet
 --   F failed      KEYS stat:failed:<name>           ARGV record
 --   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
@@ -15,17 +15,17 @@
 -- tick            KEYS timestamps:<raw>             ARGV task, cadence (cadence.lua), queue, raw,
 --                                                       "1" to halt
 --
--- Why this order: the place where the job goes is written first, and what hangs on it only if
--- that succeeded; the working record is deleted by the caller after all that.
+-- Why this order: the job is written to its new place first, and the rest only if that succeeded. The caller deletes
+-- the working record after that.
 
 local DONE, FAIL, LATER, REQUEUE, CLEAR, ATTEMPT, VETO = 68, 70, 76, 81, 67, 82, 86
 local processed, failures = 0, 0
 
--- The last attempt's outcome, where it is to be repeated: `<attempts left>:<delay in ms>`.
+-- If the last attempt is to be repeated: `<attempts left>:<delay in ms>`.
 local repeated
 
--- Counts a failed attempt, and delays the next or ends the job. The counter starts at -1, as
--- node-resque's does; what is no number counts as none.
+-- Counts a failed attempt, and delays the next one or ends the job. The counter starts at -1, as node-resque's does. A
+-- counter that is no number counts as missing.
 local function attempt(mine)
   local done_stat, stat, counter, failure, stamps = key(), key(), key(), key(), key()
   local raw, queue, identity, message = arg(), arg(), arg(), arg()

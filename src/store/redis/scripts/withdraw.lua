@@ -5,8 +5,8 @@
 -- ARGV   now, task, queue, "1" to stop it, number of forms, for each its bytes and "1" if Retry's keys follow
 -- returns the number of copies removed; below 0 if it is to be called again: -1 - that number
 --
--- Why this order: every key's type is asked before the first copy goes. The entry goes last, so that an error on the way
--- leaves the task known and the step can be repeated.
+-- Why this order: every key's type is checked before the first copy is removed. The entry is written last, so that
+-- after an error the task is still known and the step can be repeated.
 
 now()
 local LIST = key()
