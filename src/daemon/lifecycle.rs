@@ -238,6 +238,7 @@ impl DaemonRun {
         let mut control = self.control.clone();
         let mut attempt = 0;
         let mut store = None;
+        let mut told = None;
         loop {
             let begun = async {
                 if store.is_none() {
@@ -259,8 +260,11 @@ impl DaemonRun {
             };
             systemd::status("waiting for the store");
             let text = format!("failed to {error} ({}); trying again until it answers", self.config().store.url);
-            self.bus.emit(Event::InternalError { error: text });
-            let delay = backoff::exponential(attempt, Duration::from_millis(250), Duration::from_secs(5), 0.5);
+            if told.as_ref() != Some(&text) {
+                self.bus.emit(Event::InternalError { error: text.clone() });
+                told = Some(text);
+            }
+            let delay = backoff::exponential(attempt, Duration::from_millis(250), error.longest_wait(), 0.5);
             attempt = attempt.saturating_add(1);
             if unless_told(&mut control, sleep(delay)).await.is_none() {
                 return Err(StartAborted::Told);

@@ -1,10 +1,8 @@
 //! What is wrong with the store, told once, and again when it changes.
 
-use std::cell::{Cell, RefCell};
-use std::time::Duration;
+use std::cell::RefCell;
 
-use tokio::time::Instant;
-
+use super::outage::Outage;
 use crate::event::{Bus, Event};
 use crate::store::StoreError;
 use crate::store::findings::Told;
@@ -13,31 +11,22 @@ use crate::store::findings::Told;
 pub(super) struct Findings {
     bus: Bus,
     told: RefCell<Told>,
-    /// Since when the store does not answer.
-    outage: Cell<Option<Instant>>,
+    outage: Outage,
 }
 
 impl Findings {
     pub(super) fn new(bus: Bus) -> Self {
-        Self { bus, told: RefCell::default(), outage: Cell::new(None) }
+        Self { bus, told: RefCell::default(), outage: Outage::default() }
     }
 
-    /// The store did not answer, or could not be reached.
+    /// The store did not answer, could not be reached, or had no room.
     pub(super) fn failed(&self, doing: &str, error: &StoreError) {
-        if self.outage.get().is_none() {
-            self.outage.set(Some(Instant::now()));
-            self.emit_error(format!("{doing}: failed to {error}; trying again"));
-        }
+        self.outage.failed(&self.bus, doing, error);
     }
 
     /// The store answered.
     pub(super) fn answered(&self) {
-        if let Some(since) = self.outage.take() {
-            let lasted = humantime::format_duration(Duration::from_millis(
-                u64::try_from(since.elapsed().as_millis()).unwrap_or(u64::MAX),
-            ));
-            self.bus.emit(Event::Notice { text: format!("the store answers again after {lasted}") });
-        }
+        self.outage.answered(&self.bus);
     }
 
     /// The store passed over something or left it undone.

@@ -293,7 +293,7 @@ async fn open(
     }
 }
 
-/// Tells of an error and waits before the next try. `None` if an order to stop comes first.
+/// Tells of the first error and waits before the next try. `None` if an order to stop comes first.
 async fn retry(
     bus: &Bus,
     doing: &str,
@@ -301,8 +301,10 @@ async fn retry(
     attempt: &mut u32,
     control: &mut watch::Receiver<Control>,
 ) -> Option<()> {
-    bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
-    let delay = backoff::exponential(*attempt, Duration::from_millis(100), Duration::from_secs(5), 0.5);
+    if *attempt == 0 {
+        bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
+    }
+    let delay = backoff::exponential(*attempt, Duration::from_millis(100), error.longest_wait(), 0.5);
     *attempt += 1;
     unless_told(control, sleep(delay)).await
 }

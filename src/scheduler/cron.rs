@@ -51,12 +51,13 @@ async fn run_forever(context: &SchedulerContext, leads: &watch::Receiver<bool>) 
                 wait
             }
             Err(error) => {
+                let longest_wait = error.longest_wait();
                 let error = format!("the schedules: failed to {error}; trying again");
                 if failing.as_ref() != Some(&error) {
                     failing = Some(error.clone());
                     context.bus.emit(Event::InternalError { error });
                 }
-                None
+                Some(longest_wait)
             }
         };
         sleep_or_reload(&mut config, wait.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)).await;

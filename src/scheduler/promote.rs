@@ -98,7 +98,7 @@ impl<'a> Promoter<'a> {
                 Err(error) => error,
             };
             self.failed(&error).await;
-            sleep(backoff::exponential(attempt, Duration::from_millis(100), Duration::from_secs(5), 0.5)).await;
+            sleep(backoff::exponential(attempt, Duration::from_millis(100), error.longest_wait(), 0.5)).await;
             attempt = attempt.saturating_add(1);
         }
     }

@@ -1,5 +1,7 @@
 //! Errors of a store, divided by what a caller can do about them.
 
+use std::time::Duration;
+
 /// An error of a store. The messages are written to follow "failed to".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -37,5 +39,12 @@ impl StoreError {
     #[must_use]
     pub fn is_transient(&self) -> bool {
         matches!(self, Self::Unavailable(_) | Self::Full(_))
+    }
+
+    /// The longest wait before the same call is made again. A full store may get room at any moment, and one more
+    /// refusal costs it little.
+    #[must_use]
+    pub fn longest_wait(&self) -> Duration {
+        Duration::from_secs(if matches!(self, Self::Full(_)) { 1 } else { 5 })
     }
 }

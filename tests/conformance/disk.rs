@@ -1,5 +1,8 @@
-//! What only a file suffers: a process that ends without a word, and a disk that is full.
+//! What only a file suffers: a process that is killed, and a disk that is full.
 
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 
 use windlass::clock::Clock;
@@ -23,7 +26,7 @@ fn narrow(f: &Fixture, pages: u32) -> Store<Whole> {
 }
 
 #[tokio::test]
-async fn a_process_that_ends_without_a_word_loses_nothing_acknowledged() {
+async fn a_process_that_is_killed_loses_nothing_acknowledged() {
     let mut f = Fixture::sqlite().await;
     let mut instance = Instance::join(&f.store, "a", 3).await;
     fill(&f.store, "q", &jobs(0..10)).await;
@@ -31,7 +34,7 @@ async fn a_process_that_ends_without_a_word_loses_nothing_acknowledged() {
     let claims = instance.claim(&["q"], &[1, 2, 3]).await;
     instance.settle_one(&claims[0], Verdict::Done).await;
     instance.settle_one(&claims[1], claims[1].failed()).await;
-    // What a kill leaves is what the files hold at this moment, whatever handles are open.
+    // A kill leaves what the files hold at this moment.
     let crashed = copy_of(&f);
     let after = Fixture::at(crashed).await;
     assert_eq!(queued(&after.store, "q").await, jobs(3..10));
@@ -40,7 +43,7 @@ async fn a_process_that_ends_without_a_word_loses_nothing_acknowledged() {
     assert_eq!(counters(&after.store).await, (1, 1));
     let standing = after.store.working(&instance.record.workers()).await.expect("working");
     assert_eq!(standing[2].as_ref().and_then(|record| record.payload.clone()), Some(job(2)));
-    // And the handle dropped without closing is opened again.
+    // The file is opened again after a handle was dropped without closing.
     f.store = f.handle().await;
     drop(instance);
     assert_eq!(queued(&f.store, "q").await, jobs(3..10));
@@ -133,4 +136,111 @@ async fn an_exchange_on_a_full_store_is_repeated_once_there_is_room() {
     assert_eq!(counters(&f.store).await, (1, 1));
     assert_eq!(exchanged.claims[0].payload, job(2), "the one put back is at the head");
     assert_eq!(queued(&f.store, "q").await, jobs(5..8));
+}
+
+/// A small disk in memory, mounted over the folder of a store.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// A store on a disk of so many KiB. `None` where this user may not mount one: then these tests show nothing.
+    fn of(kib: u32) -> Option<(Self, Place)> {
+        let place = Place::sqlite();
+        let folder = place.file().parent().expect("the file must be in a folder").to_owned();
+        let size = format!("size={kib}k");
+        let mounted = Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(&folder).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then(|| (Self(folder), place))
+    }
+
+    /// Takes all the room that is left.
+    fn fill(&self) {
+        let mut ballast = std::fs::File::create(self.ballast()).expect("the disk must take a name");
+        for size in [4096, 1] {
+            while ballast.write_all(&vec![b'x'; size]).is_ok() {}
+        }
+    }
+
+    fn make_room(&self) {
+        std::fs::remove_file(self.ballast()).expect("the disk must give room back");
+    }
+
+    fn ballast(&self) -> PathBuf {
+        self.0.join("ballast")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        // Lazily, because threads of the store may still have the files open.
+        let _ = Command::new("umount").arg("-l").arg(&self.0).status();
+    }
+}
+
+fn size(path: &Path, suffix: &str) -> u64 {
+    std::fs::metadata(format!("{}{suffix}", path.display())).map_or(0, |found| found.len())
+}
+
+#[tokio::test]
+async fn a_queue_shrinks_on_a_disk_that_is_full() {
+    let Some((disk, place)) = Disk::of(2048) else { return };
+    let f = Fixture::at(place).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let all = jobs(0..1000);
+    fill(&f.store, "q", &all).await;
+    disk.fill();
+    for expected in &all {
+        let claim = instance.claim_one("q").await;
+        assert_eq!(claim.claim.payload, *expected);
+        instance.settle_one(&claim, Verdict::Done).await;
+        instance.extend().await;
+    }
+    assert_eq!(counters(&f.store).await, (1000, 0));
+    assert_eq!(queued(&f.store, "q").await, [""; 0]);
+}
+
+#[tokio::test]
+async fn the_log_leaves_the_room_that_the_file_needs() {
+    let Some((_disk, place)) = Disk::of(2048) else { return };
+    let f = Fixture::at(place).await;
+    let file = f.place.file();
+    let mut accepted = 0;
+    while accepted < 10_000 && f.store.enqueue(&[push("q", &job(accepted), &[])]).await.is_ok() {
+        accepted += 1;
+        let (log, stored) = (size(&file, "-wal"), size(&file, ""));
+        assert!(log + stored < 1600 * 1024, "{accepted} jobs: the log has {log} bytes, the file {stored}");
+    }
+    assert_eq!(accepted, 10_000, "10,000 short jobs need half of the disk");
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_what_is_new_and_takes_it_once_there_is_room() {
+    let Some((disk, place)) = Disk::of(2048) else { return };
+    let f = Fixture::at(place).await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    disk.fill();
+    let large = push("q", &bytes::Bytes::from("x".repeat(1 << 20)), &[]);
+    for _ in 0..3 {
+        let error = f.store.enqueue(std::slice::from_ref(&large)).await.expect_err("there is no room");
+        assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    }
+    let store = SqliteStore::open(&f.place.file(), Arc::clone(&f.clock) as _).map(Store::from).expect("it can be read");
+    assert_eq!(queued(&store, "q").await, jobs(0..3));
+    disk.make_room();
+    assert_eq!(f.store.enqueue(&[push("q", &job(3), &[])]).await.expect("enqueue"), [Enqueued::Yes]);
+    assert_eq!(queued(&store, "q").await, jobs(0..4));
+}
+
+#[tokio::test]
+async fn a_file_on_a_full_disk_that_nobody_has_open_is_told_as_full() {
+    let Some((disk, place)) = Disk::of(512) else { return };
+    let f = Fixture::at(place).await;
+    let file = f.place.file();
+    drop(f.store);
+    // The last connection that is closed removes the log and its index.
+    crate::fixture::until("the log is removed", async || !Path::new(&format!("{}-wal", file.display())).exists()).await;
+    disk.fill();
+    let open = || SqliteStore::open(&file, Arc::clone(&f.clock) as Arc<dyn Clock>);
+    let error = open().expect_err("there is no room for the index of the log");
+    assert!(matches!(error, StoreError::Full(_)), "{error:?}");
+    disk.make_room();
+    open().expect("it opens when there is room");
 }

@@ -12,6 +12,7 @@ use std::sync::{Arc, mpsc};
 use rusqlite::{CachedStatement, Connection};
 use tokio::sync::oneshot;
 
+use super::connection::empty_log;
 use super::notifier::Notifier;
 use super::terms::Terms;
 use crate::clock::Clock;
@@ -139,7 +140,7 @@ pub(super) fn spawn(
         Role::Writer(_) => ("sqlite-writer", "the store's writer"),
         Role::Reader => ("sqlite-reader", "the store's reader"),
     };
-    let thread = Thread {
+    let mut thread = Thread {
         conn,
         clock,
         role,
@@ -164,6 +165,9 @@ pub(super) fn spawn(
 /// A transaction that came to nothing.
 struct GivenUp(StoreError);
 
+/// A command that was run, and what it came to.
+type Outcome = (Box<dyn Command>, Result<(), StoreError>);
+
 struct Thread {
     conn: Connection,
     clock: Arc<dyn Clock>,
@@ -175,18 +179,32 @@ struct Thread {
 }
 
 impl Thread {
-    fn run(&self, mut commands: Vec<Box<dyn Command>>) {
+    /// Runs the commands and answers them. Those that found the store full are run once more after the log was emptied,
+    /// because the log may have taken the room.
+    fn run(&mut self, commands: Vec<Box<dyn Command>>) {
+        let (full, done): (Vec<_>, Vec<_>) =
+            self.carry_out(commands).into_iter().partition(|(_, outcome)| matches!(outcome, Err(StoreError::Full(_))));
+        answer(done);
+        if !full.is_empty() && matches!(self.role, Role::Writer(_)) && empty_log(&mut self.conn) {
+            let full = full.into_iter().map(|(command, _)| command).collect();
+            answer(self.carry_out(full));
+        } else {
+            answer(full);
+        }
+    }
+
+    /// Runs the commands in one transaction, or in one each where the failure of one ends the transaction of all.
+    fn carry_out(&self, mut commands: Vec<Box<dyn Command>>) -> Vec<Outcome> {
         match self.transact(&mut commands) {
-            Ok(outcomes) => answer(commands, outcomes),
+            Ok(outcomes) => commands.into_iter().zip(outcomes).collect(),
             Err((_, true)) if commands.len() > 1 => {
-                for mut command in commands {
-                    match self.transact(std::slice::from_mut(&mut command)) {
-                        Ok(outcomes) => answer(vec![command], outcomes),
-                        Err((GivenUp(error), _)) => command.answer(Err(error)),
-                    }
-                }
+                let alone = |mut command| match self.transact(std::slice::from_mut(&mut command)) {
+                    Ok(outcomes) => (command, outcomes.into_iter().collect()),
+                    Err((GivenUp(error), _)) => (command, Err(error)),
+                };
+                commands.into_iter().map(alone).collect()
             }
-            Err((GivenUp(error), _)) => commands.into_iter().for_each(|command| command.answer(Err(error.clone()))),
+            Err((GivenUp(error), _)) => commands.into_iter().map(|command| (command, Err(error.clone()))).collect(),
         }
     }
 
@@ -243,7 +261,8 @@ impl Thread {
             self.execute("RELEASE command").map_err(whole)?;
             outcomes.push(outcome);
         }
-        self.execute("COMMIT").map_err(whole)?;
+        // A transaction that finds no room at its end may hold commands that find some alone.
+        self.execute("COMMIT").map_err(|error| (GivenUp(error.clone()), matches!(error, StoreError::Full(_))))?;
         Ok(outcomes)
     }
 
@@ -253,113 +272,11 @@ impl Thread {
     }
 }
 
-fn answer(commands: Vec<Box<dyn Command>>, outcomes: Vec<Result<(), StoreError>>) {
-    for (command, outcome) in commands.into_iter().zip(outcomes) {
+fn answer(outcomes: Vec<Outcome>) {
+    for (command, outcome) in outcomes {
         command.answer(outcome);
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use std::sync::atomic::{AtomicU32, Ordering};
-
-    use super::*;
-    use crate::clock::ManualClock;
-    use crate::supervise::scope::{Scope, scope};
-
-    /// A thread that is held at its first command until three more wait; what the three came to,
-    /// which of their rows there are, and how many transactions it took.
-    async fn three(second: fn(&Step<'_>) -> Result<(), StoreError>) -> (Vec<bool>, Vec<i64>, u32) {
-        let mut conn = Connection::open_in_memory().unwrap();
-        conn.execute_batch("CREATE TABLE rows (n)").unwrap();
-        let commits = Arc::new(AtomicU32::new(0));
-        let counter = Arc::clone(&commits);
-        conn.commit_hook(Some(move || {
-            counter.fetch_add(1, Ordering::SeqCst);
-            false
-        }))
-        .unwrap();
-        let role = Role::Writer(Notifier::new(std::path::PathBuf::from("/nonexistent")));
-        let handle = spawn(conn, Arc::new(ManualClock::at(0)), role, Findings::default()).unwrap();
-        let (begun, has_begun) = mpsc::channel();
-        let (go, held) = mpsc::channel::<()>();
-        let mut first = std::pin::pin!(handle.call(move |_| {
-            // Both channels may be closed by the time this is run again.
-            let _ = begun.send(());
-            let _ = held.recv();
-            Ok(())
-        }));
-        assert!(futures_util::poll!(first.as_mut()).is_pending());
-        has_begun.recv().unwrap();
-        let insert = |n: i64| {
-            move |step: &Step<'_>| {
-                step.sql("INSERT INTO rows VALUES (?1)")?.execute([n])?;
-                Ok(())
-            }
-        };
-        let failing = move |step: &Step<'_>| insert(2)(step).and_then(|()| second(step));
-        // Each is sent when it is first polled; the last of all lets the thread go on.
-        let (first, one, two, three, ()) =
-            tokio::join!(first, handle.call(insert(1)), handle.call(failing), handle.call(insert(3)), async move {
-                drop(go);
-            });
-        first.unwrap();
-        let outcomes = vec![one.is_ok(), two.is_ok(), three.is_ok()];
-        let commits = commits.load(Ordering::SeqCst);
-        let rows = handle
-            .call(|step| {
-                let mut select = step.sql("SELECT n FROM rows ORDER BY n")?;
-                let rows = select.query_map([], |row| row.get(0))?;
-                Ok(rows.collect::<Result<Vec<i64>, _>>()?)
-            })
-            .await
-            .unwrap();
-        (outcomes, rows, commits)
-    }
-
-    #[tokio::test]
-    async fn commands_that_wait_are_committed_together() {
-        let (outcomes, rows, commits) = three(|_| Ok(())).await;
-        assert_eq!((outcomes, rows), (vec![true, true, true], vec![1, 2, 3]));
-        assert_eq!(commits, 2, "one for the command that was held, one for the three");
-    }
-
-    #[tokio::test]
-    async fn a_failing_command_spoils_no_other() {
-        let (outcomes, rows, commits) = three(|_| Err(gone())).await;
-        assert_eq!((outcomes, rows), (vec![true, false, true], vec![1, 3]));
-        assert_eq!(commits, 2);
-    }
-
-    #[tokio::test]
-    async fn commands_survive_the_loss_of_their_transaction() {
-        let lose = |step: &Step<'_>| {
-            step.sql("ROLLBACK")?.execute([])?;
-            Err(gone())
-        };
-        let (outcomes, rows, _) = three(lose).await;
-        assert_eq!((outcomes, rows), (vec![true, false, true], vec![1, 3]));
-    }
-
-    #[tokio::test]
-    async fn a_panic_of_either_thread_is_ours() {
-        for (role, task) in [
-            (Role::Reader, "the store's reader"),
-            (Role::Writer(Notifier::new(std::path::PathBuf::from("/nonexistent"))), "the store's writer"),
-        ] {
-            let (conn, clock) = (Connection::open_in_memory().unwrap(), Arc::new(ManualClock::at(0)));
-            let handle = spawn(conn, clock, role, Findings::default()).unwrap();
-            assert_eq!(handle.call(|_| Ok(scope())).await.unwrap(), Scope::Ours(task));
-        }
-    }
-
-    #[tokio::test]
-    async fn a_dead_thread_is_told() {
-        let (conn, clock) = (Connection::open_in_memory().unwrap(), Arc::new(ManualClock::at(0)));
-        let handle = spawn(conn, clock, Role::Reader, Findings::default()).unwrap();
-        let died: Result<(), _> = handle.call(|_| panic!("as no command should")).await;
-        assert!(matches!(died, Err(StoreError::Unavailable(_))));
-        let after = handle.call(|_| Ok(())).await;
-        assert!(matches!(after, Err(StoreError::Unavailable(_))));
-    }
-}
+mod tests;

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use rusqlite::ErrorCode;
+use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 use crate::store::error::StoreError;
 
@@ -26,6 +27,8 @@ impl From<rusqlite::Error> for StoreError {
         match error {
             rusqlite::Error::SqliteFailure(cause, _) => match cause.code {
                 ErrorCode::DiskFull => Self::Full(text),
+                // Where the disk has no room for the index of the log, SQLite calls that an I/O error.
+                ErrorCode::SystemIoFailure if cause.extended_code == SQLITE_IOERR_SHMSIZE => Self::Full(text),
                 ErrorCode::DatabaseCorrupt => Self::Corrupt { place: "the database file".to_owned(), reason: text },
                 ErrorCode::NotADatabase => Self::Unsupported(text),
                 ErrorCode::ConstraintViolation
