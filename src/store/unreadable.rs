@@ -15,8 +15,8 @@ const MAX_SHOWN: usize = 100;
 
 /// Counts the records that cannot be read, kind by kind. Kinds without any are left out.
 ///
-/// It looks at registrations of instances, workers with their pings and working records, and periodic tasks. Jobs and
-/// failure records are listed with their bytes instead, whatever these are.
+/// It looks at registrations of instances, workers with their pings and working records, periodic tasks, and on SQLite at
+/// the times of delayed jobs. Jobs and failure records are listed with their bytes instead, whatever these are.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -53,6 +53,10 @@ pub enum RecordKind {
     Ping,
     /// The entry of a periodic task.
     Periodic,
+    /// A delayed job without a time at which it is due.
+    Delayed,
+    /// An item that was set aside to be moved to another store.
+    SetAside,
 }
 
 impl RecordKind {
@@ -70,6 +74,10 @@ impl RecordKind {
             (Self::Ping, _) => "pings of workers",
             (Self::Periodic, 1) => "entry of a periodic task",
             (Self::Periodic, _) => "entries of periodic tasks",
+            (Self::Delayed, 1) => "delayed job",
+            (Self::Delayed, _) => "delayed jobs",
+            (Self::SetAside, 1) => "item that was set aside",
+            (Self::SetAside, _) => "items that were set aside",
         }
     }
 }

@@ -21,7 +21,7 @@ use windlass::store::role::Whole;
 /// A handle whose file may have no more than so many pages.
 fn narrow(f: &Fixture, pages: u32) -> Store<Whole> {
     let clock: Arc<dyn Clock> = Arc::clone(&f.clock) as _;
-    let options = Options { max_page_count: Some(pages) };
+    let options = Options { max_page_count: Some(pages), ..Options::default() };
     SqliteStore::open_with(&f.place.file(), clock, options).expect("sqlite must open").into()
 }
 

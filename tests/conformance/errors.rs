@@ -1,15 +1,15 @@
-//! Each writing arrow on SQLite, with an error at each table that it touches, in the middle of the step. The failed
-//! step changes nothing, and a repetition afterwards does what the first call should have done.
-//!
-//! The errors come from triggers in the file. Which tables and operations an arrow touches is recorded by triggers as
-//! well, so the table below names only the arrows.
+//! Each writing arrow on SQLite, with an error at each table that it touches, in the middle of the step, and on a file
+//! that is locked: nothing is changed, the error says what it is, and the arrow when it is repeated does what it would
+//! have done at first. Triggers make the errors, and tell which tables an arrow touches; the table below names the arrows.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
+use windlass::clock::Clock;
 use windlass::job::TaskName;
-use windlass::store::StoreError;
 use windlass::store::delayed::DeleteDelayed;
 use windlass::store::effect::{Gate, Retry, RetryKeys, Verdict};
 use windlass::store::instance::{InstanceState, LockRenewal};
@@ -17,8 +17,10 @@ use windlass::store::moving::{Batch, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
 use windlass::store::queueing::{Enqueue, Exchange, Schedule, When};
 use windlass::store::scheduling::{Fire, Leadership, Promote, PromoteTo, Promotion};
+use windlass::store::sqlite::{Options, SqliteStore};
 use windlass::store::workers::{Recovery, WorkerLock};
 use windlass::store::working::WorkingRecord;
+use windlass::store::{Store, StoreError};
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance, record};
@@ -82,7 +84,7 @@ impl Stage {
         }
     }
 
-    /// Every row of every table. The id of a store is random.
+    /// Every row of every table, but those beside the store.
     fn rows(&self) -> BTreeMap<String, Vec<String>> {
         let file = self.file();
         let rows = |table: &String| {
@@ -99,7 +101,7 @@ impl Stage {
             rows.sort();
             (table.clone(), rows)
         };
-        self.tables().iter().filter(|table| !["moving", "touched"].contains(&table.as_str())).map(rows).collect()
+        self.tables().iter().filter(|table| !BESIDE.contains(&table.as_str())).map(rows).collect()
     }
 
     fn tables(&self) -> Vec<String> {
@@ -117,6 +119,9 @@ impl Stage {
         self.file().execute_batch(sql).expect("the statement must be executed");
     }
 }
+
+/// Tables of the test, and the random id of a store.
+const BESIDE: [&str; 4] = ["moving", "touched", "no_room", "sqlite_sequence"];
 
 fn form() -> Bytes {
     Bytes::from_static(br#"{"class":"clean","queue":"q","args":[{}]}"#)
@@ -298,8 +303,19 @@ arrows! {
 
 const OPERATIONS: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];
 
-/// Errors before and after a row is written; SQLite takes back the statement, nothing, or the whole transaction.
-const ERRORS: [(&str, &str); 3] = [("BEFORE", "ABORT"), ("AFTER", "FAIL"), ("AFTER", "ROLLBACK")];
+/// A table whose last row number is taken: SQLite answers an insert into it as it answers one on a full disk.
+const NO_ROOM: &str = "CREATE TABLE no_room (n INTEGER PRIMARY KEY AUTOINCREMENT); \
+                       INSERT INTO no_room VALUES (9223372036854775807);";
+
+/// Errors before and after a row is written, and whether they say that there is no room. SQLite takes back the statement,
+/// nothing, or the whole transaction.
+const ERRORS: [(&str, &str, bool); 5] = [
+    ("BEFORE", "SELECT RAISE(ABORT, 'an error in the middle')", false),
+    ("AFTER", "SELECT RAISE(FAIL, 'an error in the middle')", false),
+    ("AFTER", "SELECT RAISE(ROLLBACK, 'an error in the middle')", false),
+    ("BEFORE", "INSERT INTO no_room VALUES (NULL)", true),
+    ("AFTER", "INSERT INTO no_room VALUES (NULL)", true),
+];
 
 #[tokio::test]
 async fn an_error_in_the_middle_of_an_arrow_changes_nothing() {
@@ -326,15 +342,18 @@ async fn an_error_in_the_middle_of_an_arrow_changes_nothing() {
         assert!(!touched.is_empty(), "{name} writes");
 
         let mut stage = Stage::set().await;
+        stage.execute(NO_ROOM);
         let before = stage.rows();
         let mut partly = false;
         for what in &touched {
-            for (when, raise) in ERRORS {
-                stage.execute(&format!(
-                    "CREATE TRIGGER error {when} {what} BEGIN SELECT RAISE({raise}, 'an error in the middle'); END"
-                ));
+            for (when, raise, is_full) in ERRORS {
+                stage.execute(&format!("CREATE TRIGGER error {when} {what} BEGIN {raise}; END"));
                 let erred = run(&mut stage).await;
                 stage.execute("DROP TRIGGER error");
+                if let Err(error) = &erred {
+                    let said = matches!(error, StoreError::Full(_));
+                    assert_eq!(said, is_full, "{name} with {raise} {when} {what}: {error:?}");
+                }
                 match steps {
                     Steps::One => {
                         assert!(erred.is_err(), "{name} with an error at {when} {what}: {erred:?}");
@@ -349,5 +368,33 @@ async fn an_error_in_the_middle_of_an_arrow_changes_nothing() {
             assert_eq!(repeated, answer, "{name} answers as it would have");
         }
         assert_eq!(stage.rows(), sound.rows(), "{name} does at last what it would have done at first");
+    }
+}
+
+#[tokio::test]
+async fn an_arrow_on_a_file_that_another_process_has_locked_changes_nothing() {
+    for (name, steps, run) in ARROWS {
+        let mut sound = Stage::set().await;
+        let answer = run(&mut sound).await.expect("nothing goes wrong here");
+
+        let mut stage = Stage::set().await;
+        let before = stage.rows();
+        let impatient = Options { patience: Some(Duration::ZERO), ..Options::default() };
+        let store =
+            SqliteStore::open_with(&stage.f.place.file(), Arc::clone(&stage.f.clock) as Arc<dyn Clock>, impatient);
+        stage.f.store = Store::from(store.expect("sqlite must open"));
+        stage.instance.store = stage.f.store.clone();
+        stage.instance.reopen().await;
+        let other = stage.file();
+        other.execute_batch("BEGIN IMMEDIATE").expect("the lock must be had");
+        let error = run(&mut stage).await.expect_err(name);
+        assert!(matches!(&error, StoreError::Unavailable(why) if why.contains("locked")), "{name}: {error:?}");
+        assert_eq!(stage.rows(), before, "{name} on a locked file");
+        other.execute_batch("ROLLBACK").expect("the lock must be given back");
+        let repeated = run(&mut stage).await.expect("the file is free");
+        if *steps == Steps::One {
+            assert_eq!(repeated, answer, "{name} answers as it would have");
+        }
+        assert_eq!(stage.rows(), sound.rows(), "{name} does what it would have done at first");
     }
 }

@@ -1,10 +1,10 @@
 //! Group commit: a thread that owns a connection and runs every command that waits in one
 //! transaction.
 //!
-//! Each command has a savepoint of its own, so one that fails spoils no other; all are answered
-//! after the commit. Where SQLite gives up the whole transaction at one command, the rest are run
-//! again, each alone. When the last handle is gone the thread ends. A panic ends a daemon at once, because nothing could
-//! be stored any more; in other programs calls return [`StoreError::Unavailable`] from then on.
+//! Each command has a savepoint of its own, so that its failure undoes no other command. All are answered after the
+//! commit. If SQLite rolls back the whole transaction because of one command, each is run again in a transaction of its
+//! own. The thread ends when its last handle is dropped. A panic of the thread ends a daemon at once, because nothing
+//! could be stored any more; in other programs all calls return [`StoreError::Unavailable`] from then on.
 
 use std::cell::Cell;
 use std::sync::{Arc, mpsc};
@@ -20,14 +20,14 @@ use crate::store::error::StoreError;
 use crate::store::findings::Findings;
 use crate::supervise::scope::own_thread;
 
-/// The most commands of one transaction: it bounds how long the first of them waits for the last.
+/// The most commands of one transaction. It bounds how long the first of them waits for the last.
 const TOGETHER: usize = 256;
 
 /// The statements whose plans were looked at.
 #[cfg(debug_assertions)]
 type Explained = std::cell::RefCell<std::collections::HashSet<&'static str>>;
 
-/// A command's moment inside a transaction.
+/// What a command works with inside a transaction.
 pub(super) struct Step<'a> {
     conn: &'a Connection,
     /// The time, milliseconds since the Unix epoch.
@@ -56,12 +56,12 @@ impl<'a> Step<'a> {
         self.now_ms.div_euclid(1000)
     }
 
-    /// What was found in this file that is no error of a call.
+    /// Where to report what is wrong in the file but is no error of a call.
     pub(super) fn findings(&self) -> &Findings {
         self.findings
     }
 
-    /// Once committed, whoever waits for a change is told.
+    /// Notifies the wakers after the commit.
     pub(super) fn wake(&self) {
         self.wake.set(true);
     }
@@ -71,7 +71,7 @@ impl<'a> Step<'a> {
 trait Command: Send {
     /// Runs it; may be run again if the transaction was given up.
     fn apply(&mut self, step: &Step<'_>) -> Result<(), StoreError>;
-    /// Answers: with what it returned, or with why that does not count.
+    /// Answers with what it returned, or with the error that undid it.
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>);
 }
 
@@ -94,7 +94,7 @@ where
     fn answer(self: Box<Self>, outcome: Result<(), StoreError>) {
         let Self { result, reply, .. } = *self;
         let result = outcome.and_then(|()| result.ok_or_else(gone));
-        // Whoever asked may have stopped waiting.
+        // The caller may have stopped waiting.
         let _ = reply.send(result);
     }
 }
@@ -103,7 +103,7 @@ fn gone() -> StoreError {
     StoreError::Unavailable("the database thread has ended".to_owned())
 }
 
-/// The way to a thread; the thread ends when all its handles are dropped.
+/// Sends commands to a thread, which ends when all its handles are dropped.
 #[derive(Clone)]
 pub(super) struct Handle(mpsc::Sender<Box<dyn Command>>);
 
@@ -122,9 +122,9 @@ impl Handle {
 
 /// What a thread does with its connection.
 pub(super) enum Role {
-    /// Takes the write lock at the beginning of each transaction, and rings after it.
+    /// Takes the write lock at the start of each transaction, and notifies the wakers after it.
     Writer(Notifier),
-    /// Sees one moment per transaction.
+    /// Sees the file as it was when its transaction began.
     Reader,
 }
 
@@ -162,7 +162,7 @@ pub(super) fn spawn(
     Ok(Handle(sender))
 }
 
-/// A transaction that came to nothing.
+/// Why a transaction was rolled back.
 struct GivenUp(StoreError);
 
 /// A command that was run, and what it came to.
@@ -208,18 +208,18 @@ impl Thread {
         }
     }
 
-    /// Runs the commands in one transaction. The flag of the error tells that one command's failure
-    /// ended the transaction, and that the others may succeed without it.
+    /// Runs the commands in one transaction. The flag of the error says that one command ended the transaction, so that
+    /// the others may succeed without it.
     fn transact(&self, commands: &mut [Box<dyn Command>]) -> Result<Vec<Result<(), StoreError>>, (GivenUp, bool)> {
         let wake = Cell::new(false);
         let result = self.apply(commands, &wake);
         if result.is_err() && !self.conn.is_autocommit() {
-            // If even this fails, the next BEGIN says so.
+            // If this fails too, the next BEGIN reports it.
             let _ = self.execute("ROLLBACK");
         }
         if let (Ok(_), true, Role::Writer(notifier)) = (&result, wake.get(), &self.role) {
             // Before the answers: a process that only enqueues ends as soon as it has them.
-            notifier.ring();
+            notifier.notify();
         }
         result
     }

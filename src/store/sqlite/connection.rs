@@ -20,6 +20,8 @@ use crate::store::error::StoreError;
 pub struct Options {
     /// The most pages the file may have; a write beyond them ends in [`StoreError::Full`].
     pub max_page_count: Option<u32>,
+    /// How long a write waits for the transactions of other processes; about ten seconds if not set.
+    pub patience: Option<Duration>,
 }
 
 /// How many parsed statements a connection keeps: more than there are, so that each is parsed once.
@@ -58,6 +60,9 @@ pub(super) fn writer(path: &Path, options: Options) -> Result<Connection, StoreE
     keep_log_small(&mut conn, path).map_err(failed)?;
     if let Some(pages) = options.max_page_count {
         conn.query_row(&format!("PRAGMA max_page_count = {pages}"), [], |_| Ok(())).map_err(failed)?;
+    }
+    if let Some(patience) = options.patience {
+        conn.busy_timeout(patience).map_err(failed)?;
     }
     Ok(conn)
 }

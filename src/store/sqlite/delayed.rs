@@ -1,4 +1,7 @@
 //! Nowhere -> delayed, and the look at what is due.
+//!
+//! A row whose second is no whole number was written by another program. Nobody knows when it is due, so it is passed
+//! over.
 
 use bytes::Bytes;
 use rusqlite::params;
@@ -8,7 +11,7 @@ use super::digest::digest;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::retries;
-use super::value::bytes;
+use super::value::{AnyValue, bytes};
 use crate::job::queue_member::with_queue;
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
@@ -16,6 +19,7 @@ use crate::store::delayed::ScheduledAt;
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{DropEntry, Due, ReadDue, ReadTime, entry_of};
+use crate::store::unreadable::{PassedOver, RecordKind};
 
 impl Perform<ScheduleBatch> for SqliteStore {
     async fn perform(&self, arrow: ScheduleBatch) -> Result<Vec<Scheduled>, StoreError> {
@@ -35,7 +39,7 @@ impl Perform<ReadTime> for SqliteStore {
     }
 }
 
-/// Whatever a row holds can be read, so that no second is ever in the way.
+/// Rows that cannot be read are passed over, so that no entry is ever in the way.
 impl Perform<DropEntry> for SqliteStore {
     async fn perform(&self, _: DropEntry) -> Result<bool, StoreError> {
         Ok(false)
@@ -90,7 +94,8 @@ pub(super) fn insert(step: &Step<'_>, second: i64, payload: &[u8], identity: Opt
     step.wake();
     step.sql(
         "INSERT INTO delayed (second, place, digest, payload, identity) \
-         VALUES (?1, coalesce((SELECT max(place) FROM delayed WHERE second = ?1), 0) + 1, ?2, ?3, ?4)",
+         VALUES (?1, coalesce((SELECT max(place) FROM delayed WHERE second = ?1 AND place < 9007199254740992), 0) + 1, \
+                 ?2, ?3, ?4)",
     )?
     .execute(params![second, digest(payload), payload, identity])?;
     Ok(())
@@ -105,8 +110,10 @@ pub(super) fn stands(step: &Step<'_>, payload: &[u8]) -> Result<bool, StoreError
 
 /// The seconds at which jobs of these bytes are due, ascending.
 pub(super) fn seconds(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, StoreError> {
-    let mut select =
-        step.sql("SELECT DISTINCT second FROM delayed WHERE digest = ?1 AND payload = ?2 ORDER BY second")?;
+    let mut select = step.sql(
+        "SELECT DISTINCT second FROM delayed WHERE digest = ?1 AND payload = ?2 AND typeof(second) = 'integer' \
+         ORDER BY second",
+    )?;
     let seconds = select.query_map(params![digest(payload), payload], |row| row.get(0))?;
     Ok(seconds.collect::<Result<_, _>>()?)
 }
@@ -114,7 +121,7 @@ pub(super) fn seconds(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, Store
 /// The earliest second at which a job of these bytes is due.
 pub(super) fn earliest_of(step: &Step<'_>, payload: &[u8]) -> Result<Option<i64>, StoreError> {
     Ok(step
-        .sql("SELECT min(second) FROM delayed WHERE digest = ?1 AND payload = ?2")?
+        .sql("SELECT min(second) FROM delayed WHERE digest = ?1 AND payload = ?2 AND typeof(second) = 'integer'")?
         .query_row(params![digest(payload), payload], |row| row.get(0))?)
 }
 
@@ -126,13 +133,15 @@ pub(super) fn remove(step: &Step<'_>, payload: &[u8]) -> Result<(), StoreError> 
 
 /// Removes at most so many jobs of these bytes; tells the second of each.
 pub(super) fn remove_some(step: &Step<'_>, payload: &[u8], limit: i64) -> Result<Vec<i64>, StoreError> {
-    let found: Vec<(i64, i64)> = step
-        .sql("SELECT second, place FROM delayed WHERE digest = ?1 AND payload = ?2 LIMIT ?3")?
+    let found: Vec<(i64, AnyValue)> = step
+        .sql(
+            "SELECT second, place FROM delayed WHERE digest = ?1 AND payload = ?2 AND typeof(second) = 'integer' LIMIT ?3",
+        )?
         .query_map(params![digest(payload), payload, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
     let mut delete = step.sql("DELETE FROM delayed WHERE second = ?1 AND place = ?2")?;
     for (second, place) in &found {
-        delete.execute([second, place])?;
+        delete.execute(params![second, place])?;
     }
     if !found.is_empty() {
         retries::forget_job(step, payload)?;
@@ -142,14 +151,17 @@ pub(super) fn remove_some(step: &Step<'_>, payload: &[u8], limit: i64) -> Result
 
 /// The earliest second.
 pub(super) fn earliest(step: &Step<'_>) -> Result<Option<i64>, StoreError> {
-    Ok(step.sql("SELECT min(second) FROM delayed")?.query_row([], |row| row.get(0))?)
+    Ok(step.sql("SELECT min(second) FROM delayed WHERE typeof(second) = 'integer'")?.query_row([], |row| row.get(0))?)
 }
 
 /// The earliest second that is not passed over and, if it is due, its first jobs.
 pub(super) fn due(step: &Step<'_>, limit: usize, passed: &[Bytes]) -> Result<Due, StoreError> {
     let mut second = earliest(step)?;
+    count_unreadable(step, second)?;
     while let Some(first) = second.filter(|second| passed.contains(&entry_of(*second))) {
-        second = step.sql("SELECT min(second) FROM delayed WHERE second > ?1")?.query_row([first], |row| row.get(0))?;
+        second = step
+            .sql("SELECT min(second) FROM delayed WHERE second > ?1 AND typeof(second) = 'integer'")?
+            .query_row([first], |row| row.get(0))?;
     }
     let mut due = Due { now_ms: step.now_ms, second, due_s: second, ..Due::default() };
     if let Some(second) = due.second.filter(|_| due.is_due()) {
@@ -158,4 +170,20 @@ pub(super) fn due(step: &Step<'_>, limit: usize, passed: &[Bytes]) -> Result<Due
         due.jobs = rows.collect::<Result<_, _>>()?;
     }
     Ok(due)
+}
+
+/// Counts and names the jobs whose second cannot be read, a bounded number: text and bytes stand behind all numbers,
+/// and what stands before the first whole number is none. Others are named when they have come to the front.
+pub(super) fn count_unreadable(step: &Step<'_>, first: Option<i64>) -> Result<(), StoreError> {
+    let mut passed = PassedOver::new(RecordKind::Delayed);
+    let mut select = step.sql(
+        "SELECT quote(second) FROM (SELECT second FROM delayed WHERE second >= '' LIMIT 1000) UNION ALL \
+         SELECT quote(second) FROM (SELECT second FROM delayed WHERE second < coalesce(?1, 9e999) LIMIT 1000)",
+    )?;
+    let mut rows = select.query([first])?;
+    while let Some(row) = rows.next()? {
+        passed.add(&bytes(row.get_ref(0)?), "its second is no whole number");
+    }
+    step.findings().passed_over(&passed, "the table delayed");
+    Ok(())
 }

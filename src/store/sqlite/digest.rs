@@ -1,10 +1,9 @@
-//! A hash that stays the same: blobs are indexed by it, so that a search by bytes need not read
-//! every row, and processes agree on a name by it.
+//! A hash that is the same in every version: blobs are indexed by it, so that a search by bytes does not read every row,
+//! and processes derive a common name from it.
 
 use crate::job::digest::fnv1a;
 
-/// FNV-1a, 64 bits: stable over versions and machines, as what is stored in a file must be. Equal
-/// bytes have equal digests; whoever searches compares the bytes as well.
+/// FNV-1a, 64 bits. Different bytes may have equal digests, so a search compares the bytes as well.
 pub(super) fn digest(bytes: &[u8]) -> i64 {
     fnv1a(bytes.iter().copied()).cast_signed()
 }

@@ -1,4 +1,4 @@
-//! The engine: two threads that the arrows share. Each arrow is one command, in the file of its verb.
+//! The engine: two threads that the arrows share. Each arrow stands in the file of its verb.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ impl std::fmt::Debug for SqliteStore {
 }
 
 impl SqliteStore {
-    /// Opens a file, and creates it if need be; its directory must be there.
+    /// Opens a file, or creates it in a directory that exists.
     ///
     /// # Errors
     /// [`StoreError::Unavailable`] names a path that cannot be used, [`StoreError::Unsupported`] a
@@ -34,7 +34,7 @@ impl SqliteStore {
         Self::open_with(path, clock, Options::default())
     }
 
-    /// Opens a file; what is found in it that is no error of a call goes to `findings`.
+    /// Opens a file. What is wrong in it but is no error of a call is reported to `findings`.
     ///
     /// # Errors
     /// As [`open`](Self::open).
@@ -42,7 +42,7 @@ impl SqliteStore {
         Self::open_all(path, clock, Options::default(), findings)
     }
 
-    /// Opens a file with choices of its own.
+    /// Opens a file with these settings.
     ///
     /// # Errors
     /// As [`open`](Self::open).

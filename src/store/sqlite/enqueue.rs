@@ -76,7 +76,8 @@ pub(super) fn make_known(step: &Step<'_>, queue: &QueueName) -> Result<(), Store
     Ok(())
 }
 
-/// Puts a job at the end of a queue.
+/// Puts a job at the end of a queue. Positions beyond those that numbers count exactly are another program's, and are
+/// not counted on from.
 pub(super) fn push_tail(
     step: &Step<'_>,
     queue: &QueueName,
@@ -84,7 +85,7 @@ pub(super) fn push_tail(
     identity: Option<&str>,
 ) -> Result<(), StoreError> {
     const TAIL: &str = "INSERT INTO jobs (queue, position, payload, identity) \
-         VALUES (?1, coalesce((SELECT max(position) FROM jobs WHERE queue = ?1), 0) + 1, ?2, ?3)";
+         VALUES (?1, coalesce((SELECT max(position) FROM jobs WHERE queue = ?1 AND position < 9007199254740992), 0) + 1, ?2, ?3)";
     push(step, TAIL, queue, payload, identity)
 }
 
@@ -96,7 +97,7 @@ pub(super) fn push_head(
     identity: Option<&str>,
 ) -> Result<(), StoreError> {
     const HEAD: &str = "INSERT INTO jobs (queue, position, payload, identity) \
-         VALUES (?1, coalesce((SELECT min(position) FROM jobs WHERE queue = ?1), 0) - 1, ?2, ?3)";
+         VALUES (?1, coalesce((SELECT min(position) FROM jobs WHERE queue = ?1 AND position > -9007199254740992), 0) - 1, ?2, ?3)";
     push(step, HEAD, queue, payload, identity)
 }
 

@@ -7,7 +7,7 @@ use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
 
 use crate::store::error::StoreError;
 
-/// What an error at opening means, with the path.
+/// What an error while opening a file means, with its path.
 pub(super) fn explain(error: rusqlite::Error, path: &Path) -> StoreError {
     let path = path.display();
     match error.sqlite_error_code() {

@@ -1,9 +1,8 @@
-//! The exchange: settle, enter, claim, in one step, once per sequence number.
+//! The exchange: settle, enter and claim in one step, once per sequence number.
 //!
-//! A lane keeps the number of its last exchange and what it led to, without the claims: those
-//! stand in `working` under tokens that follow from the number, and are read from there when the
-//! exchange is repeated. Only registered workers receive claims, so that a worker that somebody
-//! force-cleaned has none before its instance notices.
+//! A lane keeps the number of its last exchange and its outcome, without the claims. Those stand in `working` under
+//! tokens that follow from the number, and are read from there when the exchange is repeated. Only registered workers
+//! receive claims, so that a worker that was force-cleaned has none before its instance notices.
 
 use std::sync::Arc;
 
@@ -16,7 +15,7 @@ use super::locks::Taken;
 use super::number::stored;
 use super::pause::PausedQueues;
 use super::retries::Attempt;
-use super::value::{bytes, opt_int, opt_text, text};
+use super::value::{AnyValue, bytes, opt_int, opt_text, text};
 use super::verdict::{self, CounterDeltas};
 use super::wake::SqliteWaker;
 use super::{delayed, locks, periodic, retries, working};
@@ -26,7 +25,7 @@ use crate::store::effect::{Busy, Gate};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeated};
 
-/// What became of an enter: the number of the gate that refused stands for its plugin.
+/// The outcome of an enter. The number of the gate that refused stands for its plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum EnterOutcome {
     Taken,
@@ -80,7 +79,7 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
         .sql("SELECT sequence, reply FROM lanes WHERE instance = ?1 AND lane = ?2")?
         .query_row(params![instance, lane], |row| Ok((opt_int(row.get_ref(0)?), text(row.get_ref(1)?))))
         .optional()?;
-    // Nobody knows any more what was applied: the instance begins anew, and its claims are recovered.
+    // It is unknown what was applied, so the instance starts anew and its claims are recovered.
     let unknown = || Ok(Exchanged { dead: true, ..Exchanged::default() });
     match last {
         Some((None, _)) => return unknown(),
@@ -105,7 +104,7 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
         let attempt = verdict::carry_out(step, &mut deltas, worker, queue, &settlement.payload, &settlement.verdict)?;
         locks::free_owned(step, &settlement.free, &settlement.claim)?;
         if let Some(Attempt::Repeated { left, delay_ms }) = attempt {
-            // The job that is repeated is still the present tick.
+            // A job that is repeated is still the current tick.
             reply.repeated.push(Repeated { index, left, delay_ms });
         } else if let Some(tick) = &settlement.tick {
             periodic::tick(step, tick)?;
@@ -173,19 +172,19 @@ fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<
     }
 }
 
-/// Claims for the idle, from the queues in their order.
+/// Claims jobs for idle workers, from the queues in their order.
 fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Result<Vec<Claim>, StoreError> {
     let mut claims = Vec::new();
     if exchange.idle.is_empty() || exchange.queues.is_empty() {
         return Ok(claims);
     }
-    let passed = PausedQueues::read(step)?;
+    let paused = PausedQueues::read(step)?;
     let mut idle = exchange.idle.iter().enumerate();
     let mut heads =
         step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2")?;
     let mut remove = step.sql("DELETE FROM jobs WHERE queue = ?1 AND position <= ?2")?;
-    // A worker that has a record must be recovered first, and is passed over like one that is not
-    // registered: its job goes to the next.
+    // A worker that has a record must be recovered first, so it is skipped like one that is not registered, and the next
+    // one gets the job.
     let mut record = step.sql(
         "INSERT OR IGNORE INTO working (worker, claim, queue, run_at, payload, identity) \
          SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM workers WHERE id = ?1)",
@@ -194,12 +193,12 @@ fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Resu
         if idle.len() == 0 {
             break;
         }
-        if passed.holds(queue) {
+        if paused.holds(queue) {
             continue;
         }
         let (most, shared) =
             if exchange.share > 1 { part(step, queue, idle.len(), exchange.share)? } else { (idle.len(), false) };
-        let jobs: Vec<(i64, Vec<u8>, Option<String>)> = heads
+        let jobs: Vec<(AnyValue, Vec<u8>, Option<String>)> = heads
             .query_map(params![queue.as_str(), stored(most)], |row| {
                 Ok((row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?)))
             })?
@@ -222,16 +221,17 @@ fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Resu
             remove.execute(params![queue.as_str(), last])?;
         }
         if shared {
-            // What is left here comes before all that follows, whoever takes it.
+            // The rest of this queue goes to other instances before the queues behind it.
             break;
         }
     }
     Ok(claims)
 }
 
-/// How many of a queue's jobs are one part of `share`, as far as `most` goes, and whether that leaves any we could take.
+/// How many jobs of a queue are one of `share` parts, at most `most`, and whether idle workers are left that could take
+/// more.
 fn part(step: &Step<'_>, queue: &QueueName, most: usize, share: usize) -> Result<(usize, bool), StoreError> {
-    // Nobody needs to know how many more there are.
+    // Counting further would change nothing.
     let enough = most.saturating_mul(share);
     let standing: i64 = step
         .sql("SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT ?2)")?
@@ -241,7 +241,7 @@ fn part(step: &Step<'_>, queue: &QueueName, most: usize, share: usize) -> Result
     Ok((part, part < most.min(standing)))
 }
 
-/// The claims that this exchange made when it was applied, as far as they still stand.
+/// Those claims of this exchange that still stand after it was applied.
 fn standing(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Result<Vec<Claim>, StoreError> {
     let claimed = |(index, worker): (usize, &WorkerName)| {
         let token = ClaimToken::new(instance, lane, exchange.sequence, index);
@@ -258,8 +258,8 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
         Some(Gate::TakeLock { plugin, .. } | Gate::Fresh { plugin, .. }) => Ok(*plugin),
         _ => Err(StoreError::Misuse("an exchange was repeated with other enters".to_owned())),
     };
-    let entered = |(enter, passage): (&Enter, &EnterOutcome)| {
-        Ok(match *passage {
+    let entered = |(enter, outcome): (&Enter, &EnterOutcome)| {
+        Ok(match *outcome {
             EnterOutcome::Taken => Entered::Taken,
             EnterOutcome::Lost => Entered::Lost,
             EnterOutcome::PutBack(gate) => Entered::PutBack { plugin: plugin(enter, gate)? },
@@ -277,7 +277,7 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
 }
 
 impl Reply {
-    /// Lost indexes, enter_outcomes by their letter and gate, attempts to be repeated: `3,8;T,P0,D1,L;4:2:1000`.
+    /// Lost indexes, outcomes of enters by letter and gate, attempts to be repeated: `3,8;T,P0,D1,L;4:2:1000`.
     fn encode(&self) -> String {
         let lost: Vec<String> = self.lost.iter().map(usize::to_string).collect();
         let enter_outcomes: Vec<String> = self.enter_outcomes.iter().map(EnterOutcome::encode).collect();
@@ -302,7 +302,7 @@ impl Reply {
             lost: items(lost).iter().map(|index| index.parse().ok()).collect::<Option<_>>()?,
             enter_outcomes: items(enter_outcomes)
                 .iter()
-                .map(|passage| EnterOutcome::decode(passage))
+                .map(|outcome| EnterOutcome::decode(outcome))
                 .collect::<Option<_>>()?,
             repeated: items(repeated).iter().map(repeat).collect::<Option<_>>()?,
         })

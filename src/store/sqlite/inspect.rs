@@ -9,7 +9,7 @@ use super::commit::{Handle, Step};
 use super::digest::digest;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
-use super::value::{bytes, number, opt_int, text};
+use super::value::{AnyValue, bytes, number, opt_int, text};
 use super::{delayed, enqueue, locks, retries, search};
 use crate::job::{Identity, QueueName, WorkerName};
 use crate::store::arrow::Perform;
@@ -168,9 +168,9 @@ pub(super) async fn delete_queue(writer: &Handle, queue: &QueueName) -> Result<u
     let name = queue.clone();
     let last = move |step: &Step<'_>| {
         let mut last = step.sql("SELECT max(position) FROM jobs WHERE queue = ?1")?;
-        Ok(last.query_row([name.as_str()], |row| row.get::<_, Option<i64>>(0))?)
+        Ok(last.query_row([name.as_str()], |row| row.get::<_, AnyValue>(0))?)
     };
-    let last = writer.call(last).await?.unwrap_or(0);
+    let last = writer.call(last).await?;
     let queue = queue.clone();
     let delete = move |step: &Step<'_>| {
         let some = step
@@ -264,9 +264,7 @@ pub(super) fn retry_failed(step: &Step<'_>, arrow: &RetryFailed) -> Result<Retri
 
 /// The counters.
 pub(super) fn stats(step: &Step<'_>) -> Result<Stats, StoreError> {
-    let mut read = step.sql("SELECT value FROM stats WHERE name = ?1")?;
-    let mut counter = |name: &str| read.query_row([name], |row| Ok(number(row.get_ref(0)?))).optional();
-    let (processed, failed) = (counter("processed")?.unwrap_or(0), counter("failed")?.unwrap_or(0));
+    let (processed, failed) = (counter(step, "processed")?, counter(step, "failed")?);
     let workers = step
         .sql("SELECT id, processed, failed FROM workers ORDER BY id")?
         .query_map([], |row| {
@@ -277,10 +275,18 @@ pub(super) fn stats(step: &Step<'_>) -> Result<Stats, StoreError> {
     Ok(Stats { processed, failed, workers })
 }
 
+/// One of the counters for all workers.
+pub(super) fn counter(step: &Step<'_>, name: &str) -> Result<u64, StoreError> {
+    let mut read = step.sql("SELECT value FROM stats WHERE name = ?1")?;
+    Ok(read.query_row([name], |row| Ok(number(row.get_ref(0)?))).optional()?.unwrap_or(0))
+}
+
 /// The delayed seconds from one on.
 pub(super) fn delayed_seconds(step: &Step<'_>, from: i64, limit: usize) -> Result<Vec<DelayedSecond>, StoreError> {
-    let mut select =
-        step.sql("SELECT second, count(*) FROM delayed WHERE second >= ?1 GROUP BY second ORDER BY second LIMIT ?2")?;
+    let mut select = step.sql(
+        "SELECT second, count(*) FROM delayed WHERE second >= ?1 AND typeof(second) = 'integer' \
+         GROUP BY second ORDER BY second LIMIT ?2",
+    )?;
     let rows = select.query_map([from, stored(limit)], |row| {
         Ok(DelayedSecond { second: row.get(0)?, length: count(row.get(1)?) })
     })?;

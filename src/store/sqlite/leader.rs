@@ -1,8 +1,8 @@
-//! Leaderships: who does what one instance should do.
+//! Leaderships: which instance does what one instance should do.
 //!
-//! Whether a term has lapsed is observed, as with the leases of instances: a leader renews by moving a counter, and
-//! who finds the counter where it was for as long as the term takes the leadership over. The time of day decides
-//! nothing, because clocks are set.
+//! A leader renews its term by incrementing a counter. An instance that sees the counter unchanged for the length of the
+//! term takes the leadership over, as with the leases of instances. The time of day decides nothing, because clocks can
+//! be set.
 
 use std::time::Duration;
 
@@ -48,8 +48,8 @@ pub(super) fn holder(step: &Step<'_>, which: Leadership) -> Result<Option<String
     Ok(select.query_row([name(which)], |row| Ok(text(row.get_ref(0)?))).optional()?)
 }
 
-/// Who holds a leadership, to be shown to people. It is judged by the clock, because one look observes nothing; an
-/// end that lies further ahead than a whole term was written before the clock was set back, and counts as passed.
+/// Who holds a leadership, to be shown to people. The clock decides here, because one look observes nothing. An end
+/// further ahead than a whole term was written before the clock was set back, and counts as passed.
 pub(super) fn leader(step: &Step<'_>, which: Leadership) -> Result<Option<String>, StoreError> {
     let mut select = step.sql(
         "SELECT owner FROM leaders WHERE name = ?1 AND expires_ms > ?2 \
@@ -58,7 +58,7 @@ pub(super) fn leader(step: &Step<'_>, which: Leadership) -> Result<Option<String
     Ok(select.query_row(params![name(which), step.now_ms], |row| Ok(text(row.get_ref(0)?))).optional()?)
 }
 
-/// Takes a free leadership or renews one's own.
+/// Takes a leadership that is free, or renews the owner's.
 pub(super) fn lead(step: &Step<'_>, which: Leadership, owner: &str, ttl_ms: u64) -> Result<bool, StoreError> {
     let row: Option<(String, i64, Option<i64>)> = step
         .sql("SELECT owner, counter, ttl_ms FROM leaders WHERE name = ?1")?

@@ -55,7 +55,7 @@ impl Perform<Leave> for SqliteStore {
 
 impl Perform<ReadSuspicion> for SqliteStore {
     async fn perform(&self, arrow: ReadSuspicion) -> Result<Suspicion, StoreError> {
-        // The connection that reads is not kept waiting by whoever writes.
+        // Writers do not block the connection that reads.
         self.reader.call(move |step| suspicion(step, &arrow.instance)).await
     }
 }
@@ -80,7 +80,7 @@ impl Perform<Instances> for SqliteStore {
 
 impl Perform<Oversee> for SqliteStore {
     async fn perform(&self, arrow: Oversee) -> Result<(bool, Vec<InstanceState>), StoreError> {
-        // Two steps: nothing is read here that must be of the moment in which the lead was taken.
+        // Two steps, because the list need not be of the moment in which the lead was taken.
         let leads = self.perform(Lead { which: Leadership::Duties, owner: arrow.owner, ttl_ms: arrow.ttl_ms }).await?;
         Ok((leads, self.perform(Instances).await?))
     }
@@ -107,7 +107,7 @@ pub(super) fn join(step: &Step<'_>, record: &InstanceRecord) -> Result<Joined, S
     if let Some((id, other)) = other {
         match decode(&other) {
             Ok(other) => return Ok(Joined::NameTaken(Box::new(other))),
-            // Nobody could ever find it dead, and the name holds a process id that is ours now.
+            // No instance could ever find it dead, and its name holds the process id that this process has now.
             Err(reason) => {
                 let text = format!(
                     "the registration of instance {id} is removed, because it cannot be read and has the name of this \
@@ -134,7 +134,7 @@ fn decode(record: &str) -> Result<InstanceRecord, String> {
     serde_json::from_str(record).map_err(|error| error.to_string())
 }
 
-/// Registers workers and tells what earlier lives left under their names.
+/// Registers workers and returns the working records that earlier processes left under their names.
 pub(super) fn register(
     step: &Step<'_>,
     instance: &str,
@@ -185,7 +185,7 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
     for (index, worker) in extend.workers.iter().enumerate() {
         if ping.execute(params![worker.id(), record.id, step.now_s()])? == 0 {
             add(step, &record.id, worker)?;
-            // Whoever removes a worker here sees to its job in the same step, and none is claimed for it after.
+            // The step that removes a worker also ends its job, and no job is claimed for it afterwards.
             let claim = working::of(step, worker)?.and_then(|record| record.claim);
             let claim = claim.filter(|claim| claim.instance() == record.id);
             extended.removed.push(Removed { index, left: claim.map_or(RemovedState::Nothing, RemovedState::Claim) });
@@ -208,7 +208,7 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
     Ok(extended)
 }
 
-/// Ends an instance; what still works is left to recovery.
+/// Ends an instance. Jobs that still run are left to recovery.
 pub(super) fn leave(step: &Step<'_>, record: &InstanceRecord) -> Result<(), StoreError> {
     if works(step, record)? {
         step.sql(
@@ -221,7 +221,7 @@ pub(super) fn leave(step: &Step<'_>, record: &InstanceRecord) -> Result<(), Stor
     Ok(())
 }
 
-/// Removes a dead instance, if it is still the one that was seen dead and nothing of it works.
+/// Removes a dead instance if its counter has not moved and none of its workers has a job.
 pub(super) fn bury(step: &Step<'_>, dead: &InstanceState) -> Result<bool, StoreError> {
     if !stands_still(step, &dead.record.id, dead.counter)? || works(step, &dead.record)? {
         return Ok(false);
@@ -230,13 +230,14 @@ pub(super) fn bury(step: &Step<'_>, dead: &InstanceState) -> Result<bool, StoreE
     Ok(true)
 }
 
-/// Is somebody about to declare this instance dead?
+/// Is another instance about to declare this one dead?
 fn suspicion(step: &Step<'_>, instance: &str) -> Result<Suspicion, StoreError> {
     let trusted = step.sql("SELECT 1 FROM instances WHERE id = ?1 AND suspected IS NOT counter")?.exists([instance])?;
     Ok(if trusted { Suspicion::Trusted } else { Suspicion::Suspected })
 }
 
-/// Marks an instance that stood still for its lease; true once the mark has stood for half a lease before our eyes.
+/// Marks an instance whose counter stood still for its lease. True once this process has seen the mark stand for half a
+/// lease.
 fn suspect(step: &Step<'_>, state: &InstanceState) -> Result<bool, StoreError> {
     let (id, counter) = (&state.record.id, stored(state.counter));
     if !stands_still(step, id, state.counter)? {
@@ -252,12 +253,11 @@ fn suspect(step: &Step<'_>, state: &InstanceState) -> Result<bool, StoreError> {
 /// Is an instance registered with exactly this counter?
 pub(super) fn stands_still(step: &Step<'_>, instance: &str, counter: u64) -> Result<bool, StoreError> {
     Ok(step
-        .sql("SELECT 1 FROM instances WHERE id = ?1 AND counter = ?2")?
+        .sql("SELECT 1 FROM instances WHERE id = ?1 AND max(CAST(counter AS INTEGER), 0) = ?2")?
         .exists(params![instance, stored(counter)])?)
 }
 
-/// Does a working record stand under one of its workers, or under a name of its with a claim of
-/// its own?
+/// Is there a working record of one of its registered workers, or one under a worker name of its own with its own claim?
 fn works(step: &Step<'_>, record: &InstanceRecord) -> Result<bool, StoreError> {
     let registered = step
         .sql("SELECT 1 FROM workers JOIN working ON worker = id WHERE instance = ?1 LIMIT 1")?
@@ -293,7 +293,7 @@ pub(super) fn instances(step: &Step<'_>) -> Result<Vec<InstanceState>, StoreErro
     while let Some(row) = rows.next()? {
         match decode(&text(row.get_ref(1)?)) {
             Ok(record) => states.push(InstanceState { record, counter: number(row.get_ref(2)?) }),
-            // One that cannot be read must not keep anybody from recovering the others.
+            // One that cannot be read must not prevent the recovery of the others.
             Err(reason) => passed.add(&bytes(row.get_ref(0)?), &reason),
         }
     }
@@ -324,7 +324,7 @@ pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError>
     Ok(registered)
 }
 
-/// When a worker of this two-part name last pinged, and its whole name.
+/// When the worker with this two-part name last pinged, and its full name.
 pub(super) fn ping_of(step: &Step<'_>, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
     let mut select = step.sql("SELECT pinged_s, id FROM workers WHERE name = ?1 ORDER BY pinged_s DESC LIMIT 1")?;
     let ping = |row: &Row<'_>| Ok((second(row.get_ref(0)?).unwrap_or(0), WorkerName::parse(&text(row.get_ref(1)?))));

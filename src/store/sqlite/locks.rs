@@ -1,4 +1,5 @@
-//! Locks of plugins: a value and an end, judged by the clock, and by whether the job that holds one is on record.
+//! Locks of plugins: a value and an end. The clock tells whether the end has passed, and a lock whose job is on record is
+//! held beyond it.
 //!
 //! QueueLock's value is a unix second, JobLock's `<unix second>:<claim token>`, as on Redis.
 
@@ -61,8 +62,8 @@ fn set(step: &Step<'_>, key: &LockKey, value: &str, ttl_s: u64) -> Result<(), St
     Ok(())
 }
 
-/// Cuts a lock to its length that was taken in the future, which means that the clock was set back since: it would be
-/// held for that much too long.
+/// Shortens a lock that was taken in the future to its length from now. The clock was set back since, and the lock would
+/// be held for that much too long.
 fn cut(step: &Step<'_>, key: &LockKey) -> Result<(), StoreError> {
     let (text_key, verbatim) = columns(key);
     let ahead: Option<(String, i64)> = step
@@ -76,7 +77,7 @@ fn cut(step: &Step<'_>, key: &LockKey) -> Result<(), StoreError> {
     match owner(&value) {
         Some(claim) => set_job_lock(step, key, &ClaimToken::as_stored(claim), ttl_s),
         None if value.parse::<i64>().is_ok() => take_queue_lock(step, key, ttl_s),
-        // Somebody's who knows no seconds.
+        // The value of another program.
         None => set(step, key, &value, ttl_s),
     }
 }
@@ -88,7 +89,7 @@ pub(super) fn queue_lock_refuses(step: &Step<'_>, key: &LockKey) -> Result<bool,
     Ok(value.is_some_and(|value| value.parse::<i64>().map_or(true, |end| step.now_s() <= end)))
 }
 
-/// Takes a QueueLock, whoever holds it.
+/// Takes a QueueLock, even from another holder.
 pub(super) fn take_queue_lock(step: &Step<'_>, key: &LockKey, ttl_s: u64) -> Result<(), StoreError> {
     let end = step.now_s().saturating_add(stored(ttl_s)).saturating_add(1);
     set(step, key, &end.to_string(), ttl_s)
@@ -117,7 +118,7 @@ fn set_job_lock(step: &Step<'_>, key: &LockKey, claim: &ClaimToken, ttl_s: u64) 
     set(step, key, &format!("{end}:{claim}"), ttl_s)
 }
 
-/// Holds a JobLock on; false if it ran out or another has it.
+/// Renews a JobLock; false if it ran out or another claim has it.
 pub(super) fn renew(step: &Step<'_>, renewal: &LockRenewal) -> Result<bool, StoreError> {
     let value = value(step, &renewal.key)?;
     let ours = value.is_some_and(|value| owner(&value) == Some(renewal.claim.as_str()));
@@ -127,7 +128,7 @@ pub(super) fn renew(step: &Step<'_>, renewal: &LockRenewal) -> Result<bool, Stor
     Ok(ours)
 }
 
-/// Frees a lock, whoever holds it.
+/// Frees a lock, even of another holder.
 pub(super) fn free(step: &Step<'_>, key: &LockKey) -> Result<(), StoreError> {
     let (key, verbatim) = columns(key);
     step.sql("DELETE FROM locks WHERE key = ?1 AND verbatim = ?2")?.execute(params![key, verbatim])?;
@@ -144,7 +145,7 @@ pub(super) fn free_owned(step: &Step<'_>, keys: &[LockKey], claim: &ClaimToken) 
     Ok(())
 }
 
-/// Removes locks that have run out, some at a time: nobody misses them, and keys made of arguments would pile up.
+/// Removes a bounded number of locks that have run out. Keys that are made of arguments would pile up otherwise.
 pub(super) fn sweep(step: &Step<'_>) -> Result<(), StoreError> {
     step.sql(
         "DELETE FROM locks WHERE (key, verbatim) IN (SELECT key, verbatim FROM locks WHERE expires_ms <= ?1 \

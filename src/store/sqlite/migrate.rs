@@ -22,12 +22,12 @@ const STEPS: &[&str] = &[
 /// `Wndl`, by which a file is known to be ours.
 const APPLICATION: i64 = 0x576e_646c;
 
-/// Checks whose file this is and applies what is missing. Another process may do the same.
+/// Checks whose file this is and applies the missing steps. Another process may do the same at once.
 pub(super) fn migrate(conn: &mut Connection, path: &Path) -> Result<(), StoreError> {
     let failed = |error| explain(error, path);
     let latest = i64::try_from(STEPS.len()).unwrap_or(i64::MAX);
-    // Looked at in one moment, for another process may be creating the file; a file that is refused
-    // is not even locked.
+    // Both numbers are read in one transaction, because another process may be creating the file. It takes no write lock,
+    // so that a file that is refused is left alone.
     let look = conn.transaction_with_behavior(TransactionBehavior::Deferred).map_err(failed)?;
     let found = version(&look, path)?;
     drop(look);

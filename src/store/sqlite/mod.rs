@@ -1,9 +1,8 @@
 //! The embedded engine: one SQLite file, no server, several processes at once.
 //!
-//! Each store handle owns two threads: one writes, committing together whatever waited while the
-//! last commit was on its way to the disk (`commit`), the other reads. A commit is durable
-//! before it is answered. The other files carry the names of the Redis engine's, one per verb;
-//! their functions take a `commit::Step`, a moment inside a transaction.
+//! Each store handle owns two threads. One writes: it commits together what arrived while the last commit was written to
+//! the disk (`commit`). The other reads. A commit is durable before it is answered. The other files carry the names of
+//! those of the Redis engine, one per verb; their functions work inside a transaction, through a `commit::Step`.
 
 mod commit;
 mod connection;

@@ -1,20 +1,21 @@
-//! Between stores: what is set aside, taken in and let go.
+//! Moves between stores: set aside, take in, let go.
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
 use super::engine::SqliteStore;
-use super::number::{count, stored};
+use super::number::stored;
 use super::search::{self, Lookout};
-use super::value::{bytes, opt_text, text};
-use super::{delayed, enqueue, locks, periodic, verdict};
+use super::value::{AnyValue, bytes, number, opt_text, text};
+use super::{delayed, enqueue, inspect, locks, periodic, verdict};
 use crate::job::{Identity, PayloadView, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
 use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
 use crate::store::periodic::PeriodicEntry;
+use crate::store::unreadable::{PassedOver, RecordKind};
 
 impl Perform<SetAside> for SqliteStore {
     async fn perform(&self, arrow: SetAside) -> Result<Option<Batch>, StoreError> {
@@ -36,29 +37,47 @@ impl Perform<LetGo> for SqliteStore {
     }
 }
 
+/// The condition for rows of `outbox` that some version of Windlass set aside. What another program put there stays.
+macro_rules! is_ours {
+    () => {
+        "kind IN ('Q', 'D', 'F', 'P', 'C', 'S')"
+    };
+}
+
 /// Sets the next batch aside, or returns the one that is. `fresh` becomes this store's id if it has none.
 pub(super) fn set_aside(step: &Step<'_>, fresh: &str, limit: usize) -> Result<Option<Batch>, StoreError> {
-    let standing = step.sql("SELECT 1 FROM outbox")?.exists([])?;
+    let standing = step.sql(concat!("SELECT 1 FROM outbox WHERE ", is_ours!()))?.exists([])?;
     if !standing {
         let limit = stored(limit);
         let taken = queued(step, limit)? || late(step, limit)? || failures(step, limit)? || entries(step)?;
         if !taken && !counters(step)? {
             return Ok(None);
         }
+    }
+    // A name or number that nobody can count on from is replaced by a new name.
+    step.sql(
+        "DELETE FROM moving WHERE typeof(id) <> 'text' OR typeof(number) <> 'integer' \
+         OR number NOT BETWEEN 0 AND 9007199254740992",
+    )?
+    .execute([])?;
+    if !standing || !step.sql("SELECT 1 FROM moving")?.exists([])? {
         step.sql(
             "INSERT INTO moving (id, number) SELECT coalesce((SELECT id FROM moving), ?1), 1 \
              ON CONFLICT (id) DO UPDATE SET number = number + 1",
         )?
         .execute([fresh])?;
     }
-    let (source, number) =
-        step.sql("SELECT id, number FROM moving")?.query_row([], |row| Ok((row.get(0)?, count(row.get(1)?))))?;
-    let mut select = step.sql("SELECT kind, name, identity, bytes FROM outbox ORDER BY place")?;
+    let (source, number) = step
+        .sql("SELECT id, number FROM moving")?
+        .query_row([], |row| Ok((text(row.get_ref(0)?), number(row.get_ref(1)?))))?;
+    let mut select =
+        step.sql(concat!("SELECT kind, name, identity, bytes FROM outbox WHERE ", is_ours!(), " ORDER BY place"))?;
     let mut rows = select.query([])?;
-    let mut items = Vec::new();
+    let (mut items, mut passed) = (Vec::new(), PassedOver::new(RecordKind::SetAside));
     while let Some(row) = rows.next()? {
-        items.push(read(row)?);
+        items.extend(read(row, &mut passed)?);
     }
+    step.findings().passed_over(&passed, "the table outbox");
     Ok(Some(Batch { source, number, items }))
 }
 
@@ -66,8 +85,8 @@ pub(super) fn set_aside(step: &Step<'_>, fresh: &str, limit: usize) -> Result<Op
 fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     let first =
         step.sql("SELECT queue FROM jobs ORDER BY queue LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
-    let Some(queue): Option<String> = first else { return Ok(false) };
-    let last: i64 = step
+    let Some(queue): Option<AnyValue> = first else { return Ok(false) };
+    let last: AnyValue = step
         .sql(
             "SELECT max(position) FROM \
              (SELECT position FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2)",
@@ -85,15 +104,15 @@ fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
 /// The first jobs of the earliest second.
 fn late(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     let Some(second) = delayed::earliest(step)? else { return Ok(false) };
-    let last: i64 = step
+    let last: AnyValue = step
         .sql("SELECT max(place) FROM (SELECT place FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2)")?
         .query_row([second, limit], |row| row.get(0))?;
     step.sql(
         "INSERT INTO outbox (kind, name, identity, bytes) \
          SELECT 'D', second, identity, payload FROM delayed WHERE second = ?1 AND place <= ?2 ORDER BY place",
     )?
-    .execute([second, last])?;
-    step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute([second, last])?;
+    .execute(params![second, last])?;
+    step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute(params![second, last])?;
     Ok(true)
 }
 
@@ -121,7 +140,8 @@ fn entries(step: &Step<'_>) -> Result<bool, StoreError> {
     step.sql("DELETE FROM periodic")?.execute([])?;
     let fired = step
         .sql(
-            "INSERT INTO outbox (kind, name, bytes) SELECT 'C', id, CAST(CAST(last_s AS TEXT) AS BLOB) FROM schedules",
+            "INSERT INTO outbox (kind, name, bytes) SELECT 'C', id, CAST(CAST(last_s AS TEXT) AS BLOB) FROM schedules \
+             WHERE typeof(last_s) = 'integer'",
         )?
         .execute([])?;
     step.sql("DELETE FROM schedules")?.execute([])?;
@@ -130,38 +150,40 @@ fn entries(step: &Step<'_>) -> Result<bool, StoreError> {
 
 /// The counters, unless both are zero.
 fn counters(step: &Step<'_>) -> Result<bool, StoreError> {
-    let set = step
-        .sql(
-            "INSERT INTO outbox (kind, name, bytes) \
-             SELECT 'S', done.value, CAST(CAST(lost.value AS TEXT) AS BLOB) FROM stats AS done, stats AS lost \
-             WHERE done.name = 'processed' AND lost.name = 'failed' AND done.value + lost.value > 0",
-        )?
-        .execute([])?;
+    let (processed, failed) = (inspect::counter(step, "processed")?, inspect::counter(step, "failed")?);
     step.sql("UPDATE stats SET value = 0")?.execute([])?;
-    Ok(set > 0)
+    if processed == 0 && failed == 0 {
+        return Ok(false);
+    }
+    step.sql("INSERT INTO outbox (kind, name, bytes) VALUES ('S', ?1, ?2)")?
+        .execute(params![processed.to_string(), failed.to_string().as_bytes()])?;
+    Ok(true)
 }
 
-fn read(row: &Row<'_>) -> Result<Waiting, StoreError> {
-    let strange = || StoreError::Corrupt {
-        place: "table outbox".to_owned(),
-        reason: "it holds what no version of Windlass sets aside".to_owned(),
-    };
+/// Reads an item. A job or failure record is never passed over, whatever else its row holds.
+fn read(row: &Row<'_>, passed: &mut PassedOver) -> Result<Option<Waiting>, StoreError> {
     let (kind, name) = (text(row.get_ref(0)?), text(row.get_ref(1)?));
     let identity = opt_text(row.get_ref(2)?).as_deref().and_then(Identity::decode);
     let payload = Bytes::from(bytes(row.get_ref(3)?));
-    let content = || std::str::from_utf8(&payload).map_err(|_| strange());
-    Ok(match kind.as_str() {
-        "Q" => Waiting::Queued { queue: QueueName::as_stored(&name), payload, identity },
-        "D" => Waiting::Delayed { second: name.parse().map_err(|_| strange())?, payload, identity },
-        "F" => Waiting::Failed { record: payload },
-        "P" => Waiting::Periodic(PeriodicEntry::decode(&name, content()?).ok_or_else(strange)?),
-        "C" => Waiting::Fired { last_s: content()?.parse().map_err(|_| strange())?, id: name },
-        "S" => Waiting::Counted {
-            processed: name.parse().map_err(|_| strange())?,
-            failed: content()?.parse().map_err(|_| strange())?,
-        },
-        _ => return Err(strange()),
-    })
+    let content = std::str::from_utf8(&payload).ok();
+    let number = || content.and_then(|content| content.parse().ok());
+    let item = match kind.as_str() {
+        "Q" => Some(Waiting::Queued { queue: QueueName::as_stored(&name), payload, identity }),
+        // Without a second that can be read it is due at once.
+        "D" => Some(Waiting::Delayed { second: name.parse().unwrap_or(0), payload, identity }),
+        "F" => Some(Waiting::Failed { record: payload }),
+        "P" => content.and_then(|content| PeriodicEntry::decode(&name, content)).map(Waiting::Periodic),
+        "C" => number().map(|last_s| Waiting::Fired { id: name.clone(), last_s }),
+        _ => name
+            .parse()
+            .ok()
+            .zip(content.and_then(|content| content.parse().ok()))
+            .map(|(processed, failed)| Waiting::Counted { processed, failed }),
+    };
+    if item.is_none() {
+        passed.add(format!("{kind} {name}").as_bytes(), "it does not hold what its kind says");
+    }
+    Ok(item)
 }
 
 /// Takes a batch in, once.
@@ -174,7 +196,8 @@ pub(super) fn take_in(
     let newer = step
         .sql(
             "INSERT INTO moved (source, number) VALUES (?1, ?2) \
-             ON CONFLICT (source) DO UPDATE SET number = excluded.number WHERE number < excluded.number",
+             ON CONFLICT (source) DO UPDATE SET number = excluded.number \
+             WHERE number < excluded.number OR typeof(number) <> 'integer'",
         )?
         .execute(params![batch.source, stored(batch.number)])?;
     if newer == 0 {
@@ -227,7 +250,7 @@ fn stands(step: &Step<'_>, lookout: &mut Lookout, queue: &QueueName, payload: &B
     Ok(delayed::stands(step, payload)? || lookout.is_queued(step, queue, std::slice::from_ref(payload))?)
 }
 
-/// An entry that stands already stays, but for being stopped.
+/// Takes a periodic entry in. One that exists stays as it is, but becomes stopped if the other is.
 fn take_entry(step: &Step<'_>, entry: &PeriodicEntry) -> Result<(), StoreError> {
     let PeriodicEntry { task, queue, due_s, every_s, stopped } = entry;
     step.sql(
@@ -240,6 +263,7 @@ fn take_entry(step: &Step<'_>, entry: &PeriodicEntry) -> Result<(), StoreError> 
 
 /// Forgets the batch that is set aside.
 pub(super) fn let_go(step: &Step<'_>, number: u64) -> Result<(), StoreError> {
-    step.sql("DELETE FROM outbox WHERE EXISTS (SELECT 1 FROM moving WHERE number = ?1)")?.execute([stored(number)])?;
+    step.sql(concat!("DELETE FROM outbox WHERE ", is_ours!(), " AND EXISTS (SELECT 1 FROM moving WHERE number = ?1)"))?
+        .execute([stored(number)])?;
     Ok(())
 }

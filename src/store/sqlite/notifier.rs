@@ -1,4 +1,4 @@
-//! Telling wakers: a datagram to every socket in a directory beside the database file (`wake.rs`).
+//! Notifies the wakers: sends a datagram to every socket in a directory beside the database file (`wake.rs`).
 
 use std::fs;
 use std::io::ErrorKind;
@@ -12,8 +12,8 @@ use super::digest::digest;
 /// The longest directory whose sockets (`/<pid>-<8 digits>`) still fit into a socket address.
 const LONGEST: usize = 107 - 1 - 10 - 1 - 8;
 
-/// Where the sockets of a database file stand: beside it, or for a path too long for a socket
-/// address in the directory for temporary files.
+/// The directory of the sockets of a database file: beside the file, or in the directory for temporary files if the path
+/// is too long for a socket address.
 pub(super) fn directory(database: &Path) -> PathBuf {
     let mut beside = database.as_os_str().to_owned();
     beside.push(".wake");
@@ -23,7 +23,7 @@ pub(super) fn directory(database: &Path) -> PathBuf {
     std::env::temp_dir().join(format!("windlass-{:016x}.wake", digest(database.as_os_str().as_bytes())))
 }
 
-/// Tells all wakers of a database file.
+/// Notifies all wakers of a database file.
 pub(super) struct Notifier {
     directory: PathBuf,
     sender: Option<Sender>,
@@ -35,12 +35,12 @@ impl Notifier {
         Self { directory, sender }
     }
 
-    /// Sends a datagram to every socket. Nothing here may fail a commit that has happened.
-    pub(super) fn ring(&self) {
+    /// Sends a datagram to every socket. A failure here must not fail the commit, which has happened.
+    pub(super) fn notify(&self) {
         let Some(sender) = self.sender.as_ref().filter(|_| is_private(&self.directory)) else { return };
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
-            // A full socket has news already; what is no socket refuses as well, and is not ours.
+            // A full socket has been notified already. What is no socket refuses as well, and is left alone.
             if let Err(error) = sender.send_to(&[], &path)
                 && error.kind() == ErrorKind::ConnectionRefused
                 && fs::symlink_metadata(&path).is_ok_and(|found| found.file_type().is_socket())
@@ -52,7 +52,7 @@ impl Notifier {
     }
 }
 
-/// Is this a directory in which nobody but us and root creates files?
+/// Is this a directory in which only this user and root can create files?
 pub(super) fn is_private(directory: &Path) -> bool {
     let us = rustix::process::geteuid().as_raw();
     fs::symlink_metadata(directory)

@@ -1,4 +1,4 @@
-//! SQLite's integers are signed; what counts here is not. Both ways stop at the ends.
+//! SQLite's integers are signed, counts are not. Conversions saturate at the ends.
 
 /// A count as a column holds it.
 pub(super) fn stored<N: TryInto<i64>>(count: N) -> i64 {

@@ -10,7 +10,7 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::inspection::{Pause, Paused, ReadPaused, Resume};
 
-/// Stands for everything: no queue has it for its name.
+/// The name under which everything is paused. No queue has it.
 const EVERYTHING: &str = "";
 
 impl Perform<Pause> for SqliteStore {
@@ -37,7 +37,7 @@ fn name(queue: Option<&QueueName>) -> &str {
 
 /// Pauses; false if it was paused before.
 pub(super) fn pause(step: &Step<'_>, queue: Option<&QueueName>) -> Result<bool, StoreError> {
-    // Wakers watch what they wait for, and look at pauses too.
+    // Wakers look at pauses as well.
     step.wake();
     Ok(step.sql("INSERT OR IGNORE INTO paused (queue) VALUES (?1)")?.execute([name(queue)])? == 1)
 }
@@ -50,14 +50,14 @@ pub(super) fn resume(step: &Step<'_>, queue: Option<&QueueName>) -> Result<bool,
 
 /// What is paused.
 pub(super) fn paused(step: &Step<'_>) -> Result<Paused, StoreError> {
-    let passed = PausedQueues::read(step)?;
+    let paused = PausedQueues::read(step)?;
     let mut queues: Vec<QueueName> =
-        passed.0.iter().filter(|name| *name != EVERYTHING).map(|name| QueueName::as_stored(name)).collect();
+        paused.0.iter().filter(|name| *name != EVERYTHING).map(|name| QueueName::as_stored(name)).collect();
     queues.sort_by(|a, b| a.as_str().encode_utf16().cmp(b.as_str().encode_utf16()));
-    Ok(Paused { all: passed.0.contains(EVERYTHING), queues })
+    Ok(Paused { all: paused.0.contains(EVERYTHING), queues })
 }
 
-/// What claims pass over, read once for all queues of a call.
+/// The paused queues, read once for all queues of a call.
 pub(super) struct PausedQueues(HashSet<String>);
 
 impl PausedQueues {

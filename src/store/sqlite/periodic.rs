@@ -1,4 +1,4 @@
-//! Periodic tasks: the next tick, and looking after entries whose job is nowhere.
+//! Periodic tasks: the next tick, and the repair of entries whose job is missing.
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
@@ -56,8 +56,8 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     delayed::insert(step, second, &tick.payload, None)
 }
 
-/// When a task is due after `due_s` (`None`: never yet) and the store's now. `None` if none of the occurrences of a
-/// calendar comes then: reconciling sees to it.
+/// When a task is due after `due_s` (`None`: never yet) and the time of the store. `None` if the calendar has no
+/// occurrence after that; then reconciling writes the next tick.
 fn next_due(next: &Next, due_s: Option<i64>, now_ms: i64) -> Option<Occurrence> {
     let now_s = now_ms.div_euclid(1000);
     match next {
@@ -134,7 +134,7 @@ enum Found {
     Running,
 }
 
-/// Looks after one periodic task.
+/// Compares a periodic task with its entry and repairs what differs.
 pub(super) fn reconcile(
     step: &Step<'_>,
     reconcile: &Reconcile,
@@ -148,7 +148,7 @@ pub(super) fn reconcile(
     if entry.as_ref().is_some_and(|entry| entry.stopped) && reconcile.purpose != Purpose::Start {
         return Ok(Reconciled::Fine);
     }
-    // A task that halted begins anew when an instance starts, and any when somebody starts it.
+    // A halted task starts anew when an instance starts, and every task when a person starts it.
     let begins = |entry: &PeriodicEntry| match reconcile.purpose {
         Purpose::Start => true,
         Purpose::Boot => entry.due_s == HALTED_S,
@@ -176,13 +176,13 @@ pub(super) fn reconcile(
     let grace_s = stored(reconcile.grace_s);
     if entry.due_s.saturating_add(grace_s) < step.now_s() {
         match find(step, reconcile, lookout)? {
-            // Somebody else wrote the tick: accepted as it stands. An earlier copy, which was left over, does not set
-            // the schedule back.
+            // Another program wrote the tick, and it is accepted. A copy that is due earlier was left over, and does not
+            // set the schedule back.
             Some(Found::Delayed(second)) if second > entry.due_s => write(step, tick, second)?,
             Some(Found::Delayed(_) | Found::Queued | Found::Running) => {}
             None => {
                 push(step, reconcile)?;
-                // The last tick that should have run: the schedule stays what it was.
+                // The last tick that should have run, so that the schedule stays the same.
                 let due_s = match &tick.next {
                     Next::Every { seconds } => {
                         first_after(entry.due_s, *seconds, step.now_ms).saturating_sub(period(*seconds))
@@ -205,7 +205,7 @@ fn run_now(
     entry: Option<&PeriodicEntry>,
 ) -> Result<Reconciled, StoreError> {
     let found = find(step, reconcile, lookout)?;
-    // Found first: a delayed copy; then one on the queue, then a run.
+    // `find` reports a delayed copy before one on the queue, so the queue is asked separately.
     let queued = lookout.is_queued(step, &reconcile.tick.queue, &reconcile.forms)?;
     if queued {
         return Ok(Reconciled::Waits);
@@ -218,7 +218,7 @@ fn run_now(
     push(step, reconcile)?;
     free_orphan(step, reconcile)?;
     if entry.is_none_or(|entry| !entry.stopped) {
-        // The run is one more: the tick that was moved stays due.
+        // This run is an additional one: the tick that was moved stays due.
         let due_s = match (&reconcile.tick.next, entry) {
             (Next::Every { seconds }, Some(entry)) if waits && entry.due_s != HALTED_S => {
                 entry.due_s.saturating_sub(period(*seconds))
@@ -230,7 +230,7 @@ fn run_now(
     Ok(Reconciled::Started)
 }
 
-/// A task of a calendar waits for its next occurrence, one of a frequency runs at once.
+/// Writes the first tick: a task with a calendar waits for its next occurrence, one with a frequency runs at once.
 fn seed(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
     match &reconcile.tick.next {
         Next::Every { .. } => {
@@ -252,7 +252,7 @@ fn forget_delayed(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreErr
     reconcile.forms.iter().try_for_each(|form| delayed::remove(step, form))
 }
 
-/// Puts the job on its queue and makes its QueueLock say so: whoever held that held it for nothing.
+/// Puts the job on its queue and takes its QueueLock, even from another holder: no job of that holder is queued.
 fn push(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
     let tick = &reconcile.tick;
     enqueue::make_known(step, &tick.queue)?;
@@ -263,7 +263,7 @@ fn push(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
     Ok(())
 }
 
-/// Frees the JobLock if it is held while nobody works on it; true if it was freed.
+/// Frees the JobLock if no run of the task holds it; true if it was freed.
 fn free_orphan(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError> {
     let Some(key) = &reconcile.job_lock else { return Ok(false) };
     let Some(value) = locks::value(step, key)? else { return Ok(false) };
@@ -278,8 +278,8 @@ fn free_orphan(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreErro
     Ok(true)
 }
 
-/// Does a run of this task stand on record? A payload that was written again by another program counts as well, and
-/// one with arguments of its own does not: somebody enqueued that besides.
+/// Is a run of this task on record? A payload that another program wrote anew counts. One with other arguments does not,
+/// because it was enqueued separately.
 fn is_running(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError> {
     let mut select = step.sql("SELECT payload FROM working")?;
     let mut rows = select.query([])?;
@@ -291,7 +291,7 @@ fn is_running(step: &Step<'_>, reconcile: &Reconcile) -> Result<bool, StoreError
     Ok(false)
 }
 
-/// Searches a task's job in all its forms.
+/// Searches for a task's job in all its forms.
 fn find(step: &Step<'_>, reconcile: &Reconcile, lookout: &mut Lookout) -> Result<Option<Found>, StoreError> {
     let mut earliest = None;
     for form in &reconcile.forms {
@@ -306,8 +306,8 @@ fn find(step: &Step<'_>, reconcile: &Reconcile, lookout: &mut Lookout) -> Result
     Ok(is_running(step, reconcile)?.then_some(Found::Running))
 }
 
-/// Forgets a task: its delayed and queued copies, some at a time, and then its entry, so that a failure on the way
-/// leaves the task known.
+/// Removes a task: its delayed and queued copies in bounded steps, and its entry last, so that the task stays known if a
+/// step fails.
 async fn withdraw(writer: &Handle, reader: &Handle, arrow: &Withdraw) -> Result<(), StoreError> {
     remove_copies(writer, reader, &arrow.queue, &arrow.forms).await?;
     let task = arrow.task.clone();
@@ -318,8 +318,8 @@ async fn withdraw(writer: &Handle, reader: &Handle, arrow: &Withdraw) -> Result<
     writer.call(forget).await
 }
 
-/// Stops a task: marks its entry, and then removes its delayed and queued copies, some at a time; tells how many there
-/// were. From the mark on no tick is written.
+/// Stops a task: marks its entry, so that no tick is written any more, and then removes its delayed and queued copies in
+/// bounded steps. Returns how many there were.
 async fn stop(writer: &Handle, reader: &Handle, arrow: &Stop) -> Result<u64, StoreError> {
     let (name, at) = (arrow.task.clone(), arrow.queue.clone());
     let mark = move |step: &Step<'_>| {

@@ -1,6 +1,6 @@
-//! Which statements may run while the write lock is held: those that look at a bounded number of rows of the tables
-//! that grow with the jobs. Builds with debug assertions, hence all tests, ask SQLite about every statement that a
-//! connection prepares for writing.
+//! A check that no statement holds the write lock for long: each may look only at a bounded number of rows of the tables
+//! that grow with the jobs. Builds with debug assertions, and so all tests, ask SQLite for the plan of every statement
+//! that a writing connection prepares.
 
 use rusqlite::Connection;
 
@@ -12,7 +12,7 @@ const LARGE: [&str; 3] = ["jobs", "delayed", "failed"];
 /// Panics if a statement reads such a table from one end to the other.
 ///
 /// # Panics
-/// That is what it is for.
+/// With the statement and the line of its plan.
 pub(super) fn assert_bounded(conn: &Connection, sql: &str) -> Result<(), StoreError> {
     if let Some(line) = unbounded(conn, sql)? {
         panic!("this statement would hold the write lock for as long as the table is large: {sql}: {line}");
@@ -20,8 +20,8 @@ pub(super) fn assert_bounded(conn: &Connection, sql: &str) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The line of a statement's plan that visits too many rows. A whole queue or second counts as too many; with a LIMIT,
-/// or for the first or last row of it, it does not.
+/// The line of a statement's plan that visits too many rows: a whole table, queue or second, unless the statement has a
+/// LIMIT or asks for the first or last row.
 fn unbounded(conn: &Connection, sql: &str) -> Result<Option<String>, StoreError> {
     if ["LIMIT", "min(", "max("].iter().any(|bound| sql.contains(bound)) {
         return Ok(None);

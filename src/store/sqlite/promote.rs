@@ -5,7 +5,7 @@ use rusqlite::params;
 use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
-use super::value::{bytes, opt_text};
+use super::value::{AnyValue, bytes, opt_text};
 use super::verdict::{CounterDeltas, fail};
 use super::{delayed, enqueue, leader, locks};
 use crate::store::arrow::Perform;
@@ -25,7 +25,7 @@ fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreErro
     {
         return Ok(Promoted::NotLeader);
     }
-    let heads: Vec<(i64, Vec<u8>, Option<String>)> = step
+    let heads: Vec<(AnyValue, Vec<u8>, Option<String>)> = step
         .sql("SELECT place, payload, identity FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?
         .query_map(params![promotion.second, stored(promotion.jobs.len())], |row| {
             Ok((row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?)))
@@ -58,7 +58,7 @@ fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreErro
         (moved, last) = (moved + 1, Some(place));
     }
     if let Some(last) = last {
-        step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute([promotion.second, last])?;
+        step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute(params![promotion.second, last])?;
         deltas.write(step)?;
         step.wake();
     }

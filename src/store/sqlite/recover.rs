@@ -26,7 +26,7 @@ impl Perform<Recovery> for SqliteStore {
 
 impl Perform<SweepIdentities> for SqliteStore {
     async fn perform(&self, _: SweepIdentities) -> Result<u64, StoreError> {
-        // Who a job is stands in its row and goes with it.
+        // The identity of a job is part of its row and ends with it.
         Ok(0)
     }
 }
@@ -47,8 +47,7 @@ impl Perform<LockValues> for SqliteStore {
     }
 }
 
-/// Moves a dead owner's job where its verdict says, if the record still stands and its instance
-/// is still dead.
+/// Moves the job of a dead owner where the verdict says, if the record still stands and the instance is still dead.
 pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<Recovered, StoreError> {
     if let Some((instance, counter)) = &recovery.instance
         && !lease::stands_still(step, instance, *counter)?
@@ -60,7 +59,7 @@ pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<Recovered,
         return Ok(Recovered::No);
     }
     working::remove(step, worker)?;
-    // Membership and ping are one row here; whoever removed it has seen to the job.
+    // Registration and ping are one row here. The step that removed it also ended the job.
     if !step.sql("SELECT 1 FROM workers WHERE id = ?1")?.exists([worker.id()])? {
         return Ok(Recovered::AlreadyCleaned);
     }
@@ -109,7 +108,7 @@ pub(super) fn force_clean(
         let mut deltas = CounterDeltas::default();
         verdict::fail(step, record)?;
         if let Some(payload) = seen.and_then(|seen| seen.payload.as_ref()) {
-            // Failed for good: what Retry kept ends.
+            // The job has failed for good, so its Retry counter ends.
             retries::forget_job(step, payload)?;
         }
         deltas.failed();

@@ -1,8 +1,8 @@
 //! Jobs that are searched by their bytes.
 //!
-//! A queue has no index by payload, because every push and claim would pay for it. So the queue is read in pages, by
-//! the connection that reads, which keeps nobody from writing. A transaction that writes looks only at what the
-//! reading cannot have seen: rows that were pushed since.
+//! A queue has no index by payload, because it would slow down every push and claim. So the connection that reads, which
+//! blocks no writer, reads the queue in pages. The transaction that writes then looks only at the rows that were pushed
+//! since.
 
 use std::collections::HashMap;
 use std::sync::mpsc;
@@ -13,14 +13,14 @@ use rusqlite::{OptionalExtension, params};
 use super::commit::{Handle, Step};
 use super::number::{count, stored};
 use super::retries;
-use super::value::{bytes, opt_text};
+use super::value::{AnyValue, bytes, opt_text};
 use crate::job::{Identity, QueueName};
 use crate::store::error::StoreError;
 use crate::store::inspection::{JobsToDelete, QueueEnd};
 
 /// How many rows a transaction that writes looks at.
 const LOOK: i64 = 2000;
-/// How many rows are read at once: others of this process wait for the same connection.
+/// How many rows are read at once. Other callers of this process wait for the same connection.
 const PAGE: i64 = 5000;
 /// How many rows one transaction deletes.
 pub(super) const DELETED: i64 = 1000;
@@ -28,19 +28,19 @@ pub(super) const DELETED: i64 = 1000;
 const READINGS: u32 = 20;
 
 /// What reading a queue found.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 enum Searched {
     /// It was not read.
     #[default]
     Not,
     /// One of the jobs stood at this position.
-    Found(i64),
+    Found(AnyValue),
     /// None of the jobs stood at these positions.
     Nowhere {
         /// The first position that was read.
-        first: i64,
+        first: AnyValue,
         /// The last position that was read.
-        last: i64,
+        last: AnyValue,
     },
 }
 
@@ -50,17 +50,18 @@ fn is_queued(
     step: &Step<'_>,
     queue: &QueueName,
     forms: &[Bytes],
-    searched: Searched,
+    searched: &Searched,
 ) -> Result<Option<bool>, StoreError> {
     let mut at = step.sql("SELECT payload FROM jobs WHERE queue = ?1 AND position = ?2")?;
-    let mut payload =
-        |position: i64| at.query_row(params![queue.as_str(), position], |row| Ok(bytes(row.get_ref(0)?))).optional();
+    let mut payload = |position: &AnyValue| {
+        at.query_row(params![queue.as_str(), position], |row| Ok(bytes(row.get_ref(0)?))).optional()
+    };
     match searched {
         Searched::Found(position) if payload(position)?.is_some_and(|payload| is_one(forms, &payload)) => {
             Ok(Some(true))
         }
-        // While the last row stands the queue was never empty. Positions begin anew only after that, so what was
-        // pushed since stands before the first and behind the last.
+        // As long as the last row stands, the queue was never empty, and positions have not started anew. So what was
+        // pushed since stands before the first row or behind the last.
         Searched::Nowhere { first, last } if payload(last)?.is_some() => {
             let behind = look(step, queue, forms, last)?;
             if behind != Some(false) {
@@ -73,12 +74,12 @@ fn is_queued(
             })?;
             any(rows)
         }
-        _ => look(step, queue, forms, i64::MIN),
+        _ => look(step, queue, forms, &AnyValue::FIRST),
     }
 }
 
 /// Looks behind a position.
-fn look(step: &Step<'_>, queue: &QueueName, forms: &[Bytes], behind: i64) -> Result<Option<bool>, StoreError> {
+fn look(step: &Step<'_>, queue: &QueueName, forms: &[Bytes], behind: &AnyValue) -> Result<Option<bool>, StoreError> {
     let mut select =
         step.sql("SELECT payload FROM jobs WHERE queue = ?1 AND position > ?2 ORDER BY position LIMIT ?3")?;
     let rows = select
@@ -103,34 +104,34 @@ fn is_one(forms: &[Bytes], payload: &[u8]) -> bool {
 
 /// Reads a queue in pages until one of these jobs is found.
 async fn read(reader: &Handle, queue: &QueueName, forms: &[Bytes]) -> Result<Searched, StoreError> {
-    let (mut first, mut last) = (None, i64::MIN);
+    let (mut first, mut last) = (None, AnyValue::FIRST);
     loop {
-        let (queue, forms) = (queue.clone(), forms.to_vec());
+        let (queue, forms, behind) = (queue.clone(), forms.to_vec(), last.clone());
         let page = move |step: &Step<'_>| {
             let mut select = step.sql(
                 "SELECT position, payload FROM jobs WHERE queue = ?1 AND position > ?2 ORDER BY position LIMIT ?3",
             )?;
-            let rows = select.query_map(params![queue.as_str(), last, PAGE], |row| {
+            let rows = select.query_map(params![queue.as_str(), behind, PAGE], |row| {
                 Ok((row.get(0)?, is_one(&forms, &bytes(row.get_ref(1)?))))
             })?;
-            Ok(rows.collect::<Result<Vec<(i64, bool)>, _>>()?)
+            Ok(rows.collect::<Result<Vec<(AnyValue, bool)>, _>>()?)
         };
         let page = reader.call(page).await?;
         if let Some((position, _)) = page.iter().find(|(_, found)| *found) {
-            return Ok(Searched::Found(*position));
+            return Ok(Searched::Found(position.clone()));
         }
-        first = first.or(page.first().map(|(position, _)| *position));
-        last = page.last().map_or(last, |(position, _)| *position);
+        first = first.or(page.first().map(|(position, _)| position.clone()));
+        last = page.last().map_or(last, |(position, _)| position.clone());
         if stored(page.len()) < PAGE {
             return Ok(first.map_or(Searched::Not, |first| Searched::Nowhere { first, last }));
         }
     }
 }
 
-/// A queue and the jobs that are searched on it.
+/// A queue, and the jobs to search for on it.
 type Question = (QueueName, Vec<Bytes>);
 
-/// Runs a step that needs to know whether jobs stand on queues, and reads those queues that it asks for.
+/// Runs a step that needs to know whether jobs are on queues. Reads the queues that it asks for, and runs it again.
 pub(super) async fn searching<T, F>(writer: &Handle, reader: &Handle, step: F) -> Result<T, StoreError>
 where
     T: Send + 'static,
@@ -143,7 +144,7 @@ where
         let work = move |moment: &Step<'_>| {
             let mut lookout = Lookout { known: seen.clone(), asks: None };
             let outcome = step(moment, &mut lookout);
-            // Nobody listens only if the caller is gone.
+            // The receiver is gone only if the caller has stopped waiting.
             let _ = tell.send(lookout.asks);
             outcome
         };
@@ -174,16 +175,15 @@ impl Lookout {
         forms: &[Bytes],
     ) -> Result<bool, StoreError> {
         let question = (queue.clone(), forms.to_vec());
-        let searched = self.known.get(&question).map(|(searched, _)| *searched).unwrap_or_default();
-        is_queued(step, queue, forms, searched)?.ok_or_else(|| {
+        let searched = self.known.get(&question).map(|(searched, _)| searched.clone()).unwrap_or_default();
+        is_queued(step, queue, forms, &searched)?.ok_or_else(|| {
             self.asks = Some(question);
             StoreError::Unavailable(format!("queue {queue} changes faster than it can be read"))
         })
     }
 }
 
-/// Removes jobs of these bytes from a queue, those nearest to an end first; tells how many. What is pushed meanwhile
-/// may stay.
+/// Removes jobs of these bytes from a queue, beginning at one end; returns how many. What is pushed meanwhile may stay.
 pub(super) async fn remove(
     writer: &Handle,
     reader: &Handle,
@@ -198,20 +198,20 @@ pub(super) async fn remove(
         let queue = queue.clone();
         let bounds = move |step: &Step<'_>| {
             let end = |sql| {
-                step.sql(sql)?.query_row([queue.as_str()], |row| row.get::<_, Option<i64>>(0)).map_err(StoreError::from)
+                step.sql(sql)?.query_row([queue.as_str()], |row| row.get::<_, AnyValue>(0)).map_err(StoreError::from)
             };
             let first = end("SELECT min(position) FROM jobs WHERE queue = ?1")?;
-            Ok(first.zip(end("SELECT max(position) FROM jobs WHERE queue = ?1")?))
+            Ok((first, end("SELECT max(position) FROM jobs WHERE queue = ?1")?))
         };
         reader.call(bounds).await?
     };
-    let Some((mut first, mut last)) = bounds else { return Ok(0) };
-    let mut removed = 0;
+    let (mut first, mut last) = bounds;
+    let (mut removed, mut read) = (0, AnyValue::Null);
     while left.values().any(|left| *left > 0) {
         let (queue, wanted) = (queue.clone(), left.clone());
         let page = {
-            let queue = queue.clone();
-            move |step: &Step<'_>| matching(step, &queue, &wanted, first, last, from)
+            let (queue, first, last, read) = (queue.clone(), first.clone(), last.clone(), read.clone());
+            move |step: &Step<'_>| matching(step, &queue, &wanted, [&first, &last, &read], from)
         };
         let (found, end) = reader.call(page).await?;
         for some in found.chunks(usize::try_from(DELETED).unwrap_or(usize::MAX)) {
@@ -221,36 +221,37 @@ pub(super) async fn remove(
                 left.entry(payload).and_modify(|left| *left = left.saturating_sub(1));
             }
         }
-        match (end, from) {
-            (None, _) => break,
-            (Some(end), QueueEnd::Head) => first = end.saturating_add(1),
-            (Some(end), QueueEnd::Tail) => last = end.saturating_sub(1),
+        let Some(end) = end else { break };
+        match from {
+            QueueEnd::Head => first = end.clone(),
+            QueueEnd::Tail => last = end.clone(),
         }
+        read = end;
     }
     Ok(removed)
 }
 
-/// One page of a queue: what is wanted of it, and where it ends if more follows.
+/// One page of a queue, from a first to a last position without the one that ended the page before: what is wanted of
+/// it, and where it ends if more follows.
 #[expect(clippy::type_complexity, reason = "a name for this would be used once")]
 fn matching(
     step: &Step<'_>,
     queue: &QueueName,
     wanted: &HashMap<Bytes, u64>,
-    first: i64,
-    last: i64,
+    [first, last, read]: [&AnyValue; 3],
     from: QueueEnd,
-) -> Result<(Vec<(i64, Bytes)>, Option<i64>), StoreError> {
+) -> Result<(Vec<(AnyValue, Bytes)>, Option<AnyValue>), StoreError> {
     let mut select = match from {
         QueueEnd::Head => step.sql(
-            "SELECT position, payload FROM jobs WHERE queue = ?1 AND position BETWEEN ?2 AND ?3 \
+            "SELECT position, payload FROM jobs WHERE queue = ?1 AND position BETWEEN ?2 AND ?3 AND position IS NOT ?5 \
              ORDER BY position LIMIT ?4",
         )?,
         QueueEnd::Tail => step.sql(
-            "SELECT position, payload FROM jobs WHERE queue = ?1 AND position BETWEEN ?2 AND ?3 \
+            "SELECT position, payload FROM jobs WHERE queue = ?1 AND position BETWEEN ?2 AND ?3 AND position IS NOT ?5 \
              ORDER BY position DESC LIMIT ?4",
         )?,
     };
-    let mut rows = select.query(params![queue.as_str(), first, last, PAGE])?;
+    let mut rows = select.query(params![queue.as_str(), first, last, PAGE, read])?;
     let (mut found, mut left, mut seen, mut end) = (Vec::new(), wanted.clone(), 0, None);
     while let Some(row) = rows.next()? {
         (seen, end) = (seen + 1, Some(row.get(0)?));
@@ -267,7 +268,7 @@ fn matching(
 
 /// Deletes jobs that still stand where they were seen, and what Retry keeps of those that are on a further attempt; tells
 /// which.
-fn delete(step: &Step<'_>, queue: &QueueName, found: &[(i64, Bytes)]) -> Result<Vec<Bytes>, StoreError> {
+fn delete(step: &Step<'_>, queue: &QueueName, found: &[(AnyValue, Bytes)]) -> Result<Vec<Bytes>, StoreError> {
     let mut delete = step
         .sql("DELETE FROM jobs WHERE queue = ?1 AND position = ?2 AND CAST(payload AS BLOB) = ?3 RETURNING identity")?;
     let mut deleted = Vec::new();

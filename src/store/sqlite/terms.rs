@@ -1,4 +1,4 @@
-//! Counters that are watched: one that stands still for as long as its owner's term has lapsed.
+//! Counters that this process watches. The term of an owner has lapsed when its counter stood still for as long.
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -29,7 +29,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_term_lapses_while_its_counter_stands_still_under_watching_eyes() {
+    fn a_term_lapses_when_its_counter_was_seen_to_stand_still_for_its_length() {
         let (terms, start) = (Terms::default(), Instant::now());
         let look = |second, owner, counter| {
             let ttl = Duration::from_secs(15);

@@ -1,4 +1,4 @@
-//! What only this engine can suffer: a full file, other processes on it, files of others.
+//! What concerns this engine alone: a full file, other processes on it, files of other programs.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -98,7 +98,7 @@ fn done(exchange: &Exchange, exchanged: &Exchanged) -> Vec<Settlement> {
 #[tokio::test]
 async fn a_full_file_refuses_whole_steps_and_goes_on_once_there_is_room() {
     let place = Place::new();
-    let store = place.try_open(&place.file(), Options { max_page_count: Some(60) }).unwrap();
+    let store = place.try_open(&place.file(), Options { max_page_count: Some(60), ..Options::default() }).unwrap();
     let batch = vec![push(vec![b'x'; 3000]), push(vec![b'y'; 3000])];
     let mut stored = 0;
     let error = loop {
@@ -185,7 +185,7 @@ async fn a_worker_cleaned_by_force_has_no_claims_until_its_instance_knows() {
     let removed = store.extend(&extend).await.unwrap().removed;
     assert_eq!(removed, [Removed { index: 0, left: RemovedState::Nothing }]);
     let exchanged = lane.exchange(&claim(2, vec![record.worker(1)])).await.unwrap();
-    assert_eq!(exchanged.claims[0].payload, "2", "nothing was lost between");
+    assert_eq!(exchanged.claims[0].payload, "2", "no job was lost meanwhile");
 }
 
 #[tokio::test]
@@ -198,7 +198,7 @@ async fn a_waker_hears_other_processes() {
     assert_eq!((seen.ready, seen.queue_names.as_deref()), (false, Some(&[][..])));
     other.enqueue(&[push("1")]).await.unwrap();
     waker.woken().await;
-    // Still so until it looks.
+    // It stays woken until it looks.
     waker.woken().await;
     let seen = waker.arm(&watch).await.unwrap();
     assert_eq!((seen.ready, seen.queue_names), (true, Some(vec![queue()])));
@@ -271,7 +271,7 @@ async fn a_dropped_store_ends_its_threads() {
         store.enqueue(&[push("1")]).await.unwrap();
     }
     let ended = async {
-        // The threads hold the clock; nothing else tells of their end.
+        // The threads hold the clock, and only that shows their end.
         while Arc::strong_count(&place.clock) > 1 {
             tokio::time::sleep(Duration::from_millis(1)).await;
         }

@@ -2,7 +2,7 @@
 
 use super::commit::Step;
 use super::engine::SqliteStore;
-use super::{lease, periodic};
+use super::{delayed, lease, periodic};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::unreadable::{CountUnreadable, Unreadable};
@@ -14,6 +14,7 @@ impl Perform<CountUnreadable> for SqliteStore {
             lease::instances(step)?;
             lease::registered(step)?;
             periodic::periodic(step, &[])?;
+            delayed::count_unreadable(step, delayed::earliest(step)?)?;
             Ok(step.findings().unreadable())
         };
         self.reader.call(look).await

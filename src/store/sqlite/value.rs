@@ -1,10 +1,50 @@
 //! Columns as they are read. SQLite keeps whatever type a program wrote, so what others wrote into the file may be
 //! anything: text where bytes are expected, bytes that are no UTF-8 where text is. These readers accept all of it.
 
-use rusqlite::types::ValueRef;
+use rusqlite::types::{FromSql, FromSqlResult, ToSql, ToSqlOutput, ValueRef};
 
 use super::number::count;
 use crate::store::stored::{Period, Second};
+
+/// A value of any type, as it stands in a column. SQLite orders values of all types, so a place in an order may be any.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) enum AnyValue {
+    Null,
+    Integer(i64),
+    Real(f64),
+    /// May be no UTF-8.
+    Text(Vec<u8>),
+    Blob(Vec<u8>),
+}
+
+impl AnyValue {
+    /// Comes before all places but itself.
+    pub(super) const FIRST: Self = Self::Real(f64::NEG_INFINITY);
+}
+
+impl FromSql for AnyValue {
+    fn column_result(value: ValueRef<'_>) -> FromSqlResult<Self> {
+        Ok(match value {
+            ValueRef::Null => Self::Null,
+            ValueRef::Integer(number) => Self::Integer(number),
+            ValueRef::Real(number) => Self::Real(number),
+            ValueRef::Text(text) => Self::Text(text.to_vec()),
+            ValueRef::Blob(bytes) => Self::Blob(bytes.to_vec()),
+        })
+    }
+}
+
+impl ToSql for AnyValue {
+    fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
+        Ok(ToSqlOutput::Borrowed(match self {
+            Self::Null => ValueRef::Null,
+            Self::Integer(number) => ValueRef::Integer(*number),
+            Self::Real(number) => ValueRef::Real(*number),
+            Self::Text(text) => ValueRef::Text(text),
+            Self::Blob(bytes) => ValueRef::Blob(bytes),
+        }))
+    }
+}
 
 /// Bytes, of text too; a number as it is written, nothing for NULL.
 pub(super) fn bytes(value: ValueRef<'_>) -> Vec<u8> {

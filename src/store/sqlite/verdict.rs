@@ -14,7 +14,7 @@ use crate::job::{QueueName, WorkerName};
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
 
-/// What is to be added to the counters: once per step and worker instead of once per job.
+/// What a step adds to the counters, once per worker and not once per job.
 #[derive(Debug, Default)]
 pub(super) struct CounterDeltas {
     processed: u64,
@@ -55,7 +55,7 @@ impl CounterDeltas {
     }
 }
 
-/// Carries a verdict out; the working record is the caller's. Tells what became of a failed attempt.
+/// Carries a verdict out. The caller removes the working record. Returns the outcome of a failed attempt.
 pub(super) fn carry_out(
     step: &Step<'_>,
     deltas: &mut CounterDeltas,

@@ -1,8 +1,8 @@
-//! Waking: a datagram socket per waker in a directory beside the database file.
+//! Waking: each waker has a datagram socket in a directory beside the database file.
 //!
-//! Whoever commits something that others wait for sends an empty datagram to every socket there.
-//! Should that fail (another user's directory, a crash between commit and datagram), a look at
-//! SQLite's `data_version` every quarter of a second finds the change.
+//! A process that commits something that others wait for sends an empty datagram to every socket there. If that fails
+//! (the directory is another user's, the process dies between commit and datagram), a look at SQLite's `data_version`
+//! every quarter of a second finds the change.
 
 use std::fs::{self, DirBuilder};
 use std::io::{self, ErrorKind};
@@ -48,7 +48,7 @@ impl Socket {
 impl Drop for Socket {
     fn drop(&mut self) {
         let _ = fs::remove_file(&self.path);
-        // Succeeds for the last one; the directory then does not outlive its use.
+        // Succeeds when this was the last socket.
         let _ = self.path.parent().map(fs::remove_dir);
     }
 }
@@ -56,7 +56,7 @@ impl Drop for Socket {
 /// A waker of one process.
 pub(in crate::store) struct SqliteWaker {
     reader: Handle,
-    /// `None` where no socket can be had: the look at the file remains.
+    /// `None` if no socket could be opened. Then only the look at the file finds changes.
     socket: Option<Socket>,
     changed: AtomicBool,
     /// The file's version when it was armed.
@@ -66,8 +66,8 @@ pub(in crate::store) struct SqliteWaker {
 impl SqliteWaker {
     /// Opens a waker; must be called within a runtime.
     pub(super) fn open(reader: Handle, directory: &Path) -> Self {
-        // Another process may remove the directory, if its socket was the last, between the two
-        // steps of binding: a second try settles that.
+        // Another process whose socket was the last may remove the directory between the two steps of binding, so a
+        // second try follows.
         let socket = Socket::bind(directory).or_else(|_| Socket::bind(directory)).ok();
         Self { reader, socket, changed: AtomicBool::new(true), version: AtomicI64::new(0) }
     }
@@ -82,7 +82,8 @@ impl SqliteWaker {
 
 impl EngineWaker for SqliteWaker {
     async fn arm(&self, watch: &Watch) -> Result<ArmedState, StoreError> {
-        // First forget what came before, then look: what comes in between wakes once too often.
+        // What was told before is forgotten first. A change between that and the look wakes once too often, never too
+        // seldom.
         self.changed.store(false, Ordering::SeqCst);
         if let Some(socket) = &self.socket {
             while socket.socket.try_recv(&mut [0]).is_ok() {}
@@ -98,7 +99,7 @@ impl EngineWaker for SqliteWaker {
             tokio::select! {
                 () = self.datagram() => self.changed.store(true, Ordering::SeqCst),
                 () = tokio::time::sleep(SAFETY_POLL) => {
-                    // A file that cannot be read may have changed: whoever waits shall find out.
+                    // A file that cannot be read may have changed, so the caller looks.
                     let armed = self.version.load(Ordering::SeqCst);
                     if self.reader.call(version).await.ok() != Some(armed) {
                         self.changed.store(true, Ordering::SeqCst);
@@ -109,13 +110,13 @@ impl EngineWaker for SqliteWaker {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        // The poll sees whatever no datagram told.
+        // The look at the file finds every change, also without a datagram.
         Ok(())
     }
 }
 
-/// A number that changes when another connection commits. The reader's connection writes nothing,
-/// so this shows the commits of its own process as well.
+/// A number that changes when another connection commits. The reader's connection writes nothing, so commits of its own
+/// process change it as well.
 fn version(step: &Step<'_>) -> Result<i64, StoreError> {
     Ok(step.sql("PRAGMA data_version")?.query_row([], |row| row.get(0))?)
 }
@@ -125,8 +126,8 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<ArmedState, StoreError> {
     let mut seen = ArmedState { now_ms: step.now_ms, ..ArmedState::default() };
     let mut ready = step.sql("SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1")?;
     if !watch.queues.is_empty() {
-        let passed = PausedQueues::read(step)?;
-        for queue in watch.queues.iter().filter(|queue| !passed.holds(queue)) {
+        let paused = PausedQueues::read(step)?;
+        for queue in watch.queues.iter().filter(|queue| !paused.holds(queue)) {
             seen.ready = seen.ready || ready.exists([queue.as_str()])?;
         }
     }
@@ -155,17 +156,17 @@ mod tests {
     use crate::store::findings::Findings;
 
     #[tokio::test]
-    async fn a_bell_is_heard_by_the_living_and_buries_the_dead() {
+    async fn a_notification_reaches_every_socket_and_removes_those_of_dead_processes() {
         let dir = tempfile::tempdir().unwrap();
         let directory = directory(&dir.path().join("w.db"));
         let notifier = Notifier::new(directory.clone());
-        notifier.ring();
+        notifier.notify();
         let (one, two) = (Socket::bind(&directory).unwrap(), Socket::bind(&directory).unwrap());
         let dead = directory.join("1-00000000");
         drop(Sender::bind(&dead).unwrap());
         let file = directory.join("file");
         fs::write(&file, "").unwrap();
-        notifier.ring();
+        notifier.notify();
         for socket in [&one, &two] {
             assert_eq!(socket.socket.recv(&mut [0]).await.unwrap(), 0);
         }
@@ -177,7 +178,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn without_a_socket_the_file_tells() {
+    async fn without_a_socket_the_change_of_the_file_wakes() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("w.db");
         let conn = connection::writer(&path, connection::Options::default()).unwrap();

@@ -7,8 +7,8 @@ use super::*;
 use crate::clock::ManualClock;
 use crate::supervise::scope::{Scope, scope};
 
-/// A thread that is held at its first command until three more wait; what the three came to,
-/// which of their rows there are, and how many transactions it took.
+/// Holds a thread at its first command until three more wait. Returns whether each of the three succeeded, which of
+/// their rows were stored, and how many transactions were committed.
 async fn three(second: fn(&Step<'_>) -> Result<(), StoreError>) -> (Vec<bool>, Vec<i64>, u32) {
     let mut conn = Connection::open_in_memory().unwrap();
     conn.execute_batch("CREATE TABLE rows (n)").unwrap();
@@ -65,7 +65,7 @@ async fn commands_that_wait_are_committed_together() {
 }
 
 #[tokio::test]
-async fn a_failing_command_spoils_no_other() {
+async fn a_failing_command_undoes_no_other() {
     let (outcomes, rows, commits) = three(|_| Err(gone())).await;
     assert_eq!((outcomes, rows), (vec![true, false, true], vec![1, 3]));
     assert_eq!(commits, 2);
