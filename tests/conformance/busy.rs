@@ -1,4 +1,4 @@
-//! A file that another process has locked: nobody can write to it, and so nobody can take anything from anybody.
+//! A file that another process has locked: no instance can write to it, so none can take over the lease of another.
 
 use windlass::store::Store;
 use windlass::store::instance::{InstanceState, ReadSuspicion, Suspect, Suspicion};
@@ -18,7 +18,7 @@ async fn suspect(store: &Store<Whole>, state: &InstanceState) -> bool {
 }
 
 #[tokio::test]
-async fn an_instance_sees_on_a_locked_file_that_nobody_suspects_it() {
+async fn an_instance_sees_on_a_locked_file_that_it_is_not_suspected() {
     let f = Fixture::sqlite().await;
     let instance = Instance::join(&f.store, "a", 1).await;
     let other = rusqlite::Connection::open(f.place.file()).expect("the file must open");
@@ -29,7 +29,7 @@ async fn an_instance_sees_on_a_locked_file_that_nobody_suspects_it() {
 }
 
 #[tokio::test]
-async fn a_suspect_is_told_half_a_lease_before_it_is_dead() {
+async fn a_suspected_instance_learns_of_it_half_a_lease_before_it_counts_as_dead() {
     let f = Fixture::sqlite().await;
     let mut instance = Instance::join(&f.store, "a", 1).await;
     instance.record.lease_ms = 400;
@@ -45,11 +45,11 @@ async fn a_suspect_is_told_half_a_lease_before_it_is_dead() {
     until("half a lease", async || suspect(&other, &state).await).await;
     assert_eq!(suspicion(&instance).await, Suspicion::Suspected);
     assert!(other.bury(&state).await.expect("bury"));
-    assert_eq!(suspicion(&instance).await, Suspicion::Suspected, "who is buried is not trusted, either");
+    assert_eq!(suspicion(&instance).await, Suspicion::Suspected, "a removed instance is not trusted either");
 }
 
 #[tokio::test]
-async fn where_the_store_cannot_tell_the_lease_alone_counts() {
+async fn on_redis_the_lease_alone_decides() {
     let f = Fixture::redis().await;
     let instance = Instance::join(&f.store, "a", 1).await;
     assert_eq!(suspicion(&instance).await, Suspicion::Unknown);

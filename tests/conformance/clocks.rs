@@ -1,4 +1,4 @@
-//! Clocks that are set while things are held: what only SQLite suffers, because Redis keeps its own ends of keys.
+//! A clock that is set while leaderships and locks are held. This concerns SQLite alone, because Redis expires keys itself.
 
 use windlass::store::effect::{Busy, Gate};
 use windlass::store::instance::{Extend, LockRenewal};
@@ -26,13 +26,13 @@ async fn a_leader_from_before_the_clock_was_set_back_is_succeeded() {
 }
 
 #[tokio::test]
-async fn a_leader_who_renews_stays_one_whatever_the_clock_says() {
+async fn a_leader_that_renews_stays_leader_when_the_clock_is_set() {
     let f = Fixture::sqlite().await;
     let other = f.handle().await;
     assert!(f.store.lead(Duties, "one", 60_000).await.expect("lead"));
     assert!(!other.lead(Duties, "two", 60_000).await.expect("lead"));
     f.pass(THIRTY_DAYS_S);
-    assert!(!other.lead(Duties, "two", 60_000).await.expect("lead"), "nobody has seen it stand still");
+    assert!(!other.lead(Duties, "two", 60_000).await.expect("lead"), "no instance has seen it stand still");
     assert!(f.store.lead(Duties, "one", 60_000).await.expect("lead"));
 }
 
@@ -44,7 +44,7 @@ async fn a_running_job_keeps_its_lock_when_the_clock_is_set_forward() {
     let claims = instance.claim(&["q"], &[1, 2]).await;
     assert_eq!(instance.enter(&claims[0], &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
     f.pass(THIRTY_DAYS_S);
-    // Somebody else's beat must not sweep it, either.
+    // The beat of another instance must not remove it either.
     let other = Instance::join(&f.handle().await, "b", 1).await;
     other.extend().await;
     assert_eq!(locks(&f.store).await, [job_lock(1).as_str()]);

@@ -60,7 +60,7 @@ fn copy_of(f: &Fixture) -> Place {
 }
 
 #[tokio::test]
-async fn an_exchange_whose_process_died_is_repeated_by_nobody_and_recovered() {
+async fn a_job_whose_process_died_after_the_exchange_is_recovered() {
     let f = Fixture::sqlite().await;
     fill(&f.store, "q", &jobs(0..1)).await;
     let mut instance = Instance::join(&f.handle().await, "a", 1).await;
@@ -102,7 +102,7 @@ async fn a_full_store_refuses_and_keeps_what_it_holds() {
     assert!(matches!(error, StoreError::Full(_)), "{error:?}");
     assert!(error.is_transient());
     assert_eq!(queued(&f.store, "q").await.len(), accepted, "what was acknowledged is there, the rest is not");
-    // Somebody makes room, and it goes on.
+    // Room is made, and it goes on.
     f.store.delete_queue(&crate::look::queue("q")).await.expect("delete_queue");
     fill(&narrow, "q", &jobs(0..3)).await;
     assert_eq!(queued(&f.store, "q").await, jobs(0..3));

@@ -72,6 +72,7 @@ mod sequence;
 mod settle;
 mod tick;
 mod transfer;
+mod unwritable;
 mod values;
 mod veto;
 mod wake;

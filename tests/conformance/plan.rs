@@ -1,4 +1,4 @@
-//! The plan, held against what then runs: hours of a fake clock, tick for tick.
+//! The plan is compared with what then runs, tick by tick, over hours of a fake clock.
 
 use std::sync::Arc;
 
@@ -73,7 +73,7 @@ fn tasks() -> Registry {
     tasks.registry
 }
 
-/// Everything on the queue is run, in no time; tells the jobs.
+/// Runs every job of the queue without letting time pass; returns the jobs.
 async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry) -> Vec<(i64, String, String)> {
     let now_ms = f.clock.now_ms();
     let mut ran = Vec::new();
@@ -152,7 +152,7 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
     assert_eq!(odd.collect::<Vec<_>>(), Vec::<&(i64, String, String)>::new());
     assert_eq!(ran, expected);
     let count = |task: &str| ran.iter().filter(|(_, class, _)| class == task).count();
-    // Forty hours with the night in which two o'clock comes twice: two nights, one of them an hour longer.
+    // Forty hours hold two nights, and in one of them two o'clock comes twice.
     assert_eq!((count("often"), count("nightly"), count("report"), count("add")), (343, 2, 21, 1));
     assert!((159..=161).contains(&count("quarterly")), "{}", count("quarterly"));
 }

@@ -1,6 +1,6 @@
 //! Nowhere -> delayed, and the look at what is due.
 //!
-//! A row whose second is no whole number was written by another program. Nobody knows when it is due, so it is passed
+//! A row whose second is no whole number was written by another program. It is not known when it is due, so it is passed
 //! over.
 
 use bytes::Bytes;

@@ -54,7 +54,7 @@ pub(super) fn set_aside(step: &Step<'_>, fresh: &str, limit: usize) -> Result<Op
             return Ok(None);
         }
     }
-    // A name or number that nobody can count on from is replaced by a new name.
+    // If another program changed the name or the number, a new name begins.
     step.sql(
         "DELETE FROM moving WHERE typeof(id) <> 'text' OR typeof(number) <> 'integer' \
          OR number NOT BETWEEN 0 AND 9007199254740992",

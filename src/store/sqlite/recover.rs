@@ -1,4 +1,4 @@
-//! Jobs of dead owners, and workers that somebody cleans by force.
+//! Jobs of dead owners, and workers that are force-cleaned.
 
 use bytes::Bytes;
 
@@ -75,13 +75,13 @@ pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<Recovered,
     Ok(Recovered::Yes)
 }
 
-/// Is what stands under a worker still this, byte for byte?
+/// Is the working record of a worker still this one, byte for byte?
 fn is_unchanged(step: &Step<'_>, worker: &WorkerName, seen: Option<&WorkingRecord>) -> Result<bool, StoreError> {
     let stands = working::of(step, worker)?;
     Ok(stands.map(|record| record.raw) == seen.map(|record| record.raw.clone()))
 }
 
-/// Removes a worker and what stands under it, if that is still what was seen.
+/// Removes a worker with its working record, if the record is still the one that was seen.
 pub(super) fn force_clean(
     step: &Step<'_>,
     worker: &WorkerName,
@@ -117,7 +117,7 @@ pub(super) fn force_clean(
     Ok(true)
 }
 
-/// What stands under these workers, in order.
+/// The working records of these workers, in order.
 pub(super) fn working(step: &Step<'_>, workers: &[WorkerName]) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
     workers.iter().map(|worker| working::of(step, worker)).collect()
 }

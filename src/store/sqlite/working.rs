@@ -36,7 +36,7 @@ pub(super) fn record(worker: &WorkerName, row: &Row<'_>, first: usize) -> rusqli
     })
 }
 
-/// The record that stands under a worker.
+/// The working record of a worker.
 pub(super) fn of(step: &Step<'_>, worker: &WorkerName) -> Result<Option<WorkingRecord>, StoreError> {
     let mut select = step.sql(concat!("SELECT ", columns!(), " FROM working WHERE worker = ?1"))?;
     Ok(select.query_row([worker.id()], |row| record(worker, row, 0)).optional()?)
@@ -55,7 +55,7 @@ pub(super) fn stands(step: &Step<'_>, worker: &WorkerName, claim: &ClaimToken) -
         .exists(params![worker.id(), claim.as_str()])?)
 }
 
-/// Removes whatever stands under a worker.
+/// Removes the working record of a worker.
 pub(super) fn remove(step: &Step<'_>, worker: &WorkerName) -> Result<(), StoreError> {
     step.sql("DELETE FROM working WHERE worker = ?1")?.execute([worker.id()])?;
     Ok(())

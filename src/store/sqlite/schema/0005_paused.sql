@@ -1,4 +1,4 @@
--- Queues from which nobody claims; the empty name stands for all of them.
+-- Queues from which no job is claimed. The empty name stands for all queues.
 
 CREATE TABLE paused (
     queue TEXT NOT NULL PRIMARY KEY
