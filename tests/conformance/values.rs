@@ -208,6 +208,12 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
         batches += 1;
         assert!(batches < 1000, "what is set aside and let go is gone");
     }
+    let file = rusqlite::Connection::open(f.place.file()).expect("the file must open");
+    for table in ["jobs", "delayed", "failed", "periodic", "schedules"] {
+        let left: i64 =
+            file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a count");
+        assert_eq!(left, 0, "all that {table} held was moved");
+    }
     store.delete_queue(&q).await?;
     store.clear_failed().await?;
     store.leave(&instance.record).await

@@ -101,15 +101,18 @@ fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     Ok(true)
 }
 
-/// The first jobs of the earliest second.
+/// The first jobs of the earliest second. One that is no whole number is set aside as a number.
 fn late(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
-    let Some(second) = delayed::earliest(step)? else { return Ok(false) };
+    let second: AnyValue = step.sql("SELECT min(second) FROM delayed")?.query_row([], |row| row.get(0))?;
+    if second == AnyValue::Null {
+        return Ok(false);
+    }
     let last: AnyValue = step
         .sql("SELECT max(place) FROM (SELECT place FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2)")?
-        .query_row([second, limit], |row| row.get(0))?;
+        .query_row(params![second, limit], |row| row.get(0))?;
     step.sql(
-        "INSERT INTO outbox (kind, name, identity, bytes) \
-         SELECT 'D', second, identity, payload FROM delayed WHERE second = ?1 AND place <= ?2 ORDER BY place",
+        "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'D', CAST(second AS INTEGER), identity, payload \
+         FROM delayed WHERE second = ?1 AND place <= ?2 ORDER BY place",
     )?
     .execute(params![second, last])?;
     step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute(params![second, last])?;
