@@ -15,7 +15,7 @@ use crate::store::role::Mover;
 use crate::store::workers::RegisteredWorkers;
 use crate::task::Registry;
 
-/// The most items moved in one step. It bounds how long a step blocks either store.
+/// The largest number of items that one step moves. It bounds how long a step blocks either store.
 const BATCH: usize = 250;
 
 /// How many items were moved.
@@ -32,7 +32,7 @@ pub struct Copied {
     pub periodic: u64,
 }
 
-/// Moves everything that waits in `from` to `to`, and calls `told` with the progress after each batch. The tasks of
+/// Moves everything that waits in `from` to `to`, and calls `progress` after each batch. The tasks of
 /// `registry` tell which locks move with a queued job, and which jobs are ticks of a periodic task: of those one copy is
 /// enough.
 ///
@@ -43,7 +43,7 @@ pub async fn copy(
     from: &Store<Mover>,
     to: &Store<Mover>,
     registry: &Registry,
-    mut told: impl FnMut(&Copied),
+    mut progress: impl FnMut(&Copied),
 ) -> Result<Copied, AdminError> {
     let busy = |what: String| AdminError::Busy { what };
     if let Some(state) = from.run(Instances).await?.first() {
@@ -68,7 +68,7 @@ pub async fn copy(
         to.run(TakeIn { batch: batch.clone(), targets }).await?;
         from.run(LetGo { number: batch.number }).await?;
         copied.count(&batch);
-        told(&copied);
+        progress(&copied);
     }
     Ok(copied)
 }

@@ -99,12 +99,12 @@ pub struct FoundFailure {
     pub record: Bytes,
 }
 
-/// What became of one retry.
+/// The outcome of one retry.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case", tag = "outcome")]
 #[non_exhaustive]
 pub enum RetryOutcome {
-    /// The record is gone and the job at the end of its queue.
+    /// The record is removed, and the job is at the end of its queue.
     Retried {
         /// The record's id.
         id: String,
@@ -124,7 +124,7 @@ pub enum RetryOutcome {
         class: Option<String>,
         /// The plugin's name.
         refused_by: String,
-        /// Why, if it said so.
+        /// The reason, if it gave one.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
     },
@@ -391,7 +391,7 @@ pub async fn retry_stuck(
     retry_each(store, FailureView::is_stuck, retried, &mut each).await
 }
 
-/// Retries those records that are meant, oldest first, of those that were there when it began.
+/// Retries the selected records, oldest first, of those that existed when it began.
 async fn retry_each(
     store: &Store<Admin>,
     is_meant: impl Fn(&FailureView) -> bool,

@@ -72,16 +72,43 @@ pub async fn plan(
     until_ms: i64,
     limit: usize,
 ) -> Result<Plan, AdminError> {
+    plan_where(store, registry, |_| true, (now_ms, until_ms), limit).await
+}
+
+/// The same for one task.
+///
+/// # Errors
+/// Fails for an unknown task, and when the store cannot be reached.
+pub async fn plan_task(
+    store: &Store<Admin>,
+    registry: &Registry,
+    task: &str,
+    now_ms: i64,
+    until_ms: i64,
+    limit: usize,
+) -> Result<Plan, AdminError> {
+    super::tasks::show(registry, task)?;
+    plan_where(store, registry, |name| name == task, (now_ms, until_ms), limit).await
+}
+
+/// The plan of the tasks that `wanted` selects by name.
+async fn plan_where(
+    store: &Store<Admin>,
+    registry: &Registry,
+    wanted: impl Fn(&str) -> bool,
+    (now_ms, until_ms): (i64, i64),
+    limit: usize,
+) -> Result<Plan, AdminError> {
     let (now_s, until_s) = (now_ms.div_euclid(1000), until_ms.div_euclid(1000));
     let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
     let mut plan = Vec::new();
     // One more than the limit shows whether there are more.
-    let wanted = limit.saturating_add(1);
-    for task in registry.iter() {
+    let most = limit.saturating_add(1);
+    for task in registry.iter().filter(|task| wanted(task.name.as_str())) {
         let entry = entries.iter().find(|entry| entry.task == task.name);
         let halted = entry.is_some_and(|entry| entry.stopped || entry.due_s == HALTED_S);
         if let Some(cadence) = task.cadence.as_ref().filter(|_| !halted) {
-            let seconds = ticks(task, cadence, entry.map(|entry| entry.due_s), now_s, until_s, wanted);
+            let seconds = ticks(task, cadence, entry.map(|entry| entry.due_s), now_s, until_s, most);
             plan.extend(
                 seconds
                     .into_iter()
@@ -90,14 +117,14 @@ pub async fn plan(
         }
         for schedule in &task.schedules {
             let after = |last: &i64| schedule.calendar.after(*last).filter(|next| *next <= until_s);
-            let occurrences = std::iter::successors(after(&now_s), after).take(wanted);
+            let occurrences = std::iter::successors(after(&now_s), after).take(most);
             let args = schedule.args.as_str();
             plan.extend(
                 occurrences.map(|second| of_task(task, schedule.queue.as_str(), args, second, PlanReason::Schedule)),
             );
         }
     }
-    plan.extend(delayed(store, registry, until_s, wanted).await?);
+    plan.extend(delayed(store, registry, wanted, until_s, most).await?);
     plan.sort_by(|one, other| (one.second, one.why, &one.task).cmp(&(other.second, other.why, &other.task)));
     let more = plan.len() > limit;
     plan.truncate(limit);
@@ -111,7 +138,7 @@ fn ticks(
     due_s: Option<i64>,
     now_s: i64,
     until_s: i64,
-    wanted: usize,
+    most: usize,
 ) -> Vec<i64> {
     match cadence {
         Cadence::Every(every) => {
@@ -124,7 +151,7 @@ fn ticks(
                 if due_s >= now_s { due_s } else { due_s + (now_s - due_s).div_euclid(every_s) * every_s }
             });
             let rest = std::iter::successors(next(&phase), next).filter(|second| *second > first);
-            std::iter::once(first).filter(|first| *first <= until_s).chain(rest).take(wanted).collect()
+            std::iter::once(first).filter(|first| *first <= until_s).chain(rest).take(most).collect()
         }
         Cadence::Calendar(calendar) => {
             let chain = Chain::of(task);
@@ -134,7 +161,7 @@ fn ticks(
             let from = due_s.map_or(now_s, |due_s| due_s - 1).max(now_s);
             let rest = std::iter::successors(after(&from), after).map(|due_s| due_s + chain.spread(due_s));
             let rest = rest.filter(|second| *second <= until_s);
-            overdue.map(|_| now_s).into_iter().chain(rest).take(wanted).collect()
+            overdue.map(|_| now_s).into_iter().chain(rest).take(most).collect()
         }
     }
 }
@@ -150,45 +177,58 @@ fn of_task(task: &TaskDefinition, queue: &str, args: &str, second: i64, why: Pla
     }
 }
 
-/// Delayed jobs that are not ticks of a periodic task.
+/// How many seconds are read at a time.
+const SECONDS: usize = 200;
+/// How many jobs of a second are read at a time.
+const PAGE: i64 = 200;
+
+/// The first `most` delayed jobs that are not ticks of a periodic task, of the tasks that `wanted` selects.
 async fn delayed(
     store: &Store<Admin>,
     registry: &Registry,
+    wanted: impl Fn(&str) -> bool,
     until_s: i64,
-    wanted: usize,
+    most: usize,
 ) -> Result<Vec<PlanEntry>, AdminError> {
     let mut found = Vec::new();
     let mut from = i64::MIN;
-    while found.len() < wanted {
-        let page = store.run(DelayedSeconds { from, limit: 200 }).await?;
+    loop {
+        let page = store.run(DelayedSeconds { from, limit: SECONDS }).await?;
         for due in &page {
-            if due.second > until_s || found.len() >= wanted {
-                return Ok(found);
-            }
-            let most = i64::try_from(wanted).unwrap_or(i64::MAX) - 1;
-            for payload in store.run(DelayedAt { second: due.second, start: 0, stop: most }).await? {
-                let view = PayloadView::parse(&payload).ok();
-                let is_tick = view
-                    .as_ref()
-                    .is_some_and(|view| registry.get(&view.class).is_some_and(|task| Chain::of(task).is_tick(view)));
-                if is_tick {
-                    continue;
+            let mut start = 0;
+            loop {
+                if due.second > until_s || found.len() >= most {
+                    return Ok(found);
                 }
-                let job = JobView::of(&payload);
-                found.push(PlanEntry {
-                    second: due.second,
-                    time: TimeView::of(due.second),
-                    task: job.class_text().to_owned(),
-                    queue: job.queue.clone().unwrap_or_default(),
-                    args: job.args,
-                    why: PlanReason::Delayed,
-                });
+                let jobs = store.run(DelayedAt { second: due.second, start, stop: start + PAGE - 1 }).await?;
+                found.extend(jobs.iter().filter_map(|payload| of_job(payload, registry, &wanted, due.second)));
+                if i64::try_from(jobs.len()).unwrap_or(i64::MAX) < PAGE {
+                    break;
+                }
+                start += PAGE;
             }
         }
         match page.last().and_then(|last| last.second.checked_add(1)) {
             Some(next) => from = next,
-            None => break,
+            None => return Ok(found),
         }
     }
-    Ok(found)
+}
+
+/// The entry of a delayed job, unless it is a tick or `wanted` does not select its class.
+fn of_job(payload: &[u8], registry: &Registry, wanted: impl Fn(&str) -> bool, second: i64) -> Option<PlanEntry> {
+    if let Ok(view) = PayloadView::parse(payload)
+        && registry.get(&view.class).is_some_and(|task| Chain::of(task).is_tick(&view))
+    {
+        return None;
+    }
+    let job = JobView::of(payload);
+    wanted(job.class_text()).then(|| PlanEntry {
+        second,
+        time: TimeView::of(second),
+        task: job.class_text().to_owned(),
+        queue: job.queue.clone().unwrap_or_default(),
+        args: job.args,
+        why: PlanReason::Delayed,
+    })
 }

@@ -94,3 +94,19 @@ fn what_is_not_there_is_told_plainly() {
         assert!(answer.stderr.contains("This job is not in failed queue"), "{answer:?}");
     }
 }
+
+/// Jobs of other tasks that are due before do not count towards the limit.
+#[test]
+fn a_plan_of_one_task_shows_its_jobs_behind_those_of_others() {
+    let place = Place::new();
+    for n in 0..3 {
+        place.run(&["enqueue", "add", "--arg", &n.to_string(), "--at", "@1900000000"]).done();
+    }
+    place.run(&["enqueue", "sendMail", "--args", r#"{"to":"ann"}"#, "--at", "@1900000000"]).done();
+    let hours = "87600";
+    let plan = place.run(&["plan", "--task", "sendMail", "--hours", hours, "--limit", "1", "--json"]).json();
+    assert_eq!(plan["plan"].as_array().unwrap().len(), 1, "{plan}");
+    assert_eq!((&plan["plan"][0]["args"], &plan["more"]), (&json!([{"to": "ann"}]), &json!(false)));
+    let gone = place.run(&["plan", "--task", "sendMial"]);
+    assert!(gone.code == 1 && gone.stderr.contains("did you mean \"sendMail\"?"), "{gone:?}");
+}

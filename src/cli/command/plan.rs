@@ -1,12 +1,11 @@
 //! `plan`: shows when jobs will run.
 
-use crate::admin::plan::{PlanReason, plan};
+use crate::admin::plan::{PlanReason, plan, plan_task};
 use crate::cli::args::PlanArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::TextTable;
 use crate::clock::{Clock, SystemClock};
-use crate::task::Registry;
 
 /// Shows what is due within some hours.
 ///
@@ -15,20 +14,13 @@ use crate::task::Registry;
 pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
-    let registry = match &args.task {
-        Some(name) => {
-            crate::admin::tasks::show(&tasks.registry, name)?;
-            Registry::new(tasks.registry.get(name).map(|task| (**task).clone()))
-        }
-        None => tasks.registry,
-    };
     let store = context.store().await?;
     let now_ms = SystemClock.now_ms();
     let until_ms = now_ms + i64::from(args.hours) * 3_600_000;
-    let mut output = plan(&store, &registry, now_ms, until_ms, args.limit).await?;
-    if let Some(name) = &args.task {
-        output.plan.retain(|planned| planned.task == *name);
-    }
+    let output = match &args.task {
+        Some(task) => plan_task(&store, &tasks.registry, task, now_ms, until_ms, args.limit).await?,
+        None => plan(&store, &tasks.registry, now_ms, until_ms, args.limit).await?,
+    };
     context.printer.print(&output, || {
         if output.plan.is_empty() {
             return format!("nothing is due within {} hours", args.hours);

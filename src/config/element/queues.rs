@@ -105,7 +105,7 @@ impl QueuePatterns {
     /// Checks a list of patterns.
     ///
     /// # Errors
-    /// If it is empty, holds exclusions only, or an entry is neither a name nor a pattern.
+    /// If it is empty, has exclusions only, or an entry is not a name or a pattern.
     pub fn new(written: Vec<String>) -> Result<Self, QueuePatternsError> {
         let mut entries = Vec::new();
         let mut excluded = Vec::new();

@@ -1,4 +1,4 @@
-//! Reads plugins of one's own: `{ exec = [...], hooks = [...] }` in `plugins`, and options of any shape.
+//! Reads custom plugins: `{ exec = [...], hooks = [...] }` in `plugins`, and options of any shape.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,7 +12,7 @@ use crate::job::ecma::quote;
 use crate::task::hook_point::{HookPoint, HookPoints};
 use crate::task::plugin_spec::{BUILT_IN, CustomPlugin, CustomPluginSource, PluginProgram};
 
-/// How long an answer may take if nothing is said.
+/// The default time limit of an answer.
 const TIMEOUT: Duration = Duration::from_secs(5);
 
 const HOOKS: &str = "before_enqueue, after_enqueue, before_perform or after_perform";
@@ -32,7 +32,7 @@ pub(super) fn program(item: &Value<'_>, folder: &Path) -> Option<CustomPlugin> {
     let timeout = table.take("timeout").map_or(Some(TIMEOUT), |value| duration::read(&value, Unit::Milliseconds, min));
     let name = match table.take("name") {
         Some(value) => name(&value, value.string()?),
-        // What people would call it anyway.
+        // The default name: the program's, without its extension.
         None => argv.as_deref().and_then(stem).and_then(|stem| name(item, stem)),
     };
     table.finish();
@@ -87,7 +87,7 @@ fn points(value: &Value<'_>) -> Option<HookPoints> {
     good.then_some(points)
 }
 
-/// The program by its whole path, and its arguments as they stand: the job comes on stdin.
+/// The program by its absolute path, and its literal arguments: the job comes on stdin.
 fn argv(exec: &Value<'_>, folder: &Path) -> Option<Vec<String>> {
     let items = exec.list("a list: the program and its arguments (no shell is asked)")?;
     if items.is_empty() {
@@ -144,8 +144,8 @@ mod tests {
     use crate::task::load::{KnownNames, load};
     use crate::task::plugin_spec::PluginSpec;
 
-    /// The plugins as they were understood, or the problems from their column on; beside the task stand the programs
-    /// `policy`, `locked` (not executable) and `open` (everybody's to write).
+    /// The plugins, or the problems with their columns. The folder of the task has the programs `policy`, `locked` (not
+    /// executable) and `open` (world-writable).
     fn read(lines: &str) -> Result<Vec<PluginSpec>, Vec<String>> {
         let dir = tempfile::tempdir().unwrap();
         for (name, mode) in [("policy", 0o755), ("locked", 0o644), ("open", 0o757)] {

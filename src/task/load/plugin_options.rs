@@ -27,7 +27,7 @@ const BUILT_IN_PLUGINS: [(&str, BuiltInPlugin); 5] = [
     ("Noop", BuiltInPlugin::Noop),
 ];
 
-/// The plugins that a periodic task gets by itself, in ActionHero's order.
+/// The plugins that a periodic task gets automatically, in ActionHero's order.
 const OF_PERIODIC: [BuiltInPlugin; 3] =
     [BuiltInPlugin::JobLock, BuiltInPlugin::QueueLock, BuiltInPlugin::DelayQueueLock];
 

@@ -36,7 +36,7 @@ fn convert(value: &DeValue<'_>) -> Option<serde_json::Value> {
     })
 }
 
-/// Rounded up.
+/// The duration in whole seconds, rounded up.
 pub(super) fn whole_seconds(duration: Duration) -> u64 {
     duration.as_secs() + u64::from(duration.subsec_nanos() > 0)
 }

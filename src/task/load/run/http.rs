@@ -28,7 +28,7 @@ pub(super) const KEYS: [&str; 9] = [
 
 /// The default of `connections`.
 const CONNECTIONS: usize = 64;
-/// The most connections a task may have.
+/// The largest number of connections of a task.
 const MAX_CONNECTIONS: u64 = 10_000;
 /// The default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Reads where, with what environment, as whom and under which limits a program runs.
+//! Reads the folder, environment, user and limits of a program.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -11,15 +11,15 @@ use crate::config::reader::{Table, Value};
 use crate::process::confine::{self, Confines, Limits};
 use crate::task::handler_spec::ProcessSettings;
 
-/// The keys of it.
+/// The keys of these settings.
 pub(super) const KEYS: [&str; 7] = ["cwd", "env", "env_clear", "user", "group", "umask", "limits"];
 
-/// The least address space in which a program can start at all.
+/// The smallest address space in which a program can start.
 const MIN_MEMORY_BYTES: u64 = 1 << 20;
-/// The largest count that means anything.
+/// The largest count that is accepted.
 const MAX_LIMIT: u64 = 1_000_000_000;
 
-/// Reads every key of it; what is wrong is reported, and stands as if it were absent.
+/// Reads all keys. An invalid value is reported and then counts as absent.
 pub(super) fn read(run: &mut Table<'_>, folder: &Path, warnings: &mut Vec<String>) -> ProcessSettings {
     let confines = Confines {
         user: run.take("user").and_then(|value| read_account(&value, "user", confine::user, warnings)),
@@ -83,8 +83,7 @@ fn read_account<T>(
     None
 }
 
-/// Octal digits, as everybody writes it; a number would be read as decimal by one and as octal by
-/// another.
+/// Octal digits in a string. A bare number is refused, because it could be meant as decimal or as octal.
 fn read_umask(value: &Value<'_>) -> Option<u32> {
     let umask = value.raw().as_str().and_then(|text| {
         let octal = !text.is_empty() && text.bytes().all(|byte| (b'0'..=b'7').contains(&byte));
@@ -102,7 +101,7 @@ fn read_limits(value: &Value<'_>) -> Limits {
         memory: table.take("memory").and_then(|value| size::read(&value, MIN_MEMORY_BYTES)),
         cpu_s: table.take("cpu").and_then(|value| {
             let time = duration::read(&value, Unit::Milliseconds, Duration::from_secs(1))?;
-            // The kernel counts whole seconds; what is asked for must be granted.
+            // The kernel counts whole seconds, so the limit is rounded up.
             Some(time.as_secs() + u64::from(time.subsec_nanos() > 0))
         }),
         file_size: table.take("file_size").and_then(|value| size::read(&value, 0)),
