@@ -1,9 +1,9 @@
 //! Arrows as values: each operation of the store is a type.
 //!
-//! An arrow is a plain struct with what the step needs. Its [`Arrow`] implementation names its reply, and its
-//! [`May`](super::role::May) implementations name the roles that may run it; both stand beside the struct in the file of
-//! its family. Each engine implements [`Perform`] for it in the file of the verb. [`Store::run`](super::handle::Store::run)
-//! is the only way to run one. Nothing else lists arrows, so a new arrow changes nothing else.
+//! An arrow is a plain struct with what the step needs. `arrow!` declares its name, its kind, its reply and the roles
+//! that may run it: [`Arrow`] and [`May`](super::role::May). It stands beside the struct in the file of its family.
+//! Each engine implements [`Perform`] for it in the file of the verb. [`Store::run`](super::handle::Store::run) is the
+//! only way to run one. Nothing else lists arrows, so a new arrow changes nothing else.
 
 use super::error::StoreError;
 

@@ -2,8 +2,7 @@
 
 use bytes::Bytes;
 
-use super::arrow::{Arrow, Kind};
-use super::role::{Admin, May};
+use super::role::{Admin, arrow};
 
 /// The delayed seconds from `from` on, ascending, at most `limit`.
 #[derive(Debug, Clone, Copy)]
@@ -14,13 +13,7 @@ pub struct DelayedSeconds {
     pub limit: usize,
 }
 
-impl Arrow for DelayedSeconds {
-    type Reply = Vec<DelayedSecond>;
-    const NAME: &'static str = "delayed_seconds";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<DelayedSeconds> for Admin {}
+arrow!(DelayedSeconds, "delayed_seconds", Reads -> Vec<DelayedSecond>; Admin);
 
 /// A delayed second and its jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,13 +35,7 @@ pub struct DelayedAt {
     pub stop: i64,
 }
 
-impl Arrow for DelayedAt {
-    type Reply = Vec<Bytes>;
-    const NAME: &'static str = "delayed_at";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<DelayedAt> for Admin {}
+arrow!(DelayedAt, "delayed_at", Reads -> Vec<Bytes>; Admin);
 
 /// The seconds at which a job of exactly these bytes is due, ascending.
 #[derive(Debug, Clone)]
@@ -57,13 +44,7 @@ pub struct ScheduledAt {
     pub payload: Bytes,
 }
 
-impl Arrow for ScheduledAt {
-    type Reply = Vec<i64>;
-    const NAME: &'static str = "scheduled_at";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<ScheduledAt> for Admin {}
+arrow!(ScheduledAt, "scheduled_at", Reads -> Vec<i64>; Admin);
 
 /// Removes every delayed job of exactly these bytes, and seconds that become empty. Returns the seconds of the removed
 /// jobs, ascending.
@@ -73,10 +54,4 @@ pub struct DeleteDelayed {
     pub payload: Bytes,
 }
 
-impl Arrow for DeleteDelayed {
-    type Reply = Vec<i64>;
-    const NAME: &'static str = "delete_delayed";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<DeleteDelayed> for Admin {}
+arrow!(DeleteDelayed, "delete_delayed", Repeatable -> Vec<i64>; Admin);

@@ -7,13 +7,13 @@ use std::sync::Arc;
 
 #[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
 use super::arrow::Absent;
-use super::arrow::{Arrow, Kind, Perform};
+use super::arrow::{Arrow, Perform};
 use super::backend::{EngineLane, EngineWaker, Opens};
 use super::error::StoreError;
 use super::queueing::{Exchange, Exchanged};
 #[cfg(feature = "redis")]
 use super::redis::RedisStore;
-use super::role::{May, Pool, Scheduler};
+use super::role::{Pool, Scheduler, arrow};
 #[cfg(feature = "sqlite")]
 use super::sqlite::SqliteStore;
 use super::wake::{ArmedState, Watch};
@@ -70,13 +70,7 @@ pub struct OpenLane {
     pub lane: u8,
 }
 
-impl Arrow for OpenLane {
-    type Reply = OpenedLane;
-    const NAME: &'static str = "open_lane";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<OpenLane> for Pool {}
+arrow!(OpenLane, "open_lane", Repeatable -> OpenedLane; Pool);
 
 // Without any engine, the implementation for `Absent` covers these arrows.
 #[cfg(any(feature = "redis", feature = "sqlite"))]
@@ -95,14 +89,7 @@ impl Perform<OpenLane> for Engine {
 #[derive(Debug, Clone, Copy)]
 pub struct OpenWaker;
 
-impl Arrow for OpenWaker {
-    type Reply = OpenedWaker;
-    const NAME: &'static str = "open_waker";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<OpenWaker> for Pool {}
-impl May<OpenWaker> for Scheduler {}
+arrow!(OpenWaker, "open_waker", Reads -> OpenedWaker; Pool, Scheduler);
 
 #[cfg(any(feature = "redis", feature = "sqlite"))]
 impl Perform<OpenWaker> for Engine {

@@ -3,22 +3,15 @@
 
 use bytes::Bytes;
 
-use super::arrow::{Arrow, Kind};
 use super::effect::Admission;
-use super::role::{Admin, May, Scheduler};
+use super::role::{Admin, Scheduler, arrow};
 use crate::job::{Identity, QueueName};
 
 /// All queues with their lengths, in code-unit order.
 #[derive(Debug, Clone, Copy)]
 pub struct Queues;
 
-impl Arrow for Queues {
-    type Reply = Vec<QueueLength>;
-    const NAME: &'static str = "queues";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<Queues> for Admin {}
+arrow!(Queues, "queues", Reads -> Vec<QueueLength>; Admin);
 
 /// A queue and how many jobs it holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -41,13 +34,7 @@ pub struct Queued {
     pub stop: i64,
 }
 
-impl Arrow for Queued {
-    type Reply = Vec<Bytes>;
-    const NAME: &'static str = "queued";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<Queued> for Admin {}
+arrow!(Queued, "queued", Reads -> Vec<Bytes>; Admin);
 
 /// Deletes jobs of exactly these bytes from a queue, and returns how many were deleted. As with `LREM`, at most `count`
 /// are deleted from the head, from the tail if it is negative, all if it is 0. Their locks stay.
@@ -61,13 +48,7 @@ pub struct DeleteJobs {
     pub count: i64,
 }
 
-impl Arrow for DeleteJobs {
-    type Reply = u64;
-    const NAME: &'static str = "delete_jobs";
-    const KIND: Kind = Kind::Once;
-}
-
-impl May<DeleteJobs> for Admin {}
+arrow!(DeleteJobs, "delete_jobs", Once -> u64; Admin);
 
 /// Deletes jobs of several different bytes, those nearest to `from` first, and returns how many were deleted. Each entry
 /// of `to_delete` has other bytes. One walk through the queue serves all entries, in bounded steps. Each step is atomic, so
@@ -86,13 +67,7 @@ pub struct DeleteEach {
     pub from: QueueEnd,
 }
 
-impl Arrow for DeleteEach {
-    type Reply = u64;
-    const NAME: &'static str = "delete_each";
-    const KIND: Kind = Kind::Once;
-}
-
-impl May<DeleteEach> for Admin {}
+arrow!(DeleteEach, "delete_each", Once -> u64; Admin);
 
 /// Jobs to be deleted from a queue.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -119,13 +94,7 @@ pub struct DeleteQueue {
     pub queue: QueueName,
 }
 
-impl Arrow for DeleteQueue {
-    type Reply = u64;
-    const NAME: &'static str = "delete_queue";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<DeleteQueue> for Admin {}
+arrow!(DeleteQueue, "delete_queue", Repeatable -> u64; Admin);
 
 /// Pauses a queue, or all queues: when this returns, no exchange claims from it until it is resumed. Enqueueing and
 /// promotion continue. On Redis, pausing all queues also stops Ruby's workers, because they use the same key. The queue
@@ -136,13 +105,7 @@ pub struct Pause {
     pub queue: Option<QueueName>,
 }
 
-impl Arrow for Pause {
-    type Reply = bool;
-    const NAME: &'static str = "pause";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Pause> for Admin {}
+arrow!(Pause, "pause", Repeatable -> bool; Admin);
 
 /// Resumes what [`Pause`] paused, and wakes waiting workers. False if it was not paused. Resuming all queues does not
 /// resume queues that were paused one by one.
@@ -152,25 +115,13 @@ pub struct Resume {
     pub queue: Option<QueueName>,
 }
 
-impl Arrow for Resume {
-    type Reply = bool;
-    const NAME: &'static str = "resume";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Resume> for Admin {}
+arrow!(Resume, "resume", Repeatable -> bool; Admin);
 
 /// What is paused.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadPaused;
 
-impl Arrow for ReadPaused {
-    type Reply = Paused;
-    const NAME: &'static str = "paused";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<ReadPaused> for Admin {}
+arrow!(ReadPaused, "paused", Reads -> Paused; Admin);
 
 /// The pauses that are in force for all programs on the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -185,14 +136,7 @@ pub struct Paused {
 #[derive(Debug, Clone, Copy)]
 pub struct FailedCount;
 
-impl Arrow for FailedCount {
-    type Reply = u64;
-    const NAME: &'static str = "failed_count";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<FailedCount> for Scheduler {}
-impl May<FailedCount> for Admin {}
+arrow!(FailedCount, "failed_count", Reads -> u64; Scheduler, Admin);
 
 /// The failure records at positions `start` to `stop`, both inclusive, oldest first.
 #[derive(Debug, Clone, Copy)]
@@ -203,14 +147,7 @@ pub struct FailedRecords {
     pub stop: i64,
 }
 
-impl Arrow for FailedRecords {
-    type Reply = Vec<Bytes>;
-    const NAME: &'static str = "failed";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<FailedRecords> for Scheduler {}
-impl May<FailedRecords> for Admin {}
+arrow!(FailedRecords, "failed", Reads -> Vec<Bytes>; Scheduler, Admin);
 
 /// Removes the first record with exactly these bytes; false if there is none.
 #[derive(Debug, Clone)]
@@ -219,25 +156,13 @@ pub struct RemoveFailed {
     pub record: Bytes,
 }
 
-impl Arrow for RemoveFailed {
-    type Reply = bool;
-    const NAME: &'static str = "remove_failed";
-    const KIND: Kind = Kind::Once;
-}
-
-impl May<RemoveFailed> for Admin {}
+arrow!(RemoveFailed, "remove_failed", Once -> bool; Admin);
 
 /// Removes all failure records, and returns how many there were.
 #[derive(Debug, Clone, Copy)]
 pub struct ClearFailed;
 
-impl Arrow for ClearFailed {
-    type Reply = u64;
-    const NAME: &'static str = "clear_failed";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<ClearFailed> for Admin {}
+arrow!(ClearFailed, "clear_failed", Repeatable -> u64; Admin);
 
 /// Failed -> queue: removes the record and enqueues its job in one atomic step. The state of Retry for this job is
 /// deleted.
@@ -255,14 +180,7 @@ pub struct RetryFailed {
     pub identity: Option<Identity>,
 }
 
-impl Arrow for RetryFailed {
-    type Reply = Retried;
-    const NAME: &'static str = "retry_failed";
-    const KIND: Kind = Kind::Once;
-}
-
-impl May<RetryFailed> for Scheduler {}
-impl May<RetryFailed> for Admin {}
+arrow!(RetryFailed, "retry_failed", Once -> Retried; Scheduler, Admin);
 
 /// The outcome of a retry from the failed list.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -282,13 +200,7 @@ pub enum Retried {
 #[derive(Debug, Clone, Copy)]
 pub struct ReadStats;
 
-impl Arrow for ReadStats {
-    type Reply = Stats;
-    const NAME: &'static str = "stats";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<ReadStats> for Admin {}
+arrow!(ReadStats, "stats", Reads -> Stats; Admin);
 
 /// The counters.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -305,13 +217,7 @@ pub struct Stats {
 #[derive(Debug, Clone, Copy)]
 pub struct Locks;
 
-impl Arrow for Locks {
-    type Reply = Vec<LockEntry>;
-    const NAME: &'static str = "locks";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<Locks> for Admin {}
+arrow!(Locks, "locks", Reads -> Vec<LockEntry>; Admin);
 
 /// A lock that somebody holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -331,10 +237,4 @@ pub struct DeleteLock {
     pub key: String,
 }
 
-impl Arrow for DeleteLock {
-    type Reply = bool;
-    const NAME: &'static str = "delete_lock";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<DeleteLock> for Admin {}
+arrow!(DeleteLock, "delete_lock", Repeatable -> bool; Admin);

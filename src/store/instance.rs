@@ -1,9 +1,8 @@
 //! The arrows of an instance: its registration, its lease, its workers.
 
-use super::arrow::{Arrow, Kind};
 use super::error::StoreError;
 pub use super::registration::{HostIdentity, InstanceRecord};
-use super::role::{Admin, May, Mover, Pool, Scheduler};
+use super::role::{Admin, Mover, Pool, Scheduler, arrow};
 use super::working::WorkingRecord;
 use crate::job::{ClaimToken, LockKey, WorkerName};
 
@@ -26,13 +25,7 @@ pub struct Join {
     pub record: InstanceRecord,
 }
 
-impl Arrow for Join {
-    type Reply = Joined;
-    const NAME: &'static str = "join";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Join> for Pool {}
+arrow!(Join, "join", Repeatable -> Joined; Pool);
 
 /// Registers workers (membership, start time, ping) of an instance. Working records that already exist under their names
 /// are returned and stay. A worker with such a record must not claim before the record is recovered.
@@ -47,13 +40,7 @@ pub struct Register {
     pub workers: Vec<WorkerName>,
 }
 
-impl Arrow for Register {
-    type Reply = Vec<WorkingRecord>;
-    const NAME: &'static str = "register";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Register> for Pool {}
+arrow!(Register, "register", Repeatable -> Vec<WorkingRecord>; Pool);
 
 /// Removes idle workers with their pings and stats; a worker that has a working record stays.
 ///
@@ -67,13 +54,7 @@ pub struct Unregister {
     pub workers: Vec<WorkerName>,
 }
 
-impl Arrow for Unregister {
-    type Reply = ();
-    const NAME: &'static str = "unregister";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Unregister> for Pool {}
+arrow!(Unregister, "unregister", Repeatable -> (); Pool);
 
 /// Extends a lease, writes the pings of all workers of an instance and renews locks. [`Extended`] says what it finds.
 ///
@@ -95,13 +76,7 @@ pub struct Extend {
     pub locks: Vec<LockRenewal>,
 }
 
-impl Arrow for Extend {
-    type Reply = Extended;
-    const NAME: &'static str = "extend";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Extend> for Pool {}
+arrow!(Extend, "extend", Repeatable -> Extended; Pool);
 
 /// A lock to be renewed for a running job, if it still carries the claim's token.
 #[derive(Debug, Clone)]
@@ -172,13 +147,7 @@ pub struct Leave {
     pub record: InstanceRecord,
 }
 
-impl Arrow for Leave {
-    type Reply = ();
-    const NAME: &'static str = "leave";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Leave> for Pool {}
+arrow!(Leave, "leave", Repeatable -> (); Pool);
 
 /// A registered instance and its lease counter, as seen at one moment.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -197,15 +166,7 @@ pub struct InstanceState {
 #[derive(Debug, Clone, Copy)]
 pub struct Instances;
 
-impl Arrow for Instances {
-    type Reply = Vec<InstanceState>;
-    const NAME: &'static str = "instances";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<Instances> for Scheduler {}
-impl May<Instances> for Admin {}
-impl May<Instances> for Mover {}
+arrow!(Instances, "instances", Reads -> Vec<InstanceState>; Scheduler, Admin, Mover);
 
 /// Takes or renews [`Leadership::Duties`](super::scheduling::Leadership::Duties) as
 /// [`Lead`](super::scheduling::Lead) does, and reads all instances.
@@ -220,13 +181,7 @@ pub struct Oversee {
     pub ttl_ms: u64,
 }
 
-impl Arrow for Oversee {
-    type Reply = (bool, Vec<InstanceState>);
-    const NAME: &'static str = "oversee";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Oversee> for Scheduler {}
+arrow!(Oversee, "oversee", Repeatable -> (bool, Vec<InstanceState>); Scheduler);
 
 /// Asks without writing whether others are about to declare this instance dead, for an instance that cannot extend its
 /// lease. While somebody keeps a file locked, no other instance can write to it either.
@@ -239,13 +194,7 @@ pub struct ReadSuspicion {
     pub instance: String,
 }
 
-impl Arrow for ReadSuspicion {
-    type Reply = Suspicion;
-    const NAME: &'static str = "read_suspicion";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<ReadSuspicion> for Pool {}
+arrow!(ReadSuspicion, "read_suspicion", Reads -> Suspicion; Pool);
 
 /// May this instance, whose counter did not grow for its lease, be declared dead now? A store that can be read while it
 /// cannot be written to marks the instance first. It says yes half a lease later, so that the instance can see the mark
@@ -259,13 +208,7 @@ pub struct Suspect {
     pub state: InstanceState,
 }
 
-impl Arrow for Suspect {
-    type Reply = bool;
-    const NAME: &'static str = "suspect";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Suspect> for Scheduler {}
+arrow!(Suspect, "suspect", Repeatable -> bool; Scheduler);
 
 /// Removes a dead instance with its workers and lanes, if its counter did not grow and it has no working record left.
 /// False if it was not removed.
@@ -278,10 +221,4 @@ pub struct Bury {
     pub dead: InstanceState,
 }
 
-impl Arrow for Bury {
-    type Reply = bool;
-    const NAME: &'static str = "bury";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Bury> for Scheduler {}
+arrow!(Bury, "bury", Repeatable -> bool; Scheduler);

@@ -7,9 +7,8 @@
 
 use bytes::Bytes;
 
-use super::arrow::{Arrow, Kind};
 use super::periodic::PeriodicEntry;
-use super::role::{May, Mover};
+use super::role::{Mover, arrow};
 use crate::job::{Identity, LockKey, QueueName};
 
 /// Something that waits in a store.
@@ -87,13 +86,7 @@ pub struct SetAside {
     pub limit: usize,
 }
 
-impl Arrow for SetAside {
-    type Reply = Option<Batch>;
-    const NAME: &'static str = "set_aside";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<SetAside> for Mover {}
+arrow!(SetAside, "set_aside", Repeatable -> Option<Batch>; Mover);
 
 /// Takes a batch in, each item as its target says. False if this batch was taken in before. If the target already has an
 /// entry of a periodic task or schedule, it keeps its own, except that a stopped task becomes stopped.
@@ -108,13 +101,7 @@ pub struct TakeIn {
     pub targets: Vec<TakeInTarget>,
 }
 
-impl Arrow for TakeIn {
-    type Reply = bool;
-    const NAME: &'static str = "take_in";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<TakeIn> for Mover {}
+arrow!(TakeIn, "take_in", Repeatable -> bool; Mover);
 
 /// Forgets the batch that is set aside, if it has this number.
 ///
@@ -126,10 +113,4 @@ pub struct LetGo {
     pub number: u64,
 }
 
-impl Arrow for LetGo {
-    type Reply = ();
-    const NAME: &'static str = "let_go";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<LetGo> for Mover {}
+arrow!(LetGo, "let_go", Repeatable -> (); Mover);

@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 
-use super::arrow::{Arrow, Kind};
 use super::effect::Tick;
-use super::role::{Admin, May, Scheduler};
+use super::role::{Admin, Scheduler, arrow};
 use super::stored::{Period, Second};
 use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName, WorkerName};
 
@@ -57,14 +56,7 @@ pub struct Periodic {
     pub job_locks: Vec<LockKey>,
 }
 
-impl Arrow for Periodic {
-    type Reply = (Vec<PeriodicEntry>, Vec<bool>);
-    const NAME: &'static str = "periodic";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<Periodic> for Scheduler {}
-impl May<Periodic> for Admin {}
+arrow!(Periodic, "periodic", Reads -> (Vec<PeriodicEntry>, Vec<bool>); Scheduler, Admin);
 
 /// Reconciles one periodic task in one atomic step. A task without an entry is seeded, unless a job of it is delayed,
 /// queued or running; such a job is accepted. An overdue task without a job anywhere is restored. Its JobLock is freed
@@ -95,14 +87,7 @@ pub struct Reconcile {
     pub stale_due_s: Option<i64>,
 }
 
-impl Arrow for Reconcile {
-    type Reply = Reconciled;
-    const NAME: &'static str = "reconcile";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Reconcile> for Scheduler {}
-impl May<Reconcile> for Admin {}
+arrow!(Reconcile, "reconcile", Repeatable -> Reconciled; Scheduler, Admin);
 
 impl Reconcile {
     /// Is this a job of the task, in one of its forms, also when another program wrote it again in its own way?
@@ -167,13 +152,7 @@ pub struct Withdraw {
     pub forms: Vec<Bytes>,
 }
 
-impl Arrow for Withdraw {
-    type Reply = ();
-    const NAME: &'static str = "withdraw";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Withdraw> for Scheduler {}
+arrow!(Withdraw, "withdraw", Repeatable -> (); Scheduler);
 
 /// Stops a periodic task until [`Purpose::Start`]: marks its entry (or makes one), removes its delayed and queued jobs in
 /// any of these forms, and returns how many there were. A running job continues.
@@ -190,13 +169,7 @@ pub struct Stop {
     pub forms: Vec<Bytes>,
 }
 
-impl Arrow for Stop {
-    type Reply = u64;
-    const NAME: &'static str = "stop";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Stop> for Admin {}
+arrow!(Stop, "stop", Repeatable -> u64; Admin);
 
 #[cfg(test)]
 mod tests {

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 
-use super::arrow::{Arrow, Kind};
 use super::effect::{Admission, Gate, Tick, Verdict};
 use super::error::StoreError;
-use super::role::{Admin, Client, May};
+use super::role::{Admin, Client, arrow};
 use crate::job::{ClaimToken, Identity, LockKey, QueueName, WorkerName};
 
 /// A job to be put on its queue.
@@ -46,13 +45,7 @@ pub struct EnqueueBatch {
     pub jobs: Vec<Enqueue>,
 }
 
-impl Arrow for EnqueueBatch {
-    type Reply = Vec<Enqueued>;
-    const NAME: &'static str = "enqueue";
-    const KIND: Kind = Kind::Once;
-}
-
-impl May<EnqueueBatch> for Client {}
+arrow!(EnqueueBatch, "enqueue", Once -> Vec<Enqueued>; Client);
 
 /// When a job is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,13 +85,7 @@ pub struct ScheduleBatch {
     pub jobs: Vec<Schedule>,
 }
 
-impl Arrow for ScheduleBatch {
-    type Reply = Vec<Scheduled>;
-    const NAME: &'static str = "schedule";
-    const KIND: Kind = Kind::Once;
-}
-
-impl May<ScheduleBatch> for Client {}
+arrow!(ScheduleBatch, "schedule", Once -> Vec<Scheduled>; Client);
 
 /// The end of a claim.
 #[derive(Debug, Clone)]
@@ -181,11 +168,7 @@ pub struct Exchange {
     pub run_at: String,
 }
 
-impl Arrow for Exchange {
-    type Reply = Exchanged;
-    const NAME: &'static str = "exchange";
-    const KIND: Kind = Kind::Repeatable;
-}
+arrow!(Exchange, "exchange", Repeatable -> Exchanged);
 
 /// A lane's reply.
 #[derive(Debug, Clone, Default)]
@@ -242,10 +225,4 @@ pub struct Claim {
 #[derive(Debug, Clone, Copy)]
 pub struct QueueNames;
 
-impl Arrow for QueueNames {
-    type Reply = Vec<QueueName>;
-    const NAME: &'static str = "queue_names";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<QueueNames> for Admin {}
+arrow!(QueueNames, "queue_names", Reads -> Vec<QueueName>; Admin);

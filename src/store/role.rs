@@ -76,6 +76,19 @@ use super::arrow::Arrow;
 )]
 pub trait May<A: Arrow> {}
 
+/// Declares an arrow: its type, its name, its kind, its reply, and the roles that may run it.
+macro_rules! arrow {
+    ($arrow:ty, $name:literal, $kind:ident -> $reply:ty $(; $($role:ty),+)?) => {
+        impl $crate::store::arrow::Arrow for $arrow {
+            type Reply = $reply;
+            const NAME: &'static str = $name;
+            const KIND: $crate::store::arrow::Kind = $crate::store::arrow::Kind::$kind;
+        }
+        $($(impl $crate::store::role::May<$arrow> for $role {})+)?
+    };
+}
+pub(super) use arrow;
+
 /// May run everything. The start of a program holds it and hands out narrower handles.
 #[derive(Debug, Clone, Copy)]
 pub enum Whole {}

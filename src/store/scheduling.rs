@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 
-use super::arrow::{Arrow, Kind};
 use super::queueing::{Enqueue, Enqueued};
-use super::role::{Admin, May, Scheduler};
+use super::role::{Admin, Scheduler, arrow};
 use crate::job::{LockKey, QueueName};
 
 /// Work that one instance at a time should do. Leadership saves work; correctness does not depend on it.
@@ -30,13 +29,7 @@ pub struct Lead {
     pub ttl_ms: u64,
 }
 
-impl Arrow for Lead {
-    type Reply = bool;
-    const NAME: &'static str = "lead";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Lead> for Scheduler {}
+arrow!(Lead, "lead", Repeatable -> bool; Scheduler);
 
 /// Gives a leadership back, if `owner` holds it.
 ///
@@ -50,13 +43,7 @@ pub struct Resign {
     pub owner: String,
 }
 
-impl Arrow for Resign {
-    type Reply = ();
-    const NAME: &'static str = "resign";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Resign> for Scheduler {}
+arrow!(Resign, "resign", Repeatable -> (); Scheduler);
 
 /// Who holds a leadership.
 ///
@@ -68,13 +55,7 @@ pub struct Leader {
     pub which: Leadership,
 }
 
-impl Arrow for Leader {
-    type Reply = Option<String>;
-    const NAME: &'static str = "leader";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<Leader> for Admin {}
+arrow!(Leader, "leader", Reads -> Option<String>; Admin);
 
 /// The store's time, in milliseconds since the Unix epoch. All instances use it.
 ///
@@ -83,13 +64,7 @@ impl May<Leader> for Admin {}
 #[derive(Debug, Clone, Copy)]
 pub struct ReadTime;
 
-impl Arrow for ReadTime {
-    type Reply = i64;
-    const NAME: &'static str = "time";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<ReadTime> for Scheduler {}
+arrow!(ReadTime, "time", Reads -> i64; Scheduler);
 
 /// Finds the delayed second that comes first and, if it is due, its first `limit` jobs.
 ///
@@ -103,13 +78,7 @@ pub struct ReadDue {
     pub passed: Vec<Bytes>,
 }
 
-impl Arrow for ReadDue {
-    type Reply = Due;
-    const NAME: &'static str = "due";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<ReadDue> for Scheduler {}
+arrow!(ReadDue, "due", Reads -> Due; Scheduler);
 
 /// What is due.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -176,13 +145,7 @@ pub struct DropEntry {
     pub record: Bytes,
 }
 
-impl Arrow for DropEntry {
-    type Reply = bool;
-    const NAME: &'static str = "drop_entry";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<DropEntry> for Scheduler {}
+arrow!(DropEntry, "drop_entry", Repeatable -> bool; Scheduler);
 
 /// Delayed -> queue, as raw bytes, for a bounded batch of due jobs of one second. It refuses no job, and is safe under
 /// two leaders.
@@ -200,13 +163,7 @@ pub struct Promotion {
     pub jobs: Vec<Promote>,
 }
 
-impl Arrow for Promotion {
-    type Reply = Promoted;
-    const NAME: &'static str = "promote";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Promotion> for Scheduler {}
+arrow!(Promotion, "promote", Repeatable -> Promoted; Scheduler);
 
 /// A due job and where it goes.
 #[derive(Debug, Clone)]
@@ -273,13 +230,7 @@ pub struct Fire {
     pub job: Option<Enqueue>,
 }
 
-impl Arrow for Fire {
-    type Reply = Fired;
-    const NAME: &'static str = "fire";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Fire> for Scheduler {}
+arrow!(Fire, "fire", Repeatable -> Fired; Scheduler);
 
 /// The outcome for an occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -300,10 +251,4 @@ pub struct LastFired {
     pub ids: Vec<String>,
 }
 
-impl Arrow for LastFired {
-    type Reply = Vec<Option<i64>>;
-    const NAME: &'static str = "last_fired";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<LastFired> for Scheduler {}
+arrow!(LastFired, "last_fired", Reads -> Vec<Option<i64>>; Scheduler);

@@ -5,8 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::arrow::{Arrow, Kind};
-use super::role::{Admin, May};
+use super::role::{Admin, arrow};
 
 /// How many records of a kind a line names.
 const MAX_NAMED: usize = 4;
@@ -23,13 +22,7 @@ const MAX_SHOWN: usize = 100;
 #[derive(Debug, Clone, Copy)]
 pub struct CountUnreadable;
 
-impl Arrow for CountUnreadable {
-    type Reply = Vec<Unreadable>;
-    const NAME: &'static str = "count_unreadable";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<CountUnreadable> for Admin {}
+arrow!(CountUnreadable, "count_unreadable", Reads -> Vec<Unreadable>; Admin);
 
 /// How many records of a kind cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -1,6 +1,6 @@
 //! Wakers: they are told of changes, so that nobody has to poll.
 
-use super::arrow::{Arrow, Kind};
+use super::role::arrow;
 use super::scheduling::Leadership;
 use crate::job::QueueName;
 
@@ -17,11 +17,7 @@ pub struct Watch {
     pub leaderships: Vec<Leadership>,
 }
 
-impl Arrow for Watch {
-    type Reply = ArmedState;
-    const NAME: &'static str = "watch";
-    const KIND: Kind = Kind::Reads;
-}
+arrow!(Watch, "watch", Reads -> ArmedState);
 
 /// What a waker saw when it was armed.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -42,8 +38,4 @@ pub struct ArmedState {
 #[derive(Debug, Clone, Copy)]
 pub struct CheckWaker;
 
-impl Arrow for CheckWaker {
-    type Reply = ();
-    const NAME: &'static str = "check_waker";
-    const KIND: Kind = Kind::Reads;
-}
+arrow!(CheckWaker, "check_waker", Reads -> ());

@@ -2,9 +2,8 @@
 
 use bytes::Bytes;
 
-use super::arrow::{Arrow, Kind};
 use super::effect::{Tick, Verdict};
-use super::role::{Admin, May, Mover, Pool, Scheduler};
+use super::role::{Admin, Mover, Pool, Scheduler, arrow};
 use super::working::WorkingRecord;
 use crate::job::{LockKey, QueueName, WorkerName};
 
@@ -18,15 +17,7 @@ pub struct Working {
     pub workers: Vec<WorkerName>,
 }
 
-impl Arrow for Working {
-    type Reply = Vec<Option<WorkingRecord>>;
-    const NAME: &'static str = "working";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<Working> for Pool {}
-impl May<Working> for Scheduler {}
-impl May<Working> for Admin {}
+arrow!(Working, "working", Reads -> Vec<Option<WorkingRecord>>; Pool, Scheduler, Admin);
 
 /// Working -> queue or failed: settles the job of a dead owner exactly once.
 ///
@@ -51,14 +42,7 @@ pub struct Recovery {
     pub tick: Option<Tick>,
 }
 
-impl Arrow for Recovery {
-    type Reply = Recovered;
-    const NAME: &'static str = "recover";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<Recovery> for Pool {}
-impl May<Recovery> for Scheduler {}
+arrow!(Recovery, "recover", Repeatable -> Recovered; Pool, Scheduler);
 
 /// What a recovery did.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,15 +76,7 @@ pub struct Registered {
 #[derive(Debug, Clone, Copy)]
 pub struct RegisteredWorkers;
 
-impl Arrow for RegisteredWorkers {
-    type Reply = Vec<Registered>;
-    const NAME: &'static str = "registered";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<RegisteredWorkers> for Scheduler {}
-impl May<RegisteredWorkers> for Admin {}
-impl May<RegisteredWorkers> for Mover {}
+arrow!(RegisteredWorkers, "registered", Reads -> Vec<Registered>; Scheduler, Admin, Mover);
 
 /// Removes a worker (membership, ping, start time, stats, working record). Its job goes to the failed list if `record` is
 /// given. Nothing is done, and the reply is false, if its working record is not the one in `working` (`None`: it has
@@ -119,6 +95,8 @@ pub struct ForceClean {
     /// Its locks.
     pub free: Vec<WorkerLock>,
 }
+
+arrow!(ForceClean, "force_clean", Repeatable -> bool; Scheduler, Admin);
 
 /// A lock that is freed when its worker is removed.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -139,23 +117,7 @@ pub struct LockValues {
     pub keys: Vec<LockKey>,
 }
 
-impl Arrow for LockValues {
-    type Reply = Vec<Option<String>>;
-    const NAME: &'static str = "lock_values";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<LockValues> for Scheduler {}
-impl May<LockValues> for Admin {}
-
-impl Arrow for ForceClean {
-    type Reply = bool;
-    const NAME: &'static str = "force_clean";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<ForceClean> for Scheduler {}
-impl May<ForceClean> for Admin {}
+arrow!(LockValues, "lock_values", Reads -> Vec<Option<String>>; Scheduler, Admin);
 
 /// Removes the stored identities of jobs that other programs took, in one bounded step. Returns where the next step
 /// begins, 0 at the end. A store that no other program writes to has nothing to remove.
@@ -168,13 +130,7 @@ pub struct SweepIdentities {
     pub cursor: u64,
 }
 
-impl Arrow for SweepIdentities {
-    type Reply = u64;
-    const NAME: &'static str = "sweep_identities";
-    const KIND: Kind = Kind::Repeatable;
-}
-
-impl May<SweepIdentities> for Scheduler {}
+arrow!(SweepIdentities, "sweep_identities", Repeatable -> u64; Scheduler);
 
 /// When a worker of this name (two parts) last pinged, and the queues that its ping names, even if the worker is not
 /// registered.
@@ -187,10 +143,4 @@ pub struct PingOf {
     pub name: String,
 }
 
-impl Arrow for PingOf {
-    type Reply = Option<(i64, WorkerName)>;
-    const NAME: &'static str = "ping_of";
-    const KIND: Kind = Kind::Reads;
-}
-
-impl May<PingOf> for Admin {}
+arrow!(PingOf, "ping_of", Reads -> Option<(i64, WorkerName)>; Admin);

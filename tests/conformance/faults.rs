@@ -607,11 +607,12 @@ fn every_writing_arrow_has_a_row() {
         let path = file.expect("the sources must be there").path();
         let Some("rs") = path.extension().and_then(|extension| extension.to_str()) else { continue };
         let text = std::fs::read_to_string(&path).expect("sources are text");
-        for arrow in text.split("\nimpl Arrow for ").skip(1) {
-            let body = arrow.split("\n}\n").next().unwrap_or_default();
-            let name = body.split("NAME: &'static str = \"").nth(1).and_then(|rest| rest.split('"').next());
+        assert!(!text.contains("impl Arrow for "), "declare the arrow by arrow!(...) in {}", path.display());
+        for arrow in text.split("\narrow!(").skip(1) {
+            let line = arrow.split(";\n").next().unwrap_or_default();
+            let name = line.split('"').nth(1);
             let name = name.unwrap_or_else(|| panic!("an arrow without a name in {}", path.display()));
-            if !body.contains("Kind::Reads") {
+            if !line.contains("Reads ->") {
                 assert!(writing.insert(name.to_owned()), "two arrows are called {name}");
             }
         }
