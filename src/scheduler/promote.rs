@@ -58,6 +58,8 @@ pub async fn run(context: SchedulerContext, mut stop: watch::Receiver<bool>) {
 struct Promoter<'a> {
     context: &'a SchedulerContext,
     leading: bool,
+    /// Whether the last message says that this instance leads.
+    told_leading: bool,
     /// When the leadership was renewed last.
     renewed: Instant,
     transfer: Transfer,
@@ -76,6 +78,7 @@ impl<'a> Promoter<'a> {
         Self {
             context,
             leading: false,
+            told_leading: false,
             renewed: Instant::now(),
             transfer: Transfer::default(),
             overdue: None,
@@ -169,10 +172,10 @@ impl<'a> Promoter<'a> {
             return Ok(());
         }
         let leads = store.run(Lead { which: Leadership::Scheduler, owner: name.clone(), ttl_ms: millis(TTL) }).await?;
-        if leads && !self.leading {
+        if leads && !self.told_leading {
             bus.emit(Event::Notice { text: format!("scheduler leader: {name}") });
         }
-        self.leading = leads;
+        (self.leading, self.told_leading) = (leads, leads);
         self.renewed = Instant::now();
         Ok(())
     }

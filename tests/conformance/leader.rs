@@ -1,8 +1,14 @@
 //! Leadership: one holder at a time. It is renewed, ends by the clock, and only its holder resigns it.
 
-use windlass::store::scheduling::Leadership::{self, Duties, Scheduler};
+use std::sync::Arc;
 
-use crate::fixture::{Fixture, until};
+use windlass::event::Bus;
+use windlass::store::faults::{Fault, Faults};
+use windlass::store::queueing::When;
+use windlass::store::scheduling::Leadership::{self, Duties, Scheduler};
+use windlass::store::scheduling::Promotion;
+
+use crate::fixture::{Fixture, NOW_S, until};
 use crate::instance::Instance;
 use crate::support::verbs::Verbs as _;
 
@@ -94,4 +100,26 @@ async fn one_of_many_wins(f: &Fixture) {
         tasks.spawn(async move { store.lead(Duties, &format!("host:{n}"), 60_000).await.expect("lead") });
     }
     assert_eq!(tasks.join_all().await.into_iter().filter(|won| *won).count(), 1);
+}
+
+#[tokio::test]
+async fn a_leader_whose_steps_fail_for_a_while_is_told_once() {
+    let f = Fixture::sqlite().await;
+    let mut scheduler = crate::scheduler::Scheduler::of(&f, "host", "").await;
+    let faults = Arc::new(Faults::default());
+    (0..3).for_each(|_| faults.next::<Promotion>(Fault::Full));
+    let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+    scheduler.context.bus = bus;
+    scheduler.context.store = f.store.layered(Arc::clone(&faults) as _).narrow();
+    crate::look::delay(&f.store, &crate::look::job(1), When::At(NOW_S)).await;
+    let (stop, stopped) = tokio::sync::watch::channel(false);
+    let promoted = async {
+        until("the job is promoted", async || f.store.due(1, &[]).await.expect("due").second.is_none()).await;
+        stop.send_replace(true);
+    };
+    tokio::join!(windlass::scheduler::promote::run(scheduler.context, stopped), promoted);
+    assert!(faults.are_spent());
+    let told = std::iter::from_fn(|| listeners[0].try_next())
+        .filter(|event| format!("{event:?}").contains("scheduler leader"));
+    assert_eq!(told.count(), 1);
 }
