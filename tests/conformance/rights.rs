@@ -61,7 +61,7 @@ arrows! {
     promote: ["locks", "places", "delay", "unlink", "trim_second", "promote"];
     recover: ["locks", "places", "identity", "delay", "cadence", "verdict", "recover"];
     force_clean: ["locks", "force_clean"];
-    retry_failed: ["locks", "places", "identity", "delay", "admit", "retry_failed"];
+    retry_failed: ["locks", "places", "identity", "remember", "admit", "retry_failed"];
     fire: ["locks", "admit", "fire"];
     reconcile: ["locks", "places", "identity", "delay", "recall", "forget", "unlink", "erase", "cadence", "reconcile"];
     withdraw: ["places", "identity", "recall", "forget", "unlink", "erase", "withdraw"];

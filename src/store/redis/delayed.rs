@@ -17,7 +17,7 @@ use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime};
 
 static SCHEDULE: Script = script!("schedule");
 static DUE: Script = script!("page", "due");
-static RENAME_ENTRY: Script = script!("places", "identity", "delay", "rename_entry");
+static RENAME_ENTRY: Script = script!("places", "delay", "rename_entry");
 static DROP_ENTRY: Script = script!("drop_entry");
 static DELETE_DELAYED: Script = script!("places", "identity", "recall", "forget", "unlink", "erase", "delete_delayed");
 

@@ -27,8 +27,10 @@ use crate::store::error::StoreError;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeated};
 use crate::store::working::WorkingRecord;
 
-static EXCHANGE: Script =
-    script!("locks", "places", "identity", "delay", "recall", "cadence", "verdict", "lane", "settle", "enter", "claim");
+static EXCHANGE: Script = script!(
+    "locks", "places", "identity", "remember", "delay", "recall", "cadence", "verdict", "lane", "settle", "enter",
+    "claim"
+);
 /// The same for exchanges without enters whose settlements are all done. Most are.
 static PLAIN: Script = script!("places", "identity", "recall", "lane", "done", "claim");
 static OPEN_LANE: Script = script!("open_lane");

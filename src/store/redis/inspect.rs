@@ -23,7 +23,7 @@ use crate::store::scheduling::entry_of;
 static DELETE_QUEUE: Script = script!("places", "unlink", "delete_queue");
 static CLEAR_FAILED: Script = script!("unlink", "clear_failed");
 static RANGE: Script = script!("page", "range");
-static RETRY_FAILED: Script = script!("locks", "places", "identity", "delay", "admit", "retry_failed");
+static RETRY_FAILED: Script = script!("locks", "places", "identity", "remember", "admit", "retry_failed");
 
 impl Perform<QueueNames> for RedisStore {
     async fn perform(&self, _: QueueNames) -> Result<Vec<QueueName>, StoreError> {

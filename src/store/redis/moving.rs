@@ -14,7 +14,7 @@ use crate::store::instance::InstanceRecord;
 use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
 
 static SET_ASIDE: Script = script!("places", "identity", "recall", "page", "unlink", "trim_second", "set_aside");
-static TAKE_IN: Script = script!("locks", "places", "identity", "delay", "take_in");
+static TAKE_IN: Script = script!("locks", "places", "identity", "remember", "delay", "take_in");
 static LET_GO: Script = script!("unlink", "let_go");
 
 impl Perform<SetAside> for RedisStore {

@@ -22,7 +22,7 @@ arrows! {
     leave: ["members", "leave"];
     bury: ["members", "bury"];
     lead: ["leadership", "lead", "resign"];
-    rename_entry: ["places", "identity", "delay", "rename_entry"];
+    rename_entry: ["places", "delay", "rename_entry"];
     drop_entry: ["drop_entry"];
     delete_each: ["places", "identity", "recall", "forget", "delete_each"];
     delete_page: ["places", "identity", "recall", "forget", "page", "delete_page"];
