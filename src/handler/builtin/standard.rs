@@ -64,7 +64,8 @@ impl Handler for Sleep {
         StartedRun::Running(Box::pin(async move {
             tokio::select! {
                 () = tokio::time::sleep(duration) => Outcome::Success { result: None },
-                _ = stopped(&mut stop, Stop::No) => Outcome::Interrupted,
+                // A run that can end by itself before the last moment may do so.
+                _ = stopped(&mut stop, Stop::Terminate) => Outcome::Interrupted,
             }
         }))
     }
@@ -109,9 +110,12 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn it_ends_when_it_is_stopped() {
-        let (outcome, stop) = begin(&Sleep, invocation("[\"1h\"]"));
+    async fn it_goes_on_until_the_last_moment() {
+        let (outcome, stop) = begin(&Sleep, invocation("[20]"));
         stop.send(Stop::Terminate).unwrap();
+        assert_eq!(outcome.await, Outcome::Success { result: None });
+        let (outcome, stop) = begin(&Sleep, invocation("[\"1h\"]"));
+        stop.send(Stop::Kill).unwrap();
         assert_eq!(outcome.await, Outcome::Interrupted);
         let (outcome, _) = begin(&Sleep, invocation("[\"later\"]"));
         assert!(matches!(outcome.await, Outcome::Failure(failure) if failure.exception == "ArgumentError"));
