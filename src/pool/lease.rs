@@ -67,11 +67,6 @@ impl Lease {
         at.elapsed() + self.clock.suspended().saturating_sub(suspended)
     }
 
-    /// When the lease will be this old if it is not extended; now if it is older.
-    pub(super) fn when_aged(&self, age: Duration) -> Instant {
-        Instant::now() + age.saturating_sub(self.age())
-    }
-
     /// Whether a run may begin. Not if half of the lease has passed: the process or the machine slept, or the store is slow,
     /// and the claim may be lost by now or the run would soon have to be ended.
     pub(super) fn is_fresh(&self) -> bool {
@@ -166,7 +161,6 @@ mod tests {
         clock.suspend(LENGTH);
         assert!(!lease.is_fresh(), "nothing may be claimed or begun");
         assert_eq!(lease.age(), LENGTH);
-        assert_eq!(lease.when_aged(LENGTH - LENGTH / 10), Instant::now(), "what runs is killed at once");
         assert!(!lease.extend(sent), "it was sent before the suspension");
         assert!(!lease.is_fresh());
         assert!(lease.extend(lease.now()));
@@ -181,7 +175,6 @@ mod tests {
         tokio::time::advance(LENGTH / 3).await;
         assert_eq!(lease.age(), LENGTH / 3 * 2);
         assert!(!lease.is_fresh());
-        assert_eq!(lease.when_aged(LENGTH), Instant::now() + (LENGTH - LENGTH / 3 * 2));
     }
 
     #[test]

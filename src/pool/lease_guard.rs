@@ -8,7 +8,7 @@
 use std::rc::Rc;
 use std::time::Duration;
 
-use tokio::time::{Instant, sleep, sleep_until};
+use tokio::time::sleep;
 
 use super::core::Core;
 use crate::handler::contract::Stop;
@@ -24,7 +24,7 @@ const DOUBT: Duration = Duration::from_millis(200);
 /// database file is locked no instance can, and the runs go on.
 pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
     let lease = core.lease.length();
-    // When runs that were asked to end are killed.
+    // How old the lease is when the runs that were asked to end are killed.
     let mut kill_at = None;
     let mut told = false;
     loop {
@@ -52,8 +52,8 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
                 let soon = grace.saturating_sub(lease / 10);
                 kill_at = Some(match suspicion {
                     // Half a lease passes before anything is done about it.
-                    Suspicion::Suspected => Instant::now() + soon,
-                    Suspicion::Unknown | Suspicion::Trusted => core.lease.when_aged(kill),
+                    Suspicion::Suspected => core.lease.age() + soon,
+                    Suspicion::Unknown | Suspicion::Trusted => kill,
                 });
                 core.warn(format!(
                     "the lease could not be extended for {silent}; running jobs are ended before it runs out"
@@ -64,8 +64,8 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
             }
             continue;
         };
-        if Instant::now() < at {
-            sleep_until(at.min(Instant::now() + GLANCE)).await;
+        if silent < at {
+            sleep((at - silent).min(GLANCE)).await;
         } else {
             // Again and again until the store answers, because a run may have been about to begin.
             core.slots.stop_all(Stop::Kill);
