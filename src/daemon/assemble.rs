@@ -1,4 +1,4 @@
-//! From files to parts: everything that can be wrong is found here, before anything runs.
+//! Makes the parts of a daemon from its files. All mistakes in the files are found here, before anything runs.
 
 use std::sync::Arc;
 
@@ -34,12 +34,12 @@ pub(super) struct Parts {
     pub(super) config: Arc<Config>,
     pub(super) registry: Arc<Registry>,
     pub(super) dispatch: Arc<Dispatch>,
-    /// What was allowed and yet may surprise.
+    /// Warnings about what the files say.
     pub(super) remarks: Vec<String>,
 }
 
 impl Parts {
-    /// What the pool works by.
+    /// The configuration of the pool.
     pub(super) fn work(&self) -> Work {
         Work {
             config: Arc::clone(&self.config),
@@ -48,7 +48,7 @@ impl Parts {
         }
     }
 
-    /// What the scheduler goes by.
+    /// The configuration of the scheduler.
     pub(super) fn scheduler_config(&self) -> SchedulerConfig {
         SchedulerConfig::of(&self.config, Arc::clone(&self.registry))
     }
@@ -76,7 +76,7 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
     Ok(App { options: options.clone(), parts, clock, bus, listener, log_style, level_control })
 }
 
-/// Reads configuration and tasks once more, for a daemon that runs.
+/// Reads configuration and tasks again, for a daemon that runs.
 ///
 /// # Errors
 /// Every problem of all files at once.
@@ -89,7 +89,7 @@ pub(super) fn log_style(config: &Config) -> LineStyle {
     LineStyle::new(config.worker_logging.clone(), config.scheduler_logging.clone(), config.log.redact.clone())
 }
 
-/// A configuration that was read, with what is wrong with it by now.
+/// A configuration that was read, and the problems found so far.
 struct Read {
     config: Config,
     notes: Vec<String>,
@@ -104,7 +104,7 @@ impl Read {
         Ok(Self { config, notes, problems })
     }
 
-    /// Reads the tasks and makes all that depends on them.
+    /// Reads the tasks and makes the parts.
     fn parts(self, extensions: &Extensions, bus: &Bus) -> Result<Parts, Problems> {
         let Self { config, notes, mut problems } = self;
         let (builtins, plugins) = (extensions.builtins(bus.clone()), extensions.plugins());
@@ -126,7 +126,7 @@ impl Read {
     }
 }
 
-/// What flags say comes before what files say.
+/// Applies the flags, which take precedence over the files; returns what is wrong with them.
 fn overridden(config: &mut Config, options: &RunOptions) -> Vec<Problem> {
     let mut problems = Vec::new();
     if let Some(queues) = &options.queues {

@@ -1,4 +1,4 @@
-//! What a program built from this library adds to ours: handlers, plugins, and what takes the place of parts.
+//! What a program built from this library adds: handlers, plugins, and replacements of parts.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -25,14 +25,14 @@ use crate::store::role::Whole;
 pub type MultiWorkerOverride =
     Arc<dyn Fn(Setup, watch::Receiver<Control>) -> LocalBoxFuture<'static, Ended> + Send + Sync>;
 
-/// Runs the scheduler in place of our loops, until it is told to stop: `resque_overrides.scheduler`.
+/// Runs the scheduler in place of [`scheduler::run`](crate::scheduler::run) until it is told to stop: `resque_overrides.scheduler`.
 pub type SchedulerOverride =
     Arc<dyn Fn(SchedulerContext, watch::Receiver<bool>) -> BoxFuture<'static, ()> + Send + Sync>;
 
-/// Makes a handler that speaks through a bus.
+/// Makes a handler that sends its events to a bus.
 type MakeHandler = Arc<dyn Fn(&Bus) -> Arc<dyn Handler> + Send + Sync>;
 
-/// Everything that is added.
+/// Everything that a program adds.
 #[derive(Clone, Default)]
 pub struct Extensions {
     handlers: BTreeMap<String, MakeHandler>,
@@ -72,17 +72,17 @@ impl Extensions {
         self.queues.insert(name.to_owned(), layer);
     }
 
-    /// Adds what `resque_overrides.multi_worker` may name.
+    /// Adds a pool that `resque_overrides.multi_worker` may name.
     pub fn multi_worker(&mut self, name: &str, multi_worker: MultiWorkerOverride) {
         self.multi_workers.insert(name.to_owned(), multi_worker);
     }
 
-    /// Adds what `resque_overrides.scheduler` may name.
+    /// Adds a scheduler that `resque_overrides.scheduler` may name.
     pub fn scheduler(&mut self, name: &str, scheduler: SchedulerOverride) {
         self.schedulers.insert(name.to_owned(), scheduler);
     }
 
-    /// The builtins: ours and those that were added.
+    /// The standard builtins and those that were added.
     #[must_use]
     pub fn builtins(&self, bus: Bus) -> Builtins {
         let mut builtins = Builtins::standard(bus.clone());
@@ -98,7 +98,7 @@ impl Extensions {
         Arc::new(self.plugins.clone())
     }
 
-    /// What is wrong with what a configuration asks for: a name that nobody registered.
+    /// The names in a configuration that nothing was added under.
     #[must_use]
     pub fn check(&self, overrides: &Overrides) -> Vec<Problem> {
         let Overrides { queue, multi_worker, scheduler } = overrides;
@@ -110,7 +110,7 @@ impl Extensions {
         unknown.into_iter().flatten().collect()
     }
 
-    /// The store with the layer that is asked for.
+    /// The store under the layer that the configuration names.
     #[must_use]
     pub fn over(&self, overrides: &Overrides, store: Store<Whole>) -> Store<Whole> {
         match overrides.queue.as_ref().and_then(|queue| self.queues.get(&queue.name)) {
@@ -119,13 +119,13 @@ impl Extensions {
         }
     }
 
-    /// What runs the processors, if it is not our pool.
+    /// The pool that the configuration names, if it names one.
     #[must_use]
     pub fn multi_worker_of(&self, overrides: &Overrides) -> Option<&MultiWorkerOverride> {
         overrides.multi_worker.as_ref().and_then(|one| self.multi_workers.get(&one.name))
     }
 
-    /// What runs the scheduler, if they are not our loops.
+    /// The scheduler that the configuration names, if it names one.
     #[must_use]
     pub fn scheduler_of(&self, overrides: &Overrides) -> Option<&SchedulerOverride> {
         overrides.scheduler.as_ref().and_then(|one| self.schedulers.get(&one.name))
@@ -151,7 +151,7 @@ fn unknown<'a>(asked: Option<&Override>, known: impl Iterator<Item = &'a String>
         return None;
     }
     let message = match &names[..] {
-        [] => format!("expected nothing, for this program registers no implementation (found {:?})", asked.name),
+        [] => format!("expected nothing, because this program registers no implementation (found {:?})", asked.name),
         names => format!("expected one of {} (found {:?})", names.join(", "), asked.name),
     };
     let suggestion = closest(&asked.name, names.iter().copied()).map(str::to_owned);
@@ -184,7 +184,7 @@ mod tests {
         let told = |extensions: &Extensions| extensions.check(&overrides)[0].to_string();
         assert_eq!(
             told(&extensions),
-            "f.toml:3:9: resque_overrides.queue: expected nothing, for this program registers no implementation (found \"fornt\")"
+            "f.toml:3:9: resque_overrides.queue: expected nothing, because this program registers no implementation (found \"fornt\")"
         );
         extensions.queue("front", Arc::new(Unchanged));
         assert_eq!(

@@ -1,10 +1,10 @@
-//! Where this instance runs, and what it calls itself.
+//! The identity and the name of this instance.
 
 use crate::pool::Work;
 use crate::process::{mark, sweep};
 use crate::store::instance::{HostIdentity, InstanceRecord};
 
-/// This process, as others on this machine can find it.
+/// The identity of this process, by which others on this machine can find it.
 #[must_use]
 pub fn identity() -> HostIdentity {
     let pid = std::process::id();
@@ -17,7 +17,8 @@ pub fn identity() -> HostIdentity {
     }
 }
 
-/// Gives this process, which is this one, a mark that everything it starts inherits; false if that is not possible.
+/// Marks this process, whose identity is `host`. Everything that it starts inherits the mark. False if that is not
+/// possible.
 #[must_use]
 pub fn mark(host: &HostIdentity) -> bool {
     let HostIdentity { hostname: _, boot_id, pid_namespace, pid, started_ticks } = host;
@@ -25,11 +26,10 @@ pub fn mark(host: &HostIdentity) -> bool {
     mark::apply(mark::Daemon { boot_id, pid_namespace, pid, started_ticks })
 }
 
-/// The record under which an instance joins. `try_number` is 1, or more where other instances
-/// already have the names before.
+/// The record with which an instance joins. `try_number` is 1, or higher if other instances have the names before.
 ///
-/// The host part of the name is not the bare host name: a Ruby `*` worker on the same host would
-/// take us for dead and fail our jobs. It holds no colon, for a worker's id has exactly three parts.
+/// The host part of the name is not the bare host name, because a Ruby `*` worker on the same host would take this
+/// instance for dead and fail its jobs. It holds no colon, because a worker's id has exactly three parts.
 #[must_use]
 pub fn record(host: &HostIdentity, work: &Work, try_number: usize) -> InstanceRecord {
     let Work { config, periodic, .. } = work;

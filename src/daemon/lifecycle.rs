@@ -1,16 +1,16 @@
-//! Start order and end order.
+//! The order in which a daemon starts and ends.
 //!
-//! Start: the log, so that everything after it is told; signals, so that waiting for a store can be
-//! ended; the store; what dead instances of this machine left; the registration; the scheduler;
-//! the pool. End: the scheduler first, which then promotes nothing more that we would not run; the
-//! pool, which drains, settles and unregisters; the log last.
+//! It starts the log first, so that everything after it is logged; then signals, because waiting for a store must be
+//! interruptible; then it opens the store, recovers what dead instances of this machine left, registers, and starts the
+//! scheduler and the pool. It ends the scheduler first, so that no more jobs are promoted that this daemon will not run;
+//! then the pool, which drains, settles and unregisters; and the log last.
 //!
-//! Threads: the core (store, pool) on one, the scheduler on one, handlers on a runtime of their own, the
-//! log on one, signals on one, and a few that only wait. Nothing but the core touches a job between its claim and its run,
-//! and a handler that blocks its threads delays neither core nor scheduler.
+//! The core (store and pool), the scheduler, the log and the signals have one thread each. Handlers have a runtime of
+//! their own, so that a handler that blocks its threads delays neither core nor scheduler. Only the core touches a job
+//! between its claim and its run.
 //!
-//! Nothing that should go on ends unnoticed: a panic on our threads or in our tasks, and an end that nobody asked for, end
-//! the process (`panics`); what hangs is named (`watchdog`).
+//! A panic of one of our threads or tasks ends the process, and so does a task that ends before it is told to (`panics`).
+//! A task that hangs is named (`watchdog`).
 
 use std::io;
 use std::process::ExitCode;
@@ -80,7 +80,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let abandon = Arc::clone(&abandoned);
     let host = host::identity();
     let ourselves = host.clone();
-    // Before anything is started that is to be known by it.
+    // The mark is inherited, so it is set before any child is started.
     if !host::mark(&host) {
         let text = "no mark can be set that survives a cleared environment (RLIMIT_RTTIME is too low): should this \
                     daemon and its parent be killed at one instant, programs without WINDLASS_INSTANCE live on";
@@ -88,9 +88,9 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     }
     supervisor::parent_watch(move || {
         abandon.store(true, Ordering::SeqCst);
-        // The parent is gone, and with it whoever would clean up after us: take our children along.
+        // The parent would have killed our children after our end. It is gone, so we kill them.
         sweep::kill_descendants();
-        // And those whose own parent died before: they are nobody's descendants any more.
+        // Also those whose own parent died before: they are not our descendants any more.
         leftovers::kill(&marks(&instance_now.borrow(), &ourselves));
         std::process::exit(1);
     })
@@ -116,13 +116,13 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
             never = turn(pulses.begin("the core", LONGEST)) => match never {},
         }
     });
-    // Whatever a handler in Rust left running is not waited for.
+    // Handlers in Rust that still run are not waited for.
     handlers.shutdown_timeout(Duration::from_millis(100));
     log.close(LAST_WORDS);
     code
 }
 
-/// Says that the thread which polls this turns.
+/// Turns for as long as the thread that polls it does.
 async fn turn(pulse: Pulse) -> std::convert::Infallible {
     loop {
         pulse.turn();
@@ -139,7 +139,7 @@ fn handlers_runtime() -> io::Result<Runtime> {
     Builder::new_multi_thread().worker_threads(threads).thread_name("handlers").enable_all().build()
 }
 
-/// A daemon's life on the core.
+/// A run of the daemon, on the core's thread.
 struct DaemonRun {
     work: watch::Receiver<Work>,
     scheduler_config: watch::Receiver<SchedulerConfig>,
@@ -154,19 +154,19 @@ struct DaemonRun {
     pulses: Pulses,
 }
 
-/// What a life has once it has joined.
+/// What a run has once it has joined.
 struct Begun {
     store: Store<Whole>,
-    /// What the scheduler is given.
+    /// The scheduler's context.
     context: SchedulerContext,
     record: InstanceRecord,
 }
 
-/// What ended a life before its pool ran.
+/// Why a run ended before its pool ran.
 enum StartAborted {
-    /// A signal.
+    /// A signal came.
     Told,
-    /// A store that cannot be worked with.
+    /// The store cannot be used.
     Unusable(StoreError),
 }
 
@@ -214,7 +214,7 @@ impl DaemonRun {
             systemd::stopping();
             tokio::join!(stop.end(), retire_handlers(&present, control));
         };
-        // The scheduler ends while the pool drains: neither waits for the other.
+        // The scheduler ends while the pool drains; neither waits for the other.
         let working = match multi_worker {
             Some(multi_worker) => multi_worker(setup, self.control.clone()),
             None => Box::pin(pool::run(setup, self.control.clone())),
@@ -233,7 +233,7 @@ impl DaemonRun {
         Ok(if killed || ended == Ended::Unsettled { ExitCode::FAILURE } else { ExitCode::SUCCESS })
     }
 
-    /// Opens the store, buries the dead of this machine, joins.
+    /// Opens the store, recovers the dead instances of this machine, and joins.
     async fn begin(&self) -> Result<Begun, StartAborted> {
         let mut control = self.control.clone();
         let mut attempt = 0;
@@ -248,7 +248,7 @@ impl DaemonRun {
                     let opened = open::open_telling(url, tls, namespace, findings).await?;
                     store = Some(self.extensions.over(&config.overrides, opened));
                 }
-                // Just set, or still there from the last try.
+                // It was set above, now or in an earlier try.
                 let store = store.as_ref().expect("the store must be open by now");
                 self.join(store).await
             };
@@ -301,7 +301,7 @@ impl DaemonRun {
         unreachable!("names are tried without end")
     }
 
-    /// A pattern takes jobs of classes that only the other workers on this Redis may know.
+    /// Warns if a pattern takes jobs from other workers, because perhaps only they know the classes.
     async fn warn_of_foreigners(&self, store: &Store<Whole>) -> Result<(), StoreError> {
         let config = self.config();
         if !config.queues.has_patterns() || config.max_task_processors == 0 {
@@ -325,7 +325,7 @@ impl DaemonRun {
         Ok(())
     }
 
-    /// Starts the scheduler on a thread of its own: what handlers do to theirs does not delay it.
+    /// Starts the scheduler on a thread of its own, so that no handler delays it.
     fn start_scheduler(&self, context: &SchedulerContext) -> Result<RunningScheduler, RunError> {
         let (stop, stopped) = watch::channel(false);
         let config = self.config();
@@ -344,7 +344,7 @@ impl DaemonRun {
                 None => Box::pin(scheduler::run(context, stopped)),
             };
             runtime.block_on(until_told("the scheduler", running, move || *told.borrow()));
-            // Its connections are closed in the background, which may take as long as the process lives.
+            // Its connections are closed in the background, and the thread does not wait for that.
             runtime.shutdown_background();
             drop(end);
         };
@@ -353,18 +353,18 @@ impl DaemonRun {
     }
 }
 
-/// Lets handlers end what they keep between runs, as long as the drain may take.
+/// Lets handlers end what they keep between runs, for at most the time that the drain may take.
 async fn retire_handlers(work: &watch::Receiver<Work>, mut control: watch::Receiver<Control>) {
     let (dispatch, shutdown) = {
         let work = work.borrow();
         (Arc::clone(&work.dispatch), work.config.shutdown.clone())
     };
-    // What is left then is killed with the handlers' runtime, and that takes a moment too.
+    // What is left then is killed with the handlers' runtime, which also takes a moment.
     let end = Instant::now() + shutdown.timeout.saturating_sub((shutdown.kill_grace / 4).min(Duration::from_secs(1)));
     tokio::select! {
-        // A handler that panics here has nothing more to say.
+        // A panic here is only logged.
         ended = timeout_at(end, contained_future(Box::pin(dispatch.retire(end)))) => drop(ended),
-        // Nobody who says that wants to wait for anybody.
+        // A kill does not wait.
         killed = control.wait_for(|now| now.phase == Phase::Kill) => drop(killed),
     }
 }
@@ -379,7 +379,7 @@ impl RunningScheduler {
     async fn end(self) {
         self.stop.send_replace(true);
         if let Some(ended) = self.ended {
-            // One that does not resign in time loses its leadership when that runs out.
+            // If it does not resign in time, its leadership expires.
             let _ = tokio::time::timeout(RESIGN, ended).await;
         }
     }

@@ -1,4 +1,4 @@
-//! The daemon: puts the rooms together, starts them in order, and ends them in order.
+//! The daemon: connects the rooms, and starts and ends them in order.
 
 pub mod assemble;
 pub mod extensions;

@@ -1,4 +1,4 @@
-//! What a daemon is started with, and why it does not start.
+//! The options of a daemon, and why it does not start.
 
 use std::sync::Arc;
 
@@ -6,7 +6,7 @@ use super::extensions::Extensions;
 use crate::config::error::Problems;
 use crate::config::load::Sources;
 
-/// What the command line says.
+/// The options of the command line.
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct RunOptions {
@@ -20,7 +20,7 @@ pub struct RunOptions {
     pub max: Option<usize>,
     /// `--scheduler`.
     pub scheduler: Option<bool>,
-    /// What the program adds.
+    /// What the program adds to the daemon.
     pub extensions: Arc<Extensions>,
 }
 
@@ -31,7 +31,7 @@ pub enum RunError {
     /// Configuration or tasks are wrong.
     #[error("{0}")]
     Configuration(#[from] Problems),
-    /// The store is not one we can work with.
+    /// The store cannot be used.
     #[error("failed to {0}")]
     Store(#[from] crate::store::StoreError),
     /// The system refused something.

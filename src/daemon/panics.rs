@@ -1,8 +1,8 @@
-//! What a panic means, told through the bus.
+//! What a panic does. It is logged through the bus.
 //!
-//! On a thread or in a task of ours nobody would do any more what it did: the process ends at once. The parent kills the
-//! children, the service manager starts it again, and the start recovers the jobs. A panic of a handler or a plugin is
-//! the job's failure, and is only told.
+//! A panic of one of our threads or tasks ends the process at once, because nothing else does the work of that task. The
+//! parent kills the children, the service manager starts the daemon again, and the start recovers the jobs. A panic of a
+//! handler or a plugin fails the job and is only logged.
 
 use std::backtrace::{Backtrace, BacktraceStatus};
 use std::panic::PanicHookInfo;
@@ -15,10 +15,10 @@ use crate::supervise::scope::{Scope, message, scope};
 use crate::telemetry::log::{LOG_THREAD, Log};
 use crate::telemetry::stderr::write_line;
 
-/// How long the log may take to write the reason.
+/// How long the log may take to write why the process ends.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// From now on panics of this process are told through the bus, and those of ours end it.
+/// Installs the panic hook: it logs through the bus, and ends the process if the panic is ours.
 pub(super) fn watch(bus: Bus, log: Log) {
     let ending = AtomicBool::new(false);
     std::panic::set_hook(Box::new(move |panic| {
@@ -27,16 +27,16 @@ pub(super) fn watch(bus: Bus, log: Log) {
             return bus.emit(Event::Warning { text: format!("{} panicked: {what}", culprit()) });
         };
         if ending.swap(true, Ordering::SeqCst) {
-            // Another one was faster, and this process is about to end.
+            // Another panic is ending this process already.
             loop {
                 std::thread::park();
             }
         }
         let error = format!("{task} panicked: {what}; this process ends at once, and its jobs are recovered");
         if task == LOG_THREAD {
-            // Nobody is left who could write what the bus is told.
-            write_line(&error);
+            // No thread reads the bus any more.
             systemd::status(&format!("{task} panicked"));
+            write_line(&error);
             std::process::abort();
         }
         if bus.wants(EventKind::InternalError) {
@@ -59,10 +59,10 @@ fn describe(panic: &PanicHookInfo<'_>) -> String {
     format!("{}{place}", message(panic.payload()))
 }
 
-/// Who panicked, where it was none of our tasks.
+/// What panicked, if it was none of our tasks.
 fn culprit() -> String {
     match scope() {
-        // The log contains what it does with a line that is not its own.
+        // The log formats lines in a guest scope.
         Scope::Guest if std::thread::current().name() == Some("log") => "formatting a log line".to_owned(),
         Scope::Guest => "a handler or plugin".to_owned(),
         _ => format!("thread {:?}", std::thread::current().name().unwrap_or("without a name")),

@@ -1,7 +1,7 @@
-//! Reading configuration and tasks anew while the daemon runs.
+//! Reloads configuration and tasks while the daemon runs.
 //!
-//! All or nothing: if anything is wrong, every problem is told and the daemon goes on as before. What cannot be changed
-//! without a restart is told by its key and stays as it was. What runs keeps the definition it began with.
+//! A reload replaces everything or nothing: if anything is wrong, every problem is logged and nothing changes. Keys that
+//! need a restart are named and keep their values. A running job keeps the definition with which it began.
 
 use std::io;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -21,14 +21,14 @@ use crate::task::Registry;
 use crate::telemetry::log::LevelControl;
 use crate::telemetry::log_line::LineStyle;
 
-/// The log's number among the listeners of the bus.
+/// The index of the log among the listeners of the bus.
 const LOG: usize = 0;
 
-/// Who reloads: what it replaces, and whom it tells.
+/// Reloads: it holds what a reload replaces, and the senders of the new values.
 pub(super) struct Reloader {
     pub(super) options: RunOptions,
     pub(super) bus: Bus,
-    /// What holds at present.
+    /// The present parts.
     pub(super) parts: Parts,
     pub(super) pool: watch::Sender<Work>,
     pub(super) scheduler: watch::Sender<SchedulerConfig>,
@@ -37,8 +37,8 @@ pub(super) struct Reloader {
 }
 
 impl Reloader {
-    /// Reloads on a thread of its own whenever something is sent; what cannot be sent, because a reload has yet to
-    /// begin, needs no sending.
+    /// Starts a thread that reloads once for each request. A request that does not fit the channel may be dropped, because
+    /// the reload that waits there has not begun.
     pub(super) fn start(mut self) -> io::Result<SyncSender<()>> {
         let (sender, requests) = sync_channel(1);
         let reload = move || {
@@ -54,13 +54,13 @@ impl Reloader {
     }
 
     fn reload(&mut self) {
-        // Whatever a file does to those who read it, it is refused.
+        // If a file makes its reader panic, the reload is refused.
         match contained(|| assemble_anew(&self.options, &self.bus)) {
             Ok(Ok(parts)) => self.replace(parts),
             Err(_) => self.warn("the reload is refused and nothing was changed: reading the files panicked".to_owned()),
             Ok(Err(problems)) => {
                 let count = problems.0.len();
-                self.warn(format!("the reload is refused and nothing was changed, for of {count} problems:"));
+                self.warn(format!("the reload is refused and nothing was changed, because of {count} problems:"));
                 for problem in &problems.0 {
                     self.warn(problem.to_string());
                 }
@@ -77,7 +77,7 @@ impl Reloader {
                 *self.log_style.write().unwrap_or_else(PoisonError::into_inner) = log_style;
                 self.bus.set_interest(LOG, interest);
             }
-            // The level was judged when the file was read.
+            // The level was checked when the file was read.
             Err(message) => return self.warn(format!("the reload is refused and nothing was changed: {message}")),
         }
         let said = told(&self.parts, &config, &parts.registry);
@@ -86,7 +86,7 @@ impl Reloader {
         self.scheduler.send_replace(parts.scheduler_config());
         self.bus.emit(Event::Notice { text: format!("reloaded: {said}") });
         if !kept.is_empty() {
-            self.warn(format!("changed, but only a restart takes it over: {}", kept.join(", ")));
+            self.warn(format!("changed, but applied only at a restart: {}", kept.join(", ")));
         }
         for remark in std::mem::take(&mut parts.remarks) {
             self.warn(remark);
@@ -99,7 +99,7 @@ impl Reloader {
     }
 }
 
-/// Leaves as it was what needs a restart; tells the keys that would have changed.
+/// Keeps the values that need a restart; returns the keys that would have changed.
 fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
     let mut kept = Vec::new();
     macro_rules! keep {
@@ -126,7 +126,7 @@ fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
     kept
 }
 
-/// What a reload changes, in words.
+/// A description of what a reload changes.
 fn told(old: &Parts, config: &Config, registry: &Registry) -> String {
     let mut said = Vec::new();
     let mut names = |word: &str, names: Vec<&str>| {
@@ -203,8 +203,8 @@ mod tests {
         assert_eq!(keep(&old, &mut old.clone()), [""; 0]);
     }
 
-    /// A key that this does not name: is it taken over by a reload (then say so in `told` and see to it that it is), or
-    /// does it need a restart (then it belongs to `keep`)?
+    /// This does not compile after a new key. A key that a reload applies belongs into `told`; one that needs a restart
+    /// belongs into `keep`.
     #[test]
     fn every_key_is_taken_over_or_kept() {
         let Config {

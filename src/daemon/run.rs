@@ -8,8 +8,8 @@ use super::{lifecycle, supervisor};
 
 /// Runs the daemon until a signal drains it.
 ///
-/// Called twice over: the process that the user started becomes the small parent, which starts
-/// this again as the daemon proper and outlives it only to clean up.
+/// It is called twice: the process that the user started becomes the small parent, which starts this program again as
+/// the daemon proper, and cleans up after it.
 ///
 /// # Errors
 /// Says why the daemon does not start.

@@ -1,7 +1,7 @@
-//! Signals, turned into orders.
+//! Turns signals into orders.
 //!
-//! TERM, INT and QUIT drain; a second of them kills what still runs. USR1 kills what runs, and work goes on. USR2 pauses,
-//! CONT resumes, but not one that ends a stop of this process. HUP reloads, unless we drain.
+//! TERM, INT and QUIT drain; a second one kills what still runs. USR1 kills what runs, and the daemon continues. USR2
+//! pauses. CONT resumes, except one that ends a stop of this process. HUP reloads, unless the daemon drains.
 
 use std::io;
 use std::sync::mpsc::SyncSender;
@@ -17,13 +17,13 @@ use crate::pool::{Control, Phase, Work};
 use crate::supervise::scope::own_thread;
 use crate::telemetry::log::Log;
 
-/// How long after `shutdown.timeout` a drain that is not over ends all the same: resigning, unregistering, the handlers'
-/// runtime and the log have their share of it.
+/// How long after `shutdown.timeout` the process of an unfinished drain is ended. Resigning, unregistering, and ending
+/// the handlers' runtime and the log take part of that time.
 const AFTER_DRAIN: Duration = Duration::from_secs(6);
 /// How long a stop at once may take.
 const AT_ONCE: Duration = Duration::from_secs(9);
 
-/// Ends a process that was told to end and does not, whatever it hangs in.
+/// Ends this process if it was told to end and does not.
 pub(super) struct LastResort {
     pub(super) work: watch::Receiver<Work>,
     pub(super) bus: Bus,
@@ -31,7 +31,7 @@ pub(super) struct LastResort {
 }
 
 impl LastResort {
-    /// From now on the time counts.
+    /// Starts the countdown.
     fn begin(&self, phase: Phase) -> io::Result<()> {
         let drain = self.work.borrow().config.shutdown.timeout + AFTER_DRAIN;
         let patience = if phase == Phase::Kill { AT_ONCE } else { drain };
@@ -67,9 +67,9 @@ pub(super) fn listen(
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
             match signal {
                 SIGHUP if control.borrow().phase > Phase::Run => {
-                    bus.emit(Event::Notice { text: format!("{name}: nothing is reloaded, for we are about to end") })
+                    bus.emit(Event::Notice { text: format!("{name}: nothing is reloaded, because this daemon drains") })
                 }
-                // Where one is asked for already, it will see what has changed until now.
+                // If a reload is already waiting, it will also read what has changed until now.
                 SIGHUP => drop(reload.try_send(())),
                 SIGCONT if control.borrow().paused && stops.just_ended() => {
                     let text = format!("{name} after a stop: still paused; {name} again resumes");
@@ -91,7 +91,7 @@ pub(super) fn listen(
                         };
                         bus.emit(Event::Notice { text });
                         if let Err(error) = last.begin(orders.phase) {
-                            let text = format!("nobody sees to it that the end comes in time: {error}");
+                            let text = format!("the time limit of the shutdown is not enforced: {error}");
                             bus.emit(Event::Warning { text });
                         }
                     }

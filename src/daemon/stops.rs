@@ -1,7 +1,7 @@
 //! Whether SIGCONT ended a stop of this process.
 //!
 //! A shell's `fg`, `bg` and `kill -CONT` after `kill -STOP` send the same signal as a person who resumes a paused instance,
-//! and nothing in `/proc` tells afterwards that a process was stopped. But on Linux `epoll_wait` fails with EINTR when
+//! and nothing in `/proc` shows later that a process was stopped. But on Linux `epoll_wait` fails with EINTR when
 //! its process was stopped and goes on, even in a thread that no signal can reach (signal(7)). So a thread that blocks all
 //! signals and waits for nothing is interrupted by stops alone: no clock is compared, and it never wakes otherwise.
 
@@ -16,20 +16,20 @@ use tokio::time::Instant;
 
 use crate::supervise::scope::own_thread;
 
-/// How long after SIGCONT the watching thread may need to run: the kernel wakes all threads of the process together.
+/// How long after SIGCONT the watching thread may take to run. The kernel wakes all threads of the process together.
 const TOGETHER: Duration = Duration::from_millis(200);
-/// A debugger and a frozen control group interrupt the thread as well, without a SIGCONT. What they leave behind must not
-/// be taken for a stop later on.
+/// A debugger and a frozen control group also interrupt the thread, without a SIGCONT. An interruption that is older than
+/// this is not taken for a stop.
 const RECENT: Duration = Duration::from_secs(1);
-/// The thread calls nothing that needs more.
+/// The stack of the thread, which calls little.
 const STACK: usize = 64 * 1024;
 
-/// Watches for stops of this process, from the first pause on: before it, SIGCONT changes nothing.
+/// Watches for stops of this process. It begins with the first pause, because before it SIGCONT changes nothing.
 #[derive(Debug, Default)]
 pub(super) struct Stops(Option<Receiver<Instant>>);
 
 impl Stops {
-    /// Watches from now on, if it does not yet.
+    /// Begins to watch, unless it does already.
     ///
     /// # Errors
     /// Fails when the system gives no thread or no descriptor.
@@ -54,7 +54,7 @@ impl Stops {
             }
         };
         std::thread::Builder::new().name("stops".to_owned()).stack_size(STACK).spawn(wait)?;
-        // Until it blocks them, signals may interrupt it.
+        // Signals may interrupt the thread until it has blocked them.
         let _: Result<(), _> = is_ready.recv();
         self.0 = Some(stops);
         Ok(())
@@ -64,7 +64,7 @@ impl Stops {
     pub(super) fn just_ended(&self) -> bool {
         let Some(stops) = &self.0 else { return false };
         let first = stops.recv_timeout(TOGETHER);
-        // `try_iter` empties it: several stops may have passed by now.
+        // `try_iter` empties the channel, because several stops may have happened.
         first.into_iter().chain(stops.try_iter()).any(|at| at.elapsed() < RECENT)
     }
 }

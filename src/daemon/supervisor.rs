@@ -1,4 +1,4 @@
-//! No child outlives its daemon: the tiny parent of the daemon proper.
+//! The small parent of the daemon proper. It ensures that no child outlives the daemon.
 //!
 //! ```text
 //!   windlass run   the parent: forwards signals, reaps, and otherwise sleeps
@@ -7,13 +7,12 @@
 //!          `- ...
 //! ```
 //!
-//! The parent is a child subreaper: whatever loses its own parent below it becomes its child. So
-//! when the daemon ends, however it ends, the parent finds every process that is left, kills it,
-//! and exits as the daemon did. The other way round, the daemon's stdin is a pipe whose other end
-//! only the parent holds: its end of file says that the parent is gone, and the daemon kills its
-//! children and exits. (If both are killed at one instant, the next start sweeps the leftovers.)
+//! The parent is a child subreaper: a process below it that loses its own parent becomes its child. When the daemon
+//! ends, for whatever reason, the parent kills every process that is left and exits as the daemon did. The daemon's
+//! stdin is a pipe whose other end only the parent holds. At its end of file the parent is gone, and the daemon kills its
+//! children and exits. If both are killed at one instant, the next start kills what they left.
 //!
-//! The parent is the process that service managers, containers and people know. It works as PID 1.
+//! The parent is the process that service managers, containers and people know. It also works as PID 1.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
@@ -33,18 +32,18 @@ use crate::process::{mark, sweep};
 use crate::supervise::scope::own_thread;
 use crate::telemetry::stderr::write_line;
 
-/// How often it is looked whether a young daemon can take a signal, and how long between.
+/// How often the parent checks whether a daemon that has just started can take a signal, and the pause between checks.
 const LOOKS: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(5);
 
-/// Why the parent cannot do its work.
+/// Why the parent cannot watch over a daemon.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum SuperviseError {
-    /// No signal handlers.
+    /// Signal handlers cannot be installed.
     #[error("install signal handlers: {0}")]
     Signals(io::Error),
-    /// The kernel does not let it inherit orphans.
+    /// The kernel does not make it the reaper of orphans.
     #[error("become the reaper of orphaned processes: {0}")]
     Reaper(io::Error),
     /// The daemon proper cannot be started.
@@ -59,14 +58,14 @@ pub enum SuperviseError {
 
 /// Is this process the daemon proper, with a parent that watches over it?
 ///
-/// A mark that was inherited from further up does not count, unless the parent it names is dead:
-/// then it was ours, and [`parent_watch`] will tell so at once.
+/// A mark that was inherited from another daemon further up does not count. If the parent that it names is dead, it
+/// counts: that was our parent, and [`parent_watch`] ends this process at once.
 #[must_use]
 pub fn is_supervised() -> bool {
     marked_parent().is_some_and(|(pid, ticks)| is_child_of(pid) || !sweep::is_alive(pid, ticks))
 }
 
-/// The process that the mark names as parent, and when it was started.
+/// The pid and start time of the parent that the mark names.
 fn marked_parent() -> Option<(u32, u64)> {
     let mark = std::env::var_os(mark::SUPERVISED)?;
     let (pid, ticks) = mark.to_str()?.split_once(':')?;
@@ -78,7 +77,7 @@ fn is_child_of(pid: u32) -> bool {
 }
 
 /// Runs this executable once more, with the same arguments, as the daemon proper, and watches over
-/// it until it ends. To be called before any thread is started.
+/// it until it ends. Must be called before any thread is started.
 #[must_use]
 pub fn supervise() -> ExitCode {
     let mut args = std::env::args_os();
@@ -93,8 +92,7 @@ pub fn supervise() -> ExitCode {
     }
 }
 
-/// For the daemon proper: calls `on_gone` when the parent is gone. The thread reads stdin, which
-/// nobody else may touch.
+/// For the daemon proper: calls `on_gone` when the parent is gone. The thread reads stdin, so nothing else may.
 ///
 /// # Errors
 /// If no thread can be started.
@@ -103,8 +101,8 @@ pub fn parent_watch(on_gone: impl FnOnce() + Send + 'static) -> io::Result<JoinH
         own_thread("the watch over the parent");
         let mut stdin = io::stdin();
         let mut ignored = [0; 64];
-        // Nothing is ever written here. An error means that this pipe tells us nothing any more,
-        // and a daemon that nobody watches over must not go on.
+        // Nothing is ever written here. After an error the end of the parent cannot be seen any more, and a daemon
+        // without a parent must not continue.
         loop {
             match stdin.read(&mut ignored) {
                 Ok(0) => break,
@@ -120,17 +118,17 @@ pub fn parent_watch(on_gone: impl FnOnce() + Send + 'static) -> io::Result<JoinH
 
 /// Waits until the kernel has given this process to another parent.
 ///
-/// A dying process closes its files before it hands its children on, and the handing on sends
-/// SIGHUP and SIGCONT to a process group that it orphans while a member is stopped. Whoever stops
-/// its descendants as soon as the pipe is closed would be that group.
+/// A dying process closes its files before its children get another parent. That change sends SIGHUP and SIGCONT to
+/// process groups that it orphans and that have a stopped member. If we stopped our descendants as soon as the pipe is
+/// closed, our group would be one.
 fn outlast_parent() {
     const STEP: Duration = Duration::from_millis(1);
-    // A parent that lives on though the pipe is closed is nothing to wait for.
+    // A parent that closed the pipe and lives is not waited for any longer.
     const STEPS: u32 = 1_000;
     let Some((parent, _)) = marked_parent() else { return };
     for _ in 0..STEPS {
         let handed_on = !is_child_of(parent);
-        // Also after the change: the signals follow it within the same step of the kernel.
+        // One pause also after the change: the kernel sends the signals just after it.
         std::thread::sleep(STEP);
         if handed_on {
             return;
@@ -141,14 +139,13 @@ fn outlast_parent() {
 /// The daemon proper, as its parent sees it.
 struct Daemon {
     pid: Pid,
-    /// Closed by the kernel when the parent dies, and by nothing else.
+    /// Only the kernel closes it, when the parent dies.
     _lifeline: Option<ChildStdin>,
     ended: Option<WaitStatus>,
 }
 
 fn watch_over(program: PathBuf, name: &OsStr, args: impl Iterator<Item = OsString>) -> Result<u8, SuperviseError> {
-    // Before the daemon exists, so that no signal is lost: it waits in the pipe until there is
-    // somebody to forward it to.
+    // The handlers are installed before the daemon exists, so that no signal is lost: it waits until it can be forwarded.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT, SIGCHLD])
         .map_err(SuperviseError::Signals)?;
     rustix::process::set_child_subreaper(Some(getpid())).map_err(|error| SuperviseError::Reaper(error.into()))?;
@@ -158,8 +155,8 @@ fn watch_over(program: PathBuf, name: &OsStr, args: impl Iterator<Item = OsStrin
         for signal in signals.wait() {
             match signal {
                 SIGCHLD => daemon.reap(),
-                // The daemon has a process group of its own: job control stops only us, and it must not take our going
-                // on for an order.
+                // The daemon has a process group of its own, so job control stops only the parent. The SIGCONT that ends
+                // such a stop is not meant for the daemon.
                 SIGCONT if paused && stops.just_ended() => {
                     write_line("SIGCONT after a stop: still paused; SIGCONT again resumes");
                 }
@@ -194,8 +191,8 @@ impl Daemon {
             .arg0(name)
             .args(args)
             .env(mark::SUPERVISED, format!("{pid}:{ticks}"))
-            // The service manager's watchdog knows only our number, but it is the daemon that
-            // answers it; without this variable anybody may.
+            // The service manager's watchdog names the parent's pid, but the daemon answers it. Without this variable
+            // it may.
             .env_remove("WATCHDOG_PID")
             .stdin(Stdio::piped())
             .process_group(0);
@@ -203,7 +200,7 @@ impl Daemon {
         Ok(Self { pid: Pid::from_child(&child), _lifeline: child.stdin.take(), ended: None })
     }
 
-    /// Reaps whatever has ended: the daemon, and orphans that fell to us.
+    /// Reaps what has ended: the daemon, and orphans that became our children.
     fn reap(&mut self) {
         loop {
             match rustix::process::wait(WaitOptions::NOHANG) {
@@ -214,8 +211,8 @@ impl Daemon {
         }
     }
 
-    /// Passes on a signal. A daemon that has only just begun has no handlers yet, and a signal
-    /// would be its end: it gets the signal when it can take it.
+    /// Passes on a signal. A daemon that has just started has no handlers yet, and the signal would kill it, so the
+    /// signal waits until the daemon can take it.
     fn forward(&self, signal: i32) {
         let Some(signal) = Signal::from_named_raw(signal).filter(|_| self.ended.is_none()) else { return };
         let pid = self.pid.as_raw_pid().unsigned_abs();
@@ -227,7 +224,7 @@ impl Daemon {
                 sweep::catches(pid, signal) || !sweep::is_alive(pid, 0)
             });
         if takes || [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal) {
-            // Not reaped yet, so the number is still its own.
+            // It was not reaped yet, so the pid is still its own.
             let _ = rustix::process::kill_process(self.pid, signal);
         } else {
             write_line(&format!("the daemon does not take signal {}, which was not forwarded", signal.as_raw()));
@@ -235,7 +232,7 @@ impl Daemon {
     }
 }
 
-/// The exit code that tells how the daemon ended, as a shell would.
+/// The exit code for how the daemon ended, as a shell gives it.
 fn code(status: WaitStatus) -> u8 {
     match (status.exit_status(), status.terminating_signal()) {
         (Some(code), _) => u8::try_from(code).unwrap_or(u8::MAX),

@@ -1,6 +1,6 @@
-//! Looks whether all long-lived tasks turn, names those that do not, and tells systemd as long as all of them do.
+//! Checks whether all long-lived tasks turn, names those that do not, and feeds systemd's watchdog while all do.
 //!
-//! On a thread of its own, so that it sees a core that hangs.
+//! It has a thread of its own, so that it also detects a core that hangs.
 
 use std::io;
 use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
@@ -13,15 +13,15 @@ use crate::event::{Bus, Event};
 use crate::supervise::pulse::{Observer, Pulses};
 use crate::supervise::scope::own_thread;
 
-/// How often it looks where systemd does not want to hear of us more often.
+/// How often it checks, unless systemd's watchdog asks for more.
 const LOOK: Duration = Duration::from_secs(10);
 
-/// The watchdog ends when this is dropped.
+/// A running watchdog. Dropping it ends the watchdog.
 pub(super) struct Watchdog {
     _alive: Sender<()>,
 }
 
-/// Starts to look.
+/// Starts the watchdog.
 pub(super) fn start(pulses: Pulses, bus: Bus) -> io::Result<Watchdog> {
     let (alive, end) = channel();
     let period = systemd::patience().map_or(LOOK, |patience| (patience / 2).min(LOOK));

@@ -1,9 +1,8 @@
-//! Supervision: whose code a panic struck, and which of the long-lived tasks still turn.
+//! Supervision: whose code panicked, and which of the long-lived tasks still turn.
 //!
-//! Nothing here ends a process or tells anybody: the daemon installs the panic hook that goes by [`scope`](scope::scope),
-//! and the watchdog that looks at [`Pulses`](pulse::Pulses).
+//! Nothing here ends a process or logs. The daemon installs a panic hook, which reads [`scope`](scope::scope), and a
+//! watchdog, which reads [`Pulses`](pulse::Pulses).
 
-#[cfg(debug_assertions)]
-mod fault;
+pub mod fault;
 pub mod pulse;
 pub mod scope;

@@ -1,8 +1,8 @@
 //! Which of the long-lived tasks still turn.
 //!
-//! Each task has a [`Pulse`], by name, and says at each of its turns that it turns. Whoever looks now and then sees which
-//! have not turned for longer than they ever should. A task that waits for something that may never come turns all the
-//! same, from time to time ([`Pulse::wait`]).
+//! Each task has a named [`Pulse`], and counts each turn of its loop there. An [`Observer`] looks at intervals and finds
+//! the tasks that have not turned for too long. A task that waits for something that may never come turns at intervals
+//! meanwhile ([`Pulse::wait`]).
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,9 +11,11 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// How often a task turns that only waits.
+use super::fault;
+
+/// How often a waiting task turns.
 pub const TURN: Duration = Duration::from_secs(10);
-/// After how long without a turn most tasks are taken for hung: longer than any one call of the store may take.
+/// How long most tasks may go without a turn before they count as hung: longer than any call of the store may take.
 pub const LONGEST: Duration = Duration::from_secs(60);
 
 /// The pulses of a process. Cheap to clone.
@@ -33,20 +35,21 @@ struct Task {
     turns: AtomicU64,
 }
 
-/// One task's pulse. The task is over when this is dropped.
+/// The pulse of one task. Dropping it says that the task is over.
 #[derive(Debug)]
 pub struct Pulse(Arc<Task>);
 
 impl Pulses {
-    /// A task begins that turns at least this often.
+    /// Begins the pulse of a task that goes for at most `longest` without a turn.
     #[must_use]
     pub fn begin(&self, name: &'static str, longest: Duration) -> Pulse {
+        let longest = fault::longest(name).unwrap_or(longest);
         let task = Arc::new(Task { name, longest, turns: AtomicU64::new(0) });
         lock(&self.0.tasks).push(Arc::downgrade(&task));
         Pulse(task)
     }
 
-    /// Did a task whose name begins so stand still at the last look?
+    /// Had a task whose name begins with `prefix` stalled at the last look?
     #[must_use]
     pub fn is_stalled(&self, prefix: &str) -> bool {
         lock(&self.0.stalled).iter().any(|name| name.starts_with(prefix))
@@ -54,15 +57,14 @@ impl Pulses {
 }
 
 impl Pulse {
-    /// The task turns.
+    /// Counts a turn.
     pub fn turn(&self) {
-        // One task, one writer.
+        // Only the task itself writes it.
         self.0.turns.store(self.0.turns.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        #[cfg(debug_assertions)]
-        super::fault::strike(self.0.name);
+        fault::strike(self.0.name);
     }
 
-    /// Waits for something that may take any time, and turns meanwhile.
+    /// Waits for something that may take any time, and counts turns meanwhile.
     pub async fn wait<T>(&self, something: impl Future<Output = T>) -> T {
         let mut something = pin!(something);
         loop {
@@ -74,7 +76,7 @@ impl Pulse {
     }
 }
 
-/// Who looks at the pulses, in a thread of its own.
+/// Looks at the pulses. It belongs on a thread of its own.
 #[derive(Debug, Default)]
 pub struct Observer {
     seen: Vec<LastTurn>,
@@ -88,18 +90,18 @@ struct LastTurn {
     since: Instant,
 }
 
-/// What a look found.
+/// The result of a look.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// What stands still, and for how long.
+    /// The tasks that have stalled, and how long ago they turned last.
     pub stalled: Vec<(&'static str, Duration)>,
-    /// What stood still at the last look and turns again, or is over.
+    /// The tasks that had stalled at the last look and turn again, or are over.
     pub recovered: Vec<&'static str>,
 }
 
 impl Observer {
-    /// Looks. Should come back within `patience`: an observer that was away for longer, as the whole process or machine may
-    /// have been, judges nobody by what it missed.
+    /// Looks. If the last look is longer than `patience` ago, the process or the machine was stopped, and no task counts as
+    /// stalled for that time.
     pub fn look(&mut self, pulses: &Pulses, now: Instant, patience: Duration) -> Look {
         let away = self.last.replace(now).is_some_and(|last| now.saturating_duration_since(last) > patience);
         let mut tasks = lock(&pulses.0.tasks);

@@ -1,13 +1,13 @@
-//! Whose code runs: the scope that decides what a panic means.
+//! Whose code runs on a thread. That decides what a panic does.
 //!
 //! ```text
-//!   a thread of ours, a named task ──> a panic ends the process
-//!   other people's code within it  ──> a panic is theirs, and its caller gets it as an error
-//!   any other thread               ──> a panic is told, nothing more
+//!   a thread or named task of ours ──> a panic ends the process
+//!   other people's code within it  ──> its caller gets the panic as an error
+//!   any other thread               ──> a panic is only logged
 //! ```
 //!
-//! The scope is a property of the thread at the moment, set for as long as a task is polled. So a part that nobody thought
-//! of, a helper on one of our threads, counts as ours.
+//! The scope belongs to the thread, and a task sets it while it is polled. Code on our threads that sets no scope counts
+//! as ours.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -24,32 +24,32 @@ thread_local! {
 /// Whose code runs on this thread.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Scope {
-    /// Somebody's of whom we know nothing.
+    /// Unknown code.
     Foreign,
-    /// Ours, by the name of the task or thread: what it does has to be done.
+    /// Ours, with the name of the task or thread. The daemon cannot work without it.
     Ours(&'static str),
-    /// Other people's, called by ours: a handler or a plugin.
+    /// Other people's code that ours called: a handler or a plugin.
     Guest,
 }
 
 /// The scope at this moment. Usable in a panic hook.
 #[must_use]
 pub fn scope() -> Scope {
-    // A thread that is about to end has no scope any more.
+    // The scope of a thread is gone shortly before the thread ends.
     SCOPE.try_with(Cell::get).unwrap_or(Scope::Foreign)
 }
 
-/// From now on this thread is ours, by this name.
+/// Makes this thread ours, with this name.
 pub fn own_thread(name: &'static str) {
     SCOPE.set(Scope::Ours(name));
 }
 
-/// The scope before, which comes back when this is dropped.
+/// The previous scope. Dropping it restores that scope.
 struct Before(Scope);
 
 impl Drop for Before {
     fn drop(&mut self) {
-        // As above.
+        // See `scope`.
         let _ = SCOPE.try_with(|scope| scope.set(self.0));
     }
 }
@@ -58,29 +58,29 @@ fn enter(scope: Scope) -> Before {
     Before(SCOPE.replace(scope))
 }
 
-/// Calls other people's code; a panic of it is an error.
+/// Calls other people's code, and returns its panic as an error.
 ///
 /// # Errors
-/// What it panicked with.
+/// The payload of the panic.
 pub fn contained<T>(call: impl FnOnce() -> T) -> Result<T, Box<dyn Any + Send>> {
     let _before = enter(Scope::Guest);
     catch_unwind(AssertUnwindSafe(call))
 }
 
-/// Awaits other people's code; a panic of it is an error.
+/// Awaits other people's code, and returns its panic as an error.
 ///
 /// # Errors
-/// What it panicked with.
+/// The payload of the panic.
 pub async fn contained_future<F: Future + Unpin>(future: F) -> Result<F::Output, Box<dyn Any + Send>> {
     AssertUnwindSafe(Scoped { scope: Scope::Guest, future }).catch_unwind().await
 }
 
-/// A task of ours, by this name. It may end by itself, or when its owner drops it.
+/// A task of ours with this name. It may end by itself.
 pub fn named<F: Future>(name: &'static str, task: F) -> Scoped<Pin<Box<F>>> {
     Scoped { scope: Scope::Ours(name), future: Box::pin(task) }
 }
 
-/// A task of ours that goes on until it is told to end. Should it end before, that is as bad as a panic, and is one.
+/// A task of ours that runs until it is told to end. It panics if it ends before.
 pub fn until_told<F: Future>(
     name: &'static str,
     task: F,
@@ -93,7 +93,7 @@ pub fn until_told<F: Future>(
     })
 }
 
-/// A future that is polled in a scope.
+/// A future with a scope.
 #[derive(Debug)]
 pub struct Scoped<F> {
     scope: Scope,

@@ -22,6 +22,7 @@ use crate::config::element::logging::EventLevel;
 use crate::config::element::logging::LogFormat;
 use crate::config::model::LogConfig;
 use crate::event::{Bus, Event, EventKind, Listener, Received};
+use crate::supervise::fault::strike;
 use crate::supervise::scope::{contained, own_thread};
 
 /// Every kind of event that has a level.
@@ -170,6 +171,7 @@ impl Log {
 fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
     let (mut sink, mut dropped) = (Sink::new(out), 0);
     loop {
+        strike(LOG_THREAD);
         let patience = sink.is_failing().then_some(RETRY);
         match listener.wait(patience) {
             Received::Event(at_ms, event) => {

@@ -9,7 +9,8 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_windlass");
-const PATIENCE: Duration = Duration::from_secs(30);
+/// How long a test waits for something before it fails.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Waits until something holds.
 #[track_caller]
@@ -125,6 +126,10 @@ impl Daemon {
 
     pub(crate) fn wait(&mut self) -> ExitStatus {
         self.child.wait().expect("the instance must be waited for")
+    }
+
+    pub(crate) fn try_wait(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("the instance must be waited for")
     }
 
     /// Drains it.

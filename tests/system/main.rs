@@ -25,3 +25,4 @@ mod reload;
 mod rpc;
 mod silence;
 mod supervision;
+mod systemd;

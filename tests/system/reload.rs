@@ -124,7 +124,7 @@ fn what_needs_a_restart_is_told_and_left_as_it_was() {
     folder.reconfigure("lease = \"3s\"", "lease = \"9s\"");
     folder.reconfigure("scheduler = true", "scheduler = false");
     reload(&daemon, 1);
-    daemon.wait_log("only a restart takes it over: scheduler, store.url, store.lease");
+    daemon.wait_log("applied only at a restart: scheduler, store.url, store.lease");
     folder.reconfigure("sqlite:other.db", "sqlite:windlass.db");
     enqueue(&folder, "note");
     eventually("it works on its store as before", || folder.path("notes").exists());

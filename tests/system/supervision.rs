@@ -5,23 +5,26 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustix::process::Signal;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
+use windlass::clock::{Clock, ManualClock, SystemClock};
 use windlass::config::load::{Sources, load};
 use windlass::event::Bus;
 use windlass::handler::builtin::Builtins;
 use windlass::handler::contract::{Handler, Invocation, StartedRun, Stop};
 use windlass::handler::dispatch::Dispatch;
 use windlass::pool::{Control, Ended, Phase, Setup, Work, run};
-use windlass::store::instance::{InstanceRecord, Joined};
-use windlass::store::open;
+use windlass::store::instance::{Extend, InstanceRecord, Joined, ReadSuspicion};
+use windlass::store::layer::{AnyArrow, AnyReply, Layer, Next};
 use windlass::store::queueing::Enqueue;
+use windlass::store::{StoreError, open};
 use windlass::task;
 
 use crate::daemon::{Daemon, Folder, eventually, signal};
 use crate::support::verbs::Verbs as _;
 
-/// The long-lived tasks that a test can strike.
-const TASKS: [&str; 13] = [
+/// The long-lived tasks and threads that a test can strike.
+const TASKS: [&str; 14] = [
+    "the log",
     "the core",
     "pool control",
     "pool lane 1",
@@ -40,7 +43,7 @@ const TASKS: [&str; 13] = [
 /// A daemon in which this task panics when a file is there.
 fn doomed(folder: &Folder, task: &str) -> Daemon {
     let mut command = folder.command(&["run"]);
-    command.env("WINDLASS_PANIC_IN", task).env("WINDLASS_PANIC_WHEN", folder.path("panic"));
+    command.env("WINDLASS_PANIC_IN", task).env("WINDLASS_STRIKE_WHEN", folder.path("panic"));
     folder.start(command, "log")
 }
 
@@ -113,12 +116,12 @@ fn a_hundred_starts_and_stops_at_random_moments_lose_nothing() {
     assert!(!folder.windlass(&["--json", "workers"]).1.contains("-windlass"), "nothing is left registered");
 }
 
-/// A handler whose runs end for nobody.
-struct Stubborn(Arc<tokio::sync::Notify>);
+/// A handler whose runs end for nobody, and that tells how urgently they are asked to.
+struct Stubborn(mpsc::UnboundedSender<watch::Receiver<Stop>>);
 
 impl Handler for Stubborn {
-    fn begin(&self, _job: Invocation, _stop: watch::Receiver<Stop>) -> StartedRun {
-        self.0.notify_one();
+    fn begin(&self, _job: Invocation, stop: watch::Receiver<Stop>) -> StartedRun {
+        self.0.send(stop).unwrap();
         StartedRun::Running(Box::pin(std::future::pending()))
     }
 }
@@ -126,24 +129,41 @@ impl Handler for Stubborn {
 /// A pool over a file, with a job of the stubborn handler running.
 struct Pool {
     file: std::path::PathBuf,
+    asked: watch::Receiver<Stop>,
+    clock: Arc<ManualClock>,
     control: watch::Sender<Control>,
     pool: tokio::task::JoinHandle<Ended>,
     _work: watch::Sender<Work>,
     _dir: tempfile::TempDir,
 }
 
-async fn stubborn_pool() -> Pool {
+/// A store whose leases cannot be extended, nor anything known about them.
+struct Unextended;
+
+#[async_trait::async_trait]
+impl Layer for Unextended {
+    async fn around(&self, arrow: AnyArrow, mut next: Next<'_>) -> Result<AnyReply, StoreError> {
+        if arrow.get::<Extend>().is_some() || arrow.get::<ReadSuspicion>().is_some() {
+            return Err(StoreError::Unavailable("nothing comes back".to_owned()));
+        }
+        next.pass(arrow).await
+    }
+}
+
+async fn stubborn_pool(times: &str, layer: Option<Arc<dyn Layer>>) -> Pool {
     let dir = tempfile::tempdir().unwrap();
     let path = |name: &str| dir.path().join(name);
     fs::create_dir(path("tasks.d")).unwrap();
-    let config = "queues = [\"default\"]\nmax_task_processors = 1\ntasks_dir = \"tasks.d\"\n[store]\nurl = \"sqlite:a.db\"\nlease = \"1s\"\n";
+    let config =
+        "queues = [\"default\"]\nmax_task_processors = 1\ntasks_dir = \"tasks.d\"\n[store]\nurl = \"sqlite:a.db\"\n";
+    let config = format!("{config}{times}");
     fs::write(path("tasks.toml"), config).unwrap();
     fs::write(path("tasks.d/stubborn.toml"), "name = \"stubborn\"\n[run]\nbuiltin = \"stubborn\"\n").unwrap();
     let sources = Sources::new(dir.path()).file(path("tasks.toml"));
     let config = load(&sources).unwrap().config;
-    let begun = Arc::new(tokio::sync::Notify::new());
+    let (begun, mut begins) = mpsc::unbounded_channel();
     let mut builtins = Builtins::standard(Bus::silent());
-    builtins.register("stubborn", Stubborn(Arc::clone(&begun)));
+    builtins.register("stubborn", Stubborn(begun));
     let names: Vec<&str> = builtins.names().collect();
     let tasks = task::load::load(&config.tasks_dir, task::load::KnownNames::new(&names, &[]));
     let dispatch = Dispatch::new(&tasks.registry, &builtins, Bus::silent());
@@ -151,7 +171,7 @@ async fn stubborn_pool() -> Pool {
     let host = windlass::daemon::host::identity();
     let record: InstanceRecord = windlass::daemon::host::record(&host, &work, 1);
     let config = Arc::clone(&work.config);
-    let store = open::open(&config.store.url, &config.store.tls, &config.store.namespace).await.unwrap();
+    let mut store = open::open(&config.store.url, &config.store.tls, &config.store.namespace).await.unwrap();
     let job = Enqueue {
         queue: windlass::job::QueueName::new("default").unwrap(),
         payload: "{\"class\":\"stubborn\",\"queue\":\"default\",\"args\":[]}".into(),
@@ -160,20 +180,44 @@ async fn stubborn_pool() -> Pool {
     };
     store.enqueue(&[job]).await.unwrap();
     assert_eq!(store.join(&record).await.unwrap(), Joined::Yes);
+    if let Some(layer) = layer {
+        store = store.layered(layer);
+    }
+    let clock = Arc::new(ManualClock::at(SystemClock.now_ms()));
     let (work_sender, work) = watch::channel(work);
     let (control, orders) = watch::channel(Control::default());
-    let setup = Setup::new(work, store.narrow(), tokio::runtime::Handle::current(), record);
+    let mut setup = Setup::new(work, store.narrow(), tokio::runtime::Handle::current(), record);
+    setup.clock = Arc::clone(&clock) as Arc<dyn Clock>;
     let pool = tokio::task::spawn_blocking(move || {
         let core = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         core.block_on(run(setup, orders))
     });
-    begun.notified().await;
-    Pool { file: path("a.db"), control, pool, _work: work_sender, _dir: dir }
+    let asked = begins.recv().await.expect("the job must begin");
+    Pool { file: path("a.db"), asked, clock, control, pool, _work: work_sender, _dir: dir }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_runs_is_ended_after_a_suspension_of_the_machine_that_used_up_the_lease() {
+    let times = "lease = \"10m\"\n[shutdown]\ntimeout = \"5m\"\nkill_grace = \"200s\"";
+    let Pool { asked, clock, control, pool, .. } = &mut stubborn_pool(times, Some(Arc::new(Unextended))).await;
+    assert_eq!(*asked.borrow(), Stop::No);
+    // Awake, nobody would be asked to end for minutes.
+    clock.suspend(Duration::from_secs(500));
+    let patience = Duration::from_secs(30);
+    let first = tokio::time::timeout(patience, asked.wait_for(|asked| *asked > Stop::No)).await;
+    assert_eq!(*first.expect("it must be asked to end").unwrap(), Stop::Terminate);
+    // Still within the lease, by all that others can know.
+    clock.suspend(Duration::from_secs(60));
+    let killed = tokio::time::timeout(patience, asked.wait_for(|asked| *asked == Stop::Kill)).await;
+    killed.expect("it must be killed").unwrap();
+    control.send_modify(|control| control.phase = Phase::Kill);
+    let ended = tokio::time::timeout(patience, pool).await;
+    ended.expect("the pool must end").unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_was_declared_dead_hears_the_signals_while_a_run_does_not_end() {
-    let Pool { file, control, pool, .. } = &mut stubborn_pool().await;
+    let Pool { file, control, pool, .. } = &mut stubborn_pool("lease = \"1s\"", None).await;
     let sqlite = rusqlite::Connection::open(&file).unwrap();
     sqlite.busy_timeout(Duration::from_secs(10)).unwrap();
     let registered = |sqlite: &rusqlite::Connection| -> i64 {

@@ -1,12 +1,12 @@
-//! The parent reaps every child of its process and must be alone in it. So these tests run the
-//! test binary once more, with only [`role`] in it, which then is parent or daemon.
+//! The parent reaps every child of its process, so no other test may run in it. Each test therefore runs the test binary
+//! once more with only [`role`] in it, which is parent or daemon.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, ChildStdout};
 
 use super::*;
 
-/// What the process that runs [`role`] should do as the daemon.
+/// The variable that holds the script which [`role`] runs as the daemon.
 const SCRIPT: &str = "WINDLASS_TEST_SCRIPT";
 
 #[test]
@@ -30,7 +30,7 @@ fn role() {
             std::process::exit(0);
         })
         .unwrap();
-        // The daemon's end is the test: nothing else ends it.
+        // Only the end of the parent ends the daemon.
         shell.stdin(Stdio::null()).status().unwrap();
         loop {
             std::thread::park();
@@ -39,7 +39,7 @@ fn role() {
     panic!("{}", shell.exec());
 }
 
-/// A parent with a script for a daemon.
+/// A parent whose daemon is a script.
 struct Scene {
     parent: Child,
     words: BufReader<ChildStdout>,
@@ -55,7 +55,7 @@ impl Drop for Scene {
 fn scene(script: &str) -> Scene {
     let mut command = Command::new(std::env::current_exe().unwrap());
     command.args(["--exact", "daemon::supervisor::tests::role", "--nocapture"]).env(SCRIPT, script);
-    // As if a daemon's job had started this one: the mark of another parent does not count.
+    // As if a job of another daemon had started it: the mark of that parent does not count.
     command.env(mark::SUPERVISED, format!("{}:0", getppid().map_or(0, Pid::as_raw_pid)));
     let mut parent = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
     let words = BufReader::new(parent.stdout.take().unwrap());
@@ -121,8 +121,7 @@ fn a_daemon_that_cannot_be_started_is_an_error() {
 
 #[test]
 fn nothing_outlives_a_daemon_that_is_killed() {
-    // One child in the daemon's group, one in a session of its own that ignores signals, and one
-    // whose own parent is gone already.
+    // One child is in the daemon's group, one ignores signals in a session of its own, and the parent of one is gone.
     let mut scene = scene(
         "sleep 60 >/dev/null 2>&1 & echo child $!
          setsid sh -c 'trap \"\" TERM HUP INT; echo session $$; exec >/dev/null 2>&1; while :; do sleep 0.01; done' &
@@ -146,7 +145,7 @@ fn signals_reach_the_daemon_and_only_through_its_parent() {
          echo daemon $$; while :; do sleep 0.01; done",
     );
     let [(daemon, _)] = scene.processes(["daemon "]);
-    // A terminal's Ctrl-C goes to the parent's group, and the daemon is not in it.
+    // A terminal sends Ctrl-C to the parent's group, and the daemon is not in it.
     let number = Pid::from_raw(i32::try_from(daemon).unwrap()).unwrap();
     assert_eq!(rustix::process::getpgid(Some(number)).unwrap(), number);
     scene.send(Signal::USR1);
@@ -170,7 +169,7 @@ fn orphans_are_reaped() {
     let mut scene = scene("sh -c 'sleep 0.05 & echo orphan $!'; trap 'exit 0' TERM; while :; do sleep 0.01; done");
     let [(orphan, _)] = scene.processes(["orphan "]);
     let begun = tokio::time::Instant::now();
-    // Not even a zombie is left. Nothing tells an onlooker when init has reaped, so it asks again.
+    // Not even a zombie is left. Nothing reports when the parent has reaped, so this asks again.
     while sweep::start_ticks(orphan).is_some() {
         assert!(begun.elapsed() < Duration::from_secs(30));
         std::thread::sleep(Duration::from_millis(1));
@@ -187,7 +186,7 @@ fn nothing_outlives_a_parent_that_is_killed() {
     );
     let processes = scene.processes(["session ", "watched "]);
     scene.send(Signal::KILL);
-    // Both hold stdout: its end is theirs, but for a last moment.
+    // Both hold stdout, so it ends shortly before they do.
     let mut rest = String::new();
     scene.words.read_to_string(&mut rest).unwrap();
     let begun = tokio::time::Instant::now();
