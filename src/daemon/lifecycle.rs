@@ -60,8 +60,10 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let extensions = Arc::clone(&app.options.extensions);
     let App { options, mut parts, clock, bus, listener, log_style, level_control } = app;
     let log_style = Arc::new(RwLock::new(log_style));
-    let log = Log::start(&bus, listener, Arc::clone(&log_style)).map_err(system("start the log"))?;
+    let log = Log::new(&bus);
+    // Before the first thread of ours starts, so that no panic goes unnoticed.
     panics::watch(bus.clone(), log.clone());
+    log.start(listener, Arc::clone(&log_style)).map_err(system("start the log"))?;
     own_thread("the core");
     let pulses = Pulses::default();
     let _watchdog = watchdog::start(pulses.clone(), bus.clone()).map_err(system("start the watchdog"))?;

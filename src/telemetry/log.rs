@@ -138,23 +138,29 @@ pub struct Log {
 }
 
 impl Log {
+    /// The log of a bus. It does not run yet, so that its thread can be watched over when it starts.
+    #[must_use]
+    pub fn new(bus: &Bus) -> Self {
+        Self { bus: bus.clone(), ended: Arc::default() }
+    }
+
     /// Starts the thread that writes what this listener hears to stderr, in the style that holds when each line is
     /// written. Lines that other code of this process writes to `tracing` go to the bus.
     ///
-    /// # Errors If the thread cannot be started.
-    pub fn start(bus: &Bus, listener: Listener, style: Arc<RwLock<LineStyle>>) -> io::Result<Self> {
+    /// # Errors
+    /// If the thread cannot be started.
+    pub fn start(&self, listener: Listener, style: Arc<RwLock<LineStyle>>) -> io::Result<()> {
         // A separate descriptor, because the standard library's stderr has a lock, which a panicking thread takes.
         let stderr = File::from(io::stderr().as_fd().try_clone_to_owned()?);
-        capture::forward_to(bus.clone());
-        let ended = Arc::new((Mutex::new(false), Condvar::new()));
-        let end = Arc::clone(&ended);
-        std::thread::Builder::new().name("log".to_owned()).spawn(move || {
+        capture::forward_to(self.bus.clone());
+        let end = Arc::clone(&self.ended);
+        let run = move || {
             own_thread(LOG_THREAD);
             write(&listener, &style, stderr);
             *end.0.lock().unwrap_or_else(PoisonError::into_inner) = true;
             end.1.notify_all();
-        })?;
-        Ok(Self { bus: bus.clone(), ended })
+        };
+        std::thread::Builder::new().name("log".to_owned()).spawn(run).map(drop)
     }
 
     /// Closes the bus and waits until all events are written, for at most `patience`, because an unread stderr must not

@@ -49,8 +49,12 @@ fn doomed(folder: &Folder, task: &str) -> Daemon {
 
 #[track_caller]
 fn assert_struck(mut daemon: Daemon, task: &str) {
-    let code = daemon.wait().code();
-    let log = daemon.log();
+    let mut ended = None;
+    eventually(&format!("{task} ends the process"), || {
+        ended = daemon.try_wait();
+        ended.is_some()
+    });
+    let (code, log) = (ended.and_then(|status| status.code()), daemon.log());
     assert_eq!(code, Some(128 + 6), "{task}: {log}");
     assert!(log.contains(&format!("{task} panicked: ordered by a test")), "{task}: {log}");
     assert!(!log.contains("everything is settled"), "{task}: {log}");

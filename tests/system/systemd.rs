@@ -5,6 +5,7 @@ use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
 use rustix::process::Signal;
+use tokio::time::Instant;
 
 use crate::daemon::{Daemon, Folder, PATIENCE, eventually, signal};
 
@@ -45,7 +46,10 @@ impl Manager {
     /// Reads until a message holds this.
     #[track_caller]
     fn wait(&self, needle: &str) {
-        while !self.next().unwrap_or_else(|error| panic!("{needle}: {error}")).contains(needle) {}
+        let deadline = Instant::now() + PATIENCE;
+        while !self.next().unwrap_or_else(|error| panic!("{needle}: {error}")).contains(needle) {
+            assert!(Instant::now() < deadline, "{needle}: other messages came");
+        }
     }
 }
 
