@@ -100,14 +100,16 @@ impl EngineLane for RedisLane {
         let layout = self.workers.lay_out(self.connection.keys(), exchange, self.full >= SUSTAINED);
         let done = |op| op == verdict::NOTED || op == verdict::DONE;
         let script = if exchange.enters.is_empty() && layout.ops().all(done) { &PLAIN } else { &EXCHANGE };
-        rights::ensure(&self.connection).await?;
-        let mut sent = self.connection.run_built(script, || self.call(exchange, &layout)).await;
+        // Without all rights nothing is claimed. What ended is settled all the same, as far as the server lets it.
+        let missing = if exchange.idle.is_empty() { None } else { rights::missing(&self.connection).await? };
+        let claims = missing.is_none();
+        let mut sent = self.connection.run_built(script, || self.call(exchange, &layout, claims)).await;
         if let Err(error) = &sent
             && is_for_a_key(error)
             && self.queues.leave_out_refused(&self.connection).await?
         {
             // It was refused as a whole, so that nothing of it was applied.
-            sent = self.connection.run_built(script, || self.call(exchange, &layout)).await;
+            sent = self.connection.run_built(script, || self.call(exchange, &layout, claims)).await;
         }
         let frame = match sent {
             Ok(frame) => frame,
@@ -115,11 +117,15 @@ impl EngineLane for RedisLane {
         };
         let mut exchanged = self.read(exchange, frame)?;
         // A command was refused midway. The error that names all missing rights takes the place of that one.
-        if let Err(all @ StoreError::MissingRights(_)) = rights::ensure(&self.connection).await {
+        let missing = match missing {
+            Some(missing) => Some(missing),
+            None => rights::missing(&self.connection).await.unwrap_or_default(),
+        };
+        if let Some(all) = missing {
             exchanged.findings.retain(|finding| !matches!(finding, StoreError::Unsupported(_)));
             exchanged.findings.push(all);
         }
-        self.workers.note(exchange, &layout, &exchanged.lost);
+        self.workers.note(exchange, &layout, &exchanged);
         let asked = exchange.idle.len();
         let full = asked > 0 && exchanged.claims.len() == asked;
         self.full = if full { self.full.saturating_add(1) } else { 0 };
@@ -131,11 +137,14 @@ impl EngineLane for RedisLane {
 }
 
 impl RedisLane {
-    /// In the order in which `lane.lua` to `claim.lua` read.
-    fn call(&self, exchange: &Exchange, layout: &Layout) -> Call {
+    /// In the order in which `lane.lua` to `claim.lua` read. Without `claims` the idle workers get no jobs.
+    fn call(&self, exchange: &Exchange, layout: &Layout, claims: bool) -> Call {
         let keys = self.connection.keys();
         let (settled, entered, idle) = (exchange.settlements.len(), exchange.enters.len(), exchange.idle.len());
-        let (workers, queues) = (layout.working.len(), self.queues.keys.len());
+        let workers = layout.working.len();
+        let (queue_keys, pieces) =
+            if claims { (&self.queues.keys[..], &self.queues.pieces[..]) } else { (&[][..], &[][..]) };
+        let queues = queue_keys.len();
         let size = workers + 4 * entered + queues;
         let mut call = Call::sized(self.connection.origin.now_ms(), size + 12, size + 16);
         verdict::places(&mut call, keys);
@@ -146,8 +155,8 @@ impl RedisLane {
         call.arg(self.prefix_len.clone());
         call.arg(Bytes::from(format!("{{\"claim\":\"{}-{}-{}-", self.instance, self.lane, exchange.sequence)));
         call.arg(Bytes::from(format!("\"run_at\":{},", quote(&exchange.run_at))));
-        call.keys(&layout.working).keys(&self.queues.keys);
-        call.args(&layout.pieces).args(&self.queues.pieces).args(&layout.heads);
+        call.keys(&layout.working).keys(queue_keys);
+        call.args(&layout.pieces).args(pieces).args(&layout.heads);
         call.arg(layout.settlements.clone()).arg(layout.enters.clone());
         for ((settlement, counted), op) in exchange.settlements.iter().zip(&layout.counted).zip(layout.ops()) {
             if op == verdict::NOTED {

@@ -115,8 +115,8 @@ pub(super) async fn queues(connection: &Connection) -> Result<Vec<QueueLength>, 
     let reads = names.iter().map(|queue| ("LLEN", vec![connection.keys().queue(queue)])).collect();
     let lengths = connection.commands(reads).await?;
     // A queue whose key is no list counts as empty, because the listing must show the others.
-    let length = |length: Result<_, _>| length.and_then(reply::count).unwrap_or(0);
-    Ok(names.into_iter().zip(lengths).map(|(queue, read)| QueueLength { queue, length: length(read) }).collect())
+    let read = |(queue, answer)| Ok(QueueLength { queue, length: reply::length(answer)? });
+    names.into_iter().zip(lengths).map(read).collect()
 }
 
 /// A part of a list, read in as many steps as its bytes take.
@@ -249,7 +249,6 @@ pub(super) async fn delayed_seconds(
     seconds.truncate(limit);
     let reads = seconds.iter().map(|second| ("LLEN", vec![keys.delayed(*second)])).collect();
     let lengths = connection.commands(reads).await?;
-    let length = |length: Result<_, _>| length.and_then(reply::count).unwrap_or(0);
-    let pairs = seconds.into_iter().zip(lengths);
-    Ok(pairs.map(|(second, read)| DelayedSecond { second, length: length(read) }).collect())
+    let read = |(second, answer)| Ok(DelayedSecond { second, length: reply::length(answer)? });
+    seconds.into_iter().zip(lengths).map(read).collect()
 }

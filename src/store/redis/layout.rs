@@ -12,7 +12,7 @@ use super::verdict;
 use crate::job::ecma::quote;
 use crate::job::{ClaimToken, WorkerName};
 use crate::store::effect::Verdict;
-use crate::store::queueing::Exchange;
+use crate::store::queueing::{Exchange, Exchanged};
 
 /// How many claims of a worker may end without being counted for it.
 const UNCOUNTED: u32 = 64;
@@ -121,9 +121,10 @@ impl Workers {
     }
 
     /// Records what an exchange has counted.
-    pub(super) fn note(&mut self, exchange: &Exchange, layout: &Layout, lost: &[usize]) {
+    pub(super) fn note(&mut self, exchange: &Exchange, layout: &Layout, exchanged: &Exchanged) {
+        let unapplied = |index: &usize| exchanged.lost.contains(index) || exchanged.undone.contains(index);
         for (index, (settlement, counted)) in exchange.settlements.iter().zip(&layout.counted).enumerate() {
-            if settlement.verdict != Verdict::Done || lost.binary_search(&index).is_ok() {
+            if settlement.verdict != Verdict::Done || unapplied(&index) {
                 continue;
             }
             if let Some(worker) = self.known.get_mut(&settlement.worker) {

@@ -33,7 +33,11 @@ pub(super) async fn locks(connection: &Connection) -> Result<Vec<LockEntry>, Sto
     for key in &found {
         let (Some(value), Some(ttl)) = (replies.next(), replies.next()) else { break };
         // A key that was deleted since, or is no string, is no lock.
-        let Ok(Some(value)) = value.and_then(reply::bytes) else { continue };
+        let value = match value.and_then(reply::bytes) {
+            Ok(Some(value)) => value,
+            Ok(None) | Err(StoreError::Corrupt { .. }) => continue,
+            Err(error) => return Err(error),
+        };
         held.push(LockEntry {
             key: String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned(),
             value: String::from_utf8_lossy(&value).into_owned(),

@@ -81,8 +81,9 @@ pub(super) fn read(next: &mut impl FnMut() -> Result<Frame, StoreError>) -> Resu
 fn of_its_type(frame: Result<Frame, StoreError>) -> Result<Option<Frame>, StoreError> {
     match frame {
         Ok(frame) => Ok(Some(frame)),
-        Err(error) if error.is_transient() => Err(error),
-        Err(_) => Ok(None),
+        Err(StoreError::Corrupt { .. }) => Ok(None),
+        // Whether anything is paused is not known.
+        Err(error) => Err(error),
     }
 }
 

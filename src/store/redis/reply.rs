@@ -52,6 +52,16 @@ pub(super) fn count(frame: Frame) -> Result<u64, StoreError> {
     Ok(number(frame)?.max(0).unsigned_abs())
 }
 
+/// What LLEN answers. A key that is no list, or that this user may not touch, holds no jobs for us.
+pub(super) fn length(answer: Result<Frame, StoreError>) -> Result<u64, StoreError> {
+    match answer {
+        Ok(frame) => count(frame),
+        Err(StoreError::Corrupt { .. }) => Ok(0),
+        Err(StoreError::Unsupported(reason)) if refuses_key(&reason) => Ok(0),
+        Err(error) => Err(error),
+    }
+}
+
 /// The number a text holds, or `None`.
 pub(super) fn parsed<T: std::str::FromStr>(text: &[u8]) -> Option<T> {
     std::str::from_utf8(text).ok()?.parse().ok()

@@ -83,6 +83,18 @@ pub(super) async fn ensure(connection: &Connection) -> Result<(), StoreError> {
     asked
 }
 
+/// Like [`ensure`], for steps that are taken in part without all rights: the error that names those that are missing.
+///
+/// # Errors
+/// Fails when they cannot be tested.
+pub(super) async fn missing(connection: &Connection) -> Result<Option<StoreError>, StoreError> {
+    match ensure(connection).await {
+        Ok(()) => Ok(None),
+        Err(missing @ StoreError::MissingRights(_)) => Ok(Some(missing)),
+        Err(error) => Err(error),
+    }
+}
+
 /// The error of a step that began with [`ensure`]: if a right was missing, one that names all of them.
 pub(super) async fn explain(connection: &Connection, error: StoreError) -> StoreError {
     match ensure(connection).await {

@@ -59,6 +59,10 @@ impl Ending<'_> {
     }
 
     pub(super) fn write(&self, call: &mut Call, keys: &Keys) {
+        let extras = !self.free.is_empty() || self.tick.is_some();
+        if extras {
+            locks(call, keys, self.free);
+        }
         match self.verdict {
             Verdict::Done => {
                 let (stat, count) = self.counted.clone().unwrap_or_else(|| (keys.processed_by(self.worker.name()), 1));
@@ -97,8 +101,7 @@ impl Ending<'_> {
                 call.text(self.queue.as_str()).arg(encoded(identity));
             }
         }
-        if !self.free.is_empty() || self.tick.is_some() {
-            locks(call, keys, self.free);
+        if extras {
             tick(call, keys, self.tick);
         }
     }

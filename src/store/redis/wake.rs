@@ -27,6 +27,9 @@ use crate::store::wake::{ArmedState, Watch};
 /// How often the waker wakes if the server does not send messages.
 const EVERY_MS: u64 = 100;
 const FALLBACK: Duration = Duration::from_millis(EVERY_MS);
+/// How long until the next look after one at which the server refused to tell of a queue: it does not send messages about
+/// what could not be read.
+const UNREAD: Duration = Duration::from_millis(500);
 
 /// Opens a waker over a connection of its own.
 pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
@@ -69,7 +72,8 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
         }
     });
     let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
-    Ok(RedisWaker { connection, seen, armed, refused, deaf, passed, listener })
+    let unread = AtomicBool::new(false);
+    Ok(RedisWaker { connection, seen, armed, refused, deaf, unread, passed, listener })
 }
 
 /// A waker over its own connection.
@@ -83,6 +87,8 @@ pub(in crate::store) struct RedisWaker {
     refused: AtomicBool,
     /// It does not speak the protocol that has them.
     deaf: bool,
+    /// At the last look the server refused to tell whether a queue has jobs.
+    unread: AtomicBool,
     /// What was paused at the last look.
     passed: Mutex<Paused>,
     listener: JoinHandle<()>,
@@ -112,9 +118,17 @@ impl EngineWaker for RedisWaker {
         }
         let armed = self.armed.load(Ordering::SeqCst);
         let mut seen = self.seen.clone();
-        if seen.wait_for(|count| *count != armed).await.is_err() {
-            // The listener is gone with the connection's runtime; do not spin.
-            tokio::time::sleep(FALLBACK).await;
+        let told = async {
+            if seen.wait_for(|count| *count != armed).await.is_err() {
+                // The listener is gone with the connection's runtime; do not spin.
+                tokio::time::sleep(FALLBACK).await;
+            }
+        };
+        if self.unread.load(Ordering::Relaxed) {
+            // A message before that is as good.
+            let _ = tokio::time::timeout(UNREAD, told).await;
+        } else {
+            told.await;
         }
     }
 
@@ -173,11 +187,15 @@ impl RedisWaker {
             seen.leadership_free |= reply::count(next()?)? == 0;
         }
         let paused = if watch.queues.is_empty() { Paused::default() } else { pause::read(&mut next)? };
+        let mut unread = false;
         for queue in looked_at {
-            // A queue whose key is no list has no jobs for us.
-            let has_jobs = next().and_then(reply::count).unwrap_or(0) > 0;
-            seen.ready |= has_jobs && !holds(&paused, queue);
+            match reply::length(next()) {
+                Ok(length) => seen.ready |= length > 0 && !holds(&paused, queue),
+                Err(error) if error.is_transient() => return Err(error),
+                Err(_) => unread = true,
+            }
         }
+        self.unread.store(unread, Ordering::Relaxed);
         Ok((seen, paused))
     }
 

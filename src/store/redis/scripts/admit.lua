@@ -17,7 +17,7 @@ end
 -- Frees locks that were taken for a job which then could not be pushed.
 local function give_back(locks)
   for _, place in ipairs(locks) do
-    try('DEL', place)
+    remove(place)
   end
 end
 

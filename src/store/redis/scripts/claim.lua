@@ -70,11 +70,21 @@ elseif special > 0 then
     queues = 0
   end
   -- Ruby's switch, as Ruby reads it. A key of another type pauses nothing.
+  local function unreadable(command, place, answer)
+    local message = type(answer) == 'table' and answer.err and named(command, place, answer.err) or ''
+    -- What is paused is not known.
+    if string.find(message, '^REFUSED') then
+      broken[#broken + 1] = message
+      queues = 0
+    end
+  end
   local all = redis.pcall('GET', PAUSE_ALL)
+  unreadable('GET', PAUSE_ALL, all)
   if type(all) == 'string' and string.lower(string.match(string.sub(all, 1, 99), '^%s*(.-)%s*$')) == 'true' then
     queues = 0
   else
     local names = redis.pcall('SMEMBERS', PAUSED)
+    unreadable('SMEMBERS', PAUSED, names)
     for i = 1, #names do
       passed[names[i]] = true
     end

@@ -10,11 +10,12 @@
 --              "A"  KEYS windlass:periodic, ARGV task, age in s, then as "D": drop a tick that is
 --                   older than that
 --              "N"  KEYS windlass:periodic, then a tick (verdict.lua): write the next one now
--- adds to the reply per enter: T taken, L lost, P<gate> put back by that gate, D<gate> dropped, U it was to be put back
---                              and could not: the claim stands
+-- adds to the reply per enter: T taken, L lost, P<gate> put back by that gate, D<gate> dropped, U a command that this
+--                              takes was refused: the claim stands
 --
 -- Why this order: the parameters of every gate are read, also after one has refused, because the next enter follows
--- them. Locks taken by earlier gates are freed before the job is put off, so that they are free when it is seen there.
+-- them. Locks taken by earlier gates are freed before the job is put off, so that they are free when it is seen there; if
+-- one could not be freed, the job is not put off.
 
 local entered = {}
 
@@ -26,21 +27,30 @@ local function pass(token, mine)
   end
   local taken, refused = {}, nil
 
+  local function free_earlier()
+    for _, earlier in ipairs(taken) do
+      if not remove(earlier) then
+        refused = 'U'
+      end
+    end
+  end
+
   -- The locks that go with a dropped job, and its next tick.
   local function drop(refuses)
     for _ = 1, tonumber(arg()) do
       local held = key()
-      if refuses then
-        try('DEL', held)
+      if refuses and not remove(held) then
+        refused = 'U'
       end
     end
+    refuses = refuses and refused ~= 'U'
     if arg() == '1' then
       tick(refuses)
     end
     if arg() == '1' then
       local counter, failure = key(), key()
       if refuses then
-        try('DEL', counter, failure)
+        remove(counter, failure)
       end
     end
   end
@@ -48,15 +58,26 @@ local function pass(token, mine)
   for gate = 0, gates - 1 do
     local kind, lock = arg(), key()
     if kind == 'F' then
-      if mine and not refused then
-        try('DEL', lock)
+      if mine and not refused and not remove(lock) then
+        refused = 'U'
+        free_earlier()
       end
     elseif kind == 'A' then
       local task, age = arg(), tonumber(arg())
-      local due = mine and not refused and string.match(try('HGET', lock, task) or '', '^(-?%d+) ')
+      local due
+      if mine and not refused then
+        local entry = try('HGET', lock, task)
+        due = string.match(entry or '', '^(-?%d+) ')
+        if entry == nil and was_refused() then
+          -- Its age is not known.
+          refused = 'U'
+          free_earlier()
+        end
+      end
       local refuses = due and due ~= HALTED and seconds() - tonumber(due) > age
       if refuses then
         refused = 'D' .. gate
+        free_earlier()
       end
       drop(refuses)
     elseif kind == 'N' then
@@ -64,20 +85,26 @@ local function pass(token, mine)
     else
       local ttl, busy = tonumber(arg()), arg()
       local wait
-      local free_now = false
+      local free_now, known = false, true
       if mine and not refused then
+        -- False if somebody has it, nil if it may not be taken.
         free_now = try('SET', lock, owned_until(ttl, token), 'EX', whole(math.max(ttl, 1)), 'NX')
-          or carries(redis.pcall('GET', lock), token)
+        if free_now == nil then
+          known = false
+        elseif not free_now then
+          local value
+          value, known = value_of(lock)
+          free_now = carries(value, token)
+        end
         if free_now then
           taken[#taken + 1] = lock
         end
       end
       local refuses = mine and not refused and not free_now
       if refuses then
-        refused = busy .. gate
-        for _, earlier in ipairs(taken) do
-          try('DEL', earlier)
-        end
+        refused = known and busy .. gate or 'U'
+        free_earlier()
+        refuses = refused ~= 'U'
       end
       if busy == 'P' then
         wait = tonumber(arg())

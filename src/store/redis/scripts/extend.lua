@@ -18,12 +18,23 @@
 local INSTANCES, LEASES, WORKERS = key(), key(), key()
 local id, record, census = arg(), arg(), arg() == '1'
 -- A registration has a counter. A counter that begins here belongs to no registration.
-if must('HINCRBY', LEASES, id, 1) == 1 then
+local counter = try('HINCRBY', LEASES, id, 1)
+if counter == 1 then
   if not try('HDEL', LEASES, id) then
     -- It must not count on, or the next step would find a registration.
     must('HINCRBY', LEASES, id, -1)
   end
   return { 1 }
+elseif not counter then
+  if not was_refused() then
+    error(broken[#broken])
+  end
+  -- The lease does not depend on the right to one command, because without the lease the running jobs would be ended.
+  counter = must('HGET', LEASES, id)
+  if not counter then
+    return { 1 }
+  end
+  must('HSET', LEASES, id, whole((tonumber(counter) or 0) + 1))
 end
 if not can_tell_time() then
   return { 0, {}, {}, 0, {}, broken }

@@ -26,8 +26,44 @@ local function carries(value, token)
   return type(value) == 'string' and token ~= '' and string.sub(value, -#token - 1) == ':' .. token
 end
 
-local function free(place, token)
-  if carries(redis.pcall('GET', place), token) then
-    try('DEL', place)
+-- What a lock holds; nil if it is of another type, false if it does not exist. The second result is whether that is
+-- known. Without the right to GET it is read by MGET.
+local function value_of(place)
+  local value = redis.pcall('GET', place)
+  if type(value) ~= 'table' then
+    return value, true
   end
+  local message = named('GET', place, value.err)
+  if not string.find(message, '^REFUSED') then
+    return nil, true
+  end
+  broken[#broken + 1] = message
+  local values = try('MGET', place)
+  return values and values[1], values ~= nil
+end
+
+-- Removes keys. A user without the right to DEL has other ways. False if none of them works.
+local function remove(...)
+  if try('DEL', ...) or try('UNLINK', ...) then
+    return true
+  end
+  local removed = true
+  for _, place in ipairs({ ... }) do
+    removed = (try('EXPIREAT', place, 1) or try('SET', place, '', 'PX', 1)) ~= nil and removed
+  end
+  return removed
+end
+
+-- Was the last call that failed refused to this user? Else the key is of another type.
+local function was_refused()
+  return string.find(broken[#broken], '^REFUSED') ~= nil
+end
+
+-- Frees a lock if it is this claim's. False if it may still be held.
+local function free(place, token)
+  local value, known = value_of(place)
+  if not known then
+    return false
+  end
+  return not carries(value, token) or remove(place)
 end

@@ -1,7 +1,7 @@
 -- Fragment: ends one claim. It reads its parameters even if it does not apply them, so that the cursors are right for
 -- the next claim.
 --
--- op, one letter; lower case if extras follow:
+-- op, one letter; lower case if locks stand before it and "1" or "" after it, with a tick if "1":
 --   D done        KEYS stat:processed:<name>        ARGV how many it did that are not counted there yet
 --   F failed      KEYS stat:failed:<name>           ARGV record
 --   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
@@ -11,12 +11,13 @@
 --   R attempted   KEYS stat:processed:<name>, stat:failed:<name>, Retry's counter and last error, timestamps:<raw>
 --                 ARGV raw, queue, identity, last error, attempts, for how many seconds the keys
 --                 are kept, number of delays, the delays in ms, "1" if a record follows, the record
--- extras          ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, the tick
+-- locks           ARGV number of locks, KEYS the locks
 -- tick            KEYS timestamps:<raw>             ARGV task, cadence (cadence.lua), queue, raw,
 --                                                       "1" to halt
 --
--- Why this order: the job is written to its new place first, and the rest only if that succeeded. The caller deletes
--- the working record after that.
+-- Why this order: the locks are freed first, because the run is over in any case, and a lock that could not be freed
+-- would stand without a claim: then nothing else is written. The job is written to its new place next, and the rest only
+-- if that succeeded. The caller deletes the working record after that.
 
 local DONE, FAIL, LATER, REQUEUE, CLEAR, ATTEMPT, VETO = 68, 70, 76, 81, 67, 82, 86
 local processed, failures = 0, 0
@@ -25,7 +26,8 @@ local processed, failures = 0, 0
 local repeated
 
 -- Counts a failed attempt, and delays the next one or ends the job. The counter starts at -1, as node-resque's does. A
--- counter that is no number counts as missing.
+-- counter that is no number counts as missing. It is written before the job is delayed, because a job that is not counted
+-- would be repeated once too often; if the job cannot be delayed, the counter is put back.
 local function attempt(mine)
   local done_stat, stat, counter, failure, stamps = key(), key(), key(), key(), key()
   local raw, queue, identity, message = arg(), arg(), arg(), arg()
@@ -38,24 +40,31 @@ local function attempt(mine)
   if not mine then
     return mine
   end
-  local before = redis.pcall('GET', counter)
+  local before, known = value_of(counter)
+  if not known then
+    return nil
+  end
   local n = math.max(type(before) == 'string' and tonumber(string.match(before, '^%-?%d+$')) or -1, -1) + 1
   local left = attempts - n - 1
   local done
   if left > 0 then
     local wait = waits[math.min(n, #waits - 1) + 1] or waits[#waits]
     local second = math.ceil((now() + wait) / 1000)
-    done = delay(whole(second), raw, stamps)
+    local counted = try('SET', counter, whole(n), 'EX', kept)
+    done = counted and delay(whole(second), raw, stamps)
     if done then
       remember(queue, raw, identity, second)
-      try('SET', counter, whole(n), 'EX', kept)
       try('SET', failure, message, 'EX', kept)
       repeated = whole(left) .. ':' .. whole(wait)
+    elseif counted and before then
+      try('SET', counter, before, 'EX', kept)
+    elseif counted then
+      remove(counter)
     end
   else
     done = not record or try('RPUSH', FAILED, record)
     if done then
-      try('DEL', counter, failure)
+      remove(counter, failure)
     end
   end
   if done and not record and left <= 0 then
@@ -99,6 +108,12 @@ local function settle(op, token, mine)
   local extras = op > 96
   if extras then
     op = op - 32
+    for _ = 1, tonumber(arg()) do
+      local lock = key()
+      if mine and not free(lock, token) then
+        mine = nil
+      end
+    end
   end
   local done = mine
   if op == DONE then
@@ -121,7 +136,7 @@ local function settle(op, token, mine)
     if mine then
       processed = processed + 1
       try('INCR', stat)
-      try('DEL', counter, failure)
+      remove(counter, failure)
     end
   elseif op == ATTEMPT then
     done = attempt(mine)
@@ -139,7 +154,7 @@ local function settle(op, token, mine)
     if arg() == '1' then
       local counter, failure = key(), key()
       if mine then
-        try('DEL', counter, failure)
+        remove(counter, failure)
       end
     end
   else
@@ -153,17 +168,9 @@ local function settle(op, token, mine)
       end
     end
   end
-  if extras then
-    for _ = 1, tonumber(arg()) do
-      local lock = key()
-      if done then
-        free(lock, token)
-      end
-    end
-    if arg() == '1' then
-      -- The job that is repeated is still the present tick.
-      tick(done and not (op == ATTEMPT and repeated))
-    end
+  if extras and arg() == '1' then
+    -- The job that is repeated is still the present tick.
+    tick(done and not (op == ATTEMPT and repeated))
   end
   return done
 end
