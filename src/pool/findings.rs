@@ -7,6 +7,9 @@ use crate::event::{Bus, Event};
 use crate::store::StoreError;
 use crate::store::findings::Told;
 
+/// The end of the subjects of findings that are about no key.
+const REFUSAL: &str = " (refused)";
+
 /// What was told.
 pub(super) struct Findings {
     bus: Bus,
@@ -19,9 +22,14 @@ impl Findings {
         Self { bus, told: RefCell::default(), outage: Outage::default() }
     }
 
-    /// The store did not answer, could not be reached, or had no room.
-    pub(super) fn failed(&self, doing: &str, error: &StoreError) {
-        self.outage.failed(&self.bus, doing, error);
+    /// A step failed: the store did not answer, could not be reached, or had no room; or it refuses this step, although it
+    /// answers other ones, which is no outage and is told once.
+    pub(super) fn failed(&self, doing: &'static str, error: &StoreError) {
+        if error.is_transient() {
+            self.outage.failed(&self.bus, doing, error);
+        } else if !matches!(error, StoreError::MissingRights(_)) && self.is_news(doing, error) {
+            self.emit_error(format!("{doing}: failed to {error}; trying again"));
+        }
     }
 
     /// The store answered.
@@ -32,20 +40,13 @@ impl Findings {
     /// The store passed over something or left it undone.
     pub(super) fn tell(&self, finding: &StoreError) {
         let about = match finding {
-            StoreError::Corrupt { place, .. } => place,
+            StoreError::Corrupt { place, .. } => place.clone(),
             // The engine tells that itself, once for all its callers.
             StoreError::MissingRights(_) => return,
-            _ => "",
+            _ => format!("{finding}{REFUSAL}"),
         };
-        if self.is_news(about, finding) {
+        if self.is_news(&about, finding) {
             self.emit_error(format!("failed to {finding}; it is passed over until that is mended"));
-        }
-    }
-
-    /// The store refuses a step, although it answers other ones.
-    pub(super) fn refused(&self, doing: &'static str, error: &StoreError) {
-        if !matches!(error, StoreError::MissingRights(_)) && self.is_news(doing, error) {
-            self.emit_error(format!("{doing}: failed to {error}; trying again"));
         }
     }
 
@@ -56,7 +57,7 @@ impl Findings {
         }
         let mut told = self.told.borrow_mut();
         if told.forget(doing) {
-            told.forget("");
+            told.forget_ending(REFUSAL);
             self.bus.emit(Event::Notice { text: format!("{doing}: the store takes it again") });
         }
     }
@@ -92,5 +93,31 @@ mod tests {
         findings.mended("bad");
         assert!(findings.is_news("r:queue:bad", &corrupt("a hash")), "it was mended meanwhile");
         assert!(!findings.is_news("r:queue:worse", &corrupt("a string")));
+    }
+
+    #[test]
+    fn a_step_that_is_refused_is_told_once_and_when_it_is_taken_again() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+        let told =
+            || std::iter::from_fn(|| listeners[0].try_next()).map(|event| format!("{event:?}")).collect::<Vec<_>>();
+        let findings = Findings::new(bus);
+        let corrupt = StoreError::Corrupt { place: "r:workers".to_owned(), reason: "a string".to_owned() };
+        for _ in 0..20 {
+            findings.failed("unregister processors", &corrupt);
+            // The store takes other steps.
+            findings.answered();
+            for command in ["SET", "GET"] {
+                findings.tell(&StoreError::Unsupported(format!("it refuses {command}")));
+            }
+        }
+        let said = told();
+        assert_eq!(said.len(), 3, "{said:?}");
+        assert!(said[0].contains("unregister processors: failed to read r:workers"), "{said:?}");
+        findings.accepted("unregister processors");
+        findings.accepted("unregister processors");
+        let said = told();
+        assert!(said.len() == 1 && said[0].contains("takes it again"), "{said:?}");
+        findings.failed("unregister processors", &corrupt);
+        assert_eq!(told().len(), 1, "it was taken meanwhile");
     }
 }

@@ -33,6 +33,8 @@ const AGAIN: Duration = Duration::from_millis(500);
 const CENSUS: Duration = Duration::from_secs(12);
 /// How many extensions may be under way at once beside one.
 const MORE_UNDER_WAY: usize = 3;
+/// What a beat does, for messages.
+const EXTENDING: &str = "extend the lease";
 /// An extension that was sent.
 struct Beat {
     sent: Moment,
@@ -90,7 +92,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
                             again = Some(Instant::now() + delay);
                             failures += 1;
                         }
-                        core.findings.failed("extend the lease", &error);
+                        core.findings.failed(EXTENDING, &error);
                         // The waker may wait on a connection that is as dead as this one was.
                         core.hunger.arm_anew();
                     }
@@ -127,6 +129,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
 /// An extension succeeded.
 fn settle(core: &Core, sent: Moment, version: u64, extend: &Extend, asked: &[ExtendedSlot], extended: Extended) {
     core.findings.answered();
+    core.findings.accepted(EXTENDING);
     for finding in &extended.findings {
         core.findings.tell(finding);
     }

@@ -15,7 +15,7 @@ use self::undone::Undone;
 use super::core::{Core, Finished};
 use super::hooked_run::Performed;
 use super::perform::{self, PreparedJob};
-use super::report::{self, Attempt};
+use super::report::{self, Untold};
 use super::slots::{Job, Slot, Taken};
 use crate::job::failure::iso_date;
 use crate::job::{Failure, Outcome, WorkerName};
@@ -47,7 +47,7 @@ struct Settled {
     slot: usize,
     /// The job's id, for messages.
     id: Arc<str>,
-    attempt: Option<Box<Attempt>>,
+    untold: Option<Box<Untold>>,
     /// It was told that it could not be recorded.
     told: bool,
 }
@@ -163,16 +163,13 @@ impl LaneTask {
         self.core.slots.rest(round.settled.iter().map(|settled| &settled.slot).chain(&round.idle));
         self.keep_undone(&mut round, &reply);
         for (index, settled) in round.settled.iter().enumerate() {
-            if let Some(attempt) = settled.attempt.as_ref().filter(|_| !reply.lost.contains(&index)) {
-                report::tell_attempt(
-                    &self.core.bus,
-                    attempt,
-                    reply.repeated.iter().find(|repeated| repeated.index == index),
-                );
+            if let Some(untold) = settled.untold.as_ref().filter(|_| !reply.lost.contains(&index)) {
+                untold.tell(&self.core.bus, reply.repeated.iter().find(|repeated| repeated.index == index));
             }
         }
         for (number, entered) in round.entering.into_iter().zip(reply.entered) {
-            let fault = if entered == Entered::Undone { undone::fault(&reply.findings) } else { None };
+            let fault =
+                if entered == Entered::Undone { undone::fault(&reply.findings, &undone::Goes::Later) } else { None };
             self.entered(number, entered, fault);
         }
         let asked = round.idle.len();
@@ -284,11 +281,11 @@ impl LaneTask {
         };
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
         let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, self.core.clock.now_ms());
-        let attempt = report::tell(&self.core.bus, &job, &ending, result, put_off);
-        self.settle(number, worker, job, ending, attempt);
+        let untold = report::tell(&self.core.bus, &job, &ending, result, put_off);
+        self.settle(number, worker, job, ending, untold);
     }
 
-    fn settle(&mut self, slot: usize, worker: &WorkerName, job: Job, ending: Ending, attempt: Option<Box<Attempt>>) {
+    fn settle(&mut self, slot: usize, worker: &WorkerName, job: Job, ending: Ending, untold: Option<Box<Untold>>) {
         self.core.slots.settle(slot);
         let settlement = Settlement {
             worker: worker.clone(),
@@ -299,7 +296,7 @@ impl LaneTask {
             free: ending.free,
             tick: ending.tick,
         };
-        self.settlements.push((Settled { slot, id: job.identity.id, attempt, told: false }, settlement));
+        self.settlements.push((Settled { slot, id: job.identity.id, untold, told: false }, settlement));
     }
 
     /// The instance is dead: nothing is written any more, and slots without a run become idle.

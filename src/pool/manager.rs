@@ -20,6 +20,11 @@ use crate::store::instance::{Register, Unregister};
 use crate::store::working::WorkingRecord;
 use crate::supervise::pulse::{Pulse, TURN};
 
+/// What the manager does, for messages.
+const REGISTERING: &str = "register processors";
+const UNREGISTERING: &str = "unregister processors";
+const RECOVERING: &str = "recover the job of an earlier life";
+
 /// The pool's bounds and how often they are reconsidered.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Bounds {
@@ -78,11 +83,12 @@ pub(super) async fn manage(core: Rc<Core>, mut ready: Option<oneshot::Sender<()>
         }
         match core.store.run(Unregister { instance: core.instance.to_string(), workers: leaving.clone() }).await {
             Ok(()) => {
+                core.findings.accepted(UNREGISTERING);
                 for worker in leaving.drain(..) {
                     core.bus.emit(Event::WorkerEnd { worker });
                 }
             }
-            Err(error) => core.findings.failed("unregister processors", &error),
+            Err(error) => core.findings.failed(UNREGISTERING, &error),
         }
     }
 }
@@ -147,8 +153,9 @@ async fn renew(core: &Core) {
     if let Err(error) =
         core.store.run(Unregister { instance: core.instance.to_string(), workers: former.clone() }).await
     {
-        return core.findings.failed("unregister processors", &error);
+        return core.findings.failed(UNREGISTERING, &error);
     }
+    core.findings.accepted(UNREGISTERING);
     for worker in former {
         core.bus.emit(Event::WorkerEnd { worker });
     }
@@ -175,9 +182,12 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
     }
     let left_over =
         match core.store.run(Register { instance: core.instance.to_string(), workers: workers.to_vec() }).await {
-            Ok(left_over) => left_over,
+            Ok(left_over) => {
+                core.findings.accepted(REGISTERING);
+                left_over
+            }
             Err(error) => {
-                core.findings.failed("register processors", &error);
+                core.findings.failed(REGISTERING, &error);
                 return None;
             }
         };
@@ -185,7 +195,7 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
     for record in left_over {
         let worker = record.worker.clone();
         if let Err(error) = give_back(core, record).await {
-            core.findings.failed("recover the job of an earlier life", &error);
+            core.findings.failed(RECOVERING, &error);
             blocked.push(worker);
         }
     }
@@ -199,6 +209,7 @@ async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError>
     let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
     let CutOff { recovery, .. } = cut_off(record, None, find, core.settings.policy(), core.clock.now_ms());
     let recovered = core.store.run(recovery).await?;
+    core.findings.accepted(RECOVERING);
     core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });
     Ok(())
 }

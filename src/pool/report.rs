@@ -12,11 +12,24 @@ use crate::plugin::hooks::Refusal;
 use crate::store::effect::Verdict;
 use crate::store::queueing::Repeated;
 
-/// A failed attempt. The store decides by its counter whether it is repeated.
-pub(super) struct Attempt {
-    job: Arc<JobInfo>,
-    failure: Failure,
+/// The end of a run that is told after the store has decided: until then it is not known what becomes of the job.
+pub(super) struct Untold {
+    job: Option<Arc<JobInfo>>,
+    end: End,
     duration: Duration,
+}
+
+enum End {
+    /// The store decides by its counter whether it is repeated.
+    Failed(Failure),
+    CutOff {
+        id: Arc<str>,
+        times: u32,
+    },
+    Later {
+        delay_ms: u64,
+        times: u32,
+    },
 }
 
 /// Tells what is known now; returns what is to be told after the store has decided.
@@ -26,32 +39,29 @@ pub(super) fn tell(
     ending: &Ending,
     result: Option<String>,
     put_off: bool,
-) -> Option<Box<Attempt>> {
-    if let Verdict::Requeued { identity } = &ending.verdict {
-        let (id, times) = (&identity.id, identity.redelivered);
-        let text = format!("the run of job {id} was cut off; it goes back to its queue, redelivery {times}");
-        bus.emit(if times < 3 { Event::Notice { text } } else { Event::Warning { text } });
-    }
-    let info = job.info.as_ref()?;
-    let (job, duration) = (Arc::clone(info), job.began.elapsed());
-    match (&ending.verdict, &ending.failure) {
-        (Verdict::Attempted(_), Some(failure)) => {
-            return Some(Box::new(Attempt { job, failure: failure.clone(), duration }));
+) -> Option<Box<Untold>> {
+    let (info, duration) = (job.info.as_ref(), job.began.elapsed());
+    let end = match (&ending.verdict, &ending.failure, info) {
+        (Verdict::Requeued { identity }, ..) => {
+            Some(End::CutOff { id: identity.id.clone(), times: identity.redelivered })
         }
+        (Verdict::Attempted(_), Some(failure), Some(_)) => Some(End::Failed(failure.clone())),
+        (Verdict::Delayed { delay_ms, identity }, _, Some(_)) if put_off => {
+            Some(End::Later { delay_ms: *delay_ms, times: identity.later })
+        }
+        _ => None,
+    };
+    if let Some(end) = end {
+        return Some(Box::new(Untold { job: info.map(Arc::clone), end, duration }));
+    }
+    let job = Arc::clone(info?);
+    match (&ending.verdict, &ending.failure) {
         (Verdict::Done, Some(failure)) => bus.emit(Event::Warning {
             text: format!("Noop took the failure of job {} ({}) for done: {failure}", job.id, job.class),
         }),
         (_, Some(failure)) => bus.emit(Event::Failure { job, failure: failure.clone(), duration }),
         (Verdict::Done | Verdict::DoneAtLast { .. }, _) if bus.wants(EventKind::Success) => {
             bus.emit(Event::Success { job, result, duration })
-        }
-        (Verdict::Requeued { identity }, _) => {
-            let why = format!("its run was cut off; redelivery {}", identity.redelivered);
-            bus.emit(Event::ReEnqueue { job, why });
-        }
-        (Verdict::Delayed { delay_ms, identity }, _) if put_off => {
-            let why = format!("its handler said later ({} ms, time {})", delay_ms, identity.later);
-            bus.emit(Event::ReEnqueue { job, why });
         }
         _ => {}
     }
@@ -61,18 +71,35 @@ pub(super) fn tell(
     None
 }
 
-/// Tells of a failed attempt after the store has decided.
-pub(super) fn tell_attempt(bus: &Bus, attempt: &Attempt, repeated: Option<&Repeated>) {
-    let Attempt { job, failure, duration } = attempt;
-    let (job, duration, failure) = (Arc::clone(job), *duration, failure.clone());
-    bus.emit(match repeated {
-        Some(Repeated { left, delay_ms, .. }) => {
-            let wait = humantime::format_duration(Duration::from_millis(*delay_ms));
-            let why = format!("Retry repeats it in {wait}, {left} attempts left, because it failed: {failure}");
-            Event::ReEnqueue { job, why }
+impl Untold {
+    /// Tells of it. `repeated` is what the store decided about a failed attempt.
+    pub(super) fn tell(&self, bus: &Bus, repeated: Option<&Repeated>) {
+        if let End::CutOff { id, times } = &self.end {
+            let text = format!("the run of job {id} was cut off; it went back to its queue, redelivery {times}");
+            bus.emit(if *times < 3 { Event::Notice { text } } else { Event::Warning { text } });
         }
-        None => Event::Failure { job, failure, duration },
-    });
+        let Some(job) = self.job.clone() else { return };
+        let why = match (&self.end, repeated) {
+            (End::Failed(failure), Some(Repeated { left, delay_ms, .. })) => {
+                let wait = humantime::format_duration(Duration::from_millis(*delay_ms));
+                format!("Retry repeats it in {wait}, {left} attempts left, because it failed: {failure}")
+            }
+            (End::Failed(failure), None) => {
+                return bus.emit(Event::Failure { job, failure: failure.clone(), duration: self.duration });
+            }
+            (End::CutOff { times, .. }, _) => format!("its run was cut off; redelivery {times}"),
+            (End::Later { delay_ms, times }, _) => format!("its handler said later ({delay_ms} ms, time {times})"),
+        };
+        bus.emit(Event::ReEnqueue { job, why });
+    }
+
+    /// The job fails in place of what was to become of it. The failure is given the error that the run ended with.
+    pub(super) fn fail(&mut self, failure: &mut Failure) {
+        if let End::Failed(before) = &self.end {
+            failure.error = format!("{}; its run had failed: {before}", failure.error);
+        }
+        self.end = End::Failed(failure.clone());
+    }
 }
 
 /// Tells that a job is dropped without a run, even if no listener wants to hear of jobs that run.

@@ -25,6 +25,9 @@ const TURN: Duration = Duration::from_millis(1);
 /// The last turn, however many instances there are.
 const MOST_TURNS: u32 = 25;
 
+/// What the waker does, for messages.
+const WATCHING: &str = "watch the queues";
+
 /// Wakes lanes for as long as it is polled.
 pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
     let mut futile = FutileWakes::default();
@@ -81,7 +84,7 @@ async fn listens(core: &Core, waker: &Waker, pulse: &Pulse) {
         pulse.wait(sleep(core.settings.config().timeout)).await;
         match waker.check().await {
             Ok(()) => core.findings.answered(),
-            Err(error) => return core.findings.failed("watch the queues", &error),
+            Err(error) => return core.findings.failed(WATCHING, &error),
         }
         if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
@@ -99,13 +102,14 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
         match waker.arm(&watch).await {
             Ok(seen) => {
                 core.findings.answered();
+                core.findings.accepted(WATCHING);
                 // If a queue appeared or went, the new list is watched before what was seen counts.
                 if core.queues.found(seen.queue_names.as_deref(), &watch.queues) {
                     return seen;
                 }
             }
             Err(error) => {
-                core.findings.failed("watch the queues", &error);
+                core.findings.failed(WATCHING, &error);
                 let (base, cap) = (Duration::from_millis(100), Duration::from_secs(2));
                 sleep(backoff::exponential(attempt, base, cap, 0.5)).await;
                 attempt += 1;

@@ -42,9 +42,7 @@ impl LaneTask {
                     self.core.findings.accepted(EXCHANGING);
                     return Some(reply);
                 }
-                Err(error) if error.is_transient() => self.core.findings.failed(EXCHANGING, &error),
-                // The lease may be extended meanwhile, so this is no outage.
-                Err(error) => self.core.findings.refused(EXCHANGING, &error),
+                Err(error) => self.core.findings.failed(EXCHANGING, &error),
             }
             if self.core.orders.is_dead() {
                 self.forget();

@@ -7,13 +7,13 @@ use tokio::time::Instant;
 
 use super::{LaneTask, Round, Settled};
 use crate::backoff;
-use crate::job::Failure;
+use crate::job::{Failure, QueueName};
 use crate::store::StoreError;
 use crate::store::effect::Verdict;
 use crate::store::queueing::{Exchanged, Settlement};
 
 /// How long to wait between attempts: at first, and at most.
-const DELAYS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(30));
+const DELAYS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
 
 /// The settlements that could not be recorded.
 #[derive(Default)]
@@ -51,9 +51,35 @@ impl Undone {
     }
 }
 
+/// Where a job was to go.
+pub(super) enum Goes<'a> {
+    Later,
+    Back(&'a QueueName),
+}
+
+impl<'a> Goes<'a> {
+    /// Where this settlement sends its job, if it sends it anywhere but to the failed list.
+    fn of(settlement: &'a Settlement) -> Option<Self> {
+        match &settlement.verdict {
+            Verdict::Attempted(_) | Verdict::Delayed { .. } => Some(Self::Later),
+            Verdict::Requeued { .. } => Some(Self::Back(&settlement.queue)),
+            Verdict::Done | Verdict::DoneAtLast { .. } | Verdict::Failed { .. } | Verdict::Vetoed { .. } => None,
+        }
+    }
+
+    /// Is this a key there?
+    fn is_at(&self, place: &str) -> bool {
+        match self {
+            Self::Later => place.contains(":delayed:") || place.ends_with(":delayed_queue_schedule"),
+            Self::Back(queue) => place.ends_with(&format!(":queue:{queue}")) || place.ends_with(":queues"),
+        }
+    }
+}
+
 /// The failure of a job that cannot be put off or back, because a key there is of another type.
-pub(super) fn fault(findings: &[StoreError]) -> Option<Failure> {
-    let corrupt = findings.iter().find(|finding| matches!(finding, StoreError::Corrupt { .. }))?;
+pub(super) fn fault(findings: &[StoreError], goes: &Goes<'_>) -> Option<Failure> {
+    let is_there = |finding: &&StoreError| matches!(finding, StoreError::Corrupt { place, .. } if goes.is_at(place));
+    let corrupt = findings.iter().find(is_there)?;
     Some(Failure::new("Error", format!("the job could not be put off or back: failed to {corrupt}")))
 }
 
@@ -69,30 +95,30 @@ impl LaneTask {
             }
             return;
         }
-        let fault = fault(&reply.findings);
         for &index in &reply.undone {
             let Some((settled, settlement)) = round.settled.get_mut(index).zip(round.exchange.settlements.get(index))
             else {
                 continue;
             };
             let mut settlement = settlement.clone();
-            let mut kept = Settled { slot: settled.slot, id: settled.id.clone(), attempt: None, told: true };
-            if !settled.told {
+            let untold = settled.untold.take();
+            let mut kept = Settled { slot: settled.slot, id: settled.id.clone(), untold, told: true };
+            if let Some(mut failure) = Goes::of(&settlement).and_then(|goes| fault(&reply.findings, &goes)) {
+                // It goes to the failed list, where people find it.
+                self.core.warn(format!("job {} goes to the failed list: {}", kept.id, failure.error));
+                if let Some(untold) = &mut kept.untold {
+                    untold.fail(&mut failure);
+                }
+                let (worker, queue) = (settlement.worker.name(), settlement.queue.as_str());
+                let record = failure.record(worker, queue, &settlement.payload, self.core.clock.now_ms());
+                settlement.verdict = Verdict::Failed { record };
+            } else if !settled.told {
                 let why = reply.findings.first().map_or_else(String::new, |why| format!(": failed to {why}"));
                 self.core.warn(format!(
                     "job {} has ended, but its end could not be recorded{why}; its record is kept and the end is \
                      recorded as soon as the store takes it",
-                    settled.id
+                    kept.id
                 ));
-            }
-            match (&settlement.verdict, &fault) {
-                (Verdict::Failed { .. }, _) | (_, None) => kept.attempt = settled.attempt.take(),
-                // It cannot be put off or back, so it goes to the failed list, where people find it.
-                (_, Some(failure)) => {
-                    let (worker, queue) = (settlement.worker.name(), settlement.queue.as_str());
-                    let record = failure.record(worker, queue, &settlement.payload, self.core.clock.now_ms());
-                    settlement.verdict = Verdict::Failed { record };
-                }
             }
             self.core.slots.settle(kept.slot);
             self.undone.settlements.push((kept, settlement));
