@@ -98,6 +98,8 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     })
     .map_err(system("watch the parent"))?;
     let handlers = handlers_runtime().map_err(system("start the handlers' runtime"))?;
+    // If the threads of handlers are blocked or stopped, no job begins or ends.
+    handlers.spawn(turn(pulses.begin("the handlers' runtime", LONGEST)));
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
     let life = DaemonRun {
         work,
@@ -124,11 +126,11 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     code
 }
 
-/// Turns for as long as the thread that polls it does.
+/// Turns for as long as the runtime that polls it does.
 async fn turn(pulse: Pulse) -> std::convert::Infallible {
     loop {
         pulse.turn();
-        sleep(TURN).await;
+        sleep(TURN.min(pulse.longest() / 2)).await;
     }
 }
 

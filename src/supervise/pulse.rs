@@ -64,6 +64,12 @@ impl Pulse {
         fault::strike(self.0.name);
     }
 
+    /// How long the task may go without a turn.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.0.longest
+    }
+
     /// Waits for something that may take any time, and counts turns meanwhile.
     pub async fn wait<T>(&self, something: impl Future<Output = T>) -> T {
         let mut something = pin!(something);

@@ -55,21 +55,32 @@ impl Manager {
 
 #[test]
 fn a_loop_that_hangs_is_named_and_the_watchdog_is_no_longer_fed() {
+    hangs("pool heartbeat");
+}
+
+#[test]
+fn a_runtime_of_the_handlers_that_hangs_is_named_and_the_watchdog_is_no_longer_fed() {
+    hangs("the handlers' runtime");
+}
+
+/// A daemon in which this one hangs.
+#[track_caller]
+fn hangs(name: &str) {
     let folder = Folder::new("sqlite:windlass.db", "");
     let manager = Manager::new(&folder);
     let strike = folder.path("strike");
-    let hang = [("WINDLASS_HANG_IN", "pool heartbeat"), ("WINDLASS_STRIKE_WHEN", strike.to_str().expect("text"))];
+    let hang = [("WINDLASS_HANG_IN", name), ("WINDLASS_STRIKE_WHEN", strike.to_str().expect("text"))];
     let daemon = Manager::daemon(&folder, Duration::from_millis(500), &hang);
     manager.wait("READY=1");
     for _ in 0..3 {
         manager.wait("WATCHDOG=1");
     }
     std::fs::write(&strike, "").expect("the file must be written");
-    manager.wait("STATUS=pool heartbeat hangs");
+    manager.wait(&format!("STATUS={name} hangs"));
     manager.0.set_read_timeout(Some(Duration::from_secs(3))).expect("a timeout must be set");
     let after = manager.next();
     assert!(after.is_err(), "the watchdog is fed no more: {after:?}");
-    daemon.wait_log("pool heartbeat has not turned for");
+    daemon.wait_log(&format!("{name} has not turned for"));
     // By itself it does not end: that is what the service manager is for.
     signal(daemon.proper(), Signal::KILL);
 }
