@@ -4,7 +4,7 @@
 //! does not know. The store decides which instance is first, so that no occurrence is enqueued twice. Occurrences are
 //! judged by the store's time, so that a machine whose clock is ahead does not enqueue early for all. All occurrences
 //! of the last minute are enqueued. Of older ones, which no instance enqueued in time, only the last is enqueued,
-//! unless it is older than the schedule's `missed_max_age`.
+//! unless it is older than the schedule's `missed_max_age`. A last occurrence of the future counts as now.
 
 use std::time::Duration;
 
@@ -19,12 +19,15 @@ use crate::store::queueing::{Enqueue, Enqueued};
 use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime};
 use crate::supervise::pulse::LONGEST;
 use crate::task::definition::TaskDefinition;
-use crate::task::schedule::JobSchedule;
+use crate::task::schedule::{JobSchedule, scheduled_at};
 
 /// Occurrences of the last so many seconds are all enqueued; of older ones only the last.
 const RECENT_S: i64 = 60;
 /// How many seconds the other instances wait for the leader.
 const FOLLOWER_DELAY_S: i64 = 10;
+/// A last occurrence that lies further ahead is not believed. Up to that, the store's clock may have been set by a little,
+/// or another server with its own clock answers; what was enqueued is then not enqueued again.
+const AHEAD_S: i64 = 10;
 /// The longest sleep, because the tasks and the leader may change.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
@@ -80,21 +83,46 @@ pub async fn run_once(
         return Ok(None);
     }
     let ids: Vec<String> = all.iter().map(|(_, schedule)| schedule.id.clone()).collect();
-    let now_ms = context.store.run(ReadTime).await?;
+    // The time is read last: then an occurrence that lies ahead of it was written by another time.
     let last = context.store.run(LastFired { ids }).await?;
+    let now_ms = context.store.run(ReadTime).await?;
     let now_s = now_ms.div_euclid(1000);
     let mut next_s: Option<i64> = None;
     for ((task, schedule), seen_s) in all.into_iter().zip(last) {
         let until_s = if leads || seen_s.is_none() { now_s } else { now_s - FOLLOWER_DELAY_S };
         let what = format!("schedule {}", schedule.id);
         if bulkheads.may_try(&what) {
-            let result = enqueue_due(context, task, schedule, seen_s, until_s).await;
+            let result = match seen_s.filter(|seen_s| *seen_s > now_s + AHEAD_S) {
+                Some(ahead_s) => begin_anew(context, schedule, ahead_s, now_s).await,
+                None => enqueue_due(context, task, schedule, seen_s, until_s).await,
+            };
             bulkheads.note(&context.bus, &what, result)?;
         }
         next_s = next_s.into_iter().chain(schedule.calendar.after(now_s)).min();
     }
     let wait_ms = next_s.map(|next_s| next_s.saturating_mul(1000).saturating_sub(now_ms).max(20));
     Ok(wait_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
+}
+
+/// Lets a schedule go on from now whose last occurrence lies ahead: a clock was set back since, and the schedule would be
+/// silent until that time comes again.
+async fn begin_anew(
+    context: &SchedulerContext,
+    schedule: &JobSchedule,
+    ahead_s: i64,
+    now_s: i64,
+) -> Result<(), StoreError> {
+    let fire = Fire { id: schedule.id.clone(), seen_s: Some(ahead_s), last_s: now_s, job: None };
+    if context.store.run(fire).await? != Fired::No {
+        let (ahead, now) = (scheduled_at(ahead_s), scheduled_at(now_s));
+        let id = &schedule.id;
+        let text = format!(
+            "the last occurrence of schedule {id} was {ahead}, but it is only {now}, because a clock was set back; the \
+             schedule goes on from now"
+        );
+        context.bus.emit(Event::Warning { text });
+    }
+    Ok(())
 }
 
 /// Enqueues the occurrences of a schedule up to a second.
@@ -150,7 +178,7 @@ fn tell(
     runs: bool,
     enqueued: &Enqueued,
 ) {
-    let at = crate::task::schedule::scheduled_at(occurrence);
+    let at = scheduled_at(occurrence);
     context.bus.emit(match enqueued {
         Enqueued::Yes if runs => Event::SchedulerEnqueue {
             task: task.name.clone(),

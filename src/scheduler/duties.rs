@@ -25,6 +25,8 @@ use crate::store::scheduling::{Leadership, Resign};
 const OWN_TASKS_INTERVAL: Duration = Duration::from_secs(60);
 /// How often the processes of this machine's other instances are checked. The check does not use the store.
 const NEIGHBOUR_INTERVAL: Duration = Duration::from_secs(1);
+/// When the clock and the timers are further apart than so much after a round, the clock was set.
+const CLOCK_STEP_MS: i64 = 1_000;
 /// How long a round may take that recovers many jobs from a slow store.
 const ROUND: Duration = Duration::from_secs(600);
 
@@ -52,6 +54,8 @@ pub struct Duties<'a> {
     checked: CheckedTasks,
     /// When this instance last reconciled its own periodic tasks; `None` if not since it started.
     own_tasks_checked: Option<Instant>,
+    /// The two clocks in the last round.
+    clocks: (Instant, i64),
     /// The other instances of this machine that were alive in the last round.
     neighbours: Vec<HostIdentity>,
     stuck_checked: Option<Instant>,
@@ -71,6 +75,7 @@ impl<'a> Duties<'a> {
             bulkheads: Bulkheads::default(),
             checked: CheckedTasks::default(),
             own_tasks_checked: None,
+            clocks: (Instant::now(), context.clock.now_ms()),
             neighbours: Vec::new(),
             stuck_checked: None,
             identities: IdentitySweep::default(),
@@ -144,6 +149,9 @@ impl<'a> Duties<'a> {
         self.leads.send_replace(leads);
         self.recover_dead(leads, &instances).await?;
 
+        if self.clock_was_set() {
+            self.own_tasks_checked = None;
+        }
         let every = if leads { (self.context.lease * 2).min(OWN_TASKS_INTERVAL) } else { OWN_TASKS_INTERVAL };
         let mut entries = None;
         if self.own_tasks_checked.is_none_or(|last| last.elapsed() >= every) {
@@ -169,6 +177,14 @@ impl<'a> Duties<'a> {
             }
         }
         Ok(())
+    }
+
+    /// Was this machine's clock set since the last round, or was the machine asleep? Then ticks may lie far ahead.
+    fn clock_was_set(&mut self) -> bool {
+        let now = (Instant::now(), self.context.clock.now_ms());
+        let (before, before_ms) = std::mem::replace(&mut self.clocks, now);
+        let turned_ms = i64::try_from(now.0.duration_since(before).as_millis()).unwrap_or(i64::MAX);
+        now.1.saturating_sub(before_ms).saturating_sub(turned_ms).abs() > CLOCK_STEP_MS
     }
 
     /// Recovers what dead instances held.

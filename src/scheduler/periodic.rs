@@ -19,6 +19,7 @@ use crate::store::instance::InstanceState;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Withdraw};
 use crate::store::scheduling::ReadTime;
 use crate::store::workers::{Registered, RegisteredWorkers};
+use crate::task::schedule::scheduled_at;
 use crate::task::{Cadence, TaskDefinition};
 
 /// How long after its due time a job is not yet searched.
@@ -63,7 +64,9 @@ pub async fn reconcile(
             checked.0.insert(task.name.clone());
             continue;
         }
-        if !(boot || overdue || is_held) {
+        // Ticks that were written before a clock was set back are moved by whichever look comes first.
+        let stale = entry.filter(|entry| is_stale(task, entry, boot, now_ms / 1000));
+        if !(boot || overdue || is_held || stale.is_some()) {
             continue;
         }
         let what = format!("periodic task {}", task.name);
@@ -74,10 +77,17 @@ pub async fn reconcile(
             workers = Some(Workers::of(store.run(RegisteredWorkers).await?, now_ms / 1000));
         }
         let Some(workers) = &workers else { continue };
-        let Some(reconcile) = reconcile_request(task, job_lock, entry, boot, now_ms, workers) else { continue };
+        let stale_due_s = stale.map(|entry| entry.due_s);
+        let purpose = if boot { Purpose::Boot } else { Purpose::Look };
+        let Some(reconcile) = reconcile_request(task, job_lock, stale_due_s, purpose, now_ms, workers) else {
+            continue;
+        };
         if let Some(result) = bulkheads.note(bus, &what, store.run(reconcile).await)? {
             checked.0.insert(task.name.clone());
-            tell(context, task, result);
+            match stale_due_s.filter(|_| result == Reconciled::Moved && !boot) {
+                Some(due_s) => tell_set_back(context, task, due_s, now_ms / 1000),
+                None => tell(context, task, result),
+            }
         }
     }
     Ok(entries)
@@ -106,8 +116,8 @@ impl Workers {
 fn reconcile_request(
     task: &TaskDefinition,
     job_lock: Option<LockKey>,
-    entry: Option<&PeriodicEntry>,
-    boot: bool,
+    stale_due_s: Option<i64>,
+    purpose: Purpose,
     now_ms: i64,
     workers: &Workers,
 ) -> Option<Reconcile> {
@@ -120,8 +130,8 @@ fn reconcile_request(
         grace_s: GRACE_S + task.jitter_s,
         workers: workers.lively.clone(),
         silent: workers.silent.clone(),
-        purpose: if boot { Purpose::Boot } else { Purpose::Look },
-        stale_due_s: entry.filter(|entry| boot && is_stale(task, entry, now_ms / 1000)).map(|entry| entry.due_s),
+        purpose,
+        stale_due_s,
         tick,
     })
 }
@@ -147,16 +157,30 @@ fn tell(context: &SchedulerContext, task: &TaskDefinition, result: Reconciled) {
     bus.emit(Event::SchedulerEnqueue { task: task.name.clone(), queue: task.queue.clone(), why });
 }
 
-/// Was this entry written by a cadence that its task no longer has? That is a tick that is not an occurrence of the
-/// calendar, or that lies more than a period ahead.
-fn is_stale(task: &TaskDefinition, entry: &PeriodicEntry, now_s: i64) -> bool {
+fn tell_set_back(context: &SchedulerContext, task: &TaskDefinition, due_s: i64, now_s: i64) {
+    let (due, now) = (scheduled_at(due_s), scheduled_at(now_s));
+    let text = format!(
+        "the next run of {} was due at {due}, but it is only {now} and its definition gives an earlier time; it was \
+         moved, because a clock was set back or another definition wrote it",
+        task.name
+    );
+    context.bus.emit(Event::Warning { text });
+}
+
+/// Is this entry due later than the next occurrence of the task's cadence? Then it was written before a clock was set
+/// back, or by another cadence. At a start an entry that is no occurrence of the calendar is stale, too.
+fn is_stale(task: &TaskDefinition, entry: &PeriodicEntry, boot: bool, now_s: i64) -> bool {
+    // One more second, because node-resque's scheduler promotes a tick up to a second early.
+    let early_s = now_s.saturating_add(1);
     match &task.cadence {
         _ if entry.due_s == HALTED_S => false,
-        Some(Cadence::Calendar(calendar)) => calendar.after(entry.due_s - 1) != Some(entry.due_s),
+        Some(Cadence::Calendar(calendar)) => {
+            boot && calendar.after(entry.due_s - 1) != Some(entry.due_s)
+                || calendar.after(early_s).is_some_and(|next| entry.due_s > next)
+        }
         Some(Cadence::Every(every)) => {
             let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
-            // One more second, because node-resque's scheduler promotes a tick up to a second early.
-            entry.due_s > now_s.saturating_add(every_s).saturating_add(1)
+            entry.due_s > early_s.saturating_add(every_s)
         }
         None => false,
     }

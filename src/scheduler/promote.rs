@@ -180,8 +180,9 @@ impl<'a> Promoter<'a> {
         Ok(())
     }
 
-    /// Renews the leadership until a job is due or the leadership changes. Returns an error if the waker fails, because
-    /// then no wake-up would come.
+    /// Waits until a job is due, it is time for a new look or the leadership changes. A leader looks anew with each
+    /// renewal, because the store's clock may have been set and this timer may have stood still while the machine slept.
+    /// An instance that does not lead goes on here. Returns an error if the waker fails, because then no wake-up would come.
     async fn hold_lead(&mut self, waker: &Waker, due: Option<Instant>) -> Result<(), StoreError> {
         let led = self.leading;
         loop {
@@ -194,13 +195,11 @@ impl<'a> Promoter<'a> {
             }
             sleep_until(renewal).await;
             self.renew().await?;
-            waker.check().await?;
-            if self.leading != led {
+            if self.leading || led {
                 return Ok(());
             }
-            if !led {
-                self.rescue(rescues).await?;
-            }
+            waker.check().await?;
+            self.rescue(rescues).await?;
         }
     }
 

@@ -82,8 +82,8 @@ pub struct Reconcile {
     pub silent: Vec<WorkerName>,
     /// The reason for the reconciliation.
     pub purpose: Purpose,
-    /// The due second of an entry that does not fit the present cadence, because another cadence wrote it. A job that is
-    /// delayed until then is moved to the next due second.
+    /// The due second of an entry that does not fit the present cadence and time, because another cadence wrote it or the
+    /// clock was set back since. A job that is delayed until then, or is nowhere, is moved to the next due second.
     pub stale_due_s: Option<i64>,
 }
 

@@ -1,22 +1,214 @@
-//! A clock that is set while leaderships and locks are held. This concerns SQLite alone, because Redis expires keys itself.
+//! A clock that is set while leaderships and locks are held, or ticks are due.
 
-use windlass::store::effect::{Busy, Gate};
+use tokio::sync::watch;
+use tokio::time::{Duration, Instant, sleep};
+use windlass::job::TaskName;
+use windlass::scheduler::cron;
+use windlass::scheduler::duties::Duties;
+use windlass::scheduler::failures::Bulkheads;
+use windlass::scheduler::promote;
+use windlass::store::effect::{Busy, Gate, Tick, Verdict};
 use windlass::store::instance::{Extend, LockRenewal};
-use windlass::store::queueing::{Enqueued, Entered};
-use windlass::store::scheduling::Leadership::{Duties, Scheduler};
+use windlass::store::queueing::{Enqueued, Entered, When};
+use windlass::store::scheduling::Leadership;
 
-use crate::fixture::{Fixture, until};
+use crate::fixture::{Fixture, NOW_S, until};
 use crate::instance::Instance;
-use crate::look::{admit, fill, gate, job, job_lock, jobs, lock, locks, refused, take};
+use crate::look::{
+    admit, delay, delayed, fill, gate, job, job_lock, jobs, lock, locks, promote_all, queued, refused, seconds, take,
+};
+use crate::scheduler::Scheduler;
 use crate::support::verbs::Verbs as _;
+use crate::tick;
+
+behaviours! {
+    ticks_from_before_the_clock_was_set_back_are_moved,
+    a_tick_that_ran_before_the_clock_was_set_back_is_followed_by_the_next_from_now,
+    a_tick_from_before_the_clock_was_set_back_that_is_nowhere_is_moved_too,
+    a_schedule_from_before_the_clock_was_set_back_goes_on,
+    of_two_who_begin_a_schedule_anew_one_is_faster,
+}
+
+const TASKS: &str = r#"
+[[task]]
+name = "often"
+description = "by its frequency"
+queue = "q"
+frequency = "30s"
+[task.run]
+builtin = "noop"
+
+[[task]]
+name = "hourly"
+description = "by the calendar"
+queue = "q"
+schedule = "0 * * * *"
+[task.run]
+builtin = "noop"
+
+[[task]]
+name = "report"
+description = "with arguments, each minute"
+queue = "q"
+[[task.schedule]]
+cron = "* * * * *"
+args = [1]
+[task.run]
+builtin = "noop"
+"#;
 
 const TWO_HOURS_S: i64 = 7200;
 const THIRTY_DAYS_S: i64 = 30 * 86_400;
 
+async fn ticks_from_before_the_clock_was_set_back_are_moved(f: &Fixture) {
+    let scheduler = Scheduler::of(f, "a", TASKS).await;
+    let mut duties = Duties::new(&scheduler.context, "a", watch::channel(false).0);
+    // For a moment it is a month later: both tasks have a tick there.
+    f.pass(THIRTY_DAYS_S);
+    duties.round().await.expect("round");
+    assert_eq!(promote_all(&f.store, "q", 10).await, 0);
+    let mut instance = Instance::join(&f.store, "i", 1).await;
+    let claim = instance.claim_one("q").await;
+    let ahead =
+        Tick { task: TaskName::new("often").expect("name"), payload: claim.claim.payload.clone(), ..tick::tick(30) };
+    instance.settle(vec![claim.ticks(Verdict::Done, &ahead)]).await;
+    f.pass(-THIRTY_DAYS_S);
+    assert!(seconds(&f.store).await.iter().all(|(second, _)| *second > f.second() + THIRTY_DAYS_S));
+    assert_eq!(delayed(&f.store).await.len(), 2);
+    scheduler.told();
+    duties.round().await.expect("round");
+    let hour = f.second() / 3600 * 3600 + 3600;
+    assert_eq!(seconds(&f.store).await, [(f.second() + 30, 1), (hour, 1)]);
+    let told = scheduler.told();
+    assert!(told.len() == 2 && told.iter().all(|line| line.contains("was set back")), "{told:?}");
+    duties.round().await.expect("round");
+    assert_eq!(scheduler.told(), [""; 0]);
+}
+
+async fn a_tick_that_ran_before_the_clock_was_set_back_is_followed_by_the_next_from_now(f: &Fixture) {
+    tick::reconcile(f, 30).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let claim = instance.claim_one("q").await;
+    f.pass(-TWO_HOURS_S);
+    instance.settle(vec![claim.ticks(Verdict::Done, &tick::tick(30))]).await;
+    assert_eq!(seconds(&f.store).await, [(f.second() + 30, 1)]);
+}
+
+async fn a_tick_from_before_the_clock_was_set_back_that_is_nowhere_is_moved_too(f: &Fixture) {
+    let scheduler = Scheduler::of(f, "a", TASKS).await;
+    let mut duties = Duties::new(&scheduler.context, "a", watch::channel(false).0);
+    duties.round().await.expect("round");
+    let mut instance = Instance::join(&f.store, "i", 1).await;
+    let claim = instance.claim_one("q").await;
+    f.pass(-TWO_HOURS_S);
+    // Its run ends without the next tick, as a run of another program does.
+    instance.settle_one(&claim, Verdict::Done).await;
+    duties.round().await.expect("round");
+    assert_eq!(seconds(&f.store).await[0], (f.second() + 30, 1));
+}
+
+async fn a_schedule_from_before_the_clock_was_set_back_goes_on(f: &Fixture) {
+    let scheduler = Scheduler::of(f, "a", TASKS).await;
+    let mut bulkheads = Bulkheads::default();
+    let mut look = async || {
+        cron::run_once(&scheduler.context, &mut bulkheads, true).await.expect("look");
+    };
+    look().await;
+    f.pass(THIRTY_DAYS_S);
+    look().await;
+    let enqueued = queued(&f.store, "q").await.len();
+    f.pass(-THIRTY_DAYS_S);
+    look().await;
+    let told = scheduler.told();
+    assert!(
+        told.len() == 1 && told[0].contains("2027-02-14T08:00:00Z, but it is only 2027-01-15T08:00:00Z"),
+        "{told:?}"
+    );
+    assert_eq!(queued(&f.store, "q").await.len(), enqueued);
+    f.pass(60);
+    look().await;
+    assert_eq!(queued(&f.store, "q").await.len(), enqueued + 1);
+    assert_eq!(scheduler.told(), [""; 0]);
+}
+
+async fn of_two_who_begin_a_schedule_anew_one_is_faster(f: &Fixture) {
+    let (one, two) = (Scheduler::of(f, "a", TASKS).await, Scheduler::of(f, "b", TASKS).await);
+    let (mut in_one, mut in_two) = (Bulkheads::default(), Bulkheads::default());
+    cron::run_once(&one.context, &mut in_one, true).await.expect("look");
+    f.pass(-TWO_HOURS_S);
+    let (a, b) =
+        tokio::join!(cron::run_once(&one.context, &mut in_one, true), cron::run_once(&two.context, &mut in_two, true));
+    (a.expect("look"), b.expect("look"));
+    assert_eq!(one.told().len() + two.told().len(), 1);
+}
+
+/// The timers stand still while a machine is asleep, and the time of day does not.
+#[tokio::test(start_paused = true)]
+async fn after_a_sleep_of_the_machine_what_is_due_is_promoted_with_the_next_look() {
+    let f = Fixture::sqlite().await;
+    delay(&f.store, &job(1), When::At(NOW_S + 7200)).await;
+    let scheduler = Scheduler::of(&f, "a", "").await;
+    let (_stop, told) = watch::channel(false);
+    let promoter = tokio::spawn(promote::run(scheduler.context.clone(), told));
+    while f.store.leader(Leadership::Scheduler).await.expect("leader").is_none() {
+        sleep(Duration::from_secs(1)).await;
+    }
+    // It has seen when the job is due.
+    sleep(Duration::from_secs(30)).await;
+    assert_eq!(queued(&f.store, "q").await.len(), 0);
+    f.pass(TWO_HOURS_S);
+    let woken = Instant::now();
+    while queued(&f.store, "q").await.is_empty() {
+        sleep(Duration::from_secs(1)).await;
+    }
+    let looked = woken.elapsed();
+    promoter.abort();
+    assert!(looked < Duration::from_secs(60), "of the timers' time, not of the test's: {looked:?}");
+}
+
+#[tokio::test]
+async fn a_leader_key_that_outlives_every_lease_is_void_on_redis() {
+    let f = Fixture::redis().await;
+    let key = f.key("windlass:duties_leader");
+    let plant = |ttl: &str| f.redis_command(&["SET", &key, "before", "PX", ttl]);
+    plant("7200000");
+    assert!(f.store.lead(Leadership::Duties, "after", 15_000).await.expect("lead"));
+    let mut patient = Instance::join(&f.store, "a", 1).await;
+    patient.record.lease_ms = 60_000;
+    let extend = Extend {
+        record: patient.record.clone(),
+        publish: true,
+        census: false,
+        workers: Vec::new(),
+        pinged: Vec::new(),
+        locks: Vec::new(),
+    };
+    f.store.extend(&extend).await.expect("extend");
+    plant("59000");
+    assert!(!f.store.oversee("after", 15_000).await.expect("oversee").0, "a lease of that length is registered");
+    plant("61000");
+    assert!(f.store.oversee("after", 15_000).await.expect("oversee").0);
+    f.redis_command(&["SET", &key, "for ever"]);
+    assert!(f.store.oversee("after", 15_000).await.expect("oversee").0);
+}
+
+#[tokio::test]
+async fn a_leader_key_that_outlives_what_other_programs_take_is_void_on_redis() {
+    let f = Fixture::redis().await;
+    let key = f.key("resque_scheduler_leader_lock");
+    f.redis_command(&["SET", &key, "vm:1", "EX", "180"]);
+    assert!(
+        !f.store.lead(Leadership::Scheduler, "after", 15_000).await.expect("lead"),
+        "node-resque takes it for so long"
+    );
+    f.redis_command(&["SET", &key, "vm:1", "EX", "7200"]);
+    assert!(f.store.lead(Leadership::Scheduler, "after", 15_000).await.expect("lead"));
+}
+
 #[tokio::test]
 async fn a_leader_from_before_the_clock_was_set_back_is_succeeded() {
     let f = Fixture::sqlite().await;
-    for which in [Scheduler, Duties] {
+    for which in [Leadership::Scheduler, Leadership::Duties] {
         assert!(f.store.lead(which, "before", 300).await.expect("lead"));
         f.pass(-TWO_HOURS_S);
         assert_eq!(f.store.leader(which).await.expect("leader"), None, "its end lies further ahead than its term");
@@ -29,11 +221,11 @@ async fn a_leader_from_before_the_clock_was_set_back_is_succeeded() {
 async fn a_leader_that_renews_stays_leader_when_the_clock_is_set() {
     let f = Fixture::sqlite().await;
     let other = f.handle().await;
-    assert!(f.store.lead(Duties, "one", 60_000).await.expect("lead"));
-    assert!(!other.lead(Duties, "two", 60_000).await.expect("lead"));
+    assert!(f.store.lead(Leadership::Duties, "one", 60_000).await.expect("lead"));
+    assert!(!other.lead(Leadership::Duties, "two", 60_000).await.expect("lead"));
     f.pass(THIRTY_DAYS_S);
-    assert!(!other.lead(Duties, "two", 60_000).await.expect("lead"), "no instance has seen it stand still");
-    assert!(f.store.lead(Duties, "one", 60_000).await.expect("lead"));
+    assert!(!other.lead(Leadership::Duties, "two", 60_000).await.expect("lead"), "no instance has seen it stand still");
+    assert!(f.store.lead(Leadership::Duties, "one", 60_000).await.expect("lead"));
 }
 
 #[tokio::test]
@@ -78,7 +270,7 @@ async fn a_leaked_job_lock_from_before_the_clock_was_set_back_is_cut_to_its_leng
     let busy = Busy::PutBack { delay_ms: 1000 };
     let gates = [Gate::TakeLock { plugin: "JobLock", key: job_lock(1), ttl_s: 60, busy }];
     assert_eq!(instance.enter(&claims[0], &gates).await, Entered::Taken);
-    instance.settle_one(&claims[0], windlass::store::effect::Verdict::Done).await;
+    instance.settle_one(&claims[0], Verdict::Done).await;
     f.pass(-TWO_HOURS_S);
     assert_eq!(instance.enter(&claims[1], &gates).await, Entered::PutBack { plugin: "JobLock" });
     f.pass(61);

@@ -311,7 +311,7 @@ async fn a_leader_of_any_name_leads() {
     let f = Fixture::redis().await;
     let lock = f.key("resque_scheduler_leader_lock");
     for (name, shown) in [(&b"\xff\xfe"[..], "\u{fffd}\u{fffd}"), (b"", ""), (b"a\nb", "a\nb")] {
-        f.redis_command(&[b"SET", lock.as_bytes(), name]);
+        f.redis_command(&[b"SET", lock.as_bytes(), name, b"EX", b"180"]);
         assert!(!f.store.lead(Leadership::Scheduler, "me", 1000).await.expect("lead"));
         assert_eq!(f.store.leader(Leadership::Scheduler).await.expect("leader").as_deref(), Some(shown));
     }

@@ -8,6 +8,10 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::scheduling::{Lead, Leader, Leadership, Resign};
 
+/// A leader lock that is shared with node-resque is void if it lives longer. Its schedulers take it for three minutes,
+/// unless they are told another time; where that is longer than this, Windlass leads, and that does no harm.
+const LONGEST_SHARED_MS: u64 = 600_000;
+
 static LEAD: Script = script!("leadership", "lead");
 static RESIGN: Script = script!("resign");
 
@@ -36,7 +40,11 @@ pub(super) async fn lead(
     ttl_ms: u64,
 ) -> Result<bool, StoreError> {
     let mut call = connection.call();
-    call.key(connection.keys().leadership(which)).text(owner).number(ttl_ms.max(1));
+    let longest_ms = match which {
+        Leadership::Scheduler => ttl_ms.max(LONGEST_SHARED_MS),
+        Leadership::Duties => ttl_ms,
+    };
+    call.key(connection.keys().leadership(which)).text(owner).number(ttl_ms.max(1)).number(longest_ms);
     Ok(reply::number(connection.run(&LEAD, call).await?)? == 1)
 }
 

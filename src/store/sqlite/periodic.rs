@@ -57,9 +57,11 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
 }
 
 /// When a task is due after `due_s` (`None`: never yet) and the time of the store. `None` if the calendar has no
-/// occurrence after that; then reconciling writes the next tick.
+/// occurrence after that; then reconciling writes the next tick. A `due_s` of the future counts as now, because the
+/// clock was set back since. One second is allowed, because node-resque promotes up to a second early.
 fn next_due(next: &Next, due_s: Option<i64>, now_ms: i64) -> Option<Occurrence> {
     let now_s = now_ms.div_euclid(1000);
+    let due_s = due_s.filter(|due_s| *due_s <= now_s.saturating_add(1));
     match next {
         Next::Every { seconds } => {
             let due_s = first_after(due_s.unwrap_or(now_s), *seconds, now_ms);
@@ -166,11 +168,18 @@ pub(super) fn reconcile(
         let known = found.is_some() && reconcile.purpose == Purpose::Start;
         return Ok(if known { Reconciled::Fine } else { Reconciled::Seeded });
     };
-    if reconcile.stale_due_s == Some(entry.due_s) && matches!(find(step, reconcile, lookout)?, Some(Found::Delayed(_)))
-    {
-        forget_delayed(step, reconcile)?;
-        delay_next(step, tick)?;
-        return Ok(Reconciled::Moved);
+    if reconcile.stale_due_s == Some(entry.due_s) {
+        let moves = match find(step, reconcile, lookout)? {
+            Some(Found::Delayed(_)) => true,
+            // It would be missed only when the clock is there again.
+            None => entry.due_s > step.now_s(),
+            Some(Found::Queued | Found::Running) => false,
+        };
+        if moves {
+            forget_delayed(step, reconcile)?;
+            delay_next(step, tick)?;
+            return Ok(Reconciled::Moved);
+        }
     }
     let unlocked = free_orphan(step, reconcile)?;
     let grace_s = stored(reconcile.grace_s);

@@ -12,7 +12,23 @@ local records, beats, counters = must('HGETALL', INSTANCES), must('HGETALL', LEA
 for i = 1, #beats, 2 do
   counters[beats[i]] = beats[i + 1]
 end
-local reply = { owner ~= '' and lead(key(), owner, arg()) or 0 }
+
+-- Each instance takes the leadership for as long as its own lease.
+local function longest_lease(ttl)
+  local longest = tonumber(ttl)
+  for i = 2, #records, 2 do
+    longest = math.max(longest, tonumber(string.match(records[i], '"lease_ms":(%d+)')) or 0)
+  end
+  return longest
+end
+
+local reply = { 0 }
+if owner ~= '' then
+  local lock, ttl = key(), arg()
+  reply[1] = lead(lock, owner, ttl, function()
+    return longest_lease(ttl)
+  end)
+end
 for i = 1, #records, 2 do
   local at = #reply
   reply[at + 1] = records[i]

@@ -3,8 +3,8 @@
 -- KEYS   as places.lua; workers, "worker:" (prefix), queue:<queue>; QueueLock and JobLock if there are any; worker:<id>
 --        of every known worker; timestamps:<raw> of every form
 -- ARGV   now, task, queue, cadence (cadence.lua), purpose ("look", "boot": an instance starts, "start": somebody starts
---        the task, "run": somebody wants it to run now), the due second of an entry that a new cadence made stale or
---        "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON,
+--        the task, "run": somebody wants it to run now), the due second of an entry that its cadence does not give,
+--        or "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON,
 --        number of workers, their ids, number of workers that are passed over, their ids, number of forms, the forms,
 --        ours first
 -- returns 0 fine, 1 seeded, 2 restored, 3 unlocked, 4 on its queue now, 5 it waits there already, 6 it runs, 7 moved to
@@ -253,7 +253,8 @@ if not due then
   unlock()
   return purpose == 'start' and 0 or 1
 end
-if stale == due and waits then
+-- A job that is nowhere would be missed only when a clock that was set back is there again.
+if stale == due and (waits or due > seconds() and not queued() and not running()) then
   local coming, second = next_due(cadence)
   if coming then
     must('LLEN', DELAYED .. whole(second))
