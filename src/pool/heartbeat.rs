@@ -236,12 +236,12 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
         });
     }
     for &index in &extended.lost_locks {
-        if let Some(lock) = extend.locks.get(index) {
-            let key = lock.key.as_str();
-            core.warn(format!(
-                "lock {key} of the running job with claim {} was lost: it ran out or has another owner",
-                lock.claim
-            ));
+        // A run that has ended meanwhile has lost nothing: its lock was free for others.
+        if let Some(LockRenewal { key, claim, .. }) = extend.locks.get(index)
+            && core.slots.forgo_lock(claim, key)
+        {
+            let key = key.as_str();
+            core.warn(format!("lock {key} of the running job with claim {claim} was lost: it has another owner"));
         }
     }
 }

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 pub(super) use self::slot::{Job, LANES, Limit, Slot, State, lane_of, urge};
 use crate::handler::contract::{OwnedRun, Stop};
-use crate::job::{ClaimToken, Outcome, WorkerName};
+use crate::job::{ClaimToken, LockKey, Outcome, WorkerName};
 use crate::store::instance::InstanceRecord;
 
 /// What a run is after its handler was called.
@@ -129,6 +129,19 @@ impl Slots {
     /// Whether this claim is the one that the slot runs: what is reported of an earlier run must not end a later one.
     pub(super) fn runs(&self, number: usize, claim: &ClaimToken) -> bool {
         get(&self.slots.borrow(), number).is_some_and(|slot| slot.runs(claim))
+    }
+
+    /// A lock of this claim's run is another's: it is not renewed any more. False if no slot runs that claim with it.
+    pub(super) fn forgo_lock(&self, claim: &ClaimToken, lock: &LockKey) -> bool {
+        let mut slots = self.slots.borrow_mut();
+        let mut jobs = slots.iter_mut().filter_map(|slot| match &mut slot.state {
+            State::Running(job) if job.claim == *claim => Some(job),
+            _ => None,
+        });
+        let Some(job) = jobs.next() else { return false };
+        let held = job.held.len();
+        job.held.retain(|held| held.key != *lock);
+        job.held.len() < held
     }
 
     /// Takes the job out of a slot, which is idle then.

@@ -97,7 +97,7 @@ pub struct Extended {
     pub dead: bool,
     /// Workers whose membership or ping was gone: somebody force-cleaned them. They are registered anew.
     pub removed: Vec<Removed>,
-    /// Indexes of locks that were lost to another owner or had run out.
+    /// Indexes of locks that another owner has now.
     pub lost_locks: Vec<usize>,
     /// How many instances are registered, this one included, if that was asked.
     pub instances: Option<usize>,

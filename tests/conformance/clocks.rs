@@ -2,18 +2,18 @@
 
 use tokio::sync::watch;
 use tokio::time::{Duration, advance};
-use windlass::job::TaskName;
+use windlass::job::{LockKey, TaskName};
 use windlass::scheduler::cron;
 use windlass::scheduler::duties::Duties;
 use windlass::scheduler::failures::Bulkheads;
 use windlass::scheduler::promote;
 use windlass::store::effect::{Busy, Gate, Tick, Verdict};
-use windlass::store::instance::{Extend, LockRenewal};
+use windlass::store::instance::{Extend, Extended, LockRenewal};
 use windlass::store::queueing::{Enqueued, Entered, When};
 use windlass::store::scheduling::Leadership;
 
-use crate::fixture::{Fixture, NOW_S, until};
-use crate::instance::Instance;
+use crate::fixture::{Fixture, NOW_S, Place, until};
+use crate::instance::{Claimed, Instance};
 use crate::look::{
     admit, delay, delayed, fill, gate, job, job_lock, jobs, lock, locks, promote_all, queued, refused, seconds, take,
 };
@@ -27,6 +27,9 @@ behaviours! {
     a_tick_from_before_the_clock_was_set_back_that_is_nowhere_is_moved_too,
     a_schedule_from_before_the_clock_was_set_back_goes_on,
     of_two_who_begin_a_schedule_anew_one_is_faster,
+    a_running_job_keeps_its_lock_when_the_clock_is_set_forward,
+    a_lock_of_a_dead_claim_ends_with_its_record,
+    a_lock_that_somebody_deleted_is_free_though_its_job_runs,
 }
 
 const TASKS: &str = r#"
@@ -241,26 +244,69 @@ async fn a_leader_that_renews_stays_leader_when_the_clock_is_set() {
     assert!(f.store.lead(Leadership::Duties, "one", 60_000).await.expect("lead"));
 }
 
-#[tokio::test]
-async fn a_running_job_keeps_its_lock_when_the_clock_is_set_forward() {
-    let f = Fixture::sqlite().await;
+/// Lets the clock be set forward. The locks of Redis lapse by the server's own clock, which is not set here.
+fn set_forward(f: &Fixture, seconds: i64, lapsed: &[&LockKey]) {
+    f.pass(seconds);
+    if matches!(f.place, Place::Redis { .. }) {
+        for lock in lapsed {
+            f.redis_command(&["DEL", &f.key(lock.as_str())]);
+        }
+    }
+}
+
+async fn renew(f: &Fixture, instance: &Instance, claim: &Claimed, key: LockKey) -> Extended {
+    let locks = vec![LockRenewal { key, claim: claim.claim.token.clone(), ttl_s: 60 }];
+    let (record, workers) = (instance.record.clone(), instance.record.workers());
+    let extend = Extend { pinged: Vec::new(), record, publish: true, census: false, workers, locks };
+    f.store.extend(&extend).await.expect("extend")
+}
+
+async fn a_running_job_keeps_its_lock_when_the_clock_is_set_forward(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    assert_eq!(instance.enter(&claims[0], &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
+    set_forward(f, THIRTY_DAYS_S, &[&job_lock(1)]);
+    // The lease extension of another instance must not sweep it, either.
+    let other = Instance::join(&f.handle().await, "b", 1).await;
+    other.extend().await;
+    assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::PutBack { plugin: "JobLock" });
+    assert_eq!(renew(f, &instance, &claims[0], job_lock(1)).await.lost_locks, [0_usize; 0]);
+    let held = f.store.locks().await.expect("locks");
+    assert!(held[0].ttl_ms.is_some_and(|ttl_ms| (50_000..=60_000).contains(&ttl_ms)), "renewed by the new time");
+    // Before the next renewal it lapses again, and its run ends.
+    set_forward(f, THIRTY_DAYS_S, &[&job_lock(1)]);
+    instance.settle(vec![claims[0].frees(Verdict::Done, &[job_lock(1)])]).await;
+    assert_eq!(renew(f, &instance, &claims[0], job_lock(1)).await.lost_locks, [0_usize; 0], "nor is it taken again");
+    let claim = instance.claim(&["q"], &[1]).await.remove(0);
+    assert_eq!(instance.enter(&claim, &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
+    instance.settle(vec![claim.frees(Verdict::Done, &[job_lock(1)])]).await;
+    assert_eq!(locks(&f.store).await, [""; 0]);
+    if matches!(f.place, Place::Redis { .. }) {
+        assert_eq!(f.redis_command(&["KEYS", &f.key("windlass:held:*")]).texts(), [""; 0]);
+    }
+}
+
+async fn a_lock_of_a_dead_claim_ends_with_its_record(f: &Fixture) {
     let mut instance = Instance::join(&f.store, "a", 2).await;
     fill(&f.store, "q", &jobs(0..2)).await;
     let claims = instance.claim(&["q"], &[1, 2]).await;
     assert_eq!(instance.enter(&claims[0], &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
-    f.pass(THIRTY_DAYS_S);
-    // The beat of another instance must not remove it either.
-    let other = Instance::join(&f.handle().await, "b", 1).await;
-    other.extend().await;
-    assert_eq!(locks(&f.store).await, [job_lock(1).as_str()]);
-    assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::PutBack { plugin: "JobLock" });
-    let renewal = LockRenewal { key: job_lock(1), claim: claims[0].claim.token.clone(), ttl_s: 60 };
-    let (record, workers) = (instance.record.clone(), instance.record.workers());
-    let extend = Extend { pinged: Vec::new(), record, publish: true, census: false, workers, locks: vec![renewal] };
-    let extended = f.store.extend(&extend).await.expect("extend");
-    assert_eq!(extended.lost_locks, [0_usize; 0]);
-    let held = f.store.locks().await.expect("locks");
-    assert_eq!(held[0].ttl_ms, Some(60_000), "it is renewed by the new time");
+    set_forward(f, THIRTY_DAYS_S, &[&job_lock(1)]);
+    instance.settle_one(&claims[0], Verdict::Done).await;
+    assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
+}
+
+async fn a_lock_that_somebody_deleted_is_free_though_its_job_runs(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 2).await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    let claims = instance.claim(&["q"], &[1, 2]).await;
+    assert_eq!(instance.enter(&claims[0], &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
+    assert!(f.store.delete_lock(job_lock(1).as_str()).await.expect("delete_lock"));
+    assert_eq!(renew(f, &instance, &claims[0], job_lock(1)).await.lost_locks, [0_usize; 0]);
+    assert_eq!(locks(&f.store).await, [""; 0], "it is not taken again behind the back of who deleted it");
+    assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::Taken);
+    assert_eq!(renew(f, &instance, &claims[0], job_lock(1)).await.lost_locks, [0_usize]);
 }
 
 #[tokio::test]

@@ -1,6 +1,11 @@
 use futures_util::FutureExt;
 
 use super::*;
+use bytes::Bytes;
+use tokio::time::Instant;
+
+use crate::job::{Identity, QueueName};
+use crate::plugin::chain::HeldLock;
 use crate::store::instance::HostIdentity;
 
 fn record(queues: &str) -> InstanceRecord {
@@ -28,6 +33,23 @@ fn slots(states: &[bool]) -> Slots {
         }
     }
     slots
+}
+
+/// A job that holds this lock.
+fn job(claim: &ClaimToken, lock: &LockKey) -> Box<Job> {
+    Box::new(Job {
+        claim: claim.clone(),
+        queue: QueueName::as_stored("q"),
+        payload: Bytes::new(),
+        args: Bytes::new(),
+        identity: Identity::first(claim),
+        scheduled_at: None,
+        known: None,
+        held: vec![HeldLock { key: lock.clone(), ttl_s: 60 }],
+        info: None,
+        began: Instant::now(),
+        limit: None,
+    })
 }
 
 fn manager_is_asked(slots: &Slots) -> bool {
@@ -76,4 +98,16 @@ fn a_processor_claims_nothing_before_it_has_the_name_of_a_reload() {
     assert_eq!(pool.claim(0, |_| false).0, [1]);
     pool.rest([2].iter());
     assert!(manager_is_asked(&pool), "it can get its name now");
+}
+
+#[test]
+fn a_lock_is_lost_once_and_only_by_the_run_that_holds_it() {
+    let pool = slots(&[false, false]);
+    let (one, two) = (ClaimToken::as_stored("00ff-0-1-0"), ClaimToken::as_stored("00ff-0-1-1"));
+    let lock = LockKey::job_lock("t", "q", "[1]");
+    assert!(pool.begin(1, job(&one, &lock), |_, _| Started::Running(None)).is_none());
+    assert!(!pool.forgo_lock(&two, &lock), "that claim does not run, or not any more");
+    assert!(!pool.forgo_lock(&one, &LockKey::job_lock("t", "q", "[2]")));
+    assert!(pool.forgo_lock(&one, &lock));
+    assert!(!pool.forgo_lock(&one, &lock));
 }

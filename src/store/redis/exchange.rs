@@ -300,7 +300,7 @@ fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
                 call.literal("F").key(keys.lock(key));
             }
             Gate::TakeLock { key, ttl_s, busy, .. } => {
-                call.literal("T").key(keys.lock(key)).number(ttl_s);
+                call.literal("T").key(keys.lock(key)).key(keys.lock_shadow(key)).number(ttl_s);
                 match busy {
                     Busy::PutBack { delay_ms } => {
                         call.literal("P").number(delay_ms);

@@ -141,6 +141,11 @@ impl Keys {
         }
     }
 
+    /// What says that a JobLock is held, also after the lock lapsed (`locks.lua`).
+    pub(super) fn lock_shadow(&self, key: &LockKey) -> Bytes {
+        self.join(&[b"windlass:held", &self.lock(key)])
+    }
+
     /// What precedes the name within a key.
     pub(super) fn prefix(&self) -> Bytes {
         self.join(&[b""])

@@ -164,7 +164,8 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     }
     call.number(extend.locks.len());
     for renewal in &extend.locks {
-        call.key(keys.lock(&renewal.key)).text(renewal.claim.as_str()).number(renewal.ttl_s);
+        call.key(keys.lock(&renewal.key)).key(keys.lock_shadow(&renewal.key));
+        call.text(renewal.claim.as_str()).number(renewal.ttl_s);
     }
     let mut reply = reply::list(connection.run(&EXTEND, call).await?)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);

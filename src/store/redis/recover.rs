@@ -130,7 +130,7 @@ pub(super) async fn force_clean(
     call.key(keys.working(worker));
     let claim = working.and_then(|working| working.claim.as_ref());
     for lock in free {
-        call.key(keys.lock(&lock.key));
+        call.key(keys.lock(&lock.key)).key(keys.lock_shadow(&lock.key));
     }
     call.key(keys.working_by_name(name)).key(keys.started(worker));
     // Ruby's and Go's workers keep their statistics under the whole id, node-resque's under the name.

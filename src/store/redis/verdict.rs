@@ -61,7 +61,10 @@ impl Ending<'_> {
     pub(super) fn write(&self, call: &mut Call, keys: &Keys) {
         let extras = !self.free.is_empty() || self.tick.is_some();
         if extras {
-            locks(call, keys, self.free);
+            call.number(self.free.len());
+            for lock in self.free {
+                call.key(keys.lock(lock)).key(keys.lock_shadow(lock));
+            }
         }
         match self.verdict {
             Verdict::Done => {

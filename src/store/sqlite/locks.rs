@@ -118,10 +118,10 @@ fn set_job_lock(step: &Step<'_>, key: &LockKey, claim: &ClaimToken, ttl_s: u64) 
     set(step, key, &format!("{end}:{claim}"), ttl_s)
 }
 
-/// Renews a JobLock; false if it ran out or another claim has it.
+/// Renews a JobLock; false if another has it. One that is gone ended with its run, or somebody deleted it.
 pub(super) fn renew(step: &Step<'_>, renewal: &LockRenewal) -> Result<bool, StoreError> {
-    let value = value(step, &renewal.key)?;
-    let ours = value.is_some_and(|value| owner(&value) == Some(renewal.claim.as_str()));
+    let Some(value) = value(step, &renewal.key)? else { return Ok(true) };
+    let ours = owner(&value) == Some(renewal.claim.as_str());
     if ours {
         set_job_lock(step, &renewal.key, &renewal.claim, renewal.ttl_s)?;
     }

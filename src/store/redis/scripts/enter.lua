@@ -3,7 +3,7 @@
 -- per enter    ARGV number of gates, "1" if it may be put back; then KEYS timestamps:<raw>,
 --              ARGV raw, queue, identity
 -- per gate     "F"  KEYS lock                   free QueueLock: the job has left its queue
---              "T"  KEYS lock, ARGV ttl         take JobLock; if busy:
+--              "T"  KEYS lock, its shadow (locks.lua), ARGV ttl   take JobLock; if busy:
 --                   "P" ARGV delay in ms        put the job back
 --                   "D" ARGV number of locks, KEYS the locks, ARGV "1" if a tick follows, "1" if Retry's keys
 --                                       follow, KEYS its counter and last error, which are forgotten: drop it
@@ -19,7 +19,7 @@
 
 local entered = {}
 
-local function pass(token, mine)
+local function pass(token, mine, record)
   local gates, may_return = tonumber(arg()), arg() == '1'
   local stamps, raw, queue, identity
   if may_return then
@@ -29,7 +29,7 @@ local function pass(token, mine)
 
   local function free_earlier()
     for _, earlier in ipairs(taken) do
-      if not remove(earlier) then
+      if not remove(earlier.lock, earlier.shadow) then
         refused = 'U'
       end
     end
@@ -83,7 +83,7 @@ local function pass(token, mine)
     elseif kind == 'N' then
       tick(mine and not refused)
     else
-      local ttl, busy = tonumber(arg()), arg()
+      local shadow, ttl, busy = key(), tonumber(arg()), arg()
       local wait
       local free_now, known = false, true
       if mine and not refused then
@@ -95,9 +95,16 @@ local function pass(token, mine)
           local value
           value, known = value_of(lock)
           free_now = carries(value, token)
+        else
+          local lasts = whole(ttl + SHADOW_S)
+          local before = try('SET', shadow, shadow_of(ttl, token, record), 'EX', lasts, 'GET')
+          if outlives(before, token) then
+            try('SET', shadow, before, 'EX', lasts)
+            free_now, known = false, remove(lock)
+          end
         end
         if free_now then
-          taken[#taken + 1] = lock
+          taken[#taken + 1] = { lock = lock, shadow = shadow }
         end
       end
       local refuses = mine and not refused and not free_now
@@ -128,7 +135,7 @@ for i = 1, enters do
   local p1, p2, h1, h2 = string.byte(entering, 4 * i - 3, 4 * i)
   local position = p1 * 256 + p2
   local mine = owns(position, h1, h2) and not ended[position]
-  local refused = pass(mine and token_of(position), mine)
+  local refused = pass(mine and token_of(position), mine, KEYS[workers_at + position])
   if not mine then
     entered[i] = 'L'
   elseif refused then

@@ -1,7 +1,7 @@
 -- extend: one more step of the lease, pings for the workers given, locks of running jobs renewed.
 --
 -- KEYS   windlass:instances, windlass:leases, workers; per worker as in members.lua; the pings of workers that are only
---        pinged; the locks
+--        pinged; each lock and its shadow (locks.lua)
 -- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, number of workers; per worker
 --        as in members.lua; number of those only pinged; of each its ping from the name on; number of locks; per lock its
 --        claim and for how many seconds it is held
@@ -87,13 +87,20 @@ try_chunked('MSET', writes, #writes)
 
 local lost = {}
 for i = 1, tonumber(arg()) do
-  local lock, token, ttl = key(), arg(), tonumber(arg())
+  local lock, shadow, token, ttl = key(), key(), arg(), tonumber(arg())
   local value = redis.pcall('GET', lock)
+  local ends, owner, worker = read_shadow(redis.pcall('GET', shadow))
+  local ours = owner == token
   -- A lock that may not be read is not known to be lost.
   local unknown = type(value) == 'table' and string.find(named('GET', lock, value.err), '^REFUSED')
-  if carries(value, token) then
+  -- A lock that lapsed although its run goes on is held on. One that ended with its run has no shadow.
+  local lapsed = value == false and ours and seconds() >= tonumber(ends)
+  if carries(value, token) or lapsed then
     try('SET', lock, owned_until(ttl, token), 'EX', whole(math.max(ttl, 1)))
-  elseif not unknown then
+    if ours then
+      try('SET', shadow, shadow_of(ttl, token, worker), 'EX', whole(ttl + SHADOW_S))
+    end
+  elseif value and not unknown then
     lost[#lost + 1] = i - 1
   end
 end

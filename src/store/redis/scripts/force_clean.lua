@@ -1,6 +1,6 @@
 -- force_clean: removes a worker, anybody's, and puts its job on the failed list.
 --
--- KEYS   windlass:nothing, workers, failed, stat:failed, workers:heartbeat, worker:<id>, locks, then everything else
+-- KEYS   windlass:nothing, workers, failed, stat:failed, workers:heartbeat, worker:<id>, each lock and its shadow, then everything else
 --        that is deleted
 -- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if there is a failure record, the
 --        failure record, the claim, number of locks, per lock what it must hold to be freed or "" if it must carry the
@@ -28,9 +28,9 @@ must('SREM', WORKERS, id)
 try('HDEL', HEARTBEATS, id)
 local token = arg()
 for _ = 1, tonumber(arg()) do
-  local lock, value = key(), arg()
+  local lock, shadow, value = key(), key(), arg()
   if value == '' then
-    free(lock, token)
+    free(lock, shadow, token)
   elseif redis.pcall('GET', lock) == value then
     try('DEL', lock)
   end

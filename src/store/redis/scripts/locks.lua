@@ -59,11 +59,43 @@ local function was_refused()
   return string.find(broken[#broken], '^REFUSED') ~= nil
 end
 
+-- A JobLock has a shadow, `<second of its end> <claim> <key of the claim's working record>`. The lock is a key that
+-- expires, as node-resque expects, so that it lapses when the server's clock is set forward. The shadow outlives that
+-- and is deleted with the lock; one that is left over expires in the end.
+local SHADOW_S = 90 * 86400
+
+local function shadow_of(ttl, token, record)
+  return whole(seconds() + ttl) .. ' ' .. token .. ' ' .. record
+end
+
+local function read_shadow(value)
+  if type(value) == 'string' then
+    return string.match(value, '^(%d+) (%S+) (.+)$')
+  end
+end
+
+-- Is a lock that does not exist still held by another claim? It is if it lapsed while the record of that claim stands. A
+-- lock that is gone before its end was deleted on purpose.
+local function outlives(shadow, token)
+  local ends, owner, record = read_shadow(shadow)
+  if not ends or owner == token or seconds() < tonumber(ends) then
+    return false
+  end
+  local standing, head = redis.pcall('GET', record), '{"claim":"' .. owner .. '"'
+  return type(standing) == 'string' and string.sub(standing, 1, #head) == head
+end
+
 -- Frees a lock if it is this claim's. False if it may still be held.
-local function free(place, token)
+local function free(place, shadow, token)
   local value, known = value_of(place)
   if not known then
     return false
+  elseif carries(value, token) then
+    return remove(place, shadow)
   end
-  return not carries(value, token) or remove(place)
+  local _, owner = read_shadow(redis.pcall('GET', shadow))
+  if owner == token then
+    try('DEL', shadow)
+  end
+  return true
 end

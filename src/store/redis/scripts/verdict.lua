@@ -11,7 +11,7 @@
 --   R attempted   KEYS stat:processed:<name>, stat:failed:<name>, Retry's counter and last error, timestamps:<raw>
 --                 ARGV raw, queue, identity, last error, attempts, for how many seconds the keys
 --                 are kept, number of delays, the delays in ms, "1" if a record follows, the record
--- locks           ARGV number of locks, KEYS the locks
+-- locks           ARGV number of locks, KEYS each lock and its shadow (locks.lua)
 -- tick            KEYS timestamps:<raw>             ARGV task, cadence (cadence.lua), queue, raw,
 --                                                       "1" to halt
 --
@@ -109,8 +109,8 @@ local function settle(op, token, mine)
   if extras then
     op = op - 32
     for _ = 1, tonumber(arg()) do
-      local lock = key()
-      if mine and not free(lock, token) then
+      local lock, shadow = key(), key()
+      if mine and not free(lock, shadow, token) then
         mine = nil
       end
     end
