@@ -7,7 +7,7 @@ use futures_util::future::try_join_all;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::script::{Call, Script, calls_of, script};
-use super::{inspect, reply, verdict};
+use super::{inspect, reply, rights, verdict};
 use crate::job::{PayloadView, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DeleteDelayed, ScheduledAt};
@@ -113,7 +113,10 @@ async fn look(connection: &Connection, limit: usize, passed: &[Bytes]) -> Result
     let keys = connection.keys();
     let mut call = connection.call();
     call.key(keys.schedule()).key(keys.delayed_prefix()).number(limit).number(passed.len()).args(passed);
-    let mut reply = reply::list(connection.run(&DUE, call).await?)?.into_iter();
+    let mut reply = match connection.run(&DUE, call).await {
+        Ok(reply) => reply::list(reply)?.into_iter(),
+        Err(error) => return Err(rights::explain(connection, error).await),
+    };
     let mut next = || reply.next().unwrap_or(Frame::Null);
     let now_ms = reply::number(next())?;
     let second = reply::bytes(next())?.as_deref().and_then(reply::parsed);

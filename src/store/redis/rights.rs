@@ -95,7 +95,7 @@ pub(super) async fn missing(connection: &Connection) -> Result<Option<StoreError
     }
 }
 
-/// The error of a step that began with [`ensure`]: if a right was missing, one that names all of them.
+/// The error of a step that claiming or promotion needs: if a right was missing, one that names all of them.
 pub(super) async fn explain(connection: &Connection, error: StoreError) -> StoreError {
     match ensure(connection).await {
         Err(all @ StoreError::MissingRights(_)) => all,

@@ -4,13 +4,13 @@
 use bytes::Bytes;
 use windlass::store::effect::{Busy, Gate, Retry, RetryKeys, Verdict};
 use windlass::store::instance::Extend;
-use windlass::store::queueing::{Entered, Exchange};
+use windlass::store::queueing::{Entered, Exchange, When};
 use windlass::store::wake::Watch;
 
 use super::{TIMES, World, commands};
-use crate::fixture::soon;
+use crate::fixture::{NOW_S, soon};
 use crate::instance::{Claimed, Instance, claimed};
-use crate::look::{failed, fill, gate, job, job_lock, jobs, lock, locks, promote_all, queue, queued, take};
+use crate::look::{delay, failed, fill, gate, job, job_lock, jobs, lock, locks, promote_all, queue, queued, take};
 use crate::support::resp::Reply;
 use crate::support::verbs::Verbs as _;
 
@@ -18,6 +18,7 @@ arrows! {
     retry: ["locks", "places", "identity", "delay", "verdict", "lane", "settle", "claim"];
     free: ["locks", "places", "identity", "delay", "verdict", "lane", "settle", "claim"];
     gates: ["locks", "places", "identity", "delay", "verdict", "lane", "settle", "enter", "claim"];
+    due: ["page", "due"];
 }
 
 fn keys() -> RetryKeys {
@@ -136,6 +137,22 @@ async fn gates(w: &World) {
         other => panic!("{}: {other:?}", w.command),
     }
     assert!(!is_held(&job_lock(3)), "{}: {held:?}", w.command);
+}
+
+/// A due second whose jobs may not be read is not taken for one whose key holds something else.
+async fn due(w: &World) {
+    for n in 0..3 {
+        delay(&w.f.store, &job(n), When::At(NOW_S + 1)).await;
+    }
+    w.f.pass(5);
+    w.refuse();
+    for _ in 0..TIMES {
+        if let Some(due) = w.check(w.f.store.due(10, &[]).await) {
+            assert_eq!((due.jobs, due.broken), (jobs(0..3), None), "{}", w.command);
+        }
+    }
+    w.allow();
+    assert_eq!(promote_all(&w.f.store, "q", 10).await, 3, "{}", w.command);
 }
 
 /// Whatever else claims and promotions take may be missing.

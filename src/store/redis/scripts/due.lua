@@ -28,14 +28,19 @@ if not entry then
 end
 local is_due = tonumber(score) * 1000 <= now()
 -- A second is named by its number, written as whole numbers are.
-local named = #entry <= 16 and (entry == '0' or string.find(entry, '^-?[1-9]%d*$'))
-if is_due and not named then
+local is_second = #entry <= 16 and (entry == '0' or string.find(entry, '^-?[1-9]%d*$'))
+if is_due and not is_second then
   return { whole(now()), '', score, {}, '', entry }
 end
 local jobs, wrong = {}, ''
 if is_due and limit > 0 then
   local length = redis.pcall('LLEN', DELAYED .. entry)
   if type(length) == 'table' then
+    local message = named('LLEN', DELAYED .. entry, length.err)
+    if string.find(message, '^REFUSED') and not string.find(message, 'access', 1, true) then
+      -- The entry is not to blame for a right that is missing.
+      error(message)
+    end
     wrong = length.err
   else
     jobs = read_page(DELAYED .. entry, 0, limit)
