@@ -1,7 +1,7 @@
 //! Moves everything that waits from one store to another, in batches, each item exactly once.
 //!
 //! The first store is emptied, so that no job can run in both. If a call is interrupted, the next call with the same
-//! two stores continues where it stopped.
+//! two stores continues where it stopped, or [`undo`] puts back what it left set aside.
 
 use serde::Serialize;
 
@@ -9,9 +9,12 @@ use super::error::AdminError;
 use crate::job::{Args, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
-use crate::store::instance::Instances;
-use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
-use crate::store::role::Mover;
+use crate::store::instance::{InstanceRecord, Instances};
+use crate::store::moving::{
+    Aside, Batch, Decline, Identify, LetGo, PutBack, ReadAside, RenewSource, SetAside, TakeIn, TakeInTarget, TakenIn,
+    Target, Waiting,
+};
+use crate::store::role::{Admin, Mover};
 use crate::store::workers::RegisteredWorkers;
 use crate::task::Registry;
 
@@ -30,21 +33,156 @@ pub struct Copied {
     pub failed: u64,
     /// Periodic tasks.
     pub periodic: u64,
+    /// The source had fallen back to an older state, from which items had been moved already: at most so many of those
+    /// moved now may be in the target twice. Left out of JSON if it had not.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub may_be_twice: u64,
 }
 
-/// Moves everything that waits in `from` to `to`, and calls `progress` after each batch. The tasks of
-/// `registry` tell which locks move with a queued job, and which jobs are ticks of a periodic task: of those one copy is
-/// enough.
+/// What an undo did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Undone {
+    /// Items that were put back to their places in the source.
+    pub put_back: u64,
+    /// Items that the target had taken in before. They stay there.
+    pub moved_before: u64,
+    /// The source had fallen back to an older state: so many of the items that were put back may be in the target as well.
+    /// Left out of JSON if it had not.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub may_be_twice: u64,
+}
+
+/// What a store holds that is set aside for another one.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct AsideView {
+    /// How many items.
+    pub items: u64,
+    /// The store for which they are set aside, if that is known.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// The command that finishes the move.
+    pub finish: String,
+    /// The command that puts them back.
+    pub undo: String,
+    /// All of it for people.
+    #[serde(skip)]
+    pub text: String,
+}
+
+/// What is set aside in a store.
 ///
 /// # Errors
-/// Refuses while an instance or a worker uses `from`. Fails when a store fails; what was moved stays moved, and the next
-/// call continues.
+/// Fails when the store cannot be reached.
+pub async fn aside(store: &Store<Admin>) -> Result<Option<AsideView>, AdminError> {
+    let from = store.describe();
+    Ok(store.run(ReadAside).await?.map(|aside| {
+        let ((finish, undo), text) = (aside.commands(from), aside.text(from));
+        AsideView { items: aside.items, target: aside.target.map(|target| target.address), finish, undo, text }
+    }))
+}
+
+/// Moves everything that waits in `from` to `to`, and calls `progress` after each batch. `address` is how the command line
+/// names `to`. The tasks of `registry` tell which locks move with a queued job, and which jobs are ticks of a periodic
+/// task: of those one copy is enough.
+///
+/// # Errors
+/// Refuses while an instance or a worker uses `from`, if both are the same store, and while something is set aside for
+/// another store. Fails when a store fails; what was moved stays moved, and the next call continues.
 pub async fn copy(
     from: &Store<Mover>,
     to: &Store<Mover>,
+    address: &str,
     registry: &Registry,
     mut progress: impl FnMut(&Copied),
 ) -> Result<Copied, AdminError> {
+    let target = identified(from, to, address).await?;
+    refuse_while_used(from).await?;
+    let mut copied = Copied::default();
+    let mut may_be_twice = 0_u64;
+    let mut let_go = None;
+    while let Some(batch) = from.run(SetAside { limit: BATCH, target: target.clone() }).await? {
+        refuse_another(from, &batch, &target)?;
+        if let_go.as_ref() == Some(&batch.id) {
+            return Err(AdminError::Changed { what: format!("what is set aside in {}", from.describe()) });
+        }
+        let targets = targets(&batch, registry);
+        match to.run(TakeIn { batch: batch.clone(), targets: targets.clone() }).await? {
+            // It is in `to` now, whether this call or an interrupted one put it there. `from` may forget it.
+            TakenIn::Yes | TakenIn::Before => {
+                from.run(LetGo { id: batch.id.clone() }).await?;
+                copied.count(&batch);
+                copied.may_be_twice = may_be_twice.min(copied.total());
+                progress(&copied);
+                let_go = Some(batch.id);
+            }
+            // An undo was interrupted. The items are offered again, as a new batch.
+            TakenIn::Declined => {
+                from.run(PutBack { batch, targets }).await?;
+            }
+            TakenIn::Conflict { last } => {
+                may_be_twice += last.saturating_sub(batch.id.number).saturating_add(1).saturating_mul(BATCH as u64);
+                from.run(RenewSource { id: batch.id, fresh: InstanceRecord::new_id() }).await?;
+            }
+        }
+    }
+    Ok(copied)
+}
+
+/// Puts back what is set aside in `from` by a copy to `to` that was not finished. If `to` has taken it in, it stays there,
+/// and `from` forgets it. Without `to` nobody is asked: if it was taken in, it stands in both stores.
+///
+/// # Errors
+/// Refuses if both are the same store, and if it is set aside for another store. Fails when a store fails; may be repeated.
+pub async fn undo(from: &Store<Mover>, to: Option<&Store<Mover>>, registry: &Registry) -> Result<Undone, AdminError> {
+    let target = match to {
+        Some(to) => Some(identified(from, to, to.describe()).await?),
+        None => None,
+    };
+    let mut undone = Undone::default();
+    if from.run(ReadAside).await?.is_none() {
+        return Ok(undone);
+    }
+    let nobody = || Target { id: String::new(), address: String::new() };
+    let aside = SetAside { limit: BATCH, target: target.clone().unwrap_or_else(nobody) };
+    let Some(batch) = from.run(aside).await? else { return Ok(undone) };
+    let answer = match to.zip(target) {
+        Some((to, target)) => {
+            refuse_another(from, &batch, &target)?;
+            to.run(Decline { id: batch.id.clone() }).await?
+        }
+        None => TakenIn::Declined,
+    };
+    let items = batch.items.len() as u64;
+    if matches!(answer, TakenIn::Yes | TakenIn::Before) {
+        from.run(LetGo { id: batch.id }).await?;
+        undone.moved_before = items;
+    } else if from.run(PutBack { targets: targets(&batch, registry), batch }).await? {
+        undone.put_back = items;
+        undone.may_be_twice = if matches!(answer, TakenIn::Conflict { .. }) { items } else { 0 };
+    }
+    Ok(undone)
+}
+
+/// Who the target is. Refuses if it is the source under another address.
+async fn identified(from: &Store<Mover>, to: &Store<Mover>, address: &str) -> Result<Target, AdminError> {
+    let fresh = InstanceRecord::new_id;
+    loop {
+        let mark = Some(fresh());
+        from.run(Identify { fresh: fresh(), mark: mark.clone() }).await?;
+        let target = to.run(Identify { fresh: fresh(), mark: None }).await?;
+        if target.mark == mark {
+            return Err(AdminError::SameStore { from: from.describe().to_owned(), to: to.describe().to_owned() });
+        }
+        // If another command wrote its mark in between, nothing is proven yet.
+        if from.run(Identify { fresh: fresh(), mark: None }).await?.mark == mark {
+            return Ok(Target { id: target.id, address: address.to_owned() });
+        }
+    }
+}
+
+async fn refuse_while_used(from: &Store<Mover>) -> Result<(), AdminError> {
     let busy = |what: String| AdminError::Busy { what };
     if let Some(state) = from.run(Instances).await?.first() {
         return Err(busy(format!(
@@ -61,16 +199,26 @@ pub async fn copy(
             "the worker {worker} has a job of the store to be emptied: let it end, or workers force-clean it"
         )));
     }
-    let mut copied = Copied::default();
-    while let Some(batch) = from.run(SetAside { limit: BATCH }).await? {
-        let targets: Vec<TakeInTarget> = batch.items.iter().map(|item| target(item, registry)).collect();
-        // The batch is in `to` now, whether this call or an interrupted one put it there. `from` may forget it.
-        to.run(TakeIn { batch: batch.clone(), targets }).await?;
-        from.run(LetGo { number: batch.number }).await?;
-        copied.count(&batch);
-        progress(&copied);
+    Ok(())
+}
+
+/// Refuses a batch that is set aside for another store, because that may have taken it in.
+fn refuse_another(from: &Store<Mover>, batch: &Batch, target: &Target) -> Result<(), AdminError> {
+    if batch.target.as_ref().is_none_or(|named| named.id == target.id) {
+        return Ok(());
     }
-    Ok(copied)
+    let aside = Aside { items: batch.items.len() as u64, target: batch.target.clone() };
+    let (from, to) = (from.describe(), batch.target.as_ref().map_or("", |named| &named.address));
+    Err(AdminError::Busy {
+        what: format!(
+            "{}; that is not the store that was named now; if {to} is lost: windlass store copy --undo {from}",
+            aside.text(from)
+        ),
+    })
+}
+
+fn targets(batch: &Batch, registry: &Registry) -> Vec<TakeInTarget> {
+    batch.items.iter().map(|item| target(item, registry)).collect()
 }
 
 /// How an item is taken in.
@@ -89,7 +237,18 @@ fn target(item: &Waiting, registry: &Registry) -> TakeInTarget {
     TakeInTarget { lock: queue.and_then(lock), once: chain.is_tick(&view) }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 impl Copied {
+    /// All of them.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.queued + self.delayed + self.failed + self.periodic
+    }
+
     fn count(&mut self, batch: &Batch) {
         for item in &batch.items {
             match item {

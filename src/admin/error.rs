@@ -48,6 +48,14 @@ pub enum AdminError {
         /// Who uses it, and what to do.
         what: String,
     },
+    /// Two addresses that must name two stores name one.
+    #[error("{from} and {to} are the same store: give two different stores")]
+    SameStore {
+        /// The first address.
+        from: String,
+        /// The second address.
+        to: String,
+    },
     /// A text that is neither a position nor an id.
     #[error("{0}")]
     BadAddress(String),

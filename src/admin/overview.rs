@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::copy::AsideView;
 use super::error::AdminError;
 use super::queues::QueueView;
 use super::workers::WorkerView;
@@ -65,6 +66,9 @@ pub struct Details {
     pub leader: LeaderView,
     /// Records that cannot be read and are passed over, for each kind of which there are any.
     pub unreadable: Vec<UnreadableView>,
+    /// What a `store copy` has set aside: no queue holds it. Left out of JSON if there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<AsideView>,
 }
 
 /// How many records of a kind cannot be read.
@@ -92,13 +96,15 @@ pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
     let unreadable = unreadable?.into_iter();
     let unreadable =
         unreadable.map(|one| UnreadableView { kind: one.kind.noun(one.count), count: one.count }).collect();
+    let queues = queues?;
     Ok(Details {
-        queues: queues?.queues,
+        queues: queues.queues,
         workers: workers?,
         failed: failed?,
         stats: stats?,
         leader: leader?,
         unreadable,
+        set_aside: queues.set_aside,
     })
 }
 

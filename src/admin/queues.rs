@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::copy::{AsideView, aside};
 use super::error::AdminError;
 use super::job_view::JobView;
 use crate::client::request::nearest;
@@ -33,6 +34,9 @@ pub struct QueueList {
     /// Is everything paused? Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all_paused: bool,
+    /// What a `store copy` has set aside: no queue holds it. Left out of JSON if there is nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub set_aside: Option<AsideView>,
 }
 
 /// The outcome of a pause or resume.
@@ -103,7 +107,7 @@ pub async fn list(store: &Store<Admin>) -> Result<QueueList, AdminError> {
             queues.push(QueueView { queue: queue.as_str().to_owned(), length: 0, paused: true });
         }
     }
-    Ok(QueueList { queues, all_paused: paused.all })
+    Ok(QueueList { queues, all_paused: paused.all, set_aside: aside(store).await? })
 }
 
 /// Pauses a queue, or all queues if `name` is `None`; `paused` false resumes. The queue need not exist yet.

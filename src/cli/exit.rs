@@ -121,7 +121,7 @@ impl CliError {
                 | AdminError::NotRetriable { .. }
                 | AdminError::Changed { .. }
                 | AdminError::Busy { .. } => Exit::Failure,
-                AdminError::BadAddress(_) | AdminError::Name { .. } => Exit::Usage,
+                AdminError::BadAddress(_) | AdminError::Name { .. } | AdminError::SameStore { .. } => Exit::Usage,
                 AdminError::Store(error) => store(error),
             },
             Self::Store { error, .. } | Self::Interrupted { error, .. } => store(error),

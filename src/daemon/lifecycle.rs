@@ -26,7 +26,7 @@ use super::assemble::App;
 use super::extensions::Extensions;
 use super::options::RunError;
 use super::reload::Reloader;
-use super::{host, panics, signal, supervisor, systemd, watchdog};
+use super::{host, panics, signal, supervisor, systemd, warnings, watchdog};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -40,7 +40,6 @@ use crate::scheduler::{self, SchedulerConfig, SchedulerContext};
 use crate::store::findings::Findings;
 use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined};
 use crate::store::role::Whole;
-use crate::store::workers::RegisteredWorkers;
 use crate::store::{Store, StoreError, open};
 use crate::supervise::pulse::{LONGEST, Pulse, Pulses, TURN};
 use crate::supervise::scope::{contained_future, own_thread, until_told};
@@ -294,7 +293,8 @@ impl DaemonRun {
                 recover(&context, &mut bulkheads, state).await?;
             }
         }
-        self.warn_of_foreigners(store).await?;
+        warnings::foreigners(&self.config(), store, &self.bus).await?;
+        warnings::set_aside(store, &self.bus).await?;
         for try_number in 1.. {
             let record = host::record(&self.host, &self.work.borrow(), try_number);
             if store.run(Join { record: record.clone() }).await? == Joined::Yes {
@@ -303,30 +303,6 @@ impl DaemonRun {
             }
         }
         unreachable!("names are tried without end")
-    }
-
-    /// Warns if a pattern takes jobs from other workers, because perhaps only they know the classes.
-    async fn warn_of_foreigners(&self, store: &Store<Whole>) -> Result<(), StoreError> {
-        let config = self.config();
-        if !config.queues.has_patterns() || config.max_task_processors == 0 {
-            return Ok(());
-        }
-        let instances = store.run(Instances).await?;
-        let foreign =
-            store.run(RegisteredWorkers).await?.into_iter().find(|registered| {
-                !instances.iter().any(|state| registered.worker.name().starts_with(&state.record.name))
-            });
-        if let Some(foreign) = foreign {
-            self.bus.emit(Event::Warning {
-                text: format!(
-                    "queues = {:?} takes jobs from queues of other workers too, such as {}; classes that have no task \
-                     here would fail: list this instance's queues instead",
-                    config.queues.as_configured(),
-                    foreign.worker
-                ),
-            });
-        }
-        Ok(())
     }
 
     /// Starts the scheduler on a thread of its own, so that no handler delays it.

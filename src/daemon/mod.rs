@@ -12,6 +12,7 @@ mod signal;
 mod stops;
 pub mod supervisor;
 pub mod systemd;
+mod warnings;
 mod watchdog;
 
 pub use options::{RunError, RunOptions};

@@ -13,7 +13,7 @@ use windlass::store::StoreError;
 use windlass::store::delayed::DeleteDelayed;
 use windlass::store::effect::{Gate, Retry, RetryKeys, Verdict};
 use windlass::store::instance::{InstanceState, LockRenewal};
-use windlass::store::moving::{Batch, Waiting};
+use windlass::store::moving::{Batch, BatchId, Decline, Identify, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
 use windlass::store::queueing::{Enqueue, Exchange, Schedule, When};
 use windlass::store::scheduling::{Fire, Leadership, Promote, PromoteTo, Promotion};
@@ -294,9 +294,15 @@ arrows! {
             Waiting::Fired { id: "y".into(), last_s: NOW_S },
             Waiting::Counted { processed: 3, failed: 4 },
         ];
-        let batch = Batch { source: "there".into(), number: 1, items };
+        let id = BatchId { source: "there".into(), number: 1, token: None };
+        let batch = Batch { id, target: None, items };
         async move { s.f.store.take_in(&batch, &[]).await }
     };
+    decline: One |s| {
+        let id = BatchId { source: "there".into(), number: 1, token: Some("t".into()) };
+        s.f.store.run(Decline { id })
+    };
+    identify: One |s| s.f.store.run(Identify { fresh: "here".into(), mark: Some("mark".into()) });
 }
 
 const OPERATIONS: [&str; 3] = ["INSERT", "UPDATE", "DELETE"];

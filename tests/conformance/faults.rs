@@ -25,7 +25,9 @@ use windlass::store::inspection::{
 };
 use windlass::store::instance::{Bury, Extend, Join, Leave, LockRenewal, Oversee, Register, Suspect, Unregister};
 use windlass::store::meter::Outcome;
-use windlass::store::moving::{Batch, LetGo, SetAside, TakeIn, Waiting};
+use windlass::store::moving::{
+    Batch, BatchId, Decline, Identify, LetGo, PutBack, RenewSource, SetAside, TakeIn, Target, Waiting,
+};
 use windlass::store::periodic::{Purpose, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{EnqueueBatch, Exchange, Schedule, ScheduleBatch, When};
 use windlass::store::role::Whole;
@@ -192,9 +194,18 @@ fn exchange_row() -> Row {
     Row { arrow: Exchange::NAME, kind: Exchange::KIND, again: Again::Same, arrange }
 }
 
-/// Arrows whose change [`everything`] cannot show (where a lane stands, what is set aside, who a job was,
+/// Arrows whose change [`everything`] cannot show (where a lane stands, what is set aside or declined, who a job or store was,
 /// who is suspected: the chapters sequence, moving, identity and busy look at those), or that have nothing to change on SQLite.
-const UNSEEN: &[&str] = &[OpenLane::NAME, LetGo::NAME, DropEntry::NAME, SweepIdentities::NAME, Suspect::NAME];
+const UNSEEN: &[&str] = &[
+    OpenLane::NAME,
+    Identify::NAME,
+    LetGo::NAME,
+    RenewSource::NAME,
+    Decline::NAME,
+    DropEntry::NAME,
+    SweepIdentities::NAME,
+    Suspect::NAME,
+];
 
 /// The table.
 pub(crate) fn rows() -> Vec<Row> {
@@ -485,27 +496,48 @@ fn moving_rows() -> Vec<Row> {
             |f| {
                 Box::pin(async move {
                     fill(&f.store, "q", &jobs(0..3)).await;
-                    SetAside { limit: 2 }
+                    let target = Target { id: "0f".to_owned(), address: "sqlite:there.db".to_owned() };
+                    SetAside { limit: 2, target }
                 })
             },
-            |batch| format!("{:?}", batch.as_ref().map(|batch| (batch.number, &batch.items))),
+            |batch| format!("{:?}", batch.as_ref().map(|batch| (batch.id.number, &batch.target, &batch.items))),
         ),
-        row::<TakeIn>(Answers("false"), |_| {
+        row::<TakeIn>(Answers("Before"), |_| {
             Box::pin(async {
                 let queued = |n| Waiting::Queued { queue: queue("q"), payload: job(n), identity: None };
                 let items = vec![queued(1), queued(2)];
                 let targets = vec![windlass::store::moving::TakeInTarget::default(); 2];
-                TakeIn { batch: Batch { source: "00ff".to_owned(), number: 1, items }, targets }
+                TakeIn { batch: Batch { id: batch_id(), target: None, items }, targets }
             })
         }),
         row::<LetGo>(Same, |f| {
             Box::pin(async move {
                 fill(&f.store, "q", &jobs(0..3)).await;
                 let batch = f.store.set_aside(2).await.expect("set_aside").expect("something waits");
-                LetGo { number: batch.number }
+                LetGo { id: batch.id }
             })
         }),
+        row::<PutBack>(Answers("false"), |f| {
+            Box::pin(async move {
+                fill(&f.store, "q", &jobs(0..3)).await;
+                let batch = f.store.set_aside(2).await.expect("set_aside").expect("something waits");
+                PutBack { batch, targets: Vec::new() }
+            })
+        }),
+        row::<RenewSource>(Same, |f| {
+            Box::pin(async move {
+                fill(&f.store, "q", &jobs(0..3)).await;
+                let batch = f.store.set_aside(2).await.expect("set_aside").expect("something waits");
+                RenewSource { id: batch.id, fresh: "0f".to_owned() }
+            })
+        }),
+        row::<Decline>(Same, |_| Box::pin(async { Decline { id: batch_id() } })),
+        row::<Identify>(Same, |_| Box::pin(async { Identify { fresh: "0f".to_owned(), mark: Some("f0".to_owned()) } })),
     ]
+}
+
+fn batch_id() -> BatchId {
+    BatchId { source: "00ff".to_owned(), number: 1, token: Some("77".to_owned()) }
 }
 
 /// All that a store holds, as text, except the lease counters and the remaining time of locks.

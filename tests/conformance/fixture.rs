@@ -167,6 +167,41 @@ impl Fixture {
         }
     }
 
+    /// Sets the number of the last batch that was set aside back, as in a store that fell back to an older snapshot.
+    pub(crate) fn plant_fall_back(&self, batches: i64) {
+        match &self.place {
+            Place::Redis { .. } => {
+                let less = (-batches).to_string();
+                drop(self.redis_command(&["HINCRBY", &self.key("windlass:moving"), "number", &less]));
+            }
+            Place::Sqlite { .. } => {
+                self.sqlite_execute("UPDATE moving SET number = number - ?1", rusqlite::params![batches]);
+            }
+        }
+    }
+
+    /// Takes the tokens and targets out of the records of moves, which earlier versions did not write.
+    pub(crate) fn plant_moves_without_tokens(&self) {
+        match &self.place {
+            Place::Redis { .. } => {
+                drop(self.redis_command(&["HDEL", &self.key("windlass:moving"), "batch"]));
+                let moved = self.key("windlass:moved");
+                for field in self.redis_command(&["HKEYS", &moved]).texts() {
+                    if field.ends_with(":batch") {
+                        self.redis_command(&["HDEL", &moved, &field]);
+                    }
+                }
+            }
+            Place::Sqlite { .. } => {
+                let file = rusqlite::Connection::open(self.place.file()).expect("the file must open");
+                file.execute_batch(
+                    "UPDATE moving SET token = NULL, target = NULL, address = NULL; UPDATE moved SET token = NULL",
+                )
+                .expect("the rows must be written");
+            }
+        }
+    }
+
     /// Writes a Retry counter of another program.
     pub(crate) fn plant_attempts(&self, counter: &str, value: &str) {
         match &self.place {

@@ -1,15 +1,19 @@
 //! Moving everything to another store: each item exactly once, even after interruptions.
 
 use bytes::Bytes;
-use windlass::admin::copy::{Copied, copy};
+use windlass::admin::AdminError;
+use windlass::admin::copy::{Copied, Undone, copy, undo};
 use windlass::job::Identity;
 use windlass::store::effect::Verdict;
-use windlass::store::moving::{TakeInTarget, Waiting};
+use windlass::store::moving::{
+    Batch, Decline, Identify, PutBack, ReadAside, RenewSource, SetAside, TakeInTarget, TakenIn, Target, Waiting,
+};
 use windlass::store::periodic::Reconciled;
 use windlass::store::queueing::When;
 use windlass::store::scheduling::Fire;
 use windlass::task::Registry;
 
+use crate::faults::everything;
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
 use crate::look::{delay, delayed_at, fill, job, jobs, queued};
@@ -27,10 +31,34 @@ behaviours! {
     equal_jobs_of_a_second_all_come_over,
     one_tick_is_enough,
     a_stopped_task_stays_stopped,
+    a_source_that_fell_back_loses_nothing,
+    a_batch_of_an_earlier_version_is_taken_in_once,
+    one_store_under_two_handles_is_known,
+    what_is_set_aside_goes_to_no_other_store,
+    what_is_set_aside_is_put_back_to_its_places,
+    what_was_taken_in_is_not_put_back,
+    an_interrupted_undo_loses_nothing,
+    what_is_put_back_is_put_back_once,
+    without_the_other_store_it_is_put_back,
+}
+
+async fn try_move(from: &Fixture, to: &Fixture) -> Result<Copied, AdminError> {
+    copy(&from.store.narrow(), &to.store.narrow(), "there", &Registry::default(), |_| {}).await
 }
 
 async fn moved(from: &Fixture, to: &Fixture) -> Copied {
-    copy(&from.store.narrow(), &to.store.narrow(), &Registry::default(), |_| {}).await.expect("copy")
+    try_move(from, to).await.expect("copy")
+}
+
+async fn undone(from: &Fixture, to: &Fixture) -> Undone {
+    undo(&from.store.narrow(), Some(&to.store.narrow()), &Registry::default()).await.expect("undo")
+}
+
+/// The first step of a move to this store.
+async fn set_aside_for(from: &Fixture, to: &Fixture, limit: usize) -> Batch {
+    let id = to.store.run(Identify { fresh: "fresh".to_owned(), mark: None }).await.expect("identify").id;
+    let target = Target { id, address: "there".to_owned() };
+    from.store.run(SetAside { limit, target }).await.expect("set_aside").expect("a batch")
 }
 
 /// A store with items of every kind.
@@ -92,22 +120,22 @@ async fn a_batch_is_taken_in_once(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..5)).await;
     let to = f.sibling().await;
     let batch = f.store.set_aside(3).await.expect("set_aside").expect("a batch");
-    assert!(to.store.take_in(&batch, &[]).await.expect("take_in"));
+    assert_eq!(to.store.take_in(&batch, &[]).await.expect("take_in"), TakenIn::Yes);
     // The confirmation was lost: the same batch is sent again, after a restart of both.
     let again = f.handle().await.set_aside(100).await.expect("set_aside").expect("a batch");
     assert_eq!(again, batch);
-    assert!(!to.handle().await.take_in(&again, &[]).await.expect("take_in"));
-    f.store.let_go(again.number).await.expect("let_go");
+    assert_eq!(to.handle().await.take_in(&again, &[]).await.expect("take_in"), TakenIn::Before);
+    f.store.let_go(&again.id).await.expect("let_go");
     moved(f, &to).await;
     assert_eq!(queued(&to.store, "q").await, jobs(0..5));
 }
 
 async fn what_is_set_aside_is_offered_again(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..5)).await;
-    let batch = f.store.set_aside(2).await.expect("set_aside").expect("a batch");
+    let to = f.sibling().await;
+    let batch = set_aside_for(f, &to, 2).await;
     assert_eq!(batch.items.len(), 2);
     assert_eq!(queued(&f.store, "q").await, jobs(2..5));
-    let to = f.sibling().await;
     assert_eq!(moved(f, &to).await.queued, 5);
     assert_eq!(queued(&to.store, "q").await, jobs(0..5));
 }
@@ -115,10 +143,10 @@ async fn what_is_set_aside_is_offered_again(f: &Fixture) {
 async fn a_late_word_drops_no_newer_batch(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..4)).await;
     let first = f.store.set_aside(2).await.expect("set_aside").expect("a batch");
-    f.store.let_go(first.number).await.expect("let_go");
+    f.store.let_go(&first.id).await.expect("let_go");
     let second = f.store.set_aside(2).await.expect("set_aside").expect("a batch");
-    assert!(second.number > first.number);
-    f.store.let_go(first.number).await.expect("let_go");
+    assert!(second.id.number > first.id.number);
+    f.store.let_go(&first.id).await.expect("let_go");
     assert_eq!(f.store.set_aside(2).await.expect("set_aside"), Some(second));
 }
 
@@ -149,8 +177,7 @@ async fn a_store_in_use_is_left_alone(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..2)).await;
     let instance = Instance::join(&f.store, "a", 1).await;
     let to = f.sibling().await;
-    let refused =
-        copy(&f.store.narrow(), &to.store.narrow(), &Registry::default(), |_| {}).await.expect_err("it is in use");
+    let refused = try_move(f, &to).await.expect_err("it is in use");
     assert!(refused.to_string().contains(&instance.record.name), "{refused}");
     assert_eq!(queued(&f.store, "q").await, jobs(0..2));
 }
@@ -163,7 +190,7 @@ async fn equal_jobs_of_a_second_all_come_over(f: &Fixture) {
     instance.settle(claims.iter().map(later).collect()).await;
     f.store.leave(&instance.record).await.expect("leave");
     let to = f.sibling().await;
-    let batch = f.store.set_aside(2).await.expect("set_aside").expect("a batch");
+    let batch = set_aside_for(f, &to, 2).await;
     assert_eq!(batch.items.len(), 2);
     assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [NOW_S + 5]);
     moved(f, &to).await;
@@ -181,7 +208,7 @@ async fn one_tick_is_enough(f: &Fixture) {
     while let Some(batch) = f.store.set_aside(10).await.expect("set_aside") {
         let once = vec![TakeInTarget { once: true, lock: None }; batch.items.len()];
         to.store.take_in(&batch, &once).await.expect("take_in");
-        f.store.let_go(batch.number).await.expect("let_go");
+        f.store.let_go(&batch.id).await.expect("let_go");
     }
     assert!(queued(&to.store, &queue).await.is_empty());
     assert_eq!(to.store.scheduled_at(&tick.payload).await.expect("scheduled_at"), [NOW_S + 7]);
@@ -195,6 +222,141 @@ async fn a_stopped_task_stays_stopped(f: &Fixture) {
     moved(f, &to).await;
     let entries = to.store.periodic(&[]).await.expect("periodic").0;
     assert!(entries.iter().all(|entry| entry.stopped) && entries.len() == 1, "{entries:?}");
+}
+
+async fn a_source_that_fell_back_loses_nothing(f: &Fixture) {
+    let to = f.sibling().await;
+    fill(&f.store, "q", &jobs(0..600)).await;
+    assert_eq!(moved(f, &to).await.queued, 600);
+    f.plant_fall_back(2);
+    // Equal jobs too: the digest of such a batch would be known.
+    fill(&f.store, "q", &jobs(250..500)).await;
+    fill(&f.store, "p", &jobs(600..700)).await;
+    let copied = moved(f, &to).await;
+    assert_eq!((copied.queued, copied.may_be_twice), (350, 350), "at most two batches, and no more than were moved");
+    assert_eq!(queued(&to.store, "q").await, [jobs(0..600), jobs(250..500)].concat());
+    assert_eq!(queued(&to.store, "p").await, jobs(600..700));
+    // From now on it counts as another source.
+    fill(&f.store, "p", &jobs(700..701)).await;
+    assert_eq!(moved(f, &to).await.may_be_twice, 0);
+    fill(&f.store, "p", &jobs(701..702)).await;
+    let batch = set_aside_for(f, &to, 1).await;
+    let renew = RenewSource { id: batch.id.clone(), fresh: "new".to_owned() };
+    for _ in 0..2 {
+        assert!(f.store.run(renew.clone()).await.expect("renew_source"), "repeated it says the same");
+    }
+    f.store.let_go(&batch.id).await.expect("let_go");
+    assert_eq!(set_aside_for(f, &to, 1).await.id.source, "new", "the old name lets nothing go");
+}
+
+async fn a_batch_of_an_earlier_version_is_taken_in_once(f: &Fixture) {
+    let to = f.sibling().await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    let batch = set_aside_for(f, &to, 2).await;
+    to.store.take_in(&batch, &[]).await.expect("take_in");
+    f.plant_moves_without_tokens();
+    to.plant_moves_without_tokens();
+    let copied = moved(f, &to).await;
+    assert_eq!((copied.queued, copied.may_be_twice), (3, 0));
+    assert_eq!(queued(&to.store, "q").await, jobs(0..3));
+}
+
+async fn one_store_under_two_handles_is_known(f: &Fixture) {
+    fill(&f.store, "q", &jobs(0..3)).await;
+    let again = f.handle().await;
+    let refused = copy(&f.store.narrow(), &again.narrow(), "again", &Registry::default(), |_| {}).await;
+    assert!(matches!(refused, Err(AdminError::SameStore { .. })), "{refused:?}");
+    let refused = undo(&f.store.narrow(), Some(&again.narrow()), &Registry::default()).await;
+    assert!(matches!(refused, Err(AdminError::SameStore { .. })), "{refused:?}");
+    assert_eq!(queued(&f.store, "q").await, jobs(0..3));
+    assert_eq!(f.store.run(ReadAside).await.expect("read_aside"), None);
+}
+
+async fn what_is_set_aside_goes_to_no_other_store(f: &Fixture) {
+    let (first, second) = (f.sibling().await, f.sibling().await);
+    fill(&f.store, "q", &jobs(0..3)).await;
+    let batch = set_aside_for(f, &first, 2).await;
+    first.store.take_in(&batch, &[]).await.expect("take_in");
+    let refused = try_move(f, &second).await.expect_err("the first store has it").to_string();
+    assert!(refused.contains("2 items are set aside") && refused.contains("--undo"), "{refused}");
+    let refused = undo(&f.store.narrow(), Some(&second.store.narrow()), &Registry::default()).await;
+    assert!(matches!(refused, Err(AdminError::Busy { .. })), "{refused:?}");
+    assert_eq!(queued(&second.store, "q").await, [""; 0]);
+    assert_eq!(moved(f, &first).await.queued, 3);
+    assert_eq!(queued(&first.store, "q").await, jobs(0..3));
+    fill(&f.store, "q", &jobs(3..4)).await;
+    assert_eq!(moved(f, &second).await.queued, 1, "when it is finished, any store may be named");
+}
+
+async fn what_is_set_aside_is_put_back_to_its_places(f: &Fixture) {
+    filled(f).await;
+    let (to, control) = (f.sibling().await, f.sibling().await);
+    filled(&control).await;
+    // Everything, batch by batch: each is put back, seen in its place, and moved after that.
+    loop {
+        let Some(batch) = f.store.set_aside(250).await.expect("set_aside") else { break };
+        let aside = f.store.run(ReadAside).await.expect("read_aside").expect("it is set aside");
+        assert_eq!((aside.items, &aside.target), (batch.items.len() as u64, &batch.target));
+        assert_eq!(to.store.run(Decline { id: batch.id.clone() }).await.expect("decline"), TakenIn::Declined);
+        assert!(f.store.run(PutBack { batch, targets: Vec::new() }).await.expect("put_back"));
+        assert_eq!(everything(&f.store).await, everything(&control.store).await);
+        let (ours, theirs) = (set_aside_for(f, &to, 250).await, set_aside_for(&control, &to, 250).await);
+        assert_eq!(ours.items, theirs.items);
+        f.store.let_go(&ours.id).await.expect("let_go");
+        control.store.let_go(&theirs.id).await.expect("let_go");
+    }
+    assert_eq!(control.store.set_aside(1).await.expect("set_aside"), None);
+}
+
+async fn what_was_taken_in_is_not_put_back(f: &Fixture) {
+    let to = f.sibling().await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    assert_eq!(undone(f, &to).await, Undone::default(), "nothing is set aside");
+    let batch = set_aside_for(f, &to, 2).await;
+    to.store.take_in(&batch, &[]).await.expect("take_in");
+    let undone = undone(f, &to).await;
+    assert_eq!((undone.put_back, undone.moved_before), (0, 2));
+    assert_eq!(queued(&f.store, "q").await, jobs(2..3));
+    assert_eq!(queued(&to.store, "q").await, jobs(0..2));
+    assert_eq!(f.store.run(ReadAside).await.expect("read_aside"), None);
+}
+
+async fn an_interrupted_undo_loses_nothing(f: &Fixture) {
+    let to = f.sibling().await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    let batch = set_aside_for(f, &to, 2).await;
+    to.store.run(Decline { id: batch.id.clone() }).await.expect("decline");
+    // A copy that was under way meanwhile.
+    assert_eq!(to.store.take_in(&batch, &[]).await.expect("take_in"), TakenIn::Declined);
+    assert_eq!(moved(f, &to).await.queued, 3);
+    assert_eq!(queued(&to.store, "q").await, jobs(0..3));
+}
+
+async fn what_is_put_back_is_put_back_once(f: &Fixture) {
+    let to = f.sibling().await;
+    fill(&f.store, "q", &jobs(0..3)).await;
+    let batch = set_aside_for(f, &to, 2).await;
+    fill(&f.store, "q", &jobs(3..4)).await;
+    let undone = undone(f, &to).await;
+    assert_eq!((undone.put_back, undone.moved_before), (2, 0));
+    let late = PutBack { batch, targets: Vec::new() };
+    assert!(!f.store.run(late.clone()).await.expect("put_back"));
+    assert_eq!(queued(&f.store, "q").await, jobs(0..4));
+    let next = set_aside_for(f, &to, 1).await;
+    assert!(!f.store.run(late).await.expect("put_back"), "another batch is set aside");
+    assert_eq!(next.items.len(), 1);
+    assert_eq!(moved(f, &to).await.queued, 4);
+    assert_eq!(queued(&to.store, "q").await, jobs(0..4));
+}
+
+async fn without_the_other_store_it_is_put_back(f: &Fixture) {
+    fill(&f.store, "q", &jobs(0..3)).await;
+    f.store.set_aside(2).await.expect("set_aside").expect("a batch");
+    let undone = undo(&f.store.narrow(), None, &Registry::default()).await.expect("undo");
+    assert_eq!(undone.put_back, 2);
+    assert_eq!(queued(&f.store, "q").await, jobs(0..3));
+    let to = f.sibling().await;
+    assert_eq!(moved(f, &to).await.queued, 3);
 }
 
 /// Other programs may write lists of jobs that no set names: they would be left in a store that counts as empty.
@@ -218,7 +380,7 @@ async fn what_nobody_looks_at_is_moved_too() {
             Waiting::Delayed { second, payload, .. } => (second.to_string(), payload),
             other => panic!("{other:?}"),
         }));
-        f.store.let_go(batch.number).await.expect("let_go");
+        f.store.let_go(&batch.id).await.expect("let_go");
     }
     let queued = (1..4).map(|n| ("hidden".to_owned(), job(n)));
     let delayed = (11..14).map(|n| (due.clone(), job(n)));

@@ -13,7 +13,7 @@ use bytes::Bytes;
 use windlass::job::{Failure, LockKey};
 use windlass::store::effect::{Retry, RetryKeys, Verdict};
 use windlass::store::instance::Extend;
-use windlass::store::moving::Waiting;
+use windlass::store::moving::{Decline, Identify, PutBack, RenewSource, TakenIn, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
 use windlass::store::queueing::{Enqueued, Entered, Exchange, Exchanged, Schedule, Settlement, When};
 use windlass::store::redis::RedisStore;
@@ -68,7 +68,9 @@ arrows! {
     withdraw: ["places", "identity", "recall", "forget", "unlink", "erase", "withdraw"];
     delete_delayed: ["places", "identity", "recall", "forget", "unlink", "erase", "delete_delayed"];
     set_aside: ["places", "identity", "recall", "page", "unlink", "trim_second", "set_aside"];
-    take_in: ["locks", "places", "identity", "delay", "take_in"];
+    take_in: ["locks", "places", "identity", "remember", "delay", "items", "moved", "take_in"];
+    put_back: ["locks", "places", "identity", "remember", "delay", "items", "unlink", "aside", "put_back"];
+    decline: ["identify", "moved", "decline", "aside", "renew_source"];
     extend: ["locks", "members", "extend"];
 }
 
@@ -515,7 +517,7 @@ async fn set_aside(w: &World) {
             Waiting::Queued { payload, .. } | Waiting::Delayed { payload, .. } => payload.clone(),
             other => Bytes::from(format!("{other:?}")),
         }));
-        w.f.store.let_go(batch.number).await.expect("let go");
+        w.f.store.let_go(&batch.id).await.expect("let go");
     }
     let counted = format!("{:?}", Waiting::Counted { processed: 7, failed: 0 });
     let all: Vec<Bytes> = jobs(0..5).into_iter().chain([Bytes::from(counted)]).collect();
@@ -533,9 +535,60 @@ async fn take_in(w: &World) {
         }
         w.allow();
         w.f.store.take_in(&batch, &[]).await.expect("take in");
-        from.store.let_go(batch.number).await.expect("let go");
+        from.store.let_go(&batch.id).await.expect("let go");
     }
     w.stand_once(&jobs(0..3));
+}
+
+async fn put_back(w: &World) {
+    fill(&w.f.store, "q", &jobs(0..3)).await;
+    delay(&w.f.store, &job(3), When::At(NOW_S + 9)).await;
+    w.f.redis_command(&["RPUSH", &w.f.key("failed"), &String::from_utf8_lossy(&job(4))]);
+    let mut later = Vec::new();
+    // What is put back is set aside next, so the store is emptied first, and each batch put back into the empty store.
+    while let Some(batch) = w.f.store.set_aside(2).await.expect("set aside") {
+        let put_back = PutBack { batch: batch.clone(), targets: Vec::new() };
+        let mut done = false;
+        w.refuse();
+        for _ in 0..TIMES {
+            done |= w.check(w.f.store.run(put_back.clone()).await) == Some(true);
+            w.stand_once(&jobs(0..5)[later.len()..]);
+        }
+        w.allow();
+        assert_ne!(w.f.store.run(put_back.clone()).await.expect("put back"), done, "{}: once", w.command);
+        w.stand_once(&jobs(0..5)[later.len()..]);
+        let again = w.f.store.set_aside(2).await.expect("set aside").expect("it is back");
+        assert_eq!(again.items, batch.items, "{}", w.command);
+        w.f.store.let_go(&again.id).await.expect("let go");
+        later.extend(again.items);
+    }
+    assert_eq!(later.len(), 5, "{}", w.command);
+}
+
+/// The steps that only look at records of moves and write them.
+async fn decline(w: &World) {
+    let from = w.f.sibling().await;
+    fill(&w.f.store, "q", &jobs(0..2)).await;
+    fill(&from.store, "q", &jobs(2..4)).await;
+    let ours = w.f.store.set_aside(2).await.expect("set aside").expect("a batch");
+    let theirs = from.store.set_aside(2).await.expect("set aside").expect("a batch");
+    let identify = Identify { fresh: "here".to_owned(), mark: Some("mark".to_owned()) };
+    let renew = RenewSource { id: ours.id.clone(), fresh: "new".to_owned() };
+    let decline = Decline { id: theirs.id.clone() };
+    w.refuse();
+    for _ in 0..TIMES {
+        w.check(w.f.store.run(identify.clone()).await);
+        w.check(w.f.store.run(renew.clone()).await);
+        w.check(w.f.store.run(decline.clone()).await);
+    }
+    w.allow();
+    let identity = w.f.store.run(identify).await.expect("identify");
+    assert_eq!((identity.id.as_str(), identity.mark.as_deref()), ("here", Some("mark")), "{}", w.command);
+    assert!(w.f.store.run(renew).await.expect("renew"), "{}", w.command);
+    assert_eq!(w.f.store.run(decline).await.expect("decline"), TakenIn::Declined, "{}", w.command);
+    assert_eq!(w.f.store.take_in(&theirs, &[]).await.expect("take in"), TakenIn::Declined, "{}", w.command);
+    let renewed = w.f.store.set_aside(2).await.expect("set aside").expect("it stands");
+    assert_eq!((renewed.id.source.as_str(), renewed.items), ("new", ours.items), "{}", w.command);
 }
 
 async fn extend(w: &World) {

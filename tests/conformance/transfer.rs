@@ -231,7 +231,7 @@ async fn an_entry_that_names_no_second_hides_no_other_from_readers() {
     assert_eq!(f.store.delayed_seconds(NOW_S + 86_402, 9).await.expect("delayed_seconds"), []);
     let aside = f.store.set_aside(10).await.expect("set_aside").expect("what is delayed is set aside");
     assert_eq!(aside.items.len(), 1);
-    f.store.let_go(aside.number).await.expect("let_go");
+    f.store.let_go(&aside.id).await.expect("let_go");
     let (scheduler, mut transfer) = (Scheduler::of(&f, "a", "").await, Transfer::default());
     // One look moves a bounded number of such entries and asks to be taken again at once.
     let mut step = run(&mut transfer, &scheduler).await;

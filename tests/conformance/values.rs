@@ -14,7 +14,7 @@ use windlass::store::effect::Verdict;
 use windlass::store::findings::Findings;
 use windlass::store::inspection::{JobsToDelete, QueueEnd};
 use windlass::store::instance::{ReadSuspicion, Suspect};
-use windlass::store::moving::{Batch, Waiting};
+use windlass::store::moving::{Batch, BatchId, Decline, Identify, PutBack, ReadAside, RenewSource, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
 use windlass::store::queueing::{Exchange, Schedule, When};
 use windlass::store::scheduling::{Fire, Leadership, ReadTime};
@@ -30,7 +30,7 @@ use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 
 /// The tables, without those of which [`sequence`](crate::sequence) says what other values in them mean.
-const TABLES: [&str; 15] = [
+const TABLES: [&str; 17] = [
     "queues",
     "jobs",
     "delayed",
@@ -46,6 +46,8 @@ const TABLES: [&str; 15] = [
     "schedules",
     "outbox",
     "moving",
+    "moved",
+    "itself",
 ];
 
 /// A value as a literal of SQL, of any type.
@@ -185,8 +187,8 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
         store.bury(&state).await?;
     }
     let batch = Batch {
-        source: "there".into(),
-        number: 1,
+        id: BatchId { source: "there".into(), number: 1, token: Some("t".into()) },
+        target: None,
         items: vec![
             Waiting::Queued { queue: q.clone(), payload: job(6), identity: None },
             Waiting::Delayed { second: NOW_S, payload: job(7), identity: None },
@@ -202,9 +204,19 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
     store.delete_lock("l").await?;
     store.stop(&task, &q, std::slice::from_ref(&form)).await?;
     store.withdraw(&task, &q, &[form]).await?;
+    store.run(Identify { fresh: "here".into(), mark: Some("mark".into()) }).await?;
+    store.run(Decline { id: BatchId { source: "there".into(), number: 2, token: None } }).await?;
+    if let Some(batch) = store.set_aside(5).await? {
+        store.run(ReadAside).await?;
+        let renewed = store.run(RenewSource { id: batch.id.clone(), fresh: "new".into() }).await?;
+        assert!(renewed, "a batch is known by what was told of it");
+        let id = BatchId { source: "new".into(), ..batch.id.clone() };
+        let put_back = store.run(PutBack { batch: Batch { id, ..batch }, targets: Vec::new() }).await?;
+        assert!(put_back, "a batch is known by what was told of it");
+    }
     let mut batches = 0;
     while let Some(batch) = store.set_aside(5).await? {
-        store.let_go(batch.number).await?;
+        store.let_go(&batch.id).await?;
         batches += 1;
         assert!(batches < 1000, "what is set aside and let go is gone");
     }
@@ -295,17 +307,19 @@ async fn what_another_program_set_aside_keeps_no_job_back() {
     file.execute_batch(
         "INSERT INTO outbox (kind, name, bytes) VALUES ('X', 1, 'theirs'), ('D', 'soon', '2'), ('C', 'report', 'x'), \
          ('P', 'clean', x'ff'), ('S', 'many', ''); \
-         INSERT INTO moving VALUES (x'00', 'first')",
+         INSERT INTO moving (id, number) VALUES (x'00', 'first')",
     )
     .expect("the rows must be written");
     let batch = f.store.set_aside(10).await.expect("set_aside").expect("a batch stands");
+    let id = batch.id.clone();
     let delayed = Waiting::Delayed { second: 0, payload: Bytes::from_static(b"2"), identity: None };
-    assert_eq!((batch.number, batch.items), (1, vec![delayed]), "a job is moved, whatever stands beside it");
-    f.store.let_go(1).await.expect("let_go");
+    assert_eq!((batch.id.number, batch.items), (1, vec![delayed]), "a job is moved, whatever stands beside it");
+    f.store.let_go(&id).await.expect("let_go");
     let batch = f.store.set_aside(10).await.expect("set_aside").expect("a job waits");
+    let id = batch.id.clone();
     let queued = Waiting::Queued { queue: queue("q"), payload: job(1), identity: None };
-    assert_eq!((batch.number, batch.items), (2, vec![queued]));
-    f.store.let_go(2).await.expect("let_go");
+    assert_eq!((batch.id.number, batch.items), (2, vec![queued]));
+    f.store.let_go(&id).await.expect("let_go");
     assert_eq!(f.store.set_aside(10).await.expect("set_aside"), None);
     let theirs: i64 = file.query_row("SELECT count(*) FROM outbox", [], |row| row.get(0)).expect("a count");
     assert_eq!(theirs, 1, "what no version of Windlass sets aside stays");

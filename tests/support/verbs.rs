@@ -15,7 +15,7 @@ use windlass::store::inspection::{
 use windlass::store::instance::{
     Bury, Extend, InstanceRecord, InstanceState, Instances, Join, Leave, Oversee, Register, Unregister,
 };
-use windlass::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget};
+use windlass::store::moving::{Batch, BatchId, LetGo, SetAside, TakeIn, TakeInTarget, Target};
 use windlass::store::periodic::{Periodic, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{Enqueue, EnqueueBatch, QueueNames, Schedule, ScheduleBatch};
 use windlass::store::role::Whole;
@@ -114,8 +114,9 @@ verbs! {
     delete_delayed(payload: &Bytes) -> DeleteDelayed DeleteDelayed { payload: payload.clone() };
     locks() -> Locks Locks;
     delete_lock(key: &str) -> DeleteLock DeleteLock { key: key.to_owned() };
-    set_aside(limit: usize) -> SetAside SetAside { limit };
+    set_aside(limit: usize) -> SetAside
+        SetAside { limit, target: Target { id: "there".to_owned(), address: "sqlite:there.db".to_owned() } };
     take_in(batch: &Batch, targets: &[TakeInTarget]) -> TakeIn
         TakeIn { batch: batch.clone(), targets: targets.to_vec() };
-    let_go(number: u64) -> LetGo LetGo { number };
+    let_go(id: &BatchId) -> LetGo LetGo { id: id.clone() };
 }

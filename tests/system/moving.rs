@@ -1,4 +1,4 @@
-//! `store copy`, killed again and again: everything comes over, once.
+//! `store copy`, killed again and again, from a store that fell back, and undone: everything comes over, once.
 
 use std::collections::BTreeMap;
 use std::process::Stdio;
@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
+use crate::daemon::Folder;
 use crate::place::Place;
 use crate::support::redis::{Options, RedisServer};
 
@@ -46,6 +47,126 @@ fn a_copy_that_is_killed_again_and_again_loses_and_doubles_nothing() {
     assert_eq!(server.command(&["LRANGE", "resque:delayed:4000000000", "0", "-1"]).texts().len(), 1);
     let queues = place.run(&["queues", "--json"]).json();
     assert_eq!(queues["queues"], json!([{"queue": "math", "length": 0}]));
+}
+
+/// A server that is full takes nothing in, so that a copy to it ends with a batch that is set aside.
+fn set_full(server: &RedisServer, full: bool) {
+    server.command(&["CONFIG", "SET", "maxmemory", if full { "1" } else { "0" }]);
+}
+
+fn queued(server: &RedisServer) -> Vec<String> {
+    server.command(&["LRANGE", "resque:queue:math", "0", "-1"]).texts()
+}
+
+/// Copies the SQLite store from one folder of the place to another, with its log. What was there goes.
+fn snapshot(place: &Place, from: &str, to: &str) {
+    let (from, to) = (place.path().join(from), place.path().join(to));
+    std::fs::create_dir_all(&to).unwrap();
+    for file in ["windlass.db", "windlass.db-wal", "windlass.db-shm"] {
+        let _ = std::fs::remove_file(to.join(file));
+        if !file.ends_with("shm") && from.join(file).exists() {
+            std::fs::copy(from.join(file), to.join(file)).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_source_that_fell_back_to_an_older_state_loses_no_job() {
+    let place = Place::new();
+    let server = RedisServer::start(Options::default());
+    let copy = ["store", "copy", "sqlite:windlass.db", &server.url()];
+    place.run_with(&["enqueue", "--bulk", "-"], &lines(0..1)).done();
+    place.run(&copy).done();
+    snapshot(&place, "", "older");
+    place.run_with(&["enqueue", "--bulk", "-"], &lines(1..600)).done();
+    place.run(&copy).done();
+    snapshot(&place, "older", "");
+    place.run_with(&["enqueue", "--bulk", "-"], &lines(600..800)).done();
+    let moved = place.run(&copy);
+    assert_eq!(queued(&server).len(), 800, "{moved:?}");
+    assert!(moved.code == 0 && moved.stdout.starts_with("moved 200 queued"), "{moved:?}");
+    assert!(moved.stderr.contains("has fallen back to an older state"), "{moved:?}");
+    assert!(moved.stderr.contains("at most 200 of those moved now may be twice in"), "{moved:?}");
+}
+
+#[test]
+fn one_store_under_two_addresses_is_refused() {
+    let place = Place::new();
+    let server = RedisServer::start(Options::default());
+    let other = place.path().join("other.sock");
+    std::os::unix::fs::symlink(server.socket(), &other).unwrap();
+    let (url, other) = (server.url(), format!("redis+unix://{}", other.display()));
+    place.run_with(&["--store", &url, "enqueue", "--bulk", "-"], &lines(0..3)).done();
+    let mut child = place.command(&["store", "copy", &url, &other]).stderr(Stdio::piped()).spawn().unwrap();
+    // Jobs that move round and round move for ever.
+    crate::daemon::eventually("the copy ends", || child.try_wait().unwrap().is_some());
+    let refused = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert_eq!(refused.status.code(), Some(64), "{said}");
+    assert!(said.contains(&url) && said.contains(&other) && said.contains("are the same store"), "{said}");
+    assert_eq!(queued(&server).len(), 3);
+}
+
+#[test]
+fn what_a_broken_copy_set_aside_is_told_and_put_back() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("add", "true");
+    let server = RedisServer::start(Options::default());
+    let from = format!("sqlite:{}", folder.path("windlass.db").display());
+    let url = server.url();
+    for n in 0..3 {
+        assert_eq!(folder.windlass(&["enqueue", "add", "--arg", &n.to_string()]).0, Some(0));
+    }
+    let before = folder.windlass(&["queues", "show", "default"]);
+    set_full(&server, true);
+    let (code, said) = folder.windlass(&["store", "copy", &from, &url]);
+    assert_eq!(code, Some(69), "{said}");
+    let undo = format!("windlass store copy --undo {from} {url}");
+    for look in ["queues", "details"] {
+        let (_, said) = folder.windlass(&[look]);
+        assert!(said.contains("3 items are set aside") && said.contains(&undo), "{said}");
+        let (_, said) = folder.windlass(&[look, "--json"]);
+        let told: serde_json::Value = serde_json::from_str(&said).unwrap();
+        assert_eq!(told["set_aside"]["items"], json!(3), "{said}");
+        assert_eq!((&told["set_aside"]["target"], &told["set_aside"]["undo"]), (&json!(url), &json!(undo)), "{said}");
+    }
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    assert_eq!(daemon.log().matches("3 items are set aside").count(), 1, "{}", daemon.log());
+    daemon.stop();
+    set_full(&server, false);
+    let (code, said) = folder.windlass(&["store", "copy", "--undo", &from, &url]);
+    assert_eq!((code, said), (Some(0), format!("put back 3 items to their places in {from}\n")));
+    assert_eq!(folder.windlass(&["queues", "show", "default"]), before);
+    assert!(!folder.windlass(&["details"]).1.contains("set aside"));
+    let (code, said) = folder.windlass(&["store", "copy", "--undo", &from, &url]);
+    assert_eq!((code, said), (Some(0), format!("nothing is set aside in {from}\n")));
+    let (code, said) = folder.windlass(&["store", "copy", &from, &url, "--json"]);
+    assert!(code == Some(0) && said.contains("\"queued\":3"), "{said}");
+}
+
+#[test]
+fn a_batch_for_one_store_does_not_go_to_another() {
+    let place = Place::new();
+    let (first, second) = (RedisServer::start(Options::default()), RedisServer::start(Options::default()));
+    let copy_to = |server: &RedisServer| place.run(&["store", "copy", "sqlite:windlass.db", &server.url()]);
+    place.run_with(&["enqueue", "--bulk", "-"], &lines(0..3)).done();
+    set_full(&first, true);
+    assert_eq!(copy_to(&first).code, 69);
+    set_full(&first, false);
+    // The first store takes the batch in, and the source does not get to know of it.
+    snapshot(&place, "", "before");
+    copy_to(&first).done();
+    snapshot(&place, "before", "");
+    let refused = copy_to(&second);
+    assert_eq!(queued(&second), [""; 0], "the first store has them: {refused:?}");
+    assert!(refused.code == 1 && refused.stderr.contains(&first.url()), "{refused:?}");
+    let lost = place.run(&["store", "copy", "--undo", "sqlite:windlass.db"]);
+    assert!(lost.code == 64 && lost.stderr.contains("--yes"), "nobody is asked, so a person is: {lost:?}");
+    let said = place.run(&["store", "copy", "--undo", "sqlite:windlass.db", &first.url()]).done();
+    assert!(said.contains("had taken in 3 items"), "{said}");
+    assert_eq!(queued(&first).len(), 3);
+    assert!(copy_to(&second).done().starts_with("nothing to move"));
 }
 
 #[test]

@@ -233,7 +233,8 @@ pub(crate) enum StoreVerb {
     /// Move queued, delayed and failed jobs and the periodic tasks to another store
     #[command(after_help = "Example:\n  windlass store copy sqlite:windlass.db redis://localhost:6379\n\n\
                             First stop the daemons of the first store. It is emptied, so that no job runs twice.\n\
-                            If the command is interrupted, repeat it: it continues where it stopped.")]
+                            If the command is interrupted, repeat it: it continues where it stopped. Or put back\n\
+                            what it had set aside:\n  windlass store copy --undo sqlite:windlass.db redis://localhost:6379")]
     Copy(CopyArgs),
 }
 
@@ -243,13 +244,20 @@ pub(crate) struct CopyArgs {
     /// The store that is emptied
     pub from: String,
     /// The store that is filled
-    pub to: String,
+    #[arg(required_unless_present = "undo")]
+    pub to: Option<String>,
     /// The first store's namespace, if it is not the configuration's
     #[arg(long, value_name = "NS")]
     pub from_namespace: Option<String>,
     /// The other store's namespace, if it is not the configuration's
     #[arg(long, value_name = "NS")]
     pub to_namespace: Option<String>,
+    /// Put back what an interrupted copy has set aside in the first store. Leave out the other store if it is lost
+    #[arg(long)]
+    pub undo: bool,
+    /// Do not ask before an undo that cannot ask the other store
+    #[arg(long, requires = "undo")]
+    pub yes: bool,
 }
 
 /// `tasks ...`.

@@ -47,6 +47,9 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
             let counts: Vec<_> = details.unreadable.iter().map(|one| format!("{} {}", one.count, one.kind)).collect();
             fields.add("unreadable", &counts.join(", "));
         }
+        if let Some(aside) = &details.set_aside {
+            fields.add("set aside", &aside.text);
+        }
         let mut table = TextTable::new(&["queue", "#jobs"]);
         for queue in &details.queues {
             table.row([&queue.queue, &queue.length.to_string()]);

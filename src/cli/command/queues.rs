@@ -22,6 +22,10 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                 if output.all_paused {
                     text += "all queues are paused; resume them: windlass queues resume --all\n";
                 }
+                if let Some(aside) = &output.set_aside {
+                    text += &escape(&aside.text);
+                    text.push('\n');
+                }
                 if output.queues.is_empty() {
                     return text + "no queues: nothing was enqueued yet";
                 }

@@ -1,41 +1,72 @@
 //! `store copy`: moves waiting jobs from one store to another.
 
-use crate::admin::copy::{Copied, copy};
+use crate::admin::copy::{Copied, copy, undo};
 use crate::cli::args::verbs::{CopyArgs, StoreVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{count_noun, warn};
+use crate::cli::output::{confirm, count_noun, warn};
+use crate::store::handle::Store;
+use crate::store::role::Mover;
 
-/// Moves everything that waits.
+/// Moves everything that waits, or puts back what an interrupted move left.
 ///
 /// # Errors
 /// Invalid addresses, the same store twice, a store that is in use, failures of either store.
 pub(crate) async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exit, CliError> {
-    let StoreVerb::Copy(CopyArgs { from, to, from_namespace, to_namespace }) = verb;
-    let from = context.store_at(&from, from_namespace.as_deref()).await?;
-    let to = context.store_at(&to, to_namespace.as_deref()).await?;
-    if from.describe() == to.describe() && from_namespace == to_namespace {
+    let StoreVerb::Copy(args) = verb;
+    let from: Store<Mover> = context.store_at(&args.from, args.from_namespace.as_deref()).await?;
+    let to: Option<Store<Mover>> = match &args.to {
+        Some(to) => Some(context.store_at(to, args.to_namespace.as_deref()).await?),
+        None => None,
+    };
+    if to.as_ref().is_some_and(|to| to.describe() == from.describe()) && args.from_namespace == args.to_namespace {
         return Err(CliError::Usage("both addresses name the same store: give two different stores".to_owned()));
     }
+    match to {
+        Some(to) if !args.undo => moved(context, &args, &from, &to).await,
+        to => undone(context, &args, &from, to.as_ref()).await,
+    }
+}
+
+async fn moved(
+    context: &CommandContext,
+    args: &CopyArgs,
+    from: &Store<Mover>,
+    to: &Store<Mover>,
+) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
+    let mut address = to.describe().to_owned();
+    if let Some(namespace) = &args.to_namespace {
+        address += &format!(" --to-namespace {namespace}");
+    }
     let (mut said, mut so_far) = (0, Copied::default());
-    let moved = copy(&from, &to, &tasks.registry, |copied| {
+    let moved = copy(from, to, &address, &tasks.registry, |copied| {
         so_far = *copied;
         // Reports progress, because millions of jobs take a while.
-        if total(copied) >= said + 50_000 {
-            said = total(copied);
+        if copied.total() >= said + 50_000 {
+            said = copied.total();
             warn(&format!("{} so far", summary(copied)));
         }
     })
-    .await
-    .inspect_err(|_| {
-        if total(&so_far) > 0 {
+    .await;
+    let told = moved.as_ref().unwrap_or(&so_far);
+    if told.may_be_twice > 0 {
+        warn(&format!(
+            "{} has fallen back to an older state, from which jobs had been moved already: at most {} of those moved \
+             now may be twice in {}; to find them, compare its queues and failed jobs",
+            from.describe(),
+            told.may_be_twice,
+            to.describe()
+        ));
+    }
+    let moved = moved.inspect_err(|_| {
+        if so_far.total() > 0 {
             warn(&format!("moved {} before this; the same command continues from there", summary(&so_far)));
         }
     })?;
     context.printer.print(&moved, || {
-        if total(&moved) == 0 {
+        if moved.total() == 0 {
             return format!("nothing to move in {}", from.describe());
         }
         format!("moved {} from {} to {}", summary(&moved), from.describe(), to.describe())
@@ -43,12 +74,45 @@ pub(crate) async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exi
     Ok(Exit::Done)
 }
 
-fn total(copied: &Copied) -> u64 {
-    copied.queued + copied.delayed + copied.failed + copied.periodic
+async fn undone(
+    context: &CommandContext,
+    args: &CopyArgs,
+    from: &Store<Mover>,
+    to: Option<&Store<Mover>>,
+) -> Result<Exit, CliError> {
+    if to.is_none() {
+        let question = "Put back without asking the other store? If it has taken the jobs in, they will be in both.";
+        confirm(question, args.yes)?;
+    }
+    let tasks = context.tasks()?;
+    context.warn_of_problems(&tasks);
+    let undone = undo(from, to, &tasks.registry).await?;
+    if undone.may_be_twice > 0 {
+        warn(&format!(
+            "{} has fallen back to an older state: {} that were put back may have been moved before",
+            from.describe(),
+            count_noun(undone.may_be_twice, "item", "items")
+        ));
+    }
+    context.printer.print(&undone, || {
+        let (from, items) = (from.describe(), |count| count_noun(count, "item", "items"));
+        match (undone.put_back, undone.moved_before, to) {
+            (0, 0, _) => format!("nothing is set aside in {from}"),
+            (0, moved, Some(to)) => {
+                format!(
+                    "{} had taken in {} before the copy was interrupted: they stay there",
+                    to.describe(),
+                    items(moved)
+                )
+            }
+            (count, ..) => format!("put back {} to their places in {from}", items(count)),
+        }
+    })?;
+    Ok(Exit::Done)
 }
 
 fn summary(copied: &Copied) -> String {
-    let Copied { queued, delayed, failed, periodic } = *copied;
+    let Copied { queued, delayed, failed, periodic, .. } = *copied;
     let periodic = count_noun(periodic, "periodic task", "periodic tasks");
     format!("{queued} queued, {delayed} delayed and {failed} failed jobs, {periodic}")
 }

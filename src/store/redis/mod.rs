@@ -36,6 +36,7 @@ mod rights;
 mod scan;
 mod schedules;
 mod script;
+mod take_in;
 mod tls;
 mod unreadable;
 mod verdict;

@@ -1,4 +1,4 @@
-//! Moves between stores: sets aside, takes in and lets go.
+//! Moves between stores, at the source: sets aside, lets go and puts back; and who a store is.
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
@@ -11,41 +11,96 @@ use crate::job::{Identity, PayloadView, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
-use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
+use crate::store::moving::{
+    Aside, Batch, BatchId, Identify, LetGo, ReadAside, RenewSource, SetAside, StoreIdentity, Target, Waiting,
+};
 
+static IDENTIFY: Script = script!("identify");
 static SET_ASIDE: Script = script!("places", "identity", "recall", "page", "unlink", "trim_second", "set_aside");
-static TAKE_IN: Script = script!("locks", "places", "identity", "remember", "delay", "take_in");
-static LET_GO: Script = script!("unlink", "let_go");
+static LET_GO: Script = script!("unlink", "aside", "let_go");
+static RENEW_SOURCE: Script = script!("aside", "renew_source");
 
-impl Perform<SetAside> for RedisStore {
-    async fn perform(&self, arrow: SetAside) -> Result<Option<Batch>, StoreError> {
-        set_aside(&self.connection, arrow.limit).await
+/// How many members of the outbox an item has.
+const FIELDS: u64 = 4;
+
+impl Perform<Identify> for RedisStore {
+    async fn perform(&self, arrow: Identify) -> Result<StoreIdentity, StoreError> {
+        let mut call = self.connection.call();
+        call.key(self.connection.keys().moving()).text(&arrow.fresh).text(arrow.mark.as_deref().unwrap_or_default());
+        let mut reply = reply::list(self.connection.run(&IDENTIFY, call).await?)?.into_iter();
+        let mut next = || reply::bytes(reply.next().unwrap_or(Frame::Null));
+        let text = |bytes: Bytes| String::from_utf8_lossy(&bytes).into_owned();
+        Ok(StoreIdentity { id: text(next()?.unwrap_or_default()), mark: next()?.map(text) })
     }
 }
 
-impl Perform<TakeIn> for RedisStore {
-    async fn perform(&self, arrow: TakeIn) -> Result<bool, StoreError> {
-        take_in(&self.connection, &arrow.batch, &arrow.targets).await
+impl Perform<SetAside> for RedisStore {
+    async fn perform(&self, arrow: SetAside) -> Result<Option<Batch>, StoreError> {
+        match set_aside_known(&self.connection, &arrow).await? {
+            None if make_known(&self.connection).await? => set_aside_known(&self.connection, &arrow).await,
+            batch => Ok(batch),
+        }
+    }
+}
+
+impl Perform<ReadAside> for RedisStore {
+    async fn perform(&self, _: ReadAside) -> Result<Option<Aside>, StoreError> {
+        let keys = self.connection.keys();
+        let record = ["number", "batch"].map(|field| Bytes::from_static(field.as_bytes()));
+        let record = [vec![keys.moving()], record.to_vec()].concat();
+        let reads = vec![("LLEN", vec![keys.outbox()]), ("HMGET", record)];
+        let mut replies = self.connection.commands(reads).await?.into_iter();
+        let mut next = || replies.next().unwrap_or(Ok(Frame::Null));
+        let items = reply::count(next()?)? / FIELDS;
+        let mut record =
+            reply::list(next()?)?.into_iter().map(|field| reply::bytes(field).map(Option::unwrap_or_default));
+        let mut field = || record.next().unwrap_or_else(|| Ok(Bytes::new()));
+        let number = reply::parsed(&field()?).unwrap_or_default();
+        Ok((items > 0).then_some(Aside { items, target: read_batch(number, &field()?).1 }))
     }
 }
 
 impl Perform<LetGo> for RedisStore {
     async fn perform(&self, arrow: LetGo) -> Result<(), StoreError> {
-        let_go(&self.connection, arrow.number).await
+        let keys = self.connection.keys();
+        let mut call = self.connection.call();
+        call.key(keys.outbox()).key(keys.moving());
+        batch_id(&mut call, &arrow.id);
+        self.connection.run(&LET_GO, call).await.map(drop)
     }
+}
+
+impl Perform<RenewSource> for RedisStore {
+    async fn perform(&self, arrow: RenewSource) -> Result<bool, StoreError> {
+        let keys = self.connection.keys();
+        let mut call = self.connection.call();
+        call.key(keys.outbox()).key(keys.moving());
+        batch_id(&mut call, &arrow.id);
+        call.text(&arrow.fresh);
+        Ok(reply::number(self.connection.run(&RENEW_SOURCE, call).await?)? == 1)
+    }
+}
+
+/// The arguments that name a batch, as the scripts read them.
+pub(super) fn batch_id(call: &mut Call, id: &BatchId) {
+    call.text(&id.source).number(id.number).text(id.token.as_deref().unwrap_or_default());
+}
+
+/// The token and the target in the field `batch` (`aside.lua`), if it is that of the batch of this number.
+fn read_batch(number: u64, field: &[u8]) -> (Option<String>, Option<Target>) {
+    let text = String::from_utf8_lossy(field);
+    let mut words = text.splitn(4, ' ').map(str::to_owned);
+    if words.next().and_then(|number| number.parse().ok()) != Some(number) {
+        return (None, None);
+    }
+    let token = words.next().filter(|token| !token.is_empty());
+    (token, words.next().zip(words.next()).map(|(id, address)| Target { id, address }))
 }
 
 /// The queue under which the identity of a job without one is looked for.
-fn queue_of(payload: &[u8]) -> QueueName {
+pub(super) fn queue_of(payload: &[u8]) -> QueueName {
     let view = PayloadView::parse(payload).ok();
     QueueName::as_stored(view.as_ref().and_then(|view| view.queue.as_deref()).unwrap_or_default())
-}
-
-pub(super) async fn set_aside(connection: &Connection, limit: usize) -> Result<Option<Batch>, StoreError> {
-    match set_aside_known(connection, limit).await? {
-        None if make_known(connection).await? => set_aside_known(connection, limit).await,
-        batch => Ok(batch),
-    }
 }
 
 /// Makes queues known that have jobs and are missing in the set of queues: no command finds them, and they would be left
@@ -75,13 +130,16 @@ async fn make_known(connection: &Connection) -> Result<bool, StoreError> {
     connection.command("SADD", add).await.map(|_| true)
 }
 
-async fn set_aside_known(connection: &Connection, limit: usize) -> Result<Option<Batch>, StoreError> {
+async fn set_aside_known(connection: &Connection, arrow: &SetAside) -> Result<Option<Batch>, StoreError> {
     let keys = connection.keys();
+    let SetAside { limit, target } = arrow;
+    let limit = *limit;
+    let batch = format!("{} {} {}", InstanceRecord::new_id(), target.id, target.address);
     let first = |kind: &'static str| {
         let mut call = connection.call();
         verdict::places(&mut call, keys);
         call.key(keys.outbox()).key(keys.moving()).key(keys.schedules()).key(keys.nothing());
-        call.text(&InstanceRecord::new_id()).literal(kind);
+        call.text(&InstanceRecord::new_id()).text(&batch).literal(kind);
         call
     };
     if let Some(batch) = aside(connection, first("")).await? {
@@ -131,7 +189,9 @@ async fn aside(connection: &Connection, call: Call) -> Result<Option<Batch>, Sto
     let number = reply::count(next())?;
     let fields = reply::strings(next())?;
     let items = fields.chunks_exact(4).map(read).collect::<Result<_, _>>()?;
-    Ok(Some(Batch { source: String::from_utf8_lossy(&source).into_owned(), number, items }))
+    let (token, target) = read_batch(number, &reply::bytes(next())?.unwrap_or_default());
+    let source = String::from_utf8_lossy(&source).into_owned();
+    Ok(Some(Batch { id: BatchId { source, number, token }, target, items }))
 }
 
 /// Four fields of the outbox, as `set_aside.lua` writes them.
@@ -158,57 +218,6 @@ fn read(fields: &[Bytes]) -> Result<Waiting, StoreError> {
     })
 }
 
-pub(super) async fn take_in(
-    connection: &Connection,
-    batch: &Batch,
-    targets: &[TakeInTarget],
-) -> Result<bool, StoreError> {
-    let keys = connection.keys();
-    let plain = TakeInTarget::default();
-    let mut call = connection.call();
-    verdict::places(&mut call, keys);
-    call.key(keys.moved()).key(keys.schedules()).text(&batch.source).number(batch.number).number(batch.items.len());
-    let encoded = |identity: &Option<Identity>| identity.as_ref().map(verdict::encoded).unwrap_or_default();
-    for (index, item) in batch.items.iter().enumerate() {
-        let TakeInTarget { lock, once } = targets.get(index).unwrap_or(&plain);
-        match item {
-            Waiting::Queued { queue, payload, identity } => {
-                call.literal("Q").key(keys.queue(queue)).key(keys.timestamps(payload));
-                call.text(queue.as_str()).arg(payload.clone()).arg(encoded(identity)).flag(*once);
-                match lock {
-                    Some((lock, ttl_s)) => call.number(ttl_s).key(keys.lock(lock)),
-                    None => call.literal(""),
-                };
-            }
-            Waiting::Delayed { second, payload, identity } => {
-                let queue = queue_of(payload);
-                call.literal("D").key(keys.delayed(*second)).key(keys.queue(&queue)).key(keys.timestamps(payload));
-                call.number(second).text(queue.as_str()).arg(payload.clone()).arg(encoded(identity)).flag(*once);
-            }
-            Waiting::Failed { record } => {
-                call.literal("F").arg(record.clone());
-            }
-            Waiting::Periodic(entry) => {
-                call.literal("P").text(entry.task.as_str()).text(&entry.encode());
-            }
-            Waiting::Fired { id, last_s } => {
-                call.literal("C").text(id).number(last_s);
-            }
-            Waiting::Counted { processed, failed } => {
-                call.literal("S").number(processed).number(failed);
-            }
-        }
-    }
-    Ok(reply::number(connection.run(&TAKE_IN, call).await?)? == 1)
-}
-
-pub(super) async fn let_go(connection: &Connection, number: u64) -> Result<(), StoreError> {
-    let keys = connection.keys();
-    let mut call = connection.call();
-    call.key(keys.outbox()).key(keys.moving()).number(number);
-    connection.run(&LET_GO, call).await.map(drop)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -226,6 +235,15 @@ mod tests {
             let _ = read(&fields[..3]);
             let number = Bytes::from(number);
             let _ = read(&[fields[0].clone(), number.clone(), fields[2].clone(), number]);
+            let _ = read_batch(1, &[b"1 ", &payload[..]].concat());
         }
+    }
+
+    #[test]
+    fn a_batch_of_another_number_says_nothing() {
+        let target = Target { id: "t".to_owned(), address: "sqlite:a b.db".to_owned() };
+        assert_eq!(read_batch(7, b"7 ff t sqlite:a b.db"), (Some("ff".to_owned()), Some(target)));
+        assert_eq!(read_batch(8, b"7 ff t sqlite:a b.db"), (None, None));
+        assert_eq!(read_batch(7, b""), (None, None));
     }
 }

@@ -17,6 +17,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0005_paused.sql"),
     include_str!("schema/0006_leases.sql"),
     include_str!("schema/0007_suspected.sql"),
+    include_str!("schema/0008_tokens.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

@@ -29,6 +29,7 @@ mod recover;
 mod retries;
 mod schedules;
 mod search;
+mod take_in;
 mod terms;
 mod unreadable;
 mod value;

@@ -1,39 +1,51 @@
-//! Moves between stores: set aside, take in, let go.
+//! Moves between stores, at the source: sets aside, lets go and puts back; and who a store is.
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
 use super::engine::SqliteStore;
-use super::number::stored;
-use super::search::{self, Lookout};
+use super::number::{count, stored};
 use super::value::{AnyValue, bytes, number, opt_text, text};
-use super::{delayed, enqueue, inspect, locks, periodic, verdict};
-use crate::job::{Identity, PayloadView, QueueName};
+use super::{inspect, periodic};
+use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::instance::InstanceRecord;
-use crate::store::moving::{Batch, LetGo, SetAside, TakeIn, TakeInTarget, Waiting};
+use crate::store::moving::{
+    Aside, Batch, BatchId, Identify, LetGo, ReadAside, RenewSource, SetAside, StoreIdentity, Target, Waiting,
+};
 use crate::store::periodic::PeriodicEntry;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
-impl Perform<SetAside> for SqliteStore {
-    async fn perform(&self, arrow: SetAside) -> Result<Option<Batch>, StoreError> {
-        let fresh = InstanceRecord::new_id();
-        self.writer.call(move |step| set_aside(step, &fresh, arrow.limit)).await
+impl Perform<Identify> for SqliteStore {
+    async fn perform(&self, arrow: Identify) -> Result<StoreIdentity, StoreError> {
+        self.writer.call(move |step| identify(step, &arrow)).await
     }
 }
 
-impl Perform<TakeIn> for SqliteStore {
-    async fn perform(&self, arrow: TakeIn) -> Result<bool, StoreError> {
-        let step = move |step: &Step<'_>, lookout: &mut Lookout| take_in(step, &arrow.batch, &arrow.targets, lookout);
-        search::searching(&self.writer, &self.reader, step).await
+impl Perform<SetAside> for SqliteStore {
+    async fn perform(&self, arrow: SetAside) -> Result<Option<Batch>, StoreError> {
+        let (fresh, token) = (InstanceRecord::new_id(), InstanceRecord::new_id());
+        self.writer.call(move |step| set_aside(step, &fresh, &token, &arrow)).await
+    }
+}
+
+impl Perform<ReadAside> for SqliteStore {
+    async fn perform(&self, _: ReadAside) -> Result<Option<Aside>, StoreError> {
+        self.reader.call(read_aside).await
     }
 }
 
 impl Perform<LetGo> for SqliteStore {
     async fn perform(&self, arrow: LetGo) -> Result<(), StoreError> {
-        self.writer.call(move |step| let_go(step, arrow.number)).await
+        self.writer.call(move |step| drop_batch(step, &arrow.id)).await.map(drop)
+    }
+}
+
+impl Perform<RenewSource> for SqliteStore {
+    async fn perform(&self, arrow: RenewSource) -> Result<bool, StoreError> {
+        self.writer.call(move |step| renew_source(step, &arrow)).await
     }
 }
 
@@ -44,11 +56,38 @@ macro_rules! is_ours {
     };
 }
 
-/// Sets the next batch aside, or returns the one that is. `fresh` becomes this store's id if it has none.
-pub(super) fn set_aside(step: &Step<'_>, fresh: &str, limit: usize) -> Result<Option<Batch>, StoreError> {
+/// The condition under which the batch of this source, number and token is set aside.
+macro_rules! stands {
+    () => {
+        concat!(
+            "EXISTS (SELECT 1 FROM moving WHERE id = ?1 AND number = ?2 AND token IS ?3) ",
+            "AND EXISTS (SELECT 1 FROM outbox WHERE ",
+            is_ours!(),
+            ")"
+        )
+    };
+}
+
+/// The store's own id, made if it has none, and its mark.
+fn identify(step: &Step<'_>, arrow: &Identify) -> Result<StoreIdentity, StoreError> {
+    let Identify { fresh, mark } = arrow;
+    step.sql("DELETE FROM itself WHERE typeof(value) <> 'text'")?.execute([])?;
+    step.sql("INSERT OR IGNORE INTO itself (name, value) VALUES ('id', ?1)")?.execute([fresh])?;
+    if let Some(mark) = mark {
+        step.sql("INSERT OR REPLACE INTO itself (name, value) VALUES ('mark', ?1)")?.execute([mark])?;
+    }
+    let mut select = step.sql("SELECT value FROM itself WHERE name = ?1")?;
+    let mut read = |name: &str| select.query_row([name], |row| Ok(text(row.get_ref(0)?))).optional();
+    Ok(StoreIdentity { id: read("id")?.unwrap_or_default(), mark: read("mark")? })
+}
+
+/// Sets the next batch aside, or returns the one that is. `fresh` becomes this store's id if it has none, `token` names a
+/// new batch.
+fn set_aside(step: &Step<'_>, fresh: &str, token: &str, arrow: &SetAside) -> Result<Option<Batch>, StoreError> {
+    let SetAside { limit, target } = arrow;
     let standing = step.sql(concat!("SELECT 1 FROM outbox WHERE ", is_ours!()))?.exists([])?;
     if !standing {
-        let limit = stored(limit);
+        let limit = stored(*limit);
         let taken = queued(step, limit)? || late(step, limit)? || failures(step, limit)? || entries(step)?;
         if !taken && !counters(step)? {
             return Ok(None);
@@ -57,19 +96,25 @@ pub(super) fn set_aside(step: &Step<'_>, fresh: &str, limit: usize) -> Result<Op
     // If another program changed the name or the number, a new name begins.
     step.sql(
         "DELETE FROM moving WHERE typeof(id) <> 'text' OR typeof(number) <> 'integer' \
-         OR number NOT BETWEEN 0 AND 9007199254740992",
+         OR number NOT BETWEEN 0 AND 9007199254740992 OR id <> (SELECT min(id) FROM moving)",
     )?
     .execute([])?;
     if !standing || !step.sql("SELECT 1 FROM moving")?.exists([])? {
         step.sql(
-            "INSERT INTO moving (id, number) SELECT coalesce((SELECT id FROM moving), ?1), 1 \
-             ON CONFLICT (id) DO UPDATE SET number = number + 1",
+            "INSERT INTO moving (id, number, token, target, address) \
+             SELECT coalesce((SELECT id FROM moving), ?1), 1, ?2, ?3, ?4 ON CONFLICT (id) DO UPDATE SET \
+             number = number + 1, token = excluded.token, target = excluded.target, address = excluded.address",
         )?
-        .execute([fresh])?;
+        .execute(params![fresh, token, target.id, target.address])?;
     }
-    let (source, number) = step
-        .sql("SELECT id, number FROM moving")?
-        .query_row([], |row| Ok((text(row.get_ref(0)?), number(row.get_ref(1)?))))?;
+    let (id, target) = step.sql("SELECT id, number, token, target, address FROM moving")?.query_row([], |row| {
+        let number = number(row.get_ref(1)?);
+        let id = BatchId { source: text(row.get_ref(0)?), number, token: opt_text(row.get_ref(2)?) };
+        Ok((id, read_target(row, 3)?))
+    })?;
+    // What another program changed to no text has the text under which the batch is known from now on.
+    step.sql("UPDATE moving SET id = ?1, token = ?2 WHERE id IS NOT ?1 OR token IS NOT ?2")?
+        .execute(params![id.source, id.token])?;
     let mut select =
         step.sql(concat!("SELECT kind, name, identity, bytes FROM outbox WHERE ", is_ours!(), " ORDER BY place"))?;
     let mut rows = select.query([])?;
@@ -78,7 +123,44 @@ pub(super) fn set_aside(step: &Step<'_>, fresh: &str, limit: usize) -> Result<Op
         items.extend(read(row, &mut passed)?);
     }
     step.findings().passed_over(&passed, "the table outbox");
-    Ok(Some(Batch { source, number, items }))
+    Ok(Some(Batch { id, target, items }))
+}
+
+/// The target in two columns from this one on.
+fn read_target(row: &Row<'_>, column: usize) -> rusqlite::Result<Option<Target>> {
+    let pair = opt_text(row.get_ref(column)?).zip(opt_text(row.get_ref(column + 1)?));
+    Ok(pair.map(|(id, address)| Target { id, address }))
+}
+
+/// How many items are set aside, and for whom.
+fn read_aside(step: &Step<'_>) -> Result<Option<Aside>, StoreError> {
+    let items: i64 =
+        step.sql(concat!("SELECT count(*) FROM outbox WHERE ", is_ours!()))?.query_row([], |row| row.get(0))?;
+    if items == 0 {
+        return Ok(None);
+    }
+    let mut select = step.sql("SELECT target, address FROM moving")?;
+    let target = select.query_row([], |row| read_target(row, 0)).optional()?;
+    Ok(Some(Aside { items: count(items), target: target.flatten() }))
+}
+
+/// Forgets the batch if it is set aside. Returns whether it was.
+pub(super) fn drop_batch(step: &Step<'_>, id: &BatchId) -> Result<bool, StoreError> {
+    let delete = concat!("DELETE FROM outbox WHERE ", is_ours!(), " AND ", stands!());
+    Ok(step.sql(delete)?.execute(params![id.source, stored(id.number), id.token])? > 0)
+}
+
+/// Gives the source a new id, if this batch is set aside.
+fn renew_source(step: &Step<'_>, arrow: &RenewSource) -> Result<bool, StoreError> {
+    let RenewSource { id, fresh } = arrow;
+    step.sql(concat!("UPDATE moving SET id = ?4 WHERE id = ?1 AND ", stands!()))?.execute(params![
+        id.source,
+        stored(id.number),
+        id.token,
+        fresh
+    ])?;
+    let renewed = params![fresh, stored(id.number), id.token];
+    Ok(step.sql(concat!("SELECT 1 WHERE ", stands!()))?.exists(renewed)?)
 }
 
 /// The first jobs of the first queue that has any.
@@ -187,86 +269,4 @@ fn read(row: &Row<'_>, passed: &mut PassedOver) -> Result<Option<Waiting>, Store
         passed.add(format!("{kind} {name}").as_bytes(), "it does not hold what its kind says");
     }
     Ok(item)
-}
-
-/// Takes a batch in, once.
-pub(super) fn take_in(
-    step: &Step<'_>,
-    batch: &Batch,
-    targets: &[TakeInTarget],
-    lookout: &mut Lookout,
-) -> Result<bool, StoreError> {
-    let newer = step
-        .sql(
-            "INSERT INTO moved (source, number) VALUES (?1, ?2) \
-             ON CONFLICT (source) DO UPDATE SET number = excluded.number \
-             WHERE number < excluded.number OR typeof(number) <> 'integer'",
-        )?
-        .execute(params![batch.source, stored(batch.number)])?;
-    if newer == 0 {
-        return Ok(false);
-    }
-    let plain = TakeInTarget::default();
-    for (index, item) in batch.items.iter().enumerate() {
-        let TakeInTarget { lock, once } = targets.get(index).unwrap_or(&plain);
-        let text = |identity: &Option<Identity>| identity.as_ref().map(Identity::encode);
-        match item {
-            Waiting::Queued { queue, payload, identity } => {
-                if *once && stands(step, lookout, queue, payload)? {
-                    continue;
-                }
-                if let Some((key, ttl_s)) = lock
-                    && !locks::queue_lock_refuses(step, key)?
-                {
-                    locks::take_queue_lock(step, key, *ttl_s)?;
-                }
-                enqueue::make_known(step, queue)?;
-                enqueue::push_tail(step, queue, payload, text(identity).as_deref())?;
-            }
-            Waiting::Delayed { second, payload, identity } => {
-                let view = PayloadView::parse(payload).ok();
-                let queue = view.as_ref().and_then(|view| view.queue.as_deref()).map(QueueName::as_stored);
-                if *once && stands(step, lookout, &queue.unwrap_or_else(|| QueueName::as_stored("")), payload)? {
-                    continue;
-                }
-                delayed::insert(step, *second, payload, text(identity).as_deref())?;
-            }
-            Waiting::Failed { record } => verdict::fail(step, record)?,
-            Waiting::Periodic(entry) => take_entry(step, entry)?,
-            Waiting::Fired { id, last_s } => {
-                let mut insert = step.sql("INSERT OR IGNORE INTO schedules (id, last_s) VALUES (?1, ?2)")?;
-                insert.execute(params![id, last_s])?;
-            }
-            Waiting::Counted { processed, failed } => {
-                let mut update = step.sql("UPDATE stats SET value = value + ?2 WHERE name = ?1")?;
-                update.execute(params!["processed", stored(*processed)])?;
-                update.execute(params!["failed", stored(*failed)])?;
-            }
-        }
-    }
-    step.wake();
-    Ok(true)
-}
-
-/// Is a copy of this job queued or delayed?
-fn stands(step: &Step<'_>, lookout: &mut Lookout, queue: &QueueName, payload: &Bytes) -> Result<bool, StoreError> {
-    Ok(delayed::stands(step, payload)? || lookout.is_queued(step, queue, std::slice::from_ref(payload))?)
-}
-
-/// Takes a periodic entry in. One that exists stays as it is, but becomes stopped if the other is.
-fn take_entry(step: &Step<'_>, entry: &PeriodicEntry) -> Result<(), StoreError> {
-    let PeriodicEntry { task, queue, due_s, every_s, stopped } = entry;
-    step.sql(
-        "INSERT INTO periodic (task, queue, due_s, every_s, stopped) VALUES (?1, ?2, ?3, ?4, ?5) \
-         ON CONFLICT (task) DO UPDATE SET stopped = max(stopped, excluded.stopped)",
-    )?
-    .execute(params![task.as_str(), queue.as_str(), due_s, stored(*every_s), stopped])?;
-    Ok(())
-}
-
-/// Forgets the batch that is set aside.
-pub(super) fn let_go(step: &Step<'_>, number: u64) -> Result<(), StoreError> {
-    step.sql(concat!("DELETE FROM outbox WHERE ", is_ours!(), " AND EXISTS (SELECT 1 FROM moving WHERE number = ?1)"))?
-        .execute([stored(number)])?;
-    Ok(())
 }

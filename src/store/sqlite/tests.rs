@@ -250,9 +250,12 @@ async fn a_damaged_file_is_told_and_nothing_panics() {
     let sound = place.dir.path().join("sound.db");
     Connection::open(place.file()).unwrap().execute("VACUUM INTO ?1", [sound.to_str().unwrap()]).unwrap();
     let mut bytes = std::fs::read(&sound).unwrap();
-    // The first page says what the file is; all others are noise.
-    for (at, byte) in bytes.iter_mut().enumerate().skip(4096) {
-        *byte = u8::try_from(at * 31 % 251).unwrap();
+    // The first page and those of the schema say what the file is; all others are noise.
+    let is_schema = |page: &[u8]| page.windows(7).any(|word| word == b"CREATE ");
+    for page in bytes.chunks_mut(4096).skip(1).filter(|page| !is_schema(page)) {
+        for (at, byte) in page.iter_mut().enumerate() {
+            *byte = u8::try_from(at * 31 % 251).unwrap();
+        }
     }
     let damaged = place.dir.path().join("damaged.db");
     std::fs::write(&damaged, bytes).unwrap();

@@ -108,3 +108,13 @@ pub(super) fn fail(step: &Step<'_>, record: &[u8]) -> Result<(), StoreError> {
     step.sql("INSERT INTO failed (digest, record) VALUES (?1, ?2)")?.execute(params![digest(record), record])?;
     Ok(())
 }
+
+/// Writes a failure record that is older than all others.
+pub(super) fn fail_first(step: &Step<'_>, record: &[u8]) -> Result<(), StoreError> {
+    step.sql(
+        "INSERT INTO failed (place, digest, record) \
+         VALUES (coalesce((SELECT min(place) FROM failed WHERE place > -9007199254740992), 1) - 1, ?1, ?2)",
+    )?
+    .execute(params![digest(record), record])?;
+    Ok(())
+}

@@ -1,13 +1,13 @@
 -- let_go: forgets what is set aside, when the other store has it.
 --
 -- KEYS   windlass:outbox, windlass:moving
--- ARGV   now (unused), number
+-- ARGV   now (unused), source, number, token or ""
 -- returns 1 if it was that batch, 0 if not
 --
--- Why this order: the number is compared first, because a late repetition must not drop a newer batch.
+-- Why this order: the batch is compared first, because a late repetition must not drop a newer batch.
 
 local OUTBOX, MOVING = key(), key()
-if must('HGET', MOVING, 'number') ~= arg() then
+if not is_last(MOVING, arg(), arg(), arg()) then
   return 0
 end
 unlink(must, OUTBOX)

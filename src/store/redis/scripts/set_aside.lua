@@ -3,10 +3,10 @@
 -- KEYS   as places.lua; windlass:outbox, windlass:moving, windlass:schedules,
 --        windlass:nothing; then by kind:
 --        "Q" queue:<queue>   "D" delayed:<second>, windlass:twins:<second>, per job timestamps:<raw>
--- ARGV   now, an id for a store that has none, kind; then by kind:
+-- ARGV   now, an id for a store that has none, the batch's token, target and address (aside.lua), kind; then by kind:
 --        "Q" queue, limit    "D" second, number of jobs, per job queue and raw    "F" limit
 --        "P" (periodic entries and schedules), "S" (counters), "" only what is set aside already: nothing
--- returns {id, number, {kind, name, identity, bytes, ...}}, or nothing if there is nothing
+-- returns {id, number, {kind, name, identity, bytes, ...}, batch (aside.lua)}, or nothing if there is nothing
 --
 -- Why this order: a batch that is set aside already is returned first, because it must neither grow nor be overtaken.
 -- Each item is written to the outbox before it leaves its place. The right to remove it from its place is checked
@@ -15,10 +15,11 @@
 
 now()
 local OUTBOX, MOVING, SCHEDULES, NOTHING = key(), key(), key(), key()
-local fresh, kind = arg(), arg()
+local fresh, token, kind = arg(), arg(), arg()
 
 local function batch()
-  return { must('HGET', MOVING, 'id'), must('HGET', MOVING, 'number'), must('LRANGE', OUTBOX, 0, -1) }
+  local id, number = must('HGET', MOVING, 'id'), must('HGET', MOVING, 'number')
+  return { id, number, must('LRANGE', OUTBOX, 0, -1), must('HGET', MOVING, 'batch') }
 end
 
 if must('LLEN', OUTBOX) > 0 then
@@ -28,7 +29,8 @@ end
 -- The batch has its number before the first thing is in it; a number without a batch is passed over.
 local function begin()
   must('HSETNX', MOVING, 'id', fresh)
-  must('HINCRBY', MOVING, 'number', 1)
+  local number = must('HINCRBY', MOVING, 'number', 1)
+  must('HSET', MOVING, 'batch', whole(number) .. ' ' .. token)
   may('RPUSH', MOVING, '')
   may('SREM', MOVING, '')
   must('DEL', NOTHING)
