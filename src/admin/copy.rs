@@ -83,7 +83,8 @@ pub async fn aside(store: &Store<Admin>) -> Result<Option<AsideView>, AdminError
     }))
 }
 
-/// Moves everything that waits in `from` to `to`, and calls `progress` after each batch. `address` is how the command line
+/// Moves everything that waits in `from` to `to`, and calls `progress` after each batch, and when it finds that `from` fell
+/// back. `address` is how the command line
 /// names `to`. The tasks of `registry` tell which locks move with a queued job, and which jobs are ticks of a periodic
 /// task: of those one copy is enough.
 ///
@@ -101,7 +102,7 @@ pub async fn copy(
     refuse_while_used(from).await?;
     let mut copied = Copied::default();
     let mut may_be_twice = 0_u64;
-    let mut let_go = None;
+    let (mut let_go, mut offered) = (None, None);
     while let Some(batch) = from.run(SetAside { limit: BATCH, target: target.clone() }).await? {
         refuse_another(from, &batch, &target)?;
         if let_go.as_ref() == Some(&batch.id) {
@@ -122,7 +123,15 @@ pub async fn copy(
                 from.run(PutBack { batch, targets }).await?;
             }
             TakenIn::Conflict { last } => {
-                may_be_twice += last.saturating_sub(batch.id.number).saturating_add(1).saturating_mul(BATCH as u64);
+                // Another copy may have moved it and gone on meanwhile. If it still stands, the source fell back.
+                if offered.as_ref() != Some(&batch.id) {
+                    offered = Some(batch.id);
+                    continue;
+                }
+                let batches = last.saturating_sub(batch.id.number).saturating_add(1);
+                may_be_twice = may_be_twice.saturating_add(batches.saturating_mul(BATCH as u64));
+                // It is told first: after this step nobody can know it any more.
+                progress(&Copied { may_be_twice, ..copied });
                 from.run(RenewSource { id: batch.id, fresh: InstanceRecord::new_id() }).await?;
             }
         }
@@ -209,12 +218,12 @@ fn refuse_another(from: &Store<Mover>, batch: &Batch, target: &Target) -> Result
     }
     let aside = Aside { items: batch.items.len() as u64, target: batch.target.clone() };
     let (from, to) = (from.describe(), batch.target.as_ref().map_or("", |named| &named.address));
-    Err(AdminError::Busy {
-        what: format!(
-            "{}; that is not the store that was named now; if {to} is lost: windlass store copy --undo {from}",
-            aside.text(from)
-        ),
-    })
+    let another = if to == target.address {
+        "the store at this address is another one now, or was emptied; if the first is lost".to_owned()
+    } else {
+        format!("another store is named now; if {to} is lost")
+    };
+    Err(AdminError::Busy { what: format!("{}; {another}: windlass store copy --undo {from}", aside.text(from)) })
 }
 
 fn targets(batch: &Batch, registry: &Registry) -> Vec<TakeInTarget> {

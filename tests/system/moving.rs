@@ -86,7 +86,7 @@ fn a_source_that_fell_back_to_an_older_state_loses_no_job() {
     assert_eq!(queued(&server).len(), 800, "{moved:?}");
     assert!(moved.code == 0 && moved.stdout.starts_with("moved 200 queued"), "{moved:?}");
     assert!(moved.stderr.contains("has fallen back to an older state"), "{moved:?}");
-    assert!(moved.stderr.contains("at most 200 of those moved now may be twice in"), "{moved:?}");
+    assert!(moved.stderr.contains("at most 200 of the jobs that were moved now may be twice in"), "{moved:?}");
 }
 
 #[test]

@@ -42,6 +42,11 @@ async fn moved(
     }
     let (mut said, mut so_far) = (0, Copied::default());
     let moved = copy(from, to, &address, &tasks.registry, |copied| {
+        if copied.may_be_twice > 0 && so_far.may_be_twice == 0 {
+            let text = "has fallen back to an older state, from which jobs had been moved already: some of those that are \
+                        moved now may be twice in";
+            warn(&format!("{} {text} {}", from.describe(), to.describe()));
+        }
         so_far = *copied;
         // Reports progress, because millions of jobs take a while.
         if copied.total() >= said + 50_000 {
@@ -53,9 +58,8 @@ async fn moved(
     let told = moved.as_ref().unwrap_or(&so_far);
     if told.may_be_twice > 0 {
         warn(&format!(
-            "{} has fallen back to an older state, from which jobs had been moved already: at most {} of those moved \
-             now may be twice in {}; to find them, compare its queues and failed jobs",
-            from.describe(),
+            "at most {} of the jobs that were moved now may be twice in {}; to find them, compare its queues, delayed and \
+             failed jobs",
             told.may_be_twice,
             to.describe()
         ));
