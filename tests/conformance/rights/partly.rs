@@ -5,6 +5,7 @@ use bytes::Bytes;
 use windlass::store::effect::{Busy, Gate, Retry, RetryKeys, Verdict};
 use windlass::store::instance::Extend;
 use windlass::store::queueing::{Entered, Exchange, When};
+use windlass::store::scheduling::Leadership;
 use windlass::store::wake::Watch;
 
 use super::{TIMES, World, commands};
@@ -245,4 +246,27 @@ async fn a_length_that_may_not_be_read_is_not_taken_for_nought() {
     assert!(waker.arm(&watch).await.expect("arm").ready);
     let lengths = w.f.store.queues().await.expect("queues");
     assert_eq!(lengths.iter().map(|one| one.length).sum::<u64>(), 1, "a key that is no list counts as empty");
+}
+
+#[tokio::test]
+async fn an_instance_leaves_without_the_right_to_delete() {
+    let w = World::new("DEL").await;
+    fill(&w.f.store, "q", &[job(0)]).await;
+    let mut instance = Instance::join(&w.f.store, "a", 2).await;
+    let one = instance.claim_one("q").await;
+    w.refuse();
+    instance.settle_one(&one, Verdict::Done).await;
+    assert!(w.f.store.lead(Leadership::Scheduler, "a", 60_000).await.expect("lead"));
+    w.f.store.resign(Leadership::Scheduler, "a").await.expect("resign");
+    assert!(w.f.store.lead(Leadership::Scheduler, "b", 60_000).await.expect("lead"), "it was given up");
+    w.f.store.unregister("a", &[instance.worker(2)]).await.expect("unregister");
+    w.f.store.leave(&instance.record).await.expect("leave");
+    w.allow();
+    let left: Vec<String> = w.f.redis_command(&["KEYS", &w.f.key("*")]).texts();
+    let left: Vec<&String> = left
+        .iter()
+        // The test of the rights leaves a key that expires.
+        .filter(|key| !key.ends_with(":probe") && (key.contains("windlass:") || key.contains(":worker")))
+        .collect();
+    assert_eq!(left, [""; 0], "nothing is left of it");
 }

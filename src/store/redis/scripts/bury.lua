@@ -22,7 +22,7 @@ end
 must('HDEL', INSTANCES, '')
 must('SREM', WORKERS, '')
 local holder = must('HGET', NAMES, name)
-must('DEL', LANE)
+clear(LANE)
 for i = 1, count do
   if not standing[i] then
     strike(must, WORKERS, list[i])

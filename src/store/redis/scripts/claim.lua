@@ -204,12 +204,7 @@ for i in pairs(ended) do
   gone[#gone + 1] = KEYS[workers_at + i]
 end
 for from = 1, #gone, CHUNK do
-  local to = math.min(from + CHUNK - 1, #gone)
-  if not try('DEL', unpack(gone, from, to)) then
-    for i = from, to do
-      local _ = try('EXPIREAT', gone[i], 1) or try('SET', gone[i], '', 'PX', 1)
-    end
-  end
+  remove(unpack(gone, from, math.min(from + CHUNK - 1, #gone)))
 end
 
 local lost_list, entered_list = table.concat(lost, ','), table.concat(entered, ',')

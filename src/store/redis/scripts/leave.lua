@@ -24,7 +24,7 @@ for i = 1, count do
   left = left or not replaced and claimed_by(id, standing[i])
 end
 if not left then
-  must('DEL', LANE)
+  clear(LANE)
 end
 for i = 1, count do
   if not replaced and not standing[i] then

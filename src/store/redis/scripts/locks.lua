@@ -42,18 +42,6 @@ local function value_of(place)
   return values and values[1], values ~= nil
 end
 
--- Removes keys. A user without the right to DEL has other ways. False if none of them works.
-local function remove(...)
-  if try('DEL', ...) or try('UNLINK', ...) then
-    return true
-  end
-  local removed = true
-  for _, place in ipairs({ ... }) do
-    removed = (try('EXPIREAT', place, 1) or try('SET', place, '', 'PX', 1)) ~= nil and removed
-  end
-  return removed
-end
-
 -- Was the last call that failed refused to this user? Else the key is of another type.
 local function was_refused()
   return string.find(broken[#broken], '^REFUSED') ~= nil

@@ -29,9 +29,20 @@ local function enrol(call, set, worker)
   call('SET', worker.started, whole(seconds()))
 end
 
+-- Removes keys, or ends the script. What was refused meanwhile is no finding, because they are gone.
+local function clear(...)
+  local found = #broken
+  if not remove(...) then
+    error(broken[#broken])
+  end
+  for i = #broken, found + 1, -1 do
+    broken[i] = nil
+  end
+end
+
 -- Of a worker's keys only the set can be of the wrong type; DEL takes any type.
 local function strike(call, set, worker)
-  must('DEL', worker.started, worker.ping, worker.processed, worker.failed)
+  clear(worker.started, worker.ping, worker.processed, worker.failed)
   call('SREM', set, worker.id)
 end
 

@@ -98,6 +98,18 @@ local function try(command, place, ...)
   return reply
 end
 
+-- Removes keys. A user without the right to DEL has other ways. False if none of them works.
+local function remove(...)
+  if try('DEL', ...) or try('UNLINK', ...) then
+    return true
+  end
+  local removed = true
+  for _, place in ipairs({ ... }) do
+    removed = (try('EXPIREAT', place, 1) or try('SET', place, '', 'PX', 1)) ~= nil and removed
+  end
+  return removed
+end
+
 -- Can the time be read? For scripts that an error must not end.
 local function can_tell_time()
   local told, message = pcall(now)

@@ -8,6 +8,9 @@
 
 local lock, owner = key(), arg()
 if must('GET', lock) == owner then
-  return must('DEL', lock)
+  if not remove(lock) then
+    error(broken[#broken])
+  end
+  return 1
 end
 return 0
