@@ -66,7 +66,7 @@ pub struct AsideView {
     pub finish: String,
     /// The command that puts them back.
     pub undo: String,
-    /// All of it for people.
+    /// All of it for people, or why it cannot be told.
     #[serde(skip)]
     pub text: String,
 }
@@ -77,10 +77,15 @@ pub struct AsideView {
 /// Fails when the store cannot be reached.
 pub async fn aside(store: &Store<Admin>) -> Result<Option<AsideView>, AdminError> {
     let from = store.describe();
-    Ok(store.run(ReadAside).await?.map(|aside| {
-        let ((finish, undo), text) = (aside.commands(from), aside.text(from));
-        AsideView { items: aside.items, target: aside.target.map(|target| target.address), finish, undo, text }
-    }))
+    let (aside, text) = match store.run(ReadAside).await {
+        Ok(None) => return Ok(None),
+        Ok(Some(aside)) => (aside.clone(), aside.text(from)),
+        Err(error) if error.is_transient() => return Err(error.into()),
+        // Foreign content in the records of moves keeps nobody from looking at the rest.
+        Err(error) => (Aside { items: 0, target: None }, format!("failed to {error}, to look for items set aside")),
+    };
+    let (finish, undo) = aside.commands(from);
+    Ok(Some(AsideView { items: aside.items, target: aside.target.map(|target| target.address), finish, undo, text }))
 }
 
 /// Moves everything that waits in `from` to `to`, and calls `progress` after each batch, and when it finds that `from` fell

@@ -86,11 +86,17 @@ pub struct QueueDeleted {
     pub deleted: u64,
 }
 
-/// All queues.
+/// All queues, and what a `store copy` has set aside.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>) -> Result<QueueList, AdminError> {
+    let set_aside = aside(store).await?;
+    Ok(QueueList { set_aside, ..known(store).await? })
+}
+
+/// All queues.
+async fn known(store: &Store<Admin>) -> Result<QueueList, AdminError> {
     let paused = store.run(ReadPaused).await?;
     let mut queues: Vec<QueueView> = store
         .run(Queues)
@@ -107,7 +113,7 @@ pub async fn list(store: &Store<Admin>) -> Result<QueueList, AdminError> {
             queues.push(QueueView { queue: queue.as_str().to_owned(), length: 0, paused: true });
         }
     }
-    Ok(QueueList { queues, all_paused: paused.all, set_aside: aside(store).await? })
+    Ok(QueueList { queues, all_paused: paused.all, set_aside: None })
 }
 
 /// Pauses a queue, or all queues if `name` is `None`; `paused` false resumes. The queue need not exist yet.
@@ -121,7 +127,7 @@ pub async fn pause(store: &Store<Admin>, name: Option<&str>, paused: bool) -> Re
         true => store.run(Pause { queue: queue.clone() }).await?,
         false => store.run(Resume { queue: queue.clone() }).await?,
     };
-    let list = list(store).await?;
+    let list = known(store).await?;
     let names = list.queues.iter().map(|view| view.queue.as_str());
     let others = names.clone().filter(|known| Some(*known) != name);
     let exists = store.run(QueueNames).await?;
@@ -155,7 +161,7 @@ pub async fn show(store: &Store<Admin>, name: &str, start: i64, stop: i64) -> Re
 /// # Errors
 /// Fails for a queue that does not exist.
 pub async fn find(store: &Store<Admin>, name: &str) -> Result<QueueView, AdminError> {
-    let known = list(store).await?.queues;
+    let known = known(store).await?.queues;
     if let Some(queue) = known.iter().find(|queue| queue.queue == name) {
         return Ok(queue.clone());
     }

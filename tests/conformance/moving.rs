@@ -359,6 +359,18 @@ async fn without_the_other_store_it_is_put_back(f: &Fixture) {
     assert_eq!(moved(f, &to).await.queued, 3);
 }
 
+/// Other programs may write into the records of moves: the queues are still shown.
+#[tokio::test]
+async fn a_foreign_record_of_moves_hides_no_queue() {
+    let f = Fixture::redis().await;
+    fill(&f.store, "q", &jobs(0..2)).await;
+    f.redis_command(&["SET", &f.key("windlass:outbox"), "no list"]);
+    let list = windlass::admin::queues::list(&f.store.narrow()).await.expect("the list");
+    assert_eq!((list.queues.len(), list.queues[0].length), (1, 2));
+    let text = list.set_aside.expect("it is told").text;
+    assert!(text.contains("windlass:outbox"), "{text}");
+}
+
 /// Other programs may write lists of jobs that no set names: they would be left in a store that counts as empty.
 #[tokio::test]
 async fn what_nobody_looks_at_is_moved_too() {
