@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::control::Work;
+use super::emptied::Emptied;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
 use super::hooked_run::Performed;
@@ -52,6 +53,7 @@ pub(super) struct Core {
     pub(super) settings: Settings,
     pub(super) orders: Orders,
     pub(super) lease: Lease,
+    pub(super) emptied: Emptied,
     pub(super) locks: HeldLocks,
     pub(super) queues: Queues,
     pub(super) hunger: Hunger,

@@ -13,6 +13,7 @@ use tokio::time::{Instant, sleep, sleep_until};
 
 use super::core::Core;
 use super::lease::Moment;
+use super::rejoin;
 use super::slots::State;
 use super::tasks::TASKS;
 use crate::backoff;
@@ -73,6 +74,12 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
                 let Beat { sent, version, pings, looks, extend, asked }: Beat = beat;
                 let extended: Result<Extended, StoreError> = extended;
                 match extended {
+                    Ok(extended) if core.emptied.is_shown_by(&extended) => {
+                        // Those that are under way would find the same.
+                        under_way.clear();
+                        (failures, again) = (0, None);
+                        rejoin::join_again(core, &pulse).await;
+                    }
                     Ok(extended) => {
                         (failures, again) = (0, None);
                         round_trip = sent.instant().elapsed().max(round_trip / 2);
@@ -130,6 +137,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
 fn settle(core: &Core, sent: Moment, version: u64, extend: &Extend, asked: &[ExtendedSlot], extended: Extended) {
     core.findings.answered();
     core.findings.accepted(EXTENDING);
+    core.emptied.learn(extended.birth.as_ref());
     for finding in &extended.findings {
         core.findings.tell(finding);
     }

@@ -3,6 +3,7 @@
 //! In each round a lane takes what ended while the last exchange was in flight, sends it together with claims for the idle
 //! slots, and begins the jobs that came back. It never waits for a batch to fill.
 
+mod holding;
 mod sending;
 mod undone;
 
@@ -18,7 +19,7 @@ use super::perform::{self, PreparedJob};
 use super::report::{self, Untold};
 use super::slots::{Job, Slot, Taken};
 use crate::job::failure::iso_date;
-use crate::job::{Failure, Outcome, WorkerName};
+use crate::job::{Failure, Identity, Outcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
 use crate::plugin::hooks::Refusal;
 use crate::store::Lane;
@@ -45,8 +46,8 @@ pub(super) struct LaneTask {
 /// Whose a settlement is, and what is told only after the store has decided.
 struct Settled {
     slot: usize,
-    /// The job's id, for messages.
-    id: Arc<str>,
+    /// Who the job is.
+    identity: Identity,
     untold: Option<Box<Untold>>,
     /// It was told that it could not be recorded.
     told: bool,
@@ -78,6 +79,7 @@ impl LaneTask {
     /// Runs until the pool drains and nothing of this lane is left, or the instance is dead and
     /// its runs have ended.
     pub(super) async fn run(mut self) {
+        self.core.emptied.set_at_work(self.index, true);
         loop {
             // The heartbeat wakes a lane that only waits.
             self.pulse.turn();
@@ -91,13 +93,15 @@ impl LaneTask {
             if self.core.orders.is_dead() {
                 self.forget();
             }
+            self.hold_still(None).await;
             if let Some(round) = self.compose() {
-                if let Some(reply) = self.exchange(&round.exchange).await {
+                if let Some(reply) = self.exchange(&round).await {
                     self.apply(round, reply);
                 }
                 continue;
             }
             if self.core.orders.is_over() && self.core.slots.is_quiet(self.index) {
+                self.core.emptied.set_at_work(self.index, false);
                 return;
             }
             tokio::select! {
@@ -153,10 +157,11 @@ impl LaneTask {
             return self.forget();
         }
         for &index in &reply.lost {
-            if let Some(Settled { id, .. }) = round.settled.get(index) {
+            if let Some(Settled { identity, .. }) = round.settled.get(index) {
                 self.core.warn(format!(
-                    "job {id} was finished here, but its claim was lost: another instance or a person has \
-                     failed it or given it back, so nothing was recorded for this run"
+                    "job {} was finished here, but its claim was lost: another instance or a person has \
+                     failed it or given it back, so nothing was recorded for this run",
+                    identity.id
                 ));
             }
         }
@@ -296,7 +301,7 @@ impl LaneTask {
             free: ending.free,
             tick: ending.tick,
         };
-        self.settlements.push((Settled { slot, id: job.identity.id, untold, told: false }, settlement));
+        self.settlements.push((Settled { slot, identity: job.identity, untold, told: false }, settlement));
     }
 
     /// The instance is dead: nothing is written any more, and slots without a run become idle.

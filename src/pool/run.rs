@@ -15,6 +15,7 @@ use tokio::time::{Instant, sleep};
 use super::control::{Control, Ended, Phase, Work, unless_told};
 use super::core::{Core, bring_up_to_date};
 use super::drain::{drain, end_lost_runs};
+use super::emptied::Emptied;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
 use super::hunger::Hunger;
@@ -174,6 +175,7 @@ async fn live(
         settings: Settings::new(&present),
         orders: Orders::new(abandoned),
         lease,
+        emptied: Emptied::default(),
         locks: HeldLocks::default(),
         queues: Queues::new(&config.queues),
         hunger: Hunger::new(),

@@ -92,9 +92,12 @@ pub struct LockRenewal {
 /// What an extension found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Extended {
-    /// The registration is gone: somebody declared this instance dead, and nothing was written.
-    /// All its claims are lost; it must join again under a new id.
+    /// The registration is gone, and nothing was written. If `birth` is the mark that the store had before, somebody
+    /// declared this instance dead: all its claims are lost, and it must join again under a new id. Otherwise the store
+    /// has lost everything.
     pub dead: bool,
+    /// The birth mark of the store ([`rejoin`](super::rejoin)), if it has one and it can be read.
+    pub birth: Option<String>,
     /// Workers whose membership or ping was gone: somebody force-cleaned them. They are registered anew.
     pub removed: Vec<Removed>,
     /// Indexes of locks that another owner has now.

@@ -38,6 +38,7 @@ pub mod queueing;
 #[cfg(feature = "redis")]
 pub mod redis;
 pub mod registration;
+pub mod rejoin;
 pub mod role;
 pub mod scheduling;
 #[cfg(feature = "sqlite")]

@@ -17,7 +17,7 @@ use bytes::Bytes;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
-use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
+use crate::job::{ClaimToken, Identity, QueueName, WorkerName, ecma};
 
 /// A parsed working record.
 #[derive(Debug, Clone, PartialEq)]
@@ -137,9 +137,72 @@ fn unescape(payload: Bytes) -> Bytes {
     Bytes::from(out)
 }
 
+/// A record of ours. `identity` is `None` for a job that was never run before.
+#[must_use]
+pub(super) fn encode(
+    worker: &WorkerName,
+    claim: &ClaimToken,
+    identity: Option<&Identity>,
+    run_at: &str,
+    queue: &str,
+    payload: &[u8],
+) -> Bytes {
+    let identity = identity.map_or_else(String::new, |identity| {
+        let Identity { id, attempt, redelivered, later } = identity;
+        let id = ecma::quote(id);
+        format!(",\"id\":{id},\"attempt\":{attempt},\"redelivered\":{redelivered},\"later\":{later}")
+    });
+    let head = format!(
+        "{{\"claim\":{},\"worker\":{}{identity},\"run_at\":{},\"queue\":{},\"payload\":",
+        ecma::quote(claim.as_str()),
+        ecma::quote(worker.name()),
+        ecma::quote(run_at),
+        ecma::quote(queue),
+    );
+    let mut raw = Vec::with_capacity(head.len() + payload.len() + 3);
+    raw.extend_from_slice(head.as_bytes());
+    if payload.starts_with(b"{") && payload.ends_with(b"}") {
+        raw.extend_from_slice(payload);
+    } else {
+        escape(payload, &mut raw);
+    }
+    raw.push(b'}');
+    Bytes::from(raw)
+}
+
+/// A payload that is no object as a string, byte for byte recoverable.
+fn escape(payload: &[u8], raw: &mut Vec<u8>) {
+    raw.push(b'"');
+    for &byte in payload {
+        match byte {
+            b'"' | b'\\' => raw.extend_from_slice(&[b'\\', byte]),
+            0..=0x1f | 0x7f => raw.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            _ => raw.push(byte),
+        }
+    }
+    raw.push(b'"');
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read() {
+        let worker = WorkerName::new("h-windlass:7+1", "*");
+        let claim = ClaimToken::new("00ff", 0, 1, 2);
+        let again = Identity::first(&claim).redelivered();
+        for payload in [&br#"{"class":"a"}"#[..], b"{bad}", b"{", b"a\"\\\0\x7f\xff\n", b""] {
+            for identity in [None, Some(&again)] {
+                let raw = encode(&worker, &claim, identity, "2026", "q,\"payload\":", payload);
+                let read = WorkingRecord::parse(&worker, raw);
+                assert_eq!(read.claim.as_ref(), Some(&claim));
+                assert_eq!(read.payload.as_deref(), Some(payload));
+                assert_eq!(read.queue.unwrap().as_str(), "q,\"payload\":");
+                assert_eq!(read.identity.unwrap(), identity.cloned().unwrap_or_else(|| Identity::first(&claim)));
+            }
+        }
+    }
 
     #[test]
     fn our_record_gives_back_the_bytes_it_was_given() {

@@ -135,7 +135,7 @@ impl Instance {
         entered.remove(0)
     }
 
-    /// Extends its lease with all its workers.
+    /// Extends its lease with all its workers. What it tells of the store's mark is left to the chapter `emptied`.
     pub(crate) async fn extend(&self) -> Extended {
         let extend = Extend {
             record: self.record.clone(),
@@ -145,7 +145,7 @@ impl Instance {
             pinged: Vec::new(),
             locks: Vec::new(),
         };
-        self.store.extend(&extend).await.expect("extend")
+        Extended { birth: None, ..self.store.extend(&extend).await.expect("extend") }
     }
 
     /// The working records of its workers.

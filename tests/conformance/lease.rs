@@ -31,6 +31,11 @@ behaviours! {
     two_instances_do_not_meet,
 }
 
+/// What an extension of the first instance of a store tells if all is well.
+fn nothing_found() -> Extended {
+    Extended { birth: Some("a".to_owned()), ..Extended::default() }
+}
+
 async fn joining_registers_once(f: &Fixture) {
     assert_eq!(f.store.instances().await.expect("instances"), []);
     let mine = InstanceRecord { periodic: vec!["clean".to_owned(), "über \"x\"".to_owned()], ..record("a", 3) };
@@ -108,13 +113,13 @@ async fn a_worker_that_is_only_pinged_is_looked_after_later(f: &Fixture) {
     };
     for round in 1..3 {
         f.pass(5);
-        assert_eq!(f.store.extend(&pinging).await.expect("extend"), Extended::default());
+        assert_eq!(f.store.extend(&pinging).await.expect("extend"), nothing_found());
         for one in f.store.registered().await.expect("registered") {
             assert_eq!(one.pinged_s, Some(NOW_S + 5 * round));
         }
     }
     assert!(f.store.force_clean(&instance.worker(1), None, None, &[]).await.expect("force_clean"));
-    assert_eq!(f.store.extend(&pinging).await.expect("extend"), Extended::default());
+    assert_eq!(f.store.extend(&pinging).await.expect("extend"), nothing_found());
     assert_eq!(f.store.registered().await.expect("registered").len(), 1);
     assert_eq!(instance.extend().await.removed, [idle(0)]);
     assert_eq!(f.store.registered().await.expect("registered").len(), 2);
@@ -133,7 +138,7 @@ async fn extending_renews_the_record(f: &Fixture) {
         pinged: Vec::new(),
         locks: Vec::new(),
     };
-    let counted = Extended { instances: Some(1), ..Extended::default() };
+    let counted = Extended { birth: Some("a".to_owned()), instances: Some(1), ..Extended::default() };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), counted);
     assert_eq!(instance.state().await.expect("state").record, instance.record);
 }
@@ -213,7 +218,7 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
         ],
     };
     let extended = f.store.extend(&extend).await.expect("extend");
-    assert_eq!(extended, Extended { lost_locks: vec![1, 2], ..Extended::default() });
+    assert_eq!(extended, Extended { birth: extended.birth.clone(), lost_locks: vec![1, 2], ..Extended::default() });
     let mut held: Vec<_> =
         f.store.locks().await.expect("locks").into_iter().map(|lock| (lock.key, lock.value)).collect();
     held.sort();
@@ -242,7 +247,7 @@ async fn a_renewed_lock_outlives_its_first_term(f: &Fixture) {
             pinged: Vec::new(),
             locks,
         };
-        assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
+        assert_eq!(f.store.extend(&extend).await.expect("extend"), nothing_found());
     }
     assert_eq!(instance.enter(&claims[1], &[gate(&job_lock(1), 1000)]).await, Entered::PutBack { plugin: "JobLock" });
     let freeing = claims[0].frees(Verdict::Done, &[job_lock(1)]);
@@ -308,7 +313,7 @@ async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
         pinged: Vec::new(),
         locks: Vec::new(),
     };
-    assert_eq!(f.store.extend(&extend).await.expect("extend"), Extended::default());
+    assert_eq!(f.store.extend(&extend).await.expect("extend"), nothing_found());
     f.store.register("a", &[instance.worker(2)]).await.expect("register");
     let dead = instance.state().await.expect("it is registered");
     assert_eq!(dead.record, instance.record);

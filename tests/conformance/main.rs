@@ -45,6 +45,7 @@ mod crash;
 mod delayed;
 mod disk;
 mod duties;
+mod emptied;
 mod enqueue;
 mod enter;
 mod errors;

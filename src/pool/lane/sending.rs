@@ -3,9 +3,10 @@
 use std::task::Poll;
 use std::time::Duration;
 
-use super::LaneTask;
+use super::holding::Unknown;
+use super::{LaneTask, Round};
 use crate::backoff;
-use crate::store::queueing::{Exchange, Exchanged};
+use crate::store::queueing::Exchanged;
 
 /// What a lane does, for messages.
 const EXCHANGING: &str = "exchange jobs with the store";
@@ -32,11 +33,13 @@ async fn eagerly<T>(reply: impl Future<Output = T>, awake: bool) -> T {
 impl LaneTask {
     /// Sends one exchange until a reply comes. The store applies it once, however often it is sent. Gives up only if the
     /// instance was declared dead.
-    pub(super) async fn exchange(&mut self, exchange: &Exchange) -> Option<Exchanged> {
+    pub(super) async fn exchange(&mut self, round: &Round) -> Option<Exchanged> {
         let mut attempt = 0;
+        let mut unknown = Unknown::None;
         loop {
             self.pulse.turn();
-            match eagerly(self.lane.exchange(exchange), self.eager).await {
+            match eagerly(self.lane.exchange(&round.exchange), self.eager).await {
+                Ok(reply) if reply.dead && !self.is_buried(&mut unknown) => {}
                 Ok(reply) => {
                     self.core.findings.answered();
                     self.core.findings.accepted(EXCHANGING);
@@ -50,6 +53,7 @@ impl LaneTask {
             }
             let (base, cap) = (Duration::from_millis(50), Duration::from_secs(1));
             tokio::time::sleep(backoff::exponential(attempt, base, cap, 0.5)).await;
+            self.hold_still(Some(round)).await;
             attempt += 1;
         }
     }

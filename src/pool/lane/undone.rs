@@ -28,6 +28,11 @@ impl Undone {
         self.settlements.iter().any(|(settled, _)| settled.slot == slot)
     }
 
+    /// All of them.
+    pub(super) fn each(&self) -> impl Iterator<Item = &(Settled, Settlement)> {
+        self.settlements.iter()
+    }
+
     /// What is to be tried again now.
     pub(super) fn take_due(&mut self) -> Vec<(Settled, Settlement)> {
         if self.due.is_some_and(|due| due <= Instant::now()) {
@@ -102,10 +107,10 @@ impl LaneTask {
             };
             let mut settlement = settlement.clone();
             let untold = settled.untold.take();
-            let mut kept = Settled { slot: settled.slot, id: settled.id.clone(), untold, told: true };
+            let mut kept = Settled { slot: settled.slot, identity: settled.identity.clone(), untold, told: true };
             if let Some(mut failure) = Goes::of(&settlement).and_then(|goes| fault(&reply.findings, &goes)) {
                 // It goes to the failed list, where people find it.
-                self.core.warn(format!("job {} goes to the failed list: {}", kept.id, failure.error));
+                self.core.warn(format!("job {} goes to the failed list: {}", kept.identity.id, failure.error));
                 if let Some(untold) = &mut kept.untold {
                     untold.fail(&mut failure);
                 }
@@ -117,7 +122,7 @@ impl LaneTask {
                 self.core.warn(format!(
                     "job {} has ended, but its end could not be recorded{why}; its record is kept and the end is \
                      recorded as soon as the store takes it",
-                    kept.id
+                    kept.identity.id
                 ));
             }
             self.core.slots.settle(kept.slot);

@@ -126,6 +126,11 @@ impl Keys {
         self.join(&[b"failed"])
     }
 
+    /// The birth mark of the store.
+    pub(super) fn birth(&self) -> Bytes {
+        self.private(b"birth")
+    }
+
     pub(super) fn leadership(&self, which: Leadership) -> Bytes {
         match which {
             Leadership::Scheduler => self.join(&[b"resque_scheduler_leader_lock"]),

@@ -123,7 +123,7 @@ async fn attempt_join(
 ) -> Result<Bytes, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.instances()).key(keys.leases()).key(keys.names());
+    call.key(keys.instances()).key(keys.leases()).key(keys.names()).key(keys.birth());
     call.text(&record.id).text(&record.name).arg(encoded(record)?).arg(unreadable);
     Ok(reply::bytes(connection.run(&JOIN, call).await?)?.unwrap_or_default())
 }
@@ -153,7 +153,7 @@ pub(super) async fn unregister(connection: &Connection, workers: &[WorkerName]) 
 pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<Extended, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.instances()).key(keys.leases()).key(keys.workers());
+    call.key(keys.instances()).key(keys.leases()).key(keys.birth()).key(keys.workers());
     call.text(&extend.record.id);
     call.arg(if extend.publish { encoded(&extend.record)? } else { Bytes::new() });
     call.flag(extend.census);
@@ -169,8 +169,11 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     }
     let mut reply = reply::list(connection.run(&EXTEND, call).await?)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);
-    if reply::number(next())? == 1 {
-        return Ok(Extended { dead: true, ..Extended::default() });
+    let dead = reply::number(next())? == 1;
+    let birth = reply::bytes(next())?.filter(|mark| !mark.is_empty());
+    let birth = birth.map(|mark| String::from_utf8_lossy(&mark).into_owned());
+    if dead {
+        return Ok(Extended { dead, birth, ..Extended::default() });
     }
     let (removed, lost_locks) = (indexes(next())?, indexes(next())?);
     let instances = reply::number(next())?;
@@ -201,7 +204,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
         }
         removed.sort_by_key(|removed| removed.index);
     }
-    Ok(Extended { dead: false, removed, lost_locks, instances, findings })
+    Ok(Extended { dead, birth, removed, lost_locks, instances, findings })
 }
 
 /// Registers removed workers again that have working records of ours.
@@ -295,7 +298,7 @@ fn whole(call: &mut Call, keys: &Keys, record: &InstanceRecord) {
 }
 
 /// A number of workers, and what `members.lua` reads of each.
-fn members(call: &mut Call, keys: &Keys, workers: &[WorkerName]) {
+pub(super) fn members(call: &mut Call, keys: &Keys, workers: &[WorkerName]) {
     call.number(workers.len());
     for worker in workers {
         member(call, keys, worker);
@@ -316,11 +319,11 @@ fn ping_tail(worker: &WorkerName) -> Bytes {
     Bytes::from(format!(",\"name\":{},\"queues\":{}}}", quote(worker.name()), quote(queues)))
 }
 
-fn encoded(record: &InstanceRecord) -> Result<Bytes, StoreError> {
+pub(super) fn encoded(record: &InstanceRecord) -> Result<Bytes, StoreError> {
     serde_json::to_vec(record).map(Bytes::from).map_err(|error| StoreError::Misuse(error.to_string()))
 }
 
-fn indexes(frame: Frame) -> Result<Vec<usize>, StoreError> {
+pub(super) fn indexes(frame: Frame) -> Result<Vec<usize>, StoreError> {
     let numbers = reply::list(frame)?.into_iter().map(reply::count);
     numbers.map(|number| number.map(|number| usize::try_from(number).unwrap_or(usize::MAX))).collect()
 }

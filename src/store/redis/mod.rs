@@ -30,6 +30,7 @@ mod pause;
 mod periodic;
 mod promote;
 mod recover;
+mod rejoin;
 mod removed;
 mod reply;
 mod rights;

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::commit::{Handle, Role, spawn};
 use super::connection::{self, Options};
 use super::notifier::{self, Notifier};
+use super::place::Place;
 use crate::clock::Clock;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
@@ -16,6 +17,7 @@ pub struct SqliteStore {
     pub(super) sockets: PathBuf,
     pub(super) writer: Handle,
     pub(super) reader: Handle,
+    pub(super) place: Place,
 }
 
 impl std::fmt::Debug for SqliteStore {
@@ -55,10 +57,12 @@ impl SqliteStore {
         let sockets = notifier::directory(&path);
         let writer = connection::writer(&path, options)?;
         let reader = connection::reader(&path)?;
+        let place = Place::new(&path, findings.clone());
         Ok(Self {
             writer: spawn(writer, clock.clone(), Role::Writer(Notifier::new(sockets.clone())), findings.clone())?,
             reader: spawn(reader, clock, Role::Reader, findings)?,
             sockets,
+            place,
             path,
         })
     }

@@ -43,6 +43,7 @@ impl Perform<Unregister> for SqliteStore {
 
 impl Perform<Extend> for SqliteStore {
     async fn perform(&self, arrow: Extend) -> Result<Extended, StoreError> {
+        self.place.look();
         self.writer.call(move |step| extend(step, &arrow)).await
     }
 }
@@ -123,10 +124,25 @@ pub(super) fn join(step: &Step<'_>, record: &InstanceRecord) -> Result<Joined, S
          ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record, counter = counter + 1",
     )?
     .execute([&record.id, &record.name, &encode(record)?])?;
+    // An id is random.
+    if birth(step)?.is_none() {
+        set_birth(step, &record.id)?;
+    }
     Ok(Joined::Yes)
 }
 
-fn encode(record: &InstanceRecord) -> Result<String, StoreError> {
+/// The birth mark of the store.
+pub(super) fn birth(step: &Step<'_>) -> Result<Option<String>, StoreError> {
+    let mut select = step.sql("SELECT mark FROM birth WHERE one = 1")?;
+    Ok(select.query_row([], |row| Ok(text(row.get_ref(0)?))).optional()?)
+}
+
+pub(super) fn set_birth(step: &Step<'_>, mark: &str) -> Result<(), StoreError> {
+    step.sql("INSERT INTO birth (one, mark) VALUES (1, ?1)")?.execute([mark])?;
+    Ok(())
+}
+
+pub(super) fn encode(record: &InstanceRecord) -> Result<String, StoreError> {
     serde_json::to_string(record).map_err(|error| StoreError::Misuse(format!("an instance record: {error}")))
 }
 
@@ -148,7 +164,7 @@ pub(super) fn register(
     Ok(left)
 }
 
-fn add(step: &Step<'_>, instance: &str, worker: &WorkerName) -> Result<(), StoreError> {
+pub(super) fn add(step: &Step<'_>, instance: &str, worker: &WorkerName) -> Result<(), StoreError> {
     let now_s = step.now_s();
     step.sql(
         "INSERT INTO workers (id, name, instance, started, pinged_s) VALUES (?1, ?2, ?3, ?4, ?5) \
@@ -177,9 +193,14 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
     let alive = step
         .sql("UPDATE instances SET record = ?2, counter = counter + 1 WHERE id = ?1")?
         .execute([&record.id, &encode(record)?])?;
-    let mut extended = Extended { dead: alive == 0, ..Extended::default() };
+    let mut extended = Extended { dead: alive == 0, birth: birth(step)?, ..Extended::default() };
     if extended.dead {
         return Ok(extended);
+    }
+    if extended.birth.is_none() {
+        // An earlier version joined without a mark.
+        set_birth(step, &record.id)?;
+        extended.birth = Some(record.id.clone());
     }
     let mut ping = step.sql("UPDATE workers SET pinged_s = ?3 WHERE id = ?1 AND instance = ?2")?;
     for (index, worker) in extend.workers.iter().enumerate() {

@@ -18,6 +18,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0006_leases.sql"),
     include_str!("schema/0007_suspected.sql"),
     include_str!("schema/0008_tokens.sql"),
+    include_str!("schema/0009_birth.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

@@ -22,10 +22,12 @@ mod notifier;
 mod number;
 mod pause;
 mod periodic;
+mod place;
 #[cfg(debug_assertions)]
 mod plan;
 mod promote;
 mod recover;
+mod rejoin;
 mod retries;
 mod schedules;
 mod search;

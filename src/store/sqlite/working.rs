@@ -5,9 +5,10 @@ use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
 use super::value::{bytes, opt_text, text};
-use crate::job::{ClaimToken, Identity, QueueName, WorkerName, ecma};
+use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::store::error::StoreError;
-use crate::store::working::WorkingRecord;
+use crate::store::rejoin::HeldJob;
+use crate::store::working::{WorkingRecord, encode};
 
 /// The columns that [`record`] reads, in order.
 macro_rules! columns {
@@ -61,69 +62,17 @@ pub(super) fn remove(step: &Step<'_>, worker: &WorkerName) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The record as the Redis engine writes it.
-fn encode(
-    worker: &WorkerName,
-    claim: &ClaimToken,
-    identity: Option<&Identity>,
-    run_at: &str,
-    queue: &str,
-    payload: &[u8],
-) -> Bytes {
-    let identity = identity.map_or_else(String::new, |identity| {
-        let Identity { id, attempt, redelivered, later } = identity;
-        let id = ecma::quote(id);
-        format!(",\"id\":{id},\"attempt\":{attempt},\"redelivered\":{redelivered},\"later\":{later}")
-    });
-    let head = format!(
-        "{{\"claim\":{}{identity},\"run_at\":{},\"queue\":{},\"worker\":{},\"payload\":",
-        ecma::quote(claim.as_str()),
-        ecma::quote(run_at),
-        ecma::quote(queue),
-        ecma::quote(worker.name()),
-    );
-    let mut raw = Vec::with_capacity(head.len() + payload.len() + 3);
-    raw.extend_from_slice(head.as_bytes());
-    if payload.starts_with(b"{") && payload.ends_with(b"}") {
-        raw.extend_from_slice(payload);
-    } else {
-        escape(payload, &mut raw);
-    }
-    raw.push(b'}');
-    Bytes::from(raw)
-}
-
-/// A payload that is no object as a string, byte for byte recoverable.
-fn escape(payload: &[u8], raw: &mut Vec<u8>) {
-    raw.push(b'"');
-    for &byte in payload {
-        match byte {
-            b'"' | b'\\' => raw.extend_from_slice(&[b'\\', byte]),
-            0..=0x1f | 0x7f => raw.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
-            _ => raw.push(byte),
-        }
-    }
-    raw.push(b'"');
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_record_reads_as_the_shared_reader_reads_it() {
-        let worker = WorkerName::new("h-windlass:7+1", "*");
-        let claim = ClaimToken::new("00ff", 0, 1, 2);
-        let again = Identity::first(&claim).redelivered();
-        for payload in [&br#"{"class":"a"}"#[..], b"{bad}", b"{", b"a\"\\\0\x7f\xff\n", b""] {
-            for identity in [None, Some(&again)] {
-                let raw = encode(&worker, &claim, identity, "2026", "q,\"payload\":", payload);
-                let read = WorkingRecord::parse(&worker, raw);
-                assert_eq!(read.claim.as_ref(), Some(&claim));
-                assert_eq!(read.payload.as_deref(), Some(payload));
-                assert_eq!(read.queue.unwrap().as_str(), "q,\"payload\":");
-                assert_eq!(read.identity.unwrap(), identity.cloned().unwrap_or_else(|| Identity::first(&claim)));
-            }
-        }
-    }
+/// Records a claimed job under its worker, unless a record stands there.
+pub(super) fn put(step: &Step<'_>, job: &HeldJob) -> Result<(), StoreError> {
+    let identity = (job.identity != Identity::first(&job.claim)).then(|| job.identity.encode());
+    step.sql("INSERT OR IGNORE INTO working (worker, claim, queue, run_at, payload, identity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
+        .execute(params![
+            job.worker.id(),
+            job.claim.as_str(),
+            job.queue.as_str(),
+            job.run_at,
+            &job.payload[..],
+            identity
+        ])?;
+    Ok(())
 }

@@ -36,8 +36,10 @@ impl World {
     }
 
     /// Everything that stands in the namespace.
+    /// All keys but the birth mark, which stays for ever.
     fn all_keys(&self) -> Vec<String> {
         let mut keys = self.f.redis_command(&["KEYS", &self.f.key("*")]).texts();
+        keys.retain(|key| !key.ends_with("windlass:birth"));
         keys.sort();
         keys
     }

@@ -1,14 +1,14 @@
 -- join: registers an instance and starts its lease, unless another instance holds its name. A holder whose registration
 -- cannot be read is removed.
 --
--- KEYS   windlass:instances, windlass:leases, windlass:names
+-- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:birth
 -- ARGV   now (unused), id, name, record, the registration that cannot be read or ""
 -- returns "" or the record of the instance that holds the name
 --
 -- Why this order: nothing is written before the name is known to be free and every key's type is checked. The
--- registration that cannot be read is removed last.
+-- registration that cannot be read is removed last. A store without a birth mark gets the id, which is random.
 
-local INSTANCES, LEASES, NAMES = key(), key(), key()
+local INSTANCES, LEASES, NAMES, BIRTH = key(), key(), key(), key()
 local id, name, record, unreadable = arg(), arg(), arg(), arg()
 local holder = must('HGET', NAMES, name)
 local other = holder and holder ~= id and must('HGET', INSTANCES, holder)
@@ -19,6 +19,8 @@ must('HDEL', LEASES, '')
 must('HSET', INSTANCES, id, record)
 must('HSETNX', LEASES, id, '1')
 must('HSET', NAMES, name, id)
+-- If it cannot be written, an extension will.
+try('SET', BIRTH, id, 'NX')
 if other then
   must('HDEL', INSTANCES, holder)
   must('HDEL', LEASES, holder)

@@ -295,6 +295,7 @@ async fn a_registered_worker_looks_like_node_resques() {
 
     server.cli(&["DEL", "resque:failed"]);
     store.leave(&extend.record).await.unwrap();
+    server.cli(&["DEL", "resque:windlass:birth"]);
     assert_eq!(server.cli(&["KEYS", "resque:*"]), "resque:workerslock:x");
     assert!(store.extend(&extend).await.unwrap().dead);
     assert_eq!(server.cli(&["KEYS", "resque:*"]), "resque:workerslock:x");
