@@ -9,6 +9,7 @@
 use std::time::Duration;
 
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::failures::Bulkheads;
 use super::{SchedulerContext, sleep_or_reload};
@@ -49,9 +50,9 @@ async fn run_forever(context: &SchedulerContext, leads: &watch::Receiver<bool>) 
         // The duties decide the leader, so that an instance that fails at them does not hold up the others here.
         let leads = *leads.borrow();
         let wait = match run_once(context, &mut bulkheads, leads).await {
-            Ok(wait) => {
+            Ok(next) => {
                 failing = None;
-                wait
+                next.map_or(LONGEST_SLEEP, |next| next.wait.saturating_sub(next.told.elapsed()))
             }
             Err(error) => {
                 let longest_wait = error.longest_wait();
@@ -60,14 +61,23 @@ async fn run_forever(context: &SchedulerContext, leads: &watch::Receiver<bool>) 
                     failing = Some(error.clone());
                     context.bus.emit(Event::InternalError { error });
                 }
-                Some(longest_wait)
+                longest_wait
             }
         };
-        sleep_or_reload(&mut config, wait.unwrap_or(LONGEST_SLEEP).min(LONGEST_SLEEP)).await;
+        sleep_or_reload(&mut config, wait.min(LONGEST_SLEEP)).await;
     }
 }
 
-/// Enqueues what is due by the store's time, and returns the time until the next occurrence, if there is one.
+/// When an occurrence is due next.
+#[derive(Debug, Clone, Copy)]
+pub struct NextLook {
+    /// When the store told its time. What is enqueued after that takes long over a long path.
+    told: Instant,
+    /// How long after that the occurrence is due.
+    pub wait: Duration,
+}
+
+/// Enqueues what is due by the store's time, and returns when the next occurrence is due, if there is one.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; the call may be repeated.
@@ -75,7 +85,7 @@ pub async fn run_once(
     context: &SchedulerContext,
     bulkheads: &mut Bulkheads,
     leads: bool,
-) -> Result<Option<Duration>, StoreError> {
+) -> Result<Option<NextLook>, StoreError> {
     let registry = context.registry();
     let all: Vec<(&TaskDefinition, &JobSchedule)> =
         registry.iter().flat_map(|task| task.schedules.iter().map(|schedule| (&**task, schedule))).collect();
@@ -85,7 +95,9 @@ pub async fn run_once(
     let ids: Vec<String> = all.iter().map(|(_, schedule)| schedule.id.clone()).collect();
     // The time is read last: then an occurrence that lies ahead of it was written by another time.
     let last = context.store.run(LastFired { ids }).await?;
+    let asked = Instant::now();
     let now_ms = context.store.run(ReadTime).await?;
+    let told = asked + asked.elapsed() / 2;
     let now_s = now_ms.div_euclid(1000);
     let mut next_s: Option<i64> = None;
     for ((task, schedule), seen_s) in all.into_iter().zip(last) {
@@ -101,7 +113,8 @@ pub async fn run_once(
         next_s = next_s.into_iter().chain(schedule.calendar.after(now_s)).min();
     }
     let wait_ms = next_s.map(|next_s| next_s.saturating_mul(1000).saturating_sub(now_ms).max(20));
-    Ok(wait_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis))
+    let wait = wait_ms.and_then(|ms| u64::try_from(ms).ok()).map(Duration::from_millis);
+    Ok(wait.map(|wait| NextLook { told, wait }))
 }
 
 /// Lets a schedule go on from now whose last occurrence lies ahead: a clock was set back since, and the schedule would be

@@ -15,7 +15,7 @@ use crate::backoff;
 use crate::event::{Event, EventKind};
 use crate::store::StoreError;
 use crate::store::handle::Waker;
-use crate::store::scheduling::{Lead, Leadership, Resign};
+use crate::store::scheduling::{Due, Lead, Leadership, Resign};
 use crate::store::wake::{ArmedState, Watch};
 use crate::supervise::pulse::{LONGEST, Pulse};
 
@@ -28,6 +28,8 @@ const RENEWAL: Duration = Duration::from_secs(10);
 const MAX_FUTILE_STEPS: u32 = 16;
 /// How long it waits then.
 const RIVAL_WAIT: Duration = Duration::from_secs(1);
+/// From this round trip on, what may be due is read together with the look.
+const LONG_PATH: Duration = Duration::from_millis(20);
 /// The pause after a wake-up, because changes of the delayed jobs may come by the thousand.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// An entry that is overdue by so much in two checks in a row is promoted even by an instance that does not lead,
@@ -125,6 +127,9 @@ impl<'a> Promoter<'a> {
     }
 
     async fn rounds(&mut self, waker: &Waker, attempt: &mut u32) -> Result<std::convert::Infallible, StoreError> {
+        // Something may be due that was not seen yet.
+        let mut changed = false;
+        let mut round_trip = Duration::ZERO;
         loop {
             self.pulse.turn();
             let SchedulerContext { bus, .. } = self.context;
@@ -133,7 +138,20 @@ impl<'a> Promoter<'a> {
                 bus.emit(Event::SchedulerPoll);
             }
             let leaderships = if self.leading { Vec::new() } else { vec![Leadership::Scheduler] };
-            let seen = waker.arm(&Watch { delayed: self.leading, leaderships, ..Watch::default() }).await?;
+            let asked = Instant::now();
+            let watch = Watch { delayed: self.leading, leaderships, ..Watch::default() };
+            // Over a long path what may be due is read beside the look, because it would cost another round trip.
+            let (seen, read) = if self.leading && changed && round_trip > LONG_PATH {
+                let (seen, read) = tokio::join!(waker.arm(&watch), self.transfer.read(self.context));
+                (seen?, Some(read?))
+            } else {
+                (waker.arm(&watch).await?, None)
+            };
+            round_trip = asked.elapsed();
+            changed = false;
+            // A step that is sent when a job is due, counted from here, reaches the store a quarter of a round trip after
+            // that: a path takes not always the same time, and one that comes too early must be sent again.
+            let told = asked + round_trip / 4;
             self.notice_skew(seen.now_ms);
             if seen.leadership_free {
                 continue;
@@ -141,18 +159,26 @@ impl<'a> Promoter<'a> {
             let due_in = self.next_ms(&seen).await?.map(|next_ms| next_ms.saturating_sub(seen.now_ms));
             let due_in = due_in.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
             if self.leading && due_in == Some(Duration::ZERO) {
-                self.leading = self.promote_due().await?;
+                self.leading = self.promote_due(read).await?;
                 (*attempt, self.failing) = (0, None);
+                changed = true;
                 continue;
             }
             (*attempt, self.failing) = (0, None);
-            let due = due_in.map(|due_in| Instant::now() + due_in);
+            let due = due_in.map(|due_in| told + due_in);
             tokio::select! {
                 () = waker.woken() => {
                     let due_in = due.map_or(DEBOUNCE, |due| due.saturating_duration_since(Instant::now()));
                     sleep(DEBOUNCE.min(due_in)).await;
+                    changed = true;
                 }
-                ended = self.hold_lead(waker, due) => ended?,
+                is_due = self.hold_lead(waker, due) => {
+                    if is_due? && self.leading {
+                        // The step itself looks whether a job is due: another look before it would cost a round trip.
+                        self.leading = self.promote_due(None).await?;
+                        changed = true;
+                    }
+                }
             }
         }
     }
@@ -182,8 +208,8 @@ impl<'a> Promoter<'a> {
 
     /// Waits until a job is due, it is time for a new look or the leadership changes. A leader looks anew with each
     /// renewal, because the store's clock may have been set and this timer may have stood still while the machine slept.
-    /// An instance that does not lead goes on here. Returns an error if the waker fails, because then no wake-up would come.
-    async fn hold_lead(&mut self, waker: &Waker, due: Option<Instant>) -> Result<(), StoreError> {
+    /// An instance that does not lead goes on here. Returns whether a job is due, or an error if the waker fails, because then no wake-up would come.
+    async fn hold_lead(&mut self, waker: &Waker, due: Option<Instant>) -> Result<bool, StoreError> {
         let led = self.leading;
         loop {
             self.pulse.turn();
@@ -191,12 +217,12 @@ impl<'a> Promoter<'a> {
             let renewal = self.renewed + if rescues { RESCUE_INTERVAL } else { RENEWAL };
             if let Some(due) = due.filter(|due| *due <= renewal) {
                 sleep_until(due).await;
-                return Ok(());
+                return Ok(true);
             }
             sleep_until(renewal).await;
             self.renew().await?;
             if self.leading || led {
-                return Ok(());
+                return Ok(false);
             }
             waker.check().await?;
             self.rescue(rescues).await?;
@@ -221,15 +247,15 @@ impl<'a> Promoter<'a> {
             self.context.bus.emit(Event::Warning { text });
         }
         self.rescued = Some(Instant::now());
-        self.transfer_all(None).await.map(drop)
+        self.transfer_all(None, None).await.map(drop)
     }
 
-    /// Promotes until nothing is due. False if another instance leads.
-    async fn promote_due(&mut self) -> Result<bool, StoreError> {
-        self.transfer_all(Some(self.context.name.as_str())).await
+    /// Promotes until nothing is due, beginning with what was read already. False if another instance leads.
+    async fn promote_due(&mut self, read: Option<Due>) -> Result<bool, StoreError> {
+        self.transfer_all(Some(self.context.name.as_str()), read).await
     }
 
-    async fn transfer_all(&mut self, leader: Option<&str>) -> Result<bool, StoreError> {
+    async fn transfer_all(&mut self, leader: Option<&str>, mut read: Option<Due>) -> Result<bool, StoreError> {
         let mut futile = 0;
         loop {
             self.pulse.turn();
@@ -239,9 +265,17 @@ impl<'a> Promoter<'a> {
                     return Ok(false);
                 }
             }
-            match self.transfer.step(self.context, leader).await? {
+            let due = match read.take() {
+                Some(due) => due,
+                None => self.transfer.read(self.context).await?,
+            };
+            match self.transfer.step_with(self.context, leader, due).await? {
                 StepOutcome::NotLeader => return Ok(false),
-                StepOutcome::Nothing { .. } => return Ok(true),
+                StepOutcome::Nothing { next_ms: Some(next_ms) } if self.transfer.is_soon(next_ms) => {
+                    // It came a little early. Another look before the next step would cost a round trip.
+                    sleep(self.transfer.until(next_ms)).await;
+                }
+                StepOutcome::Nothing { .. } | StepOutcome::InTime => return Ok(true),
                 StepOutcome::Moved => futile = 0,
                 StepOutcome::Futile => {
                     futile += 1;

@@ -5,6 +5,8 @@
 //! after three tries it is recorded on the failed list and removed from the schedule. So a broken queue or entry delays
 //! only itself.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::SchedulerContext;
@@ -17,6 +19,10 @@ use crate::store::scheduling::{Broken, DropEntry, Due, Promote, PromoteTo, Promo
 
 /// The most jobs moved in one step. With this number a step was measured to take less than 5 ms of Redis' time.
 const BATCH: usize = 250;
+/// Jobs that became due less than so long ago are no backlog: nothing else waits behind them.
+const IN_TIME_MS: i64 = 2_000;
+/// A step that is this much too early is sent again instead of a look.
+const SOON: Duration = Duration::from_millis(200);
 /// How often a queue or an entry is tried before its jobs go to the failed list.
 const MAX_TRIES: u32 = 3;
 /// If more entries in a row cannot be moved at all, the store is at fault and not the entries.
@@ -32,6 +38,8 @@ pub enum StepOutcome {
     },
     /// Jobs were moved, or a failure was noted. More may be due.
     Moved,
+    /// Jobs that had just become due were moved, all that were read. What else is due the next look shows.
+    InTime,
     /// Jobs were due, but were gone before they could be moved: another instance promotes.
     Futile,
     /// Another instance leads.
@@ -77,6 +85,18 @@ impl Transfer {
         Ok(first.into_iter().chain(self.entries.next_ms()).min())
     }
 
+    /// Is this moment of the store's time so close that the last step came too early for it?
+    #[must_use]
+    pub fn is_soon(&self, next_ms: i64) -> bool {
+        self.until(next_ms) < SOON
+    }
+
+    /// How long after the last step this moment of the store's time is.
+    #[must_use]
+    pub fn until(&self, next_ms: i64) -> Duration {
+        Duration::from_millis(u64::try_from(next_ms.saturating_sub(self.now_ms)).unwrap_or(0))
+    }
+
     fn passed(&self) -> Vec<Bytes> {
         self.entries.waiting(self.now_ms).cloned().collect()
     }
@@ -87,9 +107,24 @@ impl Transfer {
     /// # Errors
     /// Fails when the store cannot be reached, or accepts nothing at all.
     pub async fn step(&mut self, context: &SchedulerContext, leader: Option<&str>) -> Result<StepOutcome, StoreError> {
-        let SchedulerContext { store, bus, .. } = context;
+        let due = self.read(context).await?;
+        self.step_with(context, leader, due).await
+    }
+
+    /// Reads the first batch of due jobs.
+    pub(super) async fn read(&self, context: &SchedulerContext) -> Result<Due, StoreError> {
         let limit = if self.singly > 0 { 1 } else { BATCH };
-        let due = store.run(ReadDue { limit, passed: self.passed() }).await?;
+        context.store.run(ReadDue { limit, passed: self.passed() }).await
+    }
+
+    /// Moves a batch that was read.
+    pub(super) async fn step_with(
+        &mut self,
+        context: &SchedulerContext,
+        leader: Option<&str>,
+        due: Due,
+    ) -> Result<StepOutcome, StoreError> {
+        let SchedulerContext { store, bus, .. } = context;
         self.now_ms = due.now_ms;
         if let (Some(broken), Some(entry)) = (&due.broken, due.entry()) {
             self.entry_unreadable(context, &entry, broken).await?;
@@ -111,7 +146,14 @@ impl Transfer {
             Ok(Promoted::NotLeader) => Ok(StepOutcome::NotLeader),
             Ok(Promoted::Moved(moved)) => {
                 self.moved(context, &promotion, moved);
-                Ok(if moved == 0 && !promotion.jobs.is_empty() { StepOutcome::Futile } else { StepOutcome::Moved })
+                let jobs = promotion.jobs.len();
+                Ok(if moved == 0 && jobs > 0 {
+                    StepOutcome::Futile
+                } else if moved == jobs && self.now_ms.saturating_sub(second.saturating_mul(1000)) < IN_TIME_MS {
+                    StepOutcome::InTime
+                } else {
+                    StepOutcome::Moved
+                })
             }
             Ok(Promoted::Refused { moved, by }) => {
                 self.moved(context, &promotion, moved);

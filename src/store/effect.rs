@@ -181,7 +181,7 @@ pub struct Tick {
 /// When a periodic task is due next.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
-    /// The entry's due second plus a whole number of periods, the first that lies after the store's now. Without an
+    /// The entry's due second plus a whole number of periods, the first that is less than a second late. Without an
     /// entry the period counts from now.
     Every {
         /// The period in whole seconds, at least one.

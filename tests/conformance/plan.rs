@@ -135,7 +135,7 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
         let now_s = f.clock.now_ms() / 1000;
         periodic::reconcile(&context, &mut bulkheads, &mut checked).await.expect("reconcile");
         let next_fired = cron::run_once(&context, &mut bulkheads, true).await.expect("look");
-        let next_fired = next_fired.map(|wait| now_s + i64::try_from(wait.as_secs()).expect("a time"));
+        let next_fired = next_fired.map(|next| now_s + i64::try_from(next.wait.as_secs()).expect("a time"));
         promote_all(&f.store, "q", 100).await;
         ran.extend(work(f, &mut instance, &registry).await);
         let next_due = f.store.due(1, &[]).await.expect("due").second;

@@ -128,7 +128,12 @@ async fn missed_periods_are_skipped(f: &Fixture) {
     let claim = instance.claim_one("q").await;
     f.pass(30);
     end(&mut instance, &claim, 30).await;
-    assert_eq!(seconds(&f.store).await, [(NOW_S + 180, 1)], "a due time that is now has passed");
+    assert_eq!(seconds(&f.store).await, [(NOW_S + 150, 1)], "a tick that is less than a second late is not skipped");
+    assert_eq!(promote_all(&f.store, "q", 250).await, 1);
+    let claim = instance.claim_one("q").await;
+    f.pass(31);
+    end(&mut instance, &claim, 30).await;
+    assert_eq!(seconds(&f.store).await, [(NOW_S + 210, 1)], "one that is later is");
 }
 
 async fn a_failed_run_ticks_too(f: &Fixture) {

@@ -13,6 +13,7 @@ use crate::support::verbs::Verbs as _;
 
 behaviours! {
     what_is_due_goes_to_its_queue,
+    jobs_that_have_just_become_due_are_moved_in_one_step,
     a_job_that_is_put_off_is_due_later,
     equal_jobs_that_are_put_off_are_all_kept,
     a_second_that_is_passed_over_hides_no_other,
@@ -44,6 +45,19 @@ async fn what_is_due_goes_to_its_queue(f: &Fixture) {
     assert_eq!(rest, StepOutcome::Nothing { next_ms: Some((NOW_S + 9) * 1000) });
     assert_eq!(queued(&f.store, "q").await.len(), 3);
     assert_eq!(failed(&f.store).await.len(), 1);
+}
+
+async fn jobs_that_have_just_become_due_are_moved_in_one_step(f: &Fixture) {
+    for n in 0..3 {
+        delay(&f.store, &of_queue("q", n), When::At(NOW_S)).await;
+    }
+    delay(&f.store, &of_queue("q", 9), When::At(NOW_S - 60)).await;
+    let scheduler = Scheduler::of(f, "a", "").await;
+    let mut transfer = Transfer::default();
+    let mut step = async || transfer.step(&scheduler.context, None).await.expect("step");
+    assert_eq!(step().await, StepOutcome::Moved, "a backlog may be longer");
+    assert_eq!(step().await, StepOutcome::InTime);
+    assert_eq!(queued(&f.store, "q").await.len(), 4);
 }
 
 async fn a_job_that_is_put_off_is_due_later(f: &Fixture) {

@@ -80,15 +80,24 @@ pub(super) fn lateness_s(step: &Step<'_>, tick: &Tick) -> Result<i64, StoreError
     Ok(entry.map_or(0, |entry| step.now_s().saturating_sub(entry.due_s)))
 }
 
+/// A tick of a frequency that is at most this late is not skipped: a run may end late.
+const LATE_S: i64 = 1;
+
 fn period(every_s: u64) -> i64 {
     stored(every_s).max(1)
 }
 
-/// `due_s` plus the least number of periods, at least one, that leads beyond `now_ms`.
+/// `due_s` plus the least number of periods, at least one, that leads to a tick that is less than a second late.
 fn first_after(due_s: i64, every_s: u64, now_ms: i64) -> i64 {
     let every_s = period(every_s);
-    let late_s = now_ms.div_euclid(1000).saturating_sub(due_s).max(0);
+    let late_s = now_ms.div_euclid(1000).saturating_sub(due_s).saturating_sub(LATE_S).max(0);
     due_s.saturating_add((late_s / every_s + 1).saturating_mul(every_s))
+}
+
+/// `due_s` plus as many periods as have passed since.
+fn last_due(due_s: i64, every_s: u64, now_s: i64) -> i64 {
+    let every_s = period(every_s);
+    due_s.saturating_add((now_s.saturating_sub(due_s).max(0) / every_s).saturating_mul(every_s))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PeriodicEntry> {
@@ -193,9 +202,7 @@ pub(super) fn reconcile(
                 push(step, reconcile)?;
                 // The last tick that should have run, so that the schedule stays the same.
                 let due_s = match &tick.next {
-                    Next::Every { seconds } => {
-                        first_after(entry.due_s, *seconds, step.now_ms).saturating_sub(period(*seconds))
-                    }
+                    Next::Every { seconds } => last_due(entry.due_s, *seconds, step.now_s()),
                     Next::At { .. } => entry.due_s,
                 };
                 write(step, tick, due_s)?;
@@ -366,7 +373,9 @@ mod tests {
     fn the_next_tick_keeps_to_the_schedule() {
         assert_eq!(first_after(100, 10, 100_000), 110);
         assert_eq!(first_after(100, 10, 109_999), 110);
-        assert_eq!(first_after(100, 10, 110_000), 120);
+        assert_eq!(first_after(100, 10, 110_999), 110, "less than a second late is not skipped");
+        assert_eq!(first_after(100, 10, 111_000), 120);
+        assert_eq!(first_after(100, 1, 101_900), 101);
         assert_eq!(first_after(100, 10, 1_234_500), 1240);
         // A clock that was set back does not bring a second tick before the first.
         assert_eq!(first_after(100, 10, 50_000), 110);

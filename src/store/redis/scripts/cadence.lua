@@ -17,13 +17,15 @@ end
 -- The first due second after `due` (nil: none yet) and after the store's now, and the second to which the job is
 -- delayed. Nil if no occurrence is later; then reconcile.lua finds the next one. A `due` of the future counts
 -- as now, because the clock was set back since. One second is allowed, because node-resque promotes up to a second early.
+-- A tick of a frequency that is at most this late is not skipped: over a long path a run ends late.
+local LATE_S = 1
 local function next_due(cadence, due)
   if due and due > seconds() + 1 then
     due = nil
   end
   if cadence.every > 0 then
     local base = due or seconds()
-    local periods = math.max(math.floor((now() / 1000 - base) / cadence.every) + 1, 1)
+    local periods = math.max(math.floor((now() / 1000 - LATE_S - base) / cadence.every) + 1, 1)
     local second = base + periods * cadence.every
     return second, second
   end
