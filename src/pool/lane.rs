@@ -15,6 +15,7 @@ use tokio::sync::mpsc;
 use self::undone::Undone;
 use super::core::{Core, Finished};
 use super::hooked_run::Performed;
+use super::orphan;
 use super::perform::{self, PreparedJob};
 use super::report::{self, Untold};
 use super::slots::{Job, Slot, Taken};
@@ -64,6 +65,11 @@ struct Round {
 /// How many jobs of an exchange must have ended at once for a lane to stay awake for the next reply.
 const WORTHWHILE: usize = 4;
 
+/// The workers that a claim passed over because a record stands under them.
+fn occupied(round: &Round, reply: &Exchanged) -> Vec<WorkerName> {
+    reply.occupied.iter().filter_map(|&index| round.exchange.idle.get(index).cloned()).collect()
+}
+
 impl LaneTask {
     pub(super) fn new(
         index: usize,
@@ -96,7 +102,12 @@ impl LaneTask {
             self.hold_still(None).await;
             if let Some(round) = self.compose() {
                 if let Some(reply) = self.exchange(&round).await {
+                    let occupied = occupied(&round, &reply);
                     self.apply(round, reply);
+                    if !occupied.is_empty() {
+                        // Before the next claim: as long as none is in flight, no record is newer than what we know.
+                        orphan::recover(&self.core, occupied).await;
+                    }
                 }
                 continue;
             }
@@ -160,7 +171,8 @@ impl LaneTask {
             if let Some(Settled { identity, .. }) = round.settled.get(index) {
                 self.core.warn(format!(
                     "job {} was finished here, but its claim was lost: another instance or a person has \
-                     failed it or given it back, so nothing was recorded for this run",
+                     failed it or given it back, or the store lost it in a failover; nothing was recorded for this \
+                     run, and the job may run again under another id",
                     identity.id
                 ));
             }

@@ -2,8 +2,12 @@
 //!
 //! After a failover to a replica that was behind, a store may have lost a settlement that it had acknowledged: the job's
 //! working record stands again under an idle processor, which claims nothing as long as it stands. No other instance
-//! recovers it, because this one is alive. So every second lease the records of idle processors are read, and one that is
-//! found twice in a row is ended like a run that was cut off.
+//! recovers it, because this one is alive. So it is ended like a run that was cut off.
+//!
+//! A lane's reply names the idle processors that a claim passed over. Only the lane claims for them, and it knows what
+//! became of all its claims, so that a record of ours there is an orphan beyond doubt and is ended at once. A lane that has
+//! nothing to claim sees nothing: so every second lease the records of idle processors are read. A record that is found
+//! wakes its lane, and one that is found twice in a row is ended here.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -13,6 +17,7 @@ use tokio::time::sleep;
 
 use super::core::Core;
 use super::slots::{LANES, State};
+use crate::job::WorkerName;
 use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::store::StoreError;
 use crate::store::workers::{Recovered, Working};
@@ -32,6 +37,24 @@ pub(super) async fn watch(core: Rc<Core>, interval: Duration, pulse: Pulse) {
     }
 }
 
+/// Ends the records of ours under these workers, as far as they are idle. For the lane that claims for them.
+pub(super) async fn recover(core: &Core, mut workers: Vec<WorkerName>) {
+    // One whose settlement could not be recorded is not idle: its record is no orphan.
+    workers.retain(|worker| is_idle(core, worker));
+    // The lanes and the heartbeat tell of a store that fails; what stays is found again.
+    let Ok(records) = core.store.run(Working { workers }).await else { return };
+    let ours = records.into_iter().flatten().filter(|record| is_ours(core, record));
+    futures_util::future::join_all(ours.map(|record| end(core, record))).await;
+}
+
+fn is_idle(core: &Core, worker: &WorkerName) -> bool {
+    core.slots.any(|slot| slot.worker() == worker && matches!(slot.state(), State::Idle))
+}
+
+fn is_ours(core: &Core, record: &WorkingRecord) -> bool {
+    record.claim.as_ref().is_some_and(|claim| claim.instance() == &*core.instance)
+}
+
 /// Ends the records that were seen at the last look, too; returns those seen now.
 async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
     let mut idle = Vec::new();
@@ -40,11 +63,15 @@ async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
             idle.push(slot.worker().clone());
         }
     });
-    let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == &*core.instance);
     let mut standing = Vec::new();
-    for record in core.store.run(Working { workers: idle }).await?.into_iter().flatten().filter(ours) {
-        let is_idle = core.slots.any(|slot| *slot.worker() == record.worker && matches!(slot.state(), State::Idle));
-        if !is_idle || !seen.contains(&record.raw) {
+    let records = core.store.run(Working { workers: idle }).await?.into_iter().flatten();
+    for record in records.filter(|record| is_ours(core, record)) {
+        if !is_idle(core, &record.worker) || !seen.contains(&record.raw) {
+            core.slots.each(|slot| {
+                if *slot.worker() == record.worker {
+                    core.hunger.wake(slot.lane());
+                }
+            });
             standing.push(record.raw);
             continue;
         }

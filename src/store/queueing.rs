@@ -189,6 +189,9 @@ pub struct Exchanged {
     /// Claimed jobs for the idle workers, in order. If there are fewer than idle workers, the queues are empty or the
     /// rest is the share of other instances.
     pub claims: Vec<Claim>,
+    /// Idle workers, as indexes into [`Exchange::idle`], that got no job because a working record stands under them. One
+    /// whose settlement is `undone` is among them. A repeated exchange does not name them again.
+    pub occupied: Vec<usize>,
 }
 
 /// A failed attempt that will be repeated.

@@ -1,7 +1,8 @@
 //! claim: queue -> working, for all idle workers in one call.
 
 use windlass::job::{ClaimToken, Identity};
-use windlass::store::queueing::Exchange;
+use windlass::store::effect::Verdict;
+use windlass::store::queueing::{Exchange, Exchanged};
 
 use crate::enqueue::strange_payloads;
 use crate::fixture::Fixture;
@@ -20,6 +21,7 @@ behaviours! {
     strange_payloads_come_back_byte_for_byte,
     strange_queue_names_work,
     a_worker_with_a_record_loses_no_job,
+    workers_under_which_a_record_stands_are_named_and_the_others_get_the_jobs,
     a_duplicate_queue_claims_nothing_twice,
     many_workers_claim_in_one_call,
 }
@@ -174,11 +176,24 @@ async fn a_worker_with_a_record_loses_no_job(f: &Fixture) {
     fill(&f.store, "q", &jobs(0..2)).await;
     instance.claim_one("q").await;
     let exchange = instance.next_claim(&["q"], &[1]);
-    instance.try_send(&exchange).await.ok();
+    assert_eq!(instance.send(&exchange).await.occupied, [0], "it is named");
     let mut seen = queued(&f.store, "q").await;
     seen.extend(instance.working().await.into_iter().filter_map(|record| record.payload));
     seen.sort();
     assert_eq!(seen, jobs(0..2));
+}
+
+async fn workers_under_which_a_record_stands_are_named_and_the_others_get_the_jobs(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 5).await;
+    fill(&f.store, "q", &jobs(0..6)).await;
+    let claims = instance.claim(&["q"], &[1, 2, 4]).await;
+    let settlements = vec![claims[1].ends(Verdict::Done)];
+    let exchange = Exchange { settlements, ..instance.next_claim(&["q"], &[1, 2, 3, 4, 5]) };
+    let exchanged = instance.send(&exchange).await;
+    // Worker 2 is free, because its claim ended in the same step.
+    let taken: Vec<usize> = exchanged.claims.iter().map(|claim| claim.index).collect();
+    assert_eq!((taken, exchanged.occupied), (vec![1, 2, 4], vec![0, 3]));
+    assert_eq!(payloads(&claimed(&exchange, &Exchanged { occupied: Vec::new(), ..exchanged })), jobs(3..6));
 }
 
 async fn a_duplicate_queue_claims_nothing_twice(f: &Fixture) {

@@ -220,10 +220,10 @@ impl RedisLane {
             b"A" => {
                 let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), enter_outcomes(exchange, &next()?));
                 let findings = self.connection.findings(&next()?);
-                let (runs, indexes) = (next()?, reply::numbers(&next()?));
+                let (runs, (indexes, occupied)) = (next()?, halves(&next()?));
                 let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;
                 let claims = self.claims(exchange, &runs, &indexes, identities, reply)?;
-                Ok(Exchanged { lost, undone, findings, repeated, entered, claims, ..Exchanged::default() })
+                Ok(Exchanged { lost, undone, findings, repeated, entered, claims, occupied, ..Exchanged::default() })
             }
             _ => Err(StoreError::Unsupported("its reply is not an exchange's".to_owned())),
         }
@@ -326,6 +326,13 @@ fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
             }
         }
     }
+}
+
+/// Two lists of numbers with a semicolon between them; the second may be missing.
+fn halves(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
+    let mut parts = text.splitn(2, |byte| *byte == b';');
+    let mut next = || reply::numbers(parts.next().unwrap_or_default());
+    (next(), next())
 }
 
 /// The settlements whose claims were lost, and those that could not be recorded.

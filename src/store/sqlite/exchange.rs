@@ -114,10 +114,10 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
     for at_gate in &exchange.enters {
         reply.enter_outcomes.push(enter(step, at_gate)?);
     }
-    let claims = claim(step, instance, lane, exchange)?;
+    let (claims, occupied) = claim(step, instance, lane, exchange)?;
     step.sql("INSERT OR REPLACE INTO lanes (instance, lane, sequence, reply) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![instance, lane, sequence, reply.encode()])?;
-    answer(exchange, &reply, claims)
+    Ok(Exchanged { occupied, ..answer(exchange, &reply, claims)? })
 }
 
 /// Lets a claimed job through its gates, or ends its claim.
@@ -172,11 +172,17 @@ fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<
     }
 }
 
-/// Claims jobs for idle workers, from the queues in their order.
-fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Result<Vec<Claim>, StoreError> {
-    let mut claims = Vec::new();
+/// Claims jobs for idle workers, from the queues in their order. Also returns the workers that it met under which a record
+/// stands.
+fn claim(
+    step: &Step<'_>,
+    instance: &str,
+    lane: u8,
+    exchange: &Exchange,
+) -> Result<(Vec<Claim>, Vec<usize>), StoreError> {
+    let (mut claims, mut occupied) = (Vec::new(), Vec::new());
     if exchange.idle.is_empty() || exchange.queues.is_empty() {
-        return Ok(claims);
+        return Ok((claims, occupied));
     }
     let paused = PausedQueues::read(step)?;
     let mut idle = exchange.idle.iter().enumerate();
@@ -212,6 +218,9 @@ fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Resu
                 if record.execute(params![id, token.as_str(), queue.as_str(), run_at, payload, identity])? == 1 {
                     break (index, token);
                 }
+                if working::of(step, worker)?.is_some() {
+                    occupied.push(index);
+                }
             };
             last = Some(position);
             let identity = identity.as_deref().and_then(Identity::decode).unwrap_or_else(|| Identity::first(&token));
@@ -225,7 +234,7 @@ fn claim(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Resu
             break;
         }
     }
-    Ok(claims)
+    Ok((claims, occupied))
 }
 
 /// How many jobs of a queue are one of `share` parts, at most `most`, and whether idle workers are left that could take

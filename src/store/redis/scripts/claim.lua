@@ -2,7 +2,7 @@
 --
 -- A payload framed by braces is copied into the working record as it is, anything else as an escaped string. Nothing is
 -- decoded, so that every popped job gets a record. An idle worker that has a record already gets no job, so that no
--- record is overwritten.
+-- record is overwritten; the reply names it.
 --
 -- Paused queues are skipped. One EXISTS asks whether anything is paused at all.
 --
@@ -92,10 +92,13 @@ elseif special > 0 then
 end
 
 local open, count_open = {}, 0
+local occupied = {}
 for i = 1, idle do
   if ended[i] or not standing[i] then
     count_open = count_open + 1
     open[count_open] = i
+  else
+    occupied[#occupied + 1] = i - 1
   end
 end
 
@@ -222,5 +225,8 @@ if at > 0 and open[at] ~= at then
     open[i] = open[i] - 1
   end
   reply[6] = table.concat(open, ',', 1, at)
+end
+if #occupied > 0 then
+  reply[6] = reply[6] .. ';' .. table.concat(occupied, ',')
 end
 return reply

@@ -12,6 +12,7 @@
 --         ("entered" below is what became of the enters and, behind a ";", attempts to be repeated)
 --         {"R", lost, entered, index, record, ...} a repetition
 --         {"A", lost, entered, errors, runs, indexes, identities, job, ...}
+--         ("indexes" are, behind a ";", the idle workers under which a record stands)
 --         ("lost" are the settlements that were not applied: the number of one whose claim was lost, and with a "!"
 --         before it of one that could not be recorded, so that its claim still stands)
 --
