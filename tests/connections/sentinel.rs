@@ -98,7 +98,7 @@ fn the_documented_rights_are_enough_for_sentinels_and_their_master() {
     let rights = format!("{RIGHTS} +role");
     let rights = rights.split_whitespace().collect::<Vec<_>>();
     ask(&service.master, "s3cret", &[&rights]);
-    let watch = "ACL SETUSER watch on >w4tch -@all +ping +auth +hello +client|id +sentinel|sentinels \
+    let watch = "ACL SETUSER watch on >w4tch -@all +ping +auth +hello +info +client|id +sentinel|sentinels \
                  +sentinel|get-master-addr-by-name";
     let watch = watch.split_whitespace().collect::<Vec<_>>();
     assert_eq!(ask(&service.sentinel, "w4tch", &[&watch]), [Reply::Text(b"OK".to_vec())]);
@@ -170,5 +170,57 @@ fn a_master_that_hangs_is_left_for_the_new_one() {
     });
     enqueue(&folder, "after");
     eventually("the job is run by way of the new master", || done(&folder) == ["after"]);
+    daemon.stop();
+}
+
+#[test]
+fn a_master_that_was_replaced_is_left_though_it_still_answers() {
+    let service = Service::start();
+    let folder = folder(&service.url("w4tch"));
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    // It goes on as a master: the Sentinel may not make it a replica.
+    ask(&service.master, "s3cret", &[&["ACL", "SETUSER", "default", "-replicaof", "-slaveof"]]);
+    assert_eq!(ask(&service.sentinel, "w4tch", &[&["SENTINEL", "FAILOVER", "main"]]), [Reply::Text(b"OK".to_vec())]);
+    let replica = service.replica.port.to_string();
+    eventually("the Sentinel names the replica", || {
+        let told = ask(&service.sentinel, "w4tch", &[&["SENTINEL", "GET-MASTER-ADDR-BY-NAME", "main"]]);
+        told[0].texts().contains(&replica)
+    });
+    enqueue(&folder, "after");
+    eventually("the job is run by way of the new master", || done(&folder) == ["after"]);
+    eventually("it is settled there", || folder.windlass(&["--json", "stats"]).1.contains("\"processed\":1"));
+    let role = text(&service.master, "s3cret", &["INFO", "replication"]);
+    assert!(role.contains("role:master"), "{role}");
+    daemon.stop();
+}
+
+#[test]
+fn a_job_that_a_failover_brings_back_under_an_idle_processor_is_run_again_at_once() {
+    let node = Node::start(|port, _| words(&format!("--port {port} --bind 127.0.0.1 --save \"\"")));
+    let folder = folder(&format!("url = \"redis://127.0.0.1:{}\"", node.port));
+    folder.script("gated", "echo $WINDLASS_JOB_ID >>begun; until [ -e gate ]; do sleep 0.05; done");
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    assert_eq!(folder.windlass(&["enqueue", "gated"]).0, Some(0));
+    eventually("a job runs", || folder.path("begun").exists());
+    let working = |key: &&String| key.contains("+") && key.ends_with(":default") && !key.contains("ping");
+    let keys = node.command(&["KEYS", "resque:worker:*"]).texts();
+    let key = keys.iter().find(working).expect("a working record must stand").clone();
+    let record = node.text(&["GET", &key]);
+    assert!(record.starts_with("{\"claim\":"), "{record}");
+    fs::write(folder.path("gate"), "").unwrap();
+    eventually("the job is settled", || node.command(&["EXISTS", &key]) == Reply::Int(0));
+    // The end of the job had not been replicated when the master died.
+    node.command(&["SET", &key, &record]);
+    let begun = || fs::read_to_string(folder.path("begun")).unwrap().lines().map(str::to_owned).collect::<Vec<_>>();
+    eventually("the job is run again, not two leases later", || {
+        // The processors stand under the names of their queues; these wake the lanes of both.
+        enqueue(&folder, "other");
+        begun().len() == 2
+    });
+    assert_eq!(begun()[0], begun()[1], "it has the same id");
+    let log = fs::read_to_string(folder.path("log")).unwrap();
+    assert!(log.contains("stood on record"), "{log}");
     daemon.stop();
 }

@@ -23,6 +23,7 @@ use super::keys::Keys;
 use super::patience::Patience;
 use super::reply;
 use super::script::{Call, Script};
+use super::sentinels::Sentinels;
 use super::tls;
 use crate::config::element::redis_url::{Host, RedisUrl, Topology, is_hash_tag, untagged};
 use crate::config::element::tls_files::TlsFiles;
@@ -79,6 +80,8 @@ pub(super) struct Origin {
     pub(super) rights: Arc<Rights>,
     /// How long answers are waited for.
     pub(super) patience: Patience,
+    /// Those that know the master, if it is found by Sentinels.
+    sentinels: Option<Arc<Sentinels>>,
 }
 
 impl std::fmt::Debug for Origin {
@@ -105,8 +108,19 @@ impl Origin {
         }
         let config = configured(&url, tls)?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
-        let (keys, rights) = (Arc::new(Keys::new(namespace)), Arc::default());
-        Ok(Self { config, url, slot, keys, time, findings, rights, patience: Patience::default() })
+        let (keys, rights, patience) = (Arc::new(Keys::new(namespace)), Arc::default(), Patience::default());
+        let sentinels = match &url.topology {
+            Topology::Sentinels(hosts, service) => {
+                let (login, tls) = (url.sentinel_login.clone(), config.tls.clone());
+                Some(Arc::new(Sentinels::new(hosts.clone(), service.clone(), login, tls, patience.clone())))
+            }
+            _ => None,
+        };
+        Ok(Self { config, url, slot, keys, time, findings, rights, patience, sentinels })
+    }
+
+    pub(super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {
+        self.sentinels.as_ref()
     }
 
     /// The server's address, without secrets.
@@ -140,13 +154,18 @@ impl Origin {
         let tell = move |why: &str| {
             findings.tell("the connection", format!("the connection to {address} {why} and is made anew"));
         };
-        let kept = Kept::new(self.patience.clone(), made, Box::new(again), Box::new(tell));
+        let master = self.sentinels.as_ref().map(|sentinels| sentinels.master());
+        let kept = Kept::new(self.patience.clone(), made, Box::new(again), Box::new(tell), master);
         Ok(Connection { kept, options, origin: self.clone() })
     }
 
     /// Makes a connection that nobody keeps yet.
     async fn connect(&self, version: RespVersion, limit: Duration) -> Result<Made, StoreError> {
-        let config = Config { version, ..self.config.clone() };
+        let mut config = Config { version, ..self.config.clone() };
+        let sentinel = self.sentinels.as_ref().map(|sentinels| (sentinels, sentinels.first()));
+        if let (Some((_, first)), ServerConfig::Sentinel { hosts, .. }) = (sentinel, &mut config.server) {
+            hosts.rotate_left(first);
+        }
         let (first, longest, growth) = RECONNECT_DELAYS;
         let mut policy = ReconnectPolicy::new_exponential(0, first, longest, growth);
         policy.set_jitter(10);
@@ -169,6 +188,9 @@ impl Origin {
             Err(_) => {
                 // Its task goes on without us, and has the only end of its channel that counts: take that away.
                 client.connect().abort();
+                if let Some((sentinels, first)) = sentinel {
+                    sentinels.pass_over(first);
+                }
                 Err(reply::not_in_time(limit, self.url.tls))
             }
         }

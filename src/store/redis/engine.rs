@@ -6,6 +6,7 @@ use fred::types::RespVersion;
 use super::connection::{Connection, Origin};
 use super::memory::Asked;
 use super::reply;
+use super::sentinels::{Following, Sentinels};
 use crate::config::element::tls_files::TlsFiles;
 use crate::store::backend::TimeSource;
 use crate::store::error::StoreError;
@@ -19,6 +20,8 @@ pub struct RedisStore {
     pub(super) connection: Connection,
     /// When the server was asked what it does without memory.
     pub(super) asked: Asked,
+    /// For as long as this store is there.
+    _following: Option<Following>,
 }
 
 impl std::fmt::Debug for RedisStore {
@@ -49,13 +52,14 @@ impl RedisStore {
     ) -> Result<Self, StoreError> {
         let origin = Origin::new(url, tls, namespace, time, findings)?;
         let connection = origin.open(RespVersion::RESP2).await?;
+        let following = origin.sentinels().map(Sentinels::follow);
         match connection.command("INFO", vec![Bytes::from_static(b"server")]).await {
             Ok(info) => check_server(&reply::bytes(info)?.unwrap_or_default(), connection.is_cluster())?,
             // Without the right to INFO a command that is missing is named when it is called.
             Err(StoreError::Unsupported(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { connection, asked: Asked::default() })
+        Ok(Self { connection, asked: Asked::default(), _following: following })
     }
 
     /// Where the store is, for people: a URL without secrets.

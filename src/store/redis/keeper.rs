@@ -1,4 +1,4 @@
-//! Keeps a connection: replaces it when it has ended, and when it is silent.
+//! Keeps a connection: replaces it when it has ended, when it is silent, and when the master is another server.
 //!
 //! A connection that is half open, or a path that swallows packets, shows in nothing but silence, and the operating system
 //! reports it only after minutes. So an answer that is late raises a doubt: another connection is opened beside. If that
@@ -20,6 +20,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::patience::{MOST_MISSES, Patience};
+use super::sentinels::Address;
 use crate::backoff;
 use crate::store::error::StoreError;
 
@@ -27,6 +28,9 @@ use crate::store::error::StoreError;
 const CALM: u32 = 64;
 /// How long after its end a connection is made anew.
 const RENEW_DELAY: Duration = Duration::from_millis(100);
+/// How often a connection is made anew because it leads to another server than the Sentinels name. Later than that they
+/// may name it in two ways.
+const MOST_MOVES: u32 = 5;
 /// How long a connection that is let go may take to say so.
 const QUIT: Duration = Duration::from_secs(1);
 
@@ -66,8 +70,18 @@ struct Shared {
 }
 
 impl Kept {
-    /// Keeps a connection that was opened.
-    pub(super) fn new(patience: Patience, (client, router): Made, connect: Connect, tell: Tell) -> Self {
+    /// Keeps a connection that was opened. `master` tells where it is to lead if Sentinels know that.
+    pub(super) fn new(
+        patience: Patience,
+        (client, router): Made,
+        connect: Connect,
+        tell: Tell,
+        mut master: Option<watch::Receiver<Option<Address>>>,
+    ) -> Self {
+        if let Some(master) = &mut master {
+            // It may have been named while the connection was opened.
+            master.mark_changed();
+        }
         let shared = Arc::new(Shared {
             client: RwLock::new(client),
             number: watch::Sender::new(Some(0)),
@@ -77,7 +91,8 @@ impl Kept {
             late: AtomicU64::new(0),
         });
         let (reports, seen) = mpsc::unbounded_channel();
-        let keeper = Keeper { shared: Arc::clone(&shared), connect, tell, reports: seen, number: 0, probe: None };
+        let keeper =
+            Keeper { shared: Arc::clone(&shared), connect, tell, reports: seen, number: 0, probe: None, master };
         tokio::spawn(keeper.keep(router));
         Self { shared, reports }
     }
@@ -182,6 +197,7 @@ struct Keeper {
     reports: mpsc::UnboundedReceiver<(u64, Silence)>,
     number: u64,
     probe: Option<Probe>,
+    master: Option<watch::Receiver<Option<Address>>>,
 }
 
 impl Keeper {
@@ -229,6 +245,15 @@ impl Keeper {
                     }
                     continue;
                 }
+                () = moved(&self.shared, &mut self.master) => {
+                    (self.tell)("leads to a server that is not the master any more,");
+                    router.abort();
+                    self.shared.number.send_replace(None);
+                    // It may lead there, too.
+                    if let Some(probe) = self.probe.take() {
+                        abandon(probe.opening);
+                    }
+                }
             }
             match self.reconnect().await {
                 Some(made) => router = self.replace(made),
@@ -251,11 +276,24 @@ impl Keeper {
         let mut attempt = 0;
         loop {
             let (begun, limit) = (Instant::now(), self.shared.patience.connecting(self.shared.misses()));
-            let made = match self.probe.take() {
-                Some(probe) => probe.opening.await,
-                None => (self.connect)(limit).await,
+            let mut opening = match self.probe.take() {
+                Some(probe) => probe.opening,
+                None => (self.connect)(limit),
+            };
+            let made = tokio::select! {
+                made = &mut opening => made,
+                // The old one may hang.
+                () = named(&mut self.master) => {
+                    abandon(opening);
+                    attempt = 0;
+                    continue;
+                }
             };
             match made {
+                // That Sentinel has not heard of the new one yet.
+                Ok(made) if attempt < MOST_MOVES && is_elsewhere(&made.0, self.master.as_ref()) => {
+                    tokio::spawn(close(made));
+                }
                 Ok(made) => return Some(made),
                 Err(_) if begun.elapsed() >= limit => self.shared.missed(),
                 // It was refused, and that was fast.
@@ -293,6 +331,42 @@ async fn probed(probe: &mut Option<Probe>) -> Option<(Made, u64)> {
     let made = (&mut opening.opening).await;
     let late = probe.take().map_or(0, |probe| probe.late);
     made.ok().map(|made| (made, late))
+}
+
+/// Waits until the Sentinels name another master.
+async fn named(master: &mut Option<watch::Receiver<Option<Address>>>) {
+    let named = match master {
+        Some(master) => master.changed().await.is_ok(),
+        None => false,
+    };
+    if !named {
+        std::future::pending().await
+    }
+}
+
+/// Waits until the Sentinels name another master than this connection leads to.
+async fn moved(shared: &Shared, master: &mut Option<watch::Receiver<Option<Address>>>) {
+    loop {
+        named(master).await;
+        if is_elsewhere(&shared.client(), master.as_ref()) {
+            return;
+        }
+    }
+}
+
+fn is_elsewhere(client: &Client, master: Option<&watch::Receiver<Option<Address>>>) -> bool {
+    let at = client.active_connections();
+    let Some(master) = master.filter(|_| !at.is_empty()) else { return false };
+    master.borrow().as_ref().is_some_and(|(host, port)| !at.iter().any(|at| at.host == *host && at.port == *port))
+}
+
+/// Closes a connection that is being opened as soon as it is.
+fn abandon(opening: BoxFuture<'static, Result<Made, StoreError>>) {
+    tokio::spawn(async move {
+        if let Ok(made) = opening.await {
+            close(made).await;
+        }
+    });
 }
 
 async fn close((client, router): Made) {

@@ -37,6 +37,7 @@ mod rights;
 mod scan;
 mod schedules;
 mod script;
+mod sentinels;
 mod take_in;
 mod tls;
 mod unreadable;
