@@ -9,15 +9,17 @@
 //! nothing to claim sees nothing: so every second lease the records of idle processors are read. A record that is found
 //! wakes its lane, and one that is found twice in a row is ended here.
 
+use std::cmp::Reverse;
 use std::rc::Rc;
 use std::time::Duration;
 
 use bytes::Bytes;
+use futures_util::future::join_all;
 use tokio::time::sleep;
 
 use super::core::Core;
 use super::slots::{LANES, State};
-use crate::job::WorkerName;
+use crate::job::{ClaimToken, WorkerName};
 use crate::plugin::cut_off::{CutOff, cut_off};
 use crate::store::StoreError;
 use crate::store::workers::{Recovered, Working};
@@ -43,8 +45,10 @@ pub(super) async fn recover(core: &Core, mut workers: Vec<WorkerName>) {
     workers.retain(|worker| is_idle(core, worker));
     // The lanes and the heartbeat tell of a store that fails; what stays is found again.
     let Ok(records) = core.store.run(Working { workers }).await else { return };
-    let ours = records.into_iter().flatten().filter(|record| is_ours(core, record));
-    futures_util::future::join_all(ours.map(|record| end(core, record))).await;
+    let mut ours: Vec<_> = records.into_iter().flatten().filter(|record| is_ours(core, record)).collect();
+    // Each goes to the head of its queue. To keep their order, the newest must go first.
+    ours.sort_by_key(|record| Reverse(record.claim.as_ref().map(ClaimToken::order)));
+    join_all(ours.into_iter().map(|record| end(core, record))).await;
 }
 
 fn is_idle(core: &Core, worker: &WorkerName) -> bool {

@@ -9,6 +9,7 @@ use crate::daemon::signal;
 use crate::login::RIGHTS;
 use crate::node::{Node, eventually, words};
 use crate::place::{configure, done, enqueue, folder, refused, works};
+use crate::support::proxy::Proxy;
 use crate::support::resp::Reply;
 
 const SERVER: &str = "--bind 127.0.0.1 --save \"\" --requirepass s3cret --masterauth s3cret";
@@ -63,6 +64,13 @@ fn tried(node: &Node, password: &str, commands: &[&[&str]]) -> io::Result<Vec<Re
     let mut client = node.client();
     client.command(&["AUTH", password])?;
     commands.iter().map(|command| client.command(command)).collect()
+}
+
+/// Its connections stay open, and new ones are accepted by the kernel; nothing is answered.
+fn stop(master: &Node) {
+    let info = text(master, "s3cret", &["INFO", "server"]);
+    let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")).and_then(|pid| pid.trim().parse().ok());
+    signal(pid.expect("the server must know its pid"), Signal::STOP);
 }
 
 /// What it answers now. A server that is being promoted closes every connection: then nothing yet.
@@ -161,10 +169,7 @@ fn a_master_that_hangs_is_left_for_the_new_one() {
     let folder = folder(&service.url("w4tch"));
     let daemon = folder.daemon();
     daemon.wait_log("[ worker ] started");
-    let info = text(&service.master, "s3cret", &["INFO", "server"]);
-    let pid = info.lines().find_map(|line| line.strip_prefix("process_id:")).and_then(|pid| pid.trim().parse().ok());
-    // Its connections stay open, and new ones are accepted by the kernel; nothing is answered.
-    signal(pid.expect("the server must know its pid"), Signal::STOP);
+    stop(&service.master);
     eventually("the replica is the master", || {
         text(&service.replica, "s3cret", &["INFO", "replication"]).contains("role:master")
     });
@@ -193,6 +198,27 @@ fn a_master_that_was_replaced_is_left_though_it_still_answers() {
     let role = text(&service.master, "s3cret", &["INFO", "replication"]);
     assert!(role.contains("role:master"), "{role}");
     daemon.stop();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_sentinel_that_falls_silent_with_its_master_is_passed_over() {
+    let service = Service::start();
+    // The one that is asked first.
+    let proxy = Proxy::start(&service.sentinel.socket()).await;
+    let first = proxy.url().replace("redis://", "");
+    let folder = folder(&service.url("w4tch").replace("127.0.0.1:1,", &format!("{first},")));
+    tokio::task::block_in_place(|| {
+        let daemon = folder.daemon();
+        daemon.wait_log("[ worker ] started");
+        proxy.stall();
+        stop(&service.master);
+        eventually("the replica is the master", || {
+            text(&service.replica, "s3cret", &["INFO", "replication"]).contains("role:master")
+        });
+        enqueue(&folder, "after");
+        eventually("the job is run by way of the new master", || done(&folder) == ["after"]);
+        daemon.stop();
+    });
 }
 
 #[test]

@@ -169,9 +169,12 @@ impl Origin {
         let (first, longest, growth) = RECONNECT_DELAYS;
         let mut policy = ReconnectPolicy::new_exponential(0, first, longest, growth);
         policy.set_jitter(10);
+        // A Sentinel that is silent must leave time for another one.
+        let is_one_of_several = matches!(&config.server, ServerConfig::Sentinel { hosts, .. } if hosts.len() > 1);
+        let patience = if is_one_of_several { CONNECT_LIMIT / 2 } else { CONNECT_LIMIT };
         let connection = ConnectionConfig {
-            connection_timeout: CONNECT_LIMIT,
-            internal_command_timeout: CONNECT_LIMIT,
+            connection_timeout: patience,
+            internal_command_timeout: patience,
             max_command_attempts: 1,
             reconnect_on_auth_error: true,
             tcp: TcpConfig { nodelay: Some(true), ..TcpConfig::default() },

@@ -65,12 +65,14 @@ impl Sentinels {
 
     /// Which of the hosts is to be asked first.
     pub(super) fn first(&self) -> usize {
-        self.first.load(Ordering::Relaxed) % self.hosts.len().max(1)
+        self.first.load(Ordering::Relaxed)
     }
 
     /// This one did not answer: another one is to be asked first.
     pub(super) fn pass_over(&self, host: usize) {
-        let _ = self.first.compare_exchange(host, host + 1, Ordering::Relaxed, Ordering::Relaxed);
+        let next = (host + 1) % self.hosts.len().max(1);
+        // Unless somebody else has passed over it.
+        let _ = self.first.compare_exchange(host, next, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     /// The master as the Sentinels name it from now on.
@@ -87,7 +89,7 @@ impl Sentinels {
         let mut misses = 0;
         loop {
             // First of all, because a program that ends before has no need of it.
-            sleep(EVERY).await;
+            sleep(EVERY * (misses + 1)).await;
             let host = self.first();
             if let Some((client, router)) = self.open(host, misses).await {
                 while let Some(named) = self.ask(&client, misses).await {
@@ -138,5 +140,24 @@ impl Sentinels {
     async fn ask(&self, client: &SentinelClient, misses: u32) -> Option<Address> {
         let named = client.get_master_addr_by_name::<Option<Address>, _>(self.service.as_str());
         timeout(self.patience.limits(misses).1, named).await.ok()?.ok()?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_sentinel_has_its_turn_and_two_who_miss_the_same_one_pass_over_it_once() {
+        let hosts = (1..=3).map(|port| Host { name: "s".to_owned(), port }).collect();
+        let sentinels = Sentinels::new(hosts, "main".to_owned(), Login::default(), None, Patience::default());
+        let mut turns = Vec::new();
+        for _ in 0..5 {
+            let host = sentinels.first();
+            sentinels.pass_over(host);
+            sentinels.pass_over(host);
+            turns.push(host);
+        }
+        assert_eq!(turns, [0, 1, 2, 0, 1]);
     }
 }
