@@ -109,13 +109,7 @@ impl Origin {
         let config = configured(&url, tls)?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
         let (keys, rights, patience) = (Arc::new(Keys::new(namespace)), Arc::default(), Patience::default());
-        let sentinels = match &url.topology {
-            Topology::Sentinels(hosts, service) => {
-                let (login, tls) = (url.sentinel_login.clone(), config.tls.clone());
-                Some(Arc::new(Sentinels::new(hosts.clone(), service.clone(), login, tls, patience.clone())))
-            }
-            _ => None,
-        };
+        let sentinels = Sentinels::of(&url, config.tls.as_ref(), &patience).map(Arc::new);
         Ok(Self { config, url, slot, keys, time, findings, rights, patience, sentinels })
     }
 

@@ -21,7 +21,7 @@ use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
 use super::patience::{MOST_MISSES, Patience};
-use crate::config::element::redis_url::{Host, Login};
+use crate::config::element::redis_url::{Host, Login, RedisUrl, Topology};
 
 /// How often a Sentinel is asked.
 const EVERY: Duration = Duration::from_millis(200);
@@ -52,15 +52,18 @@ impl Drop for Following {
 }
 
 impl Sentinels {
-    pub(super) fn new(
-        hosts: Vec<Host>,
-        service: String,
-        login: Login,
-        tls: Option<TlsConfig>,
-        patience: Patience,
-    ) -> Self {
-        let (master, first) = (watch::Sender::new(None), AtomicUsize::new(0));
-        Self { hosts, service, login, tls, patience, master, first }
+    /// Those of this address, if it is one of Sentinels.
+    pub(super) fn of(url: &RedisUrl, tls: Option<&TlsConfig>, patience: &Patience) -> Option<Self> {
+        let Topology::Sentinels(hosts, service) = &url.topology else { return None };
+        Some(Self {
+            hosts: hosts.clone(),
+            service: service.clone(),
+            login: url.sentinel_login.clone(),
+            tls: tls.cloned(),
+            patience: patience.clone(),
+            master: watch::Sender::new(None),
+            first: AtomicUsize::new(0),
+        })
     }
 
     /// Which of the hosts is to be asked first.
@@ -149,8 +152,8 @@ mod tests {
 
     #[test]
     fn each_sentinel_has_its_turn_and_two_who_miss_the_same_one_pass_over_it_once() {
-        let hosts = (1..=3).map(|port| Host { name: "s".to_owned(), port }).collect();
-        let sentinels = Sentinels::new(hosts, "main".to_owned(), Login::default(), None, Patience::default());
+        let url = RedisUrl::parse("redis-sentinel://a,b,c/main").unwrap();
+        let sentinels = Sentinels::of(&url, None, &Patience::default()).unwrap();
         let mut turns = Vec::new();
         for _ in 0..5 {
             let host = sentinels.first();
