@@ -26,7 +26,7 @@ use super::assemble::App;
 use super::extensions::Extensions;
 use super::options::RunError;
 use super::reload::Reloader;
-use super::{host, panics, signal, supervisor, systemd, warnings, watchdog};
+use super::{descriptors, host, panics, signal, supervisor, systemd, warnings, watchdog};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -86,6 +86,9 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         let text = "no mark can be set that survives a cleared environment (RLIMIT_RTTIME is too low): should this \
                     daemon and its parent be killed at one instant, programs without WINDLASS_INSTANCE live on";
         bus.emit(Event::Warning { text: text.to_owned() });
+    }
+    if let Some(text) = descriptors::provide(work.borrow().config.max_task_processors) {
+        bus.emit(Event::Warning { text });
     }
     supervisor::parent_watch(move || {
         abandon.store(true, Ordering::SeqCst);

@@ -1,6 +1,7 @@
 //! The daemon: connects the rooms, and starts and ends them in order.
 
 pub mod assemble;
+mod descriptors;
 pub mod extensions;
 pub mod host;
 pub mod lifecycle;

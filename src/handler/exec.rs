@@ -18,7 +18,7 @@ use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
-use signal_hook::consts::{SIGXCPU, SIGXFSZ};
+use signal_hook::consts::{SIGKILL, SIGXCPU, SIGXFSZ};
 use tokio::sync::watch;
 
 use super::contract::{Handler, Invocation, StartedRun, Stop, stopped};
@@ -70,6 +70,9 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
     let mut running = match start(&command, &job, &mut stop).await {
         Ok(Some(running)) => running,
         Ok(None) => return Outcome::Interrupted,
+        Err(error) if error.is_shortage() => {
+            return Outcome::NotStarted(format!("task \"{}\": failed to {error}", job.task.name));
+        }
         Err(error) => return failed("SpawnError", &format_args!("failed to {error}")),
     };
     let mut captured = CapturedOutput::new(&spec, bus, &job);
@@ -219,8 +222,12 @@ impl CapturedOutput {
     }
 }
 
-/// The limit that a signal reports.
+/// What a signal reports: a limit, or that somebody else sent it, such as the kernel when memory runs out.
 fn over(signal: i32, spec: &ExecSpec) -> Option<String> {
+    if signal == SIGKILL {
+        let why = ", which Windlass did not send; was the machine, its container or its control group out of memory?";
+        return Some(why.to_owned());
+    }
     let limits = spec.process.confines.as_ref()?.limits;
     match signal {
         SIGXCPU => limits.cpu_s.map(|limit| format!(": its limits.cpu is {limit}s")),

@@ -25,12 +25,15 @@ pub enum Outcome {
     /// The process of the run died. It may have served other runs, so the cause is unknown. The `on_crash` policy
     /// decides what follows; if it is `fail`, the record has this failure.
     Crashed(Failure),
+    /// It could not begin, because this machine is short of a resource: file descriptors, processes, memory. The text says
+    /// of which. Nothing of the job was done, so that it is given back uncounted.
+    NotStarted(String),
 }
 
 impl Outcome {
     /// Was the run cut off before it ended?
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
-        matches!(self, Self::Interrupted | Self::Crashed(_))
+        matches!(self, Self::Interrupted | Self::Crashed(_) | Self::NotStarted(_))
     }
 }

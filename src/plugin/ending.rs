@@ -128,6 +128,7 @@ pub fn ending(
             tick: None,
             failure: None,
         },
+        Outcome::NotStarted(_) => release(task, run),
         Outcome::Interrupted | Outcome::Crashed(_) => {
             let on_crash = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash);
             let most = task.and_then(|task| task.max_redeliveries).unwrap_or(policy.max_redeliveries);

@@ -17,6 +17,7 @@ use super::lease::Lease;
 use super::orders::Orders;
 use super::queues::Queues;
 use super::settings::Settings;
+use super::shortage::Shortage;
 use super::slots::{LANES, Slots};
 use super::timeouts::Timeouts;
 use super::unknown::UnknownClasses;
@@ -58,6 +59,7 @@ pub(super) struct Core {
     pub(super) queues: Queues,
     pub(super) hunger: Hunger,
     pub(super) slots: Slots,
+    pub(super) shortage: Shortage,
     pub(super) timeouts: Timeouts,
     pub(super) unknown: UnknownClasses,
     pub(super) findings: Findings,

@@ -119,6 +119,7 @@ impl LaneTask {
                 Some(finished) = self.finished.recv() => self.run_ended(finished),
                 () = self.core.hunger.notified(self.index) => {}
                 () = self.undone.wait() => {}
+                () = self.core.shortage.over() => {}
             }
         }
     }
@@ -128,7 +129,8 @@ impl LaneTask {
         let mut idle = (Vec::new(), Vec::new());
         self.settlements.extend(self.undone.take_due());
         if self.core.orders.accept() && self.core.hunger.is_hungry(self.index) && self.core.lease.is_fresh() {
-            idle = self.core.slots.claim(self.index, |number| self.undone.holds(number));
+            let most = self.core.shortage.most().map_or(usize::MAX, |most| most.saturating_sub(self.core.slots.held()));
+            idle = self.core.slots.claim(self.index, most, |number| self.undone.holds(number));
         }
         if self.settlements.is_empty() && self.enters.is_empty() && idle.0.is_empty() {
             return None;
@@ -253,9 +255,13 @@ impl LaneTask {
 
     /// Gives back a claimed job that is not to begin, as if it had never been claimed.
     fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
+        let why = if self.core.orders.is_draining() { "the instance drains" } else { "its lease may have lapsed" };
+        self.give_back(number, worker, job, why);
+    }
+
+    fn give_back(&mut self, number: usize, worker: &WorkerName, job: Job, why: &str) {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::release(job.task(), run);
-        let why = if self.core.orders.is_draining() { "the instance drains" } else { "its lease may have lapsed" };
         report::vetoed(&self.core.bus, &job, format!("given back without a run, because {why}"));
         self.settle(number, worker, job, ending, None);
     }
@@ -286,6 +292,13 @@ impl LaneTask {
 
     /// A run is over, and its claim is still ours as far as we know.
     fn end(&mut self, number: usize, worker: &WorkerName, job: Job, outcome: Outcome) {
+        if let Outcome::NotStarted(why) = outcome {
+            let running = self.core.slots.running().len();
+            if let Some(news) = self.core.shortage.met(running, &why) {
+                self.core.warn(news);
+            }
+            return self.give_back(number, worker, job, &why);
+        }
         let result = match &outcome {
             Outcome::Success { result } => result.clone(),
             _ => None,

@@ -34,6 +34,7 @@ mod rejoin;
 mod report;
 mod run;
 mod settings;
+mod shortage;
 mod slots;
 mod tasks;
 mod timeouts;

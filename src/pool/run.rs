@@ -26,6 +26,7 @@ use super::manager::manage;
 use super::orders::Orders;
 use super::queues::Queues;
 use super::settings::Settings;
+use super::shortage::Shortage;
 use super::slots::{LANES, Slots};
 use super::tasks::Tasks;
 use super::timeouts::Timeouts;
@@ -180,6 +181,7 @@ async fn live(
         queues: Queues::new(&config.queues),
         hunger: Hunger::new(),
         slots: Slots::default(),
+        shortage: Shortage::default(),
         timeouts: Timeouts::default(),
         unknown: UnknownClasses::default(),
     });

@@ -62,11 +62,19 @@ impl Slots {
         slots.insert(at, Slot { stale, ..Slot::new(number, worker) });
     }
 
-    /// Takes the idle slots of a lane for a claim, and those whose settlements go with it, except the slots that `stays`
-    /// names. Returns their numbers and workers.
-    pub(super) fn claim(&self, lane: usize, stays: impl Fn(usize) -> bool) -> (Vec<usize>, Vec<WorkerName>) {
+    /// Takes at most so many idle slots of a lane for a claim, and those whose settlements go with it, except the slots that
+    /// `stays` names. Returns their numbers and workers.
+    pub(super) fn claim(
+        &self,
+        lane: usize,
+        most: usize,
+        stays: impl Fn(usize) -> bool,
+    ) -> (Vec<usize>, Vec<WorkerName>) {
         let mut claiming = (Vec::new(), Vec::new());
         for slot in self.slots.borrow_mut().iter_mut() {
+            if claiming.0.len() == most {
+                break;
+            }
             if slot.lane() != lane || slot.is_waited_for() || stays(slot.number) {
                 continue;
             }
@@ -300,6 +308,12 @@ impl Slots {
         let slots = self.slots.borrow();
         let staying = slots.iter().filter(|slot| !slot.retiring);
         staying.fold((0, 0), |(all, busy), slot| (all + 1, busy + usize::from(slot.is_busy())))
+    }
+
+    /// How many hold a job or wait for one.
+    pub(super) fn held(&self) -> usize {
+        let holds = |slot: &&Slot| !matches!(slot.state, State::Idle | State::Settling);
+        self.slots.borrow().iter().filter(holds).count()
     }
 
     /// How many slots of each lane wait for a job.

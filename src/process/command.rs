@@ -95,6 +95,21 @@ pub enum SpawnError {
     },
 }
 
+impl SpawnError {
+    /// Is this process or the machine short of a resource that it needs to start any program?
+    #[must_use]
+    pub fn is_shortage(&self) -> bool {
+        matches!(self, Self::Busy { source, .. } if is_shortage(source))
+    }
+}
+
+/// Does this error say that file descriptors, processes or memory ran out?
+#[must_use]
+pub fn is_shortage(error: &io::Error) -> bool {
+    let short = [Errno::AGAIN, Errno::NOMEM, Errno::MFILE, Errno::NFILE, Errno::NOBUFS];
+    Errno::from_io_error(error).is_some_and(|errno| short.contains(&errno))
+}
+
 impl Command {
     /// A command without arguments that inherits environment and directory.
     #[must_use]

@@ -17,7 +17,7 @@ pub mod sweep;
 pub mod terminate;
 
 pub use child::{Child, Input, Running};
-pub use command::{Command, SpawnError};
+pub use command::{Command, SpawnError, is_shortage};
 pub use confine::Confines;
 pub use duplex::Duplex;
 pub use output::{Output, OutputLine, Source, Tail};

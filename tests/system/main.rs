@@ -24,6 +24,7 @@ mod place;
 mod plugins;
 mod reload;
 mod rpc;
+mod shortage;
 mod silence;
 mod supervision;
 mod systemd;

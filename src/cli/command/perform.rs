@@ -185,6 +185,9 @@ impl PerformOutput {
                 Self::Failure { duration_ms, exception, error, backtrace }
             }
             Outcome::Later { delay } => Self::Later { duration_ms, delay_ms: ms(delay) },
+            Outcome::NotStarted(error) => {
+                Self::Failure { duration_ms, exception: "SpawnError".to_owned(), error, backtrace: Vec::new() }
+            }
             Outcome::Interrupted => Self::Interrupted { duration_ms },
         }
     }

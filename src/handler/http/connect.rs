@@ -20,6 +20,7 @@ use tokio_rustls::rustls::{ClientConfig, RootCertStore};
 use super::transport::{Socket, Transport};
 use super::transport_error::TransportError;
 use crate::config::element::authorities;
+use crate::process::is_shortage;
 use crate::task::handler_spec::HttpSpec;
 
 /// TCP keepalive: the idle time before the first probe, the interval, and the number of probes. A server that lost
@@ -85,6 +86,9 @@ impl Connector {
     async fn tcp(&self, deadline: Instant) -> Result<TcpStream, TransportError> {
         let found = match timeout_at(deadline, lookup_host((self.host.as_str(), self.port))).await {
             Ok(Ok(found)) => found.collect::<Vec<_>>(),
+            Ok(Err(error)) if is_shortage(&error) => {
+                return Err(TransportError::Short(format!("the address of {} cannot be found: {error}", self.host)));
+            }
             Ok(Err(error)) => return Err(TransportError::unknown_host(&self.host, &error)),
             Err(_) => return Err(TransportError::too_late(self.timeout)),
         };
@@ -94,6 +98,9 @@ impl Connector {
             let share = deadline.saturating_duration_since(Instant::now()) / left;
             failed = match timeout_at(Instant::now() + share, TcpStream::connect(address)).await {
                 Ok(Ok(stream)) => return Ok(stream),
+                Ok(Err(error)) if is_shortage(&error) => {
+                    return Err(TransportError::Short(format!("no socket for {address}: {error}")));
+                }
                 Ok(Err(error)) => TransportError::Connect(format!("cannot be reached at {address}: {error}")),
                 Err(_) => TransportError::too_late(self.timeout),
             };

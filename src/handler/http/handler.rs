@@ -81,7 +81,11 @@ async fn given_up(stop: &mut watch::Receiver<Stop>, late: Option<Instant>) {
 
 impl HttpClient {
     async fn perform(&self, slot: Result<SemaphorePermit<'_>, TransportError>, job: &Invocation) -> Outcome {
-        self.exchange(slot, job).await.unwrap_or_else(|error| Outcome::Failure(error.failure(&self.origin)))
+        match self.exchange(slot, job).await {
+            Ok(outcome) => outcome,
+            Err(TransportError::Short(why)) => Outcome::NotStarted(format!("{}: {why}", self.origin)),
+            Err(error) => Outcome::Failure(error.failure(&self.origin)),
+        }
     }
 
     async fn exchange(

@@ -15,6 +15,9 @@ pub(super) enum TransportError {
     /// There was no connection; nothing was sent.
     #[error("{0}")]
     Connect(String),
+    /// This machine is short of sockets or memory; nothing was sent.
+    #[error("{0}")]
+    Short(String),
     /// There was no trusted encryption; nothing was sent.
     #[error("{0}")]
     Tls(String),
@@ -76,7 +79,7 @@ impl TransportError {
     /// The failure of a job with this error.
     pub(super) fn failure(&self, origin: &str) -> Failure {
         let exception = match self {
-            Self::Connect(_) | Self::Unsent(_) => "HttpConnect",
+            Self::Connect(_) | Self::Unsent(_) | Self::Short(_) => "HttpConnect",
             Self::Tls(_) => "HttpTls",
             Self::Lost(_) => "HttpConnectionLost",
             Self::Protocol(_) => "HttpProtocol",

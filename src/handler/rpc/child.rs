@@ -38,9 +38,9 @@ impl PoolSlot {
         self.pool.child_ended(self.number, unseen, child_end);
     }
 
-    fn failed_start(mut self, failure: &Failure) {
+    fn failed_start(mut self, failure: &Failure, short: bool) {
         self.left = true;
-        self.pool.failed_start(self.number, failure);
+        self.pool.failed_start(self.number, failure, short);
     }
 }
 
@@ -70,7 +70,10 @@ async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
     }
     let duplex = match start(&pool, &instance).await {
         Ok(duplex) => duplex,
-        Err(error) => return slot.failed_start(&not_started(&pool, &format!("failed to {error}"), Vec::new())),
+        Err(error) => {
+            let failure = not_started(&pool, &format!("failed to {error}"), Vec::new());
+            return slot.failed_start(&failure, error.is_shortage());
+        }
     };
     let mut session = Session::new(duplex, pool.task.clone(), pool.bus.clone());
     let deadline = Instant::now() + pool.spec.start_timeout;
@@ -83,7 +86,7 @@ async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
         }
         Err(end) => {
             let failure = never_ready(&pool, session, end).await;
-            return slot.failed_start(&failure);
+            return slot.failed_start(&failure, false);
         }
     };
     pool.ready(number, depth);

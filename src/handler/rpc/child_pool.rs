@@ -199,7 +199,8 @@ impl ChildPool {
     }
 
     /// Removes a child whose start failed. The waiting jobs fail with it, unless another child may serve them.
-    pub(super) fn failed_start(self: &Arc<Self>, number: u64, failure: &Failure) {
+    /// If the machine is `short` of a resource they are given back instead.
+    pub(super) fn failed_start(self: &Arc<Self>, number: u64, failure: &Failure, short: bool) {
         let mut state = self.lock();
         state.remove(number);
         let delay = state.count_failure();
@@ -208,15 +209,20 @@ impl ChildPool {
             let PoolState { waiting, suspects, .. } = &mut *state;
             for request in suspects.drain(..).chain(waiting.drain(..)) {
                 failed += 1;
-                request.complete(Outcome::Failure(failure.clone()));
+                request.complete(if short {
+                    Outcome::NotStarted(failure.error.clone())
+                } else {
+                    Outcome::Failure(failure.clone())
+                });
             }
         }
         self.start_children(&mut state, false);
         drop(state);
         self.gone.notify_waiters();
         let (error, wait) = (&failure.error, humantime::format_duration(delay));
+        let fate = if short { "are given back" } else { "fail" };
         self.warn(format!(
-            "{error}; {failed} jobs that waited for it fail; the next start is in {wait} at the earliest"
+            "{error}; {failed} jobs that waited for it {fate}; the next start is in {wait} at the earliest"
         ));
     }
 

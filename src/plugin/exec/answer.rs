@@ -86,7 +86,9 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             )
         }
         Outcome::Later { delay } => format!(",\"outcome\":\"later\",\"delay_ms\":{}", delay.as_millis()),
-        Outcome::Interrupted | Outcome::Crashed(_) => ",\"outcome\":\"interrupted\"".to_owned(),
+        Outcome::Interrupted | Outcome::Crashed(_) | Outcome::NotStarted(_) => {
+            ",\"outcome\":\"interrupted\"".to_owned()
+        }
     }
 }
 

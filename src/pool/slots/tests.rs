@@ -77,7 +77,7 @@ fn a_lane_claims_for_its_idle_slots_and_for_those_it_settles() {
     let pool = slots(&[false, true, true, false, false]);
     assert_eq!(pool.idle(), [2, 1]);
     assert!(!pool.is_quiet(0));
-    let (numbers, workers) = pool.claim(0, |number| number == 5);
+    let (numbers, workers) = pool.claim(0, usize::MAX, |number| number == 5);
     assert_eq!(numbers, [1, 3]);
     assert_eq!(workers, [1, 3].map(|number| record("*").worker(number)));
     assert_eq!(pool.idle(), [1, 1], "a claim is in flight");
@@ -90,12 +90,12 @@ fn a_processor_claims_nothing_before_it_has_the_name_of_a_reload() {
     let pool = slots(&[false, true]);
     let (old, new) = (record("*"), record("mail"));
     pool.compare_names(&new);
-    assert!(pool.claim(0, |_| false).0.is_empty());
+    assert!(pool.claim(0, usize::MAX, |_| false).0.is_empty());
     let names: Vec<_> = pool.unname(&new).into_iter().map(|next| (next.number, next.old, next.new)).collect();
     assert_eq!(names, [(1, old.worker(1), new.worker(1))], "the busy one keeps its name");
     assert!(!pool.any(|slot| slot.number() == 1 && slot.is_registered()));
     pool.name(1, &new.worker(1), &new);
-    assert_eq!(pool.claim(0, |_| false).0, [1]);
+    assert_eq!(pool.claim(0, usize::MAX, |_| false).0, [1]);
     pool.rest([2].iter());
     assert!(manager_is_asked(&pool), "it can get its name now");
 }

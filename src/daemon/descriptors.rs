@@ -1,0 +1,48 @@
+//! The limit of open files: compared with what the processors need, and raised as far as that is allowed.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+/// What a daemon needs without jobs: log, store, sockets, runtimes.
+const BASE: u64 = 48;
+/// What a job needs: three pipes and the process, or one socket.
+const EACH: u64 = 4;
+/// What starting a process needs for a moment; several are started at once.
+const STARTS: u64 = 24;
+
+/// Raises the limit to what so many processors need. What is to be told if that is not allowed.
+pub(super) fn provide(processors: usize) -> Option<String> {
+    let needed = needed(processors);
+    let limit = getrlimit(Resource::Nofile);
+    let (Some(current), hard) = (limit.current, limit.maximum) else { return None };
+    if current >= needed {
+        return None;
+    }
+    // No more than that, because children inherit it and some look at each number below it.
+    let possible = hard.map_or(needed, |hard| hard.min(needed));
+    let raised = possible > current && setrlimit(Resource::Nofile, Rlimit { current: Some(possible), ..limit }).is_ok();
+    let current = if raised { possible } else { current };
+    (current < needed).then(|| {
+        format!(
+            "{processors} processors need up to {needed} open files, but only {current} are allowed (RLIMIT_NOFILE). Raise \
+             the hard limit (`ulimit -Hn {needed}`, or LimitNOFILE={needed} in the unit), or set max_task_processors to at \
+             most {}; until then jobs that find none left are given back",
+            current.saturating_sub(BASE + STARTS) / EACH
+        )
+    })
+}
+
+fn needed(processors: usize) -> u64 {
+    let processors = u64::try_from(processors).unwrap_or(u64::MAX);
+    processors.saturating_mul(EACH).saturating_add(BASE + STARTS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_needed_grows_with_the_processors() {
+        assert_eq!(needed(10) - needed(0), 10 * EACH);
+        assert!(needed(1) <= 256, "the least limit of common systems is enough for a few");
+    }
+}
