@@ -13,6 +13,7 @@
 //! A task that hangs is named (`watchdog`).
 
 use std::io;
+use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, RwLock};
@@ -20,7 +21,7 @@ use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::assemble::App;
 use super::extensions::Extensions;
@@ -38,7 +39,7 @@ use crate::scheduler::failures::Bulkheads;
 use crate::scheduler::recover::{is_gone_from_here, marks, recover};
 use crate::scheduler::{self, SchedulerConfig, SchedulerContext};
 use crate::store::findings::Findings;
-use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined};
+use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined, Leave};
 use crate::store::role::Whole;
 use crate::store::{Store, StoreError, open};
 use crate::supervise::pulse::{LONGEST, Pulse, Pulses, TURN};
@@ -258,7 +259,15 @@ impl DaemonRun {
                 let store = store.as_ref().expect("the store must be open by now");
                 self.join(store).await
             };
-            let Some(begun) = unless_told(&mut control, begun).await else { return Err(StartAborted::Told) };
+            let mut begun = pin!(begun);
+            let Some(begun) = unless_told(&mut control, begun.as_mut()).await else {
+                // A registration that is on its way would stay, and look like an instance that died.
+                if let Ok(Ok(Begun { store, record, .. })) = timeout(RESIGN, begun).await {
+                    let left = store.run(Leave { record }).await;
+                    drop(left);
+                }
+                return Err(StartAborted::Told);
+            };
             let error = match begun {
                 Ok(begun) => return Ok(begun),
                 Err(error) if error.is_transient() => error,

@@ -4,9 +4,12 @@ use std::fs;
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::daemon::{Daemon, Folder, eventually};
+use rustix::process::Signal;
+
+use crate::daemon::{Daemon, Folder, eventually, signal};
 use crate::support::proxy::{Direction, Proxy};
 use crate::support::redis::{Options, RedisServer};
+use crate::support::resp::Reply;
 
 const LEASE: Duration = Duration::from_secs(2);
 
@@ -139,4 +142,18 @@ async fn a_store_that_is_far_away_costs_neither_leases_nor_ticks() {
     assert_eq!((place.runs("gated").len(), place.runs("notes").len()), (1, 6), "each ran once");
     near.stop();
     far.stop();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_daemon_that_is_told_to_end_while_it_joins_leaves_no_registration() {
+    let place = Place::new().await;
+    place.proxy.delay(300, 300);
+    let mut daemon = place.folder.daemon();
+    let registered = || place.server.command(&["HLEN", "resque:windlass:instances"]) == Reply::Int(1);
+    // The reply that it has joined is on its way for 300 ms more.
+    eventually("it is registered", registered);
+    signal(daemon.parent(), Signal::TERM);
+    assert_eq!(daemon.wait().code(), Some(0), "{}", daemon.log());
+    assert!(!daemon.log().contains("[ worker ] started"), "{}", daemon.log());
+    assert!(!registered(), "{}", daemon.log());
 }
