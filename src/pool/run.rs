@@ -1,6 +1,7 @@
 //! A pool's whole life: opens the lanes, starts the processors and drains them; begins anew under a new id if the instance
 //! was declared dead.
 
+use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -10,7 +11,7 @@ use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::control::{Control, Ended, Phase, Work, unless_told};
 use super::core::{Core, bring_up_to_date};
@@ -322,7 +323,14 @@ async fn rejoin(
 ) -> bool {
     let mut attempt = 0;
     loop {
-        let Some(joined) = unless_told(control, store.run(Join { record: record.clone() })).await else { return false };
+        let mut joining = pin!(store.run(Join { record: record.clone() }));
+        let Some(joined) = unless_told(control, joining.as_mut()).await else {
+            // A registration that is on its way would stay.
+            if let Ok(Ok(Joined::Yes)) = timeout(LEAVE_LEAST, joining).await {
+                leave(store, record, LEAVE_LEAST).await;
+            }
+            return false;
+        };
         let error = match joined {
             Ok(Joined::Yes) => return true,
             // The instance that declared us dead has not removed our registration yet.
@@ -345,7 +353,7 @@ async fn leave(store: &Store<role::Pool>, record: &InstanceRecord, patience: Dur
             sleep(LEAVE_AGAIN).await;
         }
     };
-    if tokio::time::timeout(patience, left).await.is_ok() { Ended::Clean } else { Ended::Unsettled }
+    if timeout(patience, left).await.is_ok() { Ended::Clean } else { Ended::Unsettled }
 }
 
 /// How long unregistering may take: what the drain left of its time, within bounds; the least if all is to end at once.
