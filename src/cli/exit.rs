@@ -112,7 +112,7 @@ impl CliError {
                 },
                 ClientError::Address(_) => Exit::Usage,
                 ClientError::Duplicate { .. } | ClientError::Plugin(_) => Exit::Failure,
-                ClientError::Store(error) => store(error),
+                ClientError::Store(error) | ClientError::Unknown(error) => store(error),
             },
             Self::Admin(error) => match error {
                 AdminError::NotFound { .. }

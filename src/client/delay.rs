@@ -53,8 +53,8 @@ impl Client {
         duplicate: OnDuplicate,
     ) -> Result<(ResolvedJob, Scheduled), ClientError> {
         let job = request.resolve(&self.registry)?;
-        let reply =
-            self.store.run(ScheduleBatch { jobs: vec![Schedule { payload: job.payload.clone(), when }] }).await?;
+        let jobs = vec![Schedule { payload: job.payload.clone(), when }];
+        let reply = self.store.run(ScheduleBatch { jobs }).await.map_err(|error| self.unanswered(error))?;
         match (single(reply)?, duplicate) {
             (Scheduled::Duplicate(second), OnDuplicate::Refuse) => Err(ClientError::Duplicate { second }),
             (scheduled, _) => Ok((job, scheduled)),

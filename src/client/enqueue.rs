@@ -57,9 +57,15 @@ pub enum ClientError {
     /// A plugin failed before the enqueue; nothing was written.
     #[error("{0}; nothing was enqueued")]
     Plugin(#[from] HookFailure),
-    /// The store failed. If it cannot be reached, the job may or may not have been written.
+    /// The store failed, and nothing was written.
     #[error("failed to {0}")]
     Store(#[from] StoreError),
+    /// The answer of the store did not come: the job may or may not have been written.
+    #[error(
+        "failed to {0}; it is not known whether the job was enqueued. Look for it before you enqueue it again: windlass \
+         queues show, or windlass delayed"
+    )]
+    Unknown(StoreError),
 }
 
 impl Client {
@@ -102,7 +108,7 @@ impl Client {
             return Ok((job, EnqueueOutcome::Refused(refusal)));
         }
         let entry = entry(&job, front);
-        let reply = self.store.run(EnqueueBatch { jobs: vec![entry] }).await?;
+        let reply = self.store.run(EnqueueBatch { jobs: vec![entry] }).await.map_err(|error| self.unanswered(error))?;
         let placed = match single(reply)? {
             Enqueued::Refused { plugin } => EnqueueOutcome::Refused(enqueue_hooks::refused_by_rule(plugin)),
             Enqueued::Yes => {
@@ -114,6 +120,14 @@ impl Client {
             }
         };
         Ok((job, placed))
+    }
+
+    /// The error of a step that writes a job. SQLite undoes a step that failed.
+    pub(super) fn unanswered(&self, error: StoreError) -> ClientError {
+        match error {
+            StoreError::Unavailable(_) if !self.store.describe().starts_with("sqlite:") => ClientError::Unknown(error),
+            error => ClientError::Store(error),
+        }
     }
 }
 

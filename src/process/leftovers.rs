@@ -29,6 +29,7 @@ static LEFT: Mutex<Option<HashMap<String, Vec<ProcessKey>>>> = Mutex::new(None);
 pub struct Marks {
     instance: String,
     limits: HashSet<u64>,
+    spared: Option<u32>,
 }
 
 /// The result of a sweep.
@@ -45,11 +46,20 @@ impl Marks {
     #[must_use]
     pub fn new(instance: &str, daemon: Option<Daemon<'_>>) -> Self {
         let limits = daemon.map(|daemon| mark::limits(daemon).collect()).unwrap_or_default();
-        Self { instance: instance.to_owned(), limits }
+        Self { instance: instance.to_owned(), limits, spared: None }
+    }
+
+    /// The same without this process, for a daemon that still exists.
+    #[must_use]
+    pub fn sparing(self, pid: u32) -> Self {
+        Self { spared: Some(pid), ..self }
     }
 
     /// Does this process carry one of the marks?
     fn are_on(&self, pid: u32) -> bool {
+        if self.spared == Some(pid) {
+            return false;
+        }
         let variable = format!("{}={}", mark::INSTANCE, self.instance);
         (!self.instance.is_empty() && carries(pid, variable.as_bytes()))
             || (!self.limits.is_empty() && mark::limit_of(pid).is_some_and(|limit| self.limits.contains(&limit)))

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use super::failures::Bulkheads;
 use super::identities::IdentitySweep;
 use super::periodic::{CheckedTasks, UndeclaredTasks, reconcile};
-use super::recover::{Observer, duties_owner, is_gone_from_here, is_neighbour, recover};
+use super::recover::{Observer, duties_owner, end_lapsed_neighbour, is_gone_from_here, is_neighbour, recover};
 use super::stuck;
 use super::{SchedulerContext, sleep_or_reload};
 use crate::event::Event;
@@ -203,7 +203,12 @@ impl<'a> Duties<'a> {
                 self.observer.saw_here(state);
             }
             let gone = self.observer.believes_absence(now, state) && is_gone_from_here(&self.context.host, state).await;
-            if gone || (leads && lapsed.contains(state) && store.run(Suspect { state: state.clone() }).await?) {
+            let has_lapsed =
+                !gone && leads && lapsed.contains(state) && store.run(Suspect { state: state.clone() }).await?;
+            if has_lapsed {
+                end_lapsed_neighbour(self.context, state).await;
+            }
+            if gone || has_lapsed {
                 recover(self.context, &mut self.bulkheads, state).await?;
             }
         }

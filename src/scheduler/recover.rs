@@ -112,6 +112,26 @@ pub async fn is_gone_from_here(here: &HostIdentity, state: &InstanceState) -> bo
     swept.is_ok_and(|swept| swept.left.is_empty())
 }
 
+/// Kills the children of an instance of this machine whose lease lapsed. Its process may exist, stopped or hanging, and then
+/// it does not end them itself, so that they would go on beside the next run of their jobs.
+pub async fn end_lapsed_neighbour(context: &SchedulerContext, state: &InstanceState) {
+    let there = &state.record.host;
+    if !is_neighbour(&context.host, there) {
+        return;
+    }
+    let marks = marks(&state.record.id, there).sparing(there.pid);
+    if let Ok(swept) = tokio::task::spawn_blocking(move || leftovers::kill(&marks)).await
+        && swept.killed > 0
+    {
+        let (name, killed) = (&state.record.name, swept.killed);
+        let text = format!(
+            "instance {name} on this machine did not extend its lease in time, but {killed} processes of its jobs still \
+             ran; they are killed before its jobs are given to others"
+        );
+        context.bus.emit(Event::Warning { text });
+    }
+}
+
 /// Recovers the jobs of a dead instance and removes its registration. False if it proved to be alive, or if one of its
 /// jobs could not be recovered; the failure of one job does not stop the others.
 ///

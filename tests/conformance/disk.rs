@@ -244,3 +244,20 @@ async fn a_file_on_a_full_disk_that_nobody_has_open_is_told_as_full() {
     disk.make_room();
     open().expect("it opens when there is room");
 }
+
+#[tokio::test]
+async fn a_path_is_opened_up_to_the_length_that_is_named() {
+    let dir = tempfile::tempdir().expect("a temporary folder must be had");
+    let folder = dir.path().canonicalize().expect("it exists").join("d".repeat(200)).join("e".repeat(200));
+    std::fs::create_dir_all(&folder).expect("folders can be made");
+    let open = |length: usize| {
+        let name = "f".repeat(length - folder.as_os_str().len() - 1);
+        SqliteStore::open(&folder.join(name), Arc::new(windlass::clock::SystemClock))
+    };
+    assert!(open(504).is_ok());
+    let Err(StoreError::Unavailable(said)) = open(505) else { panic!("it must be refused") };
+    assert!(
+        said.ends_with("its full path has 505 bytes, and SQLite opens paths of at most 504; choose a shorter one"),
+        "{said}"
+    );
+}

@@ -1,10 +1,15 @@
 //! enqueue: nowhere -> queue.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
+use windlass::client::delay::OnDuplicate;
+use windlass::client::{Client, ClientError, Request};
 use windlass::job::LockKey;
+use windlass::store::faults::{Fault, Faults};
 use windlass::store::queueing::{Enqueue, Enqueued, When};
 
-use crate::fixture::{Fixture, NOW_S};
+use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::Instance;
 use crate::look::{NOT_DELAYED, admit, delay, fill, job, jobs, lock, locks, push, queue, queued, refused, take};
 use crate::support::verbs::Verbs as _;
@@ -24,6 +29,30 @@ behaviours! {
     a_refusal_writes_nothing,
     the_first_refusing_plugin_is_named,
     two_processes_share_one_lock,
+    a_client_without_an_answer_is_told_what_is_known,
+}
+
+async fn a_client_without_an_answer_is_told_what_is_known(f: &Fixture) {
+    let mut request = Request::default();
+    request.task = "t".to_owned();
+    request.queue = Some("q".to_owned());
+    request.foreign = true;
+    for (arrow, fault) in [("enqueue", Fault::CutAfter), ("schedule", Fault::CutAfter), ("enqueue", Fault::Refused)] {
+        let faults = Arc::new(Faults::default());
+        let client = Client::new(f.store.layered(Arc::clone(&faults) as _).narrow(), Arc::default());
+        faults.next_named(arrow, fault);
+        let error = if arrow == "enqueue" {
+            client.enqueue(&request, false).await.err()
+        } else {
+            client.enqueue_in(&request, 1000, OnDuplicate::Refuse).await.err()
+        };
+        assert!(faults.are_spent(), "{arrow}");
+        let error = error.expect("there was no answer");
+        // A step on SQLite is undone if it has no answer.
+        let unknown = fault == Fault::CutAfter && matches!(f.place, Place::Redis { .. });
+        assert_eq!(matches!(error, ClientError::Unknown(_)), unknown, "{arrow}: {error}");
+        assert_eq!(error.to_string().contains("not known whether the job was enqueued"), unknown, "{error}");
+    }
 }
 
 async fn bytes_and_order_are_kept(f: &Fixture) {

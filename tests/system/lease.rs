@@ -107,3 +107,28 @@ fn a_claim_that_is_first_seen_after_the_lease_does_not_begin() {
     sleeper.stop();
     other.stop();
 }
+
+#[test]
+fn what_a_stopped_neighbour_runs_is_ended_before_its_job_is_given_to_another() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let folder = Folder::new(&server.url(), "");
+    // Each run tells whether the one before it still lives. A stopped parent reaps nothing.
+    let script = "grep -q State:.[^Z] /proc/$(tail -n 1 begun)/status && echo beside >>beside; echo $$ >>begun; \
+                  until [ -e gate ]; do sleep 0.05; done; echo done >>ended";
+    folder.script("gated", script);
+    let sleeper = folder.daemon_with_log("sleeper");
+    assert_eq!(folder.windlass(&["enqueue", "gated"]).0, Some(0));
+    eventually("the job begins", || lines(&folder, "begun") == 1);
+    let proper = sleeper.proper();
+    signal(proper, Signal::STOP);
+    let other = folder.daemon_with_log("other");
+    other.wait_log("are killed before its jobs are given to others");
+    eventually("the job is run again", || lines(&folder, "begun") == 2);
+    fs::write(folder.path("gate"), "").expect("the gate must open");
+    other.wait_log("job success");
+    assert_eq!((lines(&folder, "beside"), lines(&folder, "ended")), (0, 1), "no two runs at once");
+    signal(proper, Signal::CONT);
+    sleeper.wait_log("was declared dead");
+    sleeper.stop();
+    other.stop();
+}

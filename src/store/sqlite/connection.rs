@@ -30,6 +30,8 @@ const STATEMENTS: usize = 160;
 const MOST_LOG_PAGES: u64 = 4000;
 /// With less room than this each commit is copied at once, because another program may take the rest at any moment.
 const LITTLE_ROOM: u64 = 16 << 20;
+/// The longest path that SQLite opens: it adds the names of the files beside the database, up to 512 bytes.
+const LONGEST_PATH: usize = 504;
 /// How long emptying the log waits for others that read from it.
 const LOG_PATIENCE: Duration = Duration::from_millis(250);
 
@@ -46,7 +48,14 @@ pub(super) fn canonical(path: &Path) -> Result<PathBuf, StoreError> {
         return Err(unavailable("this is a directory, not a database file".to_owned()));
     }
     // A link is followed, so that all processes know the file by the same name.
-    Ok(path.canonicalize().unwrap_or(path))
+    let path = path.canonicalize().unwrap_or(path);
+    let length = path.as_os_str().len();
+    if length > LONGEST_PATH {
+        return Err(unavailable(format!(
+            "its full path has {length} bytes, and SQLite opens paths of at most {LONGEST_PATH}; choose a shorter one"
+        )));
+    }
+    Ok(path)
 }
 
 /// The connection that writes; creates the file and its schema if need be.
