@@ -82,7 +82,8 @@ impl CommandContext {
     pub(super) fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
         let (builtins, plugins) = (self.extensions.builtins(Bus::silent()), self.plugins());
         let (builtins, plugins) = (builtins.names().collect::<Vec<_>>(), plugins.names().collect::<Vec<_>>());
-        crate::task::load::load(folder, KnownNames { builtins: &builtins, plugins: &plugins })
+        let namespace = self.loaded.get().map(|loaded| loaded.config.store.namespace.as_str());
+        crate::task::load::load(folder, KnownNames::new(&builtins, &plugins).within(namespace))
     }
 
     /// The plugins in code that tasks may list, by name. The plain binary has none.

@@ -109,7 +109,7 @@ impl Read {
         let Self { config, notes, mut problems } = self;
         let (builtins, plugins) = (extensions.builtins(bus.clone()), extensions.plugins());
         let (names, plugin_names): (Vec<&str>, Vec<&str>) = (builtins.names().collect(), plugins.names().collect());
-        let known = KnownNames { builtins: &names, plugins: &plugin_names };
+        let known = KnownNames::new(&names, &plugin_names).within(Some(&config.store.namespace));
         let tasks = crate::task::load::load(&config.tasks_dir, known);
         problems.extend(tasks.problems);
         problems.extend(tasks.unavailable);

@@ -43,8 +43,8 @@ pub struct Tasks {
     pub warnings: Vec<String>,
 }
 
-/// Names that are defined in code and that task files may use: the builtins of `builtin = "..."`, and plugins. A plain
-/// list converts to builtins.
+/// What task files may name: the builtins of `builtin = "..."` and the plugins that are defined in code, and the keys of
+/// locks. A plain list converts to builtins.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct KnownNames<'a> {
@@ -52,13 +52,21 @@ pub struct KnownNames<'a> {
     pub builtins: &'a [&'a str],
     /// Plugins.
     pub plugins: &'a [&'a str],
+    /// The namespace in which the keys of locks must be. `None`: they are not checked.
+    pub namespace: Option<&'a str>,
 }
 
 impl<'a> KnownNames<'a> {
     /// These handlers and these plugins.
     #[must_use]
     pub fn new(builtins: &'a [&'a str], plugins: &'a [&'a str]) -> Self {
-        Self { builtins, plugins }
+        Self { builtins, plugins, namespace: None }
+    }
+
+    /// Refuses keys of locks outside of this namespace.
+    #[must_use]
+    pub fn within(self, namespace: Option<&'a str>) -> Self {
+        Self { namespace, ..self }
     }
 }
 
@@ -246,6 +254,7 @@ impl TaskLoader<'_> {
                 overlap: times.overlap,
                 folder: document.folder(),
                 in_code: self.known.plugins,
+                namespace: self.known.namespace,
             },
         );
         let go_on = table.take("re_enqueue_periodic_task_if_exception");

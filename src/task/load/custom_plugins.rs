@@ -155,7 +155,7 @@ mod tests {
         }
         let text = format!("name = \"t\"\n{lines}\n[run]\nbuiltin = \"noop\"\n");
         std::fs::write(dir.path().join("t.toml"), text).unwrap();
-        let tasks = load(dir.path(), KnownNames { builtins: &["noop"], plugins: &["Audit"] });
+        let tasks = load(dir.path(), KnownNames::new(&["noop"], &["Audit"]));
         let folder = format!("{}/", dir.path().display());
         if !tasks.problems.is_empty() {
             return Err(tasks.problems.iter().map(|problem| problem.to_string().replace(&folder, "")).collect());

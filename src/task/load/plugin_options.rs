@@ -67,6 +67,8 @@ pub(super) struct PluginContext<'a> {
     pub(super) folder: &'a Path,
     /// The plugins that are registered in code.
     pub(super) in_code: &'a [&'a str],
+    /// The namespace in which the keys of locks must be.
+    pub(super) namespace: Option<&'a str>,
 }
 
 /// The plugins of a task in order, with their options.
@@ -98,7 +100,7 @@ pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<Plug
     let options = task.take("plugin_options").and_then(|value| value.table("a table of plugins")).map(|mut t| t.all());
     for (name, value) in options.unwrap_or_default() {
         if let Some(plugin) = plugins.iter_mut().find(|plugin| plugin.name() == name) {
-            apply(plugin, &value);
+            apply(plugin, &value, context.namespace);
         } else if !unread {
             let listed = closest(name, plugins.iter().map(PluginSpec::name));
             value.report_with("expected options of a plugin that is listed in plugins", listed);
@@ -126,7 +128,7 @@ fn read_one(item: &Value<'_>, context: PluginContext<'_>) -> Option<PluginSpec> 
     Some(plugin_kind.spec(true))
 }
 
-fn apply(plugin: &mut PluginSpec, value: &Value<'_>) {
+fn apply(plugin: &mut PluginSpec, value: &Value<'_>, namespace: Option<&str>) {
     let Some(mut options) = value.table("a table of options") else { return };
     match plugin {
         PluginSpec::Custom(own) => {
@@ -136,10 +138,10 @@ fn apply(plugin: &mut PluginSpec, value: &Value<'_>) {
         PluginSpec::DelayQueueLock | PluginSpec::Noop => {}
         PluginSpec::Retry(retry) => retry_options::apply(&mut options, retry),
         PluginSpec::QueueLock { lock_timeout_s, key } => {
-            lock_options(&mut options, lock_timeout_s, key);
+            lock_options(&mut options, lock_timeout_s, key, namespace);
         }
         PluginSpec::JobLock { lock_timeout_s, enqueue_timeout_ms, re_enqueue, key } => {
-            lock_options(&mut options, lock_timeout_s, key);
+            lock_options(&mut options, lock_timeout_s, key, namespace);
             let wait = options.take("enqueue_timeout");
             if let Some(wait) = wait.and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::ZERO)) {
                 *enqueue_timeout_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
@@ -152,7 +154,7 @@ fn apply(plugin: &mut PluginSpec, value: &Value<'_>) {
     options.finish();
 }
 
-fn lock_options(options: &mut Table<'_>, lock_timeout_s: &mut u64, key: &mut Option<String>) {
+fn lock_options(options: &mut Table<'_>, lock_timeout_s: &mut u64, key: &mut Option<String>, namespace: Option<&str>) {
     let timeout = options.take("lock_timeout");
     if let Some(timeout) = timeout.and_then(|value| duration::read(&value, Unit::Seconds, Duration::from_secs(1))) {
         *lock_timeout_s = whole_seconds(timeout);
@@ -160,7 +162,49 @@ fn lock_options(options: &mut Table<'_>, lock_timeout_s: &mut u64, key: &mut Opt
     if let Some(value) = options.take("key") {
         match value.string() {
             Some("") => value.expected("the key of the lock"),
+            // The server would refuse each step with such a job, and all others in the same step.
+            Some(said) if namespace.is_some_and(|namespace| !is_within(said, namespace)) => {
+                let namespace = namespace.unwrap_or_default();
+                value.expected(&format!(
+                    "a key within the namespace, such as \"{namespace}:lock:{said}\", because the rights of a Redis user \
+                     and the one slot of a Cluster hold only there"
+                ));
+            }
             said => *key = said.map(str::to_owned),
+        }
+    }
+}
+
+/// Is this whole key of Redis one of the namespace?
+fn is_within(key: &str, namespace: &str) -> bool {
+    key.strip_prefix(namespace).and_then(|rest| rest.strip_prefix(':')).is_some_and(|name| !name.is_empty())
+}
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use crate::task::load::{KnownNames, load};
+
+    #[test]
+    fn a_lock_whose_key_is_not_of_the_namespace_is_refused_with_one_that_is() {
+        for (plugin, key, is_good) in [
+            ("JobLock", "one", false),
+            ("QueueLock", "resque2:one", false),
+            ("JobLock", "resque:", false),
+            ("JobLock", "resque:lock:one", true),
+        ] {
+            let dir = TempDir::new().unwrap();
+            let text = format!(
+                "name = \"t\"\nplugins = [\"{plugin}\"]\n[plugin_options.{plugin}]\nkey = \"{key}\"\n[run]\nbuiltin = \"noop\"\n"
+            );
+            std::fs::write(dir.path().join("t.toml"), text).unwrap();
+            let tasks = load(dir.path(), KnownNames::new(&["noop"], &[]).within(Some("resque")));
+            let problems: Vec<String> = tasks.problems.iter().map(ToString::to_string).collect();
+            assert_eq!(problems.is_empty(), is_good, "{problems:?}");
+            let place = format!("plugin_options.{plugin}.key");
+            let remedy = format!("such as \"resque:lock:{key}\"");
+            assert!(is_good || problems[0].contains(&place) && problems[0].contains(&remedy), "{problems:?}");
         }
     }
 }
