@@ -22,11 +22,16 @@ pub(super) fn provide(processors: usize) -> Option<String> {
     let raised = possible > current && setrlimit(Resource::Nofile, Rlimit { current: Some(possible), ..limit }).is_ok();
     let current = if raised { possible } else { current };
     (current < needed).then(|| {
+        let possible = current.saturating_sub(BASE + STARTS) / EACH;
+        let fewer = if possible > 0 {
+            format!(", or set max_task_processors to at most {possible}")
+        } else {
+            String::new()
+        };
         format!(
             "{processors} processors need up to {needed} open files, but only {current} are allowed (RLIMIT_NOFILE). Raise \
-             the hard limit (`ulimit -Hn {needed}`, or LimitNOFILE={needed} in the unit), or set max_task_processors to at \
-             most {}; until then jobs that find none left are given back",
-            current.saturating_sub(BASE + STARTS) / EACH
+             the hard limit (`ulimit -Hn {needed}`, or LimitNOFILE={needed} in the unit){fewer}; until then jobs that find \
+             none left are given back"
         )
     })
 }
