@@ -89,7 +89,7 @@ impl CliError {
             Self::Client(ClientError::Request(RequestError::UnknownTask { .. })) => "list the tasks: windlass tasks",
             Self::Client(ClientError::Request(RequestError::QueueMissing { .. })) => "name the queue: --queue Q",
             Self::Store { .. } if self.exit() == Exit::Unavailable => {
-                "check that the store runs and that its address is right: windlass check"
+                "start the store, or correct its address: [store] url, WINDLASS_STORE_URL or --store"
             }
             _ => return None,
         })
