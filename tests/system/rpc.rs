@@ -42,11 +42,21 @@ while True:
 ";
 
 fn folder(program: &str, more: &str, keys: &str) -> Folder {
+    with_worker("worker", program, more, keys)
+}
+
+/// A worker of the examples under its own name, by which Node.js knows what kind of module it is.
+fn with_example(file: &str, more: &str, keys: &str) -> Folder {
+    let program = fs::read_to_string(Path::new(EXAMPLES).join(file)).expect("the example must be there");
+    with_worker(file, &program, more, keys)
+}
+
+fn with_worker(file: &str, program: &str, more: &str, keys: &str) -> Folder {
     let folder = Folder::new("sqlite:windlass.db", "");
-    let path = folder.path("tasks.d/worker");
+    let path = folder.path(&format!("tasks.d/{file}"));
     fs::write(&path, program).expect("the program must be written");
     fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("one's own file must be changeable");
-    let task = format!("name = \"job\"\n{keys}\n[run]\nrpc = [\"./worker\"]\n{more}\n");
+    let task = format!("name = \"job\"\n{keys}\n[run]\nrpc = [\"./{file}\"]\n{more}\n");
     fs::write(folder.path("tasks.d/job.toml"), task).expect("the task must be written");
     folder
 }
@@ -83,8 +93,7 @@ fn alive(pid: u32) -> bool {
 
 /// A worker of the examples performs, fails and puts off; its words are in the log, and it ends with its daemon.
 fn example_works(file: &str, depth: usize, exception: &str) {
-    let program = fs::read_to_string(Path::new(EXAMPLES).join(file)).expect("the example must be there");
-    let folder = folder(&program, &format!("depth = {depth}\nretry_later = \"1h\""), "");
+    let folder = with_example(file, &format!("depth = {depth}\nretry_later = \"1h\""), "");
     let performed = json(&folder, &["perform", "job", "--args", "[\"hello\", 1.0]"]);
     assert_eq!(performed["outcome"], "success", "{performed}");
     let performed = json(&folder, &["perform", "job", "--args", "[\"fail\"]"]);
@@ -129,8 +138,7 @@ fn the_shell_worker_works() {
 
 #[test]
 fn a_cancelled_job_of_the_node_worker_ends_without_its_child() {
-    let program = fs::read_to_string(Path::new(EXAMPLES).join("rpc-worker.mjs")).expect("the example must be there");
-    let folder = folder(&program, "depth = 2", "timeout = \"300ms\"");
+    let folder = with_example("rpc-worker.mjs", "depth = 2", "timeout = \"300ms\"");
     let daemon = folder.daemon();
     let (code, said) = folder.windlass(&["enqueue", "job", "--args", "[\"wait\"]"]);
     assert_eq!(code, Some(0), "{said}");
