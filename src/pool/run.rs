@@ -108,30 +108,34 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
         setup;
     let mut ready = Some(ready);
     let local = LocalSet::new();
-    local
-        .run_until(async move {
-            loop {
-                let parts = Parts {
-                    store: store.clone(),
-                    clock: Arc::clone(&clock),
-                    bus: bus.clone(),
-                    plugins: Arc::clone(&plugins),
-                    handlers: handlers.clone(),
-                    abandoned: Arc::clone(&abandoned),
-                    pulses: pulses.clone(),
-                };
-                if let Some(ended) = live(parts, &mut record, &mut work, &mut control, &mut ready).await {
-                    return ended;
-                }
-                record.id = InstanceRecord::new_id();
-                bring_up_to_date(&mut record, &work.borrow());
-                instance.send_replace(Arc::from(record.id.as_str()));
-                if !rejoin(&store, &bus, &record, &mut control).await {
-                    return Ended::Clean;
-                }
+    // A task of its own, because `run_until` polls its future whenever any other task wakes.
+    let root = local.spawn_local(async move {
+        loop {
+            let parts = Parts {
+                store: store.clone(),
+                clock: Arc::clone(&clock),
+                bus: bus.clone(),
+                plugins: Arc::clone(&plugins),
+                handlers: handlers.clone(),
+                abandoned: Arc::clone(&abandoned),
+                pulses: pulses.clone(),
+            };
+            if let Some(ended) = live(parts, &mut record, &mut work, &mut control, &mut ready).await {
+                return ended;
             }
-        })
-        .await
+            record.id = InstanceRecord::new_id();
+            bring_up_to_date(&mut record, &work.borrow());
+            instance.send_replace(Arc::from(record.id.as_str()));
+            if !rejoin(&store, &bus, &record, &mut control).await {
+                return Ended::Clean;
+            }
+        }
+    });
+    match local.run_until(root).await {
+        Ok(ended) => ended,
+        // Nobody aborts it, so that it panicked; the panic goes on here.
+        Err(error) => std::panic::resume_unwind(error.into_panic()),
+    }
 }
 
 struct Parts {
