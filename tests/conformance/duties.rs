@@ -53,14 +53,7 @@ async fn gone(f: &Fixture, queue: &str, count: usize) -> Instance {
     assert_eq!(instance.claim(&[queue], &(1..=count).collect::<Vec<_>>()).await.len(), count);
     // The shortest lease: half of it must pass before the missing process counts.
     instance.record.lease_ms = 100;
-    let extend = Extend {
-        record: instance.record.clone(),
-        publish: true,
-        census: false,
-        workers: instance.record.workers(),
-        pinged: Vec::new(),
-        locks: Vec::new(),
-    };
+    let extend = Extend { publish: true, ..instance.extension() };
     f.store.extend(&extend).await.expect("extend");
     instance
 }

@@ -7,7 +7,7 @@ use windlass::job::Identity;
 use windlass::store::Store;
 use windlass::store::effect::Verdict;
 use windlass::store::findings::Findings;
-use windlass::store::instance::{Extend, LockRenewal};
+use windlass::store::instance::LockRenewal;
 use windlass::store::queueing::Claim;
 use windlass::store::rejoin::{HeldJob, Rejoin, Rejoined};
 use windlass::store::sqlite::SqliteStore;
@@ -31,14 +31,7 @@ behaviours! {
 
 /// The mark that an extension tells, and whether the registration is gone.
 async fn extended(instance: &Instance) -> (bool, Option<String>) {
-    let extend = Extend {
-        record: instance.record.clone(),
-        publish: false,
-        census: false,
-        workers: instance.record.workers(),
-        pinged: Vec::new(),
-        locks: Vec::new(),
-    };
+    let extend = instance.extension();
     let extended = instance.store.run(extend).await.expect("extend");
     (extended.dead, extended.birth)
 }

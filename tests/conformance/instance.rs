@@ -135,16 +135,21 @@ impl Instance {
         entered.remove(0)
     }
 
-    /// Extends its lease with all its workers. What it tells of the store's mark is left to the chapter `emptied`.
-    pub(crate) async fn extend(&self) -> Extended {
-        let extend = Extend {
+    /// An extension of its lease for all its workers, with no locks.
+    pub(crate) fn extension(&self) -> Extend {
+        Extend {
             record: self.record.clone(),
-            publish: true,
+            publish: false,
             census: false,
             workers: self.record.workers(),
             pinged: Vec::new(),
             locks: Vec::new(),
-        };
+        }
+    }
+
+    /// Extends its lease with all its workers. What it tells of the store's mark is left to the chapter `emptied`.
+    pub(crate) async fn extend(&self) -> Extended {
+        let extend = Extend { publish: true, ..self.extension() };
         Extended { birth: None, ..self.store.extend(&extend).await.expect("extend") }
     }
 

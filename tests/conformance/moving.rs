@@ -1,4 +1,6 @@
 //! Moving everything to another store: each item exactly once, even after interruptions.
+//!
+//! Longer than 400 lines because every step between two stores is repeated, refused and undone.
 
 use bytes::Bytes;
 use windlass::admin::AdminError;

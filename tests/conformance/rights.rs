@@ -596,14 +596,7 @@ async fn extend(w: &World) {
     let mut instance = Instance::join(&w.f.store, "a", 2).await;
     let claim = instance.claim_one("q").await;
     let before = instance.state().await.expect("state").counter;
-    let extend = Extend {
-        record: instance.record.clone(),
-        publish: true,
-        census: true,
-        workers: instance.record.workers(),
-        pinged: Vec::new(),
-        locks: Vec::new(),
-    };
+    let extend = Extend { publish: true, census: true, ..instance.extension() };
     w.refuse();
     for _ in 0..TIMES {
         if let Some(extended) = w.check(w.f.store.extend(&extend).await) {

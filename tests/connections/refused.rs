@@ -46,15 +46,21 @@ fn runs(folder: &Folder) -> Vec<String> {
     lines
 }
 
-#[test]
-fn a_right_that_is_taken_away_stops_the_work_and_costs_no_job() {
-    let server = server("");
+/// A daemon as a user from whom rights can be taken.
+fn of_a_user(server: &Node) -> (Folder, Daemon) {
     server.command(&["ACL", "SETUSER", "worker", "on", ">secret", "~*", "&*", "+@all"]);
     let folder = Folder::new(&format!("redis://worker:secret@127.0.0.1:{}", server.port), "");
     folder.script("note", "echo {0} >>notes");
     server.command(&["SADD", "resque:queues", "default"]);
     let daemon = folder.daemon();
     daemon.wait_log("[ worker ] started");
+    (folder, daemon)
+}
+
+#[test]
+fn a_right_that_is_taken_away_stops_the_work_and_costs_no_job() {
+    let server = server("");
+    let (folder, daemon) = of_a_user(&server);
     let mut all = Vec::new();
     for right in ["mset", "ltrim", "rpush"] {
         let rule = |sign: char| {
@@ -141,12 +147,7 @@ fn a_job_runs_on_without_the_right_to_count_the_lease() {
 #[test]
 fn the_right_to_see_queues_that_is_given_back_wakes() {
     let server = server("");
-    server.command(&["ACL", "SETUSER", "worker", "on", ">secret", "~*", "&*", "+@all"]);
-    let folder = Folder::new(&format!("redis://worker:secret@127.0.0.1:{}", server.port), "");
-    folder.script("note", "echo {0} >>notes");
-    server.command(&["SADD", "resque:queues", "default"]);
-    let daemon = folder.daemon();
-    daemon.wait_log("[ worker ] started");
+    let (folder, daemon) = of_a_user(&server);
     server.command(&["ACL", "SETUSER", "worker", "-llen"]);
     // The first one is claimed without it; what comes next is not told by the server.
     server.command(&["RPUSH", "resque:queue:default", &job("a", 1)]);

@@ -21,6 +21,13 @@ struct Service {
 }
 
 impl Service {
+    /// Waits until the Sentinel has made the replica the master.
+    fn wait_for_the_replica_to_lead(&self) {
+        eventually("the replica is the master", || {
+            text(&self.replica, "s3cret", &["INFO", "replication"]).contains("role:master")
+        });
+    }
+
     /// Started, replicating, watched.
     fn start() -> Self {
         let master = Node::start(|port, _| words(&format!("--port {port} {SERVER}")));
@@ -134,9 +141,7 @@ fn a_daemon_goes_on_with_the_new_master_and_loses_nothing_that_was_replicated() 
     let replies = ask(&service.master, "s3cret", &[&["SET", "mark", "1"], &["WAIT", "1", "10000"]]);
     assert_eq!(replies[1], Reply::Int(1));
     service.master.kill();
-    eventually("the replica is the master", || {
-        text(&service.replica, "s3cret", &["INFO", "replication"]).contains("role:master")
-    });
+    service.wait_for_the_replica_to_lead();
     fs::write(folder.path("gate"), "").unwrap();
     enqueue(&folder, "after");
     let expected = || {
@@ -170,9 +175,7 @@ fn a_master_that_hangs_is_left_for_the_new_one() {
     let daemon = folder.daemon();
     daemon.wait_log("[ worker ] started");
     stop(&service.master);
-    eventually("the replica is the master", || {
-        text(&service.replica, "s3cret", &["INFO", "replication"]).contains("role:master")
-    });
+    service.wait_for_the_replica_to_lead();
     enqueue(&folder, "after");
     eventually("the job is run by way of the new master", || done(&folder) == ["after"]);
     daemon.stop();
@@ -212,9 +215,7 @@ async fn a_sentinel_that_falls_silent_with_its_master_is_passed_over() {
         daemon.wait_log("[ worker ] started");
         proxy.stall();
         stop(&service.master);
-        eventually("the replica is the master", || {
-            text(&service.replica, "s3cret", &["INFO", "replication"]).contains("role:master")
-        });
+        service.wait_for_the_replica_to_lead();
         enqueue(&folder, "after");
         eventually("the job is run by way of the new master", || done(&folder) == ["after"]);
         daemon.stop();

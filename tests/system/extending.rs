@@ -72,6 +72,7 @@ fn a_program_of_ones_own_has_its_handler_its_plugin_and_its_queue() {
         if stats["processed"] == 3 && stats["failed"] == 1 {
             break;
         }
+        // Another process counts them and sends no signal here: ask again, a bounded number of times.
         std::thread::sleep(Duration::from_millis(20));
     }
     let pid = rustix::process::Pid::from_child(&daemon);

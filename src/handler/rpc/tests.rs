@@ -448,6 +448,7 @@ async fn a_child_is_replaced_when_it_has_too_much_in_memory() {
     let deadline = Instant::now() + Duration::from_secs(30);
     while scene.result("[]").await == first {
         assert!(Instant::now() < deadline, "it is never replaced");
+        // No event reports that its memory was looked at: ask again, with a deadline.
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let told = scene.told();

@@ -3,7 +3,6 @@
 
 use bytes::Bytes;
 use windlass::store::effect::{Busy, Gate, Retry, RetryKeys, Verdict};
-use windlass::store::instance::Extend;
 use windlass::store::queueing::{Entered, Exchange, When};
 use windlass::store::scheduling::Leadership;
 use windlass::store::wake::Watch;
@@ -191,14 +190,7 @@ async fn the_lease_is_extended_without_the_right_to_count() {
     fill(&w.f.store, "q", &[job(0)]).await;
     let one = instance.claim_one("q").await;
     let counter = instance.state().await.expect("state").counter;
-    let extend = Extend {
-        record: instance.record.clone(),
-        publish: false,
-        census: false,
-        workers: instance.record.workers(),
-        pinged: Vec::new(),
-        locks: Vec::new(),
-    };
+    let extend = instance.extension();
     w.refuse();
     for more in 1..=3 {
         let extended = w.f.store.extend(&extend).await.expect("extend");

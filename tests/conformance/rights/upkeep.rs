@@ -4,7 +4,7 @@ use bytes::Bytes;
 use windlass::job::Identity;
 use windlass::store::effect::Verdict;
 use windlass::store::inspection::{JobsToDelete, QueueEnd};
-use windlass::store::instance::{Extend, Joined, RemovedState};
+use windlass::store::instance::{Joined, RemovedState};
 use windlass::store::scheduling::{DropEntry, Leadership};
 
 use super::{TIMES, World, commands};
@@ -86,14 +86,7 @@ async fn reinstate(w: &World) {
         w.f.redis_command(&["SREM", &w.f.key("workers"), claim.worker.id()]);
         w.f.redis_command(&["DEL", &w.f.key(&format!("worker:ping:{}", claim.worker.name()))]);
     }
-    let extend = Extend {
-        record: instance.record.clone(),
-        publish: false,
-        census: false,
-        workers: instance.record.workers(),
-        pinged: Vec::new(),
-        locks: Vec::new(),
-    };
+    let extend = instance.extension();
     let (mut lost, mut kept) = (0, 0);
     let mut count = |removed: &[windlass::store::instance::Removed]| {
         for one in removed {
