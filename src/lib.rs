@@ -5,7 +5,7 @@
 //!
 //! | level | rooms |
 //! |---|---|
-//! | 0 | [`clock`], [`backoff`], [`job`], [`process`], [`supervise`] |
+//! | 0 | [`clock`], [`backoff`], [`file`], [`job`], [`process`], [`supervise`] |
 //! | 1 | [`config`], [`event`] |
 //! | 2 | [`task`], [`store`], [`telemetry`] |
 //! | 3 | [`plugin`], [`handler`] |
@@ -32,6 +32,7 @@ pub mod config;
 #[cfg(feature = "daemon")]
 pub mod daemon;
 pub mod event;
+pub mod file;
 #[cfg(feature = "daemon")]
 pub mod handler;
 pub mod job;

@@ -17,7 +17,7 @@ use source::{sources, tokens};
 
 /// The rooms from the bottom up; a room uses only rooms of lower levels.
 const LEVELS: &[&[&str]] = &[
-    &["clock", "backoff", "job", "process", "supervise"],
+    &["clock", "backoff", "file", "job", "process", "supervise"],
     &["config", "event"],
     &["task", "store", "telemetry"],
     &["plugin", "handler"],

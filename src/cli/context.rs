@@ -11,7 +11,7 @@ use crate::client::request::{Request, RequestError, ResolvedJob};
 use crate::config::element::redis_url::RedisUrl;
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::TlsFiles;
-use crate::config::error::Problems;
+use crate::config::error::{self, Problems};
 use crate::config::load::{self, Loaded, Sources};
 use crate::daemon::extensions::Extensions;
 use crate::event::Bus;
@@ -108,8 +108,12 @@ impl CommandContext {
 
     /// Warns of the problems of invalid tasks, because they may explain an unexpected result.
     pub(super) fn warn_of_problems(&self, tasks: &Tasks) {
-        for problem in &tasks.problems {
+        let (told, rest) = error::to_tell(&tasks.problems);
+        for problem in told {
             warn(&escape(&problem.to_string()));
+        }
+        if rest > 0 {
+            warn(&format!("{rest} more problems"));
         }
     }
 

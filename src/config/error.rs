@@ -21,7 +21,15 @@ pub struct Problem {
     pub message: String,
     /// A suggestion.
     pub suggestion: Option<String>,
+    /// The number of problems that this one stands for: more than one where a file has more than anybody reads.
+    pub stands_for: usize,
 }
+
+/// How many problems are told. The others are counted.
+pub const MOST_TOLD: usize = 100;
+
+/// The longest word for which a word that was probably meant is looked for.
+const LONGEST_WORD: usize = 100;
 
 impl Problem {
     /// A problem with a file as a whole, a flag or an environment variable.
@@ -34,8 +42,31 @@ impl Problem {
             key: String::new(),
             message: message.into(),
             suggestion: None,
+            stands_for: 1,
         }
     }
+
+    /// The problems of a file that are not told.
+    #[must_use]
+    pub(super) fn rest(source: impl fmt::Display, number: usize) -> Self {
+        let message = format!("{number} more problems, which are not told; correct the others first");
+        Self { stands_for: number, ..Self::of_source(source, message) }
+    }
+}
+
+/// The number of these problems, with those that one stands for.
+#[must_use]
+pub fn count(problems: &[Problem]) -> usize {
+    problems.iter().map(|problem| problem.stands_for).sum()
+}
+
+/// The problems to tell: the first ones, and how many more there are.
+#[must_use]
+pub fn to_tell(problems: &[Problem]) -> (&[Problem], usize) {
+    let (told, rest) = problems.split_at(problems.len().min(MOST_TOLD + 1));
+    // One more than told would only be replaced by its number.
+    let (told, rest) = if rest.is_empty() { (told, rest) } else { problems.split_at(MOST_TOLD) };
+    (told, count(rest))
 }
 
 impl fmt::Display for Problem {
@@ -57,17 +88,18 @@ impl fmt::Display for Problem {
 
 impl std::error::Error for Problem {}
 
-/// All problems, ordered by location.
+/// All problems, ordered by location. They are shown one a line, the first [`MOST_TOLD`] of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, problem) in self.0.iter().enumerate() {
+        let (told, rest) = to_tell(&self.0);
+        for (index, problem) in told.iter().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
             write!(f, "{separator}{problem}")?;
         }
-        Ok(())
+        if rest > 0 { write!(f, "\n{rest} more problems") } else { Ok(()) }
     }
 }
 
@@ -79,6 +111,9 @@ impl std::error::Error for Problems {}
 #[must_use]
 pub fn closest<'c>(word: &str, candidates: impl IntoIterator<Item = &'c str>) -> Option<&'c str> {
     let plain = |text: &str| text.to_lowercase().replace(['_', '-', ' '], "");
+    if word.len() > LONGEST_WORD {
+        return None;
+    }
     let word = plain(word);
     let allowed = 1 + word.chars().count() / 4;
     candidates
@@ -110,11 +145,24 @@ mod tests {
     }
 
     #[test]
+    fn more_problems_than_anybody_reads_are_counted() {
+        let problems = |number| Problems((0..number).map(|_| Problem::of_source("a.toml", "bad")).collect());
+        assert_eq!(problems(MOST_TOLD + 1).to_string().lines().count(), MOST_TOLD + 1);
+        let mut many = problems(200);
+        many.0.push(Problem::rest("b.toml", 50));
+        assert_eq!(many.to_string().lines().count(), MOST_TOLD + 1);
+        assert!(many.to_string().ends_with("\n150 more problems"), "{many}");
+        assert_eq!(count(&many.0), 250);
+    }
+
+    #[test]
     fn only_what_is_close_is_suggested() {
         let words = ["queues", "timeout", "min_task_processors"];
         assert_eq!(closest("queus", words), Some("queues"));
         assert_eq!(closest("MIN-TASK-PROCESORS", words), Some("min_task_processors"));
         assert_eq!(closest("colour", words), None);
         assert_eq!(closest("x", ["y"]), None);
+        // The comparison takes time and room by the lengths of both words.
+        assert_eq!(closest(&"_".repeat(4_000_000), words), None);
     }
 }

@@ -18,6 +18,7 @@ use super::event_levels;
 use super::model::{Config, LogConfig, ShutdownConfig};
 use super::overrides;
 use super::reader::{Document, Table, Value};
+use crate::file::bounded;
 
 pub use super::effective::effective_settings;
 
@@ -88,7 +89,7 @@ impl Sources {
 /// All its problems together.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let document = match sources.find() {
-        Some(path) => Document::read(&path).map_err(|problem| Problems(vec![problem]))?,
+        Some(path) => Document::read(&path, bounded::CONFIGURATION).map_err(|problem| Problems(vec![problem]))?,
         None => Document::new(Path::new(""), String::new()),
     };
     let source = (!document.path().as_os_str().is_empty()).then(|| document.path().to_owned());

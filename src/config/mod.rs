@@ -9,6 +9,7 @@ mod event_levels;
 pub mod load;
 pub mod model;
 pub mod overrides;
+mod position;
 pub(crate) mod reader;
 
 pub use model::Config;

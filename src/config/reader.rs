@@ -7,7 +7,7 @@
 //!
 //! Longer than 400 lines because tables and values refer to each other at every step.
 
-use std::cell::RefCell;
+use std::cell::{Cell, OnceCell, RefCell};
 use std::collections::BTreeSet;
 use std::fmt::{self, Write as _};
 use std::ops::{Range, RangeInclusive};
@@ -16,13 +16,19 @@ use std::path::{Path, PathBuf};
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::error::{Problem, closest};
+use super::error::{MOST_TOLD, Problem, closest};
+use super::position::Positions;
+use crate::file::bounded::{self, FileError};
 
 /// One file and its problems.
 pub struct Document {
     path: PathBuf,
     text: String,
+    /// Found when the first position is asked for.
+    positions: OnceCell<Positions>,
+    /// The first problems. A file can have more than anybody reads; the others are counted.
     problems: RefCell<Vec<Problem>>,
+    problem_count: Cell<usize>,
 }
 
 impl fmt::Debug for Document {
@@ -33,14 +39,14 @@ impl fmt::Debug for Document {
 }
 
 impl Document {
-    /// Reads a file.
+    /// Reads a file of at most `most` bytes.
     ///
     /// # Errors
     /// If the file cannot be read, or is not text.
-    pub fn read(path: &Path) -> Result<Self, Problem> {
-        match std::fs::read(path).map(String::from_utf8) {
-            Ok(Ok(text)) => Ok(Self::new(path, text)),
-            Ok(Err(_)) => Err(Problem::of_source(path.display(), "expected UTF-8 text")),
+    pub fn read(path: &Path, most: u64) -> Result<Self, Problem> {
+        match bounded::read_text(path, most) {
+            Ok(text) => Ok(Self::new(path, text)),
+            Err(FileError::NotText) => Err(Problem::of_source(path.display(), "expected UTF-8 text")),
             Err(error) => Err(Problem::of_source(path.display(), format!("cannot be read: {error}"))),
         }
     }
@@ -52,7 +58,13 @@ impl Document {
         if text.starts_with('\u{feff}') {
             text.remove(0);
         }
-        Self { path: path.to_owned(), text, problems: RefCell::default() }
+        Self {
+            path: path.to_owned(),
+            text,
+            positions: OnceCell::new(),
+            problems: RefCell::default(),
+            problem_count: Cell::new(0),
+        }
     }
 
     /// The path of the file.
@@ -89,18 +101,26 @@ impl Document {
     /// valid.
     #[must_use]
     pub fn problem_count(&self) -> usize {
-        self.problems.borrow().len()
+        self.problem_count.get()
     }
 
-    /// The problems, ordered by location.
+    /// The problems, ordered by location. The last one stands for those that are more than anybody reads.
     #[must_use]
     pub fn into_problems(self) -> Vec<Problem> {
         let mut problems = self.problems.into_inner();
         problems.sort_by_key(|problem| (problem.line, problem.column));
+        let rest = self.problem_count.get() - problems.len();
+        if rest > 0 {
+            problems.push(Problem::rest(self.path.display(), rest));
+        }
         problems
     }
 
     fn report(&self, key: &str, span: Range<usize>, message: String, suggestion: Option<&str>) {
+        self.problem_count.set(self.problem_count.get() + 1);
+        if self.problem_count.get() > MOST_TOLD {
+            return;
+        }
         let (line, column) = self.line_and_column(span.start);
         self.problems.borrow_mut().push(Problem {
             file: self.path.display().to_string(),
@@ -109,13 +129,12 @@ impl Document {
             key: key.to_owned(),
             message,
             suggestion: suggestion.map(str::to_owned),
+            stands_for: 1,
         });
     }
 
     fn line_and_column(&self, offset: usize) -> (usize, usize) {
-        let before = self.text.get(..offset).unwrap_or(&self.text);
-        let line_start = before.rfind('\n').map_or(0, |at| at + 1);
-        (before.matches('\n').count() + 1, before[line_start..].chars().count() + 1)
+        self.positions.get_or_init(|| Positions::of(&self.text)).find(&self.text, offset)
     }
 }
 
@@ -259,6 +278,7 @@ impl<'a> Value<'a> {
             key: self.key.clone(),
             message: message.to_owned(),
             suggestion: None,
+            stands_for: 1,
         }
     }
 

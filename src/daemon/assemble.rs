@@ -7,7 +7,7 @@ use super::options::{RunError, RunOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::config::element::queues::QueuePatterns;
-use crate::config::error::{Problem, Problems};
+use crate::config::error::{MOST_TOLD, Problem, Problems};
 use crate::config::load::{Loaded, load};
 use crate::event::{Bus, Listener};
 use crate::handler::dispatch::Dispatch;
@@ -121,9 +121,19 @@ impl Read {
             config: Arc::new(config),
             registry: Arc::new(tasks.registry),
             dispatch: Arc::new(dispatch),
-            remarks: notes.into_iter().chain(tasks.warnings).collect(),
+            remarks: first_of(notes.into_iter().chain(tasks.warnings)),
         })
     }
+}
+
+/// As many warnings as are told, and how many more there are.
+fn first_of(mut warnings: impl Iterator<Item = String>) -> Vec<String> {
+    let mut told: Vec<String> = warnings.by_ref().take(MOST_TOLD).collect();
+    match warnings.count() {
+        0 => {}
+        rest => told.push(format!("{rest} more warnings; see windlass check")),
+    }
+    told
 }
 
 /// Applies the flags, which take precedence over the files; returns what is wrong with them.

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 use super::assemble::{Parts, assemble_anew, log_style};
 use super::options::RunOptions;
 use super::systemd;
-use crate::config::Config;
+use crate::config::{Config, error};
 use crate::event::{Bus, Event};
 use crate::pool::Work;
 use crate::scheduler::SchedulerConfig;
@@ -59,10 +59,14 @@ impl Reloader {
             Ok(Ok(parts)) => self.replace(parts),
             Err(_) => self.warn("the reload is refused and nothing was changed: reading the files panicked".to_owned()),
             Ok(Err(problems)) => {
-                let count = problems.0.len();
+                let count = error::count(&problems.0);
+                let (told, rest) = error::to_tell(&problems.0);
                 self.warn(format!("the reload is refused and nothing was changed, because of {count} problems:"));
-                for problem in &problems.0 {
+                for problem in told {
                     self.warn(problem.to_string());
+                }
+                if rest > 0 {
+                    self.warn(format!("{rest} more problems"));
                 }
             }
         }

@@ -26,6 +26,7 @@ use crate::config::element::crash_policy;
 use crate::config::element::duration::{self, Unit};
 use crate::config::error::Problem;
 use crate::config::reader::{Document, Table, Value};
+use crate::file::bounded;
 use crate::job::{QueueName, TaskName};
 
 /// The content of a folder of task files.
@@ -159,7 +160,7 @@ struct TaskLoader<'b> {
 
 impl TaskLoader<'_> {
     fn file(&mut self, path: &Path, problems: &mut Vec<Problem>) {
-        let document = match Document::read(path) {
+        let document = match Document::read(path, bounded::TASKS) {
             Ok(document) => document,
             Err(problem) => return problems.push(problem),
         };

@@ -12,6 +12,7 @@ mod confine;
 mod daemon;
 mod emptied;
 mod extending;
+mod files;
 mod generate;
 mod hostile;
 mod http;

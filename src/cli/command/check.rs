@@ -11,14 +11,17 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{FieldList, count_noun, escape};
 use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::duration::show;
-use crate::config::error::Problem;
+use crate::config::error::{self, MOST_TOLD, Problem};
 use crate::config::load::Loaded;
 use crate::config::model::Config;
 
 #[derive(Debug, Serialize)]
 struct CheckOutput {
     ok: bool,
+    /// The first problems.
     problems: Vec<ProblemView>,
+    /// The number of all problems.
+    problem_count: usize,
     warnings: Vec<String>,
     notes: Vec<String>,
     /// The effective configuration; `None` if it could not be read.
@@ -84,31 +87,36 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
     let mut output = CheckOutput {
         ok: false,
         problems: Vec::new(),
+        problem_count: 0,
         warnings: Vec::new(),
         notes: Vec::new(),
         config: None,
         tasks: Vec::new(),
     };
     let mut fields = FieldList::default();
+    let mut problems = Vec::new();
     match crate::config::load::load(context.sources()) {
-        Err(problems) => output.problems.extend(problems.0.iter().map(ProblemView::of)),
+        Err(found) => problems = found.0,
         Ok(Loaded { config, notes }) => {
             output.notes = notes;
-            output.problems.extend(context.extensions().check(&config.overrides).iter().map(ProblemView::of));
+            problems.extend(context.extensions().check(&config.overrides));
             let tasks = context.tasks_in(&config.tasks_dir);
-            output.problems.extend(tasks.problems.iter().chain(&tasks.unavailable).map(ProblemView::of));
+            problems.extend(tasks.problems.iter().chain(&tasks.unavailable).cloned());
             output.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
             output.tasks = tasks::list(&tasks.registry);
             fields = effective_settings(&config);
             output.config = Some(ConfigView::of(&config));
         }
     }
-    output.ok = output.problems.is_empty();
-    context.printer.print(&output, || text(&output, &fields))?;
+    output.ok = problems.is_empty();
+    let (told, rest) = error::to_tell(&problems);
+    output.problems = told.iter().map(ProblemView::of).collect();
+    output.problem_count = error::count(&problems);
+    context.printer.print(&output, || text(&output, rest, &fields))?;
     Ok(if output.ok { Exit::Done } else { Exit::Usage })
 }
 
-fn text(output: &CheckOutput, fields: &FieldList) -> String {
+fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList) -> String {
     let mut text = fields.text();
     if output.config.is_some() {
         text += &format!("\n{}\n", count(output.tasks.len(), "task", "tasks"));
@@ -117,10 +125,12 @@ fn text(output: &CheckOutput, fields: &FieldList) -> String {
         }
     }
     let problems = output.problems.iter().map(|problem| &problem.text);
-    for (kind, lines) in [
-        ("note", output.notes.iter().collect::<Vec<_>>()),
-        ("warning", output.warnings.iter().collect()),
-        ("problem", problems.collect()),
+    let most = |lines: &[String]| lines.len().min(MOST_TOLD);
+    let (notes, warnings) = (most(&output.notes), most(&output.warnings));
+    for (kind, lines, untold) in [
+        ("note", output.notes.iter().take(notes).collect::<Vec<_>>(), output.notes.len() - notes),
+        ("warning", output.warnings.iter().take(warnings).collect(), output.warnings.len() - warnings),
+        ("problem", problems.collect(), problems_untold),
     ] {
         if !lines.is_empty() {
             text.push('\n');
@@ -128,9 +138,11 @@ fn text(output: &CheckOutput, fields: &FieldList) -> String {
         for line in lines {
             text += &format!("{kind}: {}\n", escape(line));
         }
+        if untold > 0 {
+            text += &format!("{kind}: {untold} more\n");
+        }
     }
-    let verdict =
-        if output.ok { "no problems".to_owned() } else { count(output.problems.len(), "problem", "problems") };
+    let verdict = if output.ok { "no problems".to_owned() } else { count(output.problem_count, "problem", "problems") };
     text + &format!("\n{verdict}\n")
 }
 

@@ -17,6 +17,8 @@ use crate::client::enqueue::EnqueueOutcome;
 use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
 use crate::client::{Client, Request, RequestError};
+use crate::config::error::MOST_TOLD;
+use crate::file::bounded::{self, FileError};
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::queueing::Scheduled;
 
@@ -277,9 +279,9 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
 fn read(context: &CommandContext, file: &Path) -> Result<Vec<u8>, CliError> {
     let mut text = Vec::new();
     let read = if file == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut text).map(|_| text)
+        std::io::stdin().lock().read_to_end(&mut text).map(|_| text).map_err(FileError::Io)
     } else {
-        std::fs::read(context.path(file))
+        bounded::read_stream(&context.path(file), bounded::JOBS)
     };
     read.map_err(|error| CliError::Usage(format!("failed to read {}: {error}", file.display())))
 }
@@ -287,8 +289,11 @@ fn read(context: &CommandContext, file: &Path) -> Result<Vec<u8>, CliError> {
 fn refuse(context: &CommandContext, bad: &[BadLine]) -> Result<Exit, CliError> {
     let number = u64::try_from(bad.len()).unwrap_or(u64::MAX);
     let error = format!("nothing was enqueued: {}", count_noun(number, "invalid line", "invalid lines"));
-    for line in bad {
+    for line in bad.iter().take(MOST_TOLD) {
         warn(&escape(&line.to_string()));
+    }
+    if let Some(rest) = bad.len().checked_sub(MOST_TOLD).filter(|&rest| rest > 0) {
+        warn(&format!("{rest} more invalid lines"));
     }
     warn(&error);
     let lines = bad.iter().map(|bad| BadLineView { line: bad.line, problem: bad.problem.to_string() }).collect();

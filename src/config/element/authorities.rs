@@ -6,6 +6,8 @@ use tokio_rustls::rustls::RootCertStore;
 use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 
+use crate::file::bounded;
+
 /// Why there are no authorities.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
@@ -40,13 +42,23 @@ pub fn load(ca: Option<&Path>) -> Result<RootCertStore, AuthoritiesError> {
     Ok(roots)
 }
 
+/// The bytes of a PEM file.
+///
+/// # Errors
+/// If it cannot be read, or is no regular file of a fitting size.
+pub fn pem(path: &Path) -> Result<Vec<u8>, AuthoritiesError> {
+    let read = bounded::read(path, bounded::CERTIFICATES);
+    read.map(|content| content.bytes)
+        .map_err(|error| AuthoritiesError::File(format!("{} cannot be read: {error}", path.display())))
+}
+
 /// All certificates of a PEM file, at least one.
 ///
 /// # Errors
 /// If it contains no certificate, or something else.
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, AuthoritiesError> {
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
+    let bytes = pem(path)?;
+    match CertificateDer::pem_slice_iter(&bytes).collect::<Result<Vec<_>, _>>() {
         Ok(found) if !found.is_empty() => Ok(found),
         Ok(_) => Err(AuthoritiesError::File(format!("{} holds no certificate", path.display()))),
         Err(error) => Err(AuthoritiesError::File(format!("{} holds no certificate: {error}", path.display()))),

@@ -11,6 +11,7 @@ use crate::config::element::tls_files::{self, TlsFiles};
 use crate::config::error::Problem;
 use crate::config::model::StoreConfig;
 use crate::config::reader::{Table, Value};
+use crate::file::bounded;
 
 impl ConfigLoader<'_> {
     pub(super) fn store(&mut self, table: Option<Table<'_>>) -> StoreConfig {
@@ -102,7 +103,7 @@ impl ConfigLoader<'_> {
             }
             (None, None) => return None,
         };
-        match std::fs::read_to_string(path) {
+        match bounded::read_text(&path, bounded::SECRET) {
             Ok(text) => parse(&value, text.trim()),
             Err(error) => {
                 value.report(format!("expected a readable file that holds the address ({error})"));

@@ -27,7 +27,8 @@ pub(super) fn configured(url: &RedisUrl, files: &TlsFiles) -> Result<TlsConfig, 
         None => builder.with_no_client_auth(),
         Some((cert, key)) => {
             let chain = authorities::certificates(cert).map_err(|error| untrusting(&error))?;
-            let secret = PrivateKeyDer::from_pem_file(key)
+            let pem = authorities::pem(key).map_err(|error| untrusting(&error))?;
+            let secret = PrivateKeyDer::from_pem_slice(&pem)
                 .map_err(|error| unusable(format!("{} holds no private key: {error}", key.display())))?;
             builder.with_client_auth_cert(chain, secret).map_err(|error| {
                 unusable(format!("{} and {} do not go together: {error}", cert.display(), key.display()))

@@ -5,6 +5,7 @@
 
 use super::HandlerContext;
 use crate::config::reader::Value;
+use crate::file::bounded::{self, FileError};
 use crate::task::handler_spec::Secret;
 
 /// The longest secret. A longer file is taken for a mistake.
@@ -55,12 +56,12 @@ pub(super) fn read(value: &Value<'_>, context: HandlerContext<'_>) -> Option<Sec
 }
 
 fn read_file(path: &std::path::Path) -> Result<String, String> {
-    match std::fs::read(path).map(String::from_utf8) {
-        Ok(Ok(mut text)) => {
+    match bounded::read_text(path, bounded::SECRET) {
+        Ok(mut text) => {
             text.truncate(text.trim_end_matches(['\n', '\r']).len());
             Ok(text)
         }
-        Ok(Err(_)) => Err("expected a file of UTF-8 text".to_owned()),
+        Err(FileError::NotText) => Err("expected a file of UTF-8 text".to_owned()),
         Err(error) => Err(format!("expected a readable file ({error})")),
     }
 }
