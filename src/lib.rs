@@ -5,7 +5,7 @@
 //!
 //! | level | rooms |
 //! |---|---|
-//! | 0 | [`clock`], [`backoff`], [`file`], [`job`], [`process`], [`supervise`] |
+//! | 0 | [`clock`], [`backoff`], [`file`](mod@file), [`job`], [`process`], [`supervise`] |
 //! | 1 | [`config`], [`event`] |
 //! | 2 | [`task`], [`store`], [`telemetry`] |
 //! | 3 | [`plugin`], [`handler`] |
