@@ -27,6 +27,7 @@ behaviours! {
     a_tick_from_before_the_clock_was_set_back_that_is_nowhere_is_moved_too,
     a_schedule_from_before_the_clock_was_set_back_goes_on,
     of_two_who_begin_a_schedule_anew_one_is_faster,
+    a_waiting_job_stays_who_it_was_when_the_clock_is_set,
     a_running_job_keeps_its_lock_when_the_clock_is_set_forward,
     a_lock_of_a_dead_claim_ends_with_its_record,
     a_lock_that_somebody_deleted_is_free_though_its_job_runs,
@@ -242,6 +243,22 @@ async fn a_leader_that_renews_stays_leader_when_the_clock_is_set() {
     f.pass(THIRTY_DAYS_S);
     assert!(!other.lead(Leadership::Duties, "two", 60_000).await.expect("lead"), "no instance has seen it stand still");
     assert!(f.store.lead(Leadership::Duties, "one", 60_000).await.expect("lead"));
+}
+
+async fn a_waiting_job_stays_who_it_was_when_the_clock_is_set(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "i", 1).await;
+    fill(&f.store, "q", &[job(1)]).await;
+    let mut identity = None;
+    for seconds in [THIRTY_DAYS_S, 400 * 86_400, -TWO_HOURS_S] {
+        let one = instance.claim_one("q").await;
+        assert_eq!(&one.claim.identity, identity.get_or_insert_with(|| one.claim.identity.clone()));
+        let cut_off = one.claim.identity.redelivered();
+        instance.settle_one(&one, Verdict::Requeued { identity: cut_off.clone() }).await;
+        // For a moment it is another time, and the job stands where it was.
+        f.pass(seconds);
+        f.store.sweep_identities(0).await.expect("sweep");
+        identity = Some(cut_off);
+    }
 }
 
 /// Lets the clock be set forward. The locks of Redis lapse by the server's own clock, which is not set here.

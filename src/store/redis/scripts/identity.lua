@@ -1,7 +1,8 @@
 -- Fragment: who the jobs are that were put off or given back.
 --
 -- IDENTITY is a hash, `<queue>\n<bytes>` -> one line for each such job of these bytes, the oldest first:
--- `<id> <attempt> <redelivered> <later> <expiry>`. A line expires KEPT seconds after its job was due.
+-- `<id> <attempt> <redelivered> <later> <expiry>`. The expiry is KEPT seconds after its job was due. Only the sweep heeds
+-- it, and only where a search finds neither the job nor that it is gone: a clock that is ahead for a moment ends nothing.
 --
 -- A second hash, queue -> `<fields> <emptied>`, tells how many of these fields belong to a queue, so that a claim from
 -- another queue looks nothing up. It also tells the second in which the queue was deleted with all its jobs: lines of
@@ -17,7 +18,7 @@ local function entries(queue, raw, edit)
   for line in string.gmatch(old or '', '[^\n]+') do
     local who, expiry = string.match(line, '^(%S+ %d+ %d+ %d+) (%d+)$')
     local due = who and tonumber(expiry) - KEPT
-    if due and due + KEPT > seconds() and due > emptied then
+    if due and due > emptied then
       lines[#lines + 1] = { who = who, due = due }
     end
   end

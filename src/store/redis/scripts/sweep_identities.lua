@@ -5,7 +5,7 @@
 -- returns the next cursor, "0" at the end
 --
 -- A job is searched in the delayed second of its entry, in those of its stamps, and in its queue. If a list is longer
--- than what is searched, the entry stays. It also stays if it was due a moment ago, because node-resque moves a job in
+-- than what is searched, the entry stays until it expires. It also stays if it was due a moment ago, because node-resque moves a job in
 -- two steps.
 --
 -- Why this order: each entry is judged and written by itself. If a read is refused, nothing is known of any job, and
@@ -80,12 +80,15 @@ local function sweep(queue, raw)
       return
     end
     local there, other = queued(queue, raw, #rest), elsewhere(raw, delayed, #rest)
-    local surplus = there and other and #rest - there - other or 0
+    local known = there and other
+    local surplus = known and #rest - there - other or 0
     local dropped = {}
     for _, i in ipairs(rest) do
       local due = lines[i].due
       if surplus > 0 and (due > seconds() or due < seconds() - CALM) then
         surplus = surplus - 1
+        dropped[#dropped + 1] = i
+      elseif not known and due + KEPT <= seconds() then
         dropped[#dropped + 1] = i
       end
     end
