@@ -1,36 +1,36 @@
-//! What can go wrong, at random from a seed, and which runs it explains.
+//! A fault that happened, and which runs it explains. Random numbers.
 
-use std::path::PathBuf;
-use std::time::Duration;
-
-use crate::fleet::{Fleet, Victim};
 use crate::ledger::Run;
-use crate::now_ms;
-use crate::support::redis::RedisServer;
 
-/// How long after a fault a run may still suffer from it: a settlement that waited for the store,
-/// a guard that ends runs before a lease does.
+/// How long after a fault a run may still suffer from it: a settlement that waited for the store, a guard that ends runs
+/// before a lease does.
 const AFTERMATH_MS: u64 = 4000;
 /// How much earlier than its record a fault may have struck.
 const SLACK_MS: u64 = 300;
 
+/// Whose runs a fault may end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Hit {
+    Nobody,
+    Seat(usize),
+    All,
+}
+
 /// A fault that happened.
 #[derive(Debug)]
 pub(crate) struct Fault {
-    #[expect(dead_code, reason = "Debug tells it when a storm fails")]
-    what: String,
-    /// The instance it hit; `None`: all.
-    seat: Option<usize>,
-    from_ms: u64,
-    to_ms: u64,
+    pub(crate) what: String,
+    pub(crate) hit: Hit,
+    pub(crate) from_ms: u64,
+    pub(crate) to_ms: u64,
 }
 
 impl Fault {
     /// Can it be the reason why this run was not the last of its job?
     pub(crate) fn explains(&self, run: &Run) -> bool {
-        let hit = self.seat.is_none_or(|seat| seat == run.seat);
+        let hit = self.hit == Hit::All || self.hit == Hit::Seat(run.seat);
         let run_to = run.ended_ms.unwrap_or(u64::MAX).saturating_add(AFTERMATH_MS);
-        hit && self.from_ms <= run_to && run.started_ms <= self.to_ms + AFTERMATH_MS + SLACK_MS
+        hit && self.from_ms <= run_to && run.started_ms <= self.to_ms.saturating_add(AFTERMATH_MS + SLACK_MS)
     }
 }
 
@@ -50,68 +50,17 @@ impl Dice {
         (mixed ^ (mixed >> 31)) % limit
     }
 
+    pub(crate) fn one_of<'a, T>(&mut self, all: &'a [T]) -> &'a T {
+        let at = usize::try_from(self.below(all.len() as u64)).expect("an index must be small");
+        &all[at]
+    }
+
     /// How long a job sleeps, in milliseconds: mostly hardly, sometimes longer than a lease.
     pub(crate) fn nap(&mut self) -> u64 {
         match self.below(20) {
             0 => 2500,
             1..=4 => 200 + self.below(600),
             _ => self.below(60),
-        }
-    }
-}
-
-/// What the store can suffer.
-pub(crate) enum Weather {
-    Redis(Box<RedisServer>),
-    Sqlite(PathBuf),
-}
-
-impl Weather {
-    /// Lets something happen.
-    pub(crate) fn strike(&mut self, dice: &mut Dice, fleet: &mut Fleet, lease: Duration) -> Fault {
-        let seat = usize::try_from(dice.below(2)).expect("a seat must be small");
-        let from_ms = now_ms();
-        let fault = |what: String, seat| Fault { what, seat, from_ms, to_ms: now_ms() };
-        match dice.below(10) {
-            0..=2 => {
-                let victim = if dice.below(2) == 0 { Victim::Parent } else { Victim::Daemon };
-                fleet.kill(seat, victim);
-                let fault = fault(format!("kill -9 of the {victim:?}"), Some(seat));
-                fleet.start(seat);
-                fault
-            }
-            3..=4 => {
-                fleet.stop(seat, lease + Duration::from_millis(1000 + dice.below(1500)));
-                fault("SIGSTOP beyond the lease".to_owned(), Some(seat))
-            }
-            5..=6 => {
-                fleet.drain(seat);
-                let fault = fault("drain".to_owned(), Some(seat));
-                fleet.start(seat);
-                fault
-            }
-            _ => {
-                let away = Duration::from_millis(dice.below(3500));
-                self.store_away(away);
-                fault(format!("the store away for {away:?}"), None)
-            }
-        }
-    }
-
-    fn store_away(&mut self, away: Duration) {
-        match self {
-            Self::Redis(server) => {
-                server.kill();
-                std::thread::sleep(away);
-                server.restart();
-            }
-            Self::Sqlite(path) => {
-                let connection = rusqlite::Connection::open(path).expect("the store must be there");
-                connection.busy_timeout(Duration::from_secs(20)).expect("a timeout must be settable");
-                connection.execute_batch("BEGIN IMMEDIATE").expect("the write lock must be had");
-                std::thread::sleep(away);
-                connection.execute_batch("ROLLBACK").expect("the write lock must be given back");
-            }
         }
     }
 }

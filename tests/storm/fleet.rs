@@ -9,24 +9,74 @@ use std::time::Duration;
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::clock::SteppingClock;
 use crate::ledger::HANDLER;
 
 const BINARY: &str = env!("CARGO_BIN_EXE_windlass");
+
+/// Jobs that may run beside one another, and jobs of which one at most may run.
+pub(crate) const ANY: &str = "any";
+pub(crate) const ALONE: &str = "alone";
+/// The task with a frequency, and the one with a schedule.
+pub(crate) const TICK: &str = "tick";
+pub(crate) const SCHEDULED: &str = "scheduled";
+pub(crate) const FREQUENCY_S: u64 = 2;
+
+const TASKS: &str = r#"
+[[task]]
+name = "any"
+[task.run]
+exec = ["./run-ledger", "{0}", "{1}"]
+
+[[task]]
+name = "alone"
+plugins = ["JobLock"]
+[task.plugin_options.JobLock]
+key = "resque:alone"
+enqueue_timeout = 300
+[task.run]
+exec = ["./run-ledger", "{0}", "{1}"]
+
+[[task]]
+name = "tick"
+frequency = "2s"
+[task.run]
+exec = ["./run-ledger", "-", "0.1"]
+
+[[task]]
+name = "scheduled"
+[[task.schedule]]
+cron = "*/2 * * * * *"
+[task.run]
+exec = ["./run-ledger", "-", "0.1"]
+"#;
 
 /// Which of an instance's two processes a fault hits.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Victim {
     Parent,
     Daemon,
+    Both,
+}
+
+/// A job to enqueue.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Order {
+    pub(crate) job: u64,
+    pub(crate) task: &'static str,
+    pub(crate) nap_ms: u64,
 }
 
 pub(crate) struct Fleet {
     dir: tempfile::TempDir,
+    variables: Vec<(&'static str, PathBuf)>,
     seats: [Option<Child>; 2],
+    /// The daemons that are stopped.
+    stopped: [Vec<u32>; 2],
 }
 
 impl Fleet {
-    pub(crate) fn new(store: &str, url: &str, lease: Duration) -> Self {
+    pub(crate) fn new(store: &str, url: &str, lease: Duration, clock: &SteppingClock) -> Self {
         let dir = tempfile::Builder::new().prefix(&format!("windlass-storm-{store}-")).tempdir();
         let dir = dir.expect("a temporary folder must be had");
         let path = |name: &str| dir.path().join(name);
@@ -34,8 +84,7 @@ impl Fleet {
         fs::write(path("tasks.d/run-ledger"), HANDLER).expect("the handler must be written");
         fs::set_permissions(path("tasks.d/run-ledger"), fs::Permissions::from_mode(0o755))
             .expect("it must be executable");
-        let task = "name = \"ledger\"\n[run]\nexec = [\"./run-ledger\", \"{0}\", \"{1}\"]\n";
-        fs::write(path("tasks.d/ledger.toml"), task).expect("the task must be written");
+        fs::write(path("tasks.d/ledger.toml"), TASKS).expect("the tasks must be written");
         let config = format!(
             "scheduler = true\nqueues = [\"default\"]\nmin_task_processors = 4\nmax_task_processors = 6\n\
              max_redeliveries = 1000\ntasks_dir = \"tasks.d\"\n[store]\nurl = \"{url}\"\nlease = \"{}ms\"\n\
@@ -43,7 +92,7 @@ impl Fleet {
             lease.as_millis()
         );
         fs::write(path("tasks.toml"), config).expect("the configuration must be written");
-        Self { dir, seats: [None, None] }
+        Self { dir, variables: clock.variables().to_vec(), seats: [None, None], stopped: Default::default() }
     }
 
     pub(crate) fn ledger(&self) -> PathBuf {
@@ -53,6 +102,7 @@ impl Fleet {
     fn command(&self) -> Command {
         let mut command = Command::new(BINARY);
         command.arg("--config").arg(self.dir.path().join("tasks.toml"));
+        command.envs(self.variables.iter().map(|(name, value)| (name, value)));
         command
     }
 
@@ -79,47 +129,57 @@ impl Fleet {
         self.dir.path().join(format!("log-{seat}"))
     }
 
-    /// Enqueues jobs through the command line; false if the store did not take them all for sure.
-    pub(crate) fn enqueue(&self, batch: &[(u64, u64)]) -> bool {
-        if batch.is_empty() {
-            return true;
-        }
+    /// Enqueues jobs through the command line. Exit 0 means that the store took them all for sure.
+    pub(crate) fn enqueue(&self, batch: &[Order]) -> Child {
         let mut command = self.command();
         command.args(["enqueue", "--bulk", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
         let mut child = command.spawn().expect("the binary must start");
         let mut stdin = child.stdin.take().expect("standard input must be piped");
-        for (job, nap_ms) in batch {
+        for Order { job, task, nap_ms } in batch {
             #[expect(clippy::cast_precision_loss, reason = "a nap of seconds")]
             let seconds = *nap_ms as f64 / 1000.0;
-            writeln!(stdin, "{{\"task\":\"ledger\",\"args\":[{job},{seconds}]}}").expect("the pipe must take it");
+            writeln!(stdin, "{{\"task\":\"{task}\",\"args\":[{job},{seconds}]}}").expect("the pipe must take it");
         }
-        drop(stdin);
-        child.wait().expect("the binary must end").success()
+        child
     }
 
     pub(crate) fn kill(&mut self, seat: usize, victim: Victim) {
         let Some(mut child) = self.seats[seat].take() else { return };
-        match victim {
-            Victim::Parent => signal(child.id(), Signal::KILL),
-            Victim::Daemon => daemons_of(&child).into_iter().for_each(|pid| signal(pid, Signal::KILL)),
+        let daemons = daemons_of(&child);
+        let (parent, daemon) = match victim {
+            Victim::Parent => (true, false),
+            Victim::Daemon => (false, true),
+            Victim::Both => (true, true),
+        };
+        if parent {
+            signal(child.id(), Signal::KILL);
+        }
+        if daemon {
+            daemons.into_iter().for_each(|pid| signal(pid, Signal::KILL));
         }
         // A parent whose daemon died cleans up and ends by itself.
         child.wait().expect("a killed instance must end");
     }
 
-    /// Stops the daemon proper for a while; its jobs' processes go on.
-    pub(crate) fn stop(&mut self, seat: usize, how_long: Duration) {
-        let Some(child) = &self.seats[seat] else { return };
-        let daemons = daemons_of(child);
-        daemons.iter().for_each(|pid| signal(*pid, Signal::STOP));
-        std::thread::sleep(how_long);
-        daemons.iter().for_each(|pid| signal(*pid, Signal::CONT));
+    /// Stops the daemon proper; its jobs' processes go on.
+    pub(crate) fn stop(&mut self, seat: usize) {
+        if let Some(child) = &self.seats[seat] {
+            self.stopped[seat] = daemons_of(child);
+            self.stopped[seat].iter().for_each(|pid| signal(*pid, Signal::STOP));
+        }
     }
 
-    pub(crate) fn drain(&mut self, seat: usize) -> Option<ExitStatus> {
-        let mut child = self.seats[seat].take()?;
-        signal(child.id(), Signal::TERM);
-        Some(child.wait().expect("a draining instance must end"))
+    /// Lets a stopped daemon go on.
+    pub(crate) fn go_on(&mut self, seat: usize) {
+        self.stopped[seat].drain(..).for_each(|pid| signal(pid, Signal::CONT));
+    }
+
+    pub(crate) fn drain(&mut self, seat: usize) {
+        self.go_on(seat);
+        if let Some(mut child) = self.seats[seat].take() {
+            signal(child.id(), Signal::TERM);
+            child.wait().expect("a draining instance must end");
+        }
     }
 
     pub(crate) fn drain_all(&mut self) -> Vec<ExitStatus> {

@@ -36,6 +36,7 @@ pub(crate) struct Options {
 #[derive(Debug)]
 pub(crate) struct RedisServer {
     options: Options,
+    variables: Vec<(&'static str, PathBuf)>,
     dir: tempfile::TempDir,
     port: u16,
     keeper: Option<Keeper>,
@@ -53,8 +54,13 @@ impl RedisServer {
     /// # Panics
     /// When there is no redis-server, or when it does not start; says what it said.
     pub(crate) fn start(options: Options) -> Self {
+        Self::start_with(options, &[])
+    }
+
+    /// The same with these variables in its environment.
+    pub(crate) fn start_with(options: Options, variables: &[(&'static str, PathBuf)]) -> Self {
         let dir = tempfile::Builder::new().prefix("windlass-redis-").tempdir().expect("a temporary folder must be had");
-        let mut server = Self { options, dir, port: 0, keeper: None };
+        let mut server = Self { options, variables: variables.to_vec(), dir, port: 0, keeper: None };
         server.restart();
         server
     }
@@ -138,6 +144,7 @@ impl RedisServer {
             command.args(["--appendonly", "yes", "--appendfsync", "always"]);
         }
         let mut child = command
+            .envs(self.variables.iter().map(|(name, value)| (name, value)))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
