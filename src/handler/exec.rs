@@ -27,9 +27,10 @@ use super::{job_line, process_settings};
 use crate::config::element::size;
 use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::job::{Failure, Outcome, run_variables};
-use crate::process::confine::{self, is_shim_error};
+use crate::process::confine::{self, is_shim_error, is_shim_shortage};
 use crate::process::{
-    Command, OutputLine, Running, Source, SpawnError, Tail, mark, signal_name, spawn_retry, terminate,
+    Command, OutputLine, Running, Source, SpawnError, Tail, mark, signal::unsent_kill, signal_name, spawn_retry,
+    terminate,
 };
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
@@ -205,6 +206,9 @@ impl CapturedOutput {
                 if spec.process.confines.is_some() && self.tail.last().is_some_and(is_shim_error) =>
             {
                 let complaint = self.tail.last().unwrap_or_default().to_owned();
+                if is_shim_shortage(&complaint) {
+                    return Outcome::NotStarted(complaint);
+                }
                 self.failure("SpawnError", complaint)
             }
             (Some(code), _) => self.failure("ExitStatus", format!("exited with {code}")),
@@ -225,8 +229,7 @@ impl CapturedOutput {
 /// What a signal reports: a limit, or that somebody else sent it, such as the kernel when memory runs out.
 fn over(signal: i32, spec: &ExecSpec) -> Option<String> {
     if signal == SIGKILL {
-        let why = ", which Windlass did not send; was the machine, its container or its control group out of memory?";
-        return Some(why.to_owned());
+        return Some(unsent_kill());
     }
     let limits = spec.process.confines.as_ref()?.limits;
     match signal {

@@ -11,13 +11,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use rustix::process::Signal;
 use tokio::time::{Instant, sleep_until};
 
 use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
 use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::job::ecma::quote;
 use crate::job::{Outcome, TaskName, run_variables};
-use crate::process::{Command, OutputLine, Running, Source, Tail, mark, signal_name, spawn_retry, terminate};
+use crate::process::{
+    Command, OutputLine, Running, Source, Tail, mark, signal::unsent_kill, signal_name, spawn_retry, terminate,
+};
 use crate::task::plugin_spec::PluginProgram;
 
 mod answer;
@@ -77,7 +80,7 @@ fn bad_answer(error: String, tail: Tail) -> HookError {
 }
 
 fn named(exception: &str, error: String, tail: Tail) -> HookError {
-    HookError { exception: exception.to_owned(), error, backtrace: tail.into_lines() }
+    HookError { backtrace: tail.into_lines(), ..HookError::new(error).with_exception(exception) }
 }
 
 /// Why the reading of an answer ended.
@@ -101,7 +104,7 @@ impl ExecHook {
         job: &HookJob,
         outcome: Option<&Outcome>,
     ) -> Result<(String, Tail), HookError> {
-        let mut running = self.start(&self.command(point, job), &self.question(point, job, outcome)).await?;
+        let mut running = self.start(point, &self.command(point, job), &self.question(point, job, outcome)).await?;
         let deadline = Instant::now() + self.program.timeout;
         let mut captured =
             HookOutput { stdout: String::new(), too_long: false, tail: Tail::default(), log: self.log(job) };
@@ -196,10 +199,21 @@ impl ExecHook {
         line
     }
 
-    /// Starts the program.
-    async fn start(&self, command: &Command, question: &[u8]) -> Result<Running, HookError> {
-        let started = spawn_retry::start(|| Running::spawn(command, question.to_vec())).await;
-        started.map_err(|error| named("PluginSpawnError", format!("failed to {error}"), Tail::default()))
+    /// Starts the program. After a run the job cannot be given back, so what is short is waited for as long as for an
+    /// answer.
+    async fn start(&self, point: HookPoint, command: &Command, question: &[u8]) -> Result<Running, HookError> {
+        let patience = if point == HookPoint::AfterPerform { self.program.timeout } else { Duration::ZERO };
+        let begun = Instant::now();
+        loop {
+            match spawn_retry::start(|| Running::spawn(command, question.to_vec())).await {
+                Ok(running) => return Ok(running),
+                Err(error) if error.is_shortage() && begun.elapsed() < patience => {}
+                Err(error) => {
+                    let named = named("PluginSpawnError", format!("failed to {error}"), Tail::default());
+                    return Err(HookError { short: error.is_shortage(), ..named });
+                }
+            }
+        }
     }
 
     /// The bus that stderr is logged on, and the job and task it belongs to; `None` while a job is enqueued, because
@@ -270,7 +284,8 @@ fn ended_badly(status: ExitStatus, tail: Tail) -> HookError {
         (Some(code), _) => named("PluginExitStatus", format!("exited with {code}"), tail),
         (None, Some(signal)) => {
             let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
-            named("PluginSignal", format!("killed by signal {signal}{name}"), tail)
+            let why = if signal == Signal::KILL.as_raw() { unsent_kill() } else { String::new() };
+            named("PluginSignal", format!("killed by signal {signal}{name}{why}"), tail)
         }
         (None, None) => named("PluginExitStatus", format!("ended in an unknown way: {status}"), tail),
     }

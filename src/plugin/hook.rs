@@ -121,13 +121,16 @@ pub struct HookError {
     pub error: String,
     /// The backtrace, one line each.
     pub backtrace: Vec<String>,
+    /// It was not asked at all, because this machine is short of a resource: file descriptors, processes, memory. Before
+    /// a run this is no failure: the job is given back uncounted.
+    pub short: bool,
 }
 
 impl HookError {
     /// An error of the class `PluginError`.
     #[must_use]
     pub fn new(error: impl Into<String>) -> Self {
-        Self { exception: "PluginError".to_owned(), error: error.into(), backtrace: Vec::new() }
+        Self { exception: "PluginError".to_owned(), error: error.into(), backtrace: Vec::new(), short: false }
     }
 
     /// The same error under this class.
@@ -167,7 +170,7 @@ pub trait Hook: Send + Sync {
     /// Before the job's run.
     ///
     /// # Errors
-    /// The job fails with the error.
+    /// The job fails with the error; if it is [`short`](HookError::short), the job is given back.
     async fn before_perform(&self, job: &HookJob) -> Result<Decision, HookError> {
         let _ = job;
         Ok(Decision::Allow)

@@ -52,7 +52,7 @@ impl HookFailure {
     /// The failure of a job because of it.
     #[must_use]
     pub fn failure(&self) -> Failure {
-        let HookError { exception, error, backtrace } = &self.error;
+        let HookError { exception, error, backtrace, .. } = &self.error;
         Failure {
             exception: exception.clone(),
             error: format!("plugin {:?}, {}: {error}", self.plugin, self.point.name()),

@@ -4,6 +4,7 @@
 //!   before_perform ──> run ──> after_perform
 //!         │ denies: vetoed, and no plugin is called afterwards
 //!         │ fails: the run fails ──────▲
+//!         │ finds no descriptor, process or memory to ask with: the job is given back
 //! ```
 //!
 //! The task's `timeout` counts for `before_perform` and the run together, and again for `after_perform`. An order to end
@@ -61,6 +62,7 @@ impl HookedRun {
             let asking = hooks.before_perform(&job, &mut passed);
             match until_stopped(asking, &cancel, own.subscribe()).await {
                 None => Outcome::Interrupted,
+                Some(Err(failed)) if failed.error.short => Outcome::NotStarted(failed.to_string()),
                 Some(Err(failed)) => Outcome::Failure(failed.failure()),
                 Some(Ok(Some(refusal))) => {
                     veto = Some(refusal);

@@ -19,6 +19,7 @@ use tokio::net::unix::pipe;
 use tokio::task::JoinHandle;
 
 use super::command::{Command, SpawnError};
+use super::memory_kill;
 use super::output::Output;
 
 /// A spawned command: the process and its pipes, separate so that all three can be awaited at once.
@@ -64,6 +65,7 @@ impl Running {
     /// # Errors
     /// Says why the command did not start. An error never loses a process that did start.
     pub fn spawn(command: &Command, input: Vec<u8>) -> Result<Self, SpawnError> {
+        memory_kill::glance();
         let mut process = command.spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         // From here on, dropping `child` ends the process if the rest fails.

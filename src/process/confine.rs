@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 use nix::unistd::{Gid, Uid};
 use rustix::fs::Mode;
+use rustix::io::Errno;
 use rustix::process::{Resource, Rlimit};
 
 /// The first argument that makes this executable the shim.
@@ -22,6 +23,8 @@ pub const SHIM: &str = "__confine";
 pub const FAILED: i32 = 125;
 /// The beginning of the line that a failed shim writes to stderr.
 pub const ERROR_PREFIX: &str = "windlass: failed to start ";
+/// The same if that was for want of a resource of the machine.
+const SHORT_PREFIX: &str = "windlass: found no resources to start ";
 /// How much CPU time beyond its limit a program gets before a signal that it cannot catch.
 const CPU_GRACE_S: u64 = 5;
 
@@ -143,8 +146,8 @@ pub fn shim(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     if args.next()? != SHIM {
         return None;
     }
-    let complaint = become_program(args);
-    let _ = writeln!(std::io::stderr(), "{ERROR_PREFIX}{complaint}");
+    let (prefix, complaint) = become_program(args);
+    let _ = writeln!(std::io::stderr(), "{prefix}{complaint}");
     Some(ExitCode::from(u8::try_from(FAILED).unwrap_or(u8::MAX)))
 }
 
@@ -183,7 +186,7 @@ impl ShimOptions {
 
     /// Applies the settings to this process: the limits first, while it still has the rights to set them, and the user
     /// last.
-    fn carry_out(&self) -> Result<(), String> {
+    fn carry_out(&self) -> Result<(), (Option<Errno>, String)> {
         for &(name, resource, limit) in &self.limits {
             let hard = if resource == Resource::Cpu { limit.saturating_add(CPU_GRACE_S) } else { limit };
             let before = rustix::process::getrlimit(resource);
@@ -192,7 +195,7 @@ impl ShimOptions {
             let wanted = Rlimit { current: Some(limit), maximum: Some(hard) };
             rustix::process::setrlimit(resource, wanted).map_err(|error| {
                 let most = before.maximum.map(|most| format!("; this service may have {most} at most"));
-                format!("cannot limit {name} to {limit}: {}{}", said(error), most.unwrap_or_default())
+                (None, format!("cannot limit {name} to {limit}: {}{}", said(error), most.unwrap_or_default()))
             })?;
         }
         if let Some(umask) = self.umask {
@@ -201,40 +204,59 @@ impl ShimOptions {
         if let Some(gid) = self.gid.map(Gid::from_raw) {
             match &self.user {
                 Some(user) => {
-                    let name =
-                        std::ffi::CString::new(user.as_str()).map_err(|_| "a user's name holds NUL".to_owned())?;
+                    let name = std::ffi::CString::new(user.as_str())
+                        .map_err(|_| (None, "a user's name holds NUL".to_owned()))?;
                     nix::unistd::initgroups(&name, gid)
                 }
                 None => nix::unistd::setgroups(&[gid]),
             }
             .and_then(|()| nix::unistd::setgid(gid))
-            .map_err(|error| format!("cannot take the rights of group {gid}: {}", said(error)))?;
+            .map_err(|error| (None, format!("cannot take the rights of group {gid}: {}", said(error))))?;
         }
         if let Some(uid) = self.uid.map(Uid::from_raw) {
             nix::unistd::setuid(uid).map_err(|error| {
-                format!("cannot become user {}: {}", self.user.as_deref().unwrap_or("?"), said(error))
+                let user = self.user.as_deref().unwrap_or("?");
+                (Some(Errno::from_raw_os_error(error as i32)), format!("cannot become user {user}: {}", said(error)))
             })?;
         }
         Ok(())
     }
 }
 
-/// Becomes the program. Returns only on failure, with the message.
-fn become_program(mut args: impl Iterator<Item = OsString>) -> String {
-    let Some(orders) = ShimOptions::read(&mut args) else { return "anything: its options cannot be read".to_owned() };
-    let Some(program) = args.next() else { return "anything: no program was named".to_owned() };
+impl ShimOptions {
+    /// How the message of this error begins. A limit of the program's own is no shortage of the machine, because it is as
+    /// low the next time.
+    fn prefix(&self, errno: Option<Errno>) -> &'static str {
+        let own = |name| self.limits.iter().any(|&(limit, ..)| limit == name);
+        let short = match errno {
+            Some(Errno::AGAIN) => !own("processes"),
+            Some(Errno::NOMEM) => !own("memory"),
+            Some(Errno::NFILE) => true,
+            _ => false,
+        };
+        if short { SHORT_PREFIX } else { ERROR_PREFIX }
+    }
+}
+
+/// Becomes the program. Returns only on failure, with the prefix and the rest of the message.
+fn become_program(mut args: impl Iterator<Item = OsString>) -> (&'static str, String) {
+    let Some(orders) = ShimOptions::read(&mut args) else {
+        return (ERROR_PREFIX, "anything: its options cannot be read".to_owned());
+    };
+    let Some(program) = args.next() else { return (ERROR_PREFIX, "anything: no program was named".to_owned()) };
     let mut complaint = program.to_string_lossy().into_owned();
-    if let Err(error) = orders.carry_out() {
+    if let Err((errno, error)) = orders.carry_out() {
         let _ = write!(complaint, ": {error}");
-        return complaint;
+        return (orders.prefix(errno), complaint);
     }
     let error = std::process::Command::new(&program).args(args).exec();
+    let prefix = orders.prefix(Errno::from_io_error(&error));
     let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
     let _ = write!(complaint, ": {}", said(error));
     if denied && let Some(user) = &orders.user {
         let _ = write!(complaint, " (user {user} must be able to read and execute it, and to pass every folder above)");
     }
-    complaint
+    (prefix, complaint)
 }
 
 /// The message of the system, without the number.
@@ -246,7 +268,13 @@ fn said(error: impl Into<std::io::Error>) -> String {
 /// Is this line of stderr from a failed shim?
 #[must_use]
 pub fn is_shim_error(line: &str) -> bool {
-    line.starts_with(ERROR_PREFIX)
+    line.starts_with(ERROR_PREFIX) || is_shim_shortage(line)
+}
+
+/// Is it from one that found the machine short of a resource?
+#[must_use]
+pub fn is_shim_shortage(line: &str) -> bool {
+    line.starts_with(SHORT_PREFIX)
 }
 
 /// The variables that tell a program which user it runs as.
@@ -289,6 +317,18 @@ mod tests {
         assert_eq!(args.collect::<Vec<_>>(), ["/bin/x", "--", "user=me"]);
         let of_group = Confines { group: Some(Group { name: "adm".to_owned(), gid: 4 }), ..confines };
         assert!(of_group.to_args().contains(&"gid=4".into()));
+    }
+
+    #[test]
+    fn a_limit_of_its_own_is_no_shortage_of_the_machine() {
+        let prefix = |limits: Vec<_>, errno| ShimOptions { limits, ..ShimOptions::default() }.prefix(Some(errno));
+        assert!(is_shim_shortage(prefix(vec![], Errno::AGAIN)) && is_shim_shortage(prefix(vec![], Errno::NOMEM)));
+        let processes = vec![("processes", Resource::Nproc, 5)];
+        assert!(!is_shim_shortage(prefix(processes.clone(), Errno::AGAIN)));
+        assert!(is_shim_shortage(prefix(processes, Errno::NOMEM)));
+        for other in [prefix(vec![], Errno::NOENT), prefix(vec![("memory", Resource::As, 1)], Errno::NOMEM)] {
+            assert!(is_shim_error(other) && !is_shim_shortage(other));
+        }
     }
 
     #[test]

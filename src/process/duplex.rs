@@ -10,6 +10,7 @@ use tokio::net::unix::pipe;
 
 use super::child::Child;
 use super::command::{Command, SpawnError};
+use super::memory_kill;
 use super::output::Output;
 
 /// A spawned command and its pipes, separate so that all of them can be awaited at once.
@@ -31,6 +32,7 @@ impl Duplex {
     /// # Errors
     /// Says why the command did not start. An error never loses a process that did start.
     pub fn spawn(command: &Command) -> Result<Self, SpawnError> {
+        memory_kill::glance();
         let mut process = command.spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         // From here on, dropping `child` ends the process if the rest fails.

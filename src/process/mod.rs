@@ -10,6 +10,7 @@ mod groups;
 pub mod leftovers;
 pub mod lines;
 pub mod mark;
+pub mod memory_kill;
 pub mod output;
 pub mod signal;
 pub mod spawn_retry;

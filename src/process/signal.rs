@@ -5,6 +5,8 @@ use std::process::ExitStatus;
 
 use rustix::process::Signal;
 
+use super::memory_kill;
+
 const NAMES: [(Signal, &str); 18] = [
     (Signal::HUP, "SIGHUP"),
     (Signal::INT, "SIGINT"),
@@ -30,6 +32,16 @@ const NAMES: [(Signal, &str); 18] = [
 #[must_use]
 pub fn signal_name(signal: i32) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
+}
+
+/// What is known of a SIGKILL that Windlass did not send, to follow the words that name it.
+#[must_use]
+pub fn unsent_kill() -> String {
+    match memory_kill::reason() {
+        Some(reason) => format!(": killed {reason}"),
+        None => ", which Windlass did not send; was the machine, its container or its control group out of memory?"
+            .to_owned(),
+    }
 }
 
 /// How a process ended, as text to follow the process' name.

@@ -5,10 +5,12 @@
 //! end is interrupted. Other jobs that the child held crashed with it. Jobs whose requests the child has not seen a
 //! byte of go to another child unchanged.
 
+use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
 use std::time::Duration;
 
+use signal_hook::consts::SIGKILL;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
@@ -18,8 +20,8 @@ use super::session::{EndedChild, Session, SessionEnd};
 use crate::event::Event;
 use crate::handler::process_settings;
 use crate::job::{Failure, Outcome, run_variables};
-use crate::process::confine::is_shim_error;
-use crate::process::{Command, Duplex, SpawnError, mark, signal::status_text, spawn_retry};
+use crate::process::confine::{is_shim_error, is_shim_shortage};
+use crate::process::{Command, Duplex, SpawnError, mark, memory_kill, signal::status_text, spawn_retry};
 use crate::supervise::scope::named;
 
 /// How long the rest of the process group may outlive a child that ended as asked.
@@ -85,8 +87,8 @@ async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
             return slot.leave(Vec::new(), ChildEnd::Asked);
         }
         Err(end) => {
-            let failure = never_ready(&pool, session, end).await;
-            return slot.failed_start(&failure, false);
+            let (failure, short) = never_ready(&pool, session, end).await;
+            return slot.failed_start(&failure, short);
         }
     };
     pool.ready(number, depth);
@@ -112,12 +114,13 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
         Ok(status) => status_text(status),
         Err(ref error) => format!("ended, its exit status was lost: {error}"),
     };
+    let why = if end == SessionEnd::Exited { memory(status.as_ref().ok()) } else { String::new() };
     let crashed = unanswered.iter().filter(|(_, stopped)| !stopped).count();
     let (exception, error) = match &end {
         SessionEnd::Kill => ("Crash", format!("child {pid} was killed because another job that it held had to end")),
         SessionEnd::Broken(what) => ("ProtocolError", format!("child {pid} broke the protocol: {what}")),
         SessionEnd::Leave | SessionEnd::Exited | SessionEnd::Late => {
-            ("Crash", format!("child {pid} {ended} while it held {crashed} jobs"))
+            ("Crash", format!("child {pid} {ended} while it held {crashed} jobs{why}"))
         }
     };
     let task = &pool.task;
@@ -135,7 +138,7 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
             ChildEnd::Unasked
         }
         SessionEnd::Exited => {
-            let text = format!("task \"{task}\": child {pid} {ended} while it held no job");
+            let text = format!("task \"{task}\": child {pid} {ended} while it held no job{why}");
             let good = status.as_ref().is_ok_and(ExitStatus::success);
             pool.bus.emit(if good { Event::Notice { text } } else { Event::Warning { text } });
             if good && proven { ChildEnd::Asked } else { ChildEnd::Unasked }
@@ -148,8 +151,8 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
     (unseen, child_end)
 }
 
-/// The failure of a child that did not become ready.
-async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> Failure {
+/// The failure of a child that did not become ready, and whether the machine is short of a resource.
+async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> (Failure, bool) {
     let limit = humantime::format_duration(pool.spec.start_timeout);
     let EndedChild { status, mut tail, .. } = session.end_and_reap(&pool.spec.later, Duration::ZERO, true).await;
     let program = pool.spec.argv.first().map_or("", String::as_str);
@@ -158,12 +161,21 @@ async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> Fai
         (SessionEnd::Late, _) => format!("was not ready within {limit}: it never wrote the notification \"ready\""),
         (_, Ok(_)) if tail.last().is_some_and(|line| is_shim_error(line)) => {
             let complaint = tail.pop().unwrap_or_default();
-            return not_started(pool, complaint.trim_start_matches("windlass: "), tail);
+            return (not_started(pool, complaint.trim_start_matches("windlass: "), tail), is_shim_shortage(&complaint));
+        }
+        (SessionEnd::Exited, Ok(status)) => {
+            format!("{} before it was ready{}", status_text(status), memory(Some(&status)))
         }
         (_, Ok(status)) => format!("{} before it was ready", status_text(status)),
         (_, Err(error)) => format!("ended before it was ready, and its exit status was lost: {error}"),
     };
-    not_started(pool, &format!("{program} {why}"), tail)
+    (not_started(pool, &format!("{program} {why}"), tail), false)
+}
+
+/// What is known of the kill of a child that nobody here killed.
+fn memory(status: Option<&ExitStatus>) -> String {
+    let killed = status.and_then(ExitStatusExt::signal) == Some(SIGKILL);
+    killed.then(memory_kill::reason).flatten().map_or_else(String::new, |reason| format!(": killed {reason}"))
 }
 
 fn not_started(pool: &ChildPool, why: &str, backtrace: Vec<String>) -> Failure {

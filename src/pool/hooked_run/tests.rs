@@ -31,6 +31,7 @@ enum Way {
     Allow,
     Deny,
     Fail,
+    Short,
     Hang,
     Clear,
 }
@@ -49,6 +50,7 @@ impl Hook for Plugin {
         match self.before {
             Way::Deny => Ok(Decision::deny("no")),
             Way::Fail => Err(HookError::new("broken")),
+            Way::Short => Err(HookError { short: true, ..HookError::new("no descriptor") }),
             Way::Hang => {
                 job.cancelled.wait().await;
                 self.diary.note(format!("{} hears", self.name));
@@ -65,7 +67,7 @@ impl Hook for Plugin {
         };
         self.diary.note(format!("{} after {how}", self.name));
         match self.after {
-            Way::Fail => Err(HookError::new("broken")),
+            Way::Fail | Way::Short => Err(HookError::new("broken")),
             Way::Hang => std::future::pending().await,
             Way::Clear => Ok(Outcome::Success { result: None }),
             Way::Allow | Way::Deny => Ok(outcome),
@@ -246,4 +248,12 @@ async fn behind_a_run_only_an_urgent_end_cuts_off_and_what_failed_stays_failed()
         });
         assert_eq!(performed, Performed::Ran(cut_off));
     }
+}
+
+#[tokio::test]
+async fn a_job_whose_plugin_finds_no_descriptor_before_the_run_is_given_back() {
+    let world = world(&[("a", Way::Allow, Way::Allow), ("b", Way::Short, Way::Allow)], success(), None);
+    let performed = world.hooked.perform(world.stop.subscribe()).await;
+    assert!(matches!(&performed, Performed::Ran(Outcome::NotStarted(why)) if why.contains("\"b\"")), "{performed:?}");
+    assert_eq!(world.diary.read(), ["a before", "b before"]);
 }
