@@ -12,9 +12,10 @@ use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::periodic::Periodic;
 use crate::store::role::Admin;
+use crate::store::scheduling::LastFired;
 use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
-use crate::task::schedule::Cadence;
+use crate::task::schedule::{Cadence, JobSchedule};
 
 /// Why a job will run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -60,7 +61,8 @@ pub struct Plan {
 }
 
 /// Lists what is due after `now_ms` and up to `until_ms`, at most `limit` entries. A frequency counts from the due time
-/// in the store. An overdue run counts as due now. Runs that take longer than their period skip ticks; the plan cannot
+/// in the store. What is overdue counts as due now, and what was written before a clock was set back as the scheduler's next
+/// look moves it. Runs that take longer than their period skip ticks; the plan cannot
 /// know that.
 ///
 /// # Errors
@@ -101,6 +103,10 @@ async fn plan_where(
 ) -> Result<Plan, AdminError> {
     let (now_s, until_s) = (now_ms.div_euclid(1000), until_ms.div_euclid(1000));
     let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
+    let ids = |task: &TaskDefinition| task.schedules.iter().map(|schedule| schedule.id.clone()).collect::<Vec<_>>();
+    let ids: Vec<String> =
+        registry.iter().filter(|task| wanted(task.name.as_str())).flat_map(|task| ids(task)).collect();
+    let mut last = if ids.is_empty() { Vec::new() } else { store.run(LastFired { ids }).await? }.into_iter();
     let mut plan = Vec::new();
     // One more than the limit shows whether there are more.
     let most = limit.saturating_add(1);
@@ -116,19 +122,27 @@ async fn plan_where(
             );
         }
         for schedule in &task.schedules {
-            let after = |last: &i64| schedule.calendar.after(*last).filter(|next| *next <= until_s);
-            let occurrences = std::iter::successors(after(&now_s), after).take(most);
+            let seconds = occurrences(schedule, last.next().flatten(), now_s, until_s, most);
             let args = schedule.args.as_str();
-            plan.extend(
-                occurrences.map(|second| of_task(task, schedule.queue.as_str(), args, second, PlanReason::Schedule)),
-            );
+            let entry = |second| of_task(task, schedule.queue.as_str(), args, second, PlanReason::Schedule);
+            plan.extend(seconds.into_iter().map(entry));
         }
     }
-    plan.extend(delayed(store, registry, wanted, until_s, most).await?);
+    plan.extend(delayed(store, registry, wanted, (now_s, until_s), most).await?);
     plan.sort_by(|one, other| (one.second, one.why, &one.task).cmp(&(other.second, other.why, &other.task)));
     let more = plan.len() > limit;
     plan.truncate(limit);
     Ok(Plan { plan, more })
+}
+
+/// The occurrences of a schedule whose last one was `seen_s`.
+fn occurrences(schedule: &JobSchedule, seen_s: Option<i64>, now_s: i64, until_s: i64, most: usize) -> Vec<i64> {
+    let seen_s = seen_s.filter(|seen_s| !JobSchedule::is_ahead(*seen_s, now_s));
+    let overdue = schedule.due(seen_s, now_s).into_iter().filter(|(_, runs)| *runs).map(|_| now_s);
+    // What was enqueued before a clock was set back by a little is not enqueued again.
+    let from = seen_s.map_or(now_s, |seen_s| seen_s.max(now_s));
+    let after = |last: &i64| schedule.calendar.after(*last).filter(|next| *next <= until_s);
+    overdue.chain(std::iter::successors(after(&from), after)).take(most).collect()
 }
 
 /// The ticks of a periodic task.
@@ -140,9 +154,11 @@ fn ticks(
     until_s: i64,
     most: usize,
 ) -> Vec<i64> {
+    let ahead = due_s.is_some_and(|due_s| cadence.is_ahead(due_s, now_s));
     match cadence {
         Cadence::Every(every) => {
             let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX).max(1);
+            let due_s = if ahead { now_s.checked_add(every_s) } else { due_s };
             // Without an entry the first scheduler seeds it at once.
             let first = due_s.unwrap_or(now_s).max(now_s);
             let next = |last: &i64| last.checked_add(every_s).filter(|next| *next <= until_s);
@@ -155,6 +171,7 @@ fn ticks(
         }
         Cadence::Calendar(calendar) => {
             let chain = Chain::of(task);
+            let due_s = due_s.filter(|_| !ahead);
             let after = |last: &i64| calendar.after(*last).filter(|next| *next <= until_s);
             // The stored tick keeps its due time; the calendar gives the ticks after it.
             let overdue = due_s.filter(|due_s| *due_s <= now_s);
@@ -187,7 +204,7 @@ async fn delayed(
     store: &Store<Admin>,
     registry: &Registry,
     wanted: impl Fn(&str) -> bool,
-    until_s: i64,
+    (now_s, until_s): (i64, i64),
     most: usize,
 ) -> Result<Vec<PlanEntry>, AdminError> {
     let mut found = Vec::new();
@@ -201,7 +218,9 @@ async fn delayed(
                     return Ok(found);
                 }
                 let jobs = store.run(DelayedAt { second: due.second, start, stop: start + PAGE - 1 }).await?;
-                found.extend(jobs.iter().filter_map(|payload| of_job(payload, registry, &wanted, due.second)));
+                found.extend(
+                    jobs.iter().filter_map(|payload| of_job(payload, registry, &wanted, due.second.max(now_s))),
+                );
                 if i64::try_from(jobs.len()).unwrap_or(i64::MAX) < PAGE {
                     break;
                 }

@@ -22,13 +22,8 @@ use crate::supervise::pulse::LONGEST;
 use crate::task::definition::TaskDefinition;
 use crate::task::schedule::{JobSchedule, scheduled_at};
 
-/// Occurrences of the last so many seconds are all enqueued; of older ones only the last.
-const RECENT_S: i64 = 60;
 /// How many seconds the other instances wait for the leader.
 const FOLLOWER_DELAY_S: i64 = 10;
-/// A last occurrence that lies further ahead is not believed. Up to that, the store's clock may have been set by a little,
-/// or another server with its own clock answers; what was enqueued is then not enqueued again.
-const AHEAD_S: i64 = 10;
 /// The longest sleep, because the tasks and the leader may change.
 const LONGEST_SLEEP: Duration = Duration::from_secs(5);
 
@@ -104,7 +99,7 @@ pub async fn run_once(
         let until_s = if leads || seen_s.is_none() { now_s } else { now_s - FOLLOWER_DELAY_S };
         let what = format!("schedule {}", schedule.id);
         if bulkheads.may_try(&what) {
-            let result = match seen_s.filter(|seen_s| *seen_s > now_s + AHEAD_S) {
+            let result = match seen_s.filter(|seen_s| JobSchedule::is_ahead(*seen_s, now_s)) {
                 Some(ahead_s) => begin_anew(context, schedule, ahead_s, now_s).await,
                 None => enqueue_due(context, task, schedule, seen_s, until_s).await,
             };
@@ -146,7 +141,7 @@ async fn enqueue_due(
     mut seen_s: Option<i64>,
     until_s: i64,
 ) -> Result<(), StoreError> {
-    for (occurrence, runs) in due(schedule, seen_s, until_s) {
+    for (occurrence, runs) in schedule.due(seen_s, until_s) {
         let job = runs.then(|| Enqueue {
             queue: schedule.queue.clone(),
             payload: schedule.payload(&task.name, occurrence),
@@ -162,25 +157,6 @@ async fn enqueue_due(
         seen_s = Some(occurrence);
     }
     Ok(())
-}
-
-/// The occurrences after `seen_s` up to `until_s`, and whether each is enqueued or skipped. A schedule that has never
-/// been seen begins at `until_s`.
-fn due(schedule: &JobSchedule, seen_s: Option<i64>, until_s: i64) -> Vec<(i64, bool)> {
-    let Some(seen_s) = seen_s else { return vec![(until_s, false)] };
-    let mut found = Vec::new();
-    let recent = seen_s.max(until_s - RECENT_S);
-    if let Some(missed) = schedule.calendar.latest(recent).filter(|missed| *missed > seen_s) {
-        let late_s = u64::try_from(until_s - missed).unwrap_or(0);
-        found.push((missed, schedule.missed_max_age_s.is_none_or(|most| late_s <= most)));
-    }
-    let mut last = recent;
-    while let Some(next) = schedule.calendar.after(last).filter(|next| *next <= until_s) {
-        let late_s = u64::try_from(until_s - next).unwrap_or(0);
-        found.push((next, schedule.missed_max_age_s.is_none_or(|most| late_s <= most)));
-        last = next;
-    }
-    found
 }
 
 fn tell(
@@ -205,37 +181,4 @@ fn tell(
             Event::Notice { text: format!("schedule {} enqueued nothing for {at}: {plugin} refused", schedule.id) }
         }
     });
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::job::{Args, QueueName};
-    use crate::task::calendar::Calendar;
-
-    fn schedule(cron: &str, missed_max_age_s: Option<u64>) -> JobSchedule {
-        JobSchedule {
-            id: "t/x".into(),
-            calendar: Calendar::parse(cron, None).unwrap(),
-            queue: QueueName::as_stored("q"),
-            args: Args::periodic(),
-            missed_max_age_s,
-        }
-    }
-
-    #[test]
-    fn what_is_due_is_enqueued_each_and_what_was_missed_once() {
-        let every = schedule("*/10 * * * * *", None);
-        assert_eq!(due(&every, None, 1005), [(1005, false)], "a new schedule begins now");
-        assert_eq!(due(&every, Some(1000), 1009), []);
-        assert_eq!(due(&every, Some(1000), 1020), [(1010, true), (1020, true)]);
-        let long: Vec<_> = [940, 950, 960, 970, 980, 990, 1000].map(|second| (second, true)).to_vec();
-        assert_eq!(due(&every, Some(10), 1000), long, "the last that was missed, and the last minute");
-        let young = schedule("*/10 * * * * *", Some(30));
-        let young: Vec<_> = due(&young, Some(10), 1000).into_iter().map(|(_, runs)| runs).collect();
-        assert_eq!(young, [false, false, false, true, true, true, true]);
-        let hourly = schedule("0 * * * *", Some(60));
-        assert_eq!(due(&hourly, Some(0), 3 * 3600 + 1800), [(3 * 3600, false)]);
-        assert_eq!(due(&schedule("0 * * * *", None), Some(0), 3 * 3600 + 1800), [(3 * 3600, true)]);
-    }
 }

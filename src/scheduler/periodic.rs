@@ -170,20 +170,12 @@ fn tell_set_back(context: &SchedulerContext, task: &TaskDefinition, due_s: i64, 
 /// Is this entry due later than the next occurrence of the task's cadence? Then it was written before a clock was set
 /// back, or by another cadence. At a start an entry that is no occurrence of the calendar is stale, too.
 fn is_stale(task: &TaskDefinition, entry: &PeriodicEntry, boot: bool, now_s: i64) -> bool {
-    // One more second, because node-resque's scheduler promotes a tick up to a second early.
-    let early_s = now_s.saturating_add(1);
-    match &task.cadence {
-        _ if entry.due_s == HALTED_S => false,
-        Some(Cadence::Calendar(calendar)) => {
-            boot && calendar.after(entry.due_s - 1) != Some(entry.due_s)
-                || calendar.after(early_s).is_some_and(|next| entry.due_s > next)
-        }
-        Some(Cadence::Every(every)) => {
-            let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
-            entry.due_s > early_s.saturating_add(every_s)
-        }
-        None => false,
-    }
+    let Some(cadence) = task.cadence.as_ref().filter(|_| entry.due_s != HALTED_S) else { return false };
+    let odd = match cadence {
+        Cadence::Calendar(calendar) => boot && calendar.after(entry.due_s - 1) != Some(entry.due_s),
+        Cadence::Every(_) => false,
+    };
+    odd || cadence.is_ahead(entry.due_s, now_s)
 }
 
 /// The tasks with an entry that no instance declares, and since when.

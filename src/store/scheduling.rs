@@ -251,4 +251,4 @@ pub struct LastFired {
     pub ids: Vec<String>,
 }
 
-arrow!(LastFired, "last_fired", Reads -> Vec<Option<i64>>; Scheduler);
+arrow!(LastFired, "last_fired", Reads -> Vec<Option<i64>>; Scheduler, Admin);

@@ -16,6 +16,29 @@ pub enum Cadence {
     Calendar(Calendar),
 }
 
+/// Occurrences of the last so many seconds are all enqueued; of older ones only the last.
+const RECENT_S: i64 = 60;
+/// A last occurrence that lies further ahead is not believed. Up to that, the store's clock may have been set by a little,
+/// or another server with its own clock answers; what was enqueued is then not enqueued again.
+const AHEAD_S: i64 = 10;
+
+impl Cadence {
+    /// Is this due second later than the next occurrence from now? Then it was written before a clock was set back, or by
+    /// another cadence.
+    #[must_use]
+    pub fn is_ahead(&self, due_s: i64, now_s: i64) -> bool {
+        // One more second, because node-resque's scheduler promotes a tick up to a second early.
+        let early_s = now_s.saturating_add(1);
+        match self {
+            Self::Calendar(calendar) => calendar.after(early_s).is_some_and(|next| due_s > next),
+            Self::Every(every) => {
+                let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
+                due_s > early_s.saturating_add(every_s)
+            }
+        }
+    }
+}
+
 /// One schedule of a task.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -39,6 +62,34 @@ impl JobSchedule {
     pub fn payload(&self, task: &TaskName, occurrence: i64) -> bytes::Bytes {
         encode_scheduled(task.as_str(), self.queue.as_str(), &self.args, &scheduled_at(occurrence))
     }
+
+    /// Does the last occurrence lie so far ahead that a clock was set back since? Then the schedule goes on from now.
+    #[must_use]
+    pub fn is_ahead(seen_s: i64, now_s: i64) -> bool {
+        seen_s > now_s.saturating_add(AHEAD_S)
+    }
+
+    /// The occurrences after `seen_s` up to `until_s`, and whether each is enqueued or skipped. A schedule that has never
+    /// been seen begins at `until_s`.
+    #[must_use]
+    pub fn due(&self, seen_s: Option<i64>, until_s: i64) -> Vec<(i64, bool)> {
+        let Some(seen_s) = seen_s else { return vec![(until_s, false)] };
+        let runs = |occurrence: i64| {
+            let late_s = u64::try_from(until_s - occurrence).unwrap_or(0);
+            self.missed_max_age_s.is_none_or(|most| late_s <= most)
+        };
+        let mut found = Vec::new();
+        let recent = seen_s.max(until_s - RECENT_S);
+        if let Some(missed) = self.calendar.latest(recent).filter(|missed| *missed > seen_s) {
+            found.push((missed, runs(missed)));
+        }
+        let mut last = recent;
+        while let Some(next) = self.calendar.after(last).filter(|next| *next <= until_s) {
+            found.push((next, runs(next)));
+            last = next;
+        }
+        found
+    }
 }
 
 /// An occurrence in the format of `scheduled_at`.
@@ -46,4 +97,35 @@ impl JobSchedule {
 pub fn scheduled_at(occurrence: i64) -> String {
     let time = chrono::DateTime::from_timestamp(occurrence, 0).unwrap_or_default();
     time.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn schedule(cron: &str, missed_max_age_s: Option<u64>) -> JobSchedule {
+        JobSchedule {
+            id: "t/x".into(),
+            calendar: Calendar::parse(cron, None).unwrap(),
+            queue: QueueName::as_stored("q"),
+            args: Args::periodic(),
+            missed_max_age_s,
+        }
+    }
+
+    #[test]
+    fn what_is_due_is_enqueued_each_and_what_was_missed_once() {
+        let every = schedule("*/10 * * * * *", None);
+        assert_eq!(every.due(None, 1005), [(1005, false)], "a new schedule begins now");
+        assert_eq!(every.due(Some(1000), 1009), []);
+        assert_eq!(every.due(Some(1000), 1020), [(1010, true), (1020, true)]);
+        let long: Vec<_> = [940, 950, 960, 970, 980, 990, 1000].map(|second| (second, true)).to_vec();
+        assert_eq!(every.due(Some(10), 1000), long, "the last that was missed, and the last minute");
+        let young = schedule("*/10 * * * * *", Some(30));
+        let young: Vec<_> = young.due(Some(10), 1000).into_iter().map(|(_, runs)| runs).collect();
+        assert_eq!(young, [false, false, false, true, true, true, true]);
+        let hourly = schedule("0 * * * *", Some(60));
+        assert_eq!(hourly.due(Some(0), 3 * 3600 + 1800), [(3 * 3600, false)]);
+        assert_eq!(schedule("0 * * * *", None).due(Some(0), 3 * 3600 + 1800), [(3 * 3600, true)]);
+    }
 }

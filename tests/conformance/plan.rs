@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use windlass::admin::plan::plan;
+use windlass::admin::plan::{PlanEntry, plan};
 use windlass::clock::Clock;
 use windlass::config::element::crash_policy::OnCrash;
 use windlass::job::{Outcome, PayloadView};
@@ -22,6 +22,11 @@ use crate::support::verbs::Verbs as _;
 
 behaviours! {
     what_is_planned_is_what_runs,
+    after_the_clock_was_set_back_by_a_second,
+    after_the_clock_was_set_back_by_hours,
+    after_the_clock_was_set_back_by_a_month,
+    after_the_clock_was_set_ahead_by_hours,
+    after_the_clock_was_set_ahead_by_a_month,
 }
 
 const TASKS: &str = r#"
@@ -107,52 +112,114 @@ async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry) -> Vec<
     }
 }
 
-async fn what_is_planned_is_what_runs(f: &Fixture) {
-    f.clock.set(START_S * 1000);
-    let registry = Arc::new(tasks());
-    let until_s = START_S + HOURS * 3600;
-    delay(&f.store, &job(1), When::At(START_S + 5000)).await;
-    let planned = plan(&f.store.narrow(), &registry, START_S * 1000, until_s * 1000, 10_000).await.expect("plan");
-    assert!(!planned.more);
-    let mut expected: Vec<_> = planned
-        .plan
-        .iter()
-        .map(|one| {
-            let args = one.args.as_ref().expect("arguments").get();
-            (one.second, one.task.clone(), args.to_owned())
-        })
-        .collect();
+/// A job that ran: when, its task and its arguments.
+type Ran = (i64, String, String);
 
-    let mut instance = Instance::join(&f.store, "a", 4).await;
-    let policy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 };
-    let config = SchedulerConfig::new(Arc::clone(&registry), policy).without_reload();
-    let host = instance.record.host.clone();
-    let mut context = SchedulerContext::new(f.store.narrow(), config, "host-windlass:7".to_owned(), host);
-    context.clock = Arc::clone(&f.clock) as Arc<dyn Clock>;
-    let mut ran = Vec::new();
-    let (mut bulkheads, mut checked) = (Bulkheads::default(), CheckedTasks::default());
-    loop {
-        let now_s = f.clock.now_ms() / 1000;
-        periodic::reconcile(&context, &mut bulkheads, &mut checked).await.expect("reconcile");
-        let next_fired = cron::run_once(&context, &mut bulkheads, true).await.expect("look");
+/// A scheduler and a worker that have looked at the tasks.
+struct World<'a> {
+    f: &'a Fixture,
+    registry: Arc<Registry>,
+    instance: Instance,
+    context: SchedulerContext,
+    bulkheads: Bulkheads,
+    checked: CheckedTasks,
+}
+
+impl<'a> World<'a> {
+    async fn new(f: &'a Fixture) -> Self {
+        f.clock.set(START_S * 1000);
+        let registry = Arc::new(tasks());
+        let instance = Instance::join(&f.store, "a", 4).await;
+        let policy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 };
+        let config = SchedulerConfig::new(Arc::clone(&registry), policy).without_reload();
+        let host = instance.record.host.clone();
+        let mut context = SchedulerContext::new(f.store.narrow(), config, "host-windlass:7".to_owned(), host);
+        context.clock = Arc::clone(&f.clock) as Arc<dyn Clock>;
+        Self { f, registry, instance, context, bulkheads: Bulkheads::default(), checked: CheckedTasks::default() }
+    }
+
+    /// Does what is due now; returns what ran, and when more is due.
+    async fn look(&mut self) -> (Vec<Ran>, i64) {
+        let now_s = self.f.second();
+        let Self { f, registry, instance, context, bulkheads, checked } = self;
+        periodic::reconcile(context, bulkheads, checked).await.expect("reconcile");
+        let next_fired = cron::run_once(context, bulkheads, true).await.expect("look");
         let next_fired = next_fired.map(|next| now_s + i64::try_from(next.wait.as_secs()).expect("a time"));
         promote_all(&f.store, "q", 100).await;
-        ran.extend(work(f, &mut instance, &registry).await);
+        let ran = work(f, instance, registry).await;
         let next_due = f.store.due(1, &[]).await.expect("due").second;
         let next_s = next_due.into_iter().chain(next_fired).min().expect("something is always due");
         assert!(next_s > now_s, "{next_s} at {now_s}");
-        if next_s > until_s {
-            break;
-        }
-        f.clock.set(next_s * 1000);
+        (ran, next_s)
     }
-    expected.sort();
-    ran.sort();
-    let odd = ran.iter().filter(|one| !expected.contains(one)).chain(expected.iter().filter(|one| !ran.contains(one)));
-    assert_eq!(odd.collect::<Vec<_>>(), Vec::<&(i64, String, String)>::new());
-    assert_eq!(ran, expected);
+
+    /// Compares the plan of the next hours with what then runs; returns the jobs.
+    async fn runs_as_planned(&mut self, hours: i64) -> Vec<Ran> {
+        let now_s = self.f.second();
+        let until_s = now_s + hours * 3600;
+        let planned = plan(&self.f.store.narrow(), &self.registry, now_s * 1000, until_s * 1000, 10_000).await;
+        let planned = planned.expect("plan");
+        assert!(!planned.more);
+        let entry =
+            |one: &PlanEntry| (one.second, one.task.clone(), one.args.as_ref().expect("arguments").get().to_owned());
+        let mut expected: Vec<Ran> = planned.plan.iter().map(entry).collect();
+        let mut ran = Vec::new();
+        loop {
+            let (more, next_s) = self.look().await;
+            ran.extend(more);
+            if next_s > until_s {
+                break;
+            }
+            self.f.clock.set(next_s * 1000);
+        }
+        expected.sort();
+        ran.sort();
+        let odd =
+            ran.iter().filter(|one| !expected.contains(one)).chain(expected.iter().filter(|one| !ran.contains(one)));
+        assert_eq!(odd.collect::<Vec<_>>(), Vec::<&Ran>::new());
+        assert_eq!(ran, expected);
+        ran
+    }
+}
+
+async fn what_is_planned_is_what_runs(f: &Fixture) {
+    let mut world = World::new(f).await;
+    delay(&f.store, &job(1), When::At(START_S + 5000)).await;
+    let ran = world.runs_as_planned(HOURS).await;
     let count = |task: &str| ran.iter().filter(|(_, class, _)| class == task).count();
     // Forty hours hold two nights, and in one of them two o'clock comes twice.
     assert_eq!((count("often"), count("nightly"), count("report"), count("add")), (343, 2, 21, 1));
     assert!((159..=161).contains(&count("quarterly")), "{}", count("quarterly"));
+}
+
+/// The tasks are looked at before the clock was set, and not afterwards.
+async fn set_and_compare(f: &Fixture, back_s: i64) {
+    let mut world = World::new(f).await;
+    f.pass(back_s.max(0));
+    world.look().await;
+    if back_s < 0 {
+        delay(&f.store, &job(1), When::At(START_S + 5000)).await;
+    }
+    f.pass(-back_s);
+    assert!(world.runs_as_planned(8).await.len() > 90);
+}
+
+async fn after_the_clock_was_set_back_by_a_second(f: &Fixture) {
+    set_and_compare(f, 1).await;
+}
+
+async fn after_the_clock_was_set_back_by_hours(f: &Fixture) {
+    set_and_compare(f, 7200).await;
+}
+
+async fn after_the_clock_was_set_back_by_a_month(f: &Fixture) {
+    set_and_compare(f, 30 * 86_400).await;
+}
+
+async fn after_the_clock_was_set_ahead_by_hours(f: &Fixture) {
+    set_and_compare(f, -7200).await;
+}
+
+async fn after_the_clock_was_set_ahead_by_a_month(f: &Fixture) {
+    set_and_compare(f, -30 * 86_400).await;
 }
