@@ -25,6 +25,7 @@ use super::reply;
 use super::script::{Call, Script};
 use super::sentinels::Sentinels;
 use super::tls;
+use super::told_time::ToldTime;
 use crate::config::element::redis_url::{Host, RedisUrl, Topology, is_hash_tag, untagged};
 use crate::config::element::tls_files::TlsFiles;
 use crate::store::backend::TimeSource;
@@ -78,6 +79,8 @@ pub(super) struct Origin {
     pub(super) findings: Findings,
     /// Shared by all connections: they are one user's.
     pub(super) rights: Arc<Rights>,
+    /// What time the server told last.
+    pub(super) told: Arc<ToldTime>,
     /// How long answers are waited for.
     pub(super) patience: Patience,
     /// Those that know the master, if it is found by Sentinels.
@@ -108,9 +111,10 @@ impl Origin {
         }
         let config = configured(&url, tls)?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
-        let (keys, rights, patience) = (Arc::new(Keys::new(namespace)), Arc::default(), Patience::default());
+        let (keys, rights, told) = (Arc::new(Keys::new(namespace)), Arc::default(), Arc::default());
+        let patience = Patience::default();
         let sentinels = Sentinels::of(&url, config.tls.as_ref(), &patience).map(Arc::new);
-        Ok(Self { config, url, slot, keys, time, findings, rights, patience, sentinels })
+        Ok(Self { config, url, slot, keys, time, findings, rights, told, patience, sentinels })
     }
 
     pub(super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {

@@ -40,6 +40,7 @@ mod script;
 mod sentinels;
 mod take_in;
 mod tls;
+mod told_time;
 mod unreadable;
 mod verdict;
 mod wake;
