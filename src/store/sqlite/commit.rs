@@ -1,8 +1,8 @@
 //! Group commit: a thread that owns a connection and runs every command that waits in one
 //! transaction.
 //!
-//! Each command has a savepoint of its own, so that its failure undoes no other command. All are answered after the
-//! commit. If SQLite rolls back the whole transaction because of one command, each is run again in a transaction of its
+//! Each of several commands has a savepoint of its own, so that its failure undoes no other command. All are answered
+//! after the commit. If SQLite rolls back the whole transaction because of one command, each is run again in a transaction of its
 //! own. The thread ends when its last handle is dropped. A panic of the thread ends a daemon at once, because nothing
 //! could be stored any more; in other programs all calls return [`StoreError::Unavailable`] from then on.
 
@@ -236,8 +236,13 @@ impl Thread {
         })
         .map_err(whole)?;
         let mut outcomes = Vec::with_capacity(commands.len());
+        // The transaction itself is the savepoint of a command that is alone: SQLite copies each page that is changed
+        // under a savepoint.
+        let savepoints = commands.len() > 1;
         for command in commands {
-            self.execute("SAVEPOINT command").map_err(whole)?;
+            if savepoints {
+                self.execute("SAVEPOINT command").map_err(whole)?;
+            }
             #[cfg(debug_assertions)]
             let explained = matches!(self.role, Role::Writer(_)).then_some(&self.explained);
             let step = Step {
@@ -255,10 +260,17 @@ impl Thread {
                 let error = outcome.err().unwrap_or_else(|| StoreError::Unavailable("transaction lost".to_owned()));
                 return Err((GivenUp(error), true));
             }
-            if outcome.is_err() {
-                self.execute("ROLLBACK TO command").map_err(whole)?;
+            match &outcome {
+                Ok(()) => {}
+                Err(_) if savepoints => self.execute("ROLLBACK TO command").map_err(whole)?,
+                Err(_) => {
+                    self.execute("ROLLBACK").map_err(whole)?;
+                    return Ok(vec![outcome]);
+                }
             }
-            self.execute("RELEASE command").map_err(whole)?;
+            if savepoints {
+                self.execute("RELEASE command").map_err(whole)?;
+            }
             outcomes.push(outcome);
         }
         // A transaction that finds no room at its end may hold commands that find some alone.

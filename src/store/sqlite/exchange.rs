@@ -95,8 +95,9 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
 
     let mut deltas = CounterDeltas::default();
     let mut reply = Reply::default();
+    let mut ending = working::Ending::prepare(step)?;
     for (index, settlement) in exchange.settlements.iter().enumerate() {
-        if !working::end(step, &settlement.worker, &settlement.claim)? {
+        if !ending.end(&settlement.worker, &settlement.claim)? {
             reply.lost.push(index);
             continue;
         }
@@ -110,6 +111,7 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
             periodic::tick(step, tick)?;
         }
     }
+    drop(ending);
     deltas.write(step)?;
     for at_gate in &exchange.enters {
         reply.enter_outcomes.push(enter(step, at_gate)?);
@@ -151,7 +153,7 @@ fn enter(step: &Step<'_>, enter: &Enter) -> Result<EnterOutcome, StoreError> {
 }
 
 fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<EnterOutcome, StoreError> {
-    working::end(step, &enter.worker, &enter.claim)?;
+    working::Ending::prepare(step)?.end(&enter.worker, &enter.claim)?;
     match busy {
         Busy::PutBack { delay_ms } => {
             delayed::put_off(step, *delay_ms, &enter.queue, &enter.payload, &enter.identity)?;
