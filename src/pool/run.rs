@@ -1,7 +1,6 @@
 //! A pool's whole life: opens the lanes, starts the processors and drains them; begins anew under a new id if the instance
 //! was declared dead.
 
-use std::cell::OnceCell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -172,7 +171,6 @@ async fn live(
     let core = Rc::new(Core {
         instance: Arc::from(record.id.as_str()),
         store: store.clone(),
-        waker: OnceCell::new(),
         clock,
         findings: Findings::new(bus.clone()),
         bus,
@@ -218,10 +216,8 @@ async fn live(
     }
     let mut growing = Tasks::new(&core);
     if let Some(waker) = waker {
-        // It is set here alone.
-        let _ = core.waker.set(waker);
         growing.start("pool manager", |core, pulse| manage(core, ready.take(), pulse));
-        growing.start("pool waking", waking::wake_lanes);
+        growing.start("pool waking", |core, pulse| waking::wake_lanes(core, waker, pulse));
     }
     let pulse = core.pulses.begin("pool control", LONGEST);
     if let Some(ready) = ready.take() {
@@ -342,9 +338,7 @@ async fn rejoin(
         let error = match joined {
             Ok(Joined::Yes) => return true,
             // The instance that declared us dead has not removed our registration yet.
-            Ok(Joined::NameTaken(by)) => {
-                StoreError::Unavailable(format!("{} is still registered as {}", by.name, by.id))
-            }
+            Ok(Joined::NameTaken(by)) => StoreError::Unreached(format!("{} is still registered as {}", by.name, by.id)),
             Err(error) => error,
         };
         if retry(bus, "join again", &error, &mut attempt, control).await.is_none() {

@@ -16,7 +16,6 @@ mod files;
 mod generate;
 mod hostile;
 mod http;
-mod idle;
 mod inspect;
 mod lease;
 mod log;
