@@ -5,8 +5,8 @@
 //!
 //! | level | rooms |
 //! |---|---|
-//! | 0 | [`clock`], [`backoff`], [`file`](mod@file), [`job`], [`process`], [`supervise`] |
-//! | 1 | [`config`], [`event`] |
+//! | 0 | [`clock`], [`backoff`], [`file`](mod@file), [`job`], [`supervise`] |
+//! | 1 | [`config`], [`event`], [`process`] |
 //! | 2 | [`task`], [`store`], [`telemetry`] |
 //! | 3 | [`plugin`], [`handler`] |
 //! | 4 | [`client`], [`pool`] |

@@ -17,8 +17,8 @@ use source::{sources, tokens};
 
 /// The rooms from the bottom up; a room uses only rooms of lower levels.
 const LEVELS: &[&[&str]] = &[
-    &["clock", "backoff", "file", "job", "process", "supervise"],
-    &["config", "event"],
+    &["clock", "backoff", "file", "job", "supervise"],
+    &["config", "event", "process"],
     &["task", "store", "telemetry"],
     &["plugin", "handler"],
     &["client", "pool"],

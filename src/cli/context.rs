@@ -8,6 +8,7 @@ use super::args::Cli;
 use super::exit::CliError;
 use super::output::{Printer, escape, warn};
 use crate::client::request::{Request, RequestError, ResolvedJob};
+use crate::config::Config;
 use crate::config::element::redis_url::RedisUrl;
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::TlsFiles;
@@ -74,16 +75,21 @@ impl CommandContext {
         if !problems.is_empty() {
             return Err(CliError::Problems(Problems(problems)));
         }
+        if let Some(passed_over) = &loaded.passed_over {
+            warn(&escape(passed_over));
+        }
         Ok(self.loaded.get_or_init(|| loaded).clone())
     }
 
-    /// The tasks of this folder, with their problems.
+    /// The tasks of this configuration, with their problems.
     #[must_use]
-    pub(super) fn tasks_in(&self, folder: &std::path::Path) -> Tasks {
+    pub(super) fn tasks_of(&self, config: &Config) -> Tasks {
         let (builtins, plugins) = (self.extensions.builtins(Bus::silent()), self.plugins());
         let (builtins, plugins) = (builtins.names().collect::<Vec<_>>(), plugins.names().collect::<Vec<_>>());
-        let namespace = self.loaded.get().map(|loaded| loaded.config.store.namespace.as_str());
-        crate::task::load::load(folder, KnownNames::new(&builtins, &plugins).within(namespace))
+        let trusted = config.security.trusted();
+        let known =
+            KnownNames::new(&builtins, &plugins).within(Some(&config.store.namespace)).changed_by(trusted.as_ref());
+        crate::task::load::load(&config.tasks_dir, known)
     }
 
     /// The plugins in code that tasks may list, by name. The plain binary has none.
@@ -103,7 +109,7 @@ impl CommandContext {
     /// # Errors
     /// Reports all problems of the configuration.
     pub(super) fn tasks(&self) -> Result<Tasks, CliError> {
-        Ok(self.tasks_in(&self.config()?.config.tasks_dir))
+        Ok(self.tasks_of(&self.config()?.config))
     }
 
     /// Warns of the problems of invalid tasks, because they may explain an unexpected result.

@@ -48,5 +48,8 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
     say("log.level", &config.log.level);
     say("log.format", &config.log.format);
     say("log.redact", &config.log.redact.join(","));
+    say("security.strict_modes", &config.security.strict_modes);
+    let owners: Vec<&str> = config.security.owners.iter().map(|user| user.name.as_str()).collect();
+    say("security.owners", &owners.join(","));
     all
 }

@@ -47,6 +47,8 @@ pub struct Loaded {
     pub config: Config,
     /// Settings that are allowed but may not do what their author expects.
     pub notes: Vec<String>,
+    /// Why a configuration in the working directory was not taken.
+    pub passed_over: Option<String>,
 }
 
 impl Sources {
@@ -68,13 +70,27 @@ impl Sources {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The file to read: the one that was named, or the first that exists.
-    fn find(&self) -> Option<PathBuf> {
+    /// The file to read: the one that was named, or the first that exists; and why one was passed over.
+    fn find(&self) -> (Option<PathBuf>, Option<String>) {
         let named = self.file.clone().or_else(|| self.var("WINDLASS_CONFIG").map(PathBuf::from));
-        match named {
-            Some(path) => Some(self.working_dir.join(path)),
-            None => PLACES.iter().map(|place| self.working_dir.join(place)).find(|path| path.exists()),
+        if let Some(path) = named {
+            return (Some(self.working_dir.join(path)), None);
         }
+        let mut passed_over = None;
+        let found = PLACES.iter().find_map(|place| {
+            let path = self.working_dir.join(place);
+            // The installed one is judged like one that is named: without it, what it configures would run elsewhere.
+            let is_installed = Path::new(place).is_absolute();
+            if path.exists()
+                && !is_installed
+                && let Err(why) = security::found_here(&path)
+            {
+                passed_over = Some(why);
+                return None;
+            }
+            path.exists().then_some(path)
+        });
+        (found, passed_over)
     }
 
     /// The state directory that systemd gives the service; the first, if there are several.
@@ -88,7 +104,8 @@ impl Sources {
 /// # Errors
 /// All its problems together.
 pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
-    let document = match sources.find() {
+    let (found, passed_over) = sources.find();
+    let document = match found {
         Some(path) => Document::read(&path, bounded::CONFIGURATION).map_err(|problem| Problems(vec![problem]))?,
         None => Document::new(Path::new(""), String::new()),
     };
@@ -103,8 +120,10 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     let config = document.parse().map(|parsed| loader.config(source, document.top(&parsed)));
     let ConfigLoader { notes, outside: mut problems, .. } = loader;
     problems.extend(document.into_problems());
+    let read = config.as_ref().and_then(|config| Some((config.source.as_deref()?, &config.security)));
+    problems.extend(read.and_then(|(path, security)| security::judge(path, security)));
     match config {
-        Some(config) if problems.is_empty() => Ok(Loaded { config, notes }),
+        Some(config) if problems.is_empty() => Ok(Loaded { config, notes, passed_over }),
         _ => Err(Problems(problems)),
     }
 }
@@ -154,7 +173,9 @@ impl ConfigLoader<'_> {
             store: self.store(section(&mut top, "store")),
             shutdown: shutdown(section(&mut top, "shutdown")),
             log: self.log(section(&mut top, "log")),
+            security: security::read(section(&mut top, "security")),
         };
+        self.notes.extend(security::note(&config.security));
         if let Some(value) = top.take("to_disconnect_processors")
             && value.boolean().is_some()
         {
@@ -315,6 +336,7 @@ fn filter(text: &str) -> Result<String, Option<&'static str>> {
         .ok_or_else(|| closest(word, ["off", "error", "warn", "info", "debug", "trace"]))
 }
 
+pub(crate) mod security;
 mod store;
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! The validated configuration.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::element::crash_policy::OnCrash;
@@ -10,6 +11,7 @@ use super::element::queues::QueuePatterns;
 use super::element::store_url::StoreUrl;
 use super::element::tls_files::TlsFiles;
 use super::overrides::Overrides;
+use crate::file::trust::Owners;
 
 /// All settings of `config/tasks.toml`, the environment and the flags.
 #[derive(Debug, Clone, PartialEq)]
@@ -53,6 +55,8 @@ pub struct Config {
     pub shutdown: ShutdownConfig,
     /// The log.
     pub log: LogConfig,
+    /// Who may change what runs.
+    pub security: SecurityConfig,
 }
 
 /// `[worker_logging]`: each event's level.
@@ -109,6 +113,34 @@ pub struct ShutdownConfig {
     pub timeout: Duration,
     /// The time between TERM and KILL.
     pub kill_grace: Duration,
+}
+
+/// `[security]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SecurityConfig {
+    /// Must configuration, task files and programs belong to trusted users, and be writable by nobody else?
+    pub strict_modes: bool,
+    /// The users who are trusted beside root and the user of the daemon.
+    pub owners: Vec<User>,
+}
+
+impl SecurityConfig {
+    /// The users who may change what runs; `None`: anybody.
+    #[must_use]
+    pub fn trusted(&self) -> Option<Arc<Owners>> {
+        self.strict_modes.then(|| Arc::new(Owners::with(self.owners.iter().map(|user| user.uid))))
+    }
+}
+
+/// A user of this system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct User {
+    /// The name.
+    pub name: String,
+    /// The number.
+    pub uid: u32,
 }
 
 /// `[log]`.

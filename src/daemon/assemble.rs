@@ -98,7 +98,8 @@ struct Read {
 
 impl Read {
     fn files(options: &RunOptions) -> Result<Self, Problems> {
-        let Loaded { mut config, notes } = load(&options.sources)?;
+        let Loaded { mut config, mut notes, passed_over } = load(&options.sources)?;
+        notes.extend(passed_over);
         let mut problems = options.extensions.check(&config.overrides);
         problems.extend(overridden(&mut config, options));
         Ok(Self { config, notes, problems })
@@ -109,7 +110,9 @@ impl Read {
         let Self { config, notes, mut problems } = self;
         let (builtins, plugins) = (extensions.builtins(bus.clone()), extensions.plugins());
         let (names, plugin_names): (Vec<&str>, Vec<&str>) = (builtins.names().collect(), plugins.names().collect());
-        let known = KnownNames::new(&names, &plugin_names).within(Some(&config.store.namespace));
+        let trusted = config.security.trusted();
+        let known =
+            KnownNames::new(&names, &plugin_names).within(Some(&config.store.namespace)).changed_by(trusted.as_ref());
         let tasks = crate::task::load::load(&config.tasks_dir, known);
         problems.extend(tasks.problems);
         problems.extend(tasks.unavailable);

@@ -172,6 +172,7 @@ fn told(old: &Parts, config: &Config, registry: &Registry) -> String {
         "shutdown": shutdown,
         "log.level": log.level,
         "log.redact": log.redact,
+        "security": security,
     }
     names("changed keys", keys);
     if said.is_empty() { "nothing has changed".to_owned() } else { said.join("; ") }
@@ -231,6 +232,7 @@ mod tests {
             store: crate::config::model::StoreConfig { url: _, tls: _, namespace: _, lease: _ },
             shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
             log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
+            security: crate::config::model::SecurityConfig { strict_modes: _, owners: _ },
         } = config("");
     }
 }

@@ -40,21 +40,11 @@ pub enum FileError {
     Io(#[from] io::Error),
 }
 
-/// A file that was read.
-#[derive(Debug)]
-#[non_exhaustive]
-pub struct Content {
-    /// What it holds.
-    pub bytes: Vec<u8>,
-    /// What the system says about the file that was read, whatever stands at its path now.
-    pub metadata: Metadata,
-}
-
 /// Reads a regular file of at most `most` bytes.
 ///
 /// # Errors
 /// If it is something else, larger, or unreadable.
-pub fn read(path: &Path, most: u64) -> Result<Content, FileError> {
+pub fn read(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
     regular(&std::fs::metadata(path)?)?;
     // Where something else came to its place meanwhile, the opening does not wait, and the descriptor is judged again.
     let flags = OFlags::NONBLOCK | OFlags::CLOEXEC | OFlags::NOCTTY;
@@ -64,7 +54,7 @@ pub fn read(path: &Path, most: u64) -> Result<Content, FileError> {
     if metadata.len() > most {
         return Err(FileError::TooLarge(most));
     }
-    Ok(Content { bytes: bounded(file, most)?, metadata })
+    bounded(file, most)
 }
 
 /// Reads a regular file of text, of at most `most` bytes.
@@ -72,7 +62,7 @@ pub fn read(path: &Path, most: u64) -> Result<Content, FileError> {
 /// # Errors
 /// As [`read`], and if it is no UTF-8.
 pub fn read_text(path: &Path, most: u64) -> Result<String, FileError> {
-    String::from_utf8(read(path, most)?.bytes).map_err(|_| FileError::NotText)
+    String::from_utf8(read(path, most)?).map_err(|_| FileError::NotText)
 }
 
 /// Reads what the caller of a command hands over by name, up to `most` bytes: a regular file, or a pipe such as the shell
@@ -140,8 +130,7 @@ mod tests {
         symlink("/dev/zero", path("zero")).unwrap();
         std::fs::write(path("full"), vec![b'x'; 2048]).unwrap();
         symlink("full", path("link")).unwrap();
-        let said =
-            |name: &str, most| read(&path(name), most).map(|content| content.bytes.len()).map_err(|e| e.to_string());
+        let said = |name: &str, most| read(&path(name), most).map(|bytes| bytes.len()).map_err(|e| e.to_string());
         for (name, is) in [("fifo", "a FIFO"), ("folder", "a directory"), ("socket", "a socket"), ("zero", "a device")]
         {
             assert_eq!(said(name, 2048), Err(format!("it is {is}, expected a regular file")));
@@ -157,7 +146,7 @@ mod tests {
     fn a_file_that_holds_more_than_it_says_is_read_up_to_its_bound() {
         let status = Path::new("/proc/self/status");
         assert!(matches!(read(status, 16), Err(FileError::TooLarge(16))));
-        assert!(!read(status, 1 << 20).unwrap().bytes.is_empty());
+        assert!(!read(status, 1 << 20).unwrap().is_empty());
     }
 
     #[test]

@@ -1,4 +1,7 @@
-//! Files that somebody told us to read: what they may be, and how much of them is read. This room knows nothing of what
+//! Files that somebody told us to read: what they may be, how much of them is read, and who may
+//! change them. This room knows nothing of what
 //! they hold.
 
 pub mod bounded;
+mod members;
+pub mod trust;

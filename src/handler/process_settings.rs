@@ -7,7 +7,7 @@ use crate::task::handler_spec::ProcessSettings;
 
 /// Must be called before the variables of the job are set, so that the task's environment cannot shadow them.
 pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) {
-    command.cwd(&settings.cwd);
+    command.cwd(&settings.cwd).changed_by(settings.trusted.clone());
     if let Some(confines) = &settings.confines {
         command.confine(Arc::clone(confines));
     }

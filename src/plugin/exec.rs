@@ -138,7 +138,7 @@ impl ExecHook {
     fn command(&self, point: HookPoint, job: &HookJob) -> Command {
         let mut argv = self.program.argv.iter();
         let mut command = Command::new(argv.next().cloned().unwrap_or_default());
-        command.args(argv).cwd(&self.program.cwd);
+        command.args(argv).cwd(&self.program.cwd).changed_by(self.program.trusted.clone());
         // This process may itself be part of a run; the variables of that run name another job.
         for name in mark::PRIVATE.into_iter().chain(run_variables::ALL).chain([mark::SUPERVISED]) {
             command.env_remove(name);

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::confine::{self, Confines};
+use crate::file::trust::{Owners, Untrusted};
 
 /// A command that can be spawned.
 #[derive(Debug, Clone)]
@@ -27,6 +28,7 @@ pub struct Command {
     stdout: bool,
     env_cleared: bool,
     confines: Option<Arc<Confines>>,
+    trusted: Option<Arc<Owners>>,
 }
 
 /// Why a command did not start.
@@ -70,6 +72,14 @@ pub enum SpawnError {
     NotExecutable {
         /// The program.
         program: String,
+    },
+    /// Somebody may change the program who is not trusted.
+    #[error("start {program}: {source}")]
+    Untrusted {
+        /// The program.
+        program: String,
+        /// What is wrong.
+        source: Untrusted,
     },
     /// Arguments and environment are too long together.
     #[error("start {program}: its arguments and environment together are longer than the system passes on")]
@@ -123,6 +133,7 @@ impl Command {
             stdout: true,
             env_cleared: false,
             confines: None,
+            trusted: None,
         }
     }
 
@@ -164,6 +175,13 @@ impl Command {
         self
     }
 
+    /// Only these users may change the program and the folders above it; `None`: anybody may. That is judged at each start,
+    /// because a program can be opened to others after the task that names it was loaded.
+    pub fn changed_by(&mut self, trusted: Option<Arc<Owners>>) -> &mut Self {
+        self.trusted = trusted;
+        self
+    }
+
     /// Sends the child's stdout to `/dev/null`.
     pub fn discard_stdout(&mut self) -> &mut Self {
         self.stdout = false;
@@ -180,6 +198,7 @@ impl Command {
     pub(super) fn spawn(&self) -> Result<std::process::Child, SpawnError> {
         let found = self.looked_up()?;
         let program = found.as_deref().map_or(&*self.program, Path::as_os_str);
+        self.judge(Path::new(program))?;
         let mut command = if let Some(confines) = &self.confines {
             // In the child, /proc/self/exe is this executable, even if its file was replaced.
             let mut command = StdCommand::new("/proc/self/exe");
@@ -208,6 +227,12 @@ impl Command {
             command.current_dir(cwd);
         }
         command.spawn().map_err(|error| self.explain(error))
+    }
+
+    /// Nobody else can exchange a program that is trusted with all folders above it between this and its start.
+    fn judge(&self, program: &Path) -> Result<(), SpawnError> {
+        let judged = self.trusted.as_ref().map_or(Ok(()), |trusted| trusted.judge(&self.resolved(program)));
+        judged.map_err(|source| SpawnError::Untrusted { program: self.program(), source })
     }
 
     /// The path of a program without a slash in the `PATH` that this command sets.

@@ -9,6 +9,7 @@ use std::time::Duration;
 use hyper::http::{HeaderName, Method};
 
 use super::http_url::HttpUrl;
+use crate::file::trust::Owners;
 use crate::process::Confines;
 
 /// The handler of a task.
@@ -77,6 +78,8 @@ pub struct ProcessSettings {
     pub env_clear: bool,
     /// Its user, umask and limits, if any are set.
     pub confines: Option<Arc<Confines>>,
+    /// Who may change the program; `None`: anybody.
+    pub trusted: Option<Arc<Owners>>,
 }
 
 /// The delay and limit of runs that a handler postpones ("later").

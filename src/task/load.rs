@@ -17,6 +17,7 @@ mod values;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::definition::Registry;
@@ -25,8 +26,10 @@ use super::inputs::apply;
 use crate::config::element::crash_policy;
 use crate::config::element::duration::{self, Unit};
 use crate::config::error::Problem;
+use crate::config::load::security;
 use crate::config::reader::{Document, Table, Value};
 use crate::file::bounded;
+use crate::file::trust::{Judge, Owners};
 use crate::job::{QueueName, TaskName};
 
 /// The content of a folder of task files.
@@ -55,19 +58,29 @@ pub struct KnownNames<'a> {
     pub plugins: &'a [&'a str],
     /// The namespace in which the keys of locks must be. `None`: they are not checked.
     pub namespace: Option<&'a str>,
+    /// Who may change task files and programs. `None`: root and the user of this process.
+    pub trusted: Option<&'a Arc<Owners>>,
+    /// May anybody change them?
+    pub anybody: bool,
 }
 
 impl<'a> KnownNames<'a> {
     /// These handlers and these plugins.
     #[must_use]
     pub fn new(builtins: &'a [&'a str], plugins: &'a [&'a str]) -> Self {
-        Self { builtins, plugins, namespace: None }
+        Self { builtins, plugins, namespace: None, trusted: None, anybody: false }
     }
 
     /// Refuses keys of locks outside of this namespace.
     #[must_use]
     pub fn within(self, namespace: Option<&'a str>) -> Self {
         Self { namespace, ..self }
+    }
+
+    /// Refuses task files and programs that others than these users may change; `None`: anybody may.
+    #[must_use]
+    pub fn changed_by(self, trusted: Option<&'a Arc<Owners>>) -> Self {
+        Self { trusted, anybody: trusted.is_none(), ..self }
     }
 }
 
@@ -93,19 +106,25 @@ impl<'a> From<&'a Vec<&'a str>> for KnownNames<'a> {
 #[must_use]
 pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
     let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.to_owned());
+    let mut known: KnownNames<'_> = known.into();
+    let own;
+    if known.trusted.is_none() && !known.anybody {
+        own = Arc::new(Owners::with([]));
+        known = known.changed_by(Some(&own));
+    }
     let mut loader = TaskLoader {
-        known: known.into(),
+        known,
         tasks: Vec::new(),
         locations: BTreeMap::new(),
         unavailable: RefCell::default(),
         warnings: Vec::new(),
+        judge: known.trusted.map(|trusted| Judge::new(trusted)),
     };
     let mut problems = Vec::new();
     match task_files(&dir) {
         Ok(files) => {
-            if program::is_world_writable(&dir) {
-                problems.push(Problem::of_source(dir.display(), WORLD_WRITABLE));
-            }
+            let judged = loader.judge.as_ref().and_then(|judge| judge.listing(&dir).err());
+            problems.extend(judged.as_ref().map(security::problem));
             if files.is_empty() {
                 loader.warnings.push(format!("{}: holds no task files, *.toml", dir.display()));
             }
@@ -133,8 +152,6 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
     }
 }
 
-const WORLD_WRITABLE: &str = "may be written by everybody, who could so run anything; chmod o-w it";
-
 /// The task files in order; hidden files are the half-written ones of editors.
 fn task_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
@@ -156,6 +173,7 @@ struct TaskLoader<'b> {
     locations: BTreeMap<TaskName, String>,
     unavailable: RefCell<Vec<Problem>>,
     warnings: Vec<String>,
+    judge: Option<Judge<'b>>,
 }
 
 impl TaskLoader<'_> {
@@ -164,9 +182,10 @@ impl TaskLoader<'_> {
             Ok(document) => document,
             Err(problem) => return problems.push(problem),
         };
-        if program::is_world_writable(path) {
-            problems.push(Problem::of_source(path.display(), WORLD_WRITABLE));
-        }
+        // A file of somebody else's is read all the same, because all its problems are told together.
+        let judged = self.judge.as_ref().and_then(|judge| judge.judge(path).err());
+        // A folder above was told already.
+        problems.extend(judged.as_ref().filter(|error| error.path() == path).map(security::problem));
         if let Some(parsed) = document.parse() {
             let mut top = document.top(&parsed);
             if top.has("task") {
@@ -255,6 +274,7 @@ impl TaskLoader<'_> {
                 overlap: times.overlap,
                 folder: document.folder(),
                 in_code: self.known.plugins,
+                trusted: self.known.trusted,
                 namespace: self.known.namespace,
             },
         );
@@ -272,6 +292,7 @@ impl TaskLoader<'_> {
             periodic,
             builtins: self.known.builtins,
             unavailable: &self.unavailable,
+            trusted: self.known.trusted,
         };
         let handler = table
             .required("run", "a table with the handler, [run]")

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hook_point::HookPoints;
+use crate::file::trust::Owners;
 
 /// The names of built-in plugins, which custom plugins cannot have.
 pub const BUILT_IN: [&str; 5] = ["QueueLock", "DelayQueueLock", "JobLock", "Retry", "Noop"];
@@ -75,6 +76,8 @@ pub struct PluginProgram {
     pub timeout: Duration,
     /// The hook points at which it is called.
     pub points: HookPoints,
+    /// Who may change it; `None`: anybody.
+    pub trusted: Option<Arc<Owners>>,
 }
 
 /// Retry's options.

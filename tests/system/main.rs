@@ -29,3 +29,4 @@ mod shortage;
 mod silence;
 mod supervision;
 mod systemd;
+mod trust;

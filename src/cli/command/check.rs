@@ -97,10 +97,10 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
     let mut problems = Vec::new();
     match crate::config::load::load(context.sources()) {
         Err(found) => problems = found.0,
-        Ok(Loaded { config, notes }) => {
-            output.notes = notes;
+        Ok(Loaded { config, notes, passed_over }) => {
+            output.notes = notes.into_iter().chain(passed_over).collect();
             problems.extend(context.extensions().check(&config.overrides));
-            let tasks = context.tasks_in(&config.tasks_dir);
+            let tasks = context.tasks_of(&config);
             problems.extend(tasks.problems.iter().chain(&tasks.unavailable).cloned());
             output.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
             output.tasks = tasks::list(&tasks.registry);

@@ -47,8 +47,7 @@ pub fn load(ca: Option<&Path>) -> Result<RootCertStore, AuthoritiesError> {
 /// # Errors
 /// If it cannot be read, or is no regular file of a fitting size.
 pub fn pem(path: &Path) -> Result<Vec<u8>, AuthoritiesError> {
-    let read = bounded::read(path, bounded::CERTIFICATES);
-    read.map(|content| content.bytes)
+    bounded::read(path, bounded::CERTIFICATES)
         .map_err(|error| AuthoritiesError::File(format!("{} cannot be read: {error}", path.display())))
 }
 

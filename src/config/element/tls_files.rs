@@ -47,7 +47,7 @@ pub(in crate::config) fn read(mut table: Table<'_>, folder: &Path) -> TlsFiles {
 /// A file that contains PEM. The connection checks the content.
 fn file(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
     let path = folder.join(value.string()?);
-    match bounded::read(&path, bounded::CERTIFICATES).map(|content| content.bytes) {
+    match bounded::read(&path, bounded::CERTIFICATES) {
         Ok(bytes) if bytes.windows(11).any(|window| window == b"-----BEGIN ") => Some(path),
         Ok(_) => {
             value.report("expected a PEM file (found no -----BEGIN in it)");

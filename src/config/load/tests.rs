@@ -39,7 +39,7 @@ fn bad(text: &str) -> Vec<String> {
 #[test]
 fn without_a_file_everything_has_its_default() {
     let (dir, sources) = place(None);
-    let Loaded { config, notes } = load(&sources).unwrap();
+    let Loaded { config, notes, .. } = load(&sources).unwrap();
     let path = |name: &str| dir.path().join(name);
     assert_eq!(config.source, None);
     assert_eq!(config.store.url, StoreUrl::Sqlite(path("windlass.db")));

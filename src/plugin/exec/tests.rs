@@ -26,6 +26,7 @@ fn hook(dir: &TempDir, argv: &[&str], timeout: Duration) -> ExecHook {
         cwd: dir.path().to_owned(),
         timeout,
         points: HookPoints::ALL,
+        trusted: None,
     };
     ExecHook::new(Arc::new(program), Arc::from("policy"), Bus::silent())
 }

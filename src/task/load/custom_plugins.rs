@@ -8,6 +8,7 @@ use super::program;
 use super::values::json;
 use crate::config::element::duration::{self, Unit};
 use crate::config::reader::{Table, Value};
+use crate::file::trust::Owners;
 use crate::job::ecma::quote;
 use crate::task::hook_point::{HookPoint, HookPoints};
 use crate::task::plugin_spec::{BUILT_IN, CustomPlugin, CustomPluginSource, PluginProgram};
@@ -22,10 +23,12 @@ pub(super) fn in_code(name: &str) -> CustomPlugin {
     CustomPlugin { name: Arc::from(name), options: no_options(), source: CustomPluginSource::Code }
 }
 
-/// A program that is a plugin. `item` is its table in `plugins`, `folder` that of the task file.
-pub(super) fn program(item: &Value<'_>, folder: &Path) -> Option<CustomPlugin> {
+/// A program that is a plugin. `item` is its table in `plugins`, `folder` that of the task file. It runs as the daemon does,
+/// whatever user the task has.
+pub(super) fn program(item: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>) -> Option<CustomPlugin> {
     let mut table = item.table("a table with exec and hooks")?;
-    let argv = table.required("exec", "the plugin's program and its arguments").and_then(|exec| argv(&exec, folder));
+    let argv =
+        table.required("exec", "the plugin's program and its arguments").and_then(|exec| argv(&exec, folder, trusted));
     let hooks = table.required("hooks", &format!("a list of where it is asked: {HOOKS}"));
     let points = hooks.and_then(|hooks| points(&hooks));
     let min = Duration::from_millis(1);
@@ -36,7 +39,13 @@ pub(super) fn program(item: &Value<'_>, folder: &Path) -> Option<CustomPlugin> {
         None => argv.as_deref().and_then(stem).and_then(|stem| name(item, stem)),
     };
     table.finish();
-    let program = PluginProgram { argv: argv?, cwd: folder.to_owned(), timeout: timeout?, points: points? };
+    let program = PluginProgram {
+        argv: argv?,
+        cwd: folder.to_owned(),
+        timeout: timeout?,
+        points: points?,
+        trusted: trusted.cloned(),
+    };
     Some(CustomPlugin {
         name: Arc::from(name?.as_str()),
         options: no_options(),
@@ -88,7 +97,7 @@ fn points(value: &Value<'_>) -> Option<HookPoints> {
 }
 
 /// The program by its absolute path, and its literal arguments: the job comes on stdin.
-fn argv(exec: &Value<'_>, folder: &Path) -> Option<Vec<String>> {
+fn argv(exec: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>) -> Option<Vec<String>> {
     let items = exec.list("a list: the program and its arguments (no shell is asked)")?;
     if items.is_empty() {
         exec.report("expected a program (found an empty list)");
@@ -104,7 +113,7 @@ fn argv(exec: &Value<'_>, folder: &Path) -> Option<Vec<String>> {
             fits
         });
         let text = match text {
-            Some(text) if position == 0 => found(item, text, folder),
+            Some(text) if position == 0 => found(item, text, folder, trusted),
             text => text.map(str::to_owned),
         };
         match text {
@@ -115,8 +124,8 @@ fn argv(exec: &Value<'_>, folder: &Path) -> Option<Vec<String>> {
     good.then_some(argv)
 }
 
-fn found(item: &Value<'_>, written: &str, folder: &Path) -> Option<String> {
-    let path = program::find(written, folder, std::env::var_os("PATH").as_deref());
+fn found(item: &Value<'_>, written: &str, folder: &Path, trusted: Option<&Arc<Owners>>) -> Option<String> {
+    let path = program::find(written, folder, std::env::var_os("PATH").as_deref(), trusted.map(AsRef::as_ref));
     let path = path.map_err(|error| item.report(error.to_string())).ok()?;
     let text = path.to_str().map(str::to_owned);
     if text.is_none() {

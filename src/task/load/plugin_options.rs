@@ -1,6 +1,7 @@
 //! Reads `plugins` and `[plugin_options.*]` of a task.
 
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::values::whole_seconds;
@@ -8,6 +9,7 @@ use super::{custom_plugins, retry_options};
 use crate::config::element::duration::{self, Unit};
 use crate::config::error::closest;
 use crate::config::reader::{Table, Value};
+use crate::file::trust::Owners;
 use crate::task::plugin_spec::{PluginSpec, RetrySpec};
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +71,8 @@ pub(super) struct PluginContext<'a> {
     pub(super) in_code: &'a [&'a str],
     /// The namespace in which the keys of locks must be.
     pub(super) namespace: Option<&'a str>,
+    /// Who may change programs; `None`: anybody.
+    pub(super) trusted: Option<&'a Arc<Owners>>,
 }
 
 /// The plugins of a task in order, with their options.
@@ -111,7 +115,7 @@ pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<Plug
 
 fn read_one(item: &Value<'_>, context: PluginContext<'_>) -> Option<PluginSpec> {
     if item.raw().is_table() {
-        return custom_plugins::program(item, context.folder).map(PluginSpec::Custom);
+        return custom_plugins::program(item, context.folder, context.trusted).map(PluginSpec::Custom);
     }
     if let Some(name) = item.raw().as_str().filter(|name| context.in_code.contains(name)) {
         return Some(PluginSpec::Custom(custom_plugins::in_code(name)));

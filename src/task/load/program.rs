@@ -1,17 +1,16 @@
 //! Finds and checks the program of a task before a job needs it.
 //!
 //! A name with a slash is relative to the folder of the task file, a bare one is looked up in PATH. The program must
-//! exist, be executable and readable, and not be world-writable, because a job from an untrusted producer must not run
-//! a program that anybody could change.
+//! exist, be executable and readable, and only trusted users may change it or the folders above it, because a job from an
+//! untrusted producer must not run a program that anybody could change.
 
 use std::ffi::OsStr;
-use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
-/// The permission bit of world-writable files.
-const OTHERS_WRITE: u32 = 0o002;
+use crate::config::load::security::OR_NOT_STRICT;
+use crate::file::trust::{Owners, Untrusted};
 
 /// Why a program is refused.
 #[derive(Debug, thiserror::Error)]
@@ -28,12 +27,17 @@ pub(super) enum ProgramError {
     NotExecutable(PathBuf),
     #[error("expected a readable program (found {}, which is not)", .0.display())]
     NotReadable(PathBuf),
-    #[error("{} may be written by everybody, who could so run anything; chmod o-w it", .0.display())]
-    WorldWritable(PathBuf),
+    #[error("{0}{OR_NOT_STRICT}")]
+    Untrusted(#[from] Untrusted),
 }
 
 /// The path of the program. It is absolute if `folder` is.
-pub(super) fn find(written: &str, folder: &Path, search: Option<&OsStr>) -> Result<PathBuf, ProgramError> {
+pub(super) fn find(
+    written: &str,
+    folder: &Path,
+    search: Option<&OsStr>,
+    trusted: Option<&Owners>,
+) -> Result<PathBuf, ProgramError> {
     if written.is_empty() {
         return Err(ProgramError::Empty);
     }
@@ -47,10 +51,10 @@ pub(super) fn find(written: &str, folder: &Path, search: Option<&OsStr>) -> Resu
             .find(|path| path.is_file() && access(path, Access::EXEC_OK).is_ok())
             .ok_or_else(|| ProgramError::NotInPath(written.to_owned()))?
     };
-    check(path)
+    check(path, trusted)
 }
 
-fn check(path: PathBuf) -> Result<PathBuf, ProgramError> {
+fn check(path: PathBuf, trusted: Option<&Owners>) -> Result<PathBuf, ProgramError> {
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) => return Err(ProgramError::Missing { path, error }),
@@ -61,14 +65,8 @@ fn check(path: PathBuf) -> Result<PathBuf, ProgramError> {
         Err(ProgramError::NotExecutable(path))
     } else if access(&path, Access::READ_OK).is_err() {
         Err(ProgramError::NotReadable(path))
-    } else if metadata.mode() & OTHERS_WRITE != 0 {
-        Err(ProgramError::WorldWritable(path))
     } else {
+        trusted.map_or(Ok(()), |trusted| trusted.judge(&path))?;
         Ok(path)
     }
-}
-
-/// Is this file or folder world-writable? False if it cannot be inspected: reading it then reports the error.
-pub(super) fn is_world_writable(path: &Path) -> bool {
-    path.metadata().is_ok_and(|metadata| metadata.mode() & OTHERS_WRITE != 0)
 }

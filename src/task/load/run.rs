@@ -10,12 +10,14 @@ mod secret;
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::element::crash_policy;
 use crate::config::element::duration::{self, Unit};
 use crate::config::error::{Problem, closest};
 use crate::config::reader::{Table, Value};
+use crate::file::trust::Owners;
 use crate::task::handler_spec::{BuiltinSpec, HandlerSpec, RetryLater};
 
 /// All handlers, and the keys that belong to each.
@@ -41,6 +43,8 @@ pub(super) struct HandlerContext<'a> {
     pub(super) builtins: &'a [&'a str],
     /// Secrets that could not be read here.
     pub(super) unavailable: &'a RefCell<Vec<Problem>>,
+    /// Who may change programs; `None`: anybody.
+    pub(super) trusted: Option<&'a Arc<Owners>>,
 }
 
 /// Every key of `[run]`, once. A task that has such a key outside of `[run]` is refused with a hint.

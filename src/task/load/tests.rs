@@ -118,6 +118,7 @@ fn a_task_is_read_with_all_its_keys() {
             process: ProcessSettings {
                 cwd: dir.path().to_owned(),
                 env: BTreeMap::from([("LANG".to_owned(), "C".to_owned())]),
+                trusted: Some(Arc::new(Owners::with([]))),
                 ..ProcessSettings::default()
             },
             output: OutputMode::Discard,
@@ -400,15 +401,32 @@ fn what_everybody_may_write_is_refused() {
     let task = "name = \"t\"\n[run]\nexec = [\"./work\"]";
     let dir = folder(&[("a.toml", task)]);
     let mode = |name: &str, mode| fs::set_permissions(dir.path().join(name), Permissions::from_mode(mode)).unwrap();
-    let all = "may be written by everybody, who could so run anything; chmod o-w it";
+    let all = |mode: &str, path: &str| {
+        format!(
+            "may be written by everybody (mode {mode}), who could run anything with it: chmod o-w {path}; where modes \
+             cannot be set, strict_modes = false under [security] in the configuration"
+        )
+    };
     mode("work", 0o777);
-    assert_eq!(told(&dir, &load(dir.path(), &BUILTINS)), [format!("a.toml:3:9: run.exec: work {all}")]);
+    let work = all("0777", "work");
+    assert_eq!(told(&dir, &load(dir.path(), &BUILTINS)), [format!("a.toml:3:9: run.exec: work {work}")]);
+    assert!(load(dir.path(), KnownNames::from(&BUILTINS).changed_by(None)).problems.is_empty());
     mode("work", 0o755);
     mode("a.toml", 0o666);
-    assert_eq!(told(&dir, &load(dir.path(), &BUILTINS)), [format!("a.toml: {all}")]);
+    assert_eq!(told(&dir, &load(dir.path(), &BUILTINS)), [format!("a.toml: {}", all("0666", "a.toml"))]);
     mode("a.toml", 0o644);
-    mode("", 0o777);
-    assert_eq!(told(&dir, &load(dir.path(), &BUILTINS)), [format!("{}: {all}", dir.path().display())]);
+    let path = dir.path().display().to_string();
+    // What stands in such a folder can be replaced by everybody, too. In one with the sticky bit nobody can replace a
+    // program, but everybody can add a task.
+    for (bits, problems) in [(0o777, 2), (0o1777, 1)] {
+        mode("", bits);
+        let told = told(&dir, &load(dir.path(), &BUILTINS));
+        assert_eq!(
+            (&told[0], told.len()),
+            (&format!("{path}: {}", all(&format!("{bits:04o}"), &path)), problems),
+            "{told:?}"
+        );
+    }
     mode("", 0o755);
     assert!(load(dir.path(), &BUILTINS).problems.is_empty());
 }

@@ -24,7 +24,7 @@ fn certificates_are_files_beside_the_configuration() {
     fs::write(dir.path().join("config/ca.pem"), "none").unwrap();
     assert!(load(&sources).unwrap_err().to_string().contains("store.tls.ca: expected a PEM file"));
     fs::write(dir.path().join("config/ca.pem"), "-----BEGIN CERTIFICATE-----").unwrap();
-    let Loaded { config, notes } = load(&sources).unwrap();
+    let Loaded { config, notes, .. } = load(&sources).unwrap();
     assert_eq!((config.store.tls.ca, notes.len()), (Some(dir.path().join("config/ca.pem")), 0));
     fs::write(dir.path().join("config/tasks.toml"), text.replace("rediss", "redis").replace("cert", "#")).unwrap();
     let notes = load(&sources).unwrap().notes.join(" ");

@@ -1,19 +1,18 @@
 //! Reads a program and its arguments, with placeholders where the handler has any.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::Path;
 
 use super::HandlerContext;
 use crate::config::reader::Value;
-use crate::task::handler_spec::{Piece, Template};
+use crate::task::handler_spec::{Piece, ProcessSettings, Template};
 use crate::task::load::program;
 use crate::task::template::TemplateError;
 
 /// Reads the program and its arguments. Every item is checked, so that all problems are reported.
 pub(super) fn read(
     exec: &Value<'_>,
-    env: &BTreeMap<String, String>,
+    process: &ProcessSettings,
     context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<Vec<Template>> {
@@ -26,7 +25,7 @@ pub(super) fn read(
             continue;
         };
         if position == 0 {
-            match template.as_text().map(|written| read_program(item, written, env, context.folder)) {
+            match template.as_text().map(|written| read_program(item, written, process, context.folder)) {
                 Some(Some(path)) => argv.push(Template { pieces: vec![Piece::Text(path)] }),
                 Some(None) => good = false,
                 None => {
@@ -55,7 +54,7 @@ pub(super) fn read(
 /// Reads a program and its arguments without placeholders, for handlers that get their jobs by another way.
 pub(super) fn read_plain(
     value: &Value<'_>,
-    env: &BTreeMap<String, String>,
+    process: &ProcessSettings,
     context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<Vec<String>> {
@@ -63,7 +62,7 @@ pub(super) fn read_plain(
     let read = |(position, item): (usize, &Value<'_>)| {
         let text = read_text(item)?;
         if position == 0 {
-            return read_program(item, text, env, context.folder);
+            return read_program(item, text, process, context.folder);
         }
         if Template::parse(text).is_ok_and(|template| template.as_text().is_none()) {
             let location = item.location_and_key();
@@ -111,10 +110,10 @@ fn read_item(item: &Value<'_>) -> Option<Template> {
 }
 
 /// The absolute path of the program. It is looked up once, not for each job.
-fn read_program(item: &Value<'_>, written: &str, env: &BTreeMap<String, String>, folder: &Path) -> Option<String> {
-    let search = env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
-    let found = program::find(written, folder, search.as_deref()).map_err(|error| item.report(error.to_string()));
-    let path = found.ok()?;
+fn read_program(item: &Value<'_>, written: &str, process: &ProcessSettings, folder: &Path) -> Option<String> {
+    let search = process.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
+    let found = program::find(written, folder, search.as_deref(), process.trusted.as_deref());
+    let path = found.map_err(|error| item.report(error.to_string())).ok()?;
     if path.to_str().is_none() {
         item.report(format!("expected a path in UTF-8 (found {})", path.display()));
     }

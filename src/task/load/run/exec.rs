@@ -13,7 +13,7 @@ pub(super) fn read(
     context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<ExecSpec> {
-    let process = process_settings::read(run, context.folder, warnings);
+    let process = process_settings::read(run, context, warnings);
     let output = run.take("output").and_then(|value| {
         value.one_of("\"log\" or \"discard\"", &[("log", OutputMode::Log), ("discard", OutputMode::Discard)])
     });
@@ -22,7 +22,7 @@ pub(super) fn read(
     let allow_dash = run.take("allow_dash").and_then(|value| value.boolean());
     let later = super::read_retry_later(run);
     Some(ExecSpec {
-        argv: argv::read(exec, &process.env, context, warnings)?,
+        argv: argv::read(exec, &process, context, warnings)?,
         process,
         output: output.unwrap_or(OutputMode::Log),
         result: result.unwrap_or(ResultMode::Nothing),

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::HandlerContext;
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::size;
 use crate::config::reader::{Table, Value};
@@ -20,14 +21,21 @@ const MIN_MEMORY_BYTES: u64 = 1 << 20;
 const MAX_LIMIT: u64 = 1_000_000_000;
 
 /// Reads all keys. An invalid value is reported and then counts as absent.
-pub(super) fn read(run: &mut Table<'_>, folder: &Path, warnings: &mut Vec<String>) -> ProcessSettings {
+pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &mut Vec<String>) -> ProcessSettings {
+    let folder = context.folder;
     let confines = Confines {
         user: run.take("user").and_then(|value| read_account(&value, "user", confine::user, warnings)),
         group: run.take("group").and_then(|value| read_account(&value, "group", confine::group, warnings)),
         umask: run.take("umask").and_then(|value| read_umask(&value)),
         limits: run.take("limits").map(|value| read_limits(&value)).unwrap_or_default(),
     };
+    // The program runs with the rights of its user, who can do what it does anyway.
+    let trusted = context.trusted.map(|trusted| match &confines.user {
+        Some(user) => Arc::new(trusted.and(user.uid)),
+        None => Arc::clone(trusted),
+    });
     ProcessSettings {
+        trusted,
         cwd: run.take("cwd").and_then(|value| read_cwd(&value, folder)).unwrap_or_else(|| folder.to_owned()),
         env: run.take("env").map(|value| read_env(&value)).unwrap_or_default(),
         env_clear: run.take("env_clear").and_then(|value| value.boolean()).unwrap_or(false),

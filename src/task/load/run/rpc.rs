@@ -23,7 +23,7 @@ pub(super) fn read(
     context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<RpcSpec> {
-    let process = process_settings::read(run, context.folder, warnings);
+    let process = process_settings::read(run, context, warnings);
     let mut count = |key: &str, most: u64| run.take(key).and_then(|value| value.whole_number(1..=most));
     let processes = count("processes", processors::MAX_PROCESSORS).and_then(|number| usize::try_from(number).ok());
     let depth = count("depth", processors::MAX_PROCESSORS).and_then(|number| usize::try_from(number).ok());
@@ -34,7 +34,7 @@ pub(super) fn read(
         .and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::from_millis(1)));
     let later = super::read_retry_later(run);
     Some(RpcSpec {
-        argv: argv::read_plain(rpc, &process.env, context, warnings)?,
+        argv: argv::read_plain(rpc, &process, context, warnings)?,
         process,
         processes: processes.unwrap_or(1),
         depth: depth.unwrap_or(1),

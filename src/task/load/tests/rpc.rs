@@ -14,6 +14,7 @@ fn an_rpc_handler_is_read_with_all_its_keys() {
         process: ProcessSettings {
             cwd: dir.path().join(".."),
             env: [("A".to_owned(), "1".to_owned())].into(),
+            trusted: Some(Arc::new(Owners::with([]))),
             ..ProcessSettings::default()
         },
         processes: 2,

@@ -1,0 +1,63 @@
+//! Who is in a group.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+use nix::unistd::{Gid, Group, User};
+
+use super::bounded;
+
+/// Are these users the only members of a group, as far as this machine can tell?
+pub(super) fn are_all(gid: u32, users: &BTreeSet<u32>) -> bool {
+    // On some systems accounts without a login have the group of root, which stands for root. Images for OpenShift count on it.
+    if gid == 0 && users.contains(&0) {
+        return true;
+    }
+    let Ok(Some(group)) = Group::from_gid(Gid::from_raw(gid)) else {
+        // In a container groups often have no names. Then nobody but this process is known to be in it.
+        return gid == rustix::process::getegid().as_raw();
+    };
+    let is_one =
+        |name: &str| User::from_name(name).ok().flatten().is_some_and(|user| users.contains(&user.uid.as_raw()));
+    if !group.mem.iter().all(|name| is_one(name)) {
+        return false;
+    }
+    // The members of a group by their own entries are in no list. Those of a network cannot all be asked for, so of its
+    // groups only the private ones are known, which are called like their user.
+    let is_local = lines("/etc/group").iter().any(|line| line.split(':').nth(2) == Some(&gid.to_string()));
+    let others = lines("/etc/passwd").into_iter().any(|line| {
+        let mut fields = line.split(':').skip(2).map(|field| field.parse::<u32>().ok());
+        let (uid, primary) = (fields.next().flatten(), fields.next().flatten());
+        primary == Some(gid) && !uid.is_some_and(|uid| users.contains(&uid))
+    });
+    !others && (is_local || is_one(&group.name))
+}
+
+fn lines(path: &str) -> Vec<String> {
+    let text = bounded::read(Path::new(path), bounded::CONFIGURATION).unwrap_or_default();
+    String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_group_is_ones_own_if_nobody_else_is_in_it() {
+        let root = BTreeSet::from([0]);
+        assert!(!are_all(3_999_999_999, &root), "nobody knows this group, and we are not in it");
+        // On every system there are users of whom the group is named in their own entry only.
+        let entry = |line: &String| {
+            let mut fields = line.split(':').skip(2).map(|field| field.parse::<u32>().ok());
+            Some((fields.next()??, fields.next()??))
+        };
+        let is_known = |gid: u32| Group::from_gid(Gid::from_raw(gid)).is_ok_and(|group| group.is_some());
+        let passwd = lines("/etc/passwd");
+        let mut users = passwd.iter().filter_map(entry);
+        let (uid, gid) = users.find(|&(uid, gid)| uid > 0 && gid > 0 && is_known(gid)).unwrap();
+        assert!(!are_all(gid, &root));
+        assert!(are_all(0, &root));
+        let everybody = lines("/etc/passwd").iter().filter_map(entry).map(|(uid, _)| uid).collect();
+        assert!(are_all(gid, &everybody), "{uid} is one of them");
+    }
+}

@@ -1,0 +1,134 @@
+//! Who may change what runs: configuration, task files and programs of strangers are refused by name.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::{PermissionsExt as _, chown};
+use std::path::Path;
+
+use crate::daemon::{Folder, eventually};
+
+fn mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
+}
+
+/// A task with a program of its own beside it.
+fn with_program(folder: &Folder) {
+    let program = folder.path("tasks.d/program");
+    fs::write(&program, format!("#!/bin/sh\necho ran >>{}\n", folder.path("done").display())).unwrap();
+    mode(&program, 0o755);
+    fs::write(folder.path("tasks.d/own.toml"), "name = \"own\"\n[run]\nexec = [\"./program\"]\n").unwrap();
+}
+
+/// A user who is neither root nor ourselves.
+const STRANGER: u32 = 54_321;
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn what_others_may_write_starts_nothing_unless_that_is_wanted() {
+    let folder = Folder::new("sqlite:w.db", "");
+    with_program(&folder);
+    assert_eq!(folder.windlass(&["check"]).0, Some(0));
+    for (name, open, closed) in
+        [("tasks.toml", 0o666, 0o644), ("tasks.d/own.toml", 0o646, 0o644), ("tasks.d", 0o1777, 0o755)]
+    {
+        mode(&folder.path(name), open);
+        let (code, text) = folder.windlass(&["run"]);
+        let path = folder.path(name);
+        let said = format!("{} may be written by everybody (mode {open:04o})", path.display()).replacen(' ', ": ", 1);
+        assert!(code == Some(64) && text.contains(&said), "{said} is not in {text}");
+        assert!(text.contains(&format!("chmod o-w {}", path.display())), "{text}");
+        mode(&path, closed);
+    }
+    mode(&folder.path(""), 0o777);
+    let (code, text) = folder.windlass(&["check"]);
+    assert!(code == Some(64) && text.contains("(mode 0777)"), "{text}");
+    folder.reconfigure("scheduler = true", "security.strict_modes = false\nscheduler = true");
+    let (code, text) = folder.windlass(&["check"]);
+    assert!(code == Some(0) && text.contains("note: security.strict_modes = false: who may change"), "{text}");
+    let daemon = folder.daemon();
+    daemon.wait_log("security.strict_modes = false");
+    assert_eq!(folder.windlass(&["enqueue", "own"]).0, Some(0));
+    eventually("the job runs", || folder.path("done").exists());
+    daemon.stop();
+}
+
+#[test]
+fn a_program_is_judged_again_when_it_is_to_run() {
+    let folder = Folder::new("sqlite:w.db", "");
+    with_program(&folder);
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    mode(&folder.path("tasks.d/program"), 0o757);
+    // A command that reads the task now finds it invalid.
+    assert_eq!(folder.windlass(&["enqueue", "own", "--foreign", "--queue", "default"]).0, Some(0));
+    let failed = || folder.windlass(&["--json", "failed"]).1;
+    eventually("the job fails", || failed().contains("may be written by everybody (mode 0757)"));
+    assert!(failed().contains("SpawnError") && failed().contains("chmod o-w "), "{}", failed());
+    assert!(!folder.path("done").exists());
+    mode(&folder.path("tasks.d/program"), 0o755);
+    assert_eq!(folder.windlass(&["enqueue", "own"]).0, Some(0));
+    eventually("the job runs", || folder.path("done").exists());
+    daemon.stop();
+}
+
+#[test]
+fn what_belongs_to_a_stranger_starts_nothing() {
+    // Only root can give files away.
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new("sqlite:w.db", "");
+    with_program(&folder);
+    for name in ["tasks.toml", "tasks.d/own.toml", "tasks.d/program", "tasks.d", ""] {
+        chown(folder.path(name), Some(STRANGER), None).unwrap();
+        let (code, text) = folder.windlass(&["run"]);
+        assert!(
+            code == Some(64) && text.contains("belongs to 54321, who could run anything with it"),
+            "{name}: {text}"
+        );
+        // As for git: who typed sudo may do it.
+        let sudo = folder.command(&["check"]).env("SUDO_UID", "54321").output().unwrap();
+        assert!(sudo.status.success(), "{sudo:?}");
+        chown(folder.path(name), Some(0), None).unwrap();
+    }
+    // A user whom the configuration names.
+    chown(folder.path("tasks.d/own.toml"), Some(1), None).unwrap();
+    assert_eq!(folder.windlass(&["check"]).0, Some(64));
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let name = passwd.lines().find(|line| line.split(':').nth(2) == Some("1")).and_then(|line| line.split(':').next());
+    folder.reconfigure("scheduler = true", &format!("security.owners = [{:?}]\nscheduler = true", name.unwrap()));
+    assert_eq!(folder.windlass(&["check"]).0, Some(0));
+}
+
+#[test]
+fn a_configuration_of_a_stranger_in_the_working_directory_is_passed_over() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new("sqlite:w.db", "");
+    fs::create_dir(folder.path("config")).unwrap();
+    fs::write(
+        folder.path("config/tasks.toml"),
+        "[security]\nstrict_modes = false\n[store]\nurl = \"sqlite:theirs.db\"\n",
+    )
+    .unwrap();
+    let here = |args: &[&str]| {
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_windlass"));
+        command.args(args).current_dir(folder.path("")).env_remove("WINDLASS_CONFIG").env_remove("WINDLASS_STORE_URL");
+        let output = command.output().unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    };
+    assert!(here(&["check"]).contains("theirs.db"));
+    for name in ["config/tasks.toml", "config", ""] {
+        chown(folder.path(name), Some(STRANGER), None).unwrap();
+        let text = here(&["check"]);
+        let path = folder.path("config/tasks.toml").display().to_string();
+        assert!(text.contains(&format!("{path} is passed over: ")) && text.contains("belongs to 54321"), "{text}");
+        assert!(text.contains(&format!("--config {path}")) && !text.contains("theirs.db"), "{text}");
+        let text = here(&["tasks"]);
+        assert!(text.contains("is passed over"), "{text}");
+        chown(folder.path(name), Some(0), None).unwrap();
+    }
+}
