@@ -7,6 +7,7 @@ use super::commit::{Handle, Role, spawn};
 use super::connection::{self, Options};
 use super::notifier::{self, Notifier};
 use super::place::Place;
+use super::private;
 use crate::clock::Clock;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
@@ -55,7 +56,12 @@ impl SqliteStore {
     fn open_all(path: &Path, clock: Arc<dyn Clock>, options: Options, findings: Findings) -> Result<Self, StoreError> {
         let path = connection::canonical(path)?;
         let sockets = notifier::directory(&path);
+        private::prepare(&path)?;
         let writer = connection::writer(&path, options)?;
+        // The file is known to be ours now.
+        if let Some(warning) = private::tighten(&path) {
+            findings.complain(&format!("the mode of {}", path.display()), warning);
+        }
         let reader = connection::reader(&path)?;
         let place = Place::new(&path, findings.clone());
         Ok(Self {

@@ -26,6 +26,7 @@ mod periodic;
 mod place;
 #[cfg(debug_assertions)]
 mod plan;
+mod private;
 mod promote;
 mod recover;
 mod rejoin;

@@ -1,6 +1,6 @@
 //! Notifies the wakers: sends a datagram to every socket in a directory beside the database file (`wake.rs`).
 
-use std::fs;
+use std::fs::{self, Metadata};
 use std::io::ErrorKind;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -8,6 +8,7 @@ use std::os::unix::net::UnixDatagram as Sender;
 use std::path::{Path, PathBuf};
 
 use super::digest::digest;
+use super::private;
 
 /// The longest directory whose sockets (`/<pid>-<8 digits>`) still fit into a socket address.
 const LONGEST: usize = 107 - 1 - 10 - 1 - 8;
@@ -37,7 +38,7 @@ impl Notifier {
 
     /// Sends a datagram to every socket. A failure here must not fail the commit, which has happened.
     pub(super) fn notify(&self) {
-        let Some(sender) = self.sender.as_ref().filter(|_| is_private(&self.directory)) else { return };
+        let Some(sender) = self.sender.as_ref().filter(|_| is_ours(&self.directory)) else { return };
         let Ok(entries) = fs::read_dir(&self.directory) else { return };
         for path in entries.filter_map(|entry| entry.ok().map(|entry| entry.path())) {
             // A full socket has been notified already. What is no socket refuses as well, and is left alone.
@@ -52,9 +53,11 @@ impl Notifier {
     }
 }
 
-/// Is this a directory in which only this user and root can create files?
-pub(super) fn is_private(directory: &Path) -> bool {
+/// Is this a directory in which nobody can create files but this user, root, and the group that shares the database?
+pub(super) fn is_ours(directory: &Path) -> bool {
     let us = rustix::process::geteuid().as_raw();
-    fs::symlink_metadata(directory)
-        .is_ok_and(|found| found.is_dir() && (found.uid() == us || us == 0) && found.mode() & 0o022 == 0)
+    let Some(found) = fs::symlink_metadata(directory).ok().filter(Metadata::is_dir) else { return false };
+    let alone = (found.uid() == us || us == 0) && found.mode() & 0o022 == 0;
+    let group = directory.parent().filter(|_| private::is_shared(directory)).and_then(|folder| folder.metadata().ok());
+    alone || (found.mode() & 0o002 == 0 && group.is_some_and(|folder| folder.gid() == found.gid()))
 }

@@ -4,9 +4,9 @@
 //! (the directory is another user's, the process dies between commit and datagram), a look at SQLite's `data_version`
 //! every quarter of a second finds the change.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::DirBuilderExt;
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -14,8 +14,9 @@ use std::time::Duration;
 use tokio::net::UnixDatagram;
 
 use super::commit::{Handle, Step};
-use super::notifier::is_private;
+use super::notifier::is_ours;
 use super::pause::PausedQueues;
+use super::private;
 use super::{delayed, inspect, leader};
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
@@ -32,16 +33,21 @@ struct Socket {
 
 impl Socket {
     fn bind(directory: &Path) -> io::Result<Self> {
+        let shared = private::is_shared(directory);
         match DirBuilder::new().mode(0o700).create(directory) {
+            // Before anything is in it, and past the umask.
+            Ok(()) if shared => fs::set_permissions(directory, Permissions::from_mode(0o2770))?,
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
-        if !is_private(directory) {
+        if !is_ours(directory) {
             return Err(io::Error::new(ErrorKind::PermissionDenied, "the directory for sockets is not private"));
         }
         let random = getrandom::u32().map_err(io::Error::other)?;
         let path = directory.join(format!("{}-{random:08x}", std::process::id()));
-        Ok(Self { socket: UnixDatagram::bind(&path)?, path })
+        let bound = Self { socket: UnixDatagram::bind(&path)?, path };
+        fs::set_permissions(&bound.path, Permissions::from_mode(if shared { 0o660 } else { 0o600 }))?;
+        Ok(bound)
     }
 }
 
