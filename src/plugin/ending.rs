@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::chain::Chain;
 use super::retry;
 use crate::config::element::crash_policy::OnCrash;
+use crate::config::element::duration::MAX_DURATION;
 use crate::job::failure::FailedRun;
 use crate::job::{Args, Failure, Identity, LockKey, Outcome, PayloadView, QueueName, WorkerName};
 use crate::store::effect::{Retry, RetryKeys, Tick, Verdict};
@@ -121,7 +122,8 @@ pub fn ending(
         }
         Outcome::Later { delay } => Ending {
             verdict: Verdict::Delayed {
-                delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX),
+                // A handler in Rust may ask for any delay, and a time must come out.
+                delay_ms: u64::try_from(delay.min(MAX_DURATION).as_millis()).unwrap_or(u64::MAX),
                 identity: run.identity.put_off(),
             },
             free,
@@ -313,6 +315,9 @@ mod tests {
     fn later_is_remembered_and_an_unknown_class_follows_the_configuration() {
         let later = end(Some(&task(false)), r#"{"class":"t"}"#, 0, Outcome::Later { delay: Duration::from_secs(2) });
         assert!(matches!(later.verdict, Verdict::Delayed { delay_ms: 2000, identity } if identity.later == 1));
+        let endless = end(Some(&task(false)), r#"{"class":"t"}"#, 0, Outcome::Later { delay: Duration::MAX });
+        let ten_years = u64::try_from(MAX_DURATION.as_millis()).unwrap();
+        assert!(matches!(endless.verdict, Verdict::Delayed { delay_ms, .. } if delay_ms == ten_years));
         let unknown = end(None, "{bad", 0, Outcome::Interrupted);
         assert!(matches!(unknown.verdict, Verdict::Requeued { .. }));
     }

@@ -8,10 +8,10 @@
 use std::str::FromStr;
 use std::sync::Arc;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use chrono_tz::Tz;
-use croner::Cron;
 use croner::parser::{CronParser, Seconds};
+use croner::{Cron, Weekday};
 
 /// The longest expression that is accepted, in bytes.
 const MAX_EXPRESSION: usize = 1000;
@@ -63,6 +63,9 @@ impl Calendar {
             None => Tz::UTC,
             Some(name) => Tz::from_str(name).map_err(|_| CalendarError::Zone(name.to_owned()))?,
         };
+        if !has_a_day(&cron) {
+            return Err(CalendarError::Never);
+        }
         let calendar = Self(Arc::new(ParsedCalendar { expression: expression.to_owned(), cron, zone }));
         // The start does not matter: an expression that ever matches does so within the years that are searched.
         calendar.after(0).map(|_| ()).ok_or(CalendarError::Never)?;
@@ -116,6 +119,37 @@ impl Calendar {
     #[must_use]
     pub fn zone(&self) -> &str {
         self.0.zone.name()
+    }
+}
+
+/// Does any day match? Looking for the first time of an expression without any takes the library seconds.
+///
+/// Dates, with their weekdays, repeat after 28 years where no leap day is left out, and after 40 where one is. Years that are
+/// listed are all looked at.
+fn has_a_day(cron: &Cron) -> bool {
+    let pattern = &cron.pattern;
+    let listed = pattern.years.values();
+    let years = if pattern.years.from_wildcard || listed.is_empty() { (2000..2041).collect() } else { listed };
+    let months: Vec<u32> = (1..=12).filter(|&month| pattern.month_match(month).unwrap_or(true)).collect();
+    years.into_iter().map(i32::from).any(|year| {
+        months.iter().any(|&month| {
+            (1..=31).filter_map(|day| NaiveDate::from_ymd_opt(year, month, day)).any(|date| {
+                // What the library cannot judge is left to its search.
+                pattern.day_match(year, month, date.day(), weekday(date)).unwrap_or(true)
+            })
+        })
+    })
+}
+
+fn weekday(date: NaiveDate) -> Weekday {
+    match date.weekday() {
+        chrono::Weekday::Mon => Weekday::Monday,
+        chrono::Weekday::Tue => Weekday::Tuesday,
+        chrono::Weekday::Wed => Weekday::Wednesday,
+        chrono::Weekday::Thu => Weekday::Thursday,
+        chrono::Weekday::Fri => Weekday::Friday,
+        chrono::Weekday::Sat => Weekday::Saturday,
+        chrono::Weekday::Sun => Weekday::Sunday,
     }
 }
 

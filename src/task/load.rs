@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use super::definition::Registry;
 use super::definition::TaskDefinition;
+use super::handler_spec::HandlerSpec;
 use super::inputs::apply;
 use crate::config::element::crash_policy;
 use crate::config::element::duration::{self, Unit};
@@ -299,6 +300,8 @@ impl TaskLoader<'_> {
             .and_then(|value| value.table("a table with the handler"))
             .and_then(|run| run::read(run, context, &mut self.warnings));
         let name = name?;
+        let handler = handler?;
+        let default = matches!(handler, HandlerSpec::Http(_)).then_some(run::http::TIMEOUT);
         Some(TaskDefinition {
             description: description.unwrap_or_else(|| name.to_string()),
             cadence: times.cadence,
@@ -309,11 +312,11 @@ impl TaskLoader<'_> {
             schedules,
             re_enqueue_after_failure: go_on,
             plugins,
-            timeout,
+            timeout: timeout.or(default),
             on_crash,
             max_redeliveries,
             source: document.path().to_owned(),
-            ..TaskDefinition::new(name, queue?, handler?)
+            ..TaskDefinition::new(name, queue?, handler)
         })
     }
 }

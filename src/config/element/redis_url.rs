@@ -131,7 +131,11 @@ fn socket(rest: &str) -> Option<RedisUrl> {
         _ => login_and(authority).filter(|(_, host)| host.is_empty())?.0,
     };
     let (path, options) = path.split_once('?').unwrap_or((path, ""));
-    if path.len() < 2 {
+    // `redis+unix:///user:password@/run/redis.sock` has a slash too many. Its password would be shown as a part of the path.
+    let misplaced = path
+        .rsplit_once('@')
+        .is_some_and(|(before, after)| before.contains(':') || (after.starts_with('/') && !before[1..].contains('/')));
+    if path.len() < 2 || misplaced {
         return None;
     }
     let number = if options.is_empty() { "" } else { options.strip_prefix("db=").filter(|db| !db.is_empty())? };
@@ -144,7 +148,8 @@ fn sentinels(rest: &str) -> Option<RedisUrl> {
     let (authority, path) = rest.split_once('/')?;
     let (login, addresses) = login_and(authority)?;
     let (service, number) = path.split_once('/').unwrap_or((path, ""));
-    if service.is_empty() || service.contains('#') {
+    // A service is not called so; with a slash too many a password stands there.
+    if service.is_empty() || service.contains(['#', '@']) {
         return None;
     }
     let mut sentinel_login = Login::default();
@@ -319,6 +324,11 @@ mod tests {
             ("redis+unix:///run/r?db=", Socket),
             ("redis+unix:///run/r?database=1", Socket),
             ("redis+unix://host/run/r", Socket),
+            ("redis+unix:///user:s3cret@/run/r", Socket),
+            ("redis+unix:///:s3cret@/run/r", Socket),
+            ("redis+unix:///s3cret@/run/r", Socket),
+            ("redis+unix:///user:s3/cret@run/r", Socket),
+            ("redis-sentinel://a/u:s3cret@main", Sentinel),
             ("redis-sentinel://a", Sentinel),
             ("redis-sentinel://a/", Sentinel),
             ("redis-sentinel://a,/main", Sentinel),

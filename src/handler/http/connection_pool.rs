@@ -15,12 +15,15 @@
 
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::{Body as _, Frame, Incoming};
 use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{self, SendRequest};
+use hyper::ext::on_informational;
 use hyper::{Request, Response};
 use hyper_util::rt::TokioIo;
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -36,6 +39,9 @@ use crate::supervise::scope::named;
 const IDLE: Duration = Duration::from_millis(1500);
 /// The largest head of a response, in bytes.
 const HEAD_CAP: usize = 64 * 1024;
+/// How many provisional responses (1xx) a server may send before the one that counts. Nobody needs any; some send a few to
+/// show that they are at work.
+const MOST_PROVISIONAL: u32 = 100;
 
 type ConnectionDriver = http1::Connection<TokioIo<Transport>, RequestBody>;
 
@@ -70,6 +76,15 @@ struct PooledConnection {
     /// Reads and writes; `None` when the connection has ended.
     driver: Option<Box<ConnectionDriver>>,
     socket: Socket,
+    /// How many provisional responses came for the present request.
+    provisional: Arc<AtomicU32>,
+}
+
+/// Why a request got no response.
+enum SendFailure {
+    Refused(Box<TrySendError<Request<RequestBody>>>),
+    /// Nothing but provisional responses came.
+    Provisional,
 }
 
 impl ConnectionPool {
@@ -97,7 +112,11 @@ impl ConnectionPool {
                 Ok(response) => return Ok((response, ConnectionLease { pool: self, connection, _slot: slot })),
                 Err(refused) => refused,
             };
-            let mut refused = *refused;
+            let SendFailure::Refused(mut refused) = refused else {
+                let told =
+                    format!("it sent more than {MOST_PROVISIONAL} provisional responses (1xx) and none that counts");
+                return Err(TransportError::Protocol(told));
+            };
             match refused.take_message() {
                 Some(unbegun) if used => request = unbegun,
                 Some(_) => return Err(TransportError::Unsent(deepest(refused.error()))),
@@ -152,7 +171,7 @@ impl ConnectionLease<'_> {
         &mut self,
         body: &mut Incoming,
     ) -> Option<Result<Frame<hyper::body::Bytes>, hyper::Error>> {
-        self.connection.drive(poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await
+        drive(&mut self.connection.driver, poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx))).await
     }
 
     /// Returns the connection to the pool. Called when the response was read to its end.
@@ -176,35 +195,47 @@ impl PooledConnection {
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| TransportError::Connect(deepest(&error)))?;
-        Ok(Self { sender, driver: Some(Box::new(driver)), socket })
+        Ok(Self { sender, driver: Some(Box::new(driver)), socket, provisional: Arc::default() })
     }
 
-    async fn send(
-        &mut self,
-        request: Request<RequestBody>,
-    ) -> Result<Response<Incoming>, Box<TrySendError<Request<RequestBody>>>> {
-        let response = self.sender.try_send_request(request);
-        self.drive(response).await.map_err(Box::new)
+    async fn send(&mut self, mut request: Request<RequestBody>) -> Result<Response<Incoming>, SendFailure> {
+        let provisional = Arc::clone(&self.provisional);
+        provisional.store(0, Ordering::Relaxed);
+        let counted = Arc::clone(&provisional);
+        on_informational(&mut request, move |_| {
+            counted.fetch_add(1, Ordering::Relaxed);
+        });
+        let mut response = pin!(self.sender.try_send_request(request));
+        // The connection, which counts, is polled before this each time.
+        let bounded = poll_fn(|cx| match response.as_mut().poll(cx) {
+            Poll::Ready(Ok(response)) => Poll::Ready(Ok(response)),
+            Poll::Ready(Err(refused)) => Poll::Ready(Err(SendFailure::Refused(Box::new(refused)))),
+            Poll::Pending if provisional.load(Ordering::Relaxed) > MOST_PROVISIONAL => {
+                Poll::Ready(Err(SendFailure::Provisional))
+            }
+            Poll::Pending => Poll::Pending,
+        });
+        drive(&mut self.driver, bounded).await
     }
 
     /// Can it take another request? Also handles a close that the server announced.
     async fn is_ready(&mut self) -> bool {
-        self.drive(std::future::ready(())).await;
+        drive(&mut self.driver, std::future::ready(())).await;
         self.driver.is_some() && self.sender.is_ready()
     }
+}
 
-    /// Polls `work` and the connection together until `work` is done.
-    async fn drive<T>(&mut self, work: impl Future<Output = T>) -> T {
-        let mut work = pin!(work);
-        poll_fn(|cx| {
-            if let Some(driver) = &mut self.driver
-                && Pin::new(&mut **driver).poll(cx).is_ready()
-            {
-                // Pending requests get the error from the library; earlier errors were reported before.
-                self.driver = None;
-            }
-            work.as_mut().poll(cx)
-        })
-        .await
-    }
+/// Polls `work` and the connection together until `work` is done.
+async fn drive<T>(driver: &mut Option<Box<ConnectionDriver>>, work: impl Future<Output = T>) -> T {
+    let mut work = pin!(work);
+    poll_fn(|cx| {
+        if let Some(connection) = driver
+            && Pin::new(&mut **connection).poll(cx).is_ready()
+        {
+            // Pending requests get the error from the library; earlier errors were reported before.
+            *driver = None;
+        }
+        work.as_mut().poll(cx)
+    })
+    .await
 }

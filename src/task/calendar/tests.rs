@@ -40,6 +40,30 @@ fn what_cannot_be_is_refused() {
     assert!(matches!(error(&"1,".repeat(100_000), None), CalendarError::Expression(_)));
 }
 
+/// The days are looked at without a search, which goes through three thousand years.
+#[test]
+fn what_has_no_day_is_known_without_a_search() {
+    let has_a_day = |expression: &str| {
+        super::has_a_day(&CronParser::builder().seconds(Seconds::Optional).build().parse(expression).unwrap())
+    };
+    for never in ["* * 31 2 *", "* * 30 2 *", "* * 31 4,6,9,11 *", "* * * 30 2 *"] {
+        assert!(!has_a_day(never), "{never}");
+        assert_eq!(Calendar::parse(never, None), Err(CalendarError::Never), "{never}");
+    }
+    for ever in [
+        "0 0 29 2 *",
+        "0 0 +29 2 MON",
+        "0 0 L 2 *",
+        "0 0 31W 12 *",
+        "0 0 * 2 MON#5",
+        "@yearly",
+        "* * * * *",
+        "0 0 0 29 2 * 2096",
+    ] {
+        assert!(has_a_day(ever), "{ever}");
+    }
+}
+
 #[test]
 fn rare_days_are_found() {
     let at = |text: &str| DateTime::parse_from_rfc3339(text).unwrap().timestamp();

@@ -2,7 +2,7 @@
 
 mod argv;
 mod exec;
-mod http;
+pub(super) mod http;
 mod process_settings;
 mod rpc;
 mod secret;

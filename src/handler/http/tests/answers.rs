@@ -6,7 +6,7 @@ use std::time::Duration;
 use hyper::http::{HeaderName, Method};
 use ring::hmac;
 
-use super::server::{OK, Server};
+use super::server::{OK, Server, eventually};
 use super::{NOW_S, begin, failure, http, is_done, perform, said, spec};
 use crate::handler::fixture::{self, invocation};
 use crate::job::{Failure, Outcome, QueueName};
@@ -212,4 +212,25 @@ async fn a_body_without_end_does_not_keep_a_failure_waiting() {
     slow.seen().await;
     let Outcome::Failure(failure) = outcome.await.unwrap() else { panic!("it must fail") };
     assert_eq!(failure.backtrace, ["why"]);
+}
+
+#[tokio::test]
+async fn a_few_provisional_answers_are_passed_over_and_endless_ones_fail() {
+    let provisional = "HTTP/1.1 102 Processing\r\n\r\n";
+    let server = Server::answering(format!("{}{OK}", provisional.repeat(50))).await;
+    let handler = http(&spec(&server.url()));
+    for _ in 0..3 {
+        assert!(is_done(&perform(&handler, "[]").await));
+    }
+    assert_eq!(server.accepted.load(std::sync::atomic::Ordering::SeqCst), 1, "each request has its own number of them");
+    let server = Server::start(|mut peer| async move {
+        peer.request().await;
+        while peer.send("HTTP/1.1 100 Continue\r\n\r\n").await {}
+    })
+    .await;
+    let Failure { exception, error, .. } = failure(&http(&spec(&server.url()))).await;
+    assert_eq!(exception, "HttpProtocol");
+    let told = "it sent more than 100 provisional responses (1xx) and none that counts; the job may have been done";
+    assert!(error.ends_with(told), "{error}");
+    eventually("the connection is closed", || server.open.load(std::sync::atomic::Ordering::SeqCst) == 0).await;
 }

@@ -26,6 +26,8 @@ pub(super) const KEYS: [&str; 9] = [
     "retry_later_limit",
 ];
 
+/// The default of the task's `timeout`. A server that hangs would keep job and processor for ever.
+pub(in crate::task::load) const TIMEOUT: Duration = Duration::from_secs(600);
 /// The default of `connections`.
 const CONNECTIONS: usize = 64;
 /// The largest number of connections of a task.
