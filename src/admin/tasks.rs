@@ -304,7 +304,7 @@ impl RunView {
                 url: http.url.written.clone(),
                 method: http.method.to_string(),
                 headers: http.headers.iter().map(|(name, _)| name.to_string()).collect(),
-                signed: http.secret.is_some(),
+                signed: !http.secrets.is_empty(),
                 connections: http.connections,
                 connect_timeout_ms: u64::try_from(http.connect_timeout.as_millis()).unwrap_or(u64::MAX),
                 ca_file: http.ca_file.as_ref().map(|file| file.display().to_string()),

@@ -166,8 +166,8 @@ pub struct HttpSpec {
     pub method: Method,
     /// Additional headers. Any value may be secret.
     pub headers: Vec<(HeaderName, Secret)>,
-    /// The key that signs requests.
-    pub secret: Option<Secret>,
+    /// The keys that sign requests, the newest first.
+    pub secrets: Vec<Secret>,
     /// The largest number of connections, which is also that of concurrent requests.
     pub connections: usize,
     /// The time limit for a new connection, TLS handshake included.

@@ -254,35 +254,120 @@ fn after_kill_9_the_job_is_sent_again_under_the_same_id() {
     daemon.stop();
 }
 
-#[test]
-fn a_server_can_tell_our_requests_by_the_python_of_the_documents() {
+/// The function of the documents in this language.
+fn documented(language: &str) -> String {
     let docs = fs::read_to_string(HANDLERS).expect("the documents must be readable");
-    let check = docs.split("```python\n").find(|block| block.contains("def is_genuine(")).expect("it must be there");
-    let check = check.split("```").next().unwrap();
+    let fence = format!("```{language}\n");
+    let mut blocks = docs.split(&fence).skip(1);
+    let block = blocks.find(|block| block.to_lowercase().contains("genuine(")).expect("it must be there");
+    block.split("```").next().unwrap().to_owned()
+}
+
+const ASK_PYTHON: &str = "
+import json, sys
+ask = json.load(sys.stdin)
+print([is_genuine(one['method'], one['path'], one['headers'], bytes(one['body']), one['secret'].encode()) for one in ask])
+";
+const ASK_NODE: &str = "
+const ask = JSON.parse(require('node:fs').readFileSync(0));
+console.log(ask.map((one) => isGenuine(one.method, one.path, one.headers, Buffer.from(one.body), one.secret)));
+";
+
+/// What a program says about a list of requests.
+fn judged(program: &str, flag: &str, code: &str, requests: &[Value]) -> Vec<bool> {
+    let mut child = Command::new(program)
+        .args([flag, code])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program} must be there: {error}"));
+    serde_json::to_writer(child.stdin.take().unwrap(), requests).expect("it must read");
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let said = String::from_utf8_lossy(&output.stdout).to_lowercase();
+    said.split(|letter: char| !letter.is_alphabetic()).filter_map(|word| word.parse().ok()).collect()
+}
+
+#[test]
+fn a_server_can_tell_our_requests_by_the_code_of_the_documents() {
+    const NEW: &str = "s3cret \u{e4} of today";
+    const OLD: &str = "s3cret of yesterday";
     let server = Server::start(|_, _| answer("200 OK", ""));
-    let folder = folder(&server.url(), "secret = { file = \"key\" }", "");
-    fs::write(folder.path("tasks.d/key"), "s3cret ä\n").unwrap();
-    let performed = json(&folder, &["perform", "job", "--args", "[\"ü\"]"]);
-    assert_eq!(performed["outcome"], "success", "{performed}");
-    let request = server.seen.all().remove(0);
-    let judged = |secret: &str, signature: &str, body: &[u8]| {
-        fs::write(folder.path("body"), body).unwrap();
-        let ask = "import sys; print(is_genuine(open(sys.argv[3], 'rb').read(), sys.argv[2], sys.argv[1].encode()))";
-        let mut python = Command::new("python3");
-        python.args(["-c", &format!("{check}\n{ask}"), secret, signature]).arg(folder.path("body"));
-        let output = python.stdin(Stdio::null()).output().expect("python3 must be there");
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8_lossy(&output.stdout).trim() == "True"
-    };
-    let signature = request.header("windlass-signature");
-    assert!(judged("s3cret ä", signature, &request.body), "{request:?}");
-    assert!(!judged("another", signature, &request.body));
-    assert!(!judged("s3cret ä", signature, b"{}"));
-    // One that somebody recorded is still signed, and too old.
-    let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, "s3cret ä".as_bytes());
-    let tag = ring::hmac::sign(&key, &[b"1700000000.", &*request.body].concat());
-    let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
-    assert!(!judged("s3cret ä", &format!("t=1700000000,v1={hex}"), &request.body));
+    let url = format!("{}?shard=1", server.url());
+    let mut asked = Vec::new();
+    let mut expected = Vec::new();
+    for method in ["POST", "GET", "DELETE"] {
+        let run = format!("secrets = [{{ file = \"key\" }}, {OLD:?}]\nmethod = \"{method}\"");
+        let folder = folder(&url, &run, "");
+        fs::write(folder.path("tasks.d/key"), format!("{NEW}\n")).unwrap();
+        let performed = json(&folder, &["perform", "job", "--args", "[\"\u{fc}\"]"]);
+        assert_eq!(performed["outcome"], "success", "{performed}");
+        let request = server.seen.all().pop().unwrap();
+        let mut line = request.line.split(' ');
+        let headers: serde_json::Map<_, _> =
+            request.headers.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+        let genuine = json!({
+            "method": line.next(), "path": line.next(), "headers": headers, "body": request.body, "secret": NEW,
+        });
+        assert_eq!((&genuine["method"], &genuine["path"]), (&json!(method), &json!("/jobs?shard=1")));
+        let with = |key: &str, value: Value| {
+            let mut changed = genuine.clone();
+            *changed.pointer_mut(key).unwrap_or_else(|| panic!("{key}")) = value;
+            changed
+        };
+        // The second of the signature is a part of what is signed, so one that was recorded cannot be made younger.
+        let signature = request.header("windlass-signature");
+        let (time, rest) = signature.split_once(',').unwrap();
+        let second: i64 = time.trim_start_matches("t=").parse().unwrap();
+        for (changed, is_genuine) in [
+            (genuine.clone(), true),
+            (with("/secret", json!(OLD)), true),
+            (with("/secret", json!("something else")), false),
+            (with("/method", json!(if method == "DELETE" { "GET" } else { "DELETE" })), false),
+            (with("/path", json!("/jobs?shard=2")), false),
+            (with("/headers/windlass-job-id", json!("another")), false),
+            (with("/headers/windlass-claim", json!("another")), false),
+            (with("/body", json!(b"{}")), false),
+            (with("/headers/windlass-signature", json!(format!("t={},{rest}", second + 1))), false),
+        ] {
+            asked.push(changed);
+            expected.push(is_genuine);
+        }
+        // One that somebody recorded is signed, and too old.
+        let key = ring::hmac::Key::new(ring::hmac::HMAC_SHA256, NEW.as_bytes());
+        let (id, claim) = (request.header("windlass-job-id"), request.header("windlass-claim"));
+        let head = format!("1700000000\n{method}\n/jobs?shard=1\n{id}\n{claim}\n");
+        let tag = ring::hmac::sign(&key, &[head.as_bytes(), &request.body].concat());
+        let hex: String = tag.as_ref().iter().map(|byte| format!("{byte:02x}")).collect();
+        asked.push(with("/headers/windlass-signature", json!(format!("t=1700000000,v2={hex}"))));
+        expected.push(false);
+    }
+    let python = documented("python") + ASK_PYTHON;
+    assert_eq!(judged("python3", "-c", &python, &asked), expected);
+    let node = documented("js") + ASK_NODE;
+    assert_eq!(judged("node", "-e", &node, &asked), expected);
+}
+
+#[test]
+fn a_key_of_signatures_that_can_be_guessed_is_refused() {
+    for (run, said) in [
+        ("secret = \"fifteen letters\"", "run.secret: expected a secret of at least 16 bytes"),
+        (
+            "secrets = [\"sixteen letters.\", { file = \"key\" }]",
+            "run.secrets.file: expected a secret of at least 16 bytes",
+        ),
+        ("secrets = []", "run.secrets: expected one secret, or two while it is exchanged"),
+        (
+            "secret = \"sixteen letters.\"\nsecrets = [\"sixteen letters.\"]",
+            "run.secrets: expected one of secret and secrets",
+        ),
+    ] {
+        let folder = folder("http://127.0.0.1:9/", run, "");
+        fs::write(folder.path("tasks.d/key"), "short\n").unwrap();
+        let (code, text) = folder.windlass(&["check"]);
+        assert!(code == Some(64) && text.contains(said), "{said} is not in {text}");
+    }
 }
 
 #[test]
@@ -339,4 +424,12 @@ fn a_reload_takes_over_a_new_address_and_lets_running_requests_end() {
     succeeded(&daemon, 2);
     assert_eq!((old.seen.all().len(), new.seen.all().len()), (1, 1));
     daemon.stop();
+}
+
+#[test]
+fn a_task_without_a_timeout_does_not_wait_for_ever() {
+    for (keys, ms) in [("", 600_000), ("timeout = \"1h\"", 3_600_000)] {
+        let folder = folder("http://127.0.0.1:9/", "", keys);
+        assert_eq!(json(&folder, &["tasks", "show", "job"])["timeout_ms"], ms);
+    }
 }

@@ -6,9 +6,10 @@ use std::task::{Context, Poll};
 
 use hyper::Request;
 use hyper::body::{Body, Bytes, Frame, SizeHint};
+use hyper::http::uri::PathAndQuery;
 use hyper::http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, header};
 
-use super::sign::Signer;
+use super::sign::{Signed, Signer};
 use crate::handler::contract::Invocation;
 use crate::handler::job_line;
 use crate::task::handler_spec::{HttpSpec, Secret};
@@ -50,7 +51,7 @@ impl RequestTemplate {
             method: spec.method.clone(),
             uri: spec.url.path.parse().map_err(|_| "its address has an impossible path".to_owned())?,
             headers,
-            signer: spec.secret.as_ref().map(known).transpose()?.map(Signer::new),
+            signer: signer(&spec.secrets)?,
         })
     }
 
@@ -66,13 +67,23 @@ impl RequestTemplate {
         let mut headers = self.headers.clone();
         let id = text(&job.identity.id);
         let claim = if job.claim.as_str() == &*job.identity.id { id.clone() } else { text(job.claim.as_str()) };
+        let signature = self.signer.as_ref().map(|signer| {
+            signer.sign(Signed {
+                second: now_s,
+                method: self.method.as_str(),
+                path: self.uri.path_and_query().map_or("/", PathAndQuery::as_str),
+                id: id.as_bytes(),
+                claim: claim.as_bytes(),
+                body: body.0.as_deref(),
+            })
+        });
         headers.insert(JOB_ID, id);
         headers.insert(CLAIM, claim);
         headers.insert(TASK, text(job.task.name.as_str()));
         headers.insert(QUEUE, text(job.queue.as_str()));
         headers.insert(ATTEMPT, HeaderValue::from(job.identity.attempt));
-        if let Some(signer) = &self.signer {
-            headers.insert(SIGNATURE, signer.sign(now_s, body.0.as_deref().unwrap_or_default()));
+        if let Some(signature) = signature {
+            headers.insert(SIGNATURE, signature);
         }
         let mut request = Request::new(body);
         *request.method_mut() = self.method.clone();
@@ -85,6 +96,11 @@ impl RequestTemplate {
 /// Do requests of this method have a body? Servers expect none for the others.
 fn has_body(method: &Method) -> bool {
     !matches!(*method, Method::GET | Method::DELETE)
+}
+
+fn signer(secrets: &[Secret]) -> Result<Option<Signer>, String> {
+    let known = secrets.iter().map(known).collect::<Result<Vec<&str>, String>>()?;
+    Ok((!known.is_empty()).then(|| Signer::new(known)))
 }
 
 fn known(secret: &Secret) -> Result<&str, String> {

@@ -30,7 +30,7 @@ fn spec(url: &str) -> HttpSpec {
         url: HttpUrl::parse(url).unwrap(),
         method: Method::POST,
         headers: Vec::new(),
-        secret: None,
+        secrets: Vec::new(),
         connections: 64,
         connect_timeout: Duration::from_secs(5),
         ca_file: None,

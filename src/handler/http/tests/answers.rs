@@ -52,23 +52,28 @@ async fn the_job_is_the_body_and_its_identity_stands_in_headers() {
 }
 
 #[tokio::test]
-async fn a_signature_is_over_the_time_and_the_very_bytes() {
+async fn a_signature_is_over_what_the_server_sees() {
     let mut server = Server::answering(OK).await;
-    let secret = Some(Secret::Known("whsec".to_owned()));
+    let secrets = vec![Secret::Known("whsec".to_owned())];
     for method in [Method::PUT, Method::GET, Method::DELETE] {
-        let http = http(&HttpSpec { secret: secret.clone(), method: method.clone(), ..spec(&server.url()) });
+        let http = http(&HttpSpec { secrets: secrets.clone(), method: method.clone(), ..spec(&server.url()) });
         assert!(is_done(&perform(&http, "[1]").await));
         let seen = server.seen().await;
-        assert!(seen.line.starts_with(method.as_str()), "{seen:?}");
+        let mut line = seen.line.split(' ');
+        assert_eq!(line.next(), Some(method.as_str()), "{seen:?}");
+        let path = line.next().unwrap();
         if method != Method::PUT {
             assert_eq!((seen.body.len(), seen.header("content-type"), seen.header("content-length")), (0, None, None));
         }
         let signature = seen.header("windlass-signature").unwrap();
-        let hex = signature.strip_prefix(&format!("t={NOW_S},v1=")).unwrap();
+        assert_eq!(signature.contains(",v1="), method == Method::PUT, "{signature}");
+        assert!(signature.starts_with(&format!("t={NOW_S},")), "{signature}");
+        let hex = signature.rsplit_once(",v2=").unwrap().1;
         let tag: Vec<u8> =
             (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
         let key = hmac::Key::new(hmac::HMAC_SHA256, b"whsec");
-        let signed = [format!("{NOW_S}.").as_bytes(), &seen.body].concat();
+        let (id, claim) = (seen.header("windlass-job-id").unwrap(), seen.header("windlass-claim").unwrap());
+        let signed = [format!("{NOW_S}\n{method}\n{path}\n{id}\n{claim}\n").as_bytes(), &seen.body].concat();
         hmac::verify(&key, &signed, &tag).unwrap();
     }
 }

@@ -14,10 +14,11 @@ use crate::task::handler_spec::{HttpSpec, Secret};
 use crate::task::http_url::HttpUrl;
 
 /// The keys that belong to this handler.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 10] = [
     "method",
     "headers",
     "secret",
+    "secrets",
     "connections",
     "connect_timeout",
     "ca_file",
@@ -32,6 +33,8 @@ pub(in crate::task::load) const TIMEOUT: Duration = Duration::from_secs(600);
 const CONNECTIONS: usize = 64;
 /// The largest number of connections of a task.
 const MAX_CONNECTIONS: u64 = 10_000;
+/// The most secrets of a task: a new one and the one before.
+const MAX_SECRETS: usize = 2;
 /// The default of `connect_timeout`.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -55,7 +58,7 @@ pub(super) fn read(http: &Value<'_>, run: &mut Table<'_>, context: HandlerContex
         value.one_of("POST, PUT, PATCH, GET or DELETE", &words).cloned()
     });
     let headers = run.take("headers").map(|value| read_headers(&value, context)).unwrap_or_default();
-    let secret = run.take("secret").and_then(|value| secret::read(&value, context));
+    let secrets = read_secrets(run, context);
     let connections = run.take("connections").and_then(|value| value.whole_number(1..=MAX_CONNECTIONS));
     let min = Duration::from_millis(1);
     let connect_timeout = run.take("connect_timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, min));
@@ -71,13 +74,34 @@ pub(super) fn read(http: &Value<'_>, run: &mut Table<'_>, context: HandlerContex
         url,
         method: method.unwrap_or(Method::POST),
         headers,
-        secret,
+        secrets,
         connections: connections.and_then(|most| usize::try_from(most).ok()).unwrap_or(CONNECTIONS),
         connect_timeout: connect_timeout.unwrap_or(CONNECT_TIMEOUT),
         ca_file,
         keep_body: keep_body.unwrap_or(false),
         later,
     })
+}
+
+/// `secret = S`, or `secrets = [NEW, OLD]` while a secret is exchanged.
+fn read_secrets(run: &mut Table<'_>, context: HandlerContext<'_>) -> Vec<Secret> {
+    let (one, more) = (run.take("secret"), run.take("secrets"));
+    let read = |value: &Value<'_>| secret::read_key(value, context);
+    match (one, more) {
+        (Some(_), Some(more)) => {
+            more.report("expected one of secret and secrets");
+            Vec::new()
+        }
+        (Some(one), None) => read(&one).into_iter().collect(),
+        (None, Some(more)) => {
+            let items = more.list("a list of secrets, the newest first").unwrap_or_default();
+            if !(1..=MAX_SECRETS).contains(&items.len()) {
+                more.report("expected one secret, or two while it is exchanged: [NEW, OLD]");
+            }
+            items.iter().filter_map(read).collect()
+        }
+        (None, None) => Vec::new(),
+    }
 }
 
 fn read_headers(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<(HeaderName, Secret)> {

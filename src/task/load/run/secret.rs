@@ -11,11 +11,23 @@ use crate::task::handler_spec::Secret;
 /// The longest secret. A longer file is taken for a mistake.
 const MAX_SECRET_BYTES: usize = 16 * 1024;
 
+/// The shortest key of signatures. A shorter one could be found by trying.
+const MIN_KEY_BYTES: usize = 16;
+
 const FORMS: &str = "a text, { file = \"PATH\" } or { env = \"NAME\" }";
 
 pub(super) fn read(value: &Value<'_>, context: HandlerContext<'_>) -> Option<Secret> {
+    read_of(value, context, 1)
+}
+
+/// Reads a key of signatures.
+pub(super) fn read_key(value: &Value<'_>, context: HandlerContext<'_>) -> Option<Secret> {
+    read_of(value, context, MIN_KEY_BYTES)
+}
+
+fn read_of(value: &Value<'_>, context: HandlerContext<'_>, least: usize) -> Option<Secret> {
     if let Some(text) = value.raw().as_str() {
-        return match judged(text) {
+        return match judged(text, least) {
             Ok(()) => Some(Secret::Known(text.to_owned())),
             Err(why) => {
                 value.report(why);
@@ -44,7 +56,7 @@ pub(super) fn read(value: &Value<'_>, context: HandlerContext<'_>) -> Option<Sec
             return None;
         }
     };
-    Some(match found.and_then(|text| judged(&text).map(|()| text).map_err(str::to_owned)) {
+    Some(match found.and_then(|text| judged(&text, least).map(|()| text).map_err(str::to_owned)) {
         Ok(text) => Secret::Known(text),
         Err(why) => {
             let problem = source.problem(&why);
@@ -71,11 +83,13 @@ fn read_env(name: &str) -> Result<String, String> {
     found.into_string().map_err(|_| "expected an environment variable in UTF-8".to_owned())
 }
 
-fn judged(text: &str) -> Result<(), &'static str> {
+fn judged(text: &str, least: usize) -> Result<(), &'static str> {
     if text.is_empty() {
         Err("expected a text that is not empty")
     } else if text.len() > MAX_SECRET_BYTES {
         Err("expected a text of at most 16 KiB")
+    } else if text.len() < least {
+        Err("expected a secret of at least 16 bytes; openssl rand -hex 32 makes one")
     } else {
         Ok(())
     }
