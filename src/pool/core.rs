@@ -2,6 +2,7 @@
 //!
 //! Each part has a file of its own, which alone changes the part's state; here they only stand together.
 
+use std::cell::OnceCell;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -25,7 +26,7 @@ use crate::clock::Clock;
 use crate::event::{Bus, Event};
 use crate::job::ClaimToken;
 use crate::plugin::registry::Plugins;
-use crate::store::handle::Store;
+use crate::store::handle::{Store, Waker};
 use crate::store::instance::InstanceRecord;
 use crate::store::role;
 use crate::supervise::pulse::Pulses;
@@ -41,6 +42,8 @@ pub(super) struct Finished {
 pub(super) struct Core {
     pub(super) instance: Arc<str>,
     pub(super) store: Store<role::Pool>,
+    /// Set when it was opened.
+    pub(super) waker: OnceCell<Waker>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Bus,
     /// The runtime on which handlers run.

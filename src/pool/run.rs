@@ -1,6 +1,7 @@
 //! A pool's whole life: opens the lanes, starts the processors and drains them; begins anew under a new id if the instance
 //! was declared dead.
 
+use std::cell::OnceCell;
 use std::pin::pin;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -171,6 +172,7 @@ async fn live(
     let core = Rc::new(Core {
         instance: Arc::from(record.id.as_str()),
         store: store.clone(),
+        waker: OnceCell::new(),
         clock,
         findings: Findings::new(bus.clone()),
         bus,
@@ -216,8 +218,10 @@ async fn live(
     }
     let mut growing = Tasks::new(&core);
     if let Some(waker) = waker {
+        // It is set here alone.
+        let _ = core.waker.set(waker);
         growing.start("pool manager", |core, pulse| manage(core, ready.take(), pulse));
-        growing.start("pool waking", |core, pulse| waking::wake_lanes(core, waker, pulse));
+        growing.start("pool waking", waking::wake_lanes);
     }
     let pulse = core.pulses.begin("pool control", LONGEST);
     if let Some(ready) = ready.take() {
@@ -338,7 +342,9 @@ async fn rejoin(
         let error = match joined {
             Ok(Joined::Yes) => return true,
             // The instance that declared us dead has not removed our registration yet.
-            Ok(Joined::NameTaken(by)) => StoreError::Unreached(format!("{} is still registered as {}", by.name, by.id)),
+            Ok(Joined::NameTaken(by)) => {
+                StoreError::Unavailable(format!("{} is still registered as {}", by.name, by.id))
+            }
             Err(error) => error,
         };
         if retry(bus, "join again", &error, &mut attempt, control).await.is_none() {

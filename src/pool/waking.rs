@@ -29,7 +29,8 @@ const MOST_TURNS: u32 = 25;
 const WATCHING: &str = "watch the queues";
 
 /// Wakes lanes for as long as it is polled.
-pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
+pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
+    let Some(waker) = core.waker.get() else { return };
     let mut futile = FutileWakes::default();
     core.hunger.ask_waker();
     loop {
@@ -41,7 +42,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
         });
         asked.await;
         let timeout = core.settings.config().timeout;
-        let seen = arm(&core, &waker, &pulse).await;
+        let seen = arm(&core, waker, &pulse).await;
         if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
         }
@@ -60,7 +61,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, waker: Waker, pulse: Pulse) {
             }
             let woken = tokio::select! {
                 () = waker.woken() => true,
-                () = listens(&core, &waker, &pulse) => false,
+                () = listens(&core, waker, &pulse) => false,
                 () = core.hunger.arming_wanted() => false,
             };
             let turn = if woken { turn(core.hunger.peers()) } else { 0 };

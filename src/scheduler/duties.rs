@@ -18,11 +18,15 @@ use super::{SchedulerContext, sleep_or_reload};
 use crate::event::Event;
 use crate::process::sweep;
 use crate::store::StoreError;
-use crate::store::instance::{HostIdentity, InstanceState, Instances, Oversee, Suspect};
+use crate::store::instance::{HostIdentity, InstanceRecord, InstanceState, Instances, Oversee, Suspect};
 use crate::store::scheduling::{Leadership, Resign};
 
 /// How often an instance that does not lead reconciles its own periodic tasks.
 const OWN_TASKS_INTERVAL: Duration = Duration::from_secs(60);
+/// How often at least workers of other programs are checked, if there are any.
+const FOREIGNERS: Duration = Duration::from_secs(60);
+/// How often at least the record of an instance that is alone is read again.
+const ALONE: Duration = Duration::from_secs(60);
 /// How often the processes of this machine's other instances are checked. The check does not use the store.
 const NEIGHBOUR_INTERVAL: Duration = Duration::from_secs(1);
 /// When the clock and the timers are further apart than so much after a round, the clock was set.
@@ -59,7 +63,11 @@ pub struct Duties<'a> {
     /// The other instances of this machine that were alive in the last round.
     neighbours: Vec<HostIdentity>,
     stuck_checked: Option<Instant>,
+    /// There were workers of other programs at that check.
+    foreigners: bool,
     identities: IdentitySweep,
+    /// The record of this instance, if it was the only one in the last round, and when it was read.
+    alone: Option<(InstanceRecord, Instant)>,
 }
 
 impl<'a> Duties<'a> {
@@ -78,7 +86,9 @@ impl<'a> Duties<'a> {
             clocks: (Instant::now(), context.clock.now_ms()),
             neighbours: Vec::new(),
             stuck_checked: None,
+            foreigners: true,
             identities: IdentitySweep::default(),
+            alone: None,
         }
     }
 
@@ -86,8 +96,15 @@ impl<'a> Duties<'a> {
         (self.context.lease / 2).clamp(Duration::from_millis(200), Duration::from_secs(10))
     }
 
+    /// The time between two rounds. An instance that is alone has nobody to watch, and renews the leadership only.
+    fn pause(&self) -> Duration {
+        if self.alone.is_none() {
+            return self.period();
+        }
+        (self.context.lease * 2 / 3).clamp(Duration::from_millis(200), Duration::from_secs(10))
+    }
+
     async fn run_forever(&mut self) {
-        let period = self.period();
         let mut failing = None;
         let mut config = self.context.config.clone();
         let pulse = self.context.pulses.begin("scheduler duties", ROUND);
@@ -104,7 +121,7 @@ impl<'a> Duties<'a> {
                     }
                 }
             }
-            let round = Instant::now() + period;
+            let round = Instant::now() + self.pause();
             loop {
                 let left = round.saturating_duration_since(Instant::now());
                 if left.is_zero()
@@ -140,24 +157,29 @@ impl<'a> Duties<'a> {
     async fn each_duty(&mut self) -> Result<(), StoreError> {
         let SchedulerContext { store, bus, .. } = self.context;
         let ttl_ms = u64::try_from(self.context.lease.as_millis()).unwrap_or(u64::MAX);
-        let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms }).await;
-        let mut seen = None;
-        if overseen.as_ref().is_err_and(|error| !error.is_transient()) {
-            // If the instances cannot be read either, the whole round fails for that one reason.
-            seen = Some(store.run(Instances).await?);
-        }
+        let alone = self.alone.take().filter(|(_, read)| read.elapsed() < ALONE);
+        let known = alone.as_ref().map(|(record, _)| record.clone());
+        let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms, alone: known }).await;
         let (leads, instances) = match self.bulkheads.note(bus, "the leadership of the duties", overseen)? {
             Some(overseen) => overseen,
             // If nobody can take the lock, every instance does the duties: each is safe under two leaders.
-            None => (true, seen.unwrap_or_default()),
+            None => (true, store.run(Instances).await?),
         };
         self.leads.send_replace(leads);
+        if let [only] = instances.as_slice()
+            && only.record.host == self.context.host
+        {
+            let read = alone.map_or_else(Instant::now, |(_, read)| read);
+            self.alone = Some((only.record.clone(), read));
+        }
         self.recover_dead(leads, &instances).await?;
 
         if self.clock_was_set() {
             self.own_tasks_checked = None;
         }
-        let every = if leads { (self.context.lease * 2).min(OWN_TASKS_INTERVAL) } else { OWN_TASKS_INTERVAL };
+        let has_tasks = self.context.registry().periodic().next().is_some();
+        let every = if leads && has_tasks { self.context.lease * 2 } else { OWN_TASKS_INTERVAL };
+        let every = every.min(OWN_TASKS_INTERVAL);
         let mut entries = None;
         if self.own_tasks_checked.is_none_or(|last| last.elapsed() >= every) {
             let looked = reconcile(self.context, &mut self.bulkheads, &mut self.checked).await;
@@ -174,11 +196,14 @@ impl<'a> Duties<'a> {
         let swept = self.identities.turn(store).await;
         self.bulkheads.note(bus, "the sweep of job identities", swept)?;
         if let Some(after) = self.context.stuck_worker_timeout() {
-            let every = (after / 10).clamp(Duration::from_secs(1), Duration::from_secs(60));
+            // A worker that was not there can only be silent for so long later.
+            let most = if self.foreigners { FOREIGNERS } else { FOREIGNERS * 5 };
+            let every = (after / 10).clamp(Duration::from_secs(1), most);
             if self.stuck_checked.is_none_or(|last| last.elapsed() >= every) {
                 self.stuck_checked = Some(Instant::now());
                 let swept = stuck::sweep(self.context, &mut self.bulkheads, after, &instances).await;
-                self.bulkheads.note(bus, "workers that stopped pinging", swept)?;
+                let noted = self.bulkheads.note(bus, "workers that stopped pinging", swept)?;
+                self.foreigners = noted.unwrap_or(true);
             }
         }
         Ok(())

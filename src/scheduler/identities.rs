@@ -9,7 +9,7 @@ use crate::store::workers::SweepIdentities;
 use crate::store::{Store, StoreError};
 
 /// The pause between two walks through all identities.
-const REST: Duration = Duration::from_secs(30);
+const REST: Duration = Duration::from_secs(45);
 
 /// The most steps of one turn. Each step is bounded, and the next turn continues the walk.
 const MAX_STEPS: usize = 50;

@@ -22,6 +22,8 @@ use crate::supervise::pulse::{LONGEST, Pulse};
 /// How long the leadership is held without renewal. The instance that recovers a dead leader frees its lock at once
 /// (`recover`); the limit is for a leader that no instance recovers.
 const TTL: Duration = Duration::from_secs(15);
+/// How often at least a leader looks anew while nothing is delayed: it may have missed a change, and the clocks may drift.
+const LOOK: Duration = Duration::from_secs(60);
 /// When the leadership is renewed: early enough that an attempt may fail.
 const RENEWAL: Duration = Duration::from_secs(10);
 /// After more steps in a row that found jobs but moved none, another promoter is at work, and this one waits.
@@ -64,6 +66,8 @@ struct Promoter<'a> {
     told_leading: bool,
     /// When the leadership was renewed last.
     renewed: Instant,
+    /// When it was looked last what is due.
+    looked: Instant,
     transfer: Transfer,
     /// The entry that was overdue at the last check while another instance led.
     overdue: Option<Bytes>,
@@ -82,6 +86,7 @@ impl<'a> Promoter<'a> {
             leading: false,
             told_leading: false,
             renewed: Instant::now(),
+            looked: Instant::now(),
             transfer: Transfer::default(),
             overdue: None,
             rescued: None,
@@ -139,6 +144,7 @@ impl<'a> Promoter<'a> {
             }
             let leaderships = if self.leading { Vec::new() } else { vec![Leadership::Scheduler] };
             let asked = Instant::now();
+            self.looked = asked;
             let watch = Watch { delayed: self.leading, leaderships, ..Watch::default() };
             // Over a long path what may be due is read beside the look, because it would cost another round trip.
             let (seen, read) = if self.leading && changed && round_trip > LONG_PATH {
@@ -208,7 +214,9 @@ impl<'a> Promoter<'a> {
 
     /// Waits until a job is due, it is time for a new look or the leadership changes. A leader looks anew with each
     /// renewal, because the store's clock may have been set and this timer may have stood still while the machine slept.
-    /// An instance that does not lead goes on here. Returns whether a job is due, or an error if the waker fails, because then no wake-up would come.
+    /// Neither matters while nothing is delayed: then it checks that it would be told of a new job, and goes on here. So
+    /// does an instance that does not lead. Returns whether a job is due, or an error if the waker fails, because then no
+    /// wake-up would come.
     async fn hold_lead(&mut self, waker: &Waker, due: Option<Instant>) -> Result<bool, StoreError> {
         let led = self.leading;
         loop {
@@ -221,11 +229,16 @@ impl<'a> Promoter<'a> {
             }
             sleep_until(renewal).await;
             self.renew().await?;
-            if self.leading || led {
+            let has_entries = due.is_some() || self.transfer.skips_entries();
+            if self.leading != led || led && (has_entries || self.looked.elapsed() >= LOOK) {
                 return Ok(false);
             }
             waker.check().await?;
-            self.rescue(rescues).await?;
+            if !led {
+                self.rescue(rescues).await?;
+            } else if self.context.bus.wants(EventKind::SchedulerPoll) {
+                self.context.bus.emit(Event::SchedulerPoll);
+            }
         }
     }
 

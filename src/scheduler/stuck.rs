@@ -20,7 +20,8 @@ use crate::store::workers::{ForceClean, LockValues, Registered, RegisteredWorker
 /// Removes every foreign worker whose last ping is older than `after`, each on its own: the failure of one does not
 /// stop the others.
 ///
-/// Windlass' own workers have leases instead. The workers of Ruby and Go never ping and are left alone.
+/// Windlass' own workers have leases instead. The workers of Ruby and Go never ping and are left alone. Returns whether
+/// there is any worker that pings and is not Windlass'.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -29,22 +30,24 @@ pub async fn sweep(
     bulkheads: &mut Bulkheads,
     after: Duration,
     instances: &[InstanceState],
-) -> Result<(), StoreError> {
+) -> Result<bool, StoreError> {
     let SchedulerContext { store, bus, .. } = context;
-    let now_s = store.run(ReadTime).await? / 1000;
     let limit_s = i64::try_from(after.as_secs()).unwrap_or(i64::MAX);
     let of_windlass = |worker: &WorkerName| {
         let is_of = |name: &str| worker.name().strip_prefix(name).is_some_and(|rest| rest.starts_with('+'));
         instances.iter().any(|state| is_of(&state.record.name))
     };
-    let silent_s = |one: &Registered| {
-        let pinged_s = one.pinged_s.filter(|_| !of_windlass(&one.worker))?;
-        Some(now_s - pinged_s).filter(|silent_s| *silent_s > limit_s)
-    };
-    let registered = store.run(RegisteredWorkers).await?;
+    let mut registered = store.run(RegisteredWorkers).await?;
+    registered.retain(|one| one.pinged_s.is_some() && !of_windlass(&one.worker));
+    if registered.is_empty() {
+        return Ok(false);
+    }
+    let now_s = store.run(ReadTime).await? / 1000;
+    let silent_s =
+        |one: &Registered| one.pinged_s.map(|pinged_s| now_s - pinged_s).filter(|silent_s| *silent_s > limit_s);
     let stuck: Vec<_> = registered.iter().filter_map(|one| silent_s(one).map(|silent_s| (one, silent_s))).collect();
     if stuck.is_empty() {
-        return Ok(());
+        return Ok(true);
     }
     let locks = dead_locks(context, &stuck).await?;
     for ((one, silent_s), lock) in stuck.into_iter().zip(locks) {
@@ -54,7 +57,7 @@ pub async fn sweep(
             bulkheads.note(bus, &what, result)?;
         }
     }
-    Ok(())
+    Ok(true)
 }
 
 /// Removes one worker, and enqueues its job again if the configuration says so.

@@ -10,6 +10,7 @@ use super::arrow::Absent;
 use super::arrow::{Arrow, Perform};
 use super::backend::{EngineLane, EngineWaker, Opens};
 use super::error::StoreError;
+use super::instance::{Extend, Extended};
 use super::queueing::{Exchange, Exchanged};
 #[cfg(feature = "redis")]
 use super::redis::RedisStore;
@@ -192,6 +193,14 @@ impl<R: EngineWaker, S: EngineWaker> EngineWaker for WakerOf<R, S> {
             Self::None => Ok(()),
         }
     }
+
+    async fn extend(&self, extend: &Extend) -> Option<Result<Extended, StoreError>> {
+        match self {
+            Self::Redis(waker) => waker.extend(extend).await,
+            Self::Sqlite(waker) => waker.extend(extend).await,
+            Self::None => None,
+        }
+    }
 }
 
 #[cfg(any(test, not(all(feature = "redis", feature = "sqlite"))))]
@@ -222,6 +231,9 @@ impl EngineWaker for Absent {
         match *self {}
     }
     async fn check(&self) -> Result<(), StoreError> {
+        match *self {}
+    }
+    async fn extend(&self, _: &Extend) -> Option<Result<Extended, StoreError>> {
         match *self {}
     }
 }

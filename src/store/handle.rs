@@ -8,6 +8,7 @@ use super::arrow::{Arrow, Perform};
 use super::backend::{EngineLane as _, EngineWaker as _};
 use super::engine::{Engine, OpenLane, OpenWaker, OpenedLane, OpenedWaker};
 use super::error::StoreError;
+use super::instance::{Extend, Extended};
 use super::layer::{AsyncInnermost, Layer, Layers, through};
 use super::meter::{Meter, Passes, Series};
 use super::queueing::{Exchange, Exchanged};
@@ -70,8 +71,9 @@ impl<R> Store<R> {
         R: May<OpenWaker>,
     {
         let opened = self.run(OpenWaker).await?;
+        let (engine, layers) = (self.engine.clone(), Arc::clone(&self.layers));
         let (armed, checked) = (self.meter.series::<Watch>(), self.meter.series::<CheckWaker>());
-        Ok(Waker { opened, layers: Arc::clone(&self.layers), armed, checked })
+        Ok(Waker { opened, engine, layers, armed, checked, extended: self.meter.series::<Extend>() })
     }
 
     /// The address of the store without secrets, for people to read.
@@ -202,9 +204,11 @@ impl AsyncInnermost<Exchange> for &mut OpenedLane {
 #[derive(Debug)]
 pub struct Waker {
     opened: OpenedWaker,
+    engine: Engine,
     layers: Layers,
     armed: Arc<Series>,
     checked: Arc<Series>,
+    extended: Arc<Series>,
 }
 
 impl Waker {
@@ -243,6 +247,32 @@ impl Waker {
         };
         pass.end(&result);
         result
+    }
+
+    /// Runs an extension over the connection that is armed, so that its answer also shows that changes are reported, and
+    /// [`check`](Self::check) need not ask. It must be one that [only pings](Extend::only_pings), because the server would
+    /// report changes of what it reads.
+    ///
+    /// # Errors
+    /// Those of [`Extend`].
+    pub async fn extend(&self, extend: Extend) -> Result<Extended, StoreError> {
+        let pass = self.extended.begin();
+        let result = if self.layers.is_empty() {
+            (&mut &*self).perform(extend).await
+        } else {
+            through(&self.layers, extend, self).await
+        };
+        pass.end(&result);
+        result
+    }
+}
+
+impl AsyncInnermost<Extend> for &Waker {
+    async fn perform(&mut self, extend: Extend) -> Result<Extended, StoreError> {
+        match self.opened.0.extend(&extend).await {
+            Some(answer) => answer,
+            None => Perform::perform(&self.engine, extend).await,
+        }
     }
 }
 

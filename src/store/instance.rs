@@ -78,6 +78,14 @@ pub struct Extend {
 
 arrow!(Extend, "extend", Repeatable -> Extended; Pool);
 
+impl Extend {
+    /// Is nothing looked at and nothing renewed but the lease and the pings of idle workers?
+    #[must_use]
+    pub fn only_pings(&self) -> bool {
+        !self.publish && !self.census && self.workers.is_empty() && self.locks.is_empty()
+    }
+}
+
 /// A lock to be renewed for a running job, if it still carries the claim's token.
 #[derive(Debug, Clone)]
 pub struct LockRenewal {
@@ -96,7 +104,8 @@ pub struct Extended {
     /// declared this instance dead: all its claims are lost, and it must join again under a new id. Otherwise the store
     /// has lost everything.
     pub dead: bool,
-    /// The birth mark of the store ([`rejoin`](super::rejoin)), if it has one and it can be read.
+    /// The birth mark of the store ([`rejoin`](super::rejoin)), if it has one and it can be read. An extension that only
+    /// pings does not read it unless the registration is gone.
     pub birth: Option<String>,
     /// Workers whose membership or ping was gone: somebody force-cleaned them. They are registered anew.
     pub removed: Vec<Removed>,
@@ -182,6 +191,8 @@ pub struct Oversee {
     pub owner: String,
     /// For how long.
     pub ttl_ms: u64,
+    /// The record of the only instance there was. It need not be read again if it is still the only one.
+    pub alone: Option<InstanceRecord>,
 }
 
 arrow!(Oversee, "oversee", Repeatable -> (bool, Vec<InstanceState>); Scheduler);

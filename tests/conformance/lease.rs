@@ -1,13 +1,18 @@
 //! The lease of an instance: join, register, extend, leave, and what other instances see.
 
+use std::time::Duration;
+
 use windlass::job::LockKey;
 use windlass::store::effect::Verdict;
-use windlass::store::instance::{Extend, Extended, InstanceRecord, Joined, LockRenewal, Removed, RemovedState};
+use windlass::store::instance::{
+    Extend, Extended, InstanceRecord, Joined, LockRenewal, Oversee, Removed, RemovedState,
+};
 use windlass::store::queueing::Entered;
+use windlass::store::wake::Watch;
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Instance, payloads, record};
-use crate::look::{counters, fill, gate, job, job_lock, jobs, locks};
+use crate::look::{counters, fill, gate, job, job_lock, jobs, locks, queue};
 use crate::support::verbs::Verbs as _;
 
 behaviours! {
@@ -17,6 +22,8 @@ behaviours! {
     registering_tells_of_leftovers,
     extending_moves_the_counter_and_pings,
     a_worker_that_is_only_pinged_is_looked_after_later,
+    what_a_waker_extends_is_extended_until_it_is_dead,
+    an_overseer_that_is_alone_sees_its_lease_and_who_comes,
     extending_renews_the_record,
     an_extension_after_death_writes_nothing,
     a_force_cleaned_worker_is_told_and_registered_anew,
@@ -113,16 +120,52 @@ async fn a_worker_that_is_only_pinged_is_looked_after_later(f: &Fixture) {
     };
     for round in 1..3 {
         f.pass(5);
-        assert_eq!(f.store.extend(&pinging).await.expect("extend"), nothing_found());
+        assert_eq!(f.store.extend(&pinging).await.expect("extend"), Extended::default(), "nothing is looked at");
         for one in f.store.registered().await.expect("registered") {
             assert_eq!(one.pinged_s, Some(NOW_S + 5 * round));
         }
     }
     assert!(f.store.force_clean(&instance.worker(1), None, None, &[]).await.expect("force_clean"));
-    assert_eq!(f.store.extend(&pinging).await.expect("extend"), nothing_found());
+    assert_eq!(f.store.extend(&pinging).await.expect("extend"), Extended::default());
     assert_eq!(f.store.registered().await.expect("registered").len(), 1);
     assert_eq!(instance.extend().await.removed, [idle(0)]);
     assert_eq!(f.store.registered().await.expect("registered").len(), 2);
+}
+
+async fn what_a_waker_extends_is_extended_until_it_is_dead(f: &Fixture) {
+    let (instance, waker) = (Instance::join(&f.store, "a", 1).await, f.store.waker().await.expect("waker"));
+    let watch = Watch { queues: vec![queue("q")], queue_names: true, ..Watch::default() };
+    waker.arm(&watch).await.expect("arm");
+    let pinging = Extend { pinged: instance.record.workers(), workers: Vec::new(), ..instance.extension() };
+    let counter = instance.state().await.expect("state").counter;
+    f.pass(5);
+    assert_eq!(waker.extend(pinging.clone()).await.expect("extend"), Extended::default());
+    assert_eq!(instance.state().await.expect("state").counter, counter + 1);
+    assert_eq!(f.store.registered().await.expect("registered")[0].pinged_s, Some(NOW_S + 5));
+    waker.check().await.expect("check");
+    let woken = tokio::time::timeout(Duration::from_millis(100), waker.woken()).await;
+    assert!(woken.is_err(), "what it writes wakes nobody");
+    let state = instance.state().await.expect("state");
+    assert!(f.store.bury(&state).await.expect("bury"));
+    assert!(waker.extend(pinging).await.expect("extend").dead);
+    assert_eq!(f.store.instances().await.expect("instances"), []);
+    assert_eq!(f.store.ping_of(instance.worker(1).name()).await.expect("ping_of"), None);
+}
+
+async fn an_overseer_that_is_alone_sees_its_lease_and_who_comes(f: &Fixture) {
+    let one = Instance::join(&f.store, "a", 1).await;
+    let oversee = Oversee { owner: "a".to_owned(), ttl_ms: 15_000, alone: Some(one.record.clone()) };
+    for _ in 0..2 {
+        one.extend().await;
+        let state = one.state().await.expect("state");
+        assert_eq!(f.store.run(oversee.clone()).await.expect("oversee"), (true, vec![state]));
+    }
+    let two = Instance::join(&f.store, "b", 1).await;
+    let states = vec![one.state().await.expect("state"), two.state().await.expect("state")];
+    assert_eq!(f.store.run(oversee.clone()).await.expect("oversee"), (true, states));
+    assert!(f.store.bury(&one.state().await.expect("state")).await.expect("bury"));
+    let state = two.state().await.expect("state");
+    assert_eq!(f.store.run(oversee).await.expect("oversee"), (true, vec![state]), "it is not the one that was known");
 }
 
 async fn extending_renews_the_record(f: &Fixture) {

@@ -199,9 +199,9 @@ impl Weather {
     pub(crate) fn summary(&self) -> String {
         let mut kinds = BTreeMap::new();
         for fault in &self.faults {
-            *kinds.entry(fault.what.split([' ', ':']).take(3).collect::<Vec<_>>().join(" ")).or_insert(0) += 1;
+            *kinds.entry(fault.what.split(" for ").next().unwrap_or_default().to_owned()).or_insert(0) += 1;
         }
-        kinds.iter().map(|(kind, times)| format!("{times} of \"{kind}\"")).collect::<Vec<_>>().join(", ")
+        kinds.iter().map(|(kind, times)| format!("{times} of {kind:?}")).collect::<Vec<_>>().join(", ")
     }
 
     fn over_with(&mut self, fleet: &mut Fleet, which: impl Fn(&Lasting) -> bool) {

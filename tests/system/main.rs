@@ -16,6 +16,7 @@ mod files;
 mod generate;
 mod hostile;
 mod http;
+mod idle;
 mod inspect;
 mod lease;
 mod log;

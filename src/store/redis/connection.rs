@@ -5,6 +5,7 @@
 //! hangs, because each command has a limit, after which a new connection is made (`keeper`).
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,13 +20,12 @@ use tokio::sync::watch;
 
 use super::keeper::{Kept, Made};
 use super::keys::Keys;
-use super::known_rights::Rights;
 use super::patience::Patience;
-use super::refusal;
 use super::reply;
 use super::script::{Call, Script};
 use super::sentinels::Sentinels;
 use super::tls;
+use super::told_time::ToldTime;
 use crate::config::element::redis_url::{Host, RedisUrl, Topology, is_hash_tag, untagged};
 use crate::config::element::tls_files::TlsFiles;
 use crate::store::backend::TimeSource;
@@ -43,6 +43,31 @@ const RECONNECT_DELAYS: (u32, u32, u32) = (20, 1000, 2);
 /// What stands between two findings of a script.
 const FINDING_END: u8 = 0x1e;
 
+/// What the connections of one store know of their rights.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    /// A command was refused since they were last asked for.
+    doubted: AtomicBool,
+}
+
+impl Rights {
+    /// Takes note of an error that the server answered.
+    fn note(&self, error: &str) {
+        if reply::refuses_command(error) {
+            self.doubted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// All of them were asked for, and none is missing.
+    pub(super) fn are_known(&self) {
+        self.doubted.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn are_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+}
+
 /// Where the server is, and what every connection to it shares.
 #[derive(Clone)]
 pub(super) struct Origin {
@@ -54,6 +79,8 @@ pub(super) struct Origin {
     pub(super) findings: Findings,
     /// Shared by all connections: they are one user's.
     pub(super) rights: Arc<Rights>,
+    /// What time the server told last.
+    pub(super) told: Arc<ToldTime>,
     /// How long answers are waited for.
     pub(super) patience: Patience,
     /// Those that know the master, if it is found by Sentinels.
@@ -84,9 +111,10 @@ impl Origin {
         }
         let config = configured(&url, tls)?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
-        let (keys, rights, patience) = (Arc::new(Keys::new(namespace)), Arc::default(), Patience::default());
+        let (keys, rights, told) = (Arc::new(Keys::new(namespace)), Arc::default(), Arc::default());
+        let patience = Patience::default();
         let sentinels = Sentinels::of(&url, config.tls.as_ref(), &patience).map(Arc::new);
-        Ok(Self { config, url, slot, keys, time, findings, rights, patience, sentinels })
+        Ok(Self { config, url, slot, keys, time, findings, rights, told, patience, sentinels })
     }
 
     pub(super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {
@@ -101,11 +129,6 @@ impl Origin {
     /// Whom the server knows us as.
     pub(super) fn user(&self) -> &str {
         self.url.login.user.as_deref().unwrap_or("default")
-    }
-
-    /// Does this key stand in another slot than the namespace?
-    pub(super) fn is_elsewhere(&self, key: &[u8]) -> bool {
-        fred::util::redis_keyslot(key) != self.slot
     }
 
     /// The time for scripts: empty for the store's own.
@@ -202,6 +225,16 @@ fn configured(url: &RedisUrl, tls: &TlsFiles) -> Result<Config, StoreError> {
     })
 }
 
+/// What is wrong with the key that a command names; the server's message does not name it.
+fn about(error: StoreError, key: Option<Bytes>) -> StoreError {
+    match (error, key) {
+        (StoreError::Corrupt { reason, .. }, Some(key)) => {
+            StoreError::Corrupt { place: String::from_utf8_lossy(&key).into_owned(), reason }
+        }
+        (error, _) => error,
+    }
+}
+
 /// One connection. Commands sent at the same time share it in order.
 pub(super) struct Connection {
     kept: Kept,
@@ -268,23 +301,7 @@ impl Connection {
     pub(super) async fn command(&self, name: &'static str, arguments: Vec<Bytes>) -> Result<Frame, StoreError> {
         let key = arguments.first().cloned();
         let frame = self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?;
-        match self.checked(frame) {
-            Err(error) => Err(self.about(error, name, key).await),
-            frame => frame,
-        }
-    }
-
-    /// What is wrong with the key that a command names; the server's message does not name it.
-    async fn about(&self, error: StoreError, name: &str, key: Option<Bytes>) -> StoreError {
-        let (StoreError::Corrupt { reason, .. }, Some(key)) = (&error, key) else { return error };
-        // Without the right to TYPE the type is not told.
-        let found = match self.send("TYPE", vec![Value::Bytes(key.clone())]).await {
-            Ok(frame) => reply::bytes(frame).ok().flatten().unwrap_or_default(),
-            Err(_) => Bytes::new(),
-        };
-        let (place, found) = (String::from_utf8_lossy(&key).into_owned(), String::from_utf8_lossy(&found));
-        let reason = refusal::mismatch(&place, name, &found, reason);
-        StoreError::Corrupt { place, reason }
+        self.checked(frame).map_err(|error| about(error, key))
     }
 
     /// The time that scripts of this store go by.
@@ -303,18 +320,11 @@ impl Connection {
         let sent = commands.into_iter().map(|(name, arguments)| {
             let key = arguments.first().cloned();
             let sent = self.send(name, arguments.into_iter().map(Value::Bytes).collect());
-            async move { sent.await.map(|frame| (frame, name, key)) }
+            async move { sent.await.map(|frame| (frame, key)) }
         });
-        let sent = futures_util::future::join_all(sent).await;
-        let mut replies = Vec::with_capacity(sent.len());
-        for reply in sent {
-            let (frame, name, key) = reply?;
-            replies.push(match self.checked(frame) {
-                Err(error) => Err(self.about(error, name, key).await),
-                frame => frame,
-            });
-        }
-        Ok(replies)
+        let replies = futures_util::future::join_all(sent).await;
+        let checked = |(frame, key)| self.checked(frame).map_err(|error| about(error, key));
+        replies.into_iter().map(|reply| reply.map(checked)).collect()
     }
 
     /// An error that the server answered is an error.
@@ -325,7 +335,7 @@ impl Connection {
             _ => return Ok(frame),
         };
         self.origin.rights.note(&error);
-        Err(refusal::refused(&error))
+        Err(reply::refused(&error))
     }
 
     /// The errors that a script met and went on after.
@@ -334,7 +344,7 @@ impl Connection {
         let read = |error: &[u8]| {
             let error = String::from_utf8_lossy(error);
             self.origin.rights.note(&error);
-            refusal::refused(&error)
+            reply::refused(&error)
         };
         errors.map(read).collect()
     }
@@ -371,7 +381,7 @@ impl Connection {
     }
 
     fn down(&self) -> StoreError {
-        StoreError::Unreached(format!("{} is not connected", self.origin.address()))
+        StoreError::Unavailable(format!("{} is not connected", self.origin.address()))
     }
 }
 

@@ -91,7 +91,7 @@ impl Perform<Instances> for RedisStore {
 
 impl Perform<Oversee> for RedisStore {
     async fn perform(&self, arrow: Oversee) -> Result<(bool, Vec<InstanceState>), StoreError> {
-        let overseen = oversee(&self.connection, &arrow.owner, arrow.ttl_ms).await;
+        let overseen = oversee(&self.connection, &arrow).await;
         memory::check(&self.connection, &self.asked).await;
         overseen
     }
@@ -151,12 +151,15 @@ pub(super) async fn unregister(connection: &Connection, workers: &[WorkerName]) 
 }
 
 pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<Extended, StoreError> {
-    let keys = connection.keys();
-    let mut call = connection.call();
+    let (keys, told) = (connection.keys(), &connection.origin.told);
+    // One that only pings makes no command that it need not make, because an idle instance sends it every few seconds.
+    let looks = !extend.only_pings();
+    let estimated = if looks { None } else { told.estimate() };
+    let mut call = Call::at(connection.origin.now_ms().or(estimated));
     call.key(keys.instances()).key(keys.leases()).key(keys.birth()).key(keys.workers());
     call.text(&extend.record.id);
     call.arg(if extend.publish { encoded(&extend.record)? } else { Bytes::new() });
-    call.flag(extend.census);
+    call.flag(extend.census).flag(looks);
     members(&mut call, keys, &extend.workers);
     call.number(extend.pinged.len());
     for worker in &extend.pinged {
@@ -181,6 +184,9 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     let mut removed: Vec<_> = removed.into_iter().map(|index| Removed { index, left: RemovedState::Nothing }).collect();
     let left = reply::list(next())?;
     let mut findings: Vec<_> = reply::strings(next())?.iter().flat_map(|error| connection.findings(error)).collect();
+    if looks && let Some(now_ms) = reply::bytes(next())?.as_deref().and_then(reply::parsed) {
+        told.note(now_ms);
+    }
     let mut left = left.into_iter();
     let mut standing = Vec::new();
     while let (Some(index), Some(raw)) = (left.next(), left.next()) {
@@ -258,30 +264,38 @@ pub(super) async fn bury(connection: &Connection, dead: &InstanceState) -> Resul
 pub(super) async fn instances(connection: &Connection) -> Result<Vec<InstanceState>, StoreError> {
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.instances()).key(keys.leases()).literal("");
-    states(connection, call).await.map(|(_, states)| states)
+    call.key(keys.instances()).key(keys.leases()).literal("").literal("");
+    states(connection, call, None).await.map(|(_, states)| states)
 }
 
 pub(super) async fn oversee(
     connection: &Connection,
-    owner: &str,
-    ttl_ms: u64,
+    oversee: &Oversee,
 ) -> Result<(bool, Vec<InstanceState>), StoreError> {
-    let keys = connection.keys();
+    let (keys, alone) = (connection.keys(), oversee.alone.as_ref());
     let mut call = connection.call();
     call.key(keys.instances()).key(keys.leases()).key(keys.leadership(Leadership::Duties));
-    call.text(owner).number(ttl_ms.max(1));
-    states(connection, call).await
+    call.text(alone.map_or("", |record| record.id.as_str())).text(&oversee.owner).number(oversee.ttl_ms.max(1));
+    states(connection, call, alone).await
 }
 
-async fn states(connection: &Connection, call: Call) -> Result<(bool, Vec<InstanceState>), StoreError> {
+/// `alone` is the record of the only instance there is, if it was not to be read again.
+async fn states(
+    connection: &Connection,
+    call: Call,
+    alone: Option<&InstanceRecord>,
+) -> Result<(bool, Vec<InstanceState>), StoreError> {
     let mut reply = reply::list(connection.run(&INSTANCES, call).await?)?.into_iter();
     let leads = reply::number(reply.next().unwrap_or(Frame::Null))? == 1;
     let mut reply = reply.map(|part| reply::bytes(part).ok().flatten());
     let mut next = move || reply.next().flatten();
     let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
     while let (Some(id), Some(record), Some(counter)) = (next(), next(), next()) {
-        match serde_json::from_slice(&record) {
+        let read = match alone {
+            Some(alone) if record.is_empty() => Ok(alone.clone()),
+            _ => serde_json::from_slice(&record),
+        };
+        match read {
             Ok(record) => states.push(InstanceState { record, counter: reply::parsed(&counter).unwrap_or(0) }),
             // A registration that cannot be read must not stop the recovery of the others.
             Err(error) => passed.add(&id, &error.to_string()),

@@ -4,8 +4,8 @@
 //! So reading all watched keys arms the waker, and other programs need not do anything for it. The library does not turn
 //! tracking on again after a reconnect. Each arming therefore does, and a reconnect wakes, so that the caller arms again.
 
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,14 +14,16 @@ use fred::types::RespVersion;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
 use super::connection::{Connection, Origin};
 use super::inspect::queue_names;
-use super::{pause, reply};
+use super::{lease, pause, reply};
 use crate::job::QueueName;
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
+use crate::store::instance::{Extend, Extended};
 use crate::store::wake::{ArmedState, Watch};
 
 /// How often the waker wakes if the server does not send messages.
@@ -30,6 +32,9 @@ const FALLBACK: Duration = Duration::from_millis(EVERY_MS);
 /// How long until the next look after one at which the server refused to tell of a queue: it does not send messages about
 /// what could not be read.
 const UNREAD: Duration = Duration::from_millis(500);
+
+/// For how long an answer shows that messages come.
+const HEARD: Duration = Duration::from_secs(5);
 
 /// Opens a waker over a connection of its own.
 pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
@@ -72,8 +77,8 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
         }
     });
     let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
-    let unread = AtomicBool::new(false);
-    Ok(RedisWaker { connection, seen, armed, refused, deaf, unread, passed, listener })
+    let (unread, heard) = (AtomicBool::new(false), Mutex::default());
+    Ok(RedisWaker { connection, seen, armed, refused, deaf, unread, passed, heard, listener })
 }
 
 /// A waker over its own connection.
@@ -91,6 +96,8 @@ pub(in crate::store) struct RedisWaker {
     unread: AtomicBool,
     /// What was paused at the last look.
     passed: Mutex<Paused>,
+    /// When an extension was answered over this connection.
+    heard: Mutex<Option<Instant>>,
     listener: JoinHandle<()>,
 }
 
@@ -133,12 +140,21 @@ impl EngineWaker for RedisWaker {
     }
 
     async fn check(&self) -> Result<(), StoreError> {
-        if !self.refused.load(Ordering::Relaxed) {
+        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        if !self.refused.load(Ordering::Relaxed) && heard.is_none_or(|heard| heard.elapsed() > HEARD) {
             // Messages that were due came before this answer. The command names a key, so that in a Cluster the armed
             // connection answers.
             self.connection.command("EXISTS", vec![self.connection.keys().paused()]).await?;
         }
         Ok(())
+    }
+
+    async fn extend(&self, extend: &Extend) -> Option<Result<Extended, StoreError>> {
+        let answer = lease::extend(&self.connection, extend).await;
+        if answer.is_ok() {
+            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        }
+        Some(answer)
     }
 }
 

@@ -1,8 +1,8 @@
 //! Group commit: a thread that owns a connection and runs every command that waits in one
 //! transaction.
 //!
-//! Each command has a savepoint of its own, so that its failure undoes no other command. All are answered after the
-//! commit. If SQLite rolls back the whole transaction because of one command, each is run again in a transaction of its
+//! Each of several commands has a savepoint of its own, so that its failure undoes no other command. All are answered
+//! after the commit. If SQLite rolls back the whole transaction because of one command, each is run again in a transaction of its
 //! own. The thread ends when its last handle is dropped. A panic of the thread ends a daemon at once, because nothing
 //! could be stored any more; in other programs all calls return [`StoreError::Unavailable`] from then on.
 
@@ -49,31 +49,6 @@ impl<'a> Step<'a> {
             super::plan::assert_bounded(self.conn, sql)?;
         }
         Ok(self.conn.prepare_cached(sql)?)
-    }
-
-    /// Runs a part of the command. If the file refuses it for good, the part alone is undone, and the inner result says why.
-    ///
-    /// # Errors
-    /// Any other failure, which undoes the command.
-    pub(super) fn part<T>(
-        &self,
-        work: impl FnOnce() -> Result<T, StoreError>,
-    ) -> Result<Result<T, StoreError>, StoreError> {
-        let execute = |sql| self.conn.prepare_cached(sql)?.execute([]);
-        execute("SAVEPOINT part")?;
-        match work() {
-            Ok(done) => {
-                execute("RELEASE part")?;
-                Ok(Ok(done))
-            }
-            // RAISE(ROLLBACK) has ended the transaction.
-            Err(refused @ StoreError::Barred { .. }) if !self.conn.is_autocommit() => {
-                execute("ROLLBACK TO part")?;
-                execute("RELEASE part")?;
-                Ok(Err(refused))
-            }
-            Err(error) => Err(error),
-        }
     }
 
     /// The time in whole seconds.
@@ -261,8 +236,13 @@ impl Thread {
         })
         .map_err(whole)?;
         let mut outcomes = Vec::with_capacity(commands.len());
+        // The transaction itself is the savepoint of a command that is alone: SQLite copies each page that is changed
+        // under a savepoint.
+        let savepoints = commands.len() > 1;
         for command in commands {
-            self.execute("SAVEPOINT command").map_err(whole)?;
+            if savepoints {
+                self.execute("SAVEPOINT command").map_err(whole)?;
+            }
             #[cfg(debug_assertions)]
             let explained = matches!(self.role, Role::Writer(_)).then_some(&self.explained);
             let step = Step {
@@ -280,10 +260,17 @@ impl Thread {
                 let error = outcome.err().unwrap_or_else(|| StoreError::Unavailable("transaction lost".to_owned()));
                 return Err((GivenUp(error), true));
             }
-            if outcome.is_err() {
-                self.execute("ROLLBACK TO command").map_err(whole)?;
+            match &outcome {
+                Ok(()) => {}
+                Err(_) if savepoints => self.execute("ROLLBACK TO command").map_err(whole)?,
+                Err(_) => {
+                    self.execute("ROLLBACK").map_err(whole)?;
+                    return Ok(vec![outcome]);
+                }
             }
-            self.execute("RELEASE command").map_err(whole)?;
+            if savepoints {
+                self.execute("RELEASE command").map_err(whole)?;
+            }
             outcomes.push(outcome);
         }
         // A transaction that finds no room at its end may hold commands that find some alone.

@@ -193,11 +193,13 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
     let alive = step
         .sql("UPDATE instances SET record = ?2, counter = counter + 1 WHERE id = ?1")?
         .execute([&record.id, &encode(record)?])?;
-    let mut extended = Extended { dead: alive == 0, birth: birth(step)?, ..Extended::default() };
+    let looks = alive == 0 || !extend.only_pings();
+    let birth = if looks { birth(step)? } else { None };
+    let mut extended = Extended { dead: alive == 0, birth, ..Extended::default() };
     if extended.dead {
         return Ok(extended);
     }
-    if extended.birth.is_none() {
+    if looks && extended.birth.is_none() {
         // An earlier version joined without a mark.
         set_birth(step, &record.id)?;
         extended.birth = Some(record.id.clone());

@@ -12,7 +12,6 @@ mod engine;
 mod enqueue;
 mod error;
 mod exchange;
-mod exchanged;
 mod inspect;
 mod leader;
 mod lease;

@@ -20,6 +20,7 @@ use super::private;
 use super::{delayed, inspect, leader};
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
+use crate::store::instance::{Extend, Extended};
 use crate::store::wake::{ArmedState, Watch};
 
 /// How often the file itself is looked at while no datagram comes.
@@ -118,6 +119,10 @@ impl EngineWaker for SqliteWaker {
     async fn check(&self) -> Result<(), StoreError> {
         // The look at the file finds every change, also without a datagram.
         Ok(())
+    }
+
+    async fn extend(&self, _: &Extend) -> Option<Result<Extended, StoreError>> {
+        None
     }
 }
 

@@ -1,7 +1,7 @@
 //! Rows of `working`, and the record they are shown as.
 
 use bytes::Bytes;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
 use super::commit::Step;
 use super::value::{bytes, opt_text, text};
@@ -43,10 +43,18 @@ pub(super) fn of(step: &Step<'_>, worker: &WorkerName) -> Result<Option<WorkingR
     Ok(select.query_row([worker.id()], |row| record(worker, row, 0)).optional()?)
 }
 
-/// Ends a claim; false if it was lost before.
-pub(super) fn end(step: &Step<'_>, worker: &WorkerName, claim: &ClaimToken) -> Result<bool, StoreError> {
-    let mut delete = step.sql("DELETE FROM working WHERE worker = ?1 AND claim = ?2")?;
-    Ok(delete.execute(params![worker.id(), claim.as_str()])? == 1)
+/// Ends claims, with one statement for all claims of a step.
+pub(super) struct Ending<'a>(CachedStatement<'a>);
+
+impl<'a> Ending<'a> {
+    pub(super) fn prepare(step: &Step<'a>) -> Result<Self, StoreError> {
+        Ok(Self(step.sql("DELETE FROM working WHERE worker = ?1 AND claim = ?2")?))
+    }
+
+    /// Ends a claim; false if it was lost before.
+    pub(super) fn end(&mut self, worker: &WorkerName, claim: &ClaimToken) -> Result<bool, StoreError> {
+        Ok(self.0.execute([worker.id(), claim.as_str()])? == 1)
+    }
 }
 
 /// Is this claim on record?

@@ -2,12 +2,12 @@
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:birth, workers; per worker as in members.lua; the pings of workers
 --        that are only pinged; each lock and its shadow (locks.lua)
--- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, number of workers; per worker
---        as in members.lua; number of those only pinged; of each its ping from the name on; number of locks; per lock its
---        claim and for how many seconds it is held
+-- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, "1" if the mark is to be read,
+--        number of workers; per worker as in members.lua; number of those only pinged; of each its ping from the name on;
+--        number of locks; per lock its claim and for how many seconds it is held
 -- returns {1, mark} if the registration is gone (nothing is written), else {0, mark, {removed}, {lost locks}, instances,
---         {index, record, ...}, errors}, the sixth for removed workers under which a record of ours stands; the mark is
---         the store's birth mark, "" if it has none or it cannot be read
+--         {index, record, ...}, errors, now in ms}, the sixth for removed workers under which a record of ours stands;
+--         the mark is the store's birth mark, "" if it has none, it cannot be read or was not to be read
 --
 -- An error of the rest (pings, a lock) does not end the step. The lease is extended, because otherwise running jobs
 -- would be ended, and the errors are returned.
@@ -17,8 +17,7 @@
 -- (removed.rs), and until that is known the next step must see the same.
 
 local INSTANCES, LEASES, BIRTH, WORKERS = key(), key(), key(), key()
-local id, record, census = arg(), arg(), arg() == '1'
-local mark = try('GET', BIRTH)
+local id, record, census, looks = arg(), arg(), arg() == '1', arg() == '1'
 -- A registration has a counter. A counter that begins here belongs to no registration.
 local counter = try('HINCRBY', LEASES, id, 1)
 if counter == 1 then
@@ -26,7 +25,7 @@ if counter == 1 then
     -- It must not count on, or the next step would find a registration.
     must('HINCRBY', LEASES, id, -1)
   end
-  return { 1, mark or '' }
+  return { 1, try('GET', BIRTH) or '' }
 elseif not counter then
   if not was_refused() then
     error(broken[#broken])
@@ -34,17 +33,18 @@ elseif not counter then
   -- The lease does not depend on the right to one command, because without the lease the running jobs would be ended.
   counter = must('HGET', LEASES, id)
   if not counter then
-    return { 1, mark or '' }
+    return { 1, try('GET', BIRTH) or '' }
   end
   must('HSET', LEASES, id, whole((tonumber(counter) or 0) + 1))
 end
+local mark = looks and try('GET', BIRTH)
 -- An earlier version joined without a mark.
-if mark == false and try('SET', BIRTH, id) then
+if looks and mark == false and try('SET', BIRTH, id) then
   mark = id
 end
 mark = mark or ''
 if not can_tell_time() then
-  return { 0, mark, {}, {}, 0, {}, broken }
+  return { 0, mark, {}, {}, 0, {}, broken, '' }
 end
 if record ~= '' then
   try('HSET', INSTANCES, id, record)
@@ -111,4 +111,4 @@ for i = 1, tonumber(arg()) do
     lost[#lost + 1] = i - 1
   end
 end
-return { 0, mark, removed, lost, census and try('HLEN', LEASES) or 0, left, broken }
+return { 0, mark, removed, lost, census and try('HLEN', LEASES) or 0, left, broken, whole(now()) }

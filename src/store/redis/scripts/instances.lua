@@ -1,14 +1,17 @@
 -- instances: reads registrations and lease counters at one moment, and takes or renews the leadership of the duties.
 --
 -- KEYS   windlass:instances, windlass:leases; the lock
--- ARGV   now (unused), owner or "" for a read alone, ttl in ms
--- returns {1 if the owner leads, id, record, counter, ...}
+-- ARGV   now (unused), an id or "", owner or "" for a read alone, ttl in ms
+-- returns {1 if the owner leads, id, record, counter, ...}; if the instance of that id is the only one, its record is not
+--         read, and "" stands in its place
 --
 -- Why this order: all is read before the leadership is taken, because an instance that cannot read must not lead.
 
 local INSTANCES, LEASES = key(), key()
-local owner = arg()
-local records, beats, counters = must('HGETALL', INSTANCES), must('HGETALL', LEASES), {}
+local alone, owner = arg(), arg()
+local beats, counters = must('HGETALL', LEASES), {}
+local is_alone = #beats == 2 and beats[1] == alone
+local records = is_alone and { alone, '' } or must('HGETALL', INSTANCES)
 for i = 1, #beats, 2 do
   counters[beats[i]] = beats[i + 1]
 end

@@ -72,6 +72,24 @@ async fn a_failing_command_undoes_no_other() {
 }
 
 #[tokio::test]
+async fn a_command_that_fails_alone_leaves_nothing() {
+    let conn = Connection::open_in_memory().unwrap();
+    conn.execute_batch("CREATE TABLE rows (n)").unwrap();
+    let role = Role::Writer(Notifier::new(std::path::PathBuf::from("/nonexistent")));
+    let handle = spawn(conn, Arc::new(ManualClock::at(0)), role, Findings::default()).unwrap();
+    let insert = |step: &Step<'_>| {
+        step.sql("INSERT INTO rows VALUES (1)")?.execute([])?;
+        Ok(())
+    };
+    let failed: Result<(), _> = handle.call(move |step| insert(step).and_then(|()| Err(gone()))).await;
+    failed.unwrap_err();
+    handle.call(insert).await.unwrap();
+    let count =
+        |step: &Step<'_>| Ok(step.sql("SELECT count(*) FROM rows")?.query_row([], |row| row.get::<_, i64>(0))?);
+    assert_eq!(handle.call(count).await.unwrap(), 1);
+}
+
+#[tokio::test]
 async fn commands_survive_the_loss_of_their_transaction() {
     let lose = |step: &Step<'_>| {
         step.sql("ROLLBACK")?.execute([])?;

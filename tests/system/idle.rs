@@ -1,0 +1,52 @@
+//! What an idle daemon costs its store.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::daemon::{Folder, eventually};
+use crate::support::redis::{Options, RedisServer};
+use crate::support::resp::Reply;
+
+/// How many commands a second an idle daemon may cost, those of its scripts included: 40 % more than it does.
+const MOST: f64 = 2.5;
+/// Other instances may start at the same time, so that the first seconds cost more.
+const START: Duration = Duration::from_secs(13);
+const WINDOW: Duration = Duration::from_secs(30);
+
+/// How many commands the server has run, without those that ask it.
+fn commands(server: &RedisServer) -> u64 {
+    let stats = server.command(&["INFO", "commandstats"]).texts().concat();
+    let of_line = |line: &str| {
+        let (name, rest) = line.strip_prefix("cmdstat_")?.split_once(":calls=")?;
+        let calls: u64 = rest.split(',').next()?.parse().ok()?;
+        (name != "info").then_some(calls)
+    };
+    stats.lines().filter_map(of_line).sum()
+}
+
+#[test]
+fn an_idle_daemon_asks_the_server_seldom() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let folder = Folder::new(&server.url(), "");
+    folder.reconfigure(
+        "min_task_processors = 2\nmax_task_processors = 2",
+        "min_task_processors = 50\nmax_task_processors = 50",
+    );
+    folder.reconfigure("lease = \"3s\"\n", "");
+    folder.script("note", "true");
+    let daemon = folder.daemon();
+    let registered = || matches!(server.command(&["SCARD", "resque:workers"]), Reply::Int(50));
+    eventually("all processors are registered", registered);
+    // Time that passes without a job is what is measured.
+    std::thread::sleep(START);
+    let (before, begun) = (commands(&server), Instant::now());
+    std::thread::sleep(WINDOW);
+    // A machine that is busy makes the window longer, and the timers of the daemon as well.
+    let (count, seconds) = (commands(&server) - before, begun.elapsed().as_secs_f64());
+    #[expect(clippy::cast_precision_loss, reason = "a hundred commands at most")]
+    let rate = count as f64 / seconds;
+    assert!(count > 0, "it must extend its lease: {}", daemon.log());
+    assert!(rate <= MOST, "{count} commands in {seconds} s");
+    daemon.stop();
+}
