@@ -27,7 +27,7 @@ const MAX_PROCESSORS: usize = 10_000;
 const MAX_QUEUE_LISTS: usize = 100;
 const MAX_WORKER_NAMES: usize = 100_000;
 /// The shortest and the longest lease, in milliseconds.
-const LEASES_MS: RangeInclusive<u64> = 100..=10 * 365 * 24 * 3600 * 1000;
+const LEASES_MS: RangeInclusive<u64> = 100..=10 * 366 * 24 * 3600 * 1000;
 
 /// The record of an instance.
 ///

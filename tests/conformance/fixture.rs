@@ -202,6 +202,32 @@ impl Fixture {
         }
     }
 
+    /// Overwrites the lease counter of an instance.
+    pub(crate) fn plant_counter(&self, instance: &str, value: &str) {
+        match &self.place {
+            Place::Redis { .. } => {
+                drop(self.redis_command(&["HSET", &self.key("windlass:leases"), instance, value]));
+            }
+            Place::Sqlite { .. } => {
+                let sql = "UPDATE instances SET counter = ?2 WHERE id = ?1";
+                self.sqlite_execute(sql, rusqlite::params![instance, value]);
+            }
+        }
+    }
+
+    /// Writes the last occurrence of a schedule.
+    pub(crate) fn plant_occurrence(&self, schedule: &str, value: &str) {
+        match &self.place {
+            Place::Redis { .. } => {
+                drop(self.redis_command(&["HSET", &self.key("windlass:schedules"), schedule, value]));
+            }
+            Place::Sqlite { .. } => {
+                let sql = "INSERT OR REPLACE INTO schedules (id, last_s) VALUES (?1, ?2)";
+                self.sqlite_execute(sql, rusqlite::params![schedule, value]);
+            }
+        }
+    }
+
     /// Writes a Retry counter of another program.
     pub(crate) fn plant_attempts(&self, counter: &str, value: &str) {
         match &self.place {

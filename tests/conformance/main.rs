@@ -59,6 +59,7 @@ mod large;
 mod leader;
 mod lease;
 mod moving;
+mod numbers;
 mod pause;
 mod periodic;
 mod plan;

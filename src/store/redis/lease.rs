@@ -26,11 +26,11 @@ use crate::store::working::WorkingRecord;
 static JOIN: Script = script!("join");
 static REGISTER: Script = script!("members", "register");
 static UNREGISTER: Script = script!("members", "unregister");
-static EXTEND: Script = script!("locks", "members", "extend");
+static EXTEND: Script = script!("locks", "members", "beat", "extend");
 static REINSTATE: Script = script!("members", "reinstate");
 static LEAVE: Script = script!("members", "leave");
-static BURY: Script = script!("members", "bury");
-static INSTANCES: Script = script!("leadership", "instances");
+static BURY: Script = script!("members", "beat", "bury");
+static INSTANCES: Script = script!("leadership", "beat", "instances");
 
 impl Perform<Join> for RedisStore {
     async fn perform(&self, arrow: Join) -> Result<Joined, StoreError> {

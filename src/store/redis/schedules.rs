@@ -10,6 +10,7 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::queueing::Enqueued;
 use crate::store::scheduling::{Fire, Fired, LastFired};
+use crate::store::stored::Second;
 
 static FIRE: Script = script!("locks", "admit", "fire");
 
@@ -32,7 +33,10 @@ pub(super) async fn last_fired(connection: &Connection, ids: &[String]) -> Resul
     let fields = ids.iter().map(|id| Bytes::copy_from_slice(id.as_bytes()));
     let arguments = std::iter::once(connection.keys().schedules()).chain(fields).collect();
     let found = reply::list(connection.command("HMGET", arguments).await?)?;
-    found.into_iter().map(|value| Ok(reply::bytes(value)?.as_deref().and_then(reply::parsed))).collect()
+    found
+        .into_iter()
+        .map(|value| Ok(reply::bytes(value)?.as_deref().and_then(reply::parsed::<Second>).map(Second::get)))
+        .collect()
 }
 
 pub(super) async fn fire(connection: &Connection, fire: &Fire) -> Result<Fired, StoreError> {

@@ -23,6 +23,14 @@ use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{PingOf, Registered, RegisteredWorkers};
 use crate::store::working::WorkingRecord;
 
+/// The counter of an instance. Any program may have written another value in its place: that counts as 0, for observers
+/// as for the instance that extends, so that a dead instance is still found and a living one goes on.
+macro_rules! counter {
+    () => {
+        "CASE WHEN typeof(counter) = 'integer' AND counter BETWEEN 0 AND 999999999999999 THEN counter ELSE 0 END"
+    };
+}
+
 impl Perform<Join> for SqliteStore {
     async fn perform(&self, arrow: Join) -> Result<Joined, StoreError> {
         self.writer.call(move |step| join(step, &arrow.record)).await
@@ -119,10 +127,11 @@ pub(super) fn join(step: &Step<'_>, record: &InstanceRecord) -> Result<Joined, S
             }
         }
     }
-    step.sql(
+    step.sql(concat!(
         "INSERT INTO instances (id, name, record, counter) VALUES (?1, ?2, ?3, 1) \
-         ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record, counter = counter + 1",
-    )?
+             ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record, counter = 1 + ",
+        counter!(),
+    ))?
     .execute([&record.id, &record.name, &encode(record)?])?;
     // An id is random.
     if birth(step)?.is_none() {
@@ -191,7 +200,7 @@ pub(super) fn unregister(step: &Step<'_>, instance: &str, workers: &[WorkerName]
 pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, StoreError> {
     let record = &extend.record;
     let alive = step
-        .sql("UPDATE instances SET record = ?2, counter = counter + 1 WHERE id = ?1")?
+        .sql(concat!("UPDATE instances SET record = ?2, counter = 1 + ", counter!(), " WHERE id = ?1"))?
         .execute([&record.id, &encode(record)?])?;
     let looks = alive == 0 || !extend.only_pings();
     let birth = if looks { birth(step)? } else { None };
@@ -276,7 +285,7 @@ fn suspect(step: &Step<'_>, state: &InstanceState) -> Result<bool, StoreError> {
 /// Is an instance registered with exactly this counter?
 pub(super) fn stands_still(step: &Step<'_>, instance: &str, counter: u64) -> Result<bool, StoreError> {
     Ok(step
-        .sql("SELECT 1 FROM instances WHERE id = ?1 AND max(CAST(counter AS INTEGER), 0) = ?2")?
+        .sql(concat!("SELECT 1 FROM instances WHERE id = ?1 AND ", counter!(), " = ?2"))?
         .exists(params![instance, stored(counter)])?)
 }
 
@@ -310,7 +319,7 @@ fn remove(step: &Step<'_>, instance: &str) -> Result<(), StoreError> {
 
 /// Every registered instance.
 pub(super) fn instances(step: &Step<'_>) -> Result<Vec<InstanceState>, StoreError> {
-    let mut select = step.sql("SELECT id, record, counter FROM instances ORDER BY name")?;
+    let mut select = step.sql(concat!("SELECT id, record, ", counter!(), " FROM instances ORDER BY name"))?;
     let mut rows = select.query([])?;
     let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
     while let Some(row) = rows.next()? {

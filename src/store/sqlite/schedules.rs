@@ -5,7 +5,7 @@ use rusqlite::{OptionalExtension, params};
 use super::commit::Step;
 use super::engine::SqliteStore;
 use super::enqueue;
-use super::value::opt_int;
+use super::value;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::queueing::Enqueued;
@@ -30,7 +30,7 @@ pub(super) fn last_fired(step: &Step<'_>, ids: &[String]) -> Result<Vec<Option<i
 
 fn last(step: &Step<'_>, id: &str) -> Result<Option<i64>, StoreError> {
     let mut select = step.sql("SELECT last_s FROM schedules WHERE id = ?1")?;
-    Ok(select.query_row([id], |row| Ok(opt_int(row.get_ref(0)?))).optional()?.flatten())
+    Ok(select.query_row([id], |row| Ok(value::second(row.get_ref(0)?))).optional()?.flatten())
 }
 
 /// Remembers an occurrence and enqueues its job, unless another was faster.

@@ -11,7 +11,7 @@
 local INSTANCES, LEASES, NAMES, LANE, WORKERS = key(), key(), key(), key(), key()
 local id, name, counter, count = arg(), arg(), arg(), tonumber(arg())
 local list, standing = members(count)
-if must('HGET', LEASES, id) ~= counter then
+if counter_of(must('HGET', LEASES, id)) ~= counter then
   return 0
 end
 for i = 1, count do

@@ -27,15 +27,15 @@ if counter == 1 then
   end
   return { 1, try('GET', BIRTH) or '' }
 elseif not counter then
-  if not was_refused() then
-    error(broken[#broken])
-  end
-  -- The lease does not depend on the right to one command, because without the lease the running jobs would be ended.
+  -- The lease does not depend on the right to one command, or on what another program wrote in place of the counter,
+  -- because without the lease the running jobs would be ended.
   counter = must('HGET', LEASES, id)
   if not counter then
     return { 1, try('GET', BIRTH) or '' }
   end
-  must('HSET', LEASES, id, whole((tonumber(counter) or 0) + 1))
+  must('HSET', LEASES, id, whole(math.max(tonumber(counter_of(counter)), 1) + 1))
+elseif counter < 1 or counter > MOST_BEATS then
+  must('HSET', LEASES, id, '2')
 end
 local mark = looks and try('GET', BIRTH)
 -- An earlier version joined without a mark.

@@ -13,7 +13,13 @@
 needs_room = true
 local SCHEDULES, QUEUES = key(), key()
 local id, seen, last = arg(), arg(), arg()
-if (must('HGET', SCHEDULES, id) or '') ~= seen then
+-- What is no second of a date counts as no occurrence, as the caller reads it (stored.rs).
+local standing = must('HGET', SCHEDULES, id)
+standing = standing and string.match(standing, '^[+-]?%d+$') and tonumber(standing)
+if standing and math.abs(standing) > 8640000000000 then
+  standing = nil
+end
+if (standing or nil) ~= tonumber(seen) then
   return -1
 end
 local refused = 0

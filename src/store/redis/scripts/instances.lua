@@ -36,6 +36,6 @@ for i = 1, #records, 2 do
   local at = #reply
   reply[at + 1] = records[i]
   reply[at + 2] = records[i + 1]
-  reply[at + 3] = counters[records[i]] or '0'
+  reply[at + 3] = counter_of(counters[records[i]]) or '0'
 end
 return reply

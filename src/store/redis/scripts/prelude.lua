@@ -48,7 +48,7 @@ local function named(command, place, message)
   local function has(words)
     return string.find(message, words, 1, true)
   end
-  if has('WRONGTYPE') or has('not an integer') then
+  if has('WRONGTYPE') or has('not an integer') or has('would overflow') then
     return 'CORRUPT ' .. place .. '\31' .. message
   elseif has('NOPERM') or has("can't run") or has("can't access") or has(' permissions ') or has('nknown ') then
     return 'REFUSED ' .. command .. ' ' .. place .. '\31' .. message
