@@ -52,7 +52,7 @@ fn what_has_no_day_is_known_without_a_search() {
     }
     for ever in [
         "0 0 29 2 *",
-        "0 0 +29 2 MON",
+        "0 0 29 2 +MON",
         "0 0 L 2 *",
         "0 0 31W 12 *",
         "0 0 * 2 MON#5",
