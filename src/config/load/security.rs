@@ -38,11 +38,12 @@ fn user(value: &Value<'_>) -> Option<User> {
 /// stranger's folder does not mean to run the stranger's programs. Says why it is passed over.
 pub(super) fn found_here(path: &Path) -> Result<(), String> {
     match Owners::with([]).judge(path) {
-        Err(error @ Untrusted::Owner { .. }) => Err(format!(
-            "{} is passed over: {error}; or name it to use it: --config {}",
-            path.display(),
-            path.display()
-        )),
+        Err(error @ Untrusted::Owner { .. }) => {
+            let path = path.display();
+            Err(format!(
+                "{path} is passed over: {error}; or name it, --config {path}, if its [security] trusts that user"
+            ))
+        }
         _ => Ok(()),
     }
 }
