@@ -53,7 +53,7 @@ pub(crate) enum ValueError {
     Long(usize),
     /// It holds a lone surrogate.
     Surrogate,
-    /// It begins with a dash where the program would read it as an option.
+    /// Its item begins with a dash where the program would read it as an option.
     Dash,
 }
 
@@ -69,7 +69,8 @@ impl fmt::Display for ValueError {
                 f.write_str("its value holds half of a surrogate pair (\\ud800 to \\udfff), which is no text")
             }
             Self::Dash => f.write_str(
-                "its value begins with a dash and would be read as an option (put \"--\" before it, or set allow_dash)",
+                "its item begins with a dash and would be read as an option (put \"--\" before the item, begin it with \"./\" \
+                 if it is a file, or set allow_dash)",
             ),
         }
     }
@@ -83,9 +84,9 @@ pub(crate) fn argv(spec: &ExecSpec, values: Values<'_>) -> Result<Vec<String>, A
     let mut arguments = None;
     let mut options_over = spec.allow_dash;
     let mut argv = Vec::with_capacity(spec.argv.len());
-    for template in &spec.argv {
+    for (position, template) in spec.argv.iter().enumerate() {
         let item = item(template, values, &mut arguments, options_over)?;
-        options_over |= item == "--" && !template.pieces.iter().any(is_placeholder);
+        options_over |= spec.options_end_from.is_some_and(|from| position >= from) && template.as_text() == Some("--");
         argv.push(item);
     }
     Ok(argv)
@@ -120,9 +121,9 @@ fn item<'a>(
             return value_error(piece, ValueError::Long(item.len()));
         }
     }
-    let is_text = |piece: &Piece| matches!(piece, Piece::Text(text) if !text.is_empty());
+    // Judged when it is finished: an empty value may leave a dash of a later piece at the front.
     match template.pieces.iter().find(|piece| is_placeholder(piece)) {
-        Some(first) if item.starts_with('-') && !options_over && !template.pieces.iter().any(is_text) => {
+        Some(first) if item.starts_with('-') && !options_over && template.begins_with_placeholder() => {
             value_error(first, ValueError::Dash)
         }
         _ => Ok(item),

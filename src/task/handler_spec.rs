@@ -38,7 +38,9 @@ pub struct ExecSpec {
     pub output: OutputMode,
     /// What is stored as the job's result.
     pub result: ResultMode,
-    /// May the value of a placeholder begin with a dash where the program would read it as an option?
+    /// From which item on a literal `--` ends the options of the program that reads the placeholders. `None`: never.
+    pub options_end_from: Option<usize>,
+    /// May an item that begins with a placeholder begin with a dash where the program would read it as an option?
     pub allow_dash: bool,
     /// The delay and limit after exit status 75.
     pub later: RetryLater,

@@ -78,6 +78,22 @@ impl Template {
         }
     }
 
+    /// Is a placeholder the first that the item holds? Then its value may begin with a dash.
+    #[must_use]
+    pub fn begins_with_placeholder(&self) -> bool {
+        !matches!(self.first(), None | Some(Piece::Text(_)))
+    }
+
+    /// Does it begin with a value of the job's arguments?
+    #[must_use]
+    pub fn begins_with_argument(&self) -> bool {
+        matches!(self.first(), Some(Piece::Arg { .. }))
+    }
+
+    fn first(&self) -> Option<&Piece> {
+        self.pieces.iter().find(|piece| !matches!(piece, Piece::Text(text) if text.is_empty()))
+    }
+
     /// Does it insert a value of the job's arguments?
     #[must_use]
     pub fn takes_arguments(&self) -> bool {

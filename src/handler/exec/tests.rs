@@ -30,6 +30,7 @@ fn scene(script: &str) -> Scene {
         process: ProcessSettings { cwd: folder.path().to_owned(), ..ProcessSettings::default() },
         output: OutputMode::Log,
         result: ResultMode::Nothing,
+        options_end_from: Some(1),
         allow_dash: false,
         later: RetryLater { limit: 2, ..RetryLater::default() },
     };

@@ -19,6 +19,7 @@ fn spec(items: Vec<Vec<Piece>>) -> ExecSpec {
         process: ProcessSettings::default(),
         output: OutputMode::Discard,
         result: ResultMode::Nothing,
+        options_end_from: Some(1),
         allow_dash: false,
         later: RetryLater::default(),
     }
@@ -114,6 +115,10 @@ fn a_value_cannot_become_an_option() {
         vec![program(), vec![arg(0, &[])]],
         vec![program(), vec![text(""), arg(0, &[])]],
         vec![program(), vec![arg(2, &[]), arg(0, &[])]],
+        // What follows the value does not help, and what a value leaves empty does not either.
+        vec![program(), vec![arg(0, &[]), text(".png")]],
+        vec![program(), vec![arg(2, &[]), text("-rf")]],
+        vec![program(), vec![arg(2, &[]), text("-"), arg(0, &[])]],
         // A value cannot end the options either.
         vec![program(), vec![arg(1, &[])], vec![arg(0, &[])]],
         // Later items do not help.
@@ -125,6 +130,14 @@ fn a_value_cannot_become_an_option() {
     assert_eq!(error(arg(0, &[]), "[-5]"), ValueError::Dash);
     assert_eq!(render(vec![program(), vec![text("--")], vec![arg(0, &[])]], dash).unwrap(), ["rm", "--", "-rf"]);
     assert_eq!(render(vec![program(), vec![text("./"), arg(0, &[])]], dash).unwrap(), ["rm", "./-rf"]);
+    let values = Values { args: dash.as_bytes(), id: "", queue: "-x" };
+    let of_queue = vec![vec![text("rm")], vec![Piece::JobQueue, text(".log")]];
+    assert!(argv(&spec(of_queue), values).is_err());
+    // The dashes of a program that runs the one with the value end nothing, and some programs' never do.
+    let items = || vec![program(), vec![text("--")], vec![text("rm")], vec![arg(0, &[])]];
+    for options_end_from in [Some(3), None] {
+        assert!(argv(&ExecSpec { options_end_from, ..spec(items()) }, values).is_err());
+    }
     let allowed = ExecSpec { allow_dash: true, ..spec(vec![vec![arg(0, &[])]]) };
     assert_eq!(argv(&allowed, Values { args: dash.as_bytes(), id: "", queue: "" }).unwrap(), ["-rf"]);
 }

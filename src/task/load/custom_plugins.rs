@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::program;
+use super::run::argv::judge_plain;
 use super::values::json;
 use crate::config::element::duration::{self, Unit};
 use crate::config::reader::{Table, Value};
@@ -121,6 +122,9 @@ fn argv(exec: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>) -> Optio
             None => good = false,
         }
     }
+    if good {
+        judge_plain(&items, &argv);
+    }
     good.then_some(argv)
 }
 
@@ -228,6 +232,7 @@ mod tests {
             ("{ exec = [\"./missing\"], hooks = [\"before_perform\"] }", "expected a program that exists"),
             ("{ exec = [\"./locked\"], hooks = [\"before_perform\"] }", "chmod +x makes it so"),
             ("{ exec = [\"./open\"], hooks = [\"before_perform\"] }", "may be written by everybody"),
+            ("{ exec = [\"sh\"], hooks = [\"before_perform\"] }", "runs its stdin, which is the job, as code"),
             ("{ exec = [\"./policy\"], hooks = [\"before_perform\"], name = \"Retry\" }", "a built-in plugin"),
             ("{ exec = [\"./policy\"], hooks = [\"before_perform\"], name = \" \" }", "must not be empty"),
             ("{ exec = [\"./policy\"], hooks = [\"before_perform\"], timeout = 0 }", "at least 1ms"),

@@ -1,8 +1,10 @@
 //! Reads `[run]` of a task: exactly one handler, with its options.
 
-mod argv;
+pub(super) mod argv;
+mod code;
 mod exec;
 pub(super) mod http;
+mod interpreters;
 mod process_settings;
 mod rpc;
 mod secret;

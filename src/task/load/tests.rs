@@ -123,6 +123,7 @@ fn a_task_is_read_with_all_its_keys() {
             },
             output: OutputMode::Discard,
             result: ResultMode::LastLine,
+            options_end_from: Some(1),
             allow_dash: true,
             later: RetryLater { delay: Duration::from_secs(10), limit: 5 },
         })
@@ -177,15 +178,33 @@ fn what_is_probably_not_meant_is_warned_about() {
         warnings,
         ["a.toml:2:36: reEnqueuePeriodicTaskIfException: has no effect on a task that is not periodic"]
     );
+}
 
-    for flag in ["-c", "-ec"] {
+#[test]
+fn what_a_value_could_do_is_told_when_the_task_is_read() {
+    for (exec, said) in [
+        (r#"["sh", "-c", "echo {to}"]"#, "a.toml:3:21: run.exec: the placeholder would become part of code that runs"),
+        (r#"["env", "{to}"]"#, "a placeholder names the program that runs"),
+        (r#"["sh"]"#, "without a script this program runs its stdin, which is the job, as code"),
+        (r#"["./work", "--{to}"]"#, "the value would decide which option this is"),
+    ] {
+        let problems = bad(&format!("name = \"t\"\n[run]\nexec = {exec}"));
+        assert!(problems.len() == 1 && problems[0].contains(said), "{exec}: {problems:?}");
         let (_dir, _task, warnings) =
-            good(&format!("name = \"t\"\n[run]\nexec = [\"sh\", \"{flag}\", \"echo {{to}}\"]"));
-        assert_eq!(warnings.len(), 1);
-        assert!(warnings[0].contains(": run.exec: a placeholder in the item after -c becomes part of the code"));
+            good(&format!("name = \"t\"\n[run]\nexec = {exec}\nallow_code = true\nallow_dash = true"));
+        assert!(warnings.is_empty(), "{warnings:?}");
     }
-    let (_dir, _task, warnings) = good("name = \"t\"\n[run]\nexec = [\"sh\", \"-c\", \"echo $1\", \"sh\", \"{to}\"]");
-    assert!(warnings.is_empty());
+    for (exec, count) in [
+        (r#"["./work", "{to}"]"#, 1),
+        (r#"["./work", "{to}.png", "{to}{from}"]"#, 2),
+        (r#"["./work", "--", "{to}"]"#, 0),
+        (r#"["./work", "./{to}", "--to={to}", "{job.id}"]"#, 0),
+        (r#"["env", "--", "./work", "{to}"]"#, 1),
+    ] {
+        let (_dir, _task, warnings) = good(&format!("name = \"t\"\n[run]\nexec = {exec}"));
+        assert_eq!(warnings.len(), count, "{exec}: {warnings:?}");
+        assert!(warnings.iter().all(|text| text.contains("put \"--\" before it") && text.contains("\"./\"")));
+    }
 }
 
 #[test]

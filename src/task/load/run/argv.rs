@@ -4,18 +4,36 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use super::HandlerContext;
+use super::code::{self, Danger};
 use crate::config::reader::Value;
 use crate::task::handler_spec::{Piece, ProcessSettings, Template};
 use crate::task::load::program;
 use crate::task::template::TemplateError;
 
+/// What a task allows the values of its placeholders.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Allowed {
+    /// To begin with a dash.
+    pub(super) dash: bool,
+    /// To be code.
+    pub(super) code: bool,
+}
+
+/// A program and its arguments.
+pub(super) struct Argv {
+    pub(super) items: Vec<Template>,
+    /// From which item on a literal `--` ends the options of the program that reads the placeholders. `None`: never.
+    pub(super) options_end_from: Option<usize>,
+}
+
 /// Reads the program and its arguments. Every item is checked, so that all problems are reported.
 pub(super) fn read(
     exec: &Value<'_>,
     process: &ProcessSettings,
+    allowed: Allowed,
     context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
-) -> Option<Vec<Template>> {
+) -> Option<Argv> {
     let items = read_items(exec)?;
     let mut argv: Vec<Template> = Vec::new();
     let mut good = true;
@@ -35,20 +53,92 @@ pub(super) fn read(
             }
             continue;
         }
-        if template.takes_arguments() {
-            if context.periodic {
-                item.report("a periodic task takes no arguments: nothing could stand in for the placeholder");
-            } else if items[position - 1].raw().as_str().is_some_and(runs_code) {
-                warnings.push(format!(
-                    "{}: a placeholder in the item after -c becomes part of the code that runs; pass it as an \
-                     argument of its own",
-                    item.location_and_key()
-                ));
-            }
+        if template.takes_arguments() && context.periodic {
+            item.report("a periodic task takes no arguments: nothing could stand in for the placeholder");
         }
         argv.push(template);
     }
-    (good && !argv.is_empty()).then_some(argv)
+    if !good || argv.is_empty() {
+        return None;
+    }
+    let options_end_from = judge(&items, &argv, allowed, warnings);
+    Some(Argv { items: argv, options_end_from })
+}
+
+/// Reports what the values of placeholders could do. Returns from where on `--` ends the options.
+fn judge(items: &[Value<'_>], argv: &[Template], allowed: Allowed, warnings: &mut Vec<String>) -> Option<usize> {
+    let verdict = code::judge(argv);
+    for (position, danger) in &verdict.dangers {
+        let item = &items[*position];
+        match danger {
+            Danger::Option if allowed.dash => {}
+            Danger::Option => item.report(
+                "the value would decide which option this is: write the option's whole name (allow_dash = true allows it)",
+            ),
+            _ if allowed.code => {}
+            Danger::Perhaps => warnings.push(format!(
+                "{}: if the program takes this item for code, whoever enqueues the job decides what runs; pass the value \
+                 as an argument of its own (allow_code = true says that it is meant)",
+                item.location_and_key()
+            )),
+            danger => item.report(lifted(*danger)),
+        }
+    }
+    let mut options_over = allowed.dash;
+    for (position, template) in argv.iter().enumerate() {
+        options_over |=
+            verdict.options_end_from.is_some_and(|from| position >= from) && template.as_text() == Some("--");
+        if !options_over && template.begins_with_argument() {
+            warnings.push(format!(
+                "{}: a value that begins with a dash is refused here; {} (or say allow_dash = true)",
+                items[position].location_and_key(),
+                if verdict.options_end_from.is_some() {
+                    "to take it put \"--\" before it if the program knows that, or \"./\" in front of it if it is a file"
+                } else {
+                    "to take it put \"./\" in front of it if it is a file, because \"--\" does not end the options of \
+                     this program"
+                }
+            ));
+        }
+    }
+    verdict.options_end_from
+}
+
+/// What is wrong, where `allow_code = true` allows it.
+fn lifted(danger: Danger) -> &'static str {
+    match danger {
+        Danger::Program => {
+            "a placeholder names the program that runs, so that who enqueues a job decides it; write the program's name \
+             (allow_code = true allows it)"
+        }
+        Danger::Stdin => {
+            "without a script this program runs its stdin, which is the job, as code; name the script (allow_code = true \
+             allows it)"
+        }
+        Danger::StdinArguments => {
+            "this program makes arguments of its stdin, which is the job; name the arguments, or a file of them with -a \
+             (allow_code = true allows it)"
+        }
+        Danger::Code | Danger::Option | Danger::Perhaps => {
+            "the placeholder would become part of code that runs; pass the value as an argument of its own, as in \
+             [\"sh\", \"-c\", \"echo \\\"$1\\\"\", \"sh\", \"{x}\"] (allow_code = true allows it)"
+        }
+    }
+}
+
+/// Reports a program without placeholders that would take its stdin for code.
+pub(in crate::task::load) fn judge_plain(items: &[Value<'_>], argv: &[String]) {
+    let argv: Vec<Template> = argv.iter().map(|text| Template { pieces: vec![Piece::Text(text.clone())] }).collect();
+    for (position, danger) in code::judge(&argv).dangers {
+        if matches!(danger, Danger::Stdin | Danger::StdinArguments) {
+            items[position].report(match danger {
+                Danger::Stdin => {
+                    "without a script this program runs its stdin, which is the job, as code; name the script"
+                }
+                _ => "this program makes arguments of its stdin, which is the job; name the arguments",
+            });
+        }
+    }
 }
 
 /// Reads a program and its arguments without placeholders, for handlers that get their jobs by another way.
@@ -118,9 +208,4 @@ fn read_program(item: &Value<'_>, written: &str, process: &ProcessSettings, fold
         item.report(format!("expected a path in UTF-8 (found {})", path.display()));
     }
     path.to_str().map(str::to_owned)
-}
-
-/// Is this `-c`, alone or as the last option of a group such as `-ec`?
-fn runs_code(item: &str) -> bool {
-    item.strip_prefix('-').is_some_and(|bundle| bundle.ends_with('c') && bundle.bytes().all(|b| b.is_ascii_lowercase()))
 }

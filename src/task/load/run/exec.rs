@@ -5,7 +5,7 @@ use crate::config::reader::{Table, Value};
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
 /// The keys that belong to this handler only.
-pub(super) const KEYS: [&str; 5] = ["output", "result", "allow_dash", "retry_later", "retry_later_limit"];
+pub(super) const KEYS: [&str; 6] = ["output", "result", "allow_dash", "allow_code", "retry_later", "retry_later_limit"];
 
 pub(super) fn read(
     exec: &Value<'_>,
@@ -19,14 +19,17 @@ pub(super) fn read(
     });
     let result =
         run.take("result").and_then(|value| value.one_of("\"last_line\"", &[("last_line", ResultMode::LastLine)]));
-    let allow_dash = run.take("allow_dash").and_then(|value| value.boolean());
+    let mut allows = |key: &str| run.take(key).and_then(|value| value.boolean()).unwrap_or(false);
+    let allowed = argv::Allowed { dash: allows("allow_dash"), code: allows("allow_code") };
     let later = super::read_retry_later(run);
+    let argv = argv::read(exec, &process, allowed, context, warnings)?;
     Some(ExecSpec {
-        argv: argv::read(exec, &process, context, warnings)?,
+        argv: argv.items,
+        options_end_from: argv.options_end_from,
         process,
         output: output.unwrap_or(OutputMode::Log),
         result: result.unwrap_or(ResultMode::Nothing),
-        allow_dash: allow_dash.unwrap_or(false),
+        allow_dash: allowed.dash,
         later,
     })
 }

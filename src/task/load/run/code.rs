@@ -1,0 +1,270 @@
+//! Finds the placeholders that a program would take for code, and the item from which `--` ends its options.
+//!
+//! The values of placeholders come from strangers. An item that is code (`sh -c`), that names a program (`env`), or that is
+//! read on another machine by a shell (`ssh`) must not hold any, because quoting it right is not possible here.
+
+use super::interpreters::{self, Interpreter, Operands};
+use crate::task::handler_spec::{Piece, Template};
+
+/// What is wrong with an item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Danger {
+    /// The program takes the item for code.
+    Code,
+    /// The item names the program that runs.
+    Program,
+    /// The value decides which option it is.
+    Option,
+    /// The program takes its stdin, which is the job, for code.
+    Stdin,
+    /// The program takes its stdin, which is the job, for arguments.
+    StdinArguments,
+    /// A program that is not known may take the item for code.
+    Perhaps,
+}
+
+/// What an argv means.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Verdict {
+    /// The items that are dangerous, by their positions.
+    pub(super) dangers: Vec<(usize, Danger)>,
+    /// From which item on a literal `--` ends the options of the program that reads the placeholders. `None`: never.
+    pub(super) options_end_from: Option<usize>,
+}
+
+/// Options that take code in most programs that have them.
+const OFTEN_CODE: [&str; 5] = ["--eval", "--execute", "--exec", "--command", "--expression"];
+/// Actions of `find` that run a program.
+const FIND_RUNS: [&str; 4] = ["-exec", "-execdir", "-ok", "-okdir"];
+/// Programs whose operands may be options even after `--`.
+const NO_END: [&str; 7] = ["find", "gfind", "convert", "magick", "mogrify", "identify", "composite"];
+/// Variables that decide what code a program loads.
+const LOADS: [&str; 12] = [
+    "PATH",
+    "BASH_ENV",
+    "ENV",
+    "IFS",
+    "PYTHONPATH",
+    "PYTHONSTARTUP",
+    "PERL5LIB",
+    "PERL5OPT",
+    "RUBYOPT",
+    "RUBYLIB",
+    "NODE_OPTIONS",
+    "GIT_SSH_COMMAND",
+];
+
+/// Judges a program and its arguments.
+pub(super) fn judge(argv: &[Template]) -> Verdict {
+    let mut walk = Walk { argv, verdict: Verdict { dangers: Vec::new(), options_end_from: Some(1) } };
+    for (position, item) in argv.iter().enumerate().skip(1) {
+        if matches!(head(item), "-" | "--") && has_placeholder(item) {
+            walk.add(position, Danger::Option);
+        }
+    }
+    walk.program(0, argv.len());
+    walk.verdict.dangers.sort_by_key(|(position, _)| *position);
+    walk.verdict.dangers.dedup_by_key(|(position, _)| *position);
+    walk.verdict
+}
+
+/// The literal text at the beginning of an item.
+fn head(item: &Template) -> &str {
+    match item.pieces.iter().find(|piece| !matches!(piece, Piece::Text(text) if text.is_empty())) {
+        Some(Piece::Text(text)) => text,
+        _ => "",
+    }
+}
+
+fn has_placeholder(item: &Template) -> bool {
+    item.pieces.iter().any(|piece| !matches!(piece, Piece::Text(_)))
+}
+
+struct Walk<'a> {
+    argv: &'a [Template],
+    verdict: Verdict,
+}
+
+impl Walk<'_> {
+    fn add(&mut self, position: usize, danger: Danger) {
+        self.verdict.dangers.push((position, danger));
+    }
+
+    /// An item that must not hold a placeholder.
+    fn literal(&mut self, position: usize, danger: Danger) {
+        if self.argv.get(position).is_some_and(has_placeholder) {
+            self.add(position, danger);
+        }
+    }
+
+    fn all_literal(&mut self, from: usize, end: usize, danger: Danger) {
+        (from..end).for_each(|position| self.literal(position, danger));
+    }
+
+    /// The program at this position, and its arguments up to `end`.
+    fn program(&mut self, at: usize, end: usize) {
+        let Some(item) = self.argv.get(at).filter(|_| at < end) else { return };
+        self.verdict.options_end_from = Some(at + 1);
+        if has_placeholder(item) {
+            return self.add(at, Danger::Program);
+        }
+        let program = head(item);
+        if NO_END.contains(&interpreters::name(program)) {
+            self.verdict.options_end_from = None;
+        }
+        if matches!(interpreters::name(program), "find" | "gfind") {
+            return self.find(at + 1, end);
+        }
+        match interpreters::find(program) {
+            Some(known) => self.known(known, at, end),
+            None => self.unknown(at + 1, end),
+        }
+    }
+
+    fn find(&mut self, from: usize, end: usize) {
+        let mut at = from;
+        while at < end {
+            if FIND_RUNS.contains(&head(&self.argv[at])) {
+                let over = |item: &Template| !has_placeholder(item) && matches!(head(item), ";" | "+");
+                let stop = (at + 1..end).find(|at| over(&self.argv[*at])).unwrap_or(end);
+                self.program(at + 1, stop);
+                self.verdict.options_end_from = None;
+                at = stop;
+            }
+            at += 1;
+        }
+    }
+
+    /// A program that is not known: it may run a shell, or have an option that takes code.
+    fn unknown(&mut self, from: usize, end: usize) {
+        for at in from..end {
+            let (item, next) = (&self.argv[at], at + 1);
+            let (text, filled) = (head(item), has_placeholder(item));
+            if !filled && next < end && interpreters::is_shell(text) && is_dash_c(head(&self.argv[next])) {
+                return self.program(at, end);
+            }
+            let long = OFTEN_CODE.contains(&text.split('=').next().unwrap_or_default());
+            if !filled && (long || is_dash_c(text)) {
+                self.literal(next, Danger::Perhaps);
+            } else if filled && long {
+                self.add(at, Danger::Perhaps);
+            }
+        }
+    }
+
+    fn known(&mut self, known: &Interpreter, program: usize, end: usize) {
+        let (mut at, mut operands, mut options_over, mut code_given) = (program + 1, 0, false, false);
+        let (mut reads_stdin, mut file_of_arguments) = (false, false);
+        let is_shell = known.operands == Operands::CodeOrStdin && interpreters::is_shell(head(&self.argv[program]));
+        while at < end {
+            let text = head(&self.argv[at]);
+            if text == "--" && !has_placeholder(&self.argv[at]) && !options_over {
+                options_over = true;
+                at += 1;
+                continue;
+            }
+            if !options_over && text.len() > 1 && text.starts_with('-') {
+                reads_stdin |= is_shell && !text.starts_with("--") && text.contains('s');
+                file_of_arguments |= text.starts_with("-a") || text.starts_with("--arg-file");
+                let (gives_code, items) = self.option(known, at, end);
+                at += items;
+                code_given |= gives_code;
+                if gives_code && interpreters::name(head(&self.argv[program])) == "python" {
+                    // What follows belongs to the code.
+                    self.verdict.options_end_from = Some(at);
+                    return;
+                }
+                continue;
+            }
+            match known.operands {
+                Operands::Data => {}
+                Operands::Code | Operands::CodeOrStdin if code_given || operands > 0 => {}
+                Operands::Code | Operands::CodeOrStdin => {
+                    self.literal(at, Danger::Code);
+                    if !known.permutes {
+                        let dash_c = is_shell && (program + 1..at).any(|at| is_dash_c(head(&self.argv[at])));
+                        // After `sh -c CODE` comes the name of the shell, even if it is `--`.
+                        self.verdict.options_end_from = Some(at + 1 + usize::from(dash_c));
+                    }
+                    code_given = true;
+                    if reads_stdin && !known.permutes {
+                        self.add(program, Danger::Stdin);
+                    }
+                }
+                Operands::AllCode(skipped) => {
+                    if operands >= skipped {
+                        self.all_literal(at, at + 1, Danger::Code);
+                        // What the code of another program takes for options is not known.
+                        if !known.permutes {
+                            self.all_literal(at, end, Danger::Code);
+                        }
+                    }
+                }
+                Operands::Program(skipped) if operands < skipped => {}
+                Operands::Program(_) => match text.split_once('=') {
+                    Some((name, _)) if !text.starts_with('/') => {
+                        if name.starts_with("LD_") || LOADS.contains(&name) {
+                            self.literal(at, Danger::Code);
+                        }
+                    }
+                    _ => {
+                        self.stdin_arguments(known, program, file_of_arguments);
+                        return self.program(at, end);
+                    }
+                },
+            }
+            operands += 1;
+            options_over |= !known.permutes && matches!(known.operands, Operands::Code | Operands::CodeOrStdin);
+            at += 1;
+        }
+        if known.operands == Operands::CodeOrStdin && operands == 0 && !code_given {
+            self.add(program, Danger::Stdin);
+        }
+        self.stdin_arguments(known, program, file_of_arguments);
+    }
+
+    fn stdin_arguments(&mut self, known: &Interpreter, program: usize, file_of_arguments: bool) {
+        if known.stdin_is_arguments && !file_of_arguments {
+            self.add(program, Danger::StdinArguments);
+        }
+    }
+
+    /// An option. Returns whether it gave code, and how many items it takes.
+    fn option(&mut self, known: &Interpreter, at: usize, end: usize) -> (bool, usize) {
+        let (text, filled) = (head(&self.argv[at]), has_placeholder(&self.argv[at]));
+        let (name, attached) = text.split_once('=').map_or((text, false), |(name, _)| (name, true));
+        let is_long = |long: &&&str| **long == name || (name.len() > 3 && long.starts_with(name));
+        if known.code_long.iter().any(|long| is_long(&long)) {
+            if attached {
+                self.literal(at, Danger::Code);
+                return (true, 1);
+            }
+            self.literal((at + 1).min(end), Danger::Code);
+            return (true, 2);
+        }
+        if name.starts_with("--") {
+            let takes_next = !attached && !filled && known.value_long.contains(&name);
+            return (false, 1 + usize::from(takes_next));
+        }
+        for (index, letter) in text.char_indices().skip(1) {
+            let rest = text.len() > index + letter.len_utf8() || filled;
+            if known.code.contains(letter) {
+                self.literal(if rest { at } else { at + 1 }, Danger::Code);
+                return (true, 1 + usize::from(!rest));
+            }
+            if known.value.contains(letter) {
+                return (false, 1 + usize::from(!rest));
+            }
+        }
+        (false, 1)
+    }
+}
+
+/// Is this `-c`, alone or in a group such as `-ec`?
+fn is_dash_c(item: &str) -> bool {
+    item.strip_prefix('-')
+        .is_some_and(|group| group.contains('c') && group.bytes().all(|letter| letter.is_ascii_lowercase()))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+use super::*;
+
+fn judged(argv: &[&str]) -> Verdict {
+    let argv: Vec<Template> = argv.iter().map(|item| Template::parse(item).unwrap()).collect();
+    judge(&argv)
+}
+
+/// The first item that must not be as it is, and why.
+fn danger(line: &str) -> Option<(usize, Danger)> {
+    let argv: Vec<&str> = line.split(' ').collect();
+    judged(&argv).dangers.first().copied()
+}
+
+#[test]
+fn code_is_found_wherever_a_program_takes_it() {
+    for (line, at) in [
+        ("sh -c {x}", 2),
+        ("sh -ec {x}", 2),
+        ("sh -c -e {x}", 3),
+        ("sh -o pipefail -c {x}", 4),
+        ("/bin/bash -c echo-{x}", 2),
+        ("bash {script}", 1),
+        ("bash scripts/{name}.sh", 1),
+        ("python3 -c {x}", 2),
+        ("python3.11 -cprint({x})", 1),
+        ("/usr/bin/python3 -m {module}", 2),
+        ("python3 -W ignore {script}", 3),
+        ("perl -e {x}", 2),
+        ("perl -lane {x}", 2),
+        ("perl -M{module} -e 1", 1),
+        ("node --eval {x}", 2),
+        ("node --eval={x}", 1),
+        ("node -e {x}", 2),
+        ("ruby -e {x}", 2),
+        ("php8.2 -r {x}", 2),
+        ("ssh host ls {x}", 3),
+        ("ssh -p 22 host {x}", 4),
+        ("ssh -o {x} host", 2),
+        ("ssh -oProxyCommand={x} host", 1),
+        ("env -S {x}", 2),
+        ("env --split-string={x}", 1),
+        ("env LD_PRELOAD={x} true", 1),
+        ("su app -c {x}", 3),
+        ("su -c {x} app", 2),
+        ("find . -exec sh -c {x} ;", 5),
+        ("awk {x}", 1),
+        ("gawk -F , -e {x}", 4),
+        ("sed {x} file", 1),
+        ("sed -n -e {x} file", 3),
+        ("sed --expression={x} file", 1),
+        ("git -c {x} status", 2),
+        ("git ls-remote --upload-pack={x} url", 2),
+        ("make NAME={x}", 1),
+        ("tar -xf a.tar --to-command={x}", 3),
+        ("psql -d db -c {x}", 4),
+        ("sqlite3 file.db {x}", 2),
+        ("watch ls {x}", 2),
+        // Through programs that run a program.
+        ("env A={x} sh -c {y}", 4),
+        ("nice -n 5 sh -c {x}", 5),
+        ("timeout -k 5 10s bash -c {x}", 6),
+        ("sudo -u app -- sh -c {x}", 6),
+        ("nohup setsid sh -c {x}", 4),
+        ("flock /tmp/lock sh -c {x}", 4),
+        ("flock /tmp/lock -c {x}", 3),
+        ("ionice -c 3 stdbuf -oL perl -e {x}", 7),
+        ("busybox sh -c {x}", 3),
+        ("docker exec box sh -c {x}", 5),
+    ] {
+        assert_eq!(danger(line), Some((at, Danger::Code)), "{line}");
+    }
+}
+
+#[test]
+fn a_value_does_not_choose_the_program_or_the_option() {
+    for (line, at) in
+        [("env {x}", 1), ("nice -n 5 {x}", 3), ("timeout 5 {x}", 2), ("sudo -- {x}", 2), ("find . -exec {x} ;", 3)]
+    {
+        assert_eq!(danger(line), Some((at, Danger::Program)), "{line}");
+    }
+    for line in ["tool -{x}", "tool --{x}", "tool --{x}={y}"] {
+        assert_eq!(danger(line), Some((1, Danger::Option)), "{line}");
+    }
+}
+
+#[test]
+fn the_job_on_stdin_is_not_taken_for_code() {
+    for line in ["sh", "bash -e", "python3", "perl -w", "env bash", "nice -n 5 sh", "sh -s {x}"] {
+        let found = danger(line).unwrap();
+        assert_eq!(found.1, Danger::Stdin, "{line}");
+    }
+    assert_eq!(danger("xargs -n 1 touch"), Some((0, Danger::StdinArguments)));
+    assert_eq!(danger("xargs -a list touch"), None);
+}
+
+#[test]
+fn arguments_that_are_data_are_no_danger() {
+    for line in [
+        "./work {x}",
+        "./work --to={x} -o{file}",
+        "sh -c echo-$1 sh {x}",
+        "bash script.sh -c {x}",
+        "python3 script.py -c {x}",
+        "python3 -c code -c {x}",
+        "python3 -m mod {x}",
+        "perl -e code {x}",
+        "perl -lane code {x} {y}",
+        "node script.js --eval {x}",
+        "php -r code -- {x}",
+        "awk -v name={x} {{print}} {file}",
+        "sed -n p {file}",
+        "sed -e p {file}",
+        "jq -r .a {file}",
+        "ssh {host} ls",
+        "env A={x} ./work {y}",
+        "timeout {n} ./work {x}",
+        "nice -n 5 ./work {x}",
+        "sudo -u app ./work {x}",
+        "flock {file} ./work",
+        "find {folder} -name {name}",
+        "find . -exec grep {x} {{}} ;",
+        "git ls-remote {repo}.git HEAD",
+        "grep -e {x} file",
+        "tar -xf {file}",
+        "make -C {folder} all",
+    ] {
+        assert_eq!(danger(line), None, "{line}");
+    }
+    // Of a program that is not known only the likely is told.
+    assert_eq!(danger("./work -c {x}"), Some((2, Danger::Perhaps)));
+    assert_eq!(danger("./work --eval={x}"), Some((1, Danger::Perhaps)));
+}
+
+#[test]
+fn only_the_dashes_of_the_program_that_reads_the_values_end_its_options() {
+    for (line, from) in [
+        ("git ls-remote -- {x}", Some(1)),
+        ("timeout -- 5 git ls-remote {x}", Some(4)),
+        ("sudo -u app -- ./work {x}", Some(5)),
+        ("sh -c git-$1 -- {x}", Some(4)),
+        ("bash -- script.sh {x}", Some(3)),
+        ("python3 -c code -- {x}", Some(3)),
+        ("find -- {x}", None),
+    ] {
+        assert_eq!(judged(&line.split(' ').collect::<Vec<_>>()).options_end_from, from, "{line}");
+    }
+}
+
+proptest::proptest! {
+    #[test]
+    fn no_argv_breaks_the_judge(items in proptest::collection::vec("(sh|env|find|-exec|-c|--|-|xargs|ssh|;|\\{x\\}|-e\\{x\\}|A=|sudo|é|-é)?", 1..8)) {
+        let items: Vec<&str> = items.iter().map(String::as_str).collect();
+        let verdict = judged(&items);
+        proptest::prop_assert!(verdict.dangers.iter().all(|(at, _)| *at < items.len()));
+    }
+}
