@@ -332,6 +332,7 @@ fn confines(confines: &Confines) -> BTreeMap<&'static str, String> {
     [
         ("user", confines.user.as_ref().map(|user| user.name.clone())),
         ("group", confines.group.as_ref().map(|group| group.name.clone())),
+        ("no_new_privs", confines.no_new_privs.then(|| "true".to_owned())),
         ("umask", confines.umask.map(|umask| format!("{umask:03o}"))),
         ("limits.memory", limits.memory.map(size::show)),
         ("limits.cpu", limits.cpu_s.map(|seconds| format!("{seconds}s"))),

@@ -17,7 +17,7 @@ use crate::daemon::extensions::Extensions;
 use crate::daemon::options::{RunError, RunOptions};
 use crate::daemon::run::run;
 use crate::daemon::supervisor;
-use crate::process::confine;
+use crate::process::shim;
 use crate::telemetry::stderr::write_line;
 
 /// Runs the command that the command line names.
@@ -28,7 +28,7 @@ pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
 /// The same with extensions of the program.
 pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Extensions) -> ExitCode {
     let line: Vec<OsString> = line.into_iter().collect();
-    if let Some(code) = confine::shim(line.iter().skip(1).cloned()) {
+    if let Some(code) = shim::answer(line.iter().skip(1).cloned()) {
         return code;
     }
     if says_run(&line) && !supervisor::is_supervised() {

@@ -27,7 +27,7 @@ use super::{job_line, process_settings};
 use crate::config::element::size;
 use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::job::{Failure, Outcome, run_variables};
-use crate::process::confine::{self, is_shim_error, is_shim_shortage};
+use crate::process::shim::{self, is_shim_error, is_shim_shortage};
 use crate::process::{
     Command, OutputLine, Running, Source, SpawnError, Tail, mark, signal::unsent_kill, signal_name, spawn_retry,
     terminate,
@@ -202,7 +202,7 @@ impl CapturedOutput {
                     format!("exited with {LATER} (later) {times} times; retry_later_limit is {limit}"),
                 )
             }
-            (Some(confine::FAILED), _)
+            (Some(shim::FAILED), _)
                 if spec.process.confines.is_some() && self.tail.last().is_some_and(is_shim_error) =>
             {
                 let complaint = self.tail.last().unwrap_or_default().to_owned();

@@ -19,7 +19,7 @@ use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::job::ecma::quote;
 use crate::job::{Outcome, TaskName, run_variables};
 use crate::process::{
-    Command, OutputLine, Running, Source, Tail, mark, signal::unsent_kill, signal_name, spawn_retry, terminate,
+    Command, OutputLine, Running, Source, Tail, confine, mark, signal::unsent_kill, signal_name, spawn_retry, terminate,
 };
 use crate::task::plugin_spec::PluginProgram;
 
@@ -139,6 +139,11 @@ impl ExecHook {
         let mut argv = self.program.argv.iter();
         let mut command = Command::new(argv.next().cloned().unwrap_or_default());
         command.args(argv).cwd(&self.program.cwd).changed_by(self.program.trusted.clone());
+        // Whoever may write the files of the task's user must not reach root through a plugin. A client that is not root
+        // has no other rights to give.
+        if let Some(account) = self.program.account.as_ref().filter(|_| confine::is_root()) {
+            command.confine(Arc::clone(account));
+        }
         // This process may itself be part of a run; the variables of that run name another job.
         for name in mark::PRIVATE.into_iter().chain(run_variables::ALL).chain([mark::SUPERVISED]) {
             command.env_remove(name);

@@ -123,8 +123,16 @@ impl Child {
     /// Sends a signal to every process of the group.
     pub fn signal_group(&self, signal: Signal) {
         if self.process.is_some() {
-            // It fails only if the group may not be signalled, because it changed its user.
-            let _ = rustix::process::kill_process_group(self.pid, signal);
+            self.signal_now(signal);
+        }
+    }
+
+    /// It must not have been reaped yet, so that the ids are still its own.
+    fn signal_now(&self, signal: Signal) {
+        // It fails if nothing of the group may be signalled.
+        if rustix::process::kill_process_group(self.pid, signal) == Err(Errno::SRCH) {
+            // A program of another user that has just been started has no group of its own yet.
+            let _ = rustix::process::kill_process(self.pid, signal);
         }
     }
 
@@ -140,8 +148,7 @@ impl Child {
 impl Drop for Child {
     fn drop(&mut self) {
         let Some(mut process) = self.process.take() else { return };
-        // Not reaped yet, so the group id is still its own.
-        let _ = rustix::process::kill_process_group(self.pid, Signal::KILL);
+        self.signal_now(Signal::KILL);
         if !matches!(process.try_wait(), Ok(None)) {
             return;
         }

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::confine::{self, Confines};
+use super::{mark, shim};
 use crate::file::trust::{Owners, Untrusted};
 
 /// A command that can be spawned.
@@ -162,7 +163,7 @@ impl Command {
     }
 
     /// Confines the program; see [`confine`]. The name and home of its user are set in its environment, unless
-    /// [`env`](Self::env) sets them. Programs of this library must call [`confine::shim`] when they start;
+    /// [`env`](Self::env) sets them. Programs of this library must call [`shim::answer`] when they start;
     /// [`Program`](crate::cli::Program) does.
     pub fn confine(&mut self, confines: Arc<Confines>) -> &mut Self {
         self.confines = Some(confines);
@@ -199,6 +200,11 @@ impl Command {
         let found = self.looked_up()?;
         let program = found.as_deref().map_or(&*self.program, Path::as_os_str);
         self.judge(Path::new(program))?;
+        if self.confines.is_some() && !shim::is_there() {
+            let source =
+                io::Error::other("this executable cannot apply limits and users: it does not call shim::answer");
+            return Err(SpawnError::Other { program: self.program(), source });
+        }
         let mut command = if let Some(confines) = &self.confines {
             // In the child, /proc/self/exe is this executable, even if its file was replaced.
             let mut command = StdCommand::new("/proc/self/exe");
@@ -209,19 +215,15 @@ impl Command {
             command.arg0(&self.program);
             command
         };
-        if self.env_cleared {
-            command.env_clear();
+        // A program of another user becomes the leader of a session, and so of a group; the leader of a group could not.
+        if self.confines.as_ref().is_none_or(|confines| confines.user.is_none()) {
+            command.process_group(0);
         }
-        command.args(&self.args).stdin(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        command.args(&self.args).stdin(Stdio::piped()).stderr(Stdio::piped());
         command.stdout(if self.stdout { Stdio::piped() } else { Stdio::null() });
-        for name in &self.removed {
-            command.env_remove(name);
-        }
-        for (name, value) in self.confines.iter().flat_map(|confines| confine::identity(confines)) {
-            command.env(name, value);
-        }
-        for (name, value) in &self.env {
-            command.env(name, value);
+        match &self.confines {
+            Some(confines) => self.set_shim_env(&mut command, confines),
+            None => self.set_env(&mut command),
         }
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
@@ -233,6 +235,37 @@ impl Command {
     fn judge(&self, program: &Path) -> Result<(), SpawnError> {
         let judged = self.trusted.as_ref().map_or(Ok(()), |trusted| trusted.judge(&self.resolved(program)));
         judged.map_err(|source| SpawnError::Untrusted { program: self.program(), source })
+    }
+
+    fn set_env(&self, command: &mut StdCommand) {
+        if self.env_cleared {
+            command.env_clear();
+        }
+        for name in &self.removed {
+            command.env_remove(name);
+        }
+        for (name, value) in &self.env {
+            command.env(name, value);
+        }
+    }
+
+    /// The shim starts with the rights of the daemon, so it gets the variables under names that mean nothing. Only the
+    /// marks of the process it gets as they are.
+    fn set_shim_env(&self, command: &mut StdCommand, confines: &Confines) {
+        command.env_clear();
+        let inherited = std::env::vars_os().filter(|(name, _)| !self.env_cleared && !self.removed.contains(name));
+        for (name, value) in inherited {
+            command.env(confine::wrapped(&name), value);
+        }
+        for (name, value) in confine::identity(confines) {
+            command.env(confine::wrapped(name.as_ref()), value);
+        }
+        for (name, value) in &self.env {
+            if name == mark::INSTANCE {
+                command.env(name, value);
+            }
+            command.env(confine::wrapped(name), value);
+        }
     }
 
     /// The path of a program without a slash in the `PATH` that this command sets.

@@ -26,6 +26,18 @@ pub enum HandlerSpec {
     Builtin(BuiltinSpec),
 }
 
+impl HandlerSpec {
+    /// The user, umask and limits of its programs, if any are set.
+    #[must_use]
+    pub fn confines(&self) -> Option<&Confines> {
+        match self {
+            Self::Exec(spec) => spec.process.confines.as_deref(),
+            Self::Rpc(spec) => spec.process.confines.as_deref(),
+            Self::Http(_) | Self::Builtin(_) => None,
+        }
+    }
+}
+
 /// `exec = [...]` and its options.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]

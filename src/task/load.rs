@@ -268,7 +268,7 @@ impl TaskLoader<'_> {
             tables.report("goes without frequency: a periodic task takes no arguments");
         }
         let periodic = times.cadence.is_some();
-        let plugins = plugin_options::read(
+        let mut plugins = plugin_options::read(
             table,
             plugin_options::PluginContext {
                 periodic,
@@ -299,6 +299,9 @@ impl TaskLoader<'_> {
             .required("run", "a table with the handler, [run]")
             .and_then(|value| value.table("a table with the handler"))
             .and_then(|run| run::read(run, context, &mut self.warnings));
+        if let Some(confines) = handler.as_ref().and_then(HandlerSpec::confines) {
+            plugins.iter_mut().for_each(|plugin| plugin.run_as(confines));
+        }
         let name = name?;
         let handler = handler?;
         let default = matches!(handler, HandlerSpec::Http(_)).then_some(run::http::TIMEOUT);

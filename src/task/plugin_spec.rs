@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::hook_point::HookPoints;
 use crate::file::trust::Owners;
+use crate::process::Confines;
 
 /// The names of built-in plugins, which custom plugins cannot have.
 pub const BUILT_IN: [&str; 5] = ["QueueLock", "DelayQueueLock", "JobLock", "Retry", "Noop"];
@@ -78,6 +79,8 @@ pub struct PluginProgram {
     pub points: HookPoints,
     /// Who may change it; `None`: anybody.
     pub trusted: Option<Arc<Owners>>,
+    /// The user and group of the task's program, if it has any. Where Windlass runs as root, the plugin runs as them too.
+    pub account: Option<Arc<Confines>>,
 }
 
 /// Retry's options.
@@ -124,6 +127,18 @@ impl Default for RetrySpec {
 }
 
 impl PluginSpec {
+    /// Makes a program that is a plugin run as the user and group of the task's program.
+    pub(crate) fn run_as(&mut self, task: &Confines) {
+        if task.user.is_none() && task.group.is_none() {
+            return;
+        }
+        if let Self::Custom(CustomPlugin { source: CustomPluginSource::Program(program), .. }) = self {
+            let Confines { user, group, no_new_privs, .. } = task.clone();
+            let account = Confines { user, group, no_new_privs, ..Confines::default() };
+            Arc::make_mut(program).account = Some(Arc::new(account));
+        }
+    }
+
     /// The plugin's name as task files write it.
     #[must_use]
     pub fn name(&self) -> &str {

@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
 
 use serde_json::Value;
 
@@ -88,5 +89,99 @@ fn a_program_runs_as_its_user() {
     eventually("its output is logged", || daemon.log().contains("/nonexistent nobody"));
     let log = daemon.log();
     assert!(log.contains("nobody") && log.contains("daemon"), "{log}");
+    daemon.stop();
+}
+
+#[expect(clippy::print_stderr, reason = "a test says why it proves nothing here")]
+fn skipped(why: &str) {
+    eprintln!("skipped: {why}");
+}
+
+/// A task that runs as `nobody` in a folder that everybody may write to. `None`, with a word, if we are not root.
+fn as_nobody(name: &str, script: &str, keys: &str) -> Option<Folder> {
+    if !windlass::process::confine::is_root() {
+        skipped("only root can run programs as another user");
+        return None;
+    }
+    let folder = task(name, script, &format!("user = \"nobody\"\n{keys}"));
+    fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o777)).unwrap();
+    Some(folder)
+}
+
+/// A library that writes down as whom it was loaded. `None`, with a word, if there is no compiler.
+fn spy(folder: &Folder) -> Option<String> {
+    let source = format!(
+        "#include <stdio.h>\n#include <unistd.h>\n#include <sys/stat.h>\n\
+         __attribute__((constructor)) static void loaded(void) {{\n\
+         FILE *file = fopen(\"{}\", \"a\");\n\
+         if (file) {{ fchmod(fileno(file), 0666); fprintf(file, \"%d\\n\", (int)geteuid()); fclose(file); }}\n}}\n",
+        folder.path("loaded").display()
+    );
+    fs::write(folder.path("spy.c"), source).unwrap();
+    let (library, source) = (folder.path("spy.so"), folder.path("spy.c"));
+    let built = Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&library, &source]).status();
+    if !built.is_ok_and(|status| status.success()) {
+        skipped("there is no C compiler");
+        return None;
+    }
+    Some(library.display().to_string())
+}
+
+#[test]
+fn the_environment_of_a_task_reaches_nothing_that_has_the_rights_of_root() {
+    for handler in ["exec", "rpc"] {
+        let Some(folder) = as_nobody("load", "true", "") else { return };
+        let Some(library) = spy(&folder) else { return };
+        let path = folder.path("tasks.d/load.toml");
+        let text = fs::read_to_string(&path)
+            .unwrap()
+            .replace("allow_dash = true\n", "")
+            .replace("exec =", &format!("{handler} ="));
+        fs::write(&path, format!("{text}env = {{ LD_PRELOAD = \"{library}\" }}\n")).unwrap();
+        let answer = perform(&folder, "load");
+        assert!(answer["outcome"].is_string(), "{answer}");
+        let loaded = fs::read_to_string(folder.path("loaded")).unwrap_or_default();
+        assert!(!loaded.is_empty(), "the program itself gets its environment: {answer}");
+        assert!(loaded.lines().all(|uid| uid != "0"), "{handler}: loaded as {loaded}");
+    }
+}
+
+#[test]
+fn a_program_of_another_user_has_no_way_back() {
+    let script = "cat /proc/self/status >status; cut -d' ' -f4-6 /proc/$$/stat >ids; echo $$ >pid; env >env";
+    let Some(folder) = as_nobody("look", script, "") else { return };
+    assert_eq!(perform(&folder, "look")["outcome"], "success");
+    let status = fs::read_to_string(folder.path("status")).unwrap();
+    let of = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).unwrap_or_default().trim().to_owned();
+    assert_eq!(of("NoNewPrivs:"), "1");
+    for set in ["CapInh:", "CapPrm:", "CapEff:", "CapBnd:", "CapAmb:"] {
+        assert_eq!(of(set), "0000000000000000", "{set}");
+    }
+    let pid = fs::read_to_string(folder.path("pid")).unwrap();
+    let ids = fs::read_to_string(folder.path("ids")).unwrap();
+    assert!(ids.split_whitespace().skip(1).all(|id| id == pid.trim()), "a group and a session of its own: {ids} {pid}");
+    let env = fs::read_to_string(folder.path("env")).unwrap();
+    assert!(env.contains("USER=nobody\n") && env.contains("WINDLASS_TASK=look\n"), "{env}");
+    assert!(!env.contains("WINDLASS_ENV_"), "{env}");
+    let Some(folder) = as_nobody("look", script, "no_new_privs = false\n") else { return };
+    assert_eq!(perform(&folder, "look")["outcome"], "success");
+    let status = fs::read_to_string(folder.path("status")).unwrap();
+    assert!(status.contains("NoNewPrivs:\t0") && !status.contains("CapBnd:\t0000000000000000"), "{status}");
+}
+
+#[test]
+fn a_plugin_of_a_task_runs_as_the_user_of_the_task() {
+    let Some(folder) = as_nobody("who", "true", "") else { return };
+    fs::write(folder.path("tasks.d/policy"), "#!/bin/sh\nid -un >>../as\n").unwrap();
+    fs::set_permissions(folder.path("tasks.d/policy"), fs::Permissions::from_mode(0o755)).unwrap();
+    let path = folder.path("tasks.d/who.toml");
+    let text = fs::read_to_string(&path).unwrap();
+    let plugins = "plugins = [{ exec = [\"./policy\"], hooks = [\"before_enqueue\", \"before_perform\"] }]\n";
+    fs::write(&path, format!("{plugins}{text}")).unwrap();
+    let daemon = folder.daemon();
+    let (code, said) = folder.windlass(&["enqueue", "who"]);
+    assert_eq!(code, Some(0), "{said}");
+    daemon.wait_log("job success");
+    assert_eq!(fs::read_to_string(folder.path("as")).unwrap(), "nobody\nnobody\n");
     daemon.stop();
 }

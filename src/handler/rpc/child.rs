@@ -20,7 +20,7 @@ use super::session::{EndedChild, Session, SessionEnd};
 use crate::event::Event;
 use crate::handler::process_settings;
 use crate::job::{Failure, Outcome, run_variables};
-use crate::process::confine::{is_shim_error, is_shim_shortage};
+use crate::process::shim::{is_shim_error, is_shim_shortage};
 use crate::process::{Command, Duplex, SpawnError, mark, memory_kill, signal::status_text, spawn_retry};
 use crate::supervise::scope::named;
 

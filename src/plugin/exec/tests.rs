@@ -27,6 +27,7 @@ fn hook(dir: &TempDir, argv: &[&str], timeout: Duration) -> ExecHook {
         timeout,
         points: HookPoints::ALL,
         trusted: None,
+        account: None,
     };
     ExecHook::new(Arc::new(program), Arc::from("policy"), Bus::silent())
 }

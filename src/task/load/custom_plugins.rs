@@ -46,6 +46,7 @@ pub(super) fn program(item: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owne
         timeout: timeout?,
         points: points?,
         trusted: trusted.cloned(),
+        account: None,
     };
     Some(CustomPlugin {
         name: Arc::from(name?.as_str()),

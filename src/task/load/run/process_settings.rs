@@ -13,7 +13,7 @@ use crate::process::confine::{self, Confines, Limits};
 use crate::task::handler_spec::ProcessSettings;
 
 /// The keys of these settings.
-pub(super) const KEYS: [&str; 7] = ["cwd", "env", "env_clear", "user", "group", "umask", "limits"];
+pub(super) const KEYS: [&str; 8] = ["cwd", "env", "env_clear", "user", "group", "umask", "limits", "no_new_privs"];
 
 /// The smallest address space in which a program can start.
 const MIN_MEMORY_BYTES: u64 = 1 << 20;
@@ -23,17 +23,22 @@ const MAX_LIMIT: u64 = 1_000_000_000;
 /// Reads all keys. An invalid value is reported and then counts as absent.
 pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &mut Vec<String>) -> ProcessSettings {
     let folder = context.folder;
-    let confines = Confines {
+    let no_new_privs = run.take("no_new_privs").and_then(|value| value.boolean());
+    let mut confines = Confines {
         user: run.take("user").and_then(|value| read_account(&value, "user", confine::user, warnings)),
         group: run.take("group").and_then(|value| read_account(&value, "group", confine::group, warnings)),
         umask: run.take("umask").and_then(|value| read_umask(&value)),
         limits: run.take("limits").map(|value| read_limits(&value)).unwrap_or_default(),
+        no_new_privs: false,
     };
     // The program runs with the rights of its user, who can do what it does anyway.
     let trusted = context.trusted.map(|trusted| match &confines.user {
         Some(user) => Arc::new(trusted.and(user.uid)),
         None => Arc::clone(trusted),
     });
+    // Who is to be root keeps root's rights.
+    let gives_up_rights = confines.user.as_ref().is_some_and(|user| user.uid != 0);
+    confines.no_new_privs = no_new_privs.unwrap_or(gives_up_rights);
     ProcessSettings {
         trusted,
         cwd: run.take("cwd").and_then(|value| read_cwd(&value, folder)).unwrap_or_else(|| folder.to_owned()),

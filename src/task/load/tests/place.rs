@@ -40,6 +40,9 @@ fn limits_are_read_in_their_units() {
 
 #[test]
 fn users_and_groups_are_those_of_this_system() {
+    let of = |keys: &str| confines(keys).no_new_privs;
+    assert!(of("user = \"nobody\"") && of("umask = \"077\"\nno_new_privs = true"));
+    assert!(!of("user = \"nobody\"\nno_new_privs = false") && !of("user = \"root\"") && !of("umask = \"077\""));
     let confines = confines("user = \"root\"\ngroup = \"daemon\"");
     assert_eq!(confines.user.unwrap().uid, 0);
     assert_ne!(confines.group.unwrap().gid, 0);

@@ -1,0 +1,277 @@
+//! This executable once more: it applies the settings on its command line to itself, and becomes the program.
+//!
+//! It begins with the rights of the daemon, so nothing of the task may reach it before it has given them up. Its environment
+//! holds the variables of the program under other names ([`ENV_PREFIX`](super::confine::ENV_PREFIX)): the dynamic loader and the libraries
+//! (`LD_PRELOAD`, `GLIBC_TUNABLES`, `GCONV_PATH`, ...) see none of them. They get their names when the rights are gone.
+//!
+//! If it fails, it writes one line to stderr and exits with [`FAILED`].
+
+use std::ffi::{OsStr, OsString};
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::process::CommandExt;
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use nix::unistd::{Gid, Uid};
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{Resource, Rlimit};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, capability_is_in_bounding_set, remove_capability_from_bounding_set, set_capabilities,
+};
+
+use super::confine::{ENV_PREFIX, Limits, SHIM};
+
+/// The exit status of the shim if it could not start the program, as with `env`, `nice` and `timeout`.
+pub const FAILED: i32 = 125;
+/// The beginning of the line that a failed shim writes to stderr.
+pub const ERROR_PREFIX: &str = "windlass: failed to start ";
+/// The same if that was for want of a resource of the machine.
+const SHORT_PREFIX: &str = "windlass: found no resources to start ";
+/// How much CPU time beyond its limit a program gets before a signal that it cannot catch.
+const CPU_GRACE_S: u64 = 5;
+
+/// Does this executable answer as the shim? It does if it called [`answer`].
+static ANSWERS: AtomicBool = AtomicBool::new(false);
+
+/// Does this executable answer as the shim?
+pub(super) fn is_there() -> bool {
+    ANSWERS.load(Ordering::Relaxed)
+}
+
+/// Runs the shim if `args` (without the name of the program) ask for it. It then becomes the program and never
+/// returns, or returns the exit status. Must be called before any thread is started.
+#[must_use]
+pub fn answer(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
+    ANSWERS.store(true, Ordering::Relaxed);
+    if args.next()? != SHIM {
+        return None;
+    }
+    let (prefix, complaint) = become_program(args);
+    let _ = writeln!(std::io::stderr(), "{prefix}{complaint}");
+    Some(ExitCode::from(u8::try_from(FAILED).unwrap_or(u8::MAX)))
+}
+
+/// The settings on the command line of the shim.
+#[derive(Debug, Default, PartialEq)]
+struct ShimOptions {
+    limits: Vec<(&'static str, Resource, u64)>,
+    umask: Option<u32>,
+    gid: Option<u32>,
+    user: Option<String>,
+    uid: Option<u32>,
+    no_new_privs: bool,
+}
+
+impl ShimOptions {
+    /// Reads the settings, up to the program.
+    fn read(args: &mut impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut orders = Self::default();
+        for arg in args {
+            if arg == "--" {
+                return Some(orders);
+            }
+            let (key, value) = arg.to_str()?.split_once('=')?;
+            match key {
+                "umask" => orders.umask = Some(value.parse().ok()?),
+                "gid" => orders.gid = Some(value.parse().ok()?),
+                "uid" => orders.uid = Some(value.parse().ok()?),
+                "no_new_privs" => orders.no_new_privs = true,
+                "user" => orders.user = Some(value.to_owned()),
+                key => {
+                    let (name, resource, _) = Limits::default().all().into_iter().find(|(name, ..)| *name == key)?;
+                    orders.limits.push((name, resource, value.parse().ok()?));
+                }
+            }
+        }
+        None
+    }
+
+    /// Applies the settings to this process: the limits first, while it still has the rights to set them, and the user
+    /// last. A program of another user gets a session of its own, so that it shares no terminal with us.
+    fn carry_out(&self) -> Result<(), (Option<Errno>, String)> {
+        for &(name, resource, limit) in &self.limits {
+            let hard = if resource == Resource::Cpu { limit.saturating_add(CPU_GRACE_S) } else { limit };
+            let before = rustix::process::getrlimit(resource);
+            // Without root's rights a limit can only be lowered. The grace is not worth an error.
+            let hard = before.maximum.map_or(hard, |most| if limit <= most { hard.min(most) } else { hard });
+            let wanted = Rlimit { current: Some(limit), maximum: Some(hard) };
+            rustix::process::setrlimit(resource, wanted).map_err(|error| {
+                let most = before.maximum.map(|most| format!("; this service may have {most} at most"));
+                (None, format!("cannot limit {name} to {limit}: {}{}", said(error), most.unwrap_or_default()))
+            })?;
+        }
+        if let Some(umask) = self.umask {
+            rustix::process::umask(Mode::from_raw_mode(umask));
+        }
+        if self.user.is_some() {
+            rustix::process::setsid().map_err(|error| (None, format!("cannot begin a session: {}", said(error))))?;
+        }
+        let drops_capabilities = self.no_new_privs && self.uid.is_some_and(|uid| uid != 0);
+        if drops_capabilities {
+            empty_bounding_set().map_err(|error| (None, format!("cannot give up capabilities: {}", said(error))))?;
+        }
+        if let Some(gid) = self.gid.map(Gid::from_raw) {
+            match &self.user {
+                Some(user) => {
+                    let name = std::ffi::CString::new(user.as_str())
+                        .map_err(|_| (None, "a user's name holds NUL".to_owned()))?;
+                    nix::unistd::initgroups(&name, gid)
+                }
+                None => nix::unistd::setgroups(&[gid]),
+            }
+            .and_then(|()| nix::unistd::setgid(gid))
+            .map_err(|error| (None, format!("cannot take the rights of group {gid}: {}", said(error))))?;
+        }
+        if let Some(uid) = self.uid.map(Uid::from_raw) {
+            nix::unistd::setuid(uid).map_err(|error| {
+                let user = self.user.as_deref().unwrap_or("?");
+                (Some(Errno::from_raw_os_error(error as i32)), format!("cannot become user {user}: {}", said(error)))
+            })?;
+        }
+        if drops_capabilities {
+            // The change of the user has emptied the sets, unless the service manager's secure bits kept them.
+            let none = CapabilitySet::empty();
+            set_capabilities(None, CapabilitySets { effective: none, permitted: none, inheritable: none })
+                .map_err(|error| (None, format!("cannot give up capabilities: {}", said(error))))?;
+        }
+        if self.no_new_privs {
+            rustix::thread::set_no_new_privs(true)
+                .map_err(|error| (None, format!("cannot give up new privileges: {}", said(error))))?;
+        }
+        Ok(())
+    }
+}
+
+/// Takes every capability out of the bounding set, so that no program that is executed later can bring it back.
+fn empty_bounding_set() -> rustix::io::Result<()> {
+    for bit in 0..u64::BITS {
+        let capability = CapabilitySet::from_bits_retain(1 << bit);
+        match capability_is_in_bounding_set(capability) {
+            Ok(true) => remove_capability_from_bounding_set(capability)?,
+            Ok(false) => {}
+            // The kernel knows no more.
+            Err(Errno::INVAL) => break,
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(())
+}
+
+impl ShimOptions {
+    /// How the message of this error begins. A limit of the program's own is no shortage of the machine, because it is as
+    /// low the next time.
+    fn prefix(&self, errno: Option<Errno>) -> &'static str {
+        let own = |name| self.limits.iter().any(|&(limit, ..)| limit == name);
+        let short = match errno {
+            Some(Errno::AGAIN) => !own("processes"),
+            Some(Errno::NOMEM) => !own("memory"),
+            Some(Errno::NFILE) => true,
+            _ => false,
+        };
+        if short { SHORT_PREFIX } else { ERROR_PREFIX }
+    }
+}
+
+/// Becomes the program. Returns only on failure, with the prefix and the rest of the message.
+fn become_program(mut args: impl Iterator<Item = OsString>) -> (&'static str, String) {
+    let Some(orders) = ShimOptions::read(&mut args) else {
+        return (ERROR_PREFIX, "anything: its options cannot be read".to_owned());
+    };
+    let Some(program) = args.next() else { return (ERROR_PREFIX, "anything: no program was named".to_owned()) };
+    let mut complaint = program.to_string_lossy().into_owned();
+    if let Err((errno, error)) = orders.carry_out() {
+        let _ = write!(complaint, ": {error}");
+        return (orders.prefix(errno), complaint);
+    }
+    // Only now, without the rights of the daemon, does the environment of the task mean anything to this process.
+    let env = std::env::vars_os().filter_map(|(name, value)| {
+        let name = name.as_encoded_bytes().strip_prefix(ENV_PREFIX.as_bytes())?;
+        Some((OsStr::from_bytes(name).to_owned(), value))
+    });
+    let error = std::process::Command::new(&program).args(args).env_clear().envs(env).exec();
+    let prefix = orders.prefix(Errno::from_io_error(&error));
+    let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
+    let _ = write!(complaint, ": {}", said(error));
+    if denied && let Some(user) = &orders.user {
+        let _ = write!(complaint, " (user {user} must be able to read and execute it, and to pass every folder above)");
+    }
+    (prefix, complaint)
+}
+
+/// The message of the system, without the number.
+fn said(error: impl Into<std::io::Error>) -> String {
+    let text = error.into().to_string();
+    text.split(" (os error").next().unwrap_or_default().to_lowercase()
+}
+
+/// Is this line of stderr from a failed shim?
+#[must_use]
+pub fn is_shim_error(line: &str) -> bool {
+    line.starts_with(ERROR_PREFIX) || is_shim_shortage(line)
+}
+
+/// Is it from one that found the machine short of a resource?
+#[must_use]
+pub fn is_shim_shortage(line: &str) -> bool {
+    line.starts_with(SHORT_PREFIX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::confine::{Confines, Group, User};
+    use super::*;
+
+    #[test]
+    fn what_is_told_is_what_is_read() {
+        let confines = Confines {
+            user: Some(User { name: "www".to_owned(), uid: 33, gid: 34, home: "/var/www".into() }),
+            group: None,
+            umask: Some(0o27),
+            limits: Limits { memory: Some(1 << 30), cpu_s: Some(2), open_files: Some(64), ..Limits::default() },
+            no_new_privs: true,
+        };
+        let mut args = confines.to_args().into_iter().skip(1).chain(["/bin/x".into(), "--".into(), "user=me".into()]);
+        let orders = ShimOptions::read(&mut args).unwrap();
+        assert_eq!(
+            orders,
+            ShimOptions {
+                limits: vec![
+                    ("memory", Resource::As, 1 << 30),
+                    ("cpu", Resource::Cpu, 2),
+                    ("open_files", Resource::Nofile, 64),
+                ],
+                umask: Some(0o27),
+                gid: Some(34),
+                user: Some("www".to_owned()),
+                uid: Some(33),
+                no_new_privs: true,
+            }
+        );
+        // The arguments after the program belong to the program.
+        assert_eq!(args.collect::<Vec<_>>(), ["/bin/x", "--", "user=me"]);
+        let of_group = Confines { group: Some(Group { name: "adm".to_owned(), gid: 4 }), ..confines };
+        assert!(of_group.to_args().contains(&"gid=4".into()));
+    }
+
+    #[test]
+    fn a_limit_of_its_own_is_no_shortage_of_the_machine() {
+        let prefix = |limits: Vec<_>, errno| ShimOptions { limits, ..ShimOptions::default() }.prefix(Some(errno));
+        assert!(is_shim_shortage(prefix(vec![], Errno::AGAIN)) && is_shim_shortage(prefix(vec![], Errno::NOMEM)));
+        let processes = vec![("processes", Resource::Nproc, 5)];
+        assert!(!is_shim_shortage(prefix(processes.clone(), Errno::AGAIN)));
+        assert!(is_shim_shortage(prefix(processes, Errno::NOMEM)));
+        for other in [prefix(vec![], Errno::NOENT), prefix(vec![("memory", Resource::As, 1)], Errno::NOMEM)] {
+            assert!(is_shim_error(other) && !is_shim_shortage(other));
+        }
+    }
+
+    #[test]
+    fn nobody_else_is_the_shim() {
+        for args in [&["run"][..], &[], &["--", SHIM]] {
+            assert!(answer(args.iter().map(OsString::from)).is_none());
+        }
+    }
+}
