@@ -10,8 +10,8 @@
 //! | any other, or a signal | failure, with the end of stderr as backtrace |
 //! | anything but 0 after a stop was asked for | interrupted |
 //!
-//! A stopped run leaves nothing of its process group behind. A run that ended by itself leaves its background
-//! processes alone.
+//! A stopped run leaves nothing behind that it started, in its process group or outside of it. A run that ended by itself
+//! leaves its background processes alone.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -84,9 +84,9 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
             let urgent = async {
                 stopped(&mut stop, Stop::Terminate).await;
             };
-            terminate::end_remaining(&running.child, GROUP_GRACE, urgent).await;
+            terminate::end_all(&mut running.child, GROUP_GRACE, urgent).await;
         }
-        Stop::Kill => terminate::end_remaining(&running.child, Duration::ZERO, async {}).await,
+        Stop::Kill => terminate::end_all(&mut running.child, Duration::ZERO, async {}).await,
     }
     running.output.rest(&mut |line| captured.take(line)).await;
     match running.child.reap() {
@@ -151,7 +151,7 @@ async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut
             never = input.feed() => match never {},
             urgency = stopped(stop, asked) => {
                 asked = urgency;
-                if asked == Stop::Kill { terminate::kill(child) } else { terminate::term(child) }
+                if asked == Stop::Kill { terminate::kill_all(child).await } else { terminate::term_all(child).await }
             }
         }
     }

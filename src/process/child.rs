@@ -6,6 +6,7 @@
 //!
 //! Requires a tokio runtime with I/O enabled.
 
+use std::ffi::OsString;
 use std::future::pending;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -21,6 +22,7 @@ use tokio::task::JoinHandle;
 use super::command::{Command, SpawnError};
 use super::memory_kill;
 use super::output::Output;
+use super::strays::Strays;
 
 /// A spawned command: the process and its pipes, separate so that all three can be awaited at once.
 #[derive(Debug)]
@@ -40,6 +42,8 @@ pub struct Child {
     process: Option<std::process::Child>,
     pid: Pid,
     exit: Exit,
+    /// What it started outside of its group.
+    pub(super) strays: Strays,
 }
 
 /// How the end of a process is detected.
@@ -66,10 +70,10 @@ impl Running {
     /// Says why the command did not start. An error never loses a process that did start.
     pub fn spawn(command: &Command, input: Vec<u8>) -> Result<Self, SpawnError> {
         memory_kill::glance();
-        let mut process = command.spawn()?;
+        let (mut process, run) = command.spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         // From here on, dropping `child` ends the process if the rest fails.
-        let child = Child::new(process);
+        let child = Child::new(process, run);
         let pipes = || -> io::Result<(Input, Output)> {
             Ok((
                 Input::new(stdin.map(OwnedFd::from), input)?,
@@ -98,9 +102,10 @@ impl Exit {
 }
 
 impl Child {
-    pub(super) fn new(process: std::process::Child) -> Self {
+    pub(super) fn new(process: std::process::Child, run: OsString) -> Self {
         let pid = Pid::from_child(&process);
-        Self { process: Some(process), pid, exit: Exit::watch(pid) }
+        let strays = Strays::new(run, pid.as_raw_pid().unsigned_abs());
+        Self { process: Some(process), pid, exit: Exit::watch(pid), strays }
     }
 
     /// The pid, which is also the id of the process group.

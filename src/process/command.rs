@@ -196,7 +196,8 @@ impl Command {
     }
 
     /// Starts it with pipes on stdin and stderr, and on stdout unless that is discarded.
-    pub(super) fn spawn(&self) -> Result<std::process::Child, SpawnError> {
+    /// Also returns the mark that its descendants inherit.
+    pub(super) fn spawn(&self) -> Result<(std::process::Child, OsString), SpawnError> {
         let found = self.looked_up()?;
         let program = found.as_deref().map_or(&*self.program, Path::as_os_str);
         self.judge(Path::new(program))?;
@@ -228,7 +229,13 @@ impl Command {
         if let Some(cwd) = &self.cwd {
             command.current_dir(cwd);
         }
-        command.spawn().map_err(|error| self.explain(error))
+        let run = mark::next_run();
+        command.env(mark::RUN, &run);
+        if self.confines.is_some() {
+            command.env(confine::wrapped(mark::RUN.as_ref()), &run);
+        }
+        let process = command.spawn().map_err(|error| self.explain(error))?;
+        Ok((process, run))
     }
 
     /// Nobody else can exchange a program that is trusted with all folders above it between this and its start.

@@ -33,10 +33,10 @@ impl Duplex {
     /// Says why the command did not start. An error never loses a process that did start.
     pub fn spawn(command: &Command) -> Result<Self, SpawnError> {
         memory_kill::glance();
-        let mut process = command.spawn()?;
+        let (mut process, run) = command.spawn()?;
         let (stdin, stdout, stderr) = (process.stdin.take(), process.stdout.take(), process.stderr.take());
         // From here on, dropping `child` ends the process if the rest fails.
-        let child = Child::new(process);
+        let child = Child::new(process, run);
         let pipes = || -> io::Result<(pipe::Sender, pipe::Receiver, Output)> {
             let missing = || io::Error::other("it has no pipe");
             let input: OwnedFd = stdin.ok_or_else(missing)?.into();

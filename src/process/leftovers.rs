@@ -152,10 +152,15 @@ fn sweep<V: Victim>(mut look: impl FnMut() -> Vec<V>, pauses: &[Duration]) -> Sw
 }
 
 fn carries(pid: u32, variable: &[u8]) -> bool {
+    environ(pid).is_some_and(|environ| environ.split(|&byte| byte == 0).any(|one| one == variable))
+}
+
+/// The environment with which a process was executed; `None` if it cannot be read.
+pub(super) fn environ(pid: u32) -> Option<Vec<u8>> {
     let mut environ = Vec::new();
-    fs::File::open(format!("/proc/{pid}/environ"))
-        .and_then(|file| file.take(ENVIRON_CAP).read_to_end(&mut environ))
-        .is_ok_and(|_| environ.split(|&byte| byte == 0).any(|one| one == variable))
+    let file = fs::File::open(format!("/proc/{pid}/environ")).ok()?;
+    file.take(ENVIRON_CAP).read_to_end(&mut environ).ok()?;
+    Some(environ)
 }
 
 #[cfg(test)]

@@ -6,13 +6,20 @@
 //! `/proc/<pid>/limits` shows it on every descendant of the daemon, through any number of forks and sessions. It costs
 //! nothing per job.
 
+use std::ffi::OsString;
 use std::fs;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ring::digest::{SHA256, digest};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use super::sweep;
+
 /// Holds the id of the instance that started the process. Every process of a job has it; its children inherit it.
 pub const INSTANCE: &str = "WINDLASS_INSTANCE";
+/// Names one process that this program started, over all programs of this machine. Its descendants inherit it.
+pub const RUN: &str = "WINDLASS_RUN";
 /// Holds the supervisor of the daemon as `<pid>:<start time in ticks>`. Jobs do not get it, because a daemon that a
 /// job starts has no supervisor.
 pub const SUPERVISED: &str = "WINDLASS_SUPERVISED";
@@ -47,6 +54,16 @@ pub struct Daemon<'a> {
     pub pid: u32,
     /// When it started, in clock ticks since boot.
     pub started_ticks: u64,
+}
+
+/// A name for the next process that is started.
+pub(super) fn next_run() -> OsString {
+    static OURSELVES: LazyLock<String> = LazyLock::new(|| {
+        let pid = std::process::id();
+        format!("{pid}-{}", sweep::start_ticks(pid).unwrap_or_default())
+    });
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    OsString::from(format!("{}-{}", *OURSELVES, COUNT.fetch_add(1, Ordering::Relaxed)))
 }
 
 /// The limits that this daemon may choose.

@@ -15,6 +15,7 @@ pub mod output;
 pub mod shim;
 pub mod signal;
 pub mod spawn_retry;
+mod strays;
 pub mod sweep;
 pub mod terminate;
 

@@ -175,8 +175,8 @@ impl PinnedProcess {
 pub(super) struct ProcStat {
     pub(super) pid: u32,
     state: u8,
-    parent: u32,
-    group: i32,
+    pub(super) parent: u32,
+    pub(super) group: i32,
     start: u64,
 }
 

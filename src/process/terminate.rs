@@ -1,7 +1,7 @@
-//! Ends a process together with its group.
+//! Ends a process together with its group, and with what it started outside of its group.
 //!
 //! TERM comes first, so that the process can clean up, and KILL when the grace is over. Signals go to the group, and
-//! only until its leader is reaped, because the group id cannot be reused before.
+//! only until its leader is reaped, because the group id cannot be reused before. What left the group gets them one by one.
 
 use std::time::Duration;
 
@@ -29,6 +29,57 @@ pub fn kill(child: &Child) {
     child.signal_group(Signal::KILL);
 }
 
+/// Asks the group, and what left it, to end.
+pub async fn term_all(child: &mut Child) {
+    let any = child.strays.look().await;
+    term(child);
+    if any {
+        child.strays.signal(Signal::TERM);
+        child.strays.signal(Signal::CONT);
+    }
+}
+
+/// Ends the group, and what left it, now. They may take a moment to be gone.
+pub async fn kill_all(child: &mut Child) {
+    let any = child.strays.look().await;
+    kill(child);
+    if any {
+        child.strays.signal(Signal::KILL);
+    }
+}
+
+/// The same as [`end_remaining`], also for what left the group.
+pub async fn end_all(child: &mut Child, grace: Duration, urgent: impl Future<Output = ()>) {
+    let polite = async {
+        gone(child).await;
+        let mut pause = FIRST_LOOK;
+        while child.strays.look().await {
+            sleep(pause).await;
+            pause = SLOWEST_LOOK.min(pause * 2);
+        }
+    };
+    tokio::select! {
+        () = polite => return,
+        () = sleep(grace) => {}
+        () = urgent => {}
+    }
+    kill(child);
+    let dying = async {
+        let mut pause = FIRST_LOOK;
+        // What was forked before its parent died is found by the next look.
+        while child.strays.look().await {
+            child.strays.signal(Signal::KILL);
+            sleep(pause).await;
+            pause = SLOWEST_LOOK.min(pause * 2);
+        }
+        gone(child).await;
+    };
+    tokio::select! {
+        () = dying => {}
+        () = sleep(DYING) => {}
+    }
+}
+
 /// Ends the rest of a group that was asked to end and whose leader has ended and is not yet reaped. Its members get
 /// `grace`, or until `urgent` returns, and are then killed. They are gone when this returns.
 pub async fn end_remaining(child: &Child, grace: Duration, urgent: impl Future<Output = ()>) {
@@ -54,16 +105,16 @@ async fn gone(child: &Child) {
     }
 }
 
-/// Ends the whole group of a process that runs: TERM, `grace`, KILL. The process is not reaped.
+/// Ends a process that runs, its group, and what left the group: TERM, `grace`, KILL. The process is not reaped.
 pub async fn end(child: &mut Child, grace: Duration) {
     let deadline = Instant::now() + grace;
-    term(child);
+    term_all(child).await;
     tokio::select! {
         () = child.exited() => {}
         () = tokio::time::sleep_until(deadline) => kill(child),
     }
     child.exited().await;
-    end_remaining(child, deadline.saturating_duration_since(Instant::now()), std::future::pending()).await;
+    end_all(child, deadline.saturating_duration_since(Instant::now()), std::future::pending()).await;
 }
 
 #[cfg(test)]

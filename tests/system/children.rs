@@ -114,3 +114,59 @@ fn what_a_kill_9_of_both_left_is_swept_before_the_job_is_run_again() {
     assert_redelivered(&folder);
     assert_gone("the next start sweeps", &family);
 }
+
+/// What a signal to the process group does not reach: three ways out, and one without our variables.
+const AWAY: &str = "say='echo $$ >>pids; exec sleep 1000'; setsid sh -c \"$say\" & timeout 1000 sh -c \"$say\" & \
+     env -i PATH=\"$PATH\" setsid sh -c \"$say\" & (setsid sh -c \"$say\" &); set -m; sh -c \"$say\" & wait";
+
+fn stays_behind(pids: &[u32]) -> Vec<u32> {
+    pids.iter().copied().filter(|pid| sweep::is_alive(*pid, 0)).collect()
+}
+
+#[test]
+fn a_run_that_is_killed_leaves_nothing_that_left_its_group() {
+    let folder = Folder::new("sqlite:windlass.db", "on_crash = \"fail\"\n");
+    folder.script("away", AWAY);
+    assert_eq!(folder.windlass(&["enqueue", "away"]).0, Some(0));
+    let daemon = folder.daemon();
+    eventually("they are there", || pids(&folder).len() == 5);
+    let family = pids(&folder);
+    signal(daemon.parent(), Signal::USR1);
+    eventually("it is settled", || folder.windlass(&["--json", "failed", "count"]).1.trim() == "{\"count\":1}");
+    assert_eq!(stays_behind(&family), [0; 0], "{}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
+fn a_run_whose_time_is_over_leaves_nothing_that_left_its_group() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    // One of them needs a moment to clean up, and gets it.
+    let polite =
+        "(setsid sh -c 'trap \"echo orderly >>said; exit\" TERM; echo $$ >>pids; while :; do sleep 0.01; done' &)";
+    folder.script("late", &format!("{polite}; {AWAY}"));
+    let path = folder.path("tasks.d/late.toml");
+    let text = fs::read_to_string(&path).expect("the task must be there");
+    fs::write(&path, format!("timeout = \"4s\"\n{text}")).expect("the task must be written");
+    assert_eq!(folder.windlass(&["enqueue", "late"]).0, Some(0));
+    let daemon = folder.daemon();
+    eventually("it is settled", || folder.windlass(&["--json", "failed", "count"]).1.trim() == "{\"count\":1}");
+    let family = pids(&folder);
+    assert!(!family.is_empty());
+    assert_eq!(stays_behind(&family), [0; 0], "{}", daemon.log());
+    assert_eq!(fs::read_to_string(folder.path("said")).unwrap_or_default(), "orderly\n");
+    daemon.stop();
+}
+
+#[test]
+fn a_run_that_ends_by_itself_leaves_its_background_processes_alone() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("starts", "setsid sh -c 'echo $$ >>pids; exec sleep 1000' >/dev/null 2>&1 & echo done");
+    assert_eq!(folder.windlass(&["enqueue", "starts"]).0, Some(0));
+    let daemon = folder.daemon();
+    daemon.wait_log("job success");
+    eventually("it is there", || pids(&folder).len() == 1);
+    let family = pids(&folder);
+    assert_eq!(stays_behind(&family), family);
+    daemon.stop();
+    assert_gone("they end with the daemon", &family);
+}

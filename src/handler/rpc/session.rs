@@ -226,12 +226,15 @@ impl Session {
     /// read as responses.
     pub(super) async fn end_and_reap(mut self, later: &RetryLater, grace: Duration, broken: bool) -> EndedChild {
         if grace.is_zero() {
-            terminate::kill(&self.child);
+            // One of its runs was stopped, or it is broken: what it started for that must not live on.
+            terminate::kill_all(&mut self.child).await;
+            self.child.exited().await;
+            terminate::end_all(&mut self.child, grace, std::future::pending()).await;
         } else {
             terminate::term(&self.child);
+            self.child.exited().await;
+            terminate::end_remaining(&self.child, grace, std::future::pending()).await;
         }
-        self.child.exited().await;
-        terminate::end_remaining(&self.child, grace, std::future::pending()).await;
         if !broken {
             self.read_out(later).await;
         }

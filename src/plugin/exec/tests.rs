@@ -73,7 +73,9 @@ async fn error(text: &str) -> (String, String, Vec<String>) {
 
 #[tokio::test]
 async fn the_question_is_one_line_and_the_environment_says_it_too() {
-    let (dir, path) = script("cat >question; env | grep ^WINDLASS_ | sort >environment; echo \"$1\" >argument");
+    let (dir, path) = script(
+        "cat >question; env | grep ^WINDLASS_ | grep -v ^WINDLASS_RUN= | sort >environment; echo \"$1\" >argument",
+    );
     let hook = hook(&dir, &[path.to_str().unwrap(), "{to} $HOME"], LONG);
     let read = |name: &str| fs::read_to_string(dir.path().join(name)).unwrap();
     let question = || -> Value {
