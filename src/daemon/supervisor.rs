@@ -9,25 +9,29 @@
 //!
 //! The parent is a child subreaper: a process below it that loses its own parent becomes its child. When the daemon
 //! ends, for whatever reason, the parent kills every process that is left and exits as the daemon did. The daemon's
-//! stdin is a pipe whose other end only the parent holds. At its end of file the parent is gone, and the daemon kills its
-//! children and exits. If both are killed at one instant, the next start kills what they left.
+//! stdin is a socket whose other end only the parent holds. At its end of file the parent is gone, and the daemon kills its
+//! children and exits. What the daemon writes there the parent passes on to the service manager. If both are killed at one instant, the next start kills what they left.
 //!
 //! The parent is the process that service managers, containers and people know. It also works as PID 1.
 
 use std::ffi::{OsStr, OsString};
 use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::process::CommandExt;
 use std::path::PathBuf;
-use std::process::{ChildStdin, Command, ExitCode, Stdio};
+use std::process::{Command, ExitCode, Stdio};
+use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, getppid};
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
 
 use super::stops::Stops;
+use super::systemd;
 use crate::process::{mark, sweep};
 use crate::supervise::scope::own_thread;
 use crate::telemetry::stderr::write_line;
@@ -35,6 +39,8 @@ use crate::telemetry::stderr::write_line;
 /// How often the parent checks whether a daemon that has just started can take a signal, and the pause between checks.
 const LOOKS: usize = 1000;
 const PAUSE: Duration = Duration::from_millis(5);
+/// How long a service manager may take to read the last messages.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// Why the parent cannot watch over a daemon.
 #[derive(Debug, thiserror::Error)]
@@ -140,7 +146,9 @@ fn outlast_parent() {
 struct Daemon {
     pid: Pid,
     /// Only the kernel closes it, when the parent dies.
-    _lifeline: Option<ChildStdin>,
+    _lifeline: OwnedFd,
+    /// Tells when a service manager has got what the daemon said, if there is one.
+    told: Option<Receiver<()>>,
     ended: Option<WaitStatus>,
 }
 
@@ -179,6 +187,10 @@ fn watch_over(program: PathBuf, name: &OsStr, args: impl Iterator<Item = OsStrin
         write_line(&format!("killed {killed} processes that the daemon left behind"));
     }
     daemon.reap();
+    if let Some(told) = &daemon.told {
+        // One that does not read is not waited for any longer.
+        let _ = told.recv_timeout(LAST_WORDS);
+    }
     Ok(code(status))
 }
 
@@ -186,7 +198,21 @@ impl Daemon {
     fn spawn(program: PathBuf, name: &OsStr, args: impl Iterator<Item = OsString>) -> Result<Self, SuperviseError> {
         let pid = getpid().as_raw_pid().unsigned_abs();
         let ticks = sweep::start_ticks(pid).unwrap_or_default();
+        let spawn_error = |source: io::Error| SuperviseError::Spawn { program: program.clone(), source };
+        let (lifeline, theirs) =
+            rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
+                .map_err(|error| spawn_error(error.into()))?;
+        let told = if systemd::listens() {
+            let socket = lifeline.as_fd().try_clone_to_owned().map_err(spawn_error)?;
+            Some(systemd::pass_on(socket).map_err(spawn_error)?)
+        } else {
+            None
+        };
         let mut command = Command::new(&program);
+        match told {
+            Some(_) => command.env(mark::NOTIFIES, "1"),
+            None => command.env_remove(mark::NOTIFIES),
+        };
         command
             .arg0(name)
             .args(args)
@@ -194,10 +220,13 @@ impl Daemon {
             // The service manager's watchdog names the parent's pid, but the daemon answers it. Without this variable
             // it may.
             .env_remove("WATCHDOG_PID")
-            .stdin(Stdio::piped())
+            .env_remove("NOTIFY_SOCKET")
+            .stdin(Stdio::from(theirs))
             .process_group(0);
-        let mut child = command.spawn().map_err(|source| SuperviseError::Spawn { program, source })?;
-        Ok(Self { pid: Pid::from_child(&child), _lifeline: child.stdin.take(), ended: None })
+        let child = command.spawn().map_err(spawn_error)?;
+        // `command` holds the daemon's end of the socket until here: the daemon alone must hold it from now on.
+        drop(command);
+        Ok(Self { pid: Pid::from_child(&child), _lifeline: lifeline, told, ended: None })
     }
 
     /// Reaps what has ended: the daemon, and orphans that became our children.

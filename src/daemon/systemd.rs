@@ -1,20 +1,37 @@
 //! What systemd is told, where it asks to be told.
 //!
-//! A thread of its own tells it: a send to the service manager's socket waits while the socket's queue is full, and nobody
-//! else may wait for that. Messages arrive in the order in which they were told.
+//! ```text
+//!   daemon proper --(its stdin, a socket)--> parent --(NOTIFY_SOCKET)--> systemd
+//! ```
+//!
+//! Only the parent speaks to systemd, which believes no other process of the service (`NotifyAccess=main`): a job could say
+//! that all is well, or name another main process. What the parent passes on it got from the daemon proper, over a socket
+//! that no job has.
+//!
+//! Both have a thread of their own for that: a send waits while the other side's queue is full, and nobody else may wait for
+//! that. Messages arrive in the order in which they were told.
 
 use std::fmt::Write as _;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::time::Duration;
 
+use rustix::io::Errno;
+use rustix::net::{RecvFlags, SendFlags};
 use sd_notify::NotifyState;
 
+use crate::process::mark;
 use crate::supervise::scope::own_thread;
 
 /// How many messages wait for a service manager that reads none. Later ones are dropped.
 const CAPACITY: usize = 64;
+/// The longest message that is passed on.
+const LONGEST: usize = 4096;
+/// The stack of the parent's thread, which calls little.
+const STACK: usize = 64 * 1024;
 
 /// Was it told that we are ready? Until then a reload must not say so.
 static READY: AtomicBool = AtomicBool::new(false);
@@ -80,15 +97,46 @@ fn tell(states: &[NotifyState<'_>]) {
     let _ = thread.try_send(message);
 }
 
+/// Does a service manager want this process, the parent, to tell it?
+pub(super) fn listens() -> bool {
+    std::env::var_os("NOTIFY_SOCKET").is_some()
+}
+
+/// For the parent: passes on what the daemon proper says on this socket, until the daemon has ended. The receiver learns
+/// when all is passed on.
+pub(super) fn pass_on(socket: OwnedFd) -> io::Result<Receiver<()>> {
+    let (sender, ended) = sync_channel(1);
+    let pass = move || {
+        own_thread("the messages to systemd");
+        let mut message = [0; LONGEST];
+        loop {
+            match rustix::net::recv(&socket, &mut message[..], RecvFlags::empty()) {
+                Ok((0, _)) => break,
+                Ok((length, _)) => {
+                    let text = String::from_utf8_lossy(message.get(..length).unwrap_or_default());
+                    // A socket that refuses is no reason to end.
+                    let _ = sd_notify::notify(&[NotifyState::Custom(&text)]);
+                }
+                Err(Errno::INTR) => {}
+                Err(_) => break,
+            }
+        }
+        // The parent may have ended its wait.
+        let _ = sender.send(());
+    };
+    std::thread::Builder::new().name("systemd".to_owned()).stack_size(STACK).spawn(pass)?;
+    Ok(ended)
+}
+
 /// Starts the thread, if a service manager wants to be told.
 fn start() -> Option<SyncSender<String>> {
-    std::env::var_os("NOTIFY_SOCKET")?;
+    std::env::var_os(mark::NOTIFIES)?;
     let (sender, messages) = sync_channel::<String>(CAPACITY);
     let send = move || {
         own_thread("the messages to systemd");
         for message in messages {
-            // A socket that refuses is no reason to fail a job.
-            let _ = sd_notify::notify(&[NotifyState::Custom(message.trim_end())]);
+            // Without a parent this process ends anyway.
+            let _ = rustix::net::send(io::stdin().as_fd(), message.trim_end().as_bytes(), SendFlags::NOSIGNAL);
         }
     };
     std::thread::Builder::new().name("systemd".to_owned()).spawn(send).ok().map(|_| sender)

@@ -23,8 +23,11 @@ pub const RUN: &str = "WINDLASS_RUN";
 /// Holds the supervisor of the daemon as `<pid>:<start time in ticks>`. Jobs do not get it, because a daemon that a
 /// job starts has no supervisor.
 pub const SUPERVISED: &str = "WINDLASS_SUPERVISED";
+/// Says to the daemon that its parent passes on what a service manager is to be told.
+pub const NOTIFIES: &str = "WINDLASS_NOTIFIES";
 /// Variables of the daemon that children do not get: the connection to its service manager, and its secrets.
-pub const PRIVATE: [&str; 10] = [
+pub const PRIVATE: [&str; 11] = [
+    NOTIFIES,
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",

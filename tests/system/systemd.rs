@@ -1,9 +1,11 @@
 //! What a service manager is told, and that one which does not listen stops nothing.
 
-use std::io;
+use std::io::{self, IoSliceMut};
+use std::mem::MaybeUninit;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
+use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg, sockopt};
 use rustix::process::Signal;
 use tokio::time::Instant;
 
@@ -35,6 +37,25 @@ impl Manager {
         command.env("NOTIFY_SOCKET", folder.path("notify")).env("WATCHDOG_USEC", watchdog.as_micros().to_string());
         command.envs(more.iter().copied());
         folder.start(command, "log")
+    }
+
+    /// Reads until a message holds this, and returns who sent the messages.
+    fn senders_until(&self, needle: &str) -> Vec<u32> {
+        let mut senders = Vec::new();
+        loop {
+            let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmCredentials(1))];
+            let mut control = RecvAncillaryBuffer::new(&mut space);
+            let mut message = [0; 4096];
+            let got = recvmsg(&self.0, &mut [IoSliceMut::new(&mut message)], &mut control, RecvFlags::empty());
+            let length = got.expect("a message must come").bytes;
+            senders.extend(control.drain().filter_map(|part| match part {
+                RecvAncillaryMessage::ScmCredentials(sender) => Some(sender.pid.as_raw_pid().unsigned_abs()),
+                _ => None,
+            }));
+            if String::from_utf8_lossy(&message[..length]).contains(needle) {
+                return senders;
+            }
+        }
     }
 
     fn next(&self) -> io::Result<String> {
@@ -111,4 +132,35 @@ fn a_service_manager_that_reads_late_hears_it_all_in_order() {
         scope.spawn(|| daemon.stop());
         manager.wait("STOPPING=1");
     });
+}
+
+#[test]
+fn only_the_main_process_speaks_and_no_job_can() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("look", "env >env; ls -l /proc/self/fd >fds");
+    let manager = Manager::new(&folder);
+    sockopt::set_socket_passcred(&manager.0, true).expect("an option must be set");
+    let daemon = Manager::daemon(&folder, Duration::from_millis(500), &[]);
+    let mut senders = manager.senders_until("READY=1");
+    senders.extend(manager.senders_until("WATCHDOG=1"));
+    assert_eq!(folder.windlass(&["enqueue", "look"]).0, Some(0));
+    daemon.wait_log("job success");
+    let parent = daemon.parent();
+    std::thread::scope(|scope| {
+        scope.spawn(|| daemon.stop());
+        senders.extend(manager.senders_until("STOPPING=1"));
+    });
+    assert!(senders.iter().all(|sender| *sender == parent), "{parent}: {senders:?}");
+    let env = std::fs::read_to_string(folder.path("env")).expect("the job must have run");
+    for name in ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WINDLASS_NOTIFIES"] {
+        assert!(!env.contains(name), "{env}");
+    }
+    let fds = std::fs::read_to_string(folder.path("fds")).expect("the job must have run");
+    assert!(!fds.contains("socket:"), "{fds}");
+}
+
+#[test]
+fn the_unit_lets_the_main_process_alone_speak() {
+    let unit = include_str!("../../systemd/windlass.service");
+    assert!(unit.lines().any(|line| line == "NotifyAccess=main"), "{unit}");
 }
