@@ -17,6 +17,7 @@ use crate::config::load::{self, Loaded, Sources};
 use crate::daemon::extensions::Extensions;
 use crate::event::Bus;
 use crate::plugin::registry::Plugins;
+use crate::process::private;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::open;
@@ -48,7 +49,7 @@ impl CommandContext {
         let sources = Sources {
             file: cli.config.clone(),
             store_url: cli.store.clone(),
-            env: std::env::vars_os()
+            env: private::variables()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
                 .collect(),
             working_dir,

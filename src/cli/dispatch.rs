@@ -14,6 +14,7 @@ use super::context::CommandContext;
 use super::exit::{CliError, Exit};
 use super::output::warn;
 use crate::daemon::extensions::Extensions;
+use crate::daemon::handover;
 use crate::daemon::options::{RunError, RunOptions};
 use crate::daemon::run::run;
 use crate::daemon::supervisor;
@@ -31,8 +32,14 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
     if let Some(code) = shim::answer(line.iter().skip(1).cloned()) {
         return code;
     }
-    if says_run(&line) && !supervisor::is_supervised() {
-        return supervisor::supervise();
+    // What this process knows (the password of the store, tokens) is not for jobs of the same user. They cannot read its
+    // memory, its environment and its files then, and it leaves no core dump. It fails on no kernel that we run on.
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    if supervisor::is_supervised() {
+        handover::take_over();
+    } else if says_run(&line) {
+        let secrets = handover::hide(&line, || name_secrets(&line, extensions.clone()));
+        return supervisor::supervise(&secrets);
     }
     let cli = match Cli::try_parse_from(line) {
         Ok(cli) => cli,
@@ -75,6 +82,13 @@ fn says_run(line: &[OsString]) -> bool {
         }
     }
     true
+}
+
+/// Reads the tasks, so that the variables that hold their secrets are known. Mistakes are told by the daemon itself.
+fn name_secrets(line: &[OsString], extensions: Extensions) {
+    let Ok(cli) = Cli::try_parse_from(line) else { return };
+    let Ok(context) = CommandContext::of(&cli, extensions) else { return };
+    drop(context.tasks());
 }
 
 /// Prints an error on stderr, and as the JSON document if `--json` was given.

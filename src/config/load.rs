@@ -116,7 +116,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     } else {
         Defaults { folder: sources.working_dir.clone(), store: "sqlite:windlass.db", tasks_dir: "tasks.d" }
     };
-    let mut loader = ConfigLoader { sources, defaults, notes: Vec::new(), outside: Vec::new() };
+    let mut loader = ConfigLoader { sources, source: source.clone(), defaults, notes: Vec::new(), outside: Vec::new() };
     let config = document.parse().map(|parsed| loader.config(source, document.top(&parsed)));
     let ConfigLoader { notes, outside: mut problems, .. } = loader;
     problems.extend(document.into_problems());
@@ -136,6 +136,8 @@ struct Defaults {
 
 struct ConfigLoader<'s> {
     sources: &'s Sources,
+    /// The file that is read.
+    source: Option<PathBuf>,
     defaults: Defaults,
     notes: Vec<String>,
     /// Problems of flags and the environment.

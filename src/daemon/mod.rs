@@ -3,6 +3,7 @@
 pub mod assemble;
 mod descriptors;
 pub mod extensions;
+pub mod handover;
 pub mod host;
 pub mod lifecycle;
 pub mod options;

@@ -15,7 +15,7 @@ use super::{lifecycle, supervisor};
 /// Says why the daemon does not start.
 pub fn run(options: &RunOptions) -> Result<ExitCode, RunError> {
     if !supervisor::is_supervised() {
-        return Ok(supervisor::supervise());
+        return Ok(supervisor::supervise(&[]));
     }
     lifecycle::run(assemble(options)?)
 }

@@ -25,7 +25,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType};
+use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
 use rustix::process::{Pid, Signal, WaitOptions, WaitStatus, getpid, getppid};
 use signal_hook::consts::{SIGCHLD, SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::Signals;
@@ -83,13 +83,14 @@ fn is_child_of(pid: u32) -> bool {
 }
 
 /// Runs this executable once more, with the same arguments, as the daemon proper, and watches over
-/// it until it ends. Must be called before any thread is started.
+/// it until it ends. `secrets` is what the [handover](super::handover) gives it. Must be called before any thread is
+/// started.
 #[must_use]
-pub fn supervise() -> ExitCode {
+pub fn supervise(secrets: &[u8]) -> ExitCode {
     let mut args = std::env::args_os();
     let name = args.next().unwrap_or_else(|| OsString::from("windlass"));
     let program = std::env::current_exe().unwrap_or_else(|_| PathBuf::from("/proc/self/exe"));
-    match watch_over(program, &name, args) {
+    match watch_over(program, &name, args, secrets) {
         Ok(code) => ExitCode::from(code),
         Err(error) => {
             write_line(&format!("failed to {error}"));
@@ -152,12 +153,17 @@ struct Daemon {
     ended: Option<WaitStatus>,
 }
 
-fn watch_over(program: PathBuf, name: &OsStr, args: impl Iterator<Item = OsString>) -> Result<u8, SuperviseError> {
+fn watch_over(
+    program: PathBuf,
+    name: &OsStr,
+    args: impl Iterator<Item = OsString>,
+    secrets: &[u8],
+) -> Result<u8, SuperviseError> {
     // The handlers are installed before the daemon exists, so that no signal is lost: it waits until it can be forwarded.
     let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT, SIGCHLD])
         .map_err(SuperviseError::Signals)?;
     rustix::process::set_child_subreaper(Some(getpid())).map_err(|error| SuperviseError::Reaper(error.into()))?;
-    let mut daemon = Daemon::spawn(program, name, args)?;
+    let mut daemon = Daemon::spawn(program, name, args, secrets)?;
     let (mut paused, mut stops) = (false, Stops::default());
     let status = loop {
         for signal in signals.wait() {
@@ -195,13 +201,22 @@ fn watch_over(program: PathBuf, name: &OsStr, args: impl Iterator<Item = OsStrin
 }
 
 impl Daemon {
-    fn spawn(program: PathBuf, name: &OsStr, args: impl Iterator<Item = OsString>) -> Result<Self, SuperviseError> {
+    fn spawn(
+        program: PathBuf,
+        name: &OsStr,
+        args: impl Iterator<Item = OsString>,
+        secrets: &[u8],
+    ) -> Result<Self, SuperviseError> {
         let pid = getpid().as_raw_pid().unsigned_abs();
         let ticks = sweep::start_ticks(pid).unwrap_or_default();
         let spawn_error = |source: io::Error| SuperviseError::Spawn { program: program.clone(), source };
         let (lifeline, theirs) =
             rustix::net::socketpair(AddressFamily::UNIX, SocketType::SEQPACKET, SocketFlags::CLOEXEC, None)
                 .map_err(|error| spawn_error(error.into()))?;
+        if !secrets.is_empty() {
+            // It waits in the socket until the daemon reads it.
+            rustix::net::send(&lifeline, secrets, SendFlags::NOSIGNAL).map_err(|error| spawn_error(error.into()))?;
+        }
         let told = if systemd::listens() {
             let socket = lifeline.as_fd().try_clone_to_owned().map_err(spawn_error)?;
             Some(systemd::pass_on(socket).map_err(spawn_error)?)
@@ -213,6 +228,9 @@ impl Daemon {
             Some(_) => command.env(mark::NOTIFIES, "1"),
             None => command.env_remove(mark::NOTIFIES),
         };
+        if secrets.is_empty() {
+            command.env_remove(mark::HANDED_OVER);
+        }
         command
             .arg0(name)
             .args(args)

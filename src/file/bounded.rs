@@ -6,7 +6,7 @@
 
 use std::fs::{File, FileType, Metadata};
 use std::io::{self, Read as _};
-use std::os::unix::fs::{FileTypeExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 
 use rustix::fs::OFlags;
@@ -38,6 +38,15 @@ pub enum FileError {
     /// The system refused.
     #[error(transparent)]
     Io(#[from] io::Error),
+}
+
+/// A warning if everybody on this machine can read a file that holds a secret.
+#[must_use]
+pub fn exposed_secret(path: &Path) -> Option<String> {
+    const OTHERS_READ: u32 = 0o004;
+    let mode = std::fs::metadata(path).ok()?.mode();
+    let path = path.display();
+    (mode & OTHERS_READ != 0).then(|| format!("everybody on this machine can read this secret; chmod o-r {path}"))
 }
 
 /// Reads a regular file of at most `most` bytes.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::process::{Command, mark};
+use crate::process::Command;
 use crate::task::handler_spec::ProcessSettings;
 
 /// Must be called before the variables of the job are set, so that the task's environment cannot shadow them.
@@ -13,9 +13,6 @@ pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) {
     }
     if settings.env_clear {
         command.env_clear();
-    }
-    for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED]) {
-        command.env_remove(name);
     }
     for (name, value) in &settings.env {
         command.env(name, value);

@@ -145,7 +145,7 @@ impl ExecHook {
             command.confine(Arc::clone(account));
         }
         // This process may itself be part of a run; the variables of that run name another job.
-        for name in mark::PRIVATE.into_iter().chain(run_variables::ALL).chain([mark::SUPERVISED]) {
+        for name in run_variables::ALL {
             command.env_remove(name);
         }
         command

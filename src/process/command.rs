@@ -15,7 +15,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::confine::{self, Confines};
-use super::{mark, shim};
+use super::{mark, private, shim};
 use crate::file::trust::{Owners, Untrusted};
 
 /// A command that can be spawned.
@@ -122,7 +122,8 @@ pub fn is_shortage(error: &io::Error) -> bool {
 }
 
 impl Command {
-    /// A command without arguments that inherits environment and directory.
+    /// A command without arguments that inherits the directory, and the environment but for what is
+    /// [`private`](super::private).
     #[must_use]
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {
@@ -198,6 +199,12 @@ impl Command {
     /// Starts it with pipes on stdin and stderr, and on stdout unless that is discarded.
     /// Also returns the mark that its descendants inherit.
     pub(super) fn spawn(&self) -> Result<(std::process::Child, OsString), SpawnError> {
+        let (mut command, run) = self.prepared()?;
+        let process = command.spawn().map_err(|error| self.explain(error))?;
+        Ok((process, run))
+    }
+
+    fn prepared(&self) -> Result<(StdCommand, OsString), SpawnError> {
         let found = self.looked_up()?;
         let program = found.as_deref().map_or(&*self.program, Path::as_os_str);
         self.judge(Path::new(program))?;
@@ -234,8 +241,7 @@ impl Command {
         if self.confines.is_some() {
             command.env(confine::wrapped(mark::RUN.as_ref()), &run);
         }
-        let process = command.spawn().map_err(|error| self.explain(error))?;
-        Ok((process, run))
+        Ok((command, run))
     }
 
     /// Nobody else can exchange a program that is trusted with all folders above it between this and its start.
@@ -248,7 +254,7 @@ impl Command {
         if self.env_cleared {
             command.env_clear();
         }
-        for name in &self.removed {
+        for name in self.removed.iter().cloned().chain(private::names().into_iter().map(OsString::from)) {
             command.env_remove(name);
         }
         for (name, value) in &self.env {
@@ -260,7 +266,8 @@ impl Command {
     /// marks of the process it gets as they are.
     fn set_shim_env(&self, command: &mut StdCommand, confines: &Confines) {
         command.env_clear();
-        let inherited = std::env::vars_os().filter(|(name, _)| !self.env_cleared && !self.removed.contains(name));
+        let inherited = std::env::vars_os()
+            .filter(|(name, _)| !self.env_cleared && !self.removed.contains(name) && !private::is_private(name));
         for (name, value) in inherited {
             command.env(confine::wrapped(&name), value);
         }
@@ -381,5 +388,19 @@ mod tests {
         assert!(matches!(refused(&command), SpawnError::NotExecutable { .. }));
         command.env("PATH", "/nowhere");
         assert!(matches!(refused(&command), SpawnError::NotFound { .. }));
+    }
+
+    #[test]
+    fn secrets_and_the_service_managers_variables_are_not_passed_on() {
+        private::keep("A_NAMED_SECRET");
+        // A test cannot set variables of its own process, so it inspects what is taken out.
+        let (command, _) = Command::new("/bin/true").prepared().unwrap();
+        for name in ["NOTIFY_SOCKET", "WINDLASS_STORE_URL", mark::SUPERVISED, mark::HANDED_OVER, "A_NAMED_SECRET"] {
+            assert!(command.get_envs().any(|(found, value)| found == name && value.is_none()), "{name}");
+        }
+        let mut own = Command::new("/bin/true");
+        own.env("A_NAMED_SECRET", "given by the task");
+        let (command, _) = own.prepared().unwrap();
+        assert!(command.get_envs().any(|(found, value)| found == "A_NAMED_SECRET" && value.is_some()));
     }
 }

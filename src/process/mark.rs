@@ -25,9 +25,14 @@ pub const RUN: &str = "WINDLASS_RUN";
 pub const SUPERVISED: &str = "WINDLASS_SUPERVISED";
 /// Says to the daemon that its parent passes on what a service manager is to be told.
 pub const NOTIFIES: &str = "WINDLASS_NOTIFIES";
+/// Says to the process that this names that its stdin holds its secrets.
+pub const HANDED_OVER: &str = "WINDLASS_HANDED_OVER";
+/// Variables that are secrets.
+pub const SECRETS: [&str; 2] = ["WINDLASS_HTTP_TOKEN", "WINDLASS_STORE_URL"];
 /// Variables of the daemon that children do not get: the connection to its service manager, and its secrets.
-pub const PRIVATE: [&str; 11] = [
+pub const PRIVATE: [&str; 12] = [
     NOTIFIES,
+    HANDED_OVER,
     "NOTIFY_SOCKET",
     "WATCHDOG_PID",
     "WATCHDOG_USEC",
@@ -36,8 +41,8 @@ pub const PRIVATE: [&str; 11] = [
     "LISTEN_PID",
     "LISTEN_PIDFDID",
     "CREDENTIALS_DIRECTORY",
-    "WINDLASS_HTTP_TOKEN",
-    "WINDLASS_STORE_URL",
+    SECRETS[0],
+    SECRETS[1],
 ];
 
 /// The range of limits that are marks, in microseconds: the lowest, and the end of the range.

@@ -12,6 +12,7 @@ pub mod lines;
 pub mod mark;
 pub mod memory_kill;
 pub mod output;
+pub mod private;
 pub mod shim;
 pub mod signal;
 pub mod spawn_retry;

@@ -117,6 +117,7 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
         known,
         tasks: Vec::new(),
         locations: BTreeMap::new(),
+        exposed: RefCell::default(),
         unavailable: RefCell::default(),
         warnings: Vec::new(),
         judge: known.trusted.map(|trusted| Judge::new(trusted)),
@@ -172,6 +173,7 @@ struct TaskLoader<'b> {
     tasks: Vec<TaskDefinition>,
     /// Where each name was defined first.
     locations: BTreeMap<TaskName, String>,
+    exposed: RefCell<Vec<String>>,
     unavailable: RefCell<Vec<Problem>>,
     warnings: Vec<String>,
     judge: Option<Judge<'b>>,
@@ -292,6 +294,8 @@ impl TaskLoader<'_> {
             folder: document.folder(),
             periodic,
             builtins: self.known.builtins,
+            source: document.path(),
+            exposed: &self.exposed,
             unavailable: &self.unavailable,
             trusted: self.known.trusted,
         };
@@ -299,6 +303,7 @@ impl TaskLoader<'_> {
             .required("run", "a table with the handler, [run]")
             .and_then(|value| value.table("a table with the handler"))
             .and_then(|run| run::read(run, context, &mut self.warnings));
+        self.warnings.append(&mut self.exposed.borrow_mut());
         if let Some(confines) = handler.as_ref().and_then(HandlerSpec::confines) {
             plugins.iter_mut().for_each(|plugin| plugin.run_as(confines));
         }

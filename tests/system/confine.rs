@@ -104,7 +104,7 @@ fn as_nobody(name: &str, script: &str, keys: &str) -> Option<Folder> {
         return None;
     }
     let folder = task(name, script, &format!("user = \"nobody\"\n{keys}"));
-    fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o777)).unwrap();
+    fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o1777)).unwrap();
     Some(folder)
 }
 

@@ -107,9 +107,10 @@ impl Daemon {
     pub(crate) fn proper(&self) -> u32 {
         let mut found = None;
         eventually("the daemon proper is started", || {
-            found = windlass::process::sweep::descendants(self.parent())
-                .into_iter()
-                .find(|pid| fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| exe == *PathBuf::from(BINARY)));
+            found = windlass::process::sweep::descendants(self.parent()).into_iter().find(|pid| {
+                let line = fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+                line.split(|&byte| byte == 0).next() == Some(BINARY.as_bytes()) && line.ends_with(b"run\0")
+            });
             found.is_some()
         });
         found.expect("just found")

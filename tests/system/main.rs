@@ -26,6 +26,7 @@ mod place;
 mod plugins;
 mod reload;
 mod rpc;
+mod secrets;
 mod shortage;
 mod silence;
 mod supervision;

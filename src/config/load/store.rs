@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::ConfigLoader;
+use super::{ConfigLoader, Sources};
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::redis_url::{RedisUrl, is_hash_tag, untagged};
 use crate::config::element::store_url::StoreUrl;
@@ -71,15 +71,20 @@ impl ConfigLoader<'_> {
 
     /// `url = "..."`, `url = { file = "..." }` or `url = { credential = "..." }`, a credential of systemd. Messages
     /// never quote the address, because it may contain a password.
-    fn url_of_file(&self, value: &Value<'_>) -> Option<StoreUrl> {
-        let folder = &self.defaults.folder;
-        let parse = |value: &Value<'_>, text: &str| {
-            StoreUrl::parse(text, folder, self.sources.state_directory())
+    fn url_of_file(&mut self, value: &Value<'_>) -> Option<StoreUrl> {
+        let folder = &self.defaults.folder.clone();
+        let parse = |sources: &Sources, value: &Value<'_>, text: &str| {
+            StoreUrl::parse(text, folder, sources.state_directory())
                 .map_err(|error| value.report(error.to_string()))
                 .ok()
         };
         if let Some(text) = value.raw().as_str() {
-            return parse(value, text);
+            let url = parse(self.sources, value, text);
+            let is_secret = matches!(&url, Some(StoreUrl::Redis(text)) if has_password(text));
+            if let Some(warning) = self.source.as_deref().filter(|_| is_secret).and_then(bounded::exposed_secret) {
+                self.notes.push(format!("{}: {warning}", value.location_and_key()));
+            }
+            return url;
         }
         let mut table = value.table("an address, { file = \"...\" } or { credential = \"...\" }")?;
         let credential = table.take("credential");
@@ -103,8 +108,11 @@ impl ConfigLoader<'_> {
             }
             (None, None) => return None,
         };
+        if let Some(warning) = bounded::exposed_secret(&path) {
+            self.notes.push(format!("{}: {warning}", value.location_and_key()));
+        }
         match bounded::read_text(&path, bounded::SECRET) {
-            Ok(text) => parse(&value, text.trim()),
+            Ok(text) => parse(self.sources, &value, text.trim()),
             Err(error) => {
                 value.report(format!("expected a readable file that holds the address ({error})"));
                 None
@@ -134,4 +142,11 @@ fn read_namespace(value: &Value<'_>) -> Option<String> {
         return None;
     }
     Some(text.to_owned())
+}
+
+/// Does an address of Redis hold a password, of the server or of the Sentinels?
+fn has_password(url: &str) -> bool {
+    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
+    let credentials = after_scheme.rsplit_once('@').map(|(credentials, _)| credentials);
+    credentials.is_some_and(|credentials| credentials.contains(':')) || after_scheme.contains("sentinel_password=")
 }

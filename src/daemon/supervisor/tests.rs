@@ -13,14 +13,14 @@ const SCRIPT: &str = "WINDLASS_TEST_SCRIPT";
 fn role() {
     let Some(script) = std::env::var_os(SCRIPT) else { return };
     if script == "missing" {
-        let error = watch_over("/no/such/windlass".into(), OsStr::new("x"), std::iter::empty()).unwrap_err();
+        let error = watch_over("/no/such/windlass".into(), OsStr::new("x"), std::iter::empty(), &[]).unwrap_err();
         assert_eq!(error.to_string().split(':').next(), Some("start the daemon /no/such/windlass"));
         std::process::exit(3);
     }
     if !is_supervised() {
         let mut args = std::env::args_os();
         let name = args.next().unwrap();
-        std::process::exit(watch_over(std::env::current_exe().unwrap(), &name, args).map_or(1, i32::from));
+        std::process::exit(watch_over(std::env::current_exe().unwrap(), &name, args, &[]).map_or(1, i32::from));
     }
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(&script);

@@ -166,16 +166,6 @@ async fn the_environment_names_the_job_and_nothing_of_the_daemon() {
 }
 
 #[tokio::test]
-async fn secrets_and_the_service_managers_variables_are_kept_from_jobs() {
-    // A test cannot set variables of its own process, so it inspects the command instead.
-    let scene = scene("true");
-    let shown = format!("{:?}", command(&scene.spec, &invocation("[]")).unwrap());
-    for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED]) {
-        assert!(shown.contains(&format!("{name:?}")), "{name} in {shown}");
-    }
-}
-
-#[tokio::test]
 async fn the_exit_status_is_the_outcome() {
     let failure = scene("echo out; echo first >&2; printf 'la\\377st' >&2; exit 3").fail("[]").await;
     assert_eq!((failure.exception.as_str(), failure.error.as_str()), ("ExitStatus", "exited with 3"));

@@ -17,7 +17,7 @@ use crate::event::{Bus, Event, EventKind, Listener};
 use crate::handler::contract::{Handler, Invocation, OutcomeSender, Stop, stopped};
 use crate::handler::fixture::{begin, invocation};
 use crate::job::{Failure, Outcome, TaskName};
-use crate::process::{mark, sweep};
+use crate::process::sweep;
 use crate::task::handler_spec::{ProcessSettings, RetryLater, RpcSpec};
 
 /// Shell functions for scripts: `ready`, `id LINE` puts the request's id into $id, `ok ID RESULT`, `no ID ERROR`.
@@ -547,11 +547,11 @@ async fn a_new_instance_has_new_children() {
 }
 
 #[tokio::test]
-async fn secrets_and_the_service_managers_variables_are_kept_from_children() {
+async fn variables_of_a_run_are_kept_from_children() {
     // A test cannot set variables of its own process, so it inspects the command instead.
     let scene = scene(PLAIN, deep(3));
     let shown = format!("{:?}", command(&scene.rpc.pool(), "00ff"));
-    for name in mark::PRIVATE.into_iter().chain([mark::SUPERVISED, "WINDLASS_JOB_ID", "WINDLASS_DEPTH"]) {
+    for name in ["WINDLASS_JOB_ID", "WINDLASS_CLAIM", "WINDLASS_DEPTH"] {
         assert!(shown.contains(&format!("{name:?}")), "{name} in {shown}");
     }
 }

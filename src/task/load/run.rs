@@ -43,6 +43,10 @@ pub(super) struct HandlerContext<'a> {
     pub(super) periodic: bool,
     /// The names of all builtins.
     pub(super) builtins: &'a [&'a str],
+    /// The task file.
+    pub(super) source: &'a Path,
+    /// Warnings of secrets that others can read.
+    pub(super) exposed: &'a RefCell<Vec<String>>,
     /// Secrets that could not be read here.
     pub(super) unavailable: &'a RefCell<Vec<Problem>>,
     /// Who may change programs; `None`: anybody.

@@ -104,6 +104,12 @@ fn read_secrets(run: &mut Table<'_>, context: HandlerContext<'_>) -> Vec<Secret>
     }
 }
 
+/// Does the value of this header prove who sends it?
+fn is_secret_header(name: &HeaderName) -> bool {
+    let name = name.as_str();
+    name == "cookie" || ["authorization", "token", "secret", "api-key", "apikey"].iter().any(|word| name.contains(word))
+}
+
 fn read_headers(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<(HeaderName, Secret)> {
     let mut headers: Vec<(HeaderName, Secret)> = Vec::new();
     let Some(mut table) = value.table("a table of headers") else { return headers };
@@ -118,7 +124,7 @@ fn read_headers(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<(HeaderNa
             value.report("headers that begin with windlass- are set for each job; choose another name");
         } else if headers.iter().any(|(other, _)| *other == name) {
             value.report("stands here twice: upper and lower case make no difference");
-        } else if let Some(text) = secret::read(&value, context) {
+        } else if let Some(text) = secret::read(&value, context, is_secret_header(&name)) {
             match &text {
                 Secret::Known(known) if HeaderValue::try_from(known).is_err() => {
                     value.report("expected a value of printable ASCII on one line");

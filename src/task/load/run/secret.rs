@@ -3,9 +3,12 @@
 //! No message quotes a secret. If a file or a variable is missing, the task is valid and its secret is unavailable; the
 //! caller decides what to do about that.
 
+use std::path::Path;
+
 use super::HandlerContext;
 use crate::config::reader::Value;
 use crate::file::bounded::{self, FileError};
+use crate::process::private;
 use crate::task::handler_spec::Secret;
 
 /// The longest secret. A longer file is taken for a mistake.
@@ -16,17 +19,21 @@ const MIN_KEY_BYTES: usize = 16;
 
 const FORMS: &str = "a text, { file = \"PATH\" } or { env = \"NAME\" }";
 
-pub(super) fn read(value: &Value<'_>, context: HandlerContext<'_>) -> Option<Secret> {
-    read_of(value, context, 1)
+/// Reads the text. `is_secret`: a file that holds it should be readable by its owner alone.
+pub(super) fn read(value: &Value<'_>, context: HandlerContext<'_>, is_secret: bool) -> Option<Secret> {
+    read_of(value, context, 1, is_secret)
 }
 
 /// Reads a key of signatures.
 pub(super) fn read_key(value: &Value<'_>, context: HandlerContext<'_>) -> Option<Secret> {
-    read_of(value, context, MIN_KEY_BYTES)
+    read_of(value, context, MIN_KEY_BYTES, true)
 }
 
-fn read_of(value: &Value<'_>, context: HandlerContext<'_>, least: usize) -> Option<Secret> {
+fn read_of(value: &Value<'_>, context: HandlerContext<'_>, least: usize, is_secret: bool) -> Option<Secret> {
     if let Some(text) = value.raw().as_str() {
+        if is_secret {
+            warn_if_exposed(value, context.source, context);
+        }
         return match judged(text, least) {
             Ok(()) => Some(Secret::Known(text.to_owned())),
             Err(why) => {
@@ -41,6 +48,7 @@ fn read_of(value: &Value<'_>, context: HandlerContext<'_>, least: usize) -> Opti
     let (source, found) = match (file, env) {
         (Some(file), None) => {
             let path = context.folder.join(file.string()?);
+            warn_if_exposed(&file, &path, context);
             (file, read_file(&path))
         }
         (None, Some(env)) => {
@@ -67,7 +75,13 @@ fn read_of(value: &Value<'_>, context: HandlerContext<'_>, least: usize) -> Opti
     })
 }
 
-fn read_file(path: &std::path::Path) -> Result<String, String> {
+fn warn_if_exposed(value: &Value<'_>, path: &Path, context: HandlerContext<'_>) {
+    if let Some(warning) = bounded::exposed_secret(path) {
+        context.exposed.borrow_mut().push(format!("{}: {warning}", value.location_and_key()));
+    }
+}
+
+fn read_file(path: &Path) -> Result<String, String> {
     match bounded::read_text(path, bounded::SECRET) {
         Ok(mut text) => {
             text.truncate(text.trim_end_matches(['\n', '\r']).len());
@@ -79,7 +93,8 @@ fn read_file(path: &std::path::Path) -> Result<String, String> {
 }
 
 fn read_env(name: &str) -> Result<String, String> {
-    let found = std::env::var_os(name).ok_or("expected an environment variable that is set (it is not)")?;
+    private::keep(name);
+    let found = private::variable(name).ok_or("expected an environment variable that is set (it is not)")?;
     found.into_string().map_err(|_| "expected an environment variable in UTF-8".to_owned())
 }
 
