@@ -1,0 +1,70 @@
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::*;
+
+fn file(folder: &Path, name: &str, text: &str, mode: u32) {
+    let path = folder.join(name);
+    fs::write(&path, text).unwrap();
+    fs::set_permissions(&path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn refused(command: &Command) -> SpawnError {
+    // Another test that is starting a child may hold a file open that was just written.
+    loop {
+        match command.spawn() {
+            Err(SpawnError::Busy { .. }) => std::thread::yield_now(),
+            Err(error) => return error,
+            Ok(_) => panic!("{command:?} started"),
+        }
+    }
+}
+
+#[test]
+fn what_cannot_start_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    file(folder.path(), "plain", "echo hello\n", 0o755);
+    file(folder.path(), "orphan", "#!/no/such/interpreter\n", 0o755);
+    file(folder.path(), "locked", "#!/bin/sh\n", 0o644);
+    let refused = |program: &str| refused(Command::new(program).cwd(folder.path()));
+    assert!(matches!(refused("./plain"), SpawnError::NotExecutable { .. }));
+    assert!(matches!(refused("./orphan"), SpawnError::NoInterpreter { .. }));
+    assert!(matches!(refused("./locked"), SpawnError::Denied { .. }));
+    assert!(matches!(refused("./missing"), SpawnError::NotFound { .. }));
+    assert!(matches!(refused("no-such-program-anywhere"), SpawnError::NotFound { .. }));
+    assert!(matches!(refused("a\0b"), SpawnError::Nul { .. }));
+    assert_eq!(
+        super::tests::refused(Command::new("/bin/true").cwd("/no/such/folder")).to_string(),
+        "start /bin/true: the working directory /no/such/folder cannot be entered"
+    );
+    let long = "x".repeat(3_000_000);
+    let error = super::tests::refused(Command::new("/bin/true").args([long]));
+    assert!(matches!(error, SpawnError::TooLong { .. }), "{error}");
+}
+
+#[test]
+fn a_path_of_its_own_is_searched_from_the_working_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    fs::create_dir(folder.path().join("bin")).unwrap();
+    file(&folder.path().join("bin"), "plain", "echo hello\n", 0o755);
+    let mut command = Command::new("plain");
+    command.cwd(folder.path()).env("PATH", "/nowhere:bin");
+    // It is found (and not run by a shell); without the folder in PATH it is not.
+    assert!(matches!(refused(&command), SpawnError::NotExecutable { .. }));
+    command.env("PATH", "/nowhere");
+    assert!(matches!(refused(&command), SpawnError::NotFound { .. }));
+}
+
+#[test]
+fn secrets_and_the_service_managers_variables_are_not_passed_on() {
+    private::keep("A_NAMED_SECRET");
+    // A test cannot set variables of its own process, so it inspects what is taken out.
+    let (command, _) = Command::new("/bin/true").prepared().unwrap();
+    for name in ["NOTIFY_SOCKET", "WINDLASS_STORE_URL", mark::SUPERVISED, mark::HANDED_OVER, "A_NAMED_SECRET"] {
+        assert!(command.get_envs().any(|(found, value)| found == name && value.is_none()), "{name}");
+    }
+    let mut own = Command::new("/bin/true");
+    own.env("A_NAMED_SECRET", "given by the task");
+    let (command, _) = own.prepared().unwrap();
+    assert!(command.get_envs().any(|(found, value)| found == "A_NAMED_SECRET" && value.is_some()));
+}
