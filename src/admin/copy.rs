@@ -14,7 +14,7 @@ use crate::store::moving::{
     Aside, Batch, Decline, Identify, LetGo, PutBack, ReadAside, RenewSource, SetAside, TakeIn, TakeInTarget, TakenIn,
     Target, Waiting,
 };
-use crate::store::role::{Admin, Mover};
+use crate::store::role::{May, Mover};
 use crate::store::workers::RegisteredWorkers;
 use crate::task::Registry;
 
@@ -75,7 +75,7 @@ pub struct AsideView {
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn aside(store: &Store<Admin>) -> Result<Option<AsideView>, AdminError> {
+pub async fn aside<R: May<ReadAside>>(store: &Store<R>) -> Result<Option<AsideView>, AdminError> {
     let from = store.describe();
     let (aside, text) = match store.run(ReadAside).await {
         Ok(None) => return Ok(None),

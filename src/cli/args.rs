@@ -180,6 +180,30 @@ pub(super) enum CliCommand {
     Leader(LeaderArgs),
 }
 
+impl CliCommand {
+    /// Does it change a store? A copy between stores tells its outcome itself.
+    pub(super) fn changes(&self) -> bool {
+        match self {
+            Self::Enqueue(_) | Self::Jobs { verb: JobsVerb::Delete(_) } => true,
+            Self::Queues { verb } => {
+                matches!(verb, Some(QueuesVerb::Pause { .. } | QueuesVerb::Resume { .. } | QueuesVerb::Delete { .. }))
+            }
+            Self::Delayed { verb, .. } => matches!(verb, Some(DelayedVerb::Delete(_))),
+            Self::Periodic { verb } => {
+                matches!(verb, Some(PeriodicVerb::Start { .. } | PeriodicVerb::Stop { .. } | PeriodicVerb::Run { .. }))
+            }
+            Self::Failed { verb, .. } => {
+                matches!(verb, Some(FailedVerb::Remove { .. } | FailedVerb::RetryStuck | FailedVerb::Retry { .. }))
+            }
+            Self::Workers { verb } => {
+                matches!(verb, Some(WorkersVerb::Clean { .. } | WorkersVerb::ForceClean { .. }))
+            }
+            Self::Locks { verb } => matches!(verb, Some(LocksVerb::Delete { .. })),
+            _ => false,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::CommandFactory;

@@ -185,6 +185,11 @@ impl CommandContext {
         opened.map_err(|error| CliError::Store { url: url.to_string(), error })
     }
 
+    /// Does the configured store undo a step that failed, so that its outcome is always known?
+    pub(super) fn undoes_failed_steps(&self) -> bool {
+        self.config().is_ok_and(|loaded| matches!(loaded.config.store.url, StoreUrl::Sqlite(_)))
+    }
+
     /// The name of this host.
     #[must_use]
     pub(super) fn host(&self) -> String {

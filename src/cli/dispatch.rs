@@ -103,7 +103,7 @@ fn print_error(context: &CommandContext, error: &CliError) {
     if let Some(hint) = error.hint() {
         warn(hint);
     }
-    if context.printer.is_json() {
+    if context.printer.is_json() && !error.is_of_the_output() {
         let document = ErrorOutput { error: error.to_string() };
         if let Err(error) = context.printer.print(&document, String::new) {
             warn(&format!("failed to write the output: {error}"));
@@ -141,7 +141,10 @@ fn client(context: &CommandContext, command: CliCommand) -> Result<Exit, CliErro
         .enable_all()
         .build()
         .map_err(|error| CliError::Failed(format!("failed to start: {error}")))?;
-    let ended = runtime.block_on(dispatch(context, command));
+    let changes = command.changes();
+    let ended = runtime
+        .block_on(dispatch(context, command))
+        .map_err(|error| if changes { error.of_a_change(context.undoes_failed_steps()) } else { error });
     // The command is done: a connection that hangs must not delay its end.
     runtime.shutdown_background();
     ended

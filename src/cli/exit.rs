@@ -70,9 +70,42 @@ pub(super) enum CliError {
     /// The output could not be written.
     #[error("failed to write the output: {0}")]
     Output(#[from] io::Error),
+    /// A command was carried out, and what it changed could not be written.
+    #[error("failed to write the output: {error}; the command was carried out: {}", outcome.trim_end())]
+    Unreported {
+        /// What the output was to say.
+        outcome: String,
+        /// Why it could not be written.
+        error: io::Error,
+    },
 }
 
 impl CliError {
+    /// The same error of a command that changes things: people want to know whether it did. `certain`: the store undoes a
+    /// step that failed.
+    #[must_use]
+    pub(super) fn of_a_change(self, certain: bool) -> Self {
+        let (message, error) = match self {
+            Self::Admin(AdminError::Store(error)) => (format!("failed to {error}"), error),
+            Self::Interrupted { message, error } => (message, error),
+            other => return other,
+        };
+        let known = match &error {
+            StoreError::Unavailable(_) if !certain => {
+                "the answer was lost, so that it is not known whether this step was done: look before you repeat the command"
+            }
+            error if error.is_transient() => "this step changed nothing: repeat the command when the store takes it",
+            _ => return Self::Interrupted { message, error },
+        };
+        Self::Interrupted { message: format!("{message}; {known}"), error }
+    }
+
+    /// Could the output not be written?
+    #[must_use]
+    pub(super) fn is_of_the_output(&self) -> bool {
+        matches!(self, Self::Output(_) | Self::Unreported { .. })
+    }
+
     /// The command to type next, if one helps.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
@@ -125,7 +158,7 @@ impl CliError {
                 AdminError::Store(error) => store(error),
             },
             Self::Store { error, .. } | Self::Interrupted { error, .. } => store(error),
-            Self::Failed(_) | Self::Output(_) => Exit::Failure,
+            Self::Failed(_) | Self::Output(_) | Self::Unreported { .. } => Exit::Failure,
         }
     }
 }
@@ -133,9 +166,12 @@ impl CliError {
 fn store(error: &StoreError) -> Exit {
     match error {
         StoreError::Unavailable(_)
+        | StoreError::Unreached(_)
+        | StoreError::Refusing { .. }
         | StoreError::Full(_)
         | StoreError::Unsupported(_)
-        | StoreError::MissingRights(_) => Exit::Unavailable,
+        | StoreError::MissingRights(_)
+        | StoreError::Barred { .. } => Exit::Unavailable,
         StoreError::Corrupt { .. } | StoreError::Misuse(_) => Exit::Failure,
     }
 }

@@ -31,12 +31,23 @@ impl Printer {
         self.json
     }
 
-    /// Prints the result.
+    /// Prints what a command found.
     ///
     /// # Errors
     /// Fails if stdout cannot be written; a closed pipe is not an error.
     pub(super) fn print<T: Serialize>(self, document: &T, text: impl FnOnce() -> String) -> io::Result<()> {
-        let mut output = if self.json { serde_json::to_string(document)? } else { text() };
+        self.write(if self.json { serde_json::to_string(document)? } else { text() })
+    }
+
+    /// Prints what a command has changed. If that fails, the error tells it, because it cannot be asked for again.
+    ///
+    /// # Errors
+    /// As [`print`](Self::print).
+    pub(super) fn report<T: Serialize>(self, document: &T, text: impl Fn() -> String) -> Result<(), CliError> {
+        self.print(document, &text).map_err(|error| CliError::Unreported { outcome: text(), error })
+    }
+
+    fn write(self, mut output: String) -> io::Result<()> {
         if !output.is_empty() && !output.ends_with('\n') {
             output.push('\n');
         }

@@ -89,8 +89,9 @@ pub enum LineOutcome {
 pub struct BulkReport {
     /// (line, outcome) of every line whose outcome is known, in order.
     pub outcomes: Vec<(usize, LineOutcome)>,
-    /// Set if the store failed: the error, and the first and last line of the failed batch. That batch may or may not
-    /// have been written; later lines were not sent.
+    /// Set if the store failed: the error, and the first and last line of the failed batch. Of these, the lines without an
+    /// outcome were not written if the error says so ([`StoreError::changed_nothing`]), else that is unknown. Later lines
+    /// were not sent.
     pub failure: Option<(StoreError, usize, usize)>,
 }
 
@@ -155,22 +156,29 @@ impl Client {
     pub async fn enqueue_bulk(&self, jobs: &[BulkJob], front: bool) -> BulkReport {
         let mut report = BulkReport::default();
         for batch in jobs.chunks(BATCH) {
-            match self.write(batch, front).await {
-                Ok(mut outcomes) => report.outcomes.append(&mut outcomes),
-                Err(error) => {
-                    let line = |job: Option<&BulkJob>| job.map_or(0, |job| job.line);
-                    report.failure = Some((error, line(batch.first()), line(batch.last())));
-                    break;
-                }
+            let mut outcomes = Vec::with_capacity(batch.len());
+            let written = self.write(batch, front, &mut outcomes).await;
+            // Also after a failure: the jobs for now may be on their queues when those for later are refused.
+            outcomes.sort_unstable_by_key(|(line, _)| *line);
+            report.outcomes.append(&mut outcomes);
+            if let Err(error) = written {
+                let line = |job: Option<&BulkJob>| job.map_or(0, |job| job.line);
+                report.failure = Some((self.told(error), line(batch.first()), line(batch.last())));
+                break;
             }
         }
         report
     }
 
-    async fn write(&self, batch: &[BulkJob], front: bool) -> Result<Vec<(usize, LineOutcome)>, StoreError> {
+    /// Writes a batch, and notes the outcomes that are known.
+    async fn write(
+        &self,
+        batch: &[BulkJob],
+        front: bool,
+        outcomes: &mut Vec<(usize, LineOutcome)>,
+    ) -> Result<(), StoreError> {
         let now = batch.iter().filter(|job| job.at.is_none());
         let later: Vec<_> = batch.iter().filter_map(|job| job.at.map(|at| (job, at))).collect();
-        let mut outcomes = Vec::with_capacity(batch.len());
         let asked: Vec<_> = stream::iter(now.map(|job| self.ask(job))).buffered(MAX_CONCURRENT_ASKS).collect().await;
         let mut granted = Vec::with_capacity(asked.len());
         for (job, answer) in asked {
@@ -196,8 +204,7 @@ impl Client {
                 Scheduled::Duplicate(second) => (job.line, LineOutcome::Duplicate(second)),
             }));
         }
-        outcomes.sort_unstable_by_key(|(line, _)| *line);
-        Ok(outcomes)
+        Ok(())
     }
 
     /// Runs the hooks before the enqueue. Returns the hooks to run after it, or the outcome of the line.

@@ -58,7 +58,7 @@ pub enum ClientError {
     #[error("{0}; nothing was enqueued")]
     Plugin(#[from] HookFailure),
     /// The store failed, and nothing was written.
-    #[error("failed to {0}")]
+    #[error("failed to {0}{certainty}", certainty = certainty(.0))]
     Store(#[from] StoreError),
     /// The answer of the store did not come: the job may or may not have been written.
     #[error(
@@ -66,6 +66,11 @@ pub enum ClientError {
          queues show, or windlass delayed"
     )]
     Unknown(StoreError),
+}
+
+/// Says that nothing was enqueued, where the error leaves a doubt to people who know that answers may be lost.
+fn certainty(error: &StoreError) -> &'static str {
+    if error.changed_nothing() { "; nothing was enqueued" } else { "" }
 }
 
 impl Client {
@@ -122,11 +127,22 @@ impl Client {
         Ok((job, placed))
     }
 
-    /// The error of a step that writes a job. SQLite undoes a step that failed.
+    /// The error of a step that writes a job.
     pub(super) fn unanswered(&self, error: StoreError) -> ClientError {
-        match error {
-            StoreError::Unavailable(_) if !self.store.describe().starts_with("sqlite:") => ClientError::Unknown(error),
+        match self.told(error) {
+            error @ StoreError::Unavailable(_) => ClientError::Unknown(error),
             error => ClientError::Store(error),
+        }
+    }
+
+    /// The error of a step that writes jobs, for those who ask whether it changed anything. SQLite undoes a step that
+    /// failed, so that there is never a doubt.
+    pub(super) fn told(&self, error: StoreError) -> StoreError {
+        match error {
+            StoreError::Unavailable(said) if self.store.describe().starts_with("sqlite:") => {
+                StoreError::Unreached(said)
+            }
+            error => error,
         }
     }
 }

@@ -40,7 +40,7 @@ impl Findings {
     /// The store passed over something or left it undone.
     pub(super) fn tell(&self, finding: &StoreError) {
         let about = match finding {
-            StoreError::Corrupt { place, .. } => place.clone(),
+            StoreError::Corrupt { place, .. } | StoreError::Barred { place, .. } => place.clone(),
             // The engine tells that itself, once for all its callers.
             StoreError::MissingRights(_) => return,
             _ => format!("{finding}{REFUSAL}"),

@@ -3,6 +3,7 @@
 //! In each round a lane takes what ended while the last exchange was in flight, sends it together with claims for the idle
 //! slots, and begins the jobs that came back. It never waits for a batch to fill.
 
+mod eased;
 mod holding;
 mod sending;
 mod undone;
@@ -186,9 +187,12 @@ impl LaneTask {
                 untold.tell(&self.core.bus, reply.repeated.iter().find(|repeated| repeated.index == index));
             }
         }
-        for (number, entered) in round.entering.into_iter().zip(reply.entered) {
-            let fault =
-                if entered == Entered::Undone { undone::fault(&reply.findings, &undone::Goes::Later) } else { None };
+        for (index, (number, entered)) in round.entering.into_iter().zip(reply.entered).enumerate() {
+            let fault = match entered {
+                Entered::Undone => eased::of_enter(&reply.refused, index)
+                    .or_else(|| undone::fault(&reply.findings, &undone::Goes::Later)),
+                _ => None,
+            };
             self.entered(number, entered, fault);
         }
         let asked = round.idle.len();

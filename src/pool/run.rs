@@ -342,9 +342,7 @@ async fn rejoin(
         let error = match joined {
             Ok(Joined::Yes) => return true,
             // The instance that declared us dead has not removed our registration yet.
-            Ok(Joined::NameTaken(by)) => {
-                StoreError::Unavailable(format!("{} is still registered as {}", by.name, by.id))
-            }
+            Ok(Joined::NameTaken(by)) => StoreError::Unreached(format!("{} is still registered as {}", by.name, by.id)),
             Err(error) => error,
         };
         if retry(bus, "join again", &error, &mut attempt, control).await.is_none() {

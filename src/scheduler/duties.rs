@@ -160,10 +160,15 @@ impl<'a> Duties<'a> {
         let alone = self.alone.take().filter(|(_, read)| read.elapsed() < ALONE);
         let known = alone.as_ref().map(|(record, _)| record.clone());
         let overseen = store.run(Oversee { owner: self.owner.to_owned(), ttl_ms, alone: known }).await;
+        let mut seen = None;
+        if overseen.as_ref().is_err_and(|error| !error.is_transient()) {
+            // If the instances cannot be read either, the whole round fails for that one reason.
+            seen = Some(store.run(Instances).await?);
+        }
         let (leads, instances) = match self.bulkheads.note(bus, "the leadership of the duties", overseen)? {
             Some(overseen) => overseen,
             // If nobody can take the lock, every instance does the duties: each is safe under two leaders.
-            None => (true, store.run(Instances).await?),
+            None => (true, seen.unwrap_or_default()),
         };
         self.leads.send_replace(leads);
         if let [only] = instances.as_slice()

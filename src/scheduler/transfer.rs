@@ -163,11 +163,13 @@ impl Transfer {
                 Ok(StepOutcome::Moved)
             }
             // The batch failed because of one of its jobs. Moving them one at a time shows which one.
-            Err(StoreError::Unsupported(_) | StoreError::Misuse(_)) if promotion.jobs.len() > 1 => {
+            Err(StoreError::Unsupported(_) | StoreError::Barred { .. } | StoreError::Misuse(_))
+                if promotion.jobs.len() > 1 =>
+            {
                 self.singly = promotion.jobs.len();
                 Ok(StepOutcome::Moved)
             }
-            Err(error @ (StoreError::Unsupported(_) | StoreError::Misuse(_))) => {
+            Err(error @ (StoreError::Unsupported(_) | StoreError::Barred { .. } | StoreError::Misuse(_))) => {
                 match promotion.jobs.first().map(|job| &job.to) {
                     Some(PromoteTo::Queue { queue, .. }) => self.queue_refused(context, queue, &error.to_string()),
                     _ => self.entry_stuck(context, &entry_of(second), error)?,

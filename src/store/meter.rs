@@ -23,11 +23,13 @@ const BOUNDS_US: [u64; 17] = [
 pub enum Outcome {
     /// With a reply.
     Ok,
-    /// [`StoreError::Unavailable`].
+    /// [`StoreError::Unavailable`] and [`StoreError::Unreached`].
     Unavailable,
     /// [`StoreError::Full`].
     Full,
-    /// [`StoreError::Unsupported`] and [`StoreError::MissingRights`].
+    /// [`StoreError::Refusing`].
+    Refusing,
+    /// [`StoreError::Unsupported`], [`StoreError::MissingRights`] and [`StoreError::Barred`].
     Unsupported,
     /// [`StoreError::Corrupt`].
     Corrupt,
@@ -38,15 +40,26 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] =
-        [Self::Ok, Self::Unavailable, Self::Full, Self::Unsupported, Self::Corrupt, Self::Misuse, Self::Abandoned];
+    const ALL: [Self; 8] = [
+        Self::Ok,
+        Self::Unavailable,
+        Self::Refusing,
+        Self::Full,
+        Self::Unsupported,
+        Self::Corrupt,
+        Self::Misuse,
+        Self::Abandoned,
+    ];
 
     fn of<T>(result: &Result<T, StoreError>) -> Self {
         match result {
             Ok(_) => Self::Ok,
-            Err(StoreError::Unavailable(_)) => Self::Unavailable,
+            Err(StoreError::Unavailable(_) | StoreError::Unreached(_)) => Self::Unavailable,
+            Err(StoreError::Refusing { .. }) => Self::Refusing,
             Err(StoreError::Full(_)) => Self::Full,
-            Err(StoreError::Unsupported(_) | StoreError::MissingRights(_)) => Self::Unsupported,
+            Err(StoreError::Unsupported(_) | StoreError::MissingRights(_) | StoreError::Barred { .. }) => {
+                Self::Unsupported
+            }
             Err(StoreError::Corrupt { .. }) => Self::Corrupt,
             Err(StoreError::Misuse(_)) => Self::Misuse,
         }
@@ -58,6 +71,7 @@ impl Outcome {
         match self {
             Self::Ok => "ok",
             Self::Unavailable => "unavailable",
+            Self::Refusing => "refusing",
             Self::Full => "full",
             Self::Unsupported => "unsupported",
             Self::Corrupt => "corrupt",

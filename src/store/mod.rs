@@ -41,6 +41,7 @@ pub mod registration;
 pub mod rejoin;
 pub mod role;
 pub mod scheduling;
+pub mod server_state;
 #[cfg(feature = "sqlite")]
 pub mod sqlite;
 pub mod stored;

@@ -38,7 +38,8 @@ pub enum Enqueued {
 /// round trip for all. Wakes waiting workers. Returns the outcome of each job, in order.
 ///
 /// # Errors
-/// After an error it is unknown which of the jobs were enqueued.
+/// None of the jobs was enqueued if the error says so ([`StoreError::changed_nothing`]). After any other it is unknown which
+/// were.
 #[derive(Debug, Clone)]
 pub struct EnqueueBatch {
     /// The jobs, in order.
@@ -78,7 +79,8 @@ pub enum Scheduled {
 /// order.
 ///
 /// # Errors
-/// After an error it is unknown which of the jobs were delayed.
+/// None of the jobs was delayed if the error says so ([`StoreError::changed_nothing`]). After any other it is unknown which
+/// were.
 #[derive(Debug, Clone)]
 pub struct ScheduleBatch {
     /// The jobs, in order.
@@ -180,6 +182,9 @@ pub struct Exchanged {
     /// Indexes of settlements that could not be recorded; `findings` says why. Their claims are still valid and may be
     /// settled again.
     pub undone: Vec<usize>,
+    /// Settlements and enters that the store refuses for good although it takes the rest. The settlements are `undone` as
+    /// well, the enters [`Entered::Undone`].
+    pub refused: Vec<RefusedPart>,
     /// Why something was skipped or not done: the store holds wrong data or refuses a command. For people to read.
     pub findings: Vec<StoreError>,
     /// Failed attempts that will be repeated. A repeated exchange lists them again.
@@ -192,6 +197,42 @@ pub struct Exchanged {
     /// Idle workers, as indexes into [`Exchange::idle`], that got no job because a working record stands under them. One
     /// whose settlement is `undone` is among them. A repeated exchange does not name them again.
     pub occupied: Vec<usize>,
+}
+
+/// A part of an exchange that the store refuses for good. Nothing was written for it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RefusedPart {
+    /// Which one.
+    pub part: Part,
+    /// Why, in the store's words.
+    pub error: StoreError,
+}
+
+/// A part of an exchange.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Part {
+    /// An index into [`Exchange::enters`].
+    Enter(usize),
+    /// A settlement. Without its refused extras the store may take it.
+    Settlement {
+        /// Index into [`Exchange::settlements`].
+        index: usize,
+        /// What is refused of it; nothing if it is the record of the claim or a statistic.
+        extras: Vec<Extra>,
+    },
+}
+
+/// What a settlement writes besides the end of its claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Extra {
+    /// It frees this lock.
+    Lock(LockKey),
+    /// It changes the state of Retry.
+    Retry,
+    /// It puts the job off, or back to its queue.
+    Place,
+    /// It writes the next run of a periodic task.
+    Tick,
 }
 
 /// A failed attempt that will be repeated.

@@ -54,7 +54,7 @@ async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
         loop {
             match call().await {
                 Ok(value) => return value,
-                Err(StoreError::Unavailable(_)) => tokio::task::yield_now().await,
+                Err(error) if error.is_transient() => tokio::task::yield_now().await,
                 Err(error) => panic!("an outage is no {error:?}"),
             }
         }
@@ -307,7 +307,7 @@ async fn a_refused_connection_is_an_outage() {
     let url = broken.proxy.url();
     let opened =
         soon("an answer", windlass::store::redis::RedisStore::connect(&url, namespace, time)).await.map(|_| ());
-    assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
+    assert!(matches!(opened, Err(StoreError::Unreached(_))), "nothing was sent: {opened:?}");
     broken.proxy.cut_all();
     broken.proxy.heal();
     again(async || broken.through.queue_names().await).await;
@@ -362,7 +362,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_server() {
     let handle = f.handle().await;
     let (stop, stopped) = tokio::sync::watch::channel(false);
     let enqueuing = tokio::spawn(async move {
-        let (mut acknowledged, mut unknown) = (Vec::new(), Vec::new());
+        let (mut acknowledged, mut unknown, mut never) = (Vec::new(), Vec::new(), Vec::new());
         for n in 1000.. {
             if *stopped.borrow() {
                 break;
@@ -370,10 +370,11 @@ async fn what_was_acknowledged_survives_the_death_of_the_server() {
             match handle.enqueue(&[push("q", &job(n), &[])]).await {
                 Ok(_) => acknowledged.push(job(n)),
                 Err(StoreError::Unavailable(_)) => unknown.push(job(n)),
+                Err(error) if error.changed_nothing() => never.push(job(n)),
                 Err(error) => panic!("a death is no {error:?}"),
             }
         }
-        (acknowledged, unknown)
+        (acknowledged, unknown, never)
     });
     let mut instance = Instance::join(&f.store, "a", 5).await;
     let (mut done, mut held): (Vec<Bytes>, Vec<Claimed>) = (Vec::new(), Vec::new());
@@ -391,7 +392,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_server() {
                     server.restart();
                 });
             });
-            assert!(sent.is_ok() || matches!(sent, Err(StoreError::Unavailable(_))), "{sent:?}");
+            assert!(sent.as_ref().map_or_else(StoreError::is_transient, |_| true), "{sent:?}");
         }
         let exchanged = again(async || instance.try_send(&exchange).await).await;
         assert_eq!(exchanged.lost, [0_usize; 0], "round {round}");
@@ -404,7 +405,7 @@ async fn what_was_acknowledged_survives_the_death_of_the_server() {
             break;
         }
     }
-    let (acknowledged, unknown) = enqueuing.await.expect("enqueuer");
+    let (acknowledged, unknown, never) = enqueuing.await.expect("enqueuer");
     assert_eq!(counters(&f.store).await, (done.len() as u64, 0));
     done.sort();
     assert!(done.windows(2).all(|pair| pair[0] != pair[1]), "a job ran twice");
@@ -412,6 +413,9 @@ async fn what_was_acknowledged_survives_the_death_of_the_server() {
     expected.extend(acknowledged);
     for payload in &expected {
         assert!(done.binary_search(payload).is_ok(), "{payload:?} was acknowledged and is lost");
+    }
+    for payload in &never {
+        assert!(done.binary_search(payload).is_err(), "{payload:?} was certainly not enqueued, and was run");
     }
     assert!(done.len() <= expected.len() + unknown.len());
 }
@@ -487,5 +491,5 @@ async fn no_server_is_an_outage() {
     let url = format!("redis+unix://{}/none.sock", dir.path().display());
     let time = windlass::store::TimeSource::Clock(Arc::new(ManualClock::at(NOW_MS)));
     let opened = soon("an answer", windlass::store::redis::RedisStore::connect(&url, "resque", time)).await.map(|_| ());
-    assert!(matches!(opened, Err(StoreError::Unavailable(_))), "{opened:?}");
+    assert!(matches!(opened, Err(StoreError::Unreached(_))), "nothing was sent: {opened:?}");
 }

@@ -150,10 +150,12 @@ macro_rules! arrows {
     };
 }
 
-/// Whether an arrow is one transaction or many bounded ones, of which some may have been committed before an error.
+/// Whether an arrow is one transaction, one of parts of which a refused one is left out alone, or many bounded transactions,
+/// of which some may have been committed before an error.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Steps {
     One,
+    Parts,
     Many,
 }
 
@@ -176,12 +178,12 @@ arrows! {
         second: NOW_S,
         jobs: vec![Promote { payload: job(30), to: PromoteTo::Failed { record: Bytes::from_static(b"{}") } }],
     });
-    claim: One |s| {
+    claim: Parts |s| {
         let exchange =
             Exchange { idle: vec![s.instance.worker(4), s.instance.worker(5)], queues: [queue("q")].into(), ..s.exchange() };
         async move { s.instance.try_send(&exchange).await }
     };
-    settle: One |s| {
+    settle: Parts |s| {
         let settlements = vec![
             windlass::store::queueing::Settlement {
                 free: vec![job_lock(1)],
@@ -193,7 +195,7 @@ arrows! {
         let exchange = Exchange { settlements, ..s.exchange() };
         async move { s.instance.try_send(&exchange).await }
     };
-    give_back: One |s| {
+    give_back: Parts |s| {
         let settlements = vec![
             s.claims[2].ends(s.claims[2].requeued()),
             s.claims[1].ends(s.claims[1].retried(500)),
@@ -202,7 +204,7 @@ arrows! {
         let exchange = Exchange { settlements, ..s.exchange() };
         async move { s.instance.try_send(&exchange).await }
     };
-    enter: One |s| {
+    enter: Parts |s| {
         let gates = [Gate::FreeLock { key: lock(3) }, gate(&job_lock(2), 1000)];
         let enters = vec![s.claims[1].enters(&gates), s.claims[2].enters(&[gate(&job_lock(1), 1000)])];
         let exchange = Exchange { enters, ..s.exchange() };
@@ -362,6 +364,15 @@ async fn an_error_in_the_middle_of_an_arrow_changes_nothing() {
                     Steps::One => {
                         assert!(erred.is_err(), "{name} with an error at {when} {what}: {erred:?}");
                         assert_eq!(stage.rows(), before, "{name} with {raise} {when} {what}");
+                    }
+                    Steps::Parts => {
+                        if let Ok(reply) = &erred {
+                            assert!(reply.contains("an error in the middle"), "{name} at {when} {what}: {reply}");
+                            stage = Stage::set().await;
+                            stage.execute(NO_ROOM);
+                        } else {
+                            assert_eq!(stage.rows(), before, "{name} with {raise} {when} {what}");
+                        }
                     }
                     Steps::Many => partly = true,
                 }

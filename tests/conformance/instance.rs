@@ -116,6 +116,12 @@ impl Instance {
         claims.remove(0)
     }
 
+    /// Settles; returns the whole reply.
+    pub(crate) async fn settlements(&mut self, settlements: Vec<Settlement>) -> Exchanged {
+        let exchange = Exchange { settlements, ..self.next() };
+        self.send(&exchange).await
+    }
+
     /// Settles; returns what was lost.
     pub(crate) async fn settle(&mut self, settlements: Vec<Settlement>) -> Vec<usize> {
         let exchange = Exchange { settlements, ..self.next() };

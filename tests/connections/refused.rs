@@ -216,3 +216,181 @@ fn a_failure_that_cannot_be_recorded_is_kept_and_the_job_is_not_run_again() {
     daemon.stop();
     assert_eq!(runs(&folder), ["a1"]);
 }
+
+/// Every command that changes something.
+const CHANGES: [&[&str]; 13] = [
+    &["enqueue", "note", "--arg", "1"],
+    &["enqueue", "note", "--arg", "1", "--in", "1h"],
+    &["jobs", "delete", "note", "--arg", "1"],
+    &["queues", "pause", "default"],
+    &["queues", "resume", "default"],
+    &["queues", "delete", "default", "--yes"],
+    &["delayed", "delete", "note", "--arg", "7"],
+    &["failed", "remove", "0", "--yes"],
+    &["failed", "remove", "--all", "--yes"],
+    &["failed", "retry", "0"],
+    &["failed", "retry", "--all"],
+    &["locks", "delete", "lock:x"],
+    &["workers", "force-clean", "gone:1+1:default", "--yes"],
+];
+
+#[test]
+fn a_replica_refuses_every_change_with_certainty() {
+    let server = server("");
+    let folder = Folder::new(&format!("redis://127.0.0.1:{}", server.port), "");
+    folder.script("note", "true");
+    for args in [&["enqueue", "note", "--arg", "7", "--in", "1h"][..], &["enqueue", "note", "--arg", "8"]] {
+        assert_eq!(folder.windlass(args).0, Some(0));
+    }
+    let failure = "{\"payload\":{\"class\":\"note\",\"queue\":\"default\",\"args\":[]},\"queue\":\"default\"}";
+    server.command(&["RPUSH", "resque:failed", failure]);
+    server.command(&["SET", "resque:lock:x", "9999999999"]);
+    server.command(&["SADD", "resque:workers", "gone:1+1:default"]);
+    server.command(&["REPLICAOF", "127.0.0.1", "1"]);
+    for args in CHANGES {
+        let (code, said) = folder.windlass(args);
+        assert_eq!(code, Some(69), "{args:?}: {said}");
+        assert!(said.contains("it is a replica") && said.contains("connect to its master"), "{args:?}: {said}");
+        assert!(!said.contains("not known"), "{args:?}: {said}");
+        let certain = if args[0] == "enqueue" { "nothing was enqueued" } else { "this step changed nothing" };
+        assert!(said.contains(certain), "{args:?}: {said}");
+    }
+    fs::write(folder.path("bulk"), "{\"task\":\"note\"}\n").expect("a file");
+    let (code, said) = folder.windlass(&["enqueue", "--bulk", folder.path("bulk").to_str().expect("a path")]);
+    assert!(code == Some(69) && said.contains("lines 1 to 1 and later ones were not enqueued"), "{said}");
+    server.command(&["CONFIG", "SET", "replica-serve-stale-data", "no"]);
+    let (code, said) = folder.windlass(CHANGES[0]);
+    assert!(code == Some(69) && said.contains("it is a replica that has lost its master"), "{said}");
+}
+
+#[test]
+fn what_the_duties_cannot_read_is_told_under_one_name() {
+    let server = server("");
+    let folder = Folder::new(&format!("redis://127.0.0.1:{}", server.port), "");
+    folder.script("note", "true");
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    server.command(&["RENAME", "resque:windlass:instances", "elsewhere"]);
+    server.command(&["SET", "resque:windlass:instances", "x"]);
+    daemon.wait_log("duties: failed to read resque:windlass:instances");
+    // Some rounds more: that nothing is told again is what is tested.
+    std::thread::sleep(std::time::Duration::from_secs(5));
+    let log = daemon.log();
+    assert_eq!(log.matches("duties: failed to read resque:windlass:instances").count(), 1, "{log}");
+    assert!(log.contains("it is a string and must be a hash"), "{log}");
+    assert!(log.contains("redis-cli RENAMENX resque:windlass:instances resque:windlass:instances.aside"), "{log}");
+    server.command(&["RENAME", "elsewhere", "resque:windlass:instances"]);
+    daemon.stop();
+}
+
+/// Tasks with a lock and with attempts, beside one without either.
+fn with_plugins(folder: &Folder) {
+    folder.script("note", "echo {0} >>notes");
+    for (name, script, more) in [
+        ("locked", "echo {0} >>notes", "plugins = [\"JobLock\"]"),
+        (
+            "tried",
+            "echo {0} >>notes; echo it broke >&2; exit 3",
+            "plugins = [\"Retry\"]\n[plugin_options.Retry]\nretry_limit = 3\nretry_delay = \"100ms\"",
+        ),
+    ] {
+        folder.script(name, script);
+        let file = folder.path(&format!("tasks.d/{name}.toml"));
+        let text = fs::read_to_string(&file).expect("the task").replacen("[run]", "{plugins}\n[run]", 1);
+        let (plugins, options) = more.split_once('\n').unwrap_or((more, ""));
+        fs::write(&file, text.replacen("{plugins}", plugins, 1) + options).expect("the task must be written");
+    }
+}
+
+fn push(server: &Node, class: &str, arg: &str) {
+    let raw = format!("{{\"class\":\"{class}\",\"queue\":\"default\",\"args\":[\"{arg}\"]}}");
+    server.command(&["RPUSH", "resque:queue:default", &raw]);
+}
+
+/// No job stands under any worker.
+fn nothing_stands(server: &Node) -> bool {
+    server
+        .command(&["KEYS", "resque:worker:*"])
+        .texts()
+        .iter()
+        .all(|key| key.ends_with(":started") || key.contains(":ping:"))
+}
+
+#[test]
+fn what_needs_a_refused_key_fails_alone_and_all_else_goes_on() {
+    let server = server("");
+    // Neither the locks of JobLock nor the counters of Retry.
+    let mut rule = vec!["ACL", "SETUSER", "worker", "on", ">secret", "&*", "+@all"];
+    rule.extend(["~resque:queue*", "~resque:worker:*", "~resque:workers", "~resque:workers:*", "~resque:stat:*"]);
+    rule.extend(["~resque:failed", "~resque:delayed*", "~resque:timestamps:*", "~resque:windlass:*"]);
+    rule.extend(["~resque:pause-all-workers", "~resque:resque_scheduler_leader_lock*", "~resque:lock*"]);
+    server.command(&rule);
+    let folder = Folder::new(&format!("redis://worker:secret@127.0.0.1:{}", server.port), "");
+    with_plugins(&folder);
+    server.command(&["SADD", "resque:queues", "default"]);
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    for n in 0..10 {
+        push(&server, "note", &format!("a{n}"));
+        push(&server, if n % 2 == 0 { "locked" } else { "tried" }, &format!("b{n}"));
+        push(&server, "note", &format!("c{n}"));
+    }
+    let failed = || server.command(&["LRANGE", "resque:failed", "0", "-1"]).texts();
+    eventually("ten fail", || failed().len() == 10);
+    eventually("all others are done", || server.command(&["GET", "resque:stat:processed"]).texts() == ["20"]);
+    let mut expected: Vec<String> = (0..10).flat_map(|n| [format!("a{n}"), format!("c{n}")]).collect();
+    expected.extend((0..10).filter(|n| n % 2 == 1).map(|n| format!("b{n}")));
+    expected.sort();
+    assert_eq!(runs(&folder), expected, "each once: {}", daemon.log());
+    for record in failed() {
+        let said =
+            if record.contains("\"locked\"") { "may not touch it: type ACL SETUSER worker ~" } else { "it broke" };
+        assert!(record.contains(said), "{record}");
+    }
+    eventually("nothing stands for ever", || nothing_stands(&server));
+    let log = daemon.log();
+    assert_eq!(log.matches("without the state of Retry, so that it is not tried again").count(), 5, "{log}");
+    assert!(!log.contains("exchange jobs with the store"), "no lane is held up: {log}");
+    daemon.stop();
+}
+
+#[test]
+fn keys_of_another_type_are_named_once_and_cost_no_other_job() {
+    let server = server("");
+    let folder = Folder::new(&format!("redis://127.0.0.1:{}", server.port), "");
+    with_plugins(&folder);
+    server.command(&["SADD", "resque:queues", "default"]);
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    push(&server, "note", "first");
+    eventually("the first is run", || runs(&folder) == ["first"]);
+    server.command(&["RENAME", "resque:stat:processed", "elsewhere"]);
+    for key in ["resque:stat:processed", "resque:stat:failed", "resque:workerslock:locked:default:[\"b\"]"] {
+        server.command(&["RPUSH", key, "x"]);
+    }
+    for key in ["resque:windlass:paused", "resque:windlass:identity", "resque:windlass:periodic"] {
+        server.command(&["DEL", key]);
+        server.command(&["SET", key, "x"]);
+    }
+    server.command(&["HSET", "resque:pause-all-workers", "a", "b"]);
+    push(&server, "locked", "b");
+    push(&server, "tried", "t");
+    for n in 0..10 {
+        push(&server, "note", &format!("a{n}"));
+    }
+    eventually("both fail", || server.command(&["LLEN", "resque:failed"]) == Reply::Int(2));
+    eventually("nothing stands for ever", || nothing_stands(&server));
+    let mut expected: Vec<String> = (0..10).map(|n| format!("a{n}")).collect();
+    expected.extend(["first", "t", "t", "t"].map(str::to_owned));
+    expected.sort();
+    eventually("all are run", || runs(&folder).len() >= expected.len());
+    assert_eq!(runs(&folder), expected, "{}", daemon.log());
+    let log = daemon.log();
+    for key in ["resque:stat:processed", "resque:windlass:identity"] {
+        assert_eq!(log.matches(&format!("internal error: failed to read {key}:")).count(), 1, "{key}: {log}");
+        assert!(log.contains(&format!("redis-cli RENAMENX {key} {key}.aside")), "{key}: {log}");
+    }
+    let records = server.command(&["LRANGE", "resque:failed", "0", "-1"]).texts().concat();
+    assert!(records.contains("it is a list and must be a string"), "{records}");
+    daemon.stop();
+}

@@ -455,3 +455,34 @@ async fn the_leaders_host_can_be_asked_for() {
     assert_eq!(place.run(&["leader", "--check"]).done(), "");
     assert_eq!(place.run(&["leader", "--json"]).json()["here"], json!(true));
 }
+
+#[test]
+fn what_a_command_has_changed_is_told_where_its_output_cannot_be_written() {
+    let place = Place::new();
+    place.run(&["enqueue", "add", "--arg", "1"]).done();
+    place.run(&["enqueue", "add", "--arg", "1", "--at", "@4000000000"]).done();
+    let rows: [(&[&str], &str); 10] = [
+        (&["enqueue", "add", "--arg", "2"], "enqueued add on math"),
+        (&["enqueue", "add", "--arg", "2", "--json"], "enqueued add on math"),
+        (&["enqueue", "add", "--arg", "2", "--in", "1h"], "enqueued add on math at "),
+        (&["queues", "pause", "math"], "paused"),
+        (&["queues", "resume", "math"], "resumed"),
+        (&["delayed", "delete", "add", "--arg", "1"], "deleted"),
+        (&["jobs", "delete", "add", "--arg", "1"], "deleted"),
+        (&["periodic", "stop", "hourly"], "stopped hourly"),
+        (&["failed", "remove", "--all", "--yes"], "removed 0 failed jobs"),
+        (&["queues", "delete", "math", "--yes"], "deleted"),
+    ];
+    for (args, outcome) in rows {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended =
+            place.command(args).stdout(full).stderr(Stdio::piped()).spawn().unwrap().wait_with_output().unwrap();
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        assert_eq!(ended.status.code(), Some(1), "{args:?}: {said}");
+        assert!(said.contains("failed to write the output") && said.contains("was carried out: "), "{args:?}: {said}");
+        assert!(said.contains(outcome), "{args:?}: expected {outcome:?} in {said:?}");
+        assert_eq!(said.matches("failed to write").count(), 1, "{args:?}: {said}");
+    }
+    let listed = place.run(&["queues", "--json"]).json();
+    assert_eq!(listed["queues"], serde_json::json!([]), "the last one deleted it");
+}

@@ -146,6 +146,27 @@ fn what_a_broken_copy_set_aside_is_told_and_put_back() {
 }
 
 #[test]
+fn a_copy_tells_of_what_the_other_way_left_aside() {
+    let place = Place::new();
+    let server = RedisServer::start(Options::default());
+    let url = server.url();
+    place.run_with(&["enqueue", "--bulk", "-"], &lines(0..3)).done();
+    set_full(&server, true);
+    assert_eq!(place.run(&["store", "copy", "sqlite:windlass.db", &url]).code, 69);
+    set_full(&server, false);
+    let back = place.run(&["store", "copy", &url, "sqlite:windlass.db"]);
+    assert!(back.code == 0 && back.stdout.starts_with("nothing to move in"), "{back:?}");
+    assert!(back.stderr.contains("3 items are set aside"), "{back:?}");
+    let file = place.path().join("windlass.db");
+    for way in ["", "--undo "] {
+        let typed = format!("windlass store copy {way}sqlite:{} {url}", file.display());
+        assert!(back.stderr.contains(&typed), "{typed}: {back:?}");
+    }
+    let told = place.run(&["store", "copy", &url, "sqlite:windlass.db", "--json"]).json();
+    assert_eq!((&told["queued"], &told["aside_in_target"]["items"]), (&json!(0), &json!(3)), "{told}");
+}
+
+#[test]
 fn a_batch_for_one_store_does_not_go_to_another() {
     let place = Place::new();
     let (first, second) = (RedisServer::start(Options::default()), RedisServer::start(Options::default()));

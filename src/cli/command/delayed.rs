@@ -83,7 +83,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             let (store, job) = resolve(context, job).await?;
             let times = delayed::delete(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
             let output = DelayedDeleteOutput { deleted: times.len(), times };
-            context.printer.print(&output, || {
+            context.printer.report(&output, || {
                 if output.times.is_empty() {
                     return format!("{} is not delayed with these arguments", escape(job.task.as_str()));
                 }

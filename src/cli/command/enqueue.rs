@@ -128,13 +128,13 @@ async fn now(context: &CommandContext, client: &Client, request: &Request, front
             // The job is there: an exit code other than 0 would only lead to a second one.
             let after_enqueue_errors = complaints.iter().map(|failure| PluginErrorView::of(None, failure)).collect();
             let output = EnqueueOutput { after_enqueue_errors, ..EnqueueOutput::of(&job, None) };
-            context.printer.print(&output, || format!("enqueued {task} on {queue}"))?;
+            context.printer.report(&output, || format!("enqueued {task} on {queue}"))?;
         }
         EnqueueOutcome::Refused(Refusal { plugin, reason }) => {
             let why = reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
             let text = format!("not enqueued: {} of {task} refused{why}", escape(&plugin));
             let output = EnqueueOutput { refused_by: Some(plugin.to_string()), reason, ..EnqueueOutput::default() };
-            context.printer.print(&output, || text)?;
+            context.printer.report(&output, || text.clone())?;
         }
     }
     Ok(Exit::Done)
@@ -161,14 +161,14 @@ async fn later(
         Scheduled::At(second) => {
             let at = Moment::of_second(second);
             let text = || format!("enqueued {task} on {queue} at {} ({} ms)", at.rfc3339(), at.ms());
-            context.printer.print(&EnqueueOutput::of(&job, Some(second)), text)?;
+            context.printer.report(&EnqueueOutput::of(&job, Some(second)), text)?;
         }
         Scheduled::Duplicate(second) => {
             let output =
                 EnqueueOutput { enqueued: false, duplicate: Some(true), ..EnqueueOutput::of(&job, Some(second)) };
             let at = Moment::of_second(second);
             let text = || format!("not enqueued: {task} is already due at {} ({} ms)", at.rfc3339(), at.ms());
-            context.printer.print(&output, text)?;
+            context.printer.report(&output, text)?;
         }
     }
     Ok(Exit::Done)
@@ -190,7 +190,10 @@ struct BulkOutput {
     #[serde(skip_serializing_if = "Option::is_none")]
     error: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    unknown: Option<UnknownLines>,
+    unknown: Option<LinesView>,
+    /// Lines of which it is certain that they were not enqueued. Later lines were not, either.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    not_enqueued: Option<LinesView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -208,9 +211,9 @@ struct DuplicateLine {
     ms: i64,
 }
 
-/// Lines that may or may not have been enqueued. Later lines were not.
+/// Lines from one to another, those without an outcome of their own.
 #[derive(Debug, Serialize)]
-struct UnknownLines {
+struct LinesView {
     from: usize,
     to: usize,
 }
@@ -265,14 +268,22 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
     }
     if let Some((error, from, to)) = report.failure {
         output.error = Some(format!("failed to {error}"));
-        output.unknown = Some(UnknownLines { from, to });
-        let message = format!(
-            "failed to {error}; of lines {from} to {to} it is not known whether they were enqueued, later ones were not"
-        );
+        let lines = Some(LinesView { from, to });
+        let message = if error.changed_nothing() {
+            output.not_enqueued = lines;
+            format!(
+                "failed to {error}; lines {from} to {to} and later ones were not enqueued, but for those told below"
+            )
+        } else {
+            output.unknown = lines;
+            format!(
+                "failed to {error}; of lines {from} to {to} it is not known whether they were enqueued, later ones were not"
+            )
+        };
         warn(&message);
         exit = CliError::Interrupted { message, error }.exit();
     }
-    context.printer.print(&output, || bulk_text(&output))?;
+    context.printer.report(&output, || bulk_text(&output))?;
     Ok(exit)
 }
 

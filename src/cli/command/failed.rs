@@ -53,7 +53,7 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
             let found = failed::find(&store, &address).await?;
             let removed = failed::remove(&store, &found).await?;
             let text = || if removed { format!("removed {}", title(&found)) } else { gone(&found.id) };
-            context.printer.print(&RemoveOutput { removed: u64::from(removed) }, text)?;
+            context.printer.report(&RemoveOutput { removed: u64::from(removed) }, text)?;
             return Ok(if removed { Exit::Done } else { Exit::Failure });
         }
         FailedVerb::Remove { address: None, yes, .. } => {
@@ -62,7 +62,7 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
             let removed = RemoveOutput { removed: failed::remove_all(&store).await? };
             context
                 .printer
-                .print(&removed, || format!("removed {}", count_noun(removed.removed, "failed job", "failed jobs")))?;
+                .report(&removed, || format!("removed {}", count_noun(removed.removed, "failed job", "failed jobs")))?;
         }
         FailedVerb::RetryStuck => return retry_many(context, &store, RetrySelection::Stuck).await,
         FailedVerb::Retry { address, task, queue, .. } => {
@@ -93,7 +93,7 @@ async fn retry_one(
         return Err(CliError::Admin(AdminError::NotRetriable { id, reason }));
     }
     complain_of_plugins(&outcome);
-    context.printer.print(&outcome, || retry_text(&outcome))?;
+    context.printer.report(&outcome, || retry_text(&outcome))?;
     // As with an enqueue, a refusal is a result and not an error.
     Ok(if matches!(outcome, RetryOutcome::Gone { .. }) { Exit::Failure } else { Exit::Done })
 }
@@ -138,7 +138,7 @@ async fn retry_many(
         return Err(CliError::Interrupted { message, error });
     }
     ended?;
-    context.printer.print(&retries, || {
+    context.printer.report(&retries, || {
         let mut text = format!("retried {}\n", count_noun(retries.retried, "job", "jobs"));
         for outcome in retries.refused.iter().chain(&retries.not_retriable) {
             text += &retry_text(outcome);

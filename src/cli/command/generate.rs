@@ -49,7 +49,7 @@ pub(crate) fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, 
         GenerateVerb::Config(args) => config(context, &args)?,
     };
     let written = GenerateOutput { written: files.iter().map(|file| file.display().to_string()).collect() };
-    context.printer.print(&written, || {
+    context.printer.report(&written, || {
         let lines: Vec<String> = written.written.iter().map(|file| format!("wrote {file}")).collect();
         lines.join("\n")
     })?;

@@ -45,7 +45,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Re
         LocksVerb::Delete { name } => {
             locks::delete(&store, &name).await?;
             let output = LockDeleteOutput { deleted: true, key: name };
-            context.printer.print(&output, || format!("freed {}", escape(&output.key)))?;
+            context.printer.report(&output, || format!("freed {}", escape(&output.key)))?;
         }
     }
     Ok(Exit::Done)

@@ -109,7 +109,7 @@ pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<E
         Performed::NotBegun => PerformOutput::of(Outcome::Interrupted, duration),
         Performed::Vetoed(refusal) => PerformOutput::vetoed(refusal, duration),
     };
-    context.printer.print(&output, || output.text())?;
+    context.printer.report(&output, || output.text())?;
     Ok(if matches!(output, PerformOutput::Success { .. }) { Exit::Done } else { Exit::Failure })
 }
 

@@ -54,7 +54,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
         PeriodicVerb::Start { task } => {
             let outcome = periodic::start(&store, registry, &task, now_ms).await?;
             let output = PeriodicOutput { task, outcome };
-            context.printer.print(&output, || match outcome {
+            context.printer.report(&output, || match outcome {
                 StartOutcome::Started => format!("started {}", escape(&output.task)),
                 StartOutcome::Already => format!("{} is started already: its job is there", escape(&output.task)),
             })?;
@@ -63,12 +63,12 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
             let removed = periodic::stop(&store, registry, &task).await?;
             let output = StopOutput { task, removed };
             let copies = count_noun(removed, "copy", "copies");
-            context.printer.print(&output, || format!("stopped {} and removed {copies}", escape(&output.task)))?;
+            context.printer.report(&output, || format!("stopped {} and removed {copies}", escape(&output.task)))?;
         }
         PeriodicVerb::Run { task } => {
             let outcome = periodic::run(&store, registry, &task, now_ms).await?;
             let output = PeriodicOutput { task, outcome };
-            context.printer.print(&output, || {
+            context.printer.report(&output, || {
                 let task = escape(&output.task);
                 match outcome {
                     RunNowOutcome::Enqueued => format!("enqueued {task}"),

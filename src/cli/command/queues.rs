@@ -61,11 +61,11 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         }
         QueuesVerb::Pause { queue, all: _ } => {
             let paused = queues::pause(&store, queue.as_deref(), true).await?;
-            context.printer.print(&paused, || told(&paused))?;
+            context.printer.report(&paused, || told(&paused))?;
         }
         QueuesVerb::Resume { queue, all: _ } => {
             let resumed = queues::pause(&store, queue.as_deref(), false).await?;
-            context.printer.print(&resumed, || told(&resumed))?;
+            context.printer.report(&resumed, || told(&resumed))?;
         }
         QueuesVerb::Delete { queue, yes } => {
             let found = queues::find(&store, &queue).await?;
@@ -73,7 +73,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
             confirm(&format!("Delete queue {name} with {}?", count_noun(found.length, "job", "jobs")), yes)?;
             let deleted = queues::delete(&store, &queue).await?;
             let text = || format!("deleted queue {name} with {}", count_noun(deleted.deleted, "job", "jobs"));
-            context.printer.print(&deleted, text)?;
+            context.printer.report(&deleted, text)?;
         }
     }
     Ok(Exit::Done)
@@ -96,7 +96,7 @@ pub(crate) async fn jobs(context: &CommandContext, verb: JobsVerb) -> Result<Exi
     } else {
         queued_jobs::delete(&store, &job, count).await?
     };
-    context.printer.print(&deleted, || {
+    context.printer.report(&deleted, || {
         let queue = escape(job.queue.as_str());
         let spelt = if deleted.other_spellings > 0 { ", in the spelling of another program" } else { "" };
         format!(

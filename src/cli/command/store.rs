@@ -1,6 +1,8 @@
 //! `store copy`: moves waiting jobs from one store to another.
 
-use crate::admin::copy::{Copied, copy, undo};
+use serde::Serialize;
+
+use crate::admin::copy::{AsideView, Copied, aside, copy, undo};
 use crate::cli::args::verbs::{CopyArgs, StoreVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -69,13 +71,31 @@ async fn moved(
             warn(&format!("moved {} before this; the same command continues from there", summary(&so_far)));
         }
     })?;
-    context.printer.print(&moved, || {
+    // An interrupted copy the other way has left jobs in neither store's queues: who looks for them here must be told.
+    let aside = aside(to).await.unwrap_or_else(|error| {
+        warn(&format!("{error}, to look for items set aside in {}", to.describe()));
+        None
+    });
+    if let Some(aside) = &aside {
+        warn(&format!("in {}, {}", to.describe(), aside.text));
+    }
+    let output = CopyOutput { moved, aside_in_target: aside };
+    context.printer.report(&output, || {
         if moved.total() == 0 {
             return format!("nothing to move in {}", from.describe());
         }
         format!("moved {} from {} to {}", summary(&moved), from.describe(), to.describe())
     })?;
     Ok(Exit::Done)
+}
+
+#[derive(Debug, Serialize)]
+struct CopyOutput {
+    #[serde(flatten)]
+    moved: Copied,
+    /// What an interrupted copy has set aside in the store that was filled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    aside_in_target: Option<AsideView>,
 }
 
 async fn undone(
@@ -98,7 +118,7 @@ async fn undone(
             count_noun(undone.may_be_twice, "item", "items")
         ));
     }
-    context.printer.print(&undone, || {
+    context.printer.report(&undone, || {
         let (from, items) = (from.describe(), |count| count_noun(count, "item", "items"));
         match (undone.put_back, undone.moved_before, to) {
             (0, 0, _) => format!("nothing is set aside in {from}"),

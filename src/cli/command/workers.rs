@@ -44,7 +44,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> 
             let registry = context.tasks()?.registry;
             let cleaned = workers::clean_older_than(&store, &registry, &context.host(), now_ms, older_than).await?;
             let output = CleanOutput { cleaned };
-            context.printer.print(&output, || {
+            context.printer.report(&output, || {
                 if output.cleaned.is_empty() {
                     return "no worker has worked on one job for that long".to_owned();
                 }
@@ -57,7 +57,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> 
             let now_ms = SystemClock.now_ms();
             let cleaned =
                 workers::force_clean(&store, &context.tasks()?.registry, &name, &context.host(), now_ms).await?;
-            context.printer.print(&cleaned, || cleaned_text(&cleaned))?;
+            context.printer.report(&cleaned, || cleaned_text(&cleaned))?;
         }
     }
     Ok(Exit::Done)

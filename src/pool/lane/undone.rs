@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::eased::{self, Eased};
 use super::{LaneTask, Round, Settled};
 use crate::backoff;
 use crate::job::{Failure, QueueName};
@@ -83,9 +84,12 @@ impl<'a> Goes<'a> {
 
 /// The failure of a job that cannot be put off or back, because a key there is of another type.
 pub(super) fn fault(findings: &[StoreError], goes: &Goes<'_>) -> Option<Failure> {
-    let is_there = |finding: &&StoreError| matches!(finding, StoreError::Corrupt { place, .. } if goes.is_at(place));
-    let corrupt = findings.iter().find(is_there)?;
-    Some(Failure::new("Error", format!("the job could not be put off or back: failed to {corrupt}")))
+    let is_there = |finding: &&StoreError| match finding {
+        StoreError::Corrupt { place, .. } | StoreError::Barred { place, .. } => goes.is_at(place),
+        _ => false,
+    };
+    let why = findings.iter().find(is_there)?;
+    Some(Failure::new("Error", format!("the job could not be put off or back: failed to {why}")))
 }
 
 impl LaneTask {
@@ -108,7 +112,23 @@ impl LaneTask {
             let mut settlement = settlement.clone();
             let untold = settled.untold.take();
             let mut kept = Settled { slot: settled.slot, identity: settled.identity.clone(), untold, told: true };
-            if let Some(mut failure) = Goes::of(&settlement).and_then(|goes| fault(&reply.findings, &goes)) {
+            let refused = eased::of_settlement(&reply.refused, index);
+            let fault = match refused {
+                Some((error, extras)) => eased::ease(&mut settlement, error, extras),
+                None => Eased::Not,
+            };
+            let fault = match fault {
+                Eased::Fails(failure) => Some(failure),
+                Eased::Not => Goes::of(&settlement).and_then(|goes| self::fault(&reply.findings, &goes)),
+                Eased::Without(what) => {
+                    self.core.warn(format!("the end of job {} is recorded without {what}", kept.identity.id));
+                    kept.told = settled.told;
+                    self.core.slots.settle(kept.slot);
+                    self.undone.settlements.push((kept, settlement));
+                    continue;
+                }
+            };
+            if let Some(mut failure) = fault {
                 // It goes to the failed list, where people find it.
                 self.core.warn(format!("job {} goes to the failed list: {}", kept.identity.id, failure.error));
                 if let Some(untold) = &mut kept.untold {
@@ -118,7 +138,8 @@ impl LaneTask {
                 let record = failure.record(worker, queue, &settlement.payload, self.core.clock.now_ms());
                 settlement.verdict = Verdict::Failed { record };
             } else if !settled.told {
-                let why = reply.findings.first().map_or_else(String::new, |why| format!(": failed to {why}"));
+                let why = refused.map(|(error, _)| error).or(reply.findings.first());
+                let why = why.map_or_else(String::new, |why| format!(": failed to {why}"));
                 self.core.warn(format!(
                     "job {} has ended, but its end could not be recorded{why}; its record is kept and the end is \
                      recorded as soon as the store takes it",

@@ -10,10 +10,10 @@ use bytes::Bytes;
 use futures_util::future::join_all;
 use tokio::time::Instant;
 
+use super::apart::is_for_a_key;
 use super::connection::Connection;
 use super::inspect::page;
 use super::keys::Keys;
-use super::reply;
 use crate::job::QueueName;
 use crate::job::ecma::quote;
 use crate::store::error::StoreError;
@@ -66,7 +66,7 @@ impl ClaimQueues {
         let mut names = Vec::with_capacity(before);
         for ((queue, key), answer) in self.names.iter().zip(&self.keys).zip(asked) {
             match answer {
-                Err(error @ StoreError::Unavailable(_)) => return Err(error),
+                Err(error) if error.is_transient() => return Err(error),
                 Err(error) if is_for_a_key(&error) => {
                     let key = String::from_utf8_lossy(key);
                     let text = format!(
@@ -81,9 +81,4 @@ impl ClaimQueues {
         *self = Self { left_out: Some(Instant::now()), ..Self::only(connection.keys(), &self.list, names) };
         Ok(self.names.len() < before)
     }
-}
-
-/// Was a whole script refused for one of its keys?
-pub(super) fn is_for_a_key(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unsupported(reason) if reply::refuses_key(reason))
 }

@@ -5,7 +5,6 @@
 //! hangs, because each command has a limit, after which a new connection is made (`keeper`).
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -20,7 +19,9 @@ use tokio::sync::watch;
 
 use super::keeper::{Kept, Made};
 use super::keys::Keys;
+use super::known_rights::Rights;
 use super::patience::Patience;
+use super::refusal;
 use super::reply;
 use super::script::{Call, Script};
 use super::sentinels::Sentinels;
@@ -42,31 +43,6 @@ const RECONNECT_DELAYS: (u32, u32, u32) = (20, 1000, 2);
 
 /// What stands between two findings of a script.
 const FINDING_END: u8 = 0x1e;
-
-/// What the connections of one store know of their rights.
-#[derive(Debug, Default)]
-pub(super) struct Rights {
-    /// A command was refused since they were last asked for.
-    doubted: AtomicBool,
-}
-
-impl Rights {
-    /// Takes note of an error that the server answered.
-    fn note(&self, error: &str) {
-        if reply::refuses_command(error) {
-            self.doubted.store(true, Ordering::Relaxed);
-        }
-    }
-
-    /// All of them were asked for, and none is missing.
-    pub(super) fn are_known(&self) {
-        self.doubted.store(false, Ordering::Relaxed);
-    }
-
-    pub(super) fn are_doubted(&self) -> bool {
-        self.doubted.load(Ordering::Relaxed)
-    }
-}
 
 /// Where the server is, and what every connection to it shares.
 #[derive(Clone)]
@@ -129,6 +105,11 @@ impl Origin {
     /// Whom the server knows us as.
     pub(super) fn user(&self) -> &str {
         self.url.login.user.as_deref().unwrap_or("default")
+    }
+
+    /// Does this key stand in another slot than the namespace?
+    pub(super) fn is_elsewhere(&self, key: &[u8]) -> bool {
+        fred::util::redis_keyslot(key) != self.slot
     }
 
     /// The time for scripts: empty for the store's own.
@@ -225,16 +206,6 @@ fn configured(url: &RedisUrl, tls: &TlsFiles) -> Result<Config, StoreError> {
     })
 }
 
-/// What is wrong with the key that a command names; the server's message does not name it.
-fn about(error: StoreError, key: Option<Bytes>) -> StoreError {
-    match (error, key) {
-        (StoreError::Corrupt { reason, .. }, Some(key)) => {
-            StoreError::Corrupt { place: String::from_utf8_lossy(&key).into_owned(), reason }
-        }
-        (error, _) => error,
-    }
-}
-
 /// One connection. Commands sent at the same time share it in order.
 pub(super) struct Connection {
     kept: Kept,
@@ -301,7 +272,23 @@ impl Connection {
     pub(super) async fn command(&self, name: &'static str, arguments: Vec<Bytes>) -> Result<Frame, StoreError> {
         let key = arguments.first().cloned();
         let frame = self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?;
-        self.checked(frame).map_err(|error| about(error, key))
+        match self.checked(frame) {
+            Err(error) => Err(self.about(error, name, key).await),
+            frame => frame,
+        }
+    }
+
+    /// What is wrong with the key that a command names; the server's message does not name it.
+    async fn about(&self, error: StoreError, name: &str, key: Option<Bytes>) -> StoreError {
+        let (StoreError::Corrupt { reason, .. }, Some(key)) = (&error, key) else { return error };
+        // Without the right to TYPE the type is not told.
+        let found = match self.send("TYPE", vec![Value::Bytes(key.clone())]).await {
+            Ok(frame) => reply::bytes(frame).ok().flatten().unwrap_or_default(),
+            Err(_) => Bytes::new(),
+        };
+        let (place, found) = (String::from_utf8_lossy(&key).into_owned(), String::from_utf8_lossy(&found));
+        let reason = refusal::mismatch(&place, name, &found, reason);
+        StoreError::Corrupt { place, reason }
     }
 
     /// The time that scripts of this store go by.
@@ -320,11 +307,18 @@ impl Connection {
         let sent = commands.into_iter().map(|(name, arguments)| {
             let key = arguments.first().cloned();
             let sent = self.send(name, arguments.into_iter().map(Value::Bytes).collect());
-            async move { sent.await.map(|frame| (frame, key)) }
+            async move { sent.await.map(|frame| (frame, name, key)) }
         });
-        let replies = futures_util::future::join_all(sent).await;
-        let checked = |(frame, key)| self.checked(frame).map_err(|error| about(error, key));
-        replies.into_iter().map(|reply| reply.map(checked)).collect()
+        let sent = futures_util::future::join_all(sent).await;
+        let mut replies = Vec::with_capacity(sent.len());
+        for reply in sent {
+            let (frame, name, key) = reply?;
+            replies.push(match self.checked(frame) {
+                Err(error) => Err(self.about(error, name, key).await),
+                frame => frame,
+            });
+        }
+        Ok(replies)
     }
 
     /// An error that the server answered is an error.
@@ -335,7 +329,7 @@ impl Connection {
             _ => return Ok(frame),
         };
         self.origin.rights.note(&error);
-        Err(reply::refused(&error))
+        Err(refusal::refused(&error))
     }
 
     /// The errors that a script met and went on after.
@@ -344,7 +338,7 @@ impl Connection {
         let read = |error: &[u8]| {
             let error = String::from_utf8_lossy(error);
             self.origin.rights.note(&error);
-            reply::refused(&error)
+            refusal::refused(&error)
         };
         errors.map(read).collect()
     }
@@ -381,7 +375,7 @@ impl Connection {
     }
 
     fn down(&self) -> StoreError {
-        StoreError::Unavailable(format!("{} is not connected", self.origin.address()))
+        StoreError::Unreached(format!("{} is not connected", self.origin.address()))
     }
 }
 

@@ -2,10 +2,11 @@
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
+use super::enqueue::together;
 use super::script::{Call, Script, calls_of, script};
 use super::{inspect, reply, rights, verdict};
 use crate::job::{PayloadView, RetryKeys};
@@ -62,8 +63,7 @@ impl Perform<DeleteDelayed> for RedisStore {
 
 pub(super) async fn schedule(connection: &Connection, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {
     let calls = calls_of(jobs, BATCH, |job| job.payload.len());
-    let batches = try_join_all(calls.into_iter().map(|batch| schedule_batch(connection, batch))).await?;
-    Ok(batches.into_iter().flatten().collect())
+    together(join_all(calls.into_iter().map(|batch| schedule_batch(connection, batch))).await)
 }
 
 async fn schedule_batch(connection: &Connection, jobs: &[Schedule]) -> Result<Vec<Scheduled>, StoreError> {

@@ -1,7 +1,7 @@
 //! Nowhere -> queue.
 
 use bytes::Bytes;
-use futures_util::future::try_join_all;
+use futures_util::future::join_all;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
@@ -33,8 +33,25 @@ struct Entry<'a> {
 pub(super) async fn enqueue(connection: &Connection, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
     let calls = calls_of(jobs, BATCH, |job| job.payload.len());
     // All calls are under way at once, over one connection and therefore in order.
-    let batches = try_join_all(calls.into_iter().map(|batch| enqueue_batch(connection, batch))).await?;
-    Ok(batches.into_iter().flatten().collect())
+    together(join_all(calls.into_iter().map(|batch| enqueue_batch(connection, batch))).await)
+}
+
+/// The replies of several calls as one. If one of them was refused and another one may have been taken, it is not certain
+/// that nothing was changed.
+pub(super) fn together<T>(replies: Vec<Result<Vec<T>, StoreError>>) -> Result<Vec<T>, StoreError> {
+    let refused = |reply: &Result<_, StoreError>| reply.as_ref().is_err_and(StoreError::changed_nothing);
+    let in_part = replies.iter().any(|reply| !refused(reply));
+    let mut all = Vec::new();
+    for reply in replies {
+        match reply {
+            Ok(mut part) => all.append(&mut part),
+            Err(error) if in_part && error.changed_nothing() => {
+                return Err(StoreError::Unavailable(format!("a part was refused: {error}")));
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(all)
 }
 
 async fn enqueue_batch(connection: &Connection, jobs: &[Enqueue]) -> Result<Vec<Enqueued>, StoreError> {
@@ -89,5 +106,23 @@ pub(super) fn refusing(admissions: &[Admission], number: i64) -> &'static str {
     match admissions.get(index) {
         Some(Admission::TakeLock { plugin, .. } | Admission::NotDelayed { plugin }) => plugin,
         None => "",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_certain_only_if_every_call_was_refused() {
+        let (full, lost) = (|| StoreError::Full("f".to_owned()), || StoreError::Unavailable("u".to_owned()));
+        assert_eq!(together(vec![Ok(vec![1, 2]), Ok(vec![3])]), Ok(vec![1, 2, 3]));
+        assert_eq!(together::<u8>(vec![Err(full()), Err(full())]), Err(full()));
+        assert_eq!(together::<u8>(vec![Err(lost()), Err(full())]), Err(lost()));
+        for replies in [vec![Ok(vec![1]), Err(full())], vec![Err(full()), Ok(vec![1])], vec![Err(full()), Err(lost())]]
+        {
+            let error = together(replies).expect_err("one was refused");
+            assert!(!error.changed_nothing(), "{error}");
+        }
     }
 }

@@ -3,6 +3,8 @@
 //! This is the hot path. What does not change from call to call (keys of workers and queues, the
 //! constant pieces of working records) is built once per worker (`layout`) and once per list of queues.
 
+mod outcomes;
+
 use std::collections::HashMap;
 use std::sync::Arc;
 
@@ -10,10 +12,12 @@ use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 use fred::types::RespVersion;
 
-use super::claim_queues::{ClaimQueues, is_for_a_key};
+use self::outcomes::{enter_outcomes, halves, unapplied};
+use super::apart::{Apart, is_for_a_key};
+use super::claim_queues::ClaimQueues;
 use super::connection::{Connection, Origin};
 use super::engine::RedisStore;
-use super::keys::Keys;
+use super::gates::gates;
 use super::layout::{Layout, Workers};
 use super::script::{Call, Script, script};
 use super::verdict::{self, Ending};
@@ -22,9 +26,9 @@ use super::{reply, rights};
 use crate::job::ecma::quote;
 use crate::job::{ClaimToken, Identity, WorkerName};
 use crate::store::backend::{EngineLane, Opens};
-use crate::store::effect::{Busy, Gate};
+use crate::store::effect::Gate;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeated};
+use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Part, RefusedPart};
 use crate::store::working::WorkingRecord;
 
 static EXCHANGE: Script = script!(
@@ -69,6 +73,7 @@ async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<RedisLane, St
         workers: Workers::default(),
         full: 0,
         queues: ClaimQueues::of(connection.keys(), &Arc::from([])),
+        apart: None,
         connection,
     })
 }
@@ -86,6 +91,8 @@ pub(in crate::store) struct RedisLane {
     /// How many exchanges in a row brought a job for every idle worker.
     full: u32,
     queues: ClaimQueues,
+    /// The last exchange, if parts of it were refused and set apart: a repetition gets the reply to the same rest.
+    apart: Option<Apart>,
     connection: Connection,
 }
 
@@ -94,6 +101,59 @@ impl EngineLane for RedisLane {
         if exchange.sequence == 0 {
             return Err(StoreError::Misuse("sequences of a lane start at 1".to_owned()));
         }
+        // A repetition leaves out the same parts, because the reply counts those that were sent.
+        if let Some(apart) = self.apart.take().filter(|apart| apart.rest.sequence == exchange.sequence) {
+            return self.send_rest(apart).await;
+        }
+        match self.send(exchange).await {
+            Err(error) if is_for_a_key(&error) => {
+                // An earlier attempt may have been applied before the key was refused.
+                if let Some(reply) = self.applied(exchange).await? {
+                    return Ok(reply);
+                }
+                let lane = [self.key.clone(), self.paused.0.clone(), self.paused.1.clone()];
+                match Apart::of(&self.connection, &lane, exchange).await {
+                    Ok(Some(apart)) => self.send_rest(apart).await,
+                    Ok(None) => Err(error),
+                    Err(shared) => Err(rights::explain(&self.connection, shared).await),
+                }
+            }
+            reply => reply,
+        }
+    }
+}
+
+impl RedisLane {
+    async fn send_rest(&mut self, apart: Apart) -> Result<Exchanged, StoreError> {
+        let sent = match self.send(&apart.rest).await {
+            Err(error) if is_for_a_key(&error) => match self.applied(&apart.rest).await {
+                // More is refused by now: it is found out anew.
+                Ok(None) => return Err(error),
+                Ok(Some(reply)) => Ok(reply),
+                Err(error) => Err(error),
+            },
+            sent => sent,
+        };
+        let reply = sent.map(|rest| apart.reply(rest));
+        self.apart = Some(apart);
+        reply
+    }
+
+    /// The reply to an exchange that was applied already, read without the keys of its settlements and enters.
+    async fn applied(&mut self, exchange: &Exchange) -> Result<Option<Exchanged>, StoreError> {
+        let gate = self.connection.command("HGET", vec![self.key.clone(), self.lane_text.clone()]).await?;
+        let gate = reply::bytes(gate)?.unwrap_or_default();
+        let last = gate.split(|byte| !byte.is_ascii_digit()).next().unwrap_or_default();
+        if reply::parsed::<u64>(last) != Some(exchange.sequence) {
+            return Ok(None);
+        }
+        let asked = Exchange { settlements: Vec::new(), enters: Vec::new(), ..exchange.clone() };
+        let layout = self.workers.lay_out(self.connection.keys(), &asked, false);
+        let frame = self.connection.run_built(&PLAIN, || self.call(&asked, &layout, false)).await?;
+        self.read(exchange, frame).map(Some)
+    }
+
+    async fn send(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         if !self.queues.are_of(&exchange.queues) {
             self.queues = ClaimQueues::of(self.connection.keys(), &exchange.queues);
         }
@@ -134,9 +194,7 @@ impl EngineLane for RedisLane {
         }
         Ok(exchanged)
     }
-}
 
-impl RedisLane {
     /// In the order in which `lane.lua` to `claim.lua` read. Without `claims` the idle workers get no jobs.
     fn call(&self, exchange: &Exchange, layout: &Layout, claims: bool) -> Call {
         let keys = self.connection.keys();
@@ -220,13 +278,38 @@ impl RedisLane {
             b"A" => {
                 let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), enter_outcomes(exchange, &next()?));
                 let findings = self.connection.findings(&next()?);
+                let refused = self.refused(exchange, &entered, &findings);
                 let (runs, (indexes, occupied)) = (next()?, halves(&next()?));
                 let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;
                 let claims = self.claims(exchange, &runs, &indexes, identities, reply)?;
-                Ok(Exchanged { lost, undone, findings, repeated, entered, claims, occupied, ..Exchanged::default() })
+                Ok(Exchanged { dead: false, lost, undone, refused, findings, repeated, entered, claims, occupied })
             }
             _ => Err(StoreError::Unsupported("its reply is not an exchange's".to_owned())),
         }
+    }
+
+    /// The enters that stopped at a lock that is not one.
+    fn refused(&self, exchange: &Exchange, entered: &[Entered], findings: &[StoreError]) -> Vec<RefusedPart> {
+        if findings.is_empty() {
+            return Vec::new();
+        }
+        let of_one = |(index, (enter, outcome)): (usize, (&Enter, &Entered))| {
+            let is_lock = |place: &str, gate: &Gate| match gate {
+                Gate::TakeLock { key, .. } | Gate::FreeLock { key } => {
+                    self.connection.keys().lock(key) == place.as_bytes()
+                }
+                Gate::Fresh { .. } | Gate::NextTick { .. } => false,
+            };
+            let stopped = |finding: &&StoreError| match finding {
+                StoreError::Corrupt { place, .. } | StoreError::Barred { place, .. } => {
+                    enter.gates.iter().any(|gate| is_lock(place, gate))
+                }
+                _ => false,
+            };
+            let error = findings.iter().find(stopped).filter(|_| *outcome == Entered::Undone)?.clone();
+            Some(RefusedPart { part: Part::Enter(index), error })
+        };
+        exchange.enters.iter().zip(entered).enumerate().filter_map(of_one).collect()
     }
 
     /// The claims of a first reply: jobs in order, told apart by runs of queues.
@@ -283,103 +366,6 @@ impl RedisLane {
             identity: record.identity?,
         })
     }
-}
-
-/// What `enter.lua` reads for one enter.
-fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
-    let returns = |gate: &Gate| matches!(gate, Gate::TakeLock { busy: Busy::PutBack { .. }, .. });
-    let may_return = enter.gates.iter().any(returns);
-    call.number(enter.gates.len()).flag(may_return);
-    if may_return {
-        verdict::put_off(call, keys, &enter.payload, &enter.queue);
-        call.text(enter.queue.as_str()).arg(verdict::encoded(&enter.identity));
-    }
-    for gate in &enter.gates {
-        match gate {
-            Gate::FreeLock { key } => {
-                call.literal("F").key(keys.lock(key));
-            }
-            Gate::TakeLock { key, ttl_s, busy, .. } => {
-                call.literal("T").key(keys.lock(key)).key(keys.lock_shadow(key)).number(ttl_s);
-                match busy {
-                    Busy::PutBack { delay_ms } => {
-                        call.literal("P").number(delay_ms);
-                    }
-                    Busy::Drop { free, tick, retry } => {
-                        call.literal("D");
-                        verdict::locks(call, keys, free);
-                        verdict::tick(call, keys, tick.as_ref());
-                        verdict::retry_keys(call, keys, retry.as_ref());
-                    }
-                }
-            }
-            Gate::Fresh { tick, max_age_s, free, retry, .. } => {
-                call.literal("A").key(keys.periodic()).text(tick.task.as_str()).number(max_age_s);
-                verdict::locks(call, keys, free);
-                verdict::tick(call, keys, Some(tick));
-                verdict::retry_keys(call, keys, retry.as_ref());
-            }
-            Gate::NextTick { tick } => {
-                call.literal("N").key(keys.periodic());
-                // Whether a tick follows needs no saying here.
-                verdict::the_tick(call, keys, tick);
-            }
-        }
-    }
-}
-
-/// Two lists of numbers with a semicolon between them; the second may be missing.
-fn halves(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
-    let mut parts = text.splitn(2, |byte| *byte == b';');
-    let mut next = || reply::numbers(parts.next().unwrap_or_default());
-    (next(), next())
-}
-
-/// The settlements whose claims were lost, and those that could not be recorded.
-fn unapplied(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
-    let mut unapplied = (reply::numbers(text), Vec::new());
-    if text.contains(&b'!') {
-        let parts = text.split(|byte| *byte == b',');
-        unapplied.1.extend(parts.filter_map(|part| reply::parsed::<usize>(part.strip_prefix(b"!")?)));
-    }
-    for numbers in [&mut unapplied.0, &mut unapplied.1] {
-        numbers.sort_unstable();
-        numbers.dedup();
-    }
-    unapplied
-}
-
-/// What became of the enters and, behind a semicolon, of attempts that will be repeated.
-fn enter_outcomes(exchange: &Exchange, text: &[u8]) -> (Vec<Entered>, Vec<Repeated>) {
-    let mut parts = text.splitn(2, |byte| *byte == b';');
-    let (letters, repeats) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    let repeat = |text: &[u8]| {
-        let mut numbers = text.split(|byte| *byte == b':').map(reply::parsed::<u64>);
-        let mut next = || numbers.next().flatten();
-        let (index, left, delay_ms) = (next()?, next()?, next()?);
-        Some(Repeated { index: usize::try_from(index).ok()?, left: u32::try_from(left).unwrap_or(u32::MAX), delay_ms })
-    };
-    (entered(exchange, letters), repeats.split(|byte| *byte == b',').filter_map(repeat).collect())
-}
-
-/// What became of each enter, from the letters that `enter.lua` writes.
-fn entered(exchange: &Exchange, text: &[u8]) -> Vec<Entered> {
-    let mut verdicts = text.split(|byte| *byte == b',');
-    let read = |enter: &Enter| {
-        let verdict = verdicts.next().unwrap_or_default();
-        let plugin = || match reply::parsed::<usize>(verdict.get(1..)?).and_then(|gate| enter.gates.get(gate))? {
-            Gate::TakeLock { plugin, .. } | Gate::Fresh { plugin, .. } => Some(*plugin),
-            Gate::FreeLock { .. } | Gate::NextTick { .. } => None,
-        };
-        match verdict.first() {
-            Some(b'T') => Entered::Taken,
-            Some(b'P') => Entered::PutBack { plugin: plugin().unwrap_or_default() },
-            Some(b'D') => Entered::Dropped { plugin: plugin().unwrap_or_default() },
-            Some(b'U') => Entered::Undone,
-            _ => Entered::Lost,
-        }
-    };
-    exchange.enters.iter().map(read).collect()
 }
 
 #[cfg(test)]

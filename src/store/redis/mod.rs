@@ -2,12 +2,13 @@
 //!
 //! * [`engine`]: the connection that all arrows share.
 //! * `keys`: the only place that builds names of keys.
-//! * `script`, `connection`, `tls`, `reply`: how a script is called and what can come back.
+//! * `script`, `connection`, `tls`, `reply`, `refusal`: how a script is called and what can come back.
 //! * one file per arrow, each with its script in `scripts/`.
 //!
 //! Every step of an arrow is one script call or one command, and therefore atomic. The client library never sends a command
 //! twice, because only the arrow knows whether it may be repeated.
 
+mod apart;
 mod claim_queues;
 mod connection;
 mod delayed;
@@ -15,10 +16,12 @@ mod deleting;
 pub mod engine;
 mod enqueue;
 mod exchange;
+mod gates;
 mod identities;
 mod inspect;
 mod keeper;
 mod keys;
+mod known_rights;
 mod layout;
 mod leader;
 mod lease;
@@ -30,6 +33,7 @@ mod pause;
 mod periodic;
 mod promote;
 mod recover;
+mod refusal;
 mod rejoin;
 mod removed;
 mod reply;

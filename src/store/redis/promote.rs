@@ -6,7 +6,7 @@ use fred::interfaces::Resp3Frame as Frame;
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::script::{Call, Script, script};
-use super::{reply, rights, verdict};
+use super::{refusal, reply, rights, verdict};
 use crate::job::QueueName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -63,15 +63,21 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
     let Some(place) = place else { return Ok(Promoted::Moved(moved)) };
     let reason = reason.as_ref().map(text).unwrap_or_default();
     // A key of another type, or one that this user may not touch, concerns this queue alone. Other errors concern the store.
-    if reason.contains("WRONGTYPE") || reply::refuses_key(&reason) {
-        return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
+    match refusal::refused(&reason) {
+        StoreError::Corrupt { reason, .. } | StoreError::Barred { reason, .. } => {
+            return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
+        }
+        StoreError::Unsupported(_) if refusal::refuses_key(&reason) => {
+            return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
+        }
+        _ => {}
     }
     // This also notes whether a command was refused.
     let refused = connection.findings(reason.as_bytes()).pop();
     if moved > 0 {
         return Ok(Promoted::Moved(moved));
     }
-    Err(rights::explain(connection, refused.unwrap_or_else(|| reply::refused(&reason))).await)
+    Err(rights::explain(connection, refused.unwrap_or_else(|| refusal::refused(&reason))).await)
 }
 
 /// The queue of a job that is pushed without a lock. Neighbours of one queue are pushed together.

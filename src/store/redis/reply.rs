@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::Resp3Frame as Frame;
 
+use super::refusal::{refused, refuses_key};
 use crate::store::error::StoreError;
 
 /// A reply that the script does not return. A proxy in between may send one.
@@ -56,7 +57,7 @@ pub(super) fn count(frame: Frame) -> Result<u64, StoreError> {
 pub(super) fn length(answer: Result<Frame, StoreError>) -> Result<u64, StoreError> {
     match answer {
         Ok(frame) => count(frame),
-        Err(StoreError::Corrupt { .. }) => Ok(0),
+        Err(StoreError::Corrupt { .. } | StoreError::Barred { .. }) => Ok(0),
         Err(StoreError::Unsupported(reason)) if refuses_key(&reason) => Ok(0),
         Err(error) => Err(error),
     }
@@ -98,74 +99,6 @@ pub(super) fn due_second(score: &[u8]) -> Option<i64> {
 /// Comma-separated numbers.
 pub(super) fn numbers(text: &[u8]) -> Vec<usize> {
     text.split(|byte| *byte == b',').filter_map(parsed).collect()
-}
-
-/// Does this error say that a command is refused for every key: because a right is missing, or the command is?
-pub(super) fn refuses_command(text: &str) -> bool {
-    let has = |word: &str| text.contains(word);
-    has("nknown") && has("command")
-        || !refuses_key(text) && (has("NOPERM") || has("can't run") || has("permissions to run"))
-}
-
-/// Does this error say that this user may not touch a key?
-pub(super) fn refuses_key(text: &str) -> bool {
-    text.contains("access") && text.contains("key")
-}
-
-/// What an error that the server answered means for the caller.
-pub(super) fn refused(text: &str) -> StoreError {
-    let has = |word: &str| text.contains(word);
-    if let Some((_, rest)) = text.split_once("CORRUPT ")
-        && let Some((place, reason)) = rest.split_once('\u{1f}')
-    {
-        let reason = reason.split(" script: ").next().unwrap_or(reason);
-        return StoreError::Corrupt { place: place.to_owned(), reason: reason.to_owned() };
-    }
-    if let Some((_, rest)) = text.split_once("REFUSED ")
-        && let Some((refused, reason)) = rest.split_once('\u{1f}')
-    {
-        let reason = reason.split(" script: ").next().unwrap_or(reason);
-        let (command, key) = refused.split_once(' ').unwrap_or((refused, ""));
-        // A missing right to a command concerns every key, so that the message is the same for each.
-        return StoreError::Unsupported(if refuses_key(reason) {
-            format!("it refuses {command} on {key}: {reason}")
-        } else {
-            format!("it refuses {command}: {reason}")
-        });
-    }
-    if has("NOPERM") {
-        StoreError::Unsupported(format!("a right is missing: {text}"))
-    } else if has("nknown command") || has("nknown Redis command") || has("nknown subcommand") {
-        StoreError::Unsupported(format!("a command is missing: {text}"))
-    } else if has("NOAUTH") || has("WRONGPASS") || has("without any password configured") {
-        StoreError::Unsupported(format!("it refuses our credentials: {text}"))
-    } else if has("CROSSSLOT") {
-        StoreError::Unsupported(format!("keys of one step stand in different slots: {text}"))
-    } else if has("OOM") || has("MISCONF") {
-        let said = text.find("OOM").and_then(|at| text.get(at..)).unwrap_or(text);
-        StoreError::Full(said.split(" script: ").next().unwrap_or(said).to_owned())
-    } else if has("WRONGTYPE") {
-        StoreError::Corrupt { place: "a key".to_owned(), reason: text.to_owned() }
-    } else {
-        const PASSING: [&str; 11] = [
-            "LOADING",
-            "MASTERDOWN",
-            "READONLY",
-            "CLUSTERDOWN",
-            "TRYAGAIN",
-            "BUSY",
-            "MOVED",
-            "ASK ",
-            "NOREPLICAS",
-            "UNBLOCKED",
-            "max number of clients",
-        ];
-        if PASSING.iter().any(|word| has(word)) {
-            StoreError::Unavailable(text.to_owned())
-        } else {
-            StoreError::Misuse(text.to_owned())
-        }
-    }
 }
 
 /// What an error of the client library means for the caller.
@@ -218,23 +151,27 @@ pub(super) fn not_opened(error: &Error, tls: bool) -> StoreError {
     let said = readable(details);
     match error.kind() {
         ErrorKind::Tls => StoreError::Unsupported(said.to_owned()),
-        ErrorKind::Sentinel if has("to all sentinel nodes") => StoreError::Unavailable(
+        ErrorKind::Sentinel if has("to all sentinel nodes") => StoreError::Unreached(
             "none of the Sentinels answers, or they refuse our credentials (?sentinel_password=)".to_owned(),
         ),
         ErrorKind::Sentinel if has("Missing primary") => {
-            StoreError::Unavailable("the Sentinel knows no master of this service".to_owned())
+            StoreError::Unreached("the Sentinel knows no master of this service".to_owned())
         }
         ErrorKind::Protocol | ErrorKind::IO if !tls && (has("losed") || has("reset") || has("Protocol")) => {
-            StoreError::Unavailable(format!("{said} at the first word; if it speaks TLS at this port, write rediss://"))
+            StoreError::Unreached(format!("{said} at the first word; if it speaks TLS at this port, write rediss://"))
         }
-        _ => failed(error),
+        // No step was sent yet.
+        _ => match failed(error) {
+            StoreError::Unavailable(said) => StoreError::Unreached(said),
+            other => other,
+        },
     }
 }
 
 /// The error if a connection was not opened in time.
 pub(super) fn not_in_time(limit: std::time::Duration, tls: bool) -> StoreError {
     let hint = if tls { "; does it speak TLS at this port?" } else { "" };
-    StoreError::Unavailable(format!("no connection within {limit:?}{hint}"))
+    StoreError::Unreached(format!("no connection within {limit:?}{hint}"))
 }
 
 /// The fault's name, out of `InvalidCertificate(NAME)`.
@@ -264,16 +201,6 @@ mod tests {
 
     #[test]
     fn errors_say_what_a_caller_can_do() {
-        let corrupt = refused("ERR user_script:40: CORRUPT r:queue:x\u{1f}WRONGTYPE Operation script: f, on x");
-        assert!(matches!(corrupt, StoreError::Corrupt { place, .. } if place == "r:queue:x"));
-        let full = "OOM command not allowed when used memory > 'maxmemory'.";
-        let within = format!("ERR user_script:64: {full} script: 285a, on @user_script:64.");
-        assert!([full, &within].iter().all(|said| refused(said) == StoreError::Full(full.to_owned())));
-        assert!(matches!(refused("NOPERM this user has no permissions to run the 'lpop'"), StoreError::Unsupported(_)));
-        assert!(matches!(refused("LOADING Redis is loading"), StoreError::Unavailable(_)));
-        assert!(matches!(refused("READONLY You can't write"), StoreError::Unavailable(_)));
-        assert!(matches!(refused("ERR syntax"), StoreError::Misuse(_)));
-        assert!(matches!(refused("ASK 3999 127.0.0.1:6381"), StoreError::Unavailable(_)));
         let lookup = "Custom { kind: Uncategorized, error: \"failed to lookup address information\" }";
         let lookup = failed(&Error::new(ErrorKind::IO, lookup));
         assert!(matches!(lookup, StoreError::Unavailable(text) if text == "failed to lookup address information"));

@@ -7,8 +7,8 @@
 use std::fmt::Write as _;
 
 use super::connection::Connection;
-use super::reply;
 use super::script::{Script, script};
+use super::{refusal, reply, verdict};
 use crate::store::error::StoreError;
 
 static RIGHTS: Script = script!("rights");
@@ -20,12 +20,14 @@ static RIGHTS: Script = script!("rights");
 pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
     let mut call = connection.call();
     call.key(connection.keys().probe());
+    // The server asks for the right to each key that a call declares.
+    verdict::places(&mut call, connection.keys());
     let ours = format!(" ~{}*", connection.keys().namespace_prefix());
     let (mut rights, mut keys, mut commands) = (String::new(), String::new(), String::new());
     let mut refused = match connection.run(&RIGHTS, call).await {
         Ok(refused) => reply::strings(refused)?.into_iter(),
         // The whole script was refused because of its key.
-        Err(StoreError::Unsupported(reason)) if reply::refuses_key(&reason) => {
+        Err(StoreError::Unsupported(reason)) if refusal::refuses_key(&reason) => {
             keys.clone_from(&ours);
             Vec::new().into_iter()
         }
@@ -37,7 +39,7 @@ pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
         // Writing to a string cannot fail.
         let _ = if reason.contains("nknown") {
             write!(commands, " {command}")
-        } else if reply::refuses_command(&reason) {
+        } else if refusal::refuses_command(&reason) {
             write!(rights, " +{}", command.to_lowercase())
         } else {
             keys.clone_from(&ours);

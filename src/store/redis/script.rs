@@ -107,6 +107,12 @@ impl Call {
         self.literal(if flag { "1" } else { "" })
     }
 
+    /// The keys that the call declares.
+    pub(super) fn into_keys(self) -> Vec<Bytes> {
+        let key = |key| if let Value::Bytes(key) = key { Some(key) } else { None };
+        self.keys.into_iter().filter_map(key).collect()
+    }
+
     /// The arguments of EVALSHA (or EVAL, with the source instead of the digest).
     pub(super) fn into_command(self, script: Bytes) -> Vec<Value> {
         let mut command = Vec::with_capacity(2 + self.keys.len() + self.args.len());

@@ -51,6 +51,31 @@ impl<'a> Step<'a> {
         Ok(self.conn.prepare_cached(sql)?)
     }
 
+    /// Runs a part of the command. If the file refuses it for good, the part alone is undone, and the inner result says why.
+    ///
+    /// # Errors
+    /// Any other failure, which undoes the command.
+    pub(super) fn part<T>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<Result<T, StoreError>, StoreError> {
+        let execute = |sql| self.conn.prepare_cached(sql)?.execute([]);
+        execute("SAVEPOINT part")?;
+        match work() {
+            Ok(done) => {
+                execute("RELEASE part")?;
+                Ok(Ok(done))
+            }
+            // RAISE(ROLLBACK) has ended the transaction.
+            Err(refused @ StoreError::Barred { .. }) if !self.conn.is_autocommit() => {
+                execute("ROLLBACK TO part")?;
+                execute("RELEASE part")?;
+                Ok(Err(refused))
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     /// The time in whole seconds.
     pub(super) fn now_s(&self) -> i64 {
         self.now_ms.div_euclid(1000)

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use rusqlite::ErrorCode;
-use rusqlite::ffi::SQLITE_IOERR_SHMSIZE;
+use rusqlite::ffi::{SQLITE_CONSTRAINT_CHECK, SQLITE_CONSTRAINT_TRIGGER, SQLITE_IOERR_SHMSIZE};
 
 use crate::store::error::StoreError;
 
@@ -31,6 +31,18 @@ impl From<rusqlite::Error> for StoreError {
                 ErrorCode::SystemIoFailure if cause.extended_code == SQLITE_IOERR_SHMSIZE => Self::Full(text),
                 ErrorCode::DatabaseCorrupt => Self::Corrupt { place: "the database file".to_owned(), reason: text },
                 ErrorCode::NotADatabase => Self::Unsupported(text),
+                // Our own schema has no such rules.
+                ErrorCode::ConstraintViolation
+                    if matches!(cause.extended_code, SQLITE_CONSTRAINT_TRIGGER | SQLITE_CONSTRAINT_CHECK) =>
+                {
+                    Self::Barred {
+                        place: "the database".to_owned(),
+                        reason: format!(
+                            "a trigger or CHECK that was added to it refuses a row ({text}): look for it with sqlite3 FILE \
+                             .schema, and drop it"
+                        ),
+                    }
+                }
                 ErrorCode::ConstraintViolation
                 | ErrorCode::ApiMisuse
                 | ErrorCode::TypeMismatch

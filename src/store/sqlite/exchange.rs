@@ -11,6 +11,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::commit::{Handle, Step};
 use super::engine::SqliteStore;
+use super::exchanged::{EnterOutcome, Reply};
 use super::locks::Taken;
 use super::number::stored;
 use super::pause::PausedQueues;
@@ -21,26 +22,11 @@ use super::wake::SqliteWaker;
 use super::{delayed, locks, periodic, retries, working};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::store::backend::{EngineLane, Opens};
-use crate::store::effect::{Busy, Gate};
+use crate::store::effect::{Busy, Gate, Verdict};
 use crate::store::error::StoreError;
-use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Repeated};
-
-/// The outcome of an enter. The number of the gate that refused stands for its plugin.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum EnterOutcome {
-    Taken,
-    PutBack(usize),
-    Dropped(usize),
-    Lost,
-}
-
-/// What a lane remembers of its last exchange.
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Reply {
-    lost: Vec<usize>,
-    enter_outcomes: Vec<EnterOutcome>,
-    repeated: Vec<Repeated>,
-}
+use crate::store::queueing::{
+    Claim, Enter, Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement,
+};
 
 impl Opens for SqliteStore {
     type Lane = SqliteLane;
@@ -65,12 +51,26 @@ pub(in crate::store) struct SqliteLane {
 impl EngineLane for SqliteLane {
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         let (instance, lane, exchange) = (Arc::clone(&self.instance), self.lane, exchange.clone());
-        self.writer.call(move |step| self::exchange(step, &instance, lane, &exchange)).await
+        let whole = exchange.clone();
+        let (id, writer) = (Arc::clone(&instance), self.writer.clone());
+        match self.writer.call(move |step| self::exchange(step, &instance, lane, &exchange, false)).await {
+            // Nothing of it was applied. Which part is refused shows when each is tried by itself.
+            Err(StoreError::Barred { .. }) => {
+                writer.call(move |step| self::exchange(step, &id, lane, &whole, true)).await
+            }
+            done => done,
+        }
     }
 }
 
-/// Applies an exchange, or answers a repeated one.
-fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+/// Applies an exchange, or answers a repeated one. If `apart`, a part that is refused for good is left out.
+fn exchange(
+    step: &Step<'_>,
+    instance: &str,
+    lane: u8,
+    exchange: &Exchange,
+    apart: bool,
+) -> Result<Exchanged, StoreError> {
     if !step.sql("SELECT 1 FROM instances WHERE id = ?1")?.exists([instance])? {
         return Ok(Exchanged { dead: true, ..Exchanged::default() });
     }
@@ -96,30 +96,121 @@ fn exchange(step: &Step<'_>, instance: &str, lane: u8, exchange: &Exchange) -> R
     let mut deltas = CounterDeltas::default();
     let mut reply = Reply::default();
     let mut ending = working::Ending::prepare(step)?;
+    let (mut refused, mut findings) = (Vec::new(), Vec::new());
     for (index, settlement) in exchange.settlements.iter().enumerate() {
-        if !ending.end(&settlement.worker, &settlement.claim)? {
-            reply.lost.push(index);
-            continue;
-        }
-        let (worker, queue) = (&settlement.worker, &settlement.queue);
-        let attempt = verdict::carry_out(step, &mut deltas, worker, queue, &settlement.payload, &settlement.verdict)?;
-        locks::free_owned(step, &settlement.free, &settlement.claim)?;
-        if let Some(Attempt::Repeated { left, delay_ms }) = attempt {
-            // A job that is repeated is still the current tick.
-            reply.repeated.push(Repeated { index, left, delay_ms });
-        } else if let Some(tick) = &settlement.tick {
-            periodic::tick(step, tick)?;
+        let before = apart.then(|| deltas.clone());
+        let settled = match attempt(step, apart, || settle(step, &mut ending, &mut deltas, settlement))? {
+            Ok(settled) => settled,
+            Err(error) => {
+                deltas = before.unwrap_or_default();
+                reply.undone.push(index);
+                refused.push(RefusedPart { part: Part::Settlement { index, extras: extras(settlement) }, error });
+                continue;
+            }
+        };
+        match settled {
+            Settled::Lost => reply.lost.push(index),
+            Settled::Repeated { left, delay_ms } => reply.repeated.push(Repeated { index, left, delay_ms }),
+            Settled::Yes => {}
         }
     }
     drop(ending);
-    deltas.write(step)?;
-    for at_gate in &exchange.enters {
-        reply.enter_outcomes.push(enter(step, at_gate)?);
+    if let Err(error) = attempt(step, apart, || deltas.write(step))? {
+        // The jobs are done, only the statistics do not count them.
+        findings.push(error);
     }
-    let (claims, occupied) = claim(step, instance, lane, exchange)?;
+    for (index, at_gate) in exchange.enters.iter().enumerate() {
+        reply.enter_outcomes.push(match attempt(step, apart, || enter(step, at_gate))? {
+            Ok(outcome) => outcome,
+            Err(error) => {
+                refused.push(RefusedPart { part: Part::Enter(index), error });
+                EnterOutcome::Undone
+            }
+        });
+    }
+    let (claims, occupied) = match attempt(step, apart, || claim(step, instance, lane, exchange))? {
+        Ok(claimed) => claimed,
+        Err(_) => claim_apart(step, instance, lane, exchange, &mut findings)?,
+    };
     step.sql("INSERT OR REPLACE INTO lanes (instance, lane, sequence, reply) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![instance, lane, sequence, reply.encode()])?;
-    Ok(Exchanged { occupied, ..answer(exchange, &reply, claims)? })
+    Ok(Exchanged { occupied, refused, findings, ..answer(exchange, &reply, claims)? })
+}
+
+/// Does a part of an exchange; if `apart`, so that a refusal undoes this part alone and is the inner result.
+fn attempt<T>(
+    step: &Step<'_>,
+    apart: bool,
+    work: impl FnOnce() -> Result<T, StoreError>,
+) -> Result<Result<T, StoreError>, StoreError> {
+    if apart { step.part(work) } else { work().map(Ok) }
+}
+
+/// What became of a settlement.
+enum Settled {
+    Yes,
+    Repeated { left: u32, delay_ms: u64 },
+    Lost,
+}
+
+fn settle(
+    step: &Step<'_>,
+    ending: &mut working::Ending<'_>,
+    deltas: &mut CounterDeltas,
+    settlement: &Settlement,
+) -> Result<Settled, StoreError> {
+    let Settlement { worker, claim, queue, payload, verdict, free, tick } = settlement;
+    if !ending.end(worker, claim)? {
+        return Ok(Settled::Lost);
+    }
+    let attempt = verdict::carry_out(step, deltas, worker, queue, payload, verdict)?;
+    locks::free_owned(step, free, claim)?;
+    if let Some(Attempt::Repeated { left, delay_ms }) = attempt {
+        // A job that is repeated is still the current tick.
+        return Ok(Settled::Repeated { left, delay_ms });
+    }
+    if let Some(tick) = tick {
+        periodic::tick(step, tick)?;
+    }
+    Ok(Settled::Yes)
+}
+
+/// All that a settlement writes besides the end of its claim: the file does not say what of it is refused.
+fn extras(settlement: &Settlement) -> Vec<Extra> {
+    let mut extras: Vec<Extra> = settlement.free.iter().cloned().map(Extra::Lock).collect();
+    extras.extend(settlement.tick.iter().map(|_| Extra::Tick));
+    extras.extend(match &settlement.verdict {
+        Verdict::DoneAtLast { .. } | Verdict::Vetoed { retry: Some(_) } | Verdict::Attempted(_) => Some(Extra::Retry),
+        Verdict::Delayed { .. } | Verdict::Requeued { .. } => Some(Extra::Place),
+        Verdict::Done | Verdict::Vetoed { retry: None } | Verdict::Failed { .. } => None,
+    });
+    extras
+}
+
+/// Claims from each queue by itself. A queue whose jobs may not be claimed is passed over.
+fn claim_apart(
+    step: &Step<'_>,
+    instance: &str,
+    lane: u8,
+    exchange: &Exchange,
+    findings: &mut Vec<StoreError>,
+) -> Result<(Vec<Claim>, Vec<usize>), StoreError> {
+    let (mut claims, mut occupied) = (Vec::<Claim>::new(), Vec::new());
+    for queue in exchange.queues.iter() {
+        let one = Exchange { queues: Arc::from([queue.clone()]), ..exchange.clone() };
+        match step.part(|| claim(step, instance, lane, &one))? {
+            Ok((claimed, met)) => {
+                // Workers that got a job of an earlier queue have a record by now.
+                occupied.extend(met.into_iter().filter(|index| claims.iter().all(|claim| claim.index != *index)));
+                claims.extend(claimed);
+            }
+            Err(error) => findings.push(error),
+        }
+    }
+    occupied.sort_unstable();
+    occupied.dedup();
+    claims.sort_by_key(|claim| claim.index);
+    Ok((claims, occupied))
 }
 
 /// Lets a claimed job through its gates, or ends its claim.
@@ -273,6 +364,7 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
         Ok(match *outcome {
             EnterOutcome::Taken => Entered::Taken,
             EnterOutcome::Lost => Entered::Lost,
+            EnterOutcome::Undone => Entered::Undone,
             EnterOutcome::PutBack(gate) => Entered::PutBack { plugin: plugin(enter, gate)? },
             EnterOutcome::Dropped(gate) => Entered::Dropped { plugin: plugin(enter, gate)? },
         })
@@ -280,97 +372,10 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
     let entered = exchange.enters.iter().zip(&reply.enter_outcomes).map(entered).collect::<Result<_, StoreError>>()?;
     Ok(Exchanged {
         lost: reply.lost.clone(),
+        undone: reply.undone.clone(),
         repeated: reply.repeated.clone(),
         entered,
         claims,
         ..Exchanged::default()
     })
-}
-
-impl Reply {
-    /// Lost indexes, outcomes of enters by letter and gate, attempts to be repeated: `3,8;T,P0,D1,L;4:2:1000`.
-    fn encode(&self) -> String {
-        let lost: Vec<String> = self.lost.iter().map(usize::to_string).collect();
-        let enter_outcomes: Vec<String> = self.enter_outcomes.iter().map(EnterOutcome::encode).collect();
-        let repeat = |Repeated { index, left, delay_ms }: &Repeated| format!("{index}:{left}:{delay_ms}");
-        let repeated: Vec<String> = self.repeated.iter().map(repeat).collect();
-        format!("{};{};{}", lost.join(","), enter_outcomes.join(","), repeated.join(","))
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        let (lost, rest) = text.split_once(';')?;
-        // Versions before Retry wrote two parts.
-        let (enter_outcomes, repeated) = rest.split_once(';').unwrap_or((rest, ""));
-        let repeat = |text: &String| {
-            let mut numbers = text.split(':');
-            let mut next = || numbers.next();
-            let (index, left, delay_ms) = (next()?.parse().ok()?, next()?.parse().ok()?, next()?.parse().ok()?);
-            Some(Repeated { index, left, delay_ms })
-        };
-        let items =
-            |text: &'_ str| text.split(',').filter(|item| !item.is_empty()).map(str::to_owned).collect::<Vec<_>>();
-        Some(Self {
-            lost: items(lost).iter().map(|index| index.parse().ok()).collect::<Option<_>>()?,
-            enter_outcomes: items(enter_outcomes)
-                .iter()
-                .map(|outcome| EnterOutcome::decode(outcome))
-                .collect::<Option<_>>()?,
-            repeated: items(repeated).iter().map(repeat).collect::<Option<_>>()?,
-        })
-    }
-}
-
-impl EnterOutcome {
-    fn encode(&self) -> String {
-        match self {
-            Self::Taken => "T".to_owned(),
-            Self::Lost => "L".to_owned(),
-            Self::PutBack(gate) => format!("P{gate}"),
-            Self::Dropped(gate) => format!("D{gate}"),
-        }
-    }
-
-    fn decode(text: &str) -> Option<Self> {
-        match text.split_at_checked(1)? {
-            ("T", "") => Some(Self::Taken),
-            ("L", "") => Some(Self::Lost),
-            ("P", gate) => gate.parse().ok().map(Self::PutBack),
-            ("D", gate) => gate.parse().ok().map(Self::Dropped),
-            _ => None,
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_reply_survives_its_stored_form() {
-        let full = Reply {
-            lost: vec![0, 12],
-            enter_outcomes: vec![
-                EnterOutcome::Taken,
-                EnterOutcome::PutBack(0),
-                EnterOutcome::Dropped(3),
-                EnterOutcome::Lost,
-            ],
-            repeated: vec![Repeated { index: 4, left: 2, delay_ms: 1000 }],
-        };
-        for reply in [full, Reply::default()] {
-            assert_eq!(Reply::decode(&reply.encode()), Some(reply));
-        }
-        for bad in ["", "x;", ";X", ";P", "1", ";;1:2"] {
-            assert_eq!(Reply::decode(bad), None, "{bad:?}");
-        }
-    }
-
-    proptest::proptest! {
-        #[test]
-        fn no_text_breaks_the_reader(text in "[TLPD0-9:;,\\-\\PC]{0,40}") {
-            if let Some(reply) = Reply::decode(&text) {
-                proptest::prop_assert_eq!(Reply::decode(&reply.encode()), Some(reply));
-            }
-        }
-    }
 }

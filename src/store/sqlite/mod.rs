@@ -12,6 +12,7 @@ mod engine;
 mod enqueue;
 mod error;
 mod exchange;
+mod exchanged;
 mod inspect;
 mod leader;
 mod lease;

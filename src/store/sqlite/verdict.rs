@@ -15,7 +15,7 @@ use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
 
 /// What a step adds to the counters, once per worker and not once per job.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct CounterDeltas {
     processed: u64,
     failed: u64,

@@ -3,6 +3,7 @@
 use super::*;
 use crate::job::LockKey;
 use crate::job::QueueName;
+use crate::store::effect::Busy;
 
 /// An exchange with one job at two gates.
 fn exchange() -> Exchange {

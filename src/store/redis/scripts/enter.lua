@@ -95,6 +95,11 @@ local function pass(token, mine, record)
           local value
           value, known = value_of(lock)
           free_now = carries(value, token)
+          if known and value == nil then
+            -- What stands there is no lock, so that nobody frees it: the job would be put back for ever.
+            known = false
+            try('GET', lock)
+          end
         else
           local lasts = whole(ttl + SHADOW_S)
           local before = try('SET', shadow, shadow_of(ttl, token, record), 'EX', lasts, 'GET')

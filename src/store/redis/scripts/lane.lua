@@ -38,7 +38,14 @@ local queue_pieces_at = pieces_at + idle
 local heads_at = queue_pieces_at + queues
 a = heads_at + heads
 
-local gate = must('HGET', LANE, lane)
+local gate = redis.pcall('HGET', LANE, lane)
+if type(gate) == 'table' then
+  local message = named('HGET', LANE, gate.err)
+  if not string.find(message, '^CORRUPT') then
+    error(message)
+  end
+  gate = nil
+end
 if not gate then
   return { 'G' }
 end

@@ -25,7 +25,7 @@ local function now()
     else
       local time = redis.pcall('TIME')
       if time.err then
-        error('REFUSED TIME -\31' .. time.err)
+        error('REFUSED -\31TIME\31' .. time.err)
       end
       clock = time[1] * 1000 + math.floor(time[2] / 1000)
     end
@@ -49,9 +49,11 @@ local function named(command, place, message)
     return string.find(message, words, 1, true)
   end
   if has('WRONGTYPE') or has('not an integer') or has('would overflow') then
-    return 'CORRUPT ' .. place .. '\31' .. message
+    -- Without the right to TYPE the type is not told.
+    local found = redis.pcall('TYPE', place)
+    return 'CORRUPT ' .. place .. '\31' .. command .. ' ' .. (found.ok or '') .. '\31' .. message
   elseif has('NOPERM') or has("can't run") or has("can't access") or has(' permissions ') or has('nknown ') then
-    return 'REFUSED ' .. command .. ' ' .. place .. '\31' .. message
+    return 'REFUSED ' .. place .. '\31' .. command .. '\31' .. message
   end
   return message
 end

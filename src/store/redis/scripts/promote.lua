@@ -67,7 +67,7 @@ while moved < count do
       if string.find(message, '^REFUSED') and not string.find(message, 'access', 1, true) then
         broken[#broken + 1] = message
       else
-        refusal = { list, pushed.err }
+        refusal = { list, message }
       end
       pushed = nil
     end

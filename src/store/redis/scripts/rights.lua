@@ -1,7 +1,7 @@
 -- rights: which commands that claiming, promoting and recovering take are refused, whether for want of a right or
 -- because the server does not have them.
 --
--- KEYS   windlass:probe
+-- KEYS   windlass:probe; then as places.lua, which are not touched: the whole call is refused if one of them is
 -- ARGV   now (unused)
 -- returns {command, what the server says, ...}
 --

@@ -1,0 +1,50 @@
+//! The gates of enters, as `enter.lua` reads them.
+
+use super::keys::Keys;
+use super::script::Call;
+use super::verdict;
+use crate::store::effect::{Busy, Gate};
+use crate::store::queueing::Enter;
+
+/// What `enter.lua` reads for one enter.
+pub(super) fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
+    let returns = |gate: &Gate| matches!(gate, Gate::TakeLock { busy: Busy::PutBack { .. }, .. });
+    let may_return = enter.gates.iter().any(returns);
+    call.number(enter.gates.len()).flag(may_return);
+    if may_return {
+        verdict::put_off(call, keys, &enter.payload, &enter.queue);
+        call.text(enter.queue.as_str()).arg(verdict::encoded(&enter.identity));
+    }
+    for gate in &enter.gates {
+        match gate {
+            Gate::FreeLock { key } => {
+                call.literal("F").key(keys.lock(key));
+            }
+            Gate::TakeLock { key, ttl_s, busy, .. } => {
+                call.literal("T").key(keys.lock(key)).key(keys.lock_shadow(key)).number(ttl_s);
+                match busy {
+                    Busy::PutBack { delay_ms } => {
+                        call.literal("P").number(delay_ms);
+                    }
+                    Busy::Drop { free, tick, retry } => {
+                        call.literal("D");
+                        verdict::locks(call, keys, free);
+                        verdict::tick(call, keys, tick.as_ref());
+                        verdict::retry_keys(call, keys, retry.as_ref());
+                    }
+                }
+            }
+            Gate::Fresh { tick, max_age_s, free, retry, .. } => {
+                call.literal("A").key(keys.periodic()).text(tick.task.as_str()).number(max_age_s);
+                verdict::locks(call, keys, free);
+                verdict::tick(call, keys, Some(tick));
+                verdict::retry_keys(call, keys, retry.as_ref());
+            }
+            Gate::NextTick { tick } => {
+                call.literal("N").key(keys.periodic());
+                // Whether a tick follows needs no saying here.
+                verdict::the_tick(call, keys, tick);
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Whether the rights of this user are known to be complete.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::refusal::refuses_command;
+
+/// What the connections of one store know of their rights.
+#[derive(Debug, Default)]
+pub(super) struct Rights {
+    /// A command was refused since they were last asked for.
+    doubted: AtomicBool,
+}
+
+impl Rights {
+    /// Takes note of an error that the server answered.
+    pub(super) fn note(&self, error: &str) {
+        if refuses_command(error) {
+            self.doubted.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// A key was refused that everything needs.
+    pub(super) fn doubt(&self) {
+        self.doubted.store(true, Ordering::Relaxed);
+    }
+
+    /// All of them were asked for, and none is missing.
+    pub(super) fn are_known(&self) {
+        self.doubted.store(false, Ordering::Relaxed);
+    }
+
+    pub(super) fn are_doubted(&self) -> bool {
+        self.doubted.load(Ordering::Relaxed)
+    }
+}

@@ -1,0 +1,308 @@
+//! What an error that the server answered means for the caller, whichever version wrote it, and whether it came from a
+//! command or from a script.
+//!
+//! Scripts add to an error what the server leaves out (`scripts/prelude.lua`): the key, the command, the type that was found.
+
+use crate::store::error::StoreError;
+use crate::store::server_state::ServerState;
+
+/// What stands between the parts that a script adds.
+const PART_END: char = '\u{1f}';
+
+/// States that pass, by the first word of the error.
+const STATES: [(&str, ServerState); 11] = [
+    ("READONLY", ServerState::Replica),
+    ("MASTERDOWN", ServerState::MasterDown),
+    ("LOADING", ServerState::Loading),
+    ("BUSY ", ServerState::Busy),
+    ("CLUSTERDOWN", ServerState::ClusterDown),
+    ("TRYAGAIN", ServerState::Moving),
+    ("MOVED ", ServerState::Moving),
+    ("ASK ", ServerState::Moving),
+    ("NOREPLICAS", ServerState::TooFewReplicas),
+    ("MISCONF", ServerState::CannotSave),
+    ("max number of clients", ServerState::TooManyClients),
+];
+
+/// Does this error say that a command is refused for every key: because a right is missing, or the command is?
+pub(super) fn refuses_command(text: &str) -> bool {
+    let has = |word: &str| text.contains(word);
+    has("nknown") && has("command")
+        || !refuses_key(text) && (has("NOPERM") || has("can't run") || has("permissions to run"))
+}
+
+/// Does this error say that this user may not touch a key?
+pub(super) fn refuses_key(text: &str) -> bool {
+    text.contains("access") && text.contains("key")
+}
+
+/// What an error that the server answered means for the caller.
+pub(super) fn refused(text: &str) -> StoreError {
+    let has = |word: &str| text.contains(word);
+    if let Some((place, found, reason)) = parts(text, "CORRUPT ") {
+        let (command, found) = found.split_once(' ').unwrap_or((found, ""));
+        return StoreError::Corrupt { place: place.to_owned(), reason: mismatch(place, command, found, reason) };
+    }
+    if let Some((key, command, reason)) = parts(text, "REFUSED ") {
+        // A missing right to a command concerns every key, so that the message is the same for each.
+        return if refuses_key(reason) {
+            let remedy = format!("let this user touch it: ACL SETUSER with ~{key}");
+            StoreError::Barred {
+                place: key.to_owned(),
+                reason: format!("{command} is refused there; {remedy} ({reason})"),
+            }
+        } else {
+            StoreError::Unsupported(format!("it refuses {command}: {reason}"))
+        };
+    }
+    if has("NOPERM") {
+        StoreError::Unsupported(format!("a right is missing: {}", plain(text)))
+    } else if has("nknown command") || has("nknown Redis command") || has("nknown subcommand") {
+        StoreError::Unsupported(format!("a command is missing: {}", plain(text)))
+    } else if has("NOAUTH") || has("WRONGPASS") || has("without any password configured") {
+        StoreError::Unsupported(format!("it refuses our credentials: {text}"))
+    } else if has("CROSSSLOT") || has("to the same slot") || has("non local key") {
+        StoreError::Unsupported(format!(
+            "keys of one step stand in different slots of the Cluster: let the namespace be a hash tag, such as \
+             \"{{resque}}\", and every lock key begin with it ({})",
+            said(text, "CROSSSLOT")
+        ))
+    } else if has("OOM ") {
+        StoreError::Full(said(text, "OOM ").to_owned())
+    } else if has("WRONGTYPE") {
+        StoreError::Corrupt { place: "a key".to_owned(), reason: said(text, "WRONGTYPE").to_owned() }
+    } else if let Some((word, state)) = STATES.into_iter().find(|(word, _)| has(word)) {
+        StoreError::Refusing { state, said: said(text, word).to_owned() }
+    } else if has("UNBLOCKED") {
+        StoreError::Unavailable(text.to_owned())
+    } else {
+        StoreError::Misuse(text.to_owned())
+    }
+}
+
+/// The key, what a script says of it, and the server's words, behind a mark.
+fn parts<'a>(text: &'a str, mark: &str) -> Option<(&'a str, &'a str, &'a str)> {
+    let mut parts = text.split_once(mark)?.1.splitn(3, PART_END);
+    Some((parts.next()?, parts.next()?, plain(parts.next()?)))
+}
+
+/// The error without what the server says of the script around it.
+fn plain(text: &str) -> &str {
+    text.split(" script: ").next().unwrap_or(text).trim()
+}
+
+/// The server's words from this one on.
+fn said<'a>(text: &'a str, word: &str) -> &'a str {
+    plain(text.find(word).and_then(|at| text.get(at..)).unwrap_or(text))
+}
+
+/// What a command expects, in the words of TYPE.
+fn expected(command: &str) -> &'static str {
+    match command.as_bytes().first() {
+        Some(b'L' | b'R') => "list",
+        Some(b'Z') => "zset",
+        Some(b'H') => "hash",
+        _ if command.starts_with("SET") => "string",
+        Some(b'S') => "set",
+        _ => "string",
+    }
+}
+
+/// The command that shows what a key of this type holds.
+fn shown(key: &str, found: &str) -> String {
+    match found {
+        "list" => format!("LRANGE {key} 0 9"),
+        "set" => format!("SSCAN {key} 0"),
+        "zset" => format!("ZRANGE {key} 0 9"),
+        "hash" => format!("HSCAN {key} 0"),
+        "string" => format!("GET {key}"),
+        _ => format!("TYPE {key}"),
+    }
+}
+
+/// What is wrong with a key, and how to move it out of the way without losing what it holds. `found` is what TYPE says of
+/// it, empty if that is not known.
+pub(super) fn mismatch(key: &str, command: &str, found: &str, said: &str) -> String {
+    let look = format!("look at it (redis-cli {})", shown(key, found));
+    let aside = format!("then move it out of the way: redis-cli RENAMENX {key} {key}.aside");
+    if !said.contains("WRONGTYPE") {
+        return format!("it holds no whole number ({said}); {look}, {aside}");
+    }
+    let found = if found.is_empty() { "of another type".to_owned() } else { format!("a {found}") };
+    format!("WRONGTYPE: it is {found} and must be a {}; {look}, {aside}", expected(command))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lines as servers write them: in answer to a command, and in a script on 6.2 and on 7 and 8.
+    const LINES: [(&str, ServerState); 22] = [
+        ("READONLY You can't write against a read only replica.", ServerState::Replica),
+        (
+            "ERR Error running script (call to f_2a4f): @user_script:44: @user_script: 44: -READONLY You can't write \
+             against a read only replica. ",
+            ServerState::Replica,
+        ),
+        (
+            "READONLY You can't write against a read only replica. script: 2a4f, on @user_script:44.",
+            ServerState::Replica,
+        ),
+        (
+            "ERR user_script:44: READONLY You can't write against a read only replica. script: 2a4f, on @user_script:44.",
+            ServerState::Replica,
+        ),
+        ("MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'.", ServerState::MasterDown),
+        (
+            "ERR Error running script (call to f_2a4f): @user_script:44: @user_script: 44: -MASTERDOWN Link with MASTER is \
+             down and replica-serve-stale-data is set to 'no'. ",
+            ServerState::MasterDown,
+        ),
+        (
+            "MASTERDOWN Link with MASTER is down and replica-serve-stale-data is set to 'no'. script: 2a4f, on \
+             @user_script:44.",
+            ServerState::MasterDown,
+        ),
+        ("LOADING Redis is loading the dataset in memory", ServerState::Loading),
+        ("LOADING Valkey is loading the dataset in memory", ServerState::Loading),
+        ("BUSY Redis is busy running a script. You can only call SCRIPT KILL or SHUTDOWN NOSAVE.", ServerState::Busy),
+        ("BUSY Redis is busy running a script. You can only call FUNCTION KILL or SHUTDOWN NOSAVE.", ServerState::Busy),
+        ("CLUSTERDOWN The cluster is down", ServerState::ClusterDown),
+        ("CLUSTERDOWN Hash slot not served", ServerState::ClusterDown),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", ServerState::Moving),
+        ("MOVED 3999 127.0.0.1:6381", ServerState::Moving),
+        ("ASK 3999 127.0.0.1:6381", ServerState::Moving),
+        ("NOREPLICAS Not enough good replicas to write.", ServerState::TooFewReplicas),
+        (
+            "ERR Error running script (call to f_2a4f): @user_script:44: @user_script: 44: -NOREPLICAS Not enough good \
+             replicas to write. ",
+            ServerState::TooFewReplicas,
+        ),
+        (
+            "ERR user_script:44: NOREPLICAS Not enough good replicas to write. script: 2a4f, on @user_script:44.",
+            ServerState::TooFewReplicas,
+        ),
+        (
+            "MISCONF Redis is configured to save RDB snapshots, but it is currently not able to persist on disk. Commands \
+             that may modify the data set are disabled, because this instance is configured to report errors during writes \
+             if RDB snapshotting fails (stop-writes-on-bgsave-error option). Please check the Redis logs for details about \
+             the RDB error.",
+            ServerState::CannotSave,
+        ),
+        (
+            "ERR user_script:44: MISCONF Errors writing to the AOF file: No space left on device script: 2a4f, on \
+             @user_script:44.",
+            ServerState::CannotSave,
+        ),
+        ("ERR max number of clients reached", ServerState::TooManyClients),
+    ];
+
+    #[test]
+    fn a_state_of_the_server_is_told_with_its_remedy_whoever_answers() {
+        for (line, expected) in LINES {
+            let error = refused(line);
+            let StoreError::Refusing { state, said } = &error else { panic!("{line}: {error:?}") };
+            assert_eq!(*state, expected, "{line}");
+            assert!(!said.contains("user_script") && line.contains(said), "{line}: {said}");
+            assert!(error.is_transient() && error.changed_nothing(), "{line}");
+        }
+        let remedies = [
+            (ServerState::Replica, "connect to its master"),
+            (ServerState::MasterDown, "start the master"),
+            (ServerState::Loading, "wait until it has"),
+            (ServerState::Busy, "SCRIPT KILL"),
+            (ServerState::ClusterDown, "CLUSTER INFO"),
+            (ServerState::Moving, "wait until they have moved"),
+            (ServerState::TooFewReplicas, "min-replicas-to-write"),
+            (ServerState::CannotSave, "make room on its disk"),
+            (ServerState::TooManyClients, "maxclients"),
+        ];
+        for (state, remedy) in remedies {
+            assert!(state.to_string().contains(remedy), "{state}");
+            assert!(LINES.iter().any(|(_, known)| *known == state), "{state}");
+        }
+    }
+
+    #[test]
+    fn a_full_server_is_told_in_its_own_words() {
+        let full = "OOM command not allowed when used memory > 'maxmemory'.";
+        for line in [
+            full.to_owned(),
+            format!("ERR Error running script (call to f_2a4f): @user_script:64: @user_script: 64: -{full} "),
+            format!("ERR user_script:64: {full} script: 285a, on @user_script:64."),
+            format!("{full} script: 285a, on @user_script:64."),
+        ] {
+            let error = refused(&line);
+            assert_eq!(error, StoreError::Full(full.to_owned()), "{line}");
+            assert!(error.changed_nothing());
+        }
+    }
+
+    #[test]
+    fn a_key_of_another_type_is_told_with_both_types_and_what_to_type() {
+        let wrong = "WRONGTYPE Operation against a key holding the wrong kind of value";
+        for line in [
+            format!(
+                "ERR user_script:40: CORRUPT r:failed\u{1f}RPUSH string\u{1f}{wrong} script: f, on @user_script:40."
+            ),
+            format!(
+                "ERR Error running script (call to f_2a): @user_script:40: user_script:40: CORRUPT r:failed\u{1f}RPUSH \
+                 string\u{1f}{wrong} "
+            ),
+        ] {
+            assert_eq!(
+                refused(&line).to_string(),
+                "read r:failed: WRONGTYPE: it is a string and must be a list; look at it (redis-cli GET r:failed), then \
+                 move it out of the way: redis-cli RENAMENX r:failed r:failed.aside"
+            );
+        }
+        let said = |command, found, words: &str| {
+            refused(&format!("CORRUPT k\u{1f}{command} {found}\u{1f}{words}")).to_string()
+        };
+        for (command, must) in [
+            ("LPOP", "list"),
+            ("SADD", "set"),
+            ("SMEMBERS", "set"),
+            ("ZADD", "zset"),
+            ("HGET", "hash"),
+            ("SET", "string"),
+            ("INCRBY", "string"),
+            ("GET", "string"),
+        ] {
+            let text = said(command, "stream", wrong);
+            assert!(text.contains(&format!("it is a stream and must be a {must};")), "{text}");
+            assert!(text.contains("redis-cli TYPE k"), "{text}");
+        }
+        let untold = said("GET", "", wrong);
+        assert!(untold.contains("it is of another type and must be a string") && untold.contains("TYPE k"), "{untold}");
+        let number = said("INCRBY", "string", "ERR value is not an integer or out of range");
+        assert!(number.contains("it holds no whole number") && number.contains("redis-cli GET k"), "{number}");
+    }
+
+    #[test]
+    fn what_is_refused_for_good_is_told_by_kind() {
+        let slots = refused("CROSSSLOT Keys in request don't hash to the same slot");
+        assert!(matches!(&slots, StoreError::Unsupported(text) if text.contains("hash tag")), "{slots}");
+        let slots = refused(
+            "ERR Script attempted to access keys that do not hash to the same slot script: 2a, on @user_script:1.",
+        );
+        assert!(slots.to_string().contains("hash tag"), "{slots}");
+        let right = refused("NOPERM this user has no permissions to run the 'lpop' command or its subcommand");
+        assert!(matches!(&right, StoreError::Unsupported(text) if text.contains("lpop")), "{right}");
+        let noperm = "ERR user_script:9: REFUSED r:delayed:7\u{1f}RPUSH\u{1f}The user executing the script can't access at \
+                      least one of the keys mentioned in the command script: 2a, on @user_script:9.";
+        let key = refused(noperm);
+        assert!(matches!(&key, StoreError::Barred { place, .. } if place == "r:delayed:7"), "{key}");
+        assert!(key.to_string().contains("ACL SETUSER with ~r:delayed:7") && !key.to_string().contains("user_script"));
+        assert!(matches!(refused("ERR syntax"), StoreError::Misuse(_)));
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_error_breaks_its_reader(
+            text in "(ERR |CORRUPT |REFUSED |NOPERM |READONLY|OOM |WRONGTYPE|\u{1f}| script: |\\PC){0,8}"
+        ) {
+            let _ = refused(&text).to_string();
+        }
+    }
+}
