@@ -270,6 +270,8 @@ fn what_the_duties_cannot_read_is_told_under_one_name() {
     folder.script("note", "true");
     let daemon = folder.daemon();
     daemon.wait_log("[ worker ] started");
+    // An instance that is alone seldom reads the registrations.
+    server.command(&["HSET", "resque:windlass:leases", "another", "1"]);
     server.command(&["RENAME", "resque:windlass:instances", "elsewhere"]);
     server.command(&["SET", "resque:windlass:instances", "x"]);
     daemon.wait_log("duties: failed to read resque:windlass:instances");
