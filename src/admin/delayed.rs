@@ -12,11 +12,11 @@ use crate::client::moment::Moment;
 use crate::job::ecma::quote;
 use crate::job::payload::encode;
 use crate::job::{Args, QueueName, TaskName};
-use crate::store::delayed::{DelayedAt, DelayedSeconds, DeleteDelayed, ScheduledAt};
+use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DeleteDelayed, ScheduledAt};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 
-/// How many seconds or jobs are read at a time.
+/// How many seconds are read at a time.
 const PAGE: usize = 500;
 
 /// A unix second at which jobs are due.
@@ -71,26 +71,43 @@ impl TimeView {
     }
 }
 
-/// Every second at which jobs are due, ascending.
+/// A walk through the delayed seconds, in the order in which they are due.
+pub(super) struct SecondsWalk<'a> {
+    store: &'a Store<Admin>,
+    from: Option<DelayedCursor>,
+}
+
+impl<'a> SecondsWalk<'a> {
+    pub(super) fn new(store: &'a Store<Admin>) -> Self {
+        Self { store, from: Some(DelayedCursor::first()) }
+    }
+
+    /// The next seconds. There may be none although the walk goes on; `None` at the end.
+    pub(super) async fn next(&mut self) -> Result<Option<Vec<DelayedSecond>>, AdminError> {
+        let Some(from) = self.from.take() else { return Ok(None) };
+        let page = self.store.run(DelayedSeconds { from: from.clone(), limit: PAGE }).await?;
+        if page.next.as_ref() == Some(&from) {
+            // A walk that stands still would never end.
+            return Err(AdminError::Changed { what: "the schedule of delayed jobs".to_owned() });
+        }
+        self.from = page.next;
+        Ok(Some(page.seconds))
+    }
+}
+
+/// Every second at which jobs are due, in this order.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn timestamps(store: &Store<Admin>) -> Result<Vec<DueView>, AdminError> {
-    let mut all = Vec::new();
-    let mut from = i64::MIN;
-    loop {
-        let page = store.run(DelayedSeconds { from, limit: PAGE }).await?;
-        let Some(last) = page.last().map(|last| last.second) else { return Ok(all) };
-        let full = page.len() >= PAGE;
+    let (mut all, mut walk) = (Vec::new(), SecondsWalk::new(store));
+    while let Some(page) = walk.next().await? {
         all.extend(page.into_iter().map(|due| {
             let TimeView { at, ms } = TimeView::of(due.second);
             DueView { at, ms, length: due.length }
         }));
-        match last.checked_add(1) {
-            Some(next) if full => from = next,
-            _ => return Ok(all),
-        }
     }
+    Ok(all)
 }
 
 /// The first `limit` delayed jobs, of all or of one second.
@@ -101,11 +118,14 @@ pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Res
     let mut jobs = Vec::new();
     // One more than the limit shows whether there are more.
     let wanted = limit.saturating_add(1);
-    let mut from = i64::MIN;
+    let mut walk = SecondsWalk::new(store);
     'seconds: loop {
         let page = match at {
             Some(at) => vec![at.second()],
-            None => store.run(DelayedSeconds { from, limit: PAGE }).await?.into_iter().map(|due| due.second).collect(),
+            None => match walk.next().await? {
+                Some(page) => page.into_iter().map(|due| due.second).collect(),
+                None => break,
+            },
         };
         for &second in &page {
             let missing = i64::try_from(wanted - jobs.len()).unwrap_or(i64::MAX);
@@ -116,9 +136,8 @@ pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Res
                 break 'seconds;
             }
         }
-        match page.last().and_then(|last| last.checked_add(1)) {
-            Some(next) if at.is_none() && page.len() >= PAGE => from = next,
-            _ => break,
+        if at.is_some() {
+            break;
         }
     }
     let more = jobs.len() > limit;

@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::delayed::TimeView;
+use super::delayed::{SecondsWalk, TimeView};
 use super::error::AdminError;
 use super::job_view::JobView;
 use crate::job::PayloadView;
 use crate::plugin::chain::Chain;
-use crate::store::delayed::{DelayedAt, DelayedSeconds};
+use crate::store::delayed::DelayedAt;
 use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::periodic::Periodic;
@@ -194,8 +194,6 @@ fn of_task(task: &TaskDefinition, queue: &str, args: &str, second: i64, why: Pla
     }
 }
 
-/// How many seconds are read at a time.
-const SECONDS: usize = 200;
 /// How many jobs of a second are read at a time.
 const PAGE: i64 = 200;
 
@@ -207,31 +205,25 @@ async fn delayed(
     (now_s, until_s): (i64, i64),
     most: usize,
 ) -> Result<Vec<PlanEntry>, AdminError> {
-    let mut found = Vec::new();
-    let mut from = i64::MIN;
-    loop {
-        let page = store.run(DelayedSeconds { from, limit: SECONDS }).await?;
-        for due in &page {
+    let (mut found, mut walk) = (Vec::new(), SecondsWalk::new(store));
+    while let Some(page) = walk.next().await? {
+        for due in page {
             let mut start = 0;
             loop {
-                if due.second > until_s || found.len() >= most {
+                if due.due_s > until_s || found.len() >= most {
                     return Ok(found);
                 }
                 let jobs = store.run(DelayedAt { second: due.second, start, stop: start + PAGE - 1 }).await?;
-                found.extend(
-                    jobs.iter().filter_map(|payload| of_job(payload, registry, &wanted, due.second.max(now_s))),
-                );
+                found
+                    .extend(jobs.iter().filter_map(|payload| of_job(payload, registry, &wanted, due.due_s.max(now_s))));
                 if i64::try_from(jobs.len()).unwrap_or(i64::MAX) < PAGE {
                     break;
                 }
                 start += PAGE;
             }
         }
-        match page.last().and_then(|last| last.second.checked_add(1)) {
-            Some(next) => from = next,
-            None => return Ok(found),
-        }
     }
+    Ok(found)
 }
 
 /// The entry of a delayed job, unless it is a tick or `wanted` does not select its class.

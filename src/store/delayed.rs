@@ -4,22 +4,67 @@ use bytes::Bytes;
 
 use super::role::{Admin, arrow};
 
-/// The delayed seconds from `from` on, ascending, at most `limit`.
-#[derive(Debug, Clone, Copy)]
+/// The delayed seconds behind a place in the schedule, in the order in which they are due, at most `limit`.
+#[derive(Debug, Clone)]
 pub struct DelayedSeconds {
-    /// The first second.
-    pub from: i64,
+    /// Where the page begins.
+    pub from: DelayedCursor,
     /// The largest number of seconds.
     pub limit: usize,
 }
 
-arrow!(DelayedSeconds, "delayed_seconds", Reads -> Vec<DelayedSecond>; Admin);
+arrow!(DelayedSeconds, "delayed_seconds", Reads -> DelayedSecondsPage; Admin);
+
+/// A place in the schedule. It is a score and not a second, because any program may give an entry another score than its
+/// name: then the second of an entry says nothing of where it stands, and a walk by seconds would miss entries or begin
+/// again and again.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DelayedCursor {
+    /// All entries with smaller scores are passed.
+    pub(super) score: String,
+    /// How many entries of exactly this score are passed, too.
+    pub(super) ties: u64,
+}
+
+impl DelayedCursor {
+    /// The beginning of the schedule.
+    #[must_use]
+    pub fn first() -> Self {
+        Self { score: "-inf".to_owned(), ties: 0 }
+    }
+
+    /// The place before everything that is due at this second or later.
+    #[must_use]
+    pub fn at(second: i64) -> Self {
+        Self { score: second.to_string(), ties: 0 }
+    }
+
+    /// Passes one entry of this score.
+    pub(super) fn pass(&mut self, score: &str) {
+        if self.score == score {
+            self.ties += 1;
+        } else {
+            *self = Self { score: score.to_owned(), ties: 1 };
+        }
+    }
+}
+
+/// Some of the delayed seconds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DelayedSecondsPage {
+    /// The seconds. There may be none although there are more behind: entries that name no whole second are passed over.
+    pub seconds: Vec<DelayedSecond>,
+    /// Where the rest begins; `None` at the end.
+    pub next: Option<DelayedCursor>,
+}
 
 /// A delayed second and its jobs.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DelayedSecond {
-    /// The unix second.
+    /// The unix second that its entry names.
     pub second: i64,
+    /// The unix second at which its jobs are due. It differs if another program gave the entry another score.
+    pub due_s: i64,
     /// How many jobs are due then.
     pub length: u64,
 }

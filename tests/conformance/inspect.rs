@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use windlass::job::Failure;
+use windlass::store::delayed::DelayedCursor;
 use windlass::store::effect::Verdict;
 use windlass::store::inspection::{QueueLength, Retried};
 use windlass::store::queueing::{Schedule, When};
@@ -10,7 +11,7 @@ use crate::enqueue::strange_payloads;
 use crate::fixture::{Fixture, NOW_MS, NOW_S};
 use crate::instance::Instance;
 use crate::look::{
-    NOT_DELAYED, counters, delay, delayed_at, failed, fill, job, jobs, lock, locks, queue, queued, take,
+    NOT_DELAYED, counters, delay, delayed_at, failed, fill, job, jobs, lock, locks, queue, queued, seconds, take,
 };
 use crate::support::verbs::Verbs as _;
 
@@ -204,17 +205,19 @@ async fn delayed_seconds_are_paged(f: &Fixture) {
         .collect();
     f.store.schedule(&schedules).await.expect("schedule");
     delay(&f.store, &job(500), When::At(NOW_S + 3)).await;
-    let (mut from, mut all) = (i64::MIN, Vec::new());
-    loop {
+    let (mut next, mut all) = (Some(DelayedCursor::first()), Vec::new());
+    while let Some(from) = next {
         let page = f.store.delayed_seconds(from, 7).await.expect("delayed_seconds");
-        assert!(page.len() <= 7);
-        let Some(last) = page.last() else { break };
-        from = last.second + 1;
-        all.extend(page.iter().map(|one| (one.second, one.length)));
+        assert!(page.seconds.len() <= 7);
+        assert!(page.seconds.iter().all(|one| one.due_s == one.second));
+        all.extend(page.seconds.iter().map(|one| (one.second, one.length)));
+        next = page.next;
     }
     let expected: Vec<_> = (-50..50).map(|n| (NOW_S + n, if n == 3 { 2 } else { 1 })).collect();
     assert_eq!(all, expected, "ascending, each once");
-    assert_eq!(f.store.delayed_seconds(NOW_S, 0).await.expect("delayed_seconds"), []);
+    let from = f.store.delayed_seconds(DelayedCursor::at(NOW_S + 48), 9).await.expect("delayed_seconds");
+    assert_eq!(from.seconds.iter().map(|one| one.second).collect::<Vec<_>>(), [NOW_S + 48, NOW_S + 49]);
+    assert_eq!(f.store.delayed_seconds(DelayedCursor::first(), 0).await.expect("delayed_seconds").seconds, []);
 }
 
 async fn stats_count_workers_apart(f: &Fixture) {
@@ -249,7 +252,7 @@ async fn an_empty_store_reads_as_empty(f: &Fixture) {
     assert_eq!(store.queue_names().await.expect("queue_names"), []);
     assert_eq!(queued(store, "none").await.len() + failed(store).await.len(), 0);
     assert_eq!(store.stats().await.expect("stats"), windlass::store::inspection::Stats::default());
-    assert_eq!(store.delayed_seconds(0, 10).await.expect("delayed_seconds"), []);
+    assert_eq!(seconds(store).await, []);
     assert_eq!(delayed_at(store, NOW_S).await.len(), 0);
     assert_eq!(store.scheduled_at(&job(1)).await.expect("scheduled_at"), [0_i64; 0]);
     assert_eq!(store.delete_delayed(&job(1)).await.expect("delete_delayed"), [0_i64; 0]);

@@ -9,7 +9,7 @@ use windlass::store::queueing::When;
 
 use crate::fixture::{Fixture, NOW_S, Place};
 use crate::instance::Instance;
-use crate::look::{delay, failed, fill, job, queue, queued};
+use crate::look::{delay, failed, fill, job, queue, queued, seconds};
 use crate::support::redis::{Options, RedisServer};
 use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
@@ -128,9 +128,9 @@ async fn a_job_that_is_delayed_to_many_seconds_is_deleted(f: &Fixture) {
         delay(&f.store, &job(1), When::At(NOW_S + second)).await;
     }
     delay(&f.store, &job(2), When::At(NOW_S)).await;
-    let seconds: Vec<i64> = (NOW_S..NOW_S + 1200).collect();
-    assert_eq!(f.store.delete_delayed(&job(1)).await.expect("delete_delayed"), seconds);
-    assert_eq!(f.store.delayed_seconds(0, 10).await.expect("delayed_seconds").len(), 1);
+    let all: Vec<i64> = (NOW_S..NOW_S + 1200).collect();
+    assert_eq!(f.store.delete_delayed(&job(1)).await.expect("delete_delayed"), all);
+    assert_eq!(seconds(&f.store).await.len(), 1);
 }
 
 async fn a_task_that_is_delayed_to_many_seconds_runs_once(f: &Fixture) {
@@ -140,7 +140,7 @@ async fn a_task_that_is_delayed_to_many_seconds_runs_once(f: &Fixture) {
         delay(&f.store, &form(), When::At(NOW_S + second)).await;
     }
     assert_eq!(f.store.reconcile(&look(Purpose::Run)).await.expect("reconcile"), Reconciled::Started);
-    assert_eq!(f.store.delayed_seconds(0, 1000).await.expect("delayed_seconds").len(), 0);
+    assert_eq!(seconds(&f.store).await.len(), 0);
     assert_eq!(queued(&f.store, "q").await, [form()]);
 }
 

@@ -5,6 +5,7 @@ use bytes::Bytes;
 use windlass::event::Listener;
 use windlass::job::{LockKey, QueueName};
 use windlass::store::Store;
+use windlass::store::delayed::DelayedCursor;
 use windlass::store::effect::{Admission, Busy, Gate};
 use windlass::store::queueing::{Enqueue, Enqueued, Schedule, Scheduled, When};
 use windlass::store::role::Whole;
@@ -91,7 +92,7 @@ pub(crate) async fn delayed_at(store: &Store<Whole>, second: i64) -> Vec<Bytes> 
 
 /// All delayed seconds with their lengths.
 pub(crate) async fn seconds(store: &Store<Whole>) -> Vec<(i64, u64)> {
-    let seconds = store.delayed_seconds(i64::MIN, 10_000).await.expect("delayed_seconds");
+    let seconds = store.delayed_seconds(DelayedCursor::first(), 10_000).await.expect("delayed_seconds").seconds;
     seconds.iter().map(|one| (one.second, one.length)).collect()
 }
 

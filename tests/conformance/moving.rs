@@ -18,7 +18,7 @@ use windlass::task::Registry;
 use crate::faults::everything;
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
-use crate::look::{delay, delayed_at, fill, job, jobs, queued};
+use crate::look::{delay, delayed_at, fill, job, jobs, queued, seconds};
 use crate::support::verbs::Verbs as _;
 use crate::tick::{reconcile, tick};
 
@@ -94,7 +94,7 @@ async fn check_moved(from: &Fixture, to: &Fixture) {
     assert_eq!(from.store.last_fired(&ids).await.expect("last_fired"), [None]);
     assert_eq!(from.store.set_aside(10).await.expect("set_aside"), None);
     assert_eq!(from.store.scheduled_at(&job(250)).await.expect("scheduled_at"), [0_i64; 0]);
-    assert_eq!(from.store.delayed_seconds(0, 10).await.expect("delayed_seconds"), []);
+    assert_eq!(seconds(&from.store).await, []);
 }
 
 async fn everything_that_waits_comes_over(f: &Fixture) {

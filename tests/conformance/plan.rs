@@ -223,3 +223,24 @@ async fn after_the_clock_was_set_ahead_by_hours(f: &Fixture) {
 async fn after_the_clock_was_set_ahead_by_a_month(f: &Fixture) {
     set_and_compare(f, -30 * 86_400).await;
 }
+
+#[tokio::test]
+async fn an_entry_whose_score_is_not_its_name_is_planned_when_it_is_due_and_once() {
+    let f = Fixture::redis().await;
+    let schedule = f.key("delayed_queue_schedule");
+    let due_s = f.second() + 50;
+    // Its name lies before all others, its score behind them.
+    f.redis_command(&["ZADD", &schedule, &due_s.to_string(), "1"]);
+    f.redis_command(&[&b"RPUSH"[..], f.key("delayed:1").as_bytes(), &job(1)]);
+    // Another is at the end of all seconds and due now.
+    f.redis_command(&["ZADD", &schedule, "5", &i64::MAX.to_string()]);
+    f.redis_command(&[&b"RPUSH"[..], f.key(&format!("delayed:{}", i64::MAX)).as_bytes(), &job(2)]);
+    delay(&f.store, &job(3), When::At(f.second() + 20)).await;
+    let planned = plan(&f.store.narrow(), &Registry::default(), f.clock.now_ms(), (due_s + 9) * 1000, 100).await;
+    let planned: Vec<_> = planned.expect("plan").plan.iter().map(|entry| entry.second - f.second()).collect();
+    assert_eq!(planned, [0, 20, 50]);
+    let seconds = windlass::admin::delayed::timestamps(&f.store.narrow()).await.expect("timestamps");
+    assert_eq!(seconds.len(), 3);
+    let listed = windlass::admin::delayed::list(&f.store.narrow(), None, 100).await.expect("list");
+    assert_eq!((listed.jobs.len(), listed.more), (3, false));
+}

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use windlass::job::FailureView;
 use windlass::scheduler::transfer::{StepOutcome, Transfer};
+use windlass::store::delayed::DelayedCursor;
 use windlass::store::queueing::When;
 use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion};
 
@@ -240,9 +241,7 @@ async fn an_entry_that_names_no_second_hides_no_other_from_readers() {
         f.redis_command(&["ZADD", &schedule, "9", &format!("text {n}")]);
     }
     delay(&f.store, &of_queue("good", 1), When::At(NOW_S + 86_401)).await;
-    let read = f.store.delayed_seconds(i64::MIN, 1).await.expect("delayed_seconds");
-    assert_eq!(read.iter().map(|second| (second.second, second.length)).collect::<Vec<_>>(), [(NOW_S + 86_401, 1)]);
-    assert_eq!(f.store.delayed_seconds(NOW_S + 86_402, 9).await.expect("delayed_seconds"), []);
+    assert_eq!(seconds(&f.store).await, [(NOW_S + 86_401, 1)]);
     let aside = f.store.set_aside(10).await.expect("set_aside").expect("what is delayed is set aside");
     assert_eq!(aside.items.len(), 1);
     f.store.let_go(&aside.id).await.expect("let_go");
@@ -263,12 +262,64 @@ async fn an_entry_that_names_no_second_hides_no_other_from_readers() {
     assert_eq!(queued(&f.store, "odd").await.len(), 4);
 }
 
+/// Walks through all seconds, some at a time; (second, due), and in how many pages.
+async fn walk(f: &Fixture, limit: usize) -> (Vec<(i64, i64)>, usize) {
+    let (mut next, mut all, mut pages) = (Some(DelayedCursor::first()), Vec::new(), 0);
+    while let Some(from) = next {
+        let page = f.store.delayed_seconds(from.clone(), limit).await.expect("delayed_seconds");
+        assert_ne!(page.next.as_ref(), Some(&from), "a walk goes on or ends");
+        all.extend(page.seconds.iter().map(|one| (one.second, one.due_s)));
+        (next, pages) = (page.next, pages + 1);
+        assert!(pages < 1000, "a walk ends");
+    }
+    (all, pages)
+}
+
 #[tokio::test]
-async fn a_second_that_is_due_later_than_its_name_is_read_once() {
+async fn every_second_is_read_once_whatever_scores_the_entries_have() {
     let f = Fixture::redis().await;
-    f.redis_command(&["ZADD", &f.key("delayed_queue_schedule"), "100", "5"]);
-    f.redis_command(&[&b"RPUSH"[..], f.key("delayed:5").as_bytes(), &of_queue("q", 1)]);
-    assert_eq!(f.store.delayed_seconds(i64::MIN, 9).await.expect("delayed_seconds").len(), 1);
-    // The next page, which is what comes after the last second of this one, is empty.
-    assert_eq!(f.store.delayed_seconds(6, 9).await.expect("delayed_seconds"), []);
+    let schedule = f.key("delayed_queue_schedule");
+    let mut expected = Vec::new();
+    let entries = [
+        ("-inf", 3, i64::MIN),
+        ("5", 100, 5),
+        ("7", 7, 7),
+        ("1800000050", 1, 1_800_000_050),
+        ("1800000050", i64::MAX, 1_800_000_050),
+        ("1800000050.5", i64::MIN, 1_800_000_051),
+        ("1e300", 2, i64::MAX),
+        ("inf", 4, i64::MAX),
+    ];
+    for (score, second, due_s) in entries {
+        f.redis_command(&["ZADD", &schedule, score, &second.to_string()]);
+        expected.push((second, due_s));
+    }
+    // Many entries of one score, some of which name no second.
+    for n in 1000..1100 {
+        f.redis_command(&["ZADD", &schedule, "1800000060", &n.to_string(), "1800000060", &format!("junk {n}")]);
+        expected.push((n, 1_800_000_060));
+    }
+    expected.sort_unstable();
+    for limit in [1, 2, 7, 64, 1000] {
+        let (mut all, _) = walk(&f, limit).await;
+        let order: Vec<i64> = all.iter().map(|(_, due_s)| *due_s).collect();
+        assert!(order.is_sorted_by_key(|due_s| (*due_s != i64::MIN, *due_s)), "by the time at which they are due");
+        all.sort_unstable();
+        assert_eq!(all, expected, "{limit}");
+    }
+}
+
+#[tokio::test]
+async fn a_schedule_of_nothing_but_other_entries_is_read_to_its_end_in_steps() {
+    let f = Fixture::redis().await;
+    let schedule = f.key("delayed_queue_schedule");
+    for n in 0..30 {
+        let members: Vec<String> = (0..1000).flat_map(|m| [n.to_string(), format!("junk {n} {m}")]).collect();
+        let command: Vec<&str> = ["ZADD", &schedule].into_iter().chain(members.iter().map(String::as_str)).collect();
+        f.redis_command(&command);
+    }
+    f.redis_command(&["ZADD", &schedule, "1900000000", "1900000000"]);
+    let (all, pages) = walk(&f, 1000).await;
+    assert_eq!(all, [(1_900_000_000, 1_900_000_000)]);
+    assert!(pages > 1, "one step reads only so much");
 }

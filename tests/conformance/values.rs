@@ -10,6 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 use windlass::event::Bus;
 use windlass::job::TaskName;
 use windlass::store::StoreError;
+use windlass::store::delayed::DelayedCursor;
 use windlass::store::effect::Verdict;
 use windlass::store::findings::Findings;
 use windlass::store::inspection::{JobsToDelete, QueueEnd};
@@ -128,7 +129,7 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
     store.failed(0, -1).await?;
     store.stats().await?;
     store.locks().await?;
-    for second in store.delayed_seconds(i64::MIN, 100).await? {
+    for second in store.delayed_seconds(DelayedCursor::first(), 100).await?.seconds {
         store.delayed_at(second.second, 0, -1).await?;
     }
     store.instances().await?;

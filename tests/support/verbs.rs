@@ -6,7 +6,7 @@
 use bytes::Bytes;
 use windlass::job::{Identity, LockKey, QueueName, TaskName, WorkerName};
 use windlass::store::arrow::Arrow;
-use windlass::store::delayed::{DelayedAt, DelayedSeconds, DeleteDelayed, ScheduledAt};
+use windlass::store::delayed::{DelayedAt, DelayedCursor, DelayedSeconds, DeleteDelayed, ScheduledAt};
 use windlass::store::effect::Admission;
 use windlass::store::inspection::{
     ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, JobsToDelete, Locks,
@@ -108,7 +108,7 @@ verbs! {
         };
     sweep_identities(cursor: u64) -> SweepIdentities SweepIdentities { cursor };
     stats() -> ReadStats ReadStats;
-    delayed_seconds(from: i64, limit: usize) -> DelayedSeconds DelayedSeconds { from, limit };
+    delayed_seconds(from: DelayedCursor, limit: usize) -> DelayedSeconds DelayedSeconds { from, limit };
     delayed_at(second: i64, start: i64, stop: i64) -> DelayedAt DelayedAt { second, start, stop };
     scheduled_at(payload: &Bytes) -> ScheduledAt ScheduledAt { payload: payload.clone() };
     delete_delayed(payload: &Bytes) -> DeleteDelayed DeleteDelayed { payload: payload.clone() };

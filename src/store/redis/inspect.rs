@@ -11,7 +11,7 @@ use super::script::{Script, script};
 use super::{reply, verdict};
 use crate::job::{QueueName, RetryKeys, WorkerName};
 use crate::store::arrow::Perform;
-use crate::store::delayed::{DelayedAt, DelayedSecond, DelayedSeconds};
+use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
 use crate::store::error::StoreError;
 use crate::store::inspection::{
     ClearFailed, DeleteQueue, FailedCount, FailedRecords, QueueLength, Queued, Queues, ReadStats, RemoveFailed,
@@ -86,8 +86,8 @@ impl Perform<ReadStats> for RedisStore {
 }
 
 impl Perform<DelayedSeconds> for RedisStore {
-    async fn perform(&self, arrow: DelayedSeconds) -> Result<Vec<DelayedSecond>, StoreError> {
-        delayed_seconds(&self.connection, arrow.from, arrow.limit).await
+    async fn perform(&self, arrow: DelayedSeconds) -> Result<DelayedSecondsPage, StoreError> {
+        delayed_seconds(&self.connection, &arrow.from, arrow.limit).await
     }
 }
 
@@ -215,40 +215,62 @@ pub(super) async fn stats(connection: &Connection) -> Result<Stats, StoreError> 
     Ok(Stats { processed, failed, workers })
 }
 
-/// How many entries of the schedule one command reads at most.
+/// How many entries of the schedule one command reads at most, and how many commands one look takes at most.
 const SCHEDULE_PAGE: usize = 1000;
+const SCHEDULE_PAGES: usize = 10;
 
 pub(super) async fn delayed_seconds(
     connection: &Connection,
-    from: i64,
+    from: &DelayedCursor,
     limit: usize,
-) -> Result<Vec<DelayedSecond>, StoreError> {
+) -> Result<DelayedSecondsPage, StoreError> {
     let keys = connection.keys();
-    let page = limit.clamp(64, SCHEDULE_PAGE);
-    let (mut seconds, mut offset) = (Vec::new(), 0_usize);
-    while seconds.len() < limit {
+    let (mut seconds, mut next) = (Vec::new(), Some(from.clone()));
+    for _ in 0..SCHEDULE_PAGES {
+        let Some(at) = next.as_mut().filter(|_| seconds.len() < limit) else { break };
+        let page = (limit - seconds.len()).clamp(64, SCHEDULE_PAGE);
         let arguments = vec![
             keys.schedule(),
-            Bytes::from(from.to_string()),
+            Bytes::from(at.score.clone()),
             Bytes::from_static(b"+inf"),
+            Bytes::from_static(b"WITHSCORES"),
             Bytes::from_static(b"LIMIT"),
-            Bytes::from(offset.to_string()),
+            Bytes::from(at.ties.to_string()),
             Bytes::from(page.to_string()),
         ];
-        let members = reply::strings(connection.command("ZRANGEBYSCORE", arguments).await?)?;
-        // Entries that name no whole second are skipped: promotion moves them when their scores are due. A second before
-        // `from` with a later score was on an earlier page.
-        let named =
-            members.iter().filter_map(|member| reply::parsed(member).filter(|second| entry_of(*second) == *member));
-        seconds.extend(named.filter(|second: &i64| *second >= from));
-        if members.len() < page {
-            break;
+        let entries = reply::scored(connection.command("ZRANGEBYSCORE", arguments).await?)?;
+        // The raw count tells the end: a page of nothing but entries that are passed over is none.
+        let is_last = entries.len() < page;
+        for (member, score) in entries {
+            if seconds.len() >= limit {
+                break;
+            }
+            at.pass(&String::from_utf8_lossy(&score));
+            // Entries that name no whole second are passed over: promotion moves them when their scores are due.
+            if let Some(second) = reply::parsed(&member).filter(|second| entry_of(*second) == member) {
+                seconds.push((second, reply::due_second(&score).unwrap_or(i64::MAX)));
+            }
         }
-        offset += page;
+        if is_last && seconds.len() < limit {
+            next = None;
+        }
     }
-    seconds.truncate(limit);
-    let reads = seconds.iter().map(|second| ("LLEN", vec![keys.delayed(*second)])).collect();
+    let reads = seconds.iter().map(|(second, _)| ("LLEN", vec![keys.delayed(*second)])).collect();
     let lengths = connection.commands(reads).await?;
-    let read = |(second, answer)| Ok(DelayedSecond { second, length: reply::length(answer)? });
-    seconds.into_iter().zip(lengths).map(read).collect()
+    let read = |((second, due_s), answer)| Ok(DelayedSecond { second, due_s, length: reply::length(answer)? });
+    let seconds = seconds.into_iter().zip(lengths).map(read).collect::<Result<_, StoreError>>()?;
+    Ok(DelayedSecondsPage { seconds, next })
+}
+
+/// The delayed second that comes first, if an entry names one.
+pub(super) async fn first_delayed(connection: &Connection) -> Result<Option<i64>, StoreError> {
+    let mut from = DelayedCursor::first();
+    loop {
+        let page = delayed_seconds(connection, &from, 1).await?;
+        match (page.seconds.first(), page.next) {
+            (Some(first), _) => return Ok(Some(first.second)),
+            (None, Some(next)) => from = next,
+            (None, None) => return Ok(None),
+        }
+    }
 }

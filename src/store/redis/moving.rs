@@ -153,17 +153,16 @@ async fn set_aside_known(connection: &Connection, arrow: &SetAside) -> Result<Op
         }
     }
     loop {
-        let seconds = inspect::delayed_seconds(connection, i64::MIN, 1).await?;
-        let Some(next) = seconds.first() else {
+        let Some(second) = inspect::first_delayed(connection).await? else {
             if delayed::rename_first(connection).await? {
                 continue;
             }
             break;
         };
         let last = i64::try_from(limit).unwrap_or(i64::MAX) - 1;
-        let (jobs, _) = inspect::page(connection, keys.delayed(next.second), 0, last).await?;
+        let (jobs, _) = inspect::page(connection, keys.delayed(second), 0, last).await?;
         let mut call = first("D");
-        call.key(keys.delayed(next.second)).key(keys.twins(next.second)).number(next.second).number(jobs.len());
+        call.key(keys.delayed(second)).key(keys.twins(second)).number(second).number(jobs.len());
         for job in jobs {
             call.key(keys.timestamps(&job)).text(queue_of(&job).as_str()).arg(job);
         }

@@ -89,6 +89,29 @@ pub(super) fn first_score(frame: Frame) -> Result<Option<Bytes>, StoreError> {
     }
 }
 
+/// Members with their scores, which RESP3 nests.
+pub(super) fn scored(frame: Frame) -> Result<Vec<(Bytes, Bytes)>, StoreError> {
+    let text = |frame| match frame {
+        // As the server writes it where it is text: short, and exact when it is read again.
+        Frame::Double { data, .. } => Ok(Some(Bytes::from(data.to_string()))),
+        frame => bytes(frame),
+    };
+    let (mut parts, mut found) = (list(frame)?.into_iter(), Vec::new());
+    while let Some(part) = parts.next() {
+        let (member, score) = match part {
+            Frame::Array { data, .. } => {
+                let mut pair = data.into_iter();
+                (pair.next(), pair.next())
+            }
+            member => (Some(member), parts.next()),
+        };
+        let member = member.map(bytes).transpose()?.flatten();
+        let score = score.map(text).transpose()?.flatten();
+        found.push(member.zip(score).ok_or_else(|| unexpected("members with scores"))?);
+    }
+    Ok(found)
+}
+
 /// The whole second at which something with this score is due; `None` for what never is.
 pub(super) fn due_second(score: &[u8]) -> Option<i64> {
     #[expect(clippy::cast_possible_truncation, reason = "what lies beyond saturates")]
@@ -227,7 +250,7 @@ mod tests {
         #[test]
         fn no_reply_breaks_the_readers(frame in frames()) {
             let _ = (list(frame.clone()), bytes(frame.clone()), strings(frame.clone()), number(frame.clone()));
-            let _ = (count(frame.clone()), time_ms(frame.clone()), first_score(frame));
+            let _ = (count(frame.clone()), time_ms(frame.clone()), scored(frame.clone()), first_score(frame));
         }
 
         #[test]

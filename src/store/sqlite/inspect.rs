@@ -13,7 +13,9 @@ use super::value::{AnyValue, bytes, number, opt_int, text};
 use super::{delayed, enqueue, locks, retries, search};
 use crate::job::{Identity, QueueName, WorkerName};
 use crate::store::arrow::Perform;
-use crate::store::delayed::{DelayedAt, DelayedSecond, DelayedSeconds, DeleteDelayed};
+use crate::store::delayed::{
+    DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage, DeleteDelayed,
+};
 use crate::store::error::StoreError;
 use crate::store::inspection::{
     ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, JobsToDelete, LockEntry,
@@ -94,8 +96,8 @@ impl Perform<ReadStats> for SqliteStore {
 }
 
 impl Perform<DelayedSeconds> for SqliteStore {
-    async fn perform(&self, arrow: DelayedSeconds) -> Result<Vec<DelayedSecond>, StoreError> {
-        self.reader.call(move |step| delayed_seconds(step, arrow.from, arrow.limit)).await
+    async fn perform(&self, arrow: DelayedSeconds) -> Result<DelayedSecondsPage, StoreError> {
+        self.reader.call(move |step| delayed_seconds(step, &arrow.from, arrow.limit)).await
     }
 }
 
@@ -281,16 +283,27 @@ pub(super) fn counter(step: &Step<'_>, name: &str) -> Result<u64, StoreError> {
     Ok(read.query_row([name], |row| Ok(number(row.get_ref(0)?))).optional()?.unwrap_or(0))
 }
 
-/// The delayed seconds from one on.
-pub(super) fn delayed_seconds(step: &Step<'_>, from: i64, limit: usize) -> Result<Vec<DelayedSecond>, StoreError> {
+/// The delayed seconds behind a place. A second that is no whole number is never due and has no place.
+pub(super) fn delayed_seconds(
+    step: &Step<'_>,
+    from: &DelayedCursor,
+    limit: usize,
+) -> Result<DelayedSecondsPage, StoreError> {
+    let passed = from.score.parse::<i64>().ok();
+    let first = passed.map_or(Some(i64::MIN), |second| second.checked_add(from.ties.min(1).cast_signed()));
+    let Some(first) = first else { return Ok(DelayedSecondsPage { seconds: Vec::new(), next: None }) };
     let mut select = step.sql(
         "SELECT second, count(*) FROM delayed WHERE second >= ?1 AND typeof(second) = 'integer' \
          GROUP BY second ORDER BY second LIMIT ?2",
     )?;
-    let rows = select.query_map([from, stored(limit)], |row| {
-        Ok(DelayedSecond { second: row.get(0)?, length: count(row.get(1)?) })
+    let rows = select.query_map([first, stored(limit)], |row| {
+        let second = row.get(0)?;
+        Ok(DelayedSecond { second, due_s: second, length: count(row.get(1)?) })
     })?;
-    Ok(rows.collect::<Result<_, _>>()?)
+    let seconds: Vec<_> = rows.collect::<Result<_, _>>()?;
+    let last = seconds.last().filter(|_| seconds.len() >= limit);
+    let next = last.map(|last| DelayedCursor { score: last.second.to_string(), ties: 1 });
+    Ok(DelayedSecondsPage { seconds, next })
 }
 
 /// The jobs of a delayed second from position to position.
