@@ -123,7 +123,7 @@ pub fn is_shortage(error: &io::Error) -> bool {
 
 impl Command {
     /// A command without arguments that inherits the directory, and the environment but for what is
-    /// [`private`](super::private).
+    /// [`private`].
     #[must_use]
     pub fn new(program: impl Into<OsString>) -> Self {
         Self {

@@ -1,7 +1,7 @@
 //! This executable once more: it applies the settings on its command line to itself, and becomes the program.
 //!
 //! It begins with the rights of the daemon, so nothing of the task may reach it before it has given them up. Its environment
-//! holds the variables of the program under other names ([`ENV_PREFIX`](super::confine::ENV_PREFIX)): the dynamic loader and the libraries
+//! holds the variables of the program under other names ([`ENV_PREFIX`]): the dynamic loader and the libraries
 //! (`LD_PRELOAD`, `GLIBC_TUNABLES`, `GCONV_PATH`, ...) see none of them. They get their names when the rights are gone.
 //!
 //! If it fails, it writes one line to stderr and exits with [`FAILED`].
