@@ -6,8 +6,9 @@
 //! ```
 //!
 //! The claim comes first, so that one comparison of a prefix tells the owner. The members that are constant for a worker
-//! follow it. The payload comes last: raw if it is framed by braces, otherwise as an escaped string. `id` to `later` are
-//! there only for jobs that were run before. node-resque and resque-web read run_at, queue, worker and payload; their own
+//! follow it. The payload comes last: raw if it is framed by braces, otherwise as an escaped string. A long one that would
+//! have to be escaped stands raw behind a `=`, so that its record is hardly longer than itself and no script goes over its
+//! bytes. `id` to `later` are there only for jobs that were run before. node-resque and resque-web read run_at, queue, worker and payload; their own
 //! records have no claim.
 
 use std::borrow::Cow;
@@ -108,9 +109,18 @@ fn identity(members: &Members<'_>) -> Option<Identity> {
     )
 }
 
-/// Undoes the escaping of a payload that is not framed by braces: `"` and `\` behind a backslash,
-/// control characters and DEL as `\u00xx`, every other byte as it is.
+/// The longest payload that is escaped, as in `claim.lua`.
+const ESCAPED: usize = 1 << 20;
+
+/// Stands before a payload that is longer and would have to be escaped.
+const MARK: u8 = b'=';
+
+/// Undoes the escaping of a payload that is not framed by braces. Control characters and DEL may be `\u00xx`, the usual
+/// ones also a letter behind a backslash; any other byte behind a backslash stands for itself.
 fn unescape(payload: Bytes) -> Bytes {
+    if payload.first() == Some(&MARK) {
+        return payload.slice(1..);
+    }
     let Some(inner) = payload.strip_prefix(b"\"").and_then(|rest| rest.strip_suffix(b"\"")) else {
         return payload;
     };
@@ -125,7 +135,14 @@ fn unescape(payload: Bytes) -> Bytes {
                 at += 6;
             }
             (b'\\', Some(&escaped)) => {
-                out.push(escaped);
+                out.push(match escaped {
+                    b'b' => 0x08,
+                    b'f' => 0x0c,
+                    b'n' => b'\n',
+                    b'r' => b'\r',
+                    b't' => b'\t',
+                    itself => itself,
+                });
                 at += 2;
             }
             _ => {
@@ -172,11 +189,18 @@ pub(super) fn encode(
 
 /// A payload that is no object as a string, byte for byte recoverable.
 fn escape(payload: &[u8], raw: &mut Vec<u8>) {
+    let is_plain = |byte: &u8| !matches!(byte, b'"' | b'\\' | 0..=0x1f | 0x7f);
+    if payload.len() > ESCAPED && !payload.iter().all(is_plain) {
+        raw.push(MARK);
+        raw.extend_from_slice(payload);
+        return;
+    }
+    let digit = |half: u8| char::from_digit(u32::from(half), 16).map_or(b'0', |digit| digit as u8);
     raw.push(b'"');
     for &byte in payload {
         match byte {
             b'"' | b'\\' => raw.extend_from_slice(&[b'\\', byte]),
-            0..=0x1f | 0x7f => raw.extend_from_slice(format!("\\u{byte:04x}").as_bytes()),
+            0..=0x1f | 0x7f => raw.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]),
             _ => raw.push(byte),
         }
     }
@@ -192,9 +216,11 @@ mod tests {
         let worker = WorkerName::new("h-windlass:7+1", "*");
         let claim = ClaimToken::new("00ff", 0, 1, 2);
         let again = Identity::first(&claim).redelivered();
-        for payload in [&br#"{"class":"a"}"#[..], b"{bad}", b"{", b"a\"\\\0\x7f\xff\n", b""] {
+        let long = [b'\x01'; ESCAPED + 1];
+        for payload in [&br#"{"class":"a"}"#[..], b"{bad}", b"{", b"a\"\\\0\x7f\xff\n", b"", b"=", &long, b"\"=\""] {
             for identity in [None, Some(&again)] {
                 let raw = encode(&worker, &claim, identity, "2026", "q,\"payload\":", payload);
+                assert!(raw.len() < 6 * payload.len().min(ESCAPED) + 300 + payload.len(), "{}", raw.len());
                 let read = WorkingRecord::parse(&worker, raw);
                 assert_eq!(read.claim.as_ref(), Some(&claim));
                 assert_eq!(read.payload.as_deref(), Some(payload));
@@ -219,6 +245,11 @@ mod tests {
         );
         assert_eq!(again.payload.as_deref(), Some("a\"\\\0é".as_bytes()));
         assert_eq!(again.identity.unwrap().encode(), "j 3 2 1");
+        // As the script of the Redis engine writes it, in the server's own JSON.
+        let script = parse(r#"{"claim":"00ff-0-1-2","payload":"\b\t\n\f\r\/\u001f\u007f"}"#);
+        assert_eq!(script.payload.as_deref(), Some(&b"\x08\t\n\x0c\r/\x1f\x7f"[..]));
+        let marked = parse("{\"claim\":\"00ff-0-1-2\",\"payload\":=\"a\n\\\"}");
+        assert_eq!(marked.payload.as_deref(), Some(&b"\"a\n\\\""[..]));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use windlass::store::periodic::{Purpose, Reconcile, Reconciled};
 use windlass::store::queueing::When;
 
 use crate::fixture::{Fixture, NOW_S, Place};
-use crate::instance::Instance;
+use crate::instance::{Instance, claimed, payloads};
 use crate::look::{delay, failed, fill, job, queue, queued, seconds};
 use crate::support::redis::{Options, RedisServer};
 use crate::support::verbs::Verbs as _;
@@ -23,6 +23,7 @@ behaviours! {
     a_job_that_is_delayed_to_many_seconds_is_deleted,
     a_task_that_is_delayed_to_many_seconds_runs_once,
     jobs_of_any_size_are_read_and_moved_in_order,
+    a_long_payload_of_control_characters_costs_no_more_than_its_length,
 }
 
 /// More than one step of any engine looks at.
@@ -220,4 +221,23 @@ async fn a_task_is_taken_from_many_seconds_step_by_step() {
     let stats = server.command(&["INFO", "commandstats"]).texts().concat();
     let calls = stats.split("cmdstat_evalsha:calls=").nth(1).and_then(|rest| rest.split(',').next());
     assert_eq!(calls, Some("3"), "{stats}");
+}
+
+async fn a_long_payload_of_control_characters_costs_no_more_than_its_length(f: &Fixture) {
+    // Long ones stand as they are in their records, also those that look like records of other forms.
+    let long = |byte: u8| Bytes::from(vec![byte; 1 << 21]);
+    let quoted = Bytes::from([&b"\""[..], &long(1), b"\""].concat());
+    let strange = [long(1), long(b'\\'), long(b'"'), long(b'='), quoted, Bytes::from_static(b"\x08\t\n\x0c\r/\x7f")];
+    let mut instance = Instance::join(&f.store, "a", strange.len()).await;
+    fill(&f.store, "q", &strange).await;
+    let exchange = instance.next_claim(&["q"], &[1, 2, 3, 4, 5, 6]);
+    for _ in 0..2 {
+        let exchanged = instance.send(&exchange).await;
+        let claims = claimed(&exchange, &exchanged);
+        assert!(payloads(&claims) == strange, "claimed and claimed again as they are");
+    }
+    for (record, payload) in instance.working().await.iter().zip(&strange) {
+        assert!(record.payload.as_ref() == Some(payload));
+        assert!(record.raw.len() < payload.len() + 1000, "{} for {}", record.raw.len(), payload.len());
+    }
 }

@@ -1,8 +1,10 @@
 -- exchange, 4 of 4: queue -> working, for all idle workers at once, in strict order of the queues.
 --
--- A payload framed by braces is copied into the working record as it is, anything else as an escaped string. Nothing is
--- decoded, so that every popped job gets a record. An idle worker that has a record already gets no job, so that no
--- record is overwritten; the reply names it.
+-- A payload framed by braces is copied into the working record as it is, anything else as an escaped string, or if that
+-- is long behind a mark (working.rs). Nothing is decoded, so that every popped job gets a record, and no loop of Lua goes
+-- over the bytes of a job, because that would hold the server up for seconds.
+--
+-- An idle worker that has a record already gets no job, so that no record is overwritten; the reply names it.
 --
 -- Paused queues are skipped. One EXISTS asks whether anything is paused at all.
 --
@@ -11,15 +13,14 @@
 -- The records of ended claims whose workers got no new job are deleted last, in one DEL. A record that stayed would be
 -- run again, so that one that may not be deleted expires.
 
-local function escape(character)
-  if character == '"' or character == '\\' then
-    return '\\' .. character
-  end
-  return string.format('\\u%04x', string.byte(character))
-end
+-- The longest text that is escaped, which may take six times its length.
+local ESCAPED = 1048576
 
 local function quoted(text)
-  return '"' .. string.gsub(text, '["\\%c\127]', escape) .. '"'
+  if not string.find(text, '["\\%c\127]') then
+    return '"' .. text .. '"'
+  end
+  return #text <= ESCAPED and cjson.encode(text) or '=' .. text
 end
 
 -- For each of these jobs the bytes under which it has an entry in IDENTITY; nil if no job of the queue has one, which

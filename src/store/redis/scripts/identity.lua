@@ -8,6 +8,9 @@
 -- another queue looks nothing up. It also tells the second in which the queue was deleted with all its jobs: lines of
 -- jobs that were due by then are void. Its key is the declared one followed by ":queues".
 
+-- The lines of a field are read up to this length, some ten thousand jobs; what another program wrote may have any.
+local READ = 1048576
+
 -- Has `edit` change the lines of a job's bytes, each { who, due }, and writes them back.
 local function entries(queue, raw, edit)
   local field, counts = queue .. '\n' .. raw, IDENTITY .. ':queues'
@@ -15,7 +18,7 @@ local function entries(queue, raw, edit)
   local count, emptied = string.match(try('HGET', counts, queue) or '', '^(%d+) (%d+)$')
   count, emptied = tonumber(count or 0), tonumber(emptied or 0)
   local lines = {}
-  for line in string.gmatch(old or '', '[^\n]+') do
+  for line in string.gmatch(string.sub(old or '', 1, READ), '[^\n]+') do
     local who, expiry = string.match(line, '^(%S+ %d+ %d+ %d+) (%d+)$')
     local due = who and tonumber(expiry) - KEPT
     if due and due > emptied then
