@@ -5,7 +5,7 @@
 //!
 //! | level | rooms |
 //! |---|---|
-//! | 0 | [`clock`], [`backoff`], [`file`](mod@file), [`job`], [`supervise`] |
+//! | 0 | [`clock`], [`backoff`], [`file`](mod@file), [`job`], [`supervise`], [`text`] |
 //! | 1 | [`config`], [`event`], [`process`] |
 //! | 2 | [`task`], [`store`], [`telemetry`] |
 //! | 3 | [`plugin`], [`handler`] |
@@ -48,3 +48,4 @@ pub mod supervise;
 pub mod task;
 #[cfg(feature = "daemon")]
 pub mod telemetry;
+pub mod text;

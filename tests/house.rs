@@ -17,7 +17,7 @@ use source::{sources, tokens};
 
 /// The rooms from the bottom up; a room uses only rooms of lower levels.
 const LEVELS: &[&[&str]] = &[
-    &["clock", "backoff", "file", "job", "supervise"],
+    &["clock", "backoff", "file", "job", "supervise", "text"],
     &["config", "event", "process"],
     &["task", "store", "telemetry"],
     &["plugin", "handler"],
@@ -33,6 +33,9 @@ const STRANGERS: &[(&str, &str)] = &[("admin", "pool"), ("http", "pool")];
 /// Who may write to `tracing`. Its events are formatted and written where they are told; on the core's thread, a stderr
 /// that nobody reads would stop the daemon. All others hand up what they find, as events or in their replies.
 const TELLERS: &[&str] = &["telemetry"];
+
+/// Who may write to stdout or stderr. Each cleans every line that it writes.
+const GATES: &[&str] = &["src/cli/output.rs", "src/process/shim.rs", "src/telemetry/log.rs", "src/telemetry/stderr.rs"];
 
 /// How long a file may be without a reason.
 const LONGEST: usize = 400;
@@ -138,6 +141,38 @@ fn nobody_but_the_log_writes_to_tracing() {
         }
     }
     assert!(wrong.is_empty(), "emit an event instead of writing to `tracing`:\n{wrong}");
+}
+
+#[test]
+fn nobody_but_the_gates_writes_to_stdout_or_stderr() {
+    let mut wrong = String::new();
+    for file in sources().iter().filter(|file| !GATES.contains(&file.name.as_str())) {
+        for line in writes(&file.text) {
+            writeln!(wrong, "{}:{line}", file.name).expect("strings take all");
+        }
+    }
+    assert!(wrong.is_empty(), "what others wrote could get to a terminal raw; use {GATES:?}:\n{wrong}");
+    assert_eq!(
+        writes("fn f() { println!(); std::io::stderr().lock(); }\n dbg!(x); rustix::stdio::stdout();"),
+        [1, 1, 2, 2]
+    );
+    assert_eq!(writes("command.stdout(Stdio::null()); // eprintln!(\"x\")\n self.stderr.take()"), [0_usize; 0]);
+    for gate in GATES {
+        let gates = sources().into_iter().filter(|file| file.name == *gate);
+        assert!(gates.map(|file| writes(&file.text).len()).sum::<usize>() > 0, "{gate} writes nothing");
+    }
+}
+
+/// The lines in which a text writes to stdout or stderr, or takes hold of them.
+fn writes(text: &str) -> Vec<usize> {
+    const MACROS: &[&str] = &["print", "println", "eprint", "eprintln", "dbg"];
+    let tokens = tokens(text);
+    let next = |at: usize, ahead: usize| tokens.get(at + ahead).map_or("", |(_, token)| token.as_str());
+    let writes = |at: usize, token: &str| match token {
+        "stdout" | "stderr" | "Stdout" | "Stderr" => next(at, 1) == "(" && next(at, 2) == ")",
+        _ => MACROS.contains(&token) && next(at, 1) == "!",
+    };
+    tokens.iter().enumerate().filter(|(at, (_, token))| writes(*at, token)).map(|(_, (line, _))| *line).collect()
 }
 
 /// A path to a room, as it stands in a source file.

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::args::Cli;
 use super::exit::CliError;
-use super::output::{Printer, escape, warn};
+use super::output::{Printer, warn};
 use crate::client::request::{Request, RequestError, ResolvedJob};
 use crate::config::Config;
 use crate::config::element::redis_url::RedisUrl;
@@ -77,7 +77,7 @@ impl CommandContext {
             return Err(CliError::Problems(Problems(problems)));
         }
         if let Some(passed_over) = &loaded.passed_over {
-            warn(&escape(passed_over));
+            warn(passed_over);
         }
         Ok(self.loaded.get_or_init(|| loaded).clone())
     }
@@ -117,7 +117,7 @@ impl CommandContext {
     pub(super) fn warn_of_problems(&self, tasks: &Tasks) {
         let (told, rest) = error::to_tell(&tasks.problems);
         for problem in told {
-            warn(&escape(&problem.to_string()));
+            warn(&problem.to_string());
         }
         if rest > 0 {
             warn(&format!("{rest} more problems"));
@@ -166,7 +166,7 @@ impl CommandContext {
     /// Fails if the text is not an address, or if the store cannot be reached or used.
     pub(super) async fn store_at<R>(&self, address: &str, namespace: Option<&str>) -> Result<Store<R>, CliError> {
         let url = StoreUrl::parse(address, &self.sources.working_dir, None)
-            .map_err(|error| CliError::Usage(format!("store address {:?}: {error}", escape(scheme(address)))))?;
+            .map_err(|error| CliError::Usage(format!("store address {:?}: {error}", scheme(address))))?;
         let encrypted = matches!(&url, StoreUrl::Redis(text) if RedisUrl::parse(text).is_ok_and(|redis| redis.tls));
         let (namespace, tls) = match namespace {
             Some(namespace) if !encrypted => (namespace.to_owned(), TlsFiles::default()),

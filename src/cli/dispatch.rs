@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
 use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, RunArgs};
@@ -20,6 +20,7 @@ use crate::daemon::run::run;
 use crate::daemon::supervisor;
 use crate::process::shim;
 use crate::telemetry::stderr::write_line;
+use crate::text::clean;
 
 /// Runs the command that the command line names.
 pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
@@ -41,13 +42,16 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
         let secrets = handover::hide(&line, || name_secrets(&line, extensions.clone()));
         return supervisor::supervise(&secrets);
     }
-    let cli = match Cli::try_parse_from(line) {
+    let cli = match Cli::try_parse_from(&line) {
         Ok(cli) => cli,
         Err(error) => {
             // Help and version are results, everything else is a usage error. An error of writing them is ignored.
-            let _ = error.print();
-            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
-            return ExitCode::from(exit.code());
+            if !error.use_stderr() {
+                let _ = error.print();
+                return ExitCode::from(Exit::Done.code());
+            }
+            print_usage_error(&line, &error);
+            return ExitCode::from(Exit::Usage.code());
         }
     };
     let context = match CommandContext::of(&cli, extensions) {
@@ -66,6 +70,17 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
         print_error(&context, &error);
         ExitCode::from(error.exit().code())
     })
+}
+
+/// Prints what is wrong with a line. The message quotes the line, and a script puts the words of others into it, so it is
+/// made once more from clean words.
+fn print_usage_error(line: &[OsString], error: &clap::Error) {
+    let words = line.iter().map(|word| clean::line(&word.to_string_lossy()).into_owned());
+    let _ = match Cli::try_parse_from(words) {
+        Err(clean) if clean.kind() == error.kind() => clean.print(),
+        // Without the words that it quotes.
+        _ => clap::Error::new(error.kind()).with_cmd(&Cli::command()).print(),
+    };
 }
 
 /// Does this line say `run`? It is not parsed completely: the parent of the daemon needs only this, and saves the
@@ -98,8 +113,12 @@ fn print_error(context: &CommandContext, error: &CliError) {
         error: String,
     }
     // The daemon itself handles its signals by now, so nothing would end it while it hangs on stderr.
-    let warn = if supervisor::is_supervised() { write_line } else { warn };
-    error.to_string().lines().for_each(warn);
+    let warn = |line: &str| if supervisor::is_supervised() { write_line(line) } else { warn(line) };
+    match error {
+        // One line for each.
+        CliError::Problems(problems) => problems.lines().for_each(|line| warn(&line)),
+        other => warn(&other.to_string()),
+    }
     if let Some(hint) = error.hint() {
         warn(hint);
     }

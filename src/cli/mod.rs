@@ -1,6 +1,6 @@
 //! The command line and its output.
 //!
-//! `args` defines the arguments, `dispatch` runs the command, `output` prints the result, `exit` maps errors to exit
+//! `args` defines the arguments, `dispatch` runs the command, `output` prints the result (`table` lays it out), `exit` maps errors to exit
 //! codes. Results go to stdout, everything else to stderr. A program that is built from the library uses [`Program`].
 
 mod args;
@@ -10,6 +10,7 @@ mod dispatch;
 mod exit;
 mod output;
 mod program;
+mod table;
 mod value;
 
 pub use dispatch::main;

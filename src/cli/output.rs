@@ -1,16 +1,14 @@
 //! Prints results: text for people, or one JSON document with stable member names. Also warns and asks on stderr.
 //!
-//! Foreign text never reaches a terminal unescaped: control characters are written out.
+//! Nothing else in the command line writes to stdout or stderr. What others wrote never reaches a terminal raw: people
+//! read [`Text`], which is made of clean lines, and a JSON document has the characters in question escaped.
 
-use std::fmt::Write as _;
 use std::io::{self, BufRead, IsTerminal, Write as _};
 
 use serde::Serialize;
 
 use super::exit::CliError;
-
-/// Longest cell of a listing, in characters.
-const CELL: usize = 80;
+use crate::text::clean;
 
 /// Prints results as text or JSON.
 #[derive(Debug, Clone, Copy)]
@@ -35,22 +33,24 @@ impl Printer {
     ///
     /// # Errors
     /// Fails if stdout cannot be written; a closed pipe is not an error.
-    pub(super) fn print<T: Serialize>(self, document: &T, text: impl FnOnce() -> String) -> io::Result<()> {
-        self.write(if self.json { serde_json::to_string(document)? } else { text() })
+    pub(super) fn print<T: Serialize, P: Into<Text>>(self, document: &T, text: impl FnOnce() -> P) -> io::Result<()> {
+        self.write(&if self.json { json_line(document)? } else { text().into().0 })
     }
 
     /// Prints what a command has changed. If that fails, the error tells it, because it cannot be asked for again.
     ///
     /// # Errors
     /// As [`print`](Self::print).
-    pub(super) fn report<T: Serialize>(self, document: &T, text: impl Fn() -> String) -> Result<(), CliError> {
-        self.print(document, &text).map_err(|error| CliError::Unreported { outcome: text(), error })
+    pub(super) fn report<T: Serialize, P: Into<Text>>(
+        self,
+        document: &T,
+        text: impl Fn() -> P,
+    ) -> Result<(), CliError> {
+        let outcome = || text().into().0.lines().collect::<Vec<_>>().join("; ");
+        self.print(document, &text).map_err(|error| CliError::Unreported { outcome: outcome(), error })
     }
 
-    fn write(self, mut output: String) -> io::Result<()> {
-        if !output.is_empty() && !output.ends_with('\n') {
-            output.push('\n');
-        }
+    fn write(self, output: &str) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         match stdout.write_all(output.as_bytes()).and_then(|()| stdout.flush()) {
             Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
@@ -59,9 +59,61 @@ impl Printer {
     }
 }
 
+fn json_line<T: Serialize>(document: &T) -> io::Result<String> {
+    Ok(format!("{}\n", clean::json(&serde_json::to_string(document)?)))
+}
+
+/// What people read: lines in which nothing stands that a terminal would obey. The end of a line cannot come from a text
+/// that is put in, so no name and no error can pass for a line of its own.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Text(String);
+
+impl Text {
+    /// Adds a line.
+    pub(super) fn push(&mut self, line: impl AsRef<str>) {
+        self.0.push_str(&clean::line(line.as_ref()));
+        self.0.push('\n');
+    }
+
+    /// Adds other lines.
+    #[must_use]
+    pub(super) fn and(mut self, lines: impl Into<Self>) -> Self {
+        self.0.push_str(&lines.into().0);
+        self
+    }
+
+    /// The lines.
+    #[cfg(test)]
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// One line; nothing if it is empty.
+impl<T: AsRef<str>> From<T> for Text {
+    fn from(line: T) -> Self {
+        let mut text = Self::default();
+        if !line.as_ref().is_empty() {
+            text.push(line);
+        }
+        text
+    }
+}
+
 /// Writes a line to stderr. An error is ignored, because there is no other place to report it.
 pub(super) fn warn(line: &str) {
-    let _ = writeln!(io::stderr().lock(), "windlass: {line}");
+    write_stderr(&Text::from(format!("windlass: {line}")));
+}
+
+/// Writes a line of a job's output to stderr.
+pub(super) fn show_output(line: &str) {
+    let mut text = Text::default();
+    text.push(line);
+    write_stderr(&text);
+}
+
+fn write_stderr(text: &Text) {
+    let _ = io::stderr().lock().write_all(text.0.as_bytes());
 }
 
 /// Asks on a terminal. Without a terminal, `--yes` is required.
@@ -78,130 +130,13 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
         )));
     }
     let mut stderr = io::stderr().lock();
-    write!(stderr, "{question} [y/N] ")?;
+    write!(stderr, "{} [y/N] ", clean::line(question))?;
     stderr.flush()?;
     let mut answer = String::new();
     io::stdin().lock().read_line(&mut answer)?;
     match answer.trim().to_lowercase().as_str() {
         "y" | "yes" => Ok(()),
         _ => Err(CliError::Failed("nothing was changed".to_owned())),
-    }
-}
-
-/// A text with its control characters (and those that reorder what is shown) written out.
-#[must_use]
-pub(super) fn escape(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for char in text.chars() {
-        match char {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
-                out.extend(char.escape_unicode());
-            }
-            _ if char.is_control() => out.extend(char.escape_unicode()),
-            _ => out.push(char),
-        }
-    }
-    out
-}
-
-/// Rows in aligned columns.
-#[derive(Debug)]
-pub(super) struct TextTable {
-    rows: Vec<Vec<String>>,
-    right: Vec<bool>,
-}
-
-impl TextTable {
-    /// A table with these headings; a column whose heading begins with `#` holds numbers and is
-    /// aligned to the right.
-    #[must_use]
-    pub(super) fn new(headings: &[&str]) -> Self {
-        let right = headings.iter().map(|heading| heading.starts_with('#')).collect();
-        let row = headings.iter().map(|heading| heading.trim_start_matches('#').to_uppercase()).collect();
-        Self { rows: vec![row], right }
-    }
-
-    /// Adds a row. Cells are escaped, and cut if they are too long for a listing.
-    pub(super) fn row<const N: usize>(&mut self, cells: [&str; N]) {
-        let cell = |cell: &&str| {
-            let text = escape(cell);
-            if text.chars().count() <= CELL {
-                text
-            } else {
-                text.chars().take(CELL - 1).chain(std::iter::once('…')).collect()
-            }
-        };
-        self.rows.push(cells.iter().map(cell).collect());
-    }
-
-    /// Adds a row whose last cell is never cut, because people pass it to a command.
-    pub(super) fn row_with_last<const N: usize>(&mut self, cells: [&str; N], last: &str) {
-        self.row(cells);
-        if let Some(row) = self.rows.last_mut() {
-            row.push(escape(last));
-        }
-    }
-
-    /// The table's text; the last column is not padded.
-    #[must_use]
-    pub(super) fn text(&self) -> String {
-        let width = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
-        };
-        let widths: Vec<_> = (0..self.right.len()).map(width).collect();
-        let mut out = String::new();
-        for row in &self.rows {
-            let mut line = String::new();
-            for ((cell, width), right) in row.iter().zip(&widths).zip(&self.right) {
-                let padding = " ".repeat(width - cell.chars().count());
-                if *right {
-                    line.push_str(&padding);
-                    line.push_str(cell);
-                } else {
-                    line.push_str(cell);
-                    line.push_str(&padding);
-                }
-                line.push_str("  ");
-            }
-            out.push_str(line.trim_end());
-            out.push('\n');
-        }
-        out
-    }
-}
-
-/// `name: value` lines, aligned; values are escaped but never cut.
-#[derive(Debug, Default)]
-pub(super) struct FieldList(Vec<(String, String)>);
-
-impl FieldList {
-    /// Adds a line.
-    pub(super) fn add(&mut self, name: &str, value: &str) -> &mut Self {
-        self.0.push((name.to_owned(), escape(value)));
-        self
-    }
-
-    /// Adds a line if there is a value.
-    pub(super) fn maybe(&mut self, name: &str, value: Option<&str>) -> &mut Self {
-        if let Some(value) = value {
-            self.add(name, value);
-        }
-        self
-    }
-
-    /// The lines.
-    #[must_use]
-    pub(super) fn text(&self) -> String {
-        let width = self.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + 1;
-        let mut out = String::new();
-        for (name, value) in &self.0 {
-            let line = format!("{:width$} {value}", format!("{name}:"));
-            let _ = writeln!(out, "{}", line.trim_end());
-        }
-        out
     }
 }
 
@@ -219,30 +154,30 @@ pub(super) fn count_noun(number: u64, one: &str, many: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
-    #[test]
-    fn columns_are_aligned() {
-        let mut table = TextTable::new(&["queue", "#length", "args"]);
-        table.row(["mail", "7", "[1]"]);
-        table.row(["a", "1200", ""]);
-        assert_eq!(table.text(), "QUEUE  LENGTH  ARGS\nmail        7  [1]\na        1200\n");
-    }
+    const FOREIGN: &str = "(\\PC|[\\x00-\\x1f\\x7f-\\x9f\u{2028}\u{202e}\u{61c}]|\nwindlass: done){0,30}";
 
-    #[test]
-    fn what_strangers_wrote_cannot_move_the_cursor() {
-        assert_eq!(escape("a\u{1b}[2Jb\n\u{202e}c"), "a\\u{1b}[2Jb\\n\\u{202e}c");
-        let mut table = TextTable::new(&["args"]);
-        table.row([&"x".repeat(200)]);
-        let text = table.text();
-        let line = text.lines().nth(1).unwrap();
-        assert_eq!((line.chars().count(), line.ends_with('…')), (CELL, true));
-    }
+    proptest! {
+        #[test]
+        fn every_text_is_one_clean_line(first in FOREIGN, second in FOREIGN) {
+            let mut text = Text::from(&first);
+            text.push(&second);
+            let lines = 1 + usize::from(!first.is_empty());
+            prop_assert_eq!(text.0.matches('\n').count(), lines);
+            prop_assert!(!text.0.replace('\n', "").contains(clean::is_unsafe));
+        }
 
-    #[test]
-    fn fields_are_aligned() {
-        let mut fields = FieldList::default();
-        fields.add("id", "7").maybe("gone", None).add("exception", "E");
-        assert_eq!(fields.text(), "id:        7\nexception: E\n");
+        #[test]
+        fn a_document_is_one_clean_line_with_the_same_content(text in FOREIGN) {
+            // Arguments are printed as their producer wrote them, line ends between tokens included.
+            let raw = serde_json::value::RawValue::from_string(serde_json::to_string_pretty(&[&text]).unwrap()).unwrap();
+            let line = json_line(&(&text, raw)).unwrap();
+            prop_assert_eq!(line.matches('\n').count(), 1);
+            prop_assert!(!line.trim_end_matches('\n').contains(clean::is_unsafe));
+            prop_assert_eq!(serde_json::from_str::<serde_json::Value>(&line).unwrap(), serde_json::json!([text, [text]]));
+        }
     }
 }

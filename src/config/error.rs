@@ -92,14 +92,22 @@ impl std::error::Error for Problem {}
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Problems(pub Vec<Problem>);
 
+impl Problems {
+    /// What is told of them, one by one.
+    pub fn lines(&self) -> impl Iterator<Item = String> {
+        let (told, rest) = to_tell(&self.0);
+        let rest = (rest > 0).then(|| format!("{rest} more problems"));
+        told.iter().map(ToString::to_string).chain(rest)
+    }
+}
+
 impl fmt::Display for Problems {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (told, rest) = to_tell(&self.0);
-        for (index, problem) in told.iter().enumerate() {
+        for (index, line) in self.lines().enumerate() {
             let separator = if index == 0 { "" } else { "\n" };
-            write!(f, "{separator}{problem}")?;
+            write!(f, "{separator}{line}")?;
         }
-        if rest > 0 { write!(f, "\n{rest} more problems") } else { Ok(()) }
+        Ok(())
     }
 }
 

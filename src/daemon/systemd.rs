@@ -11,7 +11,6 @@
 //! Both have a thread of their own for that: a send waits while the other side's queue is full, and nobody else may wait for
 //! that. Messages arrive in the order in which they were told.
 
-use std::fmt::Write as _;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::OnceLock;
@@ -25,6 +24,7 @@ use sd_notify::NotifyState;
 
 use crate::process::mark;
 use crate::supervise::scope::own_thread;
+use crate::text::clean;
 
 /// How many messages wait for a service manager that reads none. Later ones are dropped.
 const CAPACITY: usize = 64;
@@ -32,6 +32,9 @@ const CAPACITY: usize = 64;
 const LONGEST: usize = 4096;
 /// The stack of the parent's thread, which calls little.
 const STACK: usize = 64 * 1024;
+
+/// The longest line of a message. A status names queues and stores, and those names are the work of others.
+const LONGEST_LINE: usize = 500;
 
 /// Was it told that we are ready? Until then a reload must not say so.
 static READY: AtomicBool = AtomicBool::new(false);
@@ -88,13 +91,18 @@ pub fn alive() {
 
 fn tell(states: &[NotifyState<'_>]) {
     let Some(thread) = THREAD.get_or_init(start) else { return };
-    let mut message = String::new();
-    for state in states {
-        // Writing to a string does not fail.
-        let _ = writeln!(message, "{state}");
-    }
     // A full queue means that the service manager has read nothing for minutes.
-    let _ = thread.try_send(message);
+    let _ = thread.try_send(message(states));
+}
+
+/// The states, one a line, whatever stands in a status: a second line of a status would be an order to systemd.
+fn message(states: &[NotifyState<'_>]) -> String {
+    let line = |state: &NotifyState<'_>| {
+        let state = state.to_string();
+        let state = clean::line(&state);
+        format!("{}\n", state.get(..state.floor_char_boundary(LONGEST_LINE)).unwrap_or_default())
+    };
+    states.iter().map(line).collect()
 }
 
 /// Does a service manager want this process, the parent, to tell it?
@@ -140,4 +148,22 @@ fn start() -> Option<SyncSender<String>> {
         }
     };
     std::thread::Builder::new().name("systemd".to_owned()).spawn(send).ok().map(|_| sender)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn a_status_is_one_clean_line(status in "(\\PC|[\\x00-\\x1f\\x7f-\\x9f\u{2028}\u{202e}]|\nMAINPID=1){0,400}") {
+            let message = message(&[NotifyState::Ready, NotifyState::Status(&status)]);
+            prop_assert_eq!(message.matches('\n').count(), 2);
+            prop_assert!(!message.replace('\n', "").contains(clean::is_unsafe));
+            prop_assert!(message.starts_with("READY=1\nSTATUS="));
+            prop_assert!(message.lines().all(|line| line.len() <= LONGEST_LINE));
+        }
+    }
 }

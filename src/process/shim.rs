@@ -23,6 +23,7 @@ use rustix::thread::{
 };
 
 use super::confine::{ENV_PREFIX, Limits, SHIM};
+use crate::text::clean;
 
 /// The exit status of the shim if it could not start the program, as with `env`, `nice` and `timeout`.
 pub const FAILED: i32 = 125;
@@ -50,7 +51,7 @@ pub fn answer(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
         return None;
     }
     let (prefix, complaint) = become_program(args);
-    let _ = writeln!(std::io::stderr(), "{prefix}{complaint}");
+    let _ = writeln!(std::io::stderr(), "{}", clean::line(&format!("{prefix}{complaint}")));
     Some(ExitCode::from(u8::try_from(FAILED).unwrap_or(u8::MAX)))
 }
 

@@ -16,7 +16,7 @@ use tracing_subscriber::filter::LevelFilter;
 use super::capture::{self, CaptureWriter};
 use super::format::{JsonTimestamp, TextFormat};
 use super::log_line::{LineStyle, LogLine};
-use super::stderr::Sink;
+use super::stderr::{CleanLine, Sink};
 use crate::clock::Clock;
 use crate::config::element::logging::EventLevel;
 use crate::config::element::logging::LogFormat;
@@ -174,7 +174,7 @@ impl Log {
 }
 
 /// Writes events until the bus is closed or every sender is gone, in the style that holds when each is written.
-fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
+pub(super) fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
     let (mut sink, mut dropped) = (Sink::new(out), 0);
     loop {
         strike(LOG_THREAD);
@@ -183,8 +183,8 @@ fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
             Received::Event(at_ms, event) => {
                 let style = style.read().unwrap_or_else(PoisonError::into_inner);
                 // If formatting panics, only that line is lost.
-                match contained(|| lines(&style, at_ms, event)) {
-                    Ok(lines) => drop(sink.write(&lines, failed)),
+                match contained(|| line(&style, at_ms, event)) {
+                    Ok(line) => drop(sink.write(&line, failed)),
                     Err(_) => sink.skip("making the line panicked"),
                 }
             }
@@ -204,21 +204,25 @@ fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
     }
 }
 
-/// The formatted lines of an event.
-fn lines(style: &LineStyle, at_ms: i64, event: Event) -> Vec<u8> {
+/// The formatted line of an event.
+fn line(style: &LineStyle, at_ms: i64, event: Event) -> CleanLine {
     match event {
-        Event::FormattedLine { text } => format!("{text}\n").into_bytes(),
-        event => capture::capture(Some(at_ms), || put(style.level(event.kind()), &style.line(&event))),
+        Event::FormattedLine { text } => CleanLine::of(&text),
+        event => captured(Some(at_ms), style.level(event.kind()), &style.line(&event)),
     }
 }
 
-fn failed(count: u64, error: &str) -> Vec<u8> {
+fn failed(count: u64, error: &str) -> CleanLine {
     warning(format!("{count} log lines were lost because writing the log failed: {error}"))
 }
 
 /// The formatted line of a warning from the log itself.
-fn warning(message: String) -> Vec<u8> {
-    capture::capture(None, || put(EventLevel::Warn, &LogLine { message, ..LogLine::default() }))
+fn warning(message: String) -> CleanLine {
+    captured(None, EventLevel::Warn, &LogLine::of(message))
+}
+
+fn captured(at_ms: Option<i64>, level: EventLevel, line: &LogLine) -> CleanLine {
+    CleanLine::of(&String::from_utf8_lossy(&capture::capture(at_ms, || put(level, line))))
 }
 
 fn put(level: EventLevel, line: &LogLine) {
@@ -228,14 +232,14 @@ fn put(level: EventLevel, line: &LogLine) {
             tracing::event!(
                 target: "windlass",
                 $level,
-                worker = line.worker.as_deref().map(tracing::field::display),
-                class = line.class.as_deref().map(tracing::field::display),
-                queue = line.queue.as_deref().map(tracing::field::display),
-                args = line.args.as_deref().map(tracing::field::display),
-                id = line.id.as_deref().map(tracing::field::display),
-                result = line.result.as_deref().map(tracing::field::display),
-                error = line.error.as_deref().map(tracing::field::display),
-                why = line.why.as_deref().map(tracing::field::display),
+                worker = line.worker.as_ref().map(tracing::field::display),
+                class = line.class.as_ref().map(tracing::field::display),
+                queue = line.queue.as_ref().map(tracing::field::display),
+                args = line.args.as_ref().map(tracing::field::display),
+                id = line.id.as_ref().map(tracing::field::display),
+                result = line.result.as_ref().map(tracing::field::display),
+                error = line.error.as_ref().map(tracing::field::display),
+                why = line.why.as_ref().map(tracing::field::display),
                 duration_ms = line.duration_ms,
                 "{}",
                 line.message

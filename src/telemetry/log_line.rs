@@ -2,35 +2,42 @@
 
 use std::time::Duration;
 
-use super::redact;
+use super::redact::{self, Shown};
 use crate::config::element::logging::EventLevel;
 use crate::config::model::{SchedulerLogging, WorkerLogging};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind, OutputStream};
 
-/// One log line: a message and its fields.
+/// One log line: a message and its fields. Every text of others in it went through [`redact`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogLine {
     /// What happened.
-    pub message: String,
+    pub(super) message: String,
     /// The worker's name.
-    pub worker: Option<String>,
+    pub(super) worker: Option<Shown>,
     /// The job's class.
-    pub class: Option<String>,
+    pub(super) class: Option<Shown>,
     /// The job's queue.
-    pub queue: Option<String>,
+    pub(super) queue: Option<Shown>,
     /// The job's arguments, redacted.
-    pub args: Option<String>,
+    pub(super) args: Option<Shown>,
     /// The job's id.
-    pub id: Option<String>,
+    pub(super) id: Option<Shown>,
     /// The job's result.
-    pub result: Option<String>,
+    pub(super) result: Option<Shown>,
     /// The error.
-    pub error: Option<String>,
+    pub(super) error: Option<Shown>,
     /// Why.
-    pub why: Option<String>,
+    pub(super) why: Option<Shown>,
     /// How long the run took, in milliseconds.
-    pub duration_ms: Option<u64>,
+    pub(super) duration_ms: Option<u64>,
+}
+
+impl LogLine {
+    /// A line with nothing but a message of our own.
+    pub(super) fn of(message: impl Into<String>) -> Self {
+        Self { message: message.into(), ..Self::default() }
+    }
 }
 
 /// The levels of events, and the keys whose values are redacted.
@@ -81,86 +88,83 @@ impl LineStyle {
         match event {
             Event::WorkerStart { worker } => worker_line("[ worker ] started", worker.name()),
             Event::WorkerEnd { worker } => worker_line("[ worker ] ended", worker.name()),
-            Event::WorkerPoll { queues } => message_line(format!("[ worker ] polling {queues} queues")),
-            Event::WorkerPause => message_line("[ worker ] paused".to_owned()),
-            Event::Job { job } => self.job_line(format!("[ worker ] working job {}", job.queue), job),
+            Event::WorkerPoll { queues } => LogLine::of(format!("[ worker ] polling {queues} queues")),
+            Event::WorkerPause => LogLine::of("[ worker ] paused"),
+            Event::Job { job } => self.job_line("working job", job),
             Event::Success { job, result, duration } => LogLine {
-                result: result.as_deref().map(redact::shorten),
+                result: result.as_deref().map(redact::text),
                 duration_ms: Some(whole_millis(*duration)),
-                ..self.job_line(format!("[ worker ] job success {}", job.queue), job)
+                ..self.job_line("job success", job)
             },
             Event::Failure { job, failure, duration } => LogLine {
-                error: Some(redact::shorten(&format!("{}: {}", failure.exception, failure.error))),
+                error: Some(redact::text(&format!("{}: {}", failure.exception, failure.error))),
                 duration_ms: Some(whole_millis(*duration)),
-                ..self.job_line(format!("[ worker ] job failure {}", job.queue), job)
+                ..self.job_line("job failure", job)
             },
-            Event::ReEnqueue { job, why } => LogLine {
-                why: Some(redact::shorten(why)),
-                ..self.job_line(format!("[ worker ] re-enqueue job {}", job.queue), job)
-            },
+            Event::ReEnqueue { job, why } => {
+                LogLine { why: Some(redact::text(why)), ..self.job_line("re-enqueue job", job) }
+            }
             Event::Vetoed { job, plugin, reason } => {
                 let reason = reason.as_deref().unwrap_or("it gave no reason");
-                let why = format!("plugin {plugin:?}: {}", redact::shorten(reason));
-                LogLine { why: Some(why), ..self.job_line(format!("[ worker ] dropped job {}", job.queue), job) }
+                let why = Some(redact::text(&format!("plugin {plugin:?}: {reason}")));
+                LogLine { why, ..self.job_line("dropped job", job) }
             }
-            Event::CleaningWorker { worker, why } => LogLine {
-                why: Some(redact::shorten(why)),
-                ..worker_line("[ worker ] cleaning old worker", worker.name())
-            },
-            Event::InternalError { error } => message_line(format!("internal error: {}", redact::shorten(error))),
-            Event::MultiWorkerAction { verb, delay, processors } => message_line(format!(
+            Event::CleaningWorker { worker, why } => {
+                LogLine { why: Some(redact::text(why)), ..worker_line("[ worker ] cleaning old worker", worker.name()) }
+            }
+            Event::InternalError { error } => LogLine::of(format!("internal error: {}", redact::text(error))),
+            Event::MultiWorkerAction { verb, delay, processors } => LogLine::of(format!(
                 "*** checked for worker status: {verb} (event loop delay: {:.1}ms, processors: {processors})",
                 delay.as_secs_f64() * 1000.0
             )),
-            Event::SchedulerStart { name } => message_line(format!("resque scheduler started {name}")),
-            Event::SchedulerEnd { name } => message_line(format!("resque scheduler ended {name}")),
-            Event::SchedulerPoll => message_line("resque scheduler polling".to_owned()),
+            Event::SchedulerStart { name } => LogLine::of(format!("resque scheduler started {}", redact::name(name))),
+            Event::SchedulerEnd { name } => LogLine::of(format!("resque scheduler ended {}", redact::name(name))),
+            Event::SchedulerPoll => LogLine::of("resque scheduler polling"),
             Event::SchedulerEnqueue { task, queue, why } => LogLine {
-                class: Some(task.to_string()),
-                queue: Some(queue.to_string()),
-                why: Some((*why).to_owned()),
-                ..message_line(format!("enqueued recurrent job {task}"))
+                class: Some(redact::text(task.as_str())),
+                queue: Some(redact::text(queue.as_str())),
+                why: Some(redact::text(why)),
+                ..LogLine::of(format!("enqueued recurrent job {}", redact::name(task.as_str())))
             },
-            Event::SchedulerReEnqueue { task } => message_line(format!("re-enqueued recurrent job {task}")),
-            Event::WorkingTimestamp { second } => message_line(format!("resque scheduler working timestamp {second}")),
+            Event::SchedulerReEnqueue { task } => {
+                LogLine::of(format!("re-enqueued recurrent job {}", redact::name(task.as_str())))
+            }
+            Event::WorkingTimestamp { second } => LogLine::of(format!("resque scheduler working timestamp {second}")),
             Event::TransferredJob { second, payload } => LogLine {
                 args: Some(redact::args(payload, &self.redact)),
-                ..message_line(format!("resque scheduler enqueuing job {second}"))
+                ..LogLine::of(format!("resque scheduler enqueuing job {second}"))
             },
             Event::Output { id, task, stream, line } => {
                 let stream = match stream {
                     OutputStream::Stdout => "",
                     OutputStream::Stderr => " stderr",
                 };
-                let line = redact::output(line);
-                LogLine { id: Some(id.to_string()), ..message_line(format!("[ {task}{stream} ] {line}")) }
+                let (task, line) = (redact::name(task.as_str()), redact::output(line));
+                LogLine { id: Some(redact::text(id)), ..LogLine::of(format!("[ {task}{stream} ] {line}")) }
             }
             Event::ChildOutput { task, pid, line } => {
-                message_line(format!("[ {task} {pid} ] {}", redact::output(line)))
+                LogLine::of(format!("[ {} {pid} ] {}", redact::name(task.as_str()), redact::output(line)))
             }
-            Event::Notice { text } | Event::Warning { text } => message_line(redact::shorten(text)),
-            Event::FormattedLine { text } => message_line(text.clone()),
+            Event::Notice { text } | Event::Warning { text } => LogLine::of(redact::text(text).to_string()),
+            // It is written as it is.
+            Event::FormattedLine { text } => LogLine::of(redact::output(text).to_string()),
         }
     }
 
-    fn job_line(&self, message: String, job: &JobInfo) -> LogLine {
+    fn job_line(&self, what: &str, job: &JobInfo) -> LogLine {
         LogLine {
-            worker: Some(job.worker.name().to_owned()),
-            class: Some(redact::shorten(job.class.as_str())),
-            queue: Some(job.queue.to_string()),
+            worker: Some(redact::text(job.worker.name())),
+            class: Some(redact::text(job.class.as_str())),
+            queue: Some(redact::text(job.queue.as_str())),
             args: Some(redact::args(&job.args, &self.redact)),
-            id: Some(job.id.to_string()),
-            ..message_line(message)
+            id: Some(redact::text(&job.id)),
+            ..LogLine::of(format!("[ worker ] {what} {}", redact::name(job.queue.as_str())))
         }
     }
-}
-
-fn message_line(message: String) -> LogLine {
-    LogLine { message, ..LogLine::default() }
 }
 
 fn worker_line(message: &str, worker: &str) -> LogLine {
-    LogLine { worker: Some(worker.to_owned()), ..message_line(message.to_owned()) }
+    LogLine { worker: Some(redact::text(worker)), ..LogLine::of(message) }
 }
 
 fn whole_millis(duration: Duration) -> u64 {

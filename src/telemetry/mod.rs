@@ -1,6 +1,8 @@
 //! The log. It listens to events; other rooms emit events instead of calling it.
 
 mod capture;
+#[cfg(test)]
+mod every_event;
 pub mod format;
 pub mod log;
 pub mod log_line;

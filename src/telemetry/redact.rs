@@ -1,8 +1,14 @@
-//! Prepares arguments for the log: hides the values of secret keys, escapes control characters, limits the length.
+//! Prepares the texts of others for the log: hides the values of secret keys, and limits the length.
+//!
+//! A field of a [`LogLine`](super::log_line::LogLine) takes nothing else. Its characters are as they were: each format
+//! writes out in its own way what must not be shown raw.
+
+use std::fmt;
 
 use serde_json::Value;
 
 use crate::process::output::LINE_CAP;
+use crate::text::clean;
 
 /// The longest argument text that a line shows, in bytes.
 const LONGEST: usize = 1024;
@@ -11,19 +17,29 @@ const LONGEST_OUTPUT: usize = LINE_CAP;
 /// The replacement of a secret.
 const HIDDEN: &str = "[redacted]";
 
+/// A text that a log line may show.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Shown(String);
+
+impl fmt::Display for Shown {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
 /// A job's arguments for a log line. The values of `keys` are hidden at any depth; case is ignored.
 #[must_use]
-pub fn args(raw: &[u8], keys: &[String]) -> String {
+pub(super) fn args(raw: &[u8], keys: &[String]) -> Shown {
     if keys.is_empty() {
-        return shorten(&String::from_utf8_lossy(raw));
+        return text(&String::from_utf8_lossy(raw));
     }
     match serde_json::from_slice::<Value>(raw) {
         Ok(mut value) => {
             hide(&mut value, keys);
-            shorten(&value.to_string())
+            text(&value.to_string())
         }
         // JSON with lone surrogates or very deep nesting cannot be searched, so all of it is hidden.
-        Err(_) => HIDDEN.to_owned(),
+        Err(_) => Shown(HIDDEN.to_owned()),
     }
 }
 
@@ -43,31 +59,33 @@ fn hide(value: &mut Value, keys: &[String]) {
     }
 }
 
-/// Foreign text, shortened and escaped for one line.
+/// A foreign text, shortened.
 #[must_use]
-pub fn shorten(text: &str) -> String {
-    shown(text, LONGEST)
+pub(super) fn text(text: &str) -> Shown {
+    cut(text, LONGEST)
 }
 
-/// A line of a job's output, shortened and escaped.
+/// A foreign name inside of a message: shortened, and in quotes if it could be read as more than a name.
 #[must_use]
-pub fn output(text: &str) -> String {
-    shown(text, LONGEST_OUTPUT)
+pub(super) fn name(name: &str) -> Shown {
+    Shown(clean::value(&text(name).0).into_owned())
 }
 
-fn shown(text: &str, longest: usize) -> String {
-    let mut end = text.len().min(longest);
+/// A line of a job's output, shortened.
+#[must_use]
+pub(super) fn output(text: &str) -> Shown {
+    cut(text, LONGEST_OUTPUT)
+}
+
+fn cut(text: &str, longest: usize) -> Shown {
+    if text.len() <= longest {
+        return Shown(text.to_owned());
+    }
+    let mut end = longest;
     while !text.is_char_boundary(end) {
         end -= 1;
     }
-    let mut shown = String::with_capacity(end);
-    for c in text[..end].chars() {
-        if c.is_control() { shown.extend(c.escape_default()) } else { shown.push(c) }
-    }
-    if end < text.len() {
-        shown.push_str(&format!("... ({} bytes)", text.len()));
-    }
-    shown
+    Shown(format!("{}... ({} bytes)", &text[..end], text.len()))
 }
 
 #[cfg(test)]
@@ -78,16 +96,16 @@ mod tests {
     fn secrets_are_hidden_at_any_depth() {
         let keys = ["password".to_owned()];
         let shown = args(br#"[{"user":"a","Password":"x","deep":[{"password":{"y":1}}]}]"#, &keys);
-        assert_eq!(shown, r#"[{"user":"a","Password":"[redacted]","deep":[{"password":"[redacted]"}]}]"#);
-        assert_eq!(args(b"{bad", &keys), HIDDEN);
+        assert_eq!(shown.0, r#"[{"user":"a","Password":"[redacted]","deep":[{"password":"[redacted]"}]}]"#);
+        assert_eq!(args(b"{bad", &keys).0, HIDDEN);
     }
 
     #[test]
-    fn a_line_stays_one_line() {
-        assert_eq!(args(b"[1,\n\x1b[31m2]", &[]), "[1,\\n\\u{1b}[31m2]");
+    fn a_field_is_bounded() {
         let long = "é".repeat(2000);
-        assert!(shorten(&long).ends_with("... (4000 bytes)"));
-        assert_eq!(output(&long), long, "a job's own words are cut where docs/handlers.md says");
-        assert!(output(&"é".repeat(LINE_CAP)).ends_with("... (32768 bytes)"));
+        assert!(text(&long).0.ends_with("... (4000 bytes)"));
+        assert_eq!(output(&long).0, long, "a job's own words are cut where docs/handlers.md says");
+        assert!(output(&"é".repeat(LINE_CAP)).0.ends_with("... (32768 bytes)"));
+        assert_eq!(name("x id=7\n").0, r#""x id=7\n""#);
     }
 }

@@ -1,14 +1,34 @@
 //! Writes to a stderr that may block, be full, or be closed, and that may recover.
+//!
+//! Only clean lines get there: a [`Sink`] takes nothing but [`CleanLine`]s.
 
 use std::io::{self, Write};
 use std::sync::mpsc::channel;
 use std::time::Duration;
+
+use crate::text::clean;
 
 /// How long the log waits before it tries again to write to a stderr that would block.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// How long [`write_line`] waits until its line is written.
 const LINE_TIMEOUT: Duration = Duration::from_millis(500);
+
+/// One line with its end, in which nothing stands that a terminal or a reader of lines would obey; or nothing at all.
+#[derive(Debug, Default)]
+pub(super) struct CleanLine(String);
+
+impl CleanLine {
+    /// The line of a text, whatever stands in it. A text that is empty up to its line end is no line.
+    pub(super) fn of(text: &str) -> Self {
+        let text = text.trim_end_matches('\n');
+        if text.is_empty() { Self::default() } else { Self(format!("{}\n", clean::line(text))) }
+    }
+
+    pub(super) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
 
 /// A writer of whole lines that counts the lines it could not write.
 pub(super) struct Sink<W> {
@@ -29,14 +49,14 @@ impl<W: Write> Sink<W> {
         self.failed.is_some()
     }
 
-    /// Writes lines. While writing fails, they are counted; when it works again, the message of `lost` with their
-    /// number is written first. Returns whether the lines were written.
-    pub(super) fn write(&mut self, lines: &[u8], lost: impl FnOnce(u64, &str) -> Vec<u8>) -> bool {
+    /// Writes a line. While writing fails, lines are counted; when it works again, the message of `lost` with their
+    /// number is written first. Returns whether the line was written.
+    pub(super) fn write(&mut self, line: &CleanLine, lost: impl FnOnce(u64, &str) -> CleanLine) -> bool {
         if !self.recover(lost) {
             self.count(None);
             return false;
         }
-        let written = self.put(lines);
+        let written = self.put(line);
         if let Err(error) = &written {
             self.count(Some(error.to_string()));
         }
@@ -44,7 +64,7 @@ impl<W: Write> Sink<W> {
     }
 
     /// Tries to write the message of `lost`, if lines were lost. Returns whether writing works.
-    pub(super) fn recover(&mut self, lost: impl FnOnce(u64, &str) -> Vec<u8>) -> bool {
+    pub(super) fn recover(&mut self, lost: impl FnOnce(u64, &str) -> CleanLine) -> bool {
         let Some((count, error)) = self.failed.take() else { return true };
         match self.put(&lost(count, &error)) {
             Ok(()) => true,
@@ -65,12 +85,12 @@ impl<W: Write> Sink<W> {
         self.failed = Some((count + 1, why.unwrap_or(last)));
     }
 
-    fn put(&mut self, lines: &[u8]) -> io::Result<()> {
+    fn put(&mut self, line: &CleanLine) -> io::Result<()> {
         if self.torn {
             self.put_bytes(b"\n")?;
             self.torn = false;
         }
-        self.put_bytes(lines)
+        self.put_bytes(line.as_str().as_bytes())
     }
 
     fn put_bytes(&mut self, mut bytes: &[u8]) -> io::Result<()> {
@@ -102,11 +122,11 @@ impl<W: Write> Sink<W> {
 /// Writes a line to stderr with our name in front, and waits for it at most half a second, so that the caller never
 /// hangs.
 pub fn write_line(text: &str) {
-    let line = format!("windlass: {text}\n");
+    let line = CleanLine::of(&format!("windlass: {text}"));
     let (done, written) = channel();
     let write = move || {
         // There is no other place to report an error.
-        let _ = std::io::stderr().write_all(line.as_bytes());
+        let _ = std::io::stderr().write_all(line.as_str().as_bytes());
         let _ = done.send(());
     };
     if std::thread::Builder::new().name("say".to_owned()).spawn(write).is_ok() {
@@ -141,21 +161,21 @@ mod tests {
         }
     }
 
-    fn lost(count: u64, why: &str) -> Vec<u8> {
-        format!("{count} lost: {why}\n").into_bytes()
+    fn lost(count: u64, why: &str) -> CleanLine {
+        CleanLine::of(&format!("{count} lost: {why}"))
     }
 
     #[test]
     fn what_could_not_be_written_is_counted_and_told_when_writing_works_again() {
         let mut sink = Sink::new(Disk { room: 8, ..Disk::default() });
         for line in ["one\n", "second\n", "third\n", "fourth\n"] {
-            sink.write(line.as_bytes(), lost);
+            sink.write(&CleanLine::of(line), lost);
         }
         assert!(sink.is_failing() && !sink.recover(lost));
         assert_eq!(sink.out.written, b"one\nseco");
         sink.out.room = 1000;
         assert!(sink.recover(lost) && !sink.is_failing());
-        sink.write(b"fifth\n", lost);
+        sink.write(&CleanLine::of("fifth\n"), lost);
         assert_eq!(String::from_utf8_lossy(&sink.out.written), "one\nseco\n3 lost: no storage space\nfifth\n");
     }
 }

@@ -132,3 +132,68 @@ fn a_queue_whose_key_the_server_refuses_stands_alone() {
     assert_eq!(told, 1, "{}", daemon.log());
     daemon.stop();
 }
+
+/// A name that ends the line, forges one and colours what follows, in two sets of control characters and backwards.
+const FORGED: &str = "x\n2026-01-01T00:00:00.000Z - info: FORGED\u{1b}[31m\u{9b}31m\u{202e}\u{2028}";
+
+/// Nothing in it moves a cursor, ends a line or turns the direction of writing, and no line is forged.
+fn assert_clean(what: &str, text: &str) {
+    let raw = text.chars().find(|&c| {
+        (c.is_control() && c != '\n')
+            || matches!(c, '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{200e}' | '\u{61c}')
+    });
+    assert_eq!(raw, None, "{what}: {text:?}");
+    assert!(!text.lines().any(|line| line.starts_with("2026-01-01")), "{what}: {text:?}");
+}
+
+#[test]
+fn names_of_strangers_forge_no_line_and_reach_no_terminal_raw() {
+    let server = RedisServer::start(Options::default());
+    let folder = Folder::new(&server.url(), "");
+    folder.reconfigure("queues = [\"default\"]", "queues = [\"*\"]");
+    let job = serde_json::json!({ "class": FORGED, "queue": FORGED, "args": [FORGED], "windlass": { "id": FORGED } });
+    server.command(&["SADD", "resque:queues", FORGED]);
+    server.command(&["RPUSH", &format!("resque:queue:{FORGED}"), &job.to_string()]);
+    server.command(&["SADD", "resque:workers", &format!("host:1:{FORGED}"), &format!("{FORGED}:2:*")]);
+    server.command(&["SET", &format!("resque:worker:host:1:{FORGED}"), &job.to_string()]);
+    server.command(&["SET", &format!("resque:lock:{FORGED}"), FORGED]);
+    let record = serde_json::json!({ "worker": FORGED, "queue": FORGED, "payload": job, "exception": FORGED,
+        "error": FORGED, "backtrace": [FORGED], "failed_at": FORGED });
+    server.command(&["RPUSH", "resque:failed", &record.to_string()]);
+    let daemon = folder.daemon();
+    daemon.wait_log("job failure");
+    server.command(&["RPUSH", &format!("resque:queue:{FORGED}"), &job.to_string()]);
+    for command in [
+        &["queues"][..],
+        &["queues", "show", FORGED],
+        &["queues", "pause", FORGED],
+        &["workers"],
+        &["details"],
+        &["stats"],
+        &["locks"],
+        &["failed"],
+        &["failed", "show", "0"],
+        &["failed", "retry", "0"],
+        &["failed", "show", FORGED],
+        &["tasks", "show", FORGED],
+        &["enqueue", FORGED],
+        &["enqueue", "x", "--queue", FORGED],
+        &["enqueue", "x", FORGED, FORGED],
+        &["enqueue", "x", "--args", FORGED],
+        &["enqueue", "x", "--at", FORGED],
+        &["delayed", FORGED],
+        &[FORGED],
+        &["--store", FORGED, "stats"],
+        &["--config", FORGED, "check"],
+    ] {
+        for json in [&[][..], &["--json"]] {
+            let line = [json, command].concat();
+            let (_, out) = folder.windlass(&line);
+            assert!(!out.is_empty(), "{line:?} said nothing");
+            assert_clean(&format!("{line:?}"), &out);
+        }
+    }
+    daemon.stop();
+    let log = fs::read_to_string(folder.path("log")).expect("there must be a log");
+    assert_clean("the log", &log);
+}

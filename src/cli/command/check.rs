@@ -8,7 +8,8 @@ use super::tasks::list_text;
 use crate::admin::tasks::{self, TaskView};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{FieldList, count_noun, escape};
+use crate::cli::output::{Text, count_noun};
+use crate::cli::table::FieldList;
 use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::duration::show;
 use crate::config::error::{self, MOST_TOLD, Problem};
@@ -116,12 +117,13 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
     Ok(if output.ok { Exit::Done } else { Exit::Usage })
 }
 
-fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList) -> String {
+fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList) -> Text {
     let mut text = fields.text();
     if output.config.is_some() {
-        text += &format!("\n{}\n", count(output.tasks.len(), "task", "tasks"));
+        text.push("");
+        text.push(count(output.tasks.len(), "task", "tasks"));
         if !output.tasks.is_empty() {
-            text += &list_text(&output.tasks);
+            text = text.and(list_text(&output.tasks));
         }
     }
     let problems = output.problems.iter().map(|problem| &problem.text);
@@ -133,17 +135,18 @@ fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList) -> Str
         ("problem", problems.collect(), problems_untold),
     ] {
         if !lines.is_empty() {
-            text.push('\n');
+            text.push("");
         }
         for line in lines {
-            text += &format!("{kind}: {}\n", escape(line));
+            text.push(format!("{kind}: {line}"));
         }
         if untold > 0 {
-            text += &format!("{kind}: {untold} more\n");
+            text.push(format!("{kind}: {untold} more"));
         }
     }
     let verdict = if output.ok { "no problems".to_owned() } else { count(output.problem_count, "problem", "problems") };
-    text + &format!("\n{verdict}\n")
+    text.push("");
+    text.and(verdict)
 }
 
 fn count(number: usize, one: &str, many: &str) -> String {

@@ -6,7 +6,8 @@ use crate::admin::delayed::{self, DueView, TimeView};
 use crate::cli::args::{DelayedVerb, NamedJobArgs};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{TextTable, count_noun, escape, warn};
+use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::table::TextTable;
 use crate::client::request::ResolvedJob;
 use crate::client::{Request, RequestError};
 use crate::store::handle::Store;
@@ -43,15 +44,15 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             let page = delayed::list(&store, at, list.limit).await?;
             context.printer.print(&page, || {
                 if page.jobs.is_empty() {
-                    return if at.is_some() { "no jobs are due then" } else { "no delayed jobs" }.to_owned();
+                    return Text::from(if at.is_some() { "no jobs are due then" } else { "no delayed jobs" });
                 }
                 let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args"]);
                 for due in &page.jobs {
                     let queue = due.job.queue.as_deref().unwrap_or("-");
                     table.row([&due.at, &due.ms.to_string(), queue, due.job.class_text(), due.job.args_text()]);
                 }
-                let more = if page.more { "there are more: use --limit N\n" } else { "" };
-                table.text() + more
+                let more = if page.more { "there are more: use --limit N" } else { "" };
+                table.text().and(more)
             })?;
         }
         DelayedVerb::Timestamps => {
@@ -59,7 +60,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             let output = TimestampsOutput { timestamps: delayed::timestamps(&store).await? };
             context.printer.print(&output, || {
                 if output.timestamps.is_empty() {
-                    return "no delayed jobs".to_owned();
+                    return Text::from("no delayed jobs");
                 }
                 let mut table = TextTable::new(&["at", "#ms", "#jobs"]);
                 for due in &output.timestamps {
@@ -74,7 +75,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             let output = FindOutput { times };
             context.printer.print(&output, || {
                 if output.times.is_empty() {
-                    return format!("{} is not delayed with these arguments", escape(job.task.as_str()));
+                    return Text::from(format!("{} is not delayed with these arguments", job.task));
                 }
                 times_table(&output.times)
             })?;
@@ -85,10 +86,11 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             let output = DelayedDeleteOutput { deleted: times.len(), times };
             context.printer.report(&output, || {
                 if output.times.is_empty() {
-                    return format!("{} is not delayed with these arguments", escape(job.task.as_str()));
+                    return Text::from(format!("{} is not delayed with these arguments", job.task));
                 }
                 let number = u64::try_from(output.deleted).unwrap_or(u64::MAX);
-                format!("deleted, due at {}\n{}", count_noun(number, "time", "times"), times_table(&output.times))
+                Text::from(format!("deleted, due at {}", count_noun(number, "time", "times")))
+                    .and(times_table(&output.times))
             })?;
         }
     }
@@ -109,7 +111,7 @@ async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<A
     Ok((context.store().await?, job))
 }
 
-fn times_table(times: &[TimeView]) -> String {
+fn times_table(times: &[TimeView]) -> Text {
     let mut table = TextTable::new(&["at", "#ms"]);
     for time in times {
         table.row([&time.at, &time.ms.to_string()]);

@@ -10,7 +10,7 @@ use serde_json::value::RawValue;
 use crate::cli::args::EnqueueArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{count_noun, escape, warn};
+use crate::cli::output::{Text, count_noun, warn};
 use crate::client::bulk::{self, BadLine, LineOutcome};
 use crate::client::delay::OnDuplicate;
 use crate::client::enqueue::EnqueueOutcome;
@@ -61,7 +61,7 @@ impl PluginErrorView {
     /// The error of a plugin after the job was enqueued. Also prints a warning.
     fn of(line: Option<usize>, failure: &HookFailure) -> Self {
         let job = line.map_or_else(|| "the job".to_owned(), |line| format!("line {line}: the job"));
-        warn(&format!("{job} is on its queue, but {}", escape(&failure.to_string())));
+        warn(&format!("{job} is on its queue, but {}", failure));
         Self::new(line, failure)
     }
 
@@ -122,7 +122,7 @@ async fn checked(context: &CommandContext, request: &Request) -> Result<Client, 
 
 async fn now(context: &CommandContext, client: &Client, request: &Request, front: bool) -> Result<Exit, CliError> {
     let (job, placed) = client.enqueue(request, front).await?;
-    let (task, queue) = (escape(job.task.as_str()), escape(job.queue.as_str()));
+    let (task, queue) = (job.task.as_str(), job.queue.as_str());
     match placed {
         EnqueueOutcome::Enqueued { complaints } => {
             // The job is there: an exit code other than 0 would only lead to a second one.
@@ -131,8 +131,8 @@ async fn now(context: &CommandContext, client: &Client, request: &Request, front
             context.printer.report(&output, || format!("enqueued {task} on {queue}"))?;
         }
         EnqueueOutcome::Refused(Refusal { plugin, reason }) => {
-            let why = reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
-            let text = format!("not enqueued: {} of {task} refused{why}", escape(&plugin));
+            let why = reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
+            let text = format!("not enqueued: {} of {task} refused{why}", plugin);
             let output = EnqueueOutput { refused_by: Some(plugin.to_string()), reason, ..EnqueueOutput::default() };
             context.printer.report(&output, || text.clone())?;
         }
@@ -156,7 +156,7 @@ async fn later(
         }
         (None, delay) => client.enqueue_in(request, delay.unwrap_or(0), duplicate).await?,
     };
-    let (task, queue) = (escape(job.task.as_str()), escape(job.queue.as_str()));
+    let (task, queue) = (job.task.as_str(), job.queue.as_str());
     match scheduled {
         Scheduled::At(second) => {
             let at = Moment::of_second(second);
@@ -301,7 +301,7 @@ fn refuse(context: &CommandContext, bad: &[BadLine]) -> Result<Exit, CliError> {
     let number = u64::try_from(bad.len()).unwrap_or(u64::MAX);
     let error = format!("nothing was enqueued: {}", count_noun(number, "invalid line", "invalid lines"));
     for line in bad.iter().take(MOST_TOLD) {
-        warn(&escape(&line.to_string()));
+        warn(&line.to_string());
     }
     if let Some(rest) = bad.len().checked_sub(MOST_TOLD).filter(|&rest| rest > 0) {
         warn(&format!("{rest} more invalid lines"));
@@ -312,7 +312,7 @@ fn refuse(context: &CommandContext, bad: &[BadLine]) -> Result<Exit, CliError> {
     Ok(Exit::Usage)
 }
 
-fn bulk_text(output: &BulkOutput) -> String {
+fn bulk_text(output: &BulkOutput) -> Text {
     let mut text = format!("{} enqueued, {} delayed", output.enqueued, output.delayed);
     if !output.refused.is_empty() {
         text += &format!(", {} refused", output.refused.len());
@@ -323,18 +323,19 @@ fn bulk_text(output: &BulkOutput) -> String {
     if !output.failed.is_empty() {
         text += &format!(", {} failed", output.failed.len());
     }
+    let mut text = Text::from(text);
     for refused in &output.refused {
-        let why = refused.reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
-        text += &format!("\n  line {}: refused by {}{why}", refused.line, escape(&refused.refused_by));
+        let why = refused.reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
+        text.push(format!("  line {}: refused by {}{why}", refused.line, refused.refused_by));
     }
     for failed in &output.failed {
-        text += &format!("\n  line {}: {}", failed.line.unwrap_or_default(), escape(&failed.error));
+        text.push(format!("  line {}: {}", failed.line.unwrap_or_default(), failed.error));
     }
     for duplicate in &output.duplicates {
-        text += &format!(
-            "\n  line {}: Job already enqueued at this time with same arguments ({})",
+        text.push(format!(
+            "  line {}: Job already enqueued at this time with same arguments ({})",
             duplicate.line, duplicate.at
-        );
+        ));
     }
     text
 }

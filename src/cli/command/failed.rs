@@ -7,7 +7,8 @@ use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, RetryOutc
 use crate::cli::args::FailedVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{FieldList, TextTable, confirm, count_noun, escape, short_date, warn};
+use crate::cli::output::{Text, confirm, count_noun, short_date, warn};
+use crate::cli::table::{FieldList, TextTable};
 use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -139,10 +140,9 @@ async fn retry_many(
     }
     ended?;
     context.printer.report(&retries, || {
-        let mut text = format!("retried {}\n", count_noun(retries.retried, "job", "jobs"));
+        let mut text = Text::from(format!("retried {}", count_noun(retries.retried, "job", "jobs")));
         for outcome in retries.refused.iter().chain(&retries.not_retriable) {
-            text += &retry_text(outcome);
-            text.push('\n');
+            text.push(retry_text(outcome));
         }
         text
     })?;
@@ -153,22 +153,22 @@ async fn retry_many(
 fn complain_of_plugins(outcome: &RetryOutcome) {
     if let RetryOutcome::Retried { id, after_enqueue_errors, .. } = outcome {
         for error in after_enqueue_errors {
-            warn(&format!("{} is on its queue, but {}", short(id), escape(error)));
+            warn(&format!("{} is on its queue, but {}", short(id), error));
         }
     }
 }
 
 fn retry_text(outcome: &RetryOutcome) -> String {
-    let class = |class: &Option<String>| escape(class.as_deref().unwrap_or("(no job)"));
+    let class = |class: &Option<String>| class.clone().unwrap_or_else(|| "(no job)".to_owned());
     match outcome {
         RetryOutcome::Retried { id, class: name, queue, .. } => {
-            format!("retried {} {} on {}", short(id), class(name), escape(queue))
+            format!("retried {} {} on {}", short(id), class(name), queue)
         }
         RetryOutcome::Refused { id, class: name, refused_by, reason } => {
-            let reason = reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
-            format!("{} {} stays: {} refused{reason}", short(id), class(name), escape(refused_by))
+            let reason = reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
+            format!("{} {} stays: {} refused{reason}", short(id), class(name), refused_by)
         }
-        RetryOutcome::NotRetriable { id, reason } => format!("{} stays: {}", short(id), escape(reason)),
+        RetryOutcome::NotRetriable { id, reason } => format!("{} stays: {}", short(id), reason),
         RetryOutcome::Gone { id } => gone(id),
     }
 }
@@ -179,16 +179,16 @@ fn gone(id: &str) -> String {
 
 fn title(found: &FoundFailure) -> String {
     let view = found.view();
-    format!("{} {}", short(&view.id), escape(view.class.as_deref().unwrap_or("(no job)")))
+    format!("{} {}", short(&view.id), view.class.as_deref().unwrap_or("(no job)"))
 }
 
 fn short(id: &str) -> &str {
     id.get(..SHOWN_ID).unwrap_or(id)
 }
 
-fn list_text(page: &FailedPage) -> String {
+fn list_text(page: &FailedPage) -> Text {
     if page.count == 0 {
-        return "no failed jobs".to_owned();
+        return Text::from("no failed jobs");
     }
     let mut table = TextTable::new(&["#pos", "id", "failed at", "queue", "class", "error"]);
     for view in &page.failed {
@@ -198,7 +198,7 @@ fn list_text(page: &FailedPage) -> String {
         let queue = view.queue.as_deref().unwrap_or("-");
         table.row([&view.position.to_string(), short(&view.id), &at, queue, &class, &error_text(view)]);
     }
-    table.text() + &format!("{} in all\n", count_noun(page.count, "failed job", "failed jobs"))
+    table.text().and(format!("{} in all", count_noun(page.count, "failed job", "failed jobs")))
 }
 
 /// The error in one line. The class is left out if it equals the message.
@@ -211,7 +211,7 @@ fn error_text(view: &FailedView) -> String {
     }
 }
 
-fn show_text(view: &FailedView) -> String {
+fn show_text(view: &FailedView) -> Text {
     let mut fields = FieldList::default();
     fields
         .add("id", &view.id)
@@ -230,9 +230,9 @@ fn show_text(view: &FailedView) -> String {
         .maybe("raw", view.raw.as_deref());
     let mut text = fields.text();
     if !view.backtrace.is_empty() {
-        text += "backtrace:\n";
+        text.push("backtrace:");
         for line in &view.backtrace {
-            text += &format!("  {}\n", escape(line));
+            text.push(format!("  {line}"));
         }
     }
     text

@@ -10,6 +10,7 @@ use serde::Serialize;
 use crate::cli::args::generate::{GenerateConfigArgs, GenerateTaskArgs, GenerateVerb, HandlerChoice};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::Text;
 use crate::job::{QueueName, TaskName};
 use crate::task::calendar::Calendar;
 
@@ -50,8 +51,8 @@ pub(crate) fn run(context: &CommandContext, verb: GenerateVerb) -> Result<Exit, 
     };
     let written = GenerateOutput { written: files.iter().map(|file| file.display().to_string()).collect() };
     context.printer.report(&written, || {
-        let lines: Vec<String> = written.written.iter().map(|file| format!("wrote {file}")).collect();
-        lines.join("\n")
+        let lines = written.written.iter().map(|file| format!("wrote {file}"));
+        lines.fold(Text::default(), Text::and)
     })?;
     Ok(Exit::Done)
 }

@@ -6,7 +6,8 @@ use crate::admin::locks::{self, LockView};
 use crate::cli::args::LocksVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{TextTable, escape};
+use crate::cli::output::Text;
+use crate::cli::table::TextTable;
 
 #[derive(Debug, Serialize)]
 struct LockListOutput {
@@ -30,7 +31,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Re
             let output = LockListOutput { locks: locks::list(&store).await? };
             context.printer.print(&output, || {
                 if output.locks.is_empty() {
-                    return "no locks are held".to_owned();
+                    return Text::from("no locks are held");
                 }
                 let mut table = TextTable::new(&["#left", "value", "key"]);
                 for lock in &output.locks {
@@ -45,7 +46,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Re
         LocksVerb::Delete { name } => {
             locks::delete(&store, &name).await?;
             let output = LockDeleteOutput { deleted: true, key: name };
-            context.printer.report(&output, || format!("freed {}", escape(&output.key)))?;
+            context.printer.report(&output, || format!("freed {}", output.key))?;
         }
     }
     Ok(Exit::Done)

@@ -6,7 +6,8 @@ use crate::admin::overview::{self, LeaderView};
 use crate::cli::args::LeaderArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{FieldList, TextTable, count_noun, escape};
+use crate::cli::output::count_noun;
+use crate::cli::table::{FieldList, TextTable};
 
 /// Shows how many jobs succeeded and failed.
 ///
@@ -54,7 +55,7 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
         for queue in &details.queues {
             table.row([&queue.queue, &queue.length.to_string()]);
         }
-        fields.text() + &table.text()
+        fields.text().and(table.text())
     })?;
     Ok(Exit::Done)
 }
@@ -80,7 +81,7 @@ pub(crate) async fn leader(context: &CommandContext, args: &LeaderArgs) -> Resul
         if args.check {
             return String::new();
         }
-        output.leader.leader.as_deref().map_or_else(|| "nobody leads".to_owned(), escape)
+        output.leader.leader.as_deref().map_or_else(|| "nobody leads".to_owned(), str::to_owned)
     })?;
     Ok(if args.check && !here { Exit::Failure } else { Exit::Done })
 }

@@ -3,7 +3,6 @@
 //! Custom plugins of the task are called around the run; built-in ones are not, and nothing is retried, because the
 //! command is for trying out a task. Output goes to stderr as it comes, the outcome to stdout.
 
-use std::io::Write as _;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -18,7 +17,7 @@ use tokio::time::Instant;
 use crate::cli::args::PerformArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{escape, warn};
+use crate::cli::output::{Text, show_output, warn};
 use crate::client::{ClientError, Request};
 use crate::event::{Bus, Event, EventKind};
 use crate::handler::contract::{Invocation, StartedRun, Stop};
@@ -158,10 +157,7 @@ fn write_output(listeners: Vec<crate::event::bus::Listener>) -> Option<JoinHandl
     Some(std::thread::spawn(move || {
         while let Some(event) = listener.next() {
             match event {
-                // The output is written unescaped, unlike in listings, because this command is for trying out a task.
-                Event::Output { line, .. } | Event::ChildOutput { line, .. } => {
-                    let _ = writeln!(std::io::stderr().lock(), "{line}");
-                }
+                Event::Output { line, .. } | Event::ChildOutput { line, .. } => show_output(&line),
                 Event::Warning { text } => warn(&text),
                 _ => {}
             }
@@ -197,18 +193,15 @@ impl PerformOutput {
         Self::Vetoed { duration_ms, plugin: plugin.to_string(), reason }
     }
 
-    fn text(&self) -> String {
-        match self {
+    fn text(&self) -> Text {
+        Text::from(match self {
             Self::Success { duration_ms, result: None } => format!("success in {duration_ms} ms"),
             Self::Success { duration_ms, result: Some(result) } => {
-                format!("success in {duration_ms} ms: {}", escape(result))
+                format!("success in {duration_ms} ms: {}", result)
             }
             Self::Failure { duration_ms, exception, error, backtrace } => {
-                let mut text = format!("failure after {duration_ms} ms: {}: {}\n", escape(exception), escape(error));
-                for line in backtrace {
-                    text += &format!("  {}\n", escape(line));
-                }
-                text
+                let text = Text::from(format!("failure after {duration_ms} ms: {exception}: {error}"));
+                return backtrace.iter().fold(text, |text, line| text.and(format!("  {line}")));
             }
             Self::Later { duration_ms, delay_ms } => {
                 format!(
@@ -217,10 +210,10 @@ impl PerformOutput {
             }
             Self::Interrupted { duration_ms } => format!("interrupted after {duration_ms} ms"),
             Self::Vetoed { duration_ms, plugin, reason } => {
-                let why = reason.as_deref().map(|reason| format!(": {}", escape(reason))).unwrap_or_default();
-                format!("not run: after {duration_ms} ms {} refused{why}", escape(plugin))
+                let why = reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
+                format!("not run: after {duration_ms} ms {plugin} refused{why}")
             }
-        }
+        })
     }
 }
 

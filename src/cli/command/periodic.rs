@@ -6,7 +6,8 @@ use crate::admin::periodic::{self, PeriodicView, RunNowOutcome, StartOutcome};
 use crate::cli::args::verbs::PeriodicVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{TextTable, count_noun, escape};
+use crate::cli::output::{Text, count_noun};
+use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
 
 #[derive(Debug, Serialize)]
@@ -41,7 +42,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
             let output = PeriodicListOutput { periodic: periodic::list(&store, registry, now_ms).await? };
             context.printer.print(&output, || {
                 if output.periodic.is_empty() {
-                    return "no periodic tasks: no task file has frequency or schedule".to_owned();
+                    return Text::from("no periodic tasks: no task file has frequency or schedule");
                 }
                 let mut table = TextTable::new(&["task", "when", "state", "due", "queue"]);
                 for task in &output.periodic {
@@ -55,21 +56,21 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
             let outcome = periodic::start(&store, registry, &task, now_ms).await?;
             let output = PeriodicOutput { task, outcome };
             context.printer.report(&output, || match outcome {
-                StartOutcome::Started => format!("started {}", escape(&output.task)),
-                StartOutcome::Already => format!("{} is started already: its job is there", escape(&output.task)),
+                StartOutcome::Started => format!("started {}", output.task),
+                StartOutcome::Already => format!("{} is started already: its job is there", output.task),
             })?;
         }
         PeriodicVerb::Stop { task } => {
             let removed = periodic::stop(&store, registry, &task).await?;
             let output = StopOutput { task, removed };
             let copies = count_noun(removed, "copy", "copies");
-            context.printer.report(&output, || format!("stopped {} and removed {copies}", escape(&output.task)))?;
+            context.printer.report(&output, || format!("stopped {} and removed {copies}", output.task))?;
         }
         PeriodicVerb::Run { task } => {
             let outcome = periodic::run(&store, registry, &task, now_ms).await?;
             let output = PeriodicOutput { task, outcome };
             context.printer.report(&output, || {
-                let task = escape(&output.task);
+                let task = &output.task;
                 match outcome {
                     RunNowOutcome::Enqueued => format!("enqueued {task}"),
                     RunNowOutcome::Waits => format!("{task} is on its queue already"),

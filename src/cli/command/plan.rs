@@ -4,7 +4,8 @@ use crate::admin::plan::{PlanReason, plan, plan_task};
 use crate::cli::args::PlanArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::TextTable;
+use crate::cli::output::Text;
+use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
 
 /// Shows what is due within some hours.
@@ -23,7 +24,7 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
     };
     context.printer.print(&output, || {
         if output.plan.is_empty() {
-            return format!("nothing is due within {} hours", args.hours);
+            return Text::from(format!("nothing is due within {} hours", args.hours));
         }
         let mut table = TextTable::new(&["at", "local time", "task", "args", "queue", "why"]);
         for planned in &output.plan {
@@ -35,8 +36,8 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
             let arguments = planned.args.as_ref().map_or("-", |args| args.get());
             table.row([&planned.time.at, &local(planned.second), &planned.task, arguments, &planned.queue, why]);
         }
-        let more = if output.more { "there are more: use --limit N\n" } else { "" };
-        table.text() + more
+        let more = if output.more { "there are more: use --limit N" } else { "" };
+        table.text().and(more)
     })?;
     Ok(Exit::Done)
 }

@@ -5,7 +5,8 @@ use crate::admin::queues::{self, QueuePause};
 use crate::cli::args::{JobsDeleteArgs, JobsVerb, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{TextTable, confirm, count_noun, escape};
+use crate::cli::output::{Text, confirm, count_noun};
+use crate::cli::table::TextTable;
 use crate::client::{ClientError, Request};
 
 /// Lists, shows, pauses or deletes.
@@ -18,16 +19,15 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         QueuesVerb::List => {
             let output = queues::list(&store).await?;
             context.printer.print(&output, || {
-                let mut text = String::new();
+                let mut text = Text::default();
                 if output.all_paused {
-                    text += "all queues are paused; resume them: windlass queues resume --all\n";
+                    text.push("all queues are paused; resume them: windlass queues resume --all");
                 }
                 if let Some(aside) = &output.set_aside {
-                    text += &escape(&aside.text);
-                    text.push('\n');
+                    text.push(&aside.text);
                 }
                 if output.queues.is_empty() {
-                    return text + "no queues: nothing was enqueued yet";
+                    return text.and("no queues: nothing was enqueued yet");
                 }
                 // A column without content is left out.
                 if output.queues.iter().any(|queue| queue.paused) {
@@ -36,27 +36,27 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                         let state = if queue.paused { "paused" } else { "" };
                         table.row([&queue.queue, &queue.length.to_string(), state]);
                     }
-                    return text + &table.text();
+                    return text.and(table.text());
                 }
                 let mut table = TextTable::new(&["queue", "#jobs"]);
                 for queue in &output.queues {
                     table.row([&queue.queue, &queue.length.to_string()]);
                 }
-                text + &table.text()
+                text.and(table.text())
             })?;
         }
         QueuesVerb::Show { queue, start, stop } => {
             let page = queues::show(&store, &queue, start, stop).await?;
             context.printer.print(&page, || {
-                let mut text = format!("{}: {}\n", escape(&page.queue), count_noun(page.length, "job", "jobs"));
-                if !page.jobs.is_empty() {
-                    let mut table = TextTable::new(&["class", "args"]);
-                    for job in &page.jobs {
-                        table.row([job.class_text(), job.args_text()]);
-                    }
-                    text += &table.text();
+                let text = Text::from(format!("{}: {}", page.queue, count_noun(page.length, "job", "jobs")));
+                if page.jobs.is_empty() {
+                    return text;
                 }
-                text
+                let mut table = TextTable::new(&["class", "args"]);
+                for job in &page.jobs {
+                    table.row([job.class_text(), job.args_text()]);
+                }
+                text.and(table.text())
             })?;
         }
         QueuesVerb::Pause { queue, all: _ } => {
@@ -69,7 +69,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         }
         QueuesVerb::Delete { queue, yes } => {
             let found = queues::find(&store, &queue).await?;
-            let name = escape(&queue);
+            let name = &queue;
             confirm(&format!("Delete queue {name} with {}?", count_noun(found.length, "job", "jobs")), yes)?;
             let deleted = queues::delete(&store, &queue).await?;
             let text = || format!("deleted queue {name} with {}", count_noun(deleted.deleted, "job", "jobs"));
@@ -97,13 +97,9 @@ pub(crate) async fn jobs(context: &CommandContext, verb: JobsVerb) -> Result<Exi
         queued_jobs::delete(&store, &job, count).await?
     };
     context.printer.report(&deleted, || {
-        let queue = escape(job.queue.as_str());
+        let queue = job.queue.as_str();
         let spelt = if deleted.other_spellings > 0 { ", in the spelling of another program" } else { "" };
-        format!(
-            "deleted {} of {} from {queue}{spelt}",
-            count_noun(deleted.deleted, "job", "jobs"),
-            escape(job.task.as_str())
-        )
+        format!("deleted {} of {} from {queue}{spelt}", count_noun(deleted.deleted, "job", "jobs"), job.task.as_str())
     })?;
     Ok(Exit::Done)
 }
@@ -111,8 +107,8 @@ pub(crate) async fn jobs(context: &CommandContext, verb: JobsVerb) -> Result<Exi
 /// The message about a pause or its end.
 fn told(pause: &QueuePause) -> String {
     let (what, which, was) = match &pause.queue {
-        Some(queue) => (format!("queue {}", escape(queue)), escape(queue), "was"),
-        None => ("all queues".to_owned(), "--all".to_owned(), "were"),
+        Some(queue) => (format!("queue {queue}"), queue.as_str(), "was"),
+        None => ("all queues".to_owned(), "--all", "were"),
     };
     let mut text = match (pause.paused, pause.changed) {
         (true, true) => {
@@ -126,14 +122,13 @@ fn told(pause: &QueuePause) -> String {
         text += "; there is no such queue yet";
     }
     if let Some(nearest) = &pause.did_you_mean {
-        text += &format!(" (did you mean {}?)", escape(nearest));
+        text += &format!(" (did you mean {nearest}?)");
     }
     if pause.all_paused {
         text += "; all queues are still paused, resume them: windlass queues resume --all";
     }
     if !pause.still_paused.is_empty() {
-        let names: Vec<_> = pause.still_paused.iter().map(|name| escape(name)).collect();
-        text += &format!("; these are still paused one by one: {}", names.join(", "));
+        text += &format!("; these are still paused one by one: {}", pause.still_paused.join(", "));
     }
     text
 }

@@ -6,7 +6,8 @@ use crate::admin::tasks::{self as listing, PluginView, RunView, TaskView};
 use crate::cli::args::TasksVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{FieldList, TextTable};
+use crate::cli::output::Text;
+use crate::cli::table::{FieldList, TextTable};
 use crate::config::element::duration::show;
 
 #[derive(Debug, Serialize)]
@@ -28,7 +29,7 @@ pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<E
             let output = TaskListOutput { tasks: listing::list(&registry) };
             context.printer.print(&output, || {
                 if output.tasks.is_empty() {
-                    return format!("no tasks in {}", folder.display());
+                    return Text::from(format!("no tasks in {}", folder.display()));
                 }
                 list_text(&output.tasks)
             })?;
@@ -42,7 +43,7 @@ pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<E
 }
 
 /// The tasks as a table.
-pub(super) fn list_text(tasks: &[TaskView]) -> String {
+pub(super) fn list_text(tasks: &[TaskView]) -> Text {
     let mut table = TextTable::new(&["name", "queue", "every", "plugins", "runs"]);
     for task in tasks {
         let plugins: Vec<_> = task.plugins.iter().map(|plugin| plugin.name.as_str()).collect();
@@ -56,7 +57,7 @@ pub(super) fn list_text(tasks: &[TaskView]) -> String {
     table.text()
 }
 
-fn show_text(task: &TaskView) -> String {
+fn show_text(task: &TaskView) -> Text {
     let plugins: Vec<_> = task.plugins.iter().map(plugin_text).collect();
     let mut fields = FieldList::default();
     fields

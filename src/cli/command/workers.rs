@@ -6,7 +6,8 @@ use crate::admin::workers::{self, CleanedWorker, WorkerView};
 use crate::cli::args::WorkersVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{FieldList, TextTable, confirm, count_noun, escape, short_date};
+use crate::cli::output::{Text, confirm, count_noun, short_date};
+use crate::cli::table::{FieldList, TextTable};
 use crate::clock::{Clock, SystemClock};
 
 #[derive(Debug, Serialize)]
@@ -46,14 +47,13 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> 
             let output = CleanOutput { cleaned };
             context.printer.report(&output, || {
                 if output.cleaned.is_empty() {
-                    return "no worker has worked on one job for that long".to_owned();
+                    return Text::from("no worker has worked on one job for that long");
                 }
-                let lines: Vec<_> = output.cleaned.iter().map(cleaned_text).collect();
-                lines.join("\n")
+                output.cleaned.iter().map(cleaned_text).fold(Text::default(), Text::and)
             })?;
         }
         WorkersVerb::ForceClean { name, yes } => {
-            confirm(&format!("Remove worker {} although it may still be running?", escape(&name)), yes)?;
+            confirm(&format!("Remove worker {} although it may still be running?", name), yes)?;
             let now_ms = SystemClock.now_ms();
             let cleaned =
                 workers::force_clean(&store, &context.tasks()?.registry, &name, &context.host(), now_ms).await?;
@@ -63,25 +63,26 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> 
     Ok(Exit::Done)
 }
 
-fn cleaned_text(cleaned: &CleanedWorker) -> String {
-    let worker = escape(&cleaned.worker);
-    let mut text = match (&cleaned.failed_id, &cleaned.class) {
+fn cleaned_text(cleaned: &CleanedWorker) -> Text {
+    let worker = &cleaned.worker;
+    let mut text = Text::from(match (&cleaned.failed_id, &cleaned.class) {
         (Some(id), class) => {
-            let class = escape(class.as_deref().unwrap_or("(no job)"));
+            let class = class.as_deref().unwrap_or("(no job)");
             format!("removed {worker}; its job {class} is now failed job {id}")
         }
         (None, _) => format!("removed {worker}; it had no job"),
-    };
+    });
     for lock in &cleaned.locks_left {
-        let lock = escape(lock);
-        text.push_str(&format!("\nits job may hold the lock {lock}; if so, type windlass locks delete '{lock}'"));
+        // It is pasted into a shell, and any enqueuer can have chosen it.
+        let word = lock.replace('\'', r"'\''");
+        text.push(format!("its job may hold the lock {lock}; if so, type windlass locks delete '{word}'"));
     }
     text
 }
 
-fn list_text(workers: &[WorkerView]) -> String {
+fn list_text(workers: &[WorkerView]) -> Text {
     if workers.is_empty() {
-        return "no workers are registered".to_owned();
+        return Text::from("no workers are registered");
     }
     let mut table = TextTable::new(&["name", "queues", "since", "queue", "class", "args"]);
     for worker in workers {
@@ -97,10 +98,10 @@ fn list_text(workers: &[WorkerView]) -> String {
         }
     }
     let working = workers.iter().filter(|worker| worker.working.is_some()).count();
-    table.text() + &format!("{working} of {} working\n", workers.len())
+    table.text().and(format!("{working} of {} working", workers.len()))
 }
 
-fn show_text(worker: &WorkerView) -> String {
+fn show_text(worker: &WorkerView) -> Text {
     let mut fields = FieldList::default();
     fields
         .add("id", &worker.id)

@@ -1,0 +1,170 @@
+//! What must hold for every kind of event and every field of it, in both formats of the log.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use bytes::Bytes;
+use proptest::prelude::*;
+use tracing::subscriber::with_default;
+
+use super::capture::CaptureWriter;
+use super::format::{JsonTimestamp, TextFormat};
+use super::log::{CAPACITY, write};
+use super::log_line::LineStyle;
+use crate::clock::{Clock, ManualClock};
+use crate::config::load::{Sources, load};
+use crate::event::kind::JobInfo;
+use crate::event::{Bus, Event, OutputStream};
+use crate::job::{Failure, QueueName, TaskName, WorkerName};
+use crate::text::clean;
+
+/// How many kinds of events there are; the match in [`number`] does not compile without all of them.
+const EVENTS: usize = 24;
+
+/// Every event, with this text wherever others have a say.
+fn every_event(text: &str) -> Vec<Event> {
+    let (task, queue, worker) = (TaskName::as_stored(text), QueueName::as_stored(text), WorkerName::parse(text));
+    let text = || text.to_owned();
+    let job = Arc::new(JobInfo {
+        worker: worker.clone(),
+        queue: queue.clone(),
+        class: task.clone(),
+        args: Bytes::from(text()),
+        id: Arc::from(text()),
+    });
+    let job = || Arc::clone(&job);
+    let failure = Failure::new(text(), text()).with_backtrace(vec![text()]);
+    let duration = Duration::from_millis(7);
+    vec![
+        Event::WorkerStart { worker: worker.clone() },
+        Event::WorkerEnd { worker: worker.clone() },
+        Event::WorkerPoll { queues: 3 },
+        Event::WorkerPause,
+        Event::Job { job: job() },
+        Event::Success { job: job(), result: Some(text()), duration },
+        Event::Failure { job: job(), failure, duration },
+        Event::ReEnqueue { job: job(), why: text() },
+        Event::Vetoed { job: job(), plugin: Arc::from(text()), reason: Some(text()) },
+        Event::CleaningWorker { worker, why: text() },
+        Event::InternalError { error: text() },
+        Event::MultiWorkerAction { verb: "--", delay: duration, processors: 2 },
+        Event::SchedulerStart { name: text() },
+        Event::SchedulerEnd { name: text() },
+        Event::SchedulerPoll,
+        Event::SchedulerEnqueue { task: task.clone(), queue, why: "why" },
+        Event::SchedulerReEnqueue { task: task.clone() },
+        Event::WorkingTimestamp { second: 9 },
+        Event::TransferredJob { second: 9, payload: Bytes::from(text()) },
+        Event::Output { id: Arc::from(text()), task: task.clone(), stream: OutputStream::Stderr, line: text() },
+        Event::ChildOutput { task, pid: 4, line: text() },
+        Event::Notice { text: text() },
+        Event::Warning { text: text() },
+        Event::FormattedLine { text: format!("made elsewhere: {}", text()) },
+    ]
+}
+
+fn number(event: &Event) -> usize {
+    match event {
+        Event::WorkerStart { .. } => 0,
+        Event::WorkerEnd { .. } => 1,
+        Event::WorkerPoll { .. } => 2,
+        Event::WorkerPause => 3,
+        Event::Job { .. } => 4,
+        Event::Success { .. } => 5,
+        Event::Failure { .. } => 6,
+        Event::ReEnqueue { .. } => 7,
+        Event::Vetoed { .. } => 8,
+        Event::CleaningWorker { .. } => 9,
+        Event::InternalError { .. } => 10,
+        Event::MultiWorkerAction { .. } => 11,
+        Event::SchedulerStart { .. } => 12,
+        Event::SchedulerEnd { .. } => 13,
+        Event::SchedulerPoll => 14,
+        Event::SchedulerEnqueue { .. } => 15,
+        Event::SchedulerReEnqueue { .. } => 16,
+        Event::WorkingTimestamp { .. } => 17,
+        Event::TransferredJob { .. } => 18,
+        Event::Output { .. } => 19,
+        Event::ChildOutput { .. } => 20,
+        Event::Notice { .. } => 21,
+        Event::Warning { .. } => 22,
+        Event::FormattedLine { .. } => EVENTS - 1,
+    }
+}
+
+/// A style that shows every event.
+fn style(redact: &[&str]) -> RwLock<LineStyle> {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("tasks.toml");
+    let keys = "start end poll pause job success failure reEnqueue cleaning_worker internalError multiWorkerAction";
+    let level = |keys: &str| keys.split(' ').map(|key| format!("{key} = \"info\"\n")).collect::<String>();
+    let scheduler = "start end poll enqueue reEnqueue working_timestamp transferred_job";
+    let text = format!("[worker_logging]\n{}[scheduler_logging]\n{}", level(keys), level(scheduler));
+    std::fs::write(&file, text).unwrap();
+    let loaded = load(&Sources { file: Some(file), working_dir: "/".into(), ..Sources::default() });
+    let config = loaded.unwrap_or_else(|problems| panic!("{problems}")).config;
+    let redact = redact.iter().map(|key| (*key).to_owned()).collect();
+    RwLock::new(LineStyle::new(config.worker_logging, config.scheduler_logging, redact))
+}
+
+/// What the log writes of these events, in one of its formats.
+fn written(json: bool, style: &RwLock<LineStyle>, events: Vec<Event>) -> String {
+    let clock: Arc<dyn Clock> = Arc::new(ManualClock::at(1_000));
+    let (bus, listeners) = Bus::timed(&[u32::MAX], CAPACITY, Arc::clone(&clock));
+    events.into_iter().for_each(|event| bus.emit(event));
+    drop(bus);
+    let mut out = Vec::new();
+    let builder = tracing_subscriber::fmt().with_writer(CaptureWriter).with_target(false);
+    if json {
+        let builder = builder.json().flatten_event(true).with_current_span(false).with_timer(JsonTimestamp { clock });
+        with_default(builder.finish(), || write(&listeners[0], style, &mut out));
+    } else {
+        let builder = builder.with_ansi(false).event_format(TextFormat { clock });
+        with_default(builder.finish(), || write(&listeners[0], style, &mut out));
+    }
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn every_event_is_there() {
+    let numbers: Vec<usize> = every_event("x").iter().map(number).collect();
+    assert_eq!(numbers, (0..EVENTS).collect::<Vec<_>>());
+}
+
+#[test]
+fn names_and_values_that_could_be_read_as_more_stand_in_quotes() {
+    let text = written(false, &style(&[]), every_event("x id=7 \"y\""));
+    let quoted = r#""x id=7 \"y\"""#;
+    for line in text.lines().filter(|line| line.contains(" job failure ")) {
+        let head = format!("1970-01-01T00:00:01.000Z - info: [ worker ] job failure {quoted} ");
+        assert_eq!(line.strip_prefix(&head).unwrap().matches(quoted).count(), 5, "{line}");
+    }
+    assert!(text.contains(" job failure "));
+    let json = written(true, &style(&[]), every_event("a\u{1b}\u{202e}b"));
+    let line = json.lines().find(|line| line.contains(" job failure ")).unwrap();
+    assert!(line.contains(r#""queue":"a\u001b\u202eb""#), "JSON keeps the content by its own escapes: {line}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn one_event_is_one_clean_line(
+        text in "(\\PC|[\\x00-\\x1f\\x7f-\\x9f\u{2028}\u{202e}\u{61c}\" =\\\\]|\n2026-01-01T00:00:00.000Z - info: x){0,40}"
+    ) {
+        let style = style(&[]);
+        for json in [false, true] {
+            let written = written(json, &style, every_event(&text));
+            prop_assert!(!written.replace('\n', "").contains(clean::is_unsafe), "{written:?}");
+            let lines: Vec<&str> = written.lines().collect();
+            prop_assert_eq!(lines.len(), EVENTS, "{}", written);
+            for line in &lines[..EVENTS - 1] {
+                if json {
+                    prop_assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
+                } else {
+                    prop_assert!(line.starts_with("1970-01-01T00:00:01.000Z - "), "{line}");
+                }
+            }
+        }
+    }
+}
