@@ -38,6 +38,7 @@ use crate::process::{leftovers, sweep};
 use crate::scheduler::failures::Bulkheads;
 use crate::scheduler::recover::{is_gone_from_here, marks, recover};
 use crate::scheduler::{self, SchedulerConfig, SchedulerContext};
+use crate::store::announce::Announcements;
 use crate::store::findings::Findings;
 use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined, Leave};
 use crate::store::role::Whole;
@@ -116,6 +117,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         instance,
         abandoned,
         pulses: pulses.clone(),
+        announcements: Announcements::default(),
     };
     let code = core.block_on(async {
         tokio::select! {
@@ -159,6 +161,7 @@ struct DaemonRun {
     instance: watch::Sender<Arc<str>>,
     abandoned: Arc<AtomicBool>,
     pulses: Pulses,
+    announcements: Announcements,
 }
 
 /// What a run has once it has joined.
@@ -208,6 +211,7 @@ impl DaemonRun {
             instance: self.instance,
             abandoned: self.abandoned,
             pulses: self.pulses,
+            announcements: self.announcements,
             ready,
         };
         let say_ready = self.handlers.spawn(async move {
@@ -297,6 +301,7 @@ impl DaemonRun {
             host: self.host.clone(),
             lease: self.config().store.lease,
             pulses: self.pulses.clone(),
+            announcements: self.announcements.clone(),
         };
         let instances = store.run(Instances).await?;
         let mut bulkheads = Bulkheads::default();

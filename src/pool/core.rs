@@ -26,6 +26,7 @@ use crate::clock::Clock;
 use crate::event::{Bus, Event};
 use crate::job::ClaimToken;
 use crate::plugin::registry::Plugins;
+use crate::store::announce::Announcements;
 use crate::store::handle::{Store, Waker};
 use crate::store::instance::InstanceRecord;
 use crate::store::role;
@@ -53,6 +54,7 @@ pub(super) struct Core {
     /// The plugins in code that tasks may list.
     pub(super) plugins: Arc<Plugins>,
     pub(super) pulses: Pulses,
+    pub(super) announcements: Announcements,
 
     pub(super) settings: Settings,
     pub(super) orders: Orders,

@@ -20,6 +20,8 @@ pub(super) struct Hunger {
     peers: Cell<usize>,
     /// All claims so far, to tell futile wakes from others.
     claims: Cell<u64>,
+    /// All claims when jobs were announced last, since the waker armed.
+    announced: Cell<Option<u64>>,
 }
 
 impl Hunger {
@@ -31,6 +33,7 @@ impl Hunger {
             arm_anew: Notify::new(),
             peers: Cell::new(0),
             claims: Cell::new(0),
+            announced: Cell::new(None),
         }
     }
 
@@ -43,6 +46,11 @@ impl Hunger {
     pub(super) fn wake(&self, lane: usize) {
         self.hungry[lane].set(true);
         self.look[lane].notify_one();
+    }
+
+    /// There may be jobs for this lane, which is about to look.
+    pub(super) fn set_hungry(&self, lane: usize) {
+        self.hungry[lane].set(true);
     }
 
     /// Something has changed for this lane.
@@ -106,6 +114,21 @@ impl Hunger {
         self.peers.set(peers);
     }
 
+    /// Jobs are on their way, and a lane is woken for them before the store tells of them.
+    pub(super) fn announced(&self) {
+        self.announced.set(Some(self.claims()));
+    }
+
+    /// What was announced is not awaited any more.
+    pub(super) fn forget_announcement(&self) {
+        self.announced.set(None);
+    }
+
+    /// Has anything been claimed since jobs were announced? They are not awaited any more then.
+    pub(super) fn has_met_announcement(&self) -> bool {
+        self.announced.take().is_some_and(|claims| claims != self.claims())
+    }
+
     /// All claims so far.
     pub(super) fn claims(&self) -> u64 {
         self.claims.get()
@@ -117,6 +140,21 @@ mod tests {
     use futures_util::FutureExt;
 
     use super::*;
+
+    #[test]
+    fn an_announcement_is_met_once_something_is_claimed_unless_it_was_forgotten() {
+        let hunger = Hunger::new();
+        assert!(!hunger.has_met_announcement());
+        for (claimed, forgotten) in [(0, false), (1, false), (1, true)] {
+            hunger.announced();
+            hunger.got(0, 2, claimed);
+            if forgotten {
+                hunger.forget_announcement();
+            }
+            assert_eq!(hunger.has_met_announcement(), claimed > 0 && !forgotten);
+            assert!(!hunger.has_met_announcement(), "it is not awaited any more");
+        }
+    }
 
     #[test]
     fn a_lane_that_got_all_wakes_the_other_and_one_that_came_short_rests() {

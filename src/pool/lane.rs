@@ -26,6 +26,7 @@ use crate::plugin::ending::{self, Ending, Run};
 use crate::plugin::hooks::Refusal;
 use crate::store::Lane;
 use crate::store::effect::Verdict;
+use crate::store::path::Path;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Settlement};
 use crate::supervise::pulse::Pulse;
 
@@ -42,6 +43,8 @@ pub(super) struct LaneTask {
     settlements: Vec<(Settled, Settlement)>,
     enters: Vec<(usize, Enter)>,
     undone: Undone,
+    /// The path that its exchanges take.
+    path: Path,
     pulse: Pulse,
 }
 
@@ -80,7 +83,8 @@ impl LaneTask {
         pulse: Pulse,
     ) -> Self {
         let (settlements, enters, undone) = (Vec::new(), Vec::new(), Undone::default());
-        Self { index, core, lane, finished, sequence: 0, eager: false, settlements, enters, undone, pulse }
+        let path = Path::default();
+        Self { index, core, lane, finished, sequence: 0, eager: false, settlements, enters, undone, path, pulse }
     }
 
     /// Runs until the pool drains and nothing of this lane is left, or the instance is dead and
@@ -129,6 +133,11 @@ impl LaneTask {
     fn compose(&mut self) -> Option<Round> {
         let mut idle = (Vec::new(), Vec::new());
         self.settlements.extend(self.undone.take_due());
+        let ticks = || self.settlements.iter().any(|(_, settlement)| settlement.tick.is_some());
+        if self.path.is_long() && self.core.slots.idle()[self.index] > 0 && ticks() {
+            // A tick that is late already goes to its queue in this exchange, and can be claimed in it.
+            self.core.hunger.set_hungry(self.index);
+        }
         if self.core.orders.accept() && self.core.hunger.is_hungry(self.index) && self.core.lease.is_fresh() {
             let most = self.core.shortage.most().map_or(usize::MAX, |most| most.saturating_sub(self.core.slots.held()));
             idle = self.core.slots.claim(self.index, most, |number| self.undone.holds(number));

@@ -38,6 +38,7 @@ use crate::backoff;
 use crate::clock::{Clock, SystemClock};
 use crate::event::{Bus, Event};
 use crate::plugin::registry::Plugins;
+use crate::store::announce::Announcements;
 use crate::store::handle::{Lane, Waker};
 use crate::store::instance::{InstanceRecord, Join, Joined, Leave};
 use crate::store::role;
@@ -74,6 +75,8 @@ pub struct Setup {
     pub abandoned: Arc<AtomicBool>,
     /// Where its long-lived tasks say that they turn.
     pub pulses: Pulses,
+    /// What this instance's loops tell each other when the path to the store is long.
+    pub announcements: Announcements,
     /// Told when the first processors are registered, or at once if there is no pool.
     pub ready: oneshot::Sender<()>,
 }
@@ -98,6 +101,7 @@ impl Setup {
             record,
             abandoned: Arc::default(),
             pulses: Pulses::default(),
+            announcements: Announcements::default(),
             ready: oneshot::channel().0,
         }
     }
@@ -105,8 +109,20 @@ impl Setup {
 
 /// Runs until an order to drain comes. It must be called on a current-thread runtime.
 pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
-    let Setup { mut work, store, clock, bus, plugins, handlers, mut record, instance, abandoned, pulses, ready } =
-        setup;
+    let Setup {
+        mut work,
+        store,
+        clock,
+        bus,
+        plugins,
+        handlers,
+        mut record,
+        instance,
+        abandoned,
+        pulses,
+        announcements,
+        ready,
+    } = setup;
     let mut ready = Some(ready);
     let local = LocalSet::new();
     // A task of its own, because `run_until` polls its future whenever any other task wakes.
@@ -120,6 +136,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
                 handlers: handlers.clone(),
                 abandoned: Arc::clone(&abandoned),
                 pulses: pulses.clone(),
+                announcements: announcements.clone(),
             };
             if let Some(ended) = live(parts, &mut record, &mut work, &mut control, &mut ready).await {
                 return ended;
@@ -147,6 +164,7 @@ struct Parts {
     handlers: Handle,
     abandoned: Arc<AtomicBool>,
     pulses: Pulses,
+    announcements: Announcements,
 }
 
 /// One life under one id. `None` if it was declared dead. `record` is what it joined as, and afterwards what it became.
@@ -157,7 +175,7 @@ async fn live(
     control: &mut watch::Receiver<Control>,
     ready: &mut Option<oneshot::Sender<()>>,
 ) -> Option<Ended> {
-    let Parts { store, clock, bus, plugins, handlers, abandoned, pulses } = parts;
+    let Parts { store, clock, bus, plugins, handlers, abandoned, pulses, announcements } = parts;
     let present = work.borrow_and_update().clone();
     let config = &present.config;
     let has_pool = config.max_task_processors > 0;
@@ -180,6 +198,7 @@ async fn live(
         finished,
         plugins,
         pulses,
+        announcements,
         settings: Settings::new(&present),
         orders: Orders::new(abandoned),
         lease,
@@ -222,6 +241,7 @@ async fn live(
         let _ = core.waker.set(waker);
         growing.start("pool manager", |core, pulse| manage(core, ready.take(), pulse));
         growing.start("pool waking", waking::wake_lanes);
+        growing.start("pool announcements", waking::wake_when_announced);
     }
     let pulse = core.pulses.begin("pool control", LONGEST);
     if let Some(ready) = ready.take() {

@@ -42,6 +42,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
         });
         asked.await;
         let timeout = core.settings.config().timeout;
+        core.hunger.forget_announcement();
         let seen = arm(&core, waker, &pulse).await;
         if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
@@ -68,7 +69,8 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
             if turn > 0 {
                 sleep(TURN * turn).await;
             }
-            if !woken || turn > 0 {
+            // Announced jobs that were claimed by now are what it was woken for.
+            if !woken || turn > 0 || core.hunger.has_met_announcement() {
                 core.hunger.ask_waker();
                 continue;
             }
@@ -76,6 +78,18 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
         // This wake answers all lanes that came short before it. The waker arms again only if one comes short after it.
         let _ = core.hunger.waker_asked().now_or_never();
         core.wake();
+    }
+}
+
+/// Wakes a lane for jobs that the scheduler of this instance says are on their way, for as long as it is polled.
+pub(super) async fn wake_when_announced(core: Rc<Core>, pulse: Pulse) {
+    let mut announced = core.announcements.queued.subscribe();
+    loop {
+        pulse.wait(announced.due()).await;
+        if core.orders.accept() {
+            core.hunger.announced();
+            core.wake();
+        }
     }
 }
 

@@ -16,6 +16,7 @@ use super::{SchedulerContext, sleep_or_reload};
 use crate::event::Event;
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
+use crate::store::path::Path;
 use crate::store::queueing::{Enqueue, Enqueued};
 use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime};
 use crate::supervise::pulse::LONGEST;
@@ -93,6 +94,8 @@ pub async fn run_once(
     let asked = Instant::now();
     let now_ms = context.store.run(ReadTime).await?;
     let told = asked + asked.elapsed() / 2;
+    let mut path = Path::default();
+    path.note(asked.elapsed());
     let now_s = now_ms.div_euclid(1000);
     let mut next_s: Option<i64> = None;
     for ((task, schedule), seen_s) in all.into_iter().zip(last) {
@@ -101,7 +104,7 @@ pub async fn run_once(
         if bulkheads.may_try(&what) {
             let result = match seen_s.filter(|seen_s| JobSchedule::is_ahead(*seen_s, now_s)) {
                 Some(ahead_s) => begin_anew(context, schedule, ahead_s, now_s).await,
-                None => enqueue_due(context, task, schedule, seen_s, until_s).await,
+                None => enqueue_due(context, &path, (task, schedule), seen_s, until_s).await,
             };
             bulkheads.note(&context.bus, &what, result)?;
         }
@@ -136,8 +139,8 @@ async fn begin_anew(
 /// Enqueues the occurrences of a schedule up to a second.
 async fn enqueue_due(
     context: &SchedulerContext,
-    task: &TaskDefinition,
-    schedule: &JobSchedule,
+    path: &Path,
+    (task, schedule): (&TaskDefinition, &JobSchedule),
     mut seen_s: Option<i64>,
     until_s: i64,
 ) -> Result<(), StoreError> {
@@ -149,6 +152,9 @@ async fn enqueue_due(
             admissions: Chain::of(task).admissions(&schedule.queue, &schedule.args),
         });
         let fire = Fire { id: schedule.id.clone(), seen_s, last_s: occurrence, job };
+        if runs {
+            context.announcements.queued.announce(path);
+        }
         match context.store.run(fire).await? {
             Fired::No => return Ok(()),
             Fired::Yes(enqueued) if seen_s.is_some() => tell(context, task, schedule, occurrence, runs, &enqueued),

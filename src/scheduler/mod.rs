@@ -25,6 +25,7 @@ use crate::config::Config;
 use crate::event::Bus;
 use crate::plugin::ending::CrashPolicy;
 use crate::store::Store;
+use crate::store::announce::Announcements;
 use crate::store::instance::HostIdentity;
 use crate::store::role;
 use crate::supervise::pulse::Pulses;
@@ -90,6 +91,8 @@ pub struct SchedulerContext {
     pub lease: Duration,
     /// Where the loops say that they turn.
     pub pulses: Pulses,
+    /// What this instance's loops tell each other when the path to the store is long.
+    pub announcements: Announcements,
 }
 
 impl SchedulerContext {
@@ -110,6 +113,7 @@ impl SchedulerContext {
             host,
             lease: Duration::from_secs(15),
             pulses: Pulses::default(),
+            announcements: Announcements::default(),
         }
     }
 

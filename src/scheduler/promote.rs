@@ -15,6 +15,7 @@ use crate::backoff;
 use crate::event::{Event, EventKind};
 use crate::store::StoreError;
 use crate::store::handle::Waker;
+use crate::store::path::Path;
 use crate::store::scheduling::{Due, Lead, Leadership, Resign};
 use crate::store::wake::{ArmedState, Watch};
 use crate::supervise::pulse::{LONGEST, Pulse};
@@ -30,9 +31,10 @@ const RENEWAL: Duration = Duration::from_secs(10);
 const MAX_FUTILE_STEPS: u32 = 16;
 /// How long it waits then.
 const RIVAL_WAIT: Duration = Duration::from_secs(1);
-/// From this round trip on, what may be due is read together with the look.
-const LONG_PATH: Duration = Duration::from_millis(20);
-/// The pause after a wake-up, because changes of the delayed jobs may come by the thousand.
+/// Over a long path, how long before they are due jobs are read, so that their promotion can arrive when they are due.
+const AHEAD: Duration = Duration::from_secs(2);
+/// The pause after a wake-up, because changes of the delayed jobs may come by the thousand. Over a long path the look itself
+/// takes longer.
 const DEBOUNCE: Duration = Duration::from_millis(20);
 /// An entry that is overdue by so much in two checks in a row is promoted even by an instance that does not lead,
 /// because the leader is dead or stuck.
@@ -69,6 +71,8 @@ struct Promoter<'a> {
     /// When it was looked last what is due.
     looked: Instant,
     transfer: Transfer,
+    /// The path that looks take.
+    path: Path,
     /// The entry that was overdue at the last check while another instance led.
     overdue: Option<Bytes>,
     /// When this instance last promoted while another led.
@@ -77,6 +81,16 @@ struct Promoter<'a> {
     failing: Option<String>,
     skew_told: Option<Instant>,
     pulse: Pulse,
+}
+
+/// What a look saw.
+struct Look {
+    seen: ArmedState,
+    /// What is due or soon will be, if it was read, too.
+    read: Option<Due>,
+    /// When the look was sent, and how long it took.
+    asked: Instant,
+    took: Duration,
 }
 
 impl<'a> Promoter<'a> {
@@ -88,6 +102,7 @@ impl<'a> Promoter<'a> {
             renewed: Instant::now(),
             looked: Instant::now(),
             transfer: Transfer::default(),
+            path: Path::default(),
             overdue: None,
             rescued: None,
             failing: None,
@@ -132,9 +147,11 @@ impl<'a> Promoter<'a> {
     }
 
     async fn rounds(&mut self, waker: &Waker, attempt: &mut u32) -> Result<std::convert::Infallible, StoreError> {
-        // Something may be due that was not seen yet.
-        let mut changed = false;
-        let mut round_trip = Duration::ZERO;
+        let mut announced = self.context.announcements.delayed.subscribe();
+        // What was read ahead, and when it is to be sent.
+        let mut ahead: Option<(Instant, Due)> = None;
+        // The last look was given up. The next one is not, because there might be no end to that.
+        let mut given_up = false;
         loop {
             self.pulse.turn();
             let SchedulerContext { bus, .. } = self.context;
@@ -142,51 +159,75 @@ impl<'a> Promoter<'a> {
             if bus.wants(EventKind::SchedulerPoll) {
                 bus.emit(Event::SchedulerPoll);
             }
-            let leaderships = if self.leading { Vec::new() } else { vec![Leadership::Scheduler] };
-            let asked = Instant::now();
-            self.looked = asked;
-            let watch = Watch { delayed: self.leading, leaderships, ..Watch::default() };
-            // Over a long path what may be due is read beside the look, because it would cost another round trip.
-            let (seen, read) = if self.leading && changed && round_trip > LONG_PATH {
-                let (seen, read) = tokio::join!(waker.arm(&watch), self.transfer.read(self.context));
-                (seen?, Some(read?))
-            } else {
-                (waker.arm(&watch).await?, None)
+            let Look { seen, read, asked, took } = tokio::select! {
+                biased;
+                look = self.look(waker) => look?,
+                () = until(ahead.as_ref().map(|(at, _)| *at)), if self.leading => {
+                    self.leading = self.promote_due(ahead.take().map(|(_, read)| read)).await?;
+                    continue;
+                }
+                // What is on its way would not be seen by this look.
+                () = announced.due(), if self.leading && !given_up => {
+                    given_up = true;
+                    continue;
+                }
             };
-            round_trip = asked.elapsed();
-            changed = false;
+            given_up = false;
+            self.path.note(took);
+            self.looked = asked;
             // A step that is sent when a job is due, counted from here, reaches the store a quarter of a round trip after
             // that: a path takes not always the same time, and one that comes too early must be sent again.
-            let told = asked + round_trip / 4;
+            let told = asked + took / 4;
             self.notice_skew(seen.now_ms);
             if seen.leadership_free {
                 continue;
             }
             let due_in = self.next_ms(&seen).await?.map(|next_ms| next_ms.saturating_sub(seen.now_ms));
             let due_in = due_in.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-            if self.leading && due_in == Some(Duration::ZERO) {
+            (*attempt, self.failing) = (0, None);
+            if self.leading && (due_in == Some(Duration::ZERO) || read.as_ref().is_some_and(Due::is_due)) {
                 self.leading = self.promote_due(read).await?;
-                (*attempt, self.failing) = (0, None);
-                changed = true;
                 continue;
             }
-            (*attempt, self.failing) = (0, None);
             let due = due_in.map(|due_in| told + due_in);
+            // The two looks may have seen different seconds.
+            let read = read.filter(|read| read.is_ahead() && read.due_s == seen.next_due_s);
+            ahead = due.zip(read.filter(|_| !self.transfer.skips_entries()));
+            // Over a long path what is due later is read shortly before.
+            let looks_before = self.leading && self.path.is_long() && due_in.is_some_and(|due_in| due_in > AHEAD);
+            let next = if looks_before { due.map(|due| due - AHEAD / 2) } else { due };
             tokio::select! {
                 () = waker.woken() => {
-                    let due_in = due.map_or(DEBOUNCE, |due| due.saturating_duration_since(Instant::now()));
-                    sleep(DEBOUNCE.min(due_in)).await;
-                    changed = true;
+                    if !self.path.is_long() {
+                        let due_in = due.map_or(DEBOUNCE, |due| due.saturating_duration_since(Instant::now()));
+                        sleep(DEBOUNCE.min(due_in)).await;
+                    }
                 }
-                is_due = self.hold_lead(waker, due) => {
-                    if is_due? && self.leading {
+                () = announced.due(), if self.leading => {}
+                is_due = self.hold_lead(waker, next) => {
+                    if is_due? && self.leading && !looks_before {
                         // The step itself looks whether a job is due: another look before it would cost a round trip.
-                        self.leading = self.promote_due(None).await?;
-                        changed = true;
+                        self.leading = self.promote_due(ahead.take().map(|(_, read)| read)).await?;
                     }
                 }
             }
         }
+    }
+
+    /// Looks at what is watched and arms the waker. Over a long path a leader reads in the same moment what is due or soon
+    /// will be, because reading it when it is due would cost another round trip.
+    async fn look(&self, waker: &Waker) -> Result<Look, StoreError> {
+        let leaderships = if self.leading { Vec::new() } else { vec![Leadership::Scheduler] };
+        let watch = Watch { delayed: self.leading, leaderships, ..Watch::default() };
+        let asked = Instant::now();
+        let arm = async { Ok::<_, StoreError>((waker.arm(&watch).await?, asked.elapsed())) };
+        let ((seen, took), read) = if self.leading && self.path.is_long() {
+            let (armed, read) = tokio::join!(arm, self.transfer.read(self.context, millis(AHEAD)));
+            (armed?, Some(read?))
+        } else {
+            (arm.await?, None)
+        };
+        Ok(Look { seen, read, asked, took })
     }
 
     /// When the next job is due, in milliseconds of the store's time.
@@ -270,6 +311,7 @@ impl<'a> Promoter<'a> {
 
     async fn transfer_all(&mut self, leader: Option<&str>, mut read: Option<Due>) -> Result<bool, StoreError> {
         let mut futile = 0;
+        let mut early = false;
         loop {
             self.pulse.turn();
             if leader.is_some() {
@@ -278,12 +320,29 @@ impl<'a> Promoter<'a> {
                     return Ok(false);
                 }
             }
-            let due = match read.take() {
-                Some(due) => due,
-                None => self.transfer.read(self.context).await?,
+            let sent;
+            let outcome = if std::mem::take(&mut early) {
+                self.announce();
+                sent = Instant::now();
+                self.transfer.send_again(self.context).await?
+            } else {
+                let due = match read.take() {
+                    Some(due) => due,
+                    None => self.transfer.read(self.context, 0).await?,
+                };
+                if !due.jobs.is_empty() {
+                    self.announce();
+                }
+                sent = Instant::now();
+                self.transfer.step_with(self.context, leader, due).await?
             };
-            match self.transfer.step_with(self.context, leader, due).await? {
+            match outcome {
                 StepOutcome::NotLeader => return Ok(false),
+                StepOutcome::Early { due_ms } if self.transfer.is_soon(due_ms) => {
+                    sleep(self.transfer.until(due_ms).saturating_sub(sent.elapsed())).await;
+                    early = true;
+                }
+                StepOutcome::Early { .. } => return Ok(true),
                 StepOutcome::Nothing { next_ms: Some(next_ms) } if self.transfer.is_soon(next_ms) => {
                     // It came a little early. Another look before the next step would cost a round trip.
                     sleep(self.transfer.until(next_ms)).await;
@@ -301,6 +360,11 @@ impl<'a> Promoter<'a> {
         }
     }
 
+    /// The pool of this instance can send its claim right behind what is sent now.
+    fn announce(&self) {
+        self.context.announcements.queued.announce(&self.path);
+    }
+
     fn notice_skew(&mut self, store_ms: i64) {
         let skew = self.context.clock.now_ms().saturating_sub(store_ms);
         let fresh = self.skew_told.is_none_or(|told| told.elapsed() > Duration::from_secs(600));
@@ -310,6 +374,14 @@ impl<'a> Promoter<'a> {
                 text: format!("this machine's clock and the store's are {skew} ms apart; jobs are due by the store's"),
             });
         }
+    }
+}
+
+/// Waits until then, or without end.
+async fn until(at: Option<Instant>) {
+    match at {
+        Some(at) => sleep_until(at).await,
+        None => std::future::pending().await,
     }
 }
 

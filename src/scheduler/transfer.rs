@@ -44,6 +44,11 @@ pub enum StepOutcome {
     Futile,
     /// Another instance leads.
     NotLeader,
+    /// Jobs that were read ahead came before their time, by the store's.
+    Early {
+        /// When they are due, in milliseconds of the store's time.
+        due_ms: i64,
+    },
 }
 
 /// The failures of queues and entries, and the state between steps.
@@ -59,6 +64,8 @@ pub struct Transfer {
     told_second: Option<i64>,
     /// The store's time at the last step.
     now_ms: i64,
+    /// What came before its time, to be sent again.
+    early: Option<Promotion>,
 }
 
 impl Transfer {
@@ -73,7 +80,7 @@ impl Transfer {
     /// # Errors
     /// Fails when the store cannot be reached.
     pub async fn first(&self, context: &SchedulerContext) -> Result<Due, StoreError> {
-        context.store.run(ReadDue { limit: 0, passed: self.passed() }).await
+        context.store.run(ReadDue { limit: 0, passed: self.passed(), ahead_ms: 0 }).await
     }
 
     /// When the next job or try is due, in milliseconds of the store's time.
@@ -107,43 +114,61 @@ impl Transfer {
     /// # Errors
     /// Fails when the store cannot be reached, or accepts nothing at all.
     pub async fn step(&mut self, context: &SchedulerContext, leader: Option<&str>) -> Result<StepOutcome, StoreError> {
-        let due = self.read(context).await?;
+        let due = self.read(context, 0).await?;
         self.step_with(context, leader, due).await
     }
 
-    /// Reads the first batch of due jobs.
-    pub(super) async fn read(&self, context: &SchedulerContext) -> Result<Due, StoreError> {
+    /// Reads the first batch of jobs that are due, or will be within so many milliseconds.
+    pub(super) async fn read(&self, context: &SchedulerContext, ahead_ms: u64) -> Result<Due, StoreError> {
         let limit = if self.singly > 0 { 1 } else { BATCH };
-        context.store.run(ReadDue { limit, passed: self.passed() }).await
+        context.store.run(ReadDue { limit, passed: self.passed(), ahead_ms }).await
     }
 
-    /// Moves a batch that was read.
+    /// Moves a batch that was read, be it ahead of its time.
     pub(super) async fn step_with(
         &mut self,
         context: &SchedulerContext,
         leader: Option<&str>,
         due: Due,
     ) -> Result<StepOutcome, StoreError> {
-        let SchedulerContext { store, bus, .. } = context;
         self.now_ms = due.now_ms;
         if let (Some(broken), Some(entry)) = (&due.broken, due.entry()) {
             self.entry_unreadable(context, &entry, broken).await?;
             return Ok(StepOutcome::Moved);
         }
-        let Some(second) = due.second.filter(|_| due.is_due()) else {
+        let Some(second) = due.second.filter(|_| due.is_due() || due.is_ahead()) else {
             self.singly = 0;
             let next_ms = due.due_s.map(|second| second.saturating_mul(1000));
             return Ok(StepOutcome::Nothing { next_ms: next_ms.into_iter().chain(self.entries.next_ms()).min() });
         };
-        if self.told_second != Some(second) && bus.wants(EventKind::WorkingTimestamp) {
-            bus.emit(Event::WorkingTimestamp { second });
+        if self.told_second != Some(second) && context.bus.wants(EventKind::WorkingTimestamp) {
+            context.bus.emit(Event::WorkingTimestamp { second });
         }
         self.told_second = Some(second);
+        // What was read ahead is moved when it is due.
+        self.now_ms = self.now_ms.max(second.saturating_mul(1000));
         let jobs: Vec<_> = due.jobs.into_iter().map(|payload| self.route(context, payload)).collect();
         self.singly = self.singly.saturating_sub(jobs.len());
-        let promotion = Promotion { leader: leader.map(str::to_owned), second, jobs };
-        match store.run(promotion.clone()).await {
+        self.send(context, Promotion { leader: leader.map(str::to_owned), second, jobs }).await
+    }
+
+    /// Sends what came before its time once more.
+    pub(super) async fn send_again(&mut self, context: &SchedulerContext) -> Result<StepOutcome, StoreError> {
+        match self.early.take() {
+            Some(promotion) => self.send(context, promotion).await,
+            None => Ok(StepOutcome::Moved),
+        }
+    }
+
+    async fn send(&mut self, context: &SchedulerContext, promotion: Promotion) -> Result<StepOutcome, StoreError> {
+        let second = promotion.second;
+        match context.store.run(promotion.clone()).await {
             Ok(Promoted::NotLeader) => Ok(StepOutcome::NotLeader),
+            Ok(Promoted::Early { now_ms }) => {
+                self.now_ms = now_ms;
+                self.early = Some(promotion);
+                Ok(StepOutcome::Early { due_ms: second.saturating_mul(1000) })
+            }
             Ok(Promoted::Moved(moved)) => {
                 self.moved(context, &promotion, moved);
                 let jobs = promotion.jobs.len();

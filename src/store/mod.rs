@@ -18,6 +18,7 @@
     allow(dead_code, reason = "what only an engine that was left out uses")
 )]
 
+pub mod announce;
 pub mod arrow;
 pub mod backend;
 pub mod delayed;
@@ -33,6 +34,7 @@ pub mod layer;
 pub mod meter;
 pub mod moving;
 pub mod open;
+pub mod path;
 pub mod periodic;
 pub mod queueing;
 #[cfg(feature = "redis")]

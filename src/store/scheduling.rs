@@ -66,7 +66,7 @@ pub struct ReadTime;
 
 arrow!(ReadTime, "time", Reads -> i64; Scheduler);
 
-/// Finds the delayed second that comes first and, if it is due, its first `limit` jobs.
+/// Finds the delayed second that comes first and, if it is due or soon will be, its first `limit` jobs.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -76,6 +76,8 @@ pub struct ReadDue {
     pub limit: usize,
     /// The names of entries that are skipped.
     pub passed: Vec<Bytes>,
+    /// How long before they are due jobs are read, in milliseconds.
+    pub ahead_ms: u64,
 }
 
 arrow!(ReadDue, "due", Reads -> Due; Scheduler);
@@ -89,7 +91,8 @@ pub struct Due {
     pub second: Option<i64>,
     /// When that entry is due, in seconds. It equals `second`, unless another program gave the entry another score.
     pub due_s: Option<i64>,
-    /// The first jobs of that second, in order, if it is due; empty for a second without jobs.
+    /// The first jobs of that second, in order, if it is due or will be within the time that was asked for; empty for a
+    /// second without jobs.
     pub jobs: Vec<Bytes>,
     /// Why the jobs of that second cannot be read, if they cannot.
     pub broken: Option<Broken>,
@@ -102,6 +105,12 @@ impl Due {
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.due_s.is_some_and(|second| second.saturating_mul(1000) <= self.now_ms)
+    }
+
+    /// Were the jobs read before they are due?
+    #[must_use]
+    pub fn is_ahead(&self) -> bool {
+        !self.is_due() && !self.jobs.is_empty()
     }
 
     /// The name of the first entry in the schedule.
@@ -148,7 +157,7 @@ pub struct DropEntry {
 arrow!(DropEntry, "drop_entry", Repeatable -> bool; Scheduler);
 
 /// Delayed -> queue, as raw bytes, for a bounded batch of due jobs of one second. It refuses no job, and is safe under
-/// two leaders.
+/// two leaders. Whether the second is due is judged by the store's time, because a caller may send it before.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; the batch may be repeated.
@@ -211,6 +220,11 @@ pub enum Promoted {
     },
     /// Another name leads; nothing was moved.
     NotLeader,
+    /// The second is not due yet; nothing was moved.
+    Early {
+        /// The store's time, milliseconds since the Unix epoch.
+        now_ms: i64,
+    },
 }
 
 /// Nowhere -> queue, for an occurrence of a schedule that enqueues a task with arguments. Remembers the occurrence and

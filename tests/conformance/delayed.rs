@@ -6,7 +6,7 @@ use bytes::Bytes;
 use windlass::job::Failure;
 use windlass::store::effect::Verdict;
 use windlass::store::queueing::{Enqueued, Schedule, Scheduled, When};
-use windlass::store::scheduling::{Leadership, Promote, PromoteTo, Promoted, Promotion};
+use windlass::store::scheduling::{Leadership, Promote, PromoteTo, Promoted, Promotion, ReadDue, entry_of};
 
 use crate::enqueue::strange_payloads;
 use crate::fixture::{Fixture, NOW_MS, NOW_S};
@@ -26,6 +26,8 @@ behaviours! {
     strange_payloads_are_delayed_and_promoted_unchanged,
     what_is_not_due_is_only_told,
     due_tells_the_earliest_second_in_order,
+    what_is_due_soon_can_be_read_ahead,
+    what_is_not_due_is_not_promoted,
     a_batch_is_bounded,
     promotion_tidies_up,
     promotion_vetoes_nothing,
@@ -165,6 +167,44 @@ async fn promotion_tidies_up(f: &Fixture) {
 
 fn to_queue(n: usize, lock: Option<(windlass::job::LockKey, u64)>) -> Promote {
     Promote { payload: job(n), to: PromoteTo::Queue { queue: queue("q"), lock } }
+}
+
+async fn what_is_due_soon_can_be_read_ahead(f: &Fixture) {
+    f.clock.advance(1);
+    for n in 0..3 {
+        delay(&f.store, &job(n), When::At(NOW_S + 2)).await;
+    }
+    delay(&f.store, &job(9), When::At(NOW_S + 3)).await;
+    let read = async |limit, ahead_ms, passed: &[i64]| {
+        let passed = passed.iter().map(|second| entry_of(*second)).collect();
+        f.store.run(ReadDue { limit, passed, ahead_ms }).await.expect("due")
+    };
+    let due = read(10, 1998, &[]).await;
+    assert_eq!((due.second, due.jobs.len(), due.is_ahead()), (Some(NOW_S + 2), 0, false));
+    let due = read(10, 1999, &[]).await;
+    assert_eq!((due.second, due.due_s, due.now_ms), (Some(NOW_S + 2), Some(NOW_S + 2), NOW_MS + 1));
+    assert_eq!((due.is_due(), due.is_ahead(), due.jobs), (false, true, jobs(0..3)));
+    assert_eq!(read(2, 60_000, &[]).await.jobs, jobs(0..2), "a batch is bounded");
+    assert_eq!(read(10, 60_000, &[NOW_S + 2]).await.jobs, [job(9)]);
+    f.clock.set((NOW_S + 2) * 1000);
+    let due = read(10, 1999, &[]).await;
+    assert_eq!((due.is_due(), due.is_ahead(), due.jobs), (true, false, jobs(0..3)));
+}
+
+async fn what_is_not_due_is_not_promoted(f: &Fixture) {
+    delay(&f.store, &job(1), When::At(NOW_S + 1)).await;
+    let promotion = Promotion { leader: None, second: NOW_S + 1, jobs: vec![to_queue(1, Some((lock(1), 60)))] };
+    for ms in [0, 999] {
+        f.clock.set(NOW_MS + ms);
+        let early = Promoted::Early { now_ms: NOW_MS + ms };
+        assert_eq!(f.store.promote(&promotion).await.expect("promote"), early);
+    }
+    assert_eq!(delayed_at(&f.store, NOW_S + 1).await, [job(1)]);
+    assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [NOW_S + 1]);
+    assert_eq!((queued(&f.store, "q").await.len(), f.store.locks().await.expect("locks").len()), (0, 0));
+    f.clock.set(NOW_MS + 1000);
+    assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1), "it is sent again as it is");
+    assert_eq!(queued(&f.store, "q").await, [job(1)]);
 }
 
 async fn promotion_vetoes_nothing(f: &Fixture) {

@@ -137,6 +137,7 @@ pub(crate) async fn promote_all(store: &Store<Whole>, to: &str, limit: usize) ->
             Promoted::Moved(0) => idle += 1,
             Promoted::Moved(n) => (moved, idle) = (moved + n, 0),
             Promoted::Refused { by, .. } => panic!("a queue takes no jobs: {by}"),
+            Promoted::Early { now_ms } => panic!("{second} was read as due, and it is {now_ms}"),
             Promoted::NotLeader => panic!("nobody was asked to lead"),
         }
     }

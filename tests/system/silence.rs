@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use rustix::process::Signal;
 
-use crate::daemon::{Daemon, Folder, eventually, signal};
+use tokio::time::Instant;
+
+use crate::daemon::{Daemon, Folder, PATIENCE, eventually, signal};
 use crate::support::proxy::{Direction, Proxy};
 use crate::support::redis::{Options, RedisServer};
 use crate::support::resp::Reply;
@@ -142,6 +144,45 @@ async fn a_store_that_is_far_away_costs_neither_leases_nor_ticks() {
     assert_eq!((place.runs("gated").len(), place.runs("notes").len()), (1, 6), "each ran once");
     near.stop();
     far.stop();
+}
+
+/// The second of the task's next tick, as the store has it.
+fn next_tick(server: &RedisServer, task: &str) -> Option<i64> {
+    let entry = server.command(&["HGET", "resque:windlass:periodic", task]).texts().concat();
+    entry.split(' ').next()?.parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_tick_of_each_second_is_skipped_over_a_path_of_300_ms() {
+    // A machine that is very busy may be late by a second, so that there are several tries.
+    const IN_A_ROW: i64 = 15;
+    let place = Place::new().await;
+    for (task, cadence) in [("often", "frequency = \"1s\""), ("calendar", "schedule = \"* * * * * *\"")] {
+        let text = format!("name = \"{task}\"\nqueue = \"default\"\n{cadence}\n[run]\nexec = [\"true\"]\n");
+        fs::write(place.folder.path(&format!("tasks.d/{task}.toml")), text).expect("the task must be written");
+    }
+    // 240 to 360 ms for a request and its reply.
+    place.proxy.delay(120, 180);
+    let daemon = place.folder.daemon();
+    for task in ["often", "calendar"] {
+        eventually("it is seeded", || next_tick(&place.server, task).is_some());
+    }
+    let deadline = Instant::now() + PATIENCE * 4;
+    let mut rows = [("often", 0, 0), ("calendar", 0, 0)];
+    while rows.iter().any(|(.., row)| *row < IN_A_ROW) {
+        assert!(Instant::now() < deadline, "not {IN_A_ROW} ticks in a row, but {rows:?}: {}", daemon.log());
+        for (task, last, row) in &mut rows {
+            let next = next_tick(&place.server, task).unwrap_or(0);
+            if next != *last {
+                // It is written when a run ends. If it is not the second after the last one, seconds were skipped.
+                *row = if next == *last + 1 || *row >= IN_A_ROW { *row + 1 } else { 0 };
+                *last = next;
+            }
+        }
+        let_pass(Duration::from_millis(20));
+    }
+    assert_whole(&daemon);
+    daemon.stop();
 }
 
 #[tokio::test(flavor = "multi_thread")]

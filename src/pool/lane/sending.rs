@@ -3,10 +3,13 @@
 use std::task::Poll;
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use super::holding::Unknown;
 use super::{LaneTask, Round};
 use crate::backoff;
-use crate::store::queueing::Exchanged;
+use crate::store::effect::Verdict;
+use crate::store::queueing::{Exchanged, Settlement};
 
 /// What a lane does, for messages.
 const EXCHANGING: &str = "exchange jobs with the store";
@@ -30,6 +33,12 @@ async fn eagerly<T>(reply: impl Future<Output = T>, awake: bool) -> T {
     reply.await
 }
 
+/// May this settlement write a delayed job?
+fn delays(settlement: &Settlement) -> bool {
+    let Settlement { tick, verdict, .. } = settlement;
+    tick.is_some() || matches!(verdict, Verdict::Delayed { .. } | Verdict::Attempted(_))
+}
+
 impl LaneTask {
     /// Sends one exchange until a reply comes. The store applies it once, however often it is sent. Gives up only if the
     /// instance was declared dead.
@@ -38,9 +47,14 @@ impl LaneTask {
         let mut unknown = Unknown::None;
         loop {
             self.pulse.turn();
+            if self.path.is_long() && round.exchange.settlements.iter().any(delays) {
+                self.core.announcements.delayed.announce(&self.path);
+            }
+            let sent = Instant::now();
             match eagerly(self.lane.exchange(&round.exchange), self.eager).await {
                 Ok(reply) if reply.dead && !self.is_buried(&mut unknown) => {}
                 Ok(reply) => {
+                    self.path.note(sent.elapsed());
                     self.core.findings.answered();
                     self.core.findings.accepted(EXCHANGING);
                     return Some(reply);

@@ -33,7 +33,7 @@ impl Perform<ScheduleBatch> for RedisStore {
 
 impl Perform<ReadDue> for RedisStore {
     async fn perform(&self, arrow: ReadDue) -> Result<Due, StoreError> {
-        due(&self.connection, arrow.limit, &arrow.passed).await
+        due(&self.connection, &arrow).await
     }
 }
 
@@ -94,9 +94,9 @@ const RENAMED: usize = 250;
 /// How many such steps one look takes at most.
 const RENAMINGS: usize = 16;
 
-pub(super) async fn due(connection: &Connection, limit: usize, passed: &[Bytes]) -> Result<Due, StoreError> {
+async fn due(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError> {
     for _ in 0..RENAMINGS {
-        let due = look(connection, limit, passed).await?;
+        let due = look(connection, read).await?;
         let Some(entry) = &due.misnamed else { return Ok(due) };
         match rename_entry(connection, entry, due.due_s.unwrap_or(0).max(0)).await {
             Ok(()) => {}
@@ -106,13 +106,15 @@ pub(super) async fn due(connection: &Connection, limit: usize, passed: &[Bytes])
             Err(error) => return Err(error),
         }
     }
-    look(connection, limit, passed).await
+    look(connection, read).await
 }
 
-async fn look(connection: &Connection, limit: usize, passed: &[Bytes]) -> Result<Due, StoreError> {
+async fn look(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError> {
+    let ReadDue { limit, passed, ahead_ms } = read;
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.schedule()).key(keys.delayed_prefix()).number(limit).number(passed.len()).args(passed);
+    call.key(keys.schedule()).key(keys.delayed_prefix()).number(limit).number(ahead_ms);
+    call.number(passed.len()).args(passed);
     let mut reply = match connection.run(&DUE, call).await {
         Ok(reply) => reply::list(reply)?.into_iter(),
         Err(error) => return Err(rights::explain(connection, error).await),

@@ -14,6 +14,9 @@ use crate::store::scheduling::{Broken, Leadership, Promote, PromoteTo, Promoted,
 
 static PROMOTE: Script = script!("locks", "places", "delay", "unlink", "trim_second", "promote");
 
+/// What the script returns in place of a number of jobs if the second is not due yet.
+const EARLY: i64 = -2;
+
 impl Perform<Promotion> for RedisStore {
     async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {
         promote(&self.connection, &arrow).await
@@ -56,6 +59,9 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
         Err(error) => return Err(rights::explain(connection, error).await),
     };
     let moved = reply::number(reply.next().unwrap_or(Frame::Null))?;
+    if moved == EARLY {
+        return Ok(Promoted::Early { now_ms: reply::number(reply.next().unwrap_or(Frame::Null))? });
+    }
     let Ok(moved) = usize::try_from(moved) else { return Ok(Promoted::NotLeader) };
     let mut text = || reply.next().and_then(|part| reply::bytes(part).ok().flatten());
     let (place, reason) = (text(), text());

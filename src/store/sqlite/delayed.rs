@@ -29,7 +29,7 @@ impl Perform<ScheduleBatch> for SqliteStore {
 
 impl Perform<ReadDue> for SqliteStore {
     async fn perform(&self, arrow: ReadDue) -> Result<Due, StoreError> {
-        self.reader.call(move |step| due(step, arrow.limit, &arrow.passed)).await
+        self.reader.call(move |step| due(step, &arrow)).await
     }
 }
 
@@ -154,8 +154,9 @@ pub(super) fn earliest(step: &Step<'_>) -> Result<Option<i64>, StoreError> {
     Ok(step.sql("SELECT min(second) FROM delayed WHERE typeof(second) = 'integer'")?.query_row([], |row| row.get(0))?)
 }
 
-/// The earliest second that is not passed over and, if it is due, its first jobs.
-pub(super) fn due(step: &Step<'_>, limit: usize, passed: &[Bytes]) -> Result<Due, StoreError> {
+/// The earliest second that is not passed over and, if it is due or soon will be, its first jobs.
+fn due(step: &Step<'_>, read: &ReadDue) -> Result<Due, StoreError> {
+    let ReadDue { limit, passed, ahead_ms } = read;
     let mut second = earliest(step)?;
     count_unreadable(step, second)?;
     while let Some(first) = second.filter(|second| passed.contains(&entry_of(*second))) {
@@ -164,9 +165,10 @@ pub(super) fn due(step: &Step<'_>, limit: usize, passed: &[Bytes]) -> Result<Due
             .query_row([first], |row| row.get(0))?;
     }
     let mut due = Due { now_ms: step.now_ms, second, due_s: second, ..Due::default() };
-    if let Some(second) = due.second.filter(|_| due.is_due()) {
+    let until_ms = step.now_ms.saturating_add(stored(*ahead_ms));
+    if let Some(second) = second.filter(|second| second.saturating_mul(1000) <= until_ms) {
         let mut select = step.sql("SELECT payload FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?;
-        let rows = select.query_map([second, stored(limit)], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
+        let rows = select.query_map([second, stored(*limit)], |row| Ok(Bytes::from(bytes(row.get_ref(0)?))))?;
         due.jobs = rows.collect::<Result<_, _>>()?;
     }
     Ok(due)

@@ -25,6 +25,10 @@ fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreErro
     {
         return Ok(Promoted::NotLeader);
     }
+    // The caller may send it before its time.
+    if promotion.second.saturating_mul(1000) > step.now_ms {
+        return Ok(Promoted::Early { now_ms: step.now_ms });
+    }
     let heads: Vec<(AnyValue, Vec<u8>, Option<String>)> = step
         .sql("SELECT place, payload, identity FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2")?
         .query_map(params![promotion.second, stored(promotion.jobs.len())], |row| {

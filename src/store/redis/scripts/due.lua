@@ -1,8 +1,8 @@
--- due: a read of the entry of the schedule that comes first and, if it is due, of its first jobs.
+-- due: a read of the entry of the schedule that comes first and, if it is due or soon will be, of its first jobs.
 --
 -- KEYS   delayed_queue_schedule, "delayed:". The key of the second's list is built from this prefix, because only the
 --        script knows which second comes first.
--- ARGV   now, limit, number of entries that are passed over, their names
+-- ARGV   now, limit, how many ms before they are due jobs are read, number of entries that are passed over, their names
 -- returns {now in ms, the entry or "", its score, {job, ...}, what is wrong with the list or "",
 --          the first entry that is due and names no whole second or ""}
 --
@@ -11,7 +11,7 @@
 -- one that is not passed over to be among them, if there is one.
 
 local SCHEDULE, DELAYED = key(), key()
-local limit, count, passed = tonumber(arg()), tonumber(arg()), {}
+local limit, ahead, count, passed = tonumber(arg()), tonumber(arg()), tonumber(arg()), {}
 for _ = 1, count do
   passed[arg()] = true
 end
@@ -43,6 +43,11 @@ if is_due and limit > 0 then
     end
     wrong = length.err
   else
+    jobs = read_page(DELAYED .. entry, 0, limit)
+  end
+elseif not is_due and is_second and tonumber(entry) == tonumber(score) and tonumber(score) * 1000 <= now() + ahead then
+  -- A list that cannot be read is named when it is due. An entry whose name and score differ is read when it is due.
+  if type(redis.pcall('LLEN', DELAYED .. entry)) == 'number' then
     jobs = read_page(DELAYED .. entry, 0, limit)
   end
 end

@@ -6,7 +6,7 @@
 -- ARGV   now, leader or "", second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job
 --        raw; "L" (one that takes a lock), "1", queue, raw, the lock's ttl; "F" (one that fails), "1", raw, the failure
 --        record; "P" (one that is put off), "1", raw, how many ms from now
--- returns {-1} if another leads, else {the number moved} and, if a queue did not take the next job, its
+-- returns {-1} if another leads, {-2, now in ms} if the second is not due, else {the number moved} and, if a queue did not take the next job, its
 --         key and what is wrong with it; an error only if the first cannot be moved for another reason
 --
 -- Why this order: each group is pushed, all or none of it, before the list is trimmed, so that an error leaves a job
@@ -20,6 +20,14 @@ if leader ~= '' then
   local holder = must('GET', LEADER)
   if holder and holder ~= leader then
     return { -1 }
+  end
+end
+
+-- The caller may send it before its time. The score says when an entry is due; mostly it is the second.
+if tonumber(second) * 1000 > now() then
+  local due = must('ZSCORE', SCHEDULE, second) or second
+  if tonumber(due) * 1000 > now() then
+    return { -2, whole(now()) }
   end
 end
 

@@ -22,6 +22,7 @@ local CALLS = {
   { 'LPOS', '' }, { 'LTRIM', '0', '-1' },
   { 'SADD', '' }, { 'SREM', '' }, { 'SISMEMBER', '' }, { 'SMISMEMBER', '' }, { 'SMEMBERS' }, { 'SCARD' },
   { 'ZADD', '0', '' }, { 'ZREM', '' }, { 'ZRANGE', '0', '0' }, { 'ZRANGEBYSCORE', '0', '0' }, { 'ZCARD' },
+  { 'ZSCORE', '' },
   { 'MSET', '' },
   { 'DEL' },
 }

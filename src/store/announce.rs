@@ -1,0 +1,100 @@
+//! Announcements: over a long path, one loop of an instance tells another that a change is on its way to the store.
+//!
+//! The store tells of a change half a round trip after the change has reached it, and a look after that takes another
+//! round trip. A loop that is told when the change is sent can send its own call right behind it. An announcement promises
+//! nothing: the change may come late or not at all, so that the store's own message is waited for as before.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
+
+use super::path::Path;
+
+/// A call that follows a change over another connection is sent this part of a round trip behind it, because the path
+/// does not always take the same time.
+const BEHIND: u32 = 8;
+
+/// What the loops of one instance announce to each other.
+#[derive(Debug, Clone, Default)]
+#[non_exhaustive]
+pub struct Announcements {
+    /// Jobs are on their way to their queues.
+    pub queued: Announcer,
+    /// Jobs are on their way to the delayed jobs.
+    pub delayed: Announcer,
+}
+
+/// Announces one kind of change.
+#[derive(Debug, Clone, Default)]
+pub struct Announcer(Arc<watch::Sender<Option<Instant>>>);
+
+impl Announcer {
+    /// A change is being sent over this path. Nothing is told if the path is short.
+    pub fn announce(&self, path: &Path) {
+        if path.is_long() {
+            self.0.send_replace(Some(Instant::now() + path.round_trip() / BEHIND));
+        }
+    }
+
+    /// Hears of the changes from now on.
+    #[must_use]
+    pub fn subscribe(&self) -> Announced {
+        Announced { told: self.0.subscribe(), at: None }
+    }
+}
+
+/// Hears of announced changes.
+#[derive(Debug)]
+pub struct Announced {
+    told: watch::Receiver<Option<Instant>>,
+    /// When to act on the announcement that was heard.
+    at: Option<Instant>,
+}
+
+impl Announced {
+    /// Waits until a change was announced and a call that is sent now reaches the store after it. Several changes may be
+    /// told as one. If the wait is given up, the announcement is kept for the next one.
+    pub async fn due(&mut self) {
+        let at = match self.at {
+            Some(at) => at,
+            None => match self.told.changed().await {
+                Ok(()) => self.told.borrow_and_update().unwrap_or_else(Instant::now),
+                // Nobody is left who could announce anything.
+                Err(_) => std::future::pending().await,
+            },
+        };
+        self.at = Some(at);
+        sleep_until(at).await;
+        self.at = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use futures_util::FutureExt;
+
+    use super::*;
+
+    fn path(millis: u64) -> Path {
+        let mut path = Path::default();
+        path.note(Duration::from_millis(millis));
+        path
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_sent_over_a_long_path_is_told_and_kept_until_it_is_due() {
+        let announcer = Announcer::default();
+        let mut announced = announcer.subscribe();
+        announcer.announce(&path(1));
+        assert!(announced.due().now_or_never().is_none(), "the path is short");
+        announcer.announce(&path(400));
+        assert!(announced.due().now_or_never().is_none(), "it would be overtaken");
+        let began = Instant::now();
+        announced.due().await;
+        assert_eq!(began.elapsed().as_millis(), 50);
+        assert!(announced.due().now_or_never().is_none(), "it was told");
+    }
+}
