@@ -178,6 +178,7 @@ impl<'a> Chain<'a> {
             queue: self.task.queue.clone(),
             payload: self.form("[{}]")?,
             next,
+            lock: self.queue_lock(&self.task.queue, &Args::periodic()),
             halt: false,
         })
     }

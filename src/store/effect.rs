@@ -162,7 +162,8 @@ impl Retry {
 /// The next run of a periodic task, written inside the arrow that ends the present one.
 ///
 /// The engine reads the task's entry. If the task is stopped or a job of these bytes is already delayed, nothing is
-/// written. Otherwise the job is delayed until the time that [`Next`] gives.
+/// written. Otherwise the job is delayed until the time that [`Next`] gives, or goes to the end of its queue if that time
+/// has come and no tick was left out since the last one.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Tick {
     /// The task.
@@ -173,6 +174,9 @@ pub struct Tick {
     pub payload: Bytes,
     /// When it is due.
     pub next: Next,
+    /// The QueueLock that is taken with it if it goes to its queue at once, and for how many seconds. A held lock does not
+    /// keep it from there.
+    pub lock: Option<(LockKey, u64)>,
     /// The task halts, because this run failed and the task does not continue after failures: nothing is delayed, and
     /// the entry's due time becomes [`HALTED_S`].
     pub halt: bool,
@@ -187,7 +191,8 @@ pub enum Next {
         /// The period in whole seconds, at least one.
         seconds: u64,
     },
-    /// The first of these occurrences that lies after both the entry's due second and the store's now. They are
+    /// The first of these occurrences after the entry's due second that is less than a second late; without an entry the
+    /// first that lies after the store's now. They are
     /// computed from a little before the caller's time, so that a few seconds between the clocks do not matter. If none
     /// fits, nothing is written, and the next reconciliation of the task restores it.
     At {

@@ -8,7 +8,7 @@ use windlass::store::queueing::{Entered, When};
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
-use crate::look::{counters, delay, delayed_at, fill, promote_all, queue, queued, seconds};
+use crate::look::{admit, counters, delay, delayed_at, fill, lock, promote_all, queue, queued, refused, seconds, take};
 use crate::support::verbs::Verbs as _;
 
 behaviours! {
@@ -22,6 +22,8 @@ behaviours! {
     a_halted_task_stands_still_until_an_instance_starts,
     a_calendar_waits_for_its_first_occurrence,
     a_calendar_goes_from_occurrence_to_occurrence,
+    a_tick_that_is_due_already_goes_to_its_queue,
+    a_calendar_skips_no_occurrence_that_is_less_than_a_second_late,
     without_an_occurrence_that_will_do_nothing_is_written,
     a_tick_of_an_old_calendar_is_moved,
     a_tick_that_comes_too_late_is_dropped_with_the_next,
@@ -39,6 +41,7 @@ pub(crate) fn tick(every_s: u64) -> Tick {
         queue: queue("q"),
         payload: Bytes::from_static(br#"{"class":"clean","queue":"q","args":[{}]}"#),
         next: Next::Every { seconds: every_s },
+        lock: None,
         halt: false,
     }
 }
@@ -128,8 +131,12 @@ async fn missed_periods_are_skipped(f: &Fixture) {
     let claim = instance.claim_one("q").await;
     f.pass(30);
     end(&mut instance, &claim, 30).await;
-    assert_eq!(seconds(&f.store).await, [(NOW_S + 150, 1)], "a tick that is less than a second late is not skipped");
-    assert_eq!(promote_all(&f.store, "q", 250).await, 1);
+    assert_eq!(
+        entry(f).await.expect("entry").due_s,
+        NOW_S + 150,
+        "a tick that is less than a second late is not skipped"
+    );
+    assert_eq!(seconds(&f.store).await, [], "it needs no promotion");
     let claim = instance.claim_one("q").await;
     f.pass(31);
     end(&mut instance, &claim, 30).await;
@@ -238,6 +245,39 @@ async fn a_calendar_goes_from_occurrence_to_occurrence(f: &Fixture) {
         assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &tick)]).await, [0_usize; 0]);
         assert_eq!(due(f).await, NOW_S + next);
         assert_eq!(delayed_at(&f.store, NOW_S + next + 1).await.len(), 1);
+    }
+}
+
+async fn a_tick_that_is_due_already_goes_to_its_queue(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let locked = Tick { lock: Some((lock(1), 60)), ..tick(1) };
+    let mut claim = seeded(f, &mut instance, 1).await;
+    for n in 1..4 {
+        f.clock.advance(1000);
+        assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &locked)]).await, [0_usize; 0]);
+        assert_eq!(entry(f).await.expect("entry").due_s, NOW_S + n);
+        assert_eq!((seconds(&f.store).await, queued(&f.store, "q").await), (vec![], vec![tick(1).payload]));
+        assert_eq!(f.store.queue_names().await.expect("queue_names"), [queue("q")]);
+        let refusal = admit(&f.store, "q", &tick(1).payload, &[take(&lock(1), 60)]).await;
+        assert_eq!(refusal, refused("QueueLock"), "as after a promotion, held by an earlier tick or not");
+        claim = instance.claim_one("q").await;
+    }
+    f.clock.advance(999);
+    assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &locked)]).await, [0_usize; 0]);
+    assert_eq!((seconds(&f.store).await, queued(&f.store, "q").await.len()), (vec![(NOW_S + 4, 1)], 0));
+}
+
+async fn a_calendar_skips_no_occurrence_that_is_less_than_a_second_late(f: &Fixture) {
+    on_calendar(f, Purpose::Look, None).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    for (late_ms, next) in [(999, 20), (1000, 40)] {
+        f.clock.set((due(f).await + 1) * 1000);
+        promote_all(&f.store, "q", 10).await;
+        let claim = instance.claim_one("q").await;
+        f.clock.set((due(f).await + 10) * 1000 + late_ms);
+        assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &calendar_tick(NOW_S))]).await, [0_usize; 0]);
+        assert_eq!(due(f).await, NOW_S + next);
+        assert_eq!(delayed_at(&f.store, NOW_S + next + 1).await.len(), 1, "the jitter delays it");
     }
 }
 

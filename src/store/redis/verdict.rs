@@ -139,6 +139,10 @@ pub(super) fn the_tick(call: &mut Call, keys: &Keys, tick: &Tick) {
     call.key(keys.timestamps(&tick.payload)).text(tick.task.as_str());
     cadence(call, &tick.next);
     call.text(tick.queue.as_str()).arg(tick.payload.clone()).flag(tick.halt);
+    call.key(keys.queue(&tick.queue)).flag(tick.lock.is_some());
+    if let Some((lock, ttl_s)) = &tick.lock {
+        call.key(keys.lock(lock)).number(ttl_s);
+    }
 }
 
 /// What `cadence.lua` reads.

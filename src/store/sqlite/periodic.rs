@@ -1,4 +1,6 @@
 //! Periodic tasks: the next tick, and the repair of entries whose job is missing.
+//!
+//! Longer than 400 lines because every step on an entry reads and writes it through the same few functions here.
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
@@ -50,10 +52,21 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     if entry.as_ref().is_some_and(|entry| entry.stopped) || delayed::stands(step, &tick.payload)? {
         return Ok(());
     }
-    let due_s = entry.map(|entry| entry.due_s).filter(|due_s| *due_s != HALTED_S);
-    let Some(Occurrence { due_s, second }) = next_due(&tick.next, due_s, step.now_ms) else { return Ok(()) };
+    let last_s = entry.map(|entry| entry.due_s).filter(|due_s| *due_s != HALTED_S);
+    let Some(Occurrence { due_s, second }) = next_due(&tick.next, last_s, step.now_ms) else { return Ok(()) };
     write(step, tick, due_s)?;
-    delayed::insert(step, second, &tick.payload, None)
+    // After a gap other programs may run the ticks, and their copy of the next one is found among the delayed jobs.
+    if second.saturating_mul(1000) > step.now_ms || !last_s.is_some_and(|last_s| follows(&tick.next, last_s, due_s)) {
+        return delayed::insert(step, second, &tick.payload, None);
+    }
+    // As promotion does.
+    if let Some((key, ttl_s)) = &tick.lock
+        && !locks::queue_lock_refuses(step, key)?
+    {
+        locks::take_queue_lock(step, key, *ttl_s)?;
+    }
+    enqueue::make_known(step, &tick.queue)?;
+    enqueue::push_tail(step, &tick.queue, &tick.payload, None)
 }
 
 /// When a task is due after `due_s` (`None`: never yet) and the time of the store. `None` if the calendar has no
@@ -68,8 +81,18 @@ fn next_due(next: &Next, due_s: Option<i64>, now_ms: i64) -> Option<Occurrence> 
             Some(Occurrence { due_s, second: due_s })
         }
         Next::At { occurrences } => {
-            let floor = due_s.unwrap_or(0).max(now_s);
+            let floor = due_s.map_or(now_s, |due_s| due_s.max(now_s.saturating_sub(LATE_S)));
             occurrences.iter().find(|occurrence| occurrence.due_s > floor).copied()
+        }
+    }
+}
+
+/// Does no other tick lie between these two?
+fn follows(next: &Next, last_s: i64, due_s: i64) -> bool {
+    match next {
+        Next::Every { seconds } => last_s.saturating_add(period(*seconds)) == due_s,
+        Next::At { occurrences } => {
+            occurrences.windows(2).any(|pair| matches!(pair, [one, two] if one.due_s == last_s && two.due_s == due_s))
         }
     }
 }
@@ -80,7 +103,7 @@ pub(super) fn lateness_s(step: &Step<'_>, tick: &Tick) -> Result<i64, StoreError
     Ok(entry.map_or(0, |entry| step.now_s().saturating_sub(entry.due_s)))
 }
 
-/// A tick of a frequency that is at most this late is not skipped: a run may end late.
+/// A tick that is at most this late is not skipped: a run may end late.
 const LATE_S: i64 = 1;
 
 fn period(every_s: u64) -> i64 {

@@ -15,9 +15,9 @@ local function read_cadence()
 end
 
 -- The first due second after `due` (nil: none yet) and after the store's now, and the second to which the job is
--- delayed. Nil if no occurrence is later; then reconcile.lua finds the next one. A `due` of the future counts
+-- delayed. Nil if no occurrence is later; then reconcile.lua finds the next one. The third result is whether none lies between `due` and it. A `due` of the future counts
 -- as now, because the clock was set back since. One second is allowed, because node-resque promotes up to a second early.
--- A tick of a frequency that is at most this late is not skipped: over a long path a run ends late.
+-- A tick that is at most this late is not skipped: over a long path a run ends late.
 local LATE_S = 1
 local function next_due(cadence, due)
   if due and due > seconds() + 1 then
@@ -27,12 +27,12 @@ local function next_due(cadence, due)
     local base = due or seconds()
     local periods = math.max(math.floor((now() / 1000 - LATE_S - base) / cadence.every) + 1, 1)
     local second = base + periods * cadence.every
-    return second, second
+    return second, second, due and periods == 1
   end
-  local floor = math.max(due or 0, seconds())
-  for _, time in ipairs(cadence.times) do
+  local floor = due and math.max(due, seconds() - LATE_S) or seconds()
+  for i, time in ipairs(cadence.times) do
     if time[1] > floor then
-      return time[1], time[2]
+      return time[1], time[2], i > 1 and cadence.times[i - 1][1] == due
     end
   end
 end

@@ -12,8 +12,8 @@
 --                 ARGV raw, queue, identity, last error, attempts, for how many seconds the keys
 --                 are kept, number of delays, the delays in ms, "1" if a record follows, the record
 -- locks           ARGV number of locks, KEYS each lock and its shadow (locks.lua)
--- tick            KEYS timestamps:<raw>             ARGV task, cadence (cadence.lua), queue, raw,
---                                                       "1" to halt
+-- tick            KEYS timestamps:<raw>, queue:<queue>, QueueLock's key if there is one
+--                 ARGV task, cadence (cadence.lua), queue, raw, "1" to halt, "1" if a lock follows, for how many s
 --
 -- Why this order: the locks are freed first, because the run is over in any case, and a lock that could not be freed
 -- would stand without a claim: then nothing else is written. The job is written to its new place next, and the rest only
@@ -77,11 +77,28 @@ local function attempt(mine)
   return done
 end
 
+-- Puts a tick that is due at the end of its queue, as promotion does: QueueLock is taken if it is free, and never
+-- refuses. Nil if the queue does not take it.
+local function push(list, queue, raw, lock, ttl)
+  if not (try('SADD', QUEUES, queue) and try('RPUSH', list, raw)) then
+    return nil
+  end
+  local value = lock and redis.pcall('GET', lock)
+  if lock and (not value or (type(value) == 'string' and is_free(lock))) then
+    take(lock, ttl)
+  end
+  return true
+end
+
 -- The next run of a periodic task; its entry is `<due> <period> <1 if stopped> <queue>`.
 local function tick(mine)
   local stamps = key()
   local task, cadence = arg(), read_cadence()
   local queue, raw, halt = arg(), arg(), arg() == '1'
+  local list, lock, ttl = key(), nil, nil
+  if arg() == '1' then
+    lock, ttl = key(), tonumber(arg())
+  end
   if not mine then
     return
   end
@@ -97,8 +114,10 @@ local function tick(mine)
   if stopped == '1' or (try('EXISTS', stamps) or 0) > 0 then
     return
   end
-  local coming, second = next_due(cadence, tonumber(due))
-  if coming and delay(whole(second), raw, stamps) then
+  local coming, second, follows = next_due(cadence, tonumber(due))
+  -- After a gap other programs may run the ticks, and their copy of the next one is found among the delayed jobs.
+  local is_due = coming and follows and second * 1000 <= now()
+  if coming and (is_due and push(list, queue, raw, lock, ttl) or delay(whole(second), raw, stamps)) then
     try('HSET', PERIODIC, task, whole(coming) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
   end
 end
