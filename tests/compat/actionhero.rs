@@ -116,9 +116,13 @@ fn g03_g07_its_workers_and_ours_share_periodic_and_other_tasks() {
     let theirs = |server: &mut Peer, class: &str| {
         server.events("ran").into_iter().filter(|event| event["class"] == class).collect::<Vec<_>>()
     };
-    /// Both at one moment: between two looks a tick may run and write the next.
-    const WAITING: &str =
-        "return redis.call('LLEN', 'resque:queue:math') + redis.call('ZCARD', 'resque:delayed_queue_schedule')";
+    /// All at one moment: between two looks a tick may run and write the next. The jobs are counted and not the seconds,
+    /// because node-resque removes a second only after it has moved its last job.
+    const WAITING: &str = "local waiting = redis.call('LLEN', 'resque:queue:math') \
+         for _, second in ipairs(redis.call('ZRANGE', 'resque:delayed_queue_schedule', 0, -1)) do \
+             waiting = waiting + redis.call('LLEN', 'resque:delayed:' .. second) \
+         end \
+         return waiting";
     let mut most = 0;
     eventually("ticks go on", || {
         most = most.max(world.int(&["EVAL", WAITING, "0"]));
