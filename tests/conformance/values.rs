@@ -278,6 +278,24 @@ async fn a_job_in_a_place_of_any_type_is_claimed_and_nothing_new_is_refused() {
 }
 
 #[tokio::test]
+async fn the_last_places_of_a_queue_may_be_taken() {
+    let f = Fixture::sqlite().await;
+    let file = rusqlite::Connection::open(f.place.file()).expect("the file must open");
+    file.execute_batch(
+        "INSERT INTO jobs (queue, position, payload) VALUES \
+         ('q', 9007199254740991, 'last'), ('q', -9007199254740991, 'first'), ('q', 9223372036854775807, 'beyond')",
+    )
+    .expect("the rows must be written");
+    fill(&f.store, "q", &jobs(1..4)).await;
+    for n in 4..6 {
+        let front = windlass::store::queueing::Enqueue { front: true, ..push("q", &job(n), &[]) };
+        f.store.enqueue(&[front]).await.expect("enqueue");
+    }
+    let order = [&job(5)[..], &job(4), b"first", b"last", &job(1), &job(2), &job(3), b"beyond"];
+    assert_eq!(queued(&f.store, "q").await, order);
+}
+
+#[tokio::test]
 async fn delayed_jobs_without_a_whole_second_are_counted_and_keep_none_back() {
     let f = Fixture::sqlite().await;
     delay(&f.store, &job(1), When::At(NOW_S - 1)).await;

@@ -77,7 +77,7 @@ pub(super) fn make_known(step: &Step<'_>, queue: &QueueName) -> Result<(), Store
 }
 
 /// Puts a job at the end of a queue. Positions beyond those that numbers count exactly are another program's, and are
-/// not counted on from.
+/// counted on from only if the last of the others is taken.
 pub(super) fn push_tail(
     step: &Step<'_>,
     queue: &QueueName,
@@ -85,7 +85,9 @@ pub(super) fn push_tail(
     identity: Option<&str>,
 ) -> Result<(), StoreError> {
     const TAIL: &str = "INSERT INTO jobs (queue, position, payload, identity) \
-         VALUES (?1, coalesce((SELECT max(position) FROM jobs WHERE queue = ?1 AND position < 9007199254740992), 0) + 1, ?2, ?3)";
+         SELECT ?1, CASE WHEN last < 9007199254740991 THEN last + 1 ELSE \
+            (SELECT max(position) FROM jobs WHERE queue = ?1 AND position < 4611686018427387904) + 1 END, ?2, ?3 FROM \
+            (SELECT coalesce(max(position), 0) AS last FROM jobs WHERE queue = ?1 AND position < 9007199254740992)";
     push(step, TAIL, queue, payload, identity)
 }
 
@@ -97,7 +99,9 @@ pub(super) fn push_head(
     identity: Option<&str>,
 ) -> Result<(), StoreError> {
     const HEAD: &str = "INSERT INTO jobs (queue, position, payload, identity) \
-         VALUES (?1, coalesce((SELECT min(position) FROM jobs WHERE queue = ?1 AND position > -9007199254740992), 0) - 1, ?2, ?3)";
+         SELECT ?1, CASE WHEN first > -9007199254740991 THEN first - 1 ELSE \
+            (SELECT min(position) FROM jobs WHERE queue = ?1 AND position > -4611686018427387904) - 1 END, ?2, ?3 FROM \
+            (SELECT coalesce(min(position), 0) AS first FROM jobs WHERE queue = ?1 AND position > -9007199254740992)";
     push(step, HEAD, queue, payload, identity)
 }
 
