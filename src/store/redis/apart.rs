@@ -182,7 +182,11 @@ fn extras(keys: &Keys, settlement: &Settlement) -> Vec<(Option<Extra>, Bytes)> {
         Verdict::Delayed { .. } => all.push(delayed()),
         Verdict::Requeued { .. } => all.push((Some(Extra::Place), keys.queue(queue))),
     }
-    all.extend(tick.iter().map(|tick| (Some(Extra::Tick), keys.timestamps(&tick.payload))));
+    if let Some(tick) = tick {
+        let lock = tick.lock.iter().map(|(lock, _)| keys.lock(lock));
+        let places = [keys.timestamps(&tick.payload), keys.queue(&tick.queue)];
+        all.extend(places.into_iter().chain(lock).map(|key| (Some(Extra::Tick), key)));
+    }
     all
 }
 
@@ -250,6 +254,7 @@ mod tests {
             queue: QueueName::as_stored("q"),
             payload: Bytes::from_static(b"{}"),
             next: Next::Every { seconds: 1 },
+            lock: Some((LockKey::Namespaced("lock:t".to_owned()), 60)),
             halt: false,
         };
         for verdict in [
