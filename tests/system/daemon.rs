@@ -48,7 +48,7 @@ impl Folder {
     pub(crate) fn script(&self, name: &str, script: &str) {
         let folder = self.0.path().display();
         let text = format!(
-            "name = \"{name}\"\n[run]\nexec = [\"sh\", \"-c\", '''cd {folder}; {script}''', \"sh\"]\nallow_dash = true\n"
+            "name = \"{name}\"\n[run]\nexec = [\"sh\", \"-c\", '''cd {folder}; {script}''', \"sh\"]\nallow_dash = true\nallow_code = true\n"
         );
         fs::write(self.path(&format!("tasks.d/{name}.toml")), text).expect("the task must be written");
     }
