@@ -5,11 +5,11 @@
 
 use std::sync::Arc;
 
-use super::delayed::{self, DelayedPage, DueView, TimeView};
+use super::delayed::{self, DelayedPage, TimeView, TimestampsPage};
 use super::error::AdminError;
 use super::failed::{self, FailedPage, FoundFailure, RetryOutcome};
 use super::jobs::{self, JobsDeleted};
-use super::locks::{self, LockView};
+use super::locks::{self, LockPage};
 use super::overview::{self, Details, LeaderView, StatsView};
 use super::periodic::{self, StartOutcome};
 use super::queues::{self, QueueDeleted, QueuePage};
@@ -129,9 +129,9 @@ impl TaskApi {
         Ok(periodic::stop(&self.store, &self.registry, task).await?)
     }
 
-    /// `timestamps`.
-    pub async fn timestamps(&self) -> ApiResult<Vec<DueView>> {
-        Ok(delayed::timestamps(&self.store).await?)
+    /// `timestamps`, the first `limit`.
+    pub async fn timestamps(&self, limit: usize) -> ApiResult<TimestampsPage> {
+        Ok(delayed::timestamps(&self.store, limit).await?)
     }
 
     /// `delayedAt`.
@@ -154,9 +154,9 @@ impl TaskApi {
         Ok(overview::stats(&self.store).await?)
     }
 
-    /// `locks`.
-    pub async fn locks(&self) -> ApiResult<Vec<LockView>> {
-        Ok(locks::list(&self.store).await?)
+    /// `locks`, the first `limit`.
+    pub async fn locks(&self, limit: usize) -> ApiResult<LockPage> {
+        Ok(locks::list(&self.store, limit).await?)
     }
 
     /// `delLock`.

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::error::AdminError;
 use super::job_view::JobView;
+use super::listing::each_record;
 use crate::client::moment::Moment;
 use crate::job::ecma::quote;
 use crate::job::payload::encode;
@@ -29,6 +30,16 @@ pub struct DueView {
     pub ms: i64,
     /// How many jobs are due then.
     pub length: u64,
+}
+
+/// Some of the seconds at which jobs are due.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct TimestampsPage {
+    /// The seconds, the first due first.
+    pub timestamps: Vec<DueView>,
+    /// Are there more seconds than the limit?
+    pub more: bool,
 }
 
 /// A delayed job.
@@ -95,19 +106,23 @@ impl<'a> SecondsWalk<'a> {
     }
 }
 
-/// Every second at which jobs are due, in this order.
+/// The first `limit` seconds at which jobs are due, in this order.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn timestamps(store: &Store<Admin>) -> Result<Vec<DueView>, AdminError> {
-    let (mut all, mut walk) = (Vec::new(), SecondsWalk::new(store));
-    while let Some(page) = walk.next().await? {
-        all.extend(page.into_iter().map(|due| {
+pub async fn timestamps(store: &Store<Admin>, limit: usize) -> Result<TimestampsPage, AdminError> {
+    let (mut timestamps, mut walk) = (Vec::new(), SecondsWalk::new(store));
+    while timestamps.len() <= limit
+        && let Some(page) = walk.next().await?
+    {
+        timestamps.extend(page.into_iter().map(|due| {
             let TimeView { at, ms } = TimeView::of(due.second);
             DueView { at, ms, length: due.length }
         }));
     }
-    Ok(all)
+    let more = timestamps.len() > limit;
+    timestamps.truncate(limit);
+    Ok(TimestampsPage { timestamps, more })
 }
 
 /// The first `limit` delayed jobs, of all or of one second.
@@ -130,8 +145,11 @@ pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Res
         for &second in &page {
             let missing = i64::try_from(wanted - jobs.len()).unwrap_or(i64::MAX);
             let TimeView { at, ms } = TimeView::of(second);
-            let found = store.run(DelayedAt { second, start: 0, stop: missing - 1 }).await?;
-            jobs.extend(found.iter().map(|job| DelayedView { at: at.clone(), ms, job: JobView::of(job) }));
+            let read = |start, stop| store.run(DelayedAt { second, start, stop });
+            each_record(0, missing - 1, read, |_, job| {
+                jobs.push(DelayedView { at: at.clone(), ms, job: JobView::listed(job) });
+            })
+            .await?;
             if jobs.len() >= wanted {
                 break 'seconds;
             }

@@ -11,6 +11,7 @@ use serde::Serialize;
 
 use super::error::AdminError;
 use super::job_view::JobView;
+use super::listing::{SHOWN, cut, each_record, positions};
 use crate::client::enqueue_hooks::EnqueueHooks;
 use crate::job::{Args, FailureView, Identity, PayloadView, QueueName, digest};
 use crate::plugin::chain::Chain;
@@ -24,6 +25,9 @@ use crate::task::definition::Registry;
 
 /// How many records are read at a time.
 const PAGE: i64 = 200;
+
+/// How many lines of a backtrace a listing holds.
+const LISTED_LINES: usize = 200;
 
 /// The fewest digits that count as an id; fewer are a position.
 const MIN_ID_DIGITS: usize = 8;
@@ -45,6 +49,9 @@ pub struct FailedView {
     pub class: Option<String>,
     /// Its arguments.
     pub args: Option<Box<serde_json::value::RawValue>>,
+    /// How long the arguments are, if they are too long for a listing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args_left_out: Option<String>,
     /// The error's class.
     pub exception: Option<String>,
     /// The error's message.
@@ -167,6 +174,7 @@ impl FailedView {
             queue: view.queue,
             class,
             args,
+            args_left_out: None,
             exception: view.exception,
             error: view.error,
             backtrace: view.backtrace,
@@ -180,6 +188,18 @@ impl FailedView {
             raw,
             problem,
         }
+    }
+}
+
+impl FailedView {
+    /// What is long is cut, for a listing.
+    fn listed(mut self) -> Self {
+        if let Some(args) = self.args.take_if(|args| args.get().len() > SHOWN) {
+            self.args_left_out = Some(format!("({} bytes)", args.get().len()));
+        }
+        self.backtrace.truncate(LISTED_LINES);
+        [&mut self.error, &mut self.raw].into_iter().flatten().chain(&mut self.backtrace).for_each(cut);
+        self
     }
 }
 
@@ -205,10 +225,13 @@ pub async fn count(store: &Store<Admin>) -> Result<u64, AdminError> {
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, start: i64, stop: i64) -> Result<FailedPage, AdminError> {
     let count = store.run(FailedCount).await?;
-    let length = i64::try_from(count).unwrap_or(i64::MAX);
-    let first = if start < 0 { (length + start).max(0) } else { start };
-    let records = store.run(FailedRecords { start, stop }).await?;
-    let failed = (first..).zip(&records).map(|(position, record)| FailedView::of(position, record)).collect();
+    let (first, last) = positions(count, start, stop);
+    let mut failed = Vec::new();
+    let read = |start, stop| store.run(FailedRecords { start, stop });
+    each_record(first, last, read, |position, record| {
+        failed.push(FailedView::of(position, record).listed());
+    })
+    .await?;
     Ok(FailedPage { count, failed })
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::listing::{SHOWN, cut};
 use crate::job::PayloadView;
 
 /// A job's bytes, parsed for display. Bytes that are not a job are shown as text, with the reason.
@@ -15,6 +16,9 @@ pub struct JobView {
     pub queue: Option<String>,
     /// Its arguments as the producer wrote them, always an array.
     pub args: Option<Box<RawValue>>,
+    /// How long the arguments are, if they are too long for a listing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args_left_out: Option<String>,
     /// The bytes, if they are not a job; invalid UTF-8 is replaced.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub raw: Option<String>,
@@ -32,6 +36,7 @@ impl JobView {
                 class: Some(view.class.clone().into_owned()),
                 queue: view.queue.as_ref().map(|queue| queue.clone().into_owned()),
                 args: RawValue::from_string(view.args().into_owned()).ok(),
+                args_left_out: None,
                 raw: None,
                 problem: None,
             },
@@ -39,10 +44,24 @@ impl JobView {
                 class: None,
                 queue: None,
                 args: None,
+                args_left_out: None,
                 raw: Some(String::from_utf8_lossy(payload).into_owned()),
                 problem: Some(error.to_string()),
             },
         }
+    }
+
+    /// The same for a listing, in which what is long is cut.
+    #[must_use]
+    pub fn listed(payload: &[u8]) -> Self {
+        let mut view = Self::of(payload);
+        if let Some(args) = view.args.take_if(|args| args.get().len() > SHOWN) {
+            view.args_left_out = Some(format!("({} bytes)", args.get().len()));
+        }
+        if let Some(raw) = &mut view.raw {
+            cut(raw);
+        }
+        view
     }
 
     /// The class, as text for people.
@@ -54,7 +73,8 @@ impl JobView {
     /// The arguments, or the bytes that are not a job, as text for people.
     #[must_use]
     pub fn args_text(&self) -> &str {
-        self.args.as_ref().map(|args| args.get()).or(self.raw.as_deref()).unwrap_or_default()
+        let args = self.args.as_ref().map(|args| args.get());
+        args.or(self.args_left_out.as_deref()).or(self.raw.as_deref()).unwrap_or_default()
     }
 }
 

@@ -8,6 +8,9 @@ use crate::store::handle::Store;
 use crate::store::inspection::{DeleteLock, Locks};
 use crate::store::role::Admin;
 
+/// Among how many locks the nearest name is looked for.
+const SUGGESTED_FROM: usize = 10_000;
+
 /// A held lock.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -20,19 +23,32 @@ pub struct LockView {
     pub ttl_ms: Option<u64>,
 }
 
-/// All held locks.
+/// Some of the locks that are held.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct LockPage {
+    /// The locks, by their keys.
+    pub locks: Vec<LockView>,
+    /// Are there more locks than the limit?
+    pub more: bool,
+}
+
+/// Up to `limit` of the held locks. Where there are more, the store chooses which.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &Store<Admin>) -> Result<Vec<LockView>, AdminError> {
+pub async fn list(store: &Store<Admin>, limit: usize) -> Result<LockPage, AdminError> {
+    // One more than the limit shows whether there are more.
     let mut locks: Vec<_> = store
-        .run(Locks)
+        .run(Locks { limit: limit.saturating_add(1) })
         .await?
         .into_iter()
         .map(|lock| LockView { key: lock.key, value: lock.value, ttl_ms: lock.ttl_ms })
         .collect();
     locks.sort_by(|a, b| a.key.cmp(&b.key));
-    Ok(locks)
+    let more = locks.len() > limit;
+    locks.truncate(limit);
+    Ok(LockPage { locks, more })
 }
 
 /// Deletes a lock by its key, without namespace.
@@ -43,7 +59,7 @@ pub async fn delete(store: &Store<Admin>, key: &str) -> Result<(), AdminError> {
     if store.run(DeleteLock { key: key.to_owned() }).await? {
         return Ok(());
     }
-    let held = list(store).await?;
-    let suggestion = nearest(key, held.iter().map(|lock| lock.key.as_str()));
+    let held = list(store, SUGGESTED_FROM).await?;
+    let suggestion = nearest(key, held.locks.iter().map(|lock| lock.key.as_str()));
     Err(AdminError::NotFound { what: "lock", name: key.to_owned(), suggestion })
 }

@@ -25,7 +25,7 @@ pub(super) async fn candidates(
         let form = key.strip_prefix(&*prefix).and_then(lua_form);
         form.is_some_and(|form| forms.contains(&form))
     };
-    let mut found = store.run(Locks).await?;
+    let mut found = store.run(Locks { limit: usize::MAX }).await?;
     // A value with a claim is a lock of Windlass.
     found.retain(|lock| is_it(&lock.key) && !lock.value.contains(':'));
     let keys = found.into_iter().map(|lock| LockKey::Namespaced(lock.key)).collect();

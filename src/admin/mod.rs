@@ -10,6 +10,7 @@ pub mod error;
 pub mod failed;
 pub mod job_view;
 pub mod jobs;
+mod listing;
 pub mod locks;
 mod lua_locks;
 pub mod overview;

@@ -1,10 +1,13 @@
 //! Queues: list, show, delete, pause and resume them.
 
+use std::collections::HashSet;
+
 use serde::Serialize;
 
 use super::copy::{AsideView, aside};
 use super::error::AdminError;
 use super::job_view::JobView;
+use super::listing::{each_record, positions};
 use crate::client::request::nearest;
 use crate::job::QueueName;
 use crate::store::handle::Store;
@@ -97,21 +100,23 @@ pub async fn list(store: &Store<Admin>) -> Result<QueueList, AdminError> {
 
 /// All queues.
 async fn known(store: &Store<Admin>) -> Result<QueueList, AdminError> {
-    let paused = store.run(ReadPaused).await?;
+    let mut paused = store.run(ReadPaused).await?;
+    // A set, because there may be very many queues.
+    let one_by_one: HashSet<QueueName> = paused.queues.iter().cloned().collect();
     let mut queues: Vec<QueueView> = store
         .run(Queues)
         .await?
         .into_iter()
         .map(|queue| QueueView {
-            paused: paused.all || paused.queues.contains(&queue.queue),
+            paused: paused.all || one_by_one.contains(&queue.queue),
             queue: queue.queue.as_str().to_owned(),
             length: queue.length,
         })
         .collect();
+    let known: HashSet<&str> = queues.iter().map(|queue| queue.queue.as_str()).collect();
+    paused.queues.retain(|queue| !known.contains(queue.as_str()));
     for queue in paused.queues {
-        if queues.iter().all(|known| known.queue != queue.as_str()) {
-            queues.push(QueueView { queue: queue.as_str().to_owned(), length: 0, paused: true });
-        }
+        queues.push(QueueView { queue: queue.as_str().to_owned(), length: 0, paused: true });
     }
     Ok(QueueList { queues, all_paused: paused.all, set_aside: None })
 }
@@ -152,8 +157,14 @@ pub async fn pause(store: &Store<Admin>, name: Option<&str>, paused: bool) -> Re
 /// Fails for a queue that does not exist.
 pub async fn show(store: &Store<Admin>, name: &str, start: i64, stop: i64) -> Result<QueuePage, AdminError> {
     let known = find(store, name).await?;
-    let jobs = store.run(Queued { queue: QueueName::as_stored(name), start, stop }).await?;
-    Ok(QueuePage { queue: known.queue, length: known.length, jobs: jobs.iter().map(|job| JobView::of(job)).collect() })
+    let (first, last) = positions(known.length, start, stop);
+    let mut jobs = Vec::new();
+    let read = |start, stop| store.run(Queued { queue: QueueName::as_stored(name), start, stop });
+    each_record(first, last, read, |_, job| {
+        jobs.push(JobView::listed(job));
+    })
+    .await?;
+    Ok(QueuePage { queue: known.queue, length: known.length, jobs })
 }
 
 /// The queue of this name.

@@ -13,7 +13,7 @@ use clap::{Parser, Subcommand};
 pub(super) use generate::GenerateVerb;
 pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
 pub(super) use verbs::{
-    DelayedListArgs, DelayedVerb, FailedListArgs, FailedVerb, JobsDeleteArgs, JobsVerb, LeaderArgs, LocksVerb,
+    DelayedListArgs, DelayedVerb, FailedListArgs, FailedVerb, JobsDeleteArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb,
     PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
 };
 

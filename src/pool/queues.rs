@@ -1,9 +1,9 @@
 //! The queues that the pool claims from.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use crate::config::element::queues::QueuePatterns;
+use crate::config::element::queues::{MAX_MATCHES, QueuePatterns};
 use crate::job::QueueName;
 
 /// The patterns, and the queues that match them.
@@ -13,12 +13,17 @@ pub(super) struct Queues {
     known: RefCell<Vec<QueueName>>,
     /// The known queues that match, in order.
     matching: RefCell<Arc<[QueueName]>>,
+    /// How many more match than are worked on.
+    left_out: Cell<usize>,
+    /// That was told.
+    told: Cell<bool>,
 }
 
 impl Queues {
     pub(super) fn new(patterns: &QueuePatterns) -> Self {
-        let matching = RefCell::new(patterns.resolve(&[]).into());
-        Self { patterns: RefCell::new(patterns.clone()), known: RefCell::default(), matching }
+        let matching = RefCell::new(patterns.resolve(&[]).queues.into());
+        let (patterns, known) = (RefCell::new(patterns.clone()), RefCell::default());
+        Self { patterns, known, matching, left_out: Cell::new(0), told: Cell::new(false) }
     }
 
     /// The queues to claim from, in order.
@@ -35,21 +40,41 @@ impl Queues {
     pub(super) fn change_patterns(&self, patterns: &QueuePatterns) {
         if *self.patterns.borrow() != *patterns {
             self.patterns.borrow_mut().clone_from(patterns);
-            *self.matching.borrow_mut() = patterns.resolve(&self.known.borrow()).into();
+            self.resolve();
         }
     }
 
     /// The waker, which watched the queues in `watched`, found these in the store. True if they were all that match.
     pub(super) fn found(&self, known: Option<&[QueueName]>, watched: &[QueueName]) -> bool {
-        if let Some(known) = known {
+        if let Some(known) = known
+            && *self.known.borrow() != *known
+        {
             known.clone_into(&mut self.known.borrow_mut());
+            self.resolve();
         }
-        let matching = self.patterns.borrow().resolve(&self.known.borrow());
-        let all = matching == *watched;
-        if !all {
-            *self.matching.borrow_mut() = matching.into();
+        **self.matching.borrow() == *watched
+    }
+
+    fn resolve(&self) {
+        let resolved = self.patterns.borrow().resolve(&self.known.borrow());
+        self.left_out.set(resolved.left_out);
+        // Lanes keep what they built of a list that stays.
+        if **self.matching.borrow() != *resolved.queues {
+            *self.matching.borrow_mut() = resolved.queues.into();
         }
-        all
+    }
+
+    /// What is to be told if more queues match than are worked on: once, and again after it was otherwise.
+    pub(super) fn surplus(&self) -> Option<String> {
+        let left_out = self.left_out.get();
+        if self.told.replace(left_out > 0) || left_out == 0 {
+            return None;
+        }
+        let patterns = self.patterns.borrow().as_configured();
+        Some(format!(
+            "the patterns in queues = {patterns:?} match {left_out} queues more than {MAX_MATCHES}, which are not worked on: \
+             name them or narrow the patterns, or delete queues that nobody needs with `windlass queues delete`"
+        ))
     }
 }
 
@@ -73,5 +98,29 @@ mod tests {
             queues.found(None, &known) && Arc::ptr_eq(&list, &queues.matching()),
             "lanes keep what they built of it"
         );
+    }
+
+    #[test]
+    fn what_a_pattern_stands_for_is_bounded_and_told_once() {
+        let written = ["mail_*", "z", "*", "!odd*"].map(str::to_owned).to_vec();
+        let queues = Queues::new(&QueuePatterns::new(written).unwrap());
+        let all = |count: usize| -> Vec<QueueName> {
+            let many = (0..count).map(|n| format!("q{n:07}"));
+            many.chain((0..100).map(|n| format!("odd{n}"))).map(|name| QueueName::as_stored(&name)).collect()
+        };
+        let look = |known: &[QueueName]| {
+            queues.found(Some(known), &[]);
+            assert!(queues.found(Some(known), &queues.matching()), "the list stays while nothing changes");
+            queues.surplus()
+        };
+        assert_eq!(look(&all(MAX_MATCHES)), None);
+        assert_eq!(queues.matching().len(), MAX_MATCHES + 1);
+        let told = look(&all(200_000)).unwrap();
+        assert!(told.contains("match 190000 queues more than 10000"), "{told}");
+        assert_eq!(queues.matching().len(), MAX_MATCHES + 1);
+        assert_eq!(queues.matching()[0].as_str(), "z", "what is named is always worked on");
+        assert_eq!(look(&all(200_001)), None, "told once");
+        assert_eq!(look(&all(5)), None);
+        assert!(look(&all(200_000)).is_some(), "and again");
     }
 }

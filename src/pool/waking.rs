@@ -119,7 +119,11 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
                 core.findings.answered();
                 core.findings.accepted(WATCHING);
                 // If a queue appeared or went, the new list is watched before what was seen counts.
-                if core.queues.found(seen.queue_names.as_deref(), &watch.queues) {
+                let all = core.queues.found(seen.queue_names.as_deref(), &watch.queues);
+                if let Some(surplus) = core.queues.surplus() {
+                    core.warn(surplus);
+                }
+                if all {
                     return seen;
                 }
             }

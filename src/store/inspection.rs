@@ -213,9 +213,12 @@ pub struct Stats {
     pub workers: Vec<(String, u64, u64)>,
 }
 
-/// The locks that plugins hold.
+/// Locks that plugins hold, at most `limit`. Long values are cut.
 #[derive(Debug, Clone, Copy)]
-pub struct Locks;
+pub struct Locks {
+    /// The largest number of locks.
+    pub limit: usize,
+}
 
 arrow!(Locks, "locks", Reads -> Vec<LockEntry>; Admin);
 

@@ -24,6 +24,8 @@ behaviours! {
     a_task_that_is_delayed_to_many_seconds_runs_once,
     jobs_of_any_size_are_read_and_moved_in_order,
     a_long_payload_of_control_characters_costs_no_more_than_its_length,
+    listings_hold_a_bounded_part_of_what_is_long,
+    a_listing_of_locks_ends_at_its_limit,
 }
 
 /// More than one step of any engine looks at.
@@ -239,5 +241,45 @@ async fn a_long_payload_of_control_characters_costs_no_more_than_its_length(f: &
     for (record, payload) in instance.working().await.iter().zip(&strange) {
         assert!(record.payload.as_ref() == Some(payload));
         assert!(record.raw.len() < payload.len() + 1000, "{} for {}", record.raw.len(), payload.len());
+    }
+}
+
+async fn listings_hold_a_bounded_part_of_what_is_long(f: &Fixture) {
+    let store = &f.store.narrow();
+    let long = Bytes::from(format!(r#"{{"class":"add","queue":"q","args":["{}"]}}"#, "x".repeat(3 << 20)));
+    let no_job = Bytes::from("y".repeat(3 << 20));
+    let payloads = [job(1), long.clone(), no_job, job(2), long];
+    fill(&f.store, "q", &payloads).await;
+    let page = windlass::admin::queues::show(store, "q", 0, 99).await.expect("show");
+    assert_eq!(page.jobs.len(), 5);
+    assert_eq!(page.jobs[1].args_text(), "(3145732 bytes)");
+    assert!(page.jobs.iter().all(|job| job.args_text().len() < 20_000));
+    let last = windlass::admin::queues::show(store, "q", -2, -1).await.expect("show");
+    assert_eq!(last.jobs.iter().map(|job| job.args_text().to_owned()).collect::<Vec<_>>(), ["[2]", "(3145732 bytes)"]);
+
+    let mut instance = Instance::join(&f.store, "a", 5).await;
+    for claim in instance.claim(&["q"], &[1, 2, 3, 4, 5]).await {
+        instance.settle_one(&claim, claim.failed()).await;
+    }
+    let listed = windlass::admin::failed::list(store, 0, 99).await.expect("list");
+    assert_eq!((listed.count, listed.failed.len()), (5, 5));
+    let json = serde_json::to_string(&listed).expect("a listing is JSON");
+    assert!(json.len() < 60_000, "{}", json.len());
+    let tail = windlass::admin::failed::list(store, -2, -1).await.expect("list");
+    assert_eq!(tail.failed.iter().map(|one| one.position).collect::<Vec<_>>(), [3, 4]);
+    // One that is asked for by its id is shown whole.
+    let whole = windlass::admin::failed::find(store, &listed.failed[1].id).await.expect("find").view();
+    assert!(whole.args.is_some_and(|args| args.get().len() > 3 << 20));
+}
+
+async fn a_listing_of_locks_ends_at_its_limit(f: &Fixture) {
+    for n in 0..30 {
+        f.plant_lock(&crate::look::lock(n), &"9".repeat(if n == 7 { 1 << 20 } else { 10 }));
+    }
+    let store = &f.store.narrow();
+    for (limit, found, more) in [(0, 0, true), (7, 7, true), (30, 30, false), (1000, 30, false)] {
+        let page = windlass::admin::locks::list(store, limit).await.expect("list");
+        assert_eq!((page.locks.len(), page.more), (found, more), "{limit}");
+        assert!(page.locks.iter().all(|lock| lock.value.len() <= 1024));
     }
 }

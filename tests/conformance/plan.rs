@@ -239,8 +239,10 @@ async fn an_entry_whose_score_is_not_its_name_is_planned_when_it_is_due_and_once
     let planned = plan(&f.store.narrow(), &Registry::default(), f.clock.now_ms(), (due_s + 9) * 1000, 100).await;
     let planned: Vec<_> = planned.expect("plan").plan.iter().map(|entry| entry.second - f.second()).collect();
     assert_eq!(planned, [0, 20, 50]);
-    let seconds = windlass::admin::delayed::timestamps(&f.store.narrow()).await.expect("timestamps");
-    assert_eq!(seconds.len(), 3);
+    let seconds = windlass::admin::delayed::timestamps(&f.store.narrow(), 2).await.expect("timestamps");
+    assert_eq!((seconds.timestamps.len(), seconds.more), (2, true));
+    let seconds = windlass::admin::delayed::timestamps(&f.store.narrow(), 3).await.expect("timestamps");
+    assert_eq!((seconds.timestamps.len(), seconds.more), (3, false));
     let listed = windlass::admin::delayed::list(&f.store.narrow(), None, 100).await.expect("list");
     assert_eq!((listed.jobs.len(), listed.more), (3, false));
 }

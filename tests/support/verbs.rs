@@ -112,7 +112,7 @@ verbs! {
     delayed_at(second: i64, start: i64, stop: i64) -> DelayedAt DelayedAt { second, start, stop };
     scheduled_at(payload: &Bytes) -> ScheduledAt ScheduledAt { payload: payload.clone() };
     delete_delayed(payload: &Bytes) -> DeleteDelayed DeleteDelayed { payload: payload.clone() };
-    locks() -> Locks Locks;
+    locks() -> Locks Locks { limit: usize::MAX };
     delete_lock(key: &str) -> DeleteLock DeleteLock { key: key.to_owned() };
     set_aside(limit: usize) -> SetAside
         SetAside { limit, target: Target { id: "there".to_owned(), address: "sqlite:there.db".to_owned() } };

@@ -5,6 +5,9 @@ use clap::{Args as ClapArgs, Subcommand};
 use super::job::NamedJobArgs;
 use crate::cli::value::{self, TimeArg};
 
+/// How many entries a listing shows if nothing else is asked for.
+pub(crate) const LISTED: usize = 1000;
+
 /// `run`.
 #[derive(Debug, Default, ClapArgs)]
 pub(crate) struct RunArgs {
@@ -105,7 +108,11 @@ pub(crate) enum DelayedVerb {
     /// List delayed jobs, the first due first
     List(DelayedListArgs),
     /// List the times at which jobs are due
-    Timestamps,
+    Timestamps {
+        /// How many times at most
+        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        limit: usize,
+    },
     /// Show when a job is due
     Find(NamedJobArgs),
     /// Delete a job at all times at which it is due
@@ -197,7 +204,11 @@ pub(crate) struct JobsDeleteArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum LocksVerb {
     /// List the locks that are held
-    List,
+    List {
+        /// How many locks at most
+        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        limit: usize,
+    },
     /// Free a lock
     Delete {
         /// The lock's key, as the listing shows it

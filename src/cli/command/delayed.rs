@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::admin::delayed::{self, DueView, TimeView};
+use crate::admin::delayed::{self, TimeView};
 use crate::cli::args::{DelayedVerb, NamedJobArgs};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -12,11 +12,6 @@ use crate::client::request::ResolvedJob;
 use crate::client::{Request, RequestError};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
-
-#[derive(Debug, Serialize)]
-struct TimestampsOutput {
-    timestamps: Vec<DueView>,
-}
 
 #[derive(Debug, Serialize)]
 struct FindOutput {
@@ -55,9 +50,9 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                 table.text().and(more)
             })?;
         }
-        DelayedVerb::Timestamps => {
+        DelayedVerb::Timestamps { limit } => {
             let store = context.store().await?;
-            let output = TimestampsOutput { timestamps: delayed::timestamps(&store).await? };
+            let output = delayed::timestamps(&store, limit).await?;
             context.printer.print(&output, || {
                 if output.timestamps.is_empty() {
                     return Text::from("no delayed jobs");
@@ -66,7 +61,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                 for due in &output.timestamps {
                     table.row([&due.at, &due.ms.to_string(), &due.length.to_string()]);
                 }
-                table.text()
+                table.text().and(if output.more { "there are more: use --limit N" } else { "" })
             })?;
         }
         DelayedVerb::Find(job) => {

@@ -2,17 +2,12 @@
 
 use serde::Serialize;
 
-use crate::admin::locks::{self, LockView};
-use crate::cli::args::LocksVerb;
+use crate::admin::locks;
+use crate::cli::args::{LISTED, LocksVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Text;
 use crate::cli::table::TextTable;
-
-#[derive(Debug, Serialize)]
-struct LockListOutput {
-    locks: Vec<LockView>,
-}
 
 #[derive(Debug, Serialize)]
 struct LockDeleteOutput {
@@ -26,9 +21,9 @@ struct LockDeleteOutput {
 /// Locks that are not held, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    match verb.unwrap_or(LocksVerb::List) {
-        LocksVerb::List => {
-            let output = LockListOutput { locks: locks::list(&store).await? };
+    match verb.unwrap_or(LocksVerb::List { limit: LISTED }) {
+        LocksVerb::List { limit } => {
+            let output = locks::list(&store, limit).await?;
             context.printer.print(&output, || {
                 if output.locks.is_empty() {
                     return Text::from("no locks are held");
@@ -40,7 +35,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Re
                     // The key comes last and in full: it is what `locks delete` takes.
                     table.row_with_last([&left, &lock.value], &lock.key);
                 }
-                table.text()
+                table.text().and(if output.more { "there are more: use locks list --limit N" } else { "" })
             })?;
         }
         LocksVerb::Delete { name } => {

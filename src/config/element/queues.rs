@@ -21,6 +21,18 @@ pub struct QueuePatterns {
     excluded: Vec<Pattern>,
 }
 
+/// How many queues the globs of a list stand for at most.
+pub const MAX_MATCHES: usize = 10_000;
+
+/// The queues that a list of patterns stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResolvedQueues {
+    /// The queues, in order of priority.
+    pub queues: Vec<QueueName>,
+    /// How many more match, beyond [`MAX_MATCHES`].
+    pub left_out: usize,
+}
+
 #[derive(Debug, Clone)]
 enum Entry {
     Include(Pattern),
@@ -152,28 +164,42 @@ impl QueuePatterns {
     }
 
     /// The queues that it resolves to, given the known queues: in the listed order, names always, the matches of a glob
-    /// by UTF-16 code unit as node-resque sorts them, no queue twice, none that is excluded.
+    /// by UTF-16 code unit as node-resque sorts them, no queue twice, none that is excluded. The globs stand for
+    /// [`MAX_MATCHES`] queues at most, because every claim and every look names all of them.
     #[must_use]
-    pub fn resolve(&self, known: &[QueueName]) -> Vec<QueueName> {
+    pub fn resolve(&self, known: &[QueueName]) -> ResolvedQueues {
         let mut sorted: Vec<&QueueName> = known.iter().collect();
         sorted.sort_by(|a, b| by_utf16(a.as_str(), b.as_str()));
         let mut seen = HashSet::new();
-        let mut resolved = Vec::new();
-        let mut add = |queue: &QueueName| {
-            if !self.excluded.iter().any(|pattern| pattern.is_match(queue)) && seen.insert(queue.clone()) {
-                resolved.push(queue.clone());
-            }
-        };
+        let (mut queues, mut left) = (Vec::new(), MAX_MATCHES);
+        let mut left_out = HashSet::new();
+        let is_excluded = |queue: &QueueName| self.excluded.iter().any(|pattern| pattern.is_match(queue));
         for entry in &self.entries {
             match entry {
-                Entry::Include(Pattern::Name(queue)) => add(queue),
+                Entry::Include(Pattern::Name(queue)) => {
+                    if !is_excluded(queue) && seen.insert(queue.clone()) {
+                        queues.push(queue.clone());
+                    }
+                }
                 Entry::Include(glob @ Pattern::Glob(_)) => {
-                    sorted.iter().filter(|queue| glob.is_match(queue)).for_each(|queue| add(queue));
+                    for &queue in sorted.iter().filter(|queue| glob.is_match(queue)) {
+                        if seen.contains(queue) || is_excluded(queue) {
+                            continue;
+                        }
+                        if left == 0 {
+                            left_out.insert(queue);
+                            continue;
+                        }
+                        left -= 1;
+                        seen.insert(queue.clone());
+                        queues.push(queue.clone());
+                    }
                 }
                 Entry::Exclude => {}
             }
         }
-        resolved
+        left_out.retain(|queue| !seen.contains(*queue));
+        ResolvedQueues { queues, left_out: left_out.len() }
     }
 }
 
@@ -254,7 +280,7 @@ mod tests {
     fn resolve(patterns: &[&str], known: &[&str]) -> Vec<String> {
         let patterns = QueuePatterns::new(patterns.iter().map(ToString::to_string).collect()).unwrap();
         let known: Vec<_> = known.iter().map(|name| QueueName::as_stored(name)).collect();
-        patterns.resolve(&known).iter().map(ToString::to_string).collect()
+        patterns.resolve(&known).queues.iter().map(ToString::to_string).collect()
     }
 
     #[test]

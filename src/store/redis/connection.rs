@@ -34,6 +34,9 @@ use crate::store::error::StoreError;
 use crate::store::findings::Findings;
 use crate::store::unreadable::PassedOver;
 
+/// How many commands are under way at a time when there are many.
+const BATCH: usize = 1000;
+
 /// How long opening a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
 /// How long a command waits for a lost connection to come back before it fails.
@@ -299,24 +302,27 @@ impl Connection {
         reply::time_ms(self.command("TIME", Vec::new()).await?)
     }
 
-    /// Runs several commands in one round trip. An error answers its own command only.
+    /// Runs several commands, in order and `BATCH` in a round trip: what waits for its answer takes memory. An error
+    /// answers its own command only.
     pub(super) async fn commands(
         &self,
         commands: Vec<(&'static str, Vec<Bytes>)>,
     ) -> Result<Vec<Result<Frame, StoreError>>, StoreError> {
-        let sent = commands.into_iter().map(|(name, arguments)| {
-            let key = arguments.first().cloned();
-            let sent = self.send(name, arguments.into_iter().map(Value::Bytes).collect());
-            async move { sent.await.map(|frame| (frame, name, key)) }
-        });
-        let sent = futures_util::future::join_all(sent).await;
-        let mut replies = Vec::with_capacity(sent.len());
-        for reply in sent {
-            let (frame, name, key) = reply?;
-            replies.push(match self.checked(frame) {
-                Err(error) => Err(self.about(error, name, key).await),
-                frame => frame,
+        let mut replies = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter().peekable();
+        while commands.peek().is_some() {
+            let sent = commands.by_ref().take(BATCH).map(|(name, arguments)| {
+                let key = arguments.first().cloned();
+                let sent = self.send(name, arguments.into_iter().map(Value::Bytes).collect());
+                async move { sent.await.map(|frame| (frame, name, key)) }
             });
+            for reply in futures_util::future::join_all(sent).await {
+                let (frame, name, key) = reply?;
+                replies.push(match self.checked(frame) {
+                    Err(error) => Err(self.about(error, name, key).await),
+                    frame => frame,
+                });
+            }
         }
         Ok(replies)
     }

@@ -1,7 +1,10 @@
 //! The locks that plugins hold, for people.
 
+use bytes::Bytes;
+
 use super::connection::Connection;
 use super::engine::RedisStore;
+use super::script::{Script, script};
 use super::{reply, scan};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -10,9 +13,17 @@ use crate::store::inspection::{DeleteLock, LockEntry, Locks};
 /// How the locks' keys go on behind the namespace.
 const KINDS: [&[u8]; 2] = [b"lock:", b"workerslock:"];
 
+static LOCK_VALUES: Script = script!("lock_values");
+
+/// How many locks one step reads.
+const CHUNK: usize = 500;
+
+/// The time to live of a key that does not exist.
+const GONE: i64 = -2;
+
 impl Perform<Locks> for RedisStore {
-    async fn perform(&self, _: Locks) -> Result<Vec<LockEntry>, StoreError> {
-        locks(&self.connection).await
+    async fn perform(&self, arrow: Locks) -> Result<Vec<LockEntry>, StoreError> {
+        locks(&self.connection, arrow.limit).await
     }
 }
 
@@ -22,27 +33,30 @@ impl Perform<DeleteLock> for RedisStore {
     }
 }
 
-pub(super) async fn locks(connection: &Connection) -> Result<Vec<LockEntry>, StoreError> {
+pub(super) async fn locks(connection: &Connection, limit: usize) -> Result<Vec<LockEntry>, StoreError> {
     let prefix = connection.keys().prefix();
-    // One pass for both: the server looks at all keys for each.
-    let mut found = scan::keys(connection, "*lock").await?;
-    found.retain(|key| KINDS.iter().any(|kind| key.get(prefix.len()..).is_some_and(|rest| rest.starts_with(kind))));
-    let reads = found.iter().flat_map(|key| [("GET", vec![key.clone()]), ("PTTL", vec![key.clone()])]);
-    let mut replies = connection.commands(reads.collect()).await?.into_iter();
+    // One pass for both kinds: the server looks at all keys for each.
+    let is_lock =
+        |key: &Bytes| KINDS.iter().any(|kind| key.get(prefix.len()..).is_some_and(|rest| rest.starts_with(kind)));
+    let found = scan::some_keys(connection, "*lock", limit, is_lock).await?;
     let mut held = Vec::new();
-    for key in &found {
-        let (Some(value), Some(ttl)) = (replies.next(), replies.next()) else { break };
-        // A key that was deleted since, or is no string, is no lock.
-        let value = match value.and_then(reply::bytes) {
-            Ok(Some(value)) => value,
-            Ok(None) | Err(StoreError::Corrupt { .. }) => continue,
-            Err(error) => return Err(error),
-        };
-        held.push(LockEntry {
-            key: String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned(),
-            value: String::from_utf8_lossy(&value).into_owned(),
-            ttl_ms: ttl.and_then(reply::number).ok().and_then(|ttl| u64::try_from(ttl).ok()),
-        });
+    for keys in found.chunks(CHUNK) {
+        let mut call = connection.call();
+        call.keys(keys);
+        let mut reply = reply::list(connection.run(&LOCK_VALUES, call).await?)?.into_iter();
+        for key in keys {
+            let (Some(value), Some(ttl)) = (reply.next(), reply.next()) else { break };
+            let ttl = reply::number(ttl)?;
+            // It was deleted since, or is no string.
+            if ttl == GONE {
+                continue;
+            }
+            held.push(LockEntry {
+                key: String::from_utf8_lossy(key.get(prefix.len()..).unwrap_or_default()).into_owned(),
+                value: String::from_utf8_lossy(&reply::bytes(value)?.unwrap_or_default()).into_owned(),
+                ttl_ms: u64::try_from(ttl).ok(),
+            });
+        }
     }
     Ok(held)
 }

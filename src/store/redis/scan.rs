@@ -11,6 +11,16 @@ const STEP: &str = "1000";
 
 /// All keys of the namespace that go on with `kind` and a colon, each once and in order.
 pub(super) async fn keys(connection: &Connection, kind: &str) -> Result<Vec<Bytes>, StoreError> {
+    some_keys(connection, kind, usize::MAX, |_| true).await
+}
+
+/// The same, but at most so many of those that are wanted.
+pub(super) async fn some_keys(
+    connection: &Connection,
+    kind: &str,
+    most: usize,
+    is_wanted: impl Fn(&Bytes) -> bool,
+) -> Result<Vec<Bytes>, StoreError> {
     let pattern = pattern(&connection.keys().prefix(), kind);
     let (mut found, mut cursor) = (Vec::new(), Bytes::from_static(b"0"));
     loop {
@@ -23,14 +33,23 @@ pub(super) async fn keys(connection: &Connection, kind: &str) -> Result<Vec<Byte
         ];
         let mut reply = reply::list(connection.command("SCAN", arguments).await?)?.into_iter();
         let (Some(next), Some(keys)) = (reply.next(), reply.next()) else { break };
-        found.extend(reply::strings(keys)?);
+        found.extend(reply::strings(keys)?.into_iter().filter(&is_wanted));
         cursor = reply::bytes(next)?.unwrap_or_default();
         if cursor.is_empty() || &cursor[..] == b"0" {
             break;
         }
+        if found.len() > most {
+            // The server may tell a key twice.
+            found.sort();
+            found.dedup();
+            if found.len() > most {
+                break;
+            }
+        }
     }
     found.sort();
     found.dedup();
+    found.truncate(most);
     Ok(found)
 }
 

@@ -114,8 +114,8 @@ impl Perform<DeleteDelayed> for SqliteStore {
 }
 
 impl Perform<Locks> for SqliteStore {
-    async fn perform(&self, _: Locks) -> Result<Vec<LockEntry>, StoreError> {
-        self.reader.call(held_locks).await
+    async fn perform(&self, arrow: Locks) -> Result<Vec<LockEntry>, StoreError> {
+        self.reader.call(move |step| held_locks(step, arrow.limit)).await
     }
 }
 
@@ -330,13 +330,13 @@ pub(super) async fn delete_delayed(writer: &Handle, payload: &Bytes) -> Result<V
 }
 
 /// The locks that are held.
-pub(super) fn held_locks(step: &Step<'_>) -> Result<Vec<LockEntry>, StoreError> {
+pub(super) fn held_locks(step: &Step<'_>, limit: usize) -> Result<Vec<LockEntry>, StoreError> {
     let mut select = step.sql(concat!(
-        "SELECT key, value, expires_ms - ?3 FROM locks WHERE ?1 = ?2 AND ",
+        "SELECT key, substr(value, 1, 1024), expires_ms - ?3 FROM locks WHERE ?1 = ?2 AND ",
         locks::is_held!(),
-        " ORDER BY key, verbatim"
+        " ORDER BY key, verbatim LIMIT ?4"
     ))?;
-    let rows = select.query_map(params![1, 1, step.now_ms], |row| {
+    let rows = select.query_map(params![1, 1, step.now_ms, stored(limit)], |row| {
         let ttl_ms = opt_int(row.get_ref(2)?);
         Ok(LockEntry { key: text(row.get_ref(0)?), value: text(row.get_ref(1)?), ttl_ms: ttl_ms.map(count) })
     })?;

@@ -1,9 +1,9 @@
 -- Fragment: reads a part of a list, and no more of it than one step may hold.
 --
--- A number of jobs is no bound, because a job may have any size. The list is read in parts, the first of them small,
--- until they have enough bytes. At least one job is read.
+-- A number of jobs is no bound, because a job may have any size. The list is read in parts, each twice as long as the one
+-- before, until they have enough bytes. The first is one job, because several may have hundreds of megabytes each.
 
-local FIRST, PART, ENOUGH = 5, 50, 1048576
+local FIRST, PART, ENOUGH = 1, 50, 1048576
 
 -- Up to `count` jobs behind the first `past`, or with `tail` before the last `past` and from there towards the head.
 local function read_page(list, past, count, tail)
