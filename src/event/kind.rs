@@ -3,9 +3,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-
 use crate::job::{Failure, QueueName, TaskName, WorkerName};
+use crate::text::cut::{cut, cut_bytes, shorten};
 
 /// The kind of an event. A listener selects kinds, and a sender checks the selection before it builds an event.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -38,7 +37,12 @@ pub enum EventKind {
 }
 
 /// The number of ranks.
-pub const RANKS: usize = 3;
+pub const RANKS: usize = 4;
+
+/// The longest text of others that an event holds, in bytes: arguments, results, errors, reasons.
+pub const LONGEST_TEXT: usize = 1024;
+/// The longest line of output that an event holds, in bytes.
+pub const LONGEST_LINE: usize = 16 * 1024;
 
 impl EventKind {
     /// This kind's bit in a listener's interest.
@@ -47,8 +51,8 @@ impl EventKind {
         1 << (self as u8)
     }
 
-    /// The importance of the event, below [`RANKS`]. If a queue is full, events of a lower rank are dropped first. 2:
-    /// must be seen; 1: a successful job; 0: useful only as a detail.
+    /// The importance of the event, below [`RANKS`]. If a queue is full, events of a lower rank are dropped first. 3:
+    /// must be seen; 2: a successful job; 1: useful only as a detail; 0: what jobs say, who may say more than anybody reads.
     #[must_use]
     pub fn rank(self) -> usize {
         match self {
@@ -57,8 +61,8 @@ impl EventKind {
             | Self::CleaningWorker
             | Self::InternalError
             | Self::Notice
-            | Self::Warning => 2,
-            Self::Success => 1,
+            | Self::Warning => 3,
+            Self::Success => 2,
             Self::WorkerStart
             | Self::WorkerEnd
             | Self::WorkerPoll
@@ -71,9 +75,8 @@ impl EventKind {
             | Self::SchedulerEnqueue
             | Self::SchedulerReEnqueue
             | Self::WorkingTimestamp
-            | Self::TransferredJob
-            | Self::Output
-            | Self::FormattedLine => 0,
+            | Self::TransferredJob => 1,
+            Self::Output | Self::FormattedLine => 0,
         }
     }
 }
@@ -98,10 +101,19 @@ pub struct JobInfo {
     pub queue: QueueName,
     /// Its class.
     pub class: TaskName,
-    /// Its arguments, as the producer wrote them.
-    pub args: Bytes,
+    /// The beginning of its arguments, as the producer wrote them; see [`JobInfo::args_of`].
+    pub args: Box<str>,
     /// Its id.
     pub id: Arc<str>,
+}
+
+impl JobInfo {
+    /// What an event keeps of arguments. It is a copy: a part of the payload would hold all of it, and the reply of the store
+    /// that it came in.
+    #[must_use]
+    pub fn args_of(args: &[u8]) -> Box<str> {
+        cut_bytes(args, LONGEST_TEXT).into_boxed_str()
+    }
 }
 
 /// Something that happened.
@@ -121,8 +133,8 @@ pub enum Event {
     Job { job: Arc<JobInfo> },
     /// A job is done.
     Success { job: Arc<JobInfo>, result: Option<String>, duration: Duration },
-    /// A job failed.
-    Failure { job: Arc<JobInfo>, failure: Failure, duration: Duration },
+    /// A job failed; see [`Event::failure`].
+    Failure { job: Arc<JobInfo>, error: String, duration: Duration },
     /// A job goes back to be run later: put back by a plugin, "later", redelivered, released.
     ReEnqueue { job: Arc<JobInfo>, why: String },
     /// A job is dropped without a run, because a plugin of its task refused it. Logged as a warning.
@@ -146,7 +158,7 @@ pub enum Event {
     /// Jobs of this second are promoted.
     WorkingTimestamp { second: i64 },
     /// A due job went to its queue.
-    TransferredJob { second: i64, payload: Bytes },
+    TransferredJob { second: i64, payload: Box<str> },
     /// A job wrote a line.
     Output { id: Arc<str>, task: TaskName, stream: OutputStream, line: String },
     /// A process that serves many jobs of a task wrote a line to its stderr; the job is not known.
@@ -160,6 +172,48 @@ pub enum Event {
 }
 
 impl Event {
+    /// A job failed. Of the error the beginning is kept, of the backtrace nothing: the failed list has them.
+    #[must_use]
+    pub fn failure(job: Arc<JobInfo>, failure: &Failure, duration: Duration) -> Self {
+        Self::Failure { job, error: cut(failure, LONGEST_TEXT), duration }
+    }
+
+    /// Cuts every text of the event. The bus does it to every event that it is given, so that none holds more than a few KiB,
+    /// whatever others wrote.
+    pub(super) fn bound(&mut self) {
+        let short = |text: &mut String| shorten(text, LONGEST_TEXT);
+        match self {
+            Self::Success { result: text, .. } | Self::Vetoed { reason: text, .. } => {
+                if let Some(text) = text {
+                    short(text);
+                }
+            }
+            Self::Failure { error: text, .. }
+            | Self::ReEnqueue { why: text, .. }
+            | Self::CleaningWorker { why: text, .. }
+            | Self::InternalError { error: text }
+            | Self::SchedulerStart { name: text }
+            | Self::SchedulerEnd { name: text }
+            | Self::Notice { text }
+            | Self::Warning { text } => short(text),
+            Self::Output { line: text, .. } | Self::ChildOutput { line: text, .. } | Self::FormattedLine { text } => {
+                shorten(text, LONGEST_LINE);
+            }
+            // Names are shared with those who work with them, and the beginnings of payloads were cut when they were copied.
+            Self::WorkerStart { .. }
+            | Self::WorkerEnd { .. }
+            | Self::WorkerPoll { .. }
+            | Self::WorkerPause
+            | Self::Job { .. }
+            | Self::MultiWorkerAction { .. }
+            | Self::SchedulerPoll
+            | Self::SchedulerEnqueue { .. }
+            | Self::SchedulerReEnqueue { .. }
+            | Self::WorkingTimestamp { .. }
+            | Self::TransferredJob { .. } => {}
+        }
+    }
+
     /// The kind of the event.
     #[must_use]
     pub fn kind(&self) -> EventKind {
@@ -192,15 +246,12 @@ impl Event {
     /// The approximate memory of the event, in bytes. Shared data counts for each event.
     #[must_use]
     pub fn weight(&self) -> usize {
-        let of_job = |job: &JobInfo| job.args.len() + job.worker.name().len() + job.id.len();
+        let of_job = |job: &JobInfo| job.args.len() + job.worker.name().len() + job.id.len() + size_of::<JobInfo>();
         let heap = match self {
             Self::WorkerStart { worker } | Self::WorkerEnd { worker } => worker.name().len(),
             Self::Job { job } => of_job(job),
             Self::Success { job, result, .. } => of_job(job) + result.as_ref().map_or(0, String::len),
-            Self::Failure { job, failure, .. } => {
-                let backtrace: usize = failure.backtrace.iter().map(|line| line.len() + size_of::<String>()).sum();
-                of_job(job) + failure.exception.len() + failure.error.len() + backtrace
-            }
+            Self::Failure { job, error, .. } => of_job(job) + error.len(),
             Self::ReEnqueue { job, why } => of_job(job) + why.len(),
             Self::Vetoed { job, plugin, reason } => of_job(job) + plugin.len() + reason.as_ref().map_or(0, String::len),
             Self::CleaningWorker { worker, why } => worker.name().len() + why.len(),

@@ -2,6 +2,8 @@
 
 pub mod bus;
 pub mod kind;
+pub mod output;
 
 pub use bus::{Bus, Listener, Received};
 pub use kind::{Event, EventKind, OutputStream};
+pub use output::OutputTeller;

@@ -25,7 +25,7 @@ use super::contract::{Handler, Invocation, StartedRun, Stop, stopped};
 use super::render::{self, ArgvError, Values};
 use super::{job_line, process_settings};
 use crate::config::element::size;
-use crate::event::{Bus, Event, EventKind, OutputStream};
+use crate::event::{Bus, OutputStream, OutputTeller};
 use crate::job::{Failure, Outcome, run_variables};
 use crate::process::shim::{self, is_shim_error, is_shim_shortage};
 use crate::process::{
@@ -162,13 +162,14 @@ struct CapturedOutput {
     tail: Tail,
     last: Option<String>,
     result: ResultMode,
-    /// The bus that lines are logged on, and the job that they belong to.
-    log: Option<(Bus, Invocation)>,
+    /// By which lines are logged.
+    log: Option<OutputTeller>,
 }
 
 impl CapturedOutput {
     fn new(spec: &ExecSpec, bus: Bus, job: &Invocation) -> Self {
-        let log = (spec.output == OutputMode::Log).then(|| (bus, job.clone()));
+        let (id, task) = (&job.identity.id, &job.task.name);
+        let log = (spec.output == OutputMode::Log).then(|| OutputTeller::of_job(bus, Arc::clone(id), task.clone()));
         Self { tail: Tail::default(), last: None, result: spec.result, log }
     }
 
@@ -179,15 +180,9 @@ impl CapturedOutput {
             // Only the beginning of a line that is too long is kept. Blank lines are no result.
             self.last = Some(line.text.to_owned());
         }
-        if let Some((bus, job)) = &self.log
-            && bus.wants(EventKind::Output)
-        {
-            bus.emit(Event::Output {
-                id: Arc::clone(&job.identity.id),
-                task: job.task.name.clone(),
-                stream: if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout },
-                line: line.text.to_owned(),
-            });
+        if let Some(log) = &mut self.log {
+            let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
+            log.tell(stream, line.text);
         }
     }
 

@@ -3,7 +3,7 @@
 use std::fmt::Display;
 use std::future::Future;
 use std::marker::PhantomData;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 use tokio::sync::watch;
 
 use super::contract::{Handler, Invocation, StartedRun, Stop, stopped};
-use crate::event::{Bus, Event, EventKind, OutputStream};
+use crate::event::{Bus, EventKind, OutputStream, OutputTeller};
 use crate::job::{Failure, Outcome};
 
 /// The arguments of a job, read as a `T`.
@@ -46,7 +46,16 @@ pub struct Context {
     job: Invocation,
     stop: watch::Receiver<Stop>,
     bus: Bus,
-    again: Arc<Mutex<Option<Duration>>>,
+    shared: Arc<Mutex<Shared>>,
+}
+
+/// What all copies of a [`Context`] share.
+#[derive(Debug, Default)]
+struct Shared {
+    /// Asked for instead of a failure: another run after this delay.
+    again: Option<Duration>,
+    /// By which lines are logged, once there was one.
+    log: Option<OutputTeller>,
 }
 
 impl Context {
@@ -95,24 +104,26 @@ impl Context {
     /// Writes a line to the job's log, as if a program had printed it.
     pub fn say(&self, line: &str) {
         if self.bus.wants(EventKind::Output) {
-            self.bus.emit(Event::Output {
-                id: Arc::clone(&self.job.identity.id),
-                task: self.job.task.name.clone(),
-                stream: OutputStream::Stdout,
-                line: line.to_owned(),
-            });
+            let (id, task) = (&self.job.identity.id, &self.job.task.name);
+            let new = || OutputTeller::of_job(self.bus.clone(), Arc::clone(id), task.clone());
+            self.shared().log.get_or_insert_with(new).tell(OutputStream::Stdout, line);
         }
     }
 
     /// Asks for another run after this delay instead of a failure: the next error that the function returns is logged
     /// and not recorded. A run that succeeds nevertheless is done.
     pub fn retry_later(&self, delay: Duration) {
-        *self.again.lock().unwrap_or_else(PoisonError::into_inner) = Some(delay);
+        self.shared().again = Some(delay);
+    }
+
+    fn shared(&self) -> MutexGuard<'_, Shared> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The outcome for a function's error.
     fn failed<E: Display>(&self, error: &E) -> Outcome {
-        if let Some(delay) = self.again.lock().unwrap_or_else(PoisonError::into_inner).take() {
+        let again = self.shared().again.take();
+        if let Some(delay) = again {
             self.say(&format!("asks for another run: {error}"));
             return Outcome::Later { delay };
         }
@@ -196,7 +207,7 @@ impl<F, Args> Typed<F, Args> {
 
 impl<F: Performs<Args>, Args: 'static> Handler for Typed<F, Args> {
     fn begin(&self, job: Invocation, mut stop: watch::Receiver<Stop>) -> StartedRun {
-        let context = Context { job, stop: stop.clone(), bus: self.bus.clone(), again: Arc::default() };
+        let context = Context { job, stop: stop.clone(), bus: self.bus.clone(), shared: Arc::default() };
         match self.function.start(context) {
             Ok(run) => StartedRun::Running(Box::pin(async move {
                 tokio::select! {

@@ -2,15 +2,15 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
-
 use super::ending::{CrashPolicy, Ending, Run, ending};
-use crate::event::kind::JobInfo;
+use crate::event::kind::{JobInfo, LONGEST_TEXT};
+use crate::job::failure::UNPARSEABLE;
 use crate::job::{Failure, Identity, Outcome, PayloadView, QueueName, TaskName};
 use crate::store::effect::Verdict;
 use crate::store::workers::Recovery;
 use crate::store::working::WorkingRecord;
 use crate::task::TaskDefinition;
+use crate::text::cut::cut;
 
 /// The queue of a record without one.
 const NO_QUEUE: &str = "default";
@@ -51,8 +51,8 @@ pub(crate) fn cut_off<'a>(
     let job = Arc::new(JobInfo {
         worker: worker.clone(),
         queue: queue.clone(),
-        class: TaskName::as_stored(view.as_ref().map_or(crate::job::failure::UNPARSEABLE, |view| &view.class)),
-        args: view.as_ref().map(|view| Bytes::from(view.args().into_owned())).unwrap_or_default(),
+        class: TaskName::as_stored(&cut(view.as_ref().map_or(UNPARSEABLE, |view| &view.class), LONGEST_TEXT)),
+        args: view.as_ref().map(|view| JobInfo::args_of(view.args().as_bytes())).unwrap_or_default(),
         id: Arc::clone(&identity.id),
     });
     let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity, ms: None };

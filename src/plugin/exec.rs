@@ -15,7 +15,7 @@ use rustix::process::Signal;
 use tokio::time::{Instant, sleep_until};
 
 use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
-use crate::event::{Bus, Event, EventKind, OutputStream};
+use crate::event::{Bus, EventKind, OutputStream, OutputTeller};
 use crate::job::ecma::quote;
 use crate::job::{Outcome, TaskName, run_variables};
 use crate::process::{
@@ -223,10 +223,10 @@ impl ExecHook {
 
     /// The bus that stderr is logged on, and the job and task it belongs to; `None` while a job is enqueued, because
     /// it has no id yet.
-    fn log(&self, job: &HookJob) -> Option<(Bus, Arc<str>, TaskName)> {
+    fn log(&self, job: &HookJob) -> Option<OutputTeller> {
         let id = Arc::clone(&job.identity.as_ref()?.id);
         let task = TaskName::as_stored(&format!("{} {}", job.task, self.name));
-        self.bus.wants(EventKind::Output).then(|| (self.bus.clone(), id, task))
+        self.bus.wants(EventKind::Output).then(|| OutputTeller::of_job(self.bus.clone(), id, task))
     }
 }
 
@@ -256,7 +256,7 @@ struct HookOutput {
     stdout: String,
     too_long: bool,
     tail: Tail,
-    log: Option<(Bus, Arc<str>, TaskName)>,
+    log: Option<OutputTeller>,
 }
 
 impl HookOutput {
@@ -273,13 +273,8 @@ impl HookOutput {
             return;
         }
         self.tail.push(line.text);
-        if let Some((bus, id, task)) = &self.log {
-            bus.emit(Event::Output {
-                id: Arc::clone(id),
-                task: task.clone(),
-                stream: OutputStream::Stderr,
-                line: line.text.to_owned(),
-            });
+        if let Some(log) = &mut self.log {
+            log.tell(OutputStream::Stderr, line.text);
         }
     }
 }

@@ -10,9 +10,10 @@ use super::core::{Core, Finished};
 use super::hooked_run::{HookedRun, Performed};
 use super::slots::{Job, Slot, Started};
 use super::watched::{panicked, watched};
-use crate::event::kind::JobInfo;
+use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::event::{Event, EventKind};
 use crate::handler::contract::{Handler, Invocation, OutcomeSender, OwnedRun, RunOwner, StartedRun};
+use crate::job::failure::UNPARSEABLE;
 use crate::job::{Args, ClaimToken, Failure, Outcome, PayloadView, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
 use crate::plugin::hook::{HookPoint, HookPoints};
@@ -20,6 +21,7 @@ use crate::plugin::hooks::Hooks;
 use crate::store::effect::Gate;
 use crate::store::queueing::Claim;
 use crate::supervise::scope::{contained, named};
+use crate::text::cut::cut;
 
 /// A claimed job after it was read.
 pub(super) enum PreparedJob {
@@ -50,7 +52,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
     let view = match PayloadView::parse(&payload) {
         Ok(view) => view,
         Err(bad) => {
-            describe(core, worker, &mut job, crate::job::failure::UNPARSEABLE);
+            describe(core, worker, &mut job, || TaskName::as_stored(UNPARSEABLE));
             return PreparedJob::Refused(job, Failure::new("Error", bad.to_string()));
         }
     };
@@ -60,9 +62,14 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
         Cow::Owned(args) => Bytes::from(args),
     };
     job.scheduled_at = view.scheduled_at.as_deref().map(Arc::from);
-    describe(core, worker, &mut job, &view.class);
     let dispatch = core.settings.dispatch();
-    let Some((task, handler)) = dispatch.get(&view.class) else {
+    let found = dispatch.get(&view.class);
+    describe(core, worker, &mut job, || match found {
+        Some((task, _)) => task.name.clone(),
+        // Any producer may have written it.
+        None => TaskName::as_stored(&cut(&view.class, LONGEST_TEXT)),
+    });
+    let Some((task, handler)) = found else {
         if let Some(advice) = core.unknown.count(&job.queue) {
             core.warn(advice);
         }
@@ -84,14 +91,14 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
 }
 
 /// Builds what events say of the job, if a listener wants them.
-fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: &str) {
+fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: impl FnOnce() -> TaskName) {
     let kinds = [EventKind::Job, EventKind::Success, EventKind::Failure, EventKind::ReEnqueue];
     if kinds.into_iter().any(|kind| core.bus.wants(kind)) {
         job.info = Some(Arc::new(JobInfo {
             worker: worker.clone(),
             queue: job.queue.clone(),
-            class: TaskName::as_stored(class),
-            args: job.args.clone(),
+            class: class(),
+            args: JobInfo::args_of(&job.args),
             id: Arc::clone(&job.identity.id),
         }));
     }

@@ -4,13 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::slots::Job;
-use crate::event::kind::JobInfo;
+use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::event::{Bus, Event, EventKind};
 use crate::job::{Failure, WorkerName};
 use crate::plugin::ending::Ending;
 use crate::plugin::hooks::Refusal;
 use crate::store::effect::Verdict;
 use crate::store::queueing::Repeated;
+use crate::text::cut::cut;
 
 /// The end of a run that is told after the store has decided: until then it is not known what becomes of the job.
 pub(super) struct Untold {
@@ -59,7 +60,7 @@ pub(super) fn tell(
         (Verdict::Done, Some(failure)) => bus.emit(Event::Warning {
             text: format!("Noop took the failure of job {} ({}) for done: {failure}", job.id, job.class),
         }),
-        (_, Some(failure)) => bus.emit(Event::Failure { job, failure: failure.clone(), duration }),
+        (_, Some(failure)) => tell_failure(bus, job, failure, duration),
         (Verdict::Done | Verdict::DoneAtLast { .. }, _) if bus.wants(EventKind::Success) => {
             bus.emit(Event::Success { job, result, duration })
         }
@@ -82,10 +83,13 @@ impl Untold {
         let why = match (&self.end, repeated) {
             (End::Failed(failure), Some(Repeated { left, delay_ms, .. })) => {
                 let wait = humantime::format_duration(Duration::from_millis(*delay_ms));
-                format!("Retry repeats it in {wait}, {left} attempts left, because it failed: {failure}")
+                format!(
+                    "Retry repeats it in {wait}, {left} attempts left, because it failed: {}",
+                    cut(failure, LONGEST_TEXT)
+                )
             }
             (End::Failed(failure), None) => {
-                return bus.emit(Event::Failure { job, failure: failure.clone(), duration: self.duration });
+                return tell_failure(bus, job, failure, self.duration);
             }
             (End::CutOff { times, .. }, _) => format!("its run was cut off; redelivery {times}"),
             (End::Later { delay_ms, times }, _) => format!("its handler said later ({delay_ms} ms, time {times})"),
@@ -102,6 +106,12 @@ impl Untold {
     }
 }
 
+fn tell_failure(bus: &Bus, job: Arc<JobInfo>, failure: &Failure, duration: Duration) {
+    if bus.wants(EventKind::Failure) {
+        bus.emit(Event::failure(job, failure, duration));
+    }
+}
+
 /// Tells that a job is dropped without a run, even if no listener wants to hear of jobs that run.
 pub(super) fn tell_vetoed(bus: &Bus, worker: &WorkerName, job: &Job, Refusal { plugin, reason }: Refusal) {
     let Some(task) = job.task().filter(|_| bus.wants(EventKind::Warning)) else { return };
@@ -110,7 +120,7 @@ pub(super) fn tell_vetoed(bus: &Bus, worker: &WorkerName, job: &Job, Refusal { p
             worker: worker.clone(),
             queue: job.queue.clone(),
             class: task.name.clone(),
-            args: job.args.clone(),
+            args: JobInfo::args_of(&job.args),
             id: Arc::clone(&job.identity.id),
         })
     });

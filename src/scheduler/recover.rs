@@ -221,7 +221,7 @@ async fn recover_one(
     match store.run(recovery).await? {
         Recovered::Yes => {
             match failure {
-                Some(failure) => bus.emit(Event::Failure { job, failure, duration: Duration::ZERO }),
+                Some(failure) => bus.emit(Event::failure(job, &failure, Duration::ZERO)),
                 None => bus.emit(Event::Warning {
                     text: format!("job {} ({}) goes back to queue {}: {why}", job.id, job.class, job.queue),
                 }),

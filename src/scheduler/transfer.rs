@@ -11,6 +11,7 @@ use bytes::Bytes;
 
 use super::SchedulerContext;
 use super::failures::FailureTracker;
+use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind};
 use crate::job::{Args, Failure, LockKey, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
@@ -257,7 +258,7 @@ impl Transfer {
                 bus.emit(Event::Notice { text: format!("queue {queue} takes due jobs again") });
             }
             if wants {
-                bus.emit(Event::TransferredJob { second: promotion.second, payload: job.payload.clone() });
+                bus.emit(Event::TransferredJob { second: promotion.second, payload: JobInfo::args_of(&job.payload) });
             }
         }
     }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use bytes::Bytes;
 use proptest::prelude::*;
 use tracing::subscriber::with_default;
 
@@ -29,7 +28,7 @@ fn every_event(text: &str) -> Vec<Event> {
         worker: worker.clone(),
         queue: queue.clone(),
         class: task.clone(),
-        args: Bytes::from(text()),
+        args: text().into_boxed_str(),
         id: Arc::from(text()),
     });
     let job = || Arc::clone(&job);
@@ -42,7 +41,7 @@ fn every_event(text: &str) -> Vec<Event> {
         Event::WorkerPause,
         Event::Job { job: job() },
         Event::Success { job: job(), result: Some(text()), duration },
-        Event::Failure { job: job(), failure, duration },
+        Event::failure(job(), &failure, duration),
         Event::ReEnqueue { job: job(), why: text() },
         Event::Vetoed { job: job(), plugin: Arc::from(text()), reason: Some(text()) },
         Event::CleaningWorker { worker, why: text() },
@@ -54,7 +53,7 @@ fn every_event(text: &str) -> Vec<Event> {
         Event::SchedulerEnqueue { task: task.clone(), queue, why: "why" },
         Event::SchedulerReEnqueue { task: task.clone() },
         Event::WorkingTimestamp { second: 9 },
-        Event::TransferredJob { second: 9, payload: Bytes::from(text()) },
+        Event::TransferredJob { second: 9, payload: text().into_boxed_str() },
         Event::Output { id: Arc::from(text()), task: task.clone(), stream: OutputStream::Stderr, line: text() },
         Event::ChildOutput { task, pid: 4, line: text() },
         Event::Notice { text: text() },

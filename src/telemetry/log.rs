@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::sync::{Arc, Condvar, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
+use tokio::time::Instant;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::LevelFilter;
 
@@ -54,7 +55,7 @@ const KINDS: [EventKind; 21] = [
 pub const CAPACITY: usize = 8 * 1024 * 1024;
 /// By this name the log's thread is ours.
 pub const LOG_THREAD: &str = "the log";
-/// How often the log tries whether writing works again.
+/// How often the log tries whether writing works again, and tells of lines that were dropped.
 const RETRY: Duration = Duration::from_secs(1);
 
 /// Changes the level of a log that is set up.
@@ -175,10 +176,10 @@ impl Log {
 
 /// Writes events until the bus is closed or every sender is gone, in the style that holds when each is written.
 pub(super) fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Write) {
-    let (mut sink, mut dropped) = (Sink::new(out), 0);
+    let (mut sink, mut dropped) = (Sink::new(out), DroppedLines::default());
     loop {
         strike(LOG_THREAD);
-        let patience = sink.is_failing().then_some(RETRY);
+        let patience = if sink.is_failing() { Some(RETRY) } else { dropped.patience(Instant::now()) };
         match listener.wait(patience) {
             Received::Event(at_ms, event) => {
                 let style = style.read().unwrap_or_else(PoisonError::into_inner);
@@ -191,15 +192,39 @@ pub(super) fn write(listener: &Listener, style: &RwLock<LineStyle>, out: impl Wr
             Received::TimedOut => drop(sink.recover(failed)),
             Received::Closed => {
                 sink.recover(failed);
+                dropped.count += listener.take_lost();
+                dropped.tell(&mut sink);
                 return;
             }
         }
-        dropped += listener.take_lost();
-        if dropped > 0 && !sink.is_failing() {
-            let why = "because they came faster than they could be written";
-            if sink.write(&warning(format!("{dropped} log lines were dropped {why}")), failed) {
-                dropped = 0;
-            }
+        dropped.count += listener.take_lost();
+        if dropped.patience(Instant::now()) == Some(Duration::ZERO) {
+            dropped.tell(&mut sink);
+        }
+    }
+}
+
+/// The events that found no room, which are told at most once a second.
+#[derive(Default)]
+struct DroppedLines {
+    count: u64,
+    told: Option<Instant>,
+}
+
+impl DroppedLines {
+    /// How long to wait until they may be told, if there are any.
+    fn patience(&self, now: Instant) -> Option<Duration> {
+        let next = self.told.map_or(Duration::ZERO, |told| RETRY.saturating_sub(now.saturating_duration_since(told)));
+        (self.count > 0).then_some(next)
+    }
+
+    fn tell(&mut self, sink: &mut Sink<impl Write>) {
+        if self.count == 0 || sink.is_failing() {
+            return;
+        }
+        let why = "because they came faster than they could be written";
+        if sink.write(&warning(format!("{} log lines were dropped {why}", self.count)), failed) {
+            *self = Self { count: 0, told: Some(Instant::now()) };
         }
     }
 }
@@ -348,7 +373,10 @@ mod tests {
                 let _ = leave.send(Ok(()));
             }
             bus.close();
+            let began = Instant::now();
             let rest: String = lines.iter().collect();
+            let notices = rest.matches("log lines were dropped").count() as u64;
+            assert!(notices <= 2 + began.elapsed().as_secs(), "at most one a second: {rest}");
             assert!(rest.contains("log lines were lost because writing the log failed: no storage space"), "{rest}");
             assert!(rest.contains("log lines were dropped because they came faster"), "{rest}");
         });

@@ -96,8 +96,8 @@ impl LineStyle {
                 duration_ms: Some(whole_millis(*duration)),
                 ..self.job_line("job success", job)
             },
-            Event::Failure { job, failure, duration } => LogLine {
-                error: Some(redact::text(&format!("{}: {}", failure.exception, failure.error))),
+            Event::Failure { job, error, duration } => LogLine {
+                error: Some(redact::text(error)),
                 duration_ms: Some(whole_millis(*duration)),
                 ..self.job_line("job failure", job)
             },
@@ -131,7 +131,7 @@ impl LineStyle {
             }
             Event::WorkingTimestamp { second } => LogLine::of(format!("resque scheduler working timestamp {second}")),
             Event::TransferredJob { second, payload } => LogLine {
-                args: Some(redact::args(payload, &self.redact)),
+                args: Some(redact::args(payload.as_bytes(), &self.redact)),
                 ..LogLine::of(format!("resque scheduler enqueuing job {second}"))
             },
             Event::Output { id, task, stream, line } => {
@@ -156,7 +156,7 @@ impl LineStyle {
             worker: Some(redact::text(job.worker.name())),
             class: Some(redact::text(job.class.as_str())),
             queue: Some(redact::text(job.queue.as_str())),
-            args: Some(redact::args(&job.args, &self.redact)),
+            args: Some(redact::args(job.args.as_bytes(), &self.redact)),
             id: Some(redact::text(&job.id)),
             ..LogLine::of(format!("[ worker ] {what} {}", redact::name(job.queue.as_str())))
         }

@@ -7,13 +7,10 @@ use std::fmt;
 
 use serde_json::Value;
 
-use crate::process::output::LINE_CAP;
+use crate::event::kind::{LONGEST_LINE, LONGEST_TEXT};
 use crate::text::clean;
+use crate::text::cut::cut;
 
-/// The longest argument text that a line shows, in bytes.
-const LONGEST: usize = 1024;
-/// The longest line of a job's own output that a line shows, in bytes. It is the limit of a line of a process.
-const LONGEST_OUTPUT: usize = LINE_CAP;
 /// The replacement of a secret.
 const HIDDEN: &str = "[redacted]";
 
@@ -62,7 +59,7 @@ fn hide(value: &mut Value, keys: &[String]) {
 /// A foreign text, shortened.
 #[must_use]
 pub(super) fn text(text: &str) -> Shown {
-    cut(text, LONGEST)
+    Shown(cut(text, LONGEST_TEXT))
 }
 
 /// A foreign name inside of a message: shortened, and in quotes if it could be read as more than a name.
@@ -74,18 +71,7 @@ pub(super) fn name(name: &str) -> Shown {
 /// A line of a job's output, shortened.
 #[must_use]
 pub(super) fn output(text: &str) -> Shown {
-    cut(text, LONGEST_OUTPUT)
-}
-
-fn cut(text: &str, longest: usize) -> Shown {
-    if text.len() <= longest {
-        return Shown(text.to_owned());
-    }
-    let mut end = longest;
-    while !text.is_char_boundary(end) {
-        end -= 1;
-    }
-    Shown(format!("{}... ({} bytes)", &text[..end], text.len()))
+    Shown(cut(text, LONGEST_LINE))
 }
 
 #[cfg(test)]
@@ -105,7 +91,7 @@ mod tests {
         let long = "é".repeat(2000);
         assert!(text(&long).0.ends_with("... (4000 bytes)"));
         assert_eq!(output(&long).0, long, "a job's own words are cut where docs/handlers.md says");
-        assert!(output(&"é".repeat(LINE_CAP)).0.ends_with("... (32768 bytes)"));
+        assert!(output(&"é".repeat(LONGEST_LINE)).0.ends_with("... (32768 bytes)"));
         assert_eq!(name("x id=7\n").0, r#""x id=7\n""#);
     }
 }

@@ -1,3 +1,4 @@
-//! Text that others wrote, made fit to be shown: clean and in one line.
+//! Text that others wrote, made fit to be shown: clean, in one line, and bounded.
 
 pub mod clean;
+pub mod cut;

@@ -5,9 +5,11 @@ use std::time::Duration;
 use serde_json::Value;
 use tokio::sync::watch;
 
+use crate::event::kind::LONGEST_LINE;
 use crate::event::{Bus, Event, EventKind, OutputStream};
 use crate::handler::contract::{Handler, Invocation, StartedRun, Stop, stopped};
 use crate::job::{Failure, Outcome};
+use crate::text::cut::cut_bytes;
 
 /// `builtin = "noop"`: every job succeeds at once.
 #[derive(Debug, Clone, Copy, Default)]
@@ -40,7 +42,7 @@ impl Handler for Log {
                 id: job.identity.id,
                 task: job.task.name.clone(),
                 stream: OutputStream::Stdout,
-                line: String::from_utf8_lossy(&job.args).into_owned(),
+                line: cut_bytes(&job.args, LONGEST_LINE),
             });
         }
         StartedRun::Ended(Outcome::Success { result: None })

@@ -9,6 +9,7 @@ use tokio::time::{Instant, timeout};
 
 use super::*;
 use crate::event::Listener;
+use crate::event::{Event, EventKind};
 use crate::handler::fixture::{begin, invocation};
 use crate::job::QueueName;
 use crate::job::run_variables::ENV_ARGS_CAP;

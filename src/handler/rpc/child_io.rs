@@ -3,25 +3,19 @@
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until};
 
-use crate::event::{Bus, Event, EventKind};
-use crate::job::TaskName;
+use crate::event::{OutputStream, OutputTeller};
 use crate::process::{OutputLine, Tail};
 
 /// A child's stderr: each line is emitted as an event, and the last lines are kept.
 pub(super) struct ChildStderr {
     pub(super) tail: Tail,
-    pub(super) bus: Bus,
-    pub(super) task: TaskName,
-    pub(super) pid: u32,
+    pub(super) log: OutputTeller,
 }
 
 impl ChildStderr {
     pub(super) fn take(&mut self, line: OutputLine<'_>) {
         self.tail.push(line.text);
-        if self.bus.wants(EventKind::Output) {
-            let line = line.text.to_owned();
-            self.bus.emit(Event::ChildOutput { task: self.task.clone(), pid: self.pid, line });
-        }
+        self.log.tell(OutputStream::Stderr, line.text);
     }
 }
 

@@ -17,7 +17,7 @@ use super::child_pool::ChildPool;
 use super::pending::Pending;
 use super::pool_state::{ChildOrders, PerformRequest};
 use super::protocol::{self, Message};
-use crate::event::{Bus, Event};
+use crate::event::{Bus, Event, OutputTeller};
 use crate::handler::contract::Stop;
 use crate::job::TaskName;
 use crate::process::lines::Lines;
@@ -101,7 +101,8 @@ pub(super) struct EndedChild {
 impl Session {
     pub(super) fn new(duplex: Duplex, task: TaskName, bus: Bus) -> Self {
         let Duplex { child, input, output, errors } = duplex;
-        let stderr = ChildStderr { tail: Tail::default(), bus, task, pid: child.pid().as_raw_pid().unsigned_abs() };
+        let log = OutputTeller::of_child(bus, child.pid().as_raw_pid().unsigned_abs(), task);
+        let stderr = ChildStderr { tail: Tail::default(), log };
         Self {
             child,
             input: Some(input),
@@ -120,7 +121,7 @@ impl Session {
     }
 
     pub(super) fn pid(&self) -> u32 {
-        self.stderr.pid
+        self.child.pid().as_raw_pid().unsigned_abs()
     }
 
     /// Waits until the child is ready, and returns the depth that it asks for. `unwanted` is checked at each

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::Event;
 use crate::handler::fixture::{begin, invocation};
 
 #[derive(serde::Deserialize)]
