@@ -22,7 +22,7 @@ use std::path::PathBuf;
 use std::process::{Command, ExitCode, Stdio};
 use std::sync::mpsc::Receiver;
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SendFlags, SocketFlags, SocketType};
@@ -37,7 +37,7 @@ use crate::supervise::scope::own_thread;
 use crate::telemetry::stderr::write_line;
 
 /// How often the parent checks whether a daemon that has just started can take a signal, and the pause between checks.
-const LOOKS: usize = 1000;
+const LOOKS: u32 = 1000;
 const PAUSE: Duration = Duration::from_millis(5);
 /// How long a service manager may take to read the last messages.
 const LAST_WORDS: Duration = Duration::from_secs(1);
@@ -146,6 +146,7 @@ fn outlast_parent() {
 /// The daemon proper, as its parent sees it.
 struct Daemon {
     pid: Pid,
+    started: Instant,
     /// Only the kernel closes it, when the parent dies.
     _lifeline: OwnedFd,
     /// Tells when a service manager has got what the daemon said, if there is one.
@@ -244,7 +245,7 @@ impl Daemon {
         let child = command.spawn().map_err(spawn_error)?;
         // `command` holds the daemon's end of the socket until here: the daemon alone must hold it from now on.
         drop(command);
-        Ok(Self { pid: Pid::from_child(&child), _lifeline: lifeline, told, ended: None })
+        Ok(Self { pid: Pid::from_child(&child), started: Instant::now(), _lifeline: lifeline, told, ended: None })
     }
 
     /// Reaps what has ended: the daemon, and orphans that became our children.
@@ -268,7 +269,8 @@ impl Daemon {
                 if look > 0 {
                     std::thread::sleep(PAUSE);
                 }
-                sweep::catches(pid, signal) || !sweep::is_alive(pid, 0)
+                let takes = takes(sweep::catches(pid, signal), self.started.elapsed());
+                takes || !sweep::is_alive(pid, 0)
             });
         if takes || [Signal::TERM, Signal::INT, Signal::QUIT].contains(&signal) {
             // It was not reaped yet, so the pid is still its own.
@@ -277,6 +279,12 @@ impl Daemon {
             write_line(&format!("the daemon does not take signal {}, which was not forwarded", signal.as_raw()));
         }
     }
+}
+
+/// Can a daemon of this age take a signal, if this is what is seen of its handlers? Where they are hidden its age decides,
+/// because a signal that is never passed on is worse than one that comes too early.
+fn takes(catches: Option<bool>, age: Duration) -> bool {
+    catches.unwrap_or_else(|| age >= PAUSE * LOOKS)
 }
 
 /// The exit code for how the daemon ended, as a shell gives it.

@@ -53,16 +53,16 @@ pub fn is_alive(pid: u32, start_ticks: u64) -> bool {
     ProcStat::of(pid).is_none_or(|stat| stat.lives() && (stat.start == start_ticks || start_ticks == 0))
 }
 
-/// Has the process installed a handler for this signal?
+/// Has the process installed a handler for this signal? `None` if that cannot be seen: it is gone, or hidden, because it is
+/// not dumpable and `/proc` is mounted with `hidepid`.
 #[must_use]
-pub fn catches(pid: u32, signal: Signal) -> bool {
-    let status = fs::read(format!("/proc/{pid}/status")).unwrap_or_default();
+pub fn catches(pid: u32, signal: Signal) -> Option<bool> {
+    let status = fs::read(format!("/proc/{pid}/status")).ok()?;
     let status = String::from_utf8_lossy(&status);
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+    let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
     let bit = u32::try_from(signal.as_raw() - 1).unwrap_or(u32::MAX);
-    caught
-        .and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok())
-        .is_some_and(|caught| caught.checked_shr(bit).unwrap_or_default() & 1 == 1)
+    Some(caught.checked_shr(bit).unwrap_or_default() & 1 == 1)
 }
 
 /// The resident memory of a process in bytes; `None` if it cannot be read.
@@ -275,9 +275,9 @@ mod tests {
     #[test]
     fn handlers_of_signals_are_seen() {
         let (child, _) = started("trap 'exit' USR1; echo; while :; do sleep 0.01; done", ("X", "x"));
-        assert!(catches(child.id(), Signal::USR1) && !catches(child.id(), Signal::USR2));
+        assert_eq!((catches(child.id(), Signal::USR1), catches(child.id(), Signal::USR2)), (Some(true), Some(false)));
         end(child);
-        assert!(!catches(u32::MAX, Signal::USR1));
+        assert_eq!(catches(u32::MAX, Signal::USR1), None);
     }
 
     #[test]

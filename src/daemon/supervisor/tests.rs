@@ -202,3 +202,13 @@ fn nothing_outlives_a_parent_that_is_killed() {
 fn a_process_that_nobody_marked_is_not_supervised() {
     assert!(std::env::var_os(SCRIPT).is_some() || !is_supervised());
 }
+
+#[test]
+fn a_daemon_whose_handlers_are_hidden_gets_its_signals_once_it_must_have_them() {
+    let (new, old) = (Duration::from_secs(1), Duration::from_secs(60));
+    assert!(takes(Some(true), new) && !takes(Some(false), new) && !takes(Some(false), old));
+    assert!(takes(None, old) && !takes(None, new));
+    let ourselves = std::process::id();
+    assert_eq!(sweep::catches(ourselves, Signal::KILL), Some(false));
+    assert_eq!(sweep::catches(u32::MAX, Signal::HUP), None);
+}
