@@ -174,6 +174,12 @@ pub(super) enum CliCommand {
     Stats,
     /// Show queues, workers, counters and the leader
     Details,
+    /// Show whether the instances on this machine work
+    #[command(
+        after_help = "Exit code 0 if there is an instance on this machine and each extends its lease, 1 if not, 69 if the\n\
+                            store cannot be reached. Takes up to a lease ([store] lease, 15 s); mostly a third of it."
+    )]
+    Health,
     /// Show the leader: the scheduler that moves due jobs to their queues
     #[command(after_help = "Example of a cron job that should run on one host only:\n  \
                             windlass leader --check && ./nightly")]

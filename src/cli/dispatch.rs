@@ -8,7 +8,8 @@ use serde::Serialize;
 
 use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, RunArgs};
 use super::command::{
-    check, delayed, enqueue, failed, generate, locks, overview, perform, periodic, plan, queues, store, tasks, workers,
+    check, delayed, enqueue, failed, generate, health, locks, overview, perform, periodic, plan, queues, store, tasks,
+    workers,
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};
@@ -189,6 +190,7 @@ async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit,
         CliCommand::Store { verb } => store::run(context, verb).await,
         CliCommand::Stats => overview::stats(context).await,
         CliCommand::Details => overview::details(context).await,
+        CliCommand::Health => health::run(context).await,
         CliCommand::Leader(args) => overview::leader(context, &args).await,
     }
 }

@@ -14,6 +14,7 @@ mod emptied;
 mod extending;
 mod files;
 mod generate;
+mod health;
 mod hostile;
 mod http;
 mod idle;

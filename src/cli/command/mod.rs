@@ -5,6 +5,7 @@ pub(super) mod delayed;
 pub(super) mod enqueue;
 pub(super) mod failed;
 pub(super) mod generate;
+pub(super) mod health;
 pub(super) mod locks;
 pub(super) mod overview;
 pub(super) mod perform;
