@@ -1,8 +1,11 @@
 //! What a service manager is told, and that one which does not listen stops nothing.
 
+use std::fs;
 use std::io::{self, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::os::unix::net::UnixDatagram;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
 use std::time::Duration;
 
 use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg, sockopt};
@@ -10,6 +13,9 @@ use rustix::process::Signal;
 use tokio::time::Instant;
 
 use crate::daemon::{Daemon, Folder, PATIENCE, eventually, signal};
+
+const UNIT: &str = include_str!("../../systemd/windlass.service");
+const HARDENED: &str = include_str!("../../systemd/windlass-hardened.conf");
 
 /// The socket of a service manager.
 struct Manager(UnixDatagram);
@@ -159,8 +165,57 @@ fn only_the_main_process_speaks_and_no_job_can() {
     assert!(!fds.contains("socket:"), "{fds}");
 }
 
+/// The unit with the built binary in place of the installed one, and the drop-in beside it if that is wanted.
+fn unit(folder: &Folder, hardened: bool) -> PathBuf {
+    let text = UNIT.replace("/usr/local/bin/windlass", env!("CARGO_BIN_EXE_windlass"));
+    let unit = folder.path("windlass.service");
+    fs::write(&unit, text).expect("the unit must be written");
+    if hardened {
+        let folder = folder.path("windlass.service.d");
+        fs::create_dir_all(&folder).expect("a folder must be made");
+        fs::write(folder.join("hardened.conf"), HARDENED).expect("the drop-in must be written");
+    }
+    unit
+}
+
+/// What `systemd-analyze` says, or nothing if it is not on this system or does not know this argument.
+fn analyze(arguments: &[&str], unit: &Path) -> Option<(bool, String)> {
+    let said = |output: &Output| String::from_utf8_lossy(&[&output.stdout[..], &output.stderr].concat()).into_owned();
+    let help = Command::new("systemd-analyze").arg("--help").output().ok()?;
+    let option = |argument: &&&str| argument.starts_with("--");
+    if !arguments.iter().filter(option).all(|one| said(&help).contains(one.split('=').next().unwrap_or_default())) {
+        return None;
+    }
+    let output = Command::new("systemd-analyze").args(arguments).arg(unit).env("SYSTEMD_COLORS", "0").output();
+    let output = output.expect("it was run before");
+    Some((output.status.success(), said(&output)))
+}
+
 #[test]
-fn the_unit_lets_the_main_process_alone_speak() {
-    let unit = include_str!("../../systemd/windlass.service");
-    assert!(unit.lines().any(|line| line == "NotifyAccess=main"), "{unit}");
+fn the_units_are_valid_and_let_the_main_process_alone_speak() {
+    assert!(UNIT.lines().any(|line| line == "NotifyAccess=main"), "{UNIT}");
+    assert!(!HARDENED.contains("NotifyAccess="), "{HARDENED}");
+    for hardened in [false, true] {
+        let folder = Folder::new("sqlite:windlass.db", "");
+        let unit = unit(&folder, hardened);
+        let Some((valid, said)) = analyze(&["verify"], &unit) else {
+            eprintln!("skipped: systemd-analyze is not on this system, the units are not verified");
+            return;
+        };
+        // It also names what is wrong with other units of this system.
+        assert!(valid && !said.contains("windlass.service") && !said.contains("hardened.conf"), "{said}");
+    }
+}
+
+#[test]
+fn the_hardened_unit_is_exposed_little() {
+    for (hardened, threshold, expected) in [(true, "--threshold=20", true), (false, "--threshold=20", false)] {
+        let folder = Folder::new("sqlite:windlass.db", "");
+        let unit = unit(&folder, hardened);
+        let Some((passes, said)) = analyze(&["security", "--offline=true", threshold, "--no-pager"], &unit) else {
+            eprintln!("skipped: this system has no systemd-analyze that judges unit files");
+            return;
+        };
+        assert_eq!(passes, expected, "hardened: {hardened}: {said}");
+    }
 }
