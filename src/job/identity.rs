@@ -3,6 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+/// From which redelivery on a job may be poison.
+const POISON_FROM: u32 = 3;
+
 /// The longest id, in bytes.
 const MAX_ID_BYTES: usize = 255;
 
@@ -90,6 +93,13 @@ impl Identity {
     #[must_use]
     pub fn redelivered(&self) -> Self {
         Self { redelivered: self.redelivered.saturating_add(1), ..self.clone() }
+    }
+
+    /// Was it cut off so often that it may be poison, which ends its daemon each time? Such a job runs beside
+    /// no other of its kind.
+    #[must_use]
+    pub fn may_be_poison(&self) -> bool {
+        self.redelivered >= POISON_FROM
     }
 
     /// The same job after its handler asked for a later run.

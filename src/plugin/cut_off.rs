@@ -2,7 +2,8 @@
 
 use std::sync::Arc;
 
-use super::ending::{CrashPolicy, Ending, Run, ending};
+use super::ending::{CrashPolicy, Ending, Run, ending, release};
+use crate::config::element::crash_policy::OnCrash;
 use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::job::failure::UNPARSEABLE;
 use crate::job::{Failure, Identity, Outcome, PayloadView, QueueName, TaskName};
@@ -28,6 +29,15 @@ pub(crate) struct CutOff {
     pub why: String,
 }
 
+/// Does a redelivery count?
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Counts {
+    /// The run may have been what ended its owner.
+    Yes,
+    /// Another run was it ([`suspicion`](super::poison)).
+    No,
+}
+
 /// Treats a record as a run that was cut off. `instance` is its dead owner with the counter at which it was seen dead;
 /// `find` finds the task of a class.
 pub(crate) fn cut_off<'a>(
@@ -35,6 +45,7 @@ pub(crate) fn cut_off<'a>(
     instance: Option<(String, u64)>,
     find: impl Fn(&str) -> Option<&'a TaskDefinition>,
     policy: CrashPolicy,
+    counts: Counts,
     now_ms: i64,
 ) -> CutOff {
     let worker = record.worker.clone();
@@ -56,8 +67,15 @@ pub(crate) fn cut_off<'a>(
         id: Arc::clone(&identity.id),
     });
     let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity, ms: None };
-    let Ending { verdict, free, tick, failure } = ending(task, policy, run, Outcome::Interrupted, now_ms);
+    let requeues = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash) == OnCrash::Requeue;
+    let uncounted = counts == Counts::No && requeues;
+    let Ending { verdict, free, tick, failure } =
+        if uncounted { release(task, run) } else { ending(task, policy, run, Outcome::Interrupted, now_ms) };
     let why = match &verdict {
+        Verdict::Requeued { .. } if uncounted => {
+            "its worker is gone; not counted as a redelivery, because a job ran beside it that was cut off often"
+                .to_owned()
+        }
         Verdict::Requeued { identity } => format!("its worker is gone; redelivery {}", identity.redelivered),
         _ => "its worker is gone".to_owned(),
     };

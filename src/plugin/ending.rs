@@ -185,6 +185,13 @@ pub fn release(task: Option<&TaskDefinition>, run: Run<'_>) -> Ending {
     Ending { verdict: Verdict::Requeued { identity: run.identity.clone() }, free, tick: None, failure: None }
 }
 
+/// A claimed job that is not to begin now waits for so long, without counting.
+#[must_use]
+pub fn put_off(run: Run<'_>, delay_ms: u64) -> Ending {
+    let verdict = Verdict::Delayed { delay_ms, identity: run.identity.clone() };
+    Ending { verdict, free: Vec::new(), tick: None, failure: None }
+}
+
 fn held(chain: Chain<'_>, queue: &QueueName, view: &PayloadView<'_>) -> Vec<LockKey> {
     // Lock keys need the canonical form of the arguments; most tasks hold no lock and skip it.
     if !chain.has_gates() {

@@ -16,6 +16,8 @@ pub mod ending;
 pub(crate) mod exec;
 pub mod hook;
 pub mod hooks;
+#[cfg(feature = "daemon")]
+pub(crate) mod poison;
 pub mod registry;
 pub(crate) mod retry;
 

@@ -66,6 +66,9 @@ struct Round {
     idle: Vec<usize>,
 }
 
+/// How long a job that was cut off often waits for the one of that kind that runs.
+const POISON_WAIT_MS: u64 = 5000;
+
 /// How many jobs of an exchange must have ended at once for a lane to stay awake for the next reply.
 const WORTHWHILE: usize = 4;
 
@@ -220,6 +223,9 @@ impl LaneTask {
     }
 
     fn claimed(&mut self, number: usize, worker: &WorkerName, claim: Claim) {
+        if claim.identity.may_be_poison() && self.core.slots.any(Slot::may_hold_poison) {
+            return self.put_off(number, worker, claim);
+        }
         match perform::ready(&self.core, worker, claim) {
             PreparedJob::Refused(job, failure) => self.end(number, worker, *job, Outcome::Failure(failure)),
             PreparedJob::AtGates(job, gates) => {
@@ -277,6 +283,19 @@ impl LaneTask {
         let ending = ending::release(job.task(), run);
         report::vetoed(&self.core.bus, &job, format!("given back without a run, because {why}"));
         self.settle(number, worker, job, ending, None);
+    }
+
+    /// Puts off a job that was cut off often, because another one of that kind runs here: if one of them ends this daemon,
+    /// it must be known which.
+    fn put_off(&mut self, number: usize, worker: &WorkerName, claim: Claim) {
+        let mut job = perform::unread(claim);
+        let payload = job.payload.clone();
+        perform::describe(&self.core, worker, &mut job, || perform::class_of(&payload));
+        let why = "put off, because it was cut off often and another such job runs here";
+        report::vetoed(&self.core.bus, &job, why.to_owned());
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
+        let ending = ending::put_off(run, POISON_WAIT_MS);
+        self.settle(number, worker, *job, ending, None);
     }
 
     fn run_ended(&mut self, finished: Finished) {

@@ -33,9 +33,9 @@ pub(super) enum PreparedJob {
     Ready(Box<Job>),
 }
 
-/// Reads a claimed job: finds its task, and the gates before its run.
-pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJob {
-    let mut job = Box::new(Job {
+/// A claimed job as it came.
+pub(super) fn unread(claim: Claim) -> Box<Job> {
+    Box::new(Job {
         claim: claim.token,
         queue: claim.queue,
         payload: claim.payload,
@@ -47,7 +47,12 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
         info: None,
         began: Instant::now(),
         limit: None,
-    });
+    })
+}
+
+/// Reads a claimed job: finds its task, and the gates before its run.
+pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJob {
+    let mut job = unread(claim);
     let payload = job.payload.clone();
     let view = match PayloadView::parse(&payload) {
         Ok(view) => view,
@@ -90,8 +95,14 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
     }
 }
 
+/// The class of a job that is not performed now, as events show it.
+pub(super) fn class_of(payload: &[u8]) -> TaskName {
+    let view = PayloadView::parse(payload).ok();
+    TaskName::as_stored(&cut(view.as_ref().map_or(UNPARSEABLE, |view| &view.class), LONGEST_TEXT))
+}
+
 /// Builds what events say of the job, if a listener wants them.
-fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: impl FnOnce() -> TaskName) {
+pub(super) fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: impl FnOnce() -> TaskName) {
     let kinds = [EventKind::Job, EventKind::Success, EventKind::Failure, EventKind::ReEnqueue];
     if kinds.into_iter().any(|kind| core.bus.wants(kind)) {
         job.info = Some(Arc::new(JobInfo {

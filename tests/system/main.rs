@@ -25,6 +25,7 @@ mod moving;
 mod outage;
 mod place;
 mod plugins;
+mod poison;
 mod reload;
 mod rpc;
 mod secrets;

@@ -127,6 +127,14 @@ impl Slot {
         !matches!(self.state, State::Idle | State::Claiming)
     }
 
+    /// Whether it holds a job that was cut off often, which may be what ends its daemons.
+    pub(in crate::pool) fn may_hold_poison(&self) -> bool {
+        match &self.state {
+            State::Entering(job) | State::Running(job) | State::Lost(job) => job.identity.may_be_poison(),
+            State::Idle | State::Claiming | State::Settling => false,
+        }
+    }
+
     /// Whether the manager waits for it to become idle.
     pub(super) fn is_waited_for(&self) -> bool {
         self.retiring || self.stale
