@@ -3,7 +3,7 @@
 //! A time is RFC 3339, an integer of milliseconds since the Unix epoch (as ActionHero has it), or
 //! `@seconds`. A delay is a humantime string, or a bare number of milliseconds.
 
-use chrono::{DateTime, SecondsFormat};
+use chrono::{DateTime, Datelike as _, SecondsFormat};
 
 /// The last millisecond that a JavaScript `Date` can hold: later times could not be read by
 /// node-resque.
@@ -76,11 +76,11 @@ impl Moment {
         self.0.saturating_add(500).div_euclid(1000)
     }
 
-    /// RFC 3339 in UTC, with milliseconds only if they are not zero. A time outside of the calendar, which
-    /// another program may have written, is shown as `@seconds`.
+    /// RFC 3339 in UTC, with milliseconds only if they are not zero. A time outside of its years, which have four digits,
+    /// is shown as `@seconds`, so that whatever is shown can be read again.
     #[must_use]
     pub fn rfc3339(self) -> String {
-        match DateTime::from_timestamp_millis(self.0) {
+        match DateTime::from_timestamp_millis(self.0).filter(|date| (0..=9999).contains(&date.year())) {
             Some(date) => date.to_rfc3339_opts(SecondsFormat::AutoSi, true),
             None => format!("@{}", self.0.div_euclid(1000)),
         }
@@ -154,6 +154,14 @@ mod tests {
         assert_eq!(Moment::of_second(1_795_490_778).rfc3339(), "2026-11-24T03:26:18Z");
         assert_eq!(Moment(1_795_490_778_250).rfc3339(), "2026-11-24T03:26:18.250Z");
         assert_eq!(Moment::of_second(i64::MAX / 1000).rfc3339(), format!("@{}", i64::MAX / 1000));
+    }
+
+    #[test]
+    fn a_time_that_is_shown_can_be_written() {
+        for second in [0, 1_795_490_778, 253_402_300_799, 253_402_300_800, LAST_MS / 1000] {
+            let shown = Moment::of_second(second).rfc3339();
+            assert_eq!(Moment::parse(&shown), Ok(Moment::of_second(second)), "{shown}");
+        }
     }
 
     #[test]
