@@ -8,6 +8,8 @@ use crate::plugin::hook::Decision;
 
 /// How much of an invalid answer a message shows, in characters.
 const SHOWN: usize = 80;
+/// How much of the parser's error a message shows, in characters.
+const SHOWN_OF_ERROR: usize = 200;
 
 #[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -18,7 +20,7 @@ struct HookAnswer {
 }
 
 /// The answer before an enqueue or a run.
-pub(super) fn decision(text: &str) -> Result<Decision, String> {
+pub(crate) fn decision(text: &str) -> Result<Decision, String> {
     const EXPECTED: &str = "{\"allow\":true} or {\"allow\":false,\"reason\":\"...\"}";
     let Some(answer) = read(text, EXPECTED)? else { return Ok(Decision::Allow) };
     match answer {
@@ -29,7 +31,7 @@ pub(super) fn decision(text: &str) -> Result<Decision, String> {
 }
 
 /// The answer after an enqueue, which decides nothing.
-pub(super) fn nothing(text: &str) -> Result<(), String> {
+pub(crate) fn nothing(text: &str) -> Result<(), String> {
     const EXPECTED: &str = "no answer, because the job is already on its queue";
     match read(text, EXPECTED)? {
         None | Some(HookAnswer { allow: None | Some(true), reason: None, clear: None }) => Ok(()),
@@ -38,7 +40,7 @@ pub(super) fn nothing(text: &str) -> Result<(), String> {
 }
 
 /// The answer after a run: should a failure count as done?
-pub(super) fn clears(text: &str) -> Result<bool, String> {
+pub(crate) fn clears(text: &str) -> Result<bool, String> {
     const EXPECTED: &str = "no answer, or {\"clear\":true} to take a failure for done";
     match read(text, EXPECTED)? {
         None => Ok(false),
@@ -61,12 +63,22 @@ fn read(text: &str, expected: &str) -> Result<Option<HookAnswer>, String> {
 }
 
 fn unlike(text: &str, expected: &str, error: Option<String>) -> String {
-    let mut shown: String = text.trim().chars().take(SHOWN).flat_map(char::escape_debug).collect();
-    if text.trim().chars().nth(SHOWN).is_some() {
+    let found = beginning(text.trim(), SHOWN, |_| true);
+    // The parser quotes the name of an unknown member as it is, which may be as long as the answer.
+    let error = error.map(|error| format!(" ({})", beginning(&error, SHOWN_OF_ERROR, char::is_control)));
+    format!("expected {expected} on stdout, found `{found}`{}", error.unwrap_or_default())
+}
+
+/// The beginning of a text, with these characters escaped.
+fn beginning(text: &str, most: usize, escaped: fn(char) -> bool) -> String {
+    let mut shown = String::new();
+    for letter in text.chars().take(most) {
+        if escaped(letter) { shown.extend(letter.escape_debug()) } else { shown.push(letter) }
+    }
+    if text.chars().nth(most).is_some() {
         shown += "...";
     }
-    let error = error.map(|error| format!(" ({error})")).unwrap_or_default();
-    format!("expected {expected} on stdout, found `{shown}`{error}")
+    shown
 }
 
 /// The members of the question that describe how the run ended.
@@ -106,6 +118,13 @@ mod tests {
         assert_eq!(clears("{\"clear\":true}"), Ok(true));
         assert_eq!((clears(""), clears("{\"allow\":true}"), clears("{}")), (Ok(false), Ok(false), Ok(false)));
         assert_eq!((nothing(""), nothing("{}"), nothing("{\"allow\":true}")), (Ok(()), Ok(()), Ok(())));
+    }
+
+    #[test]
+    fn of_an_answer_that_is_none_a_beginning_is_told_escaped() {
+        let error = decision(&format!(r#"{{"\u001b[31m{}":1}}"#, "x".repeat(100_000))).unwrap_err();
+        assert!(error.len() < 1000 && !error.contains(char::is_control), "{error}");
+        assert!(error.contains("unknown field `\\u{1b}[31mxxx"), "{error}");
     }
 
     #[test]
