@@ -85,7 +85,8 @@ impl HttpUrl {
         let uri: Uri = written.parse().map_err(|_| HttpUrlError::Form)?;
         let authority = uri.authority().ok_or(HttpUrlError::Host)?;
         let host = authority.host();
-        if host.is_empty() {
+        let name = host.strip_prefix('[').and_then(|name| name.strip_suffix(']')).unwrap_or(host);
+        if name.is_empty() {
             return Err(HttpUrlError::Host);
         }
         let default = if uri.scheme() == Some(&Scheme::HTTPS) { 443 } else { 80 };
@@ -101,7 +102,7 @@ impl HttpUrl {
         Ok(Self {
             written: written.to_owned(),
             tls,
-            host: host.trim_start_matches('[').trim_end_matches(']').to_owned(),
+            host: name.to_owned(),
             port,
             authority: if port == default { host.to_owned() } else { format!("{host}:{port}") },
             path: origin_form(&uri),
@@ -161,6 +162,8 @@ mod tests {
             ("http://", HttpUrlError::Host),
             ("http:///path", HttpUrlError::Host),
             ("http://:80/", HttpUrlError::Host),
+            ("http://[]/", HttpUrlError::Host),
+            ("https://[]:80", HttpUrlError::Host),
             ("http://x:0/", HttpUrlError::Port),
             ("http://x:/", HttpUrlError::Port),
             ("http://x:65536/", HttpUrlError::Port),
