@@ -33,6 +33,9 @@ pub mod config;
 pub mod daemon;
 pub mod event;
 pub mod file;
+#[cfg(feature = "fuzzing")]
+#[doc(hidden)]
+pub mod fuzzing;
 #[cfg(feature = "daemon")]
 pub mod handler;
 pub mod job;

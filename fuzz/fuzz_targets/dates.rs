@@ -1,10 +1,3 @@
-//! Dates that workers write.
 #![no_main]
 
-use windlass::job::date;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if let Ok(text) = std::str::from_utf8(data) {
-        let _ = date::parse(text);
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| windlass_fuzz::dates::target(data));

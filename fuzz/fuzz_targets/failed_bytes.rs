@@ -1,9 +1,3 @@
-//! Whatever stood in a queue comes back out of its failure record.
 #![no_main]
 
-use windlass::job::{Failure, FailureView};
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let record = Failure::new("Error", "it broke").record("host:1", "q", data, 0);
-    assert_eq!(FailureView::parse(&record).payload.as_deref(), Some(data));
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| windlass_fuzz::failed_bytes::target(data));

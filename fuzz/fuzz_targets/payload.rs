@@ -1,10 +1,3 @@
-//! Payloads of jobs.
 #![no_main]
 
-use windlass::job::{Args, PayloadView};
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    if let Ok(view) = PayloadView::parse(data) {
-        assert!(Args::of(&view).is_ok());
-    }
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| windlass_fuzz::payload::target(data));

@@ -1,12 +1,3 @@
-//! Working records, whoever wrote them.
 #![no_main]
 
-use bytes::Bytes;
-use windlass::job::WorkerName;
-use windlass::store::working::WorkingRecord;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| {
-    let record = WorkingRecord::parse(&WorkerName::parse("host:1:*"), Bytes::copy_from_slice(data));
-    assert_eq!(record.raw, data);
-    assert_eq!(record.claim.is_some(), record.identity.is_some());
-});
+libfuzzer_sys::fuzz_target!(|data: &[u8]| windlass_fuzz::working::target(data));

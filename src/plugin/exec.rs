@@ -23,7 +23,7 @@ use crate::process::{
 };
 use crate::task::plugin_spec::PluginProgram;
 
-mod answer;
+pub(crate) mod answer;
 
 /// The longest answer, in bytes.
 const ANSWER_CAP: usize = 64 * 1024;

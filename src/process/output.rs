@@ -136,14 +136,14 @@ impl Pipe {
 
 /// Cuts bytes into lines, and long lines into pieces.
 #[derive(Debug, Default)]
-struct LineSplitter {
+pub(crate) struct LineSplitter {
     lines: Lines,
     /// Was a piece of this line already passed on?
     continued: bool,
 }
 
 impl LineSplitter {
-    fn push(&mut self, bytes: &[u8], source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
+    pub(crate) fn push(&mut self, bytes: &[u8], source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
         let Self { lines, continued } = self;
         lines.room(bytes.len()).extend_from_slice(bytes);
         while let Some(line) = lines.take_line() {
@@ -155,7 +155,7 @@ impl LineSplitter {
     }
 
     /// The end of the pipe also ends the line.
-    fn finish(&mut self, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
+    pub(crate) fn finish(&mut self, source: Source, sink: &mut impl FnMut(OutputLine<'_>)) {
         let Self { lines, continued } = self;
         let line = lines.partial();
         if !line.is_empty() {

@@ -57,7 +57,7 @@ pub fn answer(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
 
 /// The settings on the command line of the shim.
 #[derive(Debug, Default, PartialEq)]
-struct ShimOptions {
+pub(crate) struct ShimOptions {
     limits: Vec<(&'static str, Resource, u64)>,
     umask: Option<u32>,
     gid: Option<u32>,
@@ -68,7 +68,7 @@ struct ShimOptions {
 
 impl ShimOptions {
     /// Reads the settings, up to the program.
-    fn read(args: &mut impl Iterator<Item = OsString>) -> Option<Self> {
+    pub(crate) fn read(args: &mut impl Iterator<Item = OsString>) -> Option<Self> {
         let mut orders = Self::default();
         for arg in args {
             if arg == "--" {

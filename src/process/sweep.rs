@@ -172,7 +172,7 @@ impl PinnedProcess {
 
 /// The fields of `/proc/<pid>/stat` that are used here.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct ProcStat {
+pub(crate) struct ProcStat {
     pub(super) pid: u32,
     state: u8,
     pub(super) parent: u32,
@@ -185,7 +185,7 @@ impl ProcStat {
         Self::parse(&fs::read(format!("/proc/{pid}/stat")).ok()?)
     }
 
-    fn parse(line: &[u8]) -> Option<Self> {
+    pub(crate) fn parse(line: &[u8]) -> Option<Self> {
         let line = String::from_utf8_lossy(line);
         // The second field is the name of the program in parentheses. The name may itself hold spaces and parentheses.
         let (pid, _) = line.split_once(' ')?;

@@ -230,7 +230,7 @@ impl DroppedLines {
 }
 
 /// The formatted line of an event.
-fn line(style: &LineStyle, at_ms: i64, event: Event) -> CleanLine {
+pub(super) fn line(style: &LineStyle, at_ms: i64, event: Event) -> CleanLine {
     match event {
         Event::FormattedLine { text } => CleanLine::of(&text),
         event => captured(Some(at_ms), style.level(event.kind()), &style.line(&event)),

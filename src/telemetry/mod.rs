@@ -4,6 +4,8 @@ mod capture;
 #[cfg(test)]
 mod every_event;
 pub mod format;
+#[cfg(feature = "fuzzing")]
+pub(crate) mod fuzzing;
 pub mod log;
 pub mod log_line;
 pub mod redact;

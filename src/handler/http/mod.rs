@@ -20,7 +20,7 @@ mod connect;
 mod connection_pool;
 mod handler;
 mod request;
-mod response;
+pub(crate) mod response;
 mod retry_after;
 mod sign;
 mod transport;

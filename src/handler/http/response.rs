@@ -24,7 +24,7 @@ const TARGET_CAP: usize = 200;
 
 /// What a status means.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum StatusMeaning {
+pub(crate) enum StatusMeaning {
     /// The job is done, if the response is complete.
     Done,
     /// The job should run again after this delay.
@@ -34,7 +34,7 @@ pub(super) enum StatusMeaning {
 }
 
 /// The meaning of a response by its status and headers. `earlier` is how often the job was put off before.
-pub(super) fn judge(
+pub(crate) fn judge(
     status: StatusCode,
     headers: &HeaderMap,
     earlier: u32,
@@ -100,7 +100,7 @@ pub(super) async fn read(
 }
 
 /// Bytes as text. A character that was cut in the middle is dropped.
-pub(super) fn text(mut bytes: Vec<u8>) -> String {
+pub(crate) fn text(mut bytes: Vec<u8>) -> String {
     if let Err(error) = std::str::from_utf8(&bytes)
         && error.error_len().is_none()
     {
@@ -110,7 +110,7 @@ pub(super) fn text(mut bytes: Vec<u8>) -> String {
 }
 
 /// The first lines of a body, as a backtrace.
-pub(super) fn lines(bytes: Vec<u8>) -> Vec<String> {
+pub(crate) fn lines(bytes: Vec<u8>) -> Vec<String> {
     text(bytes).trim_end().lines().take(MAX_LINES).map(str::to_owned).collect()
 }
 

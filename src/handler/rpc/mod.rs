@@ -16,7 +16,7 @@ mod child_pool;
 mod handler;
 mod pending;
 mod pool_state;
-mod protocol;
+pub(crate) mod protocol;
 mod session;
 
 #[cfg(test)]

@@ -33,7 +33,7 @@ const EXCEPTION: &str = "Error";
 
 /// A message of a child.
 #[derive(Debug, PartialEq)]
-pub(super) enum Message {
+pub(crate) enum Message {
     /// It takes requests from now on. `depth` limits how many at once.
     Ready { depth: Option<usize> },
     /// The response to the request of this id.
@@ -42,7 +42,7 @@ pub(super) enum Message {
 
 /// How a job ended, as the child reports it.
 #[derive(Debug, PartialEq)]
-pub(super) enum Response {
+pub(crate) enum Response {
     /// Done.
     Result(Option<String>),
     /// The job should run again later, after this delay if one is given.
@@ -114,7 +114,7 @@ struct ErrorData<'a> {
 ///
 /// # Errors
 /// Says what was expected and what was found.
-pub(super) fn parse(line: &[u8]) -> Result<Message, String> {
+pub(crate) fn parse(line: &[u8]) -> Result<Message, String> {
     let no_object = |why: &dyn Display| format!("expected one JSON object a line, found {} ({why})", shown(line));
     if line.trim_ascii_start().first() != Some(&b'{') {
         return Err(no_object(&"text that is no message belongs on stderr"));
