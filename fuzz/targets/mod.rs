@@ -27,6 +27,7 @@ pub mod periodic;
 pub mod ping;
 pub mod plugin_answer;
 pub mod proc_stat;
+pub mod redaction;
 pub mod rpc;
 pub mod seconds;
 pub mod shim;

@@ -40,6 +40,22 @@ impl<T: DeserializeOwned> Json<T> {
     }
 }
 
+/// The error of serde without the value that it quotes, because the value may be a secret and errors go to the log.
+fn without_value(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    // `invalid type: string "x", expected u32 at line 1 column 4`; the value stands in front of the last `, expected`.
+    let quotes =
+        ["invalid type: ", "invalid value: ", "unknown variant "].into_iter().find(|head| text.starts_with(head));
+    match (quotes, text.rfind(", expected ")) {
+        (Some(head), Some(at)) => {
+            let found = text.get(head.len()..at).unwrap_or_default();
+            let kind = found.split(['"', '`']).next().unwrap_or_default();
+            format!("{}{}", format!("{head}{kind}").trim_end(), text.get(at..).unwrap_or_default())
+        }
+        _ => text,
+    }
+}
+
 /// The run of a job, as its function sees it.
 #[derive(Debug, Clone)]
 pub struct Context {
@@ -157,8 +173,9 @@ where
     E: Display + 'static,
 {
     fn start(&self, context: Context) -> Result<BoxFuture<'static, Outcome>, Failure> {
-        let args = Json::read(&context.job.args)
-            .map_err(|error| Failure::new("ArgumentError", format!("the arguments do not fit: {error}")))?;
+        let args = Json::read(&context.job.args).map_err(|error| {
+            Failure::new("ArgumentError", format!("the arguments do not fit: {}", without_value(&error)))
+        })?;
         Ok(outcome(context.clone(), self(context, args)).boxed())
     }
 }

@@ -4,6 +4,7 @@ use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
 use proptest::prelude::*;
+use serde_json::json;
 use tracing::subscriber::with_default;
 
 use super::capture::CaptureWriter;
@@ -144,8 +145,35 @@ fn names_and_values_that_could_be_read_as_more_stand_in_quotes() {
     assert!(line.contains(r#""queue":"a\u001b\u202eb""#), "JSON keeps the content by its own escapes: {line}");
 }
 
+/// JSON with the secret under a secret key, in an array, in an object, in a string, in a string in a string.
+fn secretive(secret: &str, wraps: &[u8]) -> String {
+    let value = wraps.iter().fold(json!({ "user": "u", "Pass": secret }), |inner, wrap| match wrap % 4 {
+        0 => json!([1, inner]),
+        1 => json!({ "a\"b": inner, "c": null }),
+        2 => json!(inner.to_string()),
+        _ => json!({ "text": format!("it's {inner:#}") }),
+    });
+    json!([value]).to_string()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn no_secret_leaves_in_any_event(
+        wraps in proptest::collection::vec(any::<u8>(), 0..5), cut in 0.2..1.0_f64, filler in 0..1500_usize
+    ) {
+        let style = style(&["pass"]);
+        let text = format!("{}{}", " ".repeat(filler), secretive("hunter2", &wraps));
+        let part = &text[..text.floor_char_boundary((text.len() as f64 * cut) as usize)];
+        for text in [&text, part] {
+            for json in [false, true] {
+                let written = written(json, &style, every_event(text));
+                prop_assert_eq!(written.lines().count(), EVENTS);
+                prop_assert!(!written.contains("hunter2"), "{text}: {written}");
+            }
+        }
+    }
 
     #[test]
     fn one_event_is_one_clean_line(

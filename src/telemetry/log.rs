@@ -232,7 +232,7 @@ impl DroppedLines {
 /// The formatted line of an event.
 pub(super) fn line(style: &LineStyle, at_ms: i64, event: Event) -> CleanLine {
     match event {
-        Event::FormattedLine { text } => CleanLine::of(&text),
+        event @ Event::FormattedLine { .. } => CleanLine::of(&style.line(&event).message),
         event => captured(Some(at_ms), style.level(event.kind()), &style.line(&event)),
     }
 }

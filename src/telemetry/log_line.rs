@@ -2,13 +2,13 @@
 
 use std::time::Duration;
 
-use super::redact::{self, Shown};
+use super::redact::{Redact, Shown};
 use crate::config::element::logging::EventLevel;
 use crate::config::model::{SchedulerLogging, WorkerLogging};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind, OutputStream};
 
-/// One log line: a message and its fields. Every text of others in it went through [`redact`].
+/// One log line: a message and its fields. Every text of others in it went through [`Redact`].
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogLine {
     /// What happened.
@@ -45,14 +45,14 @@ impl LogLine {
 pub struct LineStyle {
     worker: WorkerLogging,
     scheduler: SchedulerLogging,
-    redact: Vec<String>,
+    redact: Redact,
 }
 
 impl LineStyle {
     /// The style that a configuration sets.
     #[must_use]
     pub fn new(worker: WorkerLogging, scheduler: SchedulerLogging, redact: Vec<String>) -> Self {
-        Self { worker, scheduler, redact }
+        Self { worker, scheduler, redact: Redact::new(&redact) }
     }
 
     /// The level of a kind of event.
@@ -86,52 +86,55 @@ impl LineStyle {
     #[must_use]
     pub fn line(&self, event: &Event) -> LogLine {
         match event {
-            Event::WorkerStart { worker } => worker_line("[ worker ] started", worker.name()),
-            Event::WorkerEnd { worker } => worker_line("[ worker ] ended", worker.name()),
+            Event::WorkerStart { worker } => self.worker_line("[ worker ] started", worker.name()),
+            Event::WorkerEnd { worker } => self.worker_line("[ worker ] ended", worker.name()),
             Event::WorkerPoll { queues } => LogLine::of(format!("[ worker ] polling {queues} queues")),
             Event::WorkerPause => LogLine::of("[ worker ] paused"),
             Event::Job { job } => self.job_line("working job", job),
             Event::Success { job, result, duration } => LogLine {
-                result: result.as_deref().map(redact::text),
+                result: result.as_deref().map(|result| self.redact.text(result)),
                 duration_ms: Some(whole_millis(*duration)),
                 ..self.job_line("job success", job)
             },
             Event::Failure { job, error, duration } => LogLine {
-                error: Some(redact::text(error)),
+                error: Some(self.redact.text(error)),
                 duration_ms: Some(whole_millis(*duration)),
                 ..self.job_line("job failure", job)
             },
             Event::ReEnqueue { job, why } => {
-                LogLine { why: Some(redact::text(why)), ..self.job_line("re-enqueue job", job) }
+                LogLine { why: Some(self.redact.text(why)), ..self.job_line("re-enqueue job", job) }
             }
             Event::Vetoed { job, plugin, reason } => {
                 let reason = reason.as_deref().unwrap_or("it gave no reason");
-                let why = Some(redact::text(&format!("plugin {plugin:?}: {reason}")));
+                let why = Some(self.redact.text(&format!("plugin {plugin:?}: {reason}")));
                 LogLine { why, ..self.job_line("dropped job", job) }
             }
-            Event::CleaningWorker { worker, why } => {
-                LogLine { why: Some(redact::text(why)), ..worker_line("[ worker ] cleaning old worker", worker.name()) }
-            }
-            Event::InternalError { error } => LogLine::of(format!("internal error: {}", redact::text(error))),
+            Event::CleaningWorker { worker, why } => LogLine {
+                why: Some(self.redact.text(why)),
+                ..self.worker_line("[ worker ] cleaning old worker", worker.name())
+            },
+            Event::InternalError { error } => LogLine::of(format!("internal error: {}", self.redact.text(error))),
             Event::MultiWorkerAction { verb, delay, processors } => LogLine::of(format!(
                 "*** checked for worker status: {verb} (event loop delay: {:.1}ms, processors: {processors})",
                 delay.as_secs_f64() * 1000.0
             )),
-            Event::SchedulerStart { name } => LogLine::of(format!("resque scheduler started {}", redact::name(name))),
-            Event::SchedulerEnd { name } => LogLine::of(format!("resque scheduler ended {}", redact::name(name))),
+            Event::SchedulerStart { name } => {
+                LogLine::of(format!("resque scheduler started {}", self.redact.name(name)))
+            }
+            Event::SchedulerEnd { name } => LogLine::of(format!("resque scheduler ended {}", self.redact.name(name))),
             Event::SchedulerPoll => LogLine::of("resque scheduler polling"),
             Event::SchedulerEnqueue { task, queue, why } => LogLine {
-                class: Some(redact::text(task.as_str())),
-                queue: Some(redact::text(queue.as_str())),
-                why: Some(redact::text(why)),
-                ..LogLine::of(format!("enqueued recurrent job {}", redact::name(task.as_str())))
+                class: Some(self.redact.text(task.as_str())),
+                queue: Some(self.redact.text(queue.as_str())),
+                why: Some(self.redact.text(why)),
+                ..LogLine::of(format!("enqueued recurrent job {}", self.redact.name(task.as_str())))
             },
             Event::SchedulerReEnqueue { task } => {
-                LogLine::of(format!("re-enqueued recurrent job {}", redact::name(task.as_str())))
+                LogLine::of(format!("re-enqueued recurrent job {}", self.redact.name(task.as_str())))
             }
             Event::WorkingTimestamp { second } => LogLine::of(format!("resque scheduler working timestamp {second}")),
             Event::TransferredJob { second, payload } => LogLine {
-                args: Some(redact::args(payload.as_bytes(), &self.redact)),
+                args: Some(self.redact.text(payload)),
                 ..LogLine::of(format!("resque scheduler enqueuing job {second}"))
             },
             Event::Output { id, task, stream, line } => {
@@ -139,32 +142,31 @@ impl LineStyle {
                     OutputStream::Stdout => "",
                     OutputStream::Stderr => " stderr",
                 };
-                let (task, line) = (redact::name(task.as_str()), redact::output(line));
-                LogLine { id: Some(redact::text(id)), ..LogLine::of(format!("[ {task}{stream} ] {line}")) }
+                let (task, line) = (self.redact.name(task.as_str()), self.redact.output(line));
+                LogLine { id: Some(self.redact.text(id)), ..LogLine::of(format!("[ {task}{stream} ] {line}")) }
             }
             Event::ChildOutput { task, pid, line } => {
-                LogLine::of(format!("[ {} {pid} ] {}", redact::name(task.as_str()), redact::output(line)))
+                LogLine::of(format!("[ {} {pid} ] {}", self.redact.name(task.as_str()), self.redact.output(line)))
             }
-            Event::Notice { text } | Event::Warning { text } => LogLine::of(redact::text(text).to_string()),
-            // It is written as it is.
-            Event::FormattedLine { text } => LogLine::of(redact::output(text).to_string()),
+            Event::Notice { text } | Event::Warning { text } => LogLine::of(self.redact.text(text).to_string()),
+            Event::FormattedLine { text } => LogLine::of(self.redact.output(text).to_string()),
         }
     }
 
     fn job_line(&self, what: &str, job: &JobInfo) -> LogLine {
         LogLine {
-            worker: Some(redact::text(job.worker.name())),
-            class: Some(redact::text(job.class.as_str())),
-            queue: Some(redact::text(job.queue.as_str())),
-            args: Some(redact::args(job.args.as_bytes(), &self.redact)),
-            id: Some(redact::text(&job.id)),
-            ..LogLine::of(format!("[ worker ] {what} {}", redact::name(job.queue.as_str())))
+            worker: Some(self.redact.text(job.worker.name())),
+            class: Some(self.redact.text(job.class.as_str())),
+            queue: Some(self.redact.text(job.queue.as_str())),
+            args: Some(self.redact.text(&job.args)),
+            id: Some(self.redact.text(&job.id)),
+            ..LogLine::of(format!("[ worker ] {what} {}", self.redact.name(job.queue.as_str())))
         }
     }
-}
 
-fn worker_line(message: &str, worker: &str) -> LogLine {
-    LogLine { worker: Some(redact::text(worker)), ..LogLine::of(message) }
+    fn worker_line(&self, message: &str, worker: &str) -> LogLine {
+        LogLine { worker: Some(self.redact.text(worker)), ..LogLine::of(message) }
+    }
 }
 
 fn whole_millis(duration: Duration) -> u64 {

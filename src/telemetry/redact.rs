@@ -5,14 +5,10 @@
 
 use std::fmt;
 
-use serde_json::Value;
-
 use crate::event::kind::{LONGEST_LINE, LONGEST_TEXT};
 use crate::text::clean;
 use crate::text::cut::cut;
-
-/// The replacement of a secret.
-const HIDDEN: &str = "[redacted]";
+use crate::text::redact::Redactor;
 
 /// A text that a log line may show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,54 +20,30 @@ impl fmt::Display for Shown {
     }
 }
 
-/// A job's arguments for a log line. The values of `keys` are hidden at any depth; case is ignored.
-#[must_use]
-pub(super) fn args(raw: &[u8], keys: &[String]) -> Shown {
-    if keys.is_empty() {
-        return text(&String::from_utf8_lossy(raw));
+/// Makes what a log line may show.
+#[derive(Debug, Clone)]
+pub(super) struct Redact(Redactor);
+
+impl Redact {
+    /// Hides the values of these keys.
+    pub(super) fn new(keys: &[String]) -> Self {
+        Self(Redactor::new(keys))
     }
-    match serde_json::from_slice::<Value>(raw) {
-        Ok(mut value) => {
-            hide(&mut value, keys);
-            text(&value.to_string())
-        }
-        // JSON with lone surrogates or very deep nesting cannot be searched, so all of it is hidden.
-        Err(_) => Shown(HIDDEN.to_owned()),
+
+    /// A text: arguments, a name, an error.
+    pub(super) fn text(&self, text: &str) -> Shown {
+        Shown(cut(self.0.hide(text), LONGEST_TEXT))
     }
-}
 
-fn hide(value: &mut Value, keys: &[String]) {
-    match value {
-        Value::Array(items) => items.iter_mut().for_each(|item| hide(item, keys)),
-        Value::Object(members) => {
-            for (key, member) in members.iter_mut() {
-                if keys.iter().any(|secret| secret.eq_ignore_ascii_case(key)) {
-                    *member = Value::String(HIDDEN.to_owned());
-                } else {
-                    hide(member, keys);
-                }
-            }
-        }
-        _ => {}
+    /// A name inside of a message, in quotes if it could be read as more than a name.
+    pub(super) fn name(&self, name: &str) -> Shown {
+        Shown(clean::value(&self.text(name).0).into_owned())
     }
-}
 
-/// A foreign text, shortened.
-#[must_use]
-pub(super) fn text(text: &str) -> Shown {
-    Shown(cut(text, LONGEST_TEXT))
-}
-
-/// A foreign name inside of a message: shortened, and in quotes if it could be read as more than a name.
-#[must_use]
-pub(super) fn name(name: &str) -> Shown {
-    Shown(clean::value(&text(name).0).into_owned())
-}
-
-/// A line of a job's output, shortened.
-#[must_use]
-pub(super) fn output(text: &str) -> Shown {
-    Shown(cut(text, LONGEST_LINE))
+    /// A line of a job's output.
+    pub(super) fn output(&self, text: &str) -> Shown {
+        Shown(cut(self.0.hide(text), LONGEST_LINE))
+    }
 }
 
 #[cfg(test)]
@@ -79,19 +51,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_hidden_at_any_depth() {
-        let keys = ["password".to_owned()];
-        let shown = args(br#"[{"user":"a","Password":"x","deep":[{"password":{"y":1}}]}]"#, &keys);
-        assert_eq!(shown.0, r#"[{"user":"a","Password":"[redacted]","deep":[{"password":"[redacted]"}]}]"#);
-        assert_eq!(args(b"{bad", &keys).0, HIDDEN);
-    }
-
-    #[test]
-    fn a_field_is_bounded() {
+    fn what_is_shown_is_bounded_and_without_secrets() {
+        let redact = Redact::new(&["password".to_owned()]);
         let long = "é".repeat(2000);
-        assert!(text(&long).0.ends_with("... (4000 bytes)"));
-        assert_eq!(output(&long).0, long, "a job's own words are cut where docs/handlers.md says");
-        assert!(output(&"é".repeat(LONGEST_LINE)).0.ends_with("... (32768 bytes)"));
-        assert_eq!(name("x id=7\n").0, r#""x id=7\n""#);
+        assert!(redact.text(&long).0.ends_with("... (4000 bytes)"));
+        assert_eq!(redact.output(&long).0, long, "a job's own words are cut where docs/handlers.md says");
+        assert!(redact.output(&"é".repeat(LONGEST_LINE)).0.ends_with("... (32768 bytes)"));
+        assert_eq!(redact.name("x id=7\n").0, r#""x id=7\n""#);
+        assert_eq!(redact.text(r#"[{"Password":"x"}]"#).0, r#"[{"Password":"[redacted]"}]"#);
     }
 }

@@ -35,6 +35,9 @@ const PATTERNS: Bound = Bound { live: (64 << 10, 12 << 10), times: (1_000, 400) 
 /// Each line is a list of pieces, and the target keeps two of them.
 const PIECES: Bound = Bound { live: (64 << 10, 1_000), times: (1_000, 20) };
 
+/// Every field of two dozen events is looked through for secrets, in two formats.
+const FIELDS: Bound = Bound { live: (64 << 10, 200), times: (2_500, 20) };
+
 /// The targets, each with what part of [`INPUTS`] it gets and its bound.
 macro_rules! targets {
     ($($name:ident 1/$part:literal $bound:expr;)+) => {
@@ -63,7 +66,7 @@ targets! {
     http_answer 1/1 BOUND;
     identity 1/1 BOUND;
     instance 1/1 BOUND;
-    log 1/20 BOUND;
+    log 1/20 FIELDS;
     moments 1/1 BOUND;
     names 1/1 BOUND;
     output 1/5 BOUND;
@@ -72,6 +75,7 @@ targets! {
     ping 1/1 BOUND;
     plugin_answer 1/2 BOUND;
     proc_stat 1/1 BOUND;
+    redaction 1/10 BOUND;
     rpc 1/4 BOUND;
     seconds 1/1 BOUND;
     shim 1/1 BOUND;

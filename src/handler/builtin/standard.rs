@@ -83,7 +83,19 @@ fn duration(args: &[u8]) -> Result<Duration, String> {
         Value::String(text) => humantime::parse_duration(text).ok(),
         _ => None,
     }
-    .ok_or_else(|| format!("{EXPECTED}, found {value}"))
+    .ok_or_else(|| format!("{EXPECTED}, found {}", kind(&value)))
+}
+
+/// What a value is. The value itself may be a secret, and errors go to the log.
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number that is no time",
+        Value::String(_) => "another text",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
 }
 
 #[cfg(test)]
@@ -101,6 +113,7 @@ mod tests {
         for bad in ["", "{}", "[]", "[{}]", "[null]", "[-1]", "[true]", "[\"soon\"]", "[1e300]", "[{\"ms\":null}]"] {
             assert!(duration(bad.as_bytes()).is_err(), "{bad}");
         }
+        assert!(!duration(br#"["hunter2"]"#).unwrap_err().contains("hunter2"), "errors go to the log");
     }
 
     #[tokio::test(start_paused = true)]

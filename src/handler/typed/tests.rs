@@ -94,3 +94,17 @@ async fn what_a_function_says_is_output_of_its_job() {
     };
     assert_eq!(line, "40%: halfway there");
 }
+
+#[test]
+fn errors_about_arguments_hold_no_values() {
+    let said = |args: &str| without_value(&serde_json::from_str::<u8>(args).unwrap_err());
+    assert_eq!(said("\"hunter2, expected \\\"x\""), "invalid type: string, expected u8 at line 1 column 23");
+    assert_eq!(said("70000"), "invalid value: integer, expected u8 at line 1 column 5");
+    assert_eq!(said("[1]"), "invalid type: sequence, expected u8 at line 1 column 0");
+    #[derive(Debug, serde::Deserialize)]
+    enum Colour {
+        Red,
+    }
+    let error = serde_json::from_str::<Colour>("\"hunter2\"").map(|_| Colour::Red).unwrap_err();
+    assert_eq!(without_value(&error), "unknown variant, expected `Red` at line 1 column 9");
+}
