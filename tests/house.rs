@@ -6,6 +6,8 @@
 
 #[path = "house/circles.rs"]
 mod circles;
+#[path = "house/guarantees.rs"]
+mod guarantees;
 #[path = "house/image.rs"]
 mod image;
 #[path = "house/source.rs"]
