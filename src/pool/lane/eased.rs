@@ -1,4 +1,4 @@
-//! Settlements of which the store refuses a extra for good: they are recorded without it, because a claim that stands for
+//! Settlements of which the store refuses an extra for good: they are recorded without it, because a claim that stands for
 //! ever holds its slot for ever.
 
 use crate::job::Failure;

@@ -50,16 +50,18 @@ pub(in crate::store) struct SqliteLane {
 
 impl EngineLane for SqliteLane {
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
-        let (instance, lane, exchange) = (Arc::clone(&self.instance), self.lane, exchange.clone());
-        let whole = exchange.clone();
-        let (id, writer) = (Arc::clone(&instance), self.writer.clone());
-        match self.writer.call(move |step| self::exchange(step, &instance, lane, &exchange, false)).await {
+        match self.apply(exchange, false).await {
             // Nothing of it was applied. Which part is refused shows when each is tried by itself.
-            Err(StoreError::Barred { .. }) => {
-                writer.call(move |step| self::exchange(step, &id, lane, &whole, true)).await
-            }
+            Err(StoreError::Barred { .. }) => self.apply(exchange, true).await,
             done => done,
         }
+    }
+}
+
+impl SqliteLane {
+    async fn apply(&self, exchange: &Exchange, apart: bool) -> Result<Exchanged, StoreError> {
+        let (instance, lane, exchange) = (Arc::clone(&self.instance), self.lane, exchange.clone());
+        self.writer.call(move |step| self::exchange(step, &instance, lane, &exchange, apart)).await
     }
 }
 
