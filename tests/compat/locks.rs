@@ -351,6 +351,6 @@ fn f10_a_job_that_a_plugin_vetoes_before_its_run_leaves_no_trace() {
     assert!(!working.contains("\"add\""), "{working}");
     assert_eq!(world.job_lock(), None);
     assert_eq!(world.queued("math"), Vec::<String>::new());
-    assert!(daemon.log().contains("plugin \"policy\": not these"), "{}", daemon.log());
+    assert!(daemon.log().contains(r#"plugin \"policy\": not these"#), "{}", daemon.log());
     daemon.stop();
 }

@@ -96,7 +96,7 @@ fn an_empty_store_is_told_honestly() {
     for (args, text, json) in [
         ("queues", "no queues: nothing was enqueued yet\n", json!({"queues": []})),
         ("delayed", "no delayed jobs\n", json!({"jobs": [], "more": false})),
-        ("delayed timestamps", "no delayed jobs\n", json!({"timestamps": []})),
+        ("delayed timestamps", "no delayed jobs\n", json!({"timestamps": [], "more": false})),
         ("failed", "no failed jobs\n", json!({"count": 0, "failed": []})),
         ("failed count", "0\n", json!({"count": 0})),
         ("workers", "no workers are registered\n", json!({"workers": []})),

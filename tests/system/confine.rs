@@ -135,7 +135,7 @@ fn the_environment_of_a_task_reaches_nothing_that_has_the_rights_of_root() {
         let path = folder.path("tasks.d/load.toml");
         let text = fs::read_to_string(&path)
             .unwrap()
-            .replace("allow_dash = true\n", "")
+            .replace("allow_dash = true\nallow_code = true\n", "")
             .replace("exec =", &format!("{handler} ="));
         fs::write(&path, format!("{text}env = {{ LD_PRELOAD = \"{library}\" }}\n")).unwrap();
         let answer = perform(&folder, "load");

@@ -109,7 +109,7 @@ fn a_vetoed_job_is_dropped_and_the_pool_goes_on() {
     enqueue(&folder, "[\"good\"]");
     daemon.wait_log("job success");
     daemon.wait_log("dropped job default");
-    assert!(daemon.log().contains("plugin \"policy\": not a bad one"), "{}", daemon.log());
+    assert!(daemon.log().contains(r#"plugin \"policy\": not a bad one"#), "{}", daemon.log());
     assert_eq!(runs(&folder), ["[\"good\"]"]);
     assert_eq!(failed(&folder), Vec::<Value>::new());
     let (stats, _) = answer(&folder, &["stats"], 0);

@@ -6,8 +6,11 @@
 
 use std::fs::{self, File, Metadata, Permissions};
 use std::io::ErrorKind;
+use std::os::fd::AsRawFd as _;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
+
+use rustix::fs::{Mode, OFlags};
 
 use crate::store::error::StoreError;
 
@@ -36,7 +39,8 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
         Err(_) => {}
     }
     for path in files(path) {
-        let Ok(found) = path.metadata() else { continue };
+        // Links to the database itself were followed before. SQLite makes no other.
+        let Ok(found) = path.symlink_metadata() else { continue };
         let shown = path.display();
         if !found.is_file() {
             return Err(StoreError::Unsupported(format!("{shown} is no regular file")));
@@ -55,9 +59,11 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
 /// Takes from others what earlier versions and the umask left them. Returns a warning where only the owner could do that.
 pub(super) fn tighten(path: &Path) -> Option<String> {
     let mut warning = None;
+    let owner = path.symlink_metadata().ok()?.uid();
     for path in files(path) {
-        let Some(mode) = path.metadata().ok().and_then(|found| tight(&path, &found)) else { continue };
-        if fs::set_permissions(&path, Permissions::from_mode(mode)).is_err() {
+        let Ok(found) = path.symlink_metadata() else { continue };
+        let Some(mode) = tight(&path, &found) else { continue };
+        if found.uid() != owner || set_mode(&path, &found, mode).is_err() {
             let shown = path.display();
             warning.get_or_insert_with(|| {
                 format!("{shown} may be read by everybody, with the arguments of all jobs; its owner can type: chmod o-rwx '{shown}'")
@@ -65,6 +71,19 @@ pub(super) fn tighten(path: &Path) -> Option<String> {
         }
     }
     warning
+}
+
+/// Sets the mode of this very file. A link in its place may lead to any other file, and so may a second name of a file.
+///
+/// The descriptor is one of the path alone: to close any other would end the locks that SQLite holds on the file.
+fn set_mode(path: &Path, found: &Metadata, mode: u32) -> std::io::Result<()> {
+    let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
+    let opened = file.metadata()?;
+    if (opened.dev(), opened.ino()) != (found.dev(), found.ino()) || !opened.is_file() || opened.nlink() != 1 {
+        return Err(ErrorKind::InvalidInput.into());
+    }
+    fs::set_permissions(format!("/proc/self/fd/{}", file.as_raw_fd()), Permissions::from_mode(mode))
 }
 
 /// The mode that a file should have, if it has another.
@@ -144,6 +163,29 @@ mod tests {
         fs::set_permissions(&alone, Permissions::from_mode(0o755)).unwrap();
         fs::set_permissions(alone.join("w.db.wake"), Permissions::from_mode(0o770)).unwrap();
         assert!(!super::super::notifier::is_ours(&alone.join("w.db.wake")));
+    }
+
+    #[tokio::test]
+    async fn what_only_has_the_name_of_one_of_the_files_keeps_its_mode() {
+        let dir = tempfile::tempdir().unwrap();
+        let other = dir.path().join("other");
+        fs::write(&other, "somebody's").unwrap();
+        fs::set_permissions(&other, Permissions::from_mode(0o644)).unwrap();
+        for (name, end) in [("one", "-shm"), ("two", "-wal")] {
+            let path = dir.path().join(name);
+            std::os::unix::fs::symlink(&other, format!("{}{end}", path.display())).unwrap();
+            drop(open(&path));
+            assert_eq!(mode(&other), 0o644, "{end}");
+            // The database is there now. SQLite removes a log that stood beside a new one.
+            if let Some(error) = open(&path).err() {
+                assert!(error.to_string().contains("is no regular file"), "{end}: {error}");
+            }
+            assert_eq!((mode(&other), fs::read(&other).unwrap()), (0o644, b"somebody's".to_vec()), "{end}");
+        }
+        let path = dir.path().join("three");
+        fs::hard_link(&other, format!("{}-shm", path.display())).unwrap();
+        drop(open(&path));
+        assert_eq!(mode(&other), 0o644);
     }
 
     #[tokio::test]
