@@ -100,7 +100,7 @@ fn an_empty_store_is_told_honestly() {
         ("failed", "no failed jobs\n", json!({"count": 0, "failed": []})),
         ("failed count", "0\n", json!({"count": 0})),
         ("workers", "no workers are registered\n", json!({"workers": []})),
-        ("locks", "no locks are held\n", json!({"locks": []})),
+        ("locks", "no locks are held\n", json!({"locks": [], "more": false})),
         ("leader", "nobody leads\n", json!({"leader": null, "duties": null, "here": false})),
         (
             "stats",
