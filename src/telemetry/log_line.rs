@@ -8,7 +8,7 @@ use crate::config::model::{SchedulerLogging, WorkerLogging};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind, OutputStream};
 
-/// One log line: a message and its fields. Every text of others in it went through [`Redact`].
+/// One log line: a message and its fields. Every text of others in it went through `Redact`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogLine {
     /// What happened.

@@ -1,6 +1,6 @@
 //! Writes to a stderr that may block, be full, or be closed, and that may recover.
 //!
-//! Only clean lines get there: a [`Sink`] takes nothing but [`CleanLine`]s.
+//! Only clean lines get there: a `Sink` takes nothing but `CleanLine`s.
 
 use std::io::{self, Write};
 use std::sync::mpsc::channel;
