@@ -230,7 +230,7 @@ async fn claim(w: &World) {
     assert_eq!(payloads, jobs(0..3), "{}", w.command);
     w.stand_once(&jobs(0..3));
     let ids = claims.iter().filter(|one| one.claim.identity.id == known.claim.identity.id).count();
-    assert!(ids <= 1, "{}: an identity is one job's", w.command);
+    assert_eq!(ids, 1, "{}: it keeps its identity, and no other job gets it", w.command);
     let ends = claims.iter().map(|one| one.ends(Verdict::Done)).collect();
     assert_eq!(instance.settle(ends).await, [0_usize; 0]);
     assert!(jobs(0..3).iter().all(|job| w.copies(job) == 0));

@@ -6,6 +6,9 @@
 --
 -- An idle worker that has a record already gets no job, so that no record is overwritten; the reply names it.
 --
+-- Where identities are kept, no job is claimed without the rights to read and to remove them: it would run under another
+-- id, and its own would go to the next equal job.
+--
 -- Paused queues are skipped. One EXISTS asks whether anything is paused at all.
 --
 -- Why this order: popped jobs get their records before anything else happens. If the server refuses the records (the
@@ -36,7 +39,7 @@ local function identified(queue, list, jobs)
   local function look()
     local part = redis.pcall('HMGET', IDENTITY, unpack(fields))
     for i = 1, #fields do
-      -- If HMGET is refused, each is looked up by itself.
+      -- If HMGET fails, each is looked up by itself.
       if not found[at[i]] and (part.err or part[i])
         and (meant[i] == jobs[at[i]] or not redis.pcall('LPOS', list, meant[i], 'MAXLEN', LOOK)) then
         found[at[i]] = meant[i]
@@ -73,11 +76,14 @@ elseif special > 0 then
   -- Ruby's switch, as Ruby reads it. A key of another type pauses nothing.
   local function unreadable(command, place, answer)
     local message = type(answer) == 'table' and answer.err and named(command, place, answer.err) or ''
-    -- What is paused is not known.
+    -- What is paused is not known, or who the jobs are.
     if string.find(message, '^REFUSED') then
       broken[#broken + 1] = message
       queues = 0
     end
+  end
+  for _, command in ipairs(known and { 'HEXISTS', 'HMGET', 'HGET', 'HDEL' } or {}) do
+    unreadable(command, IDENTITY, redis.pcall(command, IDENTITY, ''))
   end
   local all = redis.pcall('GET', PAUSE_ALL)
   unreadable('GET', PAUSE_ALL, all)
