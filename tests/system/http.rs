@@ -1,4 +1,6 @@
 //! Jobs that are requests, with the real binary against a server of the test's own.
+//!
+//! Longer than 400 lines because every way a request can end is a behaviour of its own.
 
 pub(crate) mod server;
 

@@ -95,6 +95,11 @@ pub(super) fn take_queue_lock(step: &Step<'_>, key: &LockKey, ttl_s: u64) -> Res
     set(step, key, &end.to_string(), ttl_s)
 }
 
+/// Takes a QueueLock for a job that goes to its queue anyway, if it is free.
+pub(super) fn take_queue_lock_if_free(step: &Step<'_>, key: &LockKey, ttl_s: u64) -> Result<(), StoreError> {
+    if queue_lock_refuses(step, key)? { Ok(()) } else { take_queue_lock(step, key, ttl_s) }
+}
+
 /// Takes a JobLock for a claim, if it is free.
 pub(super) fn take_job_lock(
     step: &Step<'_>,

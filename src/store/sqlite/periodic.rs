@@ -1,6 +1,4 @@
 //! Periodic tasks: the next tick, and the repair of entries whose job is missing.
-//!
-//! Longer than 400 lines because every step on an entry reads and writes it through the same few functions here.
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
@@ -10,7 +8,7 @@ use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::search::{self, Lookout};
 use super::value::{self, bytes, number, text};
-use super::{delayed, enqueue, inspect, locks};
+use super::{cadence, delayed, enqueue, inspect, locks};
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::effect::{HALTED_S, Next, Occurrence, Tick};
@@ -53,74 +51,26 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
         return Ok(());
     }
     let last_s = entry.map(|entry| entry.due_s).filter(|due_s| *due_s != HALTED_S);
-    let Some(Occurrence { due_s, second }) = next_due(&tick.next, last_s, step.now_ms) else { return Ok(()) };
+    let Some(Occurrence { due_s, second }) = cadence::next_due(&tick.next, last_s, step.now_ms) else { return Ok(()) };
     write(step, tick, due_s)?;
     // After a gap other programs may run the ticks, and their copy of the next one is found among the delayed jobs.
-    if second.saturating_mul(1000) > step.now_ms || !last_s.is_some_and(|last_s| follows(&tick.next, last_s, due_s)) {
+    if second.saturating_mul(1000) > step.now_ms
+        || !last_s.is_some_and(|last_s| cadence::follows(&tick.next, last_s, due_s))
+    {
         return delayed::insert(step, second, &tick.payload, None);
     }
     // As promotion does.
-    if let Some((key, ttl_s)) = &tick.lock
-        && !locks::queue_lock_refuses(step, key)?
-    {
-        locks::take_queue_lock(step, key, *ttl_s)?;
+    if let Some((key, ttl_s)) = &tick.lock {
+        locks::take_queue_lock_if_free(step, key, *ttl_s)?;
     }
     enqueue::make_known(step, &tick.queue)?;
     enqueue::push_tail(step, &tick.queue, &tick.payload, None)
-}
-
-/// When a task is due after `due_s` (`None`: never yet) and the time of the store. `None` if the calendar has no
-/// occurrence after that; then reconciling writes the next tick. A `due_s` of the future counts as now, because the
-/// clock was set back since. One second is allowed, because node-resque promotes up to a second early.
-fn next_due(next: &Next, due_s: Option<i64>, now_ms: i64) -> Option<Occurrence> {
-    let now_s = now_ms.div_euclid(1000);
-    let due_s = due_s.filter(|due_s| *due_s <= now_s.saturating_add(1));
-    match next {
-        Next::Every { seconds } => {
-            let due_s = first_after(due_s.unwrap_or(now_s), *seconds, now_ms);
-            Some(Occurrence { due_s, second: due_s })
-        }
-        Next::At { occurrences } => {
-            let floor = due_s.map_or(now_s, |due_s| due_s.max(now_s.saturating_sub(LATE_S)));
-            occurrences.iter().find(|occurrence| occurrence.due_s > floor).copied()
-        }
-    }
-}
-
-/// Does no other tick lie between these two?
-fn follows(next: &Next, last_s: i64, due_s: i64) -> bool {
-    match next {
-        Next::Every { seconds } => last_s.saturating_add(period(*seconds)) == due_s,
-        Next::At { occurrences } => {
-            occurrences.windows(2).any(|pair| matches!(pair, [one, two] if one.due_s == last_s && two.due_s == due_s))
-        }
-    }
 }
 
 /// How many seconds ago a task was due by its entry; 0 without one, and for one that halted.
 pub(super) fn lateness_s(step: &Step<'_>, tick: &Tick) -> Result<i64, StoreError> {
     let entry = entry(step, &tick.task)?.filter(|entry| entry.due_s != HALTED_S);
     Ok(entry.map_or(0, |entry| step.now_s().saturating_sub(entry.due_s)))
-}
-
-/// A tick that is at most this late is not skipped: a run may end late.
-const LATE_S: i64 = 1;
-
-fn period(every_s: u64) -> i64 {
-    stored(every_s).max(1)
-}
-
-/// `due_s` plus the least number of periods, at least one, that leads to a tick that is less than a second late.
-fn first_after(due_s: i64, every_s: u64, now_ms: i64) -> i64 {
-    let every_s = period(every_s);
-    let late_s = now_ms.div_euclid(1000).saturating_sub(due_s).saturating_sub(LATE_S).max(0);
-    due_s.saturating_add((late_s / every_s + 1).saturating_mul(every_s))
-}
-
-/// `due_s` plus as many periods as have passed since.
-fn last_due(due_s: i64, every_s: u64, now_s: i64) -> i64 {
-    let every_s = period(every_s);
-    due_s.saturating_add((now_s.saturating_sub(due_s).max(0) / every_s).saturating_mul(every_s))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PeriodicEntry> {
@@ -225,7 +175,7 @@ pub(super) fn reconcile(
                 push(step, reconcile)?;
                 // The last tick that should have run, so that the schedule stays the same.
                 let due_s = match &tick.next {
-                    Next::Every { seconds } => last_due(entry.due_s, *seconds, step.now_s()),
+                    Next::Every { seconds } => cadence::last_due(entry.due_s, *seconds, step.now_s()),
                     Next::At { .. } => entry.due_s,
                 };
                 write(step, tick, due_s)?;
@@ -260,7 +210,7 @@ fn run_now(
         // This run is an additional one: the tick that was moved stays due.
         let due_s = match (&reconcile.tick.next, entry) {
             (Next::Every { seconds }, Some(entry)) if waits && entry.due_s != HALTED_S => {
-                entry.due_s.saturating_sub(period(*seconds))
+                entry.due_s.saturating_sub(cadence::period(*seconds))
             }
             _ => step.now_s(),
         };
@@ -282,7 +232,7 @@ fn seed(step: &Step<'_>, reconcile: &Reconcile) -> Result<(), StoreError> {
 
 /// Delays a task's job to its next due second from now.
 fn delay_next(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
-    let Some(Occurrence { due_s, second }) = next_due(&tick.next, None, step.now_ms) else { return Ok(()) };
+    let Some(Occurrence { due_s, second }) = cadence::next_due(&tick.next, None, step.now_ms) else { return Ok(()) };
     write(step, tick, due_s)?;
     delayed::insert(step, second, &tick.payload, None)
 }
@@ -386,22 +336,4 @@ async fn remove_copies(
     let to_delete: Vec<JobsToDelete> =
         forms.iter().map(|form| JobsToDelete { payload: form.clone(), count: None }).collect();
     Ok(removed + search::remove(writer, reader, queue, &to_delete, QueueEnd::Head).await?)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::first_after;
-
-    #[test]
-    fn the_next_tick_keeps_to_the_schedule() {
-        assert_eq!(first_after(100, 10, 100_000), 110);
-        assert_eq!(first_after(100, 10, 109_999), 110);
-        assert_eq!(first_after(100, 10, 110_999), 110, "less than a second late is not skipped");
-        assert_eq!(first_after(100, 10, 111_000), 120);
-        assert_eq!(first_after(100, 1, 101_900), 101);
-        assert_eq!(first_after(100, 10, 1_234_500), 1240);
-        // A clock that was set back does not bring a second tick before the first.
-        assert_eq!(first_after(100, 10, 50_000), 110);
-        assert_eq!(first_after(i64::MAX - 1, u64::MAX, i64::MAX), i64::MAX);
-    }
 }

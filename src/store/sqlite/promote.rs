@@ -43,10 +43,8 @@ fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreErro
         }
         match &job.to {
             PromoteTo::Queue { queue, lock } => {
-                if let Some((key, ttl_s)) = lock
-                    && !locks::queue_lock_refuses(step, key)?
-                {
-                    locks::take_queue_lock(step, key, *ttl_s)?;
+                if let Some((key, ttl_s)) = lock {
+                    locks::take_queue_lock_if_free(step, key, *ttl_s)?;
                 }
                 enqueue::make_known(step, queue)?;
                 enqueue::push_tail(step, queue, &payload, identity.as_deref())?;

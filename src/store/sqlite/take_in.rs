@@ -127,10 +127,8 @@ fn put_one(
             if *once && stands(step, lookout, queue, payload)? {
                 return Ok(());
             }
-            if let Some((key, ttl_s)) = lock
-                && !locks::queue_lock_refuses(step, key)?
-            {
-                locks::take_queue_lock(step, key, *ttl_s)?;
+            if let Some((key, ttl_s)) = lock {
+                locks::take_queue_lock_if_free(step, key, *ttl_s)?;
             }
             enqueue::make_known(step, queue)?;
             let push = if end == End::Head { enqueue::push_head } else { enqueue::push_tail };

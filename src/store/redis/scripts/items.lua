@@ -70,10 +70,7 @@ local function put_queued(push, item)
     remember(item.queue, item.raw, item.identity, seconds())
   end
   if item.lock then
-    local value = redis.pcall('GET', item.lock)
-    if not value or (type(value) == 'string' and is_free(item.lock)) then
-      take(item.lock, tonumber(item.ttl))
-    end
+    take_if_free(item.lock, tonumber(item.ttl))
   end
 end
 

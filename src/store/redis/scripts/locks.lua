@@ -16,6 +16,14 @@ local function take(place, ttl)
   return try('SET', place, whole(seconds() + ttl + 1), 'EX', whole(math.max(ttl, 1)))
 end
 
+-- Takes QueueLock for a job that goes to its queue anyway, if it is free. A key of another type refuses no job.
+local function take_if_free(place, ttl)
+  local value = redis.pcall('GET', place)
+  if not value or (type(value) == 'string' and is_free(place)) then
+    take(place, ttl)
+  end
+end
+
 -- JobLock's value. node-resque does not read it.
 local function owned_until(ttl, token)
   return whole(seconds() + ttl) .. ':' .. token

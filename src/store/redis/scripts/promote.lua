@@ -80,11 +80,8 @@ while moved < count do
       pushed = nil
     end
     if pushed and kind == 'L' then
-      local ttl, lock = tonumber(arg()), key()
-      local value = redis.pcall('GET', lock)
-      if not value or (type(value) == 'string' and is_free(lock)) then
-        take(lock, ttl)
-      end
+      local ttl = tonumber(arg())
+      take_if_free(key(), ttl)
     end
   end
   if not pushed then

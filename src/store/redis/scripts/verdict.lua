@@ -83,9 +83,8 @@ local function push(list, queue, raw, lock, ttl)
   if not (try('SADD', QUEUES, queue) and try('RPUSH', list, raw)) then
     return nil
   end
-  local value = lock and redis.pcall('GET', lock)
-  if lock and (not value or (type(value) == 'string' and is_free(lock))) then
-    take(lock, ttl)
+  if lock then
+    take_if_free(lock, ttl)
   end
   return true
 end
