@@ -38,6 +38,7 @@ macro_rules! engine_tests {
 
 mod barred;
 mod busy;
+mod calendar;
 mod claim;
 mod clocks;
 mod concurrency;

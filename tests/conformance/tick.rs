@@ -2,13 +2,13 @@
 
 use bytes::Bytes;
 use windlass::job::{QueueName, TaskName};
-use windlass::store::effect::{Gate, Next, Occurrence, Tick, Verdict};
+use windlass::store::effect::{Next, Tick, Verdict};
 use windlass::store::periodic::{PeriodicEntry, Purpose, Reconcile, Reconciled};
-use windlass::store::queueing::{Entered, When};
+use windlass::store::queueing::When;
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
-use crate::look::{admit, counters, delay, delayed_at, fill, lock, promote_all, queue, queued, refused, seconds, take};
+use crate::look::{admit, delay, delayed_at, fill, lock, promote_all, queue, queued, refused, seconds, take};
 use crate::support::verbs::Verbs as _;
 
 behaviours! {
@@ -20,14 +20,7 @@ behaviours! {
     a_copy_that_is_delayed_already_is_enough,
     a_lost_claim_does_not_tick,
     a_halted_task_stands_still_until_an_instance_starts,
-    a_calendar_waits_for_its_first_occurrence,
-    a_calendar_goes_from_occurrence_to_occurrence,
     a_tick_that_is_due_already_goes_to_its_queue,
-    a_calendar_skips_no_occurrence_that_is_less_than_a_second_late,
-    without_an_occurrence_that_will_do_nothing_is_written,
-    a_tick_of_an_old_calendar_is_moved,
-    a_tick_that_comes_too_late_is_dropped_with_the_next,
-    with_overlap_the_next_tick_is_written_when_a_run_begins,
     a_stopped_task_is_nowhere_until_it_is_started,
     a_task_that_nobody_knew_can_be_stopped,
     a_run_that_is_wanted_now_is_one_more,
@@ -88,7 +81,7 @@ async fn seeded(f: &Fixture, instance: &mut Instance, every_s: u64) -> Claimed {
     claim
 }
 
-async fn end(instance: &mut Instance, claim: &Claimed, every_s: u64) {
+pub(crate) async fn end(instance: &mut Instance, claim: &Claimed, every_s: u64) {
     assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &tick(every_s))]).await, [0_usize; 0]);
 }
 
@@ -195,59 +188,6 @@ async fn a_halted_task_stands_still_until_an_instance_starts(f: &Fixture) {
     assert_eq!(look_after(f, 30, true).await, Reconciled::Fine, "once");
 }
 
-/// The task of the tests on a calendar: due every ten seconds, each job delayed by one more.
-pub(crate) fn calendar_tick(from_s: i64) -> Tick {
-    let occurrence = |n: i64| Occurrence { due_s: from_s + 10 * n, second: from_s + 10 * n + 1 };
-    Tick { next: Next::At { occurrences: (-3..6).map(occurrence).collect() }, ..tick(1) }
-}
-
-/// Reconciles the task on its calendar.
-pub(crate) async fn on_calendar(f: &Fixture, purpose: Purpose, stale_due_s: Option<i64>) -> Reconciled {
-    let tick = calendar_tick(NOW_S);
-    let request = Reconcile {
-        forms: vec![tick.payload.clone()],
-        queue_lock: None,
-        job_lock: None,
-        grace_s: 5,
-        workers: f.store.registered().await.expect("registered").into_iter().map(|one| one.worker).collect(),
-        purpose,
-        stale_due_s,
-        silent: Vec::new(),
-        tick,
-    };
-    f.store.reconcile(&request).await.expect("reconcile")
-}
-
-async fn due(f: &Fixture) -> i64 {
-    entry(f).await.expect("entry").due_s
-}
-
-async fn a_calendar_waits_for_its_first_occurrence(f: &Fixture) {
-    assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Seeded);
-    assert_eq!(queued(&f.store, "q").await.len(), 0);
-    assert_eq!(delayed_at(&f.store, NOW_S + 11).await, [tick(1).payload], "the jitter delays, the entry is exact");
-    let entry = entry(f).await.expect("entry");
-    assert_eq!((entry.due_s, entry.every_s), (NOW_S + 10, 0));
-    assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Fine);
-}
-
-async fn a_calendar_goes_from_occurrence_to_occurrence(f: &Fixture) {
-    on_calendar(f, Purpose::Look, None).await;
-    let mut instance = Instance::join(&f.store, "a", 1).await;
-    for (run_s, next) in [(1, 20), (12, 40), (0, 50)] {
-        let now_s = due(f).await + 1;
-        f.clock.set(now_s * 1000);
-        promote_all(&f.store, "q", 10).await;
-        let claim = instance.claim_one("q").await;
-        f.pass(run_s);
-        // The clock of the instance that computes the occurrences is off by some seconds.
-        let tick = calendar_tick(NOW_S);
-        assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &tick)]).await, [0_usize; 0]);
-        assert_eq!(due(f).await, NOW_S + next);
-        assert_eq!(delayed_at(&f.store, NOW_S + next + 1).await.len(), 1);
-    }
-}
-
 async fn a_tick_that_is_due_already_goes_to_its_queue(f: &Fixture) {
     let mut instance = Instance::join(&f.store, "a", 1).await;
     let locked = Tick { lock: Some((lock(1), 60)), ..tick(1) };
@@ -265,92 +205,6 @@ async fn a_tick_that_is_due_already_goes_to_its_queue(f: &Fixture) {
     f.clock.advance(999);
     assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &locked)]).await, [0_usize; 0]);
     assert_eq!((seconds(&f.store).await, queued(&f.store, "q").await.len()), (vec![(NOW_S + 4, 1)], 0));
-}
-
-async fn a_calendar_skips_no_occurrence_that_is_less_than_a_second_late(f: &Fixture) {
-    on_calendar(f, Purpose::Look, None).await;
-    let mut instance = Instance::join(&f.store, "a", 1).await;
-    for (late_ms, next) in [(999, 20), (1000, 40)] {
-        f.clock.set((due(f).await + 1) * 1000);
-        promote_all(&f.store, "q", 10).await;
-        let claim = instance.claim_one("q").await;
-        f.clock.set((due(f).await + 10) * 1000 + late_ms);
-        assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &calendar_tick(NOW_S))]).await, [0_usize; 0]);
-        assert_eq!(due(f).await, NOW_S + next);
-        assert_eq!(delayed_at(&f.store, NOW_S + next + 1).await.len(), 1, "the jitter delays it");
-    }
-}
-
-async fn without_an_occurrence_that_will_do_nothing_is_written(f: &Fixture) {
-    on_calendar(f, Purpose::Look, None).await;
-    f.pass(11);
-    promote_all(&f.store, "q", 10).await;
-    let mut instance = Instance::join(&f.store, "a", 1).await;
-    let claim = instance.claim_one("q").await;
-    let past = calendar_tick(NOW_S - 500);
-    assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &past)]).await, [0_usize; 0]);
-    assert_eq!(seconds(&f.store).await, []);
-    // Reconciling restores it.
-    f.pass(10);
-    assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Restored);
-    assert_eq!(queued(&f.store, "q").await.len(), 1);
-}
-
-async fn a_tick_of_an_old_calendar_is_moved(f: &Fixture) {
-    assert_eq!(reconcile(f, 3600).await, Reconciled::Seeded);
-    let mut instance = Instance::join(&f.store, "a", 1).await;
-    let claim = instance.claim_one("q").await;
-    end(&mut instance, &claim, 3600).await;
-    assert_eq!(on_calendar(f, Purpose::Boot, Some(NOW_S)).await, Reconciled::Fine, "it is another second by now");
-    assert_eq!(on_calendar(f, Purpose::Boot, Some(NOW_S + 3600)).await, Reconciled::Moved);
-    assert_eq!(delayed_at(&f.store, NOW_S + 11).await, [tick(1).payload]);
-    assert_eq!(seconds(&f.store).await, [(NOW_S + 11, 1)]);
-    assert_eq!(due(f).await, NOW_S + 10);
-}
-
-async fn a_tick_that_comes_too_late_is_dropped_with_the_next(f: &Fixture) {
-    on_calendar(f, Purpose::Look, None).await;
-    f.pass(25);
-    promote_all(&f.store, "q", 10).await;
-    let mut instance = Instance::join(&f.store, "a", 1).await;
-    let claim = instance.claim_one("q").await;
-    let fresh = |max_age_s| Gate::Fresh {
-        plugin: "missed",
-        max_age_s,
-        tick: calendar_tick(NOW_S),
-        free: Vec::new(),
-        retry: None,
-    };
-    let again = f.store.working(&instance.record.workers()).await.expect("working");
-    assert!(again[0].is_some());
-    assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Dropped { plugin: "missed" });
-    assert_eq!((due(f).await, delayed_at(&f.store, NOW_S + 31).await.len()), (NOW_S + 30, 1));
-    assert_eq!(counters(&f.store).await, (0, 0));
-    f.pass(10);
-    promote_all(&f.store, "q", 10).await;
-    let claim = instance.claim_one("q").await;
-    assert_eq!(instance.enter(&claim, &[fresh(14)]).await, Entered::Taken);
-}
-
-async fn with_overlap_the_next_tick_is_written_when_a_run_begins(f: &Fixture) {
-    on_calendar(f, Purpose::Look, None).await;
-    let mut instance = Instance::join(&f.store, "a", 2).await;
-    let next = [Gate::NextTick { tick: calendar_tick(NOW_S) }];
-    f.pass(11);
-    promote_all(&f.store, "q", 10).await;
-    let one = instance.claim_one("q").await;
-    assert_eq!(instance.enter(&one, &next).await, Entered::Taken);
-    assert_eq!(delayed_at(&f.store, NOW_S + 21).await.len(), 1);
-    // Redelivered, it finds that the tick is there.
-    instance.settle_one(&one, one.requeued()).await;
-    let one = instance.claim_one("q").await;
-    assert_eq!(instance.enter(&one, &next).await, Entered::Taken);
-    assert_eq!(seconds(&f.store).await, [(NOW_S + 21, 1)]);
-    f.pass(10);
-    promote_all(&f.store, "q", 10).await;
-    let two = instance.claim(&["q"], &[2]).await.remove(0);
-    assert_eq!(instance.enter(&two, &next).await, Entered::Taken, "while the first goes on");
-    assert_eq!(seconds(&f.store).await, [(NOW_S + 31, 1)]);
 }
 
 async fn a_stopped_task_is_nowhere_until_it_is_started(f: &Fixture) {
