@@ -8,6 +8,7 @@ mod interpreters;
 mod process_settings;
 mod rpc;
 mod secret;
+mod wrappers;
 
 use std::cell::RefCell;
 use std::collections::BTreeSet;

@@ -4,6 +4,7 @@
 //! read on another machine by a shell (`ssh`) must not hold any, because quoting it right is not possible here.
 
 use super::interpreters::{self, Interpreter, Operands};
+use super::wrappers;
 use crate::task::handler_spec::{Piece, Template};
 
 /// What is wrong with an item.
@@ -68,6 +69,12 @@ pub(super) fn judge(argv: &[Template]) -> Verdict {
     walk.verdict
 }
 
+/// How a program takes its arguments, if it is a known one. `program` is a name or a path.
+fn find(program: &str) -> Option<&'static Interpreter> {
+    let name = interpreters::name(program);
+    interpreters::ALL.iter().chain(wrappers::ALL).find(|known| known.names.contains(&name))
+}
+
 /// The literal text at the beginning of an item.
 fn head(item: &Template) -> &str {
     match item.pieces.iter().find(|piece| !matches!(piece, Piece::Text(text) if text.is_empty())) {
@@ -115,7 +122,7 @@ impl Walk<'_> {
         if matches!(interpreters::name(program), "find" | "gfind") {
             return self.find(at + 1, end);
         }
-        match interpreters::find(program) {
+        match find(program) {
             Some(known) => self.known(known, at, end),
             None => self.unknown(at + 1, end),
         }
@@ -154,18 +161,25 @@ impl Walk<'_> {
 
     fn known(&mut self, known: &Interpreter, program: usize, end: usize) {
         let (mut at, mut operands, mut options_over, mut code_given) = (program + 1, 0, false, false);
-        let (mut reads_stdin, mut file_of_arguments) = (false, false);
+        let (mut reads_stdin, mut file_of_arguments, mut leaves_stdin) = (false, false, false);
         let is_shell = known.operands == Operands::CodeOrStdin && interpreters::is_shell(head(&self.argv[program]));
         while at < end {
             let text = head(&self.argv[at]);
-            if text == "--" && !has_placeholder(&self.argv[at]) && !options_over {
+            let filled = has_placeholder(&self.argv[at]);
+            if text == "--" && !filled && !options_over {
                 options_over = true;
                 at += 1;
+                continue;
+            }
+            if is_shell && !options_over && !filled && text.len() > 1 && text.starts_with('+') {
+                // `+o` and `+O` take the name of what they switch off.
+                at += 1 + usize::from(text.ends_with(['o', 'O']));
                 continue;
             }
             if !options_over && text.len() > 1 && text.starts_with('-') {
                 reads_stdin |= is_shell && !text.starts_with("--") && text.contains('s');
                 file_of_arguments |= text.starts_with("-a") || text.starts_with("--arg-file");
+                leaves_stdin |= !text.starts_with("--") && text.contains(|letter| known.leaves_stdin.contains(letter));
                 let (gives_code, items) = self.option(known, at, end);
                 at += items;
                 code_given |= gives_code;
@@ -179,6 +193,10 @@ impl Walk<'_> {
             match known.operands {
                 Operands::Data => {}
                 Operands::Code | Operands::CodeOrStdin if code_given || operands > 0 => {}
+                Operands::CodeOrStdin if !filled && interpreters::is_stdin(text) => {
+                    self.add(program, Danger::Stdin);
+                    code_given = true;
+                }
                 Operands::Code | Operands::CodeOrStdin => {
                     self.literal(at, Danger::Code);
                     if !known.permutes {
@@ -209,6 +227,7 @@ impl Walk<'_> {
                     }
                     _ => {
                         self.stdin_arguments(known, program, file_of_arguments);
+                        self.hidden(program, at, end);
                         return self.program(at, end);
                     }
                 },
@@ -221,6 +240,24 @@ impl Walk<'_> {
             self.add(program, Danger::Stdin);
         }
         self.stdin_arguments(known, program, file_of_arguments);
+        let hides = matches!(known.operands, Operands::Program(_)) && self.hidden(program, end, end);
+        let most = match known.operands {
+            Operands::AllCode(skipped) | Operands::Program(skipped) => skipped,
+            _ => usize::MAX,
+        };
+        if known.shell_on_stdin && !code_given && !hides && !leaves_stdin && operands <= most {
+            self.add(program, Danger::Stdin);
+        }
+    }
+
+    /// A program that runs another one may have options with values that are not known here, so that the name of the
+    /// program is taken for a value: `time -p sh`. So each that is known is judged, wherever it stands before the one that
+    /// was found. Returns whether there is one.
+    fn hidden(&mut self, program: usize, found: usize, end: usize) -> bool {
+        let is_known = |at: &usize| !has_placeholder(&self.argv[*at]) && find(head(&self.argv[*at])).is_some();
+        let Some(at) = (program + 1..found).find(is_known) else { return false };
+        self.program(at, end);
+        true
     }
 
     fn stdin_arguments(&mut self, known: &Interpreter, program: usize, file_of_arguments: bool) {
@@ -233,14 +270,15 @@ impl Walk<'_> {
     fn option(&mut self, known: &Interpreter, at: usize, end: usize) -> (bool, usize) {
         let (text, filled) = (head(&self.argv[at]), has_placeholder(&self.argv[at]));
         let (name, attached) = text.split_once('=').map_or((text, false), |(name, _)| (name, true));
-        let is_long = |long: &&&str| **long == name || (name.len() > 3 && long.starts_with(name));
-        if known.code_long.iter().any(|long| is_long(&long)) {
+        let is_one = |all: &[&str]| all.iter().any(|long| *long == name || (name.len() > 3 && long.starts_with(name)));
+        let gives_code = is_one(known.code_long);
+        if gives_code || is_one(known.loads_long) {
             if attached {
                 self.literal(at, Danger::Code);
-                return (true, 1);
+                return (gives_code, 1);
             }
             self.literal((at + 1).min(end), Danger::Code);
-            return (true, 2);
+            return (gives_code, 2);
         }
         if name.starts_with("--") {
             let takes_next = !attached && !filled && known.value_long.contains(&name);
@@ -248,9 +286,16 @@ impl Walk<'_> {
         }
         for (index, letter) in text.char_indices().skip(1) {
             let rest = text.len() > index + letter.len_utf8() || filled;
-            if known.code.contains(letter) {
-                self.literal(if rest { at } else { at + 1 }, Danger::Code);
-                return (true, 1 + usize::from(!rest));
+            let gives_code = known.code.contains(letter);
+            if gives_code || known.loads.contains(letter) {
+                // More letters that take code (`node -pe`) leave it to the next item.
+                let next =
+                    !rest || !filled && text[index + letter.len_utf8()..].chars().all(|more| known.code.contains(more));
+                self.literal(at, Danger::Code);
+                if next {
+                    self.literal(at + 1, Danger::Code);
+                }
+                return (gives_code, 1 + usize::from(next));
             }
             if known.value.contains(letter) {
                 return (false, 1 + usize::from(!rest));

@@ -22,11 +22,14 @@ pub(super) enum Operands {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Interpreter {
     /// Its names, without version numbers.
-    names: &'static [&'static str],
+    pub(super) names: &'static [&'static str],
     /// One-letter options whose value is code.
     pub(super) code: &'static str,
     /// Long options whose value is code, with as many dashes as they have.
     pub(super) code_long: &'static [&'static str],
+    /// The same for code that is loaded besides the program, so that the operand still is the program.
+    pub(super) loads: &'static str,
+    pub(super) loads_long: &'static [&'static str],
     /// One-letter options that take another value.
     pub(super) value: &'static str,
     /// Long options that take another value from the next item.
@@ -36,29 +39,38 @@ pub(super) struct Interpreter {
     pub(super) permutes: bool,
     /// Does it take its stdin for arguments of the program?
     pub(super) stdin_is_arguments: bool,
+    /// Does it run a shell on its stdin if it is given nothing else to run?
+    pub(super) shell_on_stdin: bool,
+    /// One-letter options that keep it from its stdin.
+    pub(super) leaves_stdin: &'static str,
 }
 
-const NONE: Interpreter = Interpreter {
+pub(super) const NONE: Interpreter = Interpreter {
     names: &[],
     code: "",
     code_long: &[],
+    loads: "",
+    loads_long: &[],
     value: "",
     value_long: &[],
     operands: Operands::Data,
     permutes: false,
     stdin_is_arguments: false,
+    shell_on_stdin: false,
+    leaves_stdin: "",
 };
 
 /// The shells. Their `-c` takes no value: it makes the first operand code instead of a file of code.
 pub(super) const SHELLS: [&str; 14] =
     ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "yash", "csh", "tcsh", "rbash", "posh", "rc"];
 
-const ALL: &[Interpreter] = &[
+pub(super) const ALL: &[Interpreter] = &[
     // Languages.
     Interpreter {
         names: &SHELLS,
-        code: "C",
-        code_long: &["--command", "--init-command", "--rcfile", "--init-file"],
+        code_long: &["--command"],
+        loads: "C",
+        loads_long: &["--init-command", "--rcfile", "--init-file"],
         value: "oO",
         operands: Operands::CodeOrStdin,
         ..NONE
@@ -71,12 +83,21 @@ const ALL: &[Interpreter] = &[
         operands: Operands::CodeOrStdin,
         ..NONE
     },
-    Interpreter { names: &["perl"], code: "eEMmI", value: "F", operands: Operands::CodeOrStdin, ..NONE },
-    Interpreter { names: &["ruby", "jruby"], code: "erI", value: "CEF", operands: Operands::CodeOrStdin, ..NONE },
+    Interpreter { names: &["perl"], code: "eE", loads: "MmI", value: "F", operands: Operands::CodeOrStdin, ..NONE },
+    Interpreter {
+        names: &["ruby", "jruby"],
+        code: "e",
+        loads: "rI",
+        value: "CEF",
+        operands: Operands::CodeOrStdin,
+        ..NONE
+    },
     Interpreter {
         names: &["node", "nodejs", "bun", "tsx", "ts-node"],
-        code: "epr",
-        code_long: &["--eval", "--print", "--require", "--import", "--loader", "--experimental-loader"],
+        code: "ep",
+        code_long: &["--eval", "--print"],
+        loads: "r",
+        loads_long: &["--require", "--import", "--loader", "--experimental-loader"],
         value: "C",
         value_long: &["--conditions", "--env-file"],
         operands: Operands::CodeOrStdin,
@@ -84,21 +105,15 @@ const ALL: &[Interpreter] = &[
     },
     Interpreter {
         names: &["php"],
-        code: "rBREfFdzc",
-        code_long: &[
-            "--run",
-            "--file",
-            "--process-begin",
-            "--process-code",
-            "--process-end",
-            "--process-file",
-            "--define",
-        ],
+        code: "rBREfF",
+        code_long: &["--run", "--file", "--process-begin", "--process-code", "--process-end", "--process-file"],
+        loads: "dzc",
+        loads_long: &["--define"],
         value: "tS",
         operands: Operands::CodeOrStdin,
         ..NONE
     },
-    Interpreter { names: &["lua", "luajit", "texlua"], code: "el", operands: Operands::CodeOrStdin, ..NONE },
+    Interpreter { names: &["lua", "luajit", "texlua"], code: "e", loads: "l", operands: Operands::CodeOrStdin, ..NONE },
     Interpreter {
         names: &[
             "julia",
@@ -141,8 +156,10 @@ const ALL: &[Interpreter] = &[
     },
     Interpreter {
         names: &["awk", "gawk", "mawk", "nawk", "goawk"],
-        code: "efElid",
-        code_long: &["--source", "--file", "--exec", "--load", "--include"],
+        code: "efE",
+        code_long: &["--source", "--file", "--exec"],
+        loads: "lid",
+        loads_long: &["--load", "--include"],
         value: "Fv",
         value_long: &["--field-separator", "--assign"],
         operands: Operands::Code,
@@ -150,8 +167,9 @@ const ALL: &[Interpreter] = &[
     },
     Interpreter {
         names: &["jq", "yq"],
-        code: "fL",
+        code: "f",
         code_long: &["--from-file"],
+        loads: "L",
         operands: Operands::Code,
         permutes: true,
         ..NONE
@@ -165,9 +183,9 @@ const ALL: &[Interpreter] = &[
     },
     Interpreter {
         names: &["make", "gmake", "ninja", "just"],
-        value: "Cj",
-        code: "fEIo",
-        code_long: &["--eval", "--file", "--makefile", "--include-dir"],
+        value: "j",
+        code: "CfEIo",
+        code_long: &["--eval", "--file", "--makefile", "--include-dir", "--directory"],
         operands: Operands::AllCode(0),
         permutes: true,
         ..NONE
@@ -199,14 +217,24 @@ const ALL: &[Interpreter] = &[
         code: "oFS",
         value: "BbcDEeIiJLlmOpQRWw",
         operands: Operands::AllCode(1),
+        shell_on_stdin: true,
+        leaves_stdin: "Nnf",
         ..NONE
     },
     Interpreter { names: &["scp", "sftp"], code: "oSFDb", value: "ciJlPX", permutes: true, ..NONE },
     // Tools with options that take a command.
     Interpreter {
         names: &["git"],
-        code: "c",
-        code_long: &["--config-env", "--exec-path", "--upload-pack", "--receive-pack", "--exec", "--extcmd"],
+        loads: "cO",
+        loads_long: &[
+            "--config-env",
+            "--exec-path",
+            "--upload-pack",
+            "--receive-pack",
+            "--exec",
+            "--extcmd",
+            "--open-files-in-pager",
+        ],
         value: "C",
         value_long: &["--git-dir", "--work-tree", "--namespace"],
         operands: Operands::Code,
@@ -253,142 +281,16 @@ const ALL: &[Interpreter] = &[
         permutes: true,
         ..NONE
     },
-    // Programs that run a program.
-    Interpreter {
-        names: &["env"],
-        code: "S",
-        code_long: &["--split-string"],
-        value: "uC",
-        value_long: &["--unset", "--chdir"],
-        operands: Operands::Program(0),
-        ..NONE
-    },
-    Interpreter {
-        names: &["sudo", "doas"],
-        code: "R",
-        value: "ughpCDTUrtac",
-        value_long: &["--user", "--group", "--host", "--prompt", "--chdir", "--other-user", "--role", "--type"],
-        operands: Operands::Program(0),
-        ..NONE
-    },
-    Interpreter {
-        names: &[
-            "nice",
-            "ionice",
-            "nohup",
-            "setsid",
-            "stdbuf",
-            "setpriv",
-            "time",
-            "strace",
-            "ltrace",
-            "unshare",
-            "nsenter",
-            "prlimit",
-            "systemd-run",
-            "systemd-inhibit",
-            "unbuffer",
-            "tini",
-            "dumb-init",
-            "catchsegv",
-            "chpst",
-            "softlimit",
-            "caffeinate",
-            "faketime",
-            "proxychains",
-            "firejail",
-            "bwrap",
-            "setarch",
-        ],
-        value: "nciopPUSGgueEkstaOv",
-        value_long: &[
-            "--adjustment",
-            "--class",
-            "--classdata",
-            "--pid",
-            "--input",
-            "--output",
-            "--error",
-            "--reuid",
-            "--regid",
-            "--groups",
-            "--target",
-            "--unit",
-            "--property",
-            "--uid",
-            "--gid",
-        ],
-        operands: Operands::Program(0),
-        ..NONE
-    },
-    Interpreter {
-        names: &["timeout", "gtimeout"],
-        value: "ks",
-        value_long: &["--kill-after", "--signal"],
-        operands: Operands::Program(1),
-        ..NONE
-    },
-    Interpreter { names: &["chroot"], value_long: &["--userspec", "--groups"], operands: Operands::Program(1), ..NONE },
-    Interpreter {
-        names: &["taskset", "chrt", "gosu", "su-exec", "setuidgid", "s6-setuidgid", "cgexec"],
-        value: "TPD",
-        operands: Operands::Program(1),
-        ..NONE
-    },
-    Interpreter {
-        names: &["flock"],
-        code: "c",
-        code_long: &["--command"],
-        value: "wE",
-        value_long: &["--timeout", "--wait", "--conflict-exit-code"],
-        operands: Operands::Program(1),
-        ..NONE
-    },
-    Interpreter { names: &["busybox", "toybox", "command", "exec", "builtin"], operands: Operands::Program(0), ..NONE },
-    Interpreter {
-        names: &["su", "runuser"],
-        code: "cs",
-        code_long: &["--command", "--session-command", "--shell"],
-        value: "ugGw",
-        value_long: &["--user", "--group", "--supp-group", "--whitelist-environment"],
-        operands: Operands::AllCode(1),
-        permutes: true,
-        ..NONE
-    },
-    Interpreter { names: &["script"], code: "c", code_long: &["--command"], value: "EOIBTmo", permutes: true, ..NONE },
-    Interpreter {
-        names: &["watch", "entr", "eval", "at", "batch"],
-        value: "nfqt",
-        value_long: &["--interval"],
-        operands: Operands::AllCode(0),
-        ..NONE
-    },
-    Interpreter {
-        names: &["xargs", "gxargs"],
-        value: "EILnPsd",
-        value_long: &["--max-args", "--max-procs", "--max-lines", "--max-chars", "--delimiter", "--replace"],
-        operands: Operands::Program(0),
-        stdin_is_arguments: true,
-        ..NONE
-    },
-    Interpreter {
-        names: &["parallel"],
-        operands: Operands::AllCode(0),
-        permutes: true,
-        stdin_is_arguments: true,
-        ..NONE
-    },
 ];
-
-/// How a program takes its arguments, if it is one of these. `program` is a name or a path.
-pub(super) fn find(program: &str) -> Option<&'static Interpreter> {
-    let name = name(program);
-    ALL.iter().find(|known| known.names.contains(&name))
-}
 
 /// Is this a shell?
 pub(super) fn is_shell(program: &str) -> bool {
     SHELLS.contains(&name(program))
+}
+
+/// Is this literal operand the stdin of the program?
+pub(super) fn is_stdin(operand: &str) -> bool {
+    matches!(operand, "-" | "/dev/stdin" | "/dev/fd/0" | "/proc/self/fd/0")
 }
 
 /// The name of a program without its folder and its version: `/usr/bin/python3.11` is `python`.

@@ -66,6 +66,29 @@ fn code_is_found_wherever_a_program_takes_it() {
         ("ionice -c 3 stdbuf -oL perl -e {x}", 7),
         ("busybox sh -c {x}", 3),
         ("docker exec box sh -c {x}", 5),
+        // Behind options whose values are not known here.
+        ("unshare -n sh -c {x}", 4),
+        ("time -p sh {x}", 3),
+        ("ionice -t sh -c {x}", 4),
+        ("strace -c bash -c {x}", 4),
+        ("setsid -c sh -c {x}", 4),
+        ("nsenter -t 1 -n sh -c {x}", 6),
+        ("sg root -c {x}", 3),
+        // Shells switch options off with a plus.
+        ("bash +x -c {x}", 3),
+        ("bash +o posix -c {x}", 4),
+        ("bash +x {script}", 2),
+        ("node -pe {x}", 2),
+        // What is loaded besides the program leaves its place to the operand.
+        ("perl -Ilib {script}", 2),
+        ("perl -I lib {script}", 3),
+        ("ruby -rjson {script}", 2),
+        ("node -r lib.js {script}", 3),
+        ("bash --rcfile x {script}", 3),
+        ("php -d a=b {script}", 3),
+        ("git -c a=b {command}", 3),
+        ("git grep -O{x} word", 2),
+        ("make -C {folder} all", 2),
     ] {
         assert_eq!(danger(line), Some((at, Danger::Code)), "{line}");
     }
@@ -85,8 +108,29 @@ fn a_value_does_not_choose_the_program_or_the_option() {
 
 #[test]
 fn the_job_on_stdin_is_not_taken_for_code() {
-    for line in ["sh", "bash -e", "python3", "perl -w", "env bash", "nice -n 5 sh", "sh -s {x}"] {
-        let found = danger(line).unwrap();
+    for line in [
+        "sh",
+        "bash -e",
+        "python3",
+        "perl -w",
+        "env bash",
+        "nice -n 5 sh",
+        "sh -s {x}",
+        "bash -",
+        "sh -e -",
+        "python3 -",
+        "bash /dev/stdin",
+        "sh +x",
+        "su root",
+        "unshare -n",
+        "unshare -n sh",
+        "setarch x86_64",
+        "chroot /",
+        "script -q /dev/null",
+        "ssh host",
+        "perl -Ilib",
+    ] {
+        let found = danger(line).unwrap_or_else(|| panic!("{line}"));
         assert_eq!(found.1, Danger::Stdin, "{line}");
     }
     assert_eq!(danger("xargs -n 1 touch"), Some((0, Danger::StdinArguments)));
@@ -122,7 +166,14 @@ fn arguments_that_are_data_are_no_danger() {
         "git ls-remote {repo}.git HEAD",
         "grep -e {x} file",
         "tar -xf {file}",
-        "make -C {folder} all",
+        "perl -Ilib script.pl {x}",
+        "ruby -rjson -e code {x}",
+        "bash +x script.sh {x}",
+        "unshare -n ./work {x}",
+        "sudo -u git ./work {x}",
+        "ssh -n {host}",
+        "su root -c date",
+        "make -C folder all",
     ] {
         assert_eq!(danger(line), None, "{line}");
     }
