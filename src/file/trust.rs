@@ -43,6 +43,8 @@ pub enum Untrusted {
         path: PathBuf,
         /// Its owner.
         uid: u32,
+        /// Is it a folder?
+        is_folder: bool,
     },
     /// Everybody may write it.
     Everybody {
@@ -94,7 +96,7 @@ impl Owners {
         if self.uids.contains(&metadata.uid()) {
             return Ok(());
         }
-        Err(Untrusted::Owner { path: path.to_owned(), uid: metadata.uid() })
+        Err(Untrusted::Owner { path: path.to_owned(), uid: metadata.uid(), is_folder: metadata.is_dir() })
     }
 
     fn one(&self, path: &Path, metadata: &Metadata, sticky_will_do: bool) -> Result<(), Untrusted> {
@@ -225,7 +227,15 @@ impl Untrusted {
     pub fn message(&self) -> String {
         let typed = quoted(self.path().as_os_str());
         match self {
-            Self::Owner { uid, .. } => {
+            // Who gives a folder away takes it from its owner: it may be that user's home.
+            Self::Owner { uid, is_folder: true, .. } => {
+                let owner = user(*uid);
+                format!(
+                    "belongs to {owner}, who could run anything with it; if {owner} is trusted: owners = \
+                     [\"{owner}\"] under [security] in the configuration; else move it to a folder of root's"
+                )
+            }
+            Self::Owner { uid, is_folder: false, .. } => {
                 let own = rustix::process::geteuid().as_raw();
                 let root = if own == 0 { String::new() } else { "root or to ".to_owned() };
                 let own = user(own);
@@ -373,6 +383,12 @@ mod tests {
         symlink("inner/file", tree.path("link")).unwrap();
         std::os::unix::fs::lchown(tree.path("link"), Some(54_321), None).unwrap();
         assert!(tree.judged("link").unwrap_err().starts_with("link belongs to 54321"));
+        // Nobody is told to take a folder from its owner.
+        chown(tree.path("inner"), Some(54_321), None).unwrap();
+        let error = tree.judged("inner/file").unwrap_err();
+        assert!(error.starts_with("inner belongs to 54321") && error.contains("owners = [\"54321\"]"), "{error}");
+        assert!(!error.contains("chown"), "{error}");
+        chown(tree.path("inner"), Some(0), None).unwrap();
     }
 
     #[test]
