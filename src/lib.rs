@@ -5,14 +5,15 @@
 //!
 //! | level | rooms |
 //! |---|---|
-//! | 0 | [`clock`], [`backoff`], [`file`](mod@file), [`job`], [`supervise`], [`text`] |
-//! | 1 | [`config`], [`event`], [`process`] |
-//! | 2 | [`task`], [`store`], [`telemetry`] |
-//! | 3 | [`plugin`], [`handler`] |
-//! | 4 | [`client`], [`pool`] |
-//! | 5 | [`scheduler`], [`admin`] |
-//! | 6 | [`daemon`] |
-//! | 7 | [`cli`] |
+//! | 0 | [`clock`], [`backoff`], [`job`], [`supervise`], [`text`] |
+//! | 1 | [`file`](mod@file) |
+//! | 2 | [`config`], [`event`], [`process`] |
+//! | 3 | [`task`], [`store`], [`telemetry`] |
+//! | 4 | [`plugin`], [`handler`] |
+//! | 5 | [`client`], [`pool`] |
+//! | 6 | [`scheduler`], [`admin`] |
+//! | 7 | [`daemon`] |
+//! | 8 | [`cli`] |
 //!
 //! What a later version may extend is `#[non_exhaustive]`: errors, events, outcomes, views and settings. Such values
 //! are made by their `new`, and a `match` on them needs a last arm for all else. Arrows of the [`store`] are not,

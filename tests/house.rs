@@ -21,7 +21,8 @@ use source::{sources, tokens};
 
 /// The rooms from the bottom up; a room uses only rooms of lower levels.
 const LEVELS: &[&[&str]] = &[
-    &["clock", "backoff", "file", "job", "supervise", "text"],
+    &["clock", "backoff", "job", "supervise", "text"],
+    &["file"],
     &["config", "event", "process"],
     &["task", "store", "telemetry"],
     &["plugin", "handler"],

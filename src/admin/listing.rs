@@ -6,6 +6,7 @@ use std::future::Future;
 use bytes::Bytes;
 
 use crate::store::StoreError;
+use crate::text::cut::shorten;
 
 /// How many records a step reads at most, and after how many bytes the next one reads fewer.
 const MOST: i64 = 64;
@@ -51,12 +52,7 @@ pub(super) fn positions(length: u64, start: i64, stop: i64) -> (i64, i64) {
 
 /// Cuts a text that is too long for a listing, and says how long it was.
 pub(super) fn cut(text: &mut String) {
-    if text.len() > SHOWN {
-        let bytes = text.len();
-        text.truncate(text.floor_char_boundary(SHOWN));
-        text.push_str(&format!("... ({bytes} bytes)"));
-        text.shrink_to_fit();
-    }
+    shorten(text, SHOWN);
 }
 
 #[cfg(test)]

@@ -6,7 +6,7 @@
 
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::fmt;
 use std::fs::Metadata;
 use std::os::unix::fs::MetadataExt as _;
@@ -16,6 +16,7 @@ use std::sync::{Mutex, PoisonError};
 use nix::unistd::{Gid, Group, Uid, User};
 
 use super::members;
+use crate::text::shell::word;
 
 const STICKY: u32 = 0o1000;
 const GROUP_WRITES: u32 = 0o020;
@@ -225,7 +226,7 @@ impl Untrusted {
     /// What is wrong with it, and what to type. Does not name the path at its beginning.
     #[must_use]
     pub fn message(&self) -> String {
-        let typed = quoted(self.path().as_os_str());
+        let typed = word(&self.path().to_string_lossy());
         match self {
             // Who gives a folder away takes it from its owner: it may be that user's home.
             Self::Owner { uid, is_folder: true, .. } => {
@@ -272,17 +273,6 @@ impl std::error::Error for Untrusted {}
 /// The name of a user, or the number of one without a name.
 fn user(uid: u32) -> String {
     User::from_uid(Uid::from_raw(uid)).ok().flatten().map_or_else(|| uid.to_string(), |user| user.name)
-}
-
-/// A path as a shell takes it.
-fn quoted(path: &OsStr) -> String {
-    let text = path.to_string_lossy();
-    let plain = |letter: char| letter.is_alphanumeric() || "/._-+,@%=:".contains(letter);
-    if !text.is_empty() && text.chars().all(plain) {
-        text.into_owned()
-    } else {
-        format!("'{}'", text.replace('\'', r"'\''"))
-    }
 }
 
 #[cfg(test)]
@@ -389,11 +379,5 @@ mod tests {
         assert!(error.starts_with("inner belongs to 54321") && error.contains("owners = [\"54321\"]"), "{error}");
         assert!(!error.contains("chown"), "{error}");
         chown(tree.path("inner"), Some(0), None).unwrap();
-    }
-
-    #[test]
-    fn what_is_to_be_typed_is_quoted_for_a_shell() {
-        assert_eq!(quoted(OsStr::new("/a/b.toml")), "/a/b.toml");
-        assert_eq!(quoted(OsStr::new("/a b/it's")), r"'/a b/it'\''s'");
     }
 }

@@ -3,3 +3,4 @@
 pub mod clean;
 pub mod cut;
 pub mod redact;
+pub mod shell;

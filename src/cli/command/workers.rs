@@ -9,6 +9,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, confirm, count_noun, short_date};
 use crate::cli::table::{FieldList, TextTable};
 use crate::clock::{Clock, SystemClock};
+use crate::text::shell::word;
 
 #[derive(Debug, Serialize)]
 struct CleanOutput {
@@ -74,8 +75,7 @@ fn cleaned_text(cleaned: &CleanedWorker) -> Text {
     });
     for lock in &cleaned.locks_left {
         // It is pasted into a shell, and any enqueuer can have chosen it.
-        let word = lock.replace('\'', r"'\''");
-        text.push(format!("its job may hold the lock {lock}; if so, type windlass locks delete '{word}'"));
+        text.push(format!("its job may hold the lock {lock}; if so, type windlass locks delete {}", word(lock)));
     }
     text
 }

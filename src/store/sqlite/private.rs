@@ -13,6 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{Mode, OFlags};
 
 use crate::store::error::StoreError;
+use crate::text::shell::word;
 
 const OWNER_ONLY: u32 = 0o600;
 const WITH_GROUP: u32 = 0o660;
@@ -48,8 +49,9 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
         if found.mode() & OTHERS_WRITE != 0 {
             return Err(StoreError::Unsupported(format!(
                 "{shown} may be written by everybody (mode {:04o}), who could enqueue anything; stop what uses it, look at \
-                 what it holds, then: chmod o-rwx '{shown}'",
-                found.mode() & 0o7777
+                 what it holds, then: chmod o-rwx {}",
+                found.mode() & 0o7777,
+                word(&path.to_string_lossy())
             )));
         }
     }
@@ -66,7 +68,7 @@ pub(super) fn tighten(path: &Path) -> Option<String> {
         if found.uid() != owner || set_mode(&path, &found, mode).is_err() {
             let shown = path.display();
             warning.get_or_insert_with(|| {
-                format!("{shown} may be read by everybody, with the arguments of all jobs; its owner can type: chmod o-rwx '{shown}'")
+                format!("{shown} may be read by everybody, with the arguments of all jobs; its owner can type: chmod o-rwx {}", word(&path.to_string_lossy()))
             });
         }
     }
