@@ -29,13 +29,13 @@ pub(crate) struct CutOff {
     pub why: String,
 }
 
-/// Does a redelivery count?
+/// What ended the owner of a run?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Counts {
-    /// The run may have been what ended its owner.
-    Yes,
-    /// Another run was it ([`suspicion`](super::poison)).
-    No,
+pub(crate) enum Blame {
+    /// Perhaps this run, which fails if it was cut off too often.
+    Possible,
+    /// Another run ([`poison`](super::poison)), so that this one does not fail for it.
+    Another,
 }
 
 /// Treats a record as a run that was cut off. `instance` is its dead owner with the counter at which it was seen dead;
@@ -45,7 +45,7 @@ pub(crate) fn cut_off<'a>(
     instance: Option<(String, u64)>,
     find: impl Fn(&str) -> Option<&'a TaskDefinition>,
     policy: CrashPolicy,
-    counts: Counts,
+    blame: Blame,
     now_ms: i64,
 ) -> CutOff {
     let worker = record.worker.clone();
@@ -68,15 +68,19 @@ pub(crate) fn cut_off<'a>(
     });
     let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity, ms: None };
     let requeues = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash) == OnCrash::Requeue;
-    let uncounted = counts == Counts::No && requeues;
-    let Ending { verdict, free, tick, failure } =
-        if uncounted { release(task, run) } else { ending(task, policy, run, Outcome::Interrupted, now_ms) };
+    let spared = blame == Blame::Another && requeues;
+    // It is counted all the same, because its handler must be told that it may have run before.
+    let again = identity.redelivered();
+    let Ending { verdict, free, tick, failure } = if spared {
+        release(task, Run { identity: &again, ..run })
+    } else {
+        ending(task, policy, run, Outcome::Interrupted, now_ms)
+    };
     let why = match &verdict {
-        Verdict::Requeued { .. } if uncounted => {
-            "its worker is gone; not counted as a redelivery, because a job ran beside it that was cut off often"
-                .to_owned()
+        Verdict::Requeued { identity } => {
+            let beside = if spared { ", beside a job that was cut off often" } else { "" };
+            format!("its worker is gone; redelivery {}{beside}", identity.redelivered)
         }
-        Verdict::Requeued { identity } => format!("its worker is gone; redelivery {}", identity.redelivered),
         _ => "its worker is gone".to_owned(),
     };
     CutOff { recovery: Recovery { instance, record, queue, payload, verdict, free, tick }, job, failure, why }

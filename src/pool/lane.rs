@@ -348,7 +348,7 @@ impl LaneTask {
     }
 
     fn settle(&mut self, slot: usize, worker: &WorkerName, job: Job, ending: Ending, untold: Option<Box<Untold>>) {
-        self.core.slots.settle(slot);
+        self.core.slots.settle(slot, &job.identity);
         let settlement = Settlement {
             worker: worker.clone(),
             claim: job.claim,

@@ -14,7 +14,7 @@ use super::probe;
 use super::slots::lane_of;
 use crate::event::{Event, EventKind};
 use crate::job::WorkerName;
-use crate::plugin::cut_off::{Counts, CutOff, cut_off};
+use crate::plugin::cut_off::{Blame, CutOff, cut_off};
 use crate::store::StoreError;
 use crate::store::instance::{Register, Unregister};
 use crate::store::working::WorkingRecord;
@@ -207,7 +207,8 @@ async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError>
     let worker = record.worker.clone();
     let dispatch = Arc::clone(&core.settings.dispatch());
     let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
-    let CutOff { recovery, .. } = cut_off(record, None, find, core.settings.policy(), Counts::Yes, core.clock.now_ms());
+    let CutOff { recovery, .. } =
+        cut_off(record, None, find, core.settings.policy(), Blame::Possible, core.clock.now_ms());
     let recovered = core.store.run(recovery).await?;
     core.findings.accepted(RECOVERING);
     core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });

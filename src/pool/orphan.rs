@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use super::core::Core;
 use super::slots::{LANES, State};
 use crate::job::{ClaimToken, WorkerName};
-use crate::plugin::cut_off::{Counts, CutOff, cut_off};
+use crate::plugin::cut_off::{Blame, CutOff, cut_off};
 use crate::store::StoreError;
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
@@ -89,7 +89,7 @@ async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let CutOff { recovery, job, .. } = {
         let dispatch = core.settings.dispatch();
         let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
-        cut_off(record, None, find, core.settings.policy(), Counts::Yes, core.clock.now_ms())
+        cut_off(record, None, find, core.settings.policy(), Blame::Possible, core.clock.now_ms())
     };
     if core.store.run(recovery).await? == Recovered::Yes {
         core.warn(format!(

@@ -17,7 +17,7 @@ use tokio::sync::Notify;
 
 pub(super) use self::slot::{Job, LANES, Limit, Slot, State, lane_of, urge};
 use crate::handler::contract::{OwnedRun, Stop};
-use crate::job::{ClaimToken, LockKey, Outcome, WorkerName};
+use crate::job::{ClaimToken, Identity, LockKey, Outcome, WorkerName};
 use crate::store::instance::InstanceRecord;
 
 /// What a run is after its handler was called.
@@ -81,7 +81,7 @@ impl Slots {
             if slot.is_idle() {
                 slot.state = State::Claiming;
             }
-            if matches!(slot.state, State::Claiming | State::Settling) {
+            if matches!(slot.state, State::Claiming | State::Settling { .. }) {
                 claiming.0.push(slot.number);
                 claiming.1.push(slot.worker.clone());
             }
@@ -108,8 +108,8 @@ impl Slots {
     }
 
     /// The slot's job has ended and is to be settled.
-    pub(super) fn settle(&self, number: usize) {
-        self.set(number, State::Settling);
+    pub(super) fn settle(&self, number: usize, identity: &Identity) {
+        self.set(number, State::Settling { may_be_poison: identity.may_be_poison() });
     }
 
     /// Begins a run. Gives the job back if the run has ended already.
@@ -312,7 +312,7 @@ impl Slots {
 
     /// How many hold a job or wait for one.
     pub(super) fn held(&self) -> usize {
-        let holds = |slot: &&Slot| !matches!(slot.state, State::Idle | State::Settling);
+        let holds = |slot: &&Slot| !matches!(slot.state, State::Idle | State::Settling { .. });
         self.slots.borrow().iter().filter(holds).count()
     }
 

@@ -14,7 +14,7 @@ use super::SchedulerContext;
 use super::failures::Bulkheads;
 use crate::event::Event;
 use crate::job::Failure;
-use crate::plugin::cut_off::{Counts, CutOff, cut_off};
+use crate::plugin::cut_off::{Blame, CutOff, cut_off};
 use crate::plugin::poison::judge;
 use crate::process::leftovers::{self, Marks};
 use crate::process::mark::Daemon;
@@ -155,14 +155,14 @@ pub async fn recover(
     let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == dead.record.id);
     let records = judge(records.into_iter().flatten().filter(ours).collect());
     let (mut recovered, mut left) = (0, 0);
-    for (record, counts) in records {
+    for (record, blame) in records {
         let job = format!("recovery of the job of worker {}", record.worker);
         if !bulkheads.may_try(&job) {
             left += 1;
             continue;
         }
         let tries = bulkheads.tries(&job);
-        let result = recover_one(context, Some((dead.record.id.clone(), dead.counter)), record, counts, tries).await;
+        let result = recover_one(context, Some((dead.record.id.clone(), dead.counter)), record, blame, tries).await;
         match bulkheads.note(bus, &job, result)? {
             Some(result) => recovered += u64::from(result),
             None => left += 1,
@@ -201,7 +201,7 @@ async fn recover_one(
     context: &SchedulerContext,
     instance: Option<(String, u64)>,
     record: WorkingRecord,
-    counts: Counts,
+    blame: Blame,
     tries: u32,
 ) -> Result<bool, StoreError> {
     let SchedulerContext { store, clock, bus, .. } = context;
@@ -209,7 +209,7 @@ async fn recover_one(
     let worker = record.worker.clone();
     let find = |class: &str| registry.get(class).map(|task| &**task);
     let CutOff { mut recovery, job, mut failure, why } =
-        cut_off(record, instance, find, context.policy(), counts, clock.now_ms());
+        cut_off(record, instance, find, context.policy(), blame, clock.now_ms());
     if tries >= MAX_TRIES && failure.is_none() {
         // The queue cannot take its job back, so the job goes to the failed list, where people find it.
         let why = format!("its worker is gone, and queue {} did not take it back in {tries} tries", recovery.queue);

@@ -39,7 +39,7 @@ fn the_bad_one_fails_and_the_good_one_ends(store: &str, first: &str, second: &st
     assert!(!failed.contains(r#""class":"good""#), "{failed}");
     assert_eq!(lines(&folder, "bad"), 6, "it ran as often as it may: {log}");
     assert_eq!(lines(&folder, "finished"), 1, "{log}");
-    // From the third redelivery on the two did not run side by side, so that the good one is not counted any more.
+    // From the third redelivery on the two did not run side by side, so that the good one was cut off at most three times.
     assert!(lines(&folder, "good") <= 4, "{log}");
 }
 

@@ -123,7 +123,7 @@ impl LaneTask {
                 Eased::Without(what) => {
                     self.core.warn(format!("the end of job {} is recorded without {what}", kept.identity.id));
                     kept.told = settled.told;
-                    self.core.slots.settle(kept.slot);
+                    self.core.slots.settle(kept.slot, &kept.identity);
                     self.undone.settlements.push((kept, settlement));
                     continue;
                 }
@@ -146,7 +146,7 @@ impl LaneTask {
                     kept.identity.id
                 ));
             }
-            self.core.slots.settle(kept.slot);
+            self.core.slots.settle(kept.slot, &kept.identity);
             self.undone.settlements.push((kept, settlement));
         }
         let (base, cap) = DELAYS;

@@ -29,7 +29,7 @@ fn slots(states: &[bool]) -> Slots {
     for (number, &busy) in (1..).zip(states) {
         slots.add(number, record.worker(number), &record);
         if busy {
-            slots.settle(number);
+            slots.settle(number, &Identity::first(&ClaimToken::new("00", 0, 1, 0)));
         }
     }
     slots
