@@ -11,6 +11,40 @@ use super::store_url_error::StoreUrlError;
 /// The default ports of a server and of a Sentinel.
 const PORTS: (u16, u16) = (6379, 26379);
 
+/// A form of addresses.
+struct Form {
+    /// How it begins, and how the same begins in the words of Valkey.
+    schemes: [&'static str; 2],
+    /// The same by TLS; none for a socket of this machine.
+    encrypted: &'static [&'static str],
+    read: fn(&str) -> Option<RedisUrl>,
+    /// What is told where the rest does not have the form.
+    expected: StoreUrlError,
+}
+
+/// All forms. There is no other list of schemes.
+const FORMS: [Form; 4] = [
+    Form {
+        schemes: ["redis", "valkey"],
+        encrypted: &["rediss", "valkeys"],
+        read: server,
+        expected: StoreUrlError::Redis,
+    },
+    Form { schemes: ["redis+unix", "valkey+unix"], encrypted: &[], read: socket, expected: StoreUrlError::Socket },
+    Form {
+        schemes: ["redis-sentinel", "valkey-sentinel"],
+        encrypted: &["rediss-sentinel", "valkeys-sentinel"],
+        read: sentinels,
+        expected: StoreUrlError::Sentinel,
+    },
+    Form {
+        schemes: ["redis-cluster", "valkey-cluster"],
+        encrypted: &["rediss-cluster", "valkeys-cluster"],
+        read: cluster,
+        expected: StoreUrlError::Cluster,
+    },
+];
+
 /// A parsed Redis address.
 #[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -68,18 +102,11 @@ impl RedisUrl {
     /// Says which form is expected. The text is never quoted, because it may contain a password.
     pub fn parse(text: &str) -> Result<Self, StoreUrlError> {
         let (scheme, rest) = text.trim().split_once(':').ok_or(StoreUrlError::Scheme)?;
-        // Valkey's forms of the same address.
-        let scheme = scheme.strip_prefix("valkey").map_or_else(|| scheme.to_owned(), |rest| format!("redis{rest}"));
-        let (read, wrong): (fn(&str) -> Option<Self>, _) = match scheme.as_str() {
-            "redis" | "rediss" => (server, StoreUrlError::Redis),
-            "redis+unix" => (socket, StoreUrlError::Socket),
-            "redis-sentinel" | "rediss-sentinel" => (sentinels, StoreUrlError::Sentinel),
-            "redis-cluster" | "rediss-cluster" => (cluster, StoreUrlError::Cluster),
-            _ => return Err(StoreUrlError::Scheme),
-        };
+        let form = FORMS.iter().find(|form| form.schemes.contains(&scheme) || form.encrypted.contains(&scheme));
+        let form = form.ok_or(StoreUrlError::Scheme)?;
         let rest = rest.strip_prefix("//").filter(|rest| !rest.contains(|letter: char| letter.is_whitespace()));
-        let url = rest.and_then(read).ok_or(wrong)?;
-        Ok(Self { tls: scheme.starts_with("rediss"), ..url })
+        let url = rest.and_then(form.read).ok_or_else(|| form.expected.clone())?;
+        Ok(Self { tls: form.encrypted.contains(&scheme), ..url })
     }
 
     /// Is it a Cluster? There, only a hash tag keeps all keys in one slot.
@@ -285,7 +312,11 @@ mod tests {
             ("rediss-sentinel://a/main", "rediss-sentinel://a:26379/main"),
             ("redis-cluster://u:s3cret@a:1,b", "redis-cluster://a:1,b:6379"),
             ("rediss-cluster://a/", "rediss-cluster://a:6379"),
-            ("valkeys://host", "rediss://host:6379"),
+            ("valkey://host", "redis://host:6379"),
+            ("valkeys://user:s3cret@host", "rediss://host:6379"),
+            ("valkey+unix:///run/valkey.sock", "redis+unix:///run/valkey.sock"),
+            ("valkeys-sentinel://a/main", "rediss-sentinel://a:26379/main"),
+            ("valkey-cluster://a", "redis-cluster://a:6379"),
         ] {
             let url = read(text);
             assert_eq!(url.to_string(), shown, "{text}");
@@ -316,6 +347,10 @@ mod tests {
         use StoreUrlError::{Cluster, Redis, Scheme, Sentinel, Socket};
         for (text, error) in [
             ("http://host", Scheme),
+            ("rediss+unix:///run/r", Scheme),
+            ("redis+sentinel://a/main", Scheme),
+            ("valkeyss://host", Scheme),
+            ("valkey://", Redis),
             ("redis://host/300", Redis),
             ("rediss://", Redis),
             ("redis://u:%zz@host", Redis),

@@ -38,8 +38,7 @@ impl StoreUrl {
         let (scheme, rest) = text.split_once(':').ok_or(StoreUrlError::Scheme)?;
         match scheme {
             "sqlite" => Self::sqlite(rest, base, state_directory),
-            _ if scheme.starts_with("redis") => RedisUrl::parse(text).map(|_| Self::Redis(text.to_owned())),
-            _ => Err(StoreUrlError::Scheme),
+            _ => RedisUrl::parse(text).map(|_| Self::Redis(text.to_owned())),
         }
     }
 
@@ -112,6 +111,9 @@ mod tests {
             "rediss://host",
             "redis-sentinel://host/service",
             "redis-cluster://host",
+            "valkey://host",
+            "valkeys://host",
+            "valkey+unix:///run/valkey.sock",
         ] {
             assert_eq!(parse(text), Ok(StoreUrl::Redis(text.to_owned())), "{text}");
         }
@@ -147,5 +149,6 @@ mod tests {
         assert_eq!(format!("{url} {url:?}"), "redis://host:1/0 redis://host:1/0");
         assert_eq!(parse("redis://:p@ss@host").unwrap().to_string(), "redis://host:6379");
         assert_eq!(parse("redis+unix:///run/a@b").unwrap().to_string(), "redis+unix:///run/a@b");
+        assert_eq!(parse("valkey://:p@ss@host").unwrap().to_string(), "redis://host:6379");
     }
 }

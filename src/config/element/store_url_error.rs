@@ -7,7 +7,7 @@ pub enum StoreUrlError {
     /// No scheme, or an unknown one.
     #[error(
         "expected sqlite:PATH, redis://HOST, rediss://HOST (TLS), redis+unix:///PATH, \
-         redis-sentinel://HOST,HOST/SERVICE or redis-cluster://HOST,HOST"
+         redis-sentinel://HOST,HOST/SERVICE or redis-cluster://HOST,HOST (or valkey in the place of redis)"
     )]
     Scheme,
     /// `sqlite:` without a path.
