@@ -19,7 +19,7 @@ use crate::daemon::handover;
 use crate::daemon::options::{RunError, RunOptions};
 use crate::daemon::run::run;
 use crate::daemon::supervisor;
-use crate::process::shim;
+use crate::process::{inherited, shim};
 use crate::telemetry::stderr::write_line;
 use crate::text::clean;
 
@@ -38,10 +38,15 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
     // memory, its environment and its files then, and it leaves no core dump. It fails on no kernel that we run on.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     if supervisor::is_supervised() {
+        inherited::keep_from_programs();
         handover::take_over();
     } else if says_run(&line) {
+        // The parent starts the daemon alone, which may need what was opened for it.
         let secrets = handover::hide(&line, || name_secrets(&line, extensions.clone()));
         return supervisor::supervise(&secrets);
+    } else {
+        // Commands start programs as well: plugins of an enqueue, the program of `perform`.
+        inherited::keep_from_programs();
     }
     let cli = match Cli::try_parse_from(&line) {
         Ok(cli) => cli,

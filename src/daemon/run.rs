@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use super::assemble::assemble;
 use super::options::{RunError, RunOptions};
 use super::{lifecycle, supervisor};
+use crate::process::inherited;
 
 /// Runs the daemon until a signal drains it.
 ///
@@ -17,5 +18,7 @@ pub fn run(options: &RunOptions) -> Result<ExitCode, RunError> {
     if !supervisor::is_supervised() {
         return Ok(supervisor::supervise(&[]));
     }
+    // A program of the library may come here without a command line.
+    inherited::keep_from_programs();
     lifecycle::run(assemble(options)?)
 }

@@ -7,6 +7,7 @@ pub mod command;
 pub mod confine;
 pub mod duplex;
 mod groups;
+pub mod inherited;
 pub mod leftovers;
 pub mod lines;
 pub mod mark;

@@ -18,6 +18,7 @@ mod health;
 mod hostile;
 mod http;
 mod idle;
+mod inherited;
 mod inspect;
 mod lease;
 mod log;
