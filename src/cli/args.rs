@@ -31,7 +31,8 @@ Exit codes: 0 done, 1 failure, 64 usage or configuration, 69 store unavailable."
 #[derive(Debug, Parser)]
 #[command(name = "windlass", version, after_help = EXAMPLES, max_term_width = 120)]
 pub(super) struct Cli {
-    /// The configuration file. Without it: $WINDLASS_CONFIG, else ./config/tasks.toml, else /etc/windlass/tasks.toml
+    /// The configuration file. Without it: $WINDLASS_CONFIG, else ./config/tasks.toml, else
+    /// /etc/windlass/config/tasks.toml, else /etc/windlass/tasks.toml
     #[arg(long, global = true, display_order = 900, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// The store, instead of the configuration's: sqlite:PATH, redis://HOST:PORT/DB, rediss://HOST,

@@ -1,6 +1,6 @@
 //! What commands use: configuration, tasks and store, each read only when it is needed.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -14,6 +14,7 @@ use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::TlsFiles;
 use crate::config::error::{self, Problems};
 use crate::config::load::{self, Loaded, Sources};
+use crate::config::origin;
 use crate::daemon::extensions::Extensions;
 use crate::event::Bus;
 use crate::plugin::registry::Plugins;
@@ -149,24 +150,74 @@ impl CommandContext {
         })
     }
 
-    /// The store, for this role.
+    /// The store, for this role. It is never created: a look into a new file would say that all is well.
     ///
     /// # Errors
-    /// Fails if it cannot be reached or used.
+    /// Fails if it is not there, or cannot be reached or used.
     pub(super) async fn store<R>(&self) -> Result<Store<R>, CliError> {
         let config = self.config()?.config;
+        match config.absent_database() {
+            Some(path) => Err(self.no_database(&config, path)),
+            None => self.opened(&config).await,
+        }
+    }
+
+    /// The same for a command that puts jobs in: a database that somebody named is created.
+    ///
+    /// # Errors
+    /// Fails if nobody named it and it is not there, or if it cannot be reached or used.
+    pub(super) async fn store_to_fill<R>(&self) -> Result<Store<R>, CliError> {
+        let config = self.config()?.config;
+        match config.absent_database() {
+            Some(path) if !config.names_a_store() => Err(self.no_database(&config, path)),
+            _ => self.opened(&config).await,
+        }
+    }
+
+    fn no_database(&self, config: &Config, path: &Path) -> CliError {
+        let hint = if config.names_a_store() { origin::CREATE_OR_CORRECT } else { origin::NAME_ONE };
+        CliError::NoDatabase { message: config.no_database(path, &self.sources.working_dir), hint }
+    }
+
+    async fn opened<R>(&self, config: &Config) -> Result<Store<R>, CliError> {
         let store = Self::open(&config.store.url, &config.store.tls, &config.store.namespace).await?;
         Ok(self.extensions.over(&config.overrides, store).narrow())
     }
 
-    /// A store that the command line names; a relative path is taken from the working directory, certificates from
+    /// A store that the command line names, and that is there; a relative path is taken from the working directory, certificates from
     /// the configuration.
     ///
     /// # Errors
     /// Fails if the text is not an address, or if the store cannot be reached or used.
     pub(super) async fn store_at<R>(&self, address: &str, namespace: Option<&str>) -> Result<Store<R>, CliError> {
-        let url = StoreUrl::parse(address, &self.sources.working_dir, None)
-            .map_err(|error| CliError::Usage(format!("store address {:?}: {error}", scheme(address))))?;
+        let url = self.url_of(address)?;
+        if let StoreUrl::Sqlite(path) = &url
+            && matches!(path.try_exists(), Ok(false))
+        {
+            let message = format!("there is no database {}", path.display());
+            return Err(CliError::NoDatabase { message, hint: "correct the address" });
+        }
+        self.opened_at(url, namespace).await
+    }
+
+    /// The same for a store that is to be filled: its database is created.
+    ///
+    /// # Errors
+    /// As [`store_at`](Self::store_at).
+    pub(super) async fn store_to_fill_at<R>(
+        &self,
+        address: &str,
+        namespace: Option<&str>,
+    ) -> Result<Store<R>, CliError> {
+        self.opened_at(self.url_of(address)?, namespace).await
+    }
+
+    fn url_of(&self, address: &str) -> Result<StoreUrl, CliError> {
+        StoreUrl::parse(address, &self.sources.working_dir, None)
+            .map_err(|error| CliError::Usage(format!("store address {:?}: {error}", scheme(address))))
+    }
+
+    async fn opened_at<R>(&self, url: StoreUrl, namespace: Option<&str>) -> Result<Store<R>, CliError> {
         let encrypted = matches!(&url, StoreUrl::Redis(text) if RedisUrl::parse(text).is_ok_and(|redis| redis.tls));
         let (namespace, tls) = match namespace {
             Some(namespace) if !encrypted => (namespace.to_owned(), TlsFiles::default()),

@@ -56,6 +56,14 @@ pub(super) enum CliError {
         /// What went wrong.
         error: StoreError,
     },
+    /// There is no database to look into, and this command creates none.
+    #[error("{message}")]
+    NoDatabase {
+        /// Which one, and who named it.
+        message: String,
+        /// What to do.
+        hint: &'static str,
+    },
     /// The store failed in the middle of many jobs.
     #[error("{message}")]
     Interrupted {
@@ -121,6 +129,7 @@ impl CliError {
             },
             Self::Client(ClientError::Request(RequestError::UnknownTask { .. })) => "list the tasks: windlass tasks",
             Self::Client(ClientError::Request(RequestError::QueueMissing { .. })) => "name the queue: --queue Q",
+            Self::NoDatabase { hint, .. } => hint,
             Self::Store { .. } if self.exit() == Exit::Unavailable => {
                 "start the store, or correct its address: [store] url, WINDLASS_STORE_URL or --store"
             }
@@ -158,6 +167,7 @@ impl CliError {
                 AdminError::Store(error) => store(error),
             },
             Self::Store { error, .. } | Self::Interrupted { error, .. } => store(error),
+            Self::NoDatabase { .. } => Exit::Unavailable,
             Self::Failed(_) | Self::Output(_) | Self::Unreported { .. } => Exit::Failure,
         }
     }

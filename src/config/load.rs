@@ -5,6 +5,7 @@
 //! not supported yet gives a problem.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -23,7 +24,8 @@ use crate::file::bounded;
 pub use super::effective::effective_settings;
 
 /// The paths that are tried after `--config` and `WINDLASS_CONFIG`.
-const PLACES: [&str; 2] = ["config/tasks.toml", "/etc/windlass/tasks.toml"];
+pub(crate) const PLACES: [&str; 3] =
+    ["config/tasks.toml", "/etc/windlass/config/tasks.toml", "/etc/windlass/tasks.toml"];
 
 /// The sources of a configuration.
 #[derive(Debug, Clone, Default)]
@@ -70,7 +72,8 @@ impl Sources {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())
     }
 
-    /// The file to read: the one that was named, or the first that exists; and why one was passed over.
+    /// The file to read: the one that was named, or the first that exists; and why one was passed over. One that may not be
+    /// looked at counts as there, so that reading it says so.
     fn find(&self) -> (Option<PathBuf>, Option<String>) {
         let named = self.file.clone().or_else(|| self.var("WINDLASS_CONFIG").map(PathBuf::from));
         if let Some(path) = named {
@@ -81,14 +84,15 @@ impl Sources {
             let path = self.working_dir.join(place);
             // The installed one is judged like one that is named: without it, what it configures would run elsewhere.
             let is_installed = Path::new(place).is_absolute();
-            if path.exists()
+            let is_there = path.try_exists().unwrap_or_else(|error| error.kind() == io::ErrorKind::PermissionDenied);
+            if is_there
                 && !is_installed
                 && let Err(why) = security::found_here(&path)
             {
                 passed_over = Some(why);
                 return None;
             }
-            path.exists().then_some(path)
+            is_there.then_some(path)
         });
         (found, passed_over)
     }

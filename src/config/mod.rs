@@ -8,6 +8,7 @@ pub mod error;
 mod event_levels;
 pub mod load;
 pub mod model;
+pub(crate) mod origin;
 pub mod overrides;
 mod position;
 pub(crate) mod reader;

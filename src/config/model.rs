@@ -97,12 +97,28 @@ pub struct SchedulerLogging {
 pub struct StoreConfig {
     /// Its address.
     pub url: StoreUrl,
+    /// Who gave the address.
+    pub origin: StoreOrigin,
     /// The certificates of an encrypted connection.
     pub tls: TlsFiles,
     /// The prefix of every key.
     pub namespace: String,
     /// How long an instance may be silent before it counts as dead.
     pub lease: Duration,
+}
+
+/// Where the address of the store comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum StoreOrigin {
+    /// `--store`.
+    Flag,
+    /// `WINDLASS_STORE_URL`.
+    Environment,
+    /// `[store] url` in the configuration.
+    File,
+    /// Nobody gave one.
+    Default,
 }
 
 /// `[shutdown]`.

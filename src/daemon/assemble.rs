@@ -9,6 +9,7 @@ use crate::config::Config;
 use crate::config::element::queues::QueuePatterns;
 use crate::config::error::{MOST_TOLD, Problem, Problems};
 use crate::config::load::{Loaded, load};
+use crate::config::origin::NAME_ONE;
 use crate::event::{Bus, Listener};
 use crate::handler::dispatch::Dispatch;
 use crate::pool::Work;
@@ -102,6 +103,13 @@ impl Read {
         notes.extend(passed_over);
         let mut problems = options.extensions.check(&config.overrides);
         problems.extend(overridden(&mut config, options));
+        // A daemon in the wrong folder would work on nothing, and say that all is well.
+        if !config.names_a_store()
+            && let Some(path) = config.absent_database()
+        {
+            let message = config.no_database(path, &options.sources.working_dir);
+            problems.push(Problem::of_source("store", format!("{message}; {NAME_ONE}")));
+        }
         Ok(Self { config, notes, problems })
     }
 

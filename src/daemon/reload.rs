@@ -229,7 +229,7 @@ mod tests {
             worker_logging: _,
             scheduler_logging: _,
             overrides: _,
-            store: crate::config::model::StoreConfig { url: _, tls: _, namespace: _, lease: _ },
+            store: crate::config::model::StoreConfig { url: _, origin: _, tls: _, namespace: _, lease: _ },
             shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
             log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
             security: crate::config::model::SecurityConfig { strict_modes: _, owners: _ },

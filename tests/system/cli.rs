@@ -364,7 +364,7 @@ async fn failed_jobs_of_every_writer_are_listed_removed_and_retried() {
 
 #[test]
 fn a_task_is_performed_here_and_now() {
-    let place = Place::new();
+    let place = Place::without_store();
     let ended = place.run(&["perform", "sendMail", "--args", r#"{"to":"ann"}"#]);
     assert_eq!(ended.code, 0, "{ended:?}");
     assert!(ended.stdout.starts_with("success in "), "{ended:?}");
@@ -394,7 +394,7 @@ fn tasks_are_shown_as_they_were_understood() {
 
 #[test]
 fn check_tells_what_was_understood_and_every_problem() {
-    let place = Place::new();
+    let place = Place::without_store();
     let well = place.run(&["check"]).done();
     assert!(well.contains("queues:               mail *\n") && well.ends_with("\nno problems\n"), "{well}");
     let json = place.run(&["check", "--json"]).json();
@@ -420,7 +420,9 @@ fn check_tells_what_was_understood_and_every_problem() {
 #[test]
 fn a_store_that_is_not_there_is_told_with_what_to_check() {
     let place = Place::new();
-    for url in ["sqlite:/nonexistent/x.db", "redis+unix:///nonexistent/redis.sock", "redis://127.0.0.1:1"] {
+    let ended = place.run(&["--store", "sqlite:/proc/x.db", "enqueue", "add"]);
+    assert!(ended.code == 69 && ended.stderr.contains("/proc/x.db"), "{ended:?}");
+    for url in ["redis+unix:///nonexistent/redis.sock", "redis://127.0.0.1:1"] {
         let ended = place.run(&["--store", url, "queues"]);
         assert_eq!((ended.code, ended.stdout.as_str()), (69, ""), "{ended:?}");
         assert_eq!(ended.stderr.lines().count(), 2, "{ended:?}");

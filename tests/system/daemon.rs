@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Pid, Signal, kill_process};
 use tokio::time::Instant;
 
-const BINARY: &str = env!("CARGO_BIN_EXE_windlass");
+pub(crate) const BINARY: &str = env!("CARGO_BIN_EXE_windlass");
 /// How long a test waits for something before it fails.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
 

@@ -23,6 +23,8 @@ fn the_same_holds_on_redis_and_a_server_that_is_gone_is_told_apart() {
 
 /// Nobody is there; one works; it hangs; it works again; a scheduler without workers is healthy too.
 fn watch(folder: &Folder) {
+    folder.script("t", "true");
+    assert_eq!(folder.windlass(&["enqueue", "t"]).0, Some(0));
     let (code, said) = folder.windlass(&["health"]);
     assert!(code == Some(1) && said.contains("no instance of this machine is registered"), "{code:?}: {said}");
     let daemon = folder.daemon();

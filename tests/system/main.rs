@@ -23,6 +23,7 @@ mod inspect;
 mod lease;
 mod log;
 mod moving;
+mod no_store;
 mod outage;
 mod place;
 mod plugins;

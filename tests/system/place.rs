@@ -67,7 +67,14 @@ impl Ended {
 }
 
 impl Place {
+    /// With a store, because commands that look make none.
     pub(crate) fn new() -> Self {
+        let place = Self::without_store();
+        drop(place.store());
+        place
+    }
+
+    pub(crate) fn without_store() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
         place.write("config/tasks.toml", CONFIG);
         place.write("tasks.d/tasks.toml", TASKS);

@@ -117,7 +117,7 @@ async fn checked(context: &CommandContext, request: &Request) -> Result<Client, 
         RequestError::QueueMissing { .. } => CliError::Usage(format!("{error}: say --queue Q")),
         other => CliError::Client(other.into()),
     })?;
-    Ok(Client::new(context.store().await?, Arc::new(tasks.registry)).with_plugins(context.plugins()))
+    Ok(Client::new(context.store_to_fill().await?, Arc::new(tasks.registry)).with_plugins(context.plugins()))
 }
 
 async fn now(context: &CommandContext, client: &Client, request: &Request, front: bool) -> Result<Exit, CliError> {
@@ -240,7 +240,7 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
             return refuse(context, &bad);
         }
     };
-    let client = Client::new(context.store().await?, Arc::new(tasks.registry)).with_plugins(context.plugins());
+    let client = Client::new(context.store_to_fill().await?, Arc::new(tasks.registry)).with_plugins(context.plugins());
     let report = client.enqueue_bulk(&jobs, args.front).await;
     let mut output = BulkOutput { lines: jobs.len(), ..BulkOutput::default() };
     for (line, outcome) in report.outcomes {

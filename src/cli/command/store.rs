@@ -18,7 +18,8 @@ pub(crate) async fn run(context: &CommandContext, verb: StoreVerb) -> Result<Exi
     let StoreVerb::Copy(args) = verb;
     let from: Store<Mover> = context.store_at(&args.from, args.from_namespace.as_deref()).await?;
     let to: Option<Store<Mover>> = match &args.to {
-        Some(to) => Some(context.store_at(to, args.to_namespace.as_deref()).await?),
+        Some(to) if args.undo => Some(context.store_at(to, args.to_namespace.as_deref()).await?),
+        Some(to) => Some(context.store_to_fill_at(to, args.to_namespace.as_deref()).await?),
         None => None,
     };
     if to.as_ref().is_some_and(|to| to.describe() == from.describe()) && args.from_namespace == args.to_namespace {

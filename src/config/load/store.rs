@@ -9,7 +9,7 @@ use crate::config::element::redis_url::{RedisUrl, is_hash_tag, untagged};
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::{self, TlsFiles};
 use crate::config::error::Problem;
-use crate::config::model::StoreConfig;
+use crate::config::model::{StoreConfig, StoreOrigin};
 use crate::config::reader::{Table, Value};
 use crate::file::bounded;
 
@@ -35,6 +35,12 @@ impl ConfigLoader<'_> {
             Some(text) => Some(("--store", text.as_str())),
             None => self.sources.var("WINDLASS_STORE_URL").map(|text| ("WINDLASS_STORE_URL", text)),
         };
+        let origin = match over {
+            _ if self.sources.store_url.is_some() => StoreOrigin::Flag,
+            Some(_) => StoreOrigin::Environment,
+            None if url.is_some() => StoreOrigin::File,
+            None => StoreOrigin::Default,
+        };
         if let Some((name, text)) = over {
             match StoreUrl::parse(text, &self.sources.working_dir, self.sources.state_directory()) {
                 Ok(found) => url = Some(found),
@@ -58,7 +64,7 @@ impl ConfigLoader<'_> {
         if let Some(location) = tls_location.filter(|_| !redis.is_some_and(|redis| redis.tls)) {
             self.notes.push(format!("{location}: has no effect: the store is not reached by TLS (rediss://)"));
         }
-        StoreConfig { url, tls, namespace, lease: lease.unwrap_or(Duration::from_secs(15)) }
+        StoreConfig { url, origin, tls, namespace, lease: lease.unwrap_or(Duration::from_secs(15)) }
     }
 
     /// Under systemd the service may not write beside the configuration, so the default store is in the state
