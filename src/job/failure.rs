@@ -82,7 +82,8 @@ impl Failure {
     }
 
     /// The bytes of the record for a job without a known run. `worker` is the name without queues; `payload` are the
-    /// job's bytes, which go in verbatim if they are an object and as text under [`UNPARSEABLE`] if not.
+    /// job's bytes, which go in verbatim if they are an object, and as text under [`UNPARSEABLE`] if not. White space around an
+    /// object is lost when the record is read.
     #[must_use]
     pub fn record(&self, worker: &str, queue: &str, payload: &[u8], now_ms: i64) -> Bytes {
         self.write(worker, queue, payload, now_ms, "")
