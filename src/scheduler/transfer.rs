@@ -184,7 +184,7 @@ impl Transfer {
             Ok(Promoted::Refused { moved, by }) => {
                 self.moved(context, &promotion, moved);
                 if let Some(PromoteTo::Queue { queue, .. }) = promotion.jobs.get(moved).map(|job| &job.to) {
-                    self.queue_refused(context, queue, &by.to_string());
+                    self.queue_refused(context, queue, &format!("failed to use {by}"));
                 }
                 Ok(StepOutcome::Moved)
             }
@@ -197,7 +197,9 @@ impl Transfer {
             }
             Err(error @ (StoreError::Unsupported(_) | StoreError::Barred { .. } | StoreError::Misuse(_))) => {
                 match promotion.jobs.first().map(|job| &job.to) {
-                    Some(PromoteTo::Queue { queue, .. }) => self.queue_refused(context, queue, &error.to_string()),
+                    Some(PromoteTo::Queue { queue, .. }) => {
+                        self.queue_refused(context, queue, &format!("failed to {error}"));
+                    }
                     _ => self.entry_stuck(context, &entry_of(second), error)?,
                 }
                 Ok(StepOutcome::Moved)
@@ -267,8 +269,8 @@ impl Transfer {
     fn queue_refused(&mut self, context: &SchedulerContext, queue: &QueueName, why: &str) {
         if self.queues.failed(queue, self.now_ms, why) {
             let error = format!(
-                "due jobs cannot go to queue {queue}: {why}; they are put off, and after {MAX_TRIES} tries go to the failed \
-                 list. Delete or rename what stands in the way, then run `windlass failed retry --all`"
+                "due jobs cannot go to queue {queue}: {why}; they are put off, and after {MAX_TRIES} tries go to \
+                 the failed list. When that is mended, run `windlass failed retry --all`"
             );
             context.bus.emit(Event::InternalError { error });
         }
@@ -286,7 +288,7 @@ impl Transfer {
         if self.entries.failed(entry, self.now_ms, &broken.to_string()) {
             let error = format!(
                 "delayed jobs due at {called} cannot be read: {broken}; they are skipped, and after {MAX_TRIES} tries \
-                 the time is removed from the schedule. Delete or rename that key",
+                 the time is removed from the schedule",
             );
             bus.emit(Event::InternalError { error });
         }

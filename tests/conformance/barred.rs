@@ -43,7 +43,8 @@ async fn a_queue_whose_key_is_refused_is_passed_over_and_named_once() {
     }
     assert_eq!(queued(&f.store, "bad").await, jobs(0..2));
     let remedy = format!(
-        "queue bad is passed over, because the user poor may not touch its key: type ACL SETUSER poor ~{namespace}:queue:bad"
+        "queue bad is passed over, because jobs cannot be claimed from it: failed to use {namespace}:queue:bad: the user poor \
+         may not touch it: type ACL SETUSER poor ~{namespace}:queue:bad"
     );
     assert_named_once(&listeners[0], &[&remedy]);
 

@@ -66,6 +66,7 @@ mod periodic;
 mod plan;
 mod put_off;
 mod recovery;
+mod remedy;
 mod retry;
 mod rights;
 mod rows;

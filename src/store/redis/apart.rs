@@ -1,30 +1,20 @@
 //! An exchange of which the server refuses a key.
 //!
-//! The server refuses a whole script if this user may not touch one of its keys, or if a key stands in another slot of a
-//! Cluster, and does not say which. So the keys are asked for one by one, and the settlements, enters and workers that need a
-//! refused one are set apart: the rest is sent without them, under the same number.
-
-use std::collections::{HashMap, HashSet};
+//! The server refuses the whole script for it. So the keys are asked for one by one (`refused_keys`), and the settlements,
+//! enters and workers that need a refused one are set apart: the rest is sent without them, under the same number.
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 
 use super::connection::Connection;
 use super::gates::gates;
-use super::inspect::page;
 use super::keys::Keys;
-use super::refusal::refuses_key;
+use super::refused_keys::refused_keys;
 use super::verdict;
 use crate::job::RetryKeys;
 use crate::job::queue_member::with_queue;
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
 use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement};
-
-/// Was a whole script refused for one of its keys?
-pub(super) fn is_for_a_key(error: &StoreError) -> bool {
-    matches!(error, StoreError::Unsupported(reason) if refuses_key(reason) || reason.contains("CROSSSLOT"))
-}
 
 /// An exchange whose refused parts are set apart.
 pub(super) struct Apart {
@@ -188,42 +178,6 @@ fn extras(keys: &Keys, settlement: &Settlement) -> Vec<(Option<Extra>, Bytes)> {
         all.extend(places.into_iter().chain(lock).map(|key| (Some(Extra::Tick), key)));
     }
     all
-}
-
-/// Those of the keys that are refused, and why.
-async fn refused_keys(
-    connection: &Connection,
-    asked: HashSet<Bytes>,
-) -> Result<HashMap<Bytes, StoreError>, StoreError> {
-    let (mut refused, mut here) = (HashMap::new(), Vec::with_capacity(asked.len()));
-    for key in asked {
-        if connection.is_cluster() && connection.origin.is_elsewhere(&key) {
-            let reason =
-                "it stands in another slot of the Cluster than the namespace: let it begin with the same hash tag";
-            refused.insert(key.clone(), barred(&key, reason.to_owned()));
-        } else {
-            here.push(key);
-        }
-    }
-    // A read of nothing: a script may read and write a key, or is refused.
-    let answers = join_all(here.iter().map(|key| page(connection, key.clone(), 1, 0))).await;
-    let user = connection.origin.user();
-    for (key, answer) in here.iter().zip(answers) {
-        match answer {
-            Err(error) if error.is_transient() => return Err(error),
-            Err(StoreError::Unsupported(said)) if refuses_key(&said) => {
-                let place = String::from_utf8_lossy(key);
-                let reason = format!("the user {user} may not touch it: type ACL SETUSER {user} ~{place} ({said})");
-                refused.insert(key.clone(), barred(key, reason));
-            }
-            Ok(_) | Err(_) => {}
-        }
-    }
-    Ok(refused)
-}
-
-fn barred(key: &[u8], reason: String) -> StoreError {
-    StoreError::Barred { place: String::from_utf8_lossy(key).into_owned(), reason }
 }
 
 #[cfg(test)]

@@ -7,13 +7,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
-use futures_util::future::join_all;
 use tokio::time::Instant;
 
-use super::apart::is_for_a_key;
 use super::connection::Connection;
-use super::inspect::page;
 use super::keys::Keys;
+use super::refused_keys::refused_keys;
 use crate::job::QueueName;
 use crate::job::ecma::quote;
 use crate::store::error::StoreError;
@@ -60,22 +58,15 @@ impl ClaimQueues {
     /// Fails when the server cannot be reached.
     pub(super) async fn leave_out_refused(&mut self, connection: &Connection) -> Result<bool, StoreError> {
         let before = self.names.len();
-        let (origin, user) = (&connection.origin, connection.origin.user());
-        // A read of nothing: a script may read and write a key, or is refused.
-        let asked = join_all(self.keys.iter().map(|key| page(connection, key.clone(), 1, 0))).await;
+        let refused = refused_keys(connection, self.keys.iter().cloned().collect()).await?;
         let mut names = Vec::with_capacity(before);
-        for ((queue, key), answer) in self.names.iter().zip(&self.keys).zip(asked) {
-            match answer {
-                Err(error) if error.is_transient() => return Err(error),
-                Err(error) if is_for_a_key(&error) => {
-                    let key = String::from_utf8_lossy(key);
-                    let text = format!(
-                        "queue {queue} is passed over, because the user {user} may not touch its key: type ACL SETUSER \
-                         {user} ~{key}"
-                    );
-                    origin.findings.tell(&key, text);
-                }
-                Ok(_) | Err(_) => names.push(queue.clone()),
+        for (queue, key) in self.names.iter().zip(&self.keys) {
+            if let Some(error) = refused.get(key) {
+                let text =
+                    format!("queue {queue} is passed over, because jobs cannot be claimed from it: failed to {error}");
+                connection.origin.findings.tell(&String::from_utf8_lossy(key), text);
+            } else {
+                names.push(queue.clone());
             }
         }
         *self = Self { left_out: Some(Instant::now()), ..Self::only(connection.keys(), &self.list, names) };

@@ -21,7 +21,7 @@ use super::keeper::{Kept, Made};
 use super::keys::Keys;
 use super::known_rights::Rights;
 use super::patience::Patience;
-use super::refusal;
+use super::refusal::{self, Fault};
 use super::reply;
 use super::script::{Call, Script};
 use super::sentinels::Sentinels;
@@ -33,9 +33,6 @@ use crate::store::backend::TimeSource;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
 use crate::store::unreadable::PassedOver;
-
-/// How many commands are under way at a time when there are many.
-const BATCH: usize = 1000;
 
 /// How long opening a connection may take.
 const CONNECT_LIMIT: Duration = Duration::from_secs(4);
@@ -242,100 +239,40 @@ impl Connection {
     }
 
     /// Runs a script. A server that does not know it (`NOSCRIPT`) has not run it, and gets its source.
-    pub(super) async fn run(&self, script: &Script, call: Call) -> Result<Frame, StoreError> {
+    pub(super) async fn try_run(&self, script: &Script, call: Call) -> Result<Frame, Fault> {
         let mut arguments = call.into_command(script.digest.clone());
         match self.send("EVALSHA", arguments.clone()).await? {
             frame if is_unknown_script(&frame) => {
                 if let Some(first) = arguments.first_mut() {
                     *first = Value::Bytes(Bytes::from_static(script.source.as_bytes()));
                 }
-                self.checked(self.send("EVAL", arguments).await?)
+                self.checked(self.send("EVAL", arguments).await?).map_err(Fault::of)
             }
-            frame => self.checked(frame),
+            frame => self.checked(frame).map_err(Fault::of),
         }
     }
 
-    /// Like [`run`](Self::run), for calls so large that keeping a copy costs: the call is built
+    /// Like [`try_run`](Self::try_run), for calls so large that keeping a copy costs: the call is built
     /// again in the rare case that the server does not know the script.
-    pub(super) async fn run_built(
-        &self,
-        script: &Script,
-        mut build: impl FnMut() -> Call,
-    ) -> Result<Frame, StoreError> {
+    pub(super) async fn run_built(&self, script: &Script, mut build: impl FnMut() -> Call) -> Result<Frame, Fault> {
         match self.send("EVALSHA", build().into_command(script.digest.clone())).await? {
             frame if is_unknown_script(&frame) => {
                 let source = Bytes::from_static(script.source.as_bytes());
-                self.checked(self.send("EVAL", build().into_command(source)).await?)
+                self.checked(self.send("EVAL", build().into_command(source)).await?).map_err(Fault::of)
             }
-            frame => self.checked(frame),
+            frame => self.checked(frame).map_err(Fault::of),
         }
-    }
-
-    /// Runs one command that only reads, or is an arrow by itself.
-    pub(super) async fn command(&self, name: &'static str, arguments: Vec<Bytes>) -> Result<Frame, StoreError> {
-        let key = arguments.first().cloned();
-        let frame = self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?;
-        match self.checked(frame) {
-            Err(error) => Err(self.about(error, name, key).await),
-            frame => frame,
-        }
-    }
-
-    /// What is wrong with the key that a command names; the server's message does not name it.
-    async fn about(&self, error: StoreError, name: &str, key: Option<Bytes>) -> StoreError {
-        let (StoreError::Corrupt { reason, .. }, Some(key)) = (&error, key) else { return error };
-        // Without the right to TYPE the type is not told.
-        let found = match self.send("TYPE", vec![Value::Bytes(key.clone())]).await {
-            Ok(frame) => reply::bytes(frame).ok().flatten().unwrap_or_default(),
-            Err(_) => Bytes::new(),
-        };
-        let (place, found) = (String::from_utf8_lossy(&key).into_owned(), String::from_utf8_lossy(&found));
-        let reason = refusal::mismatch(&place, name, &found, reason);
-        StoreError::Corrupt { place, reason }
-    }
-
-    /// The time that scripts of this store go by.
-    pub(super) async fn now_ms(&self) -> Result<i64, StoreError> {
-        if let Some(now_ms) = self.origin.now_ms() {
-            return Ok(now_ms);
-        }
-        reply::time_ms(self.command("TIME", Vec::new()).await?)
-    }
-
-    /// Runs several commands, in order and `BATCH` in a round trip: what waits for its answer takes memory. An error
-    /// answers its own command only.
-    pub(super) async fn commands(
-        &self,
-        commands: Vec<(&'static str, Vec<Bytes>)>,
-    ) -> Result<Vec<Result<Frame, StoreError>>, StoreError> {
-        let mut replies = Vec::with_capacity(commands.len());
-        let mut commands = commands.into_iter().peekable();
-        while commands.peek().is_some() {
-            let sent = commands.by_ref().take(BATCH).map(|(name, arguments)| {
-                let key = arguments.first().cloned();
-                let sent = self.send(name, arguments.into_iter().map(Value::Bytes).collect());
-                async move { sent.await.map(|frame| (frame, name, key)) }
-            });
-            for reply in futures_util::future::join_all(sent).await {
-                let (frame, name, key) = reply?;
-                replies.push(match self.checked(frame) {
-                    Err(error) => Err(self.about(error, name, key).await),
-                    frame => frame,
-                });
-            }
-        }
-        Ok(replies)
     }
 
     /// An error that the server answered is an error.
-    fn checked(&self, frame: Frame) -> Result<Frame, StoreError> {
+    pub(super) fn checked(&self, frame: Frame) -> Result<Frame, StoreError> {
         let error = match &frame {
             Frame::SimpleError { data, .. } => data.to_string(),
             Frame::BlobError { data, .. } => String::from_utf8_lossy(data).into_owned(),
             _ => return Ok(frame),
         };
         self.origin.rights.note(&error);
-        Err(refusal::refused(&error))
+        Err(refusal::refused_to(self.origin.user(), &error))
     }
 
     /// The errors that a script met and went on after.
@@ -344,7 +281,7 @@ impl Connection {
         let read = |error: &[u8]| {
             let error = String::from_utf8_lossy(error);
             self.origin.rights.note(&error);
-            refusal::refused(&error)
+            refusal::refused_to(self.origin.user(), &error)
         };
         errors.map(read).collect()
     }
@@ -354,7 +291,7 @@ impl Connection {
         self.origin.findings.passed_over(passed, &String::from_utf8_lossy(key));
     }
 
-    async fn send(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame, StoreError> {
+    pub(super) async fn send(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame, StoreError> {
         let Some(number) = self.kept.number(RECONNECT_WAIT).await else { return Err(self.down()) };
         let client = self.kept.client();
         if client.state() != ClientState::Connected {

@@ -8,7 +8,7 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::enqueue::together;
 use super::script::{Call, Script, calls_of, script};
-use super::{inspect, reply, rights, verdict};
+use super::{inspect, refusal, reply, rights, verdict};
 use crate::job::{PayloadView, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DeleteDelayed, ScheduledAt};
@@ -126,9 +126,12 @@ async fn look(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError
     let jobs = reply::strings(next())?;
     let wrong = reply::bytes(next())?.filter(|wrong| !wrong.is_empty());
     let misnamed = reply::bytes(next())?.filter(|entry| !entry.is_empty());
-    let broken = wrong.zip(second).map(|(wrong, second)| Broken {
-        place: String::from_utf8_lossy(&keys.delayed(second)).into_owned(),
-        reason: String::from_utf8_lossy(&wrong).into_owned(),
+    let broken = wrong.zip(second).map(|(wrong, second)| {
+        let place = String::from_utf8_lossy(&keys.delayed(second)).into_owned();
+        match refusal::refused_to(connection.origin.user(), &String::from_utf8_lossy(&wrong)) {
+            StoreError::Corrupt { reason, .. } | StoreError::Barred { reason, .. } => Broken { place, reason },
+            error => Broken { place, reason: error.to_string() },
+        }
     });
     Ok(Due { now_ms, second, due_s, jobs, broken, misnamed })
 }

@@ -13,12 +13,14 @@ use fred::interfaces::Resp3Frame as Frame;
 use fred::types::RespVersion;
 
 use self::outcomes::{enter_outcomes, halves, unapplied};
-use super::apart::{Apart, is_for_a_key};
+use super::apart::Apart;
 use super::claim_queues::ClaimQueues;
 use super::connection::{Connection, Origin};
 use super::engine::RedisStore;
 use super::gates::gates;
 use super::layout::{Layout, Workers};
+use super::refusal::Fault;
+use super::refused_keys::naming;
 use super::script::{Call, Script, script};
 use super::verdict::{self, Ending};
 use super::wake::{self, RedisWaker};
@@ -105,34 +107,40 @@ impl EngineLane for RedisLane {
         if let Some(apart) = self.apart.take().filter(|apart| apart.rest.sequence == exchange.sequence) {
             return self.send_rest(apart).await;
         }
-        match self.send(exchange).await {
-            Err(error) if is_for_a_key(&error) => {
-                // An earlier attempt may have been applied before the key was refused.
-                if let Some(reply) = self.applied(exchange).await? {
-                    return Ok(reply);
-                }
-                let lane = [self.key.clone(), self.paused.0.clone(), self.paused.1.clone()];
-                match Apart::of(&self.connection, &lane, exchange).await {
-                    Ok(Some(apart)) => self.send_rest(apart).await,
-                    Ok(None) => Err(error),
-                    Err(shared) => Err(rights::explain(&self.connection, shared).await),
-                }
-            }
-            reply => reply,
+        let said = match self.send(exchange).await {
+            Ok(reply) => return Ok(reply),
+            Err(Fault::Store(error)) => return Err(error),
+            Err(Fault::Keys(said)) => said,
+        };
+        // An earlier attempt may have been applied before the key was refused.
+        if let Some(reply) = self.applied(exchange).await? {
+            return Ok(reply);
+        }
+        let lane = self.shared();
+        match Apart::of(&self.connection, &lane, exchange).await {
+            Ok(Some(apart)) => self.send_rest(apart).await,
+            Ok(None) => Err(naming(&self.connection, Fault::Keys(said), lane.into()).await),
+            Err(shared) => Err(rights::explain(&self.connection, shared).await),
         }
     }
 }
 
 impl RedisLane {
+    /// The keys that every exchange of this lane needs, besides those of all lanes.
+    fn shared(&self) -> [Bytes; 3] {
+        [self.key.clone(), self.paused.0.clone(), self.paused.1.clone()]
+    }
+
     async fn send_rest(&mut self, apart: Apart) -> Result<Exchanged, StoreError> {
         let sent = match self.send(&apart.rest).await {
-            Err(error) if is_for_a_key(&error) => match self.applied(&apart.rest).await {
+            Ok(rest) => Ok(rest),
+            Err(Fault::Store(error)) => Err(error),
+            Err(fault) => match self.applied(&apart.rest).await {
                 // More is refused by now: it is found out anew.
-                Ok(None) => return Err(error),
+                Ok(None) => return Err(naming(&self.connection, fault, self.shared().into()).await),
                 Ok(Some(reply)) => Ok(reply),
                 Err(error) => Err(error),
             },
-            sent => sent,
         };
         let reply = sent.map(|rest| apart.reply(rest));
         self.apart = Some(apart);
@@ -149,11 +157,13 @@ impl RedisLane {
         }
         let asked = Exchange { settlements: Vec::new(), enters: Vec::new(), ..exchange.clone() };
         let layout = self.workers.lay_out(self.connection.keys(), &asked, false);
-        let frame = self.connection.run_built(&PLAIN, || self.call(&asked, &layout, false)).await?;
-        self.read(exchange, frame).map(Some)
+        match self.connection.run_built(&PLAIN, || self.call(&asked, &layout, false)).await {
+            Ok(frame) => self.read(exchange, frame).map(Some),
+            Err(fault) => Err(naming(&self.connection, fault, self.call(&asked, &layout, false).into_keys()).await),
+        }
     }
 
-    async fn send(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+    async fn send(&mut self, exchange: &Exchange) -> Result<Exchanged, Fault> {
         if !self.queues.are_of(&exchange.queues) {
             self.queues = ClaimQueues::of(self.connection.keys(), &exchange.queues);
         }
@@ -164,16 +174,14 @@ impl RedisLane {
         let missing = if exchange.idle.is_empty() { None } else { rights::missing(&self.connection).await? };
         let claims = missing.is_none();
         let mut sent = self.connection.run_built(script, || self.call(exchange, &layout, claims)).await;
-        if let Err(error) = &sent
-            && is_for_a_key(error)
-            && self.queues.leave_out_refused(&self.connection).await?
-        {
+        if matches!(sent, Err(Fault::Keys(_))) && self.queues.leave_out_refused(&self.connection).await? {
             // It was refused as a whole, so that nothing of it was applied.
             sent = self.connection.run_built(script, || self.call(exchange, &layout, claims)).await;
         }
         let frame = match sent {
             Ok(frame) => frame,
-            Err(error) => return Err(rights::explain(&self.connection, error).await),
+            Err(Fault::Store(error)) => return Err(rights::explain(&self.connection, error).await.into()),
+            Err(fault) => return Err(fault),
         };
         let mut exchanged = self.read(exchange, frame)?;
         // A command was refused midway. The error that names all missing rights takes the place of that one.

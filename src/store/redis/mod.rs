@@ -9,6 +9,7 @@
 //! twice, because only the arrow knows whether it may be repeated.
 
 mod apart;
+mod calls;
 mod claim_queues;
 mod connection;
 mod delayed;
@@ -34,6 +35,7 @@ mod periodic;
 mod promote;
 mod recover;
 mod refusal;
+mod refused_keys;
 mod rejoin;
 mod removed;
 mod reply;

@@ -1,10 +1,14 @@
 //! Periodic tasks: reads, reconciles and withdraws them.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
+use super::refusal::Fault;
+use super::refused_keys::refused_keys;
 use super::reply;
 use super::script::{Script, script};
 use super::verdict;
@@ -48,10 +52,24 @@ pub(super) async fn periodic(
     connection: &Connection,
     job_locks: &[LockKey],
 ) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
-    let mut call = connection.call();
-    call.key(connection.keys().periodic());
-    verdict::locks(&mut call, connection.keys(), job_locks);
-    let mut reply = reply::list(connection.run(&PERIODIC, call).await?)?.into_iter();
+    let keys = connection.keys();
+    let locks: Vec<Bytes> = job_locks.iter().map(|lock| keys.lock(lock)).collect();
+    let asking = |locks: &[Bytes]| {
+        let mut call = connection.call();
+        call.key(keys.periodic()).number(locks.len()).keys(locks);
+        call
+    };
+    let (reply, refused) = match connection.try_run(&PERIODIC, asking(&locks)).await {
+        Ok(reply) => (reply, HashMap::new()),
+        Err(Fault::Store(error)) => return Err(error),
+        Err(Fault::Keys(_)) => {
+            // A lock that may not be touched concerns its task alone.
+            let refused = refused_keys(connection, locks.iter().cloned().collect()).await?;
+            let allowed: Vec<Bytes> = locks.iter().filter(|lock| !refused.contains_key(*lock)).cloned().collect();
+            (connection.run(&PERIODIC, asking(&allowed)).await?, refused)
+        }
+    };
+    let mut reply = reply::list(reply)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);
     let mut fields = reply::strings(next())?.into_iter();
     let (mut entries, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Periodic));
@@ -61,11 +79,15 @@ pub(super) async fn periodic(
             None => passed.add(&task, "it is no due second, period, state and queue"),
         }
     }
-    connection.passed_over(&passed, &connection.keys().periodic());
+    connection.passed_over(&passed, &keys.periodic());
     entries.sort_by(|one, other| one.task.cmp(&other.task));
-    let held: Result<Vec<bool>, _> =
-        reply::list(next())?.into_iter().map(|held| reply::number(held).map(|held| held != 0)).collect();
-    Ok((entries, held?))
+    let mut known = reply::list(next())?.into_iter();
+    // One that may not be read may be held: so its task is looked after, and the refusal told.
+    let held = locks.iter().map(|lock| match refused.get(lock) {
+        Some(_) => Ok(true),
+        None => Ok(reply::number(known.next().unwrap_or(Frame::Null))? != 0),
+    });
+    Ok((entries, held.collect::<Result<_, StoreError>>()?))
 }
 
 /// An entry as the scripts write it.

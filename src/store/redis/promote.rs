@@ -69,21 +69,19 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
     let Some(place) = place else { return Ok(Promoted::Moved(moved)) };
     let reason = reason.as_ref().map(text).unwrap_or_default();
     // A key of another type, or one that this user may not touch, concerns this queue alone. Other errors concern the store.
-    match refusal::refused(&reason) {
+    let refused = refusal::refused_to(connection.origin.user(), &reason);
+    match &refused {
         StoreError::Corrupt { reason, .. } | StoreError::Barred { reason, .. } => {
-            return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
-        }
-        StoreError::Unsupported(_) if refusal::refuses_key(&reason) => {
-            return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason } });
+            return Ok(Promoted::Refused { moved, by: Broken { place: text(&place), reason: reason.clone() } });
         }
         _ => {}
     }
     // This also notes whether a command was refused.
-    let refused = connection.findings(reason.as_bytes()).pop();
+    let found = connection.findings(reason.as_bytes()).pop();
     if moved > 0 {
         return Ok(Promoted::Moved(moved));
     }
-    Err(rights::explain(connection, refused.unwrap_or_else(|| refusal::refused(&reason))).await)
+    Err(rights::explain(connection, found.unwrap_or(refused)).await)
 }
 
 /// The queue of a job that is pushed without a lock. Neighbours of one queue are pushed together.

@@ -36,24 +36,82 @@ pub(super) fn refuses_key(text: &str) -> bool {
     text.contains("access") && text.contains("key")
 }
 
-/// What an error that the server answered means for the caller.
+/// How many bytes of a key a pattern spells out.
+const SPELT: usize = 200;
+
+/// A pattern of `ACL SETUSER` for a key, as it can be typed: what a pattern, redis-cli or a shell would read as a sign stands
+/// as `?`, which is any byte.
+fn pattern(key: &[u8]) -> String {
+    let typed = |&byte: &u8| match byte {
+        b'_' | b':' | b'.' | b'/' | b'@' | b'=' | b'+' | b'-' | b'{' | b'}' => char::from(byte),
+        byte if byte.is_ascii_alphanumeric() => char::from(byte),
+        _ => '?',
+    };
+    let is_whole = key.len() <= SPELT && !key.ends_with(b"*");
+    let spelt = if is_whole { key } else { key.strip_suffix(b"*").unwrap_or(key) };
+    let spelt: String = spelt.iter().take(SPELT).map(typed).collect();
+    if is_whole { spelt } else { format!("{spelt}*") }
+}
+
+/// The error of keys that this user may not touch, with what to type. The first is named as its place.
+pub(super) fn may_not_touch(user: &str, keys: &[&[u8]], command: Option<&str>, said: &str) -> StoreError {
+    let place = keys.first().map(|key| String::from_utf8_lossy(key).into_owned()).unwrap_or_default();
+    let what = match (command, keys.len()) {
+        (Some(command), _) => format!("{command} is refused there, because the user {user} may not touch it"),
+        (None, 0 | 1) => format!("the user {user} may not touch it"),
+        (None, _) => format!("the user {user} may not touch it, nor other keys"),
+    };
+    let patterns: Vec<String> = keys.iter().map(|key| format!(" ~{}", pattern(key))).collect();
+    let reason = format!("{what}: type ACL SETUSER {user}{} ({})", patterns.concat(), plain(said));
+    StoreError::Barred { place, reason }
+}
+
+/// Why the server did not run a script.
+#[derive(Debug)]
+pub(super) enum Fault {
+    /// For one of its keys, in the server's words. Nothing of it was run. It becomes an error only where the keys are named
+    /// (`refused_keys`).
+    Keys(String),
+    Store(StoreError),
+}
+
+impl From<StoreError> for Fault {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl Fault {
+    /// What the server's error means for a script, of which it may refuse a key.
+    pub(super) fn of(error: StoreError) -> Self {
+        match error {
+            StoreError::Unsupported(said) if refuses_key(&said) || said.contains("CROSSSLOT") => Self::Keys(said),
+            error => Self::Store(error),
+        }
+    }
+}
+
+/// What an error that a script answered to this user means for the caller.
+pub(super) fn refused_to(user: &str, text: &str) -> StoreError {
+    match parts(text, "REFUSED ") {
+        Some((key, command, reason)) if refuses_key(reason) => {
+            may_not_touch(user, &[key.as_bytes()], Some(command), reason)
+        }
+        _ => refused(text),
+    }
+}
+
+/// What an error that the server answered means for the caller. One that refuses a key of a whole call does not say which, so
+/// it goes on as a `Fault` first.
 pub(super) fn refused(text: &str) -> StoreError {
     let has = |word: &str| text.contains(word);
     if let Some((place, found, reason)) = parts(text, "CORRUPT ") {
         let (command, found) = found.split_once(' ').unwrap_or((found, ""));
         return StoreError::Corrupt { place: place.to_owned(), reason: mismatch(place, command, found, reason) };
     }
-    if let Some((key, command, reason)) = parts(text, "REFUSED ") {
+    if let Some((_, command, reason)) = parts(text, "REFUSED ") {
         // A missing right to a command concerns every key, so that the message is the same for each.
-        return if refuses_key(reason) {
-            let remedy = format!("let this user touch it: ACL SETUSER with ~{key}");
-            StoreError::Barred {
-                place: key.to_owned(),
-                reason: format!("{command} is refused there; {remedy} ({reason})"),
-            }
-        } else {
-            StoreError::Unsupported(format!("it refuses {command}: {reason}"))
-        };
+        return StoreError::Unsupported(format!("it refuses {command}: {reason}"));
     }
     if has("NOPERM") {
         StoreError::Unsupported(format!("a right is missing: {}", plain(text)))
@@ -291,10 +349,26 @@ mod tests {
         assert!(matches!(&right, StoreError::Unsupported(text) if text.contains("lpop")), "{right}");
         let noperm = "ERR user_script:9: REFUSED r:delayed:7\u{1f}RPUSH\u{1f}The user executing the script can't access at \
                       least one of the keys mentioned in the command script: 2a, on @user_script:9.";
-        let key = refused(noperm);
+        let key = refused_to("poor", noperm);
         assert!(matches!(&key, StoreError::Barred { place, .. } if place == "r:delayed:7"), "{key}");
-        assert!(key.to_string().contains("ACL SETUSER with ~r:delayed:7") && !key.to_string().contains("user_script"));
+        let said = key.to_string();
+        assert!(said.contains("RPUSH is refused there") && !said.contains("user_script"), "{said}");
+        assert!(said.contains("type ACL SETUSER poor ~r:delayed:7 ("), "{said}");
         assert!(matches!(refused("ERR syntax"), StoreError::Misuse(_)));
+    }
+
+    #[test]
+    fn a_pattern_can_be_typed_and_fits_its_key() {
+        assert_eq!(pattern(b"{r}:lock:a b:q:[{\"x\",1}]"), "{r}:lock:a?b:q:?{?x??1}?");
+        assert_eq!(pattern("r:queue:\u{fc}\\*".as_bytes()), "r:queue:???*");
+        assert_eq!(pattern(b"r:*"), "r:*");
+        let long = pattern(&[b'x'; 5000]);
+        assert_eq!((long.len(), long.ends_with("x*")), (SPELT + 1, true));
+        let several = may_not_touch("u", &[b"r:a", b"r:b"], None, "NOPERM script: x").to_string();
+        assert_eq!(
+            several,
+            "use r:a: the user u may not touch it, nor other keys: type ACL SETUSER u ~r:a ~r:b (NOPERM)"
+        );
     }
 
     proptest::proptest! {
@@ -302,7 +376,7 @@ mod tests {
         fn no_error_breaks_its_reader(
             text in "(ERR |CORRUPT |REFUSED |NOPERM |READONLY|OOM |WRONGTYPE|\u{1f}| script: |\\PC){0,8}"
         ) {
-            let _ = refused(&text).to_string();
+            let _ = (refused(&text).to_string(), refused_to("u", &text).to_string());
         }
     }
 }

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use fred::error::{Error, ErrorKind};
 use fred::interfaces::Resp3Frame as Frame;
 
-use super::refusal::{refused, refuses_key};
+use super::refusal::refused;
 use crate::store::error::StoreError;
 
 /// A reply that the script does not return. A proxy in between may send one.
@@ -58,7 +58,6 @@ pub(super) fn length(answer: Result<Frame, StoreError>) -> Result<u64, StoreErro
     match answer {
         Ok(frame) => count(frame),
         Err(StoreError::Corrupt { .. } | StoreError::Barred { .. }) => Ok(0),
-        Err(StoreError::Unsupported(reason)) if refuses_key(&reason) => Ok(0),
         Err(error) => Err(error),
     }
 }

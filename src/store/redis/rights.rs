@@ -7,8 +7,9 @@
 use std::fmt::Write as _;
 
 use super::connection::Connection;
+use super::refusal::{self, Fault};
 use super::script::{Script, script};
-use super::{refusal, reply, verdict};
+use super::{reply, verdict};
 use crate::store::error::StoreError;
 
 static RIGHTS: Script = script!("rights");
@@ -24,14 +25,14 @@ pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
     verdict::places(&mut call, connection.keys());
     let ours = format!(" ~{}*", connection.keys().namespace_prefix());
     let (mut rights, mut keys, mut commands) = (String::new(), String::new(), String::new());
-    let mut refused = match connection.run(&RIGHTS, call).await {
+    let mut refused = match connection.try_run(&RIGHTS, call).await {
         Ok(refused) => reply::strings(refused)?.into_iter(),
         // The whole script was refused because of its key.
-        Err(StoreError::Unsupported(reason)) if refusal::refuses_key(&reason) => {
+        Err(Fault::Keys(_)) => {
             keys.clone_from(&ours);
             Vec::new().into_iter()
         }
-        Err(error) => return Err(error),
+        Err(Fault::Store(error)) => return Err(error),
     };
     while let (Some(command), Some(reason)) = (refused.next(), refused.next()) {
         let command = String::from_utf8_lossy(&command).into_owned();

@@ -107,6 +107,12 @@ impl Call {
         self.literal(if flag { "1" } else { "" })
     }
 
+    /// The keys that the call declares; copies of what points to them.
+    pub(super) fn declared(&self) -> Vec<Bytes> {
+        let key = |key: &Value| if let Value::Bytes(key) = key { Some(key.clone()) } else { None };
+        self.keys.iter().filter_map(key).collect()
+    }
+
     /// The keys that the call declares.
     pub(super) fn into_keys(self) -> Vec<Bytes> {
         let key = |key| if let Value::Bytes(key) = key { Some(key) } else { None };

@@ -41,7 +41,7 @@ if is_due and limit > 0 then
       -- The entry is not to blame for a right that is missing.
       error(message)
     end
-    wrong = length.err
+    wrong = message
   else
     jobs = read_page(DELAYED .. entry, 0, limit)
   end

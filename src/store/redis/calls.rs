@@ -1,0 +1,97 @@
+//! Scripts and commands over a connection.
+//!
+//! Each of them fails with an error that names the key that it is about, and of a key that is refused says what to type.
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
+use fred::types::Value;
+
+use super::connection::Connection;
+use super::refusal::{self, Fault};
+use super::refused_keys::naming;
+use super::reply;
+use super::script::{Call, Script};
+use crate::store::error::StoreError;
+
+/// How many commands are under way at a time when there are many.
+const BATCH: usize = 1000;
+
+impl Connection {
+    /// Runs a script. If the server refuses one of its keys, the error names it.
+    pub(super) async fn run(&self, script: &Script, call: Call) -> Result<Frame, StoreError> {
+        let keys = call.declared();
+        match self.try_run(script, call).await {
+            Ok(frame) => Ok(frame),
+            Err(fault) => Err(naming(self, fault, keys).await),
+        }
+    }
+
+    /// Runs one command that only reads, or is an arrow by itself.
+    pub(super) async fn command(&self, name: &'static str, arguments: Vec<Bytes>) -> Result<Frame, StoreError> {
+        let keys = keys_of(name, &arguments);
+        let frame = self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?;
+        match self.checked(frame) {
+            Err(error) => Err(self.about(error, name, keys).await),
+            frame => frame,
+        }
+    }
+
+    /// What is wrong with the key that a command names; the server's message does not name it.
+    async fn about(&self, error: StoreError, name: &str, keys: Vec<Bytes>) -> StoreError {
+        let (reason, key) = match (Fault::of(error), keys.first()) {
+            (Fault::Store(StoreError::Corrupt { reason, .. }), Some(key)) => (reason, key.clone()),
+            // Of several keys it is to be found out which.
+            (Fault::Keys(said), Some(key)) if keys.len() == 1 && refusal::refuses_key(&said) => {
+                return refusal::may_not_touch(self.origin.user(), &[key], Some(name), &said);
+            }
+            (fault, _) => return naming(self, fault, keys).await,
+        };
+        // Without the right to TYPE the type is not told.
+        let found = match self.send("TYPE", vec![Value::Bytes(key.clone())]).await {
+            Ok(frame) => reply::bytes(frame).ok().flatten().unwrap_or_default(),
+            Err(_) => Bytes::new(),
+        };
+        let (place, found) = (String::from_utf8_lossy(&key).into_owned(), String::from_utf8_lossy(&found));
+        let reason = refusal::mismatch(&place, name, &found, &reason);
+        StoreError::Corrupt { place, reason }
+    }
+
+    /// The time that scripts of this store go by.
+    pub(super) async fn now_ms(&self) -> Result<i64, StoreError> {
+        if let Some(now_ms) = self.origin.now_ms() {
+            return Ok(now_ms);
+        }
+        reply::time_ms(self.command("TIME", Vec::new()).await?)
+    }
+
+    /// Runs several commands, in order and `BATCH` in a round trip: what waits for its answer takes memory. An error
+    /// answers its own command only.
+    pub(super) async fn commands(
+        &self,
+        commands: Vec<(&'static str, Vec<Bytes>)>,
+    ) -> Result<Vec<Result<Frame, StoreError>>, StoreError> {
+        let mut replies = Vec::with_capacity(commands.len());
+        let mut commands = commands.into_iter().peekable();
+        while commands.peek().is_some() {
+            let sent = commands.by_ref().take(BATCH).map(|(name, arguments)| {
+                let keys = keys_of(name, &arguments);
+                let sent = self.send(name, arguments.into_iter().map(Value::Bytes).collect());
+                async move { sent.await.map(|frame| (frame, name, keys)) }
+            });
+            for reply in futures_util::future::join_all(sent).await {
+                let (frame, name, keys) = reply?;
+                replies.push(match self.checked(frame) {
+                    Err(error) => Err(self.about(error, name, keys).await),
+                    frame => frame,
+                });
+            }
+        }
+        Ok(replies)
+    }
+}
+
+/// The keys that a command names.
+fn keys_of(name: &str, arguments: &[Bytes]) -> Vec<Bytes> {
+    let several = if name == "MGET" { arguments.len() } else { 1 };
+    arguments.iter().take(several).cloned().collect()
+}
