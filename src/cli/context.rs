@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
-use super::args::Cli;
+use super::args::{Cli, CliCommand};
 use super::exit::CliError;
 use super::output::{Printer, warn};
 use crate::client::request::{Request, RequestError, ResolvedJob};
@@ -15,10 +15,11 @@ use crate::config::element::tls_files::TlsFiles;
 use crate::config::error::{self, Problems};
 use crate::config::load::{self, Loaded, Sources};
 use crate::config::origin;
+use crate::daemon::directions::{self, Directions};
 use crate::daemon::extensions::Extensions;
 use crate::event::Bus;
 use crate::plugin::registry::Plugins;
-use crate::process::private;
+use crate::process::{mark, private};
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
 use crate::store::open;
@@ -36,6 +37,8 @@ pub(super) struct CommandContext {
     sources: Sources,
     /// The configuration after the first read, so that secrets are read once.
     loaded: OnceLock<Loaded>,
+    /// The daemon to ask for the configuration: this command runs in one of its jobs, and nobody named another one.
+    daemon: Option<String>,
     extensions: Arc<Extensions>,
 }
 
@@ -55,7 +58,11 @@ impl CommandContext {
                 .collect(),
             working_dir,
         };
-        Ok(Self { printer: Printer::new(cli.json), sources, loaded: OnceLock::new(), extensions: Arc::new(extensions) })
+        // A daemon that a job starts has a configuration of its own.
+        let is_daemon = matches!(cli.command, None | Some(CliCommand::Run(_)));
+        let daemon = sources.env.get(mark::DAEMON).filter(|_| !is_daemon && !sources.names_a_file()).cloned();
+        let (printer, extensions) = (Printer::new(cli.json), Arc::new(extensions));
+        Ok(Self { printer, sources, loaded: OnceLock::new(), daemon, extensions })
     }
 
     /// Where the configuration comes from.
@@ -72,7 +79,10 @@ impl CommandContext {
         if let Some(loaded) = self.loaded.get() {
             return Ok(loaded.clone());
         }
-        let loaded = load::load(&self.sources).map_err(CliError::Problems)?;
+        let loaded = match &self.daemon {
+            Some(daemon) => self.as_directed(daemon)?,
+            None => load::load(&self.sources).map_err(CliError::Problems)?,
+        };
         let problems = self.extensions.check(&loaded.config.overrides);
         if !problems.is_empty() {
             return Err(CliError::Problems(Problems(problems)));
@@ -81,6 +91,30 @@ impl CommandContext {
             warn(passed_over);
         }
         Ok(self.loaded.get_or_init(|| loaded).clone())
+    }
+
+    /// The configuration of the daemon whose job this command runs in: what it enqueues elsewhere would never run.
+    fn as_directed(&self, daemon: &str) -> Result<Loaded, CliError> {
+        let named = self.sources.names_a_store();
+        let Directions { config, store, shown } = match directions::ask(daemon) {
+            Ok(directions) => directions,
+            Err(_) if named => return load::load(&self.sources).map_err(CliError::Problems),
+            Err(error) => return Err(CliError::Undirected(format!("does not say where it works: {error}"))),
+        };
+        let mut sources = Sources { file: config.map(PathBuf::from), ..self.sources.clone() };
+        let withheld = !named && store.is_none();
+        if !named {
+            sources.store_url = store;
+        }
+        let loaded = load::load(&sources).map_err(CliError::Problems)?;
+        // Its user may have its own way to the password.
+        let leads_to = loaded.config.store.url.to_string();
+        if withheld && leads_to != shown {
+            return Err(CliError::Undirected(format!(
+                "works on {shown}, whose password it tells to no other user; its configuration leads to {leads_to}"
+            )));
+        }
+        Ok(loaded)
     }
 
     /// The tasks of this configuration, with their problems.

@@ -64,6 +64,9 @@ pub(super) enum CliError {
         /// What to do.
         hint: &'static str,
     },
+    /// This command runs in a job, and its daemon does not lead it to the store.
+    #[error("this command runs in a job, and the daemon of the job {0}")]
+    Undirected(String),
     /// The store failed in the middle of many jobs.
     #[error("{message}")]
     Interrupted {
@@ -130,6 +133,7 @@ impl CliError {
             Self::Client(ClientError::Request(RequestError::UnknownTask { .. })) => "list the tasks: windlass tasks",
             Self::Client(ClientError::Request(RequestError::QueueMissing { .. })) => "name the queue: --queue Q",
             Self::NoDatabase { hint, .. } => hint,
+            Self::Undirected(_) => "name the store: --store URL, or WINDLASS_STORE_URL before the command",
             Self::Store { .. } if self.exit() == Exit::Unavailable => {
                 "start the store, or correct its address: [store] url, WINDLASS_STORE_URL or --store"
             }
@@ -167,7 +171,7 @@ impl CliError {
                 AdminError::Store(error) => store(error),
             },
             Self::Store { error, .. } | Self::Interrupted { error, .. } => store(error),
-            Self::NoDatabase { .. } => Exit::Unavailable,
+            Self::NoDatabase { .. } | Self::Undirected(_) => Exit::Unavailable,
             Self::Failed(_) | Self::Output(_) | Self::Unreported { .. } => Exit::Failure,
         }
     }

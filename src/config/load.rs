@@ -67,6 +67,18 @@ impl Sources {
         self
     }
 
+    /// Did somebody name a configuration?
+    #[must_use]
+    pub(crate) fn names_a_file(&self) -> bool {
+        self.file.is_some() || self.var("WINDLASS_CONFIG").is_some()
+    }
+
+    /// Did somebody name a store?
+    #[must_use]
+    pub(crate) fn names_a_store(&self) -> bool {
+        self.store_url.is_some() || self.var("WINDLASS_STORE_URL").is_some()
+    }
+
     /// A variable of the environment. An empty variable counts as not set.
     fn var(&self, name: &str) -> Option<&str> {
         self.env.get(name).map(String::as_str).filter(|value| !value.is_empty())

@@ -27,14 +27,14 @@ use super::assemble::App;
 use super::extensions::Extensions;
 use super::options::RunError;
 use super::reload::Reloader;
-use super::{descriptors, host, panics, signal, supervisor, systemd, warnings, watchdog};
+use super::{descriptors, directions, host, panics, signal, supervisor, systemd, warnings, watchdog};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::model::StoreConfig;
 use crate::event::{Bus, Event};
 use crate::pool::{self, Control, Ended, Phase, Work, unless_told};
-use crate::process::{leftovers, sweep};
+use crate::process::{leftovers, mark, sweep};
 use crate::scheduler::failures::Bulkheads;
 use crate::scheduler::recover::{is_gone_from_here, marks, recover};
 use crate::scheduler::{self, SchedulerConfig, SchedulerContext};
@@ -104,6 +104,14 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let handlers = handlers_runtime().map_err(system("start the handlers' runtime"))?;
     // If the threads of handlers are blocked or stopped, no job begins or ends.
     handlers.spawn(turn(pulses.begin("the handlers' runtime", LONGEST)));
+    match directions::give(&work.borrow().config, handlers.handle()) {
+        Ok(name) => mark::name_daemon(name),
+        Err(error) => bus.emit(Event::Warning {
+            text: format!(
+                "programs of jobs cannot ask where this daemon works, so that `windlass enqueue` in them fails: {error}"
+            ),
+        }),
+    }
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
     let life = DaemonRun {
         work,

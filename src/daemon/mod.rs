@@ -2,6 +2,7 @@
 
 pub mod assemble;
 mod descriptors;
+pub(crate) mod directions;
 pub mod extensions;
 pub mod handover;
 pub mod host;

@@ -241,6 +241,11 @@ impl Command {
         if self.confines.is_some() {
             command.env(confine::wrapped(mark::RUN.as_ref()), &run);
         }
+        match mark::daemon_name() {
+            Some(name) if self.confines.is_some() => drop(command.env(confine::wrapped(mark::DAEMON.as_ref()), name)),
+            Some(name) => drop(command.env(mark::DAEMON, name)),
+            None => {}
+        }
         Ok((command, run))
     }
 

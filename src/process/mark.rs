@@ -8,8 +8,8 @@
 
 use std::ffi::OsString;
 use std::fs;
-use std::sync::LazyLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{LazyLock, OnceLock};
 
 use ring::digest::{SHA256, digest};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
@@ -18,6 +18,8 @@ use super::sweep;
 
 /// Holds the id of the instance that started the process. Every process of a job has it; its children inherit it.
 pub const INSTANCE: &str = "WINDLASS_INSTANCE";
+/// Names the daemon that started the process, for the commands that ask where it works.
+pub const DAEMON: &str = "WINDLASS_DAEMON";
 /// Names one process that this program started, over all programs of this machine. Its descendants inherit it.
 pub const RUN: &str = "WINDLASS_RUN";
 /// Holds the supervisor of the daemon as `<pid>:<start time in ticks>`. Jobs do not get it, because a daemon that a
@@ -27,10 +29,15 @@ pub const SUPERVISED: &str = "WINDLASS_SUPERVISED";
 pub const NOTIFIES: &str = "WINDLASS_NOTIFIES";
 /// Says to the process that this names that its stdin holds its secrets.
 pub const HANDED_OVER: &str = "WINDLASS_HANDED_OVER";
+/// The configuration of the daemon and of every command.
+pub const CONFIG: &str = "WINDLASS_CONFIG";
 /// Variables that are secrets.
 pub const SECRETS: [&str; 2] = ["WINDLASS_HTTP_TOKEN", "WINDLASS_STORE_URL"];
-/// Variables of the daemon that children do not get: the connection to its service manager, and its secrets.
-pub const PRIVATE: [&str; 12] = [
+/// Variables of the daemon that children do not get: the connection to its service manager, its secrets, its
+/// configuration, for which they ask it, and the daemon of the job that started it.
+pub const PRIVATE: [&str; 14] = [
+    CONFIG,
+    DAEMON,
     NOTIFIES,
     HANDED_OVER,
     "NOTIFY_SOCKET",
@@ -62,6 +69,18 @@ pub struct Daemon<'a> {
     pub pid: u32,
     /// When it started, in clock ticks since boot.
     pub started_ticks: u64,
+}
+
+static DAEMON_NAME: OnceLock<OsString> = OnceLock::new();
+
+/// Gives this name to all processes that are started from now on. The first call counts.
+pub fn name_daemon(name: String) {
+    let _ = DAEMON_NAME.set(name.into());
+}
+
+/// The name that [`name_daemon`] gave.
+pub(super) fn daemon_name() -> Option<&'static OsString> {
+    DAEMON_NAME.get()
 }
 
 /// A name for the next process that is started.

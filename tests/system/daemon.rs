@@ -44,6 +44,11 @@ impl Folder {
         self.0.path().join(name)
     }
 
+    /// What stands in a file; nothing if there is none.
+    pub(crate) fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.path(name)).unwrap_or_default()
+    }
+
     /// A task that runs a shell script with the arguments `{0}`.
     pub(crate) fn script(&self, name: &str, script: &str) {
         let folder = self.0.path().display();

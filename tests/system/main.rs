@@ -13,6 +13,7 @@ mod daemon;
 mod emptied;
 mod extending;
 mod files;
+mod follow_up;
 mod generate;
 mod health;
 mod hostile;

@@ -184,6 +184,7 @@ mod tests {
         config.source = None;
         config.tasks_dir = PathBuf::new();
         config.store.url = crate::config::element::store_url::StoreUrl::Sqlite(PathBuf::new());
+        config.store.origin = crate::config::model::StoreOrigin::Default;
         config
     }
 

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::Serialize;
 use signal_hook::consts::{SIGINT, SIGQUIT, SIGTERM};
 use signal_hook::iterator::Signals;
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -19,6 +20,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, show_output, warn};
 use crate::client::{ClientError, Request};
+use crate::daemon::directions;
 use crate::event::{Bus, Event, EventKind};
 use crate::handler::contract::{Invocation, StartedRun, Stop};
 use crate::handler::dispatch::Dispatch;
@@ -26,6 +28,7 @@ use crate::job::{ClaimToken, Failure, Identity, Outcome};
 use crate::plugin::hook::{HookPoint, HookPoints};
 use crate::plugin::hooks::{Hooks, Refusal};
 use crate::pool::hooked_run::{HookedRun, Performed};
+use crate::process::mark;
 
 /// The largest amount of queued output, in bytes.
 const WAITING: usize = 8 * 1024 * 1024;
@@ -47,7 +50,13 @@ enum PerformOutput {
 /// # Errors
 /// Unknown tasks, refused arguments. The failure of the job is a result, not an error.
 pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<Exit, CliError> {
-    let grace = context.config()?.config.shutdown.kill_grace;
+    let config = context.config()?.config;
+    let grace = config.shutdown.kill_grace;
+    // What the program enqueues goes where this command was led to.
+    match directions::give(&config, &Handle::current()) {
+        Ok(name) => mark::name_daemon(name),
+        Err(error) => warn(&format!("`windlass enqueue` in the program will fail: {error}")),
+    }
     let tasks = context.tasks()?;
     let request = Request { args: args.args.get(), task: args.task, ..Request::default() };
     let job = context.resolve(&request, &tasks).map_err(ClientError::from)?;

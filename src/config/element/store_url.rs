@@ -42,6 +42,24 @@ impl StoreUrl {
         }
     }
 
+    /// The address as it was given, with its password.
+    #[must_use]
+    pub(crate) fn with_secrets(&self) -> String {
+        match self {
+            Self::Sqlite(path) => format!("sqlite:{}", path.display()),
+            Self::Redis(text) => text.clone(),
+        }
+    }
+
+    /// Does it hold a password, of the server or of the Sentinels?
+    #[must_use]
+    pub(crate) fn has_secrets(&self) -> bool {
+        let Self::Redis(url) = self else { return false };
+        let after_scheme = url.split_once("://").map_or(url.as_str(), |(_, rest)| rest);
+        let credentials = after_scheme.rsplit_once('@').map(|(credentials, _)| credentials);
+        credentials.is_some_and(|credentials| credentials.contains(':')) || after_scheme.contains("sentinel_password=")
+    }
+
     fn sqlite(rest: &str, base: &Path, state_directory: Option<&Path>) -> Result<Self, StoreUrlError> {
         let path = rest.strip_prefix("//").unwrap_or(rest);
         if path.is_empty() {

@@ -86,7 +86,7 @@ impl ConfigLoader<'_> {
         };
         if let Some(text) = value.raw().as_str() {
             let url = parse(self.sources, value, text);
-            let is_secret = matches!(&url, Some(StoreUrl::Redis(text)) if has_password(text));
+            let is_secret = url.as_ref().is_some_and(StoreUrl::has_secrets);
             if let Some(warning) = self.source.as_deref().filter(|_| is_secret).and_then(bounded::exposed_secret) {
                 self.notes.push(format!("{}: {warning}", value.location_and_key()));
             }
@@ -148,11 +148,4 @@ fn read_namespace(value: &Value<'_>) -> Option<String> {
         return None;
     }
     Some(text.to_owned())
-}
-
-/// Does an address of Redis hold a password, of the server or of the Sentinels?
-fn has_password(url: &str) -> bool {
-    let after_scheme = url.split_once("://").map_or(url, |(_, rest)| rest);
-    let credentials = after_scheme.rsplit_once('@').map(|(credentials, _)| credentials);
-    credentials.is_some_and(|credentials| credentials.contains(':')) || after_scheme.contains("sentinel_password=")
 }

@@ -9,6 +9,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::store_url_error::StoreUrlError;
+use crate::config::model::StoreOrigin;
 
 mod store;
 
@@ -358,7 +359,10 @@ fn the_documented_values_are_the_defaults() {
     let (dir, sources) = place(Some(""));
     let defaults = load(&sources).unwrap();
     fs::write(dir.path().join("config/tasks.toml"), documented).unwrap();
-    assert_eq!(load(&sources).unwrap(), defaults);
+    let mut read = load(&sources).unwrap();
+    assert_eq!((read.config.store.origin, defaults.config.store.origin), (StoreOrigin::File, StoreOrigin::Default));
+    read.config.store.origin = StoreOrigin::Default;
+    assert_eq!(read, defaults);
 }
 
 #[test]
