@@ -36,7 +36,7 @@ pub fn rpc_line(line: &[u8]) -> Result<(Vec<String>, Option<Duration>), String> 
         Message::Response { response, .. } => match response {
             Response::Result(result) => (result.into_iter().collect(), None),
             Response::Later(delay) => (Vec::new(), delay),
-            Response::Error(Failure { exception, error, backtrace }) => {
+            Response::Error(Failure { exception, error, backtrace, .. }) => {
                 ([exception, error].into_iter().chain(backtrace).collect(), None)
             }
         },

@@ -29,8 +29,8 @@ use crate::event::{Bus, OutputStream, OutputTeller};
 use crate::job::{Failure, Outcome, run_variables};
 use crate::process::shim::{self, is_shim_error, is_shim_shortage};
 use crate::process::{
-    Command, OutputLine, Running, Source, SpawnError, Tail, mark, signal::unsent_kill, signal_name, spawn_retry,
-    terminate,
+    Command, OutputLine, Running, Source, SpawnError, Tail, mark, signal::UnsentKill, signal::unsent_kill, signal_name,
+    spawn_retry, terminate,
 };
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
@@ -209,8 +209,12 @@ impl CapturedOutput {
             (Some(code), _) => self.failure("ExitStatus", format!("exited with {code}")),
             (None, Some(signal)) => {
                 let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
-                let limit = over(signal, spec).unwrap_or_default();
-                self.failure("Signal", format!("killed by signal {signal}{name}{limit}"))
+                let (why, killed) = match unsent(signal) {
+                    Some(UnsentKill { text, is_unknown }) => (text, is_unknown),
+                    None => (over(signal, spec).unwrap_or_default(), false),
+                };
+                let failure = Failure::new("Signal", format!("killed by signal {signal}{name}{why}"));
+                Outcome::Failure(failure.with_backtrace(self.tail.into_lines()).killed_if(killed))
             }
             (None, None) => self.failure("ExitStatus", format!("ended in an unknown way: {status}")),
         }
@@ -221,11 +225,13 @@ impl CapturedOutput {
     }
 }
 
-/// What a signal reports: a limit, or that somebody else sent it, such as the kernel when memory runs out.
+/// That somebody else sent a signal: the kernel when memory ran out, another instance, a person.
+fn unsent(signal: i32) -> Option<UnsentKill> {
+    (signal == SIGKILL).then(unsent_kill)
+}
+
+/// The limit whose end a signal reports.
 fn over(signal: i32, spec: &ExecSpec) -> Option<String> {
-    if signal == SIGKILL {
-        return Some(unsent_kill());
-    }
     let limits = spec.process.confines.as_ref()?.limits;
     match signal {
         SIGXCPU => limits.cpu_s.map(|limit| format!(": its limits.cpu is {limit}s")),

@@ -45,13 +45,22 @@ pub struct Failure {
     pub error: String,
     /// The backtrace, line by line.
     pub backtrace: Vec<String>,
+    /// A process of the run was killed by SIGKILL, and it is not known who sent it. It may have been another instance that
+    /// took this one for dead.
+    pub killed: bool,
 }
 
 impl Failure {
     /// A failure without backtrace.
     #[must_use]
     pub fn new(exception: impl Into<String>, error: impl Into<String>) -> Self {
-        Self { exception: exception.into(), error: error.into(), backtrace: Vec::new() }
+        Self { exception: exception.into(), error: error.into(), backtrace: Vec::new(), killed: false }
+    }
+
+    /// The same failure, of a process that somebody may have killed.
+    #[must_use]
+    pub fn killed_if(self, killed: bool) -> Self {
+        Self { killed, ..self }
     }
 
     /// The same failure with this backtrace, line by line.
@@ -78,6 +87,7 @@ impl Failure {
                 STUCK_MARKER.to_owned(),
                 STUCK_BY_US.to_owned(),
             ],
+            killed: false,
         }
     }
 
@@ -285,6 +295,7 @@ mod tests {
             exception: "TypeError".into(),
             error: "bad \"thing\"".into(),
             backtrace: vec!["    at x".into()],
+            killed: false,
         };
         let record = failure.record("vm:11800", "math", br#"{"class":"boom","queue":"math","args":[1.0]}"#, WHEN);
         assert_eq!(

@@ -284,8 +284,9 @@ fn ended_badly(status: ExitStatus, tail: Tail) -> HookError {
         (Some(code), _) => named("PluginExitStatus", format!("exited with {code}"), tail),
         (None, Some(signal)) => {
             let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
-            let why = if signal == Signal::KILL.as_raw() { unsent_kill() } else { String::new() };
-            named("PluginSignal", format!("killed by signal {signal}{name}{why}"), tail)
+            let kill = (signal == Signal::KILL.as_raw()).then(unsent_kill);
+            let (why, killed) = kill.map_or_else(Default::default, |kill| (kill.text, kill.is_unknown));
+            HookError { killed, ..named("PluginSignal", format!("killed by signal {signal}{name}{why}"), tail) }
         }
         (None, None) => named("PluginExitStatus", format!("ended in an unknown way: {status}"), tail),
     }

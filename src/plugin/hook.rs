@@ -124,13 +124,16 @@ pub struct HookError {
     /// It was not asked at all, because this machine is short of a resource: file descriptors, processes, memory. Before
     /// a run this is no failure: the job is given back uncounted.
     pub short: bool,
+    /// Its process was killed by SIGKILL, and it is not known who sent it.
+    pub killed: bool,
 }
 
 impl HookError {
     /// An error of the class `PluginError`.
     #[must_use]
     pub fn new(error: impl Into<String>) -> Self {
-        Self { exception: "PluginError".to_owned(), error: error.into(), backtrace: Vec::new(), short: false }
+        let exception = "PluginError".to_owned();
+        Self { exception, error: error.into(), backtrace: Vec::new(), short: false, killed: false }
     }
 
     /// The same error under this class.

@@ -52,11 +52,12 @@ impl HookFailure {
     /// The failure of a job because of it.
     #[must_use]
     pub fn failure(&self) -> Failure {
-        let HookError { exception, error, backtrace, .. } = &self.error;
+        let HookError { exception, error, backtrace, killed, .. } = &self.error;
         Failure {
             exception: exception.clone(),
             error: format!("plugin {:?}, {}: {error}", self.plugin, self.point.name()),
             backtrace: backtrace.clone(),
+            killed: *killed,
         }
     }
 }

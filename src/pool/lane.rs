@@ -5,6 +5,7 @@
 
 mod eased;
 mod holding;
+mod lost;
 mod sending;
 mod undone;
 
@@ -105,7 +106,7 @@ impl LaneTask {
                 return std::future::pending().await;
             }
             if self.core.orders.is_dead() {
-                self.forget();
+                self.forget(None);
             }
             self.hold_still(None).await;
             if let Some(round) = self.compose() {
@@ -180,7 +181,7 @@ impl LaneTask {
     fn apply(&mut self, mut round: Round, reply: Exchanged) {
         if reply.dead {
             self.core.declare_dead();
-            return self.forget();
+            return self.forget(Some(&round));
         }
         for &index in &reply.lost {
             if let Some(Settled { identity, .. }) = round.settled.get(index) {
@@ -305,7 +306,10 @@ impl LaneTask {
         }
         let Some((job, worker)) = self.take_job(finished.number) else { return };
         match self.core.timeouts.judge(finished.number, &job, finished.performed) {
-            Performed::Ran(outcome) => self.end(finished.number, &worker, *job, outcome),
+            Performed::Ran(outcome) => {
+                let outcome = self.doubted(&job, outcome);
+                self.end(finished.number, &worker, *job, outcome);
+            }
             // A drain is not the job's fault, so it costs no redelivery.
             Performed::NotBegun if self.core.orders.is_draining() => self.release(finished.number, &worker, *job),
             Performed::NotBegun => self.end(finished.number, &worker, *job, Outcome::Interrupted),
@@ -361,20 +365,12 @@ impl LaneTask {
         self.settlements.push((Settled { slot, identity: job.identity, untold, told: false }, settlement));
     }
 
-    /// The instance is dead: nothing is written any more, and slots without a run become idle.
-    fn forget(&mut self) {
-        self.settlements.clear();
-        self.undone.clear();
-        self.enters.clear();
-        self.core.slots.forget(self.index);
-    }
-
     /// Takes the job out of a slot; a lost one is dropped.
     fn take_job(&self, number: usize) -> Option<(Box<Job>, WorkerName)> {
         match self.core.slots.take(number) {
             Taken::Job(job, worker) => Some((job, worker)),
             Taken::Lost(job) => {
-                self.core.warn(format!("the run of job {} has ended; its claim was lost before", job.identity.id));
+                self.tell_lost(&job.identity);
                 self.core.hunger.notify(self.index);
                 None
             }

@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use crate::clock::Clock;
 use crate::store::instance::InstanceRecord;
+use crate::supervise::stillness::stood_still;
 
 /// A moment, by a clock that also counts while the machine is suspended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,14 +39,27 @@ pub(super) struct Lease {
     published: Cell<u64>,
     /// The lease is to be extended now.
     wanted: Notify,
+    /// Since when its guard waits, and for how long at most.
+    wait: Cell<(Moment, Duration)>,
+    /// When it was found last that the lease had run out while this process stood still.
+    overslept: Cell<Option<Instant>>,
 }
 
 impl Lease {
     /// A lease that begins when the instance joins, which is now.
     pub(super) fn new(clock: Arc<dyn Clock>, length: Duration, record: InstanceRecord) -> Self {
-        let extended = Cell::new(Moment { at: Instant::now(), suspended: clock.suspended() });
-        let record = RefCell::new(record);
-        Self { clock, length, extended, record, version: Cell::new(0), published: Cell::new(0), wanted: Notify::new() }
+        let now = Moment { at: Instant::now(), suspended: clock.suspended() };
+        Self {
+            clock,
+            length,
+            extended: Cell::new(now),
+            record: RefCell::new(record),
+            version: Cell::new(0),
+            published: Cell::new(0),
+            wanted: Notify::new(),
+            wait: Cell::new((now, Duration::ZERO)),
+            overslept: Cell::new(None),
+        }
     }
 
     pub(super) fn length(&self) -> Duration {
@@ -63,8 +77,38 @@ impl Lease {
 
     /// How long ago the last successful extension was sent, the time that the machine was suspended included.
     pub(super) fn age(&self) -> Duration {
-        let Moment { at, suspended } = self.extended.get();
-        at.elapsed() + self.clock.suspended().saturating_sub(suspended)
+        self.since(self.extended.get())
+    }
+
+    fn since(&self, moment: Moment) -> Duration {
+        moment.at.elapsed() + self.clock.suspended().saturating_sub(moment.suspended)
+    }
+
+    /// Waits for something that takes at most `time`. The guard waits by it alone, so that it shows whether this process
+    /// stands still. Also returns for how long it did.
+    pub(super) async fn wait<T>(&self, time: Duration, something: impl Future<Output = T>) -> (T, Duration) {
+        self.wait.set((self.now(), time));
+        let output = something.await;
+        let still = self.note_stillness();
+        self.wait.set((self.now(), Duration::ZERO));
+        (output, still)
+    }
+
+    /// For how long this process stood still since the guard was to go on; remembers if the lease ran out meanwhile.
+    fn note_stillness(&self) -> Duration {
+        let (since, time) = self.wait.get();
+        let still = stood_still(time, self.since(since));
+        if !still.is_zero() && self.age() >= self.length {
+            self.overslept.set(Some(Instant::now()));
+        }
+        still
+    }
+
+    /// Could another instance have killed the processes of a run that began then and has ended now? One that runs on this
+    /// machine does so when our lease has run out. We would have killed them before, unless we stood still.
+    pub(super) fn may_have_killed(&self, began: Instant) -> bool {
+        self.note_stillness();
+        self.overslept.get().is_some_and(|at| began <= at && at.elapsed() < self.length)
     }
 
     /// Whether a run may begin. Not if half of the lease has passed: the process or the machine slept, or the store is slow,
@@ -75,6 +119,7 @@ impl Lease {
 
     /// An extension that was sent at this moment succeeded. True if runs may begin again that could not before.
     pub(super) fn extend(&self, sent: Moment) -> bool {
+        self.note_stillness();
         let waited = !self.is_fresh();
         // Replies may come in another order.
         if sent.at >= self.extended.get().at {
@@ -175,6 +220,38 @@ mod tests {
         tokio::time::advance(LENGTH / 3).await;
         assert_eq!(lease.age(), LENGTH / 3 * 2);
         assert!(!lease.is_fresh());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_neighbour_may_have_killed_a_run_only_if_this_process_stood_still_beyond_the_lease() {
+        let (clock, lease) = lease();
+        let began = Instant::now();
+        tokio::time::advance(LENGTH * 2).await;
+        let nap = || lease.wait(LENGTH / 10, tokio::time::sleep(LENGTH / 10));
+        nap().await;
+        tokio::time::advance(LENGTH).await;
+        assert_eq!(nap().await.1, Duration::ZERO);
+        assert!(
+            !lease.may_have_killed(began),
+            "the lease ran out while we were awake, and we killed the run ourselves"
+        );
+        assert!(lease.extend(lease.now()));
+        let nap = nap();
+        tokio::pin!(nap);
+        assert!(futures_util::poll!(nap.as_mut()).is_pending());
+        clock.suspend(LENGTH / 2);
+        assert!(!lease.may_have_killed(began), "it stood still within its lease");
+        clock.suspend(LENGTH);
+        // The extension is answered before the guard has its turn.
+        lease.extend(lease.now());
+        assert!(lease.may_have_killed(began));
+        assert!(!lease.may_have_killed(Instant::now() + Duration::from_secs(1)), "it began afterwards");
+        assert!(nap.await.1 > LENGTH);
+        for _ in 0..10 {
+            lease.wait(LENGTH / 10, tokio::time::sleep(LENGTH / 10)).await;
+            lease.extend(lease.now());
+        }
+        assert!(!lease.may_have_killed(began), "it went on for long");
     }
 
     #[test]

@@ -4,6 +4,9 @@
 //! suspended included. It asks all runs to end in time for them to obey, and kills the rest before the lease lapses. Their
 //! jobs stay on record. When the store answers again they are settled by their `on_crash`, unless another instance has
 //! recovered them by then, which the store tells from the claim.
+//!
+//! After this process stood still beyond its lease, the store is asked first: if it still knows the instance, nobody has
+//! taken its jobs, and they go on.
 
 use std::rc::Rc;
 use std::time::Duration;
@@ -11,14 +14,24 @@ use std::time::Duration;
 use tokio::time::sleep;
 
 use super::core::Core;
+use super::lease::Moment;
 use crate::handler::contract::Stop;
 use crate::store::instance::{ReadSuspicion, Suspicion};
 use crate::supervise::pulse::Pulse;
+use crate::supervise::stillness::within;
 
 /// How long the guard sleeps at most between two signs that it turns.
 const GLANCE: Duration = Duration::from_secs(2);
 /// How often the store is asked whether others are about to declare us dead; at least ten times a lease.
 const DOUBT: Duration = Duration::from_millis(200);
+/// How often runs are killed whose end may have been missed.
+const AGAIN: Duration = Duration::from_millis(200);
+/// How long an answer is waited for after this process stood still; at most a fifth of the lease.
+const ANSWER: Duration = Duration::from_secs(2);
+/// What may have held this process.
+const WHY_STILL: &str = "it was stopped, or its machine slept or was too busy";
+/// How often it is looked whether the store has answered.
+const STEP: Duration = Duration::from_millis(5);
 
 /// Ends all runs before the lease lapses, if it cannot be extended and another instance may declare us dead. While a
 /// database file is locked no instance can, and the runs go on.
@@ -27,27 +40,48 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
     // How old the lease is when the runs that were asked to end are killed.
     let mut kill_at = None;
     let mut told = false;
+    let mut still = Stillness { extended: core.lease.extended(), lasted: Duration::ZERO, is_news: false };
     loop {
         pulse.turn();
         let grace = core.settings.kill_grace().min(lease / 4);
         let (ask, kill) = (lease - grace, lease - lease / 10);
         let (extended, silent) = (core.lease.extended(), core.lease.age());
         if silent < ask {
-            (kill_at, told) = (None, false);
-            sleep((ask - silent).min(GLANCE)).await;
+            (kill_at, told, still.is_news) = (None, false, false);
+            still.pause(&core, (ask - silent).min(GLANCE)).await;
+            continue;
+        }
+        if core.orders.is_dead() {
+            // That was told. A run may have been about to begin.
+            core.slots.stop_all(Stop::Kill);
+            still.pause(&core, AGAIN).await;
             continue;
         }
         let Some(at) = kill_at else {
-            let suspicion = suspicion(&core).await;
-            let silent = humantime::format_duration(Duration::from_secs(silent.as_secs()));
-            if suspicion == Suspicion::Trusted {
-                if !std::mem::replace(&mut told, true) {
+            if std::mem::take(&mut still.is_news) {
+                let patience = ANSWER.min(lease / 5);
+                let (is_extended, _) = core.lease.wait(patience, asked_again(&core, ask, patience)).await;
+                if is_extended {
                     core.warn(format!(
-                        "the lease could not be extended for {silent}, because nothing can be written to the database \
-                         file; nobody else can take the lease meanwhile, so the running jobs go on"
+                        "this process stood still for {}: {WHY_STILL}. No other instance has taken its jobs, and they go \
+                         on",
+                        seconds(still.lasted)
                     ));
                 }
-                sleep(DOUBT.min(lease / 10)).await;
+                continue;
+            }
+            let (suspicion, _) = core.lease.wait(lease / 10, suspicion(&core)).await;
+            // What could not be done while it stood still is nobody's fault.
+            let awake = silent.saturating_sub(still.since(extended));
+            let why = still.why(extended, awake);
+            if suspicion == Suspicion::Trusted {
+                if awake >= ask && !std::mem::replace(&mut told, true) {
+                    core.warn(format!(
+                        "{why}, because nothing can be written to the database file; nobody else can take the lease \
+                         meanwhile, so the running jobs go on"
+                    ));
+                }
+                still.pause(&core, DOUBT.min(lease / 10)).await;
             } else if core.lease.extended() == extended {
                 let soon = grace.saturating_sub(lease / 10);
                 kill_at = Some(match suspicion {
@@ -55,9 +89,8 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
                     Suspicion::Suspected => core.lease.age() + soon,
                     Suspicion::Unknown | Suspicion::Trusted => kill,
                 });
-                core.warn(format!(
-                    "the lease could not be extended for {silent}; running jobs are ended before it runs out"
-                ));
+                let when = if silent < lease { "before it runs out" } else { "because it has run out" };
+                core.warn(format!("{why}; running jobs are ended {when}"));
                 core.slots.stop_all(Stop::Terminate);
                 // After a suspension of the machine the next extension may be far away.
                 core.lease.want_extension();
@@ -65,13 +98,66 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
             continue;
         };
         if silent < at {
-            sleep((at - silent).min(GLANCE)).await;
+            still.pause(&core, (at - silent).min(GLANCE)).await;
         } else {
             // Again and again until the store answers, because a run may have been about to begin.
             core.slots.stop_all(Stop::Kill);
-            sleep(Duration::from_millis(200)).await;
+            still.pause(&core, AGAIN).await;
         }
     }
+}
+
+/// For how long this process stood still since its lease was extended.
+struct Stillness {
+    extended: Moment,
+    lasted: Duration,
+    /// The store was not asked since then.
+    is_news: bool,
+}
+
+impl Stillness {
+    /// Sleeps, and notes if that took too long.
+    async fn pause(&mut self, core: &Core, time: Duration) {
+        let extended = core.lease.extended();
+        let ((), still) = core.lease.wait(time, sleep(time)).await;
+        self.lasted = self.since(extended) + still;
+        self.extended = extended;
+        self.is_news |= !still.is_zero();
+    }
+
+    /// How much of the time since that extension it was.
+    fn since(&self, extended: Moment) -> Duration {
+        if self.extended == extended { self.lasted } else { Duration::ZERO }
+    }
+
+    /// Why the lease was not extended.
+    fn why(&self, extended: Moment, awake: Duration) -> String {
+        let (still, awake) = (self.since(extended), seconds(awake));
+        if still.is_zero() {
+            return format!("the lease could not be extended for {awake}");
+        }
+        let still = seconds(still);
+        format!(
+            "this process stood still for {still}: {WHY_STILL}; beside that the lease could not be extended for {awake}"
+        )
+    }
+}
+
+/// Asks the store anew after this process stood still: the answer shows whether another instance has taken its jobs. True
+/// if the lease was extended within the time.
+async fn asked_again(core: &Core, ask: Duration, patience: Duration) -> bool {
+    core.lease.want_extension();
+    let answered = async {
+        while core.lease.age() >= ask && !core.orders.is_dead() {
+            sleep(STEP).await;
+        }
+        !core.orders.is_dead()
+    };
+    within(patience, answered).await.unwrap_or(false)
+}
+
+fn seconds(time: Duration) -> humantime::FormattedDuration {
+    humantime::format_duration(Duration::from_secs(time.as_secs()))
 }
 
 /// What the store says of this instance. Unknown if it cannot be read, or if the answer took so long that it may have

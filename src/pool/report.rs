@@ -13,7 +13,8 @@ use crate::store::effect::Verdict;
 use crate::store::queueing::Repeated;
 use crate::text::cut::cut;
 
-/// The end of a run that is told after the store has decided: until then it is not known what becomes of the job.
+/// The end of a run that is told after the store has decided: until then it is not known what becomes of the job, nor
+/// whether a failure is one. If the instance was declared dead meanwhile, another one may have killed the run.
 pub(super) struct Untold {
     job: Option<Arc<JobInfo>>,
     end: End,
@@ -46,13 +47,17 @@ pub(super) fn tell(
         (Verdict::Requeued { identity }, ..) => {
             Some(End::CutOff { id: identity.id.clone(), times: identity.redelivered })
         }
-        (Verdict::Attempted(_), Some(failure), Some(_)) => Some(End::Failed(failure.clone())),
+        // `Done` means that Noop took the failure.
+        (verdict, Some(failure), Some(_)) if !matches!(verdict, Verdict::Done) => Some(End::Failed(failure.clone())),
         (Verdict::Delayed { delay_ms, identity }, _, Some(_)) if put_off => {
             Some(End::Later { delay_ms: *delay_ms, times: identity.later })
         }
         _ => None,
     };
     if let Some(end) = end {
+        if !matches!(ending.verdict, Verdict::Attempted(_)) {
+            tell_tick(bus, ending);
+        }
         return Some(Box::new(Untold { job: info.map(Arc::clone), end, duration }));
     }
     let job = Arc::clone(info?);
@@ -60,16 +65,19 @@ pub(super) fn tell(
         (Verdict::Done, Some(failure)) => bus.emit(Event::Warning {
             text: format!("Noop took the failure of job {} ({}) for done: {failure}", job.id, job.class),
         }),
-        (_, Some(failure)) => tell_failure(bus, job, failure, duration),
         (Verdict::Done | Verdict::DoneAtLast { .. }, _) if bus.wants(EventKind::Success) => {
             bus.emit(Event::Success { job, result, duration })
         }
         _ => {}
     }
+    tell_tick(bus, ending);
+    None
+}
+
+fn tell_tick(bus: &Bus, ending: &Ending) {
     if let Some(tick) = ending.tick.as_ref().filter(|tick| !tick.halt && bus.wants(EventKind::SchedulerReEnqueue)) {
         bus.emit(Event::SchedulerReEnqueue { task: tick.task.clone() });
     }
-    None
 }
 
 impl Untold {

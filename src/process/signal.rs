@@ -34,13 +34,26 @@ pub fn signal_name(signal: i32) -> Option<&'static str> {
     NAMES.iter().find(|(known, _)| known.as_raw() == signal).map(|(_, name)| *name)
 }
 
-/// What is known of a SIGKILL that Windlass did not send, to follow the words that name it.
+/// A SIGKILL that this instance did not send.
+#[derive(Debug)]
+pub struct UnsentKill {
+    /// What is known of it, to follow the words that name it.
+    pub text: String,
+    /// Nobody knows who sent it.
+    pub is_unknown: bool,
+}
+
+/// What is known of a SIGKILL that this instance did not send.
 #[must_use]
-pub fn unsent_kill() -> String {
+pub fn unsent_kill() -> UnsentKill {
     match memory_kill::reason() {
-        Some(reason) => format!(": killed {reason}"),
-        None => ", which Windlass did not send; was the machine, its container or its control group out of memory?"
-            .to_owned(),
+        Some(reason) => UnsentKill { text: format!(": killed {reason}"), is_unknown: false },
+        None => UnsentKill {
+            text: ", which this instance did not send; was the machine, its container or its control group out of \
+                   memory?"
+                .to_owned(),
+            is_unknown: true,
+        },
     }
 }
 

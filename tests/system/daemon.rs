@@ -1,6 +1,7 @@
 //! A daemon in a folder of its own: the real binary, its configuration, its log.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::Duration;
@@ -64,6 +65,15 @@ impl Folder {
         let text = fs::read_to_string(self.path("tasks.toml")).expect("the configuration must be readable");
         assert!(text.contains(old), "{old:?} is not in {text}");
         fs::write(self.path("tasks.toml"), text.replacen(old, new, 1)).expect("the configuration must be written");
+    }
+
+    /// A task that is served by this program, which stays.
+    pub(crate) fn worker(&self, name: &str, program: &str) {
+        let path = self.path(&format!("tasks.d/{name}.sh"));
+        fs::write(&path, program).expect("the program must be written");
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("one's own file must be changeable");
+        let task = format!("name = \"{name}\"\n[run]\nrpc = [\"./{name}.sh\"]\n");
+        fs::write(self.path(&format!("tasks.d/{name}.toml")), task).expect("the task must be written");
     }
 
     pub(crate) fn command(&self, args: &[&str]) -> Command {

@@ -132,3 +132,61 @@ fn what_a_stopped_neighbour_runs_is_ended_before_its_job_is_given_to_another() {
     sleeper.stop();
     other.stop();
 }
+
+#[test]
+fn a_run_that_a_neighbour_killed_is_told_as_lost_and_not_as_a_failure() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    for store in [server.url(), "sqlite:store.db".to_owned()] {
+        let folder = Folder::new(&store, "worker_logging = { job = \"info\" }");
+        folder.script("forked", "echo >>begun; exec sleep 60");
+        folder.worker("served", "#!/bin/sh\necho '{\"jsonrpc\":\"2.0\",\"method\":\"ready\"}'\nexec cat >/dev/null\n");
+        for task in ["forked", "served"] {
+            assert_eq!(folder.windlass(&["enqueue", task]).0, Some(0));
+        }
+        let sleeper = folder.daemon_with_log("sleeper");
+        eventually("both run", || sleeper.log().matches("working job").count() == 2 && lines(&folder, "begun") == 1);
+        let both = [sleeper.parent(), sleeper.proper()];
+        both.into_iter().for_each(|pid| signal(pid, Signal::STOP));
+        let other = folder.daemon_with_log("other");
+        eventually("the other has taken both", || other.log().matches("working job").count() == 2);
+        assert!(other.log().contains("are killed before its jobs are given to others"), "{}", other.log());
+        both.into_iter().for_each(|pid| signal(pid, Signal::CONT));
+        sleeper.wait_log("was declared dead");
+        eventually("both are told as lost", || sleeper.log().matches("its claim was lost before").count() == 2);
+        let log = sleeper.log();
+        for untrue in ["did not send", "job failure", "could not be extended", "stood still"] {
+            assert!(!log.contains(untrue), "{untrue}: {log}");
+        }
+        assert!(folder.windlass(&["failed"]).1.contains("no failed jobs"));
+        sleeper.stop();
+        other.stop();
+    }
+}
+
+#[test]
+fn a_stop_of_an_instance_that_nobody_took_for_dead_ends_no_job_and_blames_no_store() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    for store in [server.url(), "sqlite:store.db".to_owned()] {
+        let folder = Folder::new(&store, "worker_logging = { job = \"info\" }");
+        folder.reconfigure("lease = \"3s\"", "lease = \"5s\"");
+        folder.script("gated", "echo >>begun; until [ -e gate ]; do sleep 0.05; done");
+        assert_eq!(folder.windlass(&["enqueue", "gated"]).0, Some(0));
+        let daemon = folder.daemon();
+        eventually("the job begins", || lines(&folder, "begun") == 1);
+        let both = [daemon.parent(), daemon.proper()];
+        both.into_iter().for_each(|pid| signal(pid, Signal::STOP));
+        // Longer than the lease: the passing of time is what is tested.
+        std::thread::sleep(Duration::from_millis(6500));
+        both.into_iter().for_each(|pid| signal(pid, Signal::CONT));
+        daemon.wait_log("this process stood still for");
+        fs::write(folder.path("gate"), "").expect("the gate must open");
+        daemon.wait_log("job success");
+        let log = daemon.log();
+        for untrue in ["could not be extended", "nothing can be written", "gave no answer", "cut off", "answers again"]
+        {
+            assert!(!log.contains(untrue), "{untrue}: {log}");
+        }
+        assert_eq!(lines(&folder, "begun"), 1, "{log}");
+        daemon.stop();
+    }
+}

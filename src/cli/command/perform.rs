@@ -186,7 +186,7 @@ impl PerformOutput {
             Outcome::Success { result } => Self::Success { duration_ms, result },
             // Nothing redelivers the job here, so a crash is a failure.
             Outcome::Failure(failure) | Outcome::Crashed(failure) => {
-                let Failure { exception, error, backtrace } = failure;
+                let Failure { exception, error, backtrace, .. } = failure;
                 Self::Failure { duration_ms, exception, error, backtrace }
             }
             Outcome::Later { delay } => Self::Later { duration_ms, delay_ms: ms(delay) },

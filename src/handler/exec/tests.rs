@@ -174,7 +174,7 @@ async fn the_exit_status_is_the_outcome() {
     let failure = scene("kill -9 $$").fail("[]").await;
     assert_eq!(failure.exception, "Signal");
     assert!(
-        failure.error.starts_with("killed by signal 9 (SIGKILL), which Windlass did not send"),
+        failure.error.starts_with("killed by signal 9 (SIGKILL), which this instance did not send"),
         "{}",
         failure.error
     );

@@ -164,7 +164,10 @@ async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> (Fa
             return (not_started(pool, complaint.trim_start_matches("windlass: "), tail), is_shim_shortage(&complaint));
         }
         (SessionEnd::Exited, Ok(status)) => {
-            format!("{} before it was ready{}", status_text(status), memory(Some(&status)))
+            let why = memory(Some(&status));
+            let killed = status.signal() == Some(SIGKILL) && why.is_empty();
+            let why = format!("{program} {} before it was ready{why}", status_text(status));
+            return (not_started(pool, &why, tail).killed_if(killed), false);
         }
         (_, Ok(status)) => format!("{} before it was ready", status_text(status)),
         (_, Err(error)) => format!("ended before it was ready, and its exit status was lost: {error}"),

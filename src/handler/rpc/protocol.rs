@@ -181,6 +181,7 @@ fn failure(error: &RawValue) -> Result<Response, String> {
         exception: data.exception.and_then(string).filter(|name| !name.is_empty()).unwrap_or(EXCEPTION.to_owned()),
         error: members.message,
         backtrace: data.backtrace.and_then(|raw| serde_json::from_str(raw.get()).ok()).unwrap_or_default(),
+        killed: false,
     };
     match data.retry_later.map(|later| (later.get(), later_of(later))) {
         None | Some(("false" | "null", _)) => {}

@@ -152,7 +152,7 @@ async fn whatever_is_no_answer_is_an_error_by_name_with_the_end_of_stderr() {
     assert_eq!((exception.as_str(), said.as_str()), ("PluginExitStatus", "exited with 1"));
     let (exception, said, _) = error("kill -9 $$").await;
     assert_eq!(exception, "PluginSignal");
-    assert!(said.starts_with("killed by signal 9 (SIGKILL), which Windlass did not send"), "{said}");
+    assert!(said.starts_with("killed by signal 9 (SIGKILL), which this instance did not send"), "{said}");
     let (exception, said, tail) = error("echo hint >&2; printf 'yes\\377\\n'").await;
     assert_eq!((exception.as_str(), tail), ("PluginAnswer", vec!["hint".into()]));
     assert!(said.ends_with("found `yes\u{fffd}`"), "{said}");

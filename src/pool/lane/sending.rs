@@ -62,7 +62,7 @@ impl LaneTask {
                 Err(error) => self.core.findings.failed(EXCHANGING, &error),
             }
             if self.core.orders.is_dead() {
-                self.forget();
+                self.forget(Some(round));
                 return None;
             }
             let (base, cap) = (Duration::from_millis(50), Duration::from_secs(1));

@@ -23,6 +23,7 @@ use super::patience::{MOST_MISSES, Patience};
 use super::sentinels::Address;
 use crate::backoff;
 use crate::store::error::StoreError;
+use crate::supervise::stillness::within;
 
 /// After how many answers one miss is forgotten.
 const CALM: u32 = 64;
@@ -132,7 +133,7 @@ impl Kept {
         let (shared, mut answer) = (&*self.shared, pin!(answer));
         let (doubt, limit) = shared.patience.limits(shared.misses());
         let measured = shared.patience.is_tried().then(Instant::now);
-        if let Ok(answer) = timeout(doubt, answer.as_mut()).await {
+        if let Some(answer) = within(doubt, answer.as_mut()).await {
             if answer.is_ok() {
                 shared.answered();
                 if let Some(sent) = measured {
@@ -144,7 +145,7 @@ impl Kept {
         // The keeper is gone when the runtime ends.
         let _ = self.reports.send((number, Silence::Doubt));
         let doubted = Instant::now();
-        if let Ok(answer) = timeout(limit.saturating_sub(doubt), answer).await {
+        if let Some(answer) = within(limit.saturating_sub(doubt), answer).await {
             if answer.is_ok() {
                 shared.late.fetch_add(1, Ordering::Relaxed);
                 shared.answered();

@@ -98,7 +98,7 @@ async fn a_result_is_kept_where_it_is_asked_for_and_never_more_than_64_kib() {
 #[tokio::test]
 async fn any_other_status_is_a_failure_with_the_beginning_of_the_body() {
     let server = Server::answering(answer("404 Not Found", "no such customer\r\nlook it up\n")).await;
-    let Failure { exception, error, backtrace } = failure(&http(&spec(&server.url()))).await;
+    let Failure { exception, error, backtrace, .. } = failure(&http(&spec(&server.url()))).await;
     assert_eq!(exception, "HttpStatus");
     assert_eq!(error, format!("http://127.0.0.1:{} answered 404 Not Found", server.port));
     assert_eq!(backtrace, ["no such customer", "look it up"]);
