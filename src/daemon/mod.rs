@@ -17,6 +17,7 @@ pub mod supervisor;
 pub mod systemd;
 mod warnings;
 mod watchdog;
+mod wishes;
 
 pub use options::{RunError, RunOptions};
 pub use run::run;

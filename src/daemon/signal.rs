@@ -1,6 +1,6 @@
 //! Turns signals into orders.
 //!
-//! TERM, INT and QUIT drain; a second one kills what still runs. USR1 kills what runs, and the daemon continues. USR2
+//! TERM, INT and QUIT drain; a second one kills what still runs. Copies of one wish count once ([`wishes`](super::wishes)). USR1 kills what runs, and the daemon continues. USR2
 //! pauses. CONT resumes, except one that ends a stop of this process. HUP reloads, unless the daemon drains.
 
 use std::io;
@@ -8,10 +8,15 @@ use std::sync::mpsc::SyncSender;
 use std::time::Duration;
 
 use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
-use signal_hook::iterator::Signals;
+use signal_hook::iterator::SignalsInfo;
+use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level::siginfo::Origin;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use super::stops::Stops;
+use super::supervisor;
+use super::wishes::{Sender, Wishes};
 use crate::event::{Bus, Event};
 use crate::pool::{Control, Phase, Work};
 use crate::supervise::scope::own_thread;
@@ -59,11 +64,18 @@ pub(super) fn listen(
     reload: SyncSender<()>,
     last: LastResort,
 ) -> io::Result<()> {
-    let mut signals = Signals::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT])?;
+    let mut signals = SignalsInfo::<WithOrigin>::new([SIGTERM, SIGINT, SIGQUIT, SIGHUP, SIGUSR1, SIGUSR2, SIGCONT])?;
     let obey = move || {
         own_thread("the signals");
         let mut stops = Stops::default();
-        for signal in signals.forever() {
+        let mut wishes = Wishes::default();
+        for Origin { signal, process, .. } in &mut signals {
+            let is_repeatable = matches!(signal, SIGTERM | SIGINT | SIGQUIT | SIGUSR1);
+            let by_parent = process.is_some_and(|process| supervisor::is_our_parent(process.pid));
+            let sender = if by_parent { Sender::Parent } else { Sender::Other };
+            if is_repeatable && !wishes.is_new(signal, sender, Instant::now()) {
+                continue;
+            }
             let name = signal_hook::low_level::signal_name(signal).unwrap_or("a signal");
             match signal {
                 SIGHUP if control.borrow().phase > Phase::Run => {

@@ -79,6 +79,11 @@ fn marked_parent() -> Option<(u32, u64)> {
     Some((pid.parse().ok()?, ticks.parse().ok()?))
 }
 
+/// Is this the parent that watches over this process?
+pub(super) fn is_our_parent(pid: i32) -> bool {
+    marked_parent().is_some_and(|(parent, _)| u32::try_from(pid) == Ok(parent))
+}
+
 fn is_child_of(pid: u32) -> bool {
     getppid().is_some_and(|parent| parent.as_raw_pid().unsigned_abs() == pid)
 }

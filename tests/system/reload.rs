@@ -322,6 +322,8 @@ fn usr1_kills_after_the_grace_and_at_once_when_said_again() {
     signal(daemon.parent(), Signal::USR1);
     daemon.wait_log("redelivery 1");
     eventually("it was asked twice", || daemon.log().matches("asked to end; work goes on").count() == 2);
+    // Sooner it would be a copy of the last one.
+    std::thread::sleep(Duration::from_millis(200));
     signal(daemon.parent(), Signal::USR1);
     daemon.wait_log("1 running jobs are killed; work goes on");
     daemon.wait_log("job success");

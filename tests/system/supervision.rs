@@ -120,6 +120,25 @@ fn a_hundred_starts_and_stops_at_random_moments_lose_nothing() {
     assert!(!folder.windlass(&["--json", "workers"]).1.contains("-windlass"), "nothing is left registered");
 }
 
+#[test]
+fn a_stop_that_parent_and_daemon_both_get_is_one_stop() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("long", "touch begun; sleep 1; echo done >>ended");
+    for round in 0..6 {
+        let mut daemon = folder.daemon();
+        assert_eq!(folder.windlass(&["enqueue", "long"]).0, Some(0));
+        eventually("the job runs", || folder.path("begun").exists());
+        fs::remove_file(folder.path("begun")).expect("it is there");
+        // As pkill and a control group send it, in either order; GNU timeout sends it to the parent twice.
+        let (parent, proper) = (daemon.parent(), daemon.proper());
+        let pids = [[parent, proper], [proper, parent], [parent, parent]][round % 3];
+        pids.into_iter().for_each(|pid| signal(pid, Signal::TERM));
+        assert_eq!(daemon.wait().code(), Some(0), "round {round}: {}", daemon.log());
+        assert!(!daemon.log().contains("SIGTERM again"), "round {round}: {}", daemon.log());
+        assert_eq!(folder.read("ended").lines().count(), round + 1, "the job was let to its end");
+    }
+}
+
 /// A handler whose runs end for nobody, and that tells how urgently they are asked to.
 struct Stubborn(mpsc::UnboundedSender<watch::Receiver<Stop>>);
 
