@@ -51,5 +51,7 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
     say("security.strict_modes", &config.security.strict_modes);
     let owners: Vec<&str> = config.security.owners.iter().map(|user| user.name.as_str()).collect();
     say("security.owners", &owners.join(","));
+    let groups: Vec<&str> = config.security.groups.iter().map(|group| group.name.as_str()).collect();
+    say("security.groups", &groups.join(","));
     all
 }

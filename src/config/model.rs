@@ -139,13 +139,19 @@ pub struct SecurityConfig {
     pub strict_modes: bool,
     /// The users who are trusted beside root and the user of the daemon.
     pub owners: Vec<User>,
+    /// The groups whose members are trusted, and which may write.
+    pub groups: Vec<Group>,
 }
 
 impl SecurityConfig {
     /// The users who may change what runs; `None`: anybody.
     #[must_use]
     pub fn trusted(&self) -> Option<Arc<Owners>> {
-        self.strict_modes.then(|| Arc::new(Owners::with(self.owners.iter().map(|user| user.uid))))
+        let owners = || {
+            let groups = self.groups.iter().map(|group| group.gid);
+            Owners::with(self.owners.iter().map(|user| user.uid)).and_groups(groups)
+        };
+        self.strict_modes.then(|| Arc::new(owners()))
     }
 }
 
@@ -153,10 +159,20 @@ impl SecurityConfig {
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct User {
-    /// The name.
+    /// The name; the number of a user without one.
     pub name: String,
     /// The number.
     pub uid: u32,
+}
+
+/// A group of this system.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Group {
+    /// The name; the number of a group without one.
+    pub name: String,
+    /// The number.
+    pub gid: u32,
 }
 
 /// `[log]`.

@@ -232,7 +232,7 @@ mod tests {
             store: crate::config::model::StoreConfig { url: _, origin: _, tls: _, namespace: _, lease: _ },
             shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
             log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
-            security: crate::config::model::SecurityConfig { strict_modes: _, owners: _ },
+            security: crate::config::model::SecurityConfig { strict_modes: _, owners: _, groups: _ },
         } = config("");
     }
 }

@@ -1,9 +1,10 @@
 //! Who is in a group.
 
 use std::collections::BTreeSet;
+use std::ffi::CString;
 use std::path::Path;
 
-use nix::unistd::{Gid, Group, User};
+use nix::unistd::{Gid, Group, Uid, User, getgrouplist};
 
 use super::bounded;
 
@@ -33,6 +34,14 @@ pub(super) fn are_all(gid: u32, users: &BTreeSet<u32>) -> bool {
     !others && (is_local || is_one(&group.name))
 }
 
+/// Is this user a member of one of these groups?
+pub(super) fn is_in_one(uid: u32, groups: &BTreeSet<u32>) -> bool {
+    // Who has no name is in no list of members.
+    let Ok(Some(user)) = User::from_uid(Uid::from_raw(uid)) else { return false };
+    let all = CString::new(user.name).ok().and_then(|name| getgrouplist(&name, user.gid).ok());
+    all.unwrap_or_default().iter().any(|gid| groups.contains(&gid.as_raw()))
+}
+
 fn lines(path: &str) -> Vec<String> {
     let text = bounded::read(Path::new(path), bounded::CONFIGURATION).unwrap_or_default();
     String::from_utf8_lossy(&text).lines().map(str::to_owned).collect()
@@ -59,5 +68,7 @@ mod tests {
         assert!(are_all(0, &root));
         let everybody = lines("/etc/passwd").iter().filter_map(entry).map(|(uid, _)| uid).collect();
         assert!(are_all(gid, &everybody), "{uid} is one of them");
+        assert!(is_in_one(uid, &BTreeSet::from([gid])), "by its own entry");
+        assert!(!is_in_one(uid, &BTreeSet::new()) && !is_in_one(3_999_999_999, &BTreeSet::from([gid])));
     }
 }
