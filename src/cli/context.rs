@@ -18,9 +18,12 @@ use crate::config::origin;
 use crate::daemon::directions::{self, Directions};
 use crate::daemon::extensions::Extensions;
 use crate::event::Bus;
+use crate::file::trust::Owners;
 use crate::plugin::registry::Plugins;
 use crate::process::{mark, private};
+use crate::store::access::Access;
 use crate::store::error::StoreError;
+use crate::store::findings::Findings;
 use crate::store::handle::Store;
 use crate::store::open;
 use crate::store::role::Whole;
@@ -214,7 +217,8 @@ impl CommandContext {
     }
 
     async fn opened<R>(&self, config: &Config) -> Result<Store<R>, CliError> {
-        let store = Self::open(&config.store.url, &config.store.tls, &config.store.namespace).await?;
+        let access = Access::command(config.security.trusted());
+        let store = Self::open(&config.store.url, &config.store.tls, &config.store.namespace, access).await?;
         Ok(self.extensions.over(&config.overrides, store).narrow())
     }
 
@@ -260,12 +264,16 @@ impl CommandContext {
                 (namespace.map_or(config.namespace, str::to_owned), config.tls)
             }
         };
-        Ok(Self::open(&url, &tls, &namespace).await?.narrow())
+        // A configuration with mistakes trusts nobody; this command may do without one.
+        let trusted =
+            self.config().map_or_else(|_| Some(Arc::new(Owners::with([]))), |read| read.config.security.trusted());
+        Ok(Self::open(&url, &tls, &namespace, Access::command(trusted)).await?.narrow())
     }
 
-    async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Store<Whole>, CliError> {
+    async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str, access: Access) -> Result<Store<Whole>, CliError> {
         let late = || Err(StoreError::Unavailable(format!("no answer within {} seconds", PATIENCE.as_secs())));
-        let opening = tokio::time::timeout(PATIENCE, open::open(url, tls, namespace));
+        let opening = open::open_telling(url, tls, namespace, access, Findings::default());
+        let opening = tokio::time::timeout(PATIENCE, opening);
         let opened = opening.await.unwrap_or_else(|_| late());
         opened.map_err(|error| CliError::Store { url: url.to_string(), error })
     }

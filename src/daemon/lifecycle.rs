@@ -38,6 +38,7 @@ use crate::process::{leftovers, mark, sweep};
 use crate::scheduler::failures::Bulkheads;
 use crate::scheduler::recover::{is_gone_from_here, marks, recover};
 use crate::scheduler::{self, SchedulerConfig, SchedulerContext};
+use crate::store::access::Access;
 use crate::store::announce::Announcements;
 use crate::store::findings::Findings;
 use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined, Leave};
@@ -264,7 +265,8 @@ impl DaemonRun {
                     let config = self.config();
                     let StoreConfig { url, tls, namespace, .. } = &config.store;
                     let findings = Findings::new(self.bus.clone());
-                    let opened = open::open_telling(url, tls, namespace, findings).await?;
+                    let access = Access::daemon(config.security.trusted());
+                    let opened = open::open_telling(url, tls, namespace, access, findings).await?;
                     store = Some(self.extensions.over(&config.overrides, opened));
                 }
                 // It was set above, now or in an earlier try.

@@ -18,6 +18,7 @@
     allow(dead_code, reason = "what only an engine that was left out uses")
 )]
 
+pub mod access;
 pub mod announce;
 pub mod arrow;
 pub mod backend;

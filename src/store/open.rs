@@ -1,8 +1,8 @@
 //! Opens the store at an address, with the engine that the address names.
 
-#[cfg(feature = "sqlite")]
 use std::sync::Arc;
 
+use super::access::Access;
 #[cfg(feature = "redis")]
 use super::backend::TimeSource;
 use super::error::StoreError;
@@ -17,16 +17,19 @@ use super::sqlite::SqliteStore;
 use crate::clock::SystemClock;
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::TlsFiles;
+use crate::file::trust::Owners;
 
-/// Opens the store at an address, with these certificates where it is reached by TLS. Findings are dropped.
+/// Opens the store at an address, with these certificates where it is reached by TLS. Findings are dropped. A file is
+/// opened as for a command that trusts nobody but root and its user.
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
 pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Store<Whole>, StoreError> {
-    open_telling(url, tls, namespace, Findings::default()).await
+    let access = Access::command(Some(Arc::new(Owners::with([]))));
+    open_telling(url, tls, namespace, access, Findings::default()).await
 }
 
-/// The same, with a place for the engine's findings.
+/// The same for what it is opened for, with a place for the engine's findings.
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
@@ -38,6 +41,7 @@ pub async fn open_telling(
     url: &StoreUrl,
     tls: &TlsFiles,
     namespace: &str,
+    access: Access,
     findings: Findings,
 ) -> Result<Store<Whole>, StoreError> {
     match url {
@@ -45,8 +49,9 @@ pub async fn open_telling(
         StoreUrl::Sqlite(path) => {
             let path = path.clone();
             // Opening reads a file and may migrate it, while others wait for this thread.
-            let opening =
-                tokio::task::spawn_blocking(move || SqliteStore::open_telling(&path, Arc::new(SystemClock), findings));
+            let opening = tokio::task::spawn_blocking(move || {
+                access.open(&path, || SqliteStore::open_telling(&path, Arc::new(SystemClock), findings))
+            });
             let opened =
                 opening.await.map_err(|error| StoreError::Unavailable(format!("opening was interrupted: {error}")))?;
             Ok(opened?.into())

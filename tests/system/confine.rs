@@ -10,7 +10,8 @@ use crate::daemon::{Folder, eventually};
 
 /// A folder with one task, whose `[run]` says more than its script.
 fn task(name: &str, script: &str, keys: &str) -> Folder {
-    let folder = Folder::new("sqlite:store.db", "");
+    let folder = Folder::new("sqlite:store/jobs.db", "");
+    fs::create_dir(folder.path("store")).unwrap();
     folder.script(name, script);
     let path = folder.path(&format!("tasks.d/{name}.toml"));
     let text = fs::read_to_string(&path).unwrap();

@@ -10,6 +10,7 @@ mod children;
 mod cli;
 mod confine;
 mod daemon;
+mod data;
 mod emptied;
 mod extending;
 mod files;

@@ -17,7 +17,7 @@ fn no_job_finds_a_secret_of_the_daemon() {
     let folder = Folder::new("sqlite:windlass.db", "");
     folder.script("look", "env >env; cat /proc/$PPID/environ >theirs 2>&1; cat /proc/$PPID/mem >memory 2>&1; : >done");
     fs::write(folder.path("tasks.d/hook.toml"), HOOK).unwrap();
-    fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o1777)).unwrap();
+    fs::set_permissions(folder.path(""), fs::Permissions::from_mode(0o755)).unwrap();
     let store = format!("sqlite:{}", folder.path("windlass.db").display());
     let secrets = [
         ("HOOK_SECRET", "s3cr3t-of-the-hook"),
@@ -29,6 +29,7 @@ fn no_job_finds_a_secret_of_the_daemon() {
     let is_root = windlass::process::confine::is_root();
     if is_root {
         // Root may read everything, so the daemon and its jobs are another user, the same for both.
+        std::os::unix::fs::chown(folder.path(""), Some(NOBODY), Some(NOBODY)).unwrap();
         command.uid(NOBODY).gid(NOBODY);
     }
     let daemon = folder.start(command, "log");

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::digest::digest;
 use super::private;
+use crate::file::rights;
 
 /// The longest directory whose sockets (`/<pid>-<8 digits>`) still fit into a socket address.
 const LONGEST: usize = 107 - 1 - 10 - 1 - 8;
@@ -54,10 +55,15 @@ impl Notifier {
 }
 
 /// Is this a directory in which nobody can create files but this user, root, and the group that shares the database?
+///
+/// For root also the owner of the folder above will do, who was judged when the database was opened. Of a stranger it takes
+/// none: a folder for temporary files has many strangers.
 pub(super) fn is_ours(directory: &Path) -> bool {
-    let us = rustix::process::geteuid().as_raw();
+    let us = rights::user_of_this_thread();
     let Some(found) = fs::symlink_metadata(directory).ok().filter(Metadata::is_dir) else { return false };
-    let alone = (found.uid() == us || us == 0) && found.mode() & 0o022 == 0;
-    let group = directory.parent().filter(|_| private::is_shared(directory)).and_then(|folder| folder.metadata().ok());
+    let above = directory.parent().and_then(|folder| folder.metadata().ok());
+    let is_known = found.uid() == us || (us == 0 && above.as_ref().is_some_and(|folder| folder.uid() == found.uid()));
+    let alone = is_known && found.mode() & 0o022 == 0;
+    let group = above.filter(|_| private::is_shared(directory));
     alone || (found.mode() & 0o002 == 0 && group.is_some_and(|folder| folder.gid() == found.gid()))
 }

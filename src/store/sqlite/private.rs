@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Mode, OFlags};
 
+use crate::file::rights;
 use crate::store::error::StoreError;
 use crate::text::shell::word;
 
@@ -39,8 +40,9 @@ pub(super) fn prepare(path: &Path) -> Result<(), StoreError> {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => return Ok(()),
         Err(_) => {}
     }
-    for path in files(path) {
-        // Links to the database itself were followed before. SQLite makes no other.
+    for path in files(path).into_iter().chain([beside(path, "-journal")]) {
+        // Links to the database itself were followed before. SQLite makes no other. It looks at a journal that an older
+        // program may have left, and would wait for a FIFO in its place.
         let Ok(found) = path.symlink_metadata() else { continue };
         let shown = path.display();
         if !found.is_file() {
@@ -76,13 +78,24 @@ pub(super) fn tighten(path: &Path) -> Option<String> {
 }
 
 /// Sets the mode of this very file. A link in its place may lead to any other file, and so may a second name of a file.
+fn set_mode(path: &Path, found: &Metadata, mode: u32) -> std::io::Result<()> {
+    set_mode_if(path, mode, |opened| {
+        (opened.dev(), opened.ino()) == (found.dev(), found.ino()) && opened.is_file() && opened.nlink() == 1
+    })
+}
+
+/// Sets the mode of what this process has just made and that is seen to be it, whatever came to its place meanwhile.
+pub(super) fn set_mode_of_own(path: &Path, mode: u32, is_it: impl FnOnce(&Metadata) -> bool) -> std::io::Result<()> {
+    set_mode_if(path, mode, |opened| opened.uid() == rights::user_of_this_thread() && is_it(opened))
+}
+
+/// Sets the mode of what stands at a path if it is that, and follows no link to it.
 ///
 /// The descriptor is one of the path alone: to close any other would end the locks that SQLite holds on the file.
-fn set_mode(path: &Path, found: &Metadata, mode: u32) -> std::io::Result<()> {
+fn set_mode_if(path: &Path, mode: u32, is_it: impl FnOnce(&Metadata) -> bool) -> std::io::Result<()> {
     let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-    let opened = file.metadata()?;
-    if (opened.dev(), opened.ino()) != (found.dev(), found.ino()) || !opened.is_file() || opened.nlink() != 1 {
+    if !is_it(&file.metadata()?) {
         return Err(ErrorKind::InvalidInput.into());
     }
     fs::set_permissions(format!("/proc/self/fd/{}", file.as_raw_fd()), Permissions::from_mode(mode))
@@ -105,11 +118,13 @@ pub(super) fn is_shared(path: &Path) -> bool {
 
 /// The database file, its log and the index of the log.
 fn files(path: &Path) -> [PathBuf; 3] {
-    ["", "-wal", "-shm"].map(|end| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(end);
-        PathBuf::from(name)
-    })
+    ["", "-wal", "-shm"].map(|end| beside(path, end))
+}
+
+fn beside(path: &Path, end: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(end);
+    PathBuf::from(name)
 }
 
 #[cfg(test)]

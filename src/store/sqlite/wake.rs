@@ -4,9 +4,9 @@
 //! (the directory is another user's, the process dies between commit and datagram), a look at SQLite's `data_version`
 //! every quarter of a second finds the change.
 
-use std::fs::{self, DirBuilder, Permissions};
+use std::fs::{self, DirBuilder, Metadata};
 use std::io::{self, ErrorKind};
-use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
@@ -37,7 +37,7 @@ impl Socket {
         let shared = private::is_shared(directory);
         match DirBuilder::new().mode(0o700).create(directory) {
             // Before anything is in it, and past the umask.
-            Ok(()) if shared => fs::set_permissions(directory, Permissions::from_mode(0o2770))?,
+            Ok(()) if shared => private::set_mode_of_own(directory, 0o2770, Metadata::is_dir)?,
             Err(error) if error.kind() != ErrorKind::AlreadyExists => return Err(error),
             _ => {}
         }
@@ -47,7 +47,8 @@ impl Socket {
         let random = getrandom::u32().map_err(io::Error::other)?;
         let path = directory.join(format!("{}-{random:08x}", std::process::id()));
         let bound = Self { socket: UnixDatagram::bind(&path)?, path };
-        fs::set_permissions(&bound.path, Permissions::from_mode(if shared { 0o660 } else { 0o600 }))?;
+        let is_it = |found: &Metadata| found.file_type().is_socket() && found.nlink() == 1;
+        private::set_mode_of_own(&bound.path, if shared { 0o660 } else { 0o600 }, is_it)?;
         Ok(bound)
     }
 }

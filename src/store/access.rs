@@ -1,0 +1,81 @@
+//! Who may have written the file of a store, and with whose rights it is opened.
+//!
+//! Who can write the file says which jobs there are. A daemon runs them with its own rights, so that it takes only a file
+//! that nobody else may change. A command runs no job of the file, and `sudo windlass failed` over the file of a daemon that
+//! is another user is what operators do all day. What root must not do there is to create, change or follow what that user
+//! has put in the place of a file. So a command of root takes the rights of the user whose files they are.
+
+use std::sync::Arc;
+
+use crate::file::trust::Owners;
+
+/// What a store is opened for.
+#[derive(Debug, Clone)]
+pub struct Access {
+    /// Nothing is judged without them (`strict_modes = false`).
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only files are judged"))]
+    trusted: Option<Arc<Owners>>,
+    #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only files are judged"))]
+    runs_jobs: bool,
+}
+
+impl Access {
+    /// For a daemon, which runs the jobs of the store.
+    #[must_use]
+    pub fn daemon(trusted: Option<Arc<Owners>>) -> Self {
+        Self { trusted, runs_jobs: true }
+    }
+
+    /// For a command or another program that enqueues and looks.
+    #[must_use]
+    pub fn command(trusted: Option<Arc<Owners>>) -> Self {
+        Self { trusted, runs_jobs: false }
+    }
+}
+
+#[cfg(feature = "sqlite")]
+mod files {
+    use std::path::Path;
+
+    use super::Access;
+    use crate::file::{data, rights};
+    use crate::store::error::StoreError;
+
+    /// The ends of the names of what stands beside a database: its log and the index of that, what a version of SQLite
+    /// without a log writes, and the folder of the sockets.
+    const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".wake"];
+
+    impl Access {
+        /// Judges the file at this path, and opens it with the rights that are due.
+        pub(in crate::store) fn open<T: Send>(
+            &self,
+            path: &Path,
+            open: impl FnOnce() -> Result<T, StoreError> + Send,
+        ) -> Result<T, StoreError> {
+            let Some(trusted) = &self.trusted else { return open() };
+            let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let untrusted = |error: data::UntrustedData| StoreError::Unsupported(error.to_string());
+            if self.runs_jobs {
+                data::judge(trusted, &path, &BESIDE).map_err(untrusted)?;
+                return open();
+            }
+            if !rustix::process::geteuid().is_root() {
+                return open();
+            }
+            let Some((uid, gid)) = data::owner_but_root(&path) else {
+                data::judge(trusted, &path, &BESIDE).map_err(untrusted)?;
+                return open();
+            };
+            data::judge(&trusted.and(uid), &path, &BESIDE).map_err(untrusted)?;
+            let open = || {
+                rights::take(uid, gid).map_err(|error| {
+                    StoreError::Unavailable(format!("{} with the rights of its owner ({uid}): {error}", path.display()))
+                })?;
+                open()
+            };
+            // The threads of the store are started by this one, and have its rights.
+            let opened = std::thread::scope(|scope| scope.spawn(open).join());
+            opened.unwrap_or_else(|_| Err(StoreError::Unavailable("opening was interrupted".to_owned())))
+        }
+    }
+}
