@@ -312,6 +312,7 @@ impl DaemonRun {
             lease: self.config().store.lease,
             pulses: self.pulses.clone(),
             announcements: self.announcements.clone(),
+            lost: Arc::default(),
         };
         let instances = store.run(Instances).await?;
         let mut bulkheads = Bulkheads::default();

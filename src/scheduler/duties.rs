@@ -129,11 +129,17 @@ impl<'a> Duties<'a> {
                 {
                     break;
                 }
-                if sleep_or_reload(&mut config, left.min(NEIGHBOUR_INTERVAL)).await {
-                    // The tasks may have other cadences now, so they are reconciled as at a start.
-                    self.own_tasks_checked = None;
-                    self.checked = CheckedTasks::default();
-                    break;
+                tokio::select! {
+                    reloaded = sleep_or_reload(&mut config, left.min(NEIGHBOUR_INTERVAL)) => if reloaded {
+                        // The tasks may have other cadences now, so they are reconciled as at a start.
+                        self.own_tasks_checked = None;
+                        self.checked = CheckedTasks::default();
+                        break;
+                    },
+                    () = self.context.lost.notified() => {
+                        self.own_tasks_checked = None;
+                        break;
+                    }
                 }
             }
         }

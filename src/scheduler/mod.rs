@@ -18,7 +18,7 @@ pub mod transfer;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -93,6 +93,8 @@ pub struct SchedulerContext {
     pub pulses: Pulses,
     /// What this instance's loops tell each other when the path to the store is long.
     pub announcements: Announcements,
+    /// Promotion tells the duties that the jobs of a second are gone, so that they look whether a tick was among them.
+    pub(crate) lost: Arc<Notify>,
 }
 
 impl SchedulerContext {
@@ -114,6 +116,7 @@ impl SchedulerContext {
             lease: Duration::from_secs(15),
             pulses: Pulses::default(),
             announcements: Announcements::default(),
+            lost: Arc::default(),
         }
     }
 

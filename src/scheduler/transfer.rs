@@ -297,6 +297,7 @@ impl Transfer {
             let record = Failure::new("Error", why).record(name, "", entry, clock.now_ms());
             if store.run(DropEntry { entry: entry.clone(), record }).await? {
                 self.entries.worked(entry);
+                context.lost.notify_one();
             }
         }
         Ok(())

@@ -61,6 +61,7 @@ mod leader;
 mod lease;
 mod moving;
 mod numbers;
+mod overwritten;
 mod pause;
 mod periodic;
 mod plan;

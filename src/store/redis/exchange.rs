@@ -34,8 +34,8 @@ use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Part, R
 use crate::store::working::WorkingRecord;
 
 static EXCHANGE: Script = script!(
-    "locks", "places", "identity", "remember", "delay", "recall", "cadence", "verdict", "lane", "settle", "enter",
-    "claim"
+    "locks", "places", "identity", "remember", "delay", "recall", "entry", "cadence", "verdict", "lane", "settle",
+    "enter", "claim"
 );
 /// The same for exchanges without enters whose settlements are all done. Most are.
 static PLAIN: Script = script!("places", "identity", "recall", "lane", "done", "claim");

@@ -20,9 +20,20 @@ use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconc
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 static PERIODIC: Script = script!("periodic");
-static RECONCILE: Script =
-    script!("locks", "places", "identity", "delay", "recall", "forget", "unlink", "erase", "cadence", "reconcile");
-static WITHDRAW: Script = script!("places", "identity", "recall", "forget", "unlink", "erase", "withdraw");
+static RECONCILE: Script = script!(
+    "locks",
+    "places",
+    "identity",
+    "delay",
+    "recall",
+    "forget",
+    "unlink",
+    "erase",
+    "entry",
+    "cadence",
+    "reconcile"
+);
+static WITHDRAW: Script = script!("places", "identity", "recall", "forget", "unlink", "erase", "entry", "withdraw");
 
 impl Perform<Periodic> for RedisStore {
     async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
@@ -150,7 +161,18 @@ async fn reconcile_step(connection: &Connection, reconcile: &Reconcile) -> Resul
     for form in forms {
         call.key(keys.timestamps(form)).arg(form.clone());
     }
-    reply::number(connection.run(&RECONCILE, call).await?)
+    let mut reply = reply::list(connection.run(&RECONCILE, call).await?)?.into_iter();
+    let mut next = || reply.next().unwrap_or(Frame::Null);
+    let outcome = reply::number(next())?;
+    for finding in connection.findings(&reply::bytes(next())?.unwrap_or_default()) {
+        let place = match &finding {
+            StoreError::Corrupt { place, .. } | StoreError::Barred { place, .. } => place.clone(),
+            other => other.to_string(),
+        };
+        let text = format!("periodic task {}: failed to {finding}; the task goes on without it", tick.task);
+        connection.origin.findings.tell(&place, text);
+    }
+    Ok(outcome)
 }
 
 pub(super) async fn withdraw(

@@ -20,7 +20,7 @@ use crate::store::workers::{
 use crate::store::working::WorkingRecord;
 
 static RECOVER: Script =
-    script!("locks", "places", "identity", "remember", "delay", "cadence", "verdict", "beat", "recover");
+    script!("locks", "places", "identity", "remember", "delay", "entry", "cadence", "verdict", "beat", "recover");
 static FORCE_CLEAN: Script = script!("locks", "force_clean");
 
 /// What the script returns if it must first be known whether a removed worker's job was failed.

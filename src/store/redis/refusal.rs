@@ -5,6 +5,7 @@
 
 use crate::store::error::StoreError;
 use crate::store::server_state::ServerState;
+use crate::text::shell::word;
 
 /// What stands between the parts that a script adds.
 const PART_END: char = '\u{1f}';
@@ -168,6 +169,7 @@ fn expected(command: &str) -> &'static str {
 
 /// The command that shows what a key of this type holds.
 fn shown(key: &str, found: &str) -> String {
+    let key = word(key);
     match found {
         "list" => format!("LRANGE {key} 0 9"),
         "set" => format!("SSCAN {key} 0"),
@@ -178,11 +180,22 @@ fn shown(key: &str, found: &str) -> String {
     }
 }
 
+/// What `verdict.lua` names instead of a command if a periodic task's entry cannot be read; the task follows.
+const ENTRY: &str = "ENTRY";
+
 /// What is wrong with a key, and how to move it out of the way without losing what it holds. `found` is what TYPE says of
 /// it, empty if that is not known.
 pub(super) fn mismatch(key: &str, command: &str, found: &str, said: &str) -> String {
+    if command == ENTRY {
+        return format!(
+            "it was {said:?}, which is no due second, period, state and queue, and is written anew; if the task was stopped, \
+             type windlass periodic stop {}",
+            word(found)
+        );
+    }
     let look = format!("look at it (redis-cli {})", shown(key, found));
-    let aside = format!("then move it out of the way: redis-cli RENAMENX {key} {key}.aside");
+    let aside = word(&format!("{key}.aside"));
+    let aside = format!("then move it out of the way: redis-cli RENAMENX {} {aside}", word(key));
     if !said.contains("WRONGTYPE") {
         return format!("it holds no whole number ({said}); {look}, {aside}");
     }

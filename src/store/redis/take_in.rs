@@ -11,10 +11,11 @@ use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::moving::{Decline, PutBack, TakeIn, TakeInTarget, TakenIn, Waiting};
 
-static TAKE_IN: Script = script!("locks", "places", "identity", "remember", "delay", "items", "moved", "take_in");
+static TAKE_IN: Script =
+    script!("locks", "places", "identity", "remember", "delay", "entry", "items", "moved", "take_in");
 static DECLINE: Script = script!("moved", "decline");
 static PUT_BACK: Script =
-    script!("locks", "places", "identity", "remember", "delay", "items", "unlink", "aside", "put_back");
+    script!("locks", "places", "identity", "remember", "delay", "entry", "items", "unlink", "aside", "put_back");
 
 impl Perform<TakeIn> for RedisStore {
     async fn perform(&self, arrow: TakeIn) -> Result<TakenIn, StoreError> {

@@ -101,10 +101,17 @@ pub(super) fn insert(step: &Step<'_>, second: i64, payload: &[u8], identity: Opt
     Ok(())
 }
 
+/// The condition under which a row is due at a second that a date holds (`stored.rs`). Any other is never due.
+macro_rules! is_dated {
+    () => {
+        "typeof(second) = 'integer' AND second BETWEEN -8640000000000 AND 8640000000000"
+    };
+}
+
 /// Is a job of these bytes delayed?
 pub(super) fn stands(step: &Step<'_>, payload: &[u8]) -> Result<bool, StoreError> {
     Ok(step
-        .sql("SELECT 1 FROM delayed WHERE digest = ?1 AND payload = ?2")?
+        .sql(concat!("SELECT 1 FROM delayed WHERE digest = ?1 AND payload = ?2 AND ", is_dated!()))?
         .exists(params![digest(payload), payload])?)
 }
 
@@ -121,7 +128,7 @@ pub(super) fn seconds(step: &Step<'_>, payload: &[u8]) -> Result<Vec<i64>, Store
 /// The earliest second at which a job of these bytes is due.
 pub(super) fn earliest_of(step: &Step<'_>, payload: &[u8]) -> Result<Option<i64>, StoreError> {
     Ok(step
-        .sql("SELECT min(second) FROM delayed WHERE digest = ?1 AND payload = ?2 AND typeof(second) = 'integer'")?
+        .sql(concat!("SELECT min(second) FROM delayed WHERE digest = ?1 AND payload = ?2 AND ", is_dated!()))?
         .query_row(params![digest(payload), payload], |row| row.get(0))?)
 }
 

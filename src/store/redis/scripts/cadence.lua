@@ -36,3 +36,24 @@ local function next_due(cadence, due)
     end
   end
 end
+
+-- How many seconds after its own a tick is put at most.
+local ASIDE_S = 60
+
+-- Delays a tick to its second or, if a key of another type stands there, to the next one that is free; the entry keeps its
+-- own. The first such key is told. Nil if it could not be delayed.
+local function delay_tick(second, raw, stamps)
+  local told = #broken + 1
+  for at = second, second + ASIDE_S do
+    if delay(whole(at), raw, stamps) then
+      return true
+    end
+    local key = 'CORRUPT ' .. DELAYED .. whole(at) .. '\31'
+    if string.sub(broken[#broken] or '', 1, #key) ~= key then
+      return nil
+    end
+    for i = #broken, told + 1, -1 do
+      broken[i] = nil
+    end
+  end
+end

@@ -93,10 +93,11 @@ local function put_items(items, push, SCHEDULES)
         end
       end
     elseif item.kind == 'P' then
-      if try('HSETNX', PERIODIC, item.name, item.raw) == 0 and string.match(item.raw, '^%S+ %S+ 1 ') then
-        local standing = try('HGET', PERIODIC, item.name)
-        local due, every, queue = string.match(standing or '', '^(%S+) (%S+) %d (.*)$')
-        if due then
+      if try('HSETNX', PERIODIC, item.name, item.raw) == 0 then
+        local due, every, _, queue = read_entry(try('HGET', PERIODIC, item.name))
+        if not due then
+          try('HSET', PERIODIC, item.name, item.raw)
+        elseif string.match(item.raw, '^%S+ %S+ 1 ') then
           try('HSET', PERIODIC, item.name, due .. ' ' .. every .. ' 1 ' .. queue)
         end
       end

@@ -7,8 +7,8 @@
 --        or "", grace in s, QueueLock's ttl or "", "1" if there is a JobLock, two spellings of the task's name as JSON,
 --        number of workers, their ids, number of workers that are passed over, their ids, number of forms, the forms,
 --        ours first
--- returns 0 fine, 1 seeded, 2 restored, 3 unlocked, 4 on its queue now, 5 it waits there already, 6 it runs, 7 moved to
---         the new cadence, 8 not done yet: the step is to be taken again
+-- returns {outcome, what stands in the way, for people}: 0 fine, 1 seeded, 2 restored, 3 unlocked, 4 on its queue now, 5 it
+--         waits there already, 6 it runs, 7 moved to the new cadence, 8 not done yet: the step is to be taken again
 --
 -- One step looks at some hundred delayed seconds at most. If there are more, it removes those that it looked at and
 -- ends. The job stays delayed in the others.
@@ -88,24 +88,53 @@ local function running()
   end)
 end
 
+-- The due second of the entry; nil if there is none.
+local due
+
+-- What stands in the place of seconds or stamps and is neither: for people to read.
+local notes = {}
+
+-- A read of a key that another program may have overwritten: nil if it is of another type, which is told.
+local function look_at(command, place, ...)
+  local reply = redis.pcall(command, place, ...)
+  if type(reply) == 'table' and reply.err then
+    local message = named(command, place, reply.err)
+    if not string.find(message, '^CORRUPT') then
+      error(message)
+    end
+    notes[#notes + 1] = message
+    return nil
+  end
+  return reply
+end
+
 -- The earliest of the seconds looked at for which a form is delayed, and whether others are to be looked at in a step
--- of its own, because none of them was. Stale stamps are removed on the way.
+-- of its own, because none of them was. Stale stamps are removed on the way. So is that of a second whose list another
+-- program overwrote, because its job is gone, and what is no stamp: the next tick would be taken to stand there.
 local function delayed()
   local found, looks = nil, 0
   for _, form in ipairs(forms) do
-    for _, stamp in ipairs(must('SMEMBERS', form.stamps)) do
+    local stamps = look_at('SMEMBERS', form.stamps)
+    form.unreadable = not stamps
+    for _, stamp in ipairs(stamps or {}) do
       if looks >= SECONDS and (found or not broken[1]) then
         return found, not found
       end
       looks = looks + 1
       local second = string.match(stamp, '^delayed:(-?%d+)$')
-      if second and must('LPOS', DELAYED .. second, form.raw) then
+      -- What is due on no date is never due.
+      local dated = second and math.abs(tonumber(second)) <= LAST_DATE
+      if dated and look_at('LPOS', DELAYED .. second, form.raw) then
         if not found or tonumber(second) < found then
           found = tonumber(second)
         end
-      elseif second then
+      else
         try('SREM', form.stamps, stamp)
       end
+    end
+    -- Without its stamps a job is looked for where its entry says.
+    if not stamps and due and look_at('LPOS', DELAYED .. whole(due), form.raw) then
+      found = math.min(found or due, due)
     end
   end
   return found, false
@@ -164,16 +193,20 @@ end
 -- Finds the delayed copies, before the first of them is removed.
 local function find_delayed()
   for _, form in ipairs(forms) do
-    form.seconds = stamped(form.stamps, SECONDS)
+    form.seconds = not form.unreadable and stamped(form.stamps, SECONDS)
   end
 end
 
 -- Removes the delayed copies that were found. Returns whether there were no others.
 local function forget_delayed()
   for _, form in ipairs(forms) do
-    erase(form.stamps, form.raw, queue, form.seconds)
-    if form.seconds.more then
-      return false
+    if form.seconds then
+      erase(form.stamps, form.raw, queue, form.seconds)
+      if form.seconds.more then
+        return false
+      end
+    elseif due then
+      try('LREM', DELAYED .. whole(due), 0, form.raw)
     end
   end
   return true
@@ -184,7 +217,7 @@ local function delay_until(coming, second)
   if not coming then
     return
   end
-  if not delay(whole(second), forms[1].raw, forms[1].stamps) then
+  if not delay_tick(second, forms[1].raw, forms[1].stamps) then
     error(broken[#broken])
   end
   write(coming)
@@ -202,84 +235,90 @@ local function seed()
   unlock()
 end
 
-local entry = must('HGET', PERIODIC, task)
-local due, stopped = string.match(entry or '', '^(-?%d+) %d+ ([01]) ')
-if stopped == '1' and purpose ~= 'start' and purpose ~= 'run' then
-  return 0
-end
-local halted = due == HALTED
-due = tonumber(due)
--- A task that halted begins anew when an instance starts.
-if purpose == 'start' or purpose == 'boot' and halted then
-  due = nil
-end
-local is_overdue = due and seconds() > due + grace
-local waits, more
-if purpose == 'run' or not due or stale == due or is_overdue then
-  waits, more = delayed()
-  if more then
-    return 8
+local function look_after()
+  local written, _, stopped = read_entry(must('HGET', PERIODIC, task))
+  if stopped == '1' and purpose ~= 'start' and purpose ~= 'run' then
+    return 0
   end
-end
-if purpose == 'run' then
-  if queued() then
-    return 5
-  elseif not waits and running() then
-    return 6
+  local halted = written == HALTED
+  due = tonumber(written)
+  -- A task that halted begins anew when an instance starts.
+  if purpose == 'start' or purpose == 'boot' and halted then
+    due = nil
   end
-  find_delayed()
-  prepare_push()
-  if not forget_delayed() then
-    return 8
-  end
-  if stopped ~= '1' then
-    -- This run is an additional one: the tick whose job was moved stays due.
-    local keeps = waits and due and not halted and cadence.every > 0
-    write(keeps and due - cadence.every or seconds())
-  end
-  push()
-  unlock()
-  return 4
-end
-if not due then
-  if waits then
-    write(waits)
-  elseif queued() or running() then
-    write(seconds())
-  else
-    seed()
-    return 1
-  end
-  unlock()
-  return purpose == 'start' and 0 or 1
-end
--- A job that is nowhere would be missed only when a clock that was set back is there again.
-if stale == due and (waits or due > seconds() and not queued() and not running()) then
-  local coming, second = next_due(cadence)
-  if coming then
-    must('LLEN', DELAYED .. whole(second))
-    may('ZADD', PERIODIC, '0', '')
-    may('RPUSH', PERIODIC, '')
-  end
-  find_delayed()
-  if not forget_delayed() then
-    return 8
-  end
-  delay_until(coming, second)
-  return 7
-end
-if is_overdue then
-  if waits then
-    if waits > due then
-      write(waits)
+  local is_overdue = due and seconds() > due + grace
+  local waits, more
+  if purpose == 'run' or not due or stale == due or is_overdue then
+    waits, more = delayed()
+    if more then
+      return 8
     end
-  elseif not queued() and not running() then
-    -- The entry gets the last tick that should have run, so that later ticks keep their times.
+  end
+  if purpose == 'run' then
+    if queued() then
+      return 5
+    elseif not waits and running() then
+      return 6
+    end
+    find_delayed()
     prepare_push()
-    write(cadence.every > 0 and due + math.floor((seconds() - due) / cadence.every) * cadence.every or due)
+    if not forget_delayed() then
+      return 8
+    end
+    if stopped ~= '1' then
+      -- This run is an additional one: the tick whose job was moved stays due.
+      local keeps = waits and due and not halted and cadence.every > 0
+      write(keeps and due - cadence.every or seconds())
+    end
     push()
     unlock()
-    return 2
+    return 4
   end
+  if not due then
+    if waits then
+      write(waits)
+    elseif queued() or running() then
+      write(seconds())
+    else
+      seed()
+      return 1
+    end
+    unlock()
+    return purpose == 'start' and 0 or 1
+  end
+  -- A job that is nowhere would be missed only when a clock that was set back is there again.
+  if stale == due and (waits or due > seconds() and not queued() and not running()) then
+    local coming, second = next_due(cadence)
+    if coming then
+      may('ZADD', PERIODIC, '0', '')
+      may('RPUSH', PERIODIC, '')
+    end
+    find_delayed()
+    if not forget_delayed() then
+      return 8
+    end
+    delay_until(coming, second)
+    return 7
+  end
+  if is_overdue then
+    if waits then
+      if waits > due then
+        write(waits)
+      end
+    elseif not queued() and not running() then
+      -- The entry gets the last tick that should have run, so that later ticks keep their times.
+      prepare_push()
+      write(cadence.every > 0 and due + math.floor((seconds() - due) / cadence.every) * cadence.every or due)
+      push()
+      unlock()
+      return 2
+    end
+  end
+  return unlock() and 3 or 0
 end
-return unlock() and 3 or 0
+
+local outcome = look_after()
+for _, message in ipairs(broken) do
+  notes[#notes + 1] = message
+end
+return { outcome, table.concat(notes, '\30') }

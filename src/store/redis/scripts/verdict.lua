@@ -102,21 +102,26 @@ local function tick(mine)
     return
   end
   local entry = try('HGET', PERIODIC, task)
-  local due, stopped = string.match(entry or '', '^(-?%d+) %d+ ([01]) ')
+  local due, _, stopped = read_entry(entry)
+  if entry and not due then
+    local was = string.gsub(string.sub(entry, 1, 60), '%c', '?')
+    broken[#broken + 1] = 'CORRUPT ' .. PERIODIC .. ' ' .. task .. '\31ENTRY ' .. task .. '\31' .. was
+  end
   if halt then
-    try('HSET', PERIODIC, task, HALTED .. ' ' .. whole(cadence.every) .. ' ' .. (stopped or '0') .. ' ' .. queue)
+    try('HSET', PERIODIC, task, HALTED .. ' ' .. whole(cadence.every) .. ' ' .. (stopped == '1' and '1' or '0') .. ' ' .. queue)
     return
   end
   if due == HALTED then
     due = nil
   end
-  if stopped == '1' or (try('EXISTS', stamps) or 0) > 0 then
+  -- A key of another type in place of the stamps is no sign of a copy.
+  if stopped == '1' or (try('SCARD', stamps) or 0) > 0 then
     return
   end
   local coming, second, follows = next_due(cadence, tonumber(due))
   -- After a gap other programs may run the ticks, and their copy of the next one is found among the delayed jobs.
   local is_due = coming and follows and second * 1000 <= now()
-  if coming and (is_due and push(list, queue, raw, lock, ttl) or delay(whole(second), raw, stamps)) then
+  if coming and (is_due and push(list, queue, raw, lock, ttl) or delay_tick(second, raw, stamps)) then
     try('HSET', PERIODIC, task, whole(coming) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
   end
 end

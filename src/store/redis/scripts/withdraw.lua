@@ -38,7 +38,7 @@ for _, form in ipairs(forms) do
   end
 end
 if stops then
-  local due, every = string.match(entry or '', '^(-?%d+) (%d+) ')
+  local due, every = read_entry(entry)
   must('HSET', PERIODIC, task, (due or '0') .. ' ' .. (every or '0') .. ' 1 ' .. queue)
 else
   must('HDEL', PERIODIC, task)
