@@ -77,6 +77,7 @@ mod sequence;
 mod settle;
 mod tick;
 mod transfer;
+mod triggers;
 mod unwritable;
 mod values;
 mod veto;

@@ -54,7 +54,7 @@ impl<'a> Step<'a> {
     /// Runs a part of the command. If the file refuses it for good, the part alone is undone, and the inner result says why.
     ///
     /// # Errors
-    /// Any other failure, which undoes the command.
+    /// Any other failure, which undoes the command; a refusal too if it ended the transaction.
     pub(super) fn part<T>(
         &self,
         work: impl FnOnce() -> Result<T, StoreError>,
@@ -66,14 +66,18 @@ impl<'a> Step<'a> {
                 execute("RELEASE part")?;
                 Ok(Ok(done))
             }
-            // RAISE(ROLLBACK) has ended the transaction.
-            Err(refused @ StoreError::Barred { .. }) if !self.conn.is_autocommit() => {
+            Err(refused @ StoreError::Barred { .. }) if !self.is_lost() => {
                 execute("ROLLBACK TO part")?;
                 execute("RELEASE part")?;
                 Ok(Err(refused))
             }
             Err(error) => Err(error),
         }
+    }
+
+    /// Has an error ended the transaction, as RAISE(ROLLBACK) does?
+    pub(super) fn is_lost(&self) -> bool {
+        self.conn.is_autocommit()
     }
 
     /// The time in whole seconds.

@@ -38,7 +38,7 @@ impl From<rusqlite::Error> for StoreError {
                     Self::Barred {
                         place: "the database".to_owned(),
                         reason: format!(
-                            "a trigger or CHECK that was added to it refuses a row ({text}): look for it with sqlite3 FILE \
+                            "a trigger or CHECK that somebody added refuses a row ({text}): look for it with sqlite3 FILE \
                              .schema, and drop it"
                         ),
                     }

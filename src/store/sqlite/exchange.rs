@@ -6,21 +6,21 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
+use super::apart::{Apart, Piece};
+use super::claim::{RefusedJob, SteppedOver, claim};
 use super::commit::{Handle, Step};
 use super::engine::SqliteStore;
 use super::exchanged::{EnterOutcome, Reply};
 use super::locks::Taken;
 use super::number::stored;
-use super::pause::PausedQueues;
 use super::retries::Attempt;
-use super::value::{AnyValue, bytes, opt_int, opt_text, text};
+use super::value::{opt_int, text};
 use super::verdict::{self, CounterDeltas};
 use super::wake::SqliteWaker;
 use super::{delayed, locks, periodic, retries, working};
-use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
+use crate::job::{ClaimToken, WorkerName};
 use crate::store::backend::{EngineLane, Opens};
 use crate::store::effect::{Busy, Gate, Verdict};
 use crate::store::error::StoreError;
@@ -33,7 +33,7 @@ impl Opens for SqliteStore {
     type Waker = SqliteWaker;
 
     async fn open_lane(&self, instance: &str, lane: u8) -> Result<SqliteLane, StoreError> {
-        Ok(SqliteLane { writer: self.writer.clone(), instance: Arc::from(instance), lane })
+        Ok(SqliteLane { writer: self.writer.clone(), instance: Arc::from(instance), lane, over: Arc::default() })
     }
 
     async fn open_waker(&self) -> Result<SqliteWaker, StoreError> {
@@ -46,35 +46,59 @@ pub(in crate::store) struct SqliteLane {
     writer: Handle,
     instance: Arc<str>,
     lane: u8,
+    /// The jobs whose claim is refused.
+    over: Arc<SteppedOver>,
 }
 
 impl EngineLane for SqliteLane {
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
-        match self.apply(exchange, false).await {
+        self.over = SteppedOver::without_old(&self.over);
+        match self.apply(exchange, None).await {
             // Nothing of it was applied. Which part is refused shows when each is tried by itself.
-            Err(StoreError::Barred { .. }) => self.apply(exchange, true).await,
-            done => done,
+            Err(StoreError::Barred { .. }) => {}
+            done => return self.keep(done),
+        }
+        let apart = Arc::new(Apart::default());
+        loop {
+            let known = apart.count();
+            match self.apply(exchange, Some(Arc::clone(&apart))).await {
+                // Another part ended the transaction: again without that one.
+                Err(StoreError::Barred { .. }) if apart.count() > known => {}
+                done => return self.keep(done),
+            }
         }
     }
 }
 
 impl SqliteLane {
-    async fn apply(&self, exchange: &Exchange, apart: bool) -> Result<Exchanged, StoreError> {
+    async fn apply(&self, exchange: &Exchange, apart: Option<Arc<Apart>>) -> Result<Applied, StoreError> {
         let (instance, lane, exchange) = (Arc::clone(&self.instance), self.lane, exchange.clone());
-        self.writer.call(move |step| self::exchange(step, &instance, lane, &exchange, apart)).await
+        let over = Arc::clone(&self.over);
+        self.writer.call(move |step| self::exchange(step, (&instance, lane), &exchange, &over, apart.as_deref())).await
+    }
+
+    fn keep(&mut self, applied: Result<Applied, StoreError>) -> Result<Exchanged, StoreError> {
+        let (exchanged, refused) = applied?;
+        if !refused.is_empty() {
+            Arc::make_mut(&mut self.over).add(refused);
+        }
+        Ok(exchanged)
     }
 }
 
-/// Applies an exchange, or answers a repeated one. If `apart`, a part that is refused for good is left out.
+/// The reply, and the jobs that were found to be refused.
+type Applied = (Exchanged, Vec<RefusedJob>);
+
+/// Applies an exchange, or answers a repeated one. With `apart` a part that is refused for good is left out.
 fn exchange(
     step: &Step<'_>,
-    instance: &str,
-    lane: u8,
+    (instance, lane): (&str, u8),
     exchange: &Exchange,
-    apart: bool,
-) -> Result<Exchanged, StoreError> {
+    over: &SteppedOver,
+    apart: Option<&Apart>,
+) -> Result<Applied, StoreError> {
     if !step.sql("SELECT 1 FROM instances WHERE id = ?1")?.exists([instance])? {
-        return Ok(Exchanged { dead: true, ..Exchanged::default() });
+        return Ok((Exchanged { dead: true, ..Exchanged::default() }, Vec::new()));
     }
     let sequence = stored(exchange.sequence);
     let last: Option<(Option<i64>, String)> = step
@@ -82,12 +106,12 @@ fn exchange(
         .query_row(params![instance, lane], |row| Ok((opt_int(row.get_ref(0)?), text(row.get_ref(1)?))))
         .optional()?;
     // It is unknown what was applied, so the instance starts anew and its claims are recovered.
-    let unknown = || Ok(Exchanged { dead: true, ..Exchanged::default() });
+    let unknown = || Ok((Exchanged { dead: true, ..Exchanged::default() }, Vec::new()));
     match last {
         Some((None, _)) => return unknown(),
         Some((Some(last), reply)) if sequence == last => {
             let Some(reply) = Reply::decode(&reply) else { return unknown() };
-            return answer(exchange, &reply, standing(step, instance, lane, exchange)?);
+            return Ok((answer(exchange, &reply, standing(step, instance, lane, exchange)?)?, Vec::new()));
         }
         Some((Some(last), _)) if sequence < last => {
             return Err(StoreError::Misuse(format!("exchange {sequence} of a lane that is at {last}")));
@@ -100,8 +124,10 @@ fn exchange(
     let mut ending = working::Ending::prepare(step)?;
     let (mut refused, mut findings) = (Vec::new(), Vec::new());
     for (index, settlement) in exchange.settlements.iter().enumerate() {
-        let before = apart.then(|| deltas.clone());
-        let settled = match attempt(step, apart, || settle(step, &mut ending, &mut deltas, settlement))? {
+        let before = apart.map(|_| deltas.clone());
+        let settled = match attempt(step, apart, Piece::Settlement(index), || {
+            settle(step, &mut ending, &mut deltas, settlement)
+        })? {
             Ok(settled) => settled,
             Err(error) => {
                 deltas = before.unwrap_or_default();
@@ -117,12 +143,12 @@ fn exchange(
         }
     }
     drop(ending);
-    if let Err(error) = attempt(step, apart, || deltas.write(step))? {
+    if let Err(error) = attempt(step, apart, Piece::Counters, || deltas.write(step))? {
         // The jobs are done, only the statistics do not count them.
         findings.push(error);
     }
     for (index, at_gate) in exchange.enters.iter().enumerate() {
-        reply.enter_outcomes.push(match attempt(step, apart, || enter(step, at_gate))? {
+        reply.enter_outcomes.push(match attempt(step, apart, Piece::Enter(index), || enter(step, at_gate))? {
             Ok(outcome) => outcome,
             Err(error) => {
                 refused.push(RefusedPart { part: Part::Enter(index), error });
@@ -130,22 +156,25 @@ fn exchange(
             }
         });
     }
-    let (claims, occupied) = match attempt(step, apart, || claim(step, instance, lane, exchange))? {
-        Ok(claimed) => claimed,
-        Err(_) => claim_apart(step, instance, lane, exchange, &mut findings)?,
-    };
+    let claimed = claim(step, (instance, lane), exchange, over, apart)?;
+    findings.extend(claimed.findings);
     step.sql("INSERT OR REPLACE INTO lanes (instance, lane, sequence, reply) VALUES (?1, ?2, ?3, ?4)")?
         .execute(params![instance, lane, sequence, reply.encode()])?;
-    Ok(Exchanged { occupied, refused, findings, ..answer(exchange, &reply, claims)? })
+    let exchanged = answer(exchange, &reply, claimed.claims)?;
+    Ok((Exchanged { occupied: claimed.occupied, refused, findings, ..exchanged }, claimed.refused))
 }
 
-/// Does a part of an exchange; if `apart`, so that a refusal undoes this part alone and is the inner result.
+/// Does a part of an exchange; with `apart` so that a refusal undoes this part alone and is the inner result.
 fn attempt<T>(
     step: &Step<'_>,
-    apart: bool,
+    apart: Option<&Apart>,
+    piece: Piece,
     work: impl FnOnce() -> Result<T, StoreError>,
 ) -> Result<Result<T, StoreError>, StoreError> {
-    if apart { step.part(work) } else { work().map(Ok) }
+    match apart {
+        Some(apart) => apart.attempt(step, piece, work),
+        None => work().map(Ok),
+    }
 }
 
 /// What became of a settlement.
@@ -187,32 +216,6 @@ fn extras(settlement: &Settlement) -> Vec<Extra> {
         Verdict::Done | Verdict::Vetoed { retry: None } | Verdict::Failed { .. } => None,
     });
     extras
-}
-
-/// Claims from each queue by itself. A queue whose jobs may not be claimed is passed over.
-fn claim_apart(
-    step: &Step<'_>,
-    instance: &str,
-    lane: u8,
-    exchange: &Exchange,
-    findings: &mut Vec<StoreError>,
-) -> Result<(Vec<Claim>, Vec<usize>), StoreError> {
-    let (mut claims, mut occupied) = (Vec::<Claim>::new(), Vec::new());
-    for queue in exchange.queues.iter() {
-        let one = Exchange { queues: Arc::from([queue.clone()]), ..exchange.clone() };
-        match step.part(|| claim(step, instance, lane, &one))? {
-            Ok((claimed, met)) => {
-                // Workers that got a job of an earlier queue have a record by now.
-                occupied.extend(met.into_iter().filter(|index| claims.iter().all(|claim| claim.index != *index)));
-                claims.extend(claimed);
-            }
-            Err(error) => findings.push(error),
-        }
-    }
-    occupied.sort_unstable();
-    occupied.dedup();
-    claims.sort_by_key(|claim| claim.index);
-    Ok((claims, occupied))
 }
 
 /// Lets a claimed job through its gates, or ends its claim.
@@ -265,84 +268,6 @@ fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<
             Ok(EnterOutcome::Dropped(number))
         }
     }
-}
-
-/// Claims jobs for idle workers, from the queues in their order. Also returns the workers that it met under which a record
-/// stands.
-fn claim(
-    step: &Step<'_>,
-    instance: &str,
-    lane: u8,
-    exchange: &Exchange,
-) -> Result<(Vec<Claim>, Vec<usize>), StoreError> {
-    let (mut claims, mut occupied) = (Vec::new(), Vec::new());
-    if exchange.idle.is_empty() || exchange.queues.is_empty() {
-        return Ok((claims, occupied));
-    }
-    let paused = PausedQueues::read(step)?;
-    let mut idle = exchange.idle.iter().enumerate();
-    let mut heads =
-        step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2")?;
-    let mut remove = step.sql("DELETE FROM jobs WHERE queue = ?1 AND position <= ?2")?;
-    // A worker that has a record must be recovered first, so it is skipped like one that is not registered, and the next
-    // one gets the job.
-    let mut record = step.sql(
-        "INSERT OR IGNORE INTO working (worker, claim, queue, run_at, payload, identity) \
-         SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM workers WHERE id = ?1)",
-    )?;
-    for queue in exchange.queues.iter() {
-        if idle.len() == 0 {
-            break;
-        }
-        if paused.holds(queue) {
-            continue;
-        }
-        let (most, shared) =
-            if exchange.share > 1 { part(step, queue, idle.len(), exchange.share)? } else { (idle.len(), false) };
-        let jobs: Vec<(AnyValue, Vec<u8>, Option<String>)> = heads
-            .query_map(params![queue.as_str(), stored(most)], |row| {
-                Ok((row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?)))
-            })?
-            .collect::<Result<_, _>>()?;
-        let mut last = None;
-        'jobs: for (position, payload, identity) in jobs {
-            let (index, token) = loop {
-                let Some((index, worker)) = idle.next() else { break 'jobs };
-                let token = ClaimToken::new(instance, lane, exchange.sequence, index);
-                let (id, run_at) = (worker.id(), exchange.run_at.as_str());
-                if record.execute(params![id, token.as_str(), queue.as_str(), run_at, payload, identity])? == 1 {
-                    break (index, token);
-                }
-                if working::of(step, worker)?.is_some() {
-                    occupied.push(index);
-                }
-            };
-            last = Some(position);
-            let identity = identity.as_deref().and_then(Identity::decode).unwrap_or_else(|| Identity::first(&token));
-            claims.push(Claim { index, token, queue: queue.clone(), payload: Bytes::from(payload), identity });
-        }
-        if let Some(last) = last {
-            remove.execute(params![queue.as_str(), last])?;
-        }
-        if shared {
-            // The rest of this queue goes to other instances before the queues behind it.
-            break;
-        }
-    }
-    Ok((claims, occupied))
-}
-
-/// How many jobs of a queue are one of `share` parts, at most `most`, and whether idle workers are left that could take
-/// more.
-fn part(step: &Step<'_>, queue: &QueueName, most: usize, share: usize) -> Result<(usize, bool), StoreError> {
-    // Counting further would change nothing.
-    let enough = most.saturating_mul(share);
-    let standing: i64 = step
-        .sql("SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT ?2)")?
-        .query_row(params![queue.as_str(), stored(enough)], |row| row.get(0))?;
-    let standing = usize::try_from(standing).unwrap_or(0);
-    let part = standing.div_ceil(share).min(most);
-    Ok((part, part < most.min(standing)))
 }
 
 /// Those claims of this exchange that still stand after it was applied.

@@ -4,7 +4,9 @@
 //! the disk (`commit`). The other reads. A commit is durable before it is answered. The other files carry the names of
 //! those of the Redis engine, one per verb; their functions work inside a transaction, through a `commit::Step`.
 
+mod apart;
 mod cadence;
+mod claim;
 mod commit;
 mod connection;
 mod delayed;

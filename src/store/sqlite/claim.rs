@@ -1,0 +1,310 @@
+//! Queue -> working, for idle workers, from the queues in their order.
+//!
+//! A job whose claim the file refuses stays where it is, and the jobs behind it are claimed. Its lane steps over it for a
+//! while, so that the next claims are one statement for many jobs again.
+
+use std::collections::HashMap;
+use std::iter::Enumerate;
+use std::slice::Iter;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use rusqlite::{CachedStatement, params};
+use tokio::time::Instant;
+
+use super::apart::{Apart, Piece};
+use super::commit::Step;
+use super::digest::digest;
+use super::number::stored;
+use super::pause::PausedQueues;
+use super::value::{AnyValue, bytes, opt_text};
+use super::working;
+use crate::job::{ClaimToken, Identity, PayloadView, QueueName, WorkerName};
+use crate::store::error::StoreError;
+use crate::store::queueing::{Claim, Exchange};
+
+/// How long refused jobs are stepped over before they are tried again.
+const STEPPED_OVER: Duration = Duration::from_secs(30);
+/// How many jobs of a queue are found to be refused in one exchange at most.
+const REFUSED: usize = 100;
+/// How many refused jobs of a queue are stepped over at most. The queue waits behind more of them.
+const MOST: usize = 2000;
+
+/// Jobs that may not be claimed: their positions, and digests of their bytes.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SteppedOver {
+    jobs: HashMap<QueueName, Vec<(AnyValue, i64)>>,
+    /// When the last of them was found.
+    since: Option<Instant>,
+}
+
+impl SteppedOver {
+    /// The same, or none when it is time to try them again.
+    pub(super) fn without_old(this: &Arc<Self>) -> Arc<Self> {
+        let old = this.since.is_some_and(|since| since.elapsed() >= STEPPED_OVER);
+        if old { Arc::default() } else { Arc::clone(this) }
+    }
+
+    pub(super) fn add(&mut self, refused: Vec<RefusedJob>) {
+        for RefusedJob { queue, position, digest } in refused {
+            self.since = Some(Instant::now());
+            self.jobs.entry(queue).or_default().push((position, digest));
+        }
+    }
+
+    fn of(&self, queue: &QueueName) -> &[(AnyValue, i64)] {
+        self.jobs.get(queue).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// A job that was found to be refused.
+#[derive(Debug)]
+pub(super) struct RefusedJob {
+    queue: QueueName,
+    position: AnyValue,
+    digest: i64,
+}
+
+/// What was claimed.
+#[derive(Debug, Default)]
+pub(super) struct Claimed {
+    pub(super) claims: Vec<Claim>,
+    /// The workers that were met under which a record stands.
+    pub(super) occupied: Vec<usize>,
+    pub(super) refused: Vec<RefusedJob>,
+    /// The first of the refused jobs of each queue.
+    pub(super) findings: Vec<StoreError>,
+}
+
+/// A job as it stands on its queue.
+type Head = (AnyValue, Vec<u8>, Option<String>);
+
+struct Claiming<'a, 'e> {
+    step: &'e Step<'a>,
+    instance: &'e str,
+    lane: u8,
+    exchange: &'e Exchange,
+    over: &'e SteppedOver,
+    select: CachedStatement<'a>,
+    remove: CachedStatement<'a>,
+    insert: CachedStatement<'a>,
+    idle: Enumerate<Iter<'e, WorkerName>>,
+    claimed: Claimed,
+}
+
+/// Claims jobs. With `apart` a refused one is left where it is.
+pub(super) fn claim(
+    step: &Step<'_>,
+    (instance, lane): (&str, u8),
+    exchange: &Exchange,
+    over: &SteppedOver,
+    apart: Option<&Apart>,
+) -> Result<Claimed, StoreError> {
+    if exchange.idle.is_empty() || exchange.queues.is_empty() {
+        return Ok(Claimed::default());
+    }
+    let paused = PausedQueues::read(step)?;
+    let mut claiming = Claiming {
+        step,
+        instance,
+        lane,
+        exchange,
+        over,
+        select: step.sql("SELECT position, payload, identity FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2")?,
+        remove: step.sql("DELETE FROM jobs WHERE queue = ?1 AND position <= ?2")?,
+        // A worker that has a record must be recovered first, so it is skipped like one that is not registered, and the next
+        // one gets the job.
+        insert: step.sql(
+            "INSERT OR IGNORE INTO working (worker, claim, queue, run_at, payload, identity) \
+             SELECT ?1, ?2, ?3, ?4, ?5, ?6 WHERE EXISTS (SELECT 1 FROM workers WHERE id = ?1)",
+        )?,
+        idle: exchange.idle.iter().enumerate(),
+        claimed: Claimed::default(),
+    };
+    for queue in exchange.queues.iter() {
+        if claiming.idle.len() == 0 {
+            break;
+        }
+        if paused.holds(queue) {
+            continue;
+        }
+        let shared = match apart {
+            None => claiming.queue(queue)?,
+            Some(apart) => claiming.queue_apart(queue, apart)?,
+        };
+        if shared {
+            // The rest of this queue goes to other instances before the queues behind it.
+            break;
+        }
+    }
+    Ok(claiming.claimed)
+}
+
+impl Claiming<'_, '_> {
+    /// Claims from a queue. Returns whether jobs of it are left to other instances.
+    fn queue(&mut self, queue: &QueueName) -> Result<bool, StoreError> {
+        let (most, shared) = self.part(queue)?;
+        let over = self.over.of(queue);
+        let mut heads = self.heads(queue, most.saturating_add(over.len()))?;
+        if !over.is_empty() {
+            heads.retain(|head| !is_among(over, head));
+            heads.truncate(most);
+        }
+        let (mut last, mut taken) = (None, 0);
+        for (position, payload, identity) in heads {
+            let Some((index, token)) = self.record(queue, &payload, identity.as_deref())? else { break };
+            if over.is_empty() {
+                (last, taken) = (Some(position), taken + 1);
+            } else {
+                self.remove_one(queue, &position)?;
+            }
+            self.keep(index, token, queue, payload, identity);
+        }
+        if let Some(last) = last
+            && self.remove.execute(params![queue.as_str(), last])? < taken
+        {
+            return Err(ignored());
+        }
+        Ok(shared)
+    }
+
+    /// The same; a job that is refused is found and left where it is.
+    fn queue_apart(&mut self, queue: &QueueName, apart: &Apart) -> Result<bool, StoreError> {
+        let step = self.step;
+        let before = self.mark();
+        let whole = apart.attempt(step, Piece::Queue(queue.clone()), || self.queue(queue))?;
+        let Err(_) = whole else { return whole };
+        self.return_to(before);
+        let (most, shared) = self.part(queue)?;
+        let over = self.over.of(queue);
+        let room = MOST.saturating_sub(over.len()).min(REFUSED);
+        let heads = self.heads(queue, most.saturating_add(over.len()).saturating_add(room))?;
+        let (mut claimed, mut refused) = (0, 0);
+        for head in heads {
+            if claimed == most || self.idle.len() == 0 || refused == room {
+                break;
+            }
+            if is_among(over, &head) {
+                continue;
+            }
+            let before = self.mark();
+            match apart.attempt(step, Piece::Job(queue.clone(), head.0.clone()), || self.one(queue, &head))? {
+                Ok(true) => claimed += 1,
+                Ok(false) => break,
+                Err(error) => {
+                    self.return_to(before);
+                    if refused == 0 {
+                        self.claimed.findings.push(named(queue, &head, error));
+                    }
+                    refused += 1;
+                    let (position, payload, _) = head;
+                    let digest = digest(&payload);
+                    self.claimed.refused.push(RefusedJob { queue: queue.clone(), position, digest });
+                }
+            }
+        }
+        Ok(shared)
+    }
+
+    /// Claims one job; false if no worker is left for it.
+    fn one(&mut self, queue: &QueueName, (position, payload, identity): &Head) -> Result<bool, StoreError> {
+        let Some((index, token)) = self.record(queue, payload, identity.as_deref())? else { return Ok(false) };
+        self.remove_one(queue, position)?;
+        self.keep(index, token, queue, payload.clone(), identity.clone());
+        Ok(true)
+    }
+
+    fn heads(&mut self, queue: &QueueName, most: usize) -> Result<Vec<Head>, StoreError> {
+        let read = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, bytes(row.get_ref(1)?), opt_text(row.get_ref(2)?)));
+        Ok(self.select.query_map(params![queue.as_str(), stored(most)], read)?.collect::<Result<_, _>>()?)
+    }
+
+    /// Puts a job on record under the next worker that has none; `None` if there is no such worker.
+    fn record(
+        &mut self,
+        queue: &QueueName,
+        payload: &[u8],
+        identity: Option<&str>,
+    ) -> Result<Option<(usize, ClaimToken)>, StoreError> {
+        for (index, worker) in self.idle.by_ref() {
+            let token = ClaimToken::new(self.instance, self.lane, self.exchange.sequence, index);
+            let (id, run_at) = (worker.id(), self.exchange.run_at.as_str());
+            if self.insert.execute(params![id, token.as_str(), queue.as_str(), run_at, payload, identity])? == 1 {
+                return Ok(Some((index, token)));
+            }
+            if working::of(self.step, worker)?.is_some() {
+                self.claimed.occupied.push(index);
+            } else if self.step.sql("SELECT 1 FROM workers WHERE id = ?1")?.exists([id])? {
+                return Err(ignored());
+            }
+        }
+        Ok(None)
+    }
+
+    fn remove_one(&self, queue: &QueueName, position: &AnyValue) -> Result<(), StoreError> {
+        let mut remove = self.step.sql("DELETE FROM jobs WHERE queue = ?1 AND position = ?2")?;
+        if remove.execute(params![queue.as_str(), position])? == 0 { Err(ignored()) } else { Ok(()) }
+    }
+
+    fn keep(&mut self, index: usize, token: ClaimToken, queue: &QueueName, payload: Vec<u8>, identity: Option<String>) {
+        let identity = identity.as_deref().and_then(Identity::decode).unwrap_or_else(|| Identity::first(&token));
+        self.claimed.claims.push(Claim { index, token, queue: queue.clone(), payload: Bytes::from(payload), identity });
+    }
+
+    /// What is claimed by now. Claims after it are undone by [`return_to`](Self::return_to).
+    fn mark(&self) -> (usize, usize, usize) {
+        (self.exchange.idle.len() - self.idle.len(), self.claimed.claims.len(), self.claimed.occupied.len())
+    }
+
+    fn return_to(&mut self, (workers, claims, occupied): (usize, usize, usize)) {
+        self.idle = self.exchange.idle.iter().enumerate();
+        if let Some(last) = workers.checked_sub(1) {
+            self.idle.nth(last);
+        }
+        self.claimed.claims.truncate(claims);
+        self.claimed.occupied.truncate(occupied);
+    }
+
+    /// How many jobs of a queue are to be claimed: for all idle workers or, if jobs are shared, one of `share` parts; and
+    /// whether workers are left that could take more.
+    fn part(&self, queue: &QueueName) -> Result<(usize, bool), StoreError> {
+        let (most, share) = (self.idle.len(), self.exchange.share);
+        if share <= 1 {
+            return Ok((most, false));
+        }
+        // Counting further would change nothing.
+        let enough = most.saturating_mul(share);
+        let standing: i64 = self
+            .step
+            .sql("SELECT COUNT(*) FROM (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT ?2)")?
+            .query_row(params![queue.as_str(), stored(enough)], |row| row.get(0))?;
+        let standing = usize::try_from(standing).unwrap_or(0);
+        let part = standing.div_ceil(share).min(most);
+        Ok((part, part < most.min(standing)))
+    }
+}
+
+fn is_among(over: &[(AnyValue, i64)], (position, payload, _): &Head) -> bool {
+    over.iter().any(|(at, of)| at == position && *of == digest(payload))
+}
+
+/// A trigger may let a statement succeed and do nothing: then a job would be on its queue and on record, or be nowhere.
+fn ignored() -> StoreError {
+    StoreError::Barred {
+        place: "the database".to_owned(),
+        reason: "a trigger that somebody added ignores a row: look for it with sqlite3 FILE .schema, and drop it"
+            .to_owned(),
+    }
+}
+
+/// The refusal of a job, by its name.
+fn named(queue: &QueueName, (position, payload, _): &Head, error: StoreError) -> StoreError {
+    let StoreError::Barred { reason, .. } = error else { return error };
+    let at = match position {
+        AnyValue::Integer(number) => number.to_string(),
+        other => format!("{other:?}"),
+    };
+    let class = PayloadView::parse(payload).map_or_else(|_| "of no class".to_owned(), |view| view.class.into_owned());
+    StoreError::Barred { place: format!("the job {class} at {at} of queue {queue}, which waits there"), reason }
+}
