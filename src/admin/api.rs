@@ -166,7 +166,7 @@ impl TaskApi {
 
     /// `workers`, `allWorkingOn`: every worker and the job it runs.
     pub async fn workers(&self) -> ApiResult<Vec<WorkerView>> {
-        Ok(workers::list(&self.store).await?)
+        Ok(workers::list(&self.store, usize::MAX).await?.workers)
     }
 
     /// `workingOn`.

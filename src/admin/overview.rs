@@ -15,6 +15,9 @@ use crate::store::unreadable::CountUnreadable;
 /// What Windlass appends to the host's name in the names of its workers and leaders.
 const HOST_SUFFIX: &str = "-windlass";
 
+/// How many queues and workers are shown at most.
+pub const LISTED: usize = 1000;
+
 /// The counters.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
@@ -23,8 +26,11 @@ pub struct StatsView {
     pub processed: u64,
     /// Jobs failed since the counter began.
     pub failed: u64,
-    /// The same for each registered worker.
+    /// The same for each registered worker, at most [`LISTED`].
     pub workers: Vec<WorkerStats>,
+    /// Are there more workers? Left out of JSON if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more: bool,
 }
 
 /// One worker's counters.
@@ -53,10 +59,16 @@ pub struct LeaderView {
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct Details {
-    /// Every queue and how many jobs it holds.
+    /// The queues and how many jobs each holds, at most [`LISTED`].
     pub queues: Vec<QueueView>,
-    /// Every worker and what it works on.
+    /// Are there more queues? Left out of JSON if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more_queues: bool,
+    /// The workers and what each works on, at most [`LISTED`].
     pub workers: Vec<WorkerView>,
+    /// Are there more workers? Left out of JSON if not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub more_workers: bool,
     /// How many jobs wait in the failed list.
     pub failed: u64,
     /// The counters.
@@ -86,8 +98,8 @@ pub struct UnreadableView {
 /// Fails when the store cannot be reached.
 pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
     let (queues, workers, failed, stats, leader, unreadable) = tokio::join!(
-        super::queues::list(store),
-        super::workers::list(store),
+        super::queues::list(store, LISTED),
+        super::workers::list(store, LISTED),
         store.run(FailedCount),
         stats(store),
         leader(store),
@@ -96,10 +108,12 @@ pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
     let unreadable = unreadable?.into_iter();
     let unreadable =
         unreadable.map(|one| UnreadableView { kind: one.kind.noun(one.count), count: one.count }).collect();
-    let queues = queues?;
+    let (queues, workers) = (queues?, workers?);
     Ok(Details {
         queues: queues.queues,
-        workers: workers?,
+        more_queues: queues.more,
+        workers: workers.workers,
+        more_workers: workers.more,
         failed: failed?,
         stats: stats?,
         leader: leader?,
@@ -113,11 +127,14 @@ pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn stats(store: &Store<Admin>) -> Result<StatsView, AdminError> {
-    let stats = store.run(ReadStats).await?;
+    // One more than the limit shows whether there are more.
+    let stats = store.run(ReadStats { limit: LISTED + 1 }).await?;
     let mut workers: Vec<_> =
         stats.workers.into_iter().map(|(name, processed, failed)| WorkerStats { name, processed, failed }).collect();
+    let more = workers.len() > LISTED;
+    workers.truncate(LISTED);
     workers.sort_by(|a, b| a.name.cmp(&b.name));
-    Ok(StatsView { processed: stats.processed, failed: stats.failed, workers })
+    Ok(StatsView { processed: stats.processed, failed: stats.failed, workers, more })
 }
 
 /// Reads the leaders.

@@ -1,6 +1,6 @@
 //! Queues: list, show, delete, pause and resume them.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -9,11 +9,14 @@ use super::error::AdminError;
 use super::job_view::JobView;
 use super::listing::{each_record, positions};
 use crate::client::request::nearest;
-use crate::job::QueueName;
+use crate::job::{FirstQueues, QueueName};
 use crate::store::handle::Store;
-use crate::store::inspection::{DeleteQueue, Pause, Queued, Queues, ReadPaused, Resume};
+use crate::store::inspection::{DeleteQueue, FindQueue, Pause, Paused, Queued, Queues, ReadPaused, Resume};
 use crate::store::queueing::QueueNames;
 use crate::store::role::Admin;
+
+/// Among how many queues the nearest name is looked for.
+const SUGGESTED_FROM: usize = 10_000;
 
 /// A queue and how many jobs it holds.
 #[derive(Debug, Clone, Serialize)]
@@ -28,12 +31,14 @@ pub struct QueueView {
     pub paused: bool,
 }
 
-/// All queues.
+/// Some of the queues.
 #[derive(Debug, Clone, Serialize)]
 #[non_exhaustive]
 pub struct QueueList {
     /// The queues, including paused ones that hold no jobs.
     pub queues: Vec<QueueView>,
+    /// Are there more queues than the limit?
+    pub more: bool,
     /// Is everything paused? Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all_paused: bool,
@@ -89,36 +94,32 @@ pub struct QueueDeleted {
     pub deleted: u64,
 }
 
-/// All queues, and what a `store copy` has set aside.
+/// The queues in code-unit order, at most `limit`, and what a `store copy` has set aside.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &Store<Admin>) -> Result<QueueList, AdminError> {
+pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, AdminError> {
     let set_aside = aside(store).await?;
-    Ok(QueueList { set_aside, ..known(store).await? })
-}
-
-/// All queues.
-async fn known(store: &Store<Admin>) -> Result<QueueList, AdminError> {
-    let mut paused = store.run(ReadPaused).await?;
+    let paused = store.run(ReadPaused).await?;
     // A set, because there may be very many queues.
-    let one_by_one: HashSet<QueueName> = paused.queues.iter().cloned().collect();
-    let mut queues: Vec<QueueView> = store
-        .run(Queues)
-        .await?
-        .into_iter()
-        .map(|queue| QueueView {
-            paused: paused.all || one_by_one.contains(&queue.queue),
-            queue: queue.queue.as_str().to_owned(),
-            length: queue.length,
-        })
-        .collect();
-    let known: HashSet<&str> = queues.iter().map(|queue| queue.queue.as_str()).collect();
-    paused.queues.retain(|queue| !known.contains(queue.as_str()));
-    for queue in paused.queues {
-        queues.push(QueueView { queue: queue.as_str().to_owned(), length: 0, paused: true });
-    }
-    Ok(QueueList { queues, all_paused: paused.all, set_aside: None })
+    let one_by_one: HashSet<&QueueName> = paused.queues.iter().collect();
+    // One more than the limit shows whether there are more.
+    let known = store.run(Queues { limit: limit.saturating_add(1) }).await?;
+    let is_cut = known.len() > limit;
+    let names: HashSet<&QueueName> = known.iter().map(|queue| &queue.queue).collect();
+    let mut shown = FirstQueues::new(limit);
+    known.iter().for_each(|queue| shown.add(queue.queue.clone()));
+    // One that is paused need not be known. Behind the last of a part of the known ones, nobody knows.
+    paused.queues.iter().filter(|queue| !names.contains(queue)).for_each(|queue| shown.add(queue.clone()));
+    let more = is_cut || shown.more() > 0;
+    let lengths: HashMap<&QueueName, u64> = known.iter().map(|queue| (&queue.queue, queue.length)).collect();
+    let view = |queue: QueueName| QueueView {
+        paused: paused.all || one_by_one.contains(&queue),
+        length: lengths.get(&queue).copied().unwrap_or(0),
+        queue: queue.as_str().to_owned(),
+    };
+    let queues = shown.into_names().map(view).collect();
+    Ok(QueueList { queues, more, all_paused: paused.all, set_aside })
 }
 
 /// Pauses a queue, or all queues if `name` is `None`; `paused` false resumes. The queue need not exist yet.
@@ -132,23 +133,33 @@ pub async fn pause(store: &Store<Admin>, name: Option<&str>, paused: bool) -> Re
         true => store.run(Pause { queue: queue.clone() }).await?,
         false => store.run(Resume { queue: queue.clone() }).await?,
     };
-    let list = known(store).await?;
-    let names = list.queues.iter().map(|view| view.queue.as_str());
-    let others = names.clone().filter(|known| Some(*known) != name);
-    let exists = store.run(QueueNames).await?;
-    let known = queue.as_ref().is_none_or(|queue| exists.contains(queue));
+    let known = match &queue {
+        Some(queue) => store.run(FindQueue { queue: queue.clone() }).await?.is_some(),
+        None => true,
+    };
+    let now = store.run(ReadPaused).await?;
     Ok(QueuePause {
         queue: name.map(str::to_owned),
         paused,
         changed,
-        did_you_mean: name.filter(|_| !known).and_then(|name| nearest(name, others)),
+        did_you_mean: match name.filter(|_| !known) {
+            Some(name) => similar(store, name, &now).await?,
+            None => None,
+        },
         known,
         still_paused: match (name, paused) {
-            (None, false) => list.queues.iter().filter(|view| view.paused).map(|view| view.queue.clone()).collect(),
+            (None, false) => now.queues.iter().map(|queue| queue.as_str().to_owned()).collect(),
             _ => Vec::new(),
         },
-        all_paused: name.is_some() && !paused && list.all_paused,
+        all_paused: name.is_some() && !paused && now.all,
     })
+}
+
+/// The known or paused queue whose name is nearest to that of one that does not exist.
+async fn similar(store: &Store<Admin>, name: &str, paused: &Paused) -> Result<Option<String>, AdminError> {
+    let known = store.run(QueueNames { limit: SUGGESTED_FROM }).await?;
+    let names = known.iter().chain(&paused.queues).map(QueueName::as_str);
+    Ok(nearest(name, names.filter(|known| *known != name)))
 }
 
 /// The jobs at positions `start` to `stop`, both inclusive; negative ones count from the end.
@@ -172,11 +183,15 @@ pub async fn show(store: &Store<Admin>, name: &str, start: i64, stop: i64) -> Re
 /// # Errors
 /// Fails for a queue that does not exist.
 pub async fn find(store: &Store<Admin>, name: &str) -> Result<QueueView, AdminError> {
-    let known = known(store).await?.queues;
-    if let Some(queue) = known.iter().find(|queue| queue.queue == name) {
-        return Ok(queue.clone());
+    let paused = store.run(ReadPaused).await?;
+    let queue = QueueName::as_stored(name);
+    let known = store.run(FindQueue { queue: queue.clone() }).await?;
+    let is_paused = paused.queues.contains(&queue);
+    if known.is_some() || is_paused {
+        let length = known.map_or(0, |known| known.length);
+        return Ok(QueueView { queue: name.to_owned(), length, paused: paused.all || is_paused });
     }
-    let suggestion = nearest(name, known.iter().map(|queue| queue.queue.as_str()));
+    let suggestion = similar(store, name, &paused).await?;
     Err(AdminError::NotFound { what: "queue", name: name.to_owned(), suggestion })
 }
 

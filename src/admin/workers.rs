@@ -12,7 +12,9 @@ use crate::job::{Args, Failure, LockKey, PayloadView, WorkerName, date};
 use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
-use crate::store::workers::{ForceClean, LockValues, PingOf, Registered, RegisteredWorkers, WorkerLock, Working};
+use crate::store::workers::{
+    ForceClean, LockValues, PingOf, ReadWorkers, Registered, WorkerLock, WorkerNames, Working,
+};
 use crate::store::working::WorkingRecord;
 use crate::task::definition::Registry;
 
@@ -49,6 +51,9 @@ pub struct WorkingView {
     pub class: Option<String>,
     /// Its arguments.
     pub args: Option<Box<serde_json::value::RawValue>>,
+    /// How long the arguments are, if a listing leaves them out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args_left_out: Option<String>,
     /// Its id, if a Windlass instance runs it.
     pub id: Option<String>,
     /// When it began, in the writer's format.
@@ -78,7 +83,7 @@ pub struct CleanedWorker {
 }
 
 impl WorkerView {
-    fn of(registered: &Registered) -> Self {
+    fn of(registered: &Registered, view: impl Fn(&[u8]) -> JobView) -> Self {
         let pinged = registered.pinged_s.map(Moment::of_second);
         Self {
             id: registered.worker.id().to_owned(),
@@ -87,18 +92,19 @@ impl WorkerView {
             started: registered.started.clone(),
             pinged: pinged.map(Moment::rfc3339),
             pinged_ms: pinged.map(Moment::ms),
-            working: registered.working.as_ref().map(WorkingView::of),
+            working: registered.working.as_ref().map(|record| WorkingView::of(record, view)),
         }
     }
 }
 
 impl WorkingView {
-    fn of(record: &WorkingRecord) -> Self {
-        let job = JobView::of(record.payload.as_ref().unwrap_or(&record.raw));
+    fn of(record: &WorkingRecord, view: impl Fn(&[u8]) -> JobView) -> Self {
+        let job = view(record.payload.as_ref().unwrap_or(&record.raw));
         Self {
             queue: record.queue.as_ref().map(|queue| queue.as_str().to_owned()),
             class: job.class,
             args: job.args,
+            args_left_out: job.args_left_out,
             id: record.identity.as_ref().map(|identity| identity.id.to_string()),
             run_at: record.run_at.clone(),
             raw: job.raw,
@@ -106,14 +112,34 @@ impl WorkingView {
     }
 }
 
-/// All registered workers, in order of their ids.
+/// Some of the registered workers.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct WorkerPage {
+    /// The workers, in order of their ids.
+    pub workers: Vec<WorkerView>,
+    /// Are there more workers than the limit?
+    pub more: bool,
+}
+
+/// How many workers are read together: each may work on a job of any length.
+const READ: usize = 64;
+
+/// The registered workers in order of their ids, at most `limit`. What is long in their jobs is cut.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &Store<Admin>) -> Result<Vec<WorkerView>, AdminError> {
-    let mut workers: Vec<_> = store.run(RegisteredWorkers).await?.iter().map(WorkerView::of).collect();
-    workers.sort_by(|a, b| a.id.cmp(&b.id));
-    Ok(workers)
+pub async fn list(store: &Store<Admin>, limit: usize) -> Result<WorkerPage, AdminError> {
+    // One more than the limit shows whether there are more.
+    let mut names = store.run(WorkerNames { limit: limit.saturating_add(1) }).await?;
+    let more = names.len() > limit;
+    names.truncate(limit);
+    let mut workers = Vec::with_capacity(names.len());
+    for some in names.chunks(READ) {
+        let read = store.run(ReadWorkers { workers: some.to_vec() }).await?;
+        workers.extend(read.iter().map(|worker| WorkerView::of(worker, JobView::listed)));
+    }
+    Ok(WorkerPage { workers, more })
 }
 
 /// One worker, by its name (two parts) or its id (three).
@@ -121,12 +147,11 @@ pub async fn list(store: &Store<Admin>) -> Result<Vec<WorkerView>, AdminError> {
 /// # Errors
 /// Fails for a worker that is not registered, and for a name that several workers have.
 pub async fn show(store: &Store<Admin>, name: &str) -> Result<WorkerView, AdminError> {
-    let workers = list(store).await?;
-    let ids: Vec<_> = workers.iter().map(|worker| WorkerName::parse(&worker.id)).collect();
-    match pick(&ids, name)? {
-        Some(index) => Ok(workers[index].clone()),
-        None => Err(not_found(&ids, name)),
-    }
+    let mut ids = store.run(WorkerNames { limit: usize::MAX }).await?;
+    let Some(index) = pick(&ids, name)? else { return Err(not_found(&ids, name)) };
+    let read = store.run(ReadWorkers { workers: vec![ids.swap_remove(index)] }).await?;
+    let worker = read.first().map(|worker| WorkerView::of(worker, JobView::of));
+    worker.ok_or_else(|| not_found(&ids, name))
 }
 
 /// Removes a worker by its name (two parts) or its id (three), even while it runs a job. Its job, if it has one, goes
@@ -143,7 +168,7 @@ pub async fn force_clean(
     now_ms: i64,
 ) -> Result<CleanedWorker, AdminError> {
     for _ in 0..ATTEMPTS {
-        let registered: Vec<_> = store.run(RegisteredWorkers).await?.into_iter().map(|worker| worker.worker).collect();
+        let registered = store.run(WorkerNames { limit: usize::MAX }).await?;
         let (worker, is_known) = match pick(&registered, name)? {
             Some(index) => (registered[index].clone(), true),
             None => match store.run(PingOf { name: WorkerName::parse(name).name().to_owned() }).await? {
@@ -242,9 +267,11 @@ pub async fn clean_older_than(
 pub async fn older_than(store: &Store<Admin>, now_ms: i64, age_ms: i64) -> Result<Vec<Registered>, AdminError> {
     let since = |registered: &Registered| date::parse(registered.working.as_ref()?.run_at.as_deref()?);
     let is_old = |registered: &Registered| since(registered).is_some_and(|since| now_ms.saturating_sub(since) > age_ms);
-    let mut registered = store.run(RegisteredWorkers).await?;
-    registered.retain(is_old);
-    Ok(registered)
+    let mut old = Vec::new();
+    for some in store.run(WorkerNames { limit: usize::MAX }).await?.chunks(READ) {
+        old.extend(store.run(ReadWorkers { workers: some.to_vec() }).await?.into_iter().filter(is_old));
+    }
+    Ok(old)
 }
 
 /// The locks that a job may hold while it runs: those of its task's definition, else the one that node-resque would

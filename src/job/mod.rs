@@ -5,6 +5,7 @@ pub mod digest;
 pub mod distortion;
 pub mod ecma;
 pub mod failure;
+pub mod first_queues;
 pub mod identity;
 pub mod lock_key;
 pub mod name;
@@ -15,6 +16,7 @@ pub mod retry_keys;
 pub mod run_variables;
 
 pub use failure::{Failure, FailureView};
+pub use first_queues::FirstQueues;
 pub use identity::{ClaimToken, Identity};
 pub use lock_key::LockKey;
 pub use name::{NameError, QueueName, TaskName, WorkerName};

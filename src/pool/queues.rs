@@ -3,15 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::sync::Arc;
 
-use crate::config::element::queues::{MAX_MATCHES, QueuePatterns};
+use crate::config::element::queues::{MAX_MATCHES, QueuePatterns, ResolvedQueues};
 use crate::job::QueueName;
 
 /// The patterns, and the queues that match them.
 pub(super) struct Queues {
-    patterns: RefCell<QueuePatterns>,
-    /// The queues of the store when the waker last looked.
-    known: RefCell<Vec<QueueName>>,
-    /// The known queues that match, in order.
+    patterns: RefCell<Arc<QueuePatterns>>,
+    /// The queues that matched when the waker last looked, in order.
     matching: RefCell<Arc<[QueueName]>>,
     /// How many more match than are worked on.
     left_out: Cell<usize>,
@@ -22,8 +20,8 @@ pub(super) struct Queues {
 impl Queues {
     pub(super) fn new(patterns: &QueuePatterns) -> Self {
         let matching = RefCell::new(patterns.resolve(&[]).queues.into());
-        let (patterns, known) = (RefCell::new(patterns.clone()), RefCell::default());
-        Self { patterns, known, matching, left_out: Cell::new(0), told: Cell::new(false) }
+        let patterns = RefCell::new(Arc::new(patterns.clone()));
+        Self { patterns, matching, left_out: Cell::new(0), told: Cell::new(false) }
     }
 
     /// The queues to claim from, in order.
@@ -31,36 +29,40 @@ impl Queues {
         Arc::clone(&self.matching.borrow())
     }
 
-    /// Whether it depends on the store's queues which of them match.
-    pub(super) fn have_patterns(&self) -> bool {
-        self.patterns.borrow().has_patterns()
+    /// The patterns, if it depends on the store's queues which of them match.
+    pub(super) fn patterns(&self) -> Option<Arc<QueuePatterns>> {
+        Some(Arc::clone(&self.patterns.borrow())).filter(|patterns| patterns.has_patterns())
     }
 
-    /// A reload may have brought other patterns.
+    /// A reload may have brought other patterns. What they stand for is known with the next look.
     pub(super) fn change_patterns(&self, patterns: &QueuePatterns) {
-        if *self.patterns.borrow() != *patterns {
-            self.patterns.borrow_mut().clone_from(patterns);
-            self.resolve();
+        if **self.patterns.borrow() != *patterns {
+            self.take(&patterns.resolve(&[]));
+            *self.patterns.borrow_mut() = Arc::new(patterns.clone());
         }
     }
 
-    /// The waker, which watched the queues in `watched`, found these in the store. True if they were all that match.
-    pub(super) fn found(&self, known: Option<&[QueueName]>, watched: &[QueueName]) -> bool {
-        if let Some(known) = known
-            && *self.known.borrow() != *known
-        {
-            known.clone_into(&mut self.known.borrow_mut());
-            self.resolve();
+    /// The waker, which watched the queues in `watched`, found what these patterns stand for. True if it watched all that
+    /// match.
+    pub(super) fn found(
+        &self,
+        patterns: Option<&Arc<QueuePatterns>>,
+        resolved: Option<&ResolvedQueues>,
+        watched: &[QueueName],
+    ) -> bool {
+        // Other patterns may have come while it looked.
+        if patterns.is_some_and(|patterns| *patterns != *self.patterns.borrow()) {
+            return false;
         }
+        resolved.into_iter().for_each(|resolved| self.take(resolved));
         **self.matching.borrow() == *watched
     }
 
-    fn resolve(&self) {
-        let resolved = self.patterns.borrow().resolve(&self.known.borrow());
+    fn take(&self, resolved: &ResolvedQueues) {
         self.left_out.set(resolved.left_out);
         // Lanes keep what they built of a list that stays.
         if **self.matching.borrow() != *resolved.queues {
-            *self.matching.borrow_mut() = resolved.queues.into();
+            *self.matching.borrow_mut() = resolved.queues.clone().into();
         }
     }
 
@@ -89,15 +91,28 @@ mod tests {
     #[test]
     fn a_queue_that_appears_is_watched_before_the_look_counts() {
         let queues = Queues::new(&QueuePatterns::all());
-        let known = names(&["mail"]);
-        assert!(!queues.found(Some(&known), &[]), "it was not watched");
+        let (patterns, known) = (queues.patterns(), names(&["mail"]));
+        let resolved = QueuePatterns::all().resolve(&known);
+        assert!(!queues.found(patterns.as_ref(), Some(&resolved), &[]), "it was not watched");
         assert_eq!(*queues.matching(), *known);
-        assert!(queues.found(Some(&known), &known));
+        assert!(queues.found(patterns.as_ref(), Some(&resolved), &known));
         let list = queues.matching();
         assert!(
-            queues.found(None, &known) && Arc::ptr_eq(&list, &queues.matching()),
+            queues.found(None, None, &known) && Arc::ptr_eq(&list, &queues.matching()),
             "lanes keep what they built of it"
         );
+    }
+
+    #[test]
+    fn what_was_found_for_other_patterns_does_not_count() {
+        let queues = Queues::new(&QueuePatterns::all());
+        let (before, known) = (queues.patterns(), names(&["mail", "slow"]));
+        let resolved = QueuePatterns::all().resolve(&known);
+        queues.found(before.as_ref(), Some(&resolved), &[]);
+        queues.change_patterns(&QueuePatterns::new(vec!["z".to_owned(), "m*".to_owned()]).unwrap());
+        assert_eq!(*queues.matching(), *names(&["z"]));
+        assert!(!queues.found(before.as_ref(), Some(&resolved), &names(&["z"])));
+        assert_eq!(*queues.matching(), *names(&["z"]), "what `*` stood for");
     }
 
     #[test]
@@ -109,8 +124,10 @@ mod tests {
             many.chain((0..100).map(|n| format!("odd{n}"))).map(|name| QueueName::as_stored(&name)).collect()
         };
         let look = |known: &[QueueName]| {
-            queues.found(Some(known), &[]);
-            assert!(queues.found(Some(known), &queues.matching()), "the list stays while nothing changes");
+            let (patterns, resolved) = (queues.patterns(), queues.patterns().unwrap().resolve(known));
+            queues.found(patterns.as_ref(), Some(&resolved), &[]);
+            let watched = queues.matching();
+            assert!(queues.found(patterns.as_ref(), Some(&resolved), &watched), "the list stays while nothing changes");
             queues.surplus()
         };
         assert_eq!(look(&all(MAX_MATCHES)), None);

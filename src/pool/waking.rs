@@ -112,14 +112,14 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
     let mut attempt = 0;
     loop {
         pulse.turn();
-        let (queues, queue_names) = (core.queues.matching().to_vec(), core.queues.have_patterns());
-        let watch = Watch { queues, queue_names, ..Watch::default() };
+        let (queues, patterns) = (core.queues.matching().to_vec(), core.queues.patterns());
+        let watch = Watch { queues, patterns, ..Watch::default() };
         match waker.arm(&watch).await {
             Ok(seen) => {
                 core.findings.answered();
                 core.findings.accepted(WATCHING);
                 // If a queue appeared or went, the new list is watched before what was seen counts.
-                let all = core.queues.found(seen.queue_names.as_deref(), &watch.queues);
+                let all = core.queues.found(watch.patterns.as_ref(), seen.resolved.as_deref(), &watch.queues);
                 if let Some(surplus) = core.queues.surplus() {
                     core.warn(surplus);
                 }

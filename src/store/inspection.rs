@@ -7,9 +7,12 @@ use super::effect::Admission;
 use super::role::{Admin, Scheduler, arrow};
 use crate::job::{Identity, QueueName};
 
-/// All queues with their lengths, in code-unit order.
+/// The known queues with their lengths in code-unit order, the first `limit` of them.
 #[derive(Debug, Clone, Copy)]
-pub struct Queues;
+pub struct Queues {
+    /// The largest number of queues.
+    pub limit: usize,
+}
 
 arrow!(Queues, "queues", Reads -> Vec<QueueLength>; Admin);
 
@@ -21,6 +24,15 @@ pub struct QueueLength {
     /// Its jobs.
     pub length: u64,
 }
+
+/// One queue with its length; `None` if it is not known.
+#[derive(Debug, Clone)]
+pub struct FindQueue {
+    /// The queue.
+    pub queue: QueueName,
+}
+
+arrow!(FindQueue, "find_queue", Reads -> Option<QueueLength>; Admin);
 
 /// The jobs at positions `start` to `stop` of a queue, both inclusive; negative positions count
 /// from the end, as Redis counts.
@@ -196,9 +208,12 @@ pub enum Retried {
     },
 }
 
-/// The counters.
+/// The counters, with those of the first `limit` workers by their ids.
 #[derive(Debug, Clone, Copy)]
-pub struct ReadStats;
+pub struct ReadStats {
+    /// The largest number of workers.
+    pub limit: usize,
+}
 
 arrow!(ReadStats, "stats", Reads -> Stats; Admin);
 
@@ -209,7 +224,7 @@ pub struct Stats {
     pub processed: u64,
     /// All jobs that failed so far.
     pub failed: u64,
-    /// (worker name, processed, failed) of every registered worker.
+    /// (worker name, processed, failed) of registered workers.
     pub workers: Vec<(String, u64, u64)>,
 }
 

@@ -262,11 +262,14 @@ pub struct Claim {
     pub identity: Identity,
 }
 
-/// All known queues, in code-unit order.
+/// The known queues in code-unit order, the first `limit` of them.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 #[derive(Debug, Clone, Copy)]
-pub struct QueueNames;
+pub struct QueueNames {
+    /// The largest number of names.
+    pub limit: usize,
+}
 
 arrow!(QueueNames, "queue_names", Reads -> Vec<QueueName>; Admin);

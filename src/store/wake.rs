@@ -1,7 +1,10 @@
 //! Wakers: they are told of changes, so that nobody has to poll.
 
+use std::sync::Arc;
+
 use super::role::arrow;
 use super::scheduling::Leadership;
+use crate::config::element::queues::{QueuePatterns, ResolvedQueues};
 use crate::job::QueueName;
 
 /// What a waker watches. The arrow looks at it once: see [`Waker::arm`](super::handle::Waker::arm).
@@ -9,8 +12,8 @@ use crate::job::QueueName;
 pub struct Watch {
     /// Queues, for new jobs. A paused queue is watched for being resumed.
     pub queues: Vec<QueueName>,
-    /// The set of known queues, for new queues.
-    pub queue_names: bool,
+    /// The set of known queues, for new queues that match.
+    pub patterns: Option<Arc<QueuePatterns>>,
     /// The delayed jobs, for one that becomes the earliest.
     pub delayed: bool,
     /// Leaderships that may become free.
@@ -24,8 +27,8 @@ arrow!(Watch, "watch", Reads -> ArmedState);
 pub struct ArmedState {
     /// A watched queue that is not paused has jobs.
     pub ready: bool,
-    /// All known queues in code-unit order, if asked for.
-    pub queue_names: Option<Vec<QueueName>>,
+    /// What the patterns stand for, if asked for.
+    pub resolved: Option<Arc<ResolvedQueues>>,
     /// The earliest delayed second, if asked for and there is one.
     pub next_due_s: Option<i64>,
     /// The store's time in milliseconds since the Unix epoch.

@@ -78,6 +78,30 @@ pub struct RegisteredWorkers;
 
 arrow!(RegisteredWorkers, "registered", Reads -> Vec<Registered>; Scheduler, Admin, Mover);
 
+/// The ids of the registered workers of all programs in order, the first `limit` of them.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct WorkerNames {
+    /// The largest number of workers.
+    pub limit: usize,
+}
+
+arrow!(WorkerNames, "worker_names", Reads -> Vec<WorkerName>; Admin);
+
+/// What is known of these workers, in order. One that is not registered has nothing but its name.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct ReadWorkers {
+    /// The workers.
+    pub workers: Vec<WorkerName>,
+}
+
+arrow!(ReadWorkers, "read_workers", Reads -> Vec<Registered>; Admin);
+
 /// Removes a worker (membership, ping, start time, stats, working record). Its job goes to the failed list if `record` is
 /// given. Nothing is done, and the reply is false, if its working record is not the one in `working` (`None`: it has
 /// none). A live instance loses its claim by this. Of the locks in `free`, those that belong to the worker are freed.

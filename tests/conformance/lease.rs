@@ -134,7 +134,11 @@ async fn a_worker_that_is_only_pinged_is_looked_after_later(f: &Fixture) {
 
 async fn what_a_waker_extends_is_extended_until_it_is_dead(f: &Fixture) {
     let (instance, waker) = (Instance::join(&f.store, "a", 1).await, f.store.waker().await.expect("waker"));
-    let watch = Watch { queues: vec![queue("q")], queue_names: true, ..Watch::default() };
+    let watch = Watch {
+        queues: vec![queue("q")],
+        patterns: Some(std::sync::Arc::new(windlass::config::element::queues::QueuePatterns::all())),
+        ..Watch::default()
+    };
     waker.arm(&watch).await.expect("arm");
     let pinging = Extend { pinged: instance.record.workers(), workers: Vec::new(), ..instance.extension() };
     let counter = instance.state().await.expect("state").counter;

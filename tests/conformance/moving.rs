@@ -367,7 +367,7 @@ async fn a_foreign_record_of_moves_hides_no_queue() {
     let f = Fixture::redis().await;
     fill(&f.store, "q", &jobs(0..2)).await;
     f.redis_command(&["SET", &f.key("windlass:outbox"), "no list"]);
-    let list = windlass::admin::queues::list(&f.store.narrow()).await.expect("the list");
+    let list = windlass::admin::queues::list(&f.store.narrow(), usize::MAX).await.expect("the list");
     assert_eq!((list.queues.len(), list.queues[0].length), (1, 2));
     let text = list.set_aside.expect("it is told").text;
     assert!(text.contains("windlass:outbox"), "{text}");

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
+use windlass::config::element::queues::QueuePatterns;
 use windlass::event::Bus;
 use windlass::job::TaskName;
 use windlass::store::StoreError;
@@ -141,7 +142,8 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
     store.periodic(&[job_lock(1)]).await?;
     store.last_fired(&["report".to_owned()]).await?;
     let leaderships = vec![Leadership::Scheduler, Leadership::Duties];
-    let watch = Watch { queues: vec![q.clone()], queue_names: true, delayed: true, leaderships };
+    let watch =
+        Watch { queues: vec![q.clone()], patterns: Some(Arc::new(QueuePatterns::all())), delayed: true, leaderships };
     store.waker().await?.arm(&watch).await?;
     store.run(ReadSuspicion { instance: "a".to_owned() }).await?;
 

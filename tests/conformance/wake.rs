@@ -1,16 +1,20 @@
 //! Wakers: they are told of every change.
 
+use std::sync::Arc;
+
 use tokio::time::{Duration, timeout};
+use windlass::config::element::queues::{QueuePatterns, ResolvedQueues};
 use windlass::store::Store;
 use windlass::store::effect::Verdict;
 use windlass::store::handle::Waker;
-use windlass::store::queueing::When;
+use windlass::store::inspection::{FindQueue, QueueLength, Queues};
+use windlass::store::queueing::{QueueNames, When};
 use windlass::store::scheduling::Leadership;
 use windlass::store::wake::{ArmedState, Watch};
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, soon};
 use crate::instance::Instance;
-use crate::look::{delay, fill, job, jobs, promote_all, queue};
+use crate::look::{delay, fill, job, jobs, promote_all, push, queue};
 use crate::support::verbs::Verbs as _;
 use windlass::store::role::Whole;
 
@@ -21,6 +25,7 @@ behaviours! {
     a_change_between_arming_and_waiting_is_not_missed,
     an_unwatched_change_is_not_needed,
     a_new_queue_wakes,
+    of_very_many_queues_all_are_found_and_few_are_held,
     an_earlier_delayed_job_wakes,
     a_promotion_wakes,
     a_requeued_job_wakes,
@@ -42,6 +47,14 @@ async fn arm(waker: &Waker, watch: &Watch) -> ArmedState {
     waker.arm(watch).await.expect("arm")
 }
 
+fn all() -> Arc<QueuePatterns> {
+    Arc::new(QueuePatterns::all())
+}
+
+fn found(names: &[&str]) -> Arc<ResolvedQueues> {
+    Arc::new(ResolvedQueues { queues: names.iter().map(|name| queue(name)).collect(), left_out: 0 })
+}
+
 async fn woken(waker: &Waker) {
     soon("the wake", waker.woken()).await;
 }
@@ -50,13 +63,13 @@ async fn arming_tells_what_stands(f: &Fixture) {
     let waker = waker(&f.store).await;
     let watch = Watch {
         queues: vec![queue("q"), queue("p")],
-        queue_names: true,
+        patterns: Some(all()),
         delayed: true,
         leaderships: vec![Leadership::Scheduler, Leadership::Duties],
     };
     let expected = ArmedState {
         ready: false,
-        queue_names: Some(Vec::new()),
+        resolved: Some(found(&[])),
         next_due_s: None,
         now_ms: NOW_MS,
         leadership_free: true,
@@ -71,7 +84,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
     assert!(f.store.lead(Leadership::Duties, "one", 60_000).await.expect("lead"));
     let expected = ArmedState {
         ready: true,
-        queue_names: Some(vec![queue("Zed"), queue("p")]),
+        resolved: Some(found(&["Zed", "p"])),
         next_due_s: Some(NOW_S + 8),
         now_ms: NOW_MS,
         leadership_free: false,
@@ -125,11 +138,46 @@ async fn an_unwatched_change_is_not_needed(f: &Fixture) {
 async fn a_new_queue_wakes(f: &Fixture) {
     let (waker, other) = (waker(&f.store).await, f.handle().await);
     fill(&f.store, "old", &jobs(0..1)).await;
-    let watch = Watch { queue_names: true, ..Watch::default() };
-    assert_eq!(arm(&waker, &watch).await.queue_names, Some(vec![queue("old")]));
+    let watch = Watch { patterns: Some(all()), ..Watch::default() };
+    assert_eq!(arm(&waker, &watch).await.resolved, Some(found(&["old"])));
     fill(&other, "new", &jobs(0..1)).await;
     woken(&waker).await;
-    assert_eq!(arm(&waker, &watch).await.queue_names, Some(vec![queue("new"), queue("old")]));
+    assert_eq!(arm(&waker, &watch).await.resolved, Some(found(&["new", "old"])));
+}
+
+async fn of_very_many_queues_all_are_found_and_few_are_held(f: &Fixture) {
+    let waker = waker(&f.store).await;
+    let names: Vec<_> = (0..3_000).map(|n| format!("q{n:04}")).collect();
+    for some in names.chunks(500) {
+        f.store.enqueue(&some.iter().map(|name| push(name, &job(0), &[])).collect::<Vec<_>>()).await.expect("enqueue");
+    }
+    let some = QueuePatterns::new(vec!["*9".to_owned(), "!q0*".to_owned()]).expect("patterns");
+    let watch = Watch { patterns: Some(Arc::new(some)), ..Watch::default() };
+    for _ in 0..2 {
+        let resolved = arm(&waker, &watch).await.resolved.expect("the queues");
+        assert_eq!(resolved.queues.len(), 200);
+        assert_eq!((&resolved.queues[0], resolved.left_out), (&queue("q1009"), 0));
+    }
+    let first = f.store.run(Queues { limit: 2 }).await.expect("queues");
+    assert_eq!(
+        first.iter().map(|one| (one.queue.as_str(), one.length)).collect::<Vec<_>>(),
+        [("q0000", 1), ("q0001", 1)]
+    );
+    assert_eq!(f.store.run(QueueNames { limit: 1 }).await.expect("queue_names"), [queue("q0000")]);
+    assert_eq!(f.store.queue_names().await.expect("queue_names").len(), names.len());
+    let find = |name: &str| FindQueue { queue: queue(name) };
+    let length = |found: Option<QueueLength>| found.map(|found| found.length);
+    assert_eq!(length(f.store.run(find("q2999")).await.expect("find_queue")), Some(1));
+    assert_eq!(length(f.store.run(find("q3000")).await.expect("find_queue")), None);
+    // A change is seen, whatever is held.
+    fill(&f.store, "q9999", &jobs(0..1)).await;
+    woken(&waker).await;
+    let is_seen = async {
+        while arm(&waker, &watch).await.resolved.expect("the queues").queues.len() < 201 {
+            woken(&waker).await;
+        }
+    };
+    soon("the new queue", is_seen).await;
 }
 
 async fn an_earlier_delayed_job_wakes(f: &Fixture) {

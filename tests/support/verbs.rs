@@ -51,7 +51,7 @@ macro_rules! verbs {
 verbs! {
     enqueue(jobs: &[Enqueue]) -> EnqueueBatch EnqueueBatch { jobs: jobs.to_vec() };
     schedule(jobs: &[Schedule]) -> ScheduleBatch ScheduleBatch { jobs: jobs.to_vec() };
-    queue_names() -> QueueNames QueueNames;
+    queue_names() -> QueueNames QueueNames { limit: usize::MAX };
     join(record: &InstanceRecord) -> Join Join { record: record.clone() };
     register(instance: &str, workers: &[WorkerName]) -> Register
         Register { instance: instance.to_owned(), workers: workers.to_vec() };
@@ -82,7 +82,7 @@ verbs! {
         Stop { task: task.clone(), queue: queue.clone(), forms: forms.to_vec() };
     last_fired(ids: &[String]) -> LastFired LastFired { ids: ids.to_vec() };
     fire(fire: &Fire) -> Fire fire.clone();
-    queues() -> Queues Queues;
+    queues() -> Queues Queues { limit: usize::MAX };
     queued(queue: &QueueName, start: i64, stop: i64) -> Queued Queued { queue: queue.clone(), start, stop };
     delete_jobs(queue: &QueueName, payload: &Bytes, count: i64) -> DeleteJobs
         DeleteJobs { queue: queue.clone(), payload: payload.clone(), count };
@@ -107,7 +107,7 @@ verbs! {
             identity: identity.cloned(),
         };
     sweep_identities(cursor: u64) -> SweepIdentities SweepIdentities { cursor };
-    stats() -> ReadStats ReadStats;
+    stats() -> ReadStats ReadStats { limit: usize::MAX };
     delayed_seconds(from: DelayedCursor, limit: usize) -> DelayedSeconds DelayedSeconds { from, limit };
     delayed_at(second: i64, start: i64, stop: i64) -> DelayedAt DelayedAt { second, start, stop };
     scheduled_at(payload: &Bytes) -> ScheduledAt ScheduledAt { payload: payload.clone() };

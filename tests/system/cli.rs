@@ -19,7 +19,7 @@ use windlass::store::role::Whole;
 
 const INSTANCE: &str = "00ff00ff00ff00ff";
 
-fn record() -> InstanceRecord {
+pub(crate) fn record() -> InstanceRecord {
     InstanceRecord {
         id: INSTANCE.into(),
         name: "there-windlass:7".into(),
@@ -94,12 +94,12 @@ fn failure(queue: &str, payload: &str) -> String {
 fn an_empty_store_is_told_honestly() {
     let place = Place::new();
     for (args, text, json) in [
-        ("queues", "no queues: nothing was enqueued yet\n", json!({"queues": []})),
+        ("queues", "no queues: nothing was enqueued yet\n", json!({"queues": [], "more": false})),
         ("delayed", "no delayed jobs\n", json!({"jobs": [], "more": false})),
         ("delayed timestamps", "no delayed jobs\n", json!({"timestamps": [], "more": false})),
         ("failed", "no failed jobs\n", json!({"count": 0, "failed": []})),
         ("failed count", "0\n", json!({"count": 0})),
-        ("workers", "no workers are registered\n", json!({"workers": []})),
+        ("workers", "no workers are registered\n", json!({"workers": [], "more": false})),
         ("locks", "no locks are held\n", json!({"locks": [], "more": false})),
         ("leader", "nobody leads\n", json!({"leader": null, "duties": null, "here": false})),
         (
@@ -177,7 +177,7 @@ fn what_cannot_be_enqueued_is_refused_with_64_and_a_reason() {
     }
     let json = place.run(&["enqueue", "sendmial", "--json"]);
     assert!(json.json()["error"].as_str().unwrap().starts_with("no task is called"), "{json:?}");
-    assert_eq!(place.run(&["queues", "--json"]).json(), json!({"queues": []}));
+    assert_eq!(place.run(&["queues", "--json"]).json(), json!({"queues": [], "more": false}));
 }
 
 #[test]
@@ -224,7 +224,7 @@ fn a_bulk_file_is_enqueued_whole_or_not_at_all() {
     assert!(refused.stderr.contains("line 2: ") && refused.stderr.contains("line 3: "), "{refused:?}");
     let lines: Vec<_> = refused.json()["lines"].as_array().unwrap().iter().map(|line| line["line"].clone()).collect();
     assert_eq!(lines, [json!(2), json!(3)]);
-    assert_eq!(place.run(&["queues", "--json"]).json(), json!({"queues": []}));
+    assert_eq!(place.run(&["queues", "--json"]).json(), json!({"queues": [], "more": false}));
 
     let mut good: String = (0..1200).map(|n| format!("{{\"task\":\"add\",\"args\":[{n}]}}\n")).collect();
     good += "{\"task\":\"sendMail\"}\n{\"task\":\"sendMail\"}\n{\"task\":\"add\",\"at\":\"@2000000000\"}\n";

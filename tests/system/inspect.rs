@@ -80,6 +80,44 @@ fn the_whole_is_told_in_one_document() {
 }
 
 #[test]
+fn of_many_names_the_first_are_shown_and_that_there_are_more_is_told() {
+    let place = Place::new();
+    for queue in ["c", "b", "e", "a"] {
+        push(&place, queue, &["{}", "{}"]);
+    }
+    // Paused queues need not exist.
+    for queue in ["d", "b"] {
+        place.run(&["queues", "pause", queue]).done();
+    }
+    let list = |limit: &str| place.run(&["queues", "list", "--limit", limit, "--json"]).json();
+    let queue = |name: &str| json!({"queue": name, "length": 2});
+    let paused = |name: &str, length: u32| json!({"queue": name, "length": length, "paused": true});
+    let all = [queue("a"), paused("b", 2), queue("c"), paused("d", 0), queue("e")];
+    for limit in 0..=5 {
+        let shown = json!({"queues": &all[..limit], "more": limit < 5});
+        assert_eq!(list(&limit.to_string()), shown);
+    }
+    assert_eq!(place.run(&["queues", "--json"]).json(), json!({"queues": all, "more": false}));
+    let text = place.run(&["queues", "list", "--limit", "2"]).done();
+    assert!(text.ends_with("there are more: use queues list --limit N\n") && text.contains("paused"), "{text}");
+    push(&place, "mailing", &["{}"]);
+    assert!(place.run(&["queues", "show", "mailings"]).stderr.contains("did you mean"));
+
+    let (runtime, store) = (tokio::runtime::Runtime::new().unwrap(), place.store());
+    let record = crate::cli::record();
+    let workers = [3, 1, 2].map(|number| record.worker(number));
+    runtime.block_on(store.join(&record)).unwrap();
+    runtime.block_on(store.register(&record.id, &workers)).unwrap();
+    let workers = place.run(&["workers", "list", "--limit", "2", "--json"]).json();
+    let names: Vec<_> = workers["workers"].as_array().unwrap().iter().map(|worker| worker["name"].clone()).collect();
+    assert_eq!((names.len(), &workers["more"]), (2, &json!(true)), "{workers}");
+    assert!(names[0].as_str() < names[1].as_str(), "{names:?}");
+    let text = place.run(&["workers", "list", "--limit", "2"]).done();
+    assert!(text.contains("there are more: use workers list --limit N"), "{text}");
+    assert_eq!(place.run(&["workers", "list", "--json"]).json()["more"], json!(false));
+}
+
+#[test]
 fn what_is_not_there_is_told_plainly() {
     let place = Place::new();
     let nothing = json!({"retried": 0, "refused": [], "not_retriable": [], "gone": 0});

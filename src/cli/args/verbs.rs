@@ -51,7 +51,11 @@ pub(crate) struct PlanArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum QueuesVerb {
     /// List queues and their lengths
-    List,
+    List {
+        /// How many queues at most
+        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        limit: usize,
+    },
     /// Show the jobs of a queue, the next to run first
     Show {
         /// The queue
@@ -287,7 +291,11 @@ pub(crate) enum TasksVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum WorkersVerb {
     /// List workers and their jobs
-    List,
+    List {
+        /// How many workers at most
+        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        limit: usize,
+    },
     /// Show a worker
     Show {
         /// Its name (host:pid+n) or id (host:pid+n:queues)

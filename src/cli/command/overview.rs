@@ -22,7 +22,8 @@ pub(crate) async fn stats(context: &CommandContext) -> Result<Exit, CliError> {
         for worker in &stats.workers {
             table.row([&worker.name, &worker.processed.to_string(), &worker.failed.to_string()]);
         }
-        table.text()
+        let more = format!("there are more workers: these are the first {}", overview::LISTED);
+        table.text().and(if stats.more { more.as_str() } else { "" })
     })?;
     Ok(Exit::Done)
 }
@@ -37,11 +38,14 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
     context.printer.print(&details, || {
         let waiting: u64 = details.queues.iter().map(|queue| queue.length).sum();
         let working = details.workers.iter().filter(|worker| worker.working.is_some()).count();
+        let queues = count_noun(details.queues.len() as u64, "queue", "queues");
+        // Who reads a sum must see that it is one of a part.
+        let first = |more: bool| if more { ", the first of more" } else { "" };
         let mut fields = FieldList::default();
         fields
             .add("leader", details.leader.leader.as_deref().unwrap_or("nobody"))
-            .add("workers", &format!("{working} of {} working", details.workers.len()))
-            .add("waiting", &format!("{waiting} on {}", count_noun(details.queues.len() as u64, "queue", "queues")))
+            .add("workers", &format!("{working} of {} working{}", details.workers.len(), first(details.more_workers)))
+            .add("waiting", &format!("{waiting} on {queues}{}", first(details.more_queues)))
             .add("failed", &format!("{} in the list", details.failed))
             .add("ever", &format!("{} processed, {} failed", details.stats.processed, details.stats.failed));
         if !details.unreadable.is_empty() {
@@ -55,7 +59,8 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
         for queue in &details.queues {
             table.row([&queue.queue, &queue.length.to_string()]);
         }
-        fields.text().and(table.text())
+        let more = if details.more_queues { "there are more: use queues list --limit N" } else { "" };
+        fields.text().and(table.text()).and(more)
     })?;
     Ok(Exit::Done)
 }

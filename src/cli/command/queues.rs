@@ -2,7 +2,7 @@
 
 use crate::admin::jobs as queued_jobs;
 use crate::admin::queues::{self, QueuePause};
-use crate::cli::args::{JobsDeleteArgs, JobsVerb, NamedJobArgs, QueuesVerb};
+use crate::cli::args::{JobsDeleteArgs, JobsVerb, LISTED, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, confirm, count_noun};
@@ -15,9 +15,10 @@ use crate::client::{ClientError, Request};
 /// Queues that do not exist, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    match verb.unwrap_or(QueuesVerb::List) {
-        QueuesVerb::List => {
-            let output = queues::list(&store).await?;
+    match verb.unwrap_or(QueuesVerb::List { limit: LISTED }) {
+        QueuesVerb::List { limit } => {
+            let output = queues::list(&store, limit).await?;
+            let more = if output.more { "there are more: use queues list --limit N" } else { "" };
             context.printer.print(&output, || {
                 let mut text = Text::default();
                 if output.all_paused {
@@ -26,7 +27,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                 if let Some(aside) = &output.set_aside {
                     text.push(&aside.text);
                 }
-                if output.queues.is_empty() {
+                if output.queues.is_empty() && !output.more {
                     return text.and("no queues: nothing was enqueued yet");
                 }
                 // A column without content is left out.
@@ -36,13 +37,13 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
                         let state = if queue.paused { "paused" } else { "" };
                         table.row([&queue.queue, &queue.length.to_string(), state]);
                     }
-                    return text.and(table.text());
+                    return text.and(table.text()).and(more);
                 }
                 let mut table = TextTable::new(&["queue", "#jobs"]);
                 for queue in &output.queues {
                     table.row([&queue.queue, &queue.length.to_string()]);
                 }
-                text.and(table.text())
+                text.and(table.text()).and(more)
             })?;
         }
         QueuesVerb::Show { queue, start, stop } => {

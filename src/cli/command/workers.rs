@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::admin::workers::{self, CleanedWorker, WorkerView};
-use crate::cli::args::WorkersVerb;
+use crate::admin::workers::{self, CleanedWorker, WorkerPage, WorkerView};
+use crate::cli::args::{LISTED, WorkersVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, confirm, count_noun, short_date};
@@ -16,21 +16,16 @@ struct CleanOutput {
     cleaned: Vec<CleanedWorker>,
 }
 
-#[derive(Debug, Serialize)]
-struct WorkerListOutput {
-    workers: Vec<WorkerView>,
-}
-
 /// Lists, shows or removes.
 ///
 /// # Errors
 /// Workers that do not exist, failures of the store.
 pub(crate) async fn run(context: &CommandContext, verb: Option<WorkersVerb>) -> Result<Exit, CliError> {
     let store = context.store().await?;
-    match verb.unwrap_or(WorkersVerb::List) {
-        WorkersVerb::List => {
-            let output = WorkerListOutput { workers: workers::list(&store).await? };
-            context.printer.print(&output, || list_text(&output.workers))?;
+    match verb.unwrap_or(WorkersVerb::List { limit: LISTED }) {
+        WorkersVerb::List { limit } => {
+            let output = workers::list(&store, limit).await?;
+            context.printer.print(&output, || list_text(&output))?;
         }
         WorkersVerb::Show { name } => {
             let worker = workers::show(&store, &name).await?;
@@ -80,8 +75,9 @@ fn cleaned_text(cleaned: &CleanedWorker) -> Text {
     text
 }
 
-fn list_text(workers: &[WorkerView]) -> Text {
-    if workers.is_empty() {
+fn list_text(page: &WorkerPage) -> Text {
+    let workers = &page.workers;
+    if workers.is_empty() && !page.more {
         return Text::from("no workers are registered");
     }
     let mut table = TextTable::new(&["name", "queues", "since", "queue", "class", "args"]);
@@ -91,14 +87,16 @@ fn list_text(workers: &[WorkerView]) -> Text {
             None => table.row([&worker.name, queues, "", "", "(idle)", ""]),
             Some(job) => {
                 let class = job.class.as_deref().unwrap_or("(no job)");
-                let args = job.args.as_ref().map(|args| args.get()).or(job.raw.as_deref()).unwrap_or_default();
+                let args = job.args.as_ref().map(|args| args.get());
+                let args = args.or(job.args_left_out.as_deref()).or(job.raw.as_deref()).unwrap_or_default();
                 let since = job.run_at.as_deref().map_or_else(|| "-".to_owned(), short_date);
                 table.row([&worker.name, queues, &since, job.queue.as_deref().unwrap_or("-"), class, args]);
             }
         }
     }
     let working = workers.iter().filter(|worker| worker.working.is_some()).count();
-    table.text().and(format!("{working} of {} working", workers.len()))
+    let text = table.text().and(format!("{working} of {} working", workers.len()));
+    text.and(if page.more { "there are more: use workers list --limit N" } else { "" })
 }
 
 fn show_text(worker: &WorkerView) -> Text {

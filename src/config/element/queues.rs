@@ -4,14 +4,13 @@
 //! or not. A glob stands for the queues that match it now; `*` matches every character, because the name of a queue is
 //! not a path. `!pattern` excludes queues, at any position in the list.
 
-use std::cmp::Ordering;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
 use crate::config::reader::Value;
-use crate::job::QueueName;
+use crate::job::{FirstQueues, QueueName};
 
 /// A list of patterns, such as `["critical", "mail_*", "!mail_slow", "*"]`.
 #[derive(Clone)]
@@ -163,43 +162,90 @@ impl QueuePatterns {
         self.entries.iter().any(|entry| matches!(entry, Entry::Include(Pattern::Glob(_))))
     }
 
-    /// The queues that it resolves to, given the known queues: in the listed order, names always, the matches of a glob
-    /// by UTF-16 code unit as node-resque sorts them, no queue twice, none that is excluded. The globs stand for
-    /// [`MAX_MATCHES`] queues at most, because every claim and every look names all of them.
+    /// The queues that it resolves to, given the known queues.
     #[must_use]
     pub fn resolve(&self, known: &[QueueName]) -> ResolvedQueues {
-        let mut sorted: Vec<&QueueName> = known.iter().collect();
-        sorted.sort_by(|a, b| by_utf16(a.as_str(), b.as_str()));
+        let mut resolving = self.resolving();
+        known.iter().for_each(|queue| resolving.add(queue.clone()));
+        resolving.done()
+    }
+
+    /// The same for known queues that come one by one, in any order, and of which few are held.
+    #[must_use]
+    pub fn resolving(&self) -> Resolving<'_> {
+        let mut named = HashMap::new();
+        for (at, entry) in self.entries.iter().enumerate() {
+            if let Entry::Include(Pattern::Name(queue)) = entry {
+                named.entry(queue.as_str()).or_insert(at);
+            }
+        }
+        let matches = self.entries.iter().map(|_| FirstQueues::new(MAX_MATCHES)).collect();
+        Resolving { patterns: self, named, matches, named_later: HashSet::new() }
+    }
+
+    fn excludes(&self, queue: &QueueName) -> bool {
+        self.excluded.iter().any(|pattern| pattern.is_match(queue))
+    }
+}
+
+/// Takes known queues and keeps what the patterns stand for: in the listed order, names always, the matches of a glob
+/// by UTF-16 code unit as node-resque sorts them, no queue twice, none that is excluded. The globs stand for
+/// [`MAX_MATCHES`] queues at most, because every claim and every look names all of them.
+#[derive(Debug)]
+pub struct Resolving<'p> {
+    patterns: &'p QueuePatterns,
+    /// Where each queue stands that is named.
+    named: HashMap<&'p str, usize>,
+    /// For each entry the queues for which it is the first glob that matches.
+    matches: Vec<FirstQueues>,
+    /// Matches of globs that are named behind them, and so worked on in any case.
+    named_later: HashSet<QueueName>,
+}
+
+impl Resolving<'_> {
+    /// A known queue.
+    pub fn add(&mut self, queue: QueueName) {
+        let matches = |entry: &Entry| matches!(entry, Entry::Include(glob @ Pattern::Glob(_)) if glob.is_match(&queue));
+        let Some(at) = self.patterns.entries.iter().position(matches) else { return };
+        let named = self.named.get(queue.as_str());
+        if named.is_some_and(|named| *named < at) || self.patterns.excludes(&queue) {
+            return;
+        }
+        if named.is_some() {
+            self.named_later.insert(queue.clone());
+        }
+        if let Some(first) = self.matches.get_mut(at) {
+            first.add(queue);
+        }
+    }
+
+    /// What the patterns stand for.
+    #[must_use]
+    pub fn done(self) -> ResolvedQueues {
+        let Self { patterns, matches, named_later, .. } = self;
+        let (mut queues, mut left, mut left_out) = (Vec::new(), MAX_MATCHES, 0);
         let mut seen = HashSet::new();
-        let (mut queues, mut left) = (Vec::new(), MAX_MATCHES);
-        let mut left_out = HashSet::new();
-        let is_excluded = |queue: &QueueName| self.excluded.iter().any(|pattern| pattern.is_match(queue));
-        for entry in &self.entries {
+        for (entry, first) in patterns.entries.iter().zip(matches) {
             match entry {
                 Entry::Include(Pattern::Name(queue)) => {
-                    if !is_excluded(queue) && seen.insert(queue.clone()) {
+                    if !patterns.excludes(queue) && seen.insert(queue.clone()) {
+                        // It was left out of a glob.
+                        left_out -= usize::from(named_later.contains(queue) && left_out > 0);
                         queues.push(queue.clone());
                     }
                 }
-                Entry::Include(glob @ Pattern::Glob(_)) => {
-                    for &queue in sorted.iter().filter(|queue| glob.is_match(queue)) {
-                        if seen.contains(queue) || is_excluded(queue) {
-                            continue;
-                        }
-                        if left == 0 {
-                            left_out.insert(queue);
-                            continue;
-                        }
-                        left -= 1;
-                        seen.insert(queue.clone());
-                        queues.push(queue.clone());
-                    }
+                Entry::Include(Pattern::Glob(_)) => {
+                    let all = first.kept() + first.more();
+                    let taken: Vec<_> = first.into_names().take(left).collect();
+                    left -= taken.len();
+                    left_out += all - taken.len();
+                    seen.extend(taken.iter().cloned());
+                    queues.extend(taken);
                 }
                 Entry::Exclude => {}
             }
         }
-        left_out.retain(|queue| !seen.contains(*queue));
-        ResolvedQueues { queues, left_out: left_out.len() }
+        ResolvedQueues { queues, left_out }
     }
 }
 
@@ -242,10 +288,6 @@ fn parse(entry: &str, pattern: &str) -> Result<Pattern, QueuePatternsError> {
     }
     let glob = Glob::new(pattern).map_err(refuse)?;
     Ok(Pattern::Glob(Box::new(glob)))
-}
-
-fn by_utf16(a: &str, b: &str) -> Ordering {
-    a.encode_utf16().cmp(b.encode_utf16())
 }
 
 /// Reads a list of patterns; a plain string is a list of one.

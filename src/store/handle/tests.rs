@@ -68,7 +68,7 @@ async fn each_pass_is_measured_by_name_and_outcome() {
     }
     let admin: Store<Admin> = store.narrow();
     assert!(matches!(admin.run(ClearFailed).await, Err(StoreError::Full(_))));
-    assert!(matches!(store.run(Queues).await, Err(StoreError::Unsupported(_))), "nobody answers");
+    assert!(matches!(store.run(Queues { limit: 9 }).await, Err(StoreError::Unsupported(_))), "nobody answers");
     let expected =
         [("clear_failed", Outcome::Full, 1), ("failed_count", Outcome::Ok, 2), ("queues", Outcome::Unsupported, 1)];
     assert_eq!(counted(&store), expected);
@@ -107,7 +107,7 @@ async fn the_outermost_layer_comes_first_and_sees_the_reply_last() {
     let store = answering(|arrow| arrow.get::<QueueNames>().map(|_| Ok(AnyReply::to::<QueueNames>(Vec::new()))))
         .layered(Arc::new(Tells("inner", Arc::clone(&told))))
         .layered(Arc::new(Tells("outer", Arc::clone(&told))));
-    let names = store.run(QueueNames).await.unwrap();
+    let names = store.run(QueueNames { limit: 9 }).await.unwrap();
     assert_eq!(names, [QueueName::as_stored("inner"), QueueName::as_stored("outer")]);
     assert_eq!(*told.lock().unwrap(), ["outer sees queue_names", "inner sees queue_names"]);
 }
@@ -115,7 +115,7 @@ async fn the_outermost_layer_comes_first_and_sees_the_reply_last() {
 #[tokio::test]
 async fn a_layer_that_mistakes_types_is_told() {
     let store = answering(|_| Some(Ok(AnyReply::to::<FailedCount>(7))));
-    let error = store.run(QueueNames).await.unwrap_err();
+    let error = store.run(QueueNames { limit: 9 }).await.unwrap_err();
     assert_eq!(error.to_string(), "call the store rightly: a layer gave queue_names the reply to another arrow");
     struct Swaps;
     #[async_trait]
@@ -124,7 +124,8 @@ async fn a_layer_that_mistakes_types_is_told() {
             next.pass(AnyArrow::new(ClearFailed)).await
         }
     }
-    let error = Store::without_engine("nowhere").layered(Arc::new(Swaps)).run(QueueNames).await.unwrap_err();
+    let error =
+        Store::without_engine("nowhere").layered(Arc::new(Swaps)).run(QueueNames { limit: 9 }).await.unwrap_err();
     assert!(error.to_string().contains("passed clear_failed on in place of queue_names"), "{error}");
 }
 

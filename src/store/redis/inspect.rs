@@ -8,14 +8,14 @@ use super::engine::RedisStore;
 use super::enqueue::{admissions, refusing};
 use super::recover;
 use super::script::{Script, script};
-use super::{reply, verdict};
-use crate::job::{QueueName, RetryKeys, WorkerName};
+use super::{reply, scan, verdict};
+use crate::job::{FirstQueues, QueueName, RetryKeys, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
 use crate::store::error::StoreError;
 use crate::store::inspection::{
-    ClearFailed, DeleteQueue, FailedCount, FailedRecords, QueueLength, Queued, Queues, ReadStats, RemoveFailed,
-    Retried, RetryFailed, Stats,
+    ClearFailed, DeleteQueue, FailedCount, FailedRecords, FindQueue, QueueLength, Queued, Queues, ReadStats,
+    RemoveFailed, Retried, RetryFailed, Stats,
 };
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
@@ -26,14 +26,20 @@ static RANGE: Script = script!("page", "range");
 static RETRY_FAILED: Script = script!("locks", "places", "identity", "remember", "admit", "retry_failed");
 
 impl Perform<QueueNames> for RedisStore {
-    async fn perform(&self, _: QueueNames) -> Result<Vec<QueueName>, StoreError> {
-        known_queues(&self.connection).await
+    async fn perform(&self, arrow: QueueNames) -> Result<Vec<QueueName>, StoreError> {
+        known_queues(&self.connection, arrow.limit).await
     }
 }
 
 impl Perform<Queues> for RedisStore {
-    async fn perform(&self, _: Queues) -> Result<Vec<QueueLength>, StoreError> {
-        queues(&self.connection).await
+    async fn perform(&self, arrow: Queues) -> Result<Vec<QueueLength>, StoreError> {
+        queues(&self.connection, arrow.limit).await
+    }
+}
+
+impl Perform<FindQueue> for RedisStore {
+    async fn perform(&self, arrow: FindQueue) -> Result<Option<QueueLength>, StoreError> {
+        find_queue(&self.connection, arrow.queue).await
     }
 }
 
@@ -80,8 +86,8 @@ impl Perform<RetryFailed> for RedisStore {
 }
 
 impl Perform<ReadStats> for RedisStore {
-    async fn perform(&self, _: ReadStats) -> Result<Stats, StoreError> {
-        stats(&self.connection).await
+    async fn perform(&self, arrow: ReadStats) -> Result<Stats, StoreError> {
+        stats(&self.connection, arrow.limit).await
     }
 }
 
@@ -100,18 +106,40 @@ impl Perform<DelayedAt> for RedisStore {
 /// Names of queues in the order in which JavaScript sorts. Names that are no text are skipped, because no command can name
 /// them.
 pub(super) fn queue_names(members: &[Bytes]) -> Vec<QueueName> {
-    let mut names: Vec<&str> = members.iter().filter_map(|name| std::str::from_utf8(name).ok()).collect();
-    names.sort_by(|one, other| one.encode_utf16().cmp(other.encode_utf16()));
-    names.into_iter().map(QueueName::as_stored).collect()
+    let mut first = FirstQueues::new(members.len());
+    members.iter().filter_map(queue_name).for_each(|name| first.add(name));
+    first.into_names().collect()
 }
 
-pub(super) async fn known_queues(connection: &Connection) -> Result<Vec<QueueName>, StoreError> {
-    let members = connection.command("SMEMBERS", vec![connection.keys().queues()]).await?;
-    Ok(queue_names(&reply::strings(members)?))
+/// The name of a queue, if it is text.
+pub(super) fn queue_name(member: &Bytes) -> Option<QueueName> {
+    std::str::from_utf8(member).ok().map(QueueName::as_stored)
 }
 
-pub(super) async fn queues(connection: &Connection) -> Result<Vec<QueueLength>, StoreError> {
-    let names = known_queues(connection).await?;
+async fn known_queues(connection: &Connection, limit: usize) -> Result<Vec<QueueName>, StoreError> {
+    let mut first = FirstQueues::new(limit);
+    let add = |member: Bytes| queue_name(&member).into_iter().for_each(|name| first.add(name));
+    scan::members(connection, &connection.keys().queues(), add).await?;
+    Ok(first.into_names().collect())
+}
+
+async fn find_queue(connection: &Connection, queue: QueueName) -> Result<Option<QueueLength>, StoreError> {
+    let keys = connection.keys();
+    let name = Bytes::copy_from_slice(queue.as_str().as_bytes());
+    let reads = vec![("SISMEMBER", vec![keys.queues(), name]), ("LLEN", vec![keys.queue(&queue)])];
+    let mut answers = connection.commands(reads).await?.into_iter();
+    let mut next = || answers.next().unwrap_or(Ok(Frame::Null));
+    let (known, length) = (reply::count(next()?)? > 0, reply::length(next())?);
+    Ok(known.then_some(QueueLength { queue, length }))
+}
+
+async fn queues(connection: &Connection, limit: usize) -> Result<Vec<QueueLength>, StoreError> {
+    let names = known_queues(connection, limit).await?;
+    lengths(connection, names).await
+}
+
+/// These queues with their lengths.
+pub(super) async fn lengths(connection: &Connection, names: Vec<QueueName>) -> Result<Vec<QueueLength>, StoreError> {
     let reads = names.iter().map(|queue| ("LLEN", vec![connection.keys().queue(queue)])).collect();
     let lengths = connection.commands(reads).await?;
     // A queue whose key is no list counts as empty, because the listing must show the others.
@@ -189,8 +217,8 @@ pub(super) async fn retry_failed(connection: &Connection, arrow: &RetryFailed) -
     })
 }
 
-pub(super) async fn stats(connection: &Connection) -> Result<Stats, StoreError> {
-    let workers = recover::members(connection).await?;
+pub(super) async fn stats(connection: &Connection, limit: usize) -> Result<Stats, StoreError> {
+    let workers = recover::members(connection, limit).await?;
     let keys = connection.keys();
     let mut wanted = vec![keys.processed(), keys.failures()];
     for worker in &workers {

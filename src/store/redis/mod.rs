@@ -22,6 +22,7 @@ mod identities;
 mod inspect;
 mod keeper;
 mod keys;
+mod known_names;
 mod known_rights;
 mod layout;
 mod leader;

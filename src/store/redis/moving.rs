@@ -145,11 +145,18 @@ async fn set_aside_known(connection: &Connection, arrow: &SetAside) -> Result<Op
     if let Some(batch) = aside(connection, first("")).await? {
         return Ok(Some(batch));
     }
-    for queue in inspect::queues(connection).await?.into_iter().filter(|queue| queue.length > 0) {
-        let mut call = first("Q");
-        call.key(keys.queue(&queue.queue)).text(queue.queue.as_str()).number(limit);
-        if let Some(batch) = aside(connection, call).await? {
-            return Ok(Some(batch));
+    let mut cursor = Some(scan::BEGIN);
+    while let Some(from) = cursor {
+        let (name, arguments) = scan::members_from(&keys.queues(), from);
+        let names;
+        (names, cursor) = scan::read_members(connection.command(name, arguments).await?)?;
+        let some = inspect::lengths(connection, inspect::queue_names(&names)).await?;
+        for queue in some.into_iter().filter(|queue| queue.length > 0) {
+            let mut call = first("Q");
+            call.key(keys.queue(&queue.queue)).text(queue.queue.as_str()).number(limit);
+            if let Some(batch) = aside(connection, call).await? {
+                return Ok(Some(batch));
+            }
         }
     }
     loop {

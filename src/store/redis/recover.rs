@@ -1,5 +1,7 @@
 //! Recovers the jobs of dead owners, removes workers, and reads what is known of them.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
 
@@ -7,6 +9,7 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::removed;
 use super::reply;
+use super::scan;
 use super::script::{Script, script};
 use super::verdict::{self, Ending};
 use crate::job::{LockKey, RetryKeys, WorkerName};
@@ -15,7 +18,8 @@ use crate::store::error::StoreError;
 use crate::store::stored::Ping;
 use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{
-    ForceClean, LockValues, PingOf, Recovered, Recovery, Registered, RegisteredWorkers, WorkerLock, Working,
+    ForceClean, LockValues, PingOf, ReadWorkers, Recovered, Recovery, Registered, RegisteredWorkers, WorkerLock,
+    WorkerNames, Working,
 };
 use crate::store::working::WorkingRecord;
 
@@ -41,6 +45,18 @@ impl Perform<Working> for RedisStore {
 impl Perform<Recovery> for RedisStore {
     async fn perform(&self, arrow: Recovery) -> Result<Recovered, StoreError> {
         recover(&self.connection, &arrow).await
+    }
+}
+
+impl Perform<WorkerNames> for RedisStore {
+    async fn perform(&self, arrow: WorkerNames) -> Result<Vec<WorkerName>, StoreError> {
+        members(&self.connection, arrow.limit).await
+    }
+}
+
+impl Perform<ReadWorkers> for RedisStore {
+    async fn perform(&self, arrow: ReadWorkers) -> Result<Vec<Registered>, StoreError> {
+        read_workers(&self.connection, arrow.workers).await
     }
 }
 
@@ -187,24 +203,30 @@ pub(super) async fn working(
     Ok(workers.iter().zip(records).map(parse).collect())
 }
 
-/// Every member of `workers`, in order. One whose id is no text can neither be addressed nor removed by us.
-pub(super) async fn members(connection: &Connection) -> Result<Vec<WorkerName>, StoreError> {
+/// The first `limit` members of `workers`, in order. One whose id is no text can neither be addressed nor removed by us.
+pub(super) async fn members(connection: &Connection, limit: usize) -> Result<Vec<WorkerName>, StoreError> {
     let key = connection.keys().workers();
-    let members = reply::strings(connection.command("SMEMBERS", vec![key.clone()]).await?)?;
-    let (mut names, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Worker));
-    for id in &members {
-        match std::str::from_utf8(id) {
-            Ok(id) => names.push(WorkerName::parse(id)),
-            Err(error) => passed.add(id, &error.to_string()),
+    let (mut names, mut passed) = (BTreeSet::new(), PassedOver::new(RecordKind::Worker));
+    let add = |id: Bytes| match std::str::from_utf8(&id) {
+        Ok(id) => {
+            names.insert(WorkerName::parse(id));
+            if names.len() > limit {
+                names.pop_last();
+            }
         }
-    }
+        Err(error) => passed.add(&id, &error.to_string()),
+    };
+    scan::members(connection, &key, add).await?;
     connection.passed_over(&passed, &key);
-    names.sort();
-    Ok(names)
+    Ok(names.into_iter().collect())
 }
 
 pub(super) async fn registered(connection: &Connection) -> Result<Vec<Registered>, StoreError> {
-    let workers = members(connection).await?;
+    let workers = members(connection, usize::MAX).await?;
+    read_workers(connection, workers).await
+}
+
+async fn read_workers(connection: &Connection, workers: Vec<WorkerName>) -> Result<Vec<Registered>, StoreError> {
     let keys = connection.keys();
     let all = workers.iter().flat_map(|worker| [keys.working(worker), keys.started(worker), keys.ping(worker.name())]);
     let mut values = read_all(connection, all.collect()).await?.into_iter();

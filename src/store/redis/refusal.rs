@@ -334,6 +334,7 @@ mod tests {
             ("LPOP", "list"),
             ("SADD", "set"),
             ("SMEMBERS", "set"),
+            ("SSCAN", "set"),
             ("ZADD", "zset"),
             ("HGET", "hash"),
             ("SET", "string"),

@@ -1,6 +1,7 @@
 //! Looks through all keys of the server, for what no index names. Only what people ask for may do so.
 
 use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::reply;
@@ -51,6 +52,45 @@ pub(super) async fn some_keys(
     found.dedup();
     found.truncate(most);
     Ok(found)
+}
+
+/// How many members of a set the server tells in one reply, roughly.
+const MEMBERS: &str = "1000";
+
+/// The command that reads the members of a set from a cursor on.
+pub(super) fn members_from(key: &Bytes, cursor: Bytes) -> (&'static str, Vec<Bytes>) {
+    let count = [&b"COUNT"[..], MEMBERS.as_bytes()].map(Bytes::from_static);
+    ("SSCAN", [key.clone(), cursor].into_iter().chain(count).collect())
+}
+
+/// The cursor of the beginning of a set.
+pub(super) const BEGIN: Bytes = Bytes::from_static(b"0");
+
+/// The members in a reply to [`members_from`], and the cursor of the rest if there is one.
+pub(super) fn read_members(reply: Frame) -> Result<(Vec<Bytes>, Option<Bytes>), StoreError> {
+    let mut reply = reply::list(reply)?.into_iter();
+    let (Some(next), Some(members)) = (reply.next(), reply.next()) else { return Ok((Vec::new(), None)) };
+    let next = reply::bytes(next)?.filter(|cursor| !cursor.is_empty() && *cursor != BEGIN);
+    Ok((reply::strings(members)?, next))
+}
+
+/// Passes on each member of a set, some at a time: nobody bounds its size, and the server does nothing else while it
+/// tells all of it. A member may come twice.
+pub(super) async fn members(
+    connection: &Connection,
+    key: &Bytes,
+    mut each: impl FnMut(Bytes),
+) -> Result<(), StoreError> {
+    let mut cursor = BEGIN;
+    loop {
+        let (name, arguments) = members_from(key, cursor);
+        let (some, next) = read_members(connection.command(name, arguments).await?)?;
+        some.into_iter().for_each(&mut each);
+        match next {
+            Some(next) => cursor = next,
+            None => return Ok(()),
+        }
+    }
 }
 
 /// `<ns>:<kind>:*`, with what the pattern language would take for its own escaped in the namespace.

@@ -10,15 +10,15 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::interfaces::{EventInterface, TrackingInterface};
-use fred::types::RespVersion;
+use fred::types::{Key, RespVersion};
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 use super::connection::{Connection, Origin};
-use super::inspect::queue_names;
-use super::{lease, pause, reply};
+use super::known_names::KnownNames;
+use super::{lease, pause, reply, scan};
 use crate::job::QueueName;
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
@@ -47,6 +47,8 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
         opened => (opened?, false),
     };
     let (changes, seen) = watch::channel(0_u64);
+    let (names, queues) = (KnownNames::default(), connection.keys().queues());
+    let told = names.told();
     let (clients, mut renewals) = (connection.clients(), connection.renewals());
     let listener = tokio::spawn(async move {
         loop {
@@ -57,8 +59,18 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
             loop {
                 // Messages that were missed are as good as one that was not: something changed.
                 let closed = tokio::select! {
-                    told = invalidations.recv() => matches!(told, Err(RecvError::Closed)),
-                    back = reconnects.recv() => matches!(back, Err(RecvError::Closed)),
+                    message = invalidations.recv() => {
+                        // One that names no key tells of all.
+                        let other = |keys: &[Key]| !keys.is_empty() && keys.iter().all(|key| key.as_bytes() != queues);
+                        if !message.as_ref().is_ok_and(|message| other(&message.keys)) {
+                            told.fetch_add(1, Ordering::SeqCst);
+                        }
+                        matches!(message, Err(RecvError::Closed))
+                    }
+                    back = reconnects.recv() => {
+                        told.fetch_add(1, Ordering::SeqCst);
+                        matches!(back, Err(RecvError::Closed))
+                    }
                     renewed = renewals.changed() => match renewed {
                         Ok(()) => break,
                         Err(_) => return,
@@ -73,12 +85,13 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
                 return;
             }
             // Changes since then were not sent to us.
+            told.fetch_add(1, Ordering::SeqCst);
             changes.send_modify(|count| *count += 1);
         }
     });
     let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
     let (unread, heard) = (AtomicBool::new(false), Mutex::default());
-    Ok(RedisWaker { connection, seen, armed, refused, deaf, unread, passed, heard, listener })
+    Ok(RedisWaker { connection, seen, armed, refused, deaf, unread, passed, heard, names, listener })
 }
 
 /// A waker over its own connection.
@@ -98,6 +111,7 @@ pub(in crate::store) struct RedisWaker {
     passed: Mutex<Paused>,
     /// When an extension was answered over this connection.
     heard: Mutex<Option<Instant>>,
+    names: KnownNames,
     listener: JoinHandle<()>,
 }
 
@@ -131,11 +145,11 @@ impl EngineWaker for RedisWaker {
                 tokio::time::sleep(FALLBACK).await;
             }
         };
-        if self.unread.load(Ordering::Relaxed) {
+        let unread = self.unread.load(Ordering::Relaxed).then(|| Instant::now() + UNREAD);
+        match unread.into_iter().chain(self.names.due()).min() {
             // A message before that is as good.
-            let _ = tokio::time::timeout(UNREAD, told).await;
-        } else {
-            told.await;
+            Some(due) => drop(tokio::time::timeout_at(due, told).await),
+            None => told.await,
         }
     }
 
@@ -169,8 +183,10 @@ impl RedisWaker {
             reads.push(("CLIENT", vec![Bytes::from_static(b"TRACKING"), Bytes::from_static(b"ON")]));
         }
         reads.push(("TIME", Vec::new()));
-        if watch.queue_names {
-            reads.push(("SMEMBERS", vec![keys.queues()]));
+        let (told, is_told) = (self.names.now(), !self.deaf && !self.refused.load(Ordering::Relaxed));
+        let kept = watch.patterns.as_ref().and_then(|patterns| self.names.kept(patterns, is_told, told));
+        if watch.patterns.is_some() && kept.is_none() {
+            reads.push(scan::members_from(&keys.queues(), scan::BEGIN));
         }
         if watch.delayed {
             let arguments = [&b"0"[..], b"0", b"WITHSCORES"].map(Bytes::from_static);
@@ -192,9 +208,11 @@ impl RedisWaker {
         if let Some(now_ms) = self.connection.origin.now_ms() {
             seen.now_ms = now_ms;
         }
-        if watch.queue_names {
-            seen.queue_names = Some(queue_names(&reply::strings(next()?)?));
-        }
+        let page = match &watch.patterns {
+            Some(patterns) if kept.is_none() => Some((patterns, next()?)),
+            _ => None,
+        };
+        seen.resolved = kept;
         if watch.delayed {
             // By its score, as due.lua does.
             seen.next_due_s = reply::first_score(next()?)?.and_then(|score| reply::due_second(&score));
@@ -212,6 +230,9 @@ impl RedisWaker {
             }
         }
         self.unread.store(unread, Ordering::Relaxed);
+        if let Some((patterns, page)) = page {
+            seen.resolved = Some(self.names.read(&self.connection, patterns, told, page).await?);
+        }
         Ok((seen, paused))
     }
 

@@ -11,27 +11,33 @@ use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::value::{AnyValue, bytes, number, opt_int, text};
 use super::{delayed, enqueue, locks, retries, search};
-use crate::job::{Identity, QueueName, WorkerName};
+use crate::job::{FirstQueues, Identity, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{
     DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage, DeleteDelayed,
 };
 use crate::store::error::StoreError;
 use crate::store::inspection::{
-    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, JobsToDelete, LockEntry,
-    Locks, QueueEnd, QueueLength, Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
+    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete,
+    LockEntry, Locks, QueueEnd, QueueLength, Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
 };
 use crate::store::queueing::QueueNames;
 
 impl Perform<QueueNames> for SqliteStore {
-    async fn perform(&self, _: QueueNames) -> Result<Vec<QueueName>, StoreError> {
-        self.reader.call(queue_names).await
+    async fn perform(&self, arrow: QueueNames) -> Result<Vec<QueueName>, StoreError> {
+        self.reader.call(move |step| queue_names(step, arrow.limit)).await
     }
 }
 
 impl Perform<Queues> for SqliteStore {
-    async fn perform(&self, _: Queues) -> Result<Vec<QueueLength>, StoreError> {
-        self.reader.call(queues).await
+    async fn perform(&self, arrow: Queues) -> Result<Vec<QueueLength>, StoreError> {
+        self.reader.call(move |step| queues(step, arrow.limit)).await
+    }
+}
+
+impl Perform<FindQueue> for SqliteStore {
+    async fn perform(&self, arrow: FindQueue) -> Result<Option<QueueLength>, StoreError> {
+        self.reader.call(move |step| find_queue(step, &arrow.queue)).await
     }
 }
 
@@ -90,8 +96,8 @@ impl Perform<RetryFailed> for SqliteStore {
 }
 
 impl Perform<ReadStats> for SqliteStore {
-    async fn perform(&self, _: ReadStats) -> Result<Stats, StoreError> {
-        self.reader.call(stats).await
+    async fn perform(&self, arrow: ReadStats) -> Result<Stats, StoreError> {
+        self.reader.call(move |step| stats(step, arrow.limit)).await
     }
 }
 
@@ -125,27 +131,41 @@ impl Perform<DeleteLock> for SqliteStore {
     }
 }
 
-/// All known queues, as node-resque sorts them: by UTF-16 code units.
-pub(super) fn queue_names(step: &Step<'_>) -> Result<Vec<QueueName>, StoreError> {
-    let mut names: Vec<QueueName> = step
-        .sql("SELECT name FROM queues")?
-        .query_map([], |row| Ok(QueueName::as_stored(&text(row.get_ref(0)?))))?
-        .collect::<Result<_, _>>()?;
-    names.sort_by(|a, b| a.as_str().encode_utf16().cmp(b.as_str().encode_utf16()));
-    Ok(names)
+/// Passes on each known queue.
+pub(super) fn each_queue(step: &Step<'_>, mut each: impl FnMut(QueueName)) -> Result<(), StoreError> {
+    let mut select = step.sql("SELECT name FROM queues")?;
+    let mut rows = select.query([])?;
+    while let Some(row) = rows.next()? {
+        each(QueueName::as_stored(&text(row.get_ref(0)?)));
+    }
+    Ok(())
+}
+
+/// The first known queues, as node-resque sorts them: by UTF-16 code units.
+fn queue_names(step: &Step<'_>, limit: usize) -> Result<Vec<QueueName>, StoreError> {
+    let mut first = FirstQueues::new(limit);
+    each_queue(step, |name| first.add(name))?;
+    Ok(first.into_names().collect())
+}
+
+fn find_queue(step: &Step<'_>, queue: &QueueName) -> Result<Option<QueueLength>, StoreError> {
+    if !step.sql("SELECT 1 FROM queues WHERE name = ?1")?.exists([queue.as_str()])? {
+        return Ok(None);
+    }
+    Ok(Some(QueueLength { queue: queue.clone(), length: count(length(step, queue)?) }))
 }
 
 fn length(step: &Step<'_>, queue: &QueueName) -> Result<i64, StoreError> {
     Ok(step.sql("SELECT count(*) FROM jobs WHERE queue = ?1")?.query_row([queue.as_str()], |row| row.get(0))?)
 }
 
-/// All known queues with their lengths.
-pub(super) fn queues(step: &Step<'_>) -> Result<Vec<QueueLength>, StoreError> {
+/// The first known queues with their lengths.
+fn queues(step: &Step<'_>, limit: usize) -> Result<Vec<QueueLength>, StoreError> {
     let with_length = |queue: QueueName| {
         let length = count(length(step, &queue)?);
         Ok(QueueLength { queue, length })
     };
-    queue_names(step)?.into_iter().map(with_length).collect()
+    queue_names(step, limit)?.into_iter().map(with_length).collect()
 }
 
 /// The jobs of a queue from position to position.
@@ -265,11 +285,11 @@ pub(super) fn retry_failed(step: &Step<'_>, arrow: &RetryFailed) -> Result<Retri
 }
 
 /// The counters.
-pub(super) fn stats(step: &Step<'_>) -> Result<Stats, StoreError> {
+fn stats(step: &Step<'_>, limit: usize) -> Result<Stats, StoreError> {
     let (processed, failed) = (counter(step, "processed")?, counter(step, "failed")?);
     let workers = step
-        .sql("SELECT id, processed, failed FROM workers ORDER BY id")?
-        .query_map([], |row| {
+        .sql("SELECT id, processed, failed FROM workers ORDER BY id LIMIT ?1")?
+        .query_map([stored(limit)], |row| {
             let worker = WorkerName::parse(&text(row.get_ref(0)?));
             Ok((worker.name().to_owned(), number(row.get_ref(1)?), number(row.get_ref(2)?)))
         })?

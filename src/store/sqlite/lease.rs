@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use rusqlite::types::ValueRef;
-use rusqlite::{OptionalExtension, Row, params};
+use rusqlite::{OptionalExtension, params};
 use tokio::time::Instant;
 
 use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
-use super::value::{bytes, number, opt_text, second, text};
+use super::value::{bytes, number, text};
 use super::{locks, retries, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
@@ -20,7 +19,6 @@ use crate::store::instance::{
 };
 use crate::store::scheduling::{Lead, Leadership};
 use crate::store::unreadable::{PassedOver, RecordKind};
-use crate::store::workers::{PingOf, Registered, RegisteredWorkers};
 use crate::store::working::WorkingRecord;
 
 /// The counter of an instance. Any program may have written another value in its place: that counts as 0, for observers
@@ -92,18 +90,6 @@ impl Perform<Oversee> for SqliteStore {
         // Two steps, because the list need not be of the moment in which the lead was taken.
         let leads = self.perform(Lead { which: Leadership::Duties, owner: arrow.owner, ttl_ms: arrow.ttl_ms }).await?;
         Ok((leads, self.perform(Instances).await?))
-    }
-}
-
-impl Perform<RegisteredWorkers> for SqliteStore {
-    async fn perform(&self, _: RegisteredWorkers) -> Result<Vec<Registered>, StoreError> {
-        self.reader.call(registered).await
-    }
-}
-
-impl Perform<PingOf> for SqliteStore {
-    async fn perform(&self, arrow: PingOf) -> Result<Option<(i64, WorkerName)>, StoreError> {
-        self.reader.call(move |step| ping_of(step, &arrow.name)).await
     }
 }
 
@@ -331,34 +317,4 @@ pub(super) fn instances(step: &Step<'_>) -> Result<Vec<InstanceState>, StoreErro
     }
     step.findings().passed_over(&passed, "the table instances");
     Ok(states)
-}
-
-/// Every registered worker with what it works on.
-pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError> {
-    let mut pings = PassedOver::new(RecordKind::Ping);
-    let read = |row: &Row<'_>| {
-        let worker = WorkerName::parse(&text(row.get_ref(0)?));
-        let works = row.get_ref(3)? != ValueRef::Null;
-        let working = if works { Some(working::record(&worker, row, 3)?) } else { None };
-        let (pinged_s, started) = (second(row.get_ref(1)?), opt_text(row.get_ref(2)?));
-        if pinged_s.is_none() && row.get_ref(1)? != ValueRef::Null {
-            pings.add(worker.name().as_bytes(), "it tells no time");
-        }
-        Ok(Registered { pinged_s, started, working, worker })
-    };
-    let mut select = step.sql(concat!(
-        "SELECT id, pinged_s, started, ",
-        working::columns!(),
-        " FROM workers LEFT JOIN working ON worker = id ORDER BY id"
-    ))?;
-    let registered = select.query_map([], read)?.collect::<Result<_, _>>()?;
-    step.findings().passed_over(&pings, "the table workers");
-    Ok(registered)
-}
-
-/// When the worker with this two-part name last pinged, and its full name.
-pub(super) fn ping_of(step: &Step<'_>, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
-    let mut select = step.sql("SELECT pinged_s, id FROM workers WHERE name = ?1 ORDER BY pinged_s DESC LIMIT 1")?;
-    let ping = |row: &Row<'_>| Ok((second(row.get_ref(0)?).unwrap_or(0), WorkerName::parse(&text(row.get_ref(1)?))));
-    Ok(select.query_row([name], ping).optional()?)
 }

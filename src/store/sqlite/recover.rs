@@ -1,15 +1,23 @@
-//! Jobs of dead owners, and workers that are force-cleaned.
+//! Jobs of dead owners, workers that are force-cleaned, and what is known of workers.
 
 use bytes::Bytes;
+use rusqlite::types::ValueRef;
+use rusqlite::{OptionalExtension, Row};
 
 use super::commit::Step;
 use super::engine::SqliteStore;
+use super::number::stored;
+use super::value::{opt_text, second, text};
 use super::verdict::{self, CounterDeltas};
 use super::{lease, locks, periodic, retries, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::workers::{ForceClean, LockValues, Recovered, Recovery, SweepIdentities, WorkerLock, Working};
+use crate::store::unreadable::{PassedOver, RecordKind};
+use crate::store::workers::{
+    ForceClean, LockValues, PingOf, ReadWorkers, Recovered, Recovery, Registered, RegisteredWorkers, SweepIdentities,
+    WorkerLock, WorkerNames, Working,
+};
 use crate::store::working::WorkingRecord;
 
 impl Perform<Working> for SqliteStore {
@@ -44,6 +52,30 @@ impl Perform<ForceClean> for SqliteStore {
 impl Perform<LockValues> for SqliteStore {
     async fn perform(&self, arrow: LockValues) -> Result<Vec<Option<String>>, StoreError> {
         self.reader.call(move |step| arrow.keys.iter().map(|key| locks::value(step, key)).collect()).await
+    }
+}
+
+impl Perform<WorkerNames> for SqliteStore {
+    async fn perform(&self, arrow: WorkerNames) -> Result<Vec<WorkerName>, StoreError> {
+        self.reader.call(move |step| worker_names(step, arrow.limit)).await
+    }
+}
+
+impl Perform<ReadWorkers> for SqliteStore {
+    async fn perform(&self, arrow: ReadWorkers) -> Result<Vec<Registered>, StoreError> {
+        self.reader.call(move |step| read_workers(step, &arrow.workers)).await
+    }
+}
+
+impl Perform<RegisteredWorkers> for SqliteStore {
+    async fn perform(&self, _: RegisteredWorkers) -> Result<Vec<Registered>, StoreError> {
+        self.reader.call(registered).await
+    }
+}
+
+impl Perform<PingOf> for SqliteStore {
+    async fn perform(&self, arrow: PingOf) -> Result<Option<(i64, WorkerName)>, StoreError> {
+        self.reader.call(move |step| ping_of(step, &arrow.name)).await
     }
 }
 
@@ -120,4 +152,68 @@ pub(super) fn force_clean(
 /// The working records of these workers, in order.
 pub(super) fn working(step: &Step<'_>, workers: &[WorkerName]) -> Result<Vec<Option<WorkingRecord>>, StoreError> {
     workers.iter().map(|worker| working::of(step, worker)).collect()
+}
+
+/// The ids of the first registered workers.
+fn worker_names(step: &Step<'_>, limit: usize) -> Result<Vec<WorkerName>, StoreError> {
+    let mut select = step.sql("SELECT id FROM workers ORDER BY id LIMIT ?1")?;
+    let rows = select.query_map([stored(limit)], |row| Ok(WorkerName::parse(&text(row.get_ref(0)?))))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+/// The columns of a registered worker, as [`Reader::row`] reads them.
+macro_rules! registered {
+    ($which:literal) => {
+        concat!(
+            "SELECT id, pinged_s, started, ",
+            working::columns!(),
+            " FROM workers LEFT JOIN working ON worker = id ",
+            $which
+        )
+    };
+}
+
+/// Reads rows of registered workers, and notes pings that cannot be read.
+struct Reader {
+    pings: PassedOver,
+}
+
+impl Reader {
+    fn row(&mut self, row: &Row<'_>) -> rusqlite::Result<Registered> {
+        let worker = WorkerName::parse(&text(row.get_ref(0)?));
+        let works = row.get_ref(3)? != ValueRef::Null;
+        let working = if works { Some(working::record(&worker, row, 3)?) } else { None };
+        let (pinged_s, started) = (second(row.get_ref(1)?), opt_text(row.get_ref(2)?));
+        if pinged_s.is_none() && row.get_ref(1)? != ValueRef::Null {
+            self.pings.add(worker.name().as_bytes(), "it tells no time");
+        }
+        Ok(Registered { pinged_s, started, working, worker })
+    }
+}
+
+/// What is known of these workers.
+fn read_workers(step: &Step<'_>, workers: &[WorkerName]) -> Result<Vec<Registered>, StoreError> {
+    let mut reader = Reader { pings: PassedOver::new(RecordKind::Ping) };
+    let mut select = step.sql(registered!("WHERE id = ?1"))?;
+    let read = |worker: &WorkerName| {
+        let known = select.query_row([worker.id()], |row| reader.row(row)).optional()?;
+        Ok(known.unwrap_or_else(|| Registered { worker: worker.clone(), pinged_s: None, started: None, working: None }))
+    };
+    workers.iter().map(read).collect()
+}
+
+/// Every registered worker with what it works on.
+pub(super) fn registered(step: &Step<'_>) -> Result<Vec<Registered>, StoreError> {
+    let mut reader = Reader { pings: PassedOver::new(RecordKind::Ping) };
+    let mut select = step.sql(registered!("ORDER BY id"))?;
+    let registered = select.query_map([], |row| reader.row(row))?.collect::<Result<_, _>>()?;
+    step.findings().passed_over(&reader.pings, "the table workers");
+    Ok(registered)
+}
+
+/// When the worker with this two-part name last pinged, and its full name.
+pub(super) fn ping_of(step: &Step<'_>, name: &str) -> Result<Option<(i64, WorkerName)>, StoreError> {
+    let mut select = step.sql("SELECT pinged_s, id FROM workers WHERE name = ?1 ORDER BY pinged_s DESC LIMIT 1")?;
+    let ping = |row: &Row<'_>| Ok((second(row.get_ref(0)?).unwrap_or(0), WorkerName::parse(&text(row.get_ref(1)?))));
+    Ok(select.query_row([name], ping).optional()?)
 }

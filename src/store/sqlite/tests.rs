@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use super::{Options, SqliteStore};
 use crate::clock::{Clock, ManualClock};
+use crate::config::element::queues::QueuePatterns;
 use crate::job::{QueueName, WorkerName};
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
@@ -193,15 +194,15 @@ async fn a_waker_hears_other_processes() {
     let place = Place::new();
     let (store, other) = (place.open(), place.open());
     let waker = store.waker().await.unwrap();
-    let watch = Watch { queues: vec![queue()], queue_names: true, ..Watch::default() };
+    let watch = Watch { queues: vec![queue()], patterns: Some(Arc::new(QueuePatterns::all())), ..Watch::default() };
     let seen = waker.arm(&watch).await.unwrap();
-    assert_eq!((seen.ready, seen.queue_names.as_deref()), (false, Some(&[][..])));
+    assert_eq!((seen.ready, &seen.resolved.unwrap().queues[..]), (false, &[][..]));
     other.enqueue(&[push("1")]).await.unwrap();
     waker.woken().await;
     // It stays woken until it looks.
     waker.woken().await;
     let seen = waker.arm(&watch).await.unwrap();
-    assert_eq!((seen.ready, seen.queue_names), (true, Some(vec![queue()])));
+    assert_eq!((seen.ready, &seen.resolved.unwrap().queues[..]), (true, &[queue()][..]));
 }
 
 #[tokio::test]

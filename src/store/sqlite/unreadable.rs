@@ -2,7 +2,7 @@
 
 use super::commit::Step;
 use super::engine::SqliteStore;
-use super::{delayed, lease, periodic};
+use super::{delayed, lease, periodic, recover};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::unreadable::{CountUnreadable, Unreadable};
@@ -12,7 +12,7 @@ impl Perform<CountUnreadable> for SqliteStore {
         let look = |step: &Step<'_>| {
             // Each look notes what it passes over.
             lease::instances(step)?;
-            lease::registered(step)?;
+            recover::registered(step)?;
             periodic::periodic(step, &[])?;
             delayed::count_unreadable(step, delayed::earliest(step)?)?;
             Ok(step.findings().unreadable())

@@ -8,6 +8,7 @@ use std::fs::{self, DirBuilder, Metadata};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt as _, FileTypeExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
 use std::time::Duration;
 
@@ -143,8 +144,10 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<ArmedState, StoreError> {
             seen.ready = seen.ready || ready.exists([queue.as_str()])?;
         }
     }
-    if watch.queue_names {
-        seen.queue_names = Some(inspect::queue_names(step)?);
+    if let Some(patterns) = &watch.patterns {
+        let mut resolving = patterns.resolving();
+        inspect::each_queue(step, |name| resolving.add(name))?;
+        seen.resolved = Some(Arc::new(resolving.done()));
     }
     if watch.delayed {
         seen.next_due_s = delayed::earliest(step)?;
@@ -157,15 +160,13 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<ArmedState, StoreError> {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::net::UnixDatagram as Sender;
-    use std::sync::Arc;
-
     use super::super::commit::{Role, spawn};
     use super::super::connection;
     use super::super::notifier::{Notifier, directory};
     use super::*;
     use crate::clock::ManualClock;
     use crate::store::findings::Findings;
+    use std::os::unix::net::UnixDatagram as Sender;
 
     #[tokio::test]
     async fn a_notification_reaches_every_socket_and_removes_those_of_dead_processes() {

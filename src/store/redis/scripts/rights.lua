@@ -20,7 +20,7 @@ local CALLS = {
   { 'HGETALL' }, { 'HSCAN', '0' }, { 'HDEL', 'n' },
   { 'LPUSH', '' }, { 'RPUSH', '' }, { 'LPOP', '1' }, { 'LRANGE', '0', '0' }, { 'LREM', '0', '' }, { 'LLEN' },
   { 'LPOS', '' }, { 'LTRIM', '0', '-1' },
-  { 'SADD', '' }, { 'SREM', '' }, { 'SISMEMBER', '' }, { 'SMISMEMBER', '' }, { 'SMEMBERS' }, { 'SCARD' },
+  { 'SADD', '' }, { 'SREM', '' }, { 'SISMEMBER', '' }, { 'SMISMEMBER', '' }, { 'SMEMBERS' }, { 'SSCAN', '0' }, { 'SCARD' },
   { 'ZADD', '0', '' }, { 'ZREM', '' }, { 'ZRANGE', '0', '0' }, { 'ZRANGEBYSCORE', '0', '0' }, { 'ZCARD' },
   { 'ZSCORE', '' },
   { 'MSET', '' },

@@ -1,10 +1,12 @@
 //! The waker hears of every change after its look, whoever makes it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::timeout;
 
 use super::server::{NOW_MS, Server, job, queue};
+use crate::config::element::queues::QueuePatterns;
 use crate::store::scheduling::Leadership;
 use crate::store::verbs::Verbs as _;
 use crate::store::wake::Watch;
@@ -14,7 +16,7 @@ const SOON: Duration = Duration::from_secs(5);
 fn all() -> Watch {
     Watch {
         queues: vec![queue("math"), queue("other")],
-        queue_names: true,
+        patterns: Some(Arc::new(QueuePatterns::all())),
         delayed: true,
         leaderships: vec![Leadership::Scheduler],
     }
@@ -40,7 +42,7 @@ async fn each_watched_key_wakes_once_it_changes() {
     let seen = waker.arm(&all()).await.unwrap();
     assert!(seen.ready && !seen.leadership_free);
     assert_eq!((seen.next_due_s, seen.now_ms), (Some(5), NOW_MS));
-    assert_eq!(seen.queue_names.unwrap(), [queue("new")]);
+    assert_eq!(seen.resolved.unwrap().queues, [queue("new")]);
     // Nothing changes: nobody is woken.
     assert!(timeout(Duration::from_millis(200), waker.woken()).await.is_err());
     store.enqueue(&[job("math", b"{}")]).await.unwrap();

@@ -1,0 +1,108 @@
+//! Which of the store's queues the patterns of a waker stand for.
+//!
+//! The set of queues is read in pages, because all of it in one reply holds up the server and everybody behind it. A
+//! set of one page is read at every look. A larger one is kept until the server tells of a change, and for some
+//! time in any case: reading it takes a bounded part of the time, however often it changes.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
+use tokio::time::Instant;
+
+use super::connection::Connection;
+use super::inspect::queue_name;
+use super::scan;
+use crate::config::element::queues::{QueuePatterns, ResolvedQueues};
+use crate::store::error::StoreError;
+
+/// How long the names are kept at most, should a message be lost.
+const KEPT: Duration = Duration::from_secs(60);
+/// How many times as long as it took to read them they are kept although they changed.
+const REST: u32 = 10;
+
+/// The names that a waker knows.
+#[derive(Default)]
+pub(super) struct KnownNames {
+    /// How often the server told that the set changed.
+    told: Arc<AtomicU64>,
+    kept: Mutex<Option<Kept>>,
+    /// When names that changed are to be read again.
+    due: Mutex<Option<Instant>>,
+}
+
+#[derive(Clone)]
+struct Kept {
+    patterns: Arc<QueuePatterns>,
+    resolved: Arc<ResolvedQueues>,
+    /// `told` when it was read.
+    told: u64,
+    read: Instant,
+    took: Duration,
+}
+
+impl Kept {
+    /// Until when it may be used.
+    fn ends(&self, is_told: bool, told: u64) -> Instant {
+        self.read + if is_told && self.told == told { KEPT } else { (self.took * REST).min(KEPT) }
+    }
+}
+
+impl KnownNames {
+    /// Counts the changes that the server tells.
+    pub(super) fn told(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.told)
+    }
+
+    /// How many changes were told; read before a look.
+    pub(super) fn now(&self) -> u64 {
+        self.told.load(Ordering::SeqCst)
+    }
+
+    /// What the patterns stand for, if that need not be read now. `is_told`: the server tells of changes.
+    pub(super) fn kept(&self, patterns: &Arc<QueuePatterns>, is_told: bool, told: u64) -> Option<Arc<ResolvedQueues>> {
+        let kept = lock(&self.kept).clone().filter(|kept| kept.patterns == *patterns)?;
+        let ends = kept.ends(is_told, told);
+        *lock(&self.due) = (kept.told != told).then_some(ends);
+        (Instant::now() < ends).then_some(kept.resolved)
+    }
+
+    /// When the next look is due because of names that changed.
+    pub(super) fn due(&self) -> Option<Instant> {
+        *lock(&self.due)
+    }
+
+    /// Reads all names, of which this is the first page.
+    pub(super) async fn read(
+        &self,
+        connection: &Connection,
+        patterns: &Arc<QueuePatterns>,
+        told: u64,
+        first: Frame,
+    ) -> Result<Arc<ResolvedQueues>, StoreError> {
+        let (begun, key) = (Instant::now(), connection.keys().queues());
+        let mut resolving = patterns.resolving();
+        let mut add = |members: Vec<Bytes>| members.iter().filter_map(queue_name).for_each(|name| resolving.add(name));
+        let (members, mut next) = scan::read_members(first)?;
+        let is_one_page = next.is_none();
+        add(members);
+        while let Some(cursor) = next {
+            let (name, arguments) = scan::members_from(&key, cursor);
+            let members;
+            (members, next) = scan::read_members(connection.command(name, arguments).await?)?;
+            add(members);
+        }
+        let resolved = Arc::new(resolving.done());
+        let (read, took) = (Instant::now(), begun.elapsed());
+        let kept = Kept { patterns: Arc::clone(patterns), resolved: Arc::clone(&resolved), told, read, took };
+        *lock(&self.kept) = (!is_one_page).then_some(kept);
+        *lock(&self.due) = None;
+        Ok(resolved)
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
