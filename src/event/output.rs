@@ -1,4 +1,8 @@
-//! A job's output on the bus: so much a second, and the rest is counted.
+//! A job's output on the bus: so much a second.
+//!
+//! Who writes more is slowed first: the reader of its pipe waits until the second is over, the pipe fills, and the program
+//! waits in its next write. A log must not hold up a run for long, so this lasts only so long; from then on what is too much
+//! is dropped and counted.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,9 +18,13 @@ use crate::text::cut::cut;
 /// it.
 const BUDGET: usize = 1024 * 1024;
 const SECOND: Duration = Duration::from_secs(1);
+/// How long a program is slowed at most. It gets as much back as it stays within its budget.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How much of what is left in its pipes is told when it has ended: a full pipe of short lines.
+const LAST: usize = 4 * BUDGET;
 
-/// Tells the lines of one job, or of one child of an `rpc` task. What exceeds the budget of a second is dropped and counted,
-/// and told once with the next second's first line, or when the job has ended.
+/// Tells the lines of one job, or of one child of an `rpc` task. What exceeds the budget of a second, and does not wait for the
+/// next one, is dropped and counted, and told once with the next second's first line, or when the job has ended.
 #[derive(Debug)]
 pub struct OutputTeller {
     bus: Bus,
@@ -26,6 +34,14 @@ pub struct OutputTeller {
     began: Option<Instant>,
     /// The bytes of this second.
     told: usize,
+    /// Does the caller ask [`OutputTeller::held_until`]?
+    slows: bool,
+    /// How long the program may still be slowed.
+    patience: Duration,
+    /// Does what is too much wait in this second, instead of being dropped?
+    waits: bool,
+    /// The bytes that may be told in this second.
+    budget: usize,
     dropped: Dropped,
 }
 
@@ -55,7 +71,40 @@ impl OutputTeller {
     }
 
     fn new(bus: Bus, task: TaskName, speaker: Speaker) -> Self {
-        Self { bus, task, speaker, began: None, told: 0, dropped: Dropped::default() }
+        let (slows, waits, budget) = (false, false, BUDGET);
+        Self {
+            bus,
+            task,
+            speaker,
+            began: None,
+            told: 0,
+            slows,
+            patience: PATIENCE,
+            waits,
+            budget,
+            dropped: Dropped::default(),
+        }
+    }
+
+    /// The caller does not read on before [`held_until`](Self::held_until).
+    #[must_use]
+    pub fn slowing(mut self) -> Self {
+        (self.slows, self.waits) = (true, true);
+        self
+    }
+
+    /// Until when the program is not to be read; `None`: read on.
+    #[must_use]
+    pub fn held_until(&self, now: Instant) -> Option<Instant> {
+        let full = self.waits && self.told >= self.budget;
+        let over = self.began.filter(|_| full)? + SECOND;
+        (over > now).then_some(over)
+    }
+
+    /// The program has ended, and nobody is slowed by what is left in its pipes.
+    pub fn ended(&mut self) {
+        (self.slows, self.waits) = (false, false);
+        (self.told, self.budget) = (0, LAST);
     }
 
     /// Tells a line, if anybody wants to hear it.
@@ -66,12 +115,13 @@ impl OutputTeller {
     }
 
     fn tell_at(&mut self, now: Instant, stream: OutputStream, line: &str) {
-        if self.began.is_none_or(|began| now.saturating_duration_since(began) >= SECOND) {
-            self.report();
-            (self.began, self.told) = (Some(now), 0);
+        let passed = self.began.map(|began| now.saturating_duration_since(began));
+        if passed.is_none_or(|passed| passed >= SECOND) {
+            self.begin(now, passed.unwrap_or_default());
         }
         let bytes = line.len().min(LONGEST_LINE) + size_of::<Event>();
-        if self.told + bytes > BUDGET {
+        // What was read already is told; then the reader waits.
+        if self.told + bytes > self.budget && !self.waits {
             self.dropped.lines += 1;
             self.dropped.bytes += line.len();
             return;
@@ -82,6 +132,22 @@ impl OutputTeller {
             Speaker::Job(id) => Event::Output { id: Arc::clone(id), task, stream, line },
             Speaker::Child(pid) => Event::ChildOutput { task, pid: *pid, line },
         });
+    }
+
+    /// Begins another second; `passed` is how long the last one took, with the silence behind it.
+    fn begin(&mut self, now: Instant, passed: Duration) {
+        let (was_held, was_cut) = (self.waits && self.told >= self.budget, self.dropped.lines > 0);
+        self.report();
+        if was_held {
+            self.patience = self.patience.saturating_sub(SECOND);
+        } else if !was_cut && self.slows {
+            self.patience = (self.patience + passed).min(PATIENCE);
+        }
+        // Whoever used up its patience is slowed again when it has been quiet for as long as this lasts.
+        self.waits = if self.waits { self.patience >= SECOND } else { self.slows && self.patience == PATIENCE };
+        // What was told too much counts for this second.
+        let paid = self.budget.saturating_mul(usize::try_from(passed.as_secs()).unwrap_or(usize::MAX));
+        (self.began, self.told) = (Some(now), if was_held { self.told.saturating_sub(paid) } else { 0 });
     }
 
     /// Tells how much was dropped, if anything was.
@@ -163,6 +229,45 @@ mod tests {
         assert_eq!((lines, warnings.len()), (1, 1), "{warnings:?}");
         drop(teller);
         assert_eq!(told(&listeners[0]), (0, Vec::new()), "nothing was dropped since");
+    }
+
+    #[test]
+    fn a_program_is_slowed_first_and_cut_only_when_that_took_too_long() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 64 * 1024 * 1024);
+        let mut teller = OutputTeller::of_job(bus, Arc::from("7"), TaskName::as_stored("t")).slowing();
+        let (piece, begin) = ("x".repeat(1024), Instant::now());
+        // A program that never stops: after each piece it is read as soon as it may be.
+        let write = |teller: &mut OutputTeller, now: &mut Instant, seconds: u32| {
+            let end = *now + SECOND * seconds;
+            while *now < end {
+                teller.tell_at(*now, OutputStream::Stdout, &piece);
+                *now = teller.held_until(*now).unwrap_or(*now + Duration::from_micros(100));
+            }
+        };
+        let mut now = begin;
+        write(&mut teller, &mut now, 9);
+        let (lines, warnings) = told(&listeners[0]);
+        assert!(warnings.is_empty() && teller.dropped.lines == 0, "{warnings:?}");
+        assert!(lines * piece.len() > 7 * BUDGET && lines * piece.len() <= 10 * BUDGET, "{lines}");
+        write(&mut teller, &mut now, 10);
+        let (lines, warnings) = told(&listeners[0]);
+        assert!((7..=10).contains(&warnings.len()), "one a second: {warnings:?}");
+        assert!(warnings.iter().all(|warning| warning.starts_with("job 7 (t) writes")), "{warnings:?}");
+        assert!(lines * piece.len() <= 11 * BUDGET, "{lines}");
+        assert_eq!(teller.held_until(now), None, "it is not slowed for ever");
+        // After a while of silence it is again.
+        now += PATIENCE + 2 * SECOND;
+        teller.tell_at(now, OutputStream::Stdout, "x");
+        now += PATIENCE + SECOND;
+        told(&listeners[0]);
+        write(&mut teller, &mut now, 5);
+        assert_eq!(told(&listeners[0]).1, Vec::<String>::new());
+        // What is left in its pipes when it ends is told.
+        teller.ended();
+        for _ in 0..2000 {
+            teller.tell_at(now, OutputStream::Stdout, &piece);
+        }
+        assert_eq!(told(&listeners[0]), (2000, Vec::new()));
     }
 
     #[test]

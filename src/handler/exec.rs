@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use signal_hook::consts::{SIGKILL, SIGXCPU, SIGXFSZ};
 use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until};
 
 use super::contract::{Handler, Invocation, StartedRun, Stop, stopped};
 use super::render::{self, ArgvError, Values};
@@ -88,6 +89,7 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
         }
         Stop::Kill => terminate::end_all(&mut running.child, Duration::ZERO, async {}).await,
     }
+    captured.log.iter_mut().for_each(OutputTeller::ended);
     running.output.rest(&mut |line| captured.take(line)).await;
     match running.child.reap() {
         Ok(status) if status.success() => Outcome::Success { result: captured.last },
@@ -143,11 +145,14 @@ async fn start(
 async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut watch::Receiver<Stop>) -> Stop {
     let Running { child, input, output } = running;
     let (mut asked, mut open) = (Stop::No, true);
-    let mut sink = |line: OutputLine<'_>| captured.take(line);
     loop {
+        // One that writes faster than the log takes waits in its pipe, and may end or be stopped meanwhile.
+        let held = captured.log.as_ref().and_then(|log| log.held_until(Instant::now()));
+        let mut sink = |line: OutputLine<'_>| captured.take(line);
         tokio::select! {
             () = child.exited() => return asked,
-            more = output.pump(&mut sink), if open => open = more,
+            more = output.pump(&mut sink), if open && held.is_none() => open = more,
+            () = sleep_until(held.unwrap_or_else(Instant::now)), if held.is_some() => {}
             never = input.feed() => match never {},
             urgency = stopped(stop, asked) => {
                 asked = urgency;
@@ -169,7 +174,8 @@ struct CapturedOutput {
 impl CapturedOutput {
     fn new(spec: &ExecSpec, bus: Bus, job: &Invocation) -> Self {
         let (id, task) = (&job.identity.id, &job.task.name);
-        let log = (spec.output == OutputMode::Log).then(|| OutputTeller::of_job(bus, Arc::clone(id), task.clone()));
+        let log = || OutputTeller::of_job(bus, Arc::clone(id), task.clone()).slowing();
+        let log = (spec.output == OutputMode::Log).then(log);
         Self { tail: Tail::default(), last: None, result: spec.result, log }
     }
 

@@ -194,6 +194,7 @@ fn analyze(arguments: &[&str], unit: &Path) -> Option<(bool, String)> {
 #[test]
 fn the_units_are_valid_and_let_the_main_process_alone_speak() {
     assert!(UNIT.lines().any(|line| line == "NotifyAccess=main"), "{UNIT}");
+    assert!(UNIT.lines().any(|line| line == "LogRateLimitIntervalSec=0"), "the journal would drop lines of any job");
     assert!(!HARDENED.contains("NotifyAccess="), "{HARDENED}");
     for hardened in [false, true] {
         let folder = Folder::new("sqlite:windlass.db", "");

@@ -330,3 +330,32 @@ async fn a_forgotten_run_is_killed() {
     .await
     .unwrap();
 }
+
+#[tokio::test]
+async fn a_burst_of_output_slows_the_job_and_is_all_in_the_log() {
+    let scene = scene("seq 1 50000; echo last >&2");
+    let (bus, listeners) = Bus::new(&[u32::MAX], 64 * 1024 * 1024);
+    let (outcome, _stop) = begin(&Exec::new(scene.spec.clone(), bus), invocation("[]"));
+    assert_eq!(timeout(Duration::from_secs(60), outcome).await.unwrap(), DONE);
+    let (mut next, mut last) = (1, false);
+    while let Some(event) = listeners[0].try_next() {
+        match event {
+            Event::Output { line, .. } if line == "last" => last = true,
+            Event::Output { line, .. } => {
+                assert_eq!(line, next.to_string());
+                next += 1;
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(next == 50_001 && last, "{next}");
+}
+
+#[tokio::test]
+async fn a_job_that_is_slowed_can_be_stopped_and_may_end() {
+    let scene = scene("seq 1 200000; exec sleep 60");
+    let (bus, _listeners) = Bus::new(&[u32::MAX], 64 * 1024 * 1024);
+    let (outcome, stop) = begin(&Exec::new(scene.spec.clone(), bus), invocation("[]"));
+    stop.send_replace(Stop::Terminate);
+    assert_eq!(timeout(Duration::from_secs(60), outcome).await.unwrap(), Outcome::Interrupted);
+}

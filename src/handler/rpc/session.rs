@@ -101,7 +101,7 @@ pub(super) struct EndedChild {
 impl Session {
     pub(super) fn new(duplex: Duplex, task: TaskName, bus: Bus) -> Self {
         let Duplex { child, input, output, errors } = duplex;
-        let log = OutputTeller::of_child(bus, child.pid().as_raw_pid().unsigned_abs(), task);
+        let log = OutputTeller::of_child(bus, child.pid().as_raw_pid().unsigned_abs(), task).slowing();
         let stderr = ChildStderr { tail: Tail::default(), log };
         Self {
             child,
@@ -240,6 +240,7 @@ impl Session {
             self.read_out(later).await;
         }
         let Self { child, mut errors, mut stderr, pending, sent, answered, .. } = self;
+        stderr.log.ended();
         errors.rest(&mut |line| stderr.take(line)).await;
         let status = child.reap();
         let (mut unanswered, mut unseen) = (Vec::new(), Vec::new());
@@ -271,15 +272,17 @@ impl Session {
     async fn wake(&mut self, notify: &Notify, until: Option<Instant>) -> Wake {
         let Self { child, input, output, errors, errors_open, stderr, requests, closed, .. } = self;
         let until = until.into_iter().chain(closed.map(|(until, _)| until)).min();
-        let mut sink = |line: OutputLine<'_>| stderr.take(line);
         loop {
+            let held = stderr.log.held_until(Instant::now());
+            let mut sink = |line: OutputLine<'_>| stderr.take(line);
             tokio::select! {
                 biased;
                 () = child.exited() => return Wake::Exited,
                 () = notify.notified() => return Wake::Notified,
                 () = readable(output.as_ref()) => return Wake::Readable,
                 () = writable(input.as_ref().filter(|_| !requests.is_empty())) => return Wake::Writable,
-                more = errors.pump(&mut sink), if *errors_open => *errors_open = more,
+                more = errors.pump(&mut sink), if *errors_open && held.is_none() => *errors_open = more,
+                () = at(held), if held.is_some() => {}
                 () = at(until) => return Wake::Late,
             }
         }
