@@ -286,6 +286,9 @@ mod tests {
                 break;
             }
         }
+        let escaped = |times: usize| (0..times).fold("{\"a\":1}".to_owned(), |text, _| json!([text]).to_string());
+        assert_eq!(hide(&escaped(DEEPEST)), escaped(DEEPEST), "as deep as it is read");
+        assert_eq!(hide(&escaped(DEEPEST + 1)), HIDDEN, "what is not read is not shown, whatever it holds");
         assert_eq!(Redactor::new(&[]).hide(r#"{"token":1}"#), r#"{"token":1}"#);
         // A value that begins by mistake ends inside of another one.
         assert!(!hide(&format!(r#"{{"a":"'token': '","password":"it's {SECRET}"}}"#)).contains(SECRET));
