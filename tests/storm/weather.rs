@@ -17,7 +17,7 @@ use crate::support::redis::{Options, RedisServer};
 use crate::support::resp::Reply;
 
 /// Commands that the daemons' user may lose for a while.
-const RIGHTS: [&str; 24] = [
+const RIGHTS: [&str; 25] = [
     "hset",
     "hget",
     "hdel",
@@ -32,6 +32,7 @@ const RIGHTS: [&str; 24] = [
     "sadd",
     "srem",
     "smembers",
+    "sscan",
     "zadd",
     "zrem",
     "zrangebyscore",
