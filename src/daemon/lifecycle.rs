@@ -42,6 +42,7 @@ use crate::store::access::Access;
 use crate::store::announce::Announcements;
 use crate::store::findings::Findings;
 use crate::store::instance::{HostIdentity, InstanceRecord, Instances, Join, Joined, Leave};
+use crate::store::outage::Outage;
 use crate::store::role::Whole;
 use crate::store::{Store, StoreError, open};
 use crate::supervise::pulse::{LONGEST, Pulse, Pulses, TURN};
@@ -127,6 +128,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         abandoned,
         pulses: pulses.clone(),
         announcements: Announcements::default(),
+        outage: Outage::default(),
     };
     let code = core.block_on(async {
         tokio::select! {
@@ -171,6 +173,7 @@ struct DaemonRun {
     abandoned: Arc<AtomicBool>,
     pulses: Pulses,
     announcements: Announcements,
+    outage: Outage,
 }
 
 /// What a run has once it has joined.
@@ -221,6 +224,7 @@ impl DaemonRun {
             abandoned: self.abandoned,
             pulses: self.pulses,
             announcements: self.announcements,
+            outage: self.outage,
             ready,
         };
         let say_ready = self.handlers.spawn(async move {
@@ -313,6 +317,7 @@ impl DaemonRun {
             pulses: self.pulses.clone(),
             announcements: self.announcements.clone(),
             lost: Arc::default(),
+            outage: self.outage.clone(),
         };
         let instances = store.run(Instances).await?;
         let mut bulkheads = Bulkheads::default();

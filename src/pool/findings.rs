@@ -2,10 +2,10 @@
 
 use std::cell::RefCell;
 
-use super::outage::Outage;
 use crate::event::{Bus, Event};
 use crate::store::StoreError;
 use crate::store::findings::Told;
+use crate::store::outage::{Asker, Outage};
 
 /// The end of the subjects of findings that are about no key.
 const REFUSAL: &str = " (refused)";
@@ -18,23 +18,30 @@ pub(super) struct Findings {
 }
 
 impl Findings {
-    pub(super) fn new(bus: Bus) -> Self {
-        Self { bus, told: RefCell::default(), outage: Outage::default() }
+    pub(super) fn new(bus: Bus, outage: Outage) -> Self {
+        Self { bus, told: RefCell::default(), outage }
     }
 
     /// A step failed: the store did not answer, could not be reached, or had no room; or it refuses this step, although it
     /// answers other ones, which is no outage and is told once.
     pub(super) fn failed(&self, doing: &'static str, error: &StoreError) {
         if error.is_transient() {
-            self.outage.failed(&self.bus, doing, error);
+            self.outage.failed(&self.bus, Asker::Pool, doing, error);
         } else if !matches!(error, StoreError::MissingRights(_)) && self.is_news(doing, error) {
             self.emit_error(format!("{doing}: failed to {error}; trying again"));
         }
     }
 
+    /// A step has to wait for something else than the store.
+    pub(super) fn held_up(&self, doing: &'static str, why: &str) {
+        if self.told.borrow_mut().is_news(doing, why) {
+            self.emit_error(format!("{doing}: {why}; trying again"));
+        }
+    }
+
     /// The store answered.
     pub(super) fn answered(&self) {
-        self.outage.answered(&self.bus);
+        self.outage.answered(&self.bus, Asker::Pool);
     }
 
     /// The store passed over something or left it undone.
@@ -84,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_finding_is_told_once_and_again_when_it_changes() {
-        let findings = Findings::new(Bus::silent());
+        let findings = Findings::new(Bus::silent(), Outage::default());
         let corrupt = |reason: &str| StoreError::Corrupt { place: "r:queue:bad".to_owned(), reason: reason.to_owned() };
         assert!(findings.is_news("r:queue:bad", &corrupt("a string")));
         assert!(!findings.is_news("r:queue:bad", &corrupt("a string")));
@@ -100,7 +107,7 @@ mod tests {
         let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
         let told =
             || std::iter::from_fn(|| listeners[0].try_next()).map(|event| format!("{event:?}")).collect::<Vec<_>>();
-        let findings = Findings::new(bus);
+        let findings = Findings::new(bus, Outage::default());
         let corrupt = StoreError::Corrupt { place: "r:workers".to_owned(), reason: "a string".to_owned() };
         for _ in 0..20 {
             findings.failed("unregister processors", &corrupt);

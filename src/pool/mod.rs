@@ -25,7 +25,6 @@ mod lease_guard;
 mod manager;
 mod orders;
 mod orphan;
-mod outage;
 mod overdue;
 mod perform;
 mod probe;

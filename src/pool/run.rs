@@ -41,6 +41,7 @@ use crate::plugin::registry::Plugins;
 use crate::store::announce::Announcements;
 use crate::store::handle::{Lane, Waker};
 use crate::store::instance::{InstanceRecord, Join, Joined, Leave};
+use crate::store::outage::Outage;
 use crate::store::role;
 use crate::store::{Store, StoreError};
 use crate::supervise::pulse::{LONGEST, Pulses, TURN};
@@ -77,6 +78,8 @@ pub struct Setup {
     pub pulses: Pulses,
     /// What this instance's loops tell each other when the path to the store is long.
     pub announcements: Announcements,
+    /// What all loops of this instance know of an outage of the store.
+    pub outage: Outage,
     /// Told when the first processors are registered, or at once if there is no pool.
     pub ready: oneshot::Sender<()>,
 }
@@ -102,6 +105,7 @@ impl Setup {
             abandoned: Arc::default(),
             pulses: Pulses::default(),
             announcements: Announcements::default(),
+            outage: Outage::default(),
             ready: oneshot::channel().0,
         }
     }
@@ -121,6 +125,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
         abandoned,
         pulses,
         announcements,
+        outage,
         ready,
     } = setup;
     let mut ready = Some(ready);
@@ -137,6 +142,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
                 abandoned: Arc::clone(&abandoned),
                 pulses: pulses.clone(),
                 announcements: announcements.clone(),
+                outage: outage.clone(),
             };
             if let Some(ended) = live(parts, &mut record, &mut work, &mut control, &mut ready).await {
                 return ended;
@@ -144,7 +150,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
             record.id = InstanceRecord::new_id();
             bring_up_to_date(&mut record, &work.borrow());
             instance.send_replace(Arc::from(record.id.as_str()));
-            if !rejoin(&store, &bus, &record, &mut control).await {
+            if !rejoin(&store, &Findings::new(bus.clone(), outage.clone()), &record, &mut control).await {
                 return Ended::Clean;
             }
         }
@@ -165,6 +171,7 @@ struct Parts {
     abandoned: Arc<AtomicBool>,
     pulses: Pulses,
     announcements: Announcements,
+    outage: Outage,
 }
 
 /// One life under one id. `None` if it was declared dead. `record` is what it joined as, and afterwards what it became.
@@ -175,7 +182,7 @@ async fn live(
     control: &mut watch::Receiver<Control>,
     ready: &mut Option<oneshot::Sender<()>>,
 ) -> Option<Ended> {
-    let Parts { store, clock, bus, plugins, handlers, abandoned, pulses, announcements } = parts;
+    let Parts { store, clock, bus, plugins, handlers, abandoned, pulses, announcements, outage } = parts;
     let present = work.borrow_and_update().clone();
     let config = &present.config;
     let has_pool = config.max_task_processors > 0;
@@ -192,7 +199,7 @@ async fn live(
         store: store.clone(),
         waker: OnceCell::new(),
         clock,
-        findings: Findings::new(bus.clone()),
+        findings: Findings::new(bus.clone(), outage),
         bus,
         handlers,
         finished,
@@ -311,7 +318,7 @@ async fn open(
     if !has_pool {
         return Some((Vec::new(), None));
     }
-    let Core { store, bus, instance, .. } = core;
+    let Core { store, findings, instance, .. } = core;
     let mut attempt = 0;
     loop {
         let opened = async {
@@ -321,23 +328,21 @@ async fn open(
         };
         match unless_told(control, opened).await? {
             Ok(opened) => return Some(opened),
-            Err(error) => retry(bus, "open the lanes", &error, &mut attempt, control).await?,
+            Err(error) => {
+                findings.failed("open the lanes", &error);
+                pause_before_retry(error.longest_wait(), &mut attempt, control).await?;
+            }
         }
     }
 }
 
-/// Tells of the first error and waits before the next try. `None` if an order to stop comes first.
-async fn retry(
-    bus: &Bus,
-    doing: &str,
-    error: &StoreError,
+/// Waits before the next try. `None` if an order to stop comes first.
+async fn pause_before_retry(
+    longest: Duration,
     attempt: &mut u32,
     control: &mut watch::Receiver<Control>,
 ) -> Option<()> {
-    if *attempt == 0 {
-        bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
-    }
-    let delay = backoff::exponential(*attempt, Duration::from_millis(100), error.longest_wait(), 0.5);
+    let delay = backoff::exponential(*attempt, Duration::from_millis(100), longest, 0.5);
     *attempt += 1;
     unless_told(control, sleep(delay)).await
 }
@@ -345,7 +350,7 @@ async fn retry(
 /// Joins again after the instance was declared dead. False if an order to stop comes first.
 async fn rejoin(
     store: &Store<role::Pool>,
-    bus: &Bus,
+    findings: &Findings,
     record: &InstanceRecord,
     control: &mut watch::Receiver<Control>,
 ) -> bool {
@@ -359,13 +364,19 @@ async fn rejoin(
             }
             return false;
         };
-        let error = match joined {
+        let longest = match joined {
             Ok(Joined::Yes) => return true,
-            // The instance that declared us dead has not removed our registration yet.
-            Ok(Joined::NameTaken(by)) => StoreError::Unreached(format!("{} is still registered as {}", by.name, by.id)),
-            Err(error) => error,
+            Ok(Joined::NameTaken(by)) => {
+                // The instance that declared us dead has not removed our registration yet.
+                findings.held_up("join again", &format!("{} is still registered as {}", by.name, by.id));
+                LEAVE_MOST
+            }
+            Err(error) => {
+                findings.failed("join again", &error);
+                error.longest_wait()
+            }
         };
-        if retry(bus, "join again", &error, &mut attempt, control).await.is_none() {
+        if pause_before_retry(longest, &mut attempt, control).await.is_none() {
             return false;
         }
     }

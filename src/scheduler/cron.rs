@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::failures::Bulkheads;
-use super::{SchedulerContext, sleep_or_reload};
+use super::{Failing, SchedulerContext, sleep_or_reload};
 use crate::event::Event;
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
+use crate::store::outage::Asker;
 use crate::store::path::Path;
 use crate::store::queueing::{Enqueue, Enqueued};
 use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime};
@@ -37,7 +38,7 @@ pub async fn run(context: SchedulerContext, leads: watch::Receiver<bool>, mut st
 }
 
 async fn run_forever(context: &SchedulerContext, leads: &watch::Receiver<bool>) {
-    let mut failing = None;
+    let mut failing = Failing::new(Asker::Schedules, "the schedules");
     let mut bulkheads = Bulkheads::default();
     let mut config = context.config.clone();
     let pulse = context.pulses.begin("scheduler cron", LONGEST);
@@ -47,17 +48,12 @@ async fn run_forever(context: &SchedulerContext, leads: &watch::Receiver<bool>) 
         let leads = *leads.borrow();
         let wait = match run_once(context, &mut bulkheads, leads).await {
             Ok(next) => {
-                failing = None;
+                failing.worked(context);
                 next.map_or(LONGEST_SLEEP, |next| next.wait.saturating_sub(next.told.elapsed()))
             }
             Err(error) => {
-                let longest_wait = error.longest_wait();
-                let error = format!("the schedules: failed to {error}; trying again");
-                if failing.as_ref() != Some(&error) {
-                    failing = Some(error.clone());
-                    context.bus.emit(Event::InternalError { error });
-                }
-                longest_wait
+                failing.failed(context, &error);
+                error.longest_wait()
             }
         };
         sleep_or_reload(&mut config, wait.min(LONGEST_SLEEP)).await;

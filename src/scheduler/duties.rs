@@ -14,11 +14,11 @@ use super::identities::IdentitySweep;
 use super::periodic::{CheckedTasks, UndeclaredTasks, reconcile};
 use super::recover::{Observer, duties_owner, end_lapsed_neighbour, is_gone_from_here, is_neighbour, recover};
 use super::stuck;
-use super::{SchedulerContext, sleep_or_reload};
-use crate::event::Event;
+use super::{Failing, SchedulerContext, sleep_or_reload};
 use crate::process::sweep;
 use crate::store::StoreError;
 use crate::store::instance::{HostIdentity, InstanceRecord, InstanceState, Instances, Oversee, Suspect};
+use crate::store::outage::Asker;
 use crate::store::scheduling::{Leadership, Resign};
 
 /// How often an instance that does not lead reconciles its own periodic tasks.
@@ -105,20 +105,16 @@ impl<'a> Duties<'a> {
     }
 
     async fn run_forever(&mut self) {
-        let mut failing = None;
+        let mut failing = Failing::new(Asker::Duties, "the scheduler's duties");
         let mut config = self.context.config.clone();
         let pulse = self.context.pulses.begin("scheduler duties", ROUND);
         loop {
             pulse.turn();
             match self.round().await {
-                Ok(()) => failing = None,
+                Ok(()) => failing.worked(self.context),
                 Err(error) => {
                     self.observer.reset();
-                    let error = format!("the scheduler's duties: failed to {error}; trying again");
-                    if failing.as_ref() != Some(&error) {
-                        failing = Some(error.clone());
-                        self.context.bus.emit(Event::InternalError { error });
-                    }
+                    failing.failed(self.context, &error);
                 }
             }
             let round = Instant::now() + self.pause();

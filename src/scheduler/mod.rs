@@ -22,12 +22,13 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::event::Bus;
+use crate::event::{Bus, Event};
 use crate::plugin::ending::CrashPolicy;
-use crate::store::Store;
 use crate::store::announce::Announcements;
 use crate::store::instance::HostIdentity;
+use crate::store::outage::{Asker, Outage};
 use crate::store::role;
+use crate::store::{Store, StoreError};
 use crate::supervise::pulse::Pulses;
 use crate::supervise::scope::until_told;
 use crate::task::Registry;
@@ -95,6 +96,8 @@ pub struct SchedulerContext {
     pub announcements: Announcements,
     /// Promotion tells the duties that the jobs of a second are gone, so that they look whether a tick was among them.
     pub(crate) lost: Arc<Notify>,
+    /// What all loops of this instance know of an outage of the store.
+    pub outage: Outage,
 }
 
 impl SchedulerContext {
@@ -117,6 +120,7 @@ impl SchedulerContext {
             pulses: Pulses::default(),
             announcements: Announcements::default(),
             lost: Arc::default(),
+            outage: Outage::default(),
         }
     }
 
@@ -142,6 +146,42 @@ impl SchedulerContext {
     #[must_use]
     pub fn stuck_worker_timeout(&self) -> Option<Duration> {
         self.config.borrow().stuck_worker_timeout
+    }
+}
+
+/// The failures of a loop: an outage of the store is told once for all loops, any other failure once until it changes.
+struct Failing {
+    asker: Asker,
+    doing: &'static str,
+    told: Option<String>,
+}
+
+impl Failing {
+    fn new(asker: Asker, doing: &'static str) -> Self {
+        Self { asker, doing, told: None }
+    }
+
+    /// A round failed.
+    fn failed(&mut self, context: &SchedulerContext, error: &StoreError) {
+        if error.is_transient() {
+            self.told = None;
+            return context.outage.failed(&context.bus, self.asker, self.doing, error);
+        }
+        if matches!(error, StoreError::MissingRights(_)) {
+            // The engine tells that itself, once for everybody.
+            return;
+        }
+        let error = format!("{}: failed to {error}; trying again", self.doing);
+        if self.told.as_ref() != Some(&error) {
+            self.told = Some(error.clone());
+            context.bus.emit(Event::InternalError { error });
+        }
+    }
+
+    /// A round succeeded.
+    fn worked(&mut self, context: &SchedulerContext) {
+        self.told = None;
+        context.outage.answered(&context.bus, self.asker);
     }
 }
 

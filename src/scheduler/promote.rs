@@ -9,12 +9,13 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
-use super::SchedulerContext;
 use super::transfer::{StepOutcome, Transfer};
+use super::{Failing, SchedulerContext};
 use crate::backoff;
 use crate::event::{Event, EventKind};
 use crate::store::StoreError;
 use crate::store::handle::Waker;
+use crate::store::outage::Asker;
 use crate::store::path::Path;
 use crate::store::scheduling::{Due, Lead, Leadership, Resign};
 use crate::store::wake::{ArmedState, Watch};
@@ -77,8 +78,7 @@ struct Promoter<'a> {
     overdue: Option<Bytes>,
     /// When this instance last promoted while another led.
     rescued: Option<Instant>,
-    /// The failure that was reported; cleared by a round without failure.
-    failing: Option<String>,
+    failing: Failing,
     skew_told: Option<Instant>,
     pulse: Pulse,
 }
@@ -105,7 +105,7 @@ impl<'a> Promoter<'a> {
             path: Path::default(),
             overdue: None,
             rescued: None,
-            failing: None,
+            failing: Failing::new(Asker::Promoter, "the scheduler"),
             skew_told: None,
             pulse: context.pulses.begin("scheduler promotion", LONGEST),
         }
@@ -130,20 +130,12 @@ impl<'a> Promoter<'a> {
 
     /// Reports the failure of a round, once, and resigns, because another instance may succeed.
     async fn failed(&mut self, error: &StoreError) {
-        let SchedulerContext { store, bus, name, .. } = self.context;
+        let SchedulerContext { store, name, .. } = self.context;
         if std::mem::replace(&mut self.leading, false) && !error.is_transient() {
             let resign = Resign { which: Leadership::Scheduler, owner: name.clone() };
             let _ = tokio::time::timeout(Duration::from_secs(1), store.run(resign)).await;
         }
-        if matches!(error, StoreError::MissingRights(_)) {
-            // The engine tells that itself, once for everybody.
-            return;
-        }
-        let error = format!("the scheduler failed to {error}; trying again");
-        if self.failing.as_ref() != Some(&error) {
-            self.failing = Some(error.clone());
-            bus.emit(Event::InternalError { error });
-        }
+        self.failing.failed(self.context, error);
     }
 
     async fn rounds(&mut self, waker: &Waker, attempt: &mut u32) -> Result<std::convert::Infallible, StoreError> {
@@ -184,7 +176,8 @@ impl<'a> Promoter<'a> {
             }
             let due_in = self.next_ms(&seen).await?.map(|next_ms| next_ms.saturating_sub(seen.now_ms));
             let due_in = due_in.map(|ms| Duration::from_millis(u64::try_from(ms).unwrap_or(0)));
-            (*attempt, self.failing) = (0, None);
+            *attempt = 0;
+            self.failing.worked(self.context);
             if self.leading && (due_in == Some(Duration::ZERO) || read.as_ref().is_some_and(Due::is_due)) {
                 self.leading = self.promote_due(read).await?;
                 continue;

@@ -35,6 +35,7 @@ pub mod layer;
 pub mod meter;
 pub mod moving;
 pub mod open;
+pub mod outage;
 pub mod path;
 pub mod periodic;
 pub mod queueing;

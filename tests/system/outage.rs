@@ -147,3 +147,47 @@ fn a_daemon_starts_on_a_full_server_and_drains_it() {
     assert_eq!(fs::read_to_string(folder.path("begun")).expect("it ran").lines().count(), 1);
     assert_eq!(server.command(&["HLEN", "resque:windlass:instances"]), Reply::Int(0), "it left");
 }
+
+#[test]
+fn a_state_of_the_server_is_told_once_by_all_loops_together_with_what_to_do() {
+    let server = RedisServer::start(Options::default());
+    let folder = Folder::new(&server.url(), "");
+    folder.script("note", "true");
+    let task = fs::read_to_string(folder.path("tasks.d/note.toml")).expect("the task is there");
+    let every_second = "\n[[schedule]]\ncron = \"* * * * * *\"\nargs = [{ of = \"schedule\" }]\n";
+    fs::write(folder.path("tasks.d/note.toml"), task + every_second).expect("the task must be written");
+    let daemon = folder.daemon();
+    daemon.wait_log("scheduler leader");
+    for (begin, end, said, over) in [
+        (
+            &["REPLICAOF", "127.0.0.1", "1"][..],
+            &["REPLICAOF", "NO", "ONE"][..],
+            "connect to its master",
+            "answers again",
+        ),
+        (
+            &["CONFIG", "SET", "min-replicas-to-write", "1"],
+            &["CONFIG", "SET", "min-replicas-to-write", "0"],
+            "lower min-replicas-to-write",
+            "answers again",
+        ),
+        (
+            &["CONFIG", "SET", "maxmemory", "1"],
+            &["CONFIG", "SET", "maxmemory", "0"],
+            "raise maxmemory",
+            "has room again",
+        ),
+    ] {
+        let before = daemon.log().len();
+        let told = |needle: &str| daemon.log()[before..].matches(needle).count();
+        server.command(begin);
+        eventually(said, || told(said) > 0);
+        // Each loop tries within it: the passing of time is what is tested.
+        std::thread::sleep(std::time::Duration::from_secs(5));
+        server.command(end);
+        eventually(over, || told(over) > 0);
+        let log = daemon.log()[before..].to_owned();
+        assert_eq!((told(said), told("; trying again"), told(over)), (1, 1, 1), "{log}");
+    }
+    daemon.stop();
+}

@@ -127,7 +127,7 @@ pub(super) fn refused(text: &str) -> StoreError {
             said(text, "CROSSSLOT")
         ))
     } else if has("OOM ") {
-        StoreError::Full(said(text, "OOM ").to_owned())
+        StoreError::Full(format!("raise maxmemory, or delete what is not needed ({})", said(text, "OOM ")))
     } else if has("WRONGTYPE") {
         StoreError::Corrupt { place: "a key".to_owned(), reason: said(text, "WRONGTYPE").to_owned() }
     } else if let Some((word, state)) = STATES.into_iter().find(|(word, _)| has(word)) {
@@ -304,7 +304,11 @@ mod tests {
             format!("{full} script: 285a, on @user_script:64."),
         ] {
             let error = refused(&line);
-            assert_eq!(error, StoreError::Full(full.to_owned()), "{line}");
+            assert_eq!(
+                error,
+                StoreError::Full(format!("raise maxmemory, or delete what is not needed ({full})")),
+                "{line}"
+            );
             assert!(error.changed_nothing());
         }
     }

@@ -1,0 +1,173 @@
+//! An outage of the store: the time in which it takes no steps, whoever asks. One message when it begins, one for each other
+//! reason, one when it has ended.
+//!
+//! All loops of an instance share it, because the store's state concerns them alike: without that each would tell it once.
+
+use std::collections::HashSet;
+use std::mem::discriminant;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::StoreError;
+use super::server_state::ServerState;
+use crate::event::{Bus, Event};
+
+/// How long no step must have failed for the outage to have ended. A store may answer one step and fail the next: a full
+/// disk still lets itself be read, and takes a short write after it refused a long one. Steps that failed are repeated
+/// within a second.
+const CALM: Duration = Duration::from_secs(2);
+
+/// Who takes steps and repeats those that fail.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Asker {
+    /// The pool: lanes, heartbeat, waker.
+    Pool,
+    /// The loop that promotes due jobs.
+    Promoter,
+    /// The duties.
+    Duties,
+    /// The loop of the schedules.
+    Schedules,
+}
+
+/// The outage, while there is one. Cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Outage(Arc<Mutex<Option<Failing>>>);
+
+#[derive(Debug)]
+struct Failing {
+    since: Instant,
+    last: Instant,
+    /// Whose last step failed. One of them may try again only after a while, and then it may fail again.
+    askers: HashSet<Asker>,
+    /// What was told.
+    reasons: HashSet<Reason>,
+    last_reason: Reason,
+}
+
+/// Why a store takes no steps, as far as it makes a difference to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+enum Reason {
+    NoAnswer,
+    NoRoom,
+    State(std::mem::Discriminant<ServerState>),
+}
+
+impl Reason {
+    fn of(error: &StoreError) -> Self {
+        match error {
+            StoreError::Full(_) => Self::NoRoom,
+            StoreError::Refusing { state, .. } => Self::State(discriminant(state)),
+            _ => Self::NoAnswer,
+        }
+    }
+}
+
+impl Outage {
+    /// A step failed. Tells of the first one, and of the first one for another reason.
+    pub fn failed(&self, bus: &Bus, asker: Asker, doing: &str, error: &StoreError) {
+        let (now, reason) = (Instant::now(), Reason::of(error));
+        let is_news = {
+            let mut failing = self.lock();
+            let failing = failing.get_or_insert_with(|| Failing {
+                since: now,
+                last: now,
+                askers: HashSet::new(),
+                reasons: HashSet::new(),
+                last_reason: reason,
+            });
+            (failing.last, failing.last_reason) = (now, reason);
+            failing.askers.insert(asker);
+            failing.reasons.insert(reason)
+        };
+        if is_news {
+            bus.emit(Event::InternalError { error: format!("{doing}: failed to {error}; trying again") });
+        }
+    }
+
+    /// A step succeeded. Tells that the outage has ended, if no step has failed for a while and nobody waits who was refused.
+    pub fn answered(&self, bus: &Bus, asker: Asker) {
+        let mut present = self.lock();
+        let Some(failing) = present.as_mut() else { return };
+        failing.askers.remove(&asker);
+        if !failing.askers.is_empty() || failing.last.elapsed() < CALM {
+            return;
+        }
+        let lasted = failing.last.duration_since(failing.since).as_millis();
+        let what = if failing.last_reason == Reason::NoRoom { "has room again" } else { "answers again" };
+        *present = None;
+        drop(present);
+        let lasted = humantime::format_duration(Duration::from_millis(u64::try_from(lasted).unwrap_or(u64::MAX)));
+        bus.emit(Event::Notice { text: format!("the store {what} after {lasted}") });
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Failing>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::time::advance;
+
+    use super::*;
+
+    fn replica() -> StoreError {
+        StoreError::Refusing { state: ServerState::Replica, said: "READONLY".to_owned() }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_outage_is_told_once_however_steps_fail_and_succeed_in_it() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+        let told =
+            || std::iter::from_fn(|| listeners[0].try_next()).map(|event| format!("{event:?}")).collect::<Vec<_>>();
+        let outage = Outage::default();
+        let pool = Asker::Pool;
+        outage.answered(&bus, pool);
+        let full = StoreError::Full("no room".to_owned());
+        for _ in 0..10 {
+            outage.failed(&bus, pool, "extend the lease", &full);
+            outage.answered(&bus, pool);
+            advance(Duration::from_millis(500)).await;
+            outage.failed(&bus, pool, "exchange jobs with the store", &full);
+            outage.answered(&bus, pool);
+        }
+        assert_eq!(told().len(), 1);
+        advance(CALM).await;
+        outage.answered(&bus, pool);
+        outage.answered(&bus, pool);
+        let ended = told();
+        assert!(ended.len() == 1 && ended[0].contains("the store has room again after 5s"), "{ended:?}");
+        outage.failed(&bus, pool, "extend the lease", &full);
+        let gone = StoreError::Unavailable("it is gone".to_owned());
+        for error in [&gone, &replica(), &gone, &full, &replica()] {
+            outage.failed(&bus, pool, "extend the lease", error);
+        }
+        assert_eq!(told().len(), 3, "another outage, and two other reasons");
+        advance(CALM).await;
+        outage.answered(&bus, pool);
+        assert!(told()[0].contains("the store answers again after 0s"));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_state_of_a_server_is_told_once_for_all_who_meet_it() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+        let told = || std::iter::from_fn(|| listeners[0].try_next()).count();
+        let outage = Outage::default();
+        for _ in 0..3 {
+            for asker in [Asker::Pool, Asker::Promoter, Asker::Duties, Asker::Schedules] {
+                outage.clone().failed(&bus, asker, "some step", &replica());
+            }
+            advance(CALM).await;
+            outage.answered(&bus, Asker::Pool);
+        }
+        assert_eq!(told(), 1, "the pool may read, but others are still refused");
+        for asker in [Asker::Promoter, Asker::Duties, Asker::Schedules, Asker::Pool] {
+            outage.answered(&bus, asker);
+        }
+        assert_eq!(told(), 1, "it has ended");
+    }
+}
