@@ -4,6 +4,7 @@
 //! and never stops a listing. Bytes are removed from the store exactly as they were written.
 
 pub mod api;
+pub mod calendar;
 pub mod copy;
 pub mod delayed;
 pub mod error;

@@ -89,7 +89,7 @@ pub async fn plan_task(
     until_ms: i64,
     limit: usize,
 ) -> Result<Plan, AdminError> {
-    super::tasks::show(registry, task)?;
+    super::tasks::show(registry, task, now_ms)?;
     plan_where(store, registry, |name| name == task, (now_ms, until_ms), limit).await
 }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::calendar::CalendarView;
 use super::error::AdminError;
 use crate::client::request::nearest;
 use crate::config::element::crash_policy::OnCrash;
@@ -36,6 +37,9 @@ pub struct TaskView {
     /// The time zone of the expression.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_zone: Option<String>,
+    /// When it runs or is enqueued by itself: its expression, and each `[[schedule]]`.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub calendars: Vec<CalendarView>,
     /// Does it run again after a failed run? `None` for tasks that are not periodic.
     pub re_enqueue_after_failure: Option<bool>,
     /// Its plugins in order.
@@ -164,18 +168,18 @@ pub enum RunView {
     },
 }
 
-/// All tasks, in order of their names.
+/// All tasks, in order of their names, with the times after `now_ms` at which they run by themselves.
 #[must_use]
-pub fn list(registry: &Registry) -> Vec<TaskView> {
-    registry.iter().map(|task| TaskView::of(task)).collect()
+pub fn list(registry: &Registry, now_ms: i64) -> Vec<TaskView> {
+    registry.iter().map(|task| TaskView::of(task, now_ms)).collect()
 }
 
 /// One task.
 ///
 /// # Errors
 /// Fails for a task that does not exist.
-pub fn show(registry: &Registry, name: &str) -> Result<TaskView, AdminError> {
-    registry.get(name).map(|task| TaskView::of(task)).ok_or_else(|| AdminError::NotFound {
+pub fn show(registry: &Registry, name: &str, now_ms: i64) -> Result<TaskView, AdminError> {
+    registry.get(name).map(|task| TaskView::of(task, now_ms)).ok_or_else(|| AdminError::NotFound {
         what: "task",
         name: name.to_owned(),
         suggestion: nearest(name, registry.iter().map(|task| task.name.as_str())),
@@ -183,7 +187,7 @@ pub fn show(registry: &Registry, name: &str) -> Result<TaskView, AdminError> {
 }
 
 impl TaskView {
-    fn of(task: &TaskDefinition) -> Self {
+    fn of(task: &TaskDefinition, now_ms: i64) -> Self {
         let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self {
             name: task.name.as_str().to_owned(),
@@ -192,6 +196,11 @@ impl TaskView {
             frequency_ms: task.frequency().map_or(0, ms),
             schedule: calendar_of(task).map(|calendar| calendar.expression().to_owned()),
             time_zone: calendar_of(task).map(|calendar| calendar.zone().to_owned()),
+            calendars: calendar_of(task)
+                .map(|calendar| CalendarView::of(calendar, None, now_ms))
+                .into_iter()
+                .chain(task.schedules.iter().map(|one| CalendarView::of(&one.calendar, Some(&one.id), now_ms)))
+                .collect(),
             re_enqueue_after_failure: task.cadence.as_ref().map(|_| task.re_enqueue_after_failure),
             plugins: task.plugins.iter().map(PluginView::of).collect(),
             timeout_ms: task.timeout.map(ms),
@@ -369,7 +378,7 @@ mod tests {
 
     #[test]
     fn a_task_that_does_not_exist_is_told_so() {
-        let error = show(&crate::client::enqueue::tests::registry(), "hourli").unwrap_err();
+        let error = show(&crate::client::enqueue::tests::registry(), "hourli", 0).unwrap_err();
         assert_eq!(error.to_string(), r#"there is no task "hourli" (did you mean "hourly"?)"#);
     }
 }

@@ -5,6 +5,8 @@
 //! time. Anything with a wildcard or a step in seconds, minutes or hours (`*/10 * * * *`) is due at every real moment
 //! that matches, so that its intervals are kept.
 
+mod fields;
+
 use std::str::FromStr;
 use std::sync::Arc;
 
@@ -12,6 +14,8 @@ use chrono::{DateTime, Datelike as _, NaiveDate, Utc};
 use chrono_tz::Tz;
 use croner::parser::{CronParser, Seconds};
 use croner::{Cron, Weekday};
+
+use self::fields::Fields;
 
 /// The longest expression that is accepted, in bytes.
 const MAX_EXPRESSION: usize = 1000;
@@ -54,10 +58,12 @@ impl Calendar {
         if expression.len() > MAX_EXPRESSION {
             return Err(CalendarError::Expression(format!("it is longer than {MAX_EXPRESSION} bytes")));
         }
+        let Fields { text, both_days } = fields::read(expression).map_err(CalendarError::Expression)?;
         let cron = CronParser::builder()
             .seconds(Seconds::Optional)
+            .dom_and_dow(both_days)
             .build()
-            .parse(expression)
+            .parse(&text)
             .map_err(|error| CalendarError::Expression(error.to_string()))?;
         let zone = match zone {
             None => Tz::UTC,
@@ -109,6 +115,18 @@ impl Calendar {
         chrono_tz::TZ_VARIANTS.iter().map(|zone| zone.name())
     }
 
+    /// What it means, in English.
+    #[must_use]
+    pub fn description(&self) -> String {
+        self.0.cron.describe()
+    }
+
+    /// A second as the clocks of its zone show it.
+    #[must_use]
+    pub fn in_zone(&self, second: i64) -> Option<DateTime<Tz>> {
+        Some(DateTime::<Utc>::from_timestamp(second, 0)?.with_timezone(&self.0.zone))
+    }
+
     /// The expression as it was written.
     #[must_use]
     pub fn expression(&self) -> &str {
@@ -124,14 +142,11 @@ impl Calendar {
 
 /// Does any day match? Looking for the first time of an expression without any takes the library seconds.
 ///
-/// Dates, with their weekdays, repeat after 28 years where no leap day is left out, and after 40 where one is. Years that are
-/// listed are all looked at.
+/// Dates, with their weekdays, repeat after 28 years where no leap day is left out, and after 40 where one is.
 fn has_a_day(cron: &Cron) -> bool {
     let pattern = &cron.pattern;
-    let listed = pattern.years.values();
-    let years = if pattern.years.from_wildcard || listed.is_empty() { (2000..2041).collect() } else { listed };
     let months: Vec<u32> = (1..=12).filter(|&month| pattern.month_match(month).unwrap_or(true)).collect();
-    years.into_iter().map(i32::from).any(|year| {
+    (2000..2041).any(|year| {
         months.iter().any(|&month| {
             (1..=31).filter_map(|day| NaiveDate::from_ymd_opt(year, month, day)).any(|date| {
                 // What the library cannot judge is left to its search.

@@ -4,12 +4,13 @@ use std::path::Path;
 
 use serde::Serialize;
 
-use super::tasks::list_text;
+use super::tasks::{calendars_text, list_text};
 use crate::admin::tasks::{self, TaskView};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, count_noun};
 use crate::cli::table::FieldList;
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::duration::show;
 use crate::config::error::{self, MOST_TOLD, Problem};
@@ -104,7 +105,7 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
             let tasks = context.tasks_of(&config);
             problems.extend(tasks.problems.iter().chain(&tasks.unavailable).cloned());
             output.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
-            output.tasks = tasks::list(&tasks.registry);
+            output.tasks = tasks::list(&tasks.registry, SystemClock.now_ms());
             fields = effective_settings(&config);
             output.config = Some(ConfigView::of(&config));
         }
@@ -124,6 +125,10 @@ fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList) -> Tex
         text.push(count(output.tasks.len(), "task", "tasks"));
         if !output.tasks.is_empty() {
             text = text.and(list_text(&output.tasks));
+            if output.tasks.iter().any(|task| !task.calendars.is_empty()) {
+                text.push("");
+                text = text.and(calendars_text(&output.tasks));
+            }
         }
     }
     let problems = output.problems.iter().map(|problem| &problem.text);

@@ -8,6 +8,7 @@ use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Text;
 use crate::cli::table::{FieldList, TextTable};
+use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::duration::show;
 
 #[derive(Debug, Serialize)]
@@ -26,7 +27,7 @@ pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<E
     let registry = tasks.registry;
     match verb.unwrap_or(TasksVerb::List) {
         TasksVerb::List => {
-            let output = TaskListOutput { tasks: listing::list(&registry) };
+            let output = TaskListOutput { tasks: listing::list(&registry, SystemClock.now_ms()) };
             context.printer.print(&output, || {
                 if output.tasks.is_empty() {
                     return Text::from(format!("no tasks in {}", folder.display()));
@@ -35,7 +36,7 @@ pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<E
             })?;
         }
         TasksVerb::Show { name } => {
-            let task = listing::show(&registry, &name)?;
+            let task = listing::show(&registry, &name, SystemClock.now_ms())?;
             context.printer.print(&task, || show_text(&task))?;
         }
     }
@@ -55,6 +56,35 @@ pub(super) fn list_text(tasks: &[TaskView]) -> Text {
         table.row([&task.name, &task.queue, &every, &plugins.join(" "), &task.run.text()]);
     }
     table.text()
+}
+
+/// How the expressions of these tasks were understood, and when they come next: in their zone, and here if that differs.
+pub(super) fn calendars_text(tasks: &[TaskView]) -> Text {
+    let mut text = Text::default();
+    for task in tasks {
+        for calendar in &task.calendars {
+            let name = calendar.id.as_deref().unwrap_or(&task.name);
+            text.push(format!("{name}: {} ({}): {}", calendar.cron, calendar.time_zone, calendar.means));
+            let zone: chrono_tz::Tz = calendar.time_zone.parse().unwrap_or_default();
+            let there: Vec<_> = calendar.next_ms.iter().map(|&ms| clock(ms, &zone)).collect();
+            let here: Vec<_> = calendar.next_ms.iter().map(|&ms| clock(ms, &chrono::Local)).collect();
+            let is_elsewhere = there.iter().zip(&here).any(|(there, here)| there.0 != here.0);
+            let many = |times: Vec<(String, String)>| {
+                times.into_iter().map(|(time, zone)| format!("{time} {zone}")).collect::<Vec<_>>().join(", ")
+            };
+            text.push(format!("  next: {}", many(there)));
+            if is_elsewhere {
+                text.push(format!("  here: {}", many(here)));
+            }
+        }
+    }
+    text
+}
+
+/// A time as the clocks of this zone show it, and what the zone is called then.
+fn clock<Z: chrono::TimeZone<Offset: std::fmt::Display>>(ms: i64, zone: &Z) -> (String, String) {
+    let time = chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(zone);
+    (time.format("%a %Y-%m-%d %H:%M:%S").to_string(), time.format("%Z").to_string())
 }
 
 fn show_text(task: &TaskView) -> Text {
@@ -91,7 +121,11 @@ fn show_text(task: &TaskView) -> Text {
         RunView::Builtin { .. } => {}
     }
     fields.add("defined in", &task.source);
-    fields.text()
+    let mut text = fields.text();
+    if !task.calendars.is_empty() {
+        text.push("");
+    }
+    text.and(calendars_text(std::slice::from_ref(task)))
 }
 
 fn plugin_text(plugin: &PluginView) -> String {
