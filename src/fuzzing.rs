@@ -72,8 +72,14 @@ pub fn plugin_answer(text: &str) -> Vec<String> {
 /// # Errors
 /// If a placeholder's value cannot be used.
 pub fn argv(argv: Vec<Template>, args: &[u8], id: &str, queue: &str) -> Result<Vec<String>, String> {
-    let process =
-        ProcessSettings { cwd: PathBuf::new(), env: BTreeMap::new(), env_clear: false, confines: None, trusted: None };
+    let process = ProcessSettings {
+        cwd: PathBuf::new(),
+        env: BTreeMap::new(),
+        env_sources: Vec::new(),
+        env_clear: false,
+        confines: None,
+        trusted: None,
+    };
     let spec = ExecSpec {
         argv,
         process,

@@ -14,7 +14,10 @@ use crate::process::Confines;
 use crate::task::calendar::Calendar;
 use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
-use crate::task::handler_spec::{ExecSpec, HandlerSpec, OutputMode, Piece, ResultMode, RpcSpec, Template};
+use crate::task::environment::EnvSource;
+use crate::task::handler_spec::{
+    ExecSpec, HandlerSpec, OutputMode, Piece, ProcessSettings, ResultMode, RpcSpec, Template,
+};
 use crate::task::hook_point::HookPoint;
 use crate::task::plugin_spec::{CustomPluginSource, PluginSpec};
 use crate::task::schedule::Cadence;
@@ -270,13 +273,22 @@ impl PluginView {
     }
 }
 
+/// The names of the variables that are set, and the files that name others.
+fn variables(process: &ProcessSettings) -> Vec<String> {
+    let from_files = process.env_sources.iter().map(|source| match source {
+        EnvSource::Value { name, .. } => name.clone(),
+        EnvSource::Lines(path) => format!("({})", path.display()),
+    });
+    process.env.keys().cloned().chain(from_files).collect()
+}
+
 impl RunView {
     fn of(handler: &HandlerSpec) -> Self {
         match handler {
             HandlerSpec::Exec(ExecSpec { argv, process, output, result, .. }) => Self::Exec {
                 argv: argv.iter().map(written).collect(),
                 cwd: process.cwd.display().to_string(),
-                env: process.env.keys().cloned().collect(),
+                env: variables(process),
                 env_clear: process.env_clear,
                 confines: process.confines.as_deref().map(confines).unwrap_or_default(),
                 output: match output {
@@ -300,7 +312,7 @@ impl RunView {
             }) => Self::Rpc {
                 argv: argv.clone(),
                 cwd: process.cwd.display().to_string(),
-                env: process.env.keys().cloned().collect(),
+                env: variables(process),
                 env_clear: process.env_clear,
                 confines: process.confines.as_deref().map(confines).unwrap_or_default(),
                 processes: *processes,

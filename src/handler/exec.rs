@@ -67,7 +67,8 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
     };
     let command = match command(&spec, &job) {
         Ok(command) => command,
-        Err(error) => return failed("ArgumentError", &error),
+        Err(CommandError::Argv(error)) => return failed("ArgumentError", &error),
+        Err(CommandError::Settings(error)) => return failed("SpawnError", &format_args!("failed to {error}")),
     };
     let mut running = match start(&command, &job, &mut stop).await {
         Ok(Some(running)) => running,
@@ -99,8 +100,17 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
     }
 }
 
+/// Why there is no command.
+#[derive(Debug, thiserror::Error)]
+enum CommandError {
+    #[error(transparent)]
+    Argv(#[from] ArgvError),
+    #[error(transparent)]
+    Settings(#[from] SpawnError),
+}
+
 /// The command of a job.
-fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, ArgvError> {
+fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, CommandError> {
     let values = Values { args: &job.args, id: &job.identity.id, queue: job.queue.as_str() };
     let mut argv = render::argv(spec, values)?.into_iter();
     let mut command = Command::new(argv.next().unwrap_or_default());
@@ -108,7 +118,7 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, ArgvError> {
     for name in run_variables::OPTIONAL {
         command.env_remove(name);
     }
-    process_settings::apply(&mut command, &spec.process);
+    process_settings::apply(&mut command, &spec.process)?;
     command
         .env("WINDLASS_JOB_ID", &*job.identity.id)
         .env("WINDLASS_CLAIM", job.claim.as_str())

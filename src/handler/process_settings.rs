@@ -3,10 +3,14 @@
 use std::sync::Arc;
 
 use crate::process::Command;
+use crate::process::command::SpawnError;
 use crate::task::handler_spec::ProcessSettings;
 
 /// Must be called before the variables of the job are set, so that the task's environment cannot shadow them.
-pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) {
+///
+/// # Errors
+/// Names a file with variables that cannot be read.
+pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) -> Result<(), SpawnError> {
     command.cwd(&settings.cwd).changed_by(settings.trusted.clone());
     if let Some(confines) = &settings.confines {
         command.confine(Arc::clone(confines));
@@ -14,7 +18,14 @@ pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) {
     if settings.env_clear {
         command.env_clear();
     }
+    for source in &settings.env_sources {
+        let variables = source.read().map_err(|error| SpawnError::Environment(error.to_string()))?;
+        for (name, value) in variables {
+            command.env(name, value);
+        }
+    }
     for (name, value) in &settings.env {
         command.env(name, value);
     }
+    Ok(())
 }

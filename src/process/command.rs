@@ -74,6 +74,9 @@ pub enum SpawnError {
         /// The program.
         program: String,
     },
+    /// Its variables cannot be read. Says which, and why.
+    #[error("{0}")]
+    Environment(String),
     /// Somebody may change the program who is not trusted.
     #[error("start {program}: {source}")]
     Untrusted {

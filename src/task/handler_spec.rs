@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use hyper::http::{HeaderName, Method};
 
+use super::environment::EnvSource;
 use super::http_url::HttpUrl;
 use crate::file::trust::Owners;
 use crate::process::Confines;
@@ -88,6 +89,8 @@ pub struct ProcessSettings {
     pub cwd: PathBuf,
     /// Variables that are added to the environment.
     pub env: BTreeMap<String, String>,
+    /// Variables that are read from files when a program is started. Those of `env` come last.
+    pub env_sources: Vec<EnvSource>,
     /// Is the inherited environment removed first?
     pub env_clear: bool,
     /// Its user, umask and limits, if any are set.

@@ -2,6 +2,7 @@
 
 pub mod calendar;
 pub mod definition;
+pub mod environment;
 pub mod handler_spec;
 pub mod hook_point;
 pub mod http_url;

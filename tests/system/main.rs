@@ -12,6 +12,7 @@ mod confine;
 mod daemon;
 mod data;
 mod emptied;
+mod environment;
 mod extending;
 mod files;
 mod follow_up;

@@ -187,22 +187,22 @@ fn not_started(pool: &ChildPool, why: &str, backtrace: Vec<String>) -> Failure {
 
 /// Starts the process.
 async fn start(pool: &ChildPool, instance: &str) -> Result<Duplex, SpawnError> {
-    let command = command(pool, instance);
+    let command = command(pool, instance)?;
     spawn_retry::start(|| Duplex::spawn(&command)).await
 }
 
 /// The command of a child.
-pub(super) fn command(pool: &ChildPool, instance: &str) -> Command {
+pub(super) fn command(pool: &ChildPool, instance: &str) -> Result<Command, SpawnError> {
     let mut argv = pool.spec.argv.iter();
     let mut command = Command::new(argv.next().cloned().unwrap_or_default());
     command.args(argv);
     for name in run_variables::ALL {
         command.env_remove(name);
     }
-    process_settings::apply(&mut command, &pool.spec.process);
+    process_settings::apply(&mut command, &pool.spec.process)?;
     command
         .env("WINDLASS_TASK", pool.task.as_str())
         .env("WINDLASS_DEPTH", pool.spec.depth.to_string())
         .env(mark::INSTANCE, instance);
-    command
+    Ok(command)
 }

@@ -550,7 +550,7 @@ async fn a_new_instance_has_new_children() {
 async fn variables_of_a_run_are_kept_from_children() {
     // A test cannot set variables of its own process, so it inspects the command instead.
     let scene = scene(PLAIN, deep(3));
-    let shown = format!("{:?}", command(&scene.rpc.pool(), "00ff"));
+    let shown = format!("{:?}", command(&scene.rpc.pool(), "00ff").unwrap());
     for name in ["WINDLASS_JOB_ID", "WINDLASS_CLAIM", "WINDLASS_DEPTH"] {
         assert!(shown.contains(&format!("{name:?}")), "{name} in {shown}");
     }

@@ -374,7 +374,10 @@ fn each_mistake_of_an_exec_handler_is_told_with_its_place() {
           \"no-such-program-anywhere\", which is in none of its folders)",
         ),
         ("exec = [\"./work\"]\ncwd = \"gone\"", "4:7: run.cwd: expected a folder that exists (found \"gone\")"),
-        ("exec = [\"./work\"]\nenv = { A = 1 }", "4:13: run.env.A: expected a string (found 1)"),
+        (
+            "exec = [\"./work\"]\nenv = { A = 1 }",
+            "4:13: run.env.A: expected a text, { file = \"PATH\" } or { credential = \"NAME\" } (found 1)",
+        ),
         (
             "exec = [\"./work\"]\nenv = { WINDLASS_JOB_ID = \"1\" }",
             "4:27: run.env.WINDLASS_JOB_ID: variables that begin \

@@ -9,12 +9,18 @@ use super::HandlerContext;
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::size;
 use crate::config::reader::{Table, Value};
+use crate::file::bounded;
 use crate::process::confine::{self, Confines, Limits};
+use crate::process::private;
+use crate::task::environment::{EnvSource, judge_name};
 use crate::task::handler_spec::ProcessSettings;
 
 /// The keys of these settings.
-pub(super) const KEYS: [&str; 8] = ["cwd", "env", "env_clear", "user", "group", "umask", "limits", "no_new_privs"];
+pub(super) const KEYS: [&str; 9] =
+    ["cwd", "env", "env_clear", "env_file", "user", "group", "umask", "limits", "no_new_privs"];
 
+/// The variable with the folder of the credentials that systemd passes.
+const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
 /// The smallest address space in which a program can start.
 const MIN_MEMORY_BYTES: u64 = 1 << 20;
 /// The largest count that is accepted.
@@ -39,10 +45,13 @@ pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &
     // Who is to be root keeps root's rights.
     let gives_up_rights = confines.user.as_ref().is_some_and(|user| user.uid != 0);
     confines.no_new_privs = no_new_privs.unwrap_or(gives_up_rights);
+    let mut env_sources = run.take("env_file").map(|value| read_files(&value, context)).unwrap_or_default();
+    let env = run.take("env").map(|value| read_env(&value, context, &mut env_sources)).unwrap_or_default();
     ProcessSettings {
         trusted,
         cwd: run.take("cwd").and_then(|value| read_cwd(&value, folder)).unwrap_or_else(|| folder.to_owned()),
-        env: run.take("env").map(|value| read_env(&value)).unwrap_or_default(),
+        env,
+        env_sources,
         env_clear: run.take("env_clear").and_then(|value| value.boolean()).unwrap_or(false),
         confines: (confines != Confines::default()).then(|| Arc::new(confines)),
     }
@@ -57,20 +66,77 @@ fn read_cwd(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
     Some(path)
 }
 
-fn read_env(value: &Value<'_>) -> BTreeMap<String, String> {
+/// The literal variables; those that stand in files are added to `sources`.
+fn read_env(value: &Value<'_>, context: HandlerContext<'_>, sources: &mut Vec<EnvSource>) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
-    let Some(mut table) = value.table("a table of strings") else { return env };
+    let Some(mut table) = value.table("a table of variables") else { return env };
     for (name, value) in table.all() {
-        let Some(text) = value.string() else { continue };
-        if name.is_empty() || name.contains(['=', '\0']) || text.contains('\0') {
-            value.report("a variable's name must not contain = or NUL, and its value must not contain NUL");
-        } else if name.starts_with("WINDLASS_") {
-            value.report("variables that begin with WINDLASS_ are set for each job; choose another name");
-        } else {
-            env.insert(name.to_owned(), text.to_owned());
+        if let Err(why) = judge_name(name) {
+            value.report(why);
+        } else if let Some(text) = value.raw().as_str() {
+            if text.contains('\0') {
+                value.report("a value must not contain NUL");
+            } else {
+                env.insert(name.to_owned(), text.to_owned());
+            }
+        } else if let Some(path) = file_of(&value, context) {
+            sources.push(checked(EnvSource::Value { name: name.to_owned(), path }, &value, context));
         }
     }
     env
+}
+
+/// `{ file = "PATH" }`, or `{ credential = "NAME" }`, a credential that systemd has passed to the daemon.
+fn file_of(value: &Value<'_>, context: HandlerContext<'_>) -> Option<PathBuf> {
+    const FORMS: &str = "a text, { file = \"PATH\" } or { credential = \"NAME\" }";
+    let mut table = value.table(FORMS)?;
+    let (file, credential) = (table.take("file"), table.take("credential"));
+    table.finish();
+    match (file, credential) {
+        (Some(file), None) => Some(context.folder.join(file.string()?)),
+        (None, Some(credential)) => {
+            let name = credential.string()?;
+            if name.is_empty() || name.contains(['/', '\0']) || [".", ".."].contains(&name) {
+                credential.expected("the name of a credential");
+                return None;
+            }
+            let folder = private::variable(CREDENTIALS).unwrap_or_else(|| format!("${CREDENTIALS}").into());
+            Some(Path::new(&folder).join(name))
+        }
+        _ => {
+            value.report(format!("expected {FORMS}"));
+            None
+        }
+    }
+}
+
+/// `env_file`: one or several.
+fn read_files(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<EnvSource> {
+    let items = if value.raw().as_str().is_some() {
+        vec![value.clone()]
+    } else {
+        value.list("a path or a list of paths").unwrap_or_default()
+    };
+    let source = |item: Value<'_>| {
+        let path = context.folder.join(item.string()?);
+        Some(checked(EnvSource::Lines(path), &item, context))
+    };
+    items.into_iter().filter_map(source).collect()
+}
+
+/// Says what would fail at a run. A process that only enqueues jobs does not need it, so that the task is valid.
+fn checked(source: EnvSource, value: &Value<'_>, context: HandlerContext<'_>) -> EnvSource {
+    if let Some(warning) = bounded::exposed_secret(source.path()) {
+        context.exposed.borrow_mut().push(format!("{}: {warning}", value.location_and_key()));
+    }
+    if let Err(error) = source.read() {
+        let is_without = source.path().starts_with(format!("${CREDENTIALS}"));
+        let hint =
+            if is_without { "; systemd passes a credential by LoadCredential=NAME:PATH in the unit" } else { "" };
+        let why = format!("expected variables that can be read: failed to {error}{hint}");
+        context.unavailable.borrow_mut().push(value.problem(&why));
+    }
+    source
 }
 
 /// A user or a group, by its name on this system.

@@ -1,0 +1,167 @@
+//! Variables of a program that stand in files: secrets that are kept out of task files, and may be exchanged at any time.
+//!
+//! The files are read at the start of each run, by the daemon and with its rights. No message quotes a value.
+
+use std::path::{Path, PathBuf};
+
+use crate::file::bounded::{self, FileError};
+
+/// The longest value, in bytes.
+const LONGEST: usize = 64 * 1024;
+
+/// Where variables come from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EnvSource {
+    /// One variable, whose value is the text of a file without the end of its last line.
+    Value {
+        /// Its name.
+        name: String,
+        /// The file.
+        path: PathBuf,
+    },
+    /// A file with a variable on each line: `NAME=VALUE`.
+    Lines(PathBuf),
+}
+
+/// Why variables cannot be read. The message follows "failed to".
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("read {place}: {reason}")]
+pub struct EnvError {
+    place: String,
+    reason: String,
+}
+
+/// Is this the name of a variable that a task may set?
+///
+/// # Errors
+/// Says what is wrong with it.
+pub(crate) fn judge_name(name: &str) -> Result<(), &'static str> {
+    if name.is_empty() || name.contains(['=', '\0']) {
+        Err("a variable's name must not be empty or contain = or NUL")
+    } else if name.starts_with("WINDLASS_") {
+        Err("variables that begin with WINDLASS_ are set for each job; choose another name")
+    } else {
+        Ok(())
+    }
+}
+
+impl EnvSource {
+    /// Its file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        match self {
+            Self::Value { path, .. } | Self::Lines(path) => path,
+        }
+    }
+
+    /// Reads the variables.
+    ///
+    /// # Errors
+    /// Names the file and the line.
+    pub fn read(&self) -> Result<Vec<(String, String)>, EnvError> {
+        let error = |line: Option<usize>, reason: String| {
+            let path = self.path().display();
+            let place = line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
+            EnvError { place, reason }
+        };
+        let text = bounded::read_text(self.path(), bounded::SECRET).map_err(|failed| match failed {
+            FileError::NotText => error(None, "expected UTF-8 text".to_owned()),
+            other => error(None, other.to_string()),
+        })?;
+        match self {
+            Self::Value { name, .. } => {
+                let value = text.trim_end_matches(['\n', '\r']);
+                judge_value(value).map_err(|reason| error(None, reason.to_owned()))?;
+                Ok(vec![(name.clone(), value.to_owned())])
+            }
+            Self::Lines(_) => {
+                let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+                let mut variables = Vec::new();
+                for (number, line) in (1..).zip(text.lines()) {
+                    match variable(line) {
+                        Ok(None) => {}
+                        Ok(Some(found)) => variables.push(found),
+                        Err(reason) => return Err(error(Some(number), reason.to_owned())),
+                    }
+                }
+                Ok(variables)
+            }
+        }
+    }
+}
+
+/// A line of such a file. Empty lines and those that begin with `#` hold none.
+fn variable(line: &str) -> Result<Option<(String, String)>, &'static str> {
+    let line = line.trim();
+    if line.is_empty() || line.starts_with('#') {
+        return Ok(None);
+    }
+    let line = line.strip_prefix("export ").unwrap_or(line);
+    let (name, value) = line.split_once('=').ok_or("expected NAME=VALUE")?;
+    let name = name.trim();
+    judge_name(name)?;
+    let value = value.trim();
+    let quoted = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
+    let value = match quoted('"').or_else(|| quoted('\'')) {
+        Some(inner) => inner,
+        None if value.starts_with(['"', '\'']) => return Err("a quote is opened and not closed on this line"),
+        None => value,
+    };
+    judge_value(value)?;
+    Ok(Some((name.to_owned(), value.to_owned())))
+}
+
+fn judge_value(value: &str) -> Result<(), &'static str> {
+    if value.contains('\0') {
+        Err("a value must not contain NUL")
+    } else if value.len() > LONGEST {
+        Err("a value has at most 64 KiB")
+    } else {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(text: &str) -> Result<Vec<(String, String)>, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("app.env");
+        std::fs::write(&path, text).unwrap();
+        let told = |error: EnvError| error.to_string().replace(&format!("{}/", folder.path().display()), "");
+        EnvSource::Lines(path).read().map_err(told)
+    }
+
+    #[test]
+    fn a_file_holds_a_variable_on_each_line() {
+        let text = "\u{feff}# a comment\r\n\nA=1\n export B = \"two words\" \r\nC='it''s'\nD=\nE=a=b#c\n";
+        let found = lines(text).unwrap();
+        let expected = [("A", "1"), ("B", "two words"), ("C", "it''s"), ("D", ""), ("E", "a=b#c")];
+        assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn an_error_names_the_line_and_not_the_value() {
+        assert_eq!(lines("A=1\nsecret").unwrap_err(), "read app.env:2: expected NAME=VALUE");
+        assert_eq!(lines("A=\"secret").unwrap_err(), "read app.env:1: a quote is opened and not closed on this line");
+        assert!(lines("WINDLASS_JOB_ID=secret").unwrap_err().contains("choose another name"));
+        assert!(lines("=secret").unwrap_err().starts_with("read app.env:1: a variable's name"));
+        assert!(lines("A=a\0b").unwrap_err().contains("NUL"));
+    }
+
+    #[test]
+    fn a_value_is_a_file_without_its_last_end_of_line() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("token");
+        let source = EnvSource::Value { name: "TOKEN".into(), path: path.clone() };
+        assert!(source.read().unwrap_err().to_string().contains("token: "));
+        std::fs::write(&path, "s3cret\n").unwrap();
+        assert_eq!(source.read().unwrap(), [("TOKEN".to_owned(), "s3cret".to_owned())]);
+        std::fs::write(&path, "exchanged\r\n").unwrap();
+        assert_eq!(source.read().unwrap()[0].1, "exchanged");
+        std::fs::write(&path, b"\xff").unwrap();
+        assert!(source.read().is_err());
+    }
+}
