@@ -23,7 +23,7 @@ use windlass::store::workers::{Recovered, Recovery};
 use windlass::store::{Store, StoreError, TimeSource};
 
 use crate::fixture::{Fixture, NOW_MS, NOW_S, Place};
-use crate::instance::{Instance, claimed, record};
+use crate::instance::{Claimed, Instance, claimed, record};
 use crate::look::{
     delay, delayed, failed, fill, gate, job, job_lock, jobs, lock, promote_all, promotion, push, queue, queued,
     seconds, take,
@@ -270,6 +270,14 @@ async fn settle(w: &World) {
     w.stand_once(&jobs(0..5));
     assert_eq!(w.copies(&job(5)), 0);
     assert_eq!(queued(&w.f.store, "q").await, [job(1)]);
+    keeps_its_id(w, &mut instance, &claims[1]).await;
+}
+
+/// A job that was given back is the same when it is claimed again.
+async fn keeps_its_id(w: &World, instance: &mut Instance, before: &Claimed) {
+    let again = instance.claim_one("q").await;
+    let id = |one: &Claimed| (one.claim.payload.clone(), one.claim.identity.id.clone());
+    assert_eq!(id(&again), id(before), "{}: it keeps its identity", w.command);
 }
 
 async fn enter(w: &World) {
@@ -386,6 +394,7 @@ async fn recover(w: &World) {
     }
     w.stand_once(&jobs(0..3));
     assert_eq!(instance.working().await, []);
+    keeps_its_id(w, &mut instance, &claims[1]).await;
 }
 
 async fn force_clean(w: &World) {

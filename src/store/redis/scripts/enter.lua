@@ -122,9 +122,10 @@ local function pass(token, mine, record)
         wait = tonumber(arg())
         if refuses then
           local second = math.ceil((now() + wait) / 1000)
-          if delay(whole(second), raw, stamps) then
-            remember(queue, raw, identity, second)
-          else
+          local done = put_known(queue, raw, identity, second, function()
+            return delay(whole(second), raw, stamps)
+          end)
+          if not done then
             refused = 'U'
           end
         end

@@ -11,10 +11,19 @@
 -- The lines of a field are read up to this length, some ten thousand jobs; what another program wrote may have any.
 local READ = 1048576
 
--- Has `edit` change the lines of a job's bytes, each { who, due }, and writes them back.
+-- Did the last call fail because a right is missing?
+local function lacked_a_right()
+  return string.find(broken[#broken] or '', '^REFUSED') ~= nil
+end
+
+-- Has `edit` change the lines of a job's bytes, each { who, due }, and writes them back. False if that is refused for want
+-- of a right. A key of another type holds no lines.
 local function entries(queue, raw, edit)
   local field, counts = queue .. '\n' .. raw, IDENTITY .. ':queues'
   local old = try('HGET', IDENTITY, field)
+  if old == nil and lacked_a_right() then
+    return false
+  end
   local count, emptied = string.match(try('HGET', counts, queue) or '', '^(%d+) (%d+)$')
   count, emptied = tonumber(count or 0), tonumber(emptied or 0)
   local lines = {}
@@ -33,8 +42,8 @@ local function entries(queue, raw, edit)
       texts[i] = line.who .. ' ' .. whole(line.due + KEPT)
     end
     local text = table.concat(texts, '\n')
-    if text ~= old then
-      try('HSET', IDENTITY, field, text)
+    if text ~= old and not try('HSET', IDENTITY, field, text) and lacked_a_right() then
+      return false
     end
     -- Earlier versions did not count fields. An emptied field is not counted.
     fields = old and old ~= '' and math.max(count, 1) or count + 1
@@ -50,4 +59,5 @@ local function entries(queue, raw, edit)
   elseif fields <= 0 and count > 0 then
     try('HDEL', counts, queue)
   end
+  return true
 end

@@ -51,9 +51,10 @@ local function attempt(mine)
     local wait = waits[math.min(n, #waits - 1) + 1] or waits[#waits]
     local second = math.ceil((now() + wait) / 1000)
     local counted = try('SET', counter, whole(n), 'EX', kept)
-    done = counted and delay(whole(second), raw, stamps)
+    done = counted and put_known(queue, raw, identity, second, function()
+      return delay(whole(second), raw, stamps)
+    end)
     if done then
-      remember(queue, raw, identity, second)
       try('SET', failure, message, 'EX', kept)
       repeated = whole(left) .. ':' .. whole(wait)
     elseif counted and before then
@@ -168,10 +169,9 @@ local function settle(op, token, mine)
     local raw, wait, queue, identity = arg(), tonumber(arg()), arg(), arg()
     if mine then
       local second = math.ceil((now() + wait) / 1000)
-      done = delay(whole(second), raw, stamps)
-      if done then
-        remember(queue, raw, identity, second)
-      end
+      done = put_known(queue, raw, identity, second, function()
+        return delay(whole(second), raw, stamps)
+      end)
     end
   elseif op == VETO then
     if arg() == '1' then
@@ -185,10 +185,9 @@ local function settle(op, token, mine)
     local raw, queue, identity = arg(), arg(), arg()
     if mine then
       -- A known queue without jobs does no harm; an unknown one with jobs is never looked at.
-      done = try('SADD', QUEUES, queue) and try('LPUSH', list, raw)
-      if done then
-        remember(queue, raw, identity, seconds())
-      end
+      done = try('SADD', QUEUES, queue) and put_known(queue, raw, identity, seconds(), function()
+        return try('LPUSH', list, raw)
+      end)
     end
   end
   if extras and arg() == '1' then
