@@ -44,7 +44,7 @@ pub enum Performed {
     Ran(Outcome),
     /// A plugin said no before it began.
     Vetoed(Refusal),
-    /// An order to end came before it began, while a plugin was called.
+    /// An order to end came before it began, while a plugin was called; or the process stood still until it was too late.
     NotBegun,
 }
 

@@ -111,6 +111,11 @@ impl Lease {
         self.overslept.get().is_some_and(|at| began <= at && at.elapsed() < self.length)
     }
 
+    /// When others may take this instance for dead, unless it is extended before.
+    pub(super) fn lapses(&self) -> Instant {
+        self.extended.get().at + self.length
+    }
+
     /// Whether a run may begin. Not if half of the lease has passed: the process or the machine slept, or the store is slow,
     /// and the claim may be lost by now or the run would soon have to be ended.
     pub(super) fn is_fresh(&self) -> bool {

@@ -153,9 +153,9 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
         Ok(StartedRun::Running(run)) => {
             let (stop, timeout, grace) = (Arc::clone(slot.stopper()), task.timeout, core.settings.kill_grace());
             let report = reporter(core, slot, job.claim.clone());
-            core.handlers.spawn(named("a job's run", async move {
-                report(Performed::Ran(watched(run, &stop, timeout, grace).await));
-            }));
+            let run = async move { Performed::Ran(watched(run, &stop, timeout, grace).await) };
+            let run = begun_by(core.lease.lapses(), run);
+            core.handlers.spawn(named("a job's run", async move { report(run.await) }));
             Started::Running(None)
         }
         Err(panic) => Started::Ended(Outcome::Failure(panicked(&*panic))),
@@ -178,9 +178,8 @@ fn begin_hooked(core: &Core, slot: &Slot, handler: Arc<dyn Handler>, invocation:
     };
     let report = reporter(core, slot, invocation.claim.clone());
     let hooked = HookedRun { hooks, handler, invocation, grace: core.settings.kill_grace() };
-    core.handlers.spawn(named("a job's run with plugins", async move {
-        report(hooked.perform(stop).await);
-    }));
+    let run = begun_by(core.lease.lapses(), hooked.perform(stop));
+    core.handlers.spawn(named("a job's run with plugins", async move { report(run.await) }));
     Started::Running(None)
 }
 
@@ -190,5 +189,33 @@ fn reporter(core: &Core, slot: &Slot, claim: ClaimToken) -> impl FnOnce(Performe
     move |performed| {
         // A lane that has ended has nothing to settle any more.
         let _ = lane.send(Finished { number, claim, performed });
+    }
+}
+
+/// Awaits a run from its first step, unless it is too late for that: the process stood still between the claim and now, and
+/// another instance may run the job by now.
+async fn begun_by(last: Instant, run: impl Future<Output = Performed>) -> Performed {
+    if Instant::now() >= last { Performed::NotBegun } else { run.await }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_run_that_gets_its_first_turn_after_the_lease_does_not_begin() {
+        for (late, expected) in [(false, Performed::Ran(Outcome::Interrupted)), (true, Performed::NotBegun)] {
+            let begun = std::cell::Cell::new(false);
+            let last = Instant::now() + Duration::from_secs(1);
+            let run = begun_by(last, async {
+                begun.set(true);
+                Performed::Ran(Outcome::Interrupted)
+            });
+            tokio::time::advance(Duration::from_millis(if late { 1000 } else { 900 })).await;
+            assert_eq!(run.await, expected);
+            assert_eq!(begun.get(), !late);
+        }
     }
 }
