@@ -291,7 +291,7 @@ impl DaemonRun {
                 Err(error) if error.is_transient() => error,
                 Err(error) => return Err(StartAborted::Unusable(error)),
             };
-            systemd::status("waiting for the store");
+            systemd::waiting("waiting for the store");
             let text = format!("failed to {error} ({}); trying again until it answers", self.config().store.url);
             if told.as_ref() != Some(&text) {
                 self.bus.emit(Event::InternalError { error: text.clone() });

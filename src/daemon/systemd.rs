@@ -26,6 +26,8 @@ use crate::process::mark;
 use crate::supervise::scope::own_thread;
 use crate::text::clean;
 
+/// Within so many microseconds a start that waits says another word: longer than any try takes.
+const NEXT_WORD: u32 = 120_000_000;
 /// How many messages wait for a service manager that reads none. Later ones are dropped.
 const CAPACITY: usize = 64;
 /// The longest message that is passed on.
@@ -69,6 +71,11 @@ pub fn reloaded(status: &str) {
 /// We wait, or do something else than working.
 pub fn status(status: &str) {
     tell(&[NotifyState::Status(status)]);
+}
+
+/// We cannot begin yet, and try again. systemd would end a start that takes long (`TimeoutStartSec=`).
+pub fn waiting(status: &str) {
+    tell(&[NotifyState::ExtendTimeoutUsec(NEXT_WORD), NotifyState::Status(status)]);
 }
 
 /// We drain.

@@ -81,6 +81,17 @@ impl Manager {
 }
 
 #[test]
+fn a_start_that_waits_for_its_store_is_not_timed_out() {
+    let folder = Folder::new("redis+unix:///nonexistent/redis.sock", "");
+    let manager = Manager::new(&folder);
+    let daemon = Manager::daemon(&folder, Duration::from_secs(60), &[]);
+    for _ in 0..2 {
+        manager.wait("EXTEND_TIMEOUT_USEC=120000000\nSTATUS=waiting for the store");
+    }
+    daemon.stop();
+}
+
+#[test]
 fn a_loop_that_hangs_is_named_and_the_watchdog_is_no_longer_fed() {
     hangs("pool heartbeat");
 }
@@ -196,6 +207,8 @@ fn the_units_are_valid_and_let_the_main_process_alone_speak() {
     assert!(UNIT.lines().any(|line| line == "NotifyAccess=main"), "{UNIT}");
     assert!(UNIT.lines().any(|line| line == "LogRateLimitIntervalSec=0"), "the journal would drop lines of any job");
     assert!(!HARDENED.contains("NotifyAccess="), "{HARDENED}");
+    let reload: Vec<_> = UNIT.lines().filter_map(|line| line.strip_prefix("ExecReload=")).collect();
+    assert_eq!(reload, ["/usr/local/bin/windlass check", "/bin/kill -HUP $MAINPID"], "a mistake fails the reload");
     for hardened in [false, true] {
         let folder = Folder::new("sqlite:windlass.db", "");
         let unit = unit(&folder, hardened);
