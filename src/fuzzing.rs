@@ -133,6 +133,8 @@ pub fn log_lines(text: &str, redact: &[String], json: bool) -> Vec<String> {
         Event::WorkerStart { worker: worker.clone() },
         Event::Success { job: Arc::clone(&job), result: Some(owned()), duration },
         Event::failure(Arc::clone(&job), &Failure::new(text, text), duration),
+        Event::Retry { job: Arc::clone(&job), error: owned(), why: owned(), duration },
+        Event::Later { job: Arc::clone(&job), why: owned() },
         Event::ReEnqueue { job: Arc::clone(&job), why: owned() },
         Event::Vetoed { job: Arc::clone(&job), plugin: Arc::from(text), reason: Some(owned()) },
         Event::CleaningWorker { worker, why: owned() },

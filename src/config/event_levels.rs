@@ -29,6 +29,8 @@ macro_rules! levels {
 
 levels!(worker, worker_levels, WorkerLogging {
     failure = Error,
+    retry = Warn,
+    later = Info,
     success = Info,
     start = Info,
     end = Info,

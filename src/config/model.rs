@@ -65,6 +65,8 @@ pub struct Config {
 #[non_exhaustive]
 pub struct WorkerLogging {
     pub failure: EventLevel,
+    pub retry: EventLevel,
+    pub later: EventLevel,
     pub success: EventLevel,
     pub start: EventLevel,
     pub end: EventLevel,

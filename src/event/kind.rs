@@ -19,6 +19,8 @@ pub enum EventKind {
     Job,
     Success,
     Failure,
+    Retry,
+    Later,
     ReEnqueue,
     CleaningWorker,
     InternalError,
@@ -57,6 +59,8 @@ impl EventKind {
     pub fn rank(self) -> usize {
         match self {
             Self::Failure
+            | Self::Retry
+            | Self::Later
             | Self::ReEnqueue
             | Self::CleaningWorker
             | Self::InternalError
@@ -135,7 +139,11 @@ pub enum Event {
     Success { job: Arc<JobInfo>, result: Option<String>, duration: Duration },
     /// A job failed; see [`Event::failure`].
     Failure { job: Arc<JobInfo>, error: String, duration: Duration },
-    /// A job goes back to be run later: put back by a plugin, "later", redelivered, released.
+    /// An attempt failed, and Retry repeats it: which attempt of how many, and when.
+    Retry { job: Arc<JobInfo>, error: String, why: String, duration: Duration },
+    /// A handler said "later": when the job runs again.
+    Later { job: Arc<JobInfo>, why: String },
+    /// A job goes back to be run later: put back by a plugin, redelivered, released.
     ReEnqueue { job: Arc<JobInfo>, why: String },
     /// A job is dropped without a run, because a plugin of its task refused it. Logged as a warning.
     Vetoed { job: Arc<JobInfo>, plugin: Arc<str>, reason: Option<String> },
@@ -189,6 +197,8 @@ impl Event {
                 }
             }
             Self::Failure { error: text, .. }
+            | Self::Retry { error: text, .. }
+            | Self::Later { why: text, .. }
             | Self::ReEnqueue { why: text, .. }
             | Self::CleaningWorker { why: text, .. }
             | Self::InternalError { error: text }
@@ -225,6 +235,8 @@ impl Event {
             Self::Job { .. } => EventKind::Job,
             Self::Success { .. } => EventKind::Success,
             Self::Failure { .. } => EventKind::Failure,
+            Self::Retry { .. } => EventKind::Retry,
+            Self::Later { .. } => EventKind::Later,
             Self::ReEnqueue { .. } => EventKind::ReEnqueue,
             Self::Vetoed { .. } | Self::Warning { .. } => EventKind::Warning,
             Self::CleaningWorker { .. } => EventKind::CleaningWorker,
@@ -252,7 +264,8 @@ impl Event {
             Self::Job { job } => of_job(job),
             Self::Success { job, result, .. } => of_job(job) + result.as_ref().map_or(0, String::len),
             Self::Failure { job, error, .. } => of_job(job) + error.len(),
-            Self::ReEnqueue { job, why } => of_job(job) + why.len(),
+            Self::Retry { job, error, why, .. } => of_job(job) + error.len() + why.len(),
+            Self::Later { job, why } | Self::ReEnqueue { job, why } => of_job(job) + why.len(),
             Self::Vetoed { job, plugin, reason } => of_job(job) + plugin.len() + reason.as_ref().map_or(0, String::len),
             Self::CleaningWorker { worker, why } => worker.name().len() + why.len(),
             Self::InternalError { error: text }

@@ -197,7 +197,8 @@ impl LaneTask {
         self.keep_undone(&mut round, &reply);
         for (index, settled) in round.settled.iter().enumerate() {
             if let Some(untold) = settled.untold.as_ref().filter(|_| !reply.lost.contains(&index)) {
-                untold.tell(&self.core.bus, reply.repeated.iter().find(|repeated| repeated.index == index));
+                let repeated = reply.repeated.iter().find(|repeated| repeated.index == index);
+                untold.tell(&self.core.bus, repeated, self.core.clock.now_ms());
             }
         }
         for (index, (number, entered)) in round.entering.into_iter().zip(reply.entered).enumerate() {

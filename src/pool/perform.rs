@@ -103,7 +103,14 @@ pub(super) fn class_of(payload: &[u8]) -> TaskName {
 
 /// Builds what events say of the job, if a listener wants them.
 pub(super) fn describe(core: &Core, worker: &WorkerName, job: &mut Job, class: impl FnOnce() -> TaskName) {
-    let kinds = [EventKind::Job, EventKind::Success, EventKind::Failure, EventKind::ReEnqueue];
+    let kinds = [
+        EventKind::Job,
+        EventKind::Success,
+        EventKind::Failure,
+        EventKind::Retry,
+        EventKind::Later,
+        EventKind::ReEnqueue,
+    ];
     if kinds.into_iter().any(|kind| core.bus.wants(kind)) {
         job.info = Some(Arc::new(JobInfo {
             worker: worker.clone(),

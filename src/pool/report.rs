@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::slots::Job;
 use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::event::{Bus, Event, EventKind};
+use crate::job::failure::iso_date;
 use crate::job::{Failure, WorkerName};
 use crate::plugin::ending::Ending;
 use crate::plugin::hooks::Refusal;
@@ -23,7 +24,11 @@ pub(super) struct Untold {
 
 enum End {
     /// The store decides by its counter whether it is repeated.
-    Failed(Failure),
+    Failed {
+        failure: Failure,
+        /// How many attempts Retry grants.
+        attempts: u32,
+    },
     CutOff {
         id: Arc<str>,
         times: u32,
@@ -48,7 +53,10 @@ pub(super) fn tell(
             Some(End::CutOff { id: identity.id.clone(), times: identity.redelivered })
         }
         // `Done` means that Noop took the failure.
-        (verdict, Some(failure), Some(_)) if !matches!(verdict, Verdict::Done) => Some(End::Failed(failure.clone())),
+        (verdict, Some(failure), Some(_)) if !matches!(verdict, Verdict::Done) => {
+            let attempts = if let Verdict::Attempted(retry) = verdict { retry.attempts } else { 1 };
+            Some(End::Failed { failure: failure.clone(), attempts })
+        }
         (Verdict::Delayed { delay_ms, identity }, _, Some(_)) if put_off => {
             Some(End::Later { delay_ms: *delay_ms, times: identity.later })
         }
@@ -81,37 +89,45 @@ fn tell_tick(bus: &Bus, ending: &Ending) {
 }
 
 impl Untold {
-    /// Tells of it. `repeated` is what the store decided about a failed attempt.
-    pub(super) fn tell(&self, bus: &Bus, repeated: Option<&Repeated>) {
+    /// Tells of it. `repeated` is what the store decided about a failed attempt, `now_ms` the time.
+    pub(super) fn tell(&self, bus: &Bus, repeated: Option<&Repeated>, now_ms: i64) {
         if let End::CutOff { id, times } = &self.end {
             let text = format!("the run of job {id} was cut off; it went back to its queue, redelivery {times}");
             bus.emit(if *times < 3 { Event::Notice { text } } else { Event::Warning { text } });
         }
         let Some(job) = self.job.clone() else { return };
-        let why = match (&self.end, repeated) {
-            (End::Failed(failure), Some(Repeated { left, delay_ms, .. })) => {
-                let wait = humantime::format_duration(Duration::from_millis(*delay_ms));
-                format!(
-                    "Retry repeats it in {wait}, {left} attempts left, because it failed: {}",
-                    cut(failure, LONGEST_TEXT)
-                )
+        match (&self.end, repeated) {
+            (End::Failed { failure, attempts }, Some(Repeated { left, delay_ms, .. })) => {
+                let attempt = attempts.saturating_sub(*left);
+                let why = format!("attempt {attempt} of {attempts} failed; {}", again(now_ms, *delay_ms));
+                let error = cut(failure, LONGEST_TEXT);
+                bus.emit(Event::Retry { job, error, why, duration: self.duration });
             }
-            (End::Failed(failure), None) => {
-                return tell_failure(bus, job, failure, self.duration);
+            (End::Failed { failure, .. }, None) => tell_failure(bus, job, failure, self.duration),
+            (End::CutOff { times, .. }, _) => {
+                bus.emit(Event::ReEnqueue { job, why: format!("its run was cut off; redelivery {times}") });
             }
-            (End::CutOff { times, .. }, _) => format!("its run was cut off; redelivery {times}"),
-            (End::Later { delay_ms, times }, _) => format!("its handler said later ({delay_ms} ms, time {times})"),
-        };
-        bus.emit(Event::ReEnqueue { job, why });
+            (End::Later { delay_ms, times }, _) => {
+                let why = format!("its handler said later, time {times}; {}", again(now_ms, *delay_ms));
+                bus.emit(Event::Later { job, why });
+            }
+        }
     }
 
     /// The job fails in place of what was to become of it. The failure is given the error that the run ended with.
     pub(super) fn fail(&mut self, failure: &mut Failure) {
-        if let End::Failed(before) = &self.end {
+        if let End::Failed { failure: before, .. } = &self.end {
             failure.error = format!("{}; its run had failed: {before}", failure.error);
         }
-        self.end = End::Failed(failure.clone());
+        self.end = End::Failed { failure: failure.clone(), attempts: 1 };
     }
+}
+
+/// When a job runs again that is delayed now. A delayed job is due at a whole second.
+fn again(now_ms: i64, delay_ms: u64) -> String {
+    let wait = humantime::format_duration(Duration::from_millis(delay_ms));
+    let at = now_ms.saturating_add(i64::try_from(delay_ms).unwrap_or(i64::MAX));
+    format!("it runs again in {wait}, at {}", iso_date(at))
 }
 
 fn tell_failure(bus: &Bus, job: Arc<JobInfo>, failure: &Failure, duration: Duration) {

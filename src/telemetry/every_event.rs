@@ -19,7 +19,7 @@ use crate::job::{Failure, QueueName, TaskName, WorkerName};
 use crate::text::clean;
 
 /// How many kinds of events there are; the match in [`number`] does not compile without all of them.
-const EVENTS: usize = 24;
+const EVENTS: usize = 26;
 
 /// Every event, with this text wherever others have a say.
 fn every_event(text: &str) -> Vec<Event> {
@@ -43,6 +43,8 @@ fn every_event(text: &str) -> Vec<Event> {
         Event::Job { job: job() },
         Event::Success { job: job(), result: Some(text()), duration },
         Event::failure(job(), &failure, duration),
+        Event::Retry { job: job(), error: text(), why: text(), duration },
+        Event::Later { job: job(), why: text() },
         Event::ReEnqueue { job: job(), why: text() },
         Event::Vetoed { job: job(), plugin: Arc::from(text()), reason: Some(text()) },
         Event::CleaningWorker { worker, why: text() },
@@ -72,22 +74,24 @@ fn number(event: &Event) -> usize {
         Event::Job { .. } => 4,
         Event::Success { .. } => 5,
         Event::Failure { .. } => 6,
-        Event::ReEnqueue { .. } => 7,
-        Event::Vetoed { .. } => 8,
-        Event::CleaningWorker { .. } => 9,
-        Event::InternalError { .. } => 10,
-        Event::MultiWorkerAction { .. } => 11,
-        Event::SchedulerStart { .. } => 12,
-        Event::SchedulerEnd { .. } => 13,
-        Event::SchedulerPoll => 14,
-        Event::SchedulerEnqueue { .. } => 15,
-        Event::SchedulerReEnqueue { .. } => 16,
-        Event::WorkingTimestamp { .. } => 17,
-        Event::TransferredJob { .. } => 18,
-        Event::Output { .. } => 19,
-        Event::ChildOutput { .. } => 20,
-        Event::Notice { .. } => 21,
-        Event::Warning { .. } => 22,
+        Event::Retry { .. } => 7,
+        Event::Later { .. } => 8,
+        Event::ReEnqueue { .. } => 9,
+        Event::Vetoed { .. } => 10,
+        Event::CleaningWorker { .. } => 11,
+        Event::InternalError { .. } => 12,
+        Event::MultiWorkerAction { .. } => 13,
+        Event::SchedulerStart { .. } => 14,
+        Event::SchedulerEnd { .. } => 15,
+        Event::SchedulerPoll => 16,
+        Event::SchedulerEnqueue { .. } => 17,
+        Event::SchedulerReEnqueue { .. } => 18,
+        Event::WorkingTimestamp { .. } => 19,
+        Event::TransferredJob { .. } => 20,
+        Event::Output { .. } => 21,
+        Event::ChildOutput { .. } => 22,
+        Event::Notice { .. } => 23,
+        Event::Warning { .. } => 24,
         Event::FormattedLine { .. } => EVENTS - 1,
     }
 }
@@ -96,7 +100,7 @@ fn number(event: &Event) -> usize {
 fn style(redact: &[&str]) -> RwLock<LineStyle> {
     let dir = tempfile::tempdir().unwrap();
     let file = dir.path().join("tasks.toml");
-    let keys = "start end poll pause job success failure reEnqueue cleaning_worker internalError multiWorkerAction";
+    let keys = "start end poll pause job success failure retry later reEnqueue cleaning_worker internalError multiWorkerAction";
     let level = |keys: &str| keys.split(' ').map(|key| format!("{key} = \"info\"\n")).collect::<String>();
     let scheduler = "start end poll enqueue reEnqueue working_timestamp transferred_job";
     let text = format!("[worker_logging]\n{}[scheduler_logging]\n{}", level(keys), level(scheduler));

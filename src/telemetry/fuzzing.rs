@@ -18,6 +18,8 @@ pub(crate) fn written(events: impl IntoIterator<Item = Event>, redact: &[String]
     let level = EventLevel::Info;
     let worker = WorkerLogging {
         failure: level,
+        retry: level,
+        later: level,
         success: level,
         start: level,
         end: level,

@@ -27,7 +27,7 @@ use crate::supervise::fault::strike;
 use crate::supervise::scope::{contained, own_thread};
 
 /// Every kind of event that has a level.
-const KINDS: [EventKind; 21] = [
+const KINDS: [EventKind; 23] = [
     EventKind::WorkerStart,
     EventKind::WorkerEnd,
     EventKind::WorkerPoll,
@@ -35,6 +35,8 @@ const KINDS: [EventKind; 21] = [
     EventKind::Job,
     EventKind::Success,
     EventKind::Failure,
+    EventKind::Retry,
+    EventKind::Later,
     EventKind::ReEnqueue,
     EventKind::CleaningWorker,
     EventKind::InternalError,

@@ -66,6 +66,8 @@ impl LineStyle {
             EventKind::Job => self.worker.job,
             EventKind::Success => self.worker.success,
             EventKind::Failure => self.worker.failure,
+            EventKind::Retry => self.worker.retry,
+            EventKind::Later => self.worker.later,
             EventKind::ReEnqueue => self.worker.re_enqueue,
             EventKind::CleaningWorker => self.worker.cleaning_worker,
             EventKind::InternalError => self.worker.internal_error,
@@ -101,6 +103,15 @@ impl LineStyle {
                 duration_ms: Some(whole_millis(*duration)),
                 ..self.job_line("job failure", job)
             },
+            Event::Retry { job, error, why, duration } => LogLine {
+                error: Some(self.redact.text(error)),
+                why: Some(self.redact.text(why)),
+                duration_ms: Some(whole_millis(*duration)),
+                ..self.job_line("job retry", job)
+            },
+            Event::Later { job, why } => {
+                LogLine { why: Some(self.redact.text(why)), ..self.job_line("job later", job) }
+            }
             Event::ReEnqueue { job, why } => {
                 LogLine { why: Some(self.redact.text(why)), ..self.job_line("re-enqueue job", job) }
             }

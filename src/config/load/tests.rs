@@ -325,6 +325,8 @@ fn the_documented_values_are_the_defaults() {
         tasks_dir = "../tasks.d"
         [worker_logging]
         failure = "error"
+        retry = "warn"
+        later = "info"
         success = "info"
         start = "info"
         end = "info"
