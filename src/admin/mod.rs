@@ -11,6 +11,7 @@ pub mod error;
 pub mod failed;
 pub mod job_view;
 pub mod jobs;
+pub mod known;
 mod listing;
 pub mod locks;
 mod lua_locks;

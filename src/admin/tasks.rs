@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use super::calendar::CalendarView;
 use super::error::AdminError;
-use crate::client::request::nearest;
+use super::known::not_found;
 use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::size;
 use crate::process::Confines;
@@ -182,11 +182,7 @@ pub fn list(registry: &Registry, now_ms: i64) -> Vec<TaskView> {
 /// # Errors
 /// Fails for a task that does not exist.
 pub fn show(registry: &Registry, name: &str, now_ms: i64) -> Result<TaskView, AdminError> {
-    registry.get(name).map(|task| TaskView::of(task, now_ms)).ok_or_else(|| AdminError::NotFound {
-        what: "task",
-        name: name.to_owned(),
-        suggestion: nearest(name, registry.iter().map(|task| task.name.as_str())),
-    })
+    registry.get(name).map(|task| TaskView::of(task, now_ms)).ok_or_else(|| not_found(registry, name))
 }
 
 impl TaskView {

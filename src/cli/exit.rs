@@ -128,7 +128,7 @@ impl CliError {
                 "worker" => "list the workers: windlass workers",
                 "lock" => "list the locks: windlass locks",
                 "periodic task" => "list the periodic tasks: windlass periodic",
-                _ => "list the tasks: windlass tasks",
+                _ => "list the tasks: windlass tasks; for a task that other workers know, name its queue: --queue Q",
             },
             Self::Client(ClientError::Request(RequestError::UnknownTask { .. })) => "list the tasks: windlass tasks",
             Self::Client(ClientError::Request(RequestError::QueueMissing { .. })) => "name the queue: --queue Q",

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::admin::delayed::{self, TimeView};
+use crate::admin::known::{expect_known, not_found};
 use crate::cli::args::{DelayedVerb, NamedJobArgs};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -12,6 +13,7 @@ use crate::client::request::ResolvedJob;
 use crate::client::{Request, RequestError};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
+use crate::task::load::Tasks;
 
 #[derive(Debug, Serialize)]
 struct FindOutput {
@@ -65,8 +67,11 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             })?;
         }
         DelayedVerb::Find(job) => {
-            let (store, job) = resolve(context, job).await?;
+            let (store, job, tasks) = resolve(context, job).await?;
             let times = delayed::find(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
+            if times.is_empty() {
+                expect_known(&tasks.registry, job.task.as_str())?;
+            }
             let output = FindOutput { times };
             context.printer.print(&output, || {
                 if output.times.is_empty() {
@@ -76,8 +81,11 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             })?;
         }
         DelayedVerb::Delete(job) => {
-            let (store, job) = resolve(context, job).await?;
+            let (store, job, tasks) = resolve(context, job).await?;
             let times = delayed::delete(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
+            if times.is_empty() {
+                expect_known(&tasks.registry, job.task.as_str())?;
+            }
             let output = DelayedDeleteOutput { deleted: times.len(), times };
             context.printer.report(&output, || {
                 if output.times.is_empty() {
@@ -93,17 +101,15 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
 }
 
 /// Resolves the job. Its task may be unknown here if the queue is given.
-async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<Admin>, ResolvedJob), CliError> {
+async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<Admin>, ResolvedJob, Tasks), CliError> {
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();
     let request = Request { args: job.args.get(), task: job.task, queue: job.queue, foreign };
     let job = context.resolve_as_written(&request, &tasks).map_err(|error| match error {
-        RequestError::UnknownTask { .. } => {
-            CliError::Usage(format!("{error}; if other workers know the task, name its queue: --queue Q"))
-        }
+        RequestError::UnknownTask { task, .. } => CliError::Admin(not_found(&tasks.registry, &task)),
         other => CliError::Client(other.into()),
     })?;
-    Ok((context.store().await?, job))
+    Ok((context.store().await?, job, tasks))
 }
 
 fn times_table(times: &[TimeView]) -> Text {

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use crate::admin::AdminError;
 use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, RetryOutcome, SHOWN_ID};
+use crate::admin::known::expect_known;
 use crate::cli::args::FailedVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -29,6 +30,13 @@ struct RetryOutput {
     refused: Vec<RetryOutcome>,
     not_retriable: Vec<RetryOutcome>,
     gone: u64,
+}
+
+impl RetryOutput {
+    /// Was no failed job meant?
+    fn is_empty(&self) -> bool {
+        self.retried == 0 && self.gone == 0 && self.refused.is_empty() && self.not_retriable.is_empty()
+    }
 }
 
 /// Lists, counts, shows, removes or retries.
@@ -113,9 +121,9 @@ async fn retry_many(
     store: &Store<Admin>,
     selection: RetrySelection<'_>,
 ) -> Result<Exit, CliError> {
-    let tasks = context.tasks()?;
+    let known = context.tasks()?;
     // A plugin of an invalid task would not be called.
-    context.warn_of_problems(&tasks);
+    context.warn_of_problems(&known);
     let mut retries = RetryOutput::default();
     let each = |outcome| match outcome {
         RetryOutcome::Retried { .. } => {
@@ -129,9 +137,9 @@ async fn retry_many(
     let plugins = context.plugins();
     let ended = match selection {
         RetrySelection::All(task, queue) => {
-            failed::retry_all(store, &tasks.registry, &plugins, task, queue, each).await
+            failed::retry_all(store, &known.registry, &plugins, task, queue, each).await
         }
-        RetrySelection::Stuck => failed::retry_stuck(store, &tasks.registry, &plugins, each).await,
+        RetrySelection::Stuck => failed::retry_stuck(store, &known.registry, &plugins, each).await,
     };
     if let Err(AdminError::Store(error)) = ended {
         let retried = count_noun(retries.retried, "job was", "jobs were");
@@ -139,6 +147,11 @@ async fn retry_many(
         return Err(CliError::Interrupted { message, error });
     }
     ended?;
+    if let RetrySelection::All(Some(task), _) = selection
+        && retries.is_empty()
+    {
+        expect_known(&known.registry, task)?;
+    }
     context.printer.report(&retries, || {
         let mut text = Text::from(format!("retried {}", count_noun(retries.retried, "job", "jobs")));
         for outcome in retries.refused.iter().chain(&retries.not_retriable) {

@@ -1,13 +1,14 @@
 //! `queues` and `jobs`: lengths, jobs, deletion, pauses.
 
 use crate::admin::jobs as queued_jobs;
+use crate::admin::known::{expect_known, not_found};
 use crate::admin::queues::{self, QueuePause};
 use crate::cli::args::{JobsDeleteArgs, JobsVerb, LISTED, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, confirm, count_noun};
 use crate::cli::table::TextTable;
-use crate::client::{ClientError, Request};
+use crate::client::{Request, RequestError};
 
 /// Lists, shows, pauses or deletes.
 ///
@@ -90,13 +91,23 @@ pub(crate) async fn jobs(context: &CommandContext, verb: JobsVerb) -> Result<Exi
     let tasks = context.tasks()?;
     // The task may be unknown here, because other programs also enqueue jobs.
     let request = Request { queue, ..Request::new(task).args(args.get()).foreign() };
-    let job = request.resolve_as_written(&tasks.registry).map_err(ClientError::from)?;
+    let job = request.resolve_as_written(&tasks.registry).map_err(|error| match error {
+        // Without a queue the task must be one of ours.
+        RequestError::QueueMissing { task } => CliError::Admin(not_found(&tasks.registry, &task)),
+        other => CliError::Client(other.into()),
+    })?;
     let store = context.store().await?;
     let deleted = if any_args {
         queued_jobs::delete_by_class(&store, &job.queue, job.task.as_str(), start, stop).await?
     } else {
         queued_jobs::delete(&store, &job, count).await?
     };
+    if deleted.deleted == 0 {
+        expect_known(&tasks.registry, job.task.as_str())?;
+        if tasks.registry.get(job.task.as_str()).is_none_or(|task| task.queue != job.queue) {
+            queues::find(&store, job.queue.as_str()).await?;
+        }
+    }
     context.printer.report(&deleted, || {
         let queue = job.queue.as_str();
         let spelt = if deleted.other_spellings > 0 { ", in the spelling of another program" } else { "" };
