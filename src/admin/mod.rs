@@ -9,6 +9,7 @@ pub mod copy;
 pub mod delayed;
 pub mod error;
 pub mod failed;
+pub mod held_back;
 pub mod job_view;
 pub mod jobs;
 pub mod known;

@@ -4,6 +4,7 @@ use serde::Serialize;
 
 use super::copy::AsideView;
 use super::error::AdminError;
+use super::held_back::HeldBack;
 use super::queues::QueueView;
 use super::workers::WorkerView;
 use crate::store::handle::Store;
@@ -64,6 +65,9 @@ pub struct Details {
     /// Are there more queues? Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub more_queues: bool,
+    /// What holds jobs back. Left out of JSON if nothing does.
+    #[serde(flatten)]
+    pub held_back: HeldBack,
     /// The workers and what each works on, at most [`LISTED`].
     pub workers: Vec<WorkerView>,
     /// Are there more workers? Left out of JSON if not.
@@ -112,6 +116,7 @@ pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
     Ok(Details {
         queues: queues.queues,
         more_queues: queues.more,
+        held_back: workers.held_back,
         workers: workers.workers,
         more_workers: workers.more,
         failed: failed?,

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::copy::{AsideView, aside};
 use super::error::AdminError;
+use super::held_back::{HaltedInstance, HeldBack};
 use super::job_view::JobView;
 use super::listing::{each_record, positions};
 use crate::client::request::nearest;
@@ -42,9 +43,20 @@ pub struct QueueList {
     /// Is everything paused? Left out of JSON if not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub all_paused: bool,
+    /// Instances that claim nothing. Left out of JSON if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub halted: Vec<HaltedInstance>,
     /// What a `store copy` has set aside: no queue holds it. Left out of JSON if there is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<AsideView>,
+}
+
+impl QueueList {
+    /// What holds jobs back beside the pauses that stand in the list.
+    #[must_use]
+    pub fn held_back(&self) -> HeldBack {
+        HeldBack { all_paused: self.all_paused, paused_queues: Vec::new(), halted: self.halted.clone() }
+    }
 }
 
 /// The outcome of a pause or resume.
@@ -100,6 +112,7 @@ pub struct QueueDeleted {
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, AdminError> {
     let set_aside = aside(store).await?;
+    let halted = HeldBack::read(store).await?.halted;
     let paused = store.run(ReadPaused).await?;
     // A set, because there may be very many queues.
     let one_by_one: HashSet<&QueueName> = paused.queues.iter().collect();
@@ -119,7 +132,7 @@ pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, Admin
         queue: queue.as_str().to_owned(),
     };
     let queues = shown.into_names().map(view).collect();
-    Ok(QueueList { queues, more, all_paused: paused.all, set_aside })
+    Ok(QueueList { queues, more, all_paused: paused.all, halted, set_aside })
 }
 
 /// Pauses a queue, or all queues if `name` is `None`; `paused` false resumes. The queue need not exist yet.

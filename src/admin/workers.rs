@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::error::AdminError;
+use super::held_back::{HaltedInstance, HeldBack};
 use super::job_view::JobView;
 use super::lua_locks;
 use crate::client::moment::Moment;
@@ -37,6 +38,9 @@ pub struct WorkerView {
     pub pinged: Option<String>,
     /// The same in milliseconds since the Unix epoch.
     pub pinged_ms: Option<i64>,
+    /// `paused` or `draining`, if its instance claims nothing. Left out of JSON if not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub state: Option<&'static str>,
     /// The job it runs; `None` if it is idle.
     pub working: Option<WorkingView>,
 }
@@ -83,7 +87,7 @@ pub struct CleanedWorker {
 }
 
 impl WorkerView {
-    fn of(registered: &Registered, view: impl Fn(&[u8]) -> JobView) -> Self {
+    fn of(registered: &Registered, halted: &[HaltedInstance], view: impl Fn(&[u8]) -> JobView) -> Self {
         let pinged = registered.pinged_s.map(Moment::of_second);
         Self {
             id: registered.worker.id().to_owned(),
@@ -92,6 +96,7 @@ impl WorkerView {
             started: registered.started.clone(),
             pinged: pinged.map(Moment::rfc3339),
             pinged_ms: pinged.map(Moment::ms),
+            state: halted.iter().find(|one| one.has_worker(registered.worker.name())).map(|one| one.state),
             working: registered.working.as_ref().map(|record| WorkingView::of(record, view)),
         }
     }
@@ -120,6 +125,9 @@ pub struct WorkerPage {
     pub workers: Vec<WorkerView>,
     /// Are there more workers than the limit?
     pub more: bool,
+    /// What holds jobs back. Left out of JSON if nothing does.
+    #[serde(flatten)]
+    pub held_back: HeldBack,
 }
 
 /// How many workers are read together: each may work on a job of any length.
@@ -134,12 +142,13 @@ pub async fn list(store: &Store<Admin>, limit: usize) -> Result<WorkerPage, Admi
     let mut names = store.run(WorkerNames { limit: limit.saturating_add(1) }).await?;
     let more = names.len() > limit;
     names.truncate(limit);
+    let held_back = HeldBack::read(store).await?;
     let mut workers = Vec::with_capacity(names.len());
     for some in names.chunks(READ) {
         let read = store.run(ReadWorkers { workers: some.to_vec() }).await?;
-        workers.extend(read.iter().map(|worker| WorkerView::of(worker, JobView::listed)));
+        workers.extend(read.iter().map(|worker| WorkerView::of(worker, &held_back.halted, JobView::listed)));
     }
-    Ok(WorkerPage { workers, more })
+    Ok(WorkerPage { workers, more, held_back })
 }
 
 /// One worker, by its name (two parts) or its id (three).
@@ -150,7 +159,8 @@ pub async fn show(store: &Store<Admin>, name: &str) -> Result<WorkerView, AdminE
     let mut ids = store.run(WorkerNames { limit: usize::MAX }).await?;
     let Some(index) = pick(&ids, name)? else { return Err(not_found(&ids, name)) };
     let read = store.run(ReadWorkers { workers: vec![ids.swap_remove(index)] }).await?;
-    let worker = read.first().map(|worker| WorkerView::of(worker, JobView::of));
+    let held_back = HeldBack::read(store).await?;
+    let worker = read.first().map(|worker| WorkerView::of(worker, &held_back.halted, JobView::of));
     worker.ok_or_else(|| not_found(&ids, name))
 }
 

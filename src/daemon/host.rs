@@ -45,5 +45,6 @@ pub fn record(host: &HostIdentity, work: &Work, try_number: usize) -> InstanceRe
         lease_ms: u64::try_from(config.store.lease.as_millis()).unwrap_or(u64::MAX),
         periodic: periodic.to_vec(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
+        halt: None,
     }
 }

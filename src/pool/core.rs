@@ -28,7 +28,7 @@ use crate::job::ClaimToken;
 use crate::plugin::registry::Plugins;
 use crate::store::announce::Announcements;
 use crate::store::handle::{Store, Waker};
-use crate::store::instance::InstanceRecord;
+use crate::store::instance::{Halt, InstanceRecord};
 use crate::store::role;
 use crate::supervise::pulse::Pulses;
 
@@ -106,6 +106,20 @@ impl Core {
         self.slots.ask_manager();
         self.hunger.arm_anew();
         self.hunger.notify_all();
+    }
+
+    /// Pauses or resumes, and tells the store.
+    pub(super) fn pause(&self, paused: bool) {
+        let halt = paused.then_some(Halt::Paused);
+        if self.lease.record().halt != halt {
+            self.lease.change_record(|record| record.halt = halt);
+        }
+        if self.orders.pause(paused) {
+            let text =
+                if paused { "paused: no jobs are claimed until CONT" } else { "resumed: jobs are claimed again" };
+            self.bus.emit(Event::Notice { text: text.to_owned() });
+            self.wake();
+        }
     }
 
     pub(super) fn warn(&self, text: String) {

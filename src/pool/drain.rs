@@ -12,6 +12,7 @@ use super::interrupt::Interrupts;
 use super::tasks::Tasks;
 use crate::event::Event;
 use crate::handler::contract::Stop;
+use crate::store::instance::Halt;
 use crate::supervise::pulse::{Pulse, TURN};
 
 /// How long a second signal waits for what it killed to be settled.
@@ -64,6 +65,7 @@ pub(super) async fn drain(
 ) -> Option<Ended> {
     let config = core.settings.config();
     core.orders.drain();
+    core.lease.change_record(|record| record.halt = Some(Halt::Draining));
     core.hunger.notify_all();
     let (_, busy) = core.slots.census();
     if busy > 0 {

@@ -198,6 +198,7 @@ mod tests {
             lease_ms: 30_000,
             periodic: Vec::new(),
             version: "1".into(),
+            halt: None,
         };
         let lease = Lease::new(Arc::clone(&clock) as Arc<dyn Clock>, LENGTH, record);
         (clock, lease)

@@ -36,7 +36,7 @@ use super::unknown::UnknownClasses;
 use super::{heartbeat, lease_guard, orphan, overdue, waking};
 use crate::backoff;
 use crate::clock::{Clock, SystemClock};
-use crate::event::{Bus, Event};
+use crate::event::Bus;
 use crate::plugin::registry::Plugins;
 use crate::store::announce::Announcements;
 use crate::store::handle::{Lane, Waker};
@@ -263,7 +263,7 @@ async fn live(
         if now.phase > Phase::Run {
             break true;
         }
-        pause(&core, now.paused);
+        core.pause(now.paused);
         tokio::select! {
             changed = control.changed() => if changed.is_err() { break true },
             // An error means that no reload can come any more.
@@ -298,14 +298,6 @@ async fn live(
             Some(leave(&store, record, patience).await)
         }
         other => other,
-    }
-}
-
-fn pause(core: &Core, paused: bool) {
-    if core.orders.pause(paused) {
-        let text = if paused { "paused: no jobs are claimed until CONT" } else { "resumed: jobs are claimed again" };
-        core.bus.emit(Event::Notice { text: text.to_owned() });
-        core.wake();
     }
 }
 

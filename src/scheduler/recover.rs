@@ -255,6 +255,7 @@ mod tests {
             lease_ms: 15_000,
             periodic: Vec::new(),
             version: String::new(),
+            halt: None,
         };
         InstanceState { record, counter }
     }

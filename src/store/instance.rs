@@ -1,7 +1,7 @@
 //! The arrows of an instance: its registration, its lease, its workers.
 
 use super::error::StoreError;
-pub use super::registration::{HostIdentity, InstanceRecord};
+pub use super::registration::{Halt, HostIdentity, InstanceRecord};
 use super::role::{Admin, Mover, Pool, Scheduler, arrow};
 use super::working::WorkingRecord;
 use crate::job::{ClaimToken, LockKey, WorkerName};

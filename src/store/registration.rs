@@ -29,6 +29,31 @@ const MAX_WORKER_NAMES: usize = 100_000;
 /// The shortest and the longest lease, in milliseconds.
 const LEASES_MS: RangeInclusive<u64> = 100..=10 * 366 * 24 * 3600 * 1000;
 
+/// Why an instance claims nothing, although it is there. It says so in its record, which is written when this changes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Halt {
+    /// It was told to claim nothing for now.
+    Paused,
+    /// It is about to end.
+    Draining,
+    /// For a reason that this version does not know.
+    #[serde(other)]
+    Other,
+}
+
+impl Halt {
+    /// In a word, for people.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Paused => "paused",
+            Self::Draining => "draining",
+            Self::Other => "halted",
+        }
+    }
+}
+
 /// The record of an instance.
 ///
 /// A record outside the bounds is not accepted from the store, because recovery goes through all workers of an instance:
@@ -56,6 +81,9 @@ pub struct InstanceRecord {
     pub periodic: Vec<String>,
     /// The version of Windlass.
     pub version: String,
+    /// Why it claims nothing, if that is so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub halt: Option<Halt>,
 }
 
 /// A record from the store, which any program may have written.
@@ -71,6 +99,8 @@ struct Stored {
     lease_ms: u64,
     periodic: Vec<String>,
     version: String,
+    #[serde(default)]
+    halt: Option<Halt>,
 }
 
 /// Why a record cannot be one of an instance.
@@ -90,7 +120,7 @@ impl TryFrom<Stored> for InstanceRecord {
     type Error = OutOfBounds;
 
     fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
-        let Stored { id, name, queues, former_queues, host, processors, lease_ms, periodic, version } = stored;
+        let Stored { id, name, queues, former_queues, host, processors, lease_ms, periodic, version, halt } = stored;
         let lists = former_queues.len().saturating_add(1);
         if id.is_empty() {
             return Err(OutOfBounds::NoId);
@@ -104,7 +134,7 @@ impl TryFrom<Stored> for InstanceRecord {
         if !LEASES_MS.contains(&lease_ms) {
             return Err(OutOfBounds::Lease(lease_ms));
         }
-        Ok(Self { id, name, queues, former_queues, host, processors, lease_ms, periodic, version })
+        Ok(Self { id, name, queues, former_queues, host, processors, lease_ms, periodic, version, halt })
     }
 }
 

@@ -48,6 +48,7 @@ pub(crate) fn record(id: &str, processors: usize) -> InstanceRecord {
         lease_ms: 15_000,
         periodic: Vec::new(),
         version: "test".to_owned(),
+        halt: None,
     }
 }
 

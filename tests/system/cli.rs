@@ -36,6 +36,7 @@ pub(crate) fn record() -> InstanceRecord {
         lease_ms: 15_000,
         periodic: Vec::new(),
         version: "test".into(),
+        halt: None,
     }
 }
 

@@ -18,6 +18,7 @@ mod files;
 mod follow_up;
 mod generate;
 mod health;
+mod held_back;
 mod hostile;
 mod http;
 mod idle;

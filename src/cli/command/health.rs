@@ -6,6 +6,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::admin::AdminError;
+use crate::admin::held_back::HeldBack;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Text;
@@ -13,7 +14,7 @@ use crate::daemon::host;
 use crate::process::sweep;
 use crate::store::error::StoreError;
 use crate::store::handle::Store;
-use crate::store::instance::{InstanceState, Instances};
+use crate::store::instance::{Halt, InstanceState, Instances};
 use crate::store::role::Admin;
 
 /// The pause between two looks at the leases.
@@ -26,12 +27,18 @@ struct InstanceHealth {
     pid: u32,
     /// Was its lease extended while we looked?
     extends: bool,
+    /// `paused` or `draining`, if it claims nothing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    state: Option<&'static str>,
 }
 
 #[derive(Debug, Serialize)]
 struct HealthOutput {
     healthy: bool,
     instances: Vec<InstanceHealth>,
+    /// What holds jobs back here. It is meant, so that it makes nobody unhealthy.
+    #[serde(flatten)]
+    held_back: HeldBack,
 }
 
 /// Watches the leases of the instances of this machine, until each was extended or one was due and was not.
@@ -60,6 +67,7 @@ pub(crate) async fn run(context: &CommandContext) -> Result<Exit, CliError> {
         for state in now {
             if let Some((before, extends)) = instances.get_mut(&state.record.id) {
                 *extends |= state.counter != before.counter;
+                before.record.halt = state.record.halt;
             }
         }
     }
@@ -67,9 +75,13 @@ pub(crate) async fn run(context: &CommandContext) -> Result<Exit, CliError> {
         name: state.record.name,
         pid: state.record.host.pid,
         extends,
+        state: state.record.halt.map(Halt::name),
     };
+    let states: Vec<_> = instances.values().map(|(state, _)| state.clone()).collect();
+    let held_back = HeldBack::of(&store, &states).await?;
     let instances: Vec<_> = instances.into_values().map(health).collect();
-    let output = HealthOutput { healthy: !instances.is_empty() && instances.iter().all(|one| one.extends), instances };
+    let healthy = !instances.is_empty() && instances.iter().all(|one| one.extends);
+    let output = HealthOutput { healthy, instances, held_back };
     context.printer.print(&output, || text(&output))?;
     Ok(if output.healthy { Exit::Done } else { Exit::Failure })
 }
@@ -90,13 +102,15 @@ async fn here(store: &Store<Admin>) -> Result<Vec<InstanceState>, StoreError> {
 
 fn text(output: &HealthOutput) -> Text {
     if output.instances.is_empty() {
-        return Text::from("no instance of this machine is registered in the store; start one: windlass run");
+        let none = Text::from("no instance of this machine is registered in the store; start one: windlass run");
+        return output.held_back.lines().into_iter().fold(none, Text::and);
     }
     let mut text = Text::default();
     for one in &output.instances {
         let what =
             if one.extends { "works" } else { "does not extend its lease: it hangs, or it does not reach the store" };
-        text.push(format!("{} {what}", one.name));
+        let state = one.state.map(|state| format!(", but is {state}")).unwrap_or_default();
+        text.push(format!("{} {what}{state}", one.name));
     }
-    text
+    output.held_back.lines().into_iter().fold(text, Text::and)
 }

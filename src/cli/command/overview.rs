@@ -4,9 +4,10 @@ use serde::Serialize;
 
 use crate::admin::overview::{self, LeaderView};
 use crate::cli::args::LeaderArgs;
+use crate::cli::command::queues::queue_table;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::count_noun;
+use crate::cli::output::{Text, count_noun};
 use crate::cli::table::{FieldList, TextTable};
 
 /// Shows how many jobs succeeded and failed.
@@ -55,12 +56,10 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
         if let Some(aside) = &details.set_aside {
             fields.add("set aside", &aside.text);
         }
-        let mut table = TextTable::new(&["queue", "#jobs"]);
-        for queue in &details.queues {
-            table.row([&queue.queue, &queue.length.to_string()]);
-        }
+        let table = queue_table(&details.queues);
         let more = if details.more_queues { "there are more: use queues list --limit N" } else { "" };
-        fields.text().and(table.text()).and(more)
+        let text = details.held_back.lines().into_iter().fold(fields.text(), Text::and);
+        text.and(table.text()).and(more)
     })?;
     Ok(Exit::Done)
 }

@@ -2,7 +2,7 @@
 
 use crate::admin::jobs as queued_jobs;
 use crate::admin::known::{expect_known, not_found};
-use crate::admin::queues::{self, QueuePause};
+use crate::admin::queues::{self, QueuePause, QueueView};
 use crate::cli::args::{JobsDeleteArgs, JobsVerb, LISTED, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -22,29 +22,14 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
             let more = if output.more { "there are more: use queues list --limit N" } else { "" };
             context.printer.print(&output, || {
                 let mut text = Text::default();
-                if output.all_paused {
-                    text.push("all queues are paused; resume them: windlass queues resume --all");
-                }
+                output.held_back().lines().into_iter().for_each(|line| text.push(line));
                 if let Some(aside) = &output.set_aside {
                     text.push(&aside.text);
                 }
                 if output.queues.is_empty() && !output.more {
                     return text.and("no queues: nothing was enqueued yet");
                 }
-                // A column without content is left out.
-                if output.queues.iter().any(|queue| queue.paused) {
-                    let mut table = TextTable::new(&["queue", "#jobs", "state"]);
-                    for queue in &output.queues {
-                        let state = if queue.paused { "paused" } else { "" };
-                        table.row([&queue.queue, &queue.length.to_string(), state]);
-                    }
-                    return text.and(table.text()).and(more);
-                }
-                let mut table = TextTable::new(&["queue", "#jobs"]);
-                for queue in &output.queues {
-                    table.row([&queue.queue, &queue.length.to_string()]);
-                }
-                text.and(table.text()).and(more)
+                text.and(queue_table(&output.queues).text()).and(more)
             })?;
         }
         QueuesVerb::Show { queue, start, stop } => {
@@ -79,6 +64,24 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
         }
     }
     Ok(Exit::Done)
+}
+
+/// Queues with their lengths, and which are paused.
+pub(super) fn queue_table(queues: &[QueueView]) -> TextTable {
+    // A column without content is left out.
+    if queues.iter().any(|queue| queue.paused) {
+        let mut table = TextTable::new(&["queue", "#jobs", "state"]);
+        for queue in queues {
+            let state = if queue.paused { "paused" } else { "" };
+            table.row([&queue.queue, &queue.length.to_string(), state]);
+        }
+        return table;
+    }
+    let mut table = TextTable::new(&["queue", "#jobs"]);
+    for queue in queues {
+        table.row([&queue.queue, &queue.length.to_string()]);
+    }
+    table
 }
 
 /// `jobs delete`: deletes jobs from their queue.

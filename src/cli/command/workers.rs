@@ -78,24 +78,30 @@ fn cleaned_text(cleaned: &CleanedWorker) -> Text {
 fn list_text(page: &WorkerPage) -> Text {
     let workers = &page.workers;
     if workers.is_empty() && !page.more {
-        return Text::from("no workers are registered");
+        let none = Text::from("no workers are registered");
+        return page.held_back.lines().into_iter().fold(none, Text::and);
     }
     let mut table = TextTable::new(&["name", "queues", "since", "queue", "class", "args"]);
     for worker in workers {
         let queues = worker.queues.as_deref().unwrap_or("-");
         match &worker.working {
-            None => table.row([&worker.name, queues, "", "", "(idle)", ""]),
+            None => {
+                let idle = worker.state.map_or_else(|| "(idle)".to_owned(), |state| format!("(idle, {state})"));
+                table.row([&worker.name, queues, "", "", &idle, ""]);
+            }
             Some(job) => {
                 let class = job.class.as_deref().unwrap_or("(no job)");
+                let class = worker.state.map_or_else(|| class.to_owned(), |state| format!("{class} ({state})"));
                 let args = job.args.as_ref().map(|args| args.get());
                 let args = args.or(job.args_left_out.as_deref()).or(job.raw.as_deref()).unwrap_or_default();
                 let since = job.run_at.as_deref().map_or_else(|| "-".to_owned(), short_date);
-                table.row([&worker.name, queues, &since, job.queue.as_deref().unwrap_or("-"), class, args]);
+                table.row([&worker.name, queues, &since, job.queue.as_deref().unwrap_or("-"), &class, args]);
             }
         }
     }
     let working = workers.iter().filter(|worker| worker.working.is_some()).count();
-    let text = table.text().and(format!("{working} of {} working", workers.len()));
+    let mut text = table.text().and(format!("{working} of {} working", workers.len()));
+    page.held_back.lines().into_iter().for_each(|line| text.push(line));
     text.and(if page.more { "there are more: use workers list --limit N" } else { "" })
 }
 
@@ -106,6 +112,7 @@ fn show_text(worker: &WorkerView) -> Text {
         .add("name", &worker.name)
         .maybe("queues", worker.queues.as_deref())
         .maybe("started", worker.started.as_deref())
+        .maybe("state", worker.state)
         .add("pinged", worker.pinged.as_deref().unwrap_or("never"));
     match &worker.working {
         None => {

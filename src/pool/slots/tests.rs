@@ -20,6 +20,7 @@ fn record(queues: &str) -> InstanceRecord {
         lease_ms: 30_000,
         periodic: Vec::new(),
         version: "1".into(),
+        halt: None,
     }
 }
 

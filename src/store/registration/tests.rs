@@ -14,6 +14,7 @@ fn record() -> InstanceRecord {
         lease_ms: 15_000,
         periodic: vec!["clean".into()],
         version: "1".into(),
+        halt: None,
     }
 }
 

@@ -66,6 +66,7 @@ fn record(id: &str, processors: usize) -> InstanceRecord {
         lease_ms: 15_000,
         periodic: Vec::new(),
         version,
+        halt: None,
     }
 }
 

@@ -149,5 +149,6 @@ pub(super) fn instance(id: &str) -> InstanceRecord {
         lease_ms: 15_000,
         periodic: Vec::new(),
         version: "0.1.0".to_owned(),
+        halt: None,
     }
 }

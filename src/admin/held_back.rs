@@ -1,0 +1,110 @@
+//! What holds jobs back: pauses of queues, and instances that claim nothing. All views show the same.
+
+use serde::Serialize;
+
+use super::error::AdminError;
+use crate::store::handle::Store;
+use crate::store::inspection::ReadPaused;
+use crate::store::instance::{Halt, InstanceRecord, InstanceState, Instances};
+use crate::store::role::Admin;
+
+/// How many names a line of text holds at most.
+const NAMED: usize = 10;
+
+/// What holds jobs back. In JSON it is empty if nothing does.
+#[derive(Debug, Clone, Default, Serialize)]
+#[non_exhaustive]
+pub struct HeldBack {
+    /// All queues are paused.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub all_paused: bool,
+    /// Queues that are paused one by one.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub paused_queues: Vec<String>,
+    /// Instances that claim nothing.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub halted: Vec<HaltedInstance>,
+}
+
+/// An instance that claims nothing.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct HaltedInstance {
+    /// The first two parts of its workers' names, without the number.
+    pub name: String,
+    /// `paused` by USR2, or `draining`.
+    pub state: &'static str,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// Its host.
+    pub host: String,
+}
+
+impl HaltedInstance {
+    /// Tells of this instance if it claims nothing.
+    #[must_use]
+    pub fn of(record: &InstanceRecord) -> Option<Self> {
+        let state = record.halt?.name();
+        let (name, host) = (record.name.clone(), record.host.hostname.clone());
+        Some(Self { name, state, pid: record.host.pid, host })
+    }
+
+    /// Is this one of its workers?
+    #[must_use]
+    pub fn has_worker(&self, name: &str) -> bool {
+        name.strip_prefix(&self.name).is_some_and(|rest| rest.starts_with('+'))
+    }
+
+    fn text(&self) -> String {
+        let Self { name, state, pid, host } = self;
+        if *state == Halt::Paused.name() {
+            return format!("instance {name} is paused and claims nothing; to resume it: kill -CONT {pid} on {host}");
+        }
+        format!("instance {name} is {state} and claims nothing")
+    }
+}
+
+impl HeldBack {
+    /// Reads it.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn read(store: &Store<Admin>) -> Result<Self, AdminError> {
+        Self::of(store, &store.run(Instances).await?).await
+    }
+
+    /// The same for instances that were read before.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn of(store: &Store<Admin>, instances: &[InstanceState]) -> Result<Self, AdminError> {
+        let paused = store.run(ReadPaused).await?;
+        Ok(Self {
+            all_paused: paused.all,
+            paused_queues: paused.queues.iter().map(|queue| queue.as_str().to_owned()).collect(),
+            halted: instances.iter().filter_map(|state| HaltedInstance::of(&state.record)).collect(),
+        })
+    }
+
+    /// In sentences, with what to type next.
+    #[must_use]
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        if self.all_paused {
+            lines.push("all queues are paused; resume them: windlass queues resume --all".to_owned());
+        }
+        if !self.paused_queues.is_empty() {
+            let first = &self.paused_queues[..self.paused_queues.len().min(NAMED)];
+            let more = self.paused_queues.len() - first.len();
+            let more = if more > 0 { format!(" and {more} more") } else { String::new() };
+            let names = first.join(", ");
+            lines.push(format!("paused one by one: {names}{more}; to resume one: windlass queues resume Q"));
+        }
+        let halted = &self.halted[..self.halted.len().min(NAMED)];
+        lines.extend(halted.iter().map(HaltedInstance::text));
+        if self.halted.len() > NAMED {
+            lines.push(format!("{} more instances claim nothing", self.halted.len() - NAMED));
+        }
+        lines
+    }
+}
