@@ -194,7 +194,8 @@ pub enum Next {
     /// The first of these occurrences after the entry's due second that is less than a second late; without an entry the
     /// first that lies after the store's now. They are
     /// computed from a little before the caller's time, so that a few seconds between the clocks do not matter. If none
-    /// fits, nothing is written, and the next reconciliation of the task restores it.
+    /// fits, the entry is removed: the tick that ran stays done, and the next reconciliation of the task writes the one
+    /// after the store's now.
     At {
         /// Some occurrences, ascending.
         occurrences: Vec<Occurrence>,

@@ -14,7 +14,8 @@ behaviours! {
     a_calendar_waits_for_its_first_occurrence,
     a_calendar_goes_from_occurrence_to_occurrence,
     a_calendar_skips_no_occurrence_that_is_less_than_a_second_late,
-    without_an_occurrence_that_will_do_nothing_is_written,
+    a_tick_that_ran_is_not_restored_when_no_later_occurrence_is_known,
+    with_overlap_a_run_without_a_known_next_tick_is_not_restored_at_its_end,
     a_tick_of_an_old_calendar_is_moved,
     a_tick_that_comes_too_late_is_dropped_with_the_next,
     with_overlap_the_next_tick_is_written_when_a_run_begins,
@@ -87,19 +88,38 @@ async fn a_calendar_skips_no_occurrence_that_is_less_than_a_second_late(f: &Fixt
     }
 }
 
-async fn without_an_occurrence_that_will_do_nothing_is_written(f: &Fixture) {
+/// The clock of the instance that runs the ticks is behind by more than the occurrences reach.
+async fn a_tick_that_ran_is_not_restored_when_no_later_occurrence_is_known(f: &Fixture) {
+    on_calendar(f, Purpose::Look, None).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    let behind = calendar_tick(NOW_S - 500);
+    for next in [30, 50] {
+        f.clock.set((due(f).await + 1) * 1000);
+        promote_all(&f.store, "q", 10).await;
+        let claim = instance.claim_one("q").await;
+        assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &behind)]).await, [0_usize; 0]);
+        assert_eq!((seconds(&f.store).await, entry(f).await), (Vec::new(), None));
+        f.pass(10);
+        assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Seeded);
+        assert_eq!((queued(&f.store, "q").await.len(), due(f).await), (0, NOW_S + next));
+        assert_eq!(delayed_at(&f.store, NOW_S + next + 1).await.len(), 1);
+    }
+}
+
+async fn with_overlap_a_run_without_a_known_next_tick_is_not_restored_at_its_end(f: &Fixture) {
     on_calendar(f, Purpose::Look, None).await;
     f.pass(11);
     promote_all(&f.store, "q", 10).await;
     let mut instance = Instance::join(&f.store, "a", 1).await;
     let claim = instance.claim_one("q").await;
-    let past = calendar_tick(NOW_S - 500);
-    assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &past)]).await, [0_usize; 0]);
-    assert_eq!(seconds(&f.store).await, []);
-    // Reconciling restores it.
+    let next = [Gate::NextTick { tick: calendar_tick(NOW_S - 500) }];
+    assert_eq!(instance.enter(&claim, &next).await, Entered::Taken);
+    f.pass(1);
+    on_calendar(f, Purpose::Look, None).await;
+    instance.settle_one(&claim, Verdict::Done).await;
     f.pass(10);
-    assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Restored);
-    assert_eq!(queued(&f.store, "q").await.len(), 1);
+    assert_eq!(on_calendar(f, Purpose::Look, None).await, Reconciled::Seeded);
+    assert_eq!((queued(&f.store, "q").await.len(), due(f).await), (0, NOW_S + 30));
 }
 
 async fn a_tick_of_an_old_calendar_is_moved(f: &Fixture) {

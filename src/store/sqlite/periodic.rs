@@ -51,7 +51,11 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
         return Ok(());
     }
     let last_s = entry.map(|entry| entry.due_s).filter(|due_s| *due_s != HALTED_S);
-    let Some(Occurrence { due_s, second }) = cadence::next_due(&tick.next, last_s, step.now_ms) else { return Ok(()) };
+    let Some(Occurrence { due_s, second }) = cadence::next_due(&tick.next, last_s, step.now_ms) else {
+        // An entry whose tick has run must not look overdue, or that tick would be restored and run again.
+        step.sql("DELETE FROM periodic WHERE task = ?1")?.execute([tick.task.as_str()])?;
+        return Ok(());
+    };
     write(step, tick, due_s)?;
     // After a gap other programs may run the ticks, and their copy of the next one is found among the delayed jobs.
     if second.saturating_mul(1000) > step.now_ms
@@ -138,11 +142,14 @@ pub(super) fn reconcile(
         Purpose::Boot => entry.due_s == HALTED_S,
         Purpose::Look | Purpose::Run => false,
     };
+    let is_new = entry.is_none();
     let Some(entry) = entry.filter(|entry| !begins(entry)) else {
         let found = find(step, reconcile, lookout)?;
         step.sql("UPDATE periodic SET stopped = 0 WHERE task = ?1")?.execute([tick.task.as_str()])?;
         match found {
             Some(Found::Delayed(second)) => write(step, tick, second)?,
+            // A run whose tick was written when it began writes no other, and the entry would look overdue at its end.
+            Some(Found::Running) if is_new && matches!(tick.next, Next::At { .. }) => {}
             Some(Found::Queued | Found::Running) => write(step, tick, step.now_s())?,
             None => seed(step, reconcile)?,
         }

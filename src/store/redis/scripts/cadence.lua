@@ -15,8 +15,10 @@ local function read_cadence()
 end
 
 -- The first due second after `due` (nil: none yet) and after the store's now, and the second to which the job is
--- delayed. Nil if no occurrence is later; then reconcile.lua finds the next one. The third result is whether none lies between `due` and it. A `due` of the future counts
--- as now, because the clock was set back since. One second is allowed, because node-resque promotes up to a second early.
+-- delayed. Nil if no occurrence is later, as when the clock of the instance that computed them is behind; then the entry
+-- goes, and reconcile.lua finds the next one. The third result is whether none lies between `due` and it. A `due` of the
+-- future counts as now, because the clock was set back since. One second is allowed, because node-resque promotes up to a
+-- second early.
 -- A tick that is at most this late is not skipped: over a long path a run ends late.
 local LATE_S = 1
 local function next_due(cadence, due)

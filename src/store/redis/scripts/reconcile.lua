@@ -277,8 +277,13 @@ local function look_after()
   if not due then
     if waits then
       write(waits)
-    elseif queued() or running() then
+    elseif queued() then
       write(seconds())
+    elseif running() then
+      -- A run whose tick was written when it began writes no other, and the entry would look overdue at its end.
+      if cadence.every > 0 or written then
+        write(seconds())
+      end
     else
       seed()
       return 1

@@ -120,9 +120,14 @@ local function tick(mine)
     return
   end
   local coming, second, follows = next_due(cadence, tonumber(due))
+  if not coming then
+    -- An entry whose tick has run must not look overdue, or that tick would be restored and run again.
+    try('HDEL', PERIODIC, task)
+    return
+  end
   -- After a gap other programs may run the ticks, and their copy of the next one is found among the delayed jobs.
-  local is_due = coming and follows and second * 1000 <= now()
-  if coming and (is_due and push(list, queue, raw, lock, ttl) or delay_tick(second, raw, stamps)) then
+  local is_due = follows and second * 1000 <= now()
+  if is_due and push(list, queue, raw, lock, ttl) or delay_tick(second, raw, stamps) then
     try('HSET', PERIODIC, task, whole(coming) .. ' ' .. whole(cadence.every) .. ' 0 ' .. queue)
   end
 end
