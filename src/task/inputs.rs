@@ -40,7 +40,7 @@ pub struct InputSpec {
     pub kind: Option<InputType>,
 }
 
-/// Why inputs are refused. The first two messages are worded like ActionHero's.
+/// Why inputs are refused. The first two messages are worded like ActionHero's, but hold no value, which may be a secret.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum InputError {
@@ -53,10 +53,12 @@ pub enum InputError {
         task: String,
     },
     /// An input has another type.
-    #[error("{value} is not a valid value for {key} in task {task}")]
+    #[error("{found} is not a valid value for {key} in task {task}, which takes {expected}")]
     Invalid {
-        /// Its value as JSON.
-        value: String,
+        /// What was given.
+        found: &'static str,
+        /// What is taken.
+        expected: InputType,
         /// The input.
         key: String,
         /// The task.
@@ -106,13 +108,38 @@ pub fn apply(inputs: &[InputSpec], task: &str, args: &Args) -> Result<Args, Inpu
         if let (Some(value), Some(kind), false) = (value, kind, is_null)
             && !fits(value, *kind)
         {
-            let value = value.to_owned();
-            return Err(InputError::Invalid { value, key: name.clone(), task: task.to_owned() });
+            let (found, expected) = (kind_of(value), *kind);
+            return Err(InputError::Invalid { found, expected, key: name.clone(), task: task.to_owned() });
         }
     }
     filled.push('}');
     let rest: String = items.iter().skip(1).map(|item| format!(",{}", item.get())).collect();
     Args::from_json(&format!("[{filled}{rest}]")).map_err(|_| no_object())
+}
+
+/// What this JSON value is.
+fn kind_of(value: &str) -> &'static str {
+    match value.as_bytes().first() {
+        Some(b'"') => "a string",
+        Some(b'{') => "an object",
+        Some(b'[') => "an array",
+        Some(b't' | b'f') => "a boolean",
+        Some(b'n') => "null",
+        _ => "a number",
+    }
+}
+
+impl std::fmt::Display for InputType {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::String => "a string",
+            Self::Number => "a number",
+            Self::Integer => "an integer",
+            Self::Boolean => "a boolean",
+            Self::Object => "an object",
+            Self::Array => "an array",
+        })
+    }
 }
 
 /// Does this JSON value have that type?
@@ -174,8 +201,8 @@ mod tests {
             ("null", "to is a required input for task t"),
             (r#"{"to":""}"#, "to is a required input for task t"),
             (r#"{"to":null}"#, "to is a required input for task t"),
-            (r#"{"to":5}"#, "5 is not a valid value for to in task t"),
-            (r#"{"to":"a","b":1.5}"#, "1.5 is not a valid value for b in task t"),
+            (r#"{"to":5}"#, "a number is not a valid value for to in task t, which takes a string"),
+            (r#"{"to":"a","b":1.5}"#, "a number is not a valid value for b in task t, which takes an integer"),
             ("[5]", "task t takes its inputs as one object, such as {\"to\": ...}"),
         ] {
             assert_eq!(applied(args).unwrap_err(), said, "{args}");

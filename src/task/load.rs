@@ -15,7 +15,7 @@ mod schedules;
 mod values;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -121,12 +121,14 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
         unavailable: RefCell::default(),
         warnings: Vec::new(),
         judge: known.trusted.map(|trusted| Judge::new(trusted)),
+        told: HashSet::new(),
     };
     let mut problems = Vec::new();
     match task_files(&dir) {
         Ok(files) => {
             let judged = loader.judge.as_ref().and_then(|judge| judge.listing(&dir).err());
             problems.extend(judged.as_ref().map(security::problem));
+            loader.told.extend(judged.map(|error| error.path().to_owned()));
             if files.is_empty() {
                 loader.warnings.push(format!("{}: holds no task files, *.toml", dir.display()));
             }
@@ -177,6 +179,8 @@ struct TaskLoader<'b> {
     unavailable: RefCell<Vec<Problem>>,
     warnings: Vec<String>,
     judge: Option<Judge<'b>>,
+    /// What the judge has refused, and was told.
+    told: HashSet<PathBuf>,
 }
 
 impl TaskLoader<'_> {
@@ -187,8 +191,9 @@ impl TaskLoader<'_> {
         };
         // A file of somebody else's is read all the same, because all its problems are told together.
         let judged = self.judge.as_ref().and_then(|judge| judge.judge(path).err());
-        // A folder above was told already.
-        problems.extend(judged.as_ref().filter(|error| error.path() == path).map(security::problem));
+        // A folder above is told once, for all files below it.
+        problems
+            .extend(judged.filter(|error| self.told.insert(error.path().to_owned())).as_ref().map(security::problem));
         if let Some(parsed) = document.parse() {
             let mut top = document.top(&parsed);
             if top.has("task") {

@@ -195,7 +195,7 @@ fn g08_inputs_are_checked_and_filled_in_when_a_job_is_enqueued() {
         (&["enqueue", "reg"][..], "a is a required input for task reg"),
         (
             &["enqueue", "reg", "--args", r#"{"a":1,"b":"x"}"#, "--in", "1h"],
-            r#"\"x\" is not a valid value for b in task reg"#,
+            "a string is not a valid value for b in task reg, which takes an integer",
         ),
     ] {
         let refused = world.windlass(args);

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, chown};
 use std::path::Path;
 
-use crate::daemon::{Folder, eventually};
+use crate::daemon::{BINARY, Folder, eventually};
 
 fn mode(path: &Path, mode: u32) {
     fs::set_permissions(path, Permissions::from_mode(mode)).unwrap();
@@ -131,4 +131,52 @@ fn a_configuration_of_a_stranger_in_the_working_directory_is_passed_over() {
         assert!(text.contains("is passed over"), "{text}");
         chown(folder.path(name), Some(0), None).unwrap();
     }
+}
+
+#[test]
+fn task_files_are_judged_by_whatever_way_they_are_named() {
+    let folder = Folder::new("sqlite:w.db", "");
+    with_program(&folder);
+    fs::create_dir(folder.path("config")).unwrap();
+    fs::create_dir(folder.path("open")).unwrap();
+    let config = |tasks_dir: &str| {
+        let text = format!("tasks_dir = \"{tasks_dir}\"\n[store]\nurl = \"sqlite:../w.db\"\n");
+        fs::write(folder.path("config/tasks.toml"), text).unwrap();
+    };
+    let check = || {
+        let config = folder.path("config/tasks.toml").display().to_string();
+        let mut command = std::process::Command::new(BINARY);
+        let output = command.args(["--config", &config, "check"]).env_remove("WINDLASS_STORE_URL").output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    std::os::unix::fs::symlink(folder.path("tasks.d"), folder.path("link")).unwrap();
+    let absolute = folder.path("config/../tasks.d").display().to_string();
+    let ways = ["../tasks.d", "../tasks.d/", "./../tasks.d", "../link", absolute.as_str()];
+    for way in ways {
+        config(way);
+        mode(&folder.path("tasks.d/own.toml"), 0o644);
+        assert_eq!(check().0, Some(0), "{way}: {}", check().1);
+        mode(&folder.path("tasks.d/own.toml"), 0o666);
+        let (code, text) = check();
+        assert!(
+            code == Some(64) && text.contains("own.toml: may be written by everybody (mode 0666)"),
+            "{way}: {text}"
+        );
+    }
+    // A link that leads to a file which others may write.
+    fs::remove_file(folder.path("tasks.d/own.toml")).unwrap();
+    fs::write(folder.path("open/t.toml"), "name = \"t\"\n[run]\nbuiltin = \"noop\"\n").unwrap();
+    mode(&folder.path("open/t.toml"), 0o666);
+    std::os::unix::fs::symlink(folder.path("open/t.toml"), folder.path("tasks.d/t.toml")).unwrap();
+    for way in ways {
+        config(way);
+        let (code, text) = check();
+        assert!(code == Some(64) && text.contains("open/t.toml: may be written by everybody"), "{way}: {text}");
+    }
+    // A folder is told once, however many files are below it.
+    mode(&folder.path("open/t.toml"), 0o644);
+    mode(&folder.path("open"), 0o777);
+    std::os::unix::fs::symlink(folder.path("open/t.toml"), folder.path("tasks.d/u.toml")).unwrap();
+    let (code, text) = check();
+    assert_eq!((code, text.matches("(mode 0777)").count()), (Some(64), 1), "{text}");
 }
