@@ -15,7 +15,7 @@
 use std::io;
 use std::pin::pin;
 use std::process::ExitCode;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
@@ -26,17 +26,18 @@ use tokio::time::{Instant, sleep, timeout, timeout_at};
 use super::assemble::App;
 use super::extensions::Extensions;
 use super::options::RunError;
+use super::orphaned::Orphaned;
 use super::reload::Reloader;
-use super::{descriptors, directions, host, panics, signal, supervisor, systemd, warnings, watchdog};
+use super::{descriptors, directions, host, panics, signal, systemd, warnings, watchdog};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::model::StoreConfig;
 use crate::event::{Bus, Event};
 use crate::pool::{self, Control, Ended, Phase, Work, unless_told};
-use crate::process::{leftovers, mark, sweep};
+use crate::process::mark;
 use crate::scheduler::failures::Bulkheads;
-use crate::scheduler::recover::{is_gone_from_here, marks, recover};
+use crate::scheduler::recover::{is_gone_from_here, recover};
 use crate::scheduler::{self, SchedulerConfig, SchedulerContext};
 use crate::store::access::Access;
 use crate::store::announce::Announcements;
@@ -94,15 +95,9 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     if let Some(text) = descriptors::provide(work.borrow().config.max_task_processors) {
         bus.emit(Event::Warning { text });
     }
-    supervisor::parent_watch(move || {
-        abandon.store(true, Ordering::SeqCst);
-        // The parent would have killed our children after our end. It is gone, so we kill them.
-        sweep::kill_descendants();
-        // Also those whose own parent died before: they are not our descendants any more.
-        leftovers::kill(&marks(&instance_now.borrow(), &ourselves));
-        std::process::exit(1);
-    })
-    .map_err(system("watch the parent"))?;
+    let orphaned =
+        Orphaned { bus: bus.clone(), log: log.clone(), abandoned: abandon, instance: instance_now, host: ourselves };
+    orphaned.watch().map_err(system("watch the parent"))?;
     let handlers = handlers_runtime().map_err(system("start the handlers' runtime"))?;
     // If the threads of handlers are blocked or stopped, no job begins or ends.
     handlers.spawn(turn(pulses.begin("the handlers' runtime", LONGEST)));

@@ -8,6 +8,7 @@ pub mod handover;
 pub mod host;
 pub mod lifecycle;
 pub mod options;
+mod orphaned;
 mod panics;
 mod reload;
 pub mod run;

@@ -105,11 +105,15 @@ pub fn supervise(secrets: &[u8]) -> ExitCode {
     }
 }
 
-/// For the daemon proper: calls `on_gone` when the parent is gone. The thread reads stdin, so nothing else may.
+/// For the daemon proper: calls `on_end` when the parent ends, before anything happens that follows from its end, and
+/// `on_gone` when it is gone. The thread reads stdin, so nothing else may.
 ///
 /// # Errors
 /// If no thread can be started.
-pub fn parent_watch(on_gone: impl FnOnce() + Send + 'static) -> io::Result<JoinHandle<()>> {
+pub fn parent_watch(
+    on_end: impl FnOnce() + Send + 'static,
+    on_gone: impl FnOnce() + Send + 'static,
+) -> io::Result<JoinHandle<()>> {
     std::thread::Builder::new().name("parent-watch".to_owned()).spawn(move || {
         own_thread("the watch over the parent");
         let mut stdin = io::stdin();
@@ -124,6 +128,7 @@ pub fn parent_watch(on_gone: impl FnOnce() + Send + 'static) -> io::Result<JoinH
                 Err(_) => break,
             }
         }
+        on_end();
         outlast_parent();
         on_gone();
     })

@@ -65,6 +65,40 @@ fn kill_9_of_the_parent_takes_the_daemon_and_its_family_along_and_loses_no_job()
     assert_redelivered(&folder);
 }
 
+/// A child that never answers.
+const MUTE: &str = "#!/bin/sh
+echo $$ >>../pids
+echo '{\"jsonrpc\":\"2.0\",\"method\":\"ready\"}'
+exec sleep 1000
+";
+
+#[test]
+fn an_orphaned_daemon_tells_why_it_ends_and_no_failure_of_what_it_kills() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.reconfigure(
+        "min_task_processors = 2\nmax_task_processors = 2",
+        "min_task_processors = 18\nmax_task_processors = 18",
+    );
+    folder.script("long", "echo $$ >>pids; exec sleep 1000");
+    folder.worker("served", MUTE);
+    folder.worker("unready", "#!/bin/sh\necho $$ >>../pids\nexec sleep 1000\n");
+    let mut lines = "{\"task\":\"long\"}\n".repeat(16);
+    lines += "{\"task\":\"served\"}\n{\"task\":\"unready\"}\n";
+    fs::write(folder.path("jobs"), lines).expect("the jobs must be written");
+    let jobs = folder.path("jobs");
+    assert_eq!(folder.windlass(&["enqueue", "--bulk", jobs.to_str().expect("the path is text")]).0, Some(0));
+    let mut daemon = folder.daemon();
+    eventually("all run", || pids(&folder).len() == 18);
+    let proper = daemon.proper();
+    signal(daemon.parent(), Signal::KILL);
+    daemon.wait();
+    eventually("the daemon ends", || !sweep::is_alive(proper, 0));
+    let log = daemon.log();
+    let (_, last) = log.split_once("the parent of this daemon is gone").expect("it says why it ends");
+    assert_eq!(last.lines().count(), 1, "and nothing after that: {log}");
+    assert!(!log.contains("job failure"), "{log}");
+}
+
 /// Kills both at one instant, as far as anybody can tell: stopped, neither can react to the other's end.
 fn kill_both(daemon: &mut Daemon) {
     let both = [daemon.proper(), daemon.parent()];

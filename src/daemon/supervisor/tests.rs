@@ -25,11 +25,11 @@ fn role() {
     let mut shell = Command::new("/bin/sh");
     shell.arg("-c").arg(&script);
     if script.to_string_lossy().contains("watched") {
-        parent_watch(|| {
+        let gone = || {
             sweep::kill_descendants();
             std::process::exit(0);
-        })
-        .unwrap();
+        };
+        parent_watch(|| {}, gone).unwrap();
         // Only the end of the parent ends the daemon.
         shell.stdin(Stdio::null()).status().unwrap();
         loop {
