@@ -369,7 +369,8 @@ pub async fn retry(
     })
 }
 
-/// Retries all failed jobs, or all of one class, oldest first. Jobs that fail after the call began are left.
+/// Retries all failed jobs, or all of one class, oldest first; with `unknown` only those that failed because no task had
+/// their name. Jobs that fail after the call began are left.
 /// `each` is called with the outcome of each job as soon as it is known.
 ///
 /// # Errors
@@ -379,14 +380,16 @@ pub async fn retry_all(
     registry: &Registry,
     plugins: &Plugins,
     class: Option<&str>,
+    unknown: bool,
     queue: Option<&QueueName>,
     mut each: impl FnMut(RetryOutcome),
 ) -> Result<(), AdminError> {
     let is_meant = |view: &FailureView| {
-        class.is_none_or(|class| {
-            let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
-            job.is_some_and(|job| job.class == class)
-        })
+        (!unknown || view.is_unknown_class())
+            && class.is_none_or(|class| {
+                let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
+                job.is_some_and(|job| job.class == class)
+            })
     };
     retry_each(store, is_meant, async |found, _| retry(store, registry, plugins, found, queue).await, &mut each).await
 }

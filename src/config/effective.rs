@@ -2,11 +2,18 @@
 
 use std::fmt::Display;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use super::element::duration::show;
 use super::element::tls_files::TlsFiles;
 use super::event_levels;
 use super::model::Config;
+
+/// How long jobs that cannot begin wait, as the configuration has it.
+#[must_use]
+pub fn show_patience(patience: Duration) -> String {
+    if patience.is_zero() { "fail".to_owned() } else { show(patience) }
+}
 
 /// Every key with its effective value, for people. Passwords are left out.
 #[must_use]
@@ -25,6 +32,8 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
     say("stuck_worker_timeout", &config.stuck_worker_timeout.map_or("never".to_owned(), show));
     say("on_crash", &config.on_crash);
     say("max_redeliveries", &config.max_redeliveries);
+    say("unstarted", &show_patience(config.unstarted));
+    say("unknown", &show_patience(config.unknown));
     say("tasks_dir", &config.tasks_dir.display());
     for (event, level) in event_levels::worker_levels(&config.worker_logging) {
         say(&format!("worker_logging.{event}"), &level);

@@ -21,7 +21,7 @@ use super::overrides;
 use super::reader::{Document, Table, Value};
 use crate::file::bounded;
 
-pub use super::effective::effective_settings;
+pub use super::effective::{effective_settings, show_patience};
 
 /// The paths that are tried after `--config` and `WINDLASS_CONFIG`.
 pub(crate) const PLACES: [&str; 3] =
@@ -160,6 +160,9 @@ struct ConfigLoader<'s> {
     outside: Vec<Problem>,
 }
 
+/// How long jobs that cannot begin wait: longer than a deployment takes.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// The shortest wait.
 const MILLISECOND: Duration = Duration::from_millis(1);
 
@@ -184,6 +187,8 @@ impl ConfigLoader<'_> {
                 .take("max_redeliveries")
                 .and_then(|value| crash_policy::read_redeliveries(&value))
                 .unwrap_or(25),
+            unstarted: patience(&mut top, "unstarted"),
+            unknown: patience(&mut top, "unknown"),
             tasks_dir: self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
             worker_logging: event_levels::worker(section(&mut top, "worker_logging")),
             scheduler_logging: event_levels::scheduler(section(&mut top, "scheduler_logging")),
@@ -284,6 +289,19 @@ fn stuck_worker_timeout(top: &mut Table<'_>) -> Option<Duration> {
         }
         // ActionHero treats zero like false.
         None => duration::read(&value, Unit::Milliseconds, Duration::ZERO).filter(|found| !found.is_zero()),
+    }
+}
+
+/// How long jobs that cannot begin wait before they fail.
+fn patience(top: &mut Table<'_>, key: &str) -> Duration {
+    let Some(value) = top.take(key) else { return PATIENCE };
+    match value.raw().as_str() {
+        Some("fail") => Duration::ZERO,
+        Some(text) if humantime::parse_duration(text.trim()).is_err() => {
+            value.expected("a duration such as \"5m\", or \"fail\"");
+            PATIENCE
+        }
+        _ => duration::read(&value, Unit::Milliseconds, Duration::ZERO).unwrap_or(PATIENCE),
     }
 }
 

@@ -41,6 +41,10 @@ pub struct Config {
     pub retry_stuck_jobs: bool,
     /// How often a job is redelivered before it fails.
     pub max_redeliveries: u32,
+    /// How long jobs wait whose program cannot be started, before they fail; zero: not at all.
+    pub unstarted: Duration,
+    /// How long jobs of a class wait that no task here has, before they fail; zero: not at all.
+    pub unknown: Duration,
     /// The folder of the task files.
     pub tasks_dir: PathBuf,
     /// Levels of the worker's events.

@@ -65,10 +65,14 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
     let failed = |exception: &str, error: &dyn std::fmt::Display| {
         Outcome::Failure(Failure::new(exception, format!("task \"{}\": {error}", job.task.name)))
     };
+    let unstarted = |error: SpawnError| {
+        let failure = Failure::new("SpawnError", format!("task \"{}\": failed to {error}", job.task.name));
+        if error.may_pass() { Outcome::unstarted(failure) } else { Outcome::Failure(failure) }
+    };
     let command = match command(&spec, &job) {
         Ok(command) => command,
         Err(CommandError::Argv(error)) => return failed("ArgumentError", &error),
-        Err(CommandError::Settings(error)) => return failed("SpawnError", &format_args!("failed to {error}")),
+        Err(CommandError::Settings(error)) => return unstarted(error),
     };
     let mut running = match start(&command, &job, &mut stop).await {
         Ok(Some(running)) => running,
@@ -76,7 +80,7 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
         Err(error) if error.is_shortage() => {
             return Outcome::NotStarted(format!("task \"{}\": failed to {error}", job.task.name));
         }
-        Err(error) => return failed("SpawnError", &format_args!("failed to {error}")),
+        Err(error) => return unstarted(error),
     };
     let mut captured = CapturedOutput::new(&spec, bus, &job);
     let asked = follow(&mut running, &mut captured, &mut stop).await;
@@ -213,14 +217,17 @@ impl CapturedOutput {
                     format!("exited with {LATER} (later) {times} times; retry_later_limit is {limit}"),
                 )
             }
-            (Some(shim::FAILED), _)
+            (Some(status @ (shim::FAILED | shim::NOT_EXECUTED)), _)
                 if spec.process.confines.is_some() && self.tail.last().is_some_and(is_shim_error) =>
             {
                 let complaint = self.tail.last().unwrap_or_default().to_owned();
                 if is_shim_shortage(&complaint) {
                     return Outcome::NotStarted(complaint);
                 }
-                self.failure("SpawnError", complaint)
+                match self.failure("SpawnError", complaint) {
+                    Outcome::Failure(failure) if status == shim::NOT_EXECUTED => Outcome::unstarted(failure),
+                    failure => failure,
+                }
             }
             (Some(code), _) => self.failure("ExitStatus", format!("exited with {code}")),
             (None, Some(signal)) => {

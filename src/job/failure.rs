@@ -14,6 +14,9 @@ use super::ecma::quote;
 use super::identity::Identity;
 use super::payload::PayloadView;
 
+/// How the error of a job begins that no task had the name of, as node-resque words it.
+const UNKNOWN_CLASS: &str = "No job defined for class \"";
+
 /// The second backtrace line of a stuck job. node-resque's `retryStuckJobs` recognises it.
 pub const STUCK_MARKER: &str = "queue#forceCleanWorker";
 
@@ -72,7 +75,7 @@ impl Failure {
     /// The failure of a job whose class is unknown here, worded like node-resque's.
     #[must_use]
     pub fn unknown_class(class: &str) -> Self {
-        Self::new("Error", format!("No job defined for class \"{class}\""))
+        Self::new("Error", format!("{UNKNOWN_CLASS}{class}\""))
     }
 
     /// The failure of a job whose worker vanished, with node-resque's words and marker.
@@ -248,6 +251,13 @@ impl FailureView {
             identity: run.as_ref().and_then(|run| Identity::from_record(&run.id, run.attempt, run.redelivered)),
             ms: run.and_then(|run| run.ms),
         }
+    }
+
+    /// Did it fail because no task had its name?
+    #[must_use]
+    pub fn is_unknown_class(&self) -> bool {
+        let class = |error: &str| error.strip_prefix(UNKNOWN_CLASS).is_some_and(|class| class.ends_with('"'));
+        self.error.as_deref().is_some_and(class)
     }
 
     /// Did its worker vanish during the run?

@@ -28,12 +28,26 @@ pub enum Outcome {
     /// It could not begin, because this machine is short of a resource: file descriptors, processes, memory. The text says
     /// of which. Nothing of the job was done, so that it is given back uncounted.
     NotStarted(String),
+    /// It could not begin, because its program could not be started: it is missing for a moment, or for good. Nothing of
+    /// the job was done, so that it is put off uncounted; if that lasts, it fails with this.
+    Unstarted {
+        /// The failure that it is then.
+        failure: Failure,
+        /// No run of its task begins earlier.
+        wait: Duration,
+    },
 }
 
 impl Outcome {
-    /// Was the run cut off before it ended?
+    /// The program could not be started.
+    #[must_use]
+    pub fn unstarted(failure: Failure) -> Self {
+        Self::Unstarted { failure, wait: Duration::ZERO }
+    }
+
+    /// Was the run cut off before it ended, or never began?
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
-        matches!(self, Self::Interrupted | Self::Crashed(_) | Self::NotStarted(_))
+        matches!(self, Self::Interrupted | Self::Crashed(_) | Self::NotStarted(_) | Self::Unstarted { .. })
     }
 }

@@ -131,6 +131,7 @@ pub fn ending(
             failure: None,
         },
         Outcome::NotStarted(_) => release(task, run),
+        Outcome::Unstarted { failure, .. } => fail(failure),
         Outcome::Interrupted | Outcome::Crashed(_) => {
             let on_crash = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash);
             let most = task.and_then(|task| task.max_redeliveries).unwrap_or(policy.max_redeliveries);
@@ -185,11 +186,11 @@ pub fn release(task: Option<&TaskDefinition>, run: Run<'_>) -> Ending {
     Ending { verdict: Verdict::Requeued { identity: run.identity.clone() }, free, tick: None, failure: None }
 }
 
-/// A claimed job that is not to begin now waits for so long, without counting.
+/// A claimed job that is not to begin now waits for so long, without counting. `task` is the one whose locks it holds.
 #[must_use]
-pub fn put_off(run: Run<'_>, delay_ms: u64) -> Ending {
+pub fn put_off(task: Option<&TaskDefinition>, run: Run<'_>, delay_ms: u64) -> Ending {
     let verdict = Verdict::Delayed { delay_ms, identity: run.identity.clone() };
-    Ending { verdict, free: Vec::new(), tick: None, failure: None }
+    Ending { verdict, ..release(task, run) }
 }
 
 fn held(chain: Chain<'_>, queue: &QueueName, view: &PayloadView<'_>) -> Vec<LockKey> {
@@ -294,6 +295,23 @@ mod tests {
         task.re_enqueue_after_failure = false;
         let failed = Outcome::Failure(Failure::new("Error", "x"));
         assert!(end(Some(&task), r#"{"class":"t","args":[{}]}"#, 0, failed).tick.unwrap().halt);
+    }
+
+    #[test]
+    fn a_job_that_is_put_off_stays_who_it_is_and_frees_the_lock_that_it_holds() {
+        let (task, identity) = (task(true), Identity::first(&ClaimToken::new("00", 0, 1, 0)));
+        let payload = Bytes::from_static(br#"{"class":"t","queue":"q","args":[{}]}"#);
+        let run = Run {
+            worker: &WorkerName::parse("h-windlass:1+1:q"),
+            queue: &QueueName::as_stored("q"),
+            payload: &payload,
+            identity: &identity,
+            ms: None,
+        };
+        let ending = put_off(Some(&task), run, 7);
+        assert_eq!(ending.verdict, Verdict::Delayed { delay_ms: 7, identity: identity.clone() });
+        assert_eq!((ending.free, ending.tick), (vec![LockKey::job_lock("t", "q", "[{}]")], None));
+        assert_eq!(put_off(None, run, 7).free, [], "it holds none yet");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use super::hook::{Decision, Hook, HookError, HookJob, HookPoint, HookPoints};
 use crate::event::{Bus, EventKind, OutputStream, OutputTeller};
 use crate::job::ecma::quote;
 use crate::job::{Outcome, TaskName, run_variables};
+use crate::process::shim::{NOT_EXECUTED, is_shim_error, is_shim_shortage};
 use crate::process::{
     Command, OutputLine, Running, Source, Tail, confine, mark, signal::unsent_kill, signal_name, spawn_retry, terminate,
 };
@@ -118,7 +119,7 @@ impl ExecHook {
         let end = if end == ReadEnd::Exited && captured.too_long { ReadEnd::TooLong } else { end };
         match (end, running.child.reap()) {
             (ReadEnd::Exited, Ok(status)) if status.success() => Ok((captured.stdout, captured.tail)),
-            (ReadEnd::Exited, Ok(status)) => Err(ended_badly(status, captured.tail)),
+            (ReadEnd::Exited, Ok(status)) => Err(self.ended_badly(status, captured.tail)),
             (ReadEnd::Exited, Err(error)) => {
                 Err(named("PluginExitStatus", format!("its exit status was lost: {error}"), captured.tail))
             }
@@ -215,9 +216,28 @@ impl ExecHook {
                 Err(error) if error.is_shortage() && begun.elapsed() < patience => {}
                 Err(error) => {
                     let named = named("PluginSpawnError", format!("failed to {error}"), Tail::default());
-                    return Err(HookError { short: error.is_shortage(), ..named });
+                    let short = error.is_shortage();
+                    return Err(HookError { short, unstarted: !short && error.may_pass(), ..named });
                 }
             }
+        }
+    }
+
+    fn ended_badly(&self, status: ExitStatus, tail: Tail) -> HookError {
+        match (status.code(), status.signal()) {
+            (Some(NOT_EXECUTED), _) if self.program.account.is_some() && tail.last().is_some_and(is_shim_error) => {
+                let complaint = tail.last().unwrap_or_default().to_owned();
+                let short = is_shim_shortage(&complaint);
+                HookError { short, unstarted: !short, ..named("PluginSpawnError", complaint, tail) }
+            }
+            (Some(code), _) => named("PluginExitStatus", format!("exited with {code}"), tail),
+            (None, Some(signal)) => {
+                let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
+                let kill = (signal == Signal::KILL.as_raw()).then(unsent_kill);
+                let (why, killed) = kill.map_or_else(Default::default, |kill| (kill.text, kill.is_unknown));
+                HookError { killed, ..named("PluginSignal", format!("killed by signal {signal}{name}{why}"), tail) }
+            }
+            (None, None) => named("PluginExitStatus", format!("ended in an unknown way: {status}"), tail),
         }
     }
 
@@ -276,19 +296,6 @@ impl HookOutput {
         if let Some(log) = &mut self.log {
             log.tell(OutputStream::Stderr, line.text);
         }
-    }
-}
-
-fn ended_badly(status: ExitStatus, tail: Tail) -> HookError {
-    match (status.code(), status.signal()) {
-        (Some(code), _) => named("PluginExitStatus", format!("exited with {code}"), tail),
-        (None, Some(signal)) => {
-            let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
-            let kill = (signal == Signal::KILL.as_raw()).then(unsent_kill);
-            let (why, killed) = kill.map_or_else(Default::default, |kill| (kill.text, kill.is_unknown));
-            HookError { killed, ..named("PluginSignal", format!("killed by signal {signal}{name}{why}"), tail) }
-        }
-        (None, None) => named("PluginExitStatus", format!("ended in an unknown way: {status}"), tail),
     }
 }
 

@@ -124,6 +124,9 @@ pub struct HookError {
     /// It was not asked at all, because this machine is short of a resource: file descriptors, processes, memory. Before
     /// a run this is no failure: the job is given back uncounted.
     pub short: bool,
+    /// It was not asked at all, because its program could not be started. Before a run the job is put off uncounted; only
+    /// if that lasts, it fails with this error.
+    pub unstarted: bool,
     /// Its process was killed by SIGKILL, and it is not known who sent it.
     pub killed: bool,
 }
@@ -133,7 +136,7 @@ impl HookError {
     #[must_use]
     pub fn new(error: impl Into<String>) -> Self {
         let exception = "PluginError".to_owned();
-        Self { exception, error: error.into(), backtrace: Vec::new(), short: false, killed: false }
+        Self { exception, error: error.into(), backtrace: Vec::new(), short: false, unstarted: false, killed: false }
     }
 
     /// The same error under this class.

@@ -12,6 +12,7 @@ use super::control::Work;
 use super::emptied::Emptied;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
+use super::holdups::Holdups;
 use super::hooked_run::Performed;
 use super::hunger::Hunger;
 use super::lease::Lease;
@@ -21,7 +22,6 @@ use super::settings::Settings;
 use super::shortage::Shortage;
 use super::slots::{LANES, Slots};
 use super::timeouts::Timeouts;
-use super::unknown::UnknownClasses;
 use crate::clock::Clock;
 use crate::event::{Bus, Event};
 use crate::job::ClaimToken;
@@ -66,7 +66,7 @@ pub(super) struct Core {
     pub(super) slots: Slots,
     pub(super) shortage: Shortage,
     pub(super) timeouts: Timeouts,
-    pub(super) unknown: UnknownClasses,
+    pub(super) holdups: Holdups,
     pub(super) findings: Findings,
 }
 
@@ -100,7 +100,7 @@ impl Core {
     pub(super) fn adopt(&self, work: &Work) {
         self.settings.replace(work);
         self.queues.change_patterns(&work.config.queues);
-        self.unknown.clear();
+        self.holdups.clear();
         self.lease.change_record(|record| bring_up_to_date(record, work));
         self.slots.compare_names(&self.lease.record());
         self.slots.ask_manager();

@@ -5,6 +5,7 @@
 //!         │ denies: vetoed, and no plugin is called afterwards
 //!         │ fails: the run fails ──────▲
 //!         │ finds no descriptor, process or memory to ask with: the job is given back
+//!         │ its program cannot be started: the job is put off
 //! ```
 //!
 //! The task's `timeout` counts for `before_perform` and the run together, and again for `after_perform`. An order to end
@@ -63,6 +64,7 @@ impl HookedRun {
             match until_stopped(asking, &cancel, own.subscribe()).await {
                 None => Outcome::Interrupted,
                 Some(Err(failed)) if failed.error.short => Outcome::NotStarted(failed.to_string()),
+                Some(Err(failed)) if failed.error.unstarted => Outcome::unstarted(failed.failure()),
                 Some(Err(failed)) => Outcome::Failure(failed.failure()),
                 Some(Ok(Some(refusal))) => {
                     veto = Some(refusal);

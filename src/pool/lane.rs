@@ -5,6 +5,7 @@
 
 mod eased;
 mod holding;
+mod late;
 mod lost;
 mod sending;
 mod undone;
@@ -66,9 +67,6 @@ struct Round {
     entering: Vec<usize>,
     idle: Vec<usize>,
 }
-
-/// How long a job that was cut off often waits for the one of that kind that runs.
-const POISON_WAIT_MS: u64 = 5000;
 
 /// How many jobs of an exchange must have ended at once for a lane to stay awake for the next reply.
 const WORTHWHILE: usize = 4;
@@ -230,6 +228,10 @@ impl LaneTask {
         }
         match perform::ready(&self.core, worker, claim) {
             PreparedJob::Refused(job, failure) => self.end(number, worker, *job, Outcome::Failure(failure)),
+            PreparedJob::Unknown(job, class) => self.unknown(number, worker, *job, &class),
+            PreparedJob::AtGates(job, _) | PreparedJob::Ready(job) if self.is_held_up(&job) => {
+                self.put_off_again(number, worker, *job);
+            }
             PreparedJob::AtGates(job, gates) => {
                 let enter = Enter {
                     worker: worker.clone(),
@@ -287,19 +289,6 @@ impl LaneTask {
         self.settle(number, worker, job, ending, None);
     }
 
-    /// Puts off a job that was cut off often, because another one of that kind runs here: if one of them ends this daemon,
-    /// it must be known which.
-    fn put_off(&mut self, number: usize, worker: &WorkerName, claim: Claim) {
-        let mut job = perform::unread(claim);
-        let payload = job.payload.clone();
-        perform::describe(&self.core, worker, &mut job, || perform::class_of(&payload));
-        let why = "put off, because it was cut off often and another such job runs here";
-        report::vetoed(&self.core.bus, &job, why.to_owned());
-        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
-        let ending = ending::put_off(run, POISON_WAIT_MS);
-        self.settle(number, worker, *job, ending, None);
-    }
-
     fn run_ended(&mut self, finished: Finished) {
         // A report of an earlier run must not end the run that the slot has now.
         if !self.core.slots.runs(finished.number, &finished.claim) {
@@ -336,6 +325,7 @@ impl LaneTask {
             }
             return self.give_back(number, worker, job, &why);
         }
+        let Some((job, outcome)) = self.begun(number, worker, job, outcome) else { return };
         let result = match &outcome {
             Outcome::Success { result } => result.clone(),
             _ => None,

@@ -16,6 +16,7 @@ mod emptied;
 mod findings;
 mod heartbeat;
 mod held_locks;
+mod holdups;
 pub mod hooked_run;
 mod hunger;
 mod interrupt;

@@ -27,6 +27,8 @@ use crate::text::cut::cut;
 pub(super) enum PreparedJob {
     /// It cannot be performed; it fails with this.
     Refused(Box<Job>, Failure),
+    /// No task here has its class.
+    Unknown(Box<Job>, TaskName),
     /// It must pass gates first.
     AtGates(Box<Job>, Vec<Gate>),
     /// It can begin.
@@ -75,10 +77,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
         None => TaskName::as_stored(&cut(&view.class, LONGEST_TEXT)),
     });
     let Some((task, handler)) = found else {
-        if let Some(advice) = core.unknown.count(&job.queue) {
-            core.warn(advice);
-        }
-        return PreparedJob::Refused(job, Failure::unknown_class(&view.class));
+        return PreparedJob::Unknown(job, TaskName::as_stored(&cut(&view.class, LONGEST_TEXT)));
     };
     job.known = Some((Arc::clone(task), Arc::clone(handler)));
     let chain = Chain::of(task);
@@ -93,6 +92,12 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
         }
         Err(bad) => PreparedJob::Refused(job, Failure::new("Error", bad.to_string())),
     }
+}
+
+/// The failure of a job whose class no task here has.
+pub(super) fn unknown_class(payload: &[u8]) -> Failure {
+    let view = PayloadView::parse(payload).ok();
+    Failure::unknown_class(view.as_ref().map_or("", |view| &view.class))
 }
 
 /// The class of a job that is not performed now, as events show it.

@@ -20,6 +20,7 @@ use super::drain::{drain, end_lost_runs};
 use super::emptied::Emptied;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
+use super::holdups::Holdups;
 use super::hunger::Hunger;
 use super::interrupt::Interrupts;
 use super::lane::LaneTask;
@@ -32,7 +33,6 @@ use super::shortage::Shortage;
 use super::slots::{LANES, Slots};
 use super::tasks::Tasks;
 use super::timeouts::Timeouts;
-use super::unknown::UnknownClasses;
 use super::{heartbeat, lease_guard, orphan, overdue, waking};
 use crate::backoff;
 use crate::clock::{Clock, SystemClock};
@@ -216,7 +216,7 @@ async fn live(
         slots: Slots::default(),
         shortage: Shortage::default(),
         timeouts: Timeouts::default(),
-        unknown: UnknownClasses::default(),
+        holdups: Holdups::default(),
     });
     // The instance may have joined before the last reload.
     core.adopt(&present);

@@ -110,6 +110,24 @@ pub enum SpawnError {
 }
 
 impl SpawnError {
+    /// May the same start succeed a little later, when somebody has put the program in its place? If not, something else
+    /// is wrong with the job or its task.
+    #[must_use]
+    pub fn may_pass(&self) -> bool {
+        match self {
+            Self::NotFound { .. }
+            | Self::NoInterpreter { .. }
+            | Self::Directory { .. }
+            | Self::Denied { .. }
+            | Self::NotExecutable { .. }
+            | Self::Environment(_)
+            | Self::Busy { .. } => true,
+            // What the system said of the file: EIO, ESTALE, ...
+            Self::Other { source, .. } => source.raw_os_error().is_some(),
+            Self::Nul { .. } | Self::TooLong { .. } | Self::Untrusted { .. } => false,
+        }
+    }
+
     /// Is this process or the machine short of a resource that it needs to start any program?
     #[must_use]
     pub fn is_shortage(&self) -> bool {

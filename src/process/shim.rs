@@ -4,7 +4,7 @@
 //! holds the variables of the program under other names ([`ENV_PREFIX`]): the dynamic loader and the libraries
 //! (`LD_PRELOAD`, `GLIBC_TUNABLES`, `GCONV_PATH`, ...) see none of them. They get their names when the rights are gone.
 //!
-//! If it fails, it writes one line to stderr and exits with [`FAILED`].
+//! If it fails, it writes one line to stderr and exits with [`FAILED`] or [`NOT_EXECUTED`].
 
 use std::ffi::{OsStr, OsString};
 use std::fmt::Write as _;
@@ -27,6 +27,8 @@ use crate::text::clean;
 
 /// The exit status of the shim if it could not start the program, as with `env`, `nice` and `timeout`.
 pub const FAILED: i32 = 125;
+/// The exit status of the shim if it did all that it should, and the program could not be executed, as with `env`.
+pub const NOT_EXECUTED: i32 = 126;
 /// The beginning of the line that a failed shim writes to stderr.
 pub const ERROR_PREFIX: &str = "windlass: failed to start ";
 /// The same if that was for want of a resource of the machine.
@@ -50,9 +52,9 @@ pub fn answer(mut args: impl Iterator<Item = OsString>) -> Option<ExitCode> {
     if args.next()? != SHIM {
         return None;
     }
-    let (prefix, complaint) = become_program(args);
+    let Complaint { prefix, text: complaint, status } = become_program(args);
     let _ = writeln!(std::io::stderr(), "{}", clean::line(&format!("{prefix}{complaint}")));
-    Some(ExitCode::from(u8::try_from(FAILED).unwrap_or(u8::MAX)))
+    Some(ExitCode::from(u8::try_from(status).unwrap_or(u8::MAX)))
 }
 
 /// The settings on the command line of the shim.
@@ -176,16 +178,31 @@ impl ShimOptions {
     }
 }
 
-/// Becomes the program. Returns only on failure, with the prefix and the rest of the message.
-fn become_program(mut args: impl Iterator<Item = OsString>) -> (&'static str, String) {
+/// Why the shim did not become the program.
+struct Complaint {
+    /// How its message begins, and the rest.
+    prefix: &'static str,
+    text: String,
+    /// The exit status.
+    status: i32,
+}
+
+impl Complaint {
+    fn of(prefix: &'static str, text: impl Into<String>) -> Self {
+        Self { prefix, text: text.into(), status: FAILED }
+    }
+}
+
+/// Becomes the program. Returns only on failure.
+fn become_program(mut args: impl Iterator<Item = OsString>) -> Complaint {
     let Some(orders) = ShimOptions::read(&mut args) else {
-        return (ERROR_PREFIX, "anything: its options cannot be read".to_owned());
+        return Complaint::of(ERROR_PREFIX, "anything: its options cannot be read");
     };
-    let Some(program) = args.next() else { return (ERROR_PREFIX, "anything: no program was named".to_owned()) };
+    let Some(program) = args.next() else { return Complaint::of(ERROR_PREFIX, "anything: no program was named") };
     let mut complaint = program.to_string_lossy().into_owned();
     if let Err((errno, error)) = orders.carry_out() {
         let _ = write!(complaint, ": {error}");
-        return (orders.prefix(errno), complaint);
+        return Complaint::of(orders.prefix(errno), complaint);
     }
     // Only now, without the rights of the daemon, does the environment of the task mean anything to this process.
     let env = std::env::vars_os().filter_map(|(name, value)| {
@@ -193,13 +210,16 @@ fn become_program(mut args: impl Iterator<Item = OsString>) -> (&'static str, St
         Some((OsStr::from_bytes(name).to_owned(), value))
     });
     let error = std::process::Command::new(&program).args(args).env_clear().envs(env).exec();
-    let prefix = orders.prefix(Errno::from_io_error(&error));
+    let errno = Errno::from_io_error(&error);
+    // Arguments that are too long are the job's own.
+    let status = if errno == Some(Errno::TOOBIG) { FAILED } else { NOT_EXECUTED };
+    let prefix = orders.prefix(errno);
     let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
     let _ = write!(complaint, ": {}", said(error));
     if denied && let Some(user) = &orders.user {
         let _ = write!(complaint, " (user {user} must be able to read and execute it, and to pass every folder above)");
     }
-    (prefix, complaint)
+    Complaint { prefix, text: complaint, status }
 }
 
 /// The message of the system, without the number.

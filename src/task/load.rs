@@ -20,6 +20,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::program::Missing;
 use super::definition::Registry;
 use super::definition::TaskDefinition;
 use super::handler_spec::HandlerSpec;
@@ -37,10 +38,12 @@ use crate::job::{QueueName, TaskName};
 #[derive(Debug, Clone, Default)]
 #[non_exhaustive]
 pub struct Tasks {
-    /// The valid tasks.
+    /// The valid tasks, and those which only lack something at the moment.
     pub registry: Registry,
-    /// The problems of the other tasks.
+    /// The problems of the other tasks, and what is [`missing`](Self::missing).
     pub problems: Vec<Problem>,
+    /// Tasks whose program or folder is missing at the moment. Their jobs can be enqueued, and cannot begin.
+    pub missing: Vec<(TaskName, Problem)>,
     /// Secrets that could not be read here. They are problems for a process that runs these tasks, and none for a
     /// process that only enqueues them.
     pub unavailable: Vec<Problem>,
@@ -118,6 +121,8 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
         tasks: Vec::new(),
         locations: BTreeMap::new(),
         exposed: RefCell::default(),
+        missing: RefCell::default(),
+        missing_of: Vec::new(),
         unavailable: RefCell::default(),
         warnings: Vec::new(),
         judge: known.trusted.map(|trusted| Judge::new(trusted)),
@@ -151,6 +156,7 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
     Tasks {
         registry: Registry::new(loader.tasks),
         problems,
+        missing: loader.missing_of,
         unavailable: loader.unavailable.into_inner(),
         warnings: loader.warnings,
     }
@@ -176,6 +182,10 @@ struct TaskLoader<'b> {
     /// Where each name was defined first.
     locations: BTreeMap<TaskName, String>,
     exposed: RefCell<Vec<String>>,
+    /// What the task that is read lacks.
+    missing: Missing,
+    /// What the tasks before it lack.
+    missing_of: Vec<(TaskName, Problem)>,
     unavailable: RefCell<Vec<Problem>>,
     warnings: Vec<String>,
     judge: Option<Judge<'b>>,
@@ -216,7 +226,7 @@ impl TaskLoader<'_> {
         problems.extend(document.into_problems());
     }
 
-    /// Reads one task, and keeps it if it has no problem.
+    /// Reads one task, and keeps it if it has no problem but that something is missing at the moment.
     fn task(&mut self, document: &Document, mut table: Table<'_>) {
         let before = document.problem_count();
         let name_value = table.required("name", "the task's name");
@@ -231,8 +241,10 @@ impl TaskLoader<'_> {
         }
         let task = self.definition(document, name, &mut table);
         table.finish();
-        if document.problem_count() == before {
-            self.tasks.extend(task);
+        let missing = self.missing.take();
+        if let Some(task) = task.filter(|_| document.problem_count() == before + missing.len()) {
+            self.missing_of.extend(missing.into_iter().map(|problem| (task.name.clone(), problem)));
+            self.tasks.push(task);
         }
     }
 
@@ -281,6 +293,7 @@ impl TaskLoader<'_> {
                 periodic,
                 overlap: times.overlap,
                 folder: document.folder(),
+                missing: &self.missing,
                 in_code: self.known.plugins,
                 trusted: self.known.trusted,
                 namespace: self.known.namespace,
@@ -302,6 +315,7 @@ impl TaskLoader<'_> {
             source: document.path(),
             exposed: &self.exposed,
             unavailable: &self.unavailable,
+            missing: &self.missing,
             trusted: self.known.trusted,
         };
         let handler = table

@@ -142,7 +142,7 @@ fn b16_c07_the_pages_of_resque_web_can_show_what_we_write() {
     let world = World::new();
     world.gated_task("hold", "");
     world.failing_task("bad", "");
-    let daemon = world.daemon(&Settings { min: 3, max: 3, ..Settings::default() });
+    let daemon = world.daemon(&Settings { min: 3, max: 3, more: "unknown = \"fail\"", ..Settings::default() });
     for payload in [r#"{"class":"bad","args":[1]}"#, "{bad", "null", "[1,2]", r#"{"class":"nobody","args":{}}"#] {
         world.push("math", payload);
     }

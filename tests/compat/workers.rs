@@ -189,7 +189,7 @@ fn c10_a_job_of_an_unknown_class_fails_and_the_next_one_runs() {
     let mut peer = world.peer("{}");
     peer.queue("enqueue", r#"["math","nope",[1]]"#);
     peer.queue("enqueue", r#"["math","good",[2]]"#);
-    let daemon = world.daemon(&Settings::default());
+    let daemon = world.daemon(&Settings { more: "unknown = \"fail\"", ..Settings::default() });
     world.wait_ended(1);
     let failed = json(&world.failed()[0]);
     assert_eq!(failed["error"], r#"No job defined for class "nope""#);

@@ -149,7 +149,7 @@ fn assert_clean(what: &str, text: &str) {
 #[test]
 fn names_of_strangers_forge_no_line_and_reach_no_terminal_raw() {
     let server = RedisServer::start(Options::default());
-    let folder = Folder::new(&server.url(), "");
+    let folder = Folder::new(&server.url(), "unknown = \"fail\"");
     folder.reconfigure("queues = [\"default\"]", "queues = [\"*\"]");
     let job = serde_json::json!({ "class": FORGED, "queue": FORGED, "args": [FORGED], "windlass": { "id": FORGED } });
     server.command(&["SADD", "resque:queues", FORGED]);

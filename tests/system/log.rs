@@ -137,7 +137,7 @@ fn a_full_disk_under_the_log_stops_nothing() {
 #[test]
 fn bytes_that_are_no_job_are_not_told_as_classes_that_others_may_know() {
     let server = RedisServer::start(Options { tcp: false, durable: false });
-    let folder = Folder::new(&server.url(), "");
+    let folder = Folder::new(&server.url(), "unknown = \"fail\"");
     let daemon = folder.daemon();
     daemon.wait_log("[ worker ] started");
     let push = |bytes: &str| {

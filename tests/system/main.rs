@@ -40,3 +40,4 @@ mod silence;
 mod supervision;
 mod systemd;
 mod trust;
+mod unstarted;

@@ -125,6 +125,7 @@ fn whatever_a_plugin_does_wrong_fails_its_job_by_name_and_no_other() {
         *hang*) echo stuck >&2; sleep 600;; *crash*) kill -SEGV $$;; *garbage*) echo yes;; *exit*) exit 3;; \
         *flood*) head -c 10000000 /dev/zero | tr '\\0' x;; esac";
     let folder = folder(script, "\"before_perform\"", "");
+    folder.reconfigure("scheduler = true", "scheduler = true\nunstarted = \"fail\"");
     let daemon = folder.daemon();
     let ways = [
         ("hang", "PluginTimeout"),

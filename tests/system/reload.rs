@@ -52,7 +52,7 @@ fn ready(folder: &Folder) -> Daemon {
 
 #[test]
 fn a_reload_adds_and_removes_tasks_and_changes_queues_and_processors() {
-    let folder = Folder::new(STORE, "");
+    let folder = Folder::new(STORE, "unknown = \"fail\"");
     folder.script("goes", "echo goes >>goes");
     let daemon = ready(&folder);
     enqueue(&folder, "goes");

@@ -266,6 +266,7 @@ fn kill_9_of_the_daemon_takes_the_children_along_and_loses_no_job() {
 #[test]
 fn a_child_that_never_gets_ready_fails_its_job_by_name() {
     let folder = folder("#!/bin/sh\necho no database >&2\nexit 3\n", "", "");
+    folder.reconfigure("scheduler = true", "scheduler = true\nunstarted = \"fail\"");
     let daemon = folder.daemon();
     enqueue(&folder, 1);
     eventually("it has failed", || json(&folder, &["failed", "count"])["count"] == 1);

@@ -164,7 +164,7 @@ pub(crate) enum FailedVerb {
     /// Put a failed job back on its queue, or all, or all of a task
     Retry {
         /// Its id or position
-        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "task"])]
+        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "task", "unknown"])]
         address: Option<String>,
         /// Retry all failed jobs
         #[arg(long, conflicts_with_all = ["address", "task"])]
@@ -172,6 +172,9 @@ pub(crate) enum FailedVerb {
         /// Retry all failed jobs of this task
         #[arg(long, value_name = "T", conflicts_with = "address")]
         task: Option<String>,
+        /// Retry all that failed because no task had their name
+        #[arg(long, conflicts_with_all = ["address", "all"])]
+        unknown: bool,
         /// The queue for jobs whose record and payload name none
         #[arg(long, value_name = "Q")]
         queue: Option<String>,

@@ -15,6 +15,7 @@ use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::duration::show;
 use crate::config::error::{self, MOST_TOLD, Problem};
 use crate::config::load::Loaded;
+use crate::config::load::show_patience;
 use crate::config::model::Config;
 
 #[derive(Debug, Serialize)]
@@ -56,6 +57,8 @@ struct ConfigView {
     stuck_worker_timeout_ms: Option<u64>,
     on_crash: &'static str,
     max_redeliveries: u32,
+    unstarted_ms: u64,
+    unknown_ms: u64,
     tasks_dir: String,
     store: StoreView,
     shutdown: ShutdownView,
@@ -187,6 +190,8 @@ impl ConfigView {
             stuck_worker_timeout_ms: config.stuck_worker_timeout.map(ms),
             on_crash: on_crash(config.on_crash),
             max_redeliveries: config.max_redeliveries,
+            unstarted_ms: ms(config.unstarted),
+            unknown_ms: ms(config.unknown),
             tasks_dir: path(&config.tasks_dir),
             store: StoreView {
                 url: config.store.url.to_string(),
@@ -224,6 +229,8 @@ fn effective_settings(config: &Config) -> FieldList {
         .add("stuck_worker_timeout", &stuck)
         .add("on_crash", on_crash(config.on_crash))
         .add("max_redeliveries", &config.max_redeliveries.to_string())
+        .add("unstarted", &show_patience(config.unstarted))
+        .add("unknown", &show_patience(config.unknown))
         .add("shutdown", &format!("{}, kill after {}", show(config.shutdown.timeout), show(config.shutdown.kill_grace)))
         .add("log", &config.log.level)
         .add("tasks_dir", &path(&config.tasks_dir));

@@ -19,8 +19,10 @@ use crate::client::request::ResolvedJob;
 use crate::client::{Client, Request, RequestError};
 use crate::config::error::MOST_TOLD;
 use crate::file::bounded::{self, FileError};
+use crate::job::TaskName;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::queueing::Scheduled;
+use crate::task::load::Tasks;
 
 /// The result. For a refused job it is exactly `{"enqueued":false,"refused_by":"QueueLock"}`.
 #[derive(Debug, Default, Serialize)]
@@ -117,7 +119,15 @@ async fn checked(context: &CommandContext, request: &Request) -> Result<Client, 
         RequestError::QueueMissing { .. } => CliError::Usage(format!("{error}: say --queue Q")),
         other => CliError::Client(other.into()),
     })?;
+    warn_of_missing(&tasks, |task| task.as_str() == request.task);
     Ok(Client::new(context.store_to_fill().await?, Arc::new(tasks.registry)).with_plugins(context.plugins()))
+}
+
+/// Warns of jobs that cannot begin at the moment, because a program is missing.
+fn warn_of_missing(tasks: &Tasks, is_meant: impl Fn(&TaskName) -> bool) {
+    for (task, problem) in tasks.missing.iter().filter(|(task, _)| is_meant(task)) {
+        warn(&format!("no job of task {:?} can begin at the moment: {problem}", task.as_str()));
+    }
 }
 
 async fn now(context: &CommandContext, client: &Client, request: &Request, front: bool) -> Result<Exit, CliError> {
@@ -240,6 +250,7 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
             return refuse(context, &bad);
         }
     };
+    warn_of_missing(&tasks, |task| jobs.iter().any(|job| job.job.task == *task));
     let client = Client::new(context.store_to_fill().await?, Arc::new(tasks.registry)).with_plugins(context.plugins());
     let report = client.enqueue_bulk(&jobs, args.front).await;
     let mut output = BulkOutput { lines: jobs.len(), ..BulkOutput::default() };

@@ -74,13 +74,16 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
                 .report(&removed, || format!("removed {}", count_noun(removed.removed, "failed job", "failed jobs")))?;
         }
         FailedVerb::RetryStuck => return retry_many(context, &store, RetrySelection::Stuck).await,
-        FailedVerb::Retry { address, task, queue, .. } => {
+        FailedVerb::Retry { address, task, unknown, queue, .. } => {
             let name =
                 |name: &str| QueueName::new(name).map_err(|error| AdminError::Name { text: name.to_owned(), error });
             let queue = queue.as_deref().map(name).transpose()?;
             return match address {
                 Some(address) => retry_one(context, &store, &address, queue.as_ref()).await,
-                None => retry_many(context, &store, RetrySelection::All(task.as_deref(), queue.as_ref())).await,
+                None => {
+                    let (task, queue) = (task.as_deref(), queue.as_ref());
+                    retry_many(context, &store, RetrySelection::Some { task, unknown, queue }).await
+                }
             };
         }
     }
@@ -110,8 +113,15 @@ async fn retry_one(
 /// Which failed jobs are retried.
 #[derive(Clone, Copy)]
 enum RetrySelection<'a> {
-    /// All, or all of a task, and the queue of jobs that name none.
-    All(Option<&'a str>, Option<&'a QueueName>),
+    /// All, or all of a task, or of unknown classes.
+    Some {
+        /// Of this task.
+        task: Option<&'a str>,
+        /// Those that failed because no task had their name.
+        unknown: bool,
+        /// The queue of jobs that name none.
+        queue: Option<&'a QueueName>,
+    },
     /// Those whose workers vanished.
     Stuck,
 }
@@ -136,8 +146,8 @@ async fn retry_many(
     };
     let plugins = context.plugins();
     let ended = match selection {
-        RetrySelection::All(task, queue) => {
-            failed::retry_all(store, &known.registry, &plugins, task, queue, each).await
+        RetrySelection::Some { task, unknown, queue } => {
+            failed::retry_all(store, &known.registry, &plugins, task, unknown, queue, each).await
         }
         RetrySelection::Stuck => failed::retry_stuck(store, &known.registry, &plugins, each).await,
     };
@@ -147,7 +157,7 @@ async fn retry_many(
         return Err(CliError::Interrupted { message, error });
     }
     ended?;
-    if let RetrySelection::All(Some(task), _) = selection
+    if let RetrySelection::Some { task: Some(task), .. } = selection
         && retries.is_empty()
     {
         expect_known(&known.registry, task)?;

@@ -185,7 +185,7 @@ impl PerformOutput {
         match outcome {
             Outcome::Success { result } => Self::Success { duration_ms, result },
             // Nothing redelivers the job here, so a crash is a failure.
-            Outcome::Failure(failure) | Outcome::Crashed(failure) => {
+            Outcome::Failure(failure) | Outcome::Crashed(failure) | Outcome::Unstarted { failure, .. } => {
                 let Failure { exception, error, backtrace, .. } = failure;
                 Self::Failure { duration_ms, exception, error, backtrace }
             }

@@ -53,6 +53,10 @@ fn without_a_file_everything_has_its_default() {
     assert_eq!(config.max_event_loop_delay, Duration::from_millis(5));
     assert_eq!(config.stuck_worker_timeout, Some(Duration::from_secs(3600)));
     assert_eq!((config.on_crash, config.max_redeliveries), (OnCrash::Requeue, 25));
+    let (five_minutes, fail) = (Duration::from_secs(300), Duration::ZERO);
+    assert_eq!((config.unstarted, config.unknown), (five_minutes, five_minutes));
+    let config = good("unstarted = \"fail\"\nunknown = 1500").config;
+    assert_eq!((config.unstarted, config.unknown), (fail, Duration::from_millis(1500)));
     assert_eq!(config.worker_logging.failure, EventLevel::Error);
     assert_eq!(config.scheduler_logging.transferred_job, EventLevel::Debug);
     assert_eq!((config.store.namespace.as_str(), config.store.lease), ("resque", Duration::from_secs(15)));
@@ -222,6 +226,7 @@ fn each_mistake_is_told_with_its_place() {
             "stuck_worker_timeout = true",
             "1:24: stuck_worker_timeout: expected a duration, or false for never (found true)",
         ),
+        ("unknown = \"never\"", "1:11: unknown: expected a duration such as \"5m\", or \"fail\" (found \"never\")"),
         (
             "on_crash = \"fial\"",
             "1:12: on_crash: expected \"requeue\" or \"fail\" (found \"fial\"); did you mean \"fail\"?",
@@ -322,6 +327,8 @@ fn the_documented_values_are_the_defaults() {
         stuck_worker_timeout = "1h"
         on_crash = "requeue"
         max_redeliveries = 25
+        unstarted = "5m"
+        unknown = "5m"
         tasks_dir = "../tasks.d"
         [worker_logging]
         failure = "error"

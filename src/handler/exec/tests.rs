@@ -197,13 +197,13 @@ async fn seventy_five_is_later_until_the_limit() {
 }
 
 #[tokio::test]
-async fn what_cannot_start_fails_and_names_the_program() {
+async fn what_cannot_start_never_began_and_names_the_program() {
     let mut scene = scene("true");
     write(scene.folder.path(), "plain", "true\n");
     for (program, words) in [("./gone", "no such program"), ("./plain", "begins with #!"), ("", "no such program")] {
         scene.spec.argv[0].pieces = vec![Piece::Text(program.into())];
-        let failure = scene.fail("[]").await;
-        assert_eq!(failure.exception, "SpawnError");
+        let Outcome::Unstarted { failure, wait } = scene.run("[]").await else { panic!("{program} began") };
+        assert_eq!((failure.exception.as_str(), wait), ("SpawnError", Duration::ZERO));
         assert!(failure.error.starts_with(&format!("task \"test\": failed to start {program}: ")), "{}", failure.error);
         assert!(failure.error.contains(words), "{}", failure.error);
     }

@@ -14,13 +14,13 @@ use signal_hook::consts::SIGKILL;
 use tokio::runtime::Handle;
 use tokio::time::{Instant, sleep_until};
 
-use super::child_pool::{ChildEnd, ChildPool};
+use super::child_pool::{ChildEnd, ChildPool, FailedStart};
 use super::pool_state::{ChildParams, PerformRequest};
 use super::session::{EndedChild, Session, SessionEnd};
 use crate::event::Event;
 use crate::handler::process_settings;
 use crate::job::{Failure, Outcome, run_variables};
-use crate::process::shim::{is_shim_error, is_shim_shortage};
+use crate::process::shim::{NOT_EXECUTED, is_shim_error, is_shim_shortage};
 use crate::process::{Command, Duplex, SpawnError, mark, memory_kill, signal::status_text, spawn_retry};
 use crate::supervise::scope::named;
 
@@ -40,9 +40,9 @@ impl PoolSlot {
         self.pool.child_ended(self.number, unseen, child_end);
     }
 
-    fn failed_start(mut self, failure: &Failure, short: bool) {
+    fn failed_start(mut self, failure: &Failure, why: FailedStart) {
         self.left = true;
-        self.pool.failed_start(self.number, failure, short);
+        self.pool.failed_start(self.number, failure, why);
     }
 }
 
@@ -74,7 +74,12 @@ async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
         Ok(duplex) => duplex,
         Err(error) => {
             let failure = not_started(&pool, &format!("failed to {error}"), Vec::new());
-            return slot.failed_start(&failure, error.is_shortage());
+            let why = match error {
+                _ if error.is_shortage() => FailedStart::Short,
+                _ if error.may_pass() => FailedStart::Unstarted,
+                _ => FailedStart::Wrong,
+            };
+            return slot.failed_start(&failure, why);
         }
     };
     let mut session = Session::new(duplex, pool.task.clone(), pool.bus.clone());
@@ -87,8 +92,8 @@ async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
             return slot.leave(Vec::new(), ChildEnd::Asked);
         }
         Err(end) => {
-            let (failure, short) = never_ready(&pool, session, end).await;
-            return slot.failed_start(&failure, short);
+            let (failure, why) = never_ready(&pool, session, end).await;
+            return slot.failed_start(&failure, why);
         }
     };
     pool.ready(number, depth);
@@ -151,28 +156,33 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
     (unseen, child_end)
 }
 
-/// The failure of a child that did not become ready, and whether the machine is short of a resource.
-async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> (Failure, bool) {
+/// The failure of a child that did not become ready, and what follows for the jobs that wait for it.
+async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> (Failure, FailedStart) {
     let limit = humantime::format_duration(pool.spec.start_timeout);
     let EndedChild { status, mut tail, .. } = session.end_and_reap(&pool.spec.later, Duration::ZERO, true).await;
     let program = pool.spec.argv.first().map_or("", String::as_str);
     let why = match (end, status) {
         (SessionEnd::Broken(what), _) => format!("broke the protocol before it was ready: {what}"),
         (SessionEnd::Late, _) => format!("was not ready within {limit}: it never wrote the notification \"ready\""),
-        (_, Ok(_)) if tail.last().is_some_and(|line| is_shim_error(line)) => {
+        (_, Ok(status)) if tail.last().is_some_and(|line| is_shim_error(line)) => {
             let complaint = tail.pop().unwrap_or_default();
-            return (not_started(pool, complaint.trim_start_matches("windlass: "), tail), is_shim_shortage(&complaint));
+            let fate = match status.code() {
+                _ if is_shim_shortage(&complaint) => FailedStart::Short,
+                Some(NOT_EXECUTED) => FailedStart::Unstarted,
+                _ => FailedStart::Wrong,
+            };
+            return (not_started(pool, complaint.trim_start_matches("windlass: "), tail), fate);
         }
         (SessionEnd::Exited, Ok(status)) => {
             let why = memory(Some(&status));
             let killed = status.signal() == Some(SIGKILL) && why.is_empty();
             let why = format!("{program} {} before it was ready{why}", status_text(status));
-            return (not_started(pool, &why, tail).killed_if(killed), false);
+            return (not_started(pool, &why, tail).killed_if(killed), FailedStart::Unstarted);
         }
         (_, Ok(status)) => format!("{} before it was ready", status_text(status)),
         (_, Err(error)) => format!("ended before it was ready, and its exit status was lost: {error}"),
     };
-    (not_started(pool, &format!("{program} {why}"), tail), false)
+    (not_started(pool, &format!("{program} {why}"), tail), FailedStart::Unstarted)
 }
 
 /// What is known of the kill of a child that nobody here killed.

@@ -7,10 +7,11 @@
 //! Where children hold several jobs, a job that was cut off before gets a child for itself. If the job caused the
 //! crash, no other job is cut off with it again. If it did not, it now runs undisturbed.
 //!
-//! A failed start fails the jobs that wait for it, and delays the next start. One lock guards all state. It is taken
+//! A failed start gives back the jobs that wait for it, and delays the next start. One lock guards all state. It is taken
 //! once for each new job and once for each batch of responses, and never held across an await.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
@@ -29,6 +30,29 @@ pub(super) enum ChildEnd {
     Asked,
     /// In any other way: the next start is delayed.
     Unasked,
+}
+
+/// Why a child never served a job. What becomes of the jobs that wait for it depends on it: none of them began.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum FailedStart {
+    /// The machine is short of a resource: they are given back.
+    Short,
+    /// Its program is missing, or ended before it was ready, or never became so: they are put off.
+    Unstarted,
+    /// The task cannot be served as it is written: they fail.
+    Wrong,
+}
+
+impl FailedStart {
+    /// The outcome of a job that waited for the child. None of its task begins before `wait` is over.
+    fn outcome(self, failure: &Failure, wait: Duration) -> Outcome {
+        let failure = failure.clone();
+        match self {
+            Self::Short => Outcome::NotStarted(failure.error),
+            Self::Unstarted => Outcome::Unstarted { failure, wait },
+            Self::Wrong => Outcome::Failure(failure),
+        }
+    }
 }
 
 /// The children of a task.
@@ -198,31 +222,26 @@ impl ChildPool {
         self.gone.notify_waiters();
     }
 
-    /// Removes a child whose start failed. The waiting jobs fail with it, unless another child may serve them.
-    /// If the machine is `short` of a resource they are given back instead.
-    pub(super) fn failed_start(self: &Arc<Self>, number: u64, failure: &Failure, short: bool) {
+    /// Removes a child whose start failed. The waiting jobs end with it, unless another child may serve them.
+    pub(super) fn failed_start(self: &Arc<Self>, number: u64, failure: &Failure, why: FailedStart) {
         let mut state = self.lock();
         state.remove(number);
         let delay = state.count_failure();
-        let mut failed = 0;
+        let mut ended = 0;
         if !state.children.iter().any(|child| child.phase != ChildPhase::Leaving) {
             let PoolState { waiting, suspects, .. } = &mut *state;
             for request in suspects.drain(..).chain(waiting.drain(..)) {
-                failed += 1;
-                request.complete(if short {
-                    Outcome::NotStarted(failure.error.clone())
-                } else {
-                    Outcome::Failure(failure.clone())
-                });
+                ended += 1;
+                request.complete(why.outcome(failure, delay));
             }
         }
         self.start_children(&mut state, false);
         drop(state);
         self.gone.notify_waiters();
         let (error, wait) = (&failure.error, humantime::format_duration(delay));
-        let fate = if short { "are given back" } else { "fail" };
+        let fate = if why == FailedStart::Wrong { "fail" } else { "are given back" };
         self.warn(format!(
-            "{error}; {failed} jobs that waited for it {fate}; the next start is in {wait} at the earliest"
+            "{error}; {ended} jobs that waited for it {fate}; the next start is in {wait} at the earliest"
         ));
     }
 

@@ -98,7 +98,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             )
         }
         Outcome::Later { delay } => format!(",\"outcome\":\"later\",\"delay_ms\":{}", delay.as_millis()),
-        Outcome::Interrupted | Outcome::Crashed(_) | Outcome::NotStarted(_) => {
+        Outcome::Interrupted | Outcome::Crashed(_) | Outcome::NotStarted(_) | Outcome::Unstarted { .. } => {
             ",\"outcome\":\"interrupted\"".to_owned()
         }
     }

@@ -200,8 +200,8 @@ async fn a_program_that_is_gone_or_cannot_run_is_told_by_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("policy");
     let hook = hook(&dir, &[path.to_str().unwrap()], LONG);
-    let HookError { exception, error, .. } = hook.before_enqueue(&enqueued()).await.unwrap_err();
-    assert_eq!(exception, "PluginSpawnError");
+    let HookError { exception, error, unstarted, .. } = hook.before_enqueue(&enqueued()).await.unwrap_err();
+    assert_eq!((exception.as_str(), unstarted), ("PluginSpawnError", true));
     assert!(error.ends_with("policy: there is no such program"), "{error}");
     fs::write(&path, "#!/bin/sh\n").unwrap();
     let HookError { error, .. } = hook.before_enqueue(&enqueued()).await.unwrap_err();

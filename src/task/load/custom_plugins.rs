@@ -4,7 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::program;
+use super::program::{self, Missing};
 use super::run::argv::judge_plain;
 use super::values::json;
 use crate::config::element::duration::{self, Unit};
@@ -26,10 +26,16 @@ pub(super) fn in_code(name: &str) -> CustomPlugin {
 
 /// A program that is a plugin. `item` is its table in `plugins`, `folder` that of the task file. It runs as the daemon does,
 /// whatever user the task has.
-pub(super) fn program(item: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>) -> Option<CustomPlugin> {
+pub(super) fn program(
+    item: &Value<'_>,
+    folder: &Path,
+    trusted: Option<&Arc<Owners>>,
+    missing: &Missing,
+) -> Option<CustomPlugin> {
     let mut table = item.table("a table with exec and hooks")?;
-    let argv =
-        table.required("exec", "the plugin's program and its arguments").and_then(|exec| argv(&exec, folder, trusted));
+    let argv = table
+        .required("exec", "the plugin's program and its arguments")
+        .and_then(|exec| argv(&exec, folder, trusted, missing));
     let hooks = table.required("hooks", &format!("a list of where it is asked: {HOOKS}"));
     let points = hooks.and_then(|hooks| points(&hooks));
     let min = Duration::from_millis(1);
@@ -99,7 +105,7 @@ fn points(value: &Value<'_>) -> Option<HookPoints> {
 }
 
 /// The program by its absolute path, and its literal arguments: the job comes on stdin.
-fn argv(exec: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>) -> Option<Vec<String>> {
+fn argv(exec: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>, missing: &Missing) -> Option<Vec<String>> {
     let items = exec.list("a list: the program and its arguments (no shell is asked)")?;
     if items.is_empty() {
         exec.report("expected a program (found an empty list)");
@@ -115,7 +121,7 @@ fn argv(exec: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>) -> Optio
             fits
         });
         let text = match text {
-            Some(text) if position == 0 => found(item, text, folder, trusted),
+            Some(text) if position == 0 => found(item, text, folder, trusted, missing),
             text => text.map(str::to_owned),
         };
         match text {
@@ -129,14 +135,15 @@ fn argv(exec: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>) -> Optio
     good.then_some(argv)
 }
 
-fn found(item: &Value<'_>, written: &str, folder: &Path, trusted: Option<&Arc<Owners>>) -> Option<String> {
-    let path = program::find(written, folder, std::env::var_os("PATH").as_deref(), trusted.map(AsRef::as_ref));
-    let path = path.map_err(|error| item.report(error.to_string())).ok()?;
-    let text = path.to_str().map(str::to_owned);
-    if text.is_none() {
-        item.report(format!("expected a path in UTF-8 (found {})", path.display()));
-    }
-    text
+fn found(
+    item: &Value<'_>,
+    written: &str,
+    folder: &Path,
+    trusted: Option<&Arc<Owners>>,
+    missing: &Missing,
+) -> Option<String> {
+    let search = std::env::var_os("PATH");
+    program::read(item, written, folder, search.as_deref(), trusted.map(AsRef::as_ref), missing)
 }
 
 fn no_options() -> Arc<str> {

@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::program::Missing;
 use super::values::whole_seconds;
 use super::{custom_plugins, retry_options};
 use crate::config::element::duration::{self, Unit};
@@ -67,6 +68,8 @@ pub(super) struct PluginContext<'a> {
     pub(super) overlap: bool,
     /// The folder of the task file.
     pub(super) folder: &'a Path,
+    /// What is missing at the moment.
+    pub(super) missing: &'a Missing,
     /// The plugins that are registered in code.
     pub(super) in_code: &'a [&'a str],
     /// The namespace in which the keys of locks must be.
@@ -115,7 +118,7 @@ pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<Plug
 
 fn read_one(item: &Value<'_>, context: PluginContext<'_>) -> Option<PluginSpec> {
     if item.raw().is_table() {
-        return custom_plugins::program(item, context.folder, context.trusted).map(PluginSpec::Custom);
+        return custom_plugins::program(item, context.folder, context.trusted, context.missing).map(PluginSpec::Custom);
     }
     if let Some(name) = item.raw().as_str().filter(|name| context.in_code.contains(name)) {
         return Some(PluginSpec::Custom(custom_plugins::in_code(name)));

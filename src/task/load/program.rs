@@ -3,13 +3,18 @@
 //! A name with a slash is relative to the folder of the task file, a bare one is looked up in PATH. The program must
 //! exist, be executable and readable, and only trusted users may change it or the folders above it, because a job from an
 //! untrusted producer must not run a program that anybody could change.
+//!
+//! A program that is missing is a problem of the moment: its task is known all the same, so that jobs can be enqueued.
 
+use std::cell::RefCell;
 use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use crate::config::error::Problem;
 use crate::config::load::security::OR_NOT_STRICT;
+use crate::config::reader::Value;
 use crate::file::trust::{Owners, Untrusted};
 
 /// Why a program is refused.
@@ -31,8 +36,58 @@ pub(super) enum ProgramError {
     Untrusted(#[from] Untrusted),
 }
 
+impl ProgramError {
+    /// Is the program perhaps there a little later, with nothing of the task changed?
+    fn may_pass(&self) -> bool {
+        match self {
+            Self::NotInPath(_)
+            | Self::Missing { .. }
+            | Self::NoFile(_)
+            | Self::NotExecutable(_)
+            | Self::NotReadable(_) => true,
+            Self::Empty | Self::Untrusted(_) => false,
+        }
+    }
+}
+
+/// What tasks lack at the moment, without being written wrongly. It is reported like every other problem.
+pub(super) type Missing = RefCell<Vec<Problem>>;
+
+/// Reports what is missing at the moment.
+pub(super) fn report_missing(value: &Value<'_>, message: &str, missing: &Missing) {
+    missing.borrow_mut().push(value.problem(message));
+    value.report(message);
+}
+
+/// The path of the program, also of one that is missing. `None` if the task cannot be used as it is written.
+pub(super) fn read(
+    item: &Value<'_>,
+    written: &str,
+    folder: &Path,
+    search: Option<&OsStr>,
+    trusted: Option<&Owners>,
+    missing: &Missing,
+) -> Option<String> {
+    let path = match find(written, folder, search, trusted) {
+        Ok(path) => path,
+        Err(error) if error.may_pass() => {
+            report_missing(item, &error.to_string(), missing);
+            if written.contains('/') { folder.join(written).components().collect() } else { PathBuf::from(written) }
+        }
+        Err(error) => {
+            item.report(error.to_string());
+            return None;
+        }
+    };
+    let text = path.to_str().map(str::to_owned);
+    if text.is_none() {
+        item.report(format!("expected a path in UTF-8 (found {})", path.display()));
+    }
+    text
+}
+
 /// The path of the program. It is absolute if `folder` is.
-pub(super) fn find(
+fn find(
     written: &str,
     folder: &Path,
     search: Option<&OsStr>,

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::program::Missing;
 use crate::config::element::crash_policy;
 use crate::config::element::duration::{self, Unit};
 use crate::config::error::{Problem, closest};
@@ -50,6 +51,8 @@ pub(super) struct HandlerContext<'a> {
     pub(super) exposed: &'a RefCell<Vec<String>>,
     /// Secrets that could not be read here.
     pub(super) unavailable: &'a RefCell<Vec<Problem>>,
+    /// What is missing at the moment.
+    pub(super) missing: &'a Missing,
     /// Who may change programs; `None`: anybody.
     pub(super) trusted: Option<&'a Arc<Owners>>,
 }

@@ -1,7 +1,6 @@
 //! Reads a program and its arguments, with placeholders where the handler has any.
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use super::HandlerContext;
 use super::code::{self, Danger};
@@ -43,7 +42,7 @@ pub(super) fn read(
             continue;
         };
         if position == 0 {
-            match template.as_text().map(|written| read_program(item, written, process, context.folder)) {
+            match template.as_text().map(|written| read_program(item, written, process, context)) {
                 Some(Some(path)) => argv.push(Template { pieces: vec![Piece::Text(path)] }),
                 Some(None) => good = false,
                 None => {
@@ -152,7 +151,7 @@ pub(super) fn read_plain(
     let read = |(position, item): (usize, &Value<'_>)| {
         let text = read_text(item)?;
         if position == 0 {
-            return read_program(item, text, process, context.folder);
+            return read_program(item, text, process, context);
         }
         if Template::parse(text).is_ok_and(|template| template.as_text().is_none()) {
             let location = item.location_and_key();
@@ -200,12 +199,12 @@ fn read_item(item: &Value<'_>) -> Option<Template> {
 }
 
 /// The absolute path of the program. It is looked up once, not for each job.
-fn read_program(item: &Value<'_>, written: &str, process: &ProcessSettings, folder: &Path) -> Option<String> {
+fn read_program(
+    item: &Value<'_>,
+    written: &str,
+    process: &ProcessSettings,
+    context: HandlerContext<'_>,
+) -> Option<String> {
     let search = process.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
-    let found = program::find(written, folder, search.as_deref(), process.trusted.as_deref());
-    let path = found.map_err(|error| item.report(error.to_string())).ok()?;
-    if path.to_str().is_none() {
-        item.report(format!("expected a path in UTF-8 (found {})", path.display()));
-    }
-    path.to_str().map(str::to_owned)
+    program::read(item, written, context.folder, search.as_deref(), process.trusted.as_deref(), context.missing)
 }

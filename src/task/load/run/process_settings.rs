@@ -14,6 +14,7 @@ use crate::process::confine::{self, Confines, Limits};
 use crate::process::private;
 use crate::task::environment::{EnvSource, judge_name};
 use crate::task::handler_spec::ProcessSettings;
+use crate::task::load::program::report_missing;
 
 /// The keys of these settings.
 pub(super) const KEYS: [&str; 9] =
@@ -49,7 +50,7 @@ pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &
     let env = run.take("env").map(|value| read_env(&value, context, &mut env_sources)).unwrap_or_default();
     ProcessSettings {
         trusted,
-        cwd: run.take("cwd").and_then(|value| read_cwd(&value, folder)).unwrap_or_else(|| folder.to_owned()),
+        cwd: run.take("cwd").and_then(|value| read_cwd(&value, context)).unwrap_or_else(|| folder.to_owned()),
         env,
         env_sources,
         env_clear: run.take("env_clear").and_then(|value| value.boolean()).unwrap_or(false),
@@ -57,11 +58,11 @@ pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &
     }
 }
 
-fn read_cwd(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
-    let path: PathBuf = folder.join(value.string()?).components().collect();
+fn read_cwd(value: &Value<'_>, context: HandlerContext<'_>) -> Option<PathBuf> {
+    let written = value.string()?;
+    let path: PathBuf = context.folder.join(written).components().collect();
     if !path.is_dir() {
-        value.expected("a folder that exists");
-        return None;
+        report_missing(value, &format!("expected a folder that exists (found {written:?})"), context.missing);
     }
     Some(path)
 }

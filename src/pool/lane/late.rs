@@ -1,0 +1,117 @@
+//! Claimed jobs that are not to begin now, and are put off uncounted: their task cannot begin here at present, or another job
+//! that was cut off often runs.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::LaneTask;
+use crate::event::Event;
+use crate::job::{Failure, Outcome, TaskName, WorkerName};
+use crate::plugin::ending::{self, Run};
+use crate::pool::holdups::{Cause, Fate};
+use crate::pool::slots::Job;
+use crate::pool::{perform, report};
+use crate::store::queueing::Claim;
+use crate::task::TaskDefinition;
+
+/// How long a job that was cut off often waits for the one of that kind that runs.
+const POISON_WAIT_MS: u64 = 5000;
+/// Failures of jobs that never began.
+const NOT_BEGUN: [&str; 3] = ["ArgumentError", "SpawnError", "PluginSpawnError"];
+
+impl LaneTask {
+    /// Can no job of this one's task begin now?
+    pub(super) fn is_held_up(&self, job: &Job) -> bool {
+        job.task().is_some_and(|task| self.core.holdups.waits(&task.name))
+    }
+
+    /// Puts off a job whose task waits, without a try.
+    pub(super) fn put_off_again(&mut self, number: usize, worker: &WorkerName, job: Job) {
+        let wait = job.task().and_then(|task| self.core.holdups.wait(&task.name));
+        // It holds no lock yet.
+        self.put_off_by(number, worker, job, None, wait.unwrap_or(1));
+    }
+
+    /// A job of a class that no task here has.
+    pub(super) fn unknown(&mut self, number: usize, worker: &WorkerName, job: Job, class: &TaskName) {
+        let patience = self.core.settings.config().unknown;
+        match self.hold_up(class, Cause::Unknown, "", patience, Duration::ZERO) {
+            Fate::Waits(ms) => self.put_off_by(number, worker, job, None, ms),
+            Fate::Fails => {
+                if let Some(advice) = self.core.holdups.unknown.count(&job.queue) {
+                    self.core.warn(advice);
+                }
+                let failure = perform::unknown_class(&job.payload);
+                self.end(number, worker, job, Outcome::Failure(failure));
+            }
+        }
+    }
+
+    /// A run is over: did it ever begin? One that did not is put off for as long as its task may wait, and then fails.
+    pub(super) fn begun(
+        &mut self,
+        number: usize,
+        worker: &WorkerName,
+        job: Job,
+        outcome: Outcome,
+    ) -> Option<(Job, Outcome)> {
+        let task = job.known.as_ref().map(|(task, _)| Arc::clone(task));
+        let outcome = match (outcome, task) {
+            (Outcome::Unstarted { failure, wait }, Some(task)) => {
+                let patience = self.core.settings.config().unstarted;
+                match self.hold_up(&task.name, Cause::Unstarted, &failure.error, patience, wait) {
+                    Fate::Waits(ms) => {
+                        let why = format!("put off, because it could not begin: {}", failure.error);
+                        report::vetoed(&self.core.bus, &job, why);
+                        self.put_off_by(number, worker, job, Some(&task), ms);
+                        return None;
+                    }
+                    Fate::Fails => Outcome::Failure(failure),
+                }
+            }
+            (outcome, Some(task)) if has_begun(&outcome) => {
+                if let Some(news) = self.core.holdups.begun(&task.name, job.began) {
+                    self.core.bus.emit(Event::Notice { text: news });
+                }
+                outcome
+            }
+            (outcome, _) => outcome,
+        };
+        Some((job, outcome))
+    }
+
+    fn hold_up(&self, task: &TaskName, cause: Cause, why: &str, patience: Duration, at_least: Duration) -> Fate {
+        let (fate, news) = self.core.holdups.met(task, cause, why, patience, at_least);
+        if let Some(news) = news {
+            self.core.warn(news);
+        }
+        fate
+    }
+
+    /// Puts off a job that was cut off often, because another one of that kind runs here: if one of them ends this daemon,
+    /// it must be known which.
+    pub(super) fn put_off(&mut self, number: usize, worker: &WorkerName, claim: Claim) {
+        let mut job = perform::unread(claim);
+        let payload = job.payload.clone();
+        perform::describe(&self.core, worker, &mut job, || perform::class_of(&payload));
+        let why = "put off, because it was cut off often and another such job runs here";
+        report::vetoed(&self.core.bus, &job, why.to_owned());
+        self.put_off_by(number, worker, *job, None, POISON_WAIT_MS);
+    }
+
+    /// `holds`: its task, if it may hold locks.
+    fn put_off_by(&mut self, number: usize, worker: &WorkerName, job: Job, holds: Option<&TaskDefinition>, ms: u64) {
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
+        let ending = ending::put_off(holds, run, ms);
+        self.settle(number, worker, job, ending, None);
+    }
+}
+
+/// Does this outcome show that the task's program was started?
+fn has_begun(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Success { .. } | Outcome::Later { .. } | Outcome::Crashed(_) => true,
+        Outcome::Failure(Failure { exception, .. }) => !NOT_BEGUN.contains(&exception.as_str()),
+        Outcome::Interrupted | Outcome::NotStarted(_) | Outcome::Unstarted { .. } => false,
+    }
+}
