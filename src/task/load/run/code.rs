@@ -71,8 +71,10 @@ pub(super) fn judge(argv: &[Template]) -> Verdict {
 
 /// How a program takes its arguments, if it is a known one. `program` is a name or a path.
 fn find(program: &str) -> Option<&'static Interpreter> {
-    let name = interpreters::name(program);
-    interpreters::ALL.iter().chain(wrappers::ALL).find(|known| known.names.contains(&name))
+    let (file, name) = (interpreters::file_name(program), interpreters::name(program));
+    let name = if wrappers::is_loader(file) { wrappers::LOADER } else { name };
+    let is_called = |known: &&Interpreter| known.names.iter().any(|called| *called == name || *called == file);
+    interpreters::ALL.iter().chain(wrappers::ALL).find(is_called)
 }
 
 /// The literal text at the beginning of an item.
@@ -122,6 +124,12 @@ impl Walk<'_> {
         if matches!(interpreters::name(program), "find" | "gfind") {
             return self.find(at + 1, end);
         }
+        if wrappers::CONTAINERS.contains(&interpreters::name(program)) {
+            return self.container(at + 1, end);
+        }
+        if interpreters::name(program) == "capsh" {
+            return self.capsh(at + 1, end);
+        }
         match find(program) {
             Some(known) => self.known(known, at, end),
             None => self.unknown(at + 1, end),
@@ -139,6 +147,51 @@ impl Walk<'_> {
                 at = stop;
             }
             at += 1;
+        }
+    }
+
+    /// A program that runs another one in a container.
+    fn container(&mut self, from: usize, end: usize) {
+        let runs = |at: &usize| !has_placeholder(&self.argv[*at]) && matches!(head(&self.argv[*at]), "exec" | "run");
+        match (from..end).find(runs) {
+            Some(at) => self.known(&wrappers::IN_CONTAINER, at, end),
+            None => self.unknown(from, end),
+        }
+    }
+
+    /// `capsh` gives a shell what follows two dashes.
+    fn capsh(&mut self, from: usize, end: usize) {
+        let is_shell = |at: &usize| !has_placeholder(&self.argv[*at]) && matches!(head(&self.argv[*at]), "--" | "==");
+        let shell = (from..end).find(is_shell);
+        for at in from..shell.unwrap_or(end) {
+            if head(&self.argv[at]).starts_with("--sh") {
+                self.literal(at, Danger::Program);
+            }
+        }
+        if let Some(at) = shell {
+            self.known(&interpreters::SHELL, at, end);
+        }
+    }
+
+    /// The code of a shell, in these items: one command that takes its stdin for code is found.
+    fn script(&mut self, from: usize, end: usize) {
+        let items = &self.argv[from.min(end)..end];
+        if !items.iter().any(has_placeholder) {
+            let text = items.iter().map(head).collect::<Vec<_>>().join(" ");
+            self.script_text(from, text.trim());
+        }
+    }
+
+    fn script_text(&mut self, at: usize, text: &str) {
+        let plain = |letter: char| letter.is_ascii_alphanumeric() || " \t/._-+=:,@%".contains(letter);
+        if !text.chars().all(plain) {
+            return;
+        }
+        let words: Vec<Template> =
+            text.split_whitespace().map(|word| Template { pieces: vec![Piece::Text(word.to_owned())] }).collect();
+        // The words are fewer letters than the items that hold them, so that this has an end.
+        for (_, danger) in judge(&words).dangers {
+            self.add(at, danger);
         }
     }
 
@@ -162,7 +215,9 @@ impl Walk<'_> {
     fn known(&mut self, known: &Interpreter, program: usize, end: usize) {
         let (mut at, mut operands, mut options_over, mut code_given) = (program + 1, 0, false, false);
         let (mut reads_stdin, mut file_of_arguments, mut leaves_stdin) = (false, false, false);
-        let is_shell = known.operands == Operands::CodeOrStdin && interpreters::is_shell(head(&self.argv[program]));
+        let is_shell = known.names == interpreters::SHELL.names;
+        let is_git = known.names == ["git"];
+        let mut known = known;
         while at < end {
             let text = head(&self.argv[at]);
             let filled = has_placeholder(&self.argv[at]);
@@ -178,8 +233,8 @@ impl Walk<'_> {
             }
             if !options_over && text.len() > 1 && text.starts_with('-') {
                 reads_stdin |= is_shell && !text.starts_with("--") && text.contains('s');
-                file_of_arguments |= text.starts_with("-a") || text.starts_with("--arg-file");
-                leaves_stdin |= !text.starts_with("--") && text.contains(|letter| known.leaves_stdin.contains(letter));
+                file_of_arguments |= known.stdin_is_arguments && self.file_of_arguments(at, end);
+                leaves_stdin |= options::flags(known, text).any(|letter| known.leaves_stdin.contains(letter));
                 let (gives_code, items) = self.option(known, at, end);
                 at += items;
                 code_given |= gives_code;
@@ -189,6 +244,17 @@ impl Walk<'_> {
                     return;
                 }
                 continue;
+            }
+            if is_git && !filled {
+                match (operands, text) {
+                    (0, command) => known = interpreters::of_git(command),
+                    (1, "foreach") => {
+                        self.verdict.options_end_from = None;
+                        return self.all_literal(at + 1, end, Danger::Code);
+                    }
+                    (1, "run") if head(&self.argv[at - 1]) == "bisect" => return self.program(at + 1, end),
+                    _ => {}
+                }
             }
             match known.operands {
                 Operands::Data => {}
@@ -203,6 +269,9 @@ impl Walk<'_> {
                         let dash_c = is_shell && (program + 1..at).any(|at| is_dash_c(head(&self.argv[at])));
                         // After `sh -c CODE` comes the name of the shell, even if it is `--`.
                         self.verdict.options_end_from = Some(at + 1 + usize::from(dash_c));
+                        if dash_c {
+                            self.script(at, at + 1);
+                        }
                     }
                     code_given = true;
                     if reads_stdin && !known.permutes {
@@ -215,6 +284,9 @@ impl Walk<'_> {
                         // What the code of another program takes for options is not known.
                         if !known.permutes {
                             self.all_literal(at, end, Danger::Code);
+                            if !leaves_stdin && known.shell_on_stdin {
+                                self.script(at, end);
+                            }
                         }
                     }
                 }
@@ -254,7 +326,11 @@ impl Walk<'_> {
     /// program is taken for a value: `time -p sh`. So each that is known is judged, wherever it stands before the one that
     /// was found. Returns whether there is one.
     fn hidden(&mut self, program: usize, found: usize, end: usize) -> bool {
-        let is_known = |at: &usize| !has_placeholder(&self.argv[*at]) && find(head(&self.argv[*at])).is_some();
+        // These are names of users and namespaces too (`sudo -u batch`).
+        let is_known = |at: &usize| {
+            let text = head(&self.argv[*at]);
+            !has_placeholder(&self.argv[*at]) && !matches!(text, "at" | "batch") && find(text).is_some()
+        };
         let Some(at) = (program + 1..found).find(is_known) else { return false };
         self.program(at, end);
         true
@@ -265,44 +341,6 @@ impl Walk<'_> {
             self.add(program, Danger::StdinArguments);
         }
     }
-
-    /// An option. Returns whether it gave code, and how many items it takes.
-    fn option(&mut self, known: &Interpreter, at: usize, end: usize) -> (bool, usize) {
-        let (text, filled) = (head(&self.argv[at]), has_placeholder(&self.argv[at]));
-        let (name, attached) = text.split_once('=').map_or((text, false), |(name, _)| (name, true));
-        let is_one = |all: &[&str]| all.iter().any(|long| *long == name || (name.len() > 3 && long.starts_with(name)));
-        let gives_code = is_one(known.code_long);
-        if gives_code || is_one(known.loads_long) {
-            if attached {
-                self.literal(at, Danger::Code);
-                return (gives_code, 1);
-            }
-            self.literal((at + 1).min(end), Danger::Code);
-            return (gives_code, 2);
-        }
-        if name.starts_with("--") {
-            let takes_next = !attached && !filled && known.value_long.contains(&name);
-            return (false, 1 + usize::from(takes_next));
-        }
-        for (index, letter) in text.char_indices().skip(1) {
-            let rest = text.len() > index + letter.len_utf8() || filled;
-            let gives_code = known.code.contains(letter);
-            if gives_code || known.loads.contains(letter) {
-                // More letters that take code (`node -pe`) leave it to the next item.
-                let next =
-                    !rest || !filled && text[index + letter.len_utf8()..].chars().all(|more| known.code.contains(more));
-                self.literal(at, Danger::Code);
-                if next {
-                    self.literal(at + 1, Danger::Code);
-                }
-                return (gives_code, 1 + usize::from(next));
-            }
-            if known.value.contains(letter) {
-                return (false, 1 + usize::from(!rest));
-            }
-        }
-        (false, 1)
-    }
 }
 
 /// Is this `-c`, alone or in a group such as `-ec`?
@@ -311,5 +349,6 @@ fn is_dash_c(item: &str) -> bool {
         .is_some_and(|group| group.contains('c') && group.bytes().all(|letter| letter.is_ascii_lowercase()))
 }
 
+mod options;
 #[cfg(test)]
 mod tests;

@@ -32,6 +32,10 @@ pub(super) struct Interpreter {
     pub(super) loads_long: &'static [&'static str],
     /// One-letter options that take another value.
     pub(super) value: &'static str,
+    /// One-letter options whose value, if there is any, is the rest of their item, never the next one.
+    pub(super) rest: &'static str,
+    /// The same where the rest may hold more options.
+    pub(super) open_rest: &'static str,
     /// Long options that take another value from the next item.
     pub(super) value_long: &'static [&'static str],
     pub(super) operands: Operands,
@@ -52,6 +56,8 @@ pub(super) const NONE: Interpreter = Interpreter {
     loads: "",
     loads_long: &[],
     value: "",
+    rest: "",
+    open_rest: "",
     value_long: &[],
     operands: Operands::Data,
     permutes: false,
@@ -64,17 +70,19 @@ pub(super) const NONE: Interpreter = Interpreter {
 pub(super) const SHELLS: [&str; 14] =
     ["sh", "bash", "dash", "ash", "ksh", "mksh", "zsh", "fish", "yash", "csh", "tcsh", "rbash", "posh", "rc"];
 
+pub(super) const SHELL: Interpreter = Interpreter {
+    names: &SHELLS,
+    code_long: &["--command"],
+    loads: "C",
+    loads_long: &["--init-command", "--rcfile", "--init-file"],
+    value: "oO",
+    operands: Operands::CodeOrStdin,
+    ..NONE
+};
+
 pub(super) const ALL: &[Interpreter] = &[
     // Languages.
-    Interpreter {
-        names: &SHELLS,
-        code_long: &["--command"],
-        loads: "C",
-        loads_long: &["--init-command", "--rcfile", "--init-file"],
-        value: "oO",
-        operands: Operands::CodeOrStdin,
-        ..NONE
-    },
+    SHELL,
     Interpreter {
         names: &["python", "pypy", "micropython"],
         code: "cm",
@@ -83,12 +91,21 @@ pub(super) const ALL: &[Interpreter] = &[
         operands: Operands::CodeOrStdin,
         ..NONE
     },
-    Interpreter { names: &["perl"], code: "eE", loads: "MmI", value: "F", operands: Operands::CodeOrStdin, ..NONE },
+    Interpreter {
+        names: &["perl"],
+        code: "eE",
+        loads: "MmI",
+        rest: "DVx",
+        open_rest: "Fi",
+        operands: Operands::CodeOrStdin,
+        ..NONE
+    },
     Interpreter {
         names: &["ruby", "jruby"],
         code: "e",
         loads: "rI",
         value: "CEF",
+        rest: "ix",
         operands: Operands::CodeOrStdin,
         ..NONE
     },
@@ -149,6 +166,7 @@ pub(super) const ALL: &[Interpreter] = &[
         code: "ef",
         code_long: &["--expression", "--file"],
         value: "l",
+        rest: "i",
         value_long: &["--line-length"],
         operands: Operands::Code,
         permutes: true,
@@ -183,7 +201,7 @@ pub(super) const ALL: &[Interpreter] = &[
     },
     Interpreter {
         names: &["make", "gmake", "ninja", "just"],
-        value: "j",
+        rest: "jl",
         code: "CfEIo",
         code_long: &["--eval", "--file", "--makefile", "--include-dir", "--directory"],
         operands: Operands::AllCode(0),
@@ -209,13 +227,15 @@ pub(super) const ALL: &[Interpreter] = &[
         names: &["mysql", "mariadb", "mongo", "mongosh"],
         code: "e",
         code_long: &["--execute", "--init-command", "--eval"],
+        value: "uhPDS",
+        rest: "p",
         permutes: true,
         ..NONE
     },
     Interpreter {
         names: &["ssh", "autossh"],
-        code: "oFS",
-        value: "BbcDEeIiJLlmOpQRWw",
+        loads: "oFSI",
+        value: "BbcDEeiJLlmOpQRWw",
         operands: Operands::AllCode(1),
         shell_on_stdin: true,
         leaves_stdin: "Nnf",
@@ -223,24 +243,7 @@ pub(super) const ALL: &[Interpreter] = &[
     },
     Interpreter { names: &["scp", "sftp"], code: "oSFDb", value: "ciJlPX", permutes: true, ..NONE },
     // Tools with options that take a command.
-    Interpreter {
-        names: &["git"],
-        loads: "cO",
-        loads_long: &[
-            "--config-env",
-            "--exec-path",
-            "--upload-pack",
-            "--receive-pack",
-            "--exec",
-            "--extcmd",
-            "--open-files-in-pager",
-        ],
-        value: "C",
-        value_long: &["--git-dir", "--work-tree", "--namespace"],
-        operands: Operands::Code,
-        permutes: true,
-        ..NONE
-    },
+    GIT,
     Interpreter {
         names: &["tar", "bsdtar", "gtar"],
         code: "IF",
@@ -253,13 +256,50 @@ pub(super) const ALL: &[Interpreter] = &[
             "--info-script",
             "--new-volume-script",
         ],
-        value: "fCTX",
+        value: "fCTXbgKNV",
         permutes: true,
         ..NONE
     },
-    Interpreter { names: &["rsync"], code: "e", code_long: &["--rsh", "--rsync-path"], permutes: true, ..NONE },
-    Interpreter { names: &["sort"], code_long: &["--compress-program"], permutes: true, ..NONE },
-    Interpreter { names: &["curl"], code: "K", code_long: &["--config"], permutes: true, ..NONE },
+    Interpreter {
+        names: &["rsync"],
+        code: "e",
+        code_long: &["--rsh", "--rsync-path"],
+        value: "BfT",
+        permutes: true,
+        ..NONE
+    },
+    Interpreter {
+        names: &["sort", "gsort"],
+        code_long: &["--compress-program"],
+        value: "kStTo",
+        permutes: true,
+        ..NONE
+    },
+    Interpreter { names: &["split", "gsplit"], code_long: &["--filter"], value: "abClnt", permutes: true, ..NONE },
+    Interpreter {
+        names: &["install", "ginstall"],
+        code_long: &["--strip-program"],
+        value: "gmotS",
+        permutes: true,
+        ..NONE
+    },
+    Interpreter {
+        names: &["gcc", "g++", "cc", "c++", "clang", "clang++"],
+        code: "B",
+        code_long: &["-wrapper", "-specs", "--specs", "-fplugin", "-fpass-plugin", "-Xclang", "-Xlinker", "-load"],
+        value: "DUILlox",
+        rest: "Og",
+        permutes: true,
+        ..NONE
+    },
+    Interpreter {
+        names: &["curl"],
+        code: "K",
+        code_long: &["--config"],
+        value: "AbcCdDeEFHmoPQrtTuUwxXyYz",
+        permutes: true,
+        ..NONE
+    },
     Interpreter {
         names: &["vi", "vim", "nvim", "ex", "view"],
         code: "cSsu",
@@ -283,6 +323,46 @@ pub(super) const ALL: &[Interpreter] = &[
     },
 ];
 
+const GIT: Interpreter = Interpreter {
+    names: &["git"],
+    loads: "cO",
+    loads_long: &[
+        "--config-env",
+        "--exec-path",
+        "--upload-pack",
+        "--receive-pack",
+        "--exec",
+        "--extcmd",
+        "--open-files-in-pager",
+        "--tree-filter",
+        "--index-filter",
+        "--parent-filter",
+        "--msg-filter",
+        "--env-filter",
+        "--commit-filter",
+        "--tag-name-filter",
+        "--sendmail-cmd",
+    ],
+    value: "C",
+    rest: "nmSGLUbFtj",
+    value_long: &["--git-dir", "--work-tree", "--namespace"],
+    operands: Operands::Code,
+    permutes: true,
+    ..NONE
+};
+
+/// The commands of git with one-letter options of their own that take code.
+const OF_GIT: &[Interpreter] = &[
+    Interpreter { names: &["difftool", "rebase"], loads: "cOx", rest: "", ..GIT },
+    Interpreter { names: &["clone"], loads: "cOu", value: "bo", rest: "j", ..GIT },
+    Interpreter { names: &["grep"], value: "", rest: "efABCm", ..GIT },
+];
+
+/// How git takes the arguments of this command.
+pub(super) fn of_git(command: &str) -> &'static Interpreter {
+    OF_GIT.iter().find(|known| known.names.contains(&command)).unwrap_or(&GIT)
+}
+
 /// Is this a shell?
 pub(super) fn is_shell(program: &str) -> bool {
     SHELLS.contains(&name(program))
@@ -295,7 +375,12 @@ pub(super) fn is_stdin(operand: &str) -> bool {
 
 /// The name of a program without its folder and its version: `/usr/bin/python3.11` is `python`.
 pub(super) fn name(program: &str) -> &str {
-    let file = program.rsplit('/').next().unwrap_or_default();
+    let file = file_name(program);
     let bare = file.trim_end_matches(|letter: char| letter.is_ascii_digit() || letter == '.' || letter == '-');
     if bare.is_empty() { file } else { bare }
+}
+
+/// The name of a program without its folder.
+pub(super) fn file_name(program: &str) -> &str {
+    program.rsplit('/').next().unwrap_or_default()
 }

@@ -5,6 +5,62 @@
 
 use super::interpreters::{Interpreter, NONE, Operands};
 
+/// The loader of programs (`ld-linux-x86-64.so.2`).
+pub(super) const LOADER: &str = "ld-linux";
+
+/// Does a program of this name load and run another, as the loader does?
+pub(super) fn is_loader(file: &str) -> bool {
+    ["ld-linux", "ld-musl", "ld.so", "ld64.so"].iter().any(|begin| file.starts_with(begin))
+}
+
+/// The programs that run a program in a container, by their commands `exec` and `run`.
+pub(super) const CONTAINERS: [&str; 12] = [
+    "docker",
+    "podman",
+    "nerdctl",
+    "kubectl",
+    "oc",
+    "crictl",
+    "lxc",
+    "incus",
+    "docker-compose",
+    "podman-compose",
+    "apptainer",
+    "singularity",
+];
+
+/// How such a command takes its arguments: options, what the container is, a program.
+pub(super) const IN_CONTAINER: Interpreter = Interpreter {
+    names: &["exec", "run"],
+    loads_long: &["--entrypoint"],
+    value: "acehlmnpuvw",
+    value_long: &[
+        "--env",
+        "--env-file",
+        "--user",
+        "--workdir",
+        "--detach-keys",
+        "--name",
+        "--network",
+        "--volume",
+        "--mount",
+        "--hostname",
+        "--label",
+        "--publish",
+        "--memory",
+        "--cpus",
+        "--platform",
+        "--pull",
+        "--container",
+        "--namespace",
+        "--context",
+        "--image",
+        "--index",
+    ],
+    operands: Operands::Program(1),
+    ..NONE
+};
+
 pub(super) const ALL: &[Interpreter] = &[
     Interpreter {
         names: &["env"],
@@ -21,18 +77,66 @@ pub(super) const ALL: &[Interpreter] = &[
         value: "ughpCDTUrtac",
         value_long: &["--user", "--group", "--host", "--prompt", "--chdir", "--other-user", "--role", "--type"],
         operands: Operands::Program(0),
+        shell_on_stdin: true,
+        leaves_stdin: "klvVeK",
         ..NONE
     },
     Interpreter {
+        names: &["strace"],
+        loads: "o",
+        loads_long: &["--output"],
+        value: "abeEIOpPsSuUX",
+        operands: Operands::Program(0),
+        ..NONE
+    },
+    Interpreter { names: &["setsid"], operands: Operands::Program(0), ..NONE },
+    Interpreter {
+        names: &["time", "gtime"],
+        value: "fo",
+        value_long: &["--format", "--output"],
+        operands: Operands::Program(0),
+        ..NONE
+    },
+    Interpreter {
+        names: &["ionice"],
+        value: "cnpPu",
+        value_long: &["--class", "--classdata", "--pid", "--pgid", "--uid"],
+        operands: Operands::Program(0),
+        ..NONE
+    },
+    Interpreter {
+        names: &["choom"],
+        value: "np",
+        value_long: &["--adjust", "--pid"],
+        operands: Operands::Program(0),
+        ..NONE
+    },
+    Interpreter {
+        // The loader of programs, which is known by how its name begins.
+        names: &[LOADER],
+        loads_long: &["--library-path", "--preload", "--audit"],
+        value_long: &["--argv0", "--inhibit-rpath", "--glibc-hwcaps-prepend", "--glibc-hwcaps-mask"],
+        operands: Operands::Program(0),
+        ..NONE
+    },
+    Interpreter {
+        names: &["fakeroot"],
+        loads: "l",
+        loads_long: &["--lib", "--faked"],
+        value: "sib",
+        operands: Operands::Program(0),
+        shell_on_stdin: true,
+        ..NONE
+    },
+    // What runs in a container is judged apart (`code`).
+    Interpreter { names: &CONTAINERS, ..NONE },
+    Interpreter { names: &["capsh"], ..NONE },
+    Interpreter {
         names: &[
             "nice",
-            "ionice",
             "nohup",
-            "setsid",
             "stdbuf",
             "setpriv",
-            "time",
-            "strace",
             "ltrace",
             "prlimit",
             "systemd-run",
@@ -86,7 +190,51 @@ pub(super) const ALL: &[Interpreter] = &[
         ..NONE
     },
     Interpreter {
-        names: &["chroot", "setarch"],
+        // The name of a machine may stand before the program, and is a program of the same kind.
+        names: &[
+            "setarch",
+            "linux32",
+            "linux64",
+            "i386",
+            "i486",
+            "i586",
+            "i686",
+            "x86_64",
+            "aarch64",
+            "arm64",
+            "arm",
+            "armv7l",
+            "armv8l",
+            "athlon",
+            "ppc",
+            "ppc32",
+            "ppc64",
+            "ppc64le",
+            "ppcle",
+            "s390",
+            "s390x",
+            "mips",
+            "mips32",
+            "mips64",
+            "sparc",
+            "sparc32",
+            "sparc64",
+            "alpha",
+            "ia64",
+            "parisc",
+            "parisc32",
+            "parisc64",
+            "riscv32",
+            "riscv64",
+            "loongarch64",
+            "uname26",
+        ],
+        operands: Operands::Program(0),
+        shell_on_stdin: true,
+        ..NONE
+    },
+    Interpreter {
+        names: &["chroot"],
         value_long: &["--userspec", "--groups"],
         operands: Operands::Program(1),
         shell_on_stdin: true,
@@ -110,8 +258,10 @@ pub(super) const ALL: &[Interpreter] = &[
     Interpreter { names: &["busybox", "toybox", "command", "exec", "builtin"], operands: Operands::Program(0), ..NONE },
     Interpreter {
         names: &["su", "runuser", "sg", "newgrp"],
-        code: "cs",
-        code_long: &["--command", "--session-command", "--shell"],
+        code: "c",
+        code_long: &["--command", "--session-command"],
+        loads: "s",
+        loads_long: &["--shell"],
         value: "ugGw",
         value_long: &["--user", "--group", "--supp-group", "--whitelist-environment"],
         operands: Operands::AllCode(1),
@@ -129,16 +279,35 @@ pub(super) const ALL: &[Interpreter] = &[
         ..NONE
     },
     Interpreter {
-        names: &["watch", "entr", "eval", "at", "batch"],
+        names: &["watch", "entr", "eval"],
         value: "nfqt",
         value_long: &["--interval"],
         operands: Operands::AllCode(0),
         ..NONE
     },
     Interpreter {
+        names: &["at", "batch"],
+        loads: "f",
+        value: "qt",
+        permutes: true,
+        shell_on_stdin: true,
+        leaves_stdin: "flcdrV",
+        ..NONE
+    },
+    Interpreter { names: &["tmux", "screen"], code: "cf", value: "LSTtspeh", operands: Operands::AllCode(0), ..NONE },
+    Interpreter {
         names: &["xargs", "gxargs"],
-        value: "EILnPsd",
-        value_long: &["--max-args", "--max-procs", "--max-lines", "--max-chars", "--delimiter", "--replace"],
+        value: "EILnPsda",
+        rest: "eil",
+        value_long: &[
+            "--arg-file",
+            "--max-args",
+            "--max-procs",
+            "--max-lines",
+            "--max-chars",
+            "--delimiter",
+            "--replace",
+        ],
         operands: Operands::Program(0),
         stdin_is_arguments: true,
         ..NONE

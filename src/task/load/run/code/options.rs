@@ -1,0 +1,118 @@
+//! Judges the options of a known program: those that take code, and values among letters, which may name more options.
+
+use super::{Danger, Walk, has_placeholder, head};
+use crate::task::load::run::interpreters::{self, Interpreter};
+
+impl Walk<'_> {
+    /// An option. Returns whether it gave code, and how many items it takes.
+    pub(super) fn option(&mut self, known: &Interpreter, at: usize, end: usize) -> (bool, usize) {
+        let (text, filled) = (head(&self.argv[at]), has_placeholder(&self.argv[at]));
+        let is_shell = known.names == interpreters::SHELL.names;
+        let (name, attached) = text.split_once('=').map_or((text, false), |(name, _)| (name, true));
+        let is_one = |all: &[&str]| all.iter().any(|long| *long == name || (name.len() > 3 && long.starts_with(name)));
+        let gives_code = is_one(known.code_long);
+        if gives_code || is_one(known.loads_long) {
+            let value = text.split_once('=').map_or("", |(_, value)| value);
+            self.code_value(at, value);
+            if attached {
+                if !filled && (name == "--command" || name == "--split-string") {
+                    self.script_text(at, value);
+                }
+                return (gives_code, 1);
+            }
+            self.code_item(at + 1, end);
+            if name == "--command" || name == "--split-string" {
+                self.script((at + 1).min(end), (at + 2).min(end));
+            }
+            return (gives_code, 2);
+        }
+        if name.starts_with("--") {
+            if filled && !attached {
+                self.add(at, Danger::Option);
+            }
+            let takes_next = !attached && !filled && known.value_long.contains(&name);
+            return (false, 1 + usize::from(takes_next));
+        }
+        for (index, letter) in text.char_indices().skip(1) {
+            let value = &text[index + letter.len_utf8()..];
+            let rest = !value.is_empty() || filled;
+            let gives_code = known.code.contains(letter);
+            if gives_code || known.loads.contains(letter) {
+                // More letters that take code (`node -pe`) leave it to the next item.
+                let next = !rest || !filled && value.chars().all(|more| known.code.contains(more));
+                self.code_value(at, value);
+                if next {
+                    self.code_item(at + 1, end);
+                }
+                // `su -c`, `env -S`.
+                if gives_code && matches!(letter, 'c' | 'S') && next {
+                    self.script((at + 1).min(end), (at + 2).min(end));
+                } else if gives_code && matches!(letter, 'c' | 'S') && !filled {
+                    self.script_text(at, value);
+                }
+                return (gives_code, 1 + usize::from(next));
+            }
+            if known.open_rest.contains(letter) {
+                self.literal(at, Danger::Code);
+                return (false, 1);
+            }
+            if known.rest.contains(letter) {
+                return (false, 1);
+            }
+            if known.value.contains(letter) {
+                // Of the shells some take the value from the next item, whatever follows the letter (`-oc`), some do not.
+                if is_shell && rest {
+                    self.literal(at, Danger::Code);
+                    self.literal((at + 1).min(end), Danger::Code);
+                    return (false, 2);
+                }
+                return (false, 1 + usize::from(!rest));
+            }
+        }
+        // A value among the letters may name more options. None has such a letter as the equals sign.
+        if !attached {
+            self.literal(at, Danger::Code);
+        }
+        (false, 1)
+    }
+
+    /// The value of an option that takes code, in the item at this position after this literal text.
+    fn code_value(&mut self, at: usize, value: &str) {
+        self.literal(at, Danger::Code);
+        if !has_placeholder(&self.argv[at]) && interpreters::is_stdin(value) {
+            self.add(at, Danger::Stdin);
+        }
+    }
+
+    /// The same where the value is an item, if there is one.
+    fn code_item(&mut self, at: usize, end: usize) {
+        if at < end {
+            self.code_value(at, head(&self.argv[at]));
+        }
+    }
+
+    /// Does this option name a file of arguments that is not the stdin?
+    pub(super) fn file_of_arguments(&self, at: usize, end: usize) -> bool {
+        let text = head(&self.argv[at]);
+        let next = || if at + 1 < end { head(&self.argv[at + 1]) } else { "" };
+        let file = match text.strip_prefix("--arg-file").map(|rest| rest.strip_prefix('=')) {
+            Some(file) => file.unwrap_or_else(next),
+            None => match text.strip_prefix("-a") {
+                Some("") if !has_placeholder(&self.argv[at]) => next(),
+                Some(file) => file,
+                None => return false,
+            },
+        };
+        !interpreters::is_stdin(file)
+    }
+}
+
+/// The letters of an item that are options, not the value of one.
+pub(super) fn flags(known: &Interpreter, text: &str) -> impl Iterator<Item = char> {
+    let letters = if text.starts_with("--") { "" } else { text.trim_start_matches('-') };
+    let takes_value = |letter: char| {
+        [known.value, known.code, known.loads, known.rest, known.open_rest].iter().any(|all| all.contains(letter))
+    };
+    let end = letters.char_indices().find(|(_, letter)| takes_value(*letter));
+    letters[..end.map_or(letters.len(), |(index, letter)| index + letter.len_utf8())].chars()
+}
