@@ -121,7 +121,7 @@ impl TaskApi {
 
     /// `enqueueRecurrentTask`.
     pub async fn enqueue_recurrent_task(&self, task: &str) -> ApiResult<StartOutcome> {
-        Ok(periodic::start(&self.store, &self.registry, task, self.clock.now_ms()).await?)
+        Ok(periodic::start(&self.store, &self.registry, task).await?)
     }
 
     /// `stopRecurrentTask`: returns how many copies were removed.

@@ -15,6 +15,7 @@ use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop};
 use crate::store::role::Admin;
+use crate::store::scheduling::ReadTime;
 use crate::store::workers::RegisteredWorkers;
 use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
@@ -170,13 +171,8 @@ pub async fn stop(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
 ///
 /// # Errors
 /// Fails for a task that is not defined here as periodic, because only its definition tells when it is due.
-pub async fn start(
-    store: &Store<Admin>,
-    registry: &Registry,
-    name: &str,
-    now_ms: i64,
-) -> Result<StartOutcome, AdminError> {
-    match look_after(store, registry, name, Purpose::Start, now_ms).await? {
+pub async fn start(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<StartOutcome, AdminError> {
+    match look_after(store, registry, name, Purpose::Start).await? {
         Reconciled::Seeded => Ok(StartOutcome::Started),
         _ => Ok(StartOutcome::Already),
     }
@@ -186,13 +182,8 @@ pub async fn start(
 ///
 /// # Errors
 /// Fails for a task that is not defined here as periodic.
-pub async fn run(
-    store: &Store<Admin>,
-    registry: &Registry,
-    name: &str,
-    now_ms: i64,
-) -> Result<RunNowOutcome, AdminError> {
-    Ok(match look_after(store, registry, name, Purpose::Run, now_ms).await? {
+pub async fn run(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<RunNowOutcome, AdminError> {
+    Ok(match look_after(store, registry, name, Purpose::Run).await? {
         Reconciled::Waits => RunNowOutcome::Waits,
         Reconciled::Runs => RunNowOutcome::Runs,
         _ => RunNowOutcome::Enqueued,
@@ -204,8 +195,9 @@ async fn look_after(
     registry: &Registry,
     name: &str,
     purpose: Purpose,
-    now_ms: i64,
 ) -> Result<Reconciled, AdminError> {
+    // Ticks are due by the store's time. By a clock that is behind it, no occurrence would be found and nothing started.
+    let now_ms = store.run(ReadTime).await?;
     let task = registry.get(name);
     let Some((task, tick)) = task.and_then(|task| Some((task, Chain::of(task).tick(now_ms)?))) else {
         return Err(not_periodic(store, registry, name).await?);

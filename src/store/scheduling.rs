@@ -64,7 +64,7 @@ arrow!(Leader, "leader", Reads -> Option<String>; Admin);
 #[derive(Debug, Clone, Copy)]
 pub struct ReadTime;
 
-arrow!(ReadTime, "time", Reads -> i64; Scheduler);
+arrow!(ReadTime, "time", Reads -> i64; Scheduler, Admin);
 
 /// Finds the delayed second that comes first and, if it is due or soon will be, its first `limit` jobs.
 ///

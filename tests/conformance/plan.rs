@@ -2,8 +2,10 @@
 
 use std::sync::Arc;
 
+use windlass::admin::TaskApi;
+use windlass::admin::periodic::StartOutcome;
 use windlass::admin::plan::{PlanEntry, plan};
-use windlass::clock::Clock;
+use windlass::clock::{Clock, ManualClock};
 use windlass::config::element::crash_policy::OnCrash;
 use windlass::job::{Outcome, PayloadView};
 use windlass::plugin::chain::Chain;
@@ -27,6 +29,7 @@ behaviours! {
     after_the_clock_was_set_back_by_a_month,
     after_the_clock_was_set_ahead_by_hours,
     after_the_clock_was_set_ahead_by_a_month,
+    a_task_starts_by_the_clock_of_the_store,
 }
 
 const TASKS: &str = r#"
@@ -245,4 +248,18 @@ async fn an_entry_whose_score_is_not_its_name_is_planned_when_it_is_due_and_once
     assert_eq!((seconds.timestamps.len(), seconds.more), (3, false));
     let listed = windlass::admin::delayed::list(&f.store.narrow(), None, 100).await.expect("list");
     assert_eq!((listed.jobs.len(), listed.more), (3, false));
+}
+
+/// The clock of the machine where somebody starts it is behind or ahead.
+async fn a_task_starts_by_the_clock_of_the_store(f: &Fixture) {
+    f.clock.set(START_S * 1000);
+    for apart_s in [-7200, 7200] {
+        let here = Arc::new(ManualClock::at((START_S + apart_s) * 1000));
+        let api = TaskApi::new(&f.store, Arc::new(tasks()), here, "h");
+        api.stop_recurrent_task("quarterly").await.expect("stop");
+        assert_eq!(api.enqueue_recurrent_task("quarterly").await.expect("start"), StartOutcome::Started);
+        let (entries, _) = f.store.periodic(&[]).await.expect("periodic");
+        let entry = entries.iter().find(|entry| entry.task.as_str() == "quarterly").expect("entry");
+        assert_eq!((entry.stopped, entry.due_s), (false, START_S.div_euclid(900) * 900 + 900), "{apart_s}");
+    }
 }

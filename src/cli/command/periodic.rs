@@ -35,11 +35,10 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
     let store = context.store().await?;
     let tasks = context.tasks()?;
     let registry = &tasks.registry;
-    let now_ms = SystemClock.now_ms();
     match verb.unwrap_or(PeriodicVerb::List) {
         PeriodicVerb::List => {
             context.warn_of_problems(&tasks);
-            let output = PeriodicListOutput { periodic: periodic::list(&store, registry, now_ms).await? };
+            let output = PeriodicListOutput { periodic: periodic::list(&store, registry, SystemClock.now_ms()).await? };
             context.printer.print(&output, || {
                 if output.periodic.is_empty() {
                     return Text::from("no periodic tasks: no task file has frequency or schedule");
@@ -53,7 +52,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
             })?;
         }
         PeriodicVerb::Start { task } => {
-            let outcome = periodic::start(&store, registry, &task, now_ms).await?;
+            let outcome = periodic::start(&store, registry, &task).await?;
             let output = PeriodicOutput { task, outcome };
             context.printer.report(&output, || match outcome {
                 StartOutcome::Started => format!("started {}", output.task),
@@ -67,7 +66,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
             context.printer.report(&output, || format!("stopped {} and removed {copies}", output.task))?;
         }
         PeriodicVerb::Run { task } => {
-            let outcome = periodic::run(&store, registry, &task, now_ms).await?;
+            let outcome = periodic::run(&store, registry, &task).await?;
             let output = PeriodicOutput { task, outcome };
             context.printer.report(&output, || {
                 let task = &output.task;
