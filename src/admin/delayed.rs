@@ -4,7 +4,7 @@
 //! writes the same members in another order, so that form is searched as well.
 
 use bytes::Bytes;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::error::AdminError;
 use super::job_view::JobView;
@@ -12,11 +12,16 @@ use super::listing::each_record;
 use crate::client::moment::Moment;
 use crate::job::ecma::quote;
 use crate::job::payload::encode;
-use crate::job::{Args, QueueName, TaskName};
-use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DeleteDelayed, ScheduledAt};
+use crate::job::{Args, QueueName, RetryKeys, TaskName};
+use crate::store::delayed::{
+    DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DeleteDelayed, FailedAttempts, ReadAttempts, ScheduledAt,
+};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
+use crate::text::cut::cut;
 
+/// How much of an error a listing shows, in bytes.
+const LONGEST_ERROR: usize = 1024;
 /// How many seconds are read at a time.
 const PAGE: usize = 500;
 
@@ -53,6 +58,12 @@ pub struct DelayedView {
     /// The job.
     #[serde(flatten)]
     pub job: JobView,
+    /// How many attempts of this task with these arguments failed before. Left out of JSON if none did.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_attempts: Option<u64>,
+    /// The error of the last of them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub last_error: Option<String>,
 }
 
 /// Some of the delayed jobs.
@@ -130,7 +141,7 @@ pub async fn timestamps(store: &Store<Admin>, limit: usize) -> Result<Timestamps
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Result<DelayedPage, AdminError> {
-    let mut jobs = Vec::new();
+    let (mut jobs, mut keys) = (Vec::new(), Vec::new());
     // One more than the limit shows whether there are more.
     let wanted = limit.saturating_add(1);
     let mut walk = SecondsWalk::new(store);
@@ -147,7 +158,9 @@ pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Res
             let TimeView { at, ms } = TimeView::of(second);
             let read = |start, stop| store.run(DelayedAt { second, start, stop });
             each_record(0, missing - 1, read, |_, job| {
-                jobs.push(DelayedView { at: at.clone(), ms, job: JobView::listed(job) });
+                keys.push(RetryKeys::of_job(job));
+                let job = JobView::listed(job);
+                jobs.push(DelayedView { at: at.clone(), ms, job, failed_attempts: None, last_error: None });
             })
             .await?;
             if jobs.len() >= wanted {
@@ -160,7 +173,37 @@ pub async fn list(store: &Store<Admin>, at: Option<Moment>, limit: usize) -> Res
     }
     let more = jobs.len() > limit;
     jobs.truncate(limit);
+    keys.truncate(limit);
+    add_attempts(store, &mut jobs, keys).await?;
     Ok(DelayedPage { jobs, more })
+}
+
+/// Adds what Retry keeps of the jobs that are shown.
+async fn add_attempts(
+    store: &Store<Admin>,
+    jobs: &mut [DelayedView],
+    keys: Vec<Option<RetryKeys>>,
+) -> Result<(), AdminError> {
+    let (jobs, keys): (Vec<_>, Vec<_>) = jobs.iter_mut().zip(keys).filter_map(|(job, keys)| Some((job, keys?))).unzip();
+    if keys.is_empty() {
+        return Ok(());
+    }
+    for (job, attempts) in jobs.into_iter().zip(store.run(ReadAttempts { keys }).await?) {
+        let Some(FailedAttempts { count, last_error }) = attempts else { continue };
+        job.failed_attempts = Some(count);
+        job.last_error = last_error.and_then(|record| error_in(&record));
+    }
+    Ok(())
+}
+
+/// The error in a record as node-resque's Retry writes it, cut for a listing.
+fn error_in(record: &[u8]) -> Option<String> {
+    #[derive(Deserialize)]
+    struct LastError {
+        error: String,
+    }
+    let LastError { error } = serde_json::from_slice(record).ok()?;
+    Some(cut(error, LONGEST_ERROR))
 }
 
 /// The seconds at which a job of this class, queue and arguments is due.

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 
 use super::role::{Admin, arrow};
+use crate::job::RetryKeys;
 
 /// The delayed seconds behind a place in the schedule, in the order in which they are due, at most `limit`.
 #[derive(Debug, Clone)]
@@ -90,6 +91,35 @@ pub struct ScheduledAt {
 }
 
 arrow!(ScheduledAt, "scheduled_at", Reads -> Vec<i64>; Admin);
+
+/// What Retry keeps of jobs whose attempts failed, for each of these keys; `None` where it keeps nothing. One batch for a
+/// page of a listing.
+#[derive(Debug, Clone)]
+pub struct ReadAttempts {
+    /// The keys.
+    pub keys: Vec<RetryKeys>,
+}
+
+arrow!(ReadAttempts, "attempts", Reads -> Vec<Option<FailedAttempts>>; Admin);
+
+/// What Retry keeps of a job.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedAttempts {
+    /// How many attempts failed.
+    pub count: u64,
+    /// The last error as node-resque writes it, if it is there.
+    pub last_error: Option<Bytes>,
+}
+
+impl FailedAttempts {
+    /// Reads what stands under the keys. The counter is one less than the number of attempts that failed; what is no whole
+    /// number tells of none.
+    #[must_use]
+    pub fn read(counter: Option<&[u8]>, last_error: Option<Bytes>) -> Option<Self> {
+        let before: u64 = std::str::from_utf8(counter?).ok()?.parse().ok()?;
+        Some(Self { count: before.saturating_add(1), last_error })
+    }
+}
 
 /// Removes every delayed job of exactly these bytes, and seconds that become empty. Returns the seconds of the removed
 /// jobs, ascending.

@@ -106,6 +106,13 @@ fn an_attempt_that_will_be_repeated_is_a_warning_and_a_job_put_off_is_told() {
     for part in [" - info: ", "class=busy", "its handler said later, time 1; it runs again in 30s, at 20"] {
         assert!(later.contains(part), "{part}: {later}");
     }
+    let delayed = json_of(&folder, &["delayed"]);
+    let of =
+        |class: &str| delayed["jobs"].as_array().unwrap().iter().find(|job| job["class"] == class).unwrap().clone();
+    let (flaky, busy) = (of("flaky"), of("busy"));
+    assert_eq!((&flaky["failed_attempts"], &flaky["last_error"]), (&json!(1), &json!("ExitStatus: exited with 3")));
+    assert_eq!(busy.get("failed_attempts"), None);
+    assert!(folder.windlass(&["delayed"]).1.contains("1  ExitStatus: exited with 3"));
     assert!(!log.contains("working job"), "a job that begins is a detail: {log}");
     daemon.stop();
 }

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use crate::admin::delayed::{self, TimeView};
+use crate::admin::delayed::{self, DelayedView, TimeView};
 use crate::admin::known::{expect_known, not_found};
 use crate::cli::args::{DelayedVerb, NamedJobArgs};
 use crate::cli::context::CommandContext;
@@ -43,11 +43,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                 if page.jobs.is_empty() {
                     return Text::from(if at.is_some() { "no jobs are due then" } else { "no delayed jobs" });
                 }
-                let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args"]);
-                for due in &page.jobs {
-                    let queue = due.job.queue.as_deref().unwrap_or("-");
-                    table.row([&due.at, &due.ms.to_string(), queue, due.job.class_text(), due.job.args_text()]);
-                }
+                let table = delayed_table(&page.jobs);
                 let more = if page.more { "there are more: use --limit N" } else { "" };
                 table.text().and(more)
             })?;
@@ -110,6 +106,27 @@ async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<A
         other => CliError::Client(other.into()),
     })?;
     Ok((context.store().await?, job, tasks))
+}
+
+/// Delayed jobs, and what failed of those that wait for another attempt. Columns without content are left out.
+fn delayed_table(jobs: &[DelayedView]) -> TextTable {
+    if jobs.iter().all(|due| due.failed_attempts.is_none()) {
+        let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args"]);
+        for due in jobs {
+            let queue = due.job.queue.as_deref().unwrap_or("-");
+            table.row([&due.at, &due.ms.to_string(), queue, due.job.class_text(), due.job.args_text()]);
+        }
+        return table;
+    }
+    let mut table = TextTable::new(&["at", "#ms", "queue", "class", "args", "#failed", "last error"]);
+    for due in jobs {
+        let queue = due.job.queue.as_deref().unwrap_or("-");
+        let failed = due.failed_attempts.map(|count| count.to_string()).unwrap_or_default();
+        let error = due.last_error.as_deref().unwrap_or_default();
+        let (ms, class, args) = (due.ms.to_string(), due.job.class_text(), due.job.args_text());
+        table.row([&due.at, &ms, queue, class, args, &failed, error]);
+    }
+    table
 }
 
 fn times_table(times: &[TimeView]) -> Text {

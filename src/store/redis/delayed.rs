@@ -11,7 +11,7 @@ use super::script::{Call, Script, calls_of, script};
 use super::{inspect, refusal, reply, rights, verdict};
 use crate::job::{PayloadView, RetryKeys};
 use crate::store::arrow::Perform;
-use crate::store::delayed::{DeleteDelayed, ScheduledAt};
+use crate::store::delayed::{DeleteDelayed, FailedAttempts, ReadAttempts, ScheduledAt};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime};
@@ -52,6 +52,27 @@ impl Perform<DropEntry> for RedisStore {
 impl Perform<ScheduledAt> for RedisStore {
     async fn perform(&self, arrow: ScheduledAt) -> Result<Vec<i64>, StoreError> {
         scheduled_at(&self.connection, &arrow.payload).await
+    }
+}
+
+/// How many jobs' attempts are read in one call: their errors may be long.
+const ATTEMPTS: usize = 50;
+
+impl Perform<ReadAttempts> for RedisStore {
+    async fn perform(&self, arrow: ReadAttempts) -> Result<Vec<Option<FailedAttempts>>, StoreError> {
+        let names = self.connection.keys();
+        let mut attempts = Vec::with_capacity(arrow.keys.len());
+        for keys in arrow.keys.chunks(ATTEMPTS) {
+            let places =
+                keys.iter().flat_map(|keys| [names.named(&keys.counter), names.named(&keys.failure)]).collect();
+            let mut values = reply::list(self.connection.command("MGET", places).await?)?.into_iter();
+            for _ in keys {
+                let mut next = || values.next().map(reply::bytes).transpose().map(Option::flatten);
+                let (counter, failure) = (next()?, next()?);
+                attempts.push(FailedAttempts::read(counter.as_deref(), failure));
+            }
+        }
+        Ok(attempts)
     }
 }
 

@@ -14,7 +14,8 @@ use super::{delayed, enqueue, locks, retries, search};
 use crate::job::{FirstQueues, Identity, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{
-    DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage, DeleteDelayed,
+    DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage, DeleteDelayed, FailedAttempts,
+    ReadAttempts,
 };
 use crate::store::error::StoreError;
 use crate::store::inspection::{
@@ -110,6 +111,12 @@ impl Perform<DelayedSeconds> for SqliteStore {
 impl Perform<DelayedAt> for SqliteStore {
     async fn perform(&self, arrow: DelayedAt) -> Result<Vec<Bytes>, StoreError> {
         self.reader.call(move |step| delayed_at(step, arrow.second, arrow.start, arrow.stop)).await
+    }
+}
+
+impl Perform<ReadAttempts> for SqliteStore {
+    async fn perform(&self, arrow: ReadAttempts) -> Result<Vec<Option<FailedAttempts>>, StoreError> {
+        self.reader.call(move |step| arrow.keys.iter().map(|keys| retries::read(step, keys)).collect()).await
     }
 }
 

@@ -1,10 +1,12 @@
 //! What Retry keeps between attempts.
 
+use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
 use super::commit::Step;
 use super::number::stored;
 use super::value::bytes;
+use crate::store::delayed::FailedAttempts;
 use crate::store::effect::{Retry, RetryKeys};
 use crate::store::error::StoreError;
 
@@ -45,6 +47,15 @@ pub(super) fn count(step: &Step<'_>, retry: &Retry) -> Result<Attempt, StoreErro
 fn attempts(value: &[u8]) -> Option<u32> {
     let is_whole = !value.is_empty() && value.iter().all(u8::is_ascii_digit);
     is_whole.then(|| std::str::from_utf8(value).ok()?.parse().ok()).map(|number| number.unwrap_or(u32::MAX))
+}
+
+/// What is kept of a job, for people.
+pub(super) fn read(step: &Step<'_>, keys: &RetryKeys) -> Result<Option<FailedAttempts>, StoreError> {
+    let mut select = step.sql("SELECT value FROM retries WHERE key = ?1 AND expires_ms > ?2")?;
+    let mut value =
+        |key: &str| select.query_row(params![key, step.now_ms], |row| Ok(bytes(row.get_ref(0)?))).optional();
+    let (counter, failure) = (value(&keys.counter)?, value(&keys.failure)?);
+    Ok(FailedAttempts::read(counter.as_deref(), failure.map(Bytes::from)))
 }
 
 /// Forgets attempts.
