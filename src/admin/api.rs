@@ -94,12 +94,13 @@ impl TaskApi {
     /// `del`.
     pub async fn del(&self, request: &Request, count: i64) -> ApiResult<JobsDeleted> {
         let job = request.resolve_as_written(&self.registry).map_err(ClientError::from)?;
-        Ok(jobs::delete(&self.store, &job, count).await?)
+        Ok(jobs::delete(&self.store, &self.registry, &job, count).await?)
     }
 
     /// `delByFunction`.
     pub async fn del_by_function(&self, queue: &str, task: &str, start: i64, stop: i64) -> ApiResult<JobsDeleted> {
-        Ok(jobs::delete_by_class(&self.store, &QueueName::as_stored(queue), task, start, stop).await?)
+        Ok(jobs::delete_by_class(&self.store, &self.registry, &QueueName::as_stored(queue), task, (start, stop))
+            .await?)
     }
 
     /// `delDelayed`: returns the times at which the job was due.
@@ -116,7 +117,7 @@ impl TaskApi {
 
     /// `delQueue`.
     pub async fn del_queue(&self, queue: &str) -> ApiResult<QueueDeleted> {
-        Ok(queues::delete(&self.store, queue).await?)
+        Ok(queues::delete(&self.store, &self.registry, queue).await?)
     }
 
     /// `enqueueRecurrentTask`.
@@ -161,7 +162,7 @@ impl TaskApi {
 
     /// `delLock`.
     pub async fn del_lock(&self, key: &str) -> ApiResult<()> {
-        Ok(locks::delete(&self.store, key).await?)
+        Ok(locks::delete(&self.store, &self.registry, key).await?)
     }
 
     /// `workers`, `allWorkingOn`: every worker and the job it runs.

@@ -1,16 +1,19 @@
 //! Deletion of queued jobs by their class and arguments: ActionHero's `del` and `delByFunction`.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use bytes::Bytes;
 use serde::Serialize;
 
 use super::error::AdminError;
+use super::waiting_locks::held;
 use crate::client::request::ResolvedJob;
-use crate::job::{Args, PayloadView, QueueName};
+use crate::job::{Args, LockKey, PayloadView, QueueName};
+use crate::plugin::chain::waiting_lock;
 use crate::store::handle::Store;
 use crate::store::inspection::{DeleteEach, DeleteJobs, JobsToDelete, QueueEnd, Queued};
 use crate::store::role::Admin;
+use crate::task::definition::Registry;
 
 /// How many jobs are read at a time.
 const PAGE: i64 = 500;
@@ -30,36 +33,51 @@ pub struct JobsDeleted {
 
 /// Deletes jobs of these bytes from their queue: at most `count` from the head, or from the tail if `count` is
 /// negative; 0 deletes all. If there are none, jobs of the same class and arguments in another program's spelling are
-/// deleted.
+/// deleted. Their QueueLock ends with the last of them.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn delete(store: &Store<Admin>, job: &ResolvedJob, count: i64) -> Result<JobsDeleted, AdminError> {
-    let deleted = store.run(DeleteJobs { queue: job.queue.clone(), payload: job.payload.clone(), count }).await?;
+pub async fn delete(
+    store: &Store<Admin>,
+    registry: &Registry,
+    job: &ResolvedJob,
+    count: i64,
+) -> Result<JobsDeleted, AdminError> {
+    let (queue, payload) = (&job.queue, &job.payload);
+    let mut locks: Vec<_> =
+        held(store, registry, queue, std::slice::from_ref(payload)).await?.into_iter().flatten().collect();
+    if count != 0 && !locks.is_empty() {
+        let equal =
+            JobForms::read(store, queue, 0, -1, |view| waiting_lock(registry, queue, view).as_ref() == locks.first());
+        if equal.await?.order.len() as u64 > count.unsigned_abs() {
+            locks.clear();
+        }
+    }
+    let deleted = store.run(DeleteJobs { queue: queue.clone(), payload: payload.clone(), count, locks }).await?;
     if deleted > 0 {
         return Ok(JobsDeleted { deleted, other_spellings: 0 });
     }
     let same =
         |view: &PayloadView<'_>| view.class == job.task.as_str() && Args::of(view).is_ok_and(|args| args == job.args);
-    let meant = JobForms::read(store, &job.queue, 0, -1, same).await?;
-    let deleted = meant.delete(store, &job.queue, count).await?;
+    let meant = JobForms::read(store, queue, 0, -1, same).await?;
+    let deleted = meant.delete(store, registry, queue, count).await?;
     Ok(JobsDeleted { deleted, other_spellings: deleted })
 }
 
 /// Deletes jobs of a class with any arguments: those at positions `start` to `stop` of a queue, and all jobs
-/// equal to one of them.
+/// equal to one of them. Their QueueLocks end with them.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn delete_by_class(
     store: &Store<Admin>,
+    registry: &Registry,
     queue: &QueueName,
     class: &str,
-    start: i64,
-    stop: i64,
+    (start, stop): (i64, i64),
 ) -> Result<JobsDeleted, AdminError> {
     let meant = JobForms::read(store, queue, start, stop, |view| view.class == class).await?;
-    Ok(JobsDeleted { deleted: meant.delete(store, queue, 0).await?, other_spellings: 0 })
+    Ok(JobsDeleted { deleted: meant.delete(store, registry, queue, 0).await?, other_spellings: 0 })
 }
 
 /// The jobs that matched when the queue was read. They are deleted by their bytes: a job that is claimed meanwhile is
@@ -112,16 +130,37 @@ impl JobForms {
     }
 
     /// Deletes at most `count` jobs from the head, or from the tail if `count` is negative; 0 deletes all equal jobs.
-    async fn delete(self, store: &Store<Admin>, queue: &QueueName, count: i64) -> Result<u64, AdminError> {
+    async fn delete(
+        self,
+        store: &Store<Admin>,
+        registry: &Registry,
+        queue: &QueueName,
+        count: i64,
+    ) -> Result<u64, AdminError> {
         let all = self.order.len();
         let wanted = usize::try_from(count.unsigned_abs()).unwrap_or(usize::MAX).min(all);
         let meant = if count < 0 { &self.order[..wanted] } else { &self.order[all - wanted..] };
-        let mut counts = vec![0; self.distinct.len()];
+        let mut counts = vec![0_u64; self.distinct.len()];
         for &index in meant {
             counts[index] += 1;
         }
-        let doom = |(payload, number)| JobsToDelete { payload, count: (count != 0).then_some(number) };
-        let to_delete: Vec<JobsToDelete> = self.distinct.into_iter().zip(counts).map(doom).collect();
+        let mut locks = held(store, registry, queue, &self.distinct).await?;
+        // The locks of jobs of which some stay.
+        let staying: HashSet<LockKey> = {
+            let mut stay = vec![0_usize; self.distinct.len()];
+            self.order.iter().for_each(|&index| stay[index] += 1);
+            let stays = |(index, lock): (usize, &Option<LockKey>)| {
+                lock.clone().filter(|_| count != 0 && stay[index] as u64 > counts[index])
+            };
+            locks.iter().enumerate().filter_map(stays).collect()
+        };
+        locks.iter_mut().for_each(|lock| drop(lock.take_if(|key| staying.contains(key))));
+        let doom = |((payload, number), lock): ((Bytes, u64), Option<LockKey>)| JobsToDelete {
+            payload,
+            count: (count != 0).then_some(number),
+            locks: lock.into_iter().collect(),
+        };
+        let to_delete: Vec<JobsToDelete> = self.distinct.into_iter().zip(counts).zip(locks).map(doom).collect();
         let from = if count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
         let mut deleted = 0;
         for step in to_delete.chunks(MAX_FORMS) {

@@ -7,6 +7,8 @@ use crate::client::request::nearest;
 use crate::store::handle::Store;
 use crate::store::inspection::{DeleteLock, Locks};
 use crate::store::role::Admin;
+use crate::task::PluginSpec;
+use crate::task::definition::Registry;
 
 /// Among how many locks the nearest name is looked for.
 const SUGGESTED_FROM: usize = 10_000;
@@ -51,12 +53,23 @@ pub async fn list(store: &Store<Admin>, limit: usize) -> Result<LockPage, AdminE
     Ok(LockPage { locks, more })
 }
 
-/// Deletes a lock by its key, without namespace.
+/// Did a task choose this key for a lock?
+fn is_chosen(registry: &Registry, name: &str) -> bool {
+    let mut plugins = registry.iter().flat_map(|task| &task.plugins);
+    plugins.any(|plugin| match plugin {
+        PluginSpec::QueueLock { key, .. } | PluginSpec::JobLock { key, .. } => key.as_deref() == Some(name),
+        _ => false,
+    })
+}
+
+/// Deletes a lock by its key, without namespace, or by the key that a task chose.
 ///
 /// # Errors
 /// Fails for a lock that is not held.
-pub async fn delete(store: &Store<Admin>, key: &str) -> Result<(), AdminError> {
-    if store.run(DeleteLock { key: key.to_owned() }).await? {
+pub async fn delete(store: &Store<Admin>, registry: &Registry, key: &str) -> Result<(), AdminError> {
+    let delete = |verbatim| store.run(DeleteLock { key: key.to_owned(), verbatim });
+    // Outside of the namespace anything may stand under this name, so that a task must have chosen it.
+    if delete(false).await? || (is_chosen(registry, key) && delete(true).await?) {
         return Ok(());
     }
     let held = list(store, SUGGESTED_FROM).await?;

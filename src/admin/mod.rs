@@ -21,6 +21,7 @@ pub mod periodic;
 pub mod plan;
 pub mod queues;
 pub mod tasks;
+mod waiting_locks;
 pub mod workers;
 
 pub use api::TaskApi;

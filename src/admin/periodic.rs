@@ -1,6 +1,8 @@
 //! Periodic tasks: show their state; start, stop and run them. ActionHero's `enqueueRecurrentTask` and
 //! `stopRecurrentTask`.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -8,7 +10,7 @@ use super::delayed::TimeView;
 use super::error::AdminError;
 use crate::client::request::nearest;
 use crate::job::payload::encode;
-use crate::job::{Args, PayloadView, QueueName, TaskName};
+use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName};
 use crate::plugin::chain::{self, Chain};
 use crate::store::delayed::ScheduledAt;
 use crate::store::effect::HALTED_S;
@@ -164,7 +166,9 @@ pub async fn stop(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
         }
     };
     let forms = forms(&task, &queue);
-    Ok(store.run(Stop { task, queue, forms }).await?)
+    let lock = |form: &Bytes| chain::waiting_lock(registry, &queue, &PayloadView::parse(form).ok()?);
+    let locks: BTreeSet<LockKey> = forms.iter().filter_map(lock).collect();
+    Ok(store.run(Stop { task, queue, forms, locks: locks.into_iter().collect() }).await?)
 }
 
 /// Starts a task that was stopped, and writes its job unless there is one.

@@ -9,12 +9,14 @@ use super::error::AdminError;
 use super::held_back::{HaltedInstance, HeldBack};
 use super::job_view::JobView;
 use super::listing::{each_record, positions};
+use super::waiting_locks;
 use crate::client::request::nearest;
 use crate::job::{FirstQueues, QueueName};
 use crate::store::handle::Store;
 use crate::store::inspection::{DeleteQueue, FindQueue, Pause, Paused, Queued, Queues, ReadPaused, Resume};
 use crate::store::queueing::QueueNames;
 use crate::store::role::Admin;
+use crate::task::definition::Registry;
 
 /// Among how many queues the nearest name is looked for.
 const SUGGESTED_FROM: usize = 10_000;
@@ -208,12 +210,14 @@ pub async fn find(store: &Store<Admin>, name: &str) -> Result<QueueView, AdminEr
     Err(AdminError::NotFound { what: "queue", name: name.to_owned(), suggestion })
 }
 
-/// Deletes a queue and its jobs.
+/// Deletes a queue and its jobs. The QueueLocks of its jobs end with them.
 ///
 /// # Errors
 /// Fails for a queue that does not exist.
-pub async fn delete(store: &Store<Admin>, name: &str) -> Result<QueueDeleted, AdminError> {
+pub async fn delete(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<QueueDeleted, AdminError> {
     find(store, name).await?;
-    let deleted = store.run(DeleteQueue { queue: QueueName::as_stored(name) }).await?;
+    let queue = QueueName::as_stored(name);
+    let locked = waiting_locks::delete_locked(store, registry, &queue).await?;
+    let deleted = locked + store.run(DeleteQueue { queue }).await?;
     Ok(QueueDeleted { queue: name.to_owned(), deleted })
 }

@@ -61,8 +61,8 @@ pub(super) enum CliCommand {
                             windlass enqueue report --at 2026-12-24T18:00:00Z --suppress-duplicate\n  \
                             windlass enqueue RubyJob --foreign --queue ruby --args '[1]'\n  \
                             printf '%s\\n' '{\"task\":\"add\",\"args\":[1,2]}' | windlass enqueue --bulk -\n\n\
-                            If a plugin of the task refuses the job, that is no error: the exit code is 0, and the\n\
-                            output names the plugin. With --bulk every line is checked first; if one is wrong,\n\
+                            If a plugin of the task refuses the job, that is no error: the exit code is 0 (1 with\n\
+                            --fail-if-refused), and the output names the plugin, and the lock with its end. With --bulk every line is checked first; if one is wrong,\n\
                             nothing is enqueued.")]
     Enqueue(EnqueueArgs),
     /// Run a task here and now, without a store, and show its output

@@ -3,10 +3,13 @@
 use std::sync::Arc;
 
 use super::enqueue_hooks;
+use super::moment::Moment;
 use super::request::{Request, RequestError, ResolvedJob};
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::store_url_error::StoreUrlError;
 use crate::config::element::tls_files::TlsFiles;
+use crate::job::LockKey;
+use crate::plugin::chain::Chain;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::plugin::registry::Plugins;
 use crate::store::error::StoreError;
@@ -14,7 +17,11 @@ use crate::store::handle::Store;
 use crate::store::open::open;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 use crate::store::role;
+use crate::store::workers::LockValues;
 use crate::task::definition::Registry;
+
+/// How many locks are asked about at a time.
+const ASKED: usize = 500;
 
 /// A client of a store, for the tasks of a registry.
 #[derive(Clone)]
@@ -35,6 +42,16 @@ pub enum EnqueueOutcome {
     },
     /// A plugin refused; nothing was written.
     Refused(Refusal),
+}
+
+/// A QueueLock that is held.
+#[derive(Debug, Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct LockHolder {
+    /// Its key, as `locks` lists it.
+    pub key: String,
+    /// Until when it is held, if its value tells.
+    pub until: Option<Moment>,
 }
 
 /// Why a call did not lead to a job. A plugin's veto is not an error.
@@ -125,6 +142,31 @@ impl Client {
             }
         };
         Ok((job, placed))
+    }
+
+    /// The QueueLocks that are held for these jobs, in order, for people who want to know why a job was refused. `None`
+    /// where nobody holds one any more, or the job's task has none.
+    ///
+    /// # Errors
+    /// Fails when the store cannot be reached.
+    pub async fn lock_holders(&self, jobs: &[&ResolvedJob]) -> Result<Vec<Option<LockHolder>>, ClientError> {
+        let lock = |job: &&ResolvedJob| {
+            job.definition().and_then(|task| Chain::of(task).queue_lock(&job.queue, &job.args)).map(|(key, _)| key)
+        };
+        let locks: Vec<Option<LockKey>> = jobs.iter().map(lock).collect();
+        let keys: Vec<LockKey> = locks.iter().flatten().cloned().collect();
+        let mut values = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(ASKED) {
+            values.extend(self.store.run(LockValues { keys: keys.to_vec() }).await?);
+        }
+        let mut values = values.into_iter();
+        let holder = |lock: Option<LockKey>| {
+            let (key, value) = (lock?, values.next().flatten()?);
+            // QueueLock's value is the second after its last one; another program's value may be anything.
+            let until = value.parse::<i64>().ok().map(|end| Moment::of_second(end.saturating_sub(1)));
+            Some(LockHolder { key: key.as_str().to_owned(), until })
+        };
+        Ok(locks.into_iter().map(holder).collect())
     }
 
     /// The error of a step that writes a job.

@@ -10,6 +10,7 @@ use crate::job::payload::encode;
 use crate::job::{Args, Identity, LockKey, PayloadView, QueueName, RetryKeys, digest};
 use crate::store::effect::{Admission, Busy, Gate, Next, Occurrence, Tick};
 use crate::task::calendar::Calendar;
+use crate::task::definition::Registry;
 use crate::task::plugin_spec::RetrySpec;
 use crate::task::{Cadence, PluginSpec, TaskDefinition};
 
@@ -27,7 +28,7 @@ const AHEAD: usize = 2;
 const MAX_OCCURRENCES: usize = 96;
 
 /// The names of the plugins in their refusals.
-const QUEUE_LOCK: &str = "QueueLock";
+pub const QUEUE_LOCK: &str = "QueueLock";
 const JOB_LOCK: &str = "JobLock";
 const DELAY_QUEUE_LOCK: &str = "DelayQueueLock";
 
@@ -224,6 +225,17 @@ impl<'a> Chain<'a> {
     #[must_use]
     pub fn is_tick(&self, payload: &PayloadView<'_>) -> bool {
         self.task.cadence.is_some() && Args::of(payload).is_ok_and(|args| PERIODIC_ARGS.contains(&args.as_str()))
+    }
+}
+
+/// The QueueLock that a job on this queue may hold: its task's, none if its task has no QueueLock, and for a task that
+/// is not known here the one that node-resque would take.
+#[must_use]
+pub fn waiting_lock(registry: &Registry, queue: &QueueName, job: &PayloadView<'_>) -> Option<LockKey> {
+    let args = Args::of(job).ok()?;
+    match registry.get(&job.class) {
+        Some(task) => Chain::of(task).queue_lock(queue, &args).map(|(key, _)| key),
+        None => Some(LockKey::queue_lock(&job.class, queue.as_str(), args.as_str())),
     }
 }
 

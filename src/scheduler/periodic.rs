@@ -216,8 +216,12 @@ impl UndeclaredTasks {
             }
             let forms = ["[{}]", "[null]", "[]"].into_iter().filter_map(|args| Args::from_json(args).ok());
             let forms: Vec<_> = forms.map(|args| encode(entry.task.as_str(), entry.queue.as_str(), &args)).collect();
-            let withdrawn =
-                context.store.run(Withdraw { task: entry.task.clone(), queue: entry.queue.clone(), forms }).await;
+            // The locks that node-resque's QueueLock takes: no definition of the task is left that could name others.
+            let locks = ["[{}]", "[null]", "[]"]
+                .map(|args| LockKey::queue_lock(entry.task.as_str(), entry.queue.as_str(), args))
+                .to_vec();
+            let withdraw = Withdraw { task: entry.task.clone(), queue: entry.queue.clone(), forms, locks };
+            let withdrawn = context.store.run(withdraw).await;
             if bulkheads.note(&context.bus, &what, withdrawn)?.is_none() {
                 continue;
             }

@@ -5,7 +5,7 @@ use bytes::Bytes;
 
 use super::effect::Admission;
 use super::role::{Admin, Scheduler, arrow};
-use crate::job::{Identity, QueueName};
+use crate::job::{Identity, LockKey, QueueName};
 
 /// The known queues with their lengths in code-unit order, the first `limit` of them.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +49,7 @@ pub struct Queued {
 arrow!(Queued, "queued", Reads -> Vec<Bytes>; Admin);
 
 /// Deletes jobs of exactly these bytes from a queue, and returns how many were deleted. As with `LREM`, at most `count`
-/// are deleted from the head, from the tail if it is negative, all if it is 0. Their locks stay.
+/// are deleted from the head, from the tail if it is negative, all if it is 0.
 #[derive(Debug, Clone)]
 pub struct DeleteJobs {
     /// The queue.
@@ -58,6 +58,8 @@ pub struct DeleteJobs {
     pub payload: Bytes,
     /// How many, and from which end.
     pub count: i64,
+    /// Their QueueLocks, which are freed in the step that deletes one of them. The caller knows that none of them stays.
+    pub locks: Vec<LockKey>,
 }
 
 arrow!(DeleteJobs, "delete_jobs", Once -> u64; Admin);
@@ -88,6 +90,8 @@ pub struct JobsToDelete {
     pub payload: Bytes,
     /// How many at most; `None`: all.
     pub count: Option<u64>,
+    /// Their QueueLocks, which are freed in the step that deletes one of them. The caller knows that none of them stays.
+    pub locks: Vec<LockKey>,
 }
 
 /// From which end of a queue jobs are counted.
@@ -253,6 +257,8 @@ pub struct LockEntry {
 pub struct DeleteLock {
     /// Its key without namespace.
     pub key: String,
+    /// Is it a key that a task chose, which stands outside of the namespace?
+    pub verbatim: bool,
 }
 
 arrow!(DeleteLock, "delete_lock", Repeatable -> bool; Admin);

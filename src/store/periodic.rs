@@ -150,6 +150,8 @@ pub struct Withdraw {
     pub queue: QueueName,
     /// Every byte form that its job may have.
     pub forms: Vec<Bytes>,
+    /// The QueueLocks of these jobs, which are freed in the step that removes one of them from its queue.
+    pub locks: Vec<LockKey>,
 }
 
 arrow!(Withdraw, "withdraw", Repeatable -> (); Scheduler);
@@ -167,6 +169,8 @@ pub struct Stop {
     pub queue: QueueName,
     /// Every byte form that its job may have.
     pub forms: Vec<Bytes>,
+    /// The QueueLocks of these jobs, which are freed in the step that removes one of them from its queue.
+    pub locks: Vec<LockKey>,
 }
 
 arrow!(Stop, "stop", Repeatable -> u64; Admin);

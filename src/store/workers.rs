@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::effect::{Tick, Verdict};
-use super::role::{Admin, Mover, Pool, Scheduler, arrow};
+use super::role::{Admin, Client, Mover, Pool, Scheduler, arrow};
 use super::working::WorkingRecord;
 use crate::job::{LockKey, QueueName, WorkerName};
 
@@ -141,7 +141,7 @@ pub struct LockValues {
     pub keys: Vec<LockKey>,
 }
 
-arrow!(LockValues, "lock_values", Reads -> Vec<Option<String>>; Scheduler, Admin);
+arrow!(LockValues, "lock_values", Reads -> Vec<Option<String>>; Client, Scheduler, Admin);
 
 /// Removes the stored identities of jobs that other programs took, in one bounded step. Returns where the next step
 /// begins, 0 at the end. A store that no other program writes to has nothing to remove.

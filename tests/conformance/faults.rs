@@ -427,14 +427,14 @@ fn time_rows() -> Vec<Row> {
             Box::pin(async move {
                 reconcile(f, 30).await;
                 let tick = tick(30);
-                Withdraw { task: tick.task, queue: tick.queue, forms: vec![tick.payload] }
+                Withdraw { task: tick.task, queue: tick.queue, forms: vec![tick.payload], locks: Vec::new() }
             })
         }),
         row::<Stop>(Answers("0"), |f| {
             Box::pin(async move {
                 reconcile(f, 30).await;
                 let tick = tick(30);
-                Stop { task: tick.task, queue: tick.queue, forms: vec![tick.payload] }
+                Stop { task: tick.task, queue: tick.queue, forms: vec![tick.payload], locks: Vec::new() }
             })
         }),
         row::<DeleteDelayed>(Answers("[]"), |f| {
@@ -454,13 +454,13 @@ fn correction_rows() -> Vec<Row> {
         row::<DeleteJobs>(Never, |f| {
             Box::pin(async move {
                 fill(&f.store, "q", &[job(1), job(2), job(1), job(1)]).await;
-                DeleteJobs { queue: queue("q"), payload: job(1), count: 2 }
+                DeleteJobs { queue: queue("q"), payload: job(1), count: 2, locks: Vec::new() }
             })
         }),
         row::<DeleteEach>(Never, |f| {
             Box::pin(async move {
                 fill(&f.store, "q", &[job(1), job(2), job(1), job(3)]).await;
-                let to_delete = |n, count| JobsToDelete { payload: job(n), count };
+                let to_delete = |n, count| JobsToDelete { payload: job(n), count, locks: Vec::new() };
                 DeleteEach {
                     queue: queue("q"),
                     to_delete: vec![to_delete(1, Some(1)), to_delete(3, None)],
@@ -497,7 +497,7 @@ fn correction_rows() -> Vec<Row> {
             Box::pin(async move {
                 admit(&f.store, "q", &job(1), &[take(&lock(1), 60)]).await;
                 let (LockKey::Namespaced(key) | LockKey::Verbatim(key)) = lock(1);
-                DeleteLock { key }
+                DeleteLock { key, verbatim: false }
             })
         }),
     ]

@@ -73,7 +73,7 @@ async fn a_job_deleted_from_its_queue_takes_its_identity_along(f: &Fixture) {
         for count in [None, Some(1)] {
             fill(&f.store, "q", &[job(1)]).await;
             give_back(&mut instance).await;
-            let doom = |number| JobsToDelete { payload: job(number), count };
+            let doom = |number| JobsToDelete { payload: job(number), count, locks: Vec::new() };
             let to_delete: Vec<JobsToDelete> = (1..=others).map(doom).collect();
             assert_eq!(f.store.delete_each(&queue("q"), &to_delete, from).await.expect("delete_each"), 1);
             is_new(f, &mut instance, 1).await;
@@ -223,7 +223,7 @@ async fn attempts_end_with_their_job(f: &Fixture) {
             }
             2 => {
                 back().await;
-                let to_delete = [JobsToDelete { payload: job(1), count: None }];
+                let to_delete = [JobsToDelete { payload: job(1), count: None, locks: Vec::new() }];
                 assert_eq!(f.store.delete_each(&queue("q"), &to_delete, QueueEnd::Head).await.expect("delete_each"), 1);
             }
             3 => {

@@ -1,11 +1,15 @@
 //! Jobs deleted from their queue by content.
 
 use bytes::Bytes;
-use windlass::store::inspection::{JobsToDelete, QueueEnd};
+use windlass::job::{LockKey, TaskName};
+use windlass::store::inspection::{DeleteJobs, JobsToDelete, QueueEnd};
+use windlass::store::instance::InstanceRecord;
+use windlass::store::periodic::Stop;
+use windlass::store::queueing::Enqueued;
 
 use crate::fixture::Fixture;
 use crate::instance::Instance;
-use crate::look::{fill, job, jobs, queue, queued};
+use crate::look::{admit, fill, job, jobs, lock, queue, queued, refused, take};
 use crate::support::verbs::Verbs as _;
 
 behaviours! {
@@ -13,10 +17,12 @@ behaviours! {
     many_different_jobs_are_deleted_and_the_rest_keeps_its_order,
     bytes_decide_which_jobs_are_deleted,
     a_job_is_either_claimed_or_deleted,
+    a_queue_lock_ends_with_the_job_that_is_deleted,
+    a_queue_lock_outlives_a_deletion_that_finds_no_job,
 }
 
 fn to_delete(payload: &Bytes, count: impl Into<Option<u64>>) -> JobsToDelete {
-    JobsToDelete { payload: payload.clone(), count: count.into() }
+    JobsToDelete { payload: payload.clone(), count: count.into(), locks: Vec::new() }
 }
 
 async fn delete(f: &Fixture, name: &str, to_delete: &[JobsToDelete], from: QueueEnd) -> u64 {
@@ -116,4 +122,51 @@ async fn a_job_is_either_claimed_or_deleted(f: &Fixture) {
     let deleted = deleting.await.expect("the deletion must end");
     assert_eq!(claimed + deleted, 200, "{claimed} claimed, {deleted} deleted");
     assert_eq!(queued(&f.store, "q").await.len(), 0);
+}
+
+/// Jobs that hold locks: the second one under a key that its task chose.
+async fn locked(f: &Fixture, count: usize) -> Vec<LockKey> {
+    let chosen = format!("chosen:{}", InstanceRecord::new_id());
+    let key = |n| if n == 1 { LockKey::Verbatim(chosen.clone()) } else { lock(n) };
+    for n in 0..count {
+        assert_eq!(admit(&f.store, "q", &job(n), &[take(&key(n), 60)]).await, Enqueued::Yes);
+        assert_eq!(admit(&f.store, "q", &job(n), &[take(&key(n), 60)]).await, refused("QueueLock"));
+    }
+    (0..count).map(key).collect()
+}
+
+async fn a_queue_lock_ends_with_the_job_that_is_deleted(f: &Fixture) {
+    // A few are deleted one by one, many page by page.
+    for count in [2, 7] {
+        let locks = locked(f, count).await;
+        let one = |(n, lock): (usize, &LockKey)| JobsToDelete { locks: vec![lock.clone()], ..to_delete(&job(n), None) };
+        let all: Vec<_> = locks.iter().enumerate().map(one).collect();
+        assert_eq!(delete(f, "q", &all[1..], QueueEnd::Tail).await, count as u64 - 1);
+        for (n, lock) in locks.iter().enumerate() {
+            let expected = if n == 0 { refused("QueueLock") } else { Enqueued::Yes };
+            assert_eq!(admit(&f.store, "q", &job(n), &[take(lock, 60)]).await, expected, "{n} of {count}");
+        }
+        let delete = DeleteJobs { queue: queue("q"), payload: job(0), count: 0, locks: vec![locks[0].clone()] };
+        assert_eq!(f.store.run(delete).await.expect("delete_jobs"), 1);
+        assert_eq!(admit(&f.store, "q", &job(0), &[take(&locks[0], 60)]).await, Enqueued::Yes);
+        // The tick of a periodic task that is stopped.
+        let task = TaskName::new("t").expect("a name");
+        let stop = Stop { task, queue: queue("q"), forms: jobs(0..count), locks: locks.clone() };
+        assert_eq!(f.store.run(stop).await.expect("stop"), count as u64);
+        assert_eq!(f.store.locks().await.expect("locks"), []);
+    }
+}
+
+async fn a_queue_lock_outlives_a_deletion_that_finds_no_job(f: &Fixture) {
+    let locks = locked(f, 1).await;
+    let doom = |n| JobsToDelete { locks: locks.clone(), ..to_delete(&job(n), None) };
+    assert_eq!(delete(f, "q", &[doom(8)], QueueEnd::Head).await, 0);
+    let many: Vec<_> = (8..20).map(doom).collect();
+    assert_eq!(delete(f, "q", &many, QueueEnd::Head).await, 0);
+    let delete = DeleteJobs { queue: queue("q"), payload: job(9), count: 0, locks: locks.clone() };
+    assert_eq!(f.store.run(delete).await.expect("delete_jobs"), 0);
+    let task = TaskName::new("t").expect("a name");
+    let stop = Stop { task, queue: queue("q"), forms: vec![job(9)], locks: locks.clone() };
+    assert_eq!(f.store.run(stop).await.expect("stop"), 0);
+    assert_eq!(admit(&f.store, "q", &job(0), &[take(&locks[0], 60)]).await, refused("QueueLock"));
 }

@@ -78,8 +78,10 @@ async fn equal_jobs_are_deleted_from_either_end_of_a_long_queue(f: &Fixture) {
     assert_eq!(standing(queued(&f.store, "q").await), [2598, 5298, MANY - 3]);
     assert_eq!(delete(-2).await, 2);
     assert_eq!(standing(queued(&f.store, "q").await), [2598]);
-    let to_delete =
-        [JobsToDelete { payload: other.clone(), count: Some(5) }, JobsToDelete { payload: job(3000), count: None }];
+    let to_delete = [
+        JobsToDelete { payload: other.clone(), count: Some(5), locks: Vec::new() },
+        JobsToDelete { payload: job(3000), count: None, locks: Vec::new() },
+    ];
     assert_eq!(f.store.delete_each(&queue("q"), &to_delete, QueueEnd::Tail).await.expect("delete_each"), 2);
     assert_eq!(delete(0).await, 0);
     assert_eq!(queued(&f.store, "q").await.len(), MANY - 6);
@@ -172,8 +174,11 @@ async fn jobs_of_any_size_are_read_and_moved_in_order(f: &Fixture) {
         let read = f.store.queued(&queue("q"), start, stop).await.expect("queued");
         assert!(read == expected, "{start} to {stop}: {} jobs", read.len());
     }
-    let half: Vec<JobsToDelete> =
-        all.iter().step_by(4).map(|job| JobsToDelete { payload: job.clone(), count: None }).collect();
+    let half: Vec<JobsToDelete> = all
+        .iter()
+        .step_by(4)
+        .map(|job| JobsToDelete { payload: job.clone(), count: None, locks: Vec::new() })
+        .collect();
     assert_eq!(f.store.delete_each(&queue("q"), &half, QueueEnd::Head).await.expect("delete_each"), 10);
     let mut moved = Vec::new();
     while let Some(batch) = f.store.set_aside(250).await.expect("set_aside") {

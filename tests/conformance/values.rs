@@ -200,7 +200,7 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
         ],
     };
     store.take_in(&batch, &[]).await?;
-    let each = [JobsToDelete { payload: job(1), count: None }];
+    let each = [JobsToDelete { payload: job(1), count: None, locks: Vec::new() }];
     store.delete_each(&q, &each, QueueEnd::Tail).await?;
     store.delete_jobs(&q, &job(2), 1).await?;
     store.delete_delayed(&job(4)).await?;

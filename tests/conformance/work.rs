@@ -95,7 +95,7 @@ async fn many_different_jobs_are_deleted_by_one_pass_a_page() {
     let c = Counted::new().await;
     c.queue();
     let every = |n: usize, count: Option<u64>| -> Vec<JobsToDelete> {
-        (0..MANY).step_by(n).map(|n| JobsToDelete { payload: job(n), count }).collect()
+        (0..MANY).step_by(n).map(|n| JobsToDelete { payload: job(n), count, locks: Vec::new() }).collect()
     };
     let mut left = MANY;
     for (to_delete, from) in

@@ -77,15 +77,15 @@ verbs! {
     periodic(job_locks: &[LockKey]) -> Periodic Periodic { job_locks: job_locks.to_vec() };
     reconcile(reconcile: &Reconcile) -> Reconcile reconcile.clone();
     withdraw(task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Withdraw
-        Withdraw { task: task.clone(), queue: queue.clone(), forms: forms.to_vec() };
+        Withdraw { task: task.clone(), queue: queue.clone(), forms: forms.to_vec(), locks: Vec::new() };
     stop(task: &TaskName, queue: &QueueName, forms: &[Bytes]) -> Stop
-        Stop { task: task.clone(), queue: queue.clone(), forms: forms.to_vec() };
+        Stop { task: task.clone(), queue: queue.clone(), forms: forms.to_vec(), locks: Vec::new() };
     last_fired(ids: &[String]) -> LastFired LastFired { ids: ids.to_vec() };
     fire(fire: &Fire) -> Fire fire.clone();
     queues() -> Queues Queues { limit: usize::MAX };
     queued(queue: &QueueName, start: i64, stop: i64) -> Queued Queued { queue: queue.clone(), start, stop };
     delete_jobs(queue: &QueueName, payload: &Bytes, count: i64) -> DeleteJobs
-        DeleteJobs { queue: queue.clone(), payload: payload.clone(), count };
+        DeleteJobs { queue: queue.clone(), payload: payload.clone(), count, locks: Vec::new() };
     delete_each(queue: &QueueName, to_delete: &[JobsToDelete], from: QueueEnd) -> DeleteEach
         DeleteEach { queue: queue.clone(), to_delete: to_delete.to_vec(), from };
     delete_queue(queue: &QueueName) -> DeleteQueue DeleteQueue { queue: queue.clone() };
@@ -113,7 +113,7 @@ verbs! {
     scheduled_at(payload: &Bytes) -> ScheduledAt ScheduledAt { payload: payload.clone() };
     delete_delayed(payload: &Bytes) -> DeleteDelayed DeleteDelayed { payload: payload.clone() };
     locks() -> Locks Locks { limit: usize::MAX };
-    delete_lock(key: &str) -> DeleteLock DeleteLock { key: key.to_owned() };
+    delete_lock(key: &str) -> DeleteLock DeleteLock { key: key.to_owned(), verbatim: false };
     set_aside(limit: usize) -> SetAside
         SetAside { limit, target: Target { id: "there".to_owned(), address: "sqlite:there.db".to_owned() } };
     take_in(batch: &Batch, targets: &[TakeInTarget]) -> TakeIn

@@ -121,8 +121,11 @@ fn a_job_is_enqueued_once_and_a_veto_is_no_error() {
     let enqueue = ["enqueue", "sendMail", "--args", r#"{"to":"ann","n":1.0}"#];
     assert_eq!(place.run(&enqueue).done(), "enqueued sendMail on mail\n");
     let again = place.run(&[&enqueue[..], &["--json"]].concat());
-    assert_eq!(again.done(), "{\"enqueued\":false,\"refused_by\":\"QueueLock\"}\n");
-    assert_eq!(place.run(&enqueue).done(), "not enqueued: QueueLock of sendMail refused\n");
+    let start = r#"{"enqueued":false,"refused_by":"QueueLock","lock":{"key":"lock:sendMail:mail:[{\"to\":\"ann\",\"n\":1}]","until":"20"#;
+    let said = again.done();
+    assert!(said.starts_with(start), "{said}");
+    let said = place.run(&enqueue).done();
+    assert!(said.starts_with("not enqueued: QueueLock of sendMail refused\nthe lock lock:sendMail:mail:"), "{said}");
     assert_eq!(
         place.run(&["queues", "show", "mail", "--json"]).done(),
         "{\"queue\":\"mail\",\"length\":1,\"jobs\":[{\"class\":\"sendMail\",\"queue\":\"mail\",\"args\":[{\"to\":\"ann\",\"n\":1}]}]}\n"
@@ -230,12 +233,15 @@ fn a_bulk_file_is_enqueued_whole_or_not_at_all() {
     let mut good: String = (0..1200).map(|n| format!("{{\"task\":\"add\",\"args\":[{n}]}}\n")).collect();
     good += "{\"task\":\"sendMail\"}\n{\"task\":\"sendMail\"}\n{\"task\":\"add\",\"at\":\"@2000000000\"}\n";
     place.write("jobs.jsonl", &good);
-    let answer = place.run(&["enqueue", "--bulk", "jobs.jsonl", "--json"]);
+    let mut answer = place.run(&["enqueue", "--bulk", "jobs.jsonl", "--json"]).json();
+    assert!(answer["refused"][0]["lock"]["until_ms"].take().is_i64());
+    assert!(answer["refused"][0]["lock"]["until"].take().is_string());
+    let lock = json!({"key": "lock:sendMail:mail:[]", "until": null, "until_ms": null});
     assert_eq!(
-        answer.json(),
+        answer,
         json!({
             "lines": 1203, "enqueued": 1201, "delayed": 1,
-            "refused": [{"line": 1202, "refused_by": "QueueLock"}], "duplicates": [],
+            "refused": [{"line": 1202, "refused_by": "QueueLock", "lock": lock}], "duplicates": [],
         })
     );
     let jobs = place.run(&["queues", "show", "math", "--start", "0", "--stop", "-1", "--json"]).json();

@@ -8,7 +8,7 @@ use crate::place::Place;
 use crate::support::verbs::Verbs as _;
 
 /// Puts these bytes on a queue as they are.
-fn push(place: &Place, queue: &str, payloads: &[&str]) {
+pub(crate) fn push(place: &Place, queue: &str, payloads: &[&str]) {
     let job = |payload: &&str| Enqueue {
         queue: windlass::job::QueueName::as_stored(queue),
         payload: bytes::Bytes::copy_from_slice(payload.as_bytes()),

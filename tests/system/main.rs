@@ -32,6 +32,7 @@ mod outage;
 mod place;
 mod plugins;
 mod poison;
+mod refused;
 mod reload;
 mod rpc;
 mod secrets;

@@ -66,6 +66,9 @@ pub(crate) struct EnqueueArgs {
     /// Succeed if the same job is already due at the same second
     #[arg(long)]
     pub suppress_duplicate: bool,
+    /// Exit with 1 if a plugin refuses the job
+    #[arg(long)]
+    pub fail_if_refused: bool,
     /// Other workers know the task; it need not be defined here
     #[arg(long)]
     pub foreign: bool,

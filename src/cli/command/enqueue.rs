@@ -7,6 +7,7 @@ use std::sync::Arc;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
+use super::refusing_lock::{LockView, refusing_locks};
 use crate::cli::args::EnqueueArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -24,7 +25,7 @@ use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::queueing::Scheduled;
 use crate::task::load::Tasks;
 
-/// The result. For a refused job it is exactly `{"enqueued":false,"refused_by":"QueueLock"}`.
+/// The result. For a refused job it is `{"enqueued":false,"refused_by":"QueueLock","lock":{..}}`.
 #[derive(Debug, Default, Serialize)]
 #[serde(default)]
 struct EnqueueOutput {
@@ -34,6 +35,9 @@ struct EnqueueOutput {
     /// The reason, if the plugin gave one.
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    /// The lock that refused it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<LockView>,
     #[serde(skip_serializing_if = "Option::is_none")]
     duplicate: Option<bool>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -103,7 +107,7 @@ pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<E
     };
     let client = checked(context, &request).await?;
     if args.at.is_none() && args.delay.is_none() {
-        now(context, &client, &request, args.front).await
+        now(context, &client, &request, &args).await
     } else {
         later(context, &client, &request, &args).await
     }
@@ -130,8 +134,13 @@ fn warn_of_missing(tasks: &Tasks, is_meant: impl Fn(&TaskName) -> bool) {
     }
 }
 
-async fn now(context: &CommandContext, client: &Client, request: &Request, front: bool) -> Result<Exit, CliError> {
-    let (job, placed) = client.enqueue(request, front).await?;
+async fn now(
+    context: &CommandContext,
+    client: &Client,
+    request: &Request,
+    args: &EnqueueArgs,
+) -> Result<Exit, CliError> {
+    let (job, placed) = client.enqueue(request, args.front).await?;
     let (task, queue) = (job.task.as_str(), job.queue.as_str());
     match placed {
         EnqueueOutcome::Enqueued { complaints } => {
@@ -140,11 +149,17 @@ async fn now(context: &CommandContext, client: &Client, request: &Request, front
             let output = EnqueueOutput { after_enqueue_errors, ..EnqueueOutput::of(&job, None) };
             context.printer.report(&output, || format!("enqueued {task} on {queue}"))?;
         }
-        EnqueueOutcome::Refused(Refusal { plugin, reason }) => {
+        EnqueueOutcome::Refused(refusal) => {
+            let lock = refusing_locks(client, &[(&job, &refusal)]).await.into_iter().next().flatten();
+            let Refusal { plugin, reason } = refusal;
             let why = reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
             let text = format!("not enqueued: {} of {task} refused{why}", plugin);
-            let output = EnqueueOutput { refused_by: Some(plugin.to_string()), reason, ..EnqueueOutput::default() };
-            context.printer.report(&output, || text.clone())?;
+            let output =
+                EnqueueOutput { refused_by: Some(plugin.to_string()), reason, lock, ..EnqueueOutput::default() };
+            context
+                .printer
+                .report(&output, || output.lock.iter().map(LockView::text).fold(Text::from(text.clone()), Text::and))?;
+            return Ok(if args.fail_if_refused { Exit::Failure } else { Exit::Done });
         }
     }
     Ok(Exit::Done)
@@ -212,6 +227,8 @@ struct RefusedLine {
     refused_by: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lock: Option<LockView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -254,6 +271,15 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
     let client = Client::new(context.store_to_fill().await?, Arc::new(tasks.registry)).with_plugins(context.plugins());
     let report = client.enqueue_bulk(&jobs, args.front).await;
     let mut output = BulkOutput { lines: jobs.len(), ..BulkOutput::default() };
+    let refused = report.outcomes.iter().filter_map(|(line, outcome)| match outcome {
+        LineOutcome::Refused(refusal) => {
+            let at = jobs.binary_search_by_key(line, |job| job.line).ok()?;
+            Some((&jobs.get(at)?.job, refusal))
+        }
+        _ => None,
+    });
+    let refused: Vec<_> = refused.collect();
+    let mut locks = refusing_locks(&client, &refused).await.into_iter();
     for (line, outcome) in report.outcomes {
         match outcome {
             LineOutcome::Enqueued { complaints } => {
@@ -264,7 +290,8 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
             }
             LineOutcome::Delayed(_) => output.delayed += 1,
             LineOutcome::Refused(Refusal { plugin, reason }) => {
-                output.refused.push(RefusedLine { line, refused_by: plugin.to_string(), reason });
+                let lock = locks.next().flatten();
+                output.refused.push(RefusedLine { line, refused_by: plugin.to_string(), reason, lock });
             }
             LineOutcome::Failed(failure) => output.failed.push(PluginErrorView::new(Some(line), &failure)),
             LineOutcome::Duplicate(second) => {
@@ -275,6 +302,9 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
     }
     let mut exit = Exit::Done;
     if (!output.duplicates.is_empty() && !args.suppress_duplicate) || !output.failed.is_empty() {
+        exit = Exit::Failure;
+    }
+    if args.fail_if_refused && !output.refused.is_empty() {
         exit = Exit::Failure;
     }
     if let Some((error, from, to)) = report.failure {
@@ -337,7 +367,8 @@ fn bulk_text(output: &BulkOutput) -> Text {
     let mut text = Text::from(text);
     for refused in &output.refused {
         let why = refused.reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
-        text.push(format!("  line {}: refused by {}{why}", refused.line, refused.refused_by));
+        let lock = refused.lock.as_ref().map(|lock| format!(": {}", lock.text())).unwrap_or_default();
+        text.push(format!("  line {}: refused by {}{why}{lock}", refused.line, refused.refused_by));
     }
     for failed in &output.failed {
         text.push(format!("  line {}: {}", failed.line.unwrap_or_default(), failed.error));

@@ -39,7 +39,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Re
             })?;
         }
         LocksVerb::Delete { name } => {
-            locks::delete(&store, &name).await?;
+            locks::delete(&store, &context.tasks()?.registry, &name).await?;
             let output = LockDeleteOutput { deleted: true, key: name };
             context.printer.report(&output, || format!("freed {}", output.key))?;
         }

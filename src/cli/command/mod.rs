@@ -12,6 +12,7 @@ pub(super) mod perform;
 pub(super) mod periodic;
 pub(super) mod plan;
 pub(super) mod queues;
+mod refusing_lock;
 pub(super) mod store;
 pub(super) mod tasks;
 pub(super) mod workers;

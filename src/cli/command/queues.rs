@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
             let found = queues::find(&store, &queue).await?;
             let name = &queue;
             confirm(&format!("Delete queue {name} with {}?", count_noun(found.length, "job", "jobs")), yes)?;
-            let deleted = queues::delete(&store, &queue).await?;
+            let deleted = queues::delete(&store, &context.tasks()?.registry, &queue).await?;
             let text = || format!("deleted queue {name} with {}", count_noun(deleted.deleted, "job", "jobs"));
             context.printer.report(&deleted, text)?;
         }
@@ -101,9 +101,9 @@ pub(crate) async fn jobs(context: &CommandContext, verb: JobsVerb) -> Result<Exi
     })?;
     let store = context.store().await?;
     let deleted = if any_args {
-        queued_jobs::delete_by_class(&store, &job.queue, job.task.as_str(), start, stop).await?
+        queued_jobs::delete_by_class(&store, &tasks.registry, &job.queue, job.task.as_str(), (start, stop)).await?
     } else {
-        queued_jobs::delete(&store, &job, count).await?
+        queued_jobs::delete(&store, &tasks.registry, &job, count).await?
     };
     if deleted.deleted == 0 {
         expect_known(&tasks.registry, job.task.as_str())?;

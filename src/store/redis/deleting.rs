@@ -12,7 +12,7 @@ use super::engine::RedisStore;
 use super::inspect::range;
 use super::script::{CALL_BYTES, Script, script};
 use super::{reply, verdict};
-use crate::job::{QueueName, RetryKeys};
+use crate::job::{LockKey, QueueName, RetryKeys};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::inspection::{DeleteEach, DeleteJobs, JobsToDelete, QueueEnd};
@@ -31,7 +31,13 @@ impl Perform<DeleteJobs> for RedisStore {
     async fn perform(&self, arrow: DeleteJobs) -> Result<u64, StoreError> {
         let most = (arrow.count != 0).then(|| arrow.count.unsigned_abs());
         let from = if arrow.count < 0 { QueueEnd::Tail } else { QueueEnd::Head };
-        delete_few(&self.connection, &arrow.queue, &[JobsToDelete { payload: arrow.payload, count: most }], from).await
+        delete_few(
+            &self.connection,
+            &arrow.queue,
+            &[JobsToDelete { payload: arrow.payload, count: most, locks: arrow.locks }],
+            from,
+        )
+        .await
     }
 }
 
@@ -54,13 +60,14 @@ async fn delete_few(
     let keys = connection.keys();
     verdict::places(&mut call, keys);
     call.key(keys.queue(queue)).text(queue.as_str()).flag(from == QueueEnd::Tail).number(to_delete.len());
-    for JobsToDelete { payload, count } in to_delete {
+    for JobsToDelete { payload, count, locks } in to_delete {
         call.arg(payload.clone());
         match count {
             Some(count) => call.number(count),
             None => call.literal(""),
         };
         verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
+        verdict::locks(&mut call, keys, locks);
     }
     reply::count(connection.run(&DELETE_EACH, call).await?)
 }
@@ -72,6 +79,8 @@ struct Meant {
     stay: u64,
     /// How many go at most.
     most: Option<u64>,
+    /// The locks that go with them.
+    locks: Vec<LockKey>,
 }
 
 /// A pass through a queue from its tail.
@@ -86,8 +95,10 @@ struct Walk<'a> {
 impl<'a> Walk<'a> {
     fn new(connection: &'a Connection, arrow: &DeleteEach) -> Self {
         let meant = arrow.to_delete.iter().filter(|to_delete| to_delete.count != Some(0));
-        let meant =
-            meant.map(|to_delete| (to_delete.payload.clone(), Meant { stay: 0, most: to_delete.count })).collect();
+        let meant = meant.map(|JobsToDelete { payload, count, locks }| {
+            (payload.clone(), Meant { stay: 0, most: *count, locks: locks.clone() })
+        });
+        let meant = meant.collect();
         Self { connection, list: connection.keys().queue(&arrow.queue), meant, past: 0 }
     }
 
@@ -167,13 +178,14 @@ impl<'a> Walk<'a> {
         call.key(self.list.clone()).text(arrow.queue.as_str()).number(self.past).number(size).arg(mark.clone());
         call.flag(arrow.from == QueueEnd::Tail).number(here.len());
         for raw in here {
-            let Meant { stay, most } = self.meant.get(raw).unwrap_or(&Meant { stay: 0, most: Some(0) });
+            let Some(Meant { stay, most, locks }) = self.meant.get(raw) else { continue };
             call.arg(raw.clone()).number(stay);
             match most {
                 Some(most) => call.number(most),
                 None => call.literal(""),
             };
             verdict::retry_keys(&mut call, keys, RetryKeys::of_job(raw).as_ref());
+            verdict::locks(&mut call, keys, locks);
         }
         let reply = reply::list(self.connection.run(&DELETE_PAGE, call).await?)?;
         let numbers: Vec<u64> = reply.into_iter().map(reply::count).collect::<Result<_, _>>()?;
@@ -193,7 +205,7 @@ impl<'a> Walk<'a> {
     }
 
     async fn delete_rest(self, arrow: &DeleteEach) -> Result<u64, StoreError> {
-        let doom = |(payload, meant): (Bytes, Meant)| JobsToDelete { payload, count: meant.most };
+        let doom = |(payload, meant): (Bytes, Meant)| JobsToDelete { payload, count: meant.most, locks: meant.locks };
         let rest: Vec<JobsToDelete> = self.meant.into_iter().map(doom).collect();
         let mut removed = 0;
         for few in rest.chunks(FEW) {

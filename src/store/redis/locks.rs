@@ -29,7 +29,7 @@ impl Perform<Locks> for RedisStore {
 
 impl Perform<DeleteLock> for RedisStore {
     async fn perform(&self, arrow: DeleteLock) -> Result<bool, StoreError> {
-        delete_lock(&self.connection, &arrow.key).await
+        delete_lock(&self.connection, &arrow).await
     }
 }
 
@@ -61,7 +61,11 @@ pub(super) async fn locks(connection: &Connection, limit: usize) -> Result<Vec<L
     Ok(held)
 }
 
-pub(super) async fn delete_lock(connection: &Connection, key: &str) -> Result<bool, StoreError> {
-    let deleted = connection.command("DEL", vec![connection.keys().named(key)]).await?;
+pub(super) async fn delete_lock(connection: &Connection, arrow: &DeleteLock) -> Result<bool, StoreError> {
+    let key = match arrow.verbatim {
+        true => Bytes::copy_from_slice(arrow.key.as_bytes()),
+        false => connection.keys().named(&arrow.key),
+    };
+    let deleted = connection.command("DEL", vec![key]).await?;
     Ok(reply::count(deleted)? > 0)
 }

@@ -49,13 +49,13 @@ impl Perform<Reconcile> for RedisStore {
 
 impl Perform<Withdraw> for RedisStore {
     async fn perform(&self, arrow: Withdraw) -> Result<(), StoreError> {
-        withdraw(&self.connection, &arrow.task, &arrow.queue, &arrow.forms, false).await.map(drop)
+        withdraw(&self.connection, &arrow.task, &arrow.queue, (&arrow.forms, &arrow.locks), false).await.map(drop)
     }
 }
 
 impl Perform<Stop> for RedisStore {
     async fn perform(&self, arrow: Stop) -> Result<u64, StoreError> {
-        withdraw(&self.connection, &arrow.task, &arrow.queue, &arrow.forms, true).await
+        withdraw(&self.connection, &arrow.task, &arrow.queue, (&arrow.forms, &arrow.locks), true).await
     }
 }
 
@@ -179,12 +179,12 @@ pub(super) async fn withdraw(
     connection: &Connection,
     task: &TaskName,
     queue: &QueueName,
-    forms: &[Bytes],
+    jobs: (&[Bytes], &[LockKey]),
     stops: bool,
 ) -> Result<u64, StoreError> {
     let mut removed = 0;
     loop {
-        let step = withdraw_step(connection, task, queue, forms, stops).await?;
+        let step = withdraw_step(connection, task, queue, jobs, stops).await?;
         // Below 0 there is more to remove.
         removed += if step < 0 { (-1 - step).unsigned_abs() } else { step.unsigned_abs() };
         if step >= 0 {
@@ -197,7 +197,7 @@ async fn withdraw_step(
     connection: &Connection,
     task: &TaskName,
     queue: &QueueName,
-    forms: &[Bytes],
+    (forms, locks): (&[Bytes], &[LockKey]),
     stop: bool,
 ) -> Result<i64, StoreError> {
     let keys = connection.keys();
@@ -209,5 +209,6 @@ async fn withdraw_step(
         call.key(keys.timestamps(form)).arg(form.clone());
         verdict::retry_keys(&mut call, keys, RetryKeys::of_job(form).as_ref());
     }
+    verdict::locks(&mut call, keys, locks);
     reply::number(connection.run(&WITHDRAW, call).await?)
 }

@@ -248,10 +248,10 @@ fn delete_failed(step: &Step<'_>, place: i64) -> Result<(), StoreError> {
 
 /// Removes jobs of exactly these bytes from a queue, as `LREM` counts.
 async fn delete_jobs(writer: &Handle, reader: &Handle, arrow: DeleteJobs) -> Result<u64, StoreError> {
-    let DeleteJobs { queue, payload, count: wanted } = arrow;
+    let DeleteJobs { queue, payload, count: wanted, locks } = arrow;
     let count = (wanted != 0).then_some(wanted.unsigned_abs());
     let from = if wanted < 0 { QueueEnd::Tail } else { QueueEnd::Head };
-    search::remove(writer, reader, &queue, &[JobsToDelete { payload, count }], from).await
+    search::remove(writer, reader, &queue, &[JobsToDelete { payload, count, locks }], from).await
 }
 
 /// Removes the first record of exactly these bytes.

@@ -305,7 +305,7 @@ fn find(step: &Step<'_>, reconcile: &Reconcile, lookout: &mut Lookout) -> Result
 /// Removes a task: its delayed and queued copies in bounded steps, and its entry last, so that the task stays known if a
 /// step fails.
 async fn withdraw(writer: &Handle, reader: &Handle, arrow: &Withdraw) -> Result<(), StoreError> {
-    remove_copies(writer, reader, &arrow.queue, &arrow.forms).await?;
+    remove_copies(writer, reader, &arrow.queue, (&arrow.forms, &arrow.locks)).await?;
     let task = arrow.task.clone();
     let forget = move |step: &Step<'_>| {
         step.sql("DELETE FROM periodic WHERE task = ?1")?.execute([task.as_str()])?;
@@ -327,20 +327,20 @@ async fn stop(writer: &Handle, reader: &Handle, arrow: &Stop) -> Result<u64, Sto
         Ok(())
     };
     writer.call(mark).await?;
-    remove_copies(writer, reader, &arrow.queue, &arrow.forms).await
+    remove_copies(writer, reader, &arrow.queue, (&arrow.forms, &arrow.locks)).await
 }
 
 async fn remove_copies(
     writer: &Handle,
     reader: &Handle,
     queue: &QueueName,
-    forms: &[Bytes],
+    (forms, locks): (&[Bytes], &[LockKey]),
 ) -> Result<u64, StoreError> {
     let mut removed = 0;
     for form in forms {
         removed += count(stored(inspect::delete_delayed(writer, form).await?.len()));
     }
     let to_delete: Vec<JobsToDelete> =
-        forms.iter().map(|form| JobsToDelete { payload: form.clone(), count: None }).collect();
+        forms.iter().map(|form| JobsToDelete { payload: form.clone(), count: None, locks: locks.to_vec() }).collect();
     Ok(removed + search::remove(writer, reader, queue, &to_delete, QueueEnd::Head).await?)
 }

@@ -5,16 +5,16 @@
 //! since.
 
 use std::collections::HashMap;
-use std::sync::mpsc;
+use std::sync::{Arc, mpsc};
 
 use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
 use super::commit::{Handle, Step};
 use super::number::{count, stored};
-use super::retries;
 use super::value::{AnyValue, bytes, opt_text};
-use crate::job::{Identity, QueueName};
+use super::{locks, retries};
+use crate::job::{Identity, LockKey, QueueName};
 use crate::store::error::StoreError;
 use crate::store::inspection::{JobsToDelete, QueueEnd};
 
@@ -194,6 +194,9 @@ pub(super) async fn remove(
     let most = |to_delete: &JobsToDelete| to_delete.count.unwrap_or(u64::MAX);
     let mut left: HashMap<Bytes, u64> =
         to_delete.iter().map(|to_delete| (to_delete.payload.clone(), most(to_delete))).collect();
+    let locked = to_delete.iter().filter(|to_delete| !to_delete.locks.is_empty());
+    let locks: HashMap<Bytes, Vec<LockKey>> = locked.map(|one| (one.payload.clone(), one.locks.clone())).collect();
+    let locks = Arc::new(locks);
     let bounds = {
         let queue = queue.clone();
         let bounds = move |step: &Step<'_>| {
@@ -215,8 +218,8 @@ pub(super) async fn remove(
         };
         let (found, end) = reader.call(page).await?;
         for some in found.chunks(usize::try_from(DELETED).unwrap_or(usize::MAX)) {
-            let (queue, some) = (queue.clone(), some.to_vec());
-            for payload in writer.call(move |step| delete(step, &queue, &some)).await? {
+            let (queue, some, locks) = (queue.clone(), some.to_vec(), Arc::clone(&locks));
+            for payload in writer.call(move |step| delete(step, &queue, &some, &locks)).await? {
                 removed += 1;
                 left.entry(payload).and_modify(|left| *left = left.saturating_sub(1));
             }
@@ -266,9 +269,14 @@ fn matching(
     Ok((found, end.filter(|_| seen == PAGE)))
 }
 
-/// Deletes jobs that still stand where they were seen, and what Retry keeps of those that are on a further attempt; tells
-/// which.
-fn delete(step: &Step<'_>, queue: &QueueName, found: &[(AnyValue, Bytes)]) -> Result<Vec<Bytes>, StoreError> {
+/// Deletes jobs that still stand where they were seen, their locks, and what Retry keeps of those that are on a further
+/// attempt; tells which.
+fn delete(
+    step: &Step<'_>,
+    queue: &QueueName,
+    found: &[(AnyValue, Bytes)],
+    held: &HashMap<Bytes, Vec<LockKey>>,
+) -> Result<Vec<Bytes>, StoreError> {
     let mut delete = step
         .sql("DELETE FROM jobs WHERE queue = ?1 AND position = ?2 AND CAST(payload AS BLOB) = ?3 RETURNING identity")?;
     let mut deleted = Vec::new();
@@ -279,6 +287,9 @@ fn delete(step: &Step<'_>, queue: &QueueName, found: &[(AnyValue, Bytes)]) -> Re
         let Some(identity) = identity else { continue };
         if identity.as_deref().and_then(Identity::decode).is_some_and(|identity| identity.attempt > 1) {
             retries::forget_job(step, payload)?;
+        }
+        for lock in held.get(payload).into_iter().flatten() {
+            locks::free(step, lock)?;
         }
         deleted.push(payload.clone());
     }

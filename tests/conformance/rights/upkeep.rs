@@ -264,7 +264,7 @@ async fn delete_each(w: &World) {
         fill(&w.f.store, "q", &jobs(0..1)).await;
         given_back(&mut instance).await;
         fill(&w.f.store, "q", &[jobs(1..4), jobs(1..4)].concat()).await;
-        let doom = |(n, count): (usize, Option<u64>)| JobsToDelete { payload: job(n), count };
+        let doom = |(n, count): (usize, Option<u64>)| JobsToDelete { payload: job(n), count, locks: Vec::new() };
         let to_delete: Vec<JobsToDelete> = [(0, None), (1, Some(1)), (2, None)].map(doom).to_vec();
         let mut deleted = None;
         w.refuse();
@@ -293,7 +293,7 @@ async fn delete_page(w: &World) {
         given_back(&mut instance).await;
         fill(&w.f.store, "q", &[jobs(1..10), jobs(1..10)].concat()).await;
         let to_delete: Vec<JobsToDelete> =
-            (0..8).map(|n| JobsToDelete { payload: job(n), count: (n == 1).then_some(1) }).collect();
+            (0..8).map(|n| JobsToDelete { payload: job(n), count: (n == 1).then_some(1), locks: Vec::new() }).collect();
         let mut deleted = None;
         w.refuse();
         for _ in 0..TIMES {

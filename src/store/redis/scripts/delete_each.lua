@@ -1,8 +1,9 @@
 -- delete_each: removes jobs of these bytes from a queue.
 --
--- KEYS   as places.lua; queue:<queue>; for each entry Retry's counter and last error if they follow
+-- KEYS   as places.lua; queue:<queue>; for each entry Retry's counter and last error if they follow, then
+--        its locks
 -- ARGV   now, queue, "1" to count from the tail, number of entries, for each: raw, how many at
---        most or "" for all, "1" if Retry's keys follow
+--        most or "" for all, "1" if Retry's keys follow, number of locks
 -- returns how many were removed
 --
 -- Why LREM for each: it is one pass through the list. The caller passes a few entries; many are removed page by page
@@ -18,6 +19,7 @@ for i = 1, count do
   if arg() == '1' then
     one.counter, one.failure = key(), key()
   end
+  one.locks = read_places()
   doomed[i] = one
 end
 
@@ -31,6 +33,7 @@ for _, one in ipairs(doomed) do
     if known then
       forget_deleted(queue, LIST, one, gone, tail)
     end
+    free_with(one, gone)
   end
 end
 return removed

@@ -1,9 +1,10 @@
 -- delete_page: removes jobs of many different bytes from one page of a queue.
 --
--- KEYS   as places.lua; queue:<queue>; for each entry Retry's counter and last error if they follow
+-- KEYS   as places.lua; queue:<queue>; for each entry Retry's counter and last error if they follow, then
+--        its locks
 -- ARGV   now, queue, how many jobs of the tail are passed over, how many are looked at at most, bytes that no job has,
 --        "1" to count from the tail, number of entries, for each: raw, how many nearest the tail stay, how many go at
---        most or "" for all, "1" if Retry's keys follow
+--        most or "" for all, "1" if Retry's keys follow, number of locks
 -- returns {how many were looked at, per entry: how many of them stayed, how many went}
 --
 -- Why from the tail: jobs are claimed at the head and pushed at the tail. Positions counted from the tail are not
@@ -27,6 +28,7 @@ for i = 1, count do
   if arg() == '1' then
     one.counter, one.failure = key(), key()
   end
+  one.locks = read_places()
   meant[one.raw], list[i] = one, one
 end
 
@@ -53,6 +55,7 @@ for _, one in ipairs(list) do
   if known then
     forget_deleted(queue, LIST, one, one.gone, tail)
   end
+  free_with(one, one.gone)
   reply[#reply + 1] = one.stayed
   reply[#reply + 1] = one.gone
 end

@@ -71,3 +71,19 @@ local function forget_deleted(queue, list, one, gone, tail)
     end
   end
 end
+
+-- A number of keys.
+local function read_places()
+  local places = {}
+  for i = 1, tonumber(arg()) do
+    places[i] = key()
+  end
+  return places
+end
+
+-- Frees the locks of jobs that were deleted: a lock ends with its job. The jobs are gone, so that this ends no script.
+local function free_with(one, gone)
+  if gone > 0 and #one.locks > 0 then
+    remove(unpack(one.locks))
+  end
+end

@@ -1,8 +1,10 @@
 -- withdraw: removes the queued and delayed copies of a periodic task, and its entry, or marks that
 -- as stopped.
 --
--- KEYS   as places.lua; queue:<queue>; per form timestamps:<raw>, Retry's counter and last error if they follow
--- ARGV   now, task, queue, "1" to stop it, number of forms, for each its bytes and "1" if Retry's keys follow
+-- KEYS   as places.lua; queue:<queue>; per form timestamps:<raw>, Retry's counter and last error if they
+--        follow; the locks
+-- ARGV   now, task, queue, "1" to stop it, number of forms, for each its bytes and "1" if Retry's keys follow;
+--        number of locks
 -- returns the number of copies removed; below 0 if it is to be called again: -1 - that number
 --
 -- Why this order: every key's type is checked before the first copy is removed. The entry is written last, so that
@@ -20,6 +22,7 @@ for i = 1, tonumber(arg()) do
   form.seconds = stamped(form.stamps, SECONDS)
   forms[i] = form
 end
+local of_jobs = { locks = read_places() }
 local entry = must('HGET', PERIODIC, task)
 local removed = 0
 local known = has_entries(queue)
@@ -28,6 +31,7 @@ for _, form in ipairs(forms) do
   if queued > 0 and known then
     forget_queued(queue, LIST, form.raw, queued)
   end
+  free_with(of_jobs, queued)
   local gone = queued + #erase(form.stamps, form.raw, queue, form.seconds)
   if gone > 0 and form.counter then
     try('DEL', form.counter, form.failure)
