@@ -42,6 +42,8 @@ pub struct OutputTeller {
     waits: bool,
     /// The bytes that may be told in this second.
     budget: usize,
+    /// Is no line told, only warnings?
+    quiet: bool,
     dropped: Dropped,
 }
 
@@ -82,6 +84,7 @@ impl OutputTeller {
             patience: PATIENCE,
             waits,
             budget,
+            quiet: false,
             dropped: Dropped::default(),
         }
     }
@@ -90,6 +93,13 @@ impl OutputTeller {
     #[must_use]
     pub fn slowing(mut self) -> Self {
         (self.slows, self.waits) = (true, true);
+        self
+    }
+
+    /// Tells no lines, but still [warns](Self::warn).
+    #[must_use]
+    pub fn quiet(mut self) -> Self {
+        self.quiet = true;
         self
     }
 
@@ -107,9 +117,20 @@ impl OutputTeller {
         (self.told, self.budget) = (0, LAST);
     }
 
+    /// The program has ended, but what it left in the background writes on, and can be slowed.
+    pub fn goes_on(&mut self) {
+        (self.slows, self.waits) = (true, true);
+        (self.told, self.budget) = (0, BUDGET);
+    }
+
+    /// Warns of something that happened to the output.
+    pub fn warn(&self, what: &str) {
+        self.bus.emit(Event::Warning { text: format!("{}: {what}", self.who()) });
+    }
+
     /// Tells a line, if anybody wants to hear it.
     pub fn tell(&mut self, stream: OutputStream, line: &str) {
-        if self.bus.wants(EventKind::Output) {
+        if !self.quiet && self.bus.wants(EventKind::Output) {
             self.tell_at(Instant::now(), stream, line);
         }
     }
@@ -150,16 +171,20 @@ impl OutputTeller {
         (self.began, self.told) = (Some(now), if was_held { self.told.saturating_sub(paid) } else { 0 });
     }
 
+    fn who(&self) -> String {
+        match &self.speaker {
+            Speaker::Job(id) => format!("job {id} ({})", self.task),
+            Speaker::Child(pid) => format!("child {pid} of task {}", self.task),
+        }
+    }
+
     /// Tells how much was dropped, if anything was.
     fn report(&mut self) {
         let Dropped { lines, bytes } = std::mem::take(&mut self.dropped);
         if lines == 0 {
             return;
         }
-        let who = match &self.speaker {
-            Speaker::Job(id) => format!("job {id} ({})", self.task),
-            Speaker::Child(pid) => format!("child {pid} of task {}", self.task),
-        };
+        let who = self.who();
         let text = format!(
             "{who} writes more than {} KiB a second: {lines} lines with {bytes} bytes are not in the log",
             BUDGET / 1024

@@ -11,7 +11,7 @@
 //! | anything but 0 after a stop was asked for | interrupted |
 //!
 //! A stopped run leaves nothing behind that it started, in its process group or outside of it. A run that ended by itself
-//! leaves its background processes alone.
+//! leaves its background processes alone, and what they write is read on.
 
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
@@ -30,8 +30,8 @@ use crate::event::{Bus, OutputStream, OutputTeller};
 use crate::job::{Failure, Outcome, run_variables};
 use crate::process::shim::{self, is_shim_error, is_shim_shortage};
 use crate::process::{
-    Command, OutputLine, Running, Source, SpawnError, Tail, mark, signal::UnsentKill, signal::unsent_kill, signal_name,
-    spawn_retry, terminate,
+    Command, OutputLine, Running, Source, SpawnError, Tail, background, mark, signal::UnsentKill, signal::unsent_kill,
+    signal_name, spawn_retry, terminate,
 };
 use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
 
@@ -94,14 +94,19 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
         }
         Stop::Kill => terminate::end_all(&mut running.child, Duration::ZERO, async {}).await,
     }
-    captured.log.iter_mut().for_each(OutputTeller::ended);
+    captured.log.ended();
     running.output.rest(&mut |line| captured.take(line)).await;
-    match running.child.reap() {
-        Ok(status) if status.success() => Outcome::Success { result: captured.last },
+    let outcome = match running.child.reap() {
+        Ok(status) if status.success() => Outcome::Success { result: captured.last.take() },
         _ if asked > Stop::No => Outcome::Interrupted,
         Ok(status) => captured.judge(status, &spec, job.identity.later),
         Err(error) => captured.failure("ExitStatus", format!("its exit status was lost: {error}")),
+    };
+    if asked == Stop::No && running.output.is_open() {
+        captured.log.goes_on();
+        background::read_on(running.output, captured.log);
     }
+    outcome
 }
 
 /// Why there is no command.
@@ -161,7 +166,7 @@ async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut
     let (mut asked, mut open) = (Stop::No, true);
     loop {
         // One that writes faster than the log takes waits in its pipe, and may end or be stopped meanwhile.
-        let held = captured.log.as_ref().and_then(|log| log.held_until(Instant::now()));
+        let held = captured.log.held_until(Instant::now());
         let mut sink = |line: OutputLine<'_>| captured.take(line);
         tokio::select! {
             () = child.exited() => return asked,
@@ -181,15 +186,14 @@ struct CapturedOutput {
     tail: Tail,
     last: Option<String>,
     result: ResultMode,
-    /// By which lines are logged.
-    log: Option<OutputTeller>,
+    log: OutputTeller,
 }
 
 impl CapturedOutput {
     fn new(spec: &ExecSpec, bus: Bus, job: &Invocation) -> Self {
         let (id, task) = (&job.identity.id, &job.task.name);
-        let log = || OutputTeller::of_job(bus, Arc::clone(id), task.clone()).slowing();
-        let log = (spec.output == OutputMode::Log).then(log);
+        let log = OutputTeller::of_job(bus, Arc::clone(id), task.clone()).slowing();
+        let log = if spec.output == OutputMode::Log { log } else { log.quiet() };
         Self { tail: Tail::default(), last: None, result: spec.result, log }
     }
 
@@ -200,13 +204,11 @@ impl CapturedOutput {
             // Only the beginning of a line that is too long is kept. Blank lines are no result.
             self.last = Some(line.text.to_owned());
         }
-        if let Some(log) = &mut self.log {
-            let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
-            log.tell(stream, line.text);
-        }
+        let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
+        self.log.tell(stream, line.text);
     }
 
-    fn judge(self, status: ExitStatus, spec: &ExecSpec, later: u32) -> Outcome {
+    fn judge(&mut self, status: ExitStatus, spec: &ExecSpec, later: u32) -> Outcome {
         match (status.code(), status.signal()) {
             (Some(LATER), _) if later < spec.later.limit => Outcome::Later { delay: spec.later.delay },
             (Some(LATER), _) => {
@@ -237,14 +239,14 @@ impl CapturedOutput {
                     None => (over(signal, spec).unwrap_or_default(), false),
                 };
                 let failure = Failure::new("Signal", format!("killed by signal {signal}{name}{why}"));
-                Outcome::Failure(failure.with_backtrace(self.tail.into_lines()).killed_if(killed))
+                Outcome::Failure(failure.with_backtrace(std::mem::take(&mut self.tail).into_lines()).killed_if(killed))
             }
             (None, None) => self.failure("ExitStatus", format!("ended in an unknown way: {status}")),
         }
     }
 
-    fn failure(self, exception: &str, error: String) -> Outcome {
-        Outcome::Failure(Failure::new(exception, error).with_backtrace(self.tail.into_lines()))
+    fn failure(&mut self, exception: &str, error: String) -> Outcome {
+        Outcome::Failure(Failure::new(exception, error).with_backtrace(std::mem::take(&mut self.tail).into_lines()))
     }
 }
 

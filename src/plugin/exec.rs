@@ -20,7 +20,8 @@ use crate::job::ecma::quote;
 use crate::job::{Outcome, TaskName, run_variables};
 use crate::process::shim::{NOT_EXECUTED, is_shim_error, is_shim_shortage};
 use crate::process::{
-    Command, OutputLine, Running, Source, Tail, confine, mark, signal::unsent_kill, signal_name, spawn_retry, terminate,
+    Command, OutputLine, Running, Source, Tail, background, confine, mark, signal::unsent_kill, signal_name,
+    spawn_retry, terminate,
 };
 use crate::task::plugin_spec::PluginProgram;
 
@@ -117,7 +118,11 @@ impl ExecHook {
         }
         running.output.rest(&mut |line| captured.take(line)).await;
         let end = if end == ReadEnd::Exited && captured.too_long { ReadEnd::TooLong } else { end };
-        match (end, running.child.reap()) {
+        let status = running.child.reap();
+        if end == ReadEnd::Exited && running.output.is_open() {
+            background::read_on(running.output, captured.log.take().unwrap_or_else(|| self.quiet(job)));
+        }
+        match (end, status) {
             (ReadEnd::Exited, Ok(status)) if status.success() => Ok((captured.stdout, captured.tail)),
             (ReadEnd::Exited, Ok(status)) => Err(self.ended_badly(status, captured.tail)),
             (ReadEnd::Exited, Err(error)) => {
@@ -245,8 +250,17 @@ impl ExecHook {
     /// it has no id yet.
     fn log(&self, job: &HookJob) -> Option<OutputTeller> {
         let id = Arc::clone(&job.identity.as_ref()?.id);
-        let task = TaskName::as_stored(&format!("{} {}", job.task, self.name));
-        self.bus.wants(EventKind::Output).then(|| OutputTeller::of_job(self.bus.clone(), id, task))
+        self.bus.wants(EventKind::Output).then(|| self.teller(id, job))
+    }
+
+    /// For warnings about a program whose output nobody wants.
+    fn quiet(&self, job: &HookJob) -> OutputTeller {
+        let id = job.identity.as_ref().map_or_else(|| "that is enqueued".into(), |identity| Arc::clone(&identity.id));
+        self.teller(id, job).quiet()
+    }
+
+    fn teller(&self, id: Arc<str>, job: &HookJob) -> OutputTeller {
+        OutputTeller::of_job(self.bus.clone(), id, TaskName::as_stored(&format!("{} {}", job.task, self.name)))
     }
 }
 

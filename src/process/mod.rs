@@ -2,6 +2,7 @@
 //!
 //! `sweep` and `leftovers` handle processes that another daemon left behind; they find them in `/proc`.
 
+pub mod background;
 pub mod child;
 pub mod command;
 pub mod confine;

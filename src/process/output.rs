@@ -71,7 +71,7 @@ impl Output {
     /// Waits for data, reads it, and passes on the complete lines. Returns `false` when both pipes have ended. Cancel
     /// safe.
     pub async fn pump(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) -> bool {
-        if self.stdout.is_none() && self.stderr.is_none() {
+        if !self.is_open() {
             return false;
         }
         // Yields, so that a process that never stops writing does not block other tasks.
@@ -86,11 +86,18 @@ impl Output {
             pipe.lines.finish(pipe.source, sink);
             *slot = None;
         }
+        self.is_open()
+    }
+
+    /// Does a process still hold a pipe?
+    #[must_use]
+    pub fn is_open(&self) -> bool {
         self.stdout.is_some() || self.stderr.is_some()
     }
 
     /// Reads the rest after the process has ended: to the end of the pipes, or until they are silent because another
-    /// process holds them.
+    /// process holds them. Then they are still open, and [`read_on`](super::background::read_on) keeps that process from
+    /// dying of SIGPIPE.
     pub async fn rest(&mut self, sink: &mut impl FnMut(OutputLine<'_>)) {
         let last = Instant::now() + PATIENCE;
         while let Ok(true) = timeout_at(last.min(Instant::now() + SILENCE), self.pump(sink)).await {
@@ -98,10 +105,8 @@ impl Output {
                 break;
             }
         }
-        for slot in [&mut self.stdout, &mut self.stderr] {
-            if let Some(mut pipe) = slot.take() {
-                pipe.lines.finish(pipe.source, sink);
-            }
+        for pipe in [&mut self.stdout, &mut self.stderr].into_iter().flatten() {
+            pipe.lines.finish(pipe.source, sink);
         }
     }
 }

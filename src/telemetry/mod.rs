@@ -1,5 +1,6 @@
 //! The log. It listens to events; other rooms emit events instead of calling it.
 
+mod background;
 mod capture;
 #[cfg(test)]
 mod every_event;

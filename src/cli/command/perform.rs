@@ -28,7 +28,7 @@ use crate::job::{ClaimToken, Failure, Identity, Outcome};
 use crate::plugin::hook::{HookPoint, HookPoints};
 use crate::plugin::hooks::{Hooks, Refusal};
 use crate::pool::hooked_run::{HookedRun, Performed};
-use crate::process::mark;
+use crate::process::{background, mark};
 
 /// The largest amount of queued output, in bytes.
 const WAITING: usize = 8 * 1024 * 1024;
@@ -107,6 +107,12 @@ pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<E
     // A child that could serve more jobs is not needed any more.
     let retiring = handler.retire(Instant::now() + grace);
     let _ = tokio::time::timeout(grace + RETIRE, retiring).await;
+    if background::close() {
+        warn(
+            "the program has left processes in the background; their next write to its stdout or stderr will fail. In a \
+              daemon such output goes to the log",
+        );
+    }
     // This drops the last senders of output, so the writer ends when everything is written.
     drop((handler, dispatch));
     if let Some(writer) = writer {

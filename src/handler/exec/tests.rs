@@ -359,3 +359,33 @@ async fn a_job_that_is_slowed_can_be_stopped_and_may_end() {
     stop.send_replace(Stop::Terminate);
     assert_eq!(timeout(Duration::from_secs(60), outcome).await.unwrap(), Outcome::Interrupted);
 }
+
+#[tokio::test]
+async fn what_a_run_leaves_in_the_background_goes_on_and_its_output_is_logged() {
+    let script =
+        "(while [ ! -e go ]; do sleep 0.01; done; echo late; echo later >&2; echo end > next; mv next end) & exit 0";
+    let mut scene = scene(script);
+    for output in [OutputMode::Log, OutputMode::Discard] {
+        scene.spec.output = output;
+        let (bus, listeners) = Bus::new(&[EventKind::Output.bit()], 1 << 20);
+        let (outcome, _stop) = begin(&Exec::new(scene.spec.clone(), bus), invocation("[]"));
+        assert_eq!(timeout(Duration::from_secs(60), outcome).await.unwrap(), DONE);
+        fs::write(scene.folder.path().join("go"), "").unwrap();
+        let expected = if output == OutputMode::Log { 2 } else { 0 };
+        let mut logged = Vec::new();
+        timeout(Duration::from_secs(60), async {
+            // No event reports the file.
+            while !scene.folder.path().join("end").exists() || logged.len() < expected {
+                logged.extend(lines(&listeners[0]).into_iter().map(|(_, line)| line));
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+        })
+        .await
+        .unwrap();
+        logged.sort();
+        assert_eq!(logged, ["late", "later"][..expected]);
+        for name in ["go", "end"] {
+            fs::remove_file(scene.folder.path().join(name)).unwrap();
+        }
+    }
+}
