@@ -31,9 +31,9 @@ use crate::telemetry;
 /// # Errors
 /// If it is no message.
 pub fn rpc_line(line: &[u8]) -> Result<(Vec<String>, Option<Duration>), String> {
-    Ok(match protocol::parse(line)? {
-        Message::Ready { .. } => (Vec::new(), None),
-        Message::Response { response, .. } => match response {
+    Ok(match protocol::read(line)?.message {
+        None | Some(Message::Ready { .. }) => (Vec::new(), None),
+        Some(Message::Response { response, .. }) => match response {
             Response::Result(result) => (result.into_iter().collect(), None),
             Response::Later(delay) => (Vec::new(), delay),
             Response::Error(Failure { exception, error, backtrace, .. }) => {

@@ -2,9 +2,14 @@
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// From which redelivery on a job may be poison.
 const POISON_FROM: u32 = 3;
+/// How long a job waits that crashed so often.
+const CRASH_WAIT: Duration = Duration::from_secs(5);
+/// How long it waits at most.
+const LONGEST_CRASH_WAIT: Duration = Duration::from_secs(300);
 
 /// The longest id, in bytes.
 const MAX_ID_BYTES: usize = 255;
@@ -100,6 +105,13 @@ impl Identity {
     #[must_use]
     pub fn may_be_poison(&self) -> bool {
         self.redelivered >= POISON_FROM
+    }
+
+    /// How long a job waits whose own process died, and took no daemon with it: from the third time on, twice as long each time.
+    #[must_use]
+    pub fn crash_wait(&self) -> Option<Duration> {
+        let more = self.redelivered.checked_sub(POISON_FROM)?;
+        Some(CRASH_WAIT.saturating_mul(1_u32.checked_shl(more).unwrap_or(u32::MAX)).min(LONGEST_CRASH_WAIT))
     }
 
     /// The same job after its handler asked for a later run.

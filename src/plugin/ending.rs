@@ -2,6 +2,8 @@
 //!
 //! The pool uses it for runs that ended here, the scheduler for runs whose owner is dead.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 
 use super::chain::Chain;
@@ -123,7 +125,7 @@ pub fn ending(
         Outcome::Later { delay } => Ending {
             verdict: Verdict::Delayed {
                 // A handler in Rust may ask for any delay, and a time must come out.
-                delay_ms: u64::try_from(delay.min(MAX_DURATION).as_millis()).unwrap_or(u64::MAX),
+                delay_ms: millis(delay.min(MAX_DURATION)),
                 identity: run.identity.put_off(),
             },
             free,
@@ -153,12 +155,15 @@ pub fn ending(
                         ..Failure::new("TooManyRedeliveries", text + &why)
                     })
                 }
-                OnCrash::Requeue => Ending {
-                    verdict: Verdict::Requeued { identity: run.identity.redelivered() },
-                    free,
-                    tick: None,
-                    failure: None,
-                },
+                OnCrash::Requeue => {
+                    let identity = run.identity.redelivered();
+                    // At the head of its queue it would hold up all others for as long as it crashes.
+                    let verdict = match crash.and_then(|_| identity.crash_wait()) {
+                        Some(wait) => Verdict::Delayed { delay_ms: millis(wait), identity },
+                        None => Verdict::Requeued { identity },
+                    };
+                    Ending { verdict, free, tick: None, failure: None }
+                }
             }
         }
     }
@@ -204,14 +209,16 @@ fn held(chain: Chain<'_>, queue: &QueueName, view: &PayloadView<'_>) -> Vec<Lock
     }
 }
 
+fn millis(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 fn host_of(worker: &WorkerName) -> &str {
     worker.id().split(':').next().unwrap_or_default()
 }
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
-
     use super::*;
     use crate::job::{ClaimToken, FailureView, TaskName};
     use crate::store::effect::Next;
@@ -253,6 +260,30 @@ mod tests {
         assert_eq!(first.free, [LockKey::job_lock("t", "q", "[1]")]);
         let last = end(Some(&task), job, 2, Outcome::Interrupted);
         assert_eq!(last.failure.unwrap().exception, "TooManyRedeliveries");
+    }
+
+    #[test]
+    fn who_crashes_again_and_again_waits_longer_each_time_and_lets_others_pass() {
+        let after = |redelivered, outcome| {
+            let identity = Identity { redelivered, ..Identity::first(&ClaimToken::new("00ff", 0, 1, 0)) };
+            let (worker, queue) = (WorkerName::parse("h-windlass:1+1:q"), QueueName::as_stored("q"));
+            let payload = Bytes::from_static(b"{}");
+            let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity, ms: None };
+            let policy = CrashPolicy { on_crash: OnCrash::Requeue, max_redeliveries: 25 };
+            match ending(None, policy, run, outcome, 0).verdict {
+                Verdict::Requeued { identity } if identity.redelivered == redelivered + 1 => None,
+                Verdict::Delayed { delay_ms, identity } if identity.redelivered == redelivered + 1 => {
+                    Some(delay_ms / 1000)
+                }
+                other => panic!("{other:?}"),
+            }
+        };
+        let crash = || Outcome::Crashed(Failure::new("Crash", "x"));
+        let waits: Vec<_> = (0..11).map(|redelivered| after(redelivered, crash())).collect();
+        let expected = [0, 0, 5, 10, 20, 40, 80, 160, 300, 300, 300].map(|s| Some(s).filter(|s| *s > 0));
+        assert_eq!(waits, expected);
+        assert_eq!(after(24, crash()), Some(300));
+        assert_eq!(after(20, Outcome::Interrupted), None, "a drain is not its fault");
     }
 
     #[test]

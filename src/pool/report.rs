@@ -33,6 +33,12 @@ enum End {
         id: Arc<str>,
         times: u32,
     },
+    /// It crashed often, and waits.
+    SetAside {
+        id: Arc<str>,
+        times: u32,
+        delay_ms: u64,
+    },
     Later {
         delay_ms: u64,
         times: u32,
@@ -59,6 +65,9 @@ pub(super) fn tell(
         }
         (Verdict::Delayed { delay_ms, identity }, _, Some(_)) if put_off => {
             Some(End::Later { delay_ms: *delay_ms, times: identity.later })
+        }
+        (Verdict::Delayed { delay_ms, identity }, ..) => {
+            Some(End::SetAside { id: identity.id.clone(), times: identity.redelivered, delay_ms: *delay_ms })
         }
         _ => None,
     };
@@ -95,6 +104,11 @@ impl Untold {
             let text = format!("the run of job {id} was cut off; it went back to its queue, redelivery {times}");
             bus.emit(if *times < 3 { Event::Notice { text } } else { Event::Warning { text } });
         }
+        if let End::SetAside { id, times, delay_ms } = &self.end {
+            let wait = humantime::format_duration(Duration::from_millis(*delay_ms));
+            let text = format!("the run of job {id} was cut off once more; it waits for {wait}, redelivery {times}");
+            bus.emit(Event::Warning { text });
+        }
         let Some(job) = self.job.clone() else { return };
         match (&self.end, repeated) {
             (End::Failed { failure, attempts }, Some(Repeated { left, delay_ms, .. })) => {
@@ -106,6 +120,10 @@ impl Untold {
             (End::Failed { failure, .. }, None) => tell_failure(bus, job, failure, self.duration),
             (End::CutOff { times, .. }, _) => {
                 bus.emit(Event::ReEnqueue { job, why: format!("its run was cut off; redelivery {times}") });
+            }
+            (End::SetAside { times, delay_ms, .. }, _) => {
+                let why = format!("its run was cut off once more, redelivery {times}; {}", again(now_ms, *delay_ms));
+                bus.emit(Event::ReEnqueue { job, why });
             }
             (End::Later { delay_ms, times }, _) => {
                 let why = format!("its handler said later, time {times}; {}", again(now_ms, *delay_ms));

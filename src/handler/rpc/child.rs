@@ -2,7 +2,7 @@
 //! ends the process.
 //!
 //! Nothing of the process group is left when the jobs of an ended child learn their outcomes. A job that was asked to
-//! end is interrupted. Other jobs that the child held crashed with it. Jobs whose requests the child has not seen a
+//! end is interrupted. Other jobs that the child held crashed with it, or failed if it broke the protocol. Jobs whose requests the child has not seen a
 //! byte of go to another child unchanged.
 
 use std::os::unix::process::ExitStatusExt;
@@ -102,12 +102,12 @@ async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
         session.shut_down(&pool, &notify).await;
     }
     let pid = session.pid();
-    if let SessionEnd::Broken(what) = &end {
+    if let SessionEnd::Broken(what) | SessionEnd::Closed(what) = &end {
         let text = format!("task \"{}\": child {pid} broke the protocol and is killed: {what}", pool.task);
         pool.warn(text);
     }
     let grace = if end == SessionEnd::Leave { GROUP_GRACE } else { Duration::ZERO };
-    let ended_child = session.end_and_reap(&pool.spec.later, grace, matches!(end, SessionEnd::Broken(_))).await;
+    let ended_child = session.end_and_reap(&pool.spec.later, grace, end.is_protocol()).await;
     let (unseen, child_end) = settle(&pool, pid, end, ended_child);
     slot.leave(unseen, child_end);
 }
@@ -123,12 +123,15 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
     let crashed = unanswered.iter().filter(|(_, stopped)| !stopped).count();
     let (exception, error) = match &end {
         SessionEnd::Kill => ("Crash", format!("child {pid} was killed because another job that it held had to end")),
-        SessionEnd::Broken(what) => ("ProtocolError", format!("child {pid} broke the protocol: {what}")),
+        SessionEnd::Broken(what) | SessionEnd::Closed(what) => {
+            ("ProtocolError", format!("child {pid} broke the protocol: {what}"))
+        }
         SessionEnd::Leave | SessionEnd::Exited | SessionEnd::Late => {
             ("Crash", format!("child {pid} {ended} while it held {crashed} jobs{why}"))
         }
     };
     let task = &pool.task;
+    let is_broken = matches!(end, SessionEnd::Broken(_));
     let child_end = match end {
         SessionEnd::Leave => ChildEnd::Asked,
         SessionEnd::Kill => {
@@ -137,7 +140,7 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
             }
             ChildEnd::Asked
         }
-        SessionEnd::Broken(_) | SessionEnd::Late => ChildEnd::Unasked,
+        SessionEnd::Broken(_) | SessionEnd::Closed(_) | SessionEnd::Late => ChildEnd::Unasked,
         SessionEnd::Exited if crashed > 0 => {
             pool.warn(format!("task \"{task}\": {error}; they are cut off"));
             ChildEnd::Unasked
@@ -151,7 +154,12 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
     };
     let failure = Failure::new(exception, format!("task \"{task}\": {error}")).with_backtrace(tail);
     for (request, stopped) in unanswered {
-        request.complete(if stopped { Outcome::Interrupted } else { Outcome::Crashed(failure.clone()) });
+        request.complete(match stopped {
+            true => Outcome::Interrupted,
+            // It would do the same in the next run.
+            false if is_broken => Outcome::Failure(failure.clone()),
+            false => Outcome::Crashed(failure.clone()),
+        });
     }
     (unseen, child_end)
 }
@@ -162,7 +170,9 @@ async fn never_ready(pool: &ChildPool, session: Session, end: SessionEnd) -> (Fa
     let EndedChild { status, mut tail, .. } = session.end_and_reap(&pool.spec.later, Duration::ZERO, true).await;
     let program = pool.spec.argv.first().map_or("", String::as_str);
     let why = match (end, status) {
-        (SessionEnd::Broken(what), _) => format!("broke the protocol before it was ready: {what}"),
+        (SessionEnd::Broken(what) | SessionEnd::Closed(what), _) => {
+            format!("broke the protocol before it was ready: {what}")
+        }
         (SessionEnd::Late, _) => format!("was not ready within {limit}: it never wrote the notification \"ready\""),
         (_, Ok(status)) if tail.last().is_some_and(|line| is_shim_error(line)) => {
             let complaint = tail.pop().unwrap_or_default();

@@ -1,10 +1,13 @@
-//! The pipes of a child: its stderr, and waits for pipes that may be closed already.
+//! The pipes of a child: its stderr, what it prints to stdout beside its messages, and waits for pipes that may be closed
+//! already.
 
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until};
 
-use crate::event::{OutputStream, OutputTeller};
-use crate::process::{OutputLine, Tail};
+use crate::event::{Bus, OutputStream, OutputTeller};
+use crate::job::TaskName;
+use crate::process::output::LineSplitter;
+use crate::process::{OutputLine, Source, Tail};
 
 /// A child's stderr: each line is emitted as an event, and the last lines are kept.
 pub(super) struct ChildStderr {
@@ -16,6 +19,37 @@ impl ChildStderr {
     pub(super) fn take(&mut self, line: OutputLine<'_>) {
         self.tail.push(line.text);
         self.log.tell(OutputStream::Stderr, line.text);
+    }
+}
+
+/// What a child prints to stdout although it is for messages only, such as a library that says hello.
+pub(super) struct Strays {
+    lines: LineSplitter,
+    log: OutputTeller,
+    /// Was the child's first line warned about?
+    warned: bool,
+}
+
+impl Strays {
+    pub(super) fn new(bus: Bus, pid: u32, task: TaskName) -> Self {
+        Self { lines: LineSplitter::default(), log: OutputTeller::of_child(bus, pid, task), warned: false }
+    }
+
+    /// Logs a line as output of the child, and keeps it in the tail of its stderr.
+    pub(super) fn take(&mut self, line: &[u8], tail: &mut Tail) {
+        if line.is_empty() {
+            return;
+        }
+        if !std::mem::replace(&mut self.warned, true) {
+            self.log.warn("printed to stdout, which is for messages only; it is logged as output. Print to stderr");
+        }
+        let Self { lines, log, .. } = self;
+        let mut sink = |line: OutputLine<'_>| {
+            tail.push(line.text);
+            log.tell(OutputStream::Stdout, line.text);
+        };
+        lines.push(line, Source::Stdout, &mut sink);
+        lines.finish(Source::Stdout, &mut sink);
     }
 }
 

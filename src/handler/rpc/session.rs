@@ -12,7 +12,7 @@ use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
-use super::child_io::{ChildStderr, at, readable, writable};
+use super::child_io::{ChildStderr, Strays, at, readable, writable};
 use super::child_pool::ChildPool;
 use super::pending::Pending;
 use super::pool_state::{ChildOrders, PerformRequest};
@@ -50,10 +50,19 @@ pub(super) enum SessionEnd {
     Exited,
     /// It must be killed because one of its jobs must end now.
     Kill,
-    /// It broke the protocol or closed a pipe.
+    /// It wrote what is no message, or not the one that was expected.
     Broken(String),
+    /// It closed a pipe, as a process does that ends.
+    Closed(String),
     /// It did not become ready in time.
     Late,
+}
+
+impl SessionEnd {
+    /// Did the child break the protocol?
+    pub(super) fn is_protocol(&self) -> bool {
+        matches!(self, Self::Broken(_) | Self::Closed(_))
+    }
 }
 
 /// What woke a session.
@@ -73,6 +82,7 @@ pub(super) struct Session {
     errors: Output,
     errors_open: bool,
     stderr: ChildStderr,
+    strays: Strays,
     lines: Lines,
     /// Encoded requests, of which `written` bytes are sent.
     requests: Vec<u8>,
@@ -101,7 +111,8 @@ pub(super) struct EndedChild {
 impl Session {
     pub(super) fn new(duplex: Duplex, task: TaskName, bus: Bus) -> Self {
         let Duplex { child, input, output, errors } = duplex;
-        let log = OutputTeller::of_child(bus, child.pid().as_raw_pid().unsigned_abs(), task).slowing();
+        let pid = child.pid().as_raw_pid().unsigned_abs();
+        let log = OutputTeller::of_child(bus.clone(), pid, task.clone()).slowing();
         let stderr = ChildStderr { tail: Tail::default(), log };
         Self {
             child,
@@ -110,6 +121,7 @@ impl Session {
             errors,
             errors_open: true,
             stderr,
+            strays: Strays::new(bus, pid, task),
             lines: Lines::default(),
             requests: Vec::new(),
             written: 0,
@@ -224,7 +236,7 @@ impl Session {
 
     /// Ends the rest of the child's process group, reads the last output, and reaps the child. `grace` is the time
     /// that the rest of the group gets after the child has ended. After a `broken` session the remaining output is not
-    /// read as responses.
+    /// read as responses, because it may not be one.
     pub(super) async fn end_and_reap(mut self, later: &RetryLater, grace: Duration, broken: bool) -> EndedChild {
         if grace.is_zero() {
             // One of its runs was stopped, or it is broken: what it started for that must not live on.
@@ -352,8 +364,15 @@ impl Session {
     /// The next complete message.
     fn message(&mut self) -> Result<Option<Message>, String> {
         let too_long = || Err(format!("expected lines of at most {} MiB, found a longer one", LINE_CAP >> 20));
-        if let Some(line) = self.lines.take_line() {
-            return if line.len() > LINE_CAP { too_long() } else { protocol::parse(line).map(Some) };
+        while let Some(line) = self.lines.take_line() {
+            if line.len() > LINE_CAP {
+                return too_long();
+            }
+            let read = protocol::read(line)?;
+            self.strays.take(read.stray, &mut self.stderr.tail);
+            if read.message.is_some() {
+                return Ok(read.message);
+            }
         }
         if self.lines.partial().len() > LINE_CAP { too_long() } else { Ok(None) }
     }
@@ -379,7 +398,7 @@ impl Session {
     /// The meaning of an expired deadline: a closed pipe, if there is one.
     fn fell_silent(&self) -> Option<SessionEnd> {
         let (_, which) = self.closed.filter(|(until, _)| *until <= Instant::now())?;
-        Some(SessionEnd::Broken(format!("expected its {which} to stay open, found it closed")))
+        Some(SessionEnd::Closed(format!("expected its {which} to stay open, found it closed")))
     }
 
     fn look_at_memory(&self, pool: &ChildPool, number: u64, most: u64) {

@@ -258,9 +258,9 @@ async fn errors_are_failures_and_later_has_a_limit() {
 /// Holds jobs until one says what to do.
 const DEAF: &str = r#"ready; echo hello >&2; while read -r line; do id "$line"; case "$line" in
     *crash*) sleep 60 & echo $! >grandchild; echo last words >&2; kill -9 $$;; *exit*) exit 3;;
-    *fine*) ok $id $$;; *text*) echo hello;; *unknown*) ok 4711 1;; *shape*) echo "{\"jsonrpc\":\"2.0\",\"id\":$id}";;
+    *fine*) ok $id $$;; *nan*) ok $id NaN;; *unknown*) ok 4711 1;; *shape*) echo "{\"jsonrpc\":\"2.0\",\"id\":$id}";;
     *twice*) ok $id 1; ok $id 2;; *again*) ready;; *long*) head -c 17000000 /dev/zero | tr '\0' x; echo;;
-    *bytes*) printf '\377\376\n';; *silent*) exec >&-;; esac; done"#;
+    *silent*) exec >&-;; esac; done"#;
 
 #[tokio::test]
 async fn a_crash_ends_exactly_the_jobs_that_the_child_held() {
@@ -291,18 +291,19 @@ async fn a_crash_ends_exactly_the_jobs_that_the_child_held() {
 }
 
 #[tokio::test]
-async fn garbage_ends_the_child_and_says_what_was_expected() {
+async fn a_broken_message_ends_the_child_and_fails_its_job_once() {
     let scene = scene(DEAF, |_| {});
     for (word, expected) in [
-        ("text", "expected one JSON object a line, found \"hello\""),
-        ("bytes", "expected one JSON object a line"),
+        ("nan", "expected one JSON object a line, found"),
         ("unknown", "found one to 4711, which it does not hold"),
         ("shape", "expected \"result\" or \"error\""),
         ("again", "expected an answer, found the notification \"ready\" once more"),
         ("long", "expected lines of at most 16 MiB"),
         ("silent", "expected its stdout to stay open"),
     ] {
-        let failed = crash(scene.run(&format!("[\"{word}\"]")).await);
+        let outcome = scene.run(&format!("[\"{word}\"]")).await;
+        // What closes its pipes may be ending, as in a crash.
+        let failed = if word == "silent" { crash(outcome) } else { failure(outcome) };
         assert_eq!(failed.exception, "ProtocolError");
         assert!(failed.error.contains(expected), "{word}: {}", failed.error);
         let told = scene.told();
@@ -315,6 +316,21 @@ async fn garbage_ends_the_child_and_says_what_was_expected() {
     assert_eq!(scene.run("[\"twice\"]").await, success("1"));
     eventually("it is told", || scene.told().iter().any(|text| text.contains("which it does not hold"))).await;
     assert!(matches!(scene.run("[\"fine\"]").await, Outcome::Success { .. }));
+}
+
+#[tokio::test]
+async fn what_is_printed_beside_the_messages_is_logged_and_harms_nobody() {
+    let script = r#"printf '\357\273\277'; ready; echo 'Model loaded'; while read -r line; do id "$line"
+        printf '10%%\r20%%\r100%%\n{"level":"info"}\n\nhalf a line '; ok $id $$; done"#;
+    let scene = scene(script, |_| {});
+    let child = scene.result("[]").await;
+    assert_eq!(scene.result("[]").await, child, "it stays");
+    let told = scene.told();
+    let warned = format!("child {child} of task test: printed to stdout, which is for messages only");
+    assert_eq!(told.iter().filter(|text| text.starts_with(&warned)).count(), 1, "{told:?}");
+    for line in ["Model loaded", "100%", "{\"level\":\"info\"}", "half a line "] {
+        assert!(told.contains(&format!("test said {line}")), "{line}: {told:?}");
+    }
 }
 
 #[tokio::test]
@@ -414,10 +430,12 @@ async fn who_cannot_start_gives_its_job_back_and_the_next_start_waits() {
     let mute = scene("sleep 60", |spec| spec.start_timeout = Duration::from_millis(50));
     assert!(unstarted(mute.run("[]").await).error.contains("was not ready within 50ms"));
     assert!(!lives(mute.pids()[0]));
-    let rude = scene("echo hello; sleep 60", |_| {});
+    let rude = scene("echo '{\"jsonrpc\":2}'; sleep 60", |_| {});
     assert!(
-        unstarted(rude.run("[]").await).error.contains("broke the protocol before it was ready: expected one JSON")
+        unstarted(rude.run("[]").await).error.contains("broke the protocol before it was ready: expected \"jsonrpc")
     );
+    let chatty = scene("echo no licence; exit 3", |_| {});
+    assert_eq!(unstarted(chatty.run("[]").await).backtrace, ["no licence"]);
 }
 
 #[tokio::test]
