@@ -16,12 +16,13 @@ use crate::event::kind::JobInfo;
 use crate::event::{Event, OutputStream};
 use crate::handler::http::response::{self, StatusMeaning};
 use crate::handler::render;
-use crate::handler::rpc::protocol::{self, Message, Response};
+use crate::handler::rpc::protocol::{Message, Response};
+use crate::handler::rpc::stray;
 use crate::job::{Failure, QueueName, TaskName, WorkerName};
 use crate::plugin::exec::answer;
 use crate::process::Source;
-use crate::process::output::LineSplitter;
 use crate::process::shim::ShimOptions;
+use crate::process::splitter::LineSplitter;
 use crate::process::sweep::ProcStat;
 use crate::task::handler_spec::{ExecSpec, OutputMode, ProcessSettings, ResultMode, RetryLater, Template};
 use crate::telemetry;
@@ -31,7 +32,7 @@ use crate::telemetry;
 /// # Errors
 /// If it is no message.
 pub fn rpc_line(line: &[u8]) -> Result<(Vec<String>, Option<Duration>), String> {
-    Ok(match protocol::read(line)?.message {
+    Ok(match stray::read(line)?.message {
         None | Some(Message::Ready { .. }) => (Vec::new(), None),
         Some(Message::Response { response, .. }) => match response {
             Response::Result(result) => (result.into_iter().collect(), None),

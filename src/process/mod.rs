@@ -18,6 +18,7 @@ pub mod private;
 pub mod shim;
 pub mod signal;
 pub mod spawn_retry;
+pub(crate) mod splitter;
 mod strays;
 pub mod sweep;
 pub mod terminate;

@@ -16,7 +16,8 @@ use tokio::time::{Instant, sleep_until};
 
 use super::child_pool::{ChildEnd, ChildPool, FailedStart};
 use super::pool_state::{ChildParams, PerformRequest};
-use super::session::{EndedChild, Session, SessionEnd};
+use super::session::Session;
+use super::session_end::{EndedChild, SessionEnd};
 use crate::event::Event;
 use crate::handler::process_settings;
 use crate::job::{Failure, Outcome, run_variables};

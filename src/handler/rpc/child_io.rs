@@ -6,7 +6,7 @@ use tokio::time::{Instant, sleep_until};
 
 use crate::event::{Bus, OutputStream, OutputTeller};
 use crate::job::TaskName;
-use crate::process::output::LineSplitter;
+use crate::process::splitter::LineSplitter;
 use crate::process::{OutputLine, Source, Tail};
 
 /// A child's stderr: each line is emitted as an event, and the last lines are kept.

@@ -18,6 +18,8 @@ mod pending;
 mod pool_state;
 pub(crate) mod protocol;
 mod session;
+mod session_end;
+pub(crate) mod stray;
 
 #[cfg(test)]
 mod tests;

@@ -28,8 +28,6 @@ const BACKTRACE_LINES: usize = 128;
 const TEXT_CAP: usize = 16 * 1024;
 /// How much of a line that is not a message is shown.
 const SHOWN: usize = 80;
-/// What some runtimes write at the start of a stream of UTF-8.
-const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
 /// The exception of an error without one.
 const EXCEPTION: &str = "Error";
 
@@ -112,52 +110,12 @@ struct ErrorData<'a> {
     retry_later: Option<&'a RawValue>,
 }
 
-/// What a line on stdout is.
-#[derive(Debug, PartialEq)]
-pub(crate) struct Read<'a> {
-    /// Text that is no message. It may stand before one, if it ended no line.
-    pub(crate) stray: &'a [u8],
-    pub(crate) message: Option<Message>,
-}
-
-/// Tells messages from text that something in the child printed.
-///
-/// # Errors
-/// What is meant as a message and is none. It may have been an answer, so it cannot be passed over.
-pub(crate) fn read(line: &[u8]) -> Result<Read<'_>, String> {
-    let line = line.strip_prefix(BYTE_ORDER_MARK).unwrap_or(line);
-    let text = line.trim_ascii();
-    if text.first() == Some(&b'{') {
-        return match parse(line) {
-            Ok(message) => Ok(Read { stray: b"", message: Some(message) }),
-            Err(error) if is_meant(line) => Err(error),
-            Err(_) => Ok(Read { stray: line, message: None }),
-        };
-    }
-    // A message behind text that did not end its line.
-    let at = find(line, b"\"jsonrpc\"").and_then(|named| line.get(..named)?.iter().rposition(|&byte| byte == b'{'));
-    let Some((before, message)) = at.and_then(|at| line.split_at_checked(at)) else {
-        return Ok(Read { stray: if text.is_empty() { b"" } else { line }, message: None });
-    };
-    match parse(message) {
-        Ok(message) => Ok(Read { stray: before, message: Some(message) }),
-        // A request that was printed for debugging.
-        Err(_) if find(message, b"\"method\"").is_some() => Ok(Read { stray: line, message: None }),
-        Err(error) => Err(error),
-    }
-}
-
-/// Is an object that is no message meant as one? Logs are often objects, too.
-fn is_meant(line: &[u8]) -> bool {
-    find(line, b"\"jsonrpc\"").is_some()
-        || serde_json::from_slice::<MessageMembers<'_>>(line).is_ok_and(|members| {
-            let is_answer = members.id.is_some() && (members.result.is_some() || members.error.is_some());
-            is_answer || members.method.is_some_and(|method| method.get() == "\"ready\"")
-        })
-}
-
-fn find(line: &[u8], word: &[u8]) -> Option<usize> {
-    line.windows(word.len()).position(|window| window == word)
+/// Is an object that is no message meant as one, although it does not say `"jsonrpc"`? Logs are often objects, too.
+pub(super) fn is_meant(line: &[u8]) -> bool {
+    serde_json::from_slice::<MessageMembers<'_>>(line).is_ok_and(|members| {
+        let is_answer = members.id.is_some() && (members.result.is_some() || members.error.is_some());
+        is_answer || members.method.is_some_and(|method| method.get() == "\"ready\"")
+    })
 }
 
 /// Reads a message.
@@ -398,46 +356,10 @@ mod tests {
         assert!(read(&"x".repeat(1000)).unwrap_err().len() < 300);
     }
 
-    #[test]
-    fn what_something_printed_is_told_from_messages() {
-        let answer = r#"{"jsonrpc":"2.0","id":7,"result":null}"#;
-        let message = || Message::Response { id: 7, response: Response::Result(None) };
-        let line = |text: &str| super::read(text.as_bytes()).map(|read| (read.stray.to_vec(), read.message));
-        for stray in [
-            "hello",
-            "[]",
-            "{oops",
-            r#"{"level":"info","id":7,"msg":"x"}"#,
-            r#"DEBUG got {"jsonrpc":"2.0","id":7,"method":"perform","params":{}}"#,
-        ] {
-            assert_eq!(line(stray), Ok((stray.as_bytes().to_vec(), None)), "{stray}");
-        }
-        for nothing in ["", " \t", "\u{feff}"] {
-            assert_eq!(line(nothing), Ok((Vec::new(), None)));
-        }
-        for (before, stray) in [("", ""), ("\u{feff}", ""), ("50% {x} ", "50% {x} ")] {
-            assert_eq!(
-                line(&format!("{before}{answer}")),
-                Ok((stray.as_bytes().to_vec(), Some(message()))),
-                "{before}"
-            );
-        }
-        for broken in [
-            r#"{"jsonrpc":"2.0","id":7,"result":NaN}"#,
-            r#"50%{"jsonrpc":"2.0","id":7,"result":NaN}"#,
-            r#"{"id":7,"result":1}"#,
-            r#"{"method":"ready"}"#,
-            r#"{"jsonrpc":"2.0","method":"progress"}"#,
-        ] {
-            assert!(line(broken).unwrap_err().starts_with("expected"), "{broken}");
-        }
-        assert_eq!(super::read(b"\xff\xfe").unwrap().stray, b"\xff\xfe");
-    }
-
     proptest::proptest! {
         #[test]
         fn no_line_breaks_the_reader(line in ".*", rest in "[\\[\\]{}\":,a-z0-9.]{0,40}") {
-            let _ = super::read(line.as_bytes());
+            let _ = super::super::stray::read(line.as_bytes());
             let _ = read(&line);
             let _ = read(&format!("{{\"jsonrpc\":\"2.0\",{rest}"));
         }

@@ -5,7 +5,6 @@
 //! bounded, because the child holds at most `depth` jobs.
 
 use std::io;
-use std::process::ExitStatus;
 use std::time::Duration;
 
 use tokio::net::unix::pipe::{Receiver, Sender};
@@ -17,6 +16,8 @@ use super::child_pool::ChildPool;
 use super::pending::Pending;
 use super::pool_state::{ChildOrders, PerformRequest};
 use super::protocol::{self, Message};
+use super::session_end::{EndedChild, SessionEnd};
+use super::stray;
 use crate::event::{Bus, Event, OutputTeller};
 use crate::handler::contract::Stop;
 use crate::job::TaskName;
@@ -40,30 +41,6 @@ const LINE_CAP: usize = 16 * 1024 * 1024;
 const CHUNK: usize = 64 * 1024;
 /// A buffer that grew beyond this is freed when it is empty.
 const KEPT: usize = 1024 * 1024;
-
-/// Why a session ended.
-#[derive(Debug, PartialEq)]
-pub(super) enum SessionEnd {
-    /// The child gets no more jobs.
-    Leave,
-    /// The process ended by itself.
-    Exited,
-    /// It must be killed because one of its jobs must end now.
-    Kill,
-    /// It wrote what is no message, or not the one that was expected.
-    Broken(String),
-    /// It closed a pipe, as a process does that ends.
-    Closed(String),
-    /// It did not become ready in time.
-    Late,
-}
-
-impl SessionEnd {
-    /// Did the child break the protocol?
-    pub(super) fn is_protocol(&self) -> bool {
-        matches!(self, Self::Broken(_) | Self::Closed(_))
-    }
-}
 
 /// What woke a session.
 enum Wake {
@@ -93,19 +70,6 @@ pub(super) struct Session {
     answered: u64,
     /// The pipe that the child has closed, and by when it must end after that.
     closed: Option<(Instant, &'static str)>,
-}
-
-/// A child that has ended, and the jobs that it leaves.
-pub(super) struct EndedChild {
-    pub(super) status: io::Result<ExitStatus>,
-    /// The last lines of its stderr.
-    pub(super) tail: Vec<String>,
-    /// Jobs that it saw and did not answer, and whether they were asked to end.
-    pub(super) unanswered: Vec<(PerformRequest, bool)>,
-    /// Jobs whose requests it has not seen a byte of.
-    pub(super) unseen: Vec<PerformRequest>,
-    /// Has it answered any job?
-    pub(super) proven: bool,
 }
 
 impl Session {
@@ -368,7 +332,7 @@ impl Session {
             if line.len() > LINE_CAP {
                 return too_long();
             }
-            let read = protocol::read(line)?;
+            let read = stray::read(line)?;
             self.strays.take(read.stray, &mut self.stderr.tail);
             if read.message.is_some() {
                 return Ok(read.message);
