@@ -8,6 +8,7 @@ pub mod error;
 mod event_levels;
 pub mod load;
 pub mod model;
+#[cfg(feature = "daemon")]
 pub(crate) mod origin;
 pub mod overrides;
 mod position;

@@ -9,6 +9,7 @@
 //! [`Admission`]: crate::store::effect::Admission
 //! [`Gate`]: crate::store::effect::Gate
 
+mod background;
 pub mod chain;
 #[cfg(feature = "daemon")]
 pub(crate) mod cut_off;

@@ -1,6 +1,5 @@
 //! The log. It listens to events; other rooms emit events instead of calling it.
 
-mod background;
 mod capture;
 #[cfg(test)]
 mod every_event;

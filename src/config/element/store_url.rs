@@ -43,6 +43,7 @@ impl StoreUrl {
     }
 
     /// The address as it was given, with its password.
+    #[cfg(feature = "daemon")]
     #[must_use]
     pub(crate) fn with_secrets(&self) -> String {
         match self {
