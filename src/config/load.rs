@@ -68,14 +68,14 @@ impl Sources {
     }
 
     /// Did somebody name a configuration?
-    #[cfg(feature = "daemon")]
+    #[cfg(feature = "cli")]
     #[must_use]
     pub(crate) fn names_a_file(&self) -> bool {
         self.file.is_some() || self.var("WINDLASS_CONFIG").is_some()
     }
 
     /// Did somebody name a store?
-    #[cfg(feature = "daemon")]
+    #[cfg(feature = "cli")]
     #[must_use]
     pub(crate) fn names_a_store(&self) -> bool {
         self.store_url.is_some() || self.var("WINDLASS_STORE_URL").is_some()

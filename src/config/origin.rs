@@ -52,6 +52,7 @@ impl Config {
 pub(crate) const NAME_ONE: &str =
     "name the configuration (--config FILE or WINDLASS_CONFIG) or the store (--store sqlite:PATH)";
 /// What to do if the address may be wrong.
+#[cfg(feature = "cli")]
 pub(crate) const CREATE_OR_CORRECT: &str =
     "correct the address; or, if no job was ever enqueued there: windlass run and windlass enqueue create it";
 

@@ -10,11 +10,16 @@
 //! asks. The socket has no place in the file system, so that nothing of it is left when the daemon dies. An address with a
 //! password is told to the daemon's own user and to root alone; others learn the configuration, and which store it is.
 
-use std::io::{self, Read as _};
+use std::io;
+#[cfg(feature = "cli")]
+use std::io::Read as _;
 use std::os::linux::net::SocketAddrExt;
-use std::os::unix::net::{SocketAddr, UnixListener, UnixStream};
+#[cfg(feature = "cli")]
+use std::os::unix::net::UnixStream;
+use std::os::unix::net::{SocketAddr, UnixListener};
 use std::time::Duration;
 
+#[cfg(feature = "cli")]
 use rustix::net::sockopt::socket_peercred;
 use rustix::process::geteuid;
 use serde::{Deserialize, Serialize};
@@ -28,6 +33,7 @@ use crate::supervise::scope::named;
 /// How long an answer may take.
 const LIMIT: Duration = Duration::from_secs(2);
 /// The longest answer, in bytes.
+#[cfg(feature = "cli")]
 const LONGEST: u64 = 64 * 1024;
 /// How long the socket rests after a failure, such as too many open files.
 const REST: Duration = Duration::from_millis(200);
@@ -102,6 +108,7 @@ fn is_trusted(uid: u32) -> bool {
 ///
 /// # Errors
 /// Says why there is no answer.
+#[cfg(feature = "cli")]
 pub(crate) fn ask(name: &str) -> io::Result<Directions> {
     let stream = UnixStream::connect_addr(&address(name)?)?;
     stream.set_read_timeout(Some(LIMIT))?;
@@ -139,6 +146,7 @@ mod tests {
         }
     }
 
+    #[cfg(feature = "cli")]
     #[test]
     fn who_asks_gets_what_was_given() {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
