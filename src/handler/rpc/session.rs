@@ -200,7 +200,7 @@ impl Session {
 
     /// Ends the rest of the child's process group, reads the last output, and reaps the child. `grace` is the time
     /// that the rest of the group gets after the child has ended. After a `broken` session the remaining output is not
-    /// read as responses, because it may not be one.
+    /// read as responses, because it may be none; what the child printed beside its messages is told in any case.
     pub(super) async fn end_and_reap(mut self, later: &RetryLater, grace: Duration, broken: bool) -> EndedChild {
         if grace.is_zero() {
             // One of its runs was stopped, or it is broken: what it started for that must not live on.
@@ -212,9 +212,7 @@ impl Session {
             self.child.exited().await;
             terminate::end_remaining(&self.child, grace, std::future::pending()).await;
         }
-        if !broken {
-            self.read_out(later).await;
-        }
+        self.read_out((!broken).then_some(later)).await;
         let Self { child, mut errors, mut stderr, pending, sent, answered, .. } = self;
         stderr.log.ended();
         errors.rest(&mut |line| stderr.take(line)).await;
@@ -231,17 +229,27 @@ impl Session {
         EndedChild { status, tail: stderr.tail.into_lines(), unanswered, unseen, proven: answered > 0 }
     }
 
-    /// Takes the responses of a child that has ended: everything it wrote is in the pipe by now. The pipe ends at
-    /// once, unless a process outside the child's group holds it too.
-    async fn read_out(&mut self, later: &RetryLater) {
+    /// Takes what a child that has ended wrote: all of it is in the pipe by now. The pipe ends at once, unless a process
+    /// outside the child's group holds it too. Without `later`, responses are not taken.
+    async fn read_out(&mut self, later: Option<&RetryLater>) {
         let last = Instant::now() + CLOSED;
-        while self.take_responses(later).is_ok() {
-            let Some(output) = &self.output else { return };
+        let mut responses = later;
+        loop {
+            match responses {
+                Some(later) => responses = self.take_responses(later).is_ok().then_some(later),
+                None => self.take_strays(),
+            }
+            let Some(output) = &self.output else { break };
             let silent = timeout_at(last.min(Instant::now() + SILENCE), output.readable()).await.is_err();
-            if silent || Instant::now() >= last {
-                return;
+            if silent || Instant::now() >= last || self.lines.partial().len() > LINE_CAP {
+                break;
             }
             self.fill();
+        }
+        // Its last words may have no end of line. Half a message is not told: it may hold what is no text for people.
+        let partial = self.lines.partial();
+        if partial.trim_ascii_start().first() != Some(&b'{') {
+            self.strays.take(partial, &mut self.stderr.tail);
         }
     }
 
@@ -339,6 +347,15 @@ impl Session {
             }
         }
         if self.lines.partial().len() > LINE_CAP { too_long() } else { Ok(None) }
+    }
+
+    /// Tells what was printed beside messages, and passes over the messages.
+    fn take_strays(&mut self) {
+        while let Some(line) = self.lines.take_line() {
+            if let Ok(read) = stray::read(line) {
+                self.strays.take(read.stray, &mut self.stderr.tail);
+            }
+        }
     }
 
     /// Passes on all responses that have arrived, and returns how many.
