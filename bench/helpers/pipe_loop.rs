@@ -56,7 +56,7 @@ fn rate(program: &str, depth: u64, jobs: u64) -> Result<f64, Box<dyn Error>> {
         input.write_all(&requests)?;
         answered += lines(&mut output, &mut chunk)?;
     }
-    #[allow(clippy::cast_precision_loss, reason = "nobody asks 2^52 times")]
+    #[expect(clippy::cast_precision_loss, reason = "nobody asks 2^52 times")]
     let rate = jobs as f64 / begun.elapsed().as_secs_f64();
     drop(input);
     child.wait()?;

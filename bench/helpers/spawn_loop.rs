@@ -44,7 +44,7 @@ fn rate(children: u64) -> Result<f64, Box<dyn Error>> {
         let threads: Vec<_> = (0..THREADS).map(|_| scope.spawn(|| run(&left))).collect();
         threads.into_iter().try_for_each(|thread| thread.join().unwrap_or_else(|_| Err("a thread panicked".to_owned())))
     })?;
-    #[allow(clippy::cast_precision_loss, reason = "nobody starts 2^52 children")]
+    #[expect(clippy::cast_precision_loss, reason = "nobody starts 2^52 children")]
     let rate = children as f64 / begun.elapsed().as_secs_f64();
     Ok(rate)
 }

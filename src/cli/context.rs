@@ -98,7 +98,7 @@ impl CommandContext {
 
     /// The configuration of the daemon whose job this command runs in: what it enqueues elsewhere would never run.
     fn as_directed(&self, daemon: &str) -> Result<Loaded, CliError> {
-        let named = self.sources.names_a_store();
+        let named = self.sources.names_a_store_address();
         let Directions { config, store, shown } = match directions::ask(daemon) {
             Ok(directions) => directions,
             Err(_) if named => return load::load(&self.sources).map_err(CliError::Problems),
@@ -206,13 +206,13 @@ impl CommandContext {
     pub(super) async fn store_to_fill<R>(&self) -> Result<Store<R>, CliError> {
         let config = self.config()?.config;
         match config.absent_database() {
-            Some(path) if !config.names_a_store() => Err(self.no_database(&config, path)),
+            Some(path) if !config.has_named_store() => Err(self.no_database(&config, path)),
             _ => self.opened(&config).await,
         }
     }
 
     fn no_database(&self, config: &Config, path: &Path) -> CliError {
-        let hint = if config.names_a_store() { origin::CREATE_OR_CORRECT } else { origin::NAME_ONE };
+        let hint = if config.has_named_store() { origin::CREATE_OR_CORRECT } else { origin::NAME_ONE };
         CliError::NoDatabase { message: config.no_database(path, &self.sources.working_dir), hint }
     }
 

@@ -74,10 +74,10 @@ impl Sources {
         self.file.is_some() || self.var("WINDLASS_CONFIG").is_some()
     }
 
-    /// Did somebody name a store?
+    /// Did somebody give the address of a store, beside any file?
     #[cfg(feature = "cli")]
     #[must_use]
-    pub(crate) fn names_a_store(&self) -> bool {
+    pub(crate) fn names_a_store_address(&self) -> bool {
         self.store_url.is_some() || self.var("WINDLASS_STORE_URL").is_some()
     }
 

@@ -21,7 +21,7 @@ impl Config {
 
     /// Did somebody say where the jobs are, by a configuration or by an address?
     #[must_use]
-    pub(crate) fn names_a_store(&self) -> bool {
+    pub(crate) fn has_named_store(&self) -> bool {
         self.source.is_some() || self.store.origin != StoreOrigin::Default
     }
 
@@ -92,11 +92,11 @@ mod tests {
         let root = folder.path();
         let config = |sources: &Sources| load(sources).unwrap().config;
         let named = Sources { store_url: Some("sqlite:a.db".into()), ..Sources::new(root) };
-        assert!(config(&named).names_a_store());
+        assert!(config(&named).has_named_store());
         // The installed configuration of the machine that runs the tests would be found.
         if !PLACES[1..].iter().any(|place| Path::new(place).exists()) {
             let sources = Sources::new(root);
-            assert!(!config(&sources).names_a_store());
+            assert!(!config(&sources).has_named_store());
             assert!(told(&sources).starts_with("no configuration was found: there is neither "), "{}", told(&sources));
         }
     }

@@ -104,7 +104,7 @@ impl Read {
         let mut problems = options.extensions.check(&config.overrides);
         problems.extend(overridden(&mut config, options));
         // A daemon in the wrong folder would work on nothing, and say that all is well.
-        if !config.names_a_store()
+        if !config.has_named_store()
             && let Some(path) = config.absent_database()
         {
             let message = config.no_database(path, &options.sources.working_dir);

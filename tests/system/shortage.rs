@@ -151,6 +151,7 @@ fn jobs_whose_child_finds_no_descriptor_are_given_back() {
 #[test]
 fn requests_that_find_no_descriptor_are_given_back() {
     let server = Server::start(|_, _| {
+        // Long enough that many requests hold their descriptors at once.
         std::thread::sleep(std::time::Duration::from_millis(100));
         answer("200 OK", "")
     });
