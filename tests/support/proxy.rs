@@ -50,6 +50,8 @@ enum Mode {
     Whole,
     /// Nothing moves; connections stay open.
     Stalled,
+    /// Requests pass, and what the server says does not.
+    RepliesHeld,
     /// New connections are closed at once.
     Refusing,
 }
@@ -117,6 +119,11 @@ impl Proxy {
     /// Holds everything back, both ways, until it heals.
     pub(crate) fn stall(&self) {
         self.shared.mode.send_replace(Mode::Stalled);
+    }
+
+    /// Holds back what the server says until it heals; what it is asked for reaches it.
+    pub(crate) fn hold_replies(&self) {
+        self.shared.mode.send_replace(Mode::RepliesHeld);
     }
 
     /// Swallows from now on what goes this way over the connections that there are: they stay open, and new ones work.
@@ -253,7 +260,7 @@ async fn replies(mut server: ServerRead, client: Late, shared: &Shared, owed: &O
                 sprung.send(()).ok();
                 return;
             }
-            if mode.wait_for(|mode| *mode != Mode::Stalled).await.is_err() {
+            if mode.wait_for(|mode| !matches!(mode, Mode::Stalled | Mode::RepliesHeld)).await.is_err() {
                 return;
             }
             count += 1;

@@ -2,13 +2,15 @@
 
 use std::fs;
 use std::io::Write as _;
-use std::os::unix::net::UnixStream;
+use std::process::Stdio;
 use std::time::Duration;
 
 use rustix::process::Signal;
 
 use crate::daemon::{Folder, eventually, signal};
+use crate::support::proxy::Proxy;
 use crate::support::redis::{Options, RedisServer};
+use crate::support::resp::Reply;
 
 fn lines(folder: &Folder, name: &str) -> usize {
     fs::read_to_string(folder.path(name)).unwrap_or_default().lines().count()
@@ -24,8 +26,7 @@ fn a_job_that_comes_with_a_slow_store_is_run_once() {
     store.busy_timeout(Duration::from_secs(20)).expect("a timeout must be settable");
     store.execute_batch("BEGIN IMMEDIATE").expect("the write lock must be had");
     let mut enqueue = folder.command(&["enqueue", "--bulk", "-"]);
-    let mut enqueue =
-        enqueue.stdin(std::process::Stdio::piped()).stdout(std::process::Stdio::null()).spawn().expect("it must start");
+    let mut enqueue = enqueue.stdin(Stdio::piped()).stdout(Stdio::null()).spawn().expect("it must start");
     let jobs = "{\"task\":\"note\"}\n".repeat(4);
     enqueue.stdin.take().expect("it was piped").write_all(jobs.as_bytes()).expect("the pipe must take it");
     // Longer than the lease of 3 s may go without an extension: the passing of time is what is tested.
@@ -69,43 +70,48 @@ fn a_file_that_another_process_locks_for_longer_than_a_lease_ends_no_job() {
     assert_eq!(processed(), 4);
 }
 
-#[test]
-fn a_claim_that_is_first_seen_after_the_lease_does_not_begin() {
-    const JOBS: usize = 300;
+/// How often an instance has extended its lease, if there is exactly one.
+fn extensions(server: &RedisServer) -> Option<i64> {
+    server.command(&["HVALS", "resque:windlass:leases"]).texts().concat().parse().ok()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_claim_that_is_first_seen_after_the_lease_does_not_begin() {
     let server = RedisServer::start(Options { tcp: false, durable: false });
-    let folder = Folder::new(&server.url(), "worker_logging = { job = \"info\" }");
-    // Shorter than an answer may take: the sleeper must find the answer when it wakes.
-    folder.reconfigure("lease = \"3s\"", "lease = \"1s\"");
-    folder.script("note", "echo $WINDLASS_JOB_ID >>begun");
-    let sleeper = folder.daemon_with_log("sleeper");
-    sleeper.wait_log("[ worker ] started");
-    let proper = sleeper.proper();
-    let mut client = UnixStream::connect(server.socket()).expect("the server must be there");
-    let wire = |words: &[&str]| {
-        let head = format!("*{}\r\n", words.len());
-        words.iter().fold(head, |wire, word| format!("{wire}${}\r\n{word}\r\n", word.len()))
+    let proxy = Proxy::start(&server.socket()).await;
+    let folder = Folder::new(&proxy.url(), "");
+    // The gated runs end and the claims are asked for in its first half, on a slow machine too.
+    folder.reconfigure("lease = \"3s\"", "lease = \"10s\"");
+    folder.script("gated", "echo >>gated; until [ -e gate ]; do sleep 0.05; done");
+    folder.script("note", "echo $WINDLASS_INSTANCE >>notes");
+    let past_the_proxy = |args: &[&str]| folder.command(&[&["--store", &server.url()], args].concat());
+    let enqueue = |task: &str| {
+        let mut command = past_the_proxy(&["enqueue", task]);
+        assert!(command.stdout(Stdio::null()).status().expect("the binary must run").success());
     };
-    let job = "{\"class\":\"note\",\"queue\":\"default\",\"args\":[{}]}";
-    let jobs = wire(&["RPUSH", "resque:queue:default", job]).repeat(JOBS);
-    client.write_all((wire(&["SADD", "resque:queues", "default"]) + &jobs).as_bytes()).expect("it must take them");
-    eventually("some jobs have run", || lines(&folder, "begun") > 10);
-    // Redis is busy for one to two seconds. Meanwhile the runs end, and the daemon asks to have them
-    // settled and for the next jobs. Then it is stopped: the claims are on record, and nobody reads them.
-    let busy = "local t = redis.call('TIME')[1] + 1 while tonumber(redis.call('TIME')[1]) <= t do end";
-    client.write_all(wire(&["EVAL", busy, "0"]).as_bytes()).expect("the server must take it");
-    std::thread::sleep(Duration::from_millis(700));
+    let left = || server.command(&["LLEN", "resque:queue:default"]);
+    let processed = |count: &str| server.command(&["GET", "resque:stat:processed"]).texts() == [count];
+    let sleeper = folder.daemon_with_log("sleeper");
+    let proper = sleeper.proper();
+    ["gated", "gated"].into_iter().for_each(enqueue);
+    eventually("both processors are busy", || lines(&folder, "gated") == 2);
+    ["note", "note"].into_iter().for_each(enqueue);
+    let before = extensions(&server);
+    eventually("the lease is as long as it gets", || extensions(&server) > before);
+    proxy.hold_replies();
+    fs::write(folder.path("gate"), "").expect("the gate must open");
+    eventually("the next jobs are claimed", || left() == Reply::Int(0));
+    // The claims are on record, and nobody has read the answers, which arrive now.
     signal(proper, Signal::STOP);
-    let begun = || sleeper.log().matches("working job").count();
-    let before = begun();
-    assert!(lines(&folder, "begun") < JOBS, "the machine is too fast for this test: more jobs, please");
-    let other = folder.daemon_with_log("other");
-    other.wait_log("redelivery 1");
-    eventually("the other has done the rest", || lines(&folder, "begun") >= JOBS);
+    proxy.heal();
+    let other = folder.start(past_the_proxy(&["run"]), "other");
+    eventually("the other has done the jobs", || processed("4"));
     signal(proper, Signal::CONT);
     sleeper.wait_log("was declared dead");
-    assert_eq!(begun(), before, "the claims that were lost did not begin: {}", sleeper.log());
     sleeper.stop();
     other.stop();
+    assert!(folder.read("other").matches("redelivery 1").count() == 2, "{}", folder.read("other"));
+    assert_eq!(lines(&folder, "notes"), 2, "the claims that were lost did not begin: {}", folder.read("sleeper"));
 }
 
 #[test]
