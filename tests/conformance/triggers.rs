@@ -2,15 +2,15 @@
 //! refuse it, and the rest goes on.
 
 use windlass::store::effect::Verdict;
-use windlass::store::queueing::{Entered, Exchange, Exchanged, Extra, Part};
+use windlass::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, Settlement};
 
 use crate::fixture::Fixture;
 use crate::instance::{Instance, claimed, payloads};
-use crate::look::{counters, failed, fill, gate, job, job_lock, jobs, queued};
+use crate::look::{counters, failed, fill, gate, job, job_lock, jobs, queue, queued};
 use crate::tick::tick;
 
-/// SQLite takes back the statement, nothing, or the whole transaction.
-const WAYS: [&str; 3] = ["ABORT", "FAIL", "ROLLBACK"];
+/// SQLite takes back the statement, nothing, or the whole transaction, or does nothing and tells no error.
+const WAYS: [&str; 4] = ["ABORT", "FAIL", "ROLLBACK", "IGNORE"];
 
 fn execute(f: &Fixture, sql: &str) {
     let file = rusqlite::Connection::open(f.place.file()).expect("the file must open");
@@ -59,7 +59,8 @@ async fn a_row_that_a_trigger_refuses_stops_its_job_alone() {
         assert_eq!((&reply.lost[..], &reply.undone[..]), (&[][..], &[1][..]), "{way}: {reply:?}");
         let (extras, said) = of_settlement(&reply, 1);
         assert_eq!(extras, [Extra::Place]);
-        assert!(said.contains("none of these") && said.contains(".schema"), "{said}");
+        let why = if way == "IGNORE" { "ignores a row of table delayed" } else { "none of these" };
+        assert!(said.contains(why) && said.contains(".schema"), "{said}");
         let claims = claimed(&whole, &reply);
         assert_eq!(payloads(&claims), [job(7), job(4), job(5)], "{way}: the jobs behind the refused one go on");
         assert_eq!(queued(&f.store, "odd").await, [job(6)], "nothing is lost");
@@ -114,6 +115,68 @@ async fn a_job_whose_claim_is_refused_waits_alone_and_is_named_once() {
         instance.reopen().await;
         let claims = instance.claim(&["q", "r"], &[1, 2, 3]).await;
         assert_eq!(payloads(&claims), [job(0), job(3), job(8)], "{what}: they are claimed when they may be");
+    }
+}
+
+/// Whatever a trigger ignores of a settlement, an enter or a claim: no job is lost, none is doubled, and all go on when the
+/// trigger is dropped.
+#[tokio::test]
+async fn a_job_of_which_something_is_ignored_goes_on_when_the_trigger_is_gone() {
+    for what in [
+        "INSERT ON delayed",
+        "INSERT ON failed",
+        "INSERT ON jobs",
+        "DELETE ON jobs",
+        "INSERT ON working",
+        "DELETE ON working",
+        "INSERT ON locks",
+        "INSERT ON periodic",
+        "UPDATE ON stats",
+        "UPDATE ON workers",
+        "INSERT ON queues",
+        "INSERT ON lanes",
+    ] {
+        let f = Fixture::sqlite().await;
+        fill(&f.store, "q", &jobs(0..8)).await;
+        let mut instance = Instance::join(&f.store, "a", 6).await;
+        let held = instance.claim(&["q"], &[1, 2, 3, 4, 5]).await;
+        let row = format!("CREATE TRIGGER ignored BEFORE {what} BEGIN SELECT RAISE(IGNORE); END");
+        execute(&f, &row);
+        let requeued = Settlement { queue: queue("new"), ..held[3].ends(held[3].requeued()) };
+        let ends = [
+            held[0].ticks(Verdict::Done, &tick(30)),
+            held[1].ends(held[1].retried(500)),
+            held[2].ends(held[2].failed()),
+            requeued,
+        ];
+        let enters = vec![held[4].enters(&[gate(&job_lock(1), 9)])];
+        let whole = Exchange { settlements: ends.to_vec(), enters, ..instance.next_claim(&["q"], &[1, 2]) };
+        let refused = instance.try_send(&whole).await;
+        execute(&f, "DROP TRIGGER ignored");
+        let (undone, mut claims) = match refused {
+            Ok(reply) => (reply.undone.clone(), claimed(&whole, &reply)),
+            Err(error) => {
+                assert!(what.ends_with(" lanes") && error.to_string().contains("table lanes"), "{what}: {error}");
+                let reply = instance.send(&whole).await;
+                (reply.undone.clone(), claimed(&whole, &reply))
+            }
+        };
+        let again: Vec<_> = undone.iter().map(|&index| ends[index].clone()).collect();
+        assert_eq!(instance.settle(again).await, [0_usize; 0], "{what}: the claims of refused settlements stand");
+        // A lane steps over jobs whose claim was refused, for a while.
+        instance.reopen().await;
+        claims.extend(instance.claim(&["q"], &[3, 4, 6]).await);
+        let mut payloads = payloads(&claims);
+        payloads.sort();
+        assert_eq!(payloads, jobs(5..8), "{what}");
+        assert!(queued(&f.store, "q").await.is_empty(), "{what}");
+        assert_eq!(queued(&f.store, "new").await, [job(3)], "{what}");
+        assert_eq!(failed(&f.store).await.len(), 1, "{what}");
+        let of = |table: &str| -> i64 {
+            let file = rusqlite::Connection::open(f.place.file()).expect("the file must open");
+            file.query_row(&format!("SELECT count(*) FROM {table}"), [], |row| row.get(0)).expect("a number")
+        };
+        assert_eq!((of("delayed"), of("working")), (2, 4), "{what}: the retried job and the next tick; who runs");
     }
 }
 

@@ -16,6 +16,7 @@ use tokio::time::Instant;
 use super::apart::{Apart, Piece};
 use super::commit::Step;
 use super::digest::digest;
+use super::effect::{at_least, ignored};
 use super::number::stored;
 use super::pause::PausedQueues;
 use super::value::{AnyValue, bytes, opt_text};
@@ -161,10 +162,8 @@ impl Claiming<'_, '_> {
             }
             self.keep(index, token, queue, payload, identity);
         }
-        if let Some(last) = last
-            && self.remove.execute(params![queue.as_str(), last])? < taken
-        {
-            return Err(ignored());
+        if let Some(last) = last {
+            at_least(taken, "jobs", self.remove.execute(params![queue.as_str(), last])?)?;
         }
         Ok(shared)
     }
@@ -236,15 +235,15 @@ impl Claiming<'_, '_> {
             if working::of(self.step, worker)?.is_some() {
                 self.claimed.occupied.push(index);
             } else if self.step.sql("SELECT 1 FROM workers WHERE id = ?1")?.exists([id])? {
-                return Err(ignored());
+                return Err(ignored("working"));
             }
         }
         Ok(None)
     }
 
     fn remove_one(&self, queue: &QueueName, position: &AnyValue) -> Result<(), StoreError> {
-        let mut remove = self.step.sql("DELETE FROM jobs WHERE queue = ?1 AND position = ?2")?;
-        if remove.execute(params![queue.as_str(), position])? == 0 { Err(ignored()) } else { Ok(()) }
+        let sql = "DELETE FROM jobs WHERE queue = ?1 AND position = ?2";
+        self.step.change("jobs", sql, params![queue.as_str(), position])
     }
 
     fn keep(&mut self, index: usize, token: ClaimToken, queue: &QueueName, payload: Vec<u8>, identity: Option<String>) {
@@ -287,15 +286,6 @@ impl Claiming<'_, '_> {
 
 fn is_among(over: &[(AnyValue, i64)], (position, payload, _): &Head) -> bool {
     over.iter().any(|(at, of)| at == position && *of == digest(payload))
-}
-
-/// A trigger may let a statement succeed and do nothing: then a job would be on its queue and on record, or be nowhere.
-fn ignored() -> StoreError {
-    StoreError::Barred {
-        place: "the database".to_owned(),
-        reason: "a trigger that somebody added ignores a row: look for it with sqlite3 FILE .schema, and drop it"
-            .to_owned(),
-    }
 }
 
 /// The refusal of a job, by its name.

@@ -8,6 +8,7 @@ use rusqlite::params;
 
 use super::commit::Step;
 use super::digest::digest;
+use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::retries;
@@ -92,13 +93,13 @@ pub(super) fn second_after(step: &Step<'_>, delay_ms: u64) -> i64 {
 /// Puts a job at the end of a second.
 pub(super) fn insert(step: &Step<'_>, second: i64, payload: &[u8], identity: Option<&str>) -> Result<(), StoreError> {
     step.wake();
-    step.sql(
+    step.change(
+        "delayed",
         "INSERT INTO delayed (second, place, digest, payload, identity) \
          VALUES (?1, coalesce((SELECT max(place) FROM delayed WHERE second = ?1 AND place < 9007199254740992), 0) + 1, \
                  ?2, ?3, ?4)",
-    )?
-    .execute(params![second, digest(payload), payload, identity])?;
-    Ok(())
+        params![second, digest(payload), payload, identity],
+    )
 }
 
 /// The condition under which a row is due at a second that a date holds (`stored.rs`). Any other is never due.
@@ -134,8 +135,10 @@ pub(super) fn earliest_of(step: &Step<'_>, payload: &[u8]) -> Result<Option<i64>
 
 /// Removes all jobs of these bytes.
 pub(super) fn remove(step: &Step<'_>, payload: &[u8]) -> Result<(), StoreError> {
-    step.sql("DELETE FROM delayed WHERE digest = ?1 AND payload = ?2")?.execute(params![digest(payload), payload])?;
-    Ok(())
+    let these = params![digest(payload), payload];
+    step.sql("DELETE FROM delayed WHERE digest = ?1 AND payload = ?2")?.execute(these)?;
+    let stands = step.finds("SELECT 1 FROM delayed WHERE digest = ?1 AND payload = ?2", these)?;
+    if stands { Err(ignored("delayed")) } else { Ok(()) }
 }
 
 /// Removes at most so many jobs of these bytes; tells the second of each.
@@ -146,9 +149,8 @@ pub(super) fn remove_some(step: &Step<'_>, payload: &[u8], limit: i64) -> Result
         )?
         .query_map(params![digest(payload), payload, limit], |row| Ok((row.get(0)?, row.get(1)?)))?
         .collect::<Result<_, _>>()?;
-    let mut delete = step.sql("DELETE FROM delayed WHERE second = ?1 AND place = ?2")?;
     for (second, place) in &found {
-        delete.execute(params![second, place])?;
+        step.change("delayed", "DELETE FROM delayed WHERE second = ?1 AND place = ?2", params![second, place])?;
     }
     if !found.is_empty() {
         retries::forget_job(step, payload)?;

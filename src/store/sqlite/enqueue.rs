@@ -72,8 +72,10 @@ pub(super) fn take_locks(step: &Step<'_>, admissions: &[Admission]) -> Result<()
 
 /// Makes a queue known.
 pub(super) fn make_known(step: &Step<'_>, queue: &QueueName) -> Result<(), StoreError> {
-    step.sql("INSERT OR IGNORE INTO queues (name) VALUES (?1)")?.execute([queue.as_str()])?;
-    Ok(())
+    if step.finds("SELECT 1 FROM queues WHERE name = ?1", [queue.as_str()])? {
+        return Ok(());
+    }
+    step.change("queues", "INSERT INTO queues (name) VALUES (?1)", [queue.as_str()])
 }
 
 /// Puts a job at the end of a queue. Positions beyond those that numbers count exactly are another program's, and are
@@ -113,6 +115,5 @@ fn push(
     identity: Option<&str>,
 ) -> Result<(), StoreError> {
     step.wake();
-    step.sql(statement)?.execute(params![queue.as_str(), payload, identity])?;
-    Ok(())
+    step.change("jobs", statement, params![queue.as_str(), payload, identity])
 }

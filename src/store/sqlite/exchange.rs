@@ -158,8 +158,8 @@ fn exchange(
     }
     let claimed = claim(step, (instance, lane), exchange, over, apart)?;
     findings.extend(claimed.findings);
-    step.sql("INSERT OR REPLACE INTO lanes (instance, lane, sequence, reply) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![instance, lane, sequence, reply.encode()])?;
+    let sql = "INSERT OR REPLACE INTO lanes (instance, lane, sequence, reply) VALUES (?1, ?2, ?3, ?4)";
+    step.change("lanes", sql, params![instance, lane, sequence, reply.encode()])?;
     let exchanged = answer(exchange, &reply, claimed.claims)?;
     Ok((Exchanged { occupied: claimed.occupied, refused, findings, ..exchanged }, claimed.refused))
 }
@@ -191,7 +191,7 @@ fn settle(
     settlement: &Settlement,
 ) -> Result<Settled, StoreError> {
     let Settlement { worker, claim, queue, payload, verdict, free, tick } = settlement;
-    if !ending.end(worker, claim)? {
+    if !ending.end(step, worker, claim)? {
         return Ok(Settled::Lost);
     }
     let attempt = verdict::carry_out(step, deltas, worker, queue, payload, verdict)?;
@@ -249,7 +249,7 @@ fn enter(step: &Step<'_>, enter: &Enter) -> Result<EnterOutcome, StoreError> {
 }
 
 fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<EnterOutcome, StoreError> {
-    working::Ending::prepare(step)?.end(&enter.worker, &enter.claim)?;
+    working::Ending::prepare(step)?.end(step, &enter.worker, &enter.claim)?;
     match busy {
         Busy::PutBack { delay_ms } => {
             delayed::put_off(step, *delay_ms, &enter.queue, &enter.payload, &enter.identity)?;

@@ -7,6 +7,7 @@ use rusqlite::{OptionalExtension, params};
 
 use super::commit::{Handle, Step};
 use super::digest::digest;
+use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::value::{AnyValue, bytes, number, opt_int, text};
@@ -209,11 +210,14 @@ pub(super) async fn delete_queue(writer: &Handle, queue: &QueueName) -> Result<u
             )?
             .execute(params![queue.as_str(), last, search::DELETED])?;
         if stored(some) < search::DELETED {
+            if step.finds("SELECT 1 FROM jobs WHERE queue = ?1 AND position <= ?2", params![queue.as_str(), last])? {
+                return Err(ignored("jobs"));
+            }
             // With the last of its jobs; one that got new jobs meanwhile stays known.
-            step.sql(
-                "DELETE FROM queues WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1)",
-            )?
-            .execute([queue.as_str()])?;
+            let sql = "DELETE FROM queues WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1)";
+            let stands =
+                "SELECT 1 FROM queues WHERE name = ?1 AND NOT EXISTS (SELECT 1 FROM jobs WHERE queue = ?1 LIMIT 1)";
+            step.change_up_to(1, "queues", sql, [queue.as_str()], || step.finds(stands, [queue.as_str()]))?;
         }
         Ok(some)
     };
@@ -242,8 +246,7 @@ fn find_failed(step: &Step<'_>, record: &[u8]) -> Result<Option<i64>, StoreError
 }
 
 fn delete_failed(step: &Step<'_>, place: i64) -> Result<(), StoreError> {
-    step.sql("DELETE FROM failed WHERE place = ?1")?.execute([place])?;
-    Ok(())
+    step.change("failed", "DELETE FROM failed WHERE place = ?1", [place])
 }
 
 /// Removes jobs of exactly these bytes from a queue, as `LREM` counts.
@@ -268,10 +271,12 @@ pub(super) async fn clear_failed(writer: &Handle) -> Result<u64, StoreError> {
     };
     let Some(last) = writer.call(last).await? else { return Ok(0) };
     let delete = move |step: &Step<'_>| {
-        let mut delete = step.sql(
-            "DELETE FROM failed WHERE place IN (SELECT place FROM failed WHERE place <= ?1 ORDER BY place LIMIT ?2)",
-        )?;
-        Ok(delete.execute([last, search::DELETED])?)
+        let sql =
+            "DELETE FROM failed WHERE place IN (SELECT place FROM failed WHERE place <= ?1 ORDER BY place LIMIT ?2)";
+        let most = usize::try_from(search::DELETED).unwrap_or(usize::MAX);
+        step.change_up_to(most, "failed", sql, [last, search::DELETED], || {
+            step.finds("SELECT 1 FROM failed WHERE place <= ?1", [last])
+        })
     };
     search::repeated(writer, delete).await
 }
@@ -372,9 +377,10 @@ pub(super) fn held_locks(step: &Step<'_>, limit: usize) -> Result<Vec<LockEntry>
 
 /// Deletes a lock by its text.
 pub(super) fn delete_lock(step: &Step<'_>, key: &str) -> Result<bool, StoreError> {
-    let mut delete =
-        step.sql(concat!("DELETE FROM locks WHERE key = ?1 AND verbatim IN (0, ?2) AND ", locks::is_held!()))?;
-    Ok(delete.execute(params![key, 1, step.now_ms])? > 0)
+    let sql = concat!("DELETE FROM locks WHERE key = ?1 AND verbatim IN (0, ?2) AND ", locks::is_held!());
+    let held = concat!("SELECT 1 FROM locks WHERE key = ?1 AND verbatim IN (0, ?2) AND ", locks::is_held!());
+    let these = params![key, 1, step.now_ms];
+    Ok(step.change_up_to(2, "locks", sql, these, || step.finds(held, these))? > 0)
 }
 
 #[cfg(test)]

@@ -78,15 +78,19 @@ pub(super) fn lead(step: &Step<'_>, which: Leadership, owner: &str, ttl_ms: u64)
         None => 0,
     };
     let expires_ms = step.now_ms.saturating_add(stored(ttl_ms));
-    step.sql("INSERT OR REPLACE INTO leaders (name, owner, expires_ms, counter, ttl_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![name(which), owner, expires_ms, counter.wrapping_add(1), stored(ttl_ms)])?;
+    step.change(
+        "leaders",
+        "INSERT OR REPLACE INTO leaders (name, owner, expires_ms, counter, ttl_ms) VALUES (?1, ?2, ?3, ?4, ?5)",
+        params![name(which), owner, expires_ms, counter.wrapping_add(1), stored(ttl_ms)],
+    )?;
     Ok(true)
 }
 
 /// Gives a leadership back.
 pub(super) fn resign(step: &Step<'_>, which: Leadership, owner: &str) -> Result<(), StoreError> {
-    let mut delete = step.sql("DELETE FROM leaders WHERE name = ?1 AND owner = ?2")?;
-    if delete.execute([name(which), owner])? > 0 {
+    let these = [name(which), owner];
+    let leads = || step.finds("SELECT 1 FROM leaders WHERE name = ?1 AND owner = ?2", these);
+    if step.change_up_to(1, "leaders", "DELETE FROM leaders WHERE name = ?1 AND owner = ?2", these, leads)? > 0 {
         step.wake();
     }
     Ok(())

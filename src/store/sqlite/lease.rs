@@ -113,12 +113,12 @@ pub(super) fn join(step: &Step<'_>, record: &InstanceRecord) -> Result<Joined, S
             }
         }
     }
-    step.sql(concat!(
+    let sql = concat!(
         "INSERT INTO instances (id, name, record, counter) VALUES (?1, ?2, ?3, 1) \
              ON CONFLICT (id) DO UPDATE SET name = excluded.name, record = excluded.record, counter = 1 + ",
         counter!(),
-    ))?
-    .execute([&record.id, &record.name, &encode(record)?])?;
+    );
+    step.change("instances", sql, [&record.id, &record.name, &encode(record)?])?;
     // An id is random.
     if birth(step)?.is_none() {
         set_birth(step, &record.id)?;
@@ -133,8 +133,7 @@ pub(super) fn birth(step: &Step<'_>) -> Result<Option<String>, StoreError> {
 }
 
 pub(super) fn set_birth(step: &Step<'_>, mark: &str) -> Result<(), StoreError> {
-    step.sql("INSERT INTO birth (one, mark) VALUES (1, ?1)")?.execute([mark])?;
-    Ok(())
+    step.change("birth", "INSERT INTO birth (one, mark) VALUES (1, ?1)", [mark])
 }
 
 pub(super) fn encode(record: &InstanceRecord) -> Result<String, StoreError> {
@@ -161,23 +160,26 @@ pub(super) fn register(
 
 pub(super) fn add(step: &Step<'_>, instance: &str, worker: &WorkerName) -> Result<(), StoreError> {
     let now_s = step.now_s();
-    step.sql(
+    step.change(
+        "workers",
         "INSERT INTO workers (id, name, instance, started, pinged_s) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (id) DO UPDATE SET instance = excluded.instance, started = excluded.started, \
          pinged_s = excluded.pinged_s",
-    )?
-    .execute(params![worker.id(), worker.name(), instance, now_s.to_string(), now_s])?;
-    Ok(())
+        params![worker.id(), worker.name(), instance, now_s.to_string(), now_s],
+    )
 }
 
 /// Removes idle workers of an instance.
 pub(super) fn unregister(step: &Step<'_>, instance: &str, workers: &[WorkerName]) -> Result<(), StoreError> {
-    let mut delete = step.sql(
-        "DELETE FROM workers WHERE id = ?1 AND instance = ?2 \
-         AND NOT EXISTS (SELECT 1 FROM working WHERE worker = ?1)",
-    )?;
+    macro_rules! idle {
+        () => {
+            " FROM workers WHERE id = ?1 AND instance = ?2 AND NOT EXISTS (SELECT 1 FROM working WHERE worker = ?1)"
+        };
+    }
     for worker in workers {
-        delete.execute([worker.id(), instance])?;
+        let this = [worker.id(), instance];
+        let stands = || step.finds(concat!("SELECT 1", idle!()), this);
+        step.change_up_to(1, "workers", concat!("DELETE", idle!()), this, stands)?;
     }
     Ok(())
 }
@@ -185,9 +187,9 @@ pub(super) fn unregister(step: &Step<'_>, instance: &str, workers: &[WorkerName]
 /// Extends a lease, unless the instance was declared dead.
 pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, StoreError> {
     let record = &extend.record;
-    let alive = step
-        .sql(concat!("UPDATE instances SET record = ?2, counter = 1 + ", counter!(), " WHERE id = ?1"))?
-        .execute([&record.id, &encode(record)?])?;
+    let sql = concat!("UPDATE instances SET record = ?2, counter = 1 + ", counter!(), " WHERE id = ?1");
+    let stands = || step.finds("SELECT 1 FROM instances WHERE id = ?1", [&record.id]);
+    let alive = step.change_up_to(1, "instances", sql, [&record.id, &encode(record)?], stands)?;
     let looks = alive == 0 || !extend.only_pings();
     let birth = if looks { birth(step)? } else { None };
     let mut extended = Extended { dead: alive == 0, birth, ..Extended::default() };
@@ -229,10 +231,13 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
 /// Ends an instance. Jobs that still run are left to recovery.
 pub(super) fn leave(step: &Step<'_>, record: &InstanceRecord) -> Result<(), StoreError> {
     if works(step, record)? {
-        step.sql(
-            "DELETE FROM workers WHERE instance = ?1 AND NOT EXISTS (SELECT 1 FROM working WHERE worker = workers.id)",
-        )?
-        .execute([&record.id])?;
+        macro_rules! idle {
+            () => {
+                " FROM workers WHERE instance = ?1 AND NOT EXISTS (SELECT 1 FROM working WHERE worker = workers.id)"
+            };
+        }
+        let stands = || step.finds(concat!("SELECT 1", idle!()), [&record.id]);
+        step.change_up_to(usize::MAX, "workers", concat!("DELETE", idle!()), [&record.id], stands)?;
     } else {
         remove(step, &record.id)?;
     }
@@ -262,9 +267,9 @@ fn suspect(step: &Step<'_>, state: &InstanceState) -> Result<bool, StoreError> {
         return Ok(false);
     }
     let wait = Duration::from_millis(state.record.lease_ms / 2);
-    let new = step
-        .sql("UPDATE instances SET suspected = counter WHERE id = ?1 AND suspected IS NOT counter")?
-        .execute([id])?;
+    let sql = "UPDATE instances SET suspected = counter WHERE id = ?1 AND suspected IS NOT counter";
+    let unmarked = || step.finds("SELECT 1 FROM instances WHERE id = ?1 AND suspected IS NOT counter", [id]);
+    let new = step.change_up_to(1, "instances", sql, [id], unmarked)?;
     Ok(step.terms.lapsed(&format!("instance {id}"), "", counter, wait, Instant::now()) && new == 0)
 }
 
@@ -293,12 +298,17 @@ fn works(step: &Step<'_>, record: &InstanceRecord) -> Result<bool, StoreError> {
 }
 
 fn remove(step: &Step<'_>, instance: &str) -> Result<(), StoreError> {
-    for sql in [
-        "DELETE FROM workers WHERE instance = ?1",
-        "DELETE FROM lanes WHERE instance = ?1",
-        "DELETE FROM instances WHERE id = ?1",
-    ] {
-        step.sql(sql)?.execute([instance])?;
+    macro_rules! of {
+        ($table:literal, $column:literal) => {
+            (
+                $table,
+                concat!("DELETE FROM ", $table, " WHERE ", $column, " = ?1"),
+                concat!("SELECT 1 FROM ", $table, " WHERE ", $column, " = ?1"),
+            )
+        };
+    }
+    for (table, delete, left) in [of!("workers", "instance"), of!("lanes", "instance"), of!("instances", "id")] {
+        step.change_up_to(usize::MAX, table, delete, [instance], || step.finds(left, [instance]))?;
     }
     Ok(())
 }

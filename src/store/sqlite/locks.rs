@@ -57,9 +57,8 @@ pub(super) fn owner(value: &str) -> Option<&str> {
 fn set(step: &Step<'_>, key: &LockKey, value: &str, ttl_s: u64) -> Result<(), StoreError> {
     let (key, verbatim) = columns(key);
     let expires_ms = step.now_ms.saturating_add(stored(ttl_s).saturating_mul(1000));
-    step.sql("INSERT OR REPLACE INTO locks (key, verbatim, value, expires_ms, taken_ms) VALUES (?1, ?2, ?3, ?4, ?5)")?
-        .execute(params![key, verbatim, value, expires_ms, step.now_ms])?;
-    Ok(())
+    let sql = "INSERT OR REPLACE INTO locks (key, verbatim, value, expires_ms, taken_ms) VALUES (?1, ?2, ?3, ?4, ?5)";
+    step.change("locks", sql, params![key, verbatim, value, expires_ms, step.now_ms])
 }
 
 /// Shortens a lock that was taken in the future to its length from now. The clock was set back since, and the lock would
@@ -136,8 +135,9 @@ pub(super) fn renew(step: &Step<'_>, renewal: &LockRenewal) -> Result<bool, Stor
 /// Frees a lock, even of another holder.
 pub(super) fn free(step: &Step<'_>, key: &LockKey) -> Result<(), StoreError> {
     let (key, verbatim) = columns(key);
-    step.sql("DELETE FROM locks WHERE key = ?1 AND verbatim = ?2")?.execute(params![key, verbatim])?;
-    Ok(())
+    let these = params![key, verbatim];
+    let stands = || step.finds("SELECT 1 FROM locks WHERE key = ?1 AND verbatim = ?2", these);
+    step.change_up_to(1, "locks", "DELETE FROM locks WHERE key = ?1 AND verbatim = ?2", these, stands).map(drop)
 }
 
 /// Frees those of these locks that carry the claim's token.

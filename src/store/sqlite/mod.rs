@@ -11,6 +11,7 @@ mod commit;
 mod connection;
 mod delayed;
 mod digest;
+mod effect;
 mod engine;
 mod enqueue;
 mod error;

@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, Row, params};
 
 use super::commit::Step;
+use super::effect::{at_least, ignored};
 use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::value::{AnyValue, bytes, number, opt_text, text};
@@ -74,11 +75,11 @@ fn identify(step: &Step<'_>, arrow: &Identify) -> Result<StoreIdentity, StoreErr
     step.sql("DELETE FROM itself WHERE typeof(value) <> 'text'")?.execute([])?;
     step.sql("INSERT OR IGNORE INTO itself (name, value) VALUES ('id', ?1)")?.execute([fresh])?;
     if let Some(mark) = mark {
-        step.sql("INSERT OR REPLACE INTO itself (name, value) VALUES ('mark', ?1)")?.execute([mark])?;
+        step.change("itself", "INSERT OR REPLACE INTO itself (name, value) VALUES ('mark', ?1)", [mark])?;
     }
     let mut select = step.sql("SELECT value FROM itself WHERE name = ?1")?;
     let mut read = |name: &str| select.query_row([name], |row| Ok(text(row.get_ref(0)?))).optional();
-    Ok(StoreIdentity { id: read("id")?.unwrap_or_default(), mark: read("mark")? })
+    Ok(StoreIdentity { id: read("id")?.ok_or_else(|| ignored("itself"))?, mark: read("mark")? })
 }
 
 /// Sets the next batch aside, or returns the one that is. `fresh` becomes this store's id if it has none, `token` names a
@@ -100,12 +101,13 @@ fn set_aside(step: &Step<'_>, fresh: &str, token: &str, arrow: &SetAside) -> Res
     )?
     .execute([])?;
     if !standing || !step.sql("SELECT 1 FROM moving")?.exists([])? {
-        step.sql(
+        step.change(
+            "moving",
             "INSERT INTO moving (id, number, token, target, address) \
              SELECT coalesce((SELECT id FROM moving), ?1), 1, ?2, ?3, ?4 ON CONFLICT (id) DO UPDATE SET \
              number = number + 1, token = excluded.token, target = excluded.target, address = excluded.address",
-        )?
-        .execute(params![fresh, token, target.id, target.address])?;
+            params![fresh, token, target.id, target.address],
+        )?;
     }
     let (id, target) = step.sql("SELECT id, number, token, target, address FROM moving")?.query_row([], |row| {
         let number = number(row.get_ref(1)?);
@@ -113,8 +115,14 @@ fn set_aside(step: &Step<'_>, fresh: &str, token: &str, arrow: &SetAside) -> Res
         Ok((id, read_target(row, 3)?))
     })?;
     // What another program changed to no text has the text under which the batch is known from now on.
-    step.sql("UPDATE moving SET id = ?1, token = ?2 WHERE id IS NOT ?1 OR token IS NOT ?2")?
-        .execute(params![id.source, id.token])?;
+    let known = params![id.source, id.token];
+    step.change_up_to(
+        1,
+        "moving",
+        "UPDATE moving SET id = ?1, token = ?2 WHERE id IS NOT ?1 OR token IS NOT ?2",
+        known,
+        || step.finds("SELECT 1 FROM moving WHERE id IS NOT ?1 OR token IS NOT ?2", known),
+    )?;
     let mut select =
         step.sql(concat!("SELECT kind, name, identity, bytes FROM outbox WHERE ", is_ours!(), " ORDER BY place"))?;
     let mut rows = select.query([])?;
@@ -147,18 +155,21 @@ fn read_aside(step: &Step<'_>) -> Result<Option<Aside>, StoreError> {
 /// Forgets the batch if it is set aside. Returns whether it was.
 pub(super) fn drop_batch(step: &Step<'_>, id: &BatchId) -> Result<bool, StoreError> {
     let delete = concat!("DELETE FROM outbox WHERE ", is_ours!(), " AND ", stands!());
-    Ok(step.sql(delete)?.execute(params![id.source, stored(id.number), id.token])? > 0)
+    let this = params![id.source, stored(id.number), id.token];
+    let stands = || step.finds(concat!("SELECT 1 WHERE ", stands!()), this);
+    Ok(step.change_up_to(usize::MAX, "outbox", delete, this, stands)? > 0)
 }
 
 /// Gives the source a new id, if this batch is set aside.
 fn renew_source(step: &Step<'_>, arrow: &RenewSource) -> Result<bool, StoreError> {
     let RenewSource { id, fresh } = arrow;
-    step.sql(concat!("UPDATE moving SET id = ?4 WHERE id = ?1 AND ", stands!()))?.execute(params![
-        id.source,
-        stored(id.number),
-        id.token,
-        fresh
-    ])?;
+    step.change_up_to(
+        1,
+        "moving",
+        concat!("UPDATE moving SET id = ?4 WHERE id = ?1 AND ", stands!()),
+        params![id.source, stored(id.number), id.token, fresh],
+        || step.finds(concat!("SELECT 1 WHERE ", stands!()), params![id.source, stored(id.number), id.token]),
+    )?;
     let renewed = params![fresh, stored(id.number), id.token];
     Ok(step.sql(concat!("SELECT 1 WHERE ", stands!()))?.exists(renewed)?)
 }
@@ -168,18 +179,21 @@ fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     let first =
         step.sql("SELECT queue FROM jobs ORDER BY queue LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
     let Some(queue): Option<AnyValue> = first else { return Ok(false) };
-    let last: AnyValue = step
+    let (last, rows): (AnyValue, i64) = step
         .sql(
-            "SELECT max(position) FROM \
+            "SELECT max(position), count(*) FROM \
              (SELECT position FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2)",
         )?
-        .query_row(params![queue, limit], |row| row.get(0))?;
-    step.sql(
-        "INSERT INTO outbox (kind, name, identity, bytes) \
-         SELECT 'Q', queue, identity, payload FROM jobs WHERE queue = ?1 AND position <= ?2 ORDER BY position",
-    )?
-    .execute(params![queue, last])?;
-    step.sql("DELETE FROM jobs WHERE queue = ?1 AND position <= ?2")?.execute(params![queue, last])?;
+        .query_row(params![queue, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let these = params![queue, last];
+    let set_aside = step
+        .sql(
+            "INSERT INTO outbox (kind, name, identity, bytes) \
+             SELECT 'Q', queue, identity, payload FROM jobs WHERE queue = ?1 AND position <= ?2 ORDER BY position",
+        )?
+        .execute(these)?;
+    let removed = step.sql("DELETE FROM jobs WHERE queue = ?1 AND position <= ?2")?.execute(these)?;
+    all_moved(rows, "jobs", set_aside, removed)?;
     Ok(true)
 }
 
@@ -189,47 +203,62 @@ fn late(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     if second == AnyValue::Null {
         return Ok(false);
     }
-    let last: AnyValue = step
-        .sql("SELECT max(place) FROM (SELECT place FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2)")?
-        .query_row(params![second, limit], |row| row.get(0))?;
-    step.sql(
-        "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'D', CAST(second AS INTEGER), identity, payload \
-         FROM delayed WHERE second = ?1 AND place <= ?2 ORDER BY place",
-    )?
-    .execute(params![second, last])?;
-    step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute(params![second, last])?;
+    let (last, rows): (AnyValue, i64) = step
+        .sql("SELECT max(place), count(*) FROM (SELECT place FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2)")?
+        .query_row(params![second, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let these = params![second, last];
+    let set_aside = step
+        .sql(
+            "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'D', CAST(second AS INTEGER), identity, payload \
+             FROM delayed WHERE second = ?1 AND place <= ?2 ORDER BY place",
+        )?
+        .execute(these)?;
+    let removed = step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute(these)?;
+    all_moved(rows, "delayed", set_aside, removed)?;
     Ok(true)
 }
 
 /// The oldest failure records.
 fn failures(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
-    let last: Option<i64> = step
-        .sql("SELECT max(place) FROM (SELECT place FROM failed ORDER BY place LIMIT ?1)")?
-        .query_row([limit], |row| row.get(0))?;
+    let (last, rows): (Option<i64>, i64) = step
+        .sql("SELECT max(place), count(*) FROM (SELECT place FROM failed ORDER BY place LIMIT ?1)")?
+        .query_row([limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let Some(last) = last else { return Ok(false) };
-    step.sql(
-        "INSERT INTO outbox (kind, name, bytes) SELECT 'F', '', record FROM failed WHERE place <= ?1 ORDER BY place",
-    )?
-    .execute([last])?;
-    step.sql("DELETE FROM failed WHERE place <= ?1")?.execute([last])?;
+    let insert =
+        "INSERT INTO outbox (kind, name, bytes) SELECT 'F', '', record FROM failed WHERE place <= ?1 ORDER BY place";
+    let set_aside = step.sql(insert)?.execute([last])?;
+    let removed = step.sql("DELETE FROM failed WHERE place <= ?1")?.execute([last])?;
+    all_moved(rows, "failed", set_aside, removed)?;
     Ok(true)
+}
+
+/// Were all of these rows of a table set aside, and removed there?
+fn all_moved(rows: i64, table: &str, set_aside: usize, removed: usize) -> Result<(), StoreError> {
+    let rows = usize::try_from(rows).unwrap_or(usize::MAX);
+    at_least(rows, "outbox", set_aside)?;
+    at_least(rows, table, removed)
 }
 
 /// All periodic entries, and the last occurrences of schedules.
 fn entries(step: &Step<'_>) -> Result<bool, StoreError> {
     let (entries, _) = periodic::periodic(step, &[])?;
-    let mut insert = step.sql("INSERT INTO outbox (kind, name, bytes) VALUES ('P', ?1, ?2)")?;
     for entry in &entries {
-        insert.execute(params![entry.task.as_str(), entry.encode().as_bytes()])?;
+        let sql = "INSERT INTO outbox (kind, name, bytes) VALUES ('P', ?1, ?2)";
+        step.change("outbox", sql, params![entry.task.as_str(), entry.encode().as_bytes()])?;
     }
-    step.sql("DELETE FROM periodic")?.execute([])?;
+    at_least(entries.len(), "periodic", step.sql("DELETE FROM periodic")?.execute([])?)?;
+    let (rows, readable): (i64, i64) = step
+        .sql("SELECT count(*), count(*) FILTER (WHERE typeof(last_s) = 'integer') FROM schedules")?
+        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let fired = step
         .sql(
             "INSERT INTO outbox (kind, name, bytes) SELECT 'C', id, CAST(CAST(last_s AS TEXT) AS BLOB) FROM schedules \
              WHERE typeof(last_s) = 'integer'",
         )?
         .execute([])?;
-    step.sql("DELETE FROM schedules")?.execute([])?;
+    at_least(usize::try_from(readable).unwrap_or(usize::MAX), "outbox", fired)?;
+    let removed = step.sql("DELETE FROM schedules")?.execute([])?;
+    at_least(usize::try_from(rows).unwrap_or(usize::MAX), "schedules", removed)?;
     Ok(!entries.is_empty() || fired > 0)
 }
 
@@ -240,8 +269,11 @@ fn counters(step: &Step<'_>) -> Result<bool, StoreError> {
     if processed == 0 && failed == 0 {
         return Ok(false);
     }
-    step.sql("INSERT INTO outbox (kind, name, bytes) VALUES ('S', ?1, ?2)")?
-        .execute(params![processed.to_string(), failed.to_string().as_bytes()])?;
+    if inspect::counter(step, "processed")? != 0 || inspect::counter(step, "failed")? != 0 {
+        return Err(ignored("stats"));
+    }
+    let sql = "INSERT INTO outbox (kind, name, bytes) VALUES ('S', ?1, ?2)";
+    step.change("outbox", sql, params![processed.to_string(), failed.to_string().as_bytes()])?;
     Ok(true)
 }
 

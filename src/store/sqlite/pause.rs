@@ -39,13 +39,23 @@ fn name(queue: Option<&QueueName>) -> &str {
 pub(super) fn pause(step: &Step<'_>, queue: Option<&QueueName>) -> Result<bool, StoreError> {
     // Wakers look at pauses as well.
     step.wake();
-    Ok(step.sql("INSERT OR IGNORE INTO paused (queue) VALUES (?1)")?.execute([name(queue)])? == 1)
+    if is_marked(step, queue)? {
+        return Ok(false);
+    }
+    step.change("paused", "INSERT INTO paused (queue) VALUES (?1)", [name(queue)])?;
+    Ok(true)
 }
 
 /// Resumes; false if it was not paused.
 pub(super) fn resume(step: &Step<'_>, queue: Option<&QueueName>) -> Result<bool, StoreError> {
     step.wake();
-    Ok(step.sql("DELETE FROM paused WHERE queue = ?1")?.execute([name(queue)])? == 1)
+    let sql = "DELETE FROM paused WHERE queue = ?1";
+    Ok(step.change_up_to(1, "paused", sql, [name(queue)], || is_marked(step, queue))? == 1)
+}
+
+/// Does the mark of this pause stand?
+fn is_marked(step: &Step<'_>, queue: Option<&QueueName>) -> Result<bool, StoreError> {
+    step.finds("SELECT 1 FROM paused WHERE queue = ?1", [name(queue)])
 }
 
 /// What is paused.

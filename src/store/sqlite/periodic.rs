@@ -53,8 +53,7 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
     let last_s = entry.map(|entry| entry.due_s).filter(|due_s| *due_s != HALTED_S);
     let Some(Occurrence { due_s, second }) = cadence::next_due(&tick.next, last_s, step.now_ms) else {
         // An entry whose tick has run must not look overdue, or that tick would be restored and run again.
-        step.sql("DELETE FROM periodic WHERE task = ?1")?.execute([tick.task.as_str()])?;
-        return Ok(());
+        return forget(step, &tick.task);
     };
     write(step, tick, due_s)?;
     // After a gap other programs may run the ticks, and their copy of the next one is found among the delayed jobs.
@@ -94,12 +93,18 @@ fn entry(step: &Step<'_>, task: &TaskName) -> Result<Option<PeriodicEntry>, Stor
 
 /// Writes a task's entry; whether it is stopped stays as it was.
 fn write(step: &Step<'_>, tick: &Tick, due_s: i64) -> Result<(), StoreError> {
-    step.sql(
+    step.change(
+        "periodic",
         "INSERT INTO periodic (task, queue, due_s, every_s) VALUES (?1, ?2, ?3, ?4) \
          ON CONFLICT (task) DO UPDATE SET queue = excluded.queue, due_s = excluded.due_s, every_s = excluded.every_s",
-    )?
-    .execute(params![tick.task.as_str(), tick.queue.as_str(), due_s, stored(tick.next.every_s())])?;
-    Ok(())
+        params![tick.task.as_str(), tick.queue.as_str(), due_s, stored(tick.next.every_s())],
+    )
+}
+
+/// Removes a task's entry.
+fn forget(step: &Step<'_>, task: &TaskName) -> Result<(), StoreError> {
+    let sql = "DELETE FROM periodic WHERE task = ?1";
+    step.change_up_to(1, "periodic", sql, [task.as_str()], || Ok(entry(step, task)?.is_some())).map(drop)
 }
 
 /// All entries, and which of these locks are held.
@@ -145,7 +150,8 @@ pub(super) fn reconcile(
     let is_new = entry.is_none();
     let Some(entry) = entry.filter(|entry| !begins(entry)) else {
         let found = find(step, reconcile, lookout)?;
-        step.sql("UPDATE periodic SET stopped = 0 WHERE task = ?1")?.execute([tick.task.as_str()])?;
+        let go_on = "UPDATE periodic SET stopped = 0 WHERE task = ?1";
+        step.change_up_to(1, "periodic", go_on, [tick.task.as_str()], || Ok(self::entry(step, &tick.task)?.is_some()))?;
         match found {
             Some(Found::Delayed(second)) => write(step, tick, second)?,
             // A run whose tick was written when it began writes no other, and the entry would look overdue at its end.
@@ -307,11 +313,7 @@ fn find(step: &Step<'_>, reconcile: &Reconcile, lookout: &mut Lookout) -> Result
 async fn withdraw(writer: &Handle, reader: &Handle, arrow: &Withdraw) -> Result<(), StoreError> {
     remove_copies(writer, reader, &arrow.queue, (&arrow.forms, &arrow.locks)).await?;
     let task = arrow.task.clone();
-    let forget = move |step: &Step<'_>| {
-        step.sql("DELETE FROM periodic WHERE task = ?1")?.execute([task.as_str()])?;
-        Ok(())
-    };
-    writer.call(forget).await
+    writer.call(move |step| forget(step, &task)).await
 }
 
 /// Stops a task: marks its entry, so that no tick is written any more, and then removes its delayed and queued copies in
@@ -319,12 +321,12 @@ async fn withdraw(writer: &Handle, reader: &Handle, arrow: &Withdraw) -> Result<
 async fn stop(writer: &Handle, reader: &Handle, arrow: &Stop) -> Result<u64, StoreError> {
     let (name, at) = (arrow.task.clone(), arrow.queue.clone());
     let mark = move |step: &Step<'_>| {
-        step.sql(
+        step.change(
+            "periodic",
             "INSERT INTO periodic (task, queue, due_s, every_s, stopped) VALUES (?1, ?2, 0, 0, 1) \
              ON CONFLICT (task) DO UPDATE SET stopped = 1",
-        )?
-        .execute([name.as_str(), at.as_str()])?;
-        Ok(())
+            [name.as_str(), at.as_str()],
+        )
     };
     writer.call(mark).await?;
     remove_copies(writer, reader, &arrow.queue, (&arrow.forms, &arrow.locks)).await

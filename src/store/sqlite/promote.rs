@@ -3,6 +3,7 @@
 use rusqlite::params;
 
 use super::commit::Step;
+use super::effect::at_least;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{AnyValue, bytes, opt_text};
@@ -60,7 +61,8 @@ fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreErro
         (moved, last) = (moved + 1, Some(place));
     }
     if let Some(last) = last {
-        step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute(params![promotion.second, last])?;
+        let mut delete = step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?;
+        at_least(moved, "delayed", delete.execute(params![promotion.second, last])?)?;
         deltas.write(step)?;
         step.wake();
     }

@@ -125,7 +125,8 @@ pub(super) fn force_clean(
         return Ok(false);
     }
     working::remove(step, worker)?;
-    step.sql("DELETE FROM workers WHERE id = ?1")?.execute([worker.id()])?;
+    let is_registered = || step.finds("SELECT 1 FROM workers WHERE id = ?1", [worker.id()]);
+    step.change_up_to(1, "workers", "DELETE FROM workers WHERE id = ?1", [worker.id()], is_registered)?;
     let claim = seen.and_then(|seen| seen.claim.as_ref());
     for lock in free {
         match (&lock.value, claim) {

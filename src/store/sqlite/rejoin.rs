@@ -46,11 +46,8 @@ fn rejoin(step: &Step<'_>, rejoin: &Rejoin) -> Result<Rejoined, StoreError> {
         }
     }
     if !stands {
-        step.sql("INSERT INTO instances (id, name, record, counter) VALUES (?1, ?2, ?3, 1)")?.execute(params![
-            record.id,
-            record.name,
-            lease::encode(record)?
-        ])?;
+        let sql = "INSERT INTO instances (id, name, record, counter) VALUES (?1, ?2, ?3, 1)";
+        step.change("instances", sql, params![record.id, record.name, lease::encode(record)?])?;
     }
     let birth = match mark {
         Some(mark) => mark,

@@ -36,9 +36,11 @@ pub(super) fn count(step: &Step<'_>, retry: &Retry) -> Result<Attempt, StoreErro
         return Ok(Attempt::Last);
     }
     let expires_ms = step.now_ms.saturating_add(stored(retry.kept_s()).saturating_mul(1000));
-    let mut keep = step.sql("INSERT OR REPLACE INTO retries (key, value, expires_ms) VALUES (?1, ?2, ?3)")?;
-    keep.execute(params![retry.keys.counter, n.to_string().as_bytes(), expires_ms])?;
-    keep.execute(params![retry.keys.failure, &retry.last_error[..], expires_ms])?;
+    for (key, value) in [(&retry.keys.counter, n.to_string().as_bytes()), (&retry.keys.failure, &retry.last_error[..])]
+    {
+        let sql = "INSERT OR REPLACE INTO retries (key, value, expires_ms) VALUES (?1, ?2, ?3)";
+        step.change("retries", sql, params![key, value, expires_ms])?;
+    }
     let nth = usize::try_from(n).ok().and_then(|n| retry.delays_ms.get(n)).or(retry.delays_ms.last());
     Ok(Attempt::Repeated { left, delay_ms: nth.copied().unwrap_or(0) })
 }
@@ -60,8 +62,9 @@ pub(super) fn read(step: &Step<'_>, keys: &RetryKeys) -> Result<Option<FailedAtt
 
 /// Forgets attempts.
 pub(super) fn forget(step: &Step<'_>, keys: &RetryKeys) -> Result<(), StoreError> {
-    step.sql("DELETE FROM retries WHERE key IN (?1, ?2)")?.execute(params![keys.counter, keys.failure])?;
-    Ok(())
+    let these = params![keys.counter, keys.failure];
+    let stands = || step.finds("SELECT 1 FROM retries WHERE key IN (?1, ?2)", these);
+    step.change_up_to(2, "retries", "DELETE FROM retries WHERE key IN (?1, ?2)", these, stands).map(drop)
 }
 
 /// Forgets the attempts of a job, if these bytes are one.

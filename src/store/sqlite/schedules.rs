@@ -38,8 +38,8 @@ pub(super) fn fire(step: &Step<'_>, fire: &Fire) -> Result<Fired, StoreError> {
     if last(step, &fire.id)? != fire.seen_s {
         return Ok(Fired::No);
     }
-    step.sql("INSERT OR REPLACE INTO schedules (id, last_s) VALUES (?1, ?2)")?
-        .execute(params![fire.id, fire.last_s])?;
+    let sql = "INSERT OR REPLACE INTO schedules (id, last_s) VALUES (?1, ?2)";
+    step.change("schedules", sql, params![fire.id, fire.last_s])?;
     let Some(job) = &fire.job else { return Ok(Fired::Yes(Enqueued::Yes)) };
     let mut outcomes = enqueue::enqueue(step, std::slice::from_ref(job))?;
     Ok(Fired::Yes(outcomes.pop().unwrap_or(Enqueued::Yes)))

@@ -11,6 +11,7 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
 use super::commit::{Handle, Step};
+use super::effect::ignored;
 use super::number::{count, stored};
 use super::value::{AnyValue, bytes, opt_text};
 use super::{locks, retries};
@@ -281,10 +282,15 @@ fn delete(
         .sql("DELETE FROM jobs WHERE queue = ?1 AND position = ?2 AND CAST(payload AS BLOB) = ?3 RETURNING identity")?;
     let mut deleted = Vec::new();
     for (position, payload) in found {
-        let identity = delete
-            .query_row(params![queue.as_str(), position, &payload[..]], |row| Ok(opt_text(row.get_ref(0)?)))
-            .optional()?;
-        let Some(identity) = identity else { continue };
+        let this = params![queue.as_str(), position, &payload[..]];
+        let identity = delete.query_row(this, |row| Ok(opt_text(row.get_ref(0)?))).optional()?;
+        let Some(identity) = identity else {
+            let sql = "SELECT 1 FROM jobs WHERE queue = ?1 AND position = ?2 AND CAST(payload AS BLOB) = ?3";
+            if step.finds(sql, this)? {
+                return Err(ignored("jobs"));
+            }
+            continue;
+        };
         if identity.as_deref().and_then(Identity::decode).is_some_and(|identity| identity.attempt > 1) {
             retries::forget_job(step, payload)?;
         }

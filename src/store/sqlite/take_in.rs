@@ -81,9 +81,8 @@ fn known_as(step: &Step<'_>, id: &BatchId) -> Result<Option<TakenIn>, StoreError
 
 /// Notes that this is the last batch of its source.
 fn note(step: &Step<'_>, id: &BatchId, declined: bool) -> Result<(), StoreError> {
-    step.sql("INSERT OR REPLACE INTO moved (source, number, token, declined) VALUES (?1, ?2, ?3, ?4)")?
-        .execute(params![id.source, stored(id.number), id.token, declined])?;
-    Ok(())
+    let sql = "INSERT OR REPLACE INTO moved (source, number, token, declined) VALUES (?1, ?2, ?3, ?4)";
+    step.change("moved", sql, params![id.source, stored(id.number), id.token, declined])
 }
 
 /// Puts the items to their places.
@@ -146,13 +145,14 @@ fn put_one(
         Waiting::Failed { record } => verdict::fail(step, record)?,
         Waiting::Periodic(entry) => take_entry(step, entry)?,
         Waiting::Fired { id, last_s } => {
-            let mut insert = step.sql("INSERT OR IGNORE INTO schedules (id, last_s) VALUES (?1, ?2)")?;
-            insert.execute(params![id, last_s])?;
+            if !step.finds("SELECT 1 FROM schedules WHERE id = ?1", [id])? {
+                let sql = "INSERT INTO schedules (id, last_s) VALUES (?1, ?2)";
+                step.change("schedules", sql, params![id, last_s])?;
+            }
         }
         Waiting::Counted { processed, failed } => {
-            let mut update = step.sql("UPDATE stats SET value = value + ?2 WHERE name = ?1")?;
-            update.execute(params!["processed", stored(*processed)])?;
-            update.execute(params!["failed", stored(*failed)])?;
+            verdict::add(step, "processed", *processed)?;
+            verdict::add(step, "failed", *failed)?;
         }
     }
     Ok(())
@@ -166,10 +166,10 @@ fn stands(step: &Step<'_>, lookout: &mut Lookout, queue: &QueueName, payload: &B
 /// Takes a periodic entry in. One that exists stays as it is, but becomes stopped if the other is.
 fn take_entry(step: &Step<'_>, entry: &PeriodicEntry) -> Result<(), StoreError> {
     let PeriodicEntry { task, queue, due_s, every_s, stopped } = entry;
-    step.sql(
+    step.change(
+        "periodic",
         "INSERT INTO periodic (task, queue, due_s, every_s, stopped) VALUES (?1, ?2, ?3, ?4, ?5) \
          ON CONFLICT (task) DO UPDATE SET stopped = max(stopped, excluded.stopped)",
-    )?
-    .execute(params![task.as_str(), queue.as_str(), due_s, stored(*every_s), stopped])?;
-    Ok(())
+        params![task.as_str(), queue.as_str(), due_s, stored(*every_s), stopped],
+    )
 }

@@ -38,21 +38,26 @@ impl CounterDeltas {
 
     /// Writes what was counted.
     pub(super) fn write(self, step: &Step<'_>) -> Result<(), StoreError> {
-        let mut update = step.sql("UPDATE stats SET value = value + ?2 WHERE name = ?1")?;
         for (name, count) in [("processed", self.processed), ("failed", self.failed)] {
             if count > 0 {
-                update.execute(params![name, stored(count)])?;
+                add(step, name, count)?;
             }
         }
-        if !self.workers.is_empty() {
-            let mut update =
-                step.sql("UPDATE workers SET processed = processed + ?2, failed = failed + ?3 WHERE id = ?1")?;
-            for (worker, (processed, failed)) in self.workers {
-                update.execute(params![worker.id(), stored(processed), stored(failed)])?;
-            }
+        for (worker, (processed, failed)) in self.workers {
+            let sql = "UPDATE workers SET processed = processed + ?2, failed = failed + ?3 WHERE id = ?1";
+            let values = params![worker.id(), stored(processed), stored(failed)];
+            let stands = || step.finds("SELECT 1 FROM workers WHERE id = ?1", [worker.id()]);
+            step.change_up_to(1, "workers", sql, values, stands)?;
         }
         Ok(())
     }
+}
+
+/// Adds to one of the counters for all workers, unless somebody removed it.
+pub(super) fn add(step: &Step<'_>, name: &str, count: u64) -> Result<(), StoreError> {
+    let sql = "UPDATE stats SET value = value + ?2 WHERE name = ?1";
+    let stands = || step.finds("SELECT 1 FROM stats WHERE name = ?1", [name]);
+    step.change_up_to(1, "stats", sql, params![name, stored(count)], stands).map(drop)
 }
 
 /// Carries a verdict out. The caller removes the working record. Returns the outcome of a failed attempt.
@@ -105,16 +110,15 @@ pub(super) fn carry_out(
 
 /// Puts a record at the end of the failed list.
 pub(super) fn fail(step: &Step<'_>, record: &[u8]) -> Result<(), StoreError> {
-    step.sql("INSERT INTO failed (digest, record) VALUES (?1, ?2)")?.execute(params![digest(record), record])?;
-    Ok(())
+    step.change("failed", "INSERT INTO failed (digest, record) VALUES (?1, ?2)", params![digest(record), record])
 }
 
 /// Writes a failure record that is older than all others.
 pub(super) fn fail_first(step: &Step<'_>, record: &[u8]) -> Result<(), StoreError> {
-    step.sql(
+    step.change(
+        "failed",
         "INSERT INTO failed (place, digest, record) \
          VALUES (coalesce((SELECT min(place) FROM failed WHERE place > -9007199254740992), 1) - 1, ?1, ?2)",
-    )?
-    .execute(params![digest(record), record])?;
-    Ok(())
+        params![digest(record), record],
+    )
 }

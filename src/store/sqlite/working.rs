@@ -4,6 +4,7 @@ use bytes::Bytes;
 use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
 use super::commit::Step;
+use super::effect::ignored;
 use super::value::{bytes, opt_text, text};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::store::error::StoreError;
@@ -52,35 +53,37 @@ impl<'a> Ending<'a> {
     }
 
     /// Ends a claim; false if it was lost before.
-    pub(super) fn end(&mut self, worker: &WorkerName, claim: &ClaimToken) -> Result<bool, StoreError> {
-        Ok(self.0.execute([worker.id(), claim.as_str()])? == 1)
+    pub(super) fn end(&mut self, step: &Step<'_>, worker: &WorkerName, claim: &ClaimToken) -> Result<bool, StoreError> {
+        let ended = self.0.execute([worker.id(), claim.as_str()])? == 1;
+        if !ended && stands(step, worker, claim)? { Err(ignored("working")) } else { Ok(ended) }
     }
 }
 
 /// Is this claim on record?
 pub(super) fn stands(step: &Step<'_>, worker: &WorkerName, claim: &ClaimToken) -> Result<bool, StoreError> {
-    Ok(step
-        .sql("SELECT 1 FROM working WHERE worker = ?1 AND claim = ?2")?
-        .exists(params![worker.id(), claim.as_str()])?)
+    step.finds("SELECT 1 FROM working WHERE worker = ?1 AND claim = ?2", params![worker.id(), claim.as_str()])
+}
+
+/// Does a record stand under this worker?
+fn is_on_record(step: &Step<'_>, worker: &WorkerName) -> Result<bool, StoreError> {
+    step.finds("SELECT 1 FROM working WHERE worker = ?1", [worker.id()])
 }
 
 /// Removes the working record of a worker.
 pub(super) fn remove(step: &Step<'_>, worker: &WorkerName) -> Result<(), StoreError> {
-    step.sql("DELETE FROM working WHERE worker = ?1")?.execute([worker.id()])?;
-    Ok(())
+    let sql = "DELETE FROM working WHERE worker = ?1";
+    step.change_up_to(1, "working", sql, [worker.id()], || is_on_record(step, worker)).map(drop)
 }
 
 /// Records a claimed job under its worker, unless a record stands there.
 pub(super) fn put(step: &Step<'_>, job: &HeldJob) -> Result<(), StoreError> {
     let identity = (job.identity != Identity::first(&job.claim)).then(|| job.identity.encode());
-    step.sql("INSERT OR IGNORE INTO working (worker, claim, queue, run_at, payload, identity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)")?
-        .execute(params![
-            job.worker.id(),
-            job.claim.as_str(),
-            job.queue.as_str(),
-            job.run_at,
-            &job.payload[..],
-            identity
-        ])?;
-    Ok(())
+    if is_on_record(step, &job.worker)? {
+        return Ok(());
+    }
+    step.change(
+        "working",
+        "INSERT INTO working (worker, claim, queue, run_at, payload, identity) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        params![job.worker.id(), job.claim.as_str(), job.queue.as_str(), job.run_at, &job.payload[..], identity],
+    )
 }

@@ -1,0 +1,59 @@
+//! Whether a statement did what it says.
+//!
+//! A trigger that another program added may end a statement without an error and without its effect (`RAISE(IGNORE)`). A job
+//! would then be in two places or in none, and a lock, lease or counter would not be what its holder was told. So every
+//! statement on which such a state depends is run or checked by one of these functions. A statement without its effect is
+//! an error that undoes the step. What only removes leftovers is not checked.
+
+use rusqlite::Params;
+
+use super::commit::Step;
+use crate::store::error::StoreError;
+
+impl Step<'_> {
+    /// Runs a statement that changes a row of this table in any case.
+    ///
+    /// # Errors
+    /// Also if it changed none.
+    pub(super) fn change(&self, table: &str, sql: &'static str, params: impl Params) -> Result<(), StoreError> {
+        at_least(1, table, self.sql(sql)?.execute(params)?)
+    }
+
+    /// Runs a statement that changes rows of this table if there are any, and looks only if it changed none or fewer than
+    /// `most`: then `left` must find no row that it should have changed. Returns how many it changed.
+    ///
+    /// # Errors
+    /// Also if there is such a row.
+    pub(super) fn change_up_to(
+        &self,
+        most: usize,
+        table: &str,
+        sql: &'static str,
+        params: impl Params,
+        left: impl FnOnce() -> Result<bool, StoreError>,
+    ) -> Result<usize, StoreError> {
+        let changed = self.sql(sql)?.execute(params)?;
+        if changed < most && left()? { Err(ignored(table)) } else { Ok(changed) }
+    }
+
+    /// Does this query find a row?
+    pub(super) fn finds(&self, sql: &'static str, params: impl Params) -> Result<bool, StoreError> {
+        Ok(self.sql(sql)?.exists(params)?)
+    }
+}
+
+/// A statement changed so many rows of a table; it must have been at least these.
+pub(super) fn at_least(due: usize, table: &str, changed: usize) -> Result<(), StoreError> {
+    if changed < due { Err(ignored(table)) } else { Ok(()) }
+}
+
+/// A row of this table was not written or not removed, and SQLite told no error.
+pub(super) fn ignored(table: &str) -> StoreError {
+    StoreError::Barred {
+        place: format!("table {table} of the database"),
+        reason: format!(
+            "a trigger that somebody added ignores a row of table {table}: look for it with sqlite3 FILE '.schema \
+             {table}', and drop it"
+        ),
+    }
+}
