@@ -14,7 +14,7 @@ const MAX_SHOWN: usize = 100;
 
 /// Counts the records that cannot be read, kind by kind. Kinds without any are left out.
 ///
-/// It looks at registrations of instances, workers with their pings and working records, periodic tasks, and on SQLite at
+/// It looks at names of queues, registrations of instances, workers with their pings and working records, periodic tasks, and on SQLite at
 /// the times of delayed jobs. Jobs and failure records are listed with their bytes instead, whatever these are.
 ///
 /// # Errors
@@ -50,6 +50,8 @@ pub enum RecordKind {
     Delayed,
     /// An item that was set aside to be moved to another store.
     SetAside,
+    /// The name of a queue.
+    Queue,
 }
 
 impl RecordKind {
@@ -69,6 +71,8 @@ impl RecordKind {
             (Self::Periodic, _) => "entries of periodic tasks",
             (Self::Delayed, 1) => "delayed job",
             (Self::Delayed, _) => "delayed jobs",
+            (Self::Queue, 1) => "name of a queue",
+            (Self::Queue, _) => "names of queues",
             (Self::SetAside, 1) => "item that was set aside",
             (Self::SetAside, _) => "items that were set aside",
         }
@@ -94,8 +98,7 @@ impl PassedOver {
     /// Passes over the record of this name, for this reason.
     pub fn add(&mut self, name: &[u8], reason: &str) {
         self.count += 1;
-        let shown = |text: &str| text.chars().take(MAX_SHOWN).collect::<String>();
-        self.named.insert(shown(&String::from_utf8_lossy(name)), shown(reason));
+        self.named.insert(shown(name), reason.chars().take(MAX_SHOWN).collect());
         if self.named.len() > MAX_NAMED {
             self.named.pop_last();
         }
@@ -104,7 +107,7 @@ impl PassedOver {
     /// What people are told; `place` is where the records stand.
     #[must_use]
     pub fn text(&self, place: &str) -> String {
-        let named: Vec<_> = self.named.iter().map(|(name, reason)| format!("{name:?} ({reason})")).collect();
+        let named: Vec<_> = self.named.iter().map(|(name, reason)| format!("\"{name}\" ({reason})")).collect();
         let noun = self.kind.noun(self.count);
         let more = if self.count > self.named.len() as u64 { ", ..." } else { "" };
         let is = if self.count == 1 { "is" } else { "are" };
@@ -114,6 +117,16 @@ impl PassedOver {
             named.join(", ")
         )
     }
+}
+
+/// The beginning of a name, on one line: what is no text is written as `\xE4`.
+fn shown(name: &[u8]) -> String {
+    let mut shown = String::new();
+    for chunk in name.get(..MAX_SHOWN).unwrap_or(name).utf8_chunks() {
+        shown.extend(chunk.valid().chars().flat_map(char::escape_debug));
+        shown.extend(chunk.invalid().iter().map(|byte| format!("\\x{byte:02X}")));
+    }
+    shown
 }
 
 #[cfg(test)]
@@ -139,6 +152,17 @@ mod tests {
         );
         assert!(!six.contains("i5"), "{six}");
         assert_eq!(text(&[6, 4, 2, 1, 3, 5]), six);
+    }
+
+    #[test]
+    fn a_name_that_is_no_text_is_written_byte_by_byte() {
+        let mut passed = PassedOver::new(RecordKind::Queue);
+        passed.add(b"caf\xe9\x1b", "no text");
+        assert!(
+            passed.text("resque:queues").contains(r#": "caf\xE9\u{1b}" (no text)"#),
+            "{}",
+            passed.text("resque:queues")
+        );
     }
 
     #[test]

@@ -307,6 +307,23 @@ async fn records_that_cannot_be_read_are_named_and_counted_by_kind() {
 }
 
 #[tokio::test]
+async fn a_queue_whose_name_is_no_text_is_named_byte_by_byte() {
+    let f = Fixture::redis().await;
+    let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+    let Place::Redis { url, namespace } = &f.place else { panic!("this is Redis") };
+    let time = TimeSource::Clock(Arc::clone(&f.clock) as _);
+    let store = RedisStore::connect_with(url, &TlsFiles::default(), namespace, time, Findings::new(bus)).await;
+    let store = Store::from(store.expect("redis must open"));
+    f.redis_command(&[&b"SADD"[..], f.key("queues").as_bytes(), b"caf\xe9", b"mail"]);
+    assert_eq!(unreadable(&store).await, [(RecordKind::Queue, 1)]);
+    assert_named_once(&listeners[0], &["1 name of a queue in"]);
+    let names = store.run(windlass::store::queueing::QueueNames { limit: 10 }).await.expect("names");
+    assert_eq!(names.iter().map(|name| name.as_str()).collect::<Vec<_>>(), ["mail"]);
+    f.redis_command(&[&b"SREM"[..], f.key("queues").as_bytes(), b"caf\xe9"]);
+    assert_eq!(unreadable(&store).await, []);
+}
+
+#[tokio::test]
 async fn a_leader_of_any_name_leads() {
     let f = Fixture::redis().await;
     let lock = f.key("resque_scheduler_leader_lock");

@@ -19,6 +19,7 @@ use crate::store::inspection::{
 };
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
+use crate::store::unreadable::{PassedOver, RecordKind};
 
 static DELETE_QUEUE: Script = script!("places", "unlink", "delete_queue");
 static CLEAR_FAILED: Script = script!("unlink", "clear_failed");
@@ -104,7 +105,7 @@ impl Perform<DelayedAt> for RedisStore {
 }
 
 /// Names of queues in the order in which JavaScript sorts. Names that are no text are skipped, because no command can name
-/// them.
+/// them; looks at all names tell them.
 pub(super) fn queue_names(members: &[Bytes]) -> Vec<QueueName> {
     let mut first = FirstQueues::new(members.len());
     members.iter().filter_map(queue_name).for_each(|name| first.add(name));
@@ -116,10 +117,21 @@ pub(super) fn queue_name(member: &Bytes) -> Option<QueueName> {
     std::str::from_utf8(member).ok().map(QueueName::as_stored)
 }
 
-async fn known_queues(connection: &Connection, limit: usize) -> Result<Vec<QueueName>, StoreError> {
-    let mut first = FirstQueues::new(limit);
-    let add = |member: Bytes| queue_name(&member).into_iter().for_each(|name| first.add(name));
-    scan::members(connection, &connection.keys().queues(), add).await?;
+/// The name of a queue. One that is no text is passed over: nobody can name it, so that its jobs wait for ever.
+pub(super) fn queue_name_or(member: &Bytes, passed: &mut PassedOver) -> Option<QueueName> {
+    let name = queue_name(member);
+    if name.is_none() {
+        passed.add(member, "no text in UTF-8, so that nothing works on its jobs");
+    }
+    name
+}
+
+pub(super) async fn known_queues(connection: &Connection, limit: usize) -> Result<Vec<QueueName>, StoreError> {
+    let (mut first, mut passed) = (FirstQueues::new(limit), PassedOver::new(RecordKind::Queue));
+    let add = |member: Bytes| queue_name_or(&member, &mut passed).into_iter().for_each(|name| first.add(name));
+    let key = connection.keys().queues();
+    scan::members(connection, &key, add).await?;
+    connection.passed_over(&passed, &key);
     Ok(first.into_names().collect())
 }
 

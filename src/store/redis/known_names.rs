@@ -13,10 +13,11 @@ use fred::interfaces::Resp3Frame as Frame;
 use tokio::time::Instant;
 
 use super::connection::Connection;
-use super::inspect::queue_name;
+use super::inspect::queue_name_or;
 use super::scan;
 use crate::config::element::queues::{QueuePatterns, ResolvedQueues};
 use crate::store::error::StoreError;
+use crate::store::unreadable::{PassedOver, RecordKind};
 
 /// How long the names are kept at most, should a message be lost.
 const KEPT: Duration = Duration::from_secs(60);
@@ -84,7 +85,10 @@ impl KnownNames {
     ) -> Result<Arc<ResolvedQueues>, StoreError> {
         let (begun, key) = (Instant::now(), connection.keys().queues());
         let mut resolving = patterns.resolving();
-        let mut add = |members: Vec<Bytes>| members.iter().filter_map(queue_name).for_each(|name| resolving.add(name));
+        let mut passed = PassedOver::new(RecordKind::Queue);
+        let mut add = |members: Vec<Bytes>| {
+            members.iter().filter_map(|name| queue_name_or(name, &mut passed)).for_each(|name| resolving.add(name));
+        };
         let (members, mut next) = scan::read_members(first)?;
         let is_one_page = next.is_none();
         add(members);
@@ -94,6 +98,7 @@ impl KnownNames {
             (members, next) = scan::read_members(connection.command(name, arguments).await?)?;
             add(members);
         }
+        connection.passed_over(&passed, &key);
         let resolved = Arc::new(resolving.done());
         let (read, took) = (Instant::now(), begun.elapsed());
         let kept = Kept { patterns: Arc::clone(patterns), resolved: Arc::clone(&resolved), told, read, took };
