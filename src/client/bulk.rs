@@ -23,6 +23,9 @@ use crate::task::definition::Registry;
 /// The number of lines in one batch.
 const BATCH: usize = 500;
 
+/// What editors of Windows put before a text in UTF-8.
+const BYTE_ORDER_MARK: &[u8] = b"\xef\xbb\xbf";
+
 /// The number of jobs about which plugins are asked at the same time.
 const MAX_CONCURRENT_ASKS: usize = 8;
 
@@ -95,12 +98,13 @@ pub struct BulkReport {
     pub failure: Option<(StoreError, usize, usize)>,
 }
 
-/// Reads and checks all lines; blank lines are skipped.
+/// Reads and checks all lines; blank lines and a byte order mark before the first are skipped.
 ///
 /// # Errors
 /// Every invalid line.
 pub fn read(text: &[u8], foreign: bool, registry: &Registry) -> Result<Vec<BulkJob>, Vec<BadLine>> {
     let (mut jobs, mut bad) = (Vec::new(), Vec::new());
+    let text = text.strip_prefix(BYTE_ORDER_MARK).unwrap_or(text);
     for (index, raw) in text.split(|byte| *byte == b'\n').enumerate() {
         let line = index + 1;
         if raw.iter().all(u8::is_ascii_whitespace) {
@@ -255,6 +259,14 @@ mod tests {
         );
         let when: Vec<_> = jobs.iter().map(|job| (job.line, job.at.map(Moment::second))).collect();
         assert_eq!(when, [(1, None), (3, Some(2_000_000_000)), (4, Some(5)), (5, None)]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_first_line_is_skipped() {
+        let jobs = lines("\u{feff}{\"task\":\"add\"}\n{\"task\":\"add\"}\n").unwrap();
+        assert_eq!(jobs.iter().map(|job| job.line).collect::<Vec<_>>(), [1, 2]);
+        assert_eq!(lines("\u{feff}\n").unwrap().len(), 0);
+        assert!(lines("{\"task\":\"add\"}\n\u{feff}{\"task\":\"add\"}").is_err(), "it stands at the beginning only");
     }
 
     #[test]
