@@ -24,7 +24,7 @@ use crate::process::Source;
 use crate::process::shim::ShimOptions;
 use crate::process::splitter::LineSplitter;
 use crate::process::sweep::ProcStat;
-use crate::task::handler_spec::{ExecSpec, OutputMode, ProcessSettings, ResultMode, RetryLater, Template};
+use crate::task::handler_spec::{ExecSpec, OutputMode, ProcessSettings, ResultMode, RetryLater, StdinMode, Template};
 use crate::telemetry;
 
 /// What a line of an rpc child says: the texts that are kept of it, and the delay that it asks for.
@@ -84,6 +84,7 @@ pub fn argv(argv: Vec<Template>, args: &[u8], id: &str, queue: &str) -> Result<V
     let spec = ExecSpec {
         argv,
         process,
+        stdin: StdinMode::Job,
         output: OutputMode::Log,
         result: ResultMode::Nothing,
         options_end_from: Some(1),

@@ -16,7 +16,7 @@ use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
 use crate::task::environment::EnvSource;
 use crate::task::handler_spec::{
-    ExecSpec, HandlerSpec, OutputMode, Piece, ProcessSettings, ResultMode, RpcSpec, Template,
+    ExecSpec, HandlerSpec, OutputMode, Piece, ProcessSettings, ResultMode, RpcSpec, StdinMode, Template,
 };
 use crate::task::hook_point::HookPoint;
 use crate::task::plugin_spec::{CustomPluginSource, PluginSpec};
@@ -115,6 +115,9 @@ pub enum RunView {
         /// The user, group, umask and limits it runs under, as in the task file.
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         confines: BTreeMap<&'static str, String>,
+        /// `none` if it reads nothing from its stdin, in place of the job.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        stdin: Option<&'static str>,
         /// `log` or `discard`.
         output: &'static str,
         /// `last_line` if the last line of stdout is kept.
@@ -281,12 +284,16 @@ fn variables(process: &ProcessSettings) -> Vec<String> {
 impl RunView {
     fn of(handler: &HandlerSpec) -> Self {
         match handler {
-            HandlerSpec::Exec(ExecSpec { argv, process, output, result, .. }) => Self::Exec {
+            HandlerSpec::Exec(ExecSpec { argv, process, stdin, output, result, .. }) => Self::Exec {
                 argv: argv.iter().map(written).collect(),
                 cwd: process.cwd.display().to_string(),
                 env: variables(process),
                 env_clear: process.env_clear,
                 confines: process.confines.as_deref().map(confines).unwrap_or_default(),
+                stdin: match stdin {
+                    StdinMode::Job => None,
+                    StdinMode::Nothing => Some("none"),
+                },
                 output: match output {
                     OutputMode::Log => "log",
                     OutputMode::Discard => "discard",

@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use super::element::crash_policy::{self, OnCrash};
 use super::element::duration::{self, Unit, show};
+use super::element::literal;
 use super::element::logging::{self, EventLevel, LogFormat};
 use super::element::processors::{self, bounds};
 use super::element::queues::{self, QueuePatterns};
@@ -136,6 +137,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     };
     let mut loader = ConfigLoader { sources, source: source.clone(), defaults, notes: Vec::new(), outside: Vec::new() };
     let config = document.parse().map(|parsed| loader.config(source, document.top(&parsed)));
+    loader.notes.extend(document.take_warnings());
     let ConfigLoader { notes, outside: mut problems, .. } = loader;
     problems.extend(document.into_problems());
     let read = config.as_ref().and_then(|config| Some((config.source.as_deref()?, &config.security)));
@@ -180,8 +182,8 @@ impl ConfigLoader<'_> {
             timeout: milliseconds(&mut top, "timeout", Duration::from_secs(5), MILLISECOND),
             min_task_processors: min,
             max_task_processors: max,
-            check_timeout: milliseconds(&mut top, "check_timeout", Duration::from_millis(500), MILLISECOND),
-            max_event_loop_delay: milliseconds(&mut top, "max_event_loop_delay", Duration::from_millis(5), MILLISECOND),
+            check_timeout: short(&mut top, "check_timeout", Duration::from_millis(500)),
+            max_event_loop_delay: short(&mut top, "max_event_loop_delay", Duration::from_millis(5)),
             stuck_worker_timeout: stuck_worker_timeout(&mut top),
             retry_stuck_jobs: top.take("retry_stuck_jobs").and_then(|value| value.boolean()).unwrap_or(false),
             on_crash: on_crash(&mut top),
@@ -281,6 +283,11 @@ fn milliseconds(table: &mut Table<'_>, key: &str, default: Duration, min: Durati
     table.take(key).and_then(|value| duration::read(&value, Unit::Milliseconds, min)).unwrap_or(default)
 }
 
+/// A key whose default is shorter than a second: ActionHero's configurations have small numbers there.
+fn short(table: &mut Table<'_>, key: &str, default: Duration) -> Duration {
+    table.take(key).and_then(|value| duration::read_short(&value, Unit::Milliseconds, MILLISECOND)).unwrap_or(default)
+}
+
 fn stuck_worker_timeout(top: &mut Table<'_>) -> Option<Duration> {
     let Some(value) = top.take("stuck_worker_timeout") else { return Some(Duration::from_secs(3600)) };
     match value.raw().as_bool() {
@@ -322,7 +329,7 @@ fn on_crash(top: &mut Table<'_>) -> OnCrash {
 
 fn tasks_dir<'a>(top: &mut Table<'a>) -> Option<&'a Path> {
     let value = top.take("tasks_dir")?;
-    let text = value.string()?;
+    let text = literal::path(&value)?;
     if text.is_empty() {
         value.expected("the folder of the task files");
         return None;

@@ -29,6 +29,8 @@ pub struct Document {
     /// The first problems. A file can have more than anybody reads; the others are counted.
     problems: RefCell<Vec<Problem>>,
     problem_count: Cell<usize>,
+    /// What is allowed and probably a mistake.
+    warnings: RefCell<Vec<String>>,
 }
 
 impl fmt::Debug for Document {
@@ -64,6 +66,7 @@ impl Document {
             positions: OnceCell::new(),
             problems: RefCell::default(),
             problem_count: Cell::new(0),
+            warnings: RefCell::default(),
         }
     }
 
@@ -102,6 +105,11 @@ impl Document {
     #[must_use]
     pub fn problem_count(&self) -> usize {
         self.problem_count.get()
+    }
+
+    /// The warnings since the last call.
+    pub fn take_warnings(&self) -> Vec<String> {
+        self.warnings.take()
     }
 
     /// The problems, ordered by location. The last one stands for those that are more than anybody reads.
@@ -290,6 +298,11 @@ impl<'a> Value<'a> {
     /// Reports a problem with this value, with a suggestion.
     pub fn report_with(&self, message: impl Into<String>, suggestion: Option<&str>) {
         self.document.report(&self.key, self.span.clone(), message.into(), suggestion);
+    }
+
+    /// Says that this value is allowed, and probably a mistake.
+    pub fn warn(&self, message: &str) {
+        self.document.warnings.borrow_mut().push(format!("{}: {message}", self.location_and_key()));
     }
 
     /// Reports that something else was expected here.

@@ -1,7 +1,7 @@
 //! A process for each job.
 //!
-//! The program gets the job in three ways: placeholders in argv, one JSON line on stdin, and variables in the
-//! environment. The exit status alone decides the outcome:
+//! The program gets the job in three ways: placeholders in argv, one JSON line on stdin (unless it is to have none), and
+//! variables in the environment. The exit status alone decides the outcome:
 //!
 //! | status | outcome |
 //! |---|---|
@@ -13,6 +13,7 @@
 //! A stopped run leaves nothing behind that it started, in its process group or outside of it. A run that ended by itself
 //! leaves its background processes alone, and what they write is read on.
 
+use std::ffi::OsString;
 use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::Arc;
@@ -28,15 +29,20 @@ use super::{job_line, process_settings};
 use crate::config::element::size;
 use crate::event::{Bus, OutputStream, OutputTeller};
 use crate::job::{Failure, Outcome, run_variables};
+use crate::process::runnable::{self, Unrunnable};
 use crate::process::shim::{self, is_shim_error, is_shim_shortage};
 use crate::process::{
     Command, OutputLine, Running, Source, SpawnError, Tail, background, mark, signal::UnsentKill, signal::unsent_kill,
     signal_name, spawn_retry, terminate,
 };
-use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode};
+use crate::task::handler_spec::{ExecSpec, OutputMode, ResultMode, StdinMode};
 
 /// The exit status that means "later": `EX_TEMPFAIL` of sysexits.
 const LATER: i32 = 75;
+/// What shells and `env` exit with when they cannot run a program.
+const NOT_RUN: i32 = 126;
+/// The same when they do not find it.
+const NOT_FOUND: i32 = 127;
 /// How long the group of a stopped run may outlive its leader, unless a more urgent stop comes.
 const GROUP_GRACE: Duration = Duration::from_secs(5);
 
@@ -74,7 +80,7 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
         Err(CommandError::Argv(error)) => return failed("ArgumentError", &error),
         Err(CommandError::Settings(error)) => return unstarted(error),
     };
-    let mut running = match start(&command, &job, &mut stop).await {
+    let mut running = match start(&command, &spec, &job, &mut stop).await {
         Ok(Some(running)) => running,
         Ok(None) => return Outcome::Interrupted,
         Err(error) if error.is_shortage() => {
@@ -143,6 +149,9 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, CommandError> {
     if spec.output == OutputMode::Discard && spec.result == ResultMode::Nothing {
         command.discard_stdout();
     }
+    if spec.stdin == StdinMode::Nothing {
+        command.no_stdin();
+    }
     Ok(command)
 }
 
@@ -150,13 +159,15 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, CommandError> {
 /// asked for before the process started.
 async fn start(
     command: &Command,
+    spec: &ExecSpec,
     job: &Invocation,
     stop: &mut watch::Receiver<Stop>,
 ) -> Result<Option<Running>, SpawnError> {
+    let line = || if spec.stdin == StdinMode::Job { job_line::line(job) } else { Vec::new() };
     tokio::select! {
         biased;
         _ = stopped(stop, Stop::No) => Ok(None),
-        started = spawn_retry::start(|| Running::spawn(command, job_line::line(job))) => started.map(Some),
+        started = spawn_retry::start(|| Running::spawn(command, line())) => started.map(Some),
     }
 }
 
@@ -231,6 +242,10 @@ impl CapturedOutput {
                     failure => failure,
                 }
             }
+            (Some(code @ (NOT_RUN | NOT_FOUND)), _) => {
+                let why = fault(spec).map(|why| format!(": {why}")).unwrap_or_default();
+                self.failure("ExitStatus", format!("exited with {code}{why}"))
+            }
             (Some(code), _) => self.failure("ExitStatus", format!("exited with {code}")),
             (None, Some(signal)) => {
                 let name = signal_name(signal).map(|name| format!(" ({name})")).unwrap_or_default();
@@ -248,6 +263,12 @@ impl CapturedOutput {
     fn failure(&mut self, exception: &str, error: String) -> Outcome {
         Outcome::Failure(Failure::new(exception, error).with_backtrace(std::mem::take(&mut self.tail).into_lines()))
     }
+}
+
+/// What is wrong with the program's file, after `env` in its first line did not find an interpreter.
+fn fault(spec: &ExecSpec) -> Option<Unrunnable> {
+    let search = spec.process.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
+    runnable::fault(spec.argv.first()?.as_text()?.as_ref(), Some(&spec.process.cwd), search.as_deref())
 }
 
 /// That somebody else sent a signal: the kernel when memory ran out, another instance, a person.

@@ -64,7 +64,7 @@ pub struct Input {
 }
 
 impl Running {
-    /// Spawns a command and writes `input` to its stdin.
+    /// Spawns a command and writes `input` to its stdin, if it has one.
     ///
     /// # Errors
     /// Says why the command did not start. An error never loses a process that did start.

@@ -15,6 +15,7 @@ use std::sync::Arc;
 use rustix::io::Errno;
 
 use super::confine::{self, Confines};
+use super::runnable::{self, Unrunnable};
 use super::{mark, private, shim};
 use crate::file::trust::{Owners, Untrusted};
 
@@ -26,6 +27,7 @@ pub struct Command {
     env: Vec<(OsString, OsString)>,
     removed: Vec<OsString>,
     cwd: Option<PathBuf>,
+    stdin: bool,
     stdout: bool,
     env_cleared: bool,
     confines: Option<Arc<Confines>>,
@@ -53,6 +55,14 @@ pub enum SpawnError {
     NoInterpreter {
         /// The program.
         program: String,
+    },
+    /// The file cannot run, and it is known why.
+    #[error("start {program}: {source}")]
+    Unrunnable {
+        /// The program.
+        program: String,
+        /// What is wrong.
+        source: Unrunnable,
     },
     /// The working directory cannot be entered.
     #[error("start {program}: the working directory {} cannot be entered", .cwd.display())]
@@ -117,6 +127,7 @@ impl SpawnError {
         match self {
             Self::NotFound { .. }
             | Self::NoInterpreter { .. }
+            | Self::Unrunnable { .. }
             | Self::Directory { .. }
             | Self::Denied { .. }
             | Self::NotExecutable { .. }
@@ -153,6 +164,7 @@ impl Command {
             env: Vec::new(),
             removed: Vec::new(),
             cwd: None,
+            stdin: true,
             stdout: true,
             env_cleared: false,
             confines: None,
@@ -205,6 +217,12 @@ impl Command {
         self
     }
 
+    /// Gives the child `/dev/null` for its stdin.
+    pub fn no_stdin(&mut self) -> &mut Self {
+        self.stdin = false;
+        self
+    }
+
     /// Sends the child's stdout to `/dev/null`.
     pub fn discard_stdout(&mut self) -> &mut Self {
         self.stdout = false;
@@ -217,7 +235,7 @@ impl Command {
         self.program.to_string_lossy().into_owned()
     }
 
-    /// Starts it with pipes on stdin and stderr, and on stdout unless that is discarded.
+    /// Starts it with pipes on stderr, and on stdin and stdout unless it does without.
     /// Also returns the mark that its descendants inherit.
     pub(super) fn spawn(&self) -> Result<(std::process::Child, OsString), SpawnError> {
         let (mut command, run) = self.prepared()?;
@@ -248,7 +266,8 @@ impl Command {
         if self.confines.as_ref().is_none_or(|confines| confines.user.is_none()) {
             command.process_group(0);
         }
-        command.args(&self.args).stdin(Stdio::piped()).stderr(Stdio::piped());
+        command.args(&self.args).stderr(Stdio::piped());
+        command.stdin(if self.stdin { Stdio::piped() } else { Stdio::null() });
         command.stdout(if self.stdout { Stdio::piped() } else { Stdio::null() });
         match &self.confines {
             Some(confines) => self.set_shim_env(&mut command, confines),
@@ -323,6 +342,13 @@ impl Command {
         self.cwd.as_deref().map_or_else(|| path.to_owned(), |cwd| cwd.join(path))
     }
 
+    /// What is wrong with the program's file, if that is known.
+    fn fault(&self) -> Option<Unrunnable> {
+        let path = self.env.iter().rev().find(|(name, _)| name == "PATH").map(|(_, path)| path.clone());
+        let path = path.or_else(|| std::env::var_os("PATH").filter(|_| !self.env_cleared));
+        runnable::fault(&self.program, self.cwd.as_deref(), path.as_deref())
+    }
+
     fn explain(&self, source: io::Error) -> SpawnError {
         let program = self.program();
         if source.kind() == io::ErrorKind::InvalidInput && source.raw_os_error().is_none() {
@@ -333,6 +359,9 @@ impl Command {
         match Errno::from_io_error(&source) {
             Some(Errno::NOENT | Errno::NOTDIR | Errno::ACCESS) if bad_cwd.is_some() => {
                 SpawnError::Directory { program, cwd: bad_cwd.cloned().unwrap_or_default() }
+            }
+            Some(Errno::NOENT | Errno::NOEXEC | Errno::ACCESS) if let Some(source) = self.fault() => {
+                SpawnError::Unrunnable { program, source }
             }
             Some(Errno::NOENT) if has_slash(&self.program) && self.resolved(Path::new(&self.program)).exists() => {
                 SpawnError::NoInterpreter { program }

@@ -15,6 +15,7 @@ pub mod mark;
 pub mod memory_kill;
 pub mod output;
 pub mod private;
+pub mod runnable;
 pub mod shim;
 pub mod signal;
 pub mod spawn_retry;

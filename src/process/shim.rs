@@ -23,6 +23,7 @@ use rustix::thread::{
 };
 
 use super::confine::{ENV_PREFIX, Limits, SHIM};
+use super::runnable;
 use crate::text::clean;
 
 /// The exit status of the shim if it could not start the program, as with `env`, `nice` and `timeout`.
@@ -215,7 +216,14 @@ fn become_program(mut args: impl Iterator<Item = OsString>) -> Complaint {
     let status = if errno == Some(Errno::TOOBIG) { FAILED } else { NOT_EXECUTED };
     let prefix = orders.prefix(errno);
     let denied = error.kind() == std::io::ErrorKind::PermissionDenied;
-    let _ = write!(complaint, ": {}", said(error));
+    match runnable::fault(&program, None, std::env::var_os(format!("{ENV_PREFIX}PATH")).as_deref()) {
+        Some(why) if errno != Some(Errno::TOOBIG) => {
+            let _ = write!(complaint, ": {why}");
+        }
+        _ => {
+            let _ = write!(complaint, ": {}", said(error));
+        }
+    }
     if denied && let Some(user) = &orders.user {
         let _ = write!(complaint, " (user {user} must be able to read and execute it, and to pass every folder above)");
     }

@@ -47,6 +47,8 @@ pub struct ExecSpec {
     pub argv: Vec<Template>,
     /// The settings of its process.
     pub process: ProcessSettings,
+    /// What it reads from its stdin.
+    pub stdin: StdinMode,
     /// How its output is treated.
     pub output: OutputMode,
     /// What is stored as the job's result.
@@ -143,6 +145,17 @@ pub enum Piece {
     JobId,
     /// `{job.queue}`.
     JobQueue,
+}
+
+/// What a process reads from its stdin.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum StdinMode {
+    /// The job.
+    #[default]
+    Job,
+    /// Nothing: it is `/dev/null`.
+    Nothing,
 }
 
 /// How the output of a process is treated.

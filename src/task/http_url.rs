@@ -3,6 +3,8 @@
 use hyper::http::Uri;
 use hyper::http::uri::Scheme;
 
+use crate::config::element::literal;
+
 /// An address of `http://` or `https://`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -31,6 +33,12 @@ pub enum HttpUrlError {
     /// It contains blanks, control characters or letters beyond ASCII.
     #[error("expected an address of printable ASCII; other letters are written as in %C3%A4")]
     Letters,
+    /// It contains a variable of a shell.
+    #[error(
+        "an address is taken as it stands: no shell fills in a variable such as ${{HOST}}; write what it stands for (a \
+         dollar itself is written %24)"
+    )]
+    Variable,
     /// It contains braces.
     #[error(
         "an address takes no placeholders: the job's arguments are in the body (a brace itself is written %7B or %7D)"
@@ -67,6 +75,9 @@ impl HttpUrl {
         };
         if !written.bytes().all(|byte| byte.is_ascii_graphic()) {
             return Err(HttpUrlError::Letters);
+        }
+        if literal::variable(written).is_some() {
+            return Err(HttpUrlError::Variable);
         }
         if written.contains(['{', '}']) {
             return Err(HttpUrlError::Placeholder);
@@ -156,6 +167,8 @@ mod tests {
             ("http://bücher.test", HttpUrlError::Letters),
             ("http://x/{id}", HttpUrlError::Placeholder),
             ("http://{0}/", HttpUrlError::Placeholder),
+            ("http://${APP_HOST}/", HttpUrlError::Variable),
+            ("http://x/$TENANT/jobs", HttpUrlError::Variable),
             ("http://me:word@x/", HttpUrlError::User),
             ("http://me@x", HttpUrlError::User),
             ("http://x/#top", HttpUrlError::Fragment),

@@ -5,6 +5,7 @@
 //! decides what to do about them.
 
 mod custom_plugins;
+mod files;
 mod inputs;
 mod periodic_options;
 mod plugin_options;
@@ -20,6 +21,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use self::files::{passed_over, task_files};
 use self::program::Missing;
 use super::definition::Registry;
 use super::definition::TaskDefinition;
@@ -27,6 +29,7 @@ use super::handler_spec::HandlerSpec;
 use super::inputs::apply;
 use crate::config::element::crash_policy;
 use crate::config::element::duration::{self, Unit};
+use crate::config::element::literal;
 use crate::config::error::Problem;
 use crate::config::load::security;
 use crate::config::reader::{Document, Table, Value};
@@ -134,6 +137,7 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
             let judged = loader.judge.as_ref().and_then(|judge| judge.listing(&dir).err());
             problems.extend(judged.as_ref().map(security::problem));
             loader.told.extend(judged.map(|error| error.path().to_owned()));
+            loader.warnings.extend(passed_over(&dir));
             if files.is_empty() {
                 loader.warnings.push(format!("{}: holds no task files, *.toml", dir.display()));
             }
@@ -160,20 +164,6 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
         unavailable: loader.unavailable.into_inner(),
         warnings: loader.warnings,
     }
-}
-
-/// The task files in order; hidden files are the half-written ones of editors.
-fn task_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in std::fs::read_dir(dir)? {
-        let path = entry?.path();
-        let hidden = path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
-        if path.extension().is_some_and(|extension| extension == "toml") && !hidden {
-            files.push(path);
-        }
-    }
-    files.sort();
-    Ok(files)
 }
 
 struct TaskLoader<'b> {
@@ -223,6 +213,7 @@ impl TaskLoader<'_> {
                 self.task(&document, top);
             }
         }
+        self.warnings.extend(document.take_warnings());
         problems.extend(document.into_problems());
     }
 
@@ -360,6 +351,7 @@ fn read_name(value: &Value<'_>) -> Option<TaskName> {
 }
 
 fn read_queue(value: &Value<'_>) -> Option<QueueName> {
+    literal::warn(value, "write the name of the queue");
     QueueName::new(value.string()?).map_err(|error| value.report(error.to_string())).ok()
 }
 

@@ -1,10 +1,11 @@
 //! `check`: validates the configuration and the tasks. It runs nothing and opens no store.
 
 use std::path::Path;
+use std::time::Duration;
 
 use serde::Serialize;
 
-use super::tasks::{calendars_text, list_text};
+use super::tasks::{calendars_text, list_text, timeouts_text};
 use crate::admin::tasks::{self, TaskView};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -99,6 +100,7 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
         tasks: Vec::new(),
     };
     let mut fields = FieldList::default();
+    let mut grace = Duration::ZERO;
     let mut problems = Vec::new();
     match crate::config::load::load(context.sources()) {
         Err(found) => problems = found.0,
@@ -110,6 +112,7 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
             output.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
             output.tasks = tasks::list(&tasks.registry, SystemClock.now_ms());
             fields = effective_settings(&config);
+            grace = config.shutdown.kill_grace;
             output.config = Some(ConfigView::of(&config));
         }
     }
@@ -117,11 +120,11 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
     let (told, rest) = error::to_tell(&problems);
     output.problems = told.iter().map(ProblemView::of).collect();
     output.problem_count = error::count(&problems);
-    context.printer.print(&output, || text(&output, rest, &fields))?;
+    context.printer.print(&output, || text(&output, rest, &fields, grace))?;
     Ok(if output.ok { Exit::Done } else { Exit::Usage })
 }
 
-fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList) -> Text {
+fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList, grace: Duration) -> Text {
     let mut text = fields.text();
     if output.config.is_some() {
         text.push("");
@@ -132,6 +135,8 @@ fn text(output: &CheckOutput, problems_untold: usize, fields: &FieldList) -> Tex
                 text.push("");
                 text = text.and(calendars_text(&output.tasks));
             }
+            text.push("");
+            text = text.and(timeouts_text(&output.tasks, grace));
         }
     }
     let problems = output.problems.iter().map(|problem| &problem.text);
@@ -177,7 +182,7 @@ impl ProblemView {
 
 impl ConfigView {
     fn of(config: &Config) -> Self {
-        let ms = |duration: std::time::Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+        let ms = |duration: Duration| u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
         Self {
             file: config.source.as_deref().map(path),
             scheduler: config.scheduler,

@@ -1,15 +1,17 @@
 //! `tasks`: shows the defined tasks.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use crate::admin::tasks::{self as listing, PluginView, RunView, TaskView};
 use crate::cli::args::TasksVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::Text;
+use crate::cli::output::{Text, count_noun};
 use crate::cli::table::{FieldList, TextTable};
 use crate::clock::{Clock as _, SystemClock};
-use crate::config::element::duration::show;
+use crate::config::element::duration::{show, words};
 
 #[derive(Debug, Serialize)]
 struct TaskListOutput {
@@ -21,7 +23,8 @@ struct TaskListOutput {
 /// # Errors
 /// Unknown tasks, problems of the configuration.
 pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
-    let folder = context.config()?.config.tasks_dir;
+    let config = context.config()?.config;
+    let (folder, grace) = (config.tasks_dir, config.shutdown.kill_grace);
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
     let registry = tasks.registry;
@@ -37,7 +40,7 @@ pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<E
         }
         TasksVerb::Show { name } => {
             let task = listing::show(&registry, &name, SystemClock.now_ms())?;
-            context.printer.print(&task, || show_text(&task))?;
+            context.printer.print(&task, || show_text(&task, grace))?;
         }
     }
     Ok(Exit::Done)
@@ -87,7 +90,33 @@ fn clock<Z: chrono::TimeZone<Offset: std::fmt::Display>>(ms: i64, zone: &Z) -> (
     (time.format("%a %Y-%m-%d %H:%M:%S").to_string(), time.format("%Z").to_string())
 }
 
-fn show_text(task: &TaskView) -> Text {
+/// How long the runs of these tasks may take, and what happens then.
+pub(super) fn timeouts_text(tasks: &[TaskView], grace: Duration) -> Text {
+    let mut text = Text::default();
+    for task in tasks.iter().filter(|task| task.timeout_ms.is_some()) {
+        text.push(format!("{}: timeout {}", task.name, timeout_text(task, grace)));
+    }
+    let without = tasks.iter().filter(|task| task.timeout_ms.is_none()).count();
+    if without > 0 {
+        let without = count_noun(u64::try_from(without).unwrap_or(u64::MAX), "task", "tasks");
+        text.push(format!("without a timeout, so that a run may take any time: {without}"));
+    }
+    text
+}
+
+/// The timeout of a task, and what happens then.
+fn timeout_text(task: &TaskView, grace: Duration) -> String {
+    let Some(timeout) = task.timeout_ms else { return "none: a run may take any time".to_owned() };
+    let (timeout, grace) = (words(Duration::from_millis(timeout)), words(grace));
+    match task.run {
+        RunView::Exec { .. } => format!("{timeout}, then TERM, KILL after {grace}"),
+        RunView::Rpc { .. } => format!("{timeout}, then cancel, KILL of its child after {grace}"),
+        RunView::Http { .. } => format!("{timeout}, then the connection is dropped; the server may go on"),
+        RunView::Builtin { .. } => format!("{timeout}, then it is asked to end"),
+    }
+}
+
+fn show_text(task: &TaskView, grace: Duration) -> Text {
     let plugins: Vec<_> = task.plugins.iter().map(plugin_text).collect();
     let mut fields = FieldList::default();
     fields
@@ -99,13 +128,16 @@ fn show_text(task: &TaskView) -> Text {
         .maybe("time zone", task.time_zone.as_deref())
         .maybe("after a failure", task.re_enqueue_after_failure.map(|on| if on { "goes on" } else { "stops" }))
         .maybe("plugins", (!plugins.is_empty()).then(|| plugins.join(", ")).as_deref())
-        .maybe("timeout", task.timeout_ms.map(ms).as_deref())
+        .add("timeout", &timeout_text(task, grace))
         .maybe("on_crash", task.on_crash)
         .maybe("max_redeliveries", task.max_redeliveries.map(|most| most.to_string()).as_deref())
         .add("runs", &task.run.text());
     match &task.run {
         RunView::Exec { cwd, env, env_clear, confines, .. } | RunView::Rpc { cwd, env, env_clear, confines, .. } => {
             fields.add("in", cwd).maybe("sets", (!env.is_empty()).then(|| env.join(" ")).as_deref());
+            if let RunView::Exec { stdin: Some(stdin), .. } = &task.run {
+                fields.add("stdin", stdin);
+            }
             fields.maybe("inherits", env_clear.then_some("no variables"));
             for (key, value) in confines {
                 fields.add(key, value);
@@ -149,5 +181,5 @@ fn plugin_text(plugin: &PluginView) -> String {
 }
 
 fn ms(milliseconds: u64) -> String {
-    show(std::time::Duration::from_millis(milliseconds)).to_string()
+    show(Duration::from_millis(milliseconds)).to_string()
 }

@@ -9,6 +9,7 @@ use std::fmt;
 
 use globset::{GlobBuilder, GlobMatcher};
 
+use super::literal;
 use crate::config::reader::Value;
 use crate::job::{FirstQueues, QueueName};
 
@@ -302,6 +303,7 @@ pub fn read(value: &Value<'_>) -> Option<QueuePatterns> {
             good = false;
             continue;
         };
+        literal::warn(&item, "write the name");
         // Each entry is checked by itself, so that its problem is reported at its own location.
         if let Err(error @ QueuePatternsError::Entry { .. }) = QueuePatterns::new(vec![text.to_owned()]) {
             item.report(error.to_string());

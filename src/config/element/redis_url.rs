@@ -105,7 +105,10 @@ impl RedisUrl {
         let form = FORMS.iter().find(|form| form.schemes.contains(&scheme) || form.encrypted.contains(&scheme));
         let form = form.ok_or(StoreUrlError::Scheme)?;
         let rest = rest.strip_prefix("//").filter(|rest| !rest.contains(|letter: char| letter.is_whitespace()));
-        let url = rest.and_then(form.read).ok_or_else(|| form.expected.clone())?;
+        let url = rest.and_then(form.read).ok_or_else(|| match rest {
+            Some(rest) if is_of_a_far_database(form, rest) => StoreUrlError::Database,
+            _ => form.expected.clone(),
+        })?;
         Ok(Self { tls: form.encrypted.contains(&scheme), ..url })
     }
 
@@ -227,6 +230,12 @@ fn host(address: &str, default: u16) -> Option<Host> {
     (!name.is_empty()).then(|| Host { name: name.to_owned(), port })
 }
 
+/// Is nothing wrong with this but that the number of its database is too large? Servers may have more than 256.
+fn is_of_a_far_database(form: &Form, rest: &str) -> bool {
+    let (before, number) = rest.split_at(rest.rfind(|letter: char| !letter.is_ascii_digit()).map_or(0, |at| at + 1));
+    before.ends_with(['/', '=']) && number.len() > 2 && (form.read)(&format!("{before}0")).is_some()
+}
+
 fn database(text: &str) -> Option<Option<u8>> {
     if text.is_empty() { Some(None) } else { text.parse().ok().map(Some) }
 }
@@ -344,14 +353,14 @@ mod tests {
 
     #[test]
     fn what_is_no_address_is_told_by_its_form() {
-        use StoreUrlError::{Cluster, Redis, Scheme, Sentinel, Socket};
+        use StoreUrlError::{Cluster, Database, Redis, Scheme, Sentinel, Socket};
         for (text, error) in [
             ("http://host", Scheme),
             ("rediss+unix:///run/r", Scheme),
             ("redis+sentinel://a/main", Scheme),
             ("valkeyss://host", Scheme),
             ("valkey://", Redis),
-            ("redis://host/300", Redis),
+            ("redis://host/300", Database),
             ("rediss://", Redis),
             ("redis://u:%zz@host", Redis),
             ("redis://ho st", Redis),

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::literal;
 use super::redis_url::RedisUrl;
 use super::store_url_error::StoreUrlError;
 
@@ -36,6 +37,11 @@ impl StoreUrl {
     pub fn parse(text: &str, base: &Path, state_directory: Option<&Path>) -> Result<Self, StoreUrlError> {
         let text = text.trim();
         let (scheme, rest) = text.split_once(':').ok_or(StoreUrlError::Scheme)?;
+        let path = rest.strip_prefix("//").unwrap_or(rest);
+        let found = if scheme == "sqlite" { literal::in_path(path) } else { literal::variable(text) };
+        if let Some(found) = found {
+            return Err(StoreUrlError::Variable(found.to_owned()));
+        }
         match scheme {
             "sqlite" => Self::sqlite(rest, base, state_directory),
             _ => RedisUrl::parse(text).map(|_| Self::Redis(text.to_owned())),
@@ -160,6 +166,25 @@ mod tests {
         ] {
             assert_eq!(parse(text), Err(error), "{text}");
         }
+    }
+
+    #[test]
+    fn what_a_shell_would_fill_in_is_refused_by_its_name() {
+        for (text, found) in [
+            ("redis://${REDIS_HOST}:6379", "${REDIS_HOST}"),
+            ("redis://:${REDIS_PASSWORD}@host", "${REDIS_PASSWORD}"),
+            ("redis://$REDIS_HOST", "$REDIS_HOST"),
+            ("sqlite:~/jobs.db", "~"),
+            ("sqlite:$HOME/jobs.db", "$HOME"),
+        ] {
+            assert_eq!(parse(text), Err(StoreUrlError::Variable(found.to_owned())), "{text}");
+        }
+        for text in ["redis://:pa$WORD@host", "redis://:%24WORD@host", "redis://:$5@host"] {
+            assert!(parse(text).is_ok(), "{text}");
+        }
+        assert_eq!(parse("redis://host/256"), Err(StoreUrlError::Database));
+        assert_eq!(parse("redis+unix:///run/r?db=300"), Err(StoreUrlError::Database));
+        assert_eq!(parse("redis-sentinel://h/s/65536"), Err(StoreUrlError::Database));
     }
 
     #[test]

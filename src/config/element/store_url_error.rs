@@ -10,6 +10,15 @@ pub enum StoreUrlError {
          redis-sentinel://HOST,HOST/SERVICE or redis-cluster://HOST,HOST (or valkey in the place of redis)"
     )]
     Scheme,
+    /// A variable of a shell, or `~`.
+    #[error(
+        "{0} stays as it is here, because no shell reads the address; write what it stands for, or set WINDLASS_STORE_URL, \
+         or name a file that holds the address: url = {{ file = \"PATH\" }} (a dollar itself is %24)"
+    )]
+    Variable(String),
+    /// A database that cannot be selected.
+    #[error("expected a database from 0 to 255, which is as far as the client of Redis goes")]
+    Database,
     /// `sqlite:` without a path.
     #[error("expected a path after sqlite:")]
     NoPath,

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::literal;
 use crate::config::reader::{Table, Value};
 use crate::file::bounded;
 
@@ -46,7 +47,7 @@ pub(in crate::config) fn read(mut table: Table<'_>, folder: &Path) -> TlsFiles {
 
 /// A file that contains PEM. The connection checks the content.
 fn file(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
-    let path = folder.join(value.string()?);
+    let path = folder.join(literal::path(value)?);
     match bounded::read(&path, bounded::CERTIFICATES) {
         Ok(bytes) if bytes.windows(11).any(|window| window == b"-----BEGIN ") => Some(path),
         Ok(_) => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::{ConfigLoader, Sources};
 use crate::config::element::duration::{self, Unit};
+use crate::config::element::literal;
 use crate::config::element::redis_url::{RedisUrl, is_hash_tag, untagged};
 use crate::config::element::store_url::StoreUrl;
 use crate::config::element::tls_files::{self, TlsFiles};
@@ -105,7 +106,7 @@ impl ConfigLoader<'_> {
                 return None;
             }
             (Some(file), None) => {
-                let path = folder.join(file.string()?);
+                let path = folder.join(literal::path(&file)?);
                 (file, path)
             }
             (None, Some(credential)) => {

@@ -38,6 +38,23 @@ fn bad(text: &str) -> Vec<String> {
 }
 
 #[test]
+fn units_that_were_probably_not_meant_are_noted_and_usual_small_numbers_are_not() {
+    let notes = good("stuckWorkerTimeout = 30\nunknown = \"5M\"\nmaxEventLoopDelay = 5\ncheckTimeout = 500\n").notes;
+    assert_eq!(notes.len(), 2, "{notes:#?}");
+    assert!(notes.iter().any(|note| note.contains("stuckWorkerTimeout: 30 means 30 milliseconds")), "{notes:#?}");
+    assert!(notes.iter().any(|note| note.contains("unknown: \"5M\" means 5 months")), "{notes:#?}");
+}
+
+#[test]
+fn what_a_shell_would_fill_in_is_refused_in_addresses_and_paths() {
+    let problems =
+        bad("tasks_dir = \"~/tasks.d\"\nqueues = [\"${QUEUE}\"]\n[store]\nurl = \"redis://${REDIS_HOST}\"\n");
+    assert_eq!(problems.len(), 2, "{problems:#?}");
+    assert!(problems[0].starts_with("tasks.toml:1:13: tasks_dir: expected a path as it is (found ~,"), "{problems:#?}");
+    assert!(problems[1].starts_with("tasks.toml:4:7: store.url: ${REDIS_HOST} stays as it is"), "{problems:#?}");
+}
+
+#[test]
 fn without_a_file_everything_has_its_default() {
     let (dir, sources) = place(None);
     let Loaded { config, notes, .. } = load(&sources).unwrap();

@@ -14,7 +14,9 @@ use crate::handler::fixture::{begin, invocation};
 use crate::job::QueueName;
 use crate::job::run_variables::ENV_ARGS_CAP;
 use crate::process::sweep;
-use crate::task::handler_spec::{Piece, ProcessSettings, RetryLater, Template};
+use crate::task::handler_spec::{Piece, ProcessSettings, RetryLater, StdinMode, Template};
+
+mod unrunnable;
 
 /// A folder with a script `./job`, and the spec that runs it.
 struct Scene {
@@ -29,6 +31,7 @@ fn scene(script: &str) -> Scene {
     let spec = ExecSpec {
         argv,
         process: ProcessSettings { cwd: folder.path().to_owned(), ..ProcessSettings::default() },
+        stdin: StdinMode::Job,
         output: OutputMode::Log,
         result: ResultMode::Nothing,
         options_end_from: Some(1),
@@ -200,7 +203,9 @@ async fn seventy_five_is_later_until_the_limit() {
 async fn what_cannot_start_never_began_and_names_the_program() {
     let mut scene = scene("true");
     write(scene.folder.path(), "plain", "true\n");
-    for (program, words) in [("./gone", "no such program"), ("./plain", "begins with #!"), ("", "no such program")] {
+    for (program, words) in
+        [("./gone", "no such program"), ("./plain", "names its interpreter"), ("", "no such program")]
+    {
         scene.spec.argv[0].pieces = vec![Piece::Text(program.into())];
         let Outcome::Unstarted { failure, wait } = scene.run("[]").await else { panic!("{program} began") };
         assert_eq!((failure.exception.as_str(), wait), ("SpawnError", Duration::ZERO));

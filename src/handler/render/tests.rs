@@ -1,7 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::task::handler_spec::{OutputMode, ProcessSettings, ResultMode, RetryLater};
+use crate::task::handler_spec::{OutputMode, ProcessSettings, ResultMode, RetryLater, StdinMode};
 
 fn arg(index: usize, path: &[&str]) -> Piece {
     let mut written = index.to_string();
@@ -17,6 +17,7 @@ fn spec(items: Vec<Vec<Piece>>) -> ExecSpec {
     ExecSpec {
         argv: items.into_iter().map(|pieces| Template { pieces }).collect(),
         process: ProcessSettings::default(),
+        stdin: StdinMode::Job,
         output: OutputMode::Discard,
         result: ResultMode::Nothing,
         options_end_from: Some(1),

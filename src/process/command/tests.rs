@@ -27,8 +27,10 @@ fn what_cannot_start_says_why() {
     file(folder.path(), "orphan", "#!/no/such/interpreter\n", 0o755);
     file(folder.path(), "locked", "#!/bin/sh\n", 0o644);
     let refused = |program: &str| refused(Command::new(program).cwd(folder.path()));
-    assert!(matches!(refused("./plain"), SpawnError::NotExecutable { .. }));
-    assert!(matches!(refused("./orphan"), SpawnError::NoInterpreter { .. }));
+    assert!(matches!(refused("./plain"), SpawnError::Unrunnable { .. }));
+    assert!(matches!(refused("./orphan"), SpawnError::Unrunnable { .. }));
+    let told = refused("./orphan").to_string();
+    assert!(told.contains("needs the interpreter \"/no/such/interpreter\", which does not exist"), "{told}");
     assert!(matches!(refused("./locked"), SpawnError::Denied { .. }));
     assert!(matches!(refused("./missing"), SpawnError::NotFound { .. }));
     assert!(matches!(refused("no-such-program-anywhere"), SpawnError::NotFound { .. }));
@@ -50,7 +52,7 @@ fn a_path_of_its_own_is_searched_from_the_working_directory() {
     let mut command = Command::new("plain");
     command.cwd(folder.path()).env("PATH", "/nowhere:bin");
     // It is found (and not run by a shell); without the folder in PATH it is not.
-    assert!(matches!(refused(&command), SpawnError::NotExecutable { .. }));
+    assert!(matches!(refused(&command), SpawnError::Unrunnable { .. }));
     command.env("PATH", "/nowhere");
     assert!(matches!(refused(&command), SpawnError::NotFound { .. }));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::program::{self, Missing};
-use super::run::argv::judge_plain;
+use super::run::argv::{judge_plain, literally, warn_of_variables};
 use super::values::json;
 use crate::config::element::duration::{self, Unit};
 use crate::config::reader::{Table, Value};
@@ -33,9 +33,10 @@ pub(super) fn program(
     missing: &Missing,
 ) -> Option<CustomPlugin> {
     let mut table = item.table("a table with exec and hooks")?;
+    let dollar = table.take("allow_dollar").and_then(|value| value.boolean()).unwrap_or(false);
     let argv = table
         .required("exec", "the plugin's program and its arguments")
-        .and_then(|exec| argv(&exec, folder, trusted, missing));
+        .and_then(|exec| argv(&exec, folder, dollar, trusted, missing));
     let hooks = table.required("hooks", &format!("a list of where it is asked: {HOOKS}"));
     let points = hooks.and_then(|hooks| points(&hooks));
     let min = Duration::from_millis(1);
@@ -105,7 +106,13 @@ fn points(value: &Value<'_>) -> Option<HookPoints> {
 }
 
 /// The program by its absolute path, and its literal arguments: the job comes on stdin.
-fn argv(exec: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>, missing: &Missing) -> Option<Vec<String>> {
+fn argv(
+    exec: &Value<'_>,
+    folder: &Path,
+    dollar: bool,
+    trusted: Option<&Arc<Owners>>,
+    missing: &Missing,
+) -> Option<Vec<String>> {
     let items = exec.list("a list: the program and its arguments (no shell is asked)")?;
     if items.is_empty() {
         exec.report("expected a program (found an empty list)");
@@ -130,6 +137,9 @@ fn argv(exec: &Value<'_>, folder: &Path, trusted: Option<&Arc<Owners>>, missing:
         }
     }
     if good {
+        if !dollar {
+            warn_of_variables(&items, &literally(&argv));
+        }
         judge_plain(&items, &argv);
     }
     good.then_some(argv)

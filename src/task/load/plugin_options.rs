@@ -150,7 +150,8 @@ fn apply(plugin: &mut PluginSpec, value: &Value<'_>, namespace: Option<&str>) {
         PluginSpec::JobLock { lock_timeout_s, enqueue_timeout_ms, re_enqueue, key } => {
             lock_options(&mut options, lock_timeout_s, key, namespace);
             let wait = options.take("enqueue_timeout");
-            if let Some(wait) = wait.and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::ZERO)) {
+            if let Some(wait) = wait.and_then(|value| duration::read_short(&value, Unit::Milliseconds, Duration::ZERO))
+            {
                 *enqueue_timeout_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX);
             }
             if let Some(said) = options.take("re_enqueue").and_then(|value| value.boolean()) {

@@ -12,10 +12,12 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, access};
 
+use crate::config::element::literal;
 use crate::config::error::Problem;
 use crate::config::load::security::OR_NOT_STRICT;
 use crate::config::reader::Value;
 use crate::file::trust::{Owners, Untrusted};
+use crate::process::runnable::{self, Unrunnable};
 
 /// Why a program is refused.
 #[derive(Debug, thiserror::Error)]
@@ -28,6 +30,8 @@ pub(super) enum ProgramError {
     Missing { path: PathBuf, error: std::io::Error },
     #[error("expected a program (found {}, which is no file)", .0.display())]
     NoFile(PathBuf),
+    #[error("expected a program that can run ({0})")]
+    Unrunnable(#[from] Unrunnable),
     #[error("expected an executable program (found {}, which is not; chmod +x makes it so)", .0.display())]
     NotExecutable(PathBuf),
     #[error("expected a readable program (found {}, which is not)", .0.display())]
@@ -43,6 +47,7 @@ impl ProgramError {
             Self::NotInPath(_)
             | Self::Missing { .. }
             | Self::NoFile(_)
+            | Self::Unrunnable(_)
             | Self::NotExecutable(_)
             | Self::NotReadable(_) => true,
             Self::Empty | Self::Untrusted(_) => false,
@@ -68,6 +73,7 @@ pub(super) fn read(
     trusted: Option<&Owners>,
     missing: &Missing,
 ) -> Option<String> {
+    literal::path(item)?;
     let path = match find(written, folder, search, trusted) {
         Ok(path) => path,
         Err(error) if error.may_pass() => {
@@ -106,22 +112,28 @@ fn find(
             .find(|path| path.is_file() && access(path, Access::EXEC_OK).is_ok())
             .ok_or_else(|| ProgramError::NotInPath(written.to_owned()))?
     };
-    check(path, trusted)
+    check(path, search, trusted)
 }
 
-fn check(path: PathBuf, trusted: Option<&Owners>) -> Result<PathBuf, ProgramError> {
+fn check(path: PathBuf, search: Option<&OsStr>, trusted: Option<&Owners>) -> Result<PathBuf, ProgramError> {
     let metadata = match path.metadata() {
         Ok(metadata) => metadata,
         Err(error) => return Err(ProgramError::Missing { path, error }),
     };
     if !metadata.is_file() {
         Err(ProgramError::NoFile(path))
+    } else if let (Err(_), Err(why @ Unrunnable::NoExec(_))) =
+        (access(&path, Access::EXEC_OK), runnable::judge(&path, search))
+    {
+        // The kernel says of such a mount what it says of a mode.
+        Err(why.into())
     } else if access(&path, Access::EXEC_OK).is_err() {
         Err(ProgramError::NotExecutable(path))
     } else if access(&path, Access::READ_OK).is_err() {
         Err(ProgramError::NotReadable(path))
     } else {
         trusted.map_or(Ok(()), |trusted| trusted.judge(&path))?;
+        runnable::judge(&path, search)?;
         Ok(path)
     }
 }

@@ -8,10 +8,11 @@ use tempfile::TempDir;
 use super::*;
 use crate::config::element::crash_policy::OnCrash;
 use crate::task::handler_spec::{
-    BuiltinSpec, ExecSpec, HandlerSpec, OutputMode, Piece, ProcessSettings, ResultMode, RetryLater, Template,
+    BuiltinSpec, ExecSpec, HandlerSpec, OutputMode, Piece, ProcessSettings, ResultMode, RetryLater, StdinMode, Template,
 };
 use crate::task::plugin_spec::PluginSpec;
 
+mod literal;
 mod place;
 mod rpc;
 
@@ -121,6 +122,7 @@ fn a_task_is_read_with_all_its_keys() {
                 trusted: Some(Arc::new(Owners::with([]))),
                 ..ProcessSettings::default()
             },
+            stdin: StdinMode::Job,
             output: OutputMode::Discard,
             result: ResultMode::LastLine,
             options_end_from: Some(1),

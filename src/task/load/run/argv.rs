@@ -4,6 +4,7 @@ use std::ffi::OsString;
 
 use super::HandlerContext;
 use super::code::{self, Danger};
+use crate::config::element::literal;
 use crate::config::reader::Value;
 use crate::task::handler_spec::{Piece, ProcessSettings, Template};
 use crate::task::load::program;
@@ -16,6 +17,10 @@ pub(super) struct Allowed {
     pub(super) dash: bool,
     /// To be code.
     pub(super) code: bool,
+    /// Not of placeholders: may items hold variables of a shell, which stay as they are?
+    pub(super) dollar: bool,
+    /// Not of placeholders: to run whatever its stdin holds, because that is nothing.
+    pub(super) stdin: bool,
 }
 
 /// A program and its arguments.
@@ -60,6 +65,9 @@ pub(super) fn read(
     if !good || argv.is_empty() {
         return None;
     }
+    if !allowed.dollar {
+        warn_of_variables(&items, &argv);
+    }
     let options_end_from = judge(&items, &argv, allowed, warnings);
     Some(Argv { items: argv, options_end_from })
 }
@@ -75,6 +83,7 @@ fn judge(items: &[Value<'_>], argv: &[Template], allowed: Allowed, warnings: &mu
                 "the value would decide which option this is: write the option's whole name (allow_dash = true allows it)",
             ),
             _ if allowed.code => {}
+            Danger::Stdin | Danger::StdinArguments if allowed.stdin => {}
             Danger::Perhaps => warnings.push(format!(
                 "{}: if the program takes this item for code, whoever enqueues the job decides what runs; pass the value \
                  as an argument of its own (allow_code = true says that it is meant)",
@@ -111,12 +120,12 @@ fn lifted(danger: Danger) -> &'static str {
              (allow_code = true allows it)"
         }
         Danger::Stdin => {
-            "without a script this program runs its stdin, which is the job, as code; name the script (allow_code = true \
-             allows it)"
+            "without a script this program runs its stdin, which is the job, as code; name the script (stdin = \"none\" gives \
+             it no job there, allow_code = true allows it)"
         }
         Danger::StdinArguments => {
             "this program makes arguments of its stdin, which is the job; name the arguments, or a file of them with -a \
-             (allow_code = true allows it)"
+             (stdin = \"none\" gives it no job there, allow_code = true allows it)"
         }
         Danger::Code | Danger::Option | Danger::Perhaps => {
             "the placeholder would become part of code that runs; pass the value as an argument of its own, as in \
@@ -125,9 +134,52 @@ fn lifted(danger: Danger) -> &'static str {
     }
 }
 
+/// Warns of variables that no shell fills in. Items that are code are left alone: what reads them may know variables.
+pub(in crate::task::load) fn warn_of_variables(items: &[Value<'_>], argv: &[Template]) {
+    for (position, (item, template)) in items.iter().zip(argv).enumerate().skip(1) {
+        let Some(found) = variable_of(template).filter(|_| !is_code(argv, position)) else { continue };
+        item.warn(&format!(
+            "{found} reaches the program as it stands, because no shell is asked; write the value, or let a shell fill it in: \
+             [\"sh\", \"-c\", \"exec PROGRAM \\\"$NAME\\\"\"] (allow_dollar = true says that it is meant)"
+        ));
+    }
+}
+
+/// The first variable or home folder of an item. `${NAME}` is a dollar with a placeholder.
+fn variable_of(template: &Template) -> Option<String> {
+    let pieces = &template.pieces;
+    let text = |(at, piece): (usize, &Piece)| {
+        let Piece::Text(text) = piece else { return None };
+        let found = if at == 0 { literal::in_path(text) } else { literal::variable(text) };
+        let braced = match pieces.get(at + 1) {
+            Some(Piece::Arg { written, .. }) if text.ends_with('$') && literal::is_variable(written) => {
+                Some(format!("${{{written}}}, a dollar and a placeholder,"))
+            }
+            _ => None,
+        };
+        found.map(str::to_owned).or(braced)
+    };
+    pieces.iter().enumerate().find_map(text)
+}
+
+/// Would a placeholder in this item be code?
+fn is_code(argv: &[Template], position: usize) -> bool {
+    let mut probe = argv.to_vec();
+    probe[position].pieces = vec![Piece::JobId];
+    let is_it = |(at, danger): &(usize, Danger)| {
+        *at == position && matches!(danger, Danger::Code | Danger::Program | Danger::Perhaps)
+    };
+    code::judge(&probe).dangers.iter().any(is_it)
+}
+
+/// The same as templates.
+pub(in crate::task::load) fn literally(argv: &[String]) -> Vec<Template> {
+    argv.iter().map(|text| Template { pieces: vec![Piece::Text(text.clone())] }).collect()
+}
+
 /// Reports a program without placeholders that would take its stdin for code.
 pub(in crate::task::load) fn judge_plain(items: &[Value<'_>], argv: &[String]) {
-    let argv: Vec<Template> = argv.iter().map(|text| Template { pieces: vec![Piece::Text(text.clone())] }).collect();
+    let argv = literally(argv);
     for (position, danger) in code::judge(&argv).dangers {
         if matches!(danger, Danger::Stdin | Danger::StdinArguments) {
             items[position].report(match danger {
@@ -144,6 +196,7 @@ pub(in crate::task::load) fn judge_plain(items: &[Value<'_>], argv: &[String]) {
 pub(super) fn read_plain(
     value: &Value<'_>,
     process: &ProcessSettings,
+    dollar: bool,
     context: HandlerContext<'_>,
     warnings: &mut Vec<String>,
 ) -> Option<Vec<String>> {
@@ -163,7 +216,11 @@ pub(super) fn read_plain(
     };
     // All items are checked before the first invalid one ends the reading.
     let argv: Vec<Option<String>> = items.iter().enumerate().map(read).collect();
-    argv.into_iter().collect::<Option<Vec<String>>>().filter(|argv| !argv.is_empty())
+    let argv = argv.into_iter().collect::<Option<Vec<String>>>().filter(|argv| !argv.is_empty())?;
+    if !dollar {
+        warn_of_variables(&items, &literally(&argv));
+    }
+    Some(argv)
 }
 
 fn read_items<'a>(value: &Value<'a>) -> Option<Vec<Value<'a>>> {

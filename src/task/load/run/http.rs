@@ -9,6 +9,7 @@ use super::{HandlerContext, secret};
 #[cfg(feature = "tls")]
 use crate::config::element::authorities;
 use crate::config::element::duration::{self, Unit};
+use crate::config::element::literal;
 use crate::config::reader::{Table, Value};
 use crate::task::handler_spec::{HttpSpec, Secret};
 use crate::task::http_url::HttpUrl;
@@ -137,7 +138,7 @@ fn read_headers(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<(HeaderNa
 }
 
 fn read_authorities(value: &Value<'_>, folder: &Path) -> Option<PathBuf> {
-    let path: PathBuf = folder.join(value.string()?).components().collect();
+    let path: PathBuf = folder.join(literal::path(value)?).components().collect();
     // A build without TLS can still read tasks. The handler checks the file before it runs a job.
     #[cfg(feature = "tls")]
     if let Err(error) = authorities::load(Some(&path)) {

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::HandlerContext;
 use crate::config::element::duration::{self, Unit};
+use crate::config::element::literal;
 use crate::config::element::size;
 use crate::config::reader::{Table, Value};
 use crate::file::bounded;
@@ -17,11 +18,14 @@ use crate::task::handler_spec::ProcessSettings;
 use crate::task::load::program::report_missing;
 
 /// The keys of these settings.
-pub(super) const KEYS: [&str; 9] =
-    ["cwd", "env", "env_clear", "env_file", "user", "group", "umask", "limits", "no_new_privs"];
+pub(super) const KEYS: [&str; 10] =
+    ["allow_dollar", "cwd", "env", "env_clear", "env_file", "user", "group", "umask", "limits", "no_new_privs"];
 
 /// The variable with the folder of the credentials that systemd passes.
 const CREDENTIALS: &str = "CREDENTIALS_DIRECTORY";
+/// What to write in the place of a variable.
+const WRITE_IT: &str = "write the whole value: the program inherits the daemon's variables anyway, and exec = [\"sh\", \"-c\", \
+                        ...] can compose others (allow_dollar = true: it is meant)";
 /// The smallest address space in which a program can start.
 const MIN_MEMORY_BYTES: u64 = 1 << 20;
 /// The largest count that is accepted.
@@ -47,7 +51,8 @@ pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &
     let gives_up_rights = confines.user.as_ref().is_some_and(|user| user.uid != 0);
     confines.no_new_privs = no_new_privs.unwrap_or(gives_up_rights);
     let mut env_sources = run.take("env_file").map(|value| read_files(&value, context)).unwrap_or_default();
-    let env = run.take("env").map(|value| read_env(&value, context, &mut env_sources)).unwrap_or_default();
+    let dollar = run.take("allow_dollar").and_then(|value| value.boolean()).unwrap_or(false);
+    let env = run.take("env").map(|value| read_env(&value, context, dollar, &mut env_sources)).unwrap_or_default();
     ProcessSettings {
         trusted,
         cwd: run.take("cwd").and_then(|value| read_cwd(&value, context)).unwrap_or_else(|| folder.to_owned()),
@@ -59,7 +64,7 @@ pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &
 }
 
 fn read_cwd(value: &Value<'_>, context: HandlerContext<'_>) -> Option<PathBuf> {
-    let written = value.string()?;
+    let written = literal::path(value)?;
     let path: PathBuf = context.folder.join(written).components().collect();
     if !path.is_dir() {
         report_missing(value, &format!("expected a folder that exists (found {written:?})"), context.missing);
@@ -68,7 +73,12 @@ fn read_cwd(value: &Value<'_>, context: HandlerContext<'_>) -> Option<PathBuf> {
 }
 
 /// The literal variables; those that stand in files are added to `sources`.
-fn read_env(value: &Value<'_>, context: HandlerContext<'_>, sources: &mut Vec<EnvSource>) -> BTreeMap<String, String> {
+fn read_env(
+    value: &Value<'_>,
+    context: HandlerContext<'_>,
+    dollar: bool,
+    sources: &mut Vec<EnvSource>,
+) -> BTreeMap<String, String> {
     let mut env = BTreeMap::new();
     let Some(mut table) = value.table("a table of variables") else { return env };
     for (name, value) in table.all() {
@@ -78,6 +88,9 @@ fn read_env(value: &Value<'_>, context: HandlerContext<'_>, sources: &mut Vec<En
             if text.contains('\0') {
                 value.report("a value must not contain NUL");
             } else {
+                if !dollar {
+                    literal::warn(&value, WRITE_IT);
+                }
                 env.insert(name.to_owned(), text.to_owned());
             }
         } else if let Some(path) = file_of(&value, context) {
@@ -94,7 +107,7 @@ fn file_of(value: &Value<'_>, context: HandlerContext<'_>) -> Option<PathBuf> {
     let (file, credential) = (table.take("file"), table.take("credential"));
     table.finish();
     match (file, credential) {
-        (Some(file), None) => Some(context.folder.join(file.string()?)),
+        (Some(file), None) => Some(context.folder.join(literal::path(&file)?)),
         (None, Some(credential)) => {
             let name = credential.string()?;
             if name.is_empty() || name.contains(['/', '\0']) || [".", ".."].contains(&name) {
@@ -119,7 +132,7 @@ fn read_files(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<EnvSource> 
         value.list("a path or a list of paths").unwrap_or_default()
     };
     let source = |item: Value<'_>| {
-        let path = context.folder.join(item.string()?);
+        let path = context.folder.join(literal::path(&item)?);
         Some(checked(EnvSource::Lines(path), &item, context))
     };
     items.into_iter().filter_map(source).collect()

@@ -32,9 +32,11 @@ pub(super) fn read(
     let start_timeout = run
         .take("start_timeout")
         .and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::from_millis(1)));
+    // Its type was checked with the settings of the process.
+    let dollar = run.take("allow_dollar").and_then(|value| value.raw().as_bool()).unwrap_or(false);
     let later = super::read_retry_later(run);
     Some(RpcSpec {
-        argv: argv::read_plain(rpc, &process, context, warnings)?,
+        argv: argv::read_plain(rpc, &process, dollar, context, warnings)?,
         process,
         processes: processes.unwrap_or(1),
         depth: depth.unwrap_or(1),

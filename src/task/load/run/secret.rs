@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use super::HandlerContext;
+use crate::config::element::literal;
 use crate::config::reader::Value;
 use crate::file::bounded::{self, FileError};
 use crate::process::private;
@@ -31,6 +32,7 @@ pub(super) fn read_key(value: &Value<'_>, context: HandlerContext<'_>) -> Option
 
 fn read_of(value: &Value<'_>, context: HandlerContext<'_>, least: usize, is_secret: bool) -> Option<Secret> {
     if let Some(text) = value.raw().as_str() {
+        literal::warn(value, "a variable of the daemon is { env = \"NAME\" }, alone and without a dollar");
         if is_secret {
             warn_if_exposed(value, context.source, context);
         }
@@ -47,7 +49,7 @@ fn read_of(value: &Value<'_>, context: HandlerContext<'_>, least: usize, is_secr
     table.finish();
     let (source, found) = match (file, env) {
         (Some(file), None) => {
-            let path = context.folder.join(file.string()?);
+            let path = context.folder.join(literal::path(&file)?);
             warn_if_exposed(&file, &path, context);
             (file, read_file(&path))
         }
