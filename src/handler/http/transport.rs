@@ -1,6 +1,6 @@
 //! The transport of a connection: TCP, encrypted or not.
 
-use std::io;
+use std::io::{self, ErrorKind};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
@@ -34,6 +34,15 @@ impl Socket {
     }
 }
 
+/// What a server closed it does not read, but it may have answered before: a body that is too long, a wrong token. So what
+/// cannot be written counts as written, and the reader finds the answer, or the end without one.
+fn past_a_close(written: io::Result<usize>, length: usize) -> io::Result<usize> {
+    let is_closed = |error: &io::Error| {
+        matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted)
+    };
+    written.or_else(|error| if is_closed(&error) { Ok(length) } else { Err(error) })
+}
+
 impl AsyncRead for Socket {
     fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         self.with(|stream| stream.poll_read(cx, buf))
@@ -42,7 +51,7 @@ impl AsyncRead for Socket {
 
 impl AsyncWrite for Socket {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        self.with(|stream| stream.poll_write(cx, buf))
+        self.with(|stream| stream.poll_write(cx, buf)).map(|written| past_a_close(written, buf.len()))
     }
 
     fn poll_write_vectored(
@@ -50,7 +59,8 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        self.with(|stream| stream.poll_write_vectored(cx, bufs))
+        let length = bufs.iter().map(|buf| buf.len()).sum();
+        self.with(|stream| stream.poll_write_vectored(cx, bufs)).map(|written| past_a_close(written, length))
     }
 
     fn is_write_vectored(&self) -> bool {

@@ -52,6 +52,43 @@ async fn the_job_is_the_body_and_its_identity_stands_in_headers() {
 }
 
 #[tokio::test]
+async fn an_answer_before_the_body_was_read_counts() {
+    let long = format!("[{:?}]", "x".repeat(8 << 20));
+    for closes in [true, false] {
+        for (head, exception, words) in [
+            ("413 Content Too Large", "HttpStatus", "413 Payload Too Large"),
+            ("401 Unauthorized", "HttpStatus", "401 Unauthorized"),
+            ("503 Service Unavailable", "", ""),
+        ] {
+            let server = Server::start(move |mut peer| async move {
+                peer.head().await;
+                peer.send(answer(head, "no")).await;
+                if !closes {
+                    peer.closed().await;
+                }
+            })
+            .await;
+            match perform(&http(&spec(&server.url())), &long).await {
+                Outcome::Failure(failure) => {
+                    assert_eq!(failure.exception, exception, "{head}, closes: {closes}: {failure:?}");
+                    assert!(failure.error.contains(words), "{failure:?}");
+                    assert_eq!(failure.backtrace, ["no"], "{failure:?}");
+                }
+                Outcome::Later { .. } => assert_eq!(exception, "", "{head}"),
+                other => panic!("{head}: {other:?}"),
+            }
+        }
+    }
+    // A server that closes without an answer may have done the job.
+    let server = Server::start(|mut peer| async move {
+        peer.head().await;
+    })
+    .await;
+    let Outcome::Failure(failure) = perform(&http(&spec(&server.url())), &long).await else { panic!("it was closed") };
+    assert_eq!(failure.exception, "HttpConnectionLost", "{failure:?}");
+}
+
+#[tokio::test]
 async fn a_signature_is_over_what_the_server_sees() {
     let mut server = Server::answering(OK).await;
     let secrets = vec![Secret::Known("whsec".to_owned())];

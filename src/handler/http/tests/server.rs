@@ -50,8 +50,8 @@ impl Drop for Peer {
 }
 
 impl Peer {
-    /// The next request, if there is another one.
-    pub(super) async fn request(&mut self) -> Option<Seen> {
+    /// The next request without its body, which stays unread.
+    pub(super) async fn head(&mut self) -> Option<Seen> {
         let line = self.line().await?;
         let mut headers = Vec::new();
         loop {
@@ -59,7 +59,12 @@ impl Peer {
             let Some((name, value)) = header.split_once(": ") else { break };
             headers.push((name.to_ascii_lowercase(), value.to_owned()));
         }
-        let mut seen = Seen { connection: self.number, line, headers, body: Vec::new() };
+        Some(Seen { connection: self.number, line, headers, body: Vec::new() })
+    }
+
+    /// The next request, if there is another one.
+    pub(super) async fn request(&mut self) -> Option<Seen> {
+        let mut seen = self.head().await?;
         let length = seen.header("content-length").map_or(0, |length| length.parse().unwrap());
         seen.body.resize(length, 0);
         self.wire.read_exact(&mut seen.body).await.ok()?;
