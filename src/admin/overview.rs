@@ -10,7 +10,7 @@ use super::workers::WorkerView;
 use crate::store::handle::Store;
 use crate::store::inspection::{FailedCount, ReadStats};
 use crate::store::role::Admin;
-use crate::store::scheduling::{Leader, Leadership};
+use crate::store::scheduling::{Leader, Leadership, ReadRubyLeader};
 use crate::store::unreadable::CountUnreadable;
 
 /// What Windlass appends to the host's name in the names of its workers and leaders.
@@ -54,6 +54,10 @@ pub struct LeaderView {
     pub leader: Option<String>,
     /// The Windlass instance that does the periodic tasks and recovery.
     pub duties: Option<String>,
+    /// The leader of Ruby's resque-scheduler, to which due jobs are left while it moves them. Left out of JSON if there is
+    /// none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub resque_scheduler: Option<String>,
 }
 
 /// All of it together: ActionHero's `details`.
@@ -150,6 +154,7 @@ pub async fn leader(store: &Store<Admin>) -> Result<LeaderView, AdminError> {
     Ok(LeaderView {
         leader: store.run(Leader { which: Leadership::Scheduler }).await?,
         duties: store.run(Leader { which: Leadership::Duties }).await?,
+        resque_scheduler: store.run(ReadRubyLeader).await?,
     })
 }
 
@@ -170,7 +175,10 @@ mod tests {
 
     #[test]
     fn a_leaders_host_is_known_whoever_leads() {
-        let on = |leader: Option<&str>| LeaderView { leader: leader.map(str::to_owned), duties: None }.is_on("web-1");
+        let on = |leader: Option<&str>| {
+            let leader = leader.map(str::to_owned);
+            LeaderView { leader, duties: None, resque_scheduler: None }.is_on("web-1")
+        };
         assert!(on(Some("web-1:4711")));
         assert!(on(Some("web-1-windlass:4711")));
         assert!(!on(Some("web-10:4711")));

@@ -12,6 +12,8 @@ pub mod identities;
 pub mod periodic;
 pub mod promote;
 pub mod recover;
+mod ruby_leader;
+mod skew;
 pub mod stuck;
 pub mod transfer;
 

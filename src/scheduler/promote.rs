@@ -9,6 +9,8 @@ use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::ruby_leader::{Stance, Watcher};
+use super::skew::Skew;
 use super::transfer::{StepOutcome, Transfer};
 use super::{Failing, SchedulerContext};
 use crate::backoff;
@@ -44,8 +46,6 @@ const OVERDUE_MS: i64 = 5_000;
 const RESCUE_PERIOD: Duration = Duration::from_secs(180);
 /// How often they are checked then.
 const RESCUE_INTERVAL: Duration = Duration::from_secs(1);
-/// A larger difference between the clocks is reported.
-const SKEW_MS: i64 = 1000;
 
 /// Promotes until `stop` is true, then resigns.
 pub async fn run(context: SchedulerContext, mut stop: watch::Receiver<bool>) {
@@ -72,6 +72,8 @@ struct Promoter<'a> {
     /// When it was looked last what is due.
     looked: Instant,
     transfer: Transfer,
+    /// What was seen of the leader of resque-scheduler.
+    ruby: Watcher,
     /// The path that looks take.
     path: Path,
     /// The entry that was overdue at the last check while another instance led.
@@ -79,7 +81,7 @@ struct Promoter<'a> {
     /// When this instance last promoted while another led.
     rescued: Option<Instant>,
     failing: Failing,
-    skew_told: Option<Instant>,
+    skew: Skew,
     pulse: Pulse,
 }
 
@@ -102,11 +104,12 @@ impl<'a> Promoter<'a> {
             renewed: Instant::now(),
             looked: Instant::now(),
             transfer: Transfer::default(),
+            ruby: Watcher::default(),
             path: Path::default(),
             overdue: None,
             rescued: None,
             failing: Failing::new(Asker::Promoter, "the scheduler"),
-            skew_told: None,
+            skew: Skew::default(),
             pulse: context.pulses.begin("scheduler promotion", LONGEST),
         }
     }
@@ -170,7 +173,7 @@ impl<'a> Promoter<'a> {
             // A step that is sent when a job is due, counted from here, reaches the store a quarter of a round trip after
             // that: a path takes not always the same time, and one that comes too early must be sent again.
             let told = asked + took / 4;
-            self.notice_skew(seen.now_ms);
+            self.skew.notice(self.context, seen.now_ms);
             if seen.leadership_free {
                 continue;
             }
@@ -184,7 +187,7 @@ impl<'a> Promoter<'a> {
             }
             let due = due_in.map(|due_in| told + due_in);
             // The two looks may have seen different seconds.
-            let read = read.filter(|read| read.is_ahead() && read.due_s == seen.next_due_s);
+            let read = read.filter(|read| read.is_ahead() && read.due_s == seen.next_due_s && read.ruby.is_none());
             ahead = due.zip(read.filter(|_| !self.transfer.skips_entries()));
             // Over a long path what is due later is read shortly before.
             let looks_before = self.leading && self.path.is_long() && due_in.is_some_and(|due_in| due_in > AHEAD);
@@ -281,6 +284,8 @@ impl<'a> Promoter<'a> {
         let due = self.transfer.first(self.context).await?;
         let late_ms = due.due_s.map_or(0, |second| due.now_ms.saturating_sub(second.saturating_mul(1000)));
         let overdue = due.entry().filter(|_| late_ms >= OVERDUE_MS);
+        let is_left = overdue.is_some() && matches!(self.ruby.judge(self.context, &due), Stance::MovesThem);
+        let overdue = overdue.filter(|_| !is_left);
         let stands = overdue.is_some() && (at_once || overdue == self.overdue);
         self.overdue = overdue;
         if !stands {
@@ -323,14 +328,26 @@ impl<'a> Promoter<'a> {
                     Some(due) => due,
                     None => self.transfer.read(self.context, 0).await?,
                 };
+                let ruby = match due.is_due().then(|| self.ruby.judge(self.context, &due)) {
+                    Some(Stance::MovesThem) => {
+                        sleep(RIVAL_WAIT).await;
+                        return Ok(true);
+                    }
+                    Some(Stance::StandsStill(leader)) => Some(leader),
+                    Some(Stance::Absent) | None => None,
+                };
                 if !due.jobs.is_empty() {
                     self.announce();
                 }
                 sent = Instant::now();
-                self.transfer.step_with(self.context, leader, due).await?
+                self.transfer.step_with(self.context, leader, ruby, due).await?
             };
             match outcome {
                 StepOutcome::NotLeader => return Ok(false),
+                StepOutcome::RubyLeads => {
+                    sleep(RIVAL_WAIT).await;
+                    return Ok(true);
+                }
                 StepOutcome::Early { due_ms } if self.transfer.is_soon(due_ms) => {
                     sleep(self.transfer.until(due_ms).saturating_sub(sent.elapsed())).await;
                     early = true;
@@ -340,9 +357,17 @@ impl<'a> Promoter<'a> {
                     // It came a little early. Another look before the next step would cost a round trip.
                     sleep(self.transfer.until(next_ms)).await;
                 }
-                StepOutcome::Nothing { .. } | StepOutcome::InTime => return Ok(true),
-                StepOutcome::Moved => futile = 0,
+                StepOutcome::Nothing { .. } => return Ok(true),
+                StepOutcome::InTime => {
+                    self.ruby.moved();
+                    return Ok(true);
+                }
+                StepOutcome::Moved => {
+                    self.ruby.moved();
+                    futile = 0;
+                }
                 StepOutcome::Futile => {
+                    self.ruby.saw_rival();
                     futile += 1;
                     if futile > MAX_FUTILE_STEPS {
                         sleep(RIVAL_WAIT).await;
@@ -356,17 +381,6 @@ impl<'a> Promoter<'a> {
     /// The pool of this instance can send its claim right behind what is sent now.
     fn announce(&self) {
         self.context.announcements.queued.announce(&self.path);
-    }
-
-    fn notice_skew(&mut self, store_ms: i64) {
-        let skew = self.context.clock.now_ms().saturating_sub(store_ms);
-        let fresh = self.skew_told.is_none_or(|told| told.elapsed() > Duration::from_secs(600));
-        if skew.abs() > SKEW_MS && fresh {
-            self.skew_told = Some(Instant::now());
-            self.context.bus.emit(Event::Warning {
-                text: format!("this machine's clock and the store's are {skew} ms apart; jobs are due by the store's"),
-            });
-        }
     }
 }
 

@@ -16,7 +16,9 @@ use crate::event::{Event, EventKind};
 use crate::job::{Args, Failure, LockKey, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
 use crate::store::StoreError;
-use crate::store::scheduling::{Broken, DropEntry, Due, Promote, PromoteTo, Promoted, Promotion, ReadDue, entry_of};
+use crate::store::scheduling::{
+    Broken, DropEntry, Due, Promote, PromoteTo, Promoted, Promotion, ReadDue, RubyLeader, entry_of,
+};
 
 /// The most jobs moved in one step. With this number a step was measured to take less than 5 ms of Redis' time.
 const BATCH: usize = 250;
@@ -45,6 +47,8 @@ pub enum StepOutcome {
     Futile,
     /// Another instance leads.
     NotLeader,
+    /// A leader of resque-scheduler may be moving the jobs.
+    RubyLeads,
     /// Jobs that were read ahead came before their time, by the store's.
     Early {
         /// When they are due, in milliseconds of the store's time.
@@ -116,7 +120,7 @@ impl Transfer {
     /// Fails when the store cannot be reached, or accepts nothing at all.
     pub async fn step(&mut self, context: &SchedulerContext, leader: Option<&str>) -> Result<StepOutcome, StoreError> {
         let due = self.read(context, 0).await?;
-        self.step_with(context, leader, due).await
+        self.step_with(context, leader, None, due).await
     }
 
     /// Reads the first batch of jobs that are due, or will be within so many milliseconds.
@@ -125,11 +129,12 @@ impl Transfer {
         context.store.run(ReadDue { limit, passed: self.passed(), ahead_ms }).await
     }
 
-    /// Moves a batch that was read, be it ahead of its time.
+    /// Moves a batch that was read, be it ahead of its time. `ruby` is a leader of resque-scheduler that moves nothing.
     pub(super) async fn step_with(
         &mut self,
         context: &SchedulerContext,
         leader: Option<&str>,
+        ruby: Option<RubyLeader>,
         due: Due,
     ) -> Result<StepOutcome, StoreError> {
         self.now_ms = due.now_ms;
@@ -150,7 +155,7 @@ impl Transfer {
         self.now_ms = self.now_ms.max(second.saturating_mul(1000));
         let jobs: Vec<_> = due.jobs.into_iter().map(|payload| self.route(context, payload)).collect();
         self.singly = self.singly.saturating_sub(jobs.len());
-        self.send(context, Promotion { leader: leader.map(str::to_owned), second, jobs }).await
+        self.send(context, Promotion { leader: leader.map(str::to_owned), ruby, second, jobs }).await
     }
 
     /// Sends what came before its time once more.
@@ -165,6 +170,7 @@ impl Transfer {
         let second = promotion.second;
         match context.store.run(promotion.clone()).await {
             Ok(Promoted::NotLeader) => Ok(StepOutcome::NotLeader),
+            Ok(Promoted::RubyLeads) => Ok(StepOutcome::RubyLeads),
             Ok(Promoted::Early { now_ms }) => {
                 self.now_ms = now_ms;
                 self.early = Some(promotion);

@@ -57,6 +57,40 @@ pub struct Leader {
 
 arrow!(Leader, "leader", Reads -> Option<String>; Admin);
 
+/// The name of the leader of Ruby's resque-scheduler, if one holds its lock: `host:pid`.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone, Copy)]
+pub struct ReadRubyLeader;
+
+arrow!(ReadRubyLeader, "ruby_leader", Reads -> Option<String>; Admin);
+
+/// The leader of Ruby's resque-scheduler, as its lock shows it.
+///
+/// It reads due jobs, then watches their list, then moves them. What another program moves between the first two is moved
+/// twice, and as many jobs behind it are lost. So jobs are moved beside it only while it moves none. It renews its lock
+/// before it reads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RubyLeader {
+    /// The lock's value: `host:pid`.
+    pub name: Bytes,
+    /// When the lock lapses, in milliseconds of the store's time. `None` if never, or if that may not be asked.
+    pub expires_ms: Option<i64>,
+}
+
+impl RubyLeader {
+    /// By less, two readings of the same expiry may differ.
+    pub const READINGS_MS: i64 = 500;
+
+    /// Was the lock taken by another or renewed since it was read as `earlier`? The scripts compare in the same way.
+    #[must_use]
+    pub fn is_renewed_since(&self, earlier: &Self) -> bool {
+        let ends = |leader: &Self| leader.expires_ms.unwrap_or(-1);
+        self.name != earlier.name || ends(self) > ends(earlier).saturating_add(Self::READINGS_MS)
+    }
+}
+
 /// The store's time, in milliseconds since the Unix epoch. All instances use it.
 ///
 /// # Errors
@@ -94,6 +128,11 @@ pub struct Due {
     /// The first jobs of that second, in order, if it is due or will be within the time that was asked for; empty for a
     /// second without jobs.
     pub jobs: Vec<Bytes>,
+    /// How many jobs that second has, if it is due; by it one sees whether resque-scheduler moves them. Zero on SQLite, where
+    /// it cannot be.
+    pub length: u64,
+    /// Who holds the leader lock of resque-scheduler, if the second is due or its jobs were read.
+    pub ruby: Option<RubyLeader>,
     /// Why the jobs of that second cannot be read, if they cannot.
     pub broken: Option<Broken>,
     /// The first entry, if its name is not a whole second and its jobs could not be moved to one; `broken` says why.
@@ -166,6 +205,9 @@ pub struct Promotion {
     /// The name that should hold [`Leadership::Scheduler`]; nothing is moved if another name holds it. `None`: the
     /// leadership is not checked.
     pub leader: Option<String>,
+    /// The leader of resque-scheduler that was seen to move nothing. If its lock was renewed since, or another has it, nothing
+    /// is moved. `None`: nobody holds it.
+    pub ruby: Option<RubyLeader>,
     /// The delayed second.
     pub second: i64,
     /// Its first jobs, in order, as [`ReadDue`] read them.
@@ -220,6 +262,8 @@ pub enum Promoted {
     },
     /// Another name leads; nothing was moved.
     NotLeader,
+    /// A leader of resque-scheduler may be moving the jobs; nothing was moved.
+    RubyLeads,
     /// The second is not due yet; nothing was moved.
     Early {
         /// The store's time, milliseconds since the Unix epoch.

@@ -26,6 +26,7 @@ mod lost_workers;
 mod periodic;
 mod process;
 mod put_off;
+mod resque_scheduler;
 mod ruby;
 mod scheduler;
 mod workers;

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::resp::{Client, Reply};
+use crate::resque_scheduler::RubyScheduler;
 use crate::waiting::{after, eventually, throughout};
 use crate::world::{Settings, World};
 
@@ -65,52 +65,6 @@ fn b07_b15_jobs_of_resque_scheduler_are_moved_as_they_stand() {
     assert_eq!(world.texts(&["ZRANGE", "resque:delayed_queue_schedule", "0", "-1"]), ["4000000000"]);
 }
 
-/// One round of resque-scheduler's transfer of a second; tells whether something is left.
-fn transfer(client: &mut Client, second: &str) -> bool {
-    let list = format!("resque:delayed:{second}");
-    let mut say = |args: &[&str]| client.command(args).unwrap();
-    let items = say(&["LRANGE", &list, "0", "99"]).texts();
-    say(&["WATCH", &list]);
-    say(&["MULTI"]);
-    for item in &items {
-        let job: Value = serde_json::from_str(item).unwrap();
-        say(&["SREM", &format!("resque:timestamps:{item}"), &format!("delayed:{second}")]);
-        say(&["SADD", "resque:queues", "math"]);
-        let bare = format!(r#"{{"class":{},"args":{}}}"#, job["class"], job["args"]);
-        say(&["RPUSH", "resque:queue:math", &bare]);
-    }
-    say(&["LTRIM", &list, "100", "-1"]);
-    // Nil if another was faster; it then looks again, as the real one does.
-    let done = !matches!(say(&["EXEC"]), Reply::Nil);
-    !done || !items.is_empty()
-}
-
-#[test]
-fn b13_e05_beside_resque_scheduler_each_job_is_moved_once() {
-    const JOBS: usize = 5_000;
-    let world = World::new();
-    // Its leader lock, whose key carries the namespace twice, is not ours: both lead.
-    world.redis(&["SET", "resque:resque:resque_scheduler_master_lock", "elsewhere:20701", "EX", "180"]);
-    world.delay_many(1000, JOBS);
-    let mut client = Client::connect(&world.redis.socket()).unwrap();
-    assert!(transfer(&mut client, "1000"));
-    let daemon = world.daemon(&Settings::scheduler_only());
-    while transfer(&mut client, "1000") {}
-    let moved = || world.int(&["LLEN", "resque:queue:math"]);
-    eventually("all are moved", || moved() >= JOBS as i64);
-    throughout("and no more", after(Duration::from_millis(500)), || moved() == JOBS as i64);
-    daemon.stop();
-    let mut numbers: Vec<String> = world.queued("math").iter().map(|job| args_of(job)).collect();
-    numbers.sort_unstable();
-    numbers.dedup();
-    assert_eq!(numbers.len(), JOBS, "some were lost and others doubled");
-    assert_eq!(world.text(&["GET", "resque:resque:resque_scheduler_master_lock"]).unwrap(), "elsewhere:20701");
-}
-
-fn args_of(job: &str) -> String {
-    serde_json::from_str::<Value>(job).unwrap()["args"].to_string()
-}
-
 /// What resque-web needs of the records that its pages show; anything else is its error 500.
 fn check_pages(world: &World) {
     for id in world.workers() {
@@ -158,10 +112,9 @@ fn b16_c07_the_pages_of_resque_web_can_show_what_we_write() {
         serde_json::from_str(&world.text(&["LINDEX", "resque:delayed:4000000000", "0"]).unwrap()).unwrap();
     assert_eq!((&first["class"], &first["args"]), (&json!("hold"), &json!([7])));
     // Its "queue now" is a transfer like any other, and leaves nothing of ours behind.
-    let mut client = Client::connect(&world.redis.socket()).unwrap();
+    let mut page = RubyScheduler::connect(&world, "elsewhere:20702");
     world.open("hold");
-    while transfer(&mut client, "4000000000") {}
-    world.redis(&["ZREM", "resque:delayed_queue_schedule", "4000000000"]);
+    assert_eq!(page.move_batch("4000000000", Duration::ZERO), Some(1));
     world.wait_ended(3);
     assert_eq!(world.texts(&["KEYS", "resque:timestamps:*"]), Vec::<String>::new());
     daemon.stop();

@@ -193,7 +193,8 @@ async fn what_is_due_soon_can_be_read_ahead(f: &Fixture) {
 
 async fn what_is_not_due_is_not_promoted(f: &Fixture) {
     delay(&f.store, &job(1), When::At(NOW_S + 1)).await;
-    let promotion = Promotion { leader: None, second: NOW_S + 1, jobs: vec![to_queue(1, Some((lock(1), 60)))] };
+    let promotion =
+        Promotion { leader: None, ruby: None, second: NOW_S + 1, jobs: vec![to_queue(1, Some((lock(1), 60)))] };
     for ms in [0, 999] {
         f.clock.set(NOW_MS + ms);
         let early = Promoted::Early { now_ms: NOW_MS + ms };
@@ -210,7 +211,7 @@ async fn what_is_not_due_is_not_promoted(f: &Fixture) {
 async fn promotion_vetoes_nothing(f: &Fixture) {
     f.plant_lock(&lock(1), "true");
     delay(&f.store, &job(1), When::At(NOW_S)).await;
-    let promotion = Promotion { leader: None, second: NOW_S, jobs: vec![to_queue(1, Some((lock(1), 60)))] };
+    let promotion = Promotion { leader: None, ruby: None, second: NOW_S, jobs: vec![to_queue(1, Some((lock(1), 60)))] };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1));
     assert_eq!(queued(&f.store, "q").await, [job(1)]);
     let held = f.store.locks().await.expect("locks");
@@ -219,7 +220,7 @@ async fn promotion_vetoes_nothing(f: &Fixture) {
 
 async fn promotion_takes_a_free_lock(f: &Fixture) {
     delay(&f.store, &job(1), When::At(NOW_S)).await;
-    let promotion = Promotion { leader: None, second: NOW_S, jobs: vec![to_queue(1, Some((lock(1), 60)))] };
+    let promotion = Promotion { leader: None, ruby: None, second: NOW_S, jobs: vec![to_queue(1, Some((lock(1), 60)))] };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1));
     let held = f.store.locks().await.expect("locks");
     assert_eq!((held[0].key.as_str(), held[0].value.clone()), (lock(1).as_str(), (NOW_S + 61).to_string()));
@@ -237,7 +238,7 @@ async fn neighbours_of_all_kinds_keep_their_order(f: &Fixture) {
         vec![to_queue(0, None), to_queue(1, None), other(2), to_queue(3, Some((lock(3), 60))), failing];
     // The last group has a job that is not where it was seen, and stops there.
     jobs_of_all_kinds.extend([to_queue(5, None), to_queue(7, None), to_queue(6, None)]);
-    let promotion = Promotion { leader: None, second: NOW_S, jobs: jobs_of_all_kinds };
+    let promotion = Promotion { leader: None, ruby: None, second: NOW_S, jobs: jobs_of_all_kinds };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(6));
     assert_eq!(queued(&f.store, "q").await, [job(0), job(1), job(3), job(5)]);
     assert_eq!(queued(&f.store, "p").await, [job(2)]);
@@ -257,7 +258,7 @@ async fn bad_jobs_go_to_failed(f: &Fixture) {
     let record = Failure::new("Error", "no job").record("windlass", "", &bad, NOW_MS);
     let failing = Promote { payload: bad.clone(), to: PromoteTo::Failed { record: record.clone() } };
     let jobs = vec![to_queue(1, None), failing, to_queue(2, None)];
-    let promotion = Promotion { leader: None, second: NOW_S, jobs };
+    let promotion = Promotion { leader: None, ruby: None, second: NOW_S, jobs };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(3));
     assert_eq!(queued(&f.store, "q").await, [job(1), job(2)]);
     assert_eq!(failed(&f.store).await, [record]);

@@ -168,6 +168,7 @@ arrows! {
     schedule: One |s| s.f.store.schedule(&[Schedule { payload: job(22), when: When::At(NOW_S + 9) }]);
     promote: One |s| s.f.store.promote(&Promotion {
         leader: None,
+        ruby: None,
         second: NOW_S,
         jobs: vec![Promote {
             payload: job(30),
@@ -176,6 +177,7 @@ arrows! {
     });
     promote_to_failed: One |s| s.f.store.promote(&Promotion {
         leader: None,
+        ruby: None,
         second: NOW_S,
         jobs: vec![Promote { payload: job(30), to: PromoteTo::Failed { record: Bytes::from_static(b"{}") } }],
     });

@@ -138,6 +138,7 @@ pub(crate) async fn promote_all(store: &Store<Whole>, to: &str, limit: usize) ->
             Promoted::Moved(n) => (moved, idle) = (moved + n, 0),
             Promoted::Refused { by, .. } => panic!("a queue takes no jobs: {by}"),
             Promoted::Early { now_ms } => panic!("{second} was read as due, and it is {now_ms}"),
+            Promoted::RubyLeads => panic!("resque-scheduler is not there"),
             Promoted::NotLeader => panic!("nobody was asked to lead"),
         }
     }
@@ -148,7 +149,7 @@ pub(crate) async fn promote_all(store: &Store<Whole>, to: &str, limit: usize) ->
 pub(crate) fn promotion(to: &str, second: i64, jobs: &[Bytes]) -> Promotion {
     let to =
         |payload: &Bytes| Promote { payload: payload.clone(), to: PromoteTo::Queue { queue: queue(to), lock: None } };
-    Promotion { leader: None, second, jobs: jobs.iter().map(to).collect() }
+    Promotion { leader: None, ruby: None, second, jobs: jobs.iter().map(to).collect() }
 }
 
 /// Asserts that exactly these subjects were reported, each by one warning.

@@ -51,7 +51,7 @@ async fn promote_one(f: &Fixture) {
     let payload = due.jobs[0].clone();
     let named = PayloadView::parse(&payload).expect("a job").queue.map(|name| queue(&name)).expect("a queue");
     let jobs = vec![Promote { payload, to: PromoteTo::Queue { queue: named, lock: None } }];
-    let promotion = Promotion { leader: None, second: due.second.expect("a second"), jobs };
+    let promotion = Promotion { leader: None, ruby: None, second: due.second.expect("a second"), jobs };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(1));
 }
 
@@ -151,7 +151,7 @@ async fn twins_of_two_spellings_meet_in_one_second(f: &Fixture) {
         to: PromoteTo::Queue { queue: queue("math"), lock: None },
     };
     let jobs = due.jobs.iter().map(to).collect();
-    let promotion = Promotion { leader: None, second: due.second.expect("a second"), jobs };
+    let promotion = Promotion { leader: None, ruby: None, second: due.second.expect("a second"), jobs };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(2));
     let again = instance.claim(&["math"], &[1, 2]).await;
     let ids = |claims: &[Claimed]| {

@@ -5,10 +5,10 @@ use windlass::job::FailureView;
 use windlass::scheduler::transfer::{StepOutcome, Transfer};
 use windlass::store::delayed::DelayedCursor;
 use windlass::store::queueing::When;
-use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion};
+use windlass::store::scheduling::{Promote, PromoteTo, Promoted, Promotion, RubyLeader};
 
 use crate::fixture::{Fixture, NOW_S};
-use crate::look::{delay, delayed_at, failed, job, queue, queued, seconds};
+use crate::look::{delay, delayed_at, failed, job, promotion, queue, queued, seconds};
 use crate::scheduler::Scheduler;
 use crate::support::verbs::Verbs as _;
 
@@ -69,7 +69,7 @@ async fn a_job_that_is_put_off_is_due_later(f: &Fixture) {
     let put = |n, wait_ms| Promote { payload: job(n), to: PromoteTo::Later { wait_ms } };
     let to_queue = Promote { payload: job(2), to: PromoteTo::Queue { queue: queue("q"), lock: None } };
     let jobs = vec![put(1, 1000), to_queue, put(3, 999)];
-    let promotion = Promotion { leader: None, second: NOW_S, jobs };
+    let promotion = Promotion { leader: None, ruby: None, second: NOW_S, jobs };
     assert_eq!(f.store.promote(&promotion).await.expect("promote"), Promoted::Moved(3));
     assert_eq!(seconds(&f.store).await, [(NOW_S + 1, 1), (NOW_S + 2, 1)], "never before its time");
     assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [NOW_S + 2]);
@@ -82,6 +82,7 @@ async fn equal_jobs_that_are_put_off_are_all_kept(f: &Fixture) {
     delay(&f.store, &job(1), When::At(NOW_S + 1)).await;
     let put = |second, wait_ms| Promotion {
         leader: None,
+        ruby: None,
         second,
         jobs: vec![Promote { payload: job(1), to: PromoteTo::Later { wait_ms } }],
     };
@@ -91,7 +92,7 @@ async fn equal_jobs_that_are_put_off_are_all_kept(f: &Fixture) {
     assert_eq!(delayed_at(&f.store, NOW_S + 5).await, [job(1), job(1)]);
     f.pass(4);
     let one = Promote { payload: job(1), to: PromoteTo::Queue { queue: queue("q"), lock: None } };
-    let one = Promotion { leader: None, second: NOW_S + 5, jobs: vec![one] };
+    let one = Promotion { leader: None, ruby: None, second: NOW_S + 5, jobs: vec![one] };
     assert_eq!(f.store.promote(&one).await.expect("promote"), Promoted::Moved(1));
     assert_eq!(f.store.scheduled_at(&job(1)).await.expect("scheduled_at"), [NOW_S + 5], "one is left, and is found");
 }
@@ -103,6 +104,41 @@ async fn a_second_that_is_passed_over_hides_no_other(f: &Fixture) {
     let passed = [NOW_S - 9, NOW_S - 8].map(|second| Bytes::from(second.to_string()));
     let due = f.store.due(10, &passed).await.expect("due");
     assert_eq!((due.second, due.jobs), (Some(NOW_S - 7), vec![job(3)]));
+}
+
+#[tokio::test]
+async fn nothing_is_moved_that_a_leader_of_resque_scheduler_may_have_read() {
+    let f = Fixture::redis().await;
+    let lock = f.key(&format!("{}resque_scheduler_master_lock", f.key("")));
+    for n in 0..3 {
+        delay(&f.store, &job(n), When::At(NOW_S)).await;
+    }
+    let look = async || f.store.due(10, &[]).await.expect("due");
+    assert_eq!((look().await.ruby, look().await.length), (None, 3));
+    f.redis_command(&["SET", &lock, "r:1", "PX", "100000"]);
+    let seen = look().await.ruby.expect("its lock is there");
+    let ahead_ms = seen.expires_ms.expect("it lapses") - NOW_S * 1000;
+    assert!(seen.name == "r:1" && (90_000..=101_000).contains(&ahead_ms), "{seen:?}");
+    let promote = async |ruby: Option<&RubyLeader>, n| {
+        let promotion = Promotion { ruby: ruby.cloned(), ..promotion("q", NOW_S, &[job(n)]) };
+        f.store.promote(&promotion).await.expect("promote")
+    };
+    assert_eq!(promote(None, 0).await, Promoted::RubyLeads);
+    assert_eq!(promote(Some(&seen), 0).await, Promoted::Moved(1), "it was seen to move nothing");
+    // It renews its lock, another takes it, somebody lets it live for ever.
+    f.redis_command(&["SET", &lock, "r:1", "PX", "180000"]);
+    assert_eq!(promote(Some(&seen), 1).await, Promoted::RubyLeads);
+    f.redis_command(&["SET", &lock, "r:2", "PX", "1000"]);
+    assert_eq!(promote(Some(&seen), 1).await, Promoted::RubyLeads);
+    f.redis_command(&["SET", &lock, "r:1"]);
+    assert_eq!(look().await.ruby.map(|ruby| ruby.expires_ms), Some(None));
+    assert_eq!(promote(Some(&seen), 1).await, Promoted::Moved(1));
+    // It gives it back. What is no lock is none.
+    f.redis_command(&["DEL", &lock]);
+    assert_eq!(promote(Some(&seen), 2).await, Promoted::Moved(1));
+    f.redis_command(&["RPUSH", &lock, "x"]);
+    delay(&f.store, &job(3), When::At(NOW_S)).await;
+    assert_eq!((look().await.ruby, promote(None, 3).await), (None, Promoted::Moved(1)));
 }
 
 /// All broken entries are due before the sound ones.

@@ -43,8 +43,11 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
         // Who reads a sum must see that it is one of a part.
         let first = |more: bool| if more { ", the first of more" } else { "" };
         let mut fields = FieldList::default();
+        fields.add("leader", details.leader.leader.as_deref().unwrap_or("nobody"));
+        if let Some(name) = &details.leader.resque_scheduler {
+            fields.add("beside it", &format!("{name} (resque-scheduler)"));
+        }
         fields
-            .add("leader", details.leader.leader.as_deref().unwrap_or("nobody"))
             .add("workers", &format!("{working} of {} working{}", details.workers.len(), first(details.more_workers)))
             .add("waiting", &format!("{waiting} on {queues}{}", first(details.more_queues)))
             .add("failed", &format!("{} in the list", details.failed))
@@ -83,9 +86,13 @@ pub(crate) async fn leader(context: &CommandContext, args: &LeaderArgs) -> Resul
     context.printer.print(&output, || {
         // The exit code is the result. Nothing is printed, because cron mails every output.
         if args.check {
-            return String::new();
+            return Text::default();
         }
-        output.leader.leader.as_deref().map_or_else(|| "nobody leads".to_owned(), str::to_owned)
+        let text = Text::from(output.leader.leader.as_deref().unwrap_or("nobody leads"));
+        match &output.leader.resque_scheduler {
+            Some(name) => text.and(format!("beside it: {name} (resque-scheduler)")),
+            None => text,
+        }
     })?;
     Ok(if args.check && !here { Exit::Failure } else { Exit::Done })
 }

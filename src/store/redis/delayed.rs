@@ -14,10 +14,10 @@ use crate::store::arrow::Perform;
 use crate::store::delayed::{DeleteDelayed, FailedAttempts, ReadAttempts, ScheduledAt};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
-use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime};
+use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime, RubyLeader};
 
 static SCHEDULE: Script = script!("schedule");
-static DUE: Script = script!("page", "due");
+static DUE: Script = script!("page", "ruby_leader", "due");
 static RENAME_ENTRY: Script = script!("places", "delay", "rename_entry");
 static DROP_ENTRY: Script = script!("drop_entry");
 static DELETE_DELAYED: Script = script!("places", "identity", "recall", "forget", "unlink", "erase", "delete_delayed");
@@ -134,7 +134,8 @@ async fn look(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError
     let ReadDue { limit, passed, ahead_ms } = read;
     let keys = connection.keys();
     let mut call = connection.call();
-    call.key(keys.schedule()).key(keys.delayed_prefix()).number(limit).number(ahead_ms);
+    call.key(keys.schedule()).key(keys.ruby_leadership()).key(keys.delayed_prefix());
+    call.number(limit).number(ahead_ms);
     call.number(passed.len()).args(passed);
     let mut reply = match connection.run(&DUE, call).await {
         Ok(reply) => reply::list(reply)?.into_iter(),
@@ -147,6 +148,10 @@ async fn look(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError
     let jobs = reply::strings(next())?;
     let wrong = reply::bytes(next())?.filter(|wrong| !wrong.is_empty());
     let misnamed = reply::bytes(next())?.filter(|entry| !entry.is_empty());
+    let length = u64::try_from(reply::number(next())?).unwrap_or(0);
+    let name = reply::bytes(next())?.filter(|name| !name.is_empty());
+    let expires_ms = reply::bytes(next())?.as_deref().and_then(reply::parsed).filter(|ends: &i64| *ends >= 0);
+    let ruby = name.map(|name| RubyLeader { name, expires_ms });
     let broken = wrong.zip(second).map(|(wrong, second)| {
         let place = String::from_utf8_lossy(&keys.delayed(second)).into_owned();
         match refusal::refused_to(connection.origin.user(), &String::from_utf8_lossy(&wrong)) {
@@ -154,7 +159,7 @@ async fn look(connection: &Connection, read: &ReadDue) -> Result<Due, StoreError
             error => Broken { place, reason: error.to_string() },
         }
     });
-    Ok(Due { now_ms, second, due_s, jobs, broken, misnamed })
+    Ok(Due { now_ms, second, due_s, jobs, length, ruby, broken, misnamed })
 }
 
 /// The same where all entries that name a second were taken out of the schedule: some jobs of the first other entry go to

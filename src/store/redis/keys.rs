@@ -138,6 +138,11 @@ impl Keys {
         }
     }
 
+    /// The leader lock of resque-scheduler, which puts the namespace before a key that has it already.
+    pub(super) fn ruby_leadership(&self) -> Bytes {
+        self.join(&[self.namespace.as_bytes(), b"resque_scheduler_master_lock"])
+    }
+
     /// node-resque prefixes the lock keys it computes, and uses a key that a task chose as it stands.
     pub(super) fn lock(&self, key: &LockKey) -> Bytes {
         match key {
@@ -263,6 +268,7 @@ mod tests {
         assert_eq!(keys.processed_by(worker.name()), "resque:stat:processed:vm-windlass:7+1");
         assert_eq!(keys.lock(&LockKey::queue_lock("add", "math", "[1,2]")), "resque:lock:add:math:[1,2]");
         assert_eq!(keys.lock(&LockKey::Verbatim("mine".into())), "mine");
+        assert_eq!(keys.ruby_leadership(), "resque:resque:resque_scheduler_master_lock");
         assert_eq!(keys.lane("00ff"), "resque:windlass:lane:00ff");
     }
 }

@@ -1,12 +1,14 @@
 //! Leaderships: locks that only their owner renews and gives up.
 
+use bytes::Bytes;
+
 use super::connection::Connection;
 use super::engine::RedisStore;
 use super::reply;
 use super::script::{Script, script};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::scheduling::{Lead, Leader, Leadership, Resign};
+use crate::store::scheduling::{Lead, Leader, Leadership, ReadRubyLeader, Resign};
 
 /// A leader lock that is shared with node-resque is void if it lives longer. Its schedulers take it for three minutes,
 /// unless they are told another time; where that is longer than this, Windlass leads, and that does no harm.
@@ -33,6 +35,12 @@ impl Perform<Leader> for RedisStore {
     }
 }
 
+impl Perform<ReadRubyLeader> for RedisStore {
+    async fn perform(&self, _: ReadRubyLeader) -> Result<Option<String>, StoreError> {
+        holder(&self.connection, self.connection.keys().ruby_leadership()).await
+    }
+}
+
 pub(super) async fn lead(
     connection: &Connection,
     which: Leadership,
@@ -55,6 +63,10 @@ pub(super) async fn resign(connection: &Connection, which: Leadership, owner: &s
 }
 
 pub(super) async fn leader(connection: &Connection, which: Leadership) -> Result<Option<String>, StoreError> {
-    let holder = connection.command("GET", vec![connection.keys().leadership(which)]).await?;
+    holder(connection, connection.keys().leadership(which)).await
+}
+
+async fn holder(connection: &Connection, lock: Bytes) -> Result<Option<String>, StoreError> {
+    let holder = connection.command("GET", vec![lock]).await?;
     Ok(reply::bytes(holder)?.map(|name| String::from_utf8_lossy(&name).into_owned()))
 }

@@ -10,12 +10,14 @@ use super::{refusal, reply, rights, verdict};
 use crate::job::QueueName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::scheduling::{Broken, Leadership, Promote, PromoteTo, Promoted, Promotion};
+use crate::store::scheduling::{Broken, Leadership, Promote, PromoteTo, Promoted, Promotion, RubyLeader};
 
-static PROMOTE: Script = script!("locks", "places", "delay", "unlink", "trim_second", "promote");
+static PROMOTE: Script = script!("locks", "places", "delay", "unlink", "trim_second", "ruby_leader", "promote");
 
 /// What the script returns in place of a number of jobs if the second is not due yet.
 const EARLY: i64 = -2;
+/// And if a leader of resque-scheduler may be moving the jobs.
+const RUBY_LEADS: i64 = -3;
 
 impl Perform<Promotion> for RedisStore {
     async fn perform(&self, arrow: Promotion) -> Result<Promoted, StoreError> {
@@ -26,11 +28,15 @@ impl Perform<Promotion> for RedisStore {
 async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promoted, StoreError> {
     let keys = connection.keys();
     let jobs = promotion.jobs.len();
-    let mut call = Call::sized(connection.origin.now_ms(), 3 * jobs + 9, 4 * jobs + 3);
+    let mut call = Call::sized(connection.origin.now_ms(), 3 * jobs + 13, 4 * jobs + 7);
     verdict::places(&mut call, keys);
-    call.key(keys.leadership(Leadership::Scheduler)).key(keys.delayed(promotion.second));
-    call.key(keys.twins(promotion.second));
-    call.text(promotion.leader.as_deref().unwrap_or_default()).number(promotion.second).number(jobs);
+    call.key(keys.leadership(Leadership::Scheduler)).key(keys.ruby_leadership());
+    call.key(keys.delayed(promotion.second)).key(keys.twins(promotion.second));
+    call.text(promotion.leader.as_deref().unwrap_or_default());
+    let still = promotion.ruby.as_ref();
+    call.arg(still.map(|ruby| ruby.name.clone()).unwrap_or_default());
+    call.number(still.and_then(|ruby| ruby.expires_ms).unwrap_or(-1)).number(RubyLeader::READINGS_MS);
+    call.number(promotion.second).number(jobs);
     for group in promotion.jobs.chunk_by(|one, next| plain(one).is_some() && plain(one) == plain(next)) {
         let Some(first) = group.first() else { continue };
         let kind = match &first.to {
@@ -61,6 +67,9 @@ async fn promote(connection: &Connection, promotion: &Promotion) -> Result<Promo
     let moved = reply::number(reply.next().unwrap_or(Frame::Null))?;
     if moved == EARLY {
         return Ok(Promoted::Early { now_ms: reply::number(reply.next().unwrap_or(Frame::Null))? });
+    }
+    if moved == RUBY_LEADS {
+        return Ok(Promoted::RubyLeads);
     }
     let Ok(moved) = usize::try_from(moved) else { return Ok(Promoted::NotLeader) };
     let mut text = || reply.next().and_then(|part| reply::bytes(part).ok().flatten());

@@ -15,7 +15,7 @@ use super::number::{count, stored};
 use super::value::{opt_int, text};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
-use crate::store::scheduling::{Lead, Leader, Leadership, Resign};
+use crate::store::scheduling::{Lead, Leader, Leadership, ReadRubyLeader, Resign};
 
 impl Perform<Lead> for SqliteStore {
     async fn perform(&self, arrow: Lead) -> Result<bool, StoreError> {
@@ -32,6 +32,13 @@ impl Perform<Resign> for SqliteStore {
 impl Perform<Leader> for SqliteStore {
     async fn perform(&self, arrow: Leader) -> Result<Option<String>, StoreError> {
         self.reader.call(move |step| leader(step, arrow.which)).await
+    }
+}
+
+impl Perform<ReadRubyLeader> for SqliteStore {
+    /// Ruby's programs do not use the file.
+    async fn perform(&self, _: ReadRubyLeader) -> Result<Option<String>, StoreError> {
+        Ok(None)
     }
 }
 

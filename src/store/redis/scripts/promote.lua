@@ -1,26 +1,33 @@
 -- promote: delayed -> queue, as raw bytes, for a batch that still stands at the head of its second.
 --
--- KEYS   as places.lua; resque_scheduler_leader_lock, delayed:<second>, windlass:twins:<second> (jobs that stand in
+-- KEYS   as places.lua; resque_scheduler_leader_lock, the lock of resque-scheduler's leader, delayed:<second>, windlass:twins:<second> (jobs that stand in
 --        this second more than once); then by group: for "Q" and "L" the queue's list, per job timestamps:<raw>, for
 --        "L" the lock
--- ARGV   now, leader or "", second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job
+-- ARGV   now, leader or "", resque-scheduler's leader that moves nothing or "", when its lock lapses in ms or -1, by how
+--        much readings of that differ, second, number of jobs; then in groups: "Q" (jobs of one queue), number, queue, per job
 --        raw; "L" (one that takes a lock), "1", queue, raw, the lock's ttl; "F" (one that fails), "1", raw, the failure
 --        record; "P" (one that is put off), "1", raw, how many ms from now
--- returns {-1} if another leads, {-2, now in ms} if the second is not due, else {the number moved} and, if a queue did not take the next job, its
+-- returns {-1} if another leads, {-3} if a leader of resque-scheduler may be moving them, {-2, now in ms} if the second is not due, else {the number moved} and, if a queue did not take the next job, its
 --         key and what is wrong with it; an error only if the first cannot be moved for another reason
 --
 -- Why this order: each group is pushed, all or none of it, before the list is trimmed, so that an error leaves a job
 -- where it was. The right to trim is checked before the first push, because a job that stayed would be pushed again at
--- every look. QueueLock is taken if it is free; it never refuses a job here.
+-- every look. QueueLock is taken if it is free; it never refuses a job here. resque-scheduler renews its lock before it
+-- reads what it moves: what is moved while the lock is not renewed, it has not read.
 
 now()
-local LEADER, LIST, HERE = key(), key(), key()
-local leader, second, count = arg(), arg(), tonumber(arg())
+local LEADER, RUBY, LIST, HERE = key(), key(), key(), key()
+local leader, still, still_until, readings = arg(), arg(), tonumber(arg()), tonumber(arg())
+local second, count = arg(), tonumber(arg())
 if leader ~= '' then
   local holder = must('GET', LEADER)
   if holder and holder ~= leader then
     return { -1 }
   end
+end
+local ruby, ruby_until = ruby_leader(RUBY)
+if ruby ~= '' and (ruby ~= still or ruby_until > still_until + readings) then
+  return { -3 }
 end
 
 -- The caller may send it before its time. The score says when an entry is due; mostly it is the second.

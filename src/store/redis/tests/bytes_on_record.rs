@@ -229,7 +229,8 @@ async fn delayed_jobs_stand_where_node_resque_looks_and_move_as_they_are() {
     assert_eq!((due.second, &due.jobs), (Some(second - 1), &vec![raw.clone()]));
     let lock = LockKey::queue_lock("add", "math", "[1]");
     let to = PromoteTo::Queue { queue: queue("math"), lock: Some((lock, 60)) };
-    let batch = |leader: Option<&str>, second, jobs| Promotion { leader: leader.map(str::to_owned), second, jobs };
+    let batch =
+        |leader: Option<&str>, second, jobs| Promotion { leader: leader.map(str::to_owned), ruby: None, second, jobs };
     let jobs = vec![Promote { payload: raw.clone(), to }];
     assert!(store.lead(Leadership::Scheduler, "a:1", 15_000).await.unwrap());
     let promoted = store.promote(&batch(Some("b:2"), second - 1, jobs.clone())).await.unwrap();
