@@ -1,4 +1,4 @@
-//! Nowhere -> queue.
+//! Nowhere -> queue, and the queues that are known by that.
 
 use std::collections::HashSet;
 
@@ -6,12 +6,14 @@ use rusqlite::params;
 
 use super::commit::Step;
 use super::engine::SqliteStore;
+use super::value::bytes;
 use super::{delayed, locks};
 use crate::job::QueueName;
 use crate::store::arrow::Perform;
 use crate::store::effect::Admission;
 use crate::store::error::StoreError;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
+use crate::store::unreadable::{PassedOver, RecordKind};
 
 impl Perform<EnqueueBatch> for SqliteStore {
     async fn perform(&self, arrow: EnqueueBatch) -> Result<Vec<Enqueued>, StoreError> {
@@ -116,4 +118,21 @@ fn push(
 ) -> Result<(), StoreError> {
     step.wake();
     step.change("jobs", statement, params![queue.as_str(), payload, identity])
+}
+
+/// Passes on each known queue.
+pub(super) fn each_queue(step: &Step<'_>, mut each: impl FnMut(QueueName)) -> Result<(), StoreError> {
+    let mut select = step.sql("SELECT name FROM queues")?;
+    let mut rows = select.query([])?;
+    let mut passed = PassedOver::new(RecordKind::Queue);
+    while let Some(row) = rows.next()? {
+        let name = row.get_ref(0)?;
+        match name.as_str() {
+            Ok(name) => each(QueueName::as_stored(name)),
+            // Nothing that is text equals it.
+            Err(_) => passed.add(&bytes(name), "no text in UTF-8, so that nothing works on its jobs"),
+        }
+    }
+    step.findings().passed_over(&passed, "the table queues");
+    Ok(())
 }

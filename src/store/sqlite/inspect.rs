@@ -26,7 +26,6 @@ use crate::store::inspection::{
     LockEntry, Locks, QueueEnd, QueueLength, Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
 };
 use crate::store::queueing::QueueNames;
-use crate::store::unreadable::{PassedOver, RecordKind};
 
 impl Perform<QueueNames> for SqliteStore {
     async fn perform(&self, arrow: QueueNames) -> Result<Vec<QueueName>, StoreError> {
@@ -142,27 +141,10 @@ impl Perform<DeleteLock> for SqliteStore {
     }
 }
 
-/// Passes on each known queue.
-pub(super) fn each_queue(step: &Step<'_>, mut each: impl FnMut(QueueName)) -> Result<(), StoreError> {
-    let mut select = step.sql("SELECT name FROM queues")?;
-    let mut rows = select.query([])?;
-    let mut passed = PassedOver::new(RecordKind::Queue);
-    while let Some(row) = rows.next()? {
-        let name = row.get_ref(0)?;
-        match name.as_str() {
-            Ok(name) => each(QueueName::as_stored(name)),
-            // Nothing that is text equals it.
-            Err(_) => passed.add(&bytes(name), "no text in UTF-8, so that nothing works on its jobs"),
-        }
-    }
-    step.findings().passed_over(&passed, "the table queues");
-    Ok(())
-}
-
 /// The first known queues, as node-resque sorts them: by UTF-16 code units.
 fn queue_names(step: &Step<'_>, limit: usize) -> Result<Vec<QueueName>, StoreError> {
     let mut first = FirstQueues::new(limit);
-    each_queue(step, |name| first.add(name))?;
+    enqueue::each_queue(step, |name| first.add(name))?;
     Ok(first.into_names().collect())
 }
 

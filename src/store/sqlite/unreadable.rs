@@ -2,7 +2,7 @@
 
 use super::commit::Step;
 use super::engine::SqliteStore;
-use super::{delayed, inspect, lease, periodic, recover};
+use super::{delayed, enqueue, lease, periodic, recover};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::unreadable::{CountUnreadable, Unreadable};
@@ -11,7 +11,7 @@ impl Perform<CountUnreadable> for SqliteStore {
     async fn perform(&self, _: CountUnreadable) -> Result<Vec<Unreadable>, StoreError> {
         let look = |step: &Step<'_>| {
             // Each look notes what it passes over.
-            inspect::each_queue(step, |_| ())?;
+            enqueue::each_queue(step, |_| ())?;
             lease::instances(step)?;
             recover::registered(step)?;
             periodic::periodic(step, &[])?;

@@ -18,7 +18,7 @@ use super::commit::{Handle, Step};
 use super::notifier::is_ours;
 use super::pause::PausedQueues;
 use super::private;
-use super::{delayed, inspect, leader};
+use super::{delayed, enqueue, leader};
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
 use crate::store::instance::{Extend, Extended};
@@ -146,7 +146,7 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<ArmedState, StoreError> {
     }
     if let Some(patterns) = &watch.patterns {
         let mut resolving = patterns.resolving();
-        inspect::each_queue(step, |name| resolving.add(name))?;
+        enqueue::each_queue(step, |name| resolving.add(name))?;
         seen.resolved = Some(Arc::new(resolving.done()));
     }
     if watch.delayed {
