@@ -84,6 +84,15 @@ impl<K: Hash + Eq + Clone> FailureTracker<K> {
         self.0.values().map(|state| state.next_ms).min()
     }
 
+    /// Why a thing failed last.
+    pub fn reason<Q>(&self, key: &Q) -> Option<&str>
+    where
+        K: std::borrow::Borrow<Q>,
+        Q: Hash + Eq + ?Sized,
+    {
+        self.0.get(key).map(|state| state.reason.as_str())
+    }
+
     /// Has nothing failed?
     #[must_use]
     pub fn is_empty(&self) -> bool {
@@ -95,6 +104,9 @@ impl<K: Hash + Eq + Clone> FailureTracker<K> {
         self.0.retain(|key, _| keep(key));
     }
 }
+
+/// The reason of a failure that was told by another.
+const UNTOLD: &str = "";
 
 /// Keeps the failures of duties, tasks, instances and jobs apart, each under its name.
 #[derive(Debug)]
@@ -140,12 +152,19 @@ impl Bulkheads {
     pub fn note<T>(&mut self, bus: &Bus, what: &str, result: Result<T, StoreError>) -> Result<Option<T>, StoreError> {
         match result {
             Ok(value) => {
-                if self.failures.worked(&what.to_owned()) {
+                let was_told = self.failures.reason(what).is_some_and(|reason| reason != UNTOLD);
+                if !self.failures.is_empty() && self.failures.worked(&what.to_owned()) && was_told {
                     bus.emit(Event::Notice { text: format!("{what}: works again") });
                 }
                 Ok(Some(value))
             }
             Err(error) if error.is_transient() => Err(error),
+            Err(StoreError::MissingRights(_)) => {
+                // The engine tells that itself, once for everybody, and that none is missing any more.
+                self.failed = true;
+                self.failures.failed(&what.to_owned(), self.now_ms(), UNTOLD);
+                Ok(None)
+            }
             Err(error) => {
                 self.failed = true;
                 let reason = error.to_string();
@@ -177,6 +196,23 @@ mod tests {
         assert!(failures.failed(&"b", 5_000, "two"), "each thing by itself");
         assert!(failures.worked(&"a") && !failures.worked(&"a"));
         assert!(failures.failed(&"a", 6_000, "two"), "it had worked in between");
+    }
+
+    #[test]
+    fn a_missing_right_is_left_to_the_engine_to_tell() {
+        let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
+        let told = || std::iter::from_fn(|| listeners[0].try_next()).count();
+        let mut bulkheads = Bulkheads::default();
+        let missing = || Err::<(), _>(StoreError::MissingRights("type this".to_owned()));
+        assert_eq!(bulkheads.note(&bus, "a duty", missing()), Ok(None));
+        assert!(bulkheads.take_failed() && !bulkheads.may_try("a duty"), "it waits as after any failure");
+        assert_eq!(bulkheads.note(&bus, "a duty", Ok(())), Ok(Some(())));
+        assert_eq!(told(), 0);
+        let refused = || Err::<(), _>(StoreError::Unsupported("it refuses this".to_owned()));
+        for result in [missing(), refused(), Ok(())] {
+            let _ = bulkheads.note(&bus, "a duty", result);
+        }
+        assert_eq!(told(), 2, "what it refuses, and that it works again");
     }
 
     #[test]

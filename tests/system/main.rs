@@ -34,6 +34,7 @@ mod plugins;
 mod poison;
 mod refused;
 mod reload;
+mod rights;
 mod rpc;
 mod secrets;
 mod shortage;

@@ -10,6 +10,7 @@ use super::connection::Connection;
 use super::refusal::{self, Fault};
 use super::refused_keys::naming;
 use super::reply;
+use super::rights;
 use super::script::{Call, Script};
 use crate::store::error::StoreError;
 
@@ -22,7 +23,7 @@ impl Connection {
         let keys = call.declared();
         match self.try_run(script, call).await {
             Ok(frame) => Ok(frame),
-            Err(fault) => Err(naming(self, fault, keys).await),
+            Err(fault) => Err(rights::explain_to_instance(self, naming(self, fault, keys).await).await),
         }
     }
 
@@ -31,7 +32,7 @@ impl Connection {
         let keys = keys_of(name, &arguments);
         let frame = self.send(name, arguments.into_iter().map(Value::Bytes).collect()).await?;
         match self.checked(frame) {
-            Err(error) => Err(self.about(error, name, keys).await),
+            Err(error) => Err(rights::explain_to_instance(self, self.about(error, name, keys).await).await),
             frame => frame,
         }
     }

@@ -9,6 +9,8 @@ use super::refusal::refuses_command;
 pub(super) struct Rights {
     /// A command was refused since they were last asked for.
     doubted: AtomicBool,
+    /// An instance works over these connections.
+    all_needed: AtomicBool,
 }
 
 impl Rights {
@@ -31,5 +33,14 @@ impl Rights {
 
     pub(super) fn are_doubted(&self) -> bool {
         self.doubted.load(Ordering::Relaxed)
+    }
+
+    /// An instance joins, which needs all of them. A client needs those of its own steps.
+    pub(super) fn need_all(&self) {
+        self.all_needed.store(true, Ordering::Relaxed);
+    }
+
+    pub(super) fn are_all_needed(&self) -> bool {
+        self.all_needed.load(Ordering::Relaxed)
     }
 }

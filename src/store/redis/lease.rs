@@ -99,6 +99,7 @@ impl Perform<Oversee> for RedisStore {
 
 pub(super) async fn join(connection: &Connection, record: &InstanceRecord) -> Result<Joined, StoreError> {
     rights::ask(connection).await?;
+    connection.origin.rights.need_all();
     // From now on the lease depends on answers that come in time.
     connection.origin.patience.hold(Duration::from_millis(record.lease_ms));
     let mut unreadable = Bytes::new();

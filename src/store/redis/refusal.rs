@@ -37,6 +37,12 @@ pub(super) fn refuses_key(text: &str) -> bool {
     text.contains("access") && text.contains("key")
 }
 
+/// The command that this user has no right to, if an error says so of one that was called by itself.
+pub(super) fn command_without_right(text: &str) -> Option<&str> {
+    let (_, rest) = text.split_once("permissions to run the '")?;
+    rest.split_once('\'').map(|(command, _)| command)
+}
+
 /// How many bytes of a key a pattern spells out.
 const SPELT: usize = 200;
 
@@ -365,6 +371,12 @@ mod tests {
         assert!(slots.to_string().contains("hash tag"), "{slots}");
         let right = refused("NOPERM this user has no permissions to run the 'lpop' command or its subcommand");
         assert!(matches!(&right, StoreError::Unsupported(text) if text.contains("lpop")), "{right}");
+        assert_eq!(command_without_right(&right.to_string()), Some("lpop"));
+        assert_eq!(
+            command_without_right("NOPERM User u has no permissions to run the 'evalsha' command"),
+            Some("evalsha")
+        );
+        assert_eq!(command_without_right("NOPERM No permissions to access a key"), None);
         let noperm = "ERR user_script:9: REFUSED r:delayed:7\u{1f}RPUSH\u{1f}The user executing the script can't access at \
                       least one of the keys mentioned in the command script: 2a, on @user_script:9.";
         let key = refused_to("poor", noperm);

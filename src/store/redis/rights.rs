@@ -32,6 +32,11 @@ pub(super) async fn ask(connection: &Connection) -> Result<(), StoreError> {
             keys.clone_from(&ours);
             Vec::new().into_iter()
         }
+        // No script is run at all.
+        Err(Fault::Store(StoreError::Unsupported(said))) if refusal::command_without_right(&said).is_some() => {
+            rights.push_str(" +evalsha +eval");
+            Vec::new().into_iter()
+        }
         Err(Fault::Store(error)) => return Err(error),
     };
     while let (Some(command), Some(reason)) = (refused.next(), refused.next()) {
@@ -96,6 +101,13 @@ pub(super) async fn missing(connection: &Connection) -> Result<Option<StoreError
         Err(missing @ StoreError::MissingRights(_)) => Ok(Some(missing)),
         Err(error) => Err(error),
     }
+}
+
+/// The error of any step of an instance. All its loops meet a right that is missing. The error that names every missing
+/// right is told once for all of them, and takes the place of what each would tell.
+pub(super) async fn explain_to_instance(connection: &Connection, error: StoreError) -> StoreError {
+    let is_about_rights = matches!(error, StoreError::Unsupported(_)) && connection.origin.rights.are_doubted();
+    if is_about_rights && connection.origin.rights.are_all_needed() { explain(connection, error).await } else { error }
 }
 
 /// The error of a step that claiming or promotion needs: if a right was missing, one that names all of them.
