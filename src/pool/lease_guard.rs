@@ -34,12 +34,14 @@ const WHY_STILL: &str = "it was stopped, or its machine slept or was too busy";
 const STEP: Duration = Duration::from_millis(5);
 
 /// Ends all runs before the lease lapses, if it cannot be extended and another instance may declare us dead. While a
-/// database file is locked no instance can, and the runs go on.
+/// database file is locked, or a server takes no writes from anybody, no instance can, and the runs go on.
 pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
     let lease = core.lease.length();
     // How old the lease is when the runs that were asked to end are killed.
     let mut kill_at = None;
     let mut told = false;
+    // The store took no writes from anybody when it was asked last.
+    let mut nobody_could = false;
     let mut still = Stillness { extended: core.lease.extended(), lasted: Duration::ZERO, is_news: false };
     loop {
         pulse.turn();
@@ -47,7 +49,7 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
         let (ask, kill) = (lease - grace, lease - lease / 10);
         let (extended, silent) = (core.lease.extended(), core.lease.age());
         if silent < ask {
-            (kill_at, told, still.is_news) = (None, false, false);
+            (kill_at, told, nobody_could, still.is_news) = (None, false, false, false);
             still.pause(&core, (ask - silent).min(GLANCE)).await;
             continue;
         }
@@ -75,13 +77,18 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
             let awake = silent.saturating_sub(still.since(extended));
             let why = still.why(extended, awake);
             if suspicion == Suspicion::Trusted {
+                nobody_could = true;
                 if awake >= ask && !std::mem::replace(&mut told, true) {
                     core.warn(format!(
-                        "{why}, because nothing can be written to the database file; nobody else can take the lease \
-                         meanwhile, so the running jobs go on"
+                        "{why}, because nothing can be written to the store; nobody else can take the lease meanwhile, so \
+                         the running jobs go on"
                     ));
                 }
                 still.pause(&core, DOUBT.min(lease / 10)).await;
+            } else if std::mem::take(&mut nobody_could) && suspicion == Suspicion::Unknown {
+                // That has passed. Who watches us begins anew, so that there is time for the extension.
+                let patience = ANSWER.min(lease / 5);
+                core.lease.wait(patience, asked_again(&core, ask, patience)).await;
             } else if core.lease.extended() == extended {
                 let soon = grace.saturating_sub(lease / 10);
                 kill_at = Some(match suspicion {

@@ -38,3 +38,12 @@ pub enum ServerState {
     #[error("it has as many clients as it allows: close some, or raise maxclients")]
     TooManyClients,
 }
+
+impl ServerState {
+    /// Does the server take no writes from anybody? A replica and what has lost its replicas may have a successor elsewhere,
+    /// and other clients may be connected.
+    #[must_use]
+    pub fn concerns_everybody(self) -> bool {
+        matches!(self, Self::Loading | Self::Busy | Self::CannotSave)
+    }
+}

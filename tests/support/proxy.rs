@@ -52,6 +52,8 @@ enum Mode {
     Stalled,
     /// Requests pass, and what the server says does not.
     RepliesHeld,
+    /// Every command that needs the data is answered with an error.
+    Failing,
     /// New connections are closed at once.
     Refusing,
 }
@@ -66,6 +68,8 @@ struct Shared {
     connections: AtomicU64,
     /// Connections of lower numbers swallow their requests, and these their replies.
     silent: [AtomicU64; 2],
+    /// The error that commands are answered with when they are refused.
+    refusal: Mutex<String>,
     /// How late every request and every reply arrives, at least and at most, in milliseconds.
     latency: [AtomicU64; 2],
     upstream: PathBuf,
@@ -90,6 +94,7 @@ impl Proxy {
             cuts: watch::Sender::new(0),
             connections: AtomicU64::new(0),
             silent: [const { AtomicU64::new(0) }; 2],
+            refusal: Mutex::default(),
             latency: [const { AtomicU64::new(0) }; 2],
             upstream: upstream.to_owned(),
         });
@@ -124,6 +129,12 @@ impl Proxy {
     /// Holds back what the server says until it heals; what it is asked for reaches it.
     pub(crate) fn hold_replies(&self) {
         self.shared.mode.send_replace(Mode::RepliesHeld);
+    }
+
+    /// Lets the server answer every command that needs its data with this error until it heals.
+    pub(crate) fn answer_with(&self, error: &str) {
+        *lock(&self.shared.refusal) = error.to_owned();
+        self.shared.mode.send_replace(Mode::Failing);
     }
 
     /// Swallows from now on what goes this way over the connections that there are: they stay open, and new ones work.
@@ -238,6 +249,8 @@ async fn requests(mut client: tcp::OwnedReadHalf, server: Late, shared: &Shared,
                 return;
             }
             lock(owed).push_back(sprung);
+            let refused = *mode.borrow() == Mode::Failing && !needs_no_data(&frame);
+            let frame = if refused { refusal(&lock(&shared.refusal)) } else { frame };
             count += 1;
             if server.send((Instant::now() + shared.latency(count), frame)).is_err() {
                 return;
@@ -282,6 +295,20 @@ async fn deliver(mut due: mpsc::UnboundedReceiver<(Instant, Vec<u8>)>, mut to: i
             return;
         }
     }
+}
+
+/// Is this a command that a server takes while it loads its data?
+fn needs_no_data(frame: &[u8]) -> bool {
+    let name = frame.split(|byte| *byte == b'\n').nth(2).unwrap_or_default().trim_ascii_end();
+    [&b"HELLO"[..], b"AUTH", b"CLIENT", b"INFO", b"SELECT", b"QUIT"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known))
+}
+
+/// A command that the server answers with this error, so that the answer comes in its turn.
+fn refusal(error: &str) -> Vec<u8> {
+    let script = format!("return redis.error_reply('{error}')");
+    format!("*3\r\n$4\r\nEVAL\r\n${}\r\n{script}\r\n$1\r\n0\r\n", script.len()).into_bytes()
 }
 
 fn holds(frame: &[u8], needle: &[u8]) -> bool {

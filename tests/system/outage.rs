@@ -5,6 +5,7 @@ use std::fs;
 use rustix::process::Signal;
 
 use crate::daemon::{Folder, eventually, signal};
+use crate::support::proxy::Proxy;
 use crate::support::redis::{Options, RedisServer};
 use crate::support::resp::Reply;
 
@@ -112,6 +113,51 @@ fn a_stopped_instance_that_wakes_after_its_lease_records_nothing_and_starts_anew
     let ids: Vec<_> = ids.lines().collect();
     assert_eq!(ids[0], ids[1], "both runs of the first job carry its id");
     sleeper.stop();
+}
+
+/// While a server takes no writes from anybody, no instance can be declared dead, and no job need be ended.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_takes_no_writes_from_anybody_for_longer_than_a_lease_ends_no_job() {
+    for (error, remedy) in [
+        ("LOADING Redis is loading the dataset in memory", "wait until it has"),
+        ("MISCONF Errors writing to the AOF file: No space left on device", "make room on its disk"),
+    ] {
+        let server = RedisServer::start(Options { tcp: false, durable: false });
+        let proxy = Proxy::start(&server.socket()).await;
+        let folder = Folder::new(&proxy.url(), "");
+        folder.script(
+            "gated",
+            "echo $WINDLASS_INSTANCE >>begun; until [ -e gate ]; do sleep 0.05; done; echo done >>ended",
+        );
+        let daemons = ["one", "two"].map(|name| folder.daemon_with_log(name));
+        for daemon in &daemons {
+            daemon.wait_log("[ worker ] started");
+        }
+        for _ in 0..4 {
+            assert_eq!(folder.windlass(&["enqueue", "gated"]).0, Some(0));
+        }
+        eventually("the jobs run", || folder.read("begun").lines().count() == 4);
+        proxy.answer_with(error);
+        // More than twice the lease of 3 s: the passing of time is what is tested.
+        std::thread::sleep(std::time::Duration::from_secs(7));
+        assert_eq!(folder.windlass(&["stats"]).0, Some(69), "a client is told as well");
+        proxy.heal();
+        for daemon in &daemons {
+            daemon.wait_log("answers again");
+        }
+        // Another lease passes, in which an observer that counts wrongly would declare an instance dead.
+        std::thread::sleep(std::time::Duration::from_secs(4));
+        fs::write(folder.path("gate"), "").expect("the gate must open");
+        eventually("the jobs are settled", || server.command(&["GET", "resque:stat:processed"]).texts() == ["4"]);
+        for daemon in daemons {
+            let log = daemon.log();
+            assert_eq!(log.matches(remedy).count(), 1, "{error}: told once: {log}");
+            assert!(log.contains("nobody else can take the lease meanwhile"), "{error}: {log}");
+            assert!(!log.contains("running jobs are ended") && !log.contains("dead"), "{error}: {log}");
+            daemon.stop();
+        }
+        assert_eq!((folder.read("begun").lines().count(), folder.read("ended").lines().count()), (4, 4), "{error}");
+    }
 }
 
 #[test]

@@ -102,6 +102,11 @@ impl Origin {
         self.url.to_string()
     }
 
+    /// Is there one server, which no other can take the place of?
+    pub(super) fn is_one_server(&self) -> bool {
+        matches!(self.url.topology, Topology::Server(_) | Topology::Socket(_))
+    }
+
     /// Whom the server knows us as.
     pub(super) fn user(&self) -> &str {
         self.url.login.user.as_deref().unwrap_or("default")

@@ -66,8 +66,7 @@ impl Perform<Leave> for RedisStore {
 
 impl Perform<ReadSuspicion> for RedisStore {
     async fn perform(&self, _: ReadSuspicion) -> Result<Suspicion, StoreError> {
-        // An instance that cannot write to a server cannot read from it, either.
-        Ok(Suspicion::Unknown)
+        Ok(suspicion(&self.connection).await)
     }
 }
 
@@ -94,6 +93,19 @@ impl Perform<Oversee> for RedisStore {
         let overseen = oversee(&self.connection, &arrow).await;
         memory::check(&self.connection, &self.asked).await;
         overseen
+    }
+}
+
+/// While the only server there is takes no writes from anybody, nobody can declare an instance dead, and whoever watches its
+/// counter fails as well and begins anew afterwards. Of several servers another may be the master by now.
+async fn suspicion(connection: &Connection) -> Suspicion {
+    if !connection.origin.is_one_server() {
+        return Suspicion::Unknown;
+    }
+    // A write that changes nothing where writes are taken.
+    match connection.command("DEL", vec![connection.keys().nothing()]).await {
+        Err(StoreError::Refusing { state, .. }) if state.concerns_everybody() => Suspicion::Trusted,
+        Ok(_) | Err(_) => Suspicion::Unknown,
     }
 }
 
