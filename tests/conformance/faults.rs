@@ -613,7 +613,14 @@ async fn a_key_of_another_type_tears_no_arrow() {
             f.redis_command(&["DEL", &name]);
             f.redis_command(&[if was_list { "SET" } else { "RPUSH" }, &name, "another type"]);
             let before = raw(&f);
-            let Err(error) = pass(f.store.clone()).await else { continue };
+            let error = match pass(f.store.clone()).await {
+                Ok(told) if is_raw(&told) => {
+                    unnamed.push(format!("{} with {key} of another type: {told}", row.arrow));
+                    continue;
+                }
+                Ok(_) => continue,
+                Err(error) => error,
+            };
             if !matches!(&error, StoreError::Corrupt { place, .. } if *place == name) {
                 unnamed.push(format!("{} with {key} of another type: {error}", row.arrow));
             }
@@ -627,6 +634,78 @@ async fn a_key_of_another_type_tears_no_arrow() {
     }
     assert!(torn.is_empty(), "these arrows were torn:\n{}", torn.join("\n"));
     assert!(unnamed.is_empty(), "these arrows did not name the key:\n{}", unnamed.join("\n"));
+}
+
+/// Are these the server's words about a key of another type, without what to type?
+fn is_raw(told: &str) -> bool {
+    told.contains("user_script") || told.contains("WRONGTYPE") && !told.contains("RENAMENX")
+}
+
+/// Whoever looks is told of a key of another type by its name and with what to type.
+#[tokio::test]
+async fn a_look_at_a_key_of_another_type_names_it() {
+    let (mut known, mut unnamed, mut named) = (BTreeSet::new(), Vec::new(), BTreeSet::new());
+    for row in rows() {
+        let f = Fixture::redis().await;
+        let pass = (row.arrange)(&f).await;
+        pass(f.store.clone()).await.expect("undisturbed");
+        for (key, value) in raw(&f) {
+            if !known.insert(key.clone()) {
+                continue;
+            }
+            let (name, Reply::Text(value)) = (f.key(&key), value) else { continue };
+            let was_list = f.redis_command(&["TYPE", &name]).texts() == ["list"];
+            f.redis_command(&["DEL", &name]);
+            f.redis_command(&[if was_list { "SET" } else { "RPUSH" }, &name, "another type"]);
+            for (look, error) in looks(&f.store).await {
+                if matches!(&error, StoreError::Corrupt { place, .. } if *place == name) && !is_raw(&error.to_string())
+                {
+                    named.insert(look);
+                } else {
+                    unnamed.push(format!("{look} with {key} of another type: {error}"));
+                }
+            }
+            f.redis_command(&["DEL", &name]);
+            f.redis_command(&[b"RESTORE", name.as_bytes(), b"0", &value[..]]);
+        }
+    }
+    assert!(unnamed.is_empty(), "these looks did not name the key:\n{}", unnamed.join("\n"));
+    assert!(named.len() > 10, "most looks were at such a key: {named:?}");
+}
+
+/// What looks of all kinds fail with.
+async fn looks(store: &Store<Whole>) -> Vec<(&'static str, StoreError)> {
+    let mut failed = Vec::new();
+    macro_rules! look {
+        ($($verb:ident($($argument:expr),*);)+) => {
+            $(if let Err(error) = store.$verb($($argument),*).await {
+                failed.push((stringify!($verb), error));
+            })+
+        };
+    }
+    look! {
+        queue_names();
+        queues();
+        queued(&queue("q"), 0, -1);
+        paused();
+        stats();
+        registered();
+        instances();
+        locks();
+        periodic(&[job_lock(1)]);
+        last_fired(&["report/daily".to_owned()]);
+        leader(Leadership::Scheduler);
+        leader(Leadership::Duties);
+        failed_count();
+        failed(0, -1);
+        due(10, &[]);
+        delayed_seconds(windlass::store::delayed::DelayedCursor::first(), 100);
+        delayed_at(NOW_S, 0, -1);
+        scheduled_at(&job(1));
+        ping_of("h-windlass:1+1");
+        working(&record("a", 1).workers());
+    }
+    failed
 }
 
 /// An instance leaves only once, so a broken key must not keep its other entries.
