@@ -8,6 +8,7 @@ use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use super::lease_watch::LeaseWatch;
 use crate::job::{ClaimToken, Identity, Outcome, QueueName};
 use crate::task::TaskDefinition;
 
@@ -29,6 +30,8 @@ pub struct Invocation {
     pub claim: ClaimToken,
     /// The instance that runs it; children carry it in their environment.
     pub instance: Arc<str>,
+    /// The lease under which it was claimed. A handler that lets a job wait asks it right before the job begins.
+    pub lease: LeaseWatch,
 }
 
 impl Invocation {
@@ -44,6 +47,7 @@ impl Invocation {
             identity: Identity::first(&claim),
             claim,
             instance: Arc::from("0"),
+            lease: LeaseWatch::default(),
         }
     }
 }

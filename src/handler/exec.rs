@@ -82,6 +82,7 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
     };
     let mut running = match start(&command, &spec, &job, &mut stop).await {
         Ok(Some(running)) => running,
+        Ok(None) if job.lease.may_have_lapsed() => return Outcome::ClaimDoubted,
         Ok(None) => return Outcome::Interrupted,
         Err(error) if error.is_shortage() => {
             return Outcome::NotStarted(format!("task \"{}\": failed to {error}", job.task.name));
@@ -156,7 +157,7 @@ fn command(spec: &ExecSpec, job: &Invocation) -> Result<Command, CommandError> {
 }
 
 /// Starts the process, and tries again for a moment while the system is short of a resource. `None` if a stop was
-/// asked for before the process started.
+/// asked for or the lease may have run out before the process started.
 async fn start(
     command: &Command,
     spec: &ExecSpec,
@@ -164,10 +165,14 @@ async fn start(
     stop: &mut watch::Receiver<Stop>,
 ) -> Result<Option<Running>, SpawnError> {
     let line = || if spec.stdin == StdinMode::Job { job_line::line(job) } else { Vec::new() };
+    let spawn = || match job.lease.may_have_lapsed() {
+        true => Ok(None),
+        false => Running::spawn(command, line()).map(Some),
+    };
     tokio::select! {
         biased;
         _ = stopped(stop, Stop::No) => Ok(None),
-        started = spawn_retry::start(|| Running::spawn(command, line())) => started.map(Some),
+        started = spawn_retry::start(spawn) => started,
     }
 }
 

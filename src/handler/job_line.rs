@@ -15,7 +15,7 @@ pub(super) fn line(job: &Invocation) -> Vec<u8> {
 
 /// Appends the job, without a newline.
 pub(super) fn append(line: &mut Vec<u8>, job: &Invocation) {
-    let Invocation { task, queue, args, identity, claim, scheduled_at, instance: _ } = job;
+    let Invocation { task, queue, args, identity, claim, scheduled_at, instance: _, lease: _ } = job;
     line.extend_from_slice(b"{\"id\":");
     push_quoted(line, &identity.id);
     line.extend_from_slice(b",\"claim\":");

@@ -28,6 +28,9 @@ pub enum Outcome {
     /// It could not begin, because this machine is short of a resource: file descriptors, processes, memory. The text says
     /// of which. Nothing of the job was done, so that it is given back uncounted.
     NotStarted(String),
+    /// It waited, and the lease of its instance may have run out meanwhile: another instance may run it, so that it did not
+    /// begin here. Nothing of the job was done, so that it is given back uncounted if it is still ours.
+    ClaimDoubted,
     /// It could not begin, because its program could not be started: it is missing for a moment, or for good. Nothing of
     /// the job was done, so that it is put off uncounted; if that lasts, it fails with this.
     Unstarted {
@@ -48,6 +51,9 @@ impl Outcome {
     /// Was the run cut off before it ended, or never began?
     #[must_use]
     pub fn is_cut_off(&self) -> bool {
-        matches!(self, Self::Interrupted | Self::Crashed(_) | Self::NotStarted(_) | Self::Unstarted { .. })
+        matches!(
+            self,
+            Self::Interrupted | Self::Crashed(_) | Self::NotStarted(_) | Self::ClaimDoubted | Self::Unstarted { .. }
+        )
     }
 }

@@ -132,7 +132,7 @@ pub fn ending(
             tick: None,
             failure: None,
         },
-        Outcome::NotStarted(_) => release(task, run),
+        Outcome::NotStarted(_) | Outcome::ClaimDoubted => release(task, run),
         Outcome::Unstarted { failure, .. } => fail(failure),
         Outcome::Interrupted | Outcome::Crashed(_) => {
             let on_crash = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash);

@@ -6,6 +6,7 @@
 //!         │ fails: the run fails ──────▲
 //!         │ finds no descriptor, process or memory to ask with: the job is given back
 //!         │ its program cannot be started: the job is put off
+//!         │ the lease may have run out meanwhile: the job is given back, if it is still ours
 //! ```
 //!
 //! The task's `timeout` counts for `before_perform` and the run together, and again for `after_perform`. An order to end
@@ -45,7 +46,7 @@ pub enum Performed {
     Ran(Outcome),
     /// A plugin said no before it began.
     Vetoed(Refusal),
-    /// An order to end came before it began, while a plugin was called; or the process stood still until it was too late.
+    /// An order to end came before it began, while a plugin was called.
     NotBegun,
 }
 
@@ -70,6 +71,8 @@ impl HookedRun {
                     veto = Some(refusal);
                     Outcome::Interrupted
                 }
+                // The plugins may have taken long.
+                Some(Ok(None)) if invocation.lease.may_have_lapsed() => Outcome::ClaimDoubted,
                 Some(Ok(None)) => {
                     begun = true;
                     match handler.begin(invocation, own.subscribe()) {

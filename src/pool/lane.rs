@@ -325,6 +325,9 @@ impl LaneTask {
             }
             return self.give_back(number, worker, job, &why);
         }
+        if outcome == Outcome::ClaimDoubted {
+            return self.release(number, worker, job);
+        }
         let Some((job, outcome)) = self.begun(number, worker, job, outcome) else { return };
         let result = match &outcome {
             Outcome::Success { result } => result.clone(),

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::clock::Clock;
+use crate::handler::lease_watch::{LeaseWatch, WatchedLease};
 use crate::store::instance::InstanceRecord;
 use crate::supervise::stillness::stood_still;
 
@@ -33,6 +34,8 @@ pub(super) struct Lease {
     length: Duration,
     /// When the last successful extension was sent.
     extended: Cell<Moment>,
+    /// The same for the runs, which begin on other threads.
+    watched: WatchedLease,
     record: RefCell<InstanceRecord>,
     /// How often `record` was changed, and which of its changes the store has.
     version: Cell<u64>,
@@ -50,6 +53,7 @@ impl Lease {
     pub(super) fn new(clock: Arc<dyn Clock>, length: Duration, record: InstanceRecord) -> Self {
         let now = Moment { at: Instant::now(), suspended: clock.suspended() };
         Self {
+            watched: WatchedLease::new(Arc::clone(&clock), length),
             clock,
             length,
             extended: Cell::new(now),
@@ -111,9 +115,9 @@ impl Lease {
         self.overslept.get().is_some_and(|at| began <= at && at.elapsed() < self.length)
     }
 
-    /// When others may take this instance for dead, unless it is extended before.
-    pub(super) fn lapses(&self) -> Instant {
-        self.extended.get().at + self.length
+    /// The lease as a run sees it that begins now.
+    pub(super) fn watch(&self) -> LeaseWatch {
+        self.watched.watch()
     }
 
     /// Whether a run may begin. Not if half of the lease has passed: the process or the machine slept, or the store is slow,
@@ -129,6 +133,7 @@ impl Lease {
         // Replies may come in another order.
         if sent.at >= self.extended.get().at {
             self.extended.set(sent);
+            self.watched.extended(sent.at, sent.suspended);
         }
         waited && self.is_fresh()
     }

@@ -13,6 +13,7 @@ use super::watched::{panicked, watched};
 use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::event::{Event, EventKind};
 use crate::handler::contract::{Handler, Invocation, OutcomeSender, OwnedRun, RunOwner, StartedRun};
+use crate::handler::lease_watch::LeaseWatch;
 use crate::job::failure::UNPARSEABLE;
 use crate::job::{Args, ClaimToken, Failure, Outcome, PayloadView, TaskName, WorkerName};
 use crate::plugin::chain::Chain;
@@ -145,6 +146,7 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
         identity: job.identity.clone(),
         claim: job.claim.clone(),
         instance: Arc::clone(&core.instance),
+        lease: core.lease.watch(),
     };
     if Hooks::any(task, &core.plugins, HookPoints::PERFORM) {
         return begin_hooked(core, slot, Arc::clone(handler), invocation);
@@ -166,7 +168,7 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
             let (stop, timeout, grace) = (Arc::clone(slot.stopper()), task.timeout, core.settings.kill_grace());
             let report = reporter(core, slot, job.claim.clone());
             let run = async move { Performed::Ran(watched(run, &stop, timeout, grace).await) };
-            let run = begun_by(core.lease.lapses(), run);
+            let run = begun_in_time(core.lease.watch(), run);
             core.handlers.spawn(named("a job's run", async move { report(run.await) }));
             Started::Running(None)
         }
@@ -190,7 +192,7 @@ fn begin_hooked(core: &Core, slot: &Slot, handler: Arc<dyn Handler>, invocation:
     };
     let report = reporter(core, slot, invocation.claim.clone());
     let hooked = HookedRun { hooks, handler, invocation, grace: core.settings.kill_grace() };
-    let run = begun_by(core.lease.lapses(), hooked.perform(stop));
+    let run = begun_in_time(core.lease.watch(), hooked.perform(stop));
     core.handlers.spawn(named("a job's run with plugins", async move { report(run.await) }));
     Started::Running(None)
 }
@@ -206,8 +208,8 @@ fn reporter(core: &Core, slot: &Slot, claim: ClaimToken) -> impl FnOnce(Performe
 
 /// Awaits a run from its first step, unless it is too late for that: the process stood still between the claim and now, and
 /// another instance may run the job by now.
-async fn begun_by(last: Instant, run: impl Future<Output = Performed>) -> Performed {
-    if Instant::now() >= last { Performed::NotBegun } else { run.await }
+async fn begun_in_time(lease: LeaseWatch, run: impl Future<Output = Performed>) -> Performed {
+    if lease.may_have_lapsed() { Performed::Ran(Outcome::ClaimDoubted) } else { run.await }
 }
 
 #[cfg(test)]
@@ -215,18 +217,20 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::clock::ManualClock;
+    use crate::handler::lease_watch::WatchedLease;
 
     #[tokio::test(start_paused = true)]
     async fn a_run_that_gets_its_first_turn_after_the_lease_does_not_begin() {
-        for (late, expected) in [(false, Performed::Ran(Outcome::Interrupted)), (true, Performed::NotBegun)] {
+        for (late, expected) in [(false, Outcome::Interrupted), (true, Outcome::ClaimDoubted)] {
             let begun = std::cell::Cell::new(false);
-            let last = Instant::now() + Duration::from_secs(1);
-            let run = begun_by(last, async {
+            let lease = WatchedLease::new(Arc::new(ManualClock::at(0)), Duration::from_secs(1));
+            let run = begun_in_time(lease.watch(), async {
                 begun.set(true);
                 Performed::Ran(Outcome::Interrupted)
             });
             tokio::time::advance(Duration::from_millis(if late { 1000 } else { 900 })).await;
-            assert_eq!(run.await, expected);
+            assert_eq!(run.await, Performed::Ran(expected));
             assert_eq!(begun.get(), !late);
         }
     }

@@ -114,6 +114,44 @@ async fn a_claim_that_is_first_seen_after_the_lease_does_not_begin() {
     assert_eq!(lines(&folder, "notes"), 2, "the claims that were lost did not begin: {}", folder.read("sleeper"));
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_request_that_waits_for_a_child_beyond_the_lease_is_not_given_to_it() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let proxy = Proxy::start(&server.socket()).await;
+    let folder = Folder::new(&proxy.url(), "worker_logging = { job = \"info\" }");
+    let program = "#!/bin/sh\necho '{\"jsonrpc\":\"2.0\",\"method\":\"ready\"}'\nwhile read -r line; do echo \"$line\" >>FOLDER/seen\n\
+                   until [ -e FOLDER/gate ]; do sleep 0.05; done\nid=${line#*\\\"id\\\":}; id=${id%%,*}\n\
+                   echo \"{\\\"jsonrpc\\\":\\\"2.0\\\",\\\"id\\\":$id,\\\"result\\\":null}\"; done\n";
+    folder.worker("served", &program.replace("FOLDER", &folder.path("").display().to_string()));
+    let task = folder.read("tasks.d/served.toml") + "processes = 1\n";
+    fs::write(folder.path("tasks.d/served.toml"), task).expect("the task must be written");
+    let past_the_proxy = |args: &[&str]| folder.command(&[&["--store", &server.url()], args].concat());
+    for _ in 0..2 {
+        let mut command = past_the_proxy(&["enqueue", "served"]);
+        assert!(command.stdout(Stdio::null()).status().expect("the binary must run").success());
+    }
+    let sleeper = folder.daemon_with_log("sleeper");
+    eventually("one is served and one waits", || {
+        sleeper.log().matches("working job").count() == 2 && lines(&folder, "seen") == 1
+    });
+    let proper = sleeper.proper();
+    signal(proper, Signal::STOP);
+    let other = folder.start(past_the_proxy(&["run"]), "other");
+    eventually("the other has both", || other.log().matches("redelivery 1").count() == 2);
+    fs::write(folder.path("gate"), "").expect("the gate must open");
+    let processed = || server.command(&["GET", "resque:stat:processed"]).texts() == ["2"];
+    eventually("the other has done both", processed);
+    // The sleeper wakes, and learns nothing from the store for as long as it takes to start another child.
+    proxy.stall();
+    signal(proper, Signal::CONT);
+    std::thread::sleep(Duration::from_millis(700));
+    proxy.heal();
+    sleeper.wait_log("was declared dead");
+    sleeper.stop();
+    other.stop();
+    assert_eq!(lines(&folder, "seen"), 3, "{}", folder.read("sleeper"));
+}
+
 #[test]
 fn what_a_stopped_neighbour_runs_is_ended_before_its_job_is_given_to_another() {
     let server = RedisServer::start(Options { tcp: false, durable: false });

@@ -24,6 +24,7 @@ use crate::daemon::directions;
 use crate::event::{Bus, Event, EventKind};
 use crate::handler::contract::{Invocation, StartedRun, Stop};
 use crate::handler::dispatch::Dispatch;
+use crate::handler::lease_watch::LeaseWatch;
 use crate::job::{ClaimToken, Failure, Identity, Outcome};
 use crate::plugin::hook::{HookPoint, HookPoints};
 use crate::plugin::hooks::{Hooks, Refusal};
@@ -88,6 +89,7 @@ pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<E
         identity: Identity::first(&claim),
         claim,
         instance: Arc::from(instance),
+        lease: LeaseWatch::default(),
     };
 
     let stop = Arc::new(watch::Sender::new(Stop::No));
@@ -199,7 +201,8 @@ impl PerformOutput {
             Outcome::NotStarted(error) => {
                 Self::Failure { duration_ms, exception: "SpawnError".to_owned(), error, backtrace: Vec::new() }
             }
-            Outcome::Interrupted => Self::Interrupted { duration_ms },
+            // No lease runs out here.
+            Outcome::Interrupted | Outcome::ClaimDoubted => Self::Interrupted { duration_ms },
         }
     }
 

@@ -33,6 +33,7 @@ use super::connect::Connector;
 use super::request::RequestBody;
 use super::transport::{Socket, Transport};
 use super::transport_error::{TransportError, deepest};
+use crate::handler::lease_watch::LeaseWatch;
 use crate::supervise::scope::named;
 
 /// How long an idle connection is kept. Common servers close theirs after two seconds or more.
@@ -97,17 +98,22 @@ impl ConnectionPool {
         self.slots.acquire().await.map_err(|_| TransportError::Connect("there is no pool any more".to_owned()))
     }
 
-    /// Sends a request with a permit, and waits for the head of the response.
+    /// Sends a request with a permit, and waits for the head of the response. Sends nothing once the lease under which its
+    /// job was claimed may have run out.
     pub(super) async fn send<'p>(
         self: &'p Arc<Self>,
         slot: SemaphorePermit<'p>,
         mut request: Request<RequestBody>,
+        lease: &LeaseWatch,
     ) -> Result<(Response<Incoming>, ConnectionLease<'p>), TransportError> {
         loop {
             let (mut connection, used) = match self.take_idle() {
                 Some(connection) => (connection, true),
                 None => (PooledConnection::open(&self.connector).await?, false),
             };
+            if lease.may_have_lapsed() {
+                return Err(TransportError::ClaimDoubted);
+            }
             let refused = match connection.send(request).await {
                 Ok(response) => return Ok((response, ConnectionLease { pool: self, connection, _slot: slot })),
                 Err(refused) => refused,

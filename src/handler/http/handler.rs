@@ -83,6 +83,7 @@ impl HttpClient {
     async fn perform(&self, slot: Result<SemaphorePermit<'_>, TransportError>, job: &Invocation) -> Outcome {
         match self.exchange(slot, job).await {
             Ok(outcome) => outcome,
+            Err(TransportError::ClaimDoubted) => Outcome::ClaimDoubted,
             Err(TransportError::Short(why)) => Outcome::NotStarted(format!("{}: {why}", self.origin)),
             Err(error) => Outcome::Failure(error.failure(&self.origin)),
         }
@@ -94,7 +95,7 @@ impl HttpClient {
         job: &Invocation,
     ) -> Result<Outcome, TransportError> {
         let request = self.template.request(job, self.now_s());
-        let (response, mut lease) = self.pool.send(slot?, request).await?;
+        let (response, mut lease) = self.pool.send(slot?, request, &job.lease).await?;
         let (head, mut body) = response.into_parts();
         let meaning = judge(head.status, &head.headers, job.identity.later, self.later, self.now_s());
         let mut kept = Vec::new();

@@ -21,6 +21,9 @@ pub(super) enum TransportError {
     /// There was no trusted encryption; nothing was sent.
     #[error("{0}")]
     Tls(String),
+    /// The lease may have run out while the job waited for a connection; nothing was sent.
+    #[error("the lease may have run out before the request was sent")]
+    ClaimDoubted,
     /// The server closed the connection before the request was sent.
     #[error("the connection was closed before the request was sent: {0}")]
     Unsent(String),
@@ -79,7 +82,7 @@ impl TransportError {
     /// The failure of a job with this error.
     pub(super) fn failure(&self, origin: &str) -> Failure {
         let exception = match self {
-            Self::Connect(_) | Self::Unsent(_) | Self::Short(_) => "HttpConnect",
+            Self::Connect(_) | Self::Unsent(_) | Self::Short(_) | Self::ClaimDoubted => "HttpConnect",
             Self::Tls(_) => "HttpTls",
             Self::Lost(_) => "HttpConnectionLost",
             Self::Protocol(_) => "HttpProtocol",

@@ -17,7 +17,7 @@ use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::pool_state::{ChildOrders, ChildParams, ChildPhase, PerformRequest, PoolState, PooledChild};
+use super::pool_state::{ChildOrders, ChildParams, ChildPhase, Ended, PerformRequest, PoolState, PooledChild};
 use crate::event::{Bus, Event};
 use crate::handler::contract::{Invocation, OutcomeSender, Stop};
 use crate::job::{Failure, Outcome, TaskName};
@@ -167,20 +167,21 @@ impl ChildPool {
         state.child(number).is_none_or(|child| child.phase == ChildPhase::Leaving) || (closing && idle)
     }
 
-    /// Records that a child answered `answered` jobs, and takes its orders. Returns false when the child should go: it
-    /// holds no job and gets no more.
-    pub(super) fn report(&self, number: u64, answered: usize, orders: &mut ChildOrders) -> bool {
+    /// Records what became of a child's jobs since the last report, and takes its orders. Returns false when the child
+    /// should go: it holds no job and gets no more.
+    pub(super) fn report(&self, number: u64, Ended { answered, unbegun }: Ended, orders: &mut ChildOrders) -> bool {
         let mut state = self.lock();
         let mut proven = false;
-        if let Some(child) = state.child(number).filter(|_| answered > 0) {
-            child.held = child.held.saturating_sub(answered);
+        let ended = answered + unbegun;
+        if let Some(child) = state.child(number).filter(|_| ended > 0) {
+            child.held = child.held.saturating_sub(ended);
             child.alone &= child.held > 0;
-            proven = !std::mem::replace(&mut child.proven, true);
+            proven = answered > 0 && !std::mem::replace(&mut child.proven, true);
         }
         if proven {
             (state.failures, state.not_before) = (0, None);
         }
-        if answered > 0 {
+        if ended > 0 {
             state.distribute(&self.spec);
         }
         let idle = state.waiting.is_empty() && state.suspects.is_empty();

@@ -40,6 +40,15 @@ pub(super) struct ChildOrders {
     pub(super) stops: Vec<(u64, Stop)>,
 }
 
+/// What became of jobs that a child was given.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Ended {
+    /// It answered so many.
+    pub(super) answered: usize,
+    /// So many did not begin, because the lease may have run out before the child saw them.
+    pub(super) unbegun: usize,
+}
+
 #[derive(Debug, Default)]
 pub(super) struct PoolState {
     pub(super) last_run: u64,

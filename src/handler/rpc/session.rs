@@ -14,13 +14,13 @@ use tokio::time::{Instant, timeout_at};
 use super::child_io::{ChildStderr, Strays, at, readable, writable};
 use super::child_pool::ChildPool;
 use super::pending::Pending;
-use super::pool_state::{ChildOrders, PerformRequest};
+use super::pool_state::{ChildOrders, Ended, PerformRequest};
 use super::protocol::{self, Message};
 use super::session_end::{EndedChild, SessionEnd};
 use super::stray;
 use crate::event::{Bus, Event, OutputTeller};
 use crate::handler::contract::Stop;
-use crate::job::TaskName;
+use crate::job::{Outcome, TaskName};
 use crate::process::lines::Lines;
 use crate::process::{Child, Duplex, Output, OutputLine, Tail, sweep, terminate};
 use crate::task::handler_spec::RetryLater;
@@ -130,19 +130,28 @@ impl Session {
     /// Passes on jobs and responses until there is a reason to end.
     pub(super) async fn serve(&mut self, pool: &ChildPool, number: u64, notify: &Notify, depth: usize) -> SessionEnd {
         self.pending = Pending::new(depth);
-        let (mut orders, mut answered, mut looked) = (ChildOrders::default(), 0, Instant::now());
+        let (mut orders, mut ended, mut looked) = (ChildOrders::default(), Ended::default(), Instant::now());
         loop {
-            let stays = pool.report(number, answered, &mut orders);
+            let stays = pool.report(number, ended, &mut orders);
             if !stays {
                 return SessionEnd::Leave;
             }
-            if let Some(most) = pool.spec.max_rss.filter(|_| answered > 0 && looked.elapsed() >= LOOK) {
+            if let Some(most) = pool.spec.max_rss.filter(|_| ended.answered > 0 && looked.elapsed() >= LOOK) {
                 looked = Instant::now();
                 self.look_at_memory(pool, number, most);
             }
-            answered = 0;
+            ended = Ended::default();
+            match self.take_back_doubted() {
+                Ok(count) => ended.unbegun = count,
+                Err(end) => return end,
+            }
             for request in orders.requests.drain(..) {
-                self.push_request(request);
+                if request.job.lease.may_have_lapsed() {
+                    request.complete(Outcome::ClaimDoubted);
+                    ended.unbegun += 1;
+                } else {
+                    self.push_request(request);
+                }
             }
             for (run_id, stop) in orders.stops.drain(..) {
                 if self.stop_run(run_id, stop) {
@@ -150,12 +159,16 @@ impl Session {
                 }
             }
             self.write();
+            if ended.unbegun > 0 {
+                // The places that they had are free.
+                continue;
+            }
             match self.wake(notify, None).await {
                 Wake::Exited => return SessionEnd::Exited,
                 Wake::Readable => {
                     self.fill();
                     match self.take_responses(&pool.spec.later) {
-                        Ok(count) => answered = count,
+                        Ok(count) => ended.answered = count,
                         Err(broken) => return SessionEnd::Broken(broken),
                     }
                 }
@@ -276,6 +289,48 @@ impl Session {
         let begin = self.sent + u64::try_from(self.requests.len() - self.written).unwrap_or(u64::MAX);
         let held = self.pending.hold(request, begin);
         protocol::perform(&mut self.requests, held.id, &held.request.job);
+    }
+
+    /// Takes back the requests that the pipe has not taken yet and whose jobs may not begin any more; returns how many. If
+    /// the child has seen a part of one, it must end, because the rest of the line would begin the job.
+    fn take_back_doubted(&mut self) -> Result<usize, SessionEnd> {
+        if self.written == self.requests.len() {
+            return Ok(0);
+        }
+        let seen = self.requests.get(..self.written).unwrap_or_default();
+        let line = seen.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let place = |at: usize| u64::try_from(at).unwrap_or(u64::MAX);
+        let offset = self.sent - place(self.written);
+        let first = offset + place(line);
+        let unwritten = self.pending.iter().filter(|held| held.begin >= first);
+        let doubted: Vec<(u64, u64)> = unwritten
+            .filter(|held| held.request.job.lease.may_have_lapsed())
+            .map(|held| (held.begin, held.id))
+            .collect();
+        if doubted.is_empty() {
+            return Ok(0);
+        }
+        for (_, id) in &doubted {
+            if let Some(held) = self.pending.take(*id) {
+                held.request.complete(Outcome::ClaimDoubted);
+            }
+        }
+        if line < self.written && doubted.iter().any(|(begin, _)| *begin == first) {
+            return Err(SessionEnd::Kill);
+        }
+        let (mut kept, mut at) = (Vec::new(), line);
+        for message in self.requests.get(line..).unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
+            let begin = offset + place(at);
+            if !doubted.iter().any(|(doubted, _)| *doubted == begin) {
+                if let Some(held) = self.pending.iter().find(|held| held.begin == begin) {
+                    held.begin = first + place(kept.len());
+                }
+                kept.extend_from_slice(message);
+            }
+            at += message.len();
+        }
+        (self.requests, self.written) = (kept, self.written - line);
+        Ok(doubted.len())
     }
 
     /// Asks a job to end. Returns true if only the end of the process can end it.

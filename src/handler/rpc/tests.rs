@@ -13,9 +13,11 @@ use tokio::time::{Instant, timeout};
 
 use super::Rpc;
 use super::child::command;
+use crate::clock::{Clock, ManualClock};
 use crate::event::{Bus, Event, EventKind, Listener};
 use crate::handler::contract::{Handler, Invocation, OutcomeSender, Stop, stopped};
 use crate::handler::fixture::{begin, invocation};
+use crate::handler::lease_watch::WatchedLease;
 use crate::job::{Failure, Outcome, TaskName};
 use crate::process::sweep;
 use crate::task::handler_spec::{ProcessSettings, RetryLater, RpcSpec};
@@ -110,6 +112,12 @@ impl Scene {
     fn pids(&self) -> Vec<u32> {
         let text = fs::read_to_string(self.folder.path().join("pids")).unwrap_or_default();
         text.lines().map(|line| line.parse().unwrap()).collect()
+    }
+
+    /// How many bytes wait for the first child to read them.
+    fn unread(&self) -> u64 {
+        let stdin = fs::File::open(format!("/proc/{}/fd/0", self.pids()[0])).unwrap();
+        rustix::io::ioctl_fionread(&stdin).unwrap()
     }
 
     fn write(&self, name: &str) {
@@ -530,6 +538,74 @@ async fn what_a_child_has_not_seen_is_given_to_the_next() {
     scene.write("gate");
     crash(ended(big).await);
     assert!(matches!(ended(small).await, Outcome::Success { .. }));
+}
+
+/// A lease of 30 s by a clock that the test moves, and a job that was claimed under it.
+fn leased(args: &str) -> (Arc<ManualClock>, WatchedLease, Invocation) {
+    let clock = Arc::new(ManualClock::at(0));
+    let lease = WatchedLease::new(Arc::clone(&clock) as Arc<dyn Clock>, LEASE);
+    let job = Invocation { lease: lease.watch(), ..invocation(args) };
+    (clock, lease, job)
+}
+
+const LEASE: Duration = Duration::from_secs(30);
+
+#[tokio::test]
+async fn a_job_that_waited_for_a_child_beyond_the_lease_does_not_begin() {
+    let script = "ready; while read -r line; do echo \"$line\" >>seen; until [ -e gate ]; do sleep 0.01; done
+        id \"$line\"; ok $id $$; done";
+    let scene = scene(script, |_| {});
+    let first = scene.begin("[\"first\"]");
+    scene.wait_for("seen").await;
+    let (clock, lease, job) = leased("[\"late\"]");
+    let late = scene.begin_job(job);
+    let (_, other, job) = leased("[\"in time\"]");
+    let in_time = scene.begin_job(job);
+    clock.suspend(LEASE);
+    // It is extended once more: others may have run the job all the same.
+    lease.extended(Instant::now(), clock.suspended());
+    other.extended(Instant::now(), Duration::ZERO);
+    scene.write("gate");
+    assert!(matches!(ended(first).await, Outcome::Success { .. }));
+    assert_eq!(ended(late).await, Outcome::ClaimDoubted);
+    assert!(matches!(ended(in_time).await, Outcome::Success { .. }), "it has the place of the other");
+    let seen = fs::read_to_string(scene.folder.path().join("seen")).unwrap();
+    assert!(seen.lines().count() == 2 && !seen.contains("late"), "{seen}");
+    assert_eq!(scene.pids().len(), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_the_pipe_has_not_taken_when_the_lease_runs_out_is_taken_back() {
+    let script = "ready; until [ -e gate ]; do sleep 0.01; done
+        while read -r line; do id=${line%%,\\\"method*}; id \"$id\"; echo \"$line\" | cut -c 1-400 >>seen; ok $id $$; done";
+    for is_cut in [false, true] {
+        let scene = scene(script, deep(4));
+        let long = format!("[\"{}\"]", "x".repeat(200_000));
+        let (clock, _lease, doubted) = leased(if is_cut { &long } else { "[\"doubted\"]" });
+        let mut runs = vec![if is_cut { scene.begin_job(doubted.clone()) } else { scene.begin(&long) }];
+        eventually("the child is there", || scene.pids().len() == 1).await;
+        eventually("the pipe has a part of the long one", || scene.unread() > 50_000).await;
+        if !is_cut {
+            runs.push(scene.begin_job(doubted));
+        }
+        runs.push(scene.begin("[\"behind\"]"));
+        // The keeper of the child takes them on this thread.
+        for _ in 0..20 {
+            tokio::task::yield_now().await;
+        }
+        clock.suspend(LEASE);
+        scene.write("gate");
+        let behind = ended(runs.pop().unwrap()).await;
+        let doubted = ended(runs.pop().unwrap()).await;
+        assert_eq!(doubted, Outcome::ClaimDoubted, "cut: {is_cut}");
+        assert!(matches!(behind, Outcome::Success { .. }), "cut: {is_cut}: {behind:?}");
+        for run in runs {
+            assert!(matches!(ended(run).await, Outcome::Success { .. }), "its rest is written");
+        }
+        let seen = fs::read_to_string(scene.folder.path().join("seen")).unwrap();
+        assert!(!seen.contains("doubted") && seen.contains("xxx") != is_cut, "cut: {is_cut}: {seen}");
+        assert_eq!(scene.pids().len(), if is_cut { 2 } else { 1 }, "one that has a part of it is replaced");
+    }
 }
 
 #[tokio::test]

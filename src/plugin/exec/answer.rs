@@ -98,9 +98,11 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
             )
         }
         Outcome::Later { delay } => format!(",\"outcome\":\"later\",\"delay_ms\":{}", delay.as_millis()),
-        Outcome::Interrupted | Outcome::Crashed(_) | Outcome::NotStarted(_) | Outcome::Unstarted { .. } => {
-            ",\"outcome\":\"interrupted\"".to_owned()
-        }
+        Outcome::Interrupted
+        | Outcome::Crashed(_)
+        | Outcome::NotStarted(_)
+        | Outcome::ClaimDoubted
+        | Outcome::Unstarted { .. } => ",\"outcome\":\"interrupted\"".to_owned(),
     }
 }
 

@@ -112,6 +112,6 @@ fn has_begun(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Success { .. } | Outcome::Later { .. } | Outcome::Crashed(_) => true,
         Outcome::Failure(Failure { exception, .. }) => !NOT_BEGUN.contains(&exception.as_str()),
-        Outcome::Interrupted | Outcome::NotStarted(_) | Outcome::Unstarted { .. } => false,
+        Outcome::Interrupted | Outcome::NotStarted(_) | Outcome::ClaimDoubted | Outcome::Unstarted { .. } => false,
     }
 }

@@ -11,8 +11,10 @@ use tokio::task::JoinHandle;
 
 use super::server::{OK, Server, answer_all, eventually};
 use super::{begin, http, is_done, perform, said, spec};
-use crate::handler::contract::Stop;
+use crate::clock::{Clock, ManualClock};
+use crate::handler::contract::{Invocation, Stop};
 use crate::handler::fixture;
+use crate::handler::lease_watch::WatchedLease;
 use crate::job::Outcome;
 use crate::task::handler_spec::HttpSpec;
 
@@ -155,6 +157,36 @@ async fn who_waits_for_a_connection_goes_on_when_one_is_free() {
     open.add_permits(2);
     assert!(is_done(&first.await.unwrap()) && is_done(&third.await.unwrap()));
     assert_eq!(server.accepted.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_request_that_waited_for_its_turn_beyond_the_lease_is_not_sent() {
+    let open = Arc::new(Semaphore::new(0));
+    let gate = Arc::clone(&open);
+    let mut server = Server::start(move |mut peer| {
+        let gate = Arc::clone(&gate);
+        async move {
+            while peer.request().await.is_some() {
+                gate.acquire().await.unwrap().forget();
+                peer.send(OK).await;
+            }
+        }
+    })
+    .await;
+    let http = http(&HttpSpec { connections: 1, ..spec(&server.url()) });
+    let (first, _keep) = begin(&http, "[1]");
+    let first = tokio::spawn(first);
+    server.seen().await;
+    let clock = Arc::new(ManualClock::at(0));
+    let lease = WatchedLease::new(Arc::clone(&clock) as Arc<dyn Clock>, Duration::from_secs(30));
+    let job = Invocation { lease: lease.watch(), ..fixture::invocation("[2]") };
+    let (second, _keep_too) = fixture::begin(&http, job);
+    let second = tokio::spawn(second);
+    clock.suspend(Duration::from_secs(30));
+    open.add_permits(2);
+    assert!(is_done(&first.await.unwrap()));
+    assert_eq!(second.await.unwrap(), Outcome::ClaimDoubted);
+    assert!(server.rest().is_empty(), "it was not asked");
 }
 
 /// A server that answers on command, and the run of a job with this timeout whose request was received.
