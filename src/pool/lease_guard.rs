@@ -86,8 +86,9 @@ pub(super) async fn guard(core: Rc<Core>, pulse: Pulse) {
                 }
                 still.pause(&core, DOUBT.min(lease / 10)).await;
             } else if std::mem::take(&mut nobody_could) && suspicion == Suspicion::Unknown {
-                // That has passed. Who watches us begins anew, so that there is time for the extension.
-                let patience = ANSWER.min(lease / 5);
+                // That has passed. Who watches us begins anew and then waits for a whole lease, so that there is time to
+                // connect and to extend it.
+                let patience = lease / 2;
                 core.lease.wait(patience, asked_again(&core, ask, patience)).await;
             } else if core.lease.extended() == extended {
                 let soon = grace.saturating_sub(lease / 10);

@@ -1,5 +1,7 @@
 //! A Redis user who loses a right while a daemon works: what is told of it.
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use crate::daemon::{Folder, eventually};
@@ -12,6 +14,8 @@ fn a_right_that_is_missing_is_told_once_for_all_loops() {
         let allow = |rule: &str| server.command(&["ACL", "SETUSER", "poor", rule]);
         ["on", ">p", "~*", "&*", "+@all"].into_iter().map(allow).for_each(drop);
         let folder = Folder::new(&server.url().replace("redis+unix://", "redis+unix://poor:p@"), "");
+        // It holds a password.
+        fs::set_permissions(folder.path("tasks.toml"), fs::Permissions::from_mode(0o600)).expect("it is ours");
         // It does not run out while the right is missing.
         folder.reconfigure("lease = \"3s\"", "lease = \"30s\"");
         folder.script("note", "echo done >>notes");

@@ -17,7 +17,7 @@ use fred::types::{Builder, ClientState, ClusterHash, CustomCommand, RespVersion,
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
-use super::keeper::{Kept, Made};
+use super::keeper::{Kept, Made, close};
 use super::keys::Keys;
 use super::known_rights::Rights;
 use super::patience::Patience;
@@ -141,6 +141,12 @@ impl Origin {
         let master = self.sentinels.as_ref().map(|sentinels| sentinels.master());
         let kept = Kept::new(self.patience.clone(), made, Box::new(again), Box::new(tell), master);
         Ok(Connection { kept, options, origin: self.clone() })
+    }
+
+    /// Does the server take another connection? It is closed at once.
+    pub(super) async fn try_to_open(&self) -> Result<(), StoreError> {
+        close(self.connect(RespVersion::RESP2, CONNECT_LIMIT).await?).await;
+        Ok(())
     }
 
     /// Makes a connection that nobody keeps yet.

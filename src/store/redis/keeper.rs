@@ -370,7 +370,8 @@ fn abandon(opening: BoxFuture<'static, Result<Made, StoreError>>) {
     });
 }
 
-async fn close((client, router): Made) {
+/// Closes a connection.
+pub(super) async fn close((client, router): Made) {
     let _ = timeout(QUIT, client.quit()).await;
     router.abort();
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
+use futures_util::FutureExt as _;
+use futures_util::future::select_ok;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
@@ -102,10 +104,18 @@ async fn suspicion(connection: &Connection) -> Suspicion {
     if !connection.origin.is_one_server() {
         return Suspicion::Unknown;
     }
+    let refuses_everybody = |asked: Result<(), StoreError>| match asked {
+        Err(StoreError::Refusing { state, .. }) if state.concerns_everybody() => Ok(()),
+        Ok(()) | Err(_) => Err(()),
+    };
     // A write that changes nothing where writes are taken.
-    match connection.command("DEL", vec![connection.keys().nothing()]).await {
-        Err(StoreError::Refusing { state, .. }) if state.concerns_everybody() => Suspicion::Trusted,
-        Ok(_) | Err(_) => Suspicion::Unknown,
+    let write =
+        async { refuses_everybody(connection.command("DEL", vec![connection.keys().nothing()]).await.map(drop)) };
+    // After its start the server takes no connections until it has loaded its data.
+    let connect = async { refuses_everybody(connection.origin.try_to_open().await) };
+    match select_ok([write.boxed(), connect.boxed()]).await {
+        Ok(_) => Suspicion::Trusted,
+        Err(()) => Suspicion::Unknown,
     }
 }
 

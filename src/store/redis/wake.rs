@@ -18,7 +18,7 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Origin};
 use super::known_names::KnownNames;
-use super::{lease, pause, reply, scan};
+use super::{lease, pause, reply, rights, scan};
 use crate::job::QueueName;
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
@@ -121,7 +121,10 @@ impl EngineWaker for RedisWaker {
             // A push to a paused queue must not wake, so that its key is not read. The same look tells whether it is still
             // paused; if it is not, everything is read again.
             let passed = self.passed.lock().map_or_else(|_| Paused::default(), |passed| passed.clone());
-            let (seen, paused) = self.look(watch, &passed).await?;
+            let (seen, paused) = match self.look(watch, &passed).await {
+                Ok(looked) => looked,
+                Err(error) => return Err(rights::explain_to_instance(&self.connection, error).await),
+            };
             let resumed = watch.queues.iter().any(|queue| holds(&passed, queue) && !holds(&paused, queue));
             if let Ok(mut passed) = self.passed.lock() {
                 *passed = paused;
