@@ -24,7 +24,9 @@ use crate::process::Source;
 use crate::process::shim::ShimOptions;
 use crate::process::splitter::LineSplitter;
 use crate::process::sweep::ProcStat;
-use crate::task::handler_spec::{ExecSpec, OutputMode, ProcessSettings, ResultMode, RetryLater, StdinMode, Template};
+use crate::task::handler_spec::{
+    EnvLayer, ExecSpec, OutputMode, ProcessSettings, ResultMode, RetryLater, StdinMode, Template,
+};
 use crate::telemetry;
 
 /// What a line of an rpc child says: the texts that are kept of it, and the delay that it asks for.
@@ -75,6 +77,7 @@ pub fn plugin_answer(text: &str) -> Vec<String> {
 pub fn argv(argv: Vec<Template>, args: &[u8], id: &str, queue: &str) -> Result<Vec<String>, String> {
     let process = ProcessSettings {
         cwd: PathBuf::new(),
+        inherited: EnvLayer::default(),
         env: BTreeMap::new(),
         env_sources: Vec::new(),
         env_clear: false,

@@ -57,6 +57,9 @@ pub struct TaskView {
     pub run: RunView,
     /// The file that defines it.
     pub source: String,
+    /// Which of these values stand in `[defaults]`, under the key there, and where: `file:line:column`.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub from_defaults: BTreeMap<String, String>,
 }
 
 /// A plugin with its options.
@@ -213,6 +216,7 @@ impl TaskView {
             max_redeliveries: task.max_redeliveries,
             run: RunView::of(&task.handler),
             source: task.source.display().to_string(),
+            from_defaults: task.from_defaults.0.clone(),
         }
     }
 }
@@ -274,11 +278,13 @@ impl PluginView {
 
 /// The names of the variables that are set, and the files that name others.
 fn variables(process: &ProcessSettings) -> Vec<String> {
-    let from_files = process.env_sources.iter().map(|source| match source {
+    let from_file = |source: &EnvSource| match source {
         EnvSource::Value { name, .. } => name.clone(),
         EnvSource::Lines(path) => format!("({})", path.display()),
-    });
-    process.env.keys().cloned().chain(from_files).collect()
+    };
+    let ProcessSettings { env, env_sources, inherited, .. } = process;
+    let own = env.keys().cloned().chain(env_sources.iter().map(from_file));
+    own.chain(inherited.env.keys().cloned()).chain(inherited.env_sources.iter().map(from_file)).collect()
 }
 
 impl RunView {

@@ -126,8 +126,10 @@ impl CommandContext {
         let (builtins, plugins) = (self.extensions.builtins(Bus::silent()), self.plugins());
         let (builtins, plugins) = (builtins.names().collect::<Vec<_>>(), plugins.names().collect::<Vec<_>>());
         let trusted = config.security.trusted();
-        let known =
-            KnownNames::new(&builtins, &plugins).within(Some(&config.store.namespace)).changed_by(trusted.as_ref());
+        let known = KnownNames::new(&builtins, &plugins)
+            .within(Some(&config.store.namespace))
+            .changed_by(trusted.as_ref())
+            .over(config.defaults.as_ref());
         crate::task::load::load(&config.tasks_dir, known)
     }
 

@@ -9,6 +9,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::defaults::DefaultsSource;
 use super::element::crash_policy::{self, OnCrash};
 use super::element::duration::{self, Unit, show};
 use super::element::literal;
@@ -136,7 +137,13 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         Defaults { folder: sources.working_dir.clone(), store: "sqlite:windlass.db", tasks_dir: "tasks.d" }
     };
     let mut loader = ConfigLoader { sources, source: source.clone(), defaults, notes: Vec::new(), outside: Vec::new() };
-    let config = document.parse().map(|parsed| loader.config(source, document.top(&parsed)));
+    let config = document.parse().map(|parsed| {
+        let mut top = document.top(&parsed);
+        // Its keys are read where tasks are; that it is a table must hold before.
+        let given = section(&mut top, "defaults").filter(|table| !table.is_empty());
+        let defaults = given.map(|_| DefaultsSource::new(document.path(), document.text()));
+        Config { defaults, ..loader.config(source, top) }
+    });
     loader.notes.extend(document.take_warnings());
     let ConfigLoader { notes, outside: mut problems, .. } = loader;
     problems.extend(document.into_problems());
@@ -194,6 +201,7 @@ impl ConfigLoader<'_> {
             unstarted: patience(&mut top, "unstarted"),
             unknown: patience(&mut top, "unknown"),
             tasks_dir: self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
+            defaults: None,
             worker_logging: event_levels::worker(section(&mut top, "worker_logging")),
             scheduler_logging: event_levels::scheduler(section(&mut top, "scheduler_logging")),
             overrides: section(&mut top, "resque_overrides").map(overrides::read).unwrap_or_default(),

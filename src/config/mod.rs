@@ -2,6 +2,7 @@
 //!
 //! `load` reads it and collects every problem before it gives up; `model` is what comes out.
 
+pub mod defaults;
 mod effective;
 pub mod element;
 pub mod error;

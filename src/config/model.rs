@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::defaults::DefaultsSource;
 use super::element::crash_policy::OnCrash;
 use super::element::logging::EventLevel;
 use super::element::logging::LogFormat;
@@ -47,6 +48,8 @@ pub struct Config {
     pub unknown: Duration,
     /// The folder of the task files.
     pub tasks_dir: PathBuf,
+    /// Where `[defaults]` stands; `None`: nowhere.
+    pub defaults: Option<DefaultsSource>,
     /// Levels of the worker's events.
     pub worker_logging: WorkerLogging,
     /// Levels of the scheduler's events.

@@ -18,6 +18,8 @@ use toml::de::{DeTable, DeValue};
 
 use super::error::{MOST_TOLD, Problem, closest};
 use super::position::Positions;
+pub(crate) use underlay::Underlay;
+
 use crate::file::bounded::{self, FileError};
 
 /// One file and its problems.
@@ -68,6 +70,12 @@ impl Document {
             problem_count: Cell::new(0),
             warnings: RefCell::default(),
         }
+    }
+
+    /// The text of the file.
+    #[must_use]
+    pub(super) fn text(&self) -> &str {
+        &self.text
     }
 
     /// The path of the file.
@@ -154,15 +162,44 @@ pub struct Table<'a> {
     entries: &'a DeTable<'a>,
     taken: BTreeSet<String>,
     known: Vec<String>,
+    underlay: Option<&'a Underlay<'a>>,
 }
 
 impl<'a> Table<'a> {
     fn new(document: &'a Document, key: String, span: Range<usize>, entries: &'a DeTable<'a>) -> Self {
-        Self { document, key, span, entries, taken: BTreeSet::new(), known: Vec::new() }
+        Self { document, key, span, entries, taken: BTreeSet::new(), known: Vec::new(), underlay: None }
+    }
+
+    /// The same table over others' values: a key that it does not have is taken from there.
+    #[must_use]
+    pub fn over(self, underlay: Option<&'a Underlay<'a>>) -> Self {
+        Self { underlay, ..self }
+    }
+
+    /// What this table lies over.
+    #[must_use]
+    pub fn underlay(&self) -> Option<&'a Underlay<'a>> {
+        self.underlay
+    }
+
+    /// The table as something that others lie over.
+    #[must_use]
+    pub fn as_underlay(&self) -> Underlay<'a> {
+        Underlay::new(self.document, self.key.clone(), self.entries)
     }
 
     /// The value of a key, given in snake_case; its camelCase original is looked up too.
     pub fn take(&mut self, key: &str) -> Option<Value<'a>> {
+        self.take_own(key).or_else(|| {
+            let underlay = self.underlay?;
+            let value = underlay.get(key)?;
+            underlay.note(key, &value);
+            Some(value)
+        })
+    }
+
+    /// The table's own value of a key, whatever it lies over.
+    pub fn take_own(&mut self, key: &str) -> Option<Value<'a>> {
         self.known.push(key.to_owned());
         self.find(key).map(|(_, value)| value)
     }
@@ -189,6 +226,12 @@ impl<'a> Table<'a> {
         self.entries.contains_key(key) || self.entries.contains_key(camel_case(key).as_str())
     }
 
+    /// Has it no key?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
     /// All entries with their original spelling, for tables with arbitrary keys. All of them count as taken.
     pub fn all(&mut self) -> Vec<(&'a str, Value<'a>)> {
         self.taken.extend(self.entries.keys().map(|key| key.get_ref().to_string()));
@@ -207,11 +250,20 @@ impl<'a> Table<'a> {
 
     /// Reports the keys that were not taken.
     pub fn finish(self) {
+        self.refuse_others("unknown key");
+    }
+
+    /// The same, with the keys that were expected.
+    pub fn finish_expecting(self, keys: &str) {
+        self.refuse_others(&format!("unknown key (expected {keys})"));
+    }
+
+    fn refuse_others(self, message: &str) {
         for key in self.entries.keys() {
             let name = key.get_ref().as_ref();
             if !self.taken.contains(name) {
                 let suggestion = closest(name, self.known.iter().map(String::as_str));
-                self.document.report(&self.full(name), key.span(), "unknown key".to_owned(), suggestion);
+                self.document.report(&self.full(name), key.span(), message.to_owned(), suggestion);
             }
         }
     }
@@ -453,6 +505,8 @@ fn describe(value: &DeValue<'_>) -> String {
         DeValue::Table(_) => "a table".to_owned(),
     }
 }
+
+mod underlay;
 
 #[cfg(test)]
 mod tests;

@@ -119,8 +119,10 @@ impl Read {
         let (builtins, plugins) = (extensions.builtins(bus.clone()), extensions.plugins());
         let (names, plugin_names): (Vec<&str>, Vec<&str>) = (builtins.names().collect(), plugins.names().collect());
         let trusted = config.security.trusted();
-        let known =
-            KnownNames::new(&names, &plugin_names).within(Some(&config.store.namespace)).changed_by(trusted.as_ref());
+        let known = KnownNames::new(&names, &plugin_names)
+            .within(Some(&config.store.namespace))
+            .changed_by(trusted.as_ref())
+            .over(config.defaults.as_ref());
         let tasks = crate::task::load::load(&config.tasks_dir, known);
         problems.extend(tasks.problems);
         problems.extend(tasks.unavailable);

@@ -230,6 +230,8 @@ mod tests {
             unstarted: _,
             unknown: _,
             tasks_dir: _,
+            // What it changes is told as changed tasks.
+            defaults: _,
             worker_logging: _,
             scheduler_logging: _,
             overrides: _,

@@ -18,14 +18,19 @@ pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) -> Result
     if settings.env_clear {
         command.env_clear();
     }
-    for source in &settings.env_sources {
-        let variables = source.read().map_err(|error| SpawnError::Environment(error.to_string()))?;
-        for (name, value) in variables {
+    // A later one replaces an earlier one of the same name.
+    for (sources, env) in
+        [(&settings.inherited.env_sources, &settings.inherited.env), (&settings.env_sources, &settings.env)]
+    {
+        for source in sources {
+            let variables = source.read().map_err(|error| SpawnError::Environment(error.to_string()))?;
+            for (name, value) in variables {
+                command.env(name, value);
+            }
+        }
+        for (name, value) in env {
             command.env(name, value);
         }
-    }
-    for (name, value) in &settings.env {
-        command.env(name, value);
     }
     Ok(())
 }

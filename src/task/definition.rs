@@ -48,6 +48,19 @@ pub struct TaskDefinition {
     pub handler: HandlerSpec,
     /// The file that defines it.
     pub source: PathBuf,
+    /// Which of its values stand in `[defaults]`.
+    pub from_defaults: FromDefaults,
+}
+
+/// Which values of a task stand in `[defaults]`: each key, and `file:line:column`. Two are equal if the keys are, because a
+/// value that stands elsewhere is no other one.
+#[derive(Debug, Clone, Default)]
+pub struct FromDefaults(pub BTreeMap<String, String>);
+
+impl PartialEq for FromDefaults {
+    fn eq(&self, other: &Self) -> bool {
+        self.0.keys().eq(other.0.keys())
+    }
 }
 
 impl TaskDefinition {
@@ -71,8 +84,10 @@ impl TaskDefinition {
             max_redeliveries: None,
             handler,
             source: PathBuf::new(),
+            from_defaults: FromDefaults::default(),
         }
     }
+
     /// The `frequency`, if the task has one.
     #[must_use]
     pub fn frequency(&self) -> Option<Duration> {

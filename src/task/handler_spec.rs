@@ -89,6 +89,8 @@ pub struct RpcSpec {
 pub struct ProcessSettings {
     /// The working directory: by default the folder of the task file.
     pub cwd: PathBuf,
+    /// Variables from `[defaults]`, which those below replace by name.
+    pub inherited: EnvLayer,
     /// Variables that are added to the environment.
     pub env: BTreeMap<String, String>,
     /// Variables that are read from files when a program is started. Those of `env` come last.
@@ -99,6 +101,24 @@ pub struct ProcessSettings {
     pub confines: Option<Arc<Confines>>,
     /// Who may change the program; `None`: anybody.
     pub trusted: Option<Arc<Owners>>,
+}
+
+/// Variables of one place.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub struct EnvLayer {
+    /// Those that are written out.
+    pub env: BTreeMap<String, String>,
+    /// Those that are read from files when a program is started. The others come last.
+    pub env_sources: Vec<EnvSource>,
+}
+
+impl ProcessSettings {
+    /// The value of a variable that is written out.
+    #[must_use]
+    pub fn variable(&self, name: &str) -> Option<&String> {
+        self.env.get(name).or_else(|| self.inherited.env.get(name))
+    }
 }
 
 /// The delay and limit of runs that a handler postpones ("later").

@@ -5,8 +5,10 @@
 //! decides what to do about them.
 
 mod custom_plugins;
+mod defaults;
 mod files;
 mod inputs;
+mod known_names;
 mod periodic_options;
 mod plugin_options;
 mod program;
@@ -22,9 +24,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use self::files::{passed_over, task_files};
+pub use self::known_names::KnownNames;
 use self::program::Missing;
-use super::definition::Registry;
-use super::definition::TaskDefinition;
+use super::definition::{FromDefaults, Registry, TaskDefinition};
 use super::handler_spec::HandlerSpec;
 use super::inputs::apply;
 use crate::config::element::crash_policy;
@@ -32,7 +34,7 @@ use crate::config::element::duration::{self, Unit};
 use crate::config::element::literal;
 use crate::config::error::Problem;
 use crate::config::load::security;
-use crate::config::reader::{Document, Table, Value};
+use crate::config::reader::{Document, Table, Underlay, Value};
 use crate::file::bounded;
 use crate::file::trust::{Judge, Owners};
 use crate::job::{QueueName, TaskName};
@@ -54,61 +56,6 @@ pub struct Tasks {
     pub warnings: Vec<String>,
 }
 
-/// What task files may name: the builtins of `builtin = "..."` and the plugins that are defined in code, and the keys of
-/// locks. A plain list converts to builtins.
-#[derive(Debug, Clone, Copy, Default)]
-#[non_exhaustive]
-pub struct KnownNames<'a> {
-    /// Handlers.
-    pub builtins: &'a [&'a str],
-    /// Plugins.
-    pub plugins: &'a [&'a str],
-    /// The namespace in which the keys of locks must be. `None`: they are not checked.
-    pub namespace: Option<&'a str>,
-    /// Who may change task files and programs. `None`: root and the user of this process.
-    pub trusted: Option<&'a Arc<Owners>>,
-    /// May anybody change them?
-    pub anybody: bool,
-}
-
-impl<'a> KnownNames<'a> {
-    /// These handlers and these plugins.
-    #[must_use]
-    pub fn new(builtins: &'a [&'a str], plugins: &'a [&'a str]) -> Self {
-        Self { builtins, plugins, namespace: None, trusted: None, anybody: false }
-    }
-
-    /// Refuses keys of locks outside of this namespace.
-    #[must_use]
-    pub fn within(self, namespace: Option<&'a str>) -> Self {
-        Self { namespace, ..self }
-    }
-
-    /// Refuses task files and programs that others than these users may change; `None`: anybody may.
-    #[must_use]
-    pub fn changed_by(self, trusted: Option<&'a Arc<Owners>>) -> Self {
-        Self { trusted, anybody: trusted.is_none(), ..self }
-    }
-}
-
-impl<'a> From<&'a [&'a str]> for KnownNames<'a> {
-    fn from(builtins: &'a [&'a str]) -> Self {
-        Self::new(builtins, &[])
-    }
-}
-
-impl<'a, const N: usize> From<&'a [&'a str; N]> for KnownNames<'a> {
-    fn from(builtins: &'a [&'a str; N]) -> Self {
-        Self::from(builtins.as_slice())
-    }
-}
-
-impl<'a> From<&'a Vec<&'a str>> for KnownNames<'a> {
-    fn from(builtins: &'a Vec<&'a str>) -> Self {
-        Self::from(builtins.as_slice())
-    }
-}
-
 /// Reads all task files of a folder.
 #[must_use]
 pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
@@ -119,7 +66,17 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
         own = Arc::new(Owners::with([]));
         known = known.changed_by(Some(&own));
     }
+    let checked = known.defaults.map(|source| defaults::check(source, known)).unwrap_or_default();
+    // Tasks without what [defaults] was to say would be other tasks: they wait until it is right.
+    if !checked.problems.is_empty() {
+        return Tasks { problems: checked.problems, warnings: checked.warnings, ..Tasks::default() };
+    }
+    let source = known.defaults.map(|source| Document::new(source.path(), source.text().to_owned()));
+    let parsed = source.as_ref().and_then(|document| Some((document, document.parse()?)));
+    let underlay = parsed.as_ref().and_then(|(document, parsed)| defaults::table(document, parsed));
+    let underlay = underlay.as_ref().map(Table::as_underlay);
     let mut loader = TaskLoader {
+        underlay: underlay.as_ref(),
         known,
         tasks: Vec::new(),
         locations: BTreeMap::new(),
@@ -127,7 +84,7 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
         missing: RefCell::default(),
         missing_of: Vec::new(),
         unavailable: RefCell::default(),
-        warnings: Vec::new(),
+        warnings: checked.warnings,
         judge: known.trusted.map(|trusted| Judge::new(trusted)),
         told: HashSet::new(),
     };
@@ -157,16 +114,23 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
             problems.push(Problem::of_source(dir.display(), message));
         }
     }
-    Tasks {
+    let mut tasks = Tasks {
         registry: Registry::new(loader.tasks),
         problems,
         missing: loader.missing_of,
         unavailable: loader.unavailable.into_inner(),
         warnings: loader.warnings,
-    }
+    };
+    // What [defaults] is warned of would stand here once for each task.
+    let (mut told, mut warned) = (HashSet::new(), HashSet::new());
+    tasks.unavailable.retain(|problem| told.insert(problem.to_string()));
+    tasks.warnings.retain(|warning| warned.insert(warning.clone()));
+    tasks
 }
 
 struct TaskLoader<'b> {
+    /// `[defaults]`, which was checked.
+    underlay: Option<&'b Underlay<'b>>,
     known: KnownNames<'b>,
     tasks: Vec<TaskDefinition>,
     /// Where each name was defined first.
@@ -183,7 +147,7 @@ struct TaskLoader<'b> {
     told: HashSet<PathBuf>,
 }
 
-impl TaskLoader<'_> {
+impl<'b> TaskLoader<'b> {
     fn file(&mut self, path: &Path, problems: &mut Vec<Problem>) {
         let document = match Document::read(path, bounded::TASKS) {
             Ok(document) => document,
@@ -206,11 +170,11 @@ impl TaskLoader<'_> {
                 }
                 for table in list.unwrap_or_default() {
                     if let Some(table) = table.without_key().table("a table") {
-                        self.task(&document, table);
+                        self.task(&document, table, problems);
                     }
                 }
             } else {
-                self.task(&document, top);
+                self.task(&document, top, problems);
             }
         }
         self.warnings.extend(document.take_warnings());
@@ -218,8 +182,14 @@ impl TaskLoader<'_> {
     }
 
     /// Reads one task, and keeps it if it has no problem but that something is missing at the moment.
-    fn task(&mut self, document: &Document, mut table: Table<'_>) {
-        let before = document.problem_count();
+    fn task<'a>(&mut self, document: &'a Document, table: Table<'a>, problems: &mut Vec<Problem>)
+    where
+        'b: 'a,
+    {
+        let mut table = table.over(self.underlay);
+        let beneath = self.underlay.map(Underlay::document);
+        let count = || document.problem_count() + beneath.map_or(0, Document::problem_count);
+        let before = count();
         let name_value = table.required("name", "the task's name");
         let name = name_value.as_ref().and_then(read_name);
         if let (Some(name), Some(value)) = (&name, &name_value) {
@@ -233,8 +203,17 @@ impl TaskLoader<'_> {
         let task = self.definition(document, name, &mut table);
         table.finish();
         let missing = self.missing.take();
-        if let Some(task) = task.filter(|_| document.problem_count() == before + missing.len()) {
-            self.missing_of.extend(missing.into_iter().map(|problem| (task.name.clone(), problem)));
+        let from_defaults = self.underlay.map(Underlay::take_used).unwrap_or_default();
+        if let Some(mut task) = task.filter(|_| count() == before + missing.len()) {
+            task.from_defaults = FromDefaults(from_defaults);
+            // Those of [defaults] are told once, for all tasks.
+            let own = document.path().display().to_string();
+            for problem in missing {
+                if problem.file != own && !self.missing_of.iter().any(|(_, told)| *told == problem) {
+                    problems.push(problem.clone());
+                }
+                self.missing_of.push((task.name.clone(), problem));
+            }
             self.tasks.push(task);
         }
     }
@@ -283,7 +262,6 @@ impl TaskLoader<'_> {
             plugin_options::PluginContext {
                 periodic,
                 overlap: times.overlap,
-                folder: document.folder(),
                 missing: &self.missing,
                 in_code: self.known.plugins,
                 trusted: self.known.trusted,
@@ -295,8 +273,7 @@ impl TaskLoader<'_> {
             self.warnings.push(format!("{}: has no effect on a task that is not periodic", value.location_and_key()));
         }
         let go_on = go_on.and_then(|value| value.boolean()).unwrap_or(true);
-        let min = Duration::from_millis(1);
-        let timeout = table.take("timeout").and_then(|value| duration::read(&value, Unit::Milliseconds, min));
+        let limit = table.take("timeout").and_then(|value| timeout(&value).map(|limit| (value, limit)));
         let on_crash = table.take("on_crash").and_then(|value| crash_policy::read_on_crash(&value));
         let max_redeliveries = table.take("max_redeliveries").and_then(|value| crash_policy::read_redeliveries(&value));
         let context = run::HandlerContext {
@@ -312,7 +289,7 @@ impl TaskLoader<'_> {
         let handler = table
             .required("run", "a table with the handler, [run]")
             .and_then(|value| value.table("a table with the handler"))
-            .and_then(|run| run::read(run, context, &mut self.warnings));
+            .and_then(|run| run::read(run.over(self.underlay), context, &mut self.warnings));
         self.warnings.append(&mut self.exposed.borrow_mut());
         if let Some(confines) = handler.as_ref().and_then(HandlerSpec::confines) {
             plugins.iter_mut().for_each(|plugin| plugin.run_as(confines));
@@ -320,6 +297,11 @@ impl TaskLoader<'_> {
         let name = name?;
         let handler = handler?;
         let default = matches!(handler, HandlerSpec::Http(_)).then_some(run::http::TIMEOUT);
+        if let (Some((value, None)), Some(_)) = (&limit, default)
+            && std::ptr::eq(value.document(), document)
+        {
+            value.expected("a duration, because a server that hangs would keep the job for ever");
+        }
         Some(TaskDefinition {
             description: description.unwrap_or_else(|| name.to_string()),
             cadence: times.cadence,
@@ -330,7 +312,7 @@ impl TaskLoader<'_> {
             schedules,
             re_enqueue_after_failure: go_on,
             plugins,
-            timeout: timeout.or(default),
+            timeout: limit.map_or(default, |(_, limit)| limit.or(default)),
             on_crash,
             max_redeliveries,
             source: document.path().to_owned(),
@@ -343,6 +325,18 @@ fn refuse_what_comes_later(table: &mut Table<'_>) {
     table.refuse("middleware", "is code of an ActionHero server; a plugin does that here, see docs/plugins.md");
     for key in run::keys() {
         table.refuse(key, "belongs to the handler: write it below [run]");
+    }
+}
+
+/// How long a run may take; `Some(None)`: as long as it likes, whatever `[defaults]` says.
+fn timeout(value: &Value<'_>) -> Option<Option<Duration>> {
+    match value.raw().as_bool() {
+        Some(false) => Some(None),
+        Some(true) => {
+            value.expected("a duration, or false for none");
+            None
+        }
+        None => duration::read(value, Unit::Milliseconds, Duration::from_millis(1)).map(Some),
     }
 }
 

@@ -11,6 +11,7 @@ mod cli;
 mod confine;
 mod daemon;
 mod data;
+mod defaults;
 mod emptied;
 mod environment;
 mod extending;

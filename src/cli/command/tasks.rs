@@ -1,5 +1,6 @@
 //! `tasks`: shows the defined tasks.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use serde::Serialize;
@@ -153,11 +154,24 @@ fn show_text(task: &TaskView, grace: Duration) -> Text {
         RunView::Builtin { .. } => {}
     }
     fields.add("defined in", &task.source);
+    for (place, keys) in by_line(&task.from_defaults) {
+        fields.add("from [defaults]", &format!("{} ({place})", keys.join(", ")));
+    }
     let mut text = fields.text();
     if !task.calendars.is_empty() {
         text.push("");
     }
     text.and(calendars_text(std::slice::from_ref(task)))
+}
+
+/// The keys that stand in `[defaults]`, by the line there.
+fn by_line(from_defaults: &BTreeMap<String, String>) -> BTreeMap<String, Vec<&str>> {
+    let mut lines = BTreeMap::<String, Vec<&str>>::new();
+    for (key, place) in from_defaults {
+        let line = place.rsplit_once(':').map_or(place.as_str(), |(line, _)| line);
+        lines.entry(line.to_owned()).or_default().push(key);
+    }
+    lines
 }
 
 fn plugin_text(plugin: &PluginView) -> String {

@@ -1,6 +1,5 @@
 //! Reads `plugins` and `[plugin_options.*]` of a task.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -66,8 +65,6 @@ pub(super) struct PluginContext<'a> {
     pub(super) periodic: bool,
     /// May its runs overlap?
     pub(super) overlap: bool,
-    /// The folder of the task file.
-    pub(super) folder: &'a Path,
     /// What is missing at the moment.
     pub(super) missing: &'a Missing,
     /// The plugins that are registered in code.
@@ -78,11 +75,29 @@ pub(super) struct PluginContext<'a> {
     pub(super) trusted: Option<&'a Arc<Owners>>,
 }
 
-/// The plugins of a task in order, with their options.
-pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<PluginSpec> {
+/// Checks the options of `[defaults]`, whichever tasks list the plugins.
+pub(super) fn check_options(value: &Value<'_>, listed: &[PluginSpec], context: PluginContext<'_>) {
+    let Some(mut table) = value.table("a table of plugins") else { return };
+    for (name, value) in table.all() {
+        let built_in = BUILT_IN_PLUGINS.iter().find(|(known, _)| *known == name).map(|(_, kind)| kind.spec(true));
+        let in_code = || context.in_code.contains(&name).then(|| PluginSpec::Custom(custom_plugins::in_code(name)));
+        let own = || listed.iter().find(|plugin| plugin.name() == name).cloned();
+        match own().or(built_in).or_else(in_code) {
+            Some(mut plugin) => apply(&mut plugin, &value, context.namespace),
+            None => {
+                let names = BUILT_IN_PLUGINS.iter().map(|(known, _)| *known);
+                let nearest = closest(name, names.chain(listed.iter().map(PluginSpec::name)));
+                value.report_with("expected options of a built-in plugin, or of one that [defaults] lists", nearest);
+            }
+        }
+    }
+}
+
+/// The plugins of a list, and whether one of them could not be read: its options are not reported as options without a
+/// plugin.
+pub(super) fn list(value: Option<Value<'_>>, context: PluginContext<'_>) -> (Vec<PluginSpec>, bool) {
     let mut plugins: Vec<PluginSpec> = Vec::new();
-    let items = task.take("plugins").and_then(|value| value.list("a list of plugins, such as [\"QueueLock\"]"));
-    // The options of a plugin whose table is invalid are not reported as options without a plugin.
+    let items = value.and_then(|value| value.list("a list of plugins, such as [\"QueueLock\"]"));
     let mut unread = false;
     for item in items.unwrap_or_default() {
         let plugin = read_one(&item, context);
@@ -94,6 +109,12 @@ pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<Plug
             plugin => plugins.extend(plugin),
         }
     }
+    (plugins, unread)
+}
+
+/// The plugins of a task in order, with their options.
+pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<PluginSpec> {
+    let (mut plugins, unread) = list(task.take("plugins"), context);
     // ActionHero's defaults: JobLock drops the surplus run of a periodic task, unless the task itself lists it.
     if context.periodic {
         let listed = |plugin_kind: BuiltInPlugin| plugins.iter().any(|plugin| plugin.name() == plugin_kind.name());
@@ -104,7 +125,19 @@ pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<Plug
             OF_PERIODIC.into_iter().filter(|plugin_kind| !unwanted(plugin_kind)).collect();
         plugins.extend(missing.into_iter().map(|plugin_kind| plugin_kind.spec(false)));
     }
-    let options = task.take("plugin_options").and_then(|value| value.table("a table of plugins")).map(|mut t| t.all());
+    if let Some(underlay) = task.underlay()
+        && let Some(mut options) = underlay.get("plugin_options").and_then(|value| value.table("a table of plugins"))
+    {
+        for plugin in &mut plugins {
+            if let Some(value) = options.take_own(plugin.name()) {
+                underlay.note(format!("plugin_options.{}", plugin.name()), &value);
+                apply(plugin, &value, context.namespace);
+            }
+        }
+    }
+    // The task's own options come last: each replaces the one of [defaults].
+    let options =
+        task.take_own("plugin_options").and_then(|value| value.table("a table of plugins")).map(|mut t| t.all());
     for (name, value) in options.unwrap_or_default() {
         if let Some(plugin) = plugins.iter_mut().find(|plugin| plugin.name() == name) {
             apply(plugin, &value, context.namespace);
@@ -118,7 +151,8 @@ pub(super) fn read(task: &mut Table<'_>, context: PluginContext<'_>) -> Vec<Plug
 
 fn read_one(item: &Value<'_>, context: PluginContext<'_>) -> Option<PluginSpec> {
     if item.raw().is_table() {
-        return custom_plugins::program(item, context.folder, context.trusted, context.missing).map(PluginSpec::Custom);
+        return custom_plugins::program(item, item.document().folder(), context.trusted, context.missing)
+            .map(PluginSpec::Custom);
     }
     if let Some(name) = item.raw().as_str().filter(|name| context.in_code.contains(name)) {
         return Some(PluginSpec::Custom(custom_plugins::in_code(name)));

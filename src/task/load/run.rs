@@ -97,6 +97,13 @@ pub(super) fn read(mut run: Table<'_>, context: HandlerContext<'_>, warnings: &m
     handler
 }
 
+/// Checks those of these keys that may stand in `[defaults]`.
+pub(super) fn read_defaults(table: &mut Table<'_>, context: HandlerContext<'_>, warnings: &mut Vec<String>) {
+    process_settings::read(table, context, warnings);
+    read_retry_later(table);
+    exec::read_output(table);
+}
+
 fn refuse_keys_of_others(run: &mut Table<'_>, own: &[&[&str]]) {
     let among = |key: &str, keys: &[&[&str]]| keys.iter().any(|keys| keys.contains(&key));
     for key in keys().filter(|key| !among(key, own)) {

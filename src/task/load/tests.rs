@@ -12,6 +12,7 @@ use crate::task::handler_spec::{
 };
 use crate::task::plugin_spec::PluginSpec;
 
+mod defaults;
 mod literal;
 mod place;
 mod rpc;

@@ -262,6 +262,6 @@ fn read_program(
     process: &ProcessSettings,
     context: HandlerContext<'_>,
 ) -> Option<String> {
-    let search = process.env.get("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
+    let search = process.variable("PATH").map(OsString::from).or_else(|| std::env::var_os("PATH"));
     program::read(item, written, context.folder, search.as_deref(), process.trusted.as_deref(), context.missing)
 }

@@ -19,9 +19,7 @@ pub(super) fn read(
         value.one_of("\"job\" or \"none\"", &[("job", StdinMode::Job), ("none", StdinMode::Nothing)])
     });
     let stdin = stdin.unwrap_or_default();
-    let output = run.take("output").and_then(|value| {
-        value.one_of("\"log\" or \"discard\"", &[("log", OutputMode::Log), ("discard", OutputMode::Discard)])
-    });
+    let output = read_output(run);
     let result =
         run.take("result").and_then(|value| value.one_of("\"last_line\"", &[("last_line", ResultMode::LastLine)]));
     let mut allows = |key: &str| run.take(key).and_then(|value| value.boolean()).unwrap_or(false);
@@ -43,4 +41,9 @@ pub(super) fn read(
         allow_dash: allowed.dash,
         later,
     })
+}
+
+pub(super) fn read_output(run: &mut Table<'_>) -> Option<OutputMode> {
+    let words = [("log", OutputMode::Log), ("discard", OutputMode::Discard)];
+    run.take("output").and_then(|value| value.one_of("\"log\" or \"discard\"", &words))
 }

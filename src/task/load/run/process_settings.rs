@@ -9,12 +9,12 @@ use super::HandlerContext;
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::literal;
 use crate::config::element::size;
-use crate::config::reader::{Table, Value};
+use crate::config::reader::{Table, Underlay, Value};
 use crate::file::bounded;
 use crate::process::confine::{self, Confines, Limits};
 use crate::process::private;
 use crate::task::environment::{EnvSource, judge_name};
-use crate::task::handler_spec::ProcessSettings;
+use crate::task::handler_spec::{EnvLayer, ProcessSettings};
 use crate::task::load::program::report_missing;
 
 /// The keys of these settings.
@@ -50,12 +50,18 @@ pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &
     // Who is to be root keeps root's rights.
     let gives_up_rights = confines.user.as_ref().is_some_and(|user| user.uid != 0);
     confines.no_new_privs = no_new_privs.unwrap_or(gives_up_rights);
-    let mut env_sources = run.take("env_file").map(|value| read_files(&value, context)).unwrap_or_default();
+    let mut env_sources = run.take_own("env_file").map(|value| read_files(&value, context)).unwrap_or_default();
     let dollar = run.take("allow_dollar").and_then(|value| value.boolean()).unwrap_or(false);
-    let env = run.take("env").map(|value| read_env(&value, context, dollar, &mut env_sources)).unwrap_or_default();
+    let env = run.take_own("env").map(|value| read_env(&value, context, dollar, &mut env_sources)).unwrap_or_default();
+    let is_own = |name: &str| {
+        env.contains_key(name)
+            || env_sources.iter().any(|source| matches!(source, EnvSource::Value { name: own, .. } if own == name))
+    };
+    let inherited = run.underlay().map(|underlay| inherited(underlay, context, dollar, is_own)).unwrap_or_default();
     ProcessSettings {
         trusted,
         cwd: run.take("cwd").and_then(|value| read_cwd(&value, context)).unwrap_or_else(|| folder.to_owned()),
+        inherited,
         env,
         env_sources,
         env_clear: run.take("env_clear").and_then(|value| value.boolean()).unwrap_or(false),
@@ -65,11 +71,35 @@ pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &
 
 fn read_cwd(value: &Value<'_>, context: HandlerContext<'_>) -> Option<PathBuf> {
     let written = literal::path(value)?;
-    let path: PathBuf = context.folder.join(written).components().collect();
+    let path: PathBuf = value.document().folder().join(written).components().collect();
     if !path.is_dir() {
         report_missing(value, &format!("expected a folder that exists (found {written:?})"), context.missing);
     }
     Some(path)
+}
+
+/// The variables of `[defaults]`, without those that the task has itself.
+fn inherited(
+    underlay: &Underlay<'_>,
+    context: HandlerContext<'_>,
+    dollar: bool,
+    is_own: impl Fn(&str) -> bool,
+) -> EnvLayer {
+    let mut layer = EnvLayer::default();
+    if let Some(value) = underlay.get("env_file") {
+        underlay.note("env_file", &value);
+        layer.env_sources = read_files(&value, context);
+    }
+    let Some(mut table) = underlay.get("env").and_then(|value| value.table("a table of variables")) else {
+        return layer;
+    };
+    for (name, value) in table.all() {
+        if !is_own(name) {
+            underlay.note(format!("env.{name}"), &value);
+            read_variable(name, &value, context, dollar, &mut layer.env, &mut layer.env_sources);
+        }
+    }
+    layer
 }
 
 /// The literal variables; those that stand in files are added to `sources`.
@@ -82,32 +112,43 @@ fn read_env(
     let mut env = BTreeMap::new();
     let Some(mut table) = value.table("a table of variables") else { return env };
     for (name, value) in table.all() {
-        if let Err(why) = judge_name(name) {
-            value.report(why);
-        } else if let Some(text) = value.raw().as_str() {
-            if text.contains('\0') {
-                value.report("a value must not contain NUL");
-            } else {
-                if !dollar {
-                    literal::warn(&value, WRITE_IT);
-                }
-                env.insert(name.to_owned(), text.to_owned());
-            }
-        } else if let Some(path) = file_of(&value, context) {
-            sources.push(checked(EnvSource::Value { name: name.to_owned(), path }, &value, context));
-        }
+        read_variable(name, &value, context, dollar, &mut env, sources);
     }
     env
 }
 
+fn read_variable(
+    name: &str,
+    value: &Value<'_>,
+    context: HandlerContext<'_>,
+    dollar: bool,
+    env: &mut BTreeMap<String, String>,
+    sources: &mut Vec<EnvSource>,
+) {
+    if let Err(why) = judge_name(name) {
+        value.report(why);
+    } else if let Some(text) = value.raw().as_str() {
+        if text.contains('\0') {
+            value.report("a value must not contain NUL");
+        } else {
+            if !dollar {
+                literal::warn(value, WRITE_IT);
+            }
+            env.insert(name.to_owned(), text.to_owned());
+        }
+    } else if let Some(path) = file_of(value) {
+        sources.push(checked(EnvSource::Value { name: name.to_owned(), path }, value, context));
+    }
+}
+
 /// `{ file = "PATH" }`, or `{ credential = "NAME" }`, a credential that systemd has passed to the daemon.
-fn file_of(value: &Value<'_>, context: HandlerContext<'_>) -> Option<PathBuf> {
+fn file_of(value: &Value<'_>) -> Option<PathBuf> {
     const FORMS: &str = "a text, { file = \"PATH\" } or { credential = \"NAME\" }";
     let mut table = value.table(FORMS)?;
     let (file, credential) = (table.take("file"), table.take("credential"));
     table.finish();
     match (file, credential) {
-        (Some(file), None) => Some(context.folder.join(literal::path(&file)?)),
+        (Some(file), None) => Some(value.document().folder().join(literal::path(&file)?)),
         (None, Some(credential)) => {
             let name = credential.string()?;
             if name.is_empty() || name.contains(['/', '\0']) || [".", ".."].contains(&name) {
@@ -132,7 +173,7 @@ fn read_files(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<EnvSource> 
         value.list("a path or a list of paths").unwrap_or_default()
     };
     let source = |item: Value<'_>| {
-        let path = context.folder.join(literal::path(&item)?);
+        let path = item.document().folder().join(literal::path(&item)?);
         Some(checked(EnvSource::Lines(path), &item, context))
     };
     items.into_iter().filter_map(source).collect()
