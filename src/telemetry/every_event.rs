@@ -149,6 +149,53 @@ fn names_and_values_that_could_be_read_as_more_stand_in_quotes() {
     assert!(line.contains(r#""queue":"a\u001b\u202eb""#), "JSON keeps the content by its own escapes: {line}");
 }
 
+/// What a strict reader of logfmt finds: `key=value` with a bare word or a JSON string, with one blank between.
+fn logfmt(mut text: &str) -> Option<Vec<(String, String)>> {
+    let mut fields = Vec::new();
+    while !text.is_empty() {
+        let (key, rest) = text.split_once('=')?;
+        let is_key = !key.is_empty() && key.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        let (value, rest) = if rest.starts_with('"') {
+            let mut values = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+            let value = values.next()?.ok()?;
+            (value, rest.get(values.byte_offset()..)?)
+        } else {
+            let end = rest.find(' ').unwrap_or(rest.len());
+            let bare = &rest[..end];
+            if bare.is_empty() || bare.contains(['"', '=']) || bare.contains(clean::is_unsafe) {
+                return None;
+            }
+            (bare.to_owned(), &rest[end..])
+        };
+        if !is_key {
+            return None;
+        }
+        fields.push((key.to_owned(), value));
+        text = match rest {
+            "" => "",
+            rest => rest.strip_prefix(' ')?,
+        };
+    }
+    Some(fields)
+}
+
+#[test]
+fn a_line_of_output_has_its_parts_as_fields_of_json() {
+    let text = "a\u{1b}[2J\u{202e}\u{7f}\t\"b\" \\ c=d";
+    let json = written(true, &style(&[]), every_event(text));
+    let lines: Vec<serde_json::Value> =
+        json.lines().take(EVENTS - 1).map(|line| serde_json::from_str(line).unwrap()).collect();
+    let output: Vec<_> = lines.iter().filter(|line| line.get("line").is_some()).collect();
+    assert_eq!(output.len(), 2, "{json}");
+    for line in &output {
+        assert_eq!((&line["line"], &line["task"]), (&json!(text), &json!(text)), "the content is as it was written");
+    }
+    assert_eq!((&output[0]["stream"], &output[0]["id"]), (&json!("stderr"), &json!(text)));
+    assert_eq!((output[1].get("stream"), &output[1]["pid"]), (None, &json!(4)));
+    let plain = written(false, &style(&[]), every_event("x"));
+    assert!(plain.contains(" - info: [ x stderr ] x id=x\n") && plain.contains(" - info: [ x 4 ] x\n"), "{plain}");
+}
+
 /// JSON with the secret under a secret key, in an array, in an object, in a string, in a string in a string.
 fn secretive(secret: &str, wraps: &[u8]) -> String {
     let value = wraps.iter().fold(json!({ "user": "u", "Pass": secret }), |inner, wrap| match wrap % 4 {
@@ -194,6 +241,16 @@ proptest! {
                     prop_assert!(serde_json::from_str::<serde_json::Value>(line).is_ok(), "{line}");
                 } else {
                     prop_assert!(line.starts_with("1970-01-01T00:00:01.000Z - "), "{line}");
+                    // Whatever the texts are, what follows the message of a job can be read, and is what was meant.
+                    let name = clean::value(&text);
+                    let head = format!("[ worker ] job failure {name} ");
+                    if let Some((_, fields)) = line.split_once(" - info: ").filter(|(_, rest)| rest.starts_with(&head)) {
+                        let fields = logfmt(&fields[head.len()..]);
+                        prop_assert!(fields.is_some(), "{line}");
+                        for (key, value) in fields.unwrap_or_default() {
+                            prop_assert!(["duration_ms", "error", "worker"].contains(&key.as_str()) || value == text, "{key}: {line}");
+                        }
+                    }
                 }
             }
         }

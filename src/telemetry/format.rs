@@ -42,6 +42,9 @@ where
     }
 }
 
+/// Fields that are a part of the message.
+const IN_MESSAGE: [&str; 4] = ["task", "stream", "pid", "line"];
+
 /// Reads the message of an event, and its fields as text.
 #[derive(Default)]
 struct FieldReader {
@@ -61,12 +64,16 @@ impl FieldReader {
 
 impl Visit for FieldReader {
     fn record_str(&mut self, field: &Field, value: &str) {
-        self.put(field, value);
+        if !IN_MESSAGE.contains(&field.name()) {
+            self.put(field, value);
+        }
     }
 
     /// All other types come here.
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
-        self.put(field, &format!("{value:?}"));
+        if !IN_MESSAGE.contains(&field.name()) {
+            self.put(field, &format!("{value:?}"));
+        }
     }
 }
 

@@ -253,6 +253,8 @@ fn captured(at_ms: Option<i64>, level: EventLevel, line: &LogLine) -> CleanLine 
 }
 
 fn put(level: EventLevel, line: &LogLine) {
+    let written = line.written.as_ref();
+    let message: &dyn std::fmt::Display = written.map_or(&line.message, |written| written);
     // The level of a `tracing` event is part of its static metadata, hence one call for each.
     macro_rules! event {
         ($level:expr) => {
@@ -268,8 +270,12 @@ fn put(level: EventLevel, line: &LogLine) {
                 error = line.error.as_ref().map(tracing::field::display),
                 why = line.why.as_ref().map(tracing::field::display),
                 duration_ms = line.duration_ms,
+                task = written.map(|written| tracing::field::display(&written.task)),
+                stream = written.and_then(|written| written.stream),
+                pid = written.and_then(|written| written.pid),
+                line = written.map(|written| tracing::field::display(&written.line)),
                 "{}",
-                line.message
+                message
             )
         };
     }

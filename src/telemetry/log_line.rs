@@ -1,5 +1,6 @@
 //! Turns events into log lines with the wording of ActionHero, so that tools that read its logs read ours.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::redact::{Redact, Shown};
@@ -8,11 +9,43 @@ use crate::config::model::{SchedulerLogging, WorkerLogging};
 use crate::event::kind::JobInfo;
 use crate::event::{Event, EventKind, OutputStream};
 
+/// A line that a job or a child wrote.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct WrittenLine {
+    /// The task.
+    pub(super) task: Shown,
+    /// Where it was written, if that is known.
+    pub(super) stream: Option<&'static str>,
+    /// The child, if it works for several jobs.
+    pub(super) pid: Option<u32>,
+    /// The line.
+    pub(super) line: Shown,
+}
+
+/// For people: `[ task ] line`.
+impl fmt::Display for WrittenLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task, stream, pid, line } = self;
+        write!(f, "[ {}", task.as_name())?;
+        if *stream == Some(STDERR) {
+            write!(f, " {STDERR}")?;
+        }
+        if let Some(pid) = pid {
+            write!(f, " {pid}")?;
+        }
+        write!(f, " ] {line}")
+    }
+}
+
+const STDERR: &str = "stderr";
+
 /// One log line: a message and its fields. Every text of others in it went through `Redact`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct LogLine {
     /// What happened.
     pub(super) message: String,
+    /// What was written, in place of a message.
+    pub(super) written: Option<WrittenLine>,
     /// The worker's name.
     pub(super) worker: Option<Shown>,
     /// The job's class.
@@ -150,15 +183,13 @@ impl LineStyle {
             },
             Event::Output { id, task, stream, line } => {
                 let stream = match stream {
-                    OutputStream::Stdout => "",
-                    OutputStream::Stderr => " stderr",
+                    OutputStream::Stdout => "stdout",
+                    OutputStream::Stderr => STDERR,
                 };
-                let (task, line) = (self.redact.name(task.as_str()), self.redact.output(line));
-                LogLine { id: Some(self.redact.text(id)), ..LogLine::of(format!("[ {task}{stream} ] {line}")) }
+                let id = Some(self.redact.text(id));
+                LogLine { id, ..self.written_line(task.as_str(), Some(stream), None, line) }
             }
-            Event::ChildOutput { task, pid, line } => {
-                LogLine::of(format!("[ {} {pid} ] {}", self.redact.name(task.as_str()), self.redact.output(line)))
-            }
+            Event::ChildOutput { task, pid, line } => self.written_line(task.as_str(), None, Some(*pid), line),
             Event::Notice { text } | Event::Warning { text } => LogLine::of(self.redact.text(text).to_string()),
             Event::FormattedLine { text } => LogLine::of(self.redact.output(text).to_string()),
         }
@@ -173,6 +204,11 @@ impl LineStyle {
             id: Some(self.redact.text(&job.id)),
             ..LogLine::of(format!("[ worker ] {what} {}", self.redact.name(job.queue.as_str())))
         }
+    }
+
+    fn written_line(&self, task: &str, stream: Option<&'static str>, pid: Option<u32>, line: &str) -> LogLine {
+        let written = WrittenLine { task: self.redact.text(task), stream, pid, line: self.redact.output(line) };
+        LogLine { written: Some(written), ..LogLine::default() }
     }
 
     fn worker_line(&self, message: &str, worker: &str) -> LogLine {

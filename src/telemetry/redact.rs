@@ -3,6 +3,7 @@
 //! A field of a [`LogLine`](super::log_line::LogLine) takes nothing else. Its characters are as they were: each format
 //! writes out in its own way what must not be shown raw.
 
+use std::borrow::Cow;
 use std::fmt;
 
 use crate::event::kind::{LONGEST_LINE, LONGEST_TEXT};
@@ -17,6 +18,13 @@ pub struct Shown(String);
 impl fmt::Display for Shown {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+impl Shown {
+    /// The same as a name inside of a message, in quotes if it could be read as more than a name.
+    pub(super) fn as_name(&self) -> Cow<'_, str> {
+        clean::value(&self.0)
     }
 }
 
