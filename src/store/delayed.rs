@@ -130,3 +130,31 @@ pub struct DeleteDelayed {
 }
 
 arrow!(DeleteDelayed, "delete_delayed", Repeatable -> Vec<i64>; Admin);
+
+/// Delayed -> delayed at another time, or nowhere, for some jobs of one second, in one atomic step: each that still stands
+/// there moves with its identity; what Retry keeps goes only with the last job of these bytes. Returns how many moved. Equal
+/// bytes may stand twice in the new second, because a job that waits must not be lost.
+///
+/// The caller bounds the batch: on Redis each job takes a pass through the list of its second.
+#[derive(Debug, Clone)]
+pub struct MoveDelayed {
+    /// The unix second in which they stand.
+    pub second: i64,
+    /// Their bytes; equal ones as often as they are meant.
+    pub jobs: Vec<Bytes>,
+    /// Where they go.
+    pub to: MoveTo,
+}
+
+arrow!(MoveDelayed, "move_delayed", Once -> u64; Admin);
+
+/// Where a delayed job goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum MoveTo {
+    /// To the present second, so that it is promoted at once.
+    Now,
+    /// To this unix second.
+    Second(i64),
+    /// Nowhere.
+    Nowhere,
+}

@@ -10,7 +10,7 @@ use std::pin::Pin;
 use bytes::Bytes;
 use windlass::job::TaskName;
 use windlass::store::StoreError;
-use windlass::store::delayed::DeleteDelayed;
+use windlass::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo};
 use windlass::store::effect::{Gate, Retry, RetryKeys, Verdict};
 use windlass::store::instance::{InstanceState, LockRenewal};
 use windlass::store::moving::{Batch, BatchId, Decline, Identify, Waiting};
@@ -282,6 +282,9 @@ arrows! {
         async move { s.f.store.retry_failed(&failure, &queue("new"), &job(3), &[take(&lock(7), 60)], None).await }
     };
     delete_delayed: Many |s| s.f.store.run(DeleteDelayed { payload: job(31) });
+    move_delayed: One |s| {
+        s.f.store.run(MoveDelayed { second: NOW_S + 50, jobs: vec![job(31)], to: MoveTo::Second(NOW_S + 60) })
+    };
     delete_lock: One |s| {
         let key = job_lock(1);
         async move { s.f.store.delete_lock(key.as_str()).await }

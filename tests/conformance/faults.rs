@@ -14,7 +14,7 @@ use futures_util::future::BoxFuture;
 use tokio::time::Duration;
 use windlass::job::{ClaimToken, Identity, LockKey};
 use windlass::store::arrow::{Arrow, Kind, Perform};
-use windlass::store::delayed::DeleteDelayed;
+use windlass::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo};
 use windlass::store::effect::Verdict;
 use windlass::store::engine::Engine;
 use windlass::store::engine::OpenLane;
@@ -382,7 +382,7 @@ fn lead() -> Lead {
 }
 
 fn time_rows() -> Vec<Row> {
-    use Again::Answers;
+    use Again::{Answers, Never};
     vec![
         row::<Promotion>(Answers("Moved(0)"), |f| {
             Box::pin(async move {
@@ -443,6 +443,14 @@ fn time_rows() -> Vec<Row> {
                     delay(&f.store, &job(1), When::At(NOW_S + second)).await;
                 }
                 DeleteDelayed { payload: job(1) }
+            })
+        }),
+        row::<MoveDelayed>(Never, |f| {
+            Box::pin(async move {
+                for n in 0..3 {
+                    delay(&f.store, &job(n), When::At(NOW_S + 5)).await;
+                }
+                MoveDelayed { second: NOW_S + 5, jobs: jobs(0..2), to: MoveTo::Second(NOW_S + 9) }
             })
         }),
     ]

@@ -59,6 +59,7 @@ mod jobs;
 mod large;
 mod leader;
 mod lease;
+mod move_delayed;
 mod moving;
 mod numbers;
 mod overwritten;

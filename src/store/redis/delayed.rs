@@ -11,7 +11,7 @@ use super::script::{Call, Script, calls_of, script};
 use super::{inspect, refusal, reply, rights, verdict};
 use crate::job::{PayloadView, RetryKeys};
 use crate::store::arrow::Perform;
-use crate::store::delayed::{DeleteDelayed, FailedAttempts, ReadAttempts, ScheduledAt};
+use crate::store::delayed::{DeleteDelayed, FailedAttempts, MoveDelayed, MoveTo, ReadAttempts, ScheduledAt};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{Broken, DropEntry, Due, ReadDue, ReadTime, RubyLeader};
@@ -21,6 +21,7 @@ static DUE: Script = script!("page", "ruby_leader", "due");
 static RENAME_ENTRY: Script = script!("places", "delay", "rename_entry");
 static DROP_ENTRY: Script = script!("drop_entry");
 static DELETE_DELAYED: Script = script!("places", "identity", "recall", "forget", "unlink", "erase", "delete_delayed");
+static MOVE_DELAYED: Script = script!("places", "delay", "identity", "recall", "forget", "unlink", "move_delayed");
 
 /// How many jobs one call carries at most, so that no call holds the server up for long.
 const BATCH: usize = 500;
@@ -79,6 +80,31 @@ impl Perform<ReadAttempts> for RedisStore {
 impl Perform<DeleteDelayed> for RedisStore {
     async fn perform(&self, arrow: DeleteDelayed) -> Result<Vec<i64>, StoreError> {
         delete_delayed(&self.connection, &arrow.payload).await
+    }
+}
+
+impl Perform<MoveDelayed> for RedisStore {
+    async fn perform(&self, arrow: MoveDelayed) -> Result<u64, StoreError> {
+        let MoveDelayed { second, jobs, to } = arrow;
+        let keys = self.connection.keys();
+        let mut call = Call::sized(self.connection.origin.now_ms(), 3 * jobs.len() + 10, 3 * jobs.len() + 4);
+        verdict::places(&mut call, keys);
+        call.key(keys.delayed(second)).number(second);
+        match to {
+            MoveTo::Now => call.literal("N"),
+            MoveTo::Second(target) => call.literal("A").number(target),
+            MoveTo::Nowhere => call.literal("X"),
+        };
+        call.number(jobs.len());
+        for payload in jobs {
+            let view = PayloadView::parse(&payload).ok();
+            call.key(keys.timestamps(&payload)).arg(payload.clone());
+            call.text(view.as_ref().and_then(|view| view.queue.as_deref()).unwrap_or_default());
+            if to == MoveTo::Nowhere {
+                verdict::retry_keys(&mut call, keys, RetryKeys::of_job(&payload).as_ref());
+            }
+        }
+        reply::count(self.connection.run(&MOVE_DELAYED, call).await?)
     }
 }
 

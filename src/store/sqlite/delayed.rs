@@ -4,7 +4,7 @@
 //! over.
 
 use bytes::Bytes;
-use rusqlite::params;
+use rusqlite::{OptionalExtension as _, params};
 
 use super::commit::Step;
 use super::digest::digest;
@@ -12,11 +12,11 @@ use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::retries;
-use super::value::{AnyValue, bytes};
+use super::value::{AnyValue, bytes, opt_text};
 use crate::job::queue_member::with_queue;
 use crate::job::{Identity, QueueName};
 use crate::store::arrow::Perform;
-use crate::store::delayed::ScheduledAt;
+use crate::store::delayed::{MoveDelayed, MoveTo, ScheduledAt};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Schedule, ScheduleBatch, Scheduled, When};
 use crate::store::scheduling::{DropEntry, Due, ReadDue, ReadTime, entry_of};
@@ -50,6 +50,12 @@ impl Perform<DropEntry> for SqliteStore {
 impl Perform<ScheduledAt> for SqliteStore {
     async fn perform(&self, arrow: ScheduledAt) -> Result<Vec<i64>, StoreError> {
         self.reader.call(move |step| seconds(step, &arrow.payload)).await
+    }
+}
+
+impl Perform<MoveDelayed> for SqliteStore {
+    async fn perform(&self, arrow: MoveDelayed) -> Result<u64, StoreError> {
+        self.writer.call(move |step| move_some(step, &arrow)).await
     }
 }
 
@@ -156,6 +162,36 @@ pub(super) fn remove_some(step: &Step<'_>, payload: &[u8], limit: i64) -> Result
         retries::forget_job(step, payload)?;
     }
     Ok(found.into_iter().map(|(second, _)| second).collect())
+}
+
+/// Moves or removes jobs of one second. An identity stands in the row, and goes with it.
+fn move_some(step: &Step<'_>, arrow: &MoveDelayed) -> Result<u64, StoreError> {
+    let target = match arrow.to {
+        MoveTo::Now => Some(step.now_ms.div_euclid(1000)),
+        MoveTo::Second(second) => Some(second),
+        MoveTo::Nowhere => None,
+    };
+    let mut moved = 0;
+    for payload in &arrow.jobs {
+        let found: Option<(AnyValue, Option<String>)> = step
+            .sql(
+                "SELECT place, identity FROM delayed WHERE digest = ?1 AND second = ?2 AND payload = ?3 \
+                 ORDER BY place LIMIT 1",
+            )?
+            .query_row(params![digest(payload), arrow.second, &payload[..]], |row| {
+                Ok((row.get(0)?, opt_text(row.get_ref(1)?)))
+            })
+            .optional()?;
+        let Some((place, identity)) = found.filter(|_| target != Some(arrow.second)) else { continue };
+        step.sql("DELETE FROM delayed WHERE second = ?1 AND place = ?2")?.execute(params![arrow.second, place])?;
+        match target {
+            Some(second) => insert(step, second, payload, identity.as_deref())?,
+            None if !stands(step, payload)? => retries::forget_job(step, payload)?,
+            None => {}
+        }
+        moved += 1;
+    }
+    Ok(moved)
 }
 
 /// The earliest second.
