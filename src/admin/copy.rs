@@ -9,6 +9,7 @@ use super::error::AdminError;
 use crate::job::{Args, PayloadView, QueueName};
 use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
+use crate::store::inspection::{Pause, ReadPaused, Resume};
 use crate::store::instance::{InstanceRecord, Instances};
 use crate::store::moving::{
     Aside, Batch, Decline, Identify, LetGo, PutBack, ReadAside, RenewSource, SetAside, TakeIn, TakeInTarget, TakenIn,
@@ -33,6 +34,9 @@ pub struct Copied {
     pub failed: u64,
     /// Periodic tasks.
     pub periodic: u64,
+    /// Pauses of queues, and of all queues. Left out of JSON if there were none.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub pauses: u64,
     /// The source had fallen back to an older state, from which items had been moved already: at most so many of those
     /// moved now may be in the target twice. Left out of JSON if it had not.
     #[serde(skip_serializing_if = "is_zero")]
@@ -105,7 +109,13 @@ pub async fn copy(
 ) -> Result<Copied, AdminError> {
     let target = identified(from, to, address).await?;
     refuse_while_used(from).await?;
-    let mut copied = Copied::default();
+    // Pauses go first, so that nothing runs there before somebody resumes it.
+    let paused = from.run(ReadPaused).await?;
+    let pauses: Vec<_> = paused.queues.into_iter().map(Some).chain(paused.all.then_some(None)).collect();
+    for queue in &pauses {
+        to.run(Pause { queue: queue.clone() }).await?;
+    }
+    let mut copied = Copied { pauses: pauses.len() as u64, ..Copied::default() };
     let mut may_be_twice = 0_u64;
     let (mut let_go, mut offered) = (None, None);
     while let Some(batch) = from.run(SetAside { limit: BATCH, target: target.clone() }).await? {
@@ -140,6 +150,9 @@ pub async fn copy(
                 from.run(RenewSource { id: batch.id, fresh: InstanceRecord::new_id() }).await?;
             }
         }
+    }
+    for queue in pauses {
+        from.run(Resume { queue }).await?;
     }
     Ok(copied)
 }

@@ -9,6 +9,7 @@
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::dates::rfc3339;
 use super::error::AdminError;
 use super::job_view::JobView;
 use super::listing::{SHOWN, cut, each_record, positions};
@@ -60,9 +61,9 @@ pub struct FailedView {
     pub backtrace: Vec<String>,
     /// The worker that ran it.
     pub worker: Option<String>,
-    /// When it failed, in the writer's format.
+    /// When it failed: RFC 3339 with milliseconds, in UTC. `None`: the record has no date that any writer has.
     pub failed_at: Option<String>,
-    /// When resque-web retried it, if it did.
+    /// When resque-web retried it, if it did; as `failed_at`.
     pub retried_at: Option<String>,
     /// The job's id, if Windlass ran it: the same in every run of it.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,8 +91,11 @@ pub struct FailedView {
 pub struct FailedPage {
     /// How many there are in all.
     pub count: u64,
-    /// The requested records, oldest first.
+    /// The requested records: oldest first by position, newest first by what they match.
     pub failed: Vec<FailedView>,
+    /// Do more match than were asked for?
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub more: Option<bool>,
 }
 
 /// A failed job that was found by its address.
@@ -179,8 +183,8 @@ impl FailedView {
             error: view.error,
             backtrace: view.backtrace,
             worker: view.worker,
-            failed_at: view.failed_at,
-            retried_at: view.retried_at,
+            failed_at: rfc3339(view.failed_at.as_deref()),
+            retried_at: rfc3339(view.retried_at.as_deref()),
             job_id: view.identity.as_ref().map(|identity| identity.id.to_string()),
             attempt: view.identity.as_ref().map(|identity| identity.attempt),
             redelivered: view.identity.as_ref().map(|identity| identity.redelivered),
@@ -192,6 +196,11 @@ impl FailedView {
 }
 
 impl FailedView {
+    /// A record as a listing shows it.
+    pub(super) fn listed_of(position: i64, record: &[u8]) -> Self {
+        Self::of(position, record).listed()
+    }
+
     /// What is long is cut, for a listing.
     fn listed(mut self) -> Self {
         if let Some(args) = self.args.take_if(|args| args.get().len() > SHOWN) {
@@ -232,7 +241,7 @@ pub async fn list(store: &Store<Admin>, start: i64, stop: i64) -> Result<FailedP
         failed.push(FailedView::of(position, record).listed());
     })
     .await?;
-    Ok(FailedPage { count, failed })
+    Ok(FailedPage { count, failed, more: None })
 }
 
 /// Finds a failed job by its position (negative ones count from the end) or the first digits of

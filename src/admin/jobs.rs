@@ -64,6 +64,20 @@ pub async fn delete(
     Ok(JobsDeleted { deleted, other_spellings: deleted })
 }
 
+/// How many jobs [`delete_by_class`] would meet at these positions.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn count_by_class(
+    store: &Store<Admin>,
+    queue: &QueueName,
+    class: &str,
+    (start, stop): (i64, i64),
+) -> Result<u64, AdminError> {
+    let meant = JobForms::read(store, queue, start, stop, |view| view.class == class).await?;
+    Ok(meant.order.len() as u64)
+}
+
 /// Deletes jobs of a class with any arguments: those at positions `start` to `stop` of a queue, and all jobs
 /// equal to one of them. Their QueueLocks end with them.
 ///

@@ -6,9 +6,12 @@
 pub mod api;
 pub mod calendar;
 pub mod copy;
+mod dates;
 pub mod delayed;
+pub mod delayed_moves;
 pub mod error;
 pub mod failed;
+pub mod failed_search;
 pub mod held_back;
 pub mod job_view;
 pub mod jobs;

@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::dates::rfc3339;
 use super::error::AdminError;
 use super::held_back::{HaltedInstance, HeldBack};
 use super::job_view::JobView;
@@ -32,9 +33,9 @@ pub struct WorkerView {
     pub name: String,
     /// The queues it works on, as configured.
     pub queues: Option<String>,
-    /// When it started, in the writer's format.
+    /// When it started: RFC 3339 with milliseconds, in UTC. `None`: nothing tells.
     pub started: Option<String>,
-    /// When it last pinged, RFC 3339; workers of Ruby and Go never ping.
+    /// When it last pinged: RFC 3339 with milliseconds, in UTC; workers of Ruby and Go never ping.
     pub pinged: Option<String>,
     /// The same in milliseconds since the Unix epoch.
     pub pinged_ms: Option<i64>,
@@ -60,7 +61,7 @@ pub struct WorkingView {
     pub args_left_out: Option<String>,
     /// Its id, if a Windlass instance runs it.
     pub id: Option<String>,
-    /// When it began, in the writer's format.
+    /// When it began: RFC 3339 with milliseconds, in UTC. `None`: nothing tells.
     pub run_at: Option<String>,
     /// The record's bytes, if they are not a job.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -93,8 +94,8 @@ impl WorkerView {
             id: registered.worker.id().to_owned(),
             name: registered.worker.name().to_owned(),
             queues: registered.worker.queues().map(str::to_owned),
-            started: registered.started.clone(),
-            pinged: pinged.map(Moment::rfc3339),
+            started: rfc3339(registered.started.as_deref()),
+            pinged: pinged.map(Moment::rfc3339_ms),
             pinged_ms: pinged.map(Moment::ms),
             state: halted.iter().find(|one| one.has_worker(registered.worker.name())).map(|one| one.state),
             working: registered.working.as_ref().map(|record| WorkingView::of(record, view)),
@@ -111,7 +112,7 @@ impl WorkingView {
             args: job.args,
             args_left_out: job.args_left_out,
             id: record.identity.as_ref().map(|identity| identity.id.to_string()),
-            run_at: record.run_at.clone(),
+            run_at: rfc3339(record.run_at.as_deref()),
             raw: job.raw,
         }
     }

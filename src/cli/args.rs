@@ -24,7 +24,8 @@ Examples:
   windlass enqueue sendMail --args '{\"to\":\"ann\"}'
   windlass failed retry --all
 
-Times are RFC 3339 (2026-11-24T03:26:18Z), milliseconds (1795490778000) or @seconds (@1795490778).
+Times are RFC 3339 (2026-11-24T03:26:18Z), milliseconds (1795490778000), @seconds (@1795490778), or as clocks show them
+here or in a --zone: \"tomorrow 10:00\", \"2026-12-24 08:00\", \"fri 9:30\", 18:00.
 Exit codes: 0 done, 1 failure, 64 usage or configuration, 69 store unavailable.";
 
 /// Background jobs, Resque-compatible: a daemon, and the commands around it. Without a command: run.
@@ -59,6 +60,8 @@ pub(super) enum CliCommand {
                             windlass enqueue add --arg 1 --arg 2\n  \
                             windlass enqueue report --in 10m\n  \
                             windlass enqueue report --at 2026-12-24T18:00:00Z --suppress-duplicate\n  \
+                            windlass enqueue report --at \"tomorrow 10:00\" --zone Europe/Berlin\n  \
+                            windlass enqueue import --args @rows.json\n  \
                             windlass enqueue RubyJob --foreign --queue ruby --args '[1]'\n  \
                             printf '%s\\n' '{\"task\":\"add\",\"args\":[1,2]}' | windlass enqueue --bulk -\n\n\
                             If a plugin of the task refuses the job, that is no error: the exit code is 0 (1 with\n\
@@ -105,12 +108,14 @@ pub(super) enum CliCommand {
         #[command(subcommand)]
         verb: JobsVerb,
     },
-    /// List delayed jobs; find or delete one
+    /// List delayed jobs; find them, run them now, move or delete them
     #[command(
         args_conflicts_with_subcommands = true,
         after_help = "Examples:\n  windlass delayed\n  windlass delayed --at @1795490778\n  windlass delayed timestamps\n  \
                       windlass delayed find add --queue math --args '[1,2]'\n  \
-                      windlass delayed delete add --queue math --args '[1,2]'"
+                      windlass delayed delete add --queue math --args '[1,2]'\n  \
+                      windlass delayed run --task add\n  \
+                      windlass delayed move --task add --to \"tomorrow 10:00\""
     )]
     Delayed {
         /// The verb; without one: list.
@@ -139,6 +144,7 @@ pub(super) enum CliCommand {
         args_conflicts_with_subcommands = true,
         after_help = "Examples:\n  windlass failed\n  windlass failed show 3f9a01c2d4e5\n  windlass failed show -1\n  \
                       windlass failed retry 3f9a01c2d4e5\n  windlass failed retry --task sendMail\n  \
+                      windlass failed --task sendMail --error timeout --since 2h\n  \
                       windlass failed remove --all --yes\n\n\
                       Name a failed job by its id, or by its position. Positions change when other jobs are removed."
     )]
@@ -195,7 +201,9 @@ impl CliCommand {
             Self::Queues { verb } => {
                 matches!(verb, Some(QueuesVerb::Pause { .. } | QueuesVerb::Resume { .. } | QueuesVerb::Delete { .. }))
             }
-            Self::Delayed { verb, .. } => matches!(verb, Some(DelayedVerb::Delete(_))),
+            Self::Delayed { verb, .. } => {
+                matches!(verb, Some(DelayedVerb::Delete(_) | DelayedVerb::Run(_) | DelayedVerb::Move { .. }))
+            }
             Self::Periodic { verb } => {
                 matches!(verb, Some(PeriodicVerb::Start { .. } | PeriodicVerb::Stop { .. } | PeriodicVerb::Run { .. }))
             }
@@ -216,6 +224,7 @@ mod tests {
     use clap::CommandFactory;
 
     use super::*;
+    use crate::cli::value::ArgsSource;
 
     fn parse(line: &str) -> Result<Cli, clap::Error> {
         Cli::try_parse_from(std::iter::once("windlass").chain(line.split(' ').filter(|word| !word.is_empty())))
@@ -233,20 +242,26 @@ mod tests {
         let failed = parse("failed --start -5 --stop -1 --json").unwrap();
         assert!(failed.json);
         assert!(
-            matches!(failed.command, Some(CliCommand::Failed { verb: None, list }) if (list.start, list.stop) == (-5, -1))
+            matches!(failed.command, Some(CliCommand::Failed { verb: None, list }) if (list.start, list.stop) == (Some(-5), Some(-1)))
         );
     }
 
     #[test]
     fn arguments_are_json() {
         let args = |line: &str| match parse(line).map(|cli| cli.command) {
-            Ok(Some(CliCommand::Enqueue(enqueue))) => enqueue.args.get().map(|args| args.as_str().to_owned()),
+            Ok(Some(CliCommand::Enqueue(enqueue))) => enqueue.args.get().map(|source| match source {
+                ArgsSource::Json(args) => args.as_str().to_owned(),
+                ArgsSource::File(file) => format!("in {}", file.display()),
+            }),
             other => panic!("{other:?}"),
         };
         assert_eq!(args("enqueue t"), None);
         assert_eq!(args("enqueue t --args -5").as_deref(), Some("[-5]"));
+        assert_eq!(args("enqueue t --args @a.json").as_deref(), Some("in a.json"));
+        assert_eq!(args("enqueue t --args @-").as_deref(), Some("in -"));
         assert_eq!(args("enqueue t --arg [1] --arg {} --arg -1.0").as_deref(), Some("[[1],{},-1]"));
-        for bad in ["enqueue t --args {bad", "enqueue t --arg 1,2", "enqueue t --args 1 --arg 1"] {
+        for bad in ["enqueue t --args @", "enqueue t --args {bad", "enqueue t --arg 1,2", "enqueue t --args 1 --arg 1"]
+        {
             assert!(parse(bad).is_err(), "{bad}");
         }
     }
@@ -259,16 +274,29 @@ mod tests {
             "enqueue t --at 0 --in 5",
             "enqueue t --front --in 5",
             "enqueue t --at noon",
+            "enqueue t --zone UTC",
+            "enqueue t --at 10:00 --zone Nowhere",
             "failed retry",
             "failed retry 1 --all",
             "failed remove",
             "failed remove 0 --all",
+            "failed remove --all --task t",
+            "failed --start 0 --task t",
+            "failed --since soon",
+            "delayed run",
+            "delayed run t --task t",
+            "delayed move --task t",
             "perform",
             "nonsense",
         ] {
             assert!(parse(bad).is_err(), "{bad}");
         }
         assert!(parse("failed remove -1").is_ok());
+        assert!(parse("failed remove -1 0 3f9a01c2d4e5").is_ok());
+        assert!(parse("failed remove --task t --since 2h").is_ok());
+        assert!(parse("delayed run t --args [1]").is_ok());
+        assert!(parse("delayed delete --at @1795490778").is_ok());
+        assert!(parse("enqueue t --at 10:00 --zone Europe/Berlin").is_ok());
         assert!(parse("enqueue --bulk - --front --foreign").is_ok());
     }
 }

@@ -148,8 +148,9 @@ impl CliError {
             Self::Usage(_) | Self::Problems(_) => Exit::Usage,
             Self::Client(error) => match error {
                 ClientError::Request(request) => match request {
-                    RequestError::UnknownTask { .. }
-                    | RequestError::QueueMissing { .. }
+                    // As of every other name that does not exist.
+                    RequestError::UnknownTask { .. } => Exit::Failure,
+                    RequestError::QueueMissing { .. }
                     | RequestError::PeriodicArguments { .. }
                     | RequestError::Name { .. }
                     | RequestError::Input(_)
@@ -199,7 +200,7 @@ mod tests {
         let codes = [Exit::Done, Exit::Failure, Exit::Usage, Exit::Unavailable].map(Exit::code);
         assert_eq!(codes, [0, 1, 64, 69]);
         let unknown = RequestError::UnknownTask { task: "x".into(), suggestion: None };
-        assert_eq!(CliError::from(ClientError::from(unknown)).exit(), Exit::Usage);
+        assert_eq!(CliError::from(ClientError::from(unknown)).exit(), Exit::Failure);
         assert_eq!(CliError::from(ClientError::Duplicate { second: 1 }).exit(), Exit::Failure);
         let gone = StoreError::Unavailable("refused".into());
         assert_eq!(CliError::from(AdminError::from(gone)).exit(), Exit::Unavailable);

@@ -8,10 +8,13 @@ mod command;
 mod context;
 mod dispatch;
 mod exit;
+mod input;
 mod output;
 mod program;
+mod progress;
 mod table;
 mod value;
+mod zones;
 
 pub use dispatch::main;
 pub use program::Program;

@@ -140,10 +140,22 @@ pub(super) fn confirm(question: &str, yes: bool) -> Result<(), CliError> {
     }
 }
 
-/// The date with a short name for UTC, because JavaScript's name fills half a line.
+/// The width of the terminal that stdout is, if it is one. The part of `rustix` that tells it comes with clap's
+/// `wrap_help`, without which there is no command line.
 #[must_use]
-pub(super) fn short_date(date: &str) -> String {
-    date.replace(" GMT+0000 (Coordinated Universal Time)", " UTC")
+pub(super) fn terminal_width() -> Option<usize> {
+    let stdout = io::stdout();
+    let size = rustix::termios::tcgetwinsize(&stdout).ok().filter(|_| stdout.is_terminal())?;
+    Some(size.ws_col.into()).filter(|width| *width > 0)
+}
+
+/// A date of a document as the clocks here show it, to the second.
+#[must_use]
+pub(super) fn here(date: &str) -> String {
+    match chrono::DateTime::parse_from_rfc3339(date) {
+        Ok(date) => date.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S").to_string(),
+        Err(_) => date.to_owned(),
+    }
 }
 
 /// `1 job`, `2 jobs`.

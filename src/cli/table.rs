@@ -1,16 +1,19 @@
 //! Tables and lists of fields, for people.
 
-use super::output::Text;
+use super::output::{Text, terminal_width};
 use crate::text::clean;
 
 /// Longest cell of a listing, in characters.
 const CELL: usize = 80;
+/// To how many characters a cell is cut at most, so that a row fits into a terminal.
+const NARROWEST: usize = 12;
 
 /// Rows in aligned columns.
 #[derive(Debug)]
 pub(super) struct TextTable {
     rows: Vec<Vec<String>>,
     right: Vec<bool>,
+    last_is_whole: bool,
 }
 
 impl TextTable {
@@ -20,47 +23,55 @@ impl TextTable {
     pub(super) fn new(headings: &[&str]) -> Self {
         let right = headings.iter().map(|heading| heading.starts_with('#')).collect();
         let row = headings.iter().map(|heading| heading.trim_start_matches('#').to_uppercase()).collect();
-        Self { rows: vec![row], right }
+        Self { rows: vec![row], right, last_is_whole: false }
     }
 
     /// Adds a row. Cells are escaped, and cut if they are too long for a listing.
     pub(super) fn row<const N: usize>(&mut self, cells: [&str; N]) {
-        let cell = |cell: &&str| {
-            let text = clean::line(cell).into_owned();
-            if text.chars().count() <= CELL {
-                text
-            } else {
-                text.chars().take(CELL - 1).chain(std::iter::once('…')).collect()
-            }
-        };
-        self.rows.push(cells.iter().map(cell).collect());
+        self.rows.push(cells.iter().map(|cell| clean::line(cell).into_owned()).collect());
     }
 
     /// Adds a row whose last cell is never cut, because people pass it to a command.
     pub(super) fn row_with_last<const N: usize>(&mut self, cells: [&str; N], last: &str) {
         self.row(cells);
+        self.last_is_whole = true;
         if let Some(row) = self.rows.last_mut() {
             row.push(clean::line(last).into_owned());
         }
     }
 
-    /// The table's text; the last column is not padded.
+    /// The table's text; the last column is not padded. On a terminal it takes its width, elsewhere no cell is longer than
+    /// in every listing.
     #[must_use]
     pub(super) fn text(&self) -> Text {
-        let width = |column: usize| {
+        self.laid_out(terminal_width())
+    }
+
+    fn laid_out(&self, terminal: Option<usize>) -> Text {
+        let longest = |column: usize| {
             self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
         };
-        let widths: Vec<_> = (0..self.right.len()).map(width).collect();
+        let mut widths: Vec<_> = (0..self.right.len()).map(longest).collect();
+        let flexible = widths.len() - usize::from(self.last_is_whole && !widths.is_empty());
+        match terminal {
+            None => widths.iter_mut().take(flexible).for_each(|width| *width = (*width).min(CELL)),
+            Some(terminal) => fit(&mut widths, flexible, terminal),
+        }
         let mut out = Text::default();
         for row in &self.rows {
             let mut line = String::new();
-            for ((cell, width), right) in row.iter().zip(&widths).zip(&self.right) {
-                let padding = " ".repeat(width - cell.chars().count());
+            for ((cell, &width), right) in row.iter().zip(&widths).zip(&self.right) {
+                let length = cell.chars().count();
+                let padding = " ".repeat(width.saturating_sub(length));
                 if *right {
                     line.push_str(&padding);
+                }
+                if length <= width {
                     line.push_str(cell);
                 } else {
-                    line.push_str(cell);
+                    line.extend(cell.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')));
+                }
+                if !*right {
                     line.push_str(&padding);
                 }
                 line.push_str("  ");
@@ -68,6 +79,26 @@ impl TextTable {
             out.push(line.trim_end());
         }
         out
+    }
+}
+
+/// Narrows the widest of the first columns until a row fits. A terminal that is too narrow breaks the lines.
+fn fit(widths: &mut [usize], flexible: usize, terminal: usize) {
+    let gaps = 2 * widths.len().saturating_sub(1);
+    loop {
+        let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(terminal);
+        let Some(columns) = widths.get_mut(..flexible) else { return };
+        let mut order: Vec<usize> = columns.to_vec();
+        order.sort_unstable();
+        let widest = order.last().copied().unwrap_or(0);
+        if excess == 0 || widest <= NARROWEST {
+            return;
+        }
+        // Down to the next widest, so that equal ones shrink together.
+        let next = order.iter().rev().find(|width| **width < widest).copied().unwrap_or(0).max(NARROWEST);
+        let many = columns.iter().filter(|width| **width == widest).count();
+        let step = (widest - next).min(excess.div_ceil(many)).max(1);
+        columns.iter_mut().filter(|width| **width == widest).for_each(|width| *width -= step);
     }
 }
 
@@ -112,17 +143,35 @@ mod tests {
         let mut table = TextTable::new(&["queue", "#length", "args"]);
         table.row(["mail", "7", "[1]"]);
         table.row(["a", "1200", ""]);
-        assert_eq!(table.text().as_str(), "QUEUE  LENGTH  ARGS\nmail        7  [1]\na        1200\n");
+        assert_eq!(table.laid_out(None).as_str(), "QUEUE  LENGTH  ARGS\nmail        7  [1]\na        1200\n");
     }
 
     #[test]
     fn what_strangers_wrote_stays_in_its_cell() {
         let mut table = TextTable::new(&["args", "key"]);
         table.row_with_last([&"x".repeat(200)], "a\nb\u{1b}[2J");
-        let text = table.text();
+        let text = table.laid_out(None);
         let line = text.as_str().lines().nth(1).unwrap();
         assert_eq!(line, format!("{}…  a\\nb\\u001b[2J", "x".repeat(CELL - 1)));
         assert_eq!(text.as_str().lines().count(), 2);
+    }
+
+    #[test]
+    fn a_terminal_is_filled_and_the_widest_cells_give_way() {
+        let mut table = TextTable::new(&["id", "args", "error"]);
+        table.row(["7", &"a".repeat(100), &"e".repeat(60)]);
+        let wide = table.laid_out(Some(300));
+        assert_eq!(wide.as_str().lines().nth(1).unwrap().chars().count(), 2 + 2 + 100 + 2 + 60, "nothing is cut");
+        let narrow = table.laid_out(Some(60));
+        let line = narrow.as_str().lines().nth(1).unwrap();
+        assert_eq!(line, format!("7   {}…  {}…", "a".repeat(26), "e".repeat(26)));
+        assert_eq!(line.chars().count(), 60);
+        let key = {
+            let mut table = TextTable::new(&["args", "key"]);
+            table.row_with_last([&"a".repeat(100)], &"k".repeat(90));
+            table.laid_out(Some(40))
+        };
+        assert!(key.as_str().contains(&"k".repeat(90)), "people pass it to a command");
     }
 
     #[test]

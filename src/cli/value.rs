@@ -1,21 +1,83 @@
 //! Parsers of single values on the command line.
 
+use std::path::PathBuf;
+
+use chrono_tz::Tz;
+
 use crate::client::moment::{Moment, MomentError, parse_delay};
+use crate::client::wall_time::WallTime;
+use crate::config::error::closest;
 use crate::job::Args;
 use crate::job::ecma::{self, EcmaError};
+use crate::task::calendar::Calendar;
 
 /// A time, and how it was written.
 #[derive(Debug, Clone)]
 pub(super) struct TimeArg {
     /// The time.
-    pub moment: Moment,
+    pub time: TimeForm,
     /// As it was written.
     pub text: String,
 }
 
+/// What a time is counted by.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TimeForm {
+    /// By the world.
+    Moment(Moment),
+    /// By the clocks of a zone.
+    Wall(WallTime),
+}
+
 /// `--at TIME`.
-pub(super) fn time(text: &str) -> Result<TimeArg, MomentError> {
-    Ok(TimeArg { moment: Moment::parse(text)?, text: text.to_owned() })
+pub(super) fn time(text: &str) -> Result<TimeArg, String> {
+    let time = match (Moment::parse(text), WallTime::parse(text)) {
+        (Ok(moment), _) => TimeForm::Moment(moment),
+        (Err(_), Some(wall)) => TimeForm::Wall(wall),
+        (Err(error @ MomentError::NoTime(_)), None) => {
+            return Err(format!(
+                "{error}, or as clocks show it: \"tomorrow 10:00\", \"2026-12-24 08:00\", \"fri 9:30\""
+            ));
+        }
+        (Err(error), None) => return Err(error.to_string()),
+    };
+    Ok(TimeArg { time, text: text.to_owned() })
+}
+
+/// `--since`: a time, or how long ago.
+#[derive(Debug, Clone)]
+pub(super) enum Since {
+    /// So many milliseconds ago.
+    Ago(i64),
+    /// Since a time.
+    Time(TimeArg),
+}
+
+/// `--since TIME|DURATION`. A bare number is a time.
+pub(super) fn since(text: &str) -> Result<Since, String> {
+    if !text.trim().bytes().all(|byte| byte.is_ascii_digit())
+        && let Ok(ago) = parse_delay(text)
+    {
+        return Ok(Since::Ago(ago));
+    }
+    time(text).map(Since::Time).map_err(|error| format!("{error}; or how long ago: 2h, 1day"))
+}
+
+/// `--zone ZONE`.
+pub(super) fn zone(name: &str) -> Result<Tz, String> {
+    name.parse().map_err(|_| {
+        let nearest = closest(name, Calendar::zones()).map(|zone| format!("; did you mean {zone}?"));
+        format!("there is no such zone: expected a name such as Europe/Berlin{}", nearest.unwrap_or_default())
+    })
+}
+
+/// `--args`: as JSON, or a file that holds it.
+#[derive(Debug, Clone)]
+pub(super) enum ArgsSource {
+    /// The text itself.
+    Json(Args),
+    /// `@FILE`, `@-`.
+    File(PathBuf),
 }
 
 /// `--in DURATION`, in milliseconds.
@@ -23,9 +85,13 @@ pub(super) fn delay(text: &str) -> Result<i64, MomentError> {
     parse_delay(text)
 }
 
-/// `--args JSON`.
-pub(super) fn args(text: &str) -> Result<Args, String> {
-    Args::from_json(text).map_err(|error| explain(text, &error))
+/// `--args JSON`. A file is read by the command: a line may be parsed twice, and stdin can be read once.
+pub(super) fn args(text: &str) -> Result<ArgsSource, String> {
+    match text.strip_prefix('@') {
+        Some("") => Err("expected a file after the @, or @- for stdin".to_owned()),
+        Some(file) => Ok(ArgsSource::File(file.into())),
+        None => Args::from_json(text).map(ArgsSource::Json).map_err(|error| explain(text, &error)),
+    }
 }
 
 /// `--arg JSON`: checked, and kept as text until all are read.

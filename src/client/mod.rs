@@ -9,6 +9,7 @@ pub mod enqueue;
 pub(crate) mod enqueue_hooks;
 pub mod moment;
 pub mod request;
+pub mod wall_time;
 
 pub use enqueue::{Client, ClientError};
 pub use request::{Request, RequestError};

@@ -57,6 +57,12 @@ impl Moment {
         if (0..=LAST_MS).contains(&ms) { Ok(Self(ms)) } else { Err(out_of_range()) }
     }
 
+    /// The time of so many milliseconds since the Unix epoch, if a date holds it.
+    #[must_use]
+    pub fn of_ms(ms: i64) -> Option<Self> {
+        (-LAST_MS..=LAST_MS).contains(&ms).then_some(Self(ms))
+    }
+
     /// The time of a unix second.
     #[must_use]
     pub fn of_second(second: i64) -> Self {
@@ -83,6 +89,15 @@ impl Moment {
         match DateTime::from_timestamp_millis(self.0).filter(|date| (0..=9999).contains(&date.year())) {
             Some(date) => date.to_rfc3339_opts(SecondsFormat::AutoSi, true),
             None => format!("@{}", self.0.div_euclid(1000)),
+        }
+    }
+
+    /// The same, always with milliseconds.
+    #[must_use]
+    pub fn rfc3339_ms(self) -> String {
+        match DateTime::from_timestamp_millis(self.0).filter(|date| (0..=9999).contains(&date.year())) {
+            Some(date) => date.to_rfc3339_opts(SecondsFormat::Millis, true),
+            None => self.rfc3339(),
         }
     }
 

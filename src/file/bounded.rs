@@ -22,6 +22,9 @@ pub const SECRET: u64 = 64 << 10;
 /// The most that a file of jobs, one a line, may hold, in bytes.
 pub const JOBS: u64 = 1 << 30;
 
+/// The most that a file with the arguments of one job may hold, in bytes.
+pub const ARGUMENTS: u64 = 64 << 20;
+
 /// Why a file was not read.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -91,8 +94,16 @@ pub fn read_stream(path: &Path, most: u64) -> Result<Vec<u8>, FileError> {
 }
 
 fn bounded(file: File, most: u64) -> Result<Vec<u8>, FileError> {
+    read_all(file, most)
+}
+
+/// Reads all that comes, up to `most` bytes.
+///
+/// # Errors
+/// If it is more, or unreadable.
+pub fn read_all(input: impl io::Read, most: u64) -> Result<Vec<u8>, FileError> {
     let mut bytes = Vec::new();
-    file.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
+    input.take(most.saturating_add(1)).read_to_end(&mut bytes)?;
     if u64::try_from(bytes.len()).is_ok_and(|read| read <= most) { Ok(bytes) } else { Err(FileError::TooLarge(most)) }
 }
 

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 
 use super::effect::Admission;
-use super::role::{Admin, Scheduler, arrow};
+use super::role::{Admin, Mover, Scheduler, arrow};
 use crate::job::{Identity, LockKey, QueueName};
 
 /// The known queues with their lengths in code-unit order, the first `limit` of them.
@@ -121,7 +121,7 @@ pub struct Pause {
     pub queue: Option<QueueName>,
 }
 
-arrow!(Pause, "pause", Repeatable -> bool; Admin);
+arrow!(Pause, "pause", Repeatable -> bool; Admin, Mover);
 
 /// Resumes what [`Pause`] paused, and wakes waiting workers. False if it was not paused. Resuming all queues does not
 /// resume queues that were paused one by one.
@@ -131,13 +131,13 @@ pub struct Resume {
     pub queue: Option<QueueName>,
 }
 
-arrow!(Resume, "resume", Repeatable -> bool; Admin);
+arrow!(Resume, "resume", Repeatable -> bool; Admin, Mover);
 
 /// What is paused.
 #[derive(Debug, Clone, Copy)]
 pub struct ReadPaused;
 
-arrow!(ReadPaused, "paused", Reads -> Paused; Admin);
+arrow!(ReadPaused, "paused", Reads -> Paused; Admin, Mover);
 
 /// The pauses that are in force for all programs on the store.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

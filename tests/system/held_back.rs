@@ -125,7 +125,7 @@ fn a_filter_by_a_name_that_does_not_exist_ends_with_1_and_the_nearest_name() {
         &["plan", "--task", "sendMial"],
         &["jobs", "delete", "sendMial"],
         &["jobs", "delete", "sendMial", "--queue", "mail"],
-        &["jobs", "delete", "sendMial", "--queue", "mail", "--any-args"],
+        &["jobs", "delete", "sendMial", "--queue", "mail", "--any-args", "--yes"],
         &["delayed", "find", "sendMial"],
         &["delayed", "delete", "sendMial", "--queue", "mail"],
         &["tasks", "show", "sendMial"],

@@ -52,9 +52,9 @@ fn all_jobs_of_a_class_are_deleted_however_many_there_are() {
     payloads.insert(0, r#"{"class":"other","args":["first"]}"#.to_owned());
     payloads.push("{bad".to_owned());
     push(&place, "math", &payloads.iter().map(String::as_str).collect::<Vec<_>>());
-    let some = ["jobs", "delete", "add", "--any-args", "--start", "-3", "--stop", "-1"];
+    let some = ["jobs", "delete", "add", "--any-args", "--start", "-3", "--stop", "-1", "--yes"];
     assert_eq!(place.run(&some).done(), "deleted 2 jobs of add from math\n");
-    let all = place.run(&["jobs", "delete", "add", "--queue", "math", "--any-args", "--json"]).json();
+    let all = place.run(&["jobs", "delete", "add", "--queue", "math", "--any-args", "--json", "--yes"]).json();
     assert_eq!(all, json!({"deleted": 1201, "other_spellings": 0}));
     assert_eq!(args(&place, "math"), [r#"["first"]"#, r#"["middle"]"#, "null"]);
 }

@@ -23,7 +23,7 @@ fn a_copy_that_is_killed_again_and_again_loses_and_doubles_nothing() {
     let url = server.url();
     place.run_with(&["enqueue", "--bulk", "-"], &lines(0..JOBS)).done();
     place.run(&["enqueue", "add", "--arg", "1", "--at", "@4000000000"]).done();
-    let copy = ["store", "copy", "sqlite:windlass.db", &url, "--json"];
+    let copy = ["store", "copy", "sqlite:windlass.db", &url, "--json", "--yes"];
     let mut kills = 0;
     let done = loop {
         let mut child = place.command(&copy).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
@@ -74,7 +74,7 @@ fn snapshot(place: &Place, from: &str, to: &str) {
 fn a_source_that_fell_back_to_an_older_state_loses_no_job() {
     let place = Place::new();
     let server = RedisServer::start(Options::default());
-    let copy = ["store", "copy", "sqlite:windlass.db", &server.url()];
+    let copy = ["store", "copy", "sqlite:windlass.db", &server.url(), "--yes"];
     place.run_with(&["enqueue", "--bulk", "-"], &lines(0..1)).done();
     place.run(&copy).done();
     snapshot(&place, "", "older");
@@ -97,7 +97,7 @@ fn one_store_under_two_addresses_is_refused() {
     std::os::unix::fs::symlink(server.socket(), &other).unwrap();
     let (url, other) = (server.url(), format!("redis+unix://{}", other.display()));
     place.run_with(&["--store", &url, "enqueue", "--bulk", "-"], &lines(0..3)).done();
-    let mut child = place.command(&["store", "copy", &url, &other]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = place.command(&["store", "copy", &url, &other, "--yes"]).stderr(Stdio::piped()).spawn().unwrap();
     // Jobs that move round and round move for ever.
     crate::daemon::eventually("the copy ends", || child.try_wait().unwrap().is_some());
     let refused = child.wait_with_output().unwrap();
@@ -119,7 +119,7 @@ fn what_a_broken_copy_set_aside_is_told_and_put_back() {
     }
     let before = folder.windlass(&["queues", "show", "default"]);
     set_full(&server, true);
-    let (code, said) = folder.windlass(&["store", "copy", &from, &url]);
+    let (code, said) = folder.windlass(&["store", "copy", &from, &url, "--yes"]);
     assert_eq!(code, Some(69), "{said}");
     let undo = format!("windlass store copy --undo {from} {url}");
     for look in ["queues", "details"] {
@@ -141,7 +141,7 @@ fn what_a_broken_copy_set_aside_is_told_and_put_back() {
     assert!(!folder.windlass(&["details"]).1.contains("set aside"));
     let (code, said) = folder.windlass(&["store", "copy", "--undo", &from, &url]);
     assert_eq!((code, said), (Some(0), format!("nothing is set aside in {from}\n")));
-    let (code, said) = folder.windlass(&["store", "copy", &from, &url, "--json"]);
+    let (code, said) = folder.windlass(&["store", "copy", &from, &url, "--json", "--yes"]);
     assert!(code == Some(0) && said.contains("\"queued\":3"), "{said}");
 }
 
@@ -152,7 +152,7 @@ fn a_copy_tells_of_what_the_other_way_left_aside() {
     let url = server.url();
     place.run_with(&["enqueue", "--bulk", "-"], &lines(0..3)).done();
     set_full(&server, true);
-    assert_eq!(place.run(&["store", "copy", "sqlite:windlass.db", &url]).code, 69);
+    assert_eq!(place.run(&["store", "copy", "sqlite:windlass.db", &url, "--yes"]).code, 69);
     set_full(&server, false);
     let back = place.run(&["store", "copy", &url, "sqlite:windlass.db"]);
     assert!(back.code == 0 && back.stdout.starts_with("nothing to move in"), "{back:?}");
@@ -170,7 +170,7 @@ fn a_copy_tells_of_what_the_other_way_left_aside() {
 fn a_batch_for_one_store_does_not_go_to_another() {
     let place = Place::new();
     let (first, second) = (RedisServer::start(Options::default()), RedisServer::start(Options::default()));
-    let copy_to = |server: &RedisServer| place.run(&["store", "copy", "sqlite:windlass.db", &server.url()]);
+    let copy_to = |server: &RedisServer| place.run(&["store", "copy", "sqlite:windlass.db", &server.url(), "--yes"]);
     place.run_with(&["enqueue", "--bulk", "-"], &lines(0..3)).done();
     set_full(&first, true);
     assert_eq!(copy_to(&first).code, 69);
@@ -196,9 +196,19 @@ fn a_copy_says_what_it_did_and_refuses_what_cannot_be_meant() {
     let server = RedisServer::start(Options::default());
     let url = server.url();
     place.run(&["enqueue", "add", "--arg", "1"]).done();
-    let said = place.run(&["store", "copy", "sqlite:windlass.db", &url]).done();
+    let asked = place.run(&["store", "copy", "sqlite:windlass.db", &url]);
+    assert_eq!(asked.code, 64, "{asked:?}");
+    assert!(asked.stderr.contains("Move 1 queued and 0 failed jobs") && asked.stderr.contains("--yes"), "{asked:?}");
+    assert_eq!(place.run(&["queues", "--json"]).json()["queues"][0]["length"], 1, "nothing was moved");
+    place.run(&["queues", "pause", "math"]).done();
+    let said = place.run(&["store", "copy", "sqlite:windlass.db", &url, "--yes"]).done();
+    assert!(said.ends_with("and 1 pause: look by windlass queues, end them by windlass queues resume\n"), "{said}");
+    let queues = place.run(&["--store", &url, "queues", "--json"]).json();
+    assert_eq!(queues["queues"][0], json!({"queue": "math", "length": 1, "paused": true}), "{queues}");
+    assert!(!place.run(&["queues"]).done().contains("paused"), "the pause has moved");
+    place.run(&["--store", &url, "queues", "resume", "math"]).done();
     assert!(said.starts_with("moved 1 queued, 0 delayed and 0 failed jobs, 0 periodic tasks from sqlite:"), "{said}");
-    let said = place.run(&["store", "copy", "sqlite:windlass.db", &url]).done();
+    let said = place.run(&["store", "copy", "sqlite:windlass.db", &url, "--yes"]).done();
     assert!(said.starts_with("nothing to move in sqlite:"), "{said}");
     let twice = place.run(&["store", "copy", &url, &url]);
     assert_eq!(
@@ -206,6 +216,6 @@ fn a_copy_says_what_it_did_and_refuses_what_cannot_be_meant() {
         (64, "windlass: both addresses name the same store: give two different stores\n")
     );
     assert_eq!(place.run(&["store", "copy", "nonsense", &url]).code, 64);
-    let apart = place.run(&["store", "copy", &url, &url, "--to-namespace", "other", "--json"]).json();
+    let apart = place.run(&["store", "copy", &url, &url, "--to-namespace", "other", "--json", "--yes"]).json();
     assert_eq!(apart, json!({"queued": 1, "delayed": 0, "failed": 0, "periodic": 0}));
 }

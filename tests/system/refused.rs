@@ -34,7 +34,7 @@ fn delete(folder: &Folder) {
     for name in ["mail", "own"] {
         for deletion in [
             &["jobs", "delete", name][..],
-            &["jobs", "delete", name, "--any-args"],
+            &["jobs", "delete", name, "--any-args", "--yes"],
             &["jobs", "delete", name, "--count", "1"],
             &["queues", "delete", "default", "--yes"],
         ] {

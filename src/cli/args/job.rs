@@ -2,31 +2,32 @@
 
 use std::path::PathBuf;
 
+use chrono_tz::Tz;
 use clap::Args as ClapArgs;
 
-use crate::cli::value::{self, TimeArg};
+use crate::cli::value::{self, ArgsSource, TimeArg};
 use crate::job::Args;
 
 /// The arguments of a job.
 #[derive(Debug, Default, ClapArgs)]
 pub(crate) struct JobArgs {
-    /// All arguments as a JSON array; any other JSON value is the only argument
+    /// All arguments as a JSON array; any other JSON value is the only argument. @FILE reads it from a file, @- from stdin
     #[arg(long, value_name = "JSON", value_parser = value::args, allow_hyphen_values = true, conflicts_with = "arg")]
-    args: Option<Args>,
+    args: Option<ArgsSource>,
     /// One argument as JSON; may be repeated
     #[arg(long, value_name = "JSON", value_parser = value::arg, allow_hyphen_values = true)]
     arg: Vec<String>,
 }
 
 impl JobArgs {
-    /// The arguments, if anything was said about them.
+    /// The arguments, or where they stand, if anything was said about them.
     #[must_use]
-    pub(crate) fn get(&self) -> Option<Args> {
+    pub(crate) fn get(&self) -> Option<ArgsSource> {
         match &self.args {
-            Some(args) => Some(args.clone()),
+            Some(source) => Some(source.clone()),
             None if self.arg.is_empty() => None,
             // Each was checked when it was read.
-            None => Args::from_json(&format!("[{}]", self.arg.join(","))).ok(),
+            None => Args::from_json(&format!("[{}]", self.arg.join(","))).ok().map(ArgsSource::Json),
         }
     }
 }
@@ -54,9 +55,12 @@ pub(crate) struct EnqueueArgs {
     /// The queue, if it is not the task's own
     #[arg(long, value_name = "Q")]
     pub queue: Option<String>,
-    /// Run it at this time, or as soon as possible afterwards
+    /// Run it at this time, or as soon as possible afterwards. Also as clocks show it: "tomorrow 10:00", "2026-12-24 08:00"
     #[arg(long, value_name = "TIME", value_parser = value::time, conflicts_with_all = ["delay", "front"])]
     pub at: Option<TimeArg>,
+    /// The zone of the clocks that --at is read from, if it is not the one here: Europe/Berlin
+    #[arg(long, value_name = "ZONE", value_parser = value::zone, requires = "at")]
+    pub zone: Option<Tz>,
     /// Run it after this delay: 90s, 10m, 1h 30m, or milliseconds
     #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = value::delay, allow_hyphen_values = true, conflicts_with = "front")]
     pub delay: Option<i64>,

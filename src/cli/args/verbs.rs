@@ -1,9 +1,10 @@
 //! What follows each command, except for `enqueue`, `perform` and `generate`.
 
+use chrono_tz::Tz;
 use clap::{Args as ClapArgs, Subcommand};
 
-use super::job::NamedJobArgs;
-use crate::cli::value::{self, TimeArg};
+use super::job::{JobArgs, NamedJobArgs};
+use crate::cli::value::{self, Since, TimeArg};
 
 /// How many entries a listing shows if nothing else is asked for.
 pub(crate) const LISTED: usize = 1000;
@@ -101,6 +102,9 @@ pub(crate) struct DelayedListArgs {
     /// Only jobs that are due at this time
     #[arg(long, value_name = "TIME", value_parser = value::time)]
     pub at: Option<TimeArg>,
+    /// The zone of the clocks that --at is read from, if it is not the one here
+    #[arg(long, value_name = "ZONE", value_parser = value::zone, requires = "at")]
+    pub zone: Option<Tz>,
     /// Show at most N
     #[arg(long, value_name = "N", default_value_t = 100)]
     pub limit: usize,
@@ -119,25 +123,82 @@ pub(crate) enum DelayedVerb {
     },
     /// Show when a job is due
     Find(NamedJobArgs),
-    /// Delete a job at all times at which it is due
-    Delete(NamedJobArgs),
+    /// Run jobs now instead of at their time: they are due at once
+    Run(DelayedSelectArgs),
+    /// Move jobs to another time
+    Move {
+        #[command(flatten)]
+        select: DelayedSelectArgs,
+        /// The new time; also as clocks show it: "tomorrow 10:00", "2026-12-24 08:00"
+        #[arg(long, value_name = "TIME", value_parser = value::time)]
+        to: TimeArg,
+    },
+    /// Delete a job at all times at which it is due, or all of a task or a time
+    Delete(DelayedSelectArgs),
+}
+
+/// Which delayed jobs: a job by its arguments, or all that match.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct DelayedSelectArgs {
+    /// The task of a job that its arguments name
+    #[arg(value_name = "TASK", required_unless_present_any = ["all_of", "at"])]
+    pub task: Option<String>,
+    /// All jobs of this task, with any arguments
+    #[arg(long = "task", id = "all_of", value_name = "T", conflicts_with_all = ["task", "args", "arg"])]
+    pub all_of: Option<String>,
+    #[command(flatten)]
+    pub args: JobArgs,
+    /// The queue, if it is not the task's own
+    #[arg(long, value_name = "Q")]
+    pub queue: Option<String>,
+    /// Only those that are due at this time
+    #[arg(long, value_name = "TIME", value_parser = value::time)]
+    pub at: Option<TimeArg>,
+    /// The zone of the clocks that times are read from, if it is not the one here
+    #[arg(long, value_name = "ZONE", value_parser = value::zone)]
+    pub zone: Option<Tz>,
+    /// Do not ask for confirmation
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `failed`, `failed list`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct FailedListArgs {
-    /// The first position; the oldest job is at 0, negative positions count from the end
-    #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
-    pub start: i64,
+    #[command(flatten)]
+    pub filter: FailedFilterArgs,
+    /// Show at most N
+    #[arg(long, value_name = "N", default_value_t = 100)]
+    pub limit: usize,
+    /// Oldest first, from this position; the oldest job is at 0, negative positions count from the end
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["of_task", "of_queue", "error", "since", "limit"])]
+    pub start: Option<i64>,
     /// The last position
-    #[arg(long, value_name = "N", default_value_t = 99, allow_negative_numbers = true)]
-    pub stop: i64,
+    #[arg(long, value_name = "N", allow_negative_numbers = true, conflicts_with_all = ["of_task", "of_queue", "error", "since", "limit"])]
+    pub stop: Option<i64>,
+}
+
+/// Which failed jobs.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct FailedFilterArgs {
+    /// Only jobs of this task
+    #[arg(long = "task", id = "of_task", value_name = "T")]
+    pub task: Option<String>,
+    /// Only jobs from this queue
+    #[arg(long = "queue", id = "of_queue", value_name = "Q")]
+    pub queue: Option<String>,
+    /// Only jobs whose error or last lines of stderr hold this text, in upper or lower case
+    #[arg(long, value_name = "TEXT")]
+    pub error: Option<String>,
+    /// Only jobs that failed since this time, or in this time: 2h, 1day, "today 08:00", 2026-11-24T03:26:18Z
+    #[arg(long, value_name = "TIME", value_parser = value::since)]
+    pub since: Option<Since>,
 }
 
 /// `failed ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum FailedVerb {
-    /// List failed jobs, oldest first
+    /// List failed jobs, newest first
     List(FailedListArgs),
     /// Show how many failed jobs there are
     Count,
@@ -147,14 +208,16 @@ pub(crate) enum FailedVerb {
         #[arg(value_name = "ID", allow_negative_numbers = true)]
         address: String,
     },
-    /// Remove a failed job, or all
+    /// Remove failed jobs: some, all that match, or all
     Remove {
-        /// Its id or position
-        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present = "all")]
-        address: Option<String>,
+        /// Their ids or positions
+        #[arg(value_name = "ID", allow_negative_numbers = true, required_unless_present_any = ["all", "of_task", "of_queue", "error", "since"])]
+        addresses: Vec<String>,
         /// Remove all failed jobs
-        #[arg(long, conflicts_with = "address")]
+        #[arg(long, conflicts_with_all = ["addresses", "of_task", "of_queue", "error", "since"])]
         all: bool,
+        #[command(flatten)]
+        filter: FailedFilterArgs,
         /// Do not ask for confirmation
         #[arg(long)]
         yes: bool,
@@ -196,6 +259,9 @@ pub(crate) struct JobsDeleteArgs {
     /// Delete jobs with any arguments
     #[arg(long, conflicts_with_all = ["args", "arg", "count"])]
     pub any_args: bool,
+    /// With --any-args: do not ask for confirmation
+    #[arg(long)]
+    pub yes: bool,
     /// Delete at most N, from the head; negative: from the tail; 0: all
     #[arg(long, value_name = "N", default_value_t = 0, allow_negative_numbers = true)]
     pub count: i64,
@@ -273,8 +339,8 @@ pub(crate) struct CopyArgs {
     /// Put back what an interrupted copy has set aside in the first store. Leave out the other store if it is lost
     #[arg(long)]
     pub undo: bool,
-    /// Do not ask before an undo that cannot ask the other store
-    #[arg(long, requires = "undo")]
+    /// Do not ask for confirmation
+    #[arg(long)]
     pub yes: bool,
 }
 

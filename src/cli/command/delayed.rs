@@ -2,12 +2,16 @@
 
 use serde::Serialize;
 
+use super::delayed_moves::{self, Change};
 use crate::admin::delayed::{self, DelayedView, TimeView};
+use crate::admin::delayed_moves::DelayedSelection;
 use crate::admin::known::{expect_known, not_found};
+use crate::cli::args::verbs::DelayedSelectArgs;
 use crate::cli::args::{DelayedVerb, NamedJobArgs};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::input;
+use crate::cli::output::{Text, count_noun};
 use crate::cli::table::TextTable;
 use crate::client::request::ResolvedJob;
 use crate::client::{Request, RequestError};
@@ -33,11 +37,8 @@ struct DelayedDeleteOutput {
 pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<Exit, CliError> {
     match verb {
         DelayedVerb::List(list) => {
-            if let Some(hint) = list.at.as_ref().and_then(|at| at.moment.hint(&at.text)) {
-                warn(&hint);
-            }
+            let at = list.at.map(|at| at.said(list.zone)).transpose()?.map(|said| said.moment);
             let store = context.store().await?;
-            let at = list.at.map(|at| at.moment);
             let page = delayed::list(&store, at, list.limit).await?;
             context.printer.print(&page, || {
                 if page.jobs.is_empty() {
@@ -76,8 +77,8 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                 times_table(&output.times)
             })?;
         }
-        DelayedVerb::Delete(job) => {
-            let (store, job, tasks) = resolve(context, job).await?;
+        DelayedVerb::Delete(DelayedSelectArgs { task: Some(task), args, queue, at: None, .. }) => {
+            let (store, job, tasks) = resolve(context, NamedJobArgs { task, queue, args }).await?;
             let times = delayed::delete(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
             if times.is_empty() {
                 expect_known(&tasks.registry, job.task.as_str())?;
@@ -92,15 +93,39 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
                     .and(times_table(&output.times))
             })?;
         }
+        DelayedVerb::Delete(select) => return changed(context, select, Change::Delete).await,
+        DelayedVerb::Run(select) => return changed(context, select, Change::Run).await,
+        DelayedVerb::Move { select, to } => {
+            let to = to.said(select.zone)?;
+            return changed(context, select, Change::Move(to)).await;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Changes all jobs that match.
+async fn changed(context: &CommandContext, select: DelayedSelectArgs, change: Change) -> Result<Exit, CliError> {
+    let DelayedSelectArgs { task, all_of, args, queue, at, zone, yes } = select;
+    let at = at.map(|at| at.said(zone)).transpose()?.map(|said| said.moment);
+    let (store, selection, tasks) = match task {
+        Some(task) => {
+            let (store, job, tasks) = resolve(context, NamedJobArgs { task, queue, args }).await?;
+            let (task, queue) = (job.task.to_string(), job.queue.to_string());
+            (store, DelayedSelection::new(Some(task), Some(queue), Some(job.args), at), tasks)
+        }
+        None => {
+            let args = input::arguments(context, &args)?;
+            (context.store().await?, DelayedSelection::new(all_of, queue, args, at), context.tasks()?)
+        }
+    };
+    delayed_moves::run(context, &store, &tasks, &selection, &change, yes).await
 }
 
 /// Resolves the job. Its task may be unknown here if the queue is given.
 async fn resolve(context: &CommandContext, job: NamedJobArgs) -> Result<(Store<Admin>, ResolvedJob, Tasks), CliError> {
     let tasks = context.tasks()?;
     let foreign = job.queue.is_some();
-    let request = Request { args: job.args.get(), task: job.task, queue: job.queue, foreign };
+    let request = Request { args: input::arguments(context, &job.args)?, task: job.task, queue: job.queue, foreign };
     let job = context.resolve_as_written(&request, &tasks).map_err(|error| match error {
         RequestError::UnknownTask { task, .. } => CliError::Admin(not_found(&tasks.registry, &task)),
         other => CliError::Client(other.into()),

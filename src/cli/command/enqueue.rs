@@ -1,6 +1,5 @@
 //! `enqueue`: one job, or many from a file.
 
-use std::io::Read;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -11,7 +10,9 @@ use super::refusing_lock::{LockView, refusing_locks};
 use crate::cli::args::EnqueueArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::input;
 use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::zones::SaidTime;
 use crate::client::bulk::{self, BadLine, LineOutcome};
 use crate::client::delay::OnDuplicate;
 use crate::client::enqueue::EnqueueOutcome;
@@ -19,7 +20,7 @@ use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
 use crate::client::{Client, Request, RequestError};
 use crate::config::error::MOST_TOLD;
-use crate::file::bounded::{self, FileError};
+use crate::file::bounded;
 use crate::job::TaskName;
 use crate::plugin::hooks::{HookFailure, Refusal};
 use crate::store::queueing::Scheduled;
@@ -50,6 +51,12 @@ struct EnqueueOutput {
     at: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     ms: Option<i64>,
+    /// The zone whose clocks were meant, by its name, or "here".
+    #[serde(skip_serializing_if = "Option::is_none")]
+    zone: Option<String>,
+    /// The time in this zone.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    at_in_zone: Option<String>,
     /// Plugins that failed when the job was on its queue already.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     after_enqueue_errors: Vec<PluginErrorView>,
@@ -101,7 +108,7 @@ pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<E
     }
     let request = Request {
         task: args.task.clone().unwrap_or_default(),
-        args: args.args.get(),
+        args: input::arguments(context, &args.args)?,
         queue: args.queue.clone(),
         foreign: args.foreign,
     };
@@ -118,7 +125,7 @@ async fn checked(context: &CommandContext, request: &Request) -> Result<Client, 
     let tasks = context.tasks()?;
     context.resolve(request, &tasks).map_err(|error| match error {
         RequestError::UnknownTask { .. } => {
-            CliError::Usage(format!("{error}; for a task that other workers know, say --foreign --queue Q"))
+            CliError::Failed(format!("{error}; for a task that other workers know, say --foreign --queue Q"))
         }
         RequestError::QueueMissing { .. } => CliError::Usage(format!("{error}: say --queue Q")),
         other => CliError::Client(other.into()),
@@ -172,21 +179,22 @@ async fn later(
     args: &EnqueueArgs,
 ) -> Result<Exit, CliError> {
     let duplicate = if args.suppress_duplicate { OnDuplicate::Suppress } else { OnDuplicate::Refuse };
-    let (job, scheduled) = match (&args.at, args.delay) {
-        (Some(at), _) => {
-            if let Some(hint) = at.moment.hint(&at.text) {
-                warn(&hint);
-            }
-            client.enqueue_at(request, at.moment, duplicate).await?
-        }
+    let said = args.at.as_ref().map(|at| at.said(args.zone)).transpose()?;
+    let (job, scheduled) = match (&said, args.delay) {
+        (Some(said), _) => client.enqueue_at(request, said.moment, duplicate).await?,
         (None, delay) => client.enqueue_in(request, delay.unwrap_or(0), duplicate).await?,
     };
     let (task, queue) = (job.task.as_str(), job.queue.as_str());
     match scheduled {
         Scheduled::At(second) => {
             let at = Moment::of_second(second);
-            let text = || format!("enqueued {task} on {queue} at {} ({} ms)", at.rfc3339(), at.ms());
-            context.printer.report(&EnqueueOutput::of(&job, Some(second)), text)?;
+            // The second under which it is kept, which may be rounded.
+            let said = said.map(|said| SaidTime { moment: at, ..said });
+            let clocks = said.as_ref().map(SaidTime::on_clocks).unwrap_or_default();
+            let text = || format!("enqueued {task} on {queue} at {} ({} ms){clocks}", at.rfc3339(), at.ms());
+            let (zone, at_in_zone) = said.as_ref().and_then(SaidTime::in_zone).unzip();
+            let output = EnqueueOutput { zone, at_in_zone, ..EnqueueOutput::of(&job, Some(second)) };
+            context.printer.report(&output, text)?;
         }
         Scheduled::Duplicate(second) => {
             let output =
@@ -258,7 +266,7 @@ struct BadLineView {
 }
 
 async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Result<Exit, CliError> {
-    let text = read(context, file)?;
+    let text = input::bytes(context, file, bounded::JOBS)?;
     let tasks = context.tasks()?;
     let jobs = match bulk::read(&text, args.foreign, &tasks.registry) {
         Ok(jobs) => jobs,
@@ -326,16 +334,6 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
     }
     context.printer.report(&output, || bulk_text(&output))?;
     Ok(exit)
-}
-
-fn read(context: &CommandContext, file: &Path) -> Result<Vec<u8>, CliError> {
-    let mut text = Vec::new();
-    let read = if file == Path::new("-") {
-        std::io::stdin().lock().read_to_end(&mut text).map(|_| text).map_err(FileError::Io)
-    } else {
-        bounded::read_stream(&context.path(file), bounded::JOBS)
-    };
-    read.map_err(|error| CliError::Usage(format!("failed to read {}: {error}", file.display())))
 }
 
 fn refuse(context: &CommandContext, bad: &[BadLine]) -> Result<Exit, CliError> {

@@ -4,12 +4,18 @@ use serde::Serialize;
 
 use crate::admin::AdminError;
 use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, RetryOutcome, SHOWN_ID};
+use crate::admin::failed_search::{self, FailedFilter};
 use crate::admin::known::expect_known;
-use crate::cli::args::FailedVerb;
+use crate::admin::queues;
+use crate::cli::args::verbs::FailedFilterArgs;
+use crate::cli::args::{FailedListArgs, FailedVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, confirm, count_noun, short_date, warn};
+use crate::cli::output::{Text, confirm, count_noun, here, warn};
+use crate::cli::progress::Progress;
 use crate::cli::table::{FieldList, TextTable};
+use crate::cli::value::Since;
+use crate::clock::{Clock as _, SystemClock};
 use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
@@ -46,9 +52,18 @@ impl RetryOutput {
 pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Exit, CliError> {
     let store = context.store().await?;
     match verb {
+        FailedVerb::List(FailedListArgs { start: None, stop: None, filter, limit }) => {
+            let filter = filter_of(filter)?;
+            let mut progress = Progress::new("failed jobs were looked at");
+            let page = failed_search::newest(&store, &filter, limit, |seen| progress.at(seen)).await?;
+            if page.failed.is_empty() {
+                expect_something(context, &store, &filter).await?;
+            }
+            context.printer.print(&page, || list_text(&page, !filter.is_empty()))?;
+        }
         FailedVerb::List(list) => {
-            let page = failed::list(&store, list.start, list.stop).await?;
-            context.printer.print(&page, || list_text(&page))?;
+            let page = failed::list(&store, list.start.unwrap_or(0), list.stop.unwrap_or(99)).await?;
+            context.printer.print(&page, || list_text(&page, false))?;
         }
         FailedVerb::Count => {
             let count = CountOutput { count: failed::count(&store).await? };
@@ -58,14 +73,38 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
             let view = failed::find(&store, &address).await?.view();
             context.printer.print(&view, || show_text(&view))?;
         }
-        FailedVerb::Remove { address: Some(address), .. } => {
-            let found = failed::find(&store, &address).await?;
-            let removed = failed::remove(&store, &found).await?;
-            let text = || if removed { format!("removed {}", title(&found)) } else { gone(&found.id) };
-            context.printer.report(&RemoveOutput { removed: u64::from(removed) }, text)?;
-            return Ok(if removed { Exit::Done } else { Exit::Failure });
+        FailedVerb::Remove { addresses, all: false, filter, .. } if filter_is_empty(&filter) => {
+            return remove_some(context, &store, &addresses).await;
         }
-        FailedVerb::Remove { address: None, yes, .. } => {
+        FailedVerb::Remove { all: false, filter, yes, addresses } => {
+            if !addresses.is_empty() {
+                return Err(CliError::Usage("give ids, or what the jobs match, and not both".to_owned()));
+            }
+            let filter = filter_of(filter)?;
+            let mut progress = Progress::new("failed jobs match");
+            let count = failed_search::count(&store, &filter, |found| progress.at(found)).await?;
+            if count == 0 {
+                expect_something(context, &store, &filter).await?;
+            } else {
+                confirm(&format!("Remove {}?", count_noun(count, "failed job", "failed jobs")), yes)?;
+            }
+            let (mut progress, mut so_far) = (Progress::new("failed jobs were removed"), 0);
+            let removed = failed_search::remove(&store, &filter, |removed| {
+                so_far = removed;
+                progress.at(removed);
+            })
+            .await;
+            if let Err(AdminError::Store(error)) = removed {
+                let removed = count_noun(so_far, "job was", "jobs were");
+                let message = format!("failed to {error}; {removed} removed until then");
+                return Err(CliError::Interrupted { message, error });
+            }
+            let removed = RemoveOutput { removed: removed? };
+            context
+                .printer
+                .report(&removed, || format!("removed {}", count_noun(removed.removed, "failed job", "failed jobs")))?;
+        }
+        FailedVerb::Remove { all: true, yes, .. } => {
             let count = failed::count(&store).await?;
             confirm(&format!("Remove {}?", count_noun(count, "failed job", "failed jobs")), yes)?;
             let removed = RemoveOutput { removed: failed::remove_all(&store).await? };
@@ -88,6 +127,59 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
         }
     }
     Ok(Exit::Done)
+}
+
+fn filter_is_empty(filter: &FailedFilterArgs) -> bool {
+    let FailedFilterArgs { task, queue, error, since } = filter;
+    task.is_none() && queue.is_none() && error.is_none() && since.is_none()
+}
+
+fn filter_of(filter: FailedFilterArgs) -> Result<FailedFilter, CliError> {
+    let FailedFilterArgs { task, queue, error, since } = filter;
+    let since_ms = match since {
+        Some(Since::Ago(ago)) => Some(SystemClock.now_ms().saturating_sub(ago)),
+        Some(Since::Time(time)) => Some(time.said(None)?.moment.ms()),
+        None => None,
+    };
+    Ok(FailedFilter { task, queue, error, since_ms })
+}
+
+/// A filter that matches nothing may name what does not exist.
+async fn expect_something(
+    context: &CommandContext,
+    store: &Store<Admin>,
+    filter: &FailedFilter,
+) -> Result<(), CliError> {
+    let tasks = context.tasks()?;
+    if let Some(task) = &filter.task {
+        expect_known(&tasks.registry, task)?;
+    }
+    if let Some(queue) = &filter.queue
+        && !tasks.registry.iter().any(|task| task.queue.as_str() == queue)
+    {
+        queues::find(store, queue).await?;
+    }
+    Ok(())
+}
+
+/// Removes those that these ids or positions name. All are found before the first is removed, because positions move.
+async fn remove_some(context: &CommandContext, store: &Store<Admin>, addresses: &[String]) -> Result<Exit, CliError> {
+    let mut found: Vec<FoundFailure> = Vec::new();
+    for address in addresses {
+        let one = failed::find(store, address).await?;
+        if !found.iter().any(|other| other.position == one.position) {
+            found.push(one);
+        }
+    }
+    let (removed, missing) = failed_search::remove_each(store, &found).await?;
+    context.printer.report(&RemoveOutput { removed }, || {
+        let is_gone = |one: &FoundFailure| missing.iter().any(|other| std::ptr::eq(*other, one));
+        let told = |one: &FoundFailure| {
+            if is_gone(one) { gone(&one.id) } else { format!("removed {}", title(one)) }
+        };
+        found.iter().map(told).fold(Text::default(), Text::and)
+    })?;
+    Ok(if missing.is_empty() { Exit::Done } else { Exit::Failure })
 }
 
 async fn retry_one(
@@ -209,19 +301,45 @@ fn short(id: &str) -> &str {
     id.get(..SHOWN_ID).unwrap_or(id)
 }
 
-fn list_text(page: &FailedPage) -> Text {
+fn list_text(page: &FailedPage, is_filtered: bool) -> Text {
     if page.count == 0 {
         return Text::from("no failed jobs");
     }
-    let mut table = TextTable::new(&["#pos", "id", "failed at", "queue", "class", "error"]);
+    let all = count_noun(page.count, "failed job", "failed jobs");
+    if page.failed.is_empty() {
+        return Text::from(format!("none of {all} match"));
+    }
+    // A column without content is left out.
+    let with_output = page.failed.iter().any(|view| last_output(view).is_some());
+    let headings = ["#pos", "id", "failed at", "queue", "class", "args", "error", "last line of stderr"];
+    let mut table = TextTable::new(if with_output { &headings } else { &headings[..7] });
     for view in &page.failed {
-        let at = view.failed_at.as_deref().map(short_date).unwrap_or_default();
+        let at = view.failed_at.as_deref().map(here).unwrap_or_default();
         let class = view.class.as_deref().unwrap_or("(no job)");
         let class = if view.retried_at.is_some() { format!("{class} (retried)") } else { class.to_owned() };
         let queue = view.queue.as_deref().unwrap_or("-");
-        table.row([&view.position.to_string(), short(&view.id), &at, queue, &class, &error_text(view)]);
+        let args = view.args.as_ref().map(|args| args.get()).or(view.args_left_out.as_deref()).unwrap_or("-");
+        let (position, error) = (view.position.to_string(), error_text(view));
+        let cells = [&position, short(&view.id), &at, queue, &class, args, &error];
+        match with_output.then(|| last_output(view).unwrap_or_default()) {
+            Some(output) => {
+                let [position, id, at, queue, class, args, error] = cells;
+                table.row([position, id, at, queue, class, args, error, output]);
+            }
+            None => table.row(cells),
+        }
     }
-    table.text().and(format!("{} in all", count_noun(page.count, "failed job", "failed jobs")))
+    let told = match page.more {
+        Some(true) => format!("{all} in all; there are more of these: use --limit N"),
+        _ if is_filtered => format!("{} of {all}", page.failed.len()),
+        _ => format!("{all} in all"),
+    };
+    table.text().and(told)
+}
+
+/// The last line that a job's program wrote to stderr. What other programs keep there are stacks.
+fn last_output(view: &FailedView) -> Option<&str> {
+    view.job_id.as_ref().and_then(|_| view.backtrace.iter().rev().find(|line| !line.trim().is_empty()))?.as_str().into()
 }
 
 /// The error in one line. The class is left out if it equals the message.

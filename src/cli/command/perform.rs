@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::cli::args::PerformArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::input;
 use crate::cli::output::{Text, show_output, warn};
 use crate::client::{ClientError, Request};
 use crate::daemon::directions;
@@ -59,7 +60,7 @@ pub(crate) async fn run(context: &CommandContext, args: PerformArgs) -> Result<E
         Err(error) => warn(&format!("`windlass enqueue` in the program will fail: {error}")),
     }
     let tasks = context.tasks()?;
-    let request = Request { args: args.args.get(), task: args.task, ..Request::default() };
+    let request = Request { args: input::arguments(context, &args.args)?, task: args.task, ..Request::default() };
     let job = context.resolve(&request, &tasks).map_err(ClientError::from)?;
 
     let (bus, listeners) = Bus::new(&[EventKind::Output.bit() | EventKind::Warning.bit()], WAITING);

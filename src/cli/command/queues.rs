@@ -6,6 +6,7 @@ use crate::admin::queues::{self, QueuePause, QueueView};
 use crate::cli::args::{JobsDeleteArgs, JobsVerb, LISTED, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::input;
 use crate::cli::output::{Text, confirm, count_noun};
 use crate::cli::table::TextTable;
 use crate::client::{Request, RequestError};
@@ -89,17 +90,24 @@ pub(super) fn queue_table(queues: &[QueueView]) -> TextTable {
 /// # Errors
 /// Invalid names, failures of the store.
 pub(crate) async fn jobs(context: &CommandContext, verb: JobsVerb) -> Result<Exit, CliError> {
-    let JobsVerb::Delete(JobsDeleteArgs { job, any_args, count, start, stop }) = verb;
+    let JobsVerb::Delete(JobsDeleteArgs { job, any_args, count, start, stop, yes }) = verb;
     let NamedJobArgs { task, queue, args } = job;
     let tasks = context.tasks()?;
     // The task may be unknown here, because other programs also enqueue jobs.
-    let request = Request { queue, ..Request::new(task).args(args.get()).foreign() };
+    let request = Request { queue, ..Request::new(task).args(input::arguments(context, &args)?).foreign() };
     let job = request.resolve_as_written(&tasks.registry).map_err(|error| match error {
         // Without a queue the task must be one of ours.
         RequestError::QueueMissing { task } => CliError::Admin(not_found(&tasks.registry, &task)),
         other => CliError::Client(other.into()),
     })?;
     let store = context.store().await?;
+    if any_args {
+        let found = queued_jobs::count_by_class(&store, &job.queue, job.task.as_str(), (start, stop)).await?;
+        if found > 0 {
+            let (jobs, task, queue) = (count_noun(found, "job", "jobs"), &job.task, &job.queue);
+            confirm(&format!("Delete {jobs} of {task} from {queue}?"), yes)?;
+        }
+    }
     let deleted = if any_args {
         queued_jobs::delete_by_class(&store, &tasks.registry, &job.queue, job.task.as_str(), (start, stop)).await?
     } else {

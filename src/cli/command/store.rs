@@ -3,12 +3,13 @@
 use serde::Serialize;
 
 use crate::admin::copy::{AsideView, Copied, aside, copy, undo};
+use crate::admin::{delayed, failed, queues};
 use crate::cli::args::verbs::{CopyArgs, StoreVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{confirm, count_noun, warn};
+use crate::cli::output::{Text, confirm, count_noun, warn};
 use crate::store::handle::Store;
-use crate::store::role::Mover;
+use crate::store::role::{Admin, Mover};
 
 /// Moves everything that waits, or puts back what an interrupted move left.
 ///
@@ -39,6 +40,10 @@ async fn moved(
 ) -> Result<Exit, CliError> {
     let tasks = context.tasks()?;
     context.warn_of_problems(&tasks);
+    if let Some(what) = waiting(context, args).await? {
+        let (from, to) = (from.describe(), to.describe());
+        confirm(&format!("Move {what} from {from} to {to}? {from} is empty then."), args.yes)?;
+    }
     let mut address = to.describe().to_owned();
     if let Some(namespace) = &args.to_namespace {
         address += &format!(" --to-namespace {namespace}");
@@ -82,12 +87,32 @@ async fn moved(
     }
     let output = CopyOutput { moved, aside_in_target: aside };
     context.printer.report(&output, || {
-        if moved.total() == 0 {
-            return format!("nothing to move in {}", from.describe());
+        let (from, to) = (from.describe(), to.describe());
+        match (moved.total(), moved.pauses) {
+            (0, 0) => Text::from(format!("nothing to move in {from}")),
+            (_, 0) => Text::from(format!("moved {} from {from} to {to}", summary(&moved))),
+            (_, pauses) => Text::from(format!("moved {} from {from} to {to}", summary(&moved))).and(format!(
+                "and {}: look by windlass queues, end them by windlass queues resume",
+                count_noun(pauses, "pause", "pauses")
+            )),
         }
-        format!("moved {} from {} to {}", summary(&moved), from.describe(), to.describe())
     })?;
     Ok(Exit::Done)
+}
+
+/// What waits in the first store, in words; nothing if it is empty.
+async fn waiting(context: &CommandContext, args: &CopyArgs) -> Result<Option<String>, CliError> {
+    let store: Store<Admin> = context.store_at(&args.from, args.from_namespace.as_deref()).await?;
+    let queues = queues::list(&store, usize::MAX).await?;
+    let queued: u64 = queues.queues.iter().map(|queue| queue.length).sum();
+    let failed = failed::count(&store).await?;
+    let is_delayed = !delayed::timestamps(&store, 1).await?.timestamps.is_empty();
+    let is_paused = queues.all_paused || queues.queues.iter().any(|queue| queue.paused);
+    if queued == 0 && failed == 0 && !is_delayed && !is_paused {
+        return Ok(None);
+    }
+    let delayed = if is_delayed { ", all delayed jobs" } else { "" };
+    Ok(Some(format!("{queued} queued and {failed} failed jobs{delayed}, periodic tasks and pauses")))
 }
 
 #[derive(Debug, Serialize)]

@@ -1,0 +1,177 @@
+//! Failed jobs that match, the newest first, and their removal.
+//!
+//! The list is walked from its end, in steps that hold few bytes, until enough was found. Positions count from the oldest,
+//! so they stay the same while jobs fail.
+
+use bytes::Bytes;
+
+use super::error::AdminError;
+use super::failed::{FailedPage, FailedView, FoundFailure};
+use crate::job::{FailureView, PayloadView, date};
+use crate::store::handle::Store;
+use crate::store::inspection::{FailedCount, FailedRecords, RemoveFailed};
+use crate::store::role::Admin;
+
+/// How many records a step reads at most, and after how many bytes the next one reads fewer.
+const MOST: i64 = 64;
+const ENOUGH: usize = 1 << 20;
+
+/// Which failed jobs are meant: those that match all of it.
+#[derive(Debug, Clone, Default)]
+pub struct FailedFilter {
+    /// Of this class.
+    pub task: Option<String>,
+    /// From this queue.
+    pub queue: Option<String>,
+    /// Whose error, its class, or a line of what led to it (the end of stderr, a stack) holds this text, in upper or lower
+    /// case.
+    pub error: Option<String>,
+    /// That failed at this time or later, in milliseconds since the Unix epoch. A record without a date does not match.
+    pub since_ms: Option<i64>,
+}
+
+impl FailedFilter {
+    /// Does it match every job?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.task.is_none() && self.queue.is_none() && self.error.is_none() && self.since_ms.is_none()
+    }
+
+    fn is_meant(&self, view: &FailureView) -> bool {
+        let tells = |part: &str| {
+            let part = part.to_lowercase();
+            let mut lines = view.error.iter().chain(&view.exception).chain(&view.backtrace);
+            lines.any(|line| line.to_lowercase().contains(&part))
+        };
+        self.queue.as_deref().is_none_or(|queue| view.queue.as_deref() == Some(queue))
+            && self.error.as_deref().is_none_or(tells)
+            && self.since_ms.is_none_or(|since| at_ms(view).is_some_and(|at| at >= since))
+            && self.task.as_deref().is_none_or(|task| {
+                let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
+                job.is_some_and(|job| job.class == task)
+            })
+    }
+}
+
+fn at_ms(view: &FailureView) -> Option<i64> {
+    date::parse(view.failed_at.as_deref()?)
+}
+
+/// The newest `limit` jobs that match, the newest first. `progress` is told how many records were looked at.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn newest(
+    store: &Store<Admin>,
+    filter: &FailedFilter,
+    limit: usize,
+    mut progress: impl FnMut(u64),
+) -> Result<FailedPage, AdminError> {
+    let count = store.run(FailedCount).await?;
+    let (mut failed, mut looked_at, mut more) = (Vec::new(), 0, false);
+    each_from_end(store, count, async |page| {
+        let mut is_older = filter.since_ms.is_some() && !page.is_empty();
+        for (position, record) in page.into_iter().rev() {
+            let view = FailureView::parse(&record);
+            let at = at_ms(&view);
+            // Clocks of several machines differ: only a whole page of older records ends the walk.
+            is_older &= at.zip(filter.since_ms).is_some_and(|(at, since)| at < since);
+            if filter.is_meant(&view) {
+                if failed.len() >= limit {
+                    more = true;
+                    return Ok(false);
+                }
+                failed.push(FailedView::listed_of(position, &record));
+            }
+            looked_at += 1;
+        }
+        progress(looked_at);
+        Ok(!is_older)
+    })
+    .await?;
+    Ok(FailedPage { count, failed, more: Some(more) })
+}
+
+/// How many match. `progress` is told how many were found.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn count(
+    store: &Store<Admin>,
+    filter: &FailedFilter,
+    mut progress: impl FnMut(u64),
+) -> Result<u64, AdminError> {
+    let mut found = 0;
+    let all = store.run(FailedCount).await?;
+    each_from_end(store, all, async |page| {
+        found += page.iter().filter(|(_, record)| filter.is_meant(&FailureView::parse(record))).count() as u64;
+        progress(found);
+        Ok(true)
+    })
+    .await?;
+    Ok(found)
+}
+
+/// Removes those that match, each in one step, and that were there when it began. `progress` is told how many are gone.
+///
+/// # Errors
+/// Fails when the store cannot be reached; what `progress` was told is gone.
+pub async fn remove(
+    store: &Store<Admin>,
+    filter: &FailedFilter,
+    mut progress: impl FnMut(u64),
+) -> Result<u64, AdminError> {
+    let mut removed = 0;
+    let all = store.run(FailedCount).await?;
+    // From the end: what is removed moves only records that were passed.
+    each_from_end(store, all, async |page| {
+        for (_, record) in page.into_iter().rev() {
+            if filter.is_meant(&FailureView::parse(&record)) {
+                removed += u64::from(store.run(RemoveFailed { record }).await?);
+                progress(removed);
+            }
+        }
+        Ok(true)
+    })
+    .await?;
+    Ok(removed)
+}
+
+/// Removes these; returns those that were gone already.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn remove_each<'f>(
+    store: &Store<Admin>,
+    found: &'f [FoundFailure],
+) -> Result<(u64, Vec<&'f FoundFailure>), AdminError> {
+    let (mut removed, mut gone) = (0, Vec::new());
+    for one in found {
+        if store.run(RemoveFailed { record: one.record.clone() }).await? {
+            removed += 1;
+        } else {
+            gone.push(one);
+        }
+    }
+    Ok((removed, gone))
+}
+
+/// Calls `each` with pages of records, from the end of the list to its beginning, as long as it answers true.
+async fn each_from_end(
+    store: &Store<Admin>,
+    count: u64,
+    mut each: impl AsyncFnMut(Vec<(i64, Bytes)>) -> Result<bool, AdminError>,
+) -> Result<(), AdminError> {
+    let (mut end, mut step) = (i64::try_from(count).unwrap_or(i64::MAX), 1);
+    while end > 0 {
+        let start = (end - step).max(0);
+        let records = store.run(FailedRecords { start, stop: end - 1 }).await?;
+        let bytes: usize = records.iter().map(Bytes::len).sum();
+        if !each((start..).zip(records).collect()).await? {
+            return Ok(());
+        }
+        end = start;
+        step = if bytes < ENOUGH { (step * 2).min(MOST) } else { 1 };
+    }
+    Ok(())
+}

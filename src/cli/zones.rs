@@ -1,0 +1,131 @@
+//! Times as people say and read them: in a zone that they name, and in the one here.
+
+use chrono::{DateTime, Local, TimeZone};
+use chrono_tz::Tz;
+
+use super::exit::CliError;
+use super::output::warn;
+use super::value::{TimeArg, TimeForm};
+use crate::client::moment::Moment;
+use crate::client::wall_time::Clocks;
+use crate::clock::{Clock as _, SystemClock};
+
+/// A time that was said, as a moment.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct SaidTime {
+    pub moment: Moment,
+    /// Whose clocks it was read from; `None`: no clocks were meant.
+    pub clocks_of: Option<Zone>,
+}
+
+/// Whose clocks.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Zone {
+    /// Those here.
+    Here,
+    /// Those of a zone.
+    Named(Tz),
+}
+
+impl TimeArg {
+    /// The moment that is meant. Warns of what is probably meant otherwise.
+    ///
+    /// # Errors
+    /// A time that no store can hold.
+    pub(super) fn said(&self, zone: Option<Tz>) -> Result<SaidTime, CliError> {
+        let clocks = zone.map_or(Zone::Here, Zone::Named);
+        let wall = match self.time {
+            TimeForm::Moment(moment) => {
+                if let Some(hint) = moment.hint(&self.text) {
+                    warn(&hint);
+                }
+                return Ok(SaidTime { moment, clocks_of: zone.map(Zone::Named) });
+            }
+            TimeForm::Wall(wall) => wall,
+        };
+        let now_ms = SystemClock.now_ms();
+        let found = match clocks {
+            Zone::Here => wall.find(&Local, now_ms),
+            Zone::Named(zone) => wall.find(&zone, now_ms),
+        };
+        let found = found.ok_or_else(|| {
+            CliError::Usage(format!("{:?} lies outside of what the Resque world can hold (from 1970 on)", self.text))
+        })?;
+        let said = SaidTime { moment: found.moment, clocks_of: Some(clocks) };
+        let text = &self.text;
+        match found.clocks {
+            Clocks::Once => {}
+            Clocks::Skip => warn(&format!(
+                "clocks skip {text:?} {}: it counts as the first moment after the gap, {}",
+                clocks.place(),
+                clocks.shows(found.moment)
+            )),
+            Clocks::Twice(second) => warn(&format!(
+                "clocks show {text:?} twice {}: the first time counts, {}; for the second write {}",
+                clocks.place(),
+                clocks.shows(found.moment),
+                second.rfc3339()
+            )),
+        }
+        Ok(said)
+    }
+}
+
+impl SaidTime {
+    /// What clocks show then, in the zone that was meant and here, to be put behind the time in UTC; empty if no clocks were
+    /// meant.
+    #[must_use]
+    pub(super) fn on_clocks(&self) -> String {
+        match self.clocks_of {
+            None => String::new(),
+            Some(Zone::Here) => format!(": {} here", Zone::Here.shows(self.moment)),
+            Some(zone) => {
+                let here = Zone::Here.shows(self.moment);
+                format!(": {} {}, {here} here", zone.shows(self.moment), zone.place())
+            }
+        }
+    }
+
+    /// The zone that was meant, and RFC 3339 in it.
+    #[must_use]
+    pub(super) fn in_zone(&self) -> Option<(String, String)> {
+        let zone = self.clocks_of?;
+        let name = match zone {
+            Zone::Here => "here".to_owned(),
+            Zone::Named(zone) => zone.name().to_owned(),
+        };
+        Some((name, zone.rfc3339(self.moment)))
+    }
+}
+
+impl Zone {
+    fn place(self) -> String {
+        match self {
+            Self::Here => "here".to_owned(),
+            Self::Named(zone) => format!("in {}", zone.name()),
+        }
+    }
+
+    /// What its clocks show at a moment, with the name of the time.
+    #[must_use]
+    pub(super) fn shows(self, moment: Moment) -> String {
+        fn shown<Z: TimeZone<Offset: std::fmt::Display>>(moment: Moment, zone: &Z) -> String {
+            match DateTime::from_timestamp_millis(moment.ms()) {
+                Some(at) => at.with_timezone(zone).format("%Y-%m-%d %H:%M:%S %Z").to_string(),
+                None => moment.rfc3339(),
+            }
+        }
+        match self {
+            Self::Here => shown(moment, &Local),
+            Self::Named(zone) => shown(moment, &zone),
+        }
+    }
+
+    fn rfc3339(self, moment: Moment) -> String {
+        let Some(at) = DateTime::from_timestamp_millis(moment.ms()) else { return moment.rfc3339() };
+        match self {
+            Self::Here => at.with_timezone(&Local).to_rfc3339(),
+            Self::Named(zone) => at.with_timezone(&zone).to_rfc3339(),
+        }
+    }
+}

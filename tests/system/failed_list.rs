@@ -1,0 +1,66 @@
+//! `failed` as people look for what failed: the newest first, what their programs said, by what the jobs match.
+
+use serde_json::{Value, json};
+
+use crate::daemon::{Folder, eventually};
+
+/// Three jobs that failed, of two tasks.
+fn folder() -> Folder {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("bad", "echo 'going on' >&2; echo 'no space left' >&2; exit 3");
+    folder.script("worse", "exit 4");
+    let daemon = folder.daemon();
+    for (number, task) in [(1, "bad"), (2, "worse"), (3, "bad")] {
+        assert_eq!(folder.windlass(&["enqueue", task, "--arg", &number.to_string()]).0, Some(0));
+        eventually("it failed", || folder.windlass(&["failed", "count"]).1 == format!("{number}\n"));
+    }
+    daemon.stop();
+    folder
+}
+
+fn args_of(folder: &Folder, more: &[&str]) -> Vec<Value> {
+    let (code, said) = folder.windlass(&[&["failed", "--json"], more].concat());
+    assert_eq!(code, Some(0), "{said}");
+    let page: Value = serde_json::from_str(&said).unwrap();
+    page["failed"].as_array().unwrap().iter().map(|one| one["args"][0].clone()).collect()
+}
+
+#[test]
+fn the_newest_come_first_and_filters_narrow_them_down() {
+    let folder = folder();
+    let (_, text) = folder.windlass(&["failed"]);
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].starts_with("POS") && lines[0].ends_with("LAST LINE OF STDERR"), "{text}");
+    assert!(lines[1].contains("bad    [3]") && lines[1].ends_with("no space left"), "{text}");
+    assert_eq!(lines[4], "3 failed jobs in all", "{text}");
+    assert_eq!(args_of(&folder, &[]), [json!(3), json!(2), json!(1)]);
+    assert_eq!(args_of(&folder, &["--start", "0"]), [json!(1), json!(2), json!(3)], "by position the oldest is first");
+    assert_eq!(args_of(&folder, &["--task", "bad"]), [json!(3), json!(1)]);
+    assert_eq!(args_of(&folder, &["--error", "NO SPACE"]), [json!(3), json!(1)]);
+    assert_eq!(args_of(&folder, &["--error", "exited with 4", "--queue", "default", "--since", "1h"]), [json!(2)]);
+    assert!(args_of(&folder, &["--since", "2036-01-01T00:00:00Z"]).is_empty());
+    let (_, said) = folder.windlass(&["failed", "--limit", "1"]);
+    assert!(said.ends_with("3 failed jobs in all; there are more of these: use --limit N\n"), "{said}");
+    let (code, said) = folder.windlass(&["failed", "--task", "bda"]);
+    assert!(code == Some(1) && said.contains("did you mean \"bad\"?"), "{said}");
+    let (_, said) = folder.windlass(&["failed", "--json"]);
+    let page: Value = serde_json::from_str(&said).unwrap();
+    let at = page["failed"][0]["failed_at"].as_str().unwrap();
+    assert!(at.len() == 24 && at.ends_with('Z') && &at[19..20] == ".", "RFC 3339 with milliseconds, in UTC: {at}");
+}
+
+#[test]
+fn several_are_removed_by_their_ids_or_by_what_they_match() {
+    let folder = folder();
+    let (code, said) = folder.windlass(&["failed", "remove", "--task", "bad"]);
+    assert!(code == Some(64) && said.contains("Remove 2 failed jobs?") && said.contains("--yes"), "{said}");
+    // Positions are those before the first was removed.
+    let (code, said) = folder.windlass(&["failed", "remove", "0", "1"]);
+    assert!(code == Some(0) && said.lines().count() == 2, "{said}");
+    assert_eq!(args_of(&folder, &[]), [json!(3)]);
+    let (code, said) = folder.windlass(&["failed", "remove", "0", "7"]);
+    assert_eq!(code, Some(1), "{said}");
+    assert_eq!(args_of(&folder, &[]), [json!(3)], "one of them is not there: nothing is removed");
+    let (code, said) = folder.windlass(&["failed", "remove", "--task", "bad", "--yes"]);
+    assert_eq!((code, said.as_str()), (Some(0), "removed 1 failed job\n"));
+}
