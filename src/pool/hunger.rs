@@ -20,6 +20,8 @@ pub(super) struct Hunger {
     peers: Cell<usize>,
     /// All claims so far, to tell futile wakes from others.
     claims: Cell<u64>,
+    /// The store does not tell of new jobs.
+    polled: Cell<bool>,
     /// All claims when jobs were announced last, since the waker armed.
     announced: Cell<Option<u64>>,
 }
@@ -33,6 +35,7 @@ impl Hunger {
             arm_anew: Notify::new(),
             peers: Cell::new(0),
             claims: Cell::new(0),
+            polled: Cell::new(false),
             announced: Cell::new(None),
         }
     }
@@ -112,6 +115,15 @@ impl Hunger {
 
     pub(super) fn set_peers(&self, peers: usize) {
         self.peers.set(peers);
+    }
+
+    /// Does nobody tell of new jobs, so that a lane that calls the store anyway looks for some?
+    pub(super) fn is_polled(&self) -> bool {
+        self.polled.get()
+    }
+
+    pub(super) fn set_polled(&self, polled: bool) {
+        self.polled.set(polled);
     }
 
     /// Jobs are on their way, and a lane is woken for them before the store tells of them.

@@ -140,6 +140,10 @@ impl LaneTask {
             // A tick that is late already goes to its queue in this exchange, and can be claimed in it.
             self.core.hunger.set_hungry(self.index);
         }
+        if self.core.hunger.is_polled() && !self.settlements.is_empty() {
+            // Nobody tells of jobs that came meanwhile, and this call is made anyway.
+            self.core.hunger.set_hungry(self.index);
+        }
         if self.core.orders.accept() && self.core.hunger.is_hungry(self.index) && self.core.lease.is_fresh() {
             let most = self.core.shortage.most().map_or(usize::MAX, |most| most.saturating_sub(self.core.slots.held()));
             idle = self.core.slots.claim(self.index, most, |number| self.undone.holds(number));

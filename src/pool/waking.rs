@@ -44,6 +44,7 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
         let timeout = core.settings.config().timeout;
         core.hunger.forget_announcement();
         let seen = arm(&core, waker, &pulse).await;
+        core.hunger.set_polled(seen.polled);
         if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
         }
@@ -62,9 +63,11 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
             }
             let woken = tokio::select! {
                 () = waker.woken() => true,
-                () = listens(&core, waker, &pulse) => false,
+                () = listens(&core, waker, &pulse), if !seen.polled => false,
                 () = core.hunger.arming_wanted() => false,
             };
+            // Nothing was told, but it is time to look.
+            let woken = woken && !seen.polled;
             let turn = if woken { turn(core.hunger.peers()) } else { 0 };
             if turn > 0 {
                 sleep(TURN * turn).await;
@@ -113,7 +116,8 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
     loop {
         pulse.turn();
         let (queues, patterns) = (core.queues.matching().to_vec(), core.queues.patterns());
-        let watch = Watch { queues, patterns, ..Watch::default() };
+        let poll = Some(core.settings.config().timeout);
+        let watch = Watch { queues, patterns, poll, ..Watch::default() };
         match waker.arm(&watch).await {
             Ok(seen) => {
                 core.findings.answered();

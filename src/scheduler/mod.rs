@@ -30,6 +30,7 @@ use crate::store::announce::Announcements;
 use crate::store::instance::HostIdentity;
 use crate::store::outage::{Asker, Outage};
 use crate::store::role;
+use crate::store::wake;
 use crate::store::{Store, StoreError};
 use crate::supervise::pulse::Pulses;
 use crate::supervise::scope::until_told;
@@ -47,13 +48,15 @@ pub struct SchedulerConfig {
     pub stuck_worker_timeout: Option<Duration>,
     /// Is the job of such a worker enqueued again?
     pub retry_stuck_jobs: bool,
+    /// How often the store is looked at if it does not tell of changes.
+    pub poll: Duration,
 }
 
 impl SchedulerConfig {
     /// These tasks and this policy; workers of other programs are never removed.
     #[must_use]
     pub fn new(registry: Arc<Registry>, policy: CrashPolicy) -> Self {
-        Self { registry, policy, stuck_worker_timeout: None, retry_stuck_jobs: false }
+        Self { registry, policy, stuck_worker_timeout: None, retry_stuck_jobs: false, poll: wake::POLL }
     }
 
     /// Takes its values from the configuration and the tasks.
@@ -64,6 +67,7 @@ impl SchedulerConfig {
             policy: CrashPolicy { on_crash: config.on_crash, max_redeliveries: config.max_redeliveries },
             stuck_worker_timeout: config.stuck_worker_timeout,
             retry_stuck_jobs: config.retry_stuck_jobs,
+            poll: config.timeout,
         }
     }
 

@@ -16,6 +16,7 @@ use super::{Failing, SchedulerContext};
 use crate::backoff;
 use crate::event::{Event, EventKind};
 use crate::store::StoreError;
+use crate::store::announce::Announcements;
 use crate::store::handle::Waker;
 use crate::store::outage::Asker;
 use crate::store::path::Path;
@@ -174,6 +175,9 @@ impl<'a> Promoter<'a> {
             // that: a path takes not always the same time, and one that comes too early must be sent again.
             let told = asked + took / 4;
             self.skew.notice(self.context, seen.now_ms);
+            let Announcements { queued, delayed, .. } = &self.context.announcements;
+            queued.set_polled(seen.polled);
+            delayed.set_polled(seen.polled);
             if seen.leadership_free {
                 continue;
             }
@@ -214,7 +218,8 @@ impl<'a> Promoter<'a> {
     /// will be, because reading it when it is due would cost another round trip.
     async fn look(&self, waker: &Waker) -> Result<Look, StoreError> {
         let leaderships = if self.leading { Vec::new() } else { vec![Leadership::Scheduler] };
-        let watch = Watch { delayed: self.leading, leaderships, ..Watch::default() };
+        let poll = Some(self.context.config.borrow().poll);
+        let watch = Watch { delayed: self.leading, leaderships, poll, ..Watch::default() };
         let asked = Instant::now();
         let arm = async { Ok::<_, StoreError>((waker.arm(&watch).await?, asked.elapsed())) };
         let ((seen, took), read) = if self.leading && self.path.is_long() {

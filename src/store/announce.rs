@@ -2,9 +2,12 @@
 //!
 //! The store tells of a change half a round trip after the change has reached it, and a look after that takes another
 //! round trip. A loop that is told when the change is sent can send its own call right behind it. An announcement promises
-//! nothing: the change may come late or not at all, so that the store's own message is waited for as before.
+//! nothing: the change may come late or not at all, so that the store's own message is waited for as before. If the store
+//! sends no messages at all, the same is told over a short path, too.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
@@ -14,6 +17,8 @@ use super::path::Path;
 /// A call that follows a change over another connection is sent this part of a round trip behind it, because the path
 /// does not always take the same time.
 const BEHIND: u32 = 8;
+/// The least that it is sent behind one that the store will not tell of: nothing follows if it overtakes that.
+const WELL_BEHIND: Duration = Duration::from_millis(20);
 
 /// What the loops of one instance announce to each other.
 #[derive(Debug, Clone, Default)]
@@ -27,20 +32,34 @@ pub struct Announcements {
 
 /// Announces one kind of change.
 #[derive(Debug, Clone, Default)]
-pub struct Announcer(Arc<watch::Sender<Option<Instant>>>);
+pub struct Announcer {
+    told: Arc<watch::Sender<Option<Instant>>>,
+    /// The store does not tell of changes.
+    polled: Arc<AtomicBool>,
+}
 
 impl Announcer {
-    /// A change is being sent over this path. Nothing is told if the path is short.
+    /// A change is being sent over this path. Nothing is told if the path is short and the store tells of it.
     pub fn announce(&self, path: &Path) {
-        if path.is_long() {
-            self.0.send_replace(Some(Instant::now() + path.round_trip() / BEHIND));
-        }
+        let behind = if self.polled.load(Ordering::Relaxed) {
+            (path.round_trip() * 2).max(WELL_BEHIND)
+        } else if path.is_long() {
+            path.round_trip() / BEHIND
+        } else {
+            return;
+        };
+        self.told.send_replace(Some(Instant::now() + behind));
+    }
+
+    /// Whether the store tells of such changes.
+    pub fn set_polled(&self, polled: bool) {
+        self.polled.store(polled, Ordering::Relaxed);
     }
 
     /// Hears of the changes from now on.
     #[must_use]
     pub fn subscribe(&self) -> Announced {
-        Announced { told: self.0.subscribe(), at: None }
+        Announced { told: self.told.subscribe(), at: None }
     }
 }
 
@@ -96,5 +115,16 @@ mod tests {
         announced.due().await;
         assert_eq!(began.elapsed().as_millis(), 50);
         assert!(announced.due().now_or_never().is_none(), "it was told");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_store_does_not_tell_is_told_over_a_short_path_too() {
+        let announcer = Announcer::default();
+        let mut announced = announcer.subscribe();
+        announcer.set_polled(true);
+        announcer.announce(&path(1));
+        let began = Instant::now();
+        announced.due().await;
+        assert_eq!(began.elapsed(), WELL_BEHIND);
     }
 }

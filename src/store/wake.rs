@@ -1,6 +1,7 @@
 //! Wakers: they are told of changes, so that nobody has to poll.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::role::arrow;
 use super::scheduling::Leadership;
@@ -18,7 +19,12 @@ pub struct Watch {
     pub delayed: bool,
     /// Leaderships that may become free.
     pub leaderships: Vec<Leadership>,
+    /// After how long the waker wakes if the store does not tell of changes. `None`: [`POLL`].
+    pub poll: Option<Duration>,
 }
+
+/// How often a store that does not tell of changes is looked at, unless the watch says otherwise.
+pub const POLL: Duration = Duration::from_secs(5);
 
 arrow!(Watch, "watch", Reads -> ArmedState);
 
@@ -35,6 +41,8 @@ pub struct ArmedState {
     pub now_ms: i64,
     /// Whether one of the watched leaderships is free.
     pub leadership_free: bool,
+    /// The store does not tell of changes: the waker wakes after the poll of the watch.
+    pub polled: bool,
 }
 
 /// Checks that the waker's connection still reports changes: see [`Waker::check`](super::handle::Waker::check).

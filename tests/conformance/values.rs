@@ -142,8 +142,13 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
     store.periodic(&[job_lock(1)]).await?;
     store.last_fired(&["report".to_owned()]).await?;
     let leaderships = vec![Leadership::Scheduler, Leadership::Duties];
-    let watch =
-        Watch { queues: vec![q.clone()], patterns: Some(Arc::new(QueuePatterns::all())), delayed: true, leaderships };
+    let watch = Watch {
+        queues: vec![q.clone()],
+        patterns: Some(Arc::new(QueuePatterns::all())),
+        delayed: true,
+        leaderships,
+        poll: None,
+    };
     store.waker().await?.arm(&watch).await?;
     store.run(ReadSuspicion { instance: "a".to_owned() }).await?;
 

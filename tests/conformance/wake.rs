@@ -66,6 +66,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
         patterns: Some(all()),
         delayed: true,
         leaderships: vec![Leadership::Scheduler, Leadership::Duties],
+        poll: None,
     };
     let expected = ArmedState {
         ready: false,
@@ -73,6 +74,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
         next_due_s: None,
         now_ms: NOW_MS,
         leadership_free: true,
+        polled: false,
     };
     assert_eq!(arm(&waker, &watch).await, expected);
     fill(&f.store, "p", &jobs(0..1)).await;
@@ -88,6 +90,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
         next_due_s: Some(NOW_S + 8),
         now_ms: NOW_MS,
         leadership_free: false,
+        polled: false,
     };
     assert_eq!(arm(&waker, &watch).await, expected);
     let seen = arm(&waker, &queues(&["q"])).await;

@@ -4,12 +4,14 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::daemon::{Folder, eventually};
+use crate::daemon::{Daemon, Folder, eventually};
 use crate::support::redis::{Options, RedisServer};
 use crate::support::resp::Reply;
 
 /// How many commands a second an idle daemon may cost, those of its scripts included: 40 % more than it does.
 const MOST: f64 = 2.5;
+/// The same without CLIENT TRACKING: pool and scheduler look once in each `timeout`.
+const MOST_POLLED: f64 = 5.0;
 /// Other instances may start at the same time, so that the first seconds cost more.
 const START: Duration = Duration::from_secs(13);
 const WINDOW: Duration = Duration::from_secs(30);
@@ -28,13 +30,36 @@ fn commands(server: &RedisServer) -> u64 {
 #[test]
 fn an_idle_daemon_asks_the_server_seldom() {
     let server = RedisServer::start(Options { tcp: false, durable: false });
+    is_idle_at_most(MOST, &server, &Folder::new(&server.url(), "")).stop();
+}
+
+#[test]
+fn a_daemon_that_is_not_told_of_changes_looks_as_often_as_its_timeout_says() {
+    let server = RedisServer::start(Options { tcp: true, durable: false });
+    server.command(&["ACL", "SETUSER", "default", "-client|tracking"]);
     let folder = Folder::new(&server.url(), "");
+    let daemon = is_idle_at_most(MOST_POLLED, &server, &folder);
+    assert_eq!(daemon.log().matches("does not tell of changes").count(), 1, "{}", daemon.log());
+    assert!(daemon.log().contains("looked at every 5s (timeout in tasks.toml)"), "{}", daemon.log());
+    assert!(daemon.log().contains("ACL SETUSER default +client|tracking"), "{}", daemon.log());
+    // Jobs come by every way that nobody tells of.
+    let pushed = "{\"class\":\"note\",\"queue\":\"default\",\"args\":[]}";
+    server.command(&["RPUSH", "resque:queue:default", pushed]);
+    assert_eq!(folder.windlass(&["enqueue", "note", "--in", "1s"]).0, Some(0));
+    eventually("both are run", || folder.read("notes").lines().count() == 2);
+    server.command(&["ACL", "SETUSER", "default", "+client|tracking"]);
+    daemon.wait_log("the server tells of changes again");
+    daemon.stop();
+}
+
+/// Starts a daemon and measures what it asks when there is nothing to do.
+fn is_idle_at_most(most: f64, server: &RedisServer, folder: &Folder) -> Daemon {
     folder.reconfigure(
         "min_task_processors = 2\nmax_task_processors = 2",
         "min_task_processors = 50\nmax_task_processors = 50",
     );
     folder.reconfigure("lease = \"3s\"\n", "");
-    folder.script("note", "true");
+    folder.script("note", "echo ran >>notes");
     let daemon = folder.daemon();
     let registered = || matches!(server.command(&["SCARD", "resque:workers"]), Reply::Int(50));
     eventually("all processors are registered", registered);
@@ -47,6 +72,6 @@ fn an_idle_daemon_asks_the_server_seldom() {
     #[expect(clippy::cast_precision_loss, reason = "a hundred commands at most")]
     let rate = count as f64 / seconds;
     assert!(count > 0, "it must extend its lease: {}", daemon.log());
-    assert!(rate <= MOST, "{count} commands in {seconds} s");
-    daemon.stop();
+    assert!(rate <= most, "{count} commands in {seconds} s");
+    daemon
 }

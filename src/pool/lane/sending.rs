@@ -47,7 +47,8 @@ impl LaneTask {
         let mut unknown = Unknown::None;
         loop {
             self.pulse.turn();
-            if self.path.is_long() && round.exchange.settlements.iter().any(delays) {
+            let told = self.path.is_long() || self.core.hunger.is_polled();
+            if told && round.exchange.settlements.iter().any(delays) {
                 self.core.announcements.delayed.announce(&self.path);
             }
             let sent = Instant::now();

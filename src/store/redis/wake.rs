@@ -3,6 +3,8 @@
 //! The server remembers which keys this connection has read, and sends one message when another client changes one of them.
 //! So reading all watched keys arms the waker, and other programs need not do anything for it. The library does not turn
 //! tracking on again after a reconnect. Each arming therefore does, and a reconnect wakes, so that the caller arms again.
+//!
+//! A server or proxy that refuses this is looked at as often as the watch says, and asked anew with each look.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
@@ -24,11 +26,8 @@ use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
 use crate::store::instance::{Extend, Extended};
-use crate::store::wake::{ArmedState, Watch};
+use crate::store::wake::{ArmedState, POLL, Watch};
 
-/// How often the waker wakes if the server does not send messages.
-const EVERY_MS: u64 = 100;
-const FALLBACK: Duration = Duration::from_millis(EVERY_MS);
 /// How long until the next look after one at which the server refused to tell of a queue: it does not send messages about
 /// what could not be read.
 const UNREAD: Duration = Duration::from_millis(500);
@@ -41,7 +40,7 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
     // A server or proxy that cannot tell at all does not speak RESP3 either.
     let (connection, deaf) = match origin.open(RespVersion::RESP3).await {
         Err(StoreError::Unsupported(reason) | StoreError::Misuse(reason)) => {
-            untold(origin, &reason);
+            untold(origin, POLL, &reason);
             (origin.open(RespVersion::RESP2).await?, true)
         }
         opened => (opened?, false),
@@ -90,8 +89,9 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
         }
     });
     let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
+    let poll = Mutex::new(POLL);
     let (unread, heard) = (AtomicBool::new(false), Mutex::default());
-    Ok(RedisWaker { connection, seen, armed, refused, deaf, unread, passed, heard, names, listener })
+    Ok(RedisWaker { connection, seen, armed, refused, deaf, poll, unread, passed, heard, names, listener })
 }
 
 /// A waker over its own connection.
@@ -105,6 +105,8 @@ pub(in crate::store) struct RedisWaker {
     refused: AtomicBool,
     /// It does not speak the protocol that has them.
     deaf: bool,
+    /// After how long it wakes if the server does not send messages.
+    poll: Mutex<Duration>,
     /// At the last look the server refused to tell whether a queue has jobs.
     unread: AtomicBool,
     /// What was paused at the last look.
@@ -137,7 +139,7 @@ impl EngineWaker for RedisWaker {
 
     async fn woken(&self) {
         if self.refused.load(Ordering::Relaxed) {
-            tokio::time::sleep(FALLBACK).await;
+            tokio::time::sleep(self.poll()).await;
             return;
         }
         let armed = self.armed.load(Ordering::SeqCst);
@@ -145,7 +147,7 @@ impl EngineWaker for RedisWaker {
         let told = async {
             if seen.wait_for(|count| *count != armed).await.is_err() {
                 // The listener is gone with the connection's runtime; do not spin.
-                tokio::time::sleep(FALLBACK).await;
+                tokio::time::sleep(self.poll()).await;
             }
         };
         let unread = self.unread.load(Ordering::Relaxed).then(|| Instant::now() + UNREAD);
@@ -180,6 +182,7 @@ impl RedisWaker {
     async fn look(&self, watch: &Watch, passed: &Paused) -> Result<(ArmedState, Paused), StoreError> {
         // Read before the look: a message from here on may tell of a change after it.
         self.armed.store(*self.seen.borrow(), Ordering::SeqCst);
+        *self.poll.lock().unwrap_or_else(PoisonError::into_inner) = watch.poll.unwrap_or(POLL);
         let keys = self.connection.keys();
         let mut reads: Vec<(&'static str, Vec<Bytes>)> = Vec::with_capacity(watch.queues.len() + 8);
         if !self.deaf {
@@ -207,7 +210,8 @@ impl RedisWaker {
         if !self.deaf {
             self.tracking(next());
         }
-        let mut seen = ArmedState { now_ms: reply::time_ms(next()?)?, ..ArmedState::default() };
+        let polled = self.refused.load(Ordering::Relaxed);
+        let mut seen = ArmedState { now_ms: reply::time_ms(next()?)?, polled, ..ArmedState::default() };
         if let Some(now_ms) = self.connection.origin.now_ms() {
             seen.now_ms = now_ms;
         }
@@ -241,19 +245,36 @@ impl RedisWaker {
 
     fn tracking(&self, answer: Result<fred::interfaces::Resp3Frame, StoreError>) {
         match answer {
-            Ok(_) => self.refused.store(false, Ordering::Relaxed),
-            Err(error) => {
-                if !self.refused.swap(true, Ordering::Relaxed) {
-                    untold(&self.connection.origin, &error.to_string());
+            Ok(_) => {
+                if self.refused.swap(false, Ordering::Relaxed) {
+                    self.connection.origin.findings.mended(CHANGES, "the server tells of changes again");
                 }
+            }
+            Err(error) => {
+                self.refused.store(true, Ordering::Relaxed);
+                untold(&self.connection.origin, self.poll(), &error.to_string());
             }
         }
     }
+
+    fn poll(&self) -> Duration {
+        *self.poll.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
-fn untold(origin: &Origin, reason: &str) {
-    let text = format!("the server does not tell of changes, so it is asked every {EVERY_MS} ms: {reason}");
-    origin.findings.tell("changes", text);
+/// What is told about a server that does not send messages, for as long as it does not.
+const CHANGES: &str = "changes";
+
+fn untold(origin: &Origin, poll: Duration, reason: &str) {
+    let (user, poll) = (origin.user(), humantime::format_duration(poll));
+    origin.findings.tell(
+        CHANGES,
+        format!(
+            "the server does not tell of changes (CLIENT TRACKING: {reason}), so it is looked at every {poll} (timeout in \
+             tasks.toml): that is how late a job may begin. If it is refused by the ACL, type ACL SETUSER {user} \
+             +client|tracking; if a proxy refuses it, connect to the server itself, or set a shorter timeout"
+        ),
+    );
 }
 
 fn holds(paused: &Paused, queue: &QueueName) -> bool {

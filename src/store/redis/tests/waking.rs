@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::server::{NOW_MS, Server, job, queue};
 use crate::config::element::queues::QueuePatterns;
@@ -19,6 +19,7 @@ fn all() -> Watch {
         patterns: Some(Arc::new(QueuePatterns::all())),
         delayed: true,
         leaderships: vec![Leadership::Scheduler],
+        poll: None,
     }
 }
 
@@ -69,8 +70,18 @@ async fn a_server_that_will_not_tell_is_asked_instead() {
     let store = server.store().await;
     let waker = store.waker().await.unwrap();
     server.cli(&["ACL", "SETUSER", "default", "-client|tracking"]);
-    waker.arm(&all()).await.unwrap();
+    // That time passes before the next look is what is tested.
+    let poll = Duration::from_millis(300);
+    let watch = Watch { poll: Some(poll), ..all() };
+    let begun = Instant::now();
+    assert!(waker.arm(&watch).await.unwrap().polled);
     timeout(SOON, waker.woken()).await.expect("without tracking waiting must end by itself");
+    assert!(begun.elapsed() >= poll, "{:?}", begun.elapsed());
     server.cli(&["RPUSH", "resque:queue:math", "{}"]);
-    assert!(waker.arm(&all()).await.unwrap().ready);
+    assert!(waker.arm(&watch).await.unwrap().ready);
+    server.cli(&["DEL", "resque:queue:math"]);
+    server.cli(&["ACL", "SETUSER", "default", "+client|tracking"]);
+    assert!(!waker.arm(&watch).await.unwrap().polled, "it is asked anew at each look");
+    server.cli(&["RPUSH", "resque:queue:math", "{}"]);
+    timeout(SOON, waker.woken()).await.expect("it tells again");
 }
