@@ -274,7 +274,8 @@ impl CommandContext {
 
     async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str, access: Access) -> Result<Store<Whole>, CliError> {
         let late = || Err(StoreError::Unavailable(format!("no answer within {} seconds", PATIENCE.as_secs())));
-        let opening = open::open_telling(url, tls, namespace, access, Findings::default());
+        let files = tls.clone().into();
+        let opening = open::open_telling(url, &files, namespace, access, Findings::default());
         let opening = tokio::time::timeout(PATIENCE, opening);
         let opened = opening.await.unwrap_or_else(|_| late());
         opened.map_err(|error| CliError::Store { url: url.to_string(), error })

@@ -10,7 +10,7 @@ use super::element::logging::EventLevel;
 use super::element::logging::LogFormat;
 use super::element::queues::QueuePatterns;
 use super::element::store_url::StoreUrl;
-use super::element::tls_files::TlsFiles;
+use super::element::tls_files::{ConnectionFiles, TlsFiles};
 use super::overrides::Overrides;
 use crate::file::trust::Owners;
 
@@ -108,12 +108,22 @@ pub struct StoreConfig {
     pub url: StoreUrl,
     /// Who gave the address.
     pub origin: StoreOrigin,
+    /// The file that the address was read from, if it was.
+    pub address: Option<PathBuf>,
     /// The certificates of an encrypted connection.
     pub tls: TlsFiles,
     /// The prefix of every key.
     pub namespace: String,
     /// How long an instance may be silent before it counts as dead.
     pub lease: Duration,
+}
+
+impl StoreConfig {
+    /// The files that a connection is made of.
+    #[must_use]
+    pub fn files(&self) -> ConnectionFiles {
+        ConnectionFiles { tls: self.tls.clone(), address: self.address.clone() }
+    }
 }
 
 /// Where the address of the store comes from.

@@ -262,10 +262,11 @@ impl DaemonRun {
             let begun = async {
                 if store.is_none() {
                     let config = self.config();
-                    let StoreConfig { url, tls, namespace, .. } = &config.store;
+                    let StoreConfig { url, namespace, .. } = &config.store;
+                    let files = config.store.files();
                     let findings = Findings::new(self.bus.clone());
                     let access = Access::daemon(config.security.trusted());
-                    let opened = open::open_telling(url, tls, namespace, access, findings).await?;
+                    let opened = open::open_telling(url, &files, namespace, access, findings).await?;
                     store = Some(self.extensions.over(&config.overrides, opened));
                 }
                 // It was set above, now or in an earlier try.

@@ -106,6 +106,10 @@ impl Reloader {
 /// Keeps the values that need a restart; returns the keys that would have changed.
 fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
     let mut kept = Vec::new();
+    if new.store.address.is_some() && old.store.url.to_string() == new.store.url.to_string() {
+        // Only the password in its file has changed, and that is read when the server asks for it.
+        new.store.url.clone_from(&old.store.url);
+    }
     macro_rules! keep {
         ($($key:literal: $($field:ident).+),+ $(,)?) => {
             $(if old.$($field).+ != new.$($field).+ {
@@ -118,6 +122,7 @@ fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
         "scheduler": scheduler,
         "resque_overrides": overrides,
         "store.url": store.url,
+        "store.url (its file)": store.address,
         "store.tls": store.tls,
         "store.namespace": store.namespace,
         "store.lease": store.lease,
@@ -235,7 +240,7 @@ mod tests {
             worker_logging: _,
             scheduler_logging: _,
             overrides: _,
-            store: crate::config::model::StoreConfig { url: _, origin: _, tls: _, namespace: _, lease: _ },
+            store: crate::config::model::StoreConfig { url: _, origin: _, address: _, tls: _, namespace: _, lease: _ },
             shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
             log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
             security: crate::config::model::SecurityConfig { strict_modes: _, owners: _, groups: _ },

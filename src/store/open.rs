@@ -16,7 +16,7 @@ use super::sqlite::SqliteStore;
 #[cfg(feature = "sqlite")]
 use crate::clock::SystemClock;
 use crate::config::element::store_url::StoreUrl;
-use crate::config::element::tls_files::TlsFiles;
+use crate::config::element::tls_files::{ConnectionFiles, TlsFiles};
 use crate::file::trust::Owners;
 
 /// Opens the store at an address, with these certificates where it is reached by TLS. Findings are dropped. A file is
@@ -26,10 +26,11 @@ use crate::file::trust::Owners;
 /// Says why it cannot be reached or worked with.
 pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Store<Whole>, StoreError> {
     let access = Access::command(Some(Arc::new(Owners::with([]))));
-    open_telling(url, tls, namespace, access, Findings::default()).await
+    open_telling(url, &ConnectionFiles::from(tls.clone()), namespace, access, Findings::default()).await
 }
 
-/// The same for what it is opened for, with a place for the engine's findings.
+/// The same for what it is opened for, with a place for the engine's findings. If the server refuses what the connection
+/// shows, these files are read again.
 ///
 /// # Errors
 /// Says why it cannot be reached or worked with.
@@ -39,7 +40,7 @@ pub async fn open(url: &StoreUrl, tls: &TlsFiles, namespace: &str) -> Result<Sto
 )]
 pub async fn open_telling(
     url: &StoreUrl,
-    tls: &TlsFiles,
+    files: &ConnectionFiles,
     namespace: &str,
     access: Access,
     findings: Findings,
@@ -58,7 +59,7 @@ pub async fn open_telling(
         }
         #[cfg(feature = "redis")]
         StoreUrl::Redis(url) => {
-            let connecting = RedisStore::connect_with(url, tls, namespace, TimeSource::Store, findings);
+            let connecting = RedisStore::connect_with(url, files, namespace, TimeSource::Store, findings);
             Ok(connecting.await?.into())
         }
         #[cfg(not(all(feature = "redis", feature = "sqlite")))]

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use windlass::config::element::tls_files::TlsFiles;
 use windlass::event::Bus;
 use windlass::job::{Failure, WorkerName};
 use windlass::store::effect::Verdict;
@@ -279,7 +278,7 @@ async fn records_that_cannot_be_read_are_named_and_counted_by_kind() {
     let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
     let Place::Redis { url, namespace } = &f.place else { panic!("this is Redis") };
     let time = TimeSource::Clock(Arc::clone(&f.clock) as _);
-    let store = RedisStore::connect_with(url, &TlsFiles::default(), namespace, time, Findings::new(bus)).await;
+    let store = RedisStore::connect_with(url, &Default::default(), namespace, time, Findings::new(bus)).await;
     let store = Store::from(store.expect("redis must open"));
     for _ in 0..3 {
         let states = store.instances().await.expect("instances");

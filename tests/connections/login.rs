@@ -32,6 +32,30 @@ fn a_user_with_password_and_a_database_of_its_own() {
 }
 
 #[test]
+fn a_password_that_was_exchanged_is_read_again() {
+    let node = server("");
+    node.command(&["ACL", "SETUSER", "worker", "on", ">old", "~*", "&*", "+@all"]);
+    let folder = folder("url = { file = \"secret\" }");
+    let write = |password: &str| {
+        fs::write(folder.path("secret"), format!("redis://worker:{password}@127.0.0.1:{}\n", node.port)).unwrap();
+    };
+    write("old");
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    node.command(&["ACL", "SETUSER", "worker", "resetpass", ">new"]);
+    node.command(&["CLIENT", "KILL", "USER", "worker"]);
+    daemon.wait_log("refuses us: it refuses our credentials: WRONGPASS");
+    assert!(daemon.log().contains(&format!("{} is read again", folder.path("secret").display())), "{}", daemon.log());
+    write("new");
+    daemon.wait_log("takes us again");
+    enqueue(&folder, "after");
+    eventually("it works on", || done(&folder).contains(&"after".to_owned()));
+    assert_eq!(daemon.log().matches("refuses us: it refuses our credentials").count(), 1, "{}", daemon.log());
+    assert!(!daemon.log().contains(":new@"), "{}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
 fn a_unix_socket_with_user_and_database() {
     let node = server("--requirepass s3cret");
     let folder = folder(&format!("url = \"redis+unix://default:s3cret@{}?db=3\"", node.socket().display()));

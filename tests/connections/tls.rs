@@ -7,7 +7,7 @@ use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 
 use crate::daemon::Folder;
 use crate::node::{Node, eventually, words};
-use crate::place::{configure, folder, refused, works};
+use crate::place::{configure, done, enqueue, folder, refused, works};
 use crate::support::resp::Reply;
 
 /// Writes an authority `NAME-ca.pem` and certificates of it for a server and a client.
@@ -68,6 +68,34 @@ fn an_encrypted_connection_with_a_certificate_of_our_own() {
     refused(&folder, 69, "do not go together");
     configure(&folder, &format!("{url}ca = \"gone.pem\""));
     refused(&folder, 64, "store.tls.ca: expected a readable PEM file");
+}
+
+#[test]
+fn certificates_that_were_exchanged_are_read_again() {
+    let folder = prepared();
+    let certs = folder.path("");
+    let node = server(&certs, "server", "--tls-auth-clients yes");
+    let hand_out = |name: &str| {
+        for file in ["ca", "client", "client-key"] {
+            fs::copy(certs.join(format!("{name}-{file}.pem")), certs.join(format!("{file}.pem"))).unwrap();
+        }
+    };
+    hand_out("ours");
+    let files = "ca = \"ca.pem\"\ncert = \"client.pem\"\nkey = \"client-key.pem\"";
+    configure(&folder, &format!("url = \"rediss://localhost:{}\"\n[store.tls]\n{files}", node.port));
+    let daemon = folder.daemon();
+    daemon.wait_log("[ worker ] started");
+    let theirs = |file: &str| certs.join(format!("theirs-{file}.pem")).display().to_string();
+    let (cert, key, ca) = (theirs("server"), theirs("server-key"), theirs("ca"));
+    let all = ["CONFIG", "SET", "tls-cert-file", &cert, "tls-key-file", &key, "tls-ca-cert-file", &ca];
+    assert_eq!(node.command(&all), Reply::Text(b"OK".to_vec()));
+    node.command(&["CLIENT", "KILL", "TYPE", "normal"]);
+    daemon.wait_log("refuses us: its certificate is not to be trusted: nobody we trust has signed it");
+    hand_out("theirs");
+    daemon.wait_log("takes us again");
+    enqueue(&folder, "after");
+    eventually("it works on", || done(&folder).contains(&"after".to_owned()));
+    daemon.stop();
 }
 
 #[test]

@@ -24,6 +24,21 @@ impl TlsFiles {
     }
 }
 
+/// The files that a connection is made of, which may be exchanged while a daemon runs.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ConnectionFiles {
+    /// The certificates.
+    pub tls: TlsFiles,
+    /// The file that the address with its password was read from, if it was.
+    pub address: Option<PathBuf>,
+}
+
+impl From<TlsFiles> for ConnectionFiles {
+    fn from(tls: TlsFiles) -> Self {
+        Self { tls, address: None }
+    }
+}
+
 /// Reads the table; paths are relative to `folder`.
 pub(in crate::config) fn read(mut table: Table<'_>, folder: &Path) -> TlsFiles {
     let ca = table.take("ca").and_then(|value| file(&value, folder));

@@ -1,6 +1,6 @@
 //! `[store]`: the address of the store, and how to connect to it.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::{ConfigLoader, Sources};
@@ -16,11 +16,11 @@ use crate::file::bounded;
 
 impl ConfigLoader<'_> {
     pub(super) fn store(&mut self, table: Option<Table<'_>>) -> StoreConfig {
-        let (mut url, mut namespace, mut lease, mut tls) = (None, None, None, TlsFiles::default());
+        let (mut url, mut address, mut namespace, mut lease, mut tls) = (None, None, None, None, TlsFiles::default());
         let (mut url_value, mut namespace_value, mut tls_location) = (None, None, None);
         if let Some(mut table) = table {
             url_value = table.take("url");
-            url = url_value.as_ref().and_then(|value| self.url_of_file(value));
+            (url, address) = url_value.as_ref().and_then(|value| self.url_of_file(value)).unzip();
             namespace_value = table.take("namespace");
             namespace = namespace_value.as_ref().and_then(read_namespace);
             let min = Duration::from_secs(1);
@@ -65,7 +65,8 @@ impl ConfigLoader<'_> {
         if let Some(location) = tls_location.filter(|_| !redis.is_some_and(|redis| redis.tls)) {
             self.notes.push(format!("{location}: has no effect: the store is not reached by TLS (rediss://)"));
         }
-        StoreConfig { url, origin, tls, namespace, lease: lease.unwrap_or(Duration::from_secs(15)) }
+        let address = address.flatten().filter(|_| origin == StoreOrigin::File);
+        StoreConfig { url, origin, address, tls, namespace, lease: lease.unwrap_or(Duration::from_secs(15)) }
     }
 
     /// Under systemd the service may not write beside the configuration, so the default store is in the state
@@ -78,7 +79,7 @@ impl ConfigLoader<'_> {
 
     /// `url = "..."`, `url = { file = "..." }` or `url = { credential = "..." }`, a credential of systemd. Messages
     /// never quote the address, because it may contain a password.
-    fn url_of_file(&mut self, value: &Value<'_>) -> Option<StoreUrl> {
+    fn url_of_file(&mut self, value: &Value<'_>) -> Option<(StoreUrl, Option<PathBuf>)> {
         let folder = &self.defaults.folder.clone();
         let parse = |sources: &Sources, value: &Value<'_>, text: &str| {
             StoreUrl::parse(text, folder, sources.state_directory())
@@ -91,7 +92,7 @@ impl ConfigLoader<'_> {
             if let Some(warning) = self.source.as_deref().filter(|_| is_secret).and_then(bounded::exposed_secret) {
                 self.notes.push(format!("{}: {warning}", value.location_and_key()));
             }
-            return url;
+            return Some((url?, None));
         }
         let mut table = value.table("an address, { file = \"...\" } or { credential = \"...\" }")?;
         let credential = table.take("credential");
@@ -119,7 +120,7 @@ impl ConfigLoader<'_> {
             self.notes.push(format!("{}: {warning}", value.location_and_key()));
         }
         match bounded::read_text(&path, bounded::SECRET) {
-            Ok(text) => parse(self.sources, &value, text.trim()),
+            Ok(text) => Some((parse(self.sources, &value, text.trim())?, Some(path))),
             Err(error) => {
                 value.report(format!("expected a readable file that holds the address ({error})"));
                 None
@@ -128,7 +129,7 @@ impl ConfigLoader<'_> {
     }
 
     /// The path of the systemd credential of this name (`LoadCredential=`, `LoadCredentialEncrypted=`).
-    fn credential(&self, value: &Value<'_>) -> Option<std::path::PathBuf> {
+    fn credential(&self, value: &Value<'_>) -> Option<PathBuf> {
         let name = value.string()?;
         if name.is_empty() || name.contains('/') {
             value.expected("the name of a credential");

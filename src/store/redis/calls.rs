@@ -43,7 +43,7 @@ impl Connection {
             (Fault::Store(StoreError::Corrupt { reason, .. }), Some(key)) => (reason, key.clone()),
             // Of several keys it is to be found out which.
             (Fault::Keys(said), Some(key)) if keys.len() == 1 && refusal::refuses_key(&said) => {
-                return refusal::may_not_touch(self.origin.user(), &[key], Some(name), &said);
+                return refusal::may_not_touch(&self.origin.user(), &[key], Some(name), &said);
             }
             (fault, _) => return naming(self, fault, keys).await,
         };

@@ -9,14 +9,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use fred::clients::Client;
+use fred::error::Error;
 use fred::interfaces::{ClientLike, Resp3Frame as Frame};
-use fred::types::config::{
-    ClusterDiscoveryPolicy, Config, ConnectionConfig, Options, ReconnectPolicy, Server, ServerConfig, TcpConfig,
-};
+use fred::types::config::{Config, ConnectionConfig, Options, ReconnectPolicy, ServerConfig, TcpConfig};
 use fred::types::{Builder, ClientState, ClusterHash, CustomCommand, RespVersion, Value};
 use futures_util::FutureExt;
 use tokio::sync::watch;
 
+use super::credentials::Credentials;
 use super::keeper::{Kept, Made, close};
 use super::keys::Keys;
 use super::known_rights::Rights;
@@ -25,10 +25,9 @@ use super::refusal::{self, Fault};
 use super::reply;
 use super::script::{Call, Script};
 use super::sentinels::Sentinels;
-use super::tls;
 use super::told_time::ToldTime;
-use crate::config::element::redis_url::{Host, RedisUrl, Topology, is_hash_tag, untagged};
-use crate::config::element::tls_files::TlsFiles;
+use crate::config::element::redis_url::{RedisUrl, is_hash_tag, untagged};
+use crate::config::element::tls_files::ConnectionFiles;
 use crate::store::backend::TimeSource;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
@@ -47,7 +46,8 @@ const FINDING_END: u8 = 0x1e;
 /// Where the server is, and what every connection to it shares.
 #[derive(Clone)]
 pub(super) struct Origin {
-    config: Config,
+    /// What connections are made with.
+    credentials: Credentials,
     url: RedisUrl,
     slot: u16,
     pub(super) keys: Arc<Keys>,
@@ -73,7 +73,7 @@ impl std::fmt::Debug for Origin {
 impl Origin {
     pub(super) fn new(
         url: &str,
-        tls: &TlsFiles,
+        files: &ConnectionFiles,
         namespace: &str,
         time: TimeSource,
         findings: Findings,
@@ -85,12 +85,12 @@ impl Origin {
         if url.is_cluster() && !is_hash_tag(namespace) {
             return Err(StoreError::Unsupported(untagged(namespace)));
         }
-        let config = configured(&url, tls)?;
+        let credentials = Credentials::new(&url, files, findings.clone())?;
         let slot = fred::util::redis_keyslot(Keys::new(namespace).queues().as_ref());
         let (keys, rights, told) = (Arc::new(Keys::new(namespace)), Arc::default(), Arc::default());
         let patience = Patience::default();
-        let sentinels = Sentinels::of(&url, config.tls.as_ref(), &patience).map(Arc::new);
-        Ok(Self { config, url, slot, keys, time, findings, rights, told, patience, sentinels })
+        let sentinels = Sentinels::of(&url, &credentials, &patience).map(Arc::new);
+        Ok(Self { credentials, url, slot, keys, time, findings, rights, told, patience, sentinels })
     }
 
     pub(super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {
@@ -108,8 +108,8 @@ impl Origin {
     }
 
     /// Whom the server knows us as.
-    pub(super) fn user(&self) -> &str {
-        self.url.login.user.as_deref().unwrap_or("default")
+    pub(super) fn user(&self) -> String {
+        self.credentials.user()
     }
 
     /// Does this key stand in another slot than the namespace?
@@ -139,7 +139,9 @@ impl Origin {
             findings.tell("the connection", format!("the connection to {address} {why} and is made anew"));
         };
         let master = self.sentinels.as_ref().map(|sentinels| sentinels.master());
-        let kept = Kept::new(self.patience.clone(), made, Box::new(again), Box::new(tell), master);
+        let credentials = self.credentials.clone();
+        let refused = move |error: &Error| credentials.is_refused(error);
+        let kept = Kept::new(self.patience.clone(), made, Box::new(again), Box::new(tell), Box::new(refused), master);
         Ok(Connection { kept, options, origin: self.clone() })
     }
 
@@ -151,7 +153,7 @@ impl Origin {
 
     /// Makes a connection that nobody keeps yet.
     async fn connect(&self, version: RespVersion, limit: Duration) -> Result<Made, StoreError> {
-        let mut config = Config { version, ..self.config.clone() };
+        let mut config = Config { version, ..self.credentials.next().await };
         let sentinel = self.sentinels.as_ref().map(|sentinels| (sentinels, sentinels.first()));
         if let (Some((_, first)), ServerConfig::Sentinel { hosts, .. }) = (sentinel, &mut config.server) {
             hosts.rotate_left(first);
@@ -176,8 +178,14 @@ impl Origin {
             .build()
             .map_err(|error| reply::failed(&error))?;
         match tokio::time::timeout(limit, client.init()).await {
-            Ok(Ok(router)) => Ok((client, router)),
-            Ok(Err(error)) => Err(reply::not_opened(&error, self.url.tls)),
+            Ok(Ok(router)) => {
+                self.credentials.taken();
+                Ok((client, router))
+            }
+            Ok(Err(error)) => {
+                self.credentials.is_refused(&error);
+                Err(reply::not_opened(&error, self.url.tls))
+            }
             Err(_) => {
                 // Its task goes on without us, and has the only end of its channel that counts: take that away.
                 client.connect().abort();
@@ -188,33 +196,6 @@ impl Origin {
             }
         }
     }
-}
-
-/// The address in the client library's terms.
-fn configured(url: &RedisUrl, tls: &TlsFiles) -> Result<Config, StoreError> {
-    let servers = |hosts: &[Host]| hosts.iter().map(|host| Server::new(host.name.as_str(), host.port)).collect();
-    let server = match &url.topology {
-        Topology::Server(host) => ServerConfig::new_centralized(host.name.as_str(), host.port),
-        Topology::Socket(path) => ServerConfig::new_unix_socket(path),
-        Topology::Sentinels(hosts, service) => ServerConfig::Sentinel {
-            hosts: servers(hosts),
-            service_name: service.clone(),
-            username: url.sentinel_login.user.clone(),
-            password: url.sentinel_login.password.clone(),
-        },
-        Topology::Cluster(hosts) => {
-            ServerConfig::Clustered { hosts: servers(hosts), policy: ClusterDiscoveryPolicy::default() }
-        }
-    };
-    Ok(Config {
-        server,
-        username: url.login.user.clone(),
-        password: url.login.password.clone(),
-        database: url.database,
-        tls: url.tls.then(|| tls::configured(url, tls)).transpose()?,
-        fail_fast: true,
-        ..Config::default()
-    })
 }
 
 /// One connection. Commands sent at the same time share it in order.
@@ -241,7 +222,7 @@ impl Connection {
 
     /// Is the server spoken to as a Cluster?
     pub(super) fn is_cluster(&self) -> bool {
-        self.origin.config.server.is_clustered()
+        self.origin.url.is_cluster()
     }
 
     /// A call at the time that scripts of this store go by.
@@ -283,7 +264,7 @@ impl Connection {
             _ => return Ok(frame),
         };
         self.origin.rights.note(&error);
-        Err(refusal::refused_to(self.origin.user(), &error))
+        Err(refusal::refused_to(&self.origin.user(), &error))
     }
 
     /// The errors that a script met and went on after.
@@ -292,7 +273,7 @@ impl Connection {
         let read = |error: &[u8]| {
             let error = String::from_utf8_lossy(error);
             self.origin.rights.note(&error);
-            refusal::refused_to(self.origin.user(), &error)
+            refusal::refused_to(&self.origin.user(), &error)
         };
         errors.map(read).collect()
     }
@@ -316,6 +297,9 @@ impl Connection {
         };
         if is_of_a_replica(&frame) {
             look_for_the_master(client);
+        } else if is_unauthenticated(&frame) {
+            // The next one shows the present credentials.
+            self.kept.refused(number);
         }
         Ok(frame)
     }
@@ -329,7 +313,11 @@ impl Connection {
     }
 
     fn down(&self) -> StoreError {
-        StoreError::Unreached(format!("{} is not connected", self.origin.address()))
+        let address = self.origin.address();
+        StoreError::Unreached(match self.origin.credentials.why() {
+            Some(why) => format!("{address} takes no connection of ours: {why}"),
+            None => format!("{address} is not connected"),
+        })
     }
 }
 
@@ -340,6 +328,11 @@ fn look_for_the_master(client: Client) {
 
 fn is_unknown_script(frame: &Frame) -> bool {
     matches!(frame, Frame::SimpleError { data, .. } if data.starts_with("NOSCRIPT"))
+}
+
+/// What a server answers that does not know us on this connection (any more).
+fn is_unauthenticated(frame: &Frame) -> bool {
+    matches!(frame, Frame::SimpleError { data, .. } if data.starts_with("NOAUTH"))
 }
 
 /// What a replica answers to whoever would write (or, cut off from its master, read).

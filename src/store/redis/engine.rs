@@ -7,7 +7,7 @@ use super::connection::{Connection, Origin};
 use super::memory::Asked;
 use super::reply;
 use super::sentinels::{Following, Sentinels};
-use crate::config::element::tls_files::TlsFiles;
+use crate::config::element::tls_files::ConnectionFiles;
 use crate::store::backend::TimeSource;
 use crate::store::error::StoreError;
 use crate::store::findings::Findings;
@@ -36,21 +36,21 @@ impl RedisStore {
     /// # Errors
     /// Fails when the server cannot be reached, is too old, or does not take this namespace.
     pub async fn connect(url: &str, namespace: &str, time: TimeSource) -> Result<Self, StoreError> {
-        Self::connect_with(url, &TlsFiles::default(), namespace, time, Findings::default()).await
+        Self::connect_with(url, &ConnectionFiles::default(), namespace, time, Findings::default()).await
     }
 
-    /// Like [`connect`](Self::connect), with these certificates where `url` asks for TLS, and with a place for findings.
+    /// Like [`connect`](Self::connect), with these files for the connection, and with a place for findings.
     ///
     /// # Errors
     /// Fails when the server cannot be reached or trusted, is too old, or does not take this namespace.
     pub async fn connect_with(
         url: &str,
-        tls: &TlsFiles,
+        files: &ConnectionFiles,
         namespace: &str,
         time: TimeSource,
         findings: Findings,
     ) -> Result<Self, StoreError> {
-        let origin = Origin::new(url, tls, namespace, time, findings)?;
+        let origin = Origin::new(url, files, namespace, time, findings)?;
         let connection = origin.open(RespVersion::RESP2).await?;
         let following = origin.sentinels().map(Sentinels::follow);
         match connection.command("INFO", vec![Bytes::from_static(b"server")]).await {

@@ -5,6 +5,8 @@
 //! one is made before the answer comes, the silent one is dropped. If the server or the path is only slow, the answer
 //! comes first and the other connection is closed. An answer that does not come within the limit ends the connection in
 //! any case. What was under way on a dropped connection fails with an unknown outcome; nothing is repeated here.
+//!
+//! Longer than 400 lines because one select holds every way in which a connection ends, and each is read beside its wait.
 
 use std::pin::pin;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
@@ -13,10 +15,12 @@ use std::time::Duration;
 
 use fred::clients::Client;
 use fred::error::Error;
-use fred::interfaces::ClientLike;
+use fred::interfaces::{ClientLike, EventInterface};
 use fred::types::ConnectHandle;
+use fred::types::config::Server;
 use futures_util::future::BoxFuture;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::broadcast::error::RecvError;
+use tokio::sync::{broadcast, mpsc, watch};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::patience::{MOST_MISSES, Patience};
@@ -41,6 +45,9 @@ pub(super) type Connect = Box<dyn Fn(Duration) -> BoxFuture<'static, Result<Made
 /// Tells why a connection is made anew.
 pub(super) type Tell = Box<dyn Fn(&str) + Send + Sync>;
 
+/// Takes note of an error that the client library met; is it a refusal of what we show?
+pub(super) type Refused = Box<dyn Fn(&Error) -> bool + Send + Sync>;
+
 /// A connection that was made: its client, and the task that drives it.
 pub(super) type Made = (Client, ConnectHandle);
 
@@ -56,6 +63,8 @@ enum Silence {
     Doubt,
     /// No answer came within the limit.
     Certain,
+    /// The server answered, but does not know us.
+    Refused,
 }
 
 struct Shared {
@@ -77,12 +86,14 @@ impl Kept {
         (client, router): Made,
         connect: Connect,
         tell: Tell,
+        refused: Refused,
         mut master: Option<watch::Receiver<Option<Address>>>,
     ) -> Self {
         if let Some(master) = &mut master {
             // It may have been named while the connection was opened.
             master.mark_changed();
         }
+        let errors = client.error_rx();
         let shared = Arc::new(Shared {
             client: RwLock::new(client),
             number: watch::Sender::new(Some(0)),
@@ -92,8 +103,8 @@ impl Kept {
             late: AtomicU64::new(0),
         });
         let (reports, seen) = mpsc::unbounded_channel();
-        let keeper =
-            Keeper { shared: Arc::clone(&shared), connect, tell, reports: seen, number: 0, probe: None, master };
+        let (keepers, number, probe) = (Arc::clone(&shared), 0, None);
+        let keeper = Keeper { shared: keepers, connect, tell, refused, errors, reports: seen, number, probe, master };
         tokio::spawn(keeper.keep(router));
         Self { shared, reports }
     }
@@ -111,6 +122,11 @@ impl Kept {
         let mut numbers = self.shared.number.subscribe();
         let number = timeout(patience, numbers.wait_for(Option::is_some)).await;
         number.ok().and_then(Result::ok).and_then(|number| *number)
+    }
+
+    /// The server does not know us on the connection of this number.
+    pub(super) fn refused(&self, number: u64) {
+        let _ = self.reports.send((number, Silence::Refused));
     }
 
     /// Tells of each new connection.
@@ -195,6 +211,9 @@ struct Keeper {
     shared: Arc<Shared>,
     connect: Connect,
     tell: Tell,
+    refused: Refused,
+    /// What the library meets while it makes the connection anew.
+    errors: broadcast::Receiver<(Error, Option<Server>)>,
     reports: mpsc::UnboundedReceiver<(u64, Silence)>,
     number: u64,
     probe: Option<Probe>,
@@ -226,6 +245,11 @@ impl Keeper {
                         router.abort();
                         self.shared.number.send_replace(None);
                     }
+                    Some((number, Silence::Refused)) if number == self.number => {
+                        (self.tell)("is not authenticated");
+                        router.abort();
+                        self.shared.number.send_replace(None);
+                    }
                     // It was replaced meanwhile.
                     Some(_) => continue,
                     None => {
@@ -245,6 +269,11 @@ impl Keeper {
                         close(made).await;
                     }
                     continue;
+                }
+                // The library would show the same for ever.
+                () = refusal(&mut self.errors, &self.refused) => {
+                    router.abort();
+                    self.shared.number.send_replace(None);
                 }
                 () = moved(&self.shared, &mut self.master) => {
                     (self.tell)("leads to a server that is not the master any more,");
@@ -310,6 +339,7 @@ impl Keeper {
 
     /// The next command goes over this connection.
     fn replace(&mut self, (client, router): Made) -> ConnectHandle {
+        self.errors = client.error_rx();
         *self.shared.client.write().unwrap_or_else(PoisonError::into_inner) = client;
         self.number += 1;
         self.shared.number.send_replace(Some(self.number));
@@ -332,6 +362,17 @@ async fn probed(probe: &mut Option<Probe>) -> Option<(Made, u64)> {
     let made = (&mut opening.opening).await;
     let late = probe.take().map_or(0, |probe| probe.late);
     made.ok().map(|made| (made, late))
+}
+
+/// Waits until the server refuses what we show.
+async fn refusal(errors: &mut broadcast::Receiver<(Error, Option<Server>)>, refused: &Refused) {
+    loop {
+        match errors.recv().await {
+            Ok((error, _)) if refused(&error) => return,
+            Ok(_) | Err(RecvError::Lagged(_)) => {}
+            Err(RecvError::Closed) => std::future::pending().await,
+        }
+    }
 }
 
 /// Waits until the Sentinels name another master.

@@ -16,7 +16,10 @@ pub(super) struct Rights {
 impl Rights {
     /// Takes note of an error that the server answered.
     pub(super) fn note(&self, error: &str) {
-        if refuses_command(error) {
+        // Without CLIENT TRACKING there is another way, so that its refusal, which comes with every look, says nothing of those
+        // that are needed.
+        let is_optional = error.to_ascii_lowercase().contains("'client");
+        if refuses_command(error) && !is_optional {
             self.doubted.store(true, Ordering::Relaxed);
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! * [`engine`]: the connection that all arrows share.
 //! * `keys`: the only place that builds names of keys.
-//! * `script`, `connection`, `tls`, `reply`, `refusal`: how a script is called and what can come back.
+//! * `script`, `connection`, `credentials`, `tls`, `reply`, `refusal`: how a script is called and what can come back.
 //! * one file per arrow, each with its script in `scripts/`.
 //!
 //! Every step of an arrow is one script call or one command, and therefore atomic. The client library never sends a command
@@ -12,6 +12,7 @@ mod apart;
 mod calls;
 mod claim_queues;
 mod connection;
+mod credentials;
 mod delayed;
 mod deleting;
 pub mod engine;

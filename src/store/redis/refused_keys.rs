@@ -57,7 +57,7 @@ pub(super) async fn refused_keys(
         match answer {
             Err(Fault::Store(error)) if error.is_transient() => return Err(error),
             Err(Fault::Keys(said)) => {
-                let error = may_not_touch(connection.origin.user(), &[&key], None, &said);
+                let error = may_not_touch(&connection.origin.user(), &[&key], None, &said);
                 refused.insert(key, error);
             }
             Ok(_) | Err(Fault::Store(_)) => {}
@@ -81,8 +81,8 @@ async fn name(connection: &Connection, keys: Vec<Bytes>, said: &str) -> StoreErr
         Some(elsewhere) if connection.is_cluster() && named.iter().any(|key| connection.origin.is_elsewhere(key)) => {
             elsewhere.clone()
         }
-        Some(_) => may_not_touch(user, named.get(..NAMED).unwrap_or(&named), None, said),
+        Some(_) => may_not_touch(&user, named.get(..NAMED).unwrap_or(&named), None, said),
         // It was given the right meanwhile, or the script needs keys that no call names.
-        None => may_not_touch(user, &[format!("{}*", connection.keys().namespace_prefix()).as_bytes()], None, said),
+        None => may_not_touch(&user, &[format!("{}*", connection.keys().namespace_prefix()).as_bytes()], None, said),
     }
 }

@@ -142,6 +142,30 @@ pub(super) fn failed(error: &Error) -> StoreError {
     }
 }
 
+/// The names of faults with certificates, in the words of the TLS library.
+const CERTIFICATES: [&str; 8] = [
+    "InvalidCertificate",
+    "CertificateRequired",
+    "CertificateExpired",
+    "CertificateRevoked",
+    "CertificateUnknown",
+    "HandshakeFailure",
+    "UnknownCA",
+    "BadCertificate",
+];
+
+/// Does this error, which came while a connection was opened, mean that the two sides do not trust each other? Other
+/// credentials help, not waiting.
+pub(super) fn refuses_us(error: &Error) -> bool {
+    let has = |word: &str| error.details().contains(word);
+    // Of Sentinels it is not told which of both it is.
+    let by_sentinels = *error.kind() == ErrorKind::Sentinel && has("to all sentinel nodes");
+    by_sentinels
+        || matches!(error.kind(), ErrorKind::Auth | ErrorKind::Tls)
+        || ["NOAUTH", "WRONGPASS", "without any password configured"].into_iter().any(has)
+        || CERTIFICATES.into_iter().any(has)
+}
+
 /// What an error means that came while a connection was opened. The usual cause is an address or a certificate that does not
 /// fit the server; waiting does not help.
 pub(super) fn not_opened(error: &Error, tls: bool) -> StoreError {
@@ -164,7 +188,7 @@ pub(super) fn not_opened(error: &Error, tls: bool) -> StoreError {
             "it does not speak TLS at this port: write redis:// or another port".to_owned(),
         );
     }
-    if has("CertificateRequired") || has("HandshakeFailure") || has("UnknownCA") || has("BadCertificate") {
+    if CERTIFICATES.into_iter().any(has) {
         return StoreError::Unsupported(format!(
             "it refuses our certificate, [store.tls] cert and key: {}",
             readable(details)

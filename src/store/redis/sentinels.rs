@@ -15,13 +15,14 @@ use std::time::Duration;
 use fred::clients::SentinelClient;
 use fred::interfaces::{ClientLike, SentinelInterface};
 use fred::types::ConnectHandle;
-use fred::types::config::{ConnectionConfig, SentinelConfig, TlsConfig};
+use fred::types::config::{ConnectionConfig, SentinelConfig};
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 use tokio::time::{sleep, timeout};
 
+use super::credentials::Credentials;
 use super::patience::{MOST_MISSES, Patience};
-use crate::config::element::redis_url::{Host, Login, RedisUrl, Topology};
+use crate::config::element::redis_url::{Host, RedisUrl, Topology};
 
 /// How often a Sentinel is asked.
 const EVERY: Duration = Duration::from_millis(200);
@@ -33,8 +34,7 @@ pub(super) type Address = (String, u16);
 pub(super) struct Sentinels {
     hosts: Vec<Host>,
     service: String,
-    login: Login,
-    tls: Option<TlsConfig>,
+    credentials: Credentials,
     patience: Patience,
     /// The master, once one was named.
     master: watch::Sender<Option<Address>>,
@@ -53,13 +53,12 @@ impl Drop for Following {
 
 impl Sentinels {
     /// Those of this address, if it is one of Sentinels.
-    pub(super) fn of(url: &RedisUrl, tls: Option<&TlsConfig>, patience: &Patience) -> Option<Self> {
+    pub(super) fn of(url: &RedisUrl, credentials: &Credentials, patience: &Patience) -> Option<Self> {
         let Topology::Sentinels(hosts, service) = &url.topology else { return None };
         Some(Self {
             hosts: hosts.clone(),
             service: service.clone(),
-            login: url.sentinel_login.clone(),
-            tls: tls.cloned(),
+            credentials: credentials.clone(),
             patience: patience.clone(),
             master: watch::Sender::new(None),
             first: AtomicUsize::new(0),
@@ -113,13 +112,9 @@ impl Sentinels {
 
     async fn open(&self, host: usize, misses: u32) -> Option<(SentinelClient, ConnectHandle)> {
         let Host { name, port, .. } = self.hosts.get(host)?;
-        let config = SentinelConfig {
-            host: name.clone(),
-            port: *port,
-            username: self.login.user.clone(),
-            password: self.login.password.clone(),
-            tls: self.tls.clone(),
-        };
+        let (login, tls) = self.credentials.of_sentinels();
+        let config =
+            SentinelConfig { host: name.clone(), port: *port, username: login.user, password: login.password, tls };
         let limit = self.patience.connecting(misses);
         let connection = ConnectionConfig {
             connection_timeout: limit,
@@ -149,11 +144,14 @@ impl Sentinels {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::config::element::tls_files::ConnectionFiles;
+    use crate::store::findings::Findings;
 
     #[test]
     fn each_sentinel_has_its_turn_and_two_who_miss_the_same_one_pass_over_it_once() {
         let url = RedisUrl::parse("redis-sentinel://a,b,c/main").unwrap();
-        let sentinels = Sentinels::of(&url, None, &Patience::default()).unwrap();
+        let credentials = Credentials::new(&url, &ConnectionFiles::default(), Findings::default()).unwrap();
+        let sentinels = Sentinels::of(&url, &credentials, &Patience::default()).unwrap();
         let mut turns = Vec::new();
         for _ in 0..5 {
             let host = sentinels.first();
