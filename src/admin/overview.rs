@@ -12,6 +12,7 @@ use crate::store::inspection::{FailedCount, ReadStats};
 use crate::store::role::Admin;
 use crate::store::scheduling::{Leader, Leadership, ReadRubyLeader};
 use crate::store::unreadable::CountUnreadable;
+use crate::task::zones::ZoneRelease;
 
 /// What Windlass appends to the host's name in the names of its workers and leaders.
 const HOST_SUFFIX: &str = "-windlass";
@@ -86,6 +87,8 @@ pub struct Details {
     pub leader: LeaderView,
     /// Records that cannot be read and are passed over, for each kind of which there are any.
     pub unreadable: Vec<UnreadableView>,
+    /// The release of the tz database by which this program computes times.
+    pub time_zones: ZoneRelease,
     /// What a `store copy` has set aside: no queue holds it. Left out of JSON if there is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<AsideView>,
@@ -127,6 +130,7 @@ pub async fn details(store: &Store<Admin>) -> Result<Details, AdminError> {
         stats: stats?,
         leader: leader?,
         unreadable,
+        time_zones: ZoneRelease::here(),
         set_aside: queues.set_aside,
     })
 }

@@ -19,7 +19,7 @@ use crate::daemon::handover;
 use crate::daemon::options::{RunError, RunOptions};
 use crate::daemon::run::run;
 use crate::daemon::supervisor;
-use crate::process::{inherited, shim};
+use crate::process::{inherited, inherited_signals, shim};
 use crate::telemetry::stderr::write_line;
 use crate::text::clean;
 
@@ -34,6 +34,7 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
     if let Some(code) = shim::answer(line.iter().skip(1).cloned()) {
         return code;
     }
+    inherited_signals::unblock();
     // What this process knows (the password of the store, tokens) is not for jobs of the same user. They cannot read its
     // memory, its environment and its files then, and it leaves no core dump. It fails on no kernel that we run on.
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
@@ -41,6 +42,8 @@ pub(super) fn main_with(line: impl IntoIterator<Item = OsString>, extensions: Ex
         inherited::keep_from_programs();
         handover::take_over();
     } else if says_run(&line) {
+        // The daemon and its programs inherit what the parent has.
+        inherited_signals::heed_all();
         // The parent starts the daemon alone, which may need what was opened for it.
         let secrets = handover::hide(&line, || name_secrets(&line, extensions.clone()));
         return supervisor::supervise(&secrets);

@@ -91,15 +91,19 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
     };
     let mut captured = CapturedOutput::new(&spec, bus, &job);
     let asked = follow(&mut running, &mut captured, &mut stop).await;
-    match asked {
-        Stop::No => {}
+    let is_over = match asked {
+        Stop::No => true,
         Stop::Terminate => {
             let urgent = async {
                 stopped(&mut stop, Stop::Terminate).await;
             };
-            terminate::end_all(&mut running.child, GROUP_GRACE, urgent).await;
+            terminate::end_all(&mut running.child, GROUP_GRACE, urgent).await
         }
         Stop::Kill => terminate::end_all(&mut running.child, Duration::ZERO, async {}).await,
+    };
+    if !is_over {
+        // The job is not over while they work: the locks and the processor are theirs.
+        terminate::outlast(&mut running.child, |left| captured.log.warn(&terminate::untouchable_text(left))).await;
     }
     captured.log.ended();
     running.output.rest(&mut |line| captured.take(line)).await;
@@ -180,6 +184,8 @@ async fn start(
 async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut watch::Receiver<Stop>) -> Stop {
     let Running { child, input, output } = running;
     let (mut asked, mut open) = (Stop::No, true);
+    // When a process that was killed and lives is looked at.
+    let mut dying = None;
     loop {
         // One that writes faster than the log takes waits in its pipe, and may end or be stopped meanwhile.
         let held = captured.log.held_until(Instant::now());
@@ -189,8 +195,16 @@ async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut
             more = output.pump(&mut sink), if open && held.is_none() => open = more,
             () = sleep_until(held.unwrap_or_else(Instant::now)), if held.is_some() => {}
             never = input.feed() => match never {},
+            () = sleep_until(dying.unwrap_or_else(Instant::now)), if dying.is_some() => {
+                dying = None;
+                let left = terminate::untouchable(child).await;
+                if !left.is_empty() {
+                    captured.log.warn(&terminate::untouchable_text(&left));
+                }
+            }
             urgency = stopped(stop, asked) => {
                 asked = urgency;
+                dying = (asked == Stop::Kill).then(|| Instant::now() + terminate::DYING);
                 if asked == Stop::Kill { terminate::kill_all(child).await } else { terminate::term_all(child).await }
             }
         }

@@ -9,6 +9,7 @@ pub mod confine;
 pub mod duplex;
 mod groups;
 pub mod inherited;
+pub mod inherited_signals;
 pub mod leftovers;
 pub mod lines;
 pub mod mark;

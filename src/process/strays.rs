@@ -41,6 +41,11 @@ impl Strays {
         !self.known.is_empty()
     }
 
+    /// Those that are known.
+    pub(super) fn known(&self) -> impl Iterator<Item = u32> + '_ {
+        self.known.keys().map(|&(pid, _)| pid)
+    }
+
     /// Sends a signal to those that are known.
     pub(super) fn signal(&self, signal: Signal) {
         for pinned in self.known.values() {

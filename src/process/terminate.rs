@@ -5,18 +5,20 @@
 
 use std::time::Duration;
 
-use rustix::process::Signal;
+use rustix::io::Errno;
+use rustix::process::{Pid, Signal};
 use tokio::time::{Instant, sleep};
 
 use super::child::Child;
 use super::groups;
+use super::sweep::{ProcStat, all_processes};
 
 /// The first pause between two checks for living members of a group.
 const FIRST_LOOK: Duration = Duration::from_millis(2);
 /// The longest pause between two checks.
 const SLOWEST_LOOK: Duration = Duration::from_millis(50);
 /// How long to wait for killed processes to end.
-const DYING: Duration = Duration::from_secs(2);
+pub const DYING: Duration = Duration::from_secs(2);
 
 /// Asks the group to end. CONT wakes stopped processes, which would not receive TERM otherwise.
 pub fn term(child: &Child) {
@@ -48,8 +50,8 @@ pub async fn kill_all(child: &mut Child) {
     }
 }
 
-/// The same as [`end_remaining`], also for what left the group.
-pub async fn end_all(child: &mut Child, grace: Duration, urgent: impl Future<Output = ()>) {
+/// The same as [`end_remaining`], also for what left the group. False if something is left that does not die.
+pub async fn end_all(child: &mut Child, grace: Duration, urgent: impl Future<Output = ()>) -> bool {
     let polite = async {
         gone(child).await;
         let mut pause = FIRST_LOOK;
@@ -59,7 +61,7 @@ pub async fn end_all(child: &mut Child, grace: Duration, urgent: impl Future<Out
         }
     };
     tokio::select! {
-        () = polite => return,
+        () = polite => return true,
         () = sleep(grace) => {}
         () = urgent => {}
     }
@@ -75,9 +77,55 @@ pub async fn end_all(child: &mut Child, grace: Duration, urgent: impl Future<Out
         gone(child).await;
     };
     tokio::select! {
-        () = dying => {}
-        () = sleep(DYING) => {}
+        () = dying => true,
+        () = sleep(DYING) => false,
     }
+}
+
+/// The living processes of a run that this process may not signal, because they run as another user: `sudo`, or another
+/// setuid program.
+pub async fn untouchable(child: &mut Child) -> Vec<u32> {
+    child.strays.look().await;
+    let leader = child.pid();
+    let is_of_group =
+        move |stat: &ProcStat| stat.group == leader.as_raw_pid() || stat.pid == leader.as_raw_pid().unsigned_abs();
+    let scan = move || all_processes().filter(|stat| stat.lives() && is_of_group(stat)).map(|stat| stat.pid).collect();
+    let mut living: Vec<u32> = tokio::task::spawn_blocking(scan).await.unwrap_or_default();
+    living.extend(child.strays.known());
+    living.retain(|&pid| may_not_signal(pid));
+    living
+}
+
+/// Waits until none of a run's processes lives that this process may not signal, and tells of them once.
+pub async fn outlast(child: &mut Child, tell: impl FnOnce(&[u32])) {
+    let mut tell = Some(tell);
+    loop {
+        let left = untouchable(child).await;
+        if left.is_empty() {
+            return;
+        }
+        if let Some(tell) = tell.take() {
+            tell(&left);
+        }
+        sleep(SLOWEST_LOOK * 10).await;
+    }
+}
+
+/// What is to be told of such processes.
+#[must_use]
+pub fn untouchable_text(left: &[u32]) -> String {
+    let pids = left.iter().map(u32::to_string).collect::<Vec<_>>();
+    format!(
+        "it was told to end, but its processes {} run as another user (sudo, a setuid program), whom this daemon may not \
+         signal: its processor and its locks are kept until they end; type sudo kill {}",
+        pids.join(", "),
+        pids.join(" ")
+    )
+}
+
+fn may_not_signal(pid: u32) -> bool {
+    let pid = i32::try_from(pid).ok().and_then(Pid::from_raw);
+    pid.is_some_and(|pid| rustix::process::test_kill_process(pid) == Err(Errno::PERM))
 }
 
 /// Ends the rest of a group that was asked to end and whose leader has ended and is not yet reaped. Its members get
@@ -114,7 +162,7 @@ pub async fn end(child: &mut Child, grace: Duration) {
         () = tokio::time::sleep_until(deadline) => kill(child),
     }
     child.exited().await;
-    end_all(child, deadline.saturating_duration_since(Instant::now()), std::future::pending()).await;
+    let _ = end_all(child, deadline.saturating_duration_since(Instant::now()), std::future::pending()).await;
 }
 
 #[cfg(test)]

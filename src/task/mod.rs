@@ -11,6 +11,7 @@ pub mod load;
 pub mod plugin_spec;
 pub mod schedule;
 pub mod template;
+pub mod zones;
 
 pub use definition::{Registry, TaskDefinition};
 pub use handler_spec::HandlerSpec;

@@ -311,7 +311,7 @@ async fn a_queue_whose_name_is_no_text_is_named_byte_by_byte() {
     let (bus, listeners) = Bus::new(&[u32::MAX], 1 << 20);
     let Place::Redis { url, namespace } = &f.place else { panic!("this is Redis") };
     let time = TimeSource::Clock(Arc::clone(&f.clock) as _);
-    let store = RedisStore::connect_with(url, &TlsFiles::default(), namespace, time, Findings::new(bus)).await;
+    let store = RedisStore::connect_with(url, &Default::default(), namespace, time, Findings::new(bus)).await;
     let store = Store::from(store.expect("redis must open"));
     f.redis_command(&[&b"SADD"[..], f.key("queues").as_bytes(), b"caf\xe9", b"mail"]);
     assert_eq!(unreadable(&store).await, [(RecordKind::Queue, 1)]);

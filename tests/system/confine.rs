@@ -4,9 +4,10 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::process::Command;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::daemon::{Folder, eventually};
+use crate::daemon::{BINARY, Folder, eventually, signal};
 
 /// A folder with one task, whose `[run]` says more than its script.
 fn task(name: &str, script: &str, keys: &str) -> Folder {
@@ -185,4 +186,51 @@ fn a_plugin_of_a_task_runs_as_the_user_of_the_task() {
     daemon.wait_log("job success");
     assert_eq!(fs::read_to_string(folder.path("as")).unwrap(), "nobody\nnobody\n");
     daemon.stop();
+}
+
+/// The daemon runs as `nobody`, and its job becomes root.
+#[test]
+fn what_may_not_be_killed_is_told_and_keeps_its_lock_and_a_drain_ends() {
+    let setpriv = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let reaches = || Command::new("setpriv").args(setpriv).args([BINARY, "--version"]).output();
+    if !windlass::process::confine::is_root() || !reaches().is_ok_and(|output| output.status.success()) {
+        eprintln!("not tested: only root can start a daemon as another user, who must be able to read the binary");
+        return;
+    }
+    let folder = Folder::new("sqlite:store/jobs.db", "");
+    fs::create_dir(folder.path("store")).unwrap();
+    let home = folder.path("");
+    // The commands of this test are root's.
+    let config = fs::read_to_string(folder.path("tasks.toml")).unwrap() + "[security]\nowners = [65534]\n";
+    fs::write(folder.path("tasks.toml"), config).unwrap();
+    let script = format!(
+        "name = \"stays\"\ntimeout = \"1s\"\nplugins = [\"JobLock\"]\n[run]\nexec = [\"{}/become\", \"--reuid\", \"0\", \
+         \"--regid\", \"0\", \"--clear-groups\", \"sleep\", \"600\"]\nallow_code = true\n",
+        home.display()
+    );
+    fs::write(folder.path("tasks.d/stays.toml"), script).unwrap();
+    let become_root = folder.path("become");
+    assert!(Command::new("chown").args(["-R", "65534:65534"]).arg(&home).status().unwrap().success());
+    let folders = std::env::var_os("PATH").unwrap();
+    let setpriv_is = std::env::split_paths(&folders).map(|folder| folder.join("setpriv")).find(|path| path.exists());
+    fs::copy(setpriv_is.unwrap(), &become_root).unwrap();
+    fs::set_permissions(&become_root, fs::Permissions::from_mode(0o4755)).unwrap();
+    let plain = folder.command(&["run"]);
+    let mut command = Command::new("setpriv");
+    command.args(setpriv).arg(plain.get_program()).args(plain.get_args()).stdin(std::process::Stdio::null());
+    let mut daemon = folder.start(command, "log");
+    daemon.wait_log("[ worker ] started");
+    assert_eq!(folder.windlass(&["enqueue", "stays"]).0, Some(0));
+    daemon.wait_log("run as another user");
+    let log = daemon.log();
+    let pid: u32 = log.rsplit_once("type sudo kill ").unwrap().1.split_whitespace().next().unwrap().parse().unwrap();
+    assert!(fs::read(format!("/proc/{pid}/cmdline")).unwrap().starts_with(b"sleep"), "{log}");
+    assert!(folder.windlass(&["locks"]).1.contains("stays"), "its lock is kept");
+    assert!(folder.windlass(&["--json", "workers"]).1.contains("\"stays\""), "its processor is kept");
+    signal(daemon.parent(), Signal::TERM);
+    // shutdown.timeout, and some seconds.
+    let ended = daemon.wait();
+    assert_eq!(ended.code(), Some(1), "{}", daemon.log());
+    assert_eq!(daemon.log().matches("run as another user").count(), 1, "{}", daemon.log());
+    signal(pid, Signal::KILL);
 }

@@ -65,10 +65,10 @@ fn is_idle_at_most(most: f64, server: &RedisServer, folder: &Folder) -> Daemon {
     eventually("all processors are registered", registered);
     // Time that passes without a job is what is measured.
     std::thread::sleep(START);
-    let (before, begun) = (commands(&server), Instant::now());
+    let (before, begun) = (commands(server), Instant::now());
     std::thread::sleep(WINDOW);
     // A machine that is busy makes the window longer, and the timers of the daemon as well.
-    let (count, seconds) = (commands(&server) - before, begun.elapsed().as_secs_f64());
+    let (count, seconds) = (commands(server) - before, begun.elapsed().as_secs_f64());
     #[expect(clippy::cast_precision_loss, reason = "a hundred commands at most")]
     let rate = count as f64 / seconds;
     assert!(count > 0, "it must extend its lease: {}", daemon.log());

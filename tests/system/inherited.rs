@@ -1,10 +1,12 @@
-//! Files that were open when the daemon was started: no program of a job gets them.
+//! What a daemon inherits from whoever starts it, open files and signals: no program of a job gets it.
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt as _;
-use std::process::Command;
+use std::process::{Command, Stdio};
 
-use crate::daemon::{Folder, eventually};
+use rustix::process::Signal;
+
+use crate::daemon::{Folder, eventually, signal};
 
 /// Writes down which files it has open, for each job.
 const CHILD: &str = "#!/usr/bin/env python3
@@ -68,4 +70,33 @@ fn no_program_inherits_a_file_that_was_open_before() {
     let output = with_open_files(&folder, &["perform", "list"]).output().unwrap();
     assert!(output.status.success(), "{output:?}");
     opened("job");
+}
+
+#[test]
+fn signals_that_the_parent_blocked_or_ignored_reach_the_daemon_and_no_program_inherits_that() {
+    let folder = Folder::new("sqlite:store/jobs.db", "");
+    fs::create_dir(folder.path("store")).expect("a folder must be made");
+    folder.script("look", "[ -e look ] && exit; cat /proc/self/status >look; sleep 60");
+    let mut command = Command::new("env");
+    let ours = folder.command(&["run"]);
+    command.args(["--block-signal=TERM,INT,HUP,USR1,USR2,CHLD", "--ignore-signal=PIPE,ALRM,XFSZ,QUIT,CHLD"]);
+    command.arg(ours.get_program()).args(ours.get_args()).stdin(Stdio::null());
+    let daemon = folder.start(command, "log");
+    daemon.wait_log("[ worker ] started");
+    assert_eq!(folder.windlass(&["enqueue", "look"]).0, Some(0));
+    let mask = |name: &str| {
+        let status = folder.read("look");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
+        line.and_then(|mask| u64::from_str_radix(mask, 16).ok())
+    };
+    eventually("the job has begun", || mask("SigIgn:").is_some());
+    // The first 31 are those of programs; the next ones are of the C library itself.
+    let ignored = mask("SigIgn:").map(|mask| mask & 0x7fff_ffff);
+    assert_eq!((mask("SigBlk:"), ignored), (Some(0), Some(0)), "{}", folder.read("look"));
+    signal(daemon.parent(), Signal::HUP);
+    daemon.wait_log("reload");
+    // The job does not end by itself: it hears the TERM of this one, and is run again.
+    signal(daemon.parent(), Signal::USR1);
+    daemon.wait_log("job success");
+    daemon.stop();
 }

@@ -18,6 +18,7 @@ use crate::config::error::{self, MOST_TOLD, Problem};
 use crate::config::load::Loaded;
 use crate::config::load::show_patience;
 use crate::config::model::Config;
+use crate::task::zones::ZoneRelease;
 
 #[derive(Debug, Serialize)]
 struct CheckOutput {
@@ -64,6 +65,7 @@ struct ConfigView {
     store: StoreView,
     shutdown: ShutdownView,
     log: LogView,
+    time_zones: ZoneRelease,
 }
 
 #[derive(Debug, Serialize)]
@@ -208,6 +210,7 @@ impl ConfigView {
                 kill_grace_ms: ms(config.shutdown.kill_grace),
             },
             log: LogView { level: config.log.level.clone(), redact: config.log.redact.clone() },
+            time_zones: ZoneRelease::here(),
         }
     }
 }
@@ -238,7 +241,8 @@ fn effective_settings(config: &Config) -> FieldList {
         .add("unknown", &show_patience(config.unknown))
         .add("shutdown", &format!("{}, kill after {}", show(config.shutdown.timeout), show(config.shutdown.kill_grace)))
         .add("log", &config.log.level)
-        .add("tasks_dir", &path(&config.tasks_dir));
+        .add("tasks_dir", &path(&config.tasks_dir))
+        .add("time zones", &ZoneRelease::here().text());
     fields
 }
 

@@ -52,6 +52,7 @@ pub(crate) async fn details(context: &CommandContext) -> Result<Exit, CliError> 
             .add("waiting", &format!("{waiting} on {queues}{}", first(details.more_queues)))
             .add("failed", &format!("{} in the list", details.failed))
             .add("ever", &format!("{} processed, {} failed", details.stats.processed, details.stats.failed));
+        fields.add("time zones", &details.time_zones.text());
         if !details.unreadable.is_empty() {
             let counts: Vec<_> = details.unreadable.iter().map(|one| format!("{} {}", one.count, one.kind)).collect();
             fields.add("unreadable", &counts.join(", "));

@@ -219,7 +219,13 @@ impl Session {
             // One of its runs was stopped, or it is broken: what it started for that must not live on.
             terminate::kill_all(&mut self.child).await;
             self.child.exited().await;
-            terminate::end_all(&mut self.child, grace, std::future::pending()).await;
+            if !terminate::end_all(&mut self.child, grace, std::future::pending()).await {
+                let (task, pid) = (&self.stderr.log, self.child.pid().as_raw_pid());
+                terminate::outlast(&mut self.child, |left| {
+                    task.warn(&format!("child {pid}: {}", terminate::untouchable_text(left)));
+                })
+                .await;
+            }
         } else {
             terminate::term(&self.child);
             self.child.exited().await;
