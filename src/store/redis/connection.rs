@@ -26,7 +26,7 @@ use super::reply;
 use super::script::{Call, Script};
 use super::sentinels::Sentinels;
 use super::told_time::ToldTime;
-use crate::config::element::redis_url::{RedisUrl, is_hash_tag, untagged};
+use crate::config::element::redis_url::{RedisUrl, Topology, is_hash_tag, untagged};
 use crate::config::element::tls_files::ConnectionFiles;
 use crate::store::backend::TimeSource;
 use crate::store::error::StoreError;
