@@ -1,4 +1,6 @@
 //! Tasks, as their files define them.
+//!
+//! Longer than 400 lines because the view of a task has each setting of each handler.
 
 use std::collections::BTreeMap;
 
@@ -303,6 +305,7 @@ impl RunView {
                 output: match output {
                     OutputMode::Log => "log",
                     OutputMode::Discard => "discard",
+                    OutputMode::File => "file",
                 },
                 result: match result {
                     ResultMode::Nothing => None,
@@ -317,6 +320,7 @@ impl RunView {
                 max_jobs,
                 max_rss,
                 start_timeout,
+                output: _,
                 later: _,
             }) => Self::Rpc {
                 argv: argv.clone(),

@@ -13,8 +13,8 @@ use clap::{Parser, Subcommand};
 pub(super) use generate::GenerateVerb;
 pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
 pub(super) use verbs::{
-    DelayedListArgs, DelayedVerb, FailedListArgs, FailedVerb, JobsDeleteArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb,
-    PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
+    DelayedListArgs, DelayedVerb, FailedListArgs, FailedVerb, JobsDeleteArgs, JobsOutputArgs, JobsVerb, LISTED,
+    LeaderArgs, LocksVerb, PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
 };
 
 const EXAMPLES: &str = "\

@@ -6,10 +6,10 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use serde::Serialize;
 
-use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, RunArgs};
+use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, JobsVerb, RunArgs};
 use super::command::{
-    check, delayed, enqueue, failed, generate, health, locks, overview, perform, periodic, plan, queues, store, tasks,
-    workers,
+    check, delayed, enqueue, failed, generate, health, locks, outputs, overview, perform, periodic, plan, queues,
+    store, tasks, workers,
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};
@@ -188,7 +188,8 @@ async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit,
         CliCommand::Check => check::run(context),
         CliCommand::Generate { verb } => generate::run(context, verb),
         CliCommand::Queues { verb } => queues::run(context, verb).await,
-        CliCommand::Jobs { verb } => queues::jobs(context, verb).await,
+        CliCommand::Jobs { verb: JobsVerb::Delete(args) } => queues::delete_jobs(context, args).await,
+        CliCommand::Jobs { verb: JobsVerb::Output(args) } => outputs::run(context, &args),
         CliCommand::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
         CliCommand::Periodic { verb } => periodic::run(context, verb).await,
         CliCommand::Plan(args) => plan::run(context, args).await,

@@ -209,6 +209,8 @@ impl ConfigLoader<'_> {
             shutdown: shutdown(section(&mut top, "shutdown")),
             log: self.log(section(&mut top, "log")),
             security: security::read(section(&mut top, "security")),
+            output: self.output(section(&mut top, "output")),
+            notify: section(&mut top, "notify").and_then(|table| self.notify(Some(table))),
         };
         self.notes.extend(security::note(&config.security));
         if let Some(value) = top.take("to_disconnect_processors")
@@ -389,6 +391,8 @@ fn filter(text: &str) -> Result<String, Option<&'static str>> {
         .ok_or_else(|| closest(word, ["off", "error", "warn", "info", "debug", "trace"]))
 }
 
+mod notify;
+mod output;
 pub(crate) mod security;
 mod store;
 #[cfg(test)]

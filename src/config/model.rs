@@ -64,6 +64,65 @@ pub struct Config {
     pub log: LogConfig,
     /// Who may change what runs.
     pub security: SecurityConfig,
+    /// Where the output of tasks with `output = "file"` is kept.
+    pub output: OutputConfig,
+    /// Who is told of failures.
+    pub notify: Option<NotifyConfig>,
+}
+
+/// `[notify]`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NotifyConfig {
+    /// Who is told.
+    pub target: NotifyTarget,
+    /// How long that may take.
+    pub timeout: Duration,
+}
+
+/// Who is told of failures.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum NotifyTarget {
+    /// A program and its arguments.
+    Exec(Vec<String>),
+    /// A server.
+    Url(SecretText),
+}
+
+/// A text that is never shown.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// This text.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.to_owned())
+    }
+
+    /// The text.
+    #[must_use]
+    pub fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("SecretText(...)")
+    }
+}
+
+/// `[output]`: the files of `output = "file"`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputConfig {
+    /// The folder.
+    pub folder: PathBuf,
+    /// How many bytes of a run are kept.
+    pub run: u64,
+    /// How many bytes of all runs together.
+    pub total: u64,
+    /// For how long.
+    pub age: Duration,
 }
 
 /// `[worker_logging]`: each event's level.

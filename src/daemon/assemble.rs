@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::extensions::Extensions;
+use super::notify;
 use super::options::{RunError, RunOptions};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
@@ -12,6 +13,7 @@ use crate::config::load::{Loaded, load};
 use crate::config::origin::NAME_ONE;
 use crate::event::{Bus, Listener};
 use crate::handler::dispatch::Dispatch;
+use crate::handler::kept_output::KeptOutputs;
 use crate::pool::Work;
 use crate::scheduler::SchedulerConfig;
 use crate::task::Registry;
@@ -26,6 +28,8 @@ pub struct App {
     pub(super) clock: Arc<dyn Clock>,
     pub(super) bus: Bus,
     pub(super) listener: Listener,
+    /// What `[notify]` and pings hear of.
+    pub(super) notified: Listener,
     pub(super) log_style: LineStyle,
     pub(super) level_control: LevelControl,
 }
@@ -35,6 +39,8 @@ pub(super) struct Parts {
     pub(super) config: Arc<Config>,
     pub(super) registry: Arc<Registry>,
     pub(super) dispatch: Arc<Dispatch>,
+    /// Where outputs are kept; a reload goes on with it.
+    pub(super) kept: KeptOutputs,
     /// Warnings about what the files say.
     pub(super) remarks: Vec<String>,
 }
@@ -70,19 +76,22 @@ pub fn assemble(options: &RunOptions) -> Result<App, RunError> {
             (0, None)
         }
     };
-    let (bus, mut listeners) = Bus::timed(&[interest], log::CAPACITY, Arc::clone(&clock));
-    let listener = listeners.pop().expect("one interest must give one listener");
-    let parts = read.parts(&options.extensions, &bus)?;
+    let (bus, mut listeners) = Bus::timed(&[interest, 0], log::CAPACITY, Arc::clone(&clock));
+    let notified = listeners.pop().expect("two interests must give two listeners");
+    let listener = listeners.pop().expect("two interests must give two listeners");
+    let kept = KeptOutputs::new(read.config.output.clone(), bus.clone());
+    let parts = read.parts(&options.extensions, &bus, &kept)?;
+    bus.set_interest(notify::LISTENER, notify::interest(&parts.config, &parts.registry));
     let level_control = level_control.expect("a log that could not be set up must have been a problem");
-    Ok(App { options: options.clone(), parts, clock, bus, listener, log_style, level_control })
+    Ok(App { options: options.clone(), parts, clock, bus, listener, notified, log_style, level_control })
 }
 
 /// Reads configuration and tasks again, for a daemon that runs.
 ///
 /// # Errors
 /// Every problem of all files at once.
-pub(super) fn assemble_anew(options: &RunOptions, bus: &Bus) -> Result<Parts, Problems> {
-    Read::files(options)?.parts(&options.extensions, bus)
+pub(super) fn assemble_anew(options: &RunOptions, bus: &Bus, kept: &KeptOutputs) -> Result<Parts, Problems> {
+    Read::files(options)?.parts(&options.extensions, bus, kept)
 }
 
 /// The style of the log under a configuration.
@@ -102,6 +111,7 @@ impl Read {
         let Loaded { mut config, mut notes, passed_over } = load(&options.sources)?;
         notes.extend(passed_over);
         let mut problems = options.extensions.check(&config.overrides);
+        problems.extend(notify::check(&config));
         problems.extend(overridden(&mut config, options));
         // A daemon in the wrong folder would work on nothing, and say that all is well.
         if !config.has_named_store()
@@ -114,7 +124,7 @@ impl Read {
     }
 
     /// Reads the tasks and makes the parts.
-    fn parts(self, extensions: &Extensions, bus: &Bus) -> Result<Parts, Problems> {
+    fn parts(self, extensions: &Extensions, bus: &Bus, kept: &KeptOutputs) -> Result<Parts, Problems> {
         let Self { config, notes, mut problems } = self;
         let (builtins, plugins) = (extensions.builtins(bus.clone()), extensions.plugins());
         let (names, plugin_names): (Vec<&str>, Vec<&str>) = (builtins.names().collect(), plugins.names().collect());
@@ -129,11 +139,12 @@ impl Read {
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
-        let dispatch = Dispatch::new(&tasks.registry, &builtins, bus.clone());
+        let dispatch = Dispatch::keeping(&tasks.registry, &builtins, bus.clone(), Some(kept));
         Ok(Parts {
             config: Arc::new(config),
             registry: Arc::new(tasks.registry),
             dispatch: Arc::new(dispatch),
+            kept: kept.clone(),
             remarks: first_of(notes.into_iter().chain(tasks.warnings)),
         })
     }

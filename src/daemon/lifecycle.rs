@@ -28,7 +28,7 @@ use super::extensions::Extensions;
 use super::options::RunError;
 use super::orphaned::Orphaned;
 use super::reload::Reloader;
-use super::{descriptors, directions, host, panics, signal, systemd, warnings, watchdog};
+use super::{descriptors, directions, host, notify, panics, signal, systemd, warnings, watchdog};
 use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -36,6 +36,7 @@ use crate::config::model::StoreConfig;
 use crate::event::{Bus, Event};
 use crate::pool::{self, Control, Ended, Phase, Work, unless_told};
 use crate::process::mark;
+use crate::process::sweep::hostname;
 use crate::scheduler::failures::Bulkheads;
 use crate::scheduler::recover::{is_gone_from_here, recover};
 use crate::scheduler::{self, SchedulerConfig, SchedulerContext};
@@ -62,7 +63,7 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Says why it does not start.
 pub fn run(app: App) -> Result<ExitCode, RunError> {
     let extensions = Arc::clone(&app.options.extensions);
-    let App { options, mut parts, clock, bus, listener, log_style, level_control } = app;
+    let App { options, mut parts, clock, bus, listener, notified, log_style, level_control } = app;
     let log_style = Arc::new(RwLock::new(log_style));
     let log = Log::new(&bus);
     // Before the first thread of ours starts, so that no panic goes unnoticed.
@@ -99,6 +100,8 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         Orphaned { bus: bus.clone(), log: log.clone(), abandoned: abandon, instance: instance_now, host: ourselves };
     orphaned.watch().map_err(system("watch the parent"))?;
     let handlers = handlers_runtime().map_err(system("start the handlers' runtime"))?;
+    notify::start(notified, bus.clone(), work.clone(), scheduler_config.clone(), handlers.handle().clone(), hostname())
+        .map_err(system("start the thread that notifies"))?;
     // If the threads of handlers are blocked or stopped, no job begins or ends.
     handlers.spawn(turn(pulses.begin("the handlers' runtime", LONGEST)));
     match directions::give(&work.borrow().config, handlers.handle()) {

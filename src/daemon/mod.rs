@@ -7,6 +7,7 @@ pub mod extensions;
 pub mod handover;
 pub mod host;
 pub mod lifecycle;
+pub mod notify;
 pub mod options;
 mod orphaned;
 mod panics;

@@ -10,6 +10,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use tokio::sync::watch;
 
 use super::assemble::{Parts, assemble_anew, log_style};
+use super::notify;
 use super::options::RunOptions;
 use super::systemd;
 use crate::config::{Config, error};
@@ -55,7 +56,7 @@ impl Reloader {
 
     fn reload(&mut self) {
         // If a file makes its reader panic, the reload is refused.
-        match contained(|| assemble_anew(&self.options, &self.bus)) {
+        match contained(|| assemble_anew(&self.options, &self.bus, &self.parts.kept)) {
             Ok(Ok(parts)) => self.replace(parts),
             Err(_) => self.warn("the reload is refused and nothing was changed: reading the files panicked".to_owned()),
             Ok(Err(problems)) => {
@@ -80,6 +81,7 @@ impl Reloader {
             Ok(interest) => {
                 *self.log_style.write().unwrap_or_else(PoisonError::into_inner) = log_style;
                 self.bus.set_interest(LOG, interest);
+                self.bus.set_interest(notify::LISTENER, notify::interest(&config, &parts.registry));
             }
             // The level was checked when the file was read.
             Err(message) => return self.warn(format!("the reload is refused and nothing was changed: {message}")),
@@ -127,6 +129,7 @@ fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
         "store.namespace": store.namespace,
         "store.lease": store.lease,
         "log.format": log.format,
+        "output": output,
     }
     if (old.max_task_processors == 0) != (new.max_task_processors == 0) {
         (new.min_task_processors, new.max_task_processors) = (old.min_task_processors, old.max_task_processors);
@@ -180,6 +183,7 @@ fn told(old: &Parts, config: &Config, registry: &Registry) -> String {
         "log.level": log.level,
         "log.redact": log.redact,
         "security": security,
+        "notify": notify,
     }
     names("changed keys", keys);
     if said.is_empty() { "nothing has changed".to_owned() } else { said.join("; ") }
@@ -244,6 +248,8 @@ mod tests {
             shutdown: crate::config::model::ShutdownConfig { timeout: _, kill_grace: _ },
             log: crate::config::model::LogConfig { level: _, format: _, redact: _ },
             security: crate::config::model::SecurityConfig { strict_modes: _, owners: _, groups: _ },
+            output: crate::config::model::OutputConfig { folder: _, run: _, total: _, age: _ },
+            notify: _,
         } = config("");
     }
 }

@@ -36,6 +36,7 @@ pub enum EventKind {
     Notice,
     Warning,
     FormattedLine,
+    Missed,
 }
 
 /// The number of ranks.
@@ -65,6 +66,7 @@ impl EventKind {
             | Self::CleaningWorker
             | Self::InternalError
             | Self::Notice
+            | Self::Missed
             | Self::Warning => 3,
             Self::Success => 2,
             Self::WorkerStart
@@ -138,7 +140,7 @@ pub enum Event {
     /// A job is done.
     Success { job: Arc<JobInfo>, result: Option<String>, duration: Duration },
     /// A job failed; see [`Event::failure`].
-    Failure { job: Arc<JobInfo>, error: String, duration: Duration },
+    Failure { job: Arc<JobInfo>, error: String, tail: Option<Box<str>>, duration: Duration },
     /// An attempt failed, and Retry repeats it: which attempt of how many, and when.
     Retry { job: Arc<JobInfo>, error: String, why: String, duration: Duration },
     /// A handler said "later": when the job runs again.
@@ -171,6 +173,8 @@ pub enum Event {
     Output { id: Arc<str>, task: TaskName, stream: OutputStream, line: String },
     /// A process that serves many jobs of a task wrote a line to its stderr; the job is not known.
     ChildOutput { task: TaskName, pid: u32, line: String },
+    /// A run of a task that was due is left out, because it is too late for it.
+    Missed { task: TaskName, text: String },
     /// A message at level `info`.
     Notice { text: String },
     /// A message at level `warn`.
@@ -183,7 +187,26 @@ impl Event {
     /// A job failed. Of the error the beginning is kept, of the backtrace nothing: the failed list has them.
     #[must_use]
     pub fn failure(job: Arc<JobInfo>, failure: &Failure, duration: Duration) -> Self {
-        Self::Failure { job, error: cut(failure, LONGEST_TEXT), duration }
+        Self::Failure { job, error: cut(failure, LONGEST_TEXT), tail: None, duration }
+    }
+
+    /// The same with the end of the backtrace, for tasks whose failures are told elsewhere as well.
+    #[must_use]
+    pub fn with_tail(self, failure: &Failure) -> Self {
+        match self {
+            Self::Failure { job, error, duration, .. } => {
+                let mut lines: Vec<&str> = Vec::new();
+                let mut left = LONGEST_LINE;
+                for line in failure.backtrace.iter().rev() {
+                    let Some(less) = left.checked_sub(line.len() + 1) else { break };
+                    left = less;
+                    lines.push(line);
+                }
+                lines.reverse();
+                Self::Failure { job, error, tail: Some(lines.join("\n").into_boxed_str()), duration }
+            }
+            other => other,
+        }
     }
 
     /// Cuts every text of the event. The bus does it to every event that it is given, so that none holds more than a few KiB,
@@ -205,6 +228,7 @@ impl Event {
             | Self::SchedulerStart { name: text }
             | Self::SchedulerEnd { name: text }
             | Self::Notice { text }
+            | Self::Missed { text, .. }
             | Self::Warning { text } => short(text),
             Self::Output { line: text, .. } | Self::ChildOutput { line: text, .. } | Self::FormattedLine { text } => {
                 shorten(text, LONGEST_LINE);
@@ -251,6 +275,7 @@ impl Event {
             Self::TransferredJob { .. } => EventKind::TransferredJob,
             Self::Output { .. } | Self::ChildOutput { .. } => EventKind::Output,
             Self::Notice { .. } => EventKind::Notice,
+            Self::Missed { .. } => EventKind::Missed,
             Self::FormattedLine { .. } => EventKind::FormattedLine,
         }
     }
@@ -263,7 +288,9 @@ impl Event {
             Self::WorkerStart { worker } | Self::WorkerEnd { worker } => worker.name().len(),
             Self::Job { job } => of_job(job),
             Self::Success { job, result, .. } => of_job(job) + result.as_ref().map_or(0, String::len),
-            Self::Failure { job, error, .. } => of_job(job) + error.len(),
+            Self::Failure { job, error, tail, .. } => {
+                of_job(job) + error.len() + tail.as_ref().map_or(0, |tail| tail.len())
+            }
             Self::Retry { job, error, why, .. } => of_job(job) + error.len() + why.len(),
             Self::Later { job, why } | Self::ReEnqueue { job, why } => of_job(job) + why.len(),
             Self::Vetoed { job, plugin, reason } => of_job(job) + plugin.len() + reason.as_ref().map_or(0, String::len),
@@ -272,6 +299,7 @@ impl Event {
             | Self::SchedulerStart { name: text }
             | Self::SchedulerEnd { name: text }
             | Self::Notice { text }
+            | Self::Missed { text, .. }
             | Self::Warning { text }
             | Self::FormattedLine { text } => text.len(),
             Self::TransferredJob { payload, .. } => payload.len(),

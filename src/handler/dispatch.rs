@@ -15,6 +15,7 @@ use super::contract::{Handler, Invocation, StartedRun, Stop};
 use super::exec::Exec;
 #[cfg(feature = "http")]
 use super::http::{Http, SystemTrust};
+use super::kept_output::KeptOutputs;
 #[cfg(feature = "rpc")]
 use super::rpc::Rpc;
 #[cfg(feature = "http")]
@@ -29,17 +30,25 @@ pub struct Dispatch {
 }
 
 impl Dispatch {
-    /// Makes every task's handler. Output of jobs goes to `bus`.
+    /// Makes every task's handler. Output of jobs goes to `bus`, also that of tasks with `output = "file"`.
+    #[must_use]
+    pub fn new(registry: &Registry, builtins: &Builtins, bus: Bus) -> Self {
+        Self::keeping(registry, builtins, bus, None)
+    }
+
+    /// The same, with a place for the output of tasks with `output = "file"`.
     #[must_use]
     #[expect(clippy::needless_pass_by_value, reason = "a bus is a handle, and goes to every handler")]
-    pub fn new(registry: &Registry, builtins: &Builtins, bus: Bus) -> Self {
+    pub fn keeping(registry: &Registry, builtins: &Builtins, bus: Bus, kept: Option<&KeptOutputs>) -> Self {
         #[cfg(feature = "http")]
         let trust = SystemTrust::default();
         let handler = |task: &TaskDefinition| -> Arc<dyn Handler> {
             match &task.handler {
-                HandlerSpec::Exec(spec) => Arc::new(Exec::new(spec.clone(), bus.clone())),
+                HandlerSpec::Exec(spec) => Arc::new(Exec::new(spec.clone(), bus.clone(), kept.cloned())),
                 #[cfg(feature = "rpc")]
-                HandlerSpec::Rpc(spec) => Arc::new(Rpc::new(spec.clone(), task.name.clone(), bus.clone())),
+                HandlerSpec::Rpc(spec) => {
+                    Arc::new(Rpc::new(spec.clone(), task.name.clone(), bus.clone(), kept.cloned()))
+                }
                 #[cfg(feature = "http")]
                 HandlerSpec::Http(spec) => match Http::new(spec, trust.clone(), Arc::new(SystemClock)) {
                     Ok(handler) => Arc::new(handler),

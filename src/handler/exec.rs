@@ -24,6 +24,7 @@ use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until};
 
 use super::contract::{Handler, Invocation, StartedRun, Stop, stopped};
+use super::kept_output::{KeptOutputs, RunOutput};
 use super::render::{self, ArgvError, Values};
 use super::{job_line, process_settings};
 use crate::config::element::size;
@@ -51,23 +52,25 @@ const GROUP_GRACE: Duration = Duration::from_secs(5);
 pub(crate) struct Exec {
     spec: Arc<ExecSpec>,
     bus: Bus,
+    /// Where outputs are kept; without it they are logged.
+    kept: Option<KeptOutputs>,
 }
 
 impl Exec {
-    /// Makes the handler that `[run]` describes; output goes to the bus.
+    /// Makes the handler that `[run]` describes; output goes to the bus, or is kept.
     #[must_use]
-    pub(crate) fn new(spec: ExecSpec, bus: Bus) -> Self {
-        Self { spec: Arc::new(spec), bus }
+    pub(crate) fn new(spec: ExecSpec, bus: Bus, kept: Option<KeptOutputs>) -> Self {
+        Self { spec: Arc::new(spec), bus, kept }
     }
 }
 
 impl Handler for Exec {
     fn begin(&self, job: Invocation, stop: watch::Receiver<Stop>) -> StartedRun {
-        StartedRun::Running(Box::pin(run(Arc::clone(&self.spec), self.bus.clone(), job, stop)))
+        StartedRun::Running(Box::pin(run(self.clone(), job, stop)))
     }
 }
 
-async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Receiver<Stop>) -> Outcome {
+async fn run(Exec { spec, bus, kept }: Exec, job: Invocation, mut stop: watch::Receiver<Stop>) -> Outcome {
     let failed = |exception: &str, error: &dyn std::fmt::Display| {
         Outcome::Failure(Failure::new(exception, format!("task \"{}\": {error}", job.task.name)))
     };
@@ -89,7 +92,7 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
         }
         Err(error) => return unstarted(error),
     };
-    let mut captured = CapturedOutput::new(&spec, bus, &job);
+    let mut captured = CapturedOutput::new(&spec, bus, kept.as_ref(), &job);
     let asked = follow(&mut running, &mut captured, &mut stop).await;
     let is_over = match asked {
         Stop::No => true,
@@ -107,9 +110,10 @@ async fn run(spec: Arc<ExecSpec>, bus: Bus, job: Invocation, mut stop: watch::Re
     }
     captured.log.ended();
     running.output.rest(&mut |line| captured.take(line)).await;
+    captured.end_file().await;
     let outcome = match running.child.reap() {
         Ok(status) if status.success() => Outcome::Success { result: captured.last.take() },
-        _ if asked > Stop::No => Outcome::Interrupted,
+        _ if asked > Stop::No => captured.stopped(),
         Ok(status) => captured.judge(status, &spec, job.identity.later),
         Err(error) => captured.failure("ExitStatus", format!("its exit status was lost: {error}")),
     };
@@ -188,7 +192,8 @@ async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut
     let mut dying = None;
     loop {
         // One that writes faster than the log takes waits in its pipe, and may end or be stopped meanwhile.
-        let held = captured.log.held_until(Instant::now());
+        captured.flush();
+        let held = captured.held_until(Instant::now());
         let mut sink = |line: OutputLine<'_>| captured.take(line);
         tokio::select! {
             () = child.exited() => return asked,
@@ -214,20 +219,33 @@ async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut
 /// What is kept of a process' output.
 struct CapturedOutput {
     tail: Tail,
+    /// All of it, if the task says so, and the end of its stdout.
+    file: Option<(RunOutput, Tail)>,
+    /// Where all of it is.
+    place: Option<String>,
+    stdout: Vec<String>,
     last: Option<String>,
     result: ResultMode,
     log: OutputTeller,
 }
 
 impl CapturedOutput {
-    fn new(spec: &ExecSpec, bus: Bus, job: &Invocation) -> Self {
+    fn new(spec: &ExecSpec, bus: Bus, kept: Option<&KeptOutputs>, job: &Invocation) -> Self {
         let (id, task) = (&job.identity.id, &job.task.name);
         let log = OutputTeller::of_job(bus, Arc::clone(id), task.clone()).slowing();
-        let log = if spec.output == OutputMode::Log { log } else { log.quiet() };
-        Self { tail: Tail::default(), last: None, result: spec.result, log }
+        let kept = kept.filter(|_| spec.output == OutputMode::File);
+        let log = if spec.output == OutputMode::Discard || kept.is_some() { log.quiet() } else { log };
+        let file = kept.map(|kept| (kept.of_run(&job.identity, &job.claim), Tail::default()));
+        Self { tail: Tail::default(), file, place: None, stdout: Vec::new(), last: None, result: spec.result, log }
     }
 
     fn take(&mut self, line: OutputLine<'_>) {
+        if let Some((file, end)) = &mut self.file {
+            file.take(&line);
+            if line.source == Source::Stdout {
+                end.push(line.text);
+            }
+        }
         if line.source == Source::Stderr {
             self.tail.push(line.text);
         } else if self.result == ResultMode::LastLine && !line.continued && !line.text.trim().is_empty() {
@@ -236,6 +254,48 @@ impl CapturedOutput {
         }
         let stream = if line.source == Source::Stderr { OutputStream::Stderr } else { OutputStream::Stdout };
         self.log.tell(stream, line.text);
+    }
+
+    /// Passes on to the file what was taken.
+    fn flush(&mut self) {
+        if let Some((file, _)) = &mut self.file {
+            file.flush();
+        }
+    }
+
+    /// Until when nothing more is to be read.
+    fn held_until(&mut self, now: Instant) -> Option<Instant> {
+        let by_file = self.file.as_mut().and_then(|(file, _)| file.held_until(now));
+        self.log.held_until(now).max(by_file)
+    }
+
+    async fn end_file(&mut self) {
+        if let Some((file, stdout)) = self.file.take() {
+            self.place = file.end().await;
+            let stdout = stdout.into_lines();
+            if !stdout.is_empty() {
+                self.stdout = stdout;
+            }
+        }
+    }
+
+    /// The run was stopped.
+    fn stopped(&mut self) -> Outcome {
+        let stdout = std::mem::take(&mut self.stdout);
+        let mut tail = std::mem::take(&mut self.tail).into_lines();
+        if !stdout.is_empty() {
+            tail.push("the end of its stdout:".to_owned());
+            tail.extend(stdout);
+        }
+        tail.extend(self.place.take());
+        if tail.is_empty() { Outcome::Interrupted } else { Outcome::Stopped { tail } }
+    }
+
+    /// The end of stderr, and where the rest is.
+    fn last_words(&mut self) -> Vec<String> {
+        let mut lines = std::mem::take(&mut self.tail).into_lines();
+        lines.extend(self.place.take());
+        lines
     }
 
     fn judge(&mut self, status: ExitStatus, spec: &ExecSpec, later: u32) -> Outcome {
@@ -273,14 +333,14 @@ impl CapturedOutput {
                     None => (over(signal, spec).unwrap_or_default(), false),
                 };
                 let failure = Failure::new("Signal", format!("killed by signal {signal}{name}{why}"));
-                Outcome::Failure(failure.with_backtrace(std::mem::take(&mut self.tail).into_lines()).killed_if(killed))
+                Outcome::Failure(failure.with_backtrace(self.last_words()).killed_if(killed))
             }
             (None, None) => self.failure("ExitStatus", format!("ended in an unknown way: {status}")),
         }
     }
 
     fn failure(&mut self, exception: &str, error: String) -> Outcome {
-        Outcome::Failure(Failure::new(exception, error).with_backtrace(std::mem::take(&mut self.tail).into_lines()))
+        Outcome::Failure(Failure::new(exception, error).with_backtrace(self.last_words()))
     }
 }
 

@@ -9,6 +9,7 @@ pub(crate) mod fixture;
 #[cfg(feature = "http")]
 pub(crate) mod http;
 mod job_line;
+pub mod kept_output;
 pub mod lease_watch;
 mod process_settings;
 pub(crate) mod render;

@@ -22,6 +22,11 @@ pub enum Outcome {
     },
     /// The run was stopped from outside before it ended. The `on_crash` policy decides what follows.
     Interrupted,
+    /// The same, of a program whose last words are known: they are told if it was stopped because it took too long.
+    Stopped {
+        /// The last lines of its output.
+        tail: Vec<String>,
+    },
     /// The process of the run died. It may have served other runs, so the cause is unknown. The `on_crash` policy
     /// decides what follows; if it is `fail`, the record has this failure.
     Crashed(Failure),
@@ -53,7 +58,12 @@ impl Outcome {
     pub fn is_cut_off(&self) -> bool {
         matches!(
             self,
-            Self::Interrupted | Self::Crashed(_) | Self::NotStarted(_) | Self::ClaimDoubted | Self::Unstarted { .. }
+            Self::Interrupted
+                | Self::Stopped { .. }
+                | Self::Crashed(_)
+                | Self::NotStarted(_)
+                | Self::ClaimDoubted
+                | Self::Unstarted { .. }
         )
     }
 }

@@ -18,7 +18,7 @@ use crate::task::{Cadence, PluginSpec, TaskDefinition};
 pub const PERIODIC_ARGS: [&str; 3] = ["[{}]", "[null]", "[]"];
 
 /// The plugin name in the refusal of a tick that comes too late.
-const MISSED: &str = "missed";
+pub(crate) const MISSED: &str = "missed";
 
 /// How many seconds clocks may differ by.
 const SKEW_S: i64 = 30;

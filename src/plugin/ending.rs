@@ -134,7 +134,7 @@ pub fn ending(
         },
         Outcome::NotStarted(_) | Outcome::ClaimDoubted => release(task, run),
         Outcome::Unstarted { failure, .. } => fail(failure),
-        Outcome::Interrupted | Outcome::Crashed(_) => {
+        Outcome::Interrupted | Outcome::Stopped { .. } | Outcome::Crashed(_) => {
             let on_crash = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash);
             let most = task.and_then(|task| task.max_redeliveries).unwrap_or(policy.max_redeliveries);
             let crash = if let Outcome::Crashed(crash) = outcome { Some(crash) } else { None };

@@ -260,7 +260,7 @@ impl LaneTask {
                 self.begin(number, &worker, job);
             }
             Entered::PutBack { plugin } => report::vetoed(&self.core.bus, &job, format!("put back by {plugin}")),
-            Entered::Dropped { plugin } => report::vetoed(&self.core.bus, &job, format!("dropped by {plugin}")),
+            Entered::Dropped { plugin } => report::dropped(&self.core.bus, &job, plugin),
             // Its claim stands, so that it can be settled. If a right is missing it may be claimed again later.
             Entered::Undone => match fault {
                 Some(fault) => self.end(number, &worker, *job, Outcome::Failure(fault)),

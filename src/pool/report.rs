@@ -8,6 +8,7 @@ use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::event::{Bus, Event, EventKind};
 use crate::job::failure::iso_date;
 use crate::job::{Failure, WorkerName};
+use crate::plugin::chain::MISSED;
 use crate::plugin::ending::Ending;
 use crate::plugin::hooks::Refusal;
 use crate::store::effect::Verdict;
@@ -20,6 +21,8 @@ pub(super) struct Untold {
     job: Option<Arc<JobInfo>>,
     end: End,
     duration: Duration,
+    /// Does its task tell another server how its runs end?
+    pings: bool,
 }
 
 enum End {
@@ -75,7 +78,8 @@ pub(super) fn tell(
         if !matches!(ending.verdict, Verdict::Attempted(_)) {
             tell_tick(bus, ending);
         }
-        return Some(Box::new(Untold { job: info.map(Arc::clone), end, duration }));
+        let pings = job.task().is_some_and(|task| task.ping.is_some());
+        return Some(Box::new(Untold { job: info.map(Arc::clone), end, duration, pings }));
     }
     let job = Arc::clone(info?);
     match (&ending.verdict, &ending.failure) {
@@ -117,7 +121,7 @@ impl Untold {
                 let error = cut(failure, LONGEST_TEXT);
                 bus.emit(Event::Retry { job, error, why, duration: self.duration });
             }
-            (End::Failed { failure, .. }, None) => tell_failure(bus, job, failure, self.duration),
+            (End::Failed { failure, .. }, None) => tell_failure(bus, job, failure, self.duration, self.pings),
             (End::CutOff { times, .. }, _) => {
                 bus.emit(Event::ReEnqueue { job, why: format!("its run was cut off; redelivery {times}") });
             }
@@ -148,9 +152,10 @@ fn again(now_ms: i64, delay_ms: u64) -> String {
     format!("it runs again in {wait}, at {}", iso_date(at))
 }
 
-fn tell_failure(bus: &Bus, job: Arc<JobInfo>, failure: &Failure, duration: Duration) {
+fn tell_failure(bus: &Bus, job: Arc<JobInfo>, failure: &Failure, duration: Duration, pings: bool) {
     if bus.wants(EventKind::Failure) {
-        bus.emit(Event::failure(job, failure, duration));
+        let event = Event::failure(job, failure, duration);
+        bus.emit(if pings { event.with_tail(failure) } else { event });
     }
 }
 
@@ -167,6 +172,15 @@ pub(super) fn tell_vetoed(bus: &Bus, worker: &WorkerName, job: &Job, Refusal { p
         })
     });
     bus.emit(Event::Vetoed { job: info, plugin, reason });
+}
+
+/// Tells that the rules of its task dropped a job without a run.
+pub(super) fn dropped(bus: &Bus, job: &Job, plugin: &str) {
+    if let Some(task) = job.task().filter(|_| plugin == MISSED) {
+        let text = format!("periodic task {} leaves out a run: it was missed, and is too old now", task.name);
+        bus.emit(Event::Missed { task: task.name.clone(), text });
+    }
+    vetoed(bus, job, format!("dropped by {plugin}"));
 }
 
 /// Tells that a job goes back without a run.

@@ -36,7 +36,13 @@ impl Timeouts {
         let Some(limit) = job.limit else { return performed };
         self.due.borrow_mut().remove(&(limit.due, slot));
         match job.task().and_then(|task| task.timeout).filter(|_| limit.over) {
-            Some(timeout) => Performed::Ran(timed_out(timeout)),
+            Some(timeout) => {
+                let ended = match performed {
+                    Performed::Ran(outcome) => Some(outcome),
+                    Performed::NotBegun | Performed::Vetoed(_) => None,
+                };
+                Performed::Ran(timed_out(timeout, ended))
+            }
             None => performed,
         }
     }

@@ -28,16 +28,24 @@ pub(super) async fn watched(
         return flatten(ended);
     }
     urge(stop, Stop::Terminate);
-    if tokio::time::timeout(grace, run.as_mut()).await.is_err() {
-        urge(stop, Stop::Kill);
-        let _ = run.await;
-    }
-    timed_out(limit)
+    let ended = match tokio::time::timeout(grace, run.as_mut()).await {
+        Ok(ended) => ended,
+        Err(_) => {
+            urge(stop, Stop::Kill);
+            run.await
+        }
+    };
+    timed_out(limit, ended.ok())
 }
 
-/// The outcome of a run that took too long, whatever it reported.
-pub(super) fn timed_out(limit: Duration) -> Outcome {
-    Outcome::Failure(Failure::new("Timeout", format!("timed out after {}", humantime::format_duration(limit))))
+/// The outcome of a run that took too long, whatever it reported. Its last words are kept.
+pub(super) fn timed_out(limit: Duration, ended: Option<Outcome>) -> Outcome {
+    let failure = Failure::new("Timeout", format!("timed out after {}", humantime::format_duration(limit)));
+    Outcome::Failure(match ended {
+        Some(Outcome::Stopped { tail }) => failure.with_backtrace(tail),
+        Some(Outcome::Failure(before)) => failure.with_backtrace(before.backtrace),
+        _ => failure,
+    })
 }
 
 /// The failure of a run whose handler panicked.

@@ -145,6 +145,11 @@ impl Tail {
     }
 
     /// The lines, oldest first.
+    pub fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.iter().map(String::as_str)
+    }
+
+    /// The same.
     #[must_use]
     pub fn into_lines(self) -> Vec<String> {
         self.lines.into()

@@ -177,7 +177,8 @@ fn tell(
             why: "its schedule says so",
         },
         Enqueued::Yes => {
-            Event::Notice { text: format!("schedule {} skips {at}: it was missed, and is too old now", schedule.id) }
+            let text = format!("schedule {} skips {at}: it was missed, and is too old now", schedule.id);
+            Event::Missed { task: task.name.clone(), text }
         }
         Enqueued::Refused { plugin } => {
             Event::Notice { text: format!("schedule {} enqueued nothing for {at}: {plugin} refused", schedule.id) }

@@ -2,6 +2,8 @@
 //!
 //! It uses the leader lock of node-resque's schedulers. Leadership saves work and keeps the order;
 //! the store's atomic steps ensure that no job is lost or doubled under two leaders.
+//!
+//! Longer than 400 lines because one loop weighs looks, due times and the lead against each other.
 
 use std::time::Duration;
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::handler_spec::HandlerSpec;
 use super::inputs::InputSpec;
+use super::ping::PingSpec;
 use super::plugin_spec::PluginSpec;
 use super::schedule::{Cadence, JobSchedule};
 use crate::config::element::crash_policy::OnCrash;
@@ -44,6 +45,8 @@ pub struct TaskDefinition {
     pub on_crash: Option<OnCrash>,
     /// How often a job is redelivered before it fails; `None`: the limit of the configuration.
     pub max_redeliveries: Option<u32>,
+    /// Which server is told how its runs end.
+    pub ping: Option<PingSpec>,
     /// The handler.
     pub handler: HandlerSpec,
     /// The file that defines it.
@@ -82,6 +85,7 @@ impl TaskDefinition {
             timeout: None,
             on_crash: None,
             max_redeliveries: None,
+            ping: None,
             handler,
             source: PathBuf::new(),
             from_defaults: FromDefaults::default(),

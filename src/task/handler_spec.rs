@@ -79,6 +79,8 @@ pub struct RpcSpec {
     pub max_rss: Option<u64>,
     /// How long a child may take until it reports that it is ready.
     pub start_timeout: Duration,
+    /// How what the children write to stderr is treated.
+    pub output: OutputMode,
     /// The delay and limit after a "later" response.
     pub later: RetryLater,
 }
@@ -186,6 +188,8 @@ pub enum OutputMode {
     Log,
     /// Discarded, except the tail of stderr that explains a failure.
     Discard,
+    /// Kept whole in a file of the run.
+    File,
 }
 
 /// What is stored as a job's result.

@@ -10,6 +10,7 @@ mod files;
 mod inputs;
 mod known_names;
 mod periodic_options;
+mod ping;
 mod plugin_options;
 mod program;
 mod retry_options;
@@ -286,6 +287,7 @@ impl<'b> TaskLoader<'b> {
             missing: &self.missing,
             trusted: self.known.trusted,
         };
+        let ping = ping::read(table, periodic || !schedules.is_empty(), context);
         let handler = table
             .required("run", "a table with the handler, [run]")
             .and_then(|value| value.table("a table with the handler"))
@@ -315,6 +317,7 @@ impl<'b> TaskLoader<'b> {
             timeout: limit.map_or(default, |(_, limit)| limit.or(default)),
             on_crash,
             max_redeliveries,
+            ping,
             source: document.path().to_owned(),
             ..TaskDefinition::new(name, queue?, handler)
         })

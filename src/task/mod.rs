@@ -8,6 +8,7 @@ pub mod hook_point;
 pub mod http_url;
 pub mod inputs;
 pub mod load;
+pub mod ping;
 pub mod plugin_spec;
 pub mod schedule;
 pub mod template;

@@ -19,7 +19,7 @@ use crate::job::{Failure, QueueName, TaskName, WorkerName};
 use crate::text::clean;
 
 /// How many kinds of events there are; the match in [`number`] does not compile without all of them.
-const EVENTS: usize = 26;
+const EVENTS: usize = 27;
 
 /// Every event, with this text wherever others have a say.
 fn every_event(text: &str) -> Vec<Event> {
@@ -58,9 +58,10 @@ fn every_event(text: &str) -> Vec<Event> {
         Event::WorkingTimestamp { second: 9 },
         Event::TransferredJob { second: 9, payload: text().into_boxed_str() },
         Event::Output { id: Arc::from(text()), task: task.clone(), stream: OutputStream::Stderr, line: text() },
-        Event::ChildOutput { task, pid: 4, line: text() },
+        Event::ChildOutput { task: task.clone(), pid: 4, line: text() },
         Event::Notice { text: text() },
         Event::Warning { text: text() },
+        Event::Missed { task, text: text() },
         Event::FormattedLine { text: format!("made elsewhere: {}", text()) },
     ]
 }
@@ -92,6 +93,7 @@ fn number(event: &Event) -> usize {
         Event::ChildOutput { .. } => 22,
         Event::Notice { .. } => 23,
         Event::Warning { .. } => 24,
+        Event::Missed { .. } => 25,
         Event::FormattedLine { .. } => EVENTS - 1,
     }
 }

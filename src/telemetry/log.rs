@@ -27,7 +27,7 @@ use crate::supervise::fault::strike;
 use crate::supervise::scope::{contained, own_thread};
 
 /// Every kind of event that has a level.
-const KINDS: [EventKind; 23] = [
+const KINDS: [EventKind; 24] = [
     EventKind::WorkerStart,
     EventKind::WorkerEnd,
     EventKind::WorkerPoll,
@@ -50,6 +50,7 @@ const KINDS: [EventKind; 23] = [
     EventKind::TransferredJob,
     EventKind::Output,
     EventKind::Notice,
+    EventKind::Missed,
     EventKind::Warning,
 ];
 

@@ -112,7 +112,7 @@ impl LineStyle {
             EventKind::SchedulerReEnqueue => self.scheduler.re_enqueue,
             EventKind::WorkingTimestamp => self.scheduler.working_timestamp,
             EventKind::TransferredJob => self.scheduler.transferred_job,
-            EventKind::Output | EventKind::Notice | EventKind::FormattedLine => EventLevel::Info,
+            EventKind::Output | EventKind::Notice | EventKind::Missed | EventKind::FormattedLine => EventLevel::Info,
             EventKind::Warning => EventLevel::Warn,
         }
     }
@@ -131,7 +131,7 @@ impl LineStyle {
                 duration_ms: Some(whole_millis(*duration)),
                 ..self.job_line("job success", job)
             },
-            Event::Failure { job, error, duration } => LogLine {
+            Event::Failure { job, error, duration, .. } => LogLine {
                 error: Some(self.redact.text(error)),
                 duration_ms: Some(whole_millis(*duration)),
                 ..self.job_line("job failure", job)
@@ -190,7 +190,9 @@ impl LineStyle {
                 LogLine { id, ..self.written_line(task.as_str(), Some(stream), None, line) }
             }
             Event::ChildOutput { task, pid, line } => self.written_line(task.as_str(), None, Some(*pid), line),
-            Event::Notice { text } | Event::Warning { text } => LogLine::of(self.redact.text(text).to_string()),
+            Event::Notice { text } | Event::Warning { text } | Event::Missed { text, .. } => {
+                LogLine::of(self.redact.text(text).to_string())
+            }
             Event::FormattedLine { text } => LogLine::of(self.redact.output(text).to_string()),
         }
     }

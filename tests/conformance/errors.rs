@@ -3,6 +3,8 @@
 //!
 //! Triggers in the file make the errors. Triggers record as well which tables and operations an arrow touches, so the
 //! table below names only the arrows.
+//!
+//! Longer than 400 lines because each error has its test for both engines.
 
 use std::collections::BTreeMap;
 use std::pin::Pin;

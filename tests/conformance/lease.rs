@@ -1,4 +1,6 @@
 //! The lease of an instance: join, register, extend, leave, and what other instances see.
+//!
+//! Longer than 400 lines because each way in which a lease ends has its test.
 
 use std::time::Duration;
 

@@ -1,4 +1,6 @@
 //! What follows each command, except for `enqueue`, `perform` and `generate`.
+//!
+//! Longer than 400 lines because the verbs of all nouns stand together, as help shows them.
 
 use chrono_tz::Tz;
 use clap::{Args as ClapArgs, Subcommand};
@@ -249,6 +251,21 @@ pub(crate) enum FailedVerb {
 pub(crate) enum JobsVerb {
     /// Delete jobs from a queue, by their arguments or all of a task
     Delete(JobsDeleteArgs),
+    /// Print what a job wrote, if its task keeps that on this machine (output = "file"); without ID list what is kept
+    Output(JobsOutputArgs),
+}
+
+/// `jobs output`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct JobsOutputArgs {
+    /// The job's id
+    pub id: Option<String>,
+    /// Of which run; otherwise of the last
+    #[arg(long, value_name = "CLAIM", requires = "id")]
+    pub claim: Option<String>,
+    /// How many runs are listed at most
+    #[arg(long, value_name = "N", default_value_t = LISTED)]
+    pub limit: usize,
 }
 
 /// `jobs delete`.

@@ -18,6 +18,7 @@ use crate::config::error::{self, MOST_TOLD, Problem};
 use crate::config::load::Loaded;
 use crate::config::load::show_patience;
 use crate::config::model::Config;
+use crate::daemon::notify;
 use crate::task::zones::ZoneRelease;
 
 #[derive(Debug, Serialize)]
@@ -109,6 +110,7 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
         Ok(Loaded { config, notes, passed_over }) => {
             output.notes = notes.into_iter().chain(passed_over).collect();
             problems.extend(context.extensions().check(&config.overrides));
+            problems.extend(notify::check(&config));
             let tasks = context.tasks_of(&config);
             problems.extend(tasks.problems.iter().chain(&tasks.unavailable).cloned());
             output.warnings = tasks.warnings.iter().map(ToString::to_string).collect();

@@ -8,6 +8,7 @@ pub(super) mod failed;
 pub(super) mod generate;
 pub(super) mod health;
 pub(super) mod locks;
+pub(super) mod outputs;
 pub(super) mod overview;
 pub(super) mod perform;
 pub(super) mod periodic;

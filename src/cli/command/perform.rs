@@ -203,7 +203,7 @@ impl PerformOutput {
                 Self::Failure { duration_ms, exception: "SpawnError".to_owned(), error, backtrace: Vec::new() }
             }
             // No lease runs out here.
-            Outcome::Interrupted | Outcome::ClaimDoubted => Self::Interrupted { duration_ms },
+            Outcome::Interrupted | Outcome::Stopped { .. } | Outcome::ClaimDoubted => Self::Interrupted { duration_ms },
         }
     }
 

@@ -3,7 +3,7 @@
 use crate::admin::jobs as queued_jobs;
 use crate::admin::known::{expect_known, not_found};
 use crate::admin::queues::{self, QueuePause, QueueView};
-use crate::cli::args::{JobsDeleteArgs, JobsVerb, LISTED, NamedJobArgs, QueuesVerb};
+use crate::cli::args::{JobsDeleteArgs, LISTED, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::input;
@@ -89,8 +89,8 @@ pub(super) fn queue_table(queues: &[QueueView]) -> TextTable {
 ///
 /// # Errors
 /// Invalid names, failures of the store.
-pub(crate) async fn jobs(context: &CommandContext, verb: JobsVerb) -> Result<Exit, CliError> {
-    let JobsVerb::Delete(JobsDeleteArgs { job, any_args, count, start, stop, yes }) = verb;
+pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) -> Result<Exit, CliError> {
+    let JobsDeleteArgs { job, any_args, count, start, stop, yes } = args;
     let NamedJobArgs { task, queue, args } = job;
     let tasks = context.tasks()?;
     // The task may be unknown here, because other programs also enqueue jobs.

@@ -129,7 +129,7 @@ impl ConfigLoader<'_> {
     }
 
     /// The path of the systemd credential of this name (`LoadCredential=`, `LoadCredentialEncrypted=`).
-    fn credential(&self, value: &Value<'_>) -> Option<PathBuf> {
+    pub(super) fn credential(&self, value: &Value<'_>) -> Option<PathBuf> {
         let name = value.string()?;
         if name.is_empty() || name.contains('/') {
             value.expected("the name of a credential");

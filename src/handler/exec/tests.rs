@@ -62,7 +62,7 @@ impl Scene {
     }
 
     async fn run_job(&self, job: Invocation) -> Outcome {
-        let (outcome, _stop) = begin(&Exec::new(self.spec.clone(), Bus::silent()), job);
+        let (outcome, _stop) = begin(&Exec::new(self.spec.clone(), Bus::silent(), None), job);
         timeout(Duration::from_secs(60), outcome).await.unwrap()
     }
 
@@ -237,7 +237,7 @@ async fn output_is_logged_line_by_line_and_the_last_line_is_the_result() {
     let mut scene = scene("echo one; echo two; echo; echo oops >&2");
     let (bus, listeners) = Bus::new(&[EventKind::Output.bit()], 1 << 20);
     scene.spec.result = ResultMode::LastLine;
-    let run = async |scene: &Scene| begin(&Exec::new(scene.spec.clone(), bus.clone()), invocation("[]")).0.await;
+    let run = async |scene: &Scene| begin(&Exec::new(scene.spec.clone(), bus.clone(), None), invocation("[]")).0.await;
     assert_eq!(run(&scene).await, Outcome::Success { result: Some("two".into()) });
     let mut logged = lines(&listeners[0]);
     logged.sort_by_key(|(stream, _)| *stream == OutputStream::Stderr);
@@ -255,7 +255,7 @@ async fn output_is_logged_line_by_line_and_the_last_line_is_the_result() {
 
 /// Begins a run whose script writes `ready` with a pid, and waits for that.
 async fn ready(scene: &Scene, name: &str) -> (tokio::task::JoinHandle<Outcome>, watch::Sender<Stop>, (u32, u64)) {
-    let (outcome, stop) = begin(&Exec::new(scene.spec.clone(), Bus::silent()), invocation("[]"));
+    let (outcome, stop) = begin(&Exec::new(scene.spec.clone(), Bus::silent(), None), invocation("[]"));
     let run = tokio::spawn(outcome);
     let path = scene.folder.path().join(name);
     let pid = timeout(Duration::from_secs(30), async {
@@ -315,7 +315,7 @@ async fn a_run_that_puts_things_in_order_when_asked_to_end_has_succeeded() {
 #[tokio::test]
 async fn a_run_that_is_stopped_before_it_starts_never_starts() {
     let scene = scene("touch ran");
-    let (outcome, stop) = begin(&Exec::new(scene.spec.clone(), Bus::silent()), invocation("[]"));
+    let (outcome, stop) = begin(&Exec::new(scene.spec.clone(), Bus::silent(), None), invocation("[]"));
     stop.send(Stop::Terminate).unwrap();
     assert_eq!(outcome.await, Outcome::Interrupted);
     assert!(!scene.folder.path().join("ran").exists());
@@ -340,7 +340,7 @@ async fn a_forgotten_run_is_killed() {
 async fn a_burst_of_output_slows_the_job_and_is_all_in_the_log() {
     let scene = scene("seq 1 50000; echo last >&2");
     let (bus, listeners) = Bus::new(&[u32::MAX], 64 * 1024 * 1024);
-    let (outcome, _stop) = begin(&Exec::new(scene.spec.clone(), bus), invocation("[]"));
+    let (outcome, _stop) = begin(&Exec::new(scene.spec.clone(), bus, None), invocation("[]"));
     assert_eq!(timeout(Duration::from_secs(60), outcome).await.unwrap(), DONE);
     let (mut next, mut last) = (1, false);
     while let Some(event) = listeners[0].try_next() {
@@ -360,7 +360,7 @@ async fn a_burst_of_output_slows_the_job_and_is_all_in_the_log() {
 async fn a_job_that_is_slowed_can_be_stopped_and_may_end() {
     let scene = scene("seq 1 200000; exec sleep 60");
     let (bus, _listeners) = Bus::new(&[u32::MAX], 64 * 1024 * 1024);
-    let (outcome, stop) = begin(&Exec::new(scene.spec.clone(), bus), invocation("[]"));
+    let (outcome, stop) = begin(&Exec::new(scene.spec.clone(), bus, None), invocation("[]"));
     stop.send_replace(Stop::Terminate);
     assert_eq!(timeout(Duration::from_secs(60), outcome).await.unwrap(), Outcome::Interrupted);
 }
@@ -373,7 +373,7 @@ async fn what_a_run_leaves_in_the_background_goes_on_and_its_output_is_logged() 
     for output in [OutputMode::Log, OutputMode::Discard] {
         scene.spec.output = output;
         let (bus, listeners) = Bus::new(&[EventKind::Output.bit()], 1 << 20);
-        let (outcome, _stop) = begin(&Exec::new(scene.spec.clone(), bus), invocation("[]"));
+        let (outcome, _stop) = begin(&Exec::new(scene.spec.clone(), bus, None), invocation("[]"));
         assert_eq!(timeout(Duration::from_secs(60), outcome).await.unwrap(), DONE);
         fs::write(scene.folder.path().join("go"), "").unwrap();
         let expected = if output == OutputMode::Log { 2 } else { 0 };

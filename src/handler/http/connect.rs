@@ -22,6 +22,7 @@ use super::transport_error::TransportError;
 use crate::config::element::authorities;
 use crate::process::is_shortage;
 use crate::task::handler_spec::HttpSpec;
+use crate::task::http_url::HttpUrl;
 
 /// TCP keepalive: the idle time before the first probe, the interval, and the number of probes. A server that lost
 /// power is found within two minutes, however long a job takes.
@@ -50,20 +51,26 @@ struct Tls {
 impl Connector {
     /// Makes a connector, or says why that is impossible.
     pub(super) fn new(spec: &HttpSpec, system: SystemTrust) -> Result<Self, String> {
-        let url = &spec.url;
-        let tls = |name| Tls {
-            name,
-            ca: spec.ca_file.clone(),
-            // The certificates of a file belong to this task alone.
-            connector: if spec.ca_file.is_some() { SystemTrust::default() } else { system },
-        };
+        Self::to(&spec.url, spec.ca_file.clone(), spec.connect_timeout, system)
+    }
+
+    /// The same for an address, with the authorities of a file instead of the system's if there is one.
+    pub(super) fn to(
+        url: &HttpUrl,
+        ca: Option<PathBuf>,
+        timeout: Duration,
+        system: SystemTrust,
+    ) -> Result<Self, String> {
+        // The certificates of a file belong to this task alone.
+        let connector = if ca.is_some() { SystemTrust::default() } else { system };
+        let tls = |name| Tls { name, ca, connector };
         let tls = if url.tls {
             let name = ServerName::try_from(url.host.clone());
             Some(tls(name.map_err(|_| format!("no certificate can be for a host called {:?}", url.host))?))
         } else {
             None
         };
-        Ok(Self { host: url.host.clone(), port: url.port, timeout: spec.connect_timeout, tls })
+        Ok(Self { host: url.host.clone(), port: url.port, timeout, tls })
     }
 
     /// Opens a connection. Also returns the socket below it, for checks.

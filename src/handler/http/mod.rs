@@ -19,6 +19,7 @@
 mod connect;
 mod connection_pool;
 mod handler;
+mod post;
 mod request;
 pub(crate) mod response;
 mod retry_after;
@@ -28,6 +29,7 @@ mod transport_error;
 
 pub(crate) use connect::SystemTrust;
 pub(crate) use handler::Http;
+pub(crate) use post::post;
 
 #[cfg(test)]
 mod tests;

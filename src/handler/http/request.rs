@@ -133,6 +133,13 @@ fn text(name: &str) -> HeaderValue {
 /// A body in one piece, or none.
 pub(super) struct RequestBody(Option<Bytes>);
 
+impl RequestBody {
+    /// These bytes.
+    pub(super) fn of(bytes: Bytes) -> Self {
+        Self(Some(bytes))
+    }
+}
+
 impl Body for RequestBody {
     type Data = Bytes;
     type Error = Infallible;

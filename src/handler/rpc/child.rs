@@ -83,7 +83,7 @@ async fn run_child(pool: Arc<ChildPool>, params: ChildParams) {
             return slot.failed_start(&failure, why);
         }
     };
-    let mut session = Session::new(duplex, pool.task.clone(), pool.bus.clone());
+    let mut session = Session::new(duplex, pool.task.clone(), pool.bus.clone(), pool.kept.clone());
     let deadline = Instant::now() + pool.spec.start_timeout;
     let depth = match session.ready(&notify, deadline, unwanted).await {
         Ok(depth) => depth.unwrap_or(pool.spec.depth).min(pool.spec.depth),
@@ -121,7 +121,7 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
         Err(ref error) => format!("ended, its exit status was lost: {error}"),
     };
     let why = if end == SessionEnd::Exited { memory(status.as_ref().ok()) } else { String::new() };
-    let crashed = unanswered.iter().filter(|(_, stopped)| !stopped).count();
+    let crashed = unanswered.iter().filter(|(_, stopped, _)| !stopped).count();
     let (exception, error) = match &end {
         SessionEnd::Kill => ("Crash", format!("child {pid} was killed because another job that it held had to end")),
         SessionEnd::Broken(what) | SessionEnd::Closed(what) => {
@@ -154,12 +154,16 @@ fn settle(pool: &ChildPool, pid: u32, end: SessionEnd, ended_child: EndedChild) 
         }
     };
     let failure = Failure::new(exception, format!("task \"{task}\": {error}")).with_backtrace(tail);
-    for (request, stopped) in unanswered {
+    for (request, stopped, place) in unanswered {
+        let mut failure = failure.clone();
+        let is_kept = place.is_some();
+        failure.backtrace.extend(place);
         request.complete(match stopped {
+            true if is_kept => Outcome::Stopped { tail: failure.backtrace },
             true => Outcome::Interrupted,
             // It would do the same in the next run.
-            false if is_broken => Outcome::Failure(failure.clone()),
-            false => Outcome::Crashed(failure.clone()),
+            false if is_broken => Outcome::Failure(failure),
+            false => Outcome::Crashed(failure),
         });
     }
     (unseen, child_end)

@@ -4,6 +4,7 @@
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::time::{Instant, sleep_until};
 
+use super::pending::Pending;
 use crate::event::{Bus, OutputStream, OutputTeller};
 use crate::job::TaskName;
 use crate::process::splitter::LineSplitter;
@@ -19,6 +20,17 @@ impl ChildStderr {
     pub(super) fn take(&mut self, line: OutputLine<'_>) {
         self.tail.push(line.text);
         self.log.tell(OutputStream::Stderr, line.text);
+    }
+
+    /// The same where the output of jobs is kept: all jobs that the child holds get the line, because it does not say whose
+    /// it is. Without any it is logged.
+    pub(super) fn take_for(&mut self, pending: Option<&mut Pending>, line: OutputLine<'_>) {
+        let mut is_kept = false;
+        for file in pending.into_iter().flat_map(Pending::iter).filter_map(|held| held.file.as_mut()) {
+            file.take(&line);
+            is_kept = true;
+        }
+        if is_kept { self.tail.push(line.text) } else { self.take(line) }
     }
 }
 

@@ -20,8 +20,9 @@ use tokio::time::Instant;
 use super::pool_state::{ChildOrders, ChildParams, ChildPhase, Ended, PerformRequest, PoolState, PooledChild};
 use crate::event::{Bus, Event};
 use crate::handler::contract::{Invocation, OutcomeSender, Stop};
+use crate::handler::kept_output::KeptOutputs;
 use crate::job::{Failure, Outcome, TaskName};
-use crate::task::handler_spec::RpcSpec;
+use crate::task::handler_spec::{OutputMode, RpcSpec};
 
 /// How a child ended. The start of the next child depends on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -61,6 +62,8 @@ pub(super) struct ChildPool {
     pub(super) spec: RpcSpec,
     pub(super) task: TaskName,
     pub(super) bus: Bus,
+    /// Where the output of its jobs is kept, if it is.
+    pub(super) kept: Option<KeptOutputs>,
     /// Starts the task of a child on a runtime.
     begin: fn(Arc<Self>, ChildParams, &Handle),
     state: Mutex<PoolState>,
@@ -69,8 +72,15 @@ pub(super) struct ChildPool {
 }
 
 impl ChildPool {
-    pub(super) fn new(spec: RpcSpec, task: TaskName, bus: Bus, begin: fn(Arc<Self>, ChildParams, &Handle)) -> Self {
-        Self { spec, task, bus, begin, state: Mutex::default(), gone: Notify::new() }
+    pub(super) fn new(
+        spec: RpcSpec,
+        task: TaskName,
+        bus: Bus,
+        kept: Option<KeptOutputs>,
+        begin: fn(Arc<Self>, ChildParams, &Handle),
+    ) -> Self {
+        let kept = kept.filter(|_| spec.output == OutputMode::File);
+        Self { spec, task, bus, kept, begin, state: Mutex::default(), gone: Notify::new() }
     }
 
     fn lock(&self) -> MutexGuard<'_, PoolState> {

@@ -13,6 +13,7 @@ use super::child;
 use super::child_pool::ChildPool;
 use crate::event::Bus;
 use crate::handler::contract::{Handler, Invocation, OutcomeSender, OwnedRun, RunOwner, StartedRun, Stop, stopped};
+use crate::handler::kept_output::KeptOutputs;
 use crate::job::{Outcome, TaskName};
 use crate::task::handler_spec::RpcSpec;
 
@@ -34,10 +35,10 @@ impl Drop for Owner {
 }
 
 impl Rpc {
-    /// Makes the handler that `[run]` of this task describes. The output of children goes to the bus.
+    /// Makes the handler that `[run]` of this task describes. The output of children goes to the bus, or is kept.
     #[must_use]
-    pub(crate) fn new(spec: RpcSpec, task: TaskName, bus: Bus) -> Self {
-        Self { owner: Arc::new(Owner(Arc::new(ChildPool::new(spec, task, bus, child::begin)))) }
+    pub(crate) fn new(spec: RpcSpec, task: TaskName, bus: Bus, kept: Option<KeptOutputs>) -> Self {
+        Self { owner: Arc::new(Owner(Arc::new(ChildPool::new(spec, task, bus, kept, child::begin)))) }
     }
 
     #[cfg(test)]

@@ -1,8 +1,11 @@
 //! The jobs that a child holds and has not answered.
 
+use tokio::time::Instant;
+
 use super::pool_state::PerformRequest;
 use super::protocol::Response;
 use crate::handler::contract::Stop;
+use crate::handler::kept_output::RunOutput;
 use crate::job::{Failure, Outcome};
 use crate::task::handler_spec::RetryLater;
 
@@ -14,6 +17,8 @@ pub(super) struct PendingJob {
     pub(super) begin: u64,
     pub(super) asked: Stop,
     pub(super) request: PerformRequest,
+    /// All that the child writes to stderr while it holds the job, if that is kept.
+    pub(super) file: Option<RunOutput>,
 }
 
 impl PendingJob {
@@ -50,7 +55,7 @@ impl Pending {
         Self { places: (0..depth).map(|_| None).collect(), free: (0..depth).rev().collect(), rounds: 0 }
     }
 
-    pub(super) fn hold(&mut self, request: PerformRequest, begin: u64) -> &mut PendingJob {
+    pub(super) fn hold(&mut self, request: PerformRequest, begin: u64, file: Option<RunOutput>) -> &mut PendingJob {
         // The child pool never gives more jobs than there are places. If it did, the extra place would only change how
         // ids are formed.
         let place = self.free.pop().unwrap_or_else(|| {
@@ -59,7 +64,7 @@ impl Pending {
         });
         self.rounds += 1;
         let id = self.rounds * self.places.len() as u64 + place as u64;
-        self.places[place].insert(PendingJob { id, begin, asked: Stop::No, request })
+        self.places[place].insert(PendingJob { id, begin, asked: Stop::No, request, file })
     }
 
     pub(super) fn take(&mut self, id: u64) -> Option<PendingJob> {
@@ -71,6 +76,16 @@ impl Pending {
 
     pub(super) fn iter(&mut self) -> impl Iterator<Item = &mut PendingJob> {
         self.places.iter_mut().flatten()
+    }
+
+    /// Passes on what was kept for each job. Returns until when nothing more is to be read.
+    pub(super) fn flush(&mut self, now: Instant) -> Option<Instant> {
+        let mut held = None;
+        for file in self.iter().filter_map(|held| held.file.as_mut()) {
+            file.flush();
+            held = held.max(file.held_until(now));
+        }
+        held
     }
 
     /// All jobs in the order in which they arrived.

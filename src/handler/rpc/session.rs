@@ -3,10 +3,13 @@
 //! One task owns the session. Each round takes what the child pool has, writes what the pipe takes, waits for any
 //! event, and reads what has arrived. A request that does not fit the pipe waits in the buffer. The buffer stays
 //! bounded, because the child holds at most `depth` jobs.
+//!
+//! Longer than 400 lines because all of its methods change the one state of a session.
 
 use std::io;
 use std::time::Duration;
 
+use futures_util::FutureExt as _;
 use tokio::net::unix::pipe::{Receiver, Sender};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
@@ -20,6 +23,7 @@ use super::session_end::{EndedChild, SessionEnd};
 use super::stray;
 use crate::event::{Bus, Event, OutputTeller};
 use crate::handler::contract::Stop;
+use crate::handler::kept_output::{KeptOutputs, RunOutput};
 use crate::job::{Outcome, TaskName};
 use crate::process::lines::Lines;
 use crate::process::{Child, Duplex, Output, OutputLine, Tail, sweep, terminate};
@@ -35,6 +39,8 @@ const PATIENCE: Duration = Duration::from_secs(5);
 const GRACE: Duration = Duration::from_secs(5);
 /// The shortest time between two checks of memory.
 const LOOK: Duration = Duration::from_secs(1);
+/// How often stderr is read at most before an answer is taken.
+const MOST_READS: u32 = 64;
 /// The longest line, in bytes.
 const LINE_CAP: usize = 16 * 1024 * 1024;
 /// The size of one read; longer lines take more.
@@ -67,13 +73,15 @@ pub(super) struct Session {
     /// The number of bytes ever sent.
     sent: u64,
     pending: Pending,
+    /// Where the output of jobs is kept, if it is.
+    kept: Option<KeptOutputs>,
     answered: u64,
     /// The pipe that the child has closed, and by when it must end after that.
     closed: Option<(Instant, &'static str)>,
 }
 
 impl Session {
-    pub(super) fn new(duplex: Duplex, task: TaskName, bus: Bus) -> Self {
+    pub(super) fn new(duplex: Duplex, task: TaskName, bus: Bus, kept: Option<KeptOutputs>) -> Self {
         let Duplex { child, input, output, errors } = duplex;
         let pid = child.pid().as_raw_pid().unsigned_abs();
         let log = OutputTeller::of_child(bus.clone(), pid, task.clone()).slowing();
@@ -91,6 +99,7 @@ impl Session {
             written: 0,
             sent: 0,
             pending: Pending::default(),
+            kept,
             answered: 0,
             closed: None,
         }
@@ -232,17 +241,18 @@ impl Session {
             terminate::end_remaining(&self.child, grace, std::future::pending()).await;
         }
         self.read_out((!broken).then_some(later)).await;
-        let Self { child, mut errors, mut stderr, pending, sent, answered, .. } = self;
+        let Self { child, mut errors, mut stderr, mut pending, kept, sent, answered, .. } = self;
         stderr.log.ended();
-        errors.rest(&mut |line| stderr.take(line)).await;
+        errors.rest(&mut |line| stderr.take_for(kept.as_ref().map(|_| &mut pending), line)).await;
         let status = child.reap();
         let (mut unanswered, mut unseen) = (Vec::new(), Vec::new());
-        for held in pending.into_order() {
+        for mut held in pending.into_order() {
+            let place = held.file.take().and_then(RunOutput::end_at_once);
             let stopped = held.asked > Stop::No;
             if held.begin >= sent && !stopped {
                 unseen.push(held.request);
             } else {
-                unanswered.push((held.request, stopped));
+                unanswered.push((held.request, stopped, place));
             }
         }
         EndedChild { status, tail: stderr.tail.into_lines(), unanswered, unseen, proven: answered > 0 }
@@ -273,11 +283,12 @@ impl Session {
     }
 
     async fn wake(&mut self, notify: &Notify, until: Option<Instant>) -> Wake {
-        let Self { child, input, output, errors, errors_open, stderr, requests, closed, .. } = self;
+        let Self { child, input, output, errors, errors_open, stderr, requests, closed, kept, pending, .. } = self;
         let until = until.into_iter().chain(closed.map(|(until, _)| until)).min();
         loop {
             let held = stderr.log.held_until(Instant::now());
-            let mut sink = |line: OutputLine<'_>| stderr.take(line);
+            let held = held.max(if kept.is_some() { pending.flush(Instant::now()) } else { None });
+            let mut sink = |line: OutputLine<'_>| stderr.take_for(kept.as_ref().map(|_| &mut *pending), line);
             tokio::select! {
                 biased;
                 () = child.exited() => return Wake::Exited,
@@ -293,7 +304,8 @@ impl Session {
 
     fn push_request(&mut self, request: PerformRequest) {
         let begin = self.sent + u64::try_from(self.requests.len() - self.written).unwrap_or(u64::MAX);
-        let held = self.pending.hold(request, begin);
+        let file = self.kept.as_ref().map(|kept| kept.of_run(&request.job.identity, &request.job.claim));
+        let held = self.pending.hold(request, begin, file);
         protocol::perform(&mut self.requests, held.id, &held.request.job);
     }
 
@@ -422,19 +434,53 @@ impl Session {
     /// Passes on all responses that have arrived, and returns how many.
     fn take_responses(&mut self, later: &RetryLater) -> Result<usize, String> {
         let mut count = 0;
+        self.take_errors();
         while let Some(message) = self.message()? {
             let Message::Response { id, response } = message else {
                 return Err("expected an answer, found the notification \"ready\" once more".to_owned());
             };
-            let held = self.pending.take(id).ok_or_else(|| {
+            let mut held = self.pending.take(id).ok_or_else(|| {
                 format!("expected an answer to a request that it holds, found one to {id}, which it does not hold (any more)")
             })?;
-            let outcome = held.outcome(response, later);
+            let mut outcome = held.outcome(response, later);
+            if let Some(place) = held.file.take().and_then(RunOutput::end_at_once) {
+                outcome = self.with_last_words(outcome, place);
+            }
             held.request.complete(outcome);
             count += 1;
         }
         self.answered += u64::try_from(count).unwrap_or(u64::MAX);
         Ok(count)
+    }
+
+    /// Takes what the child has written to stderr so far, so that the jobs that it has answered have it.
+    fn take_errors(&mut self) {
+        let Self { kept: Some(_), errors, errors_open, stderr, pending, .. } = self else { return };
+        let mut sink = |line: OutputLine<'_>| stderr.take_for(Some(&mut *pending), line);
+        for _ in 0..MOST_READS {
+            match errors.pump(&mut sink).now_or_never() {
+                Some(more) => *errors_open = more,
+                None => break,
+            }
+            if !*errors_open {
+                break;
+            }
+        }
+    }
+
+    /// What a failure or a stop tells of a job whose output is kept.
+    fn with_last_words(&self, outcome: Outcome, place: String) -> Outcome {
+        match outcome {
+            Outcome::Failure(mut failure) => {
+                failure.backtrace.push(place);
+                Outcome::Failure(failure)
+            }
+            Outcome::Interrupted => {
+                let tail = self.stderr.tail.lines().map(str::to_owned).chain([place]).collect();
+                Outcome::Stopped { tail }
+            }
+            other => other,
+        }
     }
 
     /// The meaning of an expired deadline: a closed pipe, if there is one.

@@ -34,8 +34,8 @@ pub(super) struct EndedChild {
     pub(super) status: io::Result<ExitStatus>,
     /// The last lines of its stderr.
     pub(super) tail: Vec<String>,
-    /// Jobs that it saw and did not answer, and whether they were asked to end.
-    pub(super) unanswered: Vec<(PerformRequest, bool)>,
+    /// Jobs that it saw and did not answer, whether they were asked to end, and where their output is kept.
+    pub(super) unanswered: Vec<(PerformRequest, bool, Option<String>)>,
     /// Jobs whose requests it has not seen a byte of.
     pub(super) unseen: Vec<PerformRequest>,
     /// Has it answered any job?

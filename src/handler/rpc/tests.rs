@@ -20,7 +20,7 @@ use crate::handler::fixture::{begin, invocation};
 use crate::handler::lease_watch::WatchedLease;
 use crate::job::{Failure, Outcome, TaskName};
 use crate::process::sweep;
-use crate::task::handler_spec::{ProcessSettings, RetryLater, RpcSpec};
+use crate::task::handler_spec::{OutputMode, ProcessSettings, RetryLater, RpcSpec};
 
 /// Shell functions for scripts: `ready`, `id LINE` puts the request's id into $id, `ok ID RESULT`, `no ID ERROR`.
 const WORDS: &str = r#"#!/bin/sh
@@ -56,12 +56,13 @@ fn scene(script: &str, change: impl FnOnce(&mut RpcSpec)) -> Scene {
         max_jobs: None,
         max_rss: None,
         start_timeout: Duration::from_secs(30),
+        output: OutputMode::Log,
         later: RetryLater { limit: 2, ..RetryLater::default() },
     };
     change(&mut spec);
     let (bus, mut listeners) =
         Bus::new(&[EventKind::Warning.bit() | EventKind::Output.bit() | EventKind::Notice.bit()], 1 << 20);
-    let rpc = Rpc::new(spec, TaskName::new("test").unwrap(), bus);
+    let rpc = Rpc::new(spec, TaskName::new("test").unwrap(), bus, None);
     Scene { folder, rpc, warnings: listeners.pop().unwrap(), by_task: false }
 }
 

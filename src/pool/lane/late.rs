@@ -110,7 +110,7 @@ impl LaneTask {
 /// Does this outcome show that the task's program was started?
 fn has_begun(outcome: &Outcome) -> bool {
     match outcome {
-        Outcome::Success { .. } | Outcome::Later { .. } | Outcome::Crashed(_) => true,
+        Outcome::Success { .. } | Outcome::Later { .. } | Outcome::Stopped { .. } | Outcome::Crashed(_) => true,
         Outcome::Failure(Failure { exception, .. }) => !NOT_BEGUN.contains(&exception.as_str()),
         Outcome::Interrupted | Outcome::NotStarted(_) | Outcome::ClaimDoubted | Outcome::Unstarted { .. } => false,
     }

@@ -2,6 +2,8 @@
 //! command or from a script.
 //!
 //! Scripts add to an error what the server leaves out (`scripts/prelude.lua`): the key, the command, the type that was found.
+//!
+//! Longer than 400 lines because the words of every server version are judged here, with the words as tests.
 
 use crate::store::error::StoreError;
 use crate::store::server_state::ServerState;

@@ -203,8 +203,13 @@ pub(super) fn not_opened(error: &Error, tls: bool) -> StoreError {
         ErrorKind::Sentinel if has("Missing primary") => {
             StoreError::Unreached("the Sentinel knows no master of this service".to_owned())
         }
-        ErrorKind::Protocol | ErrorKind::IO if !tls && (has("losed") || has("reset") || has("Protocol")) => {
-            StoreError::Unreached(format!("{said} at the first word; if it speaks TLS at this port, write rediss://"))
+        ErrorKind::Protocol | ErrorKind::IO
+            if !tls && ["losed", "reset", "roken pipe", "Protocol"].into_iter().any(has) =>
+        {
+            StoreError::Unreached(format!(
+                "{said} at the first word; if it speaks TLS at this port, write rediss://; if it has as many clients as \
+                 it allows, close some or raise maxclients"
+            ))
         }
         // No step was sent yet.
         _ => match failed(error) {

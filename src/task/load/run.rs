@@ -7,7 +7,7 @@ pub(super) mod http;
 mod interpreters;
 mod process_settings;
 mod rpc;
-mod secret;
+pub(super) mod secret;
 mod wrappers;
 
 use std::cell::RefCell;
@@ -33,8 +33,18 @@ const HANDLERS: [(&str, &[&[&str]]); 4] = [
 ];
 
 /// Keys of the task. TOML takes them as keys of `[run]` if they are written below it.
-const OF_TASK: [&str; 9] =
-    ["name", "description", "queue", "frequency", "schedule", "plugins", "timeout", "on_crash", "max_redeliveries"];
+const OF_TASK: [&str; 10] = [
+    "name",
+    "description",
+    "queue",
+    "frequency",
+    "schedule",
+    "plugins",
+    "timeout",
+    "on_crash",
+    "max_redeliveries",
+    "ping",
+];
 
 /// What is known about the task when its handler is read.
 #[derive(Debug, Clone, Copy)]

@@ -44,6 +44,6 @@ pub(super) fn read(
 }
 
 pub(super) fn read_output(run: &mut Table<'_>) -> Option<OutputMode> {
-    let words = [("log", OutputMode::Log), ("discard", OutputMode::Discard)];
-    run.take("output").and_then(|value| value.one_of("\"log\" or \"discard\"", &words))
+    let words = [("log", OutputMode::Log), ("discard", OutputMode::Discard), ("file", OutputMode::File)];
+    run.take("output").and_then(|value| value.one_of("\"log\", \"discard\" or \"file\"", &words))
 }

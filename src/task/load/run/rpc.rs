@@ -6,11 +6,11 @@ use super::{HandlerContext, argv, process_settings};
 use crate::config::element::duration::{self, Unit};
 use crate::config::element::{processors, size};
 use crate::config::reader::{Table, Value};
-use crate::task::handler_spec::RpcSpec;
+use crate::task::handler_spec::{OutputMode, RpcSpec};
 
 /// The keys that belong to this handler.
-pub(super) const KEYS: [&str; 7] =
-    ["processes", "depth", "max_jobs", "max_rss", "start_timeout", "retry_later", "retry_later_limit"];
+pub(super) const KEYS: [&str; 8] =
+    ["processes", "depth", "max_jobs", "max_rss", "start_timeout", "output", "retry_later", "retry_later_limit"];
 
 /// The default of `start_timeout`.
 const START_TIMEOUT: Duration = Duration::from_secs(10);
@@ -34,6 +34,9 @@ pub(super) fn read(
         .and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::from_millis(1)));
     // Its type was checked with the settings of the process.
     let dollar = run.take("allow_dollar").and_then(|value| value.raw().as_bool()).unwrap_or(false);
+    let output = run
+        .take("output")
+        .and_then(|value| value.one_of("\"log\" or \"file\"", &[("log", OutputMode::Log), ("file", OutputMode::File)]));
     let later = super::read_retry_later(run);
     Some(RpcSpec {
         argv: argv::read_plain(rpc, &process, dollar, context, warnings)?,
@@ -43,6 +46,7 @@ pub(super) fn read(
         max_jobs,
         max_rss,
         start_timeout: start_timeout.unwrap_or(START_TIMEOUT),
+        output: output.unwrap_or(OutputMode::Log),
         later,
     })
 }

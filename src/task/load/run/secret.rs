@@ -21,7 +21,7 @@ const MIN_KEY_BYTES: usize = 16;
 const FORMS: &str = "a text, { file = \"PATH\" } or { env = \"NAME\" }";
 
 /// Reads the text. `is_secret`: a file that holds it should be readable by its owner alone.
-pub(super) fn read(value: &Value<'_>, context: HandlerContext<'_>, is_secret: bool) -> Option<Secret> {
+pub(in crate::task::load) fn read(value: &Value<'_>, context: HandlerContext<'_>, is_secret: bool) -> Option<Secret> {
     read_of(value, context, 1, is_secret)
 }
 

@@ -1,5 +1,5 @@
 use super::*;
-use crate::task::handler_spec::RpcSpec;
+use crate::task::handler_spec::{OutputMode, RpcSpec};
 
 #[test]
 fn an_rpc_handler_is_read_with_all_its_keys() {
@@ -22,6 +22,7 @@ fn an_rpc_handler_is_read_with_all_its_keys() {
         max_jobs: Some(1000),
         max_rss: Some(256_000_000),
         start_timeout: Duration::from_secs(3),
+        output: OutputMode::Log,
         later: RetryLater { delay: Duration::from_secs(60), limit: 3 },
     };
     assert_eq!(spec, expected);

@@ -1,0 +1,221 @@
+//! Tells people and other servers what became of jobs: `[notify]`, and `ping` of tasks.
+//!
+//! ```text
+//!   bus --> the thread "notify" --> groups: one message a minute for each task and error --> [notify] exec or url
+//!                |
+//!                +--> ping of the task: start, success, fail
+//! ```
+//!
+//! Nothing here is in the way of a job: the bus drops what does not fit, the thread only sorts, and what is sent has a queue
+//! that is bounded, a time limit, and tasks of its own. Failures to send are told once, until one succeeds.
+
+mod deliver;
+mod groups;
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, watch};
+use tokio::time::Instant;
+
+use self::deliver::{Deliver, Message};
+use self::groups::{Groups, Happened};
+use crate::config::Config;
+use crate::config::error::Problem;
+use crate::config::model::NotifyTarget;
+use crate::event::{Bus, Event, EventKind, Listener, Received};
+use crate::pool::Work;
+use crate::scheduler::SchedulerConfig;
+use crate::task::Registry;
+use crate::task::http_url::HttpUrl;
+use crate::task::ping::Ping;
+use crate::text::cut::cut;
+use crate::text::redact::Redactor;
+
+/// The index of this listener on the bus.
+pub(super) const LISTENER: usize = 1;
+/// How many messages of each kind wait to be sent.
+const MOST_WAITING: usize = 256;
+/// The longest wait for an event.
+const LONGEST: Duration = Duration::from_secs(3600);
+/// The most that a ping carries.
+const LONGEST_BODY: usize = 16 * 1024;
+
+/// Which events are listened to: none if nobody is to be told anything.
+#[must_use]
+pub(super) fn interest(config: &Config, registry: &Registry) -> u32 {
+    let mut interest = 0;
+    if config.notify.is_some() {
+        interest |= EventKind::Failure.bit() | EventKind::Missed.bit();
+    }
+    let mut pings = registry.iter().filter_map(|task| task.ping.as_ref()).peekable();
+    if pings.peek().is_some() {
+        interest |= EventKind::Success.bit() | EventKind::Failure.bit();
+    }
+    if pings.any(|ping| ping.start) {
+        interest |= EventKind::Job.bit();
+    }
+    interest
+}
+
+/// What is wrong with `[notify]` beyond its form.
+#[must_use]
+pub fn check(config: &Config) -> Vec<Problem> {
+    match config.notify.as_ref().map(|notify| &notify.target) {
+        Some(NotifyTarget::Url(url)) => {
+            HttpUrl::parse(url.reveal()).err().map(|error| Problem::of_source("notify.url", error.to_string()))
+        }
+        _ => None,
+    }
+    .into_iter()
+    .collect()
+}
+
+/// Starts the thread.
+///
+/// # Errors
+/// If none can be started.
+pub(super) fn start(
+    listener: Listener,
+    bus: Bus,
+    work: watch::Receiver<Work>,
+    scheduler: watch::Receiver<SchedulerConfig>,
+    handlers: Handle,
+    host: String,
+) -> io::Result<()> {
+    let deliver = Arc::new(Deliver::new(bus.clone()));
+    let (notes, mut noted) = mpsc::channel::<Message>(MOST_WAITING);
+    let (pings, mut pinged) = mpsc::channel::<Message>(MOST_WAITING);
+    for received in [&mut noted, &mut pinged] {
+        let (_, empty) = mpsc::channel(1);
+        let mut received = std::mem::replace(received, empty);
+        let deliver = Arc::clone(&deliver);
+        handlers.spawn(async move {
+            while let Some(message) = received.recv().await {
+                deliver.send(message).await;
+            }
+        });
+    }
+    let sorter = Sorter { bus, work, scheduler, host, groups: Groups::default(), notes, pings, is_full: false };
+    std::thread::Builder::new().name("notify".to_owned()).spawn(move || sorter.run(&listener)).map(drop)
+}
+
+/// What the thread works with.
+struct Sorter {
+    bus: Bus,
+    work: watch::Receiver<Work>,
+    scheduler: watch::Receiver<SchedulerConfig>,
+    host: String,
+    groups: Groups,
+    notes: mpsc::Sender<Message>,
+    pings: mpsc::Sender<Message>,
+    /// Was it told that messages are lost?
+    is_full: bool,
+}
+
+impl Sorter {
+    fn run(mut self, listener: &Listener) {
+        loop {
+            let wait = self.groups.next().map_or(LONGEST, |at| at.saturating_duration_since(Instant::now()));
+            match listener.wait(Some(wait)) {
+                Received::Event(at_ms, event) => self.sort(at_ms, &event),
+                Received::TimedOut => {}
+                Received::Closed => return,
+            }
+            self.tell();
+        }
+    }
+
+    fn sort(&mut self, at_ms: i64, event: &Event) {
+        let redactor = Redactor::new(&self.work.borrow().config.log.redact);
+        match event {
+            Event::Job { job } => self.ping(job.class.as_str(), Ping::Start, String::new()),
+            Event::Success { job, result, .. } => {
+                let body = result.as_deref().map(|result| redactor.hide(result).into_owned());
+                self.ping(job.class.as_str(), Ping::Success, body.unwrap_or_default());
+            }
+            Event::Failure { job, error, tail, .. } => {
+                let error = redactor.hide(error).into_owned();
+                let tail = tail.as_deref().map(|tail| redactor.hide(tail).into_owned()).unwrap_or_default();
+                self.ping(job.class.as_str(), Ping::Failure, format!("{error}\n{tail}"));
+                let (exception, _) = error.split_once(": ").unwrap_or((&error, ""));
+                let exception = exception.to_owned();
+                self.groups.add(
+                    Happened {
+                        task: job.class.as_str().to_owned(),
+                        exception,
+                        error,
+                        queue: Some(job.queue.as_str().to_owned()),
+                        job: Some(job.id.to_string()),
+                        at_ms,
+                    },
+                    Instant::now(),
+                );
+            }
+            Event::Missed { task, text } => self.groups.add(
+                Happened {
+                    task: task.as_str().to_owned(),
+                    exception: groups::MISSED.to_owned(),
+                    error: redactor.hide(text).into_owned(),
+                    queue: None,
+                    job: None,
+                    at_ms,
+                },
+                Instant::now(),
+            ),
+            _ => {}
+        }
+    }
+
+    /// Sends what is due.
+    fn tell(&mut self) {
+        let due = self.groups.take_due(Instant::now());
+        let Some(notify) = self.work.borrow().config.notify.clone() else { return };
+        for note in due {
+            let body = note.payload(&self.host);
+            let message = match &notify.target {
+                NotifyTarget::Exec(argv) => {
+                    let trusted = self.work.borrow().config.security.trusted();
+                    Message::Run { argv: argv.clone(), trusted, body, limit: notify.timeout }
+                }
+                NotifyTarget::Url(url) => match HttpUrl::parse(url.reveal()) {
+                    Ok(url) => Message::Post {
+                        what: "[notify] url".to_owned(),
+                        url,
+                        media: "application/json",
+                        body,
+                        limit: notify.timeout,
+                    },
+                    // It was checked when it was read.
+                    Err(_) => continue,
+                },
+            };
+            self.put(false, message);
+        }
+    }
+
+    fn ping(&mut self, class: &str, ping: Ping, body: String) {
+        let registry = Arc::clone(&self.scheduler.borrow().registry);
+        let Some((task, spec)) = registry.get(class).and_then(|task| Some((task, task.ping.as_ref()?))) else { return };
+        if ping == Ping::Start && !spec.start {
+            return;
+        }
+        let Some(url) = spec.url(ping) else { return };
+        let what = format!("ping of task {}", task.name);
+        let body = cut(body, LONGEST_BODY).into_bytes();
+        self.put(true, Message::Post { what, url, media: "text/plain; charset=utf-8", body, limit: deliver::LIMIT });
+    }
+
+    /// Puts a message behind those that wait. If there are too many it is lost, because nothing waits here.
+    fn put(&mut self, is_ping: bool, message: Message) {
+        let sender = if is_ping { &self.pings } else { &self.notes };
+        let is_full = sender.try_send(message).is_err();
+        if is_full && !std::mem::replace(&mut self.is_full, true) {
+            let text = format!("more than {MOST_WAITING} notifications or pings wait to be sent; some are lost");
+            self.bus.emit(Event::Warning { text });
+        }
+        self.is_full = is_full;
+    }
+}

@@ -1,0 +1,183 @@
+//! The folder of kept outputs: names, what is there, and what is too old or too much.
+//!
+//! The names come from ids, which another program may have written, and jobs of the daemon's user can write the folder. So
+//! names hold letters, digits and dashes only, everything is done relative to the opened folder, and no link is followed.
+
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::Path;
+
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::process::geteuid;
+
+/// The end of a name; the former half of an output that grew too long has another one behind it.
+const END: &str = "log";
+const OLDER: &str = "log-older";
+/// The longest part of a name.
+const LONGEST: usize = 80;
+
+/// The name of a run's file.
+#[must_use]
+pub fn name(id: &str, claim: &str) -> String {
+    format!("{}.{}.{END}", safe(id), safe(claim))
+}
+
+/// The name of its former half.
+pub(super) fn older(name: &str) -> String {
+    name.strip_suffix(END).map_or_else(|| name.to_owned(), |stem| format!("{stem}{OLDER}"))
+}
+
+/// An id as a part of a name.
+#[must_use]
+pub fn safe(id: &str) -> String {
+    let letter = |c: char| if c.is_ascii_alphanumeric() || c == '-' { c } else { '_' };
+    let safe: String = id.chars().take(LONGEST).map(letter).collect();
+    if safe.is_empty() { "_".to_owned() } else { safe }
+}
+
+/// The output of one run, as it stands in the folder.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct KeptRun {
+    /// The id of the job, as far as a name can hold it.
+    pub id: String,
+    /// The run's claim.
+    pub claim: String,
+    /// How many bytes are kept.
+    pub bytes: u64,
+    /// When it was written to last, in milliseconds since the Unix epoch.
+    pub written_ms: i64,
+    /// The files, oldest first.
+    pub files: Vec<String>,
+}
+
+impl KeptRun {
+    /// Is the beginning missing?
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.files.len() > 1
+    }
+}
+
+/// An opened folder.
+#[derive(Debug)]
+pub struct OutputFolder(OwnedFd);
+
+impl OutputFolder {
+    /// Opens it, and makes it if need be, readable by its owner only.
+    ///
+    /// # Errors
+    /// If it cannot be made, is a link, or may be written by others.
+    pub(super) fn make(path: &Path) -> io::Result<Self> {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        let folder = Self::opened(path)?;
+        let found = rustix::fs::fstat(&folder.0)?;
+        if found.st_uid != geteuid().as_raw() || found.st_mode & 0o022 != 0 {
+            let what =
+                "it belongs to another user, or others may write it: give the daemon a folder of its own (chmod 700)";
+            return Err(io::Error::new(io::ErrorKind::PermissionDenied, what));
+        }
+        Ok(folder)
+    }
+
+    /// Opens it to read. `None` if it is not there.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn open(path: &Path) -> io::Result<Option<Self>> {
+        match Self::opened(path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            opened => opened.map(Some),
+        }
+    }
+
+    fn opened(path: &Path) -> io::Result<Self> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(Self(rustix::fs::open(path, flags, Mode::empty())?))
+    }
+
+    /// Makes a file, which must not be there yet.
+    pub(super) fn create(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        Ok(File::from(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?))
+    }
+
+    /// Opens a file to read it. What is no regular file is refused, and waited for by nobody.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub fn read(&self, name: &str) -> io::Result<File> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let file = File::from(rustix::fs::openat(&self.0, name, flags, Mode::empty())?);
+        if !file.metadata()?.is_file() {
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file"));
+        }
+        Ok(file)
+    }
+
+    /// Lets the file become the former half of its output.
+    pub(super) fn set_aside(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::renameat(&self.0, name, &self.0, older(name))?)
+    }
+
+    pub(super) fn remove(&self, name: &str) -> io::Result<()> {
+        Ok(rustix::fs::unlinkat(&self.0, name, AtFlags::empty())?)
+    }
+
+    /// The runs whose output is kept, the newest first. Files of others are none.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub fn runs(&self) -> io::Result<Vec<KeptRun>> {
+        let mut runs: BTreeMap<(String, String), KeptRun> = BTreeMap::new();
+        for entry in Dir::read_from(&self.0)? {
+            let entry = entry?;
+            let Ok(name) = entry.file_name().to_str() else { continue };
+            let mut parts = name.split('.');
+            let (Some(id), Some(claim), Some(end), None) = (parts.next(), parts.next(), parts.next(), parts.next())
+            else {
+                continue;
+            };
+            if ![END, OLDER].contains(&end) || safe(id) != id || safe(claim) != claim {
+                continue;
+            }
+            // It may be removed meanwhile.
+            let Ok(found) = rustix::fs::statat(&self.0, name, AtFlags::SYMLINK_NOFOLLOW) else { continue };
+            if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
+                continue;
+            }
+            let run = runs.entry((id.to_owned(), claim.to_owned())).or_default();
+            (run.id, run.claim) = (id.to_owned(), claim.to_owned());
+            run.bytes += u64::try_from(found.st_size).unwrap_or(0);
+            run.written_ms = run.written_ms.max(found.st_mtime.saturating_mul(1000));
+            let at = if end == OLDER { 0 } else { run.files.len() };
+            run.files.insert(at, name.to_owned());
+        }
+        let mut runs: Vec<KeptRun> = runs.into_values().collect();
+        runs.sort_by(|a, b| b.written_ms.cmp(&a.written_ms).then_with(|| b.claim.cmp(&a.claim)));
+        Ok(runs)
+    }
+
+    /// Removes runs that were written before this time, and the oldest of the rest until no more than `total` bytes are
+    /// left. Those that are still written to stay. Returns how many bytes are left.
+    ///
+    /// # Errors
+    /// If the folder cannot be read.
+    pub(super) fn tidy(&self, oldest_ms: i64, total: u64, is_open: impl Fn(&str) -> bool) -> io::Result<u64> {
+        let mut left = 0;
+        for run in self.runs()? {
+            let is_open = run.files.iter().any(|name| is_open(name));
+            if is_open || run.written_ms >= oldest_ms && left + run.bytes <= total {
+                left += run.bytes;
+                continue;
+            }
+            for name in &run.files {
+                // It may be gone.
+                let _ = self.remove(name);
+            }
+        }
+        Ok(left)
+    }
+}

@@ -1,0 +1,119 @@
+//! `output = "file"`: the whole output of a run, kept on the machine.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::daemon::{Folder, eventually};
+
+/// A folder with a task whose output is kept; `keys` stand above `[run]`.
+fn scene(more: &str, script: &str, keys: &str) -> Folder {
+    let folder = Folder::new("sqlite:store/jobs.db", "");
+    fs::create_dir(folder.path("store")).expect("a folder must be made");
+    let config = folder.read("tasks.toml") + more;
+    fs::write(folder.path("tasks.toml"), config).expect("the configuration must be written");
+    folder.script("says", script);
+    let path = folder.path("tasks.d/says.toml");
+    let task =
+        fs::read_to_string(&path).expect("the task must be readable").replace("[run]", &format!("{keys}\n[run]"));
+    fs::write(&path, task + "output = \"file\"\n").expect("the task must be written");
+    folder
+}
+
+fn failure(folder: &Folder) -> Value {
+    let mut found = Value::Null;
+    eventually("the job has failed", || {
+        let (_, said) = folder.windlass(&["--json", "failed", "list"]);
+        found = serde_json::from_str::<Value>(said.trim()).unwrap_or_default()["failed"][0].clone();
+        found.is_object()
+    });
+    found
+}
+
+const KEPT: &str = "[output]\nfolder = \"kept\"\nrun = \"64KiB\"\n";
+
+#[test]
+fn a_failure_names_the_file_that_has_all_that_its_run_wrote() {
+    let script = "seq 1 2000; echo oops >&2; printf \"\\033[2Jodd\\n\"; exit 3";
+    let folder = scene(KEPT, script, "");
+    let daemon = folder.daemon();
+    assert_eq!(folder.windlass(&["enqueue", "says"]).0, Some(0));
+    let failed = failure(&folder);
+    let id = failed["id"].as_str().expect("the record has the id").to_owned();
+    let (code, shown) = folder.windlass(&["failed", "show", &id]);
+    assert!(code == Some(0) && shown.contains(&format!("windlass jobs output {id}")), "{shown}");
+    let path = shown.split_whitespace().find(|word| word.contains("/kept/")).expect("the file is named");
+    assert_eq!(fs::metadata(path).expect("it is there").permissions().mode() & 0o777, 0o600);
+    let (code, said) = folder.windlass(&["jobs", "output", &id]);
+    assert_eq!(code, Some(0), "{said}");
+    let lines: Vec<&str> = said.lines().collect();
+    assert_eq!(lines.len(), 2002, "{said}");
+    assert!(lines.contains(&"oops") && lines.contains(&"2000") && lines.contains(&"\\u001b[2Jodd"), "{said}");
+    let listed: Value = serde_json::from_str(&folder.windlass(&["--json", "jobs", "output"]).1).expect("JSON");
+    assert_eq!((listed["runs"][0]["id"].as_str(), listed["runs"].as_array().map(Vec::len)), (Some(&*id), Some(1)));
+    let json: Value = serde_json::from_str(&folder.windlass(&["--json", "jobs", "output", &id]).1).expect("JSON");
+    assert!(json["output"].as_str().is_some_and(|output| output.contains("oops\n")), "{json}");
+    let (code, said) = folder.windlass(&["jobs", "output", "../../etc/passwd"]);
+    assert!(code == Some(1) && said.contains("no output of ../../etc/passwd is kept"), "{said}");
+    assert!(!daemon.log().contains("] 2000"), "what is kept is not logged: {}", daemon.log());
+    daemon.stop();
+}
+
+#[test]
+fn a_run_that_took_too_long_leaves_the_end_of_both_streams() {
+    let folder = scene(KEPT, "echo working; echo waiting >&2; sleep 60", "timeout = \"1s\"");
+    let daemon = folder.daemon();
+    assert_eq!(folder.windlass(&["enqueue", "says"]).0, Some(0));
+    let failed = failure(&folder);
+    assert_eq!(failed["exception"], "Timeout", "{failed}");
+    let (_, shown) = folder.windlass(&["failed", "show", failed["id"].as_str().expect("an id")]);
+    for expected in ["working", "waiting", "its whole output is on"] {
+        assert!(shown.contains(expected), "{shown}");
+    }
+    daemon.stop();
+}
+
+#[test]
+fn what_cannot_be_kept_costs_no_job_and_is_told_once() {
+    let folder = scene("[output]\nfolder = \"tasks.toml/kept\"\n", "echo hello; echo ran >>runs", "");
+    let daemon = folder.daemon();
+    for _ in 0..3 {
+        assert_eq!(folder.windlass(&["enqueue", "says"]).0, Some(0));
+    }
+    eventually("all jobs are done", || folder.windlass(&["--json", "stats"]).1.contains("\"processed\":3"));
+    assert_eq!(daemon.log().matches("the output of jobs is not kept in").count(), 1, "{}", daemon.log());
+    assert!(folder.windlass(&["failed"]).1.contains("no failed jobs") || failure_count(&folder) == 0);
+    daemon.stop();
+}
+
+fn failure_count(folder: &Folder) -> u64 {
+    let (_, said) = folder.windlass(&["--json", "stats"]);
+    serde_json::from_str::<Value>(said.trim()).ok().and_then(|stats| stats["failed"].as_u64()).unwrap_or(u64::MAX)
+}
+
+#[test]
+fn jobs_of_a_child_that_stays_have_what_it_wrote_while_it_held_them() {
+    let folder = scene(KEPT, "true", "");
+    let program = "#!/usr/bin/env python3
+import json, sys
+print('{\"jsonrpc\":\"2.0\",\"method\":\"ready\"}', flush=True)
+for line in sys.stdin:
+    message = json.loads(line)
+    if message.get('method') == 'perform':
+        print('about', json.dumps(message['params']['args']), file=sys.stderr, flush=True)
+        error = {'code': 1, 'message': 'refused'}
+        print(json.dumps({'jsonrpc': '2.0', 'id': message['id'], 'error': error}), flush=True)
+";
+    folder.worker("stays", program);
+    let path = folder.path("tasks.d/stays.toml");
+    let task = fs::read_to_string(&path).expect("the task must be readable");
+    fs::write(&path, task + "output = \"file\"\n").expect("the task must be written");
+    let daemon = folder.daemon();
+    assert_eq!(folder.windlass(&["enqueue", "stays", "--arg", "7"]).0, Some(0));
+    let failed = failure(&folder);
+    let id = failed["id"].as_str().expect("the record has the id").to_owned();
+    eventually("its output is kept", || folder.windlass(&["jobs", "output", &id]).1.contains("about [7]"));
+    assert!(folder.windlass(&["failed", "show", &id]).1.contains("its whole output is on"));
+    daemon.stop();
+}
