@@ -106,6 +106,7 @@ async fn a_claim_that_is_first_seen_after_the_lease_does_not_begin() {
     proxy.heal();
     let other = folder.start(past_the_proxy(&["run"]), "other");
     eventually("the other has done the jobs", || processed("4"));
+    other.wait_log("is dead; 2 jobs recovered");
     signal(proper, Signal::CONT);
     sleeper.wait_log("was declared dead");
     sleeper.stop();
@@ -141,6 +142,7 @@ async fn a_request_that_waits_for_a_child_beyond_the_lease_is_not_given_to_it() 
     fs::write(folder.path("gate"), "").expect("the gate must open");
     let processed = || server.command(&["GET", "resque:stat:processed"]).texts() == ["2"];
     eventually("the other has done both", processed);
+    other.wait_log("is dead; 2 jobs recovered");
     // The sleeper wakes, and learns nothing from the store for as long as it takes to start another child.
     proxy.stall();
     signal(proper, Signal::CONT);
@@ -193,6 +195,8 @@ fn a_run_that_a_neighbour_killed_is_told_as_lost_and_not_as_a_failure() {
         both.into_iter().for_each(|pid| signal(pid, Signal::STOP));
         let other = folder.daemon_with_log("other");
         eventually("the other has taken both", || other.log().matches("working job").count() == 2);
+        // If the sleeper extended its lease before it is buried, it would not be dead.
+        other.wait_log("is dead; 2 jobs recovered");
         assert!(other.log().contains("are killed before its jobs are given to others"), "{}", other.log());
         both.into_iter().for_each(|pid| signal(pid, Signal::CONT));
         sleeper.wait_log("was declared dead");
