@@ -210,6 +210,8 @@ mod tests {
             "timeout = \"1s\"\nscheduler = false\nmin_task_processors = 0\nmax_task_processors = 0\n\
              {store}lease = \"30s\"\n[log]\nformat = \"json\"\n"
         ));
+        // By default it lies beside the configuration.
+        new.output = old.output.clone();
         let kept = keep(&old, &mut new);
         assert_eq!(kept[..3], ["scheduler", "store.lease", "log.format"]);
         assert!(kept[3].starts_with("max_task_processors"));

@@ -183,6 +183,7 @@ mod tests {
         // They lie in different folders.
         config.source = None;
         config.tasks_dir = PathBuf::new();
+        config.output.folder = PathBuf::new();
         config.store.url = crate::config::element::store_url::StoreUrl::Sqlite(PathBuf::new());
         config.store.origin = crate::config::model::StoreOrigin::Default;
         config

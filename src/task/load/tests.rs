@@ -392,7 +392,7 @@ fn each_mistake_of_an_exec_handler_is_told_with_its_place() {
         ),
         (
             "exec = [\"./work\"]\noutput = \"logs\"",
-            "4:10: run.output: expected \"log\" or \"discard\" (found \"logs\"); \
+            "4:10: run.output: expected \"log\", \"discard\" or \"file\" (found \"logs\"); \
           did you mean \"log\"?",
         ),
         ("exec = [\"./work\"]\nresult = \"all\"", "4:10: run.result: expected \"last_line\" (found \"all\")"),

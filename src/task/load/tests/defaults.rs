@@ -84,7 +84,7 @@ fn a_mistake_is_told_once_and_where_it_stands() {
         ("name = \"x\"", "defaults.name: is each task's own"),
         ("run = { env = {} }", "defaults.run: stands in each task; write env, cwd, user and such in [defaults] itself"),
         ("env = { WINDLASS_X = \"1\" }", "variables that begin with WINDLASS_"),
-        ("output = \"loud\"", "defaults.output: expected \"log\" or \"discard\""),
+        ("output = \"loud\"", "defaults.output: expected \"log\", \"discard\" or \"file\""),
     ] {
         let (dir, tasks) = over(&format!("[defaults]\n{defaults}\n"), &[("a.toml", good), ("b.toml", good)]);
         let problems = told(&dir, &tasks);

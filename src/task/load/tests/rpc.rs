@@ -48,7 +48,10 @@ fn each_mistake_of_an_rpc_handler_is_told_with_its_place() {
         ("rpc = [\"./work\"]\nprocesses = 0", "4:13: run.processes: expected a whole number from 1 to 10000 (found 0)"),
         ("rpc = [\"./work\"]\ndepth = 0", "4:9: run.depth: expected a whole number from 1 to 10000 (found 0)"),
         ("rpc = [\"./work\"]\nmax_rss = 256", "4:11: run.max_rss: expected a size of at least 1MiB (found 256)"),
-        ("rpc = [\"./work\"]\noutput = \"log\"", "4:1: run.output: goes with exec only"),
+        (
+            "rpc = [\"./work\"]\noutput = \"discard\"",
+            "4:10: run.output: expected \"log\" or \"file\" (found \"discard\")",
+        ),
         ("exec = [\"./work\"]\ndepth = 2", "4:1: run.depth: goes with rpc only"),
         ("exec = [\"./work\"]\nrpc = [\"./work\"]", "2:1: run: expected exactly one handler (found exec and rpc)"),
     ] {
