@@ -40,8 +40,8 @@ fn a_failure_names_the_file_that_has_all_that_its_run_wrote() {
     let daemon = folder.daemon();
     assert_eq!(folder.windlass(&["enqueue", "says"]).0, Some(0));
     let failed = failure(&folder);
-    let id = failed["id"].as_str().expect("the record has the id").to_owned();
-    let (code, shown) = folder.windlass(&["failed", "show", &id]);
+    let id = failed["job_id"].as_str().expect("the record has the id").to_owned();
+    let (code, shown) = folder.windlass(&["failed", "show", failed["id"].as_str().expect("its address")]);
     assert!(code == Some(0) && shown.contains(&format!("windlass jobs output {id}")), "{shown}");
     let path = shown.split_whitespace().find(|word| word.contains("/kept/")).expect("the file is named");
     assert_eq!(fs::metadata(path).expect("it is there").permissions().mode() & 0o777, 0o600);
@@ -112,8 +112,9 @@ for line in sys.stdin:
     let daemon = folder.daemon();
     assert_eq!(folder.windlass(&["enqueue", "stays", "--arg", "7"]).0, Some(0));
     let failed = failure(&folder);
-    let id = failed["id"].as_str().expect("the record has the id").to_owned();
+    let id = failed["job_id"].as_str().expect("the record has the id").to_owned();
     eventually("its output is kept", || folder.windlass(&["jobs", "output", &id]).1.contains("about [7]"));
-    assert!(folder.windlass(&["failed", "show", &id]).1.contains("its whole output is on"));
+    let address = failed["id"].as_str().expect("its address");
+    assert!(folder.windlass(&["failed", "show", address]).1.contains("its whole output is on"));
     daemon.stop();
 }

@@ -153,6 +153,7 @@ impl RunOutput {
     }
 
     /// The same for a run that cannot wait.
+    #[cfg(feature = "rpc")]
     pub(in crate::handler) fn end_at_once(mut self) -> Option<String> {
         self.close().map(|_| self.place())
     }
