@@ -24,6 +24,9 @@ pub struct HeldBack {
     /// Instances that claim nothing.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub halted: Vec<HaltedInstance>,
+    /// Instances that skip tasks because their files have mistakes.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipping: Vec<SkippingInstance>,
 }
 
 /// An instance that claims nothing.
@@ -38,6 +41,39 @@ pub struct HaltedInstance {
     pub pid: u32,
     /// Its host.
     pub host: String,
+}
+
+/// An instance that works without some tasks, because their files have mistakes.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct SkippingInstance {
+    /// The first two parts of its workers' names, without the number.
+    pub name: String,
+    /// The first of those tasks, or their files.
+    pub tasks: Vec<String>,
+    /// The daemon's process id.
+    pub pid: u32,
+    /// Its host.
+    pub host: String,
+}
+
+impl SkippingInstance {
+    /// Tells of this instance if it skips any.
+    #[must_use]
+    pub fn of(record: &InstanceRecord) -> Option<Self> {
+        let (name, host) = (record.name.clone(), record.host.hostname.clone());
+        let tasks = record.skipped.clone();
+        (!tasks.is_empty()).then_some(Self { name, tasks, pid: record.host.pid, host })
+    }
+
+    fn text(&self) -> String {
+        let Self { name, tasks, pid, host } = self;
+        let tasks = tasks.join(", ");
+        format!(
+            "instance {name} skips tasks whose files have mistakes, and their jobs wait: {tasks}; windlass check shows the \
+             mistakes, then: kill -HUP {pid} on {host}"
+        )
+    }
 }
 
 impl HaltedInstance {
@@ -83,6 +119,7 @@ impl HeldBack {
             all_paused: paused.all,
             paused_queues: paused.queues.iter().map(|queue| queue.as_str().to_owned()).collect(),
             halted: instances.iter().filter_map(|state| HaltedInstance::of(&state.record)).collect(),
+            skipping: instances.iter().filter_map(|state| SkippingInstance::of(&state.record)).collect(),
         })
     }
 
@@ -105,6 +142,7 @@ impl HeldBack {
         if self.halted.len() > NAMED {
             lines.push(format!("{} more instances claim nothing", self.halted.len() - NAMED));
         }
+        lines.extend(self.skipping.iter().take(NAMED).map(SkippingInstance::text));
         lines
     }
 }

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::copy::{AsideView, aside};
 use super::error::AdminError;
-use super::held_back::{HaltedInstance, HeldBack};
+use super::held_back::{HaltedInstance, HeldBack, SkippingInstance};
 use super::job_view::JobView;
 use super::listing::{each_record, positions};
 use super::waiting_locks;
@@ -16,6 +16,7 @@ use crate::store::handle::Store;
 use crate::store::inspection::{DeleteQueue, FindQueue, Pause, Paused, Queued, Queues, ReadPaused, Resume};
 use crate::store::queueing::QueueNames;
 use crate::store::role::Admin;
+use crate::store::unreadable::{CountUnreadable, RecordKind};
 use crate::task::definition::Registry;
 
 /// Among how many queues the nearest name is looked for.
@@ -48,6 +49,12 @@ pub struct QueueList {
     /// Instances that claim nothing. Left out of JSON if there are none.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub halted: Vec<HaltedInstance>,
+    /// Queues that cannot be listed, because their names are no text. Left out of JSON if there are none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub unnamed: Option<String>,
+    /// Instances that skip tasks because their files have mistakes. Left out of JSON if there are none.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub skipping: Vec<SkippingInstance>,
     /// What a `store copy` has set aside: no queue holds it. Left out of JSON if there is nothing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub set_aside: Option<AsideView>,
@@ -57,7 +64,12 @@ impl QueueList {
     /// What holds jobs back beside the pauses that stand in the list.
     #[must_use]
     pub fn held_back(&self) -> HeldBack {
-        HeldBack { all_paused: self.all_paused, paused_queues: Vec::new(), halted: self.halted.clone() }
+        HeldBack {
+            all_paused: self.all_paused,
+            paused_queues: Vec::new(),
+            halted: self.halted.clone(),
+            skipping: self.skipping.clone(),
+        }
     }
 }
 
@@ -114,7 +126,7 @@ pub struct QueueDeleted {
 /// Fails when the store cannot be reached.
 pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, AdminError> {
     let set_aside = aside(store).await?;
-    let halted = HeldBack::read(store).await?.halted;
+    let HeldBack { halted, skipping, .. } = HeldBack::read(store).await?;
     let paused = store.run(ReadPaused).await?;
     // A set, because there may be very many queues.
     let one_by_one: HashSet<&QueueName> = paused.queues.iter().collect();
@@ -134,7 +146,9 @@ pub async fn list(store: &Store<Admin>, limit: usize) -> Result<QueueList, Admin
         queue: queue.as_str().to_owned(),
     };
     let queues = shown.into_names().map(view).collect();
-    Ok(QueueList { queues, more, all_paused: paused.all, halted, set_aside })
+    let unreadable = store.run(CountUnreadable).await?;
+    let unnamed = unreadable.into_iter().find(|one| one.kind == RecordKind::Queue).map(|one| one.text);
+    Ok(QueueList { queues, more, all_paused: paused.all, halted, unnamed, skipping, set_aside })
 }
 
 /// Pauses a queue, or all queues if `name` is `None`; `paused` false resumes. The queue need not exist yet.

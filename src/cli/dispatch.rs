@@ -144,13 +144,14 @@ fn print_error(context: &CommandContext, error: &CliError) {
 /// # Errors
 /// Says why the daemon does not start.
 fn daemon(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError> {
-    let RunArgs { queues, min, max, scheduler } = args;
+    let RunArgs { queues, min, max, scheduler, skip_broken_tasks } = args;
     let options = RunOptions {
         sources: context.sources().clone(),
         queues,
         min,
         max,
         scheduler,
+        skip_broken_tasks,
         extensions: context.extensions(),
     };
     run(&options).map_err(|error| match error {

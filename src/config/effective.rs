@@ -35,6 +35,8 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
     say("unstarted", &show_patience(config.unstarted));
     say("unknown", &show_patience(config.unknown));
     say("tasks_dir", &config.tasks_dir.display());
+    say("skip_broken_tasks", &config.skip_broken_tasks);
+    say("reload", &config.reload.name());
     for (event, level) in event_levels::worker_levels(&config.worker_logging) {
         say(&format!("worker_logging.{event}"), &level);
     }

@@ -3,6 +3,8 @@
 //! Each value comes from the flag, else the environment, else the file, else its default. All problems of all sources
 //! are collected before the load fails. No key is silently ignored: a key without effect gives a note, a key that is
 //! not supported yet gives a problem.
+//!
+//! Longer than 400 lines because each key of the file is read here, beside the others that it depends on.
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,7 +20,7 @@ use super::element::processors::{self, bounds};
 use super::element::queues::{self, QueuePatterns};
 use super::error::{Problem, Problems, closest};
 use super::event_levels;
-use super::model::{Config, LogConfig, ShutdownConfig};
+use super::model::{Config, LogConfig, ReloadMode, ShutdownConfig};
 use super::overrides;
 use super::reader::{Document, Table, Value};
 use crate::file::bounded;
@@ -202,6 +204,14 @@ impl ConfigLoader<'_> {
             unknown: patience(&mut top, "unknown"),
             tasks_dir: self.defaults.folder.join(tasks_dir(&mut top).unwrap_or(self.defaults.tasks_dir.as_ref())),
             defaults: None,
+            skip_broken_tasks: top.take("skip_broken_tasks").and_then(|value| value.boolean()).unwrap_or(false),
+            reload: top
+                .take("reload")
+                .and_then(|value| {
+                    value
+                        .one_of("\"signal\" or \"auto\"", &[("signal", ReloadMode::Signal), ("auto", ReloadMode::Auto)])
+                })
+                .unwrap_or_default(),
             worker_logging: event_levels::worker(section(&mut top, "worker_logging")),
             scheduler_logging: event_levels::scheduler(section(&mut top, "scheduler_logging")),
             overrides: section(&mut top, "resque_overrides").map(overrides::read).unwrap_or_default(),

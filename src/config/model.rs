@@ -50,6 +50,10 @@ pub struct Config {
     pub tasks_dir: PathBuf,
     /// Where `[defaults]` stands; `None`: nowhere.
     pub defaults: Option<DefaultsSource>,
+    /// Does a daemon work without the tasks whose files have mistakes?
+    pub skip_broken_tasks: bool,
+    /// When configuration and tasks are read again.
+    pub reload: ReloadMode,
     /// Levels of the worker's events.
     pub worker_logging: WorkerLogging,
     /// Levels of the scheduler's events.
@@ -123,6 +127,28 @@ pub struct OutputConfig {
     pub total: u64,
     /// For how long.
     pub age: Duration,
+}
+
+/// When a daemon reads configuration and tasks again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum ReloadMode {
+    /// When it is told to, by HUP.
+    #[default]
+    Signal,
+    /// Also when a file has changed.
+    Auto,
+}
+
+impl ReloadMode {
+    /// As the configuration has it.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Signal => "signal",
+            Self::Auto => "auto",
+        }
+    }
 }
 
 /// `[worker_logging]`: each event's level.

@@ -14,10 +14,11 @@ use crate::config::origin::NAME_ONE;
 use crate::event::{Bus, Listener};
 use crate::handler::dispatch::Dispatch;
 use crate::handler::kept_output::KeptOutputs;
+use crate::job::TaskName;
 use crate::pool::Work;
 use crate::scheduler::SchedulerConfig;
 use crate::task::Registry;
-use crate::task::load::KnownNames;
+use crate::task::load::{BrokenTasks, KnownNames};
 use crate::telemetry::log::{self, LevelControl};
 use crate::telemetry::log_line::LineStyle;
 
@@ -41,6 +42,10 @@ pub(super) struct Parts {
     pub(super) dispatch: Arc<Dispatch>,
     /// Where outputs are kept; a reload goes on with it.
     pub(super) kept: KeptOutputs,
+    /// Periodic tasks that stay declared although no file that could be read has them.
+    pub(super) kept_periodic: Vec<String>,
+    /// The tasks that are skipped.
+    pub(super) broken: Arc<BrokenTasks>,
     /// Warnings about what the files say.
     pub(super) remarks: Vec<String>,
 }
@@ -51,8 +56,32 @@ impl Parts {
         Work {
             config: Arc::clone(&self.config),
             dispatch: Arc::clone(&self.dispatch),
-            periodic: self.registry.periodic().map(|task| task.name.to_string()).collect(),
+            periodic: self.periodic(),
+            tasks: self.registry.iter().map(|task| task.name.to_string()).collect(),
+            broken: Arc::clone(&self.broken),
         }
+    }
+
+    /// The periodic tasks that it declares. Those that are skipped count, so that nobody withdraws them.
+    fn periodic(&self) -> Arc<[String]> {
+        let skipped = self.broken.names.iter().map(TaskName::to_string);
+        self.registry
+            .periodic()
+            .map(|task| task.name.to_string())
+            .chain(skipped)
+            .chain(self.kept_periodic.iter().cloned())
+            .collect()
+    }
+
+    /// After a reload that found files without names: what was declared before may stand in them.
+    pub(super) fn keep_periodic_of(&mut self, before: &Self) {
+        if self.broken.nameless.is_empty() {
+            return;
+        }
+        let is_new = |name: &&String| {
+            self.registry.get(name).is_none() && !self.broken.names.iter().any(|known| known.as_str() == name.as_str())
+        };
+        self.kept_periodic = before.periodic().iter().filter(is_new).cloned().collect();
     }
 
     /// The configuration of the scheduler.
@@ -133,21 +162,38 @@ impl Read {
             .within(Some(&config.store.namespace))
             .changed_by(trusted.as_ref())
             .over(config.defaults.as_ref());
-        let tasks = crate::task::load::load(&config.tasks_dir, known);
+        let mut tasks = crate::task::load::load(&config.tasks_dir, known);
+        let skipped = if config.skip_broken_tasks { tasks.skip_broken() } else { Vec::new() };
         problems.extend(tasks.problems);
         problems.extend(tasks.unavailable);
         if !problems.is_empty() {
             return Err(Problems(problems));
         }
+        // All of them were problems otherwise.
+        let broken = if config.skip_broken_tasks { tasks.broken } else { BrokenTasks::default() };
         let dispatch = Dispatch::keeping(&tasks.registry, &builtins, bus.clone(), Some(kept));
         Ok(Parts {
             config: Arc::new(config),
             registry: Arc::new(tasks.registry),
             dispatch: Arc::new(dispatch),
             kept: kept.clone(),
-            remarks: first_of(notes.into_iter().chain(tasks.warnings)),
+            remarks: first_of(told_as_skipped(&skipped, &broken).chain(notes).chain(tasks.warnings)),
+            broken: Arc::new(broken),
+            kept_periodic: Vec::new(),
         })
     }
+}
+
+/// That tasks are skipped, and why.
+fn told_as_skipped<'a>(skipped: &'a [Problem], broken: &'a BrokenTasks) -> impl Iterator<Item = String> + 'a {
+    let labels: Vec<&str> = broken.labels().take(MOST_TOLD).collect();
+    let head = format!(
+        "tasks are skipped because their files have mistakes (skip_broken_tasks): {}; their jobs wait until the files are \
+         right and read again (HUP)",
+        labels.join(", ")
+    );
+    let head = (!skipped.is_empty()).then_some(head);
+    head.into_iter().chain(skipped.iter().map(|problem| format!("skipped: {problem}")))
 }
 
 /// As many warnings as are told, and how many more there are.
@@ -170,6 +216,7 @@ fn overridden(config: &mut Config, options: &RunOptions) -> Vec<Problem> {
         }
     }
     config.scheduler = options.scheduler.unwrap_or(config.scheduler);
+    config.skip_broken_tasks |= options.skip_broken_tasks;
     config.max_task_processors = options.max.unwrap_or(config.max_task_processors);
     // ActionHero's rule: with any processors at all there is at least one.
     let least = usize::from(config.max_task_processors > 0);

@@ -32,10 +32,10 @@ pub fn mark(host: &HostIdentity) -> bool {
 /// instance for dead and fail its jobs. It holds no colon, because a worker's id has exactly three parts.
 #[must_use]
 pub fn record(host: &HostIdentity, work: &Work, try_number: usize) -> InstanceRecord {
-    let Work { config, periodic, .. } = work;
+    let Work { config, periodic, tasks, broken, .. } = work;
     let bare = host.hostname.replace(':', "-");
     let suffix = if try_number > 1 { format!("-{try_number}") } else { String::new() };
-    InstanceRecord {
+    let mut record = InstanceRecord {
         id: InstanceRecord::new_id(),
         name: format!("{bare}-windlass{suffix}:{}", host.pid),
         queues: config.queues.as_configured(),
@@ -46,5 +46,9 @@ pub fn record(host: &HostIdentity, work: &Work, try_number: usize) -> InstanceRe
         periodic: periodic.to_vec(),
         version: env!("CARGO_PKG_VERSION").to_owned(),
         halt: None,
-    }
+        tasks: None,
+        skipped: Vec::new(),
+    };
+    record.tell_tasks(tasks, broken.labels());
+    record
 }

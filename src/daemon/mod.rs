@@ -1,6 +1,7 @@
 //! The daemon: connects the rooms, and starts and ends them in order.
 
 pub mod assemble;
+mod changes;
 mod descriptors;
 pub(crate) mod directions;
 pub mod extensions;

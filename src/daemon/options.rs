@@ -20,6 +20,8 @@ pub struct RunOptions {
     pub max: Option<usize>,
     /// `--scheduler`.
     pub scheduler: Option<bool>,
+    /// `--skip-broken-tasks`.
+    pub skip_broken_tasks: bool,
     /// What the program adds to the daemon.
     pub extensions: Arc<Extensions>,
 }

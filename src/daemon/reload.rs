@@ -4,15 +4,17 @@
 //! need a restart are named and keep their values. A running job keeps the definition with which it began.
 
 use std::io;
-use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use tokio::sync::watch;
 
 use super::assemble::{Parts, assemble_anew, log_style};
+use super::changes::{Changes, EVERY};
 use super::notify;
 use super::options::RunOptions;
 use super::systemd;
+use crate::config::model::ReloadMode;
 use crate::config::{Config, error};
 use crate::event::{Bus, Event};
 use crate::pool::Work;
@@ -44,7 +46,10 @@ impl Reloader {
         let (sender, requests) = sync_channel(1);
         let reload = move || {
             own_thread("the reload");
-            while requests.recv().is_ok() {
+            let mut changes = Changes::default();
+            changes.read(&self.parts.config);
+            while self.wait(&requests, &mut changes) {
+                changes.read(&self.parts.config);
                 systemd::reloading();
                 self.reload();
                 systemd::reloaded("working");
@@ -52,6 +57,21 @@ impl Reloader {
         };
         std::thread::Builder::new().name("reload".to_owned()).spawn(reload)?;
         Ok(sender)
+    }
+
+    /// Waits until a reload is asked for, or its files have changed if it is to look at them. `false`: nobody can ask any more.
+    fn wait(&self, requests: &Receiver<()>, changes: &mut Changes) -> bool {
+        loop {
+            if self.parts.config.reload == ReloadMode::Signal {
+                return requests.recv().is_ok();
+            }
+            match requests.recv_timeout(EVERY) {
+                Ok(()) => return true,
+                Err(RecvTimeoutError::Disconnected) => return false,
+                Err(RecvTimeoutError::Timeout) if changes.have_settled(&self.parts.config) => return true,
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+        }
     }
 
     fn reload(&mut self) {
@@ -74,6 +94,7 @@ impl Reloader {
     }
 
     fn replace(&mut self, mut parts: Parts) {
+        parts.keep_periodic_of(&self.parts);
         let mut config = (*parts.config).clone();
         let kept = keep(&self.parts.config, &mut config);
         let log_style = log_style(&config);
@@ -177,6 +198,8 @@ fn told(old: &Parts, config: &Config, registry: &Registry) -> String {
         "unstarted": unstarted,
         "unknown": unknown,
         "tasks_dir": tasks_dir,
+        "skip_broken_tasks": skip_broken_tasks,
+        "reload": reload,
         "worker_logging": worker_logging,
         "scheduler_logging": scheduler_logging,
         "shutdown": shutdown,
@@ -243,6 +266,8 @@ mod tests {
             tasks_dir: _,
             // What it changes is told as changed tasks.
             defaults: _,
+            skip_broken_tasks: _,
+            reload: _,
             worker_logging: _,
             scheduler_logging: _,
             overrides: _,

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use crate::config::Config;
 use crate::handler::dispatch::Dispatch;
+use crate::task::load::BrokenTasks;
 
 /// How far a shutdown has come. It only grows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
@@ -41,13 +42,17 @@ pub struct Work {
     pub dispatch: Arc<Dispatch>,
     /// The periodic tasks that the instance declares.
     pub periodic: Arc<[String]>,
+    /// All tasks that it has loaded.
+    pub tasks: Arc<[String]>,
+    /// The tasks that it skips. Their jobs wait.
+    pub broken: Arc<BrokenTasks>,
 }
 
 impl Work {
     /// Work with these tasks, none of which is declared as periodic.
     #[must_use]
     pub fn new(config: Arc<Config>, dispatch: Arc<Dispatch>) -> Self {
-        Self { config, dispatch, periodic: Arc::default() }
+        Self { config, dispatch, periodic: Arc::default(), tasks: Arc::default(), broken: Arc::default() }
     }
 }
 

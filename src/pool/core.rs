@@ -9,6 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use super::control::Work;
+use super::elsewhere::Elsewhere;
 use super::emptied::Emptied;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
@@ -67,6 +68,7 @@ pub(super) struct Core {
     pub(super) shortage: Shortage,
     pub(super) timeouts: Timeouts,
     pub(super) holdups: Holdups,
+    pub(super) elsewhere: Elsewhere,
     pub(super) findings: Findings,
 }
 
@@ -133,4 +135,5 @@ pub(super) fn bring_up_to_date(record: &mut InstanceRecord, work: &Work) {
     // The highest number that any of its workers ever had: others compute their names from it.
     record.processors = record.processors.max(work.config.max_task_processors);
     record.periodic = work.periodic.to_vec();
+    record.tell_tasks(&work.tasks, work.broken.labels());
 }

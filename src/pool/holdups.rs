@@ -17,6 +17,8 @@ use crate::job::TaskName;
 
 /// How long a task waits, at first and at most.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(30));
+/// The patience with what is to wait without an end.
+pub(super) const WITHOUT_END: Duration = Duration::from_secs(10 * 366 * 24 * 3600);
 /// After so long without another job that could not begin, the next one is news.
 const QUIET: Duration = Duration::from_secs(300);
 /// How many tasks are remembered. Any producer may write any class.
@@ -29,6 +31,12 @@ pub(super) enum Cause {
     Unstarted,
     /// No task here has that name.
     Unknown,
+    /// Its file has mistakes and is skipped.
+    Skipped,
+    /// Another instance has it.
+    Elsewhere,
+    /// It is periodic, and no instance declares it any more.
+    Undeclared,
 }
 
 impl Cause {
@@ -40,6 +48,21 @@ impl Cause {
                  does within {patience} (`unstarted`)",
                 task.as_str()
             ),
+            Self::Skipped => format!(
+                "task {:?} is skipped, or may stand in a file that is, because of mistakes in it. Its jobs are put off \
+                 uncounted until the file is right and read again (HUP)",
+                task.as_str()
+            ),
+            Self::Elsewhere => format!(
+                "no task here is called {:?}, but {why} has it. Its jobs are put off uncounted, for that one; to keep them \
+                 from coming here give this instance other queues (`queues`)",
+                task.as_str()
+            ),
+            Self::Undeclared => format!(
+                "no instance has the periodic task {:?} any more. Its ticks are put off uncounted until one has it, or until \
+                 it is withdrawn with them, after 10 minutes; to run the task again bring back its file and reload (HUP)",
+                task.as_str()
+            ),
             Self::Unknown => format!(
                 "no task here is called {:?}. Its jobs are put off uncounted, for another instance or a reload (HUP) that \
                  brings the task; they fail from {patience} on (`unknown`)",
@@ -48,13 +71,18 @@ impl Cause {
         }
     }
 
+    /// Do its jobs fail in the end?
+    fn may_fail(self) -> bool {
+        matches!(self, Self::Unstarted | Self::Unknown)
+    }
+
     fn gives_up(self, task: &TaskName, patience: Duration) -> String {
         let patience = humantime::format_duration(patience);
         match self {
             Self::Unstarted => {
                 format!("no job of task {:?} could begin for {patience}: they fail from now on", task.as_str())
             }
-            Self::Unknown => format!(
+            Self::Unknown | Self::Skipped | Self::Elsewhere | Self::Undeclared => format!(
                 "no task here has been called {:?} for {patience}: its jobs fail from now on; `windlass failed retry \
                  --unknown` retries them once it is known",
                 task.as_str()
@@ -119,7 +147,8 @@ impl Holdups {
         tasks.retain(|_, holdup| now < holdup.last.max(holdup.until) + QUIET);
         let is_known = tasks.get(task).is_some_and(|holdup| holdup.cause == cause);
         if patience.is_zero() || (!is_known && tasks.len() >= MOST) {
-            return (Fate::Fails, None);
+            let waits = Fate::Waits(u64::try_from(PAUSE.1.as_millis()).unwrap_or(u64::MAX));
+            return (if cause.may_fail() { Fate::Fails } else { waits }, None);
         }
         self.any.set(true);
         let mut news = None;

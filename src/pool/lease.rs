@@ -204,6 +204,8 @@ mod tests {
             periodic: Vec::new(),
             version: "1".into(),
             halt: None,
+            tasks: None,
+            skipped: Vec::new(),
         };
         let lease = Lease::new(Arc::clone(&clock) as Arc<dyn Clock>, LENGTH, record);
         (clock, lease)

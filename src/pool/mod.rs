@@ -12,6 +12,7 @@ pub mod autoscale;
 pub mod control;
 mod core;
 mod drain;
+mod elsewhere;
 mod emptied;
 mod findings;
 mod heartbeat;

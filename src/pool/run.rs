@@ -17,6 +17,7 @@ use tokio::time::{Instant, sleep, timeout};
 use super::control::{Control, Ended, Phase, Work, unless_told};
 use super::core::{Core, bring_up_to_date};
 use super::drain::{drain, end_lost_runs};
+use super::elsewhere::{self, Elsewhere};
 use super::emptied::Emptied;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
@@ -217,6 +218,7 @@ async fn live(
         shortage: Shortage::default(),
         timeouts: Timeouts::default(),
         holdups: Holdups::default(),
+        elsewhere: Elsewhere::default(),
     });
     // The instance may have joined before the last reload.
     core.adopt(&present);
@@ -228,6 +230,7 @@ async fn live(
     tasks.start("pool lease guard", lease_guard::guard);
     tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
     tasks.start("pool timeouts", overdue::enforce);
+    tasks.start("pool elsewhere", elsewhere::look);
     // The lease is extended meanwhile: opening takes many round trips.
     let opened = tokio::select! {
         opened = open(&core, has_pool, control) => opened,

@@ -7,12 +7,15 @@ use std::time::Duration;
 use super::control::Work;
 use crate::config::Config;
 use crate::handler::dispatch::Dispatch;
+use crate::job::TaskName;
 use crate::plugin::ending::CrashPolicy;
+use crate::task::load::BrokenTasks;
 
 /// The settings in force.
 pub(super) struct Settings {
     config: RefCell<Arc<Config>>,
     dispatch: RefCell<Arc<Dispatch>>,
+    broken: RefCell<Arc<BrokenTasks>>,
     policy: Cell<CrashPolicy>,
     kill_grace: Cell<Duration>,
 }
@@ -22,6 +25,7 @@ impl Settings {
         Self {
             config: RefCell::new(Arc::clone(&work.config)),
             dispatch: RefCell::new(Arc::clone(&work.dispatch)),
+            broken: RefCell::new(Arc::clone(&work.broken)),
             policy: Cell::new(policy(&work.config)),
             kill_grace: Cell::new(work.config.shutdown.kill_grace),
         }
@@ -29,7 +33,8 @@ impl Settings {
 
     /// These are in force from now on.
     pub(super) fn replace(&self, work: &Work) {
-        let Self { config, dispatch, policy, kill_grace } = Self::new(work);
+        let Self { config, dispatch, broken, policy, kill_grace } = Self::new(work);
+        self.broken.swap(&broken);
         self.config.swap(&config);
         self.dispatch.swap(&dispatch);
         self.policy.swap(&policy);
@@ -42,6 +47,11 @@ impl Settings {
 
     pub(super) fn dispatch(&self) -> Ref<'_, Arc<Dispatch>> {
         self.dispatch.borrow()
+    }
+
+    /// Is this class perhaps a task that is skipped because its file has mistakes?
+    pub(super) fn may_be_skipped(&self, class: &TaskName) -> bool {
+        self.broken.borrow().may_hold(class)
     }
 
     /// What happens to a job whose run is cut off.

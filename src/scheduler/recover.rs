@@ -256,6 +256,8 @@ mod tests {
             periodic: Vec::new(),
             version: String::new(),
             halt: None,
+            tasks: None,
+            skipped: Vec::new(),
         };
         InstanceState { record, counter }
     }

@@ -23,7 +23,7 @@ pub struct Findings {
     bus: Bus,
     told: Arc<Mutex<Told>>,
     /// How many records of each kind the last look at them passed over.
-    unreadable: Arc<Mutex<BTreeMap<RecordKind, u64>>>,
+    unreadable: Arc<Mutex<BTreeMap<RecordKind, Unreadable>>>,
 }
 
 /// The last reported finding of each subject.
@@ -107,8 +107,9 @@ impl Findings {
     pub fn passed_over(&self, passed: &PassedOver, place: &str) {
         let PassedOver { kind, count, .. } = passed;
         if *count > 0 {
-            lock(&self.unreadable).insert(*kind, *count);
-            self.tell(kind.noun(0), passed.text(place));
+            let text = passed.text(place);
+            lock(&self.unreadable).insert(*kind, Unreadable { kind: *kind, count: *count, text: text.clone() });
+            self.tell(kind.noun(0), text);
         } else if lock(&self.unreadable).remove(kind).is_some() {
             self.mended(kind.noun(0), &format!("all {} in {place} can be read again", kind.noun(0)));
         }
@@ -117,7 +118,7 @@ impl Findings {
     /// How many records of each kind the last look at them passed over, where it was any.
     #[must_use]
     pub fn unreadable(&self) -> Vec<Unreadable> {
-        lock(&self.unreadable).iter().map(|(&kind, &count)| Unreadable { kind, count }).collect()
+        lock(&self.unreadable).values().cloned().collect()
     }
 
     fn told(&self) -> MutexGuard<'_, Told> {
@@ -175,9 +176,9 @@ mod tests {
             let mut passed = PassedOver::new(RecordKind::Instance);
             (0..broken).for_each(|n| passed.add(&[b'a' + n], "junk"));
             findings.passed_over(&passed, "here");
-            let count = |count| Unreadable { kind: RecordKind::Instance, count };
-            let counts: Vec<_> = Some(u64::from(broken)).filter(|count| *count > 0).map(count).into_iter().collect();
-            assert_eq!(findings.unreadable(), counts);
+            let counts: Vec<_> = findings.unreadable().iter().map(|one| (one.kind, one.count)).collect();
+            let is_any = Some(u64::from(broken)).filter(|count| *count > 0);
+            assert_eq!(counts, is_any.map(|count| (RecordKind::Instance, count)).into_iter().collect::<Vec<_>>());
             told.extend(std::iter::from_fn(|| listeners[0].try_next()));
         }
         let told: Vec<String> = told.iter().map(|event| format!("{event:?}")).collect();

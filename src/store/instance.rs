@@ -178,7 +178,7 @@ pub struct InstanceState {
 #[derive(Debug, Clone, Copy)]
 pub struct Instances;
 
-arrow!(Instances, "instances", Reads -> Vec<InstanceState>; Scheduler, Admin, Mover);
+arrow!(Instances, "instances", Reads -> Vec<InstanceState>; Pool, Scheduler, Admin, Mover);
 
 /// Takes or renews [`Leadership::Duties`](super::scheduling::Leadership::Duties) as
 /// [`Lead`](super::scheduling::Lead) does, and reads all instances.

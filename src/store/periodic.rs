@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use super::effect::Tick;
-use super::role::{Admin, Scheduler, arrow};
+use super::role::{Admin, Pool, Scheduler, arrow};
 use super::stored::{Period, Second};
 use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName, WorkerName};
 
@@ -56,7 +56,7 @@ pub struct Periodic {
     pub job_locks: Vec<LockKey>,
 }
 
-arrow!(Periodic, "periodic", Reads -> (Vec<PeriodicEntry>, Vec<bool>); Scheduler, Admin);
+arrow!(Periodic, "periodic", Reads -> (Vec<PeriodicEntry>, Vec<bool>); Pool, Scheduler, Admin);
 
 /// Reconciles one periodic task in one atomic step. A task without an entry is seeded, unless a job of it is delayed,
 /// queued or running; such a job is accepted. An overdue task without a job anywhere is restored. Its JobLock is freed

@@ -29,6 +29,11 @@ const MAX_WORKER_NAMES: usize = 100_000;
 /// The shortest and the longest lease, in milliseconds.
 const LEASES_MS: RangeInclusive<u64> = 100..=10 * 366 * 24 * 3600 * 1000;
 
+/// How long the names of loaded tasks may be together, to be told: the record is read at every look at all instances.
+const MAX_TOLD_BYTES: usize = 8 * 1024;
+/// How many skipped tasks are told.
+const MAX_SKIPPED: usize = 20;
+
 /// Why an instance claims nothing, although it is there. It says so in its record, which is written when this changes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -84,6 +89,12 @@ pub struct InstanceRecord {
     /// Why it claims nothing, if that is so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub halt: Option<Halt>,
+    /// The tasks that it has loaded, unless they are too many to tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tasks: Option<Vec<String>>,
+    /// The tasks that it skips because their files have mistakes, or those files; the first of them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<String>,
 }
 
 /// A record from the store, which any program may have written.
@@ -101,6 +112,10 @@ struct Stored {
     version: String,
     #[serde(default)]
     halt: Option<Halt>,
+    #[serde(default)]
+    tasks: Option<Vec<String>>,
+    #[serde(default)]
+    skipped: Vec<String>,
 }
 
 /// Why a record cannot be one of an instance.
@@ -120,7 +135,20 @@ impl TryFrom<Stored> for InstanceRecord {
     type Error = OutOfBounds;
 
     fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
-        let Stored { id, name, queues, former_queues, host, processors, lease_ms, periodic, version, halt } = stored;
+        let Stored {
+            id,
+            name,
+            queues,
+            former_queues,
+            host,
+            processors,
+            lease_ms,
+            periodic,
+            version,
+            halt,
+            tasks,
+            skipped,
+        } = stored;
         let lists = former_queues.len().saturating_add(1);
         if id.is_empty() {
             return Err(OutOfBounds::NoId);
@@ -134,7 +162,20 @@ impl TryFrom<Stored> for InstanceRecord {
         if !LEASES_MS.contains(&lease_ms) {
             return Err(OutOfBounds::Lease(lease_ms));
         }
-        Ok(Self { id, name, queues, former_queues, host, processors, lease_ms, periodic, version, halt })
+        Ok(Self {
+            id,
+            name,
+            queues,
+            former_queues,
+            host,
+            processors,
+            lease_ms,
+            periodic,
+            version,
+            halt,
+            tasks,
+            skipped,
+        })
     }
 }
 
@@ -175,6 +216,13 @@ impl InstanceRecord {
         let most = MAX_QUEUE_LISTS.min(MAX_WORKER_NAMES / self.processors.max(1)).saturating_sub(1);
         let surplus = self.former_queues.len().saturating_sub(most);
         self.former_queues.drain(..surplus);
+    }
+
+    /// Tells which tasks it has loaded and which it skips, as far as the record is to grow.
+    pub fn tell_tasks<'a>(&mut self, tasks: &[String], skipped: impl Iterator<Item = &'a str>) {
+        let length: usize = tasks.iter().map(String::len).sum();
+        self.tasks = (length <= MAX_TOLD_BYTES).then(|| tasks.to_vec());
+        self.skipped = skipped.take(MAX_SKIPPED).map(str::to_owned).collect();
     }
 
     /// Does it declare this periodic task?

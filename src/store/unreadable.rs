@@ -31,6 +31,8 @@ pub struct Unreadable {
     pub kind: RecordKind,
     /// How many.
     pub count: u64,
+    /// Names the first of them, and says why.
+    pub text: String,
 }
 
 /// A kind of stored record that can be unreadable.

@@ -1,6 +1,6 @@
 //! One validated task, and the registry of all tasks, which is an immutable snapshot.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -113,6 +113,13 @@ impl Registry {
     #[must_use]
     pub fn new(tasks: impl IntoIterator<Item = TaskDefinition>) -> Self {
         Self { tasks: tasks.into_iter().map(|task| (task.name.clone(), Arc::new(task))).collect() }
+    }
+
+    /// The same without these tasks.
+    #[must_use]
+    pub fn without(&self, names: &BTreeSet<TaskName>) -> Self {
+        let kept = self.tasks.iter().filter(|(name, _)| !names.contains(*name));
+        Self { tasks: kept.map(|(name, task)| (name.clone(), Arc::clone(task))).collect() }
     }
 
     /// The task of this name.

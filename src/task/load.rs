@@ -4,6 +4,7 @@
 //! `[[task]]`. A bad file or a bad task does not stop the others. All problems are returned together, and the caller
 //! decides what to do about them.
 
+mod broken;
 mod custom_plugins;
 mod defaults;
 mod files;
@@ -24,7 +25,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::files::{passed_over, task_files};
+pub use self::broken::BrokenTasks;
+use self::files::passed_over;
+pub(crate) use self::files::task_files;
 pub use self::known_names::KnownNames;
 use self::program::Missing;
 use super::definition::{FromDefaults, Registry, TaskDefinition};
@@ -55,6 +58,10 @@ pub struct Tasks {
     pub unavailable: Vec<Problem>,
     /// Settings that are allowed but probably a mistake.
     pub warnings: Vec<String>,
+    /// The problems that concern all tasks: the folder cannot be read, or somebody else may change what is in it.
+    pub fatal: Vec<Problem>,
+    /// Which tasks the other problems concern.
+    pub broken: BrokenTasks,
 }
 
 /// Reads all task files of a folder.
@@ -70,7 +77,9 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
     let checked = known.defaults.map(|source| defaults::check(source, known)).unwrap_or_default();
     // Tasks without what [defaults] was to say would be other tasks: they wait until it is right.
     if !checked.problems.is_empty() {
-        return Tasks { problems: checked.problems, warnings: checked.warnings, ..Tasks::default() };
+        // They concern every task.
+        let fatal = checked.problems.clone();
+        return Tasks { problems: checked.problems, fatal, warnings: checked.warnings, ..Tasks::default() };
     }
     let source = known.defaults.map(|source| Document::new(source.path(), source.text().to_owned()));
     let parsed = source.as_ref().and_then(|document| Some((document, document.parse()?)));
@@ -86,6 +95,8 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
         missing_of: Vec::new(),
         unavailable: RefCell::default(),
         warnings: checked.warnings,
+        fatal: Vec::new(),
+        broken: BrokenTasks::default(),
         judge: known.trusted.map(|trusted| Judge::new(trusted)),
         told: HashSet::new(),
     };
@@ -93,7 +104,7 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
     match task_files(&dir) {
         Ok(files) => {
             let judged = loader.judge.as_ref().and_then(|judge| judge.listing(&dir).err());
-            problems.extend(judged.as_ref().map(security::problem));
+            loader.fatal.extend(judged.as_ref().map(security::problem));
             loader.told.extend(judged.map(|error| error.path().to_owned()));
             loader.warnings.extend(passed_over(&dir));
             if files.is_empty() {
@@ -112,15 +123,19 @@ pub fn load<'a>(dir: &Path, known: impl Into<KnownNames<'a>>) -> Tasks {
                 }
                 _ => format!("the folder of the task files (tasks_dir) cannot be read: {error}"),
             };
-            problems.push(Problem::of_source(dir.display(), message));
+            loader.fatal.push(Problem::of_source(dir.display(), message));
         }
     }
+    // What concerns all stands before what it may explain.
+    let problems = loader.fatal.iter().cloned().chain(problems).collect();
     let mut tasks = Tasks {
         registry: Registry::new(loader.tasks),
         problems,
         missing: loader.missing_of,
         unavailable: loader.unavailable.into_inner(),
         warnings: loader.warnings,
+        fatal: loader.fatal,
+        broken: loader.broken,
     };
     // What [defaults] is warned of would stand here once for each task.
     let (mut told, mut warned) = (HashSet::new(), HashSet::new());
@@ -143,6 +158,8 @@ struct TaskLoader<'b> {
     missing_of: Vec<(TaskName, Problem)>,
     unavailable: RefCell<Vec<Problem>>,
     warnings: Vec<String>,
+    fatal: Vec<Problem>,
+    broken: BrokenTasks,
     judge: Option<Judge<'b>>,
     /// What the judge has refused, and was told.
     told: HashSet<PathBuf>,
@@ -152,14 +169,21 @@ impl<'b> TaskLoader<'b> {
     fn file(&mut self, path: &Path, problems: &mut Vec<Problem>) {
         let document = match Document::read(path, bounded::TASKS) {
             Ok(document) => document,
-            Err(problem) => return problems.push(problem),
+            Err(problem) => {
+                self.broken.nameless.push(path.display().to_string());
+                return problems.push(problem);
+            }
         };
         // A file of somebody else's is read all the same, because all its problems are told together.
         let judged = self.judge.as_ref().and_then(|judge| judge.judge(path).err());
         // A folder above is told once, for all files below it.
-        problems
+        self.fatal
             .extend(judged.filter(|error| self.told.insert(error.path().to_owned())).as_ref().map(security::problem));
-        if let Some(parsed) = document.parse() {
+        let parsed = document.parse();
+        if parsed.is_none() {
+            self.broken.nameless.push(path.display().to_string());
+        }
+        if let Some(parsed) = parsed {
             let mut top = document.top(&parsed);
             if top.has("task") {
                 let list = top.take("task").and_then(|value| value.list("tasks, each under [[task]]"));
@@ -190,7 +214,7 @@ impl<'b> TaskLoader<'b> {
         let mut table = table.over(self.underlay);
         let beneath = self.underlay.map(Underlay::document);
         let count = || document.problem_count() + beneath.map_or(0, Document::problem_count);
-        let before = count();
+        let (before, unavailable) = (count(), self.unavailable.borrow().len());
         let name_value = table.required("name", "the task's name");
         let name = name_value.as_ref().and_then(read_name);
         if let (Some(name), Some(value)) = (&name, &name_value) {
@@ -201,9 +225,15 @@ impl<'b> TaskLoader<'b> {
                 }
             }
         }
-        let task = self.definition(document, name, &mut table);
+        let task = self.definition(document, name.clone(), &mut table);
         table.finish();
         let missing = self.missing.take();
+        if task.is_none() || count() > before || self.unavailable.borrow().len() > unavailable {
+            match name {
+                Some(name) => drop(self.broken.names.insert(name)),
+                None => self.broken.nameless.push(document.path().display().to_string()),
+            }
+        }
         let from_defaults = self.underlay.map(Underlay::take_used).unwrap_or_default();
         if let Some(mut task) = task.filter(|_| count() == before + missing.len()) {
             task.from_defaults = FromDefaults(from_defaults);

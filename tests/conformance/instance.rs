@@ -49,6 +49,8 @@ pub(crate) fn record(id: &str, processors: usize) -> InstanceRecord {
         periodic: Vec::new(),
         version: "test".to_owned(),
         halt: None,
+        tasks: None,
+        skipped: Vec::new(),
     }
 }
 

@@ -37,6 +37,8 @@ pub(crate) fn record() -> InstanceRecord {
         periodic: Vec::new(),
         version: "test".into(),
         halt: None,
+        tasks: None,
+        skipped: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@
 #[expect(dead_code, reason = "other test crates use the rest of it")]
 mod support;
 
+mod broken;
 mod children;
 mod cli;
 mod confine;

@@ -26,6 +26,9 @@ pub(crate) struct RunArgs {
     /// Does this instance run a scheduler?
     #[arg(long, value_name = "true|false")]
     pub scheduler: Option<bool>,
+    /// Start without the tasks whose files have mistakes; their jobs wait
+    #[arg(long)]
+    pub skip_broken_tasks: bool,
 }
 
 /// `leader`.

@@ -7,6 +7,7 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 use super::refusing_lock::{LockView, refusing_locks};
+use super::unloaded::{warn_of_missing, warn_of_unloaded};
 use crate::cli::args::EnqueueArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
@@ -21,10 +22,10 @@ use crate::client::request::ResolvedJob;
 use crate::client::{Client, Request, RequestError};
 use crate::config::error::MOST_TOLD;
 use crate::file::bounded;
-use crate::job::TaskName;
 use crate::plugin::hooks::{HookFailure, Refusal};
+use crate::store::handle::Store;
 use crate::store::queueing::Scheduled;
-use crate::task::load::Tasks;
+use crate::store::role::Whole;
 
 /// The result. For a refused job it is `{"enqueued":false,"refused_by":"QueueLock","lock":{..}}`.
 #[derive(Debug, Default, Serialize)]
@@ -112,16 +113,20 @@ pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<E
         queue: args.queue.clone(),
         foreign: args.foreign,
     };
-    let client = checked(context, &request).await?;
-    if args.at.is_none() && args.delay.is_none() {
-        now(context, &client, &request, &args).await
+    let (client, store) = checked(context, &request).await?;
+    let exit = if args.at.is_none() && args.delay.is_none() {
+        now(context, &client, &request, &args).await?
     } else {
-        later(context, &client, &request, &args).await
+        later(context, &client, &request, &args).await?
+    };
+    if !args.foreign {
+        warn_of_unloaded(&store, [request.task.as_str()]).await;
     }
+    Ok(exit)
 }
 
 /// A client, if the request is valid. An invalid request is reported before the store is opened.
-async fn checked(context: &CommandContext, request: &Request) -> Result<Client, CliError> {
+async fn checked(context: &CommandContext, request: &Request) -> Result<(Client, Store<Whole>), CliError> {
     let tasks = context.tasks()?;
     context.resolve(request, &tasks).map_err(|error| match error {
         RequestError::UnknownTask { .. } => {
@@ -131,14 +136,9 @@ async fn checked(context: &CommandContext, request: &Request) -> Result<Client, 
         other => CliError::Client(other.into()),
     })?;
     warn_of_missing(&tasks, |task| task.as_str() == request.task);
-    Ok(Client::new(context.store_to_fill().await?, Arc::new(tasks.registry)).with_plugins(context.plugins()))
-}
-
-/// Warns of jobs that cannot begin at the moment, because a program is missing.
-fn warn_of_missing(tasks: &Tasks, is_meant: impl Fn(&TaskName) -> bool) {
-    for (task, problem) in tasks.missing.iter().filter(|(task, _)| is_meant(task)) {
-        warn(&format!("no job of task {:?} can begin at the moment: {problem}", task.as_str()));
-    }
+    let store: Store<Whole> = context.store_to_fill().await?;
+    let client = Client::new(store.narrow(), Arc::new(tasks.registry)).with_plugins(context.plugins());
+    Ok((client, store))
 }
 
 async fn now(
@@ -276,7 +276,8 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
         }
     };
     warn_of_missing(&tasks, |task| jobs.iter().any(|job| job.job.task == *task));
-    let client = Client::new(context.store_to_fill().await?, Arc::new(tasks.registry)).with_plugins(context.plugins());
+    let store: Store<Whole> = context.store_to_fill().await?;
+    let client = Client::new(store.narrow(), Arc::new(tasks.registry)).with_plugins(context.plugins());
     let report = client.enqueue_bulk(&jobs, args.front).await;
     let mut output = BulkOutput { lines: jobs.len(), ..BulkOutput::default() };
     let refused = report.outcomes.iter().filter_map(|(line, outcome)| match outcome {
@@ -333,6 +334,9 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
         exit = CliError::Interrupted { message, error }.exit();
     }
     context.printer.report(&output, || bulk_text(&output))?;
+    if !args.foreign && output.error.is_none() {
+        warn_of_unloaded(&store, jobs.iter().map(|job| job.job.task.as_str())).await;
+    }
     Ok(exit)
 }
 

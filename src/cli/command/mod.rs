@@ -17,4 +17,5 @@ pub(super) mod queues;
 mod refusing_lock;
 pub(super) mod store;
 pub(super) mod tasks;
+mod unloaded;
 pub(super) mod workers;

@@ -24,6 +24,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<QueuesVerb>) -> R
             context.printer.print(&output, || {
                 let mut text = Text::default();
                 output.held_back().lines().into_iter().for_each(|line| text.push(line));
+                output.unnamed.iter().for_each(|line| text.push(line));
                 if let Some(aside) = &output.set_aside {
                     text.push(&aside.text);
                 }

@@ -6,14 +6,18 @@ use std::time::Duration;
 
 use super::LaneTask;
 use crate::event::Event;
-use crate::job::{Failure, Outcome, TaskName, WorkerName};
-use crate::plugin::ending::{self, Run};
-use crate::pool::holdups::{Cause, Fate};
+use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
+use crate::plugin::ending::{self, Ending, Run};
+use crate::pool::elsewhere::Whereabouts;
+use crate::pool::holdups::{Cause, Fate, WITHOUT_END};
 use crate::pool::slots::Job;
 use crate::pool::{perform, report};
+use crate::store::effect::Verdict;
 use crate::store::queueing::Claim;
 use crate::task::TaskDefinition;
 
+/// How long a job waits while the store is asked who has its task.
+const LOOK_MS: u64 = 200;
 /// How long a job that was cut off often waits for the one of that kind that runs.
 const POISON_WAIT_MS: u64 = 5000;
 /// Failures of jobs that never began.
@@ -35,7 +39,21 @@ impl LaneTask {
     /// A job of a class that no task here has.
     pub(super) fn unknown(&mut self, number: usize, worker: &WorkerName, job: Job, class: &TaskName) {
         let patience = self.core.settings.config().unknown;
-        match self.hold_up(class, Cause::Unknown, "", patience, Duration::ZERO) {
+        let (mut cause, mut why, mut patience) = (Cause::Unknown, String::new(), patience);
+        if self.core.settings.may_be_skipped(class) {
+            (cause, patience) = (Cause::Skipped, WITHOUT_END);
+        } else if !patience.is_zero() {
+            match self.core.elsewhere.of(class, &job.queue) {
+                None => return self.put_off_by(number, worker, job, None, LOOK_MS),
+                Some(Whereabouts::Instance(label)) => (cause, why, patience) = (Cause::Elsewhere, label, WITHOUT_END),
+                Some(Whereabouts::Undeclared) => (cause, patience) = (Cause::Undeclared, WITHOUT_END),
+                Some(Whereabouts::Withdrawn) if is_tick(&job.payload) => {
+                    return self.drop_tick(number, worker, job, class);
+                }
+                Some(Whereabouts::Withdrawn | Whereabouts::Nowhere) => {}
+            }
+        }
+        match self.hold_up(class, cause, &why, patience, Duration::ZERO) {
             Fate::Waits(ms) => self.put_off_by(number, worker, job, None, ms),
             Fate::Fails => {
                 if let Some(advice) = self.core.holdups.unknown.count(&job.queue) {
@@ -45,6 +63,18 @@ impl LaneTask {
                 self.end(number, worker, job, Outcome::Failure(failure));
             }
         }
+    }
+
+    /// The tick of a periodic task that was withdrawn meanwhile, because no instance declares it.
+    fn drop_tick(&mut self, number: usize, worker: &WorkerName, job: Job, class: &TaskName) {
+        self.core.bus.emit(Event::Notice {
+            text: format!(
+                "dropped a tick of {:?}: the periodic task was withdrawn, because no instance has it",
+                class.as_str()
+            ),
+        });
+        let ending = Ending { verdict: Verdict::Vetoed { retry: None }, free: Vec::new(), tick: None, failure: None };
+        self.settle(number, worker, job, ending, None);
     }
 
     /// A run is over: did it ever begin? One that did not is put off for as long as its task may wait, and then fails.
@@ -105,6 +135,12 @@ impl LaneTask {
         let ending = ending::put_off(holds, run, ms);
         self.settle(number, worker, job, ending, None);
     }
+}
+
+/// Has it the arguments that ticks of periodic tasks have?
+fn is_tick(payload: &[u8]) -> bool {
+    let args = PayloadView::parse(payload).ok().and_then(|view| Args::of(&view).ok());
+    args.is_some_and(|args| ["[{}]", "[null]", "[]"].contains(&args.as_str()))
 }
 
 /// Does this outcome show that the task's program was started?

@@ -21,6 +21,8 @@ fn record(queues: &str) -> InstanceRecord {
         periodic: Vec::new(),
         version: "1".into(),
         halt: None,
+        tasks: None,
+        skipped: Vec::new(),
     }
 }
 

@@ -15,6 +15,8 @@ fn record() -> InstanceRecord {
         periodic: vec!["clean".into()],
         version: "1".into(),
         halt: None,
+        tasks: None,
+        skipped: Vec::new(),
     }
 }
 

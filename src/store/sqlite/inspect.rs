@@ -1,6 +1,4 @@
 //! What people look at and correct.
-//!
-//! Longer than 400 lines because every look and every correction stands here, in the order of the file of the same name for Redis.
 
 use std::collections::BTreeSet;
 

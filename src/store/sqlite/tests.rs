@@ -67,6 +67,8 @@ fn record(id: &str, processors: usize) -> InstanceRecord {
         periodic: Vec::new(),
         version,
         halt: None,
+        tasks: None,
+        skipped: Vec::new(),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 /// The task files in order; hidden files are the half-written ones of editors.
-pub(super) fn task_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
+pub(crate) fn task_files(dir: &Path) -> std::io::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for entry in std::fs::read_dir(dir)? {
         let path = entry?.path();

@@ -150,5 +150,7 @@ pub(super) fn instance(id: &str) -> InstanceRecord {
         periodic: Vec::new(),
         version: "0.1.0".to_owned(),
         halt: None,
+        tasks: None,
+        skipped: Vec::new(),
     }
 }
