@@ -95,8 +95,9 @@ impl Elsewhere {
     async fn read(&self, core: &Core) -> Result<(), StoreError> {
         let instances = core.store.run(Instances).await?;
         let (entries, _) = core.store.run(Periodic { job_locks: Vec::new() }).await?;
-        let records = instances.iter().map(|state| &state.record);
-        let others = records.clone().filter(|record| record.id != *core.instance).filter_map(Other::of).collect();
+        // What this one declares it has, until a reload takes it away.
+        let records = instances.iter().map(|state| &state.record).filter(|record| record.id != *core.instance);
+        let others = records.clone().filter_map(Other::of).collect();
         let is_declared = |task: &TaskName| records.clone().any(|record| record.declares(task));
         let undeclared: HashSet<_> = entries
             .into_iter()
