@@ -17,7 +17,6 @@ use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop};
 use crate::store::role::Admin;
-use crate::store::scheduling::ReadTime;
 use crate::store::workers::RegisteredWorkers;
 use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
@@ -200,10 +199,8 @@ async fn look_after(
     name: &str,
     purpose: Purpose,
 ) -> Result<Reconciled, AdminError> {
-    // Ticks are due by the store's time. By a clock that is behind it, no occurrence would be found and nothing started.
-    let now_ms = store.run(ReadTime).await?;
     let task = registry.get(name);
-    let Some((task, tick)) = task.and_then(|task| Some((task, Chain::of(task).tick(now_ms)?))) else {
+    let Some((task, tick)) = task.and_then(|task| Some((task, Chain::of(task).tick()?))) else {
         return Err(not_periodic(store, registry, name).await?);
     };
     let chain = Chain::of(task);

@@ -7,8 +7,8 @@
 //! reads the value, so the lock can be compared before it is freed.
 
 use crate::job::payload::encode;
-use crate::job::{Args, Identity, LockKey, PayloadView, QueueName, RetryKeys, digest};
-use crate::store::effect::{Admission, Busy, Gate, Next, Occurrence, Tick};
+use crate::job::{Args, Identity, LockKey, PayloadView, QueueName, RetryKeys, TaskName, digest};
+use crate::store::effect::{Admission, Busy, Gate, Next, Occurrence, Occurrences, Tick};
 use crate::task::calendar::Calendar;
 use crate::task::definition::Registry;
 use crate::task::plugin_spec::RetrySpec;
@@ -19,13 +19,6 @@ pub const PERIODIC_ARGS: [&str; 3] = ["[{}]", "[null]", "[]"];
 
 /// The plugin name in the refusal of a tick that comes too late.
 pub(crate) const MISSED: &str = "missed";
-
-/// How many seconds clocks may differ by.
-const SKEW_S: i64 = 30;
-
-/// How many occurrences after that are listed, and the largest number in all.
-const AHEAD: usize = 2;
-const MAX_OCCURRENCES: usize = 96;
 
 /// The names of the plugins in their refusals.
 pub const QUEUE_LOCK: &str = "QueueLock";
@@ -81,22 +74,22 @@ impl<'a> Chain<'a> {
 
     /// The gates between claim and run of a job. `identity` tells whether earlier attempts failed.
     #[must_use]
-    pub fn gates(&self, queue: &QueueName, args: &Args, identity: &Identity, now_ms: i64) -> Vec<Gate> {
-        let own_tick = || self.tick(now_ms).filter(|_| PERIODIC_ARGS.contains(&args.as_str()));
+    pub fn gates(&self, queue: &QueueName, args: &Args, identity: &Identity) -> Vec<Gate> {
+        let own_tick = || self.tick().filter(|_| PERIODIC_ARGS.contains(&args.as_str()));
         let free = || self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect();
         let retry = self.retry().filter(|_| identity.attempt > 1).map(|_| RetryKeys::of(self.task.name.as_str(), args));
         let mut gates = Vec::new();
         if let Some((max_age_s, tick)) = self.task.missed_max_age_s.zip(own_tick()) {
             gates.push(Gate::Fresh { plugin: MISSED, max_age_s, tick, free: free(), retry: retry.clone() });
         }
-        gates.extend(self.lock_gates(queue, args, retry.as_ref(), now_ms));
+        gates.extend(self.lock_gates(queue, args, retry.as_ref()));
         if self.task.overlap {
             gates.extend(own_tick().map(|tick| Gate::NextTick { tick }));
         }
         gates
     }
 
-    fn lock_gates(&self, queue: &QueueName, args: &Args, retry: Option<&RetryKeys>, now_ms: i64) -> Vec<Gate> {
+    fn lock_gates(&self, queue: &QueueName, args: &Args, retry: Option<&RetryKeys>) -> Vec<Gate> {
         let name = self.task.name.as_str();
         let gate = |plugin: &PluginSpec| match plugin {
             PluginSpec::QueueLock { .. } => self.queue_lock(queue, args).map(|(key, _)| Gate::FreeLock { key }),
@@ -110,7 +103,7 @@ impl<'a> Chain<'a> {
                 } else {
                     Busy::Drop {
                         free: self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect(),
-                        tick: self.tick(now_ms),
+                        tick: self.tick(),
                         retry: retry.cloned(),
                     }
                 },
@@ -167,12 +160,12 @@ impl<'a> Chain<'a> {
         self.task.plugins.contains(&PluginSpec::Noop)
     }
 
-    /// The next tick of a periodic task, as seen at this time.
+    /// The next tick of a periodic task.
     #[must_use]
-    pub fn tick(&self, now_ms: i64) -> Option<Tick> {
+    pub fn tick(&self) -> Option<Tick> {
         let next = match self.task.cadence.as_ref()? {
             Cadence::Every(every) => Next::Every { seconds: every.as_secs().max(1) },
-            Cadence::Calendar(calendar) => Next::At { occurrences: self.occurrences(calendar, now_ms) },
+            Cadence::Calendar(calendar) => Next::At { calendar: self.occurrences(calendar) },
         };
         Some(Tick {
             task: self.task.name.clone(),
@@ -184,30 +177,18 @@ impl<'a> Chain<'a> {
         })
     }
 
-    /// The occurrences from a little before `now_ms` on, enough for clocks that differ by some seconds.
-    fn occurrences(&self, calendar: &Calendar, now_ms: i64) -> Vec<Occurrence> {
-        let now_s = now_ms.div_euclid(1000);
-        let mut occurrences = Vec::new();
-        let (mut last, mut ahead) = (now_s - SKEW_S, 0);
-        while ahead < AHEAD
-            && occurrences.len() < MAX_OCCURRENCES
-            && let Some(due_s) = calendar.after(last)
-        {
-            occurrences.push(Occurrence { due_s, second: due_s + self.spread(due_s) });
-            ahead += usize::from(due_s > now_s + SKEW_S);
-            last = due_s;
-        }
-        occurrences
+    fn occurrences(&self, calendar: &Calendar) -> Occurrences {
+        let (calendar, name, jitter_s) = (calendar.clone(), self.task.name.clone(), self.task.jitter_s);
+        Occurrences::new(move |second| {
+            let due_s = calendar.after(second)?;
+            Some(Occurrence { due_s, second: due_s + spread(&name, jitter_s, due_s) })
+        })
     }
 
     /// The delay of this occurrence's job in seconds: at most the jitter, and equal for every caller.
     #[must_use]
     pub fn spread(&self, due_s: i64) -> i64 {
-        if self.task.jitter_s == 0 {
-            return 0;
-        }
-        let hash = digest::spread(digest::seeded(due_s.unsigned_abs(), self.task.name.as_str().bytes()));
-        i64::try_from((hash >> 11) % (self.task.jitter_s + 1)).unwrap_or(0)
+        spread(&self.task.name, self.task.jitter_s, due_s)
     }
 
     fn form(&self, args: &str) -> Option<bytes::Bytes> {
@@ -226,6 +207,14 @@ impl<'a> Chain<'a> {
     pub fn is_tick(&self, payload: &PayloadView<'_>) -> bool {
         self.task.cadence.is_some() && Args::of(payload).is_ok_and(|args| PERIODIC_ARGS.contains(&args.as_str()))
     }
+}
+
+fn spread(task: &TaskName, jitter_s: u64, due_s: i64) -> i64 {
+    if jitter_s == 0 {
+        return 0;
+    }
+    let hash = digest::spread(digest::seeded(due_s.unsigned_abs(), task.as_str().bytes()));
+    i64::try_from((hash >> 11) % (jitter_s + 1)).unwrap_or(0)
 }
 
 /// The QueueLock that a job on this queue may hold: its task's, none if its task has no QueueLock, and for a task that

@@ -81,7 +81,7 @@ pub fn ending(
         let task = task?;
         let ours = Chain::of(task).is_tick(view.as_ref()?);
         // With `overlap` the tick was written when the run began.
-        let mut tick = Chain::of(task).tick(now_ms).filter(|_| ours && !task.overlap)?;
+        let mut tick = Chain::of(task).tick().filter(|_| ours && !task.overlap)?;
         tick.halt = failed && !task.re_enqueue_after_failure;
         Some(tick)
     };
@@ -172,12 +172,12 @@ pub fn ending(
 /// A claimed job that a plugin of its task refused is dropped. Its locks are freed, its retry state is deleted, and
 /// its next tick is written.
 #[must_use]
-pub fn vetoed(task: &TaskDefinition, run: Run<'_>, now_ms: i64) -> Ending {
+pub fn vetoed(task: &TaskDefinition, run: Run<'_>) -> Ending {
     let (chain, view) = (Chain::of(task), PayloadView::parse(run.payload).ok());
     let free = view.as_ref().map_or_else(Vec::new, |view| held(chain, run.queue, view));
     // With `overlap` the tick was written before.
     let ours = view.as_ref().is_some_and(|view| chain.is_tick(view)) && !task.overlap;
-    let tick = if ours { chain.tick(now_ms) } else { None };
+    let tick = if ours { chain.tick() } else { None };
     let retry = chain.retry().zip(view.as_ref().and_then(|view| Args::of(view).ok()));
     let retry = retry.map(|(_, args)| RetryKeys::of(task.name.as_str(), &args));
     Ending { verdict: Verdict::Vetoed { retry }, free, tick, failure: None }
@@ -356,7 +356,7 @@ mod tests {
                 identity: &Identity::first(&ClaimToken::new("00", 0, 1, 0)),
                 ms: None,
             };
-            vetoed(&task, run, 0)
+            vetoed(&task, run)
         };
         let tick = veto(r#"{"class":"t","queue":"q","args":[{}]}"#);
         assert_eq!(

@@ -315,7 +315,7 @@ impl LaneTask {
     fn drop_vetoed(&mut self, number: usize, worker: &WorkerName, job: Job, refusal: Refusal) {
         let Some((task, _)) = &job.known else { return };
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
-        let ending = ending::vetoed(task, run, self.core.clock.now_ms());
+        let ending = ending::vetoed(task, run);
         report::tell_vetoed(&self.core.bus, worker, &job, refusal);
         self.settle(number, worker, job, ending, None);
     }

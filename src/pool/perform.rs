@@ -88,7 +88,7 @@ pub(super) fn ready(core: &Core, worker: &WorkerName, claim: Claim) -> PreparedJ
     match Args::of(&view) {
         Ok(args) => {
             job.held = chain.held_locks(&job.queue, &args);
-            let gates = chain.gates(&job.queue, &args, &job.identity, core.clock.now_ms());
+            let gates = chain.gates(&job.queue, &args, &job.identity);
             PreparedJob::AtGates(job, gates)
         }
         Err(bad) => PreparedJob::Refused(job, Failure::new("Error", bad.to_string())),

@@ -82,7 +82,7 @@ pub async fn reconcile(
         let Some(workers) = &workers else { continue };
         let stale_due_s = stale.map(|entry| entry.due_s);
         let purpose = if boot { Purpose::Boot } else { Purpose::Look };
-        let Some(reconcile) = reconcile_request(task, job_lock, stale_due_s, purpose, now_ms, workers) else {
+        let Some(reconcile) = reconcile_request(task, job_lock, stale_due_s, purpose, workers) else {
             continue;
         };
         if let Some(result) = bulkheads.note(bus, &what, store.run(reconcile).await)? {
@@ -121,11 +121,10 @@ fn reconcile_request(
     job_lock: Option<LockKey>,
     stale_due_s: Option<i64>,
     purpose: Purpose,
-    now_ms: i64,
     workers: &Workers,
 ) -> Option<Reconcile> {
     let chain = Chain::of(task);
-    let tick = chain.tick(now_ms)?;
+    let tick = chain.tick()?;
     Some(Reconcile {
         queue_lock: chain.queue_lock(&tick.queue, &Args::periodic()),
         job_lock,

@@ -17,8 +17,9 @@ impl Skew {
     pub(super) fn notice(&mut self, context: &SchedulerContext, store_ms: i64) {
         let skew_ms = context.clock.now_ms().saturating_sub(store_ms);
         if self.is_news(skew_ms) {
-            let text =
-                format!("this machine's clock and the store's are {skew_ms} ms apart; jobs are due by the store's");
+            let text = format!(
+                "this machine's clock and the store's are {skew_ms} ms apart; jobs and ticks are due by the store's"
+            );
             context.bus.emit(Event::Warning { text });
         }
     }

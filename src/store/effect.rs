@@ -4,6 +4,8 @@
 //! already delayed?) is stated here as a rule. The engine applies the rule in the same atomic step as the change, so
 //! that nothing can change in between.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 pub use crate::job::RetryKeys;
@@ -191,16 +193,71 @@ pub enum Next {
         /// The period in whole seconds, at least one.
         seconds: u64,
     },
-    /// The first of these occurrences after the entry's due second that is less than a second late; without an entry the
-    /// first that lies after the store's now. They are
-    /// computed from a little before the caller's time, so that a few seconds between the clocks do not matter. If none
-    /// fits, the entry is removed: the tick that ran stays done, and the next reconciliation of the task writes the one
-    /// after the store's now.
+    /// The first occurrence after the entry's due second that is less than a second late; without an entry the first that
+    /// lies after the store's now. The engine asks for it, by the store's time, because the caller's clock may show another.
+    /// If there is none, the entry is removed: the tick that ran stays done, and the next reconciliation of the task writes
+    /// the one after the store's now.
     At {
-        /// Some occurrences, ascending.
-        occurrences: Vec<Occurrence>,
+        /// When it is due.
+        calendar: Occurrences,
     },
 }
+
+/// The occurrences of a calendar.
+#[derive(Clone)]
+pub struct Occurrences(Arc<dyn Fn(i64) -> Option<Occurrence> + Send + Sync>);
+
+/// How far apart the store's time may be where a script is sent and where it runs.
+const UNDERWAY_S: i64 = 30;
+/// How many occurrences after that a script gets, and the largest number in all.
+const LATER: usize = 2;
+const MOST: usize = 96;
+
+impl Occurrences {
+    /// The occurrences that `after` finds: the first after a unix second.
+    #[must_use]
+    pub fn new(after: impl Fn(i64) -> Option<Occurrence> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(after))
+    }
+
+    /// The first after a unix second.
+    #[must_use]
+    pub fn after(&self, second: i64) -> Option<Occurrence> {
+        (self.0)(second)
+    }
+
+    /// Those around a time of the store, for a script that runs about then and cannot compute any.
+    #[must_use]
+    pub fn around(&self, now_ms: i64) -> Vec<Occurrence> {
+        let now_s = now_ms.div_euclid(1000);
+        let mut occurrences = Vec::new();
+        let (mut last, mut later) = (now_s.saturating_sub(UNDERWAY_S), 0);
+        while later < LATER
+            && occurrences.len() < MOST
+            && let Some(next) = self.after(last)
+        {
+            later += usize::from(next.due_s > now_s.saturating_add(UNDERWAY_S));
+            last = next.due_s;
+            occurrences.push(next);
+        }
+        occurrences
+    }
+}
+
+impl std::fmt::Debug for Occurrences {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Occurrences")
+    }
+}
+
+/// Two are equal if one is a copy of the other.
+impl PartialEq for Occurrences {
+    fn eq(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+}
+
+impl Eq for Occurrences {}
 
 /// One occurrence of a calendar.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

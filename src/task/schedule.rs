@@ -24,16 +24,16 @@ const AHEAD_S: i64 = 10;
 
 impl Cadence {
     /// Is this due second later than the next occurrence from now? Then it was written before a clock was set back, or by
-    /// another cadence.
+    /// another cadence. With a calendar it is only believed to be if it lies further ahead than a clock is set by a little:
+    /// the ticks up to it ran.
     #[must_use]
     pub fn is_ahead(&self, due_s: i64, now_s: i64) -> bool {
-        // One more second, because node-resque's scheduler promotes a tick up to a second early.
-        let early_s = now_s.saturating_add(1);
         match self {
-            Self::Calendar(calendar) => calendar.after(early_s).is_some_and(|next| due_s > next),
+            Self::Calendar(calendar) => calendar.after(now_s.saturating_add(AHEAD_S)).is_some_and(|next| due_s > next),
             Self::Every(every) => {
                 let every_s = i64::try_from(every.as_secs()).unwrap_or(i64::MAX);
-                due_s > early_s.saturating_add(every_s)
+                // One more second, because node-resque's scheduler promotes a tick up to a second early.
+                due_s > now_s.saturating_add(1).saturating_add(every_s)
             }
         }
     }
@@ -111,6 +111,16 @@ mod tests {
             args: Args::periodic(),
             missed_max_age_s,
         }
+    }
+
+    #[test]
+    fn a_tick_is_ahead_if_it_was_written_before_a_clock_was_set_back_by_more_than_a_little() {
+        let calendar = Cadence::Calendar(Calendar::parse("*/10 * * * * *", None).unwrap());
+        assert!(!calendar.is_ahead(1010, 1009));
+        assert!(!calendar.is_ahead(1020, 1000), "the one before it ran");
+        assert!(calendar.is_ahead(1020, 999));
+        let every = Cadence::Every(Duration::from_secs(10));
+        assert!(!every.is_ahead(1011, 1000) && every.is_ahead(1012, 1000));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! The next tick of a periodic task that follows a calendar.
 
-use windlass::store::effect::{Gate, Next, Occurrence, Tick, Verdict};
+use windlass::store::effect::{Gate, Next, Occurrence, Occurrences, Tick, Verdict};
 use windlass::store::periodic::{Purpose, Reconcile, Reconciled};
 use windlass::store::queueing::Entered;
 
@@ -14,6 +14,7 @@ behaviours! {
     a_calendar_waits_for_its_first_occurrence,
     a_calendar_goes_from_occurrence_to_occurrence,
     a_calendar_skips_no_occurrence_that_is_less_than_a_second_late,
+    a_tick_that_ran_does_not_come_again_when_the_clock_is_set_back_a_little,
     a_tick_that_ran_is_not_restored_when_no_later_occurrence_is_known,
     with_overlap_a_run_without_a_known_next_tick_is_not_restored_at_its_end,
     a_tick_of_an_old_calendar_is_moved,
@@ -23,8 +24,9 @@ behaviours! {
 
 /// The task of the tests on a calendar: due every ten seconds, each job delayed by one more.
 fn calendar_tick(from_s: i64) -> Tick {
-    let occurrence = |n: i64| Occurrence { due_s: from_s + 10 * n, second: from_s + 10 * n + 1 };
-    Tick { next: Next::At { occurrences: (-3..6).map(occurrence).collect() }, ..tick(1) }
+    let occurrence = move |n: i64| Occurrence { due_s: from_s + 10 * n, second: from_s + 10 * n + 1 };
+    let after = move |second| (-3..6).map(occurrence).find(|occurrence| occurrence.due_s > second);
+    Tick { next: Next::At { calendar: Occurrences::new(after) }, ..tick(1) }
 }
 
 /// Reconciles the task on its calendar.
@@ -66,7 +68,6 @@ async fn a_calendar_goes_from_occurrence_to_occurrence(f: &Fixture) {
         promote_all(&f.store, "q", 10).await;
         let claim = instance.claim_one("q").await;
         f.pass(run_s);
-        // The clock of the instance that computes the occurrences is off by some seconds.
         let tick = calendar_tick(NOW_S);
         assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &tick)]).await, [0_usize; 0]);
         assert_eq!(due(f).await, NOW_S + next);
@@ -88,7 +89,21 @@ async fn a_calendar_skips_no_occurrence_that_is_less_than_a_second_late(f: &Fixt
     }
 }
 
-/// The clock of the instance that runs the ticks is behind by more than the occurrences reach.
+async fn a_tick_that_ran_does_not_come_again_when_the_clock_is_set_back_a_little(f: &Fixture) {
+    on_calendar(f, Purpose::Look, None).await;
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    for (back_s, next) in [(9, 20), (12, 10)] {
+        f.clock.set((due(f).await + 1) * 1000);
+        promote_all(&f.store, "q", 10).await;
+        let claim = instance.claim_one("q").await;
+        f.pass(-back_s);
+        assert_eq!(instance.settle(vec![claim.ticks(Verdict::Done, &calendar_tick(NOW_S))]).await, [0_usize; 0]);
+        // Further back the task would be silent for too long.
+        assert_eq!(due(f).await, NOW_S + next);
+    }
+}
+
+/// As when the clock was set forward between the choice of the occurrences and the step.
 async fn a_tick_that_ran_is_not_restored_when_no_later_occurrence_is_known(f: &Fixture) {
     on_calendar(f, Purpose::Look, None).await;
     let mut instance = Instance::join(&f.store, "a", 1).await;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use windlass::clock::Clock;
 use windlass::event::Bus;
-use windlass::store::effect::{Next, Occurrence, Tick, Verdict};
+use windlass::store::effect::{Next, Occurrence, Occurrences, Tick, Verdict};
 use windlass::store::findings::Findings;
 use windlass::store::periodic::{Purpose, Reconcile, Reconciled};
 use windlass::store::redis::RedisStore;
@@ -149,7 +149,8 @@ async fn stamps_that_are_none_hold_up_no_tick() {
 async fn a_calendar_waits_in_the_next_free_second() {
     let f = Fixture::redis().await;
     let occurrence = Occurrence { due_s: NOW_S + 10, second: NOW_S + 11 };
-    let on_calendar = Tick { next: Next::At { occurrences: vec![occurrence] }, ..tick(1) };
+    let calendar = Occurrences::new(move |second| Some(occurrence).filter(|occurrence| occurrence.due_s > second));
+    let on_calendar = Tick { next: Next::At { calendar }, ..tick(1) };
     f.redis_command(&["SET", &second(&f, NOW_S + 11), "x"]);
     assert_eq!(f.store.run(look(on_calendar)).await.expect("reconcile"), Reconciled::Seeded);
     assert_eq!(delayed_at(&f.store, NOW_S + 12).await, [tick(1).payload]);

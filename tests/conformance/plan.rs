@@ -96,7 +96,7 @@ async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry) -> Vec<
             let task = registry.get(&view.class);
             let args = windlass::job::Args::of(&view).expect("arguments");
             if let Some(task) = task.filter(|task| Chain::of(task).has_gates()) {
-                let gates = Chain::of(task).gates(&claim.queue, &args, &claim.identity, now_ms);
+                let gates = Chain::of(task).gates(&claim.queue, &args, &claim.identity);
                 assert_eq!(instance.enter(&one, &gates).await, Entered::Taken, "{}", view.class);
             }
             ran.push((now_ms / 1000, view.class.to_string(), args.as_str().to_owned()));

@@ -20,6 +20,7 @@ mod clock;
 mod fault;
 mod fleet;
 mod ledger;
+mod skew;
 mod verdict;
 mod weather;
 

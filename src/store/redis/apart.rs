@@ -49,7 +49,7 @@ impl Apart {
         let settlements: Vec<_> = whole.settlements.iter().map(|settlement| extras(keys, settlement)).collect();
         let entering = |enter| {
             let mut call = connection.call();
-            gates(&mut call, keys, enter);
+            gates(&mut call, keys, enter, 0);
             call.key(keys.working(&enter.worker));
             call.into_keys()
         };
@@ -231,7 +231,7 @@ mod tests {
             };
             let mut call = Call::at(None);
             let Settlement { worker, queue, payload, verdict, free, tick, .. } = &settlement;
-            Ending { worker, queue, payload, verdict, free, tick: tick.as_ref(), counted: None }
+            Ending { worker, queue, payload, verdict, free, tick: tick.as_ref(), about_ms: 0, counted: None }
                 .write(&mut call, &keys);
             let mut known: Vec<Bytes> = extras(&keys, &settlement).into_iter().map(|(_, key)| key).collect();
             let mut declared = call.into_keys();

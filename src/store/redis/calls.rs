@@ -65,6 +65,20 @@ impl Connection {
         reply::time_ms(self.command("TIME", Vec::new()).await?)
     }
 
+    /// The server's time, about: what it told last and has passed since, or else what it tells now. Where scripts get
+    /// occurrences of calendars, they are those around it: this machine's clock may show another time.
+    pub(super) async fn about_ms(&self) -> Result<i64, StoreError> {
+        let known = self.origin.now_ms().or_else(|| self.origin.told.estimate());
+        match known {
+            Some(now_ms) => Ok(now_ms),
+            None => {
+                let now_ms = self.now_ms().await?;
+                self.origin.told.note(now_ms);
+                Ok(now_ms)
+            }
+        }
+    }
+
     /// Runs several commands, in order and `BATCH` in a round trip: what waits for its answer takes memory. An error
     /// answers its own command only.
     pub(super) async fn commands(

@@ -17,7 +17,7 @@ use super::apart::Apart;
 use super::claim_queues::ClaimQueues;
 use super::connection::{Connection, Origin};
 use super::engine::RedisStore;
-use super::gates::gates;
+use super::gates::{gates, ticks};
 use super::layout::{Layout, Workers};
 use super::refusal::Fault;
 use super::refused_keys::naming;
@@ -157,9 +157,10 @@ impl RedisLane {
         }
         let asked = Exchange { settlements: Vec::new(), enters: Vec::new(), ..exchange.clone() };
         let layout = self.workers.lay_out(self.connection.keys(), &asked, false);
-        match self.connection.run_built(&PLAIN, || self.call(&asked, &layout, false)).await {
+        let call = || self.call(&asked, &layout, false, 0);
+        match self.connection.run_built(&PLAIN, call).await {
             Ok(frame) => self.read(exchange, frame).map(Some),
-            Err(fault) => Err(naming(&self.connection, fault, self.call(&asked, &layout, false).into_keys()).await),
+            Err(fault) => Err(naming(&self.connection, fault, call().into_keys()).await),
         }
     }
 
@@ -173,10 +174,13 @@ impl RedisLane {
         // Without all rights nothing is claimed. What ended is settled all the same, as far as the server lets it.
         let missing = if exchange.idle.is_empty() { None } else { rights::missing(&self.connection).await? };
         let claims = missing.is_none();
-        let mut sent = self.connection.run_built(script, || self.call(exchange, &layout, claims)).await;
+        let settled = exchange.settlements.iter().filter_map(|settlement| settlement.tick.as_ref());
+        let asks = verdict::asks_calendars(settled.chain(exchange.enters.iter().flat_map(ticks)));
+        let about_ms = if asks { self.connection.about_ms().await? } else { 0 };
+        let mut sent = self.connection.run_built(script, || self.call(exchange, &layout, claims, about_ms)).await;
         if matches!(sent, Err(Fault::Keys(_))) && self.queues.leave_out_refused(&self.connection).await? {
             // It was refused as a whole, so that nothing of it was applied.
-            sent = self.connection.run_built(script, || self.call(exchange, &layout, claims)).await;
+            sent = self.connection.run_built(script, || self.call(exchange, &layout, claims, about_ms)).await;
         }
         let frame = match sent {
             Ok(frame) => frame,
@@ -204,7 +208,7 @@ impl RedisLane {
     }
 
     /// In the order in which `lane.lua` to `claim.lua` read. Without `claims` the idle workers get no jobs.
-    fn call(&self, exchange: &Exchange, layout: &Layout, claims: bool) -> Call {
+    fn call(&self, exchange: &Exchange, layout: &Layout, claims: bool, about_ms: i64) -> Call {
         let keys = self.connection.keys();
         let (settled, entered, idle) = (exchange.settlements.len(), exchange.enters.len(), exchange.idle.len());
         let workers = layout.working.len();
@@ -235,12 +239,13 @@ impl RedisLane {
                 verdict: &settlement.verdict,
                 free: &settlement.free,
                 tick: settlement.tick.as_ref(),
+                about_ms,
                 counted: counted.clone(),
             };
             ending.write(&mut call, keys);
         }
         for enter in &exchange.enters {
-            gates(&mut call, keys, enter);
+            gates(&mut call, keys, enter, about_ms);
         }
         call
     }

@@ -3,11 +3,11 @@
 use super::keys::Keys;
 use super::script::Call;
 use super::verdict;
-use crate::store::effect::{Busy, Gate};
+use crate::store::effect::{Busy, Gate, Tick};
 use crate::store::queueing::Enter;
 
 /// What `enter.lua` reads for one enter.
-pub(super) fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
+pub(super) fn gates(call: &mut Call, keys: &Keys, enter: &Enter, about_ms: i64) {
     let returns = |gate: &Gate| matches!(gate, Gate::TakeLock { busy: Busy::PutBack { .. }, .. });
     let may_return = enter.gates.iter().any(returns);
     call.number(enter.gates.len()).flag(may_return);
@@ -29,7 +29,7 @@ pub(super) fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
                     Busy::Drop { free, tick, retry } => {
                         call.literal("D");
                         verdict::locks(call, keys, free);
-                        verdict::tick(call, keys, tick.as_ref());
+                        verdict::tick(call, keys, tick.as_ref(), about_ms);
                         verdict::retry_keys(call, keys, retry.as_ref());
                     }
                 }
@@ -37,14 +37,23 @@ pub(super) fn gates(call: &mut Call, keys: &Keys, enter: &Enter) {
             Gate::Fresh { tick, max_age_s, free, retry, .. } => {
                 call.literal("A").key(keys.periodic()).text(tick.task.as_str()).number(max_age_s);
                 verdict::locks(call, keys, free);
-                verdict::tick(call, keys, Some(tick));
+                verdict::tick(call, keys, Some(tick), about_ms);
                 verdict::retry_keys(call, keys, retry.as_ref());
             }
             Gate::NextTick { tick } => {
                 call.literal("N").key(keys.periodic());
                 // Whether a tick follows needs no saying here.
-                verdict::the_tick(call, keys, tick);
+                verdict::the_tick(call, keys, tick, about_ms);
             }
         }
     }
+}
+
+/// The ticks that an enter may write.
+pub(super) fn ticks(enter: &Enter) -> impl Iterator<Item = &Tick> {
+    enter.gates.iter().filter_map(|gate| match gate {
+        Gate::Fresh { tick, .. } | Gate::NextTick { tick } => Some(tick),
+        Gate::TakeLock { busy: Busy::Drop { tick, .. }, .. } => tick.as_ref(),
+        Gate::TakeLock { busy: Busy::PutBack { .. }, .. } | Gate::FreeLock { .. } => None,
+    })
 }

@@ -129,7 +129,7 @@ async fn reconcile_step(connection: &Connection, reconcile: &Reconcile) -> Resul
     verdict::places(&mut call, keys);
     call.key(keys.workers()).key(keys.working_prefix()).key(keys.queue(&tick.queue));
     call.text(tick.task.as_str()).text(tick.queue.as_str());
-    verdict::cadence(&mut call, &tick.next);
+    verdict::cadence(&mut call, &tick.next, connection.about_ms().await?);
     call.literal(match purpose {
         Purpose::Look => "look",
         Purpose::Boot => "boot",

@@ -127,6 +127,7 @@ async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static 
         verdict: &recovery.verdict,
         free: &recovery.free,
         tick,
+        about_ms: if verdict::asks_calendars(tick.into_iter()) { connection.about_ms().await? } else { 0 },
         counted: None,
     };
     ending.write(&mut call, keys);

@@ -1,7 +1,8 @@
 //! The server's time without asking: what it told last, and what has passed since.
 //!
-//! Good enough for the seconds in pings, which other programs compare with the clocks of their own machines. Everything
-//! that is due, lapses or is locked goes by the time that the server tells in that very step.
+//! Good enough for the seconds in pings, which other programs compare with the clocks of their own machines, and to choose
+//! the occurrences of a calendar that a script gets. Everything that is due, lapses or is locked goes by the time that the
+//! server tells in that very step.
 
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;

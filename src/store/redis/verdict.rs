@@ -43,6 +43,8 @@ pub(super) struct Ending<'a> {
     pub(super) verdict: &'a Verdict,
     pub(super) free: &'a [LockKey],
     pub(super) tick: Option<&'a Tick>,
+    /// About when the script runs ([`Connection::about_ms`](super::connection::Connection::about_ms)).
+    pub(super) about_ms: i64,
     /// For a job that is done: its worker's statistic, and how much is added to it.
     pub(super) counted: Option<(Bytes, u32)>,
 }
@@ -105,7 +107,7 @@ impl Ending<'_> {
             }
         }
         if extras {
-            tick(call, keys, self.tick);
+            tick(call, keys, self.tick, self.about_ms);
         }
     }
 }
@@ -127,17 +129,17 @@ pub(super) fn locks(call: &mut Call, keys: &Keys, locks: &[LockKey]) {
 }
 
 /// Whether a tick follows, and the tick.
-pub(super) fn tick(call: &mut Call, keys: &Keys, tick: Option<&Tick>) {
+pub(super) fn tick(call: &mut Call, keys: &Keys, tick: Option<&Tick>, about_ms: i64) {
     call.flag(tick.is_some());
     if let Some(tick) = tick {
-        the_tick(call, keys, tick);
+        the_tick(call, keys, tick, about_ms);
     }
 }
 
 /// The tick.
-pub(super) fn the_tick(call: &mut Call, keys: &Keys, tick: &Tick) {
+pub(super) fn the_tick(call: &mut Call, keys: &Keys, tick: &Tick, about_ms: i64) {
     call.key(keys.timestamps(&tick.payload)).text(tick.task.as_str());
-    cadence(call, &tick.next);
+    cadence(call, &tick.next, about_ms);
     call.text(tick.queue.as_str()).arg(tick.payload.clone()).flag(tick.halt);
     call.key(keys.queue(&tick.queue)).flag(tick.lock.is_some());
     if let Some((lock, ttl_s)) = &tick.lock {
@@ -145,19 +147,25 @@ pub(super) fn the_tick(call: &mut Call, keys: &Keys, tick: &Tick) {
     }
 }
 
-/// What `cadence.lua` reads.
-pub(super) fn cadence(call: &mut Call, next: &Next) {
+/// What `cadence.lua` reads. It cannot compute occurrences, and gets those around the time at which it runs.
+pub(super) fn cadence(call: &mut Call, next: &Next, about_ms: i64) {
     match next {
         Next::Every { seconds } => {
             call.number((*seconds).max(1));
         }
-        Next::At { occurrences } => {
+        Next::At { calendar } => {
+            let occurrences = calendar.around(about_ms);
             call.literal("0").number(occurrences.len());
             for Occurrence { due_s, second } in occurrences {
                 call.number(due_s).number(second);
             }
         }
     }
+}
+
+/// Do scripts need occurrences of these ticks, and so the time?
+pub(super) fn asks_calendars<'a>(mut ticks: impl Iterator<Item = &'a Tick>) -> bool {
+    ticks.any(|tick| matches!(tick.next, Next::At { .. }))
 }
 
 pub(super) fn encoded(identity: &Identity) -> Bytes {

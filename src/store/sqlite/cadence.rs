@@ -5,19 +5,18 @@ use crate::store::effect::{Next, Occurrence};
 
 /// When a task is due after `due_s` (`None`: never yet) and the time of the store. `None` if the calendar has no
 /// occurrence after that; then reconciling writes the next tick. A `due_s` of the future counts as now, because the
-/// clock was set back since. One second is allowed, because node-resque promotes up to a second early.
+/// clock was set back since. One second is allowed, because node-resque promotes up to a second early; with a calendar
+/// more, because what comes back then is a tick that ran.
 pub(super) fn next_due(next: &Next, due_s: Option<i64>, now_ms: i64) -> Option<Occurrence> {
     let now_s = now_ms.div_euclid(1000);
-    let due_s = due_s.filter(|due_s| *due_s <= now_s.saturating_add(1));
+    let early_s = if next.every_s() > 0 { 1 } else { SET_BACK_S };
+    let due_s = due_s.filter(|due_s| *due_s <= now_s.saturating_add(early_s));
     match next {
         Next::Every { seconds } => {
             let due_s = first_after(due_s.unwrap_or(now_s), *seconds, now_ms);
             Some(Occurrence { due_s, second: due_s })
         }
-        Next::At { occurrences } => {
-            let floor = due_s.map_or(now_s, |due_s| due_s.max(now_s.saturating_sub(LATE_S)));
-            occurrences.iter().find(|occurrence| occurrence.due_s > floor).copied()
-        }
+        Next::At { calendar } => calendar.after(due_s.map_or(now_s, |due_s| due_s.max(now_s.saturating_sub(LATE_S)))),
     }
 }
 
@@ -25,12 +24,16 @@ pub(super) fn next_due(next: &Next, due_s: Option<i64>, now_ms: i64) -> Option<O
 pub(super) fn follows(next: &Next, last_s: i64, due_s: i64) -> bool {
     match next {
         Next::Every { seconds } => last_s.saturating_add(period(*seconds)) == due_s,
-        Next::At { occurrences } => {
-            occurrences.windows(2).any(|pair| matches!(pair, [one, two] if one.due_s == last_s && two.due_s == due_s))
+        Next::At { calendar } => {
+            let first = |after_s| calendar.after(after_s).map(|occurrence| occurrence.due_s);
+            first(last_s.saturating_sub(1)) == Some(last_s) && first(last_s) == Some(due_s)
         }
     }
 }
 
+/// Up to so many seconds ahead a tick of a calendar is believed to have run: the clock was set back by a little since, or
+/// the file was on a machine with another clock.
+const SET_BACK_S: i64 = 10;
 /// A tick that is at most this late is not skipped: a run may end late.
 const LATE_S: i64 = 1;
 
