@@ -52,7 +52,8 @@ async fn broken() -> Broken {
 async fn again<T>(mut call: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
     soon("the end of the outage", async {
         loop {
-            match call().await {
+            // Boxed, for the stack of a test is small and futures of debug builds are large.
+            match Box::pin(call()).await {
                 Ok(value) => return value,
                 Err(error) if error.is_transient() => tokio::task::yield_now().await,
                 Err(error) => panic!("an outage is no {error:?}"),
@@ -67,7 +68,7 @@ impl Broken {
     async fn cut<T>(&self, cut: Cut, needle: &str, mut call: impl AsyncFnMut() -> Result<T, StoreError>) -> T {
         let mut told = self.proxy.cut_at(cut, &[needle]);
         // Loading the script may take a call of its own, so the first call may complete without a cut.
-        match call().await {
+        match Box::pin(call()).await {
             Err(StoreError::Unavailable(_)) => {}
             Err(error) => panic!("a cut is no {error:?}"),
             Ok(_) => panic!("the reply cannot have come through"),

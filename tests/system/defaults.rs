@@ -20,7 +20,7 @@ fn tasks_show_tells_what_comes_from_the_defaults_and_the_run_has_it() {
     let place = place();
     let shown = place.run(&["tasks", "show", "greet"]).done();
     let of_config = place.path().join("config/tasks.toml");
-    assert!(shown.contains("timeout:         5m"), "{shown}");
+    assert!(shown.contains("timeout:         5 minutes"), "{shown}");
     assert!(shown.contains(&format!("from [defaults]: timeout ({}:2)", of_config.display())), "{shown}");
     assert!(shown.contains(&format!("from [defaults]: env.GREETING ({}:5)", of_config.display())), "{shown}");
     assert!(!shown.contains("env.NAME"), "{shown}");

@@ -63,7 +63,10 @@ fn all_jobs_of_a_class_are_deleted_however_many_there_are() {
 fn the_whole_is_told_in_one_document() {
     let place = Place::new();
     place.run(&["enqueue", "add", "--args", "[1]"]).done();
-    let details = place.run(&["details", "--json"]).json();
+    let mut details = place.run(&["details", "--json"]).json();
+    // The release of this build, and that of the system, if it has one.
+    let zones = details.as_object_mut().and_then(|members| members.remove("time_zones"));
+    assert!(zones.is_some_and(|zones| zones["built_in"].is_string()));
     assert_eq!(
         details,
         json!({

@@ -127,7 +127,7 @@ impl Origin {
 
     /// Opens a connection on the runtime that calls.
     pub(super) async fn open(&self, version: RespVersion) -> Result<Connection, StoreError> {
-        let made = self.connect(version.clone(), CONNECT_LIMIT).await?;
+        let made = self.connect(version.clone(), CONNECT_LIMIT).boxed().await?;
         let options = Options { max_attempts: Some(1), fail_fast: true, ..Options::default() };
         let origin = self.clone();
         let again = move |limit| {
@@ -147,11 +147,11 @@ impl Origin {
 
     /// Does the server take another connection? It is closed at once.
     pub(super) async fn try_to_open(&self) -> Result<(), StoreError> {
-        close(self.connect(RespVersion::RESP2, CONNECT_LIMIT).await?).await;
+        close(self.connect(RespVersion::RESP2, CONNECT_LIMIT).boxed().await?).await;
         Ok(())
     }
 
-    /// Makes a connection that nobody keeps yet.
+    /// Makes a connection that nobody keeps yet. Its future is large: box it where it is awaited.
     async fn connect(&self, version: RespVersion, limit: Duration) -> Result<Made, StoreError> {
         let mut config = Config { version, ..self.credentials.next().await };
         let sentinel = self.sentinels.as_ref().map(|sentinels| (sentinels, sentinels.first()));
