@@ -5,19 +5,18 @@
 
 use std::cell::RefCell;
 use std::collections::HashSet;
-use std::rc::Rc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::core::Core;
 use crate::config::element::queues::QueuePatterns;
 use crate::job::{QueueName, TaskName};
 use crate::store::StoreError;
+use crate::store::handle::Store;
 use crate::store::instance::{InstanceRecord, Instances};
 use crate::store::periodic::Periodic;
-use crate::supervise::pulse::Pulse;
+use crate::store::role;
 
 /// For how long an answer holds.
 const HOLDS: Duration = Duration::from_secs(30);
@@ -92,11 +91,17 @@ impl Elsewhere {
         })
     }
 
-    async fn read(&self, core: &Core) -> Result<(), StoreError> {
-        let instances = core.store.run(Instances).await?;
-        let (entries, _) = core.store.run(Periodic { job_locks: Vec::new() }).await?;
+    /// Waits until somebody wants to know what is not known.
+    pub(super) async fn wanted(&self) {
+        self.wanted.notified().await;
+    }
+
+    /// Reads it. `own`: this instance.
+    pub(super) async fn read(&self, store: &Store<role::Pool>, own: &str) -> Result<(), StoreError> {
+        let instances = store.run(Instances).await?;
+        let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
         // What this one declares it has, until a reload takes it away.
-        let records = instances.iter().map(|state| &state.record).filter(|record| record.id != *core.instance);
+        let records = instances.iter().map(|state| &state.record).filter(|record| record.id != *own);
         let others = records.clone().filter_map(Other::of).collect();
         let is_declared = |task: &TaskName| records.clone().any(|record| record.declares(task));
         let undeclared: HashSet<_> = entries
@@ -117,20 +122,9 @@ impl Elsewhere {
     }
 
     /// The store does not say: what is known stays, and jobs do not wait for more.
-    fn go_without(&self) {
+    pub(super) fn go_without(&self) {
         let mut known = self.known.borrow_mut();
         let (others, undeclared, withdrawn) = (Vec::new(), HashSet::new(), HashSet::new());
         known.get_or_insert(Known { read: Instant::now(), others, undeclared, withdrawn }).read = Instant::now();
-    }
-}
-
-/// Asks the store when somebody wants to know, for as long as it is polled.
-pub(super) async fn look(core: Rc<Core>, pulse: Pulse) {
-    loop {
-        pulse.wait(core.elsewhere.wanted.notified()).await;
-        // The lanes and the heartbeat tell of a store that fails.
-        if pulse.wait(core.elsewhere.read(&core)).await.is_err() {
-            core.elsewhere.go_without();
-        }
     }
 }

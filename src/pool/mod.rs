@@ -8,6 +8,7 @@
 //! Everything here except the handlers runs on one thread, the core: state is shared by `Rc` and never
 //! borrowed across an await. Each part of it is changed by the methods of one file.
 
+mod asking;
 pub mod autoscale;
 pub mod control;
 mod core;

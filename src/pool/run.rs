@@ -14,10 +14,11 @@ use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::LocalSet;
 use tokio::time::{Instant, sleep, timeout};
 
+use super::asking;
 use super::control::{Control, Ended, Phase, Work, unless_told};
 use super::core::{Core, bring_up_to_date};
 use super::drain::{drain, end_lost_runs};
-use super::elsewhere::{self, Elsewhere};
+use super::elsewhere::Elsewhere;
 use super::emptied::Emptied;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
@@ -230,7 +231,7 @@ async fn live(
     tasks.start("pool lease guard", lease_guard::guard);
     tasks.start("pool orphan watch", |core, pulse| orphan::watch(core, lease * 2, pulse));
     tasks.start("pool timeouts", overdue::enforce);
-    tasks.start("pool elsewhere", elsewhere::look);
+    tasks.start("pool elsewhere", asking::ask);
     // The lease is extended meanwhile: opening takes many round trips.
     let opened = tokio::select! {
         opened = open(&core, has_pool, control) => opened,
