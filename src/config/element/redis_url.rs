@@ -232,8 +232,9 @@ fn host(address: &str, default: u16) -> Option<Host> {
 
 /// Is nothing wrong with this but that the number of its database is too large? Servers may have more than 256.
 fn is_of_a_far_database(form: &Form, rest: &str) -> bool {
-    let (before, number) = rest.split_at(rest.rfind(|letter: char| !letter.is_ascii_digit()).map_or(0, |at| at + 1));
-    before.ends_with(['/', '=']) && number.len() > 2 && (form.read)(&format!("{before}0")).is_some()
+    let before = rest.trim_end_matches(|letter: char| letter.is_ascii_digit());
+    let digits = rest.len() - before.len();
+    before.ends_with(['/', '=']) && digits > 2 && (form.read)(&format!("{before}0")).is_some()
 }
 
 fn database(text: &str) -> Option<Option<u8>> {
