@@ -183,7 +183,7 @@ fn move_some(step: &Step<'_>, arrow: &MoveDelayed) -> Result<u64, StoreError> {
             })
             .optional()?;
         let Some((place, identity)) = found.filter(|_| target != Some(arrow.second)) else { continue };
-        step.sql("DELETE FROM delayed WHERE second = ?1 AND place = ?2")?.execute(params![arrow.second, place])?;
+        step.change("delayed", "DELETE FROM delayed WHERE second = ?1 AND place = ?2", params![arrow.second, place])?;
         match target {
             Some(second) => insert(step, second, payload, identity.as_deref())?,
             None if !stands(step, payload)? => retries::forget_job(step, payload)?,
