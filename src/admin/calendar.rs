@@ -23,6 +23,30 @@ pub struct CalendarView {
     pub next_ms: Vec<i64>,
 }
 
+/// A time as the clocks of an expression's zone show it.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct ZonedView {
+    /// The zone's name.
+    pub time_zone: String,
+    /// The time there: RFC 3339.
+    pub at_in_zone: String,
+    /// The same for people, with the name of the time there.
+    #[serde(skip)]
+    pub text: String,
+}
+
+impl ZonedView {
+    pub(super) fn of(calendar: &Calendar, second: i64) -> Option<Self> {
+        let there = calendar.in_zone(second)?;
+        Some(Self {
+            time_zone: calendar.zone().to_owned(),
+            at_in_zone: there.to_rfc3339(),
+            text: there.format("%Y-%m-%d %H:%M:%S %Z").to_string(),
+        })
+    }
+}
+
 /// How many times of a calendar are shown.
 const TIMES: usize = 3;
 

@@ -6,8 +6,10 @@ use std::collections::BTreeSet;
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::calendar::ZonedView;
 use super::delayed::TimeView;
 use super::error::AdminError;
+use super::schedules;
 use crate::client::request::nearest;
 use crate::job::payload::encode;
 use crate::job::{Args, LockKey, PayloadView, QueueName, TaskName};
@@ -41,6 +43,12 @@ pub struct PeriodicView {
     pub state: &'static str,
     /// When it is or was due next.
     pub due: Option<TimeView>,
+    /// The same in the zone of its expression: RFC 3339. Left out of JSON without an expression.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub due_in_zone: Option<String>,
+    /// The same for people.
+    #[serde(skip)]
+    pub zoned: Option<ZonedView>,
     /// Is it defined here? If not, another instance declares it or declared it.
     pub defined: bool,
 }
@@ -114,6 +122,7 @@ fn view(
         Some(Cadence::Calendar(calendar)) => (None, Some(calendar)),
         None => ((every_s > 0).then(|| every_s.saturating_mul(1000)), None),
     };
+    let zoned = calendar.zip(due_s).and_then(|(calendar, due_s)| ZonedView::of(calendar, due_s));
     PeriodicView {
         task: name.as_str().to_owned(),
         queue: queue.as_str().to_owned(),
@@ -122,6 +131,8 @@ fn view(
         time_zone: calendar.map(|calendar| calendar.zone().to_owned()),
         state,
         due: due_s.map(TimeView::of),
+        due_in_zone: zoned.as_ref().map(|zoned| zoned.at_in_zone.clone()),
+        zoned,
         defined: task.is_some(),
     }
 }
@@ -227,5 +238,6 @@ async fn not_periodic(store: &Store<Admin>, registry: &Registry, name: &str) -> 
     let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
     let names =
         registry.periodic().map(|task| task.name.as_str()).chain(entries.iter().map(|entry| entry.task.as_str()));
-    Ok(AdminError::NotFound { what: "periodic task", name: name.to_owned(), suggestion: nearest(name, names) })
+    let suggestion = nearest(name, names).or_else(|| schedules::nearest_id(registry, name));
+    Ok(AdminError::NotFound { what: "periodic task", name: name.to_owned(), suggestion })
 }

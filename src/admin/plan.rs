@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::calendar::ZonedView;
 use super::delayed::{SecondsWalk, TimeView};
 use super::error::AdminError;
 use super::job_view::JobView;
@@ -12,7 +13,8 @@ use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::periodic::Periodic;
 use crate::store::role::Admin;
-use crate::store::scheduling::LastFired;
+use crate::store::scheduling::{LastFired, STOPPED_S};
+use crate::task::calendar::Calendar;
 use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
 use crate::task::schedule::{Cadence, JobSchedule};
@@ -40,6 +42,9 @@ pub struct PlanEntry {
     /// When it is due.
     #[serde(flatten)]
     pub time: TimeView,
+    /// The time zone of the expression that says so, and the time there.
+    #[serde(skip_serializing_if = "Option::is_none", flatten)]
+    pub zoned: Option<ZonedView>,
     /// The task.
     pub task: String,
     /// The queue its job goes to.
@@ -115,16 +120,20 @@ async fn plan_where(
         let halted = entry.is_some_and(|entry| entry.stopped || entry.due_s == HALTED_S);
         if let Some(cadence) = task.cadence.as_ref().filter(|_| !halted) {
             let seconds = ticks(task, cadence, entry.map(|entry| entry.due_s), now_s, until_s, most);
-            plan.extend(
-                seconds
-                    .into_iter()
-                    .map(|second| of_task(task, task.queue.as_str(), "[{}]", second, PlanReason::Periodic)),
-            );
+            let zone = if let Cadence::Calendar(calendar) = cadence { Some(calendar) } else { None };
+            let entry = |second| of_task(task, task.queue.as_str(), "[{}]", second, (PlanReason::Periodic, zone));
+            plan.extend(seconds.into_iter().map(entry));
         }
         for schedule in &task.schedules {
-            let seconds = occurrences(schedule, last.next().flatten(), now_s, until_s, most);
+            let seen_s = last.next().flatten();
+            if seen_s == Some(STOPPED_S) {
+                continue;
+            }
+            let seconds = occurrences(schedule, seen_s, now_s, until_s, most);
             let args = schedule.args.as_str();
-            let entry = |second| of_task(task, schedule.queue.as_str(), args, second, PlanReason::Schedule);
+            let entry = |second| {
+                of_task(task, schedule.queue.as_str(), args, second, (PlanReason::Schedule, Some(&schedule.calendar)))
+            };
             plan.extend(seconds.into_iter().map(entry));
         }
     }
@@ -183,10 +192,17 @@ fn ticks(
     }
 }
 
-fn of_task(task: &TaskDefinition, queue: &str, args: &str, second: i64, why: PlanReason) -> PlanEntry {
+fn of_task(
+    task: &TaskDefinition,
+    queue: &str,
+    args: &str,
+    second: i64,
+    (why, calendar): (PlanReason, Option<&Calendar>),
+) -> PlanEntry {
     PlanEntry {
         second,
         time: TimeView::of(second),
+        zoned: calendar.and_then(|calendar| ZonedView::of(calendar, second)),
         task: task.name.as_str().to_owned(),
         queue: queue.to_owned(),
         args: serde_json::value::RawValue::from_string(args.to_owned()).ok(),
@@ -237,6 +253,7 @@ fn of_job(payload: &[u8], registry: &Registry, wanted: impl Fn(&str) -> bool, se
     wanted(job.class_text()).then(|| PlanEntry {
         second,
         time: TimeView::of(second),
+        zoned: None,
         task: job.class_text().to_owned(),
         queue: job.queue.clone().unwrap_or_default(),
         args: job.args,

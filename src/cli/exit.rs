@@ -120,9 +120,8 @@ impl CliError {
     /// The command to type next, if one helps.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::Admin(AdminError::NotFailed(_) | AdminError::Ambiguous { .. }) => {
-                "list the failed jobs: windlass failed"
-            }
+            Self::Admin(AdminError::NotFailed(_)) => "list the failed jobs: windlass failed",
+            Self::Admin(AdminError::Ambiguous { .. }) => "name one of them in full",
             Self::Admin(AdminError::NotFound { what, .. }) => match *what {
                 "queue" => "list the queues: windlass queues",
                 "worker" => "list the workers: windlass workers",

@@ -46,7 +46,7 @@ pub struct EnqueueBatch {
     pub jobs: Vec<Enqueue>,
 }
 
-arrow!(EnqueueBatch, "enqueue", Once -> Vec<Enqueued>; Client);
+arrow!(EnqueueBatch, "enqueue", Once -> Vec<Enqueued>; Admin, Client);
 
 /// When a job is due.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

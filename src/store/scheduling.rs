@@ -288,7 +288,11 @@ pub struct Fire {
     pub job: Option<Enqueue>,
 }
 
-arrow!(Fire, "fire", Repeatable -> Fired; Scheduler);
+arrow!(Fire, "fire", Repeatable -> Fired; Scheduler, Admin);
+
+/// The last occurrence of a schedule that somebody stopped: nothing is due after it. It moves with everything else to
+/// another store, and a version that does not know it takes it for a clock that was set back.
+pub const STOPPED_S: i64 = 253_402_300_799;
 
 /// The outcome for an occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -2,14 +2,17 @@
 
 use tokio::sync::watch;
 use tokio::time::{Duration, advance};
+use windlass::admin::schedules;
 use windlass::job::{LockKey, TaskName};
 use windlass::scheduler::cron;
 use windlass::scheduler::duties::Duties;
 use windlass::scheduler::failures::Bulkheads;
 use windlass::scheduler::promote;
+use windlass::store::Store;
 use windlass::store::effect::{Busy, Gate, Tick, Verdict};
 use windlass::store::instance::{Extend, Extended, LockRenewal};
 use windlass::store::queueing::{Enqueued, Entered, When};
+use windlass::store::role::Admin;
 use windlass::store::scheduling::Leadership;
 
 use crate::fixture::{Fixture, NOW_S, Place, until};
@@ -27,6 +30,7 @@ behaviours! {
     a_tick_from_before_the_clock_was_set_back_that_is_nowhere_is_moved_too,
     a_schedule_from_before_the_clock_was_set_back_goes_on,
     of_two_who_begin_a_schedule_anew_one_is_faster,
+    a_stopped_schedule_enqueues_nothing_until_it_is_started,
     a_waiting_job_stays_who_it_was_when_the_clock_is_set,
     a_running_job_keeps_its_lock_when_the_clock_is_set_forward,
     a_lock_of_a_dead_claim_ends_with_its_record,
@@ -145,6 +149,36 @@ async fn of_two_who_begin_a_schedule_anew_one_is_faster(f: &Fixture) {
     a.expect("look");
     b.expect("look");
     assert_eq!(one.told().len() + two.told().len(), 1);
+}
+
+async fn a_stopped_schedule_enqueues_nothing_until_it_is_started(f: &Fixture) {
+    let scheduler = Scheduler::of(f, "a", TASKS).await;
+    let admin: Store<Admin> = f.handle().await.narrow();
+    let registry = scheduler.context.registry();
+    let one = schedules::find(&registry, "report").expect("it has one").expect("it has one");
+    let mut bulkheads = Bulkheads::default();
+    let mut look = async || {
+        cron::run_once(&scheduler.context, &mut bulkheads, true).await.expect("look");
+        queued(&f.store, "q").await.len()
+    };
+    assert!(schedules::stop(&admin, one).await.expect("stop"), "also one that nobody has seen");
+    assert!(!schedules::stop(&admin, one).await.expect("stop"), "it is stopped");
+    assert_eq!(look().await, 0);
+    f.pass(600);
+    assert_eq!(look().await, 0);
+    assert!(schedules::start(&admin, one).await.expect("start"));
+    assert!(!schedules::start(&admin, one).await.expect("start"), "it goes on");
+    assert_eq!(look().await, 0, "nothing of the time in which it was stopped");
+    f.pass(60);
+    assert_eq!(look().await, 1);
+    assert!(schedules::stop(&admin, one).await.expect("stop"));
+    schedules::run(&admin, one).await.expect("run");
+    assert_eq!(look().await, 2, "it runs once, though it is stopped");
+    f.pass(600);
+    assert_eq!(look().await, 2);
+    let listed = schedules::list(&admin, &registry).await.expect("list").remove(0);
+    assert_eq!((listed.state, listed.due.is_none()), ("stopped", true));
+    assert_eq!(scheduler.told(), [""; 0]);
 }
 
 /// Waits for a moment of the test's own time, while the timers stand still.

@@ -42,6 +42,7 @@ mod refused;
 mod reload;
 mod rights;
 mod rpc;
+mod schedules;
 mod secrets;
 mod shortage;
 mod silence;

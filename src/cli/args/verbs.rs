@@ -312,21 +312,21 @@ pub(crate) enum LocksVerb {
 /// `periodic ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum PeriodicVerb {
-    /// List periodic tasks, when they are due and their state
+    /// List periodic tasks and schedules, when they are due and their state
     List,
-    /// Start a task that was stopped, and enqueue its job if it is missing
+    /// Start a task that was stopped, and enqueue its job if it is missing; or a schedule, which goes on from now
     Start {
-        /// The task
+        /// The task, or the id of a schedule
         task: String,
     },
-    /// Stop a task on all instances, also after restarts, until it is started
+    /// Stop a task or a schedule on all instances, also after restarts, until it is started
     Stop {
-        /// The task
+        /// The task, or the id of a schedule
         task: String,
     },
-    /// Run a task once now, in addition to its schedule
+    /// Run a task once now, or the job of a schedule, in addition to its schedule
     Run {
-        /// The task
+        /// The task, or the id of a schedule
         task: String,
     },
 }

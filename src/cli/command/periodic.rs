@@ -1,18 +1,26 @@
-//! `periodic`: lists, starts, stops and runs periodic tasks.
+//! `periodic`: lists, starts, stops and runs periodic tasks and schedules.
 
 use serde::Serialize;
 
+use crate::admin::AdminError;
+use crate::admin::calendar::ZonedView;
+use crate::admin::delayed::TimeView;
 use crate::admin::periodic::{self, PeriodicView, RunNowOutcome, StartOutcome};
+use crate::admin::schedules::{self, OfTask, ScheduleRun, ScheduleView};
 use crate::cli::args::verbs::PeriodicVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun};
+use crate::cli::output::{Text, count_noun, here};
 use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
+use crate::store::handle::Store;
+use crate::store::role::Admin;
+use crate::task::Registry;
 
 #[derive(Debug, Serialize)]
 struct PeriodicListOutput {
     periodic: Vec<PeriodicView>,
+    schedules: Vec<ScheduleView>,
 }
 
 #[derive(Debug, Serialize)]
@@ -27,6 +35,18 @@ struct PeriodicOutput<T> {
     outcome: T,
 }
 
+#[derive(Debug, Serialize)]
+struct ScheduleOutput<'a, T> {
+    schedule: &'a str,
+    #[serde(flatten)]
+    outcome: T,
+}
+
+#[derive(Debug, Serialize)]
+struct Changed {
+    outcome: &'static str,
+}
+
 /// Lists, starts, stops or runs.
 ///
 /// # Errors
@@ -35,21 +55,20 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
     let store = context.store().await?;
     let tasks = context.tasks()?;
     let registry = &tasks.registry;
-    match verb.unwrap_or(PeriodicVerb::List) {
+    let verb = verb.unwrap_or(PeriodicVerb::List);
+    let name = match &verb {
+        PeriodicVerb::List => None,
+        PeriodicVerb::Start { task } | PeriodicVerb::Stop { task } | PeriodicVerb::Run { task } => Some(task.as_str()),
+    };
+    if let Some(one) = name.map(|name| of_schedule(registry, name)).transpose()?.flatten() {
+        return schedule(context, &store, one, &verb).await;
+    }
+    match verb {
         PeriodicVerb::List => {
             context.warn_of_problems(&tasks);
-            let output = PeriodicListOutput { periodic: periodic::list(&store, registry, SystemClock.now_ms()).await? };
-            context.printer.print(&output, || {
-                if output.periodic.is_empty() {
-                    return Text::from("no periodic tasks: no task file has frequency or schedule");
-                }
-                let mut table = TextTable::new(&["task", "when", "state", "due", "queue"]);
-                for task in &output.periodic {
-                    let due = task.due.as_ref().map_or("-", |due| due.at.as_str());
-                    table.row([&task.task, &when(task), task.state, due, &task.queue]);
-                }
-                table.text()
-            })?;
+            let periodic = periodic::list(&store, registry, SystemClock.now_ms()).await?;
+            let output = PeriodicListOutput { periodic, schedules: schedules::list(&store, registry).await? };
+            context.printer.print(&output, || list_text(&output))?;
         }
         PeriodicVerb::Start { task } => {
             let outcome = periodic::start(&store, registry, &task).await?;
@@ -79,6 +98,90 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
         }
     }
     Ok(Exit::Done)
+}
+
+/// The schedule that a name is of, unless it is that of a periodic task.
+fn of_schedule<'r>(registry: &'r Registry, name: &str) -> Result<Option<OfTask<'r>>, AdminError> {
+    if registry.get(name).is_some_and(|task| task.cadence.is_some()) {
+        return Ok(None);
+    }
+    schedules::find(registry, name)
+}
+
+/// Starts, stops or runs a schedule.
+async fn schedule(
+    context: &CommandContext,
+    store: &Store<Admin>,
+    one: OfTask<'_>,
+    verb: &PeriodicVerb,
+) -> Result<Exit, CliError> {
+    let id = one.id();
+    let changed = |outcome| ScheduleOutput { schedule: id, outcome: Changed { outcome } };
+    match verb {
+        PeriodicVerb::Run { .. } => {
+            let outcome = schedules::run(store, one).await?;
+            let text = match &outcome {
+                ScheduleRun::Refused { refused_by } => format!("not enqueued: {refused_by} refused"),
+                _ => format!("enqueued the job of schedule {id}"),
+            };
+            context.printer.report(&ScheduleOutput { schedule: id, outcome }, || text.clone())?;
+        }
+        PeriodicVerb::Start { .. } => {
+            let (outcome, text) = match schedules::start(store, one).await? {
+                true => ("started", format!("started schedule {id}: it goes on from now")),
+                false => ("already", format!("schedule {id} is not stopped")),
+            };
+            context.printer.report(&changed(outcome), || text.clone())?;
+        }
+        PeriodicVerb::Stop { .. } | PeriodicVerb::List => {
+            let (outcome, text) = match schedules::stop(store, one).await? {
+                true => ("stopped", format!("stopped schedule {id}; to start it: windlass periodic start {id}")),
+                false => ("already", format!("schedule {id} is stopped already")),
+            };
+            context.printer.report(&changed(outcome), || text.clone())?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn list_text(output: &PeriodicListOutput) -> Text {
+    if output.periodic.is_empty() && output.schedules.is_empty() {
+        return Text::from("no periodic tasks: no task file has frequency or schedule");
+    }
+    let mut text = Text::default();
+    if !output.periodic.is_empty() {
+        let mut table = TextTable::new(&["task", "when", "state", "due", "there, and here", "queue"]);
+        for task in &output.periodic {
+            let (due, clocks) = times(task.due.as_ref(), task.zoned.as_ref());
+            table.row([&task.task, &when(task), task.state, due, &clocks, &task.queue]);
+        }
+        text = text.and(table.text());
+    }
+    if !output.schedules.is_empty() {
+        if !output.periodic.is_empty() {
+            text.push("");
+        }
+        let mut table =
+            TextTable::new(&["schedule", "when", "state", "last", "due", "there, and here", "queue", "args"]);
+        for one in &output.schedules {
+            let (due, clocks) = times(one.due.as_ref(), one.zoned.as_ref());
+            let last = one.last.as_ref().map_or("-", |last| last.at.as_str());
+            let args = one.args.as_ref().map_or("-", |args| args.get());
+            let zone = if one.time_zone == "UTC" { String::new() } else { format!(" ({})", one.time_zone) };
+            let when = format!("{}{zone}", one.schedule);
+            table.row([&one.id, &when, one.state, last, due, &clocks, &one.queue, args]);
+        }
+        text = text.and(table.text());
+    }
+    text
+}
+
+/// A time in UTC, and what clocks show then: in the zone of its expression, and here if that differs.
+fn times<'t>(due: Option<&'t TimeView>, zoned: Option<&ZonedView>) -> (&'t str, String) {
+    let Some(due) = due else { return ("-", String::new()) };
+    let here = here(&due.at);
+    let there = zoned.filter(|zoned| zoned.time_zone != "UTC" && !zoned.text.starts_with(&here));
+    (&due.at, there.map_or_else(|| here.clone(), |zoned| format!("{}, {here}", zoned.text)))
 }
 
 /// The cadence of the task, for people.

@@ -26,7 +26,12 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
         if output.plan.is_empty() {
             return Text::from(format!("nothing is due within {} hours", args.hours));
         }
-        let mut table = TextTable::new(&["at", "local time", "task", "args", "queue", "why"]);
+        // In the zone of each schedule; a column without content is left out.
+        let zoned = output.plan.iter().any(|planned| planned.zoned.as_ref().is_some_and(|one| one.time_zone != "UTC"));
+        let headings = ["at", "local time", "in its zone", "task", "args", "queue", "why"];
+        let [at, local_time, _, rest @ ..] = headings;
+        let plain: Vec<&str> = [at, local_time].into_iter().chain(rest).collect();
+        let mut table = TextTable::new(if zoned { &headings[..] } else { &plain[..] });
         for planned in &output.plan {
             let why = match planned.why {
                 PlanReason::Periodic => "periodic",
@@ -34,7 +39,13 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
                 PlanReason::Delayed => "delayed",
             };
             let arguments = planned.args.as_ref().map_or("-", |args| args.get());
-            table.row([&planned.time.at, &local(planned.second), &planned.task, arguments, &planned.queue, why]);
+            let (at, here) = (&planned.time.at, local(planned.second));
+            let there = planned.zoned.as_ref().map_or("", |one| one.text.as_str());
+            if zoned {
+                table.row([at, &here, there, &planned.task, arguments, &planned.queue, why]);
+            } else {
+                table.row([at, &here, &planned.task, arguments, &planned.queue, why]);
+            }
         }
         let more = if output.more { "there are more: use --limit N" } else { "" };
         table.text().and(more)

@@ -1,0 +1,62 @@
+//! `[[schedule]]` entries as people see, stop, start and run them, and the zones in which times are told.
+
+use serde_json::json;
+
+use crate::place::Place;
+
+const REPORT: &str = "name = \"report\"\nqueue = \"slow\"\n[run]\nbuiltin = \"noop\"\n\
+                      [[schedule]]\nid = \"weekly\"\ncron = \"0 9 * * MON\"\ntime_zone = \"Europe/Berlin\"\nargs = { to = \"ann\" }\n";
+
+fn place() -> Place {
+    let place = Place::new();
+    place.write("tasks.d/report.toml", REPORT);
+    place
+}
+
+fn the_schedule(place: &Place) -> serde_json::Value {
+    place.run(&["periodic", "--json"]).json()["schedules"][0].clone()
+}
+
+#[test]
+fn a_schedule_is_listed_stopped_started_and_run_like_a_periodic_task() {
+    let place = place();
+    let new = the_schedule(&place);
+    assert_eq!((&new["id"], &new["state"]), (&json!("report/weekly"), &json!("new")));
+    assert_eq!((&new["last"], &new["time_zone"]), (&json!(null), &json!("Europe/Berlin")));
+    assert!(new["due_in_zone"].as_str().unwrap().contains("T09:00:00+0"), "{new}");
+    let text = place.run(&["periodic"]).done();
+    assert!(text.contains("report/weekly") && text.contains("0 9 * * MON (Europe/Berlin)"), "{text}");
+
+    // By the name of its task, which has no other one.
+    assert!(place.run(&["periodic", "stop", "report"]).done().starts_with("stopped schedule report/weekly;"));
+    assert_eq!(place.run(&["periodic", "stop", "report/weekly"]).done(), "schedule report/weekly is stopped already\n");
+    let stopped = the_schedule(&place);
+    assert_eq!((&stopped["state"], &stopped["due"]), (&json!("stopped"), &json!(null)));
+    let plan =
+        |place: &Place| place.run(&["plan", "--task", "report", "--hours", "200", "--json"]).json()["plan"].clone();
+    assert_eq!(plan(&place), json!([]));
+
+    let run = place.run(&["periodic", "run", "report", "--json"]).json();
+    assert_eq!(run, json!({"schedule": "report/weekly", "outcome": "enqueued"}));
+    let queued = place.run(&["queues", "show", "slow", "--json"]).json();
+    assert_eq!(queued["jobs"][0]["args"], json!([{"to": "ann"}]));
+
+    assert!(place.run(&["periodic", "start", "report/weekly"]).done().starts_with("started schedule report/weekly"));
+    assert_eq!(the_schedule(&place)["state"], json!("scheduled"));
+    assert_eq!(place.run(&["periodic", "start", "report"]).done(), "schedule report/weekly is not stopped\n");
+    let planned = plan(&place);
+    assert_eq!(planned[0]["time_zone"], json!("Europe/Berlin"));
+    assert!(planned[0]["at_in_zone"].as_str().unwrap().contains("T09:00:00+0"), "{planned}");
+    let text = place.run(&["plan", "--task", "report", "--hours", "200"]).done();
+    assert!(text.starts_with("AT") && text.contains("IN ITS ZONE") && text.contains(" 09:00:00 CE"), "{text}");
+}
+
+#[test]
+fn a_name_that_is_of_several_schedules_or_of_none_is_told() {
+    let place = place();
+    place.write("tasks.d/report.toml", &format!("{REPORT}[[schedule]]\nid = \"daily\"\ncron = \"@daily\"\n"));
+    let several = place.run(&["periodic", "stop", "report"]);
+    assert!(several.code == 1 && several.stderr.contains("report/daily, report/weekly"), "{several:?}");
+    let typo = place.run(&["periodic", "run", "report/weekli"]);
+    assert!(typo.code == 1 && typo.stderr.contains("did you mean \"report/weekly\"?"), "{typo:?}");
+}
