@@ -17,6 +17,7 @@ mod handler;
 mod pending;
 mod pool_state;
 pub(crate) mod protocol;
+mod request_buffer;
 mod session;
 mod session_end;
 pub(crate) mod stray;

@@ -16,9 +16,10 @@ use tokio::time::{Instant, timeout_at};
 
 use super::child_io::{ChildStderr, Strays, at, readable, writable};
 use super::child_pool::ChildPool;
-use super::pending::Pending;
+use super::pending::{Pending, PendingJob};
 use super::pool_state::{ChildOrders, Ended, PerformRequest};
 use super::protocol::{self, Message};
+use super::request_buffer::RequestBuffer;
 use super::session_end::{EndedChild, SessionEnd};
 use super::stray;
 use crate::event::{Bus, Event, OutputTeller};
@@ -45,8 +46,6 @@ const MOST_READS: u32 = 64;
 const LINE_CAP: usize = 16 * 1024 * 1024;
 /// The size of one read; longer lines take more.
 const CHUNK: usize = 64 * 1024;
-/// A buffer that grew beyond this is freed when it is empty.
-const KEPT: usize = 1024 * 1024;
 
 /// What woke a session.
 enum Wake {
@@ -67,11 +66,7 @@ pub(super) struct Session {
     stderr: ChildStderr,
     strays: Strays,
     lines: Lines,
-    /// Encoded requests, of which `written` bytes are sent.
-    requests: Vec<u8>,
-    written: usize,
-    /// The number of bytes ever sent.
-    sent: u64,
+    requests: RequestBuffer,
     pending: Pending,
     /// Where the output of jobs is kept, if it is.
     kept: Option<KeptOutputs>,
@@ -95,9 +90,7 @@ impl Session {
             stderr,
             strays: Strays::new(bus, pid, task),
             lines: Lines::default(),
-            requests: Vec::new(),
-            written: 0,
-            sent: 0,
+            requests: RequestBuffer::default(),
             pending: Pending::default(),
             kept,
             answered: 0,
@@ -241,7 +234,7 @@ impl Session {
             terminate::end_remaining(&self.child, grace, std::future::pending()).await;
         }
         self.read_out((!broken).then_some(later)).await;
-        let Self { child, mut errors, mut stderr, mut pending, kept, sent, answered, .. } = self;
+        let Self { child, mut errors, mut stderr, mut pending, kept, requests, answered, .. } = self;
         stderr.log.ended();
         errors.rest(&mut |line| stderr.take_for(kept.as_ref().map(|_| &mut pending), line)).await;
         let status = child.reap();
@@ -249,7 +242,7 @@ impl Session {
         for mut held in pending.into_order() {
             let place = held.file.take().and_then(RunOutput::end_at_once);
             let stopped = held.asked > Stop::No;
-            if held.begin >= sent && !stopped {
+            if held.begin >= requests.sent() && !stopped {
                 unseen.push(held.request);
             } else {
                 unanswered.push((held.request, stopped, place));
@@ -303,52 +296,37 @@ impl Session {
     }
 
     fn push_request(&mut self, request: PerformRequest) {
-        let begin = self.sent + u64::try_from(self.requests.len() - self.written).unwrap_or(u64::MAX);
         let file = self.kept.as_ref().map(|kept| kept.of_run(&request.job.identity, &request.job.claim));
-        let held = self.pending.hold(request, begin, file);
-        protocol::perform(&mut self.requests, held.id, &held.request.job);
+        let held = self.pending.hold(request, self.requests.end(), file);
+        protocol::perform(self.requests.out(), held.id, &held.request.job);
     }
 
     /// Takes back the requests that the pipe has not taken yet and whose jobs may not begin any more; returns how many. If
     /// the child has seen a part of one, it must end, because the rest of the line would begin the job.
     fn take_back_doubted(&mut self) -> Result<usize, SessionEnd> {
-        if self.written == self.requests.len() {
-            return Ok(0);
-        }
-        let seen = self.requests.get(..self.written).unwrap_or_default();
-        let line = seen.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
-        let place = |at: usize| u64::try_from(at).unwrap_or(u64::MAX);
-        let offset = self.sent - place(self.written);
-        let first = offset + place(line);
-        let unwritten = self.pending.iter().filter(|held| held.begin >= first);
-        let doubted: Vec<(u64, u64)> = unwritten
-            .filter(|held| held.request.job.lease.may_have_lapsed())
-            .map(|held| (held.begin, held.id))
-            .collect();
-        if doubted.is_empty() {
-            return Ok(0);
-        }
+        let Some(unsent) = self.requests.unsent() else { return Ok(0) };
+        let is_doubted =
+            |held: &&mut PendingJob| held.begin >= unsent.first && held.request.job.lease.may_have_lapsed();
+        let doubted: Vec<(u64, u64)> =
+            self.pending.iter().filter(is_doubted).map(|held| (held.begin, held.id)).collect();
         for (_, id) in &doubted {
             if let Some(held) = self.pending.take(*id) {
                 held.request.complete(Outcome::ClaimDoubted);
             }
         }
-        if line < self.written && doubted.iter().any(|(begin, _)| *begin == first) {
+        let begins: Vec<u64> = doubted.into_iter().map(|(begin, _)| begin).collect();
+        if unsent.is_begun && begins.contains(&unsent.first) {
             return Err(SessionEnd::Kill);
         }
-        let (mut kept, mut at) = (Vec::new(), line);
-        for message in self.requests.get(line..).unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
-            let begin = offset + place(at);
-            if !doubted.iter().any(|(doubted, _)| *doubted == begin) {
-                if let Some(held) = self.pending.iter().find(|held| held.begin == begin) {
-                    held.begin = first + place(kept.len());
+        if !begins.is_empty() {
+            let pending = &mut self.pending;
+            self.requests.take_back(&begins, |from, to| {
+                if let Some(held) = pending.iter().find(|held| held.begin == from) {
+                    held.begin = to;
                 }
-                kept.extend_from_slice(message);
-            }
-            at += message.len();
+            });
         }
-        (self.requests, self.written) = (kept, self.written - line);
-        Ok(doubted.len())
+        Ok(begins.len())
     }
 
     /// Asks a job to end. Returns true if only the end of the process can end it.
@@ -356,36 +334,18 @@ impl Session {
         let Some(held) = self.pending.iter().find(|held| held.request.run_id == run_id) else { return false };
         let asked_before = std::mem::replace(&mut held.asked, stop);
         if stop == Stop::Terminate && asked_before == Stop::No {
-            protocol::cancel(&mut self.requests, held.id);
+            protocol::cancel(self.requests.out(), held.id);
         }
         stop == Stop::Kill
     }
 
     /// Writes as much as the pipe takes.
     fn write(&mut self) {
-        while let Some(input) = &self.input {
-            let rest = self.requests.get(self.written..).unwrap_or_default();
-            if rest.is_empty() {
-                break;
-            }
-            match input.try_write(rest) {
-                Ok(count) => {
-                    self.written += count;
-                    self.sent += u64::try_from(count).unwrap_or(u64::MAX);
-                }
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return,
-                Err(_) => {
-                    self.input = None;
-                    self.close("stdin");
-                }
-            }
-        }
-        if self.written == self.requests.len() {
-            if self.requests.capacity() > KEPT {
-                self.requests = Vec::new();
-            }
-            self.requests.clear();
-            self.written = 0;
+        if let Some(input) = &self.input
+            && self.requests.write(input).is_err()
+        {
+            self.input = None;
+            self.close("stdin");
         }
     }
 
