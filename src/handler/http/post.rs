@@ -26,18 +26,12 @@ pub(crate) async fn post(
     body: Vec<u8>,
     limit: Duration,
 ) -> Result<(), String> {
+    let connector = Connector::to(url, None, limit, trust.clone())?;
     let late = || format!("it did not answer within {}", humantime::format_duration(limit));
-    timeout(limit, send(url, trust, media, body, limit)).await.map_err(|_| late())?
+    timeout(limit, send(&connector, url, media, body)).await.map_err(|_| late())?
 }
 
-async fn send(
-    url: &HttpUrl,
-    trust: &SystemTrust,
-    media: &'static str,
-    body: Vec<u8>,
-    limit: Duration,
-) -> Result<(), String> {
-    let connector = Connector::to(url, None, limit, trust.clone())?;
+async fn send(connector: &Connector, url: &HttpUrl, media: &'static str, body: Vec<u8>) -> Result<(), String> {
     let (stream, _socket) = connector.connect().await.map_err(|error| error.to_string())?;
     let shake = http1::Builder::new().handshake(TokioIo::new(stream));
     let (mut sender, connection) = shake.await.map_err(|error| deepest(&error))?;

@@ -130,11 +130,11 @@ async fn there_are_never_more_connections_than_allowed() {
     }
 }
 
-#[tokio::test]
-async fn who_waits_for_a_connection_goes_on_when_one_is_free() {
+/// A server that answers as many requests as the gate has permits.
+async fn gated() -> (Server, Arc<Semaphore>) {
     let open = Arc::new(Semaphore::new(0));
     let gate = Arc::clone(&open);
-    let mut server = Server::start(move |mut peer| {
+    let server = Server::start(move |mut peer| {
         let gate = Arc::clone(&gate);
         async move {
             while peer.request().await.is_some() {
@@ -142,8 +142,13 @@ async fn who_waits_for_a_connection_goes_on_when_one_is_free() {
                 peer.send(OK).await;
             }
         }
-    })
-    .await;
+    });
+    (server.await, open)
+}
+
+#[tokio::test]
+async fn who_waits_for_a_connection_goes_on_when_one_is_free() {
+    let (mut server, open) = gated().await;
     let http = http(&HttpSpec { connections: 1, ..spec(&server.url()) });
     let (first, _keep) = begin(&http, "[1]");
     let (second, stop) = begin(&http, "[2]");
@@ -161,18 +166,7 @@ async fn who_waits_for_a_connection_goes_on_when_one_is_free() {
 
 #[tokio::test]
 async fn a_request_that_waited_for_its_turn_beyond_the_lease_is_not_sent() {
-    let open = Arc::new(Semaphore::new(0));
-    let gate = Arc::clone(&open);
-    let mut server = Server::start(move |mut peer| {
-        let gate = Arc::clone(&gate);
-        async move {
-            while peer.request().await.is_some() {
-                gate.acquire().await.unwrap().forget();
-                peer.send(OK).await;
-            }
-        }
-    })
-    .await;
+    let (mut server, open) = gated().await;
     let http = http(&HttpSpec { connections: 1, ..spec(&server.url()) });
     let (first, _keep) = begin(&http, "[1]");
     let first = tokio::spawn(first);
