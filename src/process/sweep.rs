@@ -132,6 +132,7 @@ pub fn kill_descendants() -> usize {
             }
         }
         if !stopped.is_empty() {
+            // The kernel needs a moment to end them. What they left meanwhile is found by the next look.
             std::thread::sleep(Duration::from_millis(pause));
         }
     }

@@ -293,6 +293,7 @@ pub(crate) async fn soon<F: Future>(what: &str, future: F) -> F::Output {
 pub(crate) async fn until<F: AsyncFnMut() -> bool>(what: &str, mut holds: F) {
     let ask = async {
         while !holds().await {
+            // The pace of asking.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     };

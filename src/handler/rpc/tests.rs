@@ -147,6 +147,7 @@ async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let deadline = Instant::now() + Duration::from_secs(30);
     while !holds() {
         assert!(Instant::now() < deadline, "not in time: {what}");
+        // What a child does to files sends no signal: ask again, with a deadline.
         tokio::time::sleep(Duration::from_millis(2)).await;
     }
 }

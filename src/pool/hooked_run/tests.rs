@@ -242,6 +242,7 @@ async fn behind_a_run_only_an_urgent_end_cuts_off_and_what_failed_stays_failed()
                 tokio::task::yield_now().await;
             }
             world.stop.send_replace(Stop::Terminate);
+            // The time of the test, which passes at once.
             tokio::time::sleep(Duration::from_secs(1)).await;
             assert!(world.diary.read().len() == 3, "it is waited for");
             world.stop.send_replace(Stop::Kill);
