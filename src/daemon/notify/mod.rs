@@ -28,6 +28,7 @@ use crate::config::model::NotifyTarget;
 use crate::event::{Bus, Event, EventKind, Listener, Received};
 use crate::pool::Work;
 use crate::scheduler::SchedulerConfig;
+use crate::supervise::scope::{named, own_thread};
 use crate::task::Registry;
 use crate::task::http_url::HttpUrl;
 use crate::task::ping::Ping;
@@ -86,20 +87,24 @@ pub(super) fn start(
     host: String,
 ) -> io::Result<()> {
     let deliver = Arc::new(Deliver::new(bus.clone()));
-    let (notes, mut noted) = mpsc::channel::<Message>(MOST_WAITING);
-    let (pings, mut pinged) = mpsc::channel::<Message>(MOST_WAITING);
-    for received in [&mut noted, &mut pinged] {
-        let (_, empty) = mpsc::channel(1);
-        let mut received = std::mem::replace(received, empty);
+    let sender = |name| {
+        let (sender, mut messages) = mpsc::channel::<Message>(MOST_WAITING);
         let deliver = Arc::clone(&deliver);
-        handlers.spawn(async move {
-            while let Some(message) = received.recv().await {
+        // It ends with the thread.
+        handlers.spawn(named(name, async move {
+            while let Some(message) = messages.recv().await {
                 deliver.send(message).await;
             }
-        });
-    }
+        }));
+        sender
+    };
+    let (notes, pings) = (sender("the notifications"), sender("the pings"));
     let sorter = Sorter { bus, work, scheduler, host, groups: Groups::default(), notes, pings, is_full: false };
-    std::thread::Builder::new().name("notify".to_owned()).spawn(move || sorter.run(&listener)).map(drop)
+    let run = move || {
+        own_thread("the thread that notifies");
+        sorter.run(&listener);
+    };
+    std::thread::Builder::new().name("notify".to_owned()).spawn(run).map(drop)
 }
 
 /// What the thread works with.
@@ -129,17 +134,19 @@ impl Sorter {
     }
 
     fn sort(&mut self, at_ms: i64, event: &Event) {
-        let redactor = Redactor::new(&self.work.borrow().config.log.redact);
         match event {
-            Event::Job { job } => self.ping(job.class.as_str(), Ping::Start, String::new()),
+            Event::Job { job } => self.ping(job.class.as_str(), Ping::Start, |_| String::new()),
             Event::Success { job, result, .. } => {
-                let body = result.as_deref().map(|result| redactor.hide(result).into_owned());
-                self.ping(job.class.as_str(), Ping::Success, body.unwrap_or_default());
+                let hidden = |redactor: &Redactor| result.as_deref().map(|result| redactor.hide(result).into_owned());
+                self.ping(job.class.as_str(), Ping::Success, |redactor| hidden(redactor).unwrap_or_default());
             }
             Event::Failure { job, error, tail, .. } => {
+                let redactor = self.redactor();
                 let error = redactor.hide(error).into_owned();
-                let tail = tail.as_deref().map(|tail| redactor.hide(tail).into_owned()).unwrap_or_default();
-                self.ping(job.class.as_str(), Ping::Failure, format!("{error}\n{tail}"));
+                let hidden = |redactor: &Redactor| tail.as_deref().map(|tail| redactor.hide(tail).into_owned());
+                self.ping(job.class.as_str(), Ping::Failure, |redactor| {
+                    format!("{error}\n{}", hidden(redactor).unwrap_or_default())
+                });
                 let (exception, _) = error.split_once(": ").unwrap_or((&error, ""));
                 let exception = exception.to_owned();
                 self.groups.add(
@@ -158,7 +165,7 @@ impl Sorter {
                 Happened {
                     task: task.as_str().to_owned(),
                     exception: groups::MISSED.to_owned(),
-                    error: redactor.hide(text).into_owned(),
+                    error: self.redactor().hide(text).into_owned(),
                     queue: None,
                     job: None,
                     at_ms,
@@ -196,7 +203,13 @@ impl Sorter {
         }
     }
 
-    fn ping(&mut self, class: &str, ping: Ping, body: String) {
+    /// Hides what no message may hold.
+    fn redactor(&self) -> Redactor {
+        Redactor::new(&self.work.borrow().config.log.redact)
+    }
+
+    /// Pings, if the task has a ping. Events of all tasks come here, so that nothing is done for others.
+    fn ping(&mut self, class: &str, ping: Ping, body: impl FnOnce(&Redactor) -> String) {
         let registry = Arc::clone(&self.scheduler.borrow().registry);
         let Some((task, spec)) = registry.get(class).and_then(|task| Some((task, task.ping.as_ref()?))) else { return };
         if ping == Ping::Start && !spec.start {
@@ -204,7 +217,7 @@ impl Sorter {
         }
         let Some(url) = spec.url(ping) else { return };
         let what = format!("ping of task {}", task.name);
-        let body = cut(body, LONGEST_BODY).into_bytes();
+        let body = cut(body(&self.redactor()), LONGEST_BODY).into_bytes();
         self.put(true, Message::Post { what, url, media: "text/plain; charset=utf-8", body, limit: deliver::LIMIT });
     }
 
