@@ -22,7 +22,8 @@ pub struct Invocation {
     pub queue: QueueName,
     /// The arguments as one JSON array, exactly as the producer wrote them.
     pub args: Bytes,
-    /// The occurrence of the schedule that enqueued the job (RFC 3339), if one did.
+    /// For when the job was scheduled (RFC 3339): the occurrence of the `[[schedule]]` that enqueued it, or the due time of the
+    /// present tick of a periodic task. `None` for other jobs.
     pub scheduled_at: Option<Arc<str>>,
     /// The identity of the job, the same in all its runs.
     pub identity: Identity,

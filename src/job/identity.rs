@@ -88,6 +88,12 @@ impl Identity {
         Self { id: Arc::from(claim.as_str()), attempt: 1, redelivered: 0, later: 0 }
     }
 
+    /// Is this its first run, as far as the store knows?
+    #[must_use]
+    pub fn is_first_run(&self) -> bool {
+        self.attempt == 1 && self.redelivered == 0 && self.later == 0
+    }
+
     /// The same job on its next attempt, after one that failed.
     #[must_use]
     pub fn next_attempt(&self) -> Self {

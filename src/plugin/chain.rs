@@ -66,10 +66,8 @@ impl<'a> Chain<'a> {
     /// Does a job of this task pass gates before it runs?
     #[must_use]
     pub fn has_gates(&self) -> bool {
-        self.task
-            .plugins
-            .iter()
-            .any(|plugin| matches!(plugin, PluginSpec::QueueLock { .. } | PluginSpec::JobLock { .. }))
+        let is_gate = |plugin: &PluginSpec| matches!(plugin, PluginSpec::QueueLock { .. } | PluginSpec::JobLock { .. });
+        self.task.cadence.is_some() || self.task.plugins.iter().any(is_gate)
     }
 
     /// The gates between claim and run of a job. `identity` tells whether earlier attempts failed.
@@ -79,6 +77,11 @@ impl<'a> Chain<'a> {
         let free = || self.queue_lock(queue, args).map(|(key, _)| key).into_iter().collect();
         let retry = self.retry().filter(|_| identity.attempt > 1).map(|_| RetryKeys::of(self.task.name.as_str(), args));
         let mut gates = Vec::new();
+        // With `overlap` the entry is that of the next tick from the first run on.
+        let told = !self.task.overlap || identity.is_first_run();
+        if let Some(tick) = own_tick().filter(|_| told) {
+            gates.push(Gate::TellDue { task: tick.task });
+        }
         if let Some((max_age_s, tick)) = self.task.missed_max_age_s.zip(own_tick()) {
             gates.push(Gate::Fresh { plugin: MISSED, max_age_s, tick, free: free(), retry: retry.clone() });
         }

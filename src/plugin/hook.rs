@@ -24,7 +24,7 @@ pub struct HookJob {
     pub queue: QueueName,
     /// The arguments as one JSON array.
     pub args: Bytes,
-    /// The occurrence of the schedule that enqueued the job (RFC 3339), if one did.
+    /// For when the job was scheduled (RFC 3339), as its handler is told.
     pub scheduled_at: Option<Arc<str>>,
     /// The identity of the job; `None` while it is being enqueued.
     pub identity: Option<Identity>,

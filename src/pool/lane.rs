@@ -209,7 +209,8 @@ impl LaneTask {
                     .or_else(|| undone::fault(&reply.findings, &undone::Goes::Later)),
                 _ => None,
             };
-            self.entered(number, entered, fault);
+            let due_s = reply.due.iter().find(|due| due.index == index).map(|due| due.due_s);
+            self.entered(number, entered, due_s, fault);
         }
         let asked = round.idle.len();
         let claimed = reply.claims.len();
@@ -252,11 +253,15 @@ impl LaneTask {
         }
     }
 
-    fn entered(&mut self, number: usize, entered: Entered, fault: Option<Failure>) {
-        let Some((job, worker)) = self.take_job(number) else { return };
+    /// `due_s`: for which second it was due, if it is a tick.
+    fn entered(&mut self, number: usize, entered: Entered, due_s: Option<i64>, fault: Option<Failure>) {
+        let Some((mut job, worker)) = self.take_job(number) else { return };
         match entered {
             Entered::Taken => {
                 self.core.locks.taken(&job);
+                if let Some(due_s) = due_s {
+                    job.is_due(due_s);
+                }
                 self.begin(number, &worker, job);
             }
             Entered::PutBack { plugin } => report::vetoed(&self.core.bus, &job, format!("put back by {plugin}")),

@@ -37,6 +37,13 @@ pub enum Admission {
 /// the same enter took.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Gate {
+    /// Refuses nothing, and tells for which second the present tick of a periodic task is due ([`TickDue`]).
+    ///
+    /// [`TickDue`]: super::queueing::TickDue
+    TellDue {
+        /// The task.
+        task: TaskName,
+    },
     /// QueueLock's before-perform: the job has left its queue, so the lock is freed, no matter who holds it.
     FreeLock {
         /// The lock.
@@ -277,6 +284,16 @@ impl Next {
             Self::At { .. } => 0,
         }
     }
+}
+
+/// How far ahead of the store's time a tick may be due that runs now, in seconds: node-resque promotes up to a second early,
+/// and after a clock was set back a tick of a calendar comes back that ran. A job that runs earlier is no tick: another program
+/// enqueued it. `cadence.lua` has the same.
+#[must_use]
+pub fn early_s(every_s: u64) -> i64 {
+    const EARLY_S: i64 = 1;
+    const SET_BACK_S: i64 = 10;
+    if every_s > 0 { EARLY_S } else { SET_BACK_S }
 }
 
 /// The due second of a periodic task that halted. It is never overdue; the task runs again when an instance starts and

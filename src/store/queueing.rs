@@ -191,6 +191,8 @@ pub struct Exchanged {
     pub repeated: Vec<Repeated>,
     /// The outcome of each enter, in order.
     pub entered: Vec<Entered>,
+    /// What gates told of ticks that passed them. A repeated exchange tells it again.
+    pub due: Vec<TickDue>,
     /// Claimed jobs for the idle workers, in order. If there are fewer than idle workers, the queues are empty or the
     /// rest is the share of other instances.
     pub claims: Vec<Claim>,
@@ -244,6 +246,18 @@ pub struct Repeated {
     pub left: u32,
     /// How long it waits, in milliseconds.
     pub delay_ms: u64,
+}
+
+/// For which second a tick was due that passed its gates.
+///
+/// That is what the task's entry says, because each tick of a periodic task has the same bytes. There is none if the task has
+/// no entry, if it is stopped or has halted (people asked for the run), or if the entry's second lies ahead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TickDue {
+    /// Index into [`Exchange::enters`].
+    pub index: usize,
+    /// The unix second.
+    pub due_s: i64,
 }
 
 /// A job that was claimed.

@@ -23,6 +23,16 @@ const RECENT_S: i64 = 60;
 const AHEAD_S: i64 = 10;
 
 impl Cadence {
+    /// What a run is told it was scheduled for whose tick is due at this second, by its entry. A tick that was put off may have the
+    /// second in its entry to which it was put off. A calendar knows the occurrence before it, a period does not.
+    #[must_use]
+    pub fn scheduled_s(&self, due_s: i64, is_first_run: bool) -> i64 {
+        match self {
+            Self::Calendar(calendar) if !is_first_run => calendar.latest(due_s).unwrap_or(due_s),
+            Self::Calendar(_) | Self::Every(_) => due_s,
+        }
+    }
+
     /// Is this due second later than the next occurrence from now? Then it was written before a clock was set back, or by
     /// another cadence. With a calendar it is only believed to be if it lies further ahead than a clock is set by a little:
     /// the ticks up to it ran.
@@ -121,6 +131,15 @@ mod tests {
         assert!(calendar.is_ahead(1020, 999));
         let every = Cadence::Every(Duration::from_secs(10));
         assert!(!every.is_ahead(1011, 1000) && every.is_ahead(1012, 1000));
+    }
+
+    #[test]
+    fn a_tick_that_was_put_off_is_told_its_occurrence_if_a_calendar_knows_it() {
+        let calendar = Cadence::Calendar(Calendar::parse("0 * * * *", None).unwrap());
+        assert_eq!(calendar.scheduled_s(7217, false), 7200, "put off by a retry");
+        assert_eq!(calendar.scheduled_s(7217, true), 7217, "wanted by somebody at that second");
+        assert_eq!((calendar.scheduled_s(7200, false), calendar.scheduled_s(7200, true)), (7200, 7200));
+        assert_eq!(Cadence::Every(Duration::from_secs(60)).scheduled_s(7217, false), 7217);
     }
 
     #[test]

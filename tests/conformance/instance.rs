@@ -144,6 +144,16 @@ impl Instance {
         entered.remove(0)
     }
 
+    /// Passes one claim through gates that tell for which second its tick is due. The exchange is sent twice, as after a lost reply.
+    pub(crate) async fn enter_tick(&mut self, claimed: &Claimed, gates: &[Gate]) -> (Entered, Option<i64>) {
+        let exchange = Exchange { enters: vec![claimed.enters(gates)], ..self.next() };
+        let (first, again) = (self.send(&exchange).await, self.send(&exchange).await);
+        assert_eq!((&first.entered, &first.due), (&again.entered, &again.due), "a repetition tells the same");
+        let due = first.due.iter().map(|due| (due.index, due.due_s)).collect::<Vec<_>>();
+        assert!(due.iter().all(|(index, _)| *index == 0) && due.len() <= 1, "{due:?}");
+        (first.entered[0].clone(), due.first().map(|due| due.1))
+    }
+
     /// An extension of its lease for all its workers, with no locks.
     pub(crate) fn extension(&self) -> Extend {
         Extend {

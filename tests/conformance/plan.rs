@@ -82,7 +82,8 @@ fn tasks() -> Registry {
 }
 
 /// Runs every job of the queue without letting time pass; returns the jobs.
-async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry) -> Vec<(i64, String, String)> {
+/// Adds to `late` how many seconds late each tick was.
+async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry, late: &mut Vec<i64>) -> Vec<Ran> {
     let now_ms = f.clock.now_ms();
     let mut ran = Vec::new();
     loop {
@@ -97,7 +98,10 @@ async fn work(f: &Fixture, instance: &mut Instance, registry: &Registry) -> Vec<
             let args = windlass::job::Args::of(&view).expect("arguments");
             if let Some(task) = task.filter(|task| Chain::of(task).has_gates()) {
                 let gates = Chain::of(task).gates(&claim.queue, &args, &claim.identity);
-                assert_eq!(instance.enter(&one, &gates).await, Entered::Taken, "{}", view.class);
+                let (entered, due_s) = instance.enter_tick(&one, &gates).await;
+                assert_eq!(entered, Entered::Taken, "{}", view.class);
+                let due_s = due_s.unwrap_or_else(|| panic!("{} must know for when it was due", view.class));
+                late.push(now_ms / 1000 - due_s - Chain::of(task).spread(due_s));
             }
             ran.push((now_ms / 1000, view.class.to_string(), args.as_str().to_owned()));
             let run = Run {
@@ -126,6 +130,8 @@ struct World<'a> {
     context: SchedulerContext,
     bulkheads: Bulkheads,
     checked: CheckedTasks,
+    /// How many seconds late each tick was.
+    late: Vec<i64>,
 }
 
 impl<'a> World<'a> {
@@ -138,18 +144,19 @@ impl<'a> World<'a> {
         let host = instance.record.host.clone();
         let mut context = SchedulerContext::new(f.store.narrow(), config, "host-windlass:7".to_owned(), host);
         context.clock = Arc::clone(&f.clock) as Arc<dyn Clock>;
-        Self { f, registry, instance, context, bulkheads: Bulkheads::default(), checked: CheckedTasks::default() }
+        let (bulkheads, checked) = (Bulkheads::default(), CheckedTasks::default());
+        Self { f, registry, instance, context, bulkheads, checked, late: Vec::new() }
     }
 
     /// Does what is due now; returns what ran, and when more is due.
     async fn look(&mut self) -> (Vec<Ran>, i64) {
         let now_s = self.f.second();
-        let Self { f, registry, instance, context, bulkheads, checked } = self;
+        let Self { f, registry, instance, context, bulkheads, checked, late } = self;
         periodic::reconcile(context, bulkheads, checked).await.expect("reconcile");
         let next_fired = cron::run_once(context, bulkheads, true).await.expect("look");
         let next_fired = next_fired.map(|next| now_s + i64::try_from(next.wait.as_secs()).expect("a time"));
         promote_all(&f.store, "q", 100).await;
-        let ran = work(f, instance, registry).await;
+        let ran = work(f, instance, registry, late).await;
         let next_due = f.store.due(1, &[]).await.expect("due").second;
         let next_s = next_due.into_iter().chain(next_fired).min().expect("something is always due");
         assert!(next_s > now_s, "{next_s} at {now_s}");
@@ -190,6 +197,7 @@ async fn what_is_planned_is_what_runs(f: &Fixture) {
     delay(&f.store, &job(1), When::At(START_S + 5000)).await;
     let ran = world.runs_as_planned(HOURS).await;
     let count = |task: &str| ran.iter().filter(|(_, class, _)| class == task).count();
+    assert!(world.late.len() > 500 && world.late.iter().all(|late_s| *late_s == 0), "{:?}", world.late);
     // Forty hours hold two nights, and in one of them two o'clock comes twice.
     assert_eq!((count("often"), count("nightly"), count("report"), count("add")), (343, 2, 21, 1));
     assert!((159..=161).contains(&count("quarterly")), "{}", count("quarterly"));

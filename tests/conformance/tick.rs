@@ -2,9 +2,9 @@
 
 use bytes::Bytes;
 use windlass::job::{QueueName, TaskName};
-use windlass::store::effect::{Next, Tick, Verdict};
+use windlass::store::effect::{Gate, Next, Tick, Verdict};
 use windlass::store::periodic::{PeriodicEntry, Purpose, Reconcile, Reconciled};
-use windlass::store::queueing::When;
+use windlass::store::queueing::{Entered, When};
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
@@ -25,6 +25,8 @@ behaviours! {
     a_task_that_nobody_knew_can_be_stopped,
     a_run_that_is_wanted_now_is_one_more,
     a_stopped_task_runs_once_if_that_is_wanted,
+    a_tick_is_told_for_when_it_was_due,
+    what_is_no_tick_is_told_nothing,
 }
 
 /// The periodic task of the tests, with its period.
@@ -261,4 +263,55 @@ async fn a_stopped_task_runs_once_if_that_is_wanted(f: &Fixture) {
     end(&mut instance, &claim, 30).await;
     assert_eq!((queued(&f.store, "q").await.len(), seconds(&f.store).await.len()), (0, 0));
     assert!(entry(f).await.expect("entry").stopped);
+}
+
+/// For which second the task's job that is claimed now is due.
+async fn due(instance: &mut Instance) -> (Claimed, Option<i64>) {
+    let claim = instance.claim_one("q").await;
+    let (entered, due_s) = instance.enter_tick(&claim, &[Gate::TellDue { task: tick(30).task }]).await;
+    assert_eq!(entered, Entered::Taken);
+    (claim, due_s)
+}
+
+async fn a_tick_is_told_for_when_it_was_due(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    reconcile(f, 30).await;
+    f.pass(3);
+    let (claim, due_s) = due(&mut instance).await;
+    assert_eq!(due_s, Some(NOW_S), "its first run was due when it was seeded");
+    end(&mut instance, &claim, 30).await;
+    f.pass(47);
+    promote_all(&f.store, "q", 10).await;
+    let (claim, due_s) = due(&mut instance).await;
+    assert_eq!(due_s, Some(NOW_S + 30), "however late it is claimed");
+    instance.settle_one(&claim, claim.requeued()).await;
+    let (claim, due_s) = due(&mut instance).await;
+    assert_eq!(due_s, Some(NOW_S + 30), "and whoever runs it again");
+    end(&mut instance, &claim, 30).await;
+    assert_eq!(with_purpose(f, Purpose::Run).await, Reconciled::Started);
+    let (_, due_s) = due(&mut instance).await;
+    assert_eq!(due_s, Some(NOW_S + 30), "a run that is one more belongs to the tick before the one that stays due");
+}
+
+async fn what_is_no_tick_is_told_nothing(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    fill(&f.store, "q", &[tick(30).payload]).await;
+    let (claim, due_s) = due(&mut instance).await;
+    assert_eq!(due_s, None, "it has no entry");
+    end(&mut instance, &claim, 30).await;
+    // The tick is due in half a minute; somebody enqueues another job of the same bytes.
+    fill(&f.store, "q", &[tick(30).payload]).await;
+    let (claim, due_s) = due(&mut instance).await;
+    assert_eq!(due_s, None, "the tick lies ahead");
+    let halting = Tick { halt: true, ..tick(30) };
+    assert_eq!(instance.settle(vec![claim.ticks(claim.failed(), &halting)]).await, [0_usize; 0]);
+    fill(&f.store, "q", &[tick(30).payload]).await;
+    let (claim, due_s) = due(&mut instance).await;
+    assert_eq!(due_s, None, "it has halted");
+    end(&mut instance, &claim, 30).await;
+    f.store.stop(&tick(30).task, &queue("q"), &[tick(30).payload]).await.expect("stop");
+    f.pass(60);
+    assert_eq!(with_purpose(f, Purpose::Run).await, Reconciled::Started);
+    let (_, due_s) = due(&mut instance).await;
+    assert_eq!(due_s, None, "it is stopped, so that people asked for this run");
 }

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::daemon::{Folder, eventually};
 use crate::place::Place;
 
 const REPORT: &str = "name = \"report\"\nqueue = \"slow\"\n[run]\nbuiltin = \"noop\"\n\
@@ -59,4 +60,27 @@ fn a_name_that_is_of_several_schedules_or_of_none_is_told() {
     assert!(several.code == 1 && several.stderr.contains("report/daily, report/weekly"), "{several:?}");
     let typo = place.run(&["periodic", "run", "report/weekli"]);
     assert!(typo.code == 1 && typo.stderr.contains("did you mean \"report/weekly\"?"), "{typo:?}");
+}
+
+#[test]
+fn a_tick_tells_its_handler_for_when_it_was_due() {
+    let folder = Folder::new("sqlite:jobs.db", "");
+    // In the environment and in the object on stdin.
+    folder.script("ticks", "echo \"$WINDLASS_SCHEDULED_AT $(cat)\" >> told");
+    let path = folder.path("tasks.d/ticks.toml");
+    let task = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, format!("schedule = \"*/2 * * * * *\"\n{task}")).unwrap();
+    let daemon = folder.daemon();
+    eventually("three ticks have run", || folder.read("told").lines().count() >= 3);
+    daemon.stop();
+    let mut before = None;
+    for line in folder.read("told").lines() {
+        let (told, object) = line.split_once(' ').unwrap();
+        let job: serde_json::Value = serde_json::from_str(object).unwrap();
+        assert_eq!(job["scheduled_at"], json!(told), "{line}");
+        assert_eq!(job["args"], json!([{}]));
+        let due = chrono::DateTime::parse_from_rfc3339(told).unwrap().timestamp();
+        assert!(due % 2 == 0 && before.is_none_or(|before| due > before), "{}", folder.read("told"));
+        before = Some(due);
+    }
 }

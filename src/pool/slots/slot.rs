@@ -11,6 +11,7 @@ use crate::handler::contract::{Handler, OwnedRun, Stop};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::plugin::chain::HeldLock;
 use crate::task::TaskDefinition;
+use crate::task::schedule::scheduled_at;
 
 /// How many lanes there are: two calls in flight keep the store busy while we turn a reply into
 /// work; more gained nothing when measured.
@@ -24,7 +25,7 @@ pub(in crate::pool) struct Job {
     /// The arguments as one JSON array, as the producer wrote them.
     pub(in crate::pool) args: Bytes,
     pub(in crate::pool) identity: Identity,
-    /// The occurrence of the schedule that enqueued it, if one did.
+    /// The occurrence of the schedule that enqueued it, or for a tick the second for which it was due.
     pub(in crate::pool) scheduled_at: Option<Arc<str>>,
     /// `None` for classes that no task here defines.
     pub(in crate::pool) known: Option<(Arc<TaskDefinition>, Arc<dyn Handler>)>,
@@ -49,6 +50,15 @@ pub(in crate::pool) struct Limit {
 impl Job {
     pub(in crate::pool) fn task(&self) -> Option<&TaskDefinition> {
         self.known.as_ref().map(|(task, _)| &**task)
+    }
+
+    /// It is a tick, and this is its second. What its producer wrote into its bytes is not changed.
+    pub(in crate::pool) fn is_due(&mut self, due_s: i64) {
+        let cadence = self.known.as_ref().and_then(|(task, _)| task.cadence.as_ref());
+        if let Some(cadence) = cadence.filter(|_| self.scheduled_at.is_none()) {
+            let second = cadence.scheduled_s(due_s, self.identity.is_first_run());
+            self.scheduled_at = Some(Arc::from(scheduled_at(second)));
+        }
     }
 }
 

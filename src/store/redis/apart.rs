@@ -14,7 +14,7 @@ use crate::job::RetryKeys;
 use crate::job::queue_member::with_queue;
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement};
+use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue};
 
 /// An exchange whose refused parts are set apart.
 pub(super) struct Apart {
@@ -132,6 +132,7 @@ impl Apart {
             };
             Some(RefusedPart { part, error })
         }));
+        let due = |one: TickDue| Some(TickDue { index: *self.enters.get(one.index)?, ..one });
         let repeat = |one: Repeated| Some(Repeated { index: *self.settlements.get(one.index)?, ..one });
         let mut claims = rest.claims;
         claims.retain_mut(|claim| self.idle.get(claim.index).map(|index| claim.index = *index).is_some());
@@ -140,7 +141,8 @@ impl Apart {
         occupied.retain_mut(|worker| self.idle.get(*worker).map(|index| *worker = *index).is_some());
         let lost = rest.lost.into_iter().filter_map(|index| self.settlements.get(index).copied()).collect();
         let repeated = rest.repeated.into_iter().filter_map(repeat).collect();
-        Exchanged { dead: false, lost, undone, refused, findings, repeated, entered, claims, occupied }
+        let due = rest.due.into_iter().filter_map(due).collect();
+        Exchanged { dead: false, lost, undone, refused, findings, repeated, entered, due, claims, occupied }
     }
 }
 

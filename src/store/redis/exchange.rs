@@ -279,23 +279,25 @@ impl RedisLane {
                 )))
             }
             b"R" => {
-                let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), enter_outcomes(exchange, &next()?));
+                let (lost, undone) = unapplied(&next()?);
+                let (entered, due, repeated) = enter_outcomes(exchange, &next()?);
                 let mut claims = Vec::new();
                 loop {
                     let (index, raw) = (next()?, next()?);
                     let Some(index) = reply::parsed::<usize>(&index) else { break };
                     claims.extend(self.on_record(exchange, index, raw));
                 }
-                Ok(Exchanged { lost, undone, repeated, entered, claims, ..Exchanged::default() })
+                Ok(Exchanged { lost, undone, repeated, entered, due, claims, ..Exchanged::default() })
             }
             b"A" => {
-                let ((lost, undone), (entered, repeated)) = (unapplied(&next()?), enter_outcomes(exchange, &next()?));
+                let (lost, undone) = unapplied(&next()?);
+                let (entered, due, repeated) = enter_outcomes(exchange, &next()?);
                 let findings = self.connection.findings(&next()?);
                 let refused = self.refused(exchange, &entered, &findings);
                 let (runs, (indexes, occupied)) = (next()?, halves(&next()?));
                 let identities = reply::list(reply.next().unwrap_or(Frame::Null))?;
                 let claims = self.claims(exchange, &runs, &indexes, identities, reply)?;
-                Ok(Exchanged { dead: false, lost, undone, refused, findings, repeated, entered, claims, occupied })
+                Ok(Exchanged { dead: false, lost, undone, refused, findings, repeated, entered, due, claims, occupied })
             }
             _ => Err(StoreError::Unsupported("its reply is not an exchange's".to_owned())),
         }
@@ -311,7 +313,7 @@ impl RedisLane {
                 Gate::TakeLock { key, .. } | Gate::FreeLock { key } => {
                     self.connection.keys().lock(key) == place.as_bytes()
                 }
-                Gate::Fresh { .. } | Gate::NextTick { .. } => false,
+                Gate::Fresh { .. } | Gate::NextTick { .. } | Gate::TellDue { .. } => false,
             };
             let stopped = |finding: &&StoreError| match finding {
                 StoreError::Corrupt { place, .. } | StoreError::Barred { place, .. } => {

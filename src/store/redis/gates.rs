@@ -17,6 +17,9 @@ pub(super) fn gates(call: &mut Call, keys: &Keys, enter: &Enter, about_ms: i64) 
     }
     for gate in &enter.gates {
         match gate {
+            Gate::TellDue { task } => {
+                call.literal("W").key(keys.periodic()).text(task.as_str());
+            }
             Gate::FreeLock { key } => {
                 call.literal("F").key(keys.lock(key));
             }
@@ -54,6 +57,6 @@ pub(super) fn ticks(enter: &Enter) -> impl Iterator<Item = &Tick> {
     enter.gates.iter().filter_map(|gate| match gate {
         Gate::Fresh { tick, .. } | Gate::NextTick { tick } => Some(tick),
         Gate::TakeLock { busy: Busy::Drop { tick, .. }, .. } => tick.as_ref(),
-        Gate::TakeLock { busy: Busy::PutBack { .. }, .. } | Gate::FreeLock { .. } => None,
+        Gate::TakeLock { busy: Busy::PutBack { .. }, .. } | Gate::FreeLock { .. } | Gate::TellDue { .. } => None,
     })
 }

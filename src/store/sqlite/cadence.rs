@@ -1,7 +1,7 @@
 //! When the next tick of a periodic task is due, as `cadence.lua` computes it on Redis.
 
 use super::number::stored;
-use crate::store::effect::{Next, Occurrence};
+use crate::store::effect::{Next, Occurrence, early_s};
 
 /// When a task is due after `due_s` (`None`: never yet) and the time of the store. `None` if the calendar has no
 /// occurrence after that; then reconciling writes the next tick. A `due_s` of the future counts as now, because the
@@ -9,8 +9,7 @@ use crate::store::effect::{Next, Occurrence};
 /// more, because what comes back then is a tick that ran.
 pub(super) fn next_due(next: &Next, due_s: Option<i64>, now_ms: i64) -> Option<Occurrence> {
     let now_s = now_ms.div_euclid(1000);
-    let early_s = if next.every_s() > 0 { 1 } else { SET_BACK_S };
-    let due_s = due_s.filter(|due_s| *due_s <= now_s.saturating_add(early_s));
+    let due_s = due_s.filter(|due_s| *due_s <= now_s.saturating_add(early_s(next.every_s())));
     match next {
         Next::Every { seconds } => {
             let due_s = first_after(due_s.unwrap_or(now_s), *seconds, now_ms);
@@ -31,9 +30,6 @@ pub(super) fn follows(next: &Next, last_s: i64, due_s: i64) -> bool {
     }
 }
 
-/// Up to so many seconds ahead a tick of a calendar is believed to have run: the clock was set back by a little since, or
-/// the file was on a machine with another clock.
-const SET_BACK_S: i64 = 10;
 /// A tick that is at most this late is not skipped: a run may end late.
 const LATE_S: i64 = 1;
 

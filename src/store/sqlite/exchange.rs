@@ -25,7 +25,7 @@ use crate::store::backend::{EngineLane, Opens};
 use crate::store::effect::{Busy, Gate, Verdict};
 use crate::store::error::StoreError;
 use crate::store::queueing::{
-    Claim, Enter, Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement,
+    Claim, Enter, Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue,
 };
 
 impl Opens for SqliteStore {
@@ -223,9 +223,10 @@ fn enter(step: &Step<'_>, enter: &Enter) -> Result<EnterOutcome, StoreError> {
     if !working::stands(step, &enter.worker, &enter.claim)? {
         return Ok(EnterOutcome::Lost);
     }
-    let mut taken = Vec::new();
+    let (mut taken, mut due_s) = (Vec::new(), None);
     for (number, gate) in enter.gates.iter().enumerate() {
         match gate {
+            Gate::TellDue { task } => due_s = periodic::present_due_s(step, task)?,
             Gate::FreeLock { key } => locks::free(step, key)?,
             Gate::NextTick { tick } => periodic::tick(step, tick)?,
             Gate::Fresh { max_age_s, tick, free, retry, .. } => {
@@ -245,7 +246,7 @@ fn enter(step: &Step<'_>, enter: &Enter) -> Result<EnterOutcome, StoreError> {
             },
         }
     }
-    Ok(EnterOutcome::Taken)
+    Ok(EnterOutcome::Taken(due_s))
 }
 
 fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<EnterOutcome, StoreError> {
@@ -289,7 +290,7 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
     };
     let entered = |(enter, outcome): (&Enter, &EnterOutcome)| {
         Ok(match *outcome {
-            EnterOutcome::Taken => Entered::Taken,
+            EnterOutcome::Taken(_) => Entered::Taken,
             EnterOutcome::Lost => Entered::Lost,
             EnterOutcome::Undone => Entered::Undone,
             EnterOutcome::PutBack(gate) => Entered::PutBack { plugin: plugin(enter, gate)? },
@@ -297,7 +298,12 @@ fn answer(exchange: &Exchange, reply: &Reply, claims: Vec<Claim>) -> Result<Exch
         })
     };
     let entered = exchange.enters.iter().zip(&reply.enter_outcomes).map(entered).collect::<Result<_, StoreError>>()?;
+    let due = |(index, outcome): (usize, &EnterOutcome)| match *outcome {
+        EnterOutcome::Taken(due_s) => due_s.map(|due_s| TickDue { index, due_s }),
+        _ => None,
+    };
     Ok(Exchanged {
+        due: reply.enter_outcomes.iter().take(exchange.enters.len()).enumerate().filter_map(due).collect(),
         lost: reply.lost.clone(),
         undone: reply.undone.clone(),
         repeated: reply.repeated.clone(),

@@ -5,7 +5,8 @@ use crate::store::queueing::Repeated;
 /// The outcome of an enter. The number of the gate that refused stands for its plugin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum EnterOutcome {
-    Taken,
+    /// With the second for which it was due, if a gate told one.
+    Taken(Option<i64>),
     PutBack(usize),
     Dropped(usize),
     Lost,
@@ -25,7 +26,7 @@ pub(super) struct Reply {
 
 impl Reply {
     /// Lost indexes, outcomes of enters by letter and gate, attempts to be repeated, undone indexes:
-    /// `3,8;T,P0,D1,L;4:2:1000;5`.
+    /// `3,8;T,T1800000000,P0,D1,L;4:2:1000;5`.
     pub(super) fn encode(&self) -> String {
         let numbers = |all: &[usize]| all.iter().map(usize::to_string).collect::<Vec<_>>().join(",");
         let enter_outcomes: Vec<String> = self.enter_outcomes.iter().map(EnterOutcome::encode).collect();
@@ -63,7 +64,8 @@ impl Reply {
 impl EnterOutcome {
     fn encode(&self) -> String {
         match self {
-            Self::Taken => "T".to_owned(),
+            Self::Taken(None) => "T".to_owned(),
+            Self::Taken(Some(due_s)) => format!("T{due_s}"),
             Self::Lost => "L".to_owned(),
             Self::Undone => "U".to_owned(),
             Self::PutBack(gate) => format!("P{gate}"),
@@ -73,7 +75,8 @@ impl EnterOutcome {
 
     fn decode(text: &str) -> Option<Self> {
         match text.split_at_checked(1)? {
-            ("T", "") => Some(Self::Taken),
+            ("T", "") => Some(Self::Taken(None)),
+            ("T", due_s) => due_s.parse().ok().map(|due_s| Self::Taken(Some(due_s))),
             ("L", "") => Some(Self::Lost),
             ("U", "") => Some(Self::Undone),
             ("P", gate) => gate.parse().ok().map(Self::PutBack),
@@ -92,7 +95,8 @@ mod tests {
         let full = Reply {
             lost: vec![0, 12],
             enter_outcomes: vec![
-                EnterOutcome::Taken,
+                EnterOutcome::Taken(None),
+                EnterOutcome::Taken(Some(-7)),
                 EnterOutcome::PutBack(0),
                 EnterOutcome::Dropped(3),
                 EnterOutcome::Lost,
@@ -104,7 +108,7 @@ mod tests {
         for reply in [full, Reply::default()] {
             assert_eq!(Reply::decode(&reply.encode()), Some(reply));
         }
-        for bad in ["", "x;", ";X", ";P", "1", ";;1:2"] {
+        for bad in ["", "x;", ";X", ";P", ";Tx", "1", ";;1:2"] {
             assert_eq!(Reply::decode(bad), None, "{bad:?}");
         }
     }

@@ -11,7 +11,7 @@ use super::value::{self, bytes, number, text};
 use super::{cadence, delayed, enqueue, inspect, locks};
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
-use crate::store::effect::{HALTED_S, Next, Occurrence, Tick};
+use crate::store::effect::{HALTED_S, Next, Occurrence, Tick, early_s};
 use crate::store::error::StoreError;
 use crate::store::inspection::{JobsToDelete, QueueEnd};
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
@@ -74,6 +74,14 @@ pub(super) fn tick(step: &Step<'_>, tick: &Tick) -> Result<(), StoreError> {
 pub(super) fn lateness_s(step: &Step<'_>, tick: &Tick) -> Result<i64, StoreError> {
     let entry = entry(step, &tick.task)?.filter(|entry| entry.due_s != HALTED_S);
     Ok(entry.map_or(0, |entry| step.now_s().saturating_sub(entry.due_s)))
+}
+
+/// The second for which the present tick of a task is due, by its entry: `None` for a task without one, for one that is stopped
+/// or has halted, because people asked for this run, and if the second lies ahead, because this run is no tick then.
+pub(super) fn present_due_s(step: &Step<'_>, task: &TaskName) -> Result<Option<i64>, StoreError> {
+    let entry = entry(step, task)?.filter(|entry| entry.due_s != HALTED_S && !entry.stopped);
+    let is_here = |entry: &PeriodicEntry| entry.due_s <= step.now_s().saturating_add(early_s(entry.every_s));
+    Ok(entry.filter(is_here).map(|entry| entry.due_s))
 }
 
 fn read(row: &Row<'_>) -> rusqlite::Result<PeriodicEntry> {

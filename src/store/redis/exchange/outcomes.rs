@@ -2,7 +2,7 @@
 
 use super::reply;
 use crate::store::effect::Gate;
-use crate::store::queueing::{Enter, Entered, Exchange, Repeated};
+use crate::store::queueing::{Enter, Entered, Exchange, Repeated, TickDue};
 
 /// Two lists of numbers with a semicolon between them; the second may be missing.
 pub(super) fn halves(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
@@ -25,8 +25,8 @@ pub(super) fn unapplied(text: &[u8]) -> (Vec<usize>, Vec<usize>) {
     unapplied
 }
 
-/// What became of the enters and, behind a semicolon, of attempts that will be repeated.
-pub(super) fn enter_outcomes(exchange: &Exchange, text: &[u8]) -> (Vec<Entered>, Vec<Repeated>) {
+/// What became of the enters and what is known of those that are ticks; behind a semicolon the attempts that will be repeated.
+pub(super) fn enter_outcomes(exchange: &Exchange, text: &[u8]) -> (Vec<Entered>, Vec<TickDue>, Vec<Repeated>) {
     let mut parts = text.splitn(2, |byte| *byte == b';');
     let (letters, repeats) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let repeat = |text: &[u8]| {
@@ -35,7 +35,14 @@ pub(super) fn enter_outcomes(exchange: &Exchange, text: &[u8]) -> (Vec<Entered>,
         let (index, left, delay_ms) = (next()?, next()?, next()?);
         Some(Repeated { index: usize::try_from(index).ok()?, left: u32::try_from(left).unwrap_or(u32::MAX), delay_ms })
     };
-    (entered(exchange, letters), repeats.split(|byte| *byte == b',').filter_map(repeat).collect())
+    let due = |(index, letter): (usize, &[u8])| {
+        Some(TickDue { index, due_s: reply::parsed(letter.strip_prefix(b"T").filter(|second| !second.is_empty())?)? })
+    };
+    (
+        entered(exchange, letters),
+        letters.split(|byte| *byte == b',').take(exchange.enters.len()).enumerate().filter_map(due).collect(),
+        repeats.split(|byte| *byte == b',').filter_map(repeat).collect(),
+    )
 }
 
 /// What became of each enter, from the letters that `enter.lua` writes.
@@ -45,7 +52,7 @@ fn entered(exchange: &Exchange, text: &[u8]) -> Vec<Entered> {
         let verdict = verdicts.next().unwrap_or_default();
         let plugin = || match reply::parsed::<usize>(verdict.get(1..)?).and_then(|gate| enter.gates.get(gate))? {
             Gate::TakeLock { plugin, .. } | Gate::Fresh { plugin, .. } => Some(*plugin),
-            Gate::FreeLock { .. } | Gate::NextTick { .. } => None,
+            Gate::FreeLock { .. } | Gate::NextTick { .. } | Gate::TellDue { .. } => None,
         };
         match verdict.first() {
             Some(b'T') => Entered::Taken,

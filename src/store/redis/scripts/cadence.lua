@@ -43,6 +43,19 @@ end
 -- How many seconds after its own a tick is put at most.
 local ASIDE_S = 60
 
+-- The second for which the present tick of a task is due, by its entry. Nil for a task without one, for one that is stopped
+-- or has halted, because people asked for this run, and if the second lies ahead, because this run is no tick then.
+local function present_due(entry)
+  local due, every, stopped = read_entry(entry)
+  if not due or due == HALTED or stopped == '1' then
+    return nil
+  end
+  if tonumber(due) > seconds() + (tonumber(every) > 0 and EARLY_S or SET_BACK_S) then
+    return nil
+  end
+  return whole(tonumber(due))
+end
+
 -- Delays a tick to its second or, if a key of another type stands there, to the next one that is free; the entry keeps its
 -- own. The first such key is told. Nil if it could not be delayed.
 local function delay_tick(second, raw, stamps)

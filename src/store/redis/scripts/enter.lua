@@ -10,7 +10,8 @@
 --              "A"  KEYS windlass:periodic, ARGV task, age in s, then as "D": drop a tick that is
 --                   older than that
 --              "N"  KEYS windlass:periodic, then a tick (verdict.lua): write the next one now
--- adds to the reply per enter: T taken, L lost, P<gate> put back by that gate, D<gate> dropped, U a command that this
+--              "W"  KEYS windlass:periodic, ARGV task: tell for which second the present tick is due
+-- adds to the reply per enter: T taken, behind it the second that "W" tells, L lost, P<gate> put back by that gate, D<gate> dropped, U a command that this
 --                              takes was refused: the claim stands
 --
 -- Why this order: the parameters of every gate are read, also after one has refused, because the next enter follows
@@ -26,6 +27,7 @@ local function pass(token, mine, record)
     stamps, raw, queue, identity = key(), arg(), arg(), arg()
   end
   local taken, refused = {}, nil
+  local scheduled
 
   local function free_earlier()
     for _, earlier in ipairs(taken) do
@@ -82,6 +84,11 @@ local function pass(token, mine, record)
       drop(refuses)
     elseif kind == 'N' then
       tick(mine and not refused)
+    elseif kind == 'W' then
+      local task = arg()
+      if mine and not refused then
+        scheduled = present_due(try('HGET', lock, task))
+      end
     else
       local shadow, ttl, busy = key(), tonumber(arg()), arg()
       local wait
@@ -134,14 +141,14 @@ local function pass(token, mine, record)
       end
     end
   end
-  return refused
+  return refused, scheduled
 end
 
 for i = 1, enters do
   local p1, p2, h1, h2 = string.byte(entering, 4 * i - 3, 4 * i)
   local position = p1 * 256 + p2
   local mine = owns(position, h1, h2) and not ended[position]
-  local refused = pass(mine and token_of(position), mine, KEYS[workers_at + position])
+  local refused, scheduled = pass(mine and token_of(position), mine, KEYS[workers_at + position])
   if not mine then
     entered[i] = 'L'
   elseif refused then
@@ -150,6 +157,6 @@ for i = 1, enters do
       ended[position] = true
     end
   else
-    entered[i] = 'T'
+    entered[i] = 'T' .. (scheduled or '')
   end
 end
