@@ -1,6 +1,7 @@
 //! Reads `[run]` of a task: exactly one handler, with its options.
 
 pub(super) mod argv;
+mod clients;
 mod code;
 mod exec;
 pub(super) mod http;

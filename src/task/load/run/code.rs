@@ -4,7 +4,7 @@
 //! read on another machine by a shell (`ssh`) must not hold any, because quoting it right is not possible here.
 
 use super::interpreters::{self, Interpreter, Operands};
-use super::wrappers;
+use super::{clients, wrappers};
 use crate::task::handler_spec::{Piece, Template};
 
 /// What is wrong with an item.
@@ -40,19 +40,25 @@ const FIND_RUNS: [&str; 4] = ["-exec", "-execdir", "-ok", "-okdir"];
 /// Programs whose operands may be options even after `--`.
 const NO_END: [&str; 7] = ["find", "gfind", "convert", "magick", "mogrify", "identify", "composite"];
 /// Variables that decide what code a program loads.
-const LOADS: [&str; 12] = [
+const LOADS: [&str; 18] = [
     "PATH",
     "BASH_ENV",
     "ENV",
     "IFS",
     "PYTHONPATH",
+    "PYTHONHOME",
     "PYTHONSTARTUP",
+    "PYTHONWARNINGS",
     "PERL5LIB",
     "PERL5OPT",
     "RUBYOPT",
     "RUBYLIB",
     "NODE_OPTIONS",
     "GIT_SSH_COMMAND",
+    "PAGER",
+    "PSQL_PAGER",
+    "PSQLRC",
+    "JAVA_TOOL_OPTIONS",
 ];
 
 /// Judges a program and its arguments.
@@ -73,8 +79,9 @@ pub(super) fn judge(argv: &[Template]) -> Verdict {
 fn find(program: &str) -> Option<&'static Interpreter> {
     let (file, name) = (interpreters::file_name(program), interpreters::name(program));
     let name = if wrappers::is_loader(file) { wrappers::LOADER } else { name };
-    let is_called = |known: &&Interpreter| known.names.iter().any(|called| *called == name || *called == file);
-    interpreters::ALL.iter().chain(wrappers::ALL).find(is_called)
+    let mut all = interpreters::ALL.iter().chain(clients::ALL).chain(wrappers::ALL);
+    let names = [name, file, interpreters::without_target(name)];
+    all.find(|known| known.names.iter().any(|called| names.contains(called)))
 }
 
 /// The literal text at the beginning of an item.
@@ -217,6 +224,8 @@ impl Walk<'_> {
         let (mut reads_stdin, mut file_of_arguments, mut leaves_stdin) = (false, false, false);
         let is_shell = known.names == interpreters::SHELL.names;
         let is_git = known.names == ["git"];
+        let is_su = known.names.contains(&"su");
+        let mut given = Vec::new();
         let mut known = known;
         while at < end {
             let text = head(&self.argv[at]);
@@ -234,7 +243,7 @@ impl Walk<'_> {
             if !options_over && text.len() > 1 && text.starts_with('-') {
                 reads_stdin |= is_shell && !text.starts_with("--") && text.contains('s');
                 file_of_arguments |= known.stdin_is_arguments && self.file_of_arguments(at, end);
-                leaves_stdin |= options::flags(known, text).any(|letter| known.leaves_stdin.contains(letter));
+                leaves_stdin |= options::leaves_stdin(known, text);
                 let (gives_code, items) = self.option(known, at, end);
                 at += items;
                 code_given |= gives_code;
@@ -243,6 +252,10 @@ impl Walk<'_> {
                     self.verdict.options_end_from = Some(at);
                     return;
                 }
+                continue;
+            }
+            if text == "-" && !filled && is_su {
+                at += 1;
                 continue;
             }
             if is_git && !filled {
@@ -256,6 +269,15 @@ impl Walk<'_> {
                     _ => {}
                 }
             }
+            if known.code_after.iter().any(|words| is_same(words, &given)) {
+                self.literal(at, Danger::Code);
+            }
+            given.push(text);
+            if !known.scripts.is_empty() && filled && !text.contains("://") {
+                self.add(at, Danger::Code);
+                code_given = true;
+            }
+            code_given |= !filled && known.scripts.iter().any(|end| text.ends_with(end));
             match known.operands {
                 Operands::Data => {}
                 Operands::Code | Operands::CodeOrStdin if code_given || operands > 0 => {}
@@ -279,12 +301,15 @@ impl Walk<'_> {
                     }
                 }
                 Operands::AllCode(skipped) => {
+                    if known.code_on_stdin && known.permutes && !filled && interpreters::is_stdin(text) {
+                        self.add(program, Danger::Stdin);
+                    }
                     if operands >= skipped {
                         self.all_literal(at, at + 1, Danger::Code);
                         // What the code of another program takes for options is not known.
                         if !known.permutes {
                             self.all_literal(at, end, Danger::Code);
-                            if !leaves_stdin && known.shell_on_stdin {
+                            if !leaves_stdin && known.code_on_stdin {
                                 self.script(at, end);
                             }
                         }
@@ -317,7 +342,7 @@ impl Walk<'_> {
             Operands::AllCode(skipped) | Operands::Program(skipped) => skipped,
             _ => usize::MAX,
         };
-        if known.shell_on_stdin && !code_given && !hides && !leaves_stdin && operands <= most {
+        if known.code_on_stdin && !code_given && !hides && !leaves_stdin && operands <= most {
             self.add(program, Danger::Stdin);
         }
     }
@@ -326,10 +351,11 @@ impl Walk<'_> {
     /// program is taken for a value: `time -p sh`. So each that is known is judged, wherever it stands before the one that
     /// was found. Returns whether there is one.
     fn hidden(&mut self, program: usize, found: usize, end: usize) -> bool {
-        // These are names of users and namespaces too (`sudo -u batch`).
+        // These are names of users, namespaces and containers too (`sudo -u batch`, `docker exec mysql`).
+        let other = |text: &str| matches!(text, "at" | "batch") || clients::is_database(interpreters::name(text));
         let is_known = |at: &usize| {
             let text = head(&self.argv[*at]);
-            !has_placeholder(&self.argv[*at]) && !matches!(text, "at" | "batch") && find(text).is_some()
+            !has_placeholder(&self.argv[*at]) && !other(text) && find(text).is_some()
         };
         let Some(at) = (program + 1..found).find(is_known) else { return false };
         self.program(at, end);
@@ -341,6 +367,11 @@ impl Walk<'_> {
             self.add(program, Danger::StdinArguments);
         }
     }
+}
+
+/// Are these operands those words? Clients of servers do not look at their case.
+fn is_same(words: &[&str], given: &[&str]) -> bool {
+    words.len() == given.len() && words.iter().zip(given).all(|(word, given)| word.eq_ignore_ascii_case(given))
 }
 
 /// Is this `-c`, alone or in a group such as `-ec`?

@@ -43,10 +43,15 @@ pub(super) struct Interpreter {
     pub(super) permutes: bool,
     /// Does it take its stdin for arguments of the program?
     pub(super) stdin_is_arguments: bool,
-    /// Does it run a shell on its stdin if it is given nothing else to run?
-    pub(super) shell_on_stdin: bool,
-    /// One-letter options that keep it from its stdin.
+    /// Does it run its stdin, as a shell does or as code of its own, if it is given nothing else to run?
+    pub(super) code_on_stdin: bool,
+    /// Options of one letter, and long ones, that keep it from its stdin.
     pub(super) leaves_stdin: &'static str,
+    pub(super) leaves_stdin_long: &'static [&'static str],
+    /// Operands, in order, after which the next one is code: those of `redis-cli eval CODE`.
+    pub(super) code_after: &'static [&'static [&'static str]],
+    /// How the names of files of code end, where an operand may be such a file or something else.
+    pub(super) scripts: &'static [&'static str],
 }
 
 pub(super) const NONE: Interpreter = Interpreter {
@@ -62,8 +67,11 @@ pub(super) const NONE: Interpreter = Interpreter {
     operands: Operands::Data,
     permutes: false,
     stdin_is_arguments: false,
-    shell_on_stdin: false,
+    code_on_stdin: false,
     leaves_stdin: "",
+    leaves_stdin_long: &[],
+    code_after: &[],
+    scripts: &[],
 };
 
 /// The shells. Their `-c` takes no value: it makes the first operand code instead of a file of code.
@@ -86,7 +94,8 @@ pub(super) const ALL: &[Interpreter] = &[
     Interpreter {
         names: &["python", "pypy", "micropython"],
         code: "cm",
-        value: "WX",
+        // A category of warnings (`-W`) and some of `-X` are imported.
+        loads: "WX",
         value_long: &["--check-hash-based-pycs"],
         operands: Operands::CodeOrStdin,
         ..NONE
@@ -148,6 +157,12 @@ pub(super) const ALL: &[Interpreter] = &[
             "expect",
             "tclsh",
             "swipl",
+            "gnuplot",
+            "octave",
+            "ocaml",
+            "sbcl",
+            "raku",
+            "m4",
         ],
         code: "eEcLlgt",
         code_long: &["--eval", "--print", "--load", "--expr"],
@@ -157,7 +172,9 @@ pub(super) const ALL: &[Interpreter] = &[
     Interpreter {
         names: &["deno", "pwsh", "powershell"],
         code_long: &["-c", "-Command", "-EncodedCommand", "-e", "-ec", "-f", "-File", "-command", "-file"],
+        value_long: &["-ExecutionPolicy", "-ep", "-ex", "-WorkingDirectory", "-wd"],
         operands: Operands::AllCode(0),
+        code_on_stdin: true,
         ..NONE
     },
     Interpreter { names: &["erl"], code_long: &["-eval", "-run", "-s"], permutes: true, ..NONE },
@@ -196,7 +213,9 @@ pub(super) const ALL: &[Interpreter] = &[
         names: &["bc", "dc"],
         code: "ef",
         code_long: &["--expression", "--file"],
-        operands: Operands::Code,
+        operands: Operands::AllCode(0),
+        permutes: true,
+        code_on_stdin: true,
         ..NONE
     },
     Interpreter {
@@ -208,40 +227,6 @@ pub(super) const ALL: &[Interpreter] = &[
         permutes: true,
         ..NONE
     },
-    // Clients of servers.
-    Interpreter {
-        names: &["sqlite", "duckdb"],
-        code_long: &["-cmd", "-init", "-c"],
-        operands: Operands::AllCode(1),
-        ..NONE
-    },
-    Interpreter {
-        names: &["psql"],
-        code: "cf",
-        code_long: &["--command", "--file"],
-        value: "dhpUvFRoLPT",
-        permutes: true,
-        ..NONE
-    },
-    Interpreter {
-        names: &["mysql", "mariadb", "mongo", "mongosh"],
-        code: "e",
-        code_long: &["--execute", "--init-command", "--eval"],
-        value: "uhPDS",
-        rest: "p",
-        permutes: true,
-        ..NONE
-    },
-    Interpreter {
-        names: &["ssh", "autossh"],
-        loads: "oFSI",
-        value: "BbcDEeiJLlmOpQRWw",
-        operands: Operands::AllCode(1),
-        shell_on_stdin: true,
-        leaves_stdin: "Nnf",
-        ..NONE
-    },
-    Interpreter { names: &["scp", "sftp"], code: "oSFDb", value: "ciJlPX", permutes: true, ..NONE },
     // Tools with options that take a command.
     GIT,
     Interpreter {
@@ -284,7 +269,7 @@ pub(super) const ALL: &[Interpreter] = &[
         ..NONE
     },
     Interpreter {
-        names: &["gcc", "g++", "cc", "c++", "clang", "clang++"],
+        names: &COMPILERS,
         code: "B",
         code_long: &["-wrapper", "-specs", "--specs", "-fplugin", "-fpass-plugin", "-Xclang", "-Xlinker", "-load"],
         value: "DUILlox",
@@ -305,6 +290,7 @@ pub(super) const ALL: &[Interpreter] = &[
         code: "cSsu",
         code_long: &["--cmd"],
         permutes: true,
+        code_on_stdin: true,
         ..NONE
     },
     Interpreter {
@@ -319,13 +305,18 @@ pub(super) const ALL: &[Interpreter] = &[
         code: "xo",
         code_long: &["-ex", "-iex", "--eval-command", "--command", "--one-line"],
         permutes: true,
+        code_on_stdin: true,
         ..NONE
     },
 ];
 
+/// The compilers, which may stand behind the name of their target: `x86_64-linux-gnu-gcc`.
+const COMPILERS: [&str; 10] = ["gcc", "g++", "cc", "c++", "cpp", "clang", "clang++", "gfortran", "gccgo", "gdc"];
+
+/// How git takes what stands before its command.
 const GIT: Interpreter = Interpreter {
     names: &["git"],
-    loads: "cO",
+    loads: "c",
     loads_long: &[
         "--config-env",
         "--exec-path",
@@ -344,23 +335,38 @@ const GIT: Interpreter = Interpreter {
         "--sendmail-cmd",
     ],
     value: "C",
-    rest: "nmSGLUbFtj",
     value_long: &["--git-dir", "--work-tree", "--namespace"],
     operands: Operands::Code,
     permutes: true,
     ..NONE
 };
 
-/// The commands of git with one-letter options of their own that take code.
+/// How most of its commands take their arguments: none of their letters takes code (`git switch -c BRANCH`).
+const OF_MOST: Interpreter = Interpreter { loads: "", rest: "nmSGLUbFtjcBO", ..GIT };
+
+/// The commands of git with options of their own that take code.
 const OF_GIT: &[Interpreter] = &[
-    Interpreter { names: &["difftool", "rebase"], loads: "cOx", rest: "", ..GIT },
-    Interpreter { names: &["clone"], loads: "cOu", value: "bo", rest: "j", ..GIT },
-    Interpreter { names: &["grep"], value: "", rest: "efABCm", ..GIT },
+    Interpreter { names: &["difftool", "rebase"], loads: "x", ..GIT },
+    Interpreter {
+        names: &["clone", "init"],
+        loads: "cu",
+        loads_long: &["--config", "--upload-pack", "--template"],
+        value: "bo",
+        rest: "j",
+        ..GIT
+    },
+    Interpreter { names: &["grep"], loads: "O", value: "", rest: "efABCm", ..GIT },
 ];
 
 /// How git takes the arguments of this command.
 pub(super) fn of_git(command: &str) -> &'static Interpreter {
-    OF_GIT.iter().find(|known| known.names.contains(&command)).unwrap_or(&GIT)
+    OF_GIT.iter().find(|known| known.names.contains(&command)).unwrap_or(&OF_MOST)
+}
+
+/// The name of a compiler without that of its target, and of its threads (`x86_64-w64-mingw32-gcc-posix`).
+pub(super) fn without_target(called: &str) -> &str {
+    let bare = called.strip_suffix("-posix").or_else(|| called.strip_suffix("-win32")).map_or(called, name);
+    bare.rsplit('-').next().filter(|last| COMPILERS.contains(last)).unwrap_or(called)
 }
 
 /// Is this a shell?

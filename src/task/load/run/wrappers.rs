@@ -77,7 +77,7 @@ pub(super) const ALL: &[Interpreter] = &[
         value: "ughpCDTUrtac",
         value_long: &["--user", "--group", "--host", "--prompt", "--chdir", "--other-user", "--role", "--type"],
         operands: Operands::Program(0),
-        shell_on_stdin: true,
+        code_on_stdin: true,
         leaves_stdin: "klvVeK",
         ..NONE
     },
@@ -125,7 +125,7 @@ pub(super) const ALL: &[Interpreter] = &[
         loads_long: &["--lib", "--faked"],
         value: "sib",
         operands: Operands::Program(0),
-        shell_on_stdin: true,
+        code_on_stdin: true,
         ..NONE
     },
     // What runs in a container is judged apart (`code`).
@@ -139,7 +139,6 @@ pub(super) const ALL: &[Interpreter] = &[
             "setpriv",
             "ltrace",
             "prlimit",
-            "systemd-run",
             "systemd-inhibit",
             "unbuffer",
             "tini",
@@ -166,12 +165,44 @@ pub(super) const ALL: &[Interpreter] = &[
             "--regid",
             "--groups",
             "--target",
-            "--unit",
-            "--property",
             "--uid",
             "--gid",
         ],
         operands: Operands::Program(0),
+        ..NONE
+    },
+    Interpreter {
+        // A property may be a command (`ExecStartPre=`), and those of a timer name the unit that it starts.
+        names: &["systemd-run", "run0"],
+        loads: "p",
+        loads_long: &["--property", "--timer-property", "--path-property", "--socket-property"],
+        value: "ugHMCED",
+        value_long: &[
+            "--unit",
+            "--description",
+            "--slice",
+            "--host",
+            "--machine",
+            "--capsule",
+            "--service-type",
+            "--uid",
+            "--gid",
+            "--user",
+            "--group",
+            "--nice",
+            "--setenv",
+            "--working-directory",
+            "--chdir",
+            "--on-active",
+            "--on-boot",
+            "--on-startup",
+            "--on-unit-active",
+            "--on-unit-inactive",
+            "--on-calendar",
+            "--background",
+        ],
+        operands: Operands::Program(0),
+        code_on_stdin: true,
         ..NONE
     },
     Interpreter {
@@ -186,7 +217,7 @@ pub(super) const ALL: &[Interpreter] = &[
         value: "tSGRw",
         value_long: &["--target", "--setuid", "--setgid", "--root", "--wd"],
         operands: Operands::Program(0),
-        shell_on_stdin: true,
+        code_on_stdin: true,
         ..NONE
     },
     Interpreter {
@@ -230,14 +261,14 @@ pub(super) const ALL: &[Interpreter] = &[
             "uname26",
         ],
         operands: Operands::Program(0),
-        shell_on_stdin: true,
+        code_on_stdin: true,
         ..NONE
     },
     Interpreter {
         names: &["chroot"],
         value_long: &["--userspec", "--groups"],
         operands: Operands::Program(1),
-        shell_on_stdin: true,
+        code_on_stdin: true,
         ..NONE
     },
     Interpreter {
@@ -266,7 +297,7 @@ pub(super) const ALL: &[Interpreter] = &[
         value_long: &["--user", "--group", "--supp-group", "--whitelist-environment"],
         operands: Operands::AllCode(1),
         permutes: true,
-        shell_on_stdin: true,
+        code_on_stdin: true,
         ..NONE
     },
     Interpreter {
@@ -275,7 +306,7 @@ pub(super) const ALL: &[Interpreter] = &[
         code_long: &["--command"],
         value: "EOIBTmo",
         permutes: true,
-        shell_on_stdin: true,
+        code_on_stdin: true,
         ..NONE
     },
     Interpreter {
@@ -290,7 +321,7 @@ pub(super) const ALL: &[Interpreter] = &[
         loads: "f",
         value: "qt",
         permutes: true,
-        shell_on_stdin: true,
+        code_on_stdin: true,
         leaves_stdin: "flcdrV",
         ..NONE
     },

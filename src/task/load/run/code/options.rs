@@ -26,7 +26,7 @@ impl Walk<'_> {
             }
             return (gives_code, 2);
         }
-        if name.starts_with("--") {
+        if name.starts_with("--") || known.value_long.contains(&name) {
             if filled && !attached {
                 self.add(at, Danger::Option);
             }
@@ -107,8 +107,13 @@ impl Walk<'_> {
     }
 }
 
+/// Does this option keep the program from its stdin?
+pub(super) fn leaves_stdin(known: &Interpreter, text: &str) -> bool {
+    known.leaves_stdin_long.contains(&text) || flags(known, text).any(|letter| known.leaves_stdin.contains(letter))
+}
+
 /// The letters of an item that are options, not the value of one.
-pub(super) fn flags(known: &Interpreter, text: &str) -> impl Iterator<Item = char> {
+fn flags(known: &Interpreter, text: &str) -> impl Iterator<Item = char> {
     let letters = if text.starts_with("--") { "" } else { text.trim_start_matches('-') };
     let takes_value = |letter: char| {
         [known.value, known.code, known.loads, known.rest, known.open_rest].iter().any(|all| all.contains(letter))
