@@ -23,6 +23,7 @@ pub mod overview;
 pub mod periodic;
 pub mod plan;
 pub mod queues;
+pub mod running;
 pub mod schedules;
 pub mod tasks;
 mod waiting_locks;

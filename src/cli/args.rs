@@ -13,8 +13,9 @@ use clap::{Parser, Subcommand};
 pub(super) use generate::GenerateVerb;
 pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
 pub(super) use verbs::{
-    DelayedListArgs, DelayedVerb, FailedListArgs, FailedVerb, JobsDeleteArgs, JobsOutputArgs, JobsVerb, LISTED,
-    LeaderArgs, LocksVerb, PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
+    DelayedListArgs, DelayedVerb, FailedListArgs, FailedVerb, JobsCancelArgs, JobsDeleteArgs, JobsListArgs,
+    JobsOutputArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb, PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb,
+    TasksVerb, WorkersVerb,
 };
 
 const EXAMPLES: &str = "\
@@ -100,8 +101,9 @@ pub(super) enum CliCommand {
         #[command(subcommand)]
         verb: Option<QueuesVerb>,
     },
-    /// Delete jobs from a queue
-    #[command(after_help = "Examples:\n  windlass jobs delete add --queue math --args '[1,2]'\n  \
+    /// List jobs that run; cancel them, show their output, delete queued ones
+    #[command(after_help = "Examples:\n  windlass jobs list\n  windlass jobs cancel 5c0b9a1e-0-17-3\n  \
+                            windlass jobs delete add --queue math --args '[1,2]'\n  \
                             windlass jobs delete add --queue math --any-args")]
     Jobs {
         /// The verb.
@@ -197,7 +199,7 @@ impl CliCommand {
     /// Does it change a store? A copy between stores tells its outcome itself.
     pub(super) fn changes(&self) -> bool {
         match self {
-            Self::Enqueue(_) | Self::Jobs { verb: JobsVerb::Delete(_) } => true,
+            Self::Enqueue(_) | Self::Jobs { verb: JobsVerb::Delete(_) | JobsVerb::Cancel(_) } => true,
             Self::Queues { verb } => {
                 matches!(verb, Some(QueuesVerb::Pause { .. } | QueuesVerb::Resume { .. } | QueuesVerb::Delete { .. }))
             }

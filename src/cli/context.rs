@@ -292,6 +292,14 @@ impl CommandContext {
         rustix::system::uname().nodename().to_string_lossy().into_owned()
     }
 
+    /// Who types this, as far as the environment tells: for people to read, nothing depends on it.
+    #[must_use]
+    pub(super) fn user(&self) -> String {
+        let named = |name: &str| self.sources.env.get(name).filter(|user| !user.is_empty()).cloned();
+        let user = named("SUDO_USER").or_else(|| named("USER")).or_else(|| named("LOGNAME"));
+        user.unwrap_or_else(|| format!("uid {}", rustix::process::getuid().as_raw()))
+    }
+
     /// A path on the command line, from the working directory.
     #[must_use]
     pub(super) fn path(&self, path: &std::path::Path) -> PathBuf {

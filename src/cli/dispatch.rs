@@ -9,7 +9,7 @@ use serde::Serialize;
 use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, JobsVerb, RunArgs};
 use super::command::{
     check, delayed, enqueue, failed, generate, health, locks, outputs, overview, perform, periodic, plan, queues,
-    store, tasks, workers,
+    running, store, tasks, workers,
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};
@@ -190,6 +190,8 @@ async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit,
         CliCommand::Generate { verb } => generate::run(context, verb),
         CliCommand::Queues { verb } => queues::run(context, verb).await,
         CliCommand::Jobs { verb: JobsVerb::Delete(args) } => queues::delete_jobs(context, args).await,
+        CliCommand::Jobs { verb: JobsVerb::List(args) } => running::list(context, args).await,
+        CliCommand::Jobs { verb: JobsVerb::Cancel(args) } => running::cancel(context, args).await,
         CliCommand::Jobs { verb: JobsVerb::Output(args) } => outputs::run(context, &args),
         CliCommand::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
         CliCommand::Periodic { verb } => periodic::run(context, verb).await,

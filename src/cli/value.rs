@@ -1,6 +1,7 @@
 //! Parsers of single values on the command line.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use chrono_tz::Tz;
 
@@ -83,6 +84,11 @@ pub(super) enum ArgsSource {
 /// `--in DURATION`, in milliseconds.
 pub(super) fn delay(text: &str) -> Result<i64, MomentError> {
     parse_delay(text)
+}
+
+/// `--wait DURATION`.
+pub(super) fn wait(text: &str) -> Result<Duration, MomentError> {
+    Ok(Duration::from_millis(u64::try_from(parse_delay(text)?).unwrap_or(0)))
 }
 
 /// `--args JSON`. A file is read by the command: a line may be parsed twice, and stdin can be read once.

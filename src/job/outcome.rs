@@ -27,6 +27,13 @@ pub enum Outcome {
         /// The last lines of its output.
         tail: Vec<String>,
     },
+    /// Somebody cancelled it, and it had not succeeded by then. The job fails, and is not run again.
+    Cancelled {
+        /// Who did, for people to read.
+        by: String,
+        /// The last lines of its output, if they are known.
+        tail: Vec<String>,
+    },
     /// The process of the run died. It may have served other runs, so the cause is unknown. The `on_crash` policy
     /// decides what follows; if it is `fail`, the record has this failure.
     Crashed(Failure),
@@ -60,6 +67,7 @@ impl Outcome {
             self,
             Self::Interrupted
                 | Self::Stopped { .. }
+                | Self::Cancelled { .. }
                 | Self::Crashed(_)
                 | Self::NotStarted(_)
                 | Self::ClaimDoubted

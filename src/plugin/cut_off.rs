@@ -31,7 +31,9 @@ pub(crate) struct CutOff {
 
 /// What ended the owner of a run?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Blame {
+pub(crate) enum Blame<'a> {
+    /// It does not matter: this run was to end anyway, because this person had cancelled it.
+    Cancelled(&'a str),
     /// Perhaps this run, which fails if it was cut off too often.
     Possible,
     /// Another run ([`poison`](super::poison)), so that this one does not fail for it.
@@ -45,7 +47,7 @@ pub(crate) fn cut_off<'a>(
     instance: Option<(String, u64)>,
     find: impl Fn(&str) -> Option<&'a TaskDefinition>,
     policy: CrashPolicy,
-    blame: Blame,
+    blame: Blame<'_>,
     now_ms: i64,
 ) -> CutOff {
     let worker = record.worker.clone();
@@ -74,7 +76,11 @@ pub(crate) fn cut_off<'a>(
     let Ending { verdict, free, tick, failure } = if spared {
         release(task, Run { identity: &again, ..run })
     } else {
-        ending(task, policy, run, Outcome::Interrupted, now_ms)
+        let outcome = match blame {
+            Blame::Cancelled(by) => Outcome::Cancelled { by: by.to_owned(), tail: Vec::new() },
+            Blame::Possible | Blame::Another => Outcome::Interrupted,
+        };
+        ending(task, policy, run, outcome, now_ms)
     };
     let why = match &verdict {
         Verdict::Requeued { identity } => {

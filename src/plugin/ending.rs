@@ -15,6 +15,9 @@ use crate::job::{Args, Failure, Identity, LockKey, Outcome, PayloadView, QueueNa
 use crate::store::effect::{Retry, RetryKeys, Tick, Verdict};
 use crate::task::TaskDefinition;
 
+/// The exception of a job whose run somebody cancelled.
+pub const CANCELLED: &str = "Cancelled";
+
 /// The configuration for runs that were cut off; a task may override it.
 #[derive(Debug, Clone, Copy)]
 pub struct CrashPolicy {
@@ -134,6 +137,11 @@ pub fn ending(
         },
         Outcome::NotStarted(_) | Outcome::ClaimDoubted => release(task, run),
         Outcome::Unstarted { failure, .. } => fail(failure),
+        // Nothing is wrong with the task, so that a periodic one goes on.
+        Outcome::Cancelled { by, tail } => {
+            let failure = Failure::new(CANCELLED, format!("cancelled by {by}")).with_backtrace(tail);
+            Ending { tick: tick(false), ..fail(failure) }
+        }
         Outcome::Interrupted | Outcome::Stopped { .. } | Outcome::Crashed(_) => {
             let on_crash = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash);
             let most = task.and_then(|task| task.max_redeliveries).unwrap_or(policy.max_redeliveries);

@@ -21,7 +21,7 @@ fn may_be_poison(record: &WorkingRecord) -> bool {
 
 /// Puts records of a dead instance into the order in which they are recovered, and says whom to blame. Each job goes to the
 /// head of its queue, so the newest comes first and the oldest runs first; the one that may be poison and ran comes last.
-pub(crate) fn judge(mut records: Vec<WorkingRecord>) -> Vec<(WorkingRecord, Blame)> {
+pub(crate) fn judge(mut records: Vec<WorkingRecord>) -> Vec<(WorkingRecord, Blame<'static>)> {
     let key = |record: &WorkingRecord| (record.run_at.clone(), record.claim.as_ref().map(|claim| claim.order()));
     records.sort_by_cached_key(|record| std::cmp::Reverse(key(record)));
     let Some(ran) = records.iter().rposition(may_be_poison) else {
@@ -50,7 +50,7 @@ mod tests {
     }
 
     fn judged(records: Vec<WorkingRecord>) -> Vec<(String, bool)> {
-        let told = |(record, blame): (WorkingRecord, Blame)| {
+        let told = |(record, blame): (WorkingRecord, Blame<'_>)| {
             (record.identity.unwrap().id.to_string(), blame == Blame::Possible)
         };
         judge(records).into_iter().map(told).collect()

@@ -19,6 +19,7 @@ use super::hunger::Hunger;
 use super::lease::Lease;
 use super::orders::Orders;
 use super::queues::Queues;
+use super::seen_wishes::SeenWishes;
 use super::settings::Settings;
 use super::shortage::Shortage;
 use super::slots::{LANES, Slots};
@@ -67,6 +68,7 @@ pub(super) struct Core {
     pub(super) slots: Slots,
     pub(super) shortage: Shortage,
     pub(super) timeouts: Timeouts,
+    pub(super) wishes: SeenWishes,
     pub(super) holdups: Holdups,
     pub(super) elsewhere: Elsewhere,
     pub(super) findings: Findings,

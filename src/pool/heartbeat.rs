@@ -11,6 +11,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::FuturesUnordered;
 use tokio::time::{Instant, sleep, sleep_until};
 
+use super::cancels;
 use super::core::Core;
 use super::lease::Moment;
 use super::rejoin;
@@ -52,7 +53,7 @@ struct Beat {
 /// Extends the lease for as long as it is polled. On a long path the next extension is sent before the reply to the last
 /// one has come, so that the lease never gets older than a period and a round trip.
 pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
-    let core = &*core;
+    let core = &core;
     let mut sent = core.lease.extended();
     let begun = sent.instant();
     let (mut pinged, mut looked) = (begun, begun);
@@ -142,7 +143,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
 }
 
 /// An extension succeeded.
-fn settle(core: &Core, sent: Moment, version: u64, extend: &Extend, asked: &[ExtendedSlot], extended: Extended) {
+fn settle(core: &Rc<Core>, sent: Moment, version: u64, extend: &Extend, asked: &[ExtendedSlot], extended: Extended) {
     core.findings.answered();
     core.findings.accepted(EXTENDING);
     core.emptied.learn(extended.birth.as_ref());
@@ -159,6 +160,7 @@ fn settle(core: &Core, sent: Moment, version: u64, extend: &Extend, asked: &[Ext
     if core.lease.publish(version) {
         core.slots.ask_manager();
     }
+    cancels::heed(core, &extended.wishes);
     settle_findings(core, extend, asked, extended);
 }
 
@@ -219,6 +221,7 @@ fn gather(core: &Core, pings: bool, looks: bool) -> (Extend, Vec<ExtendedSlot>) 
             workers,
             pinged,
             locks,
+            done: core.wishes.done(|claim| core.slots.holds(claim)),
         },
         asked,
     )

@@ -16,6 +16,7 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 
 use self::undone::Undone;
+use super::cancels;
 use super::core::{Core, Finished};
 use super::hooked_run::Performed;
 use super::orphan;
@@ -306,7 +307,11 @@ impl LaneTask {
         let Some((job, worker)) = self.take_job(finished.number) else { return };
         match self.core.timeouts.judge(finished.number, &job, finished.performed) {
             Performed::Ran(outcome) => {
-                let outcome = self.doubted(&job, outcome);
+                let outcome = self.doubted(&job, cancels::judge(&job, outcome));
+                self.end(finished.number, &worker, *job, outcome);
+            }
+            Performed::NotBegun if job.cancelled_by.is_some() => {
+                let outcome = cancels::judge(&job, Outcome::Interrupted);
                 self.end(finished.number, &worker, *job, outcome);
             }
             // A drain is not the job's fault, so it costs no redelivery.

@@ -2,7 +2,6 @@
 //! waits for a job.
 
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -10,11 +9,11 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::autoscale::{Census, Decision, decide};
 use super::core::Core;
-use super::probe;
 use super::slots::lane_of;
+use super::{orphan, probe};
 use crate::event::{Event, EventKind};
 use crate::job::WorkerName;
-use crate::plugin::cut_off::{Blame, CutOff, cut_off};
+use crate::plugin::cut_off::CutOff;
 use crate::store::StoreError;
 use crate::store::instance::{Register, Unregister};
 use crate::store::working::WorkingRecord;
@@ -205,10 +204,7 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
 /// Settles the job of a working record that an earlier process left under one of our names, as a run that was cut off.
 async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
-    let dispatch = Arc::clone(&core.settings.dispatch());
-    let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
-    let CutOff { recovery, .. } =
-        cut_off(record, None, find, core.settings.policy(), Blame::Possible, core.clock.now_ms());
+    let CutOff { recovery, .. } = orphan::left_over(core, record).await?;
     let recovered = core.store.run(recovery).await?;
     core.findings.accepted(RECOVERING);
     core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });

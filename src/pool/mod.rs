@@ -10,6 +10,7 @@
 
 mod asking;
 pub mod autoscale;
+mod cancels;
 pub mod control;
 mod core;
 mod drain;
@@ -35,6 +36,7 @@ mod queues;
 mod rejoin;
 mod report;
 mod run;
+mod seen_wishes;
 mod settings;
 mod shortage;
 mod slots;

@@ -22,6 +22,7 @@ use super::slots::{LANES, State};
 use crate::job::{ClaimToken, WorkerName};
 use crate::plugin::cut_off::{Blame, CutOff, cut_off};
 use crate::store::StoreError;
+use crate::store::wishes::{ReadWishes, canceller};
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 use crate::supervise::pulse::Pulse;
@@ -84,13 +85,23 @@ async fn look(core: &Core, seen: &[Bytes]) -> Result<Vec<Bytes>, StoreError> {
     Ok(standing)
 }
 
+/// What becomes of a record of which nobody runs the job.
+pub(super) async fn left_over(core: &Core, record: WorkingRecord) -> Result<CutOff, StoreError> {
+    let instance = record.claim.as_ref().map(|claim| claim.instance().to_owned());
+    let wishes = match instance {
+        Some(instance) => core.store.run(ReadWishes { instance }).await?,
+        None => Vec::new(),
+    };
+    let canceller = record.claim.as_ref().and_then(|claim| canceller(&wishes, claim));
+    let blame = canceller.map_or(Blame::Possible, Blame::Cancelled);
+    let dispatch = core.settings.dispatch();
+    let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
+    Ok(cut_off(record, None, find, core.settings.policy(), blame, core.clock.now_ms()))
+}
+
 async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
-    let CutOff { recovery, job, .. } = {
-        let dispatch = core.settings.dispatch();
-        let find = |class: &str| dispatch.get(class).map(|(task, _)| &**task);
-        cut_off(record, None, find, core.settings.policy(), Blame::Possible, core.clock.now_ms())
-    };
+    let CutOff { recovery, job, .. } = left_over(core, record).await?;
     if core.store.run(recovery).await? == Recovered::Yes {
         core.warn(format!(
             "job {} ({}) stood on record under {worker}, which had recorded its end: the store has lost that, as a \

@@ -49,6 +49,7 @@ pub(super) fn unread(claim: Claim) -> Box<Job> {
         held: Vec::new(),
         info: None,
         began: Instant::now(),
+        cancelled_by: None,
         limit: None,
     })
 }

@@ -30,6 +30,7 @@ use super::lease::Lease;
 use super::manager::manage;
 use super::orders::Orders;
 use super::queues::Queues;
+use super::seen_wishes::SeenWishes;
 use super::settings::Settings;
 use super::shortage::Shortage;
 use super::slots::{LANES, Slots};
@@ -218,6 +219,7 @@ async fn live(
         slots: Slots::default(),
         shortage: Shortage::default(),
         timeouts: Timeouts::default(),
+        wishes: SeenWishes::default(),
         holdups: Holdups::default(),
         elsewhere: Elsewhere::default(),
     });

@@ -12,6 +12,7 @@
 mod slot;
 
 use std::cell::RefCell;
+use std::sync::Arc;
 
 use tokio::sync::Notify;
 
@@ -216,6 +217,27 @@ impl Slots {
                 slot.stop(Stop::Kill);
             }
         }
+    }
+
+    /// Somebody cancels the run of this claim: it is asked to end. Its slot if no one did so before.
+    pub(super) fn cancel(&self, claim: &ClaimToken, by: &str) -> Option<usize> {
+        let mut slots = self.slots.borrow_mut();
+        let slot = slots.iter_mut().find(|slot| slot.runs(claim))?;
+        let State::Running(job) = &mut slot.state else { return None };
+        if job.cancelled_by.is_some() {
+            return None;
+        }
+        job.cancelled_by = Some(Arc::from(by));
+        slot.stop(Stop::Terminate);
+        Some(slot.number)
+    }
+
+    /// Whether any slot holds the job of this claim. One that is being settled holds none.
+    pub(super) fn holds(&self, claim: &ClaimToken) -> bool {
+        self.any(|slot| match slot.state() {
+            State::Entering(job) | State::Running(job) | State::Lost(job) => job.claim == *claim,
+            State::Idle | State::Claiming | State::Settling { .. } => false,
+        })
     }
 
     /// A limit of this run has passed: it is asked to end, and `watch` says until when it may take; if it was asked

@@ -5,6 +5,7 @@
 //! Every `timeout` the waker checks that it would be told, and after several checks it looks anyway.
 
 use std::rc::Rc;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
@@ -45,6 +46,10 @@ pub(super) async fn wake_lanes(core: Rc<Core>, pulse: Pulse) {
         core.hunger.forget_announcement();
         let seen = arm(&core, waker, &pulse).await;
         core.hunger.set_polled(seen.polled);
+        if seen.wishes {
+            // The extension reads them.
+            core.lease.want_extension();
+        }
         if core.bus.wants(EventKind::WorkerPoll) {
             core.bus.emit(Event::WorkerPoll { queues: core.queues.matching().len() });
         }
@@ -117,7 +122,9 @@ async fn arm(core: &Core, waker: &Waker, pulse: &Pulse) -> ArmedState {
         pulse.turn();
         let (queues, patterns) = (core.queues.matching().to_vec(), core.queues.patterns());
         let poll = Some(core.settings.config().timeout);
-        let watch = Watch { queues, patterns, poll, ..Watch::default() };
+        // Nobody can wish anything while nothing runs.
+        let wishes_for = core.slots.any(|slot| slot.is_at_work()).then(|| Arc::clone(&core.instance));
+        let watch = Watch { queues, patterns, poll, wishes_for, ..Watch::default() };
         match waker.arm(&watch).await {
             Ok(seen) => {
                 core.findings.answered();

@@ -23,6 +23,7 @@ use crate::store::StoreError;
 use crate::store::effect::Verdict;
 use crate::store::instance::{Bury, HostIdentity, InstanceState};
 use crate::store::scheduling::{Leadership, Resign};
+use crate::store::wishes::{ReadWishes, Wish, canceller};
 use crate::store::workers::{Recovered, Working};
 use crate::store::working::WorkingRecord;
 
@@ -154,8 +155,16 @@ pub async fn recover(
     };
     let ours = |record: &WorkingRecord| record.claim.as_ref().is_some_and(|claim| claim.instance() == dead.record.id);
     let records = judge(records.into_iter().flatten().filter(ours).collect());
+    let instance = dead.record.id.clone();
+    let asked = async {
+        // Only they can have been wished anything of.
+        if records.is_empty() { Ok(Vec::new()) } else { store.run(ReadWishes { instance }).await }
+    };
+    let Some(wishes): Option<Vec<Wish>> = bulkheads.note(bus, &what, asked.await)? else { return Ok(false) };
     let (mut recovered, mut left) = (0, 0);
     for (record, blame) in records {
+        let canceller = record.claim.as_ref().and_then(|claim| canceller(&wishes, claim));
+        let blame = canceller.map_or(blame, Blame::Cancelled);
         let job = format!("recovery of the job of worker {}", record.worker);
         if !bulkheads.may_try(&job) {
             left += 1;
@@ -201,7 +210,7 @@ async fn recover_one(
     context: &SchedulerContext,
     instance: Option<(String, u64)>,
     record: WorkingRecord,
-    blame: Blame,
+    blame: Blame<'_>,
     tries: u32,
 ) -> Result<bool, StoreError> {
     let SchedulerContext { store, clock, bus, .. } = context;

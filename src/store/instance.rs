@@ -3,6 +3,7 @@
 use super::error::StoreError;
 pub use super::registration::{Halt, HostIdentity, InstanceRecord};
 use super::role::{Admin, Mover, Pool, Scheduler, arrow};
+use super::wishes::Wish;
 use super::working::WorkingRecord;
 use crate::job::{ClaimToken, LockKey, WorkerName};
 
@@ -74,6 +75,8 @@ pub struct Extend {
     pub pinged: Vec<WorkerName>,
     /// Locks of running jobs, which are renewed.
     pub locks: Vec<LockRenewal>,
+    /// Claims whose runs have ended, so that wishes about them are removed.
+    pub done: Vec<ClaimToken>,
 }
 
 arrow!(Extend, "extend", Repeatable -> Extended; Pool);
@@ -82,7 +85,7 @@ impl Extend {
     /// Is nothing looked at and nothing renewed but the lease and the pings of idle workers?
     #[must_use]
     pub fn only_pings(&self) -> bool {
-        !self.publish && !self.census && self.workers.is_empty() && self.locks.is_empty()
+        !self.publish && !self.census && self.workers.is_empty() && self.locks.is_empty() && self.done.is_empty()
     }
 }
 
@@ -113,6 +116,8 @@ pub struct Extended {
     pub lost_locks: Vec<usize>,
     /// How many instances are registered, this one included, if that was asked.
     pub instances: Option<usize>,
+    /// What people wish of its runs, those of `done` excepted. An extension that only pings does not read it.
+    pub wishes: Vec<Wish>,
     /// Why pings or locks could not be written: the store holds wrong data or refuses a command. For people to read.
     pub findings: Vec<StoreError>,
 }

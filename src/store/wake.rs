@@ -19,6 +19,8 @@ pub struct Watch {
     pub delayed: bool,
     /// Leaderships that may become free.
     pub leaderships: Vec<Leadership>,
+    /// The instance whose runs people may wish something of.
+    pub wishes_for: Option<Arc<str>>,
     /// After how long the waker wakes if the store does not tell of changes. `None`: [`POLL`].
     pub poll: Option<Duration>,
 }
@@ -41,6 +43,8 @@ pub struct ArmedState {
     pub now_ms: i64,
     /// Whether one of the watched leaderships is free.
     pub leadership_free: bool,
+    /// There are wishes for the watched instance.
+    pub wishes: bool,
     /// The store does not tell of changes: the waker wakes after the poll of the watch.
     pub polled: bool,
 }

@@ -233,6 +233,7 @@ async fn a_leader_key_that_outlives_every_lease_is_void_on_redis() {
         workers: Vec::new(),
         pinged: Vec::new(),
         locks: Vec::new(),
+        done: Vec::new(),
     };
     f.store.extend(&extend).await.expect("extend");
     plant("59000");
@@ -308,7 +309,7 @@ fn set_forward(f: &Fixture, seconds: i64, lapsed: &[&LockKey]) {
 async fn renew(f: &Fixture, instance: &Instance, claim: &Claimed, key: LockKey) -> Extended {
     let locks = vec![LockRenewal { key, claim: claim.claim.token.clone(), ttl_s: 60 }];
     let (record, workers) = (instance.record.clone(), instance.record.workers());
-    let extend = Extend { pinged: Vec::new(), record, publish: true, census: false, workers, locks };
+    let extend = Extend { pinged: Vec::new(), record, publish: true, census: false, workers, locks, done: Vec::new() };
     f.store.extend(&extend).await.expect("extend")
 }
 

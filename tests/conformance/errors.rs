@@ -19,6 +19,7 @@ use windlass::store::moving::{Batch, BatchId, Decline, Identify, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
 use windlass::store::queueing::{Enqueue, Exchange, Schedule, When};
 use windlass::store::scheduling::{Fire, Leadership, Promote, PromoteTo, Promotion};
+use windlass::store::wishes::{AskRun, Want, Wish};
 use windlass::store::workers::{Recovery, WorkerLock};
 use windlass::store::working::WorkingRecord;
 
@@ -249,8 +250,14 @@ arrows! {
             workers: s.instance.record.workers(),
             pinged: Vec::new(),
             locks,
+            done: vec![s.claims[1].claim.token.clone()],
         };
         s.f.store.run(extend)
+    };
+    ask_run: One |s| {
+        let want = Want::Cancel { by: "ada".to_owned() };
+        let wish = Wish { claim: s.claims[0].claim.token.clone(), want };
+        s.f.store.run(AskRun { worker: s.claims[0].worker.clone(), wish })
     };
     leave: One |s| s.f.store.leave(&s.instance.record);
     lead: One |s| s.f.store.lead(Leadership::Duties, "two", 60_000);

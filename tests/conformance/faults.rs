@@ -33,6 +33,7 @@ use windlass::store::queueing::{EnqueueBatch, Exchange, Schedule, ScheduleBatch,
 use windlass::store::rejoin::{HeldJob, Rejoin};
 use windlass::store::role::Whole;
 use windlass::store::scheduling::{DropEntry, Fire, Lead, Leadership, Promotion, Resign};
+use windlass::store::wishes::{AskRun, ReadWishes, Want, Wish};
 use windlass::store::workers::{ForceClean, Recovery, SweepIdentities};
 use windlass::store::{Store, StoreError};
 
@@ -285,6 +286,15 @@ fn jobs_rows() -> Vec<Row> {
                 DeleteQueue { queue: queue("q") }
             })
         }),
+        row::<AskRun>(Same, |f| {
+            Box::pin(async move {
+                let mut instance = Instance::join(&f.store, "a", 1).await;
+                fill(&f.store, "q", &jobs(0..1)).await;
+                let claimed = instance.claim_one("q").await;
+                let want = Want::Cancel { by: "ada".to_owned() };
+                AskRun { worker: claimed.worker, wish: Wish { claim: claimed.claim.token, want } }
+            })
+        }),
         row::<Extend>(Same, |f| {
             Box::pin(async move {
                 let mut instance = Instance::join(&f.store, "a", 1).await;
@@ -293,8 +303,9 @@ fn jobs_rows() -> Vec<Row> {
                 instance.enter(&claimed, &[gate(&job_lock(1), 1000)]).await;
                 let mut record = instance.record.clone();
                 record.periodic.push("clean".to_owned());
+                let (workers, done) = (record.workers(), vec![claimed.claim.token.clone()]);
                 let locks = vec![LockRenewal { key: job_lock(1), claim: claimed.claim.token, ttl_s: 90 }];
-                Extend { pinged: Vec::new(), workers: record.workers(), record, publish: true, census: true, locks }
+                Extend { pinged: Vec::new(), workers, record, publish: true, census: true, locks, done }
             })
         }),
     ]
@@ -595,6 +606,10 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
     lines.extend(locks.iter().map(|lock| format!("lock {}: {}", lock.key, lock.value)));
     lines.push(format!("periodic: {:?}", store.periodic(&[]).await.expect("periodic").0));
     lines.push(format!("fired: {:?}", store.last_fired(&["report/daily".to_owned()]).await.expect("last_fired")));
+    for state in &instances {
+        let wishes = store.run(ReadWishes { instance: state.record.id.clone() }).await.expect("wishes");
+        lines.push(format!("wishes: {wishes:?}"));
+    }
     for which in [Leadership::Scheduler, Leadership::Duties] {
         lines.push(format!("{which:?}: {:?}", store.leader(which).await.expect("leader")));
     }

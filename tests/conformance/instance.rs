@@ -163,6 +163,7 @@ impl Instance {
             workers: self.record.workers(),
             pinged: Vec::new(),
             locks: Vec::new(),
+            done: Vec::new(),
         }
     }
 

@@ -119,6 +119,7 @@ async fn a_worker_that_is_only_pinged_is_looked_after_later(f: &Fixture) {
         census: false,
         workers: Vec::new(),
         locks: Vec::new(),
+        done: Vec::new(),
     };
     for round in 1..3 {
         f.pass(5);
@@ -186,6 +187,7 @@ async fn extending_renews_the_record(f: &Fixture) {
         workers: vec![instance.worker(1), instance.worker(4)],
         pinged: Vec::new(),
         locks: Vec::new(),
+        done: Vec::new(),
     };
     let counted = Extended { birth: Some("a".to_owned()), instances: Some(1), ..Extended::default() };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), counted);
@@ -265,6 +267,7 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
             renewal(mine, job_lock(3), 60),
             renewal(mine, job_lock(4), 60),
         ],
+        done: Vec::new(),
     };
     let extended = f.store.extend(&extend).await.expect("extend");
     assert_eq!(extended, Extended { birth: extended.birth.clone(), lost_locks: vec![1, 2], ..Extended::default() });
@@ -295,6 +298,7 @@ async fn a_renewed_lock_outlives_its_first_term(f: &Fixture) {
             workers: instance.record.workers(),
             pinged: Vec::new(),
             locks,
+            done: Vec::new(),
         };
         assert_eq!(f.store.extend(&extend).await.expect("extend"), nothing_found());
     }
@@ -361,6 +365,7 @@ async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
         workers: vec![old.clone()],
         pinged: Vec::new(),
         locks: Vec::new(),
+        done: Vec::new(),
     };
     assert_eq!(f.store.extend(&extend).await.expect("extend"), nothing_found());
     f.store.register("a", &[instance.worker(2)]).await.expect("register");

@@ -83,4 +83,5 @@ mod unwritable;
 mod values;
 mod veto;
 mod wake;
+mod wishes;
 mod work;

@@ -23,6 +23,7 @@ use windlass::store::scheduling::{Fire, Leadership, ReadTime};
 use windlass::store::sqlite::SqliteStore;
 use windlass::store::unreadable::{CountUnreadable, RecordKind};
 use windlass::store::wake::Watch;
+use windlass::store::wishes::ReadWishes;
 use windlass::store::{Store, workers::LockValues};
 
 use crate::fixture::{Fixture, NOW_S};
@@ -147,9 +148,11 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
         patterns: Some(Arc::new(QueuePatterns::all())),
         delayed: true,
         leaderships,
+        wishes_for: Some("a".into()),
         poll: None,
     };
     store.waker().await?.arm(&watch).await?;
+    store.run(ReadWishes { instance: "a".to_owned() }).await?;
     store.run(ReadSuspicion { instance: "a".to_owned() }).await?;
 
     store.oversee("one", 1000).await?;

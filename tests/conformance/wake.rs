@@ -66,6 +66,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
         patterns: Some(all()),
         delayed: true,
         leaderships: vec![Leadership::Scheduler, Leadership::Duties],
+        wishes_for: Some("a".into()),
         poll: None,
     };
     let expected = ArmedState {
@@ -74,6 +75,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
         next_due_s: None,
         now_ms: NOW_MS,
         leadership_free: true,
+        wishes: false,
         polled: false,
     };
     assert_eq!(arm(&waker, &watch).await, expected);
@@ -90,6 +92,7 @@ async fn arming_tells_what_stands(f: &Fixture) {
         next_due_s: Some(NOW_S + 8),
         now_ms: NOW_MS,
         leadership_free: false,
+        wishes: false,
         polled: false,
     };
     assert_eq!(arm(&waker, &watch).await, expected);

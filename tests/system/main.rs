@@ -7,6 +7,7 @@
 mod support;
 
 mod broken;
+mod cancel;
 mod children;
 mod cli;
 mod confine;

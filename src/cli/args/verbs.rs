@@ -252,10 +252,55 @@ pub(crate) enum FailedVerb {
 /// `jobs ...`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum JobsVerb {
+    /// List the jobs that run now
+    List(JobsListArgs),
+    /// End a run: TERM, after the grace KILL. Its job fails as cancelled and is not run again
+    #[command(
+        after_help = "Examples:\n  windlass jobs cancel 5c0b9a1e-0-17-3\n  windlass jobs cancel --task resize --running\n  \
+                            windlass jobs cancel --task resize --yes"
+    )]
+    Cancel(JobsCancelArgs),
     /// Delete jobs from a queue, by their arguments or all of a task
     Delete(JobsDeleteArgs),
     /// Print what a job wrote, if its task keeps that on this machine (output = "file"); without ID list what is kept
     Output(JobsOutputArgs),
+}
+
+/// `jobs list`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct JobsListArgs {
+    /// Only jobs of this task
+    #[arg(long, value_name = "T")]
+    pub task: Option<String>,
+    /// How many jobs at most
+    #[arg(long, value_name = "N", default_value_t = LISTED)]
+    pub limit: usize,
+}
+
+/// `jobs cancel`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct JobsCancelArgs {
+    /// The ids of jobs that run, or claims of their runs
+    #[arg(value_name = "ID", required_unless_present = "task", conflicts_with = "task")]
+    pub ids: Vec<String>,
+    /// All runs of this task; its jobs that are queued or delayed are deleted
+    #[arg(long, value_name = "T")]
+    pub task: Option<String>,
+    /// With --task: only end runs, and leave what waits
+    #[arg(long, requires = "task", conflicts_with = "queue")]
+    pub running: bool,
+    /// With --task: the queue whose waiting jobs are deleted, if it is not the task's own
+    #[arg(long, value_name = "Q", requires = "task")]
+    pub queue: Option<String>,
+    /// For how long to wait until the runs have ended
+    #[arg(long, value_name = "DURATION", default_value = "60s", value_parser = value::wait)]
+    pub wait: std::time::Duration,
+    /// Do not wait until the runs have ended
+    #[arg(long, conflicts_with = "wait")]
+    pub no_wait: bool,
+    /// With --task: do not ask for confirmation
+    #[arg(long)]
+    pub yes: bool,
 }
 
 /// `jobs output`.

@@ -202,8 +202,10 @@ impl PerformOutput {
             Outcome::NotStarted(error) => {
                 Self::Failure { duration_ms, exception: "SpawnError".to_owned(), error, backtrace: Vec::new() }
             }
-            // No lease runs out here.
-            Outcome::Interrupted | Outcome::Stopped { .. } | Outcome::ClaimDoubted => Self::Interrupted { duration_ms },
+            // No lease runs out here, and nobody cancels.
+            Outcome::Interrupted | Outcome::Stopped { .. } | Outcome::Cancelled { .. } | Outcome::ClaimDoubted => {
+                Self::Interrupted { duration_ms }
+            }
         }
     }
 

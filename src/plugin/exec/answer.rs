@@ -100,6 +100,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         Outcome::Later { delay } => format!(",\"outcome\":\"later\",\"delay_ms\":{}", delay.as_millis()),
         Outcome::Interrupted
         | Outcome::Stopped { .. }
+        | Outcome::Cancelled { .. }
         | Outcome::Crashed(_)
         | Outcome::NotStarted(_)
         | Outcome::ClaimDoubted

@@ -147,6 +147,7 @@ fn is_tick(payload: &[u8]) -> bool {
 fn has_begun(outcome: &Outcome) -> bool {
     match outcome {
         Outcome::Success { .. } | Outcome::Later { .. } | Outcome::Stopped { .. } | Outcome::Crashed(_) => true,
+        Outcome::Cancelled { .. } => true,
         Outcome::Failure(Failure { exception, .. }) => !NOT_BEGUN.contains(&exception.as_str()),
         Outcome::Interrupted | Outcome::NotStarted(_) | Outcome::ClaimDoubted | Outcome::Unstarted { .. } => false,
     }

@@ -34,6 +34,8 @@ pub(in crate::pool) struct Job {
     /// Shared with events; only built if a listener wants them.
     pub(in crate::pool) info: Option<Arc<JobInfo>>,
     pub(in crate::pool) began: Instant,
+    /// Who cancelled it, if somebody did.
+    pub(in crate::pool) cancelled_by: Option<Arc<str>>,
     /// When its run takes too long, if `overdue` watches it.
     pub(in crate::pool) limit: Option<Limit>,
 }
@@ -135,6 +137,11 @@ impl Slot {
 
     pub(super) fn is_busy(&self) -> bool {
         !matches!(self.state, State::Idle | State::Claiming)
+    }
+
+    /// Whether it has a run.
+    pub(in crate::pool) fn is_at_work(&self) -> bool {
+        matches!(self.state, State::Running(_))
     }
 
     /// Whether it holds a job that was cut off often, which may be what ends its daemons.

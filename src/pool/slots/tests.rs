@@ -51,6 +51,7 @@ fn job(claim: &ClaimToken, lock: &LockKey) -> Box<Job> {
         held: vec![HeldLock { key: lock.clone(), ttl_s: 60 }],
         info: None,
         began: Instant::now(),
+        cancelled_by: None,
         limit: None,
     })
 }

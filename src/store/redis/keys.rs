@@ -230,6 +230,11 @@ impl Keys {
         self.private(b"leases")
     }
 
+    /// Hash: claim of this instance -> what people wish of its run.
+    pub(super) fn wishes(&self, instance: &str) -> Bytes {
+        self.join(&[b"windlass", b"wishes", instance.as_bytes()])
+    }
+
     /// Hash: an instance's name -> the instance that holds it.
     pub(super) fn names(&self) -> Bytes {
         self.private(b"names")

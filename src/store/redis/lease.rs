@@ -12,7 +12,7 @@ use super::engine::RedisStore;
 use super::keys::Keys;
 use super::removed;
 use super::script::{Call, Script, script};
-use super::{memory, reply, rights};
+use super::{memory, reply, rights, wishes};
 use crate::job::WorkerName;
 use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
@@ -23,6 +23,7 @@ use crate::store::instance::{
 };
 use crate::store::scheduling::Leadership;
 use crate::store::unreadable::{PassedOver, RecordKind};
+use crate::store::wishes::MOST;
 use crate::store::working::WorkingRecord;
 
 static JOIN: Script = script!("join");
@@ -193,6 +194,12 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
         call.key(keys.lock(&renewal.key)).key(keys.lock_shadow(&renewal.key));
         call.text(renewal.claim.as_str()).number(renewal.ttl_s);
     }
+    if looks {
+        call.key(keys.wishes(&extend.record.id)).number(MOST).number(extend.done.len());
+        for claim in &extend.done {
+            call.text(claim.as_str());
+        }
+    }
     let mut reply = reply::list(connection.run(&EXTEND, call).await?)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);
     let dead = reply::number(next())? == 1;
@@ -207,9 +214,11 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     let mut removed: Vec<_> = removed.into_iter().map(|index| Removed { index, left: RemovedState::Nothing }).collect();
     let left = reply::list(next())?;
     let mut findings: Vec<_> = reply::strings(next())?.iter().flat_map(|error| connection.findings(error)).collect();
-    if looks && let Some(now_ms) = reply::bytes(next())?.as_deref().and_then(reply::parsed) {
+    let now_ms = reply::bytes(next())?;
+    if looks && let Some(now_ms) = now_ms.as_deref().and_then(reply::parsed) {
         told.note(now_ms);
     }
+    let wishes = wishes::wishes(next())?;
     let mut left = left.into_iter();
     let mut standing = Vec::new();
     while let (Some(index), Some(raw)) = (left.next(), left.next()) {
@@ -233,7 +242,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
         }
         removed.sort_by_key(|removed| removed.index);
     }
-    Ok(Extended { dead, birth, removed, lost_locks, instances, findings })
+    Ok(Extended { dead, birth, removed, lost_locks, instances, wishes, findings })
 }
 
 /// Registers removed workers again that have working records of ours.
@@ -332,6 +341,7 @@ async fn states(
 /// The keys that hold something of an instance.
 fn whole(call: &mut Call, keys: &Keys, record: &InstanceRecord) {
     call.key(keys.instances()).key(keys.leases()).key(keys.names()).key(keys.lane(&record.id)).key(keys.workers());
+    call.key(keys.wishes(&record.id));
 }
 
 /// A number of workers, and what `members.lua` reads of each.

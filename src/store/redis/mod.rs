@@ -52,6 +52,7 @@ mod told_time;
 mod unreadable;
 mod verdict;
 mod wake;
+mod wishes;
 
 #[cfg(test)]
 mod tests;

@@ -199,6 +199,7 @@ impl RedisWaker {
             reads.push(("ZRANGE", std::iter::once(keys.schedule()).chain(arguments).collect()));
         }
         reads.extend(watch.leaderships.iter().map(|which| ("EXISTS", vec![keys.leadership(*which)])));
+        reads.extend(watch.wishes_for.iter().map(|instance| ("EXISTS", vec![keys.wishes(instance)])));
         if !watch.queues.is_empty() {
             reads.extend(pause::reads(&self.connection));
         }
@@ -226,6 +227,9 @@ impl RedisWaker {
         }
         for _ in &watch.leaderships {
             seen.leadership_free |= reply::count(next()?)? == 0;
+        }
+        if watch.wishes_for.is_some() {
+            seen.wishes = reply::count(next()?)? > 0;
         }
         let paused = if watch.queues.is_empty() { Paused::default() } else { pause::read(&mut next)? };
         let mut unread = false;

@@ -9,7 +9,7 @@ use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{bytes, number, text};
-use super::{locks, retries, working};
+use super::{locks, retries, wishes, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -223,6 +223,9 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
         let instances: i64 = step.sql("SELECT COUNT(*) FROM instances")?.query_row([], |row| row.get(0))?;
         extended.instances = usize::try_from(instances).ok();
     }
+    if looks {
+        extended.wishes = wishes::after(step, &record.id, &extend.done)?;
+    }
     locks::sweep(step)?;
     retries::sweep(step)?;
     Ok(extended)
@@ -307,7 +310,9 @@ fn remove(step: &Step<'_>, instance: &str) -> Result<(), StoreError> {
             )
         };
     }
-    for (table, delete, left) in [of!("workers", "instance"), of!("lanes", "instance"), of!("instances", "id")] {
+    for (table, delete, left) in
+        [of!("workers", "instance"), of!("lanes", "instance"), of!("wishes", "instance"), of!("instances", "id")]
+    {
         step.change_up_to(usize::MAX, table, delete, [instance], || step.finds(left, [instance]))?;
     }
     Ok(())

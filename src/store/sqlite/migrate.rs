@@ -19,6 +19,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0007_suspected.sql"),
     include_str!("schema/0008_tokens.sql"),
     include_str!("schema/0009_birth.sql"),
+    include_str!("schema/0010_wishes.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

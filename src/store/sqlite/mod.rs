@@ -43,6 +43,7 @@ mod unreadable;
 mod value;
 mod verdict;
 mod wake;
+mod wishes;
 mod working;
 
 #[cfg(test)]

@@ -18,7 +18,7 @@ use super::commit::{Handle, Step};
 use super::notifier::is_ours;
 use super::pause::PausedQueues;
 use super::private;
-use super::{delayed, enqueue, leader};
+use super::{delayed, enqueue, leader, wishes};
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
 use crate::store::instance::{Extend, Extended};
@@ -154,6 +154,9 @@ fn look(step: &Step<'_>, watch: &Watch) -> Result<ArmedState, StoreError> {
     }
     for which in &watch.leaderships {
         seen.leadership_free = seen.leadership_free || leader::holder(step, *which)?.is_none();
+    }
+    if let Some(instance) = &watch.wishes_for {
+        seen.wishes = wishes::any(step, instance)?;
     }
     Ok(seen)
 }

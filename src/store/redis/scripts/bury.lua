@@ -1,6 +1,7 @@
 -- bury: another instance removes a dead one, if the dead one's counter is unchanged and it has no working record.
 --
--- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:lane:<id>, workers; per
+-- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:lane:<id>, workers,
+--        windlass:wishes:<id>; per
 --        worker as in members.lua
 -- ARGV   now (unused), id, name, counter, number of workers; per worker as in members.lua
 -- returns 1 if it is buried, 0 if not
@@ -8,7 +9,7 @@
 -- Why this order: counter and records are compared, and every key's type is checked, before the first write. The lane
 -- is removed with the registration, so that an exchange of the dead instance that arrives later applies nothing.
 
-local INSTANCES, LEASES, NAMES, LANE, WORKERS = key(), key(), key(), key(), key()
+local INSTANCES, LEASES, NAMES, LANE, WORKERS, WISHES = key(), key(), key(), key(), key(), key()
 local id, name, counter, count = arg(), arg(), arg(), tonumber(arg())
 local list, standing = members(count)
 if counter_of(must('HGET', LEASES, id)) ~= counter then
@@ -23,6 +24,7 @@ must('HDEL', INSTANCES, '')
 must('SREM', WORKERS, '')
 local holder = must('HGET', NAMES, name)
 clear(LANE)
+remove(WISHES)
 for i = 1, count do
   if not standing[i] then
     strike(must, WORKERS, list[i])

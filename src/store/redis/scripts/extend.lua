@@ -1,12 +1,14 @@
 -- extend: one more step of the lease, pings for the workers given, locks of running jobs renewed.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:birth, workers; per worker as in members.lua; the pings of workers
---        that are only pinged; each lock and its shadow (locks.lua)
+--        that are only pinged; each lock and its shadow (locks.lua); if the mark is to be read windlass:wishes:<id>
 -- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, "1" if the mark is to be read,
 --        number of workers; per worker as in members.lua; number of those only pinged; of each its ping from the name on;
---        number of locks; per lock its claim and for how many seconds it is held
+--        number of locks; per lock its claim and for how many seconds it is held; if the mark is to be read how many
+--        wishes are returned at most, the number of claims whose wishes are done with, and those claims
 -- returns {1, mark} if the registration is gone (nothing is written), else {0, mark, {removed}, {lost locks}, instances,
---         {index, record, ...}, errors, now in ms}, the sixth for removed workers under which a record of ours stands;
+--         {index, record, ...}, errors, now in ms, {claim, wish, ...}}, the sixth for removed workers under which a
+--         record of ours stands;
 --         the mark is the store's birth mark, "" if it has none, it cannot be read or was not to be read
 --
 -- An error of the rest (pings, a lock) does not end the step. The lease is extended, because otherwise running jobs
@@ -111,4 +113,16 @@ for i = 1, tonumber(arg()) do
     lost[#lost + 1] = i - 1
   end
 end
-return { 0, mark, removed, lost, census and try('HLEN', LEASES) or 0, left, broken, whole(now()) }
+local wishes = {}
+if looks then
+  local WISHES, most, over = key(), arg(), {}
+  for i = 1, tonumber(arg()) do
+    over[i] = arg()
+  end
+  for from = 1, #over, CHUNK do
+    try('HDEL', WISHES, unpack(over, from, math.min(from + CHUNK - 1, #over)))
+  end
+  local found = try('HSCAN', WISHES, '0', 'COUNT', most)
+  wishes = found and found[2] or wishes
+end
+return { 0, mark, removed, lost, census and try('HLEN', LEASES) or 0, left, broken, whole(now()), wishes }

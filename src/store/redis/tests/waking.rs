@@ -19,6 +19,7 @@ fn all() -> Watch {
         patterns: Some(Arc::new(QueuePatterns::all())),
         delayed: true,
         leaderships: vec![Leadership::Scheduler],
+        wishes_for: None,
         poll: None,
     }
 }

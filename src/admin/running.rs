@@ -1,0 +1,250 @@
+//! Jobs that run now, and the end of one that nobody wants any more.
+//!
+//! Who cancels leaves a wish ([`wishes`](crate::store::wishes)); the instance that has the run ends it. Runs of other programs
+//! cannot be reached: their workers know no such wish.
+
+use std::time::Duration;
+
+use serde::Serialize;
+use serde_json::value::RawValue;
+
+use super::dates::rfc3339;
+use super::error::AdminError;
+use super::failed;
+use super::job_view::JobView;
+use crate::job::{FailureView, PayloadView, WorkerName};
+use crate::plugin::ending::CANCELLED;
+use crate::store::handle::Store;
+use crate::store::inspection::FailedRecords;
+use crate::store::role::Admin;
+use crate::store::wishes::{AskRun, Want, Wish};
+use crate::store::workers::{WorkerNames, Working};
+use crate::store::working::WorkingRecord;
+
+/// How many working records are read together: each may hold a job of any length.
+const READ: usize = 64;
+/// How many of the newest failures are looked at for a run that has ended.
+const NEWEST: i64 = 100;
+
+/// A job that runs.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RunView {
+    /// The job's id; `None` if another program runs it.
+    pub id: Option<String>,
+    /// The claim of this run; `None` if another program runs it.
+    pub claim: Option<String>,
+    /// Its class; `None` if its bytes are no job.
+    pub class: Option<String>,
+    /// The queue it came from.
+    pub queue: Option<String>,
+    /// Its arguments.
+    pub args: Option<Box<RawValue>>,
+    /// How long the arguments are, if the listing leaves them out.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub args_left_out: Option<String>,
+    /// When it was claimed: RFC 3339 with milliseconds, in UTC. `None`: nothing tells.
+    pub since: Option<String>,
+    /// Which attempt this is, from 1; `None` if another program runs it.
+    pub attempt: Option<u32>,
+    /// How often it was taken from a run that was cut off; `None` if another program runs it.
+    pub redelivered: Option<u32>,
+    /// The worker that runs it (`host:pid+n`).
+    pub worker: String,
+}
+
+/// Some of the jobs that run.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct RunPage {
+    /// In order of their workers.
+    pub runs: Vec<RunView>,
+    /// Are there more than the limit?
+    pub more: bool,
+}
+
+impl RunView {
+    fn of(run: &Run) -> Self {
+        let record = &run.0;
+        let job = JobView::listed(record.payload.as_ref().unwrap_or(&record.raw));
+        let identity = record.identity.as_ref();
+        Self {
+            id: identity.map(|identity| identity.id.to_string()),
+            claim: record.claim.as_ref().map(ToString::to_string),
+            class: job.class,
+            queue: record.queue.as_ref().map(|queue| queue.as_str().to_owned()),
+            args: job.args,
+            args_left_out: job.args_left_out,
+            since: rfc3339(record.run_at.as_deref()),
+            attempt: identity.map(|identity| identity.attempt),
+            redelivered: identity.map(|identity| identity.redelivered),
+            worker: record.worker.name().to_owned(),
+        }
+    }
+}
+
+/// A run as it stood on record.
+#[derive(Debug, Clone)]
+pub struct Run(WorkingRecord);
+
+impl Run {
+    /// What people see of it.
+    #[must_use]
+    pub fn view(&self) -> RunView {
+        RunView::of(self)
+    }
+
+    fn is_of(&self, class: &str) -> bool {
+        let view = self.0.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
+        view.is_some_and(|view| view.class == class)
+    }
+
+    fn has_id(&self, id: &str) -> bool {
+        let is = |text: &str| text == id;
+        self.0.identity.as_ref().is_some_and(|identity| is(&identity.id))
+            || self.0.claim.as_ref().is_some_and(|claim| is(claim.as_str()))
+    }
+}
+
+/// Which runs are meant.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum Which<'a> {
+    /// All of them.
+    All,
+    /// Those of this class.
+    Class(&'a str),
+    /// Those whose job has one of these ids, or whose claim is one of them.
+    Ids(&'a [String]),
+}
+
+impl Which<'_> {
+    fn means(self, run: &Run) -> bool {
+        match self {
+            Self::All => true,
+            Self::Class(class) => run.is_of(class),
+            Self::Ids(ids) => ids.iter().any(|id| run.has_id(id)),
+        }
+    }
+}
+
+/// The runs that are meant, in order of their workers, at most `limit`; and whether there are more.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn find(store: &Store<Admin>, which: Which<'_>, limit: usize) -> Result<(Vec<Run>, bool), AdminError> {
+    let workers = store.run(WorkerNames { limit: usize::MAX }).await?;
+    let mut runs = Vec::new();
+    for some in workers.chunks(READ) {
+        let records = store.run(Working { workers: some.to_vec() }).await?.into_iter().flatten();
+        for run in records.map(Run).filter(|run| which.means(run)) {
+            if runs.len() == limit {
+                return Ok((runs, true));
+            }
+            runs.push(run);
+        }
+    }
+    Ok((runs, false))
+}
+
+/// The jobs that run, at most `limit`.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn list(store: &Store<Admin>, which: Which<'_>, limit: usize) -> Result<RunPage, AdminError> {
+    let (runs, more) = find(store, which, limit).await?;
+    Ok(RunPage { runs: runs.iter().map(RunView::of).collect(), more })
+}
+
+/// What became of the wish to end a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+pub enum CancelState {
+    /// Its instance was asked, and has not ended it so far.
+    Asked,
+    /// It has ended, and its job is on the failed list as cancelled.
+    Cancelled,
+    /// It has ended by itself.
+    Ended,
+    /// Another program runs it.
+    Foreign,
+}
+
+/// A run that is to be cancelled.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct CancelledRun {
+    /// The run.
+    #[serde(flatten)]
+    pub run: RunView,
+    /// What became of it.
+    pub state: CancelState,
+    /// The id of its failure record, if it was cancelled.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub failed_id: Option<String>,
+    #[serde(skip)]
+    worker: WorkerName,
+}
+
+/// Asks the instances of these runs to end them. `by` is told on the failed list and in the log.
+///
+/// # Errors
+/// Fails when the store cannot be reached; runs that were asked by then end all the same.
+pub async fn cancel(store: &Store<Admin>, runs: &[Run], by: &str) -> Result<Vec<CancelledRun>, AdminError> {
+    let mut asked = Vec::with_capacity(runs.len());
+    for run in runs {
+        let worker = run.0.worker.clone();
+        let state = match &run.0.claim {
+            None => CancelState::Foreign,
+            Some(claim) => {
+                let wish = Wish { claim: claim.clone(), want: Want::Cancel { by: by.to_owned() } };
+                let stands = store.run(AskRun { worker: worker.clone(), wish }).await?;
+                if stands { CancelState::Asked } else { CancelState::Ended }
+            }
+        };
+        asked.push(CancelledRun { run: run.view(), state, failed_id: None, worker });
+    }
+    Ok(asked)
+}
+
+/// Looks which of the runs that were asked have ended, and how.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn look_again(store: &Store<Admin>, runs: &mut [CancelledRun]) -> Result<(), AdminError> {
+    let mut asked: Vec<&mut CancelledRun> = runs.iter_mut().filter(|run| run.state == CancelState::Asked).collect();
+    if asked.is_empty() {
+        return Ok(());
+    }
+    let workers = asked.iter().map(|run| run.worker.clone()).collect();
+    let records = store.run(Working { workers }).await?;
+    let stands = |run: &CancelledRun, record: &Option<WorkingRecord>| {
+        let claim = record.as_ref().and_then(|record| record.claim.as_ref());
+        claim.is_some_and(|claim| run.run.claim.as_deref() == Some(claim.as_str()))
+    };
+    let mut over = Vec::new();
+    for (run, record) in asked.iter_mut().zip(&records) {
+        if !stands(run, record) {
+            run.state = CancelState::Ended;
+            over.push(run);
+        }
+    }
+    if over.is_empty() {
+        return Ok(());
+    }
+    for record in store.run(FailedRecords { start: -NEWEST, stop: -1 }).await? {
+        let view = FailureView::parse(&record);
+        let Some(identity) = view.identity.filter(|_| view.exception.as_deref() == Some(CANCELLED)) else { continue };
+        for run in over.iter_mut().filter(|run| run.run.id.as_deref() == Some(&identity.id)) {
+            (run.state, run.failed_id) = (CancelState::Cancelled, Some(failed::id(&record)));
+        }
+    }
+    Ok(())
+}
+
+/// How long a person waits between two looks: soon at first, then calmly.
+#[must_use]
+pub fn next_look(looks: u32) -> Duration {
+    Duration::from_millis(100) * looks.clamp(1, 10)
+}

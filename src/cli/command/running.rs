@@ -1,0 +1,172 @@
+//! `jobs list` and `jobs cancel`: what runs now, and its end.
+
+use serde::Serialize;
+use tokio::time::{Instant, sleep};
+
+use crate::admin::delayed_moves::{self, DelayedSelection};
+use crate::admin::jobs;
+use crate::admin::known::expect_known;
+use crate::admin::running::{self, CancelState, CancelledRun, RunPage, RunView, Which};
+use crate::cli::args::{JobsCancelArgs, JobsListArgs};
+use crate::cli::context::CommandContext;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::output::{Text, confirm, count_noun, here};
+use crate::cli::table::TextTable;
+use crate::job::QueueName;
+use crate::store::delayed::MoveTo;
+
+#[derive(Debug, Default, Serialize)]
+struct CancelOutput {
+    runs: Vec<CancelledRun>,
+    /// How many jobs were deleted that waited in the task's queue; only with --task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    queued: Option<u64>,
+    /// How many delayed jobs were deleted; only with --task.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    delayed: Option<u64>,
+}
+
+/// Lists the jobs that run.
+///
+/// # Errors
+/// Failures of the store.
+pub(crate) async fn list(context: &CommandContext, args: JobsListArgs) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let which = args.task.as_deref().map_or(Which::All, Which::Class);
+    let page = running::list(&store, which, args.limit).await?;
+    if page.runs.is_empty()
+        && let Some(task) = &args.task
+    {
+        expect_known(&context.tasks()?.registry, task)?;
+    }
+    context.printer.print(&page, || list_text(&page))?;
+    Ok(Exit::Done)
+}
+
+fn list_text(page: &RunPage) -> Text {
+    if page.runs.is_empty() && !page.more {
+        return Text::from("no job runs now");
+    }
+    let mut table = TextTable::new(&["class", "queue", "since", "#attempt", "worker", "args", "id"]);
+    for run in &page.runs {
+        let args = run.args.as_ref().map(|args| args.get()).or(run.args_left_out.as_deref()).unwrap_or_default();
+        let attempt = run.attempt.map_or_else(String::new, |attempt| attempt.to_string());
+        table.row_with_last(
+            [
+                class(run),
+                run.queue.as_deref().unwrap_or("-"),
+                &run.since.as_deref().map_or_else(|| "-".to_owned(), here),
+                &attempt,
+                &run.worker,
+                args,
+            ],
+            run.id.as_deref().unwrap_or("(another program's)"),
+        );
+    }
+    let more = if page.more { ", and more: use jobs list --limit N" } else { "" };
+    table.text().and(format!("{}{more}", count_noun(page.runs.len() as u64, "job runs", "jobs run")))
+}
+
+fn class(run: &RunView) -> &str {
+    run.class.as_deref().unwrap_or("(no job)")
+}
+
+/// Ends runs, and with `--task` deletes what waits.
+///
+/// # Errors
+/// Ids that no run has, no answer of yes, failures of the store.
+pub(crate) async fn cancel(context: &CommandContext, args: JobsCancelArgs) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let registry = context.tasks()?.registry;
+    let which = args.task.as_deref().map_or(Which::Ids(&args.ids), Which::Class);
+    let (runs, _) = running::find(&store, which, usize::MAX).await?;
+    let by = format!("{} on {}", context.user(), context.host());
+    let mut output = CancelOutput::default();
+    if let Some(task) = args.task.as_deref().filter(|_| !args.running) {
+        let queue = args.queue.clone().or_else(|| registry.get(task).map(|known| known.queue.as_str().to_owned()));
+        let queue = queue.map(|queue| QueueName::as_stored(&queue));
+        let selection = DelayedSelection::new(Some(task.to_owned()), args.queue.clone(), None, None);
+        let waiting = match &queue {
+            Some(queue) => jobs::count_by_class(&store, queue, task, (0, -1)).await?,
+            None => 0,
+        };
+        let later = delayed_moves::count(&store, &registry, &selection, |_| {}).await?.jobs;
+        if runs.is_empty() && waiting + later == 0 {
+            expect_known(&registry, task)?;
+        }
+        let found = runs.len() as u64 + waiting + later;
+        if found > 0 {
+            let (runs, waiting) =
+                (count_noun(runs.len() as u64, "run", "runs"), count_noun(waiting + later, "job", "jobs"));
+            confirm(&format!("End {runs} of {task} and delete {waiting} that wait?"), args.yes)?;
+        }
+        // What waits goes first, so that no run that ends makes room for it.
+        let queued = match &queue {
+            Some(queue) => jobs::delete_by_class(&store, &registry, queue, task, (0, -1)).await?.deleted,
+            None => 0,
+        };
+        let delayed = delayed_moves::change(&store, &registry, &selection, MoveTo::Nowhere, |_| {}).await?.jobs;
+        (output.queued, output.delayed) = (Some(queued), Some(delayed));
+        // Some of it may have begun meanwhile.
+        let (runs, _) = running::find(&store, which, usize::MAX).await?;
+        output.runs = running::cancel(&store, &runs, &by).await?;
+    } else {
+        if args.task.is_some() && !runs.is_empty() {
+            confirm(&format!("End {}?", count_noun(runs.len() as u64, "run", "runs")), args.yes)?;
+        }
+        output.runs = running::cancel(&store, &runs, &by).await?;
+    }
+    let until = Instant::now() + args.wait;
+    for looks in 1.. {
+        running::look_again(&store, &mut output.runs).await?;
+        let left = output.runs.iter().any(|run| run.state == CancelState::Asked);
+        if !left || args.no_wait || Instant::now() >= until {
+            break;
+        }
+        sleep(running::next_look(looks)).await;
+    }
+    let missing: Vec<&String> = args.ids.iter().filter(|id| !output.runs.iter().any(|run| is(&run.run, id))).collect();
+    let waits = |run: &CancelledRun| run.state == CancelState::Asked && !args.no_wait;
+    let done = missing.is_empty() && !output.runs.iter().any(|run| waits(run) || run.state == CancelState::Foreign);
+    context.printer.report(&output, || cancel_text(&output, &missing, &args))?;
+    Ok(if done { Exit::Done } else { Exit::Failure })
+}
+
+fn is(run: &RunView, id: &str) -> bool {
+    run.id.as_deref() == Some(id) || run.claim.as_deref() == Some(id)
+}
+
+fn cancel_text(output: &CancelOutput, missing: &[&String], args: &JobsCancelArgs) -> Text {
+    let mut text = Text::default();
+    if let (Some(queued), Some(delayed)) = (output.queued, output.delayed) {
+        let (queued, delayed) =
+            (count_noun(queued, "queued job", "queued jobs"), count_noun(delayed, "delayed job", "delayed jobs"));
+        text.push(format!("deleted {queued} and {delayed}"));
+    }
+    for CancelledRun { run, state, failed_id, .. } in &output.runs {
+        let (id, class) = (run.id.as_deref().unwrap_or("?"), class(run));
+        text.push(match (state, failed_id) {
+            (CancelState::Cancelled, Some(failed)) => format!("cancelled {class} {id}; it is failed job {failed}"),
+            (CancelState::Cancelled, None) => format!("cancelled {class} {id}"),
+            (CancelState::Ended, _) => format!("{class} {id} had ended before it could be cancelled"),
+            (CancelState::Asked, _) if args.no_wait => format!("{class} {id} is asked to end"),
+            (CancelState::Asked, _) => format!(
+                "{class} {id} is asked to end and has not ended yet: is its instance ({}) alive? See windlass jobs list",
+                run.worker
+            ),
+            (CancelState::Foreign, _) => {
+                format!("{class} is run by {}, a worker of another program, which cannot be asked", run.worker)
+            }
+        });
+    }
+    for id in missing {
+        text.push(format!(
+            "no run has the id {id} now: see windlass jobs list. A job that waits is deleted by windlass jobs delete or \
+             windlass delayed delete"
+        ));
+    }
+    if output.runs.is_empty() && output.queued.is_none() && missing.is_empty() {
+        text.push("no job of this task runs now");
+    }
+    text
+}

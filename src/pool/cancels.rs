@@ -1,0 +1,43 @@
+//! Runs that people cancel: each is asked to end, killed after the grace, and settled as cancelled.
+//!
+//! The wish stands in the store until its run has been settled, so that the job is not run again if this instance dies
+//! meanwhile. A run that succeeds although it was asked to end has done its job, and that is what is recorded.
+
+use std::rc::Rc;
+
+use tokio::task::spawn_local;
+use tokio::time::sleep;
+
+use super::core::Core;
+use super::slots::Job;
+use crate::event::Event;
+use crate::job::Outcome;
+use crate::store::wishes::{Want, Wish};
+
+/// Heeds the wishes that stand. Those about runs that wait at their gates are heeded when they stand next time.
+pub(super) fn heed(core: &Rc<Core>, wishes: &[Wish]) {
+    for Wish { claim, want: Want::Cancel { by } } in wishes {
+        core.wishes.add(claim);
+        let Some(number) = core.slots.cancel(claim, by) else { continue };
+        let grace = core.settings.kill_grace();
+        core.bus.emit(Event::Notice { text: format!("the run with claim {claim} is asked to end: cancelled by {by}") });
+        // A task of its own, because a run is killed after the grace even if the pool drains by then.
+        let (core, run) = (Rc::clone(core), [(number, claim.clone())]);
+        spawn_local(async move {
+            sleep(grace).await;
+            core.slots.kill(&run);
+        });
+    }
+}
+
+/// The outcome of a run that may have been cancelled.
+pub(super) fn judge(job: &Job, outcome: Outcome) -> Outcome {
+    let Some(by) = job.cancelled_by.as_deref() else { return outcome };
+    let tail = match outcome {
+        Outcome::Success { .. } | Outcome::ClaimDoubted | Outcome::Cancelled { .. } => return outcome,
+        Outcome::Stopped { tail } => tail,
+        Outcome::Failure(failure) | Outcome::Crashed(failure) | Outcome::Unstarted { failure, .. } => failure.backtrace,
+        Outcome::Later { .. } | Outcome::Interrupted | Outcome::NotStarted(_) => Vec::new(),
+    };
+    Outcome::Cancelled { by: by.to_owned(), tail }
+}

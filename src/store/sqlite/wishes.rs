@@ -1,0 +1,68 @@
+//! What people wish of runs.
+
+use rusqlite::params;
+
+use super::commit::Step;
+use super::engine::SqliteStore;
+use super::number::stored;
+use super::value::bytes;
+use super::working;
+use crate::job::ClaimToken;
+use crate::store::arrow::Perform;
+use crate::store::error::StoreError;
+use crate::store::wishes::{AskRun, KEPT, MOST, ReadWishes, Wish};
+
+impl Perform<AskRun> for SqliteStore {
+    async fn perform(&self, arrow: AskRun) -> Result<bool, StoreError> {
+        self.writer.call(move |step| ask(step, &arrow)).await
+    }
+}
+
+impl Perform<ReadWishes> for SqliteStore {
+    async fn perform(&self, arrow: ReadWishes) -> Result<Vec<Wish>, StoreError> {
+        self.reader.call(move |step| read(step, &arrow.instance)).await
+    }
+}
+
+/// Leaves a wish, if the worker still has the claim. Wishes that nobody removed in their time go.
+fn ask(step: &Step<'_>, AskRun { worker, wish }: &AskRun) -> Result<bool, StoreError> {
+    let claim = working::of(step, worker)?.and_then(|record| record.claim);
+    if claim.as_ref() != Some(&wish.claim) {
+        return Ok(false);
+    }
+    let lapsed = || step.finds("SELECT 1 FROM wishes WHERE lapses_ms <= ?1", [step.now_ms]);
+    step.change_up_to(usize::MAX, "wishes", "DELETE FROM wishes WHERE lapses_ms <= ?1", [step.now_ms], lapsed)?;
+    let kept = i64::try_from(KEPT.as_millis()).unwrap_or(i64::MAX);
+    step.change(
+        "wishes",
+        "INSERT INTO wishes (claim, instance, want, lapses_ms) VALUES (?1, ?2, ?3, ?4) \
+         ON CONFLICT (claim) DO UPDATE SET want = excluded.want, lapses_ms = excluded.lapses_ms",
+        params![wish.claim.as_str(), wish.claim.instance(), wish.encode(), step.now_ms.saturating_add(kept)],
+    )?;
+    // The instance learns of it at once if its waker is armed.
+    step.wake();
+    Ok(true)
+}
+
+/// Removes the wishes about runs that have ended, and reads the others.
+pub(super) fn after(step: &Step<'_>, instance: &str, done: &[ClaimToken]) -> Result<Vec<Wish>, StoreError> {
+    for claim in done {
+        let stands = || step.finds("SELECT 1 FROM wishes WHERE claim = ?1", [claim.as_str()]);
+        step.change_up_to(1, "wishes", "DELETE FROM wishes WHERE claim = ?1", [claim.as_str()], stands)?;
+    }
+    read(step, instance)
+}
+
+/// The wishes for an instance.
+pub(super) fn read(step: &Step<'_>, instance: &str) -> Result<Vec<Wish>, StoreError> {
+    let mut select = step.sql("SELECT claim, want FROM wishes WHERE instance = ?1 LIMIT ?2")?;
+    let rows = select.query_map(params![instance, stored(MOST)], |row| {
+        Ok(Wish::decode(&bytes(row.get_ref(0)?), &bytes(row.get_ref(1)?)))
+    })?;
+    Ok(rows.collect::<Result<Vec<_>, _>>()?.into_iter().flatten().collect())
+}
+
+/// Are there wishes for this instance?
+pub(super) fn any(step: &Step<'_>, instance: &str) -> Result<bool, StoreError> {
+    step.finds("SELECT 1 FROM wishes WHERE instance = ?1", [instance])
+}

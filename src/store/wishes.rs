@@ -1,0 +1,118 @@
+//! What people ask of a run: a wish stands in the store until the instance that has the run has granted it.
+//!
+//! ```text
+//!   a person ──(AskRun)──> beside the run's claim ──(each Extend of its instance)──> the run is asked to end
+//!   the run has ended ──(Extend: done)──> the wish is removed
+//!   its instance died ──(ReadWishes)──> whoever recovers the job heeds the wish; Bury removes all of the instance
+//! ```
+//!
+//! A wish names a claim, so that no later run of the job is meant. It lapses after [`KEPT`], because an instance whose
+//! registration was lost removes nothing.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use super::role::{Admin, Pool, Scheduler, arrow};
+use crate::job::{ClaimToken, WorkerName};
+
+/// For how long a wish stands that nobody removes.
+pub const KEPT: Duration = Duration::from_secs(3600);
+
+/// How many wishes of one instance are read at most: far more than it has runs.
+pub const MOST: usize = 1000;
+
+/// A wish about the run of a claim.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Wish {
+    /// The run.
+    pub claim: ClaimToken,
+    /// What is wished.
+    pub want: Want,
+}
+
+/// What is wished of a run. It is stored as JSON; what a later version wishes is passed over.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "want", rename_all = "snake_case")]
+pub enum Want {
+    /// The run is to end, and its job fails as cancelled and is not run again.
+    Cancel {
+        /// Who wishes it, for people to read.
+        by: String,
+    },
+}
+
+impl Wish {
+    /// How what is wished is stored.
+    #[must_use]
+    pub fn encode(&self) -> String {
+        // A tagged enum of texts has no value that JSON cannot hold.
+        serde_json::to_string(&self.want).unwrap_or_default()
+    }
+
+    /// A wish as it was stored. `None` if these are no wishes that this version knows.
+    #[must_use]
+    pub fn decode(claim: &[u8], want: &[u8]) -> Option<Self> {
+        let claim = ClaimToken::as_stored(std::str::from_utf8(claim).ok()?);
+        Some(Self { claim, want: serde_json::from_slice(want).ok()? })
+    }
+}
+
+/// Who cancelled the run of this claim, if somebody did.
+#[must_use]
+pub fn canceller<'a>(wishes: &'a [Wish], claim: &ClaimToken) -> Option<&'a str> {
+    wishes.iter().find(|wish| wish.claim == *claim).map(|wish| match &wish.want {
+        Want::Cancel { by } => by.as_str(),
+    })
+}
+
+/// Leaves a wish for the instance of a run. False, and nothing is written, if the worker does not have this claim any more.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct AskRun {
+    /// The worker that has the run.
+    pub worker: WorkerName,
+    /// The wish.
+    pub wish: Wish,
+}
+
+arrow!(AskRun, "ask_run", Repeatable -> bool; Admin);
+
+/// The wishes that stand for an instance, at most [`MOST`].
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+#[derive(Debug, Clone)]
+pub struct ReadWishes {
+    /// The instance.
+    pub instance: String,
+}
+
+arrow!(ReadWishes, "read_wishes", Reads -> Vec<Wish>; Pool, Scheduler, Admin);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wish_is_read_as_it_was_stored() {
+        let want = Want::Cancel { by: "ada \"x\" on host".to_owned() };
+        let wish = Wish { claim: ClaimToken::new("00ff", 1, 2, 3), want };
+        assert_eq!(Wish::decode(b"00ff-1-2-3", wish.encode().as_bytes()), Some(wish));
+    }
+
+    #[test]
+    fn what_is_no_wish_is_passed_over() {
+        for (claim, want) in [
+            (&b"00ff-1-2-3"[..], &b""[..]),
+            (b"00ff-1-2-3", b"{\"want\":\"sing\"}"),
+            (b"00ff-1-2-3", b"{\"want\":\"cancel\"}"),
+            (b"00ff-1-2-3", b"[1]"),
+            (b"\xff", b"{\"want\":\"cancel\",\"by\":\"x\"}"),
+        ] {
+            assert_eq!(Wish::decode(claim, want), None);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What people wish of a run: it reaches the instance that has the run, stands until that is over, and outlives the instance.
+
+use windlass::job::ClaimToken;
+use windlass::store::instance::{Extend, Extended};
+use windlass::store::wake::Watch;
+use windlass::store::wishes::{AskRun, KEPT, ReadWishes, Want, Wish};
+
+use crate::fixture::{Fixture, Place, soon};
+use crate::instance::{Claimed, Instance};
+use crate::look::{fill, jobs};
+use crate::support::verbs::Verbs as _;
+
+behaviours! {
+    a_wish_reaches_the_instance_of_the_run_until_it_says_that_the_run_is_over,
+    a_wish_is_for_one_run_of_one_instance,
+    a_run_that_is_over_takes_no_wish,
+    a_wish_outlives_its_instance_until_that_is_buried,
+    leaving_takes_the_wishes_along,
+    an_armed_waker_is_told_of_a_wish,
+    a_wish_lapses,
+}
+
+fn wish(claimed: &Claimed, by: &str) -> AskRun {
+    let want = Want::Cancel { by: by.to_owned() };
+    AskRun { worker: claimed.worker.clone(), wish: Wish { claim: claimed.claim.token.clone(), want } }
+}
+
+async fn ask(f: &Fixture, claimed: &Claimed) -> bool {
+    f.handle().await.run(wish(claimed, "ada")).await.expect("ask_run")
+}
+
+async fn wishes(f: &Fixture, instance: &str) -> Vec<Wish> {
+    f.handle().await.run(ReadWishes { instance: instance.to_owned() }).await.expect("read_wishes")
+}
+
+async fn extend(instance: &Instance, done: &[ClaimToken]) -> Extended {
+    let extend = Extend { done: done.to_vec(), ..instance.extension() };
+    instance.store.extend(&extend).await.expect("extend")
+}
+
+async fn claims(f: &Fixture, id: &str, count: usize) -> (Instance, Vec<Claimed>) {
+    let mut instance = Instance::join(&f.store, id, count).await;
+    fill(&f.store, "q", &jobs(0..count)).await;
+    let slots: Vec<usize> = (1..=count).collect();
+    let claims = instance.claim(&["q"], &slots).await;
+    (instance, claims)
+}
+
+async fn a_wish_reaches_the_instance_of_the_run_until_it_says_that_the_run_is_over(f: &Fixture) {
+    let (instance, claims) = claims(f, "a", 2).await;
+    assert_eq!(extend(&instance, &[]).await.wishes, []);
+    assert!(ask(f, &claims[1]).await);
+    let stands = [wish(&claims[1], "ada").wish];
+    for _ in 0..2 {
+        assert_eq!(extend(&instance, &[]).await.wishes, stands, "it stands although it was told");
+    }
+    assert!(f.store.run(wish(&claims[1], "bob")).await.expect("ask_run"), "asking again is harmless");
+    assert_eq!(extend(&instance, &[]).await.wishes, [wish(&claims[1], "bob").wish]);
+    let over = claims[1].claim.token.clone();
+    assert_eq!(extend(&instance, &[over]).await.wishes, []);
+    assert_eq!(wishes(f, "a").await, []);
+}
+
+async fn a_wish_is_for_one_run_of_one_instance(f: &Fixture) {
+    let (one, claims) = claims(f, "a", 1).await;
+    let other = Instance::join(&f.store, "b", 1).await;
+    assert!(ask(f, &claims[0]).await);
+    assert_eq!(extend(&other, &[]).await.wishes, []);
+    assert_eq!(wishes(f, "b").await, []);
+    assert_eq!(extend(&one, &[]).await.wishes.len(), 1);
+}
+
+async fn a_run_that_is_over_takes_no_wish(f: &Fixture) {
+    let (mut instance, claims) = claims(f, "a", 1).await;
+    instance.settle_one(&claims[0], claims[0].requeued()).await;
+    assert!(!ask(f, &claims[0]).await);
+    let again = instance.claim_one("q").await;
+    assert!(!ask(f, &claims[0]).await, "a later run of the job is not meant");
+    assert_eq!(wishes(f, "a").await, []);
+    assert!(ask(f, &again).await);
+}
+
+async fn a_wish_outlives_its_instance_until_that_is_buried(f: &Fixture) {
+    let (mut instance, claims) = claims(f, "a", 1).await;
+    assert!(ask(f, &claims[0]).await);
+    instance.settle_one(&claims[0], claims[0].requeued()).await;
+    assert_eq!(wishes(f, "a").await.len(), 1);
+    let dead = instance.state().await.expect("it has joined");
+    assert!(f.store.bury(&dead).await.expect("bury"));
+    assert_eq!(wishes(f, "a").await, []);
+}
+
+async fn leaving_takes_the_wishes_along(f: &Fixture) {
+    let (mut instance, claims) = claims(f, "a", 1).await;
+    assert!(ask(f, &claims[0]).await);
+    f.store.leave(&instance.record).await.expect("leave");
+    assert_eq!(wishes(f, "a").await.len(), 1, "its run is left to recovery, and so is the wish");
+    instance.settle_one(&claims[0], claims[0].requeued()).await;
+    f.store.leave(&instance.record).await.expect("leave");
+    assert_eq!(wishes(f, "a").await, []);
+}
+
+async fn an_armed_waker_is_told_of_a_wish(f: &Fixture) {
+    let (_instance, claims) = claims(f, "a", 1).await;
+    let waker = f.store.waker().await.expect("waker");
+    let watch = Watch { wishes_for: Some("a".into()), ..Watch::default() };
+    assert!(!waker.arm(&watch).await.expect("arm").wishes);
+    assert!(ask(f, &claims[0]).await);
+    soon("the wake", waker.woken()).await;
+    assert!(waker.arm(&watch).await.expect("arm").wishes);
+    assert!(!waker.arm(&Watch::default()).await.expect("arm").wishes, "nobody asked");
+}
+
+async fn a_wish_lapses(f: &Fixture) {
+    let (mut instance, claims) = claims(f, "a", 2).await;
+    assert!(ask(f, &claims[0]).await);
+    instance.settle_one(&claims[0], claims[0].requeued()).await;
+    f.pass(i64::try_from(KEPT.as_secs()).expect("an hour") + 1);
+    // The server of Redis lets the key lapse itself; a file keeps it until somebody asks again.
+    assert!(ask(f, &claims[1]).await);
+    let left: Vec<_> = wishes(f, "a").await.into_iter().map(|wish| wish.claim).collect();
+    if matches!(f.place, Place::Sqlite { .. }) {
+        assert_eq!(left, [claims[1].claim.token.clone()]);
+    }
+}
