@@ -163,7 +163,7 @@ pub fn id(record: &[u8]) -> String {
 }
 
 impl FailedView {
-    fn of(position: i64, record: &[u8]) -> Self {
+    pub(super) fn of(position: i64, record: &[u8]) -> Self {
         let view = FailureView::parse(record);
         let job = view.payload.as_ref().map(|payload| JobView::of(payload));
         let (class, args, raw, problem) = match job {

@@ -10,6 +10,7 @@ mod dates;
 pub mod delayed;
 pub mod delayed_moves;
 pub mod error;
+pub mod explain;
 pub mod failed;
 pub mod failed_search;
 pub mod held_back;

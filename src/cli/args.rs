@@ -13,9 +13,9 @@ use clap::{Parser, Subcommand};
 pub(super) use generate::GenerateVerb;
 pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
 pub(super) use verbs::{
-    DelayedListArgs, DelayedVerb, FailedListArgs, FailedVerb, JobsCancelArgs, JobsDeleteArgs, JobsListArgs,
-    JobsOutputArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb, PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb,
-    TasksVerb, WorkersVerb,
+    DelayedListArgs, DelayedVerb, ExplainVerb, FailedListArgs, FailedVerb, JobsCancelArgs, JobsDeleteArgs,
+    JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb, PeriodicVerb, PlanArgs, QueuesVerb, RunArgs,
+    StoreVerb, TasksVerb, WorkersVerb,
 };
 
 const EXAMPLES: &str = "\
@@ -189,6 +189,19 @@ pub(super) enum CliCommand {
                             store cannot be reached. Takes up to a lease ([store] lease, 15 s); mostly a third of it."
     )]
     Health,
+    /// Tell why something does not run; without a subject, tell what needs attention
+    #[command(
+        after_help = "Examples:\n  windlass explain\n  windlass explain queue mail\n  windlass explain task resize\n  \
+                            windlass explain job 5c0b9a1e-0-17-3\n  windlass explain job --task add --args '[1,2]'\n  \
+                            windlass explain failed 0a1b2c3d4e5f\n  windlass explain schedule report/weekly\n\n\
+                            It ends with 0 if nothing stands in the way, with 1 if something does, with 2 if there is no such \
+                            thing."
+    )]
+    Explain {
+        /// The subject.
+        #[command(subcommand)]
+        verb: Option<ExplainVerb>,
+    },
     /// Show the leader: the scheduler that moves due jobs to their queues
     #[command(after_help = "Example of a cron job that should run on one host only:\n  \
                             windlass leader --check && ./nightly")]

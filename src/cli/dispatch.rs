@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, JobsVerb, RunArgs};
 use super::command::{
-    check, delayed, enqueue, failed, generate, health, locks, outputs, overview, perform, periodic, plan, queues,
-    running, store, tasks, workers,
+    check, delayed, enqueue, explain, failed, generate, health, locks, outputs, overview, perform, periodic, plan,
+    queues, running, store, tasks, workers,
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};
@@ -195,6 +195,7 @@ async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit,
         CliCommand::Jobs { verb: JobsVerb::Output(args) } => outputs::run(context, &args),
         CliCommand::Delayed { verb, list } => delayed::run(context, verb.unwrap_or(DelayedVerb::List(list))).await,
         CliCommand::Periodic { verb } => periodic::run(context, verb).await,
+        CliCommand::Explain { verb } => explain::run(context, verb).await,
         CliCommand::Plan(args) => plan::run(context, args).await,
         CliCommand::Failed { verb, list } => failed::run(context, verb.unwrap_or(FailedVerb::List(list))).await,
         CliCommand::Workers { verb } => workers::run(context, verb).await,

@@ -14,6 +14,8 @@ pub(super) enum Exit {
     Done,
     /// The command did not do what was asked.
     Failure,
+    /// There is nothing of that name to explain.
+    NotFound,
     /// The command line, a file or a task is wrong: repeating the command does not help.
     Usage,
     /// The store cannot be reached or used: repeating the command may help.
@@ -27,6 +29,7 @@ impl Exit {
         match self {
             Self::Done => 0,
             Self::Failure => 1,
+            Self::NotFound => 2,
             Self::Usage => 64,
             Self::Unavailable => 69,
         }

@@ -17,6 +17,7 @@ mod defaults;
 mod delayed_moves;
 mod emptied;
 mod environment;
+mod explain;
 mod extending;
 mod failed_list;
 mod files;

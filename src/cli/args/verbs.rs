@@ -101,6 +101,46 @@ pub(crate) enum QueuesVerb {
     },
 }
 
+/// `explain ...`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum ExplainVerb {
+    /// Why the jobs of a queue are not claimed
+    Queue {
+        /// The queue
+        queue: String,
+    },
+    /// How a task stands: who has it, what runs, what failed lately
+    Task {
+        /// The task
+        task: String,
+    },
+    /// Where a job is, and what it waits for
+    Job {
+        /// Its id, or a claim of it: of a job that runs or has failed
+        #[arg(required_unless_present = "of_task", conflicts_with_all = ["of_task", "args", "arg", "of_queue"])]
+        id: Option<String>,
+        /// The task of a job that its arguments name
+        #[arg(long = "task", id = "of_task", value_name = "T")]
+        task: Option<String>,
+        /// The queue, if it is not the task's own
+        #[arg(long = "queue", id = "of_queue", value_name = "Q")]
+        queue: Option<String>,
+        #[command(flatten)]
+        args: JobArgs,
+    },
+    /// Why a job failed, and whether a retry would run
+    Failed {
+        /// Its id or position
+        #[arg(value_name = "ID", allow_negative_numbers = true)]
+        address: String,
+    },
+    /// Why a periodic task or a [[schedule]] does not run
+    Schedule {
+        /// The task, or the id of a schedule
+        name: String,
+    },
+}
+
 /// `delayed`, `delayed list`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DelayedListArgs {

@@ -4,6 +4,7 @@ pub(super) mod check;
 pub(super) mod delayed;
 mod delayed_moves;
 pub(super) mod enqueue;
+pub(super) mod explain;
 pub(super) mod failed;
 pub(super) mod generate;
 pub(super) mod health;

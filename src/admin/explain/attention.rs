@@ -1,0 +1,161 @@
+//! Everything that somebody should look at, the worst first.
+
+use std::collections::BTreeMap;
+
+use super::answer::Explanation;
+use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
+use super::fleet::Fleet;
+use super::queue;
+use super::queue::{halted, judge};
+use super::schedule::{no_leader, periodic_findings};
+use crate::admin::copy::aside;
+use crate::admin::delayed;
+use crate::admin::error::AdminError;
+use crate::admin::failed_search::{self, FailedFilter};
+use crate::job::PayloadView;
+use crate::plugin::ending::CANCELLED;
+use crate::store::handle::Store;
+use crate::store::inspection::Queued;
+use crate::store::role::Admin;
+use crate::store::unreadable::CountUnreadable;
+use crate::task::definition::Registry;
+use crate::text::shell::word;
+
+/// What counts as lately.
+const LATELY_MS: i64 = 3600 * 1000;
+/// How many failures are looked at, and how many groups of them are told.
+const FAILURES: usize = 1000;
+const GROUPS: usize = 10;
+/// Of how many queues the next job is looked at.
+const HEADS: usize = 100;
+/// How much later than its time a delayed job may be before that is told.
+const LATE_MS: i64 = 5000;
+/// Of how many queues a finding is told each by itself.
+const QUEUES: usize = 20;
+
+/// What needs attention. Nothing found: nothing does.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Explanation, AdminError> {
+    let fleet = Fleet::read(store).await?;
+    let mut findings: Vec<Finding> = fleet.instances.iter().filter_map(halted).collect();
+    let next_due_s = delayed::timestamps(store, 1).await?.timestamps.first().map(|due| due.ms / 1000);
+    let leads = fleet.leader.leader.is_some() || fleet.leader.resque_scheduler.is_some();
+    if !leads && (next_due_s.is_some() || !fleet.instances.is_empty()) {
+        findings.push(no_leader("delayed jobs stay where they are"));
+    } else if let Some(late_ms) =
+        next_due_s.map(|due_s| fleet.now_ms.saturating_sub(due_s.saturating_mul(1000))).filter(|late| *late > LATE_MS)
+    {
+        let text = format!("delayed jobs are late: the first was due {} ago", for_so_long(late_ms));
+        findings.push(Finding::blocks(Cause::PromotionLate, text).command("windlass leader"));
+    }
+    findings.extend(queues(store, registry, &fleet).await?);
+    findings.extend(periodic_findings(store, registry, &fleet, None).await?);
+    findings.extend(failures(store, &fleet).await?);
+    findings.extend(versions(&fleet));
+    if let Some(aside) = aside(store).await? {
+        findings.push(Finding::tells(Cause::SetAside, aside.text).command(aside.finish).fact("undo", aside.undo));
+    }
+    for one in store.run(CountUnreadable).await? {
+        findings.push(Finding::tells(Cause::Unreadable, one.text));
+    }
+    if fleet.cut {
+        let text = "there are more workers or queues than were looked at: what is said of the others is not known";
+        findings.push(Finding::tells(Cause::PartlyRead, text).command("windlass details"));
+    }
+    // Several queues may have the same cause.
+    let mut seen: Vec<String> = Vec::new();
+    findings.retain(|one| {
+        let news = !seen.contains(&one.text);
+        seen.push(one.text.clone());
+        news
+    });
+    Ok(Explanation::of("what needs attention".to_owned(), findings))
+}
+
+/// What keeps queues from being worked on. Being busy is no fault.
+async fn queues(store: &Store<Admin>, registry: &Registry, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
+    let mut findings = Vec::new();
+    let mut by_cause: BTreeMap<String, (Vec<&str>, Finding)> = BTreeMap::new();
+    for (name, length) in &fleet.queues {
+        let blocked = judge(fleet, name, *length).into_iter();
+        for one in blocked.filter(|one| one.blocks && one.cause != Cause::AllBusy) {
+            let waits = format!("{} on {name}: {}", jobs(*length, "waits", "wait"), one.text);
+            if one.cause == Cause::PausedAll || one.cause == Cause::NoInstance {
+                let entry = by_cause.entry(format!("{:?}", one.cause)).or_insert_with(|| (Vec::new(), one));
+                entry.0.push(name.as_str());
+            } else if matches!(one.cause, Cause::Halted | Cause::InstanceSilent) {
+                // Told of the instance.
+            } else {
+                findings.push(Finding { text: waits, ..one.fact("queue", name.as_str()).fact("length", *length) });
+            }
+        }
+    }
+    findings.extend(by_cause.into_values().map(|(names, one)| {
+        let text = format!("{}; jobs wait on {}", one.text, some_names(names));
+        Finding { text, ..one }
+    }));
+    let surplus = findings.len().saturating_sub(QUEUES);
+    findings.truncate(QUEUES);
+    if surplus > 0 {
+        let text = format!("{surplus} more queues are not worked on");
+        findings.push(Finding::blocks(Cause::NoProcessorForQueue, text).command("windlass queues"));
+    }
+    for (name, _) in fleet.queues.iter().take(HEADS) {
+        let next = store.run(Queued { queue: name.clone(), start: 0, stop: 0 }).await?;
+        let class = next.first().and_then(|job| PayloadView::parse(job).ok()).map(|view| view.class.into_owned());
+        findings.extend(class.and_then(|class| queue::unknown(registry, fleet, name, &class)));
+    }
+    Ok(findings)
+}
+
+/// What failed lately, by task and exception.
+async fn failures(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
+    let since_ms = Some(fleet.now_ms.saturating_sub(LATELY_MS));
+    let filter = FailedFilter { since_ms, ..FailedFilter::default() };
+    let page = failed_search::newest(store, &filter, FAILURES, |_| {}).await?;
+    let mut groups: Vec<((String, String), u64, usize)> = Vec::new();
+    for (index, view) in page.failed.iter().enumerate() {
+        // A person meant it.
+        if view.exception.as_deref() == Some(CANCELLED) {
+            continue;
+        }
+        let key = (view.class.clone().unwrap_or_default(), view.exception.clone().unwrap_or_default());
+        match groups.iter_mut().find(|(other, ..)| *other == key) {
+            Some((_, count, _)) => *count += 1,
+            None => groups.push((key, 1, index)),
+        }
+    }
+    groups.sort_by_key(|(_, count, _)| std::cmp::Reverse(*count));
+    let more = if page.more == Some(true) { ", or more," } else { "" };
+    let told = groups.iter().take(GROUPS).map(|((class, exception), count, last)| {
+        let error = page.failed.get(*last).and_then(|view| view.error.as_deref()).unwrap_or_default();
+        let failed = jobs(*count, &format!("of {class} failed"), &format!("of {class} failed"));
+        let text = format!("{failed}{more} in the last hour; the last one: {exception}: {error}");
+        Finding::tells(Cause::Failing, text)
+            .command(format!("windlass failed list --task {}", word(class)))
+            .fact("task", class.as_str())
+            .fact("count", *count)
+    });
+    let mut told: Vec<Finding> = told.collect();
+    if groups.len() > GROUPS {
+        let text = format!("{} more kinds of failures in the last hour", groups.len() - GROUPS);
+        told.push(Finding::tells(Cause::Failing, text).command("windlass failed list"));
+    }
+    Ok(told)
+}
+
+/// Instances of several versions: a rollout that stopped halfway.
+fn versions(fleet: &Fleet) -> Option<Finding> {
+    let mut versions: BTreeMap<&str, usize> = BTreeMap::new();
+    for one in &fleet.instances {
+        *versions.entry(one.record.version.as_str()).or_default() += 1;
+    }
+    if versions.len() < 2 {
+        return None;
+    }
+    let names: Vec<String> = versions.iter().map(|(version, count)| format!("{version} ({count})")).collect();
+    let text = format!("instances of several versions work: {}", some_names(names.iter().map(String::as_str)));
+    Some(Finding::tells(Cause::DifferentVersions, text).command("windlass details"))
+}

@@ -1,0 +1,165 @@
+//! The causes, by names that stay, and what is told of each.
+
+use serde::Serialize;
+use serde_json::{Map, Value};
+
+use crate::client::moment::Moment;
+
+/// Why something does not run, or how it stands. Programs may depend on the names.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
+#[serde(rename_all = "snake_case")]
+#[non_exhaustive]
+#[expect(missing_docs, reason = "each is its own sentence; docs/explain.md has what is told of each")]
+pub enum Cause {
+    PausedAll,
+    PausedQueue,
+    NoInstance,
+    NoProcessorForQueue,
+    OnlyForeignWorkers,
+    Halted,
+    InstanceSilent,
+    AllBusy,
+    LowerPriority,
+    Behind,
+    Empty,
+    UnknownTask,
+    TaskSkipped,
+    Running,
+    OwnerSilent,
+    DelayedUntil,
+    RetryWaiting,
+    PromotionLate,
+    NoLeader,
+    LockHeld,
+    Failed,
+    Failing,
+    Stopped,
+    HaltedByFailure,
+    NotSeeded,
+    Gone,
+    SetAside,
+    Unreadable,
+    DifferentVersions,
+    PartlyRead,
+}
+
+/// One cause.
+#[derive(Debug, Clone, Serialize)]
+#[non_exhaustive]
+pub struct Finding {
+    /// Which.
+    pub cause: Cause,
+    /// Does it keep the subject from running?
+    pub blocks: bool,
+    /// A sentence for people.
+    pub text: String,
+    /// Since when, if that is known: RFC 3339 with milliseconds, in UTC.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub since: Option<String>,
+    /// What to type next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub command: Option<String>,
+    /// The facts behind it.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub evidence: Map<String, Value>,
+}
+
+impl Finding {
+    /// Something that keeps the subject from running.
+    pub(super) fn blocks(cause: Cause, text: impl Into<String>) -> Self {
+        Self { blocks: true, ..Self::tells(cause, text) }
+    }
+
+    /// Something that is worth knowing.
+    pub(super) fn tells(cause: Cause, text: impl Into<String>) -> Self {
+        Self { cause, blocks: false, text: text.into(), since: None, command: None, evidence: Map::new() }
+    }
+
+    /// With what to type next.
+    pub(super) fn command(self, command: impl Into<String>) -> Self {
+        Self { command: Some(command.into()), ..self }
+    }
+
+    /// With since when.
+    pub(super) fn since_ms(self, ms: Option<i64>) -> Self {
+        Self { since: ms.and_then(Moment::of_ms).map(Moment::rfc3339_ms), ..self }
+    }
+
+    /// With a fact.
+    pub(super) fn fact(mut self, name: &str, value: impl Into<Value>) -> Self {
+        self.evidence.insert(name.to_owned(), value.into());
+        self
+    }
+}
+
+/// How long something has taken, for people: whole seconds.
+pub(super) fn for_so_long(ms: i64) -> String {
+    let seconds = u64::try_from(ms / 1000).unwrap_or(0);
+    humantime::format_duration(std::time::Duration::from_secs(seconds)).to_string()
+}
+
+/// So many jobs, with what they do: "1 job waits", "2 jobs wait".
+pub(super) fn jobs(number: u64, one: &str, many: &str) -> String {
+    if number == 1 { format!("1 job {one}") } else { format!("{number} jobs {many}") }
+}
+
+/// The first of these names, and how many more there are.
+pub(super) fn some_names<'a>(names: impl IntoIterator<Item = &'a str>) -> String {
+    const NAMED: usize = 5;
+    let names: Vec<&str> = names.into_iter().collect();
+    let first = names.iter().take(NAMED).copied().collect::<Vec<_>>().join(", ");
+    if names.len() > NAMED { format!("{first} and {} more", names.len() - NAMED) } else { first }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_cause_is_documented() {
+        let documented =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/explain.md")).expect("it is there");
+        let mut cause = Some(Cause::PausedAll);
+        while let Some(now) = cause {
+            let name = serde_json::to_string(&now).expect("a name").replace('"', "`");
+            assert!(documented.contains(&name), "{name}");
+            cause = after(now);
+        }
+    }
+
+    /// The next one: a new cause does not compile without its place here.
+    fn after(cause: Cause) -> Option<Cause> {
+        Some(match cause {
+            Cause::PausedAll => Cause::PausedQueue,
+            Cause::PausedQueue => Cause::NoInstance,
+            Cause::NoInstance => Cause::NoProcessorForQueue,
+            Cause::NoProcessorForQueue => Cause::OnlyForeignWorkers,
+            Cause::OnlyForeignWorkers => Cause::Halted,
+            Cause::Halted => Cause::InstanceSilent,
+            Cause::InstanceSilent => Cause::AllBusy,
+            Cause::AllBusy => Cause::LowerPriority,
+            Cause::LowerPriority => Cause::Behind,
+            Cause::Behind => Cause::Empty,
+            Cause::Empty => Cause::UnknownTask,
+            Cause::UnknownTask => Cause::TaskSkipped,
+            Cause::TaskSkipped => Cause::Running,
+            Cause::Running => Cause::OwnerSilent,
+            Cause::OwnerSilent => Cause::DelayedUntil,
+            Cause::DelayedUntil => Cause::RetryWaiting,
+            Cause::RetryWaiting => Cause::PromotionLate,
+            Cause::PromotionLate => Cause::NoLeader,
+            Cause::NoLeader => Cause::LockHeld,
+            Cause::LockHeld => Cause::Failed,
+            Cause::Failed => Cause::Failing,
+            Cause::Failing => Cause::Stopped,
+            Cause::Stopped => Cause::HaltedByFailure,
+            Cause::HaltedByFailure => Cause::NotSeeded,
+            Cause::NotSeeded => Cause::Gone,
+            Cause::Gone => Cause::SetAside,
+            Cause::SetAside => Cause::Unreadable,
+            Cause::Unreadable => Cause::DifferentVersions,
+            Cause::DifferentVersions => Cause::PartlyRead,
+            Cause::PartlyRead => return None,
+        })
+    }
+}

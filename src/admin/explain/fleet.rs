@@ -1,0 +1,193 @@
+//! Who is there, what is paused, who leads and what runs, read once.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use crate::admin::error::AdminError;
+use crate::admin::overview::{LeaderView, leader};
+use crate::config::element::queues::QueuePatterns;
+use crate::job::{PayloadView, QueueName, WorkerName, date};
+use crate::store::handle::Store;
+use crate::store::inspection::{Paused, Queues, ReadPaused};
+use crate::store::instance::{Halt, InstanceRecord, Instances};
+use crate::store::role::Admin;
+use crate::store::scheduling::ReadTime;
+use crate::store::workers::{ReadWorkers, Registered, WorkerNames};
+use crate::store::working::WorkingRecord;
+
+/// How many workers and queues are read at most.
+const MOST: usize = 5000;
+/// How many workers are read together: each may hold a job of any length.
+const READ: usize = 64;
+/// How much later than its lease a ping may be: an idle worker is pinged every 5 s.
+const GRACE: Duration = Duration::from_secs(7);
+
+/// The facts.
+pub(super) struct Fleet {
+    /// The store's time.
+    pub(super) now_ms: i64,
+    pub(super) paused: Paused,
+    pub(super) instances: Vec<InstanceFacts>,
+    pub(super) foreign: Vec<ForeignWorker>,
+    pub(super) leader: LeaderView,
+    pub(super) runs: Vec<RunFacts>,
+    /// The queues that hold jobs, and how many.
+    pub(super) queues: Vec<(QueueName, u64)>,
+    /// Are there more workers or queues than were read?
+    pub(super) cut: bool,
+}
+
+/// An instance of Windlass.
+pub(super) struct InstanceFacts {
+    pub(super) record: InstanceRecord,
+    /// The queues that it works on; none can be told from a record of a stranger.
+    pub(super) patterns: Option<QueuePatterns>,
+    /// How many of its processors are registered, and how many of these have a job.
+    pub(super) processors: usize,
+    pub(super) busy: usize,
+    /// For how long its youngest ping is overdue, in milliseconds; `None` if it pings or has no processors.
+    pub(super) silent_ms: Option<i64>,
+}
+
+/// A worker of another program.
+pub(super) struct ForeignWorker {
+    pub(super) name: String,
+    pub(super) patterns: Option<QueuePatterns>,
+}
+
+/// A job that runs.
+pub(super) struct RunFacts {
+    pub(super) worker: WorkerName,
+    pub(super) record: WorkingRecord,
+    pub(super) class: Option<String>,
+    pub(super) since_ms: Option<i64>,
+}
+
+impl InstanceFacts {
+    /// Does it claim jobs from this queue?
+    pub(super) fn is_willing(&self, queue: &QueueName) -> bool {
+        self.record.halt.is_none() && self.silent_ms.is_none() && self.works_on(queue)
+    }
+
+    /// Does its configuration name this queue?
+    pub(super) fn works_on(&self, queue: &QueueName) -> bool {
+        self.processors > 0 && self.patterns.as_ref().is_some_and(|patterns| stands_for(patterns, queue))
+    }
+
+    pub(super) fn is_paused(&self) -> bool {
+        self.record.halt == Some(Halt::Paused)
+    }
+
+    /// How a person reaches its process.
+    pub(super) fn signal(&self, name: &str) -> String {
+        format!("kill -{name} {} on {}", self.record.host.pid, self.record.host.hostname)
+    }
+}
+
+impl ForeignWorker {
+    pub(super) fn works_on(&self, queue: &QueueName) -> bool {
+        self.patterns.as_ref().is_some_and(|patterns| stands_for(patterns, queue))
+    }
+}
+
+/// Do these patterns stand for this queue?
+pub(super) fn stands_for(patterns: &QueuePatterns, queue: &QueueName) -> bool {
+    patterns.resolve(std::slice::from_ref(queue)).queues.contains(queue)
+}
+
+impl Fleet {
+    /// Reads it: a few round trips, and one more for each 64 workers.
+    pub(super) async fn read(store: &Store<Admin>) -> Result<Self, AdminError> {
+        let now_ms = store.run(ReadTime).await?;
+        let paused = store.run(ReadPaused).await?;
+        let states = store.run(Instances).await?;
+        let mut names = store.run(WorkerNames { limit: MOST + 1 }).await?;
+        let mut queues = store.run(Queues { limit: MOST + 1 }).await?;
+        let cut = names.len() > MOST || queues.len() > MOST;
+        names.truncate(MOST);
+        queues.truncate(MOST);
+        let mut registered = Vec::with_capacity(names.len());
+        for some in names.chunks(READ) {
+            registered.extend(store.run(ReadWorkers { workers: some.to_vec() }).await?);
+        }
+        let mut of_instance: HashMap<&str, Vec<&Registered>> = HashMap::new();
+        let mut foreign = Vec::new();
+        for one in &registered {
+            // `<instance>+<number>`.
+            let owner = one.worker.name().rsplit_once('+').map(|(name, _)| name);
+            match owner.filter(|name| states.iter().any(|state| state.record.name == **name)) {
+                Some(name) => of_instance.entry(name).or_default().push(one),
+                None => foreign.push(ForeignWorker {
+                    name: one.worker.name().to_owned(),
+                    patterns: one.worker.queues().and_then(patterns),
+                }),
+            }
+        }
+        let instances = states.into_iter().map(|state| {
+            let workers = of_instance.get(state.record.name.as_str()).map(Vec::as_slice).unwrap_or_default();
+            let youngest_s = workers.iter().filter_map(|worker| worker.pinged_s).max();
+            let patience_ms = i64::try_from(state.record.lease_ms).unwrap_or(i64::MAX).max(millis(GRACE));
+            let late = |pinged_s: i64| now_ms.saturating_sub(pinged_s.saturating_mul(1000)).saturating_sub(patience_ms);
+            InstanceFacts {
+                patterns: patterns(&state.record.queues),
+                processors: workers.len(),
+                busy: workers.iter().filter(|worker| worker.working.is_some()).count(),
+                silent_ms: youngest_s.map(late).filter(|late_ms| *late_ms > 0).map(|late_ms| late_ms + patience_ms),
+                record: state.record,
+            }
+        });
+        let instances = instances.collect();
+        let runs = registered.into_iter().filter_map(|one| Some(RunFacts::of(one.worker, one.working?))).collect();
+        let queues = queues.into_iter().filter(|queue| queue.length > 0).map(|queue| (queue.queue, queue.length));
+        let queues = queues.collect();
+        Ok(Self { now_ms, paused, instances, foreign, leader: leader(store).await?, runs, queues, cut })
+    }
+
+    /// The instance that has a claim.
+    pub(super) fn owner(&self, run: &RunFacts) -> Option<&InstanceFacts> {
+        let claim = run.record.claim.as_ref()?;
+        self.instances.iter().find(|one| one.record.id == claim.instance())
+    }
+
+    /// How many jobs of each class run, the most first.
+    pub(super) fn busiest(&self) -> Vec<(&str, usize)> {
+        let mut counts: HashMap<&str, usize> = HashMap::new();
+        for run in &self.runs {
+            *counts.entry(run.class.as_deref().unwrap_or("(no job)")).or_default() += 1;
+        }
+        let mut counts: Vec<_> = counts.into_iter().collect();
+        counts.sort_by(|(one, more), (other, fewer)| fewer.cmp(more).then(one.cmp(other)));
+        counts
+    }
+
+    /// Does an instance that works on this queue have this task? `None` if one of them does not tell which it has.
+    pub(super) fn knows(&self, task: &str, queue: &QueueName) -> Option<bool> {
+        let mut silent = false;
+        for one in self.instances.iter().filter(|one| one.works_on(queue)) {
+            match &one.record.tasks {
+                Some(tasks) if tasks.iter().any(|name| name == task) => return Some(true),
+                Some(_) => {}
+                None => silent = true,
+            }
+        }
+        (!silent).then_some(false)
+    }
+}
+
+impl RunFacts {
+    fn of(worker: WorkerName, record: WorkingRecord) -> Self {
+        let view = record.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
+        let class = view.map(|view| view.class.into_owned());
+        let since_ms = record.run_at.as_deref().and_then(date::parse);
+        Self { worker, record, class, since_ms }
+    }
+}
+
+fn millis(duration: Duration) -> i64 {
+    i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
+}
+
+/// The queues part of a worker's name.
+fn patterns(queues: &str) -> Option<QueuePatterns> {
+    QueuePatterns::new(queues.split(',').map(str::to_owned).collect()).ok()
+}

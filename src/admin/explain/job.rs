@@ -1,0 +1,233 @@
+//! Where a job is, and what it waits for.
+
+use bytes::Bytes;
+
+use super::answer::Explanation;
+use super::cause::{Cause, Finding, for_so_long};
+use super::fleet::{Fleet, RunFacts};
+use super::schedule::no_leader;
+use super::{failed, queue};
+use crate::admin::error::AdminError;
+use crate::admin::failed::FailedView;
+use crate::client::moment::Moment;
+use crate::client::request::ResolvedJob;
+use crate::job::{FailureView, LockKey, RetryKeys};
+use crate::plugin::chain::Chain;
+use crate::store::delayed::{ReadAttempts, ScheduledAt};
+use crate::store::handle::Store;
+use crate::store::inspection::{FailedRecords, FindQueue, Queued};
+use crate::store::role::Admin;
+use crate::store::workers::LockValues;
+use crate::task::definition::Registry;
+use crate::text::shell::word;
+
+/// How many of the newest failures are looked at.
+const FAILURES: i64 = 2000;
+/// How many failures and queued jobs are read together.
+const PAGE: i64 = 250;
+/// How many jobs of a queue are looked at, from its head.
+const QUEUED: i64 = 20_000;
+/// How much later than its time a delayed job may be before that is told.
+const LATE_MS: i64 = 5000;
+
+/// Which job.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub enum JobSubject<'a> {
+    /// The one with this id, or with a claim of this name.
+    Id(&'a str),
+    /// One of these bytes; equal jobs are interchangeable.
+    Job(&'a ResolvedJob),
+}
+
+impl JobSubject<'_> {
+    fn name(&self) -> String {
+        match self {
+            Self::Id(id) => format!("job {id}"),
+            Self::Job(job) => format!("job {} {} of queue {}", job.task, job.args.as_str(), job.queue),
+        }
+    }
+
+    fn is_run(&self, run: &RunFacts) -> bool {
+        match self {
+            Self::Id(id) => {
+                run.record.identity.as_ref().is_some_and(|identity| &*identity.id == *id)
+                    || run.record.claim.as_ref().is_some_and(|claim| claim.as_str() == *id)
+            }
+            Self::Job(job) => run.record.payload.as_ref() == Some(&job.payload),
+        }
+    }
+
+    fn is_failure(&self, view: &FailureView) -> bool {
+        match self {
+            Self::Id(id) => view.identity.as_ref().is_some_and(|identity| &*identity.id == *id),
+            Self::Job(job) => view.payload.as_ref() == Some(&job.payload),
+        }
+    }
+}
+
+/// Explains a job.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn job(
+    store: &Store<Admin>,
+    registry: &Registry,
+    subject: JobSubject<'_>,
+) -> Result<Explanation, AdminError> {
+    let fleet = Fleet::read(store).await?;
+    let mut findings: Vec<Finding> =
+        fleet.runs.iter().filter(|run| subject.is_run(run)).map(|run| running(&fleet, registry, run)).collect();
+    if let JobSubject::Job(job) = &subject {
+        findings.extend(waiting(store, registry, &fleet, job).await?);
+    }
+    if findings.is_empty() {
+        // What waits again has failed before, and that is over.
+        findings.extend(failure(store, &subject).await?);
+    }
+    if findings.is_empty() {
+        let text = match subject {
+            JobSubject::Id(_) => {
+                "no job with this id runs, and none of the newest failed ones has it: it is done, was deleted, or waits. A \
+                 job that waits is found by its task and arguments"
+            }
+            JobSubject::Job(_) => {
+                "no such job runs, waits or is among the newest failed ones: it is done, or was deleted"
+            }
+        };
+        let command = if let JobSubject::Id(_) = subject {
+            "windlass explain job --task T --args '[...]'".to_owned()
+        } else {
+            "windlass failed list".to_owned()
+        };
+        return Ok(Explanation::not_found(subject.name(), Finding::tells(Cause::Gone, text).command(command)));
+    }
+    Ok(Explanation::of(subject.name(), findings))
+}
+
+fn running(fleet: &Fleet, registry: &Registry, run: &RunFacts) -> Finding {
+    let worker = run.worker.name();
+    if let Some(owner) = fleet.owner(run)
+        && let Some(silent_ms) = owner.silent_ms
+    {
+        let text = format!(
+            "it is on record under {worker}, whose instance has not pinged for {}: the job is recovered when the lease of \
+             that instance is over",
+            for_so_long(silent_ms)
+        );
+        return Finding::blocks(Cause::OwnerSilent, text).since_ms(run.since_ms).command("windlass leader");
+    }
+    let for_ms = run.since_ms.map(|since_ms| fleet.now_ms.saturating_sub(since_ms));
+    let so_long = for_ms.map(|ms| format!(", for {}", for_so_long(ms))).unwrap_or_default();
+    let timeout = run.class.as_deref().and_then(|class| registry.get(class)).and_then(|task| task.timeout);
+    let left = timeout.zip(for_ms).map(|(timeout, for_ms)| {
+        let left_ms = i64::try_from(timeout.as_millis()).unwrap_or(i64::MAX).saturating_sub(for_ms);
+        format!("; its timeout ends it in {}", for_so_long(left_ms))
+    });
+    let finding = Finding::tells(Cause::Running, format!("it runs on {worker}{so_long}{}", left.unwrap_or_default()));
+    let finding = finding.since_ms(run.since_ms).fact("worker", worker);
+    match &run.record.identity {
+        Some(identity) => finding
+            .command(format!("windlass jobs cancel {}", word(&identity.id)))
+            .fact("id", &*identity.id)
+            .fact("attempt", identity.attempt),
+        None => finding,
+    }
+}
+
+/// What a job waits for: its turn, its time, a lock.
+async fn waiting(
+    store: &Store<Admin>,
+    registry: &Registry,
+    fleet: &Fleet,
+    job: &ResolvedJob,
+) -> Result<Vec<Finding>, AdminError> {
+    let mut findings = Vec::new();
+    if let Some(place) = place(store, job).await? {
+        let text = format!("it is number {} of queue {}", place + 1, job.queue);
+        findings.push(Finding::tells(Cause::Behind, text).fact("position", place));
+        let length = store.run(FindQueue { queue: job.queue.clone() }).await?.map_or(0, |queue| queue.length);
+        let about_it = queue::judge(fleet, &job.queue, length);
+        findings.extend(about_it.into_iter().filter(|one| !matches!(one.cause, Cause::Behind | Cause::Empty)));
+        findings.extend(queue::unknown(registry, fleet, &job.queue, job.task.as_str()));
+    }
+    let seconds = store.run(ScheduledAt { payload: job.payload.clone() }).await?;
+    let attempts = match seconds.first() {
+        Some(_) => {
+            let keys = vec![RetryKeys::of(job.task.as_str(), &job.args)];
+            store.run(ReadAttempts { keys }).await?.into_iter().next().flatten()
+        }
+        None => None,
+    };
+    for second in seconds {
+        let due_ms = second.saturating_mul(1000);
+        let at = Moment::of_second(second).rfc3339();
+        let late_ms = fleet.now_ms.saturating_sub(due_ms);
+        findings.push(match &attempts {
+            _ if late_ms > LATE_MS => {
+                let text = format!("it was due {} ago and has not been moved to its queue", for_so_long(late_ms));
+                Finding::blocks(Cause::PromotionLate, text).since_ms(Some(due_ms)).command("windlass leader")
+            }
+            Some(attempts) => {
+                let text = format!("{} of its attempts failed; the next one is at {at}", attempts.count);
+                Finding::tells(Cause::RetryWaiting, text).fact("failed_attempts", attempts.count)
+            }
+            None => Finding::tells(Cause::DelayedUntil, format!("it is delayed until {at}")),
+        });
+        if fleet.leader.leader.is_none() && fleet.leader.resque_scheduler.is_none() {
+            findings.push(no_leader("nobody moves delayed jobs to their queues"));
+        }
+    }
+    if !findings.is_empty() {
+        findings.extend(locks(store, registry, job).await?);
+    }
+    Ok(findings)
+}
+
+/// Where a job stands in its queue, from its head.
+async fn place(store: &Store<Admin>, job: &ResolvedJob) -> Result<Option<i64>, AdminError> {
+    let mut start = 0;
+    while start < QUEUED {
+        let page = store.run(Queued { queue: job.queue.clone(), start, stop: start + PAGE - 1 }).await?;
+        if let Some(at) = page.iter().position(|bytes| *bytes == job.payload) {
+            return Ok(Some(start + i64::try_from(at).unwrap_or(0)));
+        }
+        if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+            return Ok(None);
+        }
+        start += PAGE;
+    }
+    Ok(None)
+}
+
+/// A JobLock that the job will meet.
+async fn locks(store: &Store<Admin>, registry: &Registry, job: &ResolvedJob) -> Result<Option<Finding>, AdminError> {
+    let chain = registry.get(job.task.as_str()).map(|task| Chain::of(task));
+    let Some((key, _)) = chain.and_then(|chain| chain.job_lock(&job.queue, &job.args)) else { return Ok(None) };
+    let value = store.run(LockValues { keys: vec![key.clone()] }).await?.into_iter().next().flatten();
+    Ok(value.map(|value| {
+        let name = match &key {
+            LockKey::Namespaced(name) | LockKey::Verbatim(name) => name.clone(),
+        };
+        // `<expiry>:<claim>`.
+        let owner = value.split_once(':').map(|(_, claim)| format!(" by the run with claim {claim}"));
+        let text = format!("its JobLock {name} is held{}; it is put off until that is free", owner.unwrap_or_default());
+        Finding::blocks(Cause::LockHeld, text).command("windlass jobs list").fact("lock", name)
+    }))
+}
+
+/// The newest failure of a job.
+async fn failure(store: &Store<Admin>, subject: &JobSubject<'_>) -> Result<Option<Finding>, AdminError> {
+    let mut stop = -1;
+    while stop > -FAILURES {
+        let page: Vec<Bytes> = store.run(FailedRecords { start: stop - PAGE + 1, stop }).await?;
+        if let Some(record) = page.iter().rev().find(|record| subject.is_failure(&FailureView::parse(record))) {
+            return Ok(Some(failed::finding(&FailedView::of(0, record))));
+        }
+        if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+            return Ok(None);
+        }
+        stop -= PAGE;
+    }
+    Ok(None)
+}

@@ -1,0 +1,30 @@
+//! Why something does not run, and what needs attention: causes with their evidence, since when, and the command that mends
+//! each.
+//!
+//! ```text
+//!   fleet     reads once who is there, what is paused, who leads, what runs
+//!   queue     judges one queue by it, without I/O; the other subjects are led back to their queue
+//!   task, job, failed, schedule   what is asked for by name
+//!   attention what nobody asked for: everything that somebody should look at
+//! ```
+//!
+//! Every reading is bounded, and a text says where a bound cut it.
+
+mod answer;
+mod attention;
+mod cause;
+mod failed;
+mod fleet;
+mod job;
+mod queue;
+mod schedule;
+mod task;
+
+pub use self::answer::{Explanation, State};
+pub use self::attention::attention;
+pub use self::cause::{Cause, Finding};
+pub use self::failed::failed;
+pub use self::job::{JobSubject, job};
+pub use self::queue::queue;
+pub use self::schedule::schedule;
+pub use self::task::task;

@@ -1,0 +1,325 @@
+//! Why the jobs of a queue are not claimed.
+
+use super::answer::Explanation;
+use super::cause::{Cause, Finding, for_so_long, jobs, some_names};
+use super::fleet::{Fleet, InstanceFacts, stands_for};
+use crate::admin::error::AdminError;
+use crate::admin::queues;
+use crate::client::request::nearest;
+use crate::job::{PayloadView, QueueName};
+use crate::store::handle::Store;
+use crate::store::inspection::Queued;
+use crate::store::role::Admin;
+use crate::task::definition::Registry;
+use crate::text::shell::word;
+
+/// Explains a queue.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn queue(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<Explanation, AdminError> {
+    let subject = format!("queue {name}");
+    let known = match queues::find(store, name).await {
+        Ok(known) => known,
+        Err(AdminError::NotFound { suggestion, .. }) => {
+            let hint = suggestion.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+            let text = format!("no job was ever on queue {name}, or it was deleted{hint}");
+            return Ok(Explanation::not_found(subject, Finding::tells(Cause::Gone, text).command("windlass queues")));
+        }
+        Err(error) => return Err(error),
+    };
+    let fleet = Fleet::read(store).await?;
+    let queue = QueueName::as_stored(name);
+    let mut findings = judge(&fleet, &queue, known.length);
+    if known.length > 0 {
+        findings.extend(head(store, registry, &fleet, &queue).await?);
+    }
+    Ok(Explanation::of(subject, findings))
+}
+
+/// The class of the job that comes next, if nobody who works on the queue has it.
+async fn head(
+    store: &Store<Admin>,
+    registry: &Registry,
+    fleet: &Fleet,
+    queue: &QueueName,
+) -> Result<Option<Finding>, AdminError> {
+    let next = store.run(Queued { queue: queue.clone(), start: 0, stop: 0 }).await?;
+    let class = next.first().and_then(|job| PayloadView::parse(job).ok()).map(|view| view.class.into_owned());
+    Ok(class.and_then(|class| unknown(registry, fleet, queue, &class)))
+}
+
+/// A class that nobody has who works on this queue.
+pub(super) fn unknown(registry: &Registry, fleet: &Fleet, queue: &QueueName, class: &str) -> Option<Finding> {
+    if fleet.knows(class, queue) != Some(false) || !fleet.instances.iter().any(|one| one.works_on(queue)) {
+        return None;
+    }
+    if let Some(one) = fleet.instances.iter().find(|one| one.record.skipped.iter().any(|name| name == class)) {
+        let text = format!(
+            "task {class} is skipped by instance {}, because its file has mistakes; its jobs wait",
+            one.record.name
+        );
+        return Some(
+            Finding::blocks(Cause::TaskSkipped, text).command(format!("windlass check; then {}", one.signal("HUP"))),
+        );
+    }
+    let loaded = fleet.instances.iter().filter_map(|one| one.record.tasks.as_ref()).flatten();
+    let hint = nearest(class, loaded.map(String::as_str)).filter(|name| name != class);
+    let hint = hint.map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+    let text = format!("no instance that works on queue {queue} has a task {class}{hint}");
+    let command = match (registry.get(class), fleet.instances.iter().find(|one| one.works_on(queue))) {
+        (Some(_), Some(one)) => format!("its file is here: {} reads the files again", one.signal("HUP")),
+        _ => format!("windlass generate task {}", word(class)),
+    };
+    Some(Finding::blocks(Cause::UnknownTask, text).command(command).fact("task", class))
+}
+
+/// Judges a queue that holds so many jobs.
+pub(super) fn judge(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    if length == 0 {
+        findings.push(Finding::tells(Cause::Empty, format!("queue {queue} holds no jobs")));
+    }
+    if fleet.paused.all {
+        findings
+            .push(Finding::blocks(Cause::PausedAll, "all queues are paused").command("windlass queues resume --all"));
+    }
+    if fleet.paused.queues.contains(queue) {
+        findings.push(
+            Finding::blocks(Cause::PausedQueue, format!("queue {queue} is paused"))
+                .command(format!("windlass queues resume {}", word(queue.as_str()))),
+        );
+    }
+    let foreign: Vec<&str> =
+        fleet.foreign.iter().filter(|one| one.works_on(queue)).map(|one| one.name.as_str()).collect();
+    let willing: Vec<&InstanceFacts> = fleet.instances.iter().filter(|one| one.is_willing(queue)).collect();
+    if willing.is_empty() {
+        findings.extend(nobody(fleet, queue, &foreign));
+        return findings;
+    }
+    let processors: usize = willing.iter().map(|one| one.processors).sum();
+    let busy: usize = willing.iter().map(|one| one.busy).sum();
+    if busy < processors {
+        if length > 0 && findings.is_empty() {
+            let text = format!(
+                "{} on {queue}; {} of the {processors} processors that work on it are idle",
+                jobs(length, "waits", "wait"),
+                processors - busy
+            );
+            findings.push(Finding::tells(Cause::Behind, text).fact("length", length));
+        }
+        return findings;
+    }
+    // What is paused would not run even if a processor were free.
+    if length > 0 && findings.is_empty() {
+        findings.push(all_busy(fleet, queue, processors));
+        findings.extend(lower_priority(fleet, queue, &willing));
+        let text = format!("{} on {queue} until a processor becomes free", jobs(length, "waits", "wait"));
+        findings.push(Finding::tells(Cause::Behind, text).fact("length", length));
+    }
+    findings
+}
+
+/// Nobody of Windlass claims from the queue.
+fn nobody(fleet: &Fleet, queue: &QueueName, foreign: &[&str]) -> Vec<Finding> {
+    let mut findings: Vec<Finding> =
+        fleet.instances.iter().filter(|one| one.works_on(queue)).filter_map(halted).collect();
+    if !foreign.is_empty() {
+        let text =
+            format!("only workers of other programs work on queue {queue}: {}", some_names(foreign.iter().copied()));
+        findings.push(Finding::tells(Cause::OnlyForeignWorkers, text));
+        return findings;
+    }
+    if fleet.instances.is_empty() && fleet.foreign.is_empty() {
+        findings.push(
+            Finding::blocks(
+                Cause::NoInstance,
+                "no instance is registered in this store, and no worker of another program",
+            )
+            .command("windlass run"),
+        );
+    } else if findings.is_empty() {
+        let works = |one: &InstanceFacts| match one.processors {
+            0 => format!("{} has no processors", one.record.name),
+            _ => format!("{} works on {}", one.record.name, one.record.queues),
+        };
+        let others: Vec<String> =
+            fleet.instances.iter().map(works).chain(fleet.foreign.iter().map(|one| one.name.clone())).collect();
+        let text = format!("nobody works on queue {queue}: {}", some_names(others.iter().map(String::as_str)));
+        let command = fleet.instances.first().map_or_else(
+            || format!("windlass run --queues {}", word(queue.as_str())),
+            |one| format!("add {:?} to queues in tasks.toml, then {}", queue.as_str(), one.signal("HUP")),
+        );
+        findings.push(Finding::blocks(Cause::NoProcessorForQueue, text).command(command));
+    }
+    findings
+}
+
+/// Why an instance claims nothing.
+pub(super) fn halted(one: &InstanceFacts) -> Option<Finding> {
+    let name = &one.record.name;
+    if let Some(silent_ms) = one.silent_ms {
+        let text = format!(
+            "instance {name} has not pinged for {}, longer than its lease: it is dead, hangs, or does not reach the store; \
+             others recover its jobs",
+            for_so_long(silent_ms)
+        );
+        let on = &one.record.host.hostname;
+        return Some(
+            Finding::blocks(Cause::InstanceSilent, text)
+                .command(format!("windlass health on {on}, and the log of process {} there", one.record.host.pid))
+                .fact("instance", name.as_str()),
+        );
+    }
+    let halt = one.record.halt?;
+    let finding = Finding::blocks(Cause::Halted, format!("instance {name} is {} and claims nothing", halt.name()))
+        .fact("instance", name.as_str());
+    Some(if one.is_paused() { finding.command(one.signal("CONT")) } else { finding })
+}
+
+fn all_busy(fleet: &Fleet, queue: &QueueName, processors: usize) -> Finding {
+    let busiest = fleet.busiest();
+    let classes: Vec<String> = busiest.iter().map(|(class, count)| format!("{class} ({count})")).collect();
+    let longest = fleet.runs.iter().filter_map(|run| run.since_ms).min();
+    let longest_for = longest.map(|since_ms| for_so_long(fleet.now_ms.saturating_sub(since_ms)));
+    let longest_for = longest_for.map(|long| format!("; the longest for {long}")).unwrap_or_default();
+    let text = format!(
+        "all {processors} processors that work on {queue} are busy: {}{longest_for}",
+        some_names(classes.iter().map(String::as_str))
+    );
+    Finding::blocks(Cause::AllBusy, text).command("windlass jobs list").since_ms(longest).fact("processors", processors)
+}
+
+/// Queues that come before this one wherever it is worked on, and hold jobs.
+fn lower_priority(fleet: &Fleet, queue: &QueueName, willing: &[&InstanceFacts]) -> Option<Finding> {
+    let known: Vec<QueueName> = fleet.queues.iter().map(|(name, _)| name.clone()).collect();
+    let before = |other: &QueueName| {
+        other != queue
+            && willing.iter().all(|one| {
+                let Some(patterns) = &one.patterns else { return false };
+                if !stands_for(patterns, other) {
+                    return false;
+                }
+                let order = patterns.resolve(&known).queues;
+                let place = |name: &QueueName| order.iter().position(|one| one == name);
+                place(other).zip(place(queue)).is_some_and(|(other, this)| other < this)
+            })
+    };
+    let first: Vec<String> = fleet
+        .queues
+        .iter()
+        .filter(|(name, _)| before(name))
+        .map(|(name, length)| format!("{name} ({length})"))
+        .collect();
+    if first.is_empty() {
+        return None;
+    }
+    let text = format!(
+        "queues of higher priority hold jobs, which go first: {}",
+        some_names(first.iter().map(String::as_str))
+    );
+    Some(Finding::tells(Cause::LowerPriority, text).command("windlass queues"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fleet::{ForeignWorker, RunFacts};
+    use super::*;
+    use crate::admin::overview::LeaderView;
+    use crate::config::element::queues::QueuePatterns;
+    use crate::store::inspection::Paused;
+    use crate::store::instance::{Halt, HostIdentity, InstanceRecord};
+
+    fn patterns(queues: &str) -> Option<QueuePatterns> {
+        QueuePatterns::new(queues.split(',').map(str::to_owned).collect()).ok()
+    }
+
+    fn instance(name: &str, queues: &str, busy: usize) -> InstanceFacts {
+        let host =
+            HostIdentity { hostname: "h".into(), boot_id: "b".into(), pid_namespace: 1, pid: 7, started_ticks: 1 };
+        let record = InstanceRecord {
+            id: "00ff".into(),
+            name: name.into(),
+            queues: queues.into(),
+            former_queues: Vec::new(),
+            host,
+            processors: 2,
+            lease_ms: 15_000,
+            periodic: Vec::new(),
+            version: String::new(),
+            halt: None,
+            tasks: Some(vec!["resize".into()]),
+            skipped: Vec::new(),
+        };
+        InstanceFacts { record, patterns: patterns(queues), processors: 2, busy, silent_ms: None }
+    }
+
+    fn fleet(instances: Vec<InstanceFacts>) -> Fleet {
+        Fleet {
+            now_ms: 100_000,
+            paused: Paused::default(),
+            instances,
+            foreign: Vec::new(),
+            leader: LeaderView { leader: None, duties: None, resque_scheduler: None },
+            runs: Vec::<RunFacts>::new(),
+            queues: vec![(QueueName::as_stored("high"), 3), (QueueName::as_stored("mail"), 2)],
+            cut: false,
+        }
+    }
+
+    fn causes(fleet: &Fleet, queue: &str, length: u64) -> Vec<(Cause, bool)> {
+        let findings = judge(fleet, &QueueName::as_stored(queue), length);
+        findings.into_iter().map(|one| (one.cause, one.blocks)).collect()
+    }
+
+    #[test]
+    fn each_cause_is_told_where_it_holds() {
+        let all = || instance("a", "high,mail", 0);
+        assert_eq!(causes(&fleet(vec![]), "mail", 2), [(Cause::NoInstance, true)]);
+        assert_eq!(causes(&fleet(vec![all()]), "mail", 0), [(Cause::Empty, false)]);
+        assert_eq!(causes(&fleet(vec![all()]), "mail", 2), [(Cause::Behind, false)]);
+        assert_eq!(causes(&fleet(vec![all()]), "other", 2), [(Cause::NoProcessorForQueue, true)]);
+        let paused = Fleet {
+            paused: Paused { all: true, queues: vec![QueueName::as_stored("mail")] },
+            ..fleet(vec![instance("a", "*", 2)])
+        };
+        assert_eq!(causes(&paused, "mail", 2), [(Cause::PausedAll, true), (Cause::PausedQueue, true)]);
+        let busy = fleet(vec![instance("a", "high,mail", 2)]);
+        let expected = [(Cause::AllBusy, true), (Cause::LowerPriority, false), (Cause::Behind, false)];
+        assert_eq!(causes(&busy, "mail", 2), expected);
+        assert_eq!(causes(&busy, "high", 3), [(Cause::AllBusy, true), (Cause::Behind, false)]);
+        let mut halted = all();
+        halted.record.halt = Some(Halt::Paused);
+        assert_eq!(causes(&fleet(vec![halted]), "mail", 2), [(Cause::Halted, true)]);
+        let silent = InstanceFacts { silent_ms: Some(40_000), ..all() };
+        assert_eq!(causes(&fleet(vec![silent]), "mail", 2), [(Cause::InstanceSilent, true)]);
+        let foreign = vec![ForeignWorker { name: "ruby:7".into(), patterns: patterns("*") }];
+        assert_eq!(causes(&Fleet { foreign, ..fleet(vec![]) }, "mail", 2), [(Cause::OnlyForeignWorkers, false)]);
+    }
+
+    #[test]
+    fn one_that_works_is_enough_although_others_do_not() {
+        let mut halted = instance("b", "mail", 0);
+        halted.record.halt = Some(Halt::Draining);
+        assert_eq!(causes(&fleet(vec![halted, instance("a", "mail", 1)]), "mail", 2), [(Cause::Behind, false)]);
+    }
+
+    #[test]
+    fn a_class_is_unknown_only_if_all_who_work_on_the_queue_say_so() {
+        let registry = Registry::default();
+        let unknown = |fleet: &Fleet, class: &str| {
+            super::unknown(&registry, fleet, &QueueName::as_stored("mail"), class).map(|one| (one.cause, one.text))
+        };
+        let known = fleet(vec![instance("a", "mail", 0)]);
+        assert_eq!(unknown(&known, "resize"), None);
+        let (cause, text) = unknown(&known, "rezise").expect("nobody has it");
+        assert_eq!(cause, Cause::UnknownTask);
+        assert!(text.ends_with("did you mean resize?"), "{text}");
+        let mut mute = instance("b", "mail", 0);
+        mute.record.tasks = None;
+        assert_eq!(unknown(&fleet(vec![mute]), "rezise"), None, "it may have it");
+        let mut skips = instance("c", "mail", 0);
+        skips.record.skipped = vec!["thumb".into()];
+        assert_eq!(unknown(&fleet(vec![skips]), "thumb").map(|(cause, _)| cause), Some(Cause::TaskSkipped));
+    }
+}

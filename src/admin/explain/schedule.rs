@@ -1,0 +1,129 @@
+//! Why a periodic task or a `[[schedule]]` does not run.
+
+use super::answer::Explanation;
+use super::cause::{Cause, Finding, for_so_long};
+use super::fleet::Fleet;
+use super::queue;
+use crate::admin::error::AdminError;
+use crate::admin::periodic::{self, PeriodicView};
+use crate::admin::schedules::{self, ScheduleView};
+use crate::client::request::nearest;
+use crate::job::QueueName;
+use crate::store::handle::Store;
+use crate::store::role::Admin;
+use crate::task::definition::Registry;
+use crate::text::shell::word;
+
+/// How much later than its time a run may be before that is told.
+const LATE_MS: i64 = 10_000;
+
+/// Explains a periodic task, or a `[[schedule]]` by its id.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn schedule(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<Explanation, AdminError> {
+    let subject = format!("schedule {name}");
+    let fleet = Fleet::read(store).await?;
+    let findings = periodic_findings(store, registry, &fleet, Some(name)).await?;
+    if !findings.is_empty() {
+        return Ok(Explanation::of(subject, findings));
+    }
+    let ids = registry.iter().flat_map(|task| &task.schedules).map(|schedule| schedule.id.as_str());
+    let names = registry.periodic().map(|task| task.name.as_str()).chain(ids);
+    let hint = nearest(name, names).map(|name| format!("; did you mean {name}?")).unwrap_or_default();
+    let text = format!("there is no periodic task and no [[schedule]] {name}{hint}");
+    Ok(Explanation::not_found(subject, Finding::tells(Cause::Gone, text).command("windlass periodic")))
+}
+
+/// How the periodic tasks and schedules stand: one of them, or what is wrong with any.
+pub(super) async fn periodic_findings(
+    store: &Store<Admin>,
+    registry: &Registry,
+    fleet: &Fleet,
+    wanted: Option<&str>,
+) -> Result<Vec<Finding>, AdminError> {
+    let mut findings = Vec::new();
+    let is_wanted = |id: &str, task: &str| wanted.is_none_or(|wanted| wanted == id || wanted == task);
+    for view in periodic::list(store, registry, fleet.now_ms).await? {
+        if is_wanted(&view.task, &view.task) {
+            findings.extend(of_task(fleet, &view));
+            if wanted.is_some() && view.state == "due" {
+                let place = QueueName::as_stored(&view.queue);
+                findings.extend(queue::judge(fleet, &place, 1).into_iter().filter(|one| one.blocks));
+            }
+        }
+    }
+    for view in schedules::list(store, registry).await? {
+        if is_wanted(&view.id, &view.task) {
+            findings.push(of_schedule(fleet, &view));
+        }
+    }
+    let scheduled = !findings.is_empty();
+    if scheduled && fleet.leader.duties.is_none() {
+        findings.push(no_leader("nobody enqueues what is due"));
+    }
+    if wanted.is_none() {
+        findings.retain(|one| one.blocks);
+    }
+    Ok(findings)
+}
+
+/// Nobody leads.
+pub(super) fn no_leader(what: &str) -> Finding {
+    Finding::blocks(Cause::NoLeader, format!("no scheduler leads: {what}"))
+        .command("windlass run (with scheduler = true)")
+}
+
+fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
+    let task = &view.task;
+    let due_ms = view.due.as_ref().map(|due| due.ms);
+    let late_ms = due_ms.map_or(0, |due_ms| fleet.now_ms.saturating_sub(due_ms));
+    let start = || format!("windlass periodic start {}", word(task));
+    Some(match view.state {
+        "stopped" => Finding::blocks(Cause::Stopped, format!("periodic task {task} is stopped")).command(start()),
+        "halted" => Finding::blocks(
+            Cause::HaltedByFailure,
+            format!("periodic task {task} is halted: its last run failed, and re_enqueue_after_failure is false"),
+        )
+        .command(start()),
+        "new" => Finding::blocks(Cause::NotSeeded, format!("no scheduler has seen periodic task {task} so far"))
+            .command("windlass leader"),
+        "running" => Finding::tells(Cause::Running, format!("periodic task {task} runs now"))
+            .command(format!("windlass jobs list --task {}", word(task))),
+        _ if late_ms > LATE_MS => Finding::blocks(
+            Cause::PromotionLate,
+            format!("periodic task {task} was due {} ago and has not begun", for_so_long(late_ms)),
+        )
+        .since_ms(due_ms)
+        .command("windlass leader"),
+        "due" => {
+            Finding::tells(Cause::Behind, format!("the run of periodic task {task} waits on queue {}", view.queue))
+        }
+        _ => {
+            let at = view.due.as_ref().map_or("an unknown time", |due| due.at.as_str());
+            Finding::tells(Cause::DelayedUntil, format!("periodic task {task} runs next at {at}"))
+                .fact("due_ms", due_ms)
+        }
+    })
+}
+
+fn of_schedule(fleet: &Fleet, view: &ScheduleView) -> Finding {
+    let id = &view.id;
+    let due_ms = view.due.as_ref().map(|due| due.ms);
+    let late_ms = due_ms.map_or(0, |due_ms| fleet.now_ms.saturating_sub(due_ms));
+    match view.state {
+        "stopped" => Finding::blocks(Cause::Stopped, format!("schedule {id} is stopped"))
+            .command(format!("windlass periodic start {}", word(id))),
+        "new" => Finding::blocks(Cause::NotSeeded, format!("no scheduler has seen schedule {id} so far"))
+            .command("windlass leader"),
+        _ if late_ms > LATE_MS => {
+            Finding::blocks(Cause::PromotionLate, format!("schedule {id} was due {} ago", for_so_long(late_ms)))
+                .since_ms(due_ms)
+                .command("windlass leader")
+        }
+        _ => {
+            let at = view.due.as_ref().map_or("an unknown time", |due| due.at.as_str());
+            Finding::tells(Cause::DelayedUntil, format!("schedule {id} is due next at {at}")).fact("due_ms", due_ms)
+        }
+    }
+}

@@ -1,0 +1,85 @@
+//! How a task stands: who has it, what becomes of its jobs, what failed lately.
+
+use super::answer::Explanation;
+use super::cause::{Cause, Finding, jobs, some_names};
+use super::fleet::Fleet;
+use super::queue;
+use super::schedule::periodic_findings;
+use crate::admin::error::AdminError;
+use crate::admin::failed_search::{self, FailedFilter};
+use crate::admin::known;
+use crate::job::QueueName;
+use crate::store::handle::Store;
+use crate::store::inspection::FindQueue;
+use crate::store::role::Admin;
+use crate::task::definition::Registry;
+use crate::text::shell::word;
+
+/// What counts as lately.
+const LATELY_MS: i64 = 3600 * 1000;
+/// How many failures are counted at most.
+const COUNTED: usize = 100;
+
+/// Explains a task.
+///
+/// # Errors
+/// Fails when the store cannot be reached.
+pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Result<Explanation, AdminError> {
+    let subject = format!("task {name}");
+    let fleet = Fleet::read(store).await?;
+    let defined = registry.get(name);
+    let loaded: Vec<&str> = fleet
+        .instances
+        .iter()
+        .filter(|one| one.record.tasks.as_ref().is_some_and(|tasks| tasks.iter().any(|task| task == name)))
+        .map(|one| one.record.name.as_str())
+        .collect();
+    let runs: Vec<_> = fleet.runs.iter().filter(|run| run.class.as_deref() == Some(name)).collect();
+    if defined.is_none() && loaded.is_empty() && runs.is_empty() {
+        let error = known::not_found(registry, name);
+        let finding =
+            Finding::tells(Cause::UnknownTask, format!("{error}, and no instance has loaded one of that name"));
+        return Ok(Explanation::not_found(subject, finding.command("windlass tasks")));
+    }
+    let mut findings = Vec::new();
+    let place = defined.map_or_else(|| QueueName::as_stored("default"), |task| task.queue.clone());
+    findings.extend(queue::unknown(registry, &fleet, &place, name));
+    if !runs.is_empty() {
+        let workers = some_names(runs.iter().map(|run| run.worker.name()));
+        let longest = runs.iter().filter_map(|run| run.since_ms).min();
+        findings.push(
+            Finding::tells(
+                Cause::Running,
+                format!("{}: {workers}", jobs(runs.len() as u64, "of it runs", "of it run")),
+            )
+            .since_ms(longest)
+            .command(format!("windlass jobs list --task {}", word(name))),
+        );
+    }
+    let length = store.run(FindQueue { queue: place.clone() }).await?.map_or(0, |queue| queue.length);
+    findings.extend(queue::judge(&fleet, &place, length));
+    findings.extend(failing(store, &fleet, name).await?);
+    if defined.is_some_and(|task| task.cadence.is_some() || !task.schedules.is_empty()) {
+        findings.extend(periodic_findings(store, registry, &fleet, Some(name)).await?);
+    }
+    Ok(Explanation::of(subject, findings))
+}
+
+/// What of a task failed lately.
+pub(super) async fn failing(store: &Store<Admin>, fleet: &Fleet, task: &str) -> Result<Option<Finding>, AdminError> {
+    let since_ms = Some(fleet.now_ms.saturating_sub(LATELY_MS));
+    let filter = FailedFilter { task: Some(task.to_owned()), since_ms, ..FailedFilter::default() };
+    let page = failed_search::newest(store, &filter, COUNTED, |_| {}).await?;
+    let Some(last) = page.failed.first() else { return Ok(None) };
+    let more = if page.more == Some(true) { ", or more," } else { "" };
+    let error = [last.exception.as_deref(), last.error.as_deref()].into_iter().flatten().collect::<Vec<_>>().join(": ");
+    let count = page.failed.len();
+    let failed = jobs(count as u64, "of it failed", "of it failed");
+    let text = format!("{failed}{more} in the last hour; the last one: {error}");
+    Ok(Some(
+        Finding::tells(Cause::Failing, text)
+            .command(format!("windlass failed list --task {}", word(task)))
+            .fact("count", count)
+            .fact("last_id", last.id.as_str()),
+    ))
+}

@@ -1,0 +1,63 @@
+//! `explain`: why something does not run, or, without a subject, what needs attention.
+
+use crate::admin::explain::{self, Explanation, Finding, JobSubject, State};
+use crate::cli::args::ExplainVerb;
+use crate::cli::context::CommandContext;
+use crate::cli::exit::{CliError, Exit};
+use crate::cli::input;
+use crate::cli::output::{Text, here};
+use crate::client::request::Request;
+
+/// Explains.
+///
+/// # Errors
+/// A job that cannot be named so, failures of the store.
+pub(crate) async fn run(context: &CommandContext, verb: Option<ExplainVerb>) -> Result<Exit, CliError> {
+    let store = context.store().await?;
+    let registry = context.tasks()?.registry;
+    let is_bare = verb.is_none();
+    let explanation = match verb {
+        None => explain::attention(&store, &registry).await?,
+        Some(ExplainVerb::Queue { queue }) => explain::queue(&store, &registry, &queue).await?,
+        Some(ExplainVerb::Task { task }) => explain::task(&store, &registry, &task).await?,
+        Some(ExplainVerb::Failed { address }) => explain::failed(&store, &registry, &address).await?,
+        Some(ExplainVerb::Schedule { name }) => explain::schedule(&store, &registry, &name).await?,
+        Some(ExplainVerb::Job { id: Some(id), .. }) => explain::job(&store, &registry, JobSubject::Id(&id)).await?,
+        Some(ExplainVerb::Job { id: None, task, queue, args }) => {
+            // clap asks for one of the two.
+            let task = task.unwrap_or_default();
+            let request = Request { queue, ..Request::new(task).args(input::arguments(context, &args)?).foreign() };
+            let job = request.resolve_as_written(&registry).map_err(|error| CliError::Client(error.into()))?;
+            explain::job(&store, &registry, JobSubject::Job(&job)).await?
+        }
+    };
+    context.printer.print(&explanation, || text(&explanation, is_bare))?;
+    Ok(match explanation.state {
+        State::Runs => Exit::Done,
+        State::NotFound => Exit::NotFound,
+        _ => Exit::Failure,
+    })
+}
+
+fn text(explanation: &Explanation, is_bare: bool) -> Text {
+    if is_bare && explanation.findings.is_empty() {
+        return Text::from("nothing needs attention");
+    }
+    let mut text = Text::default();
+    if !is_bare {
+        let state = match explanation.state {
+            State::Runs => "nothing stands in its way",
+            State::NotFound => "not found",
+            _ => "blocked",
+        };
+        text.push(format!("{}: {state}", explanation.subject));
+    }
+    for Finding { blocks, text: sentence, since, command, .. } in &explanation.findings {
+        let since = since.as_deref().map(|since| format!(" (since {})", here(since))).unwrap_or_default();
+        text.push(format!("{} {sentence}{since}", if *blocks { "!" } else { "-" }));
+        if let Some(command) = command {
+            text.push(format!("    {command}"));
+        }
+    }
+    text
+}
