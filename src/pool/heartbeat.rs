@@ -130,15 +130,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
         extend.census = looks || begun.elapsed() < CENSUS;
         (sent, again) = (core.lease.now(), None);
         let beat = Beat { sent, version: core.lease.version(), pings, looks, extend: extend.clone(), asked };
-        // After a failure the other connection may be better.
-        let waker = core.waker.get().filter(|_| failures == 0 && extend.only_pings());
-        under_way.push(async move {
-            let extended = match waker {
-                Some(waker) => waker.extend(extend).await,
-                None => core.store.run(extend).await,
-            };
-            (beat, extended)
-        });
+        under_way.push(async move { (beat, core.store.run(extend).await) });
     }
 }
 

@@ -106,7 +106,12 @@ async fn listens(core: &Core, waker: &Waker, pulse: &Pulse) {
     for _ in 0..CHECKS {
         pulse.wait(sleep(core.settings.config().timeout)).await;
         match waker.check().await {
-            Ok(()) => core.findings.answered(),
+            Ok(is_told) => {
+                core.findings.answered();
+                if !is_told {
+                    return;
+                }
+            }
             Err(error) => return core.findings.failed(WATCHING, &error),
         }
         if core.bus.wants(EventKind::WorkerPoll) {

@@ -277,10 +277,14 @@ impl<'a> Promoter<'a> {
             if self.leading != led || led && (has_entries || self.looked.elapsed() >= LOOK) {
                 return Ok(false);
             }
-            waker.check().await?;
+            let is_told = waker.check().await?;
             if !led {
                 self.rescue(rescues).await?;
-            } else if self.context.bus.wants(EventKind::SchedulerPoll) {
+            }
+            if !is_told {
+                return Ok(false);
+            }
+            if led && self.context.bus.wants(EventKind::SchedulerPoll) {
                 self.context.bus.emit(Event::SchedulerPoll);
             }
         }

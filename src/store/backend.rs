@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use super::error::StoreError;
-use super::instance::{Extend, Extended};
 use super::queueing::{Exchange, Exchanged};
 use super::wake::{ArmedState, Watch};
 use crate::clock::Clock;
@@ -33,9 +32,7 @@ pub(super) trait EngineWaker: Send + Sync {
     /// As [`Waker::woken`](super::handle::Waker::woken).
     fn woken(&self) -> impl Future<Output = ()> + Send;
     /// As [`Waker::check`](super::handle::Waker::check).
-    fn check(&self) -> impl Future<Output = Result<(), StoreError>> + Send;
-    /// As [`Waker::extend`](super::handle::Waker::extend); `None` if the engine's waker has no connection that writes.
-    fn extend(&self, extend: &Extend) -> impl Future<Output = Option<Result<Extended, StoreError>>> + Send;
+    fn check(&self) -> impl Future<Output = Result<bool, StoreError>> + Send;
 }
 
 /// The source of an engine's time.

@@ -10,7 +10,6 @@ use super::arrow::Absent;
 use super::arrow::{Arrow, Perform};
 use super::backend::{EngineLane, EngineWaker, Opens};
 use super::error::StoreError;
-use super::instance::{Extend, Extended};
 use super::queueing::{Exchange, Exchanged};
 #[cfg(feature = "redis")]
 use super::redis::RedisStore;
@@ -186,19 +185,11 @@ impl<R: EngineWaker, S: EngineWaker> EngineWaker for WakerOf<R, S> {
         }
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<bool, StoreError> {
         match self {
             Self::Redis(waker) => waker.check().await,
             Self::Sqlite(waker) => waker.check().await,
-            Self::None => Ok(()),
-        }
-    }
-
-    async fn extend(&self, extend: &Extend) -> Option<Result<Extended, StoreError>> {
-        match self {
-            Self::Redis(waker) => waker.extend(extend).await,
-            Self::Sqlite(waker) => waker.extend(extend).await,
-            Self::None => None,
+            Self::None => Ok(true),
         }
     }
 }
@@ -230,10 +221,7 @@ impl EngineWaker for Absent {
     async fn woken(&self) {
         match *self {}
     }
-    async fn check(&self) -> Result<(), StoreError> {
-        match *self {}
-    }
-    async fn extend(&self, _: &Extend) -> Option<Result<Extended, StoreError>> {
+    async fn check(&self) -> Result<bool, StoreError> {
         match *self {}
     }
 }

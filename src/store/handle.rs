@@ -8,7 +8,6 @@ use super::arrow::{Arrow, Perform};
 use super::backend::{EngineLane as _, EngineWaker as _};
 use super::engine::{Engine, OpenLane, OpenWaker, OpenedLane, OpenedWaker};
 use super::error::StoreError;
-use super::instance::{Extend, Extended};
 use super::layer::{AsyncInnermost, Layer, Layers, through};
 use super::meter::{Meter, Passes, Series};
 use super::queueing::{Exchange, Exchanged};
@@ -71,9 +70,9 @@ impl<R> Store<R> {
         R: May<OpenWaker>,
     {
         let opened = self.run(OpenWaker).await?;
-        let (engine, layers) = (self.engine.clone(), Arc::clone(&self.layers));
+        let layers = Arc::clone(&self.layers);
         let (armed, checked) = (self.meter.series::<Watch>(), self.meter.series::<CheckWaker>());
-        Ok(Waker { opened, engine, layers, armed, checked, extended: self.meter.series::<Extend>() })
+        Ok(Waker { opened, layers, armed, checked })
     }
 
     /// The address of the store without secrets, for people to read.
@@ -204,11 +203,9 @@ impl AsyncInnermost<Exchange> for &mut OpenedLane {
 #[derive(Debug)]
 pub struct Waker {
     opened: OpenedWaker,
-    engine: Engine,
     layers: Layers,
     armed: Arc<Series>,
     checked: Arc<Series>,
-    extended: Arc<Series>,
 }
 
 impl Waker {
@@ -234,11 +231,12 @@ impl Waker {
         self.opened.0.woken().await;
     }
 
-    /// Checks that changes are still reported. An error means that something may have changed unnoticed.
+    /// Checks that changes are still told. False if that is not proven, and an error, mean that something may have changed
+    /// unnoticed: the caller looks.
     ///
     /// # Errors
     /// Fails when the store cannot be reached over the connection that is armed.
-    pub async fn check(&self) -> Result<(), StoreError> {
+    pub async fn check(&self) -> Result<bool, StoreError> {
         let pass = self.checked.begin();
         let result = if self.layers.is_empty() {
             self.opened.0.check().await
@@ -247,32 +245,6 @@ impl Waker {
         };
         pass.end(&result);
         result
-    }
-
-    /// Runs an extension over the connection that is armed, so that its answer also shows that changes are reported, and
-    /// [`check`](Self::check) need not ask. It must be one that [only pings](Extend::only_pings), because the server would
-    /// report changes of what it reads.
-    ///
-    /// # Errors
-    /// Those of [`Extend`].
-    pub async fn extend(&self, extend: Extend) -> Result<Extended, StoreError> {
-        let pass = self.extended.begin();
-        let result = if self.layers.is_empty() {
-            (&mut &*self).perform(extend).await
-        } else {
-            through(&self.layers, extend, self).await
-        };
-        pass.end(&result);
-        result
-    }
-}
-
-impl AsyncInnermost<Extend> for &Waker {
-    async fn perform(&mut self, extend: Extend) -> Result<Extended, StoreError> {
-        match self.opened.0.extend(&extend).await {
-            Some(answer) => answer,
-            None => Perform::perform(&self.engine, extend).await,
-        }
     }
 }
 
@@ -283,7 +255,7 @@ impl AsyncInnermost<Watch> for &OpenedWaker {
 }
 
 impl AsyncInnermost<CheckWaker> for &OpenedWaker {
-    async fn perform(&mut self, _: CheckWaker) -> Result<(), StoreError> {
+    async fn perform(&mut self, _: CheckWaker) -> Result<bool, StoreError> {
         self.0.check().await
     }
 }

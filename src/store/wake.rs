@@ -49,8 +49,8 @@ pub struct ArmedState {
     pub polled: bool,
 }
 
-/// Checks that the waker's connection still reports changes: see [`Waker::check`](super::handle::Waker::check).
+/// Checks that the waker is still told of changes: see [`Waker::check`](super::handle::Waker::check).
 #[derive(Debug, Clone, Copy)]
 pub struct CheckWaker;
 
-arrow!(CheckWaker, "check_waker", Reads -> ());
+arrow!(CheckWaker, "check_waker", Reads -> bool);

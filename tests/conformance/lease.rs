@@ -24,7 +24,7 @@ behaviours! {
     registering_tells_of_leftovers,
     extending_moves_the_counter_and_pings,
     a_worker_that_is_only_pinged_is_looked_after_later,
-    what_a_waker_extends_is_extended_until_it_is_dead,
+    an_extension_of_idle_workers_wakes_nobody_until_it_finds_its_instance_dead,
     an_overseer_that_is_alone_sees_its_lease_and_who_comes,
     extending_renews_the_record,
     an_extension_after_death_writes_nothing,
@@ -135,7 +135,7 @@ async fn a_worker_that_is_only_pinged_is_looked_after_later(f: &Fixture) {
     assert_eq!(f.store.registered().await.expect("registered").len(), 2);
 }
 
-async fn what_a_waker_extends_is_extended_until_it_is_dead(f: &Fixture) {
+async fn an_extension_of_idle_workers_wakes_nobody_until_it_finds_its_instance_dead(f: &Fixture) {
     let (instance, waker) = (Instance::join(&f.store, "a", 1).await, f.store.waker().await.expect("waker"));
     let watch = Watch {
         queues: vec![queue("q")],
@@ -146,15 +146,14 @@ async fn what_a_waker_extends_is_extended_until_it_is_dead(f: &Fixture) {
     let pinging = Extend { pinged: instance.record.workers(), workers: Vec::new(), ..instance.extension() };
     let counter = instance.state().await.expect("state").counter;
     f.pass(5);
-    assert_eq!(waker.extend(pinging.clone()).await.expect("extend"), Extended::default());
+    assert_eq!(f.store.extend(&pinging).await.expect("extend"), Extended::default());
     assert_eq!(instance.state().await.expect("state").counter, counter + 1);
     assert_eq!(f.store.registered().await.expect("registered")[0].pinged_s, Some(NOW_S + 5));
-    waker.check().await.expect("check");
     let woken = tokio::time::timeout(Duration::from_millis(100), waker.woken()).await;
     assert!(woken.is_err(), "what it writes wakes nobody");
     let state = instance.state().await.expect("state");
     assert!(f.store.bury(&state).await.expect("bury"));
-    assert!(waker.extend(pinging).await.expect("extend").dead);
+    assert!(f.store.extend(&pinging).await.expect("extend").dead);
     assert_eq!(f.store.instances().await.expect("instances"), []);
     assert_eq!(f.store.ping_of(instance.worker(1).name()).await.expect("ping_of"), None);
 }

@@ -52,6 +52,22 @@ fn a_daemon_that_is_not_told_of_changes_looks_as_often_as_its_timeout_says() {
     daemon.stop();
 }
 
+#[test]
+fn a_daemon_hears_of_jobs_although_another_database_was_emptied() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let folder = Folder::new(&server.url(), "");
+    folder.script("note", "echo ran >>notes");
+    let daemon = folder.daemon();
+    eventually("it waits", || !server.command(&["KEYS", "*leader_lock"]).texts().is_empty());
+    for times in 1..3 {
+        server.command(&["EVAL", "redis.call('SELECT', 3) redis.call('FLUSHDB')", "0"]);
+        assert_eq!(folder.windlass(&["enqueue", "note"]).0, Some(0));
+        assert_eq!(folder.windlass(&["enqueue", "note", "--in", "1s"]).0, Some(0));
+        eventually("both are run", || folder.read("notes").lines().count() == 2 * times);
+    }
+    daemon.stop();
+}
+
 /// Starts a daemon and measures what it asks when there is nothing to do.
 fn is_idle_at_most(most: f64, server: &RedisServer, folder: &Folder) -> Daemon {
     folder.reconfigure(

@@ -158,7 +158,7 @@ async fn lanes_and_wakers_pass_the_same_layers_and_are_measured() {
     assert_eq!(lane.exchange(&exchange).await.unwrap().lost, [9]);
     let waker = pool.waker().await.unwrap();
     assert!(waker.arm(&Watch::default()).await.unwrap().ready);
-    waker.check().await.unwrap();
+    assert!(waker.check().await.unwrap());
     let names: Vec<_> = counted(&store).into_iter().map(|(name, ..)| name).collect();
     assert_eq!(names, ["check_waker", "exchange", "open_lane", "open_waker", "watch"]);
 }

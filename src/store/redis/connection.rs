@@ -53,6 +53,8 @@ pub(super) struct Origin {
     pub(super) keys: Arc<Keys>,
     time: TimeSource,
     pub(super) findings: Findings,
+    /// How often it was found that the server does not tell of changes any more that it promised to tell of.
+    pub(super) forgotten: watch::Sender<u64>,
     /// Shared by all connections: they are one user's.
     pub(super) rights: Arc<Rights>,
     /// What time the server told last.
@@ -90,7 +92,19 @@ impl Origin {
         let (keys, rights, told) = (Arc::new(Keys::new(namespace)), Arc::default(), Arc::default());
         let patience = Patience::default();
         let sentinels = Sentinels::of(&url, &credentials, &patience).map(Arc::new);
-        Ok(Self { credentials, url, slot, keys, time, findings, rights, told, patience, sentinels })
+        Ok(Self {
+            credentials,
+            url,
+            slot,
+            keys,
+            time,
+            findings,
+            rights,
+            told,
+            patience,
+            sentinels,
+            forgotten: watch::Sender::new(0),
+        })
     }
 
     pub(super) fn sentinels(&self) -> Option<&Arc<Sentinels>> {

@@ -4,15 +4,19 @@
 //! So reading all watched keys arms the waker, and other programs need not do anything for it. The library does not turn
 //! tracking on again after a reconnect. Each arming therefore does, and a reconnect wakes, so that the caller arms again.
 //!
+//! A server forgets what was read without saying so in a way that the library passes on: emptying any of its databases
+//! takes the whole table. So each waker also reads one key that every instance changes with every extension of its lease,
+//! and a check that finds that the server did not tell of that change makes all wakers of the process look.
+//!
 //! A server or proxy that refuses this is looked at as often as the watch says, and asked anew with each look.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use fred::interfaces::{EventInterface, TrackingInterface};
-use fred::types::{Key, RespVersion};
+use fred::types::RespVersion;
 use tokio::sync::broadcast::error::RecvError;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -20,20 +24,16 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Origin};
 use super::known_names::KnownNames;
-use super::{lease, pause, reply, rights, scan};
+use super::{pause, reply, rights, scan};
 use crate::job::QueueName;
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
-use crate::store::instance::{Extend, Extended};
 use crate::store::wake::{ArmedState, POLL, Watch};
 
 /// How long until the next look after one at which the server refused to tell of a queue: it does not send messages about
 /// what could not be read.
 const UNREAD: Duration = Duration::from_millis(500);
-
-/// For how long an answer shows that messages come.
-const HEARD: Duration = Duration::from_secs(5);
 
 /// Opens a waker over a connection of its own.
 pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
@@ -47,7 +47,8 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
     };
     let (changes, seen) = watch::channel(0_u64);
     let (names, queues) = (KnownNames::default(), connection.keys().queues());
-    let told = names.told();
+    let (told, proof, leases) = (names.told(), Arc::new(Proof::default()), connection.keys().leases());
+    let (listened, mut forgotten) = (Arc::clone(&proof), connection.origin.forgotten.subscribe());
     let (clients, mut renewals) = (connection.clients(), connection.renewals());
     let listener = tokio::spawn(async move {
         loop {
@@ -59,16 +60,28 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
                 // Messages that were missed are as good as one that was not: something changed.
                 let closed = tokio::select! {
                     message = invalidations.recv() => {
+                        let keys = message.as_ref().map_or(&[][..], |message| &message.keys);
+                        if keys.iter().any(|key| key.as_bytes() == leases) {
+                            listened.hear();
+                            if keys.len() == 1 {
+                                continue;
+                            }
+                        }
                         // One that names no key tells of all.
-                        let other = |keys: &[Key]| !keys.is_empty() && keys.iter().all(|key| key.as_bytes() != queues);
-                        if !message.as_ref().is_ok_and(|message| other(&message.keys)) {
+                        if keys.is_empty() || keys.iter().any(|key| key.as_bytes() == queues) {
                             told.fetch_add(1, Ordering::SeqCst);
                         }
                         matches!(message, Err(RecvError::Closed))
                     }
                     back = reconnects.recv() => {
                         told.fetch_add(1, Ordering::SeqCst);
+                        listened.forget();
                         matches!(back, Err(RecvError::Closed))
+                    }
+                    Ok(()) = forgotten.changed() => {
+                        told.fetch_add(1, Ordering::SeqCst);
+                        listened.forget();
+                        false
                     }
                     renewed = renewals.changed() => match renewed {
                         Ok(()) => break,
@@ -85,13 +98,36 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
             }
             // Changes since then were not sent to us.
             told.fetch_add(1, Ordering::SeqCst);
+            listened.forget();
             changes.send_modify(|count| *count += 1);
         }
     });
     let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
     let poll = Mutex::new(POLL);
-    let (unread, heard) = (AtomicBool::new(false), Mutex::default());
-    Ok(RedisWaker { connection, seen, armed, refused, deaf, poll, unread, passed, heard, names, listener })
+    let unread = AtomicBool::new(false);
+    Ok(RedisWaker { connection, seen, armed, refused, deaf, poll, unread, passed, proof, names, listener })
+}
+
+/// What a waker knows of the key by which it proves that the server still tells of changes: the counters of the leases,
+/// one of which grows at least once in each `timeout` while an instance lives.
+#[derive(Default)]
+struct Proof(AtomicBool);
+
+impl Proof {
+    /// The key is about to be read. False if it was read before and no change of it was told since.
+    fn begin(&self) -> bool {
+        !self.0.swap(true, Ordering::SeqCst)
+    }
+
+    /// A change of the key was told, so that the server does not remember any more that it was read.
+    fn hear(&self) {
+        self.0.store(false, Ordering::SeqCst);
+    }
+
+    /// Nothing of it is known: it is read again at the next look.
+    fn forget(&self) {
+        self.hear();
+    }
 }
 
 /// A waker over its own connection.
@@ -111,8 +147,7 @@ pub(in crate::store) struct RedisWaker {
     unread: AtomicBool,
     /// What was paused at the last look.
     passed: Mutex<Paused>,
-    /// When an extension was answered over this connection.
-    heard: Mutex<Option<Instant>>,
+    proof: Arc<Proof>,
     names: KnownNames,
     listener: JoinHandle<()>,
 }
@@ -158,22 +193,21 @@ impl EngineWaker for RedisWaker {
         }
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
-        let heard = *self.heard.lock().unwrap_or_else(PoisonError::into_inner);
-        if !self.refused.load(Ordering::Relaxed) && heard.is_none_or(|heard| heard.elapsed() > HEARD) {
-            // Messages that were due came before this answer. The command names a key, so that in a Cluster the armed
-            // connection answers.
-            self.connection.command("EXISTS", vec![self.connection.keys().paused()]).await?;
+    async fn check(&self) -> Result<bool, StoreError> {
+        if self.refused.load(Ordering::Relaxed) {
+            return Ok(true);
         }
-        Ok(())
-    }
-
-    async fn extend(&self, extend: &Extend) -> Option<Result<Extended, StoreError>> {
-        let answer = lease::extend(&self.connection, extend).await;
-        if answer.is_ok() {
-            *self.heard.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now());
+        if !self.proof.begin() {
+            // All wakers of this process were forgotten together.
+            self.connection.origin.forgotten.send_modify(|times| *times += 1);
+            return Ok(false);
         }
-        Some(answer)
+        // Messages that were due came before this answer, so that it also shows that the connection is not dead.
+        let read = self.connection.command("EXISTS", vec![self.connection.keys().leases()]).await;
+        if read.is_err() {
+            self.proof.forget();
+        }
+        read.map(|_| true)
     }
 }
 
@@ -202,6 +236,10 @@ impl RedisWaker {
         reads.extend(watch.wishes_for.iter().map(|instance| ("EXISTS", vec![keys.wishes(instance)])));
         if !watch.queues.is_empty() {
             reads.extend(pause::reads(&self.connection));
+        }
+        let proves = !self.deaf && self.proof.begin();
+        if proves {
+            reads.push(("EXISTS", vec![keys.leases()]));
         }
         let looked_at: Vec<&QueueName> = watch.queues.iter().filter(|queue| !holds(passed, queue)).collect();
         reads.extend(looked_at.iter().map(|queue| ("LLEN", vec![keys.queue(queue)])));
@@ -232,6 +270,9 @@ impl RedisWaker {
             seen.wishes = reply::count(next()?)? > 0;
         }
         let paused = if watch.queues.is_empty() { Paused::default() } else { pause::read(&mut next)? };
+        if proves {
+            next()?;
+        }
         let mut unread = false;
         for queue in looked_at {
             match reply::length(next()) {

@@ -21,7 +21,6 @@ use super::private;
 use super::{delayed, enqueue, leader, wishes};
 use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
-use crate::store::instance::{Extend, Extended};
 use crate::store::wake::{ArmedState, Watch};
 
 /// How often the file itself is looked at while no datagram comes.
@@ -118,13 +117,9 @@ impl EngineWaker for SqliteWaker {
         }
     }
 
-    async fn check(&self) -> Result<(), StoreError> {
+    async fn check(&self) -> Result<bool, StoreError> {
         // The look at the file finds every change, also without a datagram.
-        Ok(())
-    }
-
-    async fn extend(&self, _: &Extend) -> Option<Result<Extended, StoreError>> {
-        None
+        Ok(true)
     }
 }
 

@@ -66,6 +66,49 @@ async fn a_waker_that_was_cut_off_wakes_and_hears_again() {
 }
 
 #[tokio::test]
+async fn a_server_that_forgets_what_it_is_to_tell_is_found_out_by_the_next_check() {
+    let server = Server::start();
+    let store = server.store().await;
+    let (waker, other) = (store.waker().await.unwrap(), store.waker().await.unwrap());
+    let extension = ["HINCRBY", "resque:windlass:leases", "an instance", "1"];
+    // The message may come after the check, which then only asks for another look.
+    let is_told = async {
+        loop {
+            waker.arm(&all()).await.unwrap();
+            server.cli(&extension);
+            if waker.check().await.unwrap() {
+                break;
+            }
+        }
+    };
+    timeout(SOON, is_told).await.expect("a check proves that changes are told");
+    other.arm(&all()).await.unwrap();
+    // It empties another database, and takes the memory of what is told with it.
+    server.cli(&["-n", "9", "FLUSHDB"]);
+    server.cli(&["RPUSH", "resque:queue:math", "{}"]);
+    server.cli(&extension);
+    assert!(!waker.check().await.unwrap());
+    for forgotten in [&waker, &other] {
+        timeout(SOON, forgotten.woken()).await.expect("all wakers of the process look");
+        assert!(forgotten.arm(&all()).await.unwrap().ready);
+    }
+    server.cli(&["DEL", "resque:queue:math"]);
+    for again in [&waker, &other] {
+        timeout(SOON, again.woken()).await.expect("it tells again");
+    }
+}
+
+#[tokio::test]
+async fn keys_that_the_server_lets_fall_for_want_of_room_are_told() {
+    let server = Server::start();
+    let store = server.store().await;
+    let waker = store.waker().await.unwrap();
+    waker.arm(&all()).await.unwrap();
+    server.cli(&["CONFIG", "SET", "tracking-table-max-keys", "1"]);
+    timeout(SOON, waker.woken()).await.expect("the caller looks again");
+}
+
+#[tokio::test]
 async fn a_server_that_will_not_tell_is_asked_instead() {
     let server = Server::start();
     let store = server.store().await;
