@@ -26,8 +26,9 @@ const MAX_PROCESSORS: usize = 10_000;
 /// The largest number of queue lists that an instance remembers, and the largest number of worker names that result.
 const MAX_QUEUE_LISTS: usize = 100;
 const MAX_WORKER_NAMES: usize = 100_000;
-/// The shortest and the longest lease, in milliseconds.
-const LEASES_MS: RangeInclusive<u64> = 100..=10 * 366 * 24 * 3600 * 1000;
+/// The shortest lease that a configuration may set, and the longest one that is read, in milliseconds. With a shorter one, a
+/// record would declare a living instance dead between two extensions.
+const LEASES_MS: RangeInclusive<u64> = 1000..=10 * 366 * 24 * 3600 * 1000;
 
 /// How long the names of loaded tasks may be together, to be told: the record is read at every look at all instances.
 const MAX_TOLD_BYTES: usize = 8 * 1024;

@@ -32,7 +32,7 @@ async fn an_instance_sees_on_a_locked_file_that_it_is_not_suspected() {
 async fn a_suspected_instance_learns_of_it_half_a_lease_before_it_counts_as_dead() {
     let f = Fixture::sqlite().await;
     let mut instance = Instance::join(&f.store, "a", 1).await;
-    instance.record.lease_ms = 400;
+    instance.record.lease_ms = 1000;
     instance.extend().await;
     let other = f.handle().await;
     let state = instance.state().await.expect("state");

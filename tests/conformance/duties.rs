@@ -52,7 +52,7 @@ async fn gone(f: &Fixture, queue: &str, count: usize) -> Instance {
     fill(&f.store, queue, &jobs(0..count)).await;
     assert_eq!(instance.claim(&[queue], &(1..=count).collect::<Vec<_>>()).await.len(), count);
     // The shortest lease: half of it must pass before the missing process counts.
-    instance.record.lease_ms = 100;
+    instance.record.lease_ms = 1000;
     let extend = Extend { publish: true, ..instance.extension() };
     f.store.extend(&extend).await.expect("extend");
     instance

@@ -215,6 +215,24 @@ impl Fixture {
         }
     }
 
+    /// Overwrites the record of an instance.
+    pub(crate) fn plant_record(&self, instance: &str, record: &str) {
+        match &self.place {
+            Place::Redis { .. } => {
+                drop(self.redis_command(&["HSET", &self.key("windlass:instances"), instance, record]));
+            }
+            Place::Sqlite { .. } => {
+                let sql = "UPDATE instances SET record = ?2 WHERE id = ?1";
+                self.sqlite_execute(sql, rusqlite::params![instance, record]);
+            }
+        }
+    }
+
+    /// Removes the row of an instance from a file, and nothing else.
+    pub(crate) fn remove_registration(&self, instance: &str) {
+        self.sqlite_execute("DELETE FROM instances WHERE id = ?1", rusqlite::params![instance]);
+    }
+
     /// Writes the last occurrence of a schedule.
     pub(crate) fn plant_occurrence(&self, schedule: &str, value: &str) {
         match &self.place {

@@ -59,6 +59,7 @@ mod jobs;
 mod large;
 mod leader;
 mod lease;
+mod lost_keys;
 mod move_delayed;
 mod moving;
 mod numbers;

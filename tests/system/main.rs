@@ -32,6 +32,7 @@ mod inherited;
 mod inspect;
 mod lease;
 mod log;
+mod lost_keys;
 mod moving;
 mod no_store;
 mod notify;

@@ -148,7 +148,8 @@ async fn attempt_join(
     let keys = connection.keys();
     let mut call = connection.call();
     call.key(keys.instances()).key(keys.leases()).key(keys.names()).key(keys.birth());
-    call.text(&record.id).text(&record.name).arg(encoded(record)?).arg(unreadable);
+    call.text(&record.id).text(&record.name).arg(Bytes::from(format!("\"name\":{}", named(&record.name)?)));
+    call.arg(encoded(record)?).arg(unreadable);
     Ok(reply::bytes(connection.run(&JOIN, call).await?)?.unwrap_or_default())
 }
 
@@ -182,7 +183,8 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
     let mut call = Call::at(connection.origin.now_ms().or(estimated));
     call.key(keys.instances()).key(keys.leases()).key(keys.birth()).key(keys.workers());
     call.text(&extend.record.id);
-    call.arg(if extend.publish { encoded(&extend.record)? } else { Bytes::new() });
+    // With the census it is compared, because another program may have removed or overwritten it.
+    call.arg(if extend.publish || extend.census { encoded(&extend.record)? } else { Bytes::new() });
     call.flag(extend.census).flag(looks);
     members(&mut call, keys, &extend.workers);
     call.number(extend.pinged.len());
@@ -328,6 +330,7 @@ async fn states(
             _ => serde_json::from_slice(&record),
         };
         match read {
+            Ok(record) if record.id.as_bytes() != &*id => passed.add(&id, "it is the record of another instance"),
             Ok(record) => states.push(InstanceState { record, counter: reply::parsed(&counter).unwrap_or(0) }),
             // A registration that cannot be read must not stop the recovery of the others.
             Err(error) => passed.add(&id, &error.to_string()),
@@ -368,6 +371,11 @@ fn ping_tail(worker: &WorkerName) -> Bytes {
 
 pub(super) fn encoded(record: &InstanceRecord) -> Result<Bytes, StoreError> {
     serde_json::to_vec(record).map(Bytes::from).map_err(|error| StoreError::Misuse(error.to_string()))
+}
+
+/// A name as it stands in a record.
+fn named(name: &str) -> Result<String, StoreError> {
+    serde_json::to_string(name).map_err(|error| StoreError::Misuse(error.to_string()))
 }
 
 pub(super) fn indexes(frame: Frame) -> Result<Vec<usize>, StoreError> {

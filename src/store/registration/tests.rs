@@ -34,6 +34,7 @@ fn a_registration_is_read_within_its_bounds() {
         ("\"processors\":2", "\"processors\":-1", "expected usize"),
         ("\"lease_ms\":15000", "\"lease_ms\":18446744073709551615", "its lease is"),
         ("\"lease_ms\":15000", "\"lease_ms\":0", "its lease is"),
+        ("\"lease_ms\":15000", "\"lease_ms\":999", "its lease is"),
         ("\"id\":\"00ff\"", "\"id\":\"\"", "its id is empty"),
         ("\"pid\":7", "\"pid\":4294967296", "expected u32"),
     ] {

@@ -325,6 +325,9 @@ pub(super) fn instances(step: &Step<'_>) -> Result<Vec<InstanceState>, StoreErro
     let (mut states, mut passed) = (Vec::new(), PassedOver::new(RecordKind::Instance));
     while let Some(row) = rows.next()? {
         match decode(&text(row.get_ref(1)?)) {
+            Ok(record) if record.id != text(row.get_ref(0)?) => {
+                passed.add(&bytes(row.get_ref(0)?), "it is the record of another instance");
+            }
             Ok(record) => states.push(InstanceState { record, counter: number(row.get_ref(2)?) }),
             // One that cannot be read must not prevent the recovery of the others.
             Err(reason) => passed.add(&bytes(row.get_ref(0)?), &reason),

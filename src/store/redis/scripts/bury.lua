@@ -12,7 +12,9 @@
 local INSTANCES, LEASES, NAMES, LANE, WORKERS, WISHES = key(), key(), key(), key(), key(), key()
 local id, name, counter, count = arg(), arg(), arg(), tonumber(arg())
 local list, standing = members(count)
-if counter_of(must('HGET', LEASES, id)) ~= counter then
+local beats = counter_of(must('HGET', LEASES, id))
+-- One whose counter was lost is dead when it does not begin to count anew, which a living one does.
+if (beats or must('HEXISTS', INSTANCES, id) == 1 and '0') ~= counter then
   return 0
 end
 for i = 1, count do
@@ -25,7 +27,8 @@ must('SREM', WORKERS, '')
 local holder = must('HGET', NAMES, name)
 clear(LANE)
 remove(WISHES)
-for i = 1, count do
+-- Workers of a name that another instance has taken are that one's.
+for i = 1, holder and holder ~= id and 0 or count do
   if not standing[i] then
     strike(must, WORKERS, list[i])
   end

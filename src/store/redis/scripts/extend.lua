@@ -2,7 +2,7 @@
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:birth, workers; per worker as in members.lua; the pings of workers
 --        that are only pinged; each lock and its shadow (locks.lua); if the mark is to be read windlass:wishes:<id>
--- ARGV   now, id, record or "" if it is as it was, "1" if the instances are to be counted, "1" if the mark is to be read,
+-- ARGV   now, id, record or "" if it need not be compared, "1" if the instances are to be counted, "1" if the mark is to be read,
 --        number of workers; per worker as in members.lua; number of those only pinged; of each its ping from the name on;
 --        number of locks; per lock its claim and for how many seconds it is held; if the mark is to be read how many
 --        wishes are returned at most, the number of claims whose wishes are done with, and those claims
@@ -10,6 +10,9 @@
 --         {index, record, ...}, errors, now in ms, {claim, wish, ...}}, the sixth for removed workers under which a
 --         record of ours stands;
 --         the mark is the store's birth mark, "" if it has none, it cannot be read or was not to be read
+--
+-- The counter alone says that the instance lives, the record alone how it is found when it is dead. Any program may remove
+-- or overwrite one of them, so that each is written again where the other stands: burial removes both in one step.
 --
 -- An error of the rest (pings, a lock) does not end the step. The lease is extended, because otherwise running jobs
 -- would be ended, and the errors are returned.
@@ -20,22 +23,33 @@
 
 local INSTANCES, LEASES, BIRTH, WORKERS = key(), key(), key(), key()
 local id, record, census, looks = arg(), arg(), arg() == '1', arg() == '1'
--- A registration has a counter. A counter that begins here belongs to no registration.
+-- A registration has a counter. One that begins here belongs to none, unless the record stands: then it was lost, and
+-- begins with the time, so that whoever watches it sees another value each time it is lost.
+local function begins_anew()
+  if try('HEXISTS', INSTANCES, id) ~= 1 then
+    return false
+  end
+  must('HSET', LEASES, id, whole(can_tell_time() and math.min(math.max(now(), 1), MOST_BEATS) or 1))
+  return true
+end
 local counter = try('HINCRBY', LEASES, id, 1)
 if counter == 1 then
-  if not try('HDEL', LEASES, id) then
-    -- It must not count on, or the next step would find a registration.
-    must('HINCRBY', LEASES, id, -1)
+  if not begins_anew() then
+    if not try('HDEL', LEASES, id) then
+      -- It must not count on, or the next step would find a registration.
+      must('HINCRBY', LEASES, id, -1)
+    end
+    return { 1, try('GET', BIRTH) or '' }
   end
-  return { 1, try('GET', BIRTH) or '' }
 elseif not counter then
   -- The lease does not depend on the right to one command, or on what another program wrote in place of the counter,
   -- because without the lease the running jobs would be ended.
   counter = must('HGET', LEASES, id)
-  if not counter then
+  if counter then
+    must('HSET', LEASES, id, whole(math.max(tonumber(counter_of(counter)), 1) + 1))
+  elseif not begins_anew() then
     return { 1, try('GET', BIRTH) or '' }
   end
-  must('HSET', LEASES, id, whole(math.max(tonumber(counter_of(counter)), 1) + 1))
 elseif counter < 1 or counter > MOST_BEATS then
   must('HSET', LEASES, id, '2')
 end
@@ -48,7 +62,7 @@ mark = mark or ''
 if not can_tell_time() then
   return { 0, mark, {}, {}, 0, {}, broken, '' }
 end
-if record ~= '' then
+if record ~= '' and redis.pcall('HGET', INSTANCES, id) ~= record then
   try('HSET', INSTANCES, id, record)
 end
 

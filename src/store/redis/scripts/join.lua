@@ -2,15 +2,25 @@
 -- cannot be read is removed.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:birth
--- ARGV   now (unused), id, name, record, the registration that cannot be read or ""
+-- ARGV   now (unused), id, name, the name as it stands in a record (`"name":"..."`), record, the registration that cannot
+--        be read or ""
 -- returns "" or the record of the instance that holds the name
 --
 -- Why this order: nothing is written before the name is known to be free and every key's type is checked. The
 -- registration that cannot be read is removed last. A store without a birth mark gets the id, which is random.
 
 local INSTANCES, LEASES, NAMES, BIRTH = key(), key(), key(), key()
-local id, name, record, unreadable = arg(), arg(), arg(), arg()
+local id, name, member, record, unreadable = arg(), arg(), arg(), arg(), arg()
 local holder = must('HGET', NAMES, name)
+if not holder then
+  -- The names may have been lost, and two instances must not have the same workers.
+  local records = must('HGETALL', INSTANCES)
+  for i = 2, #records, 2 do
+    if records[i - 1] ~= id and string.find(records[i], member, 1, true) then
+      holder = records[i - 1]
+    end
+  end
+end
 local other = holder and holder ~= id and must('HGET', INSTANCES, holder)
 if other and other ~= unreadable then
   return other

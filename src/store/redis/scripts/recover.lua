@@ -16,7 +16,7 @@ local NOTHING, LEASES, WORKING, WORKERS, PING = key(), key(), key(), key(), key(
 now()
 local instance, counter, record, worker, token = arg(), arg(), arg(), arg(), arg()
 local failed, op = arg(), arg()
-if instance ~= '' and counter_of(must('HGET', LEASES, instance)) ~= counter then
+if instance ~= '' and (counter_of(must('HGET', LEASES, instance)) or '0') ~= counter then
   return 0
 end
 if must('GET', WORKING) ~= record then
