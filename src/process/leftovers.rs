@@ -2,6 +2,10 @@
 //!
 //! Processes have two marks, and one is enough ([`mark`]): an environment variable, which a program may clear for its
 //! children, and a resource limit, which all descendants inherit.
+//!
+//! The variable names the instance, the limit only the daemon, whose pid and start time anybody can see and write into a
+//! store. So while that daemon lives, its limit counts only if a process with it carries the variable of this instance, and
+//! none that of another one.
 
 use std::collections::{HashMap, HashSet};
 use std::fs;
@@ -29,7 +33,17 @@ static LEFT: Mutex<Option<HashMap<String, Vec<ProcessKey>>>> = Mutex::new(None);
 pub struct Marks {
     instance: String,
     limits: HashSet<u64>,
+    /// The daemon itself, if it still exists.
     spared: Option<u32>,
+}
+
+/// What the environment of a process says of the instance that it belongs to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Belongs {
+    Ours,
+    Others,
+    /// It says nothing, or cannot be read.
+    Unknown,
 }
 
 /// The result of a sweep.
@@ -57,12 +71,33 @@ impl Marks {
 
     /// Does this process carry one of the marks?
     fn are_on(&self, pid: u32) -> bool {
-        if self.spared == Some(pid) {
-            return false;
+        self.spared != Some(pid) && (self.belongs(pid) == Belongs::Ours || self.limits(pid))
+    }
+
+    fn belongs(&self, pid: u32) -> Belongs {
+        match variable(pid) {
+            None => Belongs::Unknown,
+            Some(instance) if !self.instance.is_empty() && instance == self.instance.as_bytes() => Belongs::Ours,
+            Some(_) => Belongs::Others,
         }
-        let variable = format!("{}={}", mark::INSTANCE, self.instance);
-        (!self.instance.is_empty() && carries(pid, variable.as_bytes()))
-            || (!self.limits.is_empty() && mark::limit_of(pid).is_some_and(|limit| self.limits.contains(&limit)))
+    }
+
+    /// Does it have one of the limits?
+    fn limits(&self, pid: u32) -> bool {
+        !self.limits.is_empty() && mark::limit_of(pid).is_some_and(|limit| self.limits.contains(&limit))
+    }
+
+    /// The same without the limits if they belong to a daemon that lives and is not shown to be this instance.
+    fn proven(&self) -> Self {
+        let mut proven = self.clone();
+        if let Some(daemon) = self.spared {
+            let limited = all_processes().filter(|stat| stat.pid != daemon && stat.lives() && self.limits(stat.pid));
+            let belong: Vec<_> = limited.map(|stat| self.belongs(stat.pid)).collect();
+            if !belong.contains(&Belongs::Ours) || belong.contains(&Belongs::Others) {
+                proven.limits.clear();
+            }
+        }
+        proven
     }
 }
 
@@ -82,6 +117,8 @@ pub fn kill(marks: &Marks) -> Swept {
     if !left.is_empty() {
         return Swept { killed: 0, left };
     }
+    // Before the first is killed, because who proves it may be the first to go.
+    let marks = &marks.proven();
     // Pinned first and then checked again, because a pid may have been reused.
     let look =
         || marked(marks).into_iter().filter_map(PinnedProcess::new).filter(|pinned| marks.are_on(pinned.pid)).collect();
@@ -151,8 +188,11 @@ fn sweep<V: Victim>(mut look: impl FnMut() -> Vec<V>, pauses: &[Duration]) -> Sw
     Swept { killed: killed.len(), left }
 }
 
-fn carries(pid: u32, variable: &[u8]) -> bool {
-    environ(pid).is_some_and(|environ| environ.split(|&byte| byte == 0).any(|one| one == variable))
+/// The instance that a process was started for, as its environment says.
+fn variable(pid: u32) -> Option<Vec<u8>> {
+    let environ = environ(pid)?;
+    let of_instance = |one: &[u8]| one.strip_prefix(mark::INSTANCE.as_bytes())?.strip_prefix(b"=").map(<[u8]>::to_vec);
+    environ.split(|&byte| byte == 0).find_map(of_instance)
 }
 
 /// The environment with which a process was executed; `None` if it cannot be read.
@@ -168,6 +208,8 @@ mod tests {
     use std::cell::Cell;
     use std::io::{BufRead, BufReader};
     use std::process::{Command, Stdio};
+
+    use rustix::process::{Resource, Rlimit};
 
     use super::super::sweep::start_ticks;
     use super::*;
@@ -216,6 +258,43 @@ mod tests {
         child.kill().unwrap();
         child.wait().unwrap();
         assert_eq!(kill(&marks), Swept::default());
+    }
+
+    /// A process that sleeps with this limit, and with the variable of this instance.
+    fn sleeper(limit: u64, instance: Option<&str>) -> std::process::Child {
+        let mut command = Command::new("sleep");
+        command.arg("60").env_remove(mark::INSTANCE);
+        command.envs(instance.map(|instance| (mark::INSTANCE, instance)));
+        let child = command.spawn().unwrap();
+        let pid = rustix::process::Pid::from_raw(i32::try_from(child.id()).unwrap());
+        let limit = Rlimit { current: Some(limit), maximum: Some(limit) };
+        rustix::process::prlimit(pid, Resource::Rttime, limit).unwrap();
+        child
+    }
+
+    #[test]
+    fn the_limit_of_a_living_daemon_that_is_not_shown_to_be_the_instance_marks_nobody() {
+        let ours = format!("limit{}", std::process::id());
+        let pid = std::process::id();
+        let daemon = Daemon { boot_id: "no such boot", pid_namespace: 1, pid, started_ticks: 1 };
+        let limit = mark::limits(daemon).next().unwrap();
+        let marks = Marks::new(&ours, Some(daemon));
+        let killed = |with: &[Option<&str>], marks: &Marks| {
+            let mut all: Vec<_> = with.iter().map(|instance| sleeper(limit, *instance)).collect();
+            let swept = kill(marks);
+            assert_eq!(swept.left, []);
+            for child in &mut all {
+                child.kill().unwrap();
+                child.wait().unwrap();
+            }
+            swept.killed
+        };
+        let living = marks.clone().sparing(pid);
+        assert_eq!(killed(&[None], &living), 0, "whose it is is not known");
+        assert_eq!(killed(&[Some("another"), None], &living), 0, "it is another's");
+        assert_eq!(killed(&[Some(&ours), Some("another"), None], &living), 1, "only what says that it is ours");
+        assert_eq!(killed(&[Some(&ours), None, None], &living), 3, "it is ours");
+        assert_eq!(killed(&[Some("another"), None], &marks), 2, "nobody is left to whom they belong");
     }
 
     #[test]
