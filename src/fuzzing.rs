@@ -24,6 +24,7 @@ use crate::process::Source;
 use crate::process::shim::ShimOptions;
 use crate::process::splitter::LineSplitter;
 use crate::process::sweep::ProcStat;
+use crate::task::environment::EnvFiles;
 use crate::task::handler_spec::{
     EnvLayer, ExecSpec, OutputMode, ProcessSettings, ResultMode, RetryLater, StdinMode, Template,
 };
@@ -83,6 +84,7 @@ pub fn argv(argv: Vec<Template>, args: &[u8], id: &str, queue: &str) -> Result<V
         env_clear: false,
         confines: None,
         trusted: None,
+        env_files: EnvFiles::default(),
     };
     let spec = ExecSpec {
         argv,

@@ -149,8 +149,7 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
     loader.notes.extend(document.take_warnings());
     let ConfigLoader { notes, outside: mut problems, .. } = loader;
     problems.extend(document.into_problems());
-    let read = config.as_ref().and_then(|config| Some((config.source.as_deref()?, &config.security)));
-    problems.extend(read.and_then(|(path, security)| security::judge(path, security)));
+    problems.extend(config.as_ref().and_then(security::judge));
     match config {
         Some(config) if problems.is_empty() => Ok(Loaded { config, notes, passed_over }),
         _ => Err(Problems(problems)),

@@ -9,7 +9,7 @@ use crate::task::handler_spec::ProcessSettings;
 /// Must be called before the variables of the job are set, so that the task's environment cannot shadow them.
 ///
 /// # Errors
-/// Names a file with variables that cannot be read.
+/// Names a file with variables that cannot be read, or that somebody may change who is not trusted.
 pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) -> Result<(), SpawnError> {
     command.cwd(&settings.cwd).changed_by(settings.trusted.clone());
     if let Some(confines) = &settings.confines {
@@ -23,7 +23,8 @@ pub(super) fn apply(command: &mut Command, settings: &ProcessSettings) -> Result
         [(&settings.inherited.env_sources, &settings.inherited.env), (&settings.env_sources, &settings.env)]
     {
         for source in sources {
-            let variables = source.read().map_err(|error| SpawnError::Environment(error.to_string()))?;
+            let variables =
+                settings.env_files.read(source).map_err(|error| SpawnError::Environment(error.to_string()))?;
             for (name, value) in variables {
                 command.env(name, value);
             }

@@ -1,10 +1,17 @@
 //! Variables of a program that stand in files: secrets that are kept out of task files, and may be exchanged at any time.
 //!
-//! The files are read at the start of each run, by the daemon and with its rights. No message quotes a value.
+//! The files are read at the start of each run. Variables decide what a program loads and runs (`PATH`, `LD_PRELOAD`,
+//! `BASH_ENV`), so that the files are judged as programs are. One that only the task's own user may change is read with the
+//! rights of that user, who could otherwise lead root to any file by a link. No message quotes a value.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use crate::config::load::security::OR_NOT_STRICT;
 use crate::file::bounded::{self, FileError};
+use crate::file::rights;
+use crate::file::trust::Owners;
+use crate::process::confine::{self, User};
 
 /// The longest value, in bytes.
 const LONGEST: usize = 64 * 1024;
@@ -32,6 +39,51 @@ pub struct EnvError {
     reason: String,
 }
 
+/// Who may change the files with the variables of a task, and with whose rights they are read.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[non_exhaustive]
+pub struct EnvFiles {
+    /// Who may change what runs; `None`: anybody.
+    owners: Option<Arc<Owners>>,
+    /// These and the task's user; the same without one.
+    owners_and_user: Option<Arc<Owners>>,
+    /// The user of the task, if it is another one, with the user's group.
+    user: Option<(u32, u32)>,
+}
+
+impl EnvFiles {
+    /// Those of a task whose program runs as this user.
+    pub(crate) fn new(
+        owners: Option<&Arc<Owners>>,
+        owners_and_user: Option<&Arc<Owners>>,
+        user: Option<&User>,
+    ) -> Self {
+        let user = user.filter(|user| confine::is_root() && user.uid != 0).map(|user| (user.uid, user.gid));
+        Self { owners: owners.cloned(), owners_and_user: owners_and_user.cloned(), user }
+    }
+
+    /// Reads the variables of a file.
+    ///
+    /// # Errors
+    /// Names the file and the line, or who may change it who is not trusted.
+    pub fn read(&self, source: &EnvSource) -> Result<Vec<(String, String)>, EnvError> {
+        let Some(owners) = &self.owners else { return source.read() };
+        let path = std::path::absolute(source.path()).unwrap_or_else(|_| source.path().to_owned());
+        let Err(untrusted) = owners.judge(&path) else { return source.read() };
+        if let Err(untrusted) = self.owners_and_user.as_ref().map_or(Err(untrusted), |owners| owners.judge(&path)) {
+            return Err(source.error(None, format!("{untrusted}{OR_NOT_STRICT}")));
+        }
+        let Some((uid, gid)) = self.user else { return source.read() };
+        let read = || match rights::take(uid, gid) {
+            Ok(()) => source.read(),
+            Err(error) => Err(source.error(None, format!("with the rights of the task's user: {error}"))),
+        };
+        // A thread cannot take root's rights back.
+        let read = std::thread::scope(|scope| scope.spawn(read).join());
+        read.unwrap_or_else(|_| Err(source.error(None, "reading was interrupted".to_owned())))
+    }
+}
+
 /// Is this the name of a variable that a task may set?
 ///
 /// # Errors
@@ -55,16 +107,15 @@ impl EnvSource {
         }
     }
 
-    /// Reads the variables.
-    ///
-    /// # Errors
-    /// Names the file and the line.
-    pub fn read(&self) -> Result<Vec<(String, String)>, EnvError> {
-        let error = |line: Option<usize>, reason: String| {
-            let path = self.path().display();
-            let place = line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
-            EnvError { place, reason }
-        };
+    fn error(&self, line: Option<usize>, reason: String) -> EnvError {
+        let path = self.path().display();
+        let place = line.map_or_else(|| path.to_string(), |line| format!("{path}:{line}"));
+        EnvError { place, reason }
+    }
+
+    /// Reads the variables with the rights of this thread.
+    fn read(&self) -> Result<Vec<(String, String)>, EnvError> {
+        let error = |line: Option<usize>, reason: String| self.error(line, reason);
         let text = bounded::read_text(self.path(), bounded::SECRET).map_err(|failed| match failed {
             FileError::NotText => error(None, "expected UTF-8 text".to_owned()),
             other => error(None, other.to_string()),

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use hyper::http::{HeaderName, Method};
 
-use super::environment::EnvSource;
+use super::environment::{EnvFiles, EnvSource};
 use super::http_url::HttpUrl;
 use crate::file::trust::Owners;
 use crate::process::Confines;
@@ -103,6 +103,8 @@ pub struct ProcessSettings {
     pub confines: Option<Arc<Confines>>,
     /// Who may change the program; `None`: anybody.
     pub trusted: Option<Arc<Owners>>,
+    /// Who may change the files with its variables.
+    pub env_files: EnvFiles,
 }
 
 /// Variables of one place.

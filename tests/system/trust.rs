@@ -103,6 +103,89 @@ fn what_belongs_to_a_stranger_starts_nothing() {
 }
 
 #[test]
+fn files_of_variables_and_of_the_address_are_judged_as_the_configuration_is() {
+    let folder = Folder::new("sqlite:w.db", "");
+    let task = |run: &str| {
+        let text = format!("name = \"own\"\n[run]\nexec = [\"/bin/sh\", \"-c\", 'test \"$SAID\" = yes']\n{run}\n");
+        fs::write(folder.path("tasks.d/own.toml"), text).unwrap();
+    };
+    fs::write(folder.path("lines"), "SAID=yes\nBASH_ENV=/nowhere\n").unwrap();
+    fs::write(folder.path("value"), "yes\n").unwrap();
+    fs::write(folder.path("address"), "sqlite:w.db\n").unwrap();
+    folder.reconfigure("url = \"sqlite:w.db\"", "url = { file = \"address\" }");
+    for (run, name) in [
+        ("env_file = \"../lines\"", "lines"),
+        ("env = { SAID = { file = \"../value\" } }", "value"),
+        ("env = { SAID = \"yes\" }", "address"),
+    ] {
+        task(run);
+        assert_eq!(folder.windlass(&["perform", "own"]).0, Some(0));
+        mode(&folder.path(name), 0o646);
+        let path = folder.path(name).display().to_string();
+        let said = format!("{path} may be written by everybody (mode 0646)");
+        for command in [&["check"][..], &["run"], &["perform", "own"]] {
+            let (code, text) = folder.windlass(command);
+            let text = text.replace(": may", " may");
+            assert!(code != Some(0) && text.contains(&said) && text.contains(&format!("chmod o-w {path}")), "{text}");
+            assert!(text.contains("strict_modes = false"), "{text}");
+        }
+        mode(&folder.path(name), 0o644);
+    }
+    mode(&folder.path("lines"), 0o646);
+    folder.reconfigure("scheduler = true", "security.strict_modes = false\nscheduler = true");
+    task("env_file = \"../lines\"");
+    assert_eq!(folder.windlass(&["perform", "own"]).0, Some(0), "the same opt-out");
+}
+
+#[test]
+fn what_a_tasks_user_puts_in_the_place_of_a_file_of_variables_leads_root_nowhere() {
+    if !is_root() {
+        return;
+    }
+    let folder = Folder::new("sqlite:w.db", "");
+    mode(&folder.path(""), 0o755);
+    let passwd = fs::read_to_string("/etc/passwd").unwrap();
+    let line = passwd.lines().find(|line| line.split(':').nth(2) == Some("1")).unwrap();
+    let user = line.split(':').next().unwrap();
+    let home = folder.path("home");
+    fs::create_dir(&home).unwrap();
+    fs::write(folder.path("secret"), "SAID=root's\n").unwrap();
+    mode(&folder.path("secret"), 0o640);
+    let task = |run: &str| {
+        let exec = "exec = [\"/bin/sh\", \"-c\", 'case \"$SAID\" in *root*) exit 7;; theirs) exit 0;; esac; exit 9']";
+        let text = format!("name = \"own\"\n[run]\n{exec}\nuser = {user:?}\ncwd = \"/\"\n{run}\n");
+        fs::write(folder.path("tasks.d/own.toml"), text).unwrap();
+    };
+    for (run, text) in
+        [("env_file = \"../home/vars\"", "SAID=theirs\n"), ("env = { SAID = { file = \"../home/vars\" } }", "theirs")]
+    {
+        let vars = home.join("vars");
+        fs::write(&vars, text).unwrap();
+        task(run);
+        mode(&vars, 0o600);
+        for path in [&home, &vars] {
+            chown(path, Some(1), Some(1)).unwrap();
+        }
+        let (code, said) = folder.windlass(&["perform", "own"]);
+        assert_eq!(code, Some(0), "its own file it may have: {said}");
+        fs::remove_file(&vars).unwrap();
+        std::os::unix::fs::symlink(folder.path("secret"), &vars).unwrap();
+        std::os::unix::fs::lchown(&vars, Some(1), Some(1)).unwrap();
+        let (code, said) = folder.windlass(&["perform", "own"]);
+        assert!(code != Some(0) && said.contains("Permission denied"), "{said}");
+        assert!(!said.contains("exited with 7"), "{said}");
+        fs::remove_file(&vars).unwrap();
+        // A stranger's it is not, whoever can read it.
+        fs::write(&vars, text).unwrap();
+        chown(&vars, Some(STRANGER), None).unwrap();
+        let (code, said) = folder.windlass(&["perform", "own"]);
+        assert!(code != Some(0) && said.contains("belongs to 54321"), "{said}");
+        fs::remove_file(&vars).unwrap();
+        chown(&home, Some(0), Some(0)).unwrap();
+    }
+}
+
+#[test]
 fn a_configuration_of_a_stranger_in_the_working_directory_is_passed_over() {
     if !is_root() {
         return;

@@ -1,11 +1,11 @@
 //! `[security]`: who may change what runs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use nix::unistd;
 
 use crate::config::error::Problem;
-use crate::config::model::{Group, SecurityConfig, User};
+use crate::config::model::{Config, Group, SecurityConfig, User};
 use crate::config::reader::{Table, Value};
 use crate::file::trust::{Owners, Untrusted};
 
@@ -91,9 +91,14 @@ pub(super) fn found_here(path: &Path) -> Result<(), String> {
     }
 }
 
-/// Judges a configuration that was read. It may itself switch the judgement off: who named it trusts it.
-pub(super) fn judge(path: &Path, security: &SecurityConfig) -> Option<Problem> {
-    let error = security.trusted()?.judge(path).err()?;
+/// Judges a configuration that was read, and the files that say with it where jobs come from: the address of the store, and
+/// the authorities by which its server is recognised. It may itself switch the judgement off: who named it trusts it.
+pub(super) fn judge(config: &Config) -> Option<Problem> {
+    let Config { source, security, store, .. } = config;
+    let owners = security.trusted()?;
+    let files = source.iter().chain(&store.address).chain(&store.tls.ca);
+    let absolute = |path: &PathBuf| std::path::absolute(path).unwrap_or_else(|_| path.clone());
+    let error = files.filter_map(|path| owners.judge(&absolute(path)).err()).next()?;
     Some(problem(&error))
 }
 

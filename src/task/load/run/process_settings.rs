@@ -13,7 +13,7 @@ use crate::config::reader::{Table, Underlay, Value};
 use crate::file::bounded;
 use crate::process::confine::{self, Confines, Limits};
 use crate::process::private;
-use crate::task::environment::{EnvSource, judge_name};
+use crate::task::environment::{EnvFiles, EnvSource, judge_name};
 use crate::task::handler_spec::{EnvLayer, ProcessSettings};
 use crate::task::load::program::report_missing;
 
@@ -50,6 +50,8 @@ pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &
     // Who is to be root keeps root's rights.
     let gives_up_rights = confines.user.as_ref().is_some_and(|user| user.uid != 0);
     confines.no_new_privs = no_new_privs.unwrap_or(gives_up_rights);
+    let env_files = EnvFiles::new(context.trusted, trusted.as_ref(), confines.user.as_ref());
+    let context = Context { handler: context, files: &env_files };
     let mut env_sources = run.take_own("env_file").map(|value| read_files(&value, context)).unwrap_or_default();
     let dollar = run.take("allow_dollar").and_then(|value| value.boolean()).unwrap_or(false);
     let env = run.take_own("env").map(|value| read_env(&value, context, dollar, &mut env_sources)).unwrap_or_default();
@@ -60,12 +62,13 @@ pub(super) fn read(run: &mut Table<'_>, context: HandlerContext<'_>, warnings: &
     let inherited = run.underlay().map(|underlay| inherited(underlay, context, dollar, is_own)).unwrap_or_default();
     ProcessSettings {
         trusted,
-        cwd: run.take("cwd").and_then(|value| read_cwd(&value, context)).unwrap_or_else(|| folder.to_owned()),
+        cwd: run.take("cwd").and_then(|value| read_cwd(&value, context.handler)).unwrap_or_else(|| folder.to_owned()),
         inherited,
         env,
         env_sources,
         env_clear: run.take("env_clear").and_then(|value| value.boolean()).unwrap_or(false),
         confines: (confines != Confines::default()).then(|| Arc::new(confines)),
+        env_files: env_files.clone(),
     }
 }
 
@@ -78,13 +81,15 @@ fn read_cwd(value: &Value<'_>, context: HandlerContext<'_>) -> Option<PathBuf> {
     Some(path)
 }
 
+/// What the variables are read with.
+#[derive(Clone, Copy)]
+struct Context<'a> {
+    handler: HandlerContext<'a>,
+    files: &'a EnvFiles,
+}
+
 /// The variables of `[defaults]`, without those that the task has itself.
-fn inherited(
-    underlay: &Underlay<'_>,
-    context: HandlerContext<'_>,
-    dollar: bool,
-    is_own: impl Fn(&str) -> bool,
-) -> EnvLayer {
+fn inherited(underlay: &Underlay<'_>, context: Context<'_>, dollar: bool, is_own: impl Fn(&str) -> bool) -> EnvLayer {
     let mut layer = EnvLayer::default();
     if let Some(value) = underlay.get("env_file") {
         underlay.note("env_file", &value);
@@ -105,7 +110,7 @@ fn inherited(
 /// The literal variables; those that stand in files are added to `sources`.
 fn read_env(
     value: &Value<'_>,
-    context: HandlerContext<'_>,
+    context: Context<'_>,
     dollar: bool,
     sources: &mut Vec<EnvSource>,
 ) -> BTreeMap<String, String> {
@@ -120,7 +125,7 @@ fn read_env(
 fn read_variable(
     name: &str,
     value: &Value<'_>,
-    context: HandlerContext<'_>,
+    context: Context<'_>,
     dollar: bool,
     env: &mut BTreeMap<String, String>,
     sources: &mut Vec<EnvSource>,
@@ -166,7 +171,7 @@ fn file_of(value: &Value<'_>) -> Option<PathBuf> {
 }
 
 /// `env_file`: one or several.
-fn read_files(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<EnvSource> {
+fn read_files(value: &Value<'_>, context: Context<'_>) -> Vec<EnvSource> {
     let items = if value.raw().as_str().is_some() {
         vec![value.clone()]
     } else {
@@ -180,16 +185,16 @@ fn read_files(value: &Value<'_>, context: HandlerContext<'_>) -> Vec<EnvSource> 
 }
 
 /// Says what would fail at a run. A process that only enqueues jobs does not need it, so that the task is valid.
-fn checked(source: EnvSource, value: &Value<'_>, context: HandlerContext<'_>) -> EnvSource {
+fn checked(source: EnvSource, value: &Value<'_>, context: Context<'_>) -> EnvSource {
     if let Some(warning) = bounded::exposed_secret(source.path()) {
-        context.exposed.borrow_mut().push(format!("{}: {warning}", value.location_and_key()));
+        context.handler.exposed.borrow_mut().push(format!("{}: {warning}", value.location_and_key()));
     }
-    if let Err(error) = source.read() {
+    if let Err(error) = context.files.read(&source) {
         let is_without = source.path().starts_with(format!("${CREDENTIALS}"));
         let hint =
             if is_without { "; systemd passes a credential by LoadCredential=NAME:PATH in the unit" } else { "" };
         let why = format!("expected variables that can be read: failed to {error}{hint}");
-        context.unavailable.borrow_mut().push(value.problem(&why));
+        context.handler.unavailable.borrow_mut().push(value.problem(&why));
     }
     source
 }
