@@ -48,6 +48,8 @@ pub enum RecordKind {
     Ping,
     /// The entry of a periodic task.
     Periodic,
+    /// The last occurrence of a schedule.
+    Occurrence,
     /// A delayed job without a time at which it is due.
     Delayed,
     /// An item that was set aside to be moved to another store.
@@ -71,6 +73,8 @@ impl RecordKind {
             (Self::Ping, _) => "pings of workers",
             (Self::Periodic, 1) => "entry of a periodic task",
             (Self::Periodic, _) => "entries of periodic tasks",
+            (Self::Occurrence, 1) => "last occurrence of a schedule",
+            (Self::Occurrence, _) => "last occurrences of schedules",
             (Self::Delayed, 1) => "delayed job",
             (Self::Delayed, _) => "delayed jobs",
             (Self::Queue, 1) => "name of a queue",

@@ -42,6 +42,8 @@ behaviours! {
     an_interrupted_undo_loses_nothing,
     what_is_put_back_is_put_back_once,
     without_the_other_store_it_is_put_back,
+    a_last_occurrence_that_is_none_stays_and_keeps_nothing_behind,
+    very_many_entries_are_moved_in_bounded_batches,
 }
 
 async fn try_move(from: &Fixture, to: &Fixture) -> Result<Copied, AdminError> {
@@ -104,6 +106,49 @@ async fn everything_that_waits_comes_over(f: &Fixture) {
     assert_eq!((copied.queued, copied.delayed, copied.failed, copied.periodic), (603, 300, 2, 1));
     check_moved(f, &to).await;
     assert_eq!(moved(f, &to).await, Copied::default());
+}
+
+async fn a_last_occurrence_that_is_none_stays_and_keeps_nothing_behind(f: &Fixture) {
+    filled(f).await;
+    f.plant_occurrence("bad", "garbage");
+    let to = f.sibling().await;
+    moved(f, &to).await;
+    check_moved(f, &to).await;
+    assert_eq!(moved(f, &to).await, Copied::default());
+    f.plant_occurrence("bad", "5");
+    moved(f, &to).await;
+    assert_eq!(to.store.last_fired(&["bad".to_owned()]).await.expect("last_fired"), [Some(5)], "it was left in place");
+}
+
+async fn very_many_entries_are_moved_in_bounded_batches(f: &Fixture) {
+    for n in 0..300 {
+        f.plant_occurrence(&format!("report/{n}"), "5");
+    }
+    let to = f.sibling().await;
+    assert_eq!(set_aside_for(f, &to, 100).await.items.len(), 100);
+    moved(f, &to).await;
+    let ids: Vec<_> = (0..300).map(|n| format!("report/{n}")).collect();
+    assert_eq!(to.store.last_fired(&ids).await.expect("last_fired"), vec![Some(5); 300]);
+}
+
+#[tokio::test]
+async fn entries_counters_and_keys_that_cannot_be_read_stay_and_keep_nothing_behind() {
+    let f = Fixture::redis().await;
+    filled(&f).await;
+    let (periodic, schedules) = (f.key("windlass:periodic"), f.key("windlass:schedules"));
+    f.redis_command(&["HSET", &periodic, "x", "garbage", "y", ""]);
+    f.redis_command(&["SET", &f.key("stat:processed"), "1e400"]);
+    let to = f.sibling().await;
+    assert_eq!(moved(&f, &to).await.periodic, 1);
+    check_moved(&f, &to).await;
+    let mut left = f.redis_command(&["HGETALL", &periodic]).texts();
+    left.sort();
+    assert_eq!(left, ["", "garbage", "x", "y"]);
+    assert_eq!(f.redis_command(&["GET", &f.key("stat:processed")]).texts(), ["1e400"]);
+    f.redis_command(&["SET", &schedules, "x"]);
+    fill(&f.store, "mail", &jobs(0..1)).await;
+    assert_eq!(moved(&f, &to).await.queued, 1);
+    assert_eq!(f.redis_command(&["GET", &schedules]).texts(), ["x"]);
 }
 
 async fn it_comes_over_between_engines(f: &Fixture) {

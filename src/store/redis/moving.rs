@@ -14,6 +14,7 @@ use crate::store::instance::InstanceRecord;
 use crate::store::moving::{
     Aside, Batch, BatchId, Identify, LetGo, ReadAside, RenewSource, SetAside, StoreIdentity, Target, Waiting,
 };
+use crate::store::unreadable::{PassedOver, RecordKind};
 
 static IDENTIFY: Script = script!("identify");
 static SET_ASIDE: Script = script!("places", "identity", "recall", "page", "unlink", "trim_second", "set_aside");
@@ -180,12 +181,62 @@ async fn set_aside_known(connection: &Connection, arrow: &SetAside) -> Result<Op
     }
     let mut failed = first("F");
     failed.number(limit);
-    for call in [failed, first("P"), first("S")] {
+    if let Some(batch) = aside(connection, failed).await? {
+        return Ok(Some(batch));
+    }
+    loop {
+        let entries = entries(connection, limit).await?;
+        if entries.is_empty() {
+            break;
+        }
+        let mut call = first("P");
+        call.number(entries.len());
+        for (kind, name, bytes) in entries {
+            call.literal(kind).arg(name).arg(bytes);
+        }
+        // None: another program has changed them meanwhile.
         if let Some(batch) = aside(connection, call).await? {
             return Ok(Some(batch));
         }
     }
-    Ok(None)
+    aside(connection, first("S")).await
+}
+
+/// At most `limit` entries of periodic tasks and last occurrences of schedules, each with its kind in the outbox. Those that
+/// cannot be read are told and stay where they are.
+async fn entries(connection: &Connection, limit: usize) -> Result<Vec<(&'static str, Bytes, Bytes)>, StoreError> {
+    let keys = connection.keys();
+    let mut found = Vec::new();
+    let is_second =
+        |name: &[u8], bytes: &[u8]| std::str::from_utf8(name).is_ok() && reply::parsed::<i64>(bytes).is_some();
+    let is_entry = |name: &[u8], bytes: &[u8]| periodic::read(name, bytes).is_some();
+    let periodic = ("P", keys.periodic(), RecordKind::Periodic, &is_entry as &(dyn Fn(&[u8], &[u8]) -> bool + Sync));
+    for (kind, key, record, is_readable) in [periodic, ("C", keys.schedules(), RecordKind::Occurrence, &is_second)] {
+        let (mut passed, mut next) = (PassedOver::new(record), Some(scan::BEGIN));
+        while let Some(cursor) = next.filter(|_| found.len() < limit) {
+            let (name, arguments) = scan::fields_from(&key, cursor);
+            let fields;
+            (fields, next) = match connection.command(name, arguments).await {
+                Ok(reply) => scan::read_members(reply)?,
+                // It holds no entries, and must not keep the rest here.
+                Err(error @ StoreError::Corrupt { .. }) => {
+                    connection.origin.findings.tell(kind, format!("a key of another type is not moved: {error}"));
+                    break;
+                }
+                Err(error) => return Err(error),
+            };
+            for pair in fields.chunks_exact(2) {
+                // A scan may name one twice.
+                if !is_readable(&pair[0], &pair[1]) {
+                    passed.add(&pair[0], "it does not hold what stands there");
+                } else if found.len() < limit && !found.iter().any(|(of, name, _)| *of == kind && *name == pair[0]) {
+                    found.push((kind, pair[0].clone(), pair[1].clone()));
+                }
+            }
+        }
+        connection.passed_over(&passed, &key);
+    }
+    Ok(found)
 }
 
 async fn aside(connection: &Connection, call: Call) -> Result<Option<Batch>, StoreError> {

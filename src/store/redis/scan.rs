@@ -63,7 +63,13 @@ pub(super) fn members_from(key: &Bytes, cursor: Bytes) -> (&'static str, Vec<Byt
     ("SSCAN", [key.clone(), cursor].into_iter().chain(count).collect())
 }
 
-/// The cursor of the beginning of a set.
+/// The command that reads the fields of a hash, each followed by its value, from a cursor on.
+pub(super) fn fields_from(key: &Bytes, cursor: Bytes) -> (&'static str, Vec<Bytes>) {
+    let (_, arguments) = members_from(key, cursor);
+    ("HSCAN", arguments)
+}
+
+/// The cursor of the beginning of a set or of a hash.
 pub(super) const BEGIN: Bytes = Bytes::from_static(b"0");
 
 /// The members in a reply to [`members_from`], and the cursor of the rest if there is one.

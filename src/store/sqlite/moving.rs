@@ -89,7 +89,7 @@ fn set_aside(step: &Step<'_>, fresh: &str, token: &str, arrow: &SetAside) -> Res
     let standing = step.sql(concat!("SELECT 1 FROM outbox WHERE ", is_ours!()))?.exists([])?;
     if !standing {
         let limit = stored(*limit);
-        let taken = queued(step, limit)? || late(step, limit)? || failures(step, limit)? || entries(step)?;
+        let taken = queued(step, limit)? || late(step, limit)? || failures(step, limit)? || entries(step, arrow.limit)?;
         if !taken && !counters(step)? {
             return Ok(None);
         }
@@ -239,26 +239,47 @@ fn all_moved(rows: i64, table: &str, set_aside: usize, removed: usize) -> Result
     at_least(rows, table, removed)
 }
 
-/// All periodic entries, and the last occurrences of schedules.
-fn entries(step: &Step<'_>) -> Result<bool, StoreError> {
+/// The first periodic entries and last occurrences of schedules. One that is no second stays, because the other store could
+/// not read it either.
+fn entries(step: &Step<'_>, limit: usize) -> Result<bool, StoreError> {
     let (entries, _) = periodic::periodic(step, &[])?;
-    for entry in &entries {
+    let entries = &entries[..entries.len().min(limit)];
+    for entry in entries {
         let sql = "INSERT INTO outbox (kind, name, bytes) VALUES ('P', ?1, ?2)";
         step.change("outbox", sql, params![entry.task.as_str(), entry.encode().as_bytes()])?;
     }
-    at_least(entries.len(), "periodic", step.sql("DELETE FROM periodic")?.execute([])?)?;
-    let (rows, readable): (i64, i64) = step
-        .sql("SELECT count(*), count(*) FILTER (WHERE typeof(last_s) = 'integer') FROM schedules")?
-        .query_row([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    // They were read in this order.
+    let these = "DELETE FROM periodic WHERE task IN (SELECT task FROM periodic ORDER BY task LIMIT ?1)";
+    at_least(entries.len(), "periodic", step.sql(these)?.execute([stored(entries.len())])?)?;
+    macro_rules! readable {
+        ($what:literal) => {
+            concat!($what, " FROM schedules WHERE typeof(last_s) = 'integer'")
+        };
+    }
+    let first: i64 = stored(limit.saturating_sub(entries.len()));
+    let readable: i64 = step
+        .sql(concat!("SELECT count(*) FROM (", readable!("SELECT id"), " ORDER BY id LIMIT ?1)"))?
+        .query_row([first], |row| row.get(0))?;
+    let readable = usize::try_from(readable).unwrap_or(usize::MAX);
     let fired = step
-        .sql(
-            "INSERT INTO outbox (kind, name, bytes) SELECT 'C', id, CAST(CAST(last_s AS TEXT) AS BLOB) FROM schedules \
-             WHERE typeof(last_s) = 'integer'",
-        )?
-        .execute([])?;
-    at_least(usize::try_from(readable).unwrap_or(usize::MAX), "outbox", fired)?;
-    let removed = step.sql("DELETE FROM schedules")?.execute([])?;
-    at_least(usize::try_from(rows).unwrap_or(usize::MAX), "schedules", removed)?;
+        .sql(concat!(
+            "INSERT INTO outbox (kind, name, bytes) ",
+            readable!("SELECT 'C', id, CAST(CAST(last_s AS TEXT) AS BLOB)"),
+            " ORDER BY id LIMIT ?1"
+        ))?
+        .execute([first])?;
+    at_least(readable, "outbox", fired)?;
+    let removed = step
+        .sql(concat!("DELETE FROM schedules WHERE id IN (", readable!("SELECT id"), " ORDER BY id LIMIT ?1)"))?
+        .execute([first])?;
+    at_least(readable, "schedules", removed)?;
+    let mut passed = PassedOver::new(RecordKind::Occurrence);
+    let mut left = step.sql("SELECT id FROM schedules WHERE typeof(last_s) <> 'integer'")?;
+    let mut rows = left.query([])?;
+    while let Some(row) = rows.next()? {
+        passed.add(&bytes(row.get_ref(0)?), "it is no second");
+    }
+    step.findings().passed_over(&passed, "the table schedules");
     Ok(!entries.is_empty() || fired > 0)
 }
 

@@ -5,13 +5,14 @@
 --        "Q" queue:<queue>   "D" delayed:<second>, windlass:twins:<second>, per job timestamps:<raw>
 -- ARGV   now, an id for a store that has none, the batch's token, target and address (aside.lua), kind; then by kind:
 --        "Q" queue, limit    "D" second, number of jobs, per job queue and raw    "F" limit
---        "P" (periodic entries and schedules), "S" (counters), "" only what is set aside already: nothing
+--        "P" number of entries; per entry "P" (of a periodic task) or "C" (the last occurrence of a schedule), name, bytes
+--        "S" (counters), "" only what is set aside already: nothing
 -- returns {id, number, {kind, name, identity, bytes, ...}, batch (aside.lua)}, or nothing if there is nothing
 --
 -- Why this order: a batch that is set aside already is returned first, because it must neither grow nor be overtaken.
 -- Each item is written to the outbox before it leaves its place. The right to remove it from its place is checked
--- before that, because otherwise it could stand in both. Delayed jobs are moved only if they still stand where the
--- caller saw them.
+-- before that, because otherwise it could stand in both. Delayed jobs and entries are moved only if they still stand
+-- as the caller saw them. What cannot be read is not set aside, because then nothing behind it could be moved.
 
 now()
 local OUTBOX, MOVING, SCHEDULES, NOTHING = key(), key(), key(), key()
@@ -82,28 +83,41 @@ elseif kind == 'D' then
 elseif kind == 'F' then
   count = put_first(FAILED, tonumber(arg()), 'F')
 elseif kind == 'P' then
-  local entries, fired = must('HGETALL', PERIODIC), must('HGETALL', SCHEDULES)
-  if #entries + #fired > 0 then
+  local places, standing = { P = PERIODIC, C = SCHEDULES }, {}
+  for _ = 1, tonumber(arg()) do
+    local what, name, bytes = arg(), arg(), arg()
+    if must('HGET', places[what], name) == bytes then
+      must('HDEL', places[what], '')
+      count = count + 1
+      standing[count] = { what, name, bytes }
+    end
+  end
+  if count > 0 then
     begin()
   end
-  for i = 1, #entries, 2 do
-    put('P', entries[i], '', entries[i + 1])
-    count = count + 1
+  for _, entry in ipairs(standing) do
+    local what, name, bytes = unpack(entry)
+    put(what, name, '', bytes)
+    must('HDEL', places[what], name)
   end
-  for i = 1, #fired, 2 do
-    put('C', fired[i], '', fired[i + 1])
-    count = count + 1
-  end
-  unlink(must, PERIODIC, SCHEDULES)
 elseif kind == 'S' then
-  local processed = tonumber(must('GET', PROCESSED_STAT) or 0) or 0
-  local failures = tonumber(must('GET', FAILED_STAT) or 0) or 0
+  -- One that is no number stays where it is.
+  local function counted(place)
+    local value = redis.pcall('GET', place)
+    return type(value) == 'string' and string.match(value, '^%d+$') and #value <= 15 and tonumber(value) or 0
+  end
+  local processed, failures = counted(PROCESSED_STAT), counted(FAILED_STAT)
   if processed > 0 or failures > 0 then
     begin()
     put('S', whole(processed), '', whole(failures))
     count = 1
+    if processed > 0 then
+      must('DEL', PROCESSED_STAT)
+    end
+    if failures > 0 then
+      must('DEL', FAILED_STAT)
+    end
   end
-  must('DEL', PROCESSED_STAT, FAILED_STAT)
 end
 if count == 0 then
   return nil
