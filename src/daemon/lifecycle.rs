@@ -33,7 +33,7 @@ use crate::backoff;
 use crate::clock::Clock;
 use crate::config::Config;
 use crate::config::model::StoreConfig;
-use crate::event::{Bus, Event};
+use crate::event::{Bus, Event, Tally};
 use crate::pool::{self, Control, Ended, Phase, Work, unless_told};
 use crate::process::mark;
 use crate::process::sweep::hostname;
@@ -127,6 +127,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         pulses: pulses.clone(),
         announcements: Announcements::default(),
         outage: Outage::default(),
+        tally: Tally::default(),
     };
     let code = core.block_on(async {
         tokio::select! {
@@ -172,6 +173,7 @@ struct DaemonRun {
     pulses: Pulses,
     announcements: Announcements,
     outage: Outage,
+    tally: Tally,
 }
 
 /// What a run has once it has joined.
@@ -223,6 +225,7 @@ impl DaemonRun {
             pulses: self.pulses,
             announcements: self.announcements,
             outage: self.outage,
+            tally: self.tally,
             ready,
         };
         let say_ready = self.handlers.spawn(async move {
@@ -317,6 +320,7 @@ impl DaemonRun {
             announcements: self.announcements.clone(),
             lost: Arc::default(),
             outage: self.outage.clone(),
+            tally: self.tally.clone(),
         };
         let instances = store.run(Instances).await?;
         let mut bulkheads = Bulkheads::default();

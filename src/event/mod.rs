@@ -3,7 +3,9 @@
 pub mod bus;
 pub mod kind;
 pub mod output;
+pub mod tally;
 
 pub use bus::{Bus, Listener, Received};
 pub use kind::{Event, EventKind, OutputStream};
 pub use output::OutputTeller;
+pub use tally::Tally;

@@ -13,6 +13,7 @@ pub mod outcome;
 pub mod payload;
 pub mod queue_member;
 pub mod retry_keys;
+pub mod run_counts;
 pub mod run_variables;
 
 pub use failure::{Failure, FailureView};
@@ -23,3 +24,4 @@ pub use name::{NameError, QueueName, TaskName, WorkerName};
 pub use outcome::Outcome;
 pub use payload::{Args, BadPayload, PayloadView};
 pub use retry_keys::RetryKeys;
+pub use run_counts::{RunCounts, RunEnd};

@@ -6,7 +6,7 @@ use super::ending::{CrashPolicy, Ending, Run, ending, release};
 use crate::config::element::crash_policy::OnCrash;
 use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::job::failure::UNPARSEABLE;
-use crate::job::{Failure, Identity, Outcome, PayloadView, QueueName, TaskName};
+use crate::job::{Failure, Identity, Outcome, PayloadView, QueueName, RunEnd, TaskName};
 use crate::store::effect::Verdict;
 use crate::store::workers::Recovery;
 use crate::store::working::WorkingRecord;
@@ -23,6 +23,8 @@ pub(crate) struct CutOff {
     pub recovery: Recovery,
     /// The job, for events.
     pub job: Arc<JobInfo>,
+    /// Its task, if it is known here.
+    pub task: Option<TaskName>,
     /// The failure, if it goes to the failed list.
     pub failure: Option<Failure>,
     /// The reason, as text.
@@ -89,5 +91,14 @@ pub(crate) fn cut_off<'a>(
         }
         _ => "its worker is gone".to_owned(),
     };
-    CutOff { recovery: Recovery { instance, record, queue, payload, verdict, free, tick }, job, failure, why }
+    let task = task.map(|task| task.name.clone());
+    CutOff { recovery: Recovery { instance, record, queue, payload, verdict, free, tick }, job, task, failure, why }
+}
+
+/// How a run that was cut off is counted once this has become of its job. How long it took nobody knows.
+pub(crate) fn end_of(verdict: &Verdict) -> RunEnd {
+    match verdict {
+        Verdict::Failed { .. } | Verdict::Attempted(_) => RunEnd::Failed,
+        _ => RunEnd::CutOff,
+    }
 }

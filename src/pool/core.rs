@@ -25,6 +25,7 @@ use super::shortage::Shortage;
 use super::slots::{LANES, Slots};
 use super::timeouts::Timeouts;
 use crate::clock::Clock;
+use crate::event::tally::Counter;
 use crate::event::{Bus, Event};
 use crate::job::ClaimToken;
 use crate::plugin::registry::Plugins;
@@ -57,6 +58,8 @@ pub(super) struct Core {
     pub(super) plugins: Arc<Plugins>,
     pub(super) pulses: Pulses,
     pub(super) announcements: Announcements,
+    /// Counts the ends of jobs.
+    pub(super) counter: Counter,
 
     pub(super) settings: Settings,
     pub(super) orders: Orders,

@@ -18,13 +18,15 @@ use tokio::sync::mpsc;
 use self::undone::Undone;
 use super::cancels;
 use super::core::{Core, Finished};
+use super::counted::Counted;
 use super::hooked_run::Performed;
 use super::orphan;
 use super::perform::{self, PreparedJob};
 use super::report::{self, Untold};
 use super::slots::{Job, Slot, Taken};
 use crate::job::failure::iso_date;
-use crate::job::{Failure, Identity, Outcome, WorkerName};
+use crate::job::run_counts::millis;
+use crate::job::{Failure, Identity, Outcome, RunEnd, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
 use crate::plugin::hooks::Refusal;
 use crate::store::Lane;
@@ -57,6 +59,8 @@ struct Settled {
     /// Who the job is.
     identity: Identity,
     untold: Option<Box<Untold>>,
+    /// How it is counted then.
+    counted: Option<Counted>,
     /// It was told that it could not be recorded.
     told: bool,
 }
@@ -199,9 +203,15 @@ impl LaneTask {
         self.core.slots.rest(round.settled.iter().map(|settled| &settled.slot).chain(&round.idle));
         self.keep_undone(&mut round, &reply);
         for (index, settled) in round.settled.iter().enumerate() {
-            if let Some(untold) = settled.untold.as_ref().filter(|_| !reply.lost.contains(&index)) {
-                let repeated = reply.repeated.iter().find(|repeated| repeated.index == index);
+            if reply.lost.contains(&index) {
+                continue;
+            }
+            let repeated = reply.repeated.iter().find(|repeated| repeated.index == index);
+            if let Some(untold) = &settled.untold {
                 untold.tell(&self.core.bus, repeated, self.core.clock.now_ms());
+            }
+            if let Some((counted, settlement)) = settled.counted.as_ref().zip(round.exchange.settlements.get(index)) {
+                counted.count(&settlement.verdict, repeated.is_some());
             }
         }
         for (index, (number, entered)) in round.entering.into_iter().zip(reply.entered).enumerate() {
@@ -266,7 +276,11 @@ impl LaneTask {
                 self.begin(number, &worker, job);
             }
             Entered::PutBack { plugin } => report::vetoed(&self.core.bus, &job, format!("put back by {plugin}")),
-            Entered::Dropped { plugin } => report::dropped(&self.core.bus, &job, plugin),
+            Entered::Dropped { plugin } => {
+                report::dropped(&self.core.bus, &job, plugin);
+                let task = job.task().map(|task| &task.name);
+                self.core.counter.series(task, &job.queue).count(RunEnd::Dropped, None);
+            }
             // Its claim stands, so that it can be settled. If a right is missing it may be claimed again later.
             Entered::Undone => match fault {
                 Some(fault) => self.end(number, &worker, *job, Outcome::Failure(fault)),
@@ -296,7 +310,7 @@ impl LaneTask {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::release(job.task(), run);
         report::vetoed(&self.core.bus, &job, format!("given back without a run, because {why}"));
-        self.settle(number, worker, job, ending, None);
+        self.settle(number, worker, job, ending, (None, None));
     }
 
     fn run_ended(&mut self, finished: Finished) {
@@ -327,7 +341,8 @@ impl LaneTask {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::vetoed(task, run);
         report::tell_vetoed(&self.core.bus, worker, &job, refusal);
-        self.settle(number, worker, job, ending, None);
+        let counted = Counted::new(&self.core, &job, RunEnd::Vetoed, None);
+        self.settle(number, worker, job, ending, (None, Some(counted)));
     }
 
     /// A run is over, and its claim is still ours as far as we know.
@@ -348,18 +363,29 @@ impl LaneTask {
             _ => None,
         };
         let put_off = matches!(outcome, Outcome::Later { .. });
+        let (duration, ran) = (job.began.elapsed(), late::may_have_run(&job, &outcome));
         // Only failure records carry a duration.
         let ms = match &outcome {
             Outcome::Success { .. } | Outcome::Later { .. } => None,
-            _ => u64::try_from(job.began.elapsed().as_millis()).ok(),
+            _ => Some(millis(duration)),
         };
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
         let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, self.core.clock.now_ms());
-        let untold = report::tell(&self.core.bus, &job, &ending, result, put_off);
-        self.settle(number, worker, job, ending, untold);
+        let untold = report::tell(&self.core.bus, &job, &ending, result, duration, put_off);
+        let otherwise = if put_off { RunEnd::Later } else { RunEnd::CutOff };
+        let counted = Counted::new(&self.core, &job, otherwise, ran.then(|| millis(duration)));
+        self.settle(number, worker, job, ending, (untold, Some(counted)));
     }
 
-    fn settle(&mut self, slot: usize, worker: &WorkerName, job: Job, ending: Ending, untold: Option<Box<Untold>>) {
+    /// Sends the end of a job to the store with the next exchange, and what is told and counted when the store has taken it.
+    fn settle(
+        &mut self,
+        slot: usize,
+        worker: &WorkerName,
+        job: Job,
+        ending: Ending,
+        (untold, counted): (Option<Box<Untold>>, Option<Counted>),
+    ) {
         self.core.slots.settle(slot, &job.identity);
         let settlement = Settlement {
             worker: worker.clone(),
@@ -370,7 +396,7 @@ impl LaneTask {
             free: ending.free,
             tick: ending.tick,
         };
-        self.settlements.push((Settled { slot, identity: job.identity, untold, told: false }, settlement));
+        self.settlements.push((Settled { slot, identity: job.identity, untold, counted, told: false }, settlement));
     }
 
     /// Takes the job out of a slot; a lost one is dropped.

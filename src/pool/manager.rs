@@ -13,9 +13,10 @@ use super::slots::lane_of;
 use super::{orphan, probe};
 use crate::event::{Event, EventKind};
 use crate::job::WorkerName;
-use crate::plugin::cut_off::CutOff;
+use crate::plugin::cut_off::{CutOff, end_of};
 use crate::store::StoreError;
 use crate::store::instance::{Register, Unregister};
+use crate::store::workers::Recovered;
 use crate::store::working::WorkingRecord;
 use crate::supervise::pulse::{Pulse, TURN};
 
@@ -204,8 +205,12 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
 /// Settles the job of a working record that an earlier process left under one of our names, as a run that was cut off.
 async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
-    let CutOff { recovery, .. } = orphan::left_over(core, record).await?;
+    let CutOff { recovery, job, task, .. } = orphan::left_over(core, record).await?;
+    let end = end_of(&recovery.verdict);
     let recovered = core.store.run(recovery).await?;
+    if recovered == Recovered::Yes {
+        core.counter.series(task.as_ref(), &job.queue).count(end, None);
+    }
     core.findings.accepted(RECOVERING);
     core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });
     Ok(())

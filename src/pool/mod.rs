@@ -13,6 +13,7 @@ pub mod autoscale;
 mod cancels;
 pub mod control;
 mod core;
+mod counted;
 mod drain;
 mod elsewhere;
 mod emptied;

@@ -20,7 +20,7 @@ use tokio::time::sleep;
 use super::core::Core;
 use super::slots::{LANES, State};
 use crate::job::{ClaimToken, WorkerName};
-use crate::plugin::cut_off::{Blame, CutOff, cut_off};
+use crate::plugin::cut_off::{Blame, CutOff, cut_off, end_of};
 use crate::store::StoreError;
 use crate::store::wishes::{ReadWishes, canceller};
 use crate::store::workers::{Recovered, Working};
@@ -101,8 +101,10 @@ pub(super) async fn left_over(core: &Core, record: WorkingRecord) -> Result<CutO
 
 async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
-    let CutOff { recovery, job, .. } = left_over(core, record).await?;
+    let CutOff { recovery, job, task, .. } = left_over(core, record).await?;
+    let end = end_of(&recovery.verdict);
     if core.store.run(recovery).await? == Recovered::Yes {
+        core.counter.series(task.as_ref(), &job.queue).count(end, None);
         core.warn(format!(
             "job {} ({}) stood on record under {worker}, which had recorded its end: the store has lost that, as a \
              failover may; it is treated as a run that was cut off",

@@ -50,6 +50,7 @@ pub(super) fn unread(claim: Claim) -> Box<Job> {
         info: None,
         began: Instant::now(),
         cancelled_by: None,
+        has_begun: false,
         limit: None,
     })
 }
@@ -139,6 +140,7 @@ pub(super) fn begin(core: &Core, slot: &Slot, job: &mut Job) -> Started {
         core.bus.emit(Event::Job { job: Arc::clone(info) });
     }
     job.began = Instant::now();
+    job.has_begun = true;
     let invocation = Invocation {
         task: Arc::clone(task),
         queue: job.queue.clone(),

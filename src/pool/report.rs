@@ -54,9 +54,10 @@ pub(super) fn tell(
     job: &Job,
     ending: &Ending,
     result: Option<String>,
+    duration: Duration,
     put_off: bool,
 ) -> Option<Box<Untold>> {
-    let (info, duration) = (job.info.as_ref(), job.began.elapsed());
+    let info = job.info.as_ref();
     let end = match (&ending.verdict, &ending.failure, info) {
         (Verdict::Requeued { identity }, ..) => {
             Some(End::CutOff { id: identity.id.clone(), times: identity.redelivered })

@@ -39,7 +39,7 @@ use super::timeouts::Timeouts;
 use super::{heartbeat, lease_guard, orphan, overdue, waking};
 use crate::backoff;
 use crate::clock::{Clock, SystemClock};
-use crate::event::Bus;
+use crate::event::{Bus, Tally};
 use crate::plugin::registry::Plugins;
 use crate::store::announce::Announcements;
 use crate::store::handle::{Lane, Waker};
@@ -83,6 +83,8 @@ pub struct Setup {
     pub announcements: Announcements,
     /// What all loops of this instance know of an outage of the store.
     pub outage: Outage,
+    /// Where the ends of jobs are counted.
+    pub tally: Tally,
     /// Told when the first processors are registered, or at once if there is no pool.
     pub ready: oneshot::Sender<()>,
 }
@@ -109,6 +111,7 @@ impl Setup {
             pulses: Pulses::default(),
             announcements: Announcements::default(),
             outage: Outage::default(),
+            tally: Tally::default(),
             ready: oneshot::channel().0,
         }
     }
@@ -129,6 +132,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
         pulses,
         announcements,
         outage,
+        tally,
         ready,
     } = setup;
     let mut ready = Some(ready);
@@ -146,6 +150,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
                 pulses: pulses.clone(),
                 announcements: announcements.clone(),
                 outage: outage.clone(),
+                tally: tally.clone(),
             };
             if let Some(ended) = live(parts, &mut record, &mut work, &mut control, &mut ready).await {
                 return ended;
@@ -175,6 +180,7 @@ struct Parts {
     pulses: Pulses,
     announcements: Announcements,
     outage: Outage,
+    tally: Tally,
 }
 
 /// One life under one id. `None` if it was declared dead. `record` is what it joined as, and afterwards what it became.
@@ -185,7 +191,7 @@ async fn live(
     control: &mut watch::Receiver<Control>,
     ready: &mut Option<oneshot::Sender<()>>,
 ) -> Option<Ended> {
-    let Parts { store, clock, bus, plugins, handlers, abandoned, pulses, announcements, outage } = parts;
+    let Parts { store, clock, bus, plugins, handlers, abandoned, pulses, announcements, outage, tally } = parts;
     let present = work.borrow_and_update().clone();
     let config = &present.config;
     let has_pool = config.max_task_processors > 0;
@@ -209,6 +215,7 @@ async fn live(
         plugins,
         pulses,
         announcements,
+        counter: tally.counter(),
         settings: Settings::new(&present),
         orders: Orders::new(abandoned),
         lease,

@@ -24,7 +24,7 @@ use tokio::sync::{Notify, watch};
 
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
-use crate::event::{Bus, Event};
+use crate::event::{Bus, Event, Tally};
 use crate::plugin::ending::CrashPolicy;
 use crate::store::announce::Announcements;
 use crate::store::instance::HostIdentity;
@@ -104,6 +104,8 @@ pub struct SchedulerContext {
     pub(crate) lost: Arc<Notify>,
     /// What all loops of this instance know of an outage of the store.
     pub outage: Outage,
+    /// Where the ends of jobs are counted.
+    pub tally: Tally,
 }
 
 impl SchedulerContext {
@@ -127,6 +129,7 @@ impl SchedulerContext {
             announcements: Announcements::default(),
             lost: Arc::default(),
             outage: Outage::default(),
+            tally: Tally::default(),
         }
     }
 

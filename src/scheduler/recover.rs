@@ -14,7 +14,7 @@ use super::SchedulerContext;
 use super::failures::Bulkheads;
 use crate::event::Event;
 use crate::job::Failure;
-use crate::plugin::cut_off::{Blame, CutOff, cut_off};
+use crate::plugin::cut_off::{Blame, CutOff, cut_off, end_of};
 use crate::plugin::poison::judge;
 use crate::process::leftovers::{self, Marks};
 use crate::process::mark::Daemon;
@@ -213,11 +213,11 @@ async fn recover_one(
     blame: Blame<'_>,
     tries: u32,
 ) -> Result<bool, StoreError> {
-    let SchedulerContext { store, clock, bus, .. } = context;
+    let SchedulerContext { store, clock, bus, tally, .. } = context;
     let registry = context.registry();
     let worker = record.worker.clone();
     let find = |class: &str| registry.get(class).map(|task| &**task);
-    let CutOff { mut recovery, job, mut failure, why } =
+    let CutOff { mut recovery, job, task, mut failure, why } =
         cut_off(record, instance, find, context.policy(), blame, clock.now_ms());
     if tries >= MAX_TRIES && failure.is_none() {
         // The queue cannot take its job back, so the job goes to the failed list, where people find it.
@@ -227,8 +227,10 @@ async fn recover_one(
         recovery.verdict = Verdict::Failed { record };
         failure = Some(new);
     }
+    let end = end_of(&recovery.verdict);
     match store.run(recovery).await? {
         Recovered::Yes => {
+            tally.count(task.as_ref(), &job.queue, end, None);
             match failure {
                 Some(failure) => bus.emit(Event::failure(job, &failure, Duration::ZERO)),
                 None => bus.emit(Event::Warning {

@@ -6,8 +6,9 @@ use std::time::Duration;
 
 use super::LaneTask;
 use crate::event::Event;
-use crate::job::{Args, Failure, Outcome, PayloadView, TaskName, WorkerName};
+use crate::job::{Args, Failure, Outcome, PayloadView, RunEnd, TaskName, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
+use crate::pool::counted::Counted;
 use crate::pool::elsewhere::Whereabouts;
 use crate::pool::holdups::{Cause, Fate, WITHOUT_END};
 use crate::pool::slots::Job;
@@ -74,7 +75,8 @@ impl LaneTask {
             ),
         });
         let ending = Ending { verdict: Verdict::Vetoed { retry: None }, free: Vec::new(), tick: None, failure: None };
-        self.settle(number, worker, job, ending, None);
+        let counted = Counted::new(&self.core, &job, RunEnd::Dropped, None);
+        self.settle(number, worker, job, ending, (None, Some(counted)));
     }
 
     /// A run is over: did it ever begin? One that did not is put off for as long as its task may wait, and then fails.
@@ -133,7 +135,7 @@ impl LaneTask {
     fn put_off_by(&mut self, number: usize, worker: &WorkerName, job: Job, holds: Option<&TaskDefinition>, ms: u64) {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::put_off(holds, run, ms);
-        self.settle(number, worker, job, ending, None);
+        self.settle(number, worker, job, ending, (None, None));
     }
 }
 
@@ -141,6 +143,11 @@ impl LaneTask {
 fn is_tick(payload: &[u8]) -> bool {
     let args = PayloadView::parse(payload).ok().and_then(|view| Args::of(&view).ok());
     args.is_some_and(|args| ["[{}]", "[null]", "[]"].contains(&args.as_str()))
+}
+
+/// Does the time since the job began count as the duration of a run?
+pub(super) fn may_have_run(job: &Job, outcome: &Outcome) -> bool {
+    job.has_begun && (has_begun(outcome) || *outcome == Outcome::Interrupted)
 }
 
 /// Does this outcome show that the task's program was started?

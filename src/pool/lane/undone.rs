@@ -110,8 +110,9 @@ impl LaneTask {
                 continue;
             };
             let mut settlement = settlement.clone();
-            let untold = settled.untold.take();
-            let mut kept = Settled { slot: settled.slot, identity: settled.identity.clone(), untold, told: true };
+            let (untold, counted) = (settled.untold.take(), settled.counted.take());
+            let (slot, identity) = (settled.slot, settled.identity.clone());
+            let mut kept = Settled { slot, identity, untold, counted, told: true };
             let refused = eased::of_settlement(&reply.refused, index);
             let fault = match refused {
                 Some((error, extras)) => eased::ease(&mut settlement, error, extras),

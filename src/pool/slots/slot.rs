@@ -36,6 +36,8 @@ pub(in crate::pool) struct Job {
     pub(in crate::pool) began: Instant,
     /// Who cancelled it, if somebody did.
     pub(in crate::pool) cancelled_by: Option<Arc<str>>,
+    /// Its run was begun.
+    pub(in crate::pool) has_begun: bool,
     /// When its run takes too long, if `overdue` watches it.
     pub(in crate::pool) limit: Option<Limit>,
 }

@@ -52,6 +52,7 @@ fn job(claim: &ClaimToken, lock: &LockKey) -> Box<Job> {
         info: None,
         began: Instant::now(),
         cancelled_by: None,
+        has_begun: false,
         limit: None,
     })
 }

@@ -1,0 +1,39 @@
+//! How jobs that end here are counted: once the store has decided what becomes of them, and not if their claims were lost.
+
+use std::sync::Arc;
+
+use super::core::Core;
+use super::slots::Job;
+use crate::event::tally::Series;
+use crate::job::RunEnd;
+use crate::store::effect::Verdict;
+
+/// A job that is to be counted when the store has taken its end.
+pub(super) struct Counted {
+    series: Arc<Series>,
+    /// What became of it, where the verdict does not say.
+    otherwise: RunEnd,
+    /// How long its run took in milliseconds, if it ran.
+    ran_ms: Option<u64>,
+}
+
+impl Counted {
+    pub(super) fn new(core: &Core, job: &Job, otherwise: RunEnd, ran_ms: Option<u64>) -> Self {
+        let series = core.counter.series(job.task().map(|task| &task.name), &job.queue);
+        Self { series, otherwise, ran_ms }
+    }
+
+    /// The store took this verdict. `repeated`: the job failed and runs again.
+    pub(super) fn count(&self, verdict: &Verdict, repeated: bool) {
+        let end = match verdict {
+            Verdict::Done | Verdict::DoneAtLast { .. } => RunEnd::Done,
+            Verdict::Failed { .. } => RunEnd::Failed,
+            Verdict::Attempted(_) if repeated => RunEnd::Retried,
+            // Noop takes the failure for done.
+            Verdict::Attempted(retry) if retry.last.is_none() => RunEnd::Done,
+            Verdict::Attempted(_) => RunEnd::Failed,
+            Verdict::Delayed { .. } | Verdict::Requeued { .. } | Verdict::Vetoed { .. } => self.otherwise,
+        };
+        self.series.count(end, self.ran_ms);
+    }
+}
