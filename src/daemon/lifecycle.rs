@@ -86,7 +86,6 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let abandoned = Arc::new(AtomicBool::new(false));
     let abandon = Arc::clone(&abandoned);
     let host = host::identity();
-    let ourselves = host.clone();
     // The mark is inherited, so it is set before any child is started.
     if !host::mark(&host) {
         let text = "no mark can be set that survives a cleared environment (RLIMIT_RTTIME is too low): should this \
@@ -97,7 +96,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         bus.emit(Event::Warning { text });
     }
     let orphaned =
-        Orphaned { bus: bus.clone(), log: log.clone(), abandoned: abandon, instance: instance_now, host: ourselves };
+        Orphaned { bus: bus.clone(), log: log.clone(), abandoned: abandon, instance: instance_now, host: host.clone() };
     orphaned.watch().map_err(system("watch the parent"))?;
     let handlers = handlers_runtime().map_err(system("start the handlers' runtime"))?;
     notify::start(notified, bus.clone(), work.clone(), scheduler_config.clone(), handlers.handle().clone(), hostname())
@@ -283,8 +282,7 @@ impl DaemonRun {
             let Some(begun) = unless_told(&mut control, begun.as_mut()).await else {
                 // A registration that is on its way would stay, and look like an instance that died.
                 if let Ok(Ok(Begun { store, record, .. })) = timeout(RESIGN, begun).await {
-                    let left = store.run(Leave { record }).await;
-                    drop(left);
+                    drop(store.run(Leave { record, ran: Vec::new() }).await);
                 }
                 return Err(StartAborted::Told);
             };

@@ -21,6 +21,8 @@ pub enum RunEnd {
     Later,
     /// It was cut off before it ended, and runs again.
     CutOff,
+    /// Somebody cancelled it, and it went to the failed list.
+    Cancelled,
     /// A plugin of its task refused the run.
     Vetoed,
     /// A rule of its task dropped it without a run.
@@ -29,8 +31,16 @@ pub enum RunEnd {
 
 impl RunEnd {
     /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Done, Self::Failed, Self::Retried, Self::Later, Self::CutOff, Self::Vetoed, Self::Dropped];
+    pub const ALL: [Self; 8] = [
+        Self::Done,
+        Self::Failed,
+        Self::Retried,
+        Self::Later,
+        Self::CutOff,
+        Self::Cancelled,
+        Self::Vetoed,
+        Self::Dropped,
+    ];
 
     /// Its name in metrics and JSON.
     #[must_use]
@@ -41,6 +51,7 @@ impl RunEnd {
             Self::Retried => "retried",
             Self::Later => "later",
             Self::CutOff => "cut_off",
+            Self::Cancelled => "cancelled",
             Self::Vetoed => "vetoed",
             Self::Dropped => "dropped",
         }
@@ -53,6 +64,7 @@ impl RunEnd {
             Self::Retried => b'R',
             Self::Later => b'L',
             Self::CutOff => b'C',
+            Self::Cancelled => b'K',
             Self::Vetoed => b'V',
             Self::Dropped => b'X',
         }
@@ -337,8 +349,8 @@ mod tests {
     fn letters_of_a_later_version_are_kept_when_counts_are_added() {
         let mut counts = RunCounts::default();
         counts.count(RunEnd::Done, None);
-        assert_eq!(added(b"D1K5z2", &counts).as_deref(), Some("D2K5z2"));
-        assert_eq!(RunCounts::unpack(b"D1K5z2"), Some(counts));
+        assert_eq!(added(b"D1Q5z2", &counts).as_deref(), Some("D2Q5z2"));
+        assert_eq!(RunCounts::unpack(b"D1Q5z2"), Some(counts));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::ending::{CrashPolicy, Ending, Run, ending, release};
+use super::ending::{CANCELLED, CrashPolicy, Ending, Run, ending, release};
 use crate::config::element::crash_policy::OnCrash;
 use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::job::failure::UNPARSEABLE;
@@ -95,10 +95,12 @@ pub(crate) fn cut_off<'a>(
     CutOff { recovery: Recovery { instance, record, queue, payload, verdict, free, tick }, job, task, failure, why }
 }
 
-/// How a run that was cut off is counted once this has become of its job. How long it took nobody knows.
-pub(crate) fn end_of(verdict: &Verdict) -> RunEnd {
-    match verdict {
-        Verdict::Failed { .. } | Verdict::Attempted(_) => RunEnd::Failed,
-        _ => RunEnd::CutOff,
+/// How a run that was cut off is counted once its job is recovered, with this failure or without one. How long it took
+/// nobody knows.
+pub(crate) fn end_of(failure: Option<&Failure>) -> RunEnd {
+    match failure {
+        Some(failure) if failure.exception == CANCELLED => RunEnd::Cancelled,
+        Some(_) => RunEnd::Failed,
+        None => RunEnd::CutOff,
     }
 }

@@ -3,6 +3,7 @@
 //! Each part has a file of its own, which alone changes the part's state; here they only stand together.
 
 use std::cell::OnceCell;
+use std::rc::Rc;
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -13,6 +14,7 @@ use super::elsewhere::Elsewhere;
 use super::emptied::Emptied;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
+use super::history::History;
 use super::holdups::Holdups;
 use super::hooked_run::Performed;
 use super::hunger::Hunger;
@@ -60,6 +62,7 @@ pub(super) struct Core {
     pub(super) announcements: Announcements,
     /// Counts the ends of jobs.
     pub(super) counter: Counter,
+    pub(super) history: Rc<History>,
 
     pub(super) settings: Settings,
     pub(super) orders: Orders,

@@ -1,4 +1,5 @@
-//! The heartbeat: extends the lease, the pings and the locks of running jobs, in one call for all processors.
+//! The heartbeat: extends the lease, the pings and the locks of running jobs, in one call for all processors. What ran goes
+//! along.
 //!
 //! A worker at work is pinged and looked after with every beat, because what happens to it concerns a job. An idle one is
 //! pinged as often as the protocol asks, and looked after less often. What must happen if the lease cannot be extended is
@@ -78,6 +79,7 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
                     Ok(extended) if core.emptied.is_shown_by(&extended) => {
                         // Those that are under way would find the same.
                         under_way.clear();
+                        core.history.forsake();
                         (failures, again) = (0, None);
                         rejoin::join_again(core, &pulse).await;
                     }
@@ -93,6 +95,9 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
                         settle(core, sent, version, &extend, &asked, extended);
                     }
                     Err(error) => {
+                        if !extend.ran.is_empty() {
+                            core.history.failed(&error);
+                        }
                         // Those that were under way over the same connection fail together.
                         if again.is_none() {
                             // Soon, because there may be a new connection, or the store may have room again.
@@ -138,6 +143,11 @@ pub(super) async fn beat(core: Rc<Core>, pulse: Pulse) {
 fn settle(core: &Rc<Core>, sent: Moment, version: u64, extend: &Extend, asked: &[ExtendedSlot], extended: Extended) {
     core.findings.answered();
     core.findings.accepted(EXTENDING);
+    match (extend.ran.is_empty(), extended.dead) {
+        (true, _) => {}
+        (false, true) => core.history.refused(),
+        (false, false) => core.history.taken(extended.taken),
+    }
     core.emptied.learn(extended.birth.as_ref());
     for finding in &extended.findings {
         core.findings.tell(finding);
@@ -214,6 +224,7 @@ fn gather(core: &Core, pings: bool, looks: bool) -> (Extend, Vec<ExtendedSlot>) 
             pinged,
             locks,
             done: core.wishes.done(|claim| core.slots.holds(claim)),
+            ran: core.history.next(),
         },
         asked,
     )

@@ -4,6 +4,7 @@
 //! slots, and begins the jobs that came back. It never waits for a batch to fill.
 
 mod eased;
+mod ended;
 mod holding;
 mod late;
 mod lost;
@@ -18,17 +19,15 @@ use tokio::sync::mpsc;
 use self::undone::Undone;
 use super::cancels;
 use super::core::{Core, Finished};
-use super::counted::Counted;
+use super::counted::{self, Counted};
 use super::hooked_run::Performed;
 use super::orphan;
 use super::perform::{self, PreparedJob};
 use super::report::{self, Untold};
 use super::slots::{Job, Slot, Taken};
 use crate::job::failure::iso_date;
-use crate::job::run_counts::millis;
-use crate::job::{Failure, Identity, Outcome, RunEnd, WorkerName};
-use crate::plugin::ending::{self, Ending, Run};
-use crate::plugin::hooks::Refusal;
+use crate::job::{Failure, Identity, Outcome, WorkerName};
+use crate::plugin::ending::{self, Run};
 use crate::store::Lane;
 use crate::store::effect::Verdict;
 use crate::store::path::Path;
@@ -278,8 +277,7 @@ impl LaneTask {
             Entered::PutBack { plugin } => report::vetoed(&self.core.bus, &job, format!("put back by {plugin}")),
             Entered::Dropped { plugin } => {
                 report::dropped(&self.core.bus, &job, plugin);
-                let task = job.task().map(|task| &task.name);
-                self.core.counter.series(task, &job.queue).count(RunEnd::Dropped, None);
+                counted::dropped(&self.core, &job);
             }
             // Its claim stands, so that it can be settled. If a right is missing it may be claimed again later.
             Entered::Undone => match fault {
@@ -333,70 +331,6 @@ impl LaneTask {
             Performed::NotBegun => self.end(finished.number, &worker, *job, Outcome::Interrupted),
             Performed::Vetoed(refusal) => self.drop_vetoed(finished.number, &worker, *job, refusal),
         }
-    }
-
-    /// Drops a job that a plugin of its task refused before its run.
-    fn drop_vetoed(&mut self, number: usize, worker: &WorkerName, job: Job, refusal: Refusal) {
-        let Some((task, _)) = &job.known else { return };
-        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
-        let ending = ending::vetoed(task, run);
-        report::tell_vetoed(&self.core.bus, worker, &job, refusal);
-        let counted = Counted::new(&self.core, &job, RunEnd::Vetoed, None);
-        self.settle(number, worker, job, ending, (None, Some(counted)));
-    }
-
-    /// A run is over, and its claim is still ours as far as we know.
-    fn end(&mut self, number: usize, worker: &WorkerName, job: Job, outcome: Outcome) {
-        if let Outcome::NotStarted(why) = outcome {
-            let running = self.core.slots.running().len();
-            if let Some(news) = self.core.shortage.met(running, &why) {
-                self.core.warn(news);
-            }
-            return self.give_back(number, worker, job, &why);
-        }
-        if outcome == Outcome::ClaimDoubted {
-            return self.release(number, worker, job);
-        }
-        let Some((job, outcome)) = self.begun(number, worker, job, outcome) else { return };
-        let result = match &outcome {
-            Outcome::Success { result } => result.clone(),
-            _ => None,
-        };
-        let put_off = matches!(outcome, Outcome::Later { .. });
-        let (duration, ran) = (job.began.elapsed(), late::may_have_run(&job, &outcome));
-        // Only failure records carry a duration.
-        let ms = match &outcome {
-            Outcome::Success { .. } | Outcome::Later { .. } => None,
-            _ => Some(millis(duration)),
-        };
-        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
-        let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, self.core.clock.now_ms());
-        let untold = report::tell(&self.core.bus, &job, &ending, result, duration, put_off);
-        let otherwise = if put_off { RunEnd::Later } else { RunEnd::CutOff };
-        let counted = Counted::new(&self.core, &job, otherwise, ran.then(|| millis(duration)));
-        self.settle(number, worker, job, ending, (untold, Some(counted)));
-    }
-
-    /// Sends the end of a job to the store with the next exchange, and what is told and counted when the store has taken it.
-    fn settle(
-        &mut self,
-        slot: usize,
-        worker: &WorkerName,
-        job: Job,
-        ending: Ending,
-        (untold, counted): (Option<Box<Untold>>, Option<Counted>),
-    ) {
-        self.core.slots.settle(slot, &job.identity);
-        let settlement = Settlement {
-            worker: worker.clone(),
-            claim: job.claim,
-            queue: job.queue,
-            payload: job.payload,
-            verdict: ending.verdict,
-            free: ending.free,
-            tick: ending.tick,
-        };
-        self.settlements.push((Settled { slot, identity: job.identity, untold, counted, told: false }, settlement));
     }
 
     /// Takes the job out of a slot; a lost one is dropped.

@@ -205,8 +205,8 @@ async fn enlist(core: &Core, workers: &[WorkerName]) -> Option<Vec<WorkerName>> 
 /// Settles the job of a working record that an earlier process left under one of our names, as a run that was cut off.
 async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
-    let CutOff { recovery, job, task, .. } = orphan::left_over(core, record).await?;
-    let end = end_of(&recovery.verdict);
+    let CutOff { recovery, job, task, failure, .. } = orphan::left_over(core, record).await?;
+    let end = end_of(failure.as_ref());
     let recovered = core.store.run(recovery).await?;
     if recovered == Recovered::Yes {
         core.counter.series(task.as_ref(), &job.queue).count(end, None);

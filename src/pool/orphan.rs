@@ -101,8 +101,8 @@ pub(super) async fn left_over(core: &Core, record: WorkingRecord) -> Result<CutO
 
 async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
     let worker = record.worker.clone();
-    let CutOff { recovery, job, task, .. } = left_over(core, record).await?;
-    let end = end_of(&recovery.verdict);
+    let CutOff { recovery, job, task, failure, .. } = left_over(core, record).await?;
+    let end = end_of(failure.as_ref());
     if core.store.run(recovery).await? == Recovered::Yes {
         core.counter.series(task.as_ref(), &job.queue).count(end, None);
         core.warn(format!(

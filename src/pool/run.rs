@@ -22,11 +22,13 @@ use super::elsewhere::Elsewhere;
 use super::emptied::Emptied;
 use super::findings::Findings;
 use super::held_locks::HeldLocks;
+use super::history::History;
 use super::holdups::Holdups;
 use super::hunger::Hunger;
 use super::interrupt::Interrupts;
 use super::lane::LaneTask;
 use super::lease::Lease;
+use super::leaving::{LEAVE_LEAST, LEAVE_MOST, leave, leave_patience};
 use super::manager::manage;
 use super::orders::Orders;
 use super::queues::Queues;
@@ -43,16 +45,12 @@ use crate::event::{Bus, Tally};
 use crate::plugin::registry::Plugins;
 use crate::store::announce::Announcements;
 use crate::store::handle::{Lane, Waker};
-use crate::store::instance::{InstanceRecord, Join, Joined, Leave};
+use crate::store::instance::{InstanceRecord, Join, Joined};
 use crate::store::outage::Outage;
 use crate::store::role;
 use crate::store::{Store, StoreError};
 use crate::supervise::pulse::{LONGEST, Pulses, TURN};
 
-/// How long unregistering may take at least and at most, and how soon it is tried again after a failure.
-const LEAVE_LEAST: Duration = Duration::from_secs(1);
-const LEAVE_MOST: Duration = Duration::from_secs(5);
-const LEAVE_AGAIN: Duration = Duration::from_millis(50);
 /// The names of the lanes' tasks.
 const LANE_TASKS: [&str; LANES] = ["pool lane 1", "pool lane 2"];
 
@@ -136,6 +134,7 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
         ready,
     } = setup;
     let mut ready = Some(ready);
+    let history = Rc::new(History::new(tally.clone()));
     let local = LocalSet::new();
     // A task of its own, because `run_until` polls its future whenever any other task wakes.
     let root = local.spawn_local(async move {
@@ -151,10 +150,12 @@ pub async fn run(setup: Setup, mut control: watch::Receiver<Control>) -> Ended {
                 announcements: announcements.clone(),
                 outage: outage.clone(),
                 tally: tally.clone(),
+                history: Rc::clone(&history),
             };
             if let Some(ended) = live(parts, &mut record, &mut work, &mut control, &mut ready).await {
                 return ended;
             }
+            history.begin_anew();
             record.id = InstanceRecord::new_id();
             bring_up_to_date(&mut record, &work.borrow());
             instance.send_replace(Arc::from(record.id.as_str()));
@@ -181,6 +182,7 @@ struct Parts {
     announcements: Announcements,
     outage: Outage,
     tally: Tally,
+    history: Rc<History>,
 }
 
 /// One life under one id. `None` if it was declared dead. `record` is what it joined as, and afterwards what it became.
@@ -191,7 +193,8 @@ async fn live(
     control: &mut watch::Receiver<Control>,
     ready: &mut Option<oneshot::Sender<()>>,
 ) -> Option<Ended> {
-    let Parts { store, clock, bus, plugins, handlers, abandoned, pulses, announcements, outage, tally } = parts;
+    let Parts { store, clock, bus, plugins, handlers, abandoned, pulses, announcements, outage, tally, history } =
+        parts;
     let present = work.borrow_and_update().clone();
     let config = &present.config;
     let has_pool = config.max_task_processors > 0;
@@ -216,6 +219,7 @@ async fn live(
         pulses,
         announcements,
         counter: tally.counter(),
+        history: Rc::clone(&history),
         settings: Settings::new(&present),
         orders: Orders::new(abandoned),
         lease,
@@ -249,7 +253,7 @@ async fn live(
     };
     let Some((lanes, waker)) = opened else {
         drop(tasks);
-        return Some(leave(&store, record, LEAVE_LEAST).await);
+        return Some(leave(&store, record, history.last(), LEAVE_LEAST).await);
     };
     let mut lane_tasks = Tasks::new(&core);
     for (index, ((lane, report), name)) in lanes.into_iter().zip(reports).zip(LANE_TASKS).enumerate() {
@@ -308,7 +312,7 @@ async fn live(
     match ended {
         Some(Ended::Clean) => {
             let patience = leave_patience(&core, drain_began, control.borrow().phase);
-            Some(leave(&store, record, patience).await)
+            Some(leave(&store, record, history.last(), patience).await)
         }
         other => other,
     }
@@ -365,7 +369,7 @@ async fn rejoin(
         let Some(joined) = unless_told(control, joining.as_mut()).await else {
             // A registration that is on its way would stay.
             if let Ok(Ok(Joined::Yes)) = timeout(LEAVE_LEAST, joining).await {
-                leave(store, record, LEAVE_LEAST).await;
+                leave(store, record, Vec::new(), LEAVE_LEAST).await;
             }
             return false;
         };
@@ -385,21 +389,4 @@ async fn rejoin(
             return false;
         }
     }
-}
-
-/// Unregisters everything. If the store does not answer within `patience`, the lease will lapse instead. A connection may
-/// turn out to be dead only now, so a failure is tried again.
-async fn leave(store: &Store<role::Pool>, record: &InstanceRecord, patience: Duration) -> Ended {
-    let left = async {
-        while store.run(Leave { record: record.clone() }).await.is_err() {
-            sleep(LEAVE_AGAIN).await;
-        }
-    };
-    if timeout(patience, left).await.is_ok() { Ended::Clean } else { Ended::Unsettled }
-}
-
-/// How long unregistering may take: what the drain left of its time, within bounds; the least if all is to end at once.
-fn leave_patience(core: &Core, drain_began: Instant, phase: Phase) -> Duration {
-    let left = core.settings.config().shutdown.timeout.saturating_sub(drain_began.elapsed());
-    if phase == Phase::Kill { LEAVE_LEAST } else { left.clamp(LEAVE_LEAST, LEAVE_MOST) }
 }

@@ -227,7 +227,7 @@ async fn recover_one(
         recovery.verdict = Verdict::Failed { record };
         failure = Some(new);
     }
-    let end = end_of(&recovery.verdict);
+    let end = end_of(failure.as_ref());
     match store.run(recovery).await? {
         Recovered::Yes => {
             tally.count(task.as_ref(), &job.queue, end, None);

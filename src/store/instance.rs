@@ -1,6 +1,7 @@
 //! The arrows of an instance: its registration, its lease, its workers.
 
 use super::error::StoreError;
+use super::history::Ran;
 pub use super::registration::{Halt, HostIdentity, InstanceRecord};
 use super::role::{Admin, Mover, Pool, Scheduler, arrow};
 use super::wishes::Wish;
@@ -57,7 +58,8 @@ pub struct Unregister {
 
 arrow!(Unregister, "unregister", Repeatable -> (); Pool);
 
-/// Extends a lease, writes the pings of all workers of an instance and renews locks. [`Extended`] says what it finds.
+/// Extends a lease, writes the pings of all workers of an instance, renews locks, and adds what ran to the history.
+/// [`Extended`] says what it finds.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -77,6 +79,8 @@ pub struct Extend {
     pub locks: Vec<LockRenewal>,
     /// Claims whose runs have ended, so that wishes about them are removed.
     pub done: Vec<ClaimToken>,
+    /// What ran since the last extension that took it; mostly one batch or none.
+    pub ran: Vec<Ran>,
 }
 
 arrow!(Extend, "extend", Repeatable -> Extended; Pool);
@@ -85,7 +89,8 @@ impl Extend {
     /// Is nothing looked at and nothing renewed but the lease and the pings of idle workers?
     #[must_use]
     pub fn only_pings(&self) -> bool {
-        !self.publish && !self.census && self.workers.is_empty() && self.locks.is_empty() && self.done.is_empty()
+        let looks = self.publish || self.census || !self.workers.is_empty() || !self.locks.is_empty();
+        !looks && self.done.is_empty() && self.ran.is_empty()
     }
 }
 
@@ -118,7 +123,9 @@ pub struct Extended {
     pub instances: Option<usize>,
     /// What people wish of its runs, those of `done` excepted. An extension that only pings does not read it.
     pub wishes: Vec<Wish>,
-    /// Why pings or locks could not be written: the store holds wrong data or refuses a command. For people to read.
+    /// If counts were sent: the sequence of the last batch of this instance that the store took, now or before.
+    pub taken: u64,
+    /// Why pings, locks or counts could not be written: the store holds wrong data or refuses a command. For people to read.
     pub findings: Vec<StoreError>,
 }
 
@@ -153,8 +160,9 @@ pub enum RemovedState {
     Claim(ClaimToken),
 }
 
-/// Ends an instance: unregisters its workers and removes its lease, registration and lanes. If it still has a working
-/// record, only its idle workers are removed, and recovery does the rest.
+/// Ends an instance: adds what ran to the history, unregisters its workers and removes its lease, registration and lanes.
+/// If it still has a working record, only its idle workers are removed, and recovery does the rest. An instance that is not
+/// registered any more adds nothing.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
@@ -162,6 +170,8 @@ pub enum RemovedState {
 pub struct Leave {
     /// Its record.
     pub record: InstanceRecord,
+    /// What ran and was not taken by an extension, as far as is known.
+    pub ran: Vec<Ran>,
 }
 
 arrow!(Leave, "leave", Repeatable -> (); Pool);

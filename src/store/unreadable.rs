@@ -56,6 +56,8 @@ pub enum RecordKind {
     SetAside,
     /// The name of a queue.
     Queue,
+    /// What ran of a task in a minute, ten minutes or an hour.
+    Counts,
 }
 
 impl RecordKind {
@@ -79,6 +81,8 @@ impl RecordKind {
             (Self::Delayed, _) => "delayed jobs",
             (Self::Queue, 1) => "name of a queue",
             (Self::Queue, _) => "names of queues",
+            (Self::Counts, 1) => "count of what ran",
+            (Self::Counts, _) => "counts of what ran",
             (Self::SetAside, 1) => "item that was set aside",
             (Self::SetAside, _) => "items that were set aside",
         }

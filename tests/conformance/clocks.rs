@@ -227,6 +227,7 @@ async fn a_leader_key_that_outlives_every_lease_is_void_on_redis() {
     let mut patient = Instance::join(&f.store, "a", 1).await;
     patient.record.lease_ms = 60_000;
     let extend = Extend {
+        ran: Vec::new(),
         record: patient.record.clone(),
         publish: true,
         census: false,
@@ -309,7 +310,8 @@ fn set_forward(f: &Fixture, seconds: i64, lapsed: &[&LockKey]) {
 async fn renew(f: &Fixture, instance: &Instance, claim: &Claimed, key: LockKey) -> Extended {
     let locks = vec![LockRenewal { key, claim: claim.claim.token.clone(), ttl_s: 60 }];
     let (record, workers) = (instance.record.clone(), instance.record.workers());
-    let extend = Extend { pinged: Vec::new(), record, publish: true, census: false, workers, locks, done: Vec::new() };
+    let (pinged, done, ran) = (Vec::new(), Vec::new(), Vec::new());
+    let extend = Extend { pinged, record, publish: true, census: false, workers, locks, done, ran };
     f.store.extend(&extend).await.expect("extend")
 }
 

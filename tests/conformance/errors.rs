@@ -251,6 +251,7 @@ arrows! {
             pinged: Vec::new(),
             locks,
             done: vec![s.claims[1].claim.token.clone()],
+            ran: Vec::new(),
         };
         s.f.store.run(extend)
     };

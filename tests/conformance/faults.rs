@@ -38,6 +38,7 @@ use windlass::store::workers::{ForceClean, Recovery, SweepIdentities};
 use windlass::store::{Store, StoreError};
 
 use crate::fixture::{Fixture, NOW_S, Place};
+use crate::history::{ran, whole_history};
 use crate::instance::{Instance, record};
 use crate::look::{
     admit, delay, failed, fill, gate, job, job_lock, jobs, lock, promotion, push, queue, queued, seconds, take,
@@ -305,7 +306,8 @@ fn jobs_rows() -> Vec<Row> {
                 record.periodic.push("clean".to_owned());
                 let (workers, done) = (record.workers(), vec![claimed.claim.token.clone()]);
                 let locks = vec![LockRenewal { key: job_lock(1), claim: claimed.claim.token, ttl_s: 90 }];
-                Extend { pinged: Vec::new(), workers, record, publish: true, census: true, locks, done }
+                let ran = vec![ran(1, &[("add", 2), ("sub", 1)])];
+                Extend { pinged: Vec::new(), workers, record, publish: true, census: true, locks, done, ran }
             })
         }),
     ]
@@ -352,7 +354,10 @@ fn instance_rows() -> Vec<Row> {
             })
         }),
         row::<Leave>(Same, |f| {
-            Box::pin(async move { Leave { record: Instance::join(&f.store, "a", 2).await.record } })
+            Box::pin(async move {
+                let record = Instance::join(&f.store, "a", 2).await.record;
+                Leave { record, ran: vec![ran(1, &[("add", 2)]), ran(2, &[("sub", 1)])] }
+            })
         }),
         row::<Bury>(Answers("false"), |f| {
             Box::pin(async move {
@@ -604,6 +609,7 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
     let mut locks = store.locks().await.expect("locks");
     locks.sort_by(|one, other| one.key.cmp(&other.key));
     lines.extend(locks.iter().map(|lock| format!("lock {}: {}", lock.key, lock.value)));
+    lines.push(format!("history: {:?}", whole_history(store).await));
     lines.push(format!("periodic: {:?}", store.periodic(&[]).await.expect("periodic").0));
     lines.push(format!("fired: {:?}", store.last_fired(&["report/daily".to_owned()]).await.expect("last_fired")));
     for state in &instances {
@@ -740,7 +746,7 @@ async fn an_instance_leaves_beside_a_key_of_another_type() {
         let name = f.key(key);
         f.redis_command(&["DEL", &name]);
         f.redis_command(&["RPUSH", &name, "another type"]);
-        f.store.run(Leave { record: instance.record.clone() }).await.expect(key);
+        f.store.run(Leave { record: instance.record.clone(), ran: Vec::new() }).await.expect(key);
         let left: Vec<_> = raw(&f).into_keys().filter(|left| left != key && left != "windlass:birth").collect();
         assert_eq!(left, [""; 0], "what stays beside {key} of another type");
     }

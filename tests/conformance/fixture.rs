@@ -12,6 +12,7 @@ use tokio::time::{Duration, timeout};
 use windlass::clock::{Clock, ManualClock};
 use windlass::job::LockKey;
 use windlass::store::effect::Tick;
+use windlass::store::history::HistoryStep;
 use windlass::store::redis::RedisStore;
 use windlass::store::sqlite::SqliteStore;
 use windlass::store::{Store, TimeSource};
@@ -253,6 +254,25 @@ impl Fixture {
             Place::Sqlite { .. } => {
                 let sql = "INSERT OR REPLACE INTO retries (key, value, expires_ms) VALUES (?1, ?2, ?3)";
                 self.sqlite_execute(sql, rusqlite::params![counter, value, i64::MAX]);
+            }
+        }
+    }
+
+    /// Writes the counts of a task, as another program or version would.
+    pub(crate) fn plant_counts(&self, step: HistoryStep, task: &str, value: &str) {
+        let minute = step.bucket_at(self.clock.now_ms());
+        match &self.place {
+            Place::Redis { .. } => {
+                let name = match step {
+                    HistoryStep::Minute => "h",
+                    HistoryStep::TenMinutes => "h10",
+                    HistoryStep::Hour => "h60",
+                };
+                drop(self.redis_command(&["HSET", &self.key(&format!("windlass:{name}:{minute}")), task, value]));
+            }
+            Place::Sqlite { .. } => {
+                let sql = "INSERT OR REPLACE INTO history (step, minute, task, counts) VALUES (?1, ?2, ?3, ?4)";
+                self.sqlite_execute(sql, rusqlite::params![step.minutes(), minute, task, value.as_bytes()]);
             }
         }
     }

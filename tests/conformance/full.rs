@@ -99,7 +99,10 @@ async fn an_instance_starts_and_drains_a_full_store() {
     ran.sort();
     assert_eq!(ran, jobs(0..9), "each once");
     assert_eq!((counters(&f.store).await, seconds(&f.store).await.len()), ((8, 1), 0));
-    f.store.run(windlass::store::instance::Leave { record: instance.record.clone() }).await.expect("leave");
+    f.store
+        .run(windlass::store::instance::Leave { record: instance.record.clone(), ran: Vec::new() })
+        .await
+        .expect("leave");
     assert!(matches!(f.store.enqueue(&[push("q", &job(9), &[])]).await, Err(StoreError::Full(_))), "it is still full");
     f.store.delete_queue(&queue("q")).await.expect("delete_queue");
 }

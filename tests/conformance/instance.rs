@@ -157,6 +157,7 @@ impl Instance {
     /// An extension of its lease for all its workers, with no locks.
     pub(crate) fn extension(&self) -> Extend {
         Extend {
+            ran: Vec::new(),
             record: self.record.clone(),
             publish: false,
             census: false,

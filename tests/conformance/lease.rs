@@ -113,6 +113,7 @@ async fn extending_moves_the_counter_and_pings(f: &Fixture) {
 async fn a_worker_that_is_only_pinged_is_looked_after_later(f: &Fixture) {
     let instance = Instance::join(&f.store, "a", 2).await;
     let pinging = Extend {
+        ran: Vec::new(),
         pinged: instance.record.workers(),
         record: instance.record.clone(),
         publish: false,
@@ -180,6 +181,7 @@ async fn extending_renews_the_record(f: &Fixture) {
     instance.record.processors = 4;
     assert_eq!(f.store.register("a", &[instance.worker(4)]).await.expect("register"), []);
     let extend = Extend {
+        ran: Vec::new(),
         record: instance.record.clone(),
         publish: true,
         census: true,
@@ -255,6 +257,7 @@ async fn locks_are_renewed_for_their_owner_alone(f: &Fixture) {
     f.plant_lock(&job_lock(3), "true");
     f.pass(10);
     let extend = Extend {
+        ran: Vec::new(),
         record: instance.record.clone(),
         publish: true,
         census: false,
@@ -291,6 +294,7 @@ async fn a_renewed_lock_outlives_its_first_term(f: &Fixture) {
         f.pass(40);
         let locks = vec![renewal(&claims[0].claim.token, job_lock(1), 60)];
         let extend = Extend {
+            ran: Vec::new(),
             record: instance.record.clone(),
             publish: true,
             census: false,
@@ -358,6 +362,7 @@ async fn workers_of_former_queues_are_of_the_instance_too(f: &Fixture) {
     instance.record.change_queues("p".to_owned());
     assert_eq!(instance.record.workers().len(), 6, "two numbers, three lists");
     let extend = Extend {
+        ran: Vec::new(),
         record: instance.record.clone(),
         publish: true,
         census: false,

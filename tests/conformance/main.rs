@@ -53,6 +53,7 @@ mod errors;
 mod faults;
 mod foreign;
 mod full;
+mod history;
 mod identity;
 mod inspect;
 mod jobs;

@@ -6,6 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::job::{LockKey, QueueName, WorkerName};
+use crate::store::history::HistoryStep;
 use crate::store::scheduling::Leadership;
 
 /// The keys of one namespace.
@@ -250,7 +251,22 @@ impl Keys {
         self.join(&[b"windlass", b"twins", b""])
     }
 
-    /// Hash: lane -> last sequence and its small reply.
+    /// What precedes the step and the minute in the key of a bucket of history.
+    pub(super) fn history(&self) -> Bytes {
+        self.private(b"h")
+    }
+
+    /// Hash: task -> what ran in a minute, ten minutes or an hour (`history.lua`).
+    pub(super) fn history_bucket(&self, step: HistoryStep, minute: i64) -> Bytes {
+        let name = match step {
+            HistoryStep::Minute => format!("h:{minute}"),
+            HistoryStep::TenMinutes => format!("h10:{minute}"),
+            HistoryStep::Hour => format!("h60:{minute}"),
+        };
+        self.private(name.as_bytes())
+    }
+
+    /// Hash: lane -> last sequence and its small reply; `ran` -> the last counts taken.
     pub(super) fn lane(&self, instance: &str) -> Bytes {
         self.join(&[b"windlass", b"lane", instance.as_bytes()])
     }

@@ -12,7 +12,7 @@ use super::engine::RedisStore;
 use super::keys::Keys;
 use super::removed;
 use super::script::{Call, Script, script};
-use super::{memory, reply, rights, wishes};
+use super::{history, memory, reply, rights, wishes};
 use crate::job::WorkerName;
 use crate::job::ecma::quote;
 use crate::store::arrow::Perform;
@@ -29,9 +29,9 @@ use crate::store::working::WorkingRecord;
 static JOIN: Script = script!("join");
 static REGISTER: Script = script!("members", "register");
 static UNREGISTER: Script = script!("members", "unregister");
-static EXTEND: Script = script!("locks", "members", "beat", "extend");
+static EXTEND: Script = script!("locks", "members", "beat", "history", "extend");
 static REINSTATE: Script = script!("members", "reinstate");
-static LEAVE: Script = script!("members", "leave");
+static LEAVE: Script = script!("members", "history", "leave");
 static BURY: Script = script!("members", "beat", "bury");
 static INSTANCES: Script = script!("leadership", "beat", "instances");
 
@@ -63,7 +63,7 @@ impl Perform<Extend> for RedisStore {
 
 impl Perform<Leave> for RedisStore {
     async fn perform(&self, arrow: Leave) -> Result<(), StoreError> {
-        leave(&self.connection, &arrow.record).await
+        leave(&self.connection, &arrow).await
     }
 }
 
@@ -202,6 +202,10 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
             call.text(claim.as_str());
         }
     }
+    if !extend.ran.is_empty() {
+        call.key(keys.lane(&extend.record.id));
+        history::ran(&mut call, keys, &extend.ran);
+    }
     let mut reply = reply::list(connection.run(&EXTEND, call).await?)?.into_iter();
     let mut next = || reply.next().unwrap_or(Frame::Null);
     let dead = reply::number(next())? == 1;
@@ -221,6 +225,8 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
         told.note(now_ms);
     }
     let wishes = wishes::wishes(next())?;
+    let taken =
+        if extend.ran.is_empty() { 0 } else { reply::bytes(next())?.as_deref().and_then(reply::parsed).unwrap_or(0) };
     let mut left = left.into_iter();
     let mut standing = Vec::new();
     while let (Some(index), Some(raw)) = (left.next(), left.next()) {
@@ -244,7 +250,7 @@ pub(super) async fn extend(connection: &Connection, extend: &Extend) -> Result<E
         }
         removed.sort_by_key(|removed| removed.index);
     }
-    Ok(Extended { dead, birth, removed, lost_locks, instances, wishes, findings })
+    Ok(Extended { dead, birth, removed, lost_locks, instances, wishes, taken, findings })
 }
 
 /// Registers removed workers again that have working records of ours.
@@ -270,12 +276,13 @@ async fn reinstate(
     Ok(indexes.into_iter().zip(records).zip(failed).filter_map(found).collect())
 }
 
-pub(super) async fn leave(connection: &Connection, record: &InstanceRecord) -> Result<(), StoreError> {
-    let keys = connection.keys();
+pub(super) async fn leave(connection: &Connection, leave: &Leave) -> Result<(), StoreError> {
+    let (keys, record) = (connection.keys(), &leave.record);
     let mut call = connection.call();
     whole(&mut call, keys, record);
     call.text(&record.id).text(&record.name);
     members(&mut call, keys, &record.workers());
+    history::ran(&mut call, keys, &leave.ran);
     let reply = reply::list(connection.run(&LEAVE, call).await?)?;
     let errors = reply::strings(reply.into_iter().nth(1).unwrap_or(Frame::Null))?;
     for finding in errors.iter().flat_map(|error| connection.findings(error)) {

@@ -19,6 +19,7 @@ pub mod engine;
 mod enqueue;
 mod exchange;
 mod gates;
+mod history;
 mod identities;
 mod inspect;
 mod keeper;

@@ -191,6 +191,9 @@ fn shown(key: &str, found: &str) -> String {
 /// What `verdict.lua` names instead of a command if a periodic task's entry cannot be read; the task follows.
 const ENTRY: &str = "ENTRY";
 
+/// What `history.lua` names instead of a command if the counts of a task cannot be read; the task follows.
+const COUNTS: &str = "COUNTS";
+
 /// What is wrong with a key, and how to move it out of the way without losing what it holds. `found` is what TYPE says of
 /// it, empty if that is not known.
 pub(super) fn mismatch(key: &str, command: &str, found: &str, said: &str) -> String {
@@ -200,6 +203,9 @@ pub(super) fn mismatch(key: &str, command: &str, found: &str, said: &str) -> Str
              type windlass periodic stop {}",
             word(found)
         );
+    }
+    if command == COUNTS {
+        return format!("{said:?} are no counts of what ran of {found:?}; they begin anew");
     }
     let look = format!("look at it (redis-cli {})", shown(key, found));
     let aside = word(&format!("{key}.aside"));

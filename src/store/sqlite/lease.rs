@@ -9,7 +9,7 @@ use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{bytes, number, text};
-use super::{locks, retries, wishes, working};
+use super::{history, locks, retries, wishes, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
@@ -56,7 +56,7 @@ impl Perform<Extend> for SqliteStore {
 
 impl Perform<Leave> for SqliteStore {
     async fn perform(&self, arrow: Leave) -> Result<(), StoreError> {
-        self.writer.call(move |step| leave(step, &arrow.record)).await
+        self.writer.call(move |step| leave(step, &arrow)).await
     }
 }
 
@@ -228,11 +228,26 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
     }
     locks::sweep(step)?;
     retries::sweep(step)?;
+    if !extend.ran.is_empty() {
+        // The lease and the jobs do not depend on it.
+        match step.part(|| history::take(step, &record.id, &extend.ran))? {
+            Ok(taken) => extended.taken = taken,
+            Err(refused) => extended.findings.push(refused),
+        }
+    }
     Ok(extended)
 }
 
 /// Ends an instance. Jobs that still run are left to recovery.
-pub(super) fn leave(step: &Step<'_>, record: &InstanceRecord) -> Result<(), StoreError> {
+pub(super) fn leave(step: &Step<'_>, leave: &Leave) -> Result<(), StoreError> {
+    let record = &leave.record;
+    if !leave.ran.is_empty()
+        && step.finds("SELECT 1 FROM instances WHERE id = ?1", [&record.id])?
+        && let Err(refused) = step.part(|| history::take(step, &record.id, &leave.ran))?
+    {
+        let text = format!("what ran last is not in the history: failed to {refused}");
+        step.findings().tell(&format!("what instance {} leaves", record.id), text);
+    }
     if works(step, record)? {
         macro_rules! idle {
             () => {

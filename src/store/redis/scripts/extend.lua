@@ -1,20 +1,22 @@
--- extend: one more step of the lease, pings for the workers given, locks of running jobs renewed.
+-- extend: one more step of the lease, pings for the workers given, locks of running jobs renewed, what ran counted.
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:birth, workers; per worker as in members.lua; the pings of workers
---        that are only pinged; each lock and its shadow (locks.lua); if the mark is to be read windlass:wishes:<id>
+--        that are only pinged; each lock and its shadow (locks.lua); if the mark is to be read windlass:wishes:<id>; with
+--        counts windlass:lane:<id> and "windlass:h", a prefix (history.lua)
 -- ARGV   now, id, record or "" if it need not be compared, "1" if the instances are to be counted, "1" if the mark is to be read,
 --        number of workers; per worker as in members.lua; number of those only pinged; of each its ping from the name on;
 --        number of locks; per lock its claim and for how many seconds it is held; if the mark is to be read how many
---        wishes are returned at most, the number of claims whose wishes are done with, and those claims
+--        wishes are returned at most, the number of claims whose wishes are done with, and those claims; counts of what
+--        ran, if there are any (history.lua)
 -- returns {1, mark} if the registration is gone (nothing is written), else {0, mark, {removed}, {lost locks}, instances,
---         {index, record, ...}, errors, now in ms, {claim, wish, ...}}, the sixth for removed workers under which a
---         record of ours stands;
+--         {index, record, ...}, errors, now in ms, {claim, wish, ...}, with counts the last batch taken}, the sixth for
+--         removed workers under which a record of ours stands;
 --         the mark is the store's birth mark, "" if it has none, it cannot be read or was not to be read
 --
 -- The counter alone says that the instance lives, the record alone how it is found when it is dead. Any program may remove
 -- or overwrite one of them, so that each is written again where the other stands: burial removes both in one step.
 --
--- An error of the rest (pings, a lock) does not end the step. The lease is extended, because otherwise running jobs
+-- An error of the rest (pings, a lock, counts) does not end the step. The lease is extended, because otherwise running jobs
 -- would be ended, and the errors are returned.
 --
 -- Why this order: a worker that was force-cleaned has no membership or no ping, so that both are read before they are
@@ -139,4 +141,10 @@ if looks then
   local found = try('HSCAN', WISHES, '0', 'COUNT', most)
   wishes = found and found[2] or wishes
 end
-return { 0, mark, removed, lost, census and try('HLEN', LEASES) or 0, left, broken, whole(now()), wishes }
+local instances = census and try('HLEN', LEASES) or 0
+-- After all that the lease and the jobs depend on.
+local taken
+if ARGV[a + 1] then
+  taken = take_counts(key(), key())
+end
+return { 0, mark, removed, lost, instances, left, broken, whole(now()), wishes, taken }

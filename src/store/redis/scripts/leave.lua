@@ -2,13 +2,14 @@
 --
 -- KEYS   windlass:instances, windlass:leases, windlass:names, windlass:lane:<id>, workers,
 --        windlass:wishes:<id>; per
---        worker as in members.lua
--- ARGV   now (unused), id, name, number of workers; per worker as in members.lua
+--        worker as in members.lua; with counts "windlass:h", a prefix (history.lua)
+-- ARGV   now, id, name, number of workers; per worker as in members.lua; counts of what ran, if there are any (history.lua)
 -- returns {1 if the instance is gone, 0 if a working record of it is left to recovery; errors}
 --
 -- Why this order: all records are read and the rights are checked before anything is removed. The registration goes
--- last, because recovery finds the rest by it. If another instance has taken the name, the workers of that name belong
--- to it and stay.
+-- last, because recovery finds the rest by it. Counts are taken only while it stands, and the lane, which tells what was
+-- taken, goes after all that can end the script, so that a repetition counts nothing twice. If another instance has taken
+-- the name, the workers of that name belong to it and stay.
 --
 -- An instance leaves only once. A key of another type holds nothing of it, so that such a key is skipped and returned.
 
@@ -24,8 +25,8 @@ local left = false
 for i = 1, count do
   left = left or not replaced and claimed_by(id, standing[i])
 end
-if not left then
-  clear(LANE)
+if ARGV[a + 1] and (try('HEXISTS', LEASES, id) == 1 or try('HEXISTS', INSTANCES, id) == 1) then
+  take_counts(LANE, key())
 end
 for i = 1, count do
   if not replaced and not standing[i] then
@@ -36,6 +37,7 @@ if left then
   return { 0, broken }
 end
 remove(WISHES)
+clear(LANE)
 try('HDEL', LEASES, id)
 try('HDEL', INSTANCES, id)
 if holder == id then

@@ -1,0 +1,80 @@
+//! What becomes of a job whose run is over, or that a plugin refused: it is sent to the store with the next exchange.
+
+use super::{LaneTask, Settled, late};
+use crate::job::run_counts::millis;
+use crate::job::{Outcome, RunEnd, WorkerName};
+use crate::plugin::ending::{self, Ending, Run};
+use crate::plugin::hooks::Refusal;
+use crate::pool::counted::{Afterwards, Counted};
+use crate::pool::report;
+use crate::pool::slots::Job;
+use crate::store::queueing::Settlement;
+
+impl LaneTask {
+    /// Drops a job that a plugin of its task refused before its run.
+    pub(super) fn drop_vetoed(&mut self, number: usize, worker: &WorkerName, job: Job, refusal: Refusal) {
+        let Some((task, _)) = &job.known else { return };
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
+        let ending = ending::vetoed(task, run);
+        report::tell_vetoed(&self.core.bus, worker, &job, refusal);
+        let counted = Counted::new(&self.core, &job, RunEnd::Vetoed, None);
+        self.settle(number, worker, job, ending, (None, Some(counted)));
+    }
+
+    /// A run is over, and its claim is still ours as far as we know.
+    pub(super) fn end(&mut self, number: usize, worker: &WorkerName, job: Job, outcome: Outcome) {
+        if let Outcome::NotStarted(why) = outcome {
+            let running = self.core.slots.running().len();
+            if let Some(news) = self.core.shortage.met(running, &why) {
+                self.core.warn(news);
+            }
+            return self.give_back(number, worker, job, &why);
+        }
+        if outcome == Outcome::ClaimDoubted {
+            return self.release(number, worker, job);
+        }
+        let Some((job, outcome)) = self.begun(number, worker, job, outcome) else { return };
+        let result = match &outcome {
+            Outcome::Success { result } => result.clone(),
+            _ => None,
+        };
+        let put_off = matches!(outcome, Outcome::Later { .. });
+        let cancelled = matches!(outcome, Outcome::Cancelled { .. });
+        let (duration, ran) = (job.began.elapsed(), late::may_have_run(&job, &outcome));
+        // Only failure records carry a duration.
+        let ms = match &outcome {
+            Outcome::Success { .. } | Outcome::Later { .. } => None,
+            _ => Some(millis(duration)),
+        };
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
+        let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, self.core.clock.now_ms());
+        let untold = report::tell(&self.core.bus, &job, &ending, result, duration, put_off);
+        let otherwise = if put_off { RunEnd::Later } else { RunEnd::CutOff };
+        let counted = Counted::new(&self.core, &job, otherwise, ran.then(|| millis(duration)));
+        let counted = if cancelled { counted.cancelled() } else { counted };
+        self.settle(number, worker, job, ending, (untold, Some(counted)));
+    }
+
+    /// Sends the end of a job to the store with the next exchange, and what is told and counted when the store has taken it.
+    pub(super) fn settle(
+        &mut self,
+        slot: usize,
+        worker: &WorkerName,
+        job: Job,
+        ending: Ending,
+        afterwards: Afterwards,
+    ) {
+        let (untold, counted) = afterwards;
+        self.core.slots.settle(slot, &job.identity);
+        let settlement = Settlement {
+            worker: worker.clone(),
+            claim: job.claim,
+            queue: job.queue,
+            payload: job.payload,
+            verdict: ending.verdict,
+            free: ending.free,
+            tick: ending.tick,
+        };
+        self.settlements.push((Settled { slot, identity: job.identity, untold, counted, told: false }, settlement));
+    }
+}
