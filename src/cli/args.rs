@@ -13,9 +13,9 @@ use clap::{Parser, Subcommand};
 pub(super) use generate::GenerateVerb;
 pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
 pub(super) use verbs::{
-    DelayedListArgs, DelayedVerb, ExplainVerb, FailedListArgs, FailedVerb, JobsCancelArgs, JobsDeleteArgs,
-    JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb, PeriodicVerb, PlanArgs, QueuesVerb, RunArgs,
-    StoreVerb, TasksVerb, WorkersVerb,
+    DelayedListArgs, DelayedVerb, ExplainVerb, FailedListArgs, FailedVerb, HistoryArgs, HistoryBy, HistoryWindow,
+    JobsCancelArgs, JobsDeleteArgs, JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb,
+    PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
 };
 
 const EXAMPLES: &str = "\
@@ -179,6 +179,11 @@ pub(super) enum CliCommand {
         #[command(subcommand)]
         verb: StoreVerb,
     },
+    /// Show what ran: how jobs ended, and how long they took
+    #[command(after_help = "Examples:\n  windlass history\n  windlass history --task sendMail --window 24h\n  \
+                            windlass history --by task --window 30d --json\n\n\
+                            Instances hand over what ran every few seconds. Times in which nothing ran are left out.")]
+    History(HistoryArgs),
     /// Show how many jobs succeeded and failed
     Stats,
     /// Show queues, workers, counters and the leader

@@ -8,8 +8,8 @@ use serde::Serialize;
 
 use super::args::{Cli, CliCommand, DelayedVerb, FailedVerb, JobsVerb, RunArgs};
 use super::command::{
-    check, delayed, enqueue, explain, failed, generate, health, locks, outputs, overview, perform, periodic, plan,
-    queues, running, store, tasks, workers,
+    check, delayed, enqueue, explain, failed, generate, health, history, locks, outputs, overview, perform, periodic,
+    plan, queues, running, store, tasks, workers,
 };
 use super::context::CommandContext;
 use super::exit::{CliError, Exit};
@@ -201,6 +201,7 @@ async fn dispatch(context: &CommandContext, command: CliCommand) -> Result<Exit,
         CliCommand::Workers { verb } => workers::run(context, verb).await,
         CliCommand::Locks { verb } => locks::run(context, verb).await,
         CliCommand::Store { verb } => store::run(context, verb).await,
+        CliCommand::History(args) => history::run(context, args).await,
         CliCommand::Stats => overview::stats(context).await,
         CliCommand::Details => overview::details(context).await,
         CliCommand::Health => health::run(context).await,

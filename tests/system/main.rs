@@ -25,6 +25,7 @@ mod follow_up;
 mod generate;
 mod health;
 mod held_back;
+mod history;
 mod hostile;
 mod http;
 mod idle;

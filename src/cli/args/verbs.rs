@@ -3,7 +3,7 @@
 //! Longer than 400 lines because the verbs of all nouns stand together, as help shows them.
 
 use chrono_tz::Tz;
-use clap::{Args as ClapArgs, Subcommand};
+use clap::{Args as ClapArgs, Subcommand, ValueEnum};
 
 use super::job::{JobArgs, NamedJobArgs};
 use crate::cli::value::{self, Since, TimeArg};
@@ -51,6 +51,43 @@ pub(crate) struct PlanArgs {
     /// Show at most N
     #[arg(long, value_name = "N", default_value_t = 200)]
     pub limit: usize,
+}
+
+/// `history`.
+#[derive(Debug, ClapArgs)]
+pub(crate) struct HistoryArgs {
+    /// Only this task
+    #[arg(long, value_name = "T")]
+    pub task: Option<String>,
+    /// How far back to look
+    #[arg(long, value_name = "WINDOW", default_value = "1h")]
+    pub window: HistoryWindow,
+    /// A line for each time, or for each task
+    #[arg(long, value_name = "WHAT", default_value = "time")]
+    pub by: HistoryBy,
+}
+
+/// How far back `history` looks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HistoryWindow {
+    /// Minute by minute
+    #[value(name = "1h")]
+    Hour,
+    /// Hour by hour, as JSON every ten minutes
+    #[value(name = "24h")]
+    Day,
+    /// Day by day, as JSON hour by hour
+    #[value(name = "30d")]
+    Month,
+}
+
+/// What has a line in `history`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum HistoryBy {
+    /// A minute, hour or day
+    Time,
+    /// A task
+    Task,
 }
 
 /// `queues ...`.

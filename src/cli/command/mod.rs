@@ -8,6 +8,7 @@ pub(super) mod explain;
 pub(super) mod failed;
 pub(super) mod generate;
 pub(super) mod health;
+pub(super) mod history;
 pub(super) mod locks;
 pub(super) mod outputs;
 pub(super) mod overview;
