@@ -271,6 +271,20 @@ pub async fn by_task(
     })
 }
 
+/// What ran of each task in the last minutes, the present one included.
+pub(super) async fn last_minutes(
+    store: &Store<Admin>,
+    now_ms: i64,
+    minutes: usize,
+) -> Result<Vec<(TaskName, RunCounts)>, AdminError> {
+    let step = HistoryStep::Minute;
+    let back = i64::try_from(minutes).unwrap_or(i64::MAX).saturating_mul(step.minutes());
+    let buckets = Buckets { step, from: step.bucket_at(now_ms).saturating_sub(back), count: minutes + 1 };
+    let mut tasks = store.run(ReadTaskHistory { buckets }).await?;
+    tasks.retain(|(task, _)| task.as_str() != ALL);
+    Ok(tasks)
+}
+
 impl HistoryView {
     /// The same in longer times, of so many minutes.
     #[must_use]

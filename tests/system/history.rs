@@ -30,9 +30,11 @@ fn what_ran_is_shown_after_an_extension_and_what_ran_last_after_the_drain() {
         folder.script("good", "sleep 0.02; echo >>good");
         folder.script("bad", "exit 3");
         folder.script("busy", "exit 75");
-        let (code, said) = folder.windlass(&["history"]);
-        assert!(code == Some(0) && said.contains("nothing ran in the last hour"), "{said}");
         let daemon = folder.daemon();
+        eventually("the store is there, and is empty", || {
+            let (code, said) = folder.windlass(&["history"]);
+            code == Some(0) && said == "nothing ran in the last hour\n"
+        });
         ["good", "good", "bad", "busy"].into_iter().for_each(|task| enqueue(folder, task));
         let of = |view: &Value, ends: [&str; 3]| ends.map(|end| view["total"][end].as_u64());
         eventually("all four are in the history", || {
@@ -79,6 +81,27 @@ fn a_run_that_its_daemon_did_not_survive_counts_as_cut_off_where_it_is_recovered
             (total["cut_off"].as_u64(), total["done"].as_u64()) == (Some(1), Some(1))
         });
         next.stop();
+    });
+}
+
+#[test]
+fn a_task_whose_runs_fail_often_needs_attention() {
+    on_both(|folder| {
+        folder.script("sometimes", "[ $0 -gt 2 ]");
+        let jobs: String = (0..22).map(|n| format!("{{\"task\":\"sometimes\",\"args\":[{}]}}\n", n % 11)).collect();
+        std::fs::write(folder.path("jobs"), jobs).expect("a file must be written");
+        let task = folder.path("tasks.d/sometimes.toml");
+        let text = std::fs::read_to_string(&task).expect("the task must be readable");
+        std::fs::write(&task, text.replace("\"sh\"]\n", "\"{0}\"]\n")).expect("the task must be written");
+        let (code, said) = folder.windlass(&["enqueue", "--bulk", folder.path("jobs").to_str().expect("a path")]);
+        assert_eq!(code, Some(0), "{said}");
+        let daemon = folder.daemon();
+        let told = "6 of 22 runs of sometimes failed in the last ten minutes (27.3 %)";
+        eventually("it is told", || folder.windlass(&["explain"]).1.contains(told));
+        let (code, said) = folder.windlass(&["--json", "explain"]);
+        assert!(code == Some(0) && said.contains("\"failure_rate\""), "{said}");
+        assert!(said.contains("windlass history --task sometimes"), "{said}");
+        daemon.stop();
     });
 }
 

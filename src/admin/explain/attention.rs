@@ -12,7 +12,8 @@ use crate::admin::copy::aside;
 use crate::admin::delayed;
 use crate::admin::error::AdminError;
 use crate::admin::failed_search::{self, FailedFilter};
-use crate::job::PayloadView;
+use crate::admin::history::last_minutes;
+use crate::job::{PayloadView, RunEnd};
 use crate::plugin::ending::CANCELLED;
 use crate::store::handle::Store;
 use crate::store::inspection::Queued;
@@ -23,6 +24,10 @@ use crate::text::shell::word;
 
 /// What counts as lately.
 const LATELY_MS: i64 = 3600 * 1000;
+/// Over how many minutes the failure rate of a task is taken, from how many runs on, and above which rate it is told.
+const RATE_MINUTES: usize = 10;
+const RATE_RUNS: u64 = 20;
+const RATE: f64 = 0.05;
 /// How many failures are looked at, and how many groups of them are told.
 const FAILURES: usize = 1000;
 const GROUPS: usize = 10;
@@ -53,6 +58,7 @@ pub async fn attention(store: &Store<Admin>, registry: &Registry) -> Result<Expl
     findings.extend(queues(store, registry, &fleet).await?);
     findings.extend(periodic_findings(store, registry, &fleet, None).await?);
     findings.extend(failures(store, &fleet).await?);
+    findings.extend(rates(store, &fleet).await?);
     findings.extend(versions(&fleet));
     if let Some(aside) = aside(store).await? {
         findings.push(Finding::tells(Cause::SetAside, aside.text).command(aside.finish).fact("undo", aside.undo));
@@ -144,6 +150,29 @@ async fn failures(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, A
         told.push(Finding::tells(Cause::Failing, text).command("windlass failed list"));
     }
     Ok(told)
+}
+
+/// Tasks whose runs fail often at present, those that do most often first.
+async fn rates(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, AdminError> {
+    let mut rates = Vec::new();
+    for (task, counts) in last_minutes(store, fleet.now_ms, RATE_MINUTES).await? {
+        let failed = counts.of(RunEnd::Failed).saturating_add(counts.of(RunEnd::Retried));
+        let runs = failed.saturating_add(counts.of(RunEnd::Done));
+        if let Some(rate) = counts.failure_rate().filter(|rate| runs >= RATE_RUNS && *rate > RATE) {
+            rates.push((rate, task, failed, runs));
+        }
+    }
+    rates.sort_by(|(one, ..), (other, ..)| other.total_cmp(one));
+    let told = rates.into_iter().take(GROUPS).map(|(rate, task, failed, runs)| {
+        let percent = rate * 100.0;
+        let text = format!("{failed} of {runs} runs of {task} failed in the last ten minutes ({percent:.1} %)");
+        Finding::tells(Cause::FailureRate, text)
+            .command(format!("windlass history --task {}", word(task.as_str())))
+            .fact("task", task.as_str())
+            .fact("failed", failed)
+            .fact("runs", runs)
+    });
+    Ok(told.collect())
 }
 
 /// Instances of several versions: a rollout that stopped halfway.
