@@ -59,6 +59,12 @@ impl FirstQueues {
         }
     }
 
+    /// Does the one name stand before the other?
+    #[must_use]
+    pub fn is_before(one: &QueueName, other: &QueueName) -> bool {
+        InOrder(one.clone()) < InOrder(other.clone())
+    }
+
     /// How many names were not kept. One that was added twice counts twice.
     #[must_use]
     pub fn more(&self) -> usize {

@@ -24,6 +24,7 @@ use crate::tick::{reconcile, tick};
 
 behaviours! {
     everything_that_waits_comes_over,
+    many_queues_fill_few_batches,
     it_comes_over_between_engines,
     a_batch_is_taken_in_once,
     what_is_set_aside_is_offered_again,
@@ -149,6 +150,29 @@ async fn entries_counters_and_keys_that_cannot_be_read_stay_and_keep_nothing_beh
     fill(&f.store, "mail", &jobs(0..1)).await;
     assert_eq!(moved(&f, &to).await.queued, 1);
     assert_eq!(f.redis_command(&["GET", &schedules]).texts(), ["x"]);
+}
+
+/// A batch for each queue would take as many steps as there are queues.
+async fn many_queues_fill_few_batches(f: &Fixture) {
+    for n in 0..12 {
+        fill(&f.store, &format!("q{n:02}"), &jobs(10 * n..10 * n + 2)).await;
+    }
+    delay(&f.store, &job(999), When::At(NOW_S + 5)).await;
+    let (mut sizes, mut moved) = (Vec::new(), Vec::new());
+    while let Some(batch) = f.store.set_aside(7).await.expect("set_aside") {
+        sizes.push(batch.items.len());
+        moved.extend(batch.items.into_iter().filter_map(|item| match item {
+            Waiting::Queued { queue, payload, .. } => Some((queue.to_string(), payload)),
+            _ => None,
+        }));
+        f.store.let_go(&batch.id).await.expect("let_go");
+    }
+    assert_eq!(sizes, [7, 7, 7, 3, 1]);
+    // Of one queue the order stays, and all came.
+    moved.sort_by(|(one, _), (other, _)| one.cmp(other));
+    let all = (0..12).flat_map(|n| jobs(10 * n..10 * n + 2).into_iter().map(move |job| (format!("q{n:02}"), job)));
+    assert_eq!(moved, all.collect::<Vec<_>>());
+    assert_eq!(f.store.queues().await.expect("queues").len(), 12);
 }
 
 async fn it_comes_over_between_engines(f: &Fixture) {

@@ -52,7 +52,7 @@ fn all() -> Arc<QueuePatterns> {
 }
 
 fn found(names: &[&str]) -> Arc<ResolvedQueues> {
-    Arc::new(ResolvedQueues { queues: names.iter().map(|name| queue(name)).collect(), left_out: 0 })
+    Arc::new(ResolvedQueues::of(names.iter().map(|name| queue(name)).collect()))
 }
 
 async fn woken(waker: &Waker) {

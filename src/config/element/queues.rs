@@ -13,6 +13,10 @@ use super::literal;
 use crate::config::reader::Value;
 use crate::job::{FirstQueues, QueueName};
 
+mod resolved;
+
+pub use resolved::{ResolvedQueues, Resolving};
+
 /// A list of patterns, such as `["critical", "mail_*", "!mail_slow", "*"]`.
 #[derive(Clone)]
 pub struct QueuePatterns {
@@ -23,15 +27,6 @@ pub struct QueuePatterns {
 
 /// How many queues the globs of a list stand for at most.
 pub const MAX_MATCHES: usize = 10_000;
-
-/// The queues that a list of patterns stands for.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ResolvedQueues {
-    /// The queues, in order of priority.
-    pub queues: Vec<QueueName>,
-    /// How many more match, beyond [`MAX_MATCHES`].
-    pub left_out: usize,
-}
 
 #[derive(Debug, Clone)]
 enum Entry {
@@ -184,69 +179,14 @@ impl QueuePatterns {
         Resolving { patterns: self, named, matches, named_later: HashSet::new() }
     }
 
+    /// Which entry is the first glob that matches this queue, unless it is excluded.
+    fn glob_of(&self, queue: &QueueName) -> Option<usize> {
+        let matches = |entry: &Entry| matches!(entry, Entry::Include(glob @ Pattern::Glob(_)) if glob.is_match(queue));
+        self.entries.iter().position(matches).filter(|_| !self.excludes(queue))
+    }
+
     fn excludes(&self, queue: &QueueName) -> bool {
         self.excluded.iter().any(|pattern| pattern.is_match(queue))
-    }
-}
-
-/// Takes known queues and keeps what the patterns stand for: in the listed order, names always, the matches of a glob
-/// by UTF-16 code unit as node-resque sorts them, no queue twice, none that is excluded. The globs stand for
-/// [`MAX_MATCHES`] queues at most, because every claim and every look names all of them.
-#[derive(Debug)]
-pub struct Resolving<'p> {
-    patterns: &'p QueuePatterns,
-    /// Where each queue stands that is named.
-    named: HashMap<&'p str, usize>,
-    /// For each entry the queues for which it is the first glob that matches.
-    matches: Vec<FirstQueues>,
-    /// Matches of globs that are named behind them, and so worked on in any case.
-    named_later: HashSet<QueueName>,
-}
-
-impl Resolving<'_> {
-    /// A known queue.
-    pub fn add(&mut self, queue: QueueName) {
-        let matches = |entry: &Entry| matches!(entry, Entry::Include(glob @ Pattern::Glob(_)) if glob.is_match(&queue));
-        let Some(at) = self.patterns.entries.iter().position(matches) else { return };
-        let named = self.named.get(queue.as_str());
-        if named.is_some_and(|named| *named < at) || self.patterns.excludes(&queue) {
-            return;
-        }
-        if named.is_some() {
-            self.named_later.insert(queue.clone());
-        }
-        if let Some(first) = self.matches.get_mut(at) {
-            first.add(queue);
-        }
-    }
-
-    /// What the patterns stand for.
-    #[must_use]
-    pub fn done(self) -> ResolvedQueues {
-        let Self { patterns, matches, named_later, .. } = self;
-        let (mut queues, mut left, mut left_out) = (Vec::new(), MAX_MATCHES, 0);
-        let mut seen = HashSet::new();
-        for (entry, first) in patterns.entries.iter().zip(matches) {
-            match entry {
-                Entry::Include(Pattern::Name(queue)) => {
-                    if !patterns.excludes(queue) && seen.insert(queue.clone()) {
-                        // It was left out of a glob.
-                        left_out -= usize::from(named_later.contains(queue) && left_out > 0);
-                        queues.push(queue.clone());
-                    }
-                }
-                Entry::Include(Pattern::Glob(_)) => {
-                    let all = first.kept() + first.more();
-                    let taken: Vec<_> = first.into_names().take(left).collect();
-                    left -= taken.len();
-                    left_out += all - taken.len();
-                    seen.extend(taken.iter().cloned());
-                    queues.extend(taken);
-                }
-                Entry::Exclude => {}
-            }
-        }
-        ResolvedQueues { queues, left_out }
     }
 }
 

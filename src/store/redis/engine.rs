@@ -4,6 +4,7 @@ use bytes::Bytes;
 use fred::types::RespVersion;
 
 use super::connection::{Connection, Origin};
+use super::looked::Looked;
 use super::memory::Asked;
 use super::reply;
 use super::sentinels::{Following, Sentinels};
@@ -20,6 +21,8 @@ pub struct RedisStore {
     pub(super) connection: Connection,
     /// When the server was asked what it does without memory.
     pub(super) asked: Asked,
+    /// Where the last move found something.
+    pub(super) looked: Looked,
     /// For as long as this store is there.
     _following: Option<Following>,
 }
@@ -59,7 +62,7 @@ impl RedisStore {
             Err(StoreError::Unsupported(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { connection, asked: Asked::default(), _following: following })
+        Ok(Self { connection, asked: Asked::default(), looked: Looked::default(), _following: following })
     }
 
     /// Where the store is, for people: a URL without secrets.

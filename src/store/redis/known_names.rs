@@ -2,7 +2,8 @@
 //!
 //! The set of queues is read in pages, because all of it in one reply holds up the server and everybody behind it. A
 //! set of one page is read at every look. A larger one is kept until the server tells of a change, and for some
-//! time in any case: reading it takes a bounded part of the time, however often it changes.
+//! time in any case: reading it takes a bounded part of the time, however often it changes. Queues that are new meanwhile are
+//! heard of (`new_queues`).
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -16,6 +17,7 @@ use super::connection::Connection;
 use super::inspect::queue_name_or;
 use super::scan;
 use crate::config::element::queues::{QueuePatterns, ResolvedQueues};
+use crate::job::QueueName;
 use crate::store::error::StoreError;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
@@ -73,6 +75,19 @@ impl KnownNames {
     /// When the next look is due because of names that changed.
     pub(super) fn due(&self) -> Option<Instant> {
         *lock(&self.due)
+    }
+
+    /// What is kept, whether or not it is to be read again.
+    pub(super) fn at_hand(&self) -> Option<Arc<ResolvedQueues>> {
+        lock(&self.kept).as_ref().map(|kept| Arc::clone(&kept.resolved))
+    }
+
+    /// Adds queues to what is kept.
+    pub(super) fn add(&self, names: Vec<QueueName>) -> Option<Arc<ResolvedQueues>> {
+        let mut kept = lock(&self.kept);
+        let kept = kept.as_mut()?;
+        kept.resolved = Arc::new(kept.resolved.with(&kept.patterns, names));
+        Some(Arc::clone(&kept.resolved))
     }
 
     /// Reads all names, of which this is the first page.

@@ -5,6 +5,7 @@ use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
+use super::looked::{Looked, Place};
 use super::script::{Call, Script, script};
 use super::{delayed, inspect, periodic, reply, scan, verdict};
 use crate::job::{Identity, PayloadView, QueueName};
@@ -37,8 +38,10 @@ impl Perform<Identify> for RedisStore {
 
 impl Perform<SetAside> for RedisStore {
     async fn perform(&self, arrow: SetAside) -> Result<Option<Batch>, StoreError> {
-        match set_aside_known(&self.connection, &arrow).await? {
-            None if make_known(&self.connection).await? => set_aside_known(&self.connection, &arrow).await,
+        match set_aside_known(&self.connection, &self.looked, &arrow).await? {
+            None if make_known(&self.connection).await? => {
+                set_aside_known(&self.connection, &self.looked, &arrow).await
+            }
             batch => Ok(batch),
         }
     }
@@ -131,7 +134,32 @@ async fn make_known(connection: &Connection) -> Result<bool, StoreError> {
     connection.command("SADD", add).await.map(|_| true)
 }
 
-async fn set_aside_known(connection: &Connection, arrow: &SetAside) -> Result<Option<Batch>, StoreError> {
+/// Nothing is left if a look from the beginning on finds nothing.
+async fn set_aside_known(
+    connection: &Connection,
+    looked: &Looked,
+    arrow: &SetAside,
+) -> Result<Option<Batch>, StoreError> {
+    let place = looked.place();
+    if let Some(batch) = set_aside_from(connection, looked, arrow).await? {
+        return Ok(Some(batch));
+    }
+    looked.set(None);
+    match place {
+        None => Ok(None),
+        Some(_) => set_aside_from(connection, looked, arrow).await.inspect(|found| {
+            if found.is_none() {
+                looked.set(None);
+            }
+        }),
+    }
+}
+
+async fn set_aside_from(
+    connection: &Connection,
+    looked: &Looked,
+    arrow: &SetAside,
+) -> Result<Option<Batch>, StoreError> {
     let keys = connection.keys();
     let SetAside { limit, target } = arrow;
     let limit = *limit;
@@ -146,20 +174,35 @@ async fn set_aside_known(connection: &Connection, arrow: &SetAside) -> Result<Op
     if let Some(batch) = aside(connection, first("")).await? {
         return Ok(Some(batch));
     }
-    let mut cursor = Some(scan::BEGIN);
+    let mut cursor = match looked.place() {
+        None => Some(scan::BEGIN),
+        Some(Place::Queues(cursor)) => Some(cursor),
+        Some(Place::Delayed) => None,
+    };
     while let Some(from) = cursor {
-        let (name, arguments) = scan::members_from(&keys.queues(), from);
+        let (name, arguments) = scan::members_from(&keys.queues(), from.clone());
         let names;
         (names, cursor) = scan::read_members(connection.command(name, arguments).await?)?;
+        looked.set(Some(Place::Queues(from)));
         let some = inspect::lengths(connection, inspect::queue_names(&names)).await?;
-        for queue in some.into_iter().filter(|queue| queue.length > 0) {
-            let mut call = first("Q");
-            call.key(keys.queue(&queue.queue)).text(queue.queue.as_str()).number(limit);
+        let mut with_jobs = some.into_iter().filter(|queue| queue.length > 0).peekable();
+        while with_jobs.peek().is_some() {
+            // As many queues as it takes to fill a batch.
+            let (mut call, mut jobs, mut queues) = (first("Q"), 0, Vec::new());
+            while let Some(queue) = with_jobs.next_if(|_| jobs < limit) {
+                jobs += usize::try_from(queue.length).unwrap_or(limit);
+                queues.push(queue.queue);
+            }
+            call.number(limit).number(queues.len());
+            for queue in queues {
+                call.key(keys.queue(&queue)).text(queue.as_str());
+            }
             if let Some(batch) = aside(connection, call).await? {
                 return Ok(Some(batch));
             }
         }
     }
+    looked.set(Some(Place::Delayed));
     loop {
         let Some(second) = inspect::first_delayed(connection).await? else {
             if delayed::rename_first(connection).await? {

@@ -4,5 +4,6 @@
 mod bytes_on_record;
 mod failures;
 mod lost_replies;
+mod moving;
 mod server;
 mod waking;

@@ -24,6 +24,7 @@ use tokio::time::Instant;
 
 use super::connection::{Connection, Origin};
 use super::known_names::KnownNames;
+use super::new_queues::NewQueues;
 use super::{pause, reply, rights, scan};
 use crate::job::QueueName;
 use crate::store::backend::EngineWaker;
@@ -46,6 +47,8 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
         opened => (opened?, false),
     };
     let (changes, seen) = watch::channel(0_u64);
+    let changes = Arc::new(changes);
+    let new_queues = NewQueues::new(&changes);
     let (names, queues) = (KnownNames::default(), connection.keys().queues());
     let (told, proof, leases) = (names.told(), Arc::new(Proof::default()), connection.keys().leases());
     let (listened, mut forgotten) = (Arc::clone(&proof), connection.origin.forgotten.subscribe());
@@ -105,7 +108,7 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
     let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
     let poll = Mutex::new(POLL);
     let unread = AtomicBool::new(false);
-    Ok(RedisWaker { connection, seen, armed, refused, deaf, poll, unread, passed, proof, names, listener })
+    Ok(RedisWaker { connection, seen, armed, refused, deaf, poll, unread, passed, proof, names, new_queues, listener })
 }
 
 /// What a waker knows of the key by which it proves that the server still tells of changes: the counters of the leases,
@@ -149,6 +152,7 @@ pub(in crate::store) struct RedisWaker {
     passed: Mutex<Paused>,
     proof: Arc<Proof>,
     names: KnownNames,
+    new_queues: NewQueues,
     listener: JoinHandle<()>,
 }
 
@@ -228,6 +232,11 @@ impl RedisWaker {
         if watch.patterns.is_some() && kept.is_none() {
             reads.push(scan::members_from(&keys.queues(), scan::BEGIN));
         }
+        let heard = if kept.is_some() { self.new_queues.names() } else { Vec::new() };
+        if !heard.is_empty() {
+            let names = heard.iter().map(|name| Bytes::copy_from_slice(name.as_str().as_bytes()));
+            reads.push(("SMISMEMBER", std::iter::once(keys.queues()).chain(names).collect()));
+        }
         if watch.delayed {
             let arguments = [&b"0"[..], b"0", b"WITHSCORES"].map(Bytes::from_static);
             reads.push(("ZRANGE", std::iter::once(keys.schedule()).chain(arguments).collect()));
@@ -259,6 +268,13 @@ impl RedisWaker {
             _ => None,
         };
         seen.resolved = kept;
+        if let Some(patterns) = watch.patterns.as_ref().filter(|_| !heard.is_empty()) {
+            let known = self.new_queues.known(&heard, next()?)?;
+            if let Some(grown) = (!known.is_empty()).then(|| self.names.add(known)).flatten() {
+                self.new_queues.added(patterns, &grown);
+                seen.resolved = Some(grown);
+            }
+        }
         if watch.delayed {
             // By its score, as due.lua does.
             seen.next_due_s = reply::first_score(next()?)?.and_then(|score| reply::due_second(&score));
@@ -284,6 +300,8 @@ impl RedisWaker {
         self.unread.store(unread, Ordering::Relaxed);
         if let Some((patterns, page)) = page {
             seen.resolved = Some(self.names.read(&self.connection, patterns, told, page).await?);
+            let kept = self.names.at_hand().filter(|_| !self.deaf && !polled);
+            self.new_queues.keep(&self.connection.origin, patterns, kept.as_ref()).await;
         }
         Ok((seen, paused))
     }

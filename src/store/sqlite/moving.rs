@@ -174,25 +174,23 @@ fn renew_source(step: &Step<'_>, arrow: &RenewSource) -> Result<bool, StoreError
     Ok(step.sql(concat!("SELECT 1 WHERE ", stands!()))?.exists(renewed)?)
 }
 
-/// The first jobs of the first queue that has any.
+/// The first jobs of the first queues that have any.
 fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
-    let first =
-        step.sql("SELECT queue FROM jobs ORDER BY queue LIMIT 1")?.query_row([], |row| row.get(0)).optional()?;
-    let Some(queue): Option<AnyValue> = first else { return Ok(false) };
-    let (last, rows): (AnyValue, i64) = step
-        .sql(
-            "SELECT max(position), count(*) FROM \
-             (SELECT position FROM jobs WHERE queue = ?1 ORDER BY position LIMIT ?2)",
-        )?
-        .query_row(params![queue, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    let these = params![queue, last];
+    let mut select = step.sql("SELECT queue, position FROM jobs ORDER BY queue, position LIMIT ?1")?;
+    let mut found = select.query([limit])?;
+    let (mut last, mut rows): (Option<(AnyValue, AnyValue)>, i64) = (None, 0);
+    while let Some(row) = found.next()? {
+        (last, rows) = (Some((row.get(0)?, row.get(1)?)), rows + 1);
+    }
+    let Some((queue, position)) = last else { return Ok(false) };
+    let these = params![queue, position];
     let set_aside = step
         .sql(
-            "INSERT INTO outbox (kind, name, identity, bytes) \
-             SELECT 'Q', queue, identity, payload FROM jobs WHERE queue = ?1 AND position <= ?2 ORDER BY position",
+            "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'Q', queue, identity, payload FROM jobs \
+             WHERE (queue, position) <= (?1, ?2) ORDER BY queue, position",
         )?
         .execute(these)?;
-    let removed = step.sql("DELETE FROM jobs WHERE queue = ?1 AND position <= ?2")?.execute(these)?;
+    let removed = step.sql("DELETE FROM jobs WHERE (queue, position) <= (?1, ?2)")?.execute(these)?;
     all_moved(rows, "jobs", set_aside, removed)?;
     Ok(true)
 }

@@ -2,9 +2,9 @@
 --
 -- KEYS   as places.lua; windlass:outbox, windlass:moving, windlass:schedules,
 --        windlass:nothing; then by kind:
---        "Q" queue:<queue>   "D" delayed:<second>, windlass:twins:<second>, per job timestamps:<raw>
+--        "Q" per queue queue:<queue>   "D" delayed:<second>, windlass:twins:<second>, per job timestamps:<raw>
 -- ARGV   now, an id for a store that has none, the batch's token, target and address (aside.lua), kind; then by kind:
---        "Q" queue, limit    "D" second, number of jobs, per job queue and raw    "F" limit
+--        "Q" limit, number of queues, per queue its name    "D" second, number of jobs, per job queue and raw    "F" limit
 --        "P" number of entries; per entry "P" (of a periodic task) or "C" (the last occurrence of a schedule), name, bytes
 --        "S" (counters), "" only what is set aside already: nothing
 -- returns {id, number, {kind, name, identity, bytes, ...}, batch (aside.lua)}, or nothing if there is nothing
@@ -13,6 +13,7 @@
 -- Each item is written to the outbox before it leaves its place. The right to remove it from its place is checked
 -- before that, because otherwise it could stand in both. Delayed jobs and entries are moved only if they still stand
 -- as the caller saw them. What cannot be read is not set aside, because then nothing behind it could be moved.
+-- Of several queues each is emptied before the next is looked at, so that an error leaves a batch that is good.
 
 now()
 local OUTBOX, MOVING, SCHEDULES, NOTHING = key(), key(), key(), key()
@@ -28,7 +29,12 @@ if must('LLEN', OUTBOX) > 0 then
 end
 
 -- The batch has its number before the first thing is in it; a number without a batch is passed over.
+local begun = false
 local function begin()
+  if begun then
+    return
+  end
+  begun = true
   must('HSETNX', MOVING, 'id', fresh)
   local number = must('HINCRBY', MOVING, 'number', 1)
   must('HSET', MOVING, 'batch', whole(number) .. ' ' .. token)
@@ -57,9 +63,13 @@ end
 
 local count = 0
 if kind == 'Q' then
-  local list = key()
-  local queue, limit = arg(), tonumber(arg())
-  count = put_first(list, limit, 'Q', queue)
+  local limit, queues = tonumber(arg()), tonumber(arg())
+  for _ = 1, queues do
+    local list, queue = key(), arg()
+    if count < limit then
+      count = count + put_first(list, limit - count, 'Q', queue)
+    end
+  end
 elseif kind == 'D' then
   local LIST, HERE = key(), key()
   local second, jobs = arg(), tonumber(arg())

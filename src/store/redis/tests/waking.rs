@@ -51,6 +51,47 @@ async fn each_watched_key_wakes_once_it_changes() {
     timeout(SOON, waker.woken()).await.expect("our own push must wake as well");
 }
 
+/// How often the names of queues were read.
+fn readings(server: &Server) -> Option<String> {
+    let stats = server.cli(&["INFO", "commandstats"]);
+    stats.lines().find_map(|line| line.strip_prefix("cmdstat_sscan:").map(|line| line.to_owned()))
+}
+
+#[tokio::test]
+async fn a_new_queue_among_very_many_is_watched_without_reading_all_names() {
+    let server = Server::start();
+    let store = server.store().await;
+    let names = "for i = 1, 30000 do redis.call('SADD', 'resque:queues', 'tenant' .. i) end";
+    server.cli(&["EVAL", names, "0"]);
+    let waker = store.waker().await.unwrap();
+    let watch = Watch { patterns: Some(Arc::new(QueuePatterns::all())), ..Watch::default() };
+    let resolved = waker.arm(&watch).await.unwrap().resolved.unwrap();
+    assert_eq!((resolved.queues.len(), resolved.left_out), (10_000, 20_000));
+    // On a machine that stands still all names may be read meanwhile, which finds it as well: then another queue is tried.
+    for attempt in 0..20 {
+        let (name, before) = (format!("new{attempt}"), readings(&server));
+        let key = format!("resque:queue:{name}");
+        // One that would not be worked on is not asked for.
+        server.cli(&["EVAL", "for i = 1, 5 do redis.call('RPUSH', 'resque:queue:zzz' .. i, '{}') end", "0"]);
+        server.cli(&["RPUSH", &key, "{}"]);
+        server.cli(&["SADD", "resque:queues", &name]);
+        let is_found = async {
+            loop {
+                let seen = waker.arm(&watch).await.unwrap();
+                if seen.resolved.unwrap().queues.contains(&queue(&name)) {
+                    return;
+                }
+                waker.woken().await;
+            }
+        };
+        timeout(SOON, is_found).await.expect("a new queue must be found");
+        if readings(&server) == before {
+            return;
+        }
+    }
+    panic!("all names were read for each new queue");
+}
+
 #[tokio::test]
 async fn a_waker_that_was_cut_off_wakes_and_hears_again() {
     let server = Server::start();
