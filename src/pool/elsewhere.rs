@@ -2,9 +2,13 @@
 //! is gone.
 //!
 //! Before such a job fails the store is asked, once for all such jobs of half a minute. A pool that meets none asks nothing.
+//!
+//! A periodic task is withdrawn with all that waits and looks like its tick. So a job that waited while the task's entry still
+//! stood goes with it, also if the withdrawal missed it. One that came later is no tick, whatever its arguments are.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -20,7 +24,7 @@ use crate::store::role;
 
 /// For how long an answer holds.
 const HOLDS: Duration = Duration::from_secs(30);
-/// How many periodic tasks without an instance are remembered.
+/// How many periodic tasks without an instance are remembered, and how many of their ticks.
 const MOST: usize = 1000;
 
 /// Who has a task that is not here.
@@ -40,6 +44,8 @@ pub(super) enum Whereabouts {
 #[derive(Default)]
 pub(super) struct Elsewhere {
     known: RefCell<Option<Known>>,
+    /// By their ids the jobs that were put off because no instance declares their task.
+    waiting: RefCell<HashMap<Arc<str>, Waiting>>,
     wanted: Notify,
 }
 
@@ -50,6 +56,13 @@ struct Known {
     undeclared: HashSet<TaskName>,
     /// Those that were of that kind.
     withdrawn: HashSet<TaskName>,
+}
+
+struct Waiting {
+    task: TaskName,
+    since: Instant,
+    /// The task had its entry after that.
+    is_tick: bool,
 }
 
 /// Another instance.
@@ -91,6 +104,20 @@ impl Elsewhere {
         })
     }
 
+    /// This job, which looks like the tick of such a task, is put off.
+    pub(super) fn waits(&self, class: &TaskName, id: &Arc<str>) {
+        let mut waiting = self.waiting.borrow_mut();
+        if waiting.len() < MOST {
+            let new = || Waiting { task: class.clone(), since: Instant::now(), is_tick: false };
+            waiting.entry(Arc::clone(id)).or_insert_with(new);
+        }
+    }
+
+    /// Did this job wait while the entry of its task stood?
+    pub(super) fn waited(&self, class: &TaskName, id: &str) -> bool {
+        self.waiting.borrow().get(id).is_some_and(|waiting| waiting.is_tick && waiting.task == *class)
+    }
+
     /// Waits until somebody wants to know what is not known.
     pub(super) async fn wanted(&self) {
         self.wanted.notified().await;
@@ -98,6 +125,7 @@ impl Elsewhere {
 
     /// Reads it. `own`: this instance.
     pub(super) async fn read(&self, store: &Store<role::Pool>, own: &str) -> Result<(), StoreError> {
+        let begun = Instant::now();
         let instances = store.run(Instances).await?;
         let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
         // What this one declares it has, until a reload takes it away.
@@ -111,14 +139,30 @@ impl Elsewhere {
             .filter(|task| !is_declared(task))
             .take(MOST)
             .collect();
+        self.learn(begun, others, undeclared, is_declared);
+        Ok(())
+    }
+
+    /// Takes note of what the store said from `begun` on.
+    fn learn(
+        &self,
+        begun: Instant,
+        others: Vec<Other>,
+        undeclared: HashSet<TaskName>,
+        is_declared: impl Fn(&TaskName) -> bool,
+    ) {
         let mut known = self.known.borrow_mut();
         let mut withdrawn = HashSet::new();
         if let Some(before) = known.take() {
             let both = before.undeclared.into_iter().chain(before.withdrawn);
             withdrawn = both.filter(|task| !undeclared.contains(task) && !is_declared(task)).take(MOST).collect();
         }
+        let mut waiting = self.waiting.borrow_mut();
+        waiting.retain(|_, job| undeclared.contains(&job.task) || withdrawn.contains(&job.task));
+        for job in waiting.values_mut() {
+            job.is_tick |= job.since < begun && undeclared.contains(&job.task);
+        }
         *known = Some(Known { read: Instant::now(), others, undeclared, withdrawn });
-        Ok(())
     }
 
     /// The store does not say: what is known stays, and jobs do not wait for more.
@@ -126,5 +170,56 @@ impl Elsewhere {
         let mut known = self.known.borrow_mut();
         let (others, undeclared, withdrawn) = (Vec::new(), HashSet::new(), HashSet::new());
         known.get_or_insert(Known { read: Instant::now(), others, undeclared, withdrawn }).read = Instant::now();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(task: &str) -> TaskName {
+        TaskName::as_stored(task)
+    }
+
+    fn whereabouts(elsewhere: &Elsewhere) -> Option<Whereabouts> {
+        elsewhere.of(&name("report"), &QueueName::as_stored("q"))
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn only_what_waited_while_its_task_stood_goes_with_it() {
+        let (elsewhere, report) = (Elsewhere::default(), name("report"));
+        let learn = |undeclared: &[&str], declared: &'static [&str]| {
+            let undeclared = undeclared.iter().map(|task| name(task)).collect();
+            elsewhere.learn(Instant::now(), Vec::new(), undeclared, |task| declared.contains(&task.as_str()));
+        };
+        let second = || tokio::time::advance(Duration::from_secs(1));
+        let [tick, late, other]: [Arc<str>; 3] = ["tick", "late", "other"].map(Arc::from);
+        learn(&["report", "backup"], &[]);
+        assert_eq!(whereabouts(&elsewhere), Some(Whereabouts::Undeclared));
+        elsewhere.waits(&report, &tick);
+        elsewhere.waits(&name("backup"), &other);
+        assert!(!elsewhere.waited(&report, &tick), "the task may have been withdrawn since it was read");
+        second().await;
+        learn(&["report", "backup"], &[]);
+        assert!(elsewhere.waited(&report, &tick) && !elsewhere.waited(&report, &other));
+        // It came while the answer was old: the task may be withdrawn already.
+        elsewhere.waits(&report, &late);
+        second().await;
+        learn(&[], &["backup"]);
+        assert_eq!(whereabouts(&elsewhere), Some(Whereabouts::Withdrawn));
+        assert!(elsewhere.waited(&report, &tick), "the withdrawal missed it");
+        assert!(!elsewhere.waited(&report, &late) && !elsewhere.waited(&report, "by hand"));
+        assert!(!elsewhere.waited(&name("backup"), &other), "an instance has that again");
+        // Somebody brings the file back and takes it away again.
+        learn(&[], &["report"]);
+        learn(&["report"], &[]);
+        assert!(!elsewhere.waited(&report, &tick));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_remembered_of_ticks_is_bounded() {
+        let elsewhere = Elsewhere::default();
+        (0..2 * MOST).for_each(|n| elsewhere.waits(&name("report"), &Arc::from(n.to_string())));
+        assert_eq!(elsewhere.waiting.borrow().len(), MOST);
     }
 }

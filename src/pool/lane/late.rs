@@ -21,6 +21,9 @@ use crate::task::TaskDefinition;
 const LOOK_MS: u64 = 200;
 /// How long a job that was cut off often waits for the one of that kind that runs.
 const POISON_WAIT_MS: u64 = 5000;
+/// What is added to the failure of a job that came after its task was withdrawn.
+const WITHDRAWN: &str = "it was a periodic task until it was withdrawn, because no instance had it for 10 minutes; this job came \
+                         later, so that it is no tick";
 /// Failures of jobs that never began.
 const NOT_BEGUN: [&str; 3] = ["ArgumentError", "SpawnError", "PluginSpawnError"];
 
@@ -41,17 +44,24 @@ impl LaneTask {
     pub(super) fn unknown(&mut self, number: usize, worker: &WorkerName, job: Job, class: &TaskName) {
         let patience = self.core.settings.config().unknown;
         let (mut cause, mut why, mut patience) = (Cause::Unknown, String::new(), patience);
+        let mut was_periodic = false;
         if self.core.settings.may_be_skipped(class) {
             (cause, patience) = (Cause::Skipped, WITHOUT_END);
         } else if !patience.is_zero() {
             match self.core.elsewhere.of(class, &job.queue) {
                 None => return self.put_off_by(number, worker, job, None, LOOK_MS),
                 Some(Whereabouts::Instance(label)) => (cause, why, patience) = (Cause::Elsewhere, label, WITHOUT_END),
-                Some(Whereabouts::Undeclared) => (cause, patience) = (Cause::Undeclared, WITHOUT_END),
-                Some(Whereabouts::Withdrawn) if is_tick(&job.payload) => {
+                Some(Whereabouts::Undeclared) => {
+                    (cause, patience) = (Cause::Undeclared, WITHOUT_END);
+                    if is_tick(&job.payload) {
+                        self.core.elsewhere.waits(class, &job.identity.id);
+                    }
+                }
+                Some(Whereabouts::Withdrawn) if self.core.elsewhere.waited(class, &job.identity.id) => {
                     return self.drop_tick(number, worker, job, class);
                 }
-                Some(Whereabouts::Withdrawn | Whereabouts::Nowhere) => {}
+                Some(Whereabouts::Withdrawn) => was_periodic = true,
+                Some(Whereabouts::Nowhere) => {}
             }
         }
         match self.hold_up(class, cause, &why, patience, Duration::ZERO) {
@@ -60,13 +70,17 @@ impl LaneTask {
                 if let Some(advice) = self.core.holdups.unknown.count(&job.queue) {
                     self.core.warn(advice);
                 }
-                let failure = perform::unknown_class(&job.payload);
+                let mut failure = perform::unknown_class(&job.payload);
+                if was_periodic {
+                    failure = failure.with_backtrace(vec![WITHDRAWN.to_owned()]);
+                }
                 self.end(number, worker, job, Outcome::Failure(failure));
             }
         }
     }
 
-    /// The tick of a periodic task that was withdrawn meanwhile, because no instance declares it.
+    /// The tick of a periodic task that was withdrawn meanwhile, because no instance declares it. The withdrawal removes all
+    /// that waits as this one did, and missed it while it was claimed.
     fn drop_tick(&mut self, number: usize, worker: &WorkerName, job: Job, class: &TaskName) {
         self.core.bus.emit(Event::Notice {
             text: format!(
