@@ -3,7 +3,7 @@
 //! It starts the log first, so that everything after it is logged; then signals, because waiting for a store must be
 //! interruptible; then it opens the store, recovers what dead instances of this machine left, registers, and starts the
 //! scheduler and the pool. It ends the scheduler first, so that no more jobs are promoted that this daemon will not run;
-//! then the pool, which drains, settles and unregisters; and the log last.
+//! then the pool, which drains, settles and unregisters; then it tells people of what failed last; and the log ends last.
 //!
 //! The core (store and pool), the scheduler, the log and the signals have one thread each. Handlers have a runtime of
 //! their own, so that a handler that blocks its threads delays neither core nor scheduler. Only the core touches a job
@@ -16,14 +16,15 @@ use std::io;
 use std::pin::pin;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, OnceLock, RwLock};
 use std::time::Duration;
 
 use tokio::runtime::{Builder, Handle, Runtime};
 use tokio::sync::{oneshot, watch};
-use tokio::time::{Instant, sleep, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::assemble::App;
+use super::ending::{last_moment, retire_handlers, tell_last};
 use super::extensions::Extensions;
 use super::options::RunError;
 use super::orphaned::Orphaned;
@@ -48,7 +49,7 @@ use crate::store::outage::Outage;
 use crate::store::role::Whole;
 use crate::store::{Store, StoreError, open};
 use crate::supervise::pulse::{LONGEST, Pulse, Pulses, TURN};
-use crate::supervise::scope::{contained_future, own_thread, until_told};
+use crate::supervise::scope::{own_thread, until_told};
 use crate::telemetry::log::Log;
 
 /// How long the scheduler may take to resign.
@@ -99,8 +100,10 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         Orphaned { bus: bus.clone(), log: log.clone(), abandoned: abandon, instance: instance_now, host: host.clone() };
     orphaned.watch().map_err(system("watch the parent"))?;
     let handlers = handlers_runtime().map_err(system("start the handlers' runtime"))?;
-    notify::start(notified, bus.clone(), work.clone(), scheduler_config.clone(), handlers.handle().clone(), hostname())
+    let (place, runtime) = (hostname(), handlers.handle().clone());
+    let notifying = notify::start(notified, bus.clone(), work.clone(), scheduler_config.clone(), runtime, place)
         .map_err(system("start the thread that notifies"))?;
+    let (present, told, told_at) = (work.clone(), control.clone(), Arc::new(OnceLock::new()));
     // If the threads of handlers are blocked or stopped, no job begins or ends.
     handlers.spawn(turn(pulses.begin("the handlers' runtime", LONGEST)));
     match directions::give(&work.borrow().config, handlers.handle()) {
@@ -127,6 +130,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         announcements: Announcements::default(),
         outage: Outage::default(),
         tally: Tally::default(),
+        told_at: Arc::clone(&told_at),
     };
     let code = core.block_on(async {
         tokio::select! {
@@ -134,6 +138,9 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
             never = turn(pulses.begin("the core", LONGEST)) => match never {},
         }
     });
+    // A daemon that was not told to end has not begun.
+    let until = told_at.get().map_or_else(Instant::now, |told_at| last_moment(*told_at, &present.borrow()));
+    handlers.block_on(tell_last(notifying, until, told, &bus));
     // Handlers in Rust that still run are not waited for.
     handlers.shutdown_timeout(Duration::from_millis(100));
     log.close(LAST_WORDS);
@@ -173,6 +180,8 @@ struct DaemonRun {
     announcements: Announcements,
     outage: Outage,
     tally: Tally,
+    /// When it was told to end.
+    told_at: Arc<OnceLock<Instant>>,
 }
 
 /// What a run has once it has joined.
@@ -235,8 +244,9 @@ impl DaemonRun {
         let (stop, mut control) = (scheduler, self.control.clone());
         let ending = async {
             let _ = control.wait_for(|now| now.phase > Phase::Run).await;
+            let told_at = *self.told_at.get_or_init(Instant::now);
             systemd::stopping();
-            tokio::join!(stop.end(), retire_handlers(&present, control));
+            tokio::join!(stop.end(), retire_handlers(&present, control, told_at));
         };
         // The scheduler ends while the pool drains; neither waits for the other.
         let working = match multi_worker {
@@ -364,22 +374,6 @@ impl DaemonRun {
         };
         thread.spawn(run).map_err(system("start the scheduler"))?;
         Ok(RunningScheduler { stop, ended: Some(ended) })
-    }
-}
-
-/// Lets handlers end what they keep between runs, for at most the time that the drain may take.
-async fn retire_handlers(work: &watch::Receiver<Work>, mut control: watch::Receiver<Control>) {
-    let (dispatch, shutdown) = {
-        let work = work.borrow();
-        (Arc::clone(&work.dispatch), work.config.shutdown.clone())
-    };
-    // What is left then is killed with the handlers' runtime, which also takes a moment.
-    let end = Instant::now() + shutdown.timeout.saturating_sub((shutdown.kill_grace / 4).min(Duration::from_secs(1)));
-    tokio::select! {
-        // A panic here is only logged.
-        ended = timeout_at(end, contained_future(Box::pin(dispatch.retire(end)))) => drop(ended),
-        // A kill does not wait.
-        killed = control.wait_for(|now| now.phase == Phase::Kill) => drop(killed),
     }
 }
 

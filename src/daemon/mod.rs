@@ -4,6 +4,7 @@ pub mod assemble;
 mod changes;
 mod descriptors;
 pub(crate) mod directions;
+mod ending;
 pub mod extensions;
 pub mod handover;
 pub mod host;

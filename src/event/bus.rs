@@ -149,6 +149,13 @@ impl Bus {
         }
     }
 
+    /// Closes the queue of one listener behind the events that were sent before, for one that ends before the others.
+    pub fn close_listener(&self, listener: usize) {
+        if let Some(subscription) = self.shared.subscriptions.get(listener) {
+            subscription.queue.close();
+        }
+    }
+
     /// Closes every queue behind the events that were sent before. Does not wait for the listeners.
     pub fn close(&self) {
         self.shared.close();
@@ -158,8 +165,7 @@ impl Bus {
 impl BusState {
     fn close(&self) {
         for subscription in &self.subscriptions {
-            subscription.queue.lock().closed = true;
-            subscription.queue.arrived.notify_all();
+            subscription.queue.close();
         }
     }
 }
@@ -181,6 +187,11 @@ impl Queue {
     fn lock(&self) -> MutexGuard<'_, QueueState> {
         // A panic with the lock held leaves a consistent queue, because only an allocation can panic there.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn close(&self) {
+        self.lock().closed = true;
+        self.arrived.notify_all();
     }
 
     fn push(&self, at_ms: i64, event: Event) {

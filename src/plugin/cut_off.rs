@@ -6,7 +6,7 @@ use super::ending::{CANCELLED, CrashPolicy, Ending, Run, ending, release};
 use crate::config::element::crash_policy::OnCrash;
 use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::job::failure::UNPARSEABLE;
-use crate::job::{Failure, Identity, Outcome, PayloadView, QueueName, RunEnd, TaskName};
+use crate::job::{Failure, Identity, Outcome, PayloadView, QueueName, RunEnd, TaskName, WorkerName};
 use crate::store::effect::Verdict;
 use crate::store::workers::Recovery;
 use crate::store::working::WorkingRecord;
@@ -42,6 +42,22 @@ pub(crate) enum Blame<'a> {
     Another,
 }
 
+/// The job of a record, for events.
+pub(crate) fn job_of(
+    worker: &WorkerName,
+    queue: &QueueName,
+    view: Option<&PayloadView<'_>>,
+    id: &Arc<str>,
+) -> Arc<JobInfo> {
+    Arc::new(JobInfo {
+        worker: worker.clone(),
+        queue: queue.clone(),
+        class: TaskName::as_stored(&cut(view.map_or(UNPARSEABLE, |view| &view.class), LONGEST_TEXT)),
+        args: view.map(|view| JobInfo::args_of(view.args().as_bytes())).unwrap_or_default(),
+        id: Arc::clone(id),
+    })
+}
+
 /// Treats a record as a run that was cut off. `instance` is its dead owner with the counter at which it was seen dead;
 /// `find` finds the task of a class.
 pub(crate) fn cut_off<'a>(
@@ -63,13 +79,7 @@ pub(crate) fn cut_off<'a>(
     });
     let view = PayloadView::parse(&payload).ok();
     let task = view.as_ref().and_then(|view| find(&view.class));
-    let job = Arc::new(JobInfo {
-        worker: worker.clone(),
-        queue: queue.clone(),
-        class: TaskName::as_stored(&cut(view.as_ref().map_or(UNPARSEABLE, |view| &view.class), LONGEST_TEXT)),
-        args: view.as_ref().map(|view| JobInfo::args_of(view.args().as_bytes())).unwrap_or_default(),
-        id: Arc::clone(&identity.id),
-    });
+    let job = job_of(&worker, &queue, view.as_ref(), &identity.id);
     let run = Run { worker: &worker, queue: &queue, payload: &payload, identity: &identity, ms: None };
     let requeues = task.and_then(|task| task.on_crash).unwrap_or(policy.on_crash) == OnCrash::Requeue;
     let spared = blame == Blame::Another && requeues;

@@ -16,10 +16,11 @@ use super::cancels;
 use super::core::Core;
 use super::lease::Moment;
 use super::rejoin;
-use super::slots::State;
+use super::slots::{LostRun, State};
 use super::tasks::TASKS;
 use crate::backoff;
-use crate::job::ClaimToken;
+use crate::event::Event;
+use crate::job::{ClaimToken, Failure};
 use crate::store::StoreError;
 use crate::store::instance::{Extend, Extended, LockRenewal, Removed, RemovedState};
 use crate::supervise::pulse::Pulse;
@@ -245,8 +246,8 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
             RemovedState::Failed(claim) => (Some(claim), false),
             RemovedState::Claim(_) => (None, true),
         };
-        let runs_lost = lost.is_some_and(|claim| core.slots.lose(asked.number, worker, &claim));
-        core.warn(if runs_lost {
+        let run = lost.and_then(|claim| core.slots.lose(asked.number, worker, &claim));
+        core.warn(if run.is_some() {
             format!(
                 "worker {worker} was force-cleaned while it ran a job; the claim is lost, the job is \
                  killed and nothing is recorded for it"
@@ -256,6 +257,11 @@ fn settle_findings(core: &Core, extend: &Extend, asked: &[ExtendedSlot], extende
         } else {
             format!("worker {worker} was removed and is registered again")
         });
+        // Who cleaned it has put the job on the failed list.
+        if let Some(LostRun { job: Some(job), began }) = run {
+            let failure = Failure::stuck(&extend.record.host.hostname, core.clock.now_ms());
+            core.bus.emit(Event::failure(job, &failure, began.elapsed()));
+        }
     }
     for &index in &extended.lost_locks {
         // A run that has ended meanwhile has lost nothing: its lock was free for others.

@@ -210,6 +210,9 @@ async fn give_back(core: &Core, record: WorkingRecord) -> Result<(), StoreError>
     let recovered = core.store.run(recovery).await?;
     if recovered == Recovered::Yes {
         core.counter.series(task.as_ref(), &job.queue).count(end, None);
+        if let Some(failure) = failure {
+            core.bus.emit(Event::failure(job, &failure, Duration::ZERO));
+        }
     }
     core.findings.accepted(RECOVERING);
     core.bus.emit(Event::CleaningWorker { worker, why: format!("an earlier life left a job: {recovered:?}") });

@@ -19,6 +19,7 @@ use tokio::time::sleep;
 
 use super::core::Core;
 use super::slots::{LANES, State};
+use crate::event::Event;
 use crate::job::{ClaimToken, WorkerName};
 use crate::plugin::cut_off::{Blame, CutOff, cut_off, end_of};
 use crate::store::StoreError;
@@ -110,6 +111,9 @@ async fn end(core: &Core, record: WorkingRecord) -> Result<(), StoreError> {
              failover may; it is treated as a run that was cut off",
             job.id, job.class
         ));
+        if let Some(failure) = failure {
+            core.bus.emit(Event::failure(job, &failure, Duration::ZERO));
+        }
         (0..LANES).for_each(|lane| core.hunger.wake(lane));
     }
     Ok(())

@@ -15,11 +15,20 @@ use std::cell::RefCell;
 use std::sync::Arc;
 
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 pub(super) use self::slot::{Job, LANES, Limit, Slot, State, lane_of, urge};
+use crate::event::kind::JobInfo;
 use crate::handler::contract::{OwnedRun, Stop};
 use crate::job::{ClaimToken, Identity, LockKey, Outcome, WorkerName};
 use crate::store::instance::InstanceRecord;
+
+/// A run whose claim is lost.
+pub(super) struct LostRun {
+    /// If a listener wants to hear of jobs.
+    pub(super) job: Option<Arc<JobInfo>>,
+    pub(super) began: Instant,
+}
 
 /// What a run is after its handler was called.
 pub(super) enum Started {
@@ -174,14 +183,13 @@ impl Slots {
     }
 
     /// Kills the run of this claim, which was lost. False if the worker has no such run.
-    pub(super) fn lose(&self, number: usize, worker: &WorkerName, claim: &ClaimToken) -> bool {
+    pub(super) fn lose(&self, number: usize, worker: &WorkerName, claim: &ClaimToken) -> Option<LostRun> {
         let mut slots = self.slots.borrow_mut();
         let running = |slot: &&mut Slot| matches!(&slot.state, State::Running(job) if job.claim == *claim);
-        let Some(slot) = get_mut(&mut slots, number).filter(|slot| slot.worker == *worker).filter(running) else {
-            return false;
-        };
+        let slot = get_mut(&mut slots, number).filter(|slot| slot.worker == *worker).filter(running)?;
         slot.lose();
-        true
+        let State::Lost(job) = &slot.state else { return None };
+        Some(LostRun { job: job.info.clone(), began: job.began })
     }
 
     /// All claims are lost. A lane that waits for a reply learns so from the reply.

@@ -1,6 +1,7 @@
 //! Foreign workers (node-resque's) that stopped pinging are removed, as node-resque's scheduler would do, but
 //! completely: it leaves the record of the running job behind.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,6 +12,7 @@ use crate::config::element::crash_policy::OnCrash;
 use crate::event::Event;
 use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, WorkerName, date};
 use crate::plugin::chain::Chain;
+use crate::plugin::cut_off::job_of;
 use crate::store::StoreError;
 use crate::store::inspection::{Retried, RetryFailed};
 use crate::store::instance::InstanceState;
@@ -69,10 +71,11 @@ async fn clean(
 ) -> Result<(), StoreError> {
     let SchedulerContext { store, clock, bus, host, .. } = context;
     let (worker, now_ms, working) = (&stuck.worker, clock.now_ms(), stuck.working.as_ref());
+    let failure = Failure::stuck(&host.hostname, now_ms);
     let record = working.map(|record| {
         let queue = record.queue.as_ref().map(|queue| queue.as_str()).unwrap_or_default();
         let payload = record.payload.as_deref().unwrap_or(&record.raw);
-        Failure::stuck(&host.hostname, now_ms).record(worker.name(), queue, payload, now_ms)
+        failure.record(worker.name(), queue, payload, now_ms)
     });
     let clean =
         ForceClean { worker: worker.clone(), working: working.cloned(), record: record.clone(), free: locks.to_vec() };
@@ -80,8 +83,14 @@ async fn clean(
         let freed = if locks.is_empty() { "" } else { "; the JobLock of its job is freed" };
         let why = format!("it has not pinged for {silent_s} s{freed}");
         bus.emit(Event::CleaningWorker { worker: worker.clone(), why });
-        if let Some(record) = record.filter(|_| context.retries_stuck_jobs()) {
-            retry(context, &record).await?;
+        if let Some((record, working)) = record.zip(working)
+            && !(context.retries_stuck_jobs() && retry(context, &record).await?)
+        {
+            let view = PayloadView::parse(working.payload.as_deref().unwrap_or(&working.raw)).ok();
+            let queue = working.queue.clone().unwrap_or_else(|| QueueName::as_stored(""));
+            // The job of a foreign worker has no identity.
+            let job = job_of(worker, &queue, view.as_ref(), &Arc::from(worker.id()));
+            bus.emit(Event::failure(job, &failure, Duration::ZERO));
         }
     }
     Ok(())
@@ -165,19 +174,21 @@ impl LockCandidate {
 }
 
 /// Failed -> queue, for the job of a vanished worker, as `retry_stuck_jobs` demands. The job stays failed if the
-/// worker's record may have changed it, if its task has `on_crash = "fail"`, or if a rule of its task refuses it.
-async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<(), StoreError> {
+/// worker's record may have changed it, if its task has `on_crash = "fail"`, or if a rule of its task refuses it. Returns
+/// whether it is on the failed list no more.
+async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<bool, StoreError> {
     let view = FailureView::parse(record);
-    let (Some(payload), Some(queue)) = (&view.payload, &view.queue) else { return Ok(()) };
-    let (Ok(job), Ok(queue)) = (PayloadView::parse(payload), QueueName::new(queue)) else { return Ok(()) };
+    let (Some(payload), Some(queue)) = (&view.payload, &view.queue) else { return Ok(false) };
+    let (Ok(job), Ok(queue)) = (PayloadView::parse(payload), QueueName::new(queue)) else { return Ok(false) };
     let registry = context.registry();
     let task = registry.get(&job.class);
     if task.is_some_and(|task| task.on_crash == Some(OnCrash::Fail)) {
-        return Ok(());
+        return Ok(false);
     }
     let admissions = task.zip(Args::of(&job).ok()).map(|(task, args)| Chain::of(task).admissions(&queue, &args));
-    let text = if view.may_be_distorted() {
-        format!("a stuck job of {} stays failed: its arguments may have been changed by its worker's record", job.class)
+    let (text, goes_back) = if view.may_be_distorted() {
+        let why = "its arguments may have been changed by its worker's record";
+        (format!("a stuck job of {} stays failed: {why}", job.class), false)
     } else {
         let retry = RetryFailed {
             record: record.clone(),
@@ -188,11 +199,13 @@ async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<(), StoreEr
             identity: None,
         };
         match context.store.run(retry).await? {
-            Retried::Yes => format!("the job of {} goes back to queue {queue}: retry_stuck_jobs", job.class),
-            Retried::Refused { plugin } => format!("a stuck job of {} stays failed: {plugin} refused", job.class),
-            Retried::Gone => return Ok(()),
+            Retried::Yes => (format!("the job of {} goes back to queue {queue}: retry_stuck_jobs", job.class), true),
+            Retried::Refused { plugin } => {
+                (format!("a stuck job of {} stays failed: {plugin} refused", job.class), false)
+            }
+            Retried::Gone => return Ok(true),
         }
     };
     context.bus.emit(Event::Warning { text });
-    Ok(())
+    Ok(goes_back)
 }

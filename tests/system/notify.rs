@@ -3,9 +3,10 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use rustix::process::Signal;
 use serde_json::Value;
 
-use crate::daemon::{Folder, eventually};
+use crate::daemon::{Folder, eventually, signal};
 use crate::http::server::{Request, Server, answer};
 
 fn folder(more: &str) -> Folder {
@@ -82,6 +83,70 @@ fn a_program_gets_the_message_and_its_own_failure_is_told_once() {
     assert!(daemon.log().contains("exited with 4: no such chat"), "{}", daemon.log());
     daemon.stop();
     assert_eq!(fs::read_to_string(folder.path("log")).unwrap().matches("[notify] exec failed").count(), 1);
+}
+
+#[test]
+fn what_waits_is_told_before_a_daemon_ends_and_one_that_hears_nothing_does_not_hold_it() {
+    let server = Server::start(|_, _| answer("200 OK", "ok"));
+    let folder = folder(&format!("[notify]\nurl = \"{}\"\n", server.url()));
+    folder.script("fails", "exit 1");
+    let daemon = folder.daemon();
+    let enqueue = || assert_eq!(folder.windlass(&["enqueue", "fails"]).0, Some(0));
+    enqueue();
+    eventually("the first is told", || !bodies(&server).is_empty());
+    (0..2).for_each(|_| enqueue());
+    eventually("all have failed", || folder.windlass(&["--json", "stats"]).1.contains("\"failed\":3"));
+    assert_eq!(bodies(&server).len(), 1, "the others wait for their minute");
+    daemon.stop();
+    let told = bodies(&server);
+    assert_eq!((told.len(), &told[1]["count"]), (2, &Value::from(2)), "{told:?}");
+    // Nobody accepts there: the queue of the socket takes the connection, and no answer comes.
+    let deaf = std::net::TcpListener::bind("127.0.0.1:0").expect("a port must be free");
+    let address = format!("http://{}/", deaf.local_addr().expect("it is bound"));
+    folder.reconfigure(&server.url(), &address);
+    let config = folder.read("tasks.toml") + "timeout = \"1m\"\n";
+    fs::write(folder.path("tasks.toml"), config).expect("the configuration must be written");
+    let daemon = folder.daemon_with_log("second");
+    enqueue();
+    eventually("it has failed", || folder.windlass(&["--json", "stats"]).1.contains("\"failed\":4"));
+    daemon.stop();
+    assert!(folder.read("second").contains("not all notifications and pings were sent"), "{}", folder.read("second"));
+}
+
+#[test]
+fn jobs_that_others_put_on_the_failed_list_are_told() {
+    let server = Server::start(|_, _| answer("200 OK", "ok"));
+    let folder = folder(&format!("[notify]\nurl = \"{}\"\n", server.url()));
+    for task in ["cleaned", "crashes"] {
+        folder.script(task, &format!("echo >>{task}.begun; sleep 600"));
+        let path = folder.path(&format!("tasks.d/{task}.toml"));
+        let text = fs::read_to_string(&path).expect("the task must be readable");
+        fs::write(&path, text.replace("[run]", "on_crash = \"fail\"\n[run]")).expect("it must be written");
+    }
+    let begins = |task: &str| {
+        assert_eq!(folder.windlass(&["enqueue", task]).0, Some(0));
+        eventually("it runs", || folder.path(&format!("{task}.begun")).exists());
+    };
+    let of = |task: &str| bodies(&server).into_iter().find(|body| body["task"] == task);
+    let mut daemon = folder.daemon();
+    begins("cleaned");
+    // A person fails it.
+    let workers: Value = serde_json::from_str(&folder.windlass(&["--json", "workers"]).1).expect("it is JSON");
+    let busy = workers["workers"].as_array().expect("there are some").iter().find(|one| one["working"].is_object());
+    let name = busy.expect("one works")["id"].as_str().expect("it has an id").to_owned();
+    assert_eq!(folder.windlass(&["workers", "force-clean", &name, "--yes"]).0, Some(0));
+    eventually("what a person failed is told", || of("cleaned").is_some());
+    let told = of("cleaned").expect("just seen");
+    assert_eq!(told["exception"], "Worker Timeout (killed manually)", "{told}");
+    // The next instance fails what the dead one ran.
+    begins("crashes");
+    signal(daemon.proper(), Signal::KILL);
+    daemon.wait();
+    assert!(of("crashes").is_none());
+    let next = folder.daemon_with_log("next");
+    eventually("what a dead instance ran is told", || of("crashes").is_some());
+    assert_eq!(of("crashes").expect("just seen")["exception"], "Interrupted");
+    next.stop();
 }
 
 #[test]

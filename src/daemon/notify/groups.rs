@@ -71,6 +71,13 @@ impl Groups {
         self.0.values().filter(|group| group.untold.is_some()).map(|group| group.due).min()
     }
 
+    /// All notes, due or not.
+    pub(super) fn take_all(&mut self) -> Vec<Note> {
+        let mut all: Vec<_> = self.0.drain().filter_map(|(_, group)| group.untold).collect();
+        all.sort_by_key(|note| note.first_ms);
+        all
+    }
+
     /// The notes that are due. Groups that were calm for a minute are forgotten.
     pub(super) fn take_due(&mut self, now: Instant) -> Vec<Note> {
         let mut due = Vec::new();
@@ -149,6 +156,14 @@ mod tests {
         assert_eq!((due.len(), due[0].count, due[0].first_ms, due[0].last.at_ms), (1, 100, 10, 109));
         tokio::time::advance(MINUTE).await;
         assert!(groups.take_due(now()).is_empty() && groups.0.is_empty(), "calm groups are forgotten");
+        for at_ms in [7, 8, 9] {
+            groups.add(happened(if at_ms == 8 { "b" } else { "a" }, "Timeout", at_ms), now());
+            groups.take_due(now() - MINUTE);
+        }
+        groups.take_due(now());
+        groups.add(happened("a", "Timeout", 10), now());
+        let last = groups.take_all();
+        assert_eq!((last.len(), last[0].last.at_ms), (1, 10), "at the end nothing waits for its minute");
     }
 
     #[test]

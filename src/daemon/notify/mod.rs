@@ -8,6 +8,8 @@
 //!
 //! Nothing here is in the way of a job: the bus drops what does not fit, the thread only sorts, and what is sent has a queue
 //! that is bounded, a time limit, and tasks of its own. Failures to send are told once, until one succeeds.
+//!
+//! When the daemon ends, what waits is sent for as long as the shutdown may take.
 
 mod deliver;
 mod groups;
@@ -18,10 +20,11 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
-use tokio::time::Instant;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, timeout_at};
 
 use self::deliver::{Deliver, Message};
-use self::groups::{Groups, Happened};
+use self::groups::{Groups, Happened, Note};
 use crate::config::Config;
 use crate::config::error::Problem;
 use crate::config::model::NotifyTarget;
@@ -74,6 +77,23 @@ pub fn check(config: &Config) -> Vec<Problem> {
     .collect()
 }
 
+/// The tasks that send.
+pub(super) struct Notifying {
+    bus: Bus,
+    senders: [JoinHandle<()>; 2],
+}
+
+impl Notifying {
+    /// Sends what waits, until then at most. Returns whether that was all.
+    pub(super) async fn end(self, until: Instant) -> bool {
+        // Behind the last events; the thread puts all in order and ends, and then the tasks have an end.
+        self.bus.close_listener(LISTENER);
+        let [notes, pings] = self.senders;
+        let both = async { tokio::join!(notes, pings) };
+        timeout_at(until, both).await.is_ok()
+    }
+}
+
 /// Starts the thread.
 ///
 /// # Errors
@@ -85,26 +105,27 @@ pub(super) fn start(
     scheduler: watch::Receiver<SchedulerConfig>,
     handlers: Handle,
     host: String,
-) -> io::Result<()> {
+) -> io::Result<Notifying> {
     let deliver = Arc::new(Deliver::new(bus.clone()));
     let sender = |name| {
         let (sender, mut messages) = mpsc::channel::<Message>(MOST_WAITING);
         let deliver = Arc::clone(&deliver);
         // It ends with the thread.
-        handlers.spawn(named(name, async move {
+        let task = handlers.spawn(named(name, async move {
             while let Some(message) = messages.recv().await {
                 deliver.send(message).await;
             }
         }));
-        sender
+        (sender, task)
     };
-    let (notes, pings) = (sender("the notifications"), sender("the pings"));
+    let ((notes, note_task), (pings, ping_task)) = (sender("the notifications"), sender("the pings"));
+    let notifying = Notifying { bus: bus.clone(), senders: [note_task, ping_task] };
     let sorter = Sorter { bus, work, scheduler, host, groups: Groups::default(), notes, pings, is_full: false };
     let run = move || {
         own_thread("the thread that notifies");
         sorter.run(&listener);
     };
-    std::thread::Builder::new().name("notify".to_owned()).spawn(run).map(drop)
+    std::thread::Builder::new().name("notify".to_owned()).spawn(run).map(|_| notifying)
 }
 
 /// What the thread works with.
@@ -127,9 +148,13 @@ impl Sorter {
             match listener.wait(Some(wait)) {
                 Received::Event(at_ms, event) => self.sort(at_ms, &event),
                 Received::TimedOut => {}
-                Received::Closed => return,
+                Received::Closed => {
+                    let last = self.groups.take_all();
+                    return self.tell(last);
+                }
             }
-            self.tell();
+            let due = self.groups.take_due(Instant::now());
+            self.tell(due);
         }
     }
 
@@ -176,9 +201,8 @@ impl Sorter {
         }
     }
 
-    /// Sends what is due.
-    fn tell(&mut self) {
-        let due = self.groups.take_due(Instant::now());
+    /// Sends these.
+    fn tell(&mut self, due: Vec<Note>) {
         let Some(notify) = self.work.borrow().config.notify.clone() else { return };
         for note in due {
             let body = note.payload(&self.host);
