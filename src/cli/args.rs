@@ -13,9 +13,9 @@ use clap::{Parser, Subcommand};
 pub(super) use generate::GenerateVerb;
 pub(super) use job::{EnqueueArgs, NamedJobArgs, PerformArgs};
 pub(super) use verbs::{
-    DelayedListArgs, DelayedVerb, ExplainVerb, FailedListArgs, FailedVerb, HistoryArgs, HistoryBy, HistoryWindow,
-    JobsCancelArgs, JobsDeleteArgs, JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs, LocksVerb,
-    PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
+    CheckArgs, DelayedListArgs, DelayedVerb, ExplainVerb, FailedListArgs, FailedVerb, HistoryArgs, HistoryBy,
+    HistoryWindow, JobsCancelArgs, JobsDeleteArgs, JobsListArgs, JobsOutputArgs, JobsVerb, LISTED, LeaderArgs,
+    LocksVerb, PeriodicVerb, PlanArgs, QueuesVerb, RunArgs, StoreVerb, TasksVerb, WorkersVerb,
 };
 
 const EXAMPLES: &str = "\
@@ -82,9 +82,10 @@ pub(super) enum CliCommand {
     },
     /// Check the configuration and all tasks, without running anything
     #[command(
-        after_help = "Prints every problem of every file, and the settings in use. Exit code 64 if there is a problem."
+        after_help = "Prints every problem of every file, and the settings in use. Exit code 64 if there is a problem \
+                      with which a daemon would neither start nor reload."
     )]
-    Check,
+    Check(CheckArgs),
     /// Write a task file or a configuration to start from
     #[command(after_help = "Examples:\n  windlass generate config\n  windlass generate task sendMail --queue mail\n  \
                             windlass generate task cleanUp --schedule '30 3 * * *'")]

@@ -5,6 +5,8 @@
 
 use chrono::{DateTime, Datelike as _, SecondsFormat};
 
+use crate::config::element::duration;
+
 /// The last millisecond that a JavaScript `Date` can hold: later times could not be read by
 /// node-resque.
 const LAST_MS: i64 = 8_640_000_000_000_000;
@@ -32,6 +34,18 @@ pub enum MomentError {
     /// The text is not a duration.
     #[error("{0:?} is no duration: expected one such as 90s, 10m or 1h 30m, or a number of milliseconds")]
     NoDuration(String),
+    /// The text has months by the letter `M`, which most likely was meant for minutes.
+    #[error("{text:?} would be {means}, because M stands for months: write {minutes:?} for minutes, or {months:?}")]
+    Months {
+        /// The text.
+        text: String,
+        /// How long that is, in words.
+        means: String,
+        /// The same with minutes.
+        minutes: String,
+        /// The same with months that are spelled.
+        months: String,
+    },
 }
 
 impl Moment {
@@ -124,6 +138,11 @@ pub fn parse_delay(text: &str) -> Result<i64, MomentError> {
         text.parse::<i64>().map_err(|_| no_duration())?.max(-1000)
     } else {
         let duration = humantime::parse_duration(text).map_err(|_| no_duration())?;
+        // On a command line there is nobody who would read a warning before it is too late.
+        if let Some((minutes, months)) = duration::in_months(text, "m").zip(duration::in_months(text, "months")) {
+            let means = duration::words(duration);
+            return Err(MomentError::Months { text: text.to_owned(), means, minutes, months });
+        }
         i64::try_from(duration.as_millis()).map_err(|_| no_duration())?
     };
     if ms <= LAST_MS { Ok(ms) } else { Err(MomentError::OutOfRange(text.to_owned())) }
@@ -193,6 +212,13 @@ mod tests {
         assert_eq!(parse_delay("1h 30m"), Ok(5_400_000));
         assert_eq!(parse_delay("250"), Ok(250));
         assert_eq!((parse_delay("-1"), parse_delay("-86400000")), (Ok(-1), Ok(-1000)), "at once");
+        let months = parse_delay("1h 5M").unwrap_err().to_string();
+        assert_eq!(
+            months,
+            "\"1h 5M\" would be 5 months 1 hour, because M stands for months: write \"1h 5m\" for minutes, or \
+             \"1h 5months\""
+        );
+        assert_eq!(parse_delay("5months"), Ok(5 * 2_630_016 * 1000));
         for bad in ["", "soon", "-", "-5s", "99999999999999999999", "1.5"] {
             assert!(parse_delay(bad).is_err(), "{bad}");
         }

@@ -185,7 +185,10 @@ impl Read {
 }
 
 /// That tasks are skipped, and why.
-fn told_as_skipped<'a>(skipped: &'a [Problem], broken: &'a BrokenTasks) -> impl Iterator<Item = String> + 'a {
+pub(crate) fn told_as_skipped<'a>(
+    skipped: &'a [Problem],
+    broken: &'a BrokenTasks,
+) -> impl Iterator<Item = String> + 'a {
     let labels: Vec<&str> = broken.labels().take(MOST_TOLD).collect();
     let head = format!(
         "tasks are skipped because their files have mistakes (skip_broken_tasks): {}; their jobs wait until the files are \

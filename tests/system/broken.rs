@@ -37,6 +37,15 @@ fn a_daemon_that_is_to_skip_broken_tasks_keeps_their_jobs_until_they_are_right()
     let daemon = ready(&folder);
     daemon.wait_log("tasks are skipped because their files have mistakes (skip_broken_tasks): broken;");
     daemon.wait_log("broken.toml:2:11: timeout");
+    // Who asks before a reload hears that it would be taken.
+    let (code, checked) = folder.windlass(&["check"]);
+    let warned = "warning: tasks are skipped because their files have mistakes (skip_broken_tasks): broken;";
+    assert!(code == Some(0) && checked.contains(warned), "{code:?} {checked}");
+    assert!(checked.contains("warning: skipped: ") && checked.contains("broken.toml:2:11: timeout"), "{checked}");
+    folder.reconfigure("skip_broken_tasks = true", "skip_broken_tasks = false");
+    assert_eq!(folder.windlass(&["check"]).0, Some(64));
+    assert_eq!(folder.windlass(&["check", "--skip-broken-tasks"]).0, Some(0));
+    folder.reconfigure("skip_broken_tasks = false", "skip_broken_tasks = true");
     said(&folder, &["enqueue", "broken", "--foreign", "--queue", "default"]);
     daemon.wait_log("task \"broken\" is skipped");
     said(&folder, &["enqueue", "note"]);

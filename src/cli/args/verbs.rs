@@ -31,6 +31,14 @@ pub(crate) struct RunArgs {
     pub skip_broken_tasks: bool,
 }
 
+/// `check`.
+#[derive(Debug, Default, ClapArgs)]
+pub(crate) struct CheckArgs {
+    /// As for a daemon that skips tasks whose files have mistakes
+    #[arg(long)]
+    pub skip_broken_tasks: bool,
+}
+
 /// `leader`.
 #[derive(Debug, ClapArgs)]
 pub(crate) struct LeaderArgs {

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use super::tasks::{calendars_text, list_text, timeouts_text};
 use crate::admin::tasks::{self, TaskView};
+use crate::cli::args::CheckArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, count_noun};
@@ -18,6 +19,7 @@ use crate::config::error::{self, MOST_TOLD, Problem};
 use crate::config::load::Loaded;
 use crate::config::load::show_patience;
 use crate::config::model::Config;
+use crate::daemon::assemble::told_as_skipped;
 use crate::daemon::notify;
 use crate::task::zones::ZoneRelease;
 
@@ -28,6 +30,9 @@ struct CheckOutput {
     problems: Vec<ProblemView>,
     /// The number of all problems.
     problem_count: usize,
+    /// The first problems of tasks that a daemon skips. They are warnings, too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    skipped: Vec<ProblemView>,
     warnings: Vec<String>,
     notes: Vec<String>,
     /// The effective configuration; `None` if it could not be read.
@@ -92,11 +97,12 @@ struct LogView {
 ///
 /// # Errors
 /// Only if the result cannot be printed: problems are the result.
-pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
+pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> Result<Exit, CliError> {
     let mut output = CheckOutput {
         ok: false,
         problems: Vec::new(),
         problem_count: 0,
+        skipped: Vec::new(),
         warnings: Vec::new(),
         notes: Vec::new(),
         config: None,
@@ -111,9 +117,14 @@ pub(crate) fn run(context: &CommandContext) -> Result<Exit, CliError> {
             output.notes = notes.into_iter().chain(passed_over).collect();
             problems.extend(context.extensions().check(&config.overrides));
             problems.extend(notify::check(&config));
-            let tasks = context.tasks_of(&config);
+            let mut tasks = context.tasks_of(&config);
+            if args.skip_broken_tasks || config.skip_broken_tasks {
+                let skipped = tasks.skip_broken();
+                output.warnings = told_as_skipped(&skipped, &tasks.broken).collect();
+                output.skipped = error::to_tell(&skipped).0.iter().map(ProblemView::of).collect();
+            }
             problems.extend(tasks.problems.iter().chain(&tasks.unavailable).cloned());
-            output.warnings = tasks.warnings.iter().map(ToString::to_string).collect();
+            output.warnings.extend(tasks.warnings.iter().map(ToString::to_string));
             output.tasks = tasks::list(&tasks.registry, SystemClock.now_ms());
             fields = effective_settings(&config);
             grace = config.shutdown.kill_grace;

@@ -11,6 +11,7 @@ use crate::cli::args::generate::{GenerateConfigArgs, GenerateTaskArgs, GenerateV
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::Text;
+use crate::client::moment::parse_delay;
 use crate::job::{QueueName, TaskName};
 use crate::task::calendar::Calendar;
 
@@ -81,6 +82,7 @@ fn task(context: &CommandContext, args: &GenerateTaskArgs) -> Result<Vec<PathBuf
             humantime::parse_duration(every).map_err(|error| {
                 usage(&format_args!("--frequency {every:?}: expected a duration such as 5m or 1h ({error})"))
             })?;
+            parse_delay(every).map_err(|error| usage(&format_args!("--frequency: {error}")))?;
             format!("frequency = \"{every}\"\n")
         }
         (None, Some(cron)) => {

@@ -70,7 +70,7 @@ pub fn read_short(value: &Value<'_>, unit: Unit, min: Duration) -> Option<Durati
         _ => None,
     };
     if let (Some(duration), Some(text)) = (found, value.raw().as_str())
-        && let Some(minutes) = with_minutes(text)
+        && let Some(minutes) = in_months(text, "m")
     {
         value
             .warn(&format!("{text:?} means {}, because M stands for months; minutes are {minutes:?}", words(duration)));
@@ -112,15 +112,17 @@ pub fn words(duration: Duration) -> String {
     said.split(' ').map(word).collect::<Vec<_>>().join(" ")
 }
 
-/// The text with minutes in the place of months, if it has months by the letter `M`.
-fn with_minutes(text: &str) -> Option<String> {
+/// The text with another unit in the place of months, if it has months by the letter `M`.
+#[must_use]
+pub fn in_months(text: &str, unit: &str) -> Option<String> {
     let letters: Vec<char> = text.trim().chars().collect();
     let is_unit = |at: usize| {
         let beside = |at: Option<usize>| at.and_then(|at| letters.get(at)).is_some_and(|letter| letter.is_alphabetic());
         letters[at] == 'M' && !beside(at.checked_sub(1)) && !beside(Some(at + 1))
     };
     let has_months = (0..letters.len()).any(is_unit);
-    has_months.then(|| (0..letters.len()).map(|at| if is_unit(at) { 'm' } else { letters[at] }).collect())
+    let written = |at: usize| if is_unit(at) { unit.to_owned() } else { letters[at].to_string() };
+    has_months.then(|| (0..letters.len()).map(written).collect())
 }
 
 #[cfg(test)]
