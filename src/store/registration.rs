@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use crate::job::{TaskName, WorkerName};
 
@@ -65,7 +66,8 @@ impl Halt {
 /// A record outside the bounds is not accepted from the store, because recovery goes through all workers of an instance:
 /// a number that another program wrote must not exhaust the memory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(try_from = "Stored")]
+// The derived functions belong to the type itself; the traits below call them, and check what was read.
+#[serde(remote = "Self")]
 pub struct InstanceRecord {
     /// Random, hexadecimal. New at each start, and after the instance was declared dead.
     pub id: String,
@@ -98,25 +100,19 @@ pub struct InstanceRecord {
     pub skipped: Vec<String>,
 }
 
-/// A record from the store, which any program may have written.
-#[derive(Deserialize)]
-struct Stored {
-    id: String,
-    name: String,
-    queues: String,
-    #[serde(default)]
-    former_queues: Vec<String>,
-    host: HostIdentity,
-    processors: usize,
-    lease_ms: u64,
-    periodic: Vec<String>,
-    version: String,
-    #[serde(default)]
-    halt: Option<Halt>,
-    #[serde(default)]
-    tasks: Option<Vec<String>>,
-    #[serde(default)]
-    skipped: Vec<String>,
+impl Serialize for InstanceRecord {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Self::serialize(self, serializer)
+    }
+}
+
+/// Any program may have written it.
+impl<'de> Deserialize<'de> for InstanceRecord {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let record = Self::deserialize(deserializer)?;
+        record.check().map_err(D::Error::custom)?;
+        Ok(record)
+    }
 }
 
 /// Why a record cannot be one of an instance.
@@ -132,26 +128,11 @@ enum OutOfBounds {
     Lease(u64),
 }
 
-impl TryFrom<Stored> for InstanceRecord {
-    type Error = OutOfBounds;
-
-    fn try_from(stored: Stored) -> Result<Self, OutOfBounds> {
-        let Stored {
-            id,
-            name,
-            queues,
-            former_queues,
-            host,
-            processors,
-            lease_ms,
-            periodic,
-            version,
-            halt,
-            tasks,
-            skipped,
-        } = stored;
-        let lists = former_queues.len().saturating_add(1);
-        if id.is_empty() {
+impl InstanceRecord {
+    /// Is it within the bounds?
+    fn check(&self) -> Result<(), OutOfBounds> {
+        let (processors, lists) = (self.processors, self.former_queues.len().saturating_add(1));
+        if self.id.is_empty() {
             return Err(OutOfBounds::NoId);
         }
         if processors > MAX_PROCESSORS {
@@ -160,27 +141,12 @@ impl TryFrom<Stored> for InstanceRecord {
         if lists > MAX_QUEUE_LISTS || processors.saturating_mul(lists) > MAX_WORKER_NAMES {
             return Err(OutOfBounds::Workers(lists, processors));
         }
-        if !LEASES_MS.contains(&lease_ms) {
-            return Err(OutOfBounds::Lease(lease_ms));
+        if !LEASES_MS.contains(&self.lease_ms) {
+            return Err(OutOfBounds::Lease(self.lease_ms));
         }
-        Ok(Self {
-            id,
-            name,
-            queues,
-            former_queues,
-            host,
-            processors,
-            lease_ms,
-            periodic,
-            version,
-            halt,
-            tasks,
-            skipped,
-        })
+        Ok(())
     }
-}
 
-impl InstanceRecord {
     /// A new instance's id: 64 random bits in hexadecimal.
     #[must_use]
     pub fn new_id() -> String {
