@@ -99,6 +99,31 @@ fn long_files_give_a_reason() {
     assert!(wrong.is_empty(), "longer than {LONGEST} lines without a `{REASON}...`:\n{wrong}");
 }
 
+/// The files of the SQLite engine that run statements themselves: the first says who checks their effect, the second begins,
+/// ends and undoes transactions.
+const RUN_STATEMENTS: [&str; 2] = ["src/store/sqlite/effect.rs", "src/store/sqlite/commit.rs"];
+
+/// A statement without its effect, whom nobody asks for it, loses or doubles a job (`src/store/sqlite/effect.rs`).
+#[test]
+fn no_statement_of_sqlite_is_run_without_saying_who_checks_its_effect() {
+    let (mut wrong, mut right) = (String::new(), 0);
+    for file in sources() {
+        if !file.name.starts_with("src/store/sqlite/") || file.name.contains("tests") {
+            continue;
+        }
+        let text = file.text.split("#[cfg(test)]\nmod tests").next().unwrap_or_default();
+        for (number, _) in text.lines().enumerate().filter(|(_, line)| line.contains(".execute(")) {
+            if RUN_STATEMENTS.contains(&file.name.as_str()) {
+                right += 1;
+            } else {
+                writeln!(wrong, "{}:{}", file.name, number + 1).expect("strings take all");
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "run these statements by a function of {}:\n{wrong}", RUN_STATEMENTS[0]);
+    assert!(right > 0, "no statement was found: this test reads nothing");
+}
+
 #[test]
 fn the_reader_of_sources_sees_every_way_to_write_a_path() {
     let seen = |text: &str, depth| {

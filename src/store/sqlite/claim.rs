@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::apart::{Apart, Piece};
 use super::commit::Step;
 use super::digest::digest;
-use super::effect::{at_least, ignored};
+use super::effect::{at_least, changed, ignored};
 use super::number::stored;
 use super::pause::PausedQueues;
 use super::value::{AnyValue, bytes, opt_text};
@@ -163,7 +163,7 @@ impl Claiming<'_, '_> {
             self.keep(index, token, queue, payload, identity);
         }
         if let Some(last) = last {
-            at_least(taken, "jobs", self.remove.execute(params![queue.as_str(), last])?)?;
+            at_least(taken, "jobs", changed(&mut self.remove, params![queue.as_str(), last])?)?;
         }
         Ok(shared)
     }
@@ -229,7 +229,8 @@ impl Claiming<'_, '_> {
         for (index, worker) in self.idle.by_ref() {
             let token = ClaimToken::new(self.instance, self.lane, self.exchange.sequence, index);
             let (id, run_at) = (worker.id(), self.exchange.run_at.as_str());
-            if self.insert.execute(params![id, token.as_str(), queue.as_str(), run_at, payload, identity])? == 1 {
+            let row = params![id, token.as_str(), queue.as_str(), run_at, payload, identity];
+            if changed(&mut self.insert, row)? == 1 {
                 return Ok(Some((index, token)));
             }
             if working::of(self.step, worker)?.is_some() {

@@ -142,7 +142,7 @@ pub(super) fn earliest_of(step: &Step<'_>, payload: &[u8]) -> Result<Option<i64>
 /// Removes all jobs of these bytes.
 pub(super) fn remove(step: &Step<'_>, payload: &[u8]) -> Result<(), StoreError> {
     let these = params![digest(payload), payload];
-    step.sql("DELETE FROM delayed WHERE digest = ?1 AND payload = ?2")?.execute(these)?;
+    step.changed("DELETE FROM delayed WHERE digest = ?1 AND payload = ?2", these)?;
     let stands = step.finds("SELECT 1 FROM delayed WHERE digest = ?1 AND payload = ?2", these)?;
     if stands { Err(ignored("delayed")) } else { Ok(()) }
 }

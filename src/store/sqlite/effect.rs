@@ -2,10 +2,10 @@
 //!
 //! A trigger that another program added may end a statement without an error and without its effect (`RAISE(IGNORE)`). A job
 //! would then be in two places or in none, and a lock, lease or counter would not be what its holder was told. So every
-//! statement on which such a state depends is run or checked by one of these functions. A statement without its effect is
+//! statement is run by one of these functions (`tests/house.rs`), which say who checks it. A statement without its effect is
 //! an error that undoes the step. What only removes leftovers is not checked.
 
-use rusqlite::Params;
+use rusqlite::{CachedStatement, Params};
 
 use super::commit::Step;
 use crate::store::error::StoreError;
@@ -36,10 +36,26 @@ impl Step<'_> {
         if changed < most && left()? { Err(ignored(table)) } else { Ok(changed) }
     }
 
+    /// Runs a statement and returns how many rows it changed. The caller compares that with what it knows, does another thing
+    /// if there were none, or reads what is there now.
+    pub(super) fn changed(&self, sql: &'static str, params: impl Params) -> Result<usize, StoreError> {
+        changed(&mut self.sql(sql)?, params)
+    }
+
+    /// Runs a statement that removes leftovers: no state depends on it, and what stays is met again.
+    pub(super) fn sweep(&self, sql: &'static str, params: impl Params) -> Result<(), StoreError> {
+        self.changed(sql, params).map(drop)
+    }
+
     /// Does this query find a row?
     pub(super) fn finds(&self, sql: &'static str, params: impl Params) -> Result<bool, StoreError> {
         Ok(self.sql(sql)?.exists(params)?)
     }
+}
+
+/// As [`Step::changed`], for a statement that is run many times.
+pub(super) fn changed(statement: &mut CachedStatement<'_>, params: impl Params) -> Result<usize, StoreError> {
+    Ok(statement.execute(params)?)
 }
 
 /// A statement changed so many rows of a table; it must have been at least these.

@@ -193,12 +193,11 @@ pub(super) async fn delete_queue(writer: &Handle, queue: &QueueName) -> Result<u
     let last = writer.call(last).await?;
     let queue = queue.clone();
     let delete = move |step: &Step<'_>| {
-        let some = step
-            .sql(
-                "DELETE FROM jobs WHERE queue = ?1 AND position IN (SELECT position FROM jobs \
-                 WHERE queue = ?1 AND position <= ?2 ORDER BY position LIMIT ?3)",
-            )?
-            .execute(params![queue.as_str(), last, search::DELETED])?;
+        let some = step.changed(
+            "DELETE FROM jobs WHERE queue = ?1 AND position IN (SELECT position FROM jobs \
+             WHERE queue = ?1 AND position <= ?2 ORDER BY position LIMIT ?3)",
+            params![queue.as_str(), last, search::DELETED],
+        )?;
         if stored(some) < search::DELETED {
             if step.finds("SELECT 1 FROM jobs WHERE queue = ?1 AND position <= ?2", params![queue.as_str(), last])? {
                 return Err(ignored("jobs"));

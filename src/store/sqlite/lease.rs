@@ -6,6 +6,7 @@ use rusqlite::{OptionalExtension, params};
 use tokio::time::Instant;
 
 use super::commit::Step;
+use super::effect::changed;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{bytes, number, text};
@@ -203,7 +204,7 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
     }
     let mut ping = step.sql("UPDATE workers SET pinged_s = ?3 WHERE id = ?1 AND instance = ?2")?;
     for (index, worker) in extend.workers.iter().enumerate() {
-        if ping.execute(params![worker.id(), record.id, step.now_s()])? == 0 {
+        if changed(&mut ping, params![worker.id(), record.id, step.now_s()])? == 0 {
             add(step, &record.id, worker)?;
             // The step that removes a worker also ends its job, and no job is claimed for it afterwards.
             let claim = working::of(step, worker)?.and_then(|record| record.claim);
@@ -212,7 +213,7 @@ pub(super) fn extend(step: &Step<'_>, extend: &Extend) -> Result<Extended, Store
         }
     }
     for worker in &extend.pinged {
-        ping.execute(params![worker.id(), record.id, step.now_s()])?;
+        changed(&mut ping, params![worker.id(), record.id, step.now_s()])?;
     }
     for (index, renewal) in extend.locks.iter().enumerate() {
         if !locks::renew(step, renewal)? {

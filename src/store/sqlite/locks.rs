@@ -152,10 +152,9 @@ pub(super) fn free_owned(step: &Step<'_>, keys: &[LockKey], claim: &ClaimToken) 
 
 /// Removes a bounded number of locks that have run out. Keys that are made of arguments would pile up otherwise.
 pub(super) fn sweep(step: &Step<'_>) -> Result<(), StoreError> {
-    step.sql(
+    step.sweep(
         "DELETE FROM locks WHERE (key, verbatim) IN (SELECT key, verbatim FROM locks WHERE expires_ms <= ?1 \
          AND NOT EXISTS (SELECT 1 FROM working WHERE claim = substr(value, instr(value, ':') + 1)) LIMIT ?2)",
-    )?
-    .execute(params![step.now_ms, SWEPT])?;
-    Ok(())
+        params![step.now_ms, SWEPT],
+    )
 }

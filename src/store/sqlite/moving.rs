@@ -72,8 +72,8 @@ macro_rules! stands {
 /// The store's own id, made if it has none, and its mark.
 fn identify(step: &Step<'_>, arrow: &Identify) -> Result<StoreIdentity, StoreError> {
     let Identify { fresh, mark } = arrow;
-    step.sql("DELETE FROM itself WHERE typeof(value) <> 'text'")?.execute([])?;
-    step.sql("INSERT OR IGNORE INTO itself (name, value) VALUES ('id', ?1)")?.execute([fresh])?;
+    step.sweep("DELETE FROM itself WHERE typeof(value) <> 'text'", [])?;
+    step.changed("INSERT OR IGNORE INTO itself (name, value) VALUES ('id', ?1)", [fresh])?;
     if let Some(mark) = mark {
         step.change("itself", "INSERT OR REPLACE INTO itself (name, value) VALUES ('mark', ?1)", [mark])?;
     }
@@ -95,11 +95,11 @@ fn set_aside(step: &Step<'_>, fresh: &str, token: &str, arrow: &SetAside) -> Res
         }
     }
     // If another program changed the name or the number, a new name begins.
-    step.sql(
+    step.sweep(
         "DELETE FROM moving WHERE typeof(id) <> 'text' OR typeof(number) <> 'integer' \
          OR number NOT BETWEEN 0 AND 9007199254740992 OR id <> (SELECT min(id) FROM moving)",
-    )?
-    .execute([])?;
+        [],
+    )?;
     if !standing || !step.sql("SELECT 1 FROM moving")?.exists([])? {
         step.change(
             "moving",
@@ -184,13 +184,12 @@ fn queued(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     }
     let Some((queue, position)) = last else { return Ok(false) };
     let these = params![queue, position];
-    let set_aside = step
-        .sql(
-            "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'Q', queue, identity, payload FROM jobs \
-             WHERE (queue, position) <= (?1, ?2) ORDER BY queue, position",
-        )?
-        .execute(these)?;
-    let removed = step.sql("DELETE FROM jobs WHERE (queue, position) <= (?1, ?2)")?.execute(these)?;
+    let set_aside = step.changed(
+        "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'Q', queue, identity, payload FROM jobs \
+         WHERE (queue, position) <= (?1, ?2) ORDER BY queue, position",
+        these,
+    )?;
+    let removed = step.changed("DELETE FROM jobs WHERE (queue, position) <= (?1, ?2)", these)?;
     all_moved(rows, "jobs", set_aside, removed)?;
     Ok(true)
 }
@@ -205,13 +204,12 @@ fn late(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
         .sql("SELECT max(place), count(*) FROM (SELECT place FROM delayed WHERE second = ?1 ORDER BY place LIMIT ?2)")?
         .query_row(params![second, limit], |row| Ok((row.get(0)?, row.get(1)?)))?;
     let these = params![second, last];
-    let set_aside = step
-        .sql(
-            "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'D', CAST(second AS INTEGER), identity, payload \
-             FROM delayed WHERE second = ?1 AND place <= ?2 ORDER BY place",
-        )?
-        .execute(these)?;
-    let removed = step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?.execute(these)?;
+    let set_aside = step.changed(
+        "INSERT INTO outbox (kind, name, identity, bytes) SELECT 'D', CAST(second AS INTEGER), identity, payload \
+         FROM delayed WHERE second = ?1 AND place <= ?2 ORDER BY place",
+        these,
+    )?;
+    let removed = step.changed("DELETE FROM delayed WHERE second = ?1 AND place <= ?2", these)?;
     all_moved(rows, "delayed", set_aside, removed)?;
     Ok(true)
 }
@@ -224,8 +222,8 @@ fn failures(step: &Step<'_>, limit: i64) -> Result<bool, StoreError> {
     let Some(last) = last else { return Ok(false) };
     let insert =
         "INSERT INTO outbox (kind, name, bytes) SELECT 'F', '', record FROM failed WHERE place <= ?1 ORDER BY place";
-    let set_aside = step.sql(insert)?.execute([last])?;
-    let removed = step.sql("DELETE FROM failed WHERE place <= ?1")?.execute([last])?;
+    let set_aside = step.changed(insert, [last])?;
+    let removed = step.changed("DELETE FROM failed WHERE place <= ?1", [last])?;
     all_moved(rows, "failed", set_aside, removed)?;
     Ok(true)
 }
@@ -248,7 +246,7 @@ fn entries(step: &Step<'_>, limit: usize) -> Result<bool, StoreError> {
     }
     // They were read in this order.
     let these = "DELETE FROM periodic WHERE task IN (SELECT task FROM periodic ORDER BY task LIMIT ?1)";
-    at_least(entries.len(), "periodic", step.sql(these)?.execute([stored(entries.len())])?)?;
+    at_least(entries.len(), "periodic", step.changed(these, [stored(entries.len())])?)?;
     macro_rules! readable {
         ($what:literal) => {
             concat!($what, " FROM schedules WHERE typeof(last_s) = 'integer'")
@@ -259,17 +257,17 @@ fn entries(step: &Step<'_>, limit: usize) -> Result<bool, StoreError> {
         .sql(concat!("SELECT count(*) FROM (", readable!("SELECT id"), " ORDER BY id LIMIT ?1)"))?
         .query_row([first], |row| row.get(0))?;
     let readable = usize::try_from(readable).unwrap_or(usize::MAX);
-    let fired = step
-        .sql(concat!(
+    let fired = step.changed(
+        concat!(
             "INSERT INTO outbox (kind, name, bytes) ",
             readable!("SELECT 'C', id, CAST(CAST(last_s AS TEXT) AS BLOB)"),
             " ORDER BY id LIMIT ?1"
-        ))?
-        .execute([first])?;
+        ),
+        [first],
+    )?;
     at_least(readable, "outbox", fired)?;
-    let removed = step
-        .sql(concat!("DELETE FROM schedules WHERE id IN (", readable!("SELECT id"), " ORDER BY id LIMIT ?1)"))?
-        .execute([first])?;
+    let sql = concat!("DELETE FROM schedules WHERE id IN (", readable!("SELECT id"), " ORDER BY id LIMIT ?1)");
+    let removed = step.changed(sql, [first])?;
     at_least(readable, "schedules", removed)?;
     let mut passed = PassedOver::new(RecordKind::Occurrence);
     let mut left = step.sql("SELECT id FROM schedules WHERE typeof(last_s) <> 'integer'")?;
@@ -284,7 +282,7 @@ fn entries(step: &Step<'_>, limit: usize) -> Result<bool, StoreError> {
 /// The counters, unless both are zero.
 fn counters(step: &Step<'_>) -> Result<bool, StoreError> {
     let (processed, failed) = (inspect::counter(step, "processed")?, inspect::counter(step, "failed")?);
-    step.sql("UPDATE stats SET value = 0")?.execute([])?;
+    step.changed("UPDATE stats SET value = 0", [])?;
     if processed == 0 && failed == 0 {
         return Ok(false);
     }

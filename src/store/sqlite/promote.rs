@@ -61,8 +61,8 @@ fn promote(step: &Step<'_>, promotion: &Promotion) -> Result<Promoted, StoreErro
         (moved, last) = (moved + 1, Some(place));
     }
     if let Some(last) = last {
-        let mut delete = step.sql("DELETE FROM delayed WHERE second = ?1 AND place <= ?2")?;
-        at_least(moved, "delayed", delete.execute(params![promotion.second, last])?)?;
+        let sql = "DELETE FROM delayed WHERE second = ?1 AND place <= ?2";
+        at_least(moved, "delayed", step.changed(sql, params![promotion.second, last])?)?;
         deltas.write(step)?;
         step.wake();
     }

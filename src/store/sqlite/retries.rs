@@ -74,9 +74,8 @@ pub(super) fn forget_job(step: &Step<'_>, payload: &[u8]) -> Result<(), StoreErr
 
 /// Removes what has expired, some at a time.
 pub(super) fn sweep(step: &Step<'_>) -> Result<(), StoreError> {
-    step.sql("DELETE FROM retries WHERE key IN (SELECT key FROM retries WHERE expires_ms <= ?1 LIMIT ?2)")?
-        .execute([step.now_ms, SWEPT])?;
-    Ok(())
+    let sql = "DELETE FROM retries WHERE key IN (SELECT key FROM retries WHERE expires_ms <= ?1 LIMIT ?2)";
+    step.sweep(sql, [step.now_ms, SWEPT])
 }
 
 #[cfg(test)]

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use rusqlite::{CachedStatement, OptionalExtension, Row, params};
 
 use super::commit::Step;
-use super::effect::ignored;
+use super::effect::{changed, ignored};
 use super::value::{bytes, opt_text, text};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::store::error::StoreError;
@@ -54,7 +54,7 @@ impl<'a> Ending<'a> {
 
     /// Ends a claim; false if it was lost before.
     pub(super) fn end(&mut self, step: &Step<'_>, worker: &WorkerName, claim: &ClaimToken) -> Result<bool, StoreError> {
-        let ended = self.0.execute([worker.id(), claim.as_str()])? == 1;
+        let ended = changed(&mut self.0, [worker.id(), claim.as_str()])? == 1;
         if !ended && stands(step, worker, claim)? { Err(ignored("working")) } else { Ok(ended) }
     }
 }
