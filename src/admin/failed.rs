@@ -6,6 +6,8 @@
 //!
 //! Longer than 400 lines because listing, addressing and the operations share one walk through the records.
 
+use std::collections::HashMap;
+
 use bytes::Bytes;
 use serde::Serialize;
 
@@ -244,56 +246,75 @@ pub async fn list(store: &Store<Admin>, start: i64, stop: i64) -> Result<FailedP
     Ok(FailedPage { count, failed, more: None })
 }
 
-/// Finds a failed job by its position (negative ones count from the end) or the first digits of
-/// its id.
+/// Finds a failed job by its position (negative ones count from the end) or the first digits of its id.
 ///
 /// # Errors
 /// Fails if there is none, or if the digits begin several ids.
 pub async fn find(store: &Store<Admin>, address: &str) -> Result<FoundFailure, AdminError> {
-    let not_found = || AdminError::NotFailed(address.to_owned());
-    match Address::parse(address)? {
-        Address::Position(position) => {
-            let length = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
-            let absolute = if position < 0 { length + position } else { position };
-            if absolute < 0 {
-                return Err(not_found());
-            }
-            let record = store
-                .run(FailedRecords { start: absolute, stop: absolute })
-                .await?
-                .into_iter()
-                .next()
-                .ok_or_else(not_found)?;
-            Ok(FoundFailure { position: absolute, id: id(&record), record })
-        }
-        Address::Id(prefix) => {
-            let mut found: Option<FoundFailure> = None;
-            let mut position = 0;
-            loop {
-                let page = store.run(FailedRecords { start: position, stop: position + PAGE - 1 }).await?;
-                for (position, record) in (position..).zip(&page) {
-                    let id = id(record);
-                    if !id.starts_with(&prefix) {
-                        continue;
-                    }
-                    match &found {
-                        // Equal records are interchangeable: the first one is meant.
-                        Some(first) if first.record == *record => {}
-                        Some(first) => {
-                            let candidates = [(first.position, &first.id), (position, &id)];
-                            let candidates = candidates.map(|(position, id)| format!("{id} (position {position})"));
-                            return Err(AdminError::Ambiguous { name: prefix, candidates: candidates.to_vec() });
-                        }
-                        None => found = Some(FoundFailure { position, id, record: record.clone() }),
-                    }
+    let found = find_each(store, &[address]).await?.pop();
+    found.ok_or_else(|| AdminError::NotFailed(address.to_owned()))
+}
+
+/// The same for several, each once, in the order in which they are named. The list is gone through once for all ids.
+///
+/// # Errors
+/// Fails if there is none for one of them, or if the digits of one begin several ids.
+pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> Result<Vec<FoundFailure>, AdminError> {
+    let parsed = addresses.iter().map(|address| Address::parse(address.as_ref())).collect::<Result<Vec<_>, _>>()?;
+    let mut found: Vec<Option<FoundFailure>> = vec![None; parsed.len()];
+    // By the digits that every address of an id has, the addresses that begin with them.
+    let mut wanted: HashMap<&str, Vec<(usize, &str)>> = HashMap::new();
+    let mut length = None;
+    for (index, address) in parsed.iter().enumerate() {
+        match address {
+            Address::Id(prefix) => wanted.entry(&prefix[..MIN_ID_DIGITS]).or_default().push((index, prefix)),
+            Address::Position(position) => {
+                if length.is_none() {
+                    length = Some(i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX));
                 }
-                if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
-                    return found.ok_or_else(not_found);
+                let position = if *position < 0 { length.unwrap_or(0) + position } else { *position };
+                if position >= 0 {
+                    let record = store.run(FailedRecords { start: position, stop: position }).await?.into_iter().next();
+                    found[index] = record.map(|record| FoundFailure { position, id: id(&record), record });
                 }
-                position += PAGE;
             }
         }
     }
+    let mut start = 0;
+    while !wanted.is_empty() {
+        let page = store.run(FailedRecords { start, stop: start + PAGE - 1 }).await?;
+        for (position, record) in (start..).zip(&page) {
+            let id = id(record);
+            for (index, prefix) in wanted.get(&id[..MIN_ID_DIGITS]).into_iter().flatten() {
+                if !id.starts_with(prefix) {
+                    continue;
+                }
+                match &found[*index] {
+                    // Equal records are interchangeable: the first one is meant.
+                    Some(first) if first.record == *record => {}
+                    Some(first) => {
+                        let candidates = [(first.position, &first.id), (position, &id)];
+                        let candidates = candidates.map(|(position, id)| format!("{id} (position {position})"));
+                        let name = (*prefix).to_owned();
+                        return Err(AdminError::Ambiguous { name, candidates: candidates.to_vec() });
+                    }
+                    None => found[*index] = Some(FoundFailure { position, id: id.clone(), record: record.clone() }),
+                }
+            }
+        }
+        if page.len() < usize::try_from(PAGE).unwrap_or(usize::MAX) {
+            break;
+        }
+        start += PAGE;
+    }
+    let mut all: Vec<FoundFailure> = Vec::with_capacity(found.len());
+    for (one, address) in found.into_iter().zip(addresses) {
+        let one = one.ok_or_else(|| AdminError::NotFailed(address.as_ref().to_owned()))?;
+        if !all.iter().any(|other| other.position == one.position) {
+            all.push(one);
+        }
+    }
+    Ok(all)
 }
 
 /// Removes a failed job; false if it is already gone.

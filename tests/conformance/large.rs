@@ -20,6 +20,7 @@ behaviours! {
     a_copy_is_found_wherever_it_stands_on_a_long_queue,
     a_task_is_stopped_and_withdrawn_from_a_long_queue,
     a_long_failed_list_is_cleared,
+    several_failed_jobs_are_found_in_one_walk,
     a_job_that_is_delayed_to_many_seconds_is_deleted,
     a_task_that_is_delayed_to_many_seconds_runs_once,
     jobs_of_any_size_are_read_and_moved_in_order,
@@ -126,6 +127,34 @@ async fn a_long_failed_list_is_cleared(f: &Fixture) {
     }
     assert_eq!(f.store.clear_failed().await.expect("clear_failed"), 2500);
     assert_eq!(failed(&f.store).await.len(), 0);
+}
+
+async fn several_failed_jobs_are_found_in_one_walk(f: &Fixture) {
+    use windlass::admin::failed::{find_each, list};
+    let mut instance = Instance::join(&f.store, "a", 50).await;
+    let numbers: Vec<usize> = (1..=50).collect();
+    for turn in 0..9 {
+        fill(&f.store, "q", &(0..50).map(job).collect::<Vec<_>>()).await;
+        let claims = instance.claim(&["q"], &numbers).await;
+        let record = |n: usize| Bytes::from(format!("{{\"n\":{}}}", 50 * turn + n));
+        let end = |(n, claim): (usize, &crate::instance::Claimed)| claim.ends(Verdict::Failed { record: record(n) });
+        instance.settle(claims.iter().enumerate().map(end).collect()).await;
+    }
+    let store = &f.store.narrow();
+    let all = list(store, 0, -1).await.expect("list").failed;
+    assert_eq!(all.len(), 450);
+    let read = || {
+        let passes = store.passes().into_iter().filter(|passes| passes.arrow == "failed");
+        passes.map(|passes| passes.count).sum::<u64>()
+    };
+    let before = read();
+    // By ids, beginnings of ids and positions, one of them twice.
+    let addresses = [&all[449].id, &all[200].id[..12], "-1", &all[3].id];
+    let found = find_each(store, &addresses).await.expect("find_each");
+    assert_eq!(found.iter().map(|one| one.position).collect::<Vec<_>>(), [449, 200, 3]);
+    assert_eq!(read() - before, 3 + 1, "three pages, and one record by its position");
+    let error = find_each(store, &[&all[3].id, "0123456789abcdef"]).await.expect_err("there is no such id");
+    assert!(error.to_string().contains("0123456789abcdef"), "{error}");
 }
 
 async fn a_job_that_is_delayed_to_many_seconds_is_deleted(f: &Fixture) {

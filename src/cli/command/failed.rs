@@ -164,13 +164,7 @@ async fn expect_something(
 
 /// Removes those that these ids or positions name. All are found before the first is removed, because positions move.
 async fn remove_some(context: &CommandContext, store: &Store<Admin>, addresses: &[String]) -> Result<Exit, CliError> {
-    let mut found: Vec<FoundFailure> = Vec::new();
-    for address in addresses {
-        let one = failed::find(store, address).await?;
-        if !found.iter().any(|other| other.position == one.position) {
-            found.push(one);
-        }
-    }
+    let found = failed::find_each(store, addresses).await?;
     let (removed, missing) = failed_search::remove_each(store, &found).await?;
     context.printer.report(&RemoveOutput { removed }, || {
         let is_gone = |one: &FoundFailure| missing.iter().any(|other| std::ptr::eq(*other, one));
