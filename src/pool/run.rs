@@ -331,9 +331,10 @@ async fn open(
     let mut attempt = 0;
     loop {
         let opened = async {
+            // Where connections are few, the waker needs one most.
+            let waker = store.waker().await?;
             let lanes = join_all((0..LANES).map(|lane| store.lane(instance, u8::try_from(lane).unwrap_or(u8::MAX))));
-            let (lanes, waker) = tokio::join!(lanes, store.waker());
-            Ok::<_, StoreError>((lanes.into_iter().collect::<Result<_, _>>()?, Some(waker?)))
+            Ok::<_, StoreError>((lanes.await.into_iter().collect::<Result<_, _>>()?, Some(waker)))
         };
         match unless_told(control, opened).await? {
             Ok(opened) => return Some(opened),

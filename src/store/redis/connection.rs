@@ -25,6 +25,7 @@ use super::refusal::{self, Fault};
 use super::reply;
 use super::script::{Call, Script};
 use super::sentinels::Sentinels;
+use super::sharing::Sharing;
 use super::told_time::ToldTime;
 use crate::config::element::redis_url::{RedisUrl, Topology, is_hash_tag, untagged};
 use crate::config::element::tls_files::ConnectionFiles;
@@ -61,6 +62,8 @@ pub(super) struct Origin {
     pub(super) told: Arc<ToldTime>,
     /// How long answers are waited for.
     pub(super) patience: Patience,
+    /// Who shares a connection.
+    pub(super) sharing: Arc<Sharing>,
     /// Those that know the master, if it is found by Sentinels.
     sentinels: Option<Arc<Sentinels>>,
 }
@@ -102,6 +105,7 @@ impl Origin {
             rights,
             told,
             patience,
+            sharing: Arc::default(),
             sentinels,
             forgotten: watch::Sender::new(0),
         })

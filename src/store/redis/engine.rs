@@ -1,5 +1,7 @@
 //! The engine: a connection that the arrows share. Each arrow stands in the file of its verb.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use fred::types::RespVersion;
 
@@ -18,7 +20,7 @@ const OLDEST: (u32, u32) = (6, 2);
 
 /// A store on Redis or Valkey.
 pub struct RedisStore {
-    pub(super) connection: Connection,
+    pub(super) connection: Arc<Connection>,
     /// When the server was asked what it does without memory.
     pub(super) asked: Asked,
     /// Where the last move found something.
@@ -62,7 +64,12 @@ impl RedisStore {
             Err(StoreError::Unsupported(_)) => {}
             Err(error) => return Err(error),
         }
-        Ok(Self { connection, asked: Asked::default(), looked: Looked::default(), _following: following })
+        Ok(Self {
+            connection: Arc::new(connection),
+            asked: Asked::default(),
+            looked: Looked::default(),
+            _following: following,
+        })
     }
 
     /// Where the store is, for people: a URL without secrets.

@@ -3,6 +3,7 @@
 //! This is the hot path. What does not change from call to call (keys of workers and queues, the
 //! constant pieces of working records) is built once per worker (`layout`) and once per list of queues.
 
+mod opening;
 mod outcomes;
 
 use std::collections::HashMap;
@@ -10,20 +11,21 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use fred::interfaces::Resp3Frame as Frame;
-use fred::types::RespVersion;
 
+use self::opening::open;
 use self::outcomes::{enter_outcomes, halves, unapplied};
 use super::apart::Apart;
 use super::claim_queues::ClaimQueues;
-use super::connection::{Connection, Origin};
+use super::connection::Connection;
 use super::engine::RedisStore;
 use super::gates::{gates, ticks};
 use super::layout::{Layout, Workers};
 use super::refusal::Fault;
 use super::refused_keys::naming;
 use super::script::{Call, Script, script};
+use super::sharer::Sharer;
 use super::verdict::{self, Ending};
-use super::wake::{self, RedisWaker};
+use super::waker::RedisWaker;
 use super::{reply, rights};
 use crate::job::ecma::quote;
 use crate::job::{ClaimToken, Identity, WorkerName};
@@ -50,38 +52,18 @@ impl Opens for RedisStore {
     type Waker = RedisWaker;
 
     async fn open_lane(&self, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
-        open(&self.connection.origin, instance, lane).await
+        open(&self.connection, instance, lane).await
     }
 
     async fn open_waker(&self) -> Result<RedisWaker, StoreError> {
-        wake::open(&self.connection.origin).await
+        RedisWaker::open(&self.connection).await
     }
-}
-
-/// Opens a lane.
-async fn open(origin: &Origin, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
-    let connection = origin.open(RespVersion::RESP2).await?;
-    let key = connection.keys().lane(instance);
-    let mut call = connection.call();
-    call.key(key.clone()).number(lane);
-    reply::number(connection.run(&OPEN_LANE, call).await?)?;
-    Ok(RedisLane {
-        instance: instance.into(),
-        lane,
-        lane_text: Bytes::from(lane.to_string()),
-        prefix_len: Bytes::from(connection.keys().queue_prefix_len().to_string()),
-        key,
-        paused: (connection.keys().paused(), connection.keys().pause_all()),
-        workers: Workers::default(),
-        full: 0,
-        queues: ClaimQueues::of(connection.keys(), &Arc::from([])),
-        apart: None,
-        connection,
-    })
 }
 
 /// A lane over its own connection.
 pub(in crate::store) struct RedisLane {
+    /// While it has none.
+    sharer: Option<Sharer<Connection>>,
     instance: Arc<str>,
     lane: u8,
     lane_text: Bytes,
@@ -95,7 +77,7 @@ pub(in crate::store) struct RedisLane {
     queues: ClaimQueues,
     /// The last exchange, if parts of it were refused and set apart: a repetition gets the reply to the same rest.
     apart: Option<Apart>,
-    connection: Connection,
+    connection: Arc<Connection>,
 }
 
 impl EngineLane for RedisLane {
@@ -103,6 +85,7 @@ impl EngineLane for RedisLane {
         if exchange.sequence == 0 {
             return Err(StoreError::Misuse("sequences of a lane start at 1".to_owned()));
         }
+        self.take_over();
         // A repetition leaves out the same parts, because the reply counts those that were sent.
         if let Some(apart) = self.apart.take().filter(|apart| apart.rest.sequence == exchange.sequence) {
             return self.send_rest(apart).await;

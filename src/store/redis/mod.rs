@@ -49,12 +49,15 @@ mod scan;
 mod schedules;
 mod script;
 mod sentinels;
+mod sharer;
+mod sharing;
 mod take_in;
 mod tls;
 mod told_time;
 mod unreadable;
 mod verdict;
 mod wake;
+mod waker;
 mod wishes;
 
 #[cfg(test)]

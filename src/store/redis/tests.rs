@@ -3,6 +3,7 @@
 
 mod bytes_on_record;
 mod failures;
+mod few_connections;
 mod lost_replies;
 mod moving;
 mod server;

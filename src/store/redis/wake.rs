@@ -27,7 +27,6 @@ use super::known_names::KnownNames;
 use super::new_queues::NewQueues;
 use super::{pause, reply, rights, scan};
 use crate::job::QueueName;
-use crate::store::backend::EngineWaker;
 use crate::store::error::StoreError;
 use crate::store::inspection::Paused;
 use crate::store::wake::{ArmedState, POLL, Watch};
@@ -36,8 +35,8 @@ use crate::store::wake::{ArmedState, POLL, Watch};
 /// what could not be read.
 const UNREAD: Duration = Duration::from_millis(500);
 
-/// Opens a waker over a connection of its own.
-pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
+/// Ears over a connection of their own.
+pub(super) async fn open(origin: &Origin) -> Result<Ears, StoreError> {
     // A server or proxy that cannot tell at all does not speak RESP3 either.
     let (connection, deaf) = match origin.open(RespVersion::RESP3).await {
         Err(StoreError::Unsupported(reason) | StoreError::Misuse(reason)) => {
@@ -46,6 +45,15 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
         }
         opened => (opened?, false),
     };
+    Ok(hear(Arc::new(connection), deaf))
+}
+
+/// Ears over a connection that is others' too, to which the server sends nothing unasked.
+pub(super) fn over(connection: Arc<Connection>) -> Ears {
+    hear(connection, true)
+}
+
+fn hear(connection: Arc<Connection>, deaf: bool) -> Ears {
     let (changes, seen) = watch::channel(0_u64);
     let changes = Arc::new(changes);
     let new_queues = NewQueues::new(&changes);
@@ -108,7 +116,7 @@ pub(super) async fn open(origin: &Origin) -> Result<RedisWaker, StoreError> {
     let (armed, refused, passed) = (AtomicU64::new(0), AtomicBool::new(deaf), Mutex::default());
     let poll = Mutex::new(POLL);
     let unread = AtomicBool::new(false);
-    Ok(RedisWaker { connection, seen, armed, refused, deaf, poll, unread, passed, proof, names, new_queues, listener })
+    Ears { connection, seen, armed, refused, deaf, poll, unread, passed, proof, names, new_queues, listener }
 }
 
 /// What a waker knows of the key by which it proves that the server still tells of changes: the counters of the leases,
@@ -133,9 +141,9 @@ impl Proof {
     }
 }
 
-/// A waker over its own connection.
-pub(in crate::store) struct RedisWaker {
-    connection: Connection,
+/// What hears of changes, over one connection.
+pub(super) struct Ears {
+    connection: Arc<Connection>,
     /// How many messages have come.
     seen: watch::Receiver<u64>,
     /// How many had come when it was armed last.
@@ -156,8 +164,9 @@ pub(in crate::store) struct RedisWaker {
     listener: JoinHandle<()>,
 }
 
-impl EngineWaker for RedisWaker {
-    async fn arm(&self, watch: &Watch) -> Result<ArmedState, StoreError> {
+impl Ears {
+    /// As [`EngineWaker::arm`](crate::store::backend::EngineWaker::arm), and so the others.
+    pub(super) async fn arm(&self, watch: &Watch) -> Result<ArmedState, StoreError> {
         loop {
             // A push to a paused queue must not wake, so that its key is not read. The same look tells whether it is still
             // paused; if it is not, everything is read again.
@@ -176,7 +185,7 @@ impl EngineWaker for RedisWaker {
         }
     }
 
-    async fn woken(&self) {
+    pub(super) async fn woken(&self) {
         if self.refused.load(Ordering::Relaxed) {
             tokio::time::sleep(self.poll()).await;
             return;
@@ -197,7 +206,7 @@ impl EngineWaker for RedisWaker {
         }
     }
 
-    async fn check(&self) -> Result<bool, StoreError> {
+    pub(super) async fn check(&self) -> Result<bool, StoreError> {
         if self.refused.load(Ordering::Relaxed) {
             return Ok(true);
         }
@@ -213,9 +222,7 @@ impl EngineWaker for RedisWaker {
         }
         read.map(|_| true)
     }
-}
 
-impl RedisWaker {
     /// Looks at everything watched but for the queues that are passed over; tells what is paused, too.
     async fn look(&self, watch: &Watch, passed: &Paused) -> Result<(ArmedState, Paused), StoreError> {
         // Read before the look: a message from here on may tell of a change after it.
@@ -344,7 +351,7 @@ fn holds(paused: &Paused, queue: &QueueName) -> bool {
     paused.all || paused.queues.contains(queue)
 }
 
-impl Drop for RedisWaker {
+impl Drop for Ears {
     fn drop(&mut self) {
         self.listener.abort();
     }

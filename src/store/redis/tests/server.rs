@@ -59,7 +59,7 @@ impl Server {
         }
     }
 
-    fn socket(&self) -> PathBuf {
+    pub(super) fn socket(&self) -> PathBuf {
         self.dir.path().join("redis.sock")
     }
 

@@ -1,0 +1,62 @@
+//! The connection of a lane: its own, or the store's until it gets one (`sharer`).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use fred::types::RespVersion;
+
+use super::{OPEN_LANE, RedisLane};
+use crate::store::error::StoreError;
+use crate::store::redis::claim_queues::ClaimQueues;
+use crate::store::redis::connection::Connection;
+use crate::store::redis::layout::Workers;
+use crate::store::redis::reply;
+use crate::store::redis::sharer::Sharer;
+
+/// Opens a lane, over the store's connection if no other can be had.
+pub(super) async fn open(shared: &Arc<Connection>, instance: &str, lane: u8) -> Result<RedisLane, StoreError> {
+    let (connection, refused) = match shared.origin.open(RespVersion::RESP2).await {
+        Ok(connection) => (Arc::new(connection), None),
+        Err(error) if error.is_transient() => (Arc::clone(shared), Some(error)),
+        Err(error) => return Err(error),
+    };
+    let key = connection.keys().lane(instance);
+    let mut call = connection.call();
+    call.key(key.clone()).number(lane);
+    reply::number(connection.run(&OPEN_LANE, call).await?)?;
+    let sharer = match &refused {
+        Some(why) => {
+            let origin = shared.origin.clone();
+            let open = move || {
+                let origin = origin.clone();
+                async move { origin.open(RespVersion::RESP2).await }
+            };
+            Some(Sharer::begin(shared, why, open).await)
+        }
+        None => None,
+    };
+    Ok(RedisLane {
+        sharer,
+        instance: instance.into(),
+        lane,
+        lane_text: Bytes::from(lane.to_string()),
+        prefix_len: Bytes::from(connection.keys().queue_prefix_len().to_string()),
+        key,
+        paused: (connection.keys().paused(), connection.keys().pause_all()),
+        workers: Workers::default(),
+        full: 0,
+        queues: ClaimQueues::of(connection.keys(), &Arc::from([])),
+        apart: None,
+        connection,
+    })
+}
+
+impl RedisLane {
+    /// Takes over its own connection once there is one. Nothing is under way, and what was sent before is known by its
+    /// sequence, should it arrive late.
+    pub(super) fn take_over(&mut self) {
+        if let Some(own) = self.sharer.as_mut().and_then(Sharer::own) {
+            (self.connection, self.sharer) = (Arc::new(own), None);
+        }
+    }
+}
