@@ -12,8 +12,9 @@
 //! | 4 | [`plugin`], [`handler`] |
 //! | 5 | [`client`], [`pool`] |
 //! | 6 | [`scheduler`], [`admin`] |
-//! | 7 | [`daemon`] |
-//! | 8 | [`cli`] |
+//! | 7 | [`http`] |
+//! | 8 | [`daemon`] |
+//! | 9 | [`cli`] |
 //!
 //! What a later version may extend is `#[non_exhaustive]`: errors, events, outcomes, views and settings. Such values
 //! are made by their `new`, and a `match` on them needs a last arm for all else. Arrows of the [`store`] are not,
@@ -40,6 +41,8 @@ pub mod file;
 pub mod fuzzing;
 #[cfg(feature = "daemon")]
 pub mod handler;
+#[cfg(feature = "web")]
+pub mod http;
 pub mod job;
 pub mod plugin;
 #[cfg(feature = "daemon")]

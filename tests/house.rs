@@ -28,6 +28,7 @@ const LEVELS: &[&[&str]] = &[
     &["plugin", "handler"],
     &["client", "pool"],
     &["scheduler", "admin"],
+    &["http"],
     &["daemon"],
     &["cli"],
 ];

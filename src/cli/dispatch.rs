@@ -160,7 +160,8 @@ fn daemon(context: &CommandContext, args: RunArgs) -> Result<ExitCode, CliError>
             Ok(loaded) => CliError::Store { url: loaded.config.store.url.to_string(), error },
             Err(_) => CliError::Interrupted { message: format!("failed to {error}"), error },
         },
-        RunError::System { .. } => CliError::Failed(error.to_string()),
+        // What can be listened on differs with the features.
+        error => CliError::Failed(error.to_string()),
     })
 }
 

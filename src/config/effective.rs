@@ -64,5 +64,16 @@ pub fn effective_settings(config: &Config) -> Vec<(String, String)> {
     say("security.owners", &owners.join(","));
     let groups: Vec<&str> = config.security.groups.iter().map(|group| group.name.as_str()).collect();
     say("security.groups", &groups.join(","));
+    if let Some(http) = &config.http {
+        let listen: Vec<String> = http.listen.iter().map(ToString::to_string).collect();
+        say("http.listen", &listen.join(","));
+        let tokens: Vec<String> = http.tokens.iter().map(|one| format!("{}={}", one.name, one.role.name())).collect();
+        say("http.tokens", &tokens.join(","));
+        say("http.loopback", &http.loopback.name());
+        say("http.allowed_hosts", &http.allowed_hosts.join(","));
+        let proxies: Vec<String> = http.trusted_proxies.iter().map(ToString::to_string).collect();
+        say("http.trusted_proxies", &proxies.join(","));
+        say("http.read_only", &http.read_only);
+    }
     all
 }

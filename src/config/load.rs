@@ -220,6 +220,7 @@ impl ConfigLoader<'_> {
             security: security::read(section(&mut top, "security")),
             output: self.output(section(&mut top, "output")),
             notify: section(&mut top, "notify").and_then(|table| self.notify(Some(table))),
+            http: section(&mut top, "http").and_then(|table| self.http(table)),
         };
         self.notes.extend(security::note(&config.security));
         if let Some(value) = top.take("to_disconnect_processors")
@@ -291,7 +292,6 @@ fn refuse_what_comes_later(top: &mut Table<'_>) {
     for key in ["connection_options", "redis"] {
         top.refuse(key, "the store is configured in [store]: url = \"redis://HOST\", namespace = \"resque\"");
     }
-    top.refuse("http", "the HTTP server is not built yet in this version; remove [http]");
 }
 
 fn section<'a>(top: &mut Table<'a>, key: &str) -> Option<Table<'a>> {
@@ -400,8 +400,10 @@ fn filter(text: &str) -> Result<String, Option<&'static str>> {
         .ok_or_else(|| closest(word, ["off", "error", "warn", "info", "debug", "trace"]))
 }
 
+mod http;
 mod notify;
 mod output;
+mod secret;
 pub(crate) mod security;
 mod store;
 #[cfg(test)]

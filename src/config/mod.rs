@@ -7,6 +7,7 @@ mod effective;
 pub mod element;
 pub mod error;
 mod event_levels;
+pub mod http;
 pub mod load;
 pub mod model;
 #[cfg(feature = "daemon")]

@@ -11,6 +11,7 @@ use super::element::logging::LogFormat;
 use super::element::queues::QueuePatterns;
 use super::element::store_url::StoreUrl;
 use super::element::tls_files::{ConnectionFiles, TlsFiles};
+use super::http::HttpConfig;
 use super::overrides::Overrides;
 use crate::file::trust::Owners;
 
@@ -72,6 +73,8 @@ pub struct Config {
     pub output: OutputConfig,
     /// Who is told of failures.
     pub notify: Option<NotifyConfig>,
+    /// Where it is reached over HTTP; `None`: nowhere.
+    pub http: Option<HttpConfig>,
 }
 
 /// `[notify]`.

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::extensions::Extensions;
-use super::notify;
 use super::options::{RunError, RunOptions};
+use super::{notify, web};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::config::element::queues::QueuePatterns;
@@ -141,6 +141,7 @@ impl Read {
         notes.extend(passed_over);
         let mut problems = options.extensions.check(&config.overrides);
         problems.extend(notify::check(&config));
+        problems.extend(web::check(&config));
         problems.extend(overridden(&mut config, options));
         // A daemon in the wrong folder would work on nothing, and say that all is well.
         if !config.has_named_store()

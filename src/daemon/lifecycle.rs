@@ -29,6 +29,8 @@ use super::extensions::Extensions;
 use super::options::RunError;
 use super::orphaned::Orphaned;
 use super::reload::Reloader;
+use super::running_scheduler::RunningScheduler;
+use super::web::{self, WebBound, WebTold};
 use super::{descriptors, directions, host, notify, panics, signal, systemd, warnings, watchdog};
 use crate::backoff;
 use crate::clock::Clock;
@@ -40,7 +42,7 @@ use crate::process::mark;
 use crate::process::sweep::hostname;
 use crate::scheduler::failures::Bulkheads;
 use crate::scheduler::recover::{is_gone_from_here, recover};
-use crate::scheduler::{self, SchedulerConfig, SchedulerContext};
+use crate::scheduler::{SchedulerConfig, SchedulerContext};
 use crate::store::access::Access;
 use crate::store::announce::Announcements;
 use crate::store::findings::Findings;
@@ -52,7 +54,7 @@ use crate::supervise::pulse::{LONGEST, Pulse, Pulses, TURN};
 use crate::supervise::scope::{own_thread, until_told};
 use crate::telemetry::log::Log;
 
-/// How long the scheduler may take to resign.
+/// How long a registration on its way may take to be undone.
 const RESIGN: Duration = Duration::from_secs(2);
 
 /// How long the log may take to write what is left when all else has ended.
@@ -79,7 +81,9 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let (orders, control) = watch::channel(Control::default());
     let (pool, work) = watch::channel(parts.work());
     let (scheduler, scheduler_config) = watch::channel(parts.scheduler_config());
-    let reloader = Reloader { options, bus: bus.clone(), parts, pool, scheduler, log_style, level_control };
+    let (web, web_reload) = WebBound::bind(&parts.config, &parts.registry)?;
+    let reloader =
+        Reloader { options, bus: bus.clone(), parts, pool, scheduler, log_style, level_control, web: web_reload };
     let reload = reloader.start().map_err(system("start the thread that reloads"))?;
     let last = signal::LastResort { work: work.clone(), bus: bus.clone(), log: log.clone() };
     signal::listen(orders, bus.clone(), reload, last).map_err(system("listen for signals"))?;
@@ -93,7 +97,8 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
                     daemon and its parent be killed at one instant, programs without WINDLASS_INSTANCE live on";
         bus.emit(Event::Warning { text: text.to_owned() });
     }
-    if let Some(text) = descriptors::provide(work.borrow().config.max_task_processors) {
+    let connections = web::connections(&work.borrow().config);
+    if let Some(text) = descriptors::provide(work.borrow().config.max_task_processors, connections) {
         bus.emit(Event::Warning { text });
     }
     let orphaned =
@@ -103,7 +108,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     let (place, runtime) = (hostname(), handlers.handle().clone());
     let notifying = notify::start(notified, bus.clone(), work.clone(), scheduler_config.clone(), runtime, place)
         .map_err(system("start the thread that notifies"))?;
-    let (present, told, told_at) = (work.clone(), control.clone(), Arc::new(OnceLock::new()));
+    let (present, told_at) = (work.clone(), Arc::new(OnceLock::new()));
     // If the threads of handlers are blocked or stopped, no job begins or ends.
     handlers.spawn(turn(pulses.begin("the handlers' runtime", LONGEST)));
     match directions::give(&work.borrow().config, handlers.handle()) {
@@ -114,8 +119,20 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
             ),
         }),
     }
+    let (told, outage) = (WebTold::default(), Outage::default());
+    let around = web::Surroundings {
+        plugins: extensions.plugins(),
+        handlers: handlers.handle().clone(),
+        clock: Arc::clone(&clock),
+        pulses: pulses.clone(),
+        outage: outage.clone(),
+        bus: bus.clone(),
+    };
+    let web = web.serve(&told, around).map_err(system("start the HTTP server"))?;
     let core = Builder::new_current_thread().enable_all().build().map_err(system("start the core's runtime"))?;
+    let orders = control.clone();
     let life = DaemonRun {
+        web: told.clone(),
         work,
         scheduler_config,
         extensions,
@@ -128,7 +145,7 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
         abandoned,
         pulses: pulses.clone(),
         announcements: Announcements::default(),
-        outage: Outage::default(),
+        outage,
         tally: Tally::default(),
         told_at: Arc::clone(&told_at),
     };
@@ -140,7 +157,10 @@ pub fn run(app: App) -> Result<ExitCode, RunError> {
     });
     // A daemon that was not told to end has not begun.
     let until = told_at.get().map_or_else(Instant::now, |told_at| last_moment(*told_at, &present.borrow()));
-    handlers.block_on(tell_last(notifying, until, told, &bus));
+    let at_once = orders.borrow().phase == Phase::Kill;
+    handlers.block_on(tell_last(notifying, until, orders, &bus));
+    // To the end it tells that this instance drains.
+    core.block_on(web.end(&told, at_once));
     // Handlers in Rust that still run are not waited for.
     handlers.shutdown_timeout(Duration::from_millis(100));
     log.close(LAST_WORDS);
@@ -166,6 +186,7 @@ fn handlers_runtime() -> io::Result<Runtime> {
 
 /// A run of the daemon, on the core's thread.
 struct DaemonRun {
+    web: WebTold,
     work: watch::Receiver<Work>,
     scheduler_config: watch::Receiver<SchedulerConfig>,
     extensions: Arc<Extensions>,
@@ -216,7 +237,8 @@ impl DaemonRun {
             Err(StartAborted::Unusable(error)) => return Err(RunError::Store(error)),
         };
         self.instance.send_replace(Arc::from(record.id.as_str()));
-        let scheduler = self.start_scheduler(&context)?;
+        let scheduler = RunningScheduler::start(&context, &self.config(), &self.extensions)
+            .map_err(system("start the scheduler"))?;
         let multi_worker = self.extensions.multi_worker_of(&self.config().overrides).cloned();
         let (ready, started) = oneshot::channel();
         let present = self.work.clone();
@@ -236,8 +258,10 @@ impl DaemonRun {
             tally: self.tally,
             ready,
         };
+        let web = self.web.clone();
         let say_ready = self.handlers.spawn(async move {
             if started.await.is_ok() {
+                web.works();
                 systemd::ready("working");
             }
         });
@@ -245,6 +269,7 @@ impl DaemonRun {
         let ending = async {
             let _ = control.wait_for(|now| now.phase > Phase::Run).await;
             let told_at = *self.told_at.get_or_init(Instant::now);
+            self.web.drains(told_at + present.borrow().config.shutdown.timeout);
             systemd::stopping();
             tokio::join!(stop.end(), retire_handlers(&present, control, told_at));
         };
@@ -282,7 +307,9 @@ impl DaemonRun {
                     let findings = Findings::new(self.bus.clone());
                     let access = Access::daemon(config.security.trusted());
                     let opened = open::open_telling(url, &files, namespace, access, findings).await?;
-                    store = Some(self.extensions.over(&config.overrides, opened));
+                    let opened = self.extensions.over(&config.overrides, opened);
+                    self.web.opened(&opened);
+                    store = Some(opened);
                 }
                 // It was set above, now or in an earlier try.
                 let store = store.as_ref().expect("the store must be open by now");
@@ -347,48 +374,5 @@ impl DaemonRun {
             }
         }
         unreachable!("names are tried without end")
-    }
-
-    /// Starts the scheduler on a thread of its own, so that no handler delays it.
-    fn start_scheduler(&self, context: &SchedulerContext) -> Result<RunningScheduler, RunError> {
-        let (stop, stopped) = watch::channel(false);
-        let config = self.config();
-        if !config.scheduler {
-            return Ok(RunningScheduler { stop, ended: None });
-        }
-        let runtime = Builder::new_current_thread().enable_all().build().map_err(system("start the scheduler"))?;
-        let (context, told) = (context.clone(), stopped.clone());
-        let overriding = self.extensions.scheduler_of(&config.overrides).cloned();
-        let (end, ended) = oneshot::channel::<()>();
-        let thread = std::thread::Builder::new().name("scheduler".to_owned());
-        let run = move || {
-            own_thread("the scheduler");
-            let running = match overriding {
-                Some(scheduler) => scheduler(context, stopped),
-                None => Box::pin(scheduler::run(context, stopped)),
-            };
-            runtime.block_on(until_told("the scheduler", running, move || *told.borrow()));
-            // Its connections are closed in the background, and the thread does not wait for that.
-            runtime.shutdown_background();
-            drop(end);
-        };
-        thread.spawn(run).map_err(system("start the scheduler"))?;
-        Ok(RunningScheduler { stop, ended: Some(ended) })
-    }
-}
-
-struct RunningScheduler {
-    stop: watch::Sender<bool>,
-    /// Closed when its thread ends.
-    ended: Option<oneshot::Receiver<()>>,
-}
-
-impl RunningScheduler {
-    async fn end(self) {
-        self.stop.send_replace(true);
-        if let Some(ended) = self.ended {
-            // If it does not resign in time, its leadership expires.
-            let _ = tokio::time::timeout(RESIGN, ended).await;
-        }
     }
 }

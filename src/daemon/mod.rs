@@ -15,12 +15,14 @@ mod orphaned;
 mod panics;
 mod reload;
 pub mod run;
+mod running_scheduler;
 mod signal;
 mod stops;
 pub mod supervisor;
 pub mod systemd;
 mod warnings;
 mod watchdog;
+pub mod web;
 mod wishes;
 
 pub use options::{RunError, RunOptions};

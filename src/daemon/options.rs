@@ -36,6 +36,10 @@ pub enum RunError {
     /// The store cannot be used.
     #[error("failed to {0}")]
     Store(#[from] crate::store::StoreError),
+    /// An address of `[http]` cannot be had.
+    #[cfg(feature = "web")]
+    #[error("failed to {0}")]
+    Listen(#[from] crate::http::BindError),
     /// The system refused something.
     #[error("failed to {doing}: {error}")]
     System {

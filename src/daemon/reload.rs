@@ -14,6 +14,7 @@ use super::changes::{Changes, EVERY};
 use super::notify;
 use super::options::RunOptions;
 use super::systemd;
+use super::web::WebReload;
 use crate::config::model::ReloadMode;
 use crate::config::{Config, error};
 use crate::event::{Bus, Event};
@@ -37,6 +38,7 @@ pub(super) struct Reloader {
     pub(super) scheduler: watch::Sender<SchedulerConfig>,
     pub(super) log_style: Arc<RwLock<LineStyle>>,
     pub(super) level_control: LevelControl,
+    pub(super) web: WebReload,
 }
 
 impl Reloader {
@@ -97,6 +99,10 @@ impl Reloader {
         parts.keep_periodic_of(&self.parts);
         let mut config = (*parts.config).clone();
         let kept = keep(&self.parts.config, &mut config);
+        let bound = match self.web.prepare(&self.parts.config, &config) {
+            Ok(bound) => bound,
+            Err(message) => return self.warn(format!("the reload is refused and nothing was changed: {message}")),
+        };
         let log_style = log_style(&config);
         match self.level_control.set(&config.log, &log_style) {
             Ok(interest) => {
@@ -109,6 +115,7 @@ impl Reloader {
         }
         let said = told(&self.parts, &config, &parts.registry);
         parts.config = Arc::new(config);
+        self.web.apply(bound, &self.parts.config, &parts.config, &parts.registry);
         self.pool.send_replace(parts.work());
         self.scheduler.send_replace(parts.scheduler_config());
         self.bus.emit(Event::Notice { text: format!("reloaded: {said}") });
@@ -155,6 +162,10 @@ fn keep(old: &Config, new: &mut Config) -> Vec<&'static str> {
     if (old.max_task_processors == 0) != (new.max_task_processors == 0) {
         (new.min_task_processors, new.max_task_processors) = (old.min_task_processors, old.max_task_processors);
         kept.push("max_task_processors (to or from a daemon without processors)");
+    }
+    if old.http.is_some() != new.http.is_some() {
+        new.http.clone_from(&old.http);
+        kept.push("http (to or from a daemon without it)");
     }
     kept
 }
@@ -207,6 +218,7 @@ fn told(old: &Parts, config: &Config, registry: &Registry) -> String {
         "log.redact": log.redact,
         "security": security,
         "notify": notify,
+        "http": http,
     }
     names("changed keys", keys);
     if said.is_empty() { "nothing has changed".to_owned() } else { said.join("; ") }
@@ -244,6 +256,16 @@ mod tests {
         assert_eq!(keep(&old, &mut old.clone()), [""; 0]);
     }
 
+    #[test]
+    fn a_server_is_neither_begun_nor_ended_by_a_reload() {
+        let (with, without) = (config("[http]\nlisten = \"127.0.0.1:1\"\n"), config(""));
+        for (old, new) in [(&with, &without), (&without, &with)] {
+            let mut taken = Config { output: old.output.clone(), ..new.clone() };
+            assert!(keep(old, &mut taken).iter().any(|key| key.starts_with("http ")));
+            assert_eq!(taken.http, old.http);
+        }
+    }
+
     /// This does not compile after a new key. A key that a reload applies belongs into `told`; one that needs a restart
     /// belongs into `keep`.
     #[test]
@@ -277,6 +299,7 @@ mod tests {
             security: crate::config::model::SecurityConfig { strict_modes: _, owners: _, groups: _ },
             output: crate::config::model::OutputConfig { folder: _, run: _, total: _, age: _ },
             notify: _,
+            http: _,
         } = config("");
     }
 }

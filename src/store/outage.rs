@@ -104,6 +104,12 @@ impl Outage {
         bus.emit(Event::Notice { text: format!("the store {what} after {lasted}") });
     }
 
+    /// Does it last?
+    #[must_use]
+    pub fn is_on(&self) -> bool {
+        self.lock().is_some()
+    }
+
     fn lock(&self) -> MutexGuard<'_, Option<Failing>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -135,9 +141,11 @@ mod tests {
             outage.failed(&bus, pool, "exchange jobs with the store", &full);
             outage.answered(&bus, pool);
         }
+        assert!(outage.is_on());
         assert_eq!(told().len(), 1);
         advance(CALM).await;
         outage.answered(&bus, pool);
+        assert!(!outage.is_on());
         outage.answered(&bus, pool);
         let ended = told();
         assert!(ended.len() == 1 && ended[0].contains("the store has room again after 5s"), "{ended:?}");

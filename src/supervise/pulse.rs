@@ -54,6 +54,12 @@ impl Pulses {
     pub fn is_stalled(&self, prefix: &str) -> bool {
         lock(&self.0.stalled).iter().any(|name| name.starts_with(prefix))
     }
+
+    /// The tasks that had stalled at the last look.
+    #[must_use]
+    pub fn stalled(&self) -> Vec<&'static str> {
+        lock(&self.0.stalled).clone()
+    }
 }
 
 impl Pulse {
@@ -159,6 +165,7 @@ mod tests {
         }
         assert_eq!(look(6).stalled, [("pool heartbeat", 6 * SECOND)]);
         assert!(pulses.is_stalled("pool ") && !pulses.is_stalled("scheduler "));
+        assert_eq!(pulses.stalled(), ["pool heartbeat"]);
         heart.turn();
         assert_eq!(look(7), Look { stalled: Vec::new(), recovered: vec!["pool heartbeat"] });
         assert!(!pulses.is_stalled(""));

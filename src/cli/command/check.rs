@@ -16,11 +16,12 @@ use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::crash_policy::OnCrash;
 use crate::config::element::duration::show;
 use crate::config::error::{self, MOST_TOLD, Problem};
+use crate::config::http::{HttpConfig, HttpToken};
 use crate::config::load::Loaded;
 use crate::config::load::show_patience;
 use crate::config::model::Config;
 use crate::daemon::assemble::told_as_skipped;
-use crate::daemon::notify;
+use crate::daemon::{notify, web};
 use crate::task::zones::ZoneRelease;
 
 #[derive(Debug, Serialize)]
@@ -71,6 +72,8 @@ struct ConfigView {
     store: StoreView,
     shutdown: ShutdownView,
     log: LogView,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    http: Option<HttpView>,
     time_zones: ZoneRelease,
 }
 
@@ -91,6 +94,23 @@ struct ShutdownView {
 struct LogView {
     level: String,
     redact: Vec<String>,
+}
+
+#[derive(Debug, Serialize)]
+struct HttpView {
+    listen: Vec<String>,
+    tokens: Vec<TokenView>,
+    loopback: &'static str,
+    allowed_hosts: Vec<String>,
+    trusted_proxies: Vec<String>,
+    read_only: bool,
+}
+
+/// A token without its text.
+#[derive(Debug, Serialize)]
+struct TokenView {
+    name: String,
+    role: &'static str,
 }
 
 /// Checks everything.
@@ -117,6 +137,7 @@ pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> Result<Exit, Cl
             output.notes = notes.into_iter().chain(passed_over).collect();
             problems.extend(context.extensions().check(&config.overrides));
             problems.extend(notify::check(&config));
+            problems.extend(web::check(&config));
             let mut tasks = context.tasks_of(&config);
             if args.skip_broken_tasks || config.skip_broken_tasks {
                 let skipped = tasks.skip_broken();
@@ -223,8 +244,31 @@ impl ConfigView {
                 kill_grace_ms: ms(config.shutdown.kill_grace),
             },
             log: LogView { level: config.log.level.clone(), redact: config.log.redact.clone() },
+            http: config.http.as_ref().map(HttpView::of),
             time_zones: ZoneRelease::here(),
         }
+    }
+}
+
+impl HttpView {
+    fn of(http: &HttpConfig) -> Self {
+        let token = |token: &HttpToken| TokenView { name: token.name.clone(), role: token.role.name() };
+        Self {
+            listen: http.listen.iter().map(ToString::to_string).collect(),
+            tokens: http.tokens.iter().map(token).collect(),
+            loopback: http.loopback.name(),
+            allowed_hosts: http.allowed_hosts.clone(),
+            trusted_proxies: http.trusted_proxies.iter().map(ToString::to_string).collect(),
+            read_only: http.read_only,
+        }
+    }
+
+    /// For people.
+    fn text(&self) -> String {
+        let only = if self.read_only { ", read only" } else { "" };
+        let tokens: Vec<_> = self.tokens.iter().map(|token| format!("{} ({})", token.name, token.role)).collect();
+        let tokens = if tokens.is_empty() { "none".to_owned() } else { tokens.join(", ") };
+        format!("{}; tokens: {tokens}{only}", self.listen.join(", "))
     }
 }
 
@@ -256,6 +300,9 @@ fn effective_settings(config: &Config) -> FieldList {
         .add("log", &config.log.level)
         .add("tasks_dir", &path(&config.tasks_dir))
         .add("time zones", &ZoneRelease::here().text());
+    if let Some(http) = &config.http {
+        fields.add("http", &HttpView::of(http).text());
+    }
     fields
 }
 

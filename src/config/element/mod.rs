@@ -4,6 +4,7 @@
 pub mod authorities;
 pub mod crash_policy;
 pub mod duration;
+pub mod listen;
 pub mod literal;
 pub mod logging;
 pub mod processors;

@@ -7,7 +7,6 @@ use super::ConfigLoader;
 use crate::config::element::duration::{self, Unit};
 use crate::config::model::{NotifyConfig, NotifyTarget, SecretText};
 use crate::config::reader::{Table, Value};
-use crate::file::bounded;
 
 const TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -52,29 +51,8 @@ impl ConfigLoader<'_> {
         if let Some(text) = value.raw().as_str() {
             return Some(NotifyTarget::Url(SecretText::new(text)));
         }
-        let mut table = value.table("an address, { file = \"...\" } or { credential = \"...\" }")?;
-        let (file, credential) = (table.take("file"), table.take("credential"));
-        table.finish();
-        let (value, path) = match (file, credential) {
-            (Some(file), None) => {
-                let path = self.defaults.folder.join(file.string()?);
-                (file, path)
-            }
-            (None, Some(credential)) => {
-                let path = self.credential(&credential)?;
-                (credential, path)
-            }
-            _ => {
-                value.report("expected one of file and credential");
-                return None;
-            }
-        };
-        match bounded::read_text(&path, bounded::SECRET) {
-            Ok(text) => Some(NotifyTarget::Url(SecretText::new(text.trim()))),
-            Err(error) => {
-                value.report(format!("expected a readable file that holds the address ({error})"));
-                None
-            }
-        }
+        let forms = "an address, { file = \"...\" } or { credential = \"...\" }";
+        let text = self.secret_of_file(value, forms, "the address")?;
+        Some(NotifyTarget::Url(SecretText::new(&text)))
     }
 }

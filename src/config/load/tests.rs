@@ -306,7 +306,6 @@ fn each_mistake_is_told_with_its_place() {
 fn what_is_not_built_yet_is_refused_by_name() {
     let store = "the store is configured in [store]: url = \"redis://HOST\", namespace = \"resque\"";
     for (text, message) in [
-        ("[http]\nlisten = \"127.0.0.1:7480\"", "1:2: http: the HTTP server is not built yet in this version; remove [http]".to_owned()),
         ("[connectionOptions]\ntasks = {}", format!("1:2: connectionOptions: {store}")),
         ("redis = {}", format!("1:1: redis: {store}")),
         (

@@ -1,0 +1,193 @@
+//! The form of every list: `{"items":[..],"next":"..."|null,"scanned":n,"as_of":"...","as_of_ms":n}`.
+//!
+//! `next` is a cursor: where the next page begins. It belongs to the list that gave it, and says so, because a position in one
+//! list is none in another.
+
+use axum::http::HeaderValue;
+use axum::http::header::CONTENT_TYPE;
+use axum::response::{IntoResponse, Response};
+use serde::{Deserialize, Serialize};
+
+use super::query::{Query, wrong};
+use crate::client::moment::Moment;
+use crate::clock::Clock;
+use crate::http::problem::{Kind, Problem};
+
+/// How many items a page has.
+const DEFAULT: usize = 50;
+/// How many items it may be asked for.
+const MOST: usize = 200;
+/// How many digits and letters a cursor has at most.
+const LONGEST: usize = 4096;
+
+/// A page of a list.
+#[derive(Debug, Clone, Serialize)]
+pub(in crate::http) struct Page<T> {
+    /// What stands on it.
+    pub(in crate::http) items: Vec<T>,
+    /// The cursor of the next page; `null`: this is the last one.
+    pub(in crate::http) next: Option<String>,
+    /// How many records were looked at. A page of a filtered list may be short and have a next one all the same.
+    pub(in crate::http) scanned: usize,
+    /// When it was read: RFC 3339 with milliseconds, in UTC.
+    pub(in crate::http) as_of: String,
+    /// The same in milliseconds since the Unix epoch.
+    pub(in crate::http) as_of_ms: i64,
+}
+
+impl<T> Page<T> {
+    /// A page that is read now.
+    pub(in crate::http) fn new(items: Vec<T>, next: Option<String>, scanned: usize, clock: &dyn Clock) -> Self {
+        let now_ms = clock.now_ms();
+        let as_of = Moment::of_ms(now_ms).map(Moment::rfc3339_ms).unwrap_or_default();
+        Self { items, next, scanned, as_of, as_of_ms: now_ms }
+    }
+
+    /// A page of items that are all known and in order of their names: those behind the cursor.
+    pub(in crate::http) fn of_names(
+        all: Vec<T>,
+        name: impl Fn(&T) -> &str,
+        list: &str,
+        query: &Query,
+        clock: &dyn Clock,
+    ) -> Result<Self, Problem> {
+        let limit = limit(query)?;
+        let after: Option<Cursor<String>> = Cursor::of(query, list)?;
+        let is_behind = |item: &T| after.as_ref().is_none_or(|after| name(item) > after.at.as_str());
+        let mut items: Vec<T> = all.into_iter().filter(is_behind).take(limit + 1).collect();
+        let scanned = items.len().min(limit);
+        let more = items.len() > limit;
+        items.truncate(limit);
+        let next = items
+            .last()
+            .filter(|_| more)
+            .map(|last| Cursor { list: list.to_owned(), at: name(last).to_owned() }.text());
+        Ok(Self::new(items, next, scanned, clock))
+    }
+}
+
+/// How many items a page is to have.
+pub(in crate::http) fn limit(query: &Query) -> Result<usize, Problem> {
+    let expected = format!("a number from 1 to {MOST}");
+    let limit: usize = query.parsed("limit", &expected)?.unwrap_or(DEFAULT);
+    if (1..=MOST).contains(&limit) { Ok(limit) } else { Err(wrong("limit", &expected, &limit.to_string())) }
+}
+
+/// A place in a list.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(in crate::http) struct Cursor<P> {
+    /// The list, with what it was filtered by.
+    #[serde(rename = "l")]
+    pub(in crate::http) list: String,
+    /// Where it goes on.
+    #[serde(rename = "a")]
+    pub(in crate::http) at: P,
+}
+
+impl<P: Serialize + for<'de> Deserialize<'de>> Cursor<P> {
+    /// The cursor of a request, if it has one.
+    ///
+    /// # Errors
+    /// If it is none, or that of another list.
+    pub(in crate::http) fn of(query: &Query, list: &str) -> Result<Option<Self>, Problem> {
+        let Some(text) = query.text("cursor") else { return Ok(None) };
+        let cursor: Option<Self> = unhex(text).and_then(|bytes| serde_json::from_slice(&bytes).ok());
+        match cursor {
+            Some(cursor) if cursor.list == list => Ok(Some(cursor)),
+            Some(cursor) => {
+                let detail =
+                    format!("this cursor belongs to {:?} and not to {list:?}; leave it out to begin anew", cursor.list);
+                Err(Problem::new(Kind::Malformed, detail).wrong(
+                    "?cursor",
+                    "the member next of a page of this list",
+                    "one of another list",
+                ))
+            }
+            None => Err(wrong("cursor", "the member next of a page of this list", "something else")),
+        }
+    }
+
+    /// As it is given out.
+    pub(in crate::http) fn text(&self) -> String {
+        // What it is made of always becomes JSON.
+        let bytes = serde_json::to_vec(self).unwrap_or_default();
+        bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+fn unhex(text: &str) -> Option<Vec<u8>> {
+    if !text.is_ascii() || text.len() > LONGEST || !text.len().is_multiple_of(2) {
+        return None;
+    }
+    (0..text.len()).step_by(2).map(|at| u8::from_str_radix(text.get(at..at + 2)?, 16).ok()).collect()
+}
+
+/// An answer in JSON.
+#[derive(Debug)]
+pub(in crate::http) struct Json<T>(pub(in crate::http) T);
+
+impl<T: Serialize> IntoResponse for Json<T> {
+    fn into_response(self) -> Response {
+        match serde_json::to_vec(&self.0) {
+            Ok(mut text) => {
+                text.push(b'\n');
+                ([(CONTENT_TYPE, HeaderValue::from_static("application/json"))], text).into_response()
+            }
+            Err(error) => Problem::new(Kind::Internal, format!("the answer is no JSON: {error}")).into_response(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use axum::extract::FromRequestParts as _;
+
+    use crate::clock::ManualClock;
+
+    fn query(text: &str) -> Query {
+        let uri = format!("/?{text}").parse::<axum::http::Uri>().unwrap();
+        let (mut parts, ()) = axum::http::Request::builder().uri(uri).body(()).unwrap().into_parts();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(Query::from_request_parts(&mut parts, &())).unwrap()
+    }
+
+    #[test]
+    fn pages_follow_each_other_to_the_end() {
+        let clock = ManualClock::at(1_795_490_778_000);
+        let (mut cursor, mut seen) = (String::new(), Vec::new());
+        loop {
+            let names: Vec<String> = ["a", "b", "c", "d", "e"].map(str::to_owned).into();
+            let page =
+                Page::of_names(names, |name| name, "names", &query(&format!("limit=2{cursor}")), &clock).unwrap();
+            assert_eq!(page.as_of, "2026-11-24T03:26:18.000Z");
+            assert_eq!(page.scanned, page.items.len());
+            seen.push(page.items.concat());
+            let Some(next) = page.next else { break };
+            cursor = format!("&cursor={next}");
+        }
+        assert_eq!(seen, ["ab", "cd", "e"]);
+    }
+
+    #[test]
+    fn a_cursor_of_another_list_or_none_is_refused() {
+        let cursor = Cursor { list: "queues".to_owned(), at: 7_i64 };
+        let text = format!("cursor={}", cursor.text());
+        assert_eq!(Cursor::of(&query(&text), "queues"), Ok(Some(cursor)));
+        let told = Cursor::<i64>::of(&query(&text), "failed").unwrap_err();
+        assert!(told.detail().contains("belongs to \"queues\""), "{told:?}");
+        for bad in ["cursor=", "cursor=zz", "cursor=7", "cursor=7b7d", "cursor=%C3%A9%C3%A9"] {
+            assert_eq!(Cursor::<i64>::of(&query(bad), "failed").unwrap_err().status().as_u16(), 400, "{bad}");
+        }
+        assert!(Cursor::<String>::of(&query(&text), "queues").is_err(), "a place of another kind");
+    }
+
+    #[test]
+    fn a_page_has_as_many_items_as_it_may() {
+        let asked = |text: &str| limit(&query(text)).map_err(|problem| problem.status().as_u16());
+        assert_eq!((asked(""), asked("limit=200"), asked("limit=1")), (Ok(50), Ok(200), Ok(1)));
+        for bad in ["limit=0", "limit=201", "limit=-1", "limit=x", "limit="] {
+            assert_eq!(asked(bad), Err(400), "{bad}");
+        }
+    }
+}

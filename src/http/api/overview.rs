@@ -1,0 +1,32 @@
+//! Counters and leaders.
+
+use axum::extract::State;
+use axum::response::IntoResponse;
+
+use super::list::Json;
+use super::query::Query;
+use crate::admin::overview;
+use crate::http::problem::Problem;
+use crate::http::redact::hide_worker;
+use crate::http::site::Site;
+
+/// `GET /stats`.
+pub(in crate::http) async fn stats(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
+    query.only(&[])?;
+    Ok(Json(overview::stats(&site.store()?.narrow()).await?))
+}
+
+/// `GET /leader`.
+pub(in crate::http) async fn leader(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
+    query.only(&[])?;
+    Ok(Json(overview::leader(&site.store()?.narrow()).await?))
+}
+
+/// `GET /details`.
+pub(in crate::http) async fn details(State(site): State<Site>, query: Query) -> Result<impl IntoResponse, Problem> {
+    query.only(&[])?;
+    let mut details = overview::details(&site.store()?.narrow()).await?;
+    let redactor = &site.content().redactor;
+    details.workers.iter_mut().for_each(|worker| hide_worker(redactor, worker));
+    Ok(Json(details))
+}

@@ -1,0 +1,208 @@
+//! Whose request is it?
+//!
+//! A token says so. Without one, programs of this machine may do everything, unless the configuration asks them for a token
+//! as well; what came through a proxy is none of them. Who is nobody gets as far as what everybody may see.
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::header::AUTHORIZATION;
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use super::host::Name;
+use super::proxy;
+use crate::config::http::{HttpConfig, LoopbackMode, Role};
+use crate::event::Event;
+use crate::http::attempts::Attempts;
+use crate::http::peer::Peer;
+use crate::http::problem::{Kind, Problem};
+use crate::http::site::Site;
+
+/// Who sent a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::http) enum Caller {
+    /// Who showed no token, and does not come from this machine.
+    Nobody,
+    /// A program of this machine.
+    Local,
+    /// The holder of a token with this role.
+    Holder(Role),
+}
+
+impl Caller {
+    /// May this caller do what this role stands for?
+    pub(in crate::http) fn may(self, role: Role) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Local => true,
+            Self::Holder(held) => held.may(role),
+        }
+    }
+}
+
+/// The middleware. It leaves a [`Caller`] for those behind it.
+pub(in crate::http) async fn find(State(site): State<Site>, mut request: Request, next: Next) -> Response {
+    let peer = request.extensions().get::<Peer>().copied().unwrap_or(Peer::unix());
+    let name = request.extensions().get::<Name>().copied().unwrap_or(Name::Allowed);
+    let content = site.content();
+    match judge(&content.http, &site.attempts, peer, name, request.headers()) {
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
+        Err(refused) => {
+            if let Some(text) = refused.told {
+                site.bus.emit(Event::Warning { text });
+            }
+            refused.problem.into_response()
+        }
+    }
+}
+
+/// A refusal, and what people should know of it.
+#[derive(Debug)]
+struct Refused {
+    problem: Problem,
+    told: Option<String>,
+}
+
+fn judge(
+    http: &HttpConfig,
+    attempts: &Attempts,
+    peer: Peer,
+    name: Name,
+    headers: &HeaderMap,
+) -> Result<Caller, Refused> {
+    let mut shown = headers.get_all(AUTHORIZATION).iter();
+    let Some(value) = shown.next() else {
+        let is_local = peer.is_local() && name == Name::Own && !proxy::came_through(headers);
+        let is_open = http.loopback == LoopbackMode::Open;
+        return Ok(if is_local && is_open { Caller::Local } else { Caller::Nobody });
+    };
+    let client = proxy::client(peer.address, headers, &http.trusted_proxies);
+    if let Some(left) = attempts.barred(client) {
+        let seconds = left.as_secs() + 1;
+        let detail =
+            format!("more than 10 wrong tokens came from your address; tokens are looked at again in {seconds} s");
+        let problem = Problem::new(Kind::TooManyTries, detail).retry_after_s(seconds);
+        return Err(Refused { problem, told: None });
+    }
+    let (None, Some(token)) = (shown.next(), value.to_str().ok().and_then(bearer)) else {
+        let detail = "expected one header: Authorization: Bearer TOKEN";
+        return Err(Refused { problem: Problem::new(Kind::Unauthenticated, detail), told: None });
+    };
+    // All are compared, so that the time tells nothing.
+    let held = http.tokens.iter().fold(None, |held, one| if one.is(token) { Some(one.role) } else { held });
+    if let Some(role) = held {
+        return Ok(Caller::Holder(role));
+    }
+    let who = client.map_or_else(|| "a socket".to_owned(), |address| address.to_string());
+    let told = attempts.wrong(client).then(|| {
+        format!(
+            "http: 10 wrong tokens came from {who} within a minute; no token from there is looked at until it is over"
+        )
+    });
+    let detail = "this token is not one of [http] token and [[http.tokens]] in the configuration of this server";
+    Err(Refused { problem: Problem::new(Kind::Unauthenticated, detail), told })
+}
+
+/// The token of `Bearer TOKEN`.
+fn bearer(value: &str) -> Option<&str> {
+    let (scheme, token) = value.trim().split_once(' ')?;
+    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::load::{Sources, load};
+
+    const ADMIN: &str = "0123456789abcdef";
+    const READER: &str = "fedcba9876543210";
+
+    fn http(more: &str) -> HttpConfig {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("tasks.toml");
+        let text = format!(
+            "[http]\nlisten = \"0.0.0.0:80\"\ntoken = \"{ADMIN}\"\ntokens = [{{ name = \"r\", role = \"read\", token = \"{READER}\" }}]\n{more}"
+        );
+        std::fs::write(&file, text).unwrap();
+        load(&Sources::new(dir.path()).file(file)).unwrap().config.http.unwrap()
+    }
+
+    fn peer(address: &str) -> Peer {
+        Peer::tcp(address.parse().unwrap(), "10.0.0.1".parse().unwrap())
+    }
+
+    fn headers(all: &[(&'static str, &str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (name, value) in all {
+            headers.append(*name, value.parse().unwrap());
+        }
+        headers
+    }
+
+    fn judged(http: &HttpConfig, peer: Peer, name: Name, shown: &[(&'static str, &str)]) -> Result<Caller, u16> {
+        judge(http, &Attempts::default(), peer, name, &headers(shown))
+            .map_err(|refused| refused.problem.status().as_u16())
+    }
+
+    #[test]
+    fn this_machine_needs_no_token_unless_it_is_asked_for_one_or_a_proxy_is_between() {
+        let open = http("");
+        for local in [peer("127.0.0.1"), peer("::ffff:127.0.0.1"), peer("::1"), Peer::unix()] {
+            assert_eq!(judged(&open, local, Name::Own, &[]), Ok(Caller::Local));
+            assert_eq!(judged(&open, local, Name::Allowed, &[]), Ok(Caller::Nobody), "a name that proxies use");
+            for trace in ["forwarded", "x-forwarded-for", "x-forwarded-proto", "x-real-ip", "via"] {
+                assert_eq!(judged(&open, local, Name::Own, &[(trace, "127.0.0.1")]), Ok(Caller::Nobody), "{trace}");
+            }
+            assert_eq!(judged(&http("loopback = \"token\""), local, Name::Own, &[]), Ok(Caller::Nobody));
+        }
+        assert_eq!(judged(&open, peer("10.0.0.2"), Name::Own, &[]), Ok(Caller::Nobody));
+        assert_eq!(
+            judged(&open, peer("10.0.0.1"), Name::Own, &[]),
+            Ok(Caller::Nobody),
+            "it could be a proxy of a container"
+        );
+    }
+
+    #[test]
+    fn a_token_has_its_role_wherever_it_comes_from() {
+        let http = http("");
+        for from in [peer("127.0.0.1"), peer("10.0.0.2"), Peer::unix()] {
+            let shown = |value: &str| judged(&http, from, Name::Allowed, &[("authorization", value)]);
+            assert_eq!(shown(&format!("Bearer {ADMIN}")), Ok(Caller::Holder(Role::Admin)));
+            assert_eq!(shown(&format!("bearer  {READER} ")), Ok(Caller::Holder(Role::Read)));
+            for wrong in ["Bearer 0123456789abcdeg", "Bearer", "Bearer ", "Basic dXNlcjpwYXNz", "", ADMIN] {
+                assert_eq!(shown(wrong), Err(401), "{wrong}: also on this machine");
+            }
+        }
+        let two = format!("Bearer {ADMIN}");
+        assert_eq!(
+            judged(&http, peer("::1"), Name::Own, &[("authorization", &two), ("authorization", &two)]),
+            Err(401)
+        );
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn after_ten_wrong_ones_even_the_right_one_is_not_looked_at() {
+        let (http, attempts) = (http("trusted_proxies = [\"10.0.0.9\"]"), Attempts::default());
+        let show = |from: &str, token: &str, client: &str| {
+            let shown = headers(&[("authorization", &format!("Bearer {token}")), ("x-forwarded-for", client)]);
+            judge(&http, &attempts, peer(from), Name::Own, &shown)
+        };
+        for number in 1..=10 {
+            let refused = show("10.0.0.2", "wrong", "").unwrap_err();
+            assert_eq!((refused.problem.status().as_u16(), refused.told.is_some()), (401, number == 10));
+        }
+        assert_eq!(show("10.0.0.2", ADMIN, "").unwrap_err().problem.status().as_u16(), 429);
+        assert!(show("10.0.0.3", ADMIN, "").is_ok());
+        let silent = judge(&http, &attempts, peer("10.0.0.2"), Name::Own, &headers(&[]));
+        assert_eq!(silent.unwrap(), Caller::Nobody, "who shows none is answered");
+        for _ in 0..10 {
+            show("10.0.0.9", "wrong", "192.0.2.1").unwrap_err();
+        }
+        assert!(show("10.0.0.9", ADMIN, "192.0.2.2").is_ok(), "another client of the same proxy");
+        assert!(show("10.0.0.9", ADMIN, "192.0.2.1").is_err());
+    }
+}

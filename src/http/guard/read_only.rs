@@ -1,0 +1,18 @@
+//! A server that changes nothing, whoever asks.
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse as _, Response};
+
+use crate::http::problem::{Kind, Problem};
+use crate::http::site::Site;
+
+/// The middleware.
+pub(in crate::http) async fn check(State(site): State<Site>, request: Request, next: Next) -> Response {
+    if site.content().http.read_only && !request.method().is_safe() {
+        let detail = "this server only shows (read_only under [http] in its configuration); ask another instance, or use the \
+                      command line";
+        return Problem::new(Kind::ReadOnly, detail).into_response();
+    }
+    next.run(request).await
+}

@@ -1,0 +1,26 @@
+//! Whether the daemon lives, and whether it works. Open to everybody who may connect, and never in need of the store.
+
+use axum::extract::State;
+use axum::http::StatusCode;
+
+use super::site::{Site, Stage};
+
+/// `live`, or 503 and the loops that hang: then only a restart helps.
+pub(super) async fn live(State(site): State<Site>) -> (StatusCode, String) {
+    let stalled = site.pulses.stalled();
+    if stalled.is_empty() {
+        (StatusCode::OK, "live\n".to_owned())
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, format!("hangs: {}\n", stalled.join(", ")))
+    }
+}
+
+/// `ready`, or 503 and `starting`, `draining` or `store`: what it waits for, or that it ends.
+pub(super) async fn ready(State(site): State<Site>) -> (StatusCode, &'static str) {
+    match site.standing.stage() {
+        Stage::Starting => (StatusCode::SERVICE_UNAVAILABLE, "starting\n"),
+        Stage::Draining => (StatusCode::SERVICE_UNAVAILABLE, "draining\n"),
+        Stage::Working if site.outage.is_on() => (StatusCode::SERVICE_UNAVAILABLE, "store\n"),
+        Stage::Working => (StatusCode::OK, "ready\n"),
+    }
+}

@@ -1,0 +1,210 @@
+//! Sockets that are listened on.
+//!
+//! They are bound before anything is served, by the thread that starts or reloads, so that an address that cannot be had
+//! refuses the start or the reload.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::config::element::listen::ListenAddress;
+
+/// How many connections wait to be accepted.
+const BACKLOG: i32 = 128;
+/// The owner and the group may connect.
+const MODE: u32 = 0o660;
+
+/// Why an address cannot be listened on.
+#[derive(Debug, thiserror::Error)]
+#[error("listen on {address} ([http] listen): {reason}")]
+pub struct BindError {
+    address: ListenAddress,
+    reason: String,
+}
+
+/// A socket that is bound, and accepts nothing yet. Dropping it closes it, and removes it from the file system.
+#[derive(Debug)]
+pub struct Bound {
+    /// As the configuration has it.
+    pub(super) address: ListenAddress,
+    pub(super) socket: Socket,
+}
+
+/// The socket itself.
+#[derive(Debug)]
+pub(super) enum Socket {
+    Tcp(std::net::TcpListener),
+    Unix(std::os::unix::net::UnixListener, Place),
+}
+
+/// The place of a socket in the file system, which it leaves at its end.
+#[derive(Debug)]
+pub(super) struct Place {
+    path: PathBuf,
+    device: u64,
+    inode: u64,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        // Another daemon may have put its own there.
+        let is_ours = |found: fs::Metadata| found.dev() == self.device && found.ino() == self.inode;
+        if fs::symlink_metadata(&self.path).is_ok_and(is_ours) {
+            // What cannot be removed is found by the next start.
+            let _ = fs::remove_file(&self.path);
+        }
+    }
+}
+
+impl Bound {
+    /// Where it can be reached, for people.
+    #[must_use]
+    pub fn url(&self) -> String {
+        match &self.socket {
+            // The system may have chosen the port.
+            Socket::Tcp(listener) => match listener.local_addr() {
+                Ok(address) => format!("http://{address}"),
+                Err(_) => format!("http://{}", self.address),
+            },
+            Socket::Unix(..) => self.address.to_string(),
+        }
+    }
+}
+
+/// Binds all of these addresses.
+///
+/// # Errors
+/// The first that cannot be had.
+pub fn bind<'a>(addresses: impl IntoIterator<Item = &'a ListenAddress>) -> Result<Vec<Bound>, BindError> {
+    addresses.into_iter().map(bind_one).collect()
+}
+
+fn bind_one(address: &ListenAddress) -> Result<Bound, BindError> {
+    let socket = match address {
+        ListenAddress::Tcp(tcp) => tcp_socket(*tcp),
+        ListenAddress::Unix(path) => unix_socket(path),
+    };
+    match socket {
+        Ok(socket) => Ok(Bound { address: address.clone(), socket }),
+        Err(reason) => Err(BindError { address: address.clone(), reason }),
+    }
+}
+
+fn tcp_socket(address: SocketAddr) -> Result<Socket, String> {
+    let listener = std::net::TcpListener::bind(address).map_err(|error| match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("another program listens there; find it: ss -ltnp 'sport = :{}', or choose another port", address.port())
+        }
+        io::ErrorKind::AddrNotAvailable => "this machine has no such address; find those it has: ip address".to_owned(),
+        io::ErrorKind::PermissionDenied => format!(
+            "this user may not use port {}; choose one above 1023, or give the unit AmbientCapabilities=CAP_NET_BIND_SERVICE",
+            address.port()
+        ),
+        _ => error.to_string(),
+    })?;
+    listener.set_nonblocking(true).map_err(|error| error.to_string())?;
+    Ok(Socket::Tcp(listener))
+}
+
+/// A socket of a dead daemon is replaced. Nobody can connect before the mode is right, because it is not listened on.
+fn unix_socket(path: &Path) -> Result<Socket, String> {
+    make_room(path)?;
+    let told = |error: Errno| match error {
+        Errno::ADDRINUSE => "another program has just put something there; try again".to_owned(),
+        Errno::NOENT => "its folder does not exist; make it, or give the unit RuntimeDirectory=".to_owned(),
+        Errno::ACCESS => "this user may not write to its folder".to_owned(),
+        other => other.to_string(),
+    };
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let address = SocketAddrUnix::new(path).map_err(told)?;
+    let socket: OwnedFd =
+        rustix::net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None).map_err(told)?;
+    rustix::net::bind(&socket, &address).map_err(told)?;
+    let found = fs::symlink_metadata(path).map_err(|error| error.to_string())?;
+    let place = Place { path: path.to_owned(), device: found.dev(), inode: found.ino() };
+    fs::set_permissions(path, fs::Permissions::from_mode(MODE)).map_err(|error| error.to_string())?;
+    rustix::net::listen(&socket, BACKLOG).map_err(told)?;
+    Ok(Socket::Unix(socket.into(), place))
+}
+
+/// Removes the socket of a program that is gone. Anything else stays, and is told.
+fn make_room(path: &Path) -> Result<(), String> {
+    let found = match fs::symlink_metadata(path) {
+        Ok(found) => found,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(error.to_string()),
+    };
+    if !found.file_type().is_socket() {
+        return Err("something that is no socket stands there; remove it, or choose another path".to_owned());
+    }
+    match UnixStream::connect(path) {
+        Ok(_) => Err("another program listens there; stop it, or choose another path".to_owned()),
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => fs::remove_file(path)
+            .map_err(|error| format!("the socket of a program that is gone cannot be removed: {error}")),
+        // It was removed meanwhile.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("a socket stands there, and whether anybody uses it cannot be found out: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn unix(path: &Path) -> Result<Vec<Bound>, String> {
+        bind(&[ListenAddress::Unix(path.to_owned())]).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn the_socket_of_a_dead_program_is_replaced_and_one_in_use_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("http.sock");
+        // The standard library leaves its socket behind.
+        drop(std::os::unix::net::UnixListener::bind(&path).unwrap());
+        let bound = unix(&path).unwrap();
+        assert_eq!(fs::symlink_metadata(&path).unwrap().mode() & 0o777, MODE);
+        assert_eq!(bound[0].url(), format!("unix:{}", path.display()));
+        let told = unix(&path).unwrap_err();
+        assert!(
+            told.ends_with("([http] listen): another program listens there; stop it, or choose another path"),
+            "{told}"
+        );
+        drop(bound);
+        assert!(!path.exists(), "it leaves nothing");
+        fs::write(&path, "").unwrap();
+        assert!(unix(&path).unwrap_err().contains("something that is no socket stands there"));
+        assert!(unix(&folder.path().join("none/http.sock")).unwrap_err().contains("its folder does not exist"));
+    }
+
+    #[test]
+    fn what_another_program_put_in_its_place_stays() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("http.sock");
+        let bound = unix(&path).unwrap();
+        fs::remove_file(&path).unwrap();
+        fs::write(&path, "").unwrap();
+        drop(bound);
+        assert!(path.exists());
+    }
+
+    #[test]
+    fn an_address_that_cannot_be_had_is_told_with_what_to_do() {
+        let first = bind(&[ListenAddress::Tcp("127.0.0.1:0".parse().unwrap())]).unwrap();
+        let Socket::Tcp(listener) = &first[0].socket else { unreachable!("it is TCP") };
+        let taken = listener.local_addr().unwrap();
+        let told = bind(&[ListenAddress::Tcp(taken)]).unwrap_err().to_string();
+        assert!(
+            told.starts_with(&format!("listen on {taken} ([http] listen): another program listens there")),
+            "{told}"
+        );
+        let told = bind(&[ListenAddress::Tcp("192.0.2.1:1".parse().unwrap())]).unwrap_err().to_string();
+        assert!(told.contains("this machine has no such address"), "{told}");
+    }
+}

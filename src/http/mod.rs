@@ -1,0 +1,33 @@
+//! The HTTP server of a daemon: its health, and the API.
+//!
+//! ```text
+//!   listener --> connection --> outer: id, limits, headers, problems
+//!   (a slot       (watched:        |
+//!    of 256)       head, body,     +--> host? --> origin? --> caller? --> read only? --> route: role? --> admin, client
+//!                  idle)
+//! ```
+//!
+//! The server has a thread and a runtime of its own, so that neither jobs nor their handlers delay an answer, and no request
+//! delays a job. What enqueues runs on the handlers' runtime, because plugins in Rust run there. Each connection and each
+//! request fails alone.
+
+mod api;
+mod attempts;
+mod connection;
+mod guard;
+mod health;
+mod listener;
+mod outer;
+mod patience;
+mod peer;
+mod problem;
+mod redact;
+mod refusal;
+mod router;
+mod server;
+mod site;
+mod slots;
+
+pub use listener::{BindError, Bound, bind};
+pub use server::{CONNECTIONS, Changes, Relisten, Server, changes};
+pub use site::{Content, Site, Stage, Standing};

@@ -1,0 +1,318 @@
+//! Why a request was not done: one form for all refusals, `application/problem+json` (RFC 9457).
+//!
+//! A problem is made where it is found. The outermost layer writes it, because only that knows the request's id.
+
+use axum::body::Body;
+use axum::http::header::{CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
+use axum::http::{HeaderValue, StatusCode};
+use axum::response::{IntoResponse, Response};
+use serde::Serialize;
+
+/// What the types of all problems begin with.
+const URN: &str = "urn:windlass:problem:";
+
+/// Declares the kinds: name in the type, status, title.
+macro_rules! kinds {
+    ($($(#[$doc:meta])* $kind:ident = $name:literal, $status:ident, $title:literal;)+) => {
+        /// The kinds of problems. Their names are part of the API.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        pub(super) enum Kind {
+            $($(#[$doc])* $kind,)+
+        }
+
+        impl Kind {
+            /// All kinds.
+            #[cfg(test)]
+            pub(super) const ALL: &[Self] = &[$(Self::$kind),+];
+
+            /// Its name, status and title.
+            fn parts(self) -> (&'static str, StatusCode, &'static str) {
+                match self {
+                    $(Self::$kind => ($name, StatusCode::$status, $title),)+
+                }
+            }
+        }
+    };
+}
+
+kinds! {
+    /// The request cannot be read.
+    Malformed = "malformed", BAD_REQUEST, "The request cannot be read";
+    /// It has no token, or a wrong one.
+    Unauthenticated = "unauthenticated", UNAUTHORIZED, "Who are you?";
+    /// Its token is not enough.
+    Forbidden = "forbidden", FORBIDDEN, "Your role may not do this";
+    /// A page of another origin sent it.
+    CrossOrigin = "cross-origin", FORBIDDEN, "A page of another origin may not do this";
+    /// The server changes nothing.
+    ReadOnly = "read-only", FORBIDDEN, "This server is read only";
+    /// There is no such route.
+    UnknownRoute = "unknown-route", NOT_FOUND, "There is no such route";
+    /// There is no such task.
+    UnknownTask = "unknown-task", NOT_FOUND, "There is no such task";
+    /// There is no such queue.
+    UnknownQueue = "unknown-queue", NOT_FOUND, "There is no such queue";
+    /// There is no such periodic task.
+    UnknownPeriodicTask = "unknown-periodic-task", NOT_FOUND, "There is no such periodic task";
+    /// There is no such failed job.
+    UnknownFailedJob = "unknown-failed-job", NOT_FOUND, "There is no such failed job";
+    /// There is no such worker.
+    UnknownWorker = "unknown-worker", NOT_FOUND, "There is no such worker";
+    /// There is no such lock.
+    UnknownLock = "unknown-lock", NOT_FOUND, "There is no such lock";
+    /// There is no such thing.
+    NotFound = "not-found", NOT_FOUND, "There is no such thing";
+    /// The route does not know the method.
+    WrongMethod = "wrong-method", METHOD_NOT_ALLOWED, "This route does not know this method";
+    /// Several things have this name.
+    Ambiguous = "ambiguous", CONFLICT, "Several things have this name";
+    /// It changed meanwhile.
+    Changed = "changed", CONFLICT, "It changed meanwhile";
+    /// The same job is due at the same second.
+    AlreadyEnqueued = "already-enqueued", CONFLICT, "The same job is due at the same second";
+    /// The body is of another type.
+    WrongMediaType = "wrong-media-type", UNSUPPORTED_MEDIA_TYPE, "The body is of another type than expected";
+    /// The server is not known by this name.
+    UnknownHost = "unknown-host", MISDIRECTED_REQUEST, "This server is not known by this name";
+    /// The arguments are not what the task takes.
+    InvalidInputs = "invalid-inputs", UNPROCESSABLE_ENTITY, "The task does not take these inputs";
+    /// The failed job lacks what a retry needs.
+    NotRetriable = "not-retriable", UNPROCESSABLE_ENTITY, "This failed job cannot be retried";
+    /// Too many wrong tokens.
+    TooManyTries = "too-many-tries", TOO_MANY_REQUESTS, "Too many wrong tokens";
+    /// The server failed.
+    Internal = "internal", INTERNAL_SERVER_ERROR, "The server failed";
+    /// A plugin failed.
+    PluginFailed = "plugin-failed", INTERNAL_SERVER_ERROR, "A plugin failed";
+    /// The store does not do this, now or later.
+    StoreRefuses = "store-refuses", INTERNAL_SERVER_ERROR, "The store refuses this";
+    /// The daemon has not opened its store yet.
+    Starting = "starting", SERVICE_UNAVAILABLE, "The daemon is starting";
+    /// The store cannot be reached.
+    StoreAway = "store-away", SERVICE_UNAVAILABLE, "The store is away";
+    /// The store has no room.
+    StoreFull = "store-full", SERVICE_UNAVAILABLE, "The store is full";
+    /// The answer of the store was lost.
+    OutcomeUnknown = "outcome-unknown", SERVICE_UNAVAILABLE, "It is not known whether this was done";
+    /// The answer took too long.
+    Timeout = "timeout", SERVICE_UNAVAILABLE, "The answer took too long";
+}
+
+/// A part of the request that is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub(super) struct WrongPart {
+    /// Where: a JSON pointer into the body, or `?NAME` for a parameter of the query.
+    pub(super) pointer: String,
+    /// What was expected there.
+    pub(super) expected: String,
+    /// What was found.
+    pub(super) got: String,
+}
+
+/// Why a request was not done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Problem(Box<Parts>);
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parts {
+    kind: Kind,
+    detail: String,
+    errors: Vec<WrongPart>,
+    did_you_mean: Option<String>,
+    command: Option<String>,
+    retry_after_s: Option<u64>,
+    /// The step of the store may have been done, or not.
+    answer_lost: bool,
+}
+
+/// As it is written.
+#[derive(Debug, Serialize)]
+struct Written<'p> {
+    r#type: String,
+    title: &'static str,
+    status: u16,
+    detail: &'p str,
+    /// The id of the request, which stands in the log where the log tells of it.
+    instance: &'p str,
+    #[serde(skip_serializing_if = "<[_]>::is_empty")]
+    errors: &'p [WrongPart],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    did_you_mean: Option<&'p str>,
+    /// What to type next.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<&'p str>,
+}
+
+impl Problem {
+    /// A problem of this kind. The detail says what happened, and what to do.
+    pub(super) fn new(kind: Kind, detail: impl Into<String>) -> Self {
+        Self(Box::new(Parts {
+            kind,
+            detail: detail.into(),
+            errors: Vec::new(),
+            did_you_mean: None,
+            command: None,
+            retry_after_s: None,
+            answer_lost: false,
+        }))
+    }
+
+    /// Adds a part that is wrong.
+    pub(super) fn wrong(
+        mut self,
+        pointer: impl Into<String>,
+        expected: impl Into<String>,
+        got: impl Into<String>,
+    ) -> Self {
+        self.0.errors.push(WrongPart { pointer: pointer.into(), expected: expected.into(), got: got.into() });
+        self
+    }
+
+    /// Adds what was probably meant.
+    pub(super) fn did_you_mean(mut self, name: Option<String>) -> Self {
+        self.0.did_you_mean = name;
+        self
+    }
+
+    /// Adds what to type next.
+    pub(super) fn command(mut self, command: impl Into<String>) -> Self {
+        self.0.command = Some(command.into());
+        self
+    }
+
+    /// Adds after how many seconds the same request may succeed.
+    pub(super) fn retry_after_s(mut self, seconds: u64) -> Self {
+        self.0.retry_after_s = Some(seconds);
+        self
+    }
+
+    /// Says that the answer of the store was lost.
+    pub(super) fn answer_lost(mut self) -> Self {
+        self.0.answer_lost = true;
+        self
+    }
+
+    /// What a lost answer means to who asked for a change: nobody knows whether it was made, and so it must not be asked for
+    /// again without a look.
+    pub(super) fn of_a_change(self) -> Self {
+        if !self.0.answer_lost {
+            return self;
+        }
+        let detail = format!("{}; it is not known whether this was done: look before you repeat it", self.0.detail);
+        Self::new(Kind::OutcomeUnknown, detail)
+    }
+
+    /// May the same request succeed later?
+    #[cfg(test)]
+    pub(super) fn retries(&self) -> bool {
+        self.0.retry_after_s.is_some()
+    }
+
+    /// Its status.
+    pub(super) fn status(&self) -> StatusCode {
+        self.0.kind.parts().1
+    }
+
+    /// What happened.
+    pub(super) fn detail(&self) -> &str {
+        &self.0.detail
+    }
+
+    /// Its text for a request of this id.
+    pub(super) fn text(&self, id: &str) -> String {
+        let (name, status, title) = self.0.kind.parts();
+        let written = Written {
+            r#type: format!("{URN}{name}"),
+            title,
+            status: status.as_u16(),
+            detail: &self.0.detail,
+            instance: id,
+            errors: &self.0.errors,
+            did_you_mean: self.0.did_you_mean.as_deref(),
+            command: self.0.command.as_deref(),
+        };
+        // Texts and numbers always become JSON.
+        serde_json::to_string(&written).unwrap_or_default()
+    }
+
+    /// Writes it into the response that stands for it.
+    pub(super) fn write(&self, response: &mut Response, id: &str) {
+        *response.body_mut() = Body::from(self.text(id));
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        if let Some(seconds) = self.0.retry_after_s {
+            headers.insert(RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if self.0.kind == Kind::Unauthenticated {
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"windlass\""));
+        }
+    }
+}
+
+impl IntoResponse for Problem {
+    fn into_response(self) -> Response {
+        let mut response = self.status().into_response();
+        response.extensions_mut().insert(self);
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn a_problem_says_what_where_and_what_to_do() {
+        let problem = Problem::new(Kind::Malformed, "it is no JSON")
+            .wrong("/args", "a list", "3")
+            .did_you_mean(Some("sendMail".to_owned()))
+            .command("windlass tasks")
+            .retry_after_s(7);
+        let written: serde_json::Value = serde_json::from_str(&problem.text("id-1")).unwrap();
+        let wanted = serde_json::json!({
+            "type": "urn:windlass:problem:malformed",
+            "title": "The request cannot be read",
+            "status": 400,
+            "detail": "it is no JSON",
+            "instance": "id-1",
+            "errors": [{"pointer": "/args", "expected": "a list", "got": "3"}],
+            "did_you_mean": "sendMail",
+            "command": "windlass tasks",
+        });
+        assert_eq!(written, wanted);
+        let mut response = problem.clone().into_response();
+        problem.write(&mut response, "id-1");
+        assert_eq!(response.headers()[RETRY_AFTER], "7");
+        assert_eq!(Problem::new(Kind::Internal, "x").text("y").matches(',').count(), 4, "nothing empty is written");
+    }
+
+    #[test]
+    fn a_lost_answer_matters_to_who_changes_something() {
+        let lost = Problem::new(Kind::StoreAway, "failed to reach the store").retry_after_s(5).answer_lost();
+        let told = lost.of_a_change();
+        assert_eq!((told.retries(), told.status()), (false, StatusCode::SERVICE_UNAVAILABLE));
+        assert!(told.text("").contains("outcome-unknown") && told.detail().contains("it is not known"));
+        let certain = Problem::new(Kind::StoreAway, "x").retry_after_s(5);
+        assert_eq!(certain.clone().of_a_change(), certain);
+    }
+
+    #[test]
+    fn the_documentation_lists_every_type_with_its_status() {
+        let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
+        for kind in Kind::ALL {
+            let (name, status, _) = kind.parts();
+            let row = document.lines().find(|line| line.contains(&format!("`{name}`")) && line.starts_with("| "));
+            let told = row.and_then(|row| row.split(" |").next()).unwrap_or_default();
+            assert!(told.contains(status.as_str()), "{name}: {row:?}");
+        }
+    }
+
+    #[test]
+    fn every_kind_has_a_name_of_its_own_and_the_status_of_an_error() {
+        let names: HashSet<&str> = Kind::ALL.iter().map(|kind| kind.parts().0).collect();
+        assert_eq!(names.len(), Kind::ALL.len());
+        assert!(Kind::ALL.iter().all(|kind| kind.parts().1.is_client_error() || kind.parts().1.is_server_error()));
+    }
+}

@@ -1,0 +1,112 @@
+//! All routes, and what stands around them.
+
+use std::sync::Arc;
+
+use axum::Router;
+use axum::extract::Request;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{MethodRouter, get};
+
+use super::guard::{caller, host, origin, read_only, role};
+use super::outer::{self, Ids};
+use super::problem::{Kind, Problem};
+use super::site::Site;
+use super::{api, health};
+use crate::config::http::Role;
+
+/// A route.
+pub(super) struct Route {
+    /// `GET /path`. Parts in braces stand for names.
+    pub(super) name: &'static str,
+    /// Who may take it; `None`: everybody.
+    pub(super) role: Option<Role>,
+    handler: MethodRouter<Site>,
+}
+
+impl Route {
+    fn open(name: &'static str, handler: MethodRouter<Site>) -> Self {
+        Self { name, role: None, handler }
+    }
+
+    fn read(name: &'static str, handler: MethodRouter<Site>) -> Self {
+        Self { name, role: Some(Role::Read), handler }
+    }
+
+    fn path(&self) -> &'static str {
+        self.name.split_once(' ').map_or(self.name, |(_, path)| path)
+    }
+}
+
+/// All routes.
+pub(super) fn routes() -> Vec<Route> {
+    vec![
+        Route::open("GET /health/live", get(health::live)),
+        Route::open("GET /health/ready", get(health::ready)),
+        Route::read("GET /api/v1/tasks", get(api::tasks::list)),
+        Route::read("GET /api/v1/tasks/{task}", get(api::tasks::show)),
+        Route::read("GET /api/v1/stats", get(api::overview::stats)),
+        Route::read("GET /api/v1/details", get(api::overview::details)),
+        Route::read("GET /api/v1/leader", get(api::overview::leader)),
+    ]
+}
+
+/// The router of a site.
+pub(super) fn router(site: &Site) -> Router {
+    let mut router = Router::new();
+    for route in routes() {
+        let path = route.path();
+        let handler = match route.role {
+            Some(role) => route.handler.route_layer(from_fn_with_state(role, role::check)),
+            None => route.handler,
+        };
+        router = router.route(path, handler);
+    }
+    router
+        .fallback(unknown_route)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(site.clone(), read_only::check))
+        .layer(from_fn_with_state(site.clone(), caller::find))
+        .layer(from_fn(origin::check))
+        .layer(from_fn_with_state(site.clone(), host::check))
+        .layer(from_fn_with_state((site.clone(), Arc::new(Ids::new())), outer::around))
+        .with_state(site.clone())
+}
+
+/// Only who is somebody learns which routes there are.
+async fn unknown_route(request: Request) -> Problem {
+    role::somebody(&request).err().unwrap_or_else(|| {
+        let detail = format!("there is no route {} {}", request.method(), request.uri().path());
+        Problem::new(Kind::UnknownRoute, detail)
+    })
+}
+
+async fn wrong_method(request: Request) -> Problem {
+    role::somebody(&request).err().unwrap_or_else(|| {
+        let (path, method) = (request.uri().path(), request.method());
+        let detail = format!("{path} does not know {method}; the header Allow lists what it knows");
+        Problem::new(Kind::WrongMethod, detail)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn the_documentation_has_every_route_with_its_role_and_no_other() {
+        let document = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/api.md")).unwrap();
+        let rows = document.lines().filter_map(|line| line.strip_prefix("| `")?.split_once("` | "));
+        let is_route =
+            |name: &str| ["GET /", "POST /", "DELETE /", "PUT /"].iter().any(|start| name.starts_with(start));
+        let told: BTreeSet<String> = rows
+            .filter(|(name, _)| is_route(name))
+            .map(|(name, rest)| format!("{name} | {}", rest.split(" |").next().unwrap_or_default()))
+            .collect();
+        let role = |route: &Route| route.role.map_or("everybody", Role::name);
+        let built: BTreeSet<String> =
+            routes().iter().map(|route| format!("{} | {}", route.name, role(route))).collect();
+        assert_eq!(told, built);
+    }
+}

@@ -1,0 +1,275 @@
+//! The server: its thread, its listeners, its end.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use tokio::net::{TcpListener, TcpStream, UnixListener};
+use tokio::runtime::Builder;
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::{AbortHandle, JoinSet};
+use tokio::time::{Instant, sleep, timeout_at};
+
+use super::connection::{self, NO_SLOT};
+use super::listener::{Bound, Place, Socket};
+use super::peer::Peer;
+use super::router::router;
+use super::site::Site;
+use super::slots::{Admitted, Slot, Slots};
+use crate::config::element::listen::ListenAddress;
+use crate::event::{Bus, Event};
+use crate::supervise::pulse::{LONGEST, Pulse, TURN};
+use crate::supervise::scope::{contained_future, named, own_thread, until_told};
+
+/// How many connections are open at most.
+pub const CONNECTIONS: usize = 256;
+/// How long a listener rests after a failure, such as too many open files.
+const REST: Duration = Duration::from_millis(200);
+/// How often it looks whether the connections have ended.
+const LOOK: Duration = Duration::from_millis(20);
+
+/// The thread's name, and that of its tasks.
+const NAME: &str = "the http server";
+
+/// A running server. Dropping it lets it end by itself.
+#[derive(Debug)]
+pub struct Server {
+    end: watch::Sender<Option<Instant>>,
+    ended: oneshot::Receiver<()>,
+}
+
+/// Other addresses.
+#[derive(Debug)]
+struct Change {
+    listen: Vec<ListenAddress>,
+    new: Vec<Bound>,
+}
+
+/// Changes the addresses of a running server.
+#[derive(Debug)]
+pub struct Relisten(mpsc::UnboundedSender<Change>);
+
+/// The other end of a [`Relisten`].
+#[derive(Debug)]
+pub struct Changes(mpsc::UnboundedReceiver<Change>);
+
+/// Both ends.
+#[must_use]
+pub fn changes() -> (Relisten, Changes) {
+    let (sender, receiver) = mpsc::unbounded_channel();
+    (Relisten(sender), Changes(receiver))
+}
+
+impl Relisten {
+    /// Listens on `listen` from now on: what is new there was bound before, what is not there is closed. Open connections
+    /// stay.
+    pub fn change(&self, listen: Vec<ListenAddress>, new: Vec<Bound>) {
+        // A server that has ended listens on nothing.
+        let _ = self.0.send(Change { listen, new });
+    }
+}
+
+impl Server {
+    /// Serves the site on these sockets, on a thread of its own.
+    ///
+    /// # Errors
+    /// If the system gives no thread or takes no socket.
+    pub fn start(site: &Site, sockets: Vec<Bound>, Changes(changed): Changes) -> io::Result<Self> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let (end, told) = watch::channel(None);
+        let (running, ended) = oneshot::channel::<()>();
+        let (ready, is_ready) = std::sync::mpsc::channel();
+        let pulse = site.pulses.begin(NAME, LONGEST);
+        let site = site.clone();
+        let run = move || {
+            own_thread(NAME);
+            let is_told = told.clone();
+            let serve = async move {
+                let served = Served::new(&site, sockets);
+                let listens =
+                    served.as_ref().map(drop).map_err(|error| io::Error::new(error.kind(), error.to_string()));
+                let _ = ready.send(listens);
+                let Ok(served) = served else { return };
+                tokio::select! {
+                    () = served.run(changed, told) => {}
+                    never = turn(pulse) => match never {},
+                }
+            };
+            runtime.block_on(until_told(NAME, serve, move || is_told.borrow().is_some()));
+            runtime.shutdown_background();
+            drop(running);
+        };
+        std::thread::Builder::new().name("http".to_owned()).spawn(run)?;
+        match is_ready.recv() {
+            Ok(listens) => listens?,
+            Err(_) => return Err(io::Error::other("the thread ended")),
+        }
+        Ok(Self { end, ended })
+    }
+
+    /// Accepts nothing more, lets requests end until then, and ends.
+    pub async fn end(self, until: Instant) {
+        self.end.send_replace(Some(until));
+        let _ = timeout_at(until, self.ended).await;
+    }
+}
+
+async fn turn(pulse: Pulse) -> std::convert::Infallible {
+    loop {
+        pulse.turn();
+        sleep(TURN.min(pulse.longest() / 2)).await;
+    }
+}
+
+/// What the thread has.
+struct Served {
+    bus: Bus,
+    accept: Accept,
+    listeners: Vec<(ListenAddress, AbortHandle)>,
+    tasks: JoinSet<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Served {
+    fn new(site: &Site, sockets: Vec<Bound>) -> io::Result<Self> {
+        let (stop, stopped) = watch::channel(false);
+        let accept = Accept { router: router(site), slots: Slots::new(CONNECTIONS), stopped, bus: site.bus.clone() };
+        let mut served = Self { bus: site.bus.clone(), accept, listeners: Vec::new(), tasks: JoinSet::new(), stop };
+        sockets.into_iter().try_for_each(|bound| served.listen(bound))?;
+        Ok(served)
+    }
+
+    fn listen(&mut self, bound: Bound) -> io::Result<()> {
+        let url = bound.url();
+        let Bound { address, socket } = bound;
+        let accept = self.accept.clone();
+        let listener = match socket {
+            Socket::Tcp(listener) => Listener::Tcp(TcpListener::from_std(listener)?),
+            Socket::Unix(listener, place) => Listener::Unix(UnixListener::from_std(listener)?, place),
+        };
+        // Its panic ends the process.
+        let task = self.tasks.spawn(named(NAME, async move { accept.from(listener).await }));
+        self.listeners.push((address, task));
+        self.bus.emit(Event::Notice { text: format!("http: listening on {url}") });
+        Ok(())
+    }
+
+    fn change(&mut self, Change { listen, new }: Change) {
+        let bus = &self.bus;
+        self.listeners.retain(|(address, task)| {
+            let stays = listen.contains(address);
+            if !stays {
+                task.abort();
+                bus.emit(Event::Notice { text: format!("http: no longer listening on {address}") });
+            }
+            stays
+        });
+        for bound in new {
+            let address = bound.address.clone();
+            if let Err(error) = self.listen(bound) {
+                self.bus.emit(Event::InternalError { error: format!("http: failed to listen on {address}: {error}") });
+            }
+        }
+    }
+
+    async fn run(mut self, mut changes: mpsc::UnboundedReceiver<Change>, mut end: watch::Receiver<Option<Instant>>) {
+        let until = loop {
+            tokio::select! {
+                ended = end.wait_for(Option::is_some) => break match ended {
+                    Ok(until) => until.unwrap_or_else(Instant::now),
+                    // Whoever could tell is gone, and so is the daemon.
+                    Err(_) => std::future::pending().await,
+                },
+                Some(change) = changes.recv() => self.change(change),
+            }
+        };
+        self.tasks.shutdown().await;
+        self.stop.send_replace(true);
+        let ended = async {
+            while !self.accept.slots.is_empty() {
+                sleep(LOOK).await;
+            }
+        };
+        // Those that are left are cut with the runtime.
+        let _ = timeout_at(until, ended).await;
+    }
+}
+
+enum Listener {
+    Tcp(TcpListener),
+    Unix(UnixListener, #[expect(dead_code, reason = "it is removed with the listener")] Place),
+}
+
+/// What accepts connections.
+#[derive(Clone)]
+struct Accept {
+    router: Router,
+    slots: Slots,
+    stopped: watch::Receiver<bool>,
+    bus: Bus,
+}
+
+impl Accept {
+    /// Accepts for as long as it is polled.
+    async fn from(self, listener: Listener) {
+        let mut failing = false;
+        loop {
+            let accepted = match &listener {
+                Listener::Tcp(listener) => listener.accept().await.map(|(stream, from)| self.tcp(stream, from.ip())),
+                Listener::Unix(listener, _) => listener.accept().await.map(|(stream, _)| {
+                    if let Some(slot) = self.slot(|| drop(stream.try_write(NO_SLOT.as_bytes()))) {
+                        self.serve(stream, Peer::unix(), slot);
+                    }
+                }),
+            };
+            match accepted {
+                Ok(()) => failing = false,
+                Err(error) => {
+                    if !std::mem::replace(&mut failing, true) {
+                        let text = format!("http: failed to accept a connection: {error}; trying again");
+                        self.bus.emit(Event::Warning { text });
+                    }
+                    sleep(REST).await;
+                }
+            }
+        }
+    }
+
+    fn tcp(&self, stream: TcpStream, from: std::net::IpAddr) {
+        // Answers are written whole.
+        let _ = stream.set_nodelay(true);
+        let Ok(called) = stream.local_addr() else { return };
+        if let Some(slot) = self.slot(|| drop(stream.try_write(NO_SLOT.as_bytes()))) {
+            self.serve(stream, Peer::tcp(from, called.ip()), slot);
+        }
+    }
+
+    fn slot(&self, turn_away: impl FnOnce()) -> Option<Arc<Slot>> {
+        let (slot, tells) = match self.slots.take() {
+            Admitted::Yes(slot) => return Some(slot),
+            Admitted::For(slot, tells) => (Some(slot), tells),
+            Admitted::No(tells) => {
+                turn_away();
+                (None, tells)
+            }
+        };
+        if tells {
+            let text = format!(
+                "http: {CONNECTIONS} connections are open, which is the most: those that wait longest are closed for new ones, \
+                 and if all have requests, new ones are turned away"
+            );
+            self.bus.emit(Event::Warning { text });
+        }
+        slot
+    }
+
+    fn serve<S>(&self, stream: S, peer: Peer, slot: Arc<Slot>)
+    where
+        S: tokio::io::AsyncRead + tokio::io::AsyncWrite + Unpin + Send + 'static,
+    {
+        let serve = connection::serve(stream, peer, slot, self.router.clone(), self.stopped.clone());
+        // A panic ends this connection alone.
+        tokio::spawn(async move { drop(contained_future(Box::pin(serve)).await) });
+    }
+}

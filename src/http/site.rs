@@ -1,0 +1,175 @@
+//! What requests see of the daemon.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use tokio::runtime::Handle;
+use tokio::sync::watch;
+
+use super::attempts::Attempts;
+use super::problem::{Kind, Problem};
+use crate::clock::Clock;
+use crate::config::http::HttpConfig;
+use crate::event::Bus;
+use crate::plugin::registry::Plugins;
+use crate::store::handle::Store;
+use crate::store::outage::Outage;
+use crate::store::role::Whole;
+use crate::supervise::pulse::Pulses;
+use crate::task::definition::Registry;
+use crate::text::redact::Redactor;
+
+/// What a reload replaces.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct Content {
+    /// `[http]`.
+    pub http: HttpConfig,
+    /// The tasks.
+    pub registry: Arc<Registry>,
+    /// Hides what no answer may hold.
+    pub redactor: Redactor,
+}
+
+impl Content {
+    /// The content under a configuration. `redact`: the keys of arguments whose values are not shown.
+    #[must_use]
+    pub fn new(http: HttpConfig, registry: Arc<Registry>, redact: &[String]) -> Self {
+        Self { http, registry, redactor: Redactor::new(redact) }
+    }
+}
+
+/// How far the daemon has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+#[non_exhaustive]
+pub enum Stage {
+    /// It does not work yet.
+    Starting,
+    /// It works.
+    Working,
+    /// It lets its jobs end.
+    Draining,
+}
+
+/// Where the daemon tells how far it has come. Cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Standing(Arc<Told>);
+
+#[derive(Debug)]
+struct Told {
+    stage: AtomicU8,
+    store: OnceLock<Store<Whole>>,
+}
+
+impl Default for Standing {
+    fn default() -> Self {
+        Self(Arc::new(Told { stage: AtomicU8::new(Stage::Starting as u8), store: OnceLock::new() }))
+    }
+}
+
+impl Standing {
+    /// The daemon has come so far.
+    pub fn reach(&self, stage: Stage) {
+        self.0.stage.fetch_max(stage as u8, Ordering::Relaxed);
+    }
+
+    /// How far it has come.
+    #[must_use]
+    pub fn stage(&self) -> Stage {
+        match self.0.stage.load(Ordering::Relaxed) {
+            0 => Stage::Starting,
+            1 => Stage::Working,
+            _ => Stage::Draining,
+        }
+    }
+
+    /// The store is open. The first one counts.
+    pub fn opened(&self, store: &Store<Whole>) {
+        // A start that is tried again has opened it before.
+        let _ = self.0.store.set(store.clone());
+    }
+
+    /// The store, once it is open.
+    #[must_use]
+    pub fn store(&self) -> Option<&Store<Whole>> {
+        self.0.store.get()
+    }
+}
+
+/// What requests see of the daemon. Cheap to clone.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Site {
+    /// What a reload replaces.
+    pub content: watch::Receiver<Arc<Content>>,
+    /// How far the daemon has come.
+    pub standing: Standing,
+    /// Plugins that are written in code.
+    pub plugins: Arc<Plugins>,
+    /// Where plugins run.
+    pub handlers: Handle,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Whether its loops turn.
+    pub pulses: Pulses,
+    /// Whether the store answers.
+    pub outage: Outage,
+    /// Where it is told what people should know.
+    pub bus: Bus,
+    /// Wrong tokens.
+    pub(super) attempts: Arc<Attempts>,
+}
+
+impl Site {
+    /// A site with this content; the rest is its own until it is replaced.
+    #[must_use]
+    pub fn new(
+        content: watch::Receiver<Arc<Content>>,
+        standing: Standing,
+        handlers: Handle,
+        clock: Arc<dyn Clock>,
+    ) -> Self {
+        Self {
+            content,
+            standing,
+            plugins: Arc::default(),
+            handlers,
+            clock,
+            pulses: Pulses::default(),
+            outage: Outage::default(),
+            bus: Bus::silent(),
+            attempts: Arc::default(),
+        }
+    }
+
+    /// The store.
+    ///
+    /// # Errors
+    /// If it is not open yet.
+    pub(super) fn store(&self) -> Result<&Store<Whole>, Problem> {
+        self.standing.store().ok_or_else(|| {
+            Problem::new(Kind::Starting, "the daemon has not opened its store yet; try again in a moment")
+                .retry_after_s(2)
+        })
+    }
+
+    /// Does the store undo a step that failed, so that its outcome is always known?
+    pub(super) fn undoes_failed_steps(&self) -> bool {
+        self.standing.store().is_some_and(|store| store.describe().starts_with("sqlite:"))
+    }
+
+    /// The content at present.
+    pub(super) fn content(&self) -> Arc<Content> {
+        Arc::clone(&self.content.borrow())
+    }
+}
+
+impl std::fmt::Debug for Site {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Site")
+            .field("content", &self.content())
+            .field("standing", &self.standing)
+            .finish_non_exhaustive()
+    }
+}

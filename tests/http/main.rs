@@ -1,0 +1,19 @@
+//! The HTTP server of the real daemon, as clients, proxies and strangers meet it.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+#[path = "../support/mod.rs"]
+#[expect(dead_code, reason = "other test crates use the rest of it")]
+mod support;
+
+#[path = "../system/daemon.rs"]
+#[expect(dead_code, reason = "other test crates use the rest of it")]
+mod daemon;
+
+mod client;
+mod guards;
+mod health;
+mod limits;
+mod listening;
+mod reads;
+mod world;

@@ -1,0 +1,65 @@
+//! A daemon with an HTTP server, on either store.
+
+use crate::client::Place;
+use crate::daemon::{Daemon, Folder, eventually};
+use crate::support::redis::{Options, RedisServer};
+
+/// A daemon, and where its server is.
+pub(crate) struct World {
+    pub(crate) folder: Folder,
+    pub(crate) daemon: Daemon,
+    pub(crate) place: Place,
+    /// For as long as the daemon is there.
+    _redis: Option<RedisServer>,
+}
+
+/// A token of an administrator.
+pub(crate) const TOKEN: &str = "a-token-of-an-administrator";
+
+impl World {
+    /// Over SQLite; `http` is added to `[http]`, `prepare` puts tasks into the folder.
+    pub(crate) fn sqlite(http: &str, prepare: impl FnOnce(&Folder)) -> Self {
+        Self::start(Folder::new("sqlite:store.db", ""), None, http, prepare)
+    }
+
+    /// Over Redis.
+    pub(crate) fn redis(http: &str, prepare: impl FnOnce(&Folder)) -> Self {
+        let server = RedisServer::start(Options { tcp: false, durable: false });
+        Self::start(Folder::new(&server.url(), ""), Some(server), http, prepare)
+    }
+
+    /// On both.
+    pub(crate) fn both(http: &str, prepare: impl Fn(&Folder), test: impl Fn(&Self)) {
+        for world in [Self::sqlite(http, &prepare), Self::redis(http, &prepare)] {
+            test(&world);
+            world.daemon.stop();
+        }
+    }
+
+    fn start(folder: Folder, redis: Option<RedisServer>, http: &str, prepare: impl FnOnce(&Folder)) -> Self {
+        configure(&folder, &format!("listen = \"127.0.0.1:0\"\n{http}"));
+        prepare(&folder);
+        let daemon = folder.daemon();
+        daemon.wait_log("[ worker ] started");
+        let place = listens(&daemon);
+        Self { folder, daemon, place, _redis: redis }
+    }
+}
+
+/// Adds `[http]` to the configuration of a folder.
+pub(crate) fn configure(folder: &Folder, http: &str) {
+    let text = folder.read("tasks.toml");
+    std::fs::write(folder.path("tasks.toml"), format!("{text}\n[http]\n{http}\n")).unwrap();
+}
+
+/// Where the first TCP server of a daemon listens, as it says.
+pub(crate) fn listens(daemon: &Daemon) -> Place {
+    let mut found = None;
+    eventually("the server listens", || {
+        let log = daemon.log();
+        let address = log.split("listening on http://").nth(1).and_then(|rest| rest.split_whitespace().next());
+        found = address.and_then(|address| address.parse().ok());
+        found.is_some()
+    });
+    Place::Tcp(found.expect("just found"))
+}
