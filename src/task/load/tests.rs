@@ -7,6 +7,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::config::element::crash_policy::OnCrash;
+use crate::task::environment::EnvFiles;
 use crate::task::handler_spec::{
     BuiltinSpec, ExecSpec, HandlerSpec, OutputMode, Piece, ProcessSettings, ResultMode, RetryLater, StdinMode, Template,
 };
@@ -121,6 +122,7 @@ fn a_task_is_read_with_all_its_keys() {
                 cwd: dir.path().to_owned(),
                 env: BTreeMap::from([("LANG".to_owned(), "C".to_owned())]),
                 trusted: Some(Arc::new(Owners::with([]))),
+                env_files: EnvFiles::new(Some(&Arc::new(Owners::with([]))), Some(&Arc::new(Owners::with([]))), None),
                 ..ProcessSettings::default()
             },
             stdin: StdinMode::Job,

@@ -15,6 +15,7 @@ fn an_rpc_handler_is_read_with_all_its_keys() {
             cwd: dir.path().join(".."),
             env: [("A".to_owned(), "1".to_owned())].into(),
             trusted: Some(Arc::new(Owners::with([]))),
+            env_files: EnvFiles::new(Some(&Arc::new(Owners::with([]))), Some(&Arc::new(Owners::with([]))), None),
             ..ProcessSettings::default()
         },
         processes: 2,
