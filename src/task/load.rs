@@ -177,8 +177,11 @@ impl<'b> TaskLoader<'b> {
         // A file of somebody else's is read all the same, because all its problems are told together.
         let judged = self.judge.as_ref().and_then(|judge| judge.judge(path).err());
         // A folder above is told once, for all files below it.
-        self.fatal
-            .extend(judged.filter(|error| self.told.insert(error.path().to_owned())).as_ref().map(security::problem));
+        self.fatal.extend(
+            judged
+                .filter(|error| self.told.insert(error.path().to_owned()))
+                .map(|error| security::problem_of(path, &error)),
+        );
         let parsed = document.parse();
         if parsed.is_none() {
             self.broken.nameless.push(path.display().to_string());

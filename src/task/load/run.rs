@@ -9,6 +9,7 @@ mod interpreters;
 mod process_settings;
 mod rpc;
 pub(super) mod secret;
+mod variables;
 mod wrappers;
 
 use std::cell::RefCell;

@@ -127,6 +127,9 @@ fn lifted(danger: Danger) -> &'static str {
             "this program makes arguments of its stdin, which is the job; name the arguments, or a file of them with -a \
              (stdin = \"none\" gives it no job there, allow_code = true allows it)"
         }
+        Danger::Plus => {
+            "a value that begins with + is a command of this program; put \"--\" before it (allow_code = true allows it)"
+        }
         Danger::Code | Danger::Option | Danger::Perhaps => {
             "the placeholder would become part of code that runs; pass the value as an argument of its own, as in \
              [\"sh\", \"-c\", \"echo \\\"$1\\\"\", \"sh\", \"{x}\"] (allow_code = true allows it)"

@@ -4,7 +4,7 @@
 //! read on another machine by a shell (`ssh`) must not hold any, because quoting it right is not possible here.
 
 use super::interpreters::{self, Interpreter, Operands};
-use super::{clients, wrappers};
+use super::{clients, variables, wrappers};
 use crate::task::handler_spec::{Piece, Template};
 
 /// What is wrong with an item.
@@ -22,6 +22,8 @@ pub(super) enum Danger {
     StdinArguments,
     /// A program that is not known may take the item for code.
     Perhaps,
+    /// A value that begins with a plus is a command of the program.
+    Plus,
 }
 
 /// What an argv means.
@@ -39,27 +41,6 @@ const OFTEN_CODE: [&str; 5] = ["--eval", "--execute", "--exec", "--command", "--
 const FIND_RUNS: [&str; 4] = ["-exec", "-execdir", "-ok", "-okdir"];
 /// Programs whose operands may be options even after `--`.
 const NO_END: [&str; 7] = ["find", "gfind", "convert", "magick", "mogrify", "identify", "composite"];
-/// Variables that decide what code a program loads.
-const LOADS: [&str; 18] = [
-    "PATH",
-    "BASH_ENV",
-    "ENV",
-    "IFS",
-    "PYTHONPATH",
-    "PYTHONHOME",
-    "PYTHONSTARTUP",
-    "PYTHONWARNINGS",
-    "PERL5LIB",
-    "PERL5OPT",
-    "RUBYOPT",
-    "RUBYLIB",
-    "NODE_OPTIONS",
-    "GIT_SSH_COMMAND",
-    "PAGER",
-    "PSQL_PAGER",
-    "PSQLRC",
-    "JAVA_TOOL_OPTIONS",
-];
 
 /// Judges a program and its arguments.
 pub(super) fn judge(argv: &[Template]) -> Verdict {
@@ -81,7 +62,7 @@ fn find(program: &str) -> Option<&'static Interpreter> {
     let name = if wrappers::is_loader(file) { wrappers::LOADER } else { name };
     let mut all = interpreters::ALL.iter().chain(clients::ALL).chain(wrappers::ALL);
     let names = [name, file, interpreters::without_target(name)];
-    all.find(|known| known.names.iter().any(|called| names.contains(called)))
+    all.find(|known| known.names.iter().any(|called| names.contains(called))).or_else(|| interpreters::of_build(file))
 }
 
 /// The literal text at the beginning of an item.
@@ -134,6 +115,9 @@ impl Walk<'_> {
         if wrappers::CONTAINERS.contains(&interpreters::name(program)) {
             return self.container(at + 1, end);
         }
+        if wrappers::RUNNERS.contains(&interpreters::name(program)) {
+            return self.runner(at + 1, end);
+        }
         if interpreters::name(program) == "capsh" {
             return self.capsh(at + 1, end);
         }
@@ -157,29 +141,6 @@ impl Walk<'_> {
         }
     }
 
-    /// A program that runs another one in a container.
-    fn container(&mut self, from: usize, end: usize) {
-        let runs = |at: &usize| !has_placeholder(&self.argv[*at]) && matches!(head(&self.argv[*at]), "exec" | "run");
-        match (from..end).find(runs) {
-            Some(at) => self.known(&wrappers::IN_CONTAINER, at, end),
-            None => self.unknown(from, end),
-        }
-    }
-
-    /// `capsh` gives a shell what follows two dashes.
-    fn capsh(&mut self, from: usize, end: usize) {
-        let is_shell = |at: &usize| !has_placeholder(&self.argv[*at]) && matches!(head(&self.argv[*at]), "--" | "==");
-        let shell = (from..end).find(is_shell);
-        for at in from..shell.unwrap_or(end) {
-            if head(&self.argv[at]).starts_with("--sh") {
-                self.literal(at, Danger::Program);
-            }
-        }
-        if let Some(at) = shell {
-            self.known(&interpreters::SHELL, at, end);
-        }
-    }
-
     /// The code of a shell, in these items: one command that takes its stdin for code is found.
     fn script(&mut self, from: usize, end: usize) {
         let items = &self.argv[from.min(end)..end];
@@ -199,23 +160,6 @@ impl Walk<'_> {
         // The words are fewer letters than the items that hold them, so that this has an end.
         for (_, danger) in judge(&words).dangers {
             self.add(at, danger);
-        }
-    }
-
-    /// A program that is not known: it may run a shell, or have an option that takes code.
-    fn unknown(&mut self, from: usize, end: usize) {
-        for at in from..end {
-            let (item, next) = (&self.argv[at], at + 1);
-            let (text, filled) = (head(item), has_placeholder(item));
-            if !filled && next < end && interpreters::is_shell(text) && is_dash_c(head(&self.argv[next])) {
-                return self.program(at, end);
-            }
-            let long = OFTEN_CODE.contains(&text.split('=').next().unwrap_or_default());
-            if !filled && (long || is_dash_c(text)) {
-                self.literal(next, Danger::Perhaps);
-            } else if filled && long {
-                self.add(at, Danger::Perhaps);
-            }
         }
     }
 
@@ -246,6 +190,10 @@ impl Walk<'_> {
                 leaves_stdin |= options::leaves_stdin(known, text);
                 let (gives_code, items) = self.option(known, at, end);
                 at += items;
+                // `runuser -u USER PROGRAM` has no shell.
+                if interpreters::name(head(&self.argv[program])) == "runuser" && options::names_user(known, text) {
+                    known = &wrappers::RUNUSER;
+                }
                 code_given |= gives_code;
                 if gives_code && interpreters::name(head(&self.argv[program])) == "python" {
                     // What follows belongs to the code.
@@ -253,6 +201,9 @@ impl Walk<'_> {
                     return;
                 }
                 continue;
+            }
+            if known.plus && !options_over && filled && (text.is_empty() || text.starts_with('+')) {
+                self.add(at, if text.is_empty() { Danger::Plus } else { Danger::Code });
             }
             if text == "-" && !filled && is_su {
                 at += 1;
@@ -318,7 +269,7 @@ impl Walk<'_> {
                 Operands::Program(skipped) if operands < skipped => {}
                 Operands::Program(_) => match text.split_once('=') {
                     Some((name, _)) if !text.starts_with('/') => {
-                        if name.starts_with("LD_") || LOADS.contains(&name) {
+                        if variables::loads_code(name) {
                             self.literal(at, Danger::Code);
                         }
                     }
@@ -383,3 +334,4 @@ fn is_dash_c(item: &str) -> bool {
 mod options;
 #[cfg(test)]
 mod tests;
+mod unknown;

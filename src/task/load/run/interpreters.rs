@@ -2,6 +2,8 @@
 //!
 //! Only what decides the meaning of an argument is listed: options that take code, options that take another value (so
 //! that the value is not taken for an operand), and what the operands are.
+//!
+//! Longer than 400 lines because each program is a row of one table.
 
 /// What a program takes its operands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +40,10 @@ pub(super) struct Interpreter {
     pub(super) open_rest: &'static str,
     /// Long options that take another value from the next item.
     pub(super) value_long: &'static [&'static str],
+    /// Long options that take two values from the next items: a name and what it stands for.
+    pub(super) pair_long: &'static [&'static str],
+    /// Is an operand that begins with a plus a command of its own (`vim +COMMAND`)?
+    pub(super) plus: bool,
     pub(super) operands: Operands,
     /// Does it read options after its operands too?
     pub(super) permutes: bool,
@@ -64,6 +70,8 @@ pub(super) const NONE: Interpreter = Interpreter {
     rest: "",
     open_rest: "",
     value_long: &[],
+    pair_long: &[],
+    plus: false,
     operands: Operands::Data,
     permutes: false,
     stdin_is_arguments: false,
@@ -123,9 +131,21 @@ pub(super) const ALL: &[Interpreter] = &[
         code: "ep",
         code_long: &["--eval", "--print"],
         loads: "r",
-        loads_long: &["--require", "--import", "--loader", "--experimental-loader"],
+        loads_long: &[
+            "--require",
+            "--import",
+            "--loader",
+            "--experimental-loader",
+            "--env-file",
+            "--env-file-if-exists",
+            "--test-reporter",
+            "--openssl-config",
+            "--snapshot-blob",
+            "--experimental-policy",
+            "--experimental-config-file",
+        ],
         value: "C",
-        value_long: &["--conditions", "--env-file"],
+        value_long: &["--conditions"],
         operands: Operands::CodeOrStdin,
         ..NONE
     },
@@ -205,6 +225,8 @@ pub(super) const ALL: &[Interpreter] = &[
         code: "f",
         code_long: &["--from-file"],
         loads: "L",
+        value_long: &["--indent"],
+        pair_long: &["--arg", "--argjson", "--slurpfile", "--rawfile", "--argfile"],
         operands: Operands::Code,
         permutes: true,
         ..NONE
@@ -289,10 +311,12 @@ pub(super) const ALL: &[Interpreter] = &[
         names: &["vi", "vim", "nvim", "ex", "view"],
         code: "cSsu",
         code_long: &["--cmd"],
+        plus: true,
         permutes: true,
         code_on_stdin: true,
         ..NONE
     },
+    Interpreter { names: &["less", "more", "most"], plus: true, permutes: true, ..NONE },
     Interpreter {
         names: &["emacs"],
         code: "fl",
@@ -333,6 +357,11 @@ const GIT: Interpreter = Interpreter {
         "--commit-filter",
         "--tag-name-filter",
         "--sendmail-cmd",
+        "--to-cmd",
+        "--cc-cmd",
+        "--header-cmd",
+        "--smtp-server",
+        "--access-hook",
     ],
     value: "C",
     value_long: &["--git-dir", "--work-tree", "--namespace"],
@@ -367,6 +396,13 @@ pub(super) fn of_git(command: &str) -> &'static Interpreter {
 pub(super) fn without_target(called: &str) -> &str {
     let bare = called.strip_suffix("-posix").or_else(|| called.strip_suffix("-win32")).map_or(called, name);
     bare.rsplit('-').next().filter(|last| COMPILERS.contains(last)).unwrap_or(called)
+}
+
+/// The interpreter of a name with that of the machine it was built for behind it: `perl5.36-x86_64-linux-gnu`.
+pub(super) fn of_build(file: &str) -> Option<&'static Interpreter> {
+    let (called, build) = file.split_once('-')?;
+    let of_it = |known: &&Interpreter| known.names.contains(&name(called));
+    ALL.iter().find(|known| build.contains("linux") && of_it(known))
 }
 
 /// Is this a shell?

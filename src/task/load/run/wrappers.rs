@@ -2,6 +2,8 @@
 //!
 //! Several share one row, so that an option may take a value in one of them and none in another. What follows is judged
 //! either way (`code`).
+//!
+//! Longer than 400 lines because each program is a row of one table.
 
 use super::interpreters::{Interpreter, NONE, Operands};
 
@@ -14,7 +16,9 @@ pub(super) fn is_loader(file: &str) -> bool {
 }
 
 /// The programs that run a program in a container, by their commands `exec` and `run`.
-pub(super) const CONTAINERS: [&str; 12] = [
+pub(super) const CONTAINERS: [&str; 13] = [
+    // `ip netns exec NAME PROGRAM`.
+    "ip",
     "docker",
     "podman",
     "nerdctl",
@@ -58,6 +62,36 @@ pub(super) const IN_CONTAINER: Interpreter = Interpreter {
         "--index",
     ],
     operands: Operands::Program(1),
+    ..NONE
+};
+
+/// The programs that run a program in an environment, by their commands `exec` and `run`.
+pub(super) const RUNNERS: [&str; 13] = [
+    "bundle",
+    "poetry",
+    "uv",
+    "pipenv",
+    "pdm",
+    "rye",
+    "conda",
+    "mamba",
+    "micromamba",
+    "doppler",
+    "mise",
+    "direnv",
+    "foreman",
+];
+
+/// How such a command takes its arguments.
+pub(super) const BY_RUNNER: Interpreter =
+    Interpreter { names: &["exec", "run"], value: "npfe", operands: Operands::Program(0), ..NONE };
+
+/// `runuser -u USER`, which runs a program without a shell.
+pub(super) const RUNUSER: Interpreter = Interpreter {
+    names: &["runuser"],
+    value: "ugGw",
+    value_long: &["--user", "--group", "--supp-group", "--whitelist-environment"],
+    operands: Operands::Program(0),
     ..NONE
 };
 
@@ -151,8 +185,25 @@ pub(super) const ALL: &[Interpreter] = &[
             "proxychains",
             "firejail",
             "bwrap",
+            "xvfb-run",
+            "chronic",
+            "eatmydata",
+            "torsocks",
+            "torify",
+            "numactl",
+            "valgrind",
+            "cpulimit",
+            "dbus-run-session",
+            "timelimit",
+            "nocache",
+            "rlwrap",
+            "authbind",
+            "aa-exec",
+            "fakechroot",
+            "pgrphack",
+            "npx",
         ],
-        value: "nciopPUSGgueEkstaOv",
+        value: "nNmciopPUSGgueEkstaOv",
         value_long: &[
             "--adjustment",
             "--class",
@@ -272,7 +323,20 @@ pub(super) const ALL: &[Interpreter] = &[
         ..NONE
     },
     Interpreter {
-        names: &["taskset", "chrt", "gosu", "su-exec", "setuidgid", "s6-setuidgid", "cgexec"],
+        names: &[
+            "envdir",
+            "envuidgid",
+            "s6-envdir",
+            "setlock",
+            "s6-setlock",
+            "taskset",
+            "chrt",
+            "gosu",
+            "su-exec",
+            "setuidgid",
+            "s6-setuidgid",
+            "cgexec",
+        ],
         value: "TPD",
         operands: Operands::Program(1),
         ..NONE

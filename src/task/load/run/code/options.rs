@@ -26,6 +26,10 @@ impl Walk<'_> {
             }
             return (gives_code, 2);
         }
+        if known.pair_long.contains(&name) {
+            // The name of what is defined, and its value.
+            return (false, 3);
+        }
         if name.starts_with("--") || known.value_long.contains(&name) {
             if filled && !attached {
                 self.add(at, Danger::Option);
@@ -110,6 +114,11 @@ impl Walk<'_> {
 /// Does this option keep the program from its stdin?
 pub(super) fn leaves_stdin(known: &Interpreter, text: &str) -> bool {
     known.leaves_stdin_long.contains(&text) || flags(known, text).any(|letter| known.leaves_stdin.contains(letter))
+}
+
+/// Does this option name the user as whom a program runs?
+pub(super) fn names_user(known: &Interpreter, text: &str) -> bool {
+    text.split('=').next() == Some("--user") || flags(known, text).any(|letter| letter == 'u')
 }
 
 /// The letters of an item that are options, not the value of one.

@@ -463,3 +463,74 @@ proptest::proptest! {
         proptest::prop_assert!(verdict.dangers.iter().all(|(at, _)| *at < items.len()));
     }
 }
+
+#[test]
+fn what_runs_through_others_is_judged_as_by_itself() {
+    let code = Some(Danger::Code);
+    for (line, expected) in [
+        // A user's program has no shell.
+        ("runuser -u app -- {prog}", Some(Danger::Program)),
+        ("runuser -u app {prog} a", Some(Danger::Program)),
+        ("runuser --user=app {prog}", Some(Danger::Program)),
+        ("runuser -u app -- ./work {x}", None),
+        ("runuser -u app -- python3 -c {x}", code),
+        ("runuser -u app -- bash -s", Some(Danger::Stdin)),
+        ("runuser -u app -- env A=1 bash", Some(Danger::Stdin)),
+        ("runuser -u app -- nice -n 5 python3", Some(Danger::Stdin)),
+        ("runuser app -c {x}", code),
+        // Variables.
+        ("env GIT_EXTERNAL_DIFF={x} git diff", code),
+        ("env GIT_EDITOR={x} git commit", code),
+        ("env GIT_SSH={x} git fetch", code),
+        ("env GIT_CONFIG_PARAMETERS={x} git status", code),
+        ("sudo GIT_PAGER={x} git log", code),
+        ("env JAVA_TOOL_OPTIONS={x} ./work", code),
+        ("env LESSOPEN={x} ./work", code),
+        ("env RSYNC_RSH={x} ./work", code),
+        ("env TAR_OPTIONS={x} ./work", code),
+        ("env LUA_INIT_5_4={x} ./work", code),
+        ("env NODE_PATH={x} ./work", code),
+        ("env MAKEFLAGS={x} make", code),
+        ("env PS4={x} bash -x a.sh", code),
+        ("env BASH_FUNC_ls%%={x} bash a.sh", code),
+        ("env GLIBC_TUNABLES={x} ./work", code),
+        ("env {n}=1 ./work", Some(Danger::Program)),
+        ("env BASH_{n}={v} bash a.sh", Some(Danger::Program)),
+        ("env GIT_AUTHOR_NAME={x} git commit", None),
+        // Names of builds.
+        ("/usr/bin/perl5.36-x86_64-linux-gnu -e {x}", code),
+        ("python3.12-x86_64-linux-gnu", Some(Danger::Stdin)),
+        // Programs that run others.
+        ("xvfb-run perl -e {x}", code),
+        ("xvfb-run -a python3 {x}", code),
+        ("chronic {x}", Some(Danger::Program)),
+        ("chronic bash", Some(Danger::Stdin)),
+        ("chronic ssh host", Some(Danger::Stdin)),
+        ("valgrind python3 {x}", code),
+        ("numactl -N 0 perl -e {x}", code),
+        ("ip netns exec a sh -c {x}", code),
+        ("ip netns exec a perl -e {x}", code),
+        ("bundle exec ruby -e {x}", code),
+        ("uv run {x}", Some(Danger::Program)),
+        ("bundle install {x}", None),
+        ("envdir vars sh -c {x}", code),
+        ("./wrap perl -e {x}", Some(Danger::Perhaps)),
+        ("./wrap -q node -pe{x}", Some(Danger::Perhaps)),
+        ("./wrap perl {x}", None),
+        // Options.
+        ("git send-email --to-cmd={x} p", code),
+        ("git send-email --smtp-server {x} p", code),
+        ("jq --arg k v {f}", code),
+        ("jq --argjson k 1 --indent 2 {f}", code),
+        ("jq --arg k {v} . f", None),
+        ("jq --arg k {v} . {f}", None),
+        ("node --test-reporter={x} a.js", code),
+        ("vim +{x}", code),
+        ("vim -c q {file}", Some(Danger::Plus)),
+        ("vim -c q a.txt -- {file}", None),
+        ("less +{x} f", code),
+        ("less {file}", Some(Danger::Plus)),
+    ] {
+        assert_eq!(danger(line).map(|(_, danger)| danger), expected, "{line}");
+    }
+}

@@ -1,0 +1,75 @@
+//! Judges programs whose options are not known here, and those that run another program by a command of theirs.
+
+use super::{Danger, OFTEN_CODE, Walk, find, has_placeholder, head, is_dash_c};
+use crate::task::load::run::{interpreters, wrappers};
+
+impl Walk<'_> {
+    /// A program that runs another one in a container.
+    pub(super) fn container(&mut self, from: usize, end: usize) {
+        let runs = |at: &usize| !has_placeholder(&self.argv[*at]) && matches!(head(&self.argv[*at]), "exec" | "run");
+        match (from..end).find(runs) {
+            Some(at) => self.known(&wrappers::IN_CONTAINER, at, end),
+            None => self.unknown(from, end),
+        }
+    }
+
+    /// A program that runs another one by its command `exec` or `run`.
+    pub(super) fn runner(&mut self, from: usize, end: usize) {
+        let runs = |at: &usize| !has_placeholder(&self.argv[*at]) && matches!(head(&self.argv[*at]), "exec" | "run");
+        match (from..end).find(runs) {
+            Some(at) => self.known(&wrappers::BY_RUNNER, at, end),
+            None => self.unknown(from, end),
+        }
+    }
+
+    /// `capsh` gives a shell what follows two dashes.
+    pub(super) fn capsh(&mut self, from: usize, end: usize) {
+        let is_shell = |at: &usize| !has_placeholder(&self.argv[*at]) && matches!(head(&self.argv[*at]), "--" | "==");
+        let shell = (from..end).find(is_shell);
+        for at in from..shell.unwrap_or(end) {
+            if head(&self.argv[at]).starts_with("--sh") {
+                self.literal(at, Danger::Program);
+            }
+        }
+        if let Some(at) = shell {
+            self.known(&interpreters::SHELL, at, end);
+        }
+    }
+
+    /// A program that is not known: it may run a shell, or have an option that takes code.
+    pub(super) fn unknown(&mut self, from: usize, end: usize) {
+        for at in from..end {
+            let (item, next) = (&self.argv[at], at + 1);
+            let (text, filled) = (head(item), has_placeholder(item));
+            if !filled && next < end && interpreters::is_shell(text) && is_dash_c(head(&self.argv[next])) {
+                return self.program(at, end);
+            }
+            if !filled {
+                self.perhaps(at, end);
+            }
+            let long = OFTEN_CODE.contains(&text.split('=').next().unwrap_or_default());
+            if !filled && (long || is_dash_c(text)) {
+                self.literal(next, Danger::Perhaps);
+            } else if filled && long {
+                self.add(at, Danger::Perhaps);
+            }
+        }
+    }
+
+    /// An argument of a program that is not known. If it is called as an interpreter with an option that takes code, the
+    /// program may run it.
+    fn perhaps(&mut self, at: usize, end: usize) {
+        let Some(known) = find(head(&self.argv[at])) else { return };
+        for option in at + 1..end {
+            let (text, filled) = (head(&self.argv[option]), has_placeholder(&self.argv[option]));
+            let Some(letters) = text.strip_prefix('-').filter(|letters| !letters.starts_with('-')) else { return };
+            if letters.contains(|letter| known.code.contains(letter)) {
+                self.literal(option, Danger::Perhaps);
+                if !filled && option + 1 < end {
+                    self.literal(option + 1, Danger::Perhaps);
+                }
+                return;
+            }
+        }
+    }
+}
