@@ -153,7 +153,7 @@ impl Sorter {
                     return self.tell(last);
                 }
             }
-            let due = self.groups.take_due(Instant::now());
+            let due = self.groups.take_due(Instant::now(), self.notes.capacity());
             self.tell(due);
         }
     }
@@ -173,10 +173,11 @@ impl Sorter {
                     format!("{error}\n{}", hidden(redactor).unwrap_or_default())
                 });
                 let (exception, _) = error.split_once(": ").unwrap_or((&error, ""));
-                let exception = exception.to_owned();
+                let (exception, is_known) = (Some(exception.to_owned()), self.knows(job.class.as_str()));
                 self.groups.add(
                     Happened {
                         task: job.class.as_str().to_owned(),
+                        is_known,
                         exception,
                         error,
                         queue: Some(job.queue.as_str().to_owned()),
@@ -189,7 +190,8 @@ impl Sorter {
             Event::Missed { task, text } => self.groups.add(
                 Happened {
                     task: task.as_str().to_owned(),
-                    exception: groups::MISSED.to_owned(),
+                    is_known: true,
+                    exception: None,
                     error: self.redactor().hide(text).into_owned(),
                     queue: None,
                     job: None,
@@ -225,6 +227,11 @@ impl Sorter {
             };
             self.put(false, message);
         }
+    }
+
+    /// Is there a task of this name?
+    fn knows(&self, class: &str) -> bool {
+        self.scheduler.borrow().registry.get(class).is_some()
     }
 
     /// Hides what no message may hold.
