@@ -2,6 +2,9 @@
 //!
 //! The names come from ids, which another program may have written, and jobs of the daemon's user can write the folder. So
 //! names hold letters, digits and dashes only, everything is done relative to the opened folder, and no link is followed.
+//!
+//! Several daemons may share a folder. A file that is written to is locked for as long as that lasts, so that none of them
+//! takes it for one that is over.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -10,7 +13,8 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::Path;
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
+use rustix::fs::{AtFlags, Dir, FileType, FlockOperation, Mode, OFlags};
+use rustix::io::Errno;
 use rustix::process::geteuid;
 
 /// The end of a name; the former half of an output that grew too long has another one behind it.
@@ -101,7 +105,16 @@ impl OutputFolder {
     /// Makes a file, which must not be there yet.
     pub(super) fn create(&self, name: &str) -> io::Result<File> {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        Ok(File::from(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?))
+        let file = File::from(rustix::fs::openat(&self.0, name, flags, Mode::RUSR | Mode::WUSR)?);
+        // Where nothing can be locked, only this daemon knows that it is written to.
+        let _ = rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive);
+        Ok(file)
+    }
+
+    /// Is somebody writing to this file?
+    fn is_written(&self, name: &str) -> bool {
+        let locked = |file: File| rustix::fs::flock(&file, FlockOperation::NonBlockingLockShared);
+        self.read(name).is_ok_and(|file| locked(file) == Err(Errno::WOULDBLOCK))
     }
 
     /// Opens a file to read it. What is no regular file is refused, and waited for by nobody.
@@ -169,7 +182,9 @@ impl OutputFolder {
         let mut left = 0;
         for run in self.runs()? {
             let is_open = run.files.iter().any(|name| is_open(name));
-            if is_open || run.written_ms >= oldest_ms && left + run.bytes <= total {
+            let stays = is_open || run.written_ms >= oldest_ms && left + run.bytes <= total;
+            // Another daemon may write to it.
+            if stays || run.files.iter().any(|name| self.is_written(name)) {
                 left += run.bytes;
                 continue;
             }

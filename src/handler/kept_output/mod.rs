@@ -174,7 +174,8 @@ impl RunOutput {
     fn place(&self) -> String {
         let id = self.name.split('.').next().unwrap_or_default();
         let (host, path) = (crate::process::sweep::hostname(), self.path());
-        format!("its whole output is on {host} in {} (windlass jobs output {id})", path.display())
+        let print = crate::text::shell::command("jobs output", &[id]);
+        format!("its whole output is on {host} in {} ({print})", path.display())
     }
 
     fn path(&self) -> PathBuf {

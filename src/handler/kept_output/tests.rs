@@ -78,6 +78,32 @@ async fn of_a_run_that_writes_too_much_the_end_is_kept_and_of_many_runs_the_last
     assert!(long.bytes <= 1000 && text(&folder, long).ends_with("00000199\n"), "{long:?}");
 }
 
+#[test]
+fn what_another_daemon_writes_to_is_not_tidied_away() {
+    let place = tempfile::tempdir().unwrap();
+    let (one, other) = (OutputFolder::make(place.path()).unwrap(), OutputFolder::make(place.path()).unwrap());
+    let write = |id: &str| {
+        let mut file = one.create(&folder::name(id, "claim")).unwrap();
+        std::io::Write::write_all(&mut file, &[b'x'; 100]).unwrap();
+        file
+    };
+    let ids = || other.runs().unwrap().into_iter().map(|run| run.id).collect::<Vec<_>>();
+    let goes_on = write("goes-on");
+    drop(write("over"));
+    // A run that was cut is one run, whichever of its halves is written to.
+    drop(write("cut"));
+    one.set_aside(&folder::name("cut", "claim")).unwrap();
+    let cut = write("cut");
+    assert_eq!(other.tidy(i64::MAX, 0, |_| false).unwrap(), 300);
+    assert_eq!(
+        ids().into_iter().collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>(),
+        ["cut", "goes-on"]
+    );
+    drop((goes_on, cut));
+    assert_eq!(other.tidy(i64::MAX, 0, |_| false).unwrap(), 0);
+    assert!(ids().is_empty());
+}
+
 #[tokio::test]
 async fn nothing_is_written_through_a_link_or_into_a_folder_of_others() {
     let place = tempfile::tempdir().unwrap();
