@@ -1,9 +1,10 @@
 //! Periodic tasks: show their state; start, stop and run them. ActionHero's `enqueueRecurrentTask` and
 //! `stopRecurrentTask`.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 
 use bytes::Bytes;
+use futures_util::stream::{self, StreamExt as _};
 use serde::Serialize;
 
 use super::calendar::ZonedView;
@@ -64,6 +65,9 @@ pub enum StartOutcome {
     Already,
 }
 
+/// How many tasks are looked after at once.
+const AT_ONCE: usize = 32;
+
 /// The outcome of a request to run a task now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
@@ -77,28 +81,45 @@ pub enum RunNowOutcome {
     Runs,
 }
 
-/// All periodic tasks: those that are defined here, and those that have an entry in the store.
+/// The periodic tasks that are defined here, and at most `most` others that have an entry in the store; and how many more
+/// of these there are.
 ///
 /// # Errors
 /// Fails when the store cannot be reached.
-pub async fn list(store: &Store<Admin>, registry: &Registry, now_ms: i64) -> Result<Vec<PeriodicView>, AdminError> {
-    let (entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
-    let working: Vec<String> = store.run(RegisteredWorkers).await?.into_iter().filter_map(class_of).collect();
+pub async fn list(
+    store: &Store<Admin>,
+    registry: &Registry,
+    now_ms: i64,
+    most: usize,
+) -> Result<(Vec<PeriodicView>, usize), AdminError> {
+    let (mut entries, _) = store.run(Periodic { job_locks: Vec::new() }).await?;
+    let working: HashSet<String> = store.run(RegisteredWorkers).await?.into_iter().filter_map(class_of).collect();
+    let of_task = |name: &TaskName| registry.get(name.as_str()).filter(|task| task.cadence.is_some());
+    let known: HashSet<TaskName> = entries.iter().map(|entry| entry.task.clone()).collect();
+    // Anybody may write entries, and each costs a look.
+    let (mut others, mut more) = (0, 0);
+    entries.retain(|entry| {
+        let stays = of_task(&entry.task).is_some() || others < most;
+        others += usize::from(of_task(&entry.task).is_none() && stays);
+        more += usize::from(!stays);
+        stays
+    });
+    let looks = entries.iter().map(|entry| first_delayed(store, &entry.task, &entry.queue));
+    let looked: Vec<_> = stream::iter(looks).buffered(AT_ONCE).collect().await;
     let mut views = Vec::new();
-    for entry in &entries {
-        let task = registry.get(entry.task.as_str()).filter(|task| task.cadence.is_some());
-        let delayed = first_delayed(store, &entry.task, &entry.queue).await?;
+    for (entry, delayed) in entries.iter().zip(looked) {
+        let (task, delayed) = (of_task(&entry.task), delayed?);
         let state = match delayed {
             _ if entry.stopped => "stopped",
             _ if entry.due_s == HALTED_S => "halted",
             Some(_) => "delayed",
-            None if working.iter().any(|class| class == entry.task.as_str()) => "running",
+            None if working.contains(entry.task.as_str()) => "running",
             None => "due",
         };
         let due = (!entry.stopped && entry.due_s != HALTED_S).then(|| delayed.unwrap_or(entry.due_s));
         views.push(view(&entry.task, &entry.queue, task.map(|task| &**task), state, due, entry.every_s));
     }
-    for task in registry.periodic().filter(|task| !entries.iter().any(|entry| entry.task == task.name)) {
+    for task in registry.periodic().filter(|task| !known.contains(&task.name)) {
         let due = match &task.cadence {
             Some(Cadence::Calendar(calendar)) => calendar.after(now_ms.div_euclid(1000)),
             _ => None,
@@ -106,7 +127,7 @@ pub async fn list(store: &Store<Admin>, registry: &Registry, now_ms: i64) -> Res
         views.push(view(&task.name, &task.queue, Some(task), "new", due, 0));
     }
     views.sort_by(|one, other| one.task.cmp(&other.task));
-    Ok(views)
+    Ok((views, more))
 }
 
 fn view(

@@ -336,3 +336,19 @@ async fn a_job_lock_follows_the_claim_that_it_carries(f: &Fixture) {
     instance.claim_one("q").await;
     assert_eq!(reconcile(f).await, Reconciled::Unlocked);
 }
+
+/// Anybody may write entries, and each costs a look at its jobs.
+#[tokio::test]
+async fn of_tasks_that_nobody_defines_a_list_shows_some_and_counts_the_rest() {
+    let f = Fixture::redis().await;
+    let entries = (0..50).flat_map(|n| [format!("strange{n:02}"), format!("{} 3600 0 q", NOW_S + n)]);
+    let command: Vec<_> = ["HSET".to_owned(), f.key("windlass:periodic")].into_iter().chain(entries).collect();
+    f.redis_command(&command);
+    let (admin, registry) = (f.store.narrow(), windlass::task::Registry::default());
+    let list = |most| windlass::admin::periodic::list(&admin, &registry, NOW_S * 1000, most);
+    for (most, shown, more) in [(10, 10, 40), (50, 50, 0)] {
+        let (views, left) = list(most).await.expect("list");
+        assert_eq!((views.len(), left), (shown, more));
+        assert!(views.iter().all(|view| !view.defined && view.state == "due"));
+    }
+}

@@ -12,10 +12,13 @@ use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
-use crate::text::shell::word;
+use crate::text::shell;
 
 /// How much later than its time a run may be before that is told.
 const LATE_MS: i64 = 10_000;
+
+/// Of how many tasks that are not defined here it is told how they stand.
+const MOST_OTHERS: usize = 1000;
 
 /// Explains a periodic task, or a `[[schedule]]` by its id.
 ///
@@ -44,7 +47,8 @@ pub(super) async fn periodic_findings(
 ) -> Result<Vec<Finding>, AdminError> {
     let mut findings = Vec::new();
     let is_wanted = |id: &str, task: &str| wanted.is_none_or(|wanted| wanted == id || wanted == task);
-    for view in periodic::list(store, registry, fleet.now_ms).await? {
+    let most = if wanted.is_some() { usize::MAX } else { MOST_OTHERS };
+    for view in periodic::list(store, registry, fleet.now_ms, most).await?.0 {
         if is_wanted(&view.task, &view.task) {
             findings.extend(of_task(fleet, &view));
             if wanted.is_some() && view.state == "due" {
@@ -78,7 +82,7 @@ fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
     let task = &view.task;
     let due_ms = view.due.as_ref().map(|due| due.ms);
     let late_ms = due_ms.map_or(0, |due_ms| fleet.now_ms.saturating_sub(due_ms));
-    let start = || format!("windlass periodic start {}", word(task));
+    let start = || shell::command("periodic start", &[task]);
     Some(match view.state {
         "stopped" => Finding::blocks(Cause::Stopped, format!("periodic task {task} is stopped")).command(start()),
         "halted" => Finding::blocks(
@@ -89,7 +93,7 @@ fn of_task(fleet: &Fleet, view: &PeriodicView) -> Option<Finding> {
         "new" => Finding::blocks(Cause::NotSeeded, format!("no scheduler has seen periodic task {task} so far"))
             .command("windlass leader"),
         "running" => Finding::tells(Cause::Running, format!("periodic task {task} runs now"))
-            .command(format!("windlass jobs list --task {}", word(task))),
+            .command(shell::command_for("jobs list --task", task)),
         _ if late_ms > LATE_MS => Finding::blocks(
             Cause::PromotionLate,
             format!("periodic task {task} was due {} ago and has not begun", for_so_long(late_ms)),
@@ -113,7 +117,7 @@ fn of_schedule(fleet: &Fleet, view: &ScheduleView) -> Finding {
     let late_ms = due_ms.map_or(0, |due_ms| fleet.now_ms.saturating_sub(due_ms));
     match view.state {
         "stopped" => Finding::blocks(Cause::Stopped, format!("schedule {id} is stopped"))
-            .command(format!("windlass periodic start {}", word(id))),
+            .command(shell::command("periodic start", &[id])),
         "new" => Finding::blocks(Cause::NotSeeded, format!("no scheduler has seen schedule {id} so far"))
             .command("windlass leader"),
         _ if late_ms > LATE_MS => {

@@ -443,7 +443,11 @@ pub(crate) enum LocksVerb {
 #[derive(Debug, Subcommand)]
 pub(crate) enum PeriodicVerb {
     /// List periodic tasks and schedules, when they are due and their state
-    List,
+    List {
+        /// How many tasks that are not defined here at most
+        #[arg(long, value_name = "N", default_value_t = LISTED)]
+        limit: usize,
+    },
     /// Start a task that was stopped, and enqueue its job if it is missing; or a schedule, which goes on from now
     Start {
         /// The task, or the id of a schedule

@@ -7,7 +7,7 @@ use crate::admin::calendar::ZonedView;
 use crate::admin::delayed::TimeView;
 use crate::admin::periodic::{self, PeriodicView, RunNowOutcome, StartOutcome};
 use crate::admin::schedules::{self, OfTask, ScheduleRun, ScheduleView};
-use crate::cli::args::verbs::PeriodicVerb;
+use crate::cli::args::verbs::{LISTED, PeriodicVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, count_noun, here};
@@ -16,10 +16,14 @@ use crate::clock::{Clock, SystemClock};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::task::Registry;
+use crate::text::shell::command;
 
 #[derive(Debug, Serialize)]
 struct PeriodicListOutput {
     periodic: Vec<PeriodicView>,
+    /// How many tasks that are not defined here are left out.
+    #[serde(skip_serializing_if = "is_zero")]
+    more: usize,
     schedules: Vec<ScheduleView>,
 }
 
@@ -47,6 +51,11 @@ struct Changed {
     outcome: &'static str,
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes a reference")]
+fn is_zero(count: &usize) -> bool {
+    *count == 0
+}
+
 /// Lists, starts, stops or runs.
 ///
 /// # Errors
@@ -55,19 +64,19 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
     let store = context.store().await?;
     let tasks = context.tasks()?;
     let registry = &tasks.registry;
-    let verb = verb.unwrap_or(PeriodicVerb::List);
+    let verb = verb.unwrap_or(PeriodicVerb::List { limit: LISTED });
     let name = match &verb {
-        PeriodicVerb::List => None,
+        PeriodicVerb::List { .. } => None,
         PeriodicVerb::Start { task } | PeriodicVerb::Stop { task } | PeriodicVerb::Run { task } => Some(task.as_str()),
     };
     if let Some(one) = name.map(|name| of_schedule(registry, name)).transpose()?.flatten() {
         return schedule(context, &store, one, &verb).await;
     }
     match verb {
-        PeriodicVerb::List => {
+        PeriodicVerb::List { limit } => {
             context.warn_of_problems(&tasks);
-            let periodic = periodic::list(&store, registry, SystemClock.now_ms()).await?;
-            let output = PeriodicListOutput { periodic, schedules: schedules::list(&store, registry).await? };
+            let (periodic, more) = periodic::list(&store, registry, SystemClock.now_ms(), limit).await?;
+            let output = PeriodicListOutput { periodic, more, schedules: schedules::list(&store, registry).await? };
             context.printer.print(&output, || list_text(&output))?;
         }
         PeriodicVerb::Start { task } => {
@@ -133,9 +142,12 @@ async fn schedule(
             };
             context.printer.report(&changed(outcome), || text.clone())?;
         }
-        PeriodicVerb::Stop { .. } | PeriodicVerb::List => {
+        PeriodicVerb::Stop { .. } | PeriodicVerb::List { .. } => {
             let (outcome, text) = match schedules::stop(store, one).await? {
-                true => ("stopped", format!("stopped schedule {id}; to start it: windlass periodic start {id}")),
+                true => {
+                    let start = command("periodic start", &[id]);
+                    ("stopped", format!("stopped schedule {id}; to start it: {start}"))
+                }
                 false => ("already", format!("schedule {id} is stopped already")),
             };
             context.printer.report(&changed(outcome), || text.clone())?;
@@ -156,6 +168,10 @@ fn list_text(output: &PeriodicListOutput) -> Text {
             table.row([&task.task, &when(task), task.state, due, &clocks, &task.queue]);
         }
         text = text.and(table.text());
+        if output.more > 0 {
+            let more = count_noun(output.more as u64, "task that is", "tasks that are");
+            text.push(format!("and {more} not defined here; windlass periodic list --limit N shows more"));
+        }
     }
     if !output.schedules.is_empty() {
         if !output.periodic.is_empty() {
