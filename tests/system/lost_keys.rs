@@ -78,3 +78,21 @@ fn a_key_that_is_of_another_type_for_a_while_costs_no_job_and_does_not_stop_the_
         server.command(&["DEL", key]);
     });
 }
+
+/// Without them no instance can be registered, and what stands there may be somebody's.
+#[test]
+fn a_daemon_that_cannot_register_says_which_key_is_in_the_way_and_what_to_type() {
+    let server = RedisServer::start(Options { tcp: false, durable: false });
+    let folder = Folder::new(&server.url(), "");
+    for key in ["windlass:leases", "windlass:instances", "windlass:names", "workers"] {
+        let key = format!("resque:{key}");
+        server.command(&["SET", &key, "x"]);
+        let (code, said) = folder.windlass(&["run"]);
+        assert!(code != Some(0) && said.contains("WRONGTYPE"), "{said}");
+        assert!(said.contains(&format!("redis-cli RENAMENX {key} {key}.aside")), "{said}");
+        server.command(&["RENAMENX", &key, &format!("{key}.aside")]);
+        let daemon = folder.daemon_with_log(&key);
+        daemon.wait_log("[ worker ] started");
+        daemon.stop();
+    }
+}

@@ -254,7 +254,9 @@ fn task_files_are_judged_by_whatever_way_they_are_named() {
     for way in ways {
         config(way);
         let (code, text) = check();
-        assert!(code == Some(64) && text.contains("open/t.toml: may be written by everybody"), "{way}: {text}");
+        assert_eq!(code, Some(64), "{way}: {text}");
+        assert!(text.contains("/t.toml: links lead from here to "), "{way}: {text}");
+        assert!(text.contains("open/t.toml, which may be written by everybody"), "{way}: {text}");
     }
     // A folder is told once, however many files are below it.
     mode(&folder.path("open/t.toml"), 0o644);

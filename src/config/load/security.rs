@@ -107,6 +107,17 @@ pub(crate) fn problem(error: &Untrusted) -> Problem {
     Problem::of_source(error.path().display(), format!("{}{OR_NOT_STRICT}", error.message()))
 }
 
+/// The same of this file, which is named if links lead from it to what is not allowed.
+pub(crate) fn problem_of(path: &Path, error: &Untrusted) -> Problem {
+    let is_above =
+        path.parent().and_then(|folder| folder.canonicalize().ok()).is_none_or(|it| it.starts_with(error.path()));
+    if is_above || !path.is_symlink() {
+        return problem(error);
+    }
+    let (at, path) = (error.path().display(), path.display());
+    Problem::of_source(path, format!("links lead from here to {at}, which {}{OR_NOT_STRICT}", error.message()))
+}
+
 /// The warning where everybody may change what runs.
 pub(super) fn note(security: &SecurityConfig) -> Option<String> {
     (!security.strict_modes).then(|| {
