@@ -151,6 +151,50 @@ fn the_reader_of_sources_sees_every_way_to_write_a_path() {
 }
 
 #[test]
+fn no_name_stands_unquoted_in_a_command_that_people_are_to_type() {
+    let found: Vec<_> = sources()
+        .iter()
+        .filter(|file| file.path != Path::new("text/shell.rs") && !file.name.contains("tests"))
+        .flat_map(|file| commands(&file.text).into_iter().map(|text| format!("{}: {text}", file.name)))
+        .collect();
+    assert!(found.is_empty(), "make them by text::shell::command: {found:#?}");
+    assert_eq!(
+        commands("format!(\"x; type windlass queues \\\n   resume {queue}\")"),
+        ["windlass queues resume {queue}"]
+    );
+    for right in [
+        "\"`windlass enqueue` fails: {error}\"",
+        "\"windlass {} starts\"",
+        "\"windlass queues; {}\"",
+        "// windlass run {x}",
+    ] {
+        assert_eq!(commands(right), [""; 0], "{right}");
+    }
+}
+
+/// The commands of ours in a source text that hold placeholders.
+fn commands(text: &str) -> Vec<String> {
+    let text = text.split("#[cfg(test)]").next().unwrap_or_default();
+    let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let mut joined = lines.collect::<Vec<_>>().join("\n");
+    while let Some((before, after)) = joined.split_once("\\\n") {
+        joined = format!("{before}{}", after.trim_start());
+    }
+    let command = |(at, _): (usize, &str)| {
+        let rest = &joined[at..];
+        let is_verb = rest["windlass ".len()..].starts_with(|letter: char| letter.is_ascii_lowercase());
+        let end = rest.find(['"', '`', ';', ',', ')', '\n']).unwrap_or(rest.len());
+        // Not the brace of JSON in an example.
+        let is_placeholder = |(at, _)| {
+            rest[at + 1..end].starts_with(|next: char| next.is_ascii_alphanumeric() || matches!(next, '_' | '}' | ':'))
+        };
+        let holds_one = rest[..end].match_indices('{').any(is_placeholder);
+        (is_verb && holds_one).then(|| rest[..end].to_owned())
+    };
+    joined.match_indices("windlass ").filter_map(command).collect()
+}
+
+#[test]
 fn the_judge_knows_up_from_down() {
     let judged = |room: &str, text: &str| paths(text, 2).iter().filter_map(|path| judge(room, path)).count();
     assert_eq!(judged("pool", "use crate::store::Store; use crate::job::JobName;"), 0);

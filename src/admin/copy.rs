@@ -18,6 +18,7 @@ use crate::store::moving::{
 use crate::store::role::{May, Mover};
 use crate::store::workers::RegisteredWorkers;
 use crate::task::Registry;
+use crate::text::shell::command;
 
 /// The largest number of items that one step moves. It bounds how long a step blocks either store.
 const BATCH: usize = 250;
@@ -241,7 +242,8 @@ fn refuse_another(from: &Store<Mover>, batch: &Batch, target: &Target) -> Result
     } else {
         format!("another store is named now; if {to} is lost")
     };
-    Err(AdminError::Busy { what: format!("{}; {another}: windlass store copy --undo {from}", aside.text(from)) })
+    let undo = command("store copy --undo", &[from]);
+    Err(AdminError::Busy { what: format!("{}; {another}: {undo}", aside.text(from)) })
 }
 
 fn targets(batch: &Batch, registry: &Registry) -> Vec<TakeInTarget> {

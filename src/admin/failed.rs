@@ -25,6 +25,7 @@ use crate::store::handle::Store;
 use crate::store::inspection::{ClearFailed, FailedCount, FailedRecords, RemoveFailed, Retried, RetryFailed};
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
+use crate::text::shell::command;
 
 /// How many records are read at a time.
 const PAGE: i64 = 200;
@@ -362,8 +363,8 @@ pub async fn retry(
         }
         (None, None) => {
             let short = id.get(..SHOWN_ID).unwrap_or(&id);
-            let reason =
-                format!("its record names no queue; say which with \"windlass failed retry {short} --queue Q\"");
+            let retry = command("failed retry", &[short]);
+            let reason = format!("its record names no queue; say which with \"{retry} --queue Q\"");
             return Ok(RetryOutcome::NotRetriable { id, reason });
         }
     };

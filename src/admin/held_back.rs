@@ -7,6 +7,7 @@ use crate::store::handle::Store;
 use crate::store::inspection::ReadPaused;
 use crate::store::instance::{Halt, InstanceRecord, InstanceState, Instances};
 use crate::store::role::Admin;
+use crate::text::shell::word;
 
 /// How many names a line of text holds at most.
 const NAMED: usize = 10;
@@ -68,7 +69,7 @@ impl SkippingInstance {
 
     fn text(&self) -> String {
         let Self { name, tasks, pid, host } = self;
-        let tasks = tasks.join(", ");
+        let (tasks, host) = (tasks.join(", "), word(host));
         format!(
             "instance {name} skips tasks whose files have mistakes, and their jobs wait: {tasks}; windlass check shows the \
              mistakes, then: kill -HUP {pid} on {host}"
@@ -94,6 +95,7 @@ impl HaltedInstance {
     fn text(&self) -> String {
         let Self { name, state, pid, host } = self;
         if *state == Halt::Paused.name() {
+            let host = word(host);
             return format!("instance {name} is paused and claims nothing; to resume it: kill -CONT {pid} on {host}");
         }
         format!("instance {name} is {state} and claims nothing")

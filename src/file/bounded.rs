@@ -11,6 +11,8 @@ use std::path::Path;
 
 use rustix::fs::OFlags;
 
+use crate::text::shell::word;
+
 /// The most that a configuration may hold, in bytes.
 pub const CONFIGURATION: u64 = 4 << 20;
 /// The most that a task file may hold, in bytes.
@@ -48,8 +50,8 @@ pub enum FileError {
 pub fn exposed_secret(path: &Path) -> Option<String> {
     const OTHERS_READ: u32 = 0o004;
     let mode = std::fs::metadata(path).ok()?.mode();
-    let path = path.display();
-    (mode & OTHERS_READ != 0).then(|| format!("everybody on this machine can read this secret; chmod o-r {path}"))
+    let typed = word(&path.to_string_lossy());
+    (mode & OTHERS_READ != 0).then(|| format!("everybody on this machine can read this secret; chmod o-r {typed}"))
 }
 
 /// Reads a regular file of at most `most` bytes.

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use super::periodic::PeriodicEntry;
 use super::role::{Admin, Mover, arrow};
 use crate::job::{Identity, LockKey, QueueName};
+use crate::text::shell::command;
 
 /// Something that waits in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -107,7 +108,7 @@ impl Aside {
     #[must_use]
     pub fn commands(&self, from: &str) -> (String, String) {
         let to = self.target.as_ref().map_or("TO", |target| target.address.as_str());
-        (format!("windlass store copy {from} {to}"), format!("windlass store copy --undo {from} {to}"))
+        (command("store copy", &[from, to]), command("store copy --undo", &[from, to]))
     }
 
     /// What people are told who look at the store at this address.

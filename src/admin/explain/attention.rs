@@ -20,7 +20,7 @@ use crate::store::inspection::Queued;
 use crate::store::role::Admin;
 use crate::store::unreadable::CountUnreadable;
 use crate::task::definition::Registry;
-use crate::text::shell::word;
+use crate::text::shell;
 
 /// What counts as lately.
 const LATELY_MS: i64 = 3600 * 1000;
@@ -140,7 +140,7 @@ async fn failures(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, A
         let failed = jobs(*count, &format!("of {class} failed"), &format!("of {class} failed"));
         let text = format!("{failed}{more} in the last hour; the last one: {exception}: {error}");
         Finding::tells(Cause::Failing, text)
-            .command(format!("windlass failed list --task {}", word(class)))
+            .command(shell::command_for("failed list --task", class))
             .fact("task", class.as_str())
             .fact("count", *count)
     });

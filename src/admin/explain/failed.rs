@@ -10,7 +10,7 @@ use crate::job::QueueName;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
-use crate::text::shell::word;
+use crate::text::shell;
 
 /// Explains a failed job, by its id or position in the failed list.
 ///
@@ -53,7 +53,7 @@ pub(super) fn finding(view: &FailedView) -> Finding {
     Finding {
         since: view.failed_at.clone(),
         ..Finding::blocks(Cause::Failed, text)
-            .command(format!("windlass failed retry {}", word(id)))
+            .command(shell::command("failed retry", &[id]))
             .fact("failed_id", view.id.as_str())
     }
 }

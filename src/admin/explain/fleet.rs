@@ -14,6 +14,7 @@ use crate::store::role::Admin;
 use crate::store::scheduling::ReadTime;
 use crate::store::workers::{ReadWorkers, Registered, WorkerNames};
 use crate::store::working::WorkingRecord;
+use crate::text::shell::word;
 
 /// How many workers and queues are read at most.
 const MOST: usize = 5000;
@@ -80,7 +81,7 @@ impl InstanceFacts {
 
     /// How a person reaches its process.
     pub(super) fn signal(&self, name: &str) -> String {
-        format!("kill -{name} {} on {}", self.record.host.pid, self.record.host.hostname)
+        format!("kill -{name} {} on {}", self.record.host.pid, word(&self.record.host.hostname))
     }
 }
 

@@ -19,7 +19,7 @@ use crate::store::inspection::{FailedRecords, FindQueue, Queued};
 use crate::store::role::Admin;
 use crate::store::workers::LockValues;
 use crate::task::definition::Registry;
-use crate::text::shell::word;
+use crate::text::shell;
 
 /// How many of the newest failures are looked at.
 const FAILURES: i64 = 2000;
@@ -128,7 +128,7 @@ fn running(fleet: &Fleet, registry: &Registry, run: &RunFacts) -> Finding {
     let finding = finding.since_ms(run.since_ms).fact("worker", worker);
     match &run.record.identity {
         Some(identity) => finding
-            .command(format!("windlass jobs cancel {}", word(&identity.id)))
+            .command(shell::command("jobs cancel", &[&identity.id]))
             .fact("id", &*identity.id)
             .fact("attempt", identity.attempt),
         None => finding,

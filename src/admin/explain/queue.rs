@@ -11,7 +11,7 @@ use crate::store::handle::Store;
 use crate::store::inspection::Queued;
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
-use crate::text::shell::word;
+use crate::text::shell;
 
 /// Explains a queue.
 ///
@@ -69,7 +69,7 @@ pub(super) fn unknown(registry: &Registry, fleet: &Fleet, queue: &QueueName, cla
     let text = format!("no instance that works on queue {queue} has a task {class}{hint}");
     let command = match (registry.get(class), fleet.instances.iter().find(|one| one.works_on(queue))) {
         (Some(_), Some(one)) => format!("its file is here: {} reads the files again", one.signal("HUP")),
-        _ => format!("windlass generate task {}", word(class)),
+        _ => shell::command("generate task", &[class]),
     };
     Some(Finding::blocks(Cause::UnknownTask, text).command(command).fact("task", class))
 }
@@ -87,7 +87,7 @@ pub(super) fn judge(fleet: &Fleet, queue: &QueueName, length: u64) -> Vec<Findin
     if fleet.paused.queues.contains(queue) {
         findings.push(
             Finding::blocks(Cause::PausedQueue, format!("queue {queue} is paused"))
-                .command(format!("windlass queues resume {}", word(queue.as_str()))),
+                .command(shell::command("queues resume", &[queue.as_str()])),
         );
     }
     let foreign: Vec<&str> =
@@ -147,7 +147,7 @@ fn nobody(fleet: &Fleet, queue: &QueueName, foreign: &[&str]) -> Vec<Finding> {
             fleet.instances.iter().map(works).chain(fleet.foreign.iter().map(|one| one.name.clone())).collect();
         let text = format!("nobody works on queue {queue}: {}", some_names(others.iter().map(String::as_str)));
         let command = fleet.instances.first().map_or_else(
-            || format!("windlass run --queues {}", word(queue.as_str())),
+            || shell::command_for("run --queues", queue.as_str()),
             |one| format!("add {:?} to queues in tasks.toml, then {}", queue.as_str(), one.signal("HUP")),
         );
         findings.push(Finding::blocks(Cause::NoProcessorForQueue, text).command(command));
@@ -167,7 +167,7 @@ pub(super) fn halted(one: &InstanceFacts) -> Option<Finding> {
         let on = &one.record.host.hostname;
         return Some(
             Finding::blocks(Cause::InstanceSilent, text)
-                .command(format!("windlass health on {on}, and the log of process {} there", one.record.host.pid))
+                .command(format!("windlass health, on {on}, and the log of process {} there", one.record.host.pid))
                 .fact("instance", name.as_str()),
         );
     }

@@ -13,7 +13,7 @@ use crate::store::handle::Store;
 use crate::store::inspection::FindQueue;
 use crate::store::role::Admin;
 use crate::task::definition::Registry;
-use crate::text::shell::word;
+use crate::text::shell;
 
 /// What counts as lately.
 const LATELY_MS: i64 = 3600 * 1000;
@@ -53,7 +53,7 @@ pub async fn task(store: &Store<Admin>, registry: &Registry, name: &str) -> Resu
                 format!("{}: {workers}", jobs(runs.len() as u64, "of it runs", "of it run")),
             )
             .since_ms(longest)
-            .command(format!("windlass jobs list --task {}", word(name))),
+            .command(shell::command_for("jobs list --task", name)),
         );
     }
     let length = store.run(FindQueue { queue: place.clone() }).await?.map_or(0, |queue| queue.length);
@@ -78,7 +78,7 @@ pub(super) async fn failing(store: &Store<Admin>, fleet: &Fleet, task: &str) -> 
     let text = format!("{failed}{more} in the last hour; the last one: {error}");
     Ok(Some(
         Finding::tells(Cause::Failing, text)
-            .command(format!("windlass failed list --task {}", word(task)))
+            .command(shell::command_for("failed list --task", task))
             .fact("count", count)
             .fact("last_id", last.id.as_str()),
     ))

@@ -10,6 +10,7 @@ use crate::cli::input;
 use crate::cli::output::{Text, confirm, count_noun};
 use crate::cli::table::TextTable;
 use crate::client::{Request, RequestError};
+use crate::text::shell::command;
 
 /// Lists, shows, pauses or deletes.
 ///
@@ -130,13 +131,13 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
 
 /// The message about a pause or its end.
 fn told(pause: &QueuePause) -> String {
-    let (what, which, was) = match &pause.queue {
-        Some(queue) => (format!("queue {queue}"), queue.as_str(), "was"),
-        None => ("all queues".to_owned(), "--all", "were"),
+    let (what, resume, was) = match &pause.queue {
+        Some(queue) => (format!("queue {queue}"), command("queues resume", &[queue.as_str()]), "was"),
+        None => ("all queues".to_owned(), "windlass queues resume --all".to_owned(), "were"),
     };
     let mut text = match (pause.paused, pause.changed) {
         (true, true) => {
-            format!("paused {what}: no jobs are claimed from there; to resume: windlass queues resume {which}")
+            format!("paused {what}: no jobs are claimed from there; to resume: {resume}")
         }
         (true, false) => format!("{what} {was} paused already"),
         (false, true) => format!("resumed {what}"),

@@ -8,7 +8,7 @@ use crate::client::moment::Moment;
 use crate::client::request::ResolvedJob;
 use crate::plugin::chain::QUEUE_LOCK;
 use crate::plugin::hooks::Refusal;
-use crate::text::shell::word;
+use crate::text::shell::command;
 
 /// The lock that refused a job.
 #[derive(Debug, Serialize)]
@@ -29,7 +29,7 @@ impl LockView {
     /// Who holds it, until when, and what to type next. It is pasted into a shell, and any enqueuer can have chosen it.
     pub(super) fn text(&self) -> String {
         let until = self.until.as_deref().map(|until| format!(" until {until}")).unwrap_or_default();
-        format!("the lock {} is held{until}; to free it: windlass locks delete {}", self.key, word(&self.key))
+        format!("the lock {} is held{until}; to free it: {}", self.key, command("locks delete", &[&self.key]))
     }
 }
 

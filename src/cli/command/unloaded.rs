@@ -9,6 +9,7 @@ use crate::store::handle::Store;
 use crate::store::instance::Instances;
 use crate::store::role::Whole;
 use crate::task::load::Tasks;
+use crate::text::shell::word;
 
 /// How long the look for daemons may take.
 const LOOK: Duration = Duration::from_secs(2);
@@ -37,7 +38,8 @@ pub(super) async fn warn_of_unloaded<'a>(store: &Store<Whole>, tasks: impl IntoI
     if unloaded.is_empty() {
         return;
     }
-    let pids = daemons.iter().take(MOST_NAMED).map(|daemon| format!("{} on {}", daemon.host.pid, daemon.host.hostname));
+    let pids =
+        daemons.iter().take(MOST_NAMED).map(|daemon| format!("{} on {}", daemon.host.pid, word(&daemon.host.hostname)));
     let pids: Vec<String> = pids.collect();
     let first = daemons.first().map_or(0, |daemon| daemon.host.pid);
     for task in unloaded.into_iter().take(MOST_NAMED) {

@@ -9,7 +9,7 @@ use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, confirm, count_noun, here};
 use crate::cli::table::{FieldList, TextTable};
 use crate::clock::{Clock, SystemClock};
-use crate::text::shell::word;
+use crate::text::shell::command;
 
 #[derive(Debug, Serialize)]
 struct CleanOutput {
@@ -70,7 +70,7 @@ fn cleaned_text(cleaned: &CleanedWorker) -> Text {
     });
     for lock in &cleaned.locks_left {
         // It is pasted into a shell, and any enqueuer can have chosen it.
-        text.push(format!("its job may hold the lock {lock}; if so, type windlass locks delete {}", word(lock)));
+        text.push(format!("its job may hold the lock {lock}; if so, type {}", command("locks delete", &[lock])));
     }
     text
 }

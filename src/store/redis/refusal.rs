@@ -7,7 +7,7 @@
 
 use crate::store::error::StoreError;
 use crate::store::server_state::ServerState;
-use crate::text::shell::word;
+use crate::text::shell::{self, word};
 
 /// What stands between the parts that a script adds.
 const PART_END: char = '\u{1f}';
@@ -200,8 +200,8 @@ pub(super) fn mismatch(key: &str, command: &str, found: &str, said: &str) -> Str
     if command == ENTRY {
         return format!(
             "it was {said:?}, which is no due second, period, state and queue, and is written anew; if the task was stopped, \
-             type windlass periodic stop {}",
-            word(found)
+             type {}",
+            shell::command("periodic stop", &[found])
         );
     }
     if command == COUNTS {
