@@ -15,6 +15,7 @@ use super::dates::rfc3339;
 use super::error::AdminError;
 use super::job_view::JobView;
 use super::listing::{SHOWN, cut, each_record, positions};
+use super::remedy::remedy;
 use crate::client::enqueue_hooks::EnqueueHooks;
 use crate::job::{Args, FailureView, Identity, PayloadView, QueueName, digest};
 use crate::plugin::chain::Chain;
@@ -140,6 +141,8 @@ pub enum RetryOutcome {
         /// The reason, if it gave one.
         #[serde(skip_serializing_if = "Option::is_none")]
         reason: Option<String>,
+        /// What stands in the way, and the command that helps.
+        remedy: String,
     },
     /// The record lacks something that a retry needs; it stays.
     NotRetriable {
@@ -373,17 +376,23 @@ pub async fn retry(
         Ok(hooks) => hooks.flatten(),
         Err(failed) => return Ok(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),
     };
-    let class = job.map(|job| job.class.into_owned());
+    let class = job.as_ref().map(|job| job.class.as_ref().to_owned());
     if let Some(hooks) = &hooks {
         match hooks.before().await {
             Ok(None) => {}
             Ok(Some(Refusal { plugin, reason })) => {
-                return Ok(RetryOutcome::Refused { id, class, refused_by: plugin.to_string(), reason });
+                let remedy = format!(
+                    "when it would allow the job, type windlass failed retry {}",
+                    id.get(..SHOWN_ID).unwrap_or(&id)
+                );
+                return Ok(RetryOutcome::Refused { id, class, refused_by: plugin.to_string(), reason, remedy });
             }
             Err(failed) => return Ok(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),
         }
     }
     let identity = view.identity.as_ref().map(Identity::retried_by_hand);
+    let remedy_of = |one: &Admission| job.as_ref().map(|job| (one.plugin(), remedy(one, job)));
+    let remedies: Vec<_> = admissions.iter().filter_map(remedy_of).collect();
     let retry = RetryFailed { record: found.record.clone(), queue: queue.clone(), payload, admissions, identity };
     Ok(match store.run(retry).await? {
         Retried::Yes => {
@@ -395,7 +404,11 @@ pub async fn retry(
             RetryOutcome::Retried { id, class, queue: queue.as_str().to_owned(), after_enqueue_errors }
         }
         Retried::Gone => RetryOutcome::Gone { id },
-        Retried::Refused { plugin } => RetryOutcome::Refused { id, class, refused_by: plugin.to_owned(), reason: None },
+        Retried::Refused { plugin } => {
+            let remedy = remedies.into_iter().find_map(|(stated_by, remedy)| (stated_by == plugin).then_some(remedy));
+            let remedy = remedy.unwrap_or_default();
+            RetryOutcome::Refused { id, class, refused_by: plugin.to_owned(), reason: None, remedy }
+        }
     })
 }
 
@@ -483,7 +496,7 @@ async fn retry_each(
 /// The rules of the job's task, if the registry has it.
 fn admissions(registry: &Registry, queue: &QueueName, job: &PayloadView<'_>) -> Vec<Admission> {
     match (registry.get(&job.class), Args::of(job)) {
-        (Some(task), Ok(args)) => Chain::of(task).admissions(queue, &args),
+        (Some(task), Ok(args)) => Chain::of(task).retry_admissions(queue, &args),
         _ => Vec::new(),
     }
 }

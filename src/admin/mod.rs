@@ -25,6 +25,7 @@ pub mod overview;
 pub mod periodic;
 pub mod plan;
 pub mod queues;
+mod remedy;
 pub mod running;
 pub mod schedules;
 pub mod tasks;

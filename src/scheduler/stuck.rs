@@ -185,7 +185,7 @@ async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<bool, Store
     if task.is_some_and(|task| task.on_crash == Some(OnCrash::Fail)) {
         return Ok(false);
     }
-    let admissions = task.zip(Args::of(&job).ok()).map(|(task, args)| Chain::of(task).admissions(&queue, &args));
+    let admissions = task.zip(Args::of(&job).ok()).map(|(task, args)| Chain::of(task).retry_admissions(&queue, &args));
     let (text, goes_back) = if view.may_be_distorted() {
         let why = "its arguments may have been changed by its worker's record";
         (format!("a stuck job of {} stays failed: {why}", job.class), false)

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use windlass::job::{Failure, LockKey};
-use windlass::store::effect::{Retry, RetryKeys, Verdict};
+use windlass::store::effect::{Admission, Retry, RetryKeys, Verdict};
 use windlass::store::instance::Extend;
 use windlass::store::moving::{Decline, Identify, PutBack, RenewSource, TakenIn, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
@@ -420,7 +420,10 @@ async fn retry_failed(w: &World) {
     let mut instance = Instance::join(&w.f.store, "a", 1).await;
     let claim = instance.claim_one("q").await;
     instance.settle_one(&claim, claim.failed()).await;
-    let (record, name, payload, admissions) = (claim.failure(), queue("q"), job(0), [take(&lock(0), 60)]);
+    let keys = RetryKeys { counter: "resque-retry:add:0".to_owned(), failure: "failure-resque-retry:add:0".to_owned() };
+    let not_repeating = Admission::NotRepeating { plugin: "DelayQueueLock", keys };
+    let (record, name, payload) = (claim.failure(), queue("q"), job(0));
+    let admissions = [take(&lock(0), 60), not_repeating];
     let retry = || w.f.store.retry_failed(&record, &name, &payload, &admissions, None);
     w.refuse();
     for _ in 0..TIMES {

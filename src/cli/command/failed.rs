@@ -192,8 +192,7 @@ async fn retry_one(
     }
     complain_of_plugins(&outcome);
     context.printer.report(&outcome, || retry_text(&outcome))?;
-    // As with an enqueue, a refusal is a result and not an error.
-    Ok(if matches!(outcome, RetryOutcome::Gone { .. }) { Exit::Failure } else { Exit::Done })
+    Ok(if matches!(outcome, RetryOutcome::Retried { .. }) { Exit::Done } else { Exit::Failure })
 }
 
 /// Which failed jobs are retried.
@@ -255,7 +254,8 @@ async fn retry_many(
         }
         text
     })?;
-    Ok(if retries.not_retriable.is_empty() { Exit::Done } else { Exit::Failure })
+    let all = retries.not_retriable.is_empty() && retries.refused.is_empty();
+    Ok(if all { Exit::Done } else { Exit::Failure })
 }
 
 /// Warns of plugins that failed after the job was enqueued.
@@ -273,9 +273,9 @@ fn retry_text(outcome: &RetryOutcome) -> String {
         RetryOutcome::Retried { id, class: name, queue, .. } => {
             format!("retried {} {} on {}", short(id), class(name), queue)
         }
-        RetryOutcome::Refused { id, class: name, refused_by, reason } => {
+        RetryOutcome::Refused { id, class: name, refused_by, reason, remedy } => {
             let reason = reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
-            format!("{} {} stays: {} refused{reason}", short(id), class(name), refused_by)
+            format!("{} {} stays: {} refused{reason}; {remedy}", short(id), class(name), refused_by)
         }
         RetryOutcome::NotRetriable { id, reason } => format!("{} stays: {}", short(id), reason),
         RetryOutcome::Gone { id } => gone(id),
