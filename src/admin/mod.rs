@@ -12,6 +12,7 @@ pub mod delayed_moves;
 pub mod error;
 pub mod explain;
 pub mod failed;
+pub mod failed_retry;
 pub mod failed_search;
 pub mod held_back;
 pub mod history;

@@ -12,7 +12,10 @@ pub(super) fn remedy(refused_by: &Admission, job: &PayloadView<'_>) -> String {
     let task = word(&job.class);
     match refused_by {
         Admission::TakeLock { key, .. } => {
-            format!("an equal job waits, or left its lock behind; to free it: windlass locks delete {}", word(key.as_str()))
+            format!(
+                "an equal job waits, or left its lock behind; to free it: windlass locks delete {}",
+                word(key.as_str())
+            )
         }
         Admission::NotDelayed { .. } => {
             let args = job.args();

@@ -68,9 +68,8 @@ impl<'a> Chain<'a> {
     #[must_use]
     pub fn retry_admissions(&self, queue: &QueueName, args: &Args) -> Vec<Admission> {
         let mut admissions = self.admissions(queue, args);
-        let is_tick = self.task.cadence.is_some()
-            && *queue == self.task.queue
-            && PERIODIC_ARGS.contains(&args.as_str());
+        let is_tick =
+            self.task.cadence.is_some() && *queue == self.task.queue && PERIODIC_ARGS.contains(&args.as_str());
         if is_tick {
             let keys = self.retry().map(|_| RetryKeys::of(self.task.name.as_str(), args));
             admissions.retain_mut(|admission| match (&*admission, &keys) {

@@ -227,17 +227,17 @@ async fn a_retry_by_hand_passes_the_next_tick_and_no_attempt(f: &Fixture) {
     }
     let records = failed(&f.store).await;
     delay(&f.store, &job(1), When::At(NOW_S + 3600)).await;
-    assert_eq!(retry(&records[0]).await, Retried::Yes, "the next tick waits");
+    assert_eq!(retry(&records[0]).await, [Retried::Yes], "the next tick waits");
     assert_eq!((queued(&f.store, "q").await, delayed(&f.store).await), (vec![job(1)], vec![job(1)]));
     assert_eq!(failed(&f.store).await, records[1..]);
     assert!(fail(&mut instance, 3, &[1000]).await.is_some());
-    assert_eq!(retry(&records[1]).await, Retried::Refused { plugin: "DelayQueueLock" }, "an attempt waits");
+    assert_eq!(retry(&records[1]).await, [Retried::Refused { plugin: "DelayQueueLock" }], "an attempt waits");
     assert_eq!(admit(&f.store, "q", &job(1), &admission).await, refused("DelayQueueLock"));
     assert_eq!((failed(&f.store).await.len(), queued(&f.store, "q").await.len()), (1, 0));
     // The counter alone is a leftover.
     f.store.delete_delayed(&job(1)).await.expect("delete_delayed");
     f.plant_attempts(&keys().counter, "0");
-    assert_eq!(retry(&records[1]).await, Retried::Yes);
+    assert_eq!(retry(&records[1]).await, [Retried::Yes]);
     f.plant_attempts(&keys().counter, "0");
     assert_eq!(admit(&f.store, "q", &job(1), &admission).await, Enqueued::Yes);
 }

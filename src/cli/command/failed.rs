@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::admin::AdminError;
-use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, RetryOutcome, SHOWN_ID};
+use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, SHOWN_ID};
+use crate::admin::failed_retry::{self, RetryOutcome};
 use crate::admin::failed_search::{self, FailedFilter};
 use crate::admin::known::expect_known;
 use crate::admin::queues;
@@ -186,7 +187,7 @@ async fn retry_one(
     // A plugin of an invalid task would not be called.
     context.warn_of_problems(&tasks);
     let found = failed::find(store, address).await?;
-    let outcome = failed::retry(store, &tasks.registry, &context.plugins(), &found, queue).await?;
+    let outcome = failed_retry::retry(store, &tasks.registry, &context.plugins(), &found, queue).await?;
     if let RetryOutcome::NotRetriable { id, reason } = outcome {
         return Err(CliError::Admin(AdminError::NotRetriable { id, reason }));
     }
@@ -232,9 +233,9 @@ async fn retry_many(
     let plugins = context.plugins();
     let ended = match selection {
         RetrySelection::Some { task, unknown, queue } => {
-            failed::retry_all(store, &known.registry, &plugins, task, unknown, queue, each).await
+            failed_retry::retry_all(store, &known.registry, &plugins, task, unknown, queue, each).await
         }
-        RetrySelection::Stuck => failed::retry_stuck(store, &known.registry, &plugins, each).await,
+        RetrySelection::Stuck => failed_retry::retry_stuck(store, &known.registry, &plugins, each).await,
     };
     if let Err(AdminError::Store(error)) = ended {
         let retried = count_noun(retries.retried, "job was", "jobs were");
