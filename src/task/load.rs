@@ -13,7 +13,7 @@ mod known_names;
 mod periodic_options;
 mod ping;
 mod plugin_options;
-mod program;
+pub(crate) mod program;
 mod retry_options;
 mod run;
 mod schedules;
