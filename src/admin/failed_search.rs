@@ -43,8 +43,8 @@ impl FailedFilter {
     fn is_meant(&self, view: &FailureView) -> bool {
         let tells = |part: &str| {
             let part = part.to_lowercase();
-            let mut lines = view.error.iter().chain(&view.exception).chain(&view.backtrace);
-            lines.any(|line| line.to_lowercase().contains(&part))
+            let said = view.error.iter().chain(&view.exception).map(String::as_str);
+            said.chain(output_end::written(&view.backtrace)).any(|line| line.to_lowercase().contains(&part))
         };
         self.queue.as_deref().is_none_or(|queue| view.queue.as_deref() == Some(queue))
             && self.error.as_deref().is_none_or(tells)

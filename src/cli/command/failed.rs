@@ -18,6 +18,7 @@ use crate::cli::table::{FieldList, TextTable};
 use crate::cli::value::Since;
 use crate::clock::{Clock as _, SystemClock};
 use crate::job::QueueName;
+use crate::job::output_end::last_of_stderr;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 
@@ -334,7 +335,7 @@ fn list_text(page: &FailedPage, is_filtered: bool) -> Text {
 
 /// The last line that a job's program wrote to stderr. What other programs keep there are stacks.
 fn last_output(view: &FailedView) -> Option<&str> {
-    view.job_id.as_ref().and_then(|_| view.backtrace.iter().rev().find(|line| !line.trim().is_empty()))?.as_str().into()
+    view.job_id.as_ref().and_then(|_| last_of_stderr(&view.backtrace))
 }
 
 /// The error in one line. The class is left out if it equals the message.
