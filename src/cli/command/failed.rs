@@ -58,7 +58,7 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
             let filter = filter_of(filter)?;
             let mut progress = Progress::new("failed jobs were looked at");
             let page = failed_search::newest(&store, &filter, limit, |seen| progress.at(seen)).await?;
-            if page.failed.is_empty() {
+            if page.failed.is_empty() && page.more != Some(true) {
                 expect_something(context, &store, &filter).await?;
             }
             context.printer.print(&page, || list_text(&page, !filter.is_empty()))?;
@@ -153,15 +153,7 @@ async fn expect_something(
     filter: &FailedFilter,
 ) -> Result<(), CliError> {
     let tasks = context.tasks()?;
-    if let Some(task) = &filter.task {
-        expect_known(&tasks.registry, task)?;
-    }
-    if let Some(queue) = &filter.queue
-        && !tasks.registry.iter().any(|task| task.queue.as_str() == queue)
-    {
-        queues::find(store, queue).await?;
-    }
-    Ok(())
+    Ok(queues::expect_job(store, &tasks.registry, filter.task.as_deref(), filter.queue.as_deref()).await?)
 }
 
 /// Removes those that these ids or positions name. All are found before the first is removed, because positions move.
@@ -302,7 +294,7 @@ fn list_text(page: &FailedPage, is_filtered: bool) -> Text {
         return Text::from("no failed jobs");
     }
     let all = count_noun(page.count, "failed job", "failed jobs");
-    if page.failed.is_empty() {
+    if page.failed.is_empty() && page.more != Some(true) {
         return Text::from(format!("none of {all} match"));
     }
     // A column without content is left out.

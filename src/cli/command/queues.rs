@@ -1,7 +1,7 @@
 //! `queues` and `jobs`: lengths, jobs, deletion, pauses.
 
 use crate::admin::jobs as queued_jobs;
-use crate::admin::known::{expect_known, not_found};
+use crate::admin::known::not_found;
 use crate::admin::queues::{self, QueuePause, QueueView};
 use crate::cli::args::{JobsDeleteArgs, LISTED, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
@@ -10,6 +10,7 @@ use crate::cli::input;
 use crate::cli::output::{Text, confirm, count_noun};
 use crate::cli::table::TextTable;
 use crate::client::{Request, RequestError};
+use crate::text::shell::word;
 
 /// Lists, shows, pauses or deletes.
 ///
@@ -115,10 +116,7 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
         queued_jobs::delete(&store, &tasks.registry, &job, count).await?
     };
     if deleted.deleted == 0 {
-        expect_known(&tasks.registry, job.task.as_str())?;
-        if tasks.registry.get(job.task.as_str()).is_none_or(|task| task.queue != job.queue) {
-            queues::find(&store, job.queue.as_str()).await?;
-        }
+        queues::expect_job(&store, &tasks.registry, Some(job.task.as_str()), Some(job.queue.as_str())).await?;
     }
     context.printer.report(&deleted, || {
         let queue = job.queue.as_str();
@@ -131,8 +129,8 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
 /// The message about a pause or its end.
 fn told(pause: &QueuePause) -> String {
     let (what, which, was) = match &pause.queue {
-        Some(queue) => (format!("queue {queue}"), queue.as_str(), "was"),
-        None => ("all queues".to_owned(), "--all", "were"),
+        Some(queue) => (format!("queue {queue}"), word(queue), "was"),
+        None => ("all queues".to_owned(), "--all".to_owned(), "were"),
     };
     let mut text = match (pause.paused, pause.changed) {
         (true, true) => {
