@@ -17,6 +17,7 @@ use bytes::Bytes;
 use super::periodic::PeriodicEntry;
 use super::role::{Admin, Mover, arrow};
 use crate::job::{Identity, LockKey, QueueName};
+use crate::text::shell::word;
 
 /// Something that waits in a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -106,7 +107,8 @@ impl Aside {
     /// The commands that end the move from the store at this address: to finish it, and to undo it.
     #[must_use]
     pub fn commands(&self, from: &str) -> (String, String) {
-        let to = self.target.as_ref().map_or("TO", |target| target.address.as_str());
+        let to = self.target.as_ref().map_or_else(|| "TO".to_owned(), |target| word(&target.address));
+        let from = word(from);
         (format!("windlass store copy {from} {to}"), format!("windlass store copy --undo {from} {to}"))
     }
 

@@ -16,6 +16,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::task::Registry;
+use crate::text::shell::word;
 
 #[derive(Debug, Serialize)]
 struct PeriodicListOutput {
@@ -135,7 +136,9 @@ async fn schedule(
         }
         PeriodicVerb::Stop { .. } | PeriodicVerb::List => {
             let (outcome, text) = match schedules::stop(store, one).await? {
-                true => ("stopped", format!("stopped schedule {id}; to start it: windlass periodic start {id}")),
+                true => {
+                    ("stopped", format!("stopped schedule {id}; to start it: windlass periodic start {}", word(id)))
+                }
                 false => ("already", format!("schedule {id} is stopped already")),
             };
             context.printer.report(&changed(outcome), || text.clone())?;
