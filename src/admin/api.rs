@@ -7,7 +7,8 @@ use std::sync::Arc;
 
 use super::delayed::{self, DelayedPage, TimeView, TimestampsPage};
 use super::error::AdminError;
-use super::failed::{self, FailedPage, FoundFailure, RetryOutcome};
+use super::failed::{self, FailedPage, FoundFailure};
+use super::failed_retry::{self, RetryOutcome};
 use super::jobs::{self, JobsDeleted};
 use super::locks::{self, LockPage};
 use super::overview::{self, Details, LeaderView, StatsView};
@@ -202,12 +203,12 @@ impl TaskApi {
 
     /// `retryAndRemoveFailed`.
     pub async fn retry_and_remove_failed(&self, found: &FoundFailure) -> ApiResult<RetryOutcome> {
-        Ok(failed::retry(&self.store, &self.registry, &self.plugins, found, None).await?)
+        Ok(failed_retry::retry(&self.store, &self.registry, &self.plugins, found, None).await?)
     }
 
     /// `retryStuckJobs`: calls `each` with the outcome of each job.
     pub async fn retry_stuck_jobs(&self, each: impl FnMut(RetryOutcome)) -> ApiResult<()> {
-        Ok(failed::retry_stuck(&self.store, &self.registry, &self.plugins, each).await?)
+        Ok(failed_retry::retry_stuck(&self.store, &self.registry, &self.plugins, each).await?)
     }
 
     /// `cleanOldWorkers`: removes workers that have worked on one job for longer than `age_ms` milliseconds.

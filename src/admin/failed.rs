@@ -1,10 +1,8 @@
-//! Failed jobs: list, show, remove and retry them.
+//! Failed jobs: list, show and remove them.
 //!
 //! A failed job is addressed by its position, which changes when others are removed, or by an id, which does not. The
 //! id is a hash of the record's raw bytes in 16 hexadecimal digits; its first `MIN_ID_DIGITS` or more digits are enough.
 //! Records of equal bytes share an id and are interchangeable.
-//!
-//! Longer than 400 lines because listing, addressing and the operations share one walk through the records.
 
 use std::collections::HashMap;
 
@@ -15,20 +13,13 @@ use super::dates::rfc3339;
 use super::error::AdminError;
 use super::job_view::JobView;
 use super::listing::{SHOWN, cut, each_record, positions};
-use crate::client::enqueue_hooks::EnqueueHooks;
-use crate::job::{Args, FailureView, Identity, PayloadView, QueueName, digest};
-use crate::plugin::chain::Chain;
-use crate::plugin::hooks::{HookFailure, Refusal};
-use crate::plugin::registry::Plugins;
-use crate::store::effect::Admission;
+use crate::job::{FailureView, digest};
 use crate::store::handle::Store;
-use crate::store::inspection::{ClearFailed, FailedCount, FailedRecords, RemoveFailed, Retried, RetryFailed};
+use crate::store::inspection::{ClearFailed, FailedCount, FailedRecord, FailedRecords, RemoveFailed};
 use crate::store::role::Admin;
-use crate::task::definition::Registry;
-use crate::text::shell::command;
 
 /// How many records are read at a time.
-const PAGE: i64 = 200;
+pub(super) const PAGE: i64 = 200;
 
 /// How many lines of a backtrace a listing holds.
 const LISTED_LINES: usize = 200;
@@ -111,49 +102,6 @@ pub struct FoundFailure {
     pub id: String,
     /// The record's bytes.
     pub record: Bytes,
-}
-
-/// The outcome of one retry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case", tag = "outcome")]
-#[non_exhaustive]
-pub enum RetryOutcome {
-    /// The record is removed, and the job is at the end of its queue.
-    Retried {
-        /// The record's id.
-        id: String,
-        /// The job's class, if its bytes are a job.
-        class: Option<String>,
-        /// Where it went.
-        queue: String,
-        /// The errors of plugins that failed after the job was written.
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        after_enqueue_errors: Vec<String>,
-    },
-    /// A plugin refused; the record stays.
-    Refused {
-        /// The record's id.
-        id: String,
-        /// The job's class, if its bytes are a job.
-        class: Option<String>,
-        /// The plugin's name.
-        refused_by: String,
-        /// The reason, if it gave one.
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<String>,
-    },
-    /// The record lacks something that a retry needs; it stays.
-    NotRetriable {
-        /// The record's id.
-        id: String,
-        /// What is missing.
-        reason: String,
-    },
-    /// The record was removed or retried by somebody else.
-    Gone {
-        /// The record's id.
-        id: String,
-    },
 }
 
 /// The id of a record: FNV-1a over its bytes, then murmur3's finalizer, which spreads the influence of the last bytes
@@ -323,7 +271,8 @@ pub async fn find_each<A: AsRef<str>>(store: &Store<Admin>, addresses: &[A]) -> 
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn remove(store: &Store<Admin>, found: &FoundFailure) -> Result<bool, AdminError> {
-    Ok(store.run(RemoveFailed { record: found.record.clone() }).await?)
+    let records = vec![FailedRecord { record: found.record.clone(), position: Some(found.position) }];
+    Ok(store.run(RemoveFailed { records }).await?.contains(&true))
 }
 
 /// Removes all failed jobs, and returns how many there were.
@@ -332,172 +281,6 @@ pub async fn remove(store: &Store<Admin>, found: &FoundFailure) -> Result<bool, 
 /// Fails when the store cannot be reached.
 pub async fn remove_all(store: &Store<Admin>) -> Result<u64, AdminError> {
     Ok(store.run(ClearFailed).await?)
-}
-
-/// Failed -> queue: puts the job's original bytes back on a queue and removes the record, in one step, unless a plugin
-/// of the task refuses. The queue is the one that the record names, else the one that the job's bytes name, else
-/// `queue`. The job keeps its id.
-///
-/// # Errors
-/// Fails when the store cannot be reached.
-pub async fn retry(
-    store: &Store<Admin>,
-    registry: &Registry,
-    plugins: &Plugins,
-    found: &FoundFailure,
-    queue: Option<&QueueName>,
-) -> Result<RetryOutcome, AdminError> {
-    let id = found.id.clone();
-    let view = FailureView::parse(&found.record);
-    let Some(payload) = view.payload else {
-        return Ok(RetryOutcome::NotRetriable { id, reason: "its record holds no job".to_owned() });
-    };
-    let job = PayloadView::parse(&payload).ok();
-    let named = view.queue.as_deref().filter(|name| !name.trim().is_empty());
-    let named = named.or_else(|| job.as_ref()?.queue.as_deref().filter(|name| !name.trim().is_empty()));
-    let queue = match (named.map(QueueName::new), queue) {
-        (Some(Ok(queue)), _) => queue,
-        (None, Some(queue)) => queue.clone(),
-        (Some(Err(error)), _) => {
-            return Ok(RetryOutcome::NotRetriable { id, reason: format!("the queue its record names: {error}") });
-        }
-        (None, None) => {
-            let short = id.get(..SHOWN_ID).unwrap_or(&id);
-            let retry = command("failed retry", &[short]);
-            let reason = format!("its record names no queue; say which with \"{retry} --queue Q\"");
-            return Ok(RetryOutcome::NotRetriable { id, reason });
-        }
-    };
-    let admissions = job.as_ref().map(|job| admissions(registry, &queue, job)).unwrap_or_default();
-    // As in node-resque, the task's own plugins are asked as for any enqueue.
-    let hooks = match job.as_ref().map(|job| hooks(registry, plugins, &queue, job)).transpose() {
-        Ok(hooks) => hooks.flatten(),
-        Err(failed) => return Ok(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),
-    };
-    let class = job.map(|job| job.class.into_owned());
-    if let Some(hooks) = &hooks {
-        match hooks.before().await {
-            Ok(None) => {}
-            Ok(Some(Refusal { plugin, reason })) => {
-                return Ok(RetryOutcome::Refused { id, class, refused_by: plugin.to_string(), reason });
-            }
-            Err(failed) => return Ok(RetryOutcome::NotRetriable { id, reason: failed.to_string() }),
-        }
-    }
-    let identity = view.identity.as_ref().map(Identity::retried_by_hand);
-    let retry = RetryFailed { record: found.record.clone(), queue: queue.clone(), payload, admissions, identity };
-    Ok(match store.run(retry).await? {
-        Retried::Yes => {
-            let complaints = match &hooks {
-                Some(hooks) => hooks.after().await,
-                None => Vec::new(),
-            };
-            let after_enqueue_errors = complaints.iter().map(ToString::to_string).collect();
-            RetryOutcome::Retried { id, class, queue: queue.as_str().to_owned(), after_enqueue_errors }
-        }
-        Retried::Gone => RetryOutcome::Gone { id },
-        Retried::Refused { plugin } => RetryOutcome::Refused { id, class, refused_by: plugin.to_owned(), reason: None },
-    })
-}
-
-/// Retries all failed jobs, or all of one class, oldest first; with `unknown` only those that failed because no task had
-/// their name. Jobs that fail after the call began are left.
-/// `each` is called with the outcome of each job as soon as it is known.
-///
-/// # Errors
-/// Fails when the store cannot be reached; `each` was called for every job that was retried before.
-pub async fn retry_all(
-    store: &Store<Admin>,
-    registry: &Registry,
-    plugins: &Plugins,
-    class: Option<&str>,
-    unknown: bool,
-    queue: Option<&QueueName>,
-    mut each: impl FnMut(RetryOutcome),
-) -> Result<(), AdminError> {
-    let is_meant = |view: &FailureView| {
-        (!unknown || view.is_unknown_class())
-            && class.is_none_or(|class| {
-                let job = view.payload.as_ref().and_then(|payload| PayloadView::parse(payload).ok());
-                job.is_some_and(|job| job.class == class)
-            })
-    };
-    retry_each(store, is_meant, async |found, _| retry(store, registry, plugins, found, queue).await, &mut each).await
-}
-
-/// Retries the jobs that failed because their workers vanished, oldest first. It is node-resque's `retryStuckJobs`,
-/// which skips some jobs where there are many. A job that may have been changed by node-resque's worker (empty lists,
-/// long numbers) is left on the failed list. `each` is called with the outcome of each job.
-///
-/// # Errors
-/// Fails when the store cannot be reached; `each` was called for every job that was retried before.
-pub async fn retry_stuck(
-    store: &Store<Admin>,
-    registry: &Registry,
-    plugins: &Plugins,
-    mut each: impl FnMut(RetryOutcome),
-) -> Result<(), AdminError> {
-    let retried = async |found: &FoundFailure, view: &FailureView| {
-        if view.may_be_distorted() {
-            let reason = "its record went through node-resque, which changes empty lists and long numbers; retry it by \
-                          its id if its arguments are right";
-            return Ok(RetryOutcome::NotRetriable { id: found.id.clone(), reason: reason.to_owned() });
-        }
-        retry(store, registry, plugins, found, None).await
-    };
-    retry_each(store, FailureView::is_stuck, retried, &mut each).await
-}
-
-/// Retries the selected records, oldest first, of those that existed when it began.
-async fn retry_each(
-    store: &Store<Admin>,
-    is_meant: impl Fn(&FailureView) -> bool,
-    retry: impl AsyncFn(&FoundFailure, &FailureView) -> Result<RetryOutcome, AdminError>,
-    each: &mut impl FnMut(RetryOutcome),
-) -> Result<(), AdminError> {
-    // A job that fails again goes to the end of the list, behind the records that are read here.
-    let mut left = i64::try_from(store.run(FailedCount).await?).unwrap_or(i64::MAX);
-    let mut position = 0;
-    while left > 0 {
-        let page = store.run(FailedRecords { start: position, stop: position + PAGE.min(left) - 1 }).await?;
-        if page.is_empty() {
-            return Ok(());
-        }
-        for record in page {
-            left -= 1;
-            let view = FailureView::parse(&record);
-            if !is_meant(&view) {
-                position += 1;
-                continue;
-            }
-            let found = FoundFailure { position, id: id(&record), record };
-            let outcome = retry(&found, &view).await?;
-            if matches!(outcome, RetryOutcome::Refused { .. } | RetryOutcome::NotRetriable { .. }) {
-                position += 1;
-            }
-            each(outcome);
-        }
-    }
-    Ok(())
-}
-
-/// The rules of the job's task, if the registry has it.
-fn admissions(registry: &Registry, queue: &QueueName, job: &PayloadView<'_>) -> Vec<Admission> {
-    match (registry.get(&job.class), Args::of(job)) {
-        (Some(task), Ok(args)) => Chain::of(task).admissions(queue, &args),
-        _ => Vec::new(),
-    }
-}
-
-/// The task's own plugins, if any of them has an enqueue hook.
-fn hooks(
-    registry: &Registry,
-    plugins: &Plugins,
-    queue: &QueueName,
-    job: &PayloadView<'_>,
-) -> Result<Option<EnqueueHooks>, HookFailure> {
-    let Some(task) = registry.get(&job.class) else { return Ok(None) };
-    EnqueueHooks::new(task, queue, Bytes::from(job.args().into_owned()), plugins)
 }
 
 /// How a person names a failed job.
@@ -562,15 +345,5 @@ mod tests {
         assert_eq!((go.class.as_deref(), go.queue.as_deref(), go.backtrace.len()), (Some("X"), Some("q"), 0));
         let junk = FailedView::of(0, b"junk");
         assert_eq!((junk.raw.as_deref(), junk.problem.as_deref()), (Some("junk"), Some("the record holds no job")));
-    }
-
-    #[test]
-    fn a_known_tasks_rules_hold_for_a_retry_too() {
-        let registry = crate::client::enqueue::tests::registry();
-        let rules = |raw: &str| {
-            admissions(&registry, &QueueName::as_stored("mail"), &PayloadView::parse(raw.as_bytes()).unwrap())
-        };
-        assert_eq!(rules(r#"{"class":"sendMail","args":[1.0]}"#).len(), 1);
-        assert_eq!(rules(r#"{"class":"Unknown","args":[]}"#).len(), 0);
     }
 }

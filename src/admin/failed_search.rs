@@ -7,13 +7,16 @@ use bytes::Bytes;
 
 use super::error::AdminError;
 use super::failed::{FailedPage, FailedView, FoundFailure};
-use crate::job::{FailureView, PayloadView, date};
+use crate::job::{FailureView, PayloadView, date, output_end};
+use crate::store::StoreError;
 use crate::store::handle::Store;
-use crate::store::inspection::{FailedCount, FailedRecords, RemoveFailed};
+use crate::store::inspection::{
+    FAILED_BATCH, FAILED_BATCH_BYTES, FailedCount, FailedRecord, FailedRecords, RemoveFailed,
+};
 use crate::store::role::Admin;
 
 /// How many records a step reads at most, and after how many bytes the next one reads fewer.
-const MOST: i64 = 64;
+const MOST: i64 = 250;
 const ENOUGH: usize = 1 << 20;
 
 /// Which failed jobs are meant: those that match all of it.
@@ -40,8 +43,8 @@ impl FailedFilter {
     fn is_meant(&self, view: &FailureView) -> bool {
         let tells = |part: &str| {
             let part = part.to_lowercase();
-            let mut lines = view.error.iter().chain(&view.exception).chain(&view.backtrace);
-            lines.any(|line| line.to_lowercase().contains(&part))
+            let said = view.error.iter().chain(&view.exception).map(String::as_str);
+            said.chain(output_end::written(&view.backtrace)).any(|line| line.to_lowercase().contains(&part))
         };
         self.queue.as_deref().is_none_or(|queue| view.queue.as_deref() == Some(queue))
             && self.error.as_deref().is_none_or(tells)
@@ -112,7 +115,7 @@ pub async fn count(
     Ok(found)
 }
 
-/// Removes those that match, each in one step, and that were there when it began. `progress` is told how many are gone.
+/// Removes those that match and that were there when it began, many in one step. `progress` is told how many are gone.
 ///
 /// # Errors
 /// Fails when the store cannot be reached; what `progress` was told is gone.
@@ -125,12 +128,13 @@ pub async fn remove(
     let all = store.run(FailedCount).await?;
     // From the end: what is removed moves only records that were passed.
     each_from_end(store, all, async |page| {
-        for (_, record) in page.into_iter().rev() {
-            if filter.is_meant(&FailureView::parse(&record)) {
-                removed += u64::from(store.run(RemoveFailed { record }).await?);
-                progress(removed);
-            }
-        }
+        let meant = page.into_iter().rev().filter(|(_, record)| filter.is_meant(&FailureView::parse(record)));
+        let meant: Vec<_> = meant.map(|(position, record)| FailedRecord { record, position: Some(position) }).collect();
+        remove_batches(store, meant, |was_there| {
+            removed += u64::from(was_there);
+            progress(removed);
+        })
+        .await?;
         Ok(true)
     })
     .await?;
@@ -145,15 +149,38 @@ pub async fn remove_each<'f>(
     store: &Store<Admin>,
     found: &'f [FoundFailure],
 ) -> Result<(u64, Vec<&'f FoundFailure>), AdminError> {
-    let (mut removed, mut gone) = (0, Vec::new());
-    for one in found {
-        if store.run(RemoveFailed { record: one.record.clone() }).await? {
-            removed += 1;
-        } else {
-            gone.push(one);
-        }
-    }
+    let (mut removed, mut gone, mut rest) = (0, Vec::new(), found.iter());
+    let record = |one: &FoundFailure| FailedRecord { record: one.record.clone(), position: Some(one.position) };
+    remove_batches(store, found.iter().map(record).collect(), |was_there| match rest.next() {
+        Some(one) if !was_there => gone.push(one),
+        _ => removed += 1,
+    })
+    .await?;
     Ok((removed, gone))
+}
+
+/// Removes these, some in one step; `each` is told of each whether it was there.
+async fn remove_batches(
+    store: &Store<Admin>,
+    records: Vec<FailedRecord>,
+    mut each: impl FnMut(bool),
+) -> Result<(), AdminError> {
+    let mut rest = records.as_slice();
+    while !rest.is_empty() {
+        let mut bytes = 0;
+        let fits = |one: &&FailedRecord| {
+            bytes += one.record.len();
+            bytes <= FAILED_BATCH_BYTES
+        };
+        let batch = rest.iter().take(FAILED_BATCH).take_while(fits).count().max(1);
+        let removed = store.run(RemoveFailed { records: rest.iter().take(batch).cloned().collect() }).await?;
+        if removed.is_empty() {
+            return Err(StoreError::Unavailable("a removal was not answered".to_owned()).into());
+        }
+        rest = rest.get(removed.len()..).unwrap_or_default();
+        removed.into_iter().for_each(&mut each);
+    }
+    Ok(())
 }
 
 /// Calls `each` with pages of records, from the end of the list to its beginning, as long as it answers true.

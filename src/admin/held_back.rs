@@ -72,7 +72,7 @@ impl SkippingInstance {
         let (tasks, host) = (tasks.join(", "), word(host));
         format!(
             "instance {name} skips tasks whose files have mistakes, and their jobs wait: {tasks}; windlass check shows the \
-             mistakes, then: kill -HUP {pid} on {host}"
+             mistakes, then: kill -HUP {pid} on {host} (not needed with reload = \"auto\")"
         )
     }
 }

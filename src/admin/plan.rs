@@ -13,7 +13,7 @@ use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::periodic::Periodic;
 use crate::store::role::Admin;
-use crate::store::scheduling::{LastFired, STOPPED_S};
+use crate::store::scheduling::{LastFired, read_stopped};
 use crate::task::calendar::Calendar;
 use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
@@ -63,6 +63,19 @@ pub struct Plan {
     pub plan: Vec<PlanEntry>,
     /// Are there more entries than the limit?
     pub more: bool,
+    /// The periodic tasks and schedules of which nothing is due until somebody starts them.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub at_rest: Vec<AtRest>,
+}
+
+/// A periodic task or a schedule of which nothing is due.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct AtRest {
+    /// The task, or the id of the schedule.
+    pub name: String,
+    /// `stopped`, or `halted` (it failed and its `re_enqueue_after_failure` is false).
+    pub state: &'static str,
 }
 
 /// Lists what is due after `now_ms` and up to `until_ms`, at most `limit` entries. A frequency counts from the due time
@@ -112,13 +125,19 @@ async fn plan_where(
     let ids: Vec<String> =
         registry.iter().filter(|task| wanted(task.name.as_str())).flat_map(|task| ids(task)).collect();
     let mut last = if ids.is_empty() { Vec::new() } else { store.run(LastFired { ids }).await? }.into_iter();
-    let mut plan = Vec::new();
+    let (mut plan, mut at_rest) = (Vec::new(), Vec::new());
     // One more than the limit shows whether there are more.
     let most = limit.saturating_add(1);
     for task in registry.iter().filter(|task| wanted(task.name.as_str())) {
         let entry = entries.iter().find(|entry| entry.task == task.name);
-        let halted = entry.is_some_and(|entry| entry.stopped || entry.due_s == HALTED_S);
-        if let Some(cadence) = task.cadence.as_ref().filter(|_| !halted) {
+        let state = entry.and_then(|entry| match entry {
+            entry if entry.stopped => Some("stopped"),
+            entry => (entry.due_s == HALTED_S).then_some("halted"),
+        });
+        if let Some(state) = state.filter(|_| task.cadence.is_some()) {
+            at_rest.push(AtRest { name: task.name.as_str().to_owned(), state });
+        }
+        if let Some(cadence) = task.cadence.as_ref().filter(|_| state.is_none()) {
             let seconds = ticks(task, cadence, entry.map(|entry| entry.due_s), now_s, until_s, most);
             let zone = if let Cadence::Calendar(calendar) = cadence { Some(calendar) } else { None };
             let entry = |second| of_task(task, task.queue.as_str(), "[{}]", second, (PlanReason::Periodic, zone));
@@ -126,7 +145,8 @@ async fn plan_where(
         }
         for schedule in &task.schedules {
             let seen_s = last.next().flatten();
-            if seen_s == Some(STOPPED_S) {
+            if read_stopped(seen_s).0 {
+                at_rest.push(AtRest { name: schedule.id.clone(), state: "stopped" });
                 continue;
             }
             let seconds = occurrences(schedule, seen_s, now_s, until_s, most);
@@ -141,7 +161,8 @@ async fn plan_where(
     plan.sort_by(|one, other| (one.second, one.why, &one.task).cmp(&(other.second, other.why, &other.task)));
     let more = plan.len() > limit;
     plan.truncate(limit);
-    Ok(Plan { plan, more })
+    at_rest.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(Plan { plan, more, at_rest })
 }
 
 /// The occurrences of a schedule whose last one was `seen_s`.

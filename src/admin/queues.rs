@@ -8,6 +8,7 @@ use super::copy::{AsideView, aside};
 use super::error::AdminError;
 use super::held_back::{HaltedInstance, HeldBack, SkippingInstance};
 use super::job_view::JobView;
+use super::known::expect_known;
 use super::listing::{each_record, positions};
 use super::waiting_locks;
 use crate::client::request::nearest;
@@ -205,6 +206,35 @@ pub async fn show(store: &Store<Admin>, name: &str, start: i64, stop: i64) -> Re
     })
     .await?;
     Ok(QueuePage { queue: known.queue, length: known.length, jobs })
+}
+
+/// A filter by a task, a queue or both that matched nothing: does it name what does not exist? A queue is known to the
+/// store, or to a task.
+///
+/// # Errors
+/// Fails for a task or a queue that does not exist, and when the store cannot be reached.
+pub async fn expect_job(
+    store: &Store<Admin>,
+    registry: &Registry,
+    task: Option<&str>,
+    queue: Option<&str>,
+) -> Result<(), AdminError> {
+    if let Some(task) = task {
+        expect_known(registry, task)?;
+    }
+    let Some(queue) = queue else { return Ok(()) };
+    let schedules = registry.iter().flat_map(|task| task.schedules.iter().map(|schedule| &schedule.queue));
+    let of_tasks: Vec<&str> = registry.iter().map(|task| &task.queue).chain(schedules).map(QueueName::as_str).collect();
+    if of_tasks.contains(&queue) {
+        return Ok(());
+    }
+    match find(store, queue).await {
+        Err(AdminError::NotFound { what, name, suggestion: None }) => {
+            let suggestion = nearest(&name, of_tasks.into_iter());
+            Err(AdminError::NotFound { what, name, suggestion })
+        }
+        found => found.map(drop),
+    }
 }
 
 /// The queue of this name.

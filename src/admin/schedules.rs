@@ -13,7 +13,7 @@ use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 use crate::store::role::Admin;
-use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime, STOPPED_S};
+use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime, read_stopped, stopped_after};
 use crate::task::definition::{Registry, TaskDefinition};
 use crate::task::schedule::JobSchedule;
 
@@ -38,7 +38,7 @@ pub struct ScheduleView {
     pub time_zone: String,
     /// `scheduled`, `stopped`, or `new` (no scheduler has seen it yet).
     pub state: &'static str,
-    /// The last occurrence that was enqueued, skipped or refused. `None`: there was none yet, or it is stopped.
+    /// The last occurrence that was enqueued, skipped or refused. `None`: there was none yet.
     pub last: Option<TimeView>,
     /// When it is due next.
     pub due: Option<TimeView>,
@@ -101,14 +101,15 @@ fn each(registry: &Registry) -> impl Iterator<Item = OfTask<'_>> {
 
 fn view(OfTask { task, schedule }: OfTask<'_>, last_s: Option<i64>, now_s: i64) -> ScheduleView {
     let calendar = &schedule.calendar;
+    let (is_stopped, last_s) = read_stopped(last_s);
     let state = match last_s {
-        Some(STOPPED_S) => "stopped",
+        _ if is_stopped => "stopped",
         Some(_) => "scheduled",
         None => "new",
     };
-    let due_s = if state == "stopped" { None } else { calendar.after(last_s.unwrap_or(now_s).max(now_s)) };
+    let due_s = if is_stopped { None } else { calendar.after(last_s.unwrap_or(now_s).max(now_s)) };
     // A schedule begins at the second in which it is first seen, which is mostly no occurrence.
-    let last_s = last_s.filter(|last_s| state == "scheduled" && calendar.latest(*last_s) == Some(*last_s));
+    let last_s = last_s.filter(|last_s| calendar.latest(*last_s) == Some(*last_s));
     let zoned = due_s.and_then(|due_s| ZonedView::of(calendar, due_s));
     ScheduleView {
         id: schedule.id.clone(),
@@ -156,7 +157,7 @@ pub fn nearest_id(registry: &Registry, name: &str) -> Option<String> {
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn stop(store: &Store<Admin>, one: OfTask<'_>) -> Result<bool, AdminError> {
-    set(store, one, |seen_s, _| (seen_s != Some(STOPPED_S)).then_some(STOPPED_S)).await
+    set(store, one, |seen_s, _| (!read_stopped(seen_s).0).then(|| stopped_after(seen_s))).await
 }
 
 /// Starts it: it goes on from now; false if it was not stopped.
@@ -164,7 +165,17 @@ pub async fn stop(store: &Store<Admin>, one: OfTask<'_>) -> Result<bool, AdminEr
 /// # Errors
 /// Fails when the store cannot be reached.
 pub async fn start(store: &Store<Admin>, one: OfTask<'_>) -> Result<bool, AdminError> {
-    set(store, one, |seen_s, now_s| (seen_s == Some(STOPPED_S)).then_some(now_s)).await
+    let next = |seen_s, now_s| match read_stopped(seen_s) {
+        (false, _) => None,
+        // Nothing was left out meanwhile, so the last one stays the last.
+        (true, Some(last_s))
+            if last_s <= now_s && one.schedule.calendar.after(last_s).is_none_or(|next| next > now_s) =>
+        {
+            Some(last_s)
+        }
+        (true, _) => Some(now_s),
+    };
+    set(store, one, next).await
 }
 
 /// Sets its last occurrence to what `next` makes of it; false if that is nothing.

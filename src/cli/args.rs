@@ -296,6 +296,7 @@ mod tests {
             "enqueue t --front --in 5",
             "enqueue t --at noon",
             "enqueue t --zone UTC",
+            "enqueue t --in 10m --zone UTC",
             "enqueue t --at 10:00 --zone Nowhere",
             "failed retry",
             "failed retry 1 --all",

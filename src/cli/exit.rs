@@ -136,7 +136,7 @@ impl CliError {
             Self::Client(ClientError::Request(RequestError::QueueMissing { .. })) => "name the queue: --queue Q",
             Self::NoDatabase { hint, .. } => hint,
             Self::Undirected(_) => "name the store: --store URL, or WINDLASS_STORE_URL before the command",
-            Self::Store { .. } if self.exit() == Exit::Unavailable => {
+            Self::Store { error, .. } if error.is_transient() => {
                 "start the store, or correct its address: [store] url, WINDLASS_STORE_URL or --store"
             }
             _ => return None,

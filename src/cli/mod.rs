@@ -8,6 +8,7 @@ mod command;
 mod context;
 mod dispatch;
 mod exit;
+mod here;
 mod input;
 mod output;
 mod program;

@@ -8,6 +8,7 @@ use std::io::{self, BufRead, IsTerminal, Write as _};
 use serde::Serialize;
 
 use super::exit::CliError;
+use super::here::shown;
 use crate::text::clean;
 
 /// Prints results as text or JSON.
@@ -153,7 +154,7 @@ pub(super) fn terminal_width() -> Option<usize> {
 #[must_use]
 pub(super) fn here(date: &str) -> String {
     match chrono::DateTime::parse_from_rfc3339(date) {
-        Ok(date) => date.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S").to_string(),
+        Ok(date) => shown(date.to_utc(), "%Y-%m-%d %H:%M:%S"),
         Err(_) => date.to_owned(),
     }
 }

@@ -1,11 +1,15 @@
 //! Tables and lists of fields, for people.
 
+use std::borrow::Cow;
+
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
+
 use super::output::{Text, terminal_width};
 use crate::text::clean;
 
-/// Longest cell of a listing, in characters.
+/// Longest cell of a listing, in columns of a terminal: a wide letter takes two.
 const CELL: usize = 80;
-/// To how many characters a cell is cut at most, so that a row fits into a terminal.
+/// To how many columns a cell is cut at most, so that a row fits into a terminal.
 const NARROWEST: usize = 12;
 
 /// Rows in aligned columns.
@@ -41,7 +45,7 @@ impl TextTable {
     }
 
     /// The table's text; the last column is not padded. On a terminal it takes its width, elsewhere no cell is longer than
-    /// in every listing.
+    /// in every listing. On a terminal that is too narrow for the columns each cell has a line of its own.
     #[must_use]
     pub(super) fn text(&self) -> Text {
         self.laid_out(terminal_width())
@@ -49,28 +53,25 @@ impl TextTable {
 
     fn laid_out(&self, terminal: Option<usize>) -> Text {
         let longest = |column: usize| {
-            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count()).max().unwrap_or(0)
+            self.rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.width()).max().unwrap_or(0)
         };
         let mut widths: Vec<_> = (0..self.right.len()).map(longest).collect();
         let flexible = widths.len() - usize::from(self.last_is_whole && !widths.is_empty());
         match terminal {
             None => widths.iter_mut().take(flexible).for_each(|width| *width = (*width).min(CELL)),
-            Some(terminal) => fit(&mut widths, flexible, terminal),
+            Some(terminal) if fit(&mut widths, flexible, terminal) => {}
+            Some(terminal) => return self.one_below_the_other(terminal),
         }
         let mut out = Text::default();
         for row in &self.rows {
             let mut line = String::new();
             for ((cell, &width), right) in row.iter().zip(&widths).zip(&self.right) {
-                let length = cell.chars().count();
-                let padding = " ".repeat(width.saturating_sub(length));
+                let cell = shortened(cell, width);
+                let padding = " ".repeat(width.saturating_sub(cell.width()));
                 if *right {
                     line.push_str(&padding);
                 }
-                if length <= width {
-                    line.push_str(cell);
-                } else {
-                    line.extend(cell.chars().take(width.saturating_sub(1)).chain(std::iter::once('…')));
-                }
+                line.push_str(&cell);
                 if !*right {
                     line.push_str(&padding);
                 }
@@ -80,19 +81,59 @@ impl TextTable {
         }
         out
     }
+
+    /// The rows as lists of their cells, each beside its heading. Empty cells are left out.
+    fn one_below_the_other(&self, terminal: usize) -> Text {
+        let mut out = Text::default();
+        let Some((headings, rows)) = self.rows.split_first() else { return out };
+        let room = headings.iter().map(|heading| heading.width()).max().unwrap_or(0) + 1;
+        for (number, row) in rows.iter().enumerate() {
+            if number > 0 {
+                out.push("");
+            }
+            for (column, (heading, cell)) in
+                headings.iter().zip(row).enumerate().filter(|(_, (_, cell))| !cell.is_empty())
+            {
+                let is_whole = self.last_is_whole && column + 1 == headings.len();
+                let most = if is_whole { usize::MAX } else { terminal.saturating_sub(room + 1).max(NARROWEST) };
+                let padding = " ".repeat(room.saturating_sub(heading.width() + 1));
+                out.push(format!("{heading}:{padding} {}", shortened(cell, most)));
+            }
+        }
+        out
+    }
 }
 
-/// Narrows the widest of the first columns until a row fits. A terminal that is too narrow breaks the lines.
-fn fit(widths: &mut [usize], flexible: usize, terminal: usize) {
+/// A cell in at most so many columns.
+fn shortened(cell: &str, most: usize) -> Cow<'_, str> {
+    if cell.width() <= most {
+        return Cow::Borrowed(cell);
+    }
+    let (mut width, mut end) = (1, 0);
+    for (at, letter) in cell.char_indices() {
+        width += letter.width().unwrap_or(0);
+        if width > most {
+            break;
+        }
+        end = at + letter.len_utf8();
+    }
+    Cow::Owned(format!("{}…", &cell[..end]))
+}
+
+/// Narrows the widest of the first columns until a row fits. `false` if the terminal is too narrow for that.
+fn fit(widths: &mut [usize], flexible: usize, terminal: usize) -> bool {
     let gaps = 2 * widths.len().saturating_sub(1);
     loop {
         let excess = (widths.iter().sum::<usize>() + gaps).saturating_sub(terminal);
-        let Some(columns) = widths.get_mut(..flexible) else { return };
+        if excess == 0 {
+            return true;
+        }
+        let Some(columns) = widths.get_mut(..flexible) else { return false };
         let mut order: Vec<usize> = columns.to_vec();
         order.sort_unstable();
         let widest = order.last().copied().unwrap_or(0);
-        if excess == 0 || widest <= NARROWEST {
-            return;
+        if widest <= NARROWEST {
+            return false;
         }
         // Down to the next widest, so that equal ones shrink together.
         let next = order.iter().rev().find(|width| **width < widest).copied().unwrap_or(0).max(NARROWEST);
@@ -124,11 +165,11 @@ impl FieldList {
     /// The lines.
     #[must_use]
     pub(super) fn text(&self) -> Text {
-        let width = self.0.iter().map(|(name, _)| name.chars().count()).max().unwrap_or(0) + 1;
+        let width = self.0.iter().map(|(name, _)| name.width()).max().unwrap_or(0);
         let mut out = Text::default();
         for (name, value) in &self.0 {
-            let line = format!("{:width$} {value}", format!("{name}:"));
-            out.push(line.trim_end());
+            let padding = " ".repeat(width.saturating_sub(name.width()));
+            out.push(format!("{name}:{padding} {value}").trim_end());
         }
         out
     }
@@ -172,6 +213,41 @@ mod tests {
             table.laid_out(Some(40))
         };
         assert!(key.as_str().contains(&"k".repeat(90)), "people pass it to a command");
+    }
+
+    #[test]
+    fn wide_letters_take_two_columns() {
+        let mut table = TextTable::new(&["queue", "#jobs"]);
+        table.row(["日本", "7"]);
+        table.row(["mail-ü", "12"]);
+        assert_eq!(table.laid_out(None).as_str(), "QUEUE   JOBS\n日本       7\nmail-ü    12\n");
+        let mut long = TextTable::new(&["args", "#jobs"]);
+        long.row([&"本".repeat(60), "1"]);
+        for (terminal, columns) in [(None, CELL), (Some(40), 34)] {
+            let text = long.laid_out(terminal);
+            let cell = text.as_str().lines().nth(1).unwrap().split(' ').next().unwrap().to_owned();
+            assert!(cell.ends_with('…') && (columns - 1..=columns).contains(&cell.width()), "{cell}");
+        }
+        let mut fields = FieldList::default();
+        fields.add("日本", "1").add("abc", "2");
+        assert_eq!(fields.text().as_str(), "日本: 1\nabc:  2\n");
+    }
+
+    #[test]
+    fn a_terminal_too_narrow_for_the_columns_has_a_line_for_each_cell() {
+        let mut table = TextTable::new(&["#pos", "id", "queue", "args", "error"]);
+        table.row(["0", "abcdefabcdef", "default", &"a".repeat(100), "oops"]);
+        table.row(["1", "012345678901", "default", "[]", ""]);
+        let text = table.laid_out(Some(40));
+        let expected = format!(
+            "POS:   0\nID:    abcdefabcdef\nQUEUE: default\nARGS:  {}…\nERROR: oops\n\n\
+             POS:   1\nID:    012345678901\nQUEUE: default\nARGS:  []\n",
+            "a".repeat(32)
+        );
+        assert_eq!(text.as_str(), expected);
+        assert!(text.as_str().lines().all(|line| line.width() <= 40));
+        let narrow = table.laid_out(Some(1));
+        assert!(narrow.as_str().contains("ID:    abcdefabcdef\n"), "{narrow:?}");
     }
 
     #[test]

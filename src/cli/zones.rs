@@ -1,9 +1,10 @@
 //! Times as people say and read them: in a zone that they name, and in the one here.
 
-use chrono::{DateTime, Local, TimeZone};
+use chrono::{DateTime, Local};
 use chrono_tz::Tz;
 
 use super::exit::CliError;
+use super::here::{Here, here, shown};
 use super::output::warn;
 use super::value::{TimeArg, TimeForm};
 use crate::client::moment::Moment;
@@ -45,7 +46,13 @@ impl TimeArg {
         };
         let now_ms = SystemClock.now_ms();
         let found = match clocks {
-            Zone::Here => wall.find(&Local, now_ms),
+            Zone::Here => {
+                here().known().map_err(CliError::Usage)?;
+                match here() {
+                    Here::Zone(zone) => wall.find(zone, now_ms),
+                    Here::System | Here::Unknown(_) => wall.find(&Local, now_ms),
+                }
+            }
             Zone::Named(zone) => wall.find(&zone, now_ms),
         };
         let found = found.ok_or_else(|| {
@@ -72,6 +79,13 @@ impl TimeArg {
 }
 
 impl SaidTime {
+    /// Says that the time has passed: a job that is due then runs at once.
+    pub(super) fn tell_if_past(&self) {
+        if self.moment.ms() < SystemClock.now_ms() {
+            warn(&format!("{} has passed, so that what is due then is due at once", self.moment.rfc3339()));
+        }
+    }
+
     /// What clocks show then, in the zone that was meant and here, to be put behind the time in UTC; empty if no clocks were
     /// meant.
     #[must_use]
@@ -109,22 +123,18 @@ impl Zone {
     /// What its clocks show at a moment, with the name of the time.
     #[must_use]
     pub(super) fn shows(self, moment: Moment) -> String {
-        fn shown<Z: TimeZone<Offset: std::fmt::Display>>(moment: Moment, zone: &Z) -> String {
-            match DateTime::from_timestamp_millis(moment.ms()) {
-                Some(at) => at.with_timezone(zone).format("%Y-%m-%d %H:%M:%S %Z").to_string(),
-                None => moment.rfc3339(),
-            }
-        }
+        const FORMAT: &str = "%Y-%m-%d %H:%M:%S %Z";
+        let Some(at) = DateTime::from_timestamp_millis(moment.ms()) else { return moment.rfc3339() };
         match self {
-            Self::Here => shown(moment, &Local),
-            Self::Named(zone) => shown(moment, &zone),
+            Self::Here => shown(at, FORMAT),
+            Self::Named(zone) => at.with_timezone(&zone).format(FORMAT).to_string(),
         }
     }
 
     fn rfc3339(self, moment: Moment) -> String {
         let Some(at) = DateTime::from_timestamp_millis(moment.ms()) else { return moment.rfc3339() };
         match self {
-            Self::Here => at.with_timezone(&Local).to_rfc3339(),
+            Self::Here => shown(at, "%Y-%m-%dT%H:%M:%S%:z"),
             Self::Named(zone) => at.with_timezone(&zone).to_rfc3339(),
         }
     }

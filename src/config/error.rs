@@ -54,6 +54,32 @@ impl Problem {
     }
 }
 
+/// Where a value stands, for those who judge it later. It is no part of what the value says, so that all places are equal.
+#[derive(Debug, Clone)]
+pub struct Place(Problem);
+
+impl Place {
+    /// That of this problem.
+    #[must_use]
+    pub fn of(problem: Problem) -> Self {
+        Self(problem)
+    }
+
+    /// A problem with the value that stands there.
+    #[must_use]
+    pub fn problem(&self, message: impl Into<String>) -> Problem {
+        Problem { message: message.into(), ..self.0.clone() }
+    }
+}
+
+impl PartialEq for Place {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
+}
+
+impl Eq for Place {}
+
 /// The number of these problems, with those that one stands for.
 #[must_use]
 pub fn count(problems: &[Problem]) -> usize {

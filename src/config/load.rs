@@ -53,6 +53,8 @@ pub struct Loaded {
     pub config: Config,
     /// Settings that are allowed but may not do what their author expects.
     pub notes: Vec<String>,
+    /// Values that are allowed and probably mistakes.
+    pub warnings: Vec<String>,
     /// Why a configuration in the working directory was not taken.
     pub passed_over: Option<String>,
 }
@@ -146,12 +148,12 @@ pub fn load(sources: &Sources) -> Result<Loaded, Problems> {
         let defaults = given.map(|_| DefaultsSource::new(document.path(), document.text()));
         Config { defaults, ..loader.config(source, top) }
     });
-    loader.notes.extend(document.take_warnings());
+    let warnings = document.take_warnings();
     let ConfigLoader { notes, outside: mut problems, .. } = loader;
     problems.extend(document.into_problems());
     problems.extend(config.as_ref().and_then(security::judge));
     match config {
-        Some(config) if problems.is_empty() => Ok(Loaded { config, notes, passed_over }),
+        Some(config) if problems.is_empty() => Ok(Loaded { config, notes, warnings, passed_over }),
         _ => Err(Problems(problems)),
     }
 }

@@ -11,6 +11,7 @@ use super::element::logging::LogFormat;
 use super::element::queues::QueuePatterns;
 use super::element::store_url::StoreUrl;
 use super::element::tls_files::{ConnectionFiles, TlsFiles};
+use super::error::Place;
 use super::http::HttpConfig;
 use super::overrides::Overrides;
 use crate::file::trust::Owners;
@@ -84,6 +85,8 @@ pub struct NotifyConfig {
     pub target: NotifyTarget,
     /// How long that may take.
     pub timeout: Duration,
+    /// Where the target stands.
+    pub place: Place,
 }
 
 /// Who is told of failures.

@@ -49,8 +49,8 @@ impl Config {
 }
 
 /// What to do if nobody said where the jobs are.
-pub(crate) const NAME_ONE: &str =
-    "name the configuration (--config FILE or WINDLASS_CONFIG) or the store (--store sqlite:PATH)";
+pub(crate) const NAME_ONE: &str = "name the configuration (--config FILE or WINDLASS_CONFIG) or the store (--store sqlite:PATH); or make a configuration here: \
+     windlass generate config";
 /// What to do if the address may be wrong.
 #[cfg(feature = "cli")]
 pub(crate) const CREATE_OR_CORRECT: &str =

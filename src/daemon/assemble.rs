@@ -137,8 +137,8 @@ struct Read {
 
 impl Read {
     fn files(options: &RunOptions) -> Result<Self, Problems> {
-        let Loaded { mut config, mut notes, passed_over } = load(&options.sources)?;
-        notes.extend(passed_over);
+        let Loaded { mut config, mut notes, warnings, passed_over } = load(&options.sources)?;
+        notes.extend(warnings.into_iter().chain(passed_over));
         let mut problems = options.extensions.check(&config.overrides);
         problems.extend(notify::check(&config));
         problems.extend(web::check(&config));

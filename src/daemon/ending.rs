@@ -11,6 +11,9 @@ use crate::event::{Bus, Event};
 use crate::pool::{Control, Phase, Work};
 use crate::supervise::scope::contained_future;
 
+/// How long what is still to be told may take at least, when the drain took its whole time.
+const LAST_MESSAGES: Duration = Duration::from_secs(2);
+
 /// When all but the log must have ended. What is left then is killed with the handlers' runtime, which also takes a moment.
 pub(super) fn last_moment(told_at: Instant, work: &Work) -> Instant {
     let shutdown = &work.config.shutdown;
@@ -35,15 +38,25 @@ pub(super) async fn retire_handlers(
     }
 }
 
-/// Tells people of what failed last, and warns if that is not all told by then.
-pub(super) async fn tell_last(notifying: Notifying, until: Instant, mut control: watch::Receiver<Control>, bus: &Bus) {
-    let all_told = tokio::select! {
-        all_told = notifying.end(until) => all_told,
+/// Tells people of what failed last, and says how much of that is not told by then.
+pub(super) async fn tell_last(
+    mut notifying: Notifying,
+    until: Instant,
+    mut control: watch::Receiver<Control>,
+    bus: &Bus,
+) {
+    let until = until.max(Instant::now() + LAST_MESSAGES);
+    tokio::select! {
+        () = notifying.end(until) => {}
         // A kill does not wait.
-        Ok(_) = control.wait_for(|now| now.phase == Phase::Kill) => false,
-    };
-    if !all_told {
-        let text = "not all notifications and pings were sent before shutdown.timeout; those that waited are lost";
-        bus.emit(Event::Warning { text: text.to_owned() });
+        Ok(_) = control.wait_for(|now| now.phase == Phase::Kill) => {}
+    }
+    let [notes, pings] = notifying.untold();
+    if notes + pings > 0 {
+        let text = format!(
+            "the end came before all was told: {notes} notifications and {pings} pings are lost, or it is not known whether \
+             they arrived"
+        );
+        bus.emit(Event::Warning { text });
     }
 }

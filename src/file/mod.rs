@@ -3,6 +3,7 @@
 
 pub mod bounded;
 pub mod data;
+pub mod lacking;
 mod members;
 pub mod rights;
 pub mod trust;

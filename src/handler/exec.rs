@@ -29,6 +29,7 @@ use super::render::{self, ArgvError, Values};
 use super::{job_line, process_settings};
 use crate::config::element::size;
 use crate::event::{Bus, OutputStream, OutputTeller};
+use crate::job::output_end::STDOUT_FOLLOWS;
 use crate::job::{Failure, Outcome, run_variables};
 use crate::process::runnable::{self, Unrunnable};
 use crate::process::shim::{self, is_shim_error, is_shim_shortage};
@@ -218,12 +219,16 @@ async fn follow(running: &mut Running, captured: &mut CapturedOutput, stop: &mut
 
 /// What is kept of a process' output.
 struct CapturedOutput {
+    /// The end of stderr.
     tail: Tail,
-    /// All of it, if the task says so, and the end of its stdout.
-    file: Option<(RunOutput, Tail)>,
+    /// The end of stdout, as long as stderr says nothing or if all is kept: it explains what a run did when it was stopped.
+    stdout: Tail,
+    /// All of it, if the task says so, until the run ends.
+    file: Option<RunOutput>,
+    /// Does the task say so?
+    is_kept: bool,
     /// Where all of it is.
     place: Option<String>,
-    stdout: Vec<String>,
     last: Option<String>,
     result: ResultMode,
     log: OutputTeller,
@@ -235,16 +240,17 @@ impl CapturedOutput {
         let log = OutputTeller::of_job(bus, Arc::clone(id), task.clone()).slowing();
         let kept = kept.filter(|_| spec.output == OutputMode::File);
         let log = if spec.output == OutputMode::Discard || kept.is_some() { log.quiet() } else { log };
-        let file = kept.map(|kept| (kept.of_run(&job.identity, &job.claim), Tail::default()));
-        Self { tail: Tail::default(), file, place: None, stdout: Vec::new(), last: None, result: spec.result, log }
+        let file = kept.map(|kept| kept.of_run(&job.identity, &job.claim));
+        let (tail, stdout) = (Tail::default(), Tail::default());
+        Self { tail, stdout, is_kept: file.is_some(), file, place: None, last: None, result: spec.result, log }
     }
 
     fn take(&mut self, line: OutputLine<'_>) {
-        if let Some((file, end)) = &mut self.file {
+        if let Some(file) = &mut self.file {
             file.take(&line);
-            if line.source == Source::Stdout {
-                end.push(line.text);
-            }
+        }
+        if line.source == Source::Stdout && (self.is_kept || self.tail.is_empty()) {
+            self.stdout.push(line.text);
         }
         if line.source == Source::Stderr {
             self.tail.push(line.text);
@@ -258,33 +264,29 @@ impl CapturedOutput {
 
     /// Passes on to the file what was taken.
     fn flush(&mut self) {
-        if let Some((file, _)) = &mut self.file {
+        if let Some(file) = &mut self.file {
             file.flush();
         }
     }
 
     /// Until when nothing more is to be read.
     fn held_until(&mut self, now: Instant) -> Option<Instant> {
-        let by_file = self.file.as_mut().and_then(|(file, _)| file.held_until(now));
+        let by_file = self.file.as_mut().and_then(|file| file.held_until(now));
         self.log.held_until(now).max(by_file)
     }
 
     async fn end_file(&mut self) {
-        if let Some((file, stdout)) = self.file.take() {
+        if let Some(file) = self.file.take() {
             self.place = file.end().await;
-            let stdout = stdout.into_lines();
-            if !stdout.is_empty() {
-                self.stdout = stdout;
-            }
         }
     }
 
     /// The run was stopped.
     fn stopped(&mut self) -> Outcome {
-        let stdout = std::mem::take(&mut self.stdout);
+        let stdout = std::mem::take(&mut self.stdout).into_lines();
         let mut tail = std::mem::take(&mut self.tail).into_lines();
-        if !stdout.is_empty() {
-            tail.push("the end of its stdout:".to_owned());
+        if !stdout.is_empty() && (self.is_kept || tail.is_empty()) {
+            tail.push(STDOUT_FOLLOWS.to_owned());
             tail.extend(stdout);
         }
         tail.extend(self.place.take());

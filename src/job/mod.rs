@@ -10,6 +10,7 @@ pub mod identity;
 pub mod lock_key;
 pub mod name;
 pub mod outcome;
+pub mod output_end;
 pub mod payload;
 pub mod queue_member;
 pub mod retry_keys;

@@ -63,6 +63,27 @@ impl<'a> Chain<'a> {
         self.task.plugins.iter().filter_map(admission).collect()
     }
 
+    /// The conditions for putting a failed job with these arguments back on its queue. Those of an enqueue, except that
+    /// the next tick of a periodic task, which always waits, does not refuse the retry of an earlier one.
+    #[must_use]
+    pub fn retry_admissions(&self, queue: &QueueName, args: &Args) -> Vec<Admission> {
+        let mut admissions = self.admissions(queue, args);
+        let is_tick =
+            self.task.cadence.is_some() && *queue == self.task.queue && PERIODIC_ARGS.contains(&args.as_str());
+        if is_tick {
+            let keys = self.retry().map(|_| RetryKeys::of(self.task.name.as_str(), args));
+            admissions.retain_mut(|admission| match (&*admission, &keys) {
+                (Admission::NotDelayed { plugin }, Some(keys)) => {
+                    *admission = Admission::NotRepeating { plugin, keys: keys.clone() };
+                    true
+                }
+                (Admission::NotDelayed { .. }, None) => false,
+                _ => true,
+            });
+        }
+        admissions
+    }
+
     /// Does a job of this task pass gates before it runs?
     #[must_use]
     pub fn has_gates(&self) -> bool {

@@ -131,11 +131,22 @@ impl Tail {
     pub fn push(&mut self, text: &str) {
         let text = text.get(..boundary(text.as_bytes(), TAIL_BYTES.min(text.len()))).unwrap_or(text);
         self.bytes += text.len();
-        self.lines.push_back(text.to_owned());
-        while self.lines.len() > TAIL_LINES || self.bytes > TAIL_BYTES {
+        // The room of an old line serves the new one, so that long outputs take none.
+        let mut line = String::new();
+        while self.lines.len() >= TAIL_LINES || self.bytes > TAIL_BYTES {
             let Some(oldest) = self.lines.pop_front() else { break };
             self.bytes -= oldest.len();
+            line = oldest;
         }
+        line.clear();
+        line.push_str(text);
+        self.lines.push_back(line);
+    }
+
+    /// Was nothing written?
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lines.is_empty()
     }
 
     /// The last line.

@@ -19,7 +19,7 @@ use crate::store::StoreError;
 use crate::store::outage::Asker;
 use crate::store::path::Path;
 use crate::store::queueing::{Enqueue, Enqueued};
-use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime, STOPPED_S};
+use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime, read_stopped};
 use crate::supervise::pulse::LONGEST;
 use crate::task::definition::TaskDefinition;
 use crate::task::schedule::{JobSchedule, scheduled_at};
@@ -95,7 +95,7 @@ pub async fn run_once(
     let now_s = now_ms.div_euclid(1000);
     let mut next_s: Option<i64> = None;
     for ((task, schedule), seen_s) in all.into_iter().zip(last) {
-        if seen_s == Some(STOPPED_S) {
+        if read_stopped(seen_s).0 {
             continue;
         }
         let until_s = if leads || seen_s.is_none() { now_s } else { now_s - FOLLOWER_DELAY_S };

@@ -14,7 +14,7 @@ use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, Wo
 use crate::plugin::chain::Chain;
 use crate::plugin::cut_off::job_of;
 use crate::store::StoreError;
-use crate::store::inspection::{Retried, RetryFailed};
+use crate::store::inspection::{FailedJob, Retried, RetryFailed};
 use crate::store::instance::InstanceState;
 use crate::store::scheduling::ReadTime;
 use crate::store::workers::{ForceClean, LockValues, Registered, RegisteredWorkers, WorkerLock};
@@ -185,25 +185,27 @@ async fn retry(context: &SchedulerContext, record: &Bytes) -> Result<bool, Store
     if task.is_some_and(|task| task.on_crash == Some(OnCrash::Fail)) {
         return Ok(false);
     }
-    let admissions = task.zip(Args::of(&job).ok()).map(|(task, args)| Chain::of(task).admissions(&queue, &args));
+    let admissions = task.zip(Args::of(&job).ok()).map(|(task, args)| Chain::of(task).retry_admissions(&queue, &args));
     let (text, goes_back) = if view.may_be_distorted() {
         let why = "its arguments may have been changed by its worker's record";
         (format!("a stuck job of {} stays failed: {why}", job.class), false)
     } else {
-        let retry = RetryFailed {
-            record: record.clone(),
+        let job_again = FailedJob {
+            failed: record.into(),
             queue: queue.clone(),
             payload: payload.clone(),
             admissions: admissions.unwrap_or_default(),
             // The job of a foreign worker has no identity.
             identity: None,
         };
-        match context.store.run(retry).await? {
-            Retried::Yes => (format!("the job of {} goes back to queue {queue}: retry_stuck_jobs", job.class), true),
-            Retried::Refused { plugin } => {
+        match context.store.run(RetryFailed { jobs: vec![job_again] }).await?.first() {
+            Some(Retried::Yes) => {
+                (format!("the job of {} goes back to queue {queue}: retry_stuck_jobs", job.class), true)
+            }
+            Some(Retried::Refused { plugin }) => {
                 (format!("a stuck job of {} stays failed: {plugin} refused", job.class), false)
             }
-            Retried::Gone => return Ok(true),
+            Some(Retried::Gone) | None => return Ok(true),
         }
     };
     context.bus.emit(Event::Warning { text });

@@ -38,12 +38,15 @@ mod files {
     use std::path::Path;
 
     use super::Access;
-    use crate::file::{data, rights};
+    use crate::file::{data, lacking, rights};
     use crate::store::error::StoreError;
 
     /// The ends of the names of what stands beside a database: its log and the index of that, what a version of SQLite
     /// without a log writes, and the folder of the sockets.
     const BESIDE: [&str; 4] = ["-wal", "-shm", "-journal", ".wake"];
+
+    /// The ends of those that every process opens.
+    const LOG: [&str; 2] = ["-wal", "-shm"];
 
     impl Access {
         /// Judges the file at this path, and opens it with the rights that are due.
@@ -52,8 +55,17 @@ mod files {
             path: &Path,
             open: impl FnOnce() -> Result<T, StoreError> + Send,
         ) -> Result<T, StoreError> {
-            let Some(trusted) = &self.trusted else { return open() };
             let path = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+            let lacking = || lacking::right_to(&path, &LOG).map(|lacking| StoreError::Unsupported(lacking.to_string()));
+            // A daemon writes in any case, and would wait for a right that nobody gives it.
+            if self.runs_jobs
+                && let Some(error) = lacking()
+            {
+                return Err(error);
+            }
+            // SQLite only says that it is unable.
+            let open = || open().map_err(|error| if error.is_transient() { lacking().unwrap_or(error) } else { error });
+            let Some(trusted) = &self.trusted else { return open() };
             let untrusted = |error: data::UntrustedData| StoreError::Unsupported(error.to_string());
             if self.runs_jobs {
                 data::judge(trusted, &path, &BESIDE).map_err(untrusted)?;

@@ -31,6 +31,24 @@ pub enum Admission {
         /// The plugin, whose name the caller gets.
         plugin: &'static str,
     },
+    /// DelayQueueLock for the job of a periodic task that is retried: refuse while a job of the same bytes waits for its
+    /// next attempt. A delayed job without earlier attempts is the task's next tick, and no duplicate.
+    NotRepeating {
+        /// The plugin, whose name the caller gets.
+        plugin: &'static str,
+        /// The state of the attempts.
+        keys: RetryKeys,
+    },
+}
+
+impl Admission {
+    /// The plugin that states it.
+    #[must_use]
+    pub fn plugin(&self) -> &'static str {
+        match self {
+            Self::TakeLock { plugin, .. } | Self::NotDelayed { plugin } | Self::NotRepeating { plugin, .. } => plugin,
+        }
+    }
 }
 
 /// A step between claim and run. Gates are passed in the given order; a refusal frees the locks that earlier gates of

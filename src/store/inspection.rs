@@ -165,14 +165,38 @@ pub struct FailedRecords {
 
 arrow!(FailedRecords, "failed", Reads -> Vec<Bytes>; Scheduler, Admin);
 
-/// Removes the first record with exactly these bytes; false if there is none.
-#[derive(Debug, Clone)]
-pub struct RemoveFailed {
+/// A failure record, by its bytes. Of equal ones any is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FailedRecord {
     /// The record.
     pub record: Bytes,
+    /// Where it was seen. It may stand elsewhere by now; the position only helps to find it.
+    pub position: Option<i64>,
 }
 
-arrow!(RemoveFailed, "remove_failed", Once -> bool; Admin);
+impl From<&Bytes> for FailedRecord {
+    fn from(record: &Bytes) -> Self {
+        Self { record: record.clone(), position: None }
+    }
+}
+
+/// Removes one record for each of these, in one atomic step. Returns whether there was one, in order; fewer answers than
+/// records if the store refuses to remove the next one.
+///
+/// The caller bounds how many there are: [`FAILED_BATCH`].
+#[derive(Debug, Clone)]
+pub struct RemoveFailed {
+    /// The records.
+    pub records: Vec<FailedRecord>,
+}
+
+arrow!(RemoveFailed, "remove_failed", Once -> Vec<bool>; Admin);
+
+/// How many failed jobs one step removes or retries at most, and how many bytes their records may have together unless
+/// it is one.
+pub const FAILED_BATCH: usize = 250;
+/// See [`FAILED_BATCH`].
+pub const FAILED_BATCH_BYTES: usize = 512 * 1024;
 
 /// Removes all failure records, and returns how many there were.
 #[derive(Debug, Clone, Copy)]
@@ -180,12 +204,11 @@ pub struct ClearFailed;
 
 arrow!(ClearFailed, "clear_failed", Repeatable -> u64; Admin);
 
-/// Failed -> queue: removes the record and enqueues its job in one atomic step. The state of Retry for this job is
-/// deleted.
+/// A failed job that goes back to a queue.
 #[derive(Debug, Clone)]
-pub struct RetryFailed {
-    /// The record.
-    pub record: Bytes,
+pub struct FailedJob {
+    /// Its record.
+    pub failed: FailedRecord,
     /// Where its job goes.
     pub queue: QueueName,
     /// The job's bytes.
@@ -196,7 +219,18 @@ pub struct RetryFailed {
     pub identity: Option<Identity>,
 }
 
-arrow!(RetryFailed, "retry_failed", Once -> Retried; Scheduler, Admin);
+/// Failed -> queue, for some jobs, each judged on its own, in order: removes the record and enqueues its job. The state of
+/// Retry for the job is deleted. All of it is one atomic step. Returns the outcomes, in order; fewer than jobs if the store
+/// refuses the next one.
+///
+/// The caller bounds how many there are: [`FAILED_BATCH`].
+#[derive(Debug, Clone)]
+pub struct RetryFailed {
+    /// The jobs.
+    pub jobs: Vec<FailedJob>,
+}
+
+arrow!(RetryFailed, "retry_failed", Once -> Vec<Retried>; Scheduler, Admin);
 
 /// The outcome of a retry from the failed list.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -290,9 +290,24 @@ pub struct Fire {
 
 arrow!(Fire, "fire", Repeatable -> Fired; Scheduler, Admin);
 
-/// The last occurrence of a schedule that somebody stopped: nothing is due after it. It moves with everything else to
-/// another store, and a version that does not know it takes it for a clock that was set back.
-pub const STOPPED_S: i64 = 253_402_300_799;
+/// From this second on, which never comes, the last occurrence says that somebody stopped the schedule: nothing is due
+/// after it. What lies behind it is the occurrence before. It moves with everything else to another store.
+const STOPPED_S: i64 = 253_402_300_799;
+
+/// The last occurrence of a schedule that is stopped after this one.
+#[must_use]
+pub fn stopped_after(last_s: Option<i64>) -> i64 {
+    STOPPED_S + last_s.unwrap_or(0).clamp(0, STOPPED_S)
+}
+
+/// Whether a last occurrence says that the schedule is stopped, and the one before.
+#[must_use]
+pub fn read_stopped(last_s: Option<i64>) -> (bool, Option<i64>) {
+    match last_s {
+        Some(stopped @ STOPPED_S..) => (true, Some(stopped - STOPPED_S).filter(|before| *before > 0)),
+        last_s => (false, last_s),
+    }
+}
 
 /// The outcome for an occurrence.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -314,3 +329,18 @@ pub struct LastFired {
 }
 
 arrow!(LastFired, "last_fired", Reads -> Vec<Option<i64>>; Scheduler, Admin);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stopped_schedule_keeps_its_last_occurrence() {
+        for last_s in [None, Some(1), Some(1_790_000_000), Some(STOPPED_S - 1)] {
+            assert_eq!(read_stopped(last_s), (false, last_s));
+            assert_eq!(read_stopped(Some(stopped_after(last_s))), (true, last_s));
+        }
+        assert_eq!(read_stopped(Some(stopped_after(Some(-5)))), (true, None));
+        assert!(stopped_after(Some(i64::MAX)) < 8_640_000_000_000, "every store reads it");
+    }
+}

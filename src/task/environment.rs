@@ -153,14 +153,32 @@ fn variable(line: &str) -> Result<Option<(String, String)>, &'static str> {
     let name = name.trim();
     judge_name(name)?;
     let value = value.trim();
-    let quoted = |quote: char| value.strip_prefix(quote).and_then(|rest| rest.strip_suffix(quote));
-    let value = match quoted('"').or_else(|| quoted('\'')) {
-        Some(inner) => inner,
-        None if value.starts_with(['"', '\'']) => return Err("a quote is opened and not closed on this line"),
+    let value = match value.chars().next().filter(|first| matches!(first, '"' | '\'')) {
+        Some(quote) => quoted(value, quote).ok_or("a quote is opened and not closed on this line")?,
+        // To systemd and Docker it is a part of the value, to dotenv and Compose a comment. A secret that is silently longer
+        // or shorter than meant is worse than an error.
+        None if is_comment_behind(value) => {
+            return Err(
+                "a # behind a blank is a part of the value to some programs and a comment to others; put the value in \
+                        quotes (NAME=\"VALUE\" # comment)",
+            );
+        }
         None => value,
     };
     judge_value(value)?;
     Ok(Some((name.to_owned(), value.to_owned())))
+}
+
+/// What stands between quotes. The closing one is the first behind which the line ends or a comment begins.
+fn quoted(value: &str, quote: char) -> Option<&str> {
+    let inner = value.get(1..)?;
+    let is_end = |rest: &str| rest.is_empty() || (rest.starts_with([' ', '\t']) && rest.trim_start().starts_with('#'));
+    let (end, _) = inner.match_indices(quote).find(|(at, _)| is_end(&inner[at + 1..]))?;
+    Some(&inner[..end])
+}
+
+fn is_comment_behind(value: &str) -> bool {
+    value.match_indices('#').any(|(at, _)| value[..at].ends_with([' ', '\t']))
 }
 
 fn judge_value(value: &str) -> Result<(), &'static str> {
@@ -191,6 +209,29 @@ mod tests {
         let found = lines(text).unwrap();
         let expected = [("A", "1"), ("B", "two words"), ("C", "it''s"), ("D", ""), ("E", "a=b#c")];
         assert_eq!(found, expected.map(|(name, value)| (name.to_owned(), value.to_owned())));
+    }
+
+    #[test]
+    fn a_comment_may_stand_behind_quotes_and_is_doubtful_behind_anything_else() {
+        for (line, value) in [
+            (r#"A="x" # tail"#, "x"),
+            (r#"A="x"	# it's "y""#, "x"),
+            ("A='x # y' # tail", "x # y"),
+            (r#"A="x"y""#, r#"x"y"#),
+            (r##"A="x"#y""##, r##"x"#y"##),
+            ("A=\"\"", ""),
+            ("A=x#tail", "x#tail"),
+            ("A=#x", "#x"),
+        ] {
+            assert_eq!(lines(line), Ok(vec![("A".to_owned(), value.to_owned())]), "{line}");
+        }
+        for line in ["A=secret # tail", "A=secret\t#tail", "A=a secret #"] {
+            let error = lines(line).unwrap_err();
+            assert!(error.contains("app.env:1: a # behind a blank") && !error.contains("secret"), "{error}");
+        }
+        for line in ["A=\"x\" tail", "A=\"", "A='x\" # tail"] {
+            assert!(lines(line).unwrap_err().contains("not closed"), "{line}");
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod known_names;
 mod periodic_options;
 mod ping;
 mod plugin_options;
-mod program;
+pub(crate) mod program;
 mod retry_options;
 mod run;
 mod schedules;
@@ -303,7 +303,7 @@ impl<'b> TaskLoader<'b> {
             },
         );
         let go_on = table.take("re_enqueue_periodic_task_if_exception");
-        if let Some(value) = go_on.as_ref().filter(|_| !periodic) {
+        if let Some(value) = go_on.as_ref().filter(|_| !times.is_meant) {
             self.warnings.push(format!("{}: has no effect on a task that is not periodic", value.location_and_key()));
         }
         let go_on = go_on.and_then(|value| value.boolean()).unwrap_or(true);
@@ -320,7 +320,7 @@ impl<'b> TaskLoader<'b> {
             missing: &self.missing,
             trusted: self.known.trusted,
         };
-        let ping = ping::read(table, periodic || !schedules.is_empty(), context);
+        let ping = ping::read(table, times.is_meant || tables.is_some(), context);
         let handler = table
             .required("run", "a table with the handler, [run]")
             .and_then(|value| value.table("a table with the handler"))

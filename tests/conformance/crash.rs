@@ -264,7 +264,7 @@ async fn what_may_be_repeated_doubles_nothing_when_cut() {
         instance.settle_one(&claims[0], claims[0].failed()).await;
         let other = Failure::new("Error", "another").record("w", "q", &job(0), NOW_MS);
         let retry = async |record: &Bytes| broken.through.retry_failed(record, &queue("q"), &job(91), &[], None).await;
-        assert_eq!(retry(&other).await.expect("retry_failed"), Retried::Gone);
+        assert_eq!(retry(&other).await.expect("retry_failed"), [Retried::Gone]);
         broken.cut(cut, "it broke", async || retry(&failure).await).await;
         assert_eq!((queued(store, "q").await, failed(store).await.len()), (vec![job(91)], 0));
 

@@ -10,6 +10,7 @@ use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 
+use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Duration;
 use windlass::job::{ClaimToken, Identity, LockKey};
@@ -20,8 +21,8 @@ use windlass::store::engine::Engine;
 use windlass::store::engine::OpenLane;
 use windlass::store::faults::{Fault, Faults};
 use windlass::store::inspection::{
-    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, JobsToDelete, Pause, QueueEnd, RemoveFailed, Resume,
-    RetryFailed,
+    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedJob, JobsToDelete, Pause, QueueEnd,
+    RemoveFailed, Resume, RetryFailed,
 };
 use windlass::store::instance::{Bury, Extend, Join, Leave, LockRenewal, Oversee, Register, Suspect, Unregister};
 use windlass::store::meter::Outcome;
@@ -495,20 +496,20 @@ fn correction_rows() -> Vec<Row> {
         row::<RemoveFailed>(Never, |f| {
             Box::pin(async move {
                 two_failed(f).await;
-                RemoveFailed { record: failed(&f.store).await.remove(0) }
+                RemoveFailed { records: failed(&f.store).await.iter().map(Into::into).collect() }
             })
         }),
         row::<RetryFailed>(Never, |f| {
             Box::pin(async move {
                 two_failed(f).await;
-                let record = failed(&f.store).await.remove(0);
-                RetryFailed {
-                    record,
+                let job = |(n, record): (usize, &Bytes)| FailedJob {
+                    failed: record.into(),
                     queue: queue("q"),
-                    payload: job(0),
+                    payload: job(n),
                     identity: None,
-                    admissions: vec![take(&lock(1), 60)],
-                }
+                    admissions: vec![take(&lock(n), 60)],
+                };
+                RetryFailed { jobs: failed(&f.store).await.iter().enumerate().map(job).collect() }
             })
         }),
         row::<ClearFailed>(Answers("0"), |f| {

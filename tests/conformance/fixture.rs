@@ -151,6 +151,21 @@ impl Fixture {
         }
     }
 
+    /// Lets no job onto a queue: its key is no list, or a trigger refuses its rows.
+    pub(crate) fn plant_barred_queue(&self, name: &str) {
+        match &self.place {
+            Place::Redis { .. } => drop(self.redis_command(&["SET", &self.key(&format!("queue:{name}")), "x"])),
+            Place::Sqlite { .. } => {
+                let connection = rusqlite::Connection::open(self.place.file()).expect("the file must open");
+                let sql = format!(
+                    "CREATE TRIGGER barred BEFORE INSERT ON jobs WHEN new.queue = '{name}' \
+                     BEGIN SELECT RAISE(ABORT, 'closed'); END"
+                );
+                connection.execute_batch(&sql).expect("a trigger must be added");
+            }
+        }
+    }
+
     /// Stops a periodic task that has an entry.
     pub(crate) fn plant_stopped(&self, tick: &Tick) {
         let task = tick.task.as_str();

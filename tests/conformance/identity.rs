@@ -175,7 +175,7 @@ async fn a_job_retried_by_hand_is_who_it_was(f: &Fixture) {
     let record = failed(&f.store).await.remove(0);
     let who = one.claim.identity.retried_by_hand();
     let retried = f.store.retry_failed(&record, &queue("q"), &job(1), &[], Some(&who)).await;
-    assert_eq!(retried.expect("retry_failed"), Retried::Yes);
+    assert_eq!(retried.expect("retry_failed"), [Retried::Yes]);
     let again = instance.claim_one("q").await;
     assert_eq!((&again.claim.identity.id, again.claim.identity.attempt), (&one.claim.identity.id, 2));
     instance.settle_one(&again, Verdict::Done).await;
@@ -257,7 +257,7 @@ async fn attempts_end_with_their_job(f: &Fixture) {
                 instance.settle_one(&one, one.failed()).await;
                 let record = failed(&f.store).await.pop().expect("it failed");
                 let retried = f.store.retry_failed(&record, &queue("q"), &job(1), &[], None).await;
-                assert_eq!(retried.expect("retry_failed"), Retried::Yes);
+                assert_eq!(retried.expect("retry_failed"), [Retried::Yes]);
                 assert_eq!(left(&mut instance).await, Some(2), "retried by hand");
                 f.store.delete_delayed(&job(1)).await.expect("delete_delayed");
             }

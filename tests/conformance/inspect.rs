@@ -35,7 +35,7 @@ behaviours! {
 }
 
 /// Puts failure records on the list as settlements do.
-async fn fail(f: &Fixture, payloads: &[Bytes]) -> Vec<Bytes> {
+pub(crate) async fn fail(f: &Fixture, payloads: &[Bytes]) -> Vec<Bytes> {
     let mut instance = Instance::join(&f.store, "failing", payloads.len()).await;
     fill(&f.store, "failing", payloads).await;
     let claims = instance.claim(&["failing"], &(1..=payloads.len()).collect::<Vec<_>>()).await;
@@ -118,10 +118,10 @@ async fn a_failure_is_removed_by_its_bytes(f: &Fixture) {
         assert_eq!(instance.settle(ends).await, [0_usize; 0]);
         record
     };
-    assert!(f.store.remove_failed(&records[2]).await.expect("remove_failed"));
-    assert!(!f.store.remove_failed(&records[2]).await.expect("remove_failed"));
-    assert!(!f.store.remove_failed(&Bytes::from_static(b"{}")).await.expect("remove_failed"));
-    assert!(f.store.remove_failed(&twins).await.expect("remove_failed"), "one of the two");
+    assert_eq!(f.store.remove_failed(&records[2]).await.expect("remove_failed"), [true]);
+    assert_eq!(f.store.remove_failed(&records[2]).await.expect("remove_failed"), [false]);
+    assert_eq!(f.store.remove_failed(&Bytes::from_static(b"{}")).await.expect("remove_failed"), [false]);
+    assert_eq!(f.store.remove_failed(&twins).await.expect("remove_failed"), [true], "one of the two");
     let left = [&records[0], &records[1], &records[3], &twins].map(Bytes::clone);
     assert_eq!(failed(&f.store).await, left);
 }
@@ -138,12 +138,12 @@ async fn a_retry_moves_the_job(f: &Fixture) {
     let records = fail(f, &jobs(0..3)).await;
     fill(&f.store, "q", &jobs(9..10)).await;
     let retried = f.store.retry_failed(&records[1], &queue("q"), &job(1), &[take(&lock(1), 60)], None).await;
-    assert_eq!(retried.expect("retry_failed"), Retried::Yes);
+    assert_eq!(retried.expect("retry_failed"), [Retried::Yes]);
     assert_eq!(failed(&f.store).await, [&records[0], &records[2]]);
     assert_eq!(queued(&f.store, "q").await, [job(9), job(1)]);
     assert_eq!(locks(&f.store).await, [lock(1).as_str()]);
     let retried = f.store.retry_failed(&records[0], &queue("fresh"), &job(0), &[], None).await;
-    assert_eq!(retried.expect("retry_failed"), Retried::Yes);
+    assert_eq!(retried.expect("retry_failed"), [Retried::Yes]);
     assert!(f.store.queue_names().await.expect("queue_names").contains(&queue("fresh")));
 }
 
@@ -156,8 +156,8 @@ async fn a_retry_happens_once(f: &Fixture) {
             let mut yes = 0;
             for (n, record) in records.iter().enumerate() {
                 let retried = store.retry_failed(record, &queue("q"), &job(n), &[], None).await.expect("retry_failed");
-                assert_ne!(retried, Retried::Refused { plugin: "QueueLock" });
-                yes += usize::from(retried == Retried::Yes);
+                assert_ne!(retried, [Retried::Refused { plugin: "QueueLock" }]);
+                yes += usize::from(retried == [Retried::Yes]);
             }
             yes
         });
@@ -169,7 +169,7 @@ async fn a_retry_happens_once(f: &Fixture) {
     expected.sort();
     assert_eq!(all, expected);
     let retried = f.store.retry_failed(&records[0], &queue("q"), &job(0), &[take(&lock(1), 60)], None).await;
-    assert_eq!(retried.expect("retry_failed"), Retried::Gone);
+    assert_eq!(retried.expect("retry_failed"), [Retried::Gone]);
     assert_eq!(locks(&f.store).await, [""; 0], "what is gone takes no lock");
 }
 
@@ -180,7 +180,7 @@ async fn a_refused_retry_keeps_the_record(f: &Fixture) {
     for (second, plugin) in [(take(&lock(1), 60), "QueueLock"), (NOT_DELAYED, "DelayQueueLock")] {
         let admissions = [take(&lock(2), 60), second];
         let retried = f.store.retry_failed(&records[0], &queue("q"), &job(0), &admissions, None).await;
-        assert_eq!(retried.expect("retry_failed"), Retried::Refused { plugin });
+        assert_eq!(retried.expect("retry_failed"), [Retried::Refused { plugin }]);
     }
     assert_eq!(failed(&f.store).await, records);
     assert_eq!(queued(&f.store, "q").await.len(), 0);
@@ -193,7 +193,7 @@ async fn strange_failures_are_retried_unchanged(f: &Fixture) {
     assert_eq!(failed(&f.store).await, records);
     for (record, payload) in records.iter().zip(&strange) {
         let retried = f.store.retry_failed(record, &queue("q"), payload, &[], None).await.expect("retry_failed");
-        assert_eq!(retried, Retried::Yes);
+        assert_eq!(retried, [Retried::Yes]);
     }
     assert_eq!(queued(&f.store, "q").await, strange);
     assert_eq!(f.store.failed_count().await.expect("failed_count"), 0);
@@ -260,8 +260,8 @@ async fn an_empty_store_reads_as_empty(f: &Fixture) {
     assert_eq!(store.working(&[]).await.expect("working"), []);
     assert_eq!(store.periodic(&[]).await.expect("periodic"), (Vec::new(), Vec::new()));
     let record = Failure::new("Error", "x").record("w", "q", b"{}", NOW_MS);
-    assert!(!store.remove_failed(&record).await.expect("remove_failed"));
-    assert_eq!(store.retry_failed(&record, &queue("q"), &job(1), &[], None).await.expect("retry"), Retried::Gone);
+    assert_eq!(store.remove_failed(&record).await.expect("remove_failed"), [false]);
+    assert_eq!(store.retry_failed(&record, &queue("q"), &job(1), &[], None).await.expect("retry"), [Retried::Gone]);
     assert_eq!(store.queue_names().await.expect("queue_names"), [], "looking makes nothing");
 }
 

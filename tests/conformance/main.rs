@@ -50,6 +50,7 @@ mod emptied;
 mod enqueue;
 mod enter;
 mod errors;
+mod failed;
 mod faults;
 mod foreign;
 mod full;

@@ -1,14 +1,17 @@
 //! Retry: failed attempts are counted and repeated in the step that ends them.
 
 use bytes::Bytes;
-use windlass::store::effect::{Retry, RetryKeys, Verdict};
+use windlass::store::effect::{Admission, Retry, RetryKeys, Verdict};
+use windlass::store::inspection::Retried;
 use windlass::store::periodic::Reconciled;
-use windlass::store::queueing::Repeated;
+use windlass::store::queueing::{Enqueued, Repeated, When};
 use windlass::store::workers::WorkerLock;
 
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::{Claimed, Instance};
-use crate::look::{counters, delayed, delayed_at, failed, fill, job, job_lock, promote_all, queued};
+use crate::look::{
+    admit, counters, delay, delayed, delayed_at, failed, fill, job, job_lock, promote_all, queue, queued, refused,
+};
 use crate::support::verbs::Verbs as _;
 use crate::tick::{entry, reconcile, tick};
 
@@ -24,6 +27,7 @@ behaviours! {
     who_a_job_is_stays_with_it,
     a_tick_that_is_repeated_writes_the_next_one_at_its_end,
     locks_of_a_force_cleaned_claim_are_freed,
+    a_retry_by_hand_passes_the_next_tick_and_no_attempt,
 }
 
 fn keys() -> RetryKeys {
@@ -208,4 +212,32 @@ async fn locks_of_a_force_cleaned_claim_are_freed(f: &Fixture) {
     assert!(f.store.force_clean(&claims[0].worker, Some(&record), None, &both).await.expect("force_clean"));
     let locks = crate::look::locks(&f.store).await;
     assert_eq!(locks, [job_lock(1).as_str()], "the other claim's stays");
+}
+
+async fn a_retry_by_hand_passes_the_next_tick_and_no_attempt(f: &Fixture) {
+    let admission = [Admission::NotRepeating { plugin: "DelayQueueLock", keys: keys() }];
+    let retry = async |record: &Bytes| {
+        f.store.retry_failed(record, &queue("q"), &job(1), &admission, None).await.expect("retry_failed")
+    };
+    let mut instance = Instance::join(&f.store, "a", 1).await;
+    fill(&f.store, "q", &[job(1), job(1)]).await;
+    for _ in 0..2 {
+        let one = instance.claim_one("q").await;
+        instance.settle_one(&one, one.failed()).await;
+    }
+    let records = failed(&f.store).await;
+    delay(&f.store, &job(1), When::At(NOW_S + 3600)).await;
+    assert_eq!(retry(&records[0]).await, [Retried::Yes], "the next tick waits");
+    assert_eq!((queued(&f.store, "q").await, delayed(&f.store).await), (vec![job(1)], vec![job(1)]));
+    assert_eq!(failed(&f.store).await, records[1..]);
+    assert!(fail(&mut instance, 3, &[1000]).await.is_some());
+    assert_eq!(retry(&records[1]).await, [Retried::Refused { plugin: "DelayQueueLock" }], "an attempt waits");
+    assert_eq!(admit(&f.store, "q", &job(1), &admission).await, refused("DelayQueueLock"));
+    assert_eq!((failed(&f.store).await.len(), queued(&f.store, "q").await.len()), (1, 0));
+    // The counter alone is a leftover.
+    f.store.delete_delayed(&job(1)).await.expect("delete_delayed");
+    f.plant_attempts(&keys().counter, "0");
+    assert_eq!(retry(&records[1]).await, [Retried::Yes]);
+    f.plant_attempts(&keys().counter, "0");
+    assert_eq!(admit(&f.store, "q", &job(1), &admission).await, Enqueued::Yes);
 }

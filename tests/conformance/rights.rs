@@ -11,7 +11,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use windlass::job::{Failure, LockKey};
-use windlass::store::effect::{Retry, RetryKeys, Verdict};
+use windlass::store::effect::{Admission, Retry, RetryKeys, Verdict};
+use windlass::store::inspection::RemoveFailed;
 use windlass::store::instance::Extend;
 use windlass::store::moving::{Decline, Identify, PutBack, RenewSource, TakenIn, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
@@ -62,7 +63,8 @@ arrows! {
     promote: ["locks", "places", "delay", "unlink", "trim_second", "promote"];
     recover: ["locks", "places", "identity", "delay", "cadence", "verdict", "recover"];
     force_clean: ["locks", "force_clean"];
-    retry_failed: ["locks", "places", "identity", "remember", "admit", "retry_failed"];
+    retry_failed: ["locks", "places", "identity", "remember", "admit", "failed", "retry_failed"];
+    remove_failed: ["failed", "remove_failed"];
     fire: ["locks", "admit", "fire"];
     reconcile: ["locks", "places", "identity", "delay", "recall", "forget", "unlink", "erase", "cadence", "reconcile"];
     withdraw: ["places", "identity", "recall", "forget", "unlink", "erase", "withdraw"];
@@ -420,7 +422,10 @@ async fn retry_failed(w: &World) {
     let mut instance = Instance::join(&w.f.store, "a", 1).await;
     let claim = instance.claim_one("q").await;
     instance.settle_one(&claim, claim.failed()).await;
-    let (record, name, payload, admissions) = (claim.failure(), queue("q"), job(0), [take(&lock(0), 60)]);
+    let keys = RetryKeys { counter: "resque-retry:add:0".to_owned(), failure: "failure-resque-retry:add:0".to_owned() };
+    let not_repeating = Admission::NotRepeating { plugin: "DelayQueueLock", keys };
+    let (record, name, payload) = (claim.failure(), queue("q"), job(0));
+    let admissions = [take(&lock(0), 60), not_repeating];
     let retry = || w.f.store.retry_failed(&record, &name, &payload, &admissions, None);
     w.refuse();
     for _ in 0..TIMES {
@@ -431,6 +436,29 @@ async fn retry_failed(w: &World) {
     retry().await.expect("retry");
     assert_eq!(queued(&w.f.store, "q").await, [job(0)], "{}", w.command);
     assert!(failed(&w.f.store).await.is_empty(), "{}", w.command);
+}
+
+async fn remove_failed(w: &World) {
+    fill(&w.f.store, "q", &jobs(0..3)).await;
+    let mut instance = Instance::join(&w.f.store, "a", 3).await;
+    let claims = instance.claim(&["q"], &[1, 2, 3]).await;
+    instance.settle(claims.iter().map(|one| one.ends(one.failed())).collect()).await;
+    let list = w.f.key("failed");
+    let records = failed(&w.f.store).await;
+    let remove = || w.f.store.run(RemoveFailed { records: records[..2].iter().map(Into::into).collect() });
+    w.refuse();
+    for _ in 0..TIMES {
+        w.check(remove().await);
+        let left = w.f.redis_command(&["LRANGE", &list, "0", "-1"]).texts();
+        assert!(
+            left.iter().map(String::as_bytes).eq(records.iter().map(|record| &record[..])) || left.len() == 1,
+            "{}: all or nothing: {left:?}",
+            w.command
+        );
+    }
+    w.allow();
+    remove().await.expect("remove");
+    assert_eq!(failed(&w.f.store).await, records[2..], "{}", w.command);
 }
 
 async fn fire(w: &World) {

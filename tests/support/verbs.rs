@@ -9,8 +9,8 @@ use windlass::store::arrow::Arrow;
 use windlass::store::delayed::{DelayedAt, DelayedCursor, DelayedSeconds, DeleteDelayed, ScheduledAt};
 use windlass::store::effect::Admission;
 use windlass::store::inspection::{
-    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, JobsToDelete, Locks,
-    Pause, QueueEnd, Queued, Queues, ReadPaused, ReadStats, RemoveFailed, Resume, RetryFailed,
+    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedJob, FailedRecords, JobsToDelete,
+    Locks, Pause, QueueEnd, Queued, Queues, ReadPaused, ReadStats, RemoveFailed, Resume, RetryFailed,
 };
 use windlass::store::instance::{
     Bury, Extend, InstanceRecord, InstanceState, Instances, Join, Leave, Oversee, Register, Unregister,
@@ -94,17 +94,19 @@ verbs! {
     paused() -> ReadPaused ReadPaused;
     failed_count() -> FailedCount FailedCount;
     failed(start: i64, stop: i64) -> FailedRecords FailedRecords { start, stop };
-    remove_failed(record: &Bytes) -> RemoveFailed RemoveFailed { record: record.clone() };
+    remove_failed(record: &Bytes) -> RemoveFailed RemoveFailed { records: vec![record.into()] };
     clear_failed() -> ClearFailed ClearFailed;
     retry_failed(
         record: &Bytes, queue: &QueueName, payload: &Bytes, admissions: &[Admission], identity: Option<&Identity>
     ) -> RetryFailed
         RetryFailed {
-            record: record.clone(),
-            queue: queue.clone(),
-            payload: payload.clone(),
-            admissions: admissions.to_vec(),
-            identity: identity.cloned(),
+            jobs: vec![FailedJob {
+                failed: record.into(),
+                queue: queue.clone(),
+                payload: payload.clone(),
+                admissions: admissions.to_vec(),
+                identity: identity.cloned(),
+            }],
         };
     sweep_identities(cursor: u64) -> SweepIdentities SweepIdentities { cursor };
     stats() -> ReadStats ReadStats { limit: usize::MAX };

@@ -360,7 +360,7 @@ async fn failed_jobs_of_every_writer_are_listed_removed_and_retried() {
 
     // The task's own rules hold: the second of two equal jobs is refused and its record stays.
     let retried = place.run(&["failed", "retry", "--task", "sendMail", "--json"]);
-    assert_eq!(retried.code, 0);
+    assert_eq!(retried.code, 1);
     assert_eq!(retried.json()["retried"], json!(1));
     assert_eq!(retried.json()["refused"][0]["refused_by"], json!("QueueLock"));
     let all = place.run(&["failed", "retry", "--all", "--json"]);

@@ -59,9 +59,30 @@ fn what_matches_is_counted_asked_about_and_moved() {
 #[test]
 fn nothing_that_matches_is_told_and_a_name_that_does_not_exist_ends_with_1() {
     let place = place();
-    let none = ["delayed", "run", "--task", "add", "--queue", "other", "--yes"];
+    let none = ["delayed", "run", "--task", "add", "--queue", "default", "--yes"];
     assert_eq!(place.run(&none).done(), "no delayed jobs match\n");
+    for command in [
+        &["delete", "--task", "add", "--queue", "mth", "--yes"][..],
+        &["run", "--queue", "mth", "--yes"],
+        &["move", "--task", "add", "--queue", "mth", "--to", "2037-01-01T00:00:00Z", "--yes"],
+        &["find", "add", "--queue", "mth", "--arg", "1"],
+        &["delete", "add", "--queue", "mth", "--arg", "1"],
+    ] {
+        let typo = place.run(&[&["delayed"], command].concat());
+        assert!(typo.code == 1 && typo.stderr.contains("did you mean \"math\"?"), "{command:?}: {typo:?}");
+    }
     let typo = place.run(&["delayed", "delete", "--task", "ad", "--yes"]);
     assert!(typo.code == 1 && typo.stderr.contains("did you mean \"add\"?"), "{typo:?}");
     assert_eq!(due(&place).len(), 4);
+}
+
+#[test]
+fn all_jobs_of_a_queue_are_changed_whatever_their_task_is() {
+    let place = place();
+    let moved = ["delayed", "move", "--queue", "math", "--to", "2037-01-01T00:00:00Z", "--yes"];
+    assert!(place.run(&moved).done().ends_with(": 3 delayed jobs\n"));
+    assert_eq!(place.run(&["delayed", "delete", "--queue", "math", "--yes"]).done(), "deleted: 3 delayed jobs\n");
+    assert_eq!(due(&place).len(), 1);
+    let none = place.run(&["delayed", "run", "--yes"]);
+    assert!(none.code == 64 && none.stderr.contains("TASK"), "{none:?}");
 }

@@ -41,6 +41,8 @@ fn the_newest_come_first_and_filters_narrow_them_down() {
     assert!(args_of(&folder, &["--since", "2036-01-01T00:00:00Z"]).is_empty());
     let (_, said) = folder.windlass(&["failed", "--limit", "1"]);
     assert!(said.ends_with("3 failed jobs in all; there are more of these: use --limit N\n"), "{said}");
+    let (_, said) = folder.windlass(&["failed", "--limit", "0"]);
+    assert!(said.ends_with("3 failed jobs in all; there are more of these: use --limit N\n"), "{said}");
     let (code, said) = folder.windlass(&["failed", "--task", "bda"]);
     assert!(code == Some(1) && said.contains("did you mean \"bad\"?"), "{said}");
     let (_, said) = folder.windlass(&["failed", "--json"]);
@@ -63,4 +65,57 @@ fn several_are_removed_by_their_ids_or_by_what_they_match() {
     assert_eq!(args_of(&folder, &[]), [json!(3)], "one of them is not there: nothing is removed");
     let (code, said) = folder.windlass(&["failed", "remove", "--task", "bad", "--yes"]);
     assert_eq!((code, said.as_str()), (Some(0), "removed 1 failed job\n"));
+}
+
+#[test]
+fn a_periodic_job_is_retried_while_its_next_run_waits() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("backup", "test -e mended || exit 3; sleep 300");
+    let task = folder.read("tasks.d/backup.toml").replace("[run]", "schedule = \"0 3 1 1 *\"\n[run]");
+    std::fs::write(folder.path("tasks.d/backup.toml"), task).unwrap();
+    let daemon = folder.daemon();
+    eventually("its first run waits", || folder.windlass(&["periodic"]).1.contains("delayed"));
+    for count in ["1\n", "2\n"] {
+        // It is delayed first and run next; the failed one is not in the way of the second.
+        eventually("it runs", || folder.windlass(&["periodic", "run", "backup"]).1.contains("enqueued backup"));
+        eventually("it failed", || folder.windlass(&["failed", "count"]).1 == count);
+        eventually("its next run waits", || folder.windlass(&["periodic"]).1.contains("delayed"));
+    }
+    std::fs::write(folder.path("mended"), "").unwrap();
+    let (code, said) = folder.windlass(&["failed", "retry", "0"]);
+    assert!(code == Some(0) && said.contains("retried"), "{said}");
+    eventually("it runs", || folder.windlass(&["workers"]).1.contains("backup"));
+    assert!(folder.windlass(&["delayed"]).1.contains("backup"), "its next run stays");
+    let (code, said) = folder.windlass(&["failed", "retry", "--all"]);
+    assert!(code == Some(0) && said.contains("retried 1 job"), "{said}");
+    eventually("an equal job runs already", || folder.windlass(&["queues"]).1.contains('0'));
+    assert_eq!(folder.windlass(&["workers"]).1.matches("backup").count(), 1);
+    drop(daemon);
+}
+
+#[test]
+fn a_refused_retry_ends_with_1_and_says_what_to_type() {
+    let folder = Folder::new("sqlite:windlass.db", "");
+    folder.script("bad", "exit 3");
+    let task = folder.read("tasks.d/bad.toml").replace("[run]", "plugins = [\"QueueLock\", \"DelayQueueLock\"]\n[run]");
+    std::fs::write(folder.path("tasks.d/bad.toml"), task).unwrap();
+    let daemon = folder.daemon();
+    assert_eq!(folder.windlass(&["enqueue", "bad", "--arg", "\"a b\""]).0, Some(0));
+    eventually("it failed", || folder.windlass(&["failed", "count"]).1 == "1\n");
+    daemon.stop();
+    assert_eq!(folder.windlass(&["enqueue", "bad", "--arg", "\"a b\"", "--in", "1h"]).0, Some(0));
+    for how in ["0", "--all"] {
+        let (code, said) = folder.windlass(&["failed", "retry", how]);
+        let typed = r#"DelayQueueLock refused; an equal job is delayed; to run that one now: windlass delayed run bad --args '["a b"]' --queue default"#;
+        assert!(code == Some(1) && said.contains(typed), "{code:?} {said}");
+    }
+    let (code, said) = folder.windlass(&["failed", "retry", "0", "--json"]);
+    assert!(code == Some(1) && said.contains(r#""refused_by":"DelayQueueLock""#), "{said}");
+    assert_eq!(folder.windlass(&["delayed", "delete", "bad", "--arg", "\"a b\""]).0, Some(0));
+    assert_eq!(folder.windlass(&["enqueue", "bad", "--arg", "\"a b\""]).0, Some(0));
+    let (code, said) = folder.windlass(&["failed", "retry", "0"]);
+    let key = said.split("windlass locks delete ").nth(1).expect(&said).trim();
+    assert!(code == Some(1) && key.starts_with('\''), "it is quoted: {said}");
+    assert_eq!(folder.windlass(&["locks", "delete", key.trim_matches('\'')]).0, Some(0));
+    assert_eq!(folder.windlass(&["failed", "retry", "0"]).0, Some(0));
 }

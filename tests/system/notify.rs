@@ -110,7 +110,7 @@ fn what_waits_is_told_before_a_daemon_ends_and_one_that_hears_nothing_does_not_h
     enqueue();
     eventually("it has failed", || folder.windlass(&["--json", "stats"]).1.contains("\"failed\":4"));
     daemon.stop();
-    assert!(folder.read("second").contains("not all notifications and pings were sent"), "{}", folder.read("second"));
+    assert!(folder.read("second").contains("1 notifications and 0 pings are lost"), "{}", folder.read("second"));
 }
 
 #[test]
@@ -184,14 +184,22 @@ fn a_check_is_pinged_at_begin_success_and_failure_and_a_dead_one_delays_no_run()
 fn what_nobody_could_be_told_is_a_mistake() {
     for (lines, said) in [
         ("[notify]\n", "expected exec = "),
-        ("[notify]\nurl = \"ftp://host\"\n", "notify.url: expected an address that begins with"),
+        ("[notify]\nurl = \"ftp://host\"\n", "tasks.toml:14:7: notify.url: expected an address that begins with"),
         ("[notify]\nurl = { file = \"none\" }\n", "expected a readable file that holds the address"),
         ("[notify]\nexec = []\n", "expected a program and its arguments"),
+        ("[notify]\nexec = [\"\"]\n", "expected a program (found nothing)"),
+        ("[notify]\nexec = [\"./none\", \"x\"]\n", "tasks.toml:14:8: notify.exec: expected a program that exists"),
+        ("[notify]\nexec = [\"no-such-program\"]\n", "expected a program in PATH (found \"no-such-program\""),
+        ("[notify]\nexec = [\"./tasks.toml\"]\n", "chmod +x makes it so"),
+        ("[notify]\nexec = [\"~/tell\"]\n", "found ~, which no shell fills in here"),
+        ("[notify]\nexec = [\"$HOME/tell\"]\n", "found $HOME, which no shell fills in here"),
     ] {
         let folder = folder(lines);
         folder.script("fails", "exit 1");
-        let (code, text) = folder.windlass(&["check"]);
-        assert!(code == Some(64) && text.contains(said), "{lines}: {text}");
+        for command in ["check", "run"] {
+            let (code, text) = folder.windlass(&[command]);
+            assert!(code == Some(64) && text.contains(said), "{lines}: {text}");
+        }
     }
     let folder = folder("");
     folder.script("fails", "exit 1");
@@ -200,4 +208,86 @@ fn what_nobody_could_be_told_is_a_mistake() {
     fs::write(&path, text.replace("[run]", "ping = \"https://hc-ping.com/x\"\n[run]")).expect("it must be written");
     let (code, text) = folder.windlass(&["check"]);
     assert!(code == Some(64) && text.contains("ping: goes with frequency"), "{text}");
+}
+
+/// A folder in which this shell script is told, and tasks fail.
+fn told_by(script: &str, more: &str) -> Folder {
+    let folder = folder(&format!("[notify]\nexec = [\"./tell\"]\ntimeout = \"5m\"\n{more}"));
+    program(&folder, "tell", script);
+    for task in ["one", "two"] {
+        folder.script(task, "exit 1");
+    }
+    folder
+}
+
+fn program(folder: &Folder, name: &str, script: &str) {
+    let path = folder.path(name);
+    fs::write(&path, format!("#!/bin/sh\ncd {}\n{script}\n", path.parent().expect("a folder").display()))
+        .expect("it must be written");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o755)).expect("one's own file must be changeable");
+}
+
+fn fail(folder: &Folder, task: &str, times: u64) {
+    let failed = || {
+        let (_, stats) = folder.windlass(&["--json", "failed", "count"]);
+        // The store may not be there yet.
+        serde_json::from_str::<Value>(&stats).ok().and_then(|stats| stats["count"].as_u64()).unwrap_or(0)
+    };
+    let before = failed();
+    for _ in 0..times {
+        assert_eq!(folder.windlass(&["enqueue", task]).0, Some(0));
+    }
+    eventually("they failed", || failed() == before + times);
+}
+
+fn counts(folder: &Folder) -> Vec<u64> {
+    let read = |line: &str| serde_json::from_str::<Value>(line).expect(line)["count"].as_u64().expect("a number");
+    folder.read("told").lines().map(read).collect()
+}
+
+#[test]
+fn a_drain_tells_what_waits_for_its_minute_and_waits_for_what_is_sent() {
+    let folder = told_by("message=$(cat); sleep 1; printf '%s\\n' \"$message\" >>told", "");
+    let daemon = folder.daemon();
+    fail(&folder, "one", 1);
+    eventually("it is told", || counts(&folder) == [1]);
+    fail(&folder, "one", 4);
+    fail(&folder, "two", 1);
+    daemon.stop();
+    let mut told = counts(&folder);
+    told.sort_unstable();
+    assert_eq!(told, [1, 1, 4]);
+    let log = folder.read("log");
+    assert!(!log.contains("lost") && !log.contains("exec failed"), "{log}");
+}
+
+#[test]
+fn what_is_not_told_when_the_drain_has_no_time_left_is_counted() {
+    let folder = told_by("echo begun >>begun; exec sleep 600", "");
+    folder.reconfigure("timeout = \"4s\"\nkill_grace = \"1s\"", "timeout = \"1s\"\nkill_grace = \"100ms\"");
+    let daemon = folder.daemon();
+    fail(&folder, "one", 1);
+    eventually("it is being told", || !folder.read("begun").is_empty());
+    fail(&folder, "two", 1);
+    fail(&folder, "one", 3);
+    daemon.stop();
+    let log = folder.read("log");
+    assert!(log.contains("the end came before all was told: 3 notifications and 0 pings are lost"), "{log}");
+}
+
+#[test]
+fn a_reload_mends_what_waits_to_be_told() {
+    let folder = told_by("echo begun >>begun; until [ -e go ]; do sleep 0.1; done", "");
+    program(&folder, "mended", "cat >>told; echo >>told");
+    let daemon = folder.daemon();
+    fail(&folder, "one", 1);
+    eventually("it is being told", || !folder.read("begun").is_empty());
+    fail(&folder, "two", 1);
+    folder.reconfigure("./tell", "./mended");
+    signal(daemon.parent(), Signal::HUP);
+    daemon.wait_log("reloaded");
+    fs::write(folder.path("go"), "").expect("a file must be written");
+    eventually("the other is told by the new program", || counts(&folder) == [1]);
+    assert_eq!(folder.read("begun").lines().count(), 1);
+    daemon.stop();
 }

@@ -71,6 +71,13 @@ fn a_run_that_took_too_long_leaves_the_end_of_both_streams() {
     for expected in ["working", "waiting", "its whole output is on"] {
         assert!(shown.contains(expected), "{shown}");
     }
+    let (_, list) = folder.windlass(&["failed"]);
+    assert!(list.contains("LAST LINE OF STDERR") && list.lines().nth(1).expect(&list).ends_with("waiting"), "{list}");
+    let matched = |text: &str| {
+        let (_, said) = folder.windlass(&["--json", "failed", "list", "--error", text]);
+        serde_json::from_str::<Value>(&said).expect(&said)["failed"].as_array().map(Vec::len)
+    };
+    assert_eq!((matched("whole output"), matched("working"), matched("waiting")), (Some(0), Some(1), Some(1)));
     daemon.stop();
 }
 

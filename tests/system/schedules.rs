@@ -2,6 +2,8 @@
 
 use serde_json::json;
 
+use windlass::store::scheduling::Fire;
+
 use crate::daemon::{Folder, eventually};
 use crate::place::Place;
 
@@ -36,6 +38,11 @@ fn a_schedule_is_listed_stopped_started_and_run_like_a_periodic_task() {
     let plan =
         |place: &Place| place.run(&["plan", "--task", "report", "--hours", "200", "--json"]).json()["plan"].clone();
     assert_eq!(plan(&place), json!([]));
+    let text = place.run(&["plan", "--task", "report", "--hours", "200"]).done();
+    assert_eq!(
+        text,
+        "nothing is due within 200 hours\nreport/weekly is stopped: windlass periodic start report/weekly\n"
+    );
 
     let run = place.run(&["periodic", "run", "report", "--json"]).json();
     assert_eq!(run, json!({"schedule": "report/weekly", "outcome": "enqueued"}));
@@ -83,4 +90,31 @@ fn a_tick_tells_its_handler_for_when_it_was_due() {
         assert!(due % 2 == 0 && before.is_none_or(|before| due > before), "{}", folder.read("told"));
         before = Some(due);
     }
+}
+
+#[test]
+fn a_schedule_that_is_stopped_and_started_keeps_its_last_occurrence() {
+    let place = place();
+    // Once a year, so that no occurrence comes between.
+    place.write("tasks.d/report.toml", &REPORT.replace("0 9 * * MON", "0 9 5 1 *"));
+    let now_s = chrono::Utc::now().timestamp();
+    let last_s = last_january(now_s);
+    let fire = Fire { id: "report/weekly".to_owned(), seen_s: None, last_s, job: None };
+    let store = place.store();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime must start");
+    runtime.block_on(store.run(fire)).expect("fire");
+    let last = the_schedule(&place)["last"].clone();
+    assert_eq!(last["ms"], json!(last_s * 1000));
+    for verb in ["stop", "start", "stop"] {
+        place.run(&["periodic", verb, "report"]).done();
+        assert_eq!(the_schedule(&place)["last"], last, "{verb}");
+    }
+}
+
+/// The last fifth of January at 9:00 in Berlin.
+fn last_january(now_s: i64) -> i64 {
+    use chrono::{Datelike as _, TimeZone as _};
+    let now = chrono::DateTime::from_timestamp(now_s, 0).expect("a date");
+    let of = |year| chrono::Utc.with_ymd_and_hms(year, 1, 5, 8, 0, 0).single().expect("a time").timestamp();
+    if of(now.year()) <= now_s { of(now.year()) } else { of(now.year() - 1) }
 }

@@ -10,7 +10,7 @@ fn a_time_is_read_from_the_clocks_of_a_zone_and_told_in_it_and_here() {
     let said = String::from_utf8(output.stdout).unwrap();
     assert!(output.status.success(), "{said}");
     let told = "enqueued add on math at 2035-12-24T07:00:00Z (2082092400000 ms): 2035-12-24 08:00:00 CET in Europe/Berlin, \
-                2035-12-24 02:00:00 -05:00 here\n";
+                2035-12-24 02:00:00 EST here\n";
     assert_eq!(said, told);
     let here = |args: &[&str]| {
         let output = place.command(args).env("TZ", "Asia/Tokyo").output().unwrap();
@@ -69,4 +69,37 @@ fn arguments_are_read_from_a_file_or_from_stdin() {
     assert!(ended.code == 64 && ended.stderr.contains("stdin: not valid JSON: "), "{ended:?}");
     let done = place.run_with(&["enqueue", "--bulk", "-"], "\u{feff}{\"task\":\"add\",\"args\":[3]}\n").done();
     assert_eq!(done, "1 enqueued, 0 delayed\n");
+}
+
+#[test]
+fn clocks_that_nothing_knows_are_not_taken_for_those_of_greenwich() {
+    let place = Place::new();
+    let at = |tz: &str, time: &str| {
+        let output = place.command(&["enqueue", "add", "--at", time]).env("TZ", tz).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned())
+    };
+    for tz in ["CET-1CEST", "Nonsense/Zone"] {
+        let (code, said) = at(tz, "2035-07-01 10:00");
+        assert!(code == Some(64) && said.contains(&format!("TZ={tz:?} is no zone")), "{said}");
+        assert_eq!(
+            at(tz, "2035-07-01T10:00:00Z").0,
+            Some(if tz == "CET-1CEST" { 0 } else { 1 }),
+            "no clocks are meant"
+        );
+    }
+    let (code, said) = at("CET-1CEST,M3.5.0,M10.5.0/3", "2035-07-02 10:00");
+    assert!(code == Some(0) && said.contains("at 2035-07-02T08:00:00Z"), "{said}");
+}
+
+#[test]
+fn a_time_that_has_passed_is_told() {
+    let place = Place::new();
+    let past = place.run(&["enqueue", "add", "--at", "2020-01-01T00:00:00Z"]);
+    assert!(past.code == 0 && past.stderr.contains("2020-01-01T00:00:00Z has passed"), "{past:?}");
+    let moved = place.run(&["delayed", "move", "add", "--to", "2021-01-01T00:00:00Z", "--yes"]);
+    assert!(moved.code == 0 && moved.stderr.contains("has passed"), "{moved:?}");
+    assert!(!place.run(&["enqueue", "add", "--at", "2036-01-01T00:00:00Z"]).stderr.contains("passed"));
+    assert_eq!(place.run(&["enqueue", "add", "--in", "10m", "--zone", "UTC"]).code, 64);
+    let none = place.run(&["delayed", "--limit", "0"]).done();
+    assert!(none.ends_with("there are more: use --limit N\n") && !none.contains("no delayed"), "{none}");
 }

@@ -167,7 +167,7 @@ async fn rates(store: &Store<Admin>, fleet: &Fleet) -> Result<Vec<Finding>, Admi
         let percent = rate * 100.0;
         let text = format!("{failed} of {runs} runs of {task} failed in the last ten minutes ({percent:.1} %)");
         Finding::tells(Cause::FailureRate, text)
-            .command(format!("windlass history --task {}", word(task.as_str())))
+            .command(shell::command_for("history --task", task.as_str()))
             .fact("task", task.as_str())
             .fact("failed", failed)
             .fact("runs", runs)

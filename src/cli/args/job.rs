@@ -59,7 +59,7 @@ pub(crate) struct EnqueueArgs {
     #[arg(long, value_name = "TIME", value_parser = value::time, conflicts_with_all = ["delay", "front"])]
     pub at: Option<TimeArg>,
     /// The zone of the clocks that --at is read from, if it is not the one here: Europe/Berlin
-    #[arg(long, value_name = "ZONE", value_parser = value::zone, requires = "at")]
+    #[arg(long, value_name = "ZONE", value_parser = value::zone, requires = "at", conflicts_with = "delay")]
     pub zone: Option<Tz>,
     /// Run it after this delay: 90s, 10m, 1h 30m, or milliseconds
     #[arg(long = "in", id = "delay", value_name = "DURATION", value_parser = value::delay, allow_hyphen_values = true, conflicts_with = "front")]

@@ -231,14 +231,14 @@ pub(crate) enum DelayedVerb {
 #[derive(Debug, ClapArgs)]
 pub(crate) struct DelayedSelectArgs {
     /// The task of a job that its arguments name
-    #[arg(value_name = "TASK", required_unless_present_any = ["all_of", "at"])]
+    #[arg(value_name = "TASK", required_unless_present_any = ["all_of", "at", "queue"])]
     pub task: Option<String>,
     /// All jobs of this task, with any arguments
     #[arg(long = "task", id = "all_of", value_name = "T", conflicts_with_all = ["task", "args", "arg"])]
     pub all_of: Option<String>,
     #[command(flatten)]
     pub args: JobArgs,
-    /// The queue, if it is not the task's own
+    /// Only jobs of this queue; with TASK its queue, if it is not the task's own
     #[arg(long, value_name = "Q")]
     pub queue: Option<String>,
     /// Only those that are due at this time

@@ -133,7 +133,7 @@ pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> Result<Exit, Cl
     let mut problems = Vec::new();
     match crate::config::load::load(context.sources()) {
         Err(found) => problems = found.0,
-        Ok(Loaded { config, notes, passed_over }) => {
+        Ok(Loaded { config, notes, warnings, passed_over }) => {
             output.notes = notes.into_iter().chain(passed_over).collect();
             problems.extend(context.extensions().check(&config.overrides));
             problems.extend(notify::check(&config));
@@ -145,7 +145,7 @@ pub(crate) fn run(context: &CommandContext, args: &CheckArgs) -> Result<Exit, Cl
                 output.skipped = error::to_tell(&skipped).0.iter().map(ProblemView::of).collect();
             }
             problems.extend(tasks.problems.iter().chain(&tasks.unavailable).cloned());
-            output.warnings.extend(tasks.warnings.iter().map(ToString::to_string));
+            output.warnings.extend(warnings.into_iter().chain(tasks.warnings.iter().map(ToString::to_string)));
             output.tasks = tasks::list(&tasks.registry, SystemClock.now_ms());
             fields = effective_settings(&config);
             grace = config.shutdown.kill_grace;

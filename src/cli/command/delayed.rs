@@ -5,7 +5,8 @@ use serde::Serialize;
 use super::delayed_moves::{self, Change};
 use crate::admin::delayed::{self, DelayedView, TimeView};
 use crate::admin::delayed_moves::DelayedSelection;
-use crate::admin::known::{expect_known, not_found};
+use crate::admin::known::not_found;
+use crate::admin::queues::expect_job;
 use crate::cli::args::verbs::DelayedSelectArgs;
 use crate::cli::args::{DelayedVerb, NamedJobArgs};
 use crate::cli::context::CommandContext;
@@ -41,7 +42,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             let store = context.store().await?;
             let page = delayed::list(&store, at, list.limit).await?;
             context.printer.print(&page, || {
-                if page.jobs.is_empty() {
+                if page.jobs.is_empty() && !page.more {
                     return Text::from(if at.is_some() { "no jobs are due then" } else { "no delayed jobs" });
                 }
                 let table = delayed_table(&page.jobs);
@@ -53,7 +54,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             let store = context.store().await?;
             let output = delayed::timestamps(&store, limit).await?;
             context.printer.print(&output, || {
-                if output.timestamps.is_empty() {
+                if output.timestamps.is_empty() && !output.more {
                     return Text::from("no delayed jobs");
                 }
                 let mut table = TextTable::new(&["at", "#ms", "#jobs"]);
@@ -67,7 +68,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             let (store, job, tasks) = resolve(context, job).await?;
             let times = delayed::find(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
             if times.is_empty() {
-                expect_known(&tasks.registry, job.task.as_str())?;
+                expect_job(&store, &tasks.registry, Some(job.task.as_str()), Some(job.queue.as_str())).await?;
             }
             let output = FindOutput { times };
             context.printer.print(&output, || {
@@ -81,7 +82,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
             let (store, job, tasks) = resolve(context, NamedJobArgs { task, queue, args }).await?;
             let times = delayed::delete(&store, job.task.as_str(), job.queue.as_str(), &job.args).await?;
             if times.is_empty() {
-                expect_known(&tasks.registry, job.task.as_str())?;
+                expect_job(&store, &tasks.registry, Some(job.task.as_str()), Some(job.queue.as_str())).await?;
             }
             let output = DelayedDeleteOutput { deleted: times.len(), times };
             context.printer.report(&output, || {
@@ -97,6 +98,7 @@ pub(crate) async fn run(context: &CommandContext, verb: DelayedVerb) -> Result<E
         DelayedVerb::Run(select) => return changed(context, select, Change::Run).await,
         DelayedVerb::Move { select, to } => {
             let to = to.said(select.zone)?;
+            to.tell_if_past();
             return changed(context, select, Change::Move(to)).await;
         }
     }

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use crate::admin::AdminError;
 use crate::admin::delayed_moves::{DelayedMatched, DelayedSelection, change, count};
-use crate::admin::known::expect_known;
 use crate::admin::overview::leader;
+use crate::admin::queues::expect_job;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::output::{Text, confirm, count_noun};
@@ -53,10 +53,8 @@ pub(super) async fn run(
 ) -> Result<Exit, CliError> {
     let mut progress = Progress::new("delayed jobs match");
     let found = count(store, &tasks.registry, selection, |found| progress.at(found.jobs)).await?;
-    if found == DelayedMatched::default()
-        && let Some(task) = &selection.task
-    {
-        expect_known(&tasks.registry, task)?;
+    if found == DelayedMatched::default() {
+        expect_job(store, &tasks.registry, selection.task.as_deref(), selection.queue.as_deref()).await?;
     }
     if found.jobs > 0 {
         confirm(&what.question(&jobs(found.jobs)), yes)?;

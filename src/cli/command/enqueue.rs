@@ -120,7 +120,7 @@ pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<E
         later(context, &client, &request, &args).await?
     };
     if !args.foreign {
-        warn_of_unloaded(&store, [request.task.as_str()]).await;
+        warn_of_unloaded(context, &store, [request.task.as_str()]).await;
     }
     Ok(exit)
 }
@@ -129,9 +129,9 @@ pub(crate) async fn run(context: &CommandContext, args: EnqueueArgs) -> Result<E
 async fn checked(context: &CommandContext, request: &Request) -> Result<(Client, Store<Whole>), CliError> {
     let tasks = context.tasks()?;
     context.resolve(request, &tasks).map_err(|error| match error {
-        RequestError::UnknownTask { .. } => {
-            CliError::Failed(format!("{error}; for a task that other workers know, say --foreign --queue Q"))
-        }
+        RequestError::UnknownTask { .. } => CliError::Failed(format!(
+            "{error}; list the tasks: windlass tasks; for a task that other workers know, say --foreign --queue Q"
+        )),
         RequestError::QueueMissing { .. } => CliError::Usage(format!("{error}: say --queue Q")),
         other => CliError::Client(other.into()),
     })?;
@@ -180,6 +180,7 @@ async fn later(
 ) -> Result<Exit, CliError> {
     let duplicate = if args.suppress_duplicate { OnDuplicate::Suppress } else { OnDuplicate::Refuse };
     let said = args.at.as_ref().map(|at| at.said(args.zone)).transpose()?;
+    said.iter().for_each(SaidTime::tell_if_past);
     let (job, scheduled) = match (&said, args.delay) {
         (Some(said), _) => client.enqueue_at(request, said.moment, duplicate).await?,
         (None, delay) => client.enqueue_in(request, delay.unwrap_or(0), duplicate).await?,
@@ -335,7 +336,7 @@ async fn many(context: &CommandContext, args: &EnqueueArgs, file: &Path) -> Resu
     }
     context.printer.report(&output, || bulk_text(&output))?;
     if !args.foreign && output.error.is_none() {
-        warn_of_unloaded(&store, jobs.iter().map(|job| job.job.task.as_str())).await;
+        warn_of_unloaded(context, &store, jobs.iter().map(|job| job.job.task.as_str())).await;
     }
     Ok(exit)
 }

@@ -3,7 +3,8 @@
 use serde::Serialize;
 
 use crate::admin::AdminError;
-use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, RetryOutcome, SHOWN_ID};
+use crate::admin::failed::{self, FailedPage, FailedView, FoundFailure, SHOWN_ID};
+use crate::admin::failed_retry::{self, RetryOutcome};
 use crate::admin::failed_search::{self, FailedFilter};
 use crate::admin::known::expect_known;
 use crate::admin::queues;
@@ -17,6 +18,7 @@ use crate::cli::table::{FieldList, TextTable};
 use crate::cli::value::Since;
 use crate::clock::{Clock as _, SystemClock};
 use crate::job::QueueName;
+use crate::job::output_end::last_of_stderr;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 
@@ -56,7 +58,7 @@ pub(crate) async fn run(context: &CommandContext, verb: FailedVerb) -> Result<Ex
             let filter = filter_of(filter)?;
             let mut progress = Progress::new("failed jobs were looked at");
             let page = failed_search::newest(&store, &filter, limit, |seen| progress.at(seen)).await?;
-            if page.failed.is_empty() {
+            if page.failed.is_empty() && page.more != Some(true) {
                 expect_something(context, &store, &filter).await?;
             }
             context.printer.print(&page, || list_text(&page, !filter.is_empty()))?;
@@ -151,15 +153,7 @@ async fn expect_something(
     filter: &FailedFilter,
 ) -> Result<(), CliError> {
     let tasks = context.tasks()?;
-    if let Some(task) = &filter.task {
-        expect_known(&tasks.registry, task)?;
-    }
-    if let Some(queue) = &filter.queue
-        && !tasks.registry.iter().any(|task| task.queue.as_str() == queue)
-    {
-        queues::find(store, queue).await?;
-    }
-    Ok(())
+    Ok(queues::expect_job(store, &tasks.registry, filter.task.as_deref(), filter.queue.as_deref()).await?)
 }
 
 /// Removes those that these ids or positions name. All are found before the first is removed, because positions move.
@@ -186,14 +180,13 @@ async fn retry_one(
     // A plugin of an invalid task would not be called.
     context.warn_of_problems(&tasks);
     let found = failed::find(store, address).await?;
-    let outcome = failed::retry(store, &tasks.registry, &context.plugins(), &found, queue).await?;
+    let outcome = failed_retry::retry(store, &tasks.registry, &context.plugins(), &found, queue).await?;
     if let RetryOutcome::NotRetriable { id, reason } = outcome {
         return Err(CliError::Admin(AdminError::NotRetriable { id, reason }));
     }
     complain_of_plugins(&outcome);
     context.printer.report(&outcome, || retry_text(&outcome))?;
-    // As with an enqueue, a refusal is a result and not an error.
-    Ok(if matches!(outcome, RetryOutcome::Gone { .. }) { Exit::Failure } else { Exit::Done })
+    Ok(if matches!(outcome, RetryOutcome::Retried { .. }) { Exit::Done } else { Exit::Failure })
 }
 
 /// Which failed jobs are retried.
@@ -233,9 +226,9 @@ async fn retry_many(
     let plugins = context.plugins();
     let ended = match selection {
         RetrySelection::Some { task, unknown, queue } => {
-            failed::retry_all(store, &known.registry, &plugins, task, unknown, queue, each).await
+            failed_retry::retry_all(store, &known.registry, &plugins, task, unknown, queue, each).await
         }
-        RetrySelection::Stuck => failed::retry_stuck(store, &known.registry, &plugins, each).await,
+        RetrySelection::Stuck => failed_retry::retry_stuck(store, &known.registry, &plugins, each).await,
     };
     if let Err(AdminError::Store(error)) = ended {
         let retried = count_noun(retries.retried, "job was", "jobs were");
@@ -255,7 +248,8 @@ async fn retry_many(
         }
         text
     })?;
-    Ok(if retries.not_retriable.is_empty() { Exit::Done } else { Exit::Failure })
+    let all = retries.not_retriable.is_empty() && retries.refused.is_empty();
+    Ok(if all { Exit::Done } else { Exit::Failure })
 }
 
 /// Warns of plugins that failed after the job was enqueued.
@@ -273,9 +267,9 @@ fn retry_text(outcome: &RetryOutcome) -> String {
         RetryOutcome::Retried { id, class: name, queue, .. } => {
             format!("retried {} {} on {}", short(id), class(name), queue)
         }
-        RetryOutcome::Refused { id, class: name, refused_by, reason } => {
+        RetryOutcome::Refused { id, class: name, refused_by, reason, remedy } => {
             let reason = reason.as_deref().map(|reason| format!(": {}", reason)).unwrap_or_default();
-            format!("{} {} stays: {} refused{reason}", short(id), class(name), refused_by)
+            format!("{} {} stays: {} refused{reason}; {remedy}", short(id), class(name), refused_by)
         }
         RetryOutcome::NotRetriable { id, reason } => format!("{} stays: {}", short(id), reason),
         RetryOutcome::Gone { id } => gone(id),
@@ -300,7 +294,7 @@ fn list_text(page: &FailedPage, is_filtered: bool) -> Text {
         return Text::from("no failed jobs");
     }
     let all = count_noun(page.count, "failed job", "failed jobs");
-    if page.failed.is_empty() {
+    if page.failed.is_empty() && page.more != Some(true) {
         return Text::from(format!("none of {all} match"));
     }
     // A column without content is left out.
@@ -333,7 +327,7 @@ fn list_text(page: &FailedPage, is_filtered: bool) -> Text {
 
 /// The last line that a job's program wrote to stderr. What other programs keep there are stacks.
 fn last_output(view: &FailedView) -> Option<&str> {
-    view.job_id.as_ref().and_then(|_| view.backtrace.iter().rev().find(|line| !line.trim().is_empty()))?.as_str().into()
+    view.job_id.as_ref().and_then(|_| last_of_stderr(&view.backtrace))
 }
 
 /// The error in one line. The class is left out if it equals the message.

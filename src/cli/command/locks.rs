@@ -25,7 +25,7 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<LocksVerb>) -> Re
         LocksVerb::List { limit } => {
             let output = locks::list(&store, limit).await?;
             context.printer.print(&output, || {
-                if output.locks.is_empty() {
+                if output.locks.is_empty() && !output.more {
                     return Text::from("no locks are held");
                 }
                 let mut table = TextTable::new(&["#left", "value", "key"]);

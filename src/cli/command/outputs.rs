@@ -140,7 +140,7 @@ fn list(context: &CommandContext, path: &Path, runs: &[KeptRun], limit: usize) -
         more: runs.len() > limit,
     };
     context.printer.print(&output, || {
-        if output.runs.is_empty() {
+        if output.runs.is_empty() && !output.more {
             return Text::from(format!("no output is kept in {}", output.folder));
         }
         let mut table = TextTable::new(&["written", "#bytes", "claim", "id"]);

@@ -4,9 +4,11 @@ use crate::admin::plan::{PlanReason, plan, plan_task};
 use crate::cli::args::PlanArgs;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::here::shown;
 use crate::cli::output::Text;
 use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
+use crate::text::shell::word;
 
 /// Shows what is due within some hours.
 ///
@@ -23,8 +25,13 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
         None => plan(&store, &tasks.registry, now_ms, until_ms, args.limit).await?,
     };
     context.printer.print(&output, || {
-        if output.plan.is_empty() {
-            return Text::from(format!("nothing is due within {} hours", args.hours));
+        let at_rest = |text: Text| {
+            output.at_rest.iter().fold(text, |text, one| {
+                text.and(format!("{} is {}: windlass periodic start {}", one.name, one.state, word(&one.name)))
+            })
+        };
+        if output.plan.is_empty() && !output.more {
+            return at_rest(Text::from(format!("nothing is due within {} hours", args.hours)));
         }
         // In the zone of each schedule; a column without content is left out.
         let zoned = output.plan.iter().any(|planned| planned.zoned.as_ref().is_some_and(|one| one.time_zone != "UTC"));
@@ -48,7 +55,7 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
             }
         }
         let more = if output.more { "there are more: use --limit N" } else { "" };
-        table.text().and(more)
+        at_rest(table.text().and(more))
     })?;
     Ok(Exit::Done)
 }
@@ -56,5 +63,5 @@ pub(crate) async fn run(context: &CommandContext, args: PlanArgs) -> Result<Exit
 /// A second in local time.
 fn local(second: i64) -> String {
     let time = chrono::DateTime::from_timestamp(second, 0).unwrap_or_default();
-    time.with_timezone(&chrono::Local).format("%Y-%m-%d %H:%M:%S %Z").to_string()
+    shown(time, "%Y-%m-%d %H:%M:%S %Z")
 }

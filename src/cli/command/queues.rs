@@ -1,7 +1,7 @@
 //! `queues` and `jobs`: lengths, jobs, deletion, pauses.
 
 use crate::admin::jobs as queued_jobs;
-use crate::admin::known::{expect_known, not_found};
+use crate::admin::known::not_found;
 use crate::admin::queues::{self, QueuePause, QueueView};
 use crate::cli::args::{JobsDeleteArgs, LISTED, NamedJobArgs, QueuesVerb};
 use crate::cli::context::CommandContext;
@@ -116,10 +116,7 @@ pub(crate) async fn delete_jobs(context: &CommandContext, args: JobsDeleteArgs) 
         queued_jobs::delete(&store, &tasks.registry, &job, count).await?
     };
     if deleted.deleted == 0 {
-        expect_known(&tasks.registry, job.task.as_str())?;
-        if tasks.registry.get(job.task.as_str()).is_none_or(|task| task.queue != job.queue) {
-            queues::find(&store, job.queue.as_str()).await?;
-        }
+        queues::expect_job(&store, &tasks.registry, Some(job.task.as_str()), Some(job.queue.as_str())).await?;
     }
     context.printer.report(&deleted, || {
         let queue = job.queue.as_str();

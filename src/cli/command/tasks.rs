@@ -9,6 +9,7 @@ use crate::admin::tasks::{self as listing, PluginView, RunView, TaskView};
 use crate::cli::args::TasksVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
+use crate::cli::here::shown;
 use crate::cli::output::{Text, count_noun};
 use crate::cli::table::{FieldList, TextTable};
 use crate::clock::{Clock as _, SystemClock};
@@ -71,7 +72,7 @@ pub(super) fn calendars_text(tasks: &[TaskView]) -> Text {
             text.push(format!("{name}: {} ({}): {}", calendar.cron, calendar.time_zone, calendar.means));
             let zone: chrono_tz::Tz = calendar.time_zone.parse().unwrap_or_default();
             let there: Vec<_> = calendar.next_ms.iter().map(|&ms| clock(ms, &zone)).collect();
-            let here: Vec<_> = calendar.next_ms.iter().map(|&ms| clock(ms, &chrono::Local)).collect();
+            let here: Vec<_> = calendar.next_ms.iter().map(|&ms| clock_here(ms)).collect();
             let is_elsewhere = there.iter().zip(&here).any(|(there, here)| there.0 != here.0);
             let many = |times: Vec<(String, String)>| {
                 times.into_iter().map(|(time, zone)| format!("{time} {zone}")).collect::<Vec<_>>().join(", ")
@@ -85,10 +86,19 @@ pub(super) fn calendars_text(tasks: &[TaskView]) -> Text {
     text
 }
 
+/// How clocks show a time here.
+const CLOCK: &str = "%a %Y-%m-%d %H:%M:%S";
+
+/// A time as the clocks here show it, and what their zone is called then.
+fn clock_here(ms: i64) -> (String, String) {
+    let time = chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default();
+    (shown(time, CLOCK), shown(time, "%Z"))
+}
+
 /// A time as the clocks of this zone show it, and what the zone is called then.
 fn clock<Z: chrono::TimeZone<Offset: std::fmt::Display>>(ms: i64, zone: &Z) -> (String, String) {
     let time = chrono::DateTime::from_timestamp_millis(ms).unwrap_or_default().with_timezone(zone);
-    (time.format("%a %Y-%m-%d %H:%M:%S").to_string(), time.format("%Z").to_string())
+    (time.format(CLOCK).to_string(), time.format("%Z").to_string())
 }
 
 /// How long the runs of these tasks may take, and what happens then.

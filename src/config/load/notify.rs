@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use super::ConfigLoader;
 use crate::config::element::duration::{self, Unit};
+use crate::config::element::literal;
+use crate::config::error::Place;
 use crate::config::model::{NotifyConfig, NotifyTarget, SecretText};
 use crate::config::reader::{Table, Value};
 
@@ -16,6 +18,7 @@ impl ConfigLoader<'_> {
         let (exec, url) = (table.take("exec"), table.take("url"));
         let limit = table.take("timeout");
         let limit = limit.and_then(|value| duration::read(&value, Unit::Milliseconds, Duration::from_millis(1)));
+        let place = exec.as_ref().or(url.as_ref()).map(|value| Place::of(value.problem("")));
         let target = match (exec, url) {
             (Some(exec), None) => self.notify_exec(&exec),
             (None, Some(url)) => self.notify_url(&url),
@@ -29,17 +32,23 @@ impl ConfigLoader<'_> {
             }
         };
         table.finish();
-        Some(NotifyConfig { target: target?, timeout: limit.unwrap_or(TIMEOUT) })
+        Some(NotifyConfig { target: target?, timeout: limit.unwrap_or(TIMEOUT), place: place? })
     }
 
     /// A program, relative to the configuration, and its arguments.
     fn notify_exec(&self, value: &Value<'_>) -> Option<NotifyTarget> {
         let items = value.list("a program and its arguments")?;
         let mut argv: Vec<String> = items.iter().map(|item| item.string().map(str::to_owned)).collect::<Option<_>>()?;
-        let Some(program) = argv.first_mut().filter(|program| !program.is_empty()) else {
+        let (Some(program), Some((item, rest))) = (argv.first_mut(), items.split_first()) else {
             value.report("expected a program and its arguments (found nothing)");
             return None;
         };
+        literal::path(item)?;
+        // What follows -c is code, which knows variables.
+        let are_code = items.iter().map(|item| item.raw().as_str() == Some("-c"));
+        for (argument, _) in rest.iter().zip(are_code).filter(|(_, is_code)| !is_code) {
+            literal::warn(argument, "write the value, or let a shell fill it in: exec = [\"sh\", \"-c\", \"...\"]");
+        }
         if program.contains('/') {
             *program = self.defaults.folder.join(Path::new(program)).display().to_string();
         }

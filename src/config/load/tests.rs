@@ -38,11 +38,15 @@ fn bad(text: &str) -> Vec<String> {
 }
 
 #[test]
-fn units_that_were_probably_not_meant_are_noted_and_usual_small_numbers_are_not() {
-    let notes = good("stuckWorkerTimeout = 30\nunknown = \"5M\"\nmaxEventLoopDelay = 5\ncheckTimeout = 500\n").notes;
-    assert_eq!(notes.len(), 2, "{notes:#?}");
-    assert!(notes.iter().any(|note| note.contains("stuckWorkerTimeout: 30 means 30 milliseconds")), "{notes:#?}");
-    assert!(notes.iter().any(|note| note.contains("unknown: \"5M\" means 5 months")), "{notes:#?}");
+fn units_that_were_probably_not_meant_are_warned_about_and_usual_small_numbers_are_not() {
+    let others = "[shutdown]\ntimeout = 25\nkill_grace = 5\n[notify]\nurl = \"https://x\"\ntimeout = 10\n";
+    let loaded = good(&format!(
+        "stuckWorkerTimeout = 30\nunknown = \"5M\"\nmaxEventLoopDelay = 5\ncheckTimeout = 500\n{others}"
+    ));
+    let keys: Vec<&str> = loaded.warnings.iter().filter_map(|one| one.split(": ").nth(1)).collect();
+    let meant = ["stuckWorkerTimeout", "unknown", "shutdown.timeout", "shutdown.kill_grace", "notify.timeout"];
+    assert_eq!(keys, meant, "{loaded:#?}");
+    assert!(loaded.warnings[1].contains("\"5M\" means 5 months"), "{loaded:#?}");
 }
 
 #[test]

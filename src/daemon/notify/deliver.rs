@@ -4,59 +4,92 @@ use std::collections::HashSet;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::config::model::{NotifyConfig, NotifyTarget};
 use crate::event::{Bus, Event};
 use crate::file::trust::Owners;
 #[cfg(feature = "http")]
 use crate::handler::http::{SystemTrust, post};
+use crate::job::TaskName;
+use crate::pool::Work;
 use crate::process::signal::status_text;
 use crate::process::{Command, OutputLine, Running, Tail, terminate};
+use crate::scheduler::SchedulerConfig;
 use crate::task::http_url::HttpUrl;
+use crate::task::ping::Ping;
 
 /// How long a ping may take.
-pub(super) const LIMIT: Duration = Duration::from_secs(10);
+const LIMIT: Duration = Duration::from_secs(10);
 /// How long a program may take to end after TERM.
 const GRACE: Duration = Duration::from_secs(2);
 
-/// What is sent.
+/// What is to be told.
 pub(super) enum Message {
-    /// To a program.
-    Run { argv: Vec<String>, trusted: Option<Arc<Owners>>, body: Vec<u8>, limit: Duration },
-    /// To a server.
-    Post { what: String, url: HttpUrl, media: &'static str, body: Vec<u8>, limit: Duration },
+    /// To whom `[notify]` names.
+    Note(Vec<u8>),
+    /// To the server that the task names.
+    Ping { task: TaskName, ping: Ping, body: Vec<u8> },
 }
 
 /// Sends, and tells what cannot be sent.
 pub(super) struct Deliver {
     bus: Bus,
+    work: watch::Receiver<Work>,
+    scheduler: watch::Receiver<SchedulerConfig>,
     #[cfg(feature = "http")]
     trust: SystemTrust,
     /// What failed when it was sent last.
     failing: Mutex<HashSet<String>>,
 }
 
+/// A request to a server.
+struct Post {
+    url: HttpUrl,
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "nothing posts"))]
+    media: &'static str,
+    #[cfg_attr(not(feature = "http"), expect(dead_code, reason = "nothing posts"))]
+    limit: Duration,
+}
+
 impl Deliver {
-    pub(super) fn new(bus: Bus) -> Self {
+    pub(super) fn new(bus: Bus, work: watch::Receiver<Work>, scheduler: watch::Receiver<SchedulerConfig>) -> Self {
         Self {
             bus,
+            work,
+            scheduler,
             #[cfg(feature = "http")]
             trust: SystemTrust::default(),
             failing: Mutex::default(),
         }
     }
 
+    /// Sends a message to whom the configuration and the task name now. Nobody is told if they name nobody any more.
     pub(super) async fn send(&self, message: Message) {
         let (what, sent) = match message {
-            Message::Run { argv, trusted, body, limit } => {
-                ("[notify] exec".to_owned(), run(&argv, trusted, body, limit).await)
+            Message::Note(body) => {
+                let config = Arc::clone(&self.work.borrow().config);
+                let Some(NotifyConfig { target, timeout: limit, .. }) = &config.notify else { return };
+                match target {
+                    NotifyTarget::Exec(argv) => {
+                        ("[notify] exec".to_owned(), run(argv, config.security.trusted(), body, *limit).await)
+                    }
+                    NotifyTarget::Url(url) => {
+                        // It was checked when it was read.
+                        let Ok(url) = HttpUrl::parse(url.reveal()) else { return };
+                        let post = Post { url, media: "application/json", limit: *limit };
+                        ("[notify] url".to_owned(), self.post(post, body).await)
+                    }
+                }
             }
-            #[cfg(feature = "http")]
-            Message::Post { what, url, media, body, limit } => {
-                (what, post(&url, &self.trust, media, body, limit).await)
+            Message::Ping { task, ping, body } => {
+                let registry = Arc::clone(&self.scheduler.borrow().registry);
+                let url = registry.get(task.as_str()).and_then(|task| task.ping.as_ref()?.url(ping));
+                let Some(url) = url else { return };
+                let post = Post { url, media: "text/plain; charset=utf-8", limit: LIMIT };
+                (format!("ping of task {task}"), self.post(post, body).await)
             }
-            #[cfg(not(feature = "http"))]
-            Message::Post { what, .. } => (what, Err("this program was built without the feature `http`".to_owned())),
         };
         let mut failing = self.failing.lock().unwrap_or_else(PoisonError::into_inner);
         match sent {
@@ -71,6 +104,19 @@ impl Deliver {
             }
             Err(_) => {}
         }
+    }
+}
+
+impl Deliver {
+    #[cfg(feature = "http")]
+    async fn post(&self, Post { url, media, limit }: Post, body: Vec<u8>) -> Result<(), String> {
+        post(&url, &self.trust, media, body, limit).await
+    }
+
+    #[cfg(not(feature = "http"))]
+    #[expect(clippy::unused_async, reason = "it has the shape of the other one")]
+    async fn post(&self, _: Post, _: Vec<u8>) -> Result<(), String> {
+        Err("this program was built without the feature `http`".to_owned())
     }
 }
 

@@ -7,7 +7,8 @@
 //! ```
 //!
 //! Nothing here is in the way of a job: the bus drops what does not fit, the thread only sorts, and what is sent has a queue
-//! that is bounded, a time limit, and tasks of its own. Failures to send are told once, until one succeeds.
+//! that is bounded, a time limit, and tasks of its own. Failures to send are told once, until one succeeds. Whom a message
+//! goes to is read when it is sent, so that a reload mends what waits, too.
 //!
 //! When the daemon ends, what waits is sent for as long as the shutdown may take.
 
@@ -16,24 +17,27 @@ mod groups;
 
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, timeout_at};
 
 use self::deliver::{Deliver, Message};
-use self::groups::{Groups, Happened, Note};
+use self::groups::{Groups, Happened};
 use crate::config::Config;
 use crate::config::error::Problem;
-use crate::config::model::NotifyTarget;
+use crate::config::model::{NotifyConfig, NotifyTarget};
 use crate::event::{Bus, Event, EventKind, Listener, Received};
 use crate::pool::Work;
 use crate::scheduler::SchedulerConfig;
 use crate::supervise::scope::{named, own_thread};
 use crate::task::Registry;
 use crate::task::http_url::HttpUrl;
+use crate::task::load::program;
 use crate::task::ping::Ping;
 use crate::text::cut::cut;
 use crate::text::redact::Redactor;
@@ -67,31 +71,15 @@ pub(super) fn interest(config: &Config, registry: &Registry) -> u32 {
 /// What is wrong with `[notify]` beyond its form.
 #[must_use]
 pub fn check(config: &Config) -> Vec<Problem> {
-    match config.notify.as_ref().map(|notify| &notify.target) {
-        Some(NotifyTarget::Url(url)) => {
-            HttpUrl::parse(url.reveal()).err().map(|error| Problem::of_source("notify.url", error.to_string()))
+    let Some(NotifyConfig { target, place, .. }) = &config.notify else { return Vec::new() };
+    let judged = match target {
+        NotifyTarget::Url(url) => HttpUrl::parse(url.reveal()).map(drop).map_err(|error| error.to_string()),
+        NotifyTarget::Exec(argv) => {
+            let trusted = config.security.trusted();
+            argv.first().map_or(Ok(()), |program| program::judge(program, trusted.as_deref()))
         }
-        _ => None,
-    }
-    .into_iter()
-    .collect()
-}
-
-/// The tasks that send.
-pub(super) struct Notifying {
-    bus: Bus,
-    senders: [JoinHandle<()>; 2],
-}
-
-impl Notifying {
-    /// Sends what waits, until then at most. Returns whether that was all.
-    pub(super) async fn end(self, until: Instant) -> bool {
-        // Behind the last events; the thread puts all in order and ends, and then the tasks have an end.
-        self.bus.close_listener(LISTENER);
-        let [notes, pings] = self.senders;
-        let both = async { tokio::join!(notes, pings) };
-        timeout_at(until, both).await.is_ok()
-    }
+    };
+    judged.err().map(|message| place.problem(message)).into_iter().collect()
 }
 
 /// Starts the thread.
@@ -106,26 +94,70 @@ pub(super) fn start(
     handlers: Handle,
     host: String,
 ) -> io::Result<Notifying> {
-    let deliver = Arc::new(Deliver::new(bus.clone()));
-    let sender = |name| {
+    let deliver = Arc::new(Deliver::new(bus.clone(), work.clone(), scheduler.clone()));
+    let mut senders = Vec::new();
+    let mut lane = |name| {
         let (sender, mut messages) = mpsc::channel::<Message>(MOST_WAITING);
-        let deliver = Arc::clone(&deliver);
-        // It ends with the thread.
-        let task = handlers.spawn(named(name, async move {
+        let (deliver, waiting) = (Arc::clone(&deliver), Arc::new(AtomicUsize::new(0)));
+        let lane = Lane { sender, waiting: Arc::clone(&waiting) };
+        // It ends with the thread, when all is sent.
+        senders.push(handlers.spawn(named(name, async move {
             while let Some(message) = messages.recv().await {
                 deliver.send(message).await;
+                waiting.fetch_sub(1, Ordering::Relaxed);
             }
-        }));
-        (sender, task)
+        })));
+        lane
     };
-    let ((notes, note_task), (pings, ping_task)) = (sender("the notifications"), sender("the pings"));
-    let notifying = Notifying { bus: bus.clone(), senders: [note_task, ping_task] };
-    let sorter = Sorter { bus, work, scheduler, host, groups: Groups::default(), notes, pings, is_full: false };
+    let (notes, pings) = (lane("the notifications"), lane("the pings"));
+    let waiting = [&notes, &pings].map(|lane| Arc::clone(&lane.waiting));
+    let sorter = Sorter { bus: bus.clone(), work, scheduler, host, groups: Groups::default(), notes, pings, lost: 0 };
     let run = move || {
         own_thread("the thread that notifies");
         sorter.run(&listener);
     };
-    std::thread::Builder::new().name("notify".to_owned()).spawn(run).map(|_| notifying)
+    std::thread::Builder::new().name("notify".to_owned()).spawn(run)?;
+    Ok(Notifying { bus, senders, waiting })
+}
+
+/// The running thread and the tasks that send.
+pub(super) struct Notifying {
+    bus: Bus,
+    senders: Vec<JoinHandle<()>>,
+    /// How many notifications and pings wait or are being sent.
+    waiting: [Arc<AtomicUsize>; 2],
+}
+
+impl Notifying {
+    /// Sends what waits, until then at most.
+    pub(super) async fn end(&mut self, until: Instant) {
+        // Behind the last events; the thread puts all in order and ends, and then the tasks have an end.
+        self.bus.close_listener(LISTENER);
+        drop(timeout_at(until, join_all(&mut self.senders)).await);
+    }
+
+    /// How many notifications and pings were not sent, or not seen to arrive.
+    pub(super) fn untold(&self) -> [usize; 2] {
+        self.waiting.each_ref().map(|waiting| waiting.load(Ordering::Relaxed))
+    }
+}
+
+/// The way to a task that sends, one message after another.
+struct Lane {
+    sender: mpsc::Sender<Message>,
+    waiting: Arc<AtomicUsize>,
+}
+
+impl Lane {
+    /// Puts a message behind those that wait. `false` if there are too many.
+    fn put(&self, message: Message) -> bool {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let is_put = self.sender.try_send(message).is_ok();
+        if !is_put {
+            self.waiting.fetch_sub(1, Ordering::Relaxed);
+        }
+        is_put
+    }
 }
 
 /// What the thread works with.
@@ -135,10 +167,10 @@ struct Sorter {
     scheduler: watch::Receiver<SchedulerConfig>,
     host: String,
     groups: Groups,
-    notes: mpsc::Sender<Message>,
-    pings: mpsc::Sender<Message>,
-    /// Was it told that messages are lost?
-    is_full: bool,
+    notes: Lane,
+    pings: Lane,
+    /// How many messages were lost since one found room.
+    lost: u64,
 }
 
 impl Sorter {
@@ -148,13 +180,23 @@ impl Sorter {
             match listener.wait(Some(wait)) {
                 Received::Event(at_ms, event) => self.sort(at_ms, &event),
                 Received::TimedOut => {}
-                Received::Closed => {
-                    let last = self.groups.take_all();
-                    return self.tell(last);
-                }
+                Received::Closed => break,
             }
-            let due = self.groups.take_due(Instant::now(), self.notes.capacity());
-            self.tell(due);
+            for note in self.groups.take_due(Instant::now(), self.notes.sender.capacity()) {
+                self.put(Message::Note(note.payload(&self.host)));
+            }
+        }
+        self.tell_rest();
+    }
+
+    /// The end: groups do not wait for their minute, and nothing is in the way of a wait any more.
+    fn tell_rest(mut self) {
+        let rest: Vec<_> = self.groups.take_all().iter().map(|note| note.payload(&self.host)).collect();
+        self.notes.waiting.fetch_add(rest.len(), Ordering::Relaxed);
+        self.found_room();
+        for body in rest {
+            // It fails if the sender was ended: then it is counted as lost.
+            drop(self.notes.sender.blocking_send(Message::Note(body)));
         }
     }
 
@@ -203,32 +245,6 @@ impl Sorter {
         }
     }
 
-    /// Sends these.
-    fn tell(&mut self, due: Vec<Note>) {
-        let Some(notify) = self.work.borrow().config.notify.clone() else { return };
-        for note in due {
-            let body = note.payload(&self.host);
-            let message = match &notify.target {
-                NotifyTarget::Exec(argv) => {
-                    let trusted = self.work.borrow().config.security.trusted();
-                    Message::Run { argv: argv.clone(), trusted, body, limit: notify.timeout }
-                }
-                NotifyTarget::Url(url) => match HttpUrl::parse(url.reveal()) {
-                    Ok(url) => Message::Post {
-                        what: "[notify] url".to_owned(),
-                        url,
-                        media: "application/json",
-                        body,
-                        limit: notify.timeout,
-                    },
-                    // It was checked when it was read.
-                    Err(_) => continue,
-                },
-            };
-            self.put(false, message);
-        }
-    }
-
     /// Is there a task of this name?
     fn knows(&self, class: &str) -> bool {
         self.scheduler.borrow().registry.get(class).is_some()
@@ -246,20 +262,30 @@ impl Sorter {
         if ping == Ping::Start && !spec.start {
             return;
         }
-        let Some(url) = spec.url(ping) else { return };
-        let what = format!("ping of task {}", task.name);
         let body = cut(body(&self.redactor()), LONGEST_BODY).into_bytes();
-        self.put(true, Message::Post { what, url, media: "text/plain; charset=utf-8", body, limit: deliver::LIMIT });
+        let message = Message::Ping { task: task.name.clone(), ping, body };
+        self.put(message);
     }
 
-    /// Puts a message behind those that wait. If there are too many it is lost, because nothing waits here.
-    fn put(&mut self, is_ping: bool, message: Message) {
-        let sender = if is_ping { &self.pings } else { &self.notes };
-        let is_full = sender.try_send(message).is_err();
-        if is_full && !std::mem::replace(&mut self.is_full, true) {
+    /// Hands a message on. If too many wait it is lost, because nothing waits here.
+    fn put(&mut self, message: Message) {
+        let lane = if matches!(message, Message::Note(_)) { &self.notes } else { &self.pings };
+        if lane.put(message) {
+            return self.found_room();
+        }
+        if self.lost == 0 {
             let text = format!("more than {MOST_WAITING} notifications or pings wait to be sent; some are lost");
             self.bus.emit(Event::Warning { text });
         }
-        self.is_full = is_full;
+        self.lost += 1;
+    }
+
+    /// Tells how many were lost before.
+    fn found_room(&mut self) {
+        let lost = std::mem::take(&mut self.lost);
+        if lost > 0 {
+            let text = format!("{lost} notifications or pings were lost, because more than {MOST_WAITING} waited");
+            self.bus.emit(Event::Warning { text });
+        }
     }
 }

@@ -20,7 +20,7 @@ use self::folder::name;
 use self::writer::{Order, Writer};
 use crate::config::model::OutputConfig;
 use crate::event::{Bus, Event};
-use crate::job::{ClaimToken, Identity};
+use crate::job::{ClaimToken, Identity, output_end};
 use crate::process::{OutputLine, Source};
 
 /// How many bytes wait for the disk before their runs are held up.
@@ -174,8 +174,7 @@ impl RunOutput {
     fn place(&self) -> String {
         let id = self.name.split('.').next().unwrap_or_default();
         let (host, path) = (crate::process::sweep::hostname(), self.path());
-        let print = crate::text::shell::command("jobs output", &[id]);
-        format!("its whole output is on {host} in {} ({print})", path.display())
+        output_end::place(&host, &path.display().to_string(), id)
     }
 
     fn path(&self) -> PathBuf {

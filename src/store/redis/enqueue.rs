@@ -9,7 +9,7 @@ use super::keys::Keys;
 use super::reply;
 use super::script::{Call, Script, calls_of, script};
 use crate::store::arrow::Perform;
-use crate::store::effect::Admission;
+use crate::store::effect::{Admission, RetryKeys};
 use crate::store::error::StoreError;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 
@@ -96,6 +96,9 @@ pub(super) fn admissions(call: &mut Call, keys: &Keys, payload: &Bytes, admissio
             Admission::NotDelayed { .. } => {
                 call.literal("N").key(keys.timestamps(payload));
             }
+            Admission::NotRepeating { keys: RetryKeys { counter, .. }, .. } => {
+                call.literal("R").key(keys.timestamps(payload)).key(keys.named(counter));
+            }
         }
     }
 }
@@ -103,10 +106,7 @@ pub(super) fn admissions(call: &mut Call, keys: &Keys, payload: &Bytes, admissio
 /// The plugin of the admission that refused, by its number from 1.
 pub(super) fn refusing(admissions: &[Admission], number: i64) -> &'static str {
     let index = usize::try_from(number - 1).unwrap_or(usize::MAX);
-    match admissions.get(index) {
-        Some(Admission::TakeLock { plugin, .. } | Admission::NotDelayed { plugin }) => plugin,
-        None => "",
-    }
+    admissions.get(index).map_or("", Admission::plugin)
 }
 
 #[cfg(test)]

@@ -5,26 +5,22 @@ use fred::interfaces::Resp3Frame as Frame;
 
 use super::connection::Connection;
 use super::engine::RedisStore;
-use super::enqueue::{admissions, refusing};
 use super::recover;
 use super::script::{Script, script};
 use super::{reply, scan, verdict};
-use crate::job::{FirstQueues, QueueName, RetryKeys, WorkerName};
+use crate::job::{FirstQueues, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage};
 use crate::store::error::StoreError;
 use crate::store::inspection::{
-    ClearFailed, DeleteQueue, FailedCount, FailedRecords, FindQueue, QueueLength, Queued, Queues, ReadStats,
-    RemoveFailed, Retried, RetryFailed, Stats,
+    DeleteQueue, FailedCount, FailedRecords, FindQueue, QueueLength, Queued, Queues, ReadStats, Stats,
 };
 use crate::store::queueing::QueueNames;
 use crate::store::scheduling::entry_of;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 static DELETE_QUEUE: Script = script!("places", "unlink", "delete_queue");
-static CLEAR_FAILED: Script = script!("unlink", "clear_failed");
 static RANGE: Script = script!("page", "range");
-static RETRY_FAILED: Script = script!("locks", "places", "identity", "remember", "admit", "retry_failed");
 
 impl Perform<QueueNames> for RedisStore {
     async fn perform(&self, arrow: QueueNames) -> Result<Vec<QueueName>, StoreError> {
@@ -65,24 +61,6 @@ impl Perform<FailedCount> for RedisStore {
 impl Perform<FailedRecords> for RedisStore {
     async fn perform(&self, arrow: FailedRecords) -> Result<Vec<Bytes>, StoreError> {
         range(&self.connection, self.connection.keys().failed(), arrow.start, arrow.stop).await
-    }
-}
-
-impl Perform<RemoveFailed> for RedisStore {
-    async fn perform(&self, arrow: RemoveFailed) -> Result<bool, StoreError> {
-        remove_failed(&self.connection, &arrow.record).await
-    }
-}
-
-impl Perform<ClearFailed> for RedisStore {
-    async fn perform(&self, _: ClearFailed) -> Result<u64, StoreError> {
-        clear_failed(&self.connection).await
-    }
-}
-
-impl Perform<RetryFailed> for RedisStore {
-    async fn perform(&self, arrow: RetryFailed) -> Result<Retried, StoreError> {
-        retry_failed(&self.connection, &arrow).await
     }
 }
 
@@ -199,34 +177,6 @@ pub(super) async fn delete_queue(connection: &Connection, queue: &QueueName) -> 
 
 pub(super) async fn failed_count(connection: &Connection) -> Result<u64, StoreError> {
     reply::count(connection.command("LLEN", vec![connection.keys().failed()]).await?)
-}
-
-pub(super) async fn remove_failed(connection: &Connection, record: &Bytes) -> Result<bool, StoreError> {
-    let arguments = vec![connection.keys().failed(), Bytes::from_static(b"1"), record.clone()];
-    Ok(reply::count(connection.command("LREM", arguments).await?)? > 0)
-}
-
-pub(super) async fn clear_failed(connection: &Connection) -> Result<u64, StoreError> {
-    let mut call = connection.call();
-    call.key(connection.keys().failed());
-    reply::count(connection.run(&CLEAR_FAILED, call).await?)
-}
-
-pub(super) async fn retry_failed(connection: &Connection, arrow: &RetryFailed) -> Result<Retried, StoreError> {
-    let RetryFailed { record, queue, payload, admissions: conditions, identity } = arrow;
-    let keys = connection.keys();
-    let mut call = connection.call();
-    verdict::places(&mut call, keys);
-    call.key(keys.queue(queue));
-    call.arg(record.clone()).text(queue.as_str()).arg(payload.clone());
-    call.arg(identity.as_ref().map(verdict::encoded).unwrap_or_default());
-    verdict::retry_keys(&mut call, keys, RetryKeys::of_job(payload).as_ref());
-    admissions(&mut call, keys, payload, conditions);
-    Ok(match reply::number(connection.run(&RETRY_FAILED, call).await?)? {
-        0 => Retried::Yes,
-        -1 => Retried::Gone,
-        number => Retried::Refused { plugin: refusing(conditions, number) },
-    })
 }
 
 pub(super) async fn stats(connection: &Connection, limit: usize) -> Result<Stats, StoreError> {

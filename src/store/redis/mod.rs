@@ -18,6 +18,7 @@ mod deleting;
 pub mod engine;
 mod enqueue;
 mod exchange;
+mod failed;
 mod gates;
 mod history;
 mod identities;

@@ -7,7 +7,7 @@ use rusqlite::params;
 use super::commit::Step;
 use super::engine::SqliteStore;
 use super::value::bytes;
-use super::{delayed, locks};
+use super::{delayed, locks, retries};
 use crate::job::QueueName;
 use crate::store::arrow::Perform;
 use crate::store::effect::Admission;
@@ -56,7 +56,12 @@ pub(super) fn refused(
                 return Ok(Some(*plugin));
             }
             Admission::NotDelayed { plugin } if delayed::stands(step, payload)? => return Ok(Some(*plugin)),
-            Admission::TakeLock { .. } | Admission::NotDelayed { .. } => {}
+            Admission::NotRepeating { plugin, keys }
+                if delayed::stands(step, payload)? && retries::stand(step, keys)? =>
+            {
+                return Ok(Some(*plugin));
+            }
+            Admission::TakeLock { .. } | Admission::NotDelayed { .. } | Admission::NotRepeating { .. } => {}
         }
     }
     Ok(None)

@@ -6,13 +6,12 @@ use bytes::Bytes;
 use rusqlite::{OptionalExtension, params};
 
 use super::commit::{Handle, Step};
-use super::digest::digest;
 use super::effect::ignored;
 use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::value::{AnyValue, bytes, number, opt_int, text};
 use super::{delayed, enqueue, locks, retries, search};
-use crate::job::{FirstQueues, Identity, QueueName, WorkerName};
+use crate::job::{FirstQueues, QueueName, WorkerName};
 use crate::store::arrow::Perform;
 use crate::store::delayed::{
     DelayedAt, DelayedCursor, DelayedSecond, DelayedSeconds, DelayedSecondsPage, DeleteDelayed, FailedAttempts,
@@ -20,8 +19,8 @@ use crate::store::delayed::{
 };
 use crate::store::error::StoreError;
 use crate::store::inspection::{
-    ClearFailed, DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete,
-    LockEntry, Locks, QueueEnd, QueueLength, Queued, Queues, ReadStats, RemoveFailed, Retried, RetryFailed, Stats,
+    DeleteEach, DeleteJobs, DeleteLock, DeleteQueue, FailedCount, FailedRecords, FindQueue, JobsToDelete, LockEntry,
+    Locks, QueueEnd, QueueLength, Queued, Queues, ReadStats, Stats,
 };
 use crate::store::queueing::QueueNames;
 
@@ -76,24 +75,6 @@ impl Perform<FailedCount> for SqliteStore {
 impl Perform<FailedRecords> for SqliteStore {
     async fn perform(&self, arrow: FailedRecords) -> Result<Vec<Bytes>, StoreError> {
         self.reader.call(move |step| failed(step, arrow.start, arrow.stop)).await
-    }
-}
-
-impl Perform<RemoveFailed> for SqliteStore {
-    async fn perform(&self, arrow: RemoveFailed) -> Result<bool, StoreError> {
-        self.writer.call(move |step| remove_failed(step, &arrow.record)).await
-    }
-}
-
-impl Perform<ClearFailed> for SqliteStore {
-    async fn perform(&self, _: ClearFailed) -> Result<u64, StoreError> {
-        clear_failed(&self.writer).await
-    }
-}
-
-impl Perform<RetryFailed> for SqliteStore {
-    async fn perform(&self, arrow: RetryFailed) -> Result<Retried, StoreError> {
-        self.writer.call(move |step| retry_failed(step, &arrow)).await
     }
 }
 
@@ -227,62 +208,12 @@ pub(super) fn failed(step: &Step<'_>, start: i64, stop: i64) -> Result<Vec<Bytes
     Ok(rows.collect::<Result<_, _>>()?)
 }
 
-/// Where the first record of exactly these bytes stands.
-fn find_failed(step: &Step<'_>, record: &[u8]) -> Result<Option<i64>, StoreError> {
-    Ok(step
-        .sql("SELECT min(place) FROM failed WHERE digest = ?1 AND record = ?2")?
-        .query_row(params![digest(record), record], |row| row.get(0))?)
-}
-
-fn delete_failed(step: &Step<'_>, place: i64) -> Result<(), StoreError> {
-    step.change("failed", "DELETE FROM failed WHERE place = ?1", [place])
-}
-
 /// Removes jobs of exactly these bytes from a queue, as `LREM` counts.
 async fn delete_jobs(writer: &Handle, reader: &Handle, arrow: DeleteJobs) -> Result<u64, StoreError> {
     let DeleteJobs { queue, payload, count: wanted, locks } = arrow;
     let count = (wanted != 0).then_some(wanted.unsigned_abs());
     let from = if wanted < 0 { QueueEnd::Tail } else { QueueEnd::Head };
     search::remove(writer, reader, &queue, &[JobsToDelete { payload, count, locks }], from).await
-}
-
-/// Removes the first record of exactly these bytes.
-pub(super) fn remove_failed(step: &Step<'_>, record: &[u8]) -> Result<bool, StoreError> {
-    let found = find_failed(step, record)?;
-    found.map_or(Ok(()), |place| delete_failed(step, place))?;
-    Ok(found.is_some())
-}
-
-/// Removes all failure records that stand now, some at a time.
-pub(super) async fn clear_failed(writer: &Handle) -> Result<u64, StoreError> {
-    let last = |step: &Step<'_>| {
-        Ok(step.sql("SELECT max(place) FROM failed")?.query_row([], |row| row.get::<_, Option<i64>>(0))?)
-    };
-    let Some(last) = writer.call(last).await? else { return Ok(0) };
-    let delete = move |step: &Step<'_>| {
-        let sql =
-            "DELETE FROM failed WHERE place IN (SELECT place FROM failed WHERE place <= ?1 ORDER BY place LIMIT ?2)";
-        let most = usize::try_from(search::DELETED).unwrap_or(usize::MAX);
-        step.change_up_to(most, "failed", sql, [last, search::DELETED], || {
-            step.finds("SELECT 1 FROM failed WHERE place <= ?1", [last])
-        })
-    };
-    search::repeated(writer, delete).await
-}
-
-/// Failed -> queue.
-pub(super) fn retry_failed(step: &Step<'_>, arrow: &RetryFailed) -> Result<Retried, StoreError> {
-    let RetryFailed { record, queue, payload, admissions, identity } = arrow;
-    let Some(place) = find_failed(step, record)? else { return Ok(Retried::Gone) };
-    if let Some(plugin) = enqueue::refused(step, admissions, payload)? {
-        return Ok(Retried::Refused { plugin });
-    }
-    delete_failed(step, place)?;
-    enqueue::take_locks(step, admissions)?;
-    enqueue::make_known(step, queue)?;
-    enqueue::push_tail(step, queue, payload, identity.as_ref().map(Identity::encode).as_deref())?;
-    retries::forget_job(step, payload)?;
-    Ok(Retried::Yes)
 }
 
 /// The counters.

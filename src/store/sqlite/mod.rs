@@ -17,6 +17,7 @@ mod enqueue;
 mod error;
 mod exchange;
 mod exchanged;
+mod failed;
 mod history;
 mod inspect;
 mod leader;

@@ -60,6 +60,11 @@ pub(super) fn read(step: &Step<'_>, keys: &RetryKeys) -> Result<Option<FailedAtt
     Ok(FailedAttempts::read(counter.as_deref(), failure.map(Bytes::from)))
 }
 
+/// Does a job wait for its next attempt?
+pub(super) fn stand(step: &Step<'_>, keys: &RetryKeys) -> Result<bool, StoreError> {
+    step.finds("SELECT 1 FROM retries WHERE key = ?1 AND expires_ms > ?2", params![keys.counter, step.now_ms])
+}
+
 /// Forgets attempts.
 pub(super) fn forget(step: &Step<'_>, keys: &RetryKeys) -> Result<(), StoreError> {
     let these = params![keys.counter, keys.failure];

@@ -19,14 +19,20 @@ const OF_SCHEDULE: [&str; 4] = ["time_zone", "missed", "missed_max_age", "jitter
 #[derive(Debug, Clone, Default, PartialEq)]
 pub(super) struct PeriodicOptions {
     pub(super) cadence: Option<Cadence>,
+    /// Is the task meant to be periodic? Also if its frequency or expression has a mistake.
+    pub(super) is_meant: bool,
     pub(super) missed_max_age_s: Option<u64>,
     pub(super) overlap: bool,
     pub(super) jitter_s: u64,
 }
 
 pub(super) fn read(table: &mut Table<'_>, schedule: Option<&Value<'_>>, warnings: &mut Vec<String>) -> PeriodicOptions {
-    let every = table.take("frequency").and_then(|value| frequency(&value, warnings));
-    let mut periodic = PeriodicOptions { cadence: every.map(Cadence::Every), ..PeriodicOptions::default() };
+    let said = table.take("frequency");
+    let before = said.as_ref().map(|value| value.document().problem_count());
+    let every = said.as_ref().and_then(|value| frequency(value, warnings));
+    let is_wrong = said.as_ref().map(|value| value.document().problem_count()) > before;
+    let is_meant = every.is_some() || is_wrong || schedule.is_some();
+    let mut periodic = PeriodicOptions { cadence: every.map(Cadence::Every), is_meant, ..PeriodicOptions::default() };
     if let (Some(_), Some(schedule)) = (&every, schedule) {
         schedule.report("goes without frequency: a task has one of them");
     }

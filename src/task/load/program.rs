@@ -92,6 +92,15 @@ pub(super) fn read(
     text
 }
 
+/// Judges a program that the configuration names, by its path or by a name in `PATH`.
+///
+/// # Errors
+/// What was expected.
+pub(crate) fn judge(written: &str, trusted: Option<&Owners>) -> Result<(), String> {
+    let search = std::env::var_os("PATH");
+    find(written, Path::new("/"), search.as_deref(), trusted).map(drop).map_err(|error| error.to_string())
+}
+
 /// The path of the program. It is absolute if `folder` is.
 fn find(
     written: &str,

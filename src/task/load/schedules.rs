@@ -6,6 +6,7 @@ use crate::config::reader::{Table, Value};
 use crate::job::digest::fnv1a;
 use crate::job::{Args, QueueName, TaskName};
 use crate::task::schedule::JobSchedule;
+use crate::text::clean::is_unsafe;
 
 /// Reads the schedules of a task.
 pub(super) fn read(value: &Value<'_>, task: Option<&TaskName>, queue: Option<&QueueName>) -> Vec<JobSchedule> {
@@ -43,9 +44,11 @@ fn one(mut table: Table<'_>, task: Option<&TaskName>, queue: Option<&QueueName>)
     let id = match &id {
         None => None,
         Some(value) => match value.string()? {
-            text if !text.is_empty() && text.chars().all(|letter| letter.is_ascii_graphic()) => Some(text),
+            text if !text.is_empty() && !text.contains(|letter: char| letter.is_whitespace() || is_unsafe(letter)) => {
+                Some(text)
+            }
             _ => {
-                value.expected("a name without blanks");
+                value.expected("a name without blanks and control characters");
                 return None;
             }
         },
@@ -96,12 +99,16 @@ id = "weekly"
 cron = "@weekly"
 queue = "slow"
 missed = "skip"
+[[schedule]]
+id = "ünï/日本"
+cron = "@monthly"
 "#;
         let schedules = read(text).unwrap();
         assert_eq!(schedules[0].args.as_str(), r#"[{"to":"ann","n":[1,2,true]}]"#);
         assert_eq!((schedules[0].queue.as_str(), schedules[0].calendar.zone()), ("mail", "Europe/Berlin"));
         assert!(schedules[0].id.starts_with("report/") && schedules[0].missed_max_age_s.is_none());
         assert_eq!((schedules[1].id.as_str(), schedules[1].args.as_str()), ("report/weekly", "[{}]"));
+        assert_eq!(schedules[2].id, "report/ünï/日本");
         assert_eq!((schedules[1].queue.as_str(), schedules[1].missed_max_age_s), ("slow", Some(60)));
         let payload = schedules[1].payload(&TaskName::as_stored("report"), 1_795_490_778);
         let expected = r#"{"class":"report","queue":"slow","args":[{}],"scheduled_at":"2026-11-24T03:26:18Z"}"#;
@@ -122,6 +129,10 @@ missed = "skip"
             ("[[schedule]]\ncron = \"0 0 31 2 *\"", "a time that comes"),
             ("[[schedule]]\ncron = \"@daily\"\nargs = 2026-01-01", "no dates"),
             ("[[schedule]]\ncron = \"@daily\"\nid = \"a b\"", "a name without blanks"),
+            ("ping = \"https://x/y\"\n[[schedule]]\ncron = \"@daily\"\nid = \"a b\"", "a name without blanks"),
+            ("ping = \"https://x/y\"\nschedule = \"61 * * * *\"", "a cron expression of 5 fields"),
+            ("ping = \"https://x/y\"\nfrequency = \"often\"", "a duration such as"),
+            ("ping = \"https://x/y\"\nfrequency = 0", "goes with frequency"),
             ("[[schedule]]\ncron = \"@daily\"\ncorn = 1", "unknown key"),
             ("[[schedule]]\ncron = \"@daily\"\n[[schedule]]\ncron = \"@daily\"", "says the same as one before"),
             ("schedule = 5", "a cron expression or schedules"),

@@ -4,12 +4,14 @@
 -- ARGV per job        number of admissions
 -- per admission  "T" KEYS lock, ARGV ttl   refuse while QueueLock is held, else take it
 --                "N" KEYS timestamps:<raw> refuse while a job of these bytes is delayed
+--                "R" KEYS timestamps:<raw>, Retry's counter
+--                                          refuse while a job of these bytes is delayed for its next attempt
 
 local function read_admissions()
   local admissions = {}
   for i = 1, tonumber(arg()) do
     local kind, place = arg(), key()
-    admissions[i] = { place, kind == 'T' and tonumber(arg()) }
+    admissions[i] = { place, kind == 'T' and tonumber(arg()), kind == 'R' and key() }
   end
   return admissions
 end
@@ -25,8 +27,9 @@ end
 local function admit(admissions)
   local locks = {}
   for i, admission in ipairs(admissions) do
-    local place, ttl = admission[1], admission[2]
-    if ttl and not is_free(place) or not ttl and must('EXISTS', place) == 1 then
+    local place, ttl, counter = admission[1], admission[2], admission[3]
+    local stands = not ttl and must('EXISTS', place) == 1 and (not counter or must('EXISTS', counter) == 1)
+    if stands or ttl and not is_free(place) then
       return i, locks
     end
   end

@@ -19,7 +19,8 @@ local LIST, queue = key(), arg()
 local past, size, mark = tonumber(arg()), tonumber(arg()), arg()
 local tail, count = arg() == '1', tonumber(arg())
 local known = has_entries(queue)
-may('LSET', QUEUES, 0, '')
+-- At a place that no list has, in case that a list stands there.
+may('LSET', QUEUES, '9007199254740991', '')
 may('LREM', QUEUES, 0, '')
 local meant, list = {}, {}
 for i = 1, count do

@@ -1,0 +1,97 @@
+//! What leaves the failed list.
+
+use rusqlite::params;
+
+use super::commit::{Handle, Step};
+use super::digest::digest;
+use super::engine::SqliteStore;
+use super::{enqueue, retries, search};
+use crate::job::Identity;
+use crate::store::arrow::Perform;
+use crate::store::error::StoreError;
+use crate::store::inspection::{ClearFailed, FailedJob, RemoveFailed, Retried, RetryFailed};
+
+impl Perform<RemoveFailed> for SqliteStore {
+    async fn perform(&self, arrow: RemoveFailed) -> Result<Vec<bool>, StoreError> {
+        self.writer.call(move |step| in_parts(step, &arrow.records, |one| remove_failed(step, &one.record))).await
+    }
+}
+
+impl Perform<ClearFailed> for SqliteStore {
+    async fn perform(&self, _: ClearFailed) -> Result<u64, StoreError> {
+        clear_failed(&self.writer).await
+    }
+}
+
+impl Perform<RetryFailed> for SqliteStore {
+    async fn perform(&self, arrow: RetryFailed) -> Result<Vec<Retried>, StoreError> {
+        self.writer.call(move |step| in_parts(step, &arrow.jobs, |job| retry_failed(step, job))).await
+    }
+}
+
+/// Handles each in turn, up to the first that the file refuses for good; its error, if that is the first of all.
+fn in_parts<T, R>(
+    step: &Step<'_>,
+    all: &[T],
+    mut handle: impl FnMut(&T) -> Result<R, StoreError>,
+) -> Result<Vec<R>, StoreError> {
+    let mut outcomes = Vec::with_capacity(all.len());
+    for one in all {
+        match step.part(|| handle(one))? {
+            Ok(outcome) => outcomes.push(outcome),
+            Err(refused) if outcomes.is_empty() => return Err(refused),
+            Err(_) => break,
+        }
+    }
+    Ok(outcomes)
+}
+
+/// Where the first record of exactly these bytes stands.
+fn find_failed(step: &Step<'_>, record: &[u8]) -> Result<Option<i64>, StoreError> {
+    Ok(step
+        .sql("SELECT min(place) FROM failed WHERE digest = ?1 AND record = ?2")?
+        .query_row(params![digest(record), record], |row| row.get(0))?)
+}
+
+fn delete_failed(step: &Step<'_>, place: i64) -> Result<(), StoreError> {
+    step.change("failed", "DELETE FROM failed WHERE place = ?1", [place])
+}
+
+/// Removes all failure records that stand now, some at a time.
+async fn clear_failed(writer: &Handle) -> Result<u64, StoreError> {
+    let last = |step: &Step<'_>| {
+        Ok(step.sql("SELECT max(place) FROM failed")?.query_row([], |row| row.get::<_, Option<i64>>(0))?)
+    };
+    let Some(last) = writer.call(last).await? else { return Ok(0) };
+    let delete = move |step: &Step<'_>| {
+        let sql =
+            "DELETE FROM failed WHERE place IN (SELECT place FROM failed WHERE place <= ?1 ORDER BY place LIMIT ?2)";
+        let most = usize::try_from(search::DELETED).unwrap_or(usize::MAX);
+        step.change_up_to(most, "failed", sql, [last, search::DELETED], || {
+            step.finds("SELECT 1 FROM failed WHERE place <= ?1", [last])
+        })
+    };
+    search::repeated(writer, delete).await
+}
+
+/// Removes the first record of exactly these bytes.
+fn remove_failed(step: &Step<'_>, record: &[u8]) -> Result<bool, StoreError> {
+    let found = find_failed(step, record)?;
+    found.map_or(Ok(()), |place| delete_failed(step, place))?;
+    Ok(found.is_some())
+}
+
+/// Failed -> queue.
+fn retry_failed(step: &Step<'_>, job: &FailedJob) -> Result<Retried, StoreError> {
+    let FailedJob { failed, queue, payload, admissions, identity } = job;
+    let Some(place) = find_failed(step, &failed.record)? else { return Ok(Retried::Gone) };
+    if let Some(plugin) = enqueue::refused(step, admissions, payload)? {
+        return Ok(Retried::Refused { plugin });
+    }
+    delete_failed(step, place)?;
+    enqueue::take_locks(step, admissions)?;
+    enqueue::make_known(step, queue)?;
+    enqueue::push_tail(step, queue, payload, identity.as_ref().map(Identity::encode).as_deref())?;
+    retries::forget_job(step, payload)?;
+    Ok(Retried::Yes)
+}
