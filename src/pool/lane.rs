@@ -27,10 +27,12 @@ use crate::job::failure::iso_date;
 use crate::job::{Failure, Identity, Outcome, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
 use crate::plugin::hooks::Refusal;
+use crate::plugin::kept_run::{LastWords, last_words};
 use crate::store::Lane;
 use crate::store::effect::Verdict;
 use crate::store::path::Path;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Settlement};
+use crate::store::runs::KeepRun;
 use crate::supervise::pulse::Pulse;
 
 /// One lane's task.
@@ -296,7 +298,7 @@ impl LaneTask {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::release(job.task(), run);
         report::vetoed(&self.core.bus, &job, format!("given back without a run, because {why}"));
-        self.settle(number, worker, job, ending, None);
+        self.settle(number, worker, job, ending, (None, None));
     }
 
     fn run_ended(&mut self, finished: Finished) {
@@ -326,8 +328,12 @@ impl LaneTask {
         let Some((task, _)) = &job.known else { return };
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::vetoed(task, run);
+        let kept = job.keeps_runs().then(|| {
+            let words = LastWords { why: Some(refusal.to_string()), ..LastWords::default() };
+            job.ended(worker, None, self.core.clock.now_ms()).kept(job.task(), &ending, words)
+        });
         report::tell_vetoed(&self.core.bus, worker, &job, refusal);
-        self.settle(number, worker, job, ending, None);
+        self.settle(number, worker, job, ending, (None, kept.flatten()));
     }
 
     /// A run is over, and its claim is still ours as far as we know.
@@ -348,18 +354,30 @@ impl LaneTask {
             _ => None,
         };
         let put_off = matches!(outcome, Outcome::Later { .. });
-        // Only failure records carry a duration.
+        let keeps = job.keeps_runs();
+        // Only failure records and runs that are kept carry a duration.
         let ms = match &outcome {
-            Outcome::Success { .. } | Outcome::Later { .. } => None,
+            Outcome::Success { .. } | Outcome::Later { .. } if !keeps => None,
             _ => u64::try_from(job.began.elapsed().as_millis()).ok(),
         };
+        let words = keeps.then(|| last_words(&outcome));
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
-        let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, self.core.clock.now_ms());
+        let now_ms = self.core.clock.now_ms();
+        let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, now_ms);
+        let kept = words.and_then(|words| job.ended(worker, ms, now_ms).kept(job.task(), &ending, words));
         let untold = report::tell(&self.core.bus, &job, &ending, result, put_off);
-        self.settle(number, worker, job, ending, untold);
+        self.settle(number, worker, job, ending, (untold, kept));
     }
 
-    fn settle(&mut self, slot: usize, worker: &WorkerName, job: Job, ending: Ending, untold: Option<Box<Untold>>) {
+    /// With what is told after it, and the run if it is kept.
+    fn settle(
+        &mut self,
+        slot: usize,
+        worker: &WorkerName,
+        job: Job,
+        ending: Ending,
+        (untold, run): (Option<Box<Untold>>, Option<Box<KeepRun>>),
+    ) {
         self.core.slots.settle(slot, &job.identity);
         let settlement = Settlement {
             worker: worker.clone(),
@@ -369,6 +387,7 @@ impl LaneTask {
             verdict: ending.verdict,
             free: ending.free,
             tick: ending.tick,
+            run,
         };
         self.settlements.push((Settled { slot, identity: job.identity, untold, told: false }, settlement));
     }

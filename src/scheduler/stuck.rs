@@ -11,6 +11,7 @@ use crate::config::element::crash_policy::OnCrash;
 use crate::event::Event;
 use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, WorkerName, date};
 use crate::plugin::chain::Chain;
+use crate::plugin::kept_run;
 use crate::store::StoreError;
 use crate::store::inspection::{Retried, RetryFailed};
 use crate::store::instance::InstanceState;
@@ -69,13 +70,21 @@ async fn clean(
 ) -> Result<(), StoreError> {
     let SchedulerContext { store, clock, bus, host, .. } = context;
     let (worker, now_ms, working) = (&stuck.worker, clock.now_ms(), stuck.working.as_ref());
+    let failure = Failure::stuck(&host.hostname, now_ms);
     let record = working.map(|record| {
         let queue = record.queue.as_ref().map(|queue| queue.as_str()).unwrap_or_default();
         let payload = record.payload.as_deref().unwrap_or(&record.raw);
-        Failure::stuck(&host.hostname, now_ms).record(worker.name(), queue, payload, now_ms)
+        failure.record(worker.name(), queue, payload, now_ms)
     });
-    let clean =
-        ForceClean { worker: worker.clone(), working: working.cloned(), record: record.clone(), free: locks.to_vec() };
+    let registry = context.registry();
+    let find = |class: &str| registry.get(class).map(|task| &**task);
+    let clean = ForceClean {
+        worker: worker.clone(),
+        working: working.cloned(),
+        record: record.clone(),
+        free: locks.to_vec(),
+        run: working.and_then(|working| kept_run::of_removed(working, find, &failure, now_ms)),
+    };
     if store.run(clean).await? {
         let freed = if locks.is_empty() { "" } else { "; the JobLock of its job is freed" };
         let why = format!("it has not pinged for {silent_s} s{freed}");

@@ -3,7 +3,8 @@
 //! * [`arrow`]: what an arrow is; [`role`]: who may run which; [`handle`]: through which all arrows are run.
 //! * [`queueing`], [`instance`]: the arrows of clients, of the pool and of an instance.
 //! * [`scheduling`], [`workers`], [`periodic`]: the arrows of the scheduler.
-//! * [`inspection`], [`delayed`], [`wishes`]: the arrows for people; [`moving`]: those that move jobs to another store.
+//! * [`inspection`], [`delayed`], [`runs`], [`wishes`]: the arrows for people; [`moving`]: those that move jobs to another
+//!   store.
 //! * [`layer`]: layers between a handle and its engine, such as [`faults`]; [`meter`]: how long arrows take.
 //!
 //! Arrows, the values in them and their replies are plain structs and enums that anybody can build and match, because
@@ -44,6 +45,7 @@ pub mod redis;
 pub mod registration;
 pub mod rejoin;
 pub mod role;
+pub mod runs;
 pub mod scheduling;
 pub mod server_state;
 #[cfg(feature = "sqlite")]

@@ -54,6 +54,8 @@ pub enum RecordKind {
     SetAside,
     /// The name of a queue.
     Queue,
+    /// A finished run that is kept.
+    Run,
 }
 
 impl RecordKind {
@@ -75,6 +77,8 @@ impl RecordKind {
             (Self::Delayed, _) => "delayed jobs",
             (Self::Queue, 1) => "name of a queue",
             (Self::Queue, _) => "names of queues",
+            (Self::Run, 1) => "record of a finished run",
+            (Self::Run, _) => "records of finished runs",
             (Self::SetAside, 1) => "item that was set aside",
             (Self::SetAside, _) => "items that were set aside",
         }
@@ -104,6 +108,12 @@ impl PassedOver {
         if self.named.len() > MAX_NAMED {
             self.named.pop_last();
         }
+    }
+
+    /// The same as a value, if anything was passed over.
+    #[must_use]
+    pub fn unreadable(&self, place: &str) -> Option<Unreadable> {
+        (self.count > 0).then(|| Unreadable { kind: self.kind, count: self.count, text: self.text(place) })
     }
 
     /// What people are told; `place` is where the records stand.

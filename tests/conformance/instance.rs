@@ -208,6 +208,7 @@ impl Claimed {
             verdict,
             free: Vec::new(),
             tick: None,
+            run: None,
         }
     }
 

@@ -132,6 +132,7 @@ fn show_text(task: &TaskView, grace: Duration) -> Text {
         .add("timeout", &timeout_text(task, grace))
         .maybe("on_crash", task.on_crash)
         .maybe("max_redeliveries", task.max_redeliveries.map(|most| most.to_string()).as_deref())
+        .maybe("keeps", (task.keep_runs > 0).then(|| format!("the last {} runs", task.keep_runs)).as_deref())
         .add("runs", &task.run.text());
     match &task.run {
         RunView::Exec { cwd, env, env_clear, confines, .. } | RunView::Rpc { cwd, env, env_clear, confines, .. } => {

@@ -10,6 +10,7 @@ use crate::event::kind::JobInfo;
 use crate::handler::contract::{Handler, OwnedRun, Stop};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::plugin::chain::HeldLock;
+use crate::plugin::kept_run::EndedRun;
 use crate::task::TaskDefinition;
 use crate::task::schedule::scheduled_at;
 
@@ -52,6 +53,25 @@ pub(in crate::pool) struct Limit {
 impl Job {
     pub(in crate::pool) fn task(&self) -> Option<&TaskDefinition> {
         self.known.as_ref().map(|(task, _)| &**task)
+    }
+
+    /// Does its task keep its runs?
+    pub(in crate::pool) fn keeps_runs(&self) -> bool {
+        self.task().is_some_and(|task| task.runs_kept() > 0)
+    }
+
+    /// Its run, which has ended now.
+    pub(in crate::pool) fn ended<'a>(&'a self, worker: &'a WorkerName, ms: Option<u64>, now_ms: i64) -> EndedRun<'a> {
+        EndedRun {
+            worker,
+            queue: &self.queue,
+            payload: &self.payload,
+            identity: Some(&self.identity),
+            claim: Some(&self.claim),
+            scheduled_at: self.scheduled_at.as_deref(),
+            ended_ms: now_ms,
+            ms,
+        }
     }
 
     /// It is a tick, and this is its second. What its producer wrote into its bytes is not changed.

@@ -148,7 +148,7 @@ impl Apart {
 
 /// The keys that a settlement needs, and for which extra of it; `None` for the end of its claim.
 fn extras(keys: &Keys, settlement: &Settlement) -> Vec<(Option<Extra>, Bytes)> {
-    let Settlement { worker, queue, payload, verdict, free, tick, .. } = settlement;
+    let Settlement { worker, queue, payload, verdict, free, tick, run, .. } = settlement;
     let mut all = vec![(None, keys.working(worker))];
     for lock in free {
         all.push((Some(Extra::Lock(lock.clone())), keys.lock(lock)));
@@ -179,16 +179,20 @@ fn extras(keys: &Keys, settlement: &Settlement) -> Vec<(Option<Extra>, Bytes)> {
         let places = [keys.timestamps(&tick.payload), keys.queue(&tick.queue)];
         all.extend(places.into_iter().chain(lock).map(|key| (Some(Extra::Tick), key)));
     }
+    if let Some(run) = run {
+        all.push((Some(Extra::Run), keys.runs(&run.list)));
+    }
     all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{ClaimToken, Identity, LockKey, QueueName, TaskName, WorkerName};
+    use crate::job::{ClaimToken, FinishedRun, Identity, LockKey, QueueName, RunOutcome, TaskName, WorkerName};
     use crate::store::effect::{Next, Retry, Tick};
     use crate::store::redis::script::Call;
     use crate::store::redis::verdict::Ending;
+    use crate::store::runs::{KeepRun, RunList};
 
     /// A key that is declared and not known here would be refused for ever.
     #[test]
@@ -230,10 +234,17 @@ mod tests {
                 verdict,
                 free: vec![LockKey::Namespaced("l".to_owned())],
                 tick: Some(tick.clone()),
+                run: Some(Box::new(KeepRun {
+                    list: RunList::Task(tick.task.clone()),
+                    most: 1,
+                    lasts_s: 1,
+                    run: FinishedRun::new(RunOutcome::Done, 0),
+                })),
             };
             let mut call = Call::at(None);
-            let Settlement { worker, queue, payload, verdict, free, tick, .. } = &settlement;
-            Ending { worker, queue, payload, verdict, free, tick: tick.as_ref(), about_ms: 0, counted: None }
+            let Settlement { worker, queue, payload, verdict, free, tick, run, .. } = &settlement;
+            let (tick, run) = (tick.as_ref(), run.as_deref());
+            Ending { worker, queue, payload, verdict, free, tick, run, about_ms: 0, counted: None }
                 .write(&mut call, &keys);
             let mut known: Vec<Bytes> = extras(&keys, &settlement).into_iter().map(|(_, key)| key).collect();
             let mut declared = call.into_keys();

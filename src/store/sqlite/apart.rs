@@ -16,6 +16,8 @@ use crate::store::error::StoreError;
 pub(super) enum Piece {
     /// By its index.
     Settlement(usize),
+    /// The run that a settlement keeps.
+    Run(usize),
     Counters,
     /// By its index.
     Enter(usize),

@@ -19,7 +19,7 @@ use super::retries::Attempt;
 use super::value::{opt_int, text};
 use super::verdict::{self, CounterDeltas};
 use super::wake::SqliteWaker;
-use super::{delayed, locks, periodic, retries, working};
+use super::{delayed, locks, periodic, retries, runs, working};
 use crate::job::{ClaimToken, WorkerName};
 use crate::store::backend::{EngineLane, Opens};
 use crate::store::effect::{Busy, Gate, Verdict};
@@ -52,6 +52,24 @@ pub(in crate::store) struct SqliteLane {
 
 impl EngineLane for SqliteLane {
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+        match self.send(exchange).await {
+            // A job that ends makes room, the record of its run takes some.
+            Err(full @ StoreError::Full(_))
+                if exchange.settlements.iter().any(|settlement| settlement.run.is_some()) =>
+            {
+                let mut without = exchange.clone();
+                without.settlements.iter_mut().for_each(|settlement| settlement.run = None);
+                let mut exchanged = self.send(&without).await?;
+                exchanged.findings.push(full);
+                Ok(exchanged)
+            }
+            done => done,
+        }
+    }
+}
+
+impl SqliteLane {
+    async fn send(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         self.over = SteppedOver::without_old(&self.over);
         match self.apply(exchange, None).await {
             // Nothing of it was applied. Which part is refused shows when each is tried by itself.
@@ -68,9 +86,7 @@ impl EngineLane for SqliteLane {
             }
         }
     }
-}
 
-impl SqliteLane {
     async fn apply(&self, exchange: &Exchange, apart: Option<Arc<Apart>>) -> Result<Applied, StoreError> {
         let (instance, lane, exchange) = (Arc::clone(&self.instance), self.lane, exchange.clone());
         let over = Arc::clone(&self.over);
@@ -136,6 +152,13 @@ fn exchange(
                 continue;
             }
         };
+        if let Some(run) = settlement.run.as_deref().filter(|_| !matches!(settled, Settled::Lost)) {
+            let repeats = matches!(settled, Settled::Repeated { .. });
+            if let Err(error) = attempt(step, apart, Piece::Run(index), || runs::write(step, run, repeats))? {
+                // How the job ended is worth more than the record of it.
+                findings.push(error);
+            }
+        }
         match settled {
             Settled::Lost => reply.lost.push(index),
             Settled::Repeated { left, delay_ms } => reply.repeated.push(Repeated { index, left, delay_ms }),
@@ -190,7 +213,7 @@ fn settle(
     deltas: &mut CounterDeltas,
     settlement: &Settlement,
 ) -> Result<Settled, StoreError> {
-    let Settlement { worker, claim, queue, payload, verdict, free, tick } = settlement;
+    let Settlement { worker, claim, queue, payload, verdict, free, tick, run: _ } = settlement;
     if !ending.end(step, worker, claim)? {
         return Ok(Settled::Lost);
     }
@@ -206,7 +229,8 @@ fn settle(
     Ok(Settled::Yes)
 }
 
-/// All that a settlement writes besides the end of its claim: the file does not say what of it is refused.
+/// All that a settlement writes besides the end of its claim and the run, which is a piece of its own: the file does not say what
+/// of it is refused.
 fn extras(settlement: &Settlement) -> Vec<Extra> {
     let mut extras: Vec<Extra> = settlement.free.iter().cloned().map(Extra::Lock).collect();
     extras.extend(settlement.tick.iter().map(|_| Extra::Tick));

@@ -20,6 +20,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0008_tokens.sql"),
     include_str!("schema/0009_birth.sql"),
     include_str!("schema/0010_wishes.sql"),
+    include_str!("schema/0011_runs.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

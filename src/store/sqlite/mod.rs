@@ -35,6 +35,7 @@ mod promote;
 mod recover;
 mod rejoin;
 mod retries;
+mod runs;
 mod schedules;
 mod search;
 mod take_in;

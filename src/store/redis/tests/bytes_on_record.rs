@@ -366,6 +366,7 @@ async fn a_dead_owners_job_is_recovered_once_from_its_exact_bytes() {
         verdict: Verdict::Requeued { identity: working.identity.clone().unwrap().redelivered() },
         free: Vec::new(),
         tick: None,
+        run: None,
     };
     assert!(!store.bury(&dead).await.unwrap());
     assert_eq!(store.recover(&recovery(dead.counter + 1)).await.unwrap(), Recovered::No);
