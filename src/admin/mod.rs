@@ -24,6 +24,7 @@ pub mod periodic;
 pub mod plan;
 pub mod queues;
 pub mod running;
+pub mod runs;
 pub mod schedules;
 pub mod tasks;
 mod waiting_locks;

@@ -10,6 +10,7 @@ mod dispatch;
 mod exit;
 mod input;
 mod output;
+mod past_runs;
 mod program;
 mod progress;
 mod table;

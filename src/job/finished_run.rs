@@ -13,6 +13,7 @@ use std::collections::HashMap;
 use std::fmt::Write as _;
 
 use bytes::Bytes;
+use chrono::DateTime;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
@@ -47,13 +48,15 @@ pub enum RunOutcome {
     Vetoed,
     /// Somebody cancelled it, and the job went to the failed list.
     Cancelled,
-    /// It was left out: it came too late, or another run of its task went on.
-    Skipped,
+    /// It was left out, because it came too late.
+    Missed,
+    /// It was left out, because another run of the same job went on.
+    Busy,
     /// A word of another version.
     Other(Box<str>),
 }
 
-const WORDS: [(&str, RunOutcome); 8] = [
+const WORDS: [(&str, RunOutcome); 9] = [
     ("done", RunOutcome::Done),
     ("failed", RunOutcome::Failed),
     ("retried", RunOutcome::Retried),
@@ -61,7 +64,8 @@ const WORDS: [(&str, RunOutcome); 8] = [
     ("cut_off", RunOutcome::CutOff),
     ("vetoed", RunOutcome::Vetoed),
     ("cancelled", RunOutcome::Cancelled),
-    ("skipped", RunOutcome::Skipped),
+    ("missed", RunOutcome::Missed),
+    ("busy", RunOutcome::Busy),
 ];
 
 impl RunOutcome {
@@ -128,6 +132,13 @@ impl FinishedRun {
         }
     }
 
+    /// It was scheduled for this second, unless that is known already.
+    pub fn is_due(&mut self, second: Option<i64>) {
+        if self.scheduled_at.is_none() {
+            self.scheduled_at = second.and_then(due);
+        }
+    }
+
     /// When it began, if its length is known.
     #[must_use]
     pub fn started_ms(&self) -> Option<i64> {
@@ -137,13 +148,13 @@ impl FinishedRun {
     /// The record.
     #[must_use]
     pub fn record(&self) -> Bytes {
-        Bytes::from([head(self.outcome.word()).as_bytes(), &self.rest()].concat())
+        self.record_as(&self.outcome)
     }
 
-    /// The record of the same run if it is repeated.
+    /// The record of the same run with another outcome.
     #[must_use]
-    pub fn record_if_repeated(&self) -> Bytes {
-        Bytes::from([head(RunOutcome::Retried.word()).as_bytes(), &self.rest()].concat())
+    pub fn record_as(&self, outcome: &RunOutcome) -> Bytes {
+        Bytes::from([head(outcome.word()).as_bytes(), &self.rest()].concat())
     }
 
     /// What follows the outcome in the record. Long texts are cut, and of the output the last lines are kept.
@@ -172,7 +183,7 @@ impl FinishedRun {
                 let _ = write!(out, ",\"{name}\":{}", quoted(text, longest));
             }
         }
-        let frame = head("").len() + 32 + ",\"output\":[]}".len();
+        let frame = head("").len() + 64 + ",\"output\":[]}".len();
         let mut room = LONGEST_RECORD.saturating_sub(out.len() + frame);
         let mut lines = Vec::new();
         for line in self.output.iter().rev() {
@@ -212,12 +223,18 @@ impl FinishedRun {
             attempt: member(&members, "attempt"),
             redelivered: member(&members, "redelivered"),
             worker: member(&members, "worker"),
-            scheduled_at: member(&members, "scheduled_at"),
+            scheduled_at: member(&members, "scheduled_at").or_else(|| due(member(&members, "due_s")?)),
             error: member(&members, "error"),
             output: member(&members, "output").unwrap_or_default(),
             ..Self::new(RunOutcome::of(&word)?, ended_ms)
         })
     }
+}
+
+/// A script knows the second for which a tick was due, and not how dates are written.
+fn due(second: i64) -> Option<String> {
+    let date = DateTime::from_timestamp(second, 0)?;
+    Some(date.format("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 fn head(word: &str) -> String {
@@ -269,12 +286,23 @@ mod tests {
             let run = FinishedRun { outcome, ..run() };
             assert_eq!(FinishedRun::parse(&run.record()), Some(run.clone()));
             let again = FinishedRun { outcome: RunOutcome::Retried, ..run.clone() };
-            assert_eq!(FinishedRun::parse(&run.record_if_repeated()), Some(again));
+            assert_eq!(FinishedRun::parse(&run.record_as(&RunOutcome::Retried)), Some(again));
         }
         let bare = FinishedRun::new(RunOutcome::Done, -5);
         assert_eq!(bare.record(), &br#"{"outcome":"done","ended_ms":-5}"#[..]);
         assert_eq!(FinishedRun::parse(&bare.record()), Some(bare));
         assert_eq!(run().started_ms(), Some(1_795_490_777_311));
+    }
+
+    #[test]
+    fn a_script_may_tell_for_when_a_run_was_due() {
+        let told = |more: &str| {
+            let record = format!("{{\"outcome\":\"missed\",{more}\"ended_ms\":1}}");
+            FinishedRun::parse(record.as_bytes()).unwrap().scheduled_at
+        };
+        assert_eq!(told("\"due_s\":1795490778,").as_deref(), Some("2026-11-24T03:26:18Z"));
+        assert_eq!(told("\"due_s\":1,\"scheduled_at\":\"then\",").as_deref(), Some("then"));
+        assert_eq!((told("\"due_s\":9223372036854775807,"), told("\"due_s\":\"x\",")), (None, None));
     }
 
     #[test]
@@ -296,7 +324,7 @@ mod tests {
             };
             let record = run.record();
             assert!(record.len() <= LONGEST_RECORD && record.len() > LONGEST_RECORD - 700, "{}", record.len());
-            assert!(run.record_if_repeated().len() <= LONGEST_RECORD);
+            assert!(run.record_as(&RunOutcome::Retried).len() <= LONGEST_RECORD);
             let read = FinishedRun::parse(&record).unwrap();
             assert!(read.error.unwrap().starts_with(&letter.repeat(100)) && read.id.unwrap().ends_with("..."));
             assert_eq!(read.output.last().map(String::as_str), Some("last"));
@@ -322,8 +350,7 @@ mod tests {
         ] {
             assert_eq!(FinishedRun::parse(none.as_bytes()), None, "{none}");
         }
-        let read =
-            FinishedRun::parse(br#"{"outcome":"expired","ended_ms":1,"ms":-7,"id":7,"output":"x","attempt":1}"#);
+        let read = FinishedRun::parse(br#"{"outcome":"expired","ended_ms":1,"ms":-7,"id":7,"output":"x","attempt":1}"#);
         let read = read.unwrap();
         assert_eq!((read.outcome.word(), read.ms, read.id, read.output.len()), ("expired", None, None, 0));
     }

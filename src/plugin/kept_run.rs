@@ -98,6 +98,12 @@ impl EndedRun<'_> {
         self.keep(task, outcome, words)
     }
 
+    /// The same of a job that its gates may drop: the store says why.
+    #[must_use]
+    pub fn dropped(self, task: &TaskDefinition) -> Option<Box<KeepRun>> {
+        self.keep(task, RunOutcome::Missed, LastWords::default())
+    }
+
     /// The same of a run whose outcome is known.
     fn keep(
         self,

@@ -4,6 +4,7 @@
 //! slots, and begins the jobs that came back. It never waits for a batch to fill.
 
 mod eased;
+mod ended;
 mod holding;
 mod late;
 mod lost;
@@ -25,14 +26,11 @@ use super::report::{self, Untold};
 use super::slots::{Job, Slot, Taken};
 use crate::job::failure::iso_date;
 use crate::job::{Failure, Identity, Outcome, WorkerName};
-use crate::plugin::ending::{self, Ending, Run};
-use crate::plugin::hooks::Refusal;
-use crate::plugin::kept_run::{LastWords, last_words};
+use crate::plugin::ending::{self, Run};
 use crate::store::Lane;
 use crate::store::effect::Verdict;
 use crate::store::path::Path;
 use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Settlement};
-use crate::store::runs::KeepRun;
 use crate::supervise::pulse::Pulse;
 
 /// One lane's task.
@@ -241,6 +239,7 @@ impl LaneTask {
                 self.put_off_again(number, worker, *job);
             }
             PreparedJob::AtGates(job, gates) => {
+                let run = job.dropped_run(worker, &gates, self.core.clock.now_ms());
                 let enter = Enter {
                     worker: worker.clone(),
                     claim: job.claim.clone(),
@@ -248,6 +247,7 @@ impl LaneTask {
                     payload: job.payload.clone(),
                     identity: job.identity.clone(),
                     gates,
+                    run,
                 };
                 self.core.slots.enter(number, job);
                 self.enters.push((number, enter));
@@ -289,7 +289,7 @@ impl LaneTask {
     }
 
     /// Gives back a claimed job that is not to begin, as if it had never been claimed.
-    fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
+    pub(super) fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
         let why = if self.core.orders.is_draining() { "the instance drains" } else { "its lease may have lapsed" };
         self.give_back(number, worker, job, why);
     }
@@ -321,75 +321,6 @@ impl LaneTask {
             Performed::NotBegun => self.end(finished.number, &worker, *job, Outcome::Interrupted),
             Performed::Vetoed(refusal) => self.drop_vetoed(finished.number, &worker, *job, refusal),
         }
-    }
-
-    /// Drops a job that a plugin of its task refused before its run.
-    fn drop_vetoed(&mut self, number: usize, worker: &WorkerName, job: Job, refusal: Refusal) {
-        let Some((task, _)) = &job.known else { return };
-        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
-        let ending = ending::vetoed(task, run);
-        let kept = job.keeps_runs().then(|| {
-            let words = LastWords { why: Some(refusal.to_string()), ..LastWords::default() };
-            job.ended(worker, None, self.core.clock.now_ms()).kept(job.task(), &ending, words)
-        });
-        report::tell_vetoed(&self.core.bus, worker, &job, refusal);
-        self.settle(number, worker, job, ending, (None, kept.flatten()));
-    }
-
-    /// A run is over, and its claim is still ours as far as we know.
-    fn end(&mut self, number: usize, worker: &WorkerName, job: Job, outcome: Outcome) {
-        if let Outcome::NotStarted(why) = outcome {
-            let running = self.core.slots.running().len();
-            if let Some(news) = self.core.shortage.met(running, &why) {
-                self.core.warn(news);
-            }
-            return self.give_back(number, worker, job, &why);
-        }
-        if outcome == Outcome::ClaimDoubted {
-            return self.release(number, worker, job);
-        }
-        let Some((job, outcome)) = self.begun(number, worker, job, outcome) else { return };
-        let result = match &outcome {
-            Outcome::Success { result } => result.clone(),
-            _ => None,
-        };
-        let put_off = matches!(outcome, Outcome::Later { .. });
-        let keeps = job.keeps_runs();
-        // Only failure records and runs that are kept carry a duration.
-        let ms = match &outcome {
-            Outcome::Success { .. } | Outcome::Later { .. } if !keeps => None,
-            _ => u64::try_from(job.began.elapsed().as_millis()).ok(),
-        };
-        let words = keeps.then(|| last_words(&outcome));
-        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
-        let now_ms = self.core.clock.now_ms();
-        let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, now_ms);
-        let kept = words.and_then(|words| job.ended(worker, ms, now_ms).kept(job.task(), &ending, words));
-        let untold = report::tell(&self.core.bus, &job, &ending, result, put_off);
-        self.settle(number, worker, job, ending, (untold, kept));
-    }
-
-    /// With what is told after it, and the run if it is kept.
-    fn settle(
-        &mut self,
-        slot: usize,
-        worker: &WorkerName,
-        job: Job,
-        ending: Ending,
-        (untold, run): (Option<Box<Untold>>, Option<Box<KeepRun>>),
-    ) {
-        self.core.slots.settle(slot, &job.identity);
-        let settlement = Settlement {
-            worker: worker.clone(),
-            claim: job.claim,
-            queue: job.queue,
-            payload: job.payload,
-            verdict: ending.verdict,
-            free: ending.free,
-            tick: ending.tick,
-            run,
-        };
-        self.settlements.push((Settled { slot, identity: job.identity, untold, told: false }, settlement));
     }
 
     /// Takes the job out of a slot; a lost one is dropped.

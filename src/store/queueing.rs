@@ -126,6 +126,9 @@ pub struct Enter {
     pub identity: Identity,
     /// The gates, in the order of the plugins that state them.
     pub gates: Vec<Gate>,
+    /// What is kept if a gate drops the job, if its task keeps its runs. The outcome says which kind of gate did, and the run is
+    /// told for when its tick was due.
+    pub run: Option<Box<KeepRun>>,
 }
 
 /// The outcome of an enter.

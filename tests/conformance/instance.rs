@@ -231,6 +231,7 @@ impl Claimed {
             payload: self.claim.payload.clone(),
             identity: self.claim.identity.clone(),
             gates: gates.to_vec(),
+            run: None,
         }
     }
 

@@ -2,8 +2,10 @@
 
 use windlass::job::finished_run::LONGEST_RECORD;
 use windlass::job::{FinishedRun, RunOutcome, TaskName};
-use windlass::store::effect::{Retry, RetryKeys, Verdict};
-use windlass::store::queueing::{Exchange, Extra, Part, Settlement};
+use windlass::store::Store;
+use windlass::store::effect::{Busy, Gate, Retry, RetryKeys, Verdict};
+use windlass::store::queueing::{Enter, Entered, Exchange, Extra, Part, Settlement};
+use windlass::store::role::Whole;
 use windlass::store::runs::{KeepRun, KeptRuns, RunList};
 use windlass::store::workers::{ForceClean, Recovered, Recovery};
 
@@ -25,6 +27,7 @@ behaviours! {
     a_withdrawn_task_takes_its_runs_along,
     a_run_that_was_cut_off_is_kept_by_who_recovers_its_job,
     a_removed_worker_keeps_the_run_that_failed,
+    a_job_that_its_gates_drop_is_kept_as_left_out,
 }
 
 pub(crate) fn list(task: &str) -> RunList {
@@ -226,6 +229,64 @@ async fn a_removed_worker_keeps_the_run_that_failed(f: &Fixture) {
     assert_eq!((lengths(&kept(f).await), failed(&f.store).await.len()), (vec![0], 1), "the other did not fail");
 }
 
+/// The gates of a tick that is left out if it is more than five seconds late, or if its lock is held.
+fn dropping() -> Vec<Gate> {
+    let (free, retry) = (Vec::new(), None);
+    let busy = Busy::Drop { free: free.clone(), tick: Some(tick(30)), retry: None };
+    vec![
+        Gate::TellDue { task: tick(30).task },
+        Gate::Fresh { plugin: "missed", max_age_s: 5, tick: tick(30), free, retry },
+        Gate::TakeLock { plugin: "JobLock", key: job_lock(1), ttl_s: 600, busy },
+    ]
+}
+
+fn enters(claimed: &Claimed, n: u64) -> Enter {
+    Enter { run: Some(run(RunOutcome::Missed, n)), ..claimed.enters(&dropping()) }
+}
+
+async fn a_job_that_its_gates_drop_is_kept_as_left_out(f: &Fixture) {
+    let mut instance = Instance::join(&f.store, "a", 3).await;
+    reconcile(f, 30).await;
+    f.pass(7);
+    let late = instance.claim_one("q").await;
+    let exchange = Exchange { enters: vec![enters(&late, 1)], ..instance.next() };
+    for _ in 0..2 {
+        assert_eq!(instance.send(&exchange).await.entered, [Entered::Dropped { plugin: "missed" }]);
+    }
+    let runs = kept(f).await;
+    assert_eq!((lengths(&runs), &runs[0].outcome), (vec![1], &RunOutcome::Missed));
+    assert_eq!(runs[0].scheduled_at.as_deref(), Some("2027-01-15T08:00:00Z"), "the tick of the start was left out");
+
+    f.pass(23);
+    crate::look::promote_all(&f.store, "q", 10).await;
+    let on_time = instance.claim_one("q").await;
+    fill(&f.store, "q", &[tick(30).payload]).await;
+    let beside = instance.claim(&["q"], &[2]).await.remove(0);
+    let both = Exchange { enters: vec![enters(&on_time, 2), enters(&beside, 3)], ..instance.next() };
+    let entered = instance.send(&both).await.entered;
+    assert_eq!(entered, [Entered::Taken, Entered::Dropped { plugin: "JobLock" }]);
+    let runs = kept(f).await;
+    assert_eq!((lengths(&runs), &runs[0].outcome), (vec![3, 1], &RunOutcome::Busy), "who runs is not kept yet");
+    // Whose claim is lost is neither taken nor dropped.
+    let exchange = Exchange { enters: vec![enters(&beside, 4)], ..instance.next() };
+    assert_eq!(instance.send(&exchange).await.entered, [Entered::Lost]);
+    assert_eq!(lengths(&kept(f).await), [3, 1]);
+}
+
+/// A job that is too late, whose run cannot be kept; returns what is told.
+async fn drop_with_run(f: &Fixture, store: &Store<Whole>) -> Vec<String> {
+    let mut instance = Instance::join(store, "late", 1).await;
+    fill(&f.store, "late", &[tick(30).payload]).await;
+    reconcile(f, 30).await;
+    f.pass(7);
+    let late = instance.claim_one("late").await;
+    let exchange = Exchange { enters: vec![enters(&late, 1)], ..instance.next() };
+    let reply = instance.send(&exchange).await;
+    assert_eq!(reply.entered, [Entered::Dropped { plugin: "missed" }]);
+    assert_eq!(instance.working().await, []);
+    reply.findings.iter().map(ToString::to_string).collect()
+}
+
 /// A settlement that keeps a run, and all that is told of it.
 async fn settle_with_run(f: &Fixture) -> Vec<String> {
     let mut instance = Instance::join(&f.store, "a", 2).await;
@@ -256,6 +317,8 @@ async fn a_key_of_another_type_is_named_and_passed_over() {
     let unreadable = all[0].unreadable.as_ref().expect("it is counted");
     assert!(unreadable.count == 1 && unreadable.text.contains(&key), "{unreadable:?}");
     assert_eq!((all[0].runs.len(), lengths(&all[1].runs)), (0, vec![5]));
+    let told = drop_with_run(&f, &f.store).await;
+    assert!(told.len() == 1 && told[0].contains(&key), "{told:?}");
 }
 
 #[tokio::test]
@@ -363,6 +426,8 @@ async fn a_trigger_that_refuses_runs_stops_no_job() {
             file.execute_batch(&trigger).expect("a trigger must be made");
             let told = settle_with_run(&f).await;
             assert!(told.len() == 1 && told[0].contains(".schema"), "{way}: {told:?}");
+            let told = drop_with_run(&f, &f.store).await;
+            assert!(told.len() == 1 && told[0].contains(".schema"), "{way}: {told:?}");
             assert_eq!(kept(&f).await, []);
         }
     }
@@ -421,6 +486,8 @@ async fn a_refused_key_stops_no_job() {
     };
     assert!(store.run(clean).await.expect("force_clean"));
     assert_eq!(failed(&f.store).await.len(), 1);
+    let told = drop_with_run(&f, &store).await;
+    assert!(told.len() == 1 && told[0].contains("windlass:runs:clean"), "{told:?}");
     assert_eq!(kept(&f).await, []);
 }
 
@@ -434,8 +501,11 @@ async fn a_full_disk_keeps_the_end_of_a_job_and_leaves_out_its_run() {
     let narrow = windlass::store::Store::from(narrow.expect("sqlite must open"));
     let mut instance = Instance::join(&narrow, "a", 1).await;
     let claim = claims(&f, &mut instance, 1).await.remove(0);
-    let large = bytes::Bytes::from("x".repeat(3000));
-    while narrow.enqueue(&[crate::look::push("ballast", &large, &[])]).await.is_ok() {}
+    // Until no page is left for what does not fit into one that is there.
+    for size in [3000, 1500, 800] {
+        let ballast = bytes::Bytes::from("x".repeat(size));
+        while narrow.enqueue(&[crate::look::push("ballast", &ballast, &[])]).await.is_ok() {}
+    }
     let output = (0..6).map(|_| "y".repeat(500)).collect();
     let large =
         Box::new(KeepRun { run: FinishedRun { output, ..run(RunOutcome::Done, 1).run }, ..*run(RunOutcome::Done, 1) });

@@ -5,11 +5,13 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::admin::runs;
 use crate::admin::tasks::{self as listing, PluginView, RunView, TaskView};
 use crate::cli::args::TasksVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun};
+use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::past_runs::runs_text;
 use crate::cli::table::{FieldList, TextTable};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::duration::{show, words};
@@ -22,8 +24,8 @@ struct TaskListOutput {
 /// Lists or shows.
 ///
 /// # Errors
-/// Unknown tasks, problems of the configuration.
-pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
+/// Unknown tasks, problems of the configuration, failures of the store.
+pub(crate) async fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
     let config = context.config()?.config;
     let (folder, grace) = (config.tasks_dir, config.shutdown.kill_grace);
     let tasks = context.tasks()?;
@@ -42,6 +44,11 @@ pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<E
         TasksVerb::Show { name } => {
             let task = listing::show(&registry, &name, SystemClock.now_ms())?;
             context.printer.print(&task, || show_text(&task, grace))?;
+        }
+        TasksVerb::Runs { name, last } => {
+            let found = runs::of(&context.store().await?, &registry, &name, last).await?;
+            found.unreadable.iter().for_each(|text| warn(text));
+            context.printer.print(&found, || runs_text(&found))?;
         }
     }
     Ok(Exit::Done)

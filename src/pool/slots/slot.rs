@@ -11,6 +11,8 @@ use crate::handler::contract::{Handler, OwnedRun, Stop};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::plugin::chain::HeldLock;
 use crate::plugin::kept_run::EndedRun;
+use crate::store::effect::Gate;
+use crate::store::runs::KeepRun;
 use crate::task::TaskDefinition;
 use crate::task::schedule::scheduled_at;
 
@@ -72,6 +74,17 @@ impl Job {
             ended_ms: now_ms,
             ms,
         }
+    }
+
+    /// The run that is kept if its gates drop it.
+    pub(in crate::pool) fn dropped_run(
+        &self,
+        worker: &WorkerName,
+        gates: &[Gate],
+        now_ms: i64,
+    ) -> Option<Box<KeepRun>> {
+        let task = self.task().filter(|_| self.keeps_runs() && gates.iter().any(Gate::drops))?;
+        self.ended(worker, None, now_ms).dropped(task)
     }
 
     /// It is a tick, and this is its second. What its producer wrote into its bytes is not changed.

@@ -14,7 +14,9 @@ use crate::job::RetryKeys;
 use crate::job::queue_member::with_queue;
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue};
+use crate::store::queueing::{
+    Enter, Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue,
+};
 
 /// An exchange whose refused parts are set apart.
 pub(super) struct Apart {
@@ -27,7 +29,7 @@ pub(super) struct Apart {
     /// How many enters the whole has.
     entered: usize,
     refused: Vec<RefusedPart>,
-    /// Why workers get no job.
+    /// Why workers get no job, and runs are not kept.
     findings: Vec<StoreError>,
 }
 
@@ -49,14 +51,23 @@ impl Apart {
         let settlements: Vec<_> = whole.settlements.iter().map(|settlement| extras(keys, settlement)).collect();
         let entering = |enter| {
             let mut call = connection.call();
-            gates(&mut call, keys, enter, 0);
+            gates(&mut call, keys, &Enter { run: None, ..Enter::clone(enter) }, 0);
             call.key(keys.working(&enter.worker));
             call.into_keys()
         };
         let enters: Vec<_> = whole.enters.iter().map(entering).collect();
         let idle: Vec<_> = whole.idle.iter().map(|worker| keys.working(worker)).collect();
         let of_settlements = settlements.iter().flatten().map(|(_, key)| key);
-        let asked = shared.iter().chain(of_settlements).chain(enters.iter().flatten()).chain(&idle).cloned().collect();
+        let run_of = |enter: &Enter| enter.run.as_ref().map(|run| keys.runs(&run.list));
+        let of_enters: Vec<_> = whole.enters.iter().filter_map(run_of).collect();
+        let asked = shared
+            .iter()
+            .chain(of_settlements)
+            .chain(enters.iter().flatten())
+            .chain(&of_enters)
+            .chain(&idle)
+            .cloned()
+            .collect();
         let refused = refused_keys(connection, asked).await?;
         if let Some(error) = shared.iter().find_map(|key| refused.get(key)) {
             connection.origin.rights.doubt();
@@ -90,8 +101,11 @@ impl Apart {
             if let Some(error) = keys.iter().find_map(|key| refused.get(key)) {
                 apart.refused.push(RefusedPart { part: Part::Enter(index), error: error.clone() });
             } else {
+                let refused_run = run_of(enter).and_then(|key| refused.get(&key));
+                apart.findings.extend(refused_run.cloned());
+                let run = enter.run.clone().filter(|_| refused_run.is_none());
                 apart.enters.push(index);
-                apart.rest.enters.push(enter.clone());
+                apart.rest.enters.push(Enter { run, ..enter.clone() });
             }
         }
         for (index, (worker, key)) in whole.idle.iter().zip(idle).enumerate() {

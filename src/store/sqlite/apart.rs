@@ -21,6 +21,8 @@ pub(super) enum Piece {
     Counters,
     /// By its index.
     Enter(usize),
+    /// The run of an enter whose job is dropped.
+    DroppedRun(usize),
     /// All claims from a queue.
     Queue(QueueName),
     /// The claim of one job: its queue and its position there.

@@ -6,8 +6,8 @@ use super::commit::Step;
 use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{AnyValue, bytes};
-use crate::job::FinishedRun;
 use crate::job::finished_run::LONGEST_RECORD;
+use crate::job::{FinishedRun, RunOutcome};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::runs::{KeepRun, KeptRuns, NO_RECORD, ReadRuns, RunList};
@@ -27,29 +27,36 @@ impl Perform<ReadRuns> for SqliteStore {
 /// Only those that end the whole step.
 pub(super) fn keep(step: &Step<'_>, run: Option<&KeepRun>) -> Result<(), StoreError> {
     if let Some(run) = run
-        && let Err(refused) = step.part(|| write(step, run, false))?
+        && let Err(refused) = step.part(|| write(step, run, &run.run.outcome))?
     {
         step.findings().tell("runs that are kept", format!("failed to {refused}; the runs of that task are not kept"));
     }
     Ok(())
 }
 
-/// Writes a run at the end of its list, and removes what is beyond the bound of the list or has lapsed. `repeats`: its job is
-/// tried again.
+/// The run of a tick that was due at this second.
+pub(super) fn told(run: &KeepRun, due_s: Option<i64>) -> KeepRun {
+    let mut told = run.clone();
+    told.run.is_due(due_s);
+    told
+}
+
+/// Writes a run with its outcome at the end of its list, and removes what is beyond the bound of the list or has lapsed.
 ///
 /// # Errors
 /// What the file refuses for good is [`StoreError::Barred`], whatever it is: the run is left out then.
-pub(super) fn write(step: &Step<'_>, run: &KeepRun, repeats: bool) -> Result<(), StoreError> {
+pub(super) fn write(step: &Step<'_>, run: &KeepRun, outcome: &RunOutcome) -> Result<(), StoreError> {
     let barred = |error| match error {
         StoreError::Corrupt { reason, .. } | StoreError::Misuse(reason) => {
             StoreError::Barred { place: PLACE.to_owned(), reason }
         }
         other => other,
     };
-    write_run(step, run, repeats).map_err(barred)
+    write_run(step, run, outcome).map_err(barred)
 }
 
-fn write_run(step: &Step<'_>, KeepRun { list, most, lasts_s, run }: &KeepRun, repeats: bool) -> Result<(), StoreError> {
+fn write_run(step: &Step<'_>, keep: &KeepRun, outcome: &RunOutcome) -> Result<(), StoreError> {
+    let KeepRun { list, most, lasts_s, run } = keep;
     forget_lapsed(step, list)?;
     let (scheduled, name) = key(list);
     let lapses_s = step.now_s().saturating_add(stored(*lasts_s));
@@ -59,7 +66,7 @@ fn write_run(step: &Step<'_>, KeepRun { list, most, lasts_s, run }: &KeepRun, re
          ON CONFLICT (scheduled, name) DO UPDATE SET lapses_s = excluded.lapses_s",
         params![scheduled, name, lapses_s],
     )?;
-    let record = if repeats { run.record_if_repeated() } else { run.record() };
+    let record = run.record_as(outcome);
     step.change(
         "runs",
         "INSERT INTO runs (scheduled, name, place, record) VALUES (?1, ?2, \

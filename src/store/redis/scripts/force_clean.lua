@@ -36,7 +36,8 @@ for _ = 1, tonumber(arg()) do
   end
 end
 if arg() == '1' then
-  keep_run(true)
+  local run = read_run()
+  keep_run(run, run.outcome)
 end
 must('DEL', WORKING, unpack(KEYS, k + 1))
 return 1

@@ -203,7 +203,10 @@ local function settle(op, token, mine)
     tick(done and not repeats)
   end
   if more == '2' or more == '3' then
-    keep_run(done, repeats)
+    local run = read_run()
+    if done then
+      keep_run(run, repeats and 'retried' or run.outcome)
+    end
   end
   return done
 end

@@ -1,0 +1,82 @@
+//! Runs that are over, and jobs that a plugin refused: what the store is told of them.
+
+use super::{LaneTask, Settled};
+use crate::job::{Outcome, WorkerName};
+use crate::plugin::ending::{self, Ending, Run};
+use crate::plugin::hooks::Refusal;
+use crate::plugin::kept_run::{LastWords, last_words};
+use crate::pool::report::{self, Untold};
+use crate::pool::slots::Job;
+use crate::store::queueing::Settlement;
+use crate::store::runs::KeepRun;
+
+impl LaneTask {
+    /// Drops a job that a plugin of its task refused before its run.
+    pub(super) fn drop_vetoed(&mut self, number: usize, worker: &WorkerName, job: Job, refusal: Refusal) {
+        let Some((task, _)) = &job.known else { return };
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
+        let ending = ending::vetoed(task, run);
+        let kept = job.keeps_runs().then(|| {
+            let words = LastWords { why: Some(refusal.to_string()), ..LastWords::default() };
+            job.ended(worker, None, self.core.clock.now_ms()).kept(job.task(), &ending, words)
+        });
+        report::tell_vetoed(&self.core.bus, worker, &job, refusal);
+        self.settle(number, worker, job, ending, (None, kept.flatten()));
+    }
+
+    /// A run is over, and its claim is still ours as far as we know.
+    pub(super) fn end(&mut self, number: usize, worker: &WorkerName, job: Job, outcome: Outcome) {
+        if let Outcome::NotStarted(why) = outcome {
+            let running = self.core.slots.running().len();
+            if let Some(news) = self.core.shortage.met(running, &why) {
+                self.core.warn(news);
+            }
+            return self.give_back(number, worker, job, &why);
+        }
+        if outcome == Outcome::ClaimDoubted {
+            return self.release(number, worker, job);
+        }
+        let Some((job, outcome)) = self.begun(number, worker, job, outcome) else { return };
+        let result = match &outcome {
+            Outcome::Success { result } => result.clone(),
+            _ => None,
+        };
+        let put_off = matches!(outcome, Outcome::Later { .. });
+        let keeps = job.keeps_runs();
+        // Only failure records and runs that are kept carry a duration.
+        let ms = match &outcome {
+            Outcome::Success { .. } | Outcome::Later { .. } if !keeps => None,
+            _ => u64::try_from(job.began.elapsed().as_millis()).ok(),
+        };
+        let words = keeps.then(|| last_words(&outcome));
+        let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
+        let now_ms = self.core.clock.now_ms();
+        let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, now_ms);
+        let kept = words.and_then(|words| job.ended(worker, ms, now_ms).kept(job.task(), &ending, words));
+        let untold = report::tell(&self.core.bus, &job, &ending, result, put_off);
+        self.settle(number, worker, job, ending, (untold, kept));
+    }
+
+    /// With what is told after it, and the run if it is kept.
+    pub(super) fn settle(
+        &mut self,
+        slot: usize,
+        worker: &WorkerName,
+        job: Job,
+        ending: Ending,
+        (untold, run): (Option<Box<Untold>>, Option<Box<KeepRun>>),
+    ) {
+        self.core.slots.settle(slot, &job.identity);
+        let settlement = Settlement {
+            worker: worker.clone(),
+            claim: job.claim,
+            queue: job.queue,
+            payload: job.payload,
+            verdict: ending.verdict,
+            free: ending.free,
+            tick: ending.tick,
+            run,
+        };
+        self.settlements.push((Settled { slot, identity: job.identity, untold, told: false }, settlement));
+    }
+}
