@@ -159,6 +159,7 @@ fn done(worker: &WorkerName, claim: Claim) -> Settlement {
         verdict: Verdict::Done,
         free: Vec::new(),
         tick: None,
+        run: None,
     }
 }
 

@@ -28,6 +28,7 @@ pub mod plan;
 pub mod queues;
 mod remedy;
 pub mod running;
+pub mod runs;
 pub mod schedules;
 pub mod tasks;
 mod waiting_locks;

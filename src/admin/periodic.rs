@@ -10,6 +10,7 @@ use serde::Serialize;
 use super::calendar::ZonedView;
 use super::delayed::TimeView;
 use super::error::AdminError;
+use super::runs::{self, RunView};
 use super::schedules;
 use crate::client::request::nearest;
 use crate::job::payload::encode;
@@ -20,6 +21,7 @@ use crate::store::effect::HALTED_S;
 use crate::store::handle::Store;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop};
 use crate::store::role::Admin;
+use crate::store::runs::RunList;
 use crate::store::workers::RegisteredWorkers;
 use crate::task::definition::Registry;
 use crate::task::definition::TaskDefinition;
@@ -42,6 +44,11 @@ pub struct PeriodicView {
     /// `delayed`, `running`, `due` (on its queue, or about to be), `stopped`, `halted` (it failed and its
     /// `re_enqueue_after_failure` is false), `new` (no scheduler has seen it yet).
     pub state: &'static str,
+    /// Its last run that has ended, if it keeps runs.
+    pub last_run: Option<RunView>,
+    /// What stands in its place and cannot be read.
+    #[serde(skip)]
+    pub unreadable: Option<String>,
     /// When it is or was due next.
     pub due: Option<TimeView>,
     /// The same in the zone of its expression: RFC 3339. Left out of JSON without an expression.
@@ -127,6 +134,10 @@ pub async fn list(
         views.push(view(&task.name, &task.queue, Some(task), "new", due, 0));
     }
     views.sort_by(|one, other| one.task.cmp(&other.task));
+    let lists = views.iter().map(|view| RunList::Task(TaskName::as_stored(&view.task))).collect();
+    for (view, (last_run, unreadable)) in views.iter_mut().zip(runs::last(store, lists).await?) {
+        (view.last_run, view.unreadable) = (last_run, unreadable);
+    }
     Ok((views, more))
 }
 
@@ -151,6 +162,8 @@ fn view(
         schedule: calendar.map(|calendar| calendar.expression().to_owned()),
         time_zone: calendar.map(|calendar| calendar.zone().to_owned()),
         state,
+        last_run: None,
+        unreadable: None,
         due: due_s.map(TimeView::of),
         due_in_zone: zoned.as_ref().map(|zoned| zoned.at_in_zone.clone()),
         zoned,

@@ -8,11 +8,13 @@ use serde::Serialize;
 use super::calendar::ZonedView;
 use super::delayed::TimeView;
 use super::error::AdminError;
+use super::runs::{self, RunView};
 use crate::client::request::nearest;
 use crate::plugin::chain::Chain;
 use crate::store::handle::Store;
 use crate::store::queueing::{Enqueue, EnqueueBatch, Enqueued};
 use crate::store::role::Admin;
+use crate::store::runs::RunList;
 use crate::store::scheduling::{Fire, Fired, LastFired, ReadTime, read_stopped, stopped_after};
 use crate::task::definition::{Registry, TaskDefinition};
 use crate::task::schedule::JobSchedule;
@@ -40,6 +42,11 @@ pub struct ScheduleView {
     pub state: &'static str,
     /// The last occurrence that was enqueued, skipped or refused. `None`: there was none yet.
     pub last: Option<TimeView>,
+    /// The last run of its jobs that has ended, if its task keeps runs.
+    pub last_run: Option<RunView>,
+    /// What stands in its place and cannot be read.
+    #[serde(skip)]
+    pub unreadable: Option<String>,
     /// When it is due next.
     pub due: Option<TimeView>,
     /// The same in the zone of the expression: RFC 3339.
@@ -91,6 +98,10 @@ pub async fn list(store: &Store<Admin>, registry: &Registry) -> Result<Vec<Sched
     let last = store.run(LastFired { ids }).await?;
     let now_s = store.run(ReadTime).await?.div_euclid(1000);
     let mut views: Vec<_> = all.iter().zip(last).map(|(one, last_s)| view(*one, last_s, now_s)).collect();
+    let lists = views.iter().map(|view| RunList::Schedule(view.id.clone())).collect();
+    for (view, (last_run, unreadable)) in views.iter_mut().zip(runs::last(store, lists).await?) {
+        (view.last_run, view.unreadable) = (last_run, unreadable);
+    }
     views.sort_by(|one, other| one.id.cmp(&other.id));
     Ok(views)
 }
@@ -120,6 +131,8 @@ fn view(OfTask { task, schedule }: OfTask<'_>, last_s: Option<i64>, now_s: i64) 
         time_zone: calendar.zone().to_owned(),
         state,
         last: last_s.map(TimeView::of),
+        last_run: None,
+        unreadable: None,
         due: due_s.map(TimeView::of),
         due_in_zone: zoned.as_ref().map(|zoned| zoned.at_in_zone.clone()),
         zoned,

@@ -55,6 +55,8 @@ pub struct TaskView {
     pub on_crash: Option<&'static str>,
     /// How often a job is redelivered at most, if the task sets it.
     pub max_redeliveries: Option<u32>,
+    /// How many of its finished runs are kept.
+    pub keep_runs: u16,
     /// Its handler.
     pub run: RunView,
     /// The file that defines it.
@@ -216,6 +218,7 @@ impl TaskView {
                 OnCrash::Fail => "fail",
             }),
             max_redeliveries: task.max_redeliveries,
+            keep_runs: task.runs_kept(),
             run: RunView::of(&task.handler),
             source: task.source.display().to_string(),
             from_defaults: task.from_defaults.0.clone(),

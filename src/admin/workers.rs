@@ -12,6 +12,7 @@ use crate::client::request::nearest;
 use crate::job::failure::FailedRun;
 use crate::job::{Args, Failure, LockKey, PayloadView, WorkerName, date};
 use crate::plugin::chain::Chain;
+use crate::plugin::kept_run;
 use crate::store::handle::Store;
 use crate::store::role::Admin;
 use crate::store::workers::{
@@ -233,6 +234,10 @@ async fn clean_unless_changed(
         working: working.cloned(),
         record: stuck.as_ref().map(|stuck| stuck.record.clone()),
         free,
+        run: working.and_then(|working| {
+            let find = |class: &str| registry.get(class).map(|task| &**task);
+            kept_run::of_removed(working, find, &Failure::stuck(host, now_ms), now_ms)
+        }),
     };
     if !store.run(clean).await? {
         return Ok(None);

@@ -11,6 +11,7 @@ mod exit;
 mod here;
 mod input;
 mod output;
+mod past_runs;
 mod program;
 mod progress;
 mod table;

@@ -5,6 +5,7 @@ pub mod digest;
 pub mod distortion;
 pub mod ecma;
 pub mod failure;
+pub mod finished_run;
 pub mod first_queues;
 pub mod identity;
 pub mod lock_key;
@@ -18,6 +19,7 @@ pub mod run_counts;
 pub mod run_variables;
 
 pub use failure::{Failure, FailureView};
+pub use finished_run::{FinishedRun, RunOutcome};
 pub use first_queues::FirstQueues;
 pub use identity::{ClaimToken, Identity};
 pub use lock_key::LockKey;

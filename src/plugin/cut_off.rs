@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::ending::{CANCELLED, CrashPolicy, Ending, Run, ending, release};
+use super::kept_run::{EndedRun, LastWords, ms_since};
 use crate::config::element::crash_policy::OnCrash;
 use crate::event::kind::{JobInfo, LONGEST_TEXT};
 use crate::job::failure::UNPARSEABLE;
@@ -85,7 +86,7 @@ pub(crate) fn cut_off<'a>(
     let spared = blame == Blame::Another && requeues;
     // It is counted all the same, because its handler must be told that it may have run before.
     let again = identity.redelivered();
-    let Ending { verdict, free, tick, failure } = if spared {
+    let ending = if spared {
         release(task, Run { identity: &again, ..run })
     } else {
         let outcome = match blame {
@@ -94,6 +95,19 @@ pub(crate) fn cut_off<'a>(
         };
         ending(task, policy, run, outcome, now_ms)
     };
+    let ended = EndedRun {
+        worker: &worker,
+        queue: &queue,
+        payload: &payload,
+        identity: record.identity.as_ref(),
+        claim: record.claim.as_ref(),
+        scheduled_at: view.as_ref().and_then(|view| view.scheduled_at.as_deref()),
+        ended_ms: now_ms,
+        ms: ms_since(&record, now_ms),
+    };
+    let words = LastWords { why: Some("the run was cut off: its worker is gone".to_owned()), ..LastWords::default() };
+    let kept = ended.kept(task, &ending, words);
+    let Ending { verdict, free, tick, failure } = ending;
     let why = match &verdict {
         Verdict::Requeued { identity } => {
             let beside = if spared { ", beside a job that was cut off often" } else { "" };
@@ -102,7 +116,13 @@ pub(crate) fn cut_off<'a>(
         _ => "its worker is gone".to_owned(),
     };
     let task = task.map(|task| task.name.clone());
-    CutOff { recovery: Recovery { instance, record, queue, payload, verdict, free, tick }, job, task, failure, why }
+    CutOff {
+        recovery: Recovery { instance, record, queue, payload, verdict, free, tick, run: kept },
+        job,
+        task,
+        failure,
+        why,
+    }
 }
 
 /// How a run that was cut off is counted once its job is recovered, with this failure or without one. How long it took

@@ -17,6 +17,7 @@ pub mod ending;
 pub(crate) mod exec;
 pub mod hook;
 pub mod hooks;
+pub mod kept_run;
 #[cfg(feature = "daemon")]
 pub(crate) mod poison;
 pub mod registry;

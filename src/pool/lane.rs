@@ -248,6 +248,7 @@ impl LaneTask {
                 self.put_off_again(number, worker, *job);
             }
             PreparedJob::AtGates(job, gates) => {
+                let run = job.dropped_run(worker, &gates, self.core.clock.now_ms());
                 let enter = Enter {
                     worker: worker.clone(),
                     claim: job.claim.clone(),
@@ -255,6 +256,7 @@ impl LaneTask {
                     payload: job.payload.clone(),
                     identity: job.identity.clone(),
                     gates,
+                    run,
                 };
                 self.core.slots.enter(number, job);
                 self.enters.push((number, enter));
@@ -299,7 +301,7 @@ impl LaneTask {
     }
 
     /// Gives back a claimed job that is not to begin, as if it had never been claimed.
-    fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
+    pub(super) fn release(&mut self, number: usize, worker: &WorkerName, job: Job) {
         let why = if self.core.orders.is_draining() { "the instance drains" } else { "its lease may have lapsed" };
         self.give_back(number, worker, job, why);
     }
@@ -308,7 +310,7 @@ impl LaneTask {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::release(job.task(), run);
         report::vetoed(&self.core.bus, &job, format!("given back without a run, because {why}"));
-        self.settle(number, worker, job, ending, (None, None));
+        self.settle(number, worker, job, ending, (None, None), None);
     }
 
     fn run_ended(&mut self, finished: Finished) {

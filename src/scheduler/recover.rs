@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::SchedulerContext;
 use super::failures::Bulkheads;
 use crate::event::Event;
-use crate::job::Failure;
+use crate::job::{Failure, RunOutcome};
 use crate::plugin::cut_off::{Blame, CutOff, cut_off, end_of};
 use crate::plugin::poison::judge;
 use crate::process::leftovers::{self, Marks};
@@ -225,6 +225,10 @@ async fn recover_one(
         let new = Failure::new("Error", why);
         let record = new.record(worker.name(), recovery.queue.as_str(), &recovery.payload, clock.now_ms());
         recovery.verdict = Verdict::Failed { record };
+        if let Some(run) = &mut recovery.run {
+            run.run.outcome = RunOutcome::Failed;
+            run.run.error = Some(new.to_string());
+        }
         failure = Some(new);
     }
     let end = end_of(failure.as_ref());

@@ -13,6 +13,7 @@ use crate::event::Event;
 use crate::job::{Args, Failure, FailureView, LockKey, PayloadView, QueueName, WorkerName, date};
 use crate::plugin::chain::Chain;
 use crate::plugin::cut_off::job_of;
+use crate::plugin::kept_run;
 use crate::store::StoreError;
 use crate::store::inspection::{FailedJob, Retried, RetryFailed};
 use crate::store::instance::InstanceState;
@@ -77,8 +78,15 @@ async fn clean(
         let payload = record.payload.as_deref().unwrap_or(&record.raw);
         failure.record(worker.name(), queue, payload, now_ms)
     });
-    let clean =
-        ForceClean { worker: worker.clone(), working: working.cloned(), record: record.clone(), free: locks.to_vec() };
+    let registry = context.registry();
+    let find = |class: &str| registry.get(class).map(|task| &**task);
+    let clean = ForceClean {
+        worker: worker.clone(),
+        working: working.cloned(),
+        record: record.clone(),
+        free: locks.to_vec(),
+        run: working.and_then(|working| kept_run::of_removed(working, find, &failure, now_ms)),
+    };
     if store.run(clean).await? {
         let freed = if locks.is_empty() { "" } else { "; the JobLock of its job is freed" };
         let why = format!("it has not pinged for {silent_s} s{freed}");

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 
 pub use crate::job::RetryKeys;
-use crate::job::{Identity, LockKey, QueueName, TaskName};
+use crate::job::{Identity, LockKey, QueueName, RunOutcome, TaskName};
 
 /// A condition on an enqueue. The engine checks all conditions in the given order before it takes a lock, so that a
 /// refused enqueue writes nothing.
@@ -98,6 +98,19 @@ pub enum Gate {
         /// The next tick.
         tick: Tick,
     },
+}
+
+impl Gate {
+    /// May it drop the job?
+    #[must_use]
+    pub fn drops(&self) -> bool {
+        matches!(self, Self::Fresh { .. } | Self::TakeLock { busy: Busy::Drop { .. }, .. })
+    }
+
+    /// What a run is called that it dropped.
+    pub(super) fn dropped_as(&self) -> RunOutcome {
+        if matches!(self, Self::TakeLock { .. }) { RunOutcome::Busy } else { RunOutcome::Missed }
+    }
 }
 
 /// What happens to a job whose lock is held by another.

@@ -3,7 +3,7 @@
 //! * [`arrow`]: what an arrow is; [`role`]: who may run which; [`handle`]: through which all arrows are run.
 //! * [`queueing`], [`instance`]: the arrows of clients, of the pool and of an instance.
 //! * [`scheduling`], [`workers`], [`periodic`]: the arrows of the scheduler.
-//! * [`inspection`], [`delayed`], [`wishes`], [`history`]: the arrows for people; [`moving`]: those that move jobs to another
+//! * [`inspection`], [`delayed`], [`runs`], [`wishes`], [`history`]: the arrows for people; [`moving`]: those that move jobs to another
 //!   store.
 //! * [`layer`]: layers between a handle and its engine, such as [`faults`]; [`meter`]: how long arrows take.
 //!
@@ -46,6 +46,7 @@ pub mod redis;
 pub mod registration;
 pub mod rejoin;
 pub mod role;
+pub mod runs;
 pub mod scheduling;
 pub mod server_state;
 #[cfg(feature = "sqlite")]

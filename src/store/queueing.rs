@@ -7,6 +7,7 @@ use bytes::Bytes;
 use super::effect::{Admission, Gate, Tick, Verdict};
 use super::error::StoreError;
 use super::role::{Admin, Client, arrow};
+use super::runs::KeepRun;
 use crate::job::{ClaimToken, Identity, LockKey, QueueName, WorkerName};
 
 /// A job to be put on its queue.
@@ -106,6 +107,8 @@ pub struct Settlement {
     pub free: Vec<LockKey>,
     /// The next tick, if the job is a tick of a periodic task.
     pub tick: Option<Tick>,
+    /// The run, if its task keeps its runs.
+    pub run: Option<Box<KeepRun>>,
 }
 
 /// A claimed job at its gates.
@@ -123,6 +126,9 @@ pub struct Enter {
     pub identity: Identity,
     /// The gates, in the order of the plugins that state them.
     pub gates: Vec<Gate>,
+    /// What is kept if a gate drops the job, if its task keeps its runs. The outcome says which kind of gate did, and the run is
+    /// told for when its tick was due.
+    pub run: Option<Box<KeepRun>>,
 }
 
 /// The outcome of an enter.
@@ -235,6 +241,8 @@ pub enum Extra {
     Place,
     /// It writes the next run of a periodic task.
     Tick,
+    /// It keeps the run.
+    Run,
 }
 
 /// A failed attempt that will be repeated.

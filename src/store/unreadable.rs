@@ -58,6 +58,8 @@ pub enum RecordKind {
     Queue,
     /// What ran of a task in a minute, ten minutes or an hour.
     Counts,
+    /// A finished run that is kept.
+    Run,
 }
 
 impl RecordKind {
@@ -83,6 +85,8 @@ impl RecordKind {
             (Self::Queue, _) => "names of queues",
             (Self::Counts, 1) => "count of what ran",
             (Self::Counts, _) => "counts of what ran",
+            (Self::Run, 1) => "record of a finished run",
+            (Self::Run, _) => "records of finished runs",
             (Self::SetAside, 1) => "item that was set aside",
             (Self::SetAside, _) => "items that were set aside",
         }
@@ -112,6 +116,12 @@ impl PassedOver {
         if self.named.len() > MAX_NAMED {
             self.named.pop_last();
         }
+    }
+
+    /// The same as a value, if anything was passed over.
+    #[must_use]
+    pub fn unreadable(&self, place: &str) -> Option<Unreadable> {
+        (self.count > 0).then(|| Unreadable { kind: self.kind, count: self.count, text: self.text(place) })
     }
 
     /// What people are told; `place` is where the records stand.

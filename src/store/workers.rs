@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::effect::{Tick, Verdict};
 use super::role::{Admin, Client, Mover, Pool, Scheduler, arrow};
+use super::runs::KeepRun;
 use super::working::WorkingRecord;
 use crate::job::{LockKey, QueueName, WorkerName};
 
@@ -40,6 +41,8 @@ pub struct Recovery {
     pub free: Vec<LockKey>,
     /// The next tick, if the job is periodic and goes to failed.
     pub tick: Option<Tick>,
+    /// The run that was cut off, if its task is known here and keeps its runs.
+    pub run: Option<Box<KeepRun>>,
 }
 
 arrow!(Recovery, "recover", Repeatable -> Recovered; Pool, Scheduler);
@@ -118,6 +121,8 @@ pub struct ForceClean {
     pub record: Option<Bytes>,
     /// Its locks.
     pub free: Vec<WorkerLock>,
+    /// The run of its job, if its task is known here and keeps its runs. It is kept only if the job fails.
+    pub run: Option<Box<KeepRun>>,
 }
 
 arrow!(ForceClean, "force_clean", Repeatable -> bool; Scheduler, Admin);

@@ -13,6 +13,12 @@ use super::schedule::{Cadence, JobSchedule};
 use crate::config::element::crash_policy::OnCrash;
 use crate::job::{QueueName, TaskName};
 
+/// How many finished runs are kept of a task that runs by itself and does not say.
+pub const KEPT_RUNS: u16 = 20;
+
+/// How many are kept at most.
+pub const MOST_KEPT_RUNS: u16 = 1000;
+
 /// A task as its file defines it.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
@@ -45,6 +51,8 @@ pub struct TaskDefinition {
     pub on_crash: Option<OnCrash>,
     /// How often a job is redelivered before it fails; `None`: the limit of the configuration.
     pub max_redeliveries: Option<u32>,
+    /// How many of its finished runs are kept; `None`: as [`runs_kept`](Self::runs_kept) says.
+    pub keep_runs: Option<u16>,
     /// Which server is told how its runs end.
     pub ping: Option<PingSpec>,
     /// The handler.
@@ -85,11 +93,20 @@ impl TaskDefinition {
             timeout: None,
             on_crash: None,
             max_redeliveries: None,
+            keep_runs: None,
             ping: None,
             handler,
             source: PathBuf::new(),
             from_defaults: FromDefaults::default(),
         }
+    }
+
+    /// How many of its finished runs are kept, and of each of its schedules: by default [`KEPT_RUNS`] of a task that runs by itself,
+    /// and none of others.
+    #[must_use]
+    pub fn runs_kept(&self) -> u16 {
+        let runs_by_itself = self.cadence.is_some() || !self.schedules.is_empty();
+        self.keep_runs.unwrap_or(if runs_by_itself { KEPT_RUNS } else { 0 }).min(MOST_KEPT_RUNS)
     }
 
     /// The `frequency`, if the task has one.

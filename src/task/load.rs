@@ -30,7 +30,7 @@ use self::files::passed_over;
 pub(crate) use self::files::task_files;
 pub use self::known_names::KnownNames;
 use self::program::Missing;
-use super::definition::{FromDefaults, Registry, TaskDefinition};
+use super::definition::{FromDefaults, MOST_KEPT_RUNS, Registry, TaskDefinition};
 use super::handler_spec::HandlerSpec;
 use super::inputs::apply;
 use crate::config::element::crash_policy;
@@ -310,6 +310,7 @@ impl<'b> TaskLoader<'b> {
         let limit = table.take("timeout").and_then(|value| timeout(&value).map(|limit| (value, limit)));
         let on_crash = table.take("on_crash").and_then(|value| crash_policy::read_on_crash(&value));
         let max_redeliveries = table.take("max_redeliveries").and_then(|value| crash_policy::read_redeliveries(&value));
+        let keep_runs = table.take("keep_runs").and_then(|value| kept_runs(&value));
         let context = run::HandlerContext {
             folder: document.folder(),
             periodic,
@@ -350,6 +351,7 @@ impl<'b> TaskLoader<'b> {
             timeout: limit.map_or(default, |(_, limit)| limit.or(default)),
             on_crash,
             max_redeliveries,
+            keep_runs,
             ping,
             source: document.path().to_owned(),
             ..TaskDefinition::new(name, queue?, handler)
@@ -374,6 +376,11 @@ fn timeout(value: &Value<'_>) -> Option<Option<Duration>> {
         }
         None => duration::read(value, Unit::Milliseconds, Duration::from_millis(1)).map(Some),
     }
+}
+
+/// How many finished runs are kept.
+fn kept_runs(value: &Value<'_>) -> Option<u16> {
+    value.whole_number(0..=u64::from(MOST_KEPT_RUNS)).and_then(|number| u16::try_from(number).ok())
 }
 
 fn read_name(value: &Value<'_>) -> Option<TaskName> {

@@ -23,6 +23,15 @@ const RECENT_S: i64 = 60;
 const AHEAD_S: i64 = 10;
 
 impl Cadence {
+    /// The next second after this one, if the last was now.
+    #[must_use]
+    pub fn next_after(&self, now_s: i64) -> Option<i64> {
+        match self {
+            Self::Calendar(calendar) => calendar.after(now_s),
+            Self::Every(every) => Some(now_s.saturating_add_unsigned(every.as_secs())),
+        }
+    }
+
     /// What a run is told it was scheduled for whose tick is due at this second, by its entry. A tick that was put off may have the
     /// second in its entry to which it was put off. A calendar knows the occurrence before it, a period does not.
     #[must_use]

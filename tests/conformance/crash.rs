@@ -250,6 +250,7 @@ async fn what_may_be_repeated_doubles_nothing_when_cut() {
             record: record.clone(),
             free: Vec::new(),
             tick: None,
+            run: None,
         };
         let warm =
             Recovery { record: windlass::store::working::WorkingRecord { raw: job(0), ..record }, ..recovery.clone() };

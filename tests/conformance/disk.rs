@@ -77,6 +77,7 @@ async fn a_job_whose_process_died_after_the_exchange_is_recovered() {
         record,
         free: Vec::new(),
         tick: None,
+        run: None,
     };
     assert_eq!(other.recover(&recovery).await.expect("recover"), Recovered::Yes);
     assert!(other.bury(&state).await.expect("bury"));

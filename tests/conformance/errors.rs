@@ -225,6 +225,7 @@ arrows! {
             record: s.left.clone(),
             free: vec![job_lock(4)],
             tick: Some(tick(30)),
+            run: None,
         };
         s.f.store.run(recovery)
     };

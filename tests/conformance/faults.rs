@@ -13,7 +13,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures_util::future::BoxFuture;
 use tokio::time::Duration;
-use windlass::job::{ClaimToken, Identity, LockKey};
+use windlass::job::{ClaimToken, Identity, LockKey, RunOutcome};
 use windlass::store::arrow::{Arrow, Kind, Perform};
 use windlass::store::delayed::{DeleteDelayed, MoveDelayed, MoveTo};
 use windlass::store::effect::Verdict;
@@ -30,7 +30,7 @@ use windlass::store::moving::{
     Batch, BatchId, Decline, Identify, LetGo, PutBack, RenewSource, SetAside, TakeIn, Target, Waiting,
 };
 use windlass::store::periodic::{Purpose, Reconcile, Stop, Withdraw};
-use windlass::store::queueing::{EnqueueBatch, Exchange, Schedule, ScheduleBatch, When};
+use windlass::store::queueing::{EnqueueBatch, Exchange, Schedule, ScheduleBatch, Settlement, When};
 use windlass::store::rejoin::{HeldJob, Rejoin};
 use windlass::store::role::Whole;
 use windlass::store::scheduling::{DropEntry, Fire, Lead, Leadership, Promotion, Resign};
@@ -44,6 +44,7 @@ use crate::instance::{Instance, record};
 use crate::look::{
     admit, delay, failed, fill, gate, job, job_lock, jobs, lock, promotion, push, queue, queued, seconds, take,
 };
+use crate::runs::{list, run};
 use crate::support::resp::Reply;
 use crate::support::verbs::Verbs as _;
 use crate::tick::{reconcile, tick};
@@ -182,7 +183,8 @@ fn exchange_row() -> Row {
             let mut instance = Instance::join(&f.store, "a", 3).await;
             fill(&f.store, "q", &jobs(0..5)).await;
             let claims = instance.claim(&["q"], &[1, 2]).await;
-            let settlements = vec![claims[0].ends(claims[0].failed())];
+            let run = Some(run(RunOutcome::Failed, 1));
+            let settlements = vec![Settlement { run, ..claims[0].ends(claims[0].failed()) }];
             let enters = vec![claims[1].enters(&[gate(&job_lock(1), 1000)])];
             let exchange = Exchange { settlements, enters, ..instance.next_claim(&["q"], &[1, 3]) };
             let pass: Pass = Box::new(move |store| {
@@ -253,6 +255,7 @@ fn jobs_rows() -> Vec<Row> {
                     record,
                     free: Vec::new(),
                     tick: None,
+                    run: Some(run(RunOutcome::CutOff, 2)),
                 }
             })
         }),
@@ -263,7 +266,13 @@ fn jobs_rows() -> Vec<Row> {
                 let claimed = instance.claim_one("q").await;
                 let working = instance.working().await.pop();
                 let record = Some(claimed.failure());
-                ForceClean { worker: claimed.worker, working, record, free: Vec::new() }
+                ForceClean {
+                    worker: claimed.worker,
+                    working,
+                    record,
+                    free: Vec::new(),
+                    run: Some(run(RunOutcome::Failed, 3)),
+                }
             })
         }),
         row::<SweepIdentities>(Same, |f| {
@@ -617,6 +626,7 @@ pub(crate) async fn everything(store: &Store<Whole>) -> String {
         let wishes = store.run(ReadWishes { instance: state.record.id.clone() }).await.expect("wishes");
         lines.push(format!("wishes: {wishes:?}"));
     }
+    lines.push(format!("runs: {:?}", store.read_runs(&[list("clean")], 9).await.expect("read_runs")));
     for which in [Leadership::Scheduler, Leadership::Duties] {
         lines.push(format!("{which:?}: {:?}", store.leader(which).await.expect("leader")));
     }
@@ -726,6 +736,7 @@ async fn looks(store: &Store<Whole>) -> Vec<(&'static str, StoreError)> {
         last_fired(&["report/daily".to_owned()]);
         leader(Leadership::Scheduler);
         leader(Leadership::Duties);
+        read_runs(&[list("clean")], 9);
         failed_count();
         failed(0, -1);
         due(10, &[]);

@@ -157,6 +157,7 @@ async fn a_leftover_without_an_instance_is_recovered_once() {
         verdict: Verdict::Failed { record: failure.clone() },
         free: Vec::new(),
         tick: None,
+        run: None,
     };
     assert_eq!(f.store.recover(&recovery).await.expect("recover"), Recovered::Yes);
     assert_eq!(f.store.recover(&recovery).await.expect("recover"), Recovered::No);
@@ -238,6 +239,7 @@ async fn of_a_dead_instances_workers_only_what_node_resque_failed_is_dropped() {
             verdict: claim.requeued(),
             free: Vec::new(),
             tick: None,
+            run: None,
         };
         assert_eq!(f.store.recover(&recovery).await.expect("recover"), expected);
         assert_eq!(f.store.recover(&recovery).await.expect("recover"), Recovered::No);

@@ -209,6 +209,7 @@ impl Claimed {
             verdict,
             free: Vec::new(),
             tick: None,
+            run: None,
         }
     }
 
@@ -231,6 +232,7 @@ impl Claimed {
             payload: self.claim.payload.clone(),
             identity: self.claim.identity.clone(),
             gates: gates.to_vec(),
+            run: None,
         }
     }
 

@@ -68,6 +68,7 @@ async fn recovered(f: &Fixture, claim: &Claimed, counter: u64) -> Recovered {
         verdict: claim.requeued(),
         free: Vec::new(),
         tick: None,
+        run: None,
     };
     f.store.recover(&recovery).await.expect("recover")
 }

@@ -75,6 +75,7 @@ mod remedy;
 mod retry;
 mod rights;
 mod rows;
+mod runs;
 mod scheduler;
 mod schedules;
 mod sequence;

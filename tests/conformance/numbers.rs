@@ -48,6 +48,7 @@ async fn a_dead_instance_is_recovered_and_removed_whatever_its_counter_is(f: &Fi
             record,
             free: Vec::new(),
             tick: None,
+            run: None,
         };
         assert_eq!(f.store.recover(&recovery).await.expect("recover"), Recovered::Yes, "{counter:?}");
         assert!(f.store.bury(&state).await.expect("bury"), "{counter:?}");

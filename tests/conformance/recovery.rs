@@ -55,6 +55,7 @@ fn back(state: &InstanceState, record: &WorkingRecord) -> Recovery {
         verdict: Verdict::Requeued { identity },
         free: Vec::new(),
         tick: None,
+        run: None,
     }
 }
 
@@ -142,6 +143,7 @@ async fn a_record_that_changed_is_not_recovered(f: &Fixture) {
         verdict: Verdict::Done,
         free: Vec::new(),
         tick: None,
+        run: None,
     };
     let exchange = windlass::store::queueing::Exchange { settlements: vec![settlement], ..claim };
     assert_eq!(instance.send(&exchange).await.claims.len(), 1);
@@ -199,6 +201,7 @@ async fn the_dead_cannot_settle(f: &Fixture) {
         verdict: Verdict::Done,
         free: Vec::new(),
         tick: None,
+        run: None,
     };
     assert_eq!(instance.settle(vec![settlement]).await, [0]);
     assert_eq!(counters(&f.store).await, (0, 0));

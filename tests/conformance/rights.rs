@@ -381,6 +381,7 @@ async fn recover(w: &World) {
             verdict,
             free: vec![job_lock(1)],
             tick: None,
+            run: None,
         })
         .collect();
     w.refuse();

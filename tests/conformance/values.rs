@@ -9,7 +9,7 @@ use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use windlass::config::element::queues::QueuePatterns;
 use windlass::event::Bus;
-use windlass::job::TaskName;
+use windlass::job::{RunOutcome, TaskName};
 use windlass::store::StoreError;
 use windlass::store::delayed::DelayedCursor;
 use windlass::store::effect::Verdict;
@@ -18,7 +18,7 @@ use windlass::store::inspection::{JobsToDelete, QueueEnd};
 use windlass::store::instance::{ReadSuspicion, Suspect};
 use windlass::store::moving::{Batch, BatchId, Decline, Identify, PutBack, ReadAside, RenewSource, Waiting};
 use windlass::store::periodic::{Purpose, Reconcile};
-use windlass::store::queueing::{Exchange, Schedule, When};
+use windlass::store::queueing::{Exchange, Schedule, Settlement, When};
 use windlass::store::scheduling::{Fire, Leadership, ReadTime};
 use windlass::store::sqlite::SqliteStore;
 use windlass::store::unreadable::{CountUnreadable, RecordKind};
@@ -29,11 +29,12 @@ use windlass::store::{Store, workers::LockValues};
 use crate::fixture::{Fixture, NOW_S};
 use crate::instance::Instance;
 use crate::look::{assert_named_once, delay, fill, job, job_lock, jobs, lock, promotion, push, queue, queued, take};
+use crate::runs::{list, run};
 use crate::support::verbs::Verbs as _;
 use crate::tick::tick;
 
 /// The tables, without those of which [`sequence`](crate::sequence) says what other values in them mean.
-const TABLES: [&str; 17] = [
+const TABLES: [&str; 19] = [
     "queues",
     "jobs",
     "delayed",
@@ -51,6 +52,8 @@ const TABLES: [&str; 17] = [
     "moving",
     "moved",
     "itself",
+    "runs",
+    "run_lists",
 ];
 
 /// A value as a literal of SQL, of any type.
@@ -142,6 +145,7 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
     store.run(LockValues { keys: vec![lock(1), job_lock(1)] }).await?;
     store.periodic(&[job_lock(1)]).await?;
     store.last_fired(&["report".to_owned()]).await?;
+    store.read_runs(&[list("clean")], 5).await?;
     let leaderships = vec![Leadership::Scheduler, Leadership::Duties];
     let watch = Watch {
         queues: vec![q.clone()],
@@ -163,7 +167,8 @@ async fn every_arrow(f: &Fixture, instance: &mut Instance) -> Result<(), StoreEr
     let exchange = instance.next_claim(&["q"], &[1, 2, 3]);
     let exchanged = instance.try_send(&exchange).await?;
     for claim in crate::instance::claimed(&exchange, &exchanged) {
-        let settlements = vec![claim.ticks(Verdict::Done, &tick(30))];
+        let run = Some(run(RunOutcome::Done, 1));
+        let settlements = vec![Settlement { run, ..claim.ticks(Verdict::Done, &tick(30)) }];
         let exchange = Exchange { settlements, ..instance.next() };
         instance.try_send(&exchange).await?;
     }

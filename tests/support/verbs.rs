@@ -19,6 +19,7 @@ use windlass::store::moving::{Batch, BatchId, LetGo, SetAside, TakeIn, TakeInTar
 use windlass::store::periodic::{Periodic, Reconcile, Stop, Withdraw};
 use windlass::store::queueing::{Enqueue, EnqueueBatch, QueueNames, Schedule, ScheduleBatch};
 use windlass::store::role::Whole;
+use windlass::store::runs::{ReadRuns, RunList};
 use windlass::store::scheduling::{Fire, LastFired, Lead, Leader, Leadership, Promotion, ReadDue, Resign};
 use windlass::store::workers::{ForceClean, PingOf, Recovery, RegisteredWorkers, SweepIdentities, WorkerLock, Working};
 use windlass::store::working::WorkingRecord;
@@ -72,7 +73,9 @@ verbs! {
     registered() -> RegisteredWorkers RegisteredWorkers;
     force_clean(worker: &WorkerName, working: Option<&WorkingRecord>, record: Option<&Bytes>, free: &[WorkerLock])
         -> ForceClean
-        ForceClean { worker: worker.clone(), working: working.cloned(), record: record.cloned(), free: free.to_vec() };
+        ForceClean {
+            worker: worker.clone(), working: working.cloned(), record: record.cloned(), free: free.to_vec(), run: None
+        };
     ping_of(name: &str) -> PingOf PingOf { name: name.to_owned() };
     periodic(job_locks: &[LockKey]) -> Periodic Periodic { job_locks: job_locks.to_vec() };
     reconcile(reconcile: &Reconcile) -> Reconcile reconcile.clone();
@@ -109,6 +112,7 @@ verbs! {
             }],
         };
     sweep_identities(cursor: u64) -> SweepIdentities SweepIdentities { cursor };
+    read_runs(lists: &[RunList], last: usize) -> ReadRuns ReadRuns { lists: lists.to_vec(), last };
     stats() -> ReadStats ReadStats { limit: usize::MAX };
     delayed_seconds(from: DelayedCursor, limit: usize) -> DelayedSeconds DelayedSeconds { from, limit };
     delayed_at(second: i64, start: i64, stop: i64) -> DelayedAt DelayedAt { second, start, stop };

@@ -82,6 +82,7 @@ async fn work(store: &Store<Whole>, queue: &str, payload: &str, failures: &[&str
             verdict: Verdict::Failed { record },
             free: Vec::new(),
             tick: None,
+            run: None,
         }];
         assert!(lane.exchange(&exchange).await.unwrap().lost.is_empty());
     }

@@ -46,6 +46,7 @@ mod refused;
 mod reload;
 mod rights;
 mod rpc;
+mod runs;
 mod schedules;
 mod secrets;
 mod shortage;

@@ -508,6 +508,14 @@ pub(crate) enum TasksVerb {
         /// The task's name
         name: String,
     },
+    /// Show the last finished runs of a task, the newest first
+    Runs {
+        /// The task's name, or the id of a schedule
+        name: String,
+        /// How many at most
+        #[arg(long, value_name = "N", default_value_t = 20)]
+        last: usize,
+    },
 }
 
 /// `workers ...`.

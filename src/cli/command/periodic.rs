@@ -10,7 +10,8 @@ use crate::admin::schedules::{self, OfTask, ScheduleRun, ScheduleView};
 use crate::cli::args::verbs::{LISTED, PeriodicVerb};
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
-use crate::cli::output::{Text, count_noun, here};
+use crate::cli::output::{Text, count_noun, here, warn};
+use crate::cli::past_runs::cells;
 use crate::cli::table::TextTable;
 use crate::clock::{Clock, SystemClock};
 use crate::store::handle::Store;
@@ -77,6 +78,10 @@ pub(crate) async fn run(context: &CommandContext, verb: Option<PeriodicVerb>) ->
             context.warn_of_problems(&tasks);
             let (periodic, more) = periodic::list(&store, registry, SystemClock.now_ms(), limit).await?;
             let output = PeriodicListOutput { periodic, more, schedules: schedules::list(&store, registry).await? };
+            let of_tasks = output.periodic.iter().filter_map(|one| one.unreadable.as_ref());
+            of_tasks
+                .chain(output.schedules.iter().filter_map(|one| one.unreadable.as_ref()))
+                .for_each(|text| warn(text));
             context.printer.print(&output, || list_text(&output))?;
         }
         PeriodicVerb::Start { task } => {
@@ -162,10 +167,21 @@ fn list_text(output: &PeriodicListOutput) -> Text {
     }
     let mut text = Text::default();
     if !output.periodic.is_empty() {
-        let mut table = TextTable::new(&["task", "when", "state", "due", "there, and here", "queue"]);
+        let mut table = TextTable::new(&[
+            "task",
+            "when",
+            "state",
+            "last run",
+            "outcome",
+            "took",
+            "due",
+            "there, and here",
+            "queue",
+        ]);
         for task in &output.periodic {
             let (due, clocks) = times(task.due.as_ref(), task.zoned.as_ref());
-            table.row([&task.task, &when(task), task.state, due, &clocks, &task.queue]);
+            let [began, outcome, took] = cells(task.last_run.as_ref());
+            table.row([&task.task, &when(task), task.state, &began, &outcome, &took, due, &clocks, &task.queue]);
         }
         text = text.and(table.text());
         if output.more > 0 {
@@ -177,15 +193,27 @@ fn list_text(output: &PeriodicListOutput) -> Text {
         if !output.periodic.is_empty() {
             text.push("");
         }
-        let mut table =
-            TextTable::new(&["schedule", "when", "state", "last", "due", "there, and here", "queue", "args"]);
+        let mut table = TextTable::new(&[
+            "schedule",
+            "when",
+            "state",
+            "last",
+            "last run",
+            "outcome",
+            "took",
+            "due",
+            "there, and here",
+            "queue",
+            "args",
+        ]);
         for one in &output.schedules {
             let (due, clocks) = times(one.due.as_ref(), one.zoned.as_ref());
             let last = one.last.as_ref().map_or("-", |last| last.at.as_str());
             let args = one.args.as_ref().map_or("-", |args| args.get());
             let zone = if one.time_zone == "UTC" { String::new() } else { format!(" ({})", one.time_zone) };
             let when = format!("{}{zone}", one.schedule);
-            table.row([&one.id, &when, one.state, last, due, &clocks, &one.queue, args]);
+            let [began, outcome, took] = cells(one.last_run.as_ref());
+            table.row([&one.id, &when, one.state, last, &began, &outcome, &took, due, &clocks, &one.queue, args]);
         }
         text = text.and(table.text());
     }

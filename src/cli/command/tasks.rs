@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::admin::runs;
 use crate::admin::tasks::{self as listing, PluginView, RunView, TaskView};
 use crate::cli::args::TasksVerb;
 use crate::cli::context::CommandContext;
 use crate::cli::exit::{CliError, Exit};
 use crate::cli::here::shown;
-use crate::cli::output::{Text, count_noun};
+use crate::cli::output::{Text, count_noun, warn};
+use crate::cli::past_runs::runs_text;
 use crate::cli::table::{FieldList, TextTable};
 use crate::clock::{Clock as _, SystemClock};
 use crate::config::element::duration::{show, words};
@@ -23,8 +25,8 @@ struct TaskListOutput {
 /// Lists or shows.
 ///
 /// # Errors
-/// Unknown tasks, problems of the configuration.
-pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
+/// Unknown tasks, problems of the configuration, failures of the store.
+pub(crate) async fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<Exit, CliError> {
     let config = context.config()?.config;
     let (folder, grace) = (config.tasks_dir, config.shutdown.kill_grace);
     let tasks = context.tasks()?;
@@ -43,6 +45,11 @@ pub(crate) fn run(context: &CommandContext, verb: Option<TasksVerb>) -> Result<E
         TasksVerb::Show { name } => {
             let task = listing::show(&registry, &name, SystemClock.now_ms())?;
             context.printer.print(&task, || show_text(&task, grace))?;
+        }
+        TasksVerb::Runs { name, last } => {
+            let found = runs::of(&context.store().await?, &registry, &name, last).await?;
+            found.unreadable.iter().for_each(|text| warn(text));
+            context.printer.print(&found, || runs_text(&found))?;
         }
     }
     Ok(Exit::Done)
@@ -142,6 +149,7 @@ fn show_text(task: &TaskView, grace: Duration) -> Text {
         .add("timeout", &timeout_text(task, grace))
         .maybe("on_crash", task.on_crash)
         .maybe("max_redeliveries", task.max_redeliveries.map(|most| most.to_string()).as_deref())
+        .maybe("keeps", (task.keep_runs > 0).then(|| format!("the last {} runs", task.keep_runs)).as_deref())
         .add("runs", &task.run.text());
     match &task.run {
         RunView::Exec { cwd, env, env_clear, confines, .. } | RunView::Rpc { cwd, env, env_clear, confines, .. } => {

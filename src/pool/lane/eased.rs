@@ -43,6 +43,10 @@ pub(super) fn ease(settlement: &mut Settlement, error: &StoreError, extras: &[Ex
                 settlement.tick = None;
                 without.push("the next run of its task, which the scheduler restores".to_owned());
             }
+            Extra::Run => {
+                settlement.run = None;
+                without.push("keeping the run".to_owned());
+            }
             Extra::Retry => {
                 settlement.verdict = match &settlement.verdict {
                     Verdict::DoneAtLast { .. } => Verdict::Done,
@@ -86,6 +90,7 @@ mod tests {
             verdict,
             free: ["a", "b"].map(|key| LockKey::Namespaced(key.to_owned())).into(),
             tick: None,
+            run: None,
         }
     }
 

@@ -5,10 +5,12 @@ use crate::job::run_counts::millis;
 use crate::job::{Outcome, RunEnd, WorkerName};
 use crate::plugin::ending::{self, Ending, Run};
 use crate::plugin::hooks::Refusal;
+use crate::plugin::kept_run::{LastWords, last_words};
 use crate::pool::counted::{Afterwards, Counted};
 use crate::pool::report;
 use crate::pool::slots::Job;
 use crate::store::queueing::Settlement;
+use crate::store::runs::KeepRun;
 
 impl LaneTask {
     /// Drops a job that a plugin of its task refused before its run.
@@ -16,9 +18,13 @@ impl LaneTask {
         let Some((task, _)) = &job.known else { return };
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::vetoed(task, run);
+        let kept = job.keeps_runs().then(|| {
+            let words = LastWords { why: Some(refusal.to_string()), ..LastWords::default() };
+            job.ended(worker, None, self.core.clock.now_ms()).kept(job.task(), &ending, words)
+        });
         report::tell_vetoed(&self.core.bus, worker, &job, refusal);
         let counted = Counted::new(&self.core, &job, RunEnd::Vetoed, None);
-        self.settle(number, worker, job, ending, (None, Some(counted)));
+        self.settle(number, worker, job, ending, (None, Some(counted)), kept.flatten());
     }
 
     /// A run is over, and its claim is still ours as far as we know.
@@ -40,22 +46,26 @@ impl LaneTask {
         };
         let put_off = matches!(outcome, Outcome::Later { .. });
         let cancelled = matches!(outcome, Outcome::Cancelled { .. });
-        let (duration, ran) = (job.began.elapsed(), late::may_have_run(&job, &outcome));
-        // Only failure records carry a duration.
+        let (duration, ran, keeps) = (job.began.elapsed(), late::may_have_run(&job, &outcome), job.keeps_runs());
+        // Only failure records and runs that are kept carry a duration.
         let ms = match &outcome {
-            Outcome::Success { .. } | Outcome::Later { .. } => None,
+            Outcome::Success { .. } | Outcome::Later { .. } if !keeps => None,
             _ => Some(millis(duration)),
         };
+        let words = keeps.then(|| last_words(&outcome));
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms };
-        let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, self.core.clock.now_ms());
+        let now_ms = self.core.clock.now_ms();
+        let ending = ending::ending(job.task(), self.core.settings.policy(), run, outcome, now_ms);
+        let kept = words.and_then(|words| job.ended(worker, ms, now_ms).kept(job.task(), &ending, words));
         let untold = report::tell(&self.core.bus, &job, &ending, result, duration, put_off);
         let otherwise = if put_off { RunEnd::Later } else { RunEnd::CutOff };
         let counted = Counted::new(&self.core, &job, otherwise, ran.then(|| millis(duration)));
         let counted = if cancelled { counted.cancelled() } else { counted };
-        self.settle(number, worker, job, ending, (untold, Some(counted)));
+        self.settle(number, worker, job, ending, (untold, Some(counted)), kept);
     }
 
-    /// Sends the end of a job to the store with the next exchange, and what is told and counted when the store has taken it.
+    /// Sends the end of a job to the store with the next exchange, with the run if it is kept, and what is told and counted when
+    /// the store has taken it.
     pub(super) fn settle(
         &mut self,
         slot: usize,
@@ -63,6 +73,7 @@ impl LaneTask {
         job: Job,
         ending: Ending,
         afterwards: Afterwards,
+        run: Option<Box<KeepRun>>,
     ) {
         let (untold, counted) = afterwards;
         self.core.slots.settle(slot, &job.identity);
@@ -74,6 +85,7 @@ impl LaneTask {
             verdict: ending.verdict,
             free: ending.free,
             tick: ending.tick,
+            run,
         };
         self.settlements.push((Settled { slot, identity: job.identity, untold, counted, told: false }, settlement));
     }

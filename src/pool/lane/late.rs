@@ -90,7 +90,7 @@ impl LaneTask {
         });
         let ending = Ending { verdict: Verdict::Vetoed { retry: None }, free: Vec::new(), tick: None, failure: None };
         let counted = Counted::new(&self.core, &job, RunEnd::Dropped, None);
-        self.settle(number, worker, job, ending, (None, Some(counted)));
+        self.settle(number, worker, job, ending, (None, Some(counted)), None);
     }
 
     /// A run is over: did it ever begin? One that did not is put off for as long as its task may wait, and then fails.
@@ -149,7 +149,7 @@ impl LaneTask {
     fn put_off_by(&mut self, number: usize, worker: &WorkerName, job: Job, holds: Option<&TaskDefinition>, ms: u64) {
         let run = Run { worker, queue: &job.queue, payload: &job.payload, identity: &job.identity, ms: None };
         let ending = ending::put_off(holds, run, ms);
-        self.settle(number, worker, job, ending, (None, None));
+        self.settle(number, worker, job, ending, (None, None), None);
     }
 }
 

@@ -8,10 +8,10 @@ use tokio::time::Instant;
 use super::eased::{self, Eased};
 use super::{LaneTask, Round, Settled};
 use crate::backoff;
-use crate::job::{Failure, QueueName};
+use crate::job::{Failure, QueueName, RunOutcome};
 use crate::store::StoreError;
 use crate::store::effect::Verdict;
-use crate::store::queueing::{Exchanged, Settlement};
+use crate::store::queueing::{Exchanged, Extra, Settlement};
 
 /// How long to wait between attempts: at first, and at most.
 const DELAYS: (Duration, Duration) = (Duration::from_millis(200), Duration::from_secs(5));
@@ -122,7 +122,11 @@ impl LaneTask {
                 Eased::Fails(failure) => Some(failure),
                 Eased::Not => Goes::of(&settlement).and_then(|goes| self::fault(&reply.findings, &goes)),
                 Eased::Without(what) => {
-                    self.core.warn(format!("the end of job {} is recorded without {what}", kept.identity.id));
+                    match refused {
+                        // Each run of the task meets it.
+                        Some((error, [Extra::Run])) => self.core.findings.tell(error),
+                        _ => self.core.warn(format!("the end of job {} is recorded without {what}", kept.identity.id)),
+                    }
                     kept.told = settled.told;
                     self.core.slots.settle(kept.slot, &kept.identity);
                     self.undone.settlements.push((kept, settlement));
@@ -137,6 +141,10 @@ impl LaneTask {
                 }
                 let (worker, queue) = (settlement.worker.name(), settlement.queue.as_str());
                 let record = failure.record(worker, queue, &settlement.payload, self.core.clock.now_ms());
+                if let Some(run) = &mut settlement.run {
+                    run.run.outcome = RunOutcome::Failed;
+                    run.run.error = Some(failure.to_string());
+                }
                 settlement.verdict = Verdict::Failed { record };
             } else if !settled.told {
                 let why = refused.map(|(error, _)| error).or(reply.findings.first());

@@ -10,6 +10,9 @@ use crate::event::kind::JobInfo;
 use crate::handler::contract::{Handler, OwnedRun, Stop};
 use crate::job::{ClaimToken, Identity, QueueName, WorkerName};
 use crate::plugin::chain::HeldLock;
+use crate::plugin::kept_run::EndedRun;
+use crate::store::effect::Gate;
+use crate::store::runs::KeepRun;
 use crate::task::TaskDefinition;
 use crate::task::schedule::scheduled_at;
 
@@ -54,6 +57,36 @@ pub(in crate::pool) struct Limit {
 impl Job {
     pub(in crate::pool) fn task(&self) -> Option<&TaskDefinition> {
         self.known.as_ref().map(|(task, _)| &**task)
+    }
+
+    /// Does its task keep its runs?
+    pub(in crate::pool) fn keeps_runs(&self) -> bool {
+        self.task().is_some_and(|task| task.runs_kept() > 0)
+    }
+
+    /// Its run, which has ended now.
+    pub(in crate::pool) fn ended<'a>(&'a self, worker: &'a WorkerName, ms: Option<u64>, now_ms: i64) -> EndedRun<'a> {
+        EndedRun {
+            worker,
+            queue: &self.queue,
+            payload: &self.payload,
+            identity: Some(&self.identity),
+            claim: Some(&self.claim),
+            scheduled_at: self.scheduled_at.as_deref(),
+            ended_ms: now_ms,
+            ms,
+        }
+    }
+
+    /// The run that is kept if its gates drop it.
+    pub(in crate::pool) fn dropped_run(
+        &self,
+        worker: &WorkerName,
+        gates: &[Gate],
+        now_ms: i64,
+    ) -> Option<Box<KeepRun>> {
+        let task = self.task().filter(|_| self.keeps_runs() && gates.iter().any(Gate::drops))?;
+        self.ended(worker, None, now_ms).dropped(task)
     }
 
     /// It is a tick, and this is its second. What its producer wrote into its bytes is not changed.

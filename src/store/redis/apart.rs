@@ -14,7 +14,9 @@ use crate::job::RetryKeys;
 use crate::job::queue_member::with_queue;
 use crate::store::effect::Verdict;
 use crate::store::error::StoreError;
-use crate::store::queueing::{Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue};
+use crate::store::queueing::{
+    Enter, Entered, Exchange, Exchanged, Extra, Part, RefusedPart, Repeated, Settlement, TickDue,
+};
 
 /// An exchange whose refused parts are set apart.
 pub(super) struct Apart {
@@ -27,7 +29,7 @@ pub(super) struct Apart {
     /// How many enters the whole has.
     entered: usize,
     refused: Vec<RefusedPart>,
-    /// Why workers get no job.
+    /// Why workers get no job, and runs are not kept.
     findings: Vec<StoreError>,
 }
 
@@ -49,14 +51,23 @@ impl Apart {
         let settlements: Vec<_> = whole.settlements.iter().map(|settlement| extras(keys, settlement)).collect();
         let entering = |enter| {
             let mut call = connection.call();
-            gates(&mut call, keys, enter, 0);
+            gates(&mut call, keys, &Enter { run: None, ..Enter::clone(enter) }, 0);
             call.key(keys.working(&enter.worker));
             call.into_keys()
         };
         let enters: Vec<_> = whole.enters.iter().map(entering).collect();
         let idle: Vec<_> = whole.idle.iter().map(|worker| keys.working(worker)).collect();
         let of_settlements = settlements.iter().flatten().map(|(_, key)| key);
-        let asked = shared.iter().chain(of_settlements).chain(enters.iter().flatten()).chain(&idle).cloned().collect();
+        let run_of = |enter: &Enter| enter.run.as_ref().map(|run| keys.runs(&run.list));
+        let of_enters: Vec<_> = whole.enters.iter().filter_map(run_of).collect();
+        let asked = shared
+            .iter()
+            .chain(of_settlements)
+            .chain(enters.iter().flatten())
+            .chain(&of_enters)
+            .chain(&idle)
+            .cloned()
+            .collect();
         let refused = refused_keys(connection, asked).await?;
         if let Some(error) = shared.iter().find_map(|key| refused.get(key)) {
             connection.origin.rights.doubt();
@@ -90,8 +101,11 @@ impl Apart {
             if let Some(error) = keys.iter().find_map(|key| refused.get(key)) {
                 apart.refused.push(RefusedPart { part: Part::Enter(index), error: error.clone() });
             } else {
+                let refused_run = run_of(enter).and_then(|key| refused.get(&key));
+                apart.findings.extend(refused_run.cloned());
+                let run = enter.run.clone().filter(|_| refused_run.is_none());
                 apart.enters.push(index);
-                apart.rest.enters.push(enter.clone());
+                apart.rest.enters.push(Enter { run, ..enter.clone() });
             }
         }
         for (index, (worker, key)) in whole.idle.iter().zip(idle).enumerate() {
@@ -148,7 +162,7 @@ impl Apart {
 
 /// The keys that a settlement needs, and for which extra of it; `None` for the end of its claim.
 fn extras(keys: &Keys, settlement: &Settlement) -> Vec<(Option<Extra>, Bytes)> {
-    let Settlement { worker, queue, payload, verdict, free, tick, .. } = settlement;
+    let Settlement { worker, queue, payload, verdict, free, tick, run, .. } = settlement;
     let mut all = vec![(None, keys.working(worker))];
     for lock in free {
         all.push((Some(Extra::Lock(lock.clone())), keys.lock(lock)));
@@ -179,16 +193,20 @@ fn extras(keys: &Keys, settlement: &Settlement) -> Vec<(Option<Extra>, Bytes)> {
         let places = [keys.timestamps(&tick.payload), keys.queue(&tick.queue)];
         all.extend(places.into_iter().chain(lock).map(|key| (Some(Extra::Tick), key)));
     }
+    if let Some(run) = run {
+        all.push((Some(Extra::Run), keys.runs(&run.list)));
+    }
     all
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{ClaimToken, Identity, LockKey, QueueName, TaskName, WorkerName};
+    use crate::job::{ClaimToken, FinishedRun, Identity, LockKey, QueueName, RunOutcome, TaskName, WorkerName};
     use crate::store::effect::{Next, Retry, Tick};
     use crate::store::redis::script::Call;
     use crate::store::redis::verdict::Ending;
+    use crate::store::runs::{KeepRun, RunList};
 
     /// A key that is declared and not known here would be refused for ever.
     #[test]
@@ -230,10 +248,17 @@ mod tests {
                 verdict,
                 free: vec![LockKey::Namespaced("l".to_owned())],
                 tick: Some(tick.clone()),
+                run: Some(Box::new(KeepRun {
+                    list: RunList::Task(tick.task.clone()),
+                    most: 1,
+                    lasts_s: 1,
+                    run: FinishedRun::new(RunOutcome::Done, 0),
+                })),
             };
             let mut call = Call::at(None);
-            let Settlement { worker, queue, payload, verdict, free, tick, .. } = &settlement;
-            Ending { worker, queue, payload, verdict, free, tick: tick.as_ref(), about_ms: 0, counted: None }
+            let Settlement { worker, queue, payload, verdict, free, tick, run, .. } = &settlement;
+            let (tick, run) = (tick.as_ref(), run.as_deref());
+            Ending { worker, queue, payload, verdict, free, tick, run, about_ms: 0, counted: None }
                 .write(&mut call, &keys);
             let mut known: Vec<Bytes> = extras(&keys, &settlement).into_iter().map(|(_, key)| key).collect();
             let mut declared = call.into_keys();

@@ -301,6 +301,12 @@ impl Connection {
         self.origin.findings.passed_over(passed, &String::from_utf8_lossy(key));
     }
 
+    /// Tells that runs are not kept where they should be.
+    pub(super) fn tell_without_run(&self, refused: &StoreError) {
+        let text = format!("failed to {refused}; the runs of that task are not kept");
+        self.origin.findings.tell("runs that are kept", text);
+    }
+
     pub(super) async fn send(&self, name: &'static str, arguments: Vec<Value>) -> Result<Frame, StoreError> {
         let Some(number) = self.kept.number(RECONNECT_WAIT).await else { return Err(self.down()) };
         let client = self.kept.client();

@@ -36,8 +36,8 @@ use crate::store::queueing::{Claim, Enter, Entered, Exchange, Exchanged, Part, R
 use crate::store::working::WorkingRecord;
 
 static EXCHANGE: Script = script!(
-    "locks", "places", "identity", "remember", "delay", "recall", "entry", "cadence", "verdict", "lane", "settle",
-    "enter", "claim"
+    "locks", "places", "identity", "remember", "delay", "recall", "entry", "cadence", "keep_run", "verdict", "lane",
+    "settle", "enter", "claim"
 );
 /// The same for exchanges without enters whose settlements are all done. Most are.
 static PLAIN: Script = script!("places", "identity", "recall", "lane", "done", "claim");
@@ -222,6 +222,7 @@ impl RedisLane {
                 verdict: &settlement.verdict,
                 free: &settlement.free,
                 tick: settlement.tick.as_ref(),
+                run: settlement.run.as_deref(),
                 about_ms,
                 counted: counted.clone(),
             };

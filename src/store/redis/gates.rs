@@ -1,6 +1,7 @@
 //! The gates of enters, as `enter.lua` reads them.
 
 use super::keys::Keys;
+use super::runs;
 use super::script::Call;
 use super::verdict;
 use crate::store::effect::{Busy, Gate, Tick};
@@ -10,10 +11,18 @@ use crate::store::queueing::Enter;
 pub(super) fn gates(call: &mut Call, keys: &Keys, enter: &Enter, about_ms: i64) {
     let returns = |gate: &Gate| matches!(gate, Gate::TakeLock { busy: Busy::PutBack { .. }, .. });
     let may_return = enter.gates.iter().any(returns);
-    call.number(enter.gates.len()).flag(may_return);
+    call.number(enter.gates.len()).literal(match (may_return, &enter.run) {
+        (false, None) => "",
+        (true, None) => "1",
+        (false, Some(_)) => "2",
+        (true, Some(_)) => "3",
+    });
     if may_return {
         verdict::put_off(call, keys, &enter.payload, &enter.queue);
         call.text(enter.queue.as_str()).arg(verdict::encoded(&enter.identity));
+    }
+    if let Some(run) = &enter.run {
+        runs::keep(call, keys, run);
     }
     for gate in &enter.gates {
         match gate {

@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use crate::job::{LockKey, QueueName, WorkerName};
 use crate::store::history::HistoryStep;
+use crate::store::runs::RunList;
 use crate::store::scheduling::Leadership;
 
 /// The keys of one namespace.
@@ -194,6 +195,19 @@ impl Keys {
     /// Hash: schedule -> its last occurrence.
     pub(super) fn schedules(&self) -> Bytes {
         self.private(b"schedules")
+    }
+
+    /// List: the last finished runs of a task, or of a `[[schedule]]`.
+    pub(super) fn runs(&self, list: &RunList) -> Bytes {
+        match list {
+            RunList::Task(task) => self.join(&[b"windlass", b"runs", task.as_str().as_bytes()]),
+            RunList::Schedule(id) => self.join(&[b"windlass", b"schedule_runs", id.as_bytes()]),
+        }
+    }
+
+    /// What precedes the task in [`runs`](Self::runs).
+    pub(super) fn runs_prefix(&self) -> Bytes {
+        self.join(&[b"windlass", b"runs", b""])
     }
 
     /// This key never exists: scripts delete it to test whether they may delete.

@@ -92,7 +92,8 @@ impl Workers {
         let mut settlements = BytesMut::with_capacity(5 * exchange.settlements.len());
         for settlement in &exchange.settlements {
             let worker = self.take_part(keys, &settlement.worker, &mut layout);
-            let mut op = verdict::op(&settlement.verdict, &settlement.free, settlement.tick.as_ref());
+            let mut op =
+                verdict::op(&settlement.verdict, &settlement.free, settlement.tick.as_ref(), settlement.run.as_deref());
             let mut counted = None;
             if settlement.verdict == Verdict::Done {
                 let goes_on = usize::from(worker.position) <= exchange.idle.len();

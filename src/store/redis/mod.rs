@@ -46,6 +46,7 @@ mod rejoin;
 mod removed;
 mod reply;
 mod rights;
+mod runs;
 mod scan;
 mod schedules;
 mod script;

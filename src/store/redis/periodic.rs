@@ -17,6 +17,7 @@ use crate::job::{LockKey, QueueName, RetryKeys, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
+use crate::store::runs::RunList;
 use crate::store::unreadable::{PassedOver, RecordKind};
 
 static PERIODIC: Script = script!("periodic");
@@ -203,7 +204,7 @@ async fn withdraw_step(
     let keys = connection.keys();
     let mut call = connection.call();
     verdict::places(&mut call, keys);
-    call.key(keys.queue(queue));
+    call.key(keys.queue(queue)).key(keys.runs(&RunList::Task(task.clone())));
     call.text(task.as_str()).text(queue.as_str()).flag(stop).number(forms.len());
     for form in forms {
         call.key(keys.timestamps(form)).arg(form.clone());

@@ -9,6 +9,7 @@ use super::connection::Connection;
 use super::engine::RedisStore;
 use super::removed;
 use super::reply;
+use super::runs;
 use super::scan;
 use super::script::{Script, script};
 use super::verdict::{self, Ending};
@@ -18,14 +19,15 @@ use crate::store::error::StoreError;
 use crate::store::stored::Ping;
 use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{
-    ForceClean, LockValues, PingOf, ReadWorkers, Recovered, Recovery, Registered, RegisteredWorkers, WorkerLock,
-    WorkerNames, Working,
+    ForceClean, LockValues, PingOf, ReadWorkers, Recovered, Recovery, Registered, RegisteredWorkers, WorkerNames,
+    Working,
 };
 use crate::store::working::WorkingRecord;
 
-static RECOVER: Script =
-    script!("locks", "places", "identity", "remember", "delay", "entry", "cadence", "verdict", "beat", "recover");
-static FORCE_CLEAN: Script = script!("locks", "force_clean");
+static RECOVER: Script = script!(
+    "locks", "places", "identity", "remember", "delay", "entry", "cadence", "keep_run", "verdict", "beat", "recover"
+);
+static FORCE_CLEAN: Script = script!("locks", "keep_run", "force_clean");
 
 /// What the script returns if it must first be known whether a removed worker's job was failed.
 const REMOVED: i64 = 3;
@@ -44,7 +46,12 @@ impl Perform<Working> for RedisStore {
 
 impl Perform<Recovery> for RedisStore {
     async fn perform(&self, arrow: Recovery) -> Result<Recovered, StoreError> {
-        recover(&self.connection, &arrow).await
+        let refused = match recover(&self.connection, &arrow).await {
+            Err(error) if runs::is_refused(self.connection.keys(), arrow.run.as_deref(), &error) => error,
+            done => return done,
+        };
+        self.connection.tell_without_run(&refused);
+        recover(&self.connection, &Recovery { run: None, ..arrow }).await
     }
 }
 
@@ -68,7 +75,12 @@ impl Perform<RegisteredWorkers> for RedisStore {
 
 impl Perform<ForceClean> for RedisStore {
     async fn perform(&self, arrow: ForceClean) -> Result<bool, StoreError> {
-        force_clean(&self.connection, &arrow.worker, arrow.working.as_ref(), arrow.record.as_ref(), &arrow.free).await
+        let refused = match force_clean(&self.connection, &arrow).await {
+            Err(error) if runs::is_refused(self.connection.keys(), arrow.run.as_deref(), &error) => error,
+            done => return done,
+        };
+        self.connection.tell_without_run(&refused);
+        force_clean(&self.connection, &ForceClean { run: None, ..arrow }).await
     }
 }
 
@@ -119,7 +131,7 @@ async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static 
     call.text(worker.id()).text(recovery.record.claim.as_ref().map_or("", |claim| claim.as_str()));
     call.literal(failed);
     let tick = recovery.tick.as_ref();
-    call.arg(Bytes::copy_from_slice(&[verdict::op(&recovery.verdict, &recovery.free, tick)]));
+    call.arg(Bytes::copy_from_slice(&[verdict::op(&recovery.verdict, &recovery.free, tick, recovery.run.as_deref())]));
     let ending = Ending {
         worker,
         queue: &recovery.queue,
@@ -127,6 +139,7 @@ async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static 
         verdict: &recovery.verdict,
         free: &recovery.free,
         tick,
+        run: recovery.run.as_deref(),
         about_ms: if verdict::asks_calendars(tick.into_iter()) { connection.about_ms().await? } else { 0 },
         counted: None,
     };
@@ -134,13 +147,10 @@ async fn attempt(connection: &Connection, recovery: &Recovery, failed: &'static 
     reply::number(connection.run(&RECOVER, call).await?)
 }
 
-pub(super) async fn force_clean(
-    connection: &Connection,
-    worker: &WorkerName,
-    working: Option<&WorkingRecord>,
-    record: Option<&Bytes>,
-    free: &[WorkerLock],
-) -> Result<bool, StoreError> {
+async fn force_clean(connection: &Connection, arrow: &ForceClean) -> Result<bool, StoreError> {
+    let ForceClean { worker, working, record, free, run } = arrow;
+    let (working, record) = (working.as_ref(), record.as_ref());
+    let run = run.as_deref().filter(|_| record.is_some());
     let keys = connection.keys();
     let (id, name) = (worker.id(), worker.name());
     let mut call = connection.call();
@@ -149,6 +159,9 @@ pub(super) async fn force_clean(
     let claim = working.and_then(|working| working.claim.as_ref());
     for lock in free {
         call.key(keys.lock(&lock.key)).key(keys.lock_shadow(&lock.key));
+    }
+    if let Some(run) = run {
+        call.key(keys.runs(&run.list));
     }
     call.key(keys.working_by_name(name)).key(keys.started(worker));
     // Ruby's and Go's workers keep their statistics under the whole id, node-resque's under the name.
@@ -165,6 +178,10 @@ pub(super) async fn force_clean(
     call.text(claim.map_or("", |claim| claim.as_str())).number(free.len());
     for lock in free {
         call.text(lock.value.as_deref().unwrap_or_default());
+    }
+    call.flag(run.is_some());
+    if let Some(run) = run {
+        runs::keep_there(&mut call, run);
     }
     Ok(reply::number(connection.run(&FORCE_CLEAN, call).await?)? == 1)
 }

@@ -3,10 +3,12 @@
 use bytes::Bytes;
 
 use super::keys::Keys;
+use super::runs;
 use super::script::Call;
 use crate::job::queue_member::with_queue;
 use crate::job::{Identity, LockKey, QueueName, RetryKeys, WorkerName};
 use crate::store::effect::{Next, Occurrence, Tick, Verdict};
+use crate::store::runs::KeepRun;
 
 /// The keys that `places.lua` reads.
 pub(super) fn places(call: &mut Call, keys: &Keys) {
@@ -21,8 +23,8 @@ pub(super) const NOTED: u8 = b'N';
 /// The letter of a claim that is done and counted, without locks or a tick.
 pub(super) const DONE: u8 = b'D';
 
-/// The letter of a verdict; lower case if locks or a tick follow.
-pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>) -> u8 {
+/// The letter of a verdict; lower case if locks, a tick or a run follow.
+pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>, run: Option<&KeepRun>) -> u8 {
     let letter = match verdict {
         Verdict::Done => DONE,
         Verdict::DoneAtLast { .. } => b'C',
@@ -32,7 +34,7 @@ pub(super) fn op(verdict: &Verdict, free: &[LockKey], tick: Option<&Tick>) -> u8
         Verdict::Delayed { .. } => b'L',
         Verdict::Requeued { .. } => b'Q',
     };
-    if free.is_empty() && tick.is_none() { letter } else { letter.to_ascii_lowercase() }
+    if free.is_empty() && tick.is_none() && run.is_none() { letter } else { letter.to_ascii_lowercase() }
 }
 
 /// What `verdict.lua` reads for one claim.
@@ -43,6 +45,7 @@ pub(super) struct Ending<'a> {
     pub(super) verdict: &'a Verdict,
     pub(super) free: &'a [LockKey],
     pub(super) tick: Option<&'a Tick>,
+    pub(super) run: Option<&'a KeepRun>,
     /// About when the script runs ([`Connection::about_ms`](super::connection::Connection::about_ms)).
     pub(super) about_ms: i64,
     /// For a job that is done: its worker's statistic, and how much is added to it.
@@ -61,7 +64,7 @@ impl Ending<'_> {
     }
 
     pub(super) fn write(&self, call: &mut Call, keys: &Keys) {
-        let extras = !self.free.is_empty() || self.tick.is_some();
+        let extras = !self.free.is_empty() || self.tick.is_some() || self.run.is_some();
         if extras {
             call.number(self.free.len());
             for lock in self.free {
@@ -107,7 +110,18 @@ impl Ending<'_> {
             }
         }
         if extras {
-            tick(call, keys, self.tick, self.about_ms);
+            call.literal(match (self.tick, self.run) {
+                (None, None) => "",
+                (Some(_), None) => "1",
+                (None, Some(_)) => "2",
+                (Some(_), Some(_)) => "3",
+            });
+            if let Some(tick) = self.tick {
+                the_tick(call, keys, tick, self.about_ms);
+            }
+            if let Some(run) = self.run {
+                runs::keep(call, keys, run);
+            }
         }
     }
 }

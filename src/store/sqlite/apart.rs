@@ -16,9 +16,13 @@ use crate::store::error::StoreError;
 pub(super) enum Piece {
     /// By its index.
     Settlement(usize),
+    /// The run that a settlement keeps.
+    Run(usize),
     Counters,
     /// By its index.
     Enter(usize),
+    /// The run of an enter whose job is dropped.
+    DroppedRun(usize),
     /// All claims from a queue.
     Queue(QueueName),
     /// The claim of one job: its queue and its position there.

@@ -19,8 +19,8 @@ use super::retries::Attempt;
 use super::value::{opt_int, text};
 use super::verdict::{self, CounterDeltas};
 use super::wake::SqliteWaker;
-use super::{delayed, locks, periodic, retries, working};
-use crate::job::{ClaimToken, WorkerName};
+use super::{delayed, locks, periodic, retries, runs, working};
+use crate::job::{ClaimToken, RunOutcome, WorkerName};
 use crate::store::backend::{EngineLane, Opens};
 use crate::store::effect::{Busy, Gate, Verdict};
 use crate::store::error::StoreError;
@@ -52,6 +52,23 @@ pub(in crate::store) struct SqliteLane {
 
 impl EngineLane for SqliteLane {
     async fn exchange(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
+        match self.send(exchange).await {
+            // A job that ends makes room, the record of its run takes some.
+            Err(full @ StoreError::Full(_)) if keeps_runs(exchange) => {
+                let mut without = exchange.clone();
+                without.settlements.iter_mut().for_each(|settlement| settlement.run = None);
+                without.enters.iter_mut().for_each(|enter| enter.run = None);
+                let mut exchanged = self.send(&without).await?;
+                exchanged.findings.push(full);
+                Ok(exchanged)
+            }
+            done => done,
+        }
+    }
+}
+
+impl SqliteLane {
+    async fn send(&mut self, exchange: &Exchange) -> Result<Exchanged, StoreError> {
         self.over = SteppedOver::without_old(&self.over);
         match self.apply(exchange, None).await {
             // Nothing of it was applied. Which part is refused shows when each is tried by itself.
@@ -68,9 +85,7 @@ impl EngineLane for SqliteLane {
             }
         }
     }
-}
 
-impl SqliteLane {
     async fn apply(&self, exchange: &Exchange, apart: Option<Arc<Apart>>) -> Result<Applied, StoreError> {
         let (instance, lane, exchange) = (Arc::clone(&self.instance), self.lane, exchange.clone());
         let over = Arc::clone(&self.over);
@@ -84,6 +99,11 @@ impl SqliteLane {
         }
         Ok(exchanged)
     }
+}
+
+fn keeps_runs(exchange: &Exchange) -> bool {
+    exchange.settlements.iter().any(|settlement| settlement.run.is_some())
+        || exchange.enters.iter().any(|enter| enter.run.is_some())
 }
 
 /// The reply, and the jobs that were found to be refused.
@@ -136,6 +156,12 @@ fn exchange(
                 continue;
             }
         };
+        if let Some(run) = settlement.run.as_deref().filter(|_| !matches!(settled, Settled::Lost)) {
+            let repeated = matches!(settled, Settled::Repeated { .. });
+            let outcome = if repeated { &RunOutcome::Retried } else { &run.run.outcome };
+            // How the job ended is worth more than the record of it.
+            findings.extend(attempt(step, apart, Piece::Run(index), || runs::write(step, run, outcome))?.err());
+        }
         match settled {
             Settled::Lost => reply.lost.push(index),
             Settled::Repeated { left, delay_ms } => reply.repeated.push(Repeated { index, left, delay_ms }),
@@ -148,13 +174,20 @@ fn exchange(
         findings.push(error);
     }
     for (index, at_gate) in exchange.enters.iter().enumerate() {
-        reply.enter_outcomes.push(match attempt(step, apart, Piece::Enter(index), || enter(step, at_gate))? {
-            Ok(outcome) => outcome,
+        let (outcome, due_s) = match attempt(step, apart, Piece::Enter(index), || enter(step, at_gate))? {
+            Ok(entered) => entered,
             Err(error) => {
                 refused.push(RefusedPart { part: Part::Enter(index), error });
-                EnterOutcome::Undone
+                (EnterOutcome::Undone, None)
             }
-        });
+        };
+        if let (EnterOutcome::Dropped(number), Some(run)) = (outcome, &at_gate.run)
+            && let Some(gate) = at_gate.gates.get(number)
+        {
+            let write = || runs::write(step, &runs::told(run, due_s), &gate.dropped_as());
+            findings.extend(attempt(step, apart, Piece::DroppedRun(index), write)?.err());
+        }
+        reply.enter_outcomes.push(outcome);
     }
     let claimed = claim(step, (instance, lane), exchange, over, apart)?;
     findings.extend(claimed.findings);
@@ -190,7 +223,7 @@ fn settle(
     deltas: &mut CounterDeltas,
     settlement: &Settlement,
 ) -> Result<Settled, StoreError> {
-    let Settlement { worker, claim, queue, payload, verdict, free, tick } = settlement;
+    let Settlement { worker, claim, queue, payload, verdict, free, tick, run: _ } = settlement;
     if !ending.end(step, worker, claim)? {
         return Ok(Settled::Lost);
     }
@@ -206,7 +239,8 @@ fn settle(
     Ok(Settled::Yes)
 }
 
-/// All that a settlement writes besides the end of its claim: the file does not say what of it is refused.
+/// All that a settlement writes besides the end of its claim and the run, which is a piece of its own: the file does not say what
+/// of it is refused.
 fn extras(settlement: &Settlement) -> Vec<Extra> {
     let mut extras: Vec<Extra> = settlement.free.iter().cloned().map(Extra::Lock).collect();
     extras.extend(settlement.tick.iter().map(|_| Extra::Tick));
@@ -218,10 +252,10 @@ fn extras(settlement: &Settlement) -> Vec<Extra> {
     extras
 }
 
-/// Lets a claimed job through its gates, or ends its claim.
-fn enter(step: &Step<'_>, enter: &Enter) -> Result<EnterOutcome, StoreError> {
+/// Lets a claimed job through its gates, or ends its claim. Tells for which second it was due.
+fn enter(step: &Step<'_>, enter: &Enter) -> Result<(EnterOutcome, Option<i64>), StoreError> {
     if !working::stands(step, &enter.worker, &enter.claim)? {
-        return Ok(EnterOutcome::Lost);
+        return Ok((EnterOutcome::Lost, None));
     }
     let (mut taken, mut due_s) = (Vec::new(), None);
     for (number, gate) in enter.gates.iter().enumerate() {
@@ -233,7 +267,7 @@ fn enter(step: &Step<'_>, enter: &Enter) -> Result<EnterOutcome, StoreError> {
                 if periodic::lateness_s(step, tick)? > stored(*max_age_s) {
                     locks::free_owned(step, &taken, &enter.claim)?;
                     let busy = Busy::Drop { free: free.clone(), tick: Some(tick.clone()), retry: retry.clone() };
-                    return refuse(step, enter, &busy, number);
+                    return Ok((refuse(step, enter, &busy, number)?, due_s));
                 }
             }
             Gate::TakeLock { key, ttl_s, busy, .. } => match locks::take_job_lock(step, key, &enter.claim, *ttl_s)? {
@@ -241,12 +275,12 @@ fn enter(step: &Step<'_>, enter: &Enter) -> Result<EnterOutcome, StoreError> {
                 Taken::Before => {}
                 Taken::No => {
                     locks::free_owned(step, &taken, &enter.claim)?;
-                    return refuse(step, enter, busy, number);
+                    return Ok((refuse(step, enter, busy, number)?, due_s));
                 }
             },
         }
     }
-    Ok(EnterOutcome::Taken(due_s))
+    Ok((EnterOutcome::Taken(due_s), due_s))
 }
 
 fn refuse(step: &Step<'_>, enter: &Enter, busy: &Busy, number: usize) -> Result<EnterOutcome, StoreError> {

@@ -21,6 +21,7 @@ const STEPS: &[&str] = &[
     include_str!("schema/0009_birth.sql"),
     include_str!("schema/0010_wishes.sql"),
     include_str!("schema/0011_history.sql"),
+    include_str!("schema/0012_runs.sql"),
 ];
 
 /// `Wndl`, by which a file is known to be ours.

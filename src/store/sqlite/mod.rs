@@ -37,6 +37,7 @@ mod promote;
 mod recover;
 mod rejoin;
 mod retries;
+mod runs;
 mod schedules;
 mod search;
 mod take_in;

@@ -8,13 +8,14 @@ use super::engine::SqliteStore;
 use super::number::{count, stored};
 use super::search::{self, Lookout};
 use super::value::{self, bytes, number, text};
-use super::{cadence, delayed, enqueue, inspect, locks};
+use super::{cadence, delayed, enqueue, inspect, locks, runs};
 use crate::job::{LockKey, QueueName, TaskName};
 use crate::store::arrow::Perform;
 use crate::store::effect::{HALTED_S, Next, Occurrence, Tick, early_s};
 use crate::store::error::StoreError;
 use crate::store::inspection::{JobsToDelete, QueueEnd};
 use crate::store::periodic::{Periodic, PeriodicEntry, Purpose, Reconcile, Reconciled, Stop, Withdraw};
+use crate::store::runs::RunList;
 
 impl Perform<Periodic> for SqliteStore {
     async fn perform(&self, arrow: Periodic) -> Result<(Vec<PeriodicEntry>, Vec<bool>), StoreError> {
@@ -321,7 +322,12 @@ fn find(step: &Step<'_>, reconcile: &Reconcile, lookout: &mut Lookout) -> Result
 async fn withdraw(writer: &Handle, reader: &Handle, arrow: &Withdraw) -> Result<(), StoreError> {
     remove_copies(writer, reader, &arrow.queue, (&arrow.forms, &arrow.locks)).await?;
     let task = arrow.task.clone();
-    writer.call(move |step| forget(step, &task)).await
+    let forget = move |step: &Step<'_>| {
+        // What is left of them lapses.
+        step.part(|| runs::forget(step, &RunList::Task(task.clone())))?.unwrap_or_default();
+        forget(step, &task)
+    };
+    writer.call(forget).await
 }
 
 /// Stops a task: marks its entry, so that no tick is written any more, and then removes its delayed and queued copies in

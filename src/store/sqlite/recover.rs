@@ -1,6 +1,5 @@
 //! Jobs of dead owners, workers that are force-cleaned, and what is known of workers.
 
-use bytes::Bytes;
 use rusqlite::types::ValueRef;
 use rusqlite::{OptionalExtension, Row};
 
@@ -9,14 +8,14 @@ use super::engine::SqliteStore;
 use super::number::stored;
 use super::value::{opt_text, second, text};
 use super::verdict::{self, CounterDeltas};
-use super::{lease, locks, periodic, retries, working};
+use super::{lease, locks, periodic, retries, runs, working};
 use crate::job::WorkerName;
 use crate::store::arrow::Perform;
 use crate::store::error::StoreError;
 use crate::store::unreadable::{PassedOver, RecordKind};
 use crate::store::workers::{
     ForceClean, LockValues, PingOf, ReadWorkers, Recovered, Recovery, Registered, RegisteredWorkers, SweepIdentities,
-    WorkerLock, WorkerNames, Working,
+    WorkerNames, Working,
 };
 use crate::store::working::WorkingRecord;
 
@@ -41,11 +40,7 @@ impl Perform<SweepIdentities> for SqliteStore {
 
 impl Perform<ForceClean> for SqliteStore {
     async fn perform(&self, arrow: ForceClean) -> Result<bool, StoreError> {
-        self.writer
-            .call(move |step| {
-                force_clean(step, &arrow.worker, arrow.working.as_ref(), arrow.record.as_ref(), &arrow.free)
-            })
-            .await
+        self.writer.call(move |step| force_clean(step, &arrow)).await
     }
 }
 
@@ -104,6 +99,7 @@ pub(super) fn recover(step: &Step<'_>, recovery: &Recovery) -> Result<Recovered,
     if let Some(tick) = &recovery.tick {
         periodic::tick(step, tick)?;
     }
+    runs::keep(step, recovery.run.as_deref())?;
     Ok(Recovered::Yes)
 }
 
@@ -114,13 +110,9 @@ fn is_unchanged(step: &Step<'_>, worker: &WorkerName, seen: Option<&WorkingRecor
 }
 
 /// Removes a worker with its working record, if the record is still the one that was seen.
-pub(super) fn force_clean(
-    step: &Step<'_>,
-    worker: &WorkerName,
-    seen: Option<&WorkingRecord>,
-    record: Option<&Bytes>,
-    free: &[WorkerLock],
-) -> Result<bool, StoreError> {
+fn force_clean(step: &Step<'_>, arrow: &ForceClean) -> Result<bool, StoreError> {
+    let ForceClean { worker, working: seen, record, free, run } = arrow;
+    let seen = seen.as_ref();
     if !is_unchanged(step, worker, seen)? {
         return Ok(false);
     }
@@ -146,6 +138,7 @@ pub(super) fn force_clean(
         }
         deltas.failed();
         deltas.write(step)?;
+        runs::keep(step, run.as_deref())?;
     }
     Ok(true)
 }

@@ -95,6 +95,7 @@ fn done(exchange: &Exchange, exchanged: &Exchanged) -> Vec<Settlement> {
         verdict: Verdict::Done,
         free: Vec::new(),
         tick: None,
+        run: None,
     };
     exchanged.claims.iter().map(done).collect()
 }

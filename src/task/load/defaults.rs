@@ -10,15 +10,15 @@ use toml::Spanned;
 use toml::de::DeTable;
 
 use super::program::Missing;
-use super::{KnownNames, plugin_options, read_queue, run, timeout};
+use super::{KnownNames, kept_runs, plugin_options, read_queue, run, timeout};
 use crate::config::defaults::DefaultsSource;
 use crate::config::element::crash_policy;
 use crate::config::error::Problem;
 use crate::config::reader::{Document, Table};
 
 /// Its keys, as messages list them.
-const EXPECTED: &str = "queue, timeout, plugins, plugin_options, on_crash, max_redeliveries, retry_later, \
-                        retry_later_limit, output, env, env_file, env_clear, allow_dollar, cwd, user, group, umask, \
+const EXPECTED: &str = "queue, timeout, plugins, plugin_options, on_crash, max_redeliveries, keep_runs, \
+                        retry_later, retry_later_limit, output, env, env_file, env_clear, allow_dollar, cwd, user, group, umask, \
                         limits or no_new_privs";
 
 /// What is wrong with it.
@@ -46,6 +46,7 @@ pub(super) fn check(source: &DefaultsSource, known: KnownNames<'_>) -> Checked {
         table.take("timeout").map(|value| timeout(&value));
         table.take("on_crash").map(|value| crash_policy::read_on_crash(&value));
         table.take("max_redeliveries").map(|value| crash_policy::read_redeliveries(&value));
+        table.take("keep_runs").map(|value| kept_runs(&value));
         let context = plugin_options::PluginContext {
             periodic: false,
             overlap: false,

@@ -35,7 +35,7 @@ const HANDLERS: [(&str, &[&[&str]]); 4] = [
 ];
 
 /// Keys of the task. TOML takes them as keys of `[run]` if they are written below it.
-const OF_TASK: [&str; 10] = [
+const OF_TASK: [&str; 11] = [
     "name",
     "description",
     "queue",
@@ -45,6 +45,7 @@ const OF_TASK: [&str; 10] = [
     "timeout",
     "on_crash",
     "max_redeliveries",
+    "keep_runs",
     "ping",
 ];
 

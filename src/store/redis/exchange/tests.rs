@@ -12,7 +12,7 @@ fn exchange() -> Exchange {
     let taken = Gate::TakeLock { plugin: "JobLock", key: key.clone(), ttl_s: 1, busy: Busy::PutBack { delay_ms: 1 } };
     let (queue, identity) = (QueueName::as_stored("q"), Identity::first(&claim));
     let gates = vec![Gate::FreeLock { key }, taken];
-    let enters = vec![Enter { worker, claim, queue, payload: Bytes::new(), identity, gates }];
+    let enters = vec![Enter { worker, claim, queue, payload: Bytes::new(), identity, gates, run: None }];
     let (settlements, idle, queues) = (Vec::new(), Vec::new(), Arc::from([]));
     Exchange { sequence: 1, settlements, enters, idle, queues, share: 1, run_at: String::new() }
 }

@@ -1,7 +1,7 @@
 -- exchange, 3 of 4: working -> taken, put back or dropped, by the gates of the job's plugins.
 --
--- per enter    ARGV number of gates, "1" if it may be put back; then KEYS timestamps:<raw>,
---              ARGV raw, queue, identity
+-- per enter    ARGV number of gates, "1" if it may be put back, "2" if its run is kept when a gate drops it, "3" if both, "" if
+--              neither; if it may be put back KEYS timestamps:<raw>, ARGV raw, queue, identity; then the run (keep_run.lua)
 -- per gate     "F"  KEYS lock                   free QueueLock: the job has left its queue
 --              "T"  KEYS lock, its shadow (locks.lua), ARGV ttl   take JobLock; if busy:
 --                   "P" ARGV delay in ms        put the job back
@@ -21,13 +21,16 @@
 local entered = {}
 
 local function pass(token, mine, record)
-  local gates, may_return = tonumber(arg()), arg() == '1'
+  local gates, more = tonumber(arg()), arg()
+  local may_return = more == '1' or more == '3'
   local stamps, raw, queue, identity
   if may_return then
     stamps, raw, queue, identity = key(), arg(), arg(), arg()
   end
+  local run = (more == '2' or more == '3') and read_run()
   local taken, refused = {}, nil
-  local scheduled
+  -- For which second it was due; as what it is dropped.
+  local scheduled, dropped
 
   local function free_earlier()
     for _, earlier in ipairs(taken) do
@@ -78,7 +81,7 @@ local function pass(token, mine, record)
       end
       local refuses = due and due ~= HALTED and seconds() - tonumber(due) > age
       if refuses then
-        refused = 'D' .. gate
+        refused, dropped = 'D' .. gate, 'missed'
         free_earlier()
       end
       drop(refuses)
@@ -137,9 +140,13 @@ local function pass(token, mine, record)
           end
         end
       else
+        dropped = refuses and 'busy' or dropped
         drop(refuses)
       end
     end
+  end
+  if run and dropped and refused ~= 'U' then
+    keep_run(run, dropped, scheduled)
   end
   return refused, scheduled
 end

@@ -1,10 +1,10 @@
 -- force_clean: removes a worker, anybody's, and puts its job on the failed list.
 --
--- KEYS   windlass:nothing, workers, failed, stat:failed, workers:heartbeat, worker:<id>, each lock and its shadow, then everything else
---        that is deleted
+-- KEYS   windlass:nothing, workers, failed, stat:failed, workers:heartbeat, worker:<id>, each lock and its shadow, that of a run if
+--        one is kept (keep_run.lua), then everything else that is deleted
 -- ARGV   now (unused), id, "1" if a working record is expected, the record, "1" if there is a failure record, the
 --        failure record, the claim, number of locks, per lock what it must hold to be freed or "" if it must carry the
---        claim
+--        claim; "1" if a run is kept, and what keep_run.lua reads
 -- returns 1 if it was removed, 0 if its working record is another than expected
 --
 -- Why this order: the failure record is written before the working record is deleted. The right to delete that is
@@ -34,6 +34,10 @@ for _ = 1, tonumber(arg()) do
   elseif redis.pcall('GET', lock) == value then
     try('DEL', lock)
   end
+end
+if arg() == '1' then
+  local run = read_run()
+  keep_run(run, run.outcome)
 end
 must('DEL', WORKING, unpack(KEYS, k + 1))
 return 1

@@ -1,7 +1,8 @@
 -- Fragment: ends one claim. It reads its parameters even if it does not apply them, so that the cursors are right for
 -- the next claim.
 --
--- op, one letter; lower case if locks stand before it and "1" or "" after it, with a tick if "1":
+-- op, one letter; lower case if locks stand before it, and after it "1" if a tick follows, "2" if a run (keep_run.lua), "3" if
+-- both, "" if neither:
 --   D done        KEYS stat:processed:<name>        ARGV how many it did that are not counted there yet
 --   F failed      KEYS stat:failed:<name>           ARGV record
 --   L delayed     KEYS timestamps:<raw>             ARGV raw, delay in ms, queue, identity
@@ -17,7 +18,7 @@
 --
 -- Why this order: the locks are freed first, because the run is over in any case, and a lock that could not be freed
 -- would stand without a claim: then nothing else is written. The job is written to its new place next, and the rest only
--- if that succeeded. The caller deletes the working record after that.
+-- if that succeeded. The run is kept last. The caller deletes the working record after that.
 
 local DONE, FAIL, LATER, REQUEUE, CLEAR, ATTEMPT, VETO = 68, 70, 76, 81, 67, 82, 86
 local processed, failures = 0, 0
@@ -195,9 +196,17 @@ local function settle(op, token, mine)
       end)
     end
   end
-  if extras and arg() == '1' then
+  local more = extras and arg()
+  local repeats = op == ATTEMPT and repeated
+  if more == '1' or more == '3' then
     -- The job that is repeated is still the present tick.
-    tick(done and not (op == ATTEMPT and repeated))
+    tick(done and not repeats)
+  end
+  if more == '2' or more == '3' then
+    local run = read_run()
+    if done then
+      keep_run(run, repeats and 'retried' or run.outcome)
+    end
   end
   return done
 end

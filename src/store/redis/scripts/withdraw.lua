@@ -1,7 +1,7 @@
--- withdraw: removes the queued and delayed copies of a periodic task, and its entry, or marks that
--- as stopped.
+-- withdraw: removes the queued and delayed copies of a periodic task, and its entry with the runs that are kept of it, or marks
+-- the entry as stopped.
 --
--- KEYS   as places.lua; queue:<queue>; per form timestamps:<raw>, Retry's counter and last error if they
+-- KEYS   as places.lua; queue:<queue>; windlass:runs:<task>; per form timestamps:<raw>, Retry's counter and last error if they
 --        follow; the locks
 -- ARGV   now, task, queue, "1" to stop it, number of forms, for each its bytes and "1" if Retry's keys follow;
 --        number of locks
@@ -11,7 +11,7 @@
 -- after an error the task is still known and the step can be repeated.
 
 now()
-local LIST = key()
+local LIST, RUNS = key(), key()
 local task, queue, stops = arg(), arg(), arg() == '1'
 local forms = {}
 for i = 1, tonumber(arg()) do
@@ -45,6 +45,7 @@ if stops then
   local due, every = read_entry(entry)
   must('HSET', PERIODIC, task, (due or '0') .. ' ' .. (every or '0') .. ' 1 ' .. queue)
 else
+  remove(RUNS)
   must('HDEL', PERIODIC, task)
 end
 return removed

@@ -168,6 +168,7 @@ async fn locks_carry_the_values_that_node_resque_reads() {
             Gate::FreeLock { key: queue_lock.clone() },
             Gate::TakeLock { plugin: "JobLock", key: job_lock.clone(), ttl_s: 60, busy: busy.clone() },
         ],
+        run: None,
     }];
     assert_eq!(lane.exchange(&enter).await.unwrap().entered, [Entered::Taken]);
     assert_eq!(server.cli(&["EXISTS", "resque:lock:add:math:[1,2]"]), "0");
@@ -191,6 +192,7 @@ async fn locks_carry_the_values_that_node_resque_reads() {
             Gate::TakeLock { plugin: "JobLock", key: other, ttl_s: 60, busy: busy.clone() },
             Gate::TakeLock { plugin: "JobLock", key: job_lock.clone(), ttl_s: 60, busy },
         ],
+        run: None,
     }];
     assert_eq!(lane.exchange(&enter).await.unwrap().entered, [Entered::PutBack { plugin: "JobLock" }]);
     assert_eq!(server.cli(&["EXISTS", "mine"]), "0");
@@ -367,6 +369,7 @@ async fn a_dead_owners_job_is_recovered_once_from_its_exact_bytes() {
         verdict: Verdict::Requeued { identity: working.identity.clone().unwrap().redelivered() },
         free: Vec::new(),
         tick: None,
+        run: None,
     };
     assert!(!store.bury(&dead).await.unwrap());
     assert_eq!(store.recover(&recovery(dead.counter + 1)).await.unwrap(), Recovered::No);

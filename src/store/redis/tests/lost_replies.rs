@@ -37,6 +37,7 @@ async fn a_repeated_exchange_is_answered_as_the_first_time() {
             ttl_s: 60,
             busy: Busy::Drop { free: Vec::new(), tick: None, retry: None },
         }],
+        run: None,
     }];
     server.cli(&["SET", "resque:workerslock:x", "held"]);
     let applied = lane.exchange(&exchange).await.unwrap();

@@ -125,6 +125,7 @@ pub(super) fn settled(n: usize, claim: &Claim, verdict: Verdict) -> Settlement {
         verdict,
         free: Vec::new(),
         tick: None,
+        run: None,
     }
 }
 

@@ -1,0 +1,103 @@
+//! Finished runs that are kept: the parameters of `keep_run.lua`, and the read of the last ones.
+
+use bytes::Bytes;
+use fred::interfaces::Resp3Frame as Frame;
+
+use super::connection::Connection;
+use super::engine::RedisStore;
+use super::keys::Keys;
+use super::reply;
+use super::script::{Call, Script, script};
+use crate::job::FinishedRun;
+use crate::job::finished_run::LONGEST_RECORD;
+use crate::store::arrow::Perform;
+use crate::store::error::StoreError;
+use crate::store::runs::{KeepRun, KeptRuns, NO_RECORD, ReadRuns, RunList};
+use crate::store::unreadable::{PassedOver, RecordKind};
+
+static RUNS: Script = script!("page", "runs");
+
+/// How many lists one call names at most.
+const LISTS: usize = 256;
+
+impl Perform<ReadRuns> for RedisStore {
+    async fn perform(&self, arrow: ReadRuns) -> Result<Vec<KeptRuns>, StoreError> {
+        read(&self.connection, &arrow.lists, arrow.last).await
+    }
+}
+
+/// What `keep_run.lua` reads.
+pub(super) fn keep(call: &mut Call, keys: &Keys, keep: &KeepRun) {
+    call.key(keys.runs(&keep.list));
+    keep_there(call, keep);
+}
+
+/// The same after its key.
+pub(super) fn keep_there(call: &mut Call, keep: &KeepRun) {
+    let KeepRun { list: _, most, lasts_s, run } = keep;
+    call.number((*most).max(1)).number(lasts_s.saturating_mul(1000).max(1));
+    call.text(run.outcome.word()).arg(run.rest());
+}
+
+/// Is this the refusal of the key where a run is kept?
+pub(super) fn is_refused(keys: &Keys, run: Option<&KeepRun>, error: &StoreError) -> bool {
+    let StoreError::Barred { place, .. } = error else { return false };
+    run.is_some_and(|run| keys.runs(&run.list) == place.as_bytes())
+}
+
+async fn read(connection: &Connection, lists: &[RunList], last: usize) -> Result<Vec<KeptRuns>, StoreError> {
+    let keys: Vec<Bytes> = lists.iter().map(|list| connection.keys().runs(list)).collect();
+    let (mut all, mut passed) = (Vec::with_capacity(keys.len()), PassedOver::new(RecordKind::Run));
+    // What was read already of a list that is too long for one call.
+    let mut begun: Vec<Bytes> = Vec::new();
+    while let Some(rest) = keys.get(all.len()..).filter(|rest| !rest.is_empty()) {
+        let some = rest.get(..LISTS).unwrap_or(rest);
+        let mut call = connection.call();
+        call.number(some.len()).number(last).number(begun.len()).number(LONGEST_RECORD).keys(some);
+        let before = (all.len(), begun.len());
+        for (key, part) in some.iter().zip(reply::list(connection.run(&RUNS, call).await?)?) {
+            let mut part = reply::list(part)?.into_iter();
+            let mut next = || reply::bytes(part.next().unwrap_or(Frame::Null)).map(Option::unwrap_or_default);
+            let (state, fault) = (next()?, next()?);
+            let mut records = part.map(|record| Ok(reply::bytes(record)?.unwrap_or_default()));
+            let mut records = records.by_ref().collect::<Result<Vec<Bytes>, StoreError>>()?;
+            // Runs that ended since the call before have moved the others on.
+            if let Some(at) = begun.last().and_then(|last| records.iter().position(|record| record == last)) {
+                records.drain(..=at);
+            }
+            begun.append(&mut records);
+            if state.starts_with(b"+") {
+                break;
+            }
+            let fault = connection.findings(&fault).pop();
+            if let Some(error) = fault.as_ref().filter(|error| !matches!(error, StoreError::Corrupt { .. })) {
+                return Err(error.clone());
+            }
+            all.push(kept(key, &std::mem::take(&mut begun), fault.as_ref(), &mut passed));
+        }
+        if before == (all.len(), begun.len()) {
+            return Err(StoreError::Unsupported("its reply has neither runs nor an end".to_owned()));
+        }
+    }
+    connection.passed_over(&passed, &connection.keys().runs_prefix());
+    Ok(all)
+}
+
+/// The runs of a list. `fault` says why it is none.
+fn kept(key: &Bytes, records: &[Bytes], fault: Option<&StoreError>, passed: &mut PassedOver) -> KeptRuns {
+    let (mut runs, mut here) = (Vec::with_capacity(records.len()), PassedOver::new(RecordKind::Run));
+    if let Some(StoreError::Corrupt { reason, .. }) = fault {
+        here.add(key, reason);
+        passed.add(key, reason);
+    }
+    for record in records {
+        match FinishedRun::parse(record) {
+            Some(run) => runs.push(run),
+            None => {
+                here.add(record, NO_RECORD);
+                passed.add(key, NO_RECORD);
+            }
+        }
+    }
+    KeptRuns { runs, unreadable: here.unreadable(&String::from_utf8_lossy(key)) }
+}
